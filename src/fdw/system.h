@@ -1,0 +1,56 @@
+/*
+ * fdw/system.h
+ *	  A system: a FOREIGN SERVER of the wrapper "dataflows" with the current
+ *	  role's credentials for it, parsed and ready for a request.
+ */
+#ifndef DF_FDW_SYSTEM_H
+#define DF_FDW_SYSTEM_H
+
+#include "df_types.h"
+
+typedef struct DfSystem
+{
+	Oid			oid;
+	char	   *name;
+	char	   *url;
+	uint32		url_hash;		/* the intent keeps it: has the base changed? */
+	int			timeout_ms;
+	int			connect_timeout_ms;
+	bool		form;			/* encoding 'form' instead of 'json' */
+	char	   *idempotency_header; /* NULL = not sent */
+	bool		idempotency_trusted;	/* the system named the header itself */
+	int64		idempotency_ttl_ms;
+	int			max_concurrency;
+	double		rate_per_second;	/* 0 = no limit */
+	int			breaker_failures;
+	int64		breaker_cooldown_ms;
+	DfRetry		retry;
+	int64		settle_ms;
+	int64		max_body;		/* 0 = dataflows.max_body */
+	bool		allow_private;
+	int			follow_redirects;
+	char	   *ca_file;
+	int			nheaders;		/* plain and secret ones, "Name: value" */
+	char	  **headers;
+	/* credentials: only ever handed to the HTTP room, zeroed when forgotten */
+	char	   *bearer_token;
+	char	   *username;
+	char	   *password;
+	char	   *client_cert;
+	char	   *client_key;
+	char	   *oauth_token_url;
+	char	   *oauth_client_id;
+	char	   *oauth_client_secret;
+	char	   *oauth_scope;
+} DfSystem;
+
+/*
+ * The system of that name for the current role, from a per-process cache that
+ * catalog invalidations empty.  Needs a transaction.  NULL, with *why set to a
+ * palloc'd sentence naming it, if there is no such server, it is of another
+ * wrapper, or the role lacks USAGE.  The result is valid until the next
+ * AcceptInvalidationMessages(): use it at once, do not keep it.
+ */
+extern DfSystem *df_system_get(const char *name, char **why);
+
+#endif							/* DF_FDW_SYSTEM_H */

@@ -1,0 +1,25 @@
+/*
+ * guc.h
+ *	  The settings, defined in guc.c.
+ */
+#ifndef DF_GUC_H
+#define DF_GUC_H
+
+extern int	df_body_timeout;	/* ms */
+extern int	df_sweep_interval;	/* ms */
+extern int	df_worker_idle;		/* ms */
+extern int	df_workers_per_owner;
+extern int	df_max_processes;
+extern int	df_max_runs;		/* runs that a worker holds in memory */
+extern int	df_max_in_flight;	/* requests of one worker at a time */
+extern int	df_max_steps;
+extern int	df_max_body;		/* bytes */
+extern int	df_retention;		/* seconds */
+extern int	df_signal_ttl;		/* seconds */
+extern int	df_undo_for;		/* seconds */
+extern bool df_allow_superuser_owner;
+extern char *df_identity_token;
+
+extern void df_guc_define(void);
+
+#endif							/* DF_GUC_H */

@@ -1,0 +1,24 @@
+/*
+ * http/url.h
+ *	  URLs and encodings, by libcurl's own parser.  palloc'd results, no SQL.
+ */
+#ifndef DF_HTTP_URL_H
+#define DF_HTTP_URL_H
+
+#include "df_types.h"
+
+/*
+ * Joins a system's base URL and a step's path ("/users/1?x=y").  NULL, with
+ * *why set to a constant sentence, if the path would leave the host, has a
+ * scheme, a "//host", user info, a fragment, dot segments (also encoded),
+ * control characters or backslashes.
+ */
+extern char *df_url_join(const char *base, const char *path, const char **why);
+
+/* NULL if base is usable as a system's url, else a constant sentence why not */
+extern const char *df_url_base_problem(const char *base);
+
+/* RFC 3986 percent-encoding of everything but unreserved characters */
+extern char *df_url_encode(const char *text);
+
+#endif							/* DF_HTTP_URL_H */

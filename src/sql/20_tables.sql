@@ -1,0 +1,233 @@
+/*
+ * The tables.  The engine alone writes workflow.., run and step; user sessions
+ * insert (through our C functions, as the extension's owner) runs and inbox
+ * rows and nothing else.  In run and step, what never changes comes first and
+ * what changes comes last, so that an update logs only its tail.
+ */
+
+CREATE TABLE dataflows.installation (
+	one boolean PRIMARY KEY DEFAULT true CHECK (one),
+	identity text NOT NULL,
+	live boolean NOT NULL DEFAULT false,
+	paused boolean NOT NULL DEFAULT false
+);
+COMMENT ON TABLE dataflows.installation IS 'One row, written by the first define_workflow(): which database this is';
+COMMENT ON COLUMN dataflows.installation.one IS 'Always true: there is one row';
+COMMENT ON COLUMN dataflows.installation.identity IS 'dataflows.identity or the system identifier, with the database oid; runs move only where it is the same';
+COMMENT ON COLUMN dataflows.installation.live IS 'The durable mark that the engine is running; found at a start it means that the server crashed';
+COMMENT ON COLUMN dataflows.installation.paused IS 'The whole database is held by pause()';
+
+CREATE TABLE dataflows.workflow (
+	name text NOT NULL,
+	version int NOT NULL,
+	function text NOT NULL,
+	function_owner oid NOT NULL,
+	owner oid NOT NULL,
+	owner_name text NOT NULL,
+	on_failure text,
+	retry jsonb,
+	deadline interval,
+	accept_notify text NOT NULL DEFAULT 'run' CHECK (accept_notify IN ('none', 'run', 'key')),
+	on_error text NOT NULL DEFAULT 'undo' CHECK (on_error IN ('undo', 'stuck')),
+	paused boolean NOT NULL DEFAULT false,
+	dropped boolean NOT NULL DEFAULT false,
+	defined_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	PRIMARY KEY (name, version)
+);
+COMMENT ON TABLE dataflows.workflow IS 'One row per version of a workflow; a version never changes';
+COMMENT ON COLUMN dataflows.workflow.function IS 'Qualified signature of the body';
+COMMENT ON COLUMN dataflows.workflow.function_owner IS 'Owner of the body when it was defined; if it differs at an entry, the run is stuck';
+COMMENT ON COLUMN dataflows.workflow.owner IS 'Role that defined the workflow; its bodies run as this role';
+COMMENT ON COLUMN dataflows.workflow.owner_name IS 'Name of that role; oid and name must both match';
+COMMENT ON COLUMN dataflows.workflow.on_failure IS 'Qualified signature of the body that is run after a rollback, or NULL';
+COMMENT ON COLUMN dataflows.workflow.retry IS 'Retry policy of its steps: {"max_attempts","initial","max","for"}';
+COMMENT ON COLUMN dataflows.workflow.deadline IS 'How long a run may take before it fails';
+COMMENT ON COLUMN dataflows.workflow.accept_notify IS 'Whether NOTIFY may signal its runs: none, run (by run id), key (also by key)';
+COMMENT ON COLUMN dataflows.workflow.on_error IS 'What a failing run does: undo, or stuck';
+COMMENT ON COLUMN dataflows.workflow.paused IS 'Held by pause(workflow)';
+COMMENT ON COLUMN dataflows.workflow.dropped IS 'drop_workflow() was called; finished runs still refer to the version';
+
+CREATE TABLE dataflows.run (
+	-- what never changes after the start
+	run uuid NOT NULL PRIMARY KEY,
+	identity bigint NOT NULL,
+	started_at timestamptz NOT NULL,
+	version int NOT NULL,
+	workflow text NOT NULL,
+	key text,
+	started_by text NOT NULL,
+	restarted_from uuid,
+	parent uuid,
+	parent_n int,
+	input jsonb NOT NULL,
+	-- what the engine changes
+	key_held boolean NOT NULL DEFAULT true,
+	state text NOT NULL DEFAULT 'queued',
+	wake_at timestamptz,
+	lease bigint,
+	finished_at timestamptz,
+	waiting_for text,
+	entries int,
+	body_retries int,
+	body_hash bigint,
+	drifted boolean,
+	cause text,
+	result jsonb,
+	error jsonb,
+	stuck jsonb
+) WITH (fillfactor = 60, toast_tuple_target = 512,
+	autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
+CREATE INDEX run_due ON dataflows.run (workflow, wake_at) WHERE wake_at IS NOT NULL;
+CREATE UNIQUE INDEX run_key ON dataflows.run (workflow, key) WHERE key_held AND key IS NOT NULL;
+CREATE INDEX run_parent ON dataflows.run (parent) WHERE parent IS NOT NULL;
+COMMENT ON TABLE dataflows.run IS 'One row per execution of a workflow';
+COMMENT ON COLUMN dataflows.run.run IS 'UUIDv7 of the run';
+COMMENT ON COLUMN dataflows.run.identity IS 'Hash of the installation identity that the run was made under; only runs of the present one move';
+COMMENT ON COLUMN dataflows.run.started_at IS 'When start() was called';
+COMMENT ON COLUMN dataflows.run.version IS 'Version of the workflow that the run keeps';
+COMMENT ON COLUMN dataflows.run.workflow IS 'Name of the workflow';
+COMMENT ON COLUMN dataflows.run.key IS 'Business key, unique among the runs that hold it';
+COMMENT ON COLUMN dataflows.run.started_by IS 'Role that started the run';
+COMMENT ON COLUMN dataflows.run.restarted_from IS 'The run that this one was restarted from';
+COMMENT ON COLUMN dataflows.run.parent IS 'The run that called this one';
+COMMENT ON COLUMN dataflows.run.parent_n IS 'The step of the parent that called this one';
+COMMENT ON COLUMN dataflows.run.input IS 'What the body is called with';
+COMMENT ON COLUMN dataflows.run.key_held IS 'False once the key is free for another run';
+COMMENT ON COLUMN dataflows.run.state IS 'See the view state_machine';
+COMMENT ON COLUMN dataflows.run.wake_at IS 'When the engine is to look at the run next; NULL = not before an event; a leased run keeps its old value';
+COMMENT ON COLUMN dataflows.run.lease IS 'Nonce of the worker that holds the run in memory';
+COMMENT ON COLUMN dataflows.run.finished_at IS 'When the run reached a terminal state';
+COMMENT ON COLUMN dataflows.run.waiting_for IS 'Event or reason for which a run that does not move is waiting';
+COMMENT ON COLUMN dataflows.run.entries IS 'Entries into the body without an exit, counted after a crash of the server or a worker';
+COMMENT ON COLUMN dataflows.run.body_retries IS 'Transient errors of the body in a row';
+COMMENT ON COLUMN dataflows.run.body_hash IS 'Fingerprint of the function at the first entry';
+COMMENT ON COLUMN dataflows.run.drifted IS 'The function was replaced while the run was under way';
+COMMENT ON COLUMN dataflows.run.cause IS 'Why the run rolled back: failed, cancelled or undo; NULL while it goes forward';
+COMMENT ON COLUMN dataflows.run.result IS 'What the body returned';
+COMMENT ON COLUMN dataflows.run.error IS 'Why the run failed or was cancelled: {"sqlstate","message",...}';
+COMMENT ON COLUMN dataflows.run.stuck IS 'Why a person is needed: {"sqlstate","reason","remedy"}';
+
+CREATE TABLE dataflows.step (
+	-- the intent, written once
+	run uuid NOT NULL,
+	n int NOT NULL,
+	base_hash int,
+	started_at timestamptz NOT NULL,
+	kind text NOT NULL,
+	step text NOT NULL,
+	system text,
+	request text,
+	headers jsonb,
+	body text,
+	options jsonb,
+	-- the outcome
+	state text NOT NULL,
+	attempts int NOT NULL DEFAULT 0,
+	renewals int NOT NULL DEFAULT 0,
+	sent_at timestamptz,
+	wake_at timestamptz,
+	finished_at timestamptz,
+	status int,
+	output jsonb,
+	answer jsonb,
+	error jsonb,
+	undo text,
+	undo_body text,
+	undo_state text,
+	undo_attempts int,
+	undo_since timestamptz,
+	undo_error jsonb,
+	PRIMARY KEY (run, n)
+) WITH (fillfactor = 60, toast_tuple_target = 512,
+	autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
+CREATE INDEX step_undo_failed ON dataflows.step (run) WHERE undo_state = 'undo_failed';
+COMMENT ON TABLE dataflows.step IS 'One row per recorded effect or wait of a run';
+COMMENT ON COLUMN dataflows.step.run IS 'The run';
+COMMENT ON COLUMN dataflows.step.n IS 'Start order within the run, from 1';
+COMMENT ON COLUMN dataflows.step.base_hash IS 'Hash of the system''s url when the intent was written';
+COMMENT ON COLUMN dataflows.step.started_at IS 'When the intent was written';
+COMMENT ON COLUMN dataflows.step.kind IS 'http, wait, sleep, undo, query, once, call, mail or pivot';
+COMMENT ON COLUMN dataflows.step.step IS 'Name in the body; the n-th call with one name is name#n';
+COMMENT ON COLUMN dataflows.step.system IS 'FOREIGN SERVER that is called';
+COMMENT ON COLUMN dataflows.step.request IS 'METHOD /path as sent, or what else identifies the step';
+COMMENT ON COLUMN dataflows.step.headers IS 'Headers given by the body; never a secret of the system''s';
+COMMENT ON COLUMN dataflows.step.body IS 'The frozen bytes that are sent';
+COMMENT ON COLUMN dataflows.step.options IS 'What the body asked for: undo, probe, doubt, accept, retry, timeout (ms), ...';
+COMMENT ON COLUMN dataflows.step.state IS 'See the view state_machine';
+COMMENT ON COLUMN dataflows.step.attempts IS 'Attempts begun';
+COMMENT ON COLUMN dataflows.step.renewals IS 'How often retry() rendered the step anew; part of its idempotency key';
+COMMENT ON COLUMN dataflows.step.sent_at IS 'When the last attempt was committed';
+COMMENT ON COLUMN dataflows.step.wake_at IS 'Next attempt, end of the wait or of the sleep';
+COMMENT ON COLUMN dataflows.step.finished_at IS 'When the step ended';
+COMMENT ON COLUMN dataflows.step.status IS 'HTTP status of the last answer';
+COMMENT ON COLUMN dataflows.step.output IS 'What the step returned to the body';
+COMMENT ON COLUMN dataflows.step.answer IS 'Headers of the answer but those of the transport, or who sent a signal and when';
+COMMENT ON COLUMN dataflows.step.error IS 'Why it failed';
+COMMENT ON COLUMN dataflows.step.undo IS 'METHOD /path that undoes the step, rendered when its outcome was recorded';
+COMMENT ON COLUMN dataflows.step.undo_body IS 'Body of that request';
+COMMENT ON COLUMN dataflows.step.undo_state IS 'NULL (none), due, sent, undone, gone or undo_failed';
+COMMENT ON COLUMN dataflows.step.undo_attempts IS 'Attempts of the undo';
+COMMENT ON COLUMN dataflows.step.undo_since IS 'When the undo was first tried';
+COMMENT ON COLUMN dataflows.step.undo_error IS 'Why the undo failed';
+
+CREATE TABLE dataflows.attempt (
+	run uuid NOT NULL,
+	n int NOT NULL,
+	seq int NOT NULL,
+	undo boolean NOT NULL,
+	at timestamptz NOT NULL,
+	took_ms double precision,
+	status int,
+	outcome text NOT NULL,
+	error text,
+	next_at timestamptz,
+	PRIMARY KEY (run, n, undo, seq)
+);
+COMMENT ON TABLE dataflows.attempt IS 'Every failed try of a step or an undo';
+COMMENT ON COLUMN dataflows.attempt.run IS 'The run';
+COMMENT ON COLUMN dataflows.attempt.n IS 'The step';
+COMMENT ON COLUMN dataflows.attempt.seq IS 'Number of the attempt, from 1';
+COMMENT ON COLUMN dataflows.attempt.undo IS 'Whether it was an attempt to undo the step';
+COMMENT ON COLUMN dataflows.attempt.at IS 'When it was sent';
+COMMENT ON COLUMN dataflows.attempt.took_ms IS 'How long it took, milliseconds';
+COMMENT ON COLUMN dataflows.attempt.status IS 'HTTP status, NULL if none came';
+COMMENT ON COLUMN dataflows.attempt.outcome IS 'retry, failed or in_doubt';
+COMMENT ON COLUMN dataflows.attempt.error IS 'What went wrong, without secrets';
+COMMENT ON COLUMN dataflows.attempt.next_at IS 'When the next attempt follows, NULL = none';
+
+CREATE TABLE dataflows.inbox (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	run uuid,
+	workflow text NOT NULL,
+	key text,
+	kind text NOT NULL DEFAULT 'signal',
+	event text,
+	payload jsonb,
+	note text,
+	sent_by text NOT NULL,
+	sent_pid int,
+	sent_at timestamptz NOT NULL,
+	expires_at timestamptz,
+	state text NOT NULL DEFAULT 'new',
+	consumed_by int,
+	consumed_at timestamptz
+) WITH (fillfactor = 80);
+CREATE INDEX inbox_new ON dataflows.inbox (workflow, id) WHERE state = 'new';
+CREATE INDEX inbox_run ON dataflows.inbox (run, id) WHERE run IS NOT NULL;
+CREATE INDEX inbox_key ON dataflows.inbox (workflow, key, id) WHERE run IS NULL AND state <> 'done';
+COMMENT ON TABLE dataflows.inbox IS 'What the world asks of runs: signals, cancel, retry; rows are inserted by sessions and read by the engine';
+COMMENT ON COLUMN dataflows.inbox.id IS 'Arrival order';
+COMMENT ON COLUMN dataflows.inbox.run IS 'The run it is for; NULL while it is known by key only';
+COMMENT ON COLUMN dataflows.inbox.workflow IS 'Workflow of that run';
+COMMENT ON COLUMN dataflows.inbox.key IS 'Key of that run, where it was given';
+COMMENT ON COLUMN dataflows.inbox.kind IS 'signal, cancel, retry, undo, abandon or resolve';
+COMMENT ON COLUMN dataflows.inbox.event IS 'Event of a signal; step of a resolve';
+COMMENT ON COLUMN dataflows.inbox.payload IS 'Payload of a signal';
+COMMENT ON COLUMN dataflows.inbox.note IS 'Reason that the sender gave';
+COMMENT ON COLUMN dataflows.inbox.sent_by IS 'Role that sent it, or NOTIFY';
+COMMENT ON COLUMN dataflows.inbox.sent_pid IS 'Process id of a NOTIFY''s sender';
+COMMENT ON COLUMN dataflows.inbox.sent_at IS 'When it was sent';
+COMMENT ON COLUMN dataflows.inbox.expires_at IS 'When a signal that found no run is dropped';
+COMMENT ON COLUMN dataflows.inbox.state IS 'new (the engine has not seen it), kept (for a later wait), done';
+COMMENT ON COLUMN dataflows.inbox.consumed_by IS 'Step that consumed the signal';
+COMMENT ON COLUMN dataflows.inbox.consumed_at IS 'When it was consumed or done';

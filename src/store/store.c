@@ -1,0 +1,231 @@
+/*
+ * store/store.c
+ *	  How a statement is run: user id, settings, SPI, prepared plans.
+ *
+ * Runs in every process that keeps or reads our tables, in the caller's
+ * transaction, as the extension's owner.  It never begins or ends a transaction
+ * (store/xact.c does) and never evaluates anything that a user wrote.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "store/store.h"
+
+/*
+ * What a session may have bent and our statements rely on.  The planner's
+ * switches are here because every statement of ours goes by an index: a plan
+ * made while a table was empty must not become a sequential scan for life.
+ */
+static const struct
+{
+	const char *name;
+	const char *value;
+}			store_settings[] = {
+	{"search_path", "pg_catalog, pg_temp"},
+	{"row_security", "off"},
+	{"enable_seqscan", "off"},
+	{"enable_hashjoin", "off"},
+	{"enable_mergejoin", "off"},
+};
+
+static Oid
+run_table_owner(void)
+{
+	Oid			schema = get_namespace_oid("dataflows", true);
+	Oid			table;
+	Oid			owner;
+	HeapTuple	tuple;
+
+	if (!OidIsValid(schema))
+		return InvalidOid;
+	table = get_relname_relid("run", schema);
+	if (!OidIsValid(table))
+		return InvalidOid;
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+Oid
+df_extension_owner(void)
+{
+	return run_table_owner();
+}
+
+bool
+df_extension_exists(void)
+{
+	return OidIsValid(run_table_owner());
+}
+
+void
+df_store_enter(DfStore *store)
+{
+	Oid			owner = run_table_owner();
+
+	if (!OidIsValid(owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"dataflows\" is not installed in this database"),
+				 errhint("Run CREATE EXTENSION dataflows in this database.")));
+
+	store->result_context = CurrentMemoryContext;
+	store->gucs = NewGUCNestLevel();
+	for (int i = 0; i < lengthof(store_settings); i++)
+		(void) set_config_option(store_settings[i].name, store_settings[i].value,
+								 PGC_SUSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	GetUserIdAndSecContext(&store->save_user, &store->save_sec);
+	SetUserIdAndSecContext(owner, store->save_sec | SECURITY_LOCAL_USERID_CHANGE);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+}
+
+void
+df_store_leave(DfStore *store)
+{
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+	SetUserIdAndSecContext(store->save_user, store->save_sec);
+	AtEOXact_GUC(false, store->gucs);
+	MemoryContextSwitchTo(store->result_context);
+}
+
+uint64
+df_plan_run(DfPlan *plan, Datum *values, const char *nulls, long limit)
+{
+	int			code;
+
+	if (plan->plan == NULL)
+	{
+		SPIPlanPtr	prepared = SPI_prepare_cursor(plan->sql, plan->nargs, plan->types,
+												  CURSOR_OPT_GENERIC_PLAN);
+
+		if (prepared == NULL)
+			elog(ERROR, "could not prepare \"%s\": %s", plan->sql, SPI_result_code_string(SPI_result));
+		SPI_keepplan(prepared);
+		plan->plan = prepared;
+	}
+	code = SPI_execute_plan(plan->plan, values, nulls, false, limit);
+	if (code != plan->expect)
+		elog(ERROR, "unexpected result %s of \"%s\"", SPI_result_code_string(code), plan->sql);
+	return SPI_processed;
+}
+
+bool
+df_is_null(uint64 row, int column)
+{
+	bool		isnull;
+
+	Assert(row < SPI_processed);
+	(void) SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column + 1, &isnull);
+	return isnull;
+}
+
+Datum
+df_value(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value;
+
+	Assert(row < SPI_processed);
+	value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column + 1, &isnull);
+	Assert(SPI_result != SPI_ERROR_NOATTRIBUTE);
+	return isnull ? (Datum) 0 : value;
+}
+
+char *
+df_copy_text(MemoryContext cxt, uint64 row, int column)
+{
+	MemoryContext old;
+	char	   *result;
+
+	if (df_is_null(row, column))
+		return NULL;
+	old = MemoryContextSwitchTo(cxt);
+	result = TextDatumGetCString(df_value(row, column));
+	MemoryContextSwitchTo(old);
+	return result;
+}
+
+Jsonb *
+df_copy_jsonb(MemoryContext cxt, uint64 row, int column)
+{
+	MemoryContext old;
+	Jsonb	   *result;
+
+	if (df_is_null(row, column))
+		return NULL;
+	old = MemoryContextSwitchTo(cxt);
+	result = DatumGetJsonbPCopy(df_value(row, column));
+	MemoryContextSwitchTo(old);
+	return result;
+}
+
+pg_uuid_t
+df_copy_uuid(uint64 row, int column)
+{
+	pg_uuid_t	result;
+
+	if (df_is_null(row, column))
+		memset(&result, 0, sizeof(result));
+	else
+		result = *DatumGetUUIDP(df_value(row, column));
+	return result;
+}
+
+int64
+df_int64(uint64 row, int column, int64 if_null)
+{
+	return df_is_null(row, column) ? if_null : DatumGetInt64(df_value(row, column));
+}
+
+int32
+df_int32(uint64 row, int column, int32 if_null)
+{
+	return df_is_null(row, column) ? if_null : DatumGetInt32(df_value(row, column));
+}
+
+bool
+df_bool(uint64 row, int column, bool if_null)
+{
+	return df_is_null(row, column) ? if_null : DatumGetBool(df_value(row, column));
+}
+
+TimestampTz
+df_time(uint64 row, int column)
+{
+	return df_is_null(row, column) ? DF_NEVER : DatumGetTimestampTz(df_value(row, column));
+}
+
+Datum
+df_array(Oid element_type, Datum *values, bool *nulls, int n)
+{
+	int16		length;
+	bool		by_value;
+	char		align;
+	int			dims[1];
+	int			lower[1] = {1};
+
+	if (n == 0)
+		return PointerGetDatum(construct_empty_array(element_type));
+	dims[0] = n;
+	get_typlenbyvalalign(element_type, &length, &by_value, &align);
+	return PointerGetDatum(construct_md_array(values, nulls, 1, dims, lower,
+											  element_type, length, by_value, align));
+}

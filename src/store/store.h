@@ -1,0 +1,68 @@
+/*
+ * store/store.h
+ *	  The only SQL of the project: how a statement is run.
+ *
+ * Every use is
+ *		DfStore store;
+ *		df_store_enter(&store);
+ *		... statements ...
+ *		df_store_leave(&store);
+ * in a transaction.  In between the user id is the extension's owner, the
+ * search_path is pg_catalog and SPI is connected; results live in SPI's memory
+ * and must be copied (in store.result_context, or with df_copy_*) before
+ * leaving.  An ERROR in between needs no leave: the abort of the
+ * (sub)transaction undoes the user id, the settings and SPI.
+ * No user's expression, cast or output function may be evaluated in between:
+ * parameters are finished values of built-in types.
+ */
+#ifndef DF_STORE_H
+#define DF_STORE_H
+
+#include "df_types.h"
+#include "executor/spi.h"
+
+#define DF_MAX_ARGS 40
+
+typedef struct DfStore
+{
+	Oid			save_user;
+	int			save_sec;
+	int			gucs;			/* nest level */
+	MemoryContext result_context;	/* the caller's */
+} DfStore;
+
+/* one statement: constant text, prepared once per process, result code checked */
+typedef struct DfPlan
+{
+	const char *sql;
+	int			expect;			/* SPI_OK_... */
+	int			nargs;
+	Oid			types[DF_MAX_ARGS];
+	SPIPlanPtr	plan;			/* NULL until first used */
+} DfPlan;
+
+extern void df_store_enter(DfStore *store);
+extern void df_store_leave(DfStore *store);
+
+/* runs it and returns the number of rows; nulls may be NULL (' ' and 'n' as in SPI) */
+extern uint64 df_plan_run(DfPlan *plan, Datum *values, const char *nulls, long limit);
+
+/* values of the last result, row/column from 0; text and jsonb are copied to `cxt` */
+extern bool df_is_null(uint64 row, int column);
+extern Datum df_value(uint64 row, int column);	/* by value, or pointing into SPI memory */
+extern char *df_copy_text(MemoryContext cxt, uint64 row, int column);	/* NULL if null */
+extern Jsonb *df_copy_jsonb(MemoryContext cxt, uint64 row, int column);
+extern pg_uuid_t df_copy_uuid(uint64 row, int column);
+extern int64 df_int64(uint64 row, int column, int64 if_null);
+extern int32 df_int32(uint64 row, int column, int32 if_null);
+extern bool df_bool(uint64 row, int column, bool if_null);
+extern TimestampTz df_time(uint64 row, int column);	/* DF_NEVER if null */
+
+/* arrays as parameters, for statements over many rows; nulls may be NULL */
+extern Datum df_array(Oid element_type, Datum *values, bool *nulls, int n);
+
+/* the extension's owner; InvalidOid if this database has no extension */
+extern Oid	df_extension_owner(void);
+extern bool df_extension_exists(void);
+
+#endif							/* DF_STORE_H */
