@@ -1,0 +1,63 @@
+# dataflows: build, install, test.
+#
+#   make            builds the library and the extension script
+#   make install    installs them beside the server that PG_CONFIG names
+#   make demo       sets everything up and tells the story in a throwaway server
+#   make check      sets everything up and runs all tests
+#   make bench      measures
+#
+# The version stands in dataflows.control and nowhere else.
+
+EXTENSION = dataflows
+DF_VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" dataflows.control)
+PG_CONFIG ?= pg_config
+export PG_CONFIG
+
+# These work before PostgreSQL's own makefiles are there: setup installs them.
+GOALS = setup demo check lint bench
+ifneq (,$(filter $(GOALS),$(MAKECMDGOALS)))
+
+.PHONY: $(GOALS)
+setup:
+	@test/setup.sh
+demo:
+	@test/demo.sh
+check:
+	@test/check.sh
+lint:
+	@test/check.sh lint
+bench:
+	@if [ -x bench/run.sh ]; then bench/run.sh; else echo 'bench/run.sh is not there'; exit 1; fi
+
+else
+
+MODULE_big = dataflows
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
+DATA = $(sort $(wildcard src/sql/upgrade/*.sql))
+DATA_built = dataflows--$(DF_VERSION).sql
+EXTRA_CLEAN = dataflows--*.sql
+
+CURL_CONFIG := $(shell command -v curl-config)
+ifneq (,$(CURL_CONFIG))
+CURL_CFLAGS := $(shell $(CURL_CONFIG) --cflags)
+CURL_LIBS := $(shell $(CURL_CONFIG) --libs)
+else
+CURL_CFLAGS := $(shell pkg-config --cflags libcurl)
+CURL_LIBS := $(shell pkg-config --libs libcurl)
+endif
+PG_CPPFLAGS = -Isrc -DDF_VERSION='"$(DF_VERSION)"' $(CURL_CFLAGS)
+SHLIB_LINK = $(CURL_LIBS)
+
+# Nothing here is worth inlining into a query, so no bitcode and no clang.
+override with_llvm = no
+
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# few and small enough to be compiled together when any header changes
+$(OBJS): $(wildcard src/*.h src/*/*.h) dataflows.control
+
+dataflows--$(DF_VERSION).sql: $(sort $(wildcard src/sql/*.sql)) dataflows.control
+	cat $(filter %.sql,$^) > $@.tmp && mv $@.tmp $@
+
+endif
