@@ -1,0 +1,416 @@
+/*
+ * engine/body.c
+ *	  Entering a workflow's body, and getting out of it again.
+ *
+ * Runs in a worker, in the worker's transaction, as the workflow's owner (the
+ * session's role).  The body runs in a subtransaction that is read-only and
+ * always rolled back, whatever it did, returned or raised; only what the step
+ * functions noted in memory remains.  Nothing here writes a row, sends a byte
+ * or ends a transaction.
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_proc.h"
+#include "common/hashfn.h"
+#include "commands/prepare.h"
+#include "compat.h"
+#include "engine/body.h"
+#include "engine/live.h"
+#include "fmgr.h"
+#include "guc.h"
+#include "miscadmin.h"
+#include "shared/clock.h"
+#include "storage/ipc.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timeout.h"
+
+DfEntry    *df_entry = NULL;
+
+/* ---- the body timer --------------------------------------------------------
+ *
+ * statement_timeout is not armed in background workers, so the timer is our
+ * own.  It is armed once per turn, not per body: the handler looks how long the
+ * present body has been running and either arms itself for the rest or cancels.
+ */
+static TimeoutId body_timer = MAX_TIMEOUTS;
+static volatile TimestampTz body_since = 0;
+static volatile sig_atomic_t body_timed_out = false;
+
+static bool
+waiting_for_lock(void)
+{
+	return MyProc != NULL && MyProc->waitStatus == PROC_WAIT_STATUS_WAITING;
+}
+
+/* in a signal handler: flags only */
+static void
+body_timeout_handler(void)
+{
+	TimestampTz since = body_since;
+	int64		ran;
+
+	if (since == 0)
+		return;
+	ran = (df_now() - since) / 1000;
+	if (ran < df_body_timeout || (waiting_for_lock() && !body_timed_out))
+	{
+		enable_timeout_after(body_timer, Max(10, (int) (df_body_timeout - ran)));
+		return;
+	}
+	InterruptPending = true;
+	if (!body_timed_out)
+	{
+		body_timed_out = true;
+		QueryCancelPending = true;
+		/* a body that catches the cancel too ends with its process */
+		enable_timeout_after(body_timer, Max(1000, df_body_timeout / 2));
+	}
+	else
+		ProcDiePending = true;
+	SetLatch(MyLatch);
+}
+
+void
+df_body_begin_turn(void)
+{
+	if (body_timer == MAX_TIMEOUTS)
+		body_timer = RegisterTimeout(USER_TIMEOUT, body_timeout_handler);
+	enable_timeout_after(body_timer, df_body_timeout);
+}
+
+void
+df_body_end_turn(void)
+{
+	disable_timeout(body_timer, false);
+}
+
+/* ---- errors inside the body -------------------------------------------------- */
+
+/*
+ * Languages wrap what SQL raised into class 38.  This callback sees each error
+ * on its way and keeps the last one that is not such a wrapper.
+ */
+static void
+note_inner_error(void *arg)
+{
+	DfEntry    *entry = (DfEntry *) arg;
+	MemoryContext old;
+	ErrorData  *edata;
+	int			code = geterrcode();
+
+	if (ERRCODE_TO_CATEGORY(code) == ERRCODE_EXTERNAL_ROUTINE_EXCEPTION || code == 0)
+		return;
+	old = MemoryContextSwitchTo(entry->run->cxt);
+	edata = CopyErrorData();
+	if (edata->elevel >= ERROR)
+	{
+		entry->inner_sqlstate = code;
+		strlcpy(entry->inner_message, edata->message ? edata->message : "",
+				sizeof(entry->inner_message));
+	}
+	FreeErrorData(edata);
+	MemoryContextSwitchTo(old);
+}
+
+DfRun *
+df_entry_run(const char *function)
+{
+	if (df_entry == NULL)
+		ereport(ERROR,
+				(errcode(DF_ERR_OUTSIDE_WORKFLOW),
+				 errmsg("\"dataflows.%s\" was called outside a workflow", function),
+				 errhint("Call it in the function of a workflow, and start that with dataflows.start().")));
+	if (df_entry->fatal != 0)
+		df_fatal(df_entry->fatal, df_entry->fatal_message, df_entry->fatal_hint);
+	if (df_entry->suspended)
+		df_suspend_on(NULL, 0, false);
+	return df_entry->run;
+}
+
+/*
+ * Class 57 is what PL/pgSQL's WHEN OTHERS does not catch.  Nobody reads this
+ * error, so the callbacks that would describe where it happened are spared.
+ */
+static void
+raise_suspension(void)
+{
+	error_context_stack = NULL;
+	ereport(ERROR,
+			(errcode(ERRCODE_QUERY_CANCELED),
+			 errmsg_internal("the workflow's body is suspended")));
+}
+
+void
+df_suspend_on(int *indexes, int n, bool any)
+{
+	DfRun	   *run = df_entry->run;
+
+	if (!df_entry->suspended)
+	{
+		run->blocked = indexes;
+		run->nblocked = n;
+		run->blocked_any = any;
+		df_entry->suspended = true;
+	}
+	raise_suspension();
+	pg_unreachable();
+}
+
+void
+df_suspend(DfStep *step)
+{
+	int		   *index = MemoryContextAlloc(df_entry->run->cxt, sizeof(int));
+
+	*index = step->n - 1;
+	df_suspend_on(index, 1, false);
+}
+
+void
+df_fatal(int sqlstate, char *message, char *hint)
+{
+	df_entry->fatal = sqlstate;
+	df_entry->fatal_message = message;
+	df_entry->fatal_hint = hint;
+	/* cancelled, so that no handler hides it; df_body_enter() knows better */
+	error_context_stack = NULL;
+	ereport(ERROR,
+			(errcode(ERRCODE_QUERY_CANCELED),
+			 errmsg_internal("%s", message)));
+}
+
+/* ---- entering ------------------------------------------------------------------ */
+
+/* the function of that signature, InvalidOid if there is none */
+static Oid
+function_oid(const char *signature)
+{
+	Datum		result;
+
+	LOCAL_FCINFO(fcinfo, 1);
+
+	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = CStringGetTextDatum(signature);
+	fcinfo->args[0].isnull = false;
+	result = to_regprocedure(fcinfo);
+	return fcinfo->isnull ? InvalidOid : DatumGetObjectId(result);
+}
+
+/*
+ * Checks that the function is still the one that was defined: there, of the
+ * same owner, executable.  Returns its oid, or InvalidOid with *reason.
+ */
+static Oid
+resolve_function(DfRun *run, const char *function, const char **reason, int64 *hash)
+{
+	Oid			oid;
+	Oid			owner;
+	HeapTuple	tuple;
+	Datum		source;
+	bool		isnull;
+
+	*reason = NULL;
+	oid = function_oid(function);
+	if (!OidIsValid(oid))
+	{
+		*reason = psprintf("function %s does not exist", function);
+		return InvalidOid;
+	}
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
+	if (!HeapTupleIsValid(tuple))
+	{
+		*reason = psprintf("function %s does not exist", function);
+		return InvalidOid;
+	}
+	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
+	source = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull);
+	if (!isnull)
+	{
+		text	   *src = DatumGetTextPP(source);
+
+		*hash = (int64) hash_bytes_extended((const unsigned char *) VARDATA_ANY(src),
+											VARSIZE_ANY_EXHDR(src), 0);
+	}
+	if (((Form_pg_proc) GETSTRUCT(tuple))->prosecdef)
+		*reason = psprintf("function %s has become SECURITY DEFINER", function);
+	ReleaseSysCache(tuple);
+	if (owner != run->workflow->function_owner)
+		*reason = psprintf("function %s has another owner than when the workflow was defined", function);
+	else if (object_aclcheck(ProcedureRelationId, oid, GetUserId(), ACL_EXECUTE) != ACLCHECK_OK)
+		*reason = psprintf("role \"%s\" may not execute function %s",
+						   GetUserNameFromId(GetUserId(), false), function);
+	return *reason == NULL ? oid : InvalidOid;
+}
+
+/* drops what a rolled-back subtransaction leaves behind */
+static void
+drop_leaks(void)
+{
+	LockReleaseSession(USER_LOCKMETHOD);
+	DropAllPreparedStatements();
+}
+
+static void
+call_body(DfRun *run, Oid function, Jsonb *argument, DfBodyExit *exit)
+{
+	FmgrInfo	flinfo;
+	MemoryContext old;
+	Datum		value;
+
+	LOCAL_FCINFO(fcinfo, 1);
+
+	fmgr_info(function, &flinfo);
+	InitFunctionCallInfoData(*fcinfo, &flinfo, 1, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = JsonbPGetDatum(argument);
+	fcinfo->args[0].isnull = false;
+	value = FunctionCallInvoke(fcinfo);
+
+	exit->result = DF_BODY_RETURNED;
+	exit->value = NULL;
+	if (!fcinfo->isnull)
+	{
+		old = MemoryContextSwitchTo(run->cxt);
+		exit->value = DatumGetJsonbPCopy(value);
+		MemoryContextSwitchTo(old);
+	}
+}
+
+/* everything between the subtransaction's begin and the error or the return */
+static void
+run_body(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exit)
+{
+	ErrorContextCallback callback;
+	int64		hash = 0;
+	Oid			oid;
+
+	callback.callback = note_inner_error;
+	callback.arg = df_entry;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+
+	XactReadOnly = true;
+	(void) set_config_option("lock_timeout", "1s", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_LOCAL, true, 0, false);
+	PushActiveSnapshot(GetTransactionSnapshot());
+
+	oid = resolve_function(run, function, &exit->reason, &hash);
+	if (!OidIsValid(oid))
+	{
+		exit->result = DF_BODY_REFUSED;
+		exit->reason = MemoryContextStrdup(run->cxt, exit->reason);
+	}
+	else
+	{
+		if (run->state != DF_RUN_ROLLING_BACK)
+		{
+			if (run->body_hash == 0)
+			{
+				run->body_hash = hash;
+				run->dirty = true;
+			}
+			df_entry->drifted = run->body_hash != hash;
+			if (df_entry->drifted && !run->drifted)
+				run->drifted = run->dirty = true;
+		}
+		call_body(run, oid, argument, exit);
+	}
+	PopActiveSnapshot();
+	error_context_stack = callback.previous;
+}
+
+/* turns the error that came out of the body into what the exit says */
+static void
+judge_error(DfRun *run, DfBodyExit *exit)
+{
+	MemoryContext old;
+
+	if (df_entry->suspended && df_entry->fatal == 0)
+	{
+		exit->result = DF_BODY_SUSPENDED;
+		FlushErrorState();
+		return;
+	}
+	old = MemoryContextSwitchTo(run->cxt);
+	exit->error = CopyErrorData();
+	FlushErrorState();
+	MemoryContextSwitchTo(old);
+	exit->result = DF_BODY_RAISED;
+	exit->sqlstate = exit->error->sqlerrcode;
+	if (ERRCODE_TO_CATEGORY(exit->sqlstate) == ERRCODE_EXTERNAL_ROUTINE_EXCEPTION &&
+		df_entry->inner_sqlstate != 0 && exit->error->message != NULL &&
+		df_entry->inner_message[0] != '\0' &&
+		strstr(exit->error->message, df_entry->inner_message) != NULL)
+		exit->sqlstate = df_entry->inner_sqlstate;
+}
+
+/*
+ * Enters the body once.  Whatever happens in it, the subtransaction is rolled
+ * back; run->steps may have grown.
+ */
+void
+df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exit)
+{
+	MemoryContext oldcxt = CurrentMemoryContext;
+	ResourceOwner oldowner = CurrentResourceOwner;
+	MemoryContext entrycxt;
+	DfEntry		entry;
+
+	Assert(df_entry == NULL);
+	memset(&entry, 0, sizeof(entry));
+	memset(exit, 0, sizeof(*exit));
+	entry.run = run;
+	df_replay_begin(run);
+	run->blocked = NULL;
+	run->nblocked = 0;
+
+	entrycxt = AllocSetContextCreate(oldcxt, "dataflows body", ALLOCSET_SMALL_SIZES);
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(entrycxt);
+	df_entry = &entry;
+	body_timed_out = false;
+	body_since = df_now();
+	PG_TRY();
+	{
+		run_body(run, function, argument, exit);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(oldcxt);
+		judge_error(run, exit);
+	}
+	PG_END_TRY();
+	body_since = 0;
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(oldcxt);
+	CurrentResourceOwner = oldowner;
+	df_entry = NULL;
+	MemoryContextDelete(entrycxt);
+	drop_leaks();
+
+	/* a flag beats whatever the body made of it */
+	if (entry.fatal != 0)
+	{
+		exit->result = DF_BODY_REFUSED;
+		exit->sqlstate = entry.fatal;
+		exit->reason = entry.fatal_message;
+	}
+	else if (body_timed_out)
+	{
+		exit->result = DF_BODY_REFUSED;
+		exit->sqlstate = ERRCODE_QUERY_CANCELED;
+		exit->reason = psprintf("the body ran longer than dataflows.body_timeout (%d ms)", df_body_timeout);
+		QueryCancelPending = false;
+	}
+	else if (entry.suspended)
+		exit->result = DF_BODY_SUSPENDED;
+}

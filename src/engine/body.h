@@ -1,0 +1,35 @@
+/*
+ * engine/body.h
+ *	  The body that is being executed, as its step calls see it.
+ */
+#ifndef DF_BODY_H
+#define DF_BODY_H
+
+#include "engine/live.h"
+
+/* the entry under way in this process, or NULL: then nobody may call a step */
+typedef struct DfEntry
+{
+	DfRun	   *run;
+	bool		suspended;		/* once set, every step call raises again */
+	bool		drifted;		/* the function's text is not the first entry's */
+	int			fatal;			/* DF003 and its like: raised again and again, 0 = none */
+	char	   *fatal_message;
+	char	   *fatal_hint;
+	int			inner_sqlstate; /* of the last error that was not a wrapper's */
+	char		inner_message[256];
+} DfEntry;
+
+extern DfEntry *df_entry;
+
+/* the run of the body under way; raises DF004 if there is none */
+extern DfRun *df_entry_run(const char *function);
+
+/* stop the body here: it is entered again when what it waits for is there */
+extern void df_suspend(DfStep *step) pg_attribute_noreturn();
+extern void df_suspend_on(int *indexes, int n, bool any) pg_attribute_noreturn();
+
+/* stop the body for good with an error that no handler can hide */
+extern void df_fatal(int sqlstate, char *message, char *hint) pg_attribute_noreturn();
+
+#endif							/* DF_BODY_H */

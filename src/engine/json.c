@@ -1,0 +1,201 @@
+/*
+ * engine/json.c
+ *	  Small jsonb objects, made and read.
+ *
+ * Runs in workers and sessions; pure but for memory.  Bytes from outside are
+ * checked for encoding and NUL before any function of the server sees them, and
+ * text that is no JSON is an answer (NULL), never an error.
+ */
+#include "postgres.h"
+
+#include "engine/json.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+
+void
+df_json_begin(DfJson *json)
+{
+	initStringInfo(&json->text);
+	appendStringInfoChar(&json->text, '{');
+	json->some = false;
+}
+
+static void
+add_key(DfJson *json, const char *key)
+{
+	if (json->some)
+		appendStringInfoChar(&json->text, ',');
+	json->some = true;
+	escape_json(&json->text, key);
+	appendStringInfoChar(&json->text, ':');
+}
+
+void
+df_json_text(DfJson *json, const char *key, const char *value)
+{
+	if (value == NULL)
+		return;
+	add_key(json, key);
+	escape_json(&json->text, value);
+}
+
+void
+df_json_int(DfJson *json, const char *key, int64 value)
+{
+	add_key(json, key);
+	appendStringInfo(&json->text, INT64_FORMAT, value);
+}
+
+void
+df_json_bool(DfJson *json, const char *key, bool value)
+{
+	add_key(json, key);
+	appendStringInfoString(&json->text, value ? "true" : "false");
+}
+
+void
+df_json_value(DfJson *json, const char *key, const Jsonb *value)
+{
+	if (value == NULL)
+		return;
+	add_key(json, key);
+	(void) JsonbToCString(&json->text, (JsonbContainer *) &value->root, VARSIZE(value));
+}
+
+Jsonb *
+df_json_end(DfJson *json, MemoryContext cxt)
+{
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	Jsonb	   *result;
+
+	appendStringInfoChar(&json->text, '}');
+	result = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json->text.data)));
+	MemoryContextSwitchTo(old);
+	pfree(json->text.data);
+	return result;
+}
+
+static bool
+get_field(const Jsonb *object, const char *key, JsonbValue *value)
+{
+	if (object == NULL || !JB_ROOT_IS_OBJECT(object))
+		return false;
+	return getKeyJsonValueFromContainer((JsonbContainer *) &object->root, key, strlen(key), value) != NULL;
+}
+
+char *
+df_json_get_text(const Jsonb *object, const char *key)
+{
+	JsonbValue	value;
+
+	if (!get_field(object, key, &value) || value.type != jbvString)
+		return NULL;
+	return pnstrdup(value.val.string.val, value.val.string.len);
+}
+
+int64
+df_json_get_int(const Jsonb *object, const char *key, int64 if_absent)
+{
+	JsonbValue	value;
+
+	if (!get_field(object, key, &value) || value.type != jbvNumeric)
+		return if_absent;
+	return DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value.val.numeric)));
+}
+
+bool
+df_json_get_bool(const Jsonb *object, const char *key)
+{
+	JsonbValue	value;
+
+	return get_field(object, key, &value) && value.type == jbvBool && value.val.boolean;
+}
+
+Jsonb *
+df_json_get(const Jsonb *object, const char *key)
+{
+	JsonbValue	value;
+
+	if (!get_field(object, key, &value) || value.type == jbvNull)
+		return NULL;
+	return JsonbValueToJsonb(&value);
+}
+
+static bool
+valid_text(const char *bytes, size_t len)
+{
+	return memchr(bytes, '\0', len) == NULL &&
+		pg_verify_mbstr(GetDatabaseEncoding(), bytes, len, true);
+}
+
+/*
+ * jsonb_in() raises on what is not JSON, or is JSON that jsonb cannot hold
+ * (\u0000).  It takes no lock, no buffer and no snapshot, so that catching its
+ * error without a subtransaction leaves nothing behind.
+ */
+Jsonb *
+df_json_parse(const char *bytes, size_t len, MemoryContext cxt)
+{
+	MemoryContext old = CurrentMemoryContext;
+	Jsonb	   *volatile result = NULL;
+	char	   *text;
+
+	if (!valid_text(bytes, len))
+		return NULL;
+	text = pnstrdup(bytes, len);
+	PG_TRY();
+	{
+		MemoryContextSwitchTo(cxt);
+		result = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+		MemoryContextSwitchTo(old);
+	}
+	PG_CATCH();
+	{
+		int			code = geterrcode();
+
+		MemoryContextSwitchTo(old);
+		if (ERRCODE_TO_CATEGORY(code) != ERRCODE_DATA_EXCEPTION &&
+			ERRCODE_TO_CATEGORY(code) != ERRCODE_PROGRAM_LIMIT_EXCEEDED &&
+			ERRCODE_TO_CATEGORY(code) != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION)
+			PG_RE_THROW();
+		FlushErrorState();
+		result = NULL;
+	}
+	PG_END_TRY();
+	pfree(text);
+	return result;
+}
+
+/* text as a jsonb string; NULL if it is not valid in the database's encoding */
+Jsonb *
+df_json_string(const char *bytes, size_t len, MemoryContext cxt)
+{
+	MemoryContext old;
+	JsonbValue	value;
+	Jsonb	   *result;
+
+	if (!valid_text(bytes, len))
+		return NULL;
+	old = MemoryContextSwitchTo(cxt);
+	value.type = jbvString;
+	value.val.string.val = (char *) bytes;
+	value.val.string.len = len;
+	result = JsonbValueToJsonb(&value);
+	MemoryContextSwitchTo(old);
+	return result;
+}
+
+Jsonb *
+df_json_copy(const Jsonb *value, MemoryContext cxt)
+{
+	Jsonb	   *result;
+
+	if (value == NULL)
+		return NULL;
+	result = MemoryContextAlloc(cxt, VARSIZE(value));
+	memcpy(result, value, VARSIZE(value));
+	return result;
+}

@@ -1,0 +1,152 @@
+/*
+ * engine/replay.c
+ *	  The memory of a body: which recorded step a call means.
+ *
+ * Runs in a worker while a body is being executed.  The n-th call with one name
+ * in an entry is the step "name#n"; a name's calls are counted anew in each
+ * entry.  No SQL, no clock.
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "engine/live.h"
+#include "utils/memutils.h"
+
+typedef struct DfName
+{
+	char	   *base;			/* key */
+	int			entry_no;		/* the entry that `calls` counts */
+	int			calls;
+	int			first;			/* index of the first and last recorded step */
+	int			last;
+	int			next;			/* index of the step that the next call means, -1 = new */
+	uint32		hash;
+	char		status;
+} DfName;
+
+#define SH_PREFIX df_name
+#define SH_ELEMENT_TYPE DfName
+#define SH_KEY_TYPE char *
+#define SH_KEY base
+#define SH_HASH_KEY(tb, key) hash_bytes((const unsigned char *) (key), strlen(key))
+#define SH_EQUAL(tb, a, b) (strcmp((a), (b)) == 0)
+#define SH_STORE_HASH
+#define SH_GET_HASH(tb, a) ((a)->hash)
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+/* the part before '#k' */
+static char *
+base_of(MemoryContext cxt, const char *name)
+{
+	char	   *base = MemoryContextStrdup(cxt, name);
+	char	   *mark = strrchr(base, '#');
+
+	if (mark != NULL && mark[1] != '\0' && strspn(mark + 1, "0123456789") == strlen(mark + 1))
+		*mark = '\0';
+	return base;
+}
+
+static DfName *
+name_entry(DfRun *run, const char *base)
+{
+	DfName	   *entry;
+	bool		found;
+
+	if (run->names == NULL)
+		run->names = df_name_create(run->cxt, 8, NULL);
+	entry = df_name_lookup(run->names, (char *) base);
+	if (entry == NULL)
+	{
+		entry = df_name_insert(run->names, MemoryContextStrdup(run->cxt, base), &found);
+		entry->entry_no = 0;
+		entry->calls = 0;
+		entry->first = entry->last = entry->next = -1;
+	}
+	return entry;
+}
+
+/* files a step that was recorded or has just been created under its name */
+void
+df_replay_index(DfRun *run, DfStep *step)
+{
+	char	   *base = base_of(run->cxt, step->name);
+	DfName	   *entry = name_entry(run, base);
+
+	step->next_same = -1;
+	if (entry->last >= 0)
+		run->steps[entry->last]->next_same = step->n - 1;
+	else
+		entry->first = step->n - 1;
+	entry->last = step->n - 1;
+	pfree(base);
+}
+
+void
+df_replay_begin(DfRun *run)
+{
+	run->entry_no++;
+	run->calls = 0;
+}
+
+/*
+ * The recorded step that this call of `base` means, or NULL if it is new; *name
+ * is then the name that it gets.
+ */
+DfStep *
+df_replay_find(DfRun *run, const char *base, char **name)
+{
+	DfName	   *entry = name_entry(run, base);
+	DfStep	   *step;
+
+	if (entry->entry_no != run->entry_no)
+	{
+		entry->entry_no = run->entry_no;
+		entry->calls = 0;
+		entry->next = entry->first;
+	}
+	entry->calls++;
+	if (entry->next < 0)
+	{
+		*name = entry->calls == 1 ? MemoryContextStrdup(run->cxt, base)
+			: MemoryContextAllocZero(run->cxt, strlen(base) + 16);
+		if (entry->calls > 1)
+			snprintf(*name, strlen(base) + 16, "%s#%d", base, entry->calls);
+		return NULL;
+	}
+	step = run->steps[entry->next];
+	entry->next = step->next_same;
+	*name = step->name;
+	if (step->called != run->entry_no)
+	{
+		step->called = run->entry_no;
+		run->calls++;
+	}
+	return step;
+}
+
+/* how many recorded steps of the present body this entry has not called (yet) */
+int
+df_replay_uncalled(const DfRun *run, const char **which)
+{
+	int			uncalled = 0;
+	bool		handler = run->state == DF_RUN_ROLLING_BACK;
+
+	if (!handler && run->calls == run->nsteps)
+		return 0;				/* the usual case, whatever the number of steps */
+	for (int i = 0; i < run->nsteps && uncalled == 0; i++)
+	{
+		const DfStep *step = run->steps[i];
+
+		if ((strncmp(step->name, "on_failure/", 11) == 0) != handler)
+			continue;
+		if (step->called != run->entry_no)
+		{
+			*which = step->name;
+			uncalled++;
+		}
+	}
+	return uncalled;
+}

@@ -1,0 +1,94 @@
+/*
+ * engine/transition.c
+ *	  The one place where the state of a run, a step or an undo changes.
+ *
+ * Runs in a worker, on structs in memory; the store writes what is marked dirty
+ * in the same transaction.  It looks the machine up (flow/run_state.c,
+ * flow/step_state.c); a transition that the machine lacks is a bug of ours and
+ * costs the batch, never a wrong state.
+ */
+#include "postgres.h"
+
+#include "engine/live.h"
+#include "shared/clock.h"
+
+void
+df_run_transition(DfRun *run, DfRunEvent event)
+{
+	int			to = df_run_next(run->state, event);
+
+	if (to < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("run \"%s\" is %s: there is no transition for \"%s\"",
+						run->id_text, df_run_state_name(run->state), df_run_event_name(event))));
+	if ((DfRunState) to == run->state)
+		return;
+	elog(DEBUG1, "dataflows run %s: %s --%s--> %s", run->id_text,
+		 df_run_state_name(run->state), df_run_event_name(event), df_run_state_name(to));
+
+	run->state = (DfRunState) to;
+	run->dirty = true;
+	run->waiting_for = NULL;
+	if (df_run_is_terminal(run->state))
+	{
+		run->finished_at = df_now();
+		run->wake_at = DF_NEVER;
+	}
+	else if (run->finished_at != DF_NEVER)
+		run->finished_at = DF_NEVER;	/* undo() of a completed run */
+	if (run->state != DF_RUN_STUCK)
+		run->stuck = NULL;
+}
+
+void
+df_step_transition(DfRun *run, DfStep *step, DfStepEvent event)
+{
+	int			to = df_step_next(step->state, event);
+
+	if (to < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("step \"%s\" of run \"%s\" is %s: there is no transition for \"%s\"",
+						step->name, run->id_text, df_step_state_name(step->state),
+						df_step_event_name(event))));
+	elog(DEBUG2, "dataflows run %s step %d \"%s\": %s --%s--> %s", run->id_text, step->n,
+		 step->name, df_step_state_name(step->state), df_step_event_name(event),
+		 df_step_state_name(to));
+
+	step->state = (DfStepState) to;
+	step->dirty = true;
+	if (event == DF_STEP_SEND)
+	{
+		step->attempts++;
+		step->wake_at = DF_NEVER;
+	}
+	if (step->state == DF_STEP_DONE || step->state == DF_STEP_FAILED)
+	{
+		step->wake_at = DF_NEVER;
+		step->finished_at = df_now();
+	}
+}
+
+void
+df_undo_transition(DfRun *run, DfStep *step, DfUndoState to)
+{
+	if (!df_undo_allowed(step->undo_state, to))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("undo of step \"%s\" of run \"%s\" cannot go from %s to %s",
+						step->name, run->id_text, df_undo_state_name(step->undo_state),
+						df_undo_state_name(to))));
+	elog(DEBUG2, "dataflows run %s step %d \"%s\": undo %s -> %s", run->id_text, step->n,
+		 step->name, df_undo_state_name(step->undo_state), df_undo_state_name(to));
+
+	step->undo_state = to;
+	step->dirty = true;
+	if (to == DF_UNDO_SENT)
+	{
+		step->undo_attempts++;
+		step->wake_at = DF_NEVER;
+		if (step->undo_since == DF_NEVER)
+			step->undo_since = df_now();
+	}
+}
