@@ -1,0 +1,312 @@
+#!/bin/bash
+#
+# Runs the tests: lint, unit, systems, regress, isolation, tap.
+#
+#   test/check.sh [stage ...]        all of them by default
+#   TESTS='020 030' test/check.sh tap     only the TAP files whose names match
+#
+# Everything runs on a copy of the tree in a temporary directory, as an
+# unprivileged user if called by root, on servers of its own; nothing is left
+# behind.  The last line is "N passed, N failed".
+
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+export PG_CONFIG=${PG_CONFIG:-pg_config}
+STAGES='lint unit systems regress isolation tap'
+JOBS=${JOBS:-2}
+
+passed=0
+failed=0
+
+# ---- outside: set up, copy, change the user, clean up --------------------------
+
+unprivileged_user()
+{
+	if getent passwd postgres >/dev/null; then echo postgres; else echo nobody; fi
+}
+
+clean_up()
+{
+	local pidfile
+
+	trap '' INT TERM
+	[ -n "${child:-}" ] && kill -TERM -- "-$child" 2>/dev/null
+	find "$work" -name postmaster.pid 2>/dev/null | while read -r pidfile; do
+		kill -QUIT "$(head -n 1 "$pidfile")" 2>/dev/null
+	done
+	sleep 0.2
+	rm -rf "$work" || { sleep 1; rm -rf "$work"; }
+}
+
+run_outside()
+{
+	local user rc=0
+
+	if [ "$*" != lint ]; then
+		test/setup.sh check || exit 1
+	fi
+	work=$(mktemp -d "${TMPDIR:-/tmp}/dataflows.XXXXXX")
+	trap clean_up EXIT
+	trap 'exit 130' INT TERM
+	mkdir "$work/tree" "$work/tmp"
+	tar -c --exclude=./.git --exclude='*.o' --exclude='*.bc' . | tar -x -C "$work/tree"
+	user=()
+	if [ "$(id -u)" = 0 ]; then
+		chown -R "$(unprivileged_user)" "$work"
+		user=(runuser -u "$(unprivileged_user)" --)
+	fi
+	# in a process group of its own, so that clean_up can end all of it
+	set -m
+	"${user[@]}" env DF_WORK="$work" HOME="$work" TMPDIR="$work/tmp" TESTS="${TESTS:-}" JOBS="$JOBS" \
+		"$work/tree/test/check.sh" "$@" </dev/null &
+	child=$!
+	wait "$child" || rc=$?
+	set +m
+	child=
+	exit "$rc"
+}
+
+# ---- inside ----------------------------------------------------------------------
+
+say() { printf '%s\n' "$*"; }
+
+# record <ok|failed> <what> [file to print if it failed]
+record()
+{
+	if [ "$1" = ok ]; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		say "FAILED $2"
+		[ -z "${3:-}" ] || tail -n 200 "$3" | sed 's/^/    /'
+	fi
+}
+
+stage_lint()
+{
+	local script log=$work/lint.log
+
+	for script in test/lint/*.sh; do
+		[ -e "$script" ] || continue
+		if bash "$script" >"$log" 2>&1; then record ok "$script"; else record failed "$script" "$log"; fi
+	done
+}
+
+# A unit test names what it is linked with in a line "sources: src/flow/x.c ...".
+build_unit()
+{
+	local source=$1 program=$2 sources libs archive
+
+	sources=$(sed -n 's/.*sources: *\(.*\)/\1/p' "$source" | sed 's/\*\///' | head -n 1)
+	libs=
+	for archive in libpgcommon.a libpgport.a; do
+		archive=$("$PG_CONFIG" --libdir)/$archive
+		[ -e "$archive" ] || archive=$("$PG_CONFIG" --pkglibdir)/$(basename "$archive")
+		[ -e "$archive" ] && libs="$libs $archive"
+	done
+	# shellcheck disable=SC2086
+	gcc -g -Wall -Isrc -Itest/unit -I"$("$PG_CONFIG" --includedir-server)" -o "$program" "$source" $sources $libs \
+		-lcurl -lm
+}
+
+stage_unit()
+{
+	local source name
+
+	for source in test/unit/*.c; do
+		[ -e "$source" ] || continue
+		name=$(basename "$source" .c)
+		if ! build_unit "$source" "$work/$name" >"$work/$name.log" 2>&1; then
+			record failed "$source (build)" "$work/$name.log"
+			continue
+		fi
+		timeout 60 "$work/$name" >"$work/$name.log" 2>&1
+		count_tap "$source" $? "$work/$name.log" "$work/$name.log"
+	done
+}
+
+stage_systems()
+{
+	local log=$work/systems.log
+
+	timeout 60 python3 test/systems/test_systems.py -v >"$log" 2>&1
+	count_lines "$?" '\.\.\. ok$' '\.\.\. (FAIL|ERROR)$' "$log" systems
+}
+
+# count_lines <exit code> <pattern ok> <pattern failed> <log> <what>
+count_lines()
+{
+	local good bad
+
+	good=$(grep -cE "$2" "$4")
+	bad=$(grep -cE "$3" "$4")
+	if [ "$1" != 0 ] && [ "$bad" = 0 ]; then bad=1; fi
+	passed=$((passed + good))
+	failed=$((failed + bad))
+	[ "$bad" = 0 ] || { say "FAILED $5"; tail -n 100 "$4" | sed 's/^/    /'; }
+}
+
+# count_tap <name> <exit code> <TAP> <log to show>
+count_tap()
+{
+	local good bad
+
+	good=$(grep -c '^ok ' "$3")
+	bad=$(grep -cE '^not ok .*' "$3")
+	if [ "$2" != 0 ] && [ "$bad" = 0 ]; then bad=1; fi
+	if [ "$2" = 0 ] && [ "$good" = 0 ] && ! grep -q '^1\.\.0 # SKIP' "$3"; then bad=1; fi
+	passed=$((passed + good))
+	failed=$((failed + bad))
+	if [ "$bad" != 0 ]; then
+		say "FAILED $1 ($bad of $((good + bad)), exit code $2)"
+		grep -E -A 12 '^not ok' "$3" | head -n 60 | sed 's/^/    /'
+		say "  the end of its log:"
+		tail -n 60 "$4" | cut -c 1-400 | sed 's/^/    /'
+	fi
+}
+
+write_temp_config()
+{
+	local preload=dataflows
+
+	cat >"$work/temp.conf" <<-CONF
+	max_worker_processes = 32
+	log_line_prefix = '%m [%p] %b %q%a '
+	max_prepared_transactions = 4
+	CONF
+	if [ -e "$("$PG_CONFIG" --pkglibdir)/pg_cron.so" ]; then
+		preload="$preload,pg_cron"
+		echo "cron.database_name = 'regression'" >>"$work/temp.conf"
+	fi
+	echo "shared_preload_libraries = '$preload'" >>"$work/temp.conf"
+}
+
+# The schedule, then one by one what it does not name, so that no file is left out.
+tests_of()
+{
+	local dir=$1 ext=$2 schedule=$3 file name
+
+	for file in "$dir"/*."$ext"; do
+		[ -e "$file" ] || continue
+		name=$(basename "$file" ".$ext")
+		{ [ -e "$schedule" ] && grep -qE "^test:.*\\b$name\\b" "$schedule"; } || echo "$name"
+	done
+}
+
+# run_regress <program> <name> <input dir> <dir of tests> <extension> <schedule>
+run_regress()
+{
+	local program=$1 name=$2 input=$3 out=$work/$2 log=$work/$2.log rc bad
+	local tests
+	local -a schedule=()
+
+	tests=$(tests_of "$4" "$5" "$6")
+	[ -e "$6" ] && schedule=(--schedule="$6")
+	[ -n "$tests$(ls "$6" 2>/dev/null)" ] || return 0
+	mkdir -p "$out"
+	write_temp_config
+	# shellcheck disable=SC2086
+	timeout -k 10 300 "$program" --inputdir="$input" --outputdir="$out" --bindir="$("$PG_CONFIG" --bindir)" \
+		--temp-instance="$out/instance" --temp-config="$work/temp.conf" --encoding=UTF8 --no-locale \
+		--dbname=regression "${schedule[@]}" $tests >"$log" 2>&1
+	rc=$?
+	passed=$((passed + $(grep -cE '^(test|    ) .*\.\.\. ok |^ok [0-9]+' "$log")))
+	bad=$(grep -cE '^(test|    ) .*\.\.\. FAILED|^not ok [0-9]+' "$log")
+	if [ "$rc" != 0 ] && [ "$bad" = 0 ]; then bad=1; fi
+	failed=$((failed + bad))
+	[ "$bad" = 0 ] && return 0
+	say "FAILED $name"
+	grep -vE '\.\.\. ok ' "$log" | tail -n 30 | sed 's/^/    /'
+	[ -e "$out/regression.diffs" ] && head -n 400 "$out/regression.diffs"
+	grep -E 'PANIC|FATAL|terminated by signal|TRAP' "$out"/log/postmaster.log 2>/dev/null | tail -n 20
+}
+
+stage_regress()
+{
+	run_regress "$pgxs/test/regress/pg_regress" regress "$PWD" sql sql test/schedule
+}
+
+stage_isolation()
+{
+	PATH="$PATH:$pgxs/test/isolation" \
+		run_regress "$pgxs/test/isolation/pg_isolation_regress" isolation "$PWD/test/isolation" \
+		test/isolation/specs spec test/isolation/schedule
+}
+
+run_tap()
+{
+	local file=$1 name dir rc began=$SECONDS
+
+	name=$(basename "$file" .pl)
+	dir=$work/tap/$name
+	mkdir -p "$dir"
+	TESTDIR="$dir" TESTDATADIR="$dir/tmp_check" TESTLOGDIR="$dir/tmp_check/log" \
+		timeout -k 20 "${DF_TAP_TIMEOUT:-420}" \
+		perl -Itest/perl -I"$pgxs/test/perl" "$file" >"$dir/out" 2>"$dir/err"
+	rc=$?
+	echo "$rc $((SECONDS - began))" >"$dir/rc"
+	say "  $name: $(grep -c '^ok ' "$dir/out") ok, $(grep -c '^not ok' "$dir/out") not ok, $((SECONDS - began)) s"
+	[ "$rc" = 0 ] && rm -rf "$dir"/tmp_check
+	return 0
+}
+
+stage_tap()
+{
+	local file name rc log
+
+	export pgxs work
+	export -f run_tap say
+	for file in test/t/*.pl; do
+		[ -e "$file" ] || continue
+		if [ -n "${TESTS:-}" ] && ! grep -qE "(${TESTS// /|})" <<<"$file"; then continue; fi
+		printf '%s\0' "$file"
+	done | tap_order | xargs -0 -r -n 1 -P "$JOBS" bash -c 'run_tap "$0"'
+	for dir in "$work"/tap/*/; do
+		[ -e "$dir/rc" ] || continue
+		name=$(basename "$dir")
+		read -r rc _ <"$dir/rc"
+		cat "$dir"/err >>"$dir/out.log"
+		for log in "$dir"/tmp_check/log/regress_log_*; do
+			[ -e "$log" ] && tail -n 40 "$log" >>"$dir/out.log"
+		done
+		for log in "$dir"/tmp_check/log/*.log; do
+			[ -e "$log" ] && grep -E 'PANIC|FATAL|WARNING|ERROR|signal' "$log" | tail -n 25 >>"$dir/out.log"
+		done
+		count_tap "test/t/$name.pl" "$rc" "$dir/out" "$dir/out.log"
+	done
+}
+
+# the longest first, so that two at a time end together
+tap_order()
+{
+	sort -z -t_ -k1,1r
+}
+
+run_inside()
+{
+	local stage began
+
+	work=$DF_WORK
+	pgxs=$(dirname "$("$PG_CONFIG" --pgxs 2>/dev/null || echo /x/x)")/..
+	pgxs=$(cd "$pgxs" 2>/dev/null && pwd)
+	PATH="$("$PG_CONFIG" --bindir 2>/dev/null):$PATH"
+	export PATH PG_REGRESS="$pgxs/test/regress/pg_regress" PG_TEST_PORT_DIR="$work/ports"
+	export LC_ALL=C.UTF-8
+	unset PGHOST PGPORT PGDATABASE PGUSER PGOPTIONS PGSERVICE
+	mkdir -p "$work/ports"
+	for stage in "$@"; do
+		began=$SECONDS
+		say "== $stage"
+		"stage_$stage"
+		say "   $((SECONDS - began)) s; so far $passed ok, $failed not"
+	done
+	say "$passed passed, $failed failed"
+	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
+}
+
+for stage in "$@"; do
+	[[ " $STAGES " == *" $stage "* ]] || { say "no such stage: $stage (there are: $STAGES)" >&2; exit 2; }
+done
+# shellcheck disable=SC2086
+[ $# -gt 0 ] || set -- $STAGES
+if [ -n "${DF_WORK:-}" ]; then run_inside "$@"; else run_outside "$@"; fi

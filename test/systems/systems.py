@@ -1,0 +1,609 @@
+#!/usr/bin/env python3
+"""The four systems that the tests and the demo call: identity, billing, crm, email.
+
+One process, four HTTP/1.1 services on loopback, each of which keeps books and
+can be told to misbehave.  Test equipment: standard library only, no TLS, no
+authentication worth the name.  README.md beside this file has the protocol.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import json
+import os
+import random
+import re
+import signal
+import sys
+import time
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+THINGS = {"identity": "users", "billing": "customers", "crm": "contacts", "email": "send"}
+PREFIX = {"identity": "usr", "billing": "cus", "crm": "con", "email": "msg"}
+REASONS = {100: "Continue", 200: "OK", 201: "Created", 202: "Accepted", 204: "No Content", 302: "Found",
+           400: "Bad Request", 401: "Unauthorized", 402: "Payment Required", 403: "Forbidden",
+           404: "Not Found", 405: "Method Not Allowed", 409: "Conflict", 410: "Gone",
+           411: "Length Required", 422: "Unprocessable Entity", 429: "Too Many Requests",
+           500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable"}
+FAULTS = {"status", "latency", "hang", "reset_before", "lost", "truncated", "invalid_json", "drip",
+          "huge", "half_headers", "redirect", "nul", "bad_utf8", "empty"}
+# faults after which the effect has happened all the same, unless "effect" says otherwise
+AFTER_EFFECT = {"latency", "lost", "truncated", "invalid_json", "drip", "huge", "half_headers", "nul", "bad_utf8",
+                "empty"}
+MAX_REQUEST = 64 * 1024 * 1024
+LOG_KEPT = 20000
+
+
+class Refusal(Exception):
+    """An answer that is not a success."""
+
+    def __init__(self, status, message):
+        super().__init__(message)
+        self.status = status
+        self.body = {"error": message}
+
+
+def nested(pairs):
+    """Form fields a[b]=c as {"a": {"b": "c"}}."""
+    out = {}
+    for name, value in pairs:
+        parts = [p for p in re.split(r"\[|\]", name) if p]
+        at = out
+        for part in parts[:-1]:
+            at = at.setdefault(part, {})
+        at[parts[-1] if parts else name] = value
+    return out
+
+
+class Fault:
+    """One rule of misbehaviour."""
+
+    number = 0
+
+    def __init__(self, spec):
+        kind = spec.get("fault", "status")
+        if kind not in FAULTS:
+            raise Refusal(400, "no such fault: %s" % kind)
+        Fault.number += 1
+        match = spec.get("match") or {}
+        self.id = Fault.number
+        self.kind = kind
+        self.spec = spec
+        self.method = match.get("method")
+        self.path = re.compile(match["path"]) if match.get("path") else None
+        self.email = re.compile(match["email"]) if match.get("email") else None
+        self.skip = int(spec.get("skip", 0))
+        self.times = spec.get("times")
+        self.probability = spec.get("probability")
+        self.hits = 0
+
+    def effect(self):
+        return bool(self.spec.get("effect", self.kind in AFTER_EFFECT))
+
+    def applies(self, request, rng):
+        if self.times is not None and self.hits >= self.times:
+            return False
+        if self.method and self.method != request.method:
+            return False
+        if self.path and not self.path.search(request.target):
+            return False
+        if self.email and not self.email.search(request.email() or ""):
+            return False
+        if self.probability is not None and rng.random() >= self.probability:
+            return False
+        if self.skip > 0:
+            self.skip -= 1
+            return False
+        self.hits += 1
+        return True
+
+    def show(self):
+        return dict(self.spec, id=self.id, hits=self.hits)
+
+
+class Request:
+    def __init__(self, system, method, target, headers, body):
+        self.system = system
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.raw = body
+        parts = urlsplit(target)
+        self.path = parts.path
+        self.query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        self._data = None
+
+    def data(self):
+        if self._data is None:
+            self._data = self._parse()
+        return self._data
+
+    def _parse(self):
+        if not self.raw:
+            return {}
+        kind = self.headers.get("content-type", "application/json")
+        try:
+            if kind.startswith("application/x-www-form-urlencoded"):
+                return nested(parse_qsl(self.raw.decode(), keep_blank_values=True))
+            data = json.loads(self.raw)
+        except ValueError:
+            raise Refusal(400, "the body cannot be read")
+        if not isinstance(data, dict):
+            raise Refusal(400, "the body is not an object")
+        return data
+
+    def key(self):
+        return self.headers.get(self.system.config["idempotency_header"].lower())
+
+    def email(self):
+        """The address that the request is about, for faults and for the log."""
+        try:
+            data = self.data()
+        except Refusal:
+            return None
+        address = data.get("email") or data.get("to") or self.query.get("email")
+        if address is None:
+            record = self.system.records.get(self.path.rpartition("/")[2])
+            address = record["email"] if record else None
+        return address if isinstance(address, str) else None
+
+
+class System:
+    """One service: its books, its switches, its faults."""
+
+    def __init__(self, name, world):
+        self.name = name
+        self.world = world
+        self.things = THINGS[name]
+        self.reset()
+
+    def reset(self):
+        self.config = {"idempotency": True, "unique_email": self.name == "identity",
+                       "idempotency_header": "Idempotency-Key", "bearer": None, "latency_ms": 0}
+        self.records = {}
+        self.live_email = {}
+        self.keys = {}
+        self.faults = []
+        self.counts = {}
+        self.key_uses = {}
+        self.replays = 0
+        self.log = []
+
+    # -- the books -----------------------------------------------------------
+
+    def enter(self, op, **what):
+        """One line in the ledger, before the answer leaves."""
+        line = dict(what, system=self.name, op=op, at=time.time())
+        self.apply(line)
+        self.world.write(line)
+        return line
+
+    def apply(self, line):
+        if line["op"] == "create":
+            record = {"id": line["id"], "email": line["email"], "data": line["data"], "key": line.get("key"),
+                      "created_at": line["at"], "deleted_at": None}
+            self.records[record["id"]] = record
+            self.live_email.setdefault(record["email"], []).append(record["id"])
+        elif line["op"] == "delete":
+            record = self.records[line["id"]]
+            record["deleted_at"] = line["at"]
+            self.live_email[record["email"]].remove(record["id"])
+        elif line["op"] == "update":
+            self.records[line["id"]]["data"].update(line["data"])
+        elif line["op"] == "key":
+            self.keys[line["key"]] = (line["digest"], line["status"], line["answer"])
+        elif line["op"] == "reset":
+            self.reset()
+
+    def live(self):
+        return [r for r in self.records.values() if r["deleted_at"] is None]
+
+    # -- what the service does -------------------------------------------------
+
+    def note(self, request, status, fault):
+        kind = "%s /%s" % (request.method, request.path.split("/")[1])
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        key = request.key()
+        if key:
+            self.key_uses[key] = self.key_uses.get(key, 0) + 1
+        if len(self.log) >= LOG_KEPT:
+            del self.log[:LOG_KEPT // 2]
+        self.log.append({"at": time.time(), "method": request.method, "target": request.target,
+                         "email": request.email(), "key": key, "status": status,
+                         "fault": fault.kind if fault else None, "bytes": len(request.raw)})
+
+    def perform(self, request):
+        """The effect and its answer; the idempotency key is looked at first."""
+        key = request.key()
+        if self.config["bearer"] and request.headers.get("authorization") != "Bearer " + self.config["bearer"]:
+            return 401, {"error": "who are you?"}
+        if not key or not self.config["idempotency"] or request.method not in ("POST", "PATCH"):
+            return self.act(request)
+        digest = hashlib.sha256(b"%s %s\n%s" % (request.method.encode(), request.target.encode(),
+                                                request.raw)).hexdigest()
+        if key in self.keys:
+            before, status, answer = self.keys[key]
+            if before != digest:
+                return 422, {"error": "this idempotency key was used for another request"}
+            self.replays += 1
+            return status, answer
+        status, answer = self.act(request)
+        if status < 500:
+            self.enter("key", key=key, digest=digest, status=status, answer=answer)
+        return status, answer
+
+    def act(self, request):
+        parts = [unquote(p) for p in request.path.split("/")[1:]]
+        if parts[0] != self.things or len(parts) > 2:
+            return 404, {"error": "no such path: %s" % request.path}
+        try:
+            if len(parts) == 1:
+                if request.method == "POST":
+                    return self.create(request)
+                if request.method in ("GET", "HEAD"):
+                    return 200, self.listing(request.query)
+                return 405, {"error": "not here"}
+            return self.one(request, parts[1])
+        except Refusal as refusal:
+            return refusal.status, refusal.body
+
+    def create(self, request):
+        data = dict(request.data())
+        email = data.get("to" if self.name == "email" else "email")
+        if not isinstance(email, str) or not email:
+            return 422, {"error": "an address is missing"}
+        if self.config["unique_email"] and self.live_email.get(email):
+            return 409, {"error": "there is a record of %s already" % email,
+                         "id": self.live_email[email][0]}
+        number = len(self.records) + 1
+        ident = "%s_%06d%04x" % (PREFIX[self.name], number, self.world.rng.getrandbits(16))
+        self.enter("create", id=ident, email=email, data=data, key=request.key())
+        return 201, dict(data, id=ident)
+
+    def listing(self, query):
+        wrap = query.pop("wrap", None)
+        found = [dict(r["data"], id=r["id"]) for r in self.candidates(query)]
+        return {wrap: found} if wrap else found
+
+    def candidates(self, query):
+        if "email" in query:
+            pool = [self.records[i] for i in self.live_email.get(query["email"], [])]
+        else:
+            pool = self.live()
+        for name, value in query.items():
+            if name == "idempotency_key":
+                pool = [r for r in pool if r["key"] == value]
+            elif name != "email":
+                pool = [r for r in pool if str(r["data"].get(name)) == value]
+        return pool
+
+    def one(self, request, ident):
+        record = self.records.get(ident)
+        if record is None or record["deleted_at"] is not None:
+            return 404, {"error": "no such record: %s" % ident}
+        if request.method in ("GET", "HEAD"):
+            return 200, dict(record["data"], id=ident)
+        if request.method == "DELETE":
+            self.enter("delete", id=ident)
+            return 200, {"id": ident, "deleted": True}
+        if request.method in ("PATCH", "PUT"):
+            self.enter("update", id=ident, data=request.data())
+            return 200, dict(record["data"], id=ident)
+        return 405, {"error": "not here"}
+
+    # -- administration ----------------------------------------------------------
+
+    def admin(self, method, path, data, query):
+        if path == "/_books":
+            return 200, self.books()
+        if path == "/_log":
+            return 200, self.log
+        if path == "/_faults":
+            return self.admin_faults(method, data, query)
+        if path == "/_config":
+            unknown = set(data) - set(self.config)
+            if unknown:
+                return 400, {"error": "no such switch: %s" % ", ".join(sorted(unknown))}
+            self.config.update(data)
+            return 200, self.config
+        if path == "/_reset":
+            self.enter("reset")
+            return 200, {}
+        if path in ("/_down", "/_up"):
+            return self.world.switch(self, path == "/_up")
+        return 404, {"error": "no such command: %s" % path}
+
+    def admin_faults(self, method, data, query):
+        if method == "POST":
+            fault = Fault(data)
+            self.faults.append(fault)
+            return 201, fault.show()
+        if method == "DELETE":
+            self.faults = [f for f in self.faults if "id" in query and str(f.id) != query["id"]]
+        return 200, [f.show() for f in self.faults]
+
+    def books(self):
+        return {"system": self.name, "records": list(self.records.values()), "live": len(self.live()),
+                "requests": self.counts, "total": sum(self.counts.values()), "replays": self.replays,
+                "resent_keys": sum(1 for n in self.key_uses.values() if n > 1),
+                "faults": [f.show() for f in self.faults]}
+
+
+class World:
+    """The four systems, their ledger and their sockets."""
+
+    def __init__(self, ledger=None, seed=None):
+        self.rng = random.Random(seed)
+        self.systems = {name: System(name, self) for name in THINGS}
+        self.servers = {}
+        self.ports = {}
+        self.connections = {name: set() for name in THINGS}
+        self.ledger = None
+        if ledger:
+            self.reload(ledger)
+            self.ledger = open(ledger, "ab", buffering=0)
+
+    def reload(self, ledger):
+        if not os.path.exists(ledger):
+            return
+        with open(ledger) as lines:
+            for line in lines:
+                line = json.loads(line)
+                self.systems[line["system"]].apply(line)
+
+    def write(self, line):
+        if self.ledger:
+            self.ledger.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+
+    async def listen(self, name):
+        loop = asyncio.get_running_loop()
+        system = self.systems.get(name)
+        server = await loop.create_server(lambda: Connection(self, system), "127.0.0.1", self.ports.get(name, 0),
+                                          backlog=512)
+        self.servers[name] = server
+        self.ports[name] = server.sockets[0].getsockname()[1]
+
+    def switch(self, system, up):
+        """Take a service down (connections too) or up again on the same port."""
+        server = self.servers.get(system.name)
+        if up and server is None:
+            asyncio.ensure_future(self.listen(system.name))
+        elif not up and server is not None:
+            self.servers[system.name] = None
+            server.close()
+            for connection in list(self.connections[system.name]):
+                connection.transport.abort()
+        return 200, {"up": up}
+
+    def urls(self):
+        return {name: "http://127.0.0.1:%d" % port for name, port in self.ports.items()}
+
+
+class Connection(asyncio.Protocol):
+    """One client connection; system is None on the control port."""
+
+    def __init__(self, world, system):
+        self.world = world
+        self.system = system
+        self.buffer = bytearray()
+        self.busy = False
+        self.closed = False
+
+    def connection_made(self, transport):
+        self.transport = transport
+        if self.system:
+            self.world.connections[self.system.name].add(self)
+
+    def connection_lost(self, exc):
+        self.closed = True
+        if self.system:
+            self.world.connections[self.system.name].discard(self)
+
+    def data_received(self, data):
+        self.buffer += data
+        self.turn()
+
+    # -- requests in ----------------------------------------------------------
+
+    def turn(self):
+        while not self.busy and not self.closed:
+            request = self.next_request()
+            if request is None:
+                return
+            self.handle(request)
+
+    def next_request(self):
+        end = self.buffer.find(b"\r\n\r\n")
+        if end < 0:
+            return None
+        lines = bytes(self.buffer[:end]).decode("latin-1").split("\r\n")
+        headers = {}
+        for line in lines[1:]:
+            name, _, value = line.partition(":")
+            headers[name.strip().lower()] = value.strip()
+        try:
+            method, target, _ = lines[0].split(" ")
+            length = int(headers.get("content-length", 0))
+        except ValueError:
+            return self.give_up(400)
+        if "transfer-encoding" in headers:
+            return self.give_up(411)
+        if length > MAX_REQUEST:
+            return self.give_up(400)
+        if len(self.buffer) < end + 4 + length:
+            if headers.get("expect", "").lower() == "100-continue" and len(self.buffer) == end + 4:
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            return None
+        body = bytes(self.buffer[end + 4:end + 4 + length])
+        del self.buffer[:end + 4 + length]
+        return Request(self.system, method, target, headers, body)
+
+    def give_up(self, status):
+        self.answer(status, {"error": REASONS[status]})
+        self.transport.close()
+
+    def handle(self, request):
+        try:
+            self.dispatch(request)
+        except Refusal as refusal:
+            self.answer(refusal.status, refusal.body)
+
+    def dispatch(self, request):
+        system, path = request.system, request.path
+        if system is None:
+            _, name, path = (path.split("/", 2) + [""])[:3]
+            path = "/" + path
+            system = self.world.systems.get(name)
+            if system is None:
+                raise Refusal(404, "no such system: %s" % name)
+        if path.startswith("/_"):
+            data = json.loads(request.raw) if request.raw else {}
+            self.answer(*system.admin(request.method, path, data, request.query))
+            return
+        if request.system is None:
+            raise Refusal(404, "the control port takes commands only")
+        self.serve(system, request)
+
+    def serve(self, system, request):
+        fault = next((f for f in system.faults if f.applies(request, self.world.rng)), None)
+        if fault is None:
+            status, body = system.perform(request)
+            system.note(request, status, None)
+            if system.config["latency_ms"]:
+                self.later(system.config["latency_ms"], lambda: self.answer(status, body))
+            else:
+                self.answer(status, body, head=request.method == "HEAD")
+            return
+        status, body = system.perform(request) if fault.effect() else (None, None)
+        system.note(request, status, fault)
+        getattr(self, "fault_" + fault.kind)(fault.spec, status, body)
+
+    # -- answers out ------------------------------------------------------------
+
+    def answer(self, status, body, extra="", head=False):
+        payload = b"" if status == 204 else json.dumps(body, separators=(",", ":")).encode()
+        self.send(status, payload, extra, head=head)
+
+    def send(self, status, payload, extra="", kind="application/json", head=False):
+        text = "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n%s\r\n" % (
+            status, REASONS.get(status, "Whatever"), kind, len(payload), extra)
+        self.transport.write(text.encode() + (b"" if head else payload))
+
+    def later(self, ms, action):
+        """No other request of this connection before the answer to this one."""
+        self.busy = True
+        asyncio.get_running_loop().call_later(ms / 1000.0, self.resume, action)
+
+    def resume(self, action):
+        self.busy = False
+        if not self.closed:
+            action()
+            self.turn()
+
+    def fault_status(self, spec, status, body):
+        extra = ""
+        if "retry_after" in spec:
+            extra = "Retry-After: %s\r\n" % spec["retry_after"]
+        answer = spec.get("body", {"error": "as you wished"})
+        self.answer(int(spec.get("status", 503)), answer, extra)
+
+    def fault_latency(self, spec, status, body):
+        self.later(spec.get("ms", 100), lambda: self.answer(status, body))
+
+    def fault_hang(self, spec, status, body):
+        self.busy = True
+
+    def fault_reset_before(self, spec, status, body):
+        self.transport.abort()
+
+    fault_lost = fault_reset_before
+
+    def fault_truncated(self, spec, status, body):
+        payload = json.dumps(body).encode()
+        head = "HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (status, len(payload))
+        self.transport.write(head.encode() + payload[:len(payload) // 2])
+        self.transport.close()
+
+    def fault_invalid_json(self, spec, status, body):
+        self.send(status, b'{"id": "broken')
+
+    def fault_nul(self, spec, status, body):
+        self.send(status, b'{"id": "a\\u0000b"}')
+
+    def fault_bad_utf8(self, spec, status, body):
+        self.send(status, b'{"id": "\xff\xfe"}')
+
+    def fault_empty(self, spec, status, body):
+        self.send(status, b"")
+
+    def fault_drip(self, spec, status, body):
+        payload = json.dumps(body).encode()
+        self.busy = True
+        head = "HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (status, len(payload))
+        self.transport.write(head.encode())
+        asyncio.ensure_future(self.drip(payload, spec.get("ms", 200) / 1000.0))
+
+    async def drip(self, payload, pause):
+        for byte in payload:
+            await asyncio.sleep(pause)
+            if self.closed:
+                return
+            self.transport.write(bytes([byte]))
+        self.resume(lambda: None)
+
+    def fault_huge(self, spec, status, body):
+        payload = json.dumps(dict(body, filler="x" * int(spec.get("bytes", 5000000)))).encode()
+        self.send(status, payload)
+
+    def fault_half_headers(self, spec, status, body):
+        self.transport.write(b"HTTP/1.1 201 Created\r\nContent-Type: applic")
+        self.transport.close()
+
+    def fault_redirect(self, spec, status, body):
+        where = spec.get("location", "http://169.254.169.254/latest/meta-data/")
+        self.answer(int(spec.get("status", 302)), {}, "Location: %s\r\n" % where)
+
+
+def announce(args, world):
+    text = json.dumps(dict(world.urls(), pid=os.getpid()))
+    if args.port_file:
+        with open(args.port_file + ".tmp", "w") as out:
+            out.write(text + "\n")
+        os.rename(args.port_file + ".tmp", args.port_file)
+    else:
+        print(text, flush=True)
+
+
+async def serve(args):
+    loop = asyncio.get_running_loop()
+    stop = loop.create_future()
+
+    def finish():
+        if not stop.done():
+            stop.set_result(None)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, finish)
+    if args.with_stdin:
+        loop.add_reader(0, lambda: None if os.read(0, 4096) else (loop.remove_reader(0), finish()))
+    world = World(args.books, args.seed)
+    if args.ports:
+        world.ports = dict(zip(list(THINGS) + ["control"], (int(p) for p in args.ports.split(","))))
+    for name in list(THINGS) + ["control"]:
+        await world.listen(name)
+    announce(args, world)
+    await stop
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port-file", help="write the addresses there instead of to stdout")
+    parser.add_argument("--ports", help="identity,billing,crm,email,control; default: chosen by the system")
+    parser.add_argument("--books", help="append-only ledger; read at the start if it is there")
+    parser.add_argument("--seed", type=int, help="of the randomness in faults and ids")
+    parser.add_argument("--with-stdin", action="store_true", help="end when stdin is closed")
+    asyncio.run(serve(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
