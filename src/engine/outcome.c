@@ -1,0 +1,563 @@
+/*
+ * engine/outcome.c
+ *	  What an answer does to a step.
+ *
+ * Runs in a worker, in its recording transaction, on structs in memory.  What an
+ * answer means is decided in flow/answer.c; here the decision is applied: the
+ * step's new state, its output, its undo, the failed attempt and the time of
+ * the next.  Nothing here sends, and no answer, however broken, raises.
+ */
+#include "postgres.h"
+
+#include "engine/json.h"
+#include "engine/live.h"
+#include "engine/options.h"
+#include "engine/outcome.h"
+#include "engine/policy.h"
+#include "engine/template.h"
+#include "guc.h"
+#include "mb/pg_wchar.h"
+#include "shared/clock.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+/* how much of a refused answer's body is kept in the error */
+#define KEPT_BODY 2000
+
+List	   *df_turn_attempts = NIL;
+
+/* ---- reading the answer ------------------------------------------------------ */
+
+static bool
+is_json_type(const char *content_type)
+{
+	return content_type != NULL && strstr(content_type, "json") != NULL;
+}
+
+/*
+ * The body as jsonb, NULL for none; *unusable if it was announced as JSON but is
+ * not, or cannot be kept as text.
+ */
+Jsonb *
+df_reply_body(const DfReply *reply, MemoryContext cxt, bool *unusable)
+{
+	Jsonb	   *result;
+
+	*unusable = false;
+	if (reply->body == NULL || reply->body_len == 0)
+		return NULL;
+	if (is_json_type(reply->content_type))
+	{
+		result = df_json_parse(reply->body, reply->body_len, cxt);
+		*unusable = result == NULL;
+		return result;
+	}
+	if (reply->content_type == NULL || reply->content_type[0] == '\0')
+	{
+		result = df_json_parse(reply->body, reply->body_len, cxt);
+		if (result != NULL)
+			return result;
+	}
+	result = df_json_string(reply->body, reply->body_len, cxt);
+	*unusable = result == NULL;
+	return result;
+}
+
+/* headers that say something about the transport only are not worth a row */
+static bool
+is_transport_header(const char *line, size_t len)
+{
+	static const char *const names[] = {"date", "server", "connection", "keep-alive",
+	"content-length", "transfer-encoding"};
+
+	for (int i = 0; i < lengthof(names); i++)
+		if (len == strlen(names[i]) && strncmp(line, names[i], len) == 0)
+			return true;
+	return false;
+}
+
+static Jsonb *
+answer_headers(const DfReply *reply, MemoryContext cxt)
+{
+	DfJson		json;
+	const char *line = reply->headers;
+	bool		some = false;
+
+	if (line == NULL)
+		return NULL;
+	df_json_begin(&json);
+	while (*line != '\0')
+	{
+		const char *end = strchrnul(line, '\n');
+		const char *colon = memchr(line, ':', end - line);
+
+		if (colon != NULL && !is_transport_header(line, colon - line) &&
+			pg_verify_mbstr(GetDatabaseEncoding(), line, end - line, true))
+		{
+			const char *value = colon + 1 + strspn(colon + 1, " ");
+
+			/* the usual type goes without saying: response() fills it in */
+			if (!(strncmp(line, "content-type:", 13) == 0 &&
+				  strncmp(value, "application/json", end - value) == 0 &&
+				  end - value == strlen("application/json")))
+			{
+				df_json_text(&json, pnstrdup(line, colon - line), pnstrdup(value, Max(0, end - value)));
+				some = true;
+			}
+		}
+		line = *end == '\n' ? end + 1 : end;
+	}
+	if (!some)
+		return NULL;
+	return df_json_end(&json, cxt);
+}
+
+/* the beginning of a body for an error, cut at a character */
+static char *
+cut_body(const DfReply *reply)
+{
+	int			len;
+
+	if (reply->body == NULL || reply->body_len == 0 ||
+		memchr(reply->body, '\0', Min(reply->body_len, KEPT_BODY)) != NULL)
+		return NULL;
+	len = pg_mbcliplen(reply->body, Min(reply->body_len, KEPT_BODY), KEPT_BODY);
+	if (!pg_verify_mbstr(GetDatabaseEncoding(), reply->body, len, true))
+		return NULL;
+	return pnstrdup(reply->body, len);
+}
+
+static Jsonb *
+error_of(DfRun *run, const DfReply *reply, const char *message, bool in_doubt)
+{
+	DfJson		json;
+	char	   *generic = NULL;
+
+	if (message == NULL)
+	{
+		if (reply->fate == DF_FATE_ANSWER)
+			generic = psprintf("the system answered with status %d", reply->status);
+		else
+			generic = pstrdup(reply->error != NULL && reply->error[0] != '\0' ? reply->error : "no answer");
+		message = generic;
+	}
+	df_json_begin(&json);
+	df_json_text(&json, "message", message);
+	if (reply->status != 0)
+		df_json_int(&json, "status", reply->status);
+	df_json_bool(&json, "in_doubt", in_doubt);
+	df_json_text(&json, "body", cut_body(reply));
+	return df_json_end(&json, run->cxt);
+}
+
+void
+df_step_note_attempt(DfRun *run, DfStep *step, const DfReply *reply, const char *outcome, TimestampTz next_at)
+{
+	DfAttempt  *attempt = palloc0(sizeof(DfAttempt));
+
+	attempt->run = run->id;
+	attempt->n = step->n;
+	attempt->undo = step->phase == DF_PHASE_UNDO;
+	attempt->seq = attempt->undo ? step->undo_attempts : step->attempts;
+	attempt->at = step->attempt_at != DF_NEVER ? step->attempt_at
+		: (step->sent_at != DF_NEVER ? step->sent_at : df_now());
+	attempt->took_ms = reply->took_us / 1000.0;
+	attempt->status = reply->status;
+	attempt->outcome = outcome;
+	if (reply->fate == DF_FATE_ANSWER)
+		attempt->error = psprintf("the system answered with status %d", reply->status);
+	else
+		attempt->error = pstrdup(reply->error != NULL ? reply->error : "no answer");
+	attempt->next_at = next_at;
+	df_turn_attempts = lappend(df_turn_attempts, attempt);
+}
+
+/* ---- policies ------------------------------------------------------------------ */
+
+DfRetry
+df_step_retry(const DfRun *run, const DfStep *step, const DfSystemPolicy *policy)
+{
+	DfRetry		retry = policy->retry;
+	Jsonb	   *own = df_json_get(step->options, "retry");
+
+	if (run->workflow->retry != NULL)
+		df_retry_from_jsonb(run->workflow->retry, &retry, "retry");
+	if (own != NULL)
+		df_retry_from_jsonb(own, &retry, "retry");
+	return retry;
+}
+
+TimestampTz
+df_step_next_try(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
+{
+	DfRetryQuestion question;
+
+	question.policy = df_step_retry(run, step, policy);
+	/* a poll that was answered is an attempt, but no failure */
+	question.attempts = df_json_get_text(step->options, "until") != NULL ? 1 : Max(1, step->attempts);
+	question.first_at = step->started_at;
+	question.now = df_now();
+	question.retry_after_ms = reply->retry_after_ms;
+	question.jitter = df_random();
+	return df_retry_at(&question);
+}
+
+char *
+df_step_key(const DfRun *run, const DfStep *step)
+{
+	if (step->renewals > 0)
+		return psprintf("%s/%d/r%d", run->id_text, step->n, step->renewals);
+	return psprintf("%s/%d", run->id_text, step->n);
+}
+
+static bool
+key_is_trusted(const DfStep *step, const DfSystemPolicy *policy)
+{
+	return policy->key_trusted && df_now() - step->started_at < policy->key_ttl_ms * 1000;
+}
+
+void
+df_step_vars(DfRun *run, DfStep *step, DfTemplateVars *vars)
+{
+	vars->response = step->output;
+	vars->request = step->body == NULL ? NULL
+		: df_json_parse(step->body, strlen(step->body), CurrentMemoryContext);
+	vars->run = run->id_text;
+	vars->run_key = run->key;
+	vars->idempotency_key = df_step_key(run, step);
+}
+
+/*
+ * Renders the undo of a step and keeps it in the step; false with *missing if
+ * a field is not there.  A step without undo has nothing to render.
+ */
+bool
+df_step_render_undo(DfRun *run, DfStep *step, char **missing)
+{
+	char	   *template = df_json_get_text(step->options, "undo");
+	Jsonb	   *body = df_json_get(step->options, "undo_body");
+	DfTemplateVars vars;
+	char	   *undo;
+
+	if (template == NULL || strcmp(template, "none") == 0 || step->undo != NULL)
+		return true;
+	df_step_vars(run, step, &vars);
+	undo = df_template_path(template, &vars, missing);
+	if (undo == NULL)
+		return false;
+	if (body != NULL)
+	{
+		body = df_template_body(body, &vars, missing);
+		if (body == NULL)
+			return false;
+		step->undo_body = MemoryContextStrdup(run->cxt,
+											  df_json_get_bool(step->options, "form")
+											  ? df_body_form(body) : df_body_json(body));
+	}
+	step->undo = MemoryContextStrdup(run->cxt, undo);
+	step->dirty = true;
+	return true;
+}
+
+/* ---- what becomes of the step ---------------------------------------------------- */
+
+void
+df_step_done(DfRun *run, DfStep *step, const DfReply *reply, Jsonb *output)
+{
+	char	   *missing = NULL;
+
+	step->status = reply->status;
+	step->output = output;
+	step->answer = answer_headers(reply, run->cxt);
+	step->error = NULL;
+	df_step_transition(run, step, DF_STEP_SUCCEED);
+	if (!df_step_render_undo(run, step, &missing))
+		df_run_get_stuck(run, DF_ERR_STEP_FAILED,
+						 psprintf("the undo of step \"%s\" cannot be rendered: the answer has no field \"%s\"",
+								  step->name, missing),
+						 "Correct the undo in the function, undo the step by hand, and call dataflows.resolve() or dataflows.abandon().");
+}
+
+/* ended in doubt: a candidate for undo, and DF001 in the body */
+void
+df_step_doubtful(DfRun *run, DfStep *step, const DfReply *reply, const char *message)
+{
+	step->status = reply->status;
+	step->error = error_of(run, reply, message, true);
+	if (step->state != DF_STEP_DOUBT)
+		df_step_transition(run, step, DF_STEP_LOSE);
+	step->wake_at = DF_NEVER;
+	step->finished_at = df_now();
+	step->dirty = true;
+	df_step_note_attempt(run, step, reply, "in_doubt", DF_NEVER);
+}
+
+/* `until` is not met yet: ask again after `every` */
+void
+df_step_poll_again(DfRun *run, DfStep *step, const DfReply *reply)
+{
+	int64		every = df_json_get_int(step->options, "every", 30000);
+	int64		limit = df_json_get_int(step->options, "until_timeout", 0);
+	TimestampTz at = df_now() + every * 1000;
+	const char *why = "the answer does not meet \"until\" yet";
+
+	step->status = reply->status;
+	if (limit > 0 && at > step->started_at + limit * 1000)
+	{
+		step->error = error_of(run, reply, "\"until\" was not met within until_timeout", false);
+		df_step_transition(run, step, DF_STEP_FAIL);
+		df_step_note_attempt(run, step, reply, "failed", DF_NEVER);
+		return;
+	}
+	step->error = error_of(run, reply, why, false);
+	df_step_transition(run, step, DF_STEP_AGAIN);
+	step->wake_at = at;
+	df_step_note_attempt(run, step, reply, "retry", at);
+}
+
+static void
+step_failed(DfRun *run, DfStep *step, const DfReply *reply)
+{
+	/*
+	 * What an earlier attempt left in doubt is not settled by a refusal of a
+	 * later one: the effect of the first may be there.
+	 */
+	if (df_json_get_bool(step->error, "in_doubt"))
+	{
+		df_step_doubtful(run, step, reply, NULL);
+		return;
+	}
+	step->status = reply->status;
+	step->error = error_of(run, reply, NULL, false);
+	step->answer = answer_headers(reply, run->cxt);
+	df_step_transition(run, step, DF_STEP_FAIL);
+	df_step_note_attempt(run, step, reply, "failed", DF_NEVER);
+}
+
+static void
+step_again(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
+{
+	TimestampTz at = df_step_next_try(run, step, reply, policy);
+	bool		doubt = df_json_get_bool(step->error, "in_doubt");
+
+	if (at == DF_NEVER)
+	{
+		step_failed(run, step, reply);
+		return;
+	}
+	step->status = reply->status;
+	step->error = error_of(run, reply, NULL, doubt);
+	df_step_transition(run, step, doubt ? DF_STEP_LOSE : DF_STEP_AGAIN);
+	step->wake_at = at;
+	df_step_note_attempt(run, step, reply, "retry", at);
+}
+
+/* may have been carried out, but the same key and bytes do no harm */
+static void
+step_again_same(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
+{
+	TimestampTz at = df_step_next_try(run, step, reply, policy);
+
+	if (at == DF_NEVER)
+	{
+		df_step_doubtful(run, step, reply, NULL);
+		return;
+	}
+	step->status = reply->status;
+	step->error = error_of(run, reply, NULL, true);
+	df_step_transition(run, step, DF_STEP_LOSE);
+	step->wake_at = at;
+	df_step_note_attempt(run, step, reply, "in_doubt", at);
+}
+
+static void
+step_in_doubt(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
+{
+	char	   *doubt = df_json_get_text(step->options, "doubt");
+	DfReply		empty = *reply;
+
+	if (df_json_get_text(step->options, "probe") != NULL)
+	{
+		step->status = reply->status;
+		step->error = error_of(run, reply, NULL, true);
+		if (step->state != DF_STEP_DOUBT)
+			df_step_transition(run, step, DF_STEP_LOSE);
+		step->phase = DF_PHASE_DO;
+		step->wake_at = df_now();
+		df_step_note_attempt(run, step, reply, "in_doubt", step->wake_at);
+		step->phase = DF_PHASE_PROBE;
+		return;
+	}
+	if (doubt != NULL && strcmp(doubt, "resend") == 0)
+		step_again_same(run, step, reply, policy);
+	else if (doubt != NULL && strcmp(doubt, "accept") == 0)
+	{
+		df_step_note_attempt(run, step, reply, "in_doubt", DF_NEVER);
+		empty.headers = NULL;
+		df_step_done(run, step, &empty, NULL);
+	}
+	else
+		df_step_doubtful(run, step, reply, NULL);
+}
+
+static void
+step_unusable(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
+{
+	const char *why = reply->fate == DF_FATE_TOO_LARGE
+		? psprintf("the answer is larger than max_body (%zu bytes were read)", reply->body_len)
+		: "the answer's body is not usable: invalid JSON, a NUL byte or a bad encoding";
+
+	if (df_method_class(df_step_method(step)) == DF_METHOD_SAFE)
+	{
+		step->status = reply->status;
+		step->error = error_of(run, reply, why, false);
+		df_step_transition(run, step, DF_STEP_FAIL);
+		df_step_note_attempt(run, step, reply, "failed", DF_NEVER);
+	}
+	else if (df_json_get_text(step->options, "probe") != NULL)
+		step_in_doubt(run, step, reply, policy);
+	else
+	{
+		df_step_doubtful(run, step, reply, why);
+		df_run_get_stuck(run, DF_ERR_STEP_FAILED,
+						 psprintf("step \"%s\" was carried out (status %d), but %s", step->name, reply->status, why),
+						 "Look the record up in the system, then call dataflows.resolve(run, step, 'done', note, output).");
+	}
+}
+
+/*
+ * 401 or 403: the system's fault.  The attempt is given back, the step waits
+ * until somebody has repaired the credentials.
+ */
+static void
+step_refused(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
+{
+	bool		doubt = df_json_get_bool(step->error, "in_doubt");
+
+	step->status = reply->status;
+	step->error = error_of(run, reply, "credentials refused", doubt);
+	df_step_transition(run, step, doubt ? DF_STEP_LOSE : DF_STEP_AGAIN);
+	step->attempts--;
+	step->wake_at = df_now() + policy->retry.initial_ms * 1000;
+}
+
+/* ---- undo ---------------------------------------------------------------------- */
+
+static void
+undo_reply(DfRun *run, DfStep *step, const DfReply *reply, DfVerdict verdict,
+		   const DfSystemPolicy *policy)
+{
+	DfRetryQuestion question;
+	TimestampTz at = DF_NEVER;
+
+	if (verdict == DF_VERDICT_DONE || verdict == DF_VERDICT_DONE_NO_UNDO)
+	{
+		step->undo_error = NULL;
+		df_undo_transition(run, step, verdict == DF_VERDICT_DONE ? DF_UNDO_UNDONE : DF_UNDO_GONE);
+		return;
+	}
+	if (verdict != DF_VERDICT_FAILED)
+	{
+		question.policy = policy->retry;
+		question.policy.max_attempts = 0;
+		question.policy.for_ms = (int64) df_undo_for * 1000;
+		question.attempts = Max(1, step->undo_attempts);
+		question.first_at = step->undo_since;
+		question.now = df_now();
+		question.retry_after_ms = reply->retry_after_ms;
+		question.jitter = df_random();
+		at = df_retry_at(&question);
+	}
+	step->undo_error = error_of(run, reply, NULL, false);
+	df_step_note_attempt(run, step, reply, at == DF_NEVER ? "failed" : "retry", at);
+	df_undo_transition(run, step, at == DF_NEVER ? DF_UNDO_FAILED : DF_UNDO_DUE);
+	step->wake_at = at;
+}
+
+/* ---- the one way in ---------------------------------------------------------------- */
+
+static void
+do_reply(DfRun *run, DfStep *step, const DfReply *reply, DfAnswer *answer, const DfSystemPolicy *policy)
+{
+	Jsonb	   *output = NULL;
+
+	if (reply->fate == DF_FATE_ANSWER && reply->status / 100 == 2)
+		output = df_reply_body(reply, run->cxt, &answer->body_unusable);
+
+	switch (df_answer_verdict(answer))
+	{
+		case DF_VERDICT_DONE:
+			if (df_step_until_met(step, output))
+				df_step_done(run, step, reply, output);
+			else
+				df_step_poll_again(run, step, reply);
+			break;
+		case DF_VERDICT_DONE_NO_UNDO:
+			{
+				bool		unusable;
+
+				step->options = NULL;
+				df_step_done(run, step, reply, df_reply_body(reply, run->cxt, &unusable));
+				break;
+			}
+		case DF_VERDICT_RETRY:
+			step_again(run, step, reply, policy);
+			break;
+		case DF_VERDICT_RETRY_SAME:
+			if (answer->method == DF_METHOD_SAFE)
+				step_again(run, step, reply, policy);
+			else
+				step_again_same(run, step, reply, policy);
+			break;
+		case DF_VERDICT_FAILED:
+			step_failed(run, step, reply);
+			break;
+		case DF_VERDICT_DOUBT:
+			step_in_doubt(run, step, reply, policy);
+			break;
+		case DF_VERDICT_UNUSABLE:
+			step_unusable(run, step, reply, policy);
+			break;
+		case DF_VERDICT_CREDENTIALS:
+			step_refused(run, step, reply, policy);
+			break;
+	}
+}
+
+/*
+ * Applies the answer to what was in flight for the step.  Returns what it says
+ * about the system.
+ */
+DfVerdict
+df_step_reply(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
+{
+	DfAnswer	answer;
+	DfVerdict	verdict;
+
+	Assert(!step->to_send);
+	memset(&answer, 0, sizeof(answer));
+	answer.fate = reply->fate;
+	answer.status = reply->status;
+	answer.method = df_method_class(df_step_method(step));
+	answer.key_trusted = key_is_trusted(step, policy);
+	answer.was_doubt = df_json_get_bool(step->error, "in_doubt");
+	answer.accept = df_step_accept(step, &answer.naccept);
+
+	if (step->phase == DF_PHASE_UNDO)
+	{
+		verdict = df_answer_undo_verdict(&answer);
+		undo_reply(run, step, reply, verdict, policy);
+	}
+	else if (step->phase == DF_PHASE_PROBE)
+	{
+		verdict = df_answer_verdict(&answer);
+		df_probe_reply(run, step, reply, policy);
+	}
+	else
+	{
+		do_reply(run, step, reply, &answer, policy);
+		verdict = df_answer_verdict(&answer);
+	}
+	run->advance = true;
+	return verdict;
+}

@@ -1,0 +1,28 @@
+/*
+ * engine/outcome.h
+ *	  What outcome.c and probe.c share: the ways a step can end.
+ */
+#ifndef DF_OUTCOME_H
+#define DF_OUTCOME_H
+
+#include "engine/live.h"
+#include "engine/template.h"
+
+extern void df_step_vars(DfRun *run, DfStep *step, DfTemplateVars *vars);
+extern DfRetry df_step_retry(const DfRun *run, const DfStep *step, const DfSystemPolicy *policy);
+extern Jsonb *df_reply_body(const DfReply *reply, MemoryContext cxt, bool *unusable);
+extern void df_step_note_attempt(DfRun *run, DfStep *step, const DfReply *reply,
+								 const char *outcome, TimestampTz next_at);
+extern void df_step_done(DfRun *run, DfStep *step, const DfReply *reply, Jsonb *output);
+extern void df_step_doubtful(DfRun *run, DfStep *step, const DfReply *reply, const char *message);
+extern bool df_step_render_undo(DfRun *run, DfStep *step, char **missing);
+extern TimestampTz df_step_next_try(DfRun *run, DfStep *step, const DfReply *reply,
+									const DfSystemPolicy *policy);
+extern void df_step_poll_again(DfRun *run, DfStep *step, const DfReply *reply);
+
+/* probe.c */
+extern void df_probe_reply(DfRun *run, DfStep *step, const DfReply *reply,
+						   const DfSystemPolicy *policy);
+extern bool df_probe_wanted_first(const DfStep *step);
+
+#endif							/* DF_OUTCOME_H */

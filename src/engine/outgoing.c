@@ -1,0 +1,75 @@
+/*
+ * engine/outgoing.c
+ *	  The request that leaves next for a step: its effect, its probe or its undo.
+ *
+ * Runs in a worker, in the transaction that commits the intent, before any byte
+ * leaves.  The effect's bytes are those that were frozen with the intent.
+ */
+#include "postgres.h"
+
+#include "engine/json.h"
+#include "engine/options.h"
+#include "engine/outcome.h"
+#include "utils/memutils.h"
+
+static bool
+probe_request(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why)
+{
+	char	   *probe = df_json_get_text(step->options, "probe");
+	Jsonb	   *body = df_json_get(step->options, "probe_body");
+	DfTemplateVars vars;
+	char	   *missing = NULL;
+	char	   *rendered;
+	char	   *method;
+	char	   *path;
+
+	df_step_vars(run, step, &vars);
+	rendered = df_template_path(probe, &vars, &missing);
+	if (rendered != NULL && body != NULL)
+		body = df_template_body(body, &vars, &missing);
+	if (missing != NULL)
+	{
+		*why = psprintf("the probe of step \"%s\" cannot be rendered: there is no field \"%s\"",
+						step->name, missing);
+		return false;
+	}
+	df_template_split(rendered, "probe", &method, &path);
+	out->method = method;
+	out->path = path;
+	if (body != NULL)
+		out->body = form ? df_body_form(body) : df_body_json(body);
+	return true;
+}
+
+bool
+df_step_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why)
+{
+	char	   *method;
+	char	   *path;
+
+	memset(out, 0, sizeof(*out));
+	out->timeout_ms = df_json_get_int(step->options, "timeout", 0);
+	switch (step->phase)
+	{
+		case DF_PHASE_DO:
+			out->method = df_step_method(step);
+			out->path = df_step_path(step);
+			out->body = step->body;
+			out->idempotency_key = df_step_key(run, step);
+			break;
+		case DF_PHASE_PROBE:
+			if (!probe_request(run, step, out, form, why))
+				return false;
+			break;
+		case DF_PHASE_UNDO:
+			df_template_split(step->undo, "undo", &method, &path);
+			out->method = method;
+			out->path = path;
+			out->body = step->undo_body;
+			out->idempotency_key = psprintf("%s/undo", df_step_key(run, step));
+			break;
+	}
+	if (out->body != NULL)
+		out->content_type = form ? "application/x-www-form-urlencoded" : "application/json";
+	return true;
+}
