@@ -296,6 +296,8 @@ class System:
     def admin(self, method, path, data, query):
         if path == "/_books":
             return 200, self.books()
+        if path == "/_summary":
+            return 200, self.summary()
         if path == "/_log":
             return 200, self.log
         if path == "/_faults":
@@ -321,6 +323,15 @@ class System:
         if method == "DELETE":
             self.faults = [f for f in self.faults if "id" in query and str(f.id) != query["id"]]
         return 200, [f.show() for f in self.faults]
+
+    def summary(self):
+        """{address: [records ever, live ones]}"""
+        out = {}
+        for record in self.records.values():
+            pair = out.setdefault(record["email"], [0, 0])
+            pair[0] += 1
+            pair[1] += record["deleted_at"] is None
+        return out
 
     def books(self):
         return {"system": self.name, "records": list(self.records.values()), "live": len(self.live()),

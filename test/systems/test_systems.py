@@ -86,6 +86,7 @@ class SystemsTest(unittest.TestCase):
         self.assertEqual(self.identity("DELETE", "/users/" + user["id"])[0], 404)
         books = self.identity("GET", "/_books")[1]
         self.assertEqual((len(books["records"]), books["live"]), (1, 0))
+        self.assertEqual(self.identity("GET", "/_summary")[1], {"a@x": [1, 0]})
         self.assertEqual(books["requests"]["DELETE /users"], 2)
 
     def test_form_bodies(self):
