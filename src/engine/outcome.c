@@ -88,7 +88,7 @@ answer_headers(const DfReply *reply, MemoryContext cxt)
 	df_json_begin(&json);
 	while (*line != '\0')
 	{
-		const char *end = strchrnul(line, '\n');
+		const char *end = line + strcspn(line, "\n");
 		const char *colon = memchr(line, ':', end - line);
 
 		if (colon != NULL && !is_transport_header(line, colon - line) &&

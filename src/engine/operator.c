@@ -1,0 +1,211 @@
+/*
+ * engine/operator.c
+ *	  What people ask of a run: cancel, retry, resolve, undo, abandon.
+ *
+ * Runs in a worker, in its recording transaction.  Sessions only insert inbox
+ * rows; here they take effect.  A request that comes too late does nothing and
+ * is marked done like any other.
+ */
+#include "postgres.h"
+
+#include "engine/json.h"
+#include "engine/live.h"
+#include "engine/outcome.h"
+#include "shared/clock.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+static Jsonb *
+who_and_why(DfRun *run, const DfMessage *message, const char *what)
+{
+	DfJson		json;
+
+	df_json_begin(&json);
+	df_json_text(&json, "message", psprintf("%s by %s", what, message->sent_by));
+	df_json_text(&json, "by", message->sent_by);
+	df_json_text(&json, "at", timestamptz_to_str(message->sent_at));
+	df_json_text(&json, "reason", message->note);
+	return df_json_end(&json, run->cxt);
+}
+
+static void
+cancel(DfRun *run, const DfMessage *message)
+{
+	switch (run->state)
+	{
+		case DF_RUN_QUEUED:
+		case DF_RUN_RUNNING:
+		case DF_RUN_WAITING:
+		case DF_RUN_STUCK:
+			if (run->error == NULL || run->cause == DF_CAUSE_NONE)
+				run->error = who_and_why(run, message, "cancelled");
+			run->cause = DF_CAUSE_CANCELLED;
+			run->body_retries = 0;
+			df_run_transition(run, DF_RUN_CANCEL);
+			break;
+		default:
+			break;				/* rolling back already, or over */
+	}
+}
+
+/* the step whose failure the run is stuck at: to be sent again with a fresh budget */
+static void
+renew_step(DfRun *run, DfStep *step)
+{
+	bool		doubt = df_json_get_bool(step->error, "in_doubt");
+
+	df_step_transition(run, step, DF_STEP_RENEW);
+	if (!doubt && step->status / 100 == 4)
+	{
+		/* the answer was a definite no: rendered anew, with a new key */
+		step->renewals++;
+		step->request = NULL;
+	}
+	step->started_at = df_now();
+	step->finished_at = DF_NEVER;
+	step->wake_at = DF_NEVER;
+	step->error = NULL;
+}
+
+static void
+retry(DfRun *run)
+{
+	char	   *failed = NULL;
+	Jsonb	   *detail;
+
+	if (run->state != DF_RUN_STUCK)
+		return;
+	run->body_retries = run->entries = 0;
+	if (run->cause != DF_CAUSE_NONE)
+	{
+		df_run_transition(run, DF_RUN_RETRY_ROLLBACK);
+		for (int i = 0; i < run->nsteps; i++)
+			if (run->steps[i]->undo_state == DF_UNDO_FAILED)
+			{
+				df_undo_transition(run, run->steps[i], DF_UNDO_DUE);
+				run->steps[i]->undo_since = df_now();
+				run->steps[i]->wake_at = DF_NEVER;
+			}
+		return;
+	}
+	df_run_transition(run, DF_RUN_RETRY);
+	run->workflow->fail_count = 0;
+	detail = df_json_get(run->error, "detail");
+	if (detail != NULL && JB_ROOT_IS_OBJECT(detail))
+		failed = df_json_get_text(detail, "step");
+	run->error = NULL;
+	for (int i = 0; i < run->nsteps && failed != NULL; i++)
+	{
+		DfStep	   *step = run->steps[i];
+
+		if (strcmp(step->name, failed) == 0 && step->kind == DF_STEP_HTTP &&
+			(step->state == DF_STEP_FAILED || step->state == DF_STEP_DOUBT))
+			renew_step(run, step);
+	}
+	df_run_loaded(run);
+}
+
+static void
+abandon(DfRun *run, const DfMessage *message)
+{
+	if (run->state != DF_RUN_STUCK)
+		return;
+	if (run->error == NULL)
+		run->error = who_and_why(run, message, "abandoned");
+	df_run_transition(run, DF_RUN_ABANDON);
+}
+
+static void
+undo(DfRun *run, const DfMessage *message)
+{
+	if (run->state != DF_RUN_COMPLETED)
+		return;
+	run->error = who_and_why(run, message, "undone");
+	run->cause = DF_CAUSE_UNDO;
+	df_run_transition(run, DF_RUN_UNDO);
+}
+
+/* a person settles a doubt or a pending undo */
+static void
+resolve(DfRun *run, const DfMessage *message)
+{
+	char	   *outcome = df_json_get_text(message->payload, "outcome");
+	DfStep	   *step = NULL;
+	char	   *missing;
+
+	for (int i = 0; i < run->nsteps; i++)
+		if (message->event != NULL && strcmp(run->steps[i]->name, message->event) == 0)
+			step = run->steps[i];
+	if (step == NULL || outcome == NULL)
+		return;
+	if (strcmp(outcome, "undone") == 0 || (strcmp(outcome, "skipped") == 0 && step->undo_state == DF_UNDO_FAILED))
+	{
+		if (step->undo_state == DF_UNDO_FAILED || step->undo_state == DF_UNDO_DUE)
+			df_undo_transition(run, step, DF_UNDO_UNDONE);
+	}
+	else if (strcmp(outcome, "not_done") == 0)
+	{
+		if (step->state == DF_STEP_DOUBT)
+			df_step_transition(run, step, DF_STEP_FAIL);
+		if (step->undo_state == DF_UNDO_FAILED)
+			df_undo_transition(run, step, DF_UNDO_UNDONE);
+	}
+	else if (step->state == DF_STEP_DOUBT)	/* done, skipped */
+	{
+		step->output = df_json_get(message->payload, "output");
+		if (step->output != NULL)
+			step->output = df_json_copy(step->output, run->cxt);
+		df_step_transition(run, step, DF_STEP_SUCCEED);
+		if (strcmp(outcome, "done") == 0)
+			(void) df_step_render_undo(run, step, &missing);
+	}
+	else
+		return;
+	step->error = who_and_why(run, message, psprintf("resolved as %s", outcome));
+	step->undo_error = NULL;
+	step->wake_at = DF_NEVER;
+	step->dirty = true;
+	if (run->state == DF_RUN_STUCK)
+		df_run_transition(run, run->cause == DF_CAUSE_NONE ? DF_RUN_RETRY : DF_RUN_RETRY_ROLLBACK);
+	if (run->state == DF_RUN_RUNNING)
+		run->error = NULL;
+	df_run_loaded(run);
+}
+
+static void
+keep(DfRun *run, DfMessage *message)
+{
+	MemoryContext old = MemoryContextSwitchTo(run->cxt);
+
+	run->messages = lappend(run->messages, message);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Something new in the inbox of a run that is in memory.  Signals are kept until
+ * a wait consumes them; everything else takes effect here and now.
+ */
+void
+df_run_message(DfRun *run, DfMessage *message)
+{
+	ListCell   *lc;
+
+	foreach(lc, run->messages)
+		if (((DfMessage *) lfirst(lc))->id == message->id)
+			return;				/* read before */
+	run->advance = true;
+	keep(run, message);
+	if (strcmp(message->kind, "signal") == 0)
+		return;
+	if (strcmp(message->kind, "cancel") == 0)
+		cancel(run, message);
+	else if (strcmp(message->kind, "retry") == 0)
+		retry(run);
+	else if (strcmp(message->kind, "abandon") == 0)
+		abandon(run, message);
+	else if (strcmp(message->kind, "undo") == 0)
+		undo(run, message);
+	else if (strcmp(message->kind, "resolve") == 0)
+		resolve(run, message);
+	message->done = true;
+}

@@ -1,0 +1,739 @@
+/*
+ * engine/run.c
+ *	  What a run does next: forwards, waiting, rolling back.
+ *
+ * Runs in a worker, in its recording transaction, on structs in memory: enters
+ * the body, settles waits, plans undo, parks.  The states change in
+ * transition.c, the decisions are those of flow/.  Nothing here sends or
+ * writes; steps that are to leave are marked to_send, and what differs from the
+ * tables is marked dirty.
+ */
+#include "postgres.h"
+
+#include "engine/json.h"
+#include "engine/live.h"
+#include "engine/outcome.h"
+#include "guc.h"
+#include "shared/clock.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#define HANDLER_PREFIX "on_failure/"
+#define ROLLBACKS_IN_A_ROW 10
+
+/* ---- small facts ------------------------------------------------------------ */
+
+static bool
+is_handler_step(const DfStep *step)
+{
+	return strncmp(step->name, HANDLER_PREFIX, strlen(HANDLER_PREFIX)) == 0;
+}
+
+bool
+df_step_ended(const DfStep *step)
+{
+	return step->state == DF_STEP_DONE || step->state == DF_STEP_FAILED ||
+		(step->state == DF_STEP_DOUBT && step->finished_at != DF_NEVER);
+}
+
+static bool
+undo_in_progress(const DfStep *step)
+{
+	return step->undo_state == DF_UNDO_DUE || step->undo_state == DF_UNDO_SENT;
+}
+
+/* the earliest time at which something of this run is due, DF_NEVER = no time */
+TimestampTz
+df_run_next_due(const DfRun *run)
+{
+	TimestampTz next = DF_NEVER;
+
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		const DfStep *step = run->steps[i];
+
+		if (step->wake_at == DF_NEVER || step->to_send || step->in_flight)
+			continue;
+		if (df_step_ended(step) && !undo_in_progress(step))
+			continue;
+		if (next == DF_NEVER || step->wake_at < next)
+			next = step->wake_at;
+	}
+	return next;
+}
+
+static bool
+something_to_send(const DfRun *run)
+{
+	for (int i = 0; i < run->nsteps; i++)
+		if (run->steps[i]->to_send)
+			return true;
+	return false;
+}
+
+void
+df_run_add_step(DfRun *run, DfStep *step)
+{
+	if (run->nsteps == run->maxsteps)
+	{
+		run->maxsteps = Max(8, run->maxsteps * 2);
+		if (run->steps == NULL)
+			run->steps = MemoryContextAlloc(run->cxt, run->maxsteps * sizeof(DfStep *));
+		else
+			run->steps = repalloc(run->steps, run->maxsteps * sizeof(DfStep *));
+	}
+	Assert(step->n == run->nsteps + 1);
+	run->steps[run->nsteps++] = step;
+	df_replay_index(run, step);
+}
+
+/*
+ * A run that was claimed: what its body waits for is not known before it is
+ * entered, so any step that ends will do.
+ */
+void
+df_run_loaded(DfRun *run)
+{
+	int			n = 0;
+
+	run->blocked = MemoryContextAlloc(run->cxt, sizeof(int) * Max(1, run->nsteps));
+	for (int i = 0; i < run->nsteps; i++)
+		if (!df_step_ended(run->steps[i]))
+			run->blocked[n++] = i;
+	run->nblocked = n;
+	run->blocked_any = true;
+	run->advance = true;
+}
+
+/* ---- ends -------------------------------------------------------------------- */
+
+void
+df_run_get_stuck(DfRun *run, int sqlstate, const char *reason, const char *remedy)
+{
+	DfJson		json;
+
+	if (run->state == DF_RUN_STUCK)
+		return;
+	df_run_transition(run, DF_RUN_GET_STUCK);
+	df_json_begin(&json);
+	df_json_text(&json, "sqlstate", unpack_sql_state(sqlstate));
+	df_json_text(&json, "reason", reason);
+	df_json_text(&json, "remedy", remedy != NULL ? remedy
+				 : "Mend the cause, then call dataflows.retry(run).");
+	run->stuck = df_json_end(&json, run->cxt);
+	run->wake_at = DF_NEVER;
+	ereport(LOG,
+			(errmsg("dataflows run \"%s\" is stuck: %s", run->id_text, reason),
+			 errhidestmt(true), errhidecontext(true)));
+}
+
+/* ten failures of one workflow at one step with one status are no customers' fault */
+static bool
+too_many_failures(DfWorkflow *workflow, const char *step, int status)
+{
+	if (step == NULL)
+		return false;
+	if (strcmp(workflow->fail_step, step) == 0 && workflow->fail_status == status)
+		workflow->fail_count++;
+	else
+	{
+		strlcpy(workflow->fail_step, step, sizeof(workflow->fail_step));
+		workflow->fail_status = status;
+		workflow->fail_count = 1;
+	}
+	return workflow->fail_count > ROLLBACKS_IN_A_ROW;
+}
+
+void
+df_run_fail(DfRun *run, Jsonb *error, const char *step, int status)
+{
+	run->error = error;
+	run->dirty = true;
+	if (run->workflow->stuck_on_error)
+	{
+		df_run_get_stuck(run, DF_ERR_STEP_FAILED,
+						 "the run failed, and its workflow says on_error => 'stuck'",
+						 "Mend the cause and call dataflows.retry(run), or dataflows.cancel(run) to undo it.");
+		return;
+	}
+	if (too_many_failures(run->workflow, step, status))
+	{
+		df_run_get_stuck(run, DF_ERR_STEP_FAILED,
+						 psprintf("ten runs of \"%s\" in a row were rolled back at step \"%s\" with status %d",
+								  run->workflow->name, step, status),
+						 "Mend the cause and call dataflows.retry(run), or dataflows.cancel(run) to undo it.");
+		return;
+	}
+	run->cause = DF_CAUSE_FAILED;
+	df_run_transition(run, DF_RUN_FAIL);
+}
+
+static void
+complete(DfRun *run, Jsonb *result)
+{
+	run->result = result;
+	run->workflow->fail_count = 0;
+	df_run_transition(run, DF_RUN_COMPLETE);
+}
+
+/* ---- waits --------------------------------------------------------------------- */
+
+static bool
+sent_by_member(const DfMessage *message, const char *by)
+{
+	Oid			role = get_role_oid(by, true);
+	Oid			sender;
+
+	if (by == NULL)
+		return true;
+	sender = get_role_oid(message->sent_by, true);
+	return OidIsValid(role) && OidIsValid(sender) && is_member_of_role(sender, role);
+}
+
+/* the oldest signal that this wait may have; NULL if there is none */
+static DfMessage *
+find_signal(DfRun *run, const DfStep *step)
+{
+	char	   *event = df_json_get_text(step->options, "event");
+	char	   *by = df_json_get_text(step->options, "by");
+	ListCell   *lc;
+
+	foreach(lc, run->messages)
+	{
+		DfMessage  *message = lfirst(lc);
+
+		if (!message->done && strcmp(message->kind, "signal") == 0 &&
+			event != NULL && message->event != NULL && strcmp(message->event, event) == 0 &&
+			(by == NULL || sent_by_member(message, by)))
+			return message;
+	}
+	return NULL;
+}
+
+static void
+consume(DfRun *run, DfStep *step, DfMessage *message)
+{
+	DfJson		json;
+
+	message->done = true;
+	message->consumed_by = step->n;
+	step->output = message->payload;
+	df_json_begin(&json);
+	df_json_text(&json, "sent_by", message->sent_by);
+	df_json_text(&json, "sent_at", timestamptz_to_str(message->sent_at));
+	step->answer = df_json_end(&json, run->cxt);
+	df_step_transition(run, step, DF_STEP_SUCCEED);
+}
+
+static void
+wait_timed_out(DfRun *run, DfStep *step)
+{
+	DfJson		json;
+
+	if (!df_json_get_bool(step->options, "required"))
+	{
+		/* done without output: the timeout is recorded, it stays decided */
+		df_step_transition(run, step, DF_STEP_SUCCEED);
+		return;
+	}
+	df_json_begin(&json);
+	df_json_text(&json, "message", psprintf("event \"%s\" did not come in time",
+											df_json_get_text(step->options, "event")));
+	df_json_bool(&json, "in_doubt", false);
+	step->error = df_json_end(&json, run->cxt);
+	df_step_transition(run, step, DF_STEP_FAIL);
+}
+
+/*
+ * Signals beat timeouts that nobody has recorded yet.  While the inbox has not
+ * been read since the wait began, no timeout is decided.
+ */
+static void
+settle_waits(DfRun *run)
+{
+	TimestampTz now = df_now();
+
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		DfStep	   *step = run->steps[i];
+		DfMessage  *message;
+
+		if (step->state != DF_STEP_WAITING)
+			continue;
+		if (step->kind == DF_STEP_WAIT)
+		{
+			if (!run->inbox_loaded)
+			{
+				run->want_inbox = true;
+				continue;
+			}
+			message = find_signal(run, step);
+			if (message != NULL)
+				consume(run, step, message);
+			else if (step->wake_at != DF_NEVER && step->wake_at <= now)
+				wait_timed_out(run, step);
+		}
+		else if (step->wake_at != DF_NEVER && step->wake_at <= now)
+			df_step_transition(run, step, DF_STEP_SUCCEED);
+	}
+}
+
+/* steps whose next attempt is due are to be sent */
+static void
+send_due_steps(DfRun *run)
+{
+	TimestampTz now = df_now();
+
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		DfStep	   *step = run->steps[i];
+
+		if (step->in_flight || step->to_send || df_step_ended(step) || step->kind != DF_STEP_HTTP)
+			continue;
+		if (step->state != DF_STEP_PENDING && step->state != DF_STEP_DOUBT)
+			continue;
+		if (step->wake_at > now || step->request == NULL)
+			continue;
+		if (step->state == DF_STEP_DOUBT && df_json_get_text(step->options, "probe") != NULL)
+			step->phase = DF_PHASE_PROBE;
+		else if (df_probe_wanted_first(step))
+			step->phase = DF_PHASE_PROBE;
+		else
+			step->phase = DF_PHASE_DO;
+		step->to_send = true;
+	}
+}
+
+/* ---- forwards --------------------------------------------------------------------- */
+
+static bool
+unblocked(const DfRun *run)
+{
+	int			ended = 0;
+
+	for (int i = 0; i < run->nblocked; i++)
+		if (df_step_ended(run->steps[run->blocked[i]]))
+			ended++;
+	return run->blocked_any ? ended > 0 || run->nblocked == 0 : ended == run->nblocked;
+}
+
+/* the body is done, but what it began without waiting is not */
+static bool
+block_on_unended(DfRun *run)
+{
+	int			n = 0;
+
+	run->blocked = MemoryContextAlloc(run->cxt, sizeof(int) * Max(1, run->nsteps));
+	for (int i = 0; i < run->nsteps; i++)
+		if (!df_step_ended(run->steps[i]))
+			run->blocked[n++] = i;
+	run->nblocked = n;
+	run->blocked_any = false;
+	return n > 0;
+}
+
+static Jsonb *
+error_json(DfRun *run, ErrorData *error, int sqlstate, char **step, int *status)
+{
+	DfJson		json;
+	Jsonb	   *detail = NULL;
+
+	*step = NULL;
+	*status = 0;
+	if (sqlstate == DF_ERR_STEP_FAILED && error->detail != NULL)
+	{
+		detail = df_json_parse(error->detail, strlen(error->detail), run->cxt);
+		*step = df_json_get_text(detail, "step");
+		*status = df_json_get_int(detail, "status", 0);
+	}
+	df_json_begin(&json);
+	df_json_text(&json, "sqlstate", unpack_sql_state(sqlstate));
+	df_json_text(&json, "message", error->message);
+	if (detail != NULL)
+		df_json_value(&json, "detail", detail);
+	else
+		df_json_text(&json, "detail", error->detail);
+	df_json_text(&json, "hint", error->hint);
+	df_json_text(&json, "context", error->context);
+	return df_json_end(&json, run->cxt);
+}
+
+/* transient: the body is entered again a little later, for ever */
+static void
+retry_body(DfRun *run, const char *message)
+{
+	DfRetryQuestion question;
+
+	run->body_retries++;
+	memset(&question, 0, sizeof(question));
+	question.policy.initial_ms = 200;
+	question.policy.max_ms = 60000;
+	question.attempts = run->body_retries;
+	question.now = question.first_at = df_now();
+	question.retry_after_ms = -1;
+	question.jitter = 0.5 + df_random() / 2;
+	run->dirty = true;
+	if (run->in_flight > 0 || something_to_send(run))
+	{
+		/* the next step that ends is reason enough to try again */
+		(void) block_on_unended(run);
+		run->blocked_any = true;
+		return;
+	}
+	run->wake_at = df_retry_at(&question);
+	run->waiting_for = MemoryContextStrdup(run->cxt, psprintf("transient error: %s", message));
+	run->lease = 0;
+	run->released = true;
+}
+
+static void
+body_raised(DfRun *run, DfBodyExit *exit, bool handler)
+{
+	char	   *step;
+	int			status;
+	Jsonb	   *error = error_json(run, exit->error, exit->sqlstate, &step, &status);
+
+	switch (df_classify_body_error(exit->sqlstate, exit->error->message))
+	{
+		case DF_BODY_TRANSIENT:
+			retry_body(run, exit->error->message);
+			return;
+		case DF_BODY_FAILED:
+			if (!handler)
+			{
+				df_run_fail(run, error, step, status);
+				return;
+			}
+			/* FALLTHROUGH */
+		case DF_BODY_STUCK:
+			df_run_get_stuck(run, exit->sqlstate,
+							 psprintf("%s: %s", handler ? "on_failure raised" : "the body raised",
+									  exit->error->message), NULL);
+			return;
+	}
+}
+
+static void
+body_returned(DfRun *run, DfBodyExit *exit)
+{
+	const char *which = NULL;
+
+	if (!run->drifted && df_replay_uncalled(run, &which) > 0)
+	{
+		df_run_get_stuck(run, DF_ERR_RECORD_MISMATCH,
+						 psprintf("the body returned without calling the recorded step \"%s\"", which),
+						 "The body must take the same way at each entry: record what it reads with dataflows.once() or dataflows.query(), mend the function, then call dataflows.retry(run).");
+		return;
+	}
+	if (block_on_unended(run))
+		return;
+	complete(run, exit->value);
+}
+
+static Jsonb *
+rollback_context(DfRun *run)
+{
+	DfJson		json;
+	DfJson		item;
+	StringInfoData list;
+	bool		some = false;
+
+	initStringInfo(&list);
+	appendStringInfoChar(&list, '[');
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		DfStep	   *step = run->steps[i];
+		Jsonb	   *object;
+
+		if (is_handler_step(step))
+			continue;
+		df_json_begin(&item);
+		df_json_text(&item, "step", step->name);
+		df_json_text(&item, "state", df_step_state_name(step->state));
+		df_json_text(&item, "undo_state", df_undo_state_name(step->undo_state));
+		df_json_value(&item, "output", step->output);
+		object = df_json_end(&item, CurrentMemoryContext);
+		if (some)
+			appendStringInfoChar(&list, ',');
+		some = true;
+		(void) JsonbToCString(&list, &object->root, VARSIZE(object));
+	}
+	appendStringInfoChar(&list, ']');
+	df_json_begin(&json);
+	df_json_text(&json, "run", run->id_text);
+	df_json_text(&json, "key", run->key);
+	df_json_text(&json, "workflow", run->workflow->name);
+	df_json_value(&json, "input", run->input);
+	df_json_bool(&json, "cancelled", run->cause == DF_CAUSE_CANCELLED);
+	df_json_value(&json, "error", run->error);
+	df_json_value(&json, "steps", df_json_parse(list.data, list.len, CurrentMemoryContext));
+	return df_json_end(&json, run->cxt);
+}
+
+/* one entry into the body, or into on_failure, and what it makes of the run */
+static void
+enter(DfRun *run, bool handler)
+{
+	DfBodyExit	exit;
+
+	if (!handler)
+		df_run_transition(run, DF_RUN_ENTER);
+	df_body_enter(run, handler ? run->workflow->on_failure : run->workflow->function,
+				  handler ? rollback_context(run) : run->input, &exit);
+	if (exit.result != DF_BODY_RAISED && (run->body_retries > 0 || run->entries > 0))
+	{
+		run->body_retries = run->entries = 0;
+		run->dirty = true;
+	}
+	switch (exit.result)
+	{
+		case DF_BODY_SUSPENDED:
+			break;
+		case DF_BODY_RETURNED:
+			if (!handler)
+				body_returned(run, &exit);
+			else if (!block_on_unended(run))
+				df_run_transition(run, run->cause == DF_CAUSE_CANCELLED
+								  ? DF_RUN_CANCEL_DONE : DF_RUN_ROLLBACK_DONE);
+			break;
+		case DF_BODY_RAISED:
+			body_raised(run, &exit, handler);
+			break;
+		case DF_BODY_REFUSED:
+			df_run_get_stuck(run, exit.sqlstate != 0 ? exit.sqlstate : ERRCODE_UNDEFINED_FUNCTION,
+							 exit.reason, NULL);
+			break;
+	}
+}
+
+/* what the run waits for, in words */
+static char *
+waits_for(DfRun *run, bool *event)
+{
+	char	   *what = NULL;
+
+	*event = false;
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		DfStep	   *step = run->steps[i];
+
+		if (df_step_ended(step) && !undo_in_progress(step))
+			continue;
+		if (step->state == DF_STEP_WAITING)
+		{
+			*event = true;
+			return MemoryContextStrdup(run->cxt, step->kind == DF_STEP_WAIT
+									   ? df_json_get_text(step->options, "event") : step->name);
+		}
+		if (what == NULL)
+			what = MemoryContextStrdup(run->cxt,
+									   psprintf("%s of step \"%s\"",
+												undo_in_progress(step) ? "next try of the undo" : "next try",
+												step->name));
+	}
+	return what;
+}
+
+/*
+ * Lets go of a run that has nothing in flight: its row says when, or for what,
+ * it is to be looked at again.
+ */
+static void
+park(DfRun *run)
+{
+	bool		event;
+	char	   *what;
+
+	if (run->in_flight > 0 || something_to_send(run) || run->want_inbox)
+		return;
+	if (!df_run_is_terminal(run->state) && run->state != DF_RUN_STUCK)
+	{
+		what = waits_for(run, &event);
+		if (event && run->state == DF_RUN_RUNNING)
+			df_run_transition(run, DF_RUN_WAIT);
+		run->wake_at = df_run_next_due(run);
+		run->waiting_for = what;
+	}
+	run->lease = 0;
+	run->released = true;
+	run->dirty = true;
+}
+
+static void
+advance_forward(DfRun *run)
+{
+	for (;;)
+	{
+		settle_waits(run);
+		if (!unblocked(run))
+			break;
+		if (run->nsteps > df_max_steps)
+		{
+			df_run_get_stuck(run, DF_ERR_LIMIT,
+							 psprintf("the run has more than dataflows.max_steps (%d) steps", df_max_steps),
+							 "Raise dataflows.max_steps, or let the body go on with dataflows.continue_with(), then call dataflows.retry(run).");
+			break;
+		}
+		enter(run, false);
+		if (run->released || (run->state != DF_RUN_RUNNING))
+			break;
+	}
+	if (!run->released && (run->state == DF_RUN_RUNNING || run->state == DF_RUN_WAITING))
+		send_due_steps(run);
+}
+
+/* ---- backwards ------------------------------------------------------------------------ */
+
+/* what was never sent will not be, and nobody waits any more */
+static void
+drop_unsent_steps(DfRun *run)
+{
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		DfStep	   *step = run->steps[i];
+		DfJson		json;
+
+		if (is_handler_step(step) || step->in_flight)
+			continue;
+		if (step->state != DF_STEP_PENDING && step->state != DF_STEP_WAITING)
+			continue;
+		step->to_send = false;
+		df_json_begin(&json);
+		df_json_text(&json, "message", "given up: the run is rolling back");
+		df_json_bool(&json, "in_doubt", false);
+		step->error = df_json_end(&json, run->cxt);
+		df_step_transition(run, step, DF_STEP_FAIL);
+	}
+}
+
+/* has the undo of this step sent, or finds out that it cannot be */
+static void
+begin_undo(DfRun *run, DfStep *step)
+{
+	char	   *missing = NULL;
+	DfJson		json;
+
+	if (step->undo_state == DF_UNDO_NONE)
+		df_undo_transition(run, step, DF_UNDO_DUE);
+	if (!df_step_render_undo(run, step, &missing) || step->undo == NULL)
+	{
+		df_json_begin(&json);
+		df_json_text(&json, "message",
+					 psprintf("the undo needs the field \"%s\" of an answer that was never received",
+							  missing != NULL ? missing : "?"));
+		df_json_bool(&json, "in_doubt", true);
+		step->undo_error = df_json_end(&json, run->cxt);
+		df_undo_transition(run, step, DF_UNDO_FAILED);
+		step->wake_at = DF_NEVER;
+		return;
+	}
+	if (step->wake_at > df_now() || step->in_flight)
+		return;
+	step->phase = DF_PHASE_UNDO;
+	step->to_send = true;
+}
+
+static void
+rollback_finished(DfRun *run, bool stuck)
+{
+	if (stuck)
+		df_run_get_stuck(run, DF_ERR_STEP_FAILED, "not everything could be undone",
+						 "See dataflows.pending_undo: undo it by hand and call dataflows.resolve(), or mend the cause and call dataflows.retry(run).");
+	else if (run->workflow->on_failure != NULL && run->cause != DF_CAUSE_UNDO)
+	{
+		settle_waits(run);
+		if (unblocked(run))
+			enter(run, true);
+		if (run->state == DF_RUN_ROLLING_BACK && !run->released)
+			send_due_steps(run);
+	}
+	else
+		df_run_transition(run, run->cause == DF_CAUSE_CANCELLED ? DF_RUN_CANCEL_DONE : DF_RUN_ROLLBACK_DONE);
+}
+
+static void
+plan_items(DfRun *run, DfUndoItem *items, int *nitems)
+{
+	int			pivot = 0;
+
+	for (int i = 0; i < run->nsteps; i++)
+		if (run->steps[i]->kind == DF_STEP_PIVOT)
+			pivot = i;
+	*nitems = 0;
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		DfStep	   *step = run->steps[i];
+		DfUndoItem *item;
+		char	   *undo;
+
+		if (is_handler_step(step))
+			break;
+		item = &items[(*nitems)++];
+		undo = step->undo != NULL ? step->undo : df_json_get_text(step->options, "undo");
+		item->n = step->n;
+		/* in doubt, but a probe or a re-send may still tell: as good as in flight */
+		item->state = df_step_ended(step) ? step->state : DF_STEP_SENT;
+		item->undo_state = step->undo_state;
+		item->has_undo = undo != NULL && strcmp(undo, "none") != 0;
+		item->before_pivot = i < pivot;
+	}
+}
+
+static void
+advance_rollback(DfRun *run)
+{
+	DfUndoItem *items;
+	int			nitems;
+	int			index;
+
+	drop_unsent_steps(run);
+	if (run->cause != DF_CAUSE_NONE)
+		send_due_steps(run);
+	for (;;)
+	{
+		items = palloc(sizeof(DfUndoItem) * Max(1, run->nsteps));
+		plan_items(run, items, &nitems);
+		switch (df_undo_plan(items, nitems, &index))
+		{
+			case DF_PLAN_WAIT:
+				return;
+			case DF_PLAN_UNDO:
+				begin_undo(run, run->steps[index]);
+				if (run->steps[index]->undo_state == DF_UNDO_FAILED)
+					continue;
+				return;
+			case DF_PLAN_DONE:
+				rollback_finished(run, false);
+				return;
+			case DF_PLAN_STUCK:
+				rollback_finished(run, true);
+				return;
+		}
+	}
+}
+
+/* ---- the one way in ---------------------------------------------------------------------- */
+
+/*
+ * Does all that can be done for the run now.  Afterwards it is released, or has
+ * steps to send or in flight, or wants its inbox.
+ */
+void
+df_run_advance(DfRun *run)
+{
+	DfRunState	before;
+
+	run->advance = false;
+	do
+	{
+		before = run->state;
+		if (run->state == DF_RUN_QUEUED || run->state == DF_RUN_RUNNING || run->state == DF_RUN_WAITING)
+			advance_forward(run);
+		else if (run->state == DF_RUN_ROLLING_BACK)
+			advance_rollback(run);
+	} while (run->state == DF_RUN_ROLLING_BACK && before != DF_RUN_ROLLING_BACK && !run->released);
+	if (!run->released)
+		park(run);
+}
