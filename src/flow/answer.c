@@ -1,0 +1,184 @@
+/*
+ * flow/answer.c
+ *	  What an answer of a system means for the step, or the undo, that asked.
+ *
+ * Called by a worker when an exchange has ended, in no transaction.  Pure: the
+ * fate, the status and what is known of the step go in, a verdict comes out.
+ * It must never guess success: what may have been carried out is either
+ * harmless to repeat, or in doubt.
+ *
+ * Doubt is sticky.  Once an attempt of a step was lost, a later "not carried
+ * out" speaks of the later attempt only, so with was_doubt the verdict is
+ * never DF_VERDICT_RETRY: a step that went back to pending would drop out of
+ * the undo plan with its effect in the world.  A probe that settles the doubt
+ * clears was_doubt.  A refusal (DF_VERDICT_FAILED) with was_doubt ends the
+ * step but does not settle what the lost attempt did; the caller keeps such a
+ * step in_doubt.
+ */
+#include "postgres.h"
+
+#include "flow/flow.h"
+
+static bool
+is_success(int status)
+{
+	return status >= 200 && status <= 299;
+}
+
+/* the statuses by which a system says that it did nothing and may do it later */
+static bool
+is_come_later(int status)
+{
+	return status == 408 || status == 425 || status == 429 || status == 503;
+}
+
+static bool
+is_accepted(const DfAnswer *answer)
+{
+	int i;
+
+	for (i = 0; i < answer->naccept; i++)
+	{
+		if (answer->accept[i] == answer->status)
+			return true;
+	}
+	return false;
+}
+
+/* GET, HEAD, PUT, DELETE are always re-sent; the others by a trusted key */
+static bool
+is_harmless(const DfAnswer *answer)
+{
+	return answer->method != DF_METHOD_EFFECT || answer->key_trusted;
+}
+
+static DfVerdict
+may_be_carried_out(const DfAnswer *answer)
+{
+	return is_harmless(answer) ? DF_VERDICT_RETRY_SAME : DF_VERDICT_DOUBT;
+}
+
+static DfVerdict
+not_carried_out(const DfAnswer *answer)
+{
+	return answer->was_doubt ? may_be_carried_out(answer) : DF_VERDICT_RETRY;
+}
+
+/*
+ * After doubt, "conflict" may be our own earlier attempt that the system
+ * stumbles over, or one with the same key that it is still working on.  A read
+ * has nothing to conflict with.  An accepted 409 is an answer for the methods
+ * that may be repeated; for a POST it would mean "somebody else's, nothing to
+ * undo", and that is just what is not known.
+ */
+static bool
+is_conflict_with_ourselves(const DfAnswer *answer)
+{
+	if (answer->status != 409 || !answer->was_doubt || answer->method == DF_METHOD_SAFE)
+		return false;
+	return answer->method == DF_METHOD_EFFECT || !is_accepted(answer);
+}
+
+/* a 2xx is never "accepted": a list that names 200 too must not cost the undo */
+static DfVerdict
+status_verdict(const DfAnswer *answer)
+{
+	int status = answer->status;
+
+	if (is_success(status))
+		return answer->body_unusable ? DF_VERDICT_UNUSABLE : DF_VERDICT_DONE;
+	if (is_conflict_with_ourselves(answer))
+		return DF_VERDICT_DOUBT;
+	if (is_accepted(answer))
+		return DF_VERDICT_DONE_NO_UNDO;
+	if (is_come_later(status))
+		return not_carried_out(answer);
+	if (status == 401 || status == 403)
+		return DF_VERDICT_CREDENTIALS;
+	if (status >= 300 && status <= 499)
+		return DF_VERDICT_FAILED;
+
+	/* 5xx; and what is no final answer of HTTP's, which is as good as none */
+	return may_be_carried_out(answer);
+}
+
+DfVerdict
+df_answer_verdict(const DfAnswer *answer)
+{
+	switch (answer->fate)
+	{
+		case DF_FATE_ANSWER:
+			return status_verdict(answer);
+		case DF_FATE_TOO_LARGE:
+			if (is_success(answer->status))
+				return DF_VERDICT_UNUSABLE;
+			return status_verdict(answer);
+		case DF_FATE_NOT_SENT:
+			return not_carried_out(answer);
+		case DF_FATE_LOST:
+			return may_be_carried_out(answer);
+		case DF_FATE_REFUSED:
+			return DF_VERDICT_FAILED;
+	}
+	return DF_VERDICT_FAILED;
+}
+
+/*
+ * A refusal of an undo that another time may lift: what it takes away is in
+ * use or locked (an older step of the same customer may be undone by hand
+ * meanwhile), or the credentials are refused, which a person repairs.  Trying
+ * until the undo's own budget ends costs nothing but requests; giving up costs
+ * a person.  What a 400, 405 or 422 says will be the same tomorrow.
+ */
+static bool
+may_be_lifted(int status)
+{
+	return status == 401 || status == 403 || status == 409 || status == 423;
+}
+
+/*
+ * An undo without an answer is sent again, whatever its method: it goes out
+ * with a key of its own, it names what it undoes, and its second 404 or 410
+ * means gone.
+ */
+static DfVerdict
+undo_status_verdict(const DfAnswer *answer)
+{
+	int status = answer->status;
+
+	if (is_success(status))
+		return DF_VERDICT_DONE;
+	if (status == 404 || status == 410 || is_accepted(answer))
+		return DF_VERDICT_DONE_NO_UNDO;
+	if (status >= 300 && status <= 499 && !is_come_later(status) && !may_be_lifted(status))
+		return DF_VERDICT_FAILED;
+	return DF_VERDICT_RETRY;
+}
+
+DfVerdict
+df_answer_undo_verdict(const DfAnswer *answer)
+{
+	switch (answer->fate)
+	{
+		case DF_FATE_ANSWER:
+		case DF_FATE_TOO_LARGE:
+			return undo_status_verdict(answer);
+		case DF_FATE_NOT_SENT:
+		case DF_FATE_LOST:
+			return DF_VERDICT_RETRY;
+		case DF_FATE_REFUSED:
+			return DF_VERDICT_FAILED;
+	}
+	return DF_VERDICT_FAILED;
+}
+
+/* methods are case-sensitive in HTTP; one that is not known may do anything */
+DfMethodClass
+df_method_class(const char *method)
+{
+	if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0)
+		return DF_METHOD_SAFE;
+	if (strcmp(method, "PUT") == 0 || strcmp(method, "DELETE") == 0)
+		return DF_METHOD_IDEMPOTENT;
+	return DF_METHOD_EFFECT;
+}
