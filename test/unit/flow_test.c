@@ -9,6 +9,8 @@
  * The machines and the rules for answers are written down a second time here,
  * as tables by hand, and compared over the whole range of their arguments.
  * Whoever changes a rule changes it in two places on purpose.
+ *
+ * sources: src/flow/answer.c src/flow/classify.c src/flow/retry.c src/flow/run_state.c src/flow/step_state.c src/flow/undo.c
  */
 #include "postgres.h"
 
