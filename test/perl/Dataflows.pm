@@ -195,26 +195,44 @@ sub kill_process
 	return kill($signal, $pid);
 }
 
-# kill -9 of the postmaster or an immediate shutdown, then a start that waits
-# for the last child to let go of the shared memory.
+sub _children
+{
+	my ($pid) = @_;
+	my @children;
+
+	for my $stat (glob '/proc/[0-9]*/stat')
+	{
+		open(my $file, '<', $stat) or next;
+		my $line = <$file> // '';
+		close $file;
+		push @children, $1 if $line =~ /^(\d+) \(.*\) \S (\d+)/ && $2 == $pid;
+	}
+	return @children;
+}
+
+# kill -9 of the postmaster or an immediate shutdown, then a start.  After a
+# kill every child, ours too, must notice and end by itself.
 sub restart_hard
 {
 	my ($node, $how) = @_;
+	my $end = time() + 20;
 
 	if ($how eq 'kill')
 	{
+		my ($pid) = PostgreSQL::Test::Utils::slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+		my @children = _children($pid);
+
 		$node->kill9;
+		usleep(10_000) while (time() < $end && grep { kill(0, $_) } $pid, @children);
+		@children = grep { kill(0, $_) } @children;
+		die "left by the postmaster: @children" if @children;
 	}
 	else
 	{
 		$node->stop('immediate');
 	}
-	for my $try (1 .. 50)
-	{
-		return 1 if $node->start(fail_ok => 1);
-		usleep(100_000);
-	}
-	die "the server does not start again";
+	$node->start;
+	return;
 }
 
 # ---- the proof from the books ----------------------------------------------------
