@@ -124,6 +124,8 @@ df_run_get_stuck(DfRun *run, int sqlstate, const char *reason, const char *remed
 				 : "Mend the cause, then call dataflows.retry(run).");
 	run->stuck = df_json_end(&json, run->cxt);
 	run->wake_at = DF_NEVER;
+	for (int i = 0; i < run->nsteps; i++)
+		run->steps[i]->to_send = false;
 	ereport(LOG,
 			(errmsg("dataflows run \"%s\" is stuck: %s", run->id_text, reason),
 			 errhidestmt(true), errhidecontext(true)));
@@ -151,6 +153,14 @@ df_run_fail(DfRun *run, Jsonb *error, const char *step, int status)
 {
 	run->error = error;
 	run->dirty = true;
+	for (int i = 0; i < run->nsteps; i++)
+		if (run->steps[i]->kind == DF_STEP_PIVOT)
+		{
+			df_run_get_stuck(run, DF_ERR_STEP_FAILED,
+							 psprintf("the run failed after the point of no return%s%s", step ? " at step " : "", step ? step : ""),
+							 "Mend the cause and call dataflows.retry(run).");
+			return;
+		}
 	if (run->workflow->stuck_on_error)
 	{
 		df_run_get_stuck(run, DF_ERR_STEP_FAILED,

@@ -1,0 +1,159 @@
+/*
+ * engine/step_api.c
+ *	  What the SQL-callable steps share: finding the recorded step of a call, or
+ *	  making a new one.
+ *
+ * Runs inside a body, in its read-only subtransaction, as the workflow's owner.
+ * A new step is a struct in the run's memory: the worker writes it after the
+ * body has been left.  Nothing here writes or sends.
+ */
+#include "postgres.h"
+
+#include "engine/json.h"
+#include "engine/step_api.h"
+#include "mb/pg_wchar.h"
+#include "shared/clock.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+char *
+df_arg_text(FunctionCallInfo fcinfo, int arg)
+{
+	return PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
+
+Jsonb *
+df_arg_jsonb(FunctionCallInfo fcinfo, int arg)
+{
+	return PG_ARGISNULL(arg) ? NULL : PG_GETARG_JSONB_P(arg);
+}
+
+int64
+df_interval_ms(Datum interval)
+{
+	Interval   *span = DatumGetIntervalP(interval);
+	int64		days = (int64) span->month * DAYS_PER_MONTH + span->day;
+
+	return days * 24 * 3600 * 1000 + span->time / 1000;
+}
+
+char *
+df_checked_name(FunctionCallInfo fcinfo, int arg, const char *what)
+{
+	char	   *name = df_arg_text(fcinfo, arg);
+
+	if (name == NULL || name[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must not be empty", what),
+				 errhint("Give it a name that says what it does.")));
+	if (strlen(name) > DF_MAX_NAME)
+		ereport(ERROR,
+				(errcode(DF_ERR_LIMIT),
+				 errmsg("%s \"%s...\" is longer than %d bytes", what,
+						pnstrdup(name, pg_mbcliplen(name, strlen(name), 40)), DF_MAX_NAME),
+				 errhint("Choose a shorter name.")));
+	for (const char *c = name; *c != '\0'; c++)
+		if ((unsigned char) *c < ' ' || *c == '#' || *c == 0x7f)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("%s \"%s\" contains a control character or \"#\"", what, name),
+					 errhint("The second call with one name is recorded as name#2 by itself.")));
+	return name;
+}
+
+void
+df_step_mismatch(const DfStep *step, const char *what, const char *recorded, const char *called)
+{
+	MemoryContext cxt = df_entry->run->cxt;
+
+	df_fatal(DF_ERR_RECORD_MISMATCH,
+			 MemoryContextStrdup(cxt, psprintf("step \"%s\" is recorded with the %s \"%s\", but the body calls it with \"%s\"",
+											   step->name, what, recorded ? recorded : "", called ? called : "")),
+			 NULL);
+}
+
+/* handlers have names of their own, so that they cannot meet the body's steps */
+static char *
+scoped(DfRun *run, const char *base)
+{
+	if (run->state == DF_RUN_ROLLING_BACK)
+		return psprintf("on_failure/%s", base);
+	return (char *) base;
+}
+
+DfStep *
+df_step_recorded(DfRun *run, const char *base, DfStepKind kind, char **name)
+{
+	DfStep	   *step = df_replay_find(run, scoped(run, base), name);
+
+	if (step != NULL && step->kind != kind)
+		df_step_mismatch(step, "kind", df_step_kind_name(step->kind), df_step_kind_name(kind));
+	return step;
+}
+
+DfStep *
+df_step_new(DfRun *run, char *name, DfStepKind kind)
+{
+	DfStep	   *step;
+	const char *which = NULL;
+
+	if (!df_entry->drifted && !run->drifted && df_replay_uncalled(run, &which) > 0)
+		df_fatal(DF_ERR_RECORD_MISMATCH,
+				 MemoryContextStrdup(run->cxt, psprintf("the body calls the new step \"%s\" before the recorded step \"%s\"",
+														name, which)),
+				 NULL);
+	step = MemoryContextAllocZero(run->cxt, sizeof(DfStep));
+	step->n = run->nsteps + 1;
+	step->name = name;
+	step->kind = kind;
+	step->started_at = df_now();
+	step->fresh = step->dirty = true;
+	step->called = run->entry_no;
+	df_run_add_step(run, step);
+	run->calls++;
+	return step;
+}
+
+/* {step, system, status, in_doubt, body} of a failed step */
+Jsonb *
+df_step_error_detail(const DfStep *step)
+{
+	DfJson		json;
+
+	df_json_begin(&json);
+	df_json_text(&json, "step", step->name);
+	df_json_text(&json, "system", step->system);
+	if (step->status != 0)
+		df_json_int(&json, "status", step->status);
+	df_json_bool(&json, "in_doubt", step->state == DF_STEP_DOUBT);
+	if (df_json_get_bool(step->error, "existed"))
+		df_json_bool(&json, "existed", true);
+	df_json_text(&json, "body", df_json_get_text(step->error, "body"));
+	return df_json_end(&json, CurrentMemoryContext);
+}
+
+Datum
+df_step_result(FunctionCallInfo fcinfo, DfStep *step)
+{
+	char	   *message;
+	Jsonb	   *detail;
+
+	Assert(df_step_ended(step));
+	if (step->state == DF_STEP_DONE)
+	{
+		if (step->output == NULL)
+			PG_RETURN_NULL();
+		PG_RETURN_JSONB_P(step->output);
+	}
+	message = df_json_get_text(step->error, "message");
+	detail = df_step_error_detail(step);
+	ereport(ERROR,
+			(errcode(DF_ERR_STEP_FAILED),
+			 errmsg("step \"%s\" %s: %s", step->name,
+					step->state == DF_STEP_DOUBT ? "is in doubt" : "failed",
+					message != NULL ? message : "no reason was recorded"),
+			 errdetail_internal("%s", JsonbToCString(NULL, &detail->root, VARSIZE(detail)))));
+	PG_RETURN_NULL();
+}

@@ -1,0 +1,35 @@
+/*
+ * engine/step_api.h
+ *	  What the SQL-callable steps share: finding the recorded step of a call, or
+ *	  making a new one.
+ */
+#ifndef DF_STEP_API_H
+#define DF_STEP_API_H
+
+#include "engine/body.h"
+#include "fmgr.h"
+
+/* the recorded step that a call means; NULL: it is new, and *name is its name */
+extern DfStep *df_step_recorded(DfRun *run, const char *base, DfStepKind kind, char **name);
+
+/* a new step, pending, with nothing but its name; raises DF003 if it comes too early */
+extern DfStep *df_step_new(DfRun *run, char *name, DfStepKind kind);
+
+/* a step that was recorded otherwise than this call would have it: DF003 */
+extern void df_step_mismatch(const DfStep *step, const char *what, const char *recorded,
+							 const char *called) pg_attribute_noreturn();
+
+/* a step or event name that can be recorded, or 22023 */
+extern char *df_checked_name(FunctionCallInfo fcinfo, int arg, const char *what);
+
+/* the output of an ended step, or DF001 */
+extern Datum df_step_result(FunctionCallInfo fcinfo, DfStep *step);
+extern Jsonb *df_step_error_detail(const DfStep *step);
+
+extern int64 df_interval_ms(Datum interval);
+
+/* step names of one call after another: an argument as C string, NULL if absent */
+extern char *df_arg_text(FunctionCallInfo fcinfo, int arg);
+extern Jsonb *df_arg_jsonb(FunctionCallInfo fcinfo, int arg);
+
+#endif							/* DF_STEP_API_H */

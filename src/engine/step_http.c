@@ -1,0 +1,404 @@
+/*
+ * engine/step_http.c
+ *	  http() and its short forms: the steps that call a system.
+ *
+ * Runs inside a body, in its read-only subtransaction, as the workflow's owner.
+ * Renders the request and notes it as an intent; the worker commits it and only
+ * then sends.  Credentials are not touched here.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "engine/json.h"
+#include "engine/options.h"
+#include "engine/policy.h"
+#include "engine/step_api.h"
+#include "engine/template.h"
+#include "fdw/system.h"
+#include "guc.h"
+#include "http/url.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+
+PG_FUNCTION_INFO_V1(dataflows_http);
+PG_FUNCTION_INFO_V1(dataflows_get);
+PG_FUNCTION_INFO_V1(dataflows_post);
+PG_FUNCTION_INFO_V1(dataflows_put);
+PG_FUNCTION_INFO_V1(dataflows_patch);
+PG_FUNCTION_INFO_V1(dataflows_delete);
+
+/* the arguments that follow the path, in the order of the SQL declaration */
+enum
+{
+	ARG_BODY = 1, ARG_QUERY, ARG_HEADERS, ARG_UNDO, ARG_UNDO_BODY, ARG_PROBE, ARG_PROBE_FOUND,
+	ARG_PROBE_BODY, ARG_DOUBT, ARG_ACCEPT, ARG_UNTIL, ARG_EVERY, ARG_UNTIL_TIMEOUT, ARG_RETRY,
+	ARG_TIMEOUT, ARG_WAIT
+};
+
+/* ---- reading the call ---------------------------------------------------------- */
+
+static char *
+rendered_path(FunctionCallInfo fcinfo, int path_arg, const char *step)
+{
+	char	   *path = df_arg_text(fcinfo, path_arg);
+	Jsonb	   *query = df_arg_jsonb(fcinfo, path_arg + ARG_QUERY);
+	char	   *form;
+
+	if (path == NULL || path[0] != '/')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("path \"%s\" of step \"%s\" does not begin with \"/\"", path ? path : "", step),
+				 errhint("Give the path below the system's url, such as '/users'.")));
+	if (query == NULL)
+		return path;
+	if (!JB_ROOT_IS_OBJECT(query))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("query of step \"%s\" is not a JSON object", step),
+				 errhint("Give names and values, such as '{\"limit\": 10}'.")));
+	form = df_body_form(query);
+	return form[0] == '\0' ? path
+		: psprintf("%s%c%s", path, strchr(path, '?') ? '&' : '?', form);
+}
+
+static char *
+checked_method(FunctionCallInfo fcinfo, const char *step)
+{
+	static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"};
+	char	   *method = df_arg_text(fcinfo, 2);
+
+	for (int i = 0; method != NULL && i < lengthof(methods); i++)
+		if (pg_strcasecmp(method, methods[i]) == 0)
+			return pstrdup(methods[i]);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("method \"%s\" of step \"%s\" is not known", method ? method : "", step),
+			 errhint("Use GET, HEAD, POST, PUT, PATCH or DELETE.")));
+	return NULL;
+}
+
+static Jsonb *
+checked_headers(FunctionCallInfo fcinfo, int arg, const char *step)
+{
+	Jsonb	   *headers = df_arg_jsonb(fcinfo, arg);
+	JsonbIterator *it;
+	JsonbValue	value;
+	JsonbIteratorToken token;
+
+	if (headers == NULL)
+		return NULL;
+	if (!JB_ROOT_IS_OBJECT(headers))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("headers of step \"%s\" are not a JSON object", step),
+				 errhint("Give names and values, such as '{\"X-Tenant\": \"7\"}'.")));
+	it = JsonbIteratorInit(&headers->root);
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_VALUE && value.type != jbvString)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("a header of step \"%s\" is not a string", step),
+					 errhint("Give each header's value as a JSON string.")));
+		if (token != WJB_KEY && token != WJB_VALUE)
+			continue;
+		for (int i = 0; i < value.val.string.len; i++)
+		{
+			unsigned char c = value.val.string.val[i];
+
+			if (c < ' ' || c == 0x7f || (token == WJB_KEY && (c == ':' || c == ' ' || c > 0x7f)))
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("a header of step \"%s\" contains a character that headers must not have", step),
+						 errhint("Remove line breaks and control characters from headers.")));
+		}
+		if (token == WJB_KEY && value.val.string.len == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("a header of step \"%s\" has no name", step),
+					 errhint("Give names and values, such as '{\"X-Tenant\": \"7\"}'.")));
+	}
+	return headers;
+}
+
+static void
+add_interval(DfJson *json, FunctionCallInfo fcinfo, int arg, const char *key, bool *some)
+{
+	int64		ms;
+
+	if (PG_ARGISNULL(arg))
+		return;
+	ms = df_interval_ms(PG_GETARG_DATUM(arg));
+	if (ms <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" must be longer than nothing", key),
+				 errhint("Give an interval such as '30 seconds'.")));
+	df_json_int(json, key, ms);
+	*some = true;
+}
+
+static void
+add_template(DfJson *json, FunctionCallInfo fcinfo, int arg, const char *key, bool *some)
+{
+	char	   *text = df_arg_text(fcinfo, arg);
+	char	   *method;
+	char	   *path;
+
+	if (text == NULL)
+		return;
+	if (strcmp(text, "none") != 0 || strcmp(key, "undo") != 0)
+	{
+		df_template_split(text, key, &method, &path);
+		df_template_check(text, key);
+	}
+	df_json_text(json, key, text);
+	*some = true;
+}
+
+static void
+add_doubt(DfJson *json, FunctionCallInfo fcinfo, int arg, bool *some)
+{
+	char	   *doubt = df_arg_text(fcinfo, arg);
+
+	if (doubt == NULL || strcmp(doubt, "fail") == 0)
+		return;
+	if (strcmp(doubt, "resend") != 0 && strcmp(doubt, "accept") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("doubt \"%s\" is not known", doubt),
+				 errhint("Use 'fail', 'resend' or 'accept'.")));
+	df_json_text(json, "doubt", doubt);
+	*some = true;
+}
+
+static void
+add_accept(DfJson *json, FunctionCallInfo fcinfo, int arg, bool *some)
+{
+	ArrayType  *array;
+	Datum	   *values;
+	bool	   *nulls;
+	int			n;
+	StringInfoData list;
+
+	if (PG_ARGISNULL(arg))
+		return;
+	array = PG_GETARG_ARRAYTYPE_P(arg);
+	deconstruct_array(array, INT4OID, 4, true, TYPALIGN_INT, &values, &nulls, &n);
+	initStringInfo(&list);
+	for (int i = 0; i < n; i++)
+	{
+		if (nulls[i] || DatumGetInt32(values[i]) < 100 || DatumGetInt32(values[i]) > 599)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("\"accept\" names a status that is not one of HTTP's"),
+					 errhint("Give statuses from 100 to 599, such as ARRAY[404].")));
+		appendStringInfo(&list, "%s%d", i > 0 ? "," : "", DatumGetInt32(values[i]));
+	}
+	df_json_value(json, "accept", df_json_parse(psprintf("[%s]", list.data), list.len + 2, CurrentMemoryContext));
+	*some = true;
+}
+
+static void
+add_jsonpath(DfJson *json, FunctionCallInfo fcinfo, int arg, const char *key, bool *some)
+{
+	char	   *path = df_arg_text(fcinfo, arg);
+
+	if (path == NULL)
+		return;
+	df_jsonpath_check(path, key);
+	df_json_text(json, key, path);
+	*some = true;
+}
+
+static void
+add_jsonb(DfJson *json, FunctionCallInfo fcinfo, int arg, const char *key, bool *some)
+{
+	if (PG_ARGISNULL(arg))
+		return;
+	df_json_value(json, key, PG_GETARG_JSONB_P(arg));
+	*some = true;
+}
+
+/* what the body asked for beyond the request, NULL if nothing */
+static Jsonb *
+call_options(FunctionCallInfo fcinfo, int path_arg, bool form, MemoryContext cxt)
+{
+	DfJson		json;
+	bool		some = false;
+
+	df_json_begin(&json);
+	add_template(&json, fcinfo, path_arg + ARG_UNDO, "undo", &some);
+	add_jsonb(&json, fcinfo, path_arg + ARG_UNDO_BODY, "undo_body", &some);
+	add_template(&json, fcinfo, path_arg + ARG_PROBE, "probe", &some);
+	add_jsonpath(&json, fcinfo, path_arg + ARG_PROBE_FOUND, "probe_found", &some);
+	add_jsonb(&json, fcinfo, path_arg + ARG_PROBE_BODY, "probe_body", &some);
+	add_doubt(&json, fcinfo, path_arg + ARG_DOUBT, &some);
+	add_accept(&json, fcinfo, path_arg + ARG_ACCEPT, &some);
+	add_jsonpath(&json, fcinfo, path_arg + ARG_UNTIL, "until", &some);
+	if (!PG_ARGISNULL(path_arg + ARG_UNTIL))
+		add_interval(&json, fcinfo, path_arg + ARG_EVERY, "every", &some);
+	add_interval(&json, fcinfo, path_arg + ARG_UNTIL_TIMEOUT, "until_timeout", &some);
+	if (!PG_ARGISNULL(path_arg + ARG_RETRY))
+	{
+		DfRetry		ignored;
+
+		memset(&ignored, 0, sizeof(ignored));
+		df_retry_from_jsonb(PG_GETARG_JSONB_P(path_arg + ARG_RETRY), &ignored, "retry");
+		add_jsonb(&json, fcinfo, path_arg + ARG_RETRY, "retry", &some);
+	}
+	add_interval(&json, fcinfo, path_arg + ARG_TIMEOUT, "timeout", &some);
+	if (!some)
+		return NULL;
+	if (form)
+		df_json_bool(&json, "form", true);
+	return df_json_end(&json, cxt);
+}
+
+/* ---- the intent ------------------------------------------------------------------ */
+
+static DfSystem *
+checked_system(const char *system, const char *step)
+{
+	char	   *why = NULL;
+	DfSystem   *found = df_system_get(system, &why);
+
+	if (found == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("step \"%s\" cannot call system \"%s\"", step, system),
+				 errdetail_internal("%s", why),
+				 errhint("Create it with CREATE SERVER ... FOREIGN DATA WRAPPER dataflows, and GRANT USAGE on it to the workflow's owner.")));
+	return found;
+}
+
+/* fills in what is sent: frozen from here on */
+static void
+render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step, const char *request)
+{
+	DfSystem   *system = checked_system(step->system, step->name);
+	Jsonb	   *body = df_arg_jsonb(fcinfo, path_arg + ARG_BODY);
+	Jsonb	   *headers = checked_headers(fcinfo, path_arg + ARG_HEADERS, step->name);
+	const char *why = NULL;
+	char	   *bytes = NULL;
+
+	if (df_url_join(system->url, strchr(request, ' ') + 1, &why) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("path of step \"%s\" cannot be used: \"%s\"", step->name, strchr(request, ' ') + 1),
+				 errdetail_internal("%s", why),
+				 errhint("Build paths with dataflows.url(), which encodes what is put into them.")));
+	if (body != NULL)
+	{
+		bytes = system->form ? df_body_form(body) : df_body_json(body);
+		if (strlen(bytes) > (size_t) df_max_body)
+			ereport(ERROR,
+					(errcode(DF_ERR_LIMIT),
+					 errmsg("the request of step \"%s\" is larger than dataflows.max_body (%d bytes)",
+							step->name, df_max_body),
+					 errhint("Send less, or raise dataflows.max_body.")));
+		bytes = MemoryContextStrdup(run->cxt, bytes);
+	}
+	step->options = call_options(fcinfo, path_arg, system->form, run->cxt);
+	step->headers = headers != NULL ? df_json_copy(headers, run->cxt) : NULL;
+	step->body = bytes;
+	step->base_hash = system->url_hash;
+	step->request = MemoryContextStrdup(run->cxt, request);
+	step->to_send = true;
+	step->phase = DF_PHASE_DO;
+	step->dirty = true;
+}
+
+static Datum
+http_step(FunctionCallInfo fcinfo, const char *function, const char *method, int path_arg)
+{
+	DfRun	   *run = df_entry_run(function);
+	char	   *base = df_checked_name(fcinfo, 0, "step");
+	char	   *system;
+	char	   *request;
+	char	   *name;
+	DfStep	   *step;
+	bool		wait = PG_ARGISNULL(path_arg + ARG_WAIT) || PG_GETARG_BOOL(path_arg + ARG_WAIT);
+
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("system of step \"%s\" is NULL", base),
+				 errhint("Name a server of the foreign-data wrapper dataflows.")));
+	system = NameStr(*PG_GETARG_NAME(1));
+	if (method == NULL)
+		method = checked_method(fcinfo, base);
+	request = psprintf("%s %s", method, rendered_path(fcinfo, path_arg, base));
+
+	step = df_step_recorded(run, base, DF_STEP_HTTP, &name);
+	if (step == NULL)
+	{
+		/* everything that can be wrong with the call is found before the step exists */
+		DfStep		draft;
+
+		memset(&draft, 0, sizeof(draft));
+		draft.name = name;
+		draft.system = system;
+		render_request(fcinfo, path_arg, run, &draft, request);
+		step = df_step_new(run, name, DF_STEP_HTTP);
+		step->system = MemoryContextStrdup(run->cxt, system);
+		step->options = draft.options;
+		step->headers = draft.headers;
+		step->body = draft.body;
+		step->base_hash = draft.base_hash;
+		step->request = draft.request;
+		step->to_send = true;
+	}
+	else
+	{
+		if (strcmp(step->system, system) != 0)
+			df_step_mismatch(step, "system", step->system, system);
+		if (step->request == NULL)
+			render_request(fcinfo, path_arg, run, step, request);
+		else if (strcmp(step->request, request) != 0)
+			df_step_mismatch(step, "request", step->request, request);
+	}
+	if (df_step_ended(step))
+		return df_step_result(fcinfo, step);
+	if (wait)
+		df_suspend(step);
+	PG_RETURN_NULL();
+}
+
+Datum
+dataflows_http(PG_FUNCTION_ARGS)
+{
+	return http_step(fcinfo, "http", NULL, 3);
+}
+
+Datum
+dataflows_get(PG_FUNCTION_ARGS)
+{
+	return http_step(fcinfo, "get", "GET", 2);
+}
+
+Datum
+dataflows_post(PG_FUNCTION_ARGS)
+{
+	return http_step(fcinfo, "post", "POST", 2);
+}
+
+Datum
+dataflows_put(PG_FUNCTION_ARGS)
+{
+	return http_step(fcinfo, "put", "PUT", 2);
+}
+
+Datum
+dataflows_patch(PG_FUNCTION_ARGS)
+{
+	return http_step(fcinfo, "patch", "PATCH", 2);
+}
+
+Datum
+dataflows_delete(PG_FUNCTION_ARGS)
+{
+	return http_step(fcinfo, "delete", "DELETE", 2);
+}

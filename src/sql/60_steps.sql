@@ -1,0 +1,125 @@
+/*
+ * The steps, and what a body may know of its run.  All of them raise DF004
+ * outside a workflow, so that everybody may be granted them.
+ */
+
+CREATE FUNCTION dataflows.http(step text, system name, method text, path text, body jsonb DEFAULT NULL,
+	query jsonb DEFAULT NULL, headers jsonb DEFAULT NULL, undo text DEFAULT NULL, undo_body jsonb DEFAULT NULL,
+	probe text DEFAULT NULL, probe_found text DEFAULT NULL, probe_body jsonb DEFAULT NULL, doubt text DEFAULT 'fail',
+	accept int[] DEFAULT NULL, until text DEFAULT NULL, every interval DEFAULT '30 s', until_timeout interval DEFAULT NULL,
+	retry jsonb DEFAULT NULL, timeout interval DEFAULT NULL, wait boolean DEFAULT true)
+	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dataflows_http';
+COMMENT ON FUNCTION dataflows.http(text, name, text, text, jsonb, jsonb, jsonb, text, jsonb, text, text, jsonb, text, int[], text, interval, interval, jsonb, interval, boolean) IS
+'Calls a system and returns the parsed body of its answer, recorded once. undo and probe are ''METHOD /path'' with {field} of the answer; doubt is fail, resend or accept; accept lists further statuses that are answers; until is a jsonpath predicate, asked every so often until until_timeout; retry is {"max_attempts","initial","max","for"}; timeout is per attempt; wait => false goes on at once. Raises DF001 if the step fails, DF003 if it is recorded otherwise, DF004 outside a workflow, 22023 for arguments that cannot be used';
+
+CREATE FUNCTION dataflows.get(step text, system name, path text, body jsonb DEFAULT NULL,
+	query jsonb DEFAULT NULL, headers jsonb DEFAULT NULL, undo text DEFAULT NULL, undo_body jsonb DEFAULT NULL,
+	probe text DEFAULT NULL, probe_found text DEFAULT NULL, probe_body jsonb DEFAULT NULL, doubt text DEFAULT 'fail',
+	accept int[] DEFAULT NULL, until text DEFAULT NULL, every interval DEFAULT '30 s', until_timeout interval DEFAULT NULL,
+	retry jsonb DEFAULT NULL, timeout interval DEFAULT NULL, wait boolean DEFAULT true)
+	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dataflows_get';
+COMMENT ON FUNCTION dataflows.get(text, name, text, jsonb, jsonb, jsonb, text, jsonb, text, text, jsonb, text, int[], text, interval, interval, jsonb, interval, boolean) IS
+'The same as dataflows.http() with the method GET';
+
+CREATE FUNCTION dataflows.post(step text, system name, path text, body jsonb DEFAULT NULL,
+	query jsonb DEFAULT NULL, headers jsonb DEFAULT NULL, undo text DEFAULT NULL, undo_body jsonb DEFAULT NULL,
+	probe text DEFAULT NULL, probe_found text DEFAULT NULL, probe_body jsonb DEFAULT NULL, doubt text DEFAULT 'fail',
+	accept int[] DEFAULT NULL, until text DEFAULT NULL, every interval DEFAULT '30 s', until_timeout interval DEFAULT NULL,
+	retry jsonb DEFAULT NULL, timeout interval DEFAULT NULL, wait boolean DEFAULT true)
+	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dataflows_post';
+COMMENT ON FUNCTION dataflows.post(text, name, text, jsonb, jsonb, jsonb, text, jsonb, text, text, jsonb, text, int[], text, interval, interval, jsonb, interval, boolean) IS
+'The same as dataflows.http() with the method POST';
+
+CREATE FUNCTION dataflows.put(step text, system name, path text, body jsonb DEFAULT NULL,
+	query jsonb DEFAULT NULL, headers jsonb DEFAULT NULL, undo text DEFAULT NULL, undo_body jsonb DEFAULT NULL,
+	probe text DEFAULT NULL, probe_found text DEFAULT NULL, probe_body jsonb DEFAULT NULL, doubt text DEFAULT 'fail',
+	accept int[] DEFAULT NULL, until text DEFAULT NULL, every interval DEFAULT '30 s', until_timeout interval DEFAULT NULL,
+	retry jsonb DEFAULT NULL, timeout interval DEFAULT NULL, wait boolean DEFAULT true)
+	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dataflows_put';
+COMMENT ON FUNCTION dataflows.put(text, name, text, jsonb, jsonb, jsonb, text, jsonb, text, text, jsonb, text, int[], text, interval, interval, jsonb, interval, boolean) IS
+'The same as dataflows.http() with the method PUT';
+
+CREATE FUNCTION dataflows.patch(step text, system name, path text, body jsonb DEFAULT NULL,
+	query jsonb DEFAULT NULL, headers jsonb DEFAULT NULL, undo text DEFAULT NULL, undo_body jsonb DEFAULT NULL,
+	probe text DEFAULT NULL, probe_found text DEFAULT NULL, probe_body jsonb DEFAULT NULL, doubt text DEFAULT 'fail',
+	accept int[] DEFAULT NULL, until text DEFAULT NULL, every interval DEFAULT '30 s', until_timeout interval DEFAULT NULL,
+	retry jsonb DEFAULT NULL, timeout interval DEFAULT NULL, wait boolean DEFAULT true)
+	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dataflows_patch';
+COMMENT ON FUNCTION dataflows.patch(text, name, text, jsonb, jsonb, jsonb, text, jsonb, text, text, jsonb, text, int[], text, interval, interval, jsonb, interval, boolean) IS
+'The same as dataflows.http() with the method PATCH';
+
+CREATE FUNCTION dataflows.delete(step text, system name, path text, body jsonb DEFAULT NULL,
+	query jsonb DEFAULT NULL, headers jsonb DEFAULT NULL, undo text DEFAULT NULL, undo_body jsonb DEFAULT NULL,
+	probe text DEFAULT NULL, probe_found text DEFAULT NULL, probe_body jsonb DEFAULT NULL, doubt text DEFAULT 'fail',
+	accept int[] DEFAULT NULL, until text DEFAULT NULL, every interval DEFAULT '30 s', until_timeout interval DEFAULT NULL,
+	retry jsonb DEFAULT NULL, timeout interval DEFAULT NULL, wait boolean DEFAULT true)
+	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dataflows_delete';
+COMMENT ON FUNCTION dataflows.delete(text, name, text, jsonb, jsonb, jsonb, text, jsonb, text, text, jsonb, text, int[], text, interval, interval, jsonb, interval, boolean) IS
+'The same as dataflows.http() with the method DELETE; the statuses 404 and 410 are answers too unless accept says otherwise';
+
+CREATE FUNCTION dataflows.wait_for(event text, timeout interval DEFAULT NULL, until timestamptz DEFAULT NULL, by name DEFAULT NULL,
+	required boolean DEFAULT false)
+	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dataflows_wait_for';
+COMMENT ON FUNCTION dataflows.wait_for(text, interval, timestamptz, name, boolean) IS
+'Waits for an event without using a process and returns its payload ({} if it had none); NULL when timeout or until has passed, which is recorded. by: only signals of members of that role count, never NOTIFY. required: a timeout raises DF001. A signal that came before is consumed first, the oldest first';
+
+CREATE FUNCTION dataflows.sleep(step text, duration interval)
+	RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dataflows_sleep';
+COMMENT ON FUNCTION dataflows.sleep(text, interval) IS
+'Goes on after the duration, counted from the first entry; no process is used meanwhile';
+
+CREATE FUNCTION dataflows.sleep_until(step text, at timestamptz)
+	RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dataflows_sleep_until';
+COMMENT ON FUNCTION dataflows.sleep_until(text, timestamptz) IS
+'Goes on at that time; no process is used meanwhile';
+
+CREATE FUNCTION dataflows.on_rollback(step text, system name, request text, body jsonb DEFAULT NULL)
+	RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dataflows_on_rollback';
+COMMENT ON FUNCTION dataflows.on_rollback(text, name, text, jsonb) IS
+'Registers a request (''METHOD /path'') that is sent if the run rolls back, in the place of this step''s undo';
+
+CREATE FUNCTION dataflows.point_of_no_return(step text)
+	RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dataflows_point_of_no_return';
+COMMENT ON FUNCTION dataflows.point_of_no_return(text) IS
+'Steps before it are never undone: if the run fails later it goes stuck';
+
+CREATE FUNCTION dataflows.response(step text)
+	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dataflows_response';
+COMMENT ON FUNCTION dataflows.response(text) IS
+'{status, headers, body} of a step that has ended, also of a failed one; of an event {payload, sent_by, sent_at}. Headers of the transport alone (Date, Server, Connection, Content-Length, ...) are not recorded';
+
+CREATE FUNCTION dataflows.wait_all(VARIADIC steps text[])
+	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT
+	AS 'MODULE_PATHNAME', 'dataflows_wait_all';
+COMMENT ON FUNCTION dataflows.wait_all(text[]) IS
+'Waits for all these steps, begun with wait => false, and returns {step: output}; raises DF001 with every failure in its detail';
+
+CREATE FUNCTION dataflows.run_id()
+	RETURNS uuid LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dataflows_run_id';
+COMMENT ON FUNCTION dataflows.run_id() IS
+'The run of the body that calls it; the same at each entry';
+
+CREATE FUNCTION dataflows.run_key()
+	RETURNS text LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dataflows_run_key';
+COMMENT ON FUNCTION dataflows.run_key() IS
+'The key of the run of the body that calls it, NULL if it has none; the same at each entry';
+
+CREATE FUNCTION dataflows.run_started_at()
+	RETURNS timestamptz LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dataflows_run_started_at';
+COMMENT ON FUNCTION dataflows.run_started_at() IS
+'When the run was started; the same at each entry';
