@@ -11,6 +11,7 @@
 
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
+. test/lib.sh
 export PG_CONFIG=${PG_CONFIG:-pg_config}
 STAGES='lint unit systems regress isolation tap'
 JOBS=${JOBS:-2}
@@ -18,57 +19,14 @@ JOBS=${JOBS:-2}
 passed=0
 failed=0
 
-# ---- outside: set up, copy, change the user, clean up --------------------------
-
-unprivileged_user()
-{
-	if getent passwd postgres >/dev/null; then echo postgres; else echo nobody; fi
-}
-
-clean_up()
-{
-	local pidfile
-
-	trap '' INT TERM
-	[ -n "${child:-}" ] && kill -TERM -- "-$child" 2>/dev/null
-	find "$work" -name postmaster.pid 2>/dev/null | while read -r pidfile; do
-		kill -QUIT "$(head -n 1 "$pidfile")" 2>/dev/null
-	done
-	sleep 0.2
-	rm -rf "$work" || { sleep 1; rm -rf "$work"; }
-}
-
 run_outside()
 {
-	local user rc=0
-
 	if [ "$*" != lint ]; then
 		test/setup.sh check || exit 1
 	fi
-	work=$(mktemp -d "${TMPDIR:-/tmp}/dataflows.XXXXXX")
-	trap clean_up EXIT
-	trap 'exit 130' INT TERM
-	mkdir "$work/tree" "$work/tmp"
-	tar -c --exclude=./.git --exclude='*.o' --exclude='*.bc' . | tar -x -C "$work/tree"
-	user=()
-	if [ "$(id -u)" = 0 ]; then
-		chown -R "$(unprivileged_user)" "$work"
-		user=(runuser -u "$(unprivileged_user)" --)
-	fi
-	# in a process group of its own, so that clean_up can end all of it
-	set -m
-	"${user[@]}" env DF_WORK="$work" HOME="$work" TMPDIR="$work/tmp" TESTS="${TESTS:-}" JOBS="$JOBS" \
-		"$work/tree/test/check.sh" "$@" </dev/null &
-	child=$!
-	wait "$child" || rc=$?
-	set +m
-	child=
-	exit "$rc"
+	export TESTS=${TESTS:-} JOBS
+	run_aside test/check.sh "$@"
 }
-
-# ---- inside ----------------------------------------------------------------------
-
-say() { printf '%s\n' "$*"; }
 
 # record <ok|failed> <what> [file to print if it failed]
 record()
