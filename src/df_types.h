@@ -13,6 +13,8 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
+#include "lib/ilist.h"
+#include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
 
@@ -150,5 +152,159 @@ typedef enum DfMethodClass
 	DF_METHOD_IDEMPOTENT,		/* PUT, DELETE: the same effect twice */
 	DF_METHOD_EFFECT			/* POST, PATCH: a second one may be a double */
 } DfMethodClass;
+
+/* ---- a run in a worker's memory ------------------------------------------ */
+
+/* one version of a workflow, as the worker knows it */
+typedef struct DfWorkflow
+{
+	char	   *name;
+	int			version;
+	char	   *function;		/* qualified signature */
+	Oid			function_owner;
+	Oid			owner;
+	char	   *owner_name;
+	char	   *on_failure;		/* NULL = none */
+	Jsonb	   *retry;			/* NULL = the system's */
+	bool		stuck_on_error;
+	/* ten failures in a row at one step with one status: stop undoing customers */
+	char		fail_step[DF_MAX_NAME + 1];
+	int			fail_status;
+	int			fail_count;
+} DfWorkflow;
+
+/* a signal or another request of the inbox that is for this run */
+typedef struct DfMessage
+{
+	int64		id;
+	char	   *kind;
+	char	   *event;
+	Jsonb	   *payload;
+	char	   *note;
+	char	   *sent_by;
+	TimestampTz sent_at;
+	bool		done;			/* to be written */
+	int			consumed_by;	/* step, 0 = none */
+} DfMessage;
+
+/* what is to be sent next for a step that is in flight or about to be */
+typedef enum DfPhase
+{
+	DF_PHASE_DO,
+	DF_PHASE_PROBE,
+	DF_PHASE_UNDO
+} DfPhase;
+
+typedef struct DfStep
+{
+	int			n;
+	char	   *name;			/* base#k */
+	DfStepKind	kind;
+	char	   *system;
+	char	   *request;		/* "METHOD /path" or what else identifies it */
+	Jsonb	   *headers;
+	char	   *body;
+	Jsonb	   *options;
+	uint32		base_hash;
+	TimestampTz started_at;
+
+	DfStepState state;
+	int			attempts;
+	int			renewals;
+	TimestampTz sent_at;
+	TimestampTz wake_at;
+	TimestampTz finished_at;
+	int			status;
+	Jsonb	   *output;
+	Jsonb	   *answer;
+	Jsonb	   *error;
+	char	   *undo;
+	char	   *undo_body;
+	DfUndoState undo_state;
+	int			undo_attempts;
+	TimestampTz undo_since;
+	Jsonb	   *undo_error;
+
+	/* memory only */
+	bool		fresh;			/* no row yet */
+	bool		dirty;			/* differs from its row */
+	bool		rerendered;		/* so does its intent */
+	bool		to_send;		/* the dispatcher is to send `phase` */
+	bool		in_flight;
+	bool		credentials;	/* refused by the system: waits without using attempts */
+	DfPhase		phase;
+	int			called;			/* number of the entry that last called it */
+	int			next_same;		/* index of the next step of that base name, -1 */
+	TimestampTz attempt_at;		/* when the attempt in flight left */
+} DfStep;
+
+/* a failed try, to be written */
+typedef struct DfAttempt
+{
+	pg_uuid_t	run;
+	int			n;
+	int			seq;
+	bool		undo;
+	TimestampTz at;
+	double		took_ms;
+	int			status;			/* 0 = none */
+	const char *outcome;
+	char	   *error;
+	TimestampTz next_at;
+} DfAttempt;
+
+/*
+ * Everything of a run lives in run->cxt, which goes away when the worker lets
+ * go of the run.
+ */
+typedef struct DfRun
+{
+	dlist_node	node;			/* the worker's list */
+	pg_uuid_t	id;
+	char		id_text[40];
+	MemoryContext cxt;
+	char	   *workflow_name;
+	DfWorkflow *workflow;
+	char	   *key;
+	char	   *started_by;
+	TimestampTz started_at;
+	Jsonb	   *input;
+
+	DfRunState	state;
+	TimestampTz wake_at;
+	int64		lease;			/* 0 = none */
+	int64		db_lease;		/* what the row has, the guard of our update */
+	TimestampTz finished_at;
+	char	   *waiting_for;
+	int			entries;
+	int			body_retries;
+	int64		body_hash;		/* 0 = not entered yet */
+	bool		drifted;
+	DfCause		cause;
+	Jsonb	   *result;
+	Jsonb	   *error;
+	Jsonb	   *stuck;
+
+	DfStep	  **steps;			/* steps[i]->n == i + 1 */
+	int			nsteps;
+	int			maxsteps;
+	struct df_name_hash *names;
+	List	   *messages;		/* of DfMessage, oldest first */
+	bool		inbox_loaded;
+	List	   *loaded_steps;	/* what the store has read, until the engine takes it */
+	List	   *loaded_messages;
+
+	bool		dirty;			/* the row differs */
+	bool		advance;		/* something happened: look at it */
+	bool		want_inbox;		/* a wait was begun: read the inbox, look again */
+	bool		released;		/* the worker is to let go of it after the commit */
+	bool		broken;			/* recording it failed: alone next time */
+	int			entry_no;		/* counts entries into the body */
+	int			calls;			/* recorded steps called in this entry */
+	int		   *blocked;		/* indexes of the steps that the body waits for */
+	int			nblocked;
+	bool		blocked_any;
+	int			in_flight;
+} DfRun;
 
 #endif							/* DF_TYPES_H */

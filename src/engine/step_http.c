@@ -356,7 +356,10 @@ http_step(FunctionCallInfo fcinfo, const char *function, const char *method, int
 		if (strcmp(step->system, system) != 0)
 			df_step_mismatch(step, "system", step->system, system);
 		if (step->request == NULL)
+		{
 			render_request(fcinfo, path_arg, run, step, request);
+			step->rerendered = true;
+		}
 		else if (strcmp(step->request, request) != 0)
 			df_step_mismatch(step, "request", step->request, request);
 	}

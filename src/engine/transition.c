@@ -61,6 +61,7 @@ df_step_transition(DfRun *run, DfStep *step, DfStepEvent event)
 	if (event == DF_STEP_SEND)
 	{
 		step->attempts++;
+		step->sent_at = df_now();
 		step->wake_at = DF_NEVER;
 	}
 	if (step->state == DF_STEP_DONE || step->state == DF_STEP_FAILED)

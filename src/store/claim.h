@@ -1,0 +1,47 @@
+/*
+ * store/claim.h
+ *	  Reading for the worker: its workflows, the runs that are due, their steps
+ *	  and their inbox.
+ */
+#ifndef DF_CLAIM_H
+#define DF_CLAIM_H
+
+#include "df_types.h"
+
+/* the names of the workflows of that owner that are not paused; in cxt */
+extern List *df_load_workflow_names(Oid owner, MemoryContext cxt, bool *held);
+
+/* one version; NULL if it is gone */
+extern DfWorkflow *df_load_workflow(const char *name, int version, MemoryContext cxt);
+
+/*
+ * Locks up to `limit` runs of these workflows that are due and that nobody
+ * holds, at most `each` per workflow.  The runs are new, in contexts below
+ * `parent`, with run->db_lease as found; run->workflow is NULL, its version in
+ * *versions.
+ */
+extern List *df_claim_due(List *names, TimestampTz now, int64 identity, int each, int limit,
+						  MemoryContext parent, List **versions);
+
+/* the same for runs named by id, whatever their wake_at */
+extern List *df_claim_runs(List *ids, int64 identity, MemoryContext parent, List **versions);
+
+extern void df_load_steps(List *runs);
+extern void df_load_inbox(List *runs);
+
+/* what the engine has not looked at yet, oldest first; the run as found by id or key */
+typedef struct DfInboxRow
+{
+	DfMessage	message;
+	bool		has_run;
+	pg_uuid_t	run;
+	bool		waiting;		/* the run waits: a signal may matter to it */
+	bool		held;			/* somebody's lease is on it */
+} DfInboxRow;
+
+extern List *df_load_new_inbox(List *names, int limit, MemoryContext cxt);
+
+/* when the next run is due, DF_NEVER = none */
+extern TimestampTz df_next_due(List *names, int64 identity);
+
+#endif							/* DF_CLAIM_H */
