@@ -1,0 +1,305 @@
+#!/bin/bash
+#
+# The rules of the house that a compiler does not know: which room may do what,
+# how long a function may be, what every SQL object has.  README.md beside this
+# file tells them one by one, with their reasons; selftest.sh shows that each
+# one fires.
+#
+#   test/lint/rooms.sh [tree]     prints "file:line: rule: what is wrong" for
+#                                 each offence; exit status 1 if there is any
+#   test/lint/rooms.sh --rules    prints the names of the rules
+#
+# Patterns are looked for in three views of a file, which have the same lines:
+# raw (as it is), text (without comments) and code (without comments and without
+# what is inside quotes).  So a comment may speak of what code may not do.
+
+set -uo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+
+RULES='include-arrows spi-room sql-room curl-room mhd-room clock-room transaction-room
+version-room transition-room sql-state-room http-quiet function-length essay banned-function
+machine-path sql-comment sql-replace sql-qualified state-diagram'
+
+if [ "${1:-}" = --rules ]; then
+	printf '%s\n' $RULES
+	exit 0
+fi
+
+cd "${1:-$here/../..}" || exit 2
+views=$(mktemp -d)
+trap 'rm -rf "$views"' EXIT
+offences=$views/offences
+: >"$offences"
+
+# ---- views of the files ----------------------------------------------------------
+
+files()
+{
+	find . \( -name .git -o -name results -o -name tmp_check -o -name node_modules -o -name __pycache__ \
+		-o -name output_iso \) -prune -o -type f -print | sed 's|^\./||' | LC_ALL=C sort
+}
+
+c_files() { files | grep -E '^(src|test)/.*\.[ch]$'; }
+sql_files() { files | grep -E '^src/sql/.*\.sql$'; }
+
+# make_views <c|sql>: file names on stdin, views below $views/text and $views/code
+make_views()
+{
+	perl -e '
+		use strict;
+		use warnings;
+		use File::Basename;
+		use File::Path;
+		my ($views, $language) = @ARGV;
+		my $comment = $language eq "c" ? qr{//[^\n]*|/\*.*?\*/}s : qr{--[^\n]*|/\*.*?\*/}s;
+		my $quoted = $language eq "c" ? qr{"(?:[^"\\\n]|\\.)*"|\x27(?:[^\x27\\\n]|\\.)*\x27}s
+			: qr{\x27(?:[^\x27]|\x27\x27)*\x27}s;
+		sub blank { my $s = shift; $s =~ s/[^\n]/ /g; return $s; }
+		sub hollow { my $s = shift; return substr($s, 0, 1) . blank(substr($s, 1, -1)) . substr($s, -1); }
+		sub save
+		{
+			my ($file, $content) = @_;
+			mkpath(dirname($file));
+			open(my $out, ">", $file) or die "$file: $!";
+			print $out $content;
+			close($out);
+		}
+		while (my $file = <STDIN>)
+		{
+			chomp $file;
+			open(my $in, "<", $file) or die "$file: $!";
+			local $/;
+			my $text = <$in>;
+			$text =~ s/($comment)|($quoted)/defined $1 ? blank($1) : $2/ge;
+			save("$views/text/$file", $text);
+			$text =~ s/($quoted)/hollow($1)/ge;
+			save("$views/code/$file", $text);
+			$/ = "\n";
+		}' "$views" "$1"
+}
+
+# ---- rules -------------------------------------------------------------------------
+
+# offend <rule> <message>: "file:line:..." on stdin
+offend()
+{
+	sed -E "s|^([^:]*:[0-9]+):.*|\1: $1: $2|" >>"$offences"
+}
+
+# forbid <rule> <message> <raw|text|code> <pattern> <where> [except where]
+# The pattern is Perl's; the two last are extended patterns on the file's name.
+forbid()
+{
+	local rule=$1 message=$2 view=$3 pattern=$4 where=$5 except=${6:-^$}
+
+	(
+		[ "$view" = raw ] || cd "$views/$view" || exit
+		files | grep -E "$where" | grep -vE "$except" | tr '\n' '\0' | xargs -0 -r grep -HnIP -- "$pattern"
+	) | offend "$rule" "$message"
+}
+
+# Who may include whom.  Everybody may include his own room, df_types.h and compat.h.
+arrows()
+{
+	case $1 in
+	flow) echo '' ;;
+	shared) echo 'guc.h' ;;
+	http) echo 'shared' ;;
+	store) echo 'flow shared guc.h' ;;
+	fdw) echo 'shared http/url.h guc.h' ;;
+	session | ingress) echo 'store flow shared guc.h' ;;
+	engine) echo 'store flow shared fdw http/url.h guc.h' ;;
+	worker) echo 'store flow shared engine http fdw guc.h' ;;
+	top-header) echo 'none' ;;
+	top) echo 'session flow store engine http fdw shared worker ingress guc.h' ;;
+	esac
+}
+
+room_of()
+{
+	case $1 in
+	src/*/*) local room=${1#src/} && echo "${room%%/*}" ;;
+	src/*.h) echo top-header ;;
+	*) echo top ;;
+	esac
+}
+
+may_include()
+{
+	local room=$1 target=$2 allowed
+
+	allowed=$(arrows "$room")
+	[ "$allowed" = none ] && return 1
+	[ "${target%%/*}" = "$room" ] && return 0
+	case $target in df_types.h | compat.h) return 0 ;; esac
+	for allowed in $allowed; do
+		[ "$target" = "$allowed" ] && return 0
+		[ "${target%%/*}" = "$allowed" ] && return 0
+	done
+	return 1
+}
+
+rule_include_arrows()
+{
+	local file line target room
+
+	(cd "$views/text" && grep -rnHoP --include='*.[ch]' '^\s*#\s*include\s*"\K[^"]+' src) |
+		while IFS=: read -r file line target; do
+			room=$(room_of "$file")
+			if [ -e "src/$target" ]; then
+				may_include "$room" "$target" ||
+					echo "$file:$line: include-arrows: ${file#src/} may not include $target"
+			elif [ -e "$(dirname "$file")/$target" ]; then
+				echo "$file:$line: include-arrows: includes are relative to src"
+			fi
+		done >>"$offences"
+}
+
+rule_rooms()
+{
+	forbid spi-room 'SPI is used in src/store only' code '\bSPI_\w+' '^src/.*\.[ch]$' '^src/store/'
+	forbid spi-room 'SPI is used in src/store only' text 'include\s*"executor/spi\.h"' '^src/.*\.[ch]$' '^src/store/'
+	forbid sql-room 'SQL text stands in src/store only' text \
+		'"\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|MERGE INTO|WITH|VALUES|SET LOCAL|SET SESSION|LOCK TABLE|TRUNCATE|LISTEN|NOTIFY|COPY)\s' \
+		'^src/.*\.[ch]$' '^src/store/'
+	forbid curl-room 'libcurl is used in src/http only' code \
+		'\bcurl_\w+|\bCURL(\w*)\b|include\s*<curl/' '^src/.*\.[ch]$' '^src/http/'
+	forbid mhd-room 'libmicrohttpd is used in src/ingress only' code \
+		'\bMHD_\w+|include\s*<microhttpd' '^src/.*\.[ch]$' '^src/ingress/'
+	forbid version-room 'versions of PostgreSQL differ in src/compat.h only' code \
+		'\bPG_(VERSION|MAJORVERSION)(_NUM)?\b' '^src/.*\.[ch]$' '^src/compat\.h$'
+	forbid transaction-room 'transactions begin and end in src/store/xact.c only' code \
+		'\b(StartTransactionCommand|CommitTransactionCommand|AbortCurrentTransaction|AbortOutOfAnyTransaction|BeginTransactionBlock|EndTransactionBlock)\b' \
+		'^src/.*\.[ch]$' '^src/store/xact\.c$'
+	forbid transaction-room 'subtransactions belong to src/engine and src/store' code \
+		'\b(BeginInternalSubTransaction|ReleaseCurrentSubTransaction|RollbackAndReleaseCurrentSubTransaction)\b' \
+		'^src/.*\.[ch]$' '^src/(engine|store)/'
+}
+
+rule_clock()
+{
+	local readers='GetCurrentTimestamp|GetCurrentTransactionStartTimestamp|GetCurrentStatementStartTimestamp|GetCurrentTransactionStopTimestamp|GetSQLCurrent\w+|gettimeofday|clock_gettime|INSTR_TIME_SET_CURRENT\w*'
+
+	forbid clock-room 'the clock is read in src/shared/clock.[ch] only' code "\\b($readers)\\b" \
+		'^src/.*\.[ch]$' '^src/shared/clock\.[ch]$|^src/http/'
+	forbid clock-room 'the clock is read in src/shared/clock.[ch] only' code '(?<![\w.>])time\s*\(' \
+		'^src/.*\.[ch]$' '^src/shared/clock\.[ch]$'
+	forbid clock-room 'src/http reads the monotonic clock only' code \
+		"\\b($readers)\\b(?!\\s*\\(\\s*CLOCK_MONOTONIC\\b)" '^src/http/'
+}
+
+# What is read back from a row, and what an undo plan is asked about, is no change.
+rule_states()
+{
+	local assignment='(->|\.)(undo_)?state\s*=(?!=)'
+	local no_change='(?![^;]*\b(df_(run|step|undo)_state_of|df_copy_text)\b)'
+	local not_of_plan='(?<!\bitem)(?<!\bitems\[\w\])'
+
+	forbid transition-room 'states change in src/engine/transition.c only' code \
+		"$not_of_plan$assignment$no_change" \
+		'^src/.*\.[ch]$' '^src/engine/transition\.c$|^src/(shared|worker)/'
+	forbid transition-room 'src/shared and src/worker set the state of a slot only' code \
+		"->undo_state\\s*=(?!=)|$assignment[^;]*\\bDF_(RUN|STEP|UNDO)_" '^src/(shared|worker)/'
+	forbid sql-state-room 'run and step are updated by statements of src/store only' text \
+		'\bUPDATE\s+(ONLY\s+)?dataflows\.(run|step)\b|\bSET\b[^;]*\b(undo_)?state\s*=' \
+		'^src/.*\.([ch]|sql)$' '^src/store/'
+}
+
+rule_http_quiet()
+{
+	forbid http-quiet 'nothing in src/http raises, or allocates by palloc' code \
+		'\b(ereport|elog|palloc\w*|repalloc\w*|pfree|pstrdup|pnstrdup|psprintf|MemoryContext\w+|initStringInfo|makeStringInfo|appendStringInfo\w*|PG_TRY|PG_RE_THROW|CHECK_FOR_INTERRUPTS)\b' \
+		'^src/http/' '^src/http/url\.[ch]$'
+}
+
+# A function lasts from a brace in the first column to the next closing one.
+rule_function_length()
+{
+	(cd "$views/code" && c_files | tr '\n' '\0' | xargs -0 -r awk '
+		FNR == 1 { start = 0 }
+		/^\{/ { start = FNR }
+		/^}/ {
+			if (start && /^}[ \t]*$/ && FNR - start - 1 > 100)
+				print FILENAME ":" start ": function-length: " FNR - start - 1 " lines, 100 are the most"
+			start = 0
+		}') >>"$offences"
+}
+
+rule_essay()
+{
+	local file
+
+	c_files | while read -r file; do
+		awk -v file="$file" -v name="${file#src/}" '
+			NR == 1 && $0 != "/*" { bad = "begins with a comment that tells what the file is"; exit }
+			NR == 2 && $0 != " * " name { bad = "names itself in its second line: \" * " name "\""; exit }
+			/\*\// { exit }
+			/[a-z]/ { words++ }
+			END {
+				if (!bad && words < (file ~ /\.h$/ ? 2 : 4))
+					bad = "says what it is, which process runs it, and what it must never do"
+				if (bad)
+					print file ":1: essay: the file " bad
+			}' "$file"
+	done >>"$offences"
+}
+
+rule_words()
+{
+	forbid banned-function 'strcpy, strcat, sprintf, atoi and gets are not used' code \
+		'\b(strcpy|strcat|sprintf|vsprintf|atoi|atol|gets)\s*\(' '^(src|test)/.*\.[ch]$'
+	forbid machine-path 'a path of somebody'"'"'s machine' raw \
+		'(^|[^\w.}/-])/(home|root|work|Users)/' '.' '^test/lint/'
+	forbid machine-path 'temporary files have no fixed name' text '/tmp/' '^src/.*\.([ch]|sql)$'
+}
+
+KINDS='FUNCTION|PROCEDURE|AGGREGATE|TABLE|VIEW|MATERIALIZED VIEW|SEQUENCE|TYPE|DOMAIN|OPERATOR'
+
+rule_sql()
+{
+	forbid sql-replace 'the install script replaces nothing that is there' code \
+		'\bOR\s+REPLACE\b|\b(TABLE|INDEX|VIEW|SCHEMA|SEQUENCE|COLUMN|TYPE|EXTENSION|WRAPPER|SERVER)\s+IF\s+NOT\s+EXISTS\b' \
+		'^src/sql/'
+	forbid sql-qualified 'every object is created with its schema' code \
+		"^\\s*CREATE\\s+(UNLOGGED\\s+)?($KINDS)\\s+(?!dataflows\\.)" '^src/sql/'
+	(cd "$views/code" && sql_files | tr '\n' '\0' | xargs -0 -r perl -ne '
+		BEGIN { $kinds = shift; }
+		if (/^CREATE\s+(?:OR\s+REPLACE\s+)?(?:UNLOGGED\s+)?($kinds|FOREIGN DATA WRAPPER|EVENT TRIGGER)\s+([\w."]+)/)
+		{
+			push @created, [ "$ARGV:$.", "$1 $2" ];
+		}
+		$comments{"$1 $2"}++ if /^COMMENT\s+ON\s+($kinds|FOREIGN DATA WRAPPER|EVENT TRIGGER)\s+([\w."]+)/;
+		close ARGV if eof;
+		END
+		{
+			for (@created)
+			{
+				print "$_->[0]: sql-comment: there is no COMMENT ON $_->[1]\n" if $comments{$_->[1]}-- <= 0;
+			}
+		}' "$KINDS") >>"$offences"
+}
+
+rule_state_diagram()
+{
+	local said
+
+	said=$(bash "$here/state_diagram.sh" --check "$PWD" 2>&1) ||
+		echo "docs/ARCHITECTURE.md:1: state-diagram: $(tail -n 1 <<<"$said")" >>"$offences"
+}
+
+mkdir -p "$views/text" "$views/code"
+c_files | make_views c || exit 2
+sql_files | make_views sql || exit 2
+rule_include_arrows
+rule_rooms
+rule_clock
+rule_states
+rule_http_quiet
+rule_function_length
+rule_essay
+rule_words
+rule_sql
+rule_state_diagram
+
+LC_ALL=C sort -t: -k1,1 -k2,2n -k3 -u "$offences"
+[ ! -s "$offences" ]

@@ -1,0 +1,232 @@
+#!/bin/bash
+#
+# Shows that each rule of rooms.sh fires: in a copy of the tree, one offence of
+# each kind is planted, with forms beside it that are allowed, and the lint has
+# to report the planted lines and no others more than it did before.
+
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+mkdir "$copy/tree"
+(cd "$here/../.." && tar -c --exclude=./.git --exclude='*.o' --exclude='*.so' .) | tar -x -C "$copy/tree"
+cd "$copy/tree"
+planted=0
+
+lint() { "$here/rooms.sh" "$copy/tree" | sed -E 's/^([^:]*:[0-9]+: [a-z-]+):.*/\1/'; }
+
+# expect <file> <line> <rule>; the rule "ok" expects nothing
+expect()
+{
+	planted=$((planted + 1))
+	[ "$3" = ok ] || echo "$1:$2: $3" >>"$copy/expected"
+}
+
+essay()
+{
+	printf '/*\n * %s\n *\t  Planted.\n *\n * Runs nowhere, in no transaction\n * and no role, and must never\n * be kept.\n */\n' "${1#src/}"
+}
+
+# c <room> <rule> <line>: a file of its own with that one line, which is line 9
+c()
+{
+	local file=src/$1/planted_$planted.c
+
+	mkdir -p "src/$1"
+	{ essay "$file" && printf '%s\n' "$3"; } >"$file"
+	expect "$file" 9 "$2"
+}
+
+# sql <rule> <line>
+sql()
+{
+	local file=src/sql/99_planted_$planted.sql
+
+	printf '%s\n' "$2" >"$file"
+	expect "$file" 1 "$1"
+}
+
+# function_of <lines> <rule>
+function_of()
+{
+	local file=src/flow/planted_$planted.c
+
+	{
+		essay "$file"
+		printf 'int\nplanted(void)\n{\n'
+		printf '\tcall(%d);\n' $(seq "$1")
+		printf '}\n'
+	} >"$file"
+	expect "$file" 11 "$2"
+}
+
+plant_includes()
+{
+	c flow include-arrows '#include "store/store.h"'
+	c store include-arrows '#include "engine/live.h"'
+	c store ok '#include "flow/flow.h"'
+	c http include-arrows '#include "guc.h"'
+	c http ok '#include "df_types.h"'
+	c shared include-arrows '#include "flow/flow.h"'
+	c session include-arrows '#include "http/client.h"'
+	c engine include-arrows '#include "http/client.h"'
+	c engine ok '#include "http/url.h"'
+	c worker ok '#include "engine/live.h"'
+	c worker include-arrows '#include "session/planted.h"'
+	c flow include-arrows '#include "flow.h"'
+	c flow ok '#include "utils/builtins.h"'
+	c flow ok '/* #include "store/store.h" */'
+	: >src/session/planted.h
+	printf '/*\n * session/planted.h\n *	  Planted: what\n *	  it is.\n */\n' >src/session/planted.h
+}
+
+plant_rooms()
+{
+	c engine spi-room '	SPI_connect();'
+	c engine spi-room '#include "executor/spi.h"'
+	c store ok '	SPI_connect();'
+	c engine ok '	/* SPI_connect() is for src/store */ say("SPI_connect");'
+	c session sql-room '	run("SELECT 1");'
+	c session ok '	errhint("Call SELECT dataflows.retry() then.");'
+	c store ok '	run("SELECT 1");'
+	c worker curl-room '	curl_multi_perform(multi, &n);'
+	c worker curl-room '#include <curl/curl.h>'
+	c worker curl-room '	CURL *handle;'
+	c http ok '	curl_multi_perform(multi, &n);'
+	c http mhd-room '	MHD_stop_daemon(daemon);'
+	c ingress ok '	MHD_stop_daemon(daemon);'
+	c engine version-room '#if PG_VERSION_NUM >= 160000'
+	c worker transaction-room '	StartTransactionCommand();'
+	c store transaction-room '	AbortCurrentTransaction();'
+	c worker transaction-room '	BeginInternalSubTransaction(NULL);'
+	c engine ok '	BeginInternalSubTransaction(NULL);'
+}
+
+plant_clock()
+{
+	c engine clock-room '	at = GetCurrentTimestamp();'
+	c session clock-room '	at = GetCurrentTransactionStartTimestamp();'
+	c worker clock-room '	gettimeofday(&now, NULL);'
+	c worker clock-room '	clock_gettime(CLOCK_MONOTONIC, &now);'
+	c http clock-room '	clock_gettime(CLOCK_REALTIME, &now);'
+	c http ok '	clock_gettime(CLOCK_MONOTONIC, &now);'
+	c http clock-room '	t = time(NULL);'
+	c flow ok '	t = next_time(NULL) + row->time(1);'
+}
+
+plant_states()
+{
+	c engine transition-room '	run->state = DF_RUN_STUCK;'
+	c engine transition-room '	step.undo_state = DF_UNDO_DUE;'
+	c session transition-room '	step->state = to;'
+	c worker transition-room '	run->state = DF_RUN_STUCK;'
+	c shared transition-room '	step->undo_state = to;'
+	c worker ok '	slot->state = DF_PROC_RUNNING;'
+	c engine ok '	if (run->state == DF_RUN_STUCK)'
+	c engine ok '	item->state = step->state;'
+	c engine ok '	items[i].undo_state = step->undo_state;'
+	c store ok '	run->state = (DfRunState) df_run_state_of(name);'
+	c store ok '	shown->state = df_copy_text(cxt, 0, 2);'
+	c store ok '	step->undo_state = name == NULL ? DF_UNDO_NONE : df_undo_state_of(name);'
+	c session sql-state-room '	say("UPDATE dataflows.run SET wake_at = NULL");'
+	expect "src/session/planted_$((planted - 1)).c" 9 sql-room
+	c session sql-state-room '	say(" SET n = 1, state = $2");'
+	sql sql-state-room 'UPDATE dataflows.step SET n = n;'
+	sql ok '-- UPDATE dataflows.step SET n = n;'
+	sql ok "SELECT run FROM dataflows.run WHERE state = 'stuck';"
+}
+
+plant_style()
+{
+	c http http-quiet '	ereport(ERROR, (errmsg("no")));'
+	c http http-quiet '	elog(LOG, "no");'
+	c http http-quiet '	copy = pstrdup(text);'
+	c http http-quiet '	copy = palloc0(8);'
+	c fdw ok '	copy = pstrdup(text);'
+	function_of 100 ok
+	function_of 101 function-length
+	c flow banned-function '	strcpy(a, b);'
+	c flow banned-function '	n = atoi(a);'
+	c flow ok '	strlcpy(a, b, n); snprintf(a, n, "strcpy(a, b)"); pg_strtoint32(a);'
+	c flow machine-path "	/* see /ho""me/somebody/notes */"
+	c flow machine-path '	open("/tmp/x");'
+	c flow ok '	/* GET /users/1, https://example.com/home/ */'
+	printf 'See /ro%s/notes.\n' ot >planted.md
+	expect planted.md 1 machine-path
+}
+
+plant_essays()
+{
+	printf '#include "postgres.h"\n' >src/flow/planted_bare.c
+	expect src/flow/planted_bare.c 1 essay
+	{ essay src/flow/other.c; } >src/flow/planted_other.c
+	expect src/flow/planted_other.c 1 essay
+	printf '/*\n * flow/planted_terse.c\n *	  Planted.\n */\n' >src/flow/planted_terse.c
+	expect src/flow/planted_terse.c 1 essay
+}
+
+plant_sql()
+{
+	sql sql-comment 'CREATE FUNCTION dataflows.planted() RETURNS void LANGUAGE sql AS $$ $$;'
+	sql sql-comment 'CREATE VIEW dataflows.planted AS SELECT 1;'
+	sql sql-comment 'CREATE TABLE dataflows.planted_t (n int);'
+	sql sql-comment 'CREATE FOREIGN DATA WRAPPER planted;'
+	printf "CREATE VIEW dataflows.planted_3 AS SELECT 1;\nCOMMENT ON VIEW dataflows.planted_3 IS 'OR REPLACE';\n" \
+		>src/sql/99_planted_ok.sql
+	# two functions of one name need two comments
+	printf "%s\n" 'CREATE FUNCTION dataflows.twice(int) RETURNS void LANGUAGE sql AS $$ $$;' \
+		"COMMENT ON FUNCTION dataflows.twice(int) IS 'x';" \
+		'CREATE FUNCTION dataflows.twice(text) RETURNS void LANGUAGE sql AS $$ $$;' >src/sql/99_planted_twice.sql
+	expect src/sql/99_planted_twice.sql 3 sql-comment
+	sql sql-replace 'ALTER TABLE dataflows.run ADD COLUMN IF NOT EXISTS n int;'
+	sql sql-replace 'DO $$ BEGIN EXECUTE $x$ CREATE OR REPLACE VIEW v AS SELECT 1 $x$; END $$;'
+	sql ok 'DO $$ BEGIN IF NOT EXISTS (SELECT) THEN NULL; END IF; END $$;'
+	sql sql-qualified ' CREATE TABLE planted (n int);'
+	sql ok ' CREATE TABLE dataflows.planted (n int);'
+}
+
+plant_diagram()
+{
+	mkdir -p docs
+	printf '%s\n' '# Architecture' '<!-- state-machine:begin -->' '<!-- state-machine:end -->' >docs/ARCHITECTURE.md
+	expect docs/ARCHITECTURE.md 1 state-diagram
+}
+
+# before: without the page, so that a diagram of today's tree does not matter
+rm -f docs/ARCHITECTURE.md
+lint >"$copy/before" || true
+: >"$copy/expected"
+plant_includes
+plant_rooms
+plant_clock
+plant_states
+plant_style
+plant_essays
+plant_sql
+plant_diagram
+if "$here/rooms.sh" "$copy/tree" >/dev/null; then
+	echo "rooms.sh succeeds on a tree with offences"
+	exit 1
+fi
+lint >"$copy/after" || true
+
+LC_ALL=C sort -u "$copy/before" "$copy/expected" >"$copy/wanted"
+LC_ALL=C sort -u "$copy/after" >"$copy/got"
+if ! diff "$copy/wanted" "$copy/got"; then
+	echo "selftest.sh: < is an offence that was not found, > is no offence"
+	exit 1
+fi
+sed 's/.*: //' "$copy/expected" | LC_ALL=C sort -u >"$copy/fired"
+if ! "$here/rooms.sh" --rules | LC_ALL=C sort | diff - "$copy/fired"; then
+	echo "selftest.sh: < is a rule without a planted offence"
+	exit 1
+fi
+
+# the diagrams can be written, and are then as they should be
+"$here/state_diagram.sh" --write "$copy/tree"
+"$here/state_diagram.sh" --check "$copy/tree"
+if ! grep -q 'queued --> running: enter' docs/ARCHITECTURE.md; then
+	echo "selftest.sh: the diagrams were not written"
+	exit 1
+fi
+echo "selftest.sh: $planted planted lines, $(wc -l <"$copy/fired") rules, all as expected"
