@@ -222,6 +222,12 @@ if ! "$here/rooms.sh" --rules | LC_ALL=C sort | diff - "$copy/fired"; then
 	exit 1
 fi
 
+# a page without diagrams is reported as that, not because they could not be made
+if ! grep -q 'state-diagram: the diagrams differ' <<<"$("$here/rooms.sh" "$copy/tree")"; then
+	echo "selftest.sh: state-diagram fires for another reason"
+	exit 1
+fi
+
 # the diagrams can be written, and are then as they should be
 "$here/state_diagram.sh" --write "$copy/tree"
 "$here/state_diagram.sh" --check "$copy/tree"
