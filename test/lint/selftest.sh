@@ -32,6 +32,7 @@ c()
 {
 	local file=src/$1/planted_$planted.c
 
+	file=${file/\/.\//\/}
 	mkdir -p "src/$1"
 	{ essay "$file" && printf '%s\n' "$3"; } >"$file"
 	expect "$file" 9 "$2"
@@ -73,6 +74,13 @@ plant_includes()
 	c engine ok '#include "http/url.h"'
 	c worker ok '#include "engine/live.h"'
 	c worker include-arrows '#include "session/planted.h"'
+	c fdw ok '#include "http/url.h"'
+	c fdw include-arrows '#include "store/store.h"'
+	c ingress ok '#include "store/store.h"'
+	c ingress include-arrows '#include "http/client.h"'
+	c . ok '#include "engine/live.h"'
+	printf '/*\n * planted.h\n *	  Planted.\n */\n#include "guc.h"\n' >src/planted.h
+	expect src/planted.h 5 include-arrows
 	c flow include-arrows '#include "flow.h"'
 	c flow ok '#include "utils/builtins.h"'
 	c flow ok '/* #include "store/store.h" */'
