@@ -7,10 +7,32 @@
 
 #include "df_types.h"
 
+#include <time.h>
+
 extern TimestampTz df_now(void);
+
+/*
+ * Microseconds since some moment, for measuring how long something took or may
+ * take: unlike df_now() it never jumps.  Inline, so that rooms that are built
+ * alone (tests of http/) need nothing else of this one.
+ */
+static inline int64
+df_monotonic_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64) now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
 
 /* a new UUIDv7: time-ordered, also within one process and millisecond */
 extern pg_uuid_t df_new_uuid(void);
+
+/* no UUID made at that time or later is below it */
+extern pg_uuid_t df_uuid_floor(TimestampTz at);
+
+/* a nonce, from the strong source */
+extern int64 df_random_int64(void);
 
 /* a number in [0,1) for jitter */
 extern double df_random(void);

@@ -1,0 +1,740 @@
+/*
+ * http/request.c
+ *	  One exchange: from a DfHttpRequest to a libcurl easy handle, and what its
+ *	  end means.
+ *
+ * Runs in workers, in no transaction.  An exchange is one block of memory: the
+ * struct and, behind it, copies of all that is sent, the list nodes of the
+ * headers included.  So a request costs one malloc, and wiping its secrets is
+ * one explicit_bzero.  libcurl is told to use the block, not to copy it; only
+ * the URL and the names of certificate files are copied by libcurl itself.
+ * Credentials travel as header lines of ours, not as options of libcurl's,
+ * because those would leave copies behind that nobody can wipe.
+ *
+ * Redirects are followed here and not by libcurl: it would repeat a DELETE on
+ * the page that a 303 names, and it would take every header that it does not
+ * know as a credential along to another host.
+ *
+ * It must never raise and never palloc; the callbacks at its end run under
+ * libcurl's frames.
+ */
+#include "postgres.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "http/policy.h"
+#include "http/request.h"
+
+#define MAX_METHOD_LENGTH 32
+
+/* without these, what is sent could be read in two ways, or would not be HTTP any more */
+static const char *const forbidden_headers[] = {
+	"connection", "content-length", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"
+};
+
+/* what another host may see after a redirect: it describes the request and holds no secret */
+static const char *const public_headers[] = {
+	"accept", "accept-encoding", "accept-language", "content-encoding", "content-language", "content-type", "user-agent"
+};
+
+/* ---- is it a request? --------------------------------------------------- */
+
+static bool
+is_token_char(unsigned char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+		(c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
+
+static size_t
+token_length(const char *text)
+{
+	size_t		n = 0;
+
+	while (is_token_char((unsigned char) text[n]))
+		n++;
+	return n;
+}
+
+static bool
+has_control(const char *text)
+{
+	for (; *text != '\0'; text++)
+		if (((unsigned char) *text < 0x20 && *text != '\t') || *text == 0x7F)
+			return true;
+	return false;
+}
+
+/* Is the name of the header line, up to its colon, in the list? */
+static bool
+name_in(const char *line, const char *const *names, int count)
+{
+	size_t		len = token_length(line);
+	int			i;
+
+	for (i = 0; i < count; i++)
+		if (strlen(names[i]) == len && pg_strncasecmp(line, names[i], len) == 0)
+			return true;
+	return false;
+}
+
+static bool
+is_header(const char *line, const char *name)
+{
+	return name_in(line, &name, 1);
+}
+
+static bool
+gives_header(const DfHttpRequest *request, const char *name)
+{
+	const char *const *line;
+
+	for (line = request->headers; line != NULL && *line != NULL; line++)
+		if (is_header(*line, name))
+			return true;
+	return false;
+}
+
+static const char *
+header_problem(const char *line)
+{
+	size_t		len = token_length(line);
+
+	if (len == 0 || line[len] != ':')
+		return "a header is not of the form \"Name: value\"";
+	if (has_control(line))
+		return "a header contains a control character";
+	if (name_in(line, forbidden_headers, lengthof(forbidden_headers)))
+		return "a header was given that belongs to the transport";
+	return NULL;
+}
+
+static const char *
+credential_problem(const DfHttpRequest *request)
+{
+	if ((request->username == NULL) != (request->password == NULL))
+		return "a user name needs a password, and a password a user name";
+	if (request->username != NULL && strchr(request->username, ':') != NULL)
+		return "the user name contains a colon";
+	if (request->username != NULL && request->bearer_token != NULL)
+		return "a bearer token and a user name cannot be sent together";
+	if (request->bearer_token != NULL && has_control(request->bearer_token))
+		return "the bearer token contains a control character";
+	if (request->client_key != NULL && request->client_cert == NULL)
+		return "a client key needs a client certificate";
+	return NULL;
+}
+
+const char *
+df_request_problem(const DfHttpRequest *request)
+{
+	const char *const *line;
+	const char *problem;
+	size_t		len;
+
+	if (request->url == NULL || has_control(request->url))
+		return "the URL contains a control character or is missing";
+	len = request->method == NULL ? 0 : token_length(request->method);
+	if (len == 0 || len > MAX_METHOD_LENGTH || request->method[len] != '\0')
+		return "the method is not a word";
+	if (strcmp(request->method, "CONNECT") == 0 || strcmp(request->method, "TRACE") == 0)
+		return "the methods CONNECT and TRACE are not supported";
+	if (strcmp(request->method, "HEAD") == 0 && request->body != NULL)
+		return "a HEAD request has no body";
+	for (line = request->headers; line != NULL && *line != NULL; line++)
+	{
+		problem = header_problem(*line);
+		if (problem != NULL)
+			return problem;
+	}
+	return credential_problem(request);
+}
+
+/* ---- the block ---------------------------------------------------------- */
+
+static void *
+take(DfExchange *exchange, size_t len)
+{
+	char	   *taken = exchange->arena + exchange->arena_used;
+
+	exchange->arena_used += MAXALIGN(len);
+	Assert(exchange->arena_used <= exchange->arena_size);
+	return taken;
+}
+
+/* An upper bound of what the copies need, each rounded up as take() does. */
+static size_t
+arena_bound(const DfHttpRequest *request)
+{
+	size_t		per_line = MAXALIGN(sizeof(struct curl_slist)) + MAXALIGN(2);
+	size_t		total = 3 * (per_line + 64);	/* Expect, Accept or Content-Type */
+	const char *const *line;
+
+	total += MAXALIGN(strlen(request->method) + 1) + MAXALIGN(request->body_len + 1) + 2 * MAXIMUM_ALIGNOF;
+	for (line = request->headers; line != NULL && *line != NULL; line++)
+		total += per_line + MAXALIGN(strlen(*line) + 1);
+	if (request->bearer_token != NULL)
+		total += per_line + 64 + strlen(request->bearer_token);
+	if (request->username != NULL)
+		total += per_line + 64 + 3 * (strlen(request->username) + strlen(request->password) + 1);
+	return total;
+}
+
+static char *
+copy(DfExchange *exchange, const char *text)
+{
+	size_t		len = strlen(text) + 1;
+
+	return memcpy(take(exchange, len), text, len);
+}
+
+/* Links a line in behind after, or as the first of the list. */
+static struct curl_slist *
+link_header(DfExchange *exchange, char *line, struct curl_slist *after)
+{
+	struct curl_slist *node = take(exchange, sizeof(struct curl_slist));
+
+	node->data = line;
+	node->next = after == NULL ? NULL : after->next;
+	if (after == NULL)
+		exchange->headers = node;
+	else
+		after->next = node;
+	return node;
+}
+
+/* libcurl takes "Name:" as "leave it out"; an empty value is written "Name;". */
+static char *
+copy_header(DfExchange *exchange, const char *line)
+{
+	char	   *copied = copy(exchange, line);
+	char	   *colon = strchr(copied, ':');
+
+	if (colon[1 + strspn(colon + 1, " \t")] == '\0')
+		strcpy(colon, ";");
+	return copied;
+}
+
+static void
+base64(const unsigned char *from, size_t len, char *to)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	size_t		i;
+
+	for (i = 0; i < len; i += 3)
+	{
+		uint32		bits = from[i] << 16;
+
+		if (i + 1 < len)
+			bits |= from[i + 1] << 8;
+		if (i + 2 < len)
+			bits |= from[i + 2];
+		*to++ = digits[bits >> 18];
+		*to++ = digits[(bits >> 12) & 63];
+		*to++ = i + 1 < len ? digits[(bits >> 6) & 63] : '=';
+		*to++ = i + 2 < len ? digits[bits & 63] : '=';
+	}
+	*to = '\0';
+}
+
+/* "Authorization: ..." in the arena, or NULL; what the caller gave by hand goes first. */
+static char *
+authorization(DfExchange *exchange, const DfHttpRequest *request)
+{
+	char	   *line;
+	char	   *pair;
+	size_t		user_len;
+	size_t		pair_len;
+
+	if (gives_header(request, "authorization"))
+		return NULL;
+	if (request->bearer_token != NULL)
+	{
+		line = take(exchange, strlen(request->bearer_token) + sizeof("Authorization: Bearer "));
+		strcpy(line, "Authorization: Bearer ");
+		strcat(line, request->bearer_token);
+		return line;
+	}
+	if (request->username == NULL)
+		return NULL;
+	user_len = strlen(request->username);
+	pair_len = user_len + 1 + strlen(request->password);
+	pair = take(exchange, pair_len + 1);
+	strcpy(pair, request->username);
+	pair[user_len] = ':';
+	strcpy(pair + user_len + 1, request->password);
+	line = take(exchange, sizeof("Authorization: Basic ") + (pair_len + 2) / 3 * 4);
+	strcpy(line, "Authorization: Basic ");
+	base64((unsigned char *) pair, pair_len, line + strlen(line));
+	return line;
+}
+
+/* Expect, Content-Type, what any host may see, | what only this one may. */
+static void
+list_headers(DfExchange *exchange, const DfHttpRequest *request)
+{
+	struct curl_slist *last = link_header(exchange, copy(exchange, "Expect:"), NULL);
+	const char *const *line;
+	char	   *secret;
+
+	exchange->last_public = last;
+	for (line = request->headers; line != NULL && *line != NULL; line++)
+	{
+		bool		is_type = is_header(*line, "content-type");
+		bool		is_public = name_in(*line, public_headers, lengthof(public_headers));
+		struct curl_slist *after = is_type ? exchange->headers : is_public ? exchange->last_public : last;
+		struct curl_slist *node = link_header(exchange, copy_header(exchange, *line), after);
+
+		if (is_type)
+			exchange->content_type = node;
+		if (is_public && after == exchange->last_public)
+			exchange->last_public = node;
+		if (after == last)
+			last = node;
+	}
+	if (!gives_header(request, "accept"))
+		exchange->last_public = link_header(exchange, copy(exchange, "Accept: application/json"), exchange->last_public);
+	if (request->body != NULL && exchange->content_type == NULL)
+		exchange->last_public = link_header(exchange, copy(exchange, "Content-Type:"), exchange->last_public);
+	secret = authorization(exchange, request);
+	if (secret != NULL)
+		link_header(exchange, secret, exchange->last_public);
+}
+
+DfExchange *
+df_request_new(const DfHttpRequest *request)
+{
+	size_t		size = arena_bound(request);
+	DfExchange *exchange = malloc(offsetof(DfExchange, arena) + size);
+	char	   *body;
+
+	if (exchange == NULL)
+		return NULL;
+	memset(exchange, 0, offsetof(DfExchange, arena));
+	exchange->arena_size = size;
+	df_response_init(&exchange->response, request->max_body);
+	exchange->timeout_ms = request->timeout_ms;
+	exchange->connect_timeout_ms = request->connect_timeout_ms;
+	exchange->allow_private = request->allow_private;
+	exchange->redirects_left = request->follow_redirects;
+	exchange->method = copy(exchange, request->method);
+	exchange->repeatable = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0 ||
+		strcmp(request->method, "PUT") == 0 || strcmp(request->method, "DELETE") == 0;
+	if (request->body != NULL)
+	{
+		body = take(exchange, request->body_len + 1);
+		memcpy(body, request->body, request->body_len);
+		body[request->body_len] = '\0';
+		exchange->body = body;
+		exchange->body_len = request->body_len;
+	}
+	list_headers(exchange, request);
+	return exchange;
+}
+
+void
+df_request_free(DfExchange *exchange)
+{
+	df_response_free(&exchange->response);
+	explicit_bzero(exchange->arena, exchange->arena_used);
+	free(exchange);
+}
+
+/* ---- callbacks ---------------------------------------------------------- */
+
+static bool
+may_connect(DfExchange *exchange, const char *what)
+{
+	if (what == NULL || exchange->allow_private)
+		return true;
+	snprintf(exchange->refusal, sizeof(exchange->refusal),
+			 "the host name stands for an address that is not public (%s), and the system does not allow that", what);
+	return false;
+}
+
+/* Asked for each address of a name before a socket is connected to it. */
+static curl_socket_t
+open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	DfExchange *exchange = arg;
+
+	if (address->family != AF_INET && address->family != AF_INET6)
+		return CURL_SOCKET_BAD;
+	if (!may_connect(exchange, df_policy_blocks(&address->addr)))
+		return CURL_SOCKET_BAD;
+	exchange->tried_public = true;
+	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+/*
+ * Called when the connection stands, right before the first byte: after this
+ * the request may have been carried out.  The address is judged once more,
+ * because a connection may be one that a request with other rights left open.
+ *
+ * A second call without an answer in between means that libcurl found a reused
+ * connection dead and is about to send the request again.  For a request that
+ * has an effect that is not its decision.
+ */
+static int
+before_request(void *arg, char *address, char *local, int port, int local_port)
+{
+	DfExchange *exchange = arg;
+
+	if (exchange->sent && !exchange->repeatable)
+	{
+		exchange->cut_off = true;
+		return CURL_PREREQFUNC_ABORT;
+	}
+	if (!exchange->allow_private && !may_connect(exchange, df_policy_blocks_text(address)))
+		return CURL_PREREQFUNC_ABORT;
+	exchange->refusal[0] = '\0';
+	exchange->sent = true;
+	return CURL_PREREQFUNC_OK;
+}
+
+/* ---- the easy handle ---------------------------------------------------- */
+
+/* ends the function with libcurl's code if an option is not taken */
+#define SET(option, value) \
+	do { \
+		CURLcode set_code_ = curl_easy_setopt(easy, option, value); \
+		if (set_code_ != CURLE_OK) \
+			return set_code_; \
+	} while (0)
+
+/* What holds for every request; nothing of it is an option of a system's. */
+static CURLcode
+apply_rules(CURL *easy)
+{
+#if LIBCURL_VERSION_NUM >= 0x075500
+	SET(CURLOPT_PROTOCOLS_STR, "http,https");
+	SET(CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+#else
+	SET(CURLOPT_PROTOCOLS, (long) (CURLPROTO_HTTP | CURLPROTO_HTTPS));
+	SET(CURLOPT_REDIR_PROTOCOLS, (long) (CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
+#if LIBCURL_VERSION_NUM >= 0x075700
+	/* or a deadline would wait for a name server that does not answer */
+	SET(CURLOPT_QUICK_EXIT, 1L);
+#endif
+	SET(CURLOPT_PROXY, "");		/* none from the environment either */
+	SET(CURLOPT_NOSIGNAL, 1L);
+	SET(CURLOPT_FOLLOWLOCATION, 0L);
+	SET(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+	SET(CURLOPT_SSL_VERIFYPEER, 1L);
+	SET(CURLOPT_SSL_VERIFYHOST, 2L);
+	SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+	SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
+	SET(CURLOPT_USERAGENT, "dataflows/" DF_VERSION);
+	SET(CURLOPT_ACCEPT_ENCODING, "");
+	/* shorter than what most servers keep: a connection that dies under a request makes a doubt */
+	SET(CURLOPT_MAXAGE_CONN, 30L);
+	SET(CURLOPT_MAXLIFETIME_CONN, 600L);
+	return CURLE_OK;
+}
+
+static CURLcode
+apply_callbacks(CURL *easy, DfExchange *exchange)
+{
+	SET(CURLOPT_PRIVATE, exchange);
+	SET(CURLOPT_ERRORBUFFER, exchange->curl_error);
+	SET(CURLOPT_HEADERFUNCTION, df_response_header);
+	SET(CURLOPT_HEADERDATA, &exchange->response);
+	SET(CURLOPT_WRITEFUNCTION, df_response_body);
+	SET(CURLOPT_WRITEDATA, &exchange->response);
+	SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	SET(CURLOPT_OPENSOCKETDATA, exchange);
+	SET(CURLOPT_PREREQFUNCTION, before_request);
+	SET(CURLOPT_PREREQDATA, exchange);
+	return CURLE_OK;
+}
+
+static CURLcode
+apply_method(CURL *easy, const DfExchange *exchange)
+{
+	const char *method = exchange->method;
+	bool		has_body = exchange->body != NULL || strcmp(method, "POST") == 0 ||
+		strcmp(method, "PUT") == 0 || strcmp(method, "PATCH") == 0;
+
+	/* the fields first: setting them makes it a POST */
+	SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) exchange->body_len);
+	if (has_body)
+		SET(CURLOPT_POSTFIELDS, exchange->body != NULL ? exchange->body : "");
+	else if (strcmp(method, "HEAD") == 0)
+		SET(CURLOPT_NOBODY, 1L);
+	else
+		SET(CURLOPT_HTTPGET, 1L);
+	if (strcmp(method, has_body ? "POST" : "GET") != 0 && strcmp(method, "HEAD") != 0)
+		SET(CURLOPT_CUSTOMREQUEST, method);
+	else
+		SET(CURLOPT_CUSTOMREQUEST, NULL);
+	return CURLE_OK;
+}
+
+CURLcode
+df_request_apply(DfExchange *exchange, const DfHttpRequest *request)
+{
+	CURL	   *easy = exchange->easy;
+	CURLcode	code = apply_rules(easy);
+
+	if (code == CURLE_OK)
+		code = apply_callbacks(easy, exchange);
+	if (code == CURLE_OK)
+		code = apply_method(easy, exchange);
+	if (code != CURLE_OK)
+		return code;
+	SET(CURLOPT_URL, request->url);
+	SET(CURLOPT_HTTPHEADER, exchange->headers);
+	if (request->connect_timeout_ms > 0)
+		SET(CURLOPT_CONNECTTIMEOUT_MS, (long) request->connect_timeout_ms);
+	if (request->ca_file != NULL)
+		SET(CURLOPT_CAINFO, request->ca_file);
+	if (request->client_cert != NULL)
+		SET(CURLOPT_SSLCERT, request->client_cert);
+	if (request->client_key != NULL)
+		SET(CURLOPT_SSLKEY, request->client_key);
+	return CURLE_OK;
+}
+
+/* ---- redirects ---------------------------------------------------------- */
+
+typedef struct Origin
+{
+	char	   *scheme;
+	char	   *host;
+	char	   *port;
+	bool		has_user;
+} Origin;
+
+static void
+free_origin(Origin *origin)
+{
+	curl_free(origin->scheme);
+	curl_free(origin->host);
+	curl_free(origin->port);
+}
+
+static bool
+read_origin(const char *url, Origin *origin)
+{
+	CURLU	   *parsed = curl_url();
+	char	   *user = NULL;
+	bool		good;
+
+	memset(origin, 0, sizeof(Origin));
+	good = parsed != NULL && url != NULL &&
+		curl_url_set(parsed, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK &&
+		curl_url_get(parsed, CURLUPART_SCHEME, &origin->scheme, 0) == CURLUE_OK;
+	if (good)
+	{
+		(void) curl_url_get(parsed, CURLUPART_HOST, &origin->host, 0);
+		(void) curl_url_get(parsed, CURLUPART_PORT, &origin->port, CURLU_DEFAULT_PORT);
+		origin->has_user = curl_url_get(parsed, CURLUPART_USER, &user, 0) == CURLUE_OK;
+		curl_free(user);
+	}
+	curl_url_cleanup(parsed);
+	return good;
+}
+
+/* NULL if the way from one origin to the other may be taken. */
+static const char *
+redirect_problem(const Origin *from, const Origin *to)
+{
+	if (strcmp(to->scheme, "http") != 0 && strcmp(to->scheme, "https") != 0)
+		return "the answer redirects to something that is not http or https";
+	if (strcmp(from->scheme, "https") == 0 && strcmp(to->scheme, "https") != 0)
+		return "the answer redirects from https to http";
+	if (to->host == NULL || to->port == NULL)
+		return "the answer redirects to a URL without a host";
+	if (to->has_user)
+		return "the answer redirects to a URL with a user name";
+	return NULL;
+}
+
+/* 303 asks for a page about the outcome, and so do 301 and 302 after a POST, as all clients have it. */
+static void
+change_method(DfExchange *exchange, int status)
+{
+	bool		to_get = status == 303 ? strcmp(exchange->method, "HEAD") != 0 :
+		(status == 301 || status == 302) && strcmp(exchange->method, "POST") == 0;
+
+	if (status != 307 && status != 308 && strcmp(exchange->method, "GET") != 0 && strcmp(exchange->method, "HEAD") != 0)
+		exchange->carried_out = true;
+	if (!to_get)
+		return;
+	exchange->method = "GET";
+	exchange->repeatable = true;
+	exchange->body = NULL;
+	exchange->body_len = 0;
+	if (exchange->content_type != NULL)
+	{
+		exchange->headers->next = exchange->content_type->next;
+		if (exchange->last_public == exchange->content_type)
+			exchange->last_public = exchange->headers;
+		exchange->content_type = NULL;
+	}
+}
+
+static CURLcode
+go_to(DfExchange *exchange, const char *url)
+{
+	CURL	   *easy = exchange->easy;
+
+	SET(CURLOPT_URL, url);
+	SET(CURLOPT_HTTPHEADER, exchange->headers);
+	return apply_method(easy, exchange);
+}
+
+DfRedirect
+df_request_redirect(DfExchange *exchange)
+{
+	int			status = exchange->response.status;
+	const char *problem = "the answer redirects to a URL that cannot be used";
+	char	   *here = NULL;
+	char	   *there = NULL;
+	Origin		from = {0};
+	Origin		to = {0};
+
+	if (exchange->redirects_left <= 0 || status < 301 || status > 308 || (status > 303 && status < 307))
+		return DF_REDIRECT_NONE;
+	(void) curl_easy_getinfo(exchange->easy, CURLINFO_REDIRECT_URL, &there);
+	(void) curl_easy_getinfo(exchange->easy, CURLINFO_EFFECTIVE_URL, &here);
+	if (there == NULL)
+		return DF_REDIRECT_NONE;
+	if (read_origin(here, &from) && read_origin(there, &to))
+		problem = redirect_problem(&from, &to);
+	if (problem == NULL)
+	{
+		exchange->redirects_left--;
+		exchange->sent = false;
+		exchange->tried_public = false;
+		change_method(exchange, status);
+		if (strcmp(from.scheme, to.scheme) != 0 || pg_strcasecmp(from.host, to.host) != 0 || strcmp(from.port, to.port) != 0)
+			exchange->last_public->next = NULL;
+		df_response_next(&exchange->response);
+		if (go_to(exchange, there) != CURLE_OK)
+			problem = "the redirect could not be followed";
+	}
+	free_origin(&from);
+	free_origin(&to);
+	if (problem != NULL)
+		snprintf(exchange->refusal, sizeof(exchange->refusal), "%s", problem);
+	return problem == NULL ? DF_REDIRECT_FOLLOW : DF_REDIRECT_REFUSED;
+}
+
+/* ---- what its end means ------------------------------------------------- */
+
+/* Codes that say that the request or the system's options are wrong, not the network. */
+static bool
+is_our_fault(CURLcode code)
+{
+	switch (code)
+	{
+		case CURLE_UNSUPPORTED_PROTOCOL:
+		case CURLE_FAILED_INIT:
+		case CURLE_URL_MALFORMAT:
+		case CURLE_NOT_BUILT_IN:
+		case CURLE_BAD_FUNCTION_ARGUMENT:
+		case CURLE_UNKNOWN_OPTION:
+		case CURLE_SSL_CERTPROBLEM:
+		case CURLE_SSL_CACERT_BADFILE:
+		case CURLE_LOGIN_DENIED:	/* a user name in the URL */
+			return true;
+		default:
+			return false;
+	}
+}
+
+DfFate
+df_request_fate(const DfExchange *exchange, CURLcode code)
+{
+	if (code == CURLE_OK)
+		return exchange->response.status >= 200 ? DF_FATE_ANSWER : DF_FATE_LOST;
+	if (exchange->response.too_large)
+		return DF_FATE_TOO_LARGE;
+	if (exchange->sent)
+		return DF_FATE_LOST;
+	if (exchange->refusal[0] != '\0' && (!exchange->tried_public || code == CURLE_ABORTED_BY_CALLBACK))
+		return DF_FATE_REFUSED;
+	if (exchange->carried_out)
+		return DF_FATE_LOST;
+	return is_our_fault(code) ? DF_FATE_REFUSED : DF_FATE_NOT_SENT;
+}
+
+/* Plain words for what happens often; the rest is left to libcurl's own. */
+static const char *
+words_for(const DfExchange *exchange, CURLcode code)
+{
+	switch (code)
+	{
+		case CURLE_COULDNT_RESOLVE_HOST:
+			return "could not resolve host name";
+		case CURLE_COULDNT_CONNECT:
+			return "could not connect";
+		case CURLE_OPERATION_TIMEDOUT:
+			return "could not connect in time";
+		case CURLE_GOT_NOTHING:
+			return "the connection was closed before an answer";
+		case CURLE_PARTIAL_FILE:
+			return "the answer was cut short";
+		case CURLE_SEND_ERROR:
+		case CURLE_RECV_ERROR:
+		case CURLE_HTTP2:
+		case CURLE_HTTP2_STREAM:
+			return exchange->response.status == 0 ? "the connection was lost before an answer" : "the connection was lost within the answer";
+		case CURLE_BAD_CONTENT_ENCODING:
+			return "the answer could not be decompressed";
+		case CURLE_LOGIN_DENIED:
+			return "a user name in the URL is not allowed";
+		case CURLE_SSL_CONNECT_ERROR:
+		case CURLE_PEER_FAILED_VERIFICATION:
+			return "no secure connection";
+		case CURLE_SSL_CERTPROBLEM:
+			return "the client certificate cannot be used";
+		case CURLE_SSL_CACERT_BADFILE:
+			return "the file of certificate authorities cannot be used";
+		default:
+			return "the request failed";
+	}
+}
+
+/* libcurl's longer text where it explains TLS; elsewhere it may quote what is not ours to tell. */
+static const char *
+detail_for(const DfExchange *exchange, CURLcode code, long os_errno)
+{
+	if (code == CURLE_COULDNT_CONNECT && os_errno != 0)
+		return strerror((int) os_errno);
+	if ((code == CURLE_SSL_CONNECT_ERROR || code == CURLE_PEER_FAILED_VERIFICATION) && exchange->curl_error[0] != '\0')
+		return exchange->curl_error;
+	return curl_easy_strerror(code);
+}
+
+void
+df_request_error(const DfExchange *exchange, CURLcode code, char *text, size_t room)
+{
+	long		os_errno = 0;
+
+	if (exchange->response.too_large)
+		snprintf(text, room, "the answer is larger than %zu bytes", exchange->response.max_body);
+	else if (exchange->response.headers_too_large)
+		snprintf(text, room, "the headers of the answer are larger than %d bytes", DF_MAX_HEADER_BYTES);
+	else if (exchange->response.out_of_memory)
+		snprintf(text, room, "there was no memory for the answer");
+	else if (exchange->cut_off)
+		snprintf(text, room, "the connection was closed before an answer, and the request was not sent again");
+	else if (exchange->refusal[0] != '\0' && (!exchange->tried_public || code == CURLE_ABORTED_BY_CALLBACK))
+		snprintf(text, room, "%s", exchange->refusal);
+	else if (code == CURLE_OK)
+		snprintf(text, room, "the answer has no final status");
+	else
+	{
+		(void) curl_easy_getinfo(exchange->easy, CURLINFO_OS_ERRNO, &os_errno);
+		if (code == CURLE_COULDNT_CONNECT && os_errno == ECONNREFUSED)
+			snprintf(text, room, "connection refused");
+		else if (code == CURLE_OPERATION_TIMEDOUT)
+			snprintf(text, room, "could not connect: timed out after %d ms", exchange->connect_timeout_ms);
+		else
+			snprintf(text, room, "%s: %s", words_for(exchange, code), detail_for(exchange, code, os_errno));
+	}
+}

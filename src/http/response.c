@@ -1,0 +1,238 @@
+/*
+ * http/response.c
+ *	  What comes back: bounded collectors of headers and body.
+ *
+ * Runs in workers, as callbacks of libcurl's, in no transaction.  The other
+ * side is not trusted: a header block has a cap, a body has a cap that counts
+ * decoded bytes (so that a small zip bomb is as large as it gets), and memory
+ * grows by doubling, so that a drip of single bytes costs no more than a
+ * flood.
+ *
+ * It must never raise and never palloc: the frames above are libcurl's.
+ * Returning fewer bytes than were given makes libcurl end the transfer; the
+ * flags in the response say why.
+ */
+#include "postgres.h"
+
+#include <curl/curl.h>
+
+#include "http/response.h"
+#include "shared/clock.h"
+
+#define FIRST_HEADER_ROOM 1024
+#define FIRST_BODY_ROOM 4096
+
+static const int64 unix_to_pg_seconds = (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY;
+
+void
+df_response_init(DfResponse *response, size_t max_body)
+{
+	memset(response, 0, sizeof(DfResponse));
+	response->max_body = max_body;
+	response->retry_after_ms = -1;
+}
+
+void
+df_response_free(DfResponse *response)
+{
+	free(response->headers.data);
+	free(response->body.data);
+	memset(response, 0, sizeof(DfResponse));
+}
+
+void
+df_response_next(DfResponse *response)
+{
+	response->body.len = 0;
+	response->expected = 0;
+	response->header_bytes = 0;
+}
+
+/* Makes room for more bytes and a NUL: at once for what is expected, else by doubling. */
+static bool
+reserve(DfBuffer *buffer, size_t more, size_t first)
+{
+	size_t		need = buffer->len + more + 1;
+	size_t		room = Max(buffer->room, first);
+	char	   *grown;
+
+	if (need <= buffer->room)
+		return true;
+	while (room < need)
+		room *= 2;
+	grown = realloc(buffer->data, room);
+	if (grown == NULL)
+		return false;
+	buffer->data = grown;
+	buffer->room = room;
+	return true;
+}
+
+static void
+append(DfBuffer *buffer, const char *data, size_t len)
+{
+	memcpy(buffer->data + buffer->len, data, len);
+	buffer->len += len;
+	buffer->data[buffer->len] = '\0';
+}
+
+static bool
+is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* A status line begins an answer; what an interim answer or a redirect said is forgotten. */
+static void
+begin_answer(DfResponse *response, const char *line, size_t len)
+{
+	const char *space = memchr(line, ' ', len);
+
+	response->headers.len = 0;
+	if (response->headers.data != NULL)
+		response->headers.data[0] = '\0';
+	response->body.len = 0;
+	response->expected = 0;
+	response->retry_after_ms = -1;
+	response->content_type[0] = '\0';
+	response->status = 0;
+	if (space != NULL && line + len - space > 3)
+		response->status = (space[1] - '0') * 100 + (space[2] - '0') * 10 + (space[3] - '0');
+	if (response->status < 100 || response->status > 999)
+		response->status = 0;
+}
+
+int64
+df_response_retry_after(const char *value)
+{
+	int64		ms;
+	char	   *end;
+	time_t		when;
+	long		seconds;
+
+	if (value[0] >= '0' && value[0] <= '9')
+	{
+		/* an absurd number saturates at LONG_MAX, which the cap takes care of */
+		seconds = strtol(value, &end, 10);
+		if (*end == '\0')
+			return Min((int64) seconds, DF_MAX_RETRY_AFTER_MS / 1000) * 1000;
+	}
+	when = curl_getdate(value, NULL);
+	if (when == (time_t) -1)
+		return -1;
+	ms = ((int64) when - unix_to_pg_seconds) * 1000 - df_now() / 1000;
+	return Max(0, Min(ms, DF_MAX_RETRY_AFTER_MS));
+}
+
+/* Copies a header's value, cut to the room that there is. */
+static void
+copy_value(char *to, size_t room, const char *value, size_t len)
+{
+	len = Min(len, room - 1);
+	memcpy(to, value, len);
+	to[len] = '\0';
+}
+
+static void
+note_header(DfResponse *response, const char *name, const char *value, size_t len)
+{
+	char		text[64];
+
+	if (strcmp(name, "content-type") == 0)
+		copy_value(response->content_type, sizeof(response->content_type), value, len);
+	else if (strcmp(name, "retry-after") == 0)
+	{
+		copy_value(text, sizeof(text), value, len);
+		response->retry_after_ms = df_response_retry_after(text);
+	}
+	else if (strcmp(name, "content-length") == 0)
+	{
+		copy_value(text, sizeof(text), value, len);
+		response->expected = (size_t) strtoul(text, NULL, 10);
+	}
+}
+
+/* Appends "name: value\n" with the name in lower case; a folded line joins the one before. */
+static void
+store_header(DfResponse *response, const char *line, size_t len)
+{
+	DfBuffer   *headers = &response->headers;
+	size_t		start = headers->len;
+	const char *colon = memchr(line, ':', len);
+	const char *value;
+	char	   *c;
+
+	while (len > 0 && is_space(line[len - 1]))
+		len--;
+	if (len == 0)
+		return;
+	if (is_space(line[0]))
+	{
+		if (headers->len > 0)
+			headers->len--;		/* the newline of the line that goes on */
+		append(headers, line, len);
+		append(headers, "\n", 1);
+		return;
+	}
+	if (colon == NULL || colon >= line + len)
+		return;
+	append(headers, line, colon - line);
+	for (c = headers->data + start; *c != '\0'; c++)
+		if (*c >= 'A' && *c <= 'Z')
+			*c += 'a' - 'A';
+	value = colon + 1;
+	while (value < line + len && is_space(*value))
+		value++;
+	note_header(response, headers->data + start, value, line + len - value);
+	append(headers, ": ", 2);
+	append(headers, value, line + len - value);
+	append(headers, "\n", 1);
+}
+
+size_t
+df_response_header(char *data, size_t size, size_t count, void *arg)
+{
+	DfResponse *response = arg;
+	size_t		len = size * count;
+
+	response->header_bytes += len;
+	if (response->header_bytes > DF_MAX_HEADER_BYTES)
+	{
+		response->headers_too_large = true;
+		return 0;
+	}
+	/* two more than were read: ": " may take the place of ":" */
+	if (!reserve(&response->headers, len + 2, FIRST_HEADER_ROOM))
+	{
+		response->out_of_memory = true;
+		return 0;
+	}
+	if (len >= 5 && memcmp(data, "HTTP/", 5) == 0)
+		begin_answer(response, data, len);
+	else
+		store_header(response, data, len);
+	return len;
+}
+
+size_t
+df_response_body(char *data, size_t size, size_t count, void *arg)
+{
+	DfResponse *response = arg;
+	DfBuffer   *body = &response->body;
+	size_t		len = size * count;
+	size_t		keep = Min(len, response->max_body - body->len);
+	size_t		first = response->expected > 0 ? Min(response->expected, response->max_body) + 1 : FIRST_BODY_ROOM;
+
+	if (!reserve(body, keep, first))
+	{
+		response->out_of_memory = true;
+		return 0;
+	}
+	append(body, data, keep);
+	if (keep < len)
+	{
+		response->too_large = true;
+		return 0;
+	}
+	return len;
+}

@@ -1,0 +1,315 @@
+/*
+ * http/url.c
+ *	  URLs and encodings: a step's path may choose what is asked of a system,
+ *	  never which host is asked.
+ *
+ * Runs in user sessions (checking options) and in workers (rendering requests),
+ * in any transaction and role.  What is refused is refused by reading the text;
+ * libcurl's own parser, the one that will read it when it is sent, then has to
+ * agree that the origin is still the system's.  Results are palloc'd; nothing
+ * here knows SQL, and no reason quotes what it was given, as that may hold a
+ * secret.
+ */
+#include "postgres.h"
+
+#include <curl/curl.h>
+
+#include "http/url.h"
+
+static bool
+is_unreserved(unsigned char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+		c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+/* May stand in a path or query as it is, the percent sign of an escape included. */
+static bool
+is_url_char(unsigned char c)
+{
+	return is_unreserved(c) || (c != '\0' && strchr("!$&'()*+,;=:@/?%[]", c) != NULL);
+}
+
+static int
+hex_value(unsigned char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return -1;
+}
+
+static void
+put_escape(char **to, unsigned char c)
+{
+	static const char digits[] = "0123456789ABCDEF";
+
+	*(*to)++ = '%';
+	*(*to)++ = digits[c >> 4];
+	*(*to)++ = digits[c & 15];
+}
+
+char *
+df_url_encode(const char *text)
+{
+	char	   *result = palloc(3 * strlen(text) + 1);
+	char	   *to = result;
+
+	for (; *text != '\0'; text++)
+	{
+		if (is_unreserved((unsigned char) *text))
+			*to++ = *text;
+		else
+			put_escape(&to, (unsigned char) *text);
+	}
+	*to = '\0';
+	return result;
+}
+
+/* ---- what a path may not be --------------------------------------------- */
+
+static const char *
+character_problem(const char *text)
+{
+	for (; *text != '\0'; text++)
+	{
+		unsigned char c = (unsigned char) *text;
+
+		if (c < 0x20 || c == 0x7F)
+			return "it contains a control character";
+		if (c == '\\')
+			return "it contains a backslash";
+		if (c == '#')
+			return "it contains a fragment (#)";
+		if (c == '%' && (hex_value(text[1]) < 0 || hex_value(text[2]) < 0))
+			return "it contains a percent sign that is not followed by two hexadecimal digits";
+	}
+	return NULL;
+}
+
+/* Undoes one layer of percent-encoding in place; the new length. */
+static size_t
+decode(char *text, size_t len)
+{
+	size_t		from;
+	size_t		to = 0;
+
+	for (from = 0; from < len; from++)
+	{
+		bool		escaped = text[from] == '%' && from + 2 < len &&
+			hex_value(text[from + 1]) >= 0 && hex_value(text[from + 2]) >= 0;
+
+		if (!escaped)
+			text[to++] = text[from];
+		else
+		{
+			text[to++] = (char) (hex_value(text[from + 1]) * 16 + hex_value(text[from + 2]));
+			from += 2;
+		}
+	}
+	return to;
+}
+
+/* Is "." or ".." a segment, where a server may also take \ for / and ; for an end? */
+static bool
+has_dot_segment(const char *path, size_t len)
+{
+	size_t		start = 0;
+	size_t		i;
+
+	for (i = 0; i <= len; i++)
+	{
+		size_t		n = i - start;
+
+		if (i < len && path[i] != '/' && path[i] != '\\' && path[i] != ';')
+			continue;
+		if ((n == 1 && path[start] == '.') || (n == 2 && path[start] == '.' && path[start + 1] == '.'))
+			return true;
+		start = i + 1;
+	}
+	return false;
+}
+
+/* The path before its query: as written, decoded once, and decoded twice. */
+static bool
+climbs(const char *path)
+{
+	size_t		len = strcspn(path, "?");
+	char	   *copy = palloc(len + 1);
+	bool		found = false;
+	int			layer;
+
+	memcpy(copy, path, len);
+	for (layer = 0; layer < 3 && !found; layer++)
+	{
+		found = has_dot_segment(copy, len);
+		len = decode(copy, len);
+	}
+	pfree(copy);
+	return found;
+}
+
+/* Why a path that begins with neither / nor ? cannot be appended to a URL. */
+static const char *
+beginning_problem(const char *path)
+{
+	size_t		word = strcspn(path, ":/?@");
+
+	if (path[word] == '@')
+		return "it contains user information (@) where the host would go on";
+	if (word > 0 && path[word] == ':')
+		return "it has a scheme; a step gives only a path, the system gives the rest";
+	return "it does not begin with a slash";
+}
+
+static const char *
+path_problem(const char *path)
+{
+	const char *problem = character_problem(path);
+
+	if (problem != NULL)
+		return problem;
+	if (path[0] != '\0' && path[0] != '/' && path[0] != '?')
+		return beginning_problem(path);
+	if (path[0] == '/' && path[1] == '/')
+		return "it begins with two slashes and so names a host";
+	if (climbs(path))
+		return "it contains a dot segment (. or ..), as written or percent-encoded";
+	return NULL;
+}
+
+/* ---- what libcurl reads in a URL ---------------------------------------- */
+
+/*
+ * Compares a part of two URLs, absent ones being equal.  curl_url_get() hands
+ * out malloc'd strings, so nothing between here and curl_free() may raise.
+ */
+static bool
+same_part(CURLU *one, CURLU *other, CURLUPart part)
+{
+	char	   *a = NULL;
+	char	   *b = NULL;
+	bool		has_a = curl_url_get(one, part, &a, 0) == CURLUE_OK;
+	bool		has_b = curl_url_get(other, part, &b, 0) == CURLUE_OK;
+	bool		same = has_a == has_b && (!has_a || strcmp(a, b) == 0);
+
+	curl_free(a);
+	curl_free(b);
+	return same;
+}
+
+static bool
+has_part(CURLU *url, CURLUPart part)
+{
+	char	   *value = NULL;
+	bool		has = curl_url_get(url, part, &value, 0) == CURLUE_OK;
+
+	curl_free(value);
+	return has;
+}
+
+static bool
+same_origin(const char *base, const char *url)
+{
+	CURLU	   *one = curl_url();
+	CURLU	   *other = curl_url();
+	bool		same = one != NULL && other != NULL &&
+		curl_url_set(one, CURLUPART_URL, base, 0) == CURLUE_OK &&
+		curl_url_set(other, CURLUPART_URL, url, 0) == CURLUE_OK &&
+		same_part(one, other, CURLUPART_SCHEME) &&
+		same_part(one, other, CURLUPART_HOST) &&
+		same_part(one, other, CURLUPART_PORT) &&
+		!has_part(other, CURLUPART_USER) && !has_part(other, CURLUPART_PASSWORD);
+
+	curl_url_cleanup(one);
+	curl_url_cleanup(other);
+	return same;
+}
+
+/* The part of a base URL that libcurl's parser is needed for. */
+static const char *
+parsed_problem(CURLU *url, const char *base)
+{
+	char	   *scheme = NULL;
+	bool		web;
+
+	if (url == NULL || curl_url_set(url, CURLUPART_URL, base, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
+		return "it is not a URL such as https://api.example.com/v1";
+	web = curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+		(strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
+	curl_free(scheme);
+	if (!web)
+		return "its scheme is neither https nor http";
+	if (has_part(url, CURLUPART_USER) || has_part(url, CURLUPART_PASSWORD))
+		return "it contains a user name or password, which belong into a user mapping";
+	if (!has_part(url, CURLUPART_HOST))
+		return "it has no host";
+	if (has_part(url, CURLUPART_QUERY))
+		return "it contains a query (?), which belongs into the steps";
+	return NULL;
+}
+
+const char *
+df_url_base_problem(const char *base)
+{
+	const char *problem = character_problem(base);
+	const char *scheme_end = strstr(base, "://");
+	CURLU	   *url;
+
+	if (problem != NULL)
+		return problem;
+	if (scheme_end == NULL)
+		return "it is not a URL such as https://api.example.com/v1";
+	if (strchr(base, '?') != NULL)
+		return "it contains a query (?), which belongs into the steps";
+	if (strlen(base) != strcspn(base, " "))
+		return "it contains a space";
+	if (climbs(scheme_end + 3))
+		return "it contains a dot segment (. or ..), as written or percent-encoded";
+	url = curl_url();
+	problem = parsed_problem(url, base);
+	curl_url_cleanup(url);
+	return problem;
+}
+
+/* base without the slashes at its end, then path, what no URL may hold being encoded */
+static char *
+concatenate(const char *base, const char *path)
+{
+	size_t		base_len = strlen(base);
+	char	   *result = palloc(base_len + 3 * strlen(path) + 1);
+	char	   *to = result;
+
+	while (base_len > 0 && base[base_len - 1] == '/')
+		base_len--;
+	memcpy(to, base, base_len);
+	to += base_len;
+	for (; *path != '\0'; path++)
+	{
+		if (is_url_char((unsigned char) *path))
+			*to++ = *path;
+		else
+			put_escape(&to, (unsigned char) *path);
+	}
+	*to = '\0';
+	return result;
+}
+
+char *
+df_url_join(const char *base, const char *path, const char **why)
+{
+	char	   *result;
+
+	*why = path_problem(path);
+	if (*why != NULL)
+		return NULL;
+	result = concatenate(base, path);
+	if (same_origin(base, result))
+		return result;
+	*why = "it does not lead to the host of the system";
+	pfree(result);
+	return NULL;
+}
