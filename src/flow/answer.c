@@ -139,7 +139,8 @@ may_be_lifted(int status)
 /*
  * An undo without an answer is sent again, whatever its method: it goes out
  * with a key of its own, it names what it undoes, and its second 404 or 410
- * means gone.
+ * means gone.  What the step accepts is about the step: a 409 that is an answer
+ * to a POST is none to the DELETE that undoes it.
  */
 static DfVerdict
 undo_status_verdict(const DfAnswer *answer)
@@ -148,7 +149,7 @@ undo_status_verdict(const DfAnswer *answer)
 
 	if (is_success(status))
 		return DF_VERDICT_DONE;
-	if (status == 404 || status == 410 || is_accepted(answer))
+	if (status == 404 || status == 410)
 		return DF_VERDICT_DONE_NO_UNDO;
 	if (status >= 300 && status <= 499 && !is_come_later(status) && !may_be_lifted(status))
 		return DF_VERDICT_FAILED;
