@@ -13,7 +13,7 @@
 #include "engine/live.h"
 #include "engine/options.h"
 #include "engine/outcome.h"
-#include "engine/policy.h"
+#include "shared/policy.h"
 #include "engine/template.h"
 #include "guc.h"
 #include "mb/pg_wchar.h"

@@ -11,7 +11,7 @@
 #include "catalog/pg_type.h"
 #include "engine/json.h"
 #include "engine/options.h"
-#include "engine/policy.h"
+#include "shared/policy.h"
 #include "engine/step_api.h"
 #include "engine/template.h"
 #include "fdw/system.h"

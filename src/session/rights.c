@@ -1,0 +1,164 @@
+/*
+ * session/rights.c
+ *	  Who may do what with a workflow and its runs.
+ *
+ * Runs in a user's backend, in his transaction.  The role that is judged is an
+ * argument, because the user id may be the extension's owner at that moment.
+ * It reads catalogs only, by oid and without any search_path.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "compat.h"
+#include "miscadmin.h"
+#include "nodes/pg_list.h"
+#include "session/rights.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/regproc.h"
+#include "utils/syscache.h"
+
+/* oid and name must both be those of the definition: either alone may be another role's by now */
+static bool
+owner_exists(const DfWorkflowRow *workflow)
+{
+	char	   *name = GetUserNameFromId(workflow->owner, true);
+
+	return name != NULL && strcmp(name, workflow->owner_name) == 0;
+}
+
+bool
+df_may_own(Oid role, const DfWorkflowRow *workflow)
+{
+	if (owner_exists(workflow))
+		return has_privs_of_role(role, workflow->owner);
+	return superuser_arg(role);
+}
+
+/* the pg_proc row of "schema.name(jsonb)"; NULL if there is none */
+static HeapTuple
+function_row(const char *signature)
+{
+	const char *paren = strrchr(signature, '(');
+	List	   *names;
+	Oid			schema;
+	Oid			argument = JSONBOID;
+
+	if (paren == NULL)
+		return NULL;
+	names = stringToQualifiedNameList(pnstrdup(signature, paren - signature), NULL);
+	if (list_length(names) != 2)
+		return NULL;
+	schema = get_namespace_oid(strVal(linitial(names)), true);
+	if (!OidIsValid(schema))
+		return NULL;
+	return SearchSysCache3(PROCNAMEARGSNSP, PointerGetDatum(strVal(lsecond(names))),
+						   PointerGetDatum(buildoidvector(&argument, 1)),
+						   ObjectIdGetDatum(schema));
+}
+
+/*
+ * Whether EXECUTE on the function was granted to a role of which this one is a
+ * member.  PUBLIC may execute every new function, so that it cannot count; nor
+ * does an entry that the function's owner has by owning it: he got it from
+ * nobody.  A function of another owner than at the definition is another
+ * function.
+ */
+static bool
+granted_by_name(Oid role, const DfWorkflowRow *workflow)
+{
+	HeapTuple	tuple = function_row(workflow->function);
+	Oid			owner;
+	Datum		datum;
+	bool		isnull;
+	Acl		   *acl;
+	bool		granted = false;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
+	datum = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proacl, &isnull);
+	if (!isnull && owner == workflow->function_owner)
+	{
+		acl = DatumGetAclPCopy(datum);
+		for (int i = 0; i < ACL_NUM(acl) && !granted; i++)
+		{
+			const AclItem *item = &ACL_DAT(acl)[i];
+
+			granted = item->ai_grantee != ACL_ID_PUBLIC && item->ai_grantee != owner &&
+				(ACLITEM_GET_PRIVS(*item) & ACL_EXECUTE) != 0 &&
+				has_privs_of_role(role, item->ai_grantee);
+		}
+	}
+	ReleaseSysCache(tuple);
+	return granted;
+}
+
+bool
+df_may_use(Oid role, const DfWorkflowRow *workflow)
+{
+	return df_may_own(role, workflow) || granted_by_name(role, workflow);
+}
+
+void
+df_require_use(Oid role, const DfWorkflowRow *workflow, const char *verb)
+{
+	if (df_may_use(role, workflow))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("role \"%s\" may not %s workflow \"%s\"",
+					GetUserNameFromId(role, false), verb, workflow->name),
+			 owner_exists(workflow) ?
+			 errdetail("It belongs to role \"%s\", and EXECUTE on its function counts only where it is granted by name, not to PUBLIC.",
+					   workflow->owner_name) :
+			 errdetail("Its owner, role \"%s\", does not exist any more.", workflow->owner_name),
+			 errhint("Have GRANT EXECUTE ON FUNCTION %s TO \"%s\" run, or act as a member of the owner.",
+					 workflow->function, GetUserNameFromId(role, false))));
+}
+
+void
+df_require_own(Oid role, const DfWorkflowRow *workflow, const char *verb)
+{
+	if (df_may_own(role, workflow))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("role \"%s\" may not %s workflow \"%s\"",
+					GetUserNameFromId(role, false), verb, workflow->name),
+			 errdetail("It belongs to role \"%s\".", workflow->owner_name),
+			 errhint("Act as a member of role \"%s\".", workflow->owner_name)));
+}
+
+void
+df_require_workflow(const char *name, DfWorkflowRow *row, MemoryContext cxt)
+{
+	if (!df_workflow_latest(name, row, cxt))
+		ereport(ERROR,
+				(errcode(DF_ERR_UNKNOWN),
+				 errmsg("workflow \"%s\" does not exist", name),
+				 errhint("Define it with dataflows.define_workflow(), or look for its name in the view dataflows.workflows.")));
+	if (row->dropped)
+		ereport(ERROR,
+				(errcode(DF_ERR_UNKNOWN),
+				 errmsg("workflow \"%s\" was dropped", name),
+				 errhint("Define it again with dataflows.define_workflow().")));
+}
+
+void
+df_require_writable(const char *what)
+{
+	if (!XactReadOnly)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+			 errmsg("cannot %s in a read-only transaction", what),
+			 RecoveryInProgress() ?
+			 errhint("Connect to the primary server.") :
+			 errhint("In the body of a workflow, do it in a dataflows.query() step; elsewhere, use a transaction that is READ WRITE.")));
+}

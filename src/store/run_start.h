@@ -1,0 +1,69 @@
+/*
+ * store/run_start.h
+ *	  New runs, and signals of whole statements.
+ *
+ * Between df_store_enter() and df_store_leave().
+ */
+#ifndef DF_STORE_RUN_START_H
+#define DF_STORE_RUN_START_H
+
+#include "df_types.h"
+
+typedef struct DfNewRun
+{
+	pg_uuid_t	id;
+	int64		identity;
+	TimestampTz now;
+	const char *workflow;
+	int			version;
+	const char *key;			/* NULL = none */
+	const char *started_by;
+	const pg_uuid_t *restarted_from;	/* NULL = none */
+	const pg_uuid_t *parent;	/* NULL = none */
+	int			parent_n;
+	const Jsonb *input;
+} DfNewRun;
+
+/* false if another run holds the key */
+extern bool df_run_insert(const DfNewRun *run);
+
+/* the run that holds the key, if there is one to be seen */
+extern bool df_run_of_key(const char *workflow, const char *key, pg_uuid_t *id);
+
+/* what a restart needs of the old run; false if there is no such run */
+typedef struct DfOldRun
+{
+	char	   *workflow;
+	char	   *key;			/* NULL = none */
+	char	   *state;
+	Jsonb	   *input;
+} DfOldRun;
+
+extern bool df_run_old(const pg_uuid_t *id, DfOldRun *run, MemoryContext cxt);
+
+/* rows of one statement: parallel arrays of finished values */
+typedef struct DfRows
+{
+	int			n;
+	Datum	   *ids;			/* uuid; not used by signals */
+	Datum	   *keys;			/* text */
+	bool	   *no_key;
+	Datum	   *values;			/* jsonb: inputs or payloads */
+} DfRows;
+
+/* `common` gives all but id, key and input; returns how many were started */
+extern uint64 df_runs_insert(const DfNewRun *common, const DfRows *rows);
+
+typedef struct DfNewSignal
+{
+	const char *workflow;
+	const char *event;
+	const char *sent_by;
+	TimestampTz now;
+	TimestampTz expires_at;
+} DfNewSignal;
+
+/* signals by key; the rows have one each */
+extern void df_signals_insert(const DfNewSignal *common, const DfRows *rows);
+
+#endif							/* DF_STORE_RUN_START_H */

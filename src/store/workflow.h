@@ -1,0 +1,47 @@
+/*
+ * store/workflow.h
+ *	  Definitions of workflows: one row per version.
+ *
+ * Between df_store_enter() and df_store_leave(); what a row points to is
+ * allocated in `cxt`.
+ */
+#ifndef DF_STORE_WORKFLOW_H
+#define DF_STORE_WORKFLOW_H
+
+#include "df_types.h"
+
+typedef struct DfWorkflowRow
+{
+	char	   *name;
+	int			version;
+	char	   *function;		/* "schema.name(jsonb)", quoted as needed */
+	Oid			function_owner;
+	Oid			owner;
+	char	   *owner_name;
+	char	   *on_failure;		/* likewise, or NULL */
+	Jsonb	   *retry;			/* or NULL */
+	Interval   *deadline;		/* or NULL */
+	char	   *accept_notify;
+	char	   *on_error;
+	bool		paused;
+	bool		dropped;
+} DfWorkflowRow;
+
+/* the newest version, a dropped one too; false if the name was never defined */
+extern bool df_workflow_latest(const char *name, DfWorkflowRow *row, MemoryContext cxt);
+
+/* the version that a run keeps */
+extern bool df_workflow_version(const char *name, int version, DfWorkflowRow *row, MemoryContext cxt);
+
+/* false if that version is there already */
+extern bool df_workflow_insert(const DfWorkflowRow *row);
+
+/* waits for whoever is defining or dropping the same workflow */
+extern void df_workflow_lock(const char *name);
+extern void df_workflow_mark_dropped(const char *name);
+extern int64 df_workflow_live_runs(const char *name);
+
+/* what the first definition writes; does nothing if it is there */
+extern void df_installation_insert(const char *identity);
+
+#endif							/* DF_STORE_WORKFLOW_H */
