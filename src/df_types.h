@@ -183,6 +183,7 @@ typedef struct DfMessage
 	char	   *note;
 	char	   *sent_by;
 	TimestampTz sent_at;
+	bool		is_new;			/* its row says that nobody has looked at it */
 	bool		done;			/* to be written */
 	int			consumed_by;	/* step, 0 = none */
 } DfMessage;

@@ -192,7 +192,10 @@ df_run_message(DfRun *run, DfMessage *message)
 
 	foreach(lc, run->messages)
 		if (((DfMessage *) lfirst(lc))->id == message->id)
+		{
+			((DfMessage *) lfirst(lc))->is_new |= message->is_new;
 			return;				/* read before */
+		}
 	run->advance = true;
 	keep(run, message);
 	if (strcmp(message->kind, "signal") == 0)

@@ -349,8 +349,12 @@ df_record_clean(List *runs)
 		for (int i = 0; i < run->nsteps; i++)
 			run->steps[i]->fresh = run->steps[i]->dirty = run->steps[i]->rerendered = false;
 		foreach(mc, run->messages)
+		{
 			if (((DfMessage *) lfirst(mc))->done)
 				run->messages = foreach_delete_current(run->messages, mc);
+			else
+				((DfMessage *) lfirst(mc))->is_new = false;
+		}
 	}
 }
 
@@ -369,6 +373,20 @@ df_record_entry(DfRun *run, int64 lease)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("run \"%s\" is no longer held by this worker", run->id_text)));
+}
+
+static DfPlan release_plan = {
+	"UPDATE dataflows.run r SET lease = NULL, wake_at = $3 WHERE r.run = $1 AND r.lease = $2",
+	SPI_OK_UPDATE, 3, {UUIDOID, INT8OID, TIMESTAMPTZOID}
+};
+
+void
+df_record_release(const DfRun *run, int64 lease)
+{
+	Datum		values[3] = {UUIDPGetDatum(&run->id), Int64GetDatum(lease),
+	TimestampTzGetDatum(df_now() + 10 * USECS_PER_SEC)};
+
+	(void) df_plan_run(&release_plan, values, NULL, 0);
 }
 
 /* ---- attempts ---------------------------------------------------------------------------- */
@@ -425,26 +443,55 @@ static DfPlan done_plan = {
 	SPI_OK_UPDATE, 4, {INT8ARRAYOID, UUIDARRAYOID, INT4ARRAYOID, TIMESTAMPTZOID}
 };
 
+static DfPlan kept_plan = {
+	"UPDATE dataflows.inbox i SET state = CASE WHEN i.kind = 'signal' THEN 'kept' ELSE 'done' END, "
+	"run = coalesce(i.run, u.run) "
+	"FROM unnest($1, $2, $3) AS u(id, run, consumed_by) WHERE i.id = u.id AND i.state = 'new'",
+	SPI_OK_UPDATE, 3, {INT8ARRAYOID, UUIDARRAYOID, INT4ARRAYOID}
+};
+
+static const Oid message_types[3] = {INT8OID, UUIDOID, INT4OID};
+
+static void
+put_message(DfColumns *columns, int64 id, const pg_uuid_t *run, int consumed_by)
+{
+	put(columns, Int64GetDatum(id), false);
+	put(columns, run != NULL ? UUIDPGetDatum(run) : (Datum) 0, run == NULL);
+	put_count(columns, consumed_by);
+	end_row(columns);
+}
+
 /*
  * Each message is consumed by one wait alone: if a row is done already, somebody
  * else has it and this turn is wrong.
  */
+static void
+write_done(DfColumns *columns)
+{
+	Datum		values[4];
+
+	for (int i = 0; i < 3; i++)
+		values[i] = df_array(message_types[i], columns->values[i], columns->nulls[i], columns->nrows);
+	values[3] = TimestampTzGetDatum(df_now());
+	if (df_plan_run(&done_plan, values, NULL, 0) != columns->nrows)
+		elog(ERROR, "a message of the inbox was consumed by somebody else");
+}
+
 void
 df_record_messages(List *runs)
 {
-	static const Oid types[3] = {INT8OID, UUIDOID, INT4OID};
-	DfColumns	columns;
-	Datum		values[4];
+	DfColumns	done;
+	DfColumns	kept;
 	int			n = 0;
 	ListCell   *lc;
 	ListCell   *mc;
 
 	foreach(lc, runs)
-		foreach(mc, ((DfRun *) lfirst(lc))->messages)
-			n += ((DfMessage *) lfirst(mc))->done ? 1 : 0;
+		n += list_length(((DfRun *) lfirst(lc))->messages);
 	if (n == 0)
 		return;
-	columns_init(&columns, 3, types, n);
+	columns_init(&done, 3, message_types, n);
+	columns_init(&kept, 3, message_types, n);
 	foreach(lc, runs)
 	{
 		DfRun	   *run = lfirst(lc);
@@ -453,45 +500,32 @@ df_record_messages(List *runs)
 		{
 			DfMessage  *message = lfirst(mc);
 
-			if (!message->done)
-				continue;
-			put(&columns, Int64GetDatum(message->id), false);
-			put(&columns, UUIDPGetDatum(&run->id), false);
-			put_count(&columns, message->consumed_by);
-			end_row(&columns);
+			if (message->done)
+				put_message(&done, message->id, &run->id, message->consumed_by);
+			else if (message->is_new)
+				put_message(&kept, message->id, &run->id, 0);
 		}
 	}
-	for (int i = 0; i < 3; i++)
-		values[i] = df_array(types[i], columns.values[i], columns.nulls[i], columns.nrows);
-	values[3] = TimestampTzGetDatum(df_now());
-	if (df_plan_run(&done_plan, values, NULL, 0) != n)
-		elog(ERROR, "a message of the inbox was consumed by somebody else");
+	if (done.nrows > 0)
+		write_done(&done);
+	if (kept.nrows > 0)
+		(void) run_columns(&kept_plan, &kept);
 }
-
-static DfPlan kept_plan = {
-	"UPDATE dataflows.inbox i SET state = CASE WHEN i.kind = 'signal' THEN 'kept' ELSE 'done' END, "
-	"run = coalesce(i.run, u.run) "
-	"FROM unnest($1, $2) AS u(id, run) WHERE i.id = u.id AND i.state = 'new'",
-	SPI_OK_UPDATE, 2, {INT8ARRAYOID, UUIDARRAYOID}
-};
 
 void
 df_record_kept(List *rows)
 {
-	static const Oid types[2] = {INT8OID, UUIDOID};
 	DfColumns	columns;
 	ListCell   *lc;
 
 	if (rows == NIL)
 		return;
-	columns_init(&columns, 2, types, list_length(rows));
+	columns_init(&columns, 3, message_types, list_length(rows));
 	foreach(lc, rows)
 	{
 		DfInboxRow *row = lfirst(lc);
 
-		put(&columns, Int64GetDatum(row->message.id), false);
-		put(&columns, UUIDPGetDatum(&row->run), !row->has_run);
-		end_row(&columns);
+		put_message(&columns, row->message.id, row->has_run ? &row->run : NULL, 0);
 	}
 	(void) run_columns(&kept_plan, &columns);
 }

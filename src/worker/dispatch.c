@@ -1,0 +1,315 @@
+/*
+ * worker/dispatch.c
+ *	  From steps to requests, and from results to replies.
+ *
+ * Runs in a worker.  df_dispatch() runs in the recording transaction: it marks
+ * what is about to leave as sent, so that the intent is committed first;
+ * df_depart() runs after the commit, with no transaction open, and is the only
+ * place where bytes start to leave.  Credentials are read here, handed to the
+ * HTTP room, and wiped.
+ */
+#include "postgres.h"
+
+#include "engine/json.h"
+#include "engine/options.h"
+#include "engine/outcome.h"
+#include "guc.h"
+#include "http/url.h"
+#include "shared/clock.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+#include "worker/worker.h"
+
+static void
+policy_of(const DfSystem *system, DfSystemPolicy *policy)
+{
+	memset(policy, 0, sizeof(*policy));
+	if (system == NULL)
+	{
+		policy->retry.initial_ms = 1000;
+		policy->retry.max_ms = 300000;
+		policy->retry.for_ms = INT64CONST(24) * 3600 * 1000;
+		policy->settle_ms = 60000;
+		return;
+	}
+	policy->key_trusted = system->idempotency_trusted && system->idempotency_header != NULL;
+	policy->key_ttl_ms = system->idempotency_ttl_ms;
+	policy->retry = system->retry;
+	policy->settle_ms = system->settle_ms;
+}
+
+static char *
+secret(DfDeparture *departure, const char *value)
+{
+	char	   *copy;
+
+	if (value == NULL)
+		return NULL;
+	copy = pstrdup(value);
+	departure->secrets = lappend(departure->secrets, copy);
+	return copy;
+}
+
+static void
+add_step_headers(const DfStep *step, const char **headers, int *n)
+{
+	JsonbIterator *it;
+	JsonbValue	value;
+	JsonbIteratorToken token;
+	char	   *name = NULL;
+
+	if (step->headers == NULL)
+		return;
+	it = JsonbIteratorInit(&step->headers->root);
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			name = pnstrdup(value.val.string.val, value.val.string.len);
+		else if (token == WJB_VALUE && value.type == jbvString)
+			headers[(*n)++] = psprintf("%s: %s", name, pnstrdup(value.val.string.val, value.val.string.len));
+	}
+}
+
+static const char *const *
+request_headers(DfDeparture *departure, const DfSystem *system, const DfStep *step, const DfOutgoing *out)
+{
+	int			extra = step->headers != NULL ? JB_ROOT_COUNT(step->headers) : 0;
+	const char **headers = palloc(sizeof(char *) * (system->nheaders + extra + 3));
+	int			n = 0;
+
+	for (int i = 0; i < system->nheaders; i++)
+		headers[n++] = secret(departure, system->headers[i]);
+	if (out->content_type != NULL)
+		headers[n++] = psprintf("Content-Type: %s", out->content_type);
+	if (out->idempotency_key != NULL && system->idempotency_header != NULL)
+		headers[n++] = psprintf("%s: %s", system->idempotency_header, out->idempotency_key);
+	if (step->phase != DF_PHASE_UNDO)
+		add_step_headers(step, headers, &n);
+	headers[n] = NULL;
+	return headers;
+}
+
+static void
+fill_request(DfDeparture *departure, const DfSystem *system, const DfStep *step, const DfOutgoing *out)
+{
+	DfHttpRequest *request = &departure->request;
+
+	request->method = out->method;
+	request->body = out->body;
+	request->body_len = out->body != NULL ? strlen(out->body) : 0;
+	request->headers = request_headers(departure, system, step, out);
+	request->username = secret(departure, system->username);
+	request->password = secret(departure, system->password);
+	request->bearer_token = secret(departure, system->bearer_token);
+	request->ca_file = system->ca_file != NULL ? pstrdup(system->ca_file) : NULL;
+	request->client_cert = system->client_cert != NULL ? pstrdup(system->client_cert) : NULL;
+	request->client_key = system->client_key != NULL ? pstrdup(system->client_key) : NULL;
+	request->connect_timeout_ms = system->connect_timeout_ms;
+	request->timeout_ms = out->timeout_ms > 0 ? (int) Min(out->timeout_ms, INT_MAX) : system->timeout_ms;
+	request->max_body = system->max_body > 0 ? system->max_body : df_max_body;
+	request->follow_redirects = system->follow_redirects;
+	request->allow_private = system->allow_private;
+}
+
+/* it cannot leave: as if the system had refused it, without any byte sent */
+static void
+refuse(DfRun *run, DfStep *step, const char *why)
+{
+	DfReply		reply;
+	DfSystemPolicy policy;
+
+	step->to_send = false;
+	memset(&reply, 0, sizeof(reply));
+	reply.fate = DF_FATE_REFUSED;
+	reply.retry_after_ms = -1;
+	reply.error = why;
+	policy_of(NULL, &policy);
+	if (step->phase == DF_PHASE_DO && step->state == DF_STEP_PENDING)
+		df_step_transition(run, step, DF_STEP_SEND);
+	else if (step->phase == DF_PHASE_UNDO)
+		df_undo_transition(run, step, DF_UNDO_SENT);
+	(void) df_step_reply(run, step, &reply, &policy);
+}
+
+/*
+ * A re-send after doubt to another place than the first one would prove
+ * nothing: ask the probe, or leave the doubt to a person.
+ */
+static bool
+moved_while_in_doubt(DfRun *run, DfStep *step, const DfSystem *system)
+{
+	DfReply		reply;
+
+	if (step->phase != DF_PHASE_DO || step->state != DF_STEP_DOUBT || step->base_hash == system->url_hash ||
+		df_method_class(df_step_method(step)) != DF_METHOD_EFFECT)
+		return false;
+	if (df_json_get_text(step->options, "probe") != NULL)
+	{
+		step->phase = DF_PHASE_PROBE;
+		return false;
+	}
+	step->to_send = false;
+	memset(&reply, 0, sizeof(reply));
+	reply.fate = DF_FATE_LOST;
+	reply.error = "the url of the system has changed since the step was sent";
+	df_step_doubtful(run, step, &reply, reply.error);
+	run->advance = true;
+	return true;
+}
+
+/* marks the step as sent and makes its request ready */
+static void
+prepare(DfRun *run, DfStep *step, DfSystem *system, DfSystemLive *live)
+{
+	DfDeparture *departure = palloc0(sizeof(DfDeparture));
+	DfFlight   *flight;
+	DfOutgoing	out;
+	char	   *why = NULL;
+	const char *problem = NULL;
+	char	   *url = NULL;
+
+	if (df_step_outgoing(run, step, &out, system->form, &why))
+		url = df_url_join(system->url, out.path, &problem);
+	if (url == NULL)
+	{
+		refuse(run, step, problem != NULL ? problem : why);
+		return;
+	}
+	flight = MemoryContextAllocZero(run->cxt, sizeof(DfFlight));
+	flight->run = run;
+	flight->step = step;
+	flight->system = live;
+	policy_of(system, &flight->policy);
+	departure->flight = flight;
+	departure->request.cookie = (uint64) (uintptr_t) flight;
+	departure->request.url = url;
+	fill_request(departure, system, step, &out);
+
+	if (step->phase == DF_PHASE_DO)
+		df_step_transition(run, step, DF_STEP_SEND);
+	else if (step->phase == DF_PHASE_UNDO)
+		df_undo_transition(run, step, DF_UNDO_SENT);
+	step->to_send = false;
+	step->in_flight = true;
+	step->attempt_at = df_now();
+	run->in_flight++;
+	live->in_flight++;
+	df_worker.in_flight++;
+	df_worker.departures = lappend(df_worker.departures, departure);
+}
+
+static void
+dispatch_step(DfRun *run, DfStep *step)
+{
+	char	   *why = NULL;
+	DfSystem   *system = df_system_get(step->system, &why);
+	DfSystemLive *live;
+	TimestampTz held;
+
+	if (system == NULL)
+	{
+		step->to_send = false;
+		df_run_get_stuck(run, ERRCODE_UNDEFINED_OBJECT,
+						 psprintf("step \"%s\" cannot call system \"%s\": %s", step->name, step->system, why),
+						 "Create the server again or grant USAGE on it, then call dataflows.retry(run).");
+		run->advance = true;
+		return;
+	}
+	if (moved_while_in_doubt(run, step, system))
+		return;
+	live = df_system_live(step->system);
+	held = df_system_held(live);
+	if (held != DF_NEVER)
+	{
+		/* wait in the table, not here: others are to have the place */
+		step->to_send = false;
+		step->wake_at = held;
+		step->dirty = true;
+		run->advance = true;
+		return;
+	}
+	if (live->in_flight >= system->max_concurrency || df_worker.in_flight >= df_max_in_flight)
+		return;					/* it stays to_send: a finished request makes room */
+	prepare(run, step, system, live);
+}
+
+/* all of a run's steps that are to be sent and for which there is room */
+void
+df_dispatch(DfRun *run)
+{
+	for (int i = 0; i < run->nsteps; i++)
+		if (run->steps[i]->to_send)
+			dispatch_step(run, run->steps[i]);
+}
+
+/* after the commit: the bytes leave */
+void
+df_depart(void)
+{
+	ListCell   *lc;
+	ListCell   *sc;
+
+	foreach(lc, df_worker.departures)
+	{
+		DfDeparture *departure = lfirst(lc);
+
+		if (departure->flight != NULL)
+			df_http_submit(&departure->request);
+		foreach(sc, departure->secrets)
+			explicit_bzero(lfirst(sc), strlen(lfirst(sc)));
+	}
+	df_worker.departures = NIL;
+}
+
+/* a result of the HTTP room, in the recording transaction */
+void
+df_arrive(DfHttpResult *result)
+{
+	DfFlight   *flight = (DfFlight *) (uintptr_t) result->cookie;
+	DfRun	   *run = flight->run;
+	DfStep	   *step = flight->step;
+	DfReply		reply;
+	DfVerdict	verdict;
+	char	   *why = NULL;
+
+	flight->system->in_flight--;
+	run->in_flight--;
+	df_worker.in_flight--;
+	step->in_flight = false;
+	memset(&reply, 0, sizeof(reply));
+	reply.fate = result->fate;
+	reply.status = result->status;
+	reply.body = result->body;
+	reply.body_len = result->body_len;
+	reply.headers = result->headers;
+	reply.content_type = result->content_type;
+	reply.retry_after_ms = result->retry_after_ms;
+	reply.took_us = result->took_us;
+	reply.error = result->error;
+	verdict = df_step_reply(run, step, &reply, &flight->policy);
+	df_system_answered(flight->system, &reply, verdict, df_system_get(step->system, &why));
+}
+
+/* what was on the wire when its worker died: nobody knows how it ended */
+void
+df_recover_lost(DfRun *run)
+{
+	DfReply		reply;
+	DfSystemPolicy policy;
+	char	   *why = NULL;
+
+	memset(&reply, 0, sizeof(reply));
+	reply.fate = DF_FATE_LOST;
+	reply.retry_after_ms = -1;
+	reply.error = "the engine was stopped before the answer was recorded";
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		DfStep	   *step = run->steps[i];
+
+		if (step->state != DF_STEP_SENT && step->undo_state != DF_UNDO_SENT)
+			continue;
+		policy_of(df_system_get(step->system, &why), &policy);
+		step->phase = step->state == DF_STEP_SENT ? DF_PHASE_DO : DF_PHASE_UNDO;
+		(void) df_step_reply(run, step, &reply, &policy);
+	}
+}

@@ -1,0 +1,656 @@
+/*
+ * worker/turn.c
+ *	  One turn of a worker: one transaction for all runs that have something to
+ *	  record, their outcomes and their next intents.
+ *
+ * Runs in a worker, in a session of the workflows' owner.  Order is everything:
+ * results are applied, due runs claimed, bodies entered, rows written, the
+ * transaction committed, and only then do requests leave.  No socket is waited
+ * for in here.  An error costs the turn its transaction, not its runs: each is
+ * then recorded by itself, and only the one that cannot be is let go.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "engine/outcome.h"
+#include "guc.h"
+#include "shared/clock.h"
+#include "shared/wake.h"
+#include "store/claim.h"
+#include "store/record.h"
+#include "store/store.h"
+#include "store/xact.h"
+#include "worker/worker.h"
+
+#define INBOX_ROWS 1000
+#define CRASHES_ALLOWED 3
+
+/* ---- what the worker holds ------------------------------------------------------ */
+
+static void
+touch(DfRun *run)
+{
+	df_worker.touched = list_append_unique_ptr(df_worker.touched, run);
+}
+
+void
+df_release_run(DfRun *run)
+{
+	ListCell   *lc;
+
+	Assert(run->in_flight == 0);
+	foreach(lc, df_worker.departures)
+		if (((DfDeparture *) lfirst(lc))->flight != NULL &&
+			((DfDeparture *) lfirst(lc))->flight->run == run)
+			((DfDeparture *) lfirst(lc))->flight = NULL;
+	dlist_delete(&run->node);
+	df_worker.nruns--;
+	df_worker.touched = list_delete_ptr(df_worker.touched, run);
+	MemoryContextDelete(run->cxt);
+}
+
+static DfRun *
+held_run(const pg_uuid_t *id)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &df_worker.runs)
+	{
+		DfRun	   *run = dlist_container(DfRun, node, iter.cur);
+
+		if (memcmp(&run->id, id, sizeof(*id)) == 0)
+			return run;
+	}
+	return NULL;
+}
+
+/* ---- claiming --------------------------------------------------------------------- */
+
+static DfWorkflow *
+workflow_of(const char *name, int version)
+{
+	static List *known = NIL;
+	DfWorkflow *workflow;
+	ListCell   *lc;
+
+	foreach(lc, known)
+	{
+		workflow = lfirst(lc);
+		if (workflow->version == version && strcmp(workflow->name, name) == 0)
+			return workflow;
+	}
+	workflow = df_load_workflow(name, version, df_worker.process_cxt);
+	if (workflow != NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(df_worker.process_cxt);
+
+		known = lcons(workflow, known);
+		MemoryContextSwitchTo(old);
+	}
+	return workflow;
+}
+
+/* runs that were just read become ours; inside the store */
+static void
+take(List *runs, List *versions)
+{
+	List	   *with_steps = NIL;
+	ListCell   *lc;
+	ListCell   *vc;
+
+	forboth(lc, runs, vc, versions)
+	{
+		DfRun	   *run = lfirst(lc);
+
+		/* our own lock does not keep us from finding a run twice in one turn */
+		if (held_run(&run->id) != NULL)
+		{
+			MemoryContextDelete(run->cxt);
+			continue;
+		}
+		run->workflow = workflow_of(run->workflow_name, lfirst_int(vc));
+		run->lease = df_worker.lease;
+		run->dirty = true;
+		run->advance = true;
+		dlist_push_tail(&df_worker.runs, &run->node);
+		df_worker.nruns++;
+		touch(run);
+		if (run->state != DF_RUN_QUEUED)
+			with_steps = lappend(with_steps, run);
+	}
+	if (with_steps != NIL)
+		df_load_steps(with_steps);
+}
+
+/* the engine's part of taking: steps under their names, what was lost found out */
+static void
+adopt_loaded(DfRun *run)
+{
+	ListCell   *lc;
+
+	foreach(lc, run->loaded_steps)
+		df_run_add_step(run, lfirst(lc));
+	run->loaded_steps = NIL;
+	df_run_loaded(run);
+	df_recover_lost(run);
+}
+
+static void
+claim_due(void)
+{
+	int			room = df_worker.slot->careful ? 1 : df_max_runs - df_worker.nruns;
+	int			workflows = Max(1, list_length(df_worker.names));
+	int			each = Max(1, room / workflows);
+	List	   *versions;
+	List	   *runs;
+
+	df_worker.more = false;
+	if (room <= 0 || (df_worker.slot->careful && df_worker.nruns > 0))
+	{
+		df_worker.more = true;
+		return;
+	}
+	runs = df_claim_due(df_worker.names, df_now(), df_worker.identity, each, room,
+						df_worker.runs_cxt, &versions);
+	df_worker.more = list_length(runs) >= each;
+	take(runs, versions);
+}
+
+/* ---- the inbox ---------------------------------------------------------------------- */
+
+static void
+deliver(DfRun *run, const DfMessage *message)
+{
+	MemoryContext old = MemoryContextSwitchTo(run->cxt);
+	DfMessage  *copy = palloc(sizeof(DfMessage));
+
+	*copy = *message;
+	copy->is_new = true;
+	copy->kind = pstrdup(message->kind);
+	copy->event = message->event != NULL ? pstrdup(message->event) : NULL;
+	copy->note = message->note != NULL ? pstrdup(message->note) : NULL;
+	copy->sent_by = pstrdup(message->sent_by);
+	if (message->payload != NULL)
+	{
+		copy->payload = palloc(VARSIZE(message->payload));
+		memcpy(copy->payload, message->payload, VARSIZE(message->payload));
+	}
+	MemoryContextSwitchTo(old);
+	df_run_message(run, copy);
+	touch(run);
+}
+
+/*
+ * What is new in the inbox: for runs that we hold it is delivered; runs that
+ * wait, and those that a person asks something of, are claimed and then get it;
+ * for the rest it is kept.  Rows of runs that another worker holds stay new.
+ * Inside the store; fills *deliveries with rows whose run is claimed by now.
+ */
+static void
+look_at_inbox(List **deliveries)
+{
+	List	   *rows = df_load_new_inbox(df_worker.names, INBOX_ROWS, df_worker.turn_cxt);
+	List	   *kept = NIL;
+	List	   *wanted = NIL;
+	List	   *versions;
+	ListCell   *lc;
+
+	*deliveries = NIL;
+	foreach(lc, rows)
+	{
+		DfInboxRow *row = lfirst(lc);
+		bool		signal = strcmp(row->message.kind, "signal") == 0;
+
+		if (row->has_run && held_run(&row->run) != NULL)
+			*deliveries = lappend(*deliveries, row);
+		else if (row->has_run && row->held)
+			continue;
+		else if (row->has_run && (row->waiting || !signal))
+		{
+			wanted = lappend(wanted, &row->run);
+			*deliveries = lappend(*deliveries, row);
+		}
+		else
+			kept = lappend(kept, row);
+	}
+	df_record_kept(kept);
+	if (wanted != NIL)
+		take(df_claim_runs(wanted, df_worker.identity, df_worker.runs_cxt, &versions), versions);
+	if (list_length(rows) == INBOX_ROWS)
+		df_worker.look = true;
+}
+
+static void
+hand_out(List *deliveries)
+{
+	ListCell   *lc;
+
+	foreach(lc, deliveries)
+	{
+		DfInboxRow *row = lfirst(lc);
+		DfRun	   *run = held_run(&row->run);
+
+		if (run != NULL)
+			deliver(run, &row->message);
+	}
+}
+
+/* runs whose bodies began to wait: what came before the wait counts too */
+static bool
+read_wanted_inboxes(void)
+{
+	List	   *wanting = NIL;
+	ListCell   *lc;
+	ListCell   *mc;
+	DfStore		store;
+
+	foreach(lc, df_worker.touched)
+		if (((DfRun *) lfirst(lc))->want_inbox)
+			wanting = lappend(wanting, lfirst(lc));
+	if (wanting == NIL)
+		return false;
+	df_store_enter(&store);
+	df_load_inbox(wanting);
+	df_store_leave(&store);
+	foreach(lc, wanting)
+	{
+		DfRun	   *run = lfirst(lc);
+
+		foreach(mc, run->loaded_messages)
+			if (strcmp(((DfMessage *) lfirst(mc))->kind, "signal") == 0)
+				df_run_message(run, lfirst(mc));
+		run->loaded_messages = NIL;
+		run->want_inbox = false;
+		run->inbox_loaded = true;
+		run->advance = true;
+	}
+	return true;
+}
+
+/* ---- advancing ------------------------------------------------------------------------ */
+
+static void
+advance(DfRun *run)
+{
+	DfSlot	   *slot = df_worker.slot;
+
+	touch(run);
+	if (run->workflow == NULL)
+	{
+		df_run_get_stuck(run, ERRCODE_UNDEFINED_OBJECT, "the version of its workflow is missing", NULL);
+		run->released = true;
+		run->lease = 0;
+		return;
+	}
+	if (run->workflow->owner != GetUserId() ||
+		strcmp(run->workflow->owner_name, GetUserNameFromId(GetUserId(), false)) != 0)
+	{
+		if (!df_run_is_terminal(run->state))
+			df_run_get_stuck(run, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+							 "the role that owns the workflow is not the one that defined it", NULL);
+	}
+	else if (run->entries >= CRASHES_ALLOWED && run->state != DF_RUN_STUCK && !df_run_is_terminal(run->state))
+		df_run_get_stuck(run, ERRCODE_CRASH_SHUTDOWN,
+						 "the body was entered three times without an exit: it crashed the server or its worker",
+						 "Look into the server's log, mend the function, then call dataflows.retry(run).");
+	slot->body_run = run->id;
+	slot->body_since = df_now();
+	slot->in_body = true;
+	df_run_advance(run);
+	slot->in_body = false;
+}
+
+static void
+advance_all(void)
+{
+	dlist_iter	iter;
+
+	do
+	{
+		dlist_foreach(iter, &df_worker.runs)
+		{
+			DfRun	   *run = dlist_container(DfRun, node, iter.cur);
+
+			if (run->advance)
+			{
+				advance(run);
+				CHECK_FOR_INTERRUPTS();
+			}
+		}
+	} while (read_wanted_inboxes());
+}
+
+/* requests of all runs for which there is room; a refusal may let a run go on */
+static void
+dispatch_all(void)
+{
+	dlist_iter	iter;
+	bool		again;
+	int			rounds = 0;
+
+	do
+	{
+		again = false;
+		dlist_foreach(iter, &df_worker.runs)
+		{
+			DfRun	   *run = dlist_container(DfRun, node, iter.cur);
+			int			before = run->in_flight;
+
+			if (run->released)
+				continue;
+			df_dispatch(run);
+			if (run->in_flight != before || run->advance)
+				touch(run);
+			again |= run->advance;
+		}
+		if (again)
+			advance_all();
+	} while (again && ++rounds < 10);
+}
+
+/* ---- recording -------------------------------------------------------------------------- */
+
+static bool
+stopped_moving(const DfRun *run)
+{
+	return run->released && run->dirty;
+}
+
+static void
+record(List *runs, List *attempts)
+{
+	DfStore		store;
+	ListCell   *lc;
+
+	df_store_enter(&store);
+	df_record_runs(runs);
+	df_record_attempts(attempts);
+	df_record_messages(runs);
+	df_store_leave(&store);
+	foreach(lc, runs)
+		if (stopped_moving(lfirst(lc)))
+		{
+			df_wake_awaiters();
+			break;
+		}
+}
+
+static void
+after_commit(List *runs)
+{
+	ListCell   *lc;
+	List	   *gone = NIL;
+
+	df_worker.slot->commits++;
+	df_record_clean(runs);
+	foreach(lc, runs)
+		if (((DfRun *) lfirst(lc))->released)
+			gone = lappend(gone, lfirst(lc));
+	foreach(lc, gone)
+		df_release_run(lfirst(lc));
+}
+
+static List *
+attempts_of(const DfRun *run)
+{
+	List	   *own = NIL;
+	ListCell   *lc;
+
+	foreach(lc, df_turn_attempts)
+		if (memcmp(&((DfAttempt *) lfirst(lc))->run, &run->id, sizeof(pg_uuid_t)) == 0)
+			own = lappend(own, lfirst(lc));
+	return own;
+}
+
+/* lets go of a run whose record cannot be written: its row says when to try again */
+static void
+give_back(DfRun *run)
+{
+	DfStore		store;
+	ListCell   *lc;
+
+	/* what was to leave for it does not; what is on the wire stays unanswered */
+	foreach(lc, df_worker.departures)
+	{
+		DfDeparture *departure = lfirst(lc);
+
+		if (departure->flight != NULL && departure->flight->run == run)
+		{
+			departure->flight->system->in_flight--;
+			df_worker.in_flight--;
+			run->in_flight--;
+			departure->flight = NULL;
+		}
+	}
+	run->broken = true;
+	if (run->in_flight > 0)
+		return;					/* let go once its requests have ended */
+	PG_TRY();
+	{
+		df_xact_begin();
+		df_store_enter(&store);
+		df_record_release(run, df_worker.lease);
+		df_store_leave(&store);
+		df_xact_commit();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(df_worker.turn_cxt);
+		EmitErrorReport();
+		FlushErrorState();
+		df_xact_abort();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(df_worker.turn_cxt);
+	df_release_run(run);
+}
+
+static void
+record_alone(DfRun *run)
+{
+	List	   *volatile alone = list_make1(run);
+	volatile bool ok = false;
+
+	PG_TRY();
+	{
+		df_xact_begin();
+		MemoryContextSwitchTo(df_worker.turn_cxt);
+		record(alone, attempts_of(run));
+		df_xact_commit();
+		ok = true;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(df_worker.turn_cxt);
+		EmitErrorReport();
+		FlushErrorState();
+		df_xact_abort();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(df_worker.turn_cxt);
+	if (ok)
+		after_commit(alone);
+	else
+		give_back(run);
+}
+
+/* ---- the turn ------------------------------------------------------------------------------ */
+
+static void
+read_phase(List **deliveries)
+{
+	DfStore		store;
+	bool		look = df_worker.look;
+	bool		due = df_worker.next_due != DF_NEVER && df_worker.next_due <= df_now();
+	bool		room = df_worker.nruns <= df_max_runs - Max(1, df_max_runs / 8);
+
+	*deliveries = NIL;
+	if (!look && !((df_worker.more || due) && room))
+		return;
+	if (!df_extension_exists())
+	{
+		df_worker.gone = true;
+		return;
+	}
+	df_store_enter(&store);
+	if (look)
+	{
+		bool		held;
+
+		df_worker.look = false;
+		list_free_deep(df_worker.names);
+		df_worker.names = df_load_workflow_names(GetSessionUserId(), df_worker.process_cxt, &held);
+		look_at_inbox(deliveries);
+	}
+	claim_due();
+	df_worker.next_due = df_worker.more ? df_worker.next_due : df_next_due(df_worker.names, df_worker.identity);
+	df_store_leave(&store);
+}
+
+/* broken runs are let go of, not advanced */
+static void
+apply_results(List *results)
+{
+	ListCell   *lc;
+
+	foreach(lc, results)
+	{
+		DfFlight   *flight = (DfFlight *) (uintptr_t) ((DfHttpResult *) lfirst(lc))->cookie;
+
+		df_arrive(lfirst(lc));
+		touch(flight->run);
+	}
+}
+
+static void
+adopt_all_loaded(void)
+{
+	List	   *touched = list_copy(df_worker.touched);
+	ListCell   *lc;
+
+	foreach(lc, touched)
+	{
+		DfRun	   *run = lfirst(lc);
+
+		if (run->entry_no == 0 && run->nsteps == 0 && run->blocked == NULL)
+			adopt_loaded(run);
+	}
+}
+
+static void
+wake_due_runs(void)
+{
+	TimestampTz now = df_now();
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &df_worker.runs)
+	{
+		DfRun	   *run = dlist_container(DfRun, node, iter.cur);
+		TimestampTz due = df_run_next_due(run);
+
+		if (due != DF_NEVER && due <= now)
+			run->advance = true;
+	}
+}
+
+/*
+ * Careful mode: the server crashed while the engine was live.  The entry into a
+ * body is committed before it happens, so that a body that crashes the server
+ * is known by its count.
+ */
+static void
+commit_entries(void)
+{
+	dlist_iter	iter;
+	DfStore		store;
+
+	df_store_enter(&store);
+	dlist_foreach(iter, &df_worker.runs)
+	{
+		DfRun	   *run = dlist_container(DfRun, node, iter.cur);
+
+		if (!run->advance || df_run_is_terminal(run->state))
+			continue;
+		df_record_entry(run, df_worker.lease);
+		run->db_lease = df_worker.lease;
+	}
+	df_store_leave(&store);
+	df_xact_commit();
+	dlist_foreach(iter, &df_worker.runs)
+	{
+		DfRun	   *run = dlist_container(DfRun, node, iter.cur);
+
+		if (!run->advance || df_run_is_terminal(run->state))
+			continue;
+		run->dirty = true;
+		if (run->entries < CRASHES_ALLOWED)
+			run->entries = 0;	/* what the row says once the entry has ended */
+	}
+	df_xact_begin();
+	MemoryContextSwitchTo(df_worker.turn_cxt);
+}
+
+static void
+turn_body(List *results)
+{
+	List	   *deliveries;
+
+	df_xact_begin();
+	MemoryContextSwitchTo(df_worker.turn_cxt);
+	apply_results(results);
+	read_phase(&deliveries);
+	adopt_all_loaded();
+	hand_out(deliveries);
+	wake_due_runs();
+	if (df_worker.slot->careful)
+		commit_entries();
+	df_body_begin_turn();
+	advance_all();
+	df_body_end_turn();
+	dispatch_all();
+	record(df_worker.touched, df_turn_attempts);
+	df_xact_commit();
+}
+
+void
+df_turn(List *results)
+{
+	volatile bool ok = false;
+	List	   *touched;
+	ListCell   *lc;
+
+	df_worker.slot->turns++;
+	df_worker.touched = NIL;
+	df_worker.departures = NIL;
+	df_turn_attempts = NIL;
+	PG_TRY();
+	{
+		turn_body(results);
+		ok = true;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(df_worker.turn_cxt);
+		df_worker.slot->in_body = false;
+		EmitErrorReport();
+		FlushErrorState();
+		df_xact_abort();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(df_worker.turn_cxt);
+	touched = list_copy(df_worker.touched);
+	if (ok)
+		after_commit(touched);
+	else
+	{
+		df_body_end_turn();
+		df_worker.look = true;
+		foreach(lc, touched)
+			record_alone(lfirst(lc));
+	}
+	df_depart();
+	df_turn_attempts = NIL;
+}

@@ -1,0 +1,216 @@
+/*
+ * worker/worker.c
+ *	  The worker process: claim, enter, send, wait, record.
+ *
+ * One session of the role that owns the workflows, and of no other; more of them
+ * share the work by SKIP LOCKED.  It holds runs in memory under its lease, moves
+ * bytes with no transaction open, and records in turns (worker/turn.c).  It
+ * never runs SQL of its own: the store does.  With nothing to do it sleeps
+ * without a timer, and after dataflows.worker_idle it ends.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "guc.h"
+#include "shared/clock.h"
+#include "store/identity.h"
+#include "store/store.h"
+#include "store/xact.h"
+#include "worker/process.h"
+#include "worker/wait.h"
+#include "worker/worker.h"
+
+/* a batch is worth waiting for while many answers are on their way, this long */
+#define LINGER_US 400
+
+DfWorker	df_worker;
+
+/* a number that no other worker, living or dead, ever had */
+static int64
+new_lease(DfSlot *slot)
+{
+	int64		lease = 0;
+
+	while (lease == 0)
+		if (!pg_strong_random(&lease, sizeof(lease)))
+			ereport(FATAL,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("dataflows worker could not make a lease: there are no random numbers")));
+	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
+	slot->lease = lease;
+	LWLockRelease(df_shared->lock);
+	return lease;
+}
+
+static void
+set_up(DfSlot *slot)
+{
+	memset(&df_worker, 0, sizeof(df_worker));
+	df_worker.slot = slot;
+	df_worker.lease = new_lease(slot);
+	df_worker.process_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows worker", ALLOCSET_DEFAULT_SIZES);
+	df_worker.turn_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows turn", ALLOCSET_DEFAULT_SIZES);
+	df_worker.runs_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows runs", ALLOCSET_DEFAULT_SIZES);
+	dlist_init(&df_worker.runs);
+	df_worker.look = df_worker.more = true;
+
+	df_xact_begin();
+	df_worker.identity = df_identity_hash();
+	df_xact_commit();
+	if (!df_http_init())
+		ereport(FATAL,
+				(errcode(ERRCODE_SYSTEM_ERROR),
+				 errmsg("dataflows worker could not initialize libcurl")));
+	df_wait_init(df_http_fd());
+}
+
+/* finished exchanges; the turn's context gets the list, the room owns the rest */
+static List *
+collect(void)
+{
+	List	   *results = NIL;
+	DfHttpResult *result;
+
+	df_http_perform();
+	while ((result = df_http_next()) != NULL)
+		results = lappend(results, result);
+	return results;
+}
+
+/* answers come one by one, a commit is for many: give the next ones a moment */
+static List *
+collect_more(List *results)
+{
+	TimestampTz until = df_now() + LINGER_US;
+	int			worth = df_worker.in_flight / 2;
+
+	while (list_length(results) < worth && df_now() < until)
+		results = list_concat(results, collect());
+	return results;
+}
+
+static TimestampTz
+next_due_in_memory(void)
+{
+	TimestampTz due = DF_NEVER;
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &df_worker.runs)
+	{
+		DfRun	   *run = dlist_container(DfRun, node, iter.cur);
+
+		if (run->advance)
+			return df_now();
+		due = df_earlier(due, df_run_next_due(run));
+	}
+	return due;
+}
+
+static bool
+turn_wanted(List *results, TimestampTz due)
+{
+	TimestampTz now = df_now();
+	bool		room = df_worker.nruns <= df_max_runs - Max(1, df_max_runs / 8);
+
+	if (results != NIL || df_worker.look)
+		return true;
+	if (due != DF_NEVER && due <= now)
+		return true;
+	if (df_worker.more && room)
+		return true;
+	return df_worker.next_due != DF_NEVER && df_worker.next_due <= now && room;
+}
+
+/* when to wake up by ourselves */
+static TimestampTz
+sleep_until(TimestampTz due)
+{
+	TimestampTz until = due;
+	long		http = df_http_timeout_ms();
+
+	if (http >= 0)
+		until = df_earlier(until, df_now() + http * 1000);
+	if (df_worker.nruns < df_max_runs)
+		until = df_earlier(until, df_worker.next_due);
+	if (df_worker.nruns == 0)
+		until = df_earlier(until, df_worker.idle_since + (int64) df_worker_idle * 1000);
+	return until;
+}
+
+/* true: nothing to do for so long that the process is not worth its place */
+static bool
+may_retire(void)
+{
+	TimestampTz idle;
+
+	if (df_worker.nruns > 0 || df_worker.more || df_worker.look)
+	{
+		df_worker.idle_since = DF_NEVER;
+		return false;
+	}
+	if (df_worker.idle_since == DF_NEVER)
+		df_worker.idle_since = df_now();
+	idle = df_worker.idle_since + (int64) df_worker_idle * 1000;
+	return df_now() >= idle && (df_worker.next_due == DF_NEVER || df_worker.next_due > df_now());
+}
+
+static void
+one_turn(List *results)
+{
+	ListCell   *lc;
+
+	df_turn(results);
+	foreach(lc, results)
+		df_http_free(lfirst(lc));
+	df_worker.slot->runs_held = df_worker.nruns;
+	df_worker.slot->in_flight = df_worker.in_flight;
+	MemoryContextSwitchTo(TopMemoryContext);
+	MemoryContextReset(df_worker.turn_cxt);
+	df_worker.touched = df_worker.departures = NIL;
+}
+
+void
+dataflows_worker_main(Datum arg)
+{
+	DfSlot	   *slot = df_process_begin(arg, die);
+
+	set_up(slot);
+	for (;;)
+	{
+		List	   *results;
+		TimestampTz due;
+
+		MemoryContextSwitchTo(df_worker.turn_cxt);
+		results = collect();
+		if (results != NIL && df_worker.in_flight >= 8)
+			results = collect_more(results);
+		if (df_slot_take_wake(slot))
+			df_worker.look = df_worker.more = true;
+		due = next_due_in_memory();
+		if (turn_wanted(results, due))
+		{
+			one_turn(results);
+			df_process_interrupts();
+			if (df_worker.gone)
+				break;
+			continue;
+		}
+		if (may_retire())
+		{
+			if (df_slot_retire(slot))
+				break;
+			continue;
+		}
+		df_xact_idle();
+		(void) df_wait_until(sleep_until(due));
+		df_process_interrupts();
+	}
+	df_http_shutdown();
+	proc_exit(0);
+}

@@ -1,0 +1,82 @@
+/*
+ * worker/worker.h
+ *	  What the files of the worker process share.
+ */
+#ifndef DF_WORKER_H
+#define DF_WORKER_H
+
+#include "engine/live.h"
+#include "fdw/system.h"
+#include "http/client.h"
+#include "shared/slots.h"
+
+/* one request on the wire; lives in its run's memory */
+typedef struct DfFlight
+{
+	DfRun	   *run;
+	DfStep	   *step;
+	struct DfSystemLive *system;
+	DfSystemPolicy policy;
+} DfFlight;
+
+/* a request that is ready to leave once its intent is committed */
+typedef struct DfDeparture
+{
+	DfFlight   *flight;
+	DfHttpRequest request;
+	List	   *secrets;		/* of char *: wiped after the request has left */
+} DfDeparture;
+
+typedef struct DfWorker
+{
+	DfSlot	   *slot;
+	int64		lease;
+	int64		identity;
+	List	   *names;			/* workflows of this owner that are not paused */
+	dlist_head	runs;			/* all that are held */
+	int			nruns;
+	int			in_flight;
+	bool		look;			/* the inbox and the table are to be looked at */
+	bool		more;			/* the last claim left something behind */
+	bool		gone;			/* the extension was dropped: nothing left to work for */
+	TimestampTz next_due;		/* of the runs in the table */
+	TimestampTz idle_since;
+	List	   *departures;		/* of this turn */
+	List	   *touched;		/* runs of this turn */
+	MemoryContext turn_cxt;
+	MemoryContext runs_cxt;
+	MemoryContext process_cxt;
+} DfWorker;
+
+extern DfWorker df_worker;
+
+/* turn.c: one transaction for all that is to be done now */
+extern void df_turn(List *results);
+extern void df_release_run(DfRun *run);
+
+/* dispatch.c: from steps to requests and from results to replies */
+extern void df_dispatch(DfRun *run);
+extern void df_depart(void);
+extern void df_arrive(DfHttpResult *result);
+extern void df_recover_lost(DfRun *run);
+
+/* breaker.c: what the worker knows of each system */
+typedef struct DfSystemLive
+{
+	char		name[NAMEDATALEN];	/* key */
+	int			in_flight;
+	int			failures;		/* in a row */
+	bool		open;			/* one request at a time, and not before hold_until */
+	TimestampTz hold_until;
+} DfSystemLive;
+
+extern DfSystemLive *df_system_live(const char *name);
+
+/* the time at which the system may be asked, DF_NEVER = now */
+extern TimestampTz df_system_held(DfSystemLive *live);
+extern void df_system_answered(DfSystemLive *live, const DfReply *reply, DfVerdict verdict,
+							   const DfSystem *system);
+
+extern PGDLLEXPORT void dataflows_worker_main(Datum arg);
+
+#endif							/* DF_WORKER_H */
