@@ -13,10 +13,18 @@
 #endif
 
 #include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_proc.h"
+#include "miscadmin.h"
+#include "postmaster/bgworker.h"
+#include "storage/latch.h"
 #include "utils/acl.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/wait_event.h"
+#include "utils/regproc.h"
 
 /* 16 replaced the pg_xxx_aclcheck() family by one function */
 #if PG_VERSION_NUM < 160000
@@ -38,6 +46,66 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 			return ACLCHECK_NO_PRIV;
 	}
 }
+#endif
+
+/* 15: shared memory is asked for in a hook; 14 asks in _PG_init itself */
+#if PG_VERSION_NUM >= 150000
+#define df_compat_request_shmem(previous, hook) \
+	((previous) = shmem_request_hook, shmem_request_hook = (hook))
+#else
+typedef void (*shmem_request_hook_type) (void);
+#define df_compat_request_shmem(previous, hook) \
+	((previous) = NULL, (hook) ())
+#endif
+
+/* 15: placeholders of the prefix are refused, not only warned about */
+#if PG_VERSION_NUM < 150000
+#define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
+#endif
+
+/* 16: one function for the ownership of any object */
+#if PG_VERSION_NUM < 160000
+static inline bool
+object_ownercheck(Oid classid, Oid objectid, Oid roleid)
+{
+	switch (classid)
+	{
+		case DatabaseRelationId:
+			return pg_database_ownercheck(objectid, roleid);
+		case ExtensionRelationId:
+			return pg_extension_ownercheck(objectid, roleid);
+		default:
+			elog(ERROR, "unexpected object class %u", classid);
+			return false;
+	}
+}
+#endif
+
+/* 17: a background worker may be the session of a role without LOGIN */
+#if PG_VERSION_NUM >= 170000
+#define DF_ROLE_NEEDS_LOGIN false
+#else
+#define BGWORKER_BYPASS_ROLELOGINCHECK 0
+#define DF_ROLE_NEEDS_LOGIN true
+#endif
+
+/* 17: a wait event set belongs to a resource owner; NULL = lives as long as the process */
+#if PG_VERSION_NUM >= 170000
+#define df_compat_wait_event_set(n) CreateWaitEventSet(NULL, n)
+#else
+#define df_compat_wait_event_set(n) CreateWaitEventSet(TopMemoryContext, n)
+#endif
+
+/* 17: extensions name their wait events */
+#if PG_VERSION_NUM >= 170000
+#define df_compat_wait_event(name) WaitEventExtensionNew(name)
+#else
+#define df_compat_wait_event(name) PG_WAIT_EXTENSION
+#endif
+
+/* 16: an error may be saved instead of raised */
+#if PG_VERSION_NUM < 160000
+#define stringToQualifiedNameList(string, escontext) stringToQualifiedNameList(string)
 #endif
 
 #endif							/* DF_COMPAT_H */

@@ -20,6 +20,7 @@ extern int	df_undo_for;		/* seconds */
 extern bool df_allow_superuser_owner;
 extern char *df_identity_token;
 
-extern void df_guc_define(void);
+/* from _PG_init; `preloaded` = as one of shared_preload_libraries */
+extern void df_guc_define(bool preloaded);
 
 #endif							/* DF_GUC_H */

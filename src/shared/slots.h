@@ -2,8 +2,16 @@
  * shared/slots.h
  *	  Shared memory: who runs where.
  *
- * One array of slots, all protected by one LWLock (lock()), but for `in_body`
- * and `body_since`, which only the slot's own process writes.
+ * One array of slots, all protected by one LWLock (df_shared->lock), but for
+ * what is marked [own], which only the slot's own process writes and others
+ * read as it comes.
+ *
+ * The life of a slot:
+ *		FREE -> WANTED		df_slot_take(), by launcher or coordinator
+ *		WANTED -> STARTING	the process is registered (worker/process.c)
+ *		STARTING -> RUNNING	the process claims it: df_slot_claim()
+ *		RUNNING -> GONE		df_slot_retire(), or the exit of the process
+ *		GONE -> FREE		by whoever started it, once pid is 0
  */
 #ifndef DF_SLOTS_H
 #define DF_SLOTS_H
@@ -30,6 +38,14 @@ typedef enum DfSlotState
 	DF_PROC_GONE				/* ended; whoever started it takes the slot back */
 } DfSlotState;
 
+/* how the process of a slot ended */
+typedef enum DfSlotEnd
+{
+	DF_END_BADLY,				/* an error, a signal: started again with back-off */
+	DF_END_RETIRED,				/* nothing left to do here */
+	DF_END_ASIDE				/* stepped aside for DDL, or wants a fresh start: again at once */
+} DfSlotEnd;
+
 typedef struct DfSlot
 {
 	DfSlotKind	kind;
@@ -37,15 +53,21 @@ typedef struct DfSlot
 	uint32		generation;		/* counts the uses of this slot */
 	Oid			database;
 	Oid			owner;			/* role of a worker, extension owner of a coordinator */
-	int			pid;			/* 0 until it runs */
-	Latch	   *latch;			/* of that process, valid while RUNNING */
+	int			pid;			/* 0 until it runs and again once it has ended */
+	Latch	   *latch;			/* of that process, valid while pid is set */
 	bool		woken;			/* a wake came since the process last looked */
-	int64		lease;			/* nonce under which a worker holds runs */
+	int64		lease;			/* nonce under which a worker holds runs; new with each process */
+	DfSlotEnd	end;			/* meaningful while GONE */
 	TimestampTz started_at;
 	TimestampTz not_before;		/* back-off: not to be started earlier */
 	int			failures;		/* starts in a row that ended badly */
 	char		reason[160];	/* why it is not running, for status() */
-	/* of the worker alone */
+	/* coordinator: the server crashed while the engine was live; worker: so
+	 * enter one body at a time and commit its entry first.  The coordinator
+	 * sets and clears both. */
+	bool		careful;
+	bool		seen;			/* a coordinator of this database has run since the server started */
+	/* of the worker alone [own] */
 	bool		in_body;
 	pg_uuid_t	body_run;
 	TimestampTz body_since;
@@ -55,13 +77,24 @@ typedef struct DfSlot
 	int			in_flight;
 } DfSlot;
 
+/* databases in which nothing is to run while some DDL is under way */
+#define DF_MAX_HOLDS 32
+
+typedef struct DfHold
+{
+	Oid			database;		/* InvalidOid = unused */
+	int			pid;			/* backend that holds it, until its transaction ends */
+} DfHold;
+
 typedef struct DfShared
 {
 	LWLock	   *lock;
 	Latch	   *launcher_latch;	/* NULL while there is no launcher */
 	int			launcher_pid;
 	char		launcher_reason[160];
+	bool		rescan;			/* the launcher is to look at pg_database again */
 	ConditionVariable moved;	/* broadcast when a run stopped moving */
+	DfHold		holds[DF_MAX_HOLDS];
 	int			nslots;
 	DfSlot		slots[FLEXIBLE_ARRAY_MEMBER];
 } DfShared;
@@ -69,16 +102,34 @@ typedef struct DfShared
 /* NULL if the library was not preloaded */
 extern DfShared *df_shared;
 
-extern void df_shared_request(void);	/* from _PG_init */
+extern void df_shared_request(void);	/* shmem_request_hook */
+extern void df_shared_startup(void);	/* shmem_startup_hook */
 extern int	df_shared_nslots(void);
 
 /* finders; the caller holds the lock */
-extern DfSlot *df_slot_find(DfSlotKind kind, Oid database, Oid owner);
+extern DfSlot *df_slot_find(DfSlotKind kind, Oid database, Oid owner);	/* not GONE; InvalidOid = any owner */
 extern DfSlot *df_slot_take(DfSlotKind kind, Oid database, Oid owner);	/* NULL = all in use */
 extern void df_slot_free(DfSlot *slot);
+extern bool df_database_held(Oid database);
+
+/* the process of a slot; these take the lock */
+extern DfSlot *df_slot_claim(int index, uint32 generation); /* ends the process if it is not its any more */
+extern bool df_slot_take_wake(DfSlot *slot);	/* returns and clears `woken`: call before looking */
+extern bool df_slot_retire(DfSlot *slot);	/* false: woken meanwhile, look again; true: end now */
+extern void df_slot_step_aside(DfSlot *slot);	/* end now and be started again at once */
+extern void df_slot_reason(DfSlot *slot, const char *reason);
 
 /* set the latch of the owner's workers, or of the coordinator; takes the lock */
 extern void df_slot_wake(Oid database, Oid owner);
 extern void df_slot_wake_coordinator(Oid database);
+
+/* the launcher is to look: at all databases, or at one that may be new to it */
+extern void df_launcher_rescan(void);
+extern void df_launcher_probe(Oid database);
+
+/* hold a database until df_hold_release(); false = no room */
+extern bool df_hold_database(Oid database);
+extern void df_hold_release(void);	/* all of this backend's; cheap if there are none */
+extern int	df_hold_terminate(Oid database);	/* SIGTERM to its processes; how many there are */
 
 #endif							/* DF_SLOTS_H */

@@ -1,0 +1,60 @@
+/*
+ * dataflows.c
+ *	  What happens when the library is loaded.
+ *
+ * Runs in the postmaster if dataflows is one of shared_preload_libraries, and
+ * in a backend otherwise.  Without preloading only the settings exist: the
+ * extension can be created, workflows can be defined, runs can be started, and
+ * nothing moves.  It must never touch a table.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+
+#include "compat.h"
+#include "guc.h"
+#include "shared/slots.h"
+#include "worker/launcher.h"
+#include "worker/utility_hook.h"
+
+PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+static shmem_request_hook_type previous_shmem_request = NULL;
+static shmem_startup_hook_type previous_shmem_startup = NULL;
+
+static void
+request_shmem(void)
+{
+	if (previous_shmem_request != NULL)
+		previous_shmem_request();
+	df_shared_request();
+}
+
+static void
+startup_shmem(void)
+{
+	if (previous_shmem_startup != NULL)
+		previous_shmem_startup();
+	df_shared_startup();
+}
+
+void
+_PG_init(void)
+{
+	df_guc_define(process_shared_preload_libraries_in_progress);
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+
+	df_compat_request_shmem(previous_shmem_request, request_shmem);
+	previous_shmem_startup = shmem_startup_hook;
+	shmem_startup_hook = startup_shmem;
+	df_utility_hook_install();
+
+	/* pg_upgrade reads the databases: nothing may move in them meanwhile */
+	if (!IsBinaryUpgrade)
+		df_launcher_register();
+}

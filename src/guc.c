@@ -1,0 +1,153 @@
+/*
+ * guc.c
+ *	  Every setting of dataflows, in alphabetical order.
+ *
+ * Called from _PG_init, in the postmaster or, without shared_preload_libraries,
+ * in the backend that loads the library.  What guards or limits is SIGHUP (read
+ * by the engine's processes) or SUSET (read in sessions), so that no owner of a
+ * workflow can loosen it for himself.  Nothing here decides anything.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "utils/guc.h"
+
+#include "compat.h"
+#include "guc.h"
+
+#define MS_PER_SECOND 1000
+#define SECONDS_PER_DAY 86400
+
+bool		df_allow_superuser_owner = true;
+int			df_body_timeout = 10 * MS_PER_SECOND;
+char	   *df_identity_token = NULL;
+int			df_max_body = 1024 * 1024;
+int			df_max_in_flight = 128;
+int			df_max_processes = 64;
+int			df_max_runs = 256;
+int			df_max_steps = 10000;
+int			df_retention = 30 * SECONDS_PER_DAY;
+int			df_signal_ttl = 7 * SECONDS_PER_DAY;
+int			df_sweep_interval = 60 * MS_PER_SECOND;
+int			df_undo_for = SECONDS_PER_DAY;
+int			df_worker_idle = 60 * MS_PER_SECOND;
+int			df_workers_per_owner = 1;
+
+/* one integer; all of ours have neither hooks nor more flags than their unit */
+typedef struct IntSetting
+{
+	const char *name;
+	const char *summary;
+	const char *detail;
+	int		   *value;
+	int			low;
+	int			high;
+	GucContext	context;
+	int			unit;
+} IntSetting;
+
+static const IntSetting int_settings[] = {
+	/* SIGHUP: workers read it, and an owner must not give himself more time */
+	{"dataflows.body_timeout",
+		"How long one entry into a workflow's function may take.",
+		"Time spent in waiting for locks does not count. A run whose body takes longer is stuck.",
+		&df_body_timeout, 10, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS},
+	/* SUSET: read by workers and by sessions that pass inputs and payloads */
+	{"dataflows.max_body",
+		"Largest input, payload, request or answer.",
+		"A system may have a smaller limit as its option max_body.",
+		&df_max_body, 1024, 256 * 1024 * 1024, PGC_SUSET, GUC_UNIT_BYTE},
+	/* SIGHUP: a limit on sockets, read by workers */
+	{"dataflows.max_in_flight",
+		"How many requests one worker has in flight at a time.",
+		NULL,
+		&df_max_in_flight, 1, 10000, PGC_SIGHUP, 0},
+	/* SIGHUP: a limit on memory, read by workers */
+	{"dataflows.max_runs",
+		"How many runs one worker holds in memory at a time.",
+		NULL,
+		&df_max_runs, 1, 100000, PGC_SIGHUP, 0},
+	/* SIGHUP: a limit against endless loops, read by workers */
+	{"dataflows.max_steps",
+		"How many steps one run may have before it is stuck.",
+		"continue_with() begins a new count.",
+		&df_max_steps, 1, 1000000, PGC_SIGHUP, 0},
+	/* SIGHUP: the coordinator purges, nobody else */
+	{"dataflows.retention",
+		"How long runs are kept after they have reached a terminal state.",
+		"-1 keeps them for ever.",
+		&df_retention, -1, INT_MAX, PGC_SIGHUP, GUC_UNIT_S},
+	/* SUSET: read by the sessions that send signals */
+	{"dataflows.signal_ttl",
+		"How long a signal by key waits for a run with that key.",
+		NULL,
+		&df_signal_ttl, 1, INT_MAX, PGC_SUSET, GUC_UNIT_S},
+	/* SIGHUP: the coordinator's timer */
+	{"dataflows.sweep_interval",
+		"How often each coordinator looks at the tables without having been woken.",
+		"It bounds the delay that a lost wake can cause.",
+		&df_sweep_interval, 100, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS},
+	/* SIGHUP: a limit, read by workers */
+	{"dataflows.undo_for",
+		"How long an undo is retried before a person must do it.",
+		NULL,
+		&df_undo_for, 1, INT_MAX, PGC_SIGHUP, GUC_UNIT_S},
+	/* SIGHUP: the workers' timer */
+	{"dataflows.worker_idle",
+		"How long a worker stays without work before it ends.",
+		NULL,
+		&df_worker_idle, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS},
+	/* SIGHUP: the coordinator starts the workers */
+	{"dataflows.workers_per_owner",
+		"How many workers share the runs of one owner role.",
+		NULL,
+		&df_workers_per_owner, 1, 64, PGC_SIGHUP, 0},
+};
+
+/*
+ * A POSTMASTER setting can be defined only while the postmaster preloads.  In
+ * a backend that loads the library by itself it is SIGHUP, so that a value in
+ * postgresql.conf is still known there.
+ */
+static void
+define_fixed_at_start(bool preloaded)
+{
+	GucContext	context = preloaded ? PGC_POSTMASTER : PGC_SIGHUP;
+
+	/* POSTMASTER: all processes must agree which installation this is */
+	DefineCustomStringVariable("dataflows.identity",
+							   "Token that tells this installation from copies of it.",
+							   "If it is empty, the system identifier of the cluster is used. "
+							   "Runs move only where the identity is the one that they were made under.",
+							   &df_identity_token, "", context,
+							   GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+
+	/* POSTMASTER: it is the size of the shared memory */
+	DefineCustomIntVariable("dataflows.max_processes",
+							"How many processes the engine may have in the whole cluster.",
+							"Each needs one of max_worker_processes, too.",
+							&df_max_processes, 64, 4, 1024, context,
+							0, NULL, NULL, NULL);
+}
+
+void
+df_guc_define(bool preloaded)
+{
+	/* SUSET: it guards define_workflow(), which runs in sessions */
+	DefineCustomBoolVariable("dataflows.allow_superuser_owner",
+							 "Whether superusers may define workflows.",
+							 "The bodies of such workflows run with all rights.",
+							 &df_allow_superuser_owner, true, PGC_SUSET,
+							 0, NULL, NULL, NULL);
+
+	for (int i = 0; i < lengthof(int_settings); i++)
+	{
+		const IntSetting *s = &int_settings[i];
+
+		DefineCustomIntVariable(s->name, s->summary, s->detail, s->value, *s->value,
+								s->low, s->high, s->context, s->unit, NULL, NULL, NULL);
+	}
+	define_fixed_at_start(preloaded);
+	MarkGUCPrefixReserved("dataflows");
+}

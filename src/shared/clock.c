@@ -1,0 +1,104 @@
+/*
+ * shared/clock.c
+ *	  The one place that reads the clock and draws random numbers.
+ *
+ * Used by every process, inside and outside of transactions.  It must never
+ * touch a table or keep anything but the last UUID of this process.
+ */
+#include "postgres.h"
+
+#include "utils/timestamp.h"
+
+#include "shared/clock.h"
+
+/* microseconds from the Unix epoch to PostgreSQL's */
+#define EPOCH_SHIFT_US \
+	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+
+TimestampTz
+df_now(void)
+{
+	return GetCurrentTimestamp();
+}
+
+static void
+strong_random(void *buffer, size_t length)
+{
+	if (!pg_strong_random(buffer, length))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random values")));
+}
+
+/*
+ * The upper 60 bits of a UUIDv7 as one number: Unix milliseconds, then the
+ * fraction of the millisecond in 12 bits, as PostgreSQL 18 fills "rand_a".
+ */
+static uint64
+uuid_ticks(TimestampTz at)
+{
+	int64		us = at + EPOCH_SHIFT_US;
+
+	return ((uint64) (us / 1000) << 12) | (uint64) ((us % 1000) * 4096 / 1000);
+}
+
+static void
+put_ticks(pg_uuid_t *uuid, uint64 ticks)
+{
+	uint64		ms = ticks >> 12;
+
+	for (int i = 0; i < 6; i++)
+		uuid->data[i] = (unsigned char) (ms >> (8 * (5 - i)));
+	uuid->data[6] = (unsigned char) (0x70 | ((ticks >> 8) & 0x0f));
+	uuid->data[7] = (unsigned char) ticks;
+}
+
+/*
+ * A UUIDv7 that is greater than every other that this process has made, even
+ * if the clock was set back in between.
+ */
+pg_uuid_t
+df_new_uuid(void)
+{
+	static uint64 last = 0;
+	uint64		ticks = uuid_ticks(df_now());
+	pg_uuid_t	uuid;
+
+	if (ticks <= last)
+		ticks = last + 1;
+	last = ticks;
+	put_ticks(&uuid, ticks);
+	strong_random(uuid.data + 8, 8);
+	uuid.data[8] = (uuid.data[8] & 0x3f) | 0x80;
+	return uuid;
+}
+
+/* not above any UUID that is made at that time or later */
+pg_uuid_t
+df_uuid_floor(TimestampTz at)
+{
+	pg_uuid_t	uuid;
+
+	memset(&uuid, 0, sizeof(uuid));
+	put_ticks(&uuid, uuid_ticks(at));
+	uuid.data[8] = 0x80;
+	return uuid;
+}
+
+int64
+df_random_int64(void)
+{
+	int64		result;
+
+	strong_random(&result, sizeof(result));
+	return result;
+}
+
+double
+df_random(void)
+{
+	uint64		bits;
+
+	strong_random(&bits, sizeof(bits));
+	return (double) (bits >> 11) / (double) (UINT64CONST(1) << 53);
+}

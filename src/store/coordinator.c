@@ -1,0 +1,471 @@
+/*
+ * store/coordinator.c
+ *	  The SQL of the coordinator: who has something due, whose lease is void,
+ *	  what NOTIFY brought, what is to be thrown away.
+ *
+ * Runs in a coordinator, in its transaction, as the extension's owner.  It
+ * must never evaluate anything of a user's, and no statement here may take
+ * longer because runs have finished or wait: all go by partial indexes or by
+ * bounded walks along the primary key.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "flow/flow.h"
+#include "guc.h"
+#include "shared/clock.h"
+#include "store/coordinator.h"
+#include "store/identity.h"
+
+#define EQ " OPERATOR(pg_catalog.=) "
+#define NE " OPERATOR(pg_catalog.<>) "
+#define LT " OPERATOR(pg_catalog.<) "
+#define LE " OPERATOR(pg_catalog.<=) "
+#define GT " OPERATOR(pg_catalog.>) "
+#define GE " OPERATOR(pg_catalog.>=) "
+#define PLUS " OPERATOR(pg_catalog.+) "
+
+/* rows that one statement changes at most */
+#define BATCH 500
+#define BATCH_SQL "500"
+/* entries without an exit after which a run is taken to crash its process */
+#define MAX_ENTRIES_SQL "3"
+
+/* ---- installation ------------------------------------------------------------ */
+
+void
+df_installation_read(MemoryContext cxt, DfInstallation *installation)
+{
+	static DfPlan plan = {
+		"SELECT i.identity, i.live, i.paused FROM dataflows.installation AS i",
+		SPI_OK_SELECT, 0
+	};
+
+	memset(installation, 0, sizeof(*installation));
+	if (df_plan_run(&plan, NULL, NULL, 1) == 0)
+		return;
+	installation->defined = true;
+	installation->identity = df_copy_text(cxt, 0, 0);
+	installation->live = df_bool(0, 1, false);
+	installation->paused = df_bool(0, 2, false);
+	installation->ours = strcmp(installation->identity, df_identity_text()) == 0;
+}
+
+/*
+ * A session that has called pause() and not committed must not hold us up: the
+ * mark is then made at the next look.
+ */
+void
+df_installation_set_live(bool live)
+{
+	static DfPlan plan = {
+		"UPDATE dataflows.installation AS i SET live = $1 WHERE i.one" EQ "ANY (ARRAY("
+		"  SELECT k.one FROM dataflows.installation AS k WHERE k.live" NE "$1 FOR UPDATE SKIP LOCKED))",
+		SPI_OK_UPDATE, 1, {BOOLOID}
+	};
+	Datum		values[1];
+
+	values[0] = BoolGetDatum(live);
+	(void) df_plan_run(&plan, values, NULL, 0);
+}
+
+/* ---- what is due --------------------------------------------------------------- */
+
+static DfDueOwner *
+copy_due_owner(MemoryContext cxt, uint64 row)
+{
+	DfDueOwner *due = MemoryContextAlloc(cxt, sizeof(DfDueOwner));
+
+	due->owner = DatumGetObjectId(df_value(row, 0));
+	due->name = df_copy_text(cxt, row, 1);
+	due->wake_at = df_time(row, 2);
+	due->inbox = df_bool(row, 3, false);
+	return due;
+}
+
+/*
+ * A row per owner.  The versions of a workflow normally have one owner, so the
+ * first due run that is looked at is also the one that is wanted.
+ */
+List *
+df_due_owners(MemoryContext cxt)
+{
+	static DfPlan plan = {
+		"SELECT g.owner, g.owner_name, pg_catalog.min(d.wake_at), pg_catalog.bool_or(n.found)"
+		" FROM (SELECT w.name, w.owner, w.owner_name, pg_catalog.array_agg(w.version) AS versions"
+		"   FROM dataflows.workflow AS w WHERE NOT w.paused"
+		"   GROUP BY w.name, w.owner, w.owner_name) AS g"
+		" LEFT JOIN LATERAL (SELECT r.wake_at FROM dataflows.run AS r"
+		"   WHERE r.workflow" EQ "g.name AND r.version" EQ "ANY (g.versions)"
+		"   AND r.wake_at IS NOT NULL AND r.lease IS NULL AND r.identity" EQ "$1"
+		"   ORDER BY r.wake_at LIMIT 1) AS d ON true"
+		" LEFT JOIN LATERAL (SELECT true AS found FROM dataflows.inbox AS i"
+		"   LEFT JOIN dataflows.run AS r ON r.run" EQ "i.run"
+		"   WHERE i.workflow" EQ "g.name AND i.state" EQ "'new'"
+		"   AND (i.run IS NULL OR (r.version" EQ "ANY (g.versions) AND r.identity" EQ "$1))"
+		"   LIMIT 1) AS n ON true"
+		" WHERE d.wake_at IS NOT NULL OR n.found"
+		" GROUP BY g.owner, g.owner_name",
+		SPI_OK_SELECT, 1, {INT8OID}
+	};
+	Datum		values[1];
+	uint64		n;
+	List	   *result = NIL;
+
+	values[0] = Int64GetDatum(df_identity_hash());
+	n = df_plan_run(&plan, values, NULL, 0);
+	for (uint64 row = 0; row < n; row++)
+	{
+		DfDueOwner *due = copy_due_owner(cxt, row);
+		MemoryContext old = MemoryContextSwitchTo(cxt);
+
+		result = lappend(result, due);
+		MemoryContextSwitchTo(old);
+	}
+	return result;
+}
+
+/* ---- leases ---------------------------------------------------------------------- */
+
+/* the leases of runs that were due by then; a leased run keeps its wake_at */
+static uint64
+read_leases(TimestampTz up_to)
+{
+	static DfPlan plan = {
+		"SELECT DISTINCT l.lease"
+		" FROM (SELECT DISTINCT w.name FROM dataflows.workflow AS w) AS g,"
+		" LATERAL (SELECT r.lease FROM dataflows.run AS r"
+		"   WHERE r.workflow" EQ "g.name AND r.wake_at IS NOT NULL AND r.wake_at" LE "$1"
+		"   AND r.lease IS NOT NULL) AS l",
+		SPI_OK_SELECT, 1, {TIMESTAMPTZOID}
+	};
+	Datum		values[1];
+
+	values[0] = TimestampTzGetDatum(up_to);
+	return df_plan_run(&plan, values, NULL, 0);
+}
+
+static uint64
+void_leases(Datum *leases, int n, TimestampTz up_to)
+{
+	static DfPlan plan = {
+		"UPDATE dataflows.run AS r SET lease = NULL, wake_at = $3"
+		" FROM (SELECT DISTINCT w.name FROM dataflows.workflow AS w) AS g"
+		" WHERE r.workflow" EQ "g.name AND r.wake_at IS NOT NULL AND r.wake_at" LE "$2"
+		" AND r.lease" EQ "ANY ($1)",
+		SPI_OK_UPDATE, 3, {INT8ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+	};
+	Datum		values[3];
+
+	values[0] = df_array(INT8OID, leases, NULL, n);
+	values[1] = TimestampTzGetDatum(up_to);
+	values[2] = TimestampTzGetDatum(df_now());
+	return df_plan_run(&plan, values, NULL, 0);
+}
+
+uint64
+df_return_leases(TimestampTz up_to, bool (*is_alive) (int64 lease))
+{
+	uint64		n = read_leases(up_to);
+	Datum	   *dead = palloc(sizeof(Datum) * (n + 1));
+	int			n_dead = 0;
+
+	for (uint64 row = 0; row < n; row++)
+	{
+		int64		lease = df_int64(row, 0, 0);
+
+		if (!is_alive(lease))
+			dead[n_dead++] = Int64GetDatum(lease);
+	}
+	return n_dead == 0 ? 0 : void_leases(dead, n_dead, up_to);
+}
+
+/* ---- stuck -------------------------------------------------------------------------- */
+
+/* states from which the machine lets a run get stuck, as a text[] */
+static Datum
+states_that_may_get_stuck(void)
+{
+	Datum		names[DF_RUN_NSTATES];
+	int			n = 0;
+
+	for (int state = 0; state < DF_RUN_NSTATES; state++)
+		if (df_run_next(state, DF_RUN_GET_STUCK) == DF_RUN_STUCK)
+			names[n++] = CStringGetTextDatum(df_run_state_name(state));
+	return df_array(TEXTOID, names, NULL, n);
+}
+
+static uint64
+stick_batch(const DfDueOwner *owner, const char *reason, const char *remedy)
+{
+	static DfPlan plan = {
+		"WITH due AS MATERIALIZED (SELECT r.run FROM dataflows.workflow AS w, dataflows.run AS r"
+		"   WHERE w.owner" EQ "$1 AND w.owner_name" EQ "$2"
+		"   AND r.workflow" EQ "w.name AND r.version" EQ "w.version"
+		"   AND r.wake_at IS NOT NULL AND r.wake_at" LE "$3 AND r.lease IS NULL"
+		"   AND r.identity" EQ "$4 AND r.state" EQ "ANY ($5)"
+		"   LIMIT " BATCH_SQL " FOR UPDATE OF r SKIP LOCKED)"
+		" UPDATE dataflows.run AS r SET state = $6, wake_at = NULL, waiting_for = NULL,"
+		" stuck = pg_catalog.jsonb_build_object('sqlstate', '28000', 'reason', $7, 'remedy', $8)"
+		" FROM due WHERE r.run" EQ "due.run",
+		SPI_OK_UPDATE, 8, {OIDOID, TEXTOID, TIMESTAMPTZOID, INT8OID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID}
+	};
+	Datum		values[8];
+
+	values[0] = ObjectIdGetDatum(owner->owner);
+	values[1] = CStringGetTextDatum(owner->name);
+	values[2] = TimestampTzGetDatum(df_now());
+	values[3] = Int64GetDatum(df_identity_hash());
+	values[4] = states_that_may_get_stuck();
+	values[5] = CStringGetTextDatum(df_run_state_name(DF_RUN_STUCK));
+	values[6] = CStringGetTextDatum(reason);
+	values[7] = CStringGetTextDatum(remedy);
+	return df_plan_run(&plan, values, NULL, 0);
+}
+
+uint64
+df_stick_owner(const DfDueOwner *owner, const char *problem, const char *remedy)
+{
+	char	   *reason = psprintf("role \"%s\" owns the workflow, but %s", owner->name, problem);
+
+	return stick_batch(owner, reason, remedy);
+}
+
+bool
+df_count_crash(pg_uuid_t run)
+{
+	static DfPlan plan = {
+		"UPDATE dataflows.run AS r SET entries = COALESCE(r.entries, 0)" PLUS "1,"
+		" state = CASE WHEN x.bad THEN $3 ELSE r.state END,"
+		" wake_at = CASE WHEN x.bad THEN NULL ELSE r.wake_at END,"
+		" lease = CASE WHEN x.bad THEN NULL ELSE r.lease END,"
+		" waiting_for = CASE WHEN x.bad THEN NULL ELSE r.waiting_for END,"
+		" stuck = CASE WHEN x.bad THEN pg_catalog.jsonb_build_object('sqlstate', 'XX000', 'reason', $4, 'remedy', $5)"
+		"   ELSE r.stuck END"
+		" FROM (SELECT q.run, COALESCE(q.entries, 0)" PLUS "1" GE MAX_ENTRIES_SQL " AS bad"
+		"   FROM dataflows.run AS q WHERE q.run" EQ "$1 AND q.state" EQ "ANY ($2) FOR UPDATE) AS x"
+		" WHERE r.run" EQ "x.run RETURNING x.bad",
+		SPI_OK_UPDATE_RETURNING, 5, {UUIDOID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID}
+	};
+	Datum		values[5];
+
+	values[0] = UUIDPGetDatum(&run);
+	values[1] = states_that_may_get_stuck();
+	values[2] = CStringGetTextDatum(df_run_state_name(DF_RUN_STUCK));
+	values[3] = CStringGetTextDatum("crashed its worker " MAX_ENTRIES_SQL " times: the body was entered and never left");
+	values[4] = CStringGetTextDatum("See the server log for what the function did, replace the function, then call retry().");
+	if (df_plan_run(&plan, values, NULL, 0) == 0)
+		return false;
+	return df_bool(0, 0, false);
+}
+
+/* ---- NOTIFY ---------------------------------------------------------------------------- */
+
+/* what a NOTIFY is about: the run if there is one, and what its workflow allows */
+typedef struct Target
+{
+	bool		has_run;
+	pg_uuid_t	run;
+	char	   *workflow;
+	char	   *key;			/* may be NULL */
+	char	   *state;			/* of the run */
+	char	   *accept;
+	Oid			owner;
+} Target;
+
+static bool
+copy_target(Target *target, uint64 n)
+{
+	if (n == 0)
+		return false;
+	target->has_run = !df_is_null(0, 0);
+	target->run = df_copy_uuid(0, 0);
+	target->workflow = df_copy_text(CurrentMemoryContext, 0, 1);
+	target->key = df_copy_text(CurrentMemoryContext, 0, 2);
+	target->state = df_copy_text(CurrentMemoryContext, 0, 3);
+	target->accept = df_copy_text(CurrentMemoryContext, 0, 4);
+	target->owner = DatumGetObjectId(df_value(0, 5));
+	return true;
+}
+
+static bool
+find_by_run(pg_uuid_t run, Target *target)
+{
+	static DfPlan plan = {
+		"SELECT r.run, r.workflow, r.key, r.state, w.accept_notify, w.owner"
+		" FROM dataflows.run AS r, dataflows.workflow AS w"
+		" WHERE r.run" EQ "$1 AND w.name" EQ "r.workflow AND w.version" EQ "r.version",
+		SPI_OK_SELECT, 1, {UUIDOID}
+	};
+	Datum		values[1];
+
+	values[0] = UUIDPGetDatum(&run);
+	return copy_target(target, df_plan_run(&plan, values, NULL, 1));
+}
+
+/* the run that holds the key, under its own version; else the newest version */
+static bool
+find_by_key(const char *workflow, const char *key, Target *target)
+{
+	static DfPlan plan = {
+		"SELECT r.run, w.name, $2, r.state, w.accept_notify, w.owner"
+		" FROM dataflows.workflow AS w LEFT JOIN dataflows.run AS r"
+		" ON (r.workflow" EQ "w.name AND r.key" EQ "$2 AND r.key_held AND r.key IS NOT NULL)"
+		" WHERE w.name" EQ "$1 AND (r.run IS NULL AND NOT w.dropped OR r.version" EQ "w.version)"
+		" ORDER BY w.version DESC LIMIT 1",
+		SPI_OK_SELECT, 2, {TEXTOID, TEXTOID}
+	};
+	Datum		values[2];
+
+	values[0] = CStringGetTextDatum(workflow);
+	values[1] = CStringGetTextDatum(key);
+	return copy_target(target, df_plan_run(&plan, values, NULL, 1));
+}
+
+static void
+insert_signal(const DfNotifySignal *signal, const Target *target)
+{
+	static DfPlan plan = {
+		"INSERT INTO dataflows.inbox"
+		" (run, workflow, key, kind, event, payload, sent_by, sent_pid, sent_at, expires_at)"
+		" VALUES ($1, $2, $3, 'signal', $4, $5, 'NOTIFY', $6, $7, $8)",
+		SPI_OK_INSERT, 8, {UUIDOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+	};
+	Datum		values[8];
+	char		nulls[9] = "        ";
+
+	values[0] = UUIDPGetDatum(&target->run);
+	nulls[0] = target->has_run ? ' ' : 'n';
+	values[1] = CStringGetTextDatum(target->workflow);
+	values[2] = target->key == NULL ? (Datum) 0 : CStringGetTextDatum(target->key);
+	nulls[2] = target->key == NULL ? 'n' : ' ';
+	values[3] = CStringGetTextDatum(signal->event);
+	values[4] = JsonbPGetDatum(signal->payload);
+	values[5] = Int32GetDatum(signal->pid);
+	values[6] = TimestampTzGetDatum(signal->at);
+	values[7] = TimestampTzGetDatum(TimestampTzPlusMilliseconds(signal->at, df_signal_ttl * INT64CONST(1000)));
+	nulls[7] = target->has_run ? 'n' : ' ';
+	(void) df_plan_run(&plan, values, nulls, 0);
+}
+
+/*
+ * A signal by key for which there is no run yet is written as new, not as kept:
+ * a run may be starting in a transaction that we cannot see, and the engine
+ * looks for the key once more.
+ */
+DfNotifyFate
+df_insert_notify(const DfNotifySignal *signal, Oid *owner)
+{
+	Target		target;
+	bool		found;
+
+	found = signal->by_key ? find_by_key(signal->workflow, signal->key, &target)
+		: find_by_run(signal->run, &target);
+	if (!found)
+		return DF_NOTIFY_UNKNOWN;
+	if (strcmp(target.accept, "key") != 0 && (signal->by_key || strcmp(target.accept, "run") != 0))
+		return DF_NOTIFY_REFUSED;
+	if (target.has_run && df_run_is_terminal(df_run_state_of(target.state)))
+		return DF_NOTIFY_TOO_LATE;
+	insert_signal(signal, &target);
+	*owner = target.owner;
+	return DF_NOTIFY_TAKEN;
+}
+
+/* ---- tidying ------------------------------------------------------------------------------ */
+
+/* signals by key whose run never came */
+uint64
+df_expire_signals(void)
+{
+	static DfPlan plan = {
+		"DELETE FROM dataflows.inbox AS i WHERE i.id" EQ "ANY (ARRAY("
+		"  SELECT k.id FROM dataflows.inbox AS k WHERE k.run IS NULL AND k.state" NE "'done'"
+		"  AND k.state" EQ "'kept' AND k.expires_at" LE "$1 LIMIT " BATCH_SQL "))",
+		SPI_OK_DELETE, 1, {TIMESTAMPTZOID}
+	};
+	Datum		values[1];
+
+	values[0] = TimestampTzGetDatum(df_now());
+	return df_plan_run(&plan, values, NULL, 0);
+}
+
+/* requests for runs that have been purged: nobody will ever look at them */
+uint64
+df_close_orphans(void)
+{
+	static DfPlan plan = {
+		"DELETE FROM dataflows.inbox AS i WHERE i.id" EQ "ANY (ARRAY("
+		"  SELECT k.id FROM dataflows.inbox AS k WHERE k.state" EQ "'new' AND k.run IS NOT NULL"
+		"  AND NOT EXISTS (SELECT FROM dataflows.run AS r WHERE r.run" EQ "k.run)"
+		"  LIMIT " BATCH_SQL "))",
+		SPI_OK_DELETE, 0
+	};
+
+	return df_plan_run(&plan, NULL, NULL, 0);
+}
+
+/* the next runs in the order of their ids that were made before that time */
+static uint64
+walk(pg_uuid_t *cursor, const pg_uuid_t *end)
+{
+	static DfPlan plan = {
+		"SELECT r.run, r.state, r.finished_at FROM dataflows.run AS r"
+		" WHERE r.run" GT "$1 AND r.run" LT "$2 ORDER BY r.run LIMIT " BATCH_SQL,
+		SPI_OK_SELECT, 2, {UUIDOID, UUIDOID}
+	};
+	Datum		values[2];
+
+	values[0] = UUIDPGetDatum(cursor);
+	values[1] = UUIDPGetDatum(end);
+	return df_plan_run(&plan, values, NULL, 0);
+}
+
+static void
+delete_runs(Datum *runs, int n)
+{
+	static DfPlan plans[] = {
+		{"DELETE FROM dataflows.attempt AS x WHERE x.run" EQ "ANY ($1)", SPI_OK_DELETE, 1, {UUIDARRAYOID}},
+		{"DELETE FROM dataflows.step AS x WHERE x.run" EQ "ANY ($1)", SPI_OK_DELETE, 1, {UUIDARRAYOID}},
+		{"DELETE FROM dataflows.inbox AS x WHERE x.run" EQ "ANY ($1) AND x.run IS NOT NULL",
+		SPI_OK_DELETE, 1, {UUIDARRAYOID}},
+		{"DELETE FROM dataflows.run AS x WHERE x.run" EQ "ANY ($1)", SPI_OK_DELETE, 1, {UUIDARRAYOID}},
+	};
+	Datum		values[1];
+
+	values[0] = df_array(UUIDOID, runs, NULL, n);
+	for (int i = 0; i < lengthof(plans); i++)
+		(void) df_plan_run(&plans[i], values, NULL, 0);
+}
+
+bool
+df_purge(TimestampTz before, pg_uuid_t *cursor, uint64 *purged)
+{
+	pg_uuid_t	end = df_uuid_floor(before);
+	uint64		n = walk(cursor, &end);
+	pg_uuid_t	ids[BATCH];
+	Datum		runs[BATCH];
+	int			n_old = 0;
+
+	for (uint64 row = 0; row < n; row++)
+	{
+		char	   *state = df_copy_text(CurrentMemoryContext, row, 1);
+		TimestampTz finished_at = df_time(row, 2);
+
+		*cursor = df_copy_uuid(row, 0);
+		if (!df_run_is_terminal(df_run_state_of(state)) ||
+			finished_at == DF_NEVER || finished_at >= before)
+			continue;
+		ids[n_old] = *cursor;
+		runs[n_old] = UUIDPGetDatum(&ids[n_old]);
+		n_old++;
+	}
+	if (n_old > 0)
+		delete_runs(runs, n_old);
+	*purged += n_old;
+	return n == BATCH;
+}

@@ -1,0 +1,86 @@
+/*
+ * store/coordinator.h
+ *	  What a coordinator reads and writes: each function is a few statements,
+ *	  called between df_store_enter() and df_store_leave().
+ */
+#ifndef DF_STORE_COORDINATOR_H
+#define DF_STORE_COORDINATOR_H
+
+#include "df_types.h"
+#include "nodes/pg_list.h"
+#include "store/store.h"
+
+typedef struct DfInstallation
+{
+	bool		defined;		/* there is a workflow, or there was one */
+	bool		ours;			/* its identity is the present one */
+	bool		live;
+	bool		paused;
+	char	   *identity;		/* NULL if not defined */
+} DfInstallation;
+
+extern void df_installation_read(MemoryContext cxt, DfInstallation *installation);
+extern void df_installation_set_live(bool live);
+
+/* the owner of workflows that have something due, or will have */
+typedef struct DfDueOwner
+{
+	Oid			owner;
+	char	   *name;
+	TimestampTz wake_at;		/* earliest of its runs, DF_NEVER if none */
+	bool		inbox;			/* has rows that nobody has looked at */
+} DfDueOwner;
+
+extern List *df_due_owners(MemoryContext cxt);
+
+/*
+ * Runs held under leases that no process has any more are due at once.
+ * is_alive() is asked after the leases have been read: a worker shows its
+ * lease in shared memory before it uses it.
+ */
+extern uint64 df_return_leases(TimestampTz up_to, bool (*is_alive) (int64 lease));
+
+/* due runs of an owner who can have no session are stuck; returns how many */
+extern uint64 df_stick_owner(const DfDueOwner *owner, const char *problem, const char *remedy);
+
+/* a worker ended inside the body of that run; true if the run is stuck for it now */
+extern bool df_count_crash(pg_uuid_t run);
+
+/* ---- NOTIFY ------------------------------------------------------------------ */
+
+typedef enum DfNotifyFate
+{
+	DF_NOTIFY_TAKEN,
+	DF_NOTIFY_UNKNOWN,			/* no such run or workflow */
+	DF_NOTIFY_REFUSED,			/* accept_notify does not allow it */
+	DF_NOTIFY_TOO_LATE			/* the run has ended */
+} DfNotifyFate;
+
+typedef struct DfNotifySignal
+{
+	bool		by_key;
+	pg_uuid_t	run;
+	char	   *workflow;		/* by_key */
+	char	   *key;			/* by_key */
+	char	   *event;
+	Jsonb	   *payload;
+	int			pid;
+	TimestampTz at;
+} DfNotifySignal;
+
+/* writes the inbox row; *owner is who is to be woken */
+extern DfNotifyFate df_insert_notify(const DfNotifySignal *signal, Oid *owner);
+
+/* ---- tidying, each bounded; they return how many rows they touched ------------- */
+
+extern uint64 df_expire_signals(void);
+extern uint64 df_close_orphans(void);
+
+/*
+ * Deletes runs that reached a terminal state before `before`, walking through
+ * the runs in the order of their ids from *cursor on; *cursor moves.  Returns
+ * true if there is more to walk through.
+ */
+extern bool df_purge(TimestampTz before, pg_uuid_t *cursor, uint64 *purged);
+
+#endif							/* DF_STORE_COORDINATOR_H */

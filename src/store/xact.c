@@ -1,0 +1,112 @@
+/*
+ * store/xact.c
+ *	  The only place where a transaction of the engine begins and ends.
+ *
+ * Runs in launcher, coordinators and workers, in their own session; never in a
+ * user's.  It knows no tables, and must never be called with a socket to be
+ * awaited in between.
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "access/xact.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/backend_status.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "store/xact.h"
+
+static MemoryContext callers_context = NULL;
+static volatile sig_atomic_t busy = 0;
+static bool statistics_pending = false;
+
+void
+df_xact_begin(void)
+{
+	Assert(!IsTransactionState());
+	callers_context = CurrentMemoryContext;
+	busy = 1;
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	pgstat_report_activity(STATE_RUNNING, NULL);
+}
+
+static void
+after_end(void)
+{
+	busy = 0;
+	MemoryContextSwitchTo(callers_context == NULL ? TopMemoryContext : callers_context);
+	pgstat_report_stat(false);
+	statistics_pending = true;
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+void
+df_xact_commit(void)
+{
+	if (ActiveSnapshotSet())
+		PopActiveSnapshot();
+	CommitTransactionCommand();
+	after_end();
+}
+
+void
+df_xact_abort(void)
+{
+	AbortCurrentTransaction();
+	after_end();
+}
+
+void
+df_xact_idle(void)
+{
+	if (statistics_pending)
+		pgstat_report_stat(true);
+	statistics_pending = false;
+}
+
+bool
+df_xact_busy(void)
+{
+	return busy != 0;
+}
+
+/*
+ * A user id or a setting that was given to the role by ALTER ROLE ... SET must
+ * neither weaken what we promise nor end our sessions.  PGC_S_OVERRIDE makes
+ * these the values that RESET returns to, too.
+ */
+void
+df_session_pin(void)
+{
+	static const char *const pins[][2] = {
+		{"role", "none"},
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_deferrable", "off"},
+		{"session_replication_role", "origin"},
+		{"row_security", "on"},
+		{"statement_timeout", "0"},
+		{"lock_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"idle_session_timeout", "0"},
+		{"transaction_timeout", "0"},	/* 17 and later */
+		{"datestyle", "ISO, MDY"},
+		{"intervalstyle", "postgres"},
+		{"jit", "off"},
+	};
+	const char *flush = GetConfigOption("synchronous_commit", false, false);
+
+	for (int i = 0; i < lengthof(pins); i++)
+		if (GetConfigOption(pins[i][0], true, false) != NULL)
+			SetConfigOption(pins[i][0], pins[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("client_encoding", GetDatabaseEncodingName(), PGC_SUSET, PGC_S_OVERRIDE);
+	if (strcmp(flush, "remote_apply") != 0)
+		SetConfigOption("synchronous_commit", "on", PGC_SUSET, PGC_S_OVERRIDE);
+}

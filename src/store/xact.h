@@ -1,0 +1,28 @@
+/*
+ * store/xact.h
+ *	  The only place where a transaction of the engine begins and ends.
+ *
+ * For the processes of the engine alone; a session's transaction is its own.
+ */
+#ifndef DF_XACT_H
+#define DF_XACT_H
+
+#include "df_types.h"
+
+/* afterwards the current memory context is the transaction's */
+extern void df_xact_begin(void);
+
+/* both: afterwards the current memory context is the one df_xact_begin() was called in */
+extern void df_xact_commit(void);
+extern void df_xact_abort(void);	/* also after a caught ERROR; harmless without a transaction */
+
+/* before a long sleep: statistics that were held back go out */
+extern void df_xact_idle(void);
+
+/* true between begin and commit/abort; may be asked in a signal handler */
+extern bool df_xact_busy(void);
+
+/* after connecting: what ALTER ROLE or ALTER DATABASE may have bent */
+extern void df_session_pin(void);
+
+#endif							/* DF_XACT_H */

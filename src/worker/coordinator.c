@@ -1,0 +1,772 @@
+/*
+ * worker/coordinator.c
+ *	  One process per database that has the extension: hears NOTIFY, starts
+ *	  workers, takes back what dead ones held, sweeps, purges.
+ *
+ * Runs as a session of the extension's owner, in short transactions of its own,
+ * and only when something has happened: it was woken, a worker has ended, a
+ * notification came, a run is due whose owner has no worker, or the sweep is.
+ * It must never run anything of a user's, enter a body or open a socket.
+ *
+ * The durable mark installation.live is true while there are workers.  Found at
+ * the start of the first coordinator since the server started, it says that the
+ * server crashed with bodies under way: the workers then go carefully for a
+ * while.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/elog.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "guc.h"
+#include "shared/clock.h"
+#include "shared/slots.h"
+#include "shared/wake.h"
+#include "store/coordinator.h"
+#include "store/identity.h"
+#include "store/store.h"
+#include "store/xact.h"
+#include "worker/coordinator.h"
+#include "worker/notify.h"
+#include "worker/process.h"
+#include "worker/wait.h"
+
+/* notifications that are written in one transaction */
+#define NOTIFY_BATCH 500
+/* batches of a purge, and of runs that get stuck, in one turn */
+#define PURGE_BATCHES 20
+#define STUCK_BATCHES 20
+#define PURGE_AGAIN_MS 1000
+/* how often the purge begins again with the oldest run */
+#define PURGE_ROUND_MS (6 * 60 * 60 * INT64CONST(1000))
+/* how long workers go carefully after a crash of the server */
+#define CAREFUL_MS 60000
+/* a worker that lived longer than this starts its back-off anew */
+#define STEADY_MS 60000
+/* a slot whose process has not come after this time will not see it any more */
+#define LOST_MS 30000
+#define NO_SLOT_MS 5000
+
+static DfSlot *me;
+static MemoryContext turn_context;
+
+/* when to do what, DF_NEVER = not for the sake of time */
+static TimestampTz next_look = DF_NEVER;
+static TimestampTz next_sweep = DF_NEVER;
+static TimestampTz next_purge = DF_NEVER;
+static TimestampTz careful_until = DF_NEVER;
+
+/* what this turn has to do */
+static bool leases_void = true; /* a worker ended: what it held is due */
+static bool sweeping = false;
+static bool first_look = true;
+
+/* runs in whose bodies workers ended, not counted yet */
+#define MAX_CRASHED 64
+static pg_uuid_t crashed[MAX_CRASHED];
+static int	n_crashed = 0;
+
+static List *due_owners = NIL;	/* of DfDueOwner, in turn_context */
+static bool is_live = false;	/* the durable mark */
+static int	errors_in_a_row = 0;
+
+/* ---- errors and signals -------------------------------------------------------- */
+
+/*
+ * The written reason not to use die(): between transactions we want to take the
+ * durable mark away before we go.  In a transaction that may be waiting for
+ * somebody's lock we go at once.
+ */
+static void
+handle_sigterm(SIGNAL_ARGS)
+{
+	int			save_errno = errno;
+
+	ShutdownRequestPending = true;
+	SetLatch(MyLatch);
+	if (df_xact_busy())
+		die(postgres_signal_arg);
+	errno = save_errno;
+}
+
+/* runs it; an error is logged, its transaction aborted, and false returned */
+static bool
+guarded(void (*action) (void))
+{
+	volatile bool done = false;
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		action();
+		done = true;
+	}
+	PG_CATCH();
+	{
+		HOLD_INTERRUPTS();
+		EmitErrorReport();
+		df_xact_abort();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+	return done;
+}
+
+/* ---- workers: shared memory only ------------------------------------------------- */
+
+static bool
+is_my_worker(DfSlot *slot)
+{
+	return slot->kind == DF_SLOT_WORKER && slot->database == MyDatabaseId;
+}
+
+static bool
+is_up(DfSlot *slot)
+{
+	return slot->state == DF_PROC_STARTING || slot->state == DF_PROC_RUNNING;
+}
+
+/* for df_return_leases(): does a process hold this lease? */
+static bool
+lease_is_alive(int64 lease)
+{
+	bool		alive = false;
+
+	LWLockAcquire(df_shared->lock, LW_SHARED);
+	for (int i = 0; i < df_shared->nslots && !alive; i++)
+	{
+		DfSlot	   *slot = &df_shared->slots[i];
+
+		alive = slot->kind >= DF_SLOT_WORKER && slot->database == MyDatabaseId &&
+			slot->pid != 0 && slot->lease == lease;
+	}
+	LWLockRelease(df_shared->lock);
+	return alive;
+}
+
+/* a worker that ended badly keeps its slot for the back-off; the lock is held */
+static void
+settle_worker(DfSlot *slot)
+{
+	if (slot->end == DF_END_BADLY && slot->in_body && !slot->careful && n_crashed < MAX_CRASHED)
+		crashed[n_crashed++] = slot->body_run;
+	if (slot->end != DF_END_BADLY)
+	{
+		df_slot_free(slot);
+		return;
+	}
+	if (TimestampDifferenceExceeds(slot->started_at, df_now(), STEADY_MS))
+		slot->failures = 0;
+	slot->failures++;
+	slot->generation++;
+	slot->state = DF_PROC_WANTED;
+	slot->in_body = false;
+	slot->runs_held = 0;
+	slot->in_flight = 0;
+	slot->not_before = df_process_back_off(slot->failures);
+	strlcpy(slot->reason, "it ended unexpectedly, see the server log", sizeof(slot->reason));
+}
+
+/* true if a worker has ended */
+static bool
+reap_workers(void)
+{
+	TimestampTz now = df_now();
+	bool		any = false;
+
+	df_process_check();
+	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < df_shared->nslots; i++)
+	{
+		DfSlot	   *slot = &df_shared->slots[i];
+
+		if (!is_my_worker(slot))
+			continue;
+		if (slot->state == DF_PROC_STARTING &&
+			TimestampDifferenceExceeds(slot->started_at, now, LOST_MS))
+		{
+			slot->state = DF_PROC_GONE;
+			slot->end = DF_END_BADLY;
+		}
+		if (slot->state == DF_PROC_GONE && slot->pid == 0)
+		{
+			settle_worker(slot);
+			any = true;
+		}
+	}
+	LWLockRelease(df_shared->lock);
+	return any;
+}
+
+static bool
+have_workers(void)
+{
+	bool		any = false;
+
+	LWLockAcquire(df_shared->lock, LW_SHARED);
+	for (int i = 0; i < df_shared->nslots && !any; i++)
+		any = is_my_worker(&df_shared->slots[i]) && is_up(&df_shared->slots[i]);
+	LWLockRelease(df_shared->lock);
+	return any;
+}
+
+/* slots of that owner's workers; *up = those with a process */
+static int
+count_workers(Oid owner, int *up)
+{
+	int			n = 0;
+
+	*up = 0;
+	LWLockAcquire(df_shared->lock, LW_SHARED);
+	for (int i = 0; i < df_shared->nslots; i++)
+	{
+		DfSlot	   *slot = &df_shared->slots[i];
+
+		if (!is_my_worker(slot) || slot->owner != owner || slot->state == DF_PROC_GONE)
+			continue;
+		n++;
+		if (is_up(slot))
+			(*up)++;
+	}
+	LWLockRelease(df_shared->lock);
+	return n;
+}
+
+static bool
+is_due_now(const DfDueOwner *due, TimestampTz now)
+{
+	return due->inbox || (due->wake_at != DF_NEVER && due->wake_at <= now);
+}
+
+static bool
+owner_is_due(Oid owner, TimestampTz now)
+{
+	ListCell   *cell;
+
+	foreach(cell, due_owners)
+	{
+		DfDueOwner *due = lfirst(cell);
+
+		if (due->owner == owner && is_due_now(due, now))
+			return true;
+	}
+	return false;
+}
+
+/* slots that waited for their back-off and are not needed any more */
+static void
+drop_unneeded(TimestampTz now)
+{
+	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < df_shared->nslots; i++)
+	{
+		DfSlot	   *slot = &df_shared->slots[i];
+
+		if (is_my_worker(slot) && slot->state == DF_PROC_WANTED && !owner_is_due(slot->owner, now))
+			df_slot_free(slot);
+	}
+	LWLockRelease(df_shared->lock);
+}
+
+static void
+say_out_of_slots(Oid owner)
+{
+	static bool said = false;
+
+	df_slot_reason(me, "out of dataflows.max_processes");
+	next_look = df_earlier(next_look, TimestampTzPlusMilliseconds(df_now(), NO_SLOT_MS));
+	if (said)
+		return;
+	said = true;
+	ereport(LOG,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("no worker for the workflows of role %u: all %d slots of dataflows are in use",
+					owner, df_shared->nslots),
+			 errhint("Increase dataflows.max_processes and restart the server.")));
+}
+
+/* one slot per worker that the owner is to have */
+static void
+want_workers(const DfDueOwner *due)
+{
+	int			up;
+	int			n = count_workers(due->owner, &up);
+
+	for (; n < df_workers_per_owner; n++)
+	{
+		DfSlot	   *slot;
+
+		LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
+		slot = df_slot_take(DF_SLOT_WORKER, MyDatabaseId, due->owner);
+		if (slot != NULL)
+			slot->careful = me->careful;
+		LWLockRelease(df_shared->lock);
+		if (slot == NULL)
+		{
+			if (up == 0 && n == 0)
+				say_out_of_slots(due->owner);
+			return;
+		}
+	}
+}
+
+/* starts the workers whose time has come, and notes the next time */
+static void
+start_workers(void)
+{
+	for (int i = 0; i < df_shared->nslots; i++)
+	{
+		DfSlot	   *slot = &df_shared->slots[i];
+
+		if (!is_my_worker(slot) || slot->state != DF_PROC_WANTED)
+			continue;
+		if (slot->not_before > df_now() || !df_process_start(slot, slot->owner))
+			next_look = df_earlier(next_look, slot->not_before);
+	}
+}
+
+/* ---- looking: one transaction ------------------------------------------------------- */
+
+/* nobody is left who could be woken here: end, unless somebody has just woken us */
+static void
+retire(void)
+{
+	if (df_slot_retire(me))
+		proc_exit(0);
+}
+
+static void
+begin_careful(void)
+{
+	careful_until = TimestampTzPlusMilliseconds(df_now(), CAREFUL_MS);
+	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
+	me->careful = true;
+	LWLockRelease(df_shared->lock);
+	ereport(LOG,
+			(errmsg("dataflows was running when the server crashed: it enters one body at a time for a while"),
+			 errdetail("A run whose body is entered three times without an exit is stuck.")));
+}
+
+static void
+end_careful_if_quiet(void)
+{
+	if (!me->careful || df_now() < careful_until)
+		return;
+	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
+	me->careful = false;
+	for (int i = 0; i < df_shared->nslots; i++)
+		if (is_my_worker(&df_shared->slots[i]))
+			df_shared->slots[i].careful = false;
+	LWLockRelease(df_shared->lock);
+}
+
+static void
+set_reason(const DfInstallation *installation)
+{
+	static bool said = false;
+
+	if (!installation->defined)
+		df_slot_reason(me, "no workflow is defined");
+	else if (!installation->ours)
+		df_slot_reason(me, "held: this database is a copy, see dataflows.adopt()");
+	else
+		df_slot_reason(me, installation->paused ? "paused" : "");
+
+	if (!installation->defined || installation->ours || said)
+		return;
+	said = true;
+	ereport(LOG,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("dataflows is held in this database: its runs were made under another identity"),
+			 errdetail("The installation is \"%s\", this database is \"%s\".",
+					   installation->identity, df_identity_text()),
+			 errhint("If nothing else runs them, let a superuser call dataflows.adopt().")));
+}
+
+static void
+count_crashes(void)
+{
+	for (int i = 0; i < n_crashed; i++)
+	{
+		if (df_count_crash(crashed[i]))
+		{
+			df_wake_awaiters();
+			ereport(LOG,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("a run is stuck: its body ended its worker three times"),
+					 errhint("See dataflows.stuck.")));
+		}
+	}
+}
+
+/* an owner who can have no session: his due runs are stuck; true if he can */
+static bool
+owner_can_work(const DfDueOwner *due)
+{
+	const char *remedy;
+	const char *problem = df_process_role_problem(MyDatabaseId, due->owner, due->name, &remedy);
+	uint64		total = 0;
+	uint64		n;
+
+	if (problem == NULL)
+		return true;
+	for (int i = 0; i < STUCK_BATCHES; i++)
+	{
+		n = df_stick_owner(due, problem, remedy);
+		total += n;
+		if (n == 0)
+			break;
+	}
+	if (n > 0)
+		next_look = df_now();
+	if (total > 0)
+	{
+		df_wake_awaiters();
+		ereport(LOG,
+				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+				 errmsg(UINT64_FORMAT " runs are stuck: role \"%s\" owns their workflow, but %s",
+						total, due->name, problem),
+				 errhint("%s", remedy)));
+	}
+	return false;
+}
+
+/* who has something to do now; when the others will, if they have no worker who knows */
+static void
+judge_owners(List *owners)
+{
+	TimestampTz now = df_now();
+	ListCell   *cell;
+
+	foreach(cell, owners)
+	{
+		DfDueOwner *due = lfirst(cell);
+		MemoryContext old;
+		int			up;
+
+		if (!is_due_now(due, now))
+		{
+			(void) count_workers(due->owner, &up);
+			if (up == 0)
+				next_look = df_earlier(next_look, due->wake_at);
+			continue;
+		}
+		if (!owner_can_work(due))
+			continue;
+		old = MemoryContextSwitchTo(turn_context);
+		due_owners = lappend(due_owners, due);
+		MemoryContextSwitchTo(old);
+	}
+}
+
+/* in the first transaction of a coordinator, and in every sweep */
+static void
+tidy(void)
+{
+	static pg_uuid_t cursor;
+	static TimestampTz round_began = DF_NEVER;
+	TimestampTz now = df_now();
+	uint64		purged = 0;
+
+	(void) df_close_orphans();
+	(void) df_expire_signals();
+	next_purge = DF_NEVER;
+	if (df_retention < 0)
+		return;
+	if (round_began == DF_NEVER || now - round_began > PURGE_ROUND_MS * 1000)
+	{
+		memset(&cursor, 0, sizeof(cursor));
+		round_began = now;
+	}
+	if (df_purge(now - df_retention * USECS_PER_SEC, &cursor, &purged))
+		next_purge = now;
+	if (purged > 0)
+		elog(DEBUG1, "dataflows purged " UINT64_FORMAT " runs", purged);
+}
+
+static void
+mark_live(bool live)
+{
+	if (is_live == live)
+		return;
+	df_installation_set_live(live);
+}
+
+static void
+look_at_tables(void)
+{
+	DfStore		store;
+	DfInstallation installation;
+
+	df_store_enter(&store);
+	df_installation_read(turn_context, &installation);
+	is_live = installation.live;
+	if (first_look && is_live && !me->seen)
+		begin_careful();
+	set_reason(&installation);
+	if (installation.ours)
+	{
+		count_crashes();
+		if (leases_void || sweeping)
+			(void) df_return_leases(first_look ? DT_NOEND : df_now(), lease_is_alive);
+		if (sweeping)
+			tidy();
+		if (!installation.paused)
+			judge_owners(df_due_owners(turn_context));
+		mark_live(due_owners != NIL || have_workers());
+	}
+	df_store_leave(&store);
+}
+
+/* the extension may have been dropped, or created again by somebody else */
+static void
+look(void)
+{
+	Oid			owner;
+
+	next_look = DF_NEVER;
+	due_owners = NIL;
+	df_xact_begin();
+	owner = df_extension_owner();
+	if (owner == GetSessionUserId())
+		look_at_tables();
+	df_xact_commit();
+
+	if (!OidIsValid(owner))
+	{
+		retire();
+		next_look = df_now();
+		return;
+	}
+	if (owner != GetSessionUserId())
+	{
+		df_slot_step_aside(me);
+		proc_exit(0);
+	}
+	n_crashed = 0;
+	leases_void = false;
+	first_look = false;
+	me->seen = true;
+}
+
+/* after a look: slots and processes */
+static void
+apply_look(void)
+{
+	TimestampTz now = df_now();
+	ListCell   *cell;
+
+	drop_unneeded(now);
+	foreach(cell, due_owners)
+	{
+		DfDueOwner *due = lfirst(cell);
+
+		want_workers(due);
+		if (sweeping)
+			df_slot_wake(MyDatabaseId, due->owner);
+	}
+	start_workers();
+}
+
+/* ---- NOTIFY ------------------------------------------------------------------------------ */
+
+static DfNotifySignal *signals = NULL;
+static int	first_signal;
+static int	end_signal;
+
+static const char *const fate_texts[] = {
+	[DF_NOTIFY_TAKEN] = NULL,
+	[DF_NOTIFY_UNKNOWN] = "there is no such run or workflow",
+	[DF_NOTIFY_REFUSED] = "the workflow does not accept it (see accept_notify)",
+	[DF_NOTIFY_TOO_LATE] = "the run has ended",
+};
+
+/* signals[first_signal .. end_signal) in one transaction */
+static void
+insert_signals(void)
+{
+	DfStore		store;
+
+	df_xact_begin();
+	if (df_extension_exists())
+	{
+		df_store_enter(&store);
+		for (int i = first_signal; i < end_signal; i++)
+		{
+			Oid			owner = InvalidOid;
+			DfNotifyFate fate = df_insert_notify(&signals[i], &owner);
+
+			if (fate == DF_NOTIFY_TAKEN)
+				df_wake_owner(owner);
+			else
+				df_notify_complain(signals[i].pid, fate_texts[fate]);
+		}
+		df_store_leave(&store);
+	}
+	df_xact_commit();
+}
+
+/* one that cannot be written must not cost the others */
+static void
+insert_one_by_one(int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		first_signal = i;
+		end_signal = i + 1;
+		if (!guarded(insert_signals))
+			df_notify_complain(signals[i].pid, "it could not be written");
+	}
+}
+
+static void
+take_notifications(void)
+{
+	while (df_notify_has_some())
+	{
+		int			n = Min(df_notify_count(), NOTIFY_BATCH);
+		int			good = 0;
+
+		signals = MemoryContextAlloc(turn_context, sizeof(DfNotifySignal) * n);
+		for (int i = 0; i < n; i++)
+			if (df_notify_parse(i, turn_context, &signals[good]))
+				good++;
+		first_signal = 0;
+		end_signal = good;
+		if (good > 0 && !guarded(insert_signals))
+			insert_one_by_one(good);
+		df_notify_drop(n);
+		MemoryContextReset(turn_context);
+		df_process_interrupts();
+	}
+}
+
+/* ---- the loop -------------------------------------------------------------------------------- */
+
+static void
+purge_batch(void)
+{
+	DfStore		store;
+
+	df_xact_begin();
+	if (df_extension_exists())
+	{
+		df_store_enter(&store);
+		tidy();
+		df_store_leave(&store);
+	}
+	df_xact_commit();
+}
+
+/* what a sweep has left, in bounded pieces */
+static void
+purge_more(void)
+{
+	for (int i = 0; i < PURGE_BATCHES && next_purge != DF_NEVER && !ShutdownRequestPending; i++)
+	{
+		next_purge = DF_NEVER;
+		if (!guarded(purge_batch))
+			return;
+		df_process_interrupts();
+	}
+	if (next_purge != DF_NEVER)
+		next_purge = TimestampTzPlusMilliseconds(df_now(), PURGE_AGAIN_MS);
+}
+
+static bool
+has_come(TimestampTz time, TimestampTz now)
+{
+	return time != DF_NEVER && time <= now;
+}
+
+static void
+look_if_needed(void)
+{
+	TimestampTz now = df_now();
+	bool		ended = reap_workers();
+	bool		woken = df_slot_take_wake(me);
+
+	leases_void |= ended;
+	sweeping = next_sweep <= now;
+	if (!ended && !woken && !sweeping && !first_look && !has_come(next_look, now))
+		return;
+	if (!guarded(look))
+	{
+		errors_in_a_row++;
+		next_look = df_process_back_off(errors_in_a_row);
+		return;
+	}
+	errors_in_a_row = 0;
+	apply_look();
+	if (sweeping)
+	{
+		end_careful_if_quiet();
+		df_notify_flush_complaints();
+		next_sweep = TimestampTzPlusMilliseconds(now, df_sweep_interval);
+	}
+}
+
+/* one turn; returns when the next is due if nothing happens before */
+static TimestampTz
+turn(void)
+{
+	df_notify_read();
+	take_notifications();
+	look_if_needed();
+	if (has_come(next_purge, df_now()))
+		purge_more();
+	MemoryContextReset(turn_context);
+	due_owners = NIL;
+	return df_earlier(next_sweep, df_earlier(next_look, next_purge));
+}
+
+/* an orderly end: the next start needs no care */
+static void
+take_mark_away(void)
+{
+	DfStore		store;
+
+	df_xact_begin();
+	if (df_extension_exists())
+	{
+		df_store_enter(&store);
+		df_installation_set_live(false);
+		df_store_leave(&store);
+	}
+	df_xact_commit();
+}
+
+void
+dataflows_coordinator_main(Datum arg)
+{
+	me = df_process_begin(arg, handle_sigterm);
+	df_wait_init(PGINVALID_SOCKET);
+	turn_context = AllocSetContextCreate(TopMemoryContext, "dataflows coordinator turn",
+										 ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(TopMemoryContext);
+	next_sweep = TimestampTzPlusMilliseconds(df_now(), df_sweep_interval);
+	df_notify_listen();
+
+	for (;;)
+	{
+		TimestampTz next;
+
+		df_process_interrupts();
+		if (ShutdownRequestPending)
+			break;
+		next = turn();
+		if (errors_in_a_row == 0)
+			df_xact_idle();
+		(void) df_wait_until(next);
+	}
+	if (n_crashed == 0)
+		(void) guarded(take_mark_away);
+}

@@ -1,0 +1,222 @@
+/*
+ * worker/process.c
+ *	  How a process of the engine is started, and what it does first and last.
+ *
+ * The first half runs in the launcher and in coordinators, the second half in
+ * every process of the engine, in its own session.  Nothing here may look at a
+ * table of ours.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_database.h"
+#include "miscadmin.h"
+#include "postmaster/interrupt.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/acl.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "shared/clock.h"
+#include "shared/params.h"
+#include "store/xact.h"
+#include "worker/process.h"
+
+#define LONGEST_BACK_OFF_S 60
+
+/* what each kind of slot runs, and how it is called in pg_stat_activity */
+static const struct
+{
+	const char *function;
+	const char *name;
+}			programs[] = {
+	[DF_SLOT_PROBE] = {"dataflows_probe_main", "dataflows probe"},
+	[DF_SLOT_COORDINATOR] = {"dataflows_coordinator_main", "dataflows coordinator"},
+	[DF_SLOT_WORKER] = {"dataflows_worker_main", "dataflows worker"},
+	[DF_SLOT_SQL_WORKER] = {"dataflows_sql_worker_main", "dataflows sql worker"},
+};
+
+/* handles of what this process has started, by slot; NULL = not by us */
+static BackgroundWorkerHandle **handles = NULL;
+
+/* ---- in who starts --------------------------------------------------------- */
+
+TimestampTz
+df_process_back_off(int failures)
+{
+	int			seconds = failures > 6 ? LONGEST_BACK_OFF_S : 1 << Max(failures - 1, 0);
+
+	return TimestampTzPlusMilliseconds(df_now(), Min(seconds, LONGEST_BACK_OFF_S) * 1000L);
+}
+
+static void
+fill_worker(BackgroundWorker *worker, DfSlot *slot, Oid owner)
+{
+	DfWorkerParams params;
+
+	memset(worker, 0, sizeof(*worker));
+	strlcpy(worker->bgw_name, programs[slot->kind].name, BGW_MAXLEN);
+	strlcpy(worker->bgw_type, programs[slot->kind].name, BGW_MAXLEN);
+	strcpy(worker->bgw_library_name, "dataflows");
+	strlcpy(worker->bgw_function_name, programs[slot->kind].function, BGW_MAXLEN);
+	worker->bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker->bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker->bgw_restart_time = BGW_NEVER_RESTART;
+	worker->bgw_main_arg = Int32GetDatum((int32) (slot - df_shared->slots));
+	worker->bgw_notify_pid = MyProcPid;
+
+	memset(&params, 0, sizeof(params));
+	params.database = slot->database;
+	params.owner = owner;
+	params.generation = slot->generation;
+	memcpy(worker->bgw_extra, &params, sizeof(params));
+}
+
+/* back to WANTED, later; said in the log the first time only */
+static void
+start_failed(DfSlot *slot)
+{
+	bool		first;
+
+	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
+	slot->state = DF_PROC_WANTED;
+	first = slot->failures == 0;
+	slot->failures++;
+	slot->not_before = df_process_back_off(slot->failures);
+	strlcpy(slot->reason, "out of max_worker_processes", sizeof(slot->reason));
+	LWLockRelease(df_shared->lock);
+
+	if (first)
+		ereport(LOG,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("could not start \"%s\" in database %u: out of background worker slots",
+						programs[slot->kind].name, slot->database),
+				 errhint("Increase max_worker_processes and restart the server.")));
+}
+
+bool
+df_process_start(DfSlot *slot, Oid owner)
+{
+	BackgroundWorker worker;
+	BackgroundWorkerHandle *handle = NULL;
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	int			index = slot - df_shared->slots;
+	bool		started;
+
+	if (handles == NULL)
+		handles = palloc0(sizeof(handles[0]) * df_shared->nslots);
+	if (handles[index] != NULL)
+		pfree(handles[index]);
+	handles[index] = NULL;
+
+	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
+	Assert(slot->state == DF_PROC_WANTED);
+	slot->state = DF_PROC_STARTING;
+	slot->started_at = df_now();
+	LWLockRelease(df_shared->lock);
+
+	fill_worker(&worker, slot, owner);
+	started = RegisterDynamicBackgroundWorker(&worker, &handle);
+	if (started)
+		handles[index] = handle;
+	else
+		start_failed(slot);
+	MemoryContextSwitchTo(old);
+	return started;
+}
+
+/*
+ * A process that could not be forked, or ended before it claimed its slot,
+ * leaves a slot that nobody marks.  Only who registered it can tell.
+ */
+void
+df_process_check(void)
+{
+	pid_t		pid;
+
+	if (handles == NULL)
+		return;
+	for (int i = 0; i < df_shared->nslots; i++)
+	{
+		DfSlot	   *slot = &df_shared->slots[i];
+
+		if (handles[i] == NULL || slot->state != DF_PROC_STARTING ||
+			GetBackgroundWorkerPid(handles[i], &pid) != BGWH_STOPPED)
+			continue;
+		LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
+		if (slot->state == DF_PROC_STARTING)
+		{
+			slot->state = DF_PROC_GONE;
+			slot->end = df_database_held(slot->database) ? DF_END_ASIDE : DF_END_BADLY;
+		}
+		LWLockRelease(df_shared->lock);
+	}
+}
+
+const char *
+df_process_role_problem(Oid database, Oid role, const char *name, const char **remedy)
+{
+	HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
+	Form_pg_authid form;
+	const char *problem = NULL;
+
+	*remedy = "Create the role again or define the workflow anew as another role, then call retry().";
+	if (!HeapTupleIsValid(tuple))
+		return "it does not exist any more";
+	form = (Form_pg_authid) GETSTRUCT(tuple);
+	if (name != NULL && strcmp(NameStr(form->rolname), name) != 0)
+	{
+		*remedy = "Rename the role back or define the workflow anew, then call retry().";
+		problem = "it has another name now";
+	}
+	else if (DF_ROLE_NEEDS_LOGIN && !form->rolcanlogin)
+	{
+		*remedy = "Run ALTER ROLE ... LOGIN, then call retry().";
+		problem = "it may not log in";
+	}
+	else if (object_aclcheck(DatabaseRelationId, database, role, ACL_CONNECT) != ACLCHECK_OK)
+	{
+		*remedy = "Run GRANT CONNECT ON DATABASE ... TO the role, then call retry().";
+		problem = "it may not connect to this database";
+	}
+	ReleaseSysCache(tuple);
+	return problem;
+}
+
+/* ---- in what is started ---------------------------------------------------- */
+
+DfSlot *
+df_process_begin(Datum arg, pqsigfunc on_sigterm)
+{
+	DfWorkerParams params;
+	DfSlot	   *slot;
+
+	memcpy(&params, MyBgworkerEntry->bgw_extra, sizeof(params));
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	slot = df_slot_claim(DatumGetInt32(arg), params.generation);
+	BackgroundWorkerUnblockSignals();
+
+	BackgroundWorkerInitializeConnectionByOid(params.database, params.owner,
+											  BGWORKER_BYPASS_ROLELOGINCHECK);
+	df_session_pin();
+	pqsignal(SIGTERM, on_sigterm);
+	return slot;
+}
+
+void
+df_process_interrupts(void)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+}

@@ -1,0 +1,46 @@
+/*
+ * worker/process.h
+ *	  How a process of the engine is started, and what it does first and last.
+ */
+#ifndef DF_PROCESS_H
+#define DF_PROCESS_H
+
+#include "df_types.h"
+#include "libpq/pqsignal.h"
+#include "shared/slots.h"
+
+/* ---- in who starts: launcher or coordinator ------------------------------- */
+
+/*
+ * Registers the process of a WANTED slot; `owner` is the role of its session
+ * (InvalidOid = a superuser).  On failure (no slot among max_worker_processes)
+ * it stays WANTED with its reason, to be tried again after a growing time.
+ * Called without the lock.
+ */
+extern bool df_process_start(DfSlot *slot, Oid owner);
+
+/* STARTING slots whose process will never come are GONE; call when the latch was set */
+extern void df_process_check(void);
+
+/* when to try again after so many failures in a row: 1 s, doubled up to 60 s */
+extern TimestampTz df_process_back_off(int failures);
+
+/* ---- in what is started ---------------------------------------------------- */
+
+/*
+ * The first call of a main function: claims the slot `arg`, installs the
+ * standard signal handlers, connects to the slot's database as the slot's
+ * owner and pins the session.  If the slot is not ours any more, or the database
+ * is held, the process ends here.  `on_sigterm` is `die` unless there is a
+ * written reason; it is in place once the connection is made.
+ */
+extern DfSlot *df_process_begin(Datum arg, pqsigfunc on_sigterm);
+
+/* after each wait: interrupts, and postgresql.conf if it was reloaded */
+extern void df_process_interrupts(void);
+
+/* a role that cannot be a session of this database: why, and what to do; else NULL */
+extern const char *df_process_role_problem(Oid database, Oid role, const char *name,
+										   const char **remedy);
+
+#endif							/* DF_PROCESS_H */

@@ -1,0 +1,223 @@
+/*
+ * worker/utility_hook.c
+ *	  DDL that the engine has to step aside for.
+ *
+ * Runs in user sessions, in their transaction and role, before DROP EXTENSION
+ * dataflows and the commands that need a database without sessions: DROP
+ * DATABASE, ALTER DATABASE ... RENAME and SET TABLESPACE, CREATE DATABASE ...
+ * TEMPLATE.  The database is held in shared memory, its processes are sent
+ * SIGTERM and waited for; the hold ends with the transaction, whichever way,
+ * and the launcher brings them back.  Who may not run the command anyway
+ * disturbs nobody.  It must never fail a command by itself: if a process does
+ * not go, the command itself says that the database is in use.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "tcop/utility.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "compat.h"
+#include "shared/clock.h"
+#include "shared/slots.h"
+#include "worker/utility_hook.h"
+
+/* how long the processes of a database have for going, and how often we look */
+#define PATIENCE_MS 5000
+#define LOOK_MS 10
+/* a SIGTERM that came at a bad moment is repeated */
+#define REPEAT_MS 200
+
+static ProcessUtility_hook_type previous_utility = NULL;
+
+/* this transaction makes or alters a database */
+static bool rescan_at_commit = false;
+
+static int
+count_processes(Oid database)
+{
+	int			n = 0;
+
+	LWLockAcquire(df_shared->lock, LW_SHARED);
+	for (int i = 0; i < df_shared->nslots; i++)
+	{
+		DfSlot	   *slot = &df_shared->slots[i];
+
+		if (slot->kind != DF_SLOT_FREE && slot->database == database &&
+			slot->pid != 0 && slot->pid != MyProcPid)
+			n++;
+	}
+	LWLockRelease(df_shared->lock);
+	return n;
+}
+
+static void
+wait_for_processes(Oid database)
+{
+	TimestampTz deadline = TimestampTzPlusMilliseconds(df_now(), PATIENCE_MS);
+	int			waited = 0;
+
+	while (count_processes(database) > 0)
+	{
+		if (waited % REPEAT_MS == 0)
+			(void) df_hold_terminate(database);
+		if (df_now() > deadline)
+		{
+			ereport(LOG,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("dataflows processes of database %u did not step aside within %d ms",
+							database, PATIENCE_MS)));
+			return;
+		}
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 LOOK_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		waited += LOOK_MS;
+	}
+}
+
+static void
+step_aside(Oid database)
+{
+	if (df_hold_database(database))
+		wait_for_processes(database);
+}
+
+/* the database of that name, if the user may do this to it; else InvalidOid */
+static Oid
+own_database(const char *name)
+{
+	Oid			database = name == NULL ? InvalidOid : get_database_oid(name, true);
+
+	if (OidIsValid(database) && object_ownercheck(DatabaseRelationId, database, GetUserId()))
+		return database;
+	return InvalidOid;
+}
+
+static DefElem *
+find_option(List *options, const char *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, options)
+	{
+		DefElem    *option = lfirst_node(DefElem, cell);
+
+		if (strcmp(option->defname, name) == 0)
+			return option;
+	}
+	return NULL;
+}
+
+static Oid
+template_of(CreatedbStmt *statement)
+{
+	DefElem    *option = find_option(statement->options, "template");
+
+	if (option == NULL || option->arg == NULL)
+		return InvalidOid;
+	return own_database(defGetString(option));
+}
+
+/* DROP EXTENSION dataflows, or DROP SCHEMA dataflows CASCADE, by who may */
+static bool
+drops_us(DropStmt *statement)
+{
+	ListCell   *cell;
+	Oid			extension;
+
+	if (statement->removeType != OBJECT_EXTENSION && statement->removeType != OBJECT_SCHEMA)
+		return false;
+	foreach(cell, statement->objects)
+	{
+		if (strcmp(strVal(lfirst(cell)), "dataflows") != 0)
+			continue;
+		extension = get_extension_oid("dataflows", true);
+		return OidIsValid(extension) &&
+			object_ownercheck(ExtensionRelationId, extension, GetUserId());
+	}
+	return false;
+}
+
+/* the database whose processes must be gone before the command; else InvalidOid */
+static Oid
+database_to_leave(Node *command)
+{
+	switch (nodeTag(command))
+	{
+		case T_DropdbStmt:
+			return own_database(((DropdbStmt *) command)->dbname);
+		case T_RenameStmt:
+			if (((RenameStmt *) command)->renameType == OBJECT_DATABASE)
+				return own_database(((RenameStmt *) command)->subname);
+			return InvalidOid;
+		case T_AlterDatabaseStmt:
+			if (find_option(((AlterDatabaseStmt *) command)->options, "tablespace") != NULL)
+				return own_database(((AlterDatabaseStmt *) command)->dbname);
+			return InvalidOid;
+		case T_CreatedbStmt:
+			return template_of((CreatedbStmt *) command);
+		case T_DropStmt:
+			return drops_us((DropStmt *) command) ? MyDatabaseId : InvalidOid;
+		default:
+			return InvalidOid;
+	}
+}
+
+/* a database that the launcher may not know yet, or may visit only now */
+static bool
+changes_databases(Node *command)
+{
+	return IsA(command, CreatedbStmt) || IsA(command, AlterDatabaseStmt);
+}
+
+static void
+utility(PlannedStmt *planned, const char *query, bool read_only_tree,
+		ProcessUtilityContext context, ParamListInfo params,
+		QueryEnvironment *environment, DestReceiver *receiver, QueryCompletion *completion)
+{
+	Node	   *command = planned->utilityStmt;
+
+	if (df_shared != NULL)
+	{
+		Oid			database = database_to_leave(command);
+
+		if (OidIsValid(database))
+			step_aside(database);
+		rescan_at_commit |= changes_databases(command);
+	}
+
+	(previous_utility ? previous_utility : standard_ProcessUtility)
+		(planned, query, read_only_tree, context, params, environment, receiver, completion);
+}
+
+/* the transaction that held a database has ended: its processes may come back */
+static void
+at_xact_end(XactEvent event, void *arg)
+{
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT)
+		return;
+	df_hold_release();
+	if (rescan_at_commit && event == XACT_EVENT_COMMIT)
+		df_launcher_rescan();
+	rescan_at_commit = false;
+}
+
+void
+df_utility_hook_install(void)
+{
+	previous_utility = ProcessUtility_hook;
+	ProcessUtility_hook = utility;
+	RegisterXactCallback(at_xact_end, NULL);
+}

@@ -1,0 +1,76 @@
+/*
+ * worker/wait.c
+ *	  The one wait of a process of the engine.
+ *
+ * Runs in launcher, coordinators and workers, outside of transactions.  Latch,
+ * postmaster death and the extra descriptor are registered once; what changes
+ * from turn to turn is only the time.  It must never do any work itself.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "shared/clock.h"
+#include "worker/wait.h"
+
+/* times are those of the database's clock, which may be set: never sleep longer */
+#define LONGEST_MS (60 * 60 * 1000L)
+
+static WaitEventSet *wait_set = NULL;
+static uint32 wait_event = 0;
+
+void
+df_wait_init(pgsocket fd)
+{
+	Assert(wait_set == NULL);
+	wait_event = df_compat_wait_event("DataflowsMain");
+	wait_set = df_compat_wait_event_set(3);
+	AddWaitEventToSet(wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	if (fd != PGINVALID_SOCKET)
+		AddWaitEventToSet(wait_set, WL_SOCKET_READABLE, fd, NULL, NULL);
+}
+
+TimestampTz
+df_earlier(TimestampTz a, TimestampTz b)
+{
+	if (a == DF_NEVER)
+		return b;
+	if (b == DF_NEVER)
+		return a;
+	return Min(a, b);
+}
+
+/* rounds up: waking a moment early would mean to find nothing and to sleep again */
+static long
+milliseconds_until(TimestampTz until)
+{
+	int64		us = until - df_now();
+
+	if (us <= 0)
+		return 0;
+	return (long) Min((us + 999) / 1000, LONGEST_MS);
+}
+
+int
+df_wait_until(TimestampTz until)
+{
+	WaitEvent	events[3];
+	int			happened = 0;
+	int			n;
+	long		timeout = until == DF_NEVER ? -1 : milliseconds_until(until);
+
+	Assert(!IsTransactionState());
+	n = WaitEventSetWait(wait_set, timeout, events, lengthof(events), wait_event);
+	if (n == 0)
+		return WL_TIMEOUT;
+	for (int i = 0; i < n; i++)
+		happened |= events[i].events;
+	if (happened & WL_LATCH_SET)
+		ResetLatch(MyLatch);
+	return happened;
+}
