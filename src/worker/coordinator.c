@@ -747,7 +747,8 @@ take_mark_away(void)
 void
 dataflows_coordinator_main(Datum arg)
 {
-	me = df_process_begin(arg, handle_sigterm);
+	me = df_process_begin(arg);
+	pqsignal(SIGTERM, handle_sigterm);
 	df_wait_init(PGINVALID_SOCKET);
 	turn_context = AllocSetContextCreate(TopMemoryContext, "dataflows coordinator turn",
 										 ALLOCSET_DEFAULT_SIZES);

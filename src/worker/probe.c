@@ -15,7 +15,6 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
 #include "commands/extension.h"
-#include "tcop/tcopprot.h"
 #include "utils/lsyscache.h"
 
 #include "shared/slots.h"
@@ -43,7 +42,7 @@ find_owner(void)
 void
 dataflows_probe_main(Datum arg)
 {
-	DfSlot	   *slot = df_process_begin(arg, die);
+	DfSlot	   *slot = df_process_begin(arg);
 	Oid			owner;
 
 	df_xact_begin();

@@ -192,7 +192,7 @@ df_process_role_problem(Oid database, Oid role, const char *name, const char **r
 /* ---- in what is started ---------------------------------------------------- */
 
 DfSlot *
-df_process_begin(Datum arg, pqsigfunc on_sigterm)
+df_process_begin(Datum arg)
 {
 	DfWorkerParams params;
 	DfSlot	   *slot;
@@ -206,7 +206,6 @@ df_process_begin(Datum arg, pqsigfunc on_sigterm)
 	BackgroundWorkerInitializeConnectionByOid(params.database, params.owner,
 											  BGWORKER_BYPASS_ROLELOGINCHECK);
 	df_session_pin();
-	pqsignal(SIGTERM, on_sigterm);
 	return slot;
 }
 

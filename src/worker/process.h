@@ -6,7 +6,6 @@
 #define DF_PROCESS_H
 
 #include "df_types.h"
-#include "libpq/pqsignal.h"
 #include "shared/slots.h"
 
 /* ---- in who starts: launcher or coordinator ------------------------------- */
@@ -31,10 +30,9 @@ extern TimestampTz df_process_back_off(int failures);
  * The first call of a main function: claims the slot `arg`, installs the
  * standard signal handlers, connects to the slot's database as the slot's
  * owner and pins the session.  If the slot is not ours any more, or the database
- * is held, the process ends here.  `on_sigterm` is `die` unless there is a
- * written reason; it is in place once the connection is made.
+ * is held, the process ends here.
  */
-extern DfSlot *df_process_begin(Datum arg, pqsigfunc on_sigterm);
+extern DfSlot *df_process_begin(Datum arg);
 
 /* after each wait: interrupts, and postgresql.conf if it was reloaded */
 extern void df_process_interrupts(void);
