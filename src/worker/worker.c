@@ -178,7 +178,7 @@ one_turn(List *results)
 void
 dataflows_worker_main(Datum arg)
 {
-	DfSlot	   *slot = df_process_begin(arg, die);
+	DfSlot	   *slot = df_process_begin(arg);
 
 	set_up(slot);
 	for (;;)
