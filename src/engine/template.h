@@ -43,6 +43,9 @@ extern void df_template_split(const char *request, const char *what, char **meth
 /* raises 22023 if the template is malformed (unclosed brace, empty field) */
 extern void df_template_check(const char *tmpl, const char *what);
 
+/* the same for all strings of a body template */
+extern void df_template_check_body(const Jsonb *tmpl, const char *what);
+
 /* a step's body as bytes: JSON text, or form encoding with a[b] for nested keys */
 extern char *df_body_json(const Jsonb *body);
 extern char *df_body_form(const Jsonb *body);

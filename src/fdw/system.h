@@ -42,6 +42,8 @@ typedef struct DfSystem
 	char	   *oauth_client_id;
 	char	   *oauth_client_secret;
 	char	   *oauth_scope;
+	char	   *webhook_secret; /* what senders of webhooks sign with */
+	char	   *webhook_secret_old; /* accepted too while rotating */
 } DfSystem;
 
 /*

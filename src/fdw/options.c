@@ -1,0 +1,522 @@
+/*
+ * fdw/options.c
+ *	  Which options there are, and how a system is put together from them.
+ *
+ * Runs in a user's session that creates or alters a server or a user mapping
+ * (validator), and in workers (fdw/system.c), in their transaction and role.
+ * Only the validator itself raises, and nothing here ever quotes a value, which
+ * may be a secret.
+ */
+#include "postgres.h"
+
+#include "access/reloptions.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_foreign_table.h"
+#include "catalog/pg_user_mapping.h"
+#include "commands/defrem.h"
+#include "fdw/options.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/formatting.h"
+#include "utils/varlena.h"
+
+#define HEADER_PREFIX "header."
+#define HEADER_PREFIX_LEN 7
+#define DEFAULT_IDEMPOTENCY_HEADER "Idempotency-Key"
+
+#define SECOND 1000.0
+#define HOUR (3600.0 * SECOND)
+#define DAY (24.0 * HOUR)
+
+/* an answer is kept as jsonb, whose strings end at 256 MB */
+#define LONGEST_BODY (256.0 * 1024 * 1024 - 1)
+
+#define SERVER(name, kind, field, min, max) \
+	name, ForeignServerRelationId, kind, offsetof(DfSystem, field), min, max, false, false
+#define SERVER_SUPERUSER(name, kind, field) \
+	name, ForeignServerRelationId, kind, offsetof(DfSystem, field), 0, 0, false, true
+#define MAPPING(name, kind, field) \
+	name, UserMappingRelationId, kind, offsetof(DfSystem, field), 0, 0, true, false
+#define MAPPING_SUPERUSER(name, kind, field) \
+	name, UserMappingRelationId, kind, offsetof(DfSystem, field), 0, 0, true, true
+
+static const DfOption options_table[] = {
+	{SERVER("url", DF_OPTION_URL, url, 0, 0)},
+	{SERVER("timeout", DF_OPTION_MS, timeout_ms, 1, DAY)},
+	{SERVER("connect_timeout", DF_OPTION_MS, connect_timeout_ms, 1, HOUR)},
+	{SERVER("encoding", DF_OPTION_ENCODING, form, 0, 0)},
+	{SERVER("idempotency_header", DF_OPTION_HEADER_NAME, idempotency_header, 0, 0)},
+	{SERVER("idempotency_ttl", DF_OPTION_LONG_MS, idempotency_ttl_ms, 0, 3650 * DAY)},
+	{SERVER("max_concurrency", DF_OPTION_INT, max_concurrency, 1, 10000)},
+	{SERVER("rate_limit", DF_OPTION_RATE, rate_per_second, 0, 0)},
+	{SERVER("breaker_failures", DF_OPTION_INT, breaker_failures, 1, 1000000)},
+	{SERVER("breaker_cooldown", DF_OPTION_LONG_MS, breaker_cooldown_ms, 1, DAY)},
+	{SERVER("retry_max_attempts", DF_OPTION_INT, retry.max_attempts, 0, 1000000)},
+	{SERVER("retry_initial", DF_OPTION_LONG_MS, retry.initial_ms, 1, 30 * DAY)},
+	{SERVER("retry_max", DF_OPTION_LONG_MS, retry.max_ms, 1, 30 * DAY)},
+	{SERVER("retry_for", DF_OPTION_LONG_MS, retry.for_ms, 0, 3650 * DAY)},
+	{SERVER("settle", DF_OPTION_LONG_MS, settle_ms, 0, 30 * DAY)},
+	{SERVER("max_body", DF_OPTION_BYTES, max_body, 1, LONGEST_BODY)},
+	{SERVER("follow_redirects", DF_OPTION_INT, follow_redirects, 0, 20)},
+	{SERVER_SUPERUSER("ca_file", DF_OPTION_PATH, ca_file)},
+	{SERVER_SUPERUSER("allow_private", DF_OPTION_BOOL, allow_private)},
+	{MAPPING("bearer_token", DF_OPTION_TOKEN, bearer_token)},
+	{MAPPING("username", DF_OPTION_USERNAME, username)},
+	{MAPPING("password", DF_OPTION_PASSWORD, password)},
+	{MAPPING("oauth_token_url", DF_OPTION_HTTP_URL, oauth_token_url)},
+	{MAPPING("client_id", DF_OPTION_TEXT, oauth_client_id)},
+	{MAPPING("client_secret", DF_OPTION_TEXT, oauth_client_secret)},
+	{MAPPING("scope", DF_OPTION_TEXT, oauth_scope)},
+	{MAPPING("webhook_secret", DF_OPTION_TEXT, webhook_secret)},
+	{MAPPING("webhook_secret_old", DF_OPTION_TEXT, webhook_secret_old)},
+	{MAPPING_SUPERUSER("client_cert", DF_OPTION_PATH, client_cert)},
+	{MAPPING_SUPERUSER("client_key", DF_OPTION_PATH, client_key)},
+};
+
+/* "header.Name" may be set on both, and has no field of its own */
+static const DfOption header_option = {
+	HEADER_PREFIX "Name",
+	InvalidOid,
+	DF_OPTION_HEADER,
+	0,
+	0,
+	0,
+	true,
+	false,
+};
+
+PG_FUNCTION_INFO_V1(dataflows_fdw_validator);
+
+static bool
+refuse(DfOptionProblem *problem, int sqlstate, char *message, char *hint)
+{
+	problem->sqlstate = sqlstate;
+	problem->message = message;
+	problem->detail = NULL;
+	problem->hint = hint;
+	return false;
+}
+
+static const char *
+catalog_name(Oid catalog)
+{
+	return catalog == ForeignServerRelationId ? "SERVER" : "USER MAPPING";
+}
+
+static bool
+is_header_option(const char *name)
+{
+	return strncmp(name, HEADER_PREFIX, HEADER_PREFIX_LEN) == 0;
+}
+
+const DfOption *
+df_option_find(const char *name, Oid catalog)
+{
+	if (is_header_option(name))
+		return &header_option;
+	for (int i = 0; i < lengthof(options_table); i++)
+		if (options_table[i].catalog == catalog && strcmp(options_table[i].name, name) == 0)
+			return &options_table[i];
+	return NULL;
+}
+
+/* switching something off that is off by default needs no right */
+bool
+df_option_needs_superuser(const DfOption *option, const char *value)
+{
+	bool on;
+
+	if (!option->superuser)
+		return false;
+	return option->kind != DF_OPTION_BOOL || !parse_bool(value, &on) || on;
+}
+
+/* ---- unknown names ----------------------------------------------------------- */
+
+static char *
+list_of_options(Oid catalog)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < lengthof(options_table); i++)
+		if (options_table[i].catalog == catalog)
+			appendStringInfo(&list, "%s, ", options_table[i].name);
+	appendStringInfoString(&list, "\"" HEADER_PREFIX "Name\"");
+	return list.data;
+}
+
+/* fewest keystrokes away, if that is near enough; else what holds the name ("user") */
+static const char *
+nearest_option(const char *name, Oid catalog)
+{
+	char *lower = asc_tolower(name, strlen(name));
+	const char *nearest = NULL;
+	const char *holder = NULL;
+	int distance = Min(4, (int) strlen(name) / 2) + 1;
+
+	for (int i = 0; i < lengthof(options_table); i++)
+	{
+		const DfOption *option = &options_table[i];
+		int d;
+
+		if (option->catalog != catalog)
+			continue;
+		d = varstr_levenshtein_less_equal(lower, strlen(lower), option->name, strlen(option->name),
+										  1, 1, 1, distance - 1, true);
+		if (d < distance)
+		{
+			distance = d;
+			nearest = option->name;
+		}
+		if (holder == NULL && strlen(lower) >= 4 && strstr(option->name, lower) != NULL)
+			holder = option->name;
+	}
+	pfree(lower);
+	return nearest != NULL ? nearest : holder;
+}
+
+static bool
+refuse_name(const char *name, Oid catalog, DfOptionProblem *problem)
+{
+	Oid other = catalog == ForeignServerRelationId ? UserMappingRelationId : ForeignServerRelationId;
+	const char *nearest = nearest_option(name, catalog);
+	char *hint;
+
+	if (df_option_find(name, other) != NULL)
+		hint = psprintf("\"%s\" is an option of a %s, not of a %s.", name,
+						catalog_name(other), catalog_name(catalog));
+	else if (pg_strncasecmp(name, "header", 6) == 0)
+		hint = pstrdup("A header is set by an option with its name, such as \"" HEADER_PREFIX "X-Api-Version\".");
+	else if (nearest != NULL)
+		hint = psprintf("Perhaps you meant the option \"%s\".", nearest);
+	else if ((nearest = nearest_option(name, other)) != NULL)
+		hint = psprintf("Perhaps you meant \"%s\", which is an option of a %s, not of a %s.", nearest,
+						catalog_name(other), catalog_name(catalog));
+	else
+		hint = psprintf("The options of a %s are: %s.", catalog_name(catalog), list_of_options(catalog));
+	return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME, psprintf("invalid option \"%s\"", name), hint);
+}
+
+/* ---- headers ----------------------------------------------------------------- */
+
+/* they belong to one request or connection, and to libcurl */
+static const char *const reserved_headers[] = {
+	"Host",
+	"Content-Length",
+	"Transfer-Encoding",
+	"Connection",
+	"TE",
+	"Trailer",
+	"Upgrade",
+	NULL,
+};
+static const char *const secret_headers[] = {"Authorization", "Proxy-Authorization", "Cookie", NULL};
+
+static bool
+is_one_of(const char *name, const char *const *names)
+{
+	for (; *names != NULL; names++)
+		if (pg_strcasecmp(name, *names) == 0)
+			return true;
+	return false;
+}
+
+static bool
+header_name_allowed(const char *option, const char *name, Oid catalog, DfOptionProblem *problem)
+{
+	if (!df_header_name_is_valid(name))
+		return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
+					  pstrdup("an option that sets a header has an invalid header name"),
+					  pstrdup("Write \"" HEADER_PREFIX "\" and a name of letters, digits and hyphens."));
+	if (is_one_of(name, reserved_headers))
+		return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
+					  psprintf("option \"%s\" is not allowed", option),
+					  psprintf("The header \"%s\" belongs to each request and cannot be set.", name));
+	if (pg_strcasecmp(name, DEFAULT_IDEMPOTENCY_HEADER) == 0)
+		return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
+					  psprintf("option \"%s\" is not allowed", option),
+					  pstrdup("Each step has its own key; name the header that carries it by the option \"idempotency_header\" of the SERVER."));
+	if (catalog == ForeignServerRelationId && is_one_of(name, secret_headers))
+		return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
+					  psprintf("option \"%s\" is not allowed on a SERVER", option),
+					  pstrdup("Every role can read the options of a server; set it on a USER MAPPING."));
+	return true;
+}
+
+static int
+find_header(const DfSystem *system, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (int i = 0; i < system->nheaders; i++)
+		if (pg_strncasecmp(system->headers[i], name, len) == 0 && system->headers[i][len] == ':')
+			return i;
+	return -1;
+}
+
+/* a header of the mapping takes the place of the server's; `first` is its own first one */
+static bool
+set_header(DfSystem *system, Oid catalog, DefElem *def, int first, DfOptionProblem *problem)
+{
+	const char *name = def->defname + HEADER_PREFIX_LEN;
+	const char *value = strVal(def->arg);
+	int at;
+
+	if (!header_name_allowed(def->defname, name, catalog, problem))
+		return false;
+	if (!df_header_value_is_valid(value))
+		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
+					  psprintf("invalid value for option \"%s\"", def->defname),
+					  df_option_valid(&header_option));
+	if (catalog == UserMappingRelationId && system->idempotency_header != NULL &&
+		pg_strcasecmp(system->idempotency_header, name) == 0)
+		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
+					  psprintf("option \"%s\" sets the header that carries the idempotency key", def->defname),
+					  pstrdup("Each step has its own key; drop the option that sets this header."));
+	at = find_header(system, name);
+	if (at >= first)
+		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
+					  psprintf("the header of option \"%s\" is set twice", def->defname),
+					  pstrdup("Names of headers are the same in upper and lower case; drop one of the two options."));
+	if (at < 0)
+		at = system->nheaders++;
+	if (system->headers == NULL)
+		system->headers = palloc(sizeof(char *));
+	else
+		system->headers = repalloc(system->headers, system->nheaders * sizeof(char *));
+	system->headers[at] = psprintf("%s: %s", name, value);
+	return true;
+}
+
+/* ---- one object's whole list --------------------------------------------------- */
+
+static bool requires(DfOptionProblem *problem, const char *option, const char *other)
+{
+	return refuse(problem, ERRCODE_FDW_OPTION_NAME_NOT_FOUND,
+				  psprintf("option \"%s\" requires option \"%s\"", option, other),
+				  psprintf("Set both \"%s\" and \"%s\", or neither.", option, other));
+}
+
+static bool
+server_complete(const DfSystem *system, DfOptionProblem *problem)
+{
+	if (system->url == NULL)
+		return refuse(problem, ERRCODE_FDW_OPTION_NAME_NOT_FOUND,
+					  pstrdup("option \"url\" is required"),
+					  pstrdup("Say where the system is: OPTIONS (url 'https://api.example.com/v1')."));
+	if (system->retry.initial_ms > system->retry.max_ms)
+		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
+					  pstrdup("option \"retry_initial\" is longer than \"retry_max\""),
+					  pstrdup("Set \"retry_max\" to at least \"retry_initial\"; where they are not set, they are 5min and 1s."));
+	if (system->idempotency_header != NULL && find_header(system, system->idempotency_header) >= 0)
+		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
+					  pstrdup("option \"idempotency_header\" names a header that has an option of its own"),
+					  pstrdup("Each step has its own key; drop the option that sets this header."));
+	return true;
+}
+
+static bool
+mapping_pairs_complete(const DfSystem *system, DfOptionProblem *problem)
+{
+	const struct
+	{
+		const char *name;
+		const char *value;
+		const char *needs;
+		const char *needed;
+	} pairs[] = {
+		{"username", system->username, "password", system->password},
+		{"password", system->password, "username", system->username},
+		{"oauth_token_url", system->oauth_token_url, "client_id", system->oauth_client_id},
+		{"client_id", system->oauth_client_id, "client_secret", system->oauth_client_secret},
+		{"client_secret", system->oauth_client_secret, "oauth_token_url", system->oauth_token_url},
+		{"client_cert", system->client_cert, "client_key", system->client_key},
+		{"client_key", system->client_key, "client_cert", system->client_cert},
+	};
+
+	for (int i = 0; i < lengthof(pairs); i++)
+		if (pairs[i].value != NULL && pairs[i].needed == NULL)
+	return requires(problem, pairs[i].name, pairs[i].needs);
+	if (system->oauth_scope != NULL && system->oauth_token_url == NULL)
+		return refuse(problem, ERRCODE_FDW_OPTION_NAME_NOT_FOUND,
+					  pstrdup("option \"scope\" requires option \"oauth_token_url\""),
+					  pstrdup("Set \"oauth_token_url\", \"client_id\" and \"client_secret\" too."));
+	if (system->webhook_secret_old != NULL && system->webhook_secret == NULL)
+		return refuse(problem, ERRCODE_FDW_OPTION_NAME_NOT_FOUND,
+					  pstrdup("option \"webhook_secret_old\" requires option \"webhook_secret\""),
+					  pstrdup("Set \"webhook_secret\" to the present secret and \"webhook_secret_old\" to the one before."));
+	return true;
+}
+
+/* two ways to authenticate would fill one header twice */
+static bool
+mapping_complete(const DfSystem *system, DfOptionProblem *problem)
+{
+	int ways = (system->bearer_token != NULL) + (system->username != NULL) +
+		(system->oauth_token_url != NULL) + (find_header(system, "Authorization") >= 0);
+
+	if (!mapping_pairs_complete(system, problem))
+		return false;
+	if (ways > 1)
+		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
+					  pstrdup("more than one way to authenticate is set"),
+					  pstrdup("Set only one of \"bearer_token\", \"username\" with \"password\", \"oauth_token_url\" with \"client_id\" and \"client_secret\", or \"header.Authorization\"."));
+	return true;
+}
+
+static bool
+set_option(DfSystem *system, Oid catalog, DefElem *def, int first, DfOptionProblem *problem)
+{
+	const DfOption *option = df_option_find(def->defname, catalog);
+	const char *why;
+
+	if (option == NULL)
+		return refuse_name(def->defname, catalog, problem);
+	if (option == &header_option)
+		return set_header(system, catalog, def, first, problem);
+	if (df_option_parse(option, strVal(def->arg), (char *) system + option->offset, &why))
+		return true;
+	refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
+		   psprintf("invalid value for option \"%s\"", option->name), df_option_valid(option));
+	problem->detail = why == NULL ? NULL : psprintf("The URL cannot be used: %s.", why);
+	return false;
+}
+
+/* a named header is one that the system honours; '' means that none is sent */
+static bool
+set_idempotency_header(DfSystem *system, DfOptionProblem *problem)
+{
+	const char *header = system->idempotency_header;
+
+	if (header == NULL)
+		system->idempotency_header = pstrdup(DEFAULT_IDEMPOTENCY_HEADER);
+	else if (*header == '\0')
+		system->idempotency_header = NULL;
+	else if (is_one_of(header, reserved_headers) || is_one_of(header, secret_headers))
+		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
+					  pstrdup("invalid value for option \"idempotency_header\""),
+					  pstrdup("Name a header that has no other meaning, such as \"Idempotency-Key\", or write '' so that none is sent."));
+	system->idempotency_trusted = header != NULL && *header != '\0';
+	return true;
+}
+
+bool
+df_options_apply(DfSystem *system, Oid catalog, List *options, DfOptionProblem *problem)
+{
+	int first = system->nheaders;
+	ListCell *lc;
+
+	foreach (lc, options)
+	{
+		if (!set_option(system, catalog, lfirst_node(DefElem, lc), first, problem))
+			return false;
+	}
+	if (catalog == UserMappingRelationId)
+		return mapping_complete(system, problem);
+	return set_idempotency_header(system, problem) && server_complete(system, problem);
+}
+
+void
+df_options_defaults(DfSystem *system)
+{
+	memset(system, 0, sizeof(*system));
+	system->timeout_ms = 30000;
+	system->connect_timeout_ms = 5000;
+	system->idempotency_ttl_ms = (int64) DAY;
+	system->max_concurrency = 32;
+	system->breaker_failures = 5;
+	system->breaker_cooldown_ms = 30000;
+	system->retry.initial_ms = 1000;
+	system->retry.max_ms = 5 * 60 * 1000;
+	system->retry.for_ms = (int64) DAY;
+	system->settle_ms = 60000;
+}
+
+void
+df_options_forget(DfSystem *system)
+{
+	for (int i = 0; i < lengthof(options_table); i++)
+	{
+		char **field = (char **) ((char *) system + options_table[i].offset);
+
+		if (!options_table[i].secret || *field == NULL)
+			continue;
+		explicit_bzero(*field, strlen(*field));
+		*field = NULL;
+	}
+	for (int i = 0; i < system->nheaders; i++)
+		explicit_bzero(system->headers[i], strlen(system->headers[i]));
+	system->nheaders = 0;
+}
+
+/* ---- the validator --------------------------------------------------------------- */
+
+static void
+check_catalog(Oid catalog, List *options)
+{
+	if (catalog == ForeignTableRelationId)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a system has no foreign tables"),
+				 errhint("Call it from a workflow, with dataflows.http().")));
+	if (options != NIL && catalog != ForeignServerRelationId && catalog != UserMappingRelationId)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				 errmsg("invalid option \"%s\"", linitial_node(DefElem, options)->defname),
+				 errhint("Set options on a SERVER or on a USER MAPPING of this wrapper.")));
+}
+
+/*
+ * The whole list is looked at, so that nobody else can bend what a superuser has
+ * opened: changing the url of a server that may reach private addresses, say.
+ */
+static void
+check_rights(Oid catalog, List *options)
+{
+	ListCell *lc;
+
+	if (superuser())
+		return;
+	foreach (lc, options)
+	{
+		DefElem *def = lfirst_node(DefElem, lc);
+		const DfOption *option = df_option_find(def->defname, catalog);
+
+		if (option != NULL && df_option_needs_superuser(option, strVal(def->arg)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("permission denied to set option \"%s\"", option->name),
+					 errdetail("Only superusers may create or alter a %s that has this option.",
+							   catalog_name(catalog)),
+					 errhint("Ask a superuser, or drop the option.")));
+	}
+}
+
+Datum
+dataflows_fdw_validator(PG_FUNCTION_ARGS)
+{
+	List *options = untransformRelOptions(PG_GETARG_DATUM(0));
+	Oid catalog = PG_GETARG_OID(1);
+	DfOptionProblem problem;
+	DfSystem system;
+	bool valid;
+
+	check_catalog(catalog, options);
+	if (catalog != ForeignServerRelationId && catalog != UserMappingRelationId)
+		PG_RETURN_VOID();
+	df_options_defaults(&system);
+	valid = df_options_apply(&system, catalog, options, &problem);
+	df_options_forget(&system);
+	if (!valid)
+		ereport(ERROR,
+				(errcode(problem.sqlstate),
+				 errmsg("%s", problem.message),
+				 problem.detail != NULL ? errdetail("%s", problem.detail) : 0,
+				 errhint("%s", problem.hint)));
+	check_rights(catalog, options);
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,243 @@
+/*
+ * fdw/system.c
+ *	  Systems and credentials, read from the catalogs and cached.
+ *
+ * Runs in workers, as the owner of the runs they serve, inside a transaction.
+ * The cache belongs to the process; catalog invalidations only mark it stale,
+ * and it is emptied by the next look-up, so that nothing is freed under a
+ * caller.  Ordinary problems (no such system, no right) are an answer, never an
+ * error, and no secret leaves this file but in a DfSystem.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/reloptions.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_foreign_data_wrapper.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_user_mapping.h"
+#include "commands/extension.h"
+#include "common/hashfn.h"
+#include "compat.h"
+#include "fdw/options.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+#define WRAPPER_NAME "dataflows"
+#define EXTENSION_NAME "dataflows"
+
+typedef struct SystemKey
+{
+	Oid user;
+	char name[NAMEDATALEN];
+} SystemKey;
+
+typedef struct SystemEntry
+{
+	SystemKey key; /* must be first */
+	MemoryContext cxt;
+	DfSystem *system;
+} SystemEntry;
+
+static HTAB *cache = NULL;
+static MemoryContext cache_cxt = NULL;
+static bool cache_stale = false;
+
+static void
+mark_stale(Datum arg, int cacheid, uint32 hashvalue)
+{
+	cache_stale = true;
+}
+
+static void
+create_cache(void)
+{
+	HASHCTL ctl;
+
+	cache_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows systems", ALLOCSET_SMALL_SIZES);
+	memset(&ctl, 0, sizeof(ctl));
+	ctl.keysize = sizeof(SystemKey);
+	ctl.entrysize = sizeof(SystemEntry);
+	ctl.hcxt = cache_cxt;
+	cache = hash_create("dataflows systems", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, mark_stale, (Datum) 0);
+	CacheRegisterSyscacheCallback(USERMAPPINGOID, mark_stale, (Datum) 0);
+	CacheRegisterSyscacheCallback(FOREIGNDATAWRAPPEROID, mark_stale, (Datum) 0);
+}
+
+/* an invalidation that comes later, while an entry is read, counts for the next time */
+static void
+empty_stale_cache(void)
+{
+	HASH_SEQ_STATUS scan;
+	SystemEntry *entry;
+
+	if (!cache_stale)
+		return;
+	cache_stale = false;
+	hash_seq_init(&scan, cache);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+	{
+		df_options_forget(entry->system);
+		MemoryContextDelete(entry->cxt);
+		hash_search(cache, &entry->key, HASH_REMOVE, NULL);
+	}
+}
+
+static void
+forget_options(List *options)
+{
+	ListCell *lc;
+
+	foreach (lc, options)
+	{
+		char *value = strVal(lfirst_node(DefElem, lc)->arg);
+
+		explicit_bzero(value, strlen(value));
+	}
+}
+
+/* GetUserMapping() raises if there is none; to us a system without one is a public one */
+static List *
+mapping_options(Oid server, Oid user)
+{
+	HeapTuple tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(user), ObjectIdGetDatum(server));
+	List *options = NIL;
+	Datum datum;
+	bool isnull;
+
+	if (!HeapTupleIsValid(tuple))
+		tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid), ObjectIdGetDatum(server));
+	if (!HeapTupleIsValid(tuple))
+		return NIL;
+	datum = SysCacheGetAttr(USERMAPPINGUSERSERVER, tuple, Anum_pg_user_mapping_umoptions, &isnull);
+	if (!isnull)
+		options = untransformRelOptions(datum);
+	ReleaseSysCache(tuple);
+	return options;
+}
+
+/* of our wrapper, and that wrapper of our extension: names alone can be taken */
+static bool
+is_ours(ForeignServer *server, char **why)
+{
+	ForeignDataWrapper *fdw = GetForeignDataWrapperExtended(server->fdwid, FDW_MISSING_OK);
+	Oid extension = get_extension_oid(EXTENSION_NAME, true);
+
+	if (fdw != NULL && strcmp(fdw->fdwname, WRAPPER_NAME) == 0 && OidIsValid(extension) &&
+		getExtensionOfObject(ForeignDataWrapperRelationId, fdw->fdwid) == extension)
+		return true;
+	*why = psprintf("foreign server \"%s\" is not a system: its wrapper is not that of the extension dataflows",
+					server->servername);
+	return false;
+}
+
+/* fills *system in the current context; false with *why */
+static bool
+read_system(DfSystem *system, ForeignServer *server, char **why)
+{
+	DfOptionProblem problem;
+	List *options;
+	bool valid;
+
+	df_options_defaults(system);
+	system->oid = server->serverid;
+	system->name = pstrdup(server->servername);
+	valid = df_options_apply(system, ForeignServerRelationId, server->options, &problem);
+	if (valid)
+	{
+		options = mapping_options(server->serverid, GetUserId());
+		valid = df_options_apply(system, UserMappingRelationId, options, &problem);
+		forget_options(options);
+	}
+	if (!valid)
+	{
+		df_options_forget(system);
+		*why = psprintf("the options of system \"%s\" cannot be used: %s", server->servername, problem.message);
+		return false;
+	}
+	system->url_hash = hash_bytes((const unsigned char *) system->url, strlen(system->url));
+	return true;
+}
+
+/* the context becomes the cache's own only when nothing can fail any more */
+static DfSystem *
+load_system(const SystemKey *key, char **why)
+{
+	Oid serverid = get_foreign_server_oid(key->name, true);
+	ForeignServer *server = NULL;
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext cxt;
+	SystemEntry *entry;
+	DfSystem *system;
+	char *problem = NULL;
+
+	if (OidIsValid(serverid))
+		server = GetForeignServerExtended(serverid, FSV_MISSING_OK);
+	if (server == NULL)
+		*why = psprintf("system \"%s\" does not exist", key->name);
+	if (server == NULL || !is_ours(server, why))
+		return NULL;
+	cxt = AllocSetContextCreate(caller, "dataflows system", ALLOCSET_SMALL_SIZES);
+	MemoryContextSwitchTo(cxt);
+	system = palloc(sizeof(DfSystem));
+	if (!read_system(system, server, &problem))
+		system = NULL;
+	MemoryContextSwitchTo(caller);
+	if (system == NULL)
+	{
+		*why = pstrdup(problem);
+		MemoryContextDelete(cxt);
+		return NULL;
+	}
+	entry = hash_search(cache, key, HASH_ENTER, NULL);
+	MemoryContextSetParent(cxt, cache_cxt);
+	entry->cxt = cxt;
+	entry->system = system;
+	return system;
+}
+
+/* asked each time: a grant is not part of what the cache is emptied for */
+static bool
+may_use(const DfSystem *system, char **why)
+{
+	if (!SearchSysCacheExists1(FOREIGNSERVEROID, ObjectIdGetDatum(system->oid)))
+		*why = psprintf("system \"%s\" does not exist", system->name);
+	else if (object_aclcheck(ForeignServerRelationId, system->oid, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
+		*why = psprintf("role \"%s\" has no USAGE on system \"%s\"",
+						GetUserNameFromId(GetUserId(), true), system->name);
+	else
+		return true;
+	return false;
+}
+
+DfSystem *
+df_system_get(const char *name, char **why)
+{
+	SystemEntry *entry;
+	SystemKey key;
+	DfSystem *system;
+
+	*why = NULL;
+	if (cache == NULL)
+		create_cache();
+	empty_stale_cache();
+	if (strlen(name) >= NAMEDATALEN)
+	{
+		*why = psprintf("system \"%s\" does not exist", name);
+		return NULL;
+	}
+	memset(&key, 0, sizeof(key));
+	key.user = GetUserId();
+	strlcpy(key.name, name, sizeof(key.name));
+	entry = hash_search(cache, &key, HASH_FIND, NULL);
+	system = entry != NULL ? entry->system : load_system(&key, why);
+	if (system == NULL || !may_use(system, why))
+		return NULL;
+	return system;
+}

@@ -1,0 +1,303 @@
+/*
+ * fdw/values.c
+ *	  The values of options: what is valid, and how it is read.
+ *
+ * Runs in whichever process validates or uses a system, in its transaction; pure
+ * but for memory.  It never raises and never quotes a value, which may be a
+ * secret.
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+#include <math.h>
+
+#include "fdw/options.h"
+#include "http/url.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+
+/* the fastest rate that is still a limit, and the slowest that still moves */
+#define MAX_RATE_PER_SECOND 1000000.0
+#define MIN_RATE_PER_SECOND (1.0 / 86400.0)
+
+static bool
+has_control_character(const char *value)
+{
+	for (const char *p = value; *p != '\0'; p++)
+		if ((unsigned char) *p < ' ' || *p == 0x7f)
+			return true;
+	return false;
+}
+
+/* a token of RFC 9110 */
+bool
+df_header_name_is_valid(const char *name)
+{
+	for (const char *p = name; *p != '\0'; p++)
+		if (!isalnum((unsigned char) *p) && strchr("!#$%&'*+-.^_`|~", *p) == NULL)
+			return false;
+		else if (IS_HIGHBIT_SET(*p))
+			return false;
+	return *name != '\0';
+}
+
+/* no empty ones: to libcurl "Name:" says that the header is not to be sent */
+bool
+df_header_value_is_valid(const char *value)
+{
+	return *value != '\0' && *value != ' ' && !has_control_character(value);
+}
+
+static bool
+parse_token(const char *value)
+{
+	for (const char *p = value; *p != '\0'; p++)
+		if (*p <= ' ' || *p >= 0x7f)
+			return false;
+	return *value != '\0';
+}
+
+static bool
+parse_port(const char *port)
+{
+	char *end;
+	long number;
+
+	if (!isdigit((unsigned char) *port))
+		return false;
+	number = strtol(port, &end, 10);
+	return *end == '\0' && number > 0 && number <= 65535;
+}
+
+/* "smtp://host[:port]" or smtps; the http room's parser knows only http */
+static const char *
+smtp_url_problem(const char *host)
+{
+	const char *end;
+	const char *colon;
+	size_t len;
+
+	len = strlen(host);
+	if (len > 0 && host[len - 1] == '/')
+		host = pnstrdup(host, len - 1);
+	if (*host == '[')
+	{
+		end = host + 1 + strspn(host + 1, "0123456789abcdefABCDEF:.");
+		if (end == host + 1 || *end != ']')
+			return "it contains an address in brackets that is not closed or not an address";
+		colon = end + 1;
+	}
+	else
+	{
+		for (colon = host; isalnum((unsigned char) *colon) || *colon == '.' || *colon == '-' || *colon == '_';)
+			colon++;
+		if (colon == host)
+			return "it has no host";
+	}
+	if (*colon == '\0' || (*colon == ':' && parse_port(colon + 1)))
+		return NULL;
+	return "it has something other than a port after the host";
+}
+
+static bool
+parse_url(const DfOption *option, const char *value, char **field, const char **why)
+{
+	if (option->kind == DF_OPTION_URL && pg_strncasecmp(value, "smtp://", 7) == 0)
+		*why = smtp_url_problem(value + 7);
+	else if (option->kind == DF_OPTION_URL && pg_strncasecmp(value, "smtps://", 8) == 0)
+		*why = smtp_url_problem(value + 8);
+	else
+		*why = df_url_base_problem(value);
+	if (*why != NULL)
+		return false;
+	*field = pstrdup(value);
+	return true;
+}
+
+static bool
+parse_text(const DfOption *option, const char *value, char **field)
+{
+	bool valid;
+
+	switch (option->kind)
+	{
+		case DF_OPTION_TOKEN:
+			valid = parse_token(value);
+			break;
+		case DF_OPTION_USERNAME:
+			valid = *value != '\0' && !has_control_character(value) && strchr(value, ':') == NULL;
+			break;
+		case DF_OPTION_PASSWORD:
+			valid = !has_control_character(value);
+			break;
+		case DF_OPTION_PATH:
+			valid = *value == '/' && !has_control_character(value);
+			break;
+		case DF_OPTION_HEADER_NAME:
+			valid = *value == '\0' || df_header_name_is_valid(value);
+			break;
+		default:
+			valid = *value != '\0' && !has_control_character(value);
+			break;
+	}
+	if (valid)
+		*field = pstrdup(value);
+	return valid;
+}
+
+/* as settings of the server are written, but a plain number is seconds */
+static bool
+parse_duration(const DfOption *option, const char *value, int64 *ms)
+{
+	double seconds;
+	const char *ignored;
+
+	if (!parse_real(value, &seconds, GUC_UNIT_S, &ignored))
+		return false;
+	seconds = rint(seconds * 1000.0);
+	if (!(seconds >= option->min && seconds <= option->max))
+		return false;
+	*ms = (int64) seconds;
+	return true;
+}
+
+static bool
+parse_number(const DfOption *option, const char *value, int *number)
+{
+	int flags = option->kind == DF_OPTION_BYTES ? GUC_UNIT_BYTE : 0;
+	const char *ignored;
+
+	return parse_int(value, number, flags, &ignored) &&
+		*number >= option->min && *number <= option->max;
+}
+
+/* 'N/s', 'N/min' or 'N/h' */
+static bool
+parse_rate(const char *value, double *per_second)
+{
+	static const struct
+	{
+		const char *name;
+		double seconds;
+	} units[] = {{"/s", 1}, {"/min", 60}, {"/h", 3600}};
+	char *end;
+	double count;
+
+	if (strspn(value, "0123456789.") == 0 || *value == '.')
+		return false;
+	count = strtod(value, &end);
+	if (end != value + strspn(value, "0123456789."))
+		return false;
+	for (int i = 0; i < lengthof(units); i++)
+	{
+		double rate = count / units[i].seconds;
+
+		if (strcmp(end, units[i].name) != 0)
+			continue;
+		if (!(rate >= MIN_RATE_PER_SECOND && rate <= MAX_RATE_PER_SECOND))
+			return false;
+		*per_second = rate;
+		return true;
+	}
+	return false;
+}
+
+static bool
+parse_encoding(const char *value, bool *form)
+{
+	*form = strcmp(value, "form") == 0;
+	return *form || strcmp(value, "json") == 0;
+}
+
+bool
+df_option_parse(const DfOption *option, const char *value, void *field, const char **why)
+{
+	int64 ms;
+	int number;
+
+	*why = NULL;
+	switch (option->kind)
+	{
+		case DF_OPTION_URL:
+		case DF_OPTION_HTTP_URL:
+			return parse_url(option, value, field, why);
+		case DF_OPTION_MS:
+			if (!parse_duration(option, value, &ms))
+				return false;
+			*(int *) field = (int) ms;
+			return true;
+		case DF_OPTION_LONG_MS:
+			return parse_duration(option, value, field);
+		case DF_OPTION_INT:
+			return parse_number(option, value, field);
+		case DF_OPTION_BYTES:
+			if (!parse_number(option, value, &number))
+				return false;
+			*(int64 *) field = number;
+			return true;
+		case DF_OPTION_BOOL:
+			return parse_bool(value, field);
+		case DF_OPTION_ENCODING:
+			return parse_encoding(value, field);
+		case DF_OPTION_RATE:
+			return parse_rate(value, field);
+		default:
+			return parse_text(option, value, field);
+	}
+}
+
+static char *
+duration_text(double ms)
+{
+	static const struct
+	{
+		const char *name;
+		int64 ms;
+	} units[] = {{"d", 86400000}, {"h", 3600000}, {"min", 60000}, {"s", 1000}, {"ms", 1}};
+
+	for (int i = 0; i < lengthof(units); i++)
+		if ((int64) ms >= units[i].ms && (int64) ms % units[i].ms == 0)
+			return psprintf(INT64_FORMAT "%s", (int64) ms / units[i].ms, units[i].name);
+	return pstrdup("0");
+}
+
+char *
+df_option_valid(const DfOption *option)
+{
+	switch (option->kind)
+	{
+		case DF_OPTION_URL:
+			return pstrdup("Write an absolute URL such as \"https://api.example.com/v1\" or \"smtp://mail.example.com:587\"; credentials belong in a USER MAPPING.");
+		case DF_OPTION_HTTP_URL:
+			return pstrdup("Write an absolute URL such as \"https://auth.example.com/token\".");
+		case DF_OPTION_TOKEN:
+			return pstrdup("Write printable ASCII characters without spaces.");
+		case DF_OPTION_USERNAME:
+			return pstrdup("Write text without control characters and without a colon.");
+		case DF_OPTION_PASSWORD:
+			return pstrdup("Write text without control characters; some systems want it empty.");
+		case DF_OPTION_PATH:
+			return pstrdup("Write the absolute path of a file on the server.");
+		case DF_OPTION_HEADER_NAME:
+			return pstrdup("Write the name of a header, of letters, digits and hyphens, or '' so that none is sent.");
+		case DF_OPTION_HEADER:
+			return pstrdup("Write text without control characters, not empty and not beginning with a space.");
+		case DF_OPTION_MS:
+		case DF_OPTION_LONG_MS:
+			return psprintf("Write a duration from %s to %s, such as \"100ms\", \"30s\", \"5min\" or \"24h\"; a plain number is seconds.",
+							duration_text(option->min), duration_text(option->max));
+		case DF_OPTION_INT:
+			return psprintf("Write a whole number from %d to %d.", (int) option->min, (int) option->max);
+		case DF_OPTION_BYTES:
+			return psprintf("Write a size from %d to %d bytes, such as \"64kB\" or \"10MB\"; a plain number is bytes.",
+							(int) option->min, (int) option->max);
+		case DF_OPTION_BOOL:
+			return pstrdup("Write \"true\" or \"false\".");
+		case DF_OPTION_ENCODING:
+			return pstrdup("Write \"json\" or \"form\".");
+		case DF_OPTION_RATE:
+			return pstrdup("Write a number above 0 per second, minute or hour, such as \"100/s\", \"600/min\" or \"1000/h\".");
+		default:
+			return pstrdup("Write text that is not empty and has no control characters.");
+	}
+}
