@@ -1,0 +1,380 @@
+/*
+ * session/define.c
+ *	  define_workflow(), drop_workflow().
+ *
+ * Runs in a user's backend, in his transaction.  Everything that depends on the
+ * caller (search_path, rights) is settled as the caller, before the store is
+ * entered; only the finished row is written as the extension's owner.  A
+ * version is never changed: each definition makes a new one.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
+#include "compat.h"
+#include "fmgr.h"
+#include "guc.h"
+#include "miscadmin.h"
+#include "parser/parse_func.h"
+#include "session/rights.h"
+#include "shared/policy.h"
+#include "shared/slots.h"
+#include "store/identity.h"
+#include "store/store.h"
+#include "store/workflow.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/regproc.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(dataflows_define_workflow);
+PG_FUNCTION_INFO_V1(dataflows_drop_workflow);
+
+enum
+{
+	ARG_NAME, ARG_FUNCTION, ARG_ON_FAILURE, ARG_RETRY, ARG_DEADLINE, ARG_ACCEPT_NOTIFY, ARG_ON_ERROR
+};
+
+#define FUNCTION_HINT "Create it as FUNCTION name(event jsonb) RETURNS jsonb, VOLATILE, PARALLEL UNSAFE and SECURITY INVOKER, which is what CREATE FUNCTION does if nothing else is said."
+
+/* ---- the function ---------------------------------------------------------------- */
+
+static bool
+is_signature(const char *given)
+{
+	bool		quoted = false;
+
+	for (const char *p = given; *p != '\0'; p++)
+	{
+		if (*p == '"')
+			quoted = !quoted;
+		else if (*p == '(' && !quoted)
+			return true;
+	}
+	return false;
+}
+
+/* resolved in the caller's search_path */
+static Oid
+lookup_function(const char *given)
+{
+	Oid			argument = JSONBOID;
+	List	   *names;
+	Oid			function;
+
+	if (is_signature(given))
+		return DatumGetObjectId(DirectFunctionCall1(regprocedurein, CStringGetDatum(given)));
+
+	names = stringToQualifiedNameList(given, NULL);
+	function = LookupFuncName(names, 1, &argument, true);
+	if (!OidIsValid(function))
+	{
+		Oid			other = LookupFuncName(names, -1, NULL, true);
+
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("function %s(jsonb) does not exist", given),
+				 OidIsValid(other) ? errdetail("There is %s.", format_procedure(other)) : 0,
+				 errhint(FUNCTION_HINT)));
+	}
+	return function;
+}
+
+/* why a function cannot be a body; NULL = it can */
+static const char *
+unfit(const Form_pg_proc proc)
+{
+	if (proc->prokind != PROKIND_FUNCTION)
+		return "is not a plain function";
+	if (proc->pronargs != 1 || proc->proargtypes.values[0] != JSONBOID)
+		return "does not take one argument of type jsonb";
+	if (proc->prorettype != JSONBOID || proc->proretset)
+		return "does not return one jsonb";
+	if (proc->provolatile != PROVOLATILE_VOLATILE)
+		return "is not VOLATILE";
+	if (proc->proparallel != PROPARALLEL_UNSAFE)
+		return "is not PARALLEL UNSAFE";
+	if (proc->prosecdef)
+		return "is SECURITY DEFINER";
+	if (isAnyTempNamespace(proc->pronamespace))
+		return "is in a temporary schema";
+	return NULL;
+}
+
+/* the qualified signature of a function that can be a body, and its owner */
+static char *
+checked_function(const char *given, Oid *owner)
+{
+	Oid			oid = lookup_function(given);
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
+	Form_pg_proc proc;
+	const char *reason;
+	char	   *signature;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", oid);
+	proc = (Form_pg_proc) GETSTRUCT(tuple);
+	reason = unfit(proc);
+	if (reason != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+				 errmsg("function %s cannot be a workflow: it %s", format_procedure(oid), reason),
+				 errhint(FUNCTION_HINT)));
+	if (object_aclcheck(ProcedureRelationId, oid, GetUserId(), ACL_EXECUTE) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("role \"%s\" may not execute function %s",
+						GetUserNameFromId(GetUserId(), false), format_procedure(oid)),
+				 errhint("The owner of a workflow runs its function: GRANT EXECUTE on it first.")));
+	signature = psprintf("%s(jsonb)", quote_qualified_identifier(get_namespace_name(proc->pronamespace),
+																  NameStr(proc->proname)));
+	*owner = proc->proowner;
+	ReleaseSysCache(tuple);
+	return signature;
+}
+
+static void
+set_functions(DfWorkflowRow *row, FunctionCallInfo fcinfo)
+{
+	Oid			owner;
+
+	row->function = checked_function(text_to_cstring(PG_GETARG_TEXT_PP(ARG_FUNCTION)),
+									 &row->function_owner);
+	if (PG_ARGISNULL(ARG_ON_FAILURE))
+		return;
+	row->on_failure = checked_function(text_to_cstring(PG_GETARG_TEXT_PP(ARG_ON_FAILURE)), &owner);
+	if (owner != row->function_owner)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+				 errmsg("functions %s and %s have different owners", row->function, row->on_failure),
+				 errhint("Have both functions of a workflow owned by one role.")));
+}
+
+/* ---- the other arguments ----------------------------------------------------------- */
+
+static char *
+checked_workflow_name(FunctionCallInfo fcinfo)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(ARG_NAME));
+	size_t		len = strlen(name);
+
+	if (len == 0 || len > DF_MAX_NAME)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a workflow's name has 1 to %d bytes, this one has %zu", DF_MAX_NAME, len),
+				 errhint("Give a short name such as 'customer-onboarding'.")));
+	for (const char *p = name; *p != '\0'; p++)
+		if ((unsigned char) *p < ' ' || *p == 0x7f)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("a workflow's name contains a control character at byte %d", (int) (p - name) + 1),
+					 errhint("Give a name of visible characters.")));
+	return name;
+}
+
+/* one of a few words; `words` ends in NULL */
+static char *
+checked_word(FunctionCallInfo fcinfo, int arg, const char *what, const char *const *words)
+{
+	char	   *given;
+	StringInfoData hint;
+
+	if (PG_ARGISNULL(arg))
+		return pstrdup(words[0]);
+	given = text_to_cstring(PG_GETARG_TEXT_PP(arg));
+	initStringInfo(&hint);
+	for (int i = 0; words[i] != NULL; i++)
+	{
+		if (strcmp(given, words[i]) == 0)
+			return given;
+		appendStringInfo(&hint, "%s\"%s\"", i == 0 ? "" : words[i + 1] == NULL ? " or " : ", ", words[i]);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("\"%s\" of %s is not known", given, what),
+			 errhint("Use %s.", hint.data)));
+	return NULL;
+}
+
+static Interval *
+checked_deadline(FunctionCallInfo fcinfo)
+{
+	Interval   *deadline;
+	int64		days;
+
+	if (PG_ARGISNULL(ARG_DEADLINE))
+		return NULL;
+	deadline = PG_GETARG_INTERVAL_P(ARG_DEADLINE);
+	days = (int64) deadline->month * DAYS_PER_MONTH + deadline->day;
+	if ((double) days * USECS_PER_DAY + (double) deadline->time <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the deadline of a workflow must be longer than nothing"),
+				 errhint("Give how long a run may take, such as '30 days', or leave it out.")));
+	return deadline;
+}
+
+/* the caller becomes the owner: can a worker be his session? */
+static void
+check_new_owner(Oid owner, const char *owner_name, const char *workflow)
+{
+	HeapTuple	tuple;
+	bool		may_login;
+
+	if (object_aclcheck(DatabaseRelationId, MyDatabaseId, owner, ACL_CONNECT) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("role \"%s\" cannot own a workflow: it may not connect to this database", owner_name),
+				 errdetail("The bodies of its workflows run in a session of that role."),
+				 errhint("GRANT CONNECT ON DATABASE %s TO the role first.",
+						 quote_identifier(get_database_name(MyDatabaseId)))));
+	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(owner));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for role %u", owner);
+	may_login = ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
+	ReleaseSysCache(tuple);
+	if (DF_ROLE_NEEDS_LOGIN && !may_login)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("role \"%s\" cannot own a workflow: it may not log in", owner_name),
+				 errdetail("Before PostgreSQL 17 a worker can only be the session of a role with LOGIN."),
+				 errhint("ALTER ROLE %s LOGIN first; it needs no password.", quote_identifier(owner_name))));
+	if (superuser_arg(owner))
+		ereport(df_allow_superuser_owner ? WARNING : ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 df_allow_superuser_owner ?
+				 errmsg("the bodies of workflow \"%s\" run as superuser \"%s\"", workflow, owner_name) :
+				 errmsg("superuser \"%s\" cannot own workflow \"%s\"", owner_name, workflow),
+				 df_allow_superuser_owner ? 0 :
+				 errdetail("\"dataflows.allow_superuser_owner\" is off."),
+				 errhint("Define it as a plain role: SET ROLE to it first.")));
+}
+
+static void
+require_engine(void)
+{
+	if (df_shared == NULL)
+		ereport(ERROR,
+				(errcode(DF_ERR_NOT_LOADED),
+				 errmsg("the engine of \"dataflows\" is not loaded"),
+				 errhint("Set shared_preload_libraries = 'dataflows' in postgresql.conf and restart the server.")));
+}
+
+/* ---- define_workflow() ---------------------------------------------------------------- */
+
+/*
+ * A name stays its owner's, even dropped, as long as he is there: under his oid
+ * or, after a restore into another cluster, under his name.
+ */
+static void
+check_name_is_free(const DfWorkflowRow *latest, const DfWorkflowRow *mine)
+{
+	if (latest->owner == mine->owner || strcmp(latest->owner_name, mine->owner_name) == 0)
+		return;
+	if (GetUserNameFromId(latest->owner, true) == NULL &&
+		!OidIsValid(get_role_oid(latest->owner_name, true)))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("workflow \"%s\" belongs to role \"%s\"", latest->name, latest->owner_name),
+			 errhint("SET ROLE %s first, or give the workflow another name.",
+					 quote_identifier(latest->owner_name))));
+}
+
+/* inserts the next version; whoever else is defining the name is waited for */
+static void
+insert_version(DfWorkflowRow *row)
+{
+	DfStore		store;
+	DfWorkflowRow latest;
+	char	   *identity = df_identity_text();
+
+	df_store_enter(&store);
+	df_installation_insert(identity);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		row->version = 1;
+		row->paused = false;
+		if (df_workflow_latest(row->name, &latest, store.result_context))
+		{
+			check_name_is_free(&latest, row);
+			row->version = latest.version + 1;
+			row->paused = latest.paused;
+		}
+	} while (!df_workflow_insert(row));
+	df_store_leave(&store);
+}
+
+Datum
+dataflows_define_workflow(PG_FUNCTION_ARGS)
+{
+	static const char *const notify_words[] = {"run", "key", "none", NULL};
+	static const char *const error_words[] = {"undo", "stuck", NULL};
+	DfWorkflowRow row;
+	DfRetry		ignored;
+
+	require_engine();
+	df_require_writable("define a workflow");
+	if (PG_ARGISNULL(ARG_NAME) || PG_ARGISNULL(ARG_FUNCTION))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("name and function of a workflow must not be null"),
+				 errhint("Call define_workflow('name', 'function').")));
+	memset(&row, 0, sizeof(row));
+	memset(&ignored, 0, sizeof(ignored));
+	row.name = checked_workflow_name(fcinfo);
+	row.owner = GetUserId();
+	row.owner_name = GetUserNameFromId(row.owner, false);
+	set_functions(&row, fcinfo);
+	if (!PG_ARGISNULL(ARG_RETRY))
+	{
+		row.retry = PG_GETARG_JSONB_P(ARG_RETRY);
+		df_retry_from_jsonb(row.retry, &ignored, "retry");
+	}
+	row.deadline = checked_deadline(fcinfo);
+	row.accept_notify = checked_word(fcinfo, ARG_ACCEPT_NOTIFY, "accept_notify", notify_words);
+	row.on_error = checked_word(fcinfo, ARG_ON_ERROR, "on_error", error_words);
+	check_new_owner(row.owner, row.owner_name, row.name);
+
+	insert_version(&row);
+	PG_RETURN_INT32(row.version);
+}
+
+/* ---- drop_workflow() -------------------------------------------------------------------- */
+
+/*
+ * A run that somebody starts at this moment is not seen; it goes on, because
+ * its version stays.
+ */
+Datum
+dataflows_drop_workflow(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Oid			caller = GetUserId();
+	DfStore		store;
+	DfWorkflowRow workflow;
+	int64		live;
+
+	df_require_writable("drop a workflow");
+	df_store_enter(&store);
+	df_workflow_lock(name);
+	df_require_workflow(name, &workflow, store.result_context);
+	df_require_own(caller, &workflow, "drop");
+	live = df_workflow_live_runs(name);
+	if (live > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg_plural("workflow \"%s\" has " INT64_FORMAT " live run",
+							   "workflow \"%s\" has " INT64_FORMAT " live runs", live, name, live),
+				 errhint("Wait until its runs have ended, or cancel() them; abandon() those that are stuck.")));
+	df_workflow_mark_dropped(name);
+	df_store_leave(&store);
+	PG_RETURN_VOID();
+}

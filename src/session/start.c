@@ -1,0 +1,218 @@
+/*
+ * session/start.c
+ *	  start(), restart().
+ *
+ * Runs in a user's backend, in his transaction: a run is started if and when
+ * that commits.  The only write is one INSERT into run, as the extension's
+ * owner.  It must never update a run: that is the engine's.
+ */
+#include "postgres.h"
+
+#include "flow/flow.h"
+#include "fmgr.h"
+#include "guc.h"
+#include "miscadmin.h"
+#include "session/rights.h"
+#include "session/start.h"
+#include "shared/clock.h"
+#include "shared/slots.h"
+#include "shared/wake.h"
+#include "store/identity.h"
+#include "store/store.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(dataflows_start);
+PG_FUNCTION_INFO_V1(dataflows_restart);
+
+/* ---- what the triggers use too -------------------------------------------------- */
+
+void
+df_check_payload(const Jsonb *value, const char *what)
+{
+	if (VARSIZE(value) <= df_max_body)
+		return;
+	ereport(ERROR,
+			(errcode(DF_ERR_LIMIT),
+			 errmsg("%s is too large", what),
+			 errdetail("It has %u bytes; dataflows.max_body allows %d.", (unsigned) VARSIZE(value), df_max_body),
+			 errhint("Store it in a table and pass its key.")));
+}
+
+void
+df_check_key(const char *key)
+{
+	size_t		len;
+
+	if (key == NULL)
+		return;
+	len = strlen(key);
+	if (len == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the key of a run must not be empty"),
+				 errhint("Give a business key, or NULL for a run without one.")));
+	if (len > DF_MAX_KEY)
+		ereport(ERROR,
+				(errcode(DF_ERR_LIMIT),
+				 errmsg("the key of a run is too long"),
+				 errdetail("It has %zu bytes; %d are allowed.", len, DF_MAX_KEY),
+				 errhint("Use a shorter key, such as a hash of this one.")));
+}
+
+void
+df_warn_not_loaded(void)
+{
+	static bool warned = false;
+
+	if (df_shared != NULL || warned)
+		return;
+	warned = true;
+	ereport(WARNING,
+			(errcode(DF_ERR_NOT_LOADED),
+			 errmsg("the engine of \"dataflows\" is not loaded"),
+			 errdetail("What is started or signalled is kept, and goes on once the engine is there."),
+			 errhint("Set shared_preload_libraries = 'dataflows' in postgresql.conf and restart the server.")));
+}
+
+/* `started_by` and `identity` are the caller's to give, from before the store was entered */
+void
+df_start_common(const char *workflow, Oid judged, DfNewRun *common,
+				DfWorkflowRow *definition, MemoryContext cxt)
+{
+	df_require_workflow(workflow, definition, cxt);
+	df_require_use(judged, definition, "start");
+	common->now = df_now();
+	common->workflow = definition->name;
+	common->version = definition->version;
+}
+
+/* ---- start() ----------------------------------------------------------------------- */
+
+/*
+ * Inserts the run, or finds the one that holds its key.  That one may vanish
+ * between the two, so both are tried until one succeeds; where the snapshot does
+ * not show it, the INSERT itself raises a serialization failure.
+ */
+static void
+insert_or_find(DfNewRun *run)
+{
+	while (!df_run_insert(run))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (df_run_of_key(run->workflow, run->key, &run->id))
+			break;
+	}
+}
+
+static void
+require_arguments(FunctionCallInfo fcinfo)
+{
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("the name of the workflow must not be null"),
+				 errhint("Give the name of a workflow that define_workflow() made.")));
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("the input of a run must not be null"),
+				 errhint("Give '{}' for a run without input.")));
+}
+
+Datum
+dataflows_start(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t  *result = palloc(sizeof(pg_uuid_t));
+	Oid			caller = GetUserId();
+	DfNewRun	run;
+	DfWorkflowRow definition;
+	DfStore		store;
+	char	   *name;
+
+	require_arguments(fcinfo);
+	df_require_writable("start a run");
+	memset(&run, 0, sizeof(run));
+	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	run.input = PG_GETARG_JSONB_P(1);
+	run.key = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
+	df_check_payload(run.input, "the input of a run");
+	df_check_key(run.key);
+	df_warn_not_loaded();
+	run.id = df_new_uuid();
+	run.identity = df_identity_hash();
+	run.started_by = GetUserNameFromId(caller, false);
+
+	df_store_enter(&store);
+	df_start_common(name, caller, &run, &definition, store.result_context);
+	insert_or_find(&run);
+	df_store_leave(&store);
+
+	df_wake_owner(definition.owner);
+	*result = run.id;
+	PG_RETURN_UUID_P(result);
+}
+
+/* ---- restart() --------------------------------------------------------------------- */
+
+static void
+require_ended(const DfOldRun *old, const char *id)
+{
+	int			state = df_run_state_of(old->state);
+
+	if (state >= 0 && df_run_is_terminal((DfRunState) state))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("run \"%s\" has not ended: it is %s", id, old->state),
+			 state == DF_RUN_STUCK ?
+			 errhint("Call retry() to let it go on, or cancel() or abandon() before you restart it.") :
+			 errhint("Wait until it has ended, or cancel() it before you restart it.")));
+}
+
+/* the old run may hold the key, or one that was started since: then this one has none */
+static void
+insert_with_key_if_free(DfNewRun *run)
+{
+	if (df_run_insert(run))
+		return;
+	run->key = NULL;
+	(void) df_run_insert(run);
+}
+
+Datum
+dataflows_restart(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t  *old_id = PG_GETARG_UUID_P(0);
+	char	   *old_text = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(old_id)));
+	pg_uuid_t  *result = palloc(sizeof(pg_uuid_t));
+	Oid			caller = GetUserId();
+	DfNewRun	run;
+	DfOldRun	old;
+	DfWorkflowRow definition;
+	DfStore		store;
+
+	df_require_writable("restart a run");
+	df_warn_not_loaded();
+	memset(&run, 0, sizeof(run));
+	run.id = df_new_uuid();
+	run.identity = df_identity_hash();
+	run.started_by = GetUserNameFromId(caller, false);
+	run.restarted_from = old_id;
+
+	df_store_enter(&store);
+	if (!df_run_old(old_id, &old, store.result_context))
+		ereport(ERROR,
+				(errcode(DF_ERR_UNKNOWN),
+				 errmsg("run \"%s\" does not exist", old_text),
+				 errhint("Look for it in the view dataflows.runs; ended runs are purged after dataflows.retention.")));
+	df_start_common(old.workflow, caller, &run, &definition, store.result_context);
+	require_ended(&old, old_text);
+	run.key = old.key;
+	run.input = old.input;
+	insert_with_key_if_free(&run);
+	df_store_leave(&store);
+
+	df_wake_owner(definition.owner);
+	*result = run.id;
+	PG_RETURN_UUID_P(result);
+}

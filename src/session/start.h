@@ -1,0 +1,26 @@
+/*
+ * session/start.h
+ *	  What start(), restart() and the triggers share.
+ */
+#ifndef DF_START_H
+#define DF_START_H
+
+#include "df_types.h"
+#include "store/run_start.h"
+#include "store/workflow.h"
+
+/* limits of what a run may be started or signalled with: DF006, 22023 */
+extern void df_check_payload(const Jsonb *value, const char *what);
+extern void df_check_key(const char *key);
+
+/* warns once per session if nothing will move for lack of an engine */
+extern void df_warn_not_loaded(void);
+
+/*
+ * Inside the store: what all runs have in common that are started now of the
+ * newest version, which `judged` must have the right to start.
+ */
+extern void df_start_common(const char *workflow, Oid judged, DfNewRun *common,
+							DfWorkflowRow *definition, MemoryContext cxt);
+
+#endif							/* DF_START_H */
