@@ -57,7 +57,7 @@ typedef struct DfDone
 {
 	DfHttpResult result;
 	struct DfDone *next;
-	bool		is_reserve;
+	bool is_reserve;
 } DfDone;
 
 /*
@@ -68,36 +68,36 @@ typedef struct DfDone
  */
 typedef struct Watch
 {
-	uint32		wanted;			/* 0 = nothing */
-	uint32		registered;		/* 0 = not in the epoll set */
-	bool		is_connection;	/* opened by libcurl for a transfer, closed by us */
+	uint32 wanted; /* 0 = nothing */
+	uint32 registered; /* 0 = not in the epoll set */
+	bool is_connection; /* opened by libcurl for a transfer, closed by us */
 } Watch;
 
 static struct
 {
-	CURLM	   *multi;			/* NULL = not initialised */
-	int			epoll_fd;
-	int64		timer_us;		/* when libcurl wants to be called, -1 = not */
+	CURLM *multi; /* NULL = not initialised */
+	int epoll_fd;
+	int64 timer_us; /* when libcurl wants to be called, -1 = not */
 
-	Watch	   *watches;		/* indexed by descriptor */
-	int			nwatches;
+	Watch *watches; /* indexed by descriptor */
+	int nwatches;
 
-	DfExchange *in_flight;		/* doubly linked */
-	int64		nearest_us;		/* no deadline is earlier; -1 = none in flight */
-	int			count;			/* submitted and not yet handed out */
+	DfExchange *in_flight; /* doubly linked */
+	int64 nearest_us; /* no deadline is earlier; -1 = none in flight */
+	int count; /* submitted and not yet handed out */
 
-	DfDone	   *first_done;
-	DfDone	   *last_done;
-	DfDone	   *reserve;
+	DfDone *first_done;
+	DfDone *last_done;
+	DfDone *reserve;
 
-	CURL	   *idle[MAX_IDLE_HANDLES];
-	int			nidle;
+	CURL *idle[MAX_IDLE_HANDLES];
+	int nidle;
 
 	/* who has the process: the worker (away) or the wait */
-	bool		waiting;
-	int64		mark_us;		/* since when */
-	int64		promised_us;	/* when the wait is to end, -1 = open */
-	int64		away_us;		/* spent away since the last perform */
+	bool waiting;
+	int64 mark_us; /* since when */
+	int64 promised_us; /* when the wait is to end, -1 = open */
+	int64 away_us; /* spent away since the last perform */
 } client = {.epoll_fd = -1, .timer_us = -1, .nearest_us = -1};
 
 /* ---- results ------------------------------------------------------------ */
@@ -106,7 +106,7 @@ static struct
 static DfDone *
 new_result(uint64 cookie)
 {
-	DfDone	   *done = calloc(1, sizeof(DfDone));
+	DfDone *done = calloc(1, sizeof(DfDone));
 
 	if (done == NULL && client.reserve != NULL)
 	{
@@ -144,7 +144,7 @@ queue_refusal(DfDone *done, const char *why)
 DfHttpResult *
 df_http_next(void)
 {
-	DfDone	   *done = client.first_done;
+	DfDone *done = client.first_done;
 
 	if (done == NULL)
 		return NULL;
@@ -159,7 +159,7 @@ df_http_next(void)
 void
 df_http_free(DfHttpResult *result)
 {
-	DfDone	   *done = (DfDone *) result;
+	DfDone *done = (DfDone *) result;
 
 	if (done == NULL)
 		return;
@@ -189,8 +189,8 @@ df_http_in_flight(void)
 static Watch *
 watch_of(int fd)
 {
-	int			wanted = Max(fd + 1, 64);
-	Watch	   *grown;
+	int wanted = Max(fd + 1, 64);
+	Watch *grown;
 
 	if (fd < client.nwatches)
 		return &client.watches[fd];
@@ -208,8 +208,9 @@ static bool
 tell_epoll(Watch *watch, int fd, uint32 events)
 {
 	struct epoll_event event = {.events = events, .data = {.fd = fd}};
-	int			op = events == 0 ? EPOLL_CTL_DEL : watch->registered != 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-	int			rc = epoll_ctl(client.epoll_fd, op, fd, &event);
+	int op = events == 0 ? EPOLL_CTL_DEL : watch->registered != 0 ? EPOLL_CTL_MOD :
+																	EPOLL_CTL_ADD;
+	int rc = epoll_ctl(client.epoll_fd, op, fd, &event);
 
 	/* a descriptor that was closed behind our back left the set by itself */
 	if (rc != 0 && op == EPOLL_CTL_MOD && errno == ENOENT)
@@ -223,7 +224,7 @@ tell_epoll(Watch *watch, int fd, uint32 events)
 static int
 on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 {
-	Watch	   *watch = watch_of(fd);
+	Watch *watch = watch_of(fd);
 
 	if (watch == NULL)
 		return -1;
@@ -235,14 +236,15 @@ on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 	if (watch->wanted == watch->registered)
 		return 0;
 	if (watch->wanted == 0 && watch->is_connection)
-		return 0;				/* later, if ever */
+		return 0; /* later, if ever */
 	return tell_epoll(watch, fd, watch->wanted) ? 0 : -1;
 }
 
 static int
 on_timer(CURLM *multi, long timeout_ms, void *arg)
 {
-	client.timer_us = timeout_ms < 0 ? -1 : timeout_ms == 0 ? 0 : df_monotonic_us() + timeout_ms * 1000;
+	client.timer_us = timeout_ms < 0 ? -1 : timeout_ms == 0 ? 0 :
+															  df_monotonic_us() + timeout_ms * 1000;
 	return 0;
 }
 
@@ -250,7 +252,7 @@ on_timer(CURLM *multi, long timeout_ms, void *arg)
 static int
 on_connection(void *arg, curl_socket_t fd, curlsocktype purpose)
 {
-	Watch	   *watch = watch_of(fd);
+	Watch *watch = watch_of(fd);
 
 	if (watch == NULL)
 		return CURL_SOCKOPT_ERROR;
@@ -276,11 +278,11 @@ on_close(void *arg, curl_socket_t fd)
 static void
 make_reserve(void)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < RESERVE_RESULTS; i++)
 	{
-		DfDone	   *done = calloc(1, sizeof(DfDone));
+		DfDone *done = calloc(1, sizeof(DfDone));
 
 		if (done == NULL)
 			break;
@@ -332,7 +334,7 @@ give_back_handle(CURL *easy)
 static DfDone *
 end_exchange(DfExchange *exchange)
 {
-	DfDone	   *done = exchange->done;
+	DfDone *done = exchange->done;
 
 	if (exchange->prev != NULL)
 		exchange->prev->next = exchange->next;
@@ -340,6 +342,8 @@ end_exchange(DfExchange *exchange)
 		client.in_flight = exchange->next;
 	if (exchange->next != NULL)
 		exchange->next->prev = exchange->prev;
+	if (client.in_flight == NULL)
+		client.nearest_us = -1;
 	curl_multi_remove_handle(client.multi, exchange->easy);
 	give_back_handle(exchange->easy);
 	df_request_free(exchange);
@@ -366,7 +370,7 @@ df_http_shutdown(void)
 		close(client.epoll_fd);
 	while (client.reserve != NULL)
 	{
-		DfDone	   *done = client.reserve;
+		DfDone *done = client.reserve;
 
 		client.reserve = done->next;
 		free(done);
@@ -389,7 +393,7 @@ get_handle(void)
 static CURLcode
 apply_sockets(CURL *easy)
 {
-	CURLcode	code = curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_connection);
+	CURLcode code = curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_connection);
 
 	return code != CURLE_OK ? code : curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
 }
@@ -398,7 +402,7 @@ apply_sockets(CURL *easy)
 static const char *
 begin_exchange(DfExchange *exchange, const DfHttpRequest *request)
 {
-	CURLcode	code;
+	CURLcode code;
 
 	exchange->easy = get_handle();
 	if (exchange->easy == NULL)
@@ -428,12 +432,12 @@ list_exchange(DfExchange *exchange)
 void
 df_http_submit(const DfHttpRequest *request)
 {
-	DfDone	   *done = new_result(request->cookie);
+	DfDone *done = new_result(request->cookie);
 	DfExchange *exchange;
 	const char *problem;
 
 	if (done == NULL)
-		return;					/* the reserve is gone too: the lease will run out */
+		return; /* the reserve is gone too: the lease will run out */
 	client.count++;
 	problem = client.multi == NULL ? "libcurl is not initialised" : df_request_problem(request);
 	if (problem != NULL)
@@ -506,11 +510,12 @@ static void
 time_out(DfExchange *exchange)
 {
 	DfHttpResult *result = &exchange->done->result;
-	bool		lost = exchange->sent || exchange->carried_out;
+	bool lost = exchange->sent || exchange->carried_out;
 
 	result->fate = lost ? DF_FATE_LOST : DF_FATE_NOT_SENT;
 	snprintf(result->error, sizeof(result->error), "timed out after %d ms, %s", exchange->timeout_ms,
-			 !lost ? "before a connection was there" : exchange->response.status == 0 ? "waiting for an answer" : "within the answer");
+			 !lost ? "before a connection was there" : exchange->response.status == 0 ? "waiting for an answer" :
+																						"within the answer");
 	fill_result(exchange, result);
 	queue_result(end_exchange(exchange));
 }
@@ -519,7 +524,7 @@ time_out(DfExchange *exchange)
 static void
 handle_end(DfExchange *exchange, CURLcode code)
 {
-	DfRedirect	redirect = code == CURLE_OK ? df_request_redirect(exchange) : DF_REDIRECT_NONE;
+	DfRedirect redirect = code == CURLE_OK ? df_request_redirect(exchange) : DF_REDIRECT_NONE;
 
 	if (redirect == DF_REDIRECT_REFUSED)
 		finish_refused(exchange);
@@ -536,8 +541,8 @@ handle_end(DfExchange *exchange, CURLcode code)
 static void
 collect_ends(void)
 {
-	CURLMsg    *message;
-	int			left;
+	CURLMsg *message;
+	int left;
 
 	while ((message = curl_multi_info_read(client.multi, &left)) != NULL)
 	{
@@ -557,15 +562,15 @@ static int
 serve_sockets(void)
 {
 	struct epoll_event events[MAX_EVENTS];
-	int			n = epoll_wait(client.epoll_fd, events, MAX_EVENTS, 0);
-	int			i;
+	int n = epoll_wait(client.epoll_fd, events, MAX_EVENTS, 0);
+	int i;
 
 	for (i = 0; i < n; i++)
 	{
-		int			fd = events[i].data.fd;
-		Watch	   *watch = watch_of(fd);
-		int			running;
-		int			what = 0;
+		int fd = events[i].data.fd;
+		Watch *watch = watch_of(fd);
+		int running;
+		int what = 0;
 
 		if (watch == NULL)
 			continue;
@@ -590,8 +595,8 @@ serve_sockets(void)
 static void
 serve_timer(void)
 {
-	int			rounds;
-	int			running;
+	int rounds;
+	int running;
 
 	for (rounds = 0; rounds < MAX_READ_ROUNDS; rounds++)
 	{
@@ -605,7 +610,7 @@ serve_timer(void)
 static int
 move(void)
 {
-	int			events = serve_sockets();
+	int events = serve_sockets();
 
 	serve_timer();
 	collect_ends();
@@ -625,8 +630,8 @@ grant_absence(int64 now, int64 absence)
 
 	for (exchange = client.in_flight; exchange != NULL; exchange = exchange->next)
 	{
-		int64		most = Max((int64) exchange->timeout_ms * 1000, absence) - exchange->granted_us;
-		int64		grant = Min(Min(absence, now - exchange->started_us), Max(most, 0));
+		int64 most = Max((int64) exchange->timeout_ms * 1000, absence) - exchange->granted_us;
+		int64 grant = Min(Min(absence, now - exchange->started_us), Max(most, 0));
 
 		exchange->granted_us += grant;
 		exchange->deadline_us += grant;
@@ -639,7 +644,7 @@ judge_deadlines(int64 now)
 {
 	DfExchange *exchange;
 	DfExchange *next;
-	int			rounds = 0;
+	int rounds = 0;
 
 	if (client.nearest_us < 0 || now <= client.nearest_us)
 		return;
@@ -660,7 +665,7 @@ judge_deadlines(int64 now)
 static int64
 take_absence(int64 now)
 {
-	int64		absence = client.away_us;
+	int64 absence = client.away_us;
 
 	if (!client.waiting)
 		absence += now - client.mark_us;
@@ -673,10 +678,10 @@ take_absence(int64 now)
 void
 df_http_perform(void)
 {
-	sigset_t	all;
-	sigset_t	before;
-	int64		now = df_monotonic_us();
-	int64		absence = take_absence(now);
+	sigset_t all;
+	sigset_t before;
+	int64 now = df_monotonic_us();
+	int64 absence = take_absence(now);
 
 	if (client.multi == NULL)
 		return;
@@ -694,8 +699,8 @@ df_http_perform(void)
 long
 df_http_timeout_ms(void)
 {
-	int64		now = df_monotonic_us();
-	int64		due = client.timer_us;
+	int64 now = df_monotonic_us();
+	int64 due = client.timer_us;
 
 	client.away_us = take_absence(now);
 	client.waiting = true;

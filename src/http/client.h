@@ -18,7 +18,7 @@ typedef struct DfHttpRequest
 	const char *method;			/* "GET", "POST", ... */
 	const char *body;			/* NULL = none */
 	size_t		body_len;
-	const char *const *headers; /* "Name: value", NULL-terminated, may be NULL */
+	const char *const *headers; /* "Name: value", NULL-terminated, may be NULL; the last of a name counts */
 	const char *username;		/* basic authentication, both or neither */
 	const char *password;
 	const char *bearer_token;
@@ -37,9 +37,9 @@ typedef struct DfHttpResult
 	uint64		cookie;
 	DfFate		fate;
 	int			status;			/* 0 = none was read */
-	char	   *body;			/* NUL-terminated copy, body_len bytes, maybe cut */
+	char	   *body;			/* NUL-terminated, body_len bytes, maybe cut; NULL = none was read */
 	size_t		body_len;
-	char	   *headers;		/* lower-case "name: value\n" lines of the last answer */
+	char	   *headers;		/* lower-case "name: value\n" lines of the last answer; NULL = none */
 	char		content_type[128];
 	int64		retry_after_ms; /* from Retry-After, -1 = none, capped at 1 h */
 	int64		took_us;
@@ -48,7 +48,13 @@ typedef struct DfHttpResult
 
 extern bool df_http_init(void); /* once per process; false = libcurl refused */
 extern int	df_http_fd(void);	/* pollable: readable when perform has work */
-extern long df_http_timeout_ms(void);	/* ms until perform is wanted, -1 = no timer */
+
+/*
+ * Ms until perform is wanted, -1 = no timer.  Called right before waiting: what
+ * passes between the last perform and this call counts as time in which nobody
+ * read, by which deadlines may be extended.
+ */
+extern long df_http_timeout_ms(void);
 extern void df_http_submit(const DfHttpRequest *request);	/* copies all it needs */
 extern void df_http_perform(void);	/* move bytes, then judge deadlines */
 extern DfHttpResult *df_http_next(void);	/* a finished exchange or NULL */

@@ -19,8 +19,8 @@
 
 typedef struct BlockedV4
 {
-	uint32		network;
-	int			bits;
+	uint32 network;
+	int bits;
 	const char *what;
 } BlockedV4;
 
@@ -28,33 +28,33 @@ typedef struct BlockedV4
 static const BlockedV4 blocked_v4[] = {
 	{0x00000000, 8, "unspecified"}, /* 0.0.0.0/8, "this host" */
 	{0x0A000000, 8, "private"}, /* 10.0.0.0/8 */
-	{0x64400000, 10, "private"},	/* 100.64.0.0/10, carrier-grade NAT */
-	{0x7F000000, 8, "loopback"},	/* 127.0.0.0/8 */
+	{0x64400000, 10, "private"}, /* 100.64.0.0/10, carrier-grade NAT */
+	{0x7F000000, 8, "loopback"}, /* 127.0.0.0/8 */
 	{0xA9FE0000, 16, "link-local"}, /* 169.254.0.0/16, cloud metadata */
-	{0xAC100000, 12, "private"},	/* 172.16.0.0/12 */
-	{0xC0000000, 24, "reserved"},	/* 192.0.0.0/24, protocol assignments */
-	{0xC0000200, 24, "reserved"},	/* 192.0.2.0/24, documentation */
-	{0xC0A80000, 16, "private"},	/* 192.168.0.0/16 */
-	{0xC6120000, 15, "reserved"},	/* 198.18.0.0/15, benchmarks */
-	{0xC6336400, 24, "reserved"},	/* 198.51.100.0/24, documentation */
-	{0xCB007100, 24, "reserved"},	/* 203.0.113.0/24, documentation */
-	{0xE0000000, 4, "multicast"},	/* 224.0.0.0/4 */
-	{0xF0000000, 4, "reserved"},	/* 240.0.0.0/4, with the broadcast address */
+	{0xAC100000, 12, "private"}, /* 172.16.0.0/12 */
+	{0xC0000000, 24, "reserved"}, /* 192.0.0.0/24, protocol assignments */
+	{0xC0000200, 24, "reserved"}, /* 192.0.2.0/24, documentation */
+	{0xC0A80000, 16, "private"}, /* 192.168.0.0/16 */
+	{0xC6120000, 15, "reserved"}, /* 198.18.0.0/15, benchmarks */
+	{0xC6336400, 24, "reserved"}, /* 198.51.100.0/24, documentation */
+	{0xCB007100, 24, "reserved"}, /* 203.0.113.0/24, documentation */
+	{0xE0000000, 4, "multicast"}, /* 224.0.0.0/4 */
+	{0xF0000000, 4, "reserved"}, /* 240.0.0.0/4, with the broadcast address */
 };
 
 typedef struct BlockedV6
 {
-	uint8		network[8];		/* the longest prefix here is 64 bits */
-	int			bits;
+	uint8 network[8]; /* the longest prefix here is 64 bits */
+	int bits;
 	const char *what;
 } BlockedV6;
 
 static const BlockedV6 blocked_v6[] = {
-	{{0xFC}, 7, "private"},		/* fc00::/7, unique local */
-	{{0xFE, 0x80}, 10, "link-local"},	/* fe80::/10 */
-	{{0xFE, 0xC0}, 10, "private"},	/* fec0::/10, site-local of old */
-	{{0xFF}, 8, "multicast"},	/* ff00::/8 */
-	{{0x00, 0x64, 0xFF, 0x9B, 0x00, 0x01}, 48, "private"},	/* 64:ff9b:1::/48, local NAT64 */
+	{{0xFC}, 7, "private"}, /* fc00::/7, unique local */
+	{{0xFE, 0x80}, 10, "link-local"}, /* fe80::/10 */
+	{{0xFE, 0xC0}, 10, "private"}, /* fec0::/10, site-local of old */
+	{{0xFF}, 8, "multicast"}, /* ff00::/8 */
+	{{0x00, 0x64, 0xFF, 0x9B, 0x00, 0x01}, 48, "private"}, /* 64:ff9b:1::/48, local NAT64 */
 	{{0x01, 0x00}, 64, "reserved"}, /* 100::/64, discard */
 	{{0x20, 0x01, 0x00, 0x00}, 23, "reserved"}, /* 2001::/23, with Teredo */
 	{{0x20, 0x01, 0x0D, 0xB8}, 32, "reserved"}, /* 2001:db8::/32, documentation */
@@ -64,11 +64,11 @@ static const BlockedV6 blocked_v6[] = {
 static const char *
 judge_v4(uint32 address)
 {
-	int			i;
+	int i;
 
 	for (i = 0; i < (int) lengthof(blocked_v4); i++)
 	{
-		uint32		mask = 0xFFFFFFFFU << (32 - blocked_v4[i].bits);
+		uint32 mask = 0xFFFFFFFFU << (32 - blocked_v4[i].bits);
 
 		if ((address & mask) == blocked_v4[i].network)
 			return blocked_v4[i].what;
@@ -79,8 +79,8 @@ judge_v4(uint32 address)
 static bool
 has_prefix(const uint8 *address, const uint8 *prefix, int bits)
 {
-	int			whole = bits / 8;
-	int			rest = bits % 8;
+	int whole = bits / 8;
+	int rest = bits % 8;
 
 	if (memcmp(address, prefix, whole) != 0)
 		return false;
@@ -101,7 +101,7 @@ judge_v6(const uint8 *address)
 	static const uint8 translated[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0, 0};
 	static const uint8 nat64[12] = {0x00, 0x64, 0xFF, 0x9B};
 	static const uint8 six_to_four[2] = {0x20, 0x02};
-	int			i;
+	int i;
 
 	if (memcmp(address, zero, 16) == 0)
 		return "unspecified";

@@ -30,12 +30,25 @@
 
 /* without these, what is sent could be read in two ways, or would not be HTTP any more */
 static const char *const forbidden_headers[] = {
-	"connection", "content-length", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"
+	"connection",
+	"content-length",
+	"expect",
+	"keep-alive",
+	"te",
+	"trailer",
+	"transfer-encoding",
+	"upgrade",
 };
 
 /* what another host may see after a redirect: it describes the request and holds no secret */
 static const char *const public_headers[] = {
-	"accept", "accept-encoding", "accept-language", "content-encoding", "content-language", "content-type", "user-agent"
+	"accept",
+	"accept-encoding",
+	"accept-language",
+	"content-encoding",
+	"content-language",
+	"content-type",
+	"user-agent",
 };
 
 /* ---- is it a request? --------------------------------------------------- */
@@ -50,7 +63,7 @@ is_token_char(unsigned char c)
 static size_t
 token_length(const char *text)
 {
-	size_t		n = 0;
+	size_t n = 0;
 
 	while (is_token_char((unsigned char) text[n]))
 		n++;
@@ -70,8 +83,8 @@ has_control(const char *text)
 static bool
 name_in(const char *line, const char *const *names, int count)
 {
-	size_t		len = token_length(line);
-	int			i;
+	size_t len = token_length(line);
+	int i;
 
 	for (i = 0; i < count; i++)
 		if (strlen(names[i]) == len && pg_strncasecmp(line, names[i], len) == 0)
@@ -99,7 +112,7 @@ gives_header(const DfHttpRequest *request, const char *name)
 static const char *
 header_problem(const char *line)
 {
-	size_t		len = token_length(line);
+	size_t len = token_length(line);
 
 	if (len == 0 || line[len] != ':')
 		return "a header is not of the form \"Name: value\"";
@@ -131,7 +144,7 @@ df_request_problem(const DfHttpRequest *request)
 {
 	const char *const *line;
 	const char *problem;
-	size_t		len;
+	size_t len;
 
 	if (request->url == NULL || has_control(request->url))
 		return "the URL contains a control character or is missing";
@@ -156,7 +169,7 @@ df_request_problem(const DfHttpRequest *request)
 static void *
 take(DfExchange *exchange, size_t len)
 {
-	char	   *taken = exchange->arena + exchange->arena_used;
+	char *taken = exchange->arena + exchange->arena_used;
 
 	exchange->arena_used += MAXALIGN(len);
 	Assert(exchange->arena_used <= exchange->arena_size);
@@ -167,8 +180,8 @@ take(DfExchange *exchange, size_t len)
 static size_t
 arena_bound(const DfHttpRequest *request)
 {
-	size_t		per_line = MAXALIGN(sizeof(struct curl_slist)) + MAXALIGN(2);
-	size_t		total = 3 * (per_line + 64);	/* Expect, Accept or Content-Type */
+	size_t per_line = MAXALIGN(sizeof(struct curl_slist)) + MAXALIGN(2);
+	size_t total = 3 * (per_line + 64); /* Expect, Accept or Content-Type */
 	const char *const *line;
 
 	total += MAXALIGN(strlen(request->method) + 1) + MAXALIGN(request->body_len + 1) + 2 * MAXIMUM_ALIGNOF;
@@ -184,7 +197,7 @@ arena_bound(const DfHttpRequest *request)
 static char *
 copy(DfExchange *exchange, const char *text)
 {
-	size_t		len = strlen(text) + 1;
+	size_t len = strlen(text) + 1;
 
 	return memcpy(take(exchange, len), text, len);
 }
@@ -208,8 +221,8 @@ link_header(DfExchange *exchange, char *line, struct curl_slist *after)
 static char *
 copy_header(DfExchange *exchange, const char *line)
 {
-	char	   *copied = copy(exchange, line);
-	char	   *colon = strchr(copied, ':');
+	char *copied = copy(exchange, line);
+	char *colon = strchr(copied, ':');
 
 	if (colon[1 + strspn(colon + 1, " \t")] == '\0')
 		strcpy(colon, ";");
@@ -220,11 +233,11 @@ static void
 base64(const unsigned char *from, size_t len, char *to)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i < len; i += 3)
 	{
-		uint32		bits = from[i] << 16;
+		uint32 bits = from[i] << 16;
 
 		if (i + 1 < len)
 			bits |= from[i + 1] << 8;
@@ -242,10 +255,10 @@ base64(const unsigned char *from, size_t len, char *to)
 static char *
 authorization(DfExchange *exchange, const DfHttpRequest *request)
 {
-	char	   *line;
-	char	   *pair;
-	size_t		user_len;
-	size_t		pair_len;
+	char *line;
+	char *pair;
+	size_t user_len;
+	size_t pair_len;
 
 	if (gives_header(request, "authorization"))
 		return NULL;
@@ -270,22 +283,39 @@ authorization(DfExchange *exchange, const DfHttpRequest *request)
 	return line;
 }
 
+/* A header that is given twice would be two; what a step says follows what its system says, and wins. */
+static bool
+given_again(const char *const *line)
+{
+	size_t len = token_length(*line) + 1;
+	const char *const *later;
+
+	for (later = line + 1; *later != NULL; later++)
+		if (pg_strncasecmp(*line, *later, len) == 0)
+			return true;
+	return false;
+}
+
 /* Expect, Content-Type, what any host may see, | what only this one may. */
 static void
 list_headers(DfExchange *exchange, const DfHttpRequest *request)
 {
 	struct curl_slist *last = link_header(exchange, copy(exchange, "Expect:"), NULL);
 	const char *const *line;
-	char	   *secret;
+	char *secret;
 
 	exchange->last_public = last;
 	for (line = request->headers; line != NULL && *line != NULL; line++)
 	{
-		bool		is_type = is_header(*line, "content-type");
-		bool		is_public = name_in(*line, public_headers, lengthof(public_headers));
-		struct curl_slist *after = is_type ? exchange->headers : is_public ? exchange->last_public : last;
-		struct curl_slist *node = link_header(exchange, copy_header(exchange, *line), after);
+		bool is_type = is_header(*line, "content-type");
+		bool is_public = name_in(*line, public_headers, lengthof(public_headers));
+		struct curl_slist *after = is_type ? exchange->headers : is_public ? exchange->last_public :
+																			 last;
+		struct curl_slist *node;
 
+		if (given_again(line))
+			continue;
+		node = link_header(exchange, copy_header(exchange, *line), after);
 		if (is_type)
 			exchange->content_type = node;
 		if (is_public && after == exchange->last_public)
@@ -295,7 +325,8 @@ list_headers(DfExchange *exchange, const DfHttpRequest *request)
 	}
 	if (!gives_header(request, "accept"))
 		exchange->last_public = link_header(exchange, copy(exchange, "Accept: application/json"), exchange->last_public);
-	if (request->body != NULL && exchange->content_type == NULL)
+	/* "leave it out": libcurl would say that the body is a form */
+	if (exchange->content_type == NULL)
 		exchange->last_public = link_header(exchange, copy(exchange, "Content-Type:"), exchange->last_public);
 	secret = authorization(exchange, request);
 	if (secret != NULL)
@@ -305,9 +336,9 @@ list_headers(DfExchange *exchange, const DfHttpRequest *request)
 DfExchange *
 df_request_new(const DfHttpRequest *request)
 {
-	size_t		size = arena_bound(request);
+	size_t size = arena_bound(request);
 	DfExchange *exchange = malloc(offsetof(DfExchange, arena) + size);
-	char	   *body;
+	char *body;
 
 	if (exchange == NULL)
 		return NULL;
@@ -397,7 +428,8 @@ before_request(void *arg, char *address, char *local, int port, int local_port)
 
 /* ends the function with libcurl's code if an option is not taken */
 #define SET(option, value) \
-	do { \
+	do \
+	{ \
 		CURLcode set_code_ = curl_easy_setopt(easy, option, value); \
 		if (set_code_ != CURLE_OK) \
 			return set_code_; \
@@ -418,7 +450,7 @@ apply_rules(CURL *easy)
 	/* or a deadline would wait for a name server that does not answer */
 	SET(CURLOPT_QUICK_EXIT, 1L);
 #endif
-	SET(CURLOPT_PROXY, "");		/* none from the environment either */
+	SET(CURLOPT_PROXY, ""); /* none from the environment either */
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
@@ -454,7 +486,7 @@ static CURLcode
 apply_method(CURL *easy, const DfExchange *exchange)
 {
 	const char *method = exchange->method;
-	bool		has_body = exchange->body != NULL || strcmp(method, "POST") == 0 ||
+	bool has_body = exchange->body != NULL || strcmp(method, "POST") == 0 ||
 		strcmp(method, "PUT") == 0 || strcmp(method, "PATCH") == 0;
 
 	/* the fields first: setting them makes it a POST */
@@ -475,8 +507,8 @@ apply_method(CURL *easy, const DfExchange *exchange)
 CURLcode
 df_request_apply(DfExchange *exchange, const DfHttpRequest *request)
 {
-	CURL	   *easy = exchange->easy;
-	CURLcode	code = apply_rules(easy);
+	CURL *easy = exchange->easy;
+	CURLcode code = apply_rules(easy);
 
 	if (code == CURLE_OK)
 		code = apply_callbacks(easy, exchange);
@@ -501,10 +533,10 @@ df_request_apply(DfExchange *exchange, const DfHttpRequest *request)
 
 typedef struct Origin
 {
-	char	   *scheme;
-	char	   *host;
-	char	   *port;
-	bool		has_user;
+	char *scheme;
+	char *host;
+	char *port;
+	bool has_user;
 } Origin;
 
 static void
@@ -518,9 +550,9 @@ free_origin(Origin *origin)
 static bool
 read_origin(const char *url, Origin *origin)
 {
-	CURLU	   *parsed = curl_url();
-	char	   *user = NULL;
-	bool		good;
+	CURLU *parsed = curl_url();
+	char *user = NULL;
+	bool good;
 
 	memset(origin, 0, sizeof(Origin));
 	good = parsed != NULL && url != NULL &&
@@ -556,8 +588,8 @@ redirect_problem(const Origin *from, const Origin *to)
 static void
 change_method(DfExchange *exchange, int status)
 {
-	bool		to_get = status == 303 ? strcmp(exchange->method, "HEAD") != 0 :
-		(status == 301 || status == 302) && strcmp(exchange->method, "POST") == 0;
+	bool to_get = status == 303 ? strcmp(exchange->method, "HEAD") != 0 :
+								  (status == 301 || status == 302) && strcmp(exchange->method, "POST") == 0;
 
 	if (status != 307 && status != 308 && strcmp(exchange->method, "GET") != 0 && strcmp(exchange->method, "HEAD") != 0)
 		exchange->carried_out = true;
@@ -579,7 +611,7 @@ change_method(DfExchange *exchange, int status)
 static CURLcode
 go_to(DfExchange *exchange, const char *url)
 {
-	CURL	   *easy = exchange->easy;
+	CURL *easy = exchange->easy;
 
 	SET(CURLOPT_URL, url);
 	SET(CURLOPT_HTTPHEADER, exchange->headers);
@@ -589,12 +621,12 @@ go_to(DfExchange *exchange, const char *url)
 DfRedirect
 df_request_redirect(DfExchange *exchange)
 {
-	int			status = exchange->response.status;
+	int status = exchange->response.status;
 	const char *problem = "the answer redirects to a URL that cannot be used";
-	char	   *here = NULL;
-	char	   *there = NULL;
-	Origin		from = {0};
-	Origin		to = {0};
+	char *here = NULL;
+	char *there = NULL;
+	Origin from = {0};
+	Origin to = {0};
 
 	if (exchange->redirects_left <= 0 || status < 301 || status > 308 || (status > 303 && status < 307))
 		return DF_REDIRECT_NONE;
@@ -639,7 +671,7 @@ is_our_fault(CURLcode code)
 		case CURLE_UNKNOWN_OPTION:
 		case CURLE_SSL_CERTPROBLEM:
 		case CURLE_SSL_CACERT_BADFILE:
-		case CURLE_LOGIN_DENIED:	/* a user name in the URL */
+		case CURLE_LOGIN_DENIED: /* a user name in the URL */
 			return true;
 		default:
 			return false;
@@ -713,7 +745,7 @@ detail_for(const DfExchange *exchange, CURLcode code, long os_errno)
 void
 df_request_error(const DfExchange *exchange, CURLcode code, char *text, size_t room)
 {
-	long		os_errno = 0;
+	long os_errno = 0;
 
 	if (exchange->response.too_large)
 		snprintf(text, room, "the answer is larger than %zu bytes", exchange->response.max_body);

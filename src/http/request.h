@@ -18,40 +18,40 @@
 
 typedef struct DfExchange
 {
-	struct DfExchange *prev;	/* among those in flight, client.c's */
+	struct DfExchange *prev; /* among those in flight, client.c's */
 	struct DfExchange *next;
-	struct DfDone *done;		/* the result to be, made before anything is sent */
-	CURL	   *easy;
-	DfResponse	response;
+	struct DfDone *done; /* the result to be, made before anything is sent */
+	CURL *easy;
+	DfResponse response;
 
 	/* times are df_monotonic_us() */
-	int64		started_us;
-	int64		deadline_us;
-	int64		granted_us;		/* by which the deadline has been extended */
-	int			timeout_ms;
-	int			connect_timeout_ms;
+	int64 started_us;
+	int64 deadline_us;
+	int64 granted_us; /* by which the deadline has been extended */
+	int timeout_ms;
+	int connect_timeout_ms;
 
 	/* what is sent; all of it lies in the arena below */
 	const char *body;
-	size_t		body_len;
+	size_t body_len;
 	const char *method;
 	struct curl_slist *headers;
-	struct curl_slist *content_type;	/* the second node, if the caller gave one */
+	struct curl_slist *content_type; /* the second node, if the caller gave one */
 	struct curl_slist *last_public; /* what follows is not for other hosts */
 
-	int			redirects_left;
-	bool		allow_private;
-	bool		repeatable;		/* libcurl may send it again on a fresh connection */
-	bool		sent;			/* bytes may have left and were not answered yet */
-	bool		carried_out;	/* a redirect says that the first request was */
-	bool		cut_off;		/* not sent again on a fresh connection */
-	bool		tried_public;	/* some address was one that we may connect to */
-	char		refusal[160];	/* what the policy said, "" = nothing */
-	char		curl_error[CURL_ERROR_SIZE];
+	int redirects_left;
+	bool allow_private;
+	bool repeatable; /* libcurl may send it again on a fresh connection */
+	bool sent; /* bytes may have left and were not answered yet */
+	bool carried_out; /* a redirect says that the first request was */
+	bool cut_off; /* not sent again on a fresh connection */
+	bool tried_public; /* some address was one that we may connect to */
+	char refusal[160]; /* what the policy said, "" = nothing */
+	char curl_error[CURL_ERROR_SIZE];
 
-	size_t		arena_used;
-	size_t		arena_size;
-	char		arena[FLEXIBLE_ARRAY_MEMBER];
+	size_t arena_used;
+	size_t arena_size;
+	char arena[FLEXIBLE_ARRAY_MEMBER];
 } DfExchange;
 
 /* NULL if the request can be made, else a constant sentence why not */
@@ -65,9 +65,9 @@ extern CURLcode df_request_apply(DfExchange *exchange, const DfHttpRequest *requ
 
 typedef enum DfRedirect
 {
-	DF_REDIRECT_NONE,			/* the answer is the answer */
-	DF_REDIRECT_FOLLOW,			/* the handle is ready for the next address */
-	DF_REDIRECT_REFUSED			/* exchange->refusal says why */
+	DF_REDIRECT_NONE, /* the answer is the answer */
+	DF_REDIRECT_FOLLOW, /* the handle is ready for the next address */
+	DF_REDIRECT_REFUSED /* exchange->refusal says why */
 } DfRedirect;
 
 /* what to do about a whole answer */
@@ -80,4 +80,4 @@ extern void df_request_error(const DfExchange *exchange, CURLcode code, char *te
 /* wipes and frees all but the easy handle and the result */
 extern void df_request_free(DfExchange *exchange);
 
-#endif							/* DF_HTTP_REQUEST_H */
+#endif /* DF_HTTP_REQUEST_H */

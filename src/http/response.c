@@ -52,9 +52,9 @@ df_response_next(DfResponse *response)
 static bool
 reserve(DfBuffer *buffer, size_t more, size_t first)
 {
-	size_t		need = buffer->len + more + 1;
-	size_t		room = Max(buffer->room, first);
-	char	   *grown;
+	size_t need = buffer->len + more + 1;
+	size_t room = Max(buffer->room, first);
+	char *grown;
 
 	if (need <= buffer->room)
 		return true;
@@ -105,10 +105,10 @@ begin_answer(DfResponse *response, const char *line, size_t len)
 int64
 df_response_retry_after(const char *value)
 {
-	int64		ms;
-	char	   *end;
-	time_t		when;
-	long		seconds;
+	int64 ms;
+	char *end;
+	time_t when;
+	long seconds;
 
 	if (value[0] >= '0' && value[0] <= '9')
 	{
@@ -136,7 +136,7 @@ copy_value(char *to, size_t room, const char *value, size_t len)
 static void
 note_header(DfResponse *response, const char *name, const char *value, size_t len)
 {
-	char		text[64];
+	char text[64];
 
 	if (strcmp(name, "content-type") == 0)
 		copy_value(response->content_type, sizeof(response->content_type), value, len);
@@ -156,11 +156,11 @@ note_header(DfResponse *response, const char *name, const char *value, size_t le
 static void
 store_header(DfResponse *response, const char *line, size_t len)
 {
-	DfBuffer   *headers = &response->headers;
-	size_t		start = headers->len;
+	DfBuffer *headers = &response->headers;
+	size_t start = headers->len;
 	const char *colon = memchr(line, ':', len);
 	const char *value;
-	char	   *c;
+	char *c;
 
 	while (len > 0 && is_space(line[len - 1]))
 		len--;
@@ -169,7 +169,7 @@ store_header(DfResponse *response, const char *line, size_t len)
 	if (is_space(line[0]))
 	{
 		if (headers->len > 0)
-			headers->len--;		/* the newline of the line that goes on */
+			headers->len--; /* the newline of the line that goes on */
 		append(headers, line, len);
 		append(headers, "\n", 1);
 		return;
@@ -193,7 +193,7 @@ size_t
 df_response_header(char *data, size_t size, size_t count, void *arg)
 {
 	DfResponse *response = arg;
-	size_t		len = size * count;
+	size_t len = size * count;
 
 	response->header_bytes += len;
 	if (response->header_bytes > DF_MAX_HEADER_BYTES)
@@ -218,10 +218,10 @@ size_t
 df_response_body(char *data, size_t size, size_t count, void *arg)
 {
 	DfResponse *response = arg;
-	DfBuffer   *body = &response->body;
-	size_t		len = size * count;
-	size_t		keep = Min(len, response->max_body - body->len);
-	size_t		first = response->expected > 0 ? Min(response->expected, response->max_body) + 1 : FIRST_BODY_ROOM;
+	DfBuffer *body = &response->body;
+	size_t len = size * count;
+	size_t keep = Min(len, response->max_body - body->len);
+	size_t first = response->expected > 0 ? Min(response->expected, response->max_body) + 1 : FIRST_BODY_ROOM;
 
 	if (!reserve(body, keep, first))
 	{

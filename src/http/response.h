@@ -14,24 +14,24 @@
 
 typedef struct DfBuffer
 {
-	char	   *data;			/* malloc'd, NUL-terminated unless NULL */
-	size_t		len;
-	size_t		room;
+	char *data; /* malloc'd, NUL-terminated unless NULL */
+	size_t len;
+	size_t room;
 } DfBuffer;
 
 typedef struct DfResponse
 {
-	int			status;
-	DfBuffer	headers;		/* of the last answer, "name: value\n" */
-	DfBuffer	body;			/* decoded */
-	size_t		max_body;
-	size_t		expected;		/* from Content-Length, a hint and no more */
-	size_t		header_bytes;	/* read in this exchange */
-	int64		retry_after_ms; /* -1 = none */
-	char		content_type[128];
-	bool		too_large;		/* the body went past max_body and was cut */
-	bool		headers_too_large;
-	bool		out_of_memory;
+	int status;
+	DfBuffer headers; /* of the last answer, "name: value\n" */
+	DfBuffer body; /* decoded */
+	size_t max_body;
+	size_t expected; /* from Content-Length, a hint and no more */
+	size_t header_bytes; /* read in this exchange */
+	int64 retry_after_ms; /* -1 = none */
+	char content_type[128];
+	bool too_large; /* the body went past max_body and was cut */
+	bool headers_too_large;
+	bool out_of_memory;
 } DfResponse;
 
 extern void df_response_init(DfResponse *response, size_t max_body);
@@ -47,4 +47,4 @@ extern size_t df_response_body(char *data, size_t size, size_t count, void *resp
 /* Retry-After in ms from now, capped; -1 if it cannot be understood */
 extern int64 df_response_retry_after(const char *value);
 
-#endif							/* DF_HTTP_RESPONSE_H */
+#endif /* DF_HTTP_RESPONSE_H */

@@ -55,8 +55,8 @@ put_escape(char **to, unsigned char c)
 char *
 df_url_encode(const char *text)
 {
-	char	   *result = palloc(3 * strlen(text) + 1);
-	char	   *to = result;
+	char *result = palloc(3 * strlen(text) + 1);
+	char *to = result;
 
 	for (; *text != '\0'; text++)
 	{
@@ -94,12 +94,12 @@ character_problem(const char *text)
 static size_t
 decode(char *text, size_t len)
 {
-	size_t		from;
-	size_t		to = 0;
+	size_t from;
+	size_t to = 0;
 
 	for (from = 0; from < len; from++)
 	{
-		bool		escaped = text[from] == '%' && from + 2 < len &&
+		bool escaped = text[from] == '%' && from + 2 < len &&
 			hex_value(text[from + 1]) >= 0 && hex_value(text[from + 2]) >= 0;
 
 		if (!escaped)
@@ -117,12 +117,12 @@ decode(char *text, size_t len)
 static bool
 has_dot_segment(const char *path, size_t len)
 {
-	size_t		start = 0;
-	size_t		i;
+	size_t start = 0;
+	size_t i;
 
 	for (i = 0; i <= len; i++)
 	{
-		size_t		n = i - start;
+		size_t n = i - start;
 
 		if (i < len && path[i] != '/' && path[i] != '\\' && path[i] != ';')
 			continue;
@@ -137,10 +137,10 @@ has_dot_segment(const char *path, size_t len)
 static bool
 climbs(const char *path)
 {
-	size_t		len = strcspn(path, "?");
-	char	   *copy = palloc(len + 1);
-	bool		found = false;
-	int			layer;
+	size_t len = strcspn(path, "?");
+	char *copy = palloc(len + 1);
+	bool found = false;
+	int layer;
 
 	memcpy(copy, path, len);
 	for (layer = 0; layer < 3 && !found; layer++)
@@ -156,11 +156,11 @@ climbs(const char *path)
 static const char *
 beginning_problem(const char *path)
 {
-	size_t		word = strcspn(path, ":/?@");
+	size_t colon = strcspn(path, ":/?");
 
-	if (path[word] == '@')
+	if (path[strcspn(path, "@/?")] == '@')
 		return "it contains user information (@) where the host would go on";
-	if (word > 0 && path[word] == ':')
+	if (colon > 0 && path[colon] == ':')
 		return "it has a scheme; a step gives only a path, the system gives the rest";
 	return "it does not begin with a slash";
 }
@@ -190,11 +190,11 @@ path_problem(const char *path)
 static bool
 same_part(CURLU *one, CURLU *other, CURLUPart part)
 {
-	char	   *a = NULL;
-	char	   *b = NULL;
-	bool		has_a = curl_url_get(one, part, &a, 0) == CURLUE_OK;
-	bool		has_b = curl_url_get(other, part, &b, 0) == CURLUE_OK;
-	bool		same = has_a == has_b && (!has_a || strcmp(a, b) == 0);
+	char *a = NULL;
+	char *b = NULL;
+	bool has_a = curl_url_get(one, part, &a, 0) == CURLUE_OK;
+	bool has_b = curl_url_get(other, part, &b, 0) == CURLUE_OK;
+	bool same = has_a == has_b && (!has_a || strcmp(a, b) == 0);
 
 	curl_free(a);
 	curl_free(b);
@@ -204,8 +204,8 @@ same_part(CURLU *one, CURLU *other, CURLUPart part)
 static bool
 has_part(CURLU *url, CURLUPart part)
 {
-	char	   *value = NULL;
-	bool		has = curl_url_get(url, part, &value, 0) == CURLUE_OK;
+	char *value = NULL;
+	bool has = curl_url_get(url, part, &value, 0) == CURLUE_OK;
 
 	curl_free(value);
 	return has;
@@ -214,9 +214,9 @@ has_part(CURLU *url, CURLUPart part)
 static bool
 same_origin(const char *base, const char *url)
 {
-	CURLU	   *one = curl_url();
-	CURLU	   *other = curl_url();
-	bool		same = one != NULL && other != NULL &&
+	CURLU *one = curl_url();
+	CURLU *other = curl_url();
+	bool same = one != NULL && other != NULL &&
 		curl_url_set(one, CURLUPART_URL, base, 0) == CURLUE_OK &&
 		curl_url_set(other, CURLUPART_URL, url, 0) == CURLUE_OK &&
 		same_part(one, other, CURLUPART_SCHEME) &&
@@ -233,8 +233,8 @@ same_origin(const char *base, const char *url)
 static const char *
 parsed_problem(CURLU *url, const char *base)
 {
-	char	   *scheme = NULL;
-	bool		web;
+	char *scheme = NULL;
+	bool web;
 
 	if (url == NULL || curl_url_set(url, CURLUPART_URL, base, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
 		return "it is not a URL such as https://api.example.com/v1";
@@ -257,7 +257,7 @@ df_url_base_problem(const char *base)
 {
 	const char *problem = character_problem(base);
 	const char *scheme_end = strstr(base, "://");
-	CURLU	   *url;
+	CURLU *url;
 
 	if (problem != NULL)
 		return problem;
@@ -279,9 +279,9 @@ df_url_base_problem(const char *base)
 static char *
 concatenate(const char *base, const char *path)
 {
-	size_t		base_len = strlen(base);
-	char	   *result = palloc(base_len + 3 * strlen(path) + 1);
-	char	   *to = result;
+	size_t base_len = strlen(base);
+	char *result = palloc(base_len + 3 * strlen(path) + 1);
+	char *to = result;
 
 	while (base_len > 0 && base[base_len - 1] == '/')
 		base_len--;
@@ -301,7 +301,7 @@ concatenate(const char *base, const char *path)
 char *
 df_url_join(const char *base, const char *path, const char **why)
 {
-	char	   *result;
+	char *result;
 
 	*why = path_problem(path);
 	if (*why != NULL)
