@@ -297,6 +297,7 @@ typedef struct DfRun
 
 	bool		dirty;			/* the row differs */
 	bool		advance;		/* something happened: look at it */
+	bool		touched;		/* is on the turn's list */
 	bool		want_inbox;		/* a wait was begun: read the inbox, look again */
 	bool		released;		/* the worker is to let go of it after the commit */
 	bool		broken;			/* recording it failed: alone next time */

@@ -30,6 +30,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -191,19 +192,47 @@ df_fatal(int sqlstate, char *message, char *hint)
 
 /* ---- entering ------------------------------------------------------------------ */
 
-/* the function of that signature, InvalidOid if there is none */
+/* whether some function or schema has changed since functions were looked up */
+static bool functions_changed = true;
+
+static void
+function_changed(Datum arg, int cacheid, uint32 hashvalue)
+{
+	functions_changed = true;
+}
+
+/*
+ * The function of that signature, InvalidOid if there is none.  Looking it up
+ * costs as much as entering a small body, so the last answer is kept until a
+ * function or a schema changes.
+ */
 static Oid
 function_oid(const char *signature)
 {
+	static char last_signature[NAMEDATALEN * 4];
+	static Oid	last_oid = InvalidOid;
+	static bool registered = false;
 	Datum		result;
 
 	LOCAL_FCINFO(fcinfo, 1);
 
+	if (!registered)
+	{
+		CacheRegisterSyscacheCallback(PROCOID, function_changed, (Datum) 0);
+		CacheRegisterSyscacheCallback(NAMESPACEOID, function_changed, (Datum) 0);
+		registered = true;
+	}
+	AcceptInvalidationMessages();
+	if (!functions_changed && strcmp(last_signature, signature) == 0)
+		return last_oid;
 	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
 	fcinfo->args[0].value = CStringGetTextDatum(signature);
 	fcinfo->args[0].isnull = false;
 	result = to_regprocedure(fcinfo);
-	return fcinfo->isnull ? InvalidOid : DatumGetObjectId(result);
+	last_oid = fcinfo->isnull ? InvalidOid : DatumGetObjectId(result);
+	strlcpy(last_signature, signature, sizeof(last_signature));
+	functions_changed = strlen(signature) >= sizeof(last_signature);
+	return last_oid;
 }
 
 /*
@@ -373,7 +402,7 @@ df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exi
 	run->blocked = NULL;
 	run->nblocked = 0;
 
-	entrycxt = AllocSetContextCreate(oldcxt, "dataflows body", ALLOCSET_SMALL_SIZES);
+	entrycxt = AllocSetContextCreate(oldcxt, "dataflows body", ALLOCSET_DEFAULT_SIZES);
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(entrycxt);
 	df_entry = &entry;

@@ -75,7 +75,7 @@ CREATE TABLE dataflows.run (
 	result jsonb,
 	error jsonb,
 	stuck jsonb
-) WITH (fillfactor = 60, toast_tuple_target = 512,
+) WITH (fillfactor = 42, toast_tuple_target = 512,
 	autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 CREATE INDEX run_due ON dataflows.run (workflow, wake_at) WHERE wake_at IS NOT NULL;
 CREATE UNIQUE INDEX run_key ON dataflows.run (workflow, key) WHERE key_held AND key IS NOT NULL;
@@ -138,7 +138,7 @@ CREATE TABLE dataflows.step (
 	undo_since timestamptz,
 	undo_error jsonb,
 	PRIMARY KEY (run, n)
-) WITH (fillfactor = 60, toast_tuple_target = 512,
+) WITH (fillfactor = 42, toast_tuple_target = 512,
 	autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 CREATE INDEX step_undo_failed ON dataflows.step (run) WHERE undo_state = 'undo_failed';
 COMMENT ON TABLE dataflows.step IS 'One row per recorded effect or wait of a run';

@@ -88,7 +88,7 @@ df_load_workflow(const char *name, int version, MemoryContext cxt)
 static DfRun *
 run_from_row(uint64 row, MemoryContext parent, List **versions)
 {
-	MemoryContext cxt = AllocSetContextCreate(parent, "dataflows run", ALLOCSET_SMALL_SIZES);
+	MemoryContext cxt = AllocSetContextCreate(parent, "dataflows run", ALLOCSET_DEFAULT_SIZES);
 	DfRun	   *run = MemoryContextAllocZero(cxt, sizeof(DfRun));
 	char	   *cause = df_copy_text(CurrentMemoryContext, row, 15);
 	char	   *state = df_copy_text(CurrentMemoryContext, row, 7);

@@ -30,10 +30,16 @@
 
 /* ---- what the worker holds ------------------------------------------------------ */
 
+/* the list outlives the store's memory, in which this may be called */
 static void
 touch(DfRun *run)
 {
-	df_worker.touched = list_append_unique_ptr(df_worker.touched, run);
+	MemoryContext old = MemoryContextSwitchTo(df_worker.turn_cxt);
+
+	if (!run->touched)
+		df_worker.touched = lappend(df_worker.touched, run);
+	run->touched = true;
+	MemoryContextSwitchTo(old);
 }
 
 void
@@ -387,8 +393,13 @@ after_commit(List *runs)
 	df_worker.slot->commits++;
 	df_record_clean(runs);
 	foreach(lc, runs)
-		if (((DfRun *) lfirst(lc))->released)
-			gone = lappend(gone, lfirst(lc));
+	{
+		DfRun	   *run = lfirst(lc);
+
+		run->touched = false;
+		if (run->released)
+			gone = lappend(gone, run);
+	}
 	foreach(lc, gone)
 		df_release_run(lfirst(lc));
 }
@@ -496,6 +507,7 @@ read_phase(List **deliveries)
 		return;
 	}
 	df_store_enter(&store);
+	MemoryContextSwitchTo(df_worker.turn_cxt);
 	if (look)
 	{
 		bool		held;

@@ -55,7 +55,9 @@ set_up(DfSlot *slot)
 	df_worker.slot = slot;
 	df_worker.lease = new_lease(slot);
 	df_worker.process_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows worker", ALLOCSET_DEFAULT_SIZES);
-	df_worker.turn_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows turn", ALLOCSET_DEFAULT_SIZES);
+	/* a first block that outlives the resets: a busy turn does not go to malloc */
+	df_worker.turn_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows turn",
+											   0, 1024 * 1024, 8 * 1024 * 1024);
 	df_worker.runs_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows runs", ALLOCSET_DEFAULT_SIZES);
 	dlist_init(&df_worker.runs);
 	df_worker.look = df_worker.more = true;
