@@ -23,6 +23,7 @@
 #include "store/record.h"
 #include "store/store.h"
 #include "store/xact.h"
+#include "worker/wait.h"
 #include "worker/worker.h"
 
 #define INBOX_ROWS 1000
@@ -397,8 +398,10 @@ after_commit(List *runs)
 		DfRun	   *run = lfirst(lc);
 
 		run->touched = false;
-		if (run->released)
-			gone = lappend(gone, run);
+		if (!run->released)
+			continue;
+		gone = lappend(gone, run);
+		df_worker.next_due = df_earlier(df_worker.next_due, run->wake_at);
 	}
 	foreach(lc, gone)
 		df_release_run(lfirst(lc));
