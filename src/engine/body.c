@@ -96,6 +96,12 @@ df_body_end_turn(void)
 	disable_timeout(body_timer, false);
 }
 
+bool
+df_body_is_running(void)
+{
+	return body_since != 0;
+}
+
 /* ---- errors inside the body -------------------------------------------------- */
 
 /*

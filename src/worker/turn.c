@@ -225,7 +225,12 @@ look_at_inbox(List **deliveries)
 	}
 	df_record_kept(kept);
 	if (wanted != NIL)
-		take(df_claim_runs(wanted, df_worker.identity, df_worker.runs_cxt, &versions), versions);
+	{
+		/* two statements: C may read `versions` before the call has set it */
+		List	   *runs = df_claim_runs(wanted, df_worker.identity, df_worker.runs_cxt, &versions);
+
+		take(runs, versions);
+	}
 	if (list_length(rows) == INBOX_ROWS)
 		df_worker.look = true;
 }
@@ -338,6 +343,8 @@ dispatch_all(void)
 	bool		again;
 	int			rounds = 0;
 
+	if (df_worker.leaving)
+		return;
 	do
 	{
 		again = false;
@@ -502,6 +509,8 @@ read_phase(List **deliveries)
 	bool		room = df_worker.nruns <= df_max_runs - Max(1, df_max_runs / 8);
 
 	*deliveries = NIL;
+	if (df_worker.leaving)
+		return;
 	if (!look && !((df_worker.more || due) && room))
 		return;
 	if (!df_extension_exists())

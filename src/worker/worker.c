@@ -10,6 +10,9 @@
  */
 #include "postgres.h"
 
+#include <signal.h>
+
+#include "libpq/pqsignal.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -29,7 +32,32 @@
 /* a batch is worth waiting for while many answers are on their way, this long */
 #define LINGER_US 400
 
+/*
+ * How long a worker that is to end waits for answers that are on their way: what
+ * it does not hear is in doubt after the restart.  DDL that has us step aside
+ * is kept waiting no longer than a second.
+ */
+#define DRAIN_MS 800
+
 DfWorker	df_worker;
+
+static volatile sig_atomic_t leaving = false;
+
+/*
+ * Not `die`: a planned stop must not put every request on the wire in doubt.  In
+ * a body, and at a second signal, it is `die`.
+ */
+static void
+handle_sigterm(SIGNAL_ARGS)
+{
+	int			save_errno = errno;
+
+	if (leaving || df_body_is_running())
+		die(postgres_signal_arg);
+	leaving = true;
+	SetLatch(MyLatch);
+	errno = save_errno;
+}
 
 /* a number that no other worker, living or dead, ever had */
 static int64
@@ -177,16 +205,46 @@ one_turn(List *results)
 	df_worker.touched = df_worker.departures = NIL;
 }
 
+/* the last turns: answers are recorded, nothing new is begun */
+static void
+drain(void)
+{
+	TimestampTz until = df_now() + DRAIN_MS * 1000;
+
+	df_worker.leaving = true;
+	while (df_worker.in_flight > 0 && df_now() < until)
+	{
+		List	   *results;
+		long		http = df_http_timeout_ms();
+
+		MemoryContextSwitchTo(df_worker.turn_cxt);
+		results = collect();
+		if (results != NIL)
+			one_turn(results);
+		else
+			(void) df_wait_until(http < 0 ? until : Min(until, df_now() + http * 1000));
+		df_process_interrupts();
+	}
+	df_slot_step_aside(df_worker.slot);
+}
+
 void
 dataflows_worker_main(Datum arg)
 {
 	DfSlot	   *slot = df_process_begin(arg);
 
+	pqsignal(SIGTERM, handle_sigterm);
 	set_up(slot);
 	for (;;)
 	{
 		List	   *results;
 		TimestampTz due;
+
+		if (leaving)
+		{
+			drain();
+			break;
+		}
 
 		MemoryContextSwitchTo(df_worker.turn_cxt);
 		results = collect();

@@ -38,6 +38,7 @@ typedef struct DfWorker
 	int			in_flight;
 	bool		look;			/* the inbox and the table are to be looked at */
 	bool		more;			/* the last claim left something behind */
+	bool		leaving;		/* about to end: answers are recorded, nothing is begun */
 	bool		gone;			/* the extension was dropped: nothing left to work for */
 	TimestampTz next_due;		/* of the runs in the table */
 	TimestampTz idle_since;
