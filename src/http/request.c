@@ -225,7 +225,10 @@ copy_header(DfExchange *exchange, const char *line)
 	char *colon = strchr(copied, ':');
 
 	if (colon[1 + strspn(colon + 1, " \t")] == '\0')
-		strcpy(colon, ";");
+	{
+		colon[0] = ';';
+		colon[1] = '\0';
+	}
 	return copied;
 }
 
@@ -257,28 +260,26 @@ authorization(DfExchange *exchange, const DfHttpRequest *request)
 {
 	char *line;
 	char *pair;
-	size_t user_len;
 	size_t pair_len;
+	size_t size;
 
 	if (gives_header(request, "authorization"))
 		return NULL;
 	if (request->bearer_token != NULL)
 	{
-		line = take(exchange, strlen(request->bearer_token) + sizeof("Authorization: Bearer "));
-		strcpy(line, "Authorization: Bearer ");
-		strcat(line, request->bearer_token);
+		size = strlen(request->bearer_token) + sizeof("Authorization: Bearer ");
+		line = take(exchange, size);
+		snprintf(line, size, "Authorization: Bearer %s", request->bearer_token);
 		return line;
 	}
 	if (request->username == NULL)
 		return NULL;
-	user_len = strlen(request->username);
-	pair_len = user_len + 1 + strlen(request->password);
+	pair_len = strlen(request->username) + 1 + strlen(request->password);
 	pair = take(exchange, pair_len + 1);
-	strcpy(pair, request->username);
-	pair[user_len] = ':';
-	strcpy(pair + user_len + 1, request->password);
-	line = take(exchange, sizeof("Authorization: Basic ") + (pair_len + 2) / 3 * 4);
-	strcpy(line, "Authorization: Basic ");
+	snprintf(pair, pair_len + 1, "%s:%s", request->username, request->password);
+	size = sizeof("Authorization: Basic ") + (pair_len + 2) / 3 * 4;
+	line = take(exchange, size);
+	snprintf(line, size, "Authorization: Basic ");
 	base64((unsigned char *) pair, pair_len, line + strlen(line));
 	return line;
 }

@@ -54,10 +54,10 @@ df_launcher_register(void)
 	BackgroundWorker worker;
 
 	memset(&worker, 0, sizeof(worker));
-	strcpy(worker.bgw_name, "dataflows launcher");
-	strcpy(worker.bgw_type, "dataflows launcher");
-	strcpy(worker.bgw_library_name, "dataflows");
-	strcpy(worker.bgw_function_name, "dataflows_launcher_main");
+	strlcpy(worker.bgw_name, "dataflows launcher", BGW_MAXLEN);
+	strlcpy(worker.bgw_type, "dataflows launcher", BGW_MAXLEN);
+	strlcpy(worker.bgw_library_name, "dataflows", sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_function_name, "dataflows_launcher_main", BGW_MAXLEN);
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
 	worker.bgw_restart_time = RESTART_S;

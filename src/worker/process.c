@@ -63,7 +63,7 @@ fill_worker(BackgroundWorker *worker, DfSlot *slot, Oid owner)
 	memset(worker, 0, sizeof(*worker));
 	strlcpy(worker->bgw_name, programs[slot->kind].name, BGW_MAXLEN);
 	strlcpy(worker->bgw_type, programs[slot->kind].name, BGW_MAXLEN);
-	strcpy(worker->bgw_library_name, "dataflows");
+	strlcpy(worker->bgw_library_name, "dataflows", sizeof(worker->bgw_library_name));
 	strlcpy(worker->bgw_function_name, programs[slot->kind].function, BGW_MAXLEN);
 	worker->bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
 	worker->bgw_start_time = BgWorkerStart_RecoveryFinished;

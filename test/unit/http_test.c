@@ -177,7 +177,7 @@ hear(int fd, Asked *asked)
 		if (end == NULL && (end = strstr(asked->text, "\r\n\r\n")) != NULL)
 		{
 			length = strstr(asked->text, "Content-Length: ");
-			need = end + 4 - asked->text + (length != NULL && length < end ? atol(length + 16) : 0);
+			need = end + 4 - asked->text + (length != NULL && length < end ? strtol(length + 16, NULL, 10) : 0);
 		}
 	}
 	asked->body = end + 4;
