@@ -79,6 +79,19 @@ checked_method(FunctionCallInfo fcinfo, const char *step)
 	return NULL;
 }
 
+/* headers that are the engine's or libcurl's to write */
+static bool
+is_reserved_header(const char *name, int len)
+{
+	static const char *const reserved[] = {"Host", "Connection", "Content-Length", "Expect", "Keep-Alive",
+	"TE", "Trailer", "Transfer-Encoding", "Upgrade", "Idempotency-Key"};
+
+	for (int i = 0; i < lengthof(reserved); i++)
+		if (len == (int) strlen(reserved[i]) && pg_strncasecmp(name, reserved[i], len) == 0)
+			return true;
+	return false;
+}
+
 static Jsonb *
 checked_headers(FunctionCallInfo fcinfo, int arg, const char *step)
 {
@@ -114,6 +127,12 @@ checked_headers(FunctionCallInfo fcinfo, int arg, const char *step)
 						 errmsg("a header of step \"%s\" contains a character that headers must not have", step),
 						 errhint("Remove line breaks and control characters from headers.")));
 		}
+		if (token == WJB_KEY && is_reserved_header(value.val.string.val, value.val.string.len))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("header \"%s\" of step \"%s\" is the engine's to write",
+							pnstrdup(value.val.string.val, value.val.string.len), step),
+					 errhint("Leave it out; the idempotency key is set by the system's option idempotency_header.")));
 		if (token == WJB_KEY && value.val.string.len == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -218,6 +237,8 @@ add_jsonb(DfJson *json, FunctionCallInfo fcinfo, int arg, const char *key, bool 
 {
 	if (PG_ARGISNULL(arg))
 		return;
+	if (strcmp(key, "retry") != 0)
+		df_template_check_body(PG_GETARG_JSONB_P(arg), key);
 	df_json_value(json, key, PG_GETARG_JSONB_P(arg));
 	*some = true;
 }
