@@ -24,6 +24,7 @@
 #include "guc.h"
 #include "miscadmin.h"
 #include "shared/clock.h"
+#include "shared/function.h"
 #include "storage/ipc.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
@@ -218,9 +219,6 @@ function_oid(const char *signature)
 	static char last_signature[NAMEDATALEN * 4];
 	static Oid	last_oid = InvalidOid;
 	static bool registered = false;
-	Datum		result;
-
-	LOCAL_FCINFO(fcinfo, 1);
 
 	if (!registered)
 	{
@@ -231,11 +229,7 @@ function_oid(const char *signature)
 	AcceptInvalidationMessages();
 	if (!functions_changed && strcmp(last_signature, signature) == 0)
 		return last_oid;
-	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
-	fcinfo->args[0].value = CStringGetTextDatum(signature);
-	fcinfo->args[0].isnull = false;
-	result = to_regprocedure(fcinfo);
-	last_oid = fcinfo->isnull ? InvalidOid : DatumGetObjectId(result);
+	last_oid = df_function_oid(signature);
 	strlcpy(last_signature, signature, sizeof(last_signature));
 	functions_changed = strlen(signature) >= sizeof(last_signature);
 	return last_oid;

@@ -60,29 +60,45 @@ is_signature(const char *given)
 	return false;
 }
 
+static Oid
+lookup_signature(const char *given)
+{
+	Datum		result;
+
+	LOCAL_FCINFO(fcinfo, 1);
+
+	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = CStringGetTextDatum(given);
+	fcinfo->args[0].isnull = false;
+	result = to_regprocedure(fcinfo);
+	return fcinfo->isnull ? InvalidOid : DatumGetObjectId(result);
+}
+
 /* resolved in the caller's search_path */
 static Oid
 lookup_function(const char *given)
 {
+	bool		signature = is_signature(given);
 	Oid			argument = JSONBOID;
-	List	   *names;
+	Oid			other = InvalidOid;
 	Oid			function;
 
-	if (is_signature(given))
-		return DatumGetObjectId(DirectFunctionCall1(regprocedurein, CStringGetDatum(given)));
-
-	names = stringToQualifiedNameList(given, NULL);
-	function = LookupFuncName(names, 1, &argument, true);
-	if (!OidIsValid(function))
+	if (signature)
+		function = lookup_signature(given);
+	else
 	{
-		Oid			other = LookupFuncName(names, -1, NULL, true);
+		List	   *names = stringToQualifiedNameList(given, NULL);
 
+		function = LookupFuncName(names, 1, &argument, true);
+		if (!OidIsValid(function))
+			other = LookupFuncName(names, -1, NULL, true);
+	}
+	if (!OidIsValid(function))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
-				 errmsg("function %s(jsonb) does not exist", given),
+				 errmsg("function %s%s does not exist", given, signature ? "" : "(jsonb)"),
 				 OidIsValid(other) ? errdetail("There is %s.", format_procedure(other)) : 0,
 				 errhint(FUNCTION_HINT)));
-	}
 	return function;
 }
 
@@ -124,13 +140,13 @@ checked_function(const char *given, Oid *owner)
 	if (reason != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
-				 errmsg("function %s cannot be a workflow: it %s", format_procedure(oid), reason),
+				 errmsg("function %s cannot be a workflow: it %s", given, reason),
 				 errhint(FUNCTION_HINT)));
 	if (object_aclcheck(ProcedureRelationId, oid, GetUserId(), ACL_EXECUTE) != ACLCHECK_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("role \"%s\" may not execute function %s",
-						GetUserNameFromId(GetUserId(), false), format_procedure(oid)),
+						GetUserNameFromId(GetUserId(), false), given),
 				 errhint("The owner of a workflow runs its function: GRANT EXECUTE on it first.")));
 	signature = psprintf("%s(jsonb)", quote_qualified_identifier(get_namespace_name(proc->pronamespace),
 																  NameStr(proc->proname)));
@@ -197,7 +213,7 @@ checked_word(FunctionCallInfo fcinfo, int arg, const char *what, const char *con
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("\"%s\" of %s is not known", given, what),
+			 errmsg("%s \"%s\" is not known", what, given),
 			 errhint("Use %s.", hint.data)));
 	return NULL;
 }

@@ -11,16 +11,12 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
-#include "catalog/pg_type.h"
-#include "compat.h"
 #include "miscadmin.h"
-#include "nodes/pg_list.h"
 #include "session/rights.h"
+#include "shared/function.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/regproc.h"
 #include "utils/syscache.h"
 
 /* oid and name must both be those of the definition: either alone may be another role's by now */
@@ -40,28 +36,6 @@ df_may_own(Oid role, const DfWorkflowRow *workflow)
 	return superuser_arg(role);
 }
 
-/* the pg_proc row of "schema.name(jsonb)"; NULL if there is none */
-static HeapTuple
-function_row(const char *signature)
-{
-	const char *paren = strrchr(signature, '(');
-	List	   *names;
-	Oid			schema;
-	Oid			argument = JSONBOID;
-
-	if (paren == NULL)
-		return NULL;
-	names = stringToQualifiedNameList(pnstrdup(signature, paren - signature), NULL);
-	if (list_length(names) != 2)
-		return NULL;
-	schema = get_namespace_oid(strVal(linitial(names)), true);
-	if (!OidIsValid(schema))
-		return NULL;
-	return SearchSysCache3(PROCNAMEARGSNSP, PointerGetDatum(strVal(lsecond(names))),
-						   PointerGetDatum(buildoidvector(&argument, 1)),
-						   ObjectIdGetDatum(schema));
-}
-
 /*
  * Whether EXECUTE on the function was granted to a role of which this one is a
  * member.  PUBLIC may execute every new function, so that it cannot count; nor
@@ -72,7 +46,7 @@ function_row(const char *signature)
 static bool
 granted_by_name(Oid role, const DfWorkflowRow *workflow)
 {
-	HeapTuple	tuple = function_row(workflow->function);
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(df_function_oid(workflow->function)));
 	Oid			owner;
 	Datum		datum;
 	bool		isnull;
@@ -117,9 +91,12 @@ df_require_use(Oid role, const DfWorkflowRow *workflow, const char *verb)
 			 owner_exists(workflow) ?
 			 errdetail("It belongs to role \"%s\", and EXECUTE on its function counts only where it is granted by name, not to PUBLIC.",
 					   workflow->owner_name) :
-			 errdetail("Its owner, role \"%s\", does not exist any more.", workflow->owner_name),
-			 errhint("Have GRANT EXECUTE ON FUNCTION %s TO \"%s\" run, or act as a member of the owner.",
-					 workflow->function, GetUserNameFromId(role, false))));
+			 errdetail("The role \"%s\" that defined it is not there any more, or is another one of that name.",
+					   workflow->owner_name),
+			 owner_exists(workflow) ?
+			 errhint("Have GRANT EXECUTE ON FUNCTION %s TO %s run, or act as a member of the owner.",
+					 workflow->function, quote_identifier(GetUserNameFromId(role, false))) :
+			 errhint("Define the workflow again as the role that is to own it.")));
 }
 
 void

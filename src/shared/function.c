@@ -1,0 +1,41 @@
+/*
+ * shared/function.c
+ *	  The function of a workflow, found by its stored signature.
+ *
+ * Runs in sessions, which judge rights by it, and in workers, which enter it.
+ * It reads catalogs only.  It never looks at the search_path: "jsonb" is
+ * PostgreSQL's own type, even where somebody's schema has another one.
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "compat.h"
+#include "nodes/pg_list.h"
+#include "shared/function.h"
+#include "utils/builtins.h"
+#include "utils/regproc.h"
+#include "utils/syscache.h"
+
+Oid
+df_function_oid(const char *signature)
+{
+	const char *paren = strrchr(signature, '(');
+	Oid			argument = JSONBOID;
+	List	   *names;
+	Oid			schema;
+
+	if (paren == NULL)
+		return InvalidOid;
+	names = stringToQualifiedNameList(pnstrdup(signature, paren - signature), NULL);
+	if (list_length(names) != 2)
+		return InvalidOid;
+	schema = get_namespace_oid(strVal(linitial(names)), true);
+	if (!OidIsValid(schema))
+		return InvalidOid;
+	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+						   PointerGetDatum(strVal(lsecond(names))),
+						   PointerGetDatum(buildoidvector(&argument, 1)),
+						   ObjectIdGetDatum(schema));
+}
