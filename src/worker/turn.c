@@ -28,6 +28,8 @@
 
 #define INBOX_ROWS 1000
 #define CRASHES_ALLOWED 3
+/* runs that are held at a time after a crash of the server */
+#define CAREFUL_RUNS 32
 
 /* ---- what the worker holds ------------------------------------------------------ */
 
@@ -148,14 +150,14 @@ adopt_loaded(DfRun *run)
 static void
 claim_due(void)
 {
-	int			room = df_worker.slot->careful ? 1 : df_max_runs - df_worker.nruns;
+	int			room = (df_worker.slot->careful ? CAREFUL_RUNS : df_max_runs) - df_worker.nruns;
 	int			workflows = Max(1, list_length(df_worker.names));
 	int			each = Max(1, room / workflows);
 	List	   *versions;
 	List	   *runs;
 
 	df_worker.more = false;
-	if (room <= 0 || (df_worker.slot->careful && df_worker.nruns > 0))
+	if (room <= 0)
 	{
 		df_worker.more = true;
 		return;
@@ -326,7 +328,7 @@ advance_all(void)
 		{
 			DfRun	   *run = dlist_container(DfRun, node, iter.cur);
 
-			if (run->advance)
+			if (run->advance && (!df_worker.careful || run == df_worker.only || df_run_is_terminal(run->state)))
 			{
 				advance(run);
 				CHECK_FOR_INTERRUPTS();
@@ -360,9 +362,9 @@ dispatch_all(void)
 				touch(run);
 			again |= run->advance;
 		}
-		if (again)
+		if (again && !df_worker.careful)
 			advance_all();
-	} while (again && ++rounds < 10);
+	} while (again && !df_worker.careful && ++rounds < 10);
 }
 
 /* ---- recording -------------------------------------------------------------------------- */
@@ -581,38 +583,37 @@ wake_due_runs(void)
 }
 
 /*
- * Careful mode: the server crashed while the engine was live.  The entry into a
- * body is committed before it happens, so that a body that crashes the server
- * is known by its count.
+ * Careful mode: the server crashed while the engine was live.  One body is
+ * entered per turn, and its entry is committed before it happens, so that a body
+ * that crashes the server is known by its count and costs no other run.
  */
 static void
-commit_entries(void)
+commit_entry(void)
 {
 	dlist_iter	iter;
 	DfStore		store;
 
-	df_store_enter(&store);
+	df_worker.only = NULL;
 	dlist_foreach(iter, &df_worker.runs)
 	{
 		DfRun	   *run = dlist_container(DfRun, node, iter.cur);
 
-		if (!run->advance || df_run_is_terminal(run->state))
-			continue;
-		df_record_entry(run, df_worker.lease);
-		run->db_lease = df_worker.lease;
+		if (run->advance && !df_run_is_terminal(run->state))
+		{
+			df_worker.only = run;
+			break;
+		}
 	}
+	if (df_worker.only == NULL)
+		return;
+	df_store_enter(&store);
+	df_record_entry(df_worker.only, df_worker.lease);
 	df_store_leave(&store);
 	df_xact_commit();
-	dlist_foreach(iter, &df_worker.runs)
-	{
-		DfRun	   *run = dlist_container(DfRun, node, iter.cur);
-
-		if (!run->advance || df_run_is_terminal(run->state))
-			continue;
-		run->dirty = true;
-		if (run->entries < CRASHES_ALLOWED)
-			run->entries = 0;	/* what the row says once the entry has ended */
-	}
+	df_worker.only->db_lease = df_worker.lease;
+	df_worker.only->dirty = true;
+	if (df_worker.only->entries < CRASHES_ALLOWED)
+		df_worker.only->entries = 0;	/* what the row says once the entry has ended */
 	df_xact_begin();
 	MemoryContextSwitchTo(df_worker.turn_cxt);
 }
@@ -629,8 +630,9 @@ turn_body(List *results)
 	adopt_all_loaded();
 	hand_out(deliveries);
 	wake_due_runs();
-	if (df_worker.slot->careful)
-		commit_entries();
+	df_worker.careful = df_worker.slot->careful;
+	if (df_worker.careful)
+		commit_entry();
 	df_body_begin_turn();
 	advance_all();
 	df_body_end_turn();

@@ -42,6 +42,8 @@ typedef struct DfWorker
 	bool		gone;			/* the extension was dropped: nothing left to work for */
 	TimestampTz next_due;		/* of the runs in the table */
 	TimestampTz idle_since;
+	bool		careful;		/* this turn enters one body alone: that of `only` */
+	DfRun	   *only;
 	List	   *departures;		/* of this turn */
 	List	   *touched;		/* runs of this turn */
 	MemoryContext turn_cxt;
