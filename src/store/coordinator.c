@@ -244,7 +244,7 @@ df_count_crash(pg_uuid_t run)
 		" wake_at = CASE WHEN x.bad THEN NULL ELSE r.wake_at END,"
 		" lease = CASE WHEN x.bad THEN NULL ELSE r.lease END,"
 		" waiting_for = CASE WHEN x.bad THEN NULL ELSE r.waiting_for END,"
-		" stuck = CASE WHEN x.bad THEN pg_catalog.jsonb_build_object('sqlstate', 'XX000', 'reason', $4, 'remedy', $5)"
+		" stuck = CASE WHEN x.bad THEN pg_catalog.jsonb_build_object('sqlstate', '57P02', 'reason', $4, 'remedy', $5)"
 		"   ELSE r.stuck END"
 		" FROM (SELECT q.run, COALESCE(q.entries, 0)" PLUS "1" GE MAX_ENTRIES_SQL " AS bad"
 		"   FROM dataflows.run AS q WHERE q.run" EQ "$1 AND q.state" EQ "ANY ($2) FOR UPDATE) AS x"
@@ -256,8 +256,8 @@ df_count_crash(pg_uuid_t run)
 	values[0] = UUIDPGetDatum(&run);
 	values[1] = states_that_may_get_stuck();
 	values[2] = CStringGetTextDatum(df_run_state_name(DF_RUN_STUCK));
-	values[3] = CStringGetTextDatum("crashed its worker " MAX_ENTRIES_SQL " times: the body was entered and never left");
-	values[4] = CStringGetTextDatum("See the server log for what the function did, replace the function, then call retry().");
+	values[3] = CStringGetTextDatum("the body was entered three times without an exit: it crashed the server or its worker");
+	values[4] = CStringGetTextDatum("Look into the server's log, mend the function, then call dataflows.retry(run).");
 	if (df_plan_run(&plan, values, NULL, 0) == 0)
 		return false;
 	return df_bool(0, 0, false);

@@ -368,7 +368,7 @@ start_probe(void)
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("all %d slots of dataflows are in use", df_shared->nslots),
 				 errhint("Increase dataflows.max_processes and restart the server.")));
-	said = full;
+	said |= full;
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	strlcpy(df_shared->launcher_reason, full ? "out of dataflows.max_processes" : "",
 			sizeof(df_shared->launcher_reason));

@@ -166,23 +166,23 @@ df_process_role_problem(Oid database, Oid role, const char *name, const char **r
 	Form_pg_authid form;
 	const char *problem = NULL;
 
-	*remedy = "Create the role again or define the workflow anew as another role, then call retry().";
+	*remedy = "Create the role again or define the workflow anew as another role, then call dataflows.retry(run).";
 	if (!HeapTupleIsValid(tuple))
 		return "it does not exist any more";
 	form = (Form_pg_authid) GETSTRUCT(tuple);
 	if (name != NULL && strcmp(NameStr(form->rolname), name) != 0)
 	{
-		*remedy = "Rename the role back or define the workflow anew, then call retry().";
+		*remedy = "Rename the role back or define the workflow anew, then call dataflows.retry(run).";
 		problem = "it has another name now";
 	}
 	else if (DF_ROLE_NEEDS_LOGIN && !form->rolcanlogin)
 	{
-		*remedy = "Run ALTER ROLE ... LOGIN, then call retry().";
+		*remedy = "Run ALTER ROLE ... LOGIN, then call dataflows.retry(run).";
 		problem = "it may not log in";
 	}
 	else if (object_aclcheck(DatabaseRelationId, database, role, ACL_CONNECT) != ACLCHECK_OK)
 	{
-		*remedy = "Run GRANT CONNECT ON DATABASE ... TO the role, then call retry().";
+		*remedy = "Run GRANT CONNECT ON DATABASE ... TO the role, then call dataflows.retry(run).";
 		problem = "it may not connect to this database";
 	}
 	ReleaseSysCache(tuple);
