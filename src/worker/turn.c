@@ -147,6 +147,22 @@ adopt_loaded(DfRun *run)
 	df_recover_lost(run);
 }
 
+/*
+ * Sessions wake the workers that are there; only the coordinator starts more of
+ * them.  A worker that cannot take all that is due asks for it.
+ */
+static void
+ask_for_help(void)
+{
+	static TimestampTz asked = DF_NEVER;
+	TimestampTz now = df_now();
+
+	if (df_workers_per_owner < 2 || (asked != DF_NEVER && now < asked + USECS_PER_SEC))
+		return;
+	asked = now;
+	df_slot_wake_coordinator(MyDatabaseId);
+}
+
 static void
 claim_due(void)
 {
@@ -165,6 +181,8 @@ claim_due(void)
 	runs = df_claim_due(df_worker.names, df_now(), df_worker.identity, each, room,
 						df_worker.runs_cxt, &versions);
 	df_worker.more = list_length(runs) >= each;
+	if (df_worker.more)
+		ask_for_help();
 	take(runs, versions);
 }
 
