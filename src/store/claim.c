@@ -356,7 +356,7 @@ df_load_inbox(List *runs)
 
 static DfPlan new_inbox_plan = {
 	"SELECT coalesce(i.run, k.run), i.id, i.kind, i.event, i.payload, i.note, i.sent_by, i.sent_at, "
-	"coalesce(r.state, k.state) = 'waiting', coalesce(r.lease, k.lease) IS NOT NULL "
+	"coalesce(r.state, k.state) IN ('waiting', 'rolling_back'), coalesce(r.lease, k.lease) IS NOT NULL "
 	"FROM (SELECT * FROM dataflows.inbox n WHERE n.workflow = ANY ($1) AND n.state = 'new' ORDER BY n.id LIMIT $2) i "
 	"LEFT JOIN dataflows.run r ON r.run = i.run "
 	"LEFT JOIN dataflows.run k ON i.run IS NULL AND k.workflow = i.workflow AND k.key = i.key AND k.key_held AND k.key IS NOT NULL "

@@ -35,7 +35,7 @@ typedef struct DfInboxRow
 	DfMessage	message;
 	bool		has_run;
 	pg_uuid_t	run;
-	bool		waiting;		/* the run waits: a signal may matter to it */
+	bool		waiting;		/* the run, or its on_failure, may be waiting for a signal */
 	bool		held;			/* somebody's lease is on it */
 } DfInboxRow;
 

@@ -36,7 +36,10 @@ df_system_live(const char *name)
 	{
 		live->in_flight = live->failures = 0;
 		live->open = false;
-		live->hold_until = DF_NEVER;
+		live->hold_until = live->next_place = DF_NEVER;
+		live->took_us = 10000;	/* too low is mended by one more wait, too high is idleness */
+		live->turn = 0;
+		live->queued = 0;
 	}
 	return live;
 }
@@ -54,6 +57,23 @@ df_system_held(DfSystemLive *live)
 	return DF_NEVER;
 }
 
+TimestampTz
+df_system_place(DfSystemLive *live, int max_concurrency)
+{
+	TimestampTz now = df_now();
+	int64		interval = Max(1000, (int64) (live->took_us / max_concurrency));
+
+	if (live->turn != df_worker.slot->turns)
+	{
+		live->turn = df_worker.slot->turns;
+		live->queued = 0;
+	}
+	if (live->queued++ < 4 * max_concurrency)
+		return DF_NEVER;
+	live->next_place = Max(live->next_place, now + (int64) live->took_us) + interval;
+	return live->next_place;
+}
+
 static void
 hold(DfSystemLive *live, int64 ms)
 {
@@ -67,6 +87,8 @@ df_system_answered(DfSystemLive *live, const DfReply *reply, DfVerdict verdict, 
 	int			limit = system != NULL ? system->breaker_failures : 5;
 	bool		was_open = live->open;
 
+	if (reply->took_us > 0)
+		live->took_us += (reply->took_us - live->took_us) / 8;
 	if (verdict == DF_VERDICT_CREDENTIALS)
 	{
 		if (!live->open)

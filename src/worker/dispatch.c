@@ -219,6 +219,12 @@ dispatch_step(DfRun *run, DfStep *step)
 		return;
 	live = df_system_live(step->system);
 	held = df_system_held(live);
+	if (held == DF_NEVER && live->in_flight >= system->max_concurrency)
+	{
+		held = df_system_place(live, system->max_concurrency);
+		if (held == DF_NEVER)
+			return;				/* it stays to_send: a finished request makes room */
+	}
 	if (held != DF_NEVER)
 	{
 		/* wait in the table, not here: others are to have the place */
@@ -228,8 +234,8 @@ dispatch_step(DfRun *run, DfStep *step)
 		run->advance = true;
 		return;
 	}
-	if (live->in_flight >= system->max_concurrency || df_worker.in_flight >= df_max_in_flight)
-		return;					/* it stays to_send: a finished request makes room */
+	if (df_worker.in_flight >= df_max_in_flight)
+		return;
 	prepare(run, step, system, live);
 }
 

@@ -71,12 +71,23 @@ typedef struct DfSystemLive
 	int			failures;		/* in a row */
 	bool		open;			/* one request at a time, and not before hold_until */
 	TimestampTz hold_until;
+	double		took_us;		/* of an answer, smoothed */
+	uint64		turn;			/* that `queued` counts */
+	int			queued;			/* steps that wait for a place, in memory */
+	TimestampTz next_place;		/* when the last one sent away will find a place */
 } DfSystemLive;
 
 extern DfSystemLive *df_system_live(const char *name);
 
 /* the time at which the system may be asked, DF_NEVER = now */
 extern TimestampTz df_system_held(DfSystemLive *live);
+
+/*
+ * All places of the system are taken.  DF_NEVER: wait in memory for the next
+ * one; else the time at which there is likely to be one, to be waited for in the
+ * table, so that one slow system does not fill the worker's memory.
+ */
+extern TimestampTz df_system_place(DfSystemLive *live, int max_concurrency);
 extern void df_system_answered(DfSystemLive *live, const DfReply *reply, DfVerdict verdict,
 							   const DfSystem *system);
 
