@@ -80,6 +80,9 @@ CREATE TABLE dataflows.run (
 CREATE INDEX run_due ON dataflows.run (workflow, wake_at) WHERE wake_at IS NOT NULL;
 CREATE UNIQUE INDEX run_key ON dataflows.run (workflow, key) WHERE key_held AND key IS NOT NULL;
 CREATE INDEX run_parent ON dataflows.run (parent) WHERE parent IS NOT NULL;
+/* for people, and for free: they hold what has given up its key, and what is stuck */
+CREATE INDEX run_key_free ON dataflows.run (workflow, key) WHERE NOT key_held AND key IS NOT NULL;
+CREATE INDEX run_stuck ON dataflows.run (run) WHERE stuck IS NOT NULL;
 COMMENT ON TABLE dataflows.run IS 'One row per execution of a workflow';
 COMMENT ON COLUMN dataflows.run.run IS 'UUIDv7 of the run';
 COMMENT ON COLUMN dataflows.run.identity IS 'Hash of the installation identity that the run was made under; only runs of the present one move';

@@ -18,6 +18,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
@@ -106,25 +107,41 @@ df_store_leave(DfStore *store)
 	MemoryContextSwitchTo(store->result_context);
 }
 
-uint64
-df_plan_run(DfPlan *plan, Datum *values, const char *nulls, long limit)
+static void
+prepare(DfPlan *plan)
 {
-	int			code;
+	SPIPlanPtr	prepared;
 
-	if (plan->plan == NULL)
-	{
-		SPIPlanPtr	prepared = SPI_prepare_cursor(plan->sql, plan->nargs, plan->types,
-												  CURSOR_OPT_GENERIC_PLAN);
+	if (plan->plan != NULL)
+		return;
+	prepared = SPI_prepare_cursor(plan->sql, plan->nargs, plan->types, CURSOR_OPT_GENERIC_PLAN);
+	if (prepared == NULL)
+		elog(ERROR, "could not prepare \"%s\": %s", plan->sql, SPI_result_code_string(SPI_result));
+	SPI_keepplan(prepared);
+	plan->plan = prepared;
+}
 
-		if (prepared == NULL)
-			elog(ERROR, "could not prepare \"%s\": %s", plan->sql, SPI_result_code_string(SPI_result));
-		SPI_keepplan(prepared);
-		plan->plan = prepared;
-	}
-	code = SPI_execute_plan(plan->plan, values, nulls, false, limit);
+static uint64
+checked(const DfPlan *plan, int code)
+{
 	if (code != plan->expect)
 		elog(ERROR, "unexpected result %s of \"%s\"", SPI_result_code_string(code), plan->sql);
 	return SPI_processed;
+}
+
+uint64
+df_plan_run(DfPlan *plan, Datum *values, const char *nulls, long limit)
+{
+	prepare(plan);
+	return checked(plan, SPI_execute_plan(plan->plan, values, nulls, false, limit));
+}
+
+uint64
+df_plan_look(DfPlan *plan, Datum *values, const char *nulls, long limit)
+{
+	prepare(plan);
+	return checked(plan, SPI_execute_snapshot(plan->plan, values, nulls, GetLatestSnapshot(),
+											  InvalidSnapshot, true, false, limit));
 }
 
 bool

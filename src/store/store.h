@@ -47,6 +47,9 @@ extern void df_store_leave(DfStore *store);
 /* runs it and returns the number of rows; nulls may be NULL (' ' and 'n' as in SPI) */
 extern uint64 df_plan_run(DfPlan *plan, Datum *values, const char *nulls, long limit);
 
+/* the same for a SELECT, with what is committed this moment, at any isolation level */
+extern uint64 df_plan_look(DfPlan *plan, Datum *values, const char *nulls, long limit);
+
 /* values of the last result, row/column from 0; text and jsonb are copied to `cxt` */
 extern bool df_is_null(uint64 row, int column);
 extern Datum df_value(uint64 row, int column);	/* by value, or pointing into SPI memory */

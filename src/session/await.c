@@ -1,0 +1,183 @@
+/*
+ * session/await.c
+ *	  await(): blocks the caller until a run stops moving.
+ *
+ * Runs in a user's backend, in his transaction and role.  Each look reads with
+ * the latest snapshot; in between it sleeps on the condition variable that
+ * workers broadcast after the commits in which runs stopped, and looks again
+ * once a second in case one was missed.  It writes nothing, and must never be
+ * the reason why a run does not move: it takes no lock on it.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_authid.h"
+#include "flow/flow.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "session/rights.h"
+#include "shared/clock.h"
+#include "shared/slots.h"
+#include "store/look.h"
+#include "store/store.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "compat.h"
+
+PG_FUNCTION_INFO_V1(dataflows_await);
+
+/* a broadcast that was missed costs no more than this */
+#define POLL_MS 1000
+
+static void
+require_engine(void)
+{
+	if (df_shared == NULL)
+		ereport(ERROR,
+				(errcode(DF_ERR_NOT_LOADED),
+				 errmsg("cannot await a run: the engine of \"dataflows\" is not loaded"),
+				 errhint("Set shared_preload_libraries = 'dataflows' in postgresql.conf and restart the server.")));
+}
+
+/* a worker that sleeps in a body or a query step would wait for itself */
+static void
+forbid_in_engine(void)
+{
+	bool		found = false;
+
+	LWLockAcquire(df_shared->lock, LW_SHARED);
+	for (int i = 0; i < df_shared->nslots && !found; i++)
+		found = df_shared->slots[i].kind != DF_SLOT_FREE && df_shared->slots[i].pid == MyProcPid;
+	LWLockRelease(df_shared->lock);
+	if (found)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a workflow cannot call await()"),
+				 errhint("Start the other run with dataflows.call(), which waits without using a process.")));
+}
+
+static char *
+run_text(const pg_uuid_t *run)
+{
+	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(run)));
+}
+
+/* who may see the run may wait for it */
+static void
+require_sight(const pg_uuid_t *run, const DfRunLook *look)
+{
+	Oid			role = GetUserId();
+	Oid			starter = get_role_oid(look->started_by, true);
+	char	   *owner = OidIsValid(look->owner) ? GetUserNameFromId(look->owner, true) : NULL;
+
+	if (owner != NULL && strcmp(owner, look->owner_name) == 0 && has_privs_of_role(role, look->owner))
+		return;
+	if (OidIsValid(starter) && has_privs_of_role(role, starter))
+		return;
+	if (superuser() || has_privs_of_role(role, ROLE_PG_MONITOR))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("role \"%s\" may not see run \"%s\"", GetUserNameFromId(role, false), run_text(run)),
+			 errhint("Act as a member of the role that owns its workflow, or of the one that started it.")));
+}
+
+static void
+look_once(const pg_uuid_t *run, DfRunLook *look)
+{
+	DfStore		store;
+	bool		found;
+
+	df_store_enter(&store);
+	found = df_run_look(run, look, store.result_context);
+	df_store_leave(&store);
+	if (!found)
+		ereport(ERROR,
+				(errcode(DF_ERR_UNKNOWN),
+				 errmsg("run \"%s\" does not exist", run_text(run)),
+				 errhint("Look for it in the view dataflows.runs; ended runs are purged after dataflows.retention.")));
+	if (TransactionIdIsCurrentTransactionId(look->xmin))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("run \"%s\" was started in this transaction and cannot move before its end", run_text(run)),
+				 errhint("Commit first, then await the run in the next transaction.")));
+}
+
+/* DF_NEVER = without limit */
+static TimestampTz
+deadline_argument(FunctionCallInfo fcinfo, int arg)
+{
+	TimestampTz now = df_now();
+	TimestampTz deadline;
+
+	if (PG_ARGISNULL(arg))
+		return DF_NEVER;
+	deadline = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+													   TimestampTzGetDatum(now),
+													   PG_GETARG_DATUM(arg)));
+	if (deadline < now)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the timeout must not be negative"),
+				 errhint("Give '0' to look once.")));
+	return deadline;
+}
+
+/* how long to sleep before the next look; 0 = the time is over */
+static long
+nap_ms(TimestampTz deadline)
+{
+	int64		left;
+
+	if (deadline == DF_NEVER)
+		return POLL_MS;
+	left = (deadline - df_now() + 999) / 1000;
+	return (long) Max(0, Min(left, POLL_MS));
+}
+
+static char *
+wait_until_settled(const pg_uuid_t *run, TimestampTz deadline)
+{
+	static uint32 wait_event = 0;
+	MemoryContext turn = AllocSetContextCreate(CurrentMemoryContext, "dataflows await", ALLOCSET_SMALL_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(turn);
+	bool		seen = false;
+	DfRunLook	look;
+	long		nap;
+	char	   *state;
+
+	if (wait_event == 0)
+		wait_event = df_compat_wait_event("DataflowsAwait");
+	/* from before the first look on, so that no broadcast falls between look and sleep */
+	ConditionVariablePrepareToSleep(&df_shared->moved);
+	for (;;)
+	{
+		look_once(run, &look);
+		if (!seen)
+			require_sight(run, &look);
+		seen = true;
+		nap = nap_ms(deadline);
+		if (look.settled || nap == 0)
+			break;
+		MemoryContextReset(turn);
+		(void) ConditionVariableTimedSleep(&df_shared->moved, nap, wait_event);
+	}
+	ConditionVariableCancelSleep();
+	state = MemoryContextStrdup(caller, look.state);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(turn);
+	return state;
+}
+
+Datum
+dataflows_await(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	require_engine();
+	forbid_in_engine();
+	PG_RETURN_TEXT_P(cstring_to_text(wait_until_settled(PG_GETARG_UUID_P(0), deadline_argument(fcinfo, 1))));
+}

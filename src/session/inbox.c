@@ -1,0 +1,516 @@
+/*
+ * session/inbox.c
+ *	  signal(), signal_by_key(), cancel(), retry(), resolve(), undo(), abandon();
+ *	  pause() and resume().
+ *
+ * Runs in a user's backend, in his transaction: each judges who asks and
+ * inserts one row into inbox, as the extension's owner.  What becomes of it the
+ * engine decides when it reads the row; here it is only looked whether there is
+ * anything to do any more.  It must never update a run or a step, nor lock one.
+ */
+#include "postgres.h"
+
+#include "flow/flow.h"
+#include "fmgr.h"
+#include "guc.h"
+#include "miscadmin.h"
+#include "session/rights.h"
+#include "session/start.h"
+#include "shared/clock.h"
+#include "shared/wake.h"
+#include "store/inbox.h"
+#include "store/store.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(dataflows_signal);
+PG_FUNCTION_INFO_V1(dataflows_signal_by_key);
+PG_FUNCTION_INFO_V1(dataflows_cancel);
+PG_FUNCTION_INFO_V1(dataflows_retry);
+PG_FUNCTION_INFO_V1(dataflows_resolve);
+PG_FUNCTION_INFO_V1(dataflows_undo);
+PG_FUNCTION_INFO_V1(dataflows_abandon);
+PG_FUNCTION_INFO_V1(dataflows_pause);
+PG_FUNCTION_INFO_V1(dataflows_resume);
+
+/* one call: from open_*(), with the store entered, to close_ask() */
+typedef struct Ask
+{
+	DfStore		store;
+	FmgrInfo   *flinfo;
+	const char *verb;			/* what is asked, and the kind of the row */
+	bool		owners_only;
+	Oid			caller;
+	DfInboxTarget target;
+	const DfWorkflowRow *definition;
+	DfNewMessage message;
+} Ask;
+
+/* ---- arguments --------------------------------------------------------------------- */
+
+static void
+require_given(FunctionCallInfo fcinfo, int arg, const char *what)
+{
+	if (!PG_ARGISNULL(arg))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			 errmsg("%s must not be null", what),
+			 errhint("Leave out rows without one by a WHERE clause.")));
+}
+
+static char *
+event_argument(FunctionCallInfo fcinfo, int arg)
+{
+	char	   *event;
+
+	require_given(fcinfo, arg, "the event");
+	event = text_to_cstring(PG_GETARG_TEXT_PP(arg));
+	if (event[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the event must not be empty"),
+				 errhint("Give the name that the workflow passes to dataflows.wait_for().")));
+	if (strlen(event) > DF_MAX_NAME)
+		ereport(ERROR,
+				(errcode(DF_ERR_LIMIT),
+				 errmsg("the name of the event is too long"),
+				 errdetail("It has %zu bytes; %d are allowed.", strlen(event), DF_MAX_NAME),
+				 errhint("Put what varies into the payload.")));
+	return event;
+}
+
+/* NULL stays what the body gets for an event without payload: {} */
+static Jsonb *
+payload_argument(FunctionCallInfo fcinfo, int arg)
+{
+	Jsonb	   *payload;
+
+	if (PG_ARGISNULL(arg))
+		return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
+	payload = PG_GETARG_JSONB_P(arg);
+	df_check_payload(payload, "the payload of a signal");
+	return payload;
+}
+
+static char *
+note_argument(FunctionCallInfo fcinfo, int arg, bool required)
+{
+	char	   *note = PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
+
+	if (required && (note == NULL || strspn(note, " \t\r\n") == strlen(note)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the note must not be empty"),
+				 errhint("Say why: it is recorded with your name and the time.")));
+	if (note != NULL && strlen(note) > df_max_body)
+		ereport(ERROR,
+				(errcode(DF_ERR_LIMIT),
+				 errmsg("the note is too long"),
+				 errdetail("It has %zu bytes; dataflows.max_body allows %d.", strlen(note), df_max_body),
+				 errhint("Say it shorter.")));
+	return note;
+}
+
+/* ---- who may: judged once per query, workflow and role ------------------------------------ */
+
+typedef struct Verdict
+{
+	Oid			role;
+	int			version;		/* as asked: 0 = the newest */
+	bool		known;
+	bool		may;
+	DfWorkflowRow definition;
+} Verdict;
+
+typedef struct CallCache
+{
+	Oid			role;
+	char	   *role_name;
+	List	   *verdicts;
+} CallCache;
+
+static CallCache *
+call_cache(FmgrInfo *flinfo, Oid role)
+{
+	CallCache  *cache = flinfo->fn_extra;
+
+	if (cache == NULL)
+		cache = flinfo->fn_extra = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(CallCache));
+	if (cache->role_name == NULL || cache->role != role)
+	{
+		cache->role = role;
+		cache->role_name = MemoryContextStrdup(flinfo->fn_mcxt, GetUserNameFromId(role, false));
+	}
+	return cache;
+}
+
+static Verdict *
+judge(Ask *ask, const char *workflow, int version)
+{
+	CallCache  *cache = call_cache(ask->flinfo, ask->caller);
+	MemoryContext cxt = ask->flinfo->fn_mcxt;
+	MemoryContext old;
+	Verdict    *verdict;
+	ListCell   *cell;
+
+	foreach(cell, cache->verdicts)
+	{
+		verdict = lfirst(cell);
+		if (verdict->role == ask->caller && verdict->version == version &&
+			strcmp(verdict->definition.name, workflow) == 0)
+			return verdict;
+	}
+	verdict = MemoryContextAllocZero(cxt, sizeof(Verdict));
+	verdict->role = ask->caller;
+	verdict->version = version;
+	verdict->known = version == 0 ? df_workflow_latest(workflow, &verdict->definition, cxt)
+		: df_workflow_version(workflow, version, &verdict->definition, cxt);
+	if (!verdict->known)
+		return verdict;
+	verdict->may = ask->owners_only ? df_may_own(ask->caller, &verdict->definition)
+		: df_may_use(ask->caller, &verdict->definition);
+	old = MemoryContextSwitchTo(cxt);
+	cache->verdicts = lappend(cache->verdicts, verdict);
+	MemoryContextSwitchTo(old);
+	return verdict;
+}
+
+/* the definition, which the caller has the right to ask something of; NULL = unknown */
+static const DfWorkflowRow *
+require_right(Ask *ask, const char *workflow, int version)
+{
+	Verdict    *verdict = judge(ask, workflow, version);
+
+	if (!verdict->known)
+		return NULL;
+	if (!verdict->may && ask->owners_only)
+		df_require_own(ask->caller, &verdict->definition, ask->verb);
+	else if (!verdict->may)
+		df_require_use(ask->caller, &verdict->definition, ask->verb);
+	return &verdict->definition;
+}
+
+/* ---- opening and closing ---------------------------------------------------------------------- */
+
+static void
+begin_ask(FunctionCallInfo fcinfo, Ask *ask, const char *verb, bool owners_only)
+{
+	df_require_writable(psprintf("%s a run", verb));
+	df_warn_not_loaded();
+	memset(ask, 0, sizeof(*ask));
+	ask->flinfo = fcinfo->flinfo;
+	ask->verb = verb;
+	ask->owners_only = owners_only;
+	ask->caller = GetUserId();
+	ask->message.kind = verb;
+	ask->message.sent_by = call_cache(ask->flinfo, ask->caller)->role_name;
+	ask->message.now = df_now();
+}
+
+/*
+ * A run that is not there may have ended and been purged: then its id, which
+ * tells when it was made, is older than the retention.
+ */
+static bool
+may_have_been_purged(const pg_uuid_t *run)
+{
+	pg_uuid_t	floor;
+
+	if (df_retention < 0 || (run->data[6] >> 4) != 7)
+		return false;
+	floor = df_uuid_floor(df_now() - df_retention * USECS_PER_SEC);
+	return memcmp(run, &floor, sizeof(floor)) < 0;
+}
+
+static void
+raise_unknown_run(const pg_uuid_t *run)
+{
+	ereport(ERROR,
+			(errcode(DF_ERR_UNKNOWN),
+			 errmsg("run \"%s\" does not exist",
+					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(run)))),
+			 errhint("Look for it in the view dataflows.runs; ended runs are purged after dataflows.retention.")));
+}
+
+/* argument 0 is a run; false = it is there no more, and the store is left again */
+static bool
+open_run(FunctionCallInfo fcinfo, Ask *ask)
+{
+	pg_uuid_t  *run = PG_GETARG_UUID_P(0);
+
+	df_store_enter(&ask->store);
+	if (!df_inbox_find_run(run, &ask->target, ask->store.result_context))
+	{
+		if (!may_have_been_purged(run))
+			raise_unknown_run(run);
+		df_store_leave(&ask->store);
+		return false;
+	}
+	ask->definition = require_right(ask, ask->target.workflow, ask->target.version);
+	if (ask->definition == NULL)
+		raise_unknown_run(run);
+	ask->message.run = &ask->target.run;
+	ask->message.workflow = ask->target.workflow;
+	ask->message.key = ask->target.key;
+	return true;
+}
+
+/* writes the row if there is anything to do, and has the engine woken at the commit */
+static bool
+close_ask(Ask *ask, bool useful)
+{
+	if (useful)
+		df_inbox_insert(&ask->message);
+	df_store_leave(&ask->store);
+	if (useful)
+		df_wake_owner(ask->definition->owner);
+	return useful;
+}
+
+/* ---- signals ------------------------------------------------------------------------------------ */
+
+Datum
+dataflows_signal(PG_FUNCTION_ARGS)
+{
+	Ask			ask;
+
+	require_given(fcinfo, 0, "the run");
+	begin_ask(fcinfo, &ask, "signal", false);
+	ask.message.event = event_argument(fcinfo, 1);
+	ask.message.payload = payload_argument(fcinfo, 2);
+	if (!open_run(fcinfo, &ask))
+		PG_RETURN_BOOL(false);
+	PG_RETURN_BOOL(close_ask(&ask, !df_run_is_terminal(ask.target.state)));
+}
+
+/*
+ * A workflow that was dropped had no live runs, and will have none.  A run that
+ * goes by an older version is its owner's of that time.
+ */
+static bool
+open_key(Ask *ask, const char *workflow, const char *key)
+{
+	ask->definition = require_right(ask, workflow, 0);
+	if (ask->definition == NULL)
+		ereport(ERROR,
+				(errcode(DF_ERR_UNKNOWN),
+				 errmsg("workflow \"%s\" does not exist", workflow),
+				 errhint("Look for its name in the view dataflows.workflows.")));
+	ask->message.workflow = workflow;
+	ask->message.key = key;
+	if (ask->definition->dropped)
+		return false;
+	if (!df_inbox_find_key(workflow, key, &ask->target, ask->store.result_context))
+	{
+		ask->message.expires_at = ask->message.now + df_signal_ttl * USECS_PER_SEC;
+		return true;
+	}
+	if (ask->target.version != ask->definition->version)
+		ask->definition = require_right(ask, workflow, ask->target.version);
+	ask->message.run = &ask->target.run;
+	return ask->definition != NULL && !df_run_is_terminal(ask->target.state);
+}
+
+Datum
+dataflows_signal_by_key(PG_FUNCTION_ARGS)
+{
+	Ask			ask;
+	char	   *workflow;
+	char	   *key;
+
+	require_given(fcinfo, 0, "the workflow");
+	require_given(fcinfo, 1, "the key");
+	begin_ask(fcinfo, &ask, "signal", false);
+	workflow = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	key = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	df_check_key(key);
+	ask.message.event = event_argument(fcinfo, 2);
+	ask.message.payload = payload_argument(fcinfo, 3);
+	df_store_enter(&ask.store);
+	PG_RETURN_BOOL(close_ask(&ask, open_key(&ask, workflow, key)));
+}
+
+/* ---- what people ask ---------------------------------------------------------------------------- */
+
+Datum
+dataflows_cancel(PG_FUNCTION_ARGS)
+{
+	Ask			ask;
+
+	require_given(fcinfo, 0, "the run");
+	begin_ask(fcinfo, &ask, "cancel", false);
+	ask.message.note = note_argument(fcinfo, 1, false);
+	if (!open_run(fcinfo, &ask))
+		PG_RETURN_BOOL(false);
+	PG_RETURN_BOOL(close_ask(&ask, df_run_next(ask.target.state, DF_RUN_CANCEL) >= 0));
+}
+
+Datum
+dataflows_retry(PG_FUNCTION_ARGS)
+{
+	Ask			ask;
+
+	require_given(fcinfo, 0, "the run");
+	begin_ask(fcinfo, &ask, "retry", true);
+	if (!open_run(fcinfo, &ask))
+		PG_RETURN_BOOL(false);
+	PG_RETURN_BOOL(close_ask(&ask, ask.target.state == DF_RUN_STUCK));
+}
+
+Datum
+dataflows_undo(PG_FUNCTION_ARGS)
+{
+	Ask			ask;
+
+	require_given(fcinfo, 0, "the run");
+	begin_ask(fcinfo, &ask, "undo", true);
+	ask.message.note = note_argument(fcinfo, 1, true);
+	if (!open_run(fcinfo, &ask))
+		PG_RETURN_BOOL(false);
+	PG_RETURN_BOOL(close_ask(&ask, df_run_next(ask.target.state, DF_RUN_UNDO) >= 0));
+}
+
+Datum
+dataflows_abandon(PG_FUNCTION_ARGS)
+{
+	Ask			ask;
+
+	require_given(fcinfo, 0, "the run");
+	begin_ask(fcinfo, &ask, "abandon", true);
+	ask.message.note = note_argument(fcinfo, 1, true);
+	if (!open_run(fcinfo, &ask))
+		PG_RETURN_BOOL(false);
+	PG_RETURN_BOOL(close_ask(&ask, df_run_next(ask.target.state, DF_RUN_ABANDON) >= 0));
+}
+
+/* what each outcome may settle */
+static const struct Outcome
+{
+	const char *name;
+	bool		doubt;			/* of the step */
+	bool		failed_undo;
+	bool		due_undo;
+}			outcomes[] = {
+	{"done", true, false, false},
+	{"not_done", true, true, false},
+	{"skipped", true, true, false},
+	{"undone", false, true, true},
+};
+
+static const struct Outcome *
+outcome_argument(FunctionCallInfo fcinfo, int arg)
+{
+	char	   *name;
+
+	require_given(fcinfo, arg, "the outcome");
+	name = text_to_cstring(PG_GETARG_TEXT_PP(arg));
+	for (int i = 0; i < lengthof(outcomes); i++)
+		if (strcmp(outcomes[i].name, name) == 0)
+			return &outcomes[i];
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("outcome \"%s\" does not exist", name),
+			 errhint("Use done (it was carried out), not_done (it was not), skipped (go on without it) or undone (what it did has been undone by hand).")));
+	return NULL;
+}
+
+static bool
+settles(const struct Outcome *outcome, const DfStepLook *step)
+{
+	return (outcome->doubt && step->state == DF_STEP_DOUBT) ||
+		(outcome->failed_undo && step->undo_state == DF_UNDO_FAILED) ||
+		(outcome->due_undo && step->undo_state == DF_UNDO_DUE);
+}
+
+Datum
+dataflows_resolve(PG_FUNCTION_ARGS)
+{
+	Ask			ask;
+	DfStepLook	step;
+	const struct Outcome *outcome;
+	Jsonb	   *output = PG_ARGISNULL(4) ? NULL : PG_GETARG_JSONB_P(4);
+
+	require_given(fcinfo, 0, "the run");
+	require_given(fcinfo, 1, "the step");
+	begin_ask(fcinfo, &ask, "resolve", true);
+	ask.message.event = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	outcome = outcome_argument(fcinfo, 2);
+	ask.message.note = note_argument(fcinfo, 3, true);
+	if (output != NULL)
+		df_check_payload(output, "the output of a step");
+	if (!open_run(fcinfo, &ask))
+		PG_RETURN_BOOL(false);
+	if (!df_inbox_find_step(&ask.target.run, ask.message.event, &step))
+		ereport(ERROR,
+				(errcode(DF_ERR_UNKNOWN),
+				 errmsg("the run has no step \"%s\"", ask.message.event),
+				 errhint("Look for its name in the view dataflows.steps.")));
+	ask.message.payload = df_inbox_resolution(outcome->name, output, ask.store.result_context);
+	PG_RETURN_BOOL(close_ask(&ask, !df_run_is_terminal(ask.target.state) && settles(outcome, &step)));
+}
+
+/* ---- pause, resume --------------------------------------------------------------------------------- */
+
+static bool
+pause_workflow(const char *name, bool paused)
+{
+	DfStore		store;
+	DfWorkflowRow definition;
+	Oid			caller = GetUserId();
+	bool		changed;
+
+	df_store_enter(&store);
+	df_require_workflow(name, &definition, store.result_context);
+	df_require_own(caller, &definition, paused ? "pause" : "resume");
+	changed = df_workflow_set_paused(name, paused);
+	df_store_leave(&store);
+	if (changed)
+		df_wake_owner(definition.owner);
+	return changed;
+}
+
+static bool
+pause_database(bool paused)
+{
+	DfStore		store;
+	List	   *owners;
+	ListCell   *cell;
+	bool		changed;
+
+	if (!has_privs_of_role(GetUserId(), df_extension_owner()))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to %s the whole database", paused ? "pause" : "resume"),
+				 errhint("Name one of your workflows, or ask a member of the owner of extension \"dataflows\".")));
+	df_store_enter(&store);
+	changed = df_installation_set_paused(paused);
+	owners = df_inbox_owners(store.result_context);
+	df_store_leave(&store);
+	if (!changed)
+		return false;
+	foreach(cell, owners)
+		df_wake_owner(lfirst_oid(cell));
+	return true;
+}
+
+static Datum
+pause_or_resume(FunctionCallInfo fcinfo, bool paused)
+{
+	df_require_writable(paused ? "pause" : "resume");
+	if (PG_ARGISNULL(0))
+		PG_RETURN_BOOL(pause_database(paused));
+	PG_RETURN_BOOL(pause_workflow(text_to_cstring(PG_GETARG_TEXT_PP(0)), paused));
+}
+
+Datum
+dataflows_pause(PG_FUNCTION_ARGS)
+{
+	return pause_or_resume(fcinfo, true);
+}
+
+Datum
+dataflows_resume(PG_FUNCTION_ARGS)
+{
+	return pause_or_resume(fcinfo, false);
+}

@@ -1,0 +1,126 @@
+/*
+ * session/sees.c
+ *	  Who sees which run, for the views.
+ *
+ * Runs in a user's backend, in his transaction and role, once per row that a
+ * view reads: the answer of the row before is kept as long as the query runs,
+ * so that a hundred thousand rows of one owner cost one look at the catalogs.
+ * It reads catalogs only, and must never raise for a role that is gone.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_authid.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(dataflows_sees);
+
+typedef enum Sight
+{
+	SEES_NOTHING,
+	SEES_META,					/* all but inputs, outputs and payloads */
+	SEES_ALL
+} Sight;
+
+typedef struct SightCache
+{
+	bool		valid;
+	Oid			caller;
+	Sight		everywhere;
+	Oid			owner;
+	char		owner_name[NAMEDATALEN];
+	bool		is_owner;
+	char		started_by[NAMEDATALEN];
+	bool		is_starter;
+	Datum		texts[SEES_ALL + 1];
+} SightCache;
+
+static SightCache *
+sight_cache(FmgrInfo *flinfo)
+{
+	SightCache *cache = flinfo->fn_extra;
+	MemoryContext old;
+
+	if (cache == NULL)
+	{
+		cache = flinfo->fn_extra = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(SightCache));
+		old = MemoryContextSwitchTo(flinfo->fn_mcxt);
+		cache->texts[SEES_META] = CStringGetTextDatum("meta");
+		cache->texts[SEES_ALL] = CStringGetTextDatum("all");
+		MemoryContextSwitchTo(old);
+	}
+	if (!cache->valid || cache->caller != GetUserId())
+	{
+		cache->valid = true;
+		cache->caller = GetUserId();
+		cache->owner = InvalidOid;
+		cache->owner_name[0] = cache->started_by[0] = '\0';
+		cache->is_owner = cache->is_starter = false;
+		cache->everywhere = superuser() ? SEES_ALL
+			: has_privs_of_role(cache->caller, ROLE_PG_MONITOR) ? SEES_META : SEES_NOTHING;
+	}
+	return cache;
+}
+
+/* true if the name was kept from the row before; else it is kept now */
+static bool
+same_name(char *kept, const text *name)
+{
+	size_t		len = VARSIZE_ANY_EXHDR(name);
+
+	if (len < NAMEDATALEN && kept[len] == '\0' && memcmp(kept, VARDATA_ANY(name), len) == 0 && len > 0)
+		return true;
+	text_to_cstring_buffer(name, kept, NAMEDATALEN);
+	return false;
+}
+
+/* oid and name must both be those of the definition */
+static void
+judge_owner(SightCache *cache, Oid owner, const text *name)
+{
+	char	   *present;
+
+	if (same_name(cache->owner_name, name) && cache->owner == owner)
+		return;
+	cache->owner = owner;
+	present = GetUserNameFromId(owner, true);
+	cache->is_owner = present != NULL && strcmp(present, cache->owner_name) == 0 &&
+		has_privs_of_role(cache->caller, owner);
+}
+
+static void
+judge_starter(SightCache *cache, const text *name)
+{
+	Oid			starter;
+
+	if (same_name(cache->started_by, name))
+		return;
+	starter = get_role_oid(cache->started_by, true);
+	cache->is_starter = OidIsValid(starter) && has_privs_of_role(cache->caller, starter);
+}
+
+/* _sees(owner oid, owner_name text, started_by text): 'all', 'meta' or NULL */
+Datum
+dataflows_sees(PG_FUNCTION_ARGS)
+{
+	SightCache *cache = sight_cache(fcinfo->flinfo);
+	Sight		sight = cache->everywhere;
+
+	if (sight != SEES_ALL && !PG_ARGISNULL(0) && !PG_ARGISNULL(1))
+	{
+		judge_owner(cache, PG_GETARG_OID(0), PG_GETARG_TEXT_PP(1));
+		if (cache->is_owner)
+			sight = SEES_ALL;
+	}
+	if (sight != SEES_ALL && !PG_ARGISNULL(2))
+	{
+		judge_starter(cache, PG_GETARG_TEXT_PP(2));
+		if (cache->is_starter)
+			sight = SEES_ALL;
+	}
+	if (sight == SEES_NOTHING)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(cache->texts[sight]);
+}

@@ -1,0 +1,490 @@
+/*
+ * session/status.c
+ *	  status(): is the engine running, per process and owner; what does it wait
+ *	  for; why not.
+ *
+ * Runs in a user's backend, in his transaction and role, also on a standby and
+ * without the engine.  Shared memory is copied under its lock, the few rows of
+ * workflow are read as the extension's owner, and the rest is told from these
+ * copies.  It shows no run's data but its id, and must never wait for anybody.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "catalog/pg_authid.h"
+#include "commands/dbcommands.h"
+#include "compat.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "guc.h"
+#include "miscadmin.h"
+#include "shared/clock.h"
+#include "shared/slots.h"
+#include "store/coordinator.h"
+#include "store/identity.h"
+#include "store/look.h"
+#include "store/store.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(dataflows_status);
+
+#define N_COLUMNS 10
+#define NOT_LOADED "the library is not preloaded: add \"dataflows\" to shared_preload_libraries and restart the server"
+
+/* one row of the answer; NULL, 0 and DF_NEVER are NULL, but for the counts of a live process */
+typedef struct Row
+{
+	const char *process;
+	const char *owner;
+	int			pid;
+	const char *state;
+	const char *waits_for;
+	const char *reason;
+	TimestampTz since;
+	bool		counts;
+	int			runs_held;
+	int			in_flight;
+} Row;
+
+/* all that is known, read once */
+typedef struct Known
+{
+	TimestampTz now;
+	char	   *database;
+	int			nslots;
+	DfSlot	   *slots;			/* copies */
+	int			launcher_pid;
+	char	   *launcher_reason;
+	bool		aside;
+	DfInstallation installation;
+	List	   *owners;			/* of DfOwnerLook */
+	const char *why_not;		/* why nothing moves in this database, NULL = it does */
+	const char *engine_state;
+	List	   *rows;
+} Known;
+
+static Row *
+add_row(Known *known, const char *process, const char *state)
+{
+	Row		   *row = palloc0(sizeof(Row));
+
+	row->process = process;
+	row->state = state;
+	known->rows = lappend(known->rows, row);
+	return row;
+}
+
+/* ---- reading ---------------------------------------------------------------------------- */
+
+static void
+read_shared(Known *known)
+{
+	char		reason[lengthof(df_shared->launcher_reason)];
+
+	if (df_shared == NULL)
+		return;
+	known->slots = palloc(sizeof(DfSlot) * df_shared->nslots);
+	LWLockAcquire(df_shared->lock, LW_SHARED);
+	for (int i = 0; i < df_shared->nslots; i++)
+	{
+		DfSlot	   *slot = &df_shared->slots[i];
+
+		if (slot->kind != DF_SLOT_FREE && slot->database == MyDatabaseId)
+			known->slots[known->nslots++] = *slot;
+	}
+	known->launcher_pid = df_shared->launcher_pid;
+	strlcpy(reason, df_shared->launcher_reason, sizeof(reason));
+	known->aside = df_database_held(MyDatabaseId);
+	LWLockRelease(df_shared->lock);
+	known->launcher_reason = pstrdup(reason);
+}
+
+static void
+read_tables(Known *known)
+{
+	DfStore		store;
+	int64		identity = df_identity_hash();
+
+	df_store_enter(&store);
+	df_installation_read(store.result_context, &known->installation);
+	known->owners = df_owners_look(identity, store.result_context);
+	df_store_leave(&store);
+}
+
+/* the first of the reasons that hold everything back */
+static void
+judge_engine(Known *known)
+{
+	const DfInstallation *installation = &known->installation;
+
+	known->engine_state = "not running";
+	if (df_shared == NULL)
+	{
+		known->engine_state = "not loaded";
+		known->why_not = NOT_LOADED;
+	}
+	else if (RecoveryInProgress())
+	{
+		known->engine_state = "standby";
+		known->why_not = "this server is a standby: the engine starts when it is promoted";
+	}
+	else if (known->launcher_pid == 0)
+		known->why_not = "the launcher is not running: see the server log";
+	else if (!installation->defined)
+	{
+		known->engine_state = "idle";
+		known->why_not = "no workflow is defined yet: see dataflows.define_workflow()";
+	}
+	else if (!installation->ours)
+	{
+		known->engine_state = "held";
+		known->why_not = "this database is a copy: its runs were made under another identity; if nothing else runs them, call dataflows.adopt()";
+	}
+	else if (installation->paused)
+	{
+		known->engine_state = "paused";
+		known->why_not = "the whole database is paused: see dataflows.resume()";
+	}
+	else if (known->aside)
+	{
+		known->engine_state = "aside";
+		known->why_not = "the engine has stepped aside for DDL on this database, until that transaction ends";
+	}
+	else
+		known->engine_state = "running";
+}
+
+/* ---- rows ---------------------------------------------------------------------------------- */
+
+static void
+engine_row(Known *known)
+{
+	Row		   *row = add_row(known, "engine", known->engine_state);
+
+	row->reason = known->why_not;
+	if (known->why_not == NULL && (df_identity_token == NULL || df_identity_token[0] == '\0'))
+		row->reason = "dataflows.identity is not set: a physical copy of this server would send, too";
+	if (df_shared == NULL)
+		return;
+	row->counts = true;
+	for (int i = 0; i < known->nslots; i++)
+	{
+		row->runs_held += known->slots[i].runs_held;
+		row->in_flight += known->slots[i].in_flight;
+	}
+}
+
+static void
+launcher_row(Known *known)
+{
+	Row		   *row;
+
+	if (df_shared == NULL)
+		return;
+	row = add_row(known, "launcher", known->launcher_pid == 0 ? "not running" : "running");
+	row->pid = known->launcher_pid;
+	if (known->launcher_pid == 0)
+		row->reason = "see the server log";
+	else if (known->launcher_reason[0] != '\0')
+		row->reason = known->launcher_reason;
+	if (known->launcher_pid != 0)
+		row->waits_for = "databases with the extension";
+}
+
+static const char *
+process_name(DfSlotKind kind)
+{
+	switch (kind)
+	{
+		case DF_SLOT_PROBE:
+			return "probe";
+		case DF_SLOT_COORDINATOR:
+			return "coordinator";
+		case DF_SLOT_WORKER:
+			return "worker";
+		case DF_SLOT_SQL_WORKER:
+			return "sql worker";
+		default:
+			return "unknown";
+	}
+}
+
+static const char *
+state_name(DfSlotState state)
+{
+	switch (state)
+	{
+		case DF_PROC_WANTED:
+			return "to be started";
+		case DF_PROC_STARTING:
+			return "starting";
+		case DF_PROC_RUNNING:
+			return "running";
+		default:
+			return "ended";
+	}
+}
+
+static const char *
+waits_of(const Known *known, const DfSlot *slot)
+{
+	if (slot->state == DF_PROC_WANTED && slot->not_before > known->now)
+		return psprintf("its back-off, " INT64_FORMAT " s more",
+						(int64) (slot->not_before - known->now) / USECS_PER_SEC + 1);
+	if (slot->state == DF_PROC_WANTED)
+		return "a process";
+	if (slot->state == DF_PROC_STARTING)
+		return "its process to connect";
+	if (slot->state != DF_PROC_RUNNING || slot->kind == DF_SLOT_PROBE)
+		return NULL;
+	if (slot->kind == DF_SLOT_COORDINATOR)
+		return "a wake, a NOTIFY or the next sweep";
+	if (slot->in_body)
+		return "the body of a run";
+	return slot->in_flight > 0 ? "answers of systems" : "due runs";
+}
+
+/* one body that keeps the whole worker is named */
+static const char *
+long_body(const Known *known, const DfSlot *slot)
+{
+	int64		ms = (known->now - slot->body_since) / 1000;
+
+	if (slot->state != DF_PROC_RUNNING || !slot->in_body || ms <= df_body_timeout)
+		return NULL;
+	return psprintf("the body of run \"%s\" has not returned for " INT64_FORMAT " s; dataflows.body_timeout is %d ms",
+					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&slot->body_run))),
+					ms / 1000, df_body_timeout);
+}
+
+static const DfOwnerLook *
+owner_look(const Known *known, Oid owner)
+{
+	ListCell   *cell;
+
+	foreach(cell, known->owners)
+		if (((DfOwnerLook *) lfirst(cell))->owner == owner)
+			return lfirst(cell);
+	return NULL;
+}
+
+static const char *
+paused_workflows(const DfOwnerLook *owner)
+{
+	if (owner == NULL || owner->paused == 0)
+		return NULL;
+	return psprintf("%d of %d workflows paused: see dataflows.resume()", owner->paused, owner->workflows);
+}
+
+static const char *
+reason_of(const Known *known, const DfSlot *slot)
+{
+	const char *reason = long_body(known, slot);
+
+	if (reason == NULL && slot->reason[0] != '\0')
+		reason = pstrdup(slot->reason);
+	if (reason == NULL && slot->careful)
+		reason = "careful: the server crashed while the engine was live, one body is entered at a time";
+	if (reason == NULL && slot->kind == DF_SLOT_WORKER)
+		reason = paused_workflows(owner_look(known, slot->owner));
+	return reason;
+}
+
+static void
+slot_rows(Known *known, DfSlotKind kind)
+{
+	for (int i = 0; i < known->nslots; i++)
+	{
+		const DfSlot *slot = &known->slots[i];
+		Row		   *row;
+
+		if (slot->kind != kind || slot->state == DF_PROC_GONE)
+			continue;
+		row = add_row(known, process_name(kind), state_name(slot->state));
+		row->owner = OidIsValid(slot->owner) ? GetUserNameFromId(slot->owner, true) : NULL;
+		row->pid = slot->pid;
+		row->waits_for = waits_of(known, slot);
+		row->reason = reason_of(known, slot);
+		row->since = slot->in_body ? slot->body_since : slot->started_at;
+		row->counts = kind == DF_SLOT_WORKER || kind == DF_SLOT_SQL_WORKER;
+		row->runs_held = slot->runs_held;
+		row->in_flight = slot->in_flight;
+	}
+}
+
+static bool
+has_slot(const Known *known, DfSlotKind kind, Oid owner)
+{
+	for (int i = 0; i < known->nslots; i++)
+	{
+		const DfSlot *slot = &known->slots[i];
+
+		if (slot->kind == kind && slot->state != DF_PROC_GONE &&
+			(slot->owner == owner || !OidIsValid(owner)))
+			return true;
+	}
+	return false;
+}
+
+static void
+missing_coordinator_row(Known *known)
+{
+	Row		   *row;
+
+	if (df_shared == NULL || has_slot(known, DF_SLOT_COORDINATOR, InvalidOid))
+		return;
+	row = add_row(known, "coordinator", "not running");
+	row->owner = GetUserNameFromId(df_extension_owner(), true);
+	if (RecoveryInProgress() || known->launcher_pid == 0 || known->aside)
+		row->reason = known->why_not;
+	else if (has_slot(known, DF_SLOT_PROBE, InvalidOid))
+		row->waits_for = "the launcher's look at this database";
+	else
+		row->reason = "the launcher has not found the extension in this database: see the server log";
+}
+
+/* why an owner can have no session here, and what to do; NULL = he can */
+static const char *
+role_problem(const DfOwnerLook *owner)
+{
+	HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(owner->owner));
+	const char *problem = NULL;
+	Form_pg_authid form;
+
+	if (!HeapTupleIsValid(tuple))
+		return "the role does not exist any more: define its workflows anew as another role";
+	form = (Form_pg_authid) GETSTRUCT(tuple);
+	if (strcmp(NameStr(form->rolname), owner->name) != 0)
+		problem = "the role has another name now: rename it back, or define its workflows anew";
+	else if (DF_ROLE_NEEDS_LOGIN && !form->rolcanlogin)
+		problem = psprintf("the role cannot log in: ALTER ROLE %s LOGIN", quote_identifier(owner->name));
+	ReleaseSysCache(tuple);
+	if (problem == NULL &&
+		object_aclcheck(DatabaseRelationId, MyDatabaseId, owner->owner, ACL_CONNECT) != ACLCHECK_OK)
+		problem = psprintf("the role may not connect to this database: GRANT CONNECT ON DATABASE %s TO %s",
+						   quote_identifier(get_database_name(MyDatabaseId)), quote_identifier(owner->name));
+	return problem;
+}
+
+/* an owner without a process: because there is nothing to do for him, or why not */
+static void
+owner_row(Known *known, const DfOwnerLook *owner)
+{
+	bool		due = owner->inbox || (owner->wake_at != DF_NEVER && owner->wake_at <= known->now);
+	Row		   *row = add_row(known, "worker", due ? "not running" : "not needed");
+
+	row->owner = owner->name;
+	row->reason = role_problem(owner);
+	if (row->reason != NULL)
+		row->state = "not running";
+	else if (known->why_not != NULL)
+		row->reason = known->why_not;
+	else if (owner->paused > 0)
+		row->reason = paused_workflows(owner);
+	else if (!due)
+		row->reason = "nothing is due";
+	if (due)
+		row->waits_for = "the coordinator to start a worker";
+	else if (owner->wake_at != DF_NEVER)
+		row->waits_for = psprintf("its next run, due at %s", timestamptz_to_str(owner->wake_at));
+	else
+		row->waits_for = "an event";
+}
+
+static void
+make_rows(Known *known)
+{
+	ListCell   *cell;
+
+	engine_row(known);
+	launcher_row(known);
+	slot_rows(known, DF_SLOT_PROBE);
+	slot_rows(known, DF_SLOT_COORDINATOR);
+	missing_coordinator_row(known);
+	slot_rows(known, DF_SLOT_WORKER);
+	slot_rows(known, DF_SLOT_SQL_WORKER);
+	foreach(cell, known->owners)
+		if (!has_slot(known, DF_SLOT_WORKER, ((DfOwnerLook *) lfirst(cell))->owner))
+			owner_row(known, lfirst(cell));
+}
+
+/* ---- the function ----------------------------------------------------------------------------- */
+
+static void
+set_text(Datum *values, bool *nulls, int column, const char *text)
+{
+	nulls[column] = text == NULL;
+	if (text != NULL)
+		values[column] = CStringGetTextDatum(text);
+}
+
+static HeapTuple
+row_tuple(TupleDesc desc, const Known *known, const Row *row)
+{
+	Datum		values[N_COLUMNS] = {0};
+	bool		nulls[N_COLUMNS] = {0};
+
+	set_text(values, nulls, 0, row->process);
+	set_text(values, nulls, 1, known->database);
+	set_text(values, nulls, 2, row->owner);
+	values[3] = Int32GetDatum(row->pid);
+	nulls[3] = row->pid == 0;
+	set_text(values, nulls, 4, row->state);
+	set_text(values, nulls, 5, row->waits_for);
+	set_text(values, nulls, 6, row->reason);
+	values[7] = TimestampTzGetDatum(row->since);
+	nulls[7] = row->since == DF_NEVER;
+	values[8] = Int32GetDatum(row->runs_held);
+	values[9] = Int32GetDatum(row->in_flight);
+	nulls[8] = nulls[9] = !row->counts;
+	return heap_form_tuple(desc, values, nulls);
+}
+
+static Known *
+learn(void)
+{
+	Known	   *known = palloc0(sizeof(Known));
+
+	known->now = df_now();
+	known->database = get_database_name(MyDatabaseId);
+	read_shared(known);
+	read_tables(known);
+	judge_engine(known);
+	make_rows(known);
+	return known;
+}
+
+Datum
+dataflows_status(PG_FUNCTION_ARGS)
+{
+	FuncCallContext *call;
+	Known	   *known;
+	Row		   *row;
+
+	if (SRF_IS_FIRSTCALL())
+	{
+		MemoryContext old;
+		TupleDesc	desc;
+
+		call = SRF_FIRSTCALL_INIT();
+		old = MemoryContextSwitchTo(call->multi_call_memory_ctx);
+		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("function \"%s\" must return rows", "status"),
+					 errhint("Call it as SELECT * FROM dataflows.status().")));
+		call->tuple_desc = BlessTupleDesc(desc);
+		call->user_fctx = learn();
+		MemoryContextSwitchTo(old);
+	}
+
+	call = SRF_PERCALL_SETUP();
+	known = call->user_fctx;
+	if (call->call_cntr >= (uint64) list_length(known->rows))
+		SRF_RETURN_DONE(call);
+	row = list_nth(known->rows, call->call_cntr);
+	SRF_RETURN_NEXT(call, HeapTupleGetDatum(row_tuple(call->tuple_desc, known, row)));
+}

@@ -1,0 +1,325 @@
+/*
+ * The views.  Everybody may read them, and sees the runs of the owner roles that
+ * he is a member of and the runs that he started; superusers see all, members
+ * of pg_monitor all but what went in and out.  The barrier keeps a reader's
+ * functions from rows that are not his; what compares run, workflow, key or
+ * state is leakproof and goes down to the indexes all the same.
+ */
+
+CREATE FUNCTION dataflows._sees(owner oid, owner_name text, started_by text) RETURNS text
+	LANGUAGE c STABLE PARALLEL SAFE COST 2 AS 'MODULE_PATHNAME', 'dataflows_sees';
+COMMENT ON FUNCTION dataflows._sees(oid, text, text) IS
+'Internal: what the current role sees of a run: all, meta (no inputs, outputs, payloads) or NULL (nothing)';
+
+CREATE FUNCTION dataflows._without_body(error jsonb) RETURNS jsonb
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+	RETURN CASE WHEN pg_catalog.jsonb_typeof(error) OPERATOR(pg_catalog.=) 'object'
+		THEN (error OPERATOR(pg_catalog.#-) '{detail,body}'::text[]) OPERATOR(pg_catalog.#-) '{body}'::text[] END;
+COMMENT ON FUNCTION dataflows._without_body(jsonb) IS 'Internal: an error as members of pg_monitor see it';
+
+/* ---- workflows ------------------------------------------------------------------------ */
+
+CREATE VIEW dataflows.workflows WITH (security_barrier) AS
+	SELECT w.name, w.version, w.function, w.owner_name AS owner, w.paused,
+		CASE WHEN dataflows._sees(w.owner, w.owner_name, NULL) IS NOT NULL THEN COALESCE(l.n, 0) END AS live_runs,
+		w.on_failure, w.retry, w.deadline, w.accept_notify, w.on_error, w.defined_at
+	FROM dataflows.workflow w
+	LEFT JOIN (SELECT r.workflow, r.version, pg_catalog.count(*) AS n
+			FROM dataflows.run r WHERE r.finished_at IS NULL GROUP BY r.workflow, r.version) l
+		ON l.workflow = w.name AND l.version = w.version
+	WHERE NOT w.dropped;
+COMMENT ON VIEW dataflows.workflows IS 'The workflows that are defined, each version; everybody sees them';
+COMMENT ON COLUMN dataflows.workflows.name IS 'Name';
+COMMENT ON COLUMN dataflows.workflows.version IS 'Version; new runs take the newest';
+COMMENT ON COLUMN dataflows.workflows.function IS 'Function that is the body';
+COMMENT ON COLUMN dataflows.workflows.owner IS 'Role that defined it, as which its bodies run';
+COMMENT ON COLUMN dataflows.workflows.paused IS 'Held by pause(workflow)';
+COMMENT ON COLUMN dataflows.workflows.live_runs IS 'Runs of this version that have not ended; NULL for who may not see them';
+COMMENT ON COLUMN dataflows.workflows.on_failure IS 'Function that is called after a rollback';
+COMMENT ON COLUMN dataflows.workflows.retry IS 'Retry policy of its steps';
+COMMENT ON COLUMN dataflows.workflows.deadline IS 'How long a run may take';
+COMMENT ON COLUMN dataflows.workflows.accept_notify IS 'What NOTIFY may signal: none, run or key';
+COMMENT ON COLUMN dataflows.workflows.on_error IS 'What a failing run does: undo, or stuck';
+COMMENT ON COLUMN dataflows.workflows.defined_at IS 'When define_workflow() was called';
+
+/* ---- runs ------------------------------------------------------------------------------- */
+
+/* the condition on key_held is always true: it lets both partial indexes on the key be used */
+CREATE VIEW dataflows.runs WITH (security_barrier) AS
+	SELECT r.run, r.workflow, r.version, r.key, w.owner_name AS owner, r.state,
+		CASE WHEN r.finished_at IS NULL THEN (
+			SELECT s.step FROM dataflows.step s WHERE s.run = r.run
+			ORDER BY (s.state IN ('pending', 'sent', 'waiting') OR (s.state = 'in_doubt' AND s.finished_at IS NULL)
+				OR COALESCE(s.undo_state IN ('due', 'sent'), false)) DESC, s.n DESC LIMIT 1) END AS step,
+		r.waiting_for,
+		CASE WHEN r.lease IS NULL THEN r.wake_at END AS wake_at,
+		r.started_by, r.started_at, r.finished_at,
+		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN r.input END AS input,
+		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN r.result END AS result,
+		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN r.error
+			ELSE dataflows._without_body(r.error) END AS error,
+		r.stuck, r.cause, COALESCE(r.drifted, false) AS drifted, r.parent, r.restarted_from
+	FROM dataflows.run r JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
+	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL
+		AND (r.key_held OR NOT r.key_held);
+COMMENT ON VIEW dataflows.runs IS 'Runs: where each is, what it waits for, how it ended';
+COMMENT ON COLUMN dataflows.runs.run IS 'Id of the run';
+COMMENT ON COLUMN dataflows.runs.workflow IS 'Its workflow';
+COMMENT ON COLUMN dataflows.runs.version IS 'The version that it was started with and keeps';
+COMMENT ON COLUMN dataflows.runs.key IS 'Its business key';
+COMMENT ON COLUMN dataflows.runs.owner IS 'Role as which its body runs';
+COMMENT ON COLUMN dataflows.runs.state IS 'queued, running, waiting, rolling_back, stuck, completed, rolled_back, cancelled or abandoned';
+COMMENT ON COLUMN dataflows.runs.step IS 'The step that it is at; NULL once it has ended';
+COMMENT ON COLUMN dataflows.runs.waiting_for IS 'The event, or what else it waits for';
+COMMENT ON COLUMN dataflows.runs.wake_at IS 'When it goes on by itself; NULL = not before an event, or a worker has it';
+COMMENT ON COLUMN dataflows.runs.started_by IS 'Role that started it';
+COMMENT ON COLUMN dataflows.runs.started_at IS 'When start() was called';
+COMMENT ON COLUMN dataflows.runs.finished_at IS 'When it ended';
+COMMENT ON COLUMN dataflows.runs.input IS 'What the body is called with';
+COMMENT ON COLUMN dataflows.runs.result IS 'What the body returned';
+COMMENT ON COLUMN dataflows.runs.error IS 'Why it failed or was cancelled: {"sqlstate","message","detail",...}';
+COMMENT ON COLUMN dataflows.runs.stuck IS 'Why a person is needed: {"sqlstate","reason","remedy"}';
+COMMENT ON COLUMN dataflows.runs.cause IS 'Why it rolls or rolled back: failed, cancelled or undo';
+COMMENT ON COLUMN dataflows.runs.drifted IS 'The function was replaced while the run was under way';
+COMMENT ON COLUMN dataflows.runs.parent IS 'The run that called it';
+COMMENT ON COLUMN dataflows.runs.restarted_from IS 'The run that it was restarted from';
+
+/* ---- steps ------------------------------------------------------------------------------- */
+
+CREATE VIEW dataflows.steps WITH (security_barrier) AS
+	SELECT s.run, s.n, s.step, s.kind, s.system, s.state, s.attempts, s.request, s.status,
+		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.output END AS output,
+		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.error
+			ELSE dataflows._without_body(s.error) END AS error,
+		s.undo, COALESCE(s.undo_state, 'none') AS undo_state,
+		CASE WHEN s.system IS NOT NULL THEN pg_catalog.concat(s.run, '/', s.n,
+			CASE WHEN s.renewals > 0 THEN pg_catalog.concat('/r', s.renewals) END) END AS idempotency_key,
+		s.started_at, s.finished_at,
+		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.body END AS body,
+		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.undo_body END AS undo_body,
+		s.sent_at, s.wake_at, COALESCE(s.undo_attempts, 0) AS undo_attempts, s.undo_since,
+		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.undo_error
+			ELSE dataflows._without_body(s.undo_error) END AS undo_error
+	FROM dataflows.step s JOIN dataflows.run r ON r.run = s.run
+		JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
+	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL;
+COMMENT ON VIEW dataflows.steps IS 'Steps: each recorded effect or wait of a run';
+COMMENT ON COLUMN dataflows.steps.run IS 'The run';
+COMMENT ON COLUMN dataflows.steps.n IS 'Start order, from 1';
+COMMENT ON COLUMN dataflows.steps.step IS 'Name in the body; the n-th call with one name is name#n';
+COMMENT ON COLUMN dataflows.steps.kind IS 'http, wait, sleep, undo, query, once, call, mail or pivot';
+COMMENT ON COLUMN dataflows.steps.system IS 'System that is called';
+COMMENT ON COLUMN dataflows.steps.state IS 'pending, sent, waiting, in_doubt, done or failed';
+COMMENT ON COLUMN dataflows.steps.attempts IS 'Attempts begun';
+COMMENT ON COLUMN dataflows.steps.request IS 'METHOD /path as sent, or what else identifies the step';
+COMMENT ON COLUMN dataflows.steps.status IS 'HTTP status of the last answer';
+COMMENT ON COLUMN dataflows.steps.output IS 'What the body got';
+COMMENT ON COLUMN dataflows.steps.error IS 'Why it failed, or who resolved it';
+COMMENT ON COLUMN dataflows.steps.undo IS 'Request that undoes it';
+COMMENT ON COLUMN dataflows.steps.undo_state IS 'none, due, sent, undone, gone or undo_failed';
+COMMENT ON COLUMN dataflows.steps.idempotency_key IS 'Key that its requests carry';
+COMMENT ON COLUMN dataflows.steps.started_at IS 'When the intent was recorded';
+COMMENT ON COLUMN dataflows.steps.finished_at IS 'When it ended';
+COMMENT ON COLUMN dataflows.steps.body IS 'The bytes that are sent';
+COMMENT ON COLUMN dataflows.steps.undo_body IS 'Body of the undo';
+COMMENT ON COLUMN dataflows.steps.sent_at IS 'When the last attempt was recorded';
+COMMENT ON COLUMN dataflows.steps.wake_at IS 'Next attempt, end of the wait or of the sleep';
+COMMENT ON COLUMN dataflows.steps.undo_attempts IS 'Attempts of the undo';
+COMMENT ON COLUMN dataflows.steps.undo_since IS 'When the undo was first tried';
+COMMENT ON COLUMN dataflows.steps.undo_error IS 'Why the undo failed';
+
+/* ---- attempts ------------------------------------------------------------------------------ */
+
+CREATE VIEW dataflows.attempts WITH (security_barrier) AS
+	SELECT a.run, a.n, s.step, a.seq AS attempt, a.undo, a.at, a.took_ms,
+		CASE WHEN a.undo THEN s.undo ELSE s.request END AS request,
+		a.status, a.outcome, a.error, a.next_at, s.system
+	FROM dataflows.attempt a JOIN dataflows.step s ON s.run = a.run AND s.n = a.n
+		JOIN dataflows.run r ON r.run = a.run
+		JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
+	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL;
+COMMENT ON VIEW dataflows.attempts IS 'Every failed try of a step or of an undo';
+COMMENT ON COLUMN dataflows.attempts.run IS 'The run';
+COMMENT ON COLUMN dataflows.attempts.n IS 'Number of the step';
+COMMENT ON COLUMN dataflows.attempts.step IS 'Its name';
+COMMENT ON COLUMN dataflows.attempts.attempt IS 'Number of the attempt, from 1';
+COMMENT ON COLUMN dataflows.attempts.undo IS 'Whether the step was being undone';
+COMMENT ON COLUMN dataflows.attempts.at IS 'When it was sent';
+COMMENT ON COLUMN dataflows.attempts.took_ms IS 'How long it took, milliseconds';
+COMMENT ON COLUMN dataflows.attempts.request IS 'What was sent';
+COMMENT ON COLUMN dataflows.attempts.status IS 'HTTP status; NULL = no answer';
+COMMENT ON COLUMN dataflows.attempts.outcome IS 'retry, failed or in_doubt';
+COMMENT ON COLUMN dataflows.attempts.error IS 'Why it failed';
+COMMENT ON COLUMN dataflows.attempts.next_at IS 'When the next one follows; NULL = none';
+COMMENT ON COLUMN dataflows.attempts.system IS 'System that was called';
+
+/* ---- signals, requests ------------------------------------------------------------------------ */
+
+CREATE VIEW dataflows.signals WITH (security_barrier) AS
+	SELECT i.sent_by, i.sent_at, i.event,
+		(SELECT s.step FROM dataflows.step s WHERE s.run = i.run AND s.n = i.consumed_by) AS consumed_by,
+		i.run, i.workflow, i.key,
+		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN i.payload END AS payload,
+		i.state, i.consumed_at, i.expires_at, i.sent_pid, i.id
+	FROM dataflows.inbox i LEFT JOIN dataflows.run r ON r.run = i.run
+		JOIN dataflows.workflow w ON w.name = i.workflow AND w.version = COALESCE(r.version,
+			(SELECT pg_catalog.max(v.version) FROM dataflows.workflow v WHERE v.name = i.workflow))
+	WHERE i.kind = 'signal' AND dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL;
+COMMENT ON VIEW dataflows.signals IS 'Signals: each delivery of an event, who sent it and which step got it';
+COMMENT ON COLUMN dataflows.signals.sent_by IS 'Role that sent it, or NOTIFY';
+COMMENT ON COLUMN dataflows.signals.sent_at IS 'When';
+COMMENT ON COLUMN dataflows.signals.event IS 'The event';
+COMMENT ON COLUMN dataflows.signals.consumed_by IS 'Step that got it; NULL = none yet';
+COMMENT ON COLUMN dataflows.signals.run IS 'The run; NULL = none with that key yet';
+COMMENT ON COLUMN dataflows.signals.workflow IS 'Its workflow';
+COMMENT ON COLUMN dataflows.signals.key IS 'Its key';
+COMMENT ON COLUMN dataflows.signals.payload IS 'What wait_for() returns';
+COMMENT ON COLUMN dataflows.signals.state IS 'new (the engine has not seen it), kept (for a later wait) or done';
+COMMENT ON COLUMN dataflows.signals.consumed_at IS 'When it was consumed';
+COMMENT ON COLUMN dataflows.signals.expires_at IS 'When it is dropped if no run comes';
+COMMENT ON COLUMN dataflows.signals.sent_pid IS 'Process of a NOTIFY''s sender';
+COMMENT ON COLUMN dataflows.signals.id IS 'Arrival order';
+
+CREATE VIEW dataflows.requests WITH (security_barrier) AS
+	SELECT i.sent_by, i.sent_at, i.kind AS request, i.run, i.workflow, i.key, i.event AS step,
+		i.payload OPERATOR(pg_catalog.->>) 'outcome' AS outcome, i.note, i.state, i.consumed_at, i.id
+	FROM dataflows.inbox i JOIN dataflows.run r ON r.run = i.run
+		JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
+	WHERE i.kind <> 'signal' AND dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL;
+COMMENT ON VIEW dataflows.requests IS 'What people asked of runs: cancel, retry, resolve, undo, abandon; who, when and why';
+COMMENT ON COLUMN dataflows.requests.sent_by IS 'Role that asked';
+COMMENT ON COLUMN dataflows.requests.sent_at IS 'When';
+COMMENT ON COLUMN dataflows.requests.request IS 'cancel, retry, resolve, undo or abandon';
+COMMENT ON COLUMN dataflows.requests.run IS 'The run';
+COMMENT ON COLUMN dataflows.requests.workflow IS 'Its workflow';
+COMMENT ON COLUMN dataflows.requests.key IS 'Its key';
+COMMENT ON COLUMN dataflows.requests.step IS 'Step of a resolve';
+COMMENT ON COLUMN dataflows.requests.outcome IS 'Outcome of a resolve';
+COMMENT ON COLUMN dataflows.requests.note IS 'Why';
+COMMENT ON COLUMN dataflows.requests.state IS 'new (the engine has not seen it) or done';
+COMMENT ON COLUMN dataflows.requests.consumed_at IS 'When the engine acted on it';
+COMMENT ON COLUMN dataflows.requests.id IS 'Arrival order';
+
+/* ---- what needs a person ------------------------------------------------------------------------ */
+
+CREATE VIEW dataflows.pending_undo WITH (security_barrier) AS
+	WITH pending AS (
+		SELECT s.run, s.n FROM dataflows.step s WHERE s.undo_state = 'undo_failed'
+		UNION ALL
+		SELECT s.run, s.n FROM dataflows.run r JOIN dataflows.step s ON s.run = r.run
+		WHERE r.stuck IS NOT NULL AND s.state = 'in_doubt'
+			AND COALESCE(s.undo_state, 'none') NOT IN ('undo_failed', 'undone', 'gone'))
+	SELECT s.run, r.workflow, r.key, s.step, s.system,
+		COALESCE(s.undo, s.options OPERATOR(pg_catalog.->>) 'undo') AS undo,
+		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.undo_body END AS undo_body,
+		COALESCE(s.undo_error OPERATOR(pg_catalog.->>) 'message', s.error OPERATOR(pg_catalog.->>) 'message',
+			'it may have been carried out, and no full answer came') AS why,
+		COALESCE(s.undo_since, s.sent_at, s.started_at) AS since,
+		CASE WHEN s.system IS NOT NULL THEN pg_catalog.concat(s.run, '/', s.n,
+			CASE WHEN s.renewals > 0 THEN pg_catalog.concat('/r', s.renewals) END) END AS idempotency_key,
+		CASE WHEN s.undo_state = 'undo_failed'
+			THEN pg_catalog.format('Undo it by hand, then: SELECT dataflows.resolve(%L, %L, ''undone'', ''how'');', s.run, s.step)
+			ELSE pg_catalog.format('See whether it was carried out, then: SELECT dataflows.resolve(%L, %L, ''done'' or ''not_done'', ''how you know'');', s.run, s.step)
+		END AS remedy
+	FROM pending p JOIN dataflows.step s ON s.run = p.run AND s.n = p.n
+		JOIN dataflows.run r ON r.run = s.run AND r.finished_at IS NULL
+		JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
+	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL;
+COMMENT ON VIEW dataflows.pending_undo IS 'What a person must undo or settle by hand: undos that failed, and steps in doubt of runs that are stuck';
+COMMENT ON COLUMN dataflows.pending_undo.run IS 'The run';
+COMMENT ON COLUMN dataflows.pending_undo.workflow IS 'Its workflow';
+COMMENT ON COLUMN dataflows.pending_undo.key IS 'Its key';
+COMMENT ON COLUMN dataflows.pending_undo.step IS 'The step';
+COMMENT ON COLUMN dataflows.pending_undo.system IS 'System where the effect is';
+COMMENT ON COLUMN dataflows.pending_undo.undo IS 'Request that would undo it; with {field} if the field was never received';
+COMMENT ON COLUMN dataflows.pending_undo.undo_body IS 'Its body';
+COMMENT ON COLUMN dataflows.pending_undo.why IS 'Why the engine could not';
+COMMENT ON COLUMN dataflows.pending_undo.since IS 'When that began';
+COMMENT ON COLUMN dataflows.pending_undo.idempotency_key IS 'Key that its requests carried, to look for on the other side';
+COMMENT ON COLUMN dataflows.pending_undo.remedy IS 'What to do, and the SQL that says that it is done';
+
+/* since: the last thing that is recorded of the run, which is what it got stuck at */
+CREATE VIEW dataflows.stuck WITH (security_barrier) AS
+	SELECT r.run, r.workflow, r.key, w.owner_name AS owner,
+		r.stuck OPERATOR(pg_catalog.->>) 'reason' AS reason,
+		r.stuck OPERATOR(pg_catalog.->>) 'sqlstate' AS sqlstate,
+		r.stuck OPERATOR(pg_catalog.->>) 'remedy' AS remedy,
+		GREATEST(r.started_at,
+			(SELECT pg_catalog.max(GREATEST(s.started_at, s.sent_at, s.finished_at, s.undo_since))
+				FROM dataflows.step s WHERE s.run = r.run),
+			(SELECT pg_catalog.max(i.consumed_at) FROM dataflows.inbox i WHERE i.run = r.run)) AS since
+	FROM dataflows.run r JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
+	WHERE r.stuck IS NOT NULL AND r.state = 'stuck'
+		AND dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL;
+COMMENT ON VIEW dataflows.stuck IS 'Runs that need a person: the reason and the remedy';
+COMMENT ON COLUMN dataflows.stuck.run IS 'The run';
+COMMENT ON COLUMN dataflows.stuck.workflow IS 'Its workflow';
+COMMENT ON COLUMN dataflows.stuck.key IS 'Its key';
+COMMENT ON COLUMN dataflows.stuck.owner IS 'Role as which its body runs';
+COMMENT ON COLUMN dataflows.stuck.reason IS 'Why it is stuck';
+COMMENT ON COLUMN dataflows.stuck.sqlstate IS 'The same as an SQLSTATE';
+COMMENT ON COLUMN dataflows.stuck.remedy IS 'What to do';
+COMMENT ON COLUMN dataflows.stuck.since IS 'When the run last did something';
+
+/* ---- what should be empty ------------------------------------------------------------------------ */
+
+CREATE VIEW dataflows.unexplained WITH (security_barrier) AS
+	SELECT r.run, r.workflow, r.key, w.owner_name AS owner, r.state,
+		CASE WHEN r.state = 'stuck' THEN 'stuck without a reason'
+			WHEN r.state = 'waiting' THEN 'waiting for nothing, without a time'
+			ELSE 'not held by a worker, and never due' END AS why
+	FROM dataflows.run r JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
+	WHERE r.finished_at IS NULL AND r.wake_at IS NULL AND r.lease IS NULL
+		AND NOT COALESCE(r.state = 'waiting' AND r.waiting_for IS NOT NULL, false)
+		AND NOT COALESCE(r.state = 'stuck' AND r.stuck OPERATOR(pg_catalog.->>) 'reason' IS NOT NULL, false)
+		AND dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL;
+COMMENT ON VIEW dataflows.unexplained IS 'Runs that do not move and have neither a reason nor a time nor an event: must be empty, a row is a bug';
+COMMENT ON COLUMN dataflows.unexplained.run IS 'The run';
+COMMENT ON COLUMN dataflows.unexplained.workflow IS 'Its workflow';
+COMMENT ON COLUMN dataflows.unexplained.key IS 'Its key';
+COMMENT ON COLUMN dataflows.unexplained.owner IS 'Role as which its body runs';
+COMMENT ON COLUMN dataflows.unexplained.state IS 'Its state';
+COMMENT ON COLUMN dataflows.unexplained.why IS 'What is missing';
+
+/* ---- stats ---------------------------------------------------------------------------------------- */
+
+CREATE VIEW dataflows.stats WITH (security_barrier) AS
+	SELECT r.workflow, w.owner_name AS owner,
+		pg_catalog.count(*) FILTER (WHERE r.state = 'queued') AS queued,
+		pg_catalog.count(*) FILTER (WHERE r.state = 'running') AS running,
+		pg_catalog.count(*) FILTER (WHERE r.state = 'waiting') AS waiting,
+		pg_catalog.count(*) FILTER (WHERE r.state = 'rolling_back') AS rolling_back,
+		pg_catalog.count(*) FILTER (WHERE r.state = 'stuck') AS stuck,
+		pg_catalog.count(*) FILTER (WHERE r.state = 'completed') AS completed,
+		pg_catalog.count(*) FILTER (WHERE r.state = 'rolled_back') AS rolled_back,
+		pg_catalog.count(*) FILTER (WHERE r.state = 'cancelled') AS cancelled,
+		pg_catalog.count(*) FILTER (WHERE r.state = 'abandoned') AS abandoned,
+		pg_catalog.count(*) FILTER (WHERE r.started_at > pg_catalog.now() - '1 hour'::interval) AS started_1h,
+		pg_catalog.count(*) FILTER (WHERE r.finished_at > pg_catalog.now() - '1 hour'::interval) AS finished_1h,
+		pg_catalog.percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY
+			CASE WHEN r.state = 'completed' THEN r.finished_at - r.started_at END) AS took,
+		pg_catalog.min(r.started_at) FILTER (WHERE r.state = 'queued') AS oldest_queued,
+		pg_catalog.max(r.finished_at) AS last_finished
+	FROM dataflows.run r JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
+	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL
+	GROUP BY r.workflow, w.owner_name;
+COMMENT ON VIEW dataflows.stats IS 'Per workflow: how many runs are in each state, and how long completed ones took; of the runs that are kept';
+COMMENT ON COLUMN dataflows.stats.workflow IS 'The workflow';
+COMMENT ON COLUMN dataflows.stats.owner IS 'Its owner';
+COMMENT ON COLUMN dataflows.stats.queued IS 'Runs that have not begun';
+COMMENT ON COLUMN dataflows.stats.running IS 'Runs under way';
+COMMENT ON COLUMN dataflows.stats.waiting IS 'Runs that wait for an event, a time or a child';
+COMMENT ON COLUMN dataflows.stats.rolling_back IS 'Runs that are being undone';
+COMMENT ON COLUMN dataflows.stats.stuck IS 'Runs that need a person';
+COMMENT ON COLUMN dataflows.stats.completed IS 'Runs that succeeded';
+COMMENT ON COLUMN dataflows.stats.rolled_back IS 'Runs that failed and were undone';
+COMMENT ON COLUMN dataflows.stats.cancelled IS 'Runs that were cancelled and undone';
+COMMENT ON COLUMN dataflows.stats.abandoned IS 'Runs that a person took over';
+COMMENT ON COLUMN dataflows.stats.started_1h IS 'Runs started in the last hour';
+COMMENT ON COLUMN dataflows.stats.finished_1h IS 'Runs ended in the last hour';
+COMMENT ON COLUMN dataflows.stats.took IS 'From start to end of completed runs: median, 95th and 99th percentile';
+COMMENT ON COLUMN dataflows.stats.oldest_queued IS 'Start of the oldest run that has not begun';
+COMMENT ON COLUMN dataflows.stats.last_finished IS 'End of the last run that ended';
+
+GRANT SELECT ON dataflows.workflows, dataflows.runs, dataflows.steps, dataflows.attempts, dataflows.signals,
+	dataflows.requests, dataflows.pending_undo, dataflows.stuck, dataflows.unexplained, dataflows.stats TO PUBLIC;

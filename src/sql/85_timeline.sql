@@ -1,0 +1,130 @@
+/*
+ * A run as a picture.  Plain SQL over the views, so that everybody gets the
+ * picture of what he may see; 100 columns are the most.
+ */
+
+CREATE FUNCTION dataflows._duration(took interval) RETURNS text
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT CASE
+		WHEN e < 0.9995 THEN pg_catalog.round(e * 1000) || ' ms'
+		WHEN e < 59.95 THEN pg_catalog.round(e, 1) || ' s'
+		WHEN e < 3600 THEN pg_catalog.div(e, 60) || ' min ' || pg_catalog.trunc(e % 60) || ' s'
+		WHEN e < 86400 THEN pg_catalog.div(e, 3600) || ' h ' || pg_catalog.div(e % 3600, 60) || ' min'
+		ELSE pg_catalog.div(e, 86400) || ' d ' || pg_catalog.div(e % 86400, 3600) || ' h' END
+	FROM (SELECT GREATEST(0, EXTRACT(epoch FROM took)) AS e) AS s;
+END;
+COMMENT ON FUNCTION dataflows._duration(interval) IS 'Internal: a duration in two units at most';
+
+/* a bar of 36 cells: glyph from one time to another, x where a try failed */
+CREATE FUNCTION dataflows._bar(began timestamptz, ended timestamptz, since timestamptz, until timestamptz,
+	glyph text, failed timestamptz[]) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	WITH scale AS (
+		SELECT GREATEST(EXTRACT(epoch FROM ended - began), 0.001) AS span),
+	cells AS (
+		SELECT LEAST(35, GREATEST(0, pg_catalog.floor(36 * EXTRACT(epoch FROM since - began) / span))) AS first,
+			LEAST(35, pg_catalog.ceil(36 * EXTRACT(epoch FROM until - began) / span) - 1) AS last,
+			ARRAY(SELECT LEAST(35, GREATEST(0, pg_catalog.floor(36 * EXTRACT(epoch FROM f - began) / span)))
+				FROM pg_catalog.unnest(failed) AS f) AS crosses
+		FROM scale)
+	SELECT pg_catalog.string_agg(CASE
+			WHEN i = ANY (crosses) THEN 'x'
+			WHEN i BETWEEN first AND GREATEST(first, last) THEN glyph
+			ELSE ' ' END, '' ORDER BY i)
+	FROM cells, pg_catalog.generate_series(0, 35) AS i;
+END;
+COMMENT ON FUNCTION dataflows._bar(timestamptz, timestamptz, timestamptz, timestamptz, text, timestamptz[]) IS
+'Internal: one bar of the timeline';
+
+/* what a step came to, in a few words */
+CREATE FUNCTION dataflows._step_words(s dataflows.steps, signalled_by text, at timestamptz) RETURNS text
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT CASE
+		WHEN s.kind = 'wait' AND s.state = 'waiting' THEN 'waits' ||
+			COALESCE(', at most ' || dataflows._duration(s.wake_at - at) || ' more', '')
+		WHEN s.kind = 'wait' AND s.state = 'done' AND signalled_by IS NULL THEN
+			'timed out after ' || dataflows._duration(s.finished_at - s.started_at)
+		WHEN s.kind = 'wait' AND s.state = 'done' THEN
+			'by ' || signalled_by || ' after ' || dataflows._duration(s.finished_at - s.started_at)
+		WHEN s.kind = 'sleep' AND s.state = 'waiting' THEN
+			'sleeps' || COALESCE(', ' || dataflows._duration(s.wake_at - at) || ' more', '')
+		ELSE pg_catalog.replace(s.state, '_', ' ') || COALESCE(' ' || s.status, '') ||
+			COALESCE(', ' || dataflows._duration(s.finished_at - s.started_at), '') ||
+			CASE WHEN s.attempts > 1 THEN ', ' || s.attempts || ' attempts' ELSE '' END ||
+			CASE WHEN s.finished_at IS NULL THEN
+				COALESCE(', next in ' || dataflows._duration(s.wake_at - at), '') ELSE '' END
+		END;
+END;
+COMMENT ON FUNCTION dataflows._step_words(dataflows.steps, text, timestamptz) IS 'Internal: the words beside a bar of the timeline';
+
+CREATE FUNCTION dataflows.timeline(run uuid) RETURNS SETOF text
+	LANGUAGE sql VOLATILE PARALLEL RESTRICTED ROWS 20
+BEGIN ATOMIC
+	WITH it AS MATERIALIZED (
+		SELECT r.run, r.workflow, r.key, r.state, r.waiting_for, r.wake_at, r.started_at, r.finished_at, r.error, r.stuck,
+			COALESCE(r.finished_at, pg_catalog.clock_timestamp()) AS ended
+		FROM dataflows.runs r WHERE r.run = timeline.run),
+	steps AS MATERIALIZED (
+		SELECT s AS row, s.n, s.step, s.kind, s.state, s.started_at, s.finished_at, s.undo_state, s.undo_since,
+			s.undo_attempts, it.started_at AS t0, it.ended,
+			ARRAY(SELECT a.at FROM dataflows.attempts a WHERE a.run = s.run AND a.n = s.n AND NOT a.undo) AS failed,
+			ARRAY(SELECT a.at FROM dataflows.attempts a WHERE a.run = s.run AND a.n = s.n AND a.undo) AS undo_failed
+		FROM it JOIN dataflows.steps s ON s.run = it.run),
+	undos AS (
+		SELECT u.*, pg_catalog.lead(u.undo_since) OVER (ORDER BY u.n DESC) AS next_since
+		FROM steps u WHERE u.undo_state <> 'none'),
+	lines (part, place, line) AS (
+		SELECT 0, 0, pg_catalog.concat_ws('  ', it.workflow || COALESCE(' "' || it.key || '"', ''),
+			pg_catalog.replace(it.state, '_', ' ') ||
+				CASE WHEN it.finished_at IS NULL THEN ' for ' ELSE ' after ' END || dataflows._duration(it.ended - it.started_at),
+			'started ' || pg_catalog.to_char(it.started_at, 'YYYY-MM-DD HH24:MI:SS'))
+		FROM it
+		UNION ALL
+		SELECT 0, 1, '    ' || pg_catalog.rpad('', 22) || ' 0' ||
+			pg_catalog.lpad(dataflows._duration(it.ended - it.started_at), 36)
+		FROM it
+		UNION ALL
+		SELECT 1, s.n, pg_catalog.lpad(s.n::text, 3) || ' ' ||
+			pg_catalog.rpad(CASE WHEN pg_catalog.length(s.step) > 22 THEN pg_catalog.left(s.step, 21) || '~' ELSE s.step END, 22) ||
+			' |' || dataflows._bar(s.t0, s.ended, s.started_at, COALESCE(s.finished_at, s.ended),
+				CASE WHEN s.kind IN ('wait', 'sleep') THEN '.' WHEN s.state = 'in_doubt' THEN '?' ELSE '#' END,
+				CASE WHEN s.state = 'failed' AND s.kind NOT IN ('wait', 'sleep')
+					THEN s.failed || s.finished_at ELSE s.failed END) || '| ' ||
+			pg_catalog.left(dataflows._step_words(s.row,
+				(SELECT g.sent_by FROM dataflows.signals g, it WHERE g.run = it.run AND g.consumed_by = s.step LIMIT 1),
+				s.ended), 34)
+		FROM steps s
+		UNION ALL
+		SELECT 2, -u.n, '    ' ||
+			pg_catalog.rpad(CASE WHEN pg_catalog.length(u.step) > 17 THEN 'undo ' || pg_catalog.left(u.step, 16) || '~'
+				ELSE 'undo ' || u.step END, 22) || ' |' ||
+			CASE WHEN u.undo_since IS NULL THEN pg_catalog.repeat(' ', 36)
+				ELSE dataflows._bar(u.t0, u.ended, u.undo_since, COALESCE(u.next_since, u.ended), '<', u.undo_failed) END ||
+			'| ' || pg_catalog.replace(u.undo_state, '_', ' ') ||
+			CASE WHEN u.undo_attempts > 1 THEN ', ' || u.undo_attempts || ' attempts' ELSE '' END
+		FROM undos u
+		UNION ALL
+		SELECT 3, 1, 'waits for ' || it.waiting_for || COALESCE(', until ' || pg_catalog.to_char(it.wake_at, 'YYYY-MM-DD HH24:MI:SS'), '')
+		FROM it WHERE it.finished_at IS NULL AND it.waiting_for IS NOT NULL
+		UNION ALL
+		SELECT 3, 2, 'error: ' || (it.error OPERATOR(pg_catalog.->>) 'message')
+		FROM it WHERE it.error OPERATOR(pg_catalog.->>) 'message' IS NOT NULL
+		UNION ALL
+		SELECT 3, 3, 'stuck: ' || (it.stuck OPERATOR(pg_catalog.->>) 'reason')
+		FROM it WHERE it.stuck OPERATOR(pg_catalog.->>) 'reason' IS NOT NULL
+		UNION ALL
+		SELECT 3, 4, 'remedy: ' || (it.stuck OPERATOR(pg_catalog.->>) 'remedy')
+		FROM it WHERE it.stuck OPERATOR(pg_catalog.->>) 'remedy' IS NOT NULL
+		UNION ALL
+		SELECT 4, 0, '    # works  . waits  x a try failed  ? in doubt  < is undone'
+		FROM it
+		UNION ALL
+		SELECT 5, 0, pg_catalog.concat('run "', timeline.run, '" does not exist, or is not yours to see')
+		WHERE NOT EXISTS (SELECT FROM it))
+	SELECT pg_catalog.rtrim(l.line) FROM lines l ORDER BY l.part, l.place;
+END;
+COMMENT ON FUNCTION dataflows.timeline(uuid) IS
+'Draws a run as a text Gantt chart: a row per step with a bar scaled to the run''s time, then a row per undo, then what it waits for or why it failed. Shows what the views runs and steps show to the caller.';

@@ -1,0 +1,180 @@
+/*
+ * store/inbox.c
+ *	  Statements by which sessions ask something of runs.
+ *
+ * Runs in user sessions, in the caller's transaction, as the extension's owner.
+ * It inserts into inbox and sets the two marks `paused`; it must never update a
+ * run or a step, so that no open transaction of a user's can block the engine.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "flow/flow.h"
+#include "store/inbox.h"
+#include "store/store.h"
+
+#define EQ " OPERATOR(pg_catalog.=) "
+#define NE " OPERATOR(pg_catalog.<>) "
+
+#define TARGET_COLUMNS "r.run, r.state, r.workflow, r.version, r.key"
+
+static bool
+copy_target(uint64 n, DfInboxTarget *target, MemoryContext cxt)
+{
+	char	   *state;
+
+	if (n == 0)
+		return false;
+	state = df_copy_text(cxt, 0, 1);
+	target->run = df_copy_uuid(0, 0);
+	target->state = (DfRunState) df_run_state_of(state);
+	target->workflow = df_copy_text(cxt, 0, 2);
+	target->version = df_int32(0, 3, 0);
+	target->key = df_copy_text(cxt, 0, 4);
+	pfree(state);
+	return true;
+}
+
+bool
+df_inbox_find_run(const pg_uuid_t *run, DfInboxTarget *target, MemoryContext cxt)
+{
+	static DfPlan plan = {
+		"SELECT " TARGET_COLUMNS " FROM dataflows.run AS r WHERE r.run" EQ "$1",
+		SPI_OK_SELECT, 1, {UUIDOID}
+	};
+	Datum		values[1];
+
+	values[0] = UUIDPGetDatum(run);
+	return copy_target(df_plan_run(&plan, values, NULL, 1), target, cxt);
+}
+
+bool
+df_inbox_find_key(const char *workflow, const char *key, DfInboxTarget *target, MemoryContext cxt)
+{
+	static DfPlan plan = {
+		"SELECT " TARGET_COLUMNS " FROM dataflows.run AS r WHERE r.workflow" EQ "$1"
+		" AND r.key" EQ "$2 AND r.key_held AND r.key IS NOT NULL",
+		SPI_OK_SELECT, 2, {TEXTOID, TEXTOID}
+	};
+	Datum		values[2];
+
+	values[0] = CStringGetTextDatum(workflow);
+	values[1] = CStringGetTextDatum(key);
+	return copy_target(df_plan_run(&plan, values, NULL, 1), target, cxt);
+}
+
+bool
+df_inbox_find_step(const pg_uuid_t *run, const char *step, DfStepLook *look)
+{
+	static DfPlan plan = {
+		"SELECT s.state, COALESCE(s.undo_state, 'none') FROM dataflows.step AS s"
+		" WHERE s.run" EQ "$1 AND s.step" EQ "$2 ORDER BY s.n DESC",
+		SPI_OK_SELECT, 2, {UUIDOID, TEXTOID}
+	};
+	Datum		values[2];
+
+	values[0] = UUIDPGetDatum(run);
+	values[1] = CStringGetTextDatum(step);
+	if (df_plan_run(&plan, values, NULL, 1) == 0)
+		return false;
+	look->state = (DfStepState) df_step_state_of(TextDatumGetCString(df_value(0, 0)));
+	look->undo_state = (DfUndoState) df_undo_state_of(TextDatumGetCString(df_value(0, 1)));
+	return true;
+}
+
+void
+df_inbox_insert(const DfNewMessage *message)
+{
+	static DfPlan plan = {
+		"INSERT INTO dataflows.inbox"
+		" (run, workflow, key, kind, event, payload, note, sent_by, sent_at, expires_at)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+		SPI_OK_INSERT, 10,
+		{UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, TEXTOID, TEXTOID, TIMESTAMPTZOID,
+		TIMESTAMPTZOID}
+	};
+	Datum		values[10];
+	char		nulls[11] = "          ";
+
+	values[0] = UUIDPGetDatum(message->run);
+	values[1] = CStringGetTextDatum(message->workflow);
+	values[2] = message->key == NULL ? (Datum) 0 : CStringGetTextDatum(message->key);
+	values[3] = CStringGetTextDatum(message->kind);
+	values[4] = message->event == NULL ? (Datum) 0 : CStringGetTextDatum(message->event);
+	values[5] = JsonbPGetDatum(message->payload);
+	values[6] = message->note == NULL ? (Datum) 0 : CStringGetTextDatum(message->note);
+	values[7] = CStringGetTextDatum(message->sent_by);
+	values[8] = TimestampTzGetDatum(message->now);
+	values[9] = TimestampTzGetDatum(message->expires_at);
+	for (int i = 0; i < 7; i++)
+		if (values[i] == (Datum) 0)
+			nulls[i] = 'n';
+	if (message->expires_at == DF_NEVER)
+		nulls[9] = 'n';
+	(void) df_plan_run(&plan, values, nulls, 0);
+}
+
+Jsonb *
+df_inbox_resolution(const char *outcome, const Jsonb *output, MemoryContext cxt)
+{
+	static DfPlan plan = {
+		"SELECT CASE WHEN $2 IS NULL THEN pg_catalog.jsonb_build_object('outcome', $1)"
+		" ELSE pg_catalog.jsonb_build_object('outcome', $1, 'output', $2) END",
+		SPI_OK_SELECT, 2, {TEXTOID, JSONBOID}
+	};
+	Datum		values[2];
+
+	values[0] = CStringGetTextDatum(outcome);
+	values[1] = JsonbPGetDatum(output);
+	(void) df_plan_run(&plan, values, output == NULL ? " n" : "  ", 1);
+	return df_copy_jsonb(cxt, 0, 0);
+}
+
+/* all versions: a run of an older one is held as well */
+bool
+df_workflow_set_paused(const char *name, bool paused)
+{
+	static DfPlan plan = {
+		"UPDATE dataflows.workflow AS w SET paused = $2"
+		" WHERE w.name" EQ "$1 AND w.paused" NE "$2 AND NOT w.dropped",
+		SPI_OK_UPDATE, 2, {TEXTOID, BOOLOID}
+	};
+	Datum		values[2];
+
+	values[0] = CStringGetTextDatum(name);
+	values[1] = BoolGetDatum(paused);
+	return df_plan_run(&plan, values, NULL, 0) > 0;
+}
+
+bool
+df_installation_set_paused(bool paused)
+{
+	static DfPlan plan = {
+		"UPDATE dataflows.installation AS i SET paused = $1 WHERE i.paused" NE "$1",
+		SPI_OK_UPDATE, 1, {BOOLOID}
+	};
+	Datum		values[1];
+
+	values[0] = BoolGetDatum(paused);
+	return df_plan_run(&plan, values, NULL, 0) > 0;
+}
+
+List *
+df_inbox_owners(MemoryContext cxt)
+{
+	static DfPlan plan = {
+		"SELECT DISTINCT w.owner FROM dataflows.workflow AS w WHERE NOT w.dropped",
+		SPI_OK_SELECT, 0
+	};
+	uint64		n = df_plan_run(&plan, NULL, NULL, 0);
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	List	   *owners = NIL;
+
+	for (uint64 row = 0; row < n; row++)
+		owners = lappend_oid(owners, DatumGetObjectId(df_value(row, 0)));
+	MemoryContextSwitchTo(old);
+	return owners;
+}

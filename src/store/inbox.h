@@ -1,0 +1,64 @@
+/*
+ * store/inbox.h
+ *	  What sessions ask of runs: the rows of the inbox, and pause and resume.
+ *
+ * Between df_store_enter() and df_store_leave().  Nothing here changes a run or
+ * a step: the engine does, when it reads the row.
+ */
+#ifndef DF_STORE_INBOX_H
+#define DF_STORE_INBOX_H
+
+#include "df_types.h"
+
+/* the run that something is asked of, as it is now */
+typedef struct DfInboxTarget
+{
+	pg_uuid_t	run;
+	DfRunState	state;
+	char	   *workflow;
+	int			version;
+	char	   *key;			/* NULL = none */
+} DfInboxTarget;
+
+/* false if there is no such run, or none that holds the key; text in `cxt` */
+extern bool df_inbox_find_run(const pg_uuid_t *run, DfInboxTarget *target, MemoryContext cxt);
+extern bool df_inbox_find_key(const char *workflow, const char *key, DfInboxTarget *target,
+							  MemoryContext cxt);
+
+/* what a step may be resolved from; false if the run has no step of that name */
+typedef struct DfStepLook
+{
+	DfStepState state;
+	DfUndoState undo_state;
+} DfStepLook;
+
+extern bool df_inbox_find_step(const pg_uuid_t *run, const char *step, DfStepLook *look);
+
+/* a row to be; NULL = not given */
+typedef struct DfNewMessage
+{
+	const pg_uuid_t *run;		/* NULL = known by key only, until expires_at */
+	const char *workflow;
+	const char *key;
+	const char *kind;
+	const char *event;			/* of a signal; of a resolve the step */
+	const Jsonb *payload;
+	const char *note;
+	const char *sent_by;
+	TimestampTz now;
+	TimestampTz expires_at;
+} DfNewMessage;
+
+extern void df_inbox_insert(const DfNewMessage *message);
+
+/* the payload of a resolve: {"outcome"[, "output"]}; output may be NULL */
+extern Jsonb *df_inbox_resolution(const char *outcome, const Jsonb *output, MemoryContext cxt);
+
+/* true if that changed anything */
+extern bool df_workflow_set_paused(const char *name, bool paused);
+extern bool df_installation_set_paused(bool paused);
+
+/* roles that own workflows, each once, in `cxt` */
+extern List *df_inbox_owners(MemoryContext cxt);
+
+#endif							/* DF_STORE_INBOX_H */

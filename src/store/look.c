@@ -1,0 +1,104 @@
+/*
+ * store/look.c
+ *	  What await() and status() read.
+ *
+ * Runs in user sessions, in the caller's transaction, as the extension's owner.
+ * Whether the caller may see what is read, he is asked afterwards; here nothing
+ * is written and nothing is locked.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "flow/flow.h"
+#include "store/look.h"
+#include "store/store.h"
+
+#define EQ " OPERATOR(pg_catalog.=) "
+#define NE " OPERATOR(pg_catalog.<>) "
+
+/*
+ * A run that waits for an event moves all the same if something has come for
+ * it that the engine has not looked at yet; so does one that is stuck or
+ * completed, if a person has asked something of it.  A sleeping run moves by
+ * itself.
+ */
+bool
+df_run_look(const pg_uuid_t *run, DfRunLook *look, MemoryContext cxt)
+{
+	static DfPlan plan = {
+		"SELECT r.state, CASE WHEN r.state" EQ "'waiting' THEN EXISTS (SELECT FROM dataflows.step AS s"
+		"  WHERE s.run" EQ "r.run AND s.kind" EQ "'wait' AND s.state" EQ "'waiting') ELSE true END,"
+		" EXISTS (SELECT FROM dataflows.inbox AS i WHERE i.run" EQ "r.run AND i.run IS NOT NULL"
+		"  AND i.state" EQ "'new' AND (i.kind" NE "'signal' OR r.state" EQ "'waiting'))"
+		" OR (r.state" EQ "'waiting' AND EXISTS (SELECT FROM dataflows.inbox AS i"
+		"  WHERE i.workflow" EQ "r.workflow AND i.key" EQ "r.key AND i.run IS NULL"
+		"  AND i.state" NE "'done' AND i.state" EQ "'new')),"
+		" r.xmin, w.owner, w.owner_name, r.started_by"
+		" FROM dataflows.run AS r LEFT JOIN dataflows.workflow AS w"
+		"  ON (w.name" EQ "r.workflow AND w.version" EQ "r.version)"
+		" WHERE r.run" EQ "$1",
+		SPI_OK_SELECT, 1, {UUIDOID}
+	};
+	Datum		values[1];
+	int			state;
+	bool		at_rest;
+
+	values[0] = UUIDPGetDatum(run);
+	if (df_plan_look(&plan, values, NULL, 1) == 0)
+		return false;
+	look->state = df_copy_text(cxt, 0, 0);
+	state = df_run_state_of(look->state);
+	at_rest = state == DF_RUN_STUCK || (state == DF_RUN_WAITING && df_bool(0, 1, false)) ||
+		(state >= 0 && df_run_is_terminal((DfRunState) state));
+	look->settled = at_rest && !df_bool(0, 2, false);
+	look->xmin = DatumGetTransactionId(df_value(0, 3));
+	look->owner = df_is_null(0, 4) ? InvalidOid : DatumGetObjectId(df_value(0, 4));
+	look->owner_name = df_copy_text(cxt, 0, 5);
+	look->started_by = df_copy_text(cxt, 0, 6);
+	return true;
+}
+
+List *
+df_owners_look(int64 identity, MemoryContext cxt)
+{
+	static DfPlan plan = {
+		"SELECT g.owner, g.owner_name, pg_catalog.count(*)::pg_catalog.int4,"
+		" pg_catalog.count(*) FILTER (WHERE g.paused)::pg_catalog.int4,"
+		" pg_catalog.min(d.wake_at), COALESCE(pg_catalog.bool_or(n.found), false)"
+		" FROM (SELECT w.name, w.owner, w.owner_name, pg_catalog.bool_or(w.paused) AS paused"
+		"   FROM dataflows.workflow AS w WHERE NOT w.dropped"
+		"   GROUP BY w.name, w.owner, w.owner_name) AS g"
+		" LEFT JOIN LATERAL (SELECT r.wake_at FROM dataflows.run AS r"
+		"   WHERE r.workflow" EQ "g.name AND r.wake_at IS NOT NULL AND r.lease IS NULL"
+		"   AND r.identity" EQ "$1 ORDER BY r.wake_at LIMIT 1) AS d ON true"
+		" LEFT JOIN LATERAL (SELECT true AS found FROM dataflows.inbox AS i"
+		"   WHERE i.workflow" EQ "g.name AND i.state" EQ "'new' LIMIT 1) AS n ON true"
+		" GROUP BY g.owner, g.owner_name ORDER BY g.owner_name, g.owner",
+		SPI_OK_SELECT, 1, {INT8OID}
+	};
+	Datum		values[1];
+	uint64		n;
+	List	   *result = NIL;
+
+	values[0] = Int64GetDatum(identity);
+	n = df_plan_look(&plan, values, NULL, 0);
+	for (uint64 row = 0; row < n; row++)
+	{
+		DfOwnerLook *look = MemoryContextAlloc(cxt, sizeof(DfOwnerLook));
+		MemoryContext old;
+
+		look->owner = DatumGetObjectId(df_value(row, 0));
+		look->name = df_copy_text(cxt, row, 1);
+		look->workflows = df_int32(row, 2, 0);
+		look->paused = df_int32(row, 3, 0);
+		look->wake_at = df_time(row, 4);
+		look->inbox = df_bool(row, 5, false);
+		old = MemoryContextSwitchTo(cxt);
+		result = lappend(result, look);
+		MemoryContextSwitchTo(old);
+	}
+	return result;
+}
