@@ -78,6 +78,24 @@ adopt_runs(void)
 	return df_plan_run(&plan, values, NULL, 0);
 }
 
+/*
+ * In another cluster the same names have other oids.  Who adopts a copy says
+ * that its roles and functions are the ones that were meant.
+ */
+static void
+adopt_workflows(void)
+{
+	static DfPlan plan = {
+		"UPDATE dataflows.workflow AS w SET owner = o.oid, function_owner = coalesce(p.proowner, w.function_owner)"
+		" FROM pg_catalog.pg_authid AS o, dataflows.workflow AS v"
+		" LEFT JOIN pg_catalog.pg_proc AS p ON p.oid" EQ "pg_catalog.to_regprocedure(v.function)"
+		" WHERE o.rolname" EQ "w.owner_name AND v.name" EQ "w.name AND v.version" EQ "w.version",
+		SPI_OK_UPDATE, 0
+	};
+
+	(void) df_plan_run(&plan, NULL, NULL, 0);
+}
+
 static List *
 workflow_owners(MemoryContext cxt)
 {
@@ -103,6 +121,7 @@ df_identity_adopt(List **owners)
 
 	df_store_enter(&store);
 	adopt_installation();
+	adopt_workflows();
 	n = adopt_runs();
 	*owners = workflow_owners(store.result_context);
 	df_store_leave(&store);
