@@ -27,7 +27,9 @@
 /*
  * What a session may have bent and our statements rely on.  The planner's
  * switches are here because every statement of ours goes by an index: a plan
- * made while a table was empty must not become a sequential scan for life.
+ * made while a table was empty must not become a sequential scan for life.  Nor
+ * a bitmap: it reads and sorts all runs that are due for the few that are
+ * claimed, and leaves the dead entries of those that ended in the index.
  */
 static const struct
 {
@@ -37,6 +39,7 @@ static const struct
 	{"search_path", "pg_catalog, pg_temp"},
 	{"row_security", "off"},
 	{"enable_seqscan", "off"},
+	{"enable_bitmapscan", "off"},
 	{"enable_hashjoin", "off"},
 	{"enable_mergejoin", "off"},
 };
