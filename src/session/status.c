@@ -40,7 +40,7 @@ typedef struct Row
 	const char *process;
 	const char *owner;
 	int			pid;
-	const char *state;
+	const char *status;
 	const char *waits_for;
 	const char *reason;
 	TimestampTz since;
@@ -72,7 +72,7 @@ add_row(Known *known, const char *process, const char *state)
 	Row		   *row = palloc0(sizeof(Row));
 
 	row->process = process;
-	row->state = state;
+	row->status = state;
 	known->rows = lappend(known->rows, row);
 	return row;
 }
@@ -379,7 +379,7 @@ owner_row(Known *known, const DfOwnerLook *owner)
 	row->owner = owner->name;
 	row->reason = role_problem(owner);
 	if (row->reason != NULL)
-		row->state = "not running";
+		row->status = "not running";
 	else if (known->why_not != NULL)
 		row->reason = known->why_not;
 	else if (owner->paused > 0)
@@ -432,7 +432,7 @@ row_tuple(TupleDesc desc, const Known *known, const Row *row)
 	set_text(values, nulls, 2, row->owner);
 	values[3] = Int32GetDatum(row->pid);
 	nulls[3] = row->pid == 0;
-	set_text(values, nulls, 4, row->state);
+	set_text(values, nulls, 4, row->status);
 	set_text(values, nulls, 5, row->waits_for);
 	set_text(values, nulls, 6, row->reason);
 	values[7] = TimestampTzGetDatum(row->since);

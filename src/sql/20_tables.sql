@@ -35,6 +35,8 @@ CREATE TABLE dataflows.workflow (
 	PRIMARY KEY (name, version)
 );
 COMMENT ON TABLE dataflows.workflow IS 'One row per version of a workflow; a version never changes';
+COMMENT ON COLUMN dataflows.workflow.name IS 'Name of the workflow';
+COMMENT ON COLUMN dataflows.workflow.version IS 'Version, from 1';
 COMMENT ON COLUMN dataflows.workflow.function IS 'Qualified signature of the body';
 COMMENT ON COLUMN dataflows.workflow.function_owner IS 'Owner of the body when it was defined; if it differs at an entry, the run is stuck';
 COMMENT ON COLUMN dataflows.workflow.owner IS 'Role that defined the workflow; its bodies run as this role';
@@ -45,6 +47,7 @@ COMMENT ON COLUMN dataflows.workflow.deadline IS 'How long a run may take before
 COMMENT ON COLUMN dataflows.workflow.accept_notify IS 'Whether NOTIFY may signal its runs: none, run (by run id), key (also by key)';
 COMMENT ON COLUMN dataflows.workflow.on_error IS 'What a failing run does: undo, or stuck';
 COMMENT ON COLUMN dataflows.workflow.paused IS 'Held by pause(workflow)';
+COMMENT ON COLUMN dataflows.workflow.defined_at IS 'When define_workflow() was called';
 COMMENT ON COLUMN dataflows.workflow.dropped IS 'drop_workflow() was called; finished runs still refer to the version';
 
 CREATE TABLE dataflows.run (

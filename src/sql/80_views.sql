@@ -99,10 +99,12 @@ CREATE VIEW dataflows.steps WITH (security_barrier) AS
 		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.undo_body END AS undo_body,
 		s.sent_at, s.wake_at, COALESCE(s.undo_attempts, 0) AS undo_attempts, s.undo_since,
 		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.undo_error
-			ELSE dataflows._without_body(s.undo_error) END AS undo_error
+			ELSE dataflows._without_body(s.undo_error) END AS undo_error,
+		r.workflow, r.key
 	FROM dataflows.step s JOIN dataflows.run r ON r.run = s.run
 		JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
-	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL;
+	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL
+		AND (r.key_held OR NOT r.key_held);
 COMMENT ON VIEW dataflows.steps IS 'Steps: each recorded effect or wait of a run';
 COMMENT ON COLUMN dataflows.steps.run IS 'The run';
 COMMENT ON COLUMN dataflows.steps.n IS 'Start order, from 1';
@@ -127,17 +129,20 @@ COMMENT ON COLUMN dataflows.steps.wake_at IS 'Next attempt, end of the wait or o
 COMMENT ON COLUMN dataflows.steps.undo_attempts IS 'Attempts of the undo';
 COMMENT ON COLUMN dataflows.steps.undo_since IS 'When the undo was first tried';
 COMMENT ON COLUMN dataflows.steps.undo_error IS 'Why the undo failed';
+COMMENT ON COLUMN dataflows.steps.workflow IS 'Workflow of the run';
+COMMENT ON COLUMN dataflows.steps.key IS 'Key of the run';
 
 /* ---- attempts ------------------------------------------------------------------------------ */
 
 CREATE VIEW dataflows.attempts WITH (security_barrier) AS
 	SELECT a.run, a.n, s.step, a.seq AS attempt, a.undo, a.at, a.took_ms,
 		CASE WHEN a.undo THEN s.undo ELSE s.request END AS request,
-		a.status, a.outcome, a.error, a.next_at, s.system
+		a.status, a.outcome, a.error, a.next_at, s.system, r.workflow, r.key
 	FROM dataflows.attempt a JOIN dataflows.step s ON s.run = a.run AND s.n = a.n
 		JOIN dataflows.run r ON r.run = a.run
 		JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
-	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL;
+	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL
+		AND (r.key_held OR NOT r.key_held);
 COMMENT ON VIEW dataflows.attempts IS 'Every failed try of a step or of an undo';
 COMMENT ON COLUMN dataflows.attempts.run IS 'The run';
 COMMENT ON COLUMN dataflows.attempts.n IS 'Number of the step';
@@ -152,6 +157,8 @@ COMMENT ON COLUMN dataflows.attempts.outcome IS 'retry, failed or in_doubt';
 COMMENT ON COLUMN dataflows.attempts.error IS 'Why it failed';
 COMMENT ON COLUMN dataflows.attempts.next_at IS 'When the next one follows; NULL = none';
 COMMENT ON COLUMN dataflows.attempts.system IS 'System that was called';
+COMMENT ON COLUMN dataflows.attempts.workflow IS 'Workflow of the run';
+COMMENT ON COLUMN dataflows.attempts.key IS 'Key of the run';
 
 /* ---- signals, requests ------------------------------------------------------------------------ */
 

@@ -65,7 +65,8 @@ CREATE FUNCTION dataflows.timeline(run uuid) RETURNS SETOF text
 BEGIN ATOMIC
 	WITH it AS MATERIALIZED (
 		SELECT r.run, r.workflow, r.key, r.state, r.waiting_for, r.wake_at, r.started_at, r.finished_at, r.error, r.stuck,
-			COALESCE(r.finished_at, pg_catalog.clock_timestamp()) AS ended
+			COALESCE(r.finished_at, (SELECT k.since FROM dataflows.stuck k WHERE k.run = r.run),
+				pg_catalog.clock_timestamp()) AS ended
 		FROM dataflows.runs r WHERE r.run = timeline.run),
 	steps AS MATERIALIZED (
 		SELECT s AS row, s.n, s.step, s.kind, s.state, s.started_at, s.finished_at, s.undo_state, s.undo_since,
@@ -78,13 +79,13 @@ BEGIN ATOMIC
 		FROM steps u WHERE u.undo_state <> 'none'),
 	lines (part, place, line) AS (
 		SELECT 0, 0, pg_catalog.concat_ws('  ', it.workflow || COALESCE(' "' || it.key || '"', ''),
-			pg_catalog.replace(it.state, '_', ' ') ||
-				CASE WHEN it.finished_at IS NULL THEN ' for ' ELSE ' after ' END || dataflows._duration(it.ended - it.started_at),
-			'started ' || pg_catalog.to_char(it.started_at, 'YYYY-MM-DD HH24:MI:SS'))
+			pg_catalog.replace(it.state, '_', ' ') || COALESCE(' after ' || dataflows._duration(it.finished_at - it.started_at), ''),
+			'started ' || pg_catalog.to_char(it.started_at, 'YYYY-MM-DD HH24:MI:SS') || CASE WHEN it.finished_at IS NULL
+				THEN ', ' || dataflows._duration(pg_catalog.clock_timestamp() - it.started_at) || ' ago' ELSE '' END)
 		FROM it
 		UNION ALL
-		SELECT 0, 1, '    ' || pg_catalog.rpad('', 22) || ' 0' ||
-			pg_catalog.lpad(dataflows._duration(it.ended - it.started_at), 36)
+		SELECT 0, 1, '    ' || pg_catalog.rpad('', 22) || '  0' ||
+			pg_catalog.lpad(dataflows._duration(it.ended - it.started_at), 35)
 		FROM it
 		UNION ALL
 		SELECT 1, s.n, pg_catalog.lpad(s.n::text, 3) || ' ' ||
