@@ -93,7 +93,7 @@ build()
 	local log
 
 	log=$(mktemp)
-	if ! make -j"$(nproc)" PG_CONFIG="$pg_config" >"$log" 2>&1; then
+	if ! make -s -j"$(nproc)" PG_CONFIG="$pg_config" >"$log" 2>&1; then
 		cat "$log" >&2
 		rm -f "$log"
 		die "The build failed."

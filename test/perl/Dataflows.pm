@@ -165,7 +165,7 @@ sub dump_state
 		'processes' => "SELECT pid, backend_type, usename, state, wait_event FROM pg_stat_activity WHERE backend_type LIKE 'dataflows%'",
 		'states' => 'SELECT state, waiting_for, count(*) FROM dataflows.runs GROUP BY 1, 2',
 		'not finished' => "SELECT run, key, state, step, waiting_for, wake_at - now() AS wakes_in, error, (SELECT stuck FROM dataflows.run r WHERE r.run = runs.run) AS stuck FROM dataflows.runs WHERE state NOT IN ('completed', 'rolled_back', 'cancelled', 'waiting') LIMIT 8",
-		'their steps' => "SELECT run, n, step, state, attempts, status, error, undo, undo_state FROM dataflows.steps JOIN dataflows.runs r USING (run) WHERE r.state NOT IN ('completed', 'rolled_back', 'cancelled', 'waiting') LIMIT 20",
+		'their steps' => "SELECT run, n, s.step, s.state, s.attempts, s.status, s.error, undo, undo_state FROM dataflows.steps s JOIN dataflows.runs r USING (run) WHERE r.state NOT IN ('completed', 'rolled_back', 'cancelled', 'waiting') LIMIT 20",
 		'status' => 'SELECT * FROM dataflows.status()');
 
 	for my $look (sort keys %looks)
