@@ -278,6 +278,18 @@ df_step_done(DfRun *run, DfStep *step, const DfReply *reply, Jsonb *output)
 						 "Correct the undo in the function, undo the step by hand, and call dataflows.resolve() or dataflows.abandon().");
 }
 
+/*
+ * doubt => 'accept': done, output NULL.  Its undo, if it has one, is rendered when
+ * it is due; if that needs an answer that never came, it is undo_failed then.
+ */
+void
+df_step_accept_doubt(DfRun *run, DfStep *step)
+{
+	step->status = 0;
+	step->error = NULL;
+	df_step_transition(run, step, DF_STEP_SUCCEED);
+}
+
 /* ended in doubt: a candidate for undo, and DF001 in the body */
 void
 df_step_doubtful(DfRun *run, DfStep *step, const DfReply *reply, const char *message)
@@ -374,7 +386,6 @@ static void
 step_in_doubt(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
 {
 	char	   *doubt = df_json_get_text(step->options, "doubt");
-	DfReply		empty = *reply;
 
 	if (df_json_get_text(step->options, "probe") != NULL)
 	{
@@ -393,8 +404,7 @@ step_in_doubt(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPoli
 	else if (doubt != NULL && strcmp(doubt, "accept") == 0)
 	{
 		df_step_note_attempt(run, step, reply, "in_doubt", DF_NEVER);
-		empty.headers = NULL;
-		df_step_done(run, step, &empty, NULL);
+		df_step_accept_doubt(run, step);
 	}
 	else
 		df_step_doubtful(run, step, reply, NULL);

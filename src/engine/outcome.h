@@ -14,6 +14,7 @@ extern Jsonb *df_reply_body(const DfReply *reply, MemoryContext cxt, bool *unusa
 extern void df_step_note_attempt(DfRun *run, DfStep *step, const DfReply *reply,
 								 const char *outcome, TimestampTz next_at);
 extern void df_step_done(DfRun *run, DfStep *step, const DfReply *reply, Jsonb *output);
+extern void df_step_accept_doubt(DfRun *run, DfStep *step);
 extern void df_step_doubtful(DfRun *run, DfStep *step, const DfReply *reply, const char *message);
 extern bool df_step_render_undo(DfRun *run, DfStep *step, char **missing);
 extern TimestampTz df_step_next_try(DfRun *run, DfStep *step, const DfReply *reply,

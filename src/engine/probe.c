@@ -94,7 +94,6 @@ static void
 cannot_tell(DfRun *run, DfStep *step, const DfReply *reply, const char *why)
 {
 	char	   *doubt = df_json_get_text(step->options, "doubt");
-	DfReply		empty;
 
 	if (doubt != NULL && strcmp(doubt, "resend") == 0 && run->state != DF_RUN_ROLLING_BACK)
 	{
@@ -102,10 +101,7 @@ cannot_tell(DfRun *run, DfStep *step, const DfReply *reply, const char *why)
 		step->to_send = true;
 	}
 	else if (doubt != NULL && strcmp(doubt, "accept") == 0 && step->attempts > 0)
-	{
-		memset(&empty, 0, sizeof(empty));
-		df_step_done(run, step, &empty, NULL);
-	}
+		df_step_accept_doubt(run, step);
 	else if (step->attempts == 0)
 	{
 		DfJson		json;

@@ -398,6 +398,17 @@ retry_body(DfRun *run, const char *message)
 	run->released = true;
 }
 
+/* what a person is to do about a body that cannot run; NULL = the usual */
+static const char *
+remedy_for(int sqlstate)
+{
+	if (sqlstate == ERRCODE_READ_ONLY_SQL_TRANSACTION)
+		return "A body is read-only, since it is entered more than once: put the write into a step of its own with dataflows.query(), then call dataflows.retry(run).";
+	if (sqlstate == ERRCODE_INVALID_TRANSACTION_TERMINATION)
+		return "A body must not end transactions: remove COMMIT and ROLLBACK from it, then call dataflows.retry(run).";
+	return NULL;
+}
+
 static void
 body_raised(DfRun *run, DfBodyExit *exit, bool handler)
 {
@@ -420,7 +431,8 @@ body_raised(DfRun *run, DfBodyExit *exit, bool handler)
 		case DF_BODY_STUCK:
 			df_run_get_stuck(run, exit->sqlstate,
 							 psprintf("%s: %s", handler ? "on_failure raised" : "the body raised",
-									  exit->error->message), NULL);
+									  exit->error->message),
+							 remedy_for(exit->sqlstate));
 			return;
 	}
 }

@@ -18,6 +18,7 @@
 static const char *const stuck_classes[] = {
 	"0A", /* feature not supported */
 	"25", /* a write in the read-only body */
+	"2D", /* COMMIT or ROLLBACK in the body */
 	"2F", /* SQL routine: not permitted to write */
 	"39", /* external routine invocation */
 	"42", /* syntax, a missing column, a missing right */

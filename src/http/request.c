@@ -682,8 +682,9 @@ is_our_fault(CURLcode code)
 DfFate
 df_request_fate(const DfExchange *exchange, CURLcode code)
 {
+	/* libcurl takes a head that breaks off for a whole one */
 	if (code == CURLE_OK)
-		return exchange->response.status >= 200 ? DF_FATE_ANSWER : DF_FATE_LOST;
+		return exchange->response.status >= 200 && exchange->response.head_complete ? DF_FATE_ANSWER : DF_FATE_LOST;
 	if (exchange->response.too_large)
 		return DF_FATE_TOO_LARGE;
 	if (exchange->sent)
@@ -709,6 +710,7 @@ words_for(const DfExchange *exchange, CURLcode code)
 			return "could not connect in time";
 		case CURLE_GOT_NOTHING:
 			return "the connection was closed before an answer";
+		case CURLE_OK:
 		case CURLE_PARTIAL_FILE:
 			return "the answer was cut short";
 		case CURLE_SEND_ERROR:

@@ -93,6 +93,7 @@ begin_answer(DfResponse *response, const char *line, size_t len)
 		response->headers.data[0] = '\0';
 	response->body.len = 0;
 	response->expected = 0;
+	response->head_complete = false;
 	response->retry_after_ms = -1;
 	response->content_type[0] = '\0';
 	response->status = 0;
@@ -209,6 +210,8 @@ df_response_header(char *data, size_t size, size_t count, void *arg)
 	}
 	if (len >= 5 && memcmp(data, "HTTP/", 5) == 0)
 		begin_answer(response, data, len);
+	else if (is_space(data[0]) && len <= 2)
+		response->head_complete = true;
 	else
 		store_header(response, data, len);
 	return len;

@@ -31,6 +31,7 @@ typedef struct DfResponse
 	char content_type[128];
 	bool too_large; /* the body went past max_body and was cut */
 	bool headers_too_large;
+	bool head_complete; /* the empty line that ends the headers was read */
 	bool out_of_memory;
 } DfResponse;
 

@@ -140,8 +140,11 @@ is($state . ever($email), 'completed1', 'an answer that cannot be read, with a p
 
 ($state, $attempts, $email) = one({ system => 'plain', doubt => 'accept' }, { fault => 'lost', times => 1 });
 is($state . ever($email), 'completed1', "doubt => 'accept'");
+# the key is sent to such a system too; one that ignores it carries a re-send out again
+$systems->config('billing', idempotency => JSON::PP::false());
 ($state, $attempts, $email) = one({ system => 'plain', doubt => 'resend' }, { fault => 'lost', times => 1 });
 is($state . ever($email), 'completed2', "doubt => 'resend' is at least once");
+$systems->config('billing', idempotency => JSON::PP::true());
 ($state, $attempts, $email) = one({ system => 'plain', timeout => '300 ms', doubt => 'resend' }, { fault => 'hang', times => 1 });
 is($state . ever($email), 'completed1', 'a hang with resend');
 ($state, $attempts, $email) = one({ system => 'plain' }, { status => 500, times => 1 });

@@ -916,7 +916,7 @@ check_classified(const char *const *states, DfBodyError expected)
 static void
 test_classify(void)
 {
-	static const char *const stuck[] = {"0A000", "25000", "25006", "25P02", "2F000", "2F002", "2F003",
+	static const char *const stuck[] = {"0A000", "25000", "25006", "25P02", "2D000", "2F000", "2F002", "2F003",
 										"39000", "39P01", "42601", "42P01", "42703", "42883", "42501", "54000", "54001", "F0000", "F0001",
 										"XX000", "XX001", "XX002", "DF003", "DF004", "DF006", "DF007", NULL};
 	static const char *const transient[] = {"08000", "08006", "08P01", "40001", "40P01", "53000", "53100",
