@@ -936,7 +936,7 @@ test_classify(void)
 
 	for (i = 0; i < 36 * 36; i++)
 	{
-		const char *const stuck_classes = "0A 25 2F 39 42 54 F0 XX";
+		const char *const stuck_classes = "0A 25 2D 2F 39 42 54 F0 XX";
 		const char *const transient_classes = "08 40 53";
 		char class_[3];
 		DfBodyError expected = DF_BODY_FAILED;
