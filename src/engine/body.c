@@ -63,7 +63,11 @@ body_timeout_handler(void)
 	int64		ran;
 
 	if (since == 0)
+	{
+		/* between two bodies of a long turn: the next one is to be watched too */
+		enable_timeout_after(body_timer, df_body_timeout);
 		return;
+	}
 	ran = (df_now() - since) / 1000;
 	if (ran < df_body_timeout || (waiting_for_lock() && !body_timed_out))
 	{
