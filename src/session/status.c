@@ -286,6 +286,8 @@ reason_of(const Known *known, const DfSlot *slot)
 
 	if (reason == NULL && slot->reason[0] != '\0')
 		reason = pstrdup(slot->reason);
+	if (reason == NULL && slot->kind == DF_SLOT_WORKER)
+		reason = known->why_not;
 	if (reason == NULL && slot->careful)
 		reason = "careful: the server crashed while the engine was live, one body is entered at a time";
 	if (reason == NULL && slot->kind == DF_SLOT_WORKER)

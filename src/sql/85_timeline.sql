@@ -111,7 +111,8 @@ BEGIN ATOMIC
 		SELECT 3, 1, 'waits for ' || it.waiting_for || COALESCE(', until ' || pg_catalog.to_char(it.wake_at, 'YYYY-MM-DD HH24:MI:SS'), '')
 		FROM it WHERE it.finished_at IS NULL AND it.waiting_for IS NOT NULL
 		UNION ALL
-		SELECT 3, 2, 'error: ' || (it.error OPERATOR(pg_catalog.->>) 'message')
+		SELECT 3, 2, 'error: ' || (it.error OPERATOR(pg_catalog.->>) 'message') ||
+			COALESCE(': ' || (it.error OPERATOR(pg_catalog.->>) 'reason'), '')
 		FROM it WHERE it.error OPERATOR(pg_catalog.->>) 'message' IS NOT NULL
 		UNION ALL
 		SELECT 3, 3, 'stuck: ' || (it.stuck OPERATOR(pg_catalog.->>) 'reason')

@@ -21,7 +21,8 @@
 /* ---- workflows --------------------------------------------------------------- */
 
 static DfPlan names_plan = {
-	"SELECT w.name, bool_or(w.paused) FROM dataflows.workflow w WHERE w.owner = $1 GROUP BY w.name ORDER BY w.name",
+	"SELECT w.name, bool_or(w.paused) OR EXISTS (SELECT FROM dataflows.installation i WHERE i.paused) "
+	"FROM dataflows.workflow w WHERE w.owner = $1 GROUP BY w.name ORDER BY w.name",
 	SPI_OK_SELECT, 1, {OIDOID}
 };
 

@@ -42,6 +42,7 @@ static const struct
 	{"enable_bitmapscan", "off"},
 	{"enable_hashjoin", "off"},
 	{"enable_mergejoin", "off"},
+	{"jit", "off"},				/* what is disabled costs so much that it would seem worth it */
 };
 
 static Oid
