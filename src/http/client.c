@@ -43,7 +43,7 @@
 
 #define MAX_EVENTS 128
 #define MAX_IDLE_HANDLES 128
-#define MAX_CONNECTIONS 256
+#define MAX_CONNECTIONS 512
 #define RESERVE_RESULTS 64
 
 /* shorter absences are the ordinary turn of a worker */
