@@ -1,0 +1,201 @@
+#!/bin/bash
+#
+# docs/reference.md names what the source has, no more and no less, with the
+# source's defaults.
+#
+#   test/lint/docs.sh [tree]      a line for each thing that is missing or
+#                                 differs; exit status 1 if there is any
+#
+# Functions and their arguments, views and their columns, options, settings,
+# states and SQLSTATEs are read from src; names that begin with "_" and the
+# wrapper's validator are not for users.
+
+set -euo pipefail
+self=$(cd "$(dirname "$0")" && pwd)/$(basename "$0")
+cd "${1:-$(dirname "$0")/../..}"
+[ -e docs/reference.md ] || { echo "there is no docs/reference.md"; exit 1; }
+
+exec perl -x "$self"
+#!perl
+use strict;
+use warnings;
+
+my $offences = 0;
+
+sub offence { print "docs/reference.md: @_\n"; $offences++; }
+
+sub slurp
+{
+	my ($file) = @_;
+	open my $in, '<', $file or die "cannot read $file: $!\n";
+	local $/;
+	return scalar <$in>;
+}
+
+my $page = slurp('docs/reference.md');
+my $sql = join "\n", map { slurp($_) } sort glob 'src/sql/*.sql';
+$sql =~ s{/\*.*?\*/}{}gs;
+$sql =~ s{--[^\n]*}{}g;
+
+# sections by heading: "## Settings" or "### `name(...)`, `name(...)`"
+sub section
+{
+	my ($heading) = @_;
+	return $page =~ /^(#+) \Q$heading\E\n(.*?)(?=^#{1,3} |\z)/ms ? $2 : '';
+}
+
+# ---- functions --------------------------------------------------------------
+
+my %documented;
+for my $heading ($page =~ /^### (.*)$/mg)
+{
+	$documented{$1} .= $2 while $heading =~ /`(\w+)\(((?:[^()]|\([^()]*\))*)\)[^`]*`/g;
+}
+
+my %functions;
+while ($sql =~ /CREATE FUNCTION dataflows\.(\w+)\s*\((.*?)\)\s*(?:RETURNS|LANGUAGE)\b/gs)
+{
+	my ($name, $arguments) = ($1, $2);
+	next if $name =~ /^_/ or $name eq 'fdw_validator';
+	$functions{$name} = $arguments;
+}
+die "no functions found in src/sql\n" unless %functions;
+
+# name, type and default of each argument, as one would write them
+sub arguments_of
+{
+	my ($list) = @_;
+	$list =~ s/\s+/ /g;
+	$list =~ s/^ | $//g;
+	return grep { !/^OUT / } split /, ?(?![^(]*\))/, $list;
+}
+
+for my $name (sort keys %functions)
+{
+	if (!exists $documented{$name}) { offence("function $name() is missing"); next; }
+	next if $documented{$name} =~ /^'/ or $documented{$name} =~ /\.\.\.$/;    # a trigger's arguments; "as http()"
+	my %given = map { $_ => 1 } arguments_of($documented{$name});
+	my %wanted = map { $_ => 1 } arguments_of($functions{$name});
+	offence("function $name(): argument \"$_\" is missing") for grep { !$given{$_} } sort keys %wanted;
+	offence("function $name(): there is no argument \"$_\"") for grep { !$wanted{$_} } sort keys %given;
+}
+offence("there is no function $_()") for grep { !exists $functions{$_} } sort keys %documented;
+
+# ---- views --------------------------------------------------------------------
+
+my %views = map { $_ => 1 } $sql =~ /CREATE VIEW dataflows\.(\w+)/g;
+for my $view (sort keys %views)
+{
+	my $section = section("`$view`");
+	if ($section eq '') { offence("view $view is missing"); next; }
+	my %wanted = map { $_ => 1 } $sql =~ /COMMENT ON COLUMN dataflows\.\Q$view\E\.(\w+)/g;
+	my %given = map { $_ => 1 } $section =~ /^\| `(\w+)` \|/mg;
+	offence("view $view: column \"$_\" is missing") for grep { !$given{$_} } sort keys %wanted;
+	offence("view $view: there is no column \"$_\"") for grep { !$wanted{$_} } sort keys %given;
+}
+offence("there is no view $_") for grep { !$views{$_} } $page =~ /^### `(\w+)`$/mg;
+
+my ($out) = $sql =~ /CREATE FUNCTION dataflows\.status\((.*?)\) RETURNS/s;
+my $status = section('`status() RETURNS SETOF record`');
+for my $column (defined $out ? $out =~ /OUT (\w+)/g : ())
+{
+	offence("status(): column \"$column\" is missing") unless $status =~ /`$column`/;
+}
+
+# ---- settings -------------------------------------------------------------------
+
+my %size = (ms => 1, s => 1000, min => 60_000, h => 3_600_000, d => 86_400_000, B => 1, kB => 1024, MB => 1024**2, '' => 1);
+
+# a default as it is written, in milliseconds, bytes or as it is
+sub base
+{
+	my ($text) = @_;
+	return $text =~ /^(-?\d+) ?(ms|s|min|h|d|B|kB|MB)$/ ? $1 * $size{$2} : $text;
+}
+
+sub value_of
+{
+	my ($expression, %names) = @_;
+	$expression =~ s/\(\w+\) //g;
+	$expression =~ s/\b([A-Z_]+)\b/exists $names{$1} ? "($names{$1})" : die "unknown $1\n"/ge;
+	die "cannot compute $expression\n" if $expression =~ /[^0-9+*\/(). -]/;
+	return eval $expression;
+}
+
+my $guc = slurp('src/guc.c');
+my %names = $guc =~ /^#define (\w+) ([0-9]+)$/mg;
+my %initial = $guc =~ /^(?:int|bool|char)\s+\*?(\w+) = (.*?);/mg;
+my %rows = map { /^\| `(dataflows\.\w+)` \| (.*?) \| (\w+) \|/ ? ($1 => [ $2, $3 ]) : () } split /\n/, section('Settings');
+my %settings;
+my %unit = (GUC_UNIT_MS => 1, GUC_UNIT_S => 1000, GUC_UNIT_BYTE => 1, 0 => 1);
+my %context = (SIGHUP => 'sighup', SUSET => 'superuser', POSTMASTER => 'postmaster');
+
+while ($guc =~ /\{"(dataflows\.\w+)",.*?&(\w+), .*?, PGC_(\w+), (\w+)\}/gs)
+{
+	$settings{$1} = [ value_of($initial{$2}, %names) * $unit{$4}, $context{$3} ];
+}
+while ($guc =~ /DefineCustom(Bool|Int|String)Variable\("(dataflows\.\w+)",.*?&(\w+), (.*?);/gs)
+{
+	my ($type, $name, $variable, $rest) = ($1, $2, $3, $4);
+	my $default = $type eq 'String' ? "''" : $initial{$variable} eq 'true' ? 'on' : $initial{$variable};
+
+	$settings{$name} = [ $default, $rest =~ /PGC_(\w+)/ ? $context{$1} : 'postmaster' ];
+}
+die "no settings found in src/guc.c\n" unless keys %settings > 5;
+for my $name (sort keys %settings)
+{
+	my ($default, $context) = @{ $settings{$name} };
+	if (!$rows{$name}) { offence("setting $name is missing"); next; }
+	offence("setting $name: the default is $default, not $rows{$name}[0]") unless base($rows{$name}[0]) eq $default;
+	offence("setting $name: the context is $context, not $rows{$name}[1]") unless $rows{$name}[1] eq $context;
+}
+offence("there is no setting $_") for grep { !$settings{$_} } sort keys %rows;
+
+# ---- options ----------------------------------------------------------------------
+
+my $options = slurp('src/fdw/options.c');
+my %numbers = (SECOND => 1000, HOUR => 3_600_000, DAY => 86_400_000);
+my ($defaults) = $options =~ /^df_options_defaults\(.*?\)\n\{(.*?)^\}/ms;
+my %fields = map { /system->([\w.]+) = (.*?);/ ? ($1 => value_of($2, %numbers)) : () } split /\n/, $defaults // '';
+my %known = ('header.Name' => 1);
+my %sections = (SERVER => section('SERVER'), MAPPING => section('USER MAPPING'));
+
+while ($options =~ /\{(SERVER|MAPPING)(?:_SUPERUSER)?\("(\w+)", (\w+), ([\w.]+)/g)
+{
+	my ($object, $name, $kind, $field) = ($1, $2, $3, $4);
+
+	$known{$name} = 1;
+	if ($sections{$object} !~ /^\|[^|]*`\Q$name\E`[^|]*\|/m) { offence("option $name of $object is missing"); next; }
+	next unless $object eq 'SERVER' and $kind =~ /_(MS|LONG_MS|INT|BYTES)$/;
+	my ($given) = $sections{$object} =~ /^\| `\Q$name\E` \| (.*?) \|/m;
+	my $wanted = $fields{$field} // 0;
+	next if $wanted eq '0' and $given =~ /^`dataflows\.\w+`$/;    # unset: as the setting says
+	offence("option $name: the default is $wanted, not $given") unless base($given) eq $wanted;
+}
+die "no options found in src/fdw/options.c\n" unless keys %known > 5;
+for my $section (values %sections)
+{
+	for my $cell ($section =~ /^\| (`[^|]*`) \|/mg)
+	{
+		for my $name ($cell =~ /`([\w.]+)`/g) { offence("there is no option $name") unless $known{$name}; }
+	}
+}
+
+# ---- states and errors ----------------------------------------------------------------
+
+my $states = section('States');
+for my $file ('src/flow/run_state.c', 'src/flow/step_state.c')
+{
+	for my $array (slurp($file) =~ /\b(?:state|undo)_names\[\] = \{(.*?)\};/gs)
+	{
+		for my $state ($array =~ /"(\w+)"/g) { offence("state $state is missing") unless $states =~ /`$state`/; }
+	}
+}
+my $errors = section('Errors');
+for my $code (slurp('src/df_types.h') =~ /MAKE_SQLSTATE\((.*?)\)/g)
+{
+	$code =~ s/[', ]//g;
+	offence("SQLSTATE $code is missing") unless $errors =~ /^\| $code \|/m;
+}
+
+exit($offences == 0 ? 0 : 1);
