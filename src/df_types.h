@@ -23,6 +23,8 @@
 /* limits of what a name or key may be, in bytes */
 #define DF_MAX_NAME 200
 #define DF_MAX_KEY 1024
+/* of a path with its query, and of a step's headers together: servers take less */
+#define DF_MAX_HEAD 65536
 
 /* SQLSTATEs of our own, docs/reference.md lists them */
 #define DF_ERR_STEP_FAILED MAKE_SQLSTATE('D', 'F', '0', '0', '1')
@@ -308,5 +310,18 @@ typedef struct DfRun
 	bool		blocked_any;
 	int			in_flight;
 } DfRun;
+
+/*
+ * Whether a step or an event may have this name: '#' is the engine's, in name#n,
+ * so that no body could ever wait for an event that has one.
+ */
+static inline bool
+df_name_is_clean(const char *name)
+{
+	for (const char *c = name; *c != '\0'; c++)
+		if ((unsigned char) *c < ' ' || *c == '#' || *c == 0x7f)
+			return false;
+	return true;
+}
 
 #endif							/* DF_TYPES_H */

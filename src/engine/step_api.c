@@ -54,12 +54,11 @@ df_checked_name(FunctionCallInfo fcinfo, int arg, const char *what)
 				 errmsg("%s \"%s...\" is longer than %d bytes", what,
 						pnstrdup(name, pg_mbcliplen(name, strlen(name), 40)), DF_MAX_NAME),
 				 errhint("Choose a shorter name.")));
-	for (const char *c = name; *c != '\0'; c++)
-		if ((unsigned char) *c < ' ' || *c == '#' || *c == 0x7f)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("%s \"%s\" contains a control character or \"#\"", what, name),
-					 errhint("The second call with one name is recorded as name#2 by itself.")));
+	if (!df_name_is_clean(name))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s \"%s\" contains a control character or \"#\"", what, name),
+				 errhint("The second call with one name is recorded as name#2 by itself.")));
 	return name;
 }
 

@@ -77,6 +77,11 @@ event_argument(FunctionCallInfo fcinfo, int arg)
 				 errmsg("the name of the event is too long"),
 				 errdetail("It has %zu bytes; %d are allowed.", strlen(event), DF_MAX_NAME),
 				 errhint("Put what varies into the payload.")));
+	if (!df_name_is_clean(event))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("event \"%s\" contains a control character or \"#\"", event),
+				 errhint("Give the name that the workflow passes to dataflows.wait_for(); a further wait for it takes the next signal.")));
 	return event;
 }
 

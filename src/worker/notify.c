@@ -241,7 +241,7 @@ parse(const char *text, DfNotifySignal *signal)
 	if (!JB_ROOT_IS_OBJECT(jsonb))
 		return "the payload is not a JSON object";
 	signal->event = string_field(&jsonb->root, "event", DF_MAX_NAME);
-	if (signal->event == NULL)
+	if (signal->event == NULL || !df_name_is_clean(signal->event))
 		return "\"event\" is not a name";
 	signal->payload = payload_field(&jsonb->root);
 	run = string_field(&jsonb->root, "run", DF_MAX_NAME);
