@@ -39,6 +39,18 @@ enum
 
 /* ---- reading the call ---------------------------------------------------------- */
 
+/* what stands in the head of a request is not for data: no server takes much of it */
+static void
+check_head_size(const char *what, size_t size, const char *step)
+{
+	if (size > DF_MAX_HEAD)
+		ereport(ERROR,
+				(errcode(DF_ERR_LIMIT),
+				 errmsg("%s of step \"%s\" is too long", what, step),
+				 errdetail("It has %zu bytes; %d are allowed.", size, DF_MAX_HEAD),
+				 errhint("Send data in the body.")));
+}
+
 static char *
 rendered_path(FunctionCallInfo fcinfo, int path_arg, const char *step)
 {
@@ -46,6 +58,7 @@ rendered_path(FunctionCallInfo fcinfo, int path_arg, const char *step)
 	Jsonb	   *query = df_arg_jsonb(fcinfo, path_arg + ARG_QUERY);
 	char	   *form;
 
+	check_head_size("path", path == NULL ? 0 : strlen(path), step);
 	if (path == NULL || path[0] != '/')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -59,6 +72,7 @@ rendered_path(FunctionCallInfo fcinfo, int path_arg, const char *step)
 				 errmsg("query of step \"%s\" is not a JSON object", step),
 				 errhint("Give names and values, such as '{\"limit\": 10}'.")));
 	form = df_body_form(query);
+	check_head_size("query", strlen(path) + strlen(form), step);
 	return form[0] == '\0' ? path
 		: psprintf("%s%c%s", path, strchr(path, '?') ? '&' : '?', form);
 }
@@ -107,6 +121,7 @@ checked_headers(FunctionCallInfo fcinfo, int arg, const char *step)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("headers of step \"%s\" are not a JSON object", step),
 				 errhint("Give names and values, such as '{\"X-Tenant\": \"7\"}'.")));
+	check_head_size("headers", VARSIZE(headers), step);
 	it = JsonbIteratorInit(&headers->root);
 	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
 	{
@@ -295,6 +310,34 @@ checked_system(const char *system, const char *step)
 	return found;
 }
 
+/*
+ * What a field becomes is percent-encoded and cannot lead to another host, so
+ * that a template that would can be told by its text: now, and not when it is
+ * needed for an undo.
+ */
+static void
+check_stays(const char *url, FunctionCallInfo fcinfo, int arg, const char *key)
+{
+	char	   *text = df_arg_text(fcinfo, arg);
+	char	   *space = text == NULL ? NULL : strchr(text, ' ');
+	const char *why = NULL;
+
+	if (space == NULL || df_url_join(url, space + 1, &why) != NULL)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%s \"%s\" cannot be used", key, text),
+			 errdetail_internal("%s", why),
+			 errhint("Give a path below the system's url, such as 'DELETE /users/{id}'.")));
+}
+
+/* which step an argument was wrong of */
+static void
+name_the_step(void *arg)
+{
+	errcontext("step \"%s\"", (const char *) arg);
+}
+
 /* fills in what is sent: frozen from here on */
 static void
 render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step, const char *request)
@@ -304,6 +347,7 @@ render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step, 
 	Jsonb	   *headers = checked_headers(fcinfo, path_arg + ARG_HEADERS, step->name);
 	const char *why = NULL;
 	char	   *bytes = NULL;
+	ErrorContextCallback callback;
 
 	if (df_url_join(system->url, strchr(request, ' ') + 1, &why) == NULL)
 		ereport(ERROR,
@@ -322,7 +366,14 @@ render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step, 
 					 errhint("Send less, or raise dataflows.max_body.")));
 		bytes = MemoryContextStrdup(run->cxt, bytes);
 	}
+	callback.callback = name_the_step;
+	callback.arg = step->name;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
 	step->options = call_options(fcinfo, path_arg, system->form, run->cxt);
+	check_stays(system->url, fcinfo, path_arg + ARG_UNDO, "undo");
+	check_stays(system->url, fcinfo, path_arg + ARG_PROBE, "probe");
+	error_context_stack = callback.previous;
 	step->headers = headers != NULL ? df_json_copy(headers, run->cxt) : NULL;
 	step->body = bytes;
 	step->base_hash = system->url_hash;

@@ -381,7 +381,7 @@ may_connect(DfExchange *exchange, const char *what)
 	if (what == NULL || exchange->allow_private)
 		return true;
 	snprintf(exchange->refusal, sizeof(exchange->refusal),
-			 "the host name stands for an address that is not public (%s), and the system does not allow that", what);
+			 "the host name stands for an address that is not public (%s), and the system does not say allow_private", what);
 	return false;
 }
 
