@@ -328,13 +328,14 @@ df_step_poll_again(DfRun *run, DfStep *step, const DfReply *reply)
 }
 
 static void
-step_failed(DfRun *run, DfStep *step, const DfReply *reply)
+step_failed(DfRun *run, DfStep *step, const DfReply *reply, bool settled)
 {
 	/*
 	 * What an earlier attempt left in doubt is not settled by a refusal of a
-	 * later one: the effect of the first may be there.
+	 * later one: the effect of the first may be there.  But a system whose
+	 * key is trusted would have answered as it did the first time.
 	 */
-	if (df_json_get_bool(step->error, "in_doubt"))
+	if (df_json_get_bool(step->error, "in_doubt") && !settled)
 	{
 		df_step_doubtful(run, step, reply, NULL);
 		return;
@@ -354,7 +355,7 @@ step_again(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy 
 
 	if (at == DF_NEVER)
 	{
-		step_failed(run, step, reply);
+		step_failed(run, step, reply, false);
 		return;
 	}
 	step->status = reply->status;
@@ -520,7 +521,8 @@ do_reply(DfRun *run, DfStep *step, const DfReply *reply, DfAnswer *answer, const
 				step_again_same(run, step, reply, policy);
 			break;
 		case DF_VERDICT_FAILED:
-			step_failed(run, step, reply);
+			step_failed(run, step, reply, answer->key_trusted && reply->fate == DF_FATE_ANSWER &&
+						reply->status / 100 == 4);
 			break;
 		case DF_VERDICT_DOUBT:
 			step_in_doubt(run, step, reply, policy);

@@ -14,7 +14,7 @@ use Time::HiRes qw(time usleep);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(new_node start_systems create_systems onboarding_sql wait_until wait_for_runs
+our @EXPORT = qw(try_psql new_node start_systems create_systems onboarding_sql wait_until wait_for_runs
   reconcile pids_of kill_process restart_hard dump_state as_app number_of);
 
 # A server with the extension preloaded, sockets only, durable.
@@ -119,6 +119,15 @@ sub as_app
 	return $node->safe_psql($db, $sql, extra_params => [ '-U', 'app' ]);
 }
 
+# psql that may fail, even before it has read its input (the server being down).
+sub try_psql
+{
+	my ($node, $db, $sql, %params) = @_;
+	my @answer = eval { $node->psql($db, $sql, %params) };
+
+	return @answer ? @answer : (2, '', $@);
+}
+
 sub number_of
 {
 	my ($node, $sql, $db) = @_;
@@ -136,7 +145,7 @@ sub wait_until
 
 	while (time() < $end)
 	{
-		($rc, $out, $err) = $node->psql($db // 'postgres', $sql);
+		($rc, $out, $err) = try_psql($node, $db // 'postgres', $sql);
 		return 1 if $rc == 0 && $out eq 't';
 		usleep($pause);
 		$pause = $pause * 1.3 if $pause < 250_000;
@@ -170,7 +179,7 @@ sub dump_state
 
 	for my $look (sort keys %looks)
 	{
-		my ($rc, $out, $err) = $node->psql($db // 'postgres', $looks{$look}, extra_params => ['-x']);
+		my ($rc, $out, $err) = try_psql($node, $db // 'postgres', $looks{$look}, extra_params => ['-x']);
 		diag("$look: " . ($out // '') . ($err // ''));
 	}
 	return;
@@ -182,7 +191,7 @@ sub dump_state
 sub pids_of
 {
 	my ($node, $kind) = @_;
-	my ($rc, $out) = $node->psql('postgres',
+	my ($rc, $out) = try_psql($node, 'postgres',
 		"SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'dataflows%$kind%' ORDER BY random()");
 
 	return $rc == 0 ? split(/\n/, $out) : ();

@@ -62,7 +62,7 @@ sub sign_up
 
 		push @values, "('$name-$round-$i\@example.com', 'N')";
 	}
-	$node->psql('postgres', 'INSERT INTO app.signups (email, name) VALUES ' . join(', ', @values),
+	try_psql($node, 'postgres', 'INSERT INTO app.signups (email, name) VALUES ' . join(', ', @values),
 		extra_params => [ '-U', 'app' ]);
 	return;
 }
@@ -70,7 +70,7 @@ sub sign_up
 # Signals for most of the late ones, cancellation for few.
 sub confirm
 {
-	$node->psql('postgres', <<'SQL', extra_params => [ '-U', 'app' ]);
+	try_psql($node, 'postgres', <<'SQL', extra_params => [ '-U', 'app' ]);
 SELECT CASE WHEN random() < 0.05 THEN dataflows.cancel(run, 'by the test')
             ELSE dataflows.signal(run, 'email-confirmed') END
 FROM dataflows.runs
@@ -134,8 +134,8 @@ my $end = time() + 60;
 
 while (time() < $end)
 {
-	as_app($node, 'postgres',
-		"SELECT dataflows.signal(run, 'email-confirmed') FROM dataflows.runs WHERE state = 'waiting'");
+	try_psql($node, 'postgres',
+		"SELECT dataflows.signal(run, 'email-confirmed') FROM dataflows.runs WHERE state = 'waiting'", extra_params => [ '-U', 'app' ]);
 	usleep(300_000);
 	last if number_of($node, "SELECT count(*) FROM dataflows.runs WHERE state NOT IN ('completed', 'rolled_back', 'cancelled')") == 0;
 }

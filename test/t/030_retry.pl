@@ -117,6 +117,10 @@ is($state . ever($email), 'completed1', 'a drip is cut off');
 ($state, $attempts, $email) = one({}, { status => 500, times => 1, effect => JSON::PP::true() });
 is($state . ever($email), 'completed1', 'a 500 after the effect');
 
+# a refusal to a re-send with a trusted key settles the doubt: nothing was made
+($state, $attempts, $email) = one({}, { fault => 'reset_before', times => 1 }, { status => 422 });
+is($state . ever($email), 'rolled_back0', 'lost, then refused: not carried out');
+
 # without a trusted key: in doubt
 ($state, $attempts, $email, $run) = one({ system => 'plain' }, { fault => 'lost', times => 1 });
 is($state, 'stuck', 'a lost answer without key or probe: a person is needed');
