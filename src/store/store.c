@@ -9,9 +9,11 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -45,6 +47,25 @@ static const struct
 	{"jit", "off"},				/* what is disabled costs so much that it would seem worth it */
 };
 
+/*
+ * A schema that is only called dataflows is not the extension.  A table keeps
+ * its oid for life, so one look at its dependencies is enough.
+ */
+static bool
+is_ours(Oid table)
+{
+	static Oid	known = InvalidOid;
+	Oid			extension;
+
+	if (table == known)
+		return true;
+	extension = get_extension_oid("dataflows", true);
+	if (!OidIsValid(extension) || getExtensionOfObject(RelationRelationId, table) != extension)
+		return false;
+	known = table;
+	return true;
+}
+
 static Oid
 run_table_owner(void)
 {
@@ -56,7 +77,7 @@ run_table_owner(void)
 	if (!OidIsValid(schema))
 		return InvalidOid;
 	table = get_relname_relid("run", schema);
-	if (!OidIsValid(table))
+	if (!OidIsValid(table) || !is_ours(table))
 		return InvalidOid;
 	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
 	if (!HeapTupleIsValid(tuple))
