@@ -160,7 +160,7 @@ df_step_note_attempt(DfRun *run, DfStep *step, const DfReply *reply, const char 
 	attempt->undo = step->phase == DF_PHASE_UNDO;
 	attempt->seq = attempt->undo ? step->undo_attempts : step->attempts;
 	attempt->at = step->attempt_at != DF_NEVER ? step->attempt_at
-		: (step->sent_at != DF_NEVER ? step->sent_at : df_now());
+		: (step->sent_at != DF_NEVER ? step->sent_at : step->started_at);
 	attempt->took_ms = reply->took_us / 1000.0;
 	attempt->status = reply->status;
 	attempt->outcome = outcome;

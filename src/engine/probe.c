@@ -64,7 +64,8 @@ found_records(const DfStep *step, const DfReply *reply, Jsonb **record)
 static void
 not_there(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
 {
-	TimestampTz settled = step->sent_at + policy->settle_ms * 1000;
+	TimestampTz sent_at = step->sent_at != DF_NEVER ? step->sent_at : step->started_at;
+	TimestampTz settled = sent_at + policy->settle_ms * 1000;
 
 	if (step->attempts == 0)
 	{

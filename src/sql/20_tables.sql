@@ -126,11 +126,12 @@ CREATE TABLE dataflows.step (
 	headers jsonb,
 	body text,
 	options jsonb,
-	-- the outcome
-	state text NOT NULL,
+	-- the attempts: the first one is as good as part of the intent
 	attempts int NOT NULL DEFAULT 0,
 	renewals int NOT NULL DEFAULT 0,
 	sent_at timestamptz,
+	-- the outcome
+	state text NOT NULL,
 	wake_at timestamptz,
 	finished_at timestamptz,
 	status int,
@@ -144,7 +145,7 @@ CREATE TABLE dataflows.step (
 	undo_since timestamptz,
 	undo_error jsonb,
 	PRIMARY KEY (run, n)
-) WITH (fillfactor = 42, toast_tuple_target = 512,
+) WITH (fillfactor = 36, toast_tuple_target = 512,
 	autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 CREATE INDEX step_undo_failed ON dataflows.step (run) WHERE undo_state = 'undo_failed';
 COMMENT ON TABLE dataflows.step IS 'One row per recorded effect or wait of a run';
@@ -162,7 +163,7 @@ COMMENT ON COLUMN dataflows.step.options IS 'What the body asked for: undo, prob
 COMMENT ON COLUMN dataflows.step.state IS 'See the view state_machine';
 COMMENT ON COLUMN dataflows.step.attempts IS 'Attempts begun';
 COMMENT ON COLUMN dataflows.step.renewals IS 'How often retry() rendered the step anew; part of its idempotency key';
-COMMENT ON COLUMN dataflows.step.sent_at IS 'When the last attempt was committed';
+COMMENT ON COLUMN dataflows.step.sent_at IS 'When the last attempt was committed; NULL = with the intent';
 COMMENT ON COLUMN dataflows.step.wake_at IS 'Next attempt, end of the wait or of the sleep';
 COMMENT ON COLUMN dataflows.step.finished_at IS 'When the step ended';
 COMMENT ON COLUMN dataflows.step.status IS 'HTTP status of the last answer';

@@ -97,7 +97,7 @@ CREATE VIEW dataflows.steps WITH (security_barrier) AS
 		s.started_at, s.finished_at,
 		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.body END AS body,
 		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.undo_body END AS undo_body,
-		s.sent_at, s.wake_at, COALESCE(s.undo_attempts, 0) AS undo_attempts, s.undo_since,
+		COALESCE(s.sent_at, CASE WHEN s.attempts > 0 THEN s.started_at END) AS sent_at, s.wake_at, COALESCE(s.undo_attempts, 0) AS undo_attempts, s.undo_since,
 		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.undo_error
 			ELSE dataflows._without_body(s.undo_error) END AS undo_error,
 		r.workflow, r.key

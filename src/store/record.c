@@ -127,26 +127,25 @@ static DfPlan insert_steps_plan = {
  * Most steps are new and on their way: no outcome yet.  Half the columns make
  * half the work of a batch.
  */
-#define INTENT_NCOLUMNS 14
+#define INTENT_NCOLUMNS 13
 static DfPlan insert_intents_plan = {
 	"INSERT INTO dataflows.step (run, n, base_hash, started_at, kind, step, system, request, headers, body, "
-	"options, state, attempts, sent_at) "
-	"SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+	"options, state, attempts) "
+	"SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
 	SPI_OK_INSERT, INTENT_NCOLUMNS,
 	{UUIDARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-		TEXTARRAYOID, JSONBARRAYOID, TEXTARRAYOID, JSONBARRAYOID, TEXTARRAYOID, INT4ARRAYOID,
-	TIMESTAMPTZARRAYOID}
+	TEXTARRAYOID, JSONBARRAYOID, TEXTARRAYOID, JSONBARRAYOID, TEXTARRAYOID, INT4ARRAYOID}
 };
 static const Oid intent_types[INTENT_NCOLUMNS] = {
 	UUIDOID, INT4OID, INT4OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, TEXTOID,
-	JSONBOID, TEXTOID, INT4OID, TIMESTAMPTZOID
+	JSONBOID, TEXTOID, INT4OID
 };
 
 static bool
 is_intent(const DfStep *step)
 {
 	return step->state == DF_STEP_SENT && step->attempts == 1 && step->renewals == 0 &&
-		step->error == NULL && step->wake_at == DF_NEVER;
+		step->error == NULL && step->wake_at == DF_NEVER && step->sent_at == DF_NEVER;
 }
 
 static void
@@ -265,7 +264,6 @@ put_fresh(DfColumns *intents, DfColumns *inserts, const DfRun *run, const DfStep
 	{
 		put_text(columns, df_step_state_name(step->state));
 		put(columns, Int32GetDatum(step->attempts), false);
-		put_time(columns, step->sent_at);
 	}
 	else
 		put_outcome(columns, step);

@@ -10,6 +10,9 @@
  */
 #include "postgres.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <signal.h>
 
 #include "libpq/pqsignal.h"
@@ -76,12 +79,26 @@ new_lease(DfSlot *slot)
 	return lease;
 }
 
+/*
+ * A busy worker asks for the same large blocks in every turn: let malloc keep
+ * them instead of giving them back to the kernel to be cleared again.
+ */
+static void
+keep_memory(void)
+{
+#ifdef M_TRIM_THRESHOLD
+	(void) mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024);
+	(void) mallopt(M_TRIM_THRESHOLD, 64 * 1024 * 1024);
+#endif
+}
+
 static void
 set_up(DfSlot *slot)
 {
 	memset(&df_worker, 0, sizeof(df_worker));
 	df_worker.slot = slot;
 	df_worker.lease = new_lease(slot);
+	keep_memory();
 	df_worker.process_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows worker", ALLOCSET_DEFAULT_SIZES);
 	/* a first block that outlives the resets: a busy turn does not go to malloc */
 	df_worker.turn_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows turn",
