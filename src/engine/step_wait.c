@@ -190,10 +190,18 @@ dataflows_point_of_no_return(PG_FUNCTION_ARGS)
 
 /* ---- looking back ------------------------------------------------------------------ */
 
+/* the name may be one of the engine's, name#n */
 static DfStep *
 named_step(DfRun *run, const char *name)
 {
-	const char *scope = run->state == DF_RUN_ROLLING_BACK ? psprintf("on_failure/%s", name) : name;
+	const char *scope;
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("the name of the step must not be NULL"),
+				 errhint("Name a step that the body has called, or an event that it has waited for.")));
+	scope = run->state == DF_RUN_ROLLING_BACK ? psprintf("on_failure/%s", name) : name;
 
 	for (int i = run->nsteps - 1; i >= 0; i--)
 		if (strcmp(run->steps[i]->name, scope) == 0)
@@ -227,7 +235,7 @@ Datum
 dataflows_response(PG_FUNCTION_ARGS)
 {
 	DfRun	   *run = df_entry_run("response");
-	DfStep	   *step = named_step(run, df_checked_name(fcinfo, 0, "step"));
+	DfStep	   *step = named_step(run, df_arg_text(fcinfo, 0));
 	DfJson		json;
 
 	if (!df_step_ended(step))
