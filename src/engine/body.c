@@ -99,6 +99,9 @@ void
 df_body_end_turn(void)
 {
 	disable_timeout(body_timer, false);
+	/* of a body that was left by an error of ours */
+	body_since = 0;
+	df_entry = NULL;
 }
 
 bool
@@ -340,6 +343,8 @@ run_body(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exit)
 	if (!OidIsValid(oid))
 	{
 		exit->result = DF_BODY_REFUSED;
+		exit->sqlstate = OidIsValid(function_oid(function)) ? ERRCODE_INSUFFICIENT_PRIVILEGE
+			: ERRCODE_UNDEFINED_FUNCTION;
 		exit->reason = MemoryContextStrdup(run->cxt, exit->reason);
 	}
 	else
