@@ -89,20 +89,32 @@ df_run_add_step(DfRun *run, DfStep *step)
 	df_replay_index(run, step);
 }
 
+/* a step that retry() renewed: it is not sent before the body has rendered it anew */
+static bool
+to_be_rendered(const DfStep *step)
+{
+	return step->kind == DF_STEP_HTTP && step->request == NULL && !df_step_ended(step);
+}
+
 /*
  * A run that was claimed: what its body waits for is not known before it is
- * entered, so any step that ends will do.
+ * entered, so any step that ends will do.  It need not wait for that if there is
+ * a step that only the body can render.
  */
 void
 df_run_loaded(DfRun *run)
 {
 	int			n = 0;
+	bool		render = false;
 
 	run->blocked = MemoryContextAlloc(run->cxt, sizeof(int) * Max(1, run->nsteps));
 	for (int i = 0; i < run->nsteps; i++)
+	{
 		if (!df_step_ended(run->steps[i]))
 			run->blocked[n++] = i;
-	run->nblocked = n;
+		render = render || to_be_rendered(run->steps[i]);
+	}
+	run->nblocked = render ? 0 : n;
 	run->blocked_any = true;
 	run->advance = true;
 }
@@ -437,6 +449,28 @@ body_raised(DfRun *run, DfBodyExit *exit, bool handler)
 	}
 }
 
+/*
+ * The repair before a retry() took a step out of the function: it had failed, so
+ * it stays failed, and nobody waits for a request that will never be rendered.
+ */
+static void
+leave_out_renewed(DfRun *run)
+{
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		DfStep	   *step = run->steps[i];
+		DfJson		json;
+
+		if (!to_be_rendered(step) || step->called == run->entry_no)
+			continue;
+		df_json_begin(&json);
+		df_json_text(&json, "message", "the function does not call this step any more");
+		df_json_bool(&json, "in_doubt", false);
+		step->error = df_json_end(&json, run->cxt);
+		df_step_transition(run, step, DF_STEP_FAIL);
+	}
+}
+
 static void
 body_returned(DfRun *run, DfBodyExit *exit)
 {
@@ -449,6 +483,7 @@ body_returned(DfRun *run, DfBodyExit *exit)
 						 "The body must take the same way at each entry: record what it reads with dataflows.once() or dataflows.query(), mend the function, then call dataflows.retry(run).");
 		return;
 	}
+	leave_out_renewed(run);
 	if (block_on_unended(run))
 		return;
 	complete(run, exit->value);
