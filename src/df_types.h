@@ -302,7 +302,8 @@ typedef struct DfRun
 	bool		touched;		/* is on the turn's list */
 	bool		want_inbox;		/* a wait was begun: read the inbox, look again */
 	bool		released;		/* the worker is to let go of it after the commit */
-	bool		broken;			/* recording it failed: alone next time */
+	bool		adopted;		/* its recorded steps are all here */
+	bool		broken;			/* not to be trusted any more: only to be let go of, at wake_at */
 	int			entry_no;		/* counts entries into the body */
 	int			calls;			/* recorded steps called in this entry */
 	int		   *blocked;		/* indexes of the steps that the body waits for */

@@ -89,7 +89,8 @@ retry(DfRun *run)
 		return;
 	}
 	df_run_transition(run, DF_RUN_RETRY);
-	run->workflow->fail_count = 0;
+	if (run->workflow != NULL)
+		run->workflow->fail_count = 0;
 	detail = df_json_get(run->error, "detail");
 	if (detail != NULL && JB_ROOT_IS_OBJECT(detail))
 		failed = df_json_get_text(detail, "step");

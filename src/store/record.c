@@ -428,15 +428,16 @@ df_record_entry(DfRun *run, int64 lease)
 }
 
 static DfPlan release_plan = {
-	"UPDATE dataflows.run r SET lease = NULL, wake_at = $3 WHERE r.run = $1 AND r.lease = $2",
-	SPI_OK_UPDATE, 3, {UUIDOID, INT8OID, TIMESTAMPTZOID}
+	"UPDATE dataflows.run r SET lease = NULL, wake_at = $3 WHERE r.run = $1 "
+	"AND (r.lease = $2 OR ($4 AND r.lease IS NULL AND r.wake_at <= $3))",
+	SPI_OK_UPDATE, 4, {UUIDOID, INT8OID, TIMESTAMPTZOID, BOOLOID}
 };
 
 void
 df_record_release(const DfRun *run, int64 lease)
 {
-	Datum		values[3] = {UUIDPGetDatum(&run->id), Int64GetDatum(lease),
-	TimestampTzGetDatum(df_now() + 10 * USECS_PER_SEC)};
+	Datum		values[4] = {UUIDPGetDatum(&run->id), Int64GetDatum(lease),
+	TimestampTzGetDatum(df_now() + 10 * USECS_PER_SEC), BoolGetDatum(run->db_lease == 0)};
 
 	(void) df_plan_run(&release_plan, values, NULL, 0);
 }

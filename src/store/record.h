@@ -27,7 +27,10 @@ extern void df_record_clean(List *runs);
 /* careful mode: the run is ours, and an entry into its body is counted, before it happens */
 extern void df_record_entry(DfRun *run, int64 lease);
 
-/* the lease goes, the run is looked at again in ten seconds; nothing else changes */
+/*
+ * The lease goes, or was never written; the run is looked at again in ten seconds;
+ * nothing else changes.
+ */
 extern void df_record_release(const DfRun *run, int64 lease);
 
 #endif							/* DF_RECORD_H */

@@ -282,6 +282,8 @@ df_arrive(DfHttpResult *result)
 	run->in_flight--;
 	df_worker.in_flight--;
 	step->in_flight = false;
+	if (run->broken)
+		return;					/* whoever claims it next takes the answer for lost */
 	memset(&reply, 0, sizeof(reply));
 	reply.fate = result->fate;
 	reply.status = result->status;

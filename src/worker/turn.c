@@ -37,8 +37,11 @@
 static void
 touch(DfRun *run)
 {
-	MemoryContext old = MemoryContextSwitchTo(df_worker.turn_cxt);
+	MemoryContext old;
 
+	if (run->broken)
+		return;
+	old = MemoryContextSwitchTo(df_worker.turn_cxt);
 	if (!run->touched)
 		df_worker.touched = lappend(df_worker.touched, run);
 	run->touched = true;
@@ -145,6 +148,7 @@ adopt_loaded(DfRun *run)
 	run->loaded_steps = NIL;
 	df_run_loaded(run);
 	df_recover_lost(run);
+	run->adopted = true;
 }
 
 /*
@@ -177,6 +181,11 @@ claim_due(void)
 	{
 		df_worker.more = true;
 		return;
+	}
+	if (df_worker.singly > 0)
+	{
+		df_worker.singly--;
+		each = room = 1;
 	}
 	runs = df_claim_due(df_worker.names, df_now(), df_worker.identity, each, room,
 						df_worker.runs_cxt, &versions);
@@ -247,7 +256,14 @@ look_at_inbox(List **deliveries)
 	if (wanted != NIL)
 	{
 		/* two statements: C may read `versions` before the call has set it */
-		List	   *runs = df_claim_runs(wanted, df_worker.identity, df_worker.runs_cxt, &versions);
+		List	   *runs;
+
+		if (df_worker.singly > 0)
+		{
+			wanted = list_make1(list_nth(wanted, df_worker.singly-- % list_length(wanted)));
+			df_worker.look = true;
+		}
+		runs = df_claim_runs(wanted, df_worker.identity, df_worker.runs_cxt, &versions);
 
 		take(runs, versions);
 	}
@@ -265,8 +281,11 @@ hand_out(List *deliveries)
 		DfInboxRow *row = lfirst(lc);
 		DfRun	   *run = held_run(&row->run);
 
-		if (run != NULL)
-			deliver(run, &row->message);
+		if (run == NULL || run->broken)
+			continue;
+		df_worker.current = run;
+		deliver(run, &row->message);
+		df_worker.current = NULL;
 	}
 }
 
@@ -331,7 +350,9 @@ advance(DfRun *run)
 	slot->body_run = run->id;
 	slot->body_since = df_now();
 	slot->in_body = true;
+	df_worker.current = run;
 	df_run_advance(run);
+	df_worker.current = NULL;
 	slot->in_body = false;
 }
 
@@ -346,7 +367,7 @@ advance_all(void)
 		{
 			DfRun	   *run = dlist_container(DfRun, node, iter.cur);
 
-			if (run->advance && (!df_worker.careful || run == df_worker.only || df_run_is_terminal(run->state)))
+			if (run->advance && !run->broken && (!df_worker.careful || run == df_worker.only || df_run_is_terminal(run->state)))
 			{
 				advance(run);
 				CHECK_FOR_INTERRUPTS();
@@ -373,9 +394,12 @@ dispatch_all(void)
 			DfRun	   *run = dlist_container(DfRun, node, iter.cur);
 			int			before = run->in_flight;
 
-			if (run->released)
+			/* who has not been advanced yet may not want to send any more */
+			if (run->released || run->broken || run->advance)
 				continue;
+			df_worker.current = run;
 			df_dispatch(run);
+			df_worker.current = NULL;
 			if (run->in_flight != before || run->advance)
 				touch(run);
 			again |= run->advance;
@@ -446,14 +470,16 @@ attempts_of(const DfRun *run)
 	return own;
 }
 
-/* lets go of a run whose record cannot be written: its row says when to try again */
+/*
+ * What memory says of this run is not to be trusted, or cannot be written: the
+ * tables decide.  What was to leave for it does not; what is on the wire stays
+ * unanswered.
+ */
 static void
-give_back(DfRun *run)
+break_run(DfRun *run)
 {
-	DfStore		store;
 	ListCell   *lc;
 
-	/* what was to leave for it does not; what is on the wire stays unanswered */
 	foreach(lc, df_worker.departures)
 	{
 		DfDeparture *departure = lfirst(lc);
@@ -467,8 +493,18 @@ give_back(DfRun *run)
 		}
 	}
 	run->broken = true;
-	if (run->in_flight > 0)
-		return;					/* let go once its requests have ended */
+	run->advance = false;
+	run->wake_at = df_now();
+	df_worker.touched = list_delete_ptr(df_worker.touched, run);
+}
+
+/* lets go of a broken run: its row says when to try again; if even that fails, later */
+static void
+give_back(DfRun *run)
+{
+	DfStore		store;
+	volatile bool ok = false;
+
 	PG_TRY();
 	{
 		df_xact_begin();
@@ -476,6 +512,7 @@ give_back(DfRun *run)
 		df_record_release(run, df_worker.lease);
 		df_store_leave(&store);
 		df_xact_commit();
+		ok = true;
 	}
 	PG_CATCH();
 	{
@@ -486,7 +523,26 @@ give_back(DfRun *run)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(df_worker.turn_cxt);
-	df_release_run(run);
+	if (ok)
+		df_release_run(run);
+	else
+		run->wake_at = df_now() + USECS_PER_SEC;
+}
+
+/* broken runs whose requests have ended */
+static void
+give_back_broken(void)
+{
+	TimestampTz now = df_now();
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &df_worker.runs)
+	{
+		DfRun	   *run = dlist_container(DfRun, node, iter.cur);
+
+		if (run->broken && run->in_flight == 0 && run->wake_at <= now)
+			give_back(run);
+	}
 }
 
 static void
@@ -515,7 +571,7 @@ record_alone(DfRun *run)
 	if (ok)
 		after_commit(alone);
 	else
-		give_back(run);
+		break_run(run);
 }
 
 /* ---- the turn ------------------------------------------------------------------------------ */
@@ -544,9 +600,11 @@ read_phase(List **deliveries)
 	{
 		bool		held;
 
+		List	   *names = df_load_workflow_names(GetSessionUserId(), df_worker.process_cxt, &held);
+
 		df_worker.look = false;
 		list_free_deep(df_worker.names);
-		df_worker.names = df_load_workflow_names(GetSessionUserId(), df_worker.process_cxt, &held);
+		df_worker.names = names;
 		look_at_inbox(deliveries);
 	}
 	claim_due();
@@ -554,19 +612,25 @@ read_phase(List **deliveries)
 	df_store_leave(&store);
 }
 
-/* broken runs are let go of, not advanced */
+static void
+apply_result(DfHttpResult *result)
+{
+	DfRun	   *run = ((DfFlight *) (uintptr_t) result->cookie)->run;
+
+	df_worker.applied++;
+	df_worker.current = run;
+	df_arrive(result);
+	touch(run);
+	df_worker.current = NULL;
+}
+
 static void
 apply_results(List *results)
 {
 	ListCell   *lc;
 
 	foreach(lc, results)
-	{
-		DfFlight   *flight = (DfFlight *) (uintptr_t) ((DfHttpResult *) lfirst(lc))->cookie;
-
-		df_arrive(lfirst(lc));
-		touch(flight->run);
-	}
+		apply_result(lfirst(lc));
 }
 
 static void
@@ -579,8 +643,11 @@ adopt_all_loaded(void)
 	{
 		DfRun	   *run = lfirst(lc);
 
-		if (run->entry_no == 0 && run->nsteps == 0 && run->blocked == NULL)
-			adopt_loaded(run);
+		if (run->adopted)
+			continue;
+		df_worker.current = run;
+		adopt_loaded(run);
+		df_worker.current = NULL;
 	}
 }
 
@@ -595,7 +662,7 @@ wake_due_runs(void)
 		DfRun	   *run = dlist_container(DfRun, node, iter.cur);
 		TimestampTz due = df_run_next_due(run);
 
-		if (due != DF_NEVER && due <= now)
+		if (!run->broken && due != DF_NEVER && due <= now)
 			run->advance = true;
 	}
 }
@@ -616,7 +683,7 @@ commit_entry(void)
 	{
 		DfRun	   *run = dlist_container(DfRun, node, iter.cur);
 
-		if (run->advance && !df_run_is_terminal(run->state))
+		if (run->advance && !run->broken && !df_run_is_terminal(run->state))
 		{
 			df_worker.only = run;
 			break;
@@ -659,16 +726,109 @@ turn_body(List *results)
 	df_xact_commit();
 }
 
+/* after an error: it is reported, and whoever's state was being changed is broken */
+static void
+turn_failed(void)
+{
+	MemoryContextSwitchTo(df_worker.turn_cxt);
+	df_worker.slot->in_body = false;
+	EmitErrorReport();
+	FlushErrorState();
+	df_xact_abort();
+	df_body_end_turn();
+	if (df_worker.current != NULL)
+		break_run(df_worker.current);
+	df_worker.current = NULL;
+}
+
+/* answers that the failed turn did not come to */
+static void
+apply_alone(DfHttpResult *result)
+{
+	DfFlight   *flight = (DfFlight *) (uintptr_t) result->cookie;
+
+	PG_TRY();
+	{
+		df_xact_begin();
+		MemoryContextSwitchTo(df_worker.turn_cxt);
+		apply_result(result);
+		df_xact_commit();
+	}
+	PG_CATCH();
+	{
+		turn_failed();
+		break_run(flight->run);
+		if (flight->step->in_flight)
+			df_arrive(result);	/* but for the counts, nothing happens */
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(df_worker.turn_cxt);
+}
+
+/*
+ * Runs that were claimed and not read to the end: nothing became of them, so
+ * nothing is recorded.  If there are several, they are claimed one by one, until
+ * the one that cannot be read is found; that one waits.
+ */
+static void
+put_back_unread(List *touched)
+{
+	List	   *unread = NIL;
+	ListCell   *lc;
+
+	foreach(lc, touched)
+		if (!((DfRun *) lfirst(lc))->adopted)
+			unread = lappend(unread, lfirst(lc));
+	if (list_length(unread) > 1)
+		df_worker.singly = list_length(unread);
+	foreach(lc, unread)
+	{
+		if (list_length(unread) > 1)
+			df_release_run(lfirst(lc));
+		else
+			break_run(lfirst(lc));
+	}
+}
+
+/* the turn's transaction is lost, but not what its runs have come to */
+static void
+save_turn(List *results)
+{
+	ListCell   *lc;
+
+	df_worker.look = true;
+	for (int i = df_worker.applied; i < list_length(results); i++)
+		apply_alone(list_nth(results, i));
+	/* nothing leaves that is not recorded */
+	foreach(lc, df_worker.departures)
+		if (((DfDeparture *) lfirst(lc))->flight != NULL)
+			touch(((DfDeparture *) lfirst(lc))->flight->run);
+	put_back_unread(list_copy(df_worker.touched));
+	foreach(lc, list_copy(df_worker.touched))
+		record_alone(lfirst(lc));
+}
+
+/* what fails again and again is not to use up the machine */
+static void
+slow_down(bool ok)
+{
+	static int	failed = 0;
+
+	failed = ok ? 0 : Min(failed + 1, 10);
+	if (failed > 3)
+		pg_usleep(1000L << failed);
+}
+
 void
 df_turn(List *results)
 {
 	volatile bool ok = false;
-	List	   *touched;
-	ListCell   *lc;
 
 	df_worker.slot->turns++;
 	df_worker.touched = NIL;
 	df_worker.departures = NIL;
+	df_worker.current = NULL;
+	df_worker.applied = 0;
 	df_turn_attempts = NIL;
 	PG_TRY();
 	{
@@ -677,24 +837,16 @@ df_turn(List *results)
 	}
 	PG_CATCH();
 	{
-		MemoryContextSwitchTo(df_worker.turn_cxt);
-		df_worker.slot->in_body = false;
-		EmitErrorReport();
-		FlushErrorState();
-		df_xact_abort();
+		turn_failed();
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(df_worker.turn_cxt);
-	touched = list_copy(df_worker.touched);
 	if (ok)
-		after_commit(touched);
+		after_commit(list_copy(df_worker.touched));
 	else
-	{
-		df_body_end_turn();
-		df_worker.look = true;
-		foreach(lc, touched)
-			record_alone(lfirst(lc));
-	}
+		save_turn(results);
 	df_depart();
+	give_back_broken();
 	df_turn_attempts = NIL;
+	slow_down(ok);
 }

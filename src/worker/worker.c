@@ -152,6 +152,12 @@ next_due_in_memory(void)
 	{
 		DfRun	   *run = dlist_container(DfRun, node, iter.cur);
 
+		if (run->broken)
+		{
+			if (run->in_flight == 0)
+				due = df_earlier(due, run->wake_at);
+			continue;
+		}
 		if (run->advance)
 			return df_now();
 		due = df_earlier(due, df_run_next_due(run));

@@ -44,6 +44,9 @@ typedef struct DfWorker
 	TimestampTz idle_since;
 	bool		careful;		/* this turn enters one body alone: that of `only` */
 	DfRun	   *only;
+	DfRun	   *current;		/* whose state is being changed: an error costs this one */
+	int			applied;		/* results of this turn that were looked at */
+	int			singly;			/* so many claims are for one run alone */
 	List	   *departures;		/* of this turn */
 	List	   *touched;		/* runs of this turn */
 	MemoryContext turn_cxt;
