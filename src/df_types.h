@@ -234,6 +234,7 @@ typedef struct DfStep
 	bool		rerendered;		/* so does its intent */
 	bool		to_send;		/* the dispatcher is to send `phase` */
 	bool		in_flight;
+	bool		cleared;		/* in doubt, but a probe or the step itself says: send it again */
 	bool		credentials;	/* refused by the system: waits without using attempts */
 	DfPhase		phase;
 	int			called;			/* number of the entry that last called it */

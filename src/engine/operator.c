@@ -54,8 +54,20 @@ renew_step(DfRun *run, DfStep *step)
 {
 	bool		doubt = df_json_get_bool(step->error, "in_doubt");
 
+	if (doubt)
+	{
+		/*
+		 * Still in doubt: the probe is asked, or the same key and bytes are
+		 * sent if the system can still tell.  Its age counts from the first
+		 * attempt, not from now.
+		 */
+		step->finished_at = DF_NEVER;
+		step->wake_at = DF_NEVER;
+		step->dirty = true;
+		return;
+	}
 	df_step_transition(run, step, DF_STEP_RENEW);
-	if (!doubt && step->status / 100 == 4)
+	if (step->status / 100 == 4)
 	{
 		/* the answer was a definite no: rendered anew, with a new key */
 		step->renewals++;

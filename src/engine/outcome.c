@@ -210,8 +210,8 @@ df_step_key(const DfRun *run, const DfStep *step)
 	return psprintf("%s/%d", run->id_text, step->n);
 }
 
-static bool
-key_is_trusted(const DfStep *step, const DfSystemPolicy *policy)
+bool
+df_step_key_is_trusted(const DfStep *step, const DfSystemPolicy *policy)
 {
 	return policy->key_trusted && df_now() - step->started_at < policy->key_ttl_ms * 1000;
 }
@@ -551,7 +551,7 @@ df_step_reply(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPoli
 	answer.fate = reply->fate;
 	answer.status = reply->status;
 	answer.method = df_method_class(df_step_method(step));
-	answer.key_trusted = key_is_trusted(step, policy);
+	answer.key_trusted = df_step_key_is_trusted(step, policy);
 	answer.was_doubt = df_json_get_bool(step->error, "in_doubt");
 	answer.accept = df_step_accept(step, &answer.naccept);
 

@@ -10,6 +10,8 @@
 
 extern void df_step_vars(DfRun *run, DfStep *step, DfTemplateVars *vars);
 extern DfRetry df_step_retry(const DfRun *run, const DfStep *step, const DfSystemPolicy *policy);
+/* the same key would find the first attempt, if it was carried out; asked whenever it is to be sent */
+extern bool df_step_key_is_trusted(const DfStep *step, const DfSystemPolicy *policy);
 extern Jsonb *df_reply_body(const DfReply *reply, MemoryContext cxt, bool *unusable);
 extern void df_step_note_attempt(DfRun *run, DfStep *step, const DfReply *reply,
 								 const char *outcome, TimestampTz next_at);

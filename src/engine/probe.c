@@ -60,6 +60,13 @@ found_records(const DfStep *step, const DfReply *reply, Jsonb **record)
 	return matches;
 }
 
+/* of a body that is being rolled back, not of its on_failure */
+static bool
+is_unwanted(const DfRun *run, const DfStep *step)
+{
+	return run->state == DF_RUN_ROLLING_BACK && strncmp(step->name, "on_failure/", 11) != 0;
+}
+
 /* nothing there: send (again), but believe it only when the system has settled */
 static void
 not_there(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
@@ -79,7 +86,7 @@ not_there(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *
 		step->dirty = true;
 		return;
 	}
-	if (run->state == DF_RUN_ROLLING_BACK)
+	if (is_unwanted(run, step))
 	{
 		/* it was not carried out, and nobody wants it any more */
 		step->error = NULL;
@@ -87,6 +94,7 @@ not_there(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *
 		return;
 	}
 	step->phase = DF_PHASE_DO;
+	step->cleared = true;
 	step->to_send = true;
 }
 
@@ -96,9 +104,10 @@ cannot_tell(DfRun *run, DfStep *step, const DfReply *reply, const char *why)
 {
 	char	   *doubt = df_json_get_text(step->options, "doubt");
 
-	if (doubt != NULL && strcmp(doubt, "resend") == 0 && run->state != DF_RUN_ROLLING_BACK)
+	if (doubt != NULL && strcmp(doubt, "resend") == 0 && !is_unwanted(run, step))
 	{
 		step->phase = DF_PHASE_DO;
+		step->cleared = true;
 		step->to_send = true;
 	}
 	else if (doubt != NULL && strcmp(doubt, "accept") == 0 && step->attempts > 0)

@@ -50,6 +50,9 @@ df_run_next_due(const DfRun *run)
 {
 	TimestampTz next = DF_NEVER;
 
+	/* a person is waited for, or nothing */
+	if (run->state == DF_RUN_STUCK || df_run_is_terminal(run->state))
+		return DF_NEVER;
 	for (int i = 0; i < run->nsteps; i++)
 	{
 		const DfStep *step = run->steps[i];
@@ -324,6 +327,7 @@ send_due_steps(DfRun *run)
 			step->phase = DF_PHASE_PROBE;
 		else
 			step->phase = DF_PHASE_DO;
+		step->cleared = false;
 		step->to_send = true;
 	}
 }
@@ -603,6 +607,9 @@ park(DfRun *run)
 	bool		event;
 	char	   *what;
 
+	/* nothing leaves for a run that a person has to look at first */
+	for (int i = 0; i < run->nsteps && run->state == DF_RUN_STUCK; i++)
+		run->steps[i]->to_send = false;
 	if (run->in_flight > 0 || something_to_send(run) || run->want_inbox)
 		return;
 	if (!df_run_is_terminal(run->state) && run->state != DF_RUN_STUCK)
@@ -612,6 +619,8 @@ park(DfRun *run)
 			df_run_transition(run, DF_RUN_WAIT);
 		run->wake_at = df_run_next_due(run);
 		run->waiting_for = what;
+		if (!event && run->wake_at == DF_NEVER)
+			df_run_get_stuck(run, ERRCODE_INTERNAL_ERROR, "it waits for nothing that could come", NULL);
 	}
 	run->lease = 0;
 	run->released = true;

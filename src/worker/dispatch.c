@@ -131,19 +131,42 @@ refuse(DfRun *run, DfStep *step, const char *why)
 	(void) df_step_reply(run, step, &reply, &policy);
 }
 
+/* why a step in doubt must not be sent again as it is, NULL if it may be */
+static const char *
+objection(const DfRun *run, const DfStep *step, const DfSystem *system)
+{
+	char	   *doubt = df_json_get_text(step->options, "doubt");
+	DfSystemPolicy policy;
+
+	if (step->base_hash != system->url_hash)
+		return "the url of the system has changed since the step was sent";
+	policy_of(system, &policy);
+	if (step->cleared || df_step_key_is_trusted(step, &policy))
+		return NULL;
+	if (doubt != NULL && strcmp(doubt, "resend") == 0 && run->state != DF_RUN_ROLLING_BACK)
+		return NULL;
+	return "the system would no longer know its idempotency key";
+}
+
 /*
- * A re-send after doubt to another place than the first one would prove
- * nothing: ask the probe, or leave the doubt to a person.
+ * What was decided when the answer was lost is asked again when the step is to
+ * leave: it may have waited for days.  Sent to another place, or with a key
+ * that is forgotten, it would be carried out twice: ask the probe, or leave the
+ * doubt to a person.
  */
 static bool
-moved_while_in_doubt(DfRun *run, DfStep *step, const DfSystem *system)
+stays_in_doubt(DfRun *run, DfStep *step, const DfSystem *system)
 {
 	DfReply		reply;
+	const char *why;
 
-	if (step->phase != DF_PHASE_DO || step->state != DF_STEP_DOUBT || step->base_hash == system->url_hash ||
+	if (step->phase != DF_PHASE_DO || step->state != DF_STEP_DOUBT ||
 		df_method_class(df_step_method(step)) != DF_METHOD_EFFECT)
 		return false;
-	if (df_json_get_text(step->options, "probe") != NULL)
+	why = objection(run, step, system);
+	if (why == NULL)
+		return false;
+	if (df_json_get_text(step->options, "probe") != NULL && !step->cleared)
 	{
 		step->phase = DF_PHASE_PROBE;
 		return false;
@@ -151,7 +174,7 @@ moved_while_in_doubt(DfRun *run, DfStep *step, const DfSystem *system)
 	step->to_send = false;
 	memset(&reply, 0, sizeof(reply));
 	reply.fate = DF_FATE_LOST;
-	reply.error = "the url of the system has changed since the step was sent";
+	reply.error = why;
 	df_step_doubtful(run, step, &reply, reply.error);
 	run->advance = true;
 	return true;
@@ -215,7 +238,7 @@ dispatch_step(DfRun *run, DfStep *step)
 		run->advance = true;
 		return;
 	}
-	if (moved_while_in_doubt(run, step, system))
+	if (stays_in_doubt(run, step, system))
 		return;
 	live = df_system_live(step->system);
 	held = df_system_held(live);
