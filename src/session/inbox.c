@@ -18,6 +18,7 @@
 #include "session/start.h"
 #include "shared/clock.h"
 #include "shared/wake.h"
+#include "store/forget.h"
 #include "store/inbox.h"
 #include "store/store.h"
 #include "utils/acl.h"
@@ -290,7 +291,8 @@ dataflows_signal(PG_FUNCTION_ARGS)
 }
 
 /*
- * A workflow that was dropped had no live runs, and will have none.  A run that
+ * A workflow that was dropped will have no more runs, so that nothing is kept for
+ * them; but one that was started at the same moment lives on.  A run that
  * goes by an older version is its owner's of that time.
  */
 static bool
@@ -304,10 +306,10 @@ open_key(Ask *ask, const char *workflow, const char *key)
 				 errhint("Look for its name in the view dataflows.workflows.")));
 	ask->message.workflow = workflow;
 	ask->message.key = key;
-	if (ask->definition->dropped)
-		return false;
 	if (!df_inbox_find_key(workflow, key, &ask->target, ask->store.result_context))
 	{
+		if (ask->definition->dropped)
+			return false;
 		ask->message.expires_at = ask->message.now + df_signal_ttl * USECS_PER_SEC;
 		return true;
 	}
@@ -373,6 +375,7 @@ dataflows_undo(PG_FUNCTION_ARGS)
 	ask.message.note = note_argument(fcinfo, 1, true);
 	if (!open_run(fcinfo, &ask))
 		PG_RETURN_BOOL(false);
+	df_refuse_forgotten(&ask.target.run, "undo");
 	PG_RETURN_BOOL(close_ask(&ask, df_run_next(ask.target.state, DF_RUN_UNDO) >= 0));
 }
 
