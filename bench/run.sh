@@ -132,6 +132,16 @@ open_asker()
 	exec 9<>"$work/pause"
 }
 
+# At its end the session reports its last transactions, which would else come
+# up to ten seconds later and be taken for the engine's.
+close_asker()
+{
+	local pid=$asker_PID
+
+	exec {asker[1]}>&-
+	wait "$pid" || true
+}
+
 # waits until no run is left that moves
 wait_until_quiet()
 {
@@ -244,8 +254,12 @@ measure_idle()
 	psql -X -q -U app -c "INSERT INTO waiters SELECT generate_series(1, $WAITING)"
 	wait_until_quiet
 	expect_all waiting wait-only
+	close_asker
 	# autovacuum has transactions of its own; the asking session is idle
 	psql -X -q -c "ALTER SYSTEM SET autovacuum = off" -c "SELECT pg_reload_conf()" -o /dev/null
+	while [ "$(ask_aside "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'")" != 0 ]; do
+		sleep 0.2
+	done
 	sleep 2
 	pids=$(engine_pids)
 	before=$(transactions)
