@@ -234,6 +234,8 @@ look_at_inbox(List **deliveries)
 	List	   *versions;
 	ListCell   *lc;
 
+	/* a statement leaves us in the memory of the SPI, which the deliveries outlive */
+	MemoryContextSwitchTo(df_worker.turn_cxt);
 	*deliveries = NIL;
 	foreach(lc, rows)
 	{
