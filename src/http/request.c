@@ -27,6 +27,8 @@
 #include "http/request.h"
 
 #define MAX_METHOD_LENGTH 32
+/* servers of a widespread kind close idle connections after 5 s */
+#define MAX_IDLE_S 4L
 
 /* without these, what is sent could be read in two ways, or would not be HTTP any more */
 static const char *const forbidden_headers[] = {
@@ -462,7 +464,7 @@ apply_rules(CURL *easy)
 	SET(CURLOPT_USERAGENT, "dataflows/" DF_VERSION);
 	SET(CURLOPT_ACCEPT_ENCODING, "");
 	/* shorter than what most servers keep: a connection that dies under a request makes a doubt */
-	SET(CURLOPT_MAXAGE_CONN, 30L);
+	SET(CURLOPT_MAXAGE_CONN, MAX_IDLE_S);
 	SET(CURLOPT_MAXLIFETIME_CONN, 600L);
 	return CURLE_OK;
 }
