@@ -212,6 +212,8 @@ df_process_begin(Datum arg)
 void
 df_process_interrupts(void)
 {
+	/* there is no statement to cancel here; the process is not to end of it */
+	QueryCancelPending = false;
 	CHECK_FOR_INTERRUPTS();
 	if (ConfigReloadPending)
 	{
