@@ -374,6 +374,7 @@ dataflows_undo(PG_FUNCTION_ARGS)
 	ask.message.note = note_argument(fcinfo, 1, true);
 	if (!open_run(fcinfo, &ask))
 		PG_RETURN_BOOL(false);
+	df_refuse_forgotten(&ask.target.run, "undo");
 	PG_RETURN_BOOL(close_ask(&ask, df_run_next(ask.target.state, DF_RUN_UNDO) >= 0));
 }
 

@@ -93,8 +93,8 @@ df_start_common(const char *workflow, Oid judged, DfNewRun *common,
  * between the two, so both are tried until one succeeds; where the snapshot does
  * not show it, the INSERT itself raises a serialization failure.
  */
-static void
-insert_or_find(DfNewRun *run)
+void
+df_start_insert_or_find(DfNewRun *run)
 {
 	while (!df_run_insert(run))
 	{
@@ -144,7 +144,7 @@ dataflows_start(PG_FUNCTION_ARGS)
 
 	df_store_enter(&store);
 	df_start_common(name, caller, &run, &definition, store.result_context);
-	insert_or_find(&run);
+	df_start_insert_or_find(&run);
 	df_store_leave(&store);
 
 	df_wake_owner(definition.owner);
@@ -207,6 +207,7 @@ dataflows_restart(PG_FUNCTION_ARGS)
 				 errhint("Look for it in the view dataflows.runs; ended runs are purged after dataflows.retention.")));
 	df_start_common(old.workflow, caller, &run, &definition, store.result_context);
 	require_ended(&old, old_text);
+	df_refuse_forgotten(old_id, "restart");
 	run.key = old.key;
 	run.input = old.input;
 	insert_with_key_if_free(&run);

@@ -1,0 +1,120 @@
+/*
+ * session/forget.c
+ *	  forget(): erases what the ended runs of one key held.
+ *
+ * Runs in a user's backend, in his transaction; the rows are changed as the
+ * extension's owner.  The engine does not look at an ended run again but to
+ * undo or to purge it, so that a session may change it here, where else none
+ * may.  It must never touch a run that has not ended.
+ */
+#include "postgres.h"
+
+#include "common/cryptohash.h"
+#include "common/sha2.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "session/rights.h"
+#include "session/start.h"
+#include "shared/clock.h"
+#include "store/forget.h"
+#include "store/store.h"
+#include "utils/builtins.h"
+#include "utils/uuid.h"
+
+PG_FUNCTION_INFO_V1(dataflows_forget);
+
+/*
+ * The same for each call with the same workflow and key, so that the runs of
+ * one person still stand together; who guesses the key can confirm it.
+ */
+static char *
+pseudonym_of(const char *workflow, const char *key)
+{
+	char	   *text = psprintf("%s\n%s", workflow, key);
+	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+	char		hex[33];
+	pg_cryptohash_ctx *sha = pg_cryptohash_create(PG_SHA256);
+
+	if (sha == NULL || pg_cryptohash_init(sha) < 0 ||
+		pg_cryptohash_update(sha, (uint8 *) text, strlen(text)) < 0 ||
+		pg_cryptohash_final(sha, digest, sizeof(digest)) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not compute the digest of the key"),
+				 errhint("Look into the settings of the server's cryptographic library.")));
+	pg_cryptohash_free(sha);
+	for (int i = 0; i < 16; i++)
+		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+	return psprintf("forgotten:%s", hex);
+}
+
+static void
+require_known(const DfForget *forget, Oid caller, MemoryContext cxt)
+{
+	DfWorkflowRow definition;
+
+	if (!df_workflow_latest(forget->workflow, &definition, cxt))
+		ereport(ERROR,
+				(errcode(DF_ERR_UNKNOWN),
+				 errmsg("workflow \"%s\" does not exist", forget->workflow),
+				 errhint("Look for its name in the view dataflows.workflows.")));
+	df_require_own(caller, &definition, "forget runs of");
+}
+
+static void
+require_ended(const DfForgetRuns *runs, MemoryContext cxt)
+{
+	char	   *asked;
+
+	if (runs->live != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("run \"%s\" of this key has not ended: it is %s", runs->live, runs->live_state),
+				 errhint("Wait until it has ended, or cancel() it (if it is stuck, cancel() or abandon() it) and call forget() then.")));
+	asked = df_forget_asked(runs, cxt);
+	if (asked != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("the engine has not looked yet at a request to %s a run of this key", asked),
+				 errhint("Call forget() again when the view dataflows.requests shows no new one.")));
+}
+
+/* forget(workflow, key): how many runs there were */
+Datum
+dataflows_forget(PG_FUNCTION_ARGS)
+{
+	Oid			caller = GetUserId();
+	DfForget	forget;
+	DfForgetRuns runs;
+	DfStore		store;
+
+	df_require_writable("forget runs");
+	forget.workflow = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	forget.key = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	forget.pseudonym = pseudonym_of(forget.workflow, forget.key);
+	forget.by = GetUserNameFromId(caller, false);
+	forget.now = df_now();
+
+	df_store_enter(&store);
+	require_known(&forget, caller, store.result_context);
+	/* again once they are locked: one may have been restarted while we waited */
+	df_forget_find(&forget, &runs, store.result_context);
+	df_forget_find(&forget, &runs, store.result_context);
+	require_ended(&runs, store.result_context);
+	df_forget_erase(&forget, &runs);
+	df_store_leave(&store);
+	PG_RETURN_INT64(runs.n);
+}
+
+void
+df_refuse_forgotten(const pg_uuid_t *run, const char *verb)
+{
+	if (!df_run_is_forgotten(run))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("cannot %s run \"%s\": it was forgotten", verb,
+					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(run)))),
+			 errdetail("What it held, and how to undo it, was erased by dataflows.forget()."),
+			 errhint("Undo by hand in the systems what is to be undone; start a new run with dataflows.start().")));
+}

@@ -1,0 +1,174 @@
+/*
+ * store/forget.c
+ *	  Statements that erase what the ended runs of one key held.
+ *
+ * Runs in a user's session, in his transaction, as the extension's owner.  With
+ * adopt() it is the one place outside of the engine that changes runs and
+ * steps.  It locks them first, touches none that has not ended, and never
+ * changes a state.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "flow/flow.h"
+#include "store/forget.h"
+#include "store/store.h"
+
+#define EQ " OPERATOR(pg_catalog.=) "
+#define NE " OPERATOR(pg_catalog.<>) "
+
+/*
+ * By both partial indexes on the key, and from run to restarted run: a restart
+ * has the input of the old run also where the key was no longer free for it.
+ */
+#define RUNS_OF_KEY \
+	"WITH RECURSIVE f (run) AS (" \
+	" (SELECT a.run FROM dataflows.run AS a WHERE a.workflow" EQ "$1 AND a.key" EQ "$2" \
+	"   AND a.key_held AND a.key IS NOT NULL" \
+	"  UNION ALL SELECT b.run FROM dataflows.run AS b WHERE b.workflow" EQ "$1 AND b.key" EQ "$2" \
+	"   AND NOT b.key_held AND b.key IS NOT NULL)" \
+	" UNION SELECT c.run FROM f, dataflows.run AS c WHERE c.restarted_from" EQ "f.run)"
+
+void
+df_forget_find(const DfForget *forget, DfForgetRuns *runs, MemoryContext cxt)
+{
+	static DfPlan plan = {
+		RUNS_OF_KEY " SELECT r.run, r.state FROM dataflows.run AS r"
+		" WHERE r.run" EQ "ANY (ARRAY(SELECT f.run FROM f)) ORDER BY r.run FOR UPDATE",
+		SPI_OK_SELECT, 2, {TEXTOID, TEXTOID}
+	};
+	Datum		values[2];
+	uint64		n;
+
+	values[0] = CStringGetTextDatum(forget->workflow);
+	values[1] = CStringGetTextDatum(forget->key);
+	n = df_plan_run(&plan, values, NULL, 0);
+	memset(runs, 0, sizeof(*runs));
+	runs->ids = MemoryContextAlloc(cxt, Max(n, 1) * sizeof(Datum));
+	for (uint64 row = 0; row < n; row++)
+	{
+		pg_uuid_t  *id = MemoryContextAlloc(cxt, sizeof(pg_uuid_t));
+		char	   *state = df_copy_text(cxt, row, 1);
+
+		*id = df_copy_uuid(row, 0);
+		runs->ids[runs->n++] = UUIDPGetDatum(id);
+		if (df_run_is_terminal((DfRunState) df_run_state_of(state)))
+			continue;
+		runs->live = MemoryContextStrdup(cxt, DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(id))));
+		runs->live_state = state;
+	}
+}
+
+char *
+df_forget_asked(const DfForgetRuns *runs, MemoryContext cxt)
+{
+	static DfPlan plan = {
+		"SELECT i.kind FROM dataflows.inbox AS i WHERE i.run" EQ "ANY ($1) AND i.run IS NOT NULL"
+		" AND i.state" EQ "'new' AND i.kind" NE "'signal' ORDER BY i.id",
+		SPI_OK_SELECT, 1, {UUIDARRAYOID}
+	};
+	Datum		values[1];
+
+	values[0] = df_array(UUIDOID, runs->ids, NULL, runs->n);
+	if (df_plan_run(&plan, values, NULL, 1) == 0)
+		return NULL;
+	return df_copy_text(cxt, 0, 0);
+}
+
+/* the statements on rows that hang on the runs; what identifies a step in the record keeps its method only */
+static void
+erase_parts(const DfForget *forget, Datum runs)
+{
+	static DfPlan plans[] = {
+		{"UPDATE dataflows.step AS s SET request = CASE WHEN s.kind" EQ "'http'"
+			" THEN pg_catalog.split_part(s.request, ' ', 1) END,"
+			" headers = NULL, body = NULL, options = NULL, output = NULL, answer = NULL,"
+			" error = CASE WHEN s.error IS NOT NULL THEN '{\"message\": \"forgotten\"}'::pg_catalog.jsonb END,"
+			" undo = NULL, undo_body = NULL,"
+			" undo_error = CASE WHEN s.undo_error IS NOT NULL THEN '{\"message\": \"forgotten\"}'::pg_catalog.jsonb END"
+		" WHERE s.run" EQ "ANY ($1)", SPI_OK_UPDATE, 1, {UUIDARRAYOID}},
+		{"UPDATE dataflows.attempt AS a SET error = NULL WHERE a.run" EQ "ANY ($1)",
+		SPI_OK_UPDATE, 1, {UUIDARRAYOID}},
+		{"UPDATE dataflows.inbox AS i SET payload = NULL, note = NULL,"
+			" key = CASE WHEN i.key IS NOT NULL THEN $2 END"
+		" WHERE i.run" EQ "ANY ($1) AND i.run IS NOT NULL", SPI_OK_UPDATE, 2, {UUIDARRAYOID, TEXTOID}},
+	};
+	Datum		values[2];
+
+	values[0] = runs;
+	values[1] = CStringGetTextDatum(forget->pseudonym);
+	for (int i = 0; i < lengthof(plans); i++)
+		(void) df_plan_run(&plans[i], values, NULL, 0);
+}
+
+/* the key is given up: the pseudonym must never be in the way of a run */
+static void
+erase_runs(const DfForget *forget, Datum runs)
+{
+	static DfPlan plan = {
+		"UPDATE dataflows.run AS r SET key = CASE WHEN r.key IS NOT NULL THEN $2 END, key_held = false,"
+		" input = '{}', result = NULL, waiting_for = NULL, stuck = NULL,"
+		" error = pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object("
+		"  'message', 'forgotten', 'sqlstate', r.error OPERATOR(pg_catalog.->>) 'sqlstate',"
+		"  'forgotten_by', COALESCE(r.error OPERATOR(pg_catalog.->>) 'forgotten_by', $3),"
+		"  'forgotten_at', COALESCE(r.error OPERATOR(pg_catalog.->) 'forgotten_at', pg_catalog.to_jsonb($4))))"
+		" WHERE r.run" EQ "ANY ($1)",
+		SPI_OK_UPDATE, 4, {UUIDARRAYOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}
+	};
+	Datum		values[4];
+
+	values[0] = runs;
+	values[1] = CStringGetTextDatum(forget->pseudonym);
+	values[2] = CStringGetTextDatum(forget->by);
+	values[3] = TimestampTzGetDatum(forget->now);
+	(void) df_plan_run(&plan, values, NULL, 0);
+}
+
+/* signals by key that no run has taken, or ever will: one that has expired is still there until the sweep */
+static void
+delete_waiting_signals(const DfForget *forget)
+{
+	static DfPlan plan = {
+		"DELETE FROM dataflows.inbox AS i WHERE i.workflow" EQ "$1 AND i.key" EQ "$2"
+		" AND i.run IS NULL",
+		SPI_OK_DELETE, 2, {TEXTOID, TEXTOID}
+	};
+	Datum		values[2];
+
+	values[0] = CStringGetTextDatum(forget->workflow);
+	values[1] = CStringGetTextDatum(forget->key);
+	(void) df_plan_run(&plan, values, NULL, 0);
+}
+
+void
+df_forget_erase(const DfForget *forget, const DfForgetRuns *runs)
+{
+	Datum		ids = df_array(UUIDOID, runs->ids, NULL, runs->n);
+
+	erase_parts(forget, ids);
+	erase_runs(forget, ids);
+	delete_waiting_signals(forget);
+}
+
+/*
+ * The lock keeps forget() away until what the caller is about to write can be
+ * seen, and waits for one that is under way; it is the weakest there is, which
+ * no update of the engine's minds.
+ */
+bool
+df_run_is_forgotten(const pg_uuid_t *run)
+{
+	static DfPlan plan = {
+		"SELECT COALESCE(r.error OPERATOR(pg_catalog.?) 'forgotten_at', false)"
+		" FROM dataflows.run AS r WHERE r.run" EQ "$1 FOR KEY SHARE",
+		SPI_OK_SELECT, 1, {UUIDOID}
+	};
+	Datum		values[1];
+
+	values[0] = UUIDPGetDatum(run);
+	return df_plan_run(&plan, values, NULL, 0) > 0 && df_bool(0, 0, false);
+}
