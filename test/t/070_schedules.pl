@@ -53,18 +53,25 @@ is($bare->safe_psql('postgres', 'SELECT count(*) FROM dataflows.schedules'), '0'
 is(as_app($bare, 'postgres', "SELECT dataflows.unschedule('r')"), 'f', 'unschedule() works without it');
 
 # a schema that is only called cron is not called as the extension's owner
-as_app($bare, 'postgres', 'SELECT 1');
 $bare->safe_psql('postgres', <<'SQL');
 CREATE SCHEMA cron AUTHORIZATION app;
 SQL
 as_app($bare, 'postgres', <<'SQL');
 CREATE TABLE cron.job (jobid bigint, jobname text, username text, active boolean);
-CREATE FUNCTION cron.unschedule(bigint) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+INSERT INTO cron.job VALUES (1, 'dataflows.r', 'postgres', true);
+CREATE FUNCTION cron.unschedule(bigint) RETURNS boolean LANGUAGE plpgsql AS
+  $$ BEGIN EXECUTE 'ALTER ROLE app SUPERUSER'; RETURN true; END $$;
 CREATE FUNCTION cron.schedule(text, text, text) RETURNS bigint LANGUAGE plpgsql AS
   $$ BEGIN EXECUTE 'ALTER ROLE app SUPERUSER'; RETURN 1; END $$;
 SQL
 like(refusal($bare, 'postgres', 'app', "SELECT dataflows.schedule('r', '* * * * *', 'report')"),
 	qr/pg_cron is not loaded/, 'a false pg_cron is not asked');
+$bare->safe_psql('postgres', "UPDATE cron.job SET username = current_user");
+$bare->safe_psql('postgres', "INSERT INTO dataflows.schedule (name, cron, workflow, input, owner, owner_name, scheduled_at)
+	SELECT 'r', '* * * * *', 'report', '{}', oid, rolname, now() FROM pg_roles WHERE rolname = 'app'");
+is(as_app($bare, 'postgres', 'SELECT name, active FROM dataflows.schedules'), 'r|f', 'nor believed');
+is(as_app($bare, 'postgres', "SELECT dataflows.unschedule('r')"), 't', 'and a schedule ends without it');
+is($bare->safe_psql('postgres', "SELECT rolsuper FROM pg_roles WHERE rolname = 'app'"), 'f', 'nothing was called as the extension\'s owner');
 $bare->stop;
 
 # ---- with it -------------------------------------------------------------------------
