@@ -26,6 +26,9 @@ extern char *df_checked_name(FunctionCallInfo fcinfo, int arg, const char *what)
 extern Datum df_step_result(FunctionCallInfo fcinfo, DfStep *step);
 extern Jsonb *df_step_error_detail(const DfStep *step);
 
+/* an undo or a probe that would lead away from the system's host: 22023 */
+extern void df_template_check_stays(const char *url, const char *text, const char *key);
+
 extern int64 df_interval_ms(Datum interval);
 
 /* step names of one call after another: an argument as C string, NULL if absent */

@@ -315,11 +315,10 @@ checked_system(const char *system, const char *step)
  * that a template that would can be told by its text: now, and not when it is
  * needed for an undo.
  */
-static void
-check_stays(const char *url, FunctionCallInfo fcinfo, int arg, const char *key)
+void
+df_template_check_stays(const char *url, const char *text, const char *key)
 {
-	char	   *text = df_arg_text(fcinfo, arg);
-	char	   *space = text == NULL ? NULL : strchr(text, ' ');
+	const char *space = text == NULL ? NULL : strchr(text, ' ');
 	const char *why = NULL;
 
 	if (space == NULL || df_url_join(url, space + 1, &why) != NULL)
@@ -371,8 +370,8 @@ render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step, 
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 	step->options = call_options(fcinfo, path_arg, system->form, run->cxt);
-	check_stays(system->url, fcinfo, path_arg + ARG_UNDO, "undo");
-	check_stays(system->url, fcinfo, path_arg + ARG_PROBE, "probe");
+	df_template_check_stays(system->url, df_arg_text(fcinfo, path_arg + ARG_UNDO), "undo");
+	df_template_check_stays(system->url, df_arg_text(fcinfo, path_arg + ARG_PROBE), "probe");
 	error_context_stack = callback.previous;
 	step->headers = headers != NULL ? df_json_copy(headers, run->cxt) : NULL;
 	step->body = bytes;

@@ -158,6 +158,7 @@ dataflows_on_rollback(PG_FUNCTION_ARGS)
 				 errmsg("step \"%s\" cannot call system \"%s\"", base, NameStr(*PG_GETARG_NAME(1))),
 				 errdetail_internal("%s", why),
 				 errhint("Create it with CREATE SERVER ... FOREIGN DATA WRAPPER dataflows, and GRANT USAGE on it to the workflow's owner.")));
+	df_template_check_stays(system->url, request, "request");
 	df_json_begin(&json);
 	df_json_text(&json, "undo", request);
 	df_json_value(&json, "undo_body", body);
@@ -282,6 +283,11 @@ dataflows_wait_all(PG_FUNCTION_ARGS)
 	DfJson		json;
 	StringInfoData failures;
 
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("steps must not be NULL"),
+				 errhint("Name the steps that were begun with wait => false.")));
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT, &names, &nulls, &n);
 	unended = MemoryContextAlloc(run->cxt, sizeof(int) * Max(1, n));
 	initStringInfo(&failures);

@@ -101,7 +101,7 @@ COMMENT ON FUNCTION dataflows.response(text) IS
 '{status, headers, body} of a step that has ended, also of a failed one; of an event {payload, sent_by, sent_at}. Headers of the transport alone (Date, Server, Connection, Content-Length, ...) are not recorded';
 
 CREATE FUNCTION dataflows.wait_all(VARIADIC steps text[])
-	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT
+	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dataflows_wait_all';
 COMMENT ON FUNCTION dataflows.wait_all(text[]) IS
 'Waits for all these steps, begun with wait => false, and returns {step: output}; raises DF001 with every failure in its detail';
