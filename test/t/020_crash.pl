@@ -23,6 +23,7 @@ max_connections = 20
 shared_buffers = 16MB
 CONF
 my %kills;
+my $missed = 0;
 
 srand($seed);
 diag("DF_CRASH_SEED=$seed, $rounds rounds");
@@ -95,8 +96,15 @@ sub kill_something
 		restart_hard($node, $how);
 		return;
 	}
+	# the engine may just be coming back; then whatever of it is there
 	my ($pid) = pids_of($node, $kind);
 
+	for (my $try = 0; !$pid && $try < 20; $try++)
+	{
+		usleep(50_000);
+		($pid) = pids_of($node, $try < 10 ? $kind : '');
+	}
+	$missed++ unless $pid;
 	return unless $pid;
 	# a third of them politely: SIGTERM ends one process and not the server
 	my $signal = rand() < 0.33 ? 'TERM' : 'KILL';
@@ -118,7 +126,7 @@ while ($round < $rounds && time() - $begun < $seconds)
 	usleep(int(rand(100_000)));
 }
 note(join(', ', map { "$_: $kills{$_}" } sort keys %kills));
-diag(sprintf('%d rounds in %d s: %s', $round, time() - $begun, join(', ', map { "$_ $kills{$_}" } sort keys %kills)));
+diag(sprintf('%d rounds in %d s, %d without a process to kill: %s', $round, time() - $begun, $missed, join(', ', map { "$_ $kills{$_}" } sort keys %kills)));
 
 # ---- and now let it finish ------------------------------------------------------------
 
