@@ -425,6 +425,27 @@ walk(pg_uuid_t *cursor, const pg_uuid_t *end)
 	return df_plan_run(&plan, values, NULL, 0);
 }
 
+/*
+ * Of these runs those that no session has locked: its transaction may stay open
+ * for hours, and the purge has time.
+ */
+static Datum
+lock_runs(Datum *runs, int n)
+{
+	static DfPlan plan = {
+		"SELECT r.run FROM dataflows.run AS r WHERE r.run" EQ "ANY ($1) FOR UPDATE SKIP LOCKED",
+		SPI_OK_SELECT, 1, {UUIDARRAYOID}
+	};
+	Datum		values[1];
+	uint64		locked;
+
+	values[0] = df_array(UUIDOID, runs, NULL, n);
+	locked = df_plan_run(&plan, values, NULL, 0);
+	for (uint64 row = 0; row < locked; row++)
+		runs[row] = df_value(row, 0);
+	return df_array(UUIDOID, runs, NULL, (int) locked);
+}
+
 static void
 delete_runs(Datum *runs, int n)
 {
@@ -437,7 +458,7 @@ delete_runs(Datum *runs, int n)
 	};
 	Datum		values[1];
 
-	values[0] = df_array(UUIDOID, runs, NULL, n);
+	values[0] = lock_runs(runs, n);
 	for (int i = 0; i < lengthof(plans); i++)
 		(void) df_plan_run(&plans[i], values, NULL, 0);
 }
