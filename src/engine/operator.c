@@ -73,6 +73,10 @@ renew_step(DfRun *run, DfStep *step)
 		step->renewals++;
 		step->request = NULL;
 	}
+	/* nothing of it was carried out: it begins anew, with its whole budget */
+	step->attempts = 0;
+	step->rerendered = true;
+	step->sent_at = DF_NEVER;
 	step->started_at = df_now();
 	step->finished_at = DF_NEVER;
 	step->wake_at = DF_NEVER;

@@ -503,6 +503,21 @@ static DfPlan kept_plan = {
 	SPI_OK_UPDATE, 3, {INT8ARRAYOID, UUIDARRAYOID, INT4ARRAYOID}
 };
 
+/*
+ * A run that somebody is claiming just now may begin to wait in that very
+ * transaction, after it has read the inbox: such a row stays new, and whoever
+ * holds the run finds it when he looks.
+ */
+static DfPlan looked_at_plan = {
+	"UPDATE dataflows.inbox i SET state = CASE WHEN i.kind = 'signal' THEN 'kept' ELSE 'done' END, "
+	"run = coalesce(i.run, u.run) "
+	"FROM unnest($1, $2, $3) AS u(id, run, consumed_by) "
+	"LEFT JOIN LATERAL (SELECT r.run FROM dataflows.run r WHERE r.run = u.run AND r.lease IS NULL "
+	" FOR UPDATE SKIP LOCKED) l ON true "
+	"WHERE i.id = u.id AND i.state = 'new' AND (u.run IS NULL OR l.run IS NOT NULL)",
+	SPI_OK_UPDATE, 3, {INT8ARRAYOID, UUIDARRAYOID, INT4ARRAYOID}
+};
+
 static const Oid message_types[3] = {INT8OID, UUIDOID, INT4OID};
 
 static void
@@ -580,5 +595,5 @@ df_record_kept(List *rows)
 
 		put_message(&columns, row->message.id, row->has_run ? &row->run : NULL, 0);
 	}
-	(void) run_columns(&kept_plan, &columns);
+	(void) run_columns(&looked_at_plan, &columns);
 }
