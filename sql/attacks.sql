@@ -255,6 +255,7 @@ SELECT state, result, error, stuck FROM dataflows.run WHERE workflow = 'df-attac
 -- a session of mallory's cannot write, nor do its triggers fire: that is what was asked for
 \c - regress_df_mallory
 SET statement_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
 SELECT df_clean.attempt($$SELECT dataflows.start('df-attack')$$);
 BEGIN READ WRITE;
 INSERT INTO df_clean.signups VALUES (1, 'replica@example.com');
