@@ -159,7 +159,7 @@ runs_of_result(uint64 n, MemoryContext parent, List **versions)
 static DfPlan claim_plan = {
 	"SELECT " RUN_COLUMNS " FROM unnest($1) AS w(name), LATERAL ("
 	" SELECT * FROM dataflows.run q WHERE q.workflow = w.name AND q.wake_at <= $2 AND q.lease IS NULL"
-	" AND q.identity = $3 ORDER BY q.wake_at LIMIT $4 FOR UPDATE SKIP LOCKED) r LIMIT $5",
+	" AND q.identity = $3 ORDER BY q.wake_at LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED) r LIMIT $5",
 	SPI_OK_SELECT, 5, {TEXTARRAYOID, TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID}
 };
 
@@ -181,7 +181,7 @@ df_claim_due(List *names, TimestampTz now, int64 identity, int each, int limit,
 
 static DfPlan claim_runs_plan = {
 	"SELECT " RUN_COLUMNS " FROM dataflows.run r WHERE r.run = ANY ($1) AND r.lease IS NULL"
-	" AND r.identity = $2 FOR UPDATE SKIP LOCKED",
+	" AND r.identity = $2 FOR NO KEY UPDATE SKIP LOCKED",
 	SPI_OK_SELECT, 2, {UUIDARRAYOID, INT8OID}
 };
 

@@ -504,16 +504,17 @@ static DfPlan kept_plan = {
 };
 
 /*
- * A run that somebody is claiming just now may begin to wait in that very
- * transaction, after it has read the inbox: such a row stays new, and whoever
- * holds the run finds it when he looks.
+ * Whoever claimed the run meanwhile may have begun to wait in that very
+ * transaction, after it had read the inbox: such a row stays new, and the wake
+ * of its sender, which all workers got, makes him look at it.  The lock lets
+ * those pass who only keep the run from being purged.
  */
 static DfPlan looked_at_plan = {
 	"UPDATE dataflows.inbox i SET state = CASE WHEN i.kind = 'signal' THEN 'kept' ELSE 'done' END, "
 	"run = coalesce(i.run, u.run) "
 	"FROM unnest($1, $2, $3) AS u(id, run, consumed_by) "
 	"LEFT JOIN LATERAL (SELECT r.run FROM dataflows.run r WHERE r.run = u.run AND r.lease IS NULL "
-	" FOR UPDATE SKIP LOCKED) l ON true "
+	" AND r.state <> 'waiting' AND r.state <> 'rolling_back' FOR NO KEY UPDATE SKIP LOCKED) l ON true "
 	"WHERE i.id = u.id AND i.state = 'new' AND (u.run IS NULL OR l.run IS NOT NULL)",
 	SPI_OK_UPDATE, 3, {INT8ARRAYOID, UUIDARRAYOID, INT4ARRAYOID}
 };
