@@ -71,7 +71,7 @@ static const IntSetting int_settings[] = {
 	/* SIGHUP: a limit against endless loops, read by workers */
 	{"dataflows.max_steps",
 		"How many steps one run may have before it is stuck.",
-		"continue_with() begins a new count.",
+		"Each call of a step in a loop is one.",
 		&df_max_steps, 1, 1000000, PGC_SIGHUP, 0},
 	/* SIGHUP: the coordinator purges, nobody else */
 	{"dataflows.retention",

@@ -419,7 +419,7 @@ static const char *
 remedy_for(int sqlstate)
 {
 	if (sqlstate == ERRCODE_READ_ONLY_SQL_TRANSACTION)
-		return "A body is read-only, since it is entered more than once: put the write into a step of its own with dataflows.query(), then call dataflows.retry(run).";
+		return "A body is read-only, since it is entered more than once: take the write out of it, then call dataflows.retry(run). The step for SQL that writes, dataflows.query(), is not in this version.";
 	if (sqlstate == ERRCODE_INVALID_TRANSACTION_TERMINATION)
 		return "A body must not end transactions: remove COMMIT and ROLLBACK from it, then call dataflows.retry(run).";
 	return NULL;
@@ -484,7 +484,7 @@ body_returned(DfRun *run, DfBodyExit *exit)
 	{
 		df_run_get_stuck(run, DF_ERR_RECORD_MISMATCH,
 						 psprintf("the body returned without calling the recorded step \"%s\"", which),
-						 "The body must take the same way at each entry: record what it reads with dataflows.once() or dataflows.query(), mend the function, then call dataflows.retry(run).");
+						 "The body must take the same way at each entry: let it decide by its input and by the answers of its steps alone, then call dataflows.retry(run).");
 		return;
 	}
 	leave_out_renewed(run);
@@ -639,7 +639,7 @@ advance_forward(DfRun *run)
 		{
 			df_run_get_stuck(run, DF_ERR_LIMIT,
 							 psprintf("the run has more than dataflows.max_steps (%d) steps", df_max_steps),
-							 "Raise dataflows.max_steps, or let the body go on with dataflows.continue_with(), then call dataflows.retry(run).");
+							 "Raise dataflows.max_steps, then call dataflows.retry(run).");
 			break;
 		}
 		enter(run, false);

@@ -123,13 +123,6 @@ of_request(const Piece *piece)
 		(piece->len > strlen(REQUEST) && strncmp(piece->text, REQUEST ".", strlen(REQUEST ".")) == 0);
 }
 
-static bool
-of_response(const Piece *piece)
-{
-	return !of_request(piece) && !piece_is(piece, "run") && !piece_is(piece, "run_key") &&
-		!piece_is(piece, "idempotency_key");
-}
-
 /* ---- values ------------------------------------------------------------------- */
 
 static JsonbValue *
@@ -346,17 +339,6 @@ df_template_body(const Jsonb *tmpl, const DfTemplateVars *vars, char **missing)
 }
 
 /* ---- checks --------------------------------------------------------------------- */
-
-bool
-df_template_needs_response(const char *tmpl)
-{
-	Piece piece;
-
-	while (tmpl = next_piece(tmpl, &piece), piece.kind != PIECE_END)
-		if (piece.kind == PIECE_FIELD && of_response(&piece))
-			return true;
-	return false;
-}
 
 void
 df_template_check(const char *tmpl, const char *what)

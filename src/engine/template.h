@@ -31,9 +31,6 @@ extern char *df_template_path(const char *tmpl, const DfTemplateVars *vars, char
  */
 extern Jsonb *df_template_body(const Jsonb *tmpl, const DfTemplateVars *vars, char **missing);
 
-/* whether the template refers to the response at all */
-extern bool df_template_needs_response(const char *tmpl);
-
 /*
  * Splits 'METHOD /path' into its parts; raises 22023 naming `what` ("undo") and
  * the text if it is not of that form.

@@ -56,7 +56,7 @@ forbid_in_engine(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("a workflow cannot call await()"),
-				 errhint("Start the other run with dataflows.call(), which waits without using a process.")));
+				 errhint("Let the other run signal this one with dataflows.signal_by_key() in its last step, and wait with dataflows.wait_for().")));
 }
 
 static char *

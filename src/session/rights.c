@@ -137,5 +137,5 @@ df_require_writable(const char *what)
 			 errmsg("cannot %s in a read-only transaction", what),
 			 RecoveryInProgress() ?
 			 errhint("Connect to the primary server.") :
-			 errhint("In the body of a workflow, do it in a dataflows.query() step; elsewhere, use a transaction that is READ WRITE.")));
+			 errhint("Use a transaction that is READ WRITE; the body of a workflow is never one.")));
 }

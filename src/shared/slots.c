@@ -59,12 +59,6 @@ df_shared_startup(void)
 	LWLockRelease(AddinShmemInitLock);
 }
 
-int
-df_shared_nslots(void)
-{
-	return df_shared == NULL ? 0 : df_shared->nslots;
-}
-
 /* ---- finders: the caller holds the lock ----------------------------------- */
 
 DfSlot *

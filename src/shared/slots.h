@@ -104,7 +104,6 @@ extern DfShared *df_shared;
 
 extern void df_shared_request(void);	/* shmem_request_hook */
 extern void df_shared_startup(void);	/* shmem_startup_hook */
-extern int	df_shared_nslots(void);
 
 /* finders; the caller holds the lock */
 extern DfSlot *df_slot_find(DfSlotKind kind, Oid database, Oid owner);	/* not GONE; InvalidOid = any owner */

@@ -27,22 +27,18 @@ static DfPlan names_plan = {
 };
 
 List *
-df_load_workflow_names(Oid owner, MemoryContext cxt, bool *held)
+df_load_workflow_names(Oid owner, MemoryContext cxt)
 {
 	Datum		values[1] = {ObjectIdGetDatum(owner)};
 	uint64		n = df_plan_run(&names_plan, values, NULL, 0);
 	List	   *names = NIL;
 
-	*held = false;
 	for (uint64 i = 0; i < n; i++)
 	{
 		MemoryContext old;
 
 		if (df_bool(i, 1, false))
-		{
-			*held = true;
-			continue;
-		}
+			continue;			/* paused */
 		old = MemoryContextSwitchTo(cxt);
 		names = lappend(names, df_copy_text(cxt, i, 0));
 		MemoryContextSwitchTo(old);

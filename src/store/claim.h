@@ -9,7 +9,7 @@
 #include "df_types.h"
 
 /* the names of the workflows of that owner that are not paused; in cxt */
-extern List *df_load_workflow_names(Oid owner, MemoryContext cxt, bool *held);
+extern List *df_load_workflow_names(Oid owner, MemoryContext cxt);
 
 /* one version; NULL if it is gone */
 extern DfWorkflow *df_load_workflow(const char *name, int version, MemoryContext cxt);

@@ -600,9 +600,7 @@ read_phase(List **deliveries)
 	MemoryContextSwitchTo(df_worker.turn_cxt);
 	if (look)
 	{
-		bool		held;
-
-		List	   *names = df_load_workflow_names(GetSessionUserId(), df_worker.process_cxt, &held);
+		List	   *names = df_load_workflow_names(GetSessionUserId(), df_worker.process_cxt);
 
 		df_worker.look = false;
 		list_free_deep(df_worker.names);
