@@ -622,6 +622,8 @@ park(DfRun *run)
 		if (!event && run->wake_at == DF_NEVER)
 			df_run_get_stuck(run, ERRCODE_INTERNAL_ERROR, "it waits for nothing that could come", NULL);
 	}
+	else
+		run->wake_at = DF_NEVER;
 	run->lease = 0;
 	run->released = true;
 	run->dirty = true;

@@ -411,17 +411,18 @@ df_record_clean(List *runs)
 }
 
 static DfPlan entry_plan = {
-	"UPDATE dataflows.run r SET entries = coalesce(r.entries, 0) + 1, lease = $2 "
+	"UPDATE dataflows.run r SET entries = coalesce(r.entries, 0) + 1, lease = $2, wake_at = least(r.wake_at, $4) "
 	"WHERE r.run = $1 AND r.lease IS NOT DISTINCT FROM $3",
-	SPI_OK_UPDATE, 3, {UUIDOID, INT8OID, INT8OID}
+	SPI_OK_UPDATE, 4, {UUIDOID, INT8OID, INT8OID, TIMESTAMPTZOID}
 };
 
 void
 df_record_entry(DfRun *run, int64 lease)
 {
-	Datum		values[3] = {UUIDPGetDatum(&run->id), Int64GetDatum(lease), Int64GetDatum(run->db_lease)};
+	Datum		values[4] = {UUIDPGetDatum(&run->id), Int64GetDatum(lease), Int64GetDatum(run->db_lease),
+	TimestampTzGetDatum(df_now())};
 
-	if (df_plan_run(&entry_plan, values, run->db_lease == 0 ? "  n" : "   ", 0) != 1)
+	if (df_plan_run(&entry_plan, values, run->db_lease == 0 ? "  n " : "    ", 0) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("run \"%s\" is no longer held by this worker", run->id_text)));

@@ -110,6 +110,7 @@ static void
 take(List *runs, List *versions)
 {
 	List	   *with_steps = NIL;
+	TimestampTz now = df_now();
 	ListCell   *lc;
 	ListCell   *vc;
 
@@ -125,6 +126,9 @@ take(List *runs, List *versions)
 		}
 		run->workflow = workflow_of(run->workflow_name, lfirst_int(vc));
 		run->lease = df_worker.lease;
+		/* what is leased is due, or nobody would find the lease of a dead worker */
+		if (run->wake_at == DF_NEVER || run->wake_at > now)
+			run->wake_at = now;
 		run->dirty = true;
 		run->advance = true;
 		dlist_push_tail(&df_worker.runs, &run->node);
