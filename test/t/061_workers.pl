@@ -54,6 +54,17 @@ my @wrong = reconcile($node, $systems);
 
 is(scalar(@wrong), 0, 'the books agree with the runs') or diag(join("\n", @wrong[ 0 .. ($#wrong < 20 ? $#wrong : 20) ]));
 
+# a worker ends alone, with a run on the wire that a signal had brought it
+as_app($node, 'postgres', "INSERT INTO app.signups (email, name) VALUES ('alone\@example.com', 'N')");
+ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.runs WHERE state = 'waiting'"), 'one more waits for days');
+$systems->fault('email', match => { method => 'POST' }, fault => 'latency', ms => 4000, times => 1);
+as_app($node, 'postgres',
+	"SELECT dataflows.signal_by_key('customer-onboarding', max(id)::text, 'email-confirmed') FROM app.signups");
+ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.steps WHERE step = 'send-welcome' AND state = 'sent'"), 'its mail is on the wire');
+$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'dataflows worker'");
+ok(wait_for_runs($node, ['completed'], 30), 'another worker takes it over');
+is($systems->ever('alone@example.com'), '1/1/1/1', 'each record once');
+
 $node->stop;
 $systems->stop;
 done_testing();
