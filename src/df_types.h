@@ -89,9 +89,10 @@ typedef enum DfStepKind
 	DF_STEP_ONCE,
 	DF_STEP_CALL,
 	DF_STEP_MAIL,
-	DF_STEP_PIVOT
+	DF_STEP_PIVOT,
+	DF_STEP_ALIAS				/* alias(): a further key of the run */
 } DfStepKind;
-#define DF_STEP_NKINDS (DF_STEP_PIVOT + 1)
+#define DF_STEP_NKINDS (DF_STEP_ALIAS + 1)
 
 typedef enum DfStepState
 {
@@ -229,10 +230,12 @@ typedef struct DfStep
 	Jsonb	   *undo_error;
 
 	/* memory only */
+	int			index;			/* in run->steps */
 	bool		fresh;			/* no row yet */
 	bool		dirty;			/* differs from its row */
 	bool		rerendered;		/* so does its intent */
 	bool		to_send;		/* the dispatcher is to send `phase` */
+	bool		to_run;			/* SQL: a sql worker is to run it, or its undo */
 	bool		in_flight;
 	bool		cleared;		/* in doubt, but a probe or the step itself says: send it again */
 	bool		credentials;	/* refused by the system: waits without using attempts */
@@ -278,6 +281,7 @@ typedef struct DfRun
 	TimestampTz wake_at;
 	int64		lease;			/* 0 = none */
 	int64		db_lease;		/* what the row has, the guard of our update */
+	bool		sql;			/* parked for a sql worker, not for a worker */
 	TimestampTz finished_at;
 	char	   *waiting_for;
 	int			entries;
@@ -289,7 +293,7 @@ typedef struct DfRun
 	Jsonb	   *error;
 	Jsonb	   *stuck;
 
-	DfStep	  **steps;			/* steps[i]->n == i + 1 */
+	DfStep	  **steps;			/* steps[i]->index == i, n ascends */
 	int			nsteps;
 	int			maxsteps;
 	struct df_name_hash *names;

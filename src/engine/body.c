@@ -187,7 +187,7 @@ df_suspend(DfStep *step)
 {
 	int		   *index = MemoryContextAlloc(df_entry->run->cxt, sizeof(int));
 
-	*index = step->n - 1;
+	*index = step->index;
 	df_suspend_on(index, 1, false);
 }
 

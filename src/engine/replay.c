@@ -77,10 +77,10 @@ df_replay_index(DfRun *run, DfStep *step)
 
 	step->next_same = -1;
 	if (entry->last >= 0)
-		run->steps[entry->last]->next_same = step->n - 1;
+		run->steps[entry->last]->next_same = step->index;
 	else
-		entry->first = step->n - 1;
-	entry->last = step->n - 1;
+		entry->first = step->index;
+	entry->last = step->index;
 	pfree(base);
 }
 

@@ -87,7 +87,8 @@ df_run_add_step(DfRun *run, DfStep *step)
 		else
 			run->steps = repalloc(run->steps, run->maxsteps * sizeof(DfStep *));
 	}
-	Assert(step->n == run->nsteps + 1);
+	Assert(run->nsteps == 0 || step->n > run->steps[run->nsteps - 1]->n);
+	step->index = run->nsteps;
 	run->steps[run->nsteps++] = step;
 	df_replay_index(run, step);
 }

@@ -104,7 +104,7 @@ df_step_new(DfRun *run, char *name, DfStepKind kind)
 														name, which)),
 				 NULL);
 	step = MemoryContextAllocZero(run->cxt, sizeof(DfStep));
-	step->n = run->nsteps + 1;
+	step->n = run->nsteps == 0 ? 1 : run->steps[run->nsteps - 1]->n + 1;
 	step->name = name;
 	step->kind = kind;
 	step->started_at = df_now();

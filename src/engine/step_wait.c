@@ -299,7 +299,7 @@ dataflows_wait_all(PG_FUNCTION_ARGS)
 		if (step == NULL)
 			continue;
 		if (!df_step_ended(step))
-			unended[nunended++] = step->n - 1;
+			unended[nunended++] = step->index;
 		else if (step->state == DF_STEP_DONE)
 			df_json_value(&json, step->name, step->output);
 		else

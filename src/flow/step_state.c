@@ -120,6 +120,7 @@ static const char *const kind_names[] = {
 	[DF_STEP_CALL] = "call",
 	[DF_STEP_MAIL] = "mail",
 	[DF_STEP_PIVOT] = "pivot",
+	[DF_STEP_ALIAS] = "alias",
 };
 
 StaticAssertDecl(lengthof(state_names) == DF_STEP_NSTATES, "every step state has a name");

@@ -67,6 +67,7 @@ CREATE TABLE dataflows.run (
 	body_hash bigint,
 	wake_at timestamptz,
 	key_held boolean NOT NULL DEFAULT true,
+	sql boolean NOT NULL DEFAULT false,
 	state text NOT NULL DEFAULT 'queued',
 	lease bigint,
 	finished_at timestamptz,
@@ -80,7 +81,7 @@ CREATE TABLE dataflows.run (
 	stuck jsonb
 ) WITH (fillfactor = 42, toast_tuple_target = 512,
 	autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
-CREATE INDEX run_due ON dataflows.run (workflow, wake_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX run_due ON dataflows.run (workflow, sql, wake_at) WHERE wake_at IS NOT NULL;
 CREATE UNIQUE INDEX run_key ON dataflows.run (workflow, key) WHERE key_held AND key IS NOT NULL;
 CREATE INDEX run_parent ON dataflows.run (parent) WHERE parent IS NOT NULL;
 /* for people, and for free: they hold what has given up its key, and what is stuck */
@@ -99,6 +100,7 @@ COMMENT ON COLUMN dataflows.run.parent IS 'The run that called this one';
 COMMENT ON COLUMN dataflows.run.parent_n IS 'The step of the parent that called this one';
 COMMENT ON COLUMN dataflows.run.input IS 'What the body is called with';
 COMMENT ON COLUMN dataflows.run.key_held IS 'False once the key is free for another run';
+COMMENT ON COLUMN dataflows.run.sql IS 'What is due next is SQL of a query step: a sql worker is to do it';
 COMMENT ON COLUMN dataflows.run.state IS 'See the view state_machine';
 COMMENT ON COLUMN dataflows.run.wake_at IS 'When the engine is to look at the run next; NULL = not before an event; a leased run keeps its old value';
 COMMENT ON COLUMN dataflows.run.lease IS 'Nonce of the worker that holds the run in memory';
@@ -153,7 +155,7 @@ COMMENT ON COLUMN dataflows.step.run IS 'The run';
 COMMENT ON COLUMN dataflows.step.n IS 'Start order within the run, from 1';
 COMMENT ON COLUMN dataflows.step.base_hash IS 'Hash of the system''s url when the intent was written';
 COMMENT ON COLUMN dataflows.step.started_at IS 'When the intent was written';
-COMMENT ON COLUMN dataflows.step.kind IS 'http, wait, sleep, undo, query, once, call, mail or pivot';
+COMMENT ON COLUMN dataflows.step.kind IS 'http, wait, sleep, undo, query, once, call, mail, pivot or alias';
 COMMENT ON COLUMN dataflows.step.step IS 'Name in the body; the n-th call with one name is name#n';
 COMMENT ON COLUMN dataflows.step.system IS 'FOREIGN SERVER that is called';
 COMMENT ON COLUMN dataflows.step.request IS 'METHOD /path as sent, or what else identifies the step';

@@ -109,7 +109,7 @@ COMMENT ON VIEW dataflows.steps IS 'Steps: each recorded effect or wait of a run
 COMMENT ON COLUMN dataflows.steps.run IS 'The run';
 COMMENT ON COLUMN dataflows.steps.n IS 'Start order, from 1';
 COMMENT ON COLUMN dataflows.steps.step IS 'Name in the body; the n-th call with one name is name#n';
-COMMENT ON COLUMN dataflows.steps.kind IS 'http, wait, sleep, undo, query, once, call, mail or pivot';
+COMMENT ON COLUMN dataflows.steps.kind IS 'http, wait, sleep, undo, query, once, call, mail, pivot or alias';
 COMMENT ON COLUMN dataflows.steps.system IS 'System that is called';
 COMMENT ON COLUMN dataflows.steps.state IS 'pending, sent, waiting, in_doubt, done or failed';
 COMMENT ON COLUMN dataflows.steps.attempts IS 'Attempts begun';

@@ -16,11 +16,11 @@ extern DfWorkflow *df_load_workflow(const char *name, int version, MemoryContext
 
 /*
  * Locks up to `limit` runs of these workflows that are due and that nobody
- * holds, at most `each` per workflow.  The runs are new, in contexts below
+ * holds, at most `each` per workflow; those that wait for a sql worker, or the others.  The runs are new, in contexts below
  * `parent`, with run->db_lease as found; run->workflow is NULL, its version in
  * *versions.
  */
-extern List *df_claim_due(List *names, TimestampTz now, int64 identity, int each, int limit,
+extern List *df_claim_due(List *names, bool sql, int64 identity, int each, int limit,
 						  MemoryContext parent, List **versions);
 
 /* the same for runs named by id, whatever their wake_at */
@@ -42,6 +42,6 @@ typedef struct DfInboxRow
 extern List *df_load_new_inbox(List *names, int limit, MemoryContext cxt);
 
 /* when the next run is due, DF_NEVER = none */
-extern TimestampTz df_next_due(List *names, int64 identity);
+extern TimestampTz df_next_due(List *names, bool sql, int64 identity);
 
 #endif							/* DF_CLAIM_H */

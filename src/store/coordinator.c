@@ -29,6 +29,9 @@
 #define GE " OPERATOR(pg_catalog.>=) "
 #define PLUS " OPERATOR(pg_catalog.+) "
 
+/* of run.sql: with it the index run_due still bounds wake_at */
+#define EITHER "ANY ('{f,t}')"
+
 /* rows that one statement changes at most */
 #define BATCH 500
 #define BATCH_SQL "500"
@@ -92,7 +95,7 @@ copy_due_owner(MemoryContext cxt, uint64 row)
  * first due run that is looked at is also the one that is wanted.
  */
 List *
-df_due_owners(MemoryContext cxt)
+df_due_owners(bool sql, MemoryContext cxt)
 {
 	static DfPlan plan = {
 		"SELECT g.owner, g.owner_name, pg_catalog.min(d.wake_at), pg_catalog.bool_or(n.found)"
@@ -100,29 +103,31 @@ df_due_owners(MemoryContext cxt)
 		"   FROM dataflows.workflow AS w WHERE NOT w.paused"
 		"   GROUP BY w.name, w.owner, w.owner_name) AS g"
 		" LEFT JOIN LATERAL (SELECT r.wake_at FROM dataflows.run AS r"
-		"   WHERE r.workflow" EQ "g.name AND r.version" EQ "ANY (g.versions)"
+		"   WHERE r.workflow" EQ "g.name AND r.sql" EQ "$2 AND r.version" EQ "ANY (g.versions)"
 		"   AND r.wake_at IS NOT NULL AND r.lease IS NULL AND r.identity" EQ "$1"
 		"   ORDER BY r.wake_at LIMIT 1) AS d ON true"
 		" LEFT JOIN LATERAL (SELECT true AS found FROM dataflows.inbox AS i"
 		"   LEFT JOIN dataflows.run AS r ON r.run" EQ "i.run"
-		"   WHERE i.workflow" EQ "g.name AND i.state" EQ "'new'"
+		"   WHERE NOT $2 AND i.workflow" EQ "g.name AND i.state" EQ "'new'"
 		"   AND (i.run IS NULL OR (r.version" EQ "ANY (g.versions) AND r.identity" EQ "$1))"
 		"   LIMIT 1) AS n ON true"
 		" WHERE d.wake_at IS NOT NULL OR n.found"
 		" GROUP BY g.owner, g.owner_name",
-		SPI_OK_SELECT, 1, {INT8OID}
+		SPI_OK_SELECT, 2, {INT8OID, BOOLOID}
 	};
-	Datum		values[1];
+	Datum		values[2];
 	uint64		n;
 	List	   *result = NIL;
 
 	values[0] = Int64GetDatum(df_identity_hash());
+	values[1] = BoolGetDatum(sql);
 	n = df_plan_run(&plan, values, NULL, 0);
 	for (uint64 row = 0; row < n; row++)
 	{
 		DfDueOwner *due = copy_due_owner(cxt, row);
 		MemoryContext old = MemoryContextSwitchTo(cxt);
 
+		due->sql = sql;
 		result = lappend(result, due);
 		MemoryContextSwitchTo(old);
 	}
@@ -139,7 +144,7 @@ read_leases(TimestampTz up_to)
 		"SELECT DISTINCT l.lease"
 		" FROM (SELECT DISTINCT w.name FROM dataflows.workflow AS w) AS g,"
 		" LATERAL (SELECT r.lease FROM dataflows.run AS r"
-		"   WHERE r.workflow" EQ "g.name AND r.wake_at IS NOT NULL AND r.wake_at" LE "$1"
+		"   WHERE r.workflow" EQ "g.name AND r.sql" EQ EITHER " AND r.wake_at IS NOT NULL AND r.wake_at" LE "$1"
 		"   AND r.lease IS NOT NULL) AS l",
 		SPI_OK_SELECT, 1, {TIMESTAMPTZOID}
 	};
@@ -155,7 +160,7 @@ void_leases(Datum *leases, int n, TimestampTz up_to)
 	static DfPlan plan = {
 		"UPDATE dataflows.run AS r SET lease = NULL, wake_at = $3"
 		" FROM (SELECT DISTINCT w.name FROM dataflows.workflow AS w) AS g"
-		" WHERE r.workflow" EQ "g.name AND r.wake_at IS NOT NULL AND r.wake_at" LE "$2"
+		" WHERE r.workflow" EQ "g.name AND r.sql" EQ EITHER " AND r.wake_at IS NOT NULL AND r.wake_at" LE "$2"
 		" AND r.lease" EQ "ANY ($1)",
 		SPI_OK_UPDATE, 3, {INT8ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
 	};
@@ -206,7 +211,7 @@ stick_batch(const DfDueOwner *owner, const char *reason, const char *remedy)
 		"WITH due AS MATERIALIZED (SELECT r.run FROM dataflows.workflow AS w, dataflows.run AS r"
 		"   WHERE w.owner" EQ "$1 AND w.owner_name" EQ "$2"
 		"   AND r.workflow" EQ "w.name AND r.version" EQ "w.version"
-		"   AND r.wake_at IS NOT NULL AND r.wake_at" LE "$3 AND r.lease IS NULL"
+		"   AND r.sql" EQ EITHER " AND r.wake_at IS NOT NULL AND r.wake_at" LE "$3 AND r.lease IS NULL"
 		"   AND r.identity" EQ "$4 AND r.state" EQ "ANY ($5)"
 		"   LIMIT " BATCH_SQL " FOR UPDATE OF r SKIP LOCKED)"
 		" UPDATE dataflows.run AS r SET state = $6, wake_at = NULL, waiting_for = NULL,"

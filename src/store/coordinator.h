@@ -29,9 +29,10 @@ typedef struct DfDueOwner
 	char	   *name;
 	TimestampTz wake_at;		/* earliest of its runs, DF_NEVER if none */
 	bool		inbox;			/* has rows that nobody has looked at */
+	bool		sql;			/* it is for a sql worker */
 } DfDueOwner;
 
-extern List *df_due_owners(MemoryContext cxt);
+extern List *df_due_owners(bool sql, MemoryContext cxt);
 
 /*
  * Runs held under leases that no process has any more are due at once.

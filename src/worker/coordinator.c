@@ -520,7 +520,7 @@ look_at_tables(void)
 		if (sweeping)
 			tidy();
 		if (!installation.paused)
-			judge_owners(df_due_owners(turn_context));
+			judge_owners(list_concat(df_due_owners(false, turn_context), df_due_owners(true, turn_context)));
 		mark_live(due_owners != NIL || have_workers());
 	}
 	df_store_leave(&store);

@@ -191,7 +191,7 @@ claim_due(void)
 		df_worker.singly--;
 		each = room = 1;
 	}
-	runs = df_claim_due(df_worker.names, df_now(), df_worker.identity, each, room,
+	runs = df_claim_due(df_worker.names, false, df_worker.identity, each, room,
 						df_worker.runs_cxt, &versions);
 	df_worker.more = list_length(runs) >= each;
 	if (df_worker.more)
@@ -612,7 +612,7 @@ read_phase(List **deliveries)
 		look_at_inbox(deliveries);
 	}
 	claim_due();
-	df_worker.next_due = df_worker.more ? df_worker.next_due : df_next_due(df_worker.names, df_worker.identity);
+	df_worker.next_due = df_worker.more ? df_worker.next_due : df_next_due(df_worker.names, false, df_worker.identity);
 	df_store_leave(&store);
 }
 
