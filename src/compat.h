@@ -103,6 +103,15 @@ object_ownercheck(Oid classid, Oid objectid, Oid roleid)
 #define df_compat_wait_event(name) PG_WAIT_EXTENSION
 #endif
 
+/* 15: parse analysis knows of a query environment, which we have none of */
+#if PG_VERSION_NUM >= 150000
+#define df_compat_analyze_varparams(statement, sql, types, n) \
+	parse_analyze_varparams(statement, sql, types, n, NULL)
+#else
+#define df_compat_analyze_varparams(statement, sql, types, n) \
+	parse_analyze_varparams(statement, sql, types, n)
+#endif
+
 /* 16: an error may be saved instead of raised */
 #if PG_VERSION_NUM < 160000
 #define stringToQualifiedNameList(string, escontext) stringToQualifiedNameList(string)

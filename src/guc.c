@@ -27,8 +27,10 @@ int			df_max_in_flight = 256;
 int			df_max_processes = 64;
 int			df_max_runs = 256;
 int			df_max_steps = 10000;
+int			df_query_timeout = 300 * MS_PER_SECOND;
 int			df_retention = 30 * SECONDS_PER_DAY;
 int			df_signal_ttl = 7 * SECONDS_PER_DAY;
+int			df_sql_workers_per_owner = 1;
 int			df_sweep_interval = 60 * MS_PER_SECOND;
 int			df_undo_for = SECONDS_PER_DAY;
 int			df_worker_idle = 60 * MS_PER_SECOND;
@@ -73,6 +75,11 @@ static const IntSetting int_settings[] = {
 		"How many steps one run may have before it is stuck.",
 		"Each call of a step in a loop is one.",
 		&df_max_steps, 1, 1000000, PGC_SIGHUP, 0},
+	/* SUSET: a superuser may give a role another one; its sql workers read it */
+	{"dataflows.query_timeout",
+		"How long the SQL of one query step may take.",
+		"A step that takes longer fails with DF001. 0 sets no limit.",
+		&df_query_timeout, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MS},
 	/* SIGHUP: the coordinator purges, nobody else */
 	{"dataflows.retention",
 		"How long runs are kept after they have reached a terminal state.",
@@ -83,6 +90,11 @@ static const IntSetting int_settings[] = {
 		"How long a signal by key waits for a run with that key.",
 		NULL,
 		&df_signal_ttl, 1, INT_MAX, PGC_SUSET, GUC_UNIT_S},
+	/* SIGHUP: the coordinator starts the sql workers */
+	{"dataflows.sql_workers_per_owner",
+		"How many sql workers share the query steps of one owner role.",
+		"Each runs one statement at a time.",
+		&df_sql_workers_per_owner, 1, 64, PGC_SIGHUP, 0},
 	/* SIGHUP: the coordinator's timer */
 	{"dataflows.sweep_interval",
 		"How often each coordinator looks at the tables without having been woken.",

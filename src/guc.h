@@ -15,6 +15,8 @@ extern int	df_max_in_flight;	/* requests of one worker at a time */
 extern int	df_max_steps;
 extern int	df_max_body;		/* bytes */
 extern int	df_retention;		/* seconds */
+extern int	df_query_timeout;	/* ms, 0 = none */
+extern int	df_sql_workers_per_owner;
 extern int	df_signal_ttl;		/* seconds */
 extern int	df_undo_for;		/* seconds */
 extern bool df_allow_superuser_owner;

@@ -19,6 +19,7 @@ extern void df_run_loaded(DfRun *run);	/* all recorded steps are there */
 extern void df_run_advance(DfRun *run);
 extern void df_run_message(DfRun *run, DfMessage *message); /* something new in the inbox */
 extern TimestampTz df_run_next_due(const DfRun *run);
+extern DfStep *df_run_step_to_run(const DfRun *run);	/* whose SQL is due, NULL = none */
 extern void df_run_get_stuck(DfRun *run, int sqlstate, const char *reason, const char *remedy);
 extern void df_run_fail(DfRun *run, Jsonb *error, const char *step, int status);
 

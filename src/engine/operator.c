@@ -67,9 +67,9 @@ renew_step(DfRun *run, DfStep *step)
 		return;
 	}
 	df_step_transition(run, step, DF_STEP_RENEW);
-	if (step->status / 100 == 4)
+	if (step->status / 100 == 4 || step->kind == DF_STEP_QUERY)
 	{
-		/* the answer was a definite no: rendered anew, with a new key */
+		/* a definite no, and nothing done: rendered anew, with a new key */
 		step->renewals++;
 		step->request = NULL;
 	}
@@ -115,7 +115,7 @@ retry(DfRun *run)
 	{
 		DfStep	   *step = run->steps[i];
 
-		if (strcmp(step->name, failed) == 0 && step->kind == DF_STEP_HTTP &&
+		if (strcmp(step->name, failed) == 0 && (step->kind == DF_STEP_HTTP || step->kind == DF_STEP_QUERY) &&
 			(step->state == DF_STEP_FAILED || step->state == DF_STEP_DOUBT))
 			renew_step(run, step);
 	}

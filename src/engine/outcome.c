@@ -241,6 +241,13 @@ df_step_render_undo(DfRun *run, DfStep *step, char **missing)
 
 	if (template == NULL || strcmp(template, "none") == 0 || step->undo != NULL)
 		return true;
+	if (step->kind == DF_STEP_QUERY)
+	{
+		/* SQL as it was written; its $1 is the output */
+		step->undo = MemoryContextStrdup(run->cxt, template);
+		step->dirty = true;
+		return true;
+	}
 	df_step_vars(run, step, &vars);
 	undo = df_template_path(template, &vars, missing);
 	if (undo == NULL)
@@ -454,11 +461,27 @@ step_refused(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolic
 
 /* ---- undo ---------------------------------------------------------------------- */
 
+/* an undo has a budget of its own, whatever the step's was */
+TimestampTz
+df_undo_next_try(const DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
+{
+	DfRetryQuestion question;
+
+	question.policy = policy->retry;
+	question.policy.max_attempts = 0;
+	question.policy.for_ms = (int64) df_undo_for * 1000;
+	question.attempts = Max(1, step->undo_attempts);
+	question.first_at = step->undo_since;
+	question.now = df_now();
+	question.retry_after_ms = reply->retry_after_ms;
+	question.jitter = df_random();
+	return df_retry_at(&question);
+}
+
 static void
 undo_reply(DfRun *run, DfStep *step, const DfReply *reply, DfVerdict verdict,
 		   const DfSystemPolicy *policy)
 {
-	DfRetryQuestion question;
 	TimestampTz at = DF_NEVER;
 
 	if (verdict == DF_VERDICT_DONE || verdict == DF_VERDICT_DONE_NO_UNDO)
@@ -468,17 +491,7 @@ undo_reply(DfRun *run, DfStep *step, const DfReply *reply, DfVerdict verdict,
 		return;
 	}
 	if (verdict != DF_VERDICT_FAILED)
-	{
-		question.policy = policy->retry;
-		question.policy.max_attempts = 0;
-		question.policy.for_ms = (int64) df_undo_for * 1000;
-		question.attempts = Max(1, step->undo_attempts);
-		question.first_at = step->undo_since;
-		question.now = df_now();
-		question.retry_after_ms = reply->retry_after_ms;
-		question.jitter = df_random();
-		at = df_retry_at(&question);
-	}
+		at = df_undo_next_try(step, reply, policy);
 	step->undo_error = error_of(run, reply, NULL, false);
 	df_step_note_attempt(run, step, reply, at == DF_NEVER ? "failed" : "retry", at);
 	df_undo_transition(run, step, at == DF_NEVER ? DF_UNDO_FAILED : DF_UNDO_DUE);

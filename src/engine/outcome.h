@@ -21,6 +21,8 @@ extern void df_step_doubtful(DfRun *run, DfStep *step, const DfReply *reply, con
 extern bool df_step_render_undo(DfRun *run, DfStep *step, char **missing);
 extern TimestampTz df_step_next_try(DfRun *run, DfStep *step, const DfReply *reply,
 									const DfSystemPolicy *policy);
+extern TimestampTz df_undo_next_try(const DfStep *step, const DfReply *reply,
+									const DfSystemPolicy *policy);
 extern void df_step_poll_again(DfRun *run, DfStep *step, const DfReply *reply);
 
 /* probe.c */

@@ -76,6 +76,15 @@ something_to_send(const DfRun *run)
 	return false;
 }
 
+DfStep *
+df_run_step_to_run(const DfRun *run)
+{
+	for (int i = 0; i < run->nsteps; i++)
+		if (run->steps[i]->to_run)
+			return run->steps[i];
+	return NULL;
+}
+
 void
 df_run_add_step(DfRun *run, DfStep *step)
 {
@@ -97,7 +106,8 @@ df_run_add_step(DfRun *run, DfStep *step)
 static bool
 to_be_rendered(const DfStep *step)
 {
-	return step->kind == DF_STEP_HTTP && step->request == NULL && !df_step_ended(step);
+	return (step->kind == DF_STEP_HTTP || step->kind == DF_STEP_QUERY) && step->request == NULL &&
+		!df_step_ended(step);
 }
 
 /*
@@ -141,7 +151,7 @@ df_run_get_stuck(DfRun *run, int sqlstate, const char *reason, const char *remed
 	run->stuck = df_json_end(&json, run->cxt);
 	run->wake_at = DF_NEVER;
 	for (int i = 0; i < run->nsteps; i++)
-		run->steps[i]->to_send = false;
+		run->steps[i]->to_send = run->steps[i]->to_run = false;
 	ereport(LOG,
 			(errmsg("dataflows run \"%s\" is stuck: %s", run->id_text, reason),
 			 errhidestmt(true), errhidecontext(true)));
@@ -316,12 +326,20 @@ send_due_steps(DfRun *run)
 	{
 		DfStep	   *step = run->steps[i];
 
-		if (step->in_flight || step->to_send || df_step_ended(step) || step->kind != DF_STEP_HTTP)
+		if (step->in_flight || step->to_send || df_step_ended(step))
+			continue;
+		if (step->kind != DF_STEP_HTTP && step->kind != DF_STEP_QUERY)
 			continue;
 		if (step->state != DF_STEP_PENDING && step->state != DF_STEP_DOUBT)
 			continue;
 		if (step->wake_at > now || step->request == NULL)
 			continue;
+		if (step->kind == DF_STEP_QUERY)
+		{
+			step->phase = DF_PHASE_DO;
+			step->to_run = true;
+			continue;
+		}
 		if (step->state == DF_STEP_DOUBT && df_json_get_text(step->options, "probe") != NULL)
 			step->phase = DF_PHASE_PROBE;
 		else if (df_probe_wanted_first(step))
@@ -420,10 +438,26 @@ static const char *
 remedy_for(int sqlstate)
 {
 	if (sqlstate == ERRCODE_READ_ONLY_SQL_TRANSACTION)
-		return "A body is read-only, since it is entered more than once: take the write out of it, then call dataflows.retry(run). The step for SQL that writes, dataflows.query(), is not in this version.";
+		return "A body is read-only, since it is entered more than once: take the write out of it and put it into the step dataflows.query(), then call dataflows.retry(run).";
 	if (sqlstate == ERRCODE_INVALID_TRANSACTION_TERMINATION)
 		return "A body must not end transactions: remove COMMIT and ROLLBACK from it, then call dataflows.retry(run).";
 	return NULL;
+}
+
+/* a query step failed because of its SQL, not because of its data: a typo, a dropped column */
+static bool
+is_broken_sql(const Jsonb *error, int *sqlstate)
+{
+	Jsonb	   *detail = df_json_get(error, "detail");
+	char	   *inner;
+
+	if (*sqlstate != DF_ERR_STEP_FAILED || detail == NULL || !JB_ROOT_IS_OBJECT(detail))
+		return false;
+	inner = df_json_get_text(detail, "sqlstate");
+	if (inner == NULL || strlen(inner) != 5)
+		return false;
+	*sqlstate = MAKE_SQLSTATE(inner[0], inner[1], inner[2], inner[3], inner[4]);
+	return df_classify_body_error(*sqlstate, NULL) == DF_BODY_STUCK;
 }
 
 static void
@@ -431,8 +465,16 @@ body_raised(DfRun *run, DfBodyExit *exit, bool handler)
 {
 	char	   *step;
 	int			status;
+	int			cause = exit->sqlstate;
 	Jsonb	   *error = error_json(run, exit->error, exit->sqlstate, &step, &status);
 
+	if (is_broken_sql(error, &cause))
+	{
+		run->error = error;
+		df_run_get_stuck(run, cause, exit->error->message,
+						 "Mend the SQL or what it names, then call dataflows.retry(run), or dataflows.cancel(run) to undo the run.");
+		return;
+	}
 	switch (df_classify_body_error(exit->sqlstate, exit->error->message))
 	{
 		case DF_BODY_TRANSIENT:
@@ -620,6 +662,9 @@ park(DfRun *run)
 			df_run_transition(run, DF_RUN_WAIT);
 		run->wake_at = df_run_next_due(run);
 		run->waiting_for = what;
+		run->sql = df_run_step_to_run(run) != NULL;
+		if (run->sql)
+			run->wake_at = df_now();
 		if (!event && run->wake_at == DF_NEVER)
 			df_run_get_stuck(run, ERRCODE_INTERNAL_ERROR, "it waits for nothing that could come", NULL);
 	}
@@ -668,7 +713,7 @@ drop_unsent_steps(DfRun *run)
 			continue;
 		if (step->state != DF_STEP_PENDING && step->state != DF_STEP_WAITING)
 			continue;
-		step->to_send = false;
+		step->to_send = step->to_run = false;
 		df_json_begin(&json);
 		df_json_text(&json, "message", "given up: the run is rolling back");
 		df_json_bool(&json, "in_doubt", false);
@@ -701,7 +746,10 @@ begin_undo(DfRun *run, DfStep *step)
 	if (step->wake_at > df_now() || step->in_flight)
 		return;
 	step->phase = DF_PHASE_UNDO;
-	step->to_send = true;
+	if (step->kind == DF_STEP_QUERY)
+		step->to_run = true;
+	else
+		step->to_send = true;
 }
 
 static void

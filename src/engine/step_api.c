@@ -130,6 +130,10 @@ df_step_error_detail(const DfStep *step)
 	if (df_json_get_bool(step->error, "existed"))
 		df_json_bool(&json, "existed", true);
 	df_json_text(&json, "body", df_json_get_text(step->error, "body"));
+	/* of SQL */
+	df_json_text(&json, "sqlstate", df_json_get_text(step->error, "sqlstate"));
+	df_json_text(&json, "detail", df_json_get_text(step->error, "detail"));
+	df_json_text(&json, "hint", df_json_get_text(step->error, "hint"));
 	return df_json_end(&json, CurrentMemoryContext);
 }
 

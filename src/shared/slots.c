@@ -254,7 +254,18 @@ df_slot_reason(DfSlot *slot, const char *reason)
 /* ---- wakes ---------------------------------------------------------------- */
 
 void
-df_slot_wake(Oid database, Oid owner)
+df_slot_in_body(DfSlot *slot, pg_uuid_t run, bool in_body)
+{
+	if (in_body)
+	{
+		slot->body_run = run;
+		slot->body_since = df_now();
+	}
+	slot->in_body = in_body;
+}
+
+void
+df_slot_wake(DfSlotKind kind, Oid database, Oid owner)
 {
 	bool		found = false;
 
@@ -263,7 +274,7 @@ df_slot_wake(Oid database, Oid owner)
 	{
 		DfSlot	   *slot = &df_shared->slots[i];
 
-		if (slot->kind != DF_SLOT_WORKER || slot->database != database ||
+		if (slot->kind != kind || slot->database != database ||
 			slot->owner != owner ||
 			(slot->state != DF_PROC_STARTING && slot->state != DF_PROC_RUNNING))
 			continue;

@@ -118,8 +118,11 @@ extern bool df_slot_retire(DfSlot *slot);	/* false: woken meanwhile, look again;
 extern void df_slot_step_aside(DfSlot *slot);	/* end now and be started again at once */
 extern void df_slot_reason(DfSlot *slot, const char *reason);
 
-/* set the latch of the owner's workers, or of the coordinator; takes the lock */
-extern void df_slot_wake(Oid database, Oid owner);
+/* a worker is in a body, or in somebody's SQL: it is to blame if the process ends now */
+extern void df_slot_in_body(DfSlot *slot, pg_uuid_t run, bool in_body);
+
+/* set the latch of the owner's workers of that kind, or of the coordinator; takes the lock */
+extern void df_slot_wake(DfSlotKind kind, Oid database, Oid owner);
 extern void df_slot_wake_coordinator(Oid database);
 
 /* the launcher is to look: at all databases, or at one that may be new to it */

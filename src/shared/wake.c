@@ -61,7 +61,7 @@ grant_wishes(void)
 	else
 	{
 		for (int i = 0; i < n_owners; i++)
-			df_slot_wake(MyDatabaseId, owners[i]);
+			df_slot_wake(DF_SLOT_WORKER, MyDatabaseId, owners[i]);
 	}
 	if (launcher)
 		df_launcher_probe(MyDatabaseId);

@@ -123,3 +123,15 @@ CREATE FUNCTION dataflows.run_started_at()
 	AS 'MODULE_PATHNAME', 'dataflows_run_started_at';
 COMMENT ON FUNCTION dataflows.run_started_at() IS
 'When the run was started; the same at each entry';
+
+CREATE FUNCTION dataflows.query(step text, sql text, args jsonb DEFAULT NULL, undo text DEFAULT NULL)
+	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dataflows_query';
+COMMENT ON FUNCTION dataflows.query(text, text, jsonb, text) IS
+'Runs one SQL statement as the workflow''s owner, exactly once: its writes, its record and the next step''s intent commit together. $1, $2, ... are the elements of args, a JSON array. Returns the rows as a jsonb array of objects, [] if there are none. undo is SQL too, with the recorded result (jsonb) as $1. Transient errors are retried; any other error, and a statement that runs longer than dataflows.query_timeout, raises DF001';
+
+CREATE FUNCTION dataflows.once(step text, sql text, args jsonb DEFAULT NULL)
+	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dataflows_once';
+COMMENT ON FUNCTION dataflows.once(text, text, jsonb) IS
+'A value that is looked up once and recorded: the first column of the first row of a read-only statement, NULL if there is none. At each later entry it is the same. $1, $2, ... are the elements of args, a JSON array. Errors of the SQL are raised as they are';

@@ -125,7 +125,8 @@ guarded(void (*action) (void))
 static bool
 is_my_worker(DfSlot *slot)
 {
-	return slot->kind == DF_SLOT_WORKER && slot->database == MyDatabaseId;
+	return (slot->kind == DF_SLOT_WORKER || slot->kind == DF_SLOT_SQL_WORKER) &&
+		slot->database == MyDatabaseId;
 }
 
 static bool
@@ -220,7 +221,7 @@ have_workers(void)
 
 /* slots of that owner's workers; *up = those with a process */
 static int
-count_workers(Oid owner, int *up)
+count_workers(DfSlotKind kind, Oid owner, int *up)
 {
 	int			n = 0;
 
@@ -230,7 +231,7 @@ count_workers(Oid owner, int *up)
 	{
 		DfSlot	   *slot = &df_shared->slots[i];
 
-		if (!is_my_worker(slot) || slot->owner != owner || slot->state == DF_PROC_GONE)
+		if (!is_my_worker(slot) || slot->kind != kind || slot->owner != owner || slot->state == DF_PROC_GONE)
 			continue;
 		n++;
 		if (is_up(slot))
@@ -240,6 +241,12 @@ count_workers(Oid owner, int *up)
 	return n;
 }
 
+static DfSlotKind
+kind_for(const DfDueOwner *due)
+{
+	return due->sql ? DF_SLOT_SQL_WORKER : DF_SLOT_WORKER;
+}
+
 static bool
 is_due_now(const DfDueOwner *due, TimestampTz now)
 {
@@ -247,7 +254,7 @@ is_due_now(const DfDueOwner *due, TimestampTz now)
 }
 
 static bool
-owner_is_due(Oid owner, TimestampTz now)
+owner_is_due(const DfSlot *slot, TimestampTz now)
 {
 	ListCell   *cell;
 
@@ -255,7 +262,7 @@ owner_is_due(Oid owner, TimestampTz now)
 	{
 		DfDueOwner *due = lfirst(cell);
 
-		if (due->owner == owner && is_due_now(due, now))
+		if (due->owner == slot->owner && kind_for(due) == slot->kind && is_due_now(due, now))
 			return true;
 	}
 	return false;
@@ -270,7 +277,7 @@ drop_unneeded(TimestampTz now)
 	{
 		DfSlot	   *slot = &df_shared->slots[i];
 
-		if (is_my_worker(slot) && slot->state == DF_PROC_WANTED && !owner_is_due(slot->owner, now))
+		if (is_my_worker(slot) && slot->state == DF_PROC_WANTED && !owner_is_due(slot, now))
 			df_slot_free(slot);
 	}
 	LWLockRelease(df_shared->lock);
@@ -298,14 +305,14 @@ static void
 want_workers(const DfDueOwner *due)
 {
 	int			up;
-	int			n = count_workers(due->owner, &up);
+	int			n = count_workers(kind_for(due), due->owner, &up);
 
-	for (; n < df_workers_per_owner; n++)
+	for (; n < (due->sql ? df_sql_workers_per_owner : df_workers_per_owner); n++)
 	{
 		DfSlot	   *slot;
 
 		LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
-		slot = df_slot_take(DF_SLOT_WORKER, MyDatabaseId, due->owner);
+		slot = df_slot_take(kind_for(due), MyDatabaseId, due->owner);
 		if (slot != NULL)
 			slot->careful = me->careful;
 		LWLockRelease(df_shared->lock);
@@ -454,7 +461,7 @@ judge_owners(List *owners)
 
 		if (!is_due_now(due, now))
 		{
-			(void) count_workers(due->owner, &up);
+			(void) count_workers(kind_for(due), due->owner, &up);
 			if (up == 0)
 				next_look = df_earlier(next_look, due->wake_at);
 			continue;
@@ -571,7 +578,7 @@ apply_look(void)
 
 		want_workers(due);
 		if (sweeping)
-			df_slot_wake(MyDatabaseId, due->owner);
+			df_slot_wake(kind_for(due), MyDatabaseId, due->owner);
 	}
 	start_workers();
 }

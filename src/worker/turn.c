@@ -106,8 +106,8 @@ workflow_of(const char *name, int version)
 }
 
 /* runs that were just read become ours; inside the store */
-static void
-take(List *runs, List *versions)
+void
+df_take(List *runs, List *versions)
 {
 	List	   *with_steps = NIL;
 	TimestampTz now = df_now();
@@ -142,8 +142,8 @@ take(List *runs, List *versions)
 }
 
 /* the engine's part of taking: steps under their names, what was lost found out */
-static void
-adopt_loaded(DfRun *run)
+void
+df_adopt_loaded(DfRun *run)
 {
 	ListCell   *lc;
 
@@ -196,7 +196,7 @@ claim_due(void)
 	df_worker.more = list_length(runs) >= each;
 	if (df_worker.more)
 		ask_for_help();
-	take(runs, versions);
+	df_take(runs, versions);
 }
 
 /* ---- the inbox ---------------------------------------------------------------------- */
@@ -271,7 +271,7 @@ look_at_inbox(List **deliveries)
 		}
 		runs = df_claim_runs(wanted, df_worker.identity, df_worker.runs_cxt, &versions);
 
-		take(runs, versions);
+		df_take(runs, versions);
 	}
 	if (list_length(rows) == INBOX_ROWS)
 		df_worker.look = true;
@@ -329,10 +329,9 @@ read_wanted_inboxes(void)
 
 /* ---- advancing ------------------------------------------------------------------------ */
 
-static void
-advance(DfRun *run)
+void
+df_advance_run(DfRun *run)
 {
-	DfSlot	   *slot = df_worker.slot;
 
 	touch(run);
 	if (run->workflow == NULL)
@@ -353,13 +352,11 @@ advance(DfRun *run)
 		df_run_get_stuck(run, ERRCODE_CRASH_SHUTDOWN,
 						 "the body was entered three times without an exit: it crashed the server or its worker",
 						 "Look into the server's log, mend the function, then call dataflows.retry(run).");
-	slot->body_run = run->id;
-	slot->body_since = df_now();
-	slot->in_body = true;
+	df_slot_in_body(df_worker.slot, run->id, true);
 	df_worker.current = run;
 	df_run_advance(run);
 	df_worker.current = NULL;
-	slot->in_body = false;
+	df_slot_in_body(df_worker.slot, run->id, false);
 }
 
 static void
@@ -375,7 +372,7 @@ advance_all(void)
 
 			if (run->advance && !run->broken && (!df_worker.careful || run == df_worker.only || df_run_is_terminal(run->state)))
 			{
-				advance(run);
+				df_advance_run(run);
 				CHECK_FOR_INTERRUPTS();
 			}
 		}
@@ -447,6 +444,7 @@ after_commit(List *runs)
 {
 	ListCell   *lc;
 	List	   *gone = NIL;
+	bool		sql = false;
 
 	df_worker.slot->commits++;
 	df_record_clean(runs);
@@ -458,10 +456,15 @@ after_commit(List *runs)
 		if (!run->released)
 			continue;
 		gone = lappend(gone, run);
-		df_worker.next_due = df_earlier(df_worker.next_due, run->wake_at);
+		if (run->sql)
+			sql = true;
+		else
+			df_worker.next_due = df_earlier(df_worker.next_due, run->wake_at);
 	}
 	foreach(lc, gone)
 		df_release_run(lfirst(lc));
+	if (sql)
+		df_slot_wake(DF_SLOT_SQL_WORKER, MyDatabaseId, GetUserId());
 }
 
 static List *
@@ -650,7 +653,7 @@ adopt_all_loaded(void)
 		if (run->adopted)
 			continue;
 		df_worker.current = run;
-		adopt_loaded(run);
+		df_adopt_loaded(run);
 		df_worker.current = NULL;
 	}
 }

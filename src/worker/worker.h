@@ -59,6 +59,9 @@ extern DfWorker df_worker;
 /* turn.c: one transaction for all that is to be done now */
 extern void df_turn(List *results);
 extern void df_release_run(DfRun *run);
+extern void df_take(List *runs, List *versions);	/* inside the store */
+extern void df_adopt_loaded(DfRun *run);
+extern void df_advance_run(DfRun *run);
 
 /* dispatch.c: from steps to requests and from results to replies */
 extern void df_dispatch(DfRun *run);

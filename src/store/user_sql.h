@@ -1,0 +1,36 @@
+/*
+ * store/user_sql.h
+ *	  SQL that users wrote: of query() and once().
+ *
+ * Not between df_store_enter() and df_store_leave(): it is run as whoever the
+ * process is, with his settings.
+ */
+#ifndef DF_STORE_USER_SQL_H
+#define DF_STORE_USER_SQL_H
+
+#include "df_types.h"
+
+/* what became of one statement */
+typedef struct DfSqlOutcome
+{
+	Jsonb	   *rows;			/* an array of objects; NULL if it raised */
+	int			sqlstate;		/* 0 = it did not raise */
+	char	   *message;
+	char	   *detail;
+	char	   *hint;
+} DfSqlOutcome;
+
+/*
+ * Runs the one statement in a subtransaction of its own: its effects stay if
+ * it does not raise and are gone if it does.  `args` is an array or NULL;
+ * `result_arg` says that its one element is $1 as jsonb, whatever it is.
+ */
+extern void df_user_sql_run(const char *sql, const Jsonb *args, bool result_arg, DfSqlOutcome *outcome);
+
+/* the first column of the first row, read-only; NULL for NULL or no row; raises */
+extern Jsonb *df_user_sql_value(const char *sql, const Jsonb *args, MemoryContext cxt);
+
+/* drops what SQL leaves in a session; in a transaction, whose commit ends it */
+extern void df_user_session_clean(void);
+
+#endif							/* DF_STORE_USER_SQL_H */

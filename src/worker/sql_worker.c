@@ -1,0 +1,381 @@
+/*
+ * worker/sql_worker.c
+ *	  The sql worker: it runs the SQL of query steps, so that no user's statement
+ *	  holds up a socket.
+ *
+ * One session of the role that owns the workflows.  One step is one transaction:
+ * the run is locked, the SQL runs in a subtransaction, its outcome is recorded,
+ * the body entered for the next intent, all of it committed at once.  Whatever
+ * ends this process before that commit undoes the SQL with its record, so that
+ * it is run exactly once.  It must never open a socket, wait for an event or
+ * read the inbox: what is no SQL it hands over to the worker.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
+
+#include "engine/query.h"
+#include "guc.h"
+#include "shared/clock.h"
+#include "shared/wake.h"
+#include "store/claim.h"
+#include "store/identity.h"
+#include "store/record.h"
+#include "store/store.h"
+#include "store/user_sql.h"
+#include "store/xact.h"
+#include "worker/process.h"
+#include "worker/sql_worker.h"
+#include "worker/wait.h"
+#include "worker/worker.h"
+
+/* after an error that was not the statement's own */
+#define PAUSE_MS 1000
+
+/* ---- the timer ------------------------------------------------------------------ */
+
+static TimeoutId query_timer = MAX_TIMEOUTS;
+static volatile sig_atomic_t timed_out = false;
+
+/* in a signal handler: flags only */
+static void
+query_timeout_handler(void)
+{
+	timed_out = true;
+	InterruptPending = true;
+	QueryCancelPending = true;
+	SetLatch(MyLatch);
+}
+
+static void
+run_sql(DfRun *run, DfStep *step, DfSqlOutcome *outcome)
+{
+	Jsonb	   *args;
+	bool		result_arg;
+	const char *sql = df_query_sql(run, step, &args, &result_arg);
+
+	timed_out = false;
+	df_slot_in_body(df_worker.slot, run->id, true);
+	if (df_query_timeout > 0)
+		enable_timeout_after(query_timer, df_query_timeout);
+	df_user_sql_run(sql, args, result_arg, outcome);
+	disable_timeout(query_timer, false);
+	QueryCancelPending = false;
+	df_slot_in_body(df_worker.slot, run->id, false);
+	df_user_session_clean();
+	if (timed_out && outcome->sqlstate != 0)
+	{
+		outcome->message = psprintf("the SQL ran longer than dataflows.query_timeout (%d ms)", df_query_timeout);
+		outcome->hint = pstrdup("Make it faster, do it in several steps, or raise dataflows.query_timeout.");
+	}
+}
+
+/* ---- one step --------------------------------------------------------------------- */
+
+static List *
+claim(const pg_uuid_t *id)
+{
+	List	   *runs;
+	List	   *versions;
+	DfStore		store;
+
+	if (!df_extension_exists())
+	{
+		df_worker.gone = true;
+		return NIL;
+	}
+	df_store_enter(&store);
+	MemoryContextSwitchTo(df_worker.turn_cxt);
+	list_free_deep(df_worker.names);
+	df_worker.names = df_load_workflow_names(GetSessionUserId(), df_worker.process_cxt);
+	if (id != NULL)
+		runs = df_claim_runs(list_make1((void *) id), df_worker.identity, df_worker.runs_cxt, &versions);
+	else
+		runs = df_claim_due(df_worker.names, true, df_worker.identity, 1, 1, df_worker.runs_cxt, &versions);
+	df_take(runs, versions);
+	if (runs == NIL)
+		df_worker.next_due = df_next_due(df_worker.names, true, df_worker.identity);
+	df_store_leave(&store);
+	MemoryContextSwitchTo(df_worker.turn_cxt);
+	return runs;
+}
+
+/*
+ * The server crashed while the engine was live: this entry is counted before it
+ * happens, under our lease.
+ */
+static void
+commit_entry(DfRun *run)
+{
+	DfStore		store;
+
+	df_store_enter(&store);
+	df_record_entry(run, df_worker.lease);
+	df_store_leave(&store);
+	df_xact_commit();
+	run->db_lease = df_worker.lease;
+	run->dirty = true;
+	df_xact_begin();
+	MemoryContextSwitchTo(df_worker.turn_cxt);
+}
+
+/* requests, waits and whatever else is no SQL are the worker's */
+static void
+hand_over(DfRun *run)
+{
+	bool		more = !run->released || run->want_inbox;
+
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		more |= run->steps[i]->to_send;
+		run->steps[i]->to_send = false;
+	}
+	if (run->state == DF_RUN_STUCK || df_run_is_terminal(run->state))
+		more = false;
+	if (more)
+	{
+		run->sql = false;
+		run->wake_at = df_now();
+		run->waiting_for = NULL;
+	}
+	run->want_inbox = false;
+	run->lease = 0;
+	run->released = true;
+	run->dirty = true;
+}
+
+static void
+record(DfRun *run)
+{
+	DfStore		store;
+
+	df_store_enter(&store);
+	df_record_runs(list_make1(run));
+	df_record_attempts(df_turn_attempts);
+	df_record_messages(list_make1(run));
+	df_store_leave(&store);
+	df_wake_awaiters();
+	if (run->wake_at != DF_NEVER && !run->sql)
+		df_wake_owner(GetUserId());
+}
+
+/* what the statement's SQL comes to, or `failure`, with all that follows from it */
+static void
+do_step(DfRun *run, const DfSqlOutcome *failure)
+{
+	DfSqlOutcome outcome;
+	DfStep	   *step;
+
+	df_body_begin_turn();
+	df_advance_run(run);
+	df_body_end_turn();
+	step = df_run_step_to_run(run);
+	if (step != NULL)
+	{
+		run->released = false;
+		if (failure != NULL)
+			outcome = *failure;
+		else
+			run_sql(run, step, &outcome);
+		df_query_outcome(run, step, &outcome, timed_out && failure == NULL);
+		df_body_begin_turn();
+		df_advance_run(run);
+		df_body_end_turn();
+	}
+	hand_over(run);
+	record(run);
+}
+
+/* claims a run whose SQL is due and does one step of it; *id is the run */
+static bool
+try_step(pg_uuid_t *id, bool *claimed)
+{
+	List	   *runs;
+	DfRun	   *run;
+
+	df_xact_begin();
+	MemoryContextSwitchTo(df_worker.turn_cxt);
+	runs = claim(NULL);
+	if (runs == NIL)
+	{
+		df_xact_commit();
+		return false;
+	}
+	run = linitial(runs);
+	*id = run->id;
+	*claimed = true;
+	df_adopt_loaded(run);
+	if (df_worker.slot->careful)
+		commit_entry(run);
+	do_step(run, NULL);
+	df_xact_commit();
+	df_worker.slot->commits++;
+	return true;
+}
+
+/*
+ * It was not the statement that raised but what came after it, the commit
+ * perhaps: nothing of it has happened, and it is to be tried again later.
+ */
+static void
+postpone(const pg_uuid_t *id, ErrorData *error)
+{
+	DfSqlOutcome failure;
+	List	   *runs;
+	DfRun	   *run;
+
+	memset(&failure, 0, sizeof(failure));
+	failure.sqlstate = ERRCODE_T_R_SERIALIZATION_FAILURE;
+	failure.message = error->message;
+	df_xact_begin();
+	MemoryContextSwitchTo(df_worker.turn_cxt);
+	runs = claim(id);
+	if (runs != NIL)
+	{
+		run = linitial(runs);
+		df_adopt_loaded(run);
+		do_step(run, &failure);
+	}
+	df_xact_commit();
+}
+
+/* what is held in memory after a turn, well or badly ended */
+static void
+forget_runs(void)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &df_worker.runs)
+		df_release_run(dlist_container(DfRun, node, iter.cur));
+	df_worker.touched = NIL;
+	df_turn_attempts = NIL;
+	MemoryContextSwitchTo(TopMemoryContext);
+	MemoryContextReset(df_worker.turn_cxt);
+}
+
+static ErrorData *
+recover(void)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(df_worker.turn_cxt);
+	disable_timeout(query_timer, false);
+	df_slot_in_body(df_worker.slot, df_worker.slot->body_run, false);
+	error = CopyErrorData();
+	EmitErrorReport();
+	FlushErrorState();
+	df_xact_abort();
+	df_body_end_turn();
+	MemoryContextSwitchTo(df_worker.turn_cxt);
+	return error;
+}
+
+/* true if there may be more to do at once */
+static bool
+one_turn(void)
+{
+	volatile bool did = false;
+	ErrorData  *volatile error = NULL;
+	pg_uuid_t	id;
+	bool		claimed = false;
+
+	df_worker.slot->turns++;
+	df_worker.touched = NIL;
+	df_turn_attempts = NIL;
+	PG_TRY();
+	{
+		did = try_step(&id, &claimed);
+	}
+	PG_CATCH();
+	{
+		error = recover();
+	}
+	PG_END_TRY();
+	forget_runs();
+	if (error == NULL)
+		return did;
+	if (claimed)
+	{
+		PG_TRY();
+		{
+			postpone(&id, error);
+		}
+		PG_CATCH();
+		{
+			(void) recover();
+		}
+		PG_END_TRY();
+		forget_runs();
+	}
+	df_worker.next_due = TimestampTzPlusMilliseconds(df_now(), PAUSE_MS);
+	return false;
+}
+
+/* ---- the loop ----------------------------------------------------------------------- */
+
+static void
+set_up(DfSlot *slot)
+{
+	memset(&df_worker, 0, sizeof(df_worker));
+	df_worker.slot = slot;
+	df_worker.lease = slot->lease;
+	df_worker.process_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows sql worker", ALLOCSET_DEFAULT_SIZES);
+	df_worker.turn_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows turn", ALLOCSET_DEFAULT_SIZES);
+	df_worker.runs_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows runs", ALLOCSET_DEFAULT_SIZES);
+	dlist_init(&df_worker.runs);
+	query_timer = RegisterTimeout(USER_TIMEOUT, query_timeout_handler);
+
+	df_xact_begin();
+	df_worker.identity = df_identity_hash();
+	df_xact_commit();
+	df_wait_init(PGINVALID_SOCKET);
+}
+
+/* sleeps until there is something to do; true: the process is not worth its place any more */
+static bool
+sleep_or_retire(void)
+{
+	TimestampTz now = df_now();
+	TimestampTz end;
+
+	if (df_worker.idle_since == DF_NEVER)
+		df_worker.idle_since = now;
+	end = df_worker.idle_since + (int64) df_worker_idle * 1000;
+	if (now >= end && (df_worker.next_due == DF_NEVER || df_worker.next_due > now))
+		return df_slot_retire(df_worker.slot);
+	df_xact_idle();
+	(void) df_wait_until(df_earlier(end, df_worker.next_due));
+	return false;
+}
+
+void
+dataflows_sql_worker_main(Datum arg)
+{
+	DfSlot	   *slot = df_process_begin(arg);
+	bool		more = true;
+
+	set_up(slot);
+	for (;;)
+	{
+		df_process_interrupts();
+		if (df_slot_take_wake(slot))
+			more = true;
+		if (more || (df_worker.next_due != DF_NEVER && df_worker.next_due <= df_now()))
+		{
+			df_worker.next_due = DF_NEVER;
+			df_worker.idle_since = DF_NEVER;
+			more = one_turn();
+			if (df_worker.gone)
+				break;
+			continue;
+		}
+		if (sleep_or_retire())
+			break;
+	}
+	proc_exit(0);
+}
