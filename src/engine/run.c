@@ -655,6 +655,7 @@ park(DfRun *run)
 		run->steps[i]->to_send = false;
 	if (run->in_flight > 0 || something_to_send(run) || run->want_inbox)
 		return;
+	run->sql = false;
 	if (!df_run_is_terminal(run->state) && run->state != DF_RUN_STUCK)
 	{
 		what = waits_for(run, &event);

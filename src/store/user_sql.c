@@ -13,7 +13,6 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
-#include "commands/async.h"
 #include "commands/prepare.h"
 #include "commands/sequence.h"
 #include "commands/trigger.h"
@@ -400,7 +399,6 @@ df_user_session_clean(void)
 	PortalHashTableDeleteAll();
 	DropAllPreparedStatements();
 	LockReleaseSession(USER_LOCKMETHOD);
-	Async_UnlistenAll();
 	ResetTempTableNamespace();
 	ResetSequenceCaches();
 }

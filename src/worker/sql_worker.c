@@ -7,8 +7,8 @@
  * the run is locked, the SQL runs in a subtransaction, its outcome is recorded,
  * the body entered for the next intent, all of it committed at once.  Whatever
  * ends this process before that commit undoes the SQL with its record, so that
- * it is run exactly once.  It must never open a socket, wait for an event or
- * read the inbox: what is no SQL it hands over to the worker.
+ * it is run exactly once.  It must never open a socket or wait for an event, and
+ * of the inbox it reads only who cancels: what is no SQL is the worker's.
  */
 #include "postgres.h"
 
@@ -160,8 +160,24 @@ record(DfRun *run)
 	df_record_messages(list_make1(run));
 	df_store_leave(&store);
 	df_wake_awaiters();
-	if (run->wake_at != DF_NEVER && !run->sql)
-		df_wake_owner(GetUserId());
+	/* what came for the run while we had it locked was left alone by the worker, too */
+	df_wake_owner(GetUserId());
+}
+
+/* who cancelled the run while its SQL was running is heard before the body goes on */
+static void
+hear_cancel(DfRun *run)
+{
+	DfStore		store;
+	ListCell   *lc;
+
+	df_store_enter(&store);
+	df_load_inbox(list_make1(run));
+	df_store_leave(&store);
+	foreach(lc, run->loaded_messages)
+		if (strcmp(((DfMessage *) lfirst(lc))->kind, "cancel") == 0)
+			df_run_message(run, lfirst(lc));
+	run->loaded_messages = NIL;
 }
 
 /* what the statement's SQL comes to, or `failure`, with all that follows from it */
@@ -183,6 +199,7 @@ do_step(DfRun *run, const DfSqlOutcome *failure)
 		else
 			run_sql(run, step, &outcome);
 		df_query_outcome(run, step, &outcome, timed_out && failure == NULL);
+		hear_cancel(run);
 		df_body_begin_turn();
 		df_advance_run(run);
 		df_body_end_turn();
