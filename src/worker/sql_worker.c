@@ -77,6 +77,18 @@ run_sql(DfRun *run, DfStep *step, DfSqlOutcome *outcome)
 
 /* ---- one step --------------------------------------------------------------------- */
 
+/* one run is claimed at a time: each workflow comes first in its turn */
+static List *
+names_in_turn(List *names)
+{
+	int			n = list_length(names);
+	List	   *rotated = NIL;
+
+	for (int i = 0; i < n; i++)
+		rotated = lappend(rotated, list_nth(names, (int) ((df_worker.slot->turns + i) % n)));
+	return rotated;
+}
+
 static List *
 claim(const pg_uuid_t *id)
 {
@@ -96,7 +108,7 @@ claim(const pg_uuid_t *id)
 	if (id != NULL)
 		runs = df_claim_runs(list_make1((void *) id), df_worker.identity, df_worker.runs_cxt, &versions);
 	else
-		runs = df_claim_due(df_worker.names, true, df_worker.identity, 1, 1, df_worker.runs_cxt, &versions);
+		runs = df_claim_due(names_in_turn(df_worker.names), true, df_worker.identity, 1, 1, df_worker.runs_cxt, &versions);
 	df_take(runs, versions);
 	if (runs == NIL)
 		df_worker.next_due = df_next_due(df_worker.names, true, df_worker.identity);

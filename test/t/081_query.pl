@@ -309,6 +309,14 @@ is(await($run), 'completed', 'start() in SQL');
 ok(wait_for_runs($node, [ 'completed', 'rolled_back', 'cancelled', 'stuck' ], 20), 'starts runs');
 is(scalar(grep { /^fan/ } keys %{ $systems->summary('identity') }), 50, 'each exactly once');
 
+# ---- fairness: a workflow with much SQL due starves no other ----------------------------------
+
+as_app($node, 'postgres', 'CREATE TABLE app.order_of (id serial, what text)');
+define($_, "  RETURN dataflows.query('q', 'INSERT INTO app.order_of (what) VALUES (\$1)', '[\"$_\"]');") for qw(aaa zzz);
+as_app($node, 'postgres', "SELECT dataflows.start('aaa', '{}') FROM generate_series(1, 300); SELECT dataflows.start('zzz', '{}')");
+ok(wait_until($node, "SELECT count(*) = 301 FROM app.order_of"), 'SQL of two workflows');
+cmp_ok(number_of($node, "SELECT id FROM app.order_of WHERE what = 'zzz'"), '<', 250, 'the one that came last is not the last');
+
 # ---- kill -9 at random moments, under load -----------------------------------------------------
 
 my $rounds = $ENV{DF_QUERY_ROUNDS} || 30;
