@@ -304,8 +304,7 @@ checked_system(const char *system, const char *step)
 	if (found == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("step \"%s\" cannot call system \"%s\"", step, system),
-				 errdetail_internal("%s", why),
+				 errmsg("step \"%s\" cannot call system \"%s\": %s", step, system, why),
 				 errhint("Create it with CREATE SERVER ... FOREIGN DATA WRAPPER dataflows, and GRANT USAGE on it to the workflow's owner.")));
 	return found;
 }
