@@ -238,7 +238,7 @@ typedef struct DfStep
 	bool		to_run;			/* SQL: a sql worker is to run it, or its undo */
 	bool		in_flight;
 	bool		cleared;		/* in doubt, but a probe or the step itself says: send it again */
-	bool		credentials;	/* refused by the system: waits without using attempts */
+	bool		unauthorized;	/* its token was refused, it is sent again with a fresh one */
 	DfPhase		phase;
 	int			called;			/* number of the entry that last called it */
 	int			next_same;		/* index of the next step of that base name, -1 */

@@ -42,6 +42,8 @@ typedef struct DfReply
 	int64		retry_after_ms;
 	int64		took_us;
 	const char *error;
+	const char *shown;			/* the body without our secrets, for errors; NULL = it holds none */
+	size_t		shown_len;
 } DfReply;
 
 typedef struct DfSystemPolicy
@@ -55,6 +57,12 @@ typedef struct DfSystemPolicy
 /* returns what the answer says about the system (for its breaker) */
 extern DfVerdict df_step_reply(DfRun *run, DfStep *step, const DfReply *reply,
 							   const DfSystemPolicy *policy);
+
+/* it was certainly not carried out, and is to be sent again at once: no attempt was used */
+extern void df_step_unsend(DfRun *run, DfStep *step);
+
+/* it cannot leave before `until`, and `why`; no attempt is used */
+extern void df_step_hold(DfRun *run, DfStep *step, const char *why, TimestampTz until);
 
 /* the request that is to leave next for step->phase; NULL with *why set if none can be made */
 typedef struct DfOutgoing

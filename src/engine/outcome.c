@@ -112,19 +112,20 @@ answer_headers(const DfReply *reply, MemoryContext cxt)
 	return df_json_end(&json, cxt);
 }
 
-/* the beginning of a body for an error, cut at a character */
+/* the beginning of a body for an error, without secrets, cut at a character */
 static char *
 cut_body(const DfReply *reply)
 {
+	const char *body = reply->shown != NULL ? reply->shown : reply->body;
+	size_t		body_len = reply->shown != NULL ? reply->shown_len : reply->body_len;
 	int			len;
 
-	if (reply->body == NULL || reply->body_len == 0 ||
-		memchr(reply->body, '\0', Min(reply->body_len, KEPT_BODY)) != NULL)
+	if (body == NULL || body_len == 0 || memchr(body, '\0', Min(body_len, KEPT_BODY)) != NULL)
 		return NULL;
-	len = pg_mbcliplen(reply->body, Min(reply->body_len, KEPT_BODY), KEPT_BODY);
-	if (!pg_verify_mbstr(GetDatabaseEncoding(), reply->body, len, true))
+	len = pg_mbcliplen(body, Min(body_len, KEPT_BODY), KEPT_BODY);
+	if (!pg_verify_mbstr(GetDatabaseEncoding(), body, len, true))
 		return NULL;
-	return pnstrdup(reply->body, len);
+	return pnstrdup(body, len);
 }
 
 static Jsonb *
@@ -457,6 +458,46 @@ step_refused(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolic
 	df_step_transition(run, step, doubt ? DF_STEP_LOSE : DF_STEP_AGAIN);
 	step->attempts--;
 	step->wake_at = df_now() + policy->retry.initial_ms * 1000;
+}
+
+/* what a refused token does: as if the request had not left, which phase it is in is found anew */
+void
+df_step_unsend(DfRun *run, DfStep *step)
+{
+	if (step->phase == DF_PHASE_UNDO)
+	{
+		df_undo_transition(run, step, DF_UNDO_DUE);
+		step->undo_attempts--;
+	}
+	else if (step->phase == DF_PHASE_DO)
+	{
+		df_step_transition(run, step, df_json_get_bool(step->error, "in_doubt") ? DF_STEP_LOSE : DF_STEP_AGAIN);
+		step->attempts--;
+	}
+	step->wake_at = df_now();
+	step->dirty = true;
+	run->advance = true;
+}
+
+void
+df_step_hold(DfRun *run, DfStep *step, const char *why, TimestampTz until)
+{
+	bool		undo = step->phase == DF_PHASE_UNDO;
+	DfJson		json;
+	Jsonb	   *error;
+
+	df_json_begin(&json);
+	df_json_text(&json, "message", why);
+	df_json_bool(&json, "in_doubt", !undo && df_json_get_bool(step->error, "in_doubt"));
+	error = df_json_end(&json, run->cxt);
+	if (undo)
+		step->undo_error = error;
+	else
+		step->error = error;
+	step->to_send = false;
+	step->wake_at = until;
+	step->dirty = true;
+	run->advance = true;
 }
 
 /* ---- undo ---------------------------------------------------------------------- */

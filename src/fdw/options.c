@@ -285,9 +285,16 @@ set_header(DfSystem *system, Oid catalog, DefElem *def, int first, DfOptionProbl
 	if (at < 0)
 		at = system->nheaders++;
 	if (system->headers == NULL)
+	{
 		system->headers = palloc(sizeof(char *));
+		system->header_is_secret = palloc(sizeof(bool));
+	}
 	else
+	{
 		system->headers = repalloc(system->headers, system->nheaders * sizeof(char *));
+		system->header_is_secret = repalloc(system->header_is_secret, system->nheaders * sizeof(bool));
+	}
+	system->header_is_secret[at] = catalog == UserMappingRelationId;
 	system->headers[at] = psprintf("%s: %s", name, value);
 	return true;
 }
@@ -418,6 +425,22 @@ df_options_apply(DfSystem *system, Oid catalog, List *options, DfOptionProblem *
 	if (catalog == UserMappingRelationId)
 		return mapping_complete(system, problem);
 	return set_idempotency_header(system, problem) && server_complete(system, problem);
+}
+
+bool
+df_options_fit(const DfSystem *system, DfOptionProblem *problem)
+{
+	if (system->oauth_token_url == NULL || system->allow_private)
+		return true;
+	if (pg_strncasecmp(system->oauth_token_url, "https:", 6) != 0)
+		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
+					  pstrdup("the client's secret would go out in the clear, as \"oauth_token_url\" is not https"),
+					  pstrdup("Use https, or have a superuser set \"allow_private\" on the server."));
+	if (pg_strncasecmp(system->url, "https:", 6) != 0)
+		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
+					  pstrdup("its token would go out in the clear, as \"url\" is not https"),
+					  pstrdup("Use https, or have a superuser set \"allow_private\" on the server."));
+	return true;
 }
 
 void

@@ -68,6 +68,12 @@ extern void df_options_defaults(DfSystem *system);
  */
 extern bool df_options_apply(DfSystem *system, Oid catalog, List *options, DfOptionProblem *problem);
 
+/*
+ * Whether the options of a server and of a user mapping go together, which the
+ * validator cannot see, as it is given those of one object at a time.
+ */
+extern bool df_options_fit(const DfSystem *system, DfOptionProblem *problem);
+
 /* overwrites the credentials in memory */
 extern void df_options_forget(DfSystem *system);
 

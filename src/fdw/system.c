@@ -155,6 +155,8 @@ read_system(DfSystem *system, ForeignServer *server, char **why)
 		valid = df_options_apply(system, UserMappingRelationId, options, &problem);
 		forget_options(options);
 	}
+	if (valid)
+		valid = df_options_fit(system, &problem);
 	if (!valid)
 	{
 		df_options_forget(system);

@@ -32,6 +32,7 @@ typedef struct DfSystem
 	char	   *ca_file;
 	int			nheaders;		/* plain and secret ones, "Name: value" */
 	char	  **headers;
+	bool	   *header_is_secret;	/* of the user mapping: every role may read the server's */
 	/* credentials: only ever handed to the HTTP room, zeroed when forgotten */
 	char	   *bearer_token;
 	char	   *username;

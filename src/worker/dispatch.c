@@ -18,7 +18,8 @@
 #include "shared/clock.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
-#include "worker/worker.h"
+#include "worker/secrets.h"
+#include "worker/token.h"
 
 static void
 policy_of(const DfSystem *system, DfSystemPolicy *policy)
@@ -93,6 +94,9 @@ static void
 fill_request(DfDeparture *departure, const DfSystem *system, const DfStep *step, const DfOutgoing *out)
 {
 	DfHttpRequest *request = &departure->request;
+	const char *token = df_token_take(departure->flight, system);
+
+	departure->hidden = departure->flight->secrets = df_secrets_of(system, token);
 
 	request->method = out->method;
 	request->body = out->body;
@@ -100,7 +104,7 @@ fill_request(DfDeparture *departure, const DfSystem *system, const DfStep *step,
 	request->headers = request_headers(departure, system, step, out);
 	request->username = secret(departure, system->username);
 	request->password = secret(departure, system->password);
-	request->bearer_token = secret(departure, system->bearer_token);
+	request->bearer_token = secret(departure, token != NULL ? token : system->bearer_token);
 	request->ca_file = system->ca_file != NULL ? pstrdup(system->ca_file) : NULL;
 	request->client_cert = system->client_cert != NULL ? pstrdup(system->client_cert) : NULL;
 	request->client_key = system->client_key != NULL ? pstrdup(system->client_key) : NULL;
@@ -234,11 +238,11 @@ dispatch_step(DfRun *run, DfStep *step)
 		step->to_send = false;
 		df_run_get_stuck(run, ERRCODE_UNDEFINED_OBJECT,
 						 psprintf("step \"%s\" cannot call system \"%s\": %s", step->name, step->system, why),
-						 "Create the server again or grant USAGE on it, then call dataflows.retry(run).");
+						 "Mend the server or its user mapping, or grant USAGE on it, then call dataflows.retry(run).");
 		run->advance = true;
 		return;
 	}
-	if (stays_in_doubt(run, step, system))
+	if (stays_in_doubt(run, step, system) || !df_token_ready(run, step, system))
 		return;
 	live = df_system_live(step->system);
 	held = df_system_held(live);
@@ -284,10 +288,31 @@ df_depart(void)
 
 		if (departure->flight != NULL)
 			df_http_submit(&departure->request);
+		else
+			df_secrets_forget(departure->hidden);
 		foreach(sc, departure->secrets)
 			explicit_bzero(lfirst(sc), strlen(lfirst(sc)));
 	}
 	df_worker.departures = NIL;
+	df_token_depart();
+}
+
+/*
+ * What is kept of an answer beside the body that a step asked for shows none of
+ * the secrets that the request took along.
+ */
+static void
+hide_secrets(DfFlight *flight, const DfHttpResult *result, DfReply *reply)
+{
+	size_t		headers_len = result->headers != NULL ? strlen(result->headers) : 0;
+
+	reply->headers = df_secrets_redact(flight->secrets, result->headers, &headers_len);
+	if (reply->headers == NULL)
+		reply->headers = result->headers;
+	reply->shown_len = result->body_len;
+	reply->shown = df_secrets_redact(flight->secrets, result->body, &reply->shown_len);
+	df_secrets_forget(flight->secrets);
+	flight->secrets = NULL;
 }
 
 /* a result of the HTTP room, in the recording transaction */
@@ -305,14 +330,19 @@ df_arrive(DfHttpResult *result)
 	run->in_flight--;
 	df_worker.in_flight--;
 	step->in_flight = false;
+	memset(&reply, 0, sizeof(reply));
+	hide_secrets(flight, result, &reply);
 	if (run->broken)
 		return;					/* whoever claims it next takes the answer for lost */
-	memset(&reply, 0, sizeof(reply));
+	if (df_token_refused(flight, result))
+	{
+		df_step_unsend(run, step);
+		return;
+	}
 	reply.fate = result->fate;
 	reply.status = result->status;
 	reply.body = result->body;
 	reply.body_len = result->body_len;
-	reply.headers = result->headers;
 	reply.content_type = result->content_type;
 	reply.retry_after_ms = result->retry_after_ms;
 	reply.took_us = result->took_us;

@@ -29,6 +29,7 @@
 #include "store/store.h"
 #include "store/xact.h"
 #include "worker/process.h"
+#include "worker/token.h"
 #include "worker/wait.h"
 #include "worker/worker.h"
 
@@ -126,7 +127,8 @@ collect(void)
 
 	df_http_perform();
 	while ((result = df_http_next()) != NULL)
-		results = lappend(results, result);
+		if (!df_token_arrive(result))
+			results = lappend(results, result);
 	return results;
 }
 
@@ -171,7 +173,7 @@ turn_wanted(List *results, TimestampTz due)
 	TimestampTz now = df_now();
 	bool		room = df_worker.nruns <= df_max_runs - Max(1, df_max_runs / 8);
 
-	if (results != NIL || df_worker.look)
+	if (results != NIL || df_worker.look || df_worker.token_news)
 		return true;
 	if (due != DF_NEVER && due <= now)
 		return true;
@@ -218,6 +220,7 @@ one_turn(List *results)
 {
 	ListCell   *lc;
 
+	df_worker.token_news = false;
 	df_turn(results);
 	foreach(lc, results)
 		df_http_free(lfirst(lc));

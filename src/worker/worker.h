@@ -17,6 +17,9 @@ typedef struct DfFlight
 	DfStep	   *step;
 	struct DfSystemLive *system;
 	DfSystemPolicy policy;
+	struct DfToken *token;		/* that it was sent with, NULL = none */
+	uint64		token_serial;
+	struct DfSecrets *secrets;	/* not to be kept of its answer; malloc'd, NULL = none */
 } DfFlight;
 
 /* a request that is ready to leave once its intent is committed */
@@ -24,6 +27,7 @@ typedef struct DfDeparture
 {
 	DfFlight   *flight;
 	DfHttpRequest request;
+	struct DfSecrets *hidden;	/* the flight's: freed here if it does not leave */
 	List	   *secrets;		/* of char *: wiped after the request has left */
 } DfDeparture;
 
@@ -40,6 +44,7 @@ typedef struct DfWorker
 	bool		more;			/* the last claim left something behind */
 	bool		leaving;		/* about to end: answers are recorded, nothing is begun */
 	bool		gone;			/* the extension was dropped: nothing left to work for */
+	bool		token_news;		/* a token has come, or will not: who waits for it is to be looked at */
 	TimestampTz next_due;		/* of the runs in the table */
 	TimestampTz idle_since;
 	bool		careful;		/* this turn enters one body alone: that of `only` */

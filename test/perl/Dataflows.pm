@@ -432,6 +432,9 @@ sub fault { my ($self, $name, %rule) = @_; return $self->command($name, 'POST', 
 
 sub config { my ($self, $name, %switches) = @_; return $self->command($name, 'POST', '_config', \%switches); }
 
+# the authorization server, POST /token on each: sets switches; {asked, refused, issued}
+sub tokens { my ($self, %switches) = @_; return $self->command('identity', 'POST', '_tokens', \%switches); }
+
 sub down { my ($self, $name) = @_; return $self->command($name, 'POST', '_down'); }
 
 sub up { my ($self, $name) = @_; return $self->command($name, 'POST', '_up'); }

@@ -8,6 +8,7 @@ authentication worth the name.  README.md beside this file has the protocol.
 
 import argparse
 import asyncio
+import base64
 import hashlib
 import json
 import os
@@ -16,7 +17,7 @@ import re
 import signal
 import sys
 import time
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit
 
 THINGS = {"identity": "users", "billing": "customers", "crm": "contacts", "email": "send"}
 PREFIX = {"identity": "usr", "billing": "cus", "crm": "con", "email": "msg"}
@@ -26,7 +27,7 @@ REASONS = {100: "Continue", 200: "OK", 201: "Created", 202: "Accepted", 204: "No
            411: "Length Required", 422: "Unprocessable Entity", 429: "Too Many Requests",
            500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable"}
 FAULTS = {"status", "latency", "hang", "reset_before", "lost", "truncated", "invalid_json", "drip",
-          "huge", "half_headers", "redirect", "nul", "bad_utf8", "empty"}
+          "huge", "half_headers", "redirect", "nul", "bad_utf8", "empty", "echo"}
 # faults after which the effect has happened all the same, unless "effect" says otherwise
 AFTER_EFFECT = {"latency", "lost", "truncated", "invalid_json", "drip", "huge", "half_headers", "nul", "bad_utf8",
                 "empty"}
@@ -148,6 +149,65 @@ class Request:
         return address if isinstance(address, str) else None
 
 
+class Tokens:
+    """The authorization server: POST /token on each service, client credentials only."""
+
+    def __init__(self, rng):
+        self.rng = rng
+        self.config = {"client_id": "dataflows", "client_secret": "the client's secret", "auth": "both",
+                       "expires_in": 3600, "say_expires": True, "uses": None, "token_type": "Bearer", "scope": None}
+        self.issued = {}
+        self.asked = self.refused = 0
+
+    def credentials(self, request):
+        """How they came, and what they are."""
+        kind, _, value = request.headers.get("authorization", "").partition(" ")
+        if kind == "Basic":
+            name, _, secret = base64.b64decode(value).decode().partition(":")
+            return "basic", unquote_plus(name), unquote_plus(secret)
+        return "body", request.data().get("client_id"), request.data().get("client_secret")
+
+    def issue(self, request):
+        self.asked += 1
+        how, name, secret = self.credentials(request)
+        if (name, secret) != (self.config["client_id"], self.config["client_secret"]) or \
+                self.config["auth"] not in (how, "both"):
+            self.refused += 1
+            return 401, {"error": "invalid_client", "error_description": "not %s with %s" % (name, secret)}
+        if request.data().get("grant_type") != "client_credentials":
+            return 400, {"error": "unsupported_grant_type"}
+        if request.data().get("scope") != self.config["scope"]:
+            return 400, {"error": "invalid_scope"}
+        token = "token/%d-%032x" % (len(self.issued) + 1, self.rng.getrandbits(128))
+        self.issued[token] = {"at": time.time(), "uses": 0, "revoked": False, "life": self.config["expires_in"], "late": 0}
+        answer = {"access_token": token, "token_type": self.config["token_type"]}
+        if self.config["say_expires"]:
+            answer["expires_in"] = self.config["expires_in"]
+        return 200, answer
+
+    def accepts(self, request):
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        entry = self.issued.get(token)
+        if kind != "Bearer" or entry is None:
+            return False
+        if entry["life"] is not None and time.time() > entry["at"] + entry["life"]:
+            entry["late"] += 1
+            return False
+        if entry["revoked"] or (self.config["uses"] is not None and entry["uses"] >= self.config["uses"]):
+            return False
+        entry["uses"] += 1
+        return True
+
+    def admin(self, data):
+        for entry in self.issued.values() if data.pop("revoke", False) else ():
+            entry["revoked"] = True
+        unknown = set(data) - set(self.config)
+        if unknown:
+            return 400, {"error": "no such switch: %s" % ", ".join(sorted(unknown))}
+        self.config.update(data)
+        return 200, {"asked": self.asked, "refused": self.refused, "issued": self.issued}
+
+
 class System:
     """One service: its books, its switches, its faults."""
 
@@ -159,7 +219,8 @@ class System:
 
     def reset(self):
         self.config = {"idempotency": True, "unique_email": self.name == "identity",
-                       "idempotency_header": "Idempotency-Key", "bearer": None, "latency_ms": 0}
+                       "idempotency_header": "Idempotency-Key", "bearer": None, "oauth": False,
+                       "latency_ms": 0}
         self.records = {}
         self.live_email = {}
         self.keys = {}
@@ -215,6 +276,10 @@ class System:
     def perform(self, request):
         """The effect and its answer; the idempotency key is looked at first."""
         key = request.key()
+        if request.path == "/token" and request.method == "POST":
+            return self.world.tokens.issue(request)
+        if self.config["oauth"] and not self.world.tokens.accepts(request):
+            return 401, {"error": "who are you?"}
         if self.config["bearer"] and request.headers.get("authorization") != "Bearer " + self.config["bearer"]:
             return 401, {"error": "who are you?"}
         if not key or not self.config["idempotency"] or request.method not in ("POST", "PATCH"):
@@ -298,6 +363,8 @@ class System:
             return 200, self.books()
         if path == "/_summary":
             return 200, self.summary()
+        if path == "/_tokens":
+            return self.world.tokens.admin(data)
         if path == "/_log":
             return 200, self.log
         if path == "/_faults":
@@ -345,6 +412,7 @@ class World:
 
     def __init__(self, ledger=None, seed=None):
         self.rng = random.Random(seed)
+        self.tokens = Tokens(self.rng)
         self.systems = {name: System(name, self) for name in THINGS}
         self.servers = {}
         self.ports = {}
@@ -487,6 +555,7 @@ class Connection(asyncio.Protocol):
             return
         status, body = system.perform(request) if fault.effect() else (None, None)
         system.note(request, status, fault)
+        self.echoed = request.headers
         getattr(self, "fault_" + fault.kind)(fault.spec, status, body)
 
     # -- answers out ------------------------------------------------------------
@@ -517,6 +586,11 @@ class Connection(asyncio.Protocol):
             extra = "Retry-After: %s\r\n" % spec["retry_after"]
         answer = spec.get("body", {"error": "as you wished"})
         self.answer(int(spec.get("status", 503)), answer, extra)
+
+    def fault_echo(self, spec, status, body):
+        """What some systems do: send back what they were sent."""
+        self.answer(int(spec.get("status", 422)), {"error": "look what you sent", "headers": self.echoed},
+                    "X-Echo: %s\r\n" % self.echoed.get("authorization", "none"))
 
     def fault_latency(self, spec, status, body):
         self.later(spec.get("ms", 100), lambda: self.answer(status, body))

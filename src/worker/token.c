@@ -1,0 +1,492 @@
+/*
+ * worker/token.c
+ *	  OAuth tokens: asked for with a client's credentials, kept in memory, shared
+ *	  by all runs of the worker.
+ *
+ * Runs in a worker.  A request for a token is an exchange of its own beside those
+ * of the steps: it belongs to no run, it is made ready in the recording
+ * transaction, where the options are read, leaves after the commit, and is
+ * answered between turns, with no transaction open.  There is at most one per
+ * system at a time; whoever needs the token waits for it, without using
+ * attempts.  A token is asked for again a little before it expires, while the
+ * old one is still in use, and once when the system refuses it.
+ *
+ * The credentials go by basic authentication first, as the standard has it, and
+ * are tried in the body if the server does not take that.
+ *
+ * Tokens and secrets never leave this file but for the HTTP room; they are
+ * never logged, and wiped when they are dropped.
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "http/oauth.h"
+#include "http/url.h"
+#include "miscadmin.h"
+#include "shared/clock.h"
+#include "utils/hsearch.h"
+#include "worker/token.h"
+
+#define DEFAULT_LIFE_S 300
+#define LONGEST_LIFE_S (24 * 3600)
+/* before its end a token is renewed: a tenth of its life, but no more than this */
+#define MARGIN_US (30 * INT64CONST(1000000))
+#define LONGEST_TIMEOUT_MS 30000
+/* the HTTP room always answers, unless it had no memory for that */
+#define LOST_US (600 * INT64CONST(1000000))
+#define MAX_ANSWER (64 * 1024)
+/* steps that wait in memory for one token; the others wait in the table */
+#define MAX_WAITING 256
+#define WAIT_IN_TABLE_US (500 * INT64CONST(1000))
+
+/* cookies of the other requests are addresses, which are even */
+#define COOKIE_MARK ((uint64) 1)
+
+typedef struct TokenKey
+{
+	Oid			user;
+	Oid			system;
+} TokenKey;
+
+struct DfToken
+{
+	TokenKey	key;			/* must be first */
+	char		name[NAMEDATALEN];	/* of the system */
+	uint64		options;		/* hash of all options that it depends on */
+
+	char	   *text;			/* malloc'd, NULL = there is none */
+	uint64		serial;			/* of the text: no two are the same */
+	int64		renew_us;		/* df_monotonic_us() */
+	int64		expires_us;
+	bool		renewed;		/* fetched since the one before was refused */
+	bool		proven;			/* some request with it was not refused */
+
+	bool		asking;			/* a request is on the wire, or about to leave */
+	uint64		asked_options;
+	int64		asked_us;
+	bool		asked_in_body;
+	bool		in_body;		/* the server wants the credentials in the body */
+
+	int			failures;		/* in a row */
+	bool		refused;		/* the server refuses our credentials */
+	TimestampTz hold_until;		/* not asked again before */
+	char		why[400];		/* of the last failure */
+	int64		retry_initial_ms;
+	int64		cooldown_ms;
+	int			breaker_failures;
+
+	uint64		turn;			/* that `waiting` counts */
+	int			waiting;
+};
+
+/* a request that leaves after the commit; in the turn's memory */
+typedef struct Question
+{
+	DfToken    *token;
+	DfHttpRequest request;
+	char	   *body;			/* all three are wiped */
+	char	   *username;
+	char	   *password;
+} Question;
+
+static HTAB *tokens = NULL;
+static List *questions = NIL;
+static uint64 last_serial = 0;
+
+/* ---- the cache --------------------------------------------------------------------- */
+
+static void
+drop(DfToken *token)
+{
+	if (token->text == NULL)
+		return;
+	explicit_bzero(token->text, strlen(token->text));
+	free(token->text);
+	token->text = NULL;
+}
+
+static uint64
+hash_text(uint64 hash, const char *text)
+{
+	if (text == NULL)
+		return hash * 31 + 1;
+	return hash_bytes_extended((const unsigned char *) text, strlen(text), hash);
+}
+
+static uint64
+hash_options(const DfSystem *system)
+{
+	uint64		hash = system->allow_private;
+
+	hash = hash_text(hash, system->url);
+	hash = hash_text(hash, system->ca_file);
+	hash = hash_text(hash, system->oauth_token_url);
+	hash = hash_text(hash, system->oauth_client_id);
+	hash = hash_text(hash, system->oauth_client_secret);
+	return hash_text(hash, system->oauth_scope);
+}
+
+static void
+create_cache(void)
+{
+	HASHCTL		control;
+
+	memset(&control, 0, sizeof(control));
+	control.keysize = sizeof(TokenKey);
+	control.entrysize = sizeof(DfToken);
+	control.hcxt = df_worker.process_cxt;
+	tokens = hash_create("dataflows tokens", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* all is forgotten that other options have led to; what is on the wire is known by its hash */
+static void
+begin_anew(DfToken *token, uint64 options)
+{
+	drop(token);
+	token->options = options;
+	token->serial = 0;
+	token->renewed = token->proven = token->in_body = token->refused = false;
+	token->failures = 0;
+	token->hold_until = DF_NEVER;
+	token->why[0] = '\0';
+}
+
+/* the system's token; NULL if it needs none, and then one that it had is dropped */
+static DfToken *
+token_of(const DfSystem *system)
+{
+	bool		wanted = system->oauth_token_url != NULL;
+	TokenKey	key;
+	DfToken    *token;
+	bool		found;
+	uint64		options;
+
+	if (tokens == NULL && !wanted)
+		return NULL;
+	if (tokens == NULL)
+		create_cache();
+	memset(&key, 0, sizeof(key));
+	key.user = GetUserId();
+	key.system = system->oid;
+	token = hash_search(tokens, &key, wanted ? HASH_ENTER : HASH_FIND, &found);
+	if (token == NULL)
+		return NULL;
+	if (!found)
+		memset((char *) token + sizeof(TokenKey), 0, sizeof(DfToken) - sizeof(TokenKey));
+	options = hash_options(system);
+	if (!found || token->options != options)
+		begin_anew(token, options);
+	strlcpy(token->name, system->name, sizeof(token->name));
+	token->retry_initial_ms = system->retry.initial_ms;
+	token->cooldown_ms = system->breaker_cooldown_ms;
+	token->breaker_failures = system->breaker_failures;
+	return wanted ? token : NULL;
+}
+
+/* those that nobody asks for any more do not stay for ever */
+static void
+drop_expired(int64 now)
+{
+	HASH_SEQ_STATUS scan;
+	DfToken    *token;
+
+	hash_seq_init(&scan, tokens);
+	while ((token = hash_seq_search(&scan)) != NULL)
+		if (now >= token->expires_us)
+			drop(token);
+}
+
+/* ---- asking ------------------------------------------------------------------------ */
+
+/* the credentials as form fields, or nothing of them */
+static char *
+form_body(const DfSystem *system, bool in_body)
+{
+	char	   *body = pstrdup("grant_type=client_credentials");
+	char	   *secret;
+
+	if (system->oauth_scope != NULL)
+		body = psprintf("%s&scope=%s", body, df_url_encode(system->oauth_scope));
+	if (in_body)
+	{
+		secret = df_url_encode(system->oauth_client_secret);
+		body = psprintf("%s&client_id=%s&client_secret=%s", body, df_url_encode(system->oauth_client_id), secret);
+		explicit_bzero(secret, strlen(secret));
+	}
+	return body;
+}
+
+static void
+ask(DfToken *token, const DfSystem *system)
+{
+	static const char *const headers[] = {"Content-Type: application/x-www-form-urlencoded",
+	"Cache-Control: no-store", NULL};
+	MemoryContext old = MemoryContextSwitchTo(df_worker.turn_cxt);
+	Question   *question = palloc0(sizeof(Question));
+	DfHttpRequest *request = &question->request;
+
+	question->token = token;
+	question->body = form_body(system, token->in_body);
+	if (!token->in_body)
+	{
+		/* encoded: RFC 6749, 2.3.1; so neither holds a colon */
+		question->username = df_url_encode(system->oauth_client_id);
+		question->password = df_url_encode(system->oauth_client_secret);
+	}
+	request->cookie = (uint64) (uintptr_t) token | COOKIE_MARK;
+	request->url = pstrdup(system->oauth_token_url);
+	request->method = "POST";
+	request->body = question->body;
+	request->body_len = strlen(question->body);
+	request->headers = headers;
+	request->username = question->username;
+	request->password = question->password;
+	request->ca_file = system->ca_file != NULL ? pstrdup(system->ca_file) : NULL;
+	request->connect_timeout_ms = system->connect_timeout_ms;
+	request->timeout_ms = Min(system->timeout_ms, LONGEST_TIMEOUT_MS);
+	request->max_body = MAX_ANSWER;
+	request->allow_private = system->allow_private;
+	questions = lappend(questions, question);
+	token->asking = true;
+	token->asked_us = df_monotonic_us();
+	token->asked_options = token->options;
+	token->asked_in_body = token->in_body;
+	MemoryContextSwitchTo(old);
+}
+
+static void
+wipe(char *text)
+{
+	if (text != NULL)
+		explicit_bzero(text, strlen(text));
+}
+
+void
+df_token_depart(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, questions)
+	{
+		Question   *question = lfirst(lc);
+
+		question->token->asked_us = df_monotonic_us();
+		df_http_submit(&question->request);
+		wipe(question->body);
+		wipe(question->username);
+		wipe(question->password);
+	}
+	questions = NIL;
+}
+
+/*
+ * Waits in memory for the token that is on its way, if there are not too many
+ * already; those are to look again in the table.
+ */
+static void
+wait_for_token(DfToken *token, DfRun *run, DfStep *step)
+{
+	if (token->turn != df_worker.slot->turns)
+	{
+		token->turn = df_worker.slot->turns;
+		token->waiting = 0;
+	}
+	if (token->waiting++ < MAX_WAITING)
+		return;
+	step->to_send = false;
+	step->wake_at = df_now() + WAIT_IN_TABLE_US + (int64) (df_random() * WAIT_IN_TABLE_US);
+	step->dirty = true;
+	run->advance = true;
+}
+
+bool
+df_token_ready(DfRun *run, DfStep *step, const DfSystem *system)
+{
+	DfToken    *token = token_of(system);
+	int64		now = df_monotonic_us();
+	bool		held;
+
+	if (token == NULL)
+		return true;
+	held = token->hold_until > df_now();
+	if (token->text != NULL && now >= token->expires_us)
+		drop(token);
+	if (now - token->asked_us > LOST_US)
+		token->asking = false;
+	if (!token->asking && !held && (token->text == NULL || now >= token->renew_us))
+		ask(token, system);
+	if (token->text != NULL)
+		return true;
+	if (token->asking)
+		wait_for_token(token, run, step);
+	else
+		df_step_hold(run, step, token->why, token->hold_until);
+	return false;
+}
+
+const char *
+df_token_take(DfFlight *flight, const DfSystem *system)
+{
+	DfToken    *token = token_of(system);
+
+	if (token == NULL)
+		return NULL;
+	flight->token = token;
+	flight->token_serial = token->serial;
+	return token->text;
+}
+
+/* ---- what comes back ----------------------------------------------------------------- */
+
+static void
+hold(DfToken *token, int64 ms)
+{
+	token->hold_until = df_now() + ms * 1000;
+}
+
+/* no token for now: later again, and later and later up to the breaker's cooldown */
+static void
+failed(DfToken *token, const DfHttpResult *result, const char *problem)
+{
+	int64		ms = token->cooldown_ms;
+
+	if (++token->failures < token->breaker_failures && token->failures < 30)
+		ms = Min(token->retry_initial_ms << (token->failures - 1), ms);
+	hold(token, Max(ms, result->retry_after_ms));
+	snprintf(token->why, sizeof(token->why), "no token from the authorization server: %s", problem);
+	if (token->failures == 1)
+		ereport(LOG,
+				(errmsg("dataflows system \"%s\" gets no token from its authorization server: %s", token->name, problem),
+				 errhint("Steps that need it wait without using attempts, and go on by themselves.")));
+}
+
+static void
+credentials_refused(DfToken *token, const DfHttpResult *result, const char *error)
+{
+	hold(token, token->cooldown_ms);
+	token->in_body = false;
+	snprintf(token->why, sizeof(token->why),
+			 "no token from the authorization server: credentials refused (status %d%s%s)",
+			 result->status, error != NULL ? ", " : "", error != NULL ? error : "");
+	if (!token->refused)
+		ereport(LOG,
+				(errmsg("dataflows system \"%s\": its authorization server refuses our credentials (status %d%s%s): its steps wait",
+						token->name, result->status, error != NULL ? ", " : "", error != NULL ? error : ""),
+				 errhint("Correct \"client_id\", \"client_secret\" and \"scope\" with ALTER USER MAPPING; the steps then go on by themselves.")));
+	token->refused = true;
+}
+
+static void
+keep(DfToken *token, const DfHttpResult *result, const DfTokenAnswer *answer)
+{
+	int64		life = answer->expires_in > 0 ? Min(answer->expires_in, LONGEST_LIFE_S) : DEFAULT_LIFE_S;
+	char	   *text = malloc(answer->token_len + 1);
+
+	if (text == NULL)
+	{
+		failed(token, result, "there was no memory for it");
+		return;
+	}
+	memcpy(text, answer->token, answer->token_len);
+	text[answer->token_len] = '\0';
+	token->renewed = token->renewed && !token->proven;
+	drop(token);
+	token->text = text;
+	token->serial = ++last_serial;
+	token->proven = false;
+	/* counted from when it was asked for: it is no younger */
+	token->expires_us = token->asked_us + life * 1000000;
+	token->renew_us = token->expires_us - Min(life * 100000, MARGIN_US);
+	if (token->failures > 0 || token->refused)
+		ereport(LOG,
+				(errmsg("dataflows system \"%s\" gets tokens from its authorization server again", token->name)));
+	token->failures = 0;
+	token->refused = false;
+	token->hold_until = DF_NEVER;
+	token->why[0] = '\0';
+}
+
+/* errors by which a server says that it has understood who we are, or that the body would not help */
+static bool
+knows_us(const char *error)
+{
+	return error != NULL && strcmp(error, "invalid_client") != 0 && strcmp(error, "invalid_request") != 0;
+}
+
+static void
+judge(DfToken *token, DfHttpResult *result)
+{
+	DfTokenAnswer answer;
+	const char *problem;
+	char		status[64];
+
+	if (result->fate != DF_FATE_ANSWER)
+	{
+		failed(token, result, result->error[0] != '\0' ? result->error : "no answer");
+		return;
+	}
+	problem = df_oauth_read(result->body, result->body_len, &answer);
+	if (result->status / 100 == 2 && problem == NULL)
+		keep(token, result, &answer);
+	else if (result->status / 100 == 2)
+		failed(token, result, problem);
+	else if ((result->status == 400 || result->status == 401) && !token->asked_in_body && !knows_us(answer.error))
+		token->in_body = true;
+	else if (result->status == 400 || result->status == 401 || result->status == 403)
+		credentials_refused(token, result, answer.error);
+	else
+	{
+		snprintf(status, sizeof(status), "it answered with status %d", result->status);
+		failed(token, result, status);
+	}
+}
+
+bool
+df_token_arrive(DfHttpResult *result)
+{
+	DfToken    *token;
+
+	if ((result->cookie & COOKIE_MARK) == 0)
+		return false;
+	token = (DfToken *) (uintptr_t) (result->cookie & ~COOKIE_MARK);
+	token->asking = false;
+	df_worker.token_news = true;
+	if (token->asked_options == token->options)
+		judge(token, result);
+	df_http_free(result);
+	drop_expired(df_monotonic_us());
+	return true;
+}
+
+/*
+ * A step that was refused twice, or a token that nobody took since the one
+ * before was refused: then it is not the token's age, and the answer counts.
+ * The next try, after the breaker's cooldown, is made with another token.
+ */
+bool
+df_token_refused(DfFlight *flight, const DfHttpResult *result)
+{
+	DfToken    *token = flight->token;
+	DfStep	   *step = flight->step;
+	bool		current = token != NULL && token->text != NULL && token->serial == flight->token_serial;
+	bool		again = step->unauthorized;
+
+	step->unauthorized = false;
+	if (token == NULL || result->status == 0)
+		return false;
+	if (result->status != 401)
+	{
+		if (current)
+			token->proven = true;
+		return false;
+	}
+	if (current)
+	{
+		again |= token->renewed && !token->proven;
+		drop(token);
+		token->renewed = true;
+		token->proven = false;
+	}
+	step->unauthorized = !again;
+	return !again;
+}
