@@ -29,6 +29,7 @@
 
 #define DEFAULT_LIFE_S 300
 #define LONGEST_LIFE_S (24 * 3600)
+#define SHORTEST_USE_US INT64CONST(500000)
 /* before its end a token is renewed: a tenth of its life, but no more than this */
 #define MARGIN_US (30 * INT64CONST(1000000))
 #define LONGEST_TIMEOUT_MS 30000
@@ -394,8 +395,8 @@ keep(DfToken *token, const DfHttpResult *result, const DfTokenAnswer *answer)
 	token->text = text;
 	token->serial = ++last_serial;
 	token->proven = false;
-	/* counted from when it was asked for: it is no younger */
-	token->expires_us = token->asked_us + life * 1000000;
+	/* counted from when it was asked for, as it is no younger; but it is tried, however slow that was */
+	token->expires_us = Max(token->asked_us + life * 1000000, df_monotonic_us() + SHORTEST_USE_US);
 	token->renew_us = token->expires_us - Min(life * 100000, MARGIN_US);
 	if (token->failures > 0 || token->refused)
 		ereport(LOG,

@@ -37,6 +37,7 @@ my $client = "oauth_token_url '$auth/token', client_id 'the client', client_secr
 server('api', $client, idempotency_header => 'Idempotency-Key');
 server('plain', $client);
 server('clear', $client, allow_private => 'false');
+server('half_clear', "oauth_token_url 'https://auth.example.com/token', client_id 'a', client_secret '$secret'", allow_private => 'false');
 server('bearing', "bearer_token 'bearer-hush-1', \"header.X-Api-Key\" 'header-hush-2'");
 server('basic', "username 'ada', password 'basic-hush-3'");
 as_app($node, 'postgres', <<'SQL');
@@ -251,10 +252,26 @@ is(outcome($run), 'completed', 'it goes on when the system takes it again');
 
 # ---- in the clear
 
-$run = begin(system => 'clear');
-is(outcome($run), 'stuck', 'no secret goes out in the clear');
-like($node->safe_psql('postgres', "SELECT stuck->>'reason' FROM dataflows.run WHERE run = '$run'"), qr/"oauth_token_url" is not https/, 'the reason');
-$node->safe_psql('postgres', "SELECT dataflows.cancel('$run')");
+my %clear = (clear => 'oauth_token_url', half_clear => 'url');
+
+for my $system (sort keys %clear)
+{
+	$run = begin(system => $system);
+	is(outcome($run), 'stuck', "$system: nothing goes out in the clear");
+	like($node->safe_psql('postgres', "SELECT stuck->>'reason' FROM dataflows.run WHERE run = '$run'"),
+		qr/in the clear, as "$clear{$system}" is not https/, "$system: the reason");
+	$node->safe_psql('postgres', "SELECT dataflows.cancel('$run')");
+}
+
+# ---- a worker that ends while it waits
+
+$systems->fault('crm', fault => 'latency', ms => 3000, times => 1, match => { path => '^/token' });
+revoke();
+$run = begin();
+ok(wait_until($node, "SELECT state = 'pending' AND status IS NULL FROM dataflows.steps WHERE run = '$run'"), 'a step waits for a slow token');
+$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'dataflows worker'");
+is(outcome($run), 'completed', 'its worker ends, another one asks for its own');
+is(step_of($run, 'attempts'), 1, 'no attempt was lost');
 
 # ---- secrets that a system sends back
 
