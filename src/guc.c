@@ -22,6 +22,10 @@
 bool		df_allow_superuser_owner = true;
 int			df_body_timeout = 10 * MS_PER_SECOND;
 char	   *df_identity_token = NULL;
+int			df_ingress_connections = 1000;
+char	   *df_ingress_database = NULL;
+char	   *df_ingress_role = NULL;
+char	   *df_listen = NULL;
 int			df_max_body = 1024 * 1024;
 int			df_max_in_flight = 256;
 int			df_max_processes = 64;
@@ -55,6 +59,11 @@ static const IntSetting int_settings[] = {
 		"How long one entry into a workflow's function may take.",
 		"Time spent in waiting for locks does not count. A run whose body takes longer is stuck.",
 		&df_body_timeout, 10, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS},
+	/* SIGHUP: a limit on sockets, read by the ingress process */
+	{"dataflows.ingress_connections",
+		"How many connections the ingress process serves at a time.",
+		NULL,
+		&df_ingress_connections, 1, 10000, PGC_SIGHUP, 0},
 	/* SUSET: read by workers and by sessions that pass inputs and payloads */
 	{"dataflows.max_body",
 		"Largest input, payload, request or answer.",
@@ -117,6 +126,31 @@ static const IntSetting int_settings[] = {
 		&df_workers_per_owner, 1, 64, PGC_SIGHUP, 0},
 };
 
+/* texts that the postmaster's file sets */
+typedef struct TextSetting
+{
+	const char *name;
+	const char *summary;
+	const char *detail;
+	char	  **value;
+} TextSetting;
+
+static const TextSetting text_settings[] = {
+	/* SIGHUP, all of them: which doors are open is the administrator's to say */
+	{"dataflows.ingress_database",
+		"Database whose webhooks are heard.",
+		"Empty: the first that has the extension and gets the address.",
+		&df_ingress_database},
+	{"dataflows.ingress_role",
+		"Role whose session hears webhooks.",
+		"A plain role that may log in and connect, with no rights of its own.",
+		&df_ingress_role},
+	{"dataflows.listen",
+		"Address on which webhooks are heard, such as 127.0.0.1:8480.",
+		"Empty: no ingress.",
+		&df_listen},
+};
+
 /*
  * A POSTMASTER setting can be defined only while the postmaster preloads.  In
  * a backend that loads the library by itself it is SIGHUP, so that a value in
@@ -159,6 +193,13 @@ df_guc_define(bool preloaded)
 
 		DefineCustomIntVariable(s->name, s->summary, s->detail, s->value, *s->value,
 								s->low, s->high, s->context, s->unit, NULL, NULL, NULL);
+	}
+	for (int i = 0; i < lengthof(text_settings); i++)
+	{
+		const TextSetting *s = &text_settings[i];
+
+		DefineCustomStringVariable(s->name, s->summary, s->detail, s->value, "",
+								   PGC_SIGHUP, 0, NULL, NULL, NULL);
 	}
 	define_fixed_at_start(preloaded);
 	MarkGUCPrefixReserved("dataflows");

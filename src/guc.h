@@ -10,6 +10,10 @@ extern int	df_sweep_interval;	/* ms */
 extern int	df_worker_idle;		/* ms */
 extern int	df_workers_per_owner;
 extern int	df_max_processes;
+extern int	df_ingress_connections;
+extern char *df_ingress_database;	/* "" = whichever */
+extern char *df_ingress_role;
+extern char *df_listen;		/* "" = no ingress */
 extern int	df_max_runs;		/* runs that a worker holds in memory */
 extern int	df_max_in_flight;	/* requests of one worker at a time */
 extern int	df_max_steps;

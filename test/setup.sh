@@ -34,7 +34,7 @@ wanted_packages()
 {
 	local v=$1
 
-	echo gcc make libc6-dev libcurl4-openssl-dev libkrb5-dev python3 "postgresql-$v" "postgresql-server-dev-$v"
+	echo gcc make libc6-dev libcurl4-openssl-dev libmicrohttpd-dev libkrb5-dev python3 "postgresql-$v" "postgresql-server-dev-$v"
 	case $purpose in
 		check) echo libipc-run-perl "postgresql-plperl-$v" "postgresql-plpython3-$v" "postgresql-$v-cron" ;;
 		bench) echo nginx-light ;;

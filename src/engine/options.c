@@ -9,8 +9,8 @@
 
 #include "engine/json.h"
 #include "engine/options.h"
+#include "shared/jsonpath.h"
 #include "utils/builtins.h"
-#include "utils/jsonpath.h"
 #include "utils/numeric.h"
 
 const char *
@@ -55,72 +55,6 @@ df_step_accept(const DfStep *step, int *n)
 			statuses[(*n)++] = DatumGetInt32(DirectFunctionCall1(numeric_int4,
 																 NumericGetDatum(value.val.numeric)));
 	return statuses;
-}
-
-static Datum
-jsonpath_call(PGFunction function, const Jsonb *value, const char *path, bool *isnull)
-{
-	static const char empty[] = "{}";
-	Datum		result;
-
-	LOCAL_FCINFO(fcinfo, 4);
-
-	InitFunctionCallInfoData(*fcinfo, NULL, 4, InvalidOid, NULL, NULL);
-	fcinfo->args[0].value = JsonbPGetDatum(value);
-	fcinfo->args[1].value = DirectFunctionCall1(jsonpath_in, CStringGetDatum(path));
-	fcinfo->args[2].value = DirectFunctionCall1(jsonb_in, CStringGetDatum(empty));
-	fcinfo->args[3].value = BoolGetDatum(true);
-	for (int i = 0; i < 4; i++)
-		fcinfo->args[i].isnull = false;
-	result = function(fcinfo);
-	*isnull = fcinfo->isnull;
-	return result;
-}
-
-void
-df_jsonpath_check(const char *path, const char *what)
-{
-	if (strlen(path) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" must not be empty", what),
-				 errhint("Give a jsonpath such as '$.state == \"paid\"'.")));
-	(void) DirectFunctionCall1(jsonpath_in, CStringGetDatum(path));
-}
-
-bool
-df_jsonpath_match(const Jsonb *value, const char *path)
-{
-	bool		isnull;
-	Datum		result;
-
-	if (value == NULL)
-		return false;
-	result = jsonpath_call(jsonb_path_match, value, path, &isnull);
-	return !isnull && DatumGetBool(result);
-}
-
-/* the first match, and how many there are */
-Jsonb *
-df_jsonpath_first(const Jsonb *value, const char *path, int *matches)
-{
-	bool		isnull;
-	Datum		result;
-	Jsonb	   *all;
-	JsonbValue *first;
-
-	*matches = 0;
-	if (value == NULL)
-		return NULL;
-	result = jsonpath_call(jsonb_path_query_array, value, path, &isnull);
-	if (isnull)
-		return NULL;
-	all = DatumGetJsonbP(result);
-	*matches = JB_ROOT_COUNT(all);
-	if (*matches == 0)
-		return NULL;
-	first = getIthJsonbValueFromContainer(&all->root, 0);
-	return JsonbValueToJsonb(first);
 }
 
 bool

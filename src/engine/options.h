@@ -13,11 +13,4 @@ extern const char *df_step_path(const DfStep *step);
 extern const int *df_step_accept(const DfStep *step, int *n);
 extern bool df_step_until_met(const DfStep *step, const Jsonb *output);
 
-/* jsonpath, quiet: no match and errors at run time are false and NULL */
-extern bool df_jsonpath_match(const Jsonb *value, const char *path);
-extern Jsonb *df_jsonpath_first(const Jsonb *value, const char *path, int *matches);
-
-/* a document as the datum of a strict jsonpath; raises if it is malformed */
-extern void df_jsonpath_check(const char *path, const char *what);
-
 #endif							/* DF_OPTIONS_H */

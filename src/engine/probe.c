@@ -13,6 +13,7 @@
 #include "engine/options.h"
 #include "engine/outcome.h"
 #include "shared/clock.h"
+#include "shared/jsonpath.h"
 #include "utils/memutils.h"
 
 static bool

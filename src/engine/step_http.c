@@ -12,6 +12,7 @@
 #include "engine/json.h"
 #include "engine/options.h"
 #include "shared/policy.h"
+#include "shared/jsonpath.h"
 #include "engine/step_api.h"
 #include "engine/template.h"
 #include "fdw/system.h"

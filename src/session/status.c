@@ -207,6 +207,8 @@ process_name(DfSlotKind kind)
 			return "worker";
 		case DF_SLOT_SQL_WORKER:
 			return "sql worker";
+		case DF_SLOT_INGRESS:
+			return "ingress";
 		default:
 			return "unknown";
 	}
@@ -408,6 +410,7 @@ make_rows(Known *known)
 	missing_coordinator_row(known);
 	slot_rows(known, DF_SLOT_WORKER);
 	slot_rows(known, DF_SLOT_SQL_WORKER);
+	slot_rows(known, DF_SLOT_INGRESS);
 	foreach(cell, known->owners)
 		if (!has_slot(known, DF_SLOT_WORKER, ((DfOwnerLook *) lfirst(cell))->owner))
 			owner_row(known, lfirst(cell));

@@ -12,17 +12,19 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "compat.h"
+#include "access/htup_details.h"
 #include "nodes/pg_list.h"
 #include "shared/function.h"
 #include "utils/builtins.h"
 #include "utils/regproc.h"
 #include "utils/syscache.h"
 
-Oid
-df_function_oid(const char *signature)
+/* the n arguments are jsonb, all of them */
+static Oid
+oid_with_arguments(const char *signature, int n)
 {
 	const char *paren = strrchr(signature, '(');
-	Oid			argument = JSONBOID;
+	Oid			arguments[2] = {JSONBOID, JSONBOID};
 	List	   *names;
 	Oid			schema;
 
@@ -36,6 +38,31 @@ df_function_oid(const char *signature)
 		return InvalidOid;
 	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
 						   PointerGetDatum(strVal(lsecond(names))),
-						   PointerGetDatum(buildoidvector(&argument, 1)),
+						   PointerGetDatum(buildoidvector(arguments, n)),
 						   ObjectIdGetDatum(schema));
+}
+
+Oid
+df_function_oid(const char *signature)
+{
+	return oid_with_arguments(signature, 1);
+}
+
+Oid
+df_handler_oid(const char *signature)
+{
+	return oid_with_arguments(signature, 2);
+}
+
+Oid
+df_function_owner(Oid function)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
+	ReleaseSysCache(tuple);
+	return owner;
 }

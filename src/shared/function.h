@@ -13,4 +13,10 @@
  */
 extern Oid	df_function_oid(const char *signature);
 
+/* the same for "schema.name(jsonb,jsonb)", the handler of a webhook */
+extern Oid	df_handler_oid(const char *signature);
+
+/* InvalidOid if it is gone */
+extern Oid	df_function_owner(Oid function);
+
 #endif							/* DF_FUNCTION_H */

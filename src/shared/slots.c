@@ -159,7 +159,7 @@ slot_exit(int code, Datum arg)
 		}
 		slot->pid = 0;
 		slot->latch = NULL;
-		if (slot->kind == DF_SLOT_WORKER || slot->kind == DF_SLOT_SQL_WORKER)
+		if (slot->kind >= DF_SLOT_WORKER)
 			wake_coordinator_locked(slot->database);
 		set_launcher_latch();
 	}

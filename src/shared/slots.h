@@ -26,8 +26,9 @@ typedef enum DfSlotKind
 	DF_SLOT_FREE,
 	DF_SLOT_PROBE,				/* looks whether a database has the extension */
 	DF_SLOT_COORDINATOR,
-	DF_SLOT_WORKER,
-	DF_SLOT_SQL_WORKER
+	DF_SLOT_WORKER,				/* this and what follows is a coordinator's to start */
+	DF_SLOT_SQL_WORKER,
+	DF_SLOT_INGRESS
 } DfSlotKind;
 
 typedef enum DfSlotState

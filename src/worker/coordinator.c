@@ -15,11 +15,13 @@
  */
 #include "postgres.h"
 
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
+#include "utils/acl.h"
 #include "utils/elog.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -31,6 +33,7 @@
 #include "store/coordinator.h"
 #include "store/identity.h"
 #include "store/store.h"
+#include "store/webhook.h"
 #include "store/xact.h"
 #include "worker/coordinator.h"
 #include "worker/notify.h"
@@ -74,6 +77,7 @@ static int	n_crashed = 0;
 
 static List *due_owners = NIL;	/* of DfDueOwner, in turn_context */
 static bool is_live = false;	/* the durable mark */
+static Oid	ingress_role = InvalidOid;	/* of the ingress process that there is to be */
 static int	errors_in_a_row = 0;
 
 /* ---- errors and signals -------------------------------------------------------- */
@@ -125,8 +129,7 @@ guarded(void (*action) (void))
 static bool
 is_my_worker(DfSlot *slot)
 {
-	return (slot->kind == DF_SLOT_WORKER || slot->kind == DF_SLOT_SQL_WORKER) &&
-		slot->database == MyDatabaseId;
+	return slot->kind >= DF_SLOT_WORKER && slot->database == MyDatabaseId;
 }
 
 static bool
@@ -214,7 +217,8 @@ have_workers(void)
 
 	LWLockAcquire(df_shared->lock, LW_SHARED);
 	for (int i = 0; i < df_shared->nslots && !any; i++)
-		any = is_my_worker(&df_shared->slots[i]) && is_up(&df_shared->slots[i]);
+		any = is_my_worker(&df_shared->slots[i]) && df_shared->slots[i].kind != DF_SLOT_INGRESS &&
+			is_up(&df_shared->slots[i]);
 	LWLockRelease(df_shared->lock);
 	return any;
 }
@@ -268,6 +272,14 @@ owner_is_due(const DfSlot *slot, TimestampTz now)
 	return false;
 }
 
+static bool
+is_needed(const DfSlot *slot, TimestampTz now)
+{
+	if (slot->kind == DF_SLOT_INGRESS)
+		return slot->owner == ingress_role;
+	return owner_is_due(slot, now);
+}
+
 /* slots that waited for their back-off and are not needed any more */
 static void
 drop_unneeded(TimestampTz now)
@@ -277,7 +289,7 @@ drop_unneeded(TimestampTz now)
 	{
 		DfSlot	   *slot = &df_shared->slots[i];
 
-		if (is_my_worker(slot) && slot->state == DF_PROC_WANTED && !owner_is_due(slot, now))
+		if (is_my_worker(slot) && slot->state == DF_PROC_WANTED && !is_needed(slot, now))
 			df_slot_free(slot);
 	}
 	LWLockRelease(df_shared->lock);
@@ -323,6 +335,23 @@ want_workers(const DfDueOwner *due)
 			return;
 		}
 	}
+}
+
+/* one process that hears HTTP, if this database is to have it */
+static void
+want_ingress(void)
+{
+	DfSlot	   *slot;
+
+	if (!OidIsValid(ingress_role))
+		return;
+	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
+	slot = df_slot_find(DF_SLOT_INGRESS, MyDatabaseId, InvalidOid);
+	if (slot == NULL)
+		slot = df_slot_take(DF_SLOT_INGRESS, MyDatabaseId, ingress_role);
+	LWLockRelease(df_shared->lock);
+	if (slot == NULL)
+		say_out_of_slots(ingress_role);
 }
 
 /* starts the workers whose time has come, and notes the next time */
@@ -493,10 +522,54 @@ tidy(void)
 		memset(&cursor, 0, sizeof(cursor));
 		round_began = now;
 	}
+	(void) df_deliveries_purge(now - df_retention * USECS_PER_SEC);
 	if (df_purge(now - df_retention * USECS_PER_SEC, &cursor, &purged))
 		next_purge = now;
 	if (purged > 0)
 		elog(DEBUG1, "dataflows purged " UINT64_FORMAT " runs", purged);
+}
+
+/* why the role in dataflows.ingress_role cannot hear webhooks; NULL = it can */
+static const char *
+ingress_problem(Oid role)
+{
+	const char *remedy;
+
+	if (df_ingress_role[0] == '\0')
+		return "dataflows.ingress_role is not set";
+	if (!OidIsValid(role))
+		return "the role does not exist";
+	if (superuser_arg(role))
+		return "it is a superuser";
+	return df_process_role_problem(MyDatabaseId, role, NULL, &remedy);
+}
+
+/* whether this database is to hear webhooks, and as whom; in a transaction */
+static void
+judge_ingress(void)
+{
+	static char said[NAMEDATALEN + 100];
+	Oid			role = get_role_oid(df_ingress_role, true);
+	const char *problem;
+
+	ingress_role = InvalidOid;
+	if (df_listen[0] == '\0' ||
+		(df_ingress_database[0] != '\0' && strcmp(df_ingress_database, get_database_name(MyDatabaseId)) != 0))
+		return;
+	problem = ingress_problem(role);
+	if (problem == NULL)
+	{
+		ingress_role = role;
+		said[0] = '\0';
+		return;
+	}
+	if (strncmp(said, problem, sizeof(said) - 1) == 0)
+		return;
+	strlcpy(said, problem, sizeof(said));
+	ereport(LOG,
+			(errcode(ERRCODE_CONFIG_FILE_ERROR),
+			 errmsg("dataflows cannot hear webhooks as role \"%s\": %s", df_ingress_role, problem),
+			 errhint("Create a plain role with LOGIN and CONNECT for it, set dataflows.ingress_role and reload.")));
 }
 
 static void
@@ -519,6 +592,7 @@ look_at_tables(void)
 	if (first_look && is_live && !me->seen)
 		begin_careful();
 	set_reason(&installation);
+	judge_ingress();
 	if (installation.ours)
 	{
 		count_crashes();
@@ -580,6 +654,7 @@ apply_look(void)
 		if (sweeping)
 			df_slot_wake(kind_for(due), MyDatabaseId, due->owner);
 	}
+	want_ingress();
 	start_workers();
 }
 
@@ -767,6 +842,11 @@ dataflows_coordinator_main(Datum arg)
 	{
 		TimestampTz next;
 
+		if (ConfigReloadPending)
+		{
+			next_look = df_now();
+			next_sweep = df_now();
+		}
 		df_process_interrupts();
 		if (ShutdownRequestPending)
 			break;

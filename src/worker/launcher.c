@@ -276,7 +276,7 @@ reap(void)
 
 		if (is_over(slot, DF_SLOT_PROBE) && !has_slot(DF_SLOT_COORDINATOR, slot->database, true))
 			settle_probe(slot);
-		else if ((slot->kind == DF_SLOT_WORKER || slot->kind == DF_SLOT_SQL_WORKER) &&
+		else if (slot->kind >= DF_SLOT_WORKER &&
 				 slot->pid == 0 && slot->state != DF_PROC_STARTING &&
 				 !has_slot(DF_SLOT_COORDINATOR, slot->database, false))
 			df_slot_free(slot);

@@ -40,6 +40,7 @@ static const struct
 	[DF_SLOT_COORDINATOR] = {"dataflows_coordinator_main", "dataflows coordinator"},
 	[DF_SLOT_WORKER] = {"dataflows_worker_main", "dataflows worker"},
 	[DF_SLOT_SQL_WORKER] = {"dataflows_sql_worker_main", "dataflows sql worker"},
+	[DF_SLOT_INGRESS] = {"dataflows_ingress_main", "dataflows ingress"},
 };
 
 /* handles of what this process has started, by slot; NULL = not by us */

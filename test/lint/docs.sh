@@ -134,6 +134,11 @@ while ($guc =~ /\{"(dataflows\.\w+)",.*?&(\w+), .*?, PGC_(\w+), (\w+)\}/gs)
 {
 	$settings{$1} = [ value_of($initial{$2}, %names) * $unit{$4}, $context{$3} ];
 }
+# the table of texts: all of them are empty by default and SIGHUP
+while ($guc =~ /\{"(dataflows\.\w+)",[^{}]*?&\w+\}/gs)
+{
+	$settings{$1} = [ "''", 'sighup' ];
+}
 while ($guc =~ /DefineCustom(Bool|Int|String)Variable\("(dataflows\.\w+)",.*?&(\w+), (.*?);/gs)
 {
 	my ($type, $name, $variable, $rest) = ($1, $2, $3, $4);

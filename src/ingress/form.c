@@ -1,0 +1,134 @@
+/*
+ * ingress/form.c
+ *	  Bodies of forms (application/x-www-form-urlencoded) as documents.
+ *
+ * Called in the ingress process and in sessions that pass webhooks on, in their
+ * transaction; pure.  It must never take what it does not understand for
+ * something else: a broken escape is an error, which the caller answers.
+ */
+#include "postgres.h"
+
+#include "ingress/form.h"
+#include "mb/pg_wchar.h"
+#include "nodes/pg_list.h"
+
+#define MAX_NAMES 1000
+
+typedef struct Entry
+{
+	char	   *name;
+	List	   *values;			/* of char * */
+} Entry;
+
+static int
+hex_value(char c)
+{
+	const char *digits = "0123456789abcdef";
+	const char *found = c == '\0' ? NULL : strchr(digits, pg_tolower((unsigned char) c));
+
+	return found == NULL ? -1 : (int) (found - digits);
+}
+
+static void
+raise_malformed(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+			 errmsg("the form is malformed")));
+}
+
+/* in place */
+static char *
+decoded(char *text)
+{
+	char	   *to = text;
+
+	for (char *from = text; *from != '\0'; from++)
+	{
+		if (*from == '+')
+			*to++ = ' ';
+		else if (*from == '%')
+		{
+			int			high = hex_value(from[1]);
+			int			low = high < 0 ? -1 : hex_value(from[2]);
+
+			if (low < 0 || high * 16 + low == 0)
+				raise_malformed();
+			*to++ = (char) (high * 16 + low);
+			from += 2;
+		}
+		else
+			*to++ = *from;
+	}
+	*to = '\0';
+	if (!pg_verify_mbstr(GetDatabaseEncoding(), text, strlen(text), true))
+		raise_malformed();
+	return text;
+}
+
+static Entry *
+entry_of(List **entries, const char *name)
+{
+	Entry	   *entry;
+	ListCell   *lc;
+
+	foreach(lc, *entries)
+		if (strcmp(((Entry *) lfirst(lc))->name, name) == 0)
+			return lfirst(lc);
+	if (list_length(*entries) >= MAX_NAMES)
+		raise_malformed();
+	entry = palloc(sizeof(Entry));
+	entry->name = pstrdup(name);
+	entry->values = NIL;
+	*entries = lappend(*entries, entry);
+	return entry;
+}
+
+static void
+push_text(JsonbParseState **state, JsonbIteratorToken token, const char *text)
+{
+	JsonbValue	value;
+
+	value.type = jbvString;
+	value.val.string.val = (char *) text;
+	value.val.string.len = strlen(text);
+	(void) pushJsonbValue(state, token, &value);
+}
+
+Jsonb *
+df_form_parse(char *text)
+{
+	JsonbParseState *state = NULL;
+	List	   *entries = NIL;
+	char	   *rest = NULL;
+	ListCell   *lc;
+	ListCell   *vc;
+
+	for (char *pair = strtok_r(text, "&", &rest); pair != NULL; pair = strtok_r(NULL, "&", &rest))
+	{
+		char	   *equals = strchr(pair, '=');
+		Entry	   *entry;
+
+		if (equals != NULL)
+			*equals = '\0';
+		entry = entry_of(&entries, decoded(pair));
+		entry->values = lappend(entry->values, equals != NULL ? decoded(equals + 1) : pstrdup(""));
+	}
+	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	foreach(lc, entries)
+	{
+		Entry	   *entry = lfirst(lc);
+
+		push_text(&state, WJB_KEY, entry->name);
+		if (list_length(entry->values) == 1)
+		{
+			push_text(&state, WJB_VALUE, linitial(entry->values));
+			continue;
+		}
+		(void) pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+		foreach(vc, entry->values)
+			push_text(&state, WJB_ELEM, lfirst(vc));
+		(void) pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}

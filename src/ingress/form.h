@@ -1,0 +1,13 @@
+/*
+ * ingress/form.h
+ *	  Bodies of forms.
+ */
+#ifndef DF_FORM_H
+#define DF_FORM_H
+
+#include "df_types.h"
+
+/* "a=1&b=x%20y" as an object of strings; a name that comes again makes an array; changes `text` */
+extern Jsonb *df_form_parse(char *text);
+
+#endif							/* DF_FORM_H */

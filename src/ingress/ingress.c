@@ -1,0 +1,250 @@
+/*
+ * ingress/ingress.c
+ *	  The process that hears HTTP: webhooks in, and what people look at.
+ *
+ * A session of dataflows.ingress_role, which does nothing but this.  Whole
+ * requests come from the listener; those that need the database are carried out
+ * in one transaction for all that are there, each in a subtransaction of its
+ * own, and answered after the commit.  It must never answer before, wait for a
+ * client inside a transaction, or run anything but handlers of webhooks that a
+ * user wrote.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "utils/memutils.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
+
+#include "guc.h"
+#include "ingress/ingress.h"
+#include "ingress/listener.h"
+#include "ingress/routes.h"
+#include "shared/clock.h"
+#include "shared/slots.h"
+#include "store/store.h"
+#include "store/subxact.h"
+#include "store/xact.h"
+#include "worker/process.h"
+#include "worker/wait.h"
+
+#define MAX_BATCH 64
+#define TIMEOUT_S 20
+
+static DfSlot *me;
+static MemoryContext batch_cxt;
+
+typedef struct Work
+{
+	DfRequest  *request;
+	DfRouteHandler handler;
+} Work;
+
+/* ---- the timer: a handler of a user's may loop --------------------------------------- */
+
+static TimeoutId request_timer = MAX_TIMEOUTS;
+
+/* in a signal handler: flags only */
+static void
+request_timeout_handler(void)
+{
+	InterruptPending = true;
+	QueryCancelPending = true;
+	SetLatch(MyLatch);
+}
+
+/* ---- a batch ------------------------------------------------------------------------------ */
+
+static void
+run_handler(void *arg)
+{
+	Work	   *work = arg;
+
+	work->handler(work->request);
+}
+
+static void
+answer_failure(DfRequest *request)
+{
+	static const char text[] = "{\"error\": \"not possible now\"}";
+
+	(void) df_request_reply(request, 503, "application/json", text, strlen(text));
+	(void) df_request_add_header(request, "Retry-After", "60");
+}
+
+static void
+carry_out(Work *work)
+{
+	ErrorData  *error;
+
+	enable_timeout_after(request_timer, df_body_timeout);
+	if (!df_subxact(run_handler, work, true, &error))
+	{
+		ereport(LOG,
+				(errmsg("dataflows ingress could not answer %s %s: %s", work->request->method, work->request->path, error->message),
+				 errhidestmt(true), errhidecontext(true)));
+		answer_failure(work->request);
+	}
+	disable_timeout(request_timer, false);
+	QueryCancelPending = false;
+}
+
+/* true: committed */
+static bool
+in_one_transaction(Work *works, int n)
+{
+	volatile bool ok = false;
+
+	PG_TRY();
+	{
+		df_xact_begin();
+		MemoryContextSwitchTo(batch_cxt);
+		for (int i = 0; i < n; i++)
+			carry_out(&works[i]);
+		df_xact_commit();
+		ok = true;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(batch_cxt);
+		disable_timeout(request_timer, false);
+		EmitErrorReport();
+		FlushErrorState();
+		df_xact_abort();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(batch_cxt);
+	return ok;
+}
+
+/* one request whose commit fails must not cost the others */
+static void
+one_by_one(Work *works, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		if (!in_one_transaction(&works[i], 1))
+			answer_failure(works[i].request);
+	}
+}
+
+/* all that is there, up to a batch; false if there was nothing */
+static bool
+serve(void)
+{
+	Work		works[MAX_BATCH];
+	int			n = 0;
+	bool		any = false;
+	DfRequest  *request;
+
+	while (n < MAX_BATCH && (request = df_listener_next()) != NULL)
+	{
+		any = true;
+		works[n].request = request;
+		works[n].handler = df_route(request);
+		if (works[n].handler == NULL)
+			df_listener_answer(request);
+		else
+			n++;
+	}
+	if (n == 0)
+		return any;
+	me->turns++;
+	if (!in_one_transaction(works, n))
+		one_by_one(works, n);
+	me->commits++;
+	for (int i = 0; i < n; i++)
+		df_listener_answer(works[i].request);
+	MemoryContextSwitchTo(TopMemoryContext);
+	MemoryContextReset(batch_cxt);
+	return true;
+}
+
+/* ---- the loop -------------------------------------------------------------------------------- */
+
+static bool
+extension_is_there(void)
+{
+	bool		there;
+
+	df_xact_begin();
+	there = df_extension_exists();
+	df_xact_commit();
+	return there;
+}
+
+/* the listener cannot be had: say so once, try again when the coordinator starts us anew */
+static void
+listen_or_leave(void)
+{
+	DfListenOptions options;
+	const char *why = NULL;
+
+	options.address = df_listen;
+	options.max_body = df_max_body;
+	options.max_connections = df_ingress_connections;
+	options.timeout_s = TIMEOUT_S;
+	if (df_listener_start(&options, &why))
+		return;
+	df_slot_reason(me, why);
+	ereport(FATAL,
+			(errcode(ERRCODE_CONFIG_FILE_ERROR),
+			 errmsg("dataflows ingress cannot listen on \"%s\": %s", df_listen, why),
+			 errhint("Correct dataflows.listen, or end what uses the address; it is tried again by itself.")));
+}
+
+/* settings that only a new process can follow */
+static bool
+settings_changed(const char *listen, const char *role, int connections)
+{
+	return strcmp(listen, df_listen) != 0 || strcmp(role, df_ingress_role) != 0 ||
+		connections != df_ingress_connections;
+}
+
+static void
+listen_loop(void)
+{
+	char	   *listen = MemoryContextStrdup(TopMemoryContext, df_listen);
+	char	   *role = MemoryContextStrdup(TopMemoryContext, df_ingress_role);
+	int			connections = df_ingress_connections;
+
+	for (;;)
+	{
+		long		timeout;
+
+		df_process_interrupts();
+		if (ShutdownRequestPending)
+			break;
+		if (settings_changed(listen, role, connections) || (df_slot_take_wake(me) && !extension_is_there()))
+		{
+			df_slot_step_aside(me);
+			break;
+		}
+		/* the answers leave, and what else has come is read, before we sleep */
+		do
+			df_listener_run();
+		while (serve());
+		df_xact_idle();
+		timeout = df_listener_timeout_ms();
+		(void) df_wait_until(timeout < 0 ? DF_NEVER : TimestampTzPlusMilliseconds(df_now(), timeout));
+	}
+}
+
+void
+dataflows_ingress_main(Datum arg)
+{
+	me = df_process_begin(arg);
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	batch_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows ingress batch", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(TopMemoryContext);
+	request_timer = RegisterTimeout(USER_TIMEOUT, request_timeout_handler);
+	if (!extension_is_there())
+		proc_exit(0);
+	listen_or_leave();
+	df_wait_init(df_listener_fd());
+	listen_loop();
+	df_listener_stop();
+	proc_exit(0);
+}

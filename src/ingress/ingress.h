@@ -1,0 +1,12 @@
+/*
+ * ingress/ingress.h
+ *	  The process that hears HTTP.
+ */
+#ifndef DF_INGRESS_H
+#define DF_INGRESS_H
+
+#include "postgres.h"
+
+extern PGDLLEXPORT void dataflows_ingress_main(Datum arg);
+
+#endif							/* DF_INGRESS_H */

@@ -1,0 +1,525 @@
+/*
+ * ingress/listener.c
+ *	  HTTP in, by libmicrohttpd: connections, limits, whole requests.
+ *
+ * Runs in the ingress process, in its one thread, outside any transaction; the
+ * callbacks run below df_listener_run().  Nothing here may raise an error,
+ * palloc, or look at a setting or a table: what a request means is decided by
+ * who takes it from the queue.
+ */
+#include "postgres.h"
+
+#include <microhttpd.h>
+#include <netdb.h>
+#include <sys/socket.h>
+
+#include "ingress/listener.h"
+#include "shared/clock.h"
+
+#define HEADER_BYTES (32 * 1024)
+#define MAX_FIELDS 100
+#define PER_ADDRESS 256
+/* by number: their names differ between versions of the library */
+#define HTTP_TOO_LARGE 413
+#define HTTP_TOO_MANY_FIELDS 431
+#define HTTP_INTERNAL 500
+#define HTTP_UNAVAILABLE 503
+
+typedef struct Peer
+{
+	struct Peer *prev;
+	struct Peer *next;
+	struct MHD_Connection *connection;
+	int64		since_us;		/* of the request that is being read; 0 = none is */
+} Peer;
+
+static struct MHD_Daemon *listener = NULL;
+static int	epoll_fd = -1;
+static DfListenOptions limits;
+static Peer *peers = NULL;
+static DfRequest *first = NULL;
+static DfRequest *last = NULL;
+
+/* ---- requests -------------------------------------------------------------------- */
+
+static void
+free_fields(DfField *fields, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		free(fields[i].name);
+		free(fields[i].value);
+	}
+	free(fields);
+}
+
+static void
+free_request(DfRequest *request)
+{
+	if (request == NULL)
+		return;
+	free_fields(request->headers, request->nheaders);
+	free_fields(request->arguments, request->narguments);
+	free_fields(request->extra, request->nextra);
+	free(request->method);
+	free(request->path);
+	free(request->body);
+	free(request->answer);
+	free(request);
+}
+
+static bool
+add_field(DfField **fields, int *n, const char *name, const char *value)
+{
+	DfField    *grown;
+
+	if (*n >= MAX_FIELDS)
+		return false;
+	grown = realloc(*fields, sizeof(DfField) * (*n + 1));
+	if (grown == NULL)
+		return false;
+	*fields = grown;
+	grown[*n].name = strdup(name);
+	grown[*n].value = strdup(value != NULL ? value : "");
+	(*n)++;
+	return grown[*n - 1].name != NULL && grown[*n - 1].value != NULL;
+}
+
+static enum MHD_Result
+take_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	DfRequest  *request = cls;
+
+	if (!add_field(&request->headers, &request->nheaders, name, value))
+		return MHD_NO;
+	for (char *c = request->headers[request->nheaders - 1].name; *c != '\0'; c++)
+		if (*c >= 'A' && *c <= 'Z')
+			*c += 'a' - 'A';
+	return MHD_YES;
+}
+
+static enum MHD_Result
+take_argument(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	DfRequest  *request = cls;
+
+	return add_field(&request->arguments, &request->narguments, name, value) ? MHD_YES : MHD_NO;
+}
+
+static const char *
+find_field(const DfField *fields, int n, const char *name)
+{
+	for (int i = 0; i < n; i++)
+		if (strcmp(fields[i].name, name) == 0)
+			return fields[i].value;
+	return NULL;
+}
+
+const char *
+df_request_header(const DfRequest *request, const char *name)
+{
+	return find_field(request->headers, request->nheaders, name);
+}
+
+const char *
+df_request_argument(const DfRequest *request, const char *name)
+{
+	return find_field(request->arguments, request->narguments, name);
+}
+
+bool
+df_request_reply(DfRequest *request, int status, const char *content_type, const char *body, size_t len)
+{
+	free(request->answer);
+	free_fields(request->extra, request->nextra);
+	request->extra = NULL;
+	request->nextra = 0;
+	request->answer = malloc(len + 1);
+	request->answer_len = 0;
+	request->status = status;
+	request->content_type = content_type;
+	if (request->answer == NULL)
+		return false;
+	memcpy(request->answer, body, len);
+	request->answer_len = len;
+	return true;
+}
+
+bool
+df_request_add_header(DfRequest *request, const char *name, const char *value)
+{
+	return add_field(&request->extra, &request->nextra, name, value);
+}
+
+static bool
+append_body(DfRequest *request, const char *data, size_t len)
+{
+	size_t		wanted = request->body_len + len + 1;
+
+	if (wanted > request->body_size)
+	{
+		size_t		size = Max(wanted, request->body_size * 2);
+		char	   *grown = realloc(request->body, size);
+
+		if (grown == NULL)
+			return false;
+		request->body = grown;
+		request->body_size = size;
+	}
+	memcpy(request->body + request->body_len, data, len);
+	request->body_len += len;
+	request->body[request->body_len] = '\0';
+	return true;
+}
+
+/* ---- answers --------------------------------------------------------------------------- */
+
+static enum MHD_Result
+send_answer(DfRequest *request)
+{
+	struct MHD_Response *response;
+	enum MHD_Result result;
+
+	if (request->answer == NULL)
+		request->status = HTTP_UNAVAILABLE;
+	response = MHD_create_response_from_buffer(request->answer_len,
+											   request->answer != NULL ? request->answer : (char *) "",
+											   MHD_RESPMEM_MUST_COPY);
+	if (response == NULL)
+		return MHD_NO;
+	if (request->content_type != NULL)
+		(void) MHD_add_response_header(response, "Content-Type", request->content_type);
+	for (int i = 0; i < request->nextra; i++)
+		(void) MHD_add_response_header(response, request->extra[i].name, request->extra[i].value);
+	(void) MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	if (request->refused)
+		(void) MHD_add_response_header(response, "Connection", "close");
+	request->queued = true;
+	result = MHD_queue_response(request->connection, request->status, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+static enum MHD_Result
+refuse(DfRequest *request, int status, const char *why)
+{
+	request->refused = true;
+	(void) df_request_reply(request, status, "application/json", why, strlen(why));
+	return send_answer(request);
+}
+
+/* ---- callbacks ---------------------------------------------------------------------------- */
+
+static void
+set_reading(struct MHD_Connection *connection, bool reading)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	Peer	   *peer = info != NULL ? info->socket_context : NULL;
+
+	if (peer != NULL)
+		peer->since_us = reading ? df_monotonic_us() : 0;
+}
+
+static enum MHD_Result
+begin_request(struct MHD_Connection *connection, const char *url, const char *method, void **context)
+{
+	DfRequest  *request = calloc(1, sizeof(DfRequest));
+	const char *length;
+
+	if (request == NULL)
+		return MHD_NO;
+	*context = request;
+	set_reading(connection, true);
+	request->connection = connection;
+	request->method = strdup(method);
+	request->path = strdup(url);
+	if (request->method == NULL || request->path == NULL)
+		return MHD_NO;
+	if (MHD_get_connection_values(connection, MHD_HEADER_KIND, take_header, request) < 0 ||
+		MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, take_argument, request) < 0)
+		return MHD_NO;
+	if (request->nheaders >= MAX_FIELDS || request->narguments >= MAX_FIELDS)
+		return refuse(request, HTTP_TOO_MANY_FIELDS, "{\"error\": \"too many fields\"}");
+	length = df_request_header(request, "content-length");
+	if (length != NULL && strtoull(length, NULL, 10) > limits.max_body)
+		return refuse(request, HTTP_TOO_LARGE, "{\"error\": \"the body is too large\"}");
+	return MHD_YES;
+}
+
+static void
+enqueue(DfRequest *request)
+{
+	request->next = NULL;
+	if (last != NULL)
+		last->next = request;
+	else
+		first = request;
+	last = request;
+}
+
+static enum MHD_Result
+handle(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
+	   const char *version, const char *upload, size_t *upload_size, void **context)
+{
+	DfRequest  *request = *context;
+
+	if (request == NULL)
+		return begin_request(connection, url, method, context);
+	if (request->queued)
+	{
+		*upload_size = 0;
+		return MHD_YES;
+	}
+	if (*upload_size > 0)
+	{
+		bool		fits = request->body_len + *upload_size <= limits.max_body;
+
+		/* what is too much is read and thrown away, until the answer can be heard */
+		if (!fits)
+			request->refused = true;
+		else if (!append_body(request, upload, *upload_size))
+			return MHD_NO;
+		*upload_size = 0;
+		return MHD_YES;
+	}
+	if (request->refused)
+		return refuse(request, HTTP_TOO_LARGE, "{\"error\": \"the body is too large\"}");
+	if (request->status != 0)
+		return send_answer(request);
+	set_reading(connection, false);
+	enqueue(request);
+	MHD_suspend_connection(connection);
+	return MHD_YES;
+}
+
+/* a client may go away while its request is in the queue */
+static void
+forget(DfRequest *request)
+{
+	DfRequest **link = &first;
+
+	while (*link != NULL && *link != request)
+		link = &(*link)->next;
+	if (*link == NULL)
+		return;
+	*link = request->next;
+	last = first;
+	while (last != NULL && last->next != NULL)
+		last = last->next;
+}
+
+static void
+request_completed(void *cls, struct MHD_Connection *connection, void **context,
+				  enum MHD_RequestTerminationCode code)
+{
+	DfRequest  *request = *context;
+
+	*context = NULL;
+	if (request == NULL)
+		return;
+	forget(request);
+	free_request(request);
+	/* a further one on this connection has its time from here on; idle ones have the timeout */
+	set_reading(connection, true);
+}
+
+static void
+connection_changed(void *cls, struct MHD_Connection *connection, void **context,
+				   enum MHD_ConnectionNotificationCode code)
+{
+	Peer	   *peer;
+
+	if (code == MHD_CONNECTION_NOTIFY_STARTED)
+	{
+		peer = calloc(1, sizeof(Peer));
+		*context = peer;
+		if (peer == NULL)
+			return;
+		peer->connection = connection;
+		peer->since_us = df_monotonic_us();
+		peer->next = peers;
+		if (peers != NULL)
+			peers->prev = peer;
+		peers = peer;
+		return;
+	}
+	peer = *context;
+	if (peer == NULL)
+		return;
+	if (peer->prev != NULL)
+		peer->prev->next = peer->next;
+	else
+		peers = peer->next;
+	if (peer->next != NULL)
+		peer->next->prev = peer->prev;
+	free(peer);
+	*context = NULL;
+}
+
+/* libmicrohttpd's own timeout begins anew with each byte: one that drips has to be cut off */
+static void
+cut_off_slow_ones(void)
+{
+	int64		now = df_monotonic_us();
+	int64		limit = (int64) limits.timeout_s * 1000000;
+
+	for (Peer *peer = peers; peer != NULL; peer = peer->next)
+	{
+		const union MHD_ConnectionInfo *info;
+
+		if (peer->since_us == 0 || now - peer->since_us < limit)
+			continue;
+		info = MHD_get_connection_info(peer->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+		if (info != NULL)
+			(void) shutdown(info->connect_fd, SHUT_RDWR);
+		peer->since_us = 0;
+	}
+}
+
+/* ---- start, run, stop ------------------------------------------------------------------------ */
+
+/* "host:port" or "[host]:port" in two parts, in place; false if it is neither */
+static bool
+split_address(char *address, char **host, char **port)
+{
+	char	   *colon = strrchr(address, ':');
+
+	if (colon == NULL || colon[1] == '\0' || strspn(colon + 1, "0123456789") != strlen(colon + 1))
+		return false;
+	*colon = '\0';
+	*port = colon + 1;
+	*host = address;
+	if (address[0] == '[')
+	{
+		size_t		len = strlen(address);
+
+		if (len < 3 || address[len - 1] != ']')
+			return false;
+		address[len - 1] = '\0';
+		*host = address + 1;
+	}
+	return true;
+}
+
+static struct addrinfo *
+resolve(const char *address, const char **why)
+{
+	static char text[256];
+	char	   *host;
+	char	   *port;
+	struct addrinfo hints;
+	struct addrinfo *found = NULL;
+
+	strlcpy(text, address, sizeof(text));
+	if (!split_address(text, &host, &port))
+	{
+		*why = "dataflows.listen is not \"host:port\"";
+		return NULL;
+	}
+	memset(&hints, 0, sizeof(hints));
+	hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+	hints.ai_socktype = SOCK_STREAM;
+	if (getaddrinfo(host[0] == '\0' || strcmp(host, "*") == 0 ? NULL : host, port, &hints, &found) != 0)
+		*why = "the host in dataflows.listen is not known";
+	return found;
+}
+
+bool
+df_listener_start(const DfListenOptions *options, const char **why)
+{
+	struct addrinfo *address = resolve(options->address, why);
+	const union MHD_DaemonInfo *info;
+	unsigned int flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
+
+	if (address == NULL)
+		return false;
+	limits = *options;
+	if (address->ai_family == AF_INET6)
+		flags |= MHD_USE_IPv6;
+	errno = 0;
+	listener = MHD_start_daemon(flags, 0, NULL, NULL, handle, NULL,
+								MHD_OPTION_SOCK_ADDR, address->ai_addr,
+								MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
+								MHD_OPTION_CONNECTION_LIMIT, (unsigned int) options->max_connections,
+								MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned int) PER_ADDRESS,
+								MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) HEADER_BYTES,
+								MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int) options->timeout_s,
+								MHD_OPTION_NOTIFY_COMPLETED, request_completed, NULL,
+								MHD_OPTION_NOTIFY_CONNECTION, connection_changed, NULL,
+								MHD_OPTION_END);
+	freeaddrinfo(address);
+	if (listener == NULL)
+	{
+		*why = errno == EADDRINUSE ? "the address in dataflows.listen is in use" : "could not listen on the address in dataflows.listen";
+		return false;
+	}
+	info = MHD_get_daemon_info(listener, MHD_DAEMON_INFO_EPOLL_FD);
+	epoll_fd = info != NULL ? info->listen_fd : -1;
+	return true;
+}
+
+void
+df_listener_stop(void)
+{
+	if (listener == NULL)
+		return;
+	while (first != NULL)
+	{
+		DfRequest  *request = df_listener_next();
+
+		(void) df_request_reply(request, HTTP_UNAVAILABLE, "application/json", "{}", 2);
+		df_listener_answer(request);
+	}
+	(void) MHD_run(listener);
+	MHD_stop_daemon(listener);
+	listener = NULL;
+	epoll_fd = -1;
+}
+
+int
+df_listener_fd(void)
+{
+	return epoll_fd;
+}
+
+long
+df_listener_timeout_ms(void)
+{
+	MHD_UNSIGNED_LONG_LONG ms;
+	long		timeout = -1;
+
+	if (MHD_get_timeout(listener, &ms) == MHD_YES)
+		timeout = (long) Min(ms, 1000);
+	else if (peers != NULL)
+		timeout = 1000;
+	return timeout;
+}
+
+void
+df_listener_run(void)
+{
+	(void) MHD_run(listener);
+	cut_off_slow_ones();
+}
+
+DfRequest *
+df_listener_next(void)
+{
+	DfRequest  *request = first;
+
+	if (request == NULL)
+		return NULL;
+	first = request->next;
+	if (first == NULL)
+		last = NULL;
+	request->next = NULL;
+	return request;
+}
+
+void
+df_listener_answer(DfRequest *request)
+{
+	if (request->status == 0)
+		request->status = HTTP_INTERNAL;
+	MHD_resume_connection(request->connection);
+}

@@ -1,0 +1,73 @@
+/*
+ * ingress/listener.h
+ *	  HTTP in: the only libmicrohttpd.
+ *
+ * Whole requests come out, answers go in; in between a connection is suspended.
+ * Nothing here raises or pallocs: memory is malloc's, so that no callback of the
+ * library's ever reaches the server's.
+ */
+#ifndef DF_LISTENER_H
+#define DF_LISTENER_H
+
+#include "df_types.h"
+
+typedef struct DfField
+{
+	char	   *name;			/* of headers in lower case */
+	char	   *value;
+} DfField;
+
+typedef struct DfRequest
+{
+	struct DfRequest *next;		/* among those that are whole and not answered */
+	struct MHD_Connection *connection;
+	char	   *method;
+	char	   *path;
+	DfField    *headers;
+	int			nheaders;
+	DfField    *arguments;		/* of the query string, decoded */
+	int			narguments;
+	char	   *body;			/* NUL-terminated behind its end */
+	size_t		body_len;
+	size_t		body_size;
+	bool		refused;		/* answered by the listener itself */
+	bool		queued;			/* handed to libmicrohttpd */
+
+	/* the answer */
+	int			status;			/* 0 = none yet */
+	const char *content_type;	/* constant */
+	char	   *answer;			/* malloc'd */
+	size_t		answer_len;
+	DfField    *extra;			/* further headers */
+	int			nextra;
+} DfRequest;
+
+typedef struct DfListenOptions
+{
+	const char *address;		/* "host:port", "[v6]:port" */
+	size_t		max_body;
+	int			max_connections;
+	int			timeout_s;		/* a whole request, from its first byte on */
+} DfListenOptions;
+
+/* false with *why (static text or malloc'd, not to be freed) */
+extern bool df_listener_start(const DfListenOptions *options, const char **why);
+extern void df_listener_stop(void);
+extern int	df_listener_fd(void);	/* pollable */
+extern long df_listener_timeout_ms(void);	/* -1 = none */
+extern void df_listener_run(void);	/* moves bytes; requests get whole */
+
+/* the oldest request that is whole, or NULL; it stays valid until it is answered */
+extern DfRequest *df_listener_next(void);
+
+/* the answer of this request is set: it leaves with the next run */
+extern void df_listener_answer(DfRequest *request);
+
+/* for who fills in answers: copies; false = out of memory */
+extern bool df_request_reply(DfRequest *request, int status, const char *content_type,
+							 const char *body, size_t len);
+extern bool df_request_add_header(DfRequest *request, const char *name, const char *value);
+extern const char *df_request_header(const DfRequest *request, const char *name);
+extern const char *df_request_argument(const DfRequest *request, const char *name);
+
+#endif							/* DF_LISTENER_H */

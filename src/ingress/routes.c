@@ -1,0 +1,113 @@
+/*
+ * ingress/routes.c
+ *	  Which path is whose; the answers that need no table.
+ *
+ * Runs in the ingress process: df_route() outside any transaction, the handlers
+ * that it returns in one.  An unknown path is told nothing but that it is not
+ * there.
+ */
+#include "postgres.h"
+
+#include "ingress/routes.h"
+#include "ingress/webhook.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+
+static const char json_type[] = "application/json";
+
+static void
+reply_text(DfRequest *request, int status, const char *body)
+{
+	(void) df_request_reply(request, status, json_type, body, strlen(body));
+}
+
+/* ---- webhooks ------------------------------------------------------------------------ */
+
+static void
+push_text(JsonbParseState **state, JsonbIteratorToken token, const char *text)
+{
+	JsonbValue	value;
+
+	value.type = jbvString;
+	value.val.string.val = (char *) text;
+	value.val.string.len = strlen(text);
+	(void) pushJsonbValue(state, token, &value);
+}
+
+static Jsonb *
+headers_as_jsonb(const DfRequest *request)
+{
+	JsonbParseState *state = NULL;
+
+	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < request->nheaders; i++)
+	{
+		/* what is no text in this database is no header that we know */
+		if (!pg_verify_mbstr(GetDatabaseEncoding(), request->headers[i].value,
+							 strlen(request->headers[i].value), true) ||
+			request->headers[i].name[strspn(request->headers[i].name, "abcdefghijklmnopqrstuvwxyz0123456789-_")] != '\0')
+			continue;
+		push_text(&state, WJB_KEY, request->headers[i].name);
+		push_text(&state, WJB_VALUE, request->headers[i].value);
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+static void
+receive(DfRequest *request)
+{
+	DfWebhookAnswer answer;
+	char	   *text;
+
+	df_webhook_receive(request->path, headers_as_jsonb(request),
+					   request->body != NULL ? request->body : "", request->body_len, &answer);
+	text = JsonbToCString(NULL, &answer.body->root, VARSIZE(answer.body));
+	reply_text(request, answer.status, text);
+	if (answer.retry_after_s > 0)
+		(void) df_request_add_header(request, "Retry-After", psprintf("%d", answer.retry_after_s));
+}
+
+/* ---- the table ------------------------------------------------------------------------ */
+
+/* what a path that is none of ours is told, by whatever method */
+static DfRouteHandler
+other_path(DfRequest *request)
+{
+	if (strcmp(request->method, "POST") == 0)
+		return receive;
+	reply_text(request, 404, "{\"error\": \"not found\"}");
+	return NULL;
+}
+
+static DfRouteHandler
+ready(DfRequest *request)
+{
+	reply_text(request, 200, "{\"ready\": true}");
+	return NULL;
+}
+
+static const struct
+{
+	const char *path;
+	const char *method;
+	DfRouteHandler (*route) (DfRequest *request);
+}			routes[] = {
+	{"/ready", "GET", ready},
+};
+
+DfRouteHandler
+df_route(DfRequest *request)
+{
+	for (int i = 0; i < lengthof(routes); i++)
+	{
+		if (strcmp(request->path, routes[i].path) != 0)
+			continue;
+		if (strcmp(request->method, routes[i].method) == 0)
+			return routes[i].route(request);
+		reply_text(request, 405, "{\"error\": \"method not allowed\"}");
+		(void) df_request_add_header(request, "Allow", routes[i].method);
+		return NULL;
+	}
+	return other_path(request);
+}

@@ -1,0 +1,348 @@
+/*
+ * ingress/signature.c
+ *	  Whether a webhook is from who it says.
+ *
+ * Called in the ingress process and in sessions that call receive_webhook(), in
+ * their transaction; pure: body, headers, secret and the time go in, a verdict
+ * comes out.  Signatures are compared in constant time.  It must never put a
+ * secret, or the signature that would be right, into a message.
+ */
+#include "postgres.h"
+
+#include "common/base64.h"
+#include "common/hmac.h"
+#include "common/sha2.h"
+#include "ingress/signature.h"
+#include "utils/builtins.h"
+#include "utils/formatting.h"
+#include "utils/jsonb.h"
+
+/* how old, or how early, a signed time may be */
+#define WINDOW_S 300
+#define MAC_LEN PG_SHA256_DIGEST_LENGTH
+#define MAX_KEY 1024
+
+static const char bad_signature[] = "the signature does not match";
+
+/* ---- headers --------------------------------------------------------------------- */
+
+char *
+df_field_text(const Jsonb *object, const char *key)
+{
+	JsonbValue	buffer;
+	JsonbValue *value;
+
+	if (object == NULL || !JB_ROOT_IS_OBJECT(object))
+		return NULL;
+	value = getKeyJsonValueFromContainer((JsonbContainer *) &object->root, key, strlen(key), &buffer);
+	if (value == NULL || value->type != jbvString)
+		return NULL;
+	return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
+bool
+df_verify_parse(const char *text, DfVerify *scheme, char **header)
+{
+	static const char hmac[] = "hmac-sha256:";
+	static const struct
+	{
+		const char *name;
+		DfVerify	scheme;
+	}			names[] = {
+		{"none", DF_VERIFY_NONE},
+		{"bearer", DF_VERIFY_BEARER},
+		{"stripe", DF_VERIFY_STRIPE},
+		{"github", DF_VERIFY_GITHUB},
+		{"standard", DF_VERIFY_STANDARD},
+	};
+
+	*header = NULL;
+	for (int i = 0; i < lengthof(names); i++)
+		if (strcmp(text, names[i].name) == 0)
+		{
+			*scheme = names[i].scheme;
+			return true;
+		}
+	if (strncmp(text, hmac, strlen(hmac)) != 0 || text[strlen(hmac)] == '\0')
+		return false;
+	*header = asc_tolower(text + strlen(hmac), strlen(text + strlen(hmac)));
+	if (strspn(*header, "abcdefghijklmnopqrstuvwxyz0123456789-_") != strlen(*header))
+		return false;
+	*scheme = DF_VERIFY_HMAC;
+	return true;
+}
+
+/* ---- codes --------------------------------------------------------------------------- */
+
+/* how long it takes says nothing about where they differ */
+static bool
+same(const uint8 *a, const uint8 *b, size_t len)
+{
+	volatile uint8 difference = 0;
+
+	for (size_t i = 0; i < len; i++)
+		difference |= a[i] ^ b[i];
+	return difference == 0;
+}
+
+typedef struct Part
+{
+	const char *bytes;
+	size_t		len;
+} Part;
+
+/* HMAC-SHA256 over the parts, one after the other */
+static void
+mac_of(const char *key, size_t key_len, const Part *parts, int nparts, uint8 *mac)
+{
+	pg_hmac_ctx *context = pg_hmac_create(PG_SHA256);
+	bool		ok = context != NULL && pg_hmac_init(context, (const uint8 *) key, key_len) == 0;
+
+	for (int i = 0; i < nparts && ok; i++)
+		ok = pg_hmac_update(context, (const uint8 *) parts[i].bytes, parts[i].len) == 0;
+	ok = ok && pg_hmac_final(context, mac, MAC_LEN) == 0;
+	pg_hmac_free(context);
+	if (!ok)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not compute an HMAC")));
+}
+
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+static bool
+from_hex(const char *text, size_t len, uint8 *mac)
+{
+	if (len != 2 * MAC_LEN)
+		return false;
+	for (int i = 0; i < MAC_LEN; i++)
+	{
+		int			high = hex_digit(text[2 * i]);
+		int			low = hex_digit(text[2 * i + 1]);
+
+		if (high < 0 || low < 0)
+			return false;
+		mac[i] = (uint8) (high * 16 + low);
+	}
+	return true;
+}
+
+static bool
+from_base64(const char *text, size_t len, uint8 *mac)
+{
+	char		decoded[64];
+
+	if (len != 44)
+		return false;
+	if (pg_b64_decode(text, (int) len, (void *) decoded, sizeof(decoded)) != MAC_LEN)
+		return false;
+	memcpy(mac, decoded, MAC_LEN);
+	return true;
+}
+
+/* ---- schemes --------------------------------------------------------------------------- */
+
+/* a signed time, or false */
+static bool
+in_window(const char *text, const DfDelivery *delivery)
+{
+	char	   *end;
+	long long	at;
+
+	if (text[0] < '0' || text[0] > '9')
+		return false;
+	errno = 0;
+	at = strtoll(text, &end, 10);
+	if (errno != 0 || *end != '\0')
+		return false;
+	return at >= delivery->now - WINDOW_S && at <= delivery->now + WINDOW_S;
+}
+
+static const char *
+verify_bearer(const char *secret, const DfDelivery *delivery)
+{
+	char	   *given = df_field_text(delivery->headers, "authorization");
+	uint8		a[MAC_LEN];
+	uint8		b[MAC_LEN];
+	Part		part;
+
+	if (given == NULL || pg_strncasecmp(given, "bearer ", 7) != 0)
+		return "there is no bearer token";
+	/* of one length, whatever was sent */
+	part.bytes = given + 7;
+	part.len = strlen(given + 7);
+	mac_of("bearer", 6, &part, 1, a);
+	part.bytes = secret;
+	part.len = strlen(secret);
+	mac_of("bearer", 6, &part, 1, b);
+	return same(a, b, MAC_LEN) ? NULL : "the bearer token is not the right one";
+}
+
+/* t=1492774577,v1=<hex>[,v1=<hex>...] over "t.body" */
+static const char *
+verify_stripe(const char *secret, const DfDelivery *delivery)
+{
+	char	   *header = df_field_text(delivery->headers, "stripe-signature");
+	char	   *time = NULL;
+	char	   *state = NULL;
+	uint8		mac[MAC_LEN];
+	bool		found = false;
+	Part		parts[3];
+
+	if (header == NULL)
+		return "there is no header Stripe-Signature";
+	for (char *item = strtok_r(pstrdup(header), ",", &state); item != NULL; item = strtok_r(NULL, ",", &state))
+	{
+		item += strspn(item, " ");
+		if (strncmp(item, "t=", 2) == 0 && time == NULL)
+			time = item + 2;
+	}
+	if (time == NULL || !in_window(time, delivery))
+		return "the signed time is missing or too far from now";
+	parts[0] = (Part) {time, strlen(time)};
+	parts[1] = (Part) {".", 1};
+	parts[2] = (Part) {delivery->body, delivery->body_len};
+	mac_of(secret, strlen(secret), parts, 3, mac);
+	for (char *item = strtok_r(pstrdup(header), ",", &state); item != NULL; item = strtok_r(NULL, ",", &state))
+	{
+		uint8		given[MAC_LEN];
+
+		item += strspn(item, " ");
+		if (strncmp(item, "v1=", 3) == 0 && from_hex(item + 3, strlen(item + 3), given))
+			found |= same(mac, given, MAC_LEN);
+	}
+	return found ? NULL : bad_signature;
+}
+
+/* hex or base64, with or without "sha256=" before it, over the body */
+static const char *
+verify_body(const char *name, const char *secret, const DfDelivery *delivery)
+{
+	char	   *header = df_field_text(delivery->headers, name);
+	Part		part;
+	uint8		mac[MAC_LEN];
+	uint8		given[MAC_LEN];
+
+	if (header == NULL)
+		return "the header with the signature is missing";
+	if (strncmp(header, "sha256=", 7) == 0)
+		header += 7;
+	if (!from_hex(header, strlen(header), given) && !from_base64(header, strlen(header), given))
+		return "the header with the signature is malformed";
+	part.bytes = delivery->body;
+	part.len = delivery->body_len;
+	mac_of(secret, strlen(secret), &part, 1, mac);
+	return same(mac, given, MAC_LEN) ? NULL : bad_signature;
+}
+
+/* the names of the standard, or those of who wrote it */
+static char *
+standard_header(const DfDelivery *delivery, const char *what)
+{
+	char	   *value = df_field_text(delivery->headers, psprintf("webhook-%s", what));
+
+	return value != NULL ? value : df_field_text(delivery->headers, psprintf("svix-%s", what));
+}
+
+/* the secret is "whsec_" and base64, or, without that, as it is */
+static size_t
+standard_key(const char *secret, char *key)
+{
+	int			len;
+
+	if (strncmp(secret, "whsec_", 6) != 0)
+		return strlcpy(key, secret, MAX_KEY);
+	len = pg_b64_decode(secret + 6, (int) strlen(secret + 6), (void *) key, MAX_KEY);
+	return len < 0 ? 0 : (size_t) len;
+}
+
+/* "v1,<base64> v1,<base64>" over "id.timestamp.body" */
+static const char *
+verify_standard(const char *secret, const DfDelivery *delivery)
+{
+	char	   *id = standard_header(delivery, "id");
+	char	   *time = standard_header(delivery, "timestamp");
+	char	   *signatures = standard_header(delivery, "signature");
+	char	   *state = NULL;
+	char		key[MAX_KEY];
+	size_t		key_len = standard_key(secret, key);
+	uint8		mac[MAC_LEN];
+	bool		found = false;
+	Part		parts[5];
+
+	if (id == NULL || time == NULL || signatures == NULL)
+		return "the headers webhook-id, webhook-timestamp and webhook-signature are not all there";
+	if (!in_window(time, delivery))
+		return "the signed time is too far from now";
+	if (key_len == 0 || key_len >= MAX_KEY)
+		return "the secret is not usable";
+	parts[0] = (Part) {id, strlen(id)};
+	parts[1] = (Part) {".", 1};
+	parts[2] = (Part) {time, strlen(time)};
+	parts[3] = (Part) {".", 1};
+	parts[4] = (Part) {delivery->body, delivery->body_len};
+	mac_of(key, key_len, parts, 5, mac);
+	explicit_bzero(key, sizeof(key));
+	for (char *item = strtok_r(signatures, " ", &state); item != NULL; item = strtok_r(NULL, " ", &state))
+	{
+		uint8		given[MAC_LEN];
+
+		if (strncmp(item, "v1,", 3) == 0 && from_base64(item + 3, strlen(item + 3), given))
+			found |= same(mac, given, MAC_LEN);
+	}
+	return found ? NULL : bad_signature;
+}
+
+const char *
+df_verify(DfVerify scheme, const char *header, const char *secret, const DfDelivery *delivery)
+{
+	if (scheme == DF_VERIFY_NONE)
+		return NULL;
+	if (secret == NULL || secret[0] == '\0')
+		return "there is no secret to check it with";
+	switch (scheme)
+	{
+		case DF_VERIFY_NONE:
+			return NULL;
+		case DF_VERIFY_BEARER:
+			return verify_bearer(secret, delivery);
+		case DF_VERIFY_STRIPE:
+			return verify_stripe(secret, delivery);
+		case DF_VERIFY_GITHUB:
+			return verify_body("x-hub-signature-256", secret, delivery);
+		case DF_VERIFY_STANDARD:
+			return verify_standard(secret, delivery);
+		case DF_VERIFY_HMAC:
+			return verify_body(header, secret, delivery);
+	}
+	return bad_signature;
+}
+
+char *
+df_event_id(DfVerify scheme, const DfDelivery *delivery, const Jsonb *body)
+{
+	switch (scheme)
+	{
+		case DF_VERIFY_STRIPE:
+			return df_field_text(body, "id");
+		case DF_VERIFY_GITHUB:
+			return df_field_text(delivery->headers, "x-github-delivery");
+		case DF_VERIFY_STANDARD:
+			return standard_header(delivery, "id");
+		case DF_VERIFY_NONE:
+		case DF_VERIFY_BEARER:
+		case DF_VERIFY_HMAC:
+			return df_field_text(delivery->headers, "idempotency-key");
+	}
+	return NULL;
+}

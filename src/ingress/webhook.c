@@ -1,0 +1,485 @@
+/*
+ * ingress/webhook.c
+ *	  What becomes of a delivery: verified, filtered, and the run started or
+ *	  signalled.
+ *
+ * Runs in the ingress process and in sessions that call receive_webhook(), in
+ * their transaction, after whose commit the sender is answered.  Runs are
+ * started and signalled with the right of the webhook's creator, judged at each
+ * delivery; his handler runs as he, read-only.  It must never raise for what a
+ * sender wrote, nor tell him more than that it was wrong.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "compat.h"
+#include "flow/flow.h"
+#include "fmgr.h"
+#include "guc.h"
+#include "ingress/form.h"
+#include "ingress/signature.h"
+#include "ingress/webhook.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "fdw/system.h"
+#include "session/rights.h"
+#include "session/start.h"
+#include "shared/clock.h"
+#include "shared/function.h"
+#include "shared/jsonpath.h"
+#include "shared/wake.h"
+#include "store/coordinator.h"
+#include "store/identity.h"
+#include "store/inbox.h"
+#include "store/store.h"
+#include "store/subxact.h"
+#include "store/webhook.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/numeric.h"
+
+#define BUSY_S 60
+#define EPOCH_US ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+
+/* one delivery on its way */
+typedef struct Receipt
+{
+	DfWebhook	hook;
+	DfVerify	scheme;
+	char	   *header;			/* of the scheme, or NULL */
+	DfDelivery	delivery;
+	Jsonb	   *body;
+	char	   *key;
+	char	   *event;
+	const Jsonb *input;			/* of the run, or payload of the signal */
+	const char *ignored;		/* why nothing happens; NULL = something does */
+	bool		repeated;		/* and this was the answer */
+	bool		has_run;
+	pg_uuid_t	run;
+	DfWebhookAnswer *answer;
+} Receipt;
+
+/* ---- answers ----------------------------------------------------------------------- */
+
+static Jsonb *
+object_of(const char *key, const char *value)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue	item;
+
+	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	item.type = jbvString;
+	item.val.string.val = (char *) key;
+	item.val.string.len = strlen(key);
+	(void) pushJsonbValue(&state, WJB_KEY, &item);
+	if (value != NULL)
+	{
+		item.val.string.val = (char *) value;
+		item.val.string.len = strlen(value);
+	}
+	else
+		item.type = jbvNull;
+	(void) pushJsonbValue(&state, WJB_VALUE, &item);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+static void
+answer_error(DfWebhookAnswer *answer, int status, const char *why)
+{
+	answer->status = status;
+	answer->retry_after_s = status == 503 ? BUSY_S : 0;
+	answer->body = object_of("error", why);
+}
+
+/* ---- verification ------------------------------------------------------------------- */
+
+/* the creator's secrets for it; he must still be who he was */
+static bool
+verified(Receipt *receipt, const char **why)
+{
+	const DfWebhook *hook = &receipt->hook;
+	DfSystem   *system;
+	char	   *problem = NULL;
+	char	   *present = NULL;
+	char	   *old = NULL;
+	Oid			save_user;
+	int			save_sec;
+
+	if (receipt->scheme == DF_VERIFY_NONE)
+		return true;
+	GetUserIdAndSecContext(&save_user, &save_sec);
+	SetUserIdAndSecContext(hook->owner, save_sec | SECURITY_LOCAL_USERID_CHANGE);
+	system = df_system_get(hook->secret, &problem);
+	if (system != NULL && system->webhook_secret != NULL)
+		present = pstrdup(system->webhook_secret);
+	if (system != NULL && system->webhook_secret_old != NULL)
+		old = pstrdup(system->webhook_secret_old);
+	SetUserIdAndSecContext(save_user, save_sec);
+
+	*why = df_verify(receipt->scheme, receipt->header, present, &receipt->delivery);
+	if (*why != NULL && old != NULL)
+		*why = df_verify(receipt->scheme, receipt->header, old, &receipt->delivery);
+	if (present != NULL)
+		explicit_bzero(present, strlen(present));
+	if (old != NULL)
+		explicit_bzero(old, strlen(old));
+	return *why == NULL;
+}
+
+static bool
+creator_is_there(const DfWebhook *hook)
+{
+	char	   *name = GetUserNameFromId(hook->owner, true);
+
+	return name != NULL && strcmp(name, hook->owner_name) == 0;
+}
+
+/* ---- the body ------------------------------------------------------------------------ */
+
+/* in a subtransaction: raises if it is no document that jsonb can hold */
+static Jsonb *
+parsed(const DfDelivery *delivery)
+{
+	char	   *type = df_field_text(delivery->headers, "content-type");
+	char	   *text;
+
+	if (memchr(delivery->body, '\0', delivery->body_len) != NULL ||
+		!pg_verify_mbstr(GetDatabaseEncoding(), delivery->body, delivery->body_len, true))
+		ereport(ERROR,
+				(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
+				 errmsg("the body is not text in the encoding of the database")));
+	text = pnstrdup(delivery->body, delivery->body_len);
+	/* many tools call everything a form: what begins as a document is one */
+	if (type != NULL && pg_strncasecmp(type, "application/x-www-form-urlencoded", 33) == 0 &&
+		text[0] != '{' && text[0] != '[')
+		return df_form_parse(text);
+	if (strspn(text, " \t\r\n") == delivery->body_len)
+		text = pstrdup("{}");
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+}
+
+/* a string or a number as text, NULL for anything else */
+static char *
+scalar_text(const Jsonb *value)
+{
+	JsonbValue	scalar;
+
+	if (value == NULL || !JB_ROOT_IS_SCALAR(value) ||
+		!JsonbExtractScalar((JsonbContainer *) &value->root, &scalar))
+		return NULL;
+	if (scalar.type == jbvString)
+		return pnstrdup(scalar.val.string.val, scalar.val.string.len);
+	if (scalar.type == jbvNumeric)
+		return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(scalar.val.numeric)));
+	return NULL;
+}
+
+/* a literal, or what a jsonpath finds in the body; NULL = it finds no text */
+static char *
+located(const Receipt *receipt, const char *where)
+{
+	int			matches;
+
+	if (where == NULL || where[0] != '$')
+		return where == NULL ? NULL : pstrdup(where);
+	return scalar_text(df_jsonpath_first(receipt->body, where, &matches));
+}
+
+/* ---- the handler --------------------------------------------------------------------- */
+
+typedef struct Handling
+{
+	Oid			function;
+	Oid			role;
+	const Jsonb *headers;
+	const Jsonb *body;
+	MemoryContext cxt;
+	Jsonb	   *decision;		/* NULL = NULL */
+} Handling;
+
+/* read-only, and rolled back whatever it did */
+static void
+call_handler(void *arg)
+{
+	Handling   *handling = arg;
+	MemoryContext old;
+	Oid			save_user;
+	int			save_sec;
+	FmgrInfo	flinfo;
+	Datum		value;
+
+	LOCAL_FCINFO(fcinfo, 2);
+
+	XactReadOnly = true;
+	GetUserIdAndSecContext(&save_user, &save_sec);
+	SetUserIdAndSecContext(handling->role, save_sec | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	fmgr_info(handling->function, &flinfo);
+	InitFunctionCallInfoData(*fcinfo, &flinfo, 2, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = JsonbPGetDatum(handling->headers);
+	fcinfo->args[0].isnull = false;
+	fcinfo->args[1].value = JsonbPGetDatum(handling->body);
+	fcinfo->args[1].isnull = false;
+	value = FunctionCallInvoke(fcinfo);
+	SetUserIdAndSecContext(save_user, save_sec);
+	handling->decision = NULL;
+	if (fcinfo->isnull)
+		return;
+	old = MemoryContextSwitchTo(handling->cxt);
+	handling->decision = DatumGetJsonbPCopy(value);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+require_handler(const DfWebhook *hook, Oid function)
+{
+	if (!OidIsValid(function) || df_function_owner(function) != hook->handler_owner)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("handler %s of webhook \"%s\" is not there, or has another owner than before", hook->handler, hook->path),
+				 errhint("Create it again, or drop the webhook and create it anew.")));
+	if (object_aclcheck(ProcedureRelationId, function, hook->owner, ACL_EXECUTE) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("role \"%s\" may not execute handler %s of webhook \"%s\"", hook->owner_name, hook->handler, hook->path),
+				 errhint("Grant EXECUTE on it.")));
+}
+
+static void
+ask_handler(Receipt *receipt)
+{
+	Handling	handling;
+	ErrorData  *error;
+	Jsonb	   *input;
+	int			matches;
+
+	handling.function = df_handler_oid(receipt->hook.handler);
+	require_handler(&receipt->hook, handling.function);
+	handling.role = receipt->hook.owner;
+	handling.headers = receipt->delivery.headers;
+	handling.body = receipt->body;
+	handling.cxt = CurrentMemoryContext;
+	if (!df_subxact(call_handler, &handling, false, &error))
+		ThrowErrorData(error);
+	if (handling.decision == NULL || !JB_ROOT_IS_OBJECT(handling.decision))
+	{
+		receipt->ignored = "the handler says so";
+		return;
+	}
+	receipt->ignored = df_field_text(handling.decision, "ignored");
+	if (df_field_text(handling.decision, "key") != NULL)
+		receipt->key = df_field_text(handling.decision, "key");
+	if (df_field_text(handling.decision, "event") != NULL)
+		receipt->event = df_field_text(handling.decision, "event");
+	input = df_jsonpath_first(handling.decision, "$.input", &matches);
+	if (input != NULL)
+		receipt->input = input;
+}
+
+/* ---- effects: inside the store --------------------------------------------------------- */
+
+static void
+start_run(Receipt *receipt)
+{
+	DfNewRun	run;
+	DfWorkflowRow definition;
+
+	memset(&run, 0, sizeof(run));
+	run.id = df_new_uuid();
+	run.identity = df_identity_hash();
+	run.started_by = receipt->hook.owner_name;
+	run.key = receipt->key;
+	run.input = receipt->input;
+	df_start_common(receipt->hook.starts, receipt->hook.owner, &run, &definition, CurrentMemoryContext);
+	df_start_insert_or_find(&run);
+	receipt->run = run.id;
+	receipt->has_run = true;
+	df_wake_owner(definition.owner);
+}
+
+/* by key: a signal that comes before its run is kept, one that comes after it is not */
+static void
+signal_run(Receipt *receipt, MemoryContext cxt)
+{
+	const DfWebhook *hook = &receipt->hook;
+	DfWorkflowRow definition;
+	DfInboxTarget target;
+	DfNewMessage message;
+
+	df_require_workflow(hook->signals, &definition, cxt);
+	df_require_use(hook->owner, &definition, "signal");
+	memset(&message, 0, sizeof(message));
+	message.kind = "signal";
+	message.workflow = hook->signals;
+	message.key = receipt->key;
+	message.event = receipt->event;
+	message.payload = receipt->input;
+	message.note = psprintf("webhook %s", hook->path);
+	message.sent_by = hook->owner_name;
+	message.now = df_now();
+	if (!df_inbox_find_key(hook->signals, receipt->key, &target, cxt))
+		message.expires_at = message.now + df_signal_ttl * USECS_PER_SEC;
+	else if (df_run_is_terminal(target.state))
+		receipt->ignored = "the run has ended";
+	else
+	{
+		message.run = &target.run;
+		receipt->run = target.run;
+		receipt->has_run = true;
+	}
+	if (receipt->ignored != NULL)
+		return;
+	df_inbox_insert(&message);
+	df_wake_owner(definition.owner);
+}
+
+static Jsonb *
+outcome_of(const Receipt *receipt)
+{
+	if (receipt->ignored != NULL)
+		return object_of("ignored", receipt->ignored);
+	return object_of("run", receipt->has_run
+					 ? DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&receipt->run))) : NULL);
+}
+
+/* the delivery is recorded with its effect and its answer, or neither is */
+static void
+take_effect(Receipt *receipt)
+{
+	char	   *event_id = df_event_id(receipt->scheme, &receipt->delivery, receipt->body);
+	MemoryContext cxt = CurrentMemoryContext;
+	DfStore		store;
+	Jsonb	   *before = NULL;
+	int64		id;
+
+	df_store_enter(&store);
+	MemoryContextSwitchTo(cxt);
+	if (!df_delivery_insert(receipt->hook.path, event_id, df_now(), &id, &before, cxt))
+	{
+		MemoryContextSwitchTo(cxt);
+		receipt->repeated = true;
+		receipt->answer->body = before != NULL ? before : object_of("ignored", "delivered before");
+	}
+	else
+	{
+		MemoryContextSwitchTo(cxt);
+		if (receipt->ignored == NULL && receipt->hook.starts != NULL)
+			start_run(receipt);
+		else if (receipt->ignored == NULL)
+			signal_run(receipt, cxt);
+		MemoryContextSwitchTo(cxt);
+		receipt->answer->body = outcome_of(receipt);
+		df_delivery_answered(id, receipt->ignored != NULL ? "ignored" : receipt->hook.starts != NULL ? "started" : "signalled",
+							 receipt->has_run ? &receipt->run : NULL, receipt->answer->body);
+	}
+	df_store_leave(&store);
+}
+
+/* ---- the order of things ----------------------------------------------------------------- */
+
+/* what the delivery is about; receipt->ignored says why it is about nothing */
+static void
+understand(Receipt *receipt)
+{
+	const DfWebhook *hook = &receipt->hook;
+
+	receipt->input = receipt->body;
+	if (hook->filter != NULL && !df_jsonpath_match(receipt->body, hook->filter))
+	{
+		receipt->ignored = "the filter does not match";
+		return;
+	}
+	receipt->key = located(receipt, hook->key);
+	receipt->event = located(receipt, hook->event);
+	if (hook->handler != NULL)
+		ask_handler(receipt);
+	if (receipt->ignored != NULL)
+		return;
+	if (receipt->key == NULL && (hook->signals != NULL || hook->key != NULL))
+		receipt->ignored = "there is no key in the body";
+	else if (hook->signals != NULL && (receipt->event == NULL || receipt->event[0] == '\0' ||
+									   strlen(receipt->event) > DF_MAX_NAME || !df_name_is_clean(receipt->event)))
+		receipt->ignored = "there is no usable event in the body";
+}
+
+/* in a subtransaction: what is wrong with the delivery, or with the webhook, is raised */
+static void
+carry_out(void *arg)
+{
+	Receipt    *receipt = arg;
+
+	receipt->body = parsed(&receipt->delivery);
+	understand(receipt);
+	if (receipt->ignored == NULL)
+	{
+		df_check_key(receipt->key);
+		df_check_payload(receipt->input, "the body of a delivery");
+	}
+	take_effect(receipt);
+	receipt->answer->status = df_field_text(receipt->answer->body, "ignored") != NULL ? 200 : 202;
+}
+
+/* bad data is the sender's fault; anything else may be mended, and then he tries again */
+static void
+answer_raised(Receipt *receipt, const ErrorData *error)
+{
+	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+
+	if (category == ERRCODE_DATA_EXCEPTION || error->sqlerrcode == DF_ERR_LIMIT ||
+		category == ERRCODE_PROGRAM_LIMIT_EXCEEDED)
+	{
+		answer_error(receipt->answer, error->sqlerrcode == DF_ERR_LIMIT ? 413 : 400,
+					 error->sqlerrcode == DF_ERR_LIMIT ? "the body or its key is too large" : "the body cannot be used");
+		return;
+	}
+	ereport(LOG,
+			(errmsg("dataflows could not carry out a delivery to webhook \"%s\": %s", receipt->hook.path, error->message),
+			 error->hint != NULL ? errhint("%s", error->hint) : 0,
+			 errhidestmt(true), errhidecontext(true)));
+	answer_error(receipt->answer, 503, "not possible now");
+}
+
+static bool
+find_webhook(const char *path, DfWebhook *hook, bool *ready)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	DfInstallation installation;
+	DfStore		store;
+	bool		found;
+
+	df_store_enter(&store);
+	df_installation_read(cxt, &installation);
+	*ready = installation.defined && installation.ours;
+	found = df_webhook_find(path, hook, cxt);
+	df_store_leave(&store);
+	return found;
+}
+
+void
+df_webhook_receive(const char *path, const Jsonb *headers, const char *body, size_t body_len,
+				   DfWebhookAnswer *answer)
+{
+	Receipt		receipt;
+	ErrorData  *error;
+	const char *why = NULL;
+	bool		ready;
+
+	memset(&receipt, 0, sizeof(receipt));
+	memset(answer, 0, sizeof(*answer));
+	receipt.answer = answer;
+	receipt.delivery.headers = headers;
+	receipt.delivery.body = body;
+	receipt.delivery.body_len = body_len;
+	receipt.delivery.now = (df_now() + EPOCH_US) / USECS_PER_SEC;
+	if (!find_webhook(path, &receipt.hook, &ready))
+		answer_error(answer, 404, "not found");
+	else if (body_len > (size_t) df_max_body)
+		answer_error(answer, 413, "the body is too large");
+	else if (!ready || !creator_is_there(&receipt.hook) ||
+			 !df_verify_parse(receipt.hook.verify, &receipt.scheme, &receipt.header))
+		answer_error(answer, 503, "not possible now");
+	else if (!verified(&receipt, &why))
+		answer_error(answer, 401, why);
+	else if (!df_subxact(carry_out, &receipt, true, &error))
+		answer_raised(&receipt, error);
+}

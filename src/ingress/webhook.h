@@ -1,0 +1,24 @@
+/*
+ * ingress/webhook.h
+ *	  What becomes of a delivery to a webhook.
+ */
+#ifndef DF_WEBHOOK_H
+#define DF_WEBHOOK_H
+
+#include "df_types.h"
+
+typedef struct DfWebhookAnswer
+{
+	int			status;			/* of HTTP */
+	int			retry_after_s;	/* 0 = not said */
+	Jsonb	   *body;			/* {"run"}, {"ignored"} or {"error"} */
+} DfWebhookAnswer;
+
+/*
+ * In a transaction that can write; does not raise for what is wrong with the
+ * delivery.  headers: an object whose names are in lower case.
+ */
+extern void df_webhook_receive(const char *path, const Jsonb *headers, const char *body, size_t body_len,
+							   DfWebhookAnswer *answer);
+
+#endif							/* DF_WEBHOOK_H */

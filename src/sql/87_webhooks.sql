@@ -1,0 +1,104 @@
+/*
+ * Webhooks in.  Secrets are options of user mappings; a row names the system
+ * that has one.
+ */
+CREATE TABLE dataflows.webhook (
+	path text NOT NULL PRIMARY KEY,
+	starts text,
+	signals text,
+	event text,
+	key text,
+	verify text NOT NULL,
+	secret text,
+	filter text,
+	handler text,
+	handler_owner oid,
+	owner oid NOT NULL,
+	owner_name text NOT NULL,
+	created_at timestamptz NOT NULL,
+	CHECK ((starts IS NULL) <> (signals IS NULL))
+);
+COMMENT ON TABLE dataflows.webhook IS 'One row per path that takes webhooks';
+COMMENT ON COLUMN dataflows.webhook.path IS 'Path of the URL';
+COMMENT ON COLUMN dataflows.webhook.starts IS 'Workflow that a delivery starts';
+COMMENT ON COLUMN dataflows.webhook.signals IS 'Workflow of which a delivery signals a run';
+COMMENT ON COLUMN dataflows.webhook.event IS 'Event of the signal: a name, or a jsonpath into the body';
+COMMENT ON COLUMN dataflows.webhook.key IS 'Key of the run: a literal, or a jsonpath into the body';
+COMMENT ON COLUMN dataflows.webhook.verify IS 'How the sender is verified';
+COMMENT ON COLUMN dataflows.webhook.secret IS 'System whose user mapping has the secret';
+COMMENT ON COLUMN dataflows.webhook.filter IS 'jsonpath predicate that the body must meet';
+COMMENT ON COLUMN dataflows.webhook.handler IS 'Qualified signature of the function that decides';
+COMMENT ON COLUMN dataflows.webhook.handler_owner IS 'Owner of that function when the webhook was created';
+COMMENT ON COLUMN dataflows.webhook.owner IS 'Role that created the webhook, with whose right runs are started and signalled';
+COMMENT ON COLUMN dataflows.webhook.owner_name IS 'Name of that role; oid and name must both match';
+COMMENT ON COLUMN dataflows.webhook.created_at IS 'When create_webhook() was called';
+
+CREATE TABLE dataflows.webhook_delivery (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	path text NOT NULL,
+	event_id text,
+	at timestamptz NOT NULL,
+	outcome text,
+	run uuid,
+	answer jsonb
+) WITH (fillfactor = 60);
+CREATE UNIQUE INDEX webhook_delivery_event ON dataflows.webhook_delivery (path, event_id) WHERE event_id IS NOT NULL;
+CREATE INDEX webhook_delivery_at ON dataflows.webhook_delivery (at);
+COMMENT ON TABLE dataflows.webhook_delivery IS 'One row per delivery that was verified; kept for dataflows.retention';
+COMMENT ON COLUMN dataflows.webhook_delivery.id IS 'Order of arrival';
+COMMENT ON COLUMN dataflows.webhook_delivery.path IS 'Path of the webhook';
+COMMENT ON COLUMN dataflows.webhook_delivery.event_id IS 'What the sender calls it; a repeated delivery has the same';
+COMMENT ON COLUMN dataflows.webhook_delivery.at IS 'When it came';
+COMMENT ON COLUMN dataflows.webhook_delivery.outcome IS 'started, signalled or ignored';
+COMMENT ON COLUMN dataflows.webhook_delivery.run IS 'Run that was started or signalled';
+COMMENT ON COLUMN dataflows.webhook_delivery.answer IS 'What was answered, and will be to a repeated one';
+SELECT pg_catalog.pg_extension_config_dump('dataflows.webhook', '');
+SELECT pg_catalog.pg_extension_config_dump('dataflows.webhook_delivery', '');
+SELECT pg_catalog.pg_extension_config_dump('dataflows.webhook_delivery_id_seq', '');
+
+CREATE FUNCTION dataflows.create_webhook(path text, starts text DEFAULT NULL, signals text DEFAULT NULL, event text DEFAULT NULL,
+	key text DEFAULT NULL, verify text DEFAULT 'none', secret text DEFAULT NULL, filter text DEFAULT NULL, handler text DEFAULT NULL)
+	RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_create_webhook';
+COMMENT ON FUNCTION dataflows.create_webhook(text, text, text, text, text, text, text, text, text) IS
+'From now on POST <path> starts a workflow, or signals a run of one, with the caller''s right.
+path: begins with "/"; up to 200 letters, digits and - . _ ~ /. starts or signals: the workflow. event, key: a literal, or a jsonpath into the body (''$.data.id''); event is for signals alone, key is required for them. verify: none, bearer, stripe, github, standard (Standard Webhooks) or hmac-sha256:<Header>; secret: a system whose user mapping has webhook_secret (and, while rotating, webhook_secret_old). filter: a jsonpath predicate on the body. handler: a function (headers jsonb, body jsonb) RETURNS jsonb, run read-only as the caller; NULL ignores the delivery, an object may have key, event, input and ignored.
+For members of the workflow''s owner. Errors: DF005 (unknown workflow), 42710 (the path is taken), 22023 (a bad argument), 42883 (no such handler), 42501 (a missing right), 25006 (read-only transaction).';
+
+CREATE FUNCTION dataflows.drop_webhook(path text) RETURNS void
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_drop_webhook';
+COMMENT ON FUNCTION dataflows.drop_webhook(text) IS
+'Ends a webhook, and forgets what was delivered to it; runs that it started go on.
+For members of the role that created it. Errors: DF005 (no such webhook), 42501 (a missing right), 25006 (read-only transaction).';
+
+CREATE FUNCTION dataflows.receive_webhook(path text, headers jsonb, body bytea) RETURNS jsonb
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_receive_webhook';
+COMMENT ON FUNCTION dataflows.receive_webhook(text, jsonb, bytea) IS
+'A delivery to a webhook, by SQL, for any gateway: verified and carried out as if it had come by HTTP, in this transaction. Answer the sender after the commit.
+headers: an object of strings; the case of names does not matter. Returns {"status": the HTTP status, and "run", "ignored" or "error"}; what is wrong with a delivery is an answer, not an error.
+For whom EXECUTE is granted to: nobody by default. Errors: 22004 (NULL), 25006 (read-only transaction).';
+REVOKE ALL ON FUNCTION dataflows.receive_webhook(text, jsonb, bytea) FROM PUBLIC;
+
+CREATE VIEW dataflows.webhooks WITH (security_barrier) AS
+	SELECT w.path, w.starts, w.signals, w.event, w.key, w.verify, w.secret AS secret_of, w.filter, w.handler, w.owner_name AS owner, w.created_at,
+		d.deliveries, d.ignored, d.last_at
+	FROM dataflows.webhook w
+	LEFT JOIN LATERAL (SELECT pg_catalog.count(*) AS deliveries, pg_catalog.count(*) FILTER (WHERE x.outcome = 'ignored') AS ignored,
+			pg_catalog.max(x.at) AS last_at
+		FROM dataflows.webhook_delivery x WHERE x.path = w.path) d ON true
+	WHERE dataflows._sees(w.owner, w.owner_name, w.owner_name) IS NOT NULL;
+COMMENT ON VIEW dataflows.webhooks IS 'The webhooks, without secrets, and how much came in';
+COMMENT ON COLUMN dataflows.webhooks.path IS 'Path of the URL';
+COMMENT ON COLUMN dataflows.webhooks.starts IS 'Workflow that a delivery starts';
+COMMENT ON COLUMN dataflows.webhooks.signals IS 'Workflow of which a delivery signals a run';
+COMMENT ON COLUMN dataflows.webhooks.event IS 'Event of the signal: a name, or a jsonpath into the body';
+COMMENT ON COLUMN dataflows.webhooks.key IS 'Key of the run: a literal, or a jsonpath into the body';
+COMMENT ON COLUMN dataflows.webhooks.verify IS 'How the sender is verified';
+COMMENT ON COLUMN dataflows.webhooks.secret_of IS 'System whose user mapping has the secret';
+COMMENT ON COLUMN dataflows.webhooks.filter IS 'jsonpath predicate that the body must meet';
+COMMENT ON COLUMN dataflows.webhooks.handler IS 'Function that decides';
+COMMENT ON COLUMN dataflows.webhooks.owner IS 'Role that created it';
+COMMENT ON COLUMN dataflows.webhooks.created_at IS 'When';
+COMMENT ON COLUMN dataflows.webhooks.deliveries IS 'Deliveries that were verified, within dataflows.retention';
+COMMENT ON COLUMN dataflows.webhooks.ignored IS 'Those that had no effect';
+COMMENT ON COLUMN dataflows.webhooks.last_at IS 'When the last one came';
+GRANT SELECT ON dataflows.webhooks TO PUBLIC;
