@@ -305,10 +305,14 @@ static void
 hide_secrets(DfFlight *flight, const DfHttpResult *result, DfReply *reply)
 {
 	size_t		headers_len = result->headers != NULL ? strlen(result->headers) : 0;
+	size_t		error_len = strlen(result->error);
 
 	reply->headers = df_secrets_redact(flight->secrets, result->headers, &headers_len);
 	if (reply->headers == NULL)
 		reply->headers = result->headers;
+	reply->error = df_secrets_redact(flight->secrets, result->error, &error_len);
+	if (reply->error == NULL)
+		reply->error = result->error;
 	reply->shown_len = result->body_len;
 	reply->shown = df_secrets_redact(flight->secrets, result->body, &reply->shown_len);
 	df_secrets_forget(flight->secrets);
@@ -346,7 +350,6 @@ df_arrive(DfHttpResult *result)
 	reply.content_type = result->content_type;
 	reply.retry_after_ms = result->retry_after_ms;
 	reply.took_us = result->took_us;
-	reply.error = result->error;
 	verdict = df_step_reply(run, step, &reply, &flight->policy);
 	df_system_answered(flight->system, &reply, verdict, df_system_get(step->system, &why));
 }

@@ -8,7 +8,7 @@ use Test::More;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Dataflows;
-use Time::HiRes qw(time);
+use Time::HiRes qw(time usleep);
 
 my $secret = 's3:cr/t %&+~hush';
 my $systems = start_systems();
@@ -163,8 +163,8 @@ $run = begin(system => 'plain', email => 'probe@example.com', probe => 'GET /cus
 is(outcome($run), 'completed', 'a lost answer, and a probe whose token is used up');
 is(($systems->summary('billing')->{'probe@example.com'})->[0], 1, 'one record');
 $systems->tokens(uses => 2, revoke => JSON::PP::true());
-$run = begin(workflow => 'polling', email => 'poll@example.com');
 asked();
+$run = begin(workflow => 'polling', email => 'poll@example.com');
 ok(wait_until($node, "SELECT attempts >= 6 FROM dataflows.steps WHERE run = '$run'", 10), 'a poll goes on over several tokens');
 cmp_ok(asked(), '>=', 1, 'each used up');
 $systems->tokens(uses => undef, revoke => JSON::PP::true());
@@ -286,6 +286,23 @@ for my $system ('api', 'bearing', 'basic')
 		"$system: nor its headers");
 }
 $systems->config('billing', oauth => JSON::PP::true());
+
+# ---- a storm: a 401 is never a doubt, though no key is trusted
+
+$systems->tokens(uses => 25, revoke => JSON::PP::true());
+as_app($node, 'postgres', "SELECT dataflows.start('calling', jsonb_build_object('system', 'plain', 'email', 's' || i || '\@storm')) FROM generate_series(1, 300) i");
+my $storm = "FROM dataflows.runs WHERE input->>'email' LIKE '%\@storm'";
+$end = time() + 20;
+while (time() < $end && number_of($node, "SELECT count(*) $storm AND state <> 'completed'") > 0)
+{
+	# the pace of the trouble, not a wait for anything
+	usleep(400_000);
+	revoke();
+}
+is(number_of($node, "SELECT count(*) $storm AND state = 'completed'"), 300, 'tokens that are used up and revoked all the time');
+$systems->tokens(uses => undef);
+my $books = $systems->summary('billing');
+is(scalar(grep { /\@storm$/ && $books->{$_}[0] == 1 } keys %$books), 300, 'each was carried out once');
 
 # ---- two workers
 
