@@ -434,11 +434,12 @@ http_step(FunctionCallInfo fcinfo, const char *function, const char *method, int
 		else if (strcmp(step->request, request) != 0)
 			df_step_mismatch(step, "request", step->request, request);
 	}
-	if (df_step_ended(step))
-		return df_step_result(fcinfo, step);
-	if (wait)
+	/* the same at each entry, whatever it has come to: that is for wait_all() and response() to tell */
+	if (!wait)
+		PG_RETURN_NULL();
+	if (!df_step_ended(step))
 		df_suspend(step);
-	PG_RETURN_NULL();
+	return df_step_result(fcinfo, step);
 }
 
 Datum
