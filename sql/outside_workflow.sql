@@ -37,6 +37,7 @@ SELECT pg_temp.attempt($$SELECT dataflows.on_rollback('step', 'crm', 'DELETE /co
 SELECT pg_temp.attempt($$SELECT dataflows.point_of_no_return('step')$$);
 SELECT pg_temp.attempt($$SELECT dataflows.response('step')$$);
 SELECT pg_temp.attempt($$SELECT dataflows.wait_all('one', 'two')$$);
+SELECT pg_temp.attempt($$SELECT dataflows.call('step', 'other-workflow')$$);
 SELECT pg_temp.attempt($$SELECT dataflows.run_id()$$);
 SELECT pg_temp.attempt($$SELECT dataflows.run_key()$$);
 SELECT pg_temp.attempt($$SELECT dataflows.run_started_at()$$);

@@ -236,6 +236,9 @@ typedef struct DfStep
 	bool		rerendered;		/* so does its intent */
 	bool		to_send;		/* the dispatcher is to send `phase` */
 	bool		to_run;			/* SQL: a sql worker is to run it, or its undo */
+	bool		to_start;		/* its child run is to be inserted */
+	bool		own_child;		/* it has a child run of its own, not an attached one */
+	const char *ask;			/* "cancel" or "undo": to be asked of the child run; NULL = nothing */
 	bool		in_flight;
 	bool		cleared;		/* in doubt, but a probe or the step itself says: send it again */
 	bool		unauthorized;	/* its token was refused, it is sent again with a fresh one */
@@ -276,6 +279,8 @@ typedef struct DfRun
 	char	   *started_by;
 	TimestampTz started_at;
 	Jsonb	   *input;
+	pg_uuid_t	parent;			/* of a child run */
+	int			parent_n;		/* step of the parent, 0 = nobody called it */
 
 	DfRunState	state;
 	TimestampTz wake_at;
@@ -297,6 +302,8 @@ typedef struct DfRun
 	int			nsteps;
 	int			maxsteps;
 	struct df_name_hash *names;
+	struct df_whole_hash *whole_names;	/* made when it is first asked for */
+	int			nwhole;			/* so many steps are in it */
 	List	   *messages;		/* of DfMessage, oldest first */
 	bool		inbox_loaded;
 	List	   *loaded_steps;	/* what the store has read, until the engine takes it */
@@ -309,6 +316,12 @@ typedef struct DfRun
 	bool		released;		/* the worker is to let go of it after the commit */
 	bool		adopted;		/* its recorded steps are all here */
 	bool		broken;			/* not to be trusted any more: only to be let go of, at wake_at */
+	bool		family;			/* some step has to_start or ask */
+	bool		keyed_start;	/* one of them by key: whether it starts is known after the recording */
+	bool		tell_parent;	/* it has ended: whoever called it is to know */
+	bool		may_linger;		/* there is room to keep it while its children end */
+	TimestampTz linger_until;	/* it is kept, though nothing of it is in flight */
+	int			depth;			/* callers above it, -1 = not known yet */
 	int			entry_no;		/* counts entries into the body */
 	int			calls;			/* recorded steps called in this entry */
 	int		   *blocked;		/* indexes of the steps that the body waits for */

@@ -104,6 +104,7 @@ extern bool df_body_is_running(void);	/* may be asked in a signal handler */
 extern DfStep *df_replay_find(DfRun *run, const char *base, char **name);
 extern void df_replay_begin(DfRun *run);
 extern void df_replay_index(DfRun *run, DfStep *step);
+extern DfStep *df_replay_named(DfRun *run, const char *name);	/* by its whole name; NULL = none */
 extern int	df_replay_uncalled(const DfRun *run, const char **which);
 
 /* whether the body may go on past this step */

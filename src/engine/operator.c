@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "engine/child.h"
 #include "engine/json.h"
 #include "engine/live.h"
 #include "engine/outcome.h"
@@ -67,7 +68,7 @@ renew_step(DfRun *run, DfStep *step)
 		return;
 	}
 	df_step_transition(run, step, DF_STEP_RENEW);
-	if (step->status / 100 == 4 || step->kind == DF_STEP_QUERY)
+	if (step->status / 100 == 4 || step->kind == DF_STEP_QUERY || step->kind == DF_STEP_CALL)
 	{
 		/* a definite no, and nothing done: rendered anew, with a new key */
 		step->renewals++;
@@ -81,6 +82,12 @@ renew_step(DfRun *run, DfStep *step)
 	step->finished_at = DF_NEVER;
 	step->wake_at = DF_NEVER;
 	step->error = NULL;
+	if (step->kind == DF_STEP_CALL)
+	{
+		/* the child has been undone, or a person took it over: another one is called */
+		step->answer = NULL;
+		step->own_child = false;
+	}
 }
 
 static void
@@ -115,7 +122,8 @@ retry(DfRun *run)
 	{
 		DfStep	   *step = run->steps[i];
 
-		if (strcmp(step->name, failed) == 0 && (step->kind == DF_STEP_HTTP || step->kind == DF_STEP_QUERY) &&
+		if (strcmp(step->name, failed) == 0 &&
+			(step->kind == DF_STEP_HTTP || step->kind == DF_STEP_QUERY || step->kind == DF_STEP_CALL) &&
 			(step->state == DF_STEP_FAILED || step->state == DF_STEP_DOUBT))
 			renew_step(run, step);
 	}
@@ -227,5 +235,7 @@ df_run_message(DfRun *run, DfMessage *message)
 		undo(run, message);
 	else if (strcmp(message->kind, "resolve") == 0)
 		resolve(run, message);
+	else if (strcmp(message->kind, "child") == 0)
+		df_child_message(run, message);
 	message->done = true;
 }

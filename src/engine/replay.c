@@ -37,6 +37,28 @@ typedef struct DfName
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
+/* steps by their whole names, name#n: for who names a thousand of them */
+typedef struct DfWhole
+{
+	char	   *name;			/* key */
+	int			index;
+	uint32		hash;
+	char		status;
+} DfWhole;
+
+#define SH_PREFIX df_whole
+#define SH_ELEMENT_TYPE DfWhole
+#define SH_KEY_TYPE char *
+#define SH_KEY name
+#define SH_HASH_KEY(tb, key) hash_bytes((const unsigned char *) (key), strlen(key))
+#define SH_EQUAL(tb, a, b) (strcmp((a), (b)) == 0)
+#define SH_STORE_HASH
+#define SH_GET_HASH(tb, a) ((a)->hash)
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
 /* the part before '#k' */
 static char *
 base_of(MemoryContext cxt, const char *name)
@@ -82,6 +104,26 @@ df_replay_index(DfRun *run, DfStep *step)
 		entry->first = step->index;
 	entry->last = step->index;
 	pfree(base);
+}
+
+DfStep *
+df_replay_named(DfRun *run, const char *name)
+{
+	DfWhole    *entry;
+	bool		found;
+
+	if (run->whole_names == NULL)
+	{
+		run->whole_names = df_whole_create(run->cxt, Max(16, run->nsteps), NULL);
+		run->nwhole = 0;
+	}
+	for (; run->nwhole < run->nsteps; run->nwhole++)
+	{
+		entry = df_whole_insert(run->whole_names, run->steps[run->nwhole]->name, &found);
+		entry->index = run->nwhole;
+	}
+	entry = df_whole_lookup(run->whole_names, (char *) name);
+	return entry != NULL ? run->steps[entry->index] : NULL;
 }
 
 void

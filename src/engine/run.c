@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "engine/child.h"
 #include "engine/json.h"
 #include "engine/live.h"
 #include "engine/outcome.h"
@@ -22,6 +23,14 @@
 
 #define HANDLER_PREFIX "on_failure/"
 #define ROLLBACKS_IN_A_ROW 10
+
+/*
+ * A run with so many steps is kept for a while when it waits for children or for
+ * its next tries: to read and enter it for each one that ends would cost the
+ * square of their number.
+ */
+#define LINGER_STEPS 16
+#define LINGER_MS 1000
 
 /* ---- small facts ------------------------------------------------------------ */
 
@@ -44,15 +53,20 @@ undo_in_progress(const DfStep *step)
 	return step->undo_state == DF_UNDO_DUE || step->undo_state == DF_UNDO_SENT;
 }
 
-/* the earliest time at which something of this run is due, DF_NEVER = no time */
-TimestampTz
-df_run_next_due(const DfRun *run)
+/* a child run is under way, or is being undone: it will say when it has ended */
+static bool
+waits_for_child(const DfStep *step)
+{
+	if (step->kind != DF_STEP_CALL)
+		return false;
+	return step->state == DF_STEP_WAITING || step->undo_state == DF_UNDO_SENT;
+}
+
+static TimestampTz
+next_step_due(const DfRun *run)
 {
 	TimestampTz next = DF_NEVER;
 
-	/* a person is waited for, or nothing */
-	if (run->state == DF_RUN_STUCK || df_run_is_terminal(run->state))
-		return DF_NEVER;
 	for (int i = 0; i < run->nsteps; i++)
 	{
 		const DfStep *step = run->steps[i];
@@ -64,6 +78,21 @@ df_run_next_due(const DfRun *run)
 		if (next == DF_NEVER || step->wake_at < next)
 			next = step->wake_at;
 	}
+	return next;
+}
+
+/* the earliest time at which something of this run is due, DF_NEVER = no time */
+TimestampTz
+df_run_next_due(const DfRun *run)
+{
+	TimestampTz next;
+
+	/* a person is waited for, or nothing */
+	if (run->state == DF_RUN_STUCK || df_run_is_terminal(run->state))
+		return DF_NEVER;
+	next = next_step_due(run);
+	if (run->linger_until != DF_NEVER && (next == DF_NEVER || run->linger_until < next))
+		return run->linger_until;
 	return next;
 }
 
@@ -106,7 +135,8 @@ df_run_add_step(DfRun *run, DfStep *step)
 static bool
 to_be_rendered(const DfStep *step)
 {
-	return (step->kind == DF_STEP_HTTP || step->kind == DF_STEP_QUERY) && step->request == NULL &&
+	return (step->kind == DF_STEP_HTTP || step->kind == DF_STEP_QUERY || step->kind == DF_STEP_CALL) &&
+		step->request == NULL &&
 		!df_step_ended(step);
 }
 
@@ -127,6 +157,7 @@ df_run_loaded(DfRun *run)
 		if (!df_step_ended(run->steps[i]))
 			run->blocked[n++] = i;
 		render = render || to_be_rendered(run->steps[i]);
+		df_child_loaded(run->steps[i]);
 	}
 	run->nblocked = render ? 0 : n;
 	run->blocked_any = true;
@@ -151,7 +182,7 @@ df_run_get_stuck(DfRun *run, int sqlstate, const char *reason, const char *remed
 	run->stuck = df_json_end(&json, run->cxt);
 	run->wake_at = DF_NEVER;
 	for (int i = 0; i < run->nsteps; i++)
-		run->steps[i]->to_send = run->steps[i]->to_run = false;
+		run->steps[i]->to_send = run->steps[i]->to_run = run->steps[i]->to_start = false;
 	ereport(LOG,
 			(errmsg("dataflows run \"%s\" is stuck: %s", run->id_text, reason),
 			 errhidestmt(true), errhidecontext(true)));
@@ -290,6 +321,7 @@ static void
 settle_waits(DfRun *run)
 {
 	TimestampTz now = df_now();
+	bool		poll = false;
 
 	for (int i = 0; i < run->nsteps; i++)
 	{
@@ -298,6 +330,11 @@ settle_waits(DfRun *run)
 
 		if (step->state != DF_STEP_WAITING)
 			continue;
+		if (step->kind == DF_STEP_CALL)
+		{
+			poll = poll || (!step->own_child && !step->to_start && step->wake_at <= now);
+			continue;
+		}
 		if (step->kind == DF_STEP_WAIT)
 		{
 			if (!run->inbox_loaded)
@@ -314,6 +351,8 @@ settle_waits(DfRun *run)
 		else if (step->wake_at != DF_NEVER && step->wake_at <= now)
 			df_step_transition(run, step, DF_STEP_SUCCEED);
 	}
+	if (poll)
+		df_children_poll(run);
 }
 
 /* steps whose next attempt is due are to be sent */
@@ -625,6 +664,11 @@ waits_for(DfRun *run, bool *event)
 
 		if (df_step_ended(step) && !undo_in_progress(step))
 			continue;
+		if (waits_for_child(step))
+		{
+			*event = true;
+			return MemoryContextStrdup(run->cxt, df_child_words(step));
+		}
 		if (step->state == DF_STEP_WAITING)
 		{
 			*event = true;
@@ -640,6 +684,67 @@ waits_for(DfRun *run, bool *event)
 	return what;
 }
 
+/* a child by key may turn out to be there already, or its key in somebody's hands */
+static bool
+start_is_open(const DfRun *run)
+{
+	for (int i = 0; i < run->nsteps && run->keyed_start; i++)
+		if (run->steps[i]->to_start)
+			return true;
+	return false;
+}
+
+/* the next child may end at once, the next try is due soon: the run stays in memory, though it waits */
+static bool
+lingers(DfRun *run)
+{
+	TimestampTz now = df_now();
+	TimestampTz soon = TimestampTzPlusMilliseconds(now, LINGER_MS);
+	TimestampTz due;
+	bool		waits = false;
+
+	if (!run->may_linger || run->nsteps < LINGER_STEPS || df_run_step_to_run(run) != NULL)
+		return false;
+	due = next_step_due(run);
+	if (due != DF_NEVER && due <= soon)
+	{
+		run->linger_until = soon;
+		return true;
+	}
+	for (int i = 0; i < run->nsteps && !waits; i++)
+		waits = run->steps[i]->kind == DF_STEP_CALL && waits_for_child(run->steps[i]);
+	if (!waits)
+		return false;
+	if (run->linger_until == DF_NEVER)
+		run->linger_until = soon;
+	return run->linger_until > now;
+}
+
+/* nothing can be done before an event, a time or a child; false: it stays in memory all the same */
+static bool
+park_live(DfRun *run)
+{
+	bool		event;
+	char	   *what = waits_for(run, &event);
+
+	if (event && run->state == DF_RUN_RUNNING)
+	{
+		df_run_transition(run, DF_RUN_WAIT);
+		run->waiting_for = what;
+	}
+	if (lingers(run))
+		return false;
+	run->linger_until = DF_NEVER;
+	run->wake_at = df_run_next_due(run);
+	run->waiting_for = what;
+	run->sql = df_run_step_to_run(run) != NULL;
+	if (run->sql)
+		run->wake_at = df_now();
+	if (!event && run->wake_at == DF_NEVER)
+		df_run_get_stuck(run, ERRCODE_INTERNAL_ERROR, "it waits for nothing that could come", NULL);
+	return true;
+}
+
 /*
  * Lets go of a run that has nothing in flight: its row says when, or for what,
  * it is to be looked at again.
@@ -647,27 +752,16 @@ waits_for(DfRun *run, bool *event)
 static void
 park(DfRun *run)
 {
-	bool		event;
-	char	   *what;
-
 	/* nothing leaves for a run that a person has to look at first */
 	for (int i = 0; i < run->nsteps && run->state == DF_RUN_STUCK; i++)
 		run->steps[i]->to_send = false;
-	if (run->in_flight > 0 || something_to_send(run) || run->want_inbox)
+	if (run->in_flight > 0 || something_to_send(run) || run->want_inbox || start_is_open(run))
 		return;
 	run->sql = false;
 	if (!df_run_is_terminal(run->state) && run->state != DF_RUN_STUCK)
 	{
-		what = waits_for(run, &event);
-		if (event && run->state == DF_RUN_RUNNING)
-			df_run_transition(run, DF_RUN_WAIT);
-		run->wake_at = df_run_next_due(run);
-		run->waiting_for = what;
-		run->sql = df_run_step_to_run(run) != NULL;
-		if (run->sql)
-			run->wake_at = df_now();
-		if (!event && run->wake_at == DF_NEVER)
-			df_run_get_stuck(run, ERRCODE_INTERNAL_ERROR, "it waits for nothing that could come", NULL);
+		if (!park_live(run))
+			return;
 	}
 	else
 		run->wake_at = DF_NEVER;
@@ -701,10 +795,26 @@ advance_forward(DfRun *run)
 
 /* ---- backwards ------------------------------------------------------------------------ */
 
-/* what was never sent will not be, and nobody waits any more */
+static int
+pivot_of(const DfRun *run)
+{
+	int			pivot = 0;
+
+	for (int i = 0; i < run->nsteps; i++)
+		if (run->steps[i]->kind == DF_STEP_PIVOT)
+			pivot = i;
+	return pivot;
+}
+
+/*
+ * What was never sent will not be, and nobody waits any more, but for the runs
+ * that this one called: they are told to stop, unless they are past undoing.
+ */
 static void
 drop_unsent_steps(DfRun *run)
 {
+	int			pivot = pivot_of(run);
+
 	for (int i = 0; i < run->nsteps; i++)
 	{
 		DfStep	   *step = run->steps[i];
@@ -714,7 +824,13 @@ drop_unsent_steps(DfRun *run)
 			continue;
 		if (step->state != DF_STEP_PENDING && step->state != DF_STEP_WAITING)
 			continue;
-		step->to_send = step->to_run = false;
+		if (step->own_child)
+		{
+			if (i >= pivot)
+				df_child_cancel(run, step);
+			continue;
+		}
+		step->to_send = step->to_run = step->to_start = false;
 		df_json_begin(&json);
 		df_json_text(&json, "message", "given up: the run is rolling back");
 		df_json_bool(&json, "in_doubt", false);
@@ -732,6 +848,11 @@ begin_undo(DfRun *run, DfStep *step)
 
 	if (step->undo_state == DF_UNDO_NONE)
 		df_undo_transition(run, step, DF_UNDO_DUE);
+	if (step->kind == DF_STEP_CALL)
+	{
+		df_child_undo(run, step);
+		return;
+	}
 	if (!df_step_render_undo(run, step, &missing) || step->undo == NULL)
 	{
 		df_json_begin(&json);
@@ -771,14 +892,27 @@ rollback_finished(DfRun *run, bool stuck)
 		df_run_transition(run, run->cause == DF_CAUSE_CANCELLED ? DF_RUN_CANCEL_DONE : DF_RUN_ROLLBACK_DONE);
 }
 
+/*
+ * A child run of one's own is a thing to undo whether it completed or was
+ * cancelled, and one under way is as good as in flight.
+ */
+static void
+plan_child(const DfStep *step, DfUndoItem *item)
+{
+	item->has_undo = step->own_child;
+	if (!step->own_child)
+		return;
+	if (step->state == DF_STEP_WAITING)
+		item->state = DF_STEP_SENT;
+	else if (step->undo_state != DF_UNDO_NONE)
+		item->state = DF_STEP_DONE;
+}
+
 static void
 plan_items(DfRun *run, DfUndoItem *items, int *nitems)
 {
-	int			pivot = 0;
+	int			pivot = pivot_of(run);
 
-	for (int i = 0; i < run->nsteps; i++)
-		if (run->steps[i]->kind == DF_STEP_PIVOT)
-			pivot = i;
 	*nitems = 0;
 	for (int i = 0; i < run->nsteps; i++)
 	{
@@ -796,6 +930,8 @@ plan_items(DfRun *run, DfUndoItem *items, int *nitems)
 		item->undo_state = step->undo_state;
 		item->has_undo = undo != NULL && strcmp(undo, "none") != 0;
 		item->before_pivot = i < pivot;
+		if (step->kind == DF_STEP_CALL)
+			plan_child(step, item);
 	}
 }
 
@@ -819,7 +955,8 @@ advance_rollback(DfRun *run)
 				return;
 			case DF_PLAN_UNDO:
 				begin_undo(run, run->steps[index]);
-				if (run->steps[index]->undo_state == DF_UNDO_FAILED)
+				if (run->steps[index]->undo_state == DF_UNDO_FAILED ||
+					run->steps[index]->undo_state == DF_UNDO_UNDONE)
 					continue;
 				return;
 			case DF_PLAN_DONE:

@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "engine/child.h"
 #include "engine/json.h"
 #include "engine/outcome.h"
 #include "engine/step_api.h"
@@ -195,6 +196,7 @@ static DfStep *
 named_step(DfRun *run, const char *name)
 {
 	const char *scope;
+	DfStep	   *step;
 
 	if (name == NULL)
 		ereport(ERROR,
@@ -202,10 +204,9 @@ named_step(DfRun *run, const char *name)
 				 errmsg("the name of the step must not be NULL"),
 				 errhint("Name a step that the body has called, or an event that it has waited for.")));
 	scope = run->state == DF_RUN_ROLLING_BACK ? psprintf("on_failure/%s", name) : name;
-
-	for (int i = run->nsteps - 1; i >= 0; i--)
-		if (strcmp(run->steps[i]->name, scope) == 0)
-			return run->steps[i];
+	step = df_replay_named(run, scope);
+	if (step != NULL)
+		return step;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("the run has no step \"%s\"", name),
@@ -240,6 +241,8 @@ dataflows_response(PG_FUNCTION_ARGS)
 
 	if (!df_step_ended(step))
 		df_suspend(step);
+	if (step->kind == DF_STEP_CALL)
+		PG_RETURN_JSONB_P(df_child_response(step));
 	df_json_begin(&json);
 	if (step->kind == DF_STEP_WAIT)
 	{

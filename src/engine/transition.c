@@ -34,6 +34,7 @@ df_run_transition(DfRun *run, DfRunEvent event)
 	{
 		run->finished_at = df_now();
 		run->wake_at = DF_NEVER;
+		run->tell_parent = run->parent_n > 0;
 	}
 	else if (run->finished_at != DF_NEVER)
 		run->finished_at = DF_NEVER;	/* undo() of a completed run */

@@ -74,6 +74,7 @@ own_error(int sqlstate)
 	{
 		case DF_ERR_RECORD_MISMATCH: /* the body does not match its record */
 		case DF_ERR_OUTSIDE_WORKFLOW: /* a step where none may be */
+		case DF_ERR_UNKNOWN: /* a workflow that is not there, in call() or in a query's start() */
 		case DF_ERR_LIMIT: /* an endless loop, a body too big: code, not data */
 		case DF_ERR_NOT_LOADED: /* the server's configuration */
 			return DF_BODY_STUCK;

@@ -22,7 +22,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "fdw/system.h"
-#include "session/rights.h"
+#include "store/rights.h"
 #include "session/start.h"
 #include "shared/clock.h"
 #include "shared/function.h"

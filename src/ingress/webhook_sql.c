@@ -20,7 +20,7 @@
 #include "ingress/webhook.h"
 #include "miscadmin.h"
 #include "parser/parse_func.h"
-#include "session/rights.h"
+#include "store/rights.h"
 #include "session/start.h"
 #include "shared/clock.h"
 #include "shared/function.h"

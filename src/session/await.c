@@ -15,7 +15,7 @@
 #include "flow/flow.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "session/rights.h"
+#include "store/rights.h"
 #include "shared/clock.h"
 #include "shared/slots.h"
 #include "store/look.h"

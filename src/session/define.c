@@ -20,7 +20,7 @@
 #include "guc.h"
 #include "miscadmin.h"
 #include "parser/parse_func.h"
-#include "session/rights.h"
+#include "store/rights.h"
 #include "shared/policy.h"
 #include "shared/slots.h"
 #include "store/identity.h"

@@ -13,7 +13,7 @@
 #include "common/sha2.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "session/rights.h"
+#include "store/rights.h"
 #include "session/start.h"
 #include "shared/clock.h"
 #include "store/forget.h"
@@ -49,7 +49,7 @@ pseudonym_of(const char *workflow, const char *key)
 }
 
 static void
-require_known(const DfForget *forget, Oid caller, MemoryContext cxt)
+require_known(DfForget *forget, Oid caller, MemoryContext cxt)
 {
 	DfWorkflowRow definition;
 
@@ -59,6 +59,7 @@ require_known(const DfForget *forget, Oid caller, MemoryContext cxt)
 				 errmsg("workflow \"%s\" does not exist", forget->workflow),
 				 errhint("Look for its name in the view dataflows.workflows.")));
 	df_require_own(caller, &definition, "forget runs of");
+	forget->owner = definition.owner;
 }
 
 static void

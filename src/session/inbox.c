@@ -14,7 +14,7 @@
 #include "fmgr.h"
 #include "guc.h"
 #include "miscadmin.h"
-#include "session/rights.h"
+#include "store/rights.h"
 #include "session/start.h"
 #include "shared/clock.h"
 #include "shared/wake.h"

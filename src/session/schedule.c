@@ -17,7 +17,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "pgtime.h"
-#include "session/rights.h"
+#include "store/rights.h"
 #include "session/start.h"
 #include "shared/clock.h"
 #include "shared/wake.h"

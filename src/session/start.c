@@ -12,12 +12,12 @@
 #include "fmgr.h"
 #include "guc.h"
 #include "miscadmin.h"
-#include "session/rights.h"
 #include "session/start.h"
 #include "shared/clock.h"
 #include "shared/slots.h"
 #include "shared/wake.h"
 #include "store/identity.h"
+#include "store/rights.h"
 #include "store/store.h"
 #include "utils/builtins.h"
 
@@ -25,39 +25,6 @@ PG_FUNCTION_INFO_V1(dataflows_start);
 PG_FUNCTION_INFO_V1(dataflows_restart);
 
 /* ---- what the triggers use too -------------------------------------------------- */
-
-void
-df_check_payload(const Jsonb *value, const char *what)
-{
-	if (VARSIZE(value) <= df_max_body)
-		return;
-	ereport(ERROR,
-			(errcode(DF_ERR_LIMIT),
-			 errmsg("%s is too large", what),
-			 errdetail("It has %u bytes; dataflows.max_body allows %d.", (unsigned) VARSIZE(value), df_max_body),
-			 errhint("Store it in a table and pass its key.")));
-}
-
-void
-df_check_key(const char *key)
-{
-	size_t		len;
-
-	if (key == NULL)
-		return;
-	len = strlen(key);
-	if (len == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the key of a run must not be empty"),
-				 errhint("Give a business key, or NULL for a run without one.")));
-	if (len > DF_MAX_KEY)
-		ereport(ERROR,
-				(errcode(DF_ERR_LIMIT),
-				 errmsg("the key of a run is too long"),
-				 errdetail("It has %zu bytes; %d are allowed.", len, DF_MAX_KEY),
-				 errhint("Use a shorter key, such as a hash of this one.")));
-}
 
 void
 df_warn_not_loaded(void)

@@ -6,12 +6,9 @@
 #define DF_START_H
 
 #include "df_types.h"
+#include "shared/limits.h"
 #include "store/run_start.h"
 #include "store/workflow.h"
-
-/* limits of what a run may be started or signalled with: DF006, 22023 */
-extern void df_check_payload(const Jsonb *value, const char *what);
-extern void df_check_key(const char *key);
 
 /* warns once per session if nothing will move for lack of an engine */
 extern void df_warn_not_loaded(void);

@@ -23,7 +23,7 @@
 #include "guc.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
-#include "session/rights.h"
+#include "store/rights.h"
 #include "session/start.h"
 #include "shared/clock.h"
 #include "shared/wake.h"

@@ -98,13 +98,20 @@ CREATE FUNCTION dataflows.response(step text)
 	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dataflows_response';
 COMMENT ON FUNCTION dataflows.response(text) IS
-'{status, headers, body} of a step that has ended, also of a failed one; of an event {payload, sent_by, sent_at}. Headers of the transport alone (Date, Server, Connection, Content-Length, ...) are not recorded';
+'{status, headers, body} of a step that has ended, also of a failed one; of an event {payload, sent_by, sent_at}; of a call {run, attached, state, body, error}. Headers of the transport alone (Date, Server, Connection, Content-Length, ...) are not recorded';
 
 CREATE FUNCTION dataflows.wait_all(VARIADIC steps text[])
 	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dataflows_wait_all';
 COMMENT ON FUNCTION dataflows.wait_all(text[]) IS
 'Waits for all these steps, begun with wait => false, and returns {step: output}; raises DF001 with every failure in its detail';
+
+CREATE FUNCTION dataflows.call(step text, workflow text, input jsonb DEFAULT '{}', key text DEFAULT NULL,
+	wait boolean DEFAULT true)
+	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dataflows_call';
+COMMENT ON FUNCTION dataflows.call(text, text, jsonb, text, boolean) IS
+'Starts a run of another workflow as a child of this one and returns its result; DF001 if it does not complete. With wait => false it goes on at once, see wait_all(). If this run rolls back, a child that is under way is cancelled, one that has completed is undone. A live or completed run that holds the key is waited for instead, but neither cancelled nor undone';
 
 CREATE FUNCTION dataflows.run_id()
 	RETURNS uuid LANGUAGE c VOLATILE PARALLEL UNSAFE

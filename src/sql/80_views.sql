@@ -100,7 +100,8 @@ CREATE VIEW dataflows.steps WITH (security_barrier) AS
 		COALESCE(s.sent_at, CASE WHEN s.attempts > 0 THEN s.started_at END) AS sent_at, s.wake_at, COALESCE(s.undo_attempts, 0) AS undo_attempts, s.undo_since,
 		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.undo_error
 			ELSE dataflows._without_body(s.undo_error) END AS undo_error,
-		r.workflow, r.key
+		r.workflow, r.key,
+		CASE WHEN s.kind = 'call' THEN (s.answer OPERATOR(pg_catalog.->>) 'run')::pg_catalog.uuid END AS child
 	FROM dataflows.step s JOIN dataflows.run r ON r.run = s.run
 		JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
 	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL
@@ -131,6 +132,7 @@ COMMENT ON COLUMN dataflows.steps.undo_since IS 'When the undo was first tried';
 COMMENT ON COLUMN dataflows.steps.undo_error IS 'Why the undo failed';
 COMMENT ON COLUMN dataflows.steps.workflow IS 'Workflow of the run';
 COMMENT ON COLUMN dataflows.steps.key IS 'Key of the run';
+COMMENT ON COLUMN dataflows.steps.child IS 'Run that the step called, or that held its key; NULL = none yet';
 
 /* ---- attempts ------------------------------------------------------------------------------ */
 
@@ -192,8 +194,8 @@ CREATE VIEW dataflows.requests WITH (security_barrier) AS
 		i.payload OPERATOR(pg_catalog.->>) 'outcome' AS outcome, i.note, i.state, i.consumed_at, i.id
 	FROM dataflows.inbox i JOIN dataflows.run r ON r.run = i.run
 		JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
-	WHERE i.kind <> 'signal' AND dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL;
-COMMENT ON VIEW dataflows.requests IS 'What people asked of runs: cancel, retry, resolve, undo, abandon; who, when and why';
+	WHERE i.kind NOT IN ('signal', 'child') AND dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL;
+COMMENT ON VIEW dataflows.requests IS 'What people, or parents that roll back, asked of runs: cancel, retry, resolve, undo, abandon; who, when and why';
 COMMENT ON COLUMN dataflows.requests.sent_by IS 'Role that asked';
 COMMENT ON COLUMN dataflows.requests.sent_at IS 'When';
 COMMENT ON COLUMN dataflows.requests.request IS 'cancel, retry, resolve, undo or abandon';
@@ -277,7 +279,7 @@ CREATE VIEW dataflows.unexplained WITH (security_barrier) AS
 			ELSE 'not held by a worker, and never due' END AS why
 	FROM dataflows.run r JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
 	WHERE r.finished_at IS NULL AND r.wake_at IS NULL AND r.lease IS NULL
-		AND NOT COALESCE(r.state = 'waiting' AND r.waiting_for IS NOT NULL, false)
+		AND NOT COALESCE(r.state IN ('waiting', 'rolling_back') AND r.waiting_for IS NOT NULL, false)
 		AND NOT COALESCE(r.state = 'stuck' AND r.stuck OPERATOR(pg_catalog.->>) 'reason' IS NOT NULL, false)
 		AND dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL;
 COMMENT ON VIEW dataflows.unexplained IS 'Runs that do not move and have neither a reason nor a time nor an event: must be empty, a row is a bug';

@@ -49,6 +49,7 @@ BEGIN ATOMIC
 			'timed out after ' || dataflows._duration(s.finished_at - s.started_at)
 		WHEN s.kind = 'wait' AND s.state = 'done' THEN
 			'by ' || signalled_by || ' after ' || dataflows._duration(s.finished_at - s.started_at)
+		WHEN s.kind = 'call' AND s.state = 'waiting' THEN 'waits for its run'
 		WHEN s.kind = 'sleep' AND s.state = 'waiting' THEN
 			'sleeps' || COALESCE(', ' || dataflows._duration(s.wake_at - at) || ' more', '')
 		ELSE pg_catalog.replace(s.state, '_', ' ') || COALESCE(' ' || s.status, '') ||
@@ -64,7 +65,7 @@ CREATE FUNCTION dataflows.timeline(run uuid) RETURNS SETOF text
 	LANGUAGE sql VOLATILE PARALLEL RESTRICTED ROWS 20
 BEGIN ATOMIC
 	WITH it AS MATERIALIZED (
-		SELECT r.run, r.workflow, r.key, r.state, r.waiting_for, r.wake_at, r.started_at, r.finished_at, r.error, r.stuck,
+		SELECT r.run, r.workflow, r.key, r.state, r.parent, r.waiting_for, r.wake_at, r.started_at, r.finished_at, r.error, r.stuck,
 			COALESCE(r.finished_at, (SELECT k.since FROM dataflows.stuck k WHERE k.run = r.run),
 				pg_catalog.clock_timestamp()) AS ended
 		FROM dataflows.runs r WHERE r.run = timeline.run),
@@ -84,7 +85,9 @@ BEGIN ATOMIC
 				THEN ', ' || dataflows._duration(pg_catalog.clock_timestamp() - it.started_at) || ' ago' ELSE '' END)
 		FROM it
 		UNION ALL
-		SELECT 0, 1, '    ' || pg_catalog.rpad('', 22) || '  0' ||
+		SELECT 0, 1, 'called by run ' || it.parent FROM it WHERE it.parent IS NOT NULL
+		UNION ALL
+		SELECT 0, 2, '    ' || pg_catalog.rpad('', 22) || '  0' ||
 			pg_catalog.lpad(dataflows._duration(it.ended - it.started_at), 35)
 		FROM it
 		UNION ALL
@@ -110,6 +113,13 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT 3, 1, 'waits for ' || it.waiting_for || COALESCE(', until ' || pg_catalog.to_char(it.wake_at, 'YYYY-MM-DD HH24:MI:SS'), '')
 		FROM it WHERE it.finished_at IS NULL AND it.waiting_for IS NOT NULL
+		UNION ALL
+		SELECT 3, 0, pg_catalog.left(pg_catalog.format('called %s%s: run %s%s', c.step,
+			CASE WHEN k.n > 10 THEN ' and ' || (k.n - 1) || ' others' END, c.child, ', ' || r.state), 100)
+		FROM it, LATERAL (SELECT pg_catalog.count(*) AS n FROM dataflows.steps x WHERE x.run = it.run AND x.child IS NOT NULL) AS k,
+			LATERAL (SELECT x.step, x.child FROM dataflows.steps x WHERE x.run = it.run AND x.child IS NOT NULL
+				ORDER BY x.n LIMIT CASE WHEN k.n > 10 THEN 1 ELSE 10 END) AS c
+			LEFT JOIN dataflows.runs r ON r.run = c.child
 		UNION ALL
 		SELECT 3, 2, 'error: ' || (it.error OPERATOR(pg_catalog.->>) 'message') ||
 			COALESCE(': ' || (it.error OPERATOR(pg_catalog.->>) 'reason'), '')

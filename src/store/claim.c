@@ -81,7 +81,7 @@ df_load_workflow(const char *name, int version, MemoryContext cxt)
 #define RUN_COLUMNS \
 	"r.run, r.workflow, r.version, r.key, r.started_by, r.started_at, r.input, r.state, r.wake_at, " \
 	"r.lease, r.finished_at, r.entries, r.body_retries, r.body_hash, r.drifted, r.cause, r.result, " \
-	"r.error, r.stuck"
+	"r.error, r.stuck, r.parent, r.parent_n"
 
 static DfRun *
 run_from_row(uint64 row, MemoryContext parent, List **versions)
@@ -115,6 +115,9 @@ run_from_row(uint64 row, MemoryContext parent, List **versions)
 	run->result = df_copy_jsonb(cxt, row, 16);
 	run->error = df_copy_jsonb(cxt, row, 17);
 	run->stuck = df_copy_jsonb(cxt, row, 18);
+	run->parent = df_copy_uuid(row, 19);
+	run->parent_n = df_int32(row, 20, 0);
+	run->depth = -1;
 	return run;
 }
 

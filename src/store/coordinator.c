@@ -432,19 +432,24 @@ walk(pg_uuid_t *cursor, const pg_uuid_t *end)
 
 /*
  * Of these runs those that no session has locked: its transaction may stay open
- * for hours, and the purge has time.
+ * for hours, and the purge has time.  A child goes with its parent or after it,
+ * since that may still want it undone.
  */
 static Datum
-lock_runs(Datum *runs, int n)
+lock_runs(Datum *runs, int n, TimestampTz before)
 {
 	static DfPlan plan = {
-		"SELECT r.run FROM dataflows.run AS r WHERE r.run" EQ "ANY ($1) FOR UPDATE SKIP LOCKED",
-		SPI_OK_SELECT, 1, {UUIDARRAYOID}
+		"SELECT r.run FROM dataflows.run AS r WHERE r.run" EQ "ANY ($1)"
+		" AND NOT EXISTS (SELECT FROM dataflows.run AS p WHERE p.run" EQ "r.parent"
+		"  AND (p.finished_at IS NULL OR p.finished_at" GE "$2))"
+		" FOR UPDATE OF r SKIP LOCKED",
+		SPI_OK_SELECT, 2, {UUIDARRAYOID, TIMESTAMPTZOID}
 	};
-	Datum		values[1];
+	Datum		values[2];
 	uint64		locked;
 
 	values[0] = df_array(UUIDOID, runs, NULL, n);
+	values[1] = TimestampTzGetDatum(before);
 	locked = df_plan_run(&plan, values, NULL, 0);
 	for (uint64 row = 0; row < locked; row++)
 		runs[row] = df_value(row, 0);
@@ -452,7 +457,7 @@ lock_runs(Datum *runs, int n)
 }
 
 static void
-delete_runs(Datum *runs, int n)
+delete_runs(Datum *runs, int n, TimestampTz before)
 {
 	static DfPlan plans[] = {
 		{"DELETE FROM dataflows.attempt AS x WHERE x.run" EQ "ANY ($1)", SPI_OK_DELETE, 1, {UUIDARRAYOID}},
@@ -463,7 +468,7 @@ delete_runs(Datum *runs, int n)
 	};
 	Datum		values[1];
 
-	values[0] = lock_runs(runs, n);
+	values[0] = lock_runs(runs, n, before);
 	for (int i = 0; i < lengthof(plans); i++)
 		(void) df_plan_run(&plans[i], values, NULL, 0);
 }
@@ -491,7 +496,7 @@ df_purge(TimestampTz before, pg_uuid_t *cursor, uint64 *purged)
 		n_old++;
 	}
 	if (n_old > 0)
-		delete_runs(runs, n_old);
+		delete_runs(runs, n_old, before);
 	*purged += n_old;
 	return n == BATCH;
 }

@@ -24,6 +24,8 @@
 /*
  * By both partial indexes on the key, and from run to restarted run: a restart
  * has the input of the old run also where the key was no longer free for it.
+ * And from parent to child, whose input is the parent's: but only of workflows
+ * of the same owner, for nobody erases runs that are not his.
  */
 #define RUNS_OF_KEY \
 	"WITH RECURSIVE f (run) AS (" \
@@ -31,7 +33,9 @@
 	"   AND a.key_held AND a.key IS NOT NULL" \
 	"  UNION ALL SELECT b.run FROM dataflows.run AS b WHERE b.workflow" EQ "$1 AND b.key" EQ "$2" \
 	"   AND NOT b.key_held AND b.key IS NOT NULL)" \
-	" UNION SELECT c.run FROM f, dataflows.run AS c WHERE c.restarted_from" EQ "f.run)"
+	" UNION SELECT c.run FROM f, dataflows.run AS c WHERE c.restarted_from" EQ "f.run" \
+	"  OR (c.parent" EQ "f.run AND EXISTS (SELECT FROM dataflows.workflow AS w WHERE w.name" EQ "c.workflow" \
+	"   AND w.version" EQ "c.version AND w.owner" EQ "$3)))"
 
 void
 df_forget_find(const DfForget *forget, DfForgetRuns *runs, MemoryContext cxt)
@@ -39,13 +43,14 @@ df_forget_find(const DfForget *forget, DfForgetRuns *runs, MemoryContext cxt)
 	static DfPlan plan = {
 		RUNS_OF_KEY " SELECT r.run, r.state FROM dataflows.run AS r"
 		" WHERE r.run" EQ "ANY (ARRAY(SELECT f.run FROM f)) ORDER BY r.run FOR UPDATE",
-		SPI_OK_SELECT, 2, {TEXTOID, TEXTOID}
+		SPI_OK_SELECT, 3, {TEXTOID, TEXTOID, OIDOID}
 	};
-	Datum		values[2];
+	Datum		values[3];
 	uint64		n;
 
 	values[0] = CStringGetTextDatum(forget->workflow);
 	values[1] = CStringGetTextDatum(forget->key);
+	values[2] = ObjectIdGetDatum(forget->owner);
 	n = df_plan_run(&plan, values, NULL, 0);
 	memset(runs, 0, sizeof(*runs));
 	runs->ids = MemoryContextAlloc(cxt, Max(n, 1) * sizeof(Datum));
@@ -68,7 +73,7 @@ df_forget_asked(const DfForgetRuns *runs, MemoryContext cxt)
 {
 	static DfPlan plan = {
 		"SELECT i.kind FROM dataflows.inbox AS i WHERE i.run" EQ "ANY ($1) AND i.run IS NOT NULL"
-		" AND i.state" EQ "'new' AND i.kind" NE "'signal' ORDER BY i.id",
+		" AND i.state" EQ "'new' AND i.kind" NE "'signal' AND i.kind" NE "'child' ORDER BY i.id",
 		SPI_OK_SELECT, 1, {UUIDARRAYOID}
 	};
 	Datum		values[1];

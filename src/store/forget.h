@@ -13,6 +13,7 @@ typedef struct DfForget
 {
 	const char *workflow;
 	const char *key;
+	Oid			owner;			/* of the workflow */
 	const char *pseudonym;		/* what stands in the key's place afterwards */
 	const char *by;
 	TimestampTz now;
@@ -26,7 +27,7 @@ typedef struct DfForgetRuns
 	char	   *live_state;
 } DfForgetRuns;
 
-/* locks the runs of the key, and those that were restarted from them; results in `cxt` */
+/* locks the runs of the key, those that were restarted from them and those that they called; results in `cxt` */
 extern void df_forget_find(const DfForget *forget, DfForgetRuns *runs, MemoryContext cxt);
 
 /* a request of a person's, such as an undo, that the engine has not acted upon; NULL = none */

@@ -398,10 +398,16 @@ df_record_clean(List *runs)
 		DfRun	   *run = lfirst(lc);
 		ListCell   *mc;
 
-		run->dirty = false;
+		run->dirty = run->tell_parent = run->keyed_start = false;
 		run->db_lease = run->lease;
 		for (int i = 0; i < run->nsteps; i++)
 			run->steps[i]->fresh = run->steps[i]->dirty = run->steps[i]->rerendered = false;
+		for (int i = 0; i < run->nsteps && run->family; i++)
+		{
+			run->steps[i]->to_start = false;
+			run->steps[i]->ask = NULL;
+		}
+		run->family = false;
 		foreach(mc, run->messages)
 		{
 			if (((DfMessage *) lfirst(mc))->done)
@@ -494,7 +500,8 @@ df_record_attempts(List *attempts)
 /* ---- inbox ------------------------------------------------------------------------------- */
 
 static DfPlan done_plan = {
-	"UPDATE dataflows.inbox i SET state = 'done', run = u.run, consumed_by = u.consumed_by, consumed_at = $4 "
+	"UPDATE dataflows.inbox i SET state = 'done', run = u.run, consumed_by = u.consumed_by, consumed_at = $4, "
+	"payload = CASE WHEN i.kind <> 'child' THEN i.payload END "
 	"FROM unnest($1, $2, $3) AS u(id, run, consumed_by) WHERE i.id = u.id AND i.state <> 'done'",
 	SPI_OK_UPDATE, 4, {INT8ARRAYOID, UUIDARRAYOID, INT4ARRAYOID, TIMESTAMPTZOID}
 };

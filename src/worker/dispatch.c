@@ -372,6 +372,8 @@ df_recover_lost(DfRun *run)
 
 		if (step->state != DF_STEP_SENT && step->undo_state != DF_UNDO_SENT)
 			continue;
+		if (step->kind == DF_STEP_CALL)
+			continue;			/* what was asked of a child stands in the child's inbox */
 		policy_of(df_system_get(step->system, &why), &policy);
 		step->phase = step->state == DF_STEP_SENT ? DF_PHASE_DO : DF_PHASE_UNDO;
 		(void) df_step_reply(run, step, &reply, &policy);

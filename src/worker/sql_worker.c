@@ -19,6 +19,7 @@
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
+#include "engine/child.h"
 #include "engine/query.h"
 #include "guc.h"
 #include "shared/clock.h"
@@ -167,6 +168,7 @@ record(DfRun *run)
 	DfStore		store;
 
 	df_store_enter(&store);
+	df_children_record(list_make1(run));
 	df_record_runs(list_make1(run));
 	df_record_attempts(df_turn_attempts);
 	df_record_messages(list_make1(run));

@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "engine/child.h"
 #include "engine/outcome.h"
 #include "guc.h"
 #include "shared/clock.h"
@@ -354,6 +355,7 @@ df_advance_run(DfRun *run)
 						 "Look into the server's log, mend the function, then call dataflows.retry(run).");
 	df_slot_in_body(df_worker.slot, run->id, true);
 	df_worker.current = run;
+	run->may_linger = df_worker.slot->kind == DF_SLOT_WORKER && !df_worker.leaving && df_worker.nruns <= df_max_runs / 2;
 	df_run_advance(run);
 	df_worker.current = NULL;
 	df_slot_in_body(df_worker.slot, run->id, false);
@@ -427,6 +429,7 @@ record(List *runs, List *attempts)
 	ListCell   *lc;
 
 	df_store_enter(&store);
+	df_children_record(runs);
 	df_record_runs(runs);
 	df_record_attempts(attempts);
 	df_record_messages(runs);

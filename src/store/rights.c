@@ -1,10 +1,11 @@
 /*
- * session/rights.c
+ * store/rights.c
  *	  Who may do what with a workflow and its runs.
  *
- * Runs in a user's backend, in his transaction.  The role that is judged is an
- * argument, because the user id may be the extension's owner at that moment.
- * It reads catalogs only, by oid and without any search_path.
+ * Runs in a user's backend, in his transaction, and in a body that calls another
+ * workflow.  The role that is judged is an argument, because the user id may be
+ * the extension's owner at that moment.  It reads catalogs only, by oid and
+ * without any search_path, and it must never write.
  */
 #include "postgres.h"
 
@@ -13,8 +14,8 @@
 #include "access/xlog.h"
 #include "catalog/pg_proc.h"
 #include "miscadmin.h"
-#include "session/rights.h"
 #include "shared/function.h"
+#include "store/rights.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/syscache.h"

@@ -1,5 +1,5 @@
 /*
- * session/rights.h
+ * store/rights.h
  *	  Who may do what with a workflow and its runs.
  */
 #ifndef DF_RIGHTS_H

@@ -1,0 +1,512 @@
+/*
+ * engine/child.c
+ *	  What a run and those that it called have to do with each other.
+ *
+ * Runs in a worker or a sql worker, in its recording transaction.  A child is a
+ * run like any other; parent and child speak by inbox rows that are written in
+ * the transaction in which they come true, so that each is said exactly once and
+ * none is lost whoever holds the other run.  Nothing here may write a run or a
+ * step of another run.
+ *
+ * step->answer says what the call has come to: NULL before the child is there,
+ * {"run"} for one of its own, {"run", "attached": true} for one that held the
+ * key already: that one is waited for, but is nobody's to cancel or undo.
+ */
+#include "postgres.h"
+
+#include "engine/child.h"
+#include "engine/json.h"
+#include "engine/live.h"
+#include "miscadmin.h"
+#include "shared/clock.h"
+#include "shared/wake.h"
+#include "store/child.h"
+#include "store/identity.h"
+#include "store/rights.h"
+#include "store/run_start.h"
+#include "store/store.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+/* how often an attached run is looked at, or a key that is taken is tried again */
+#define POLL_FIRST_MS 200
+#define POLL_MAX_MS 5000
+
+/* how long a parent is kept in memory after a child has ended: the next may follow */
+#define LINGER_MS 1000
+
+static pg_uuid_t
+uuid_of(const char *text)
+{
+	return *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(text)));
+}
+
+void
+df_child_loaded(DfStep *step)
+{
+	step->own_child = step->kind == DF_STEP_CALL && step->answer != NULL &&
+		!df_json_get_bool(step->answer, "attached");
+}
+
+/* the run that the step waits for, or would start */
+static char *
+child_id(const DfStep *step)
+{
+	char	   *id = df_json_get_text(step->answer, "run");
+
+	return id != NULL ? id : df_json_get_text(step->options, "run");
+}
+
+char *
+df_child_words(const DfStep *step)
+{
+	char	   *workflow = df_json_get_text(step->options, "workflow");
+
+	if (step->answer == NULL && !step->to_start)
+		return psprintf("key \"%s\" of workflow \"%s\"", df_json_get_text(step->options, "key"), workflow);
+	return psprintf("run %s (%s)", child_id(step), workflow);
+}
+
+Jsonb *
+df_child_response(const DfStep *step)
+{
+	DfJson		json;
+
+	df_json_begin(&json);
+	df_json_text(&json, "run", df_json_get_text(step->answer, "run"));
+	df_json_bool(&json, "attached", df_json_get_bool(step->answer, "attached"));
+	df_json_text(&json, "state", step->state == DF_STEP_DONE ? df_run_state_name(DF_RUN_COMPLETED)
+				 : df_json_get_text(step->error, "state"));
+	df_json_value(&json, "body", step->output);
+	df_json_value(&json, "error", df_json_get(step->error, "error"));
+	return df_json_end(&json, CurrentMemoryContext);
+}
+
+/* ---- what a child has come to ------------------------------------------------------- */
+
+static void
+fail_step(DfRun *run, DfStep *step, int sqlstate, const char *message)
+{
+	DfJson		json;
+
+	df_json_begin(&json);
+	df_json_text(&json, "message", message);
+	df_json_text(&json, "run", child_id(step));
+	if (sqlstate != 0)
+		df_json_text(&json, "sqlstate", unpack_sql_state(sqlstate));
+	df_json_bool(&json, "in_doubt", false);
+	step->error = df_json_end(&json, run->cxt);
+	df_step_transition(run, step, DF_STEP_FAIL);
+}
+
+/* {"message", "run", "state", "error"}: DF001 in the body */
+static Jsonb *
+ended_badly(DfRun *run, const DfStep *step, DfRunState state, const Jsonb *error)
+{
+	DfJson		json;
+	char	   *why = df_json_get_text(error, "message");
+	char	   *ended = psprintf("run %s (%s) ended %s", child_id(step), df_json_get_text(step->options, "workflow"),
+								 df_run_state_name(state));
+
+	df_json_begin(&json);
+	df_json_text(&json, "message", why == NULL ? ended : psprintf("%s: %s", ended, why));
+	df_json_text(&json, "run", child_id(step));
+	df_json_text(&json, "state", df_run_state_name(state));
+	df_json_value(&json, "error", error);
+	df_json_bool(&json, "in_doubt", false);
+	return df_json_end(&json, run->cxt);
+}
+
+static void
+undo_failed(DfRun *run, DfStep *step, const char *why)
+{
+	DfJson		json;
+
+	df_json_begin(&json);
+	df_json_text(&json, "message", why);
+	df_json_bool(&json, "in_doubt", true);
+	step->undo_error = df_json_end(&json, run->cxt);
+	df_undo_transition(run, step, DF_UNDO_FAILED);
+	step->wake_at = DF_NEVER;
+}
+
+/* a child that was to be undone, or that somebody undid by hand, is not what it was */
+static void
+settle_undo(DfRun *run, DfStep *step, DfRunState state)
+{
+	bool		abandoned = state == DF_RUN_ABANDONED;
+
+	if (step->undo_state == DF_UNDO_NONE && !abandoned)
+		df_undo_transition(run, step, DF_UNDO_DUE);
+	if (step->undo_state != DF_UNDO_DUE && step->undo_state != DF_UNDO_SENT &&
+		(step->undo_state != DF_UNDO_FAILED || abandoned))
+		return;
+	if (abandoned)
+	{
+		undo_failed(run, step, psprintf("run %s was abandoned before everything was undone", child_id(step)));
+		return;
+	}
+	step->undo_error = NULL;
+	step->wake_at = DF_NEVER;
+	df_undo_transition(run, step, DF_UNDO_UNDONE);
+}
+
+static void
+child_ended(DfRun *run, DfStep *step, DfRunState state, const Jsonb *output, const Jsonb *error)
+{
+	if (step->state == DF_STEP_WAITING && state == DF_RUN_COMPLETED)
+	{
+		step->output = output != NULL ? df_json_copy(output, run->cxt) : NULL;
+		df_step_transition(run, step, DF_STEP_SUCCEED);
+		/* it was quicker than the request to cancel it: undone in its turn */
+		if (step->undo_state == DF_UNDO_SENT)
+			df_undo_transition(run, step, DF_UNDO_DUE);
+	}
+	else if (step->state == DF_STEP_WAITING)
+	{
+		step->error = ended_badly(run, step, state, error);
+		df_step_transition(run, step, DF_STEP_FAIL);
+		if (step->undo_state == DF_UNDO_SENT)
+			settle_undo(run, step, state);
+	}
+	else if (step->own_child && state != DF_RUN_COMPLETED)
+		settle_undo(run, step, state);
+}
+
+static DfStep *
+step_of_number(DfRun *run, int n)
+{
+	int			low = 0;
+	int			high = run->nsteps;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (run->steps[middle]->n < n)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < run->nsteps && run->steps[low]->n == n ? run->steps[low] : NULL;
+}
+
+/* what the child said may be older than a retry() that called another one: that has another id */
+void
+df_child_message(DfRun *run, DfMessage *message)
+{
+	DfStep	   *step = step_of_number(run, (int) df_json_get_int(message->payload, "n", 0));
+	char	   *id = df_json_get_text(message->payload, "run");
+	char	   *state = df_json_get_text(message->payload, "state");
+	char	   *expected;
+	int			ended = state != NULL ? df_run_state_of(state) : -1;
+
+	if (step == NULL || step->kind != DF_STEP_CALL || id == NULL ||
+		ended < 0 || !df_run_is_terminal((DfRunState) ended))
+		return;
+	expected = df_json_get_text(step->answer, "run");
+	if (expected == NULL || strcmp(expected, id) != 0)
+		return;
+	message->consumed_by = step->n;
+	child_ended(run, step, (DfRunState) ended, df_json_get(message->payload, "output"),
+				df_json_get(message->payload, "error"));
+	if (run->linger_until != DF_NEVER)
+		run->linger_until = TimestampTzPlusMilliseconds(df_now(), LINGER_MS);
+}
+
+/* ---- attached runs ------------------------------------------------------------------------ */
+
+static void
+look_again_later(DfStep *step)
+{
+	int64		ms = (int64) POLL_FIRST_MS << Min(step->attempts, 10);
+
+	step->attempts++;
+	step->wake_at = TimestampTzPlusMilliseconds(df_now(), Min(ms, POLL_MAX_MS));
+	step->dirty = true;
+}
+
+/* the right to start a workflow is not the right to read what somebody else's run returned */
+static bool
+may_see(const DfChildLook *look)
+{
+	DfWorkflowRow definition;
+
+	if (strcmp(look->started_by, GetUserNameFromId(GetUserId(), false)) == 0)
+		return true;
+	memset(&definition, 0, sizeof(definition));
+	definition.owner = look->owner;
+	definition.owner_name = look->owner_name;
+	return df_may_own(GetUserId(), &definition);
+}
+
+static void
+poll_attached(DfRun *run, DfStep *step)
+{
+	pg_uuid_t	id = uuid_of(child_id(step));
+	DfChildLook look;
+	DfStore		store;
+
+	df_store_enter(&store);
+	df_child_look(&id, &look, store.result_context);
+	df_store_leave(&store);
+	if (!look.found || look.forgotten)
+		fail_step(run, step, 0, psprintf("run %s, which held the key, was %s", child_id(step),
+										 look.found ? "forgotten" : "purged"));
+	else if (!df_run_is_terminal(look.state))
+		look_again_later(step);
+	else if (!may_see(&look))
+		fail_step(run, step, ERRCODE_INSUFFICIENT_PRIVILEGE,
+				  psprintf("run %s, which held the key, was started by role \"%s\", and role \"%s\" may not see what it returned",
+						   child_id(step), look.started_by, GetUserNameFromId(GetUserId(), false)));
+	else
+		child_ended(run, step, look.state, look.result, look.error);
+}
+
+void
+df_children_poll(DfRun *run)
+{
+	TimestampTz now = df_now();
+
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		DfStep	   *step = run->steps[i];
+
+		if (step->kind != DF_STEP_CALL || step->state != DF_STEP_WAITING || step->own_child ||
+			step->to_start || step->wake_at > now)
+			continue;
+		if (step->answer != NULL)
+		{
+			poll_attached(run, step);
+			continue;
+		}
+		step->to_start = run->family = true;
+		step->wake_at = DF_NEVER;
+		if (df_json_get_text(step->options, "key") != NULL)
+			run->keyed_start = true;
+	}
+}
+
+/* ---- rolling back ---------------------------------------------------------------------------- */
+
+static void
+ask(DfRun *run, DfStep *step, const char *what)
+{
+	df_undo_transition(run, step, DF_UNDO_SENT);
+	step->ask = what;
+	run->family = true;
+}
+
+void
+df_child_cancel(DfRun *run, DfStep *step)
+{
+	if (step->undo_state == DF_UNDO_NONE)
+		df_undo_transition(run, step, DF_UNDO_DUE);
+	if (step->undo_state == DF_UNDO_DUE)
+		ask(run, step, "cancel");
+}
+
+/* the undo is due: of a child that completed */
+void
+df_child_undo(DfRun *run, DfStep *step)
+{
+	char	   *id = child_id(step);
+	pg_uuid_t	uuid = uuid_of(id);
+	DfChildLook look;
+	DfStore		store;
+
+	if (step->undo == NULL)
+		step->undo = MemoryContextStrdup(run->cxt, psprintf("undo of run %s", id));
+	df_store_enter(&store);
+	df_child_look(&uuid, &look, store.result_context);
+	df_store_leave(&store);
+	if (!look.found)
+		undo_failed(run, step, psprintf("run %s was purged", id));
+	else if (look.forgotten)
+		undo_failed(run, step, psprintf("run %s was forgotten, and how to undo it with it", id));
+	else if (look.state == DF_RUN_COMPLETED)
+		ask(run, step, "undo");
+	else if (df_run_is_terminal(look.state))
+		settle_undo(run, step, look.state);
+	else
+		df_undo_transition(run, step, DF_UNDO_SENT);	/* somebody is undoing it: it will say so */
+}
+
+/* ---- recording --------------------------------------------------------------------------------- */
+
+static DfNewChild *
+new_child(DfRun *run, DfStep *step)
+{
+	DfNewChild *child = palloc0(sizeof(DfNewChild));
+
+	child->run = run;
+	child->step = step;
+	child->id = uuid_of(df_json_get_text(step->options, "run"));
+	child->workflow = df_json_get_text(step->options, "workflow");
+	child->version = (int) df_json_get_int(step->options, "version", 0);
+	child->key = df_json_get_text(step->options, "key");
+	child->input = df_json_parse(step->body, strlen(step->body), CurrentMemoryContext);
+	return child;
+}
+
+static void
+note_child(DfRun *run, DfStep *step, const char *id, bool attached)
+{
+	DfJson		json;
+
+	df_json_begin(&json);
+	df_json_text(&json, "run", id);
+	if (attached)
+		df_json_bool(&json, "attached", true);
+	step->answer = df_json_end(&json, run->cxt);
+	step->own_child = !attached;
+	step->dirty = true;
+}
+
+/* another run holds the key: it is as good as a child, unless it waits for us itself */
+static void
+attach(DfNewChild *child)
+{
+	pg_uuid_t	holder;
+	bool		related = false;
+	char	   *id;
+
+	if (!df_run_of_key(child->workflow, child->key, &holder))
+	{
+		child->busy = true;		/* it has given the key up meanwhile */
+		return;
+	}
+	(void) df_run_depth(&child->run->id, &holder, &related);
+	id = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&holder)));
+	note_child(child->run, child->step, id, true);
+	child->step->attempts = 0;
+	child->step->wake_at = df_now();
+	if (related)
+		fail_step(child->run, child->step, 0,
+				  psprintf("run %s holds key \"%s\" of workflow \"%s\", and it waits for this call itself",
+						   id, child->key, child->workflow));
+}
+
+/* may be done twice: what is recorded alone after its batch failed is started anew */
+static void
+settle_start(DfNewChild *child)
+{
+	DfStep	   *step = child->step;
+
+	if (step->state != DF_STEP_WAITING)
+		return;
+	step->answer = NULL;
+	step->own_child = false;
+	if (child->inserted)
+	{
+		note_child(child->run, step, df_json_get_text(step->options, "run"), false);
+		step->attempts = 0;
+	}
+	else if (!child->busy)
+		attach(child);
+	if (child->busy)
+		look_again_later(step);
+	/* what it has come to decides how the run goes on */
+	if (child->key != NULL)
+		child->run->advance = true;
+}
+
+static void
+wake_owners(List *owners)
+{
+	ListCell   *lc;
+
+	foreach(lc, owners)
+		df_wake_owner(lfirst_oid(lc));
+}
+
+static void
+start_children(List *plain, List *keyed)
+{
+	const char *started_by = GetUserNameFromId(GetSessionUserId(), false);
+	int64		identity = df_identity_hash();
+	List	   *both;
+	ListCell   *lc;
+
+	if (plain != NIL)
+		wake_owners(df_children_insert(plain, identity, started_by));
+	if (keyed != NIL)
+		wake_owners(df_children_insert_keyed(&keyed, identity, started_by));
+	both = list_concat_copy(plain, keyed);
+	foreach(lc, both)
+		settle_start(lfirst(lc));
+}
+
+static DfFamilyRow *
+family_row(const pg_uuid_t *run, const char *kind)
+{
+	DfFamilyRow *row = palloc0(sizeof(DfFamilyRow));
+
+	row->run = *run;
+	row->kind = kind;
+	return row;
+}
+
+static DfFamilyRow *
+request_to_child(DfRun *run, DfStep *step)
+{
+	pg_uuid_t	id = uuid_of(child_id(step));
+	DfFamilyRow *row = family_row(&id, step->ask);
+
+	row->note = psprintf("parent %s rolls back", run->id_text);
+	return row;
+}
+
+static DfFamilyRow *
+word_to_parent(DfRun *run)
+{
+	DfFamilyRow *row = family_row(&run->parent, "child");
+	DfJson		json;
+
+	df_json_begin(&json);
+	df_json_text(&json, "run", run->id_text);
+	df_json_int(&json, "n", run->parent_n);
+	df_json_text(&json, "state", df_run_state_name(run->state));
+	if (run->state == DF_RUN_COMPLETED)
+		df_json_value(&json, "output", run->result);
+	else
+		df_json_value(&json, "error", run->error);
+	row->payload = df_json_end(&json, CurrentMemoryContext);
+	return row;
+}
+
+void
+df_children_record(List *runs)
+{
+	List	   *plain = NIL;
+	List	   *keyed = NIL;
+	List	   *rows = NIL;
+	ListCell   *lc;
+
+	foreach(lc, runs)
+	{
+		DfRun	   *run = lfirst(lc);
+
+		for (int i = 0; i < run->nsteps && run->family; i++)
+		{
+			DfStep	   *step = run->steps[i];
+
+			if (step->ask != NULL)
+				rows = lappend(rows, request_to_child(run, step));
+			if (!step->to_start)
+				continue;
+			if (df_json_get_text(step->options, "key") != NULL)
+				keyed = lappend(keyed, new_child(run, step));
+			else
+				plain = lappend(plain, new_child(run, step));
+		}
+		if (run->tell_parent && df_run_is_terminal(run->state))
+			rows = lappend(rows, word_to_parent(run));
+	}
+	if (plain != NIL || keyed != NIL)
+		start_children(plain, keyed);
+	if (rows != NIL)
+		wake_owners(df_family_insert(rows, GetUserNameFromId(GetSessionUserId(), false)));
+}

@@ -1,0 +1,153 @@
+/*
+ * engine/step_call.c
+ *	  call(): a run of another workflow as a step.
+ *
+ * Runs inside a body, in its read-only subtransaction, as the workflow's owner.
+ * The id of the child run is made here and stands in the step's intent; the run
+ * itself is inserted when that is recorded (engine/child.c), so that it is there
+ * exactly if the intent is.  Nothing here writes.
+ */
+#include "postgres.h"
+
+#include "engine/json.h"
+#include "engine/step_api.h"
+#include "miscadmin.h"
+#include "shared/clock.h"
+#include "shared/limits.h"
+#include "store/child.h"
+#include "store/rights.h"
+#include "store/store.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/uuid.h"
+
+PG_FUNCTION_INFO_V1(dataflows_call);
+
+/* calls within calls: further down nobody means it */
+#define MAX_DEPTH 100
+
+typedef struct Call
+{
+	char	   *step;
+	char	   *workflow;
+	Jsonb	   *input;
+	char	   *key;			/* NULL = none */
+} Call;
+
+static void
+read_call(FunctionCallInfo fcinfo, Call *call)
+{
+	call->step = df_checked_name(fcinfo, 0, "step");
+	call->workflow = df_arg_text(fcinfo, 1);
+	call->input = df_arg_jsonb(fcinfo, 2);
+	call->key = df_arg_text(fcinfo, 3);
+	if (call->workflow == NULL || call->input == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s of step \"%s\" must not be NULL", call->workflow == NULL ? "workflow" : "input", call->step),
+				 errhint("Give the name of a workflow, and '{}' as the input if it needs none.")));
+	df_check_payload(call->input, psprintf("the input of step \"%s\"", call->step));
+	df_check_key(call->key);
+}
+
+/* an endless chain of calls is found before it fills the disk */
+static void
+check_depth(DfRun *run, const char *step)
+{
+	bool		related;
+
+	if (run->depth < 0)
+		run->depth = run->parent_n == 0 ? 0 : df_run_depth(&run->id, NULL, &related);
+	if (run->depth >= MAX_DEPTH)
+		ereport(ERROR,
+				(errcode(DF_ERR_LIMIT),
+				 errmsg("step \"%s\" would be the %dth call within a call", step, MAX_DEPTH + 1),
+				 errhint("Let the workflow end, or call in a loop instead of calling itself.")));
+}
+
+/* the version that is to be started, which the body's role must have the right to */
+static int
+version_to_start(DfRun *run, const Call *call)
+{
+	DfWorkflowRow definition;
+	DfStore		store;
+	Oid			caller = GetUserId();
+
+	df_store_enter(&store);
+	check_depth(run, call->step);
+	df_require_workflow(call->workflow, &definition, store.result_context);
+	df_require_use(caller, &definition, "start");
+	df_store_leave(&store);
+	return definition.version;
+}
+
+/* fills in the intent: its child will have this id, whenever it can be started */
+static void
+render(DfRun *run, DfStep *step, const Call *call, int version)
+{
+	pg_uuid_t	id = df_new_uuid();
+	DfJson		json;
+
+	df_json_begin(&json);
+	df_json_text(&json, "workflow", call->workflow);
+	df_json_int(&json, "version", version);
+	df_json_text(&json, "key", call->key);
+	df_json_text(&json, "run", DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&id))));
+	step->options = df_json_end(&json, run->cxt);
+	step->request = MemoryContextStrdup(run->cxt, call->key == NULL ? call->workflow
+										: psprintf("%s, key %s", call->workflow, call->key));
+	step->body = MemoryContextStrdup(run->cxt, JsonbToCString(NULL, &call->input->root, VARSIZE(call->input)));
+	step->answer = NULL;
+	step->own_child = false;
+	df_step_transition(run, step, DF_STEP_HOLD);
+	step->to_start = run->family = true;
+	if (call->key != NULL)
+		run->keyed_start = true;
+}
+
+static void
+check_recorded(const DfStep *step, const Call *call)
+{
+	char	   *workflow = df_json_get_text(step->options, "workflow");
+	char	   *key = df_json_get_text(step->options, "key");
+
+	if (workflow == NULL || strcmp(workflow, call->workflow) != 0)
+		df_step_mismatch(step, "workflow", workflow, call->workflow);
+	if (strcmp(key != NULL ? key : "", call->key != NULL ? call->key : "") != 0)
+		df_step_mismatch(step, "key", key, call->key);
+}
+
+Datum
+dataflows_call(PG_FUNCTION_ARGS)
+{
+	DfRun	   *run = df_entry_run("call");
+	bool		wait = PG_ARGISNULL(4) || PG_GETARG_BOOL(4);
+	Call		call;
+	char	   *name;
+	DfStep	   *step;
+
+	read_call(fcinfo, &call);
+	step = df_step_recorded(run, call.step, DF_STEP_CALL, &name);
+	if (step == NULL)
+	{
+		/* what may be wrong with the call is found before the step exists */
+		int			version = version_to_start(run, &call);
+
+		step = df_step_new(run, name, DF_STEP_CALL);
+		render(run, step, &call, version);
+	}
+	else if (step->request == NULL && !df_step_ended(step))
+	{
+		/* renewed by retry() */
+		render(run, step, &call, version_to_start(run, &call));
+		step->rerendered = true;
+	}
+	else
+		check_recorded(step, &call);
+	/* the same at each entry, whatever it has come to: that is for wait_all() and response() to tell */
+	if (!wait)
+		PG_RETURN_NULL();
+	if (!df_step_ended(step))
+		df_suspend(step);
+	return df_step_result(fcinfo, step);
+}

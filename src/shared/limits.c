@@ -1,0 +1,44 @@
+/*
+ * shared/limits.c
+ *	  How large what a run is started or signalled with may be.
+ *
+ * Runs in user sessions and inside bodies, in whatever transaction and role is
+ * there.  It reads its arguments and one setting, and must never read more.
+ */
+#include "postgres.h"
+
+#include "guc.h"
+#include "shared/limits.h"
+
+void
+df_check_payload(const Jsonb *value, const char *what)
+{
+	if (VARSIZE(value) <= df_max_body)
+		return;
+	ereport(ERROR,
+			(errcode(DF_ERR_LIMIT),
+			 errmsg("%s is too large", what),
+			 errdetail("It has %u bytes; dataflows.max_body allows %d.", (unsigned) VARSIZE(value), df_max_body),
+			 errhint("Store it in a table and pass its key.")));
+}
+
+void
+df_check_key(const char *key)
+{
+	size_t		len;
+
+	if (key == NULL)
+		return;
+	len = strlen(key);
+	if (len == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the key of a run must not be empty"),
+				 errhint("Give a business key, or NULL for a run without one.")));
+	if (len > DF_MAX_KEY)
+		ereport(ERROR,
+				(errcode(DF_ERR_LIMIT),
+				 errmsg("the key of a run is too long"),
+				 errdetail("It has %zu bytes; %d are allowed.", len, DF_MAX_KEY),
+				 errhint("Use a shorter key, such as a hash of this one.")));
+}

@@ -1,0 +1,65 @@
+/*
+ * store/child.h
+ *	  Statements between a run and those that it called.
+ *
+ * Between df_store_enter() and df_store_leave().  Owners are those who have
+ * something to do because of what was written, as a list of oids.
+ */
+#ifndef DF_STORE_CHILD_H
+#define DF_STORE_CHILD_H
+
+#include "df_types.h"
+
+/* a child run that is to be inserted; `run` and `step` are the caller's */
+typedef struct DfNewChild
+{
+	DfRun	   *run;
+	DfStep	   *step;
+	pg_uuid_t	id;
+	const char *workflow;
+	int			version;
+	const char *key;			/* NULL = none */
+	const Jsonb *input;
+	bool		inserted;
+	bool		busy;			/* an open transaction of somebody's holds the key */
+} DfNewChild;
+
+/* all of them in one statement; sets `inserted`, false where another run holds the key */
+extern List *df_children_insert(List *children, int64 identity, const char *started_by);
+
+/*
+ * The same for children with keys, which it sorts; waits 50 ms for an open
+ * transaction that holds one of the keys, then does without: `busy`.
+ */
+extern List *df_children_insert_keyed(List **children, int64 identity, const char *started_by);
+
+/* an inbox row for a parent or a child */
+typedef struct DfFamilyRow
+{
+	pg_uuid_t	run;
+	const char *kind;			/* child, cancel or undo */
+	Jsonb	   *payload;
+	const char *note;
+} DfFamilyRow;
+
+extern List *df_family_insert(List *rows, const char *sent_by);
+
+/* what a parent may look at in a run that it did not start, or is to undo */
+typedef struct DfChildLook
+{
+	bool		found;
+	DfRunState	state;
+	Jsonb	   *result;
+	Jsonb	   *error;
+	bool		forgotten;
+	char	   *started_by;
+	Oid			owner;
+	char	   *owner_name;
+} DfChildLook;
+
+extern void df_child_look(const pg_uuid_t *run, DfChildLook *look, MemoryContext cxt);
+
+/* how many runs stand above this one, and whether `other` is it or one of those */
+extern int	df_run_depth(const pg_uuid_t *run, const pg_uuid_t *other, bool *related);
+
+#endif							/* DF_STORE_CHILD_H */
