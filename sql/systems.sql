@@ -98,10 +98,12 @@ SELECT pg_temp.mapping(options) FROM unnest(ARRAY[
 	$$username 'ada'$$, $$password 'hunter2'$$, $$oauth_token_url 'https://auth.example.com/token'$$,
 	$$oauth_token_url 'https://auth.example.com/token', client_id 'a'$$, $$client_secret 'hunter2'$$, $$scope 'read'$$,
 	$$client_cert '/a.pem'$$, $$client_key '/a.key'$$, $$webhook_secret_old 'hunter2'$$,
-	$$bearer_token 'a', username 'ada', password 'hunter2'$$, $$bearer_token 'a', "header.authorization" 'Basic x'$$]) AS options;
+	$$bearer_token 'a', username 'ada', password 'hunter2'$$, $$bearer_token 'a', "header.authorization" 'Basic x'$$,
+	$$bearer_token 'hunter2', oauth_token_url 'https://auth.example.com/token', client_id 'a', client_secret 'hunter2'$$]) AS options;
 SELECT pg_temp.mapping(format('%I %L', name, value)) FROM (VALUES
 	('bearer_token', 'hunter2 x'), ('bearer_token', E'hunter2\r\nX: y'), ('bearer_token', ''), ('username', 'ada:hunter2'),
 	('password', E'hunter2\n'), ('oauth_token_url', 'https://ada:hunter2@example.com/'), ('oauth_token_url', 'smtp://hunter2'),
+	('client_secret', E'hunter2\n'), ('client_secret', ''), ('scope', E'hunter2\r\nX: y'),
 	('client_cert', 'hunter2.pem'), ('webhook_secret', E'hunter2\t'), ('header.X-Key', E'hunter2\r\nX: y'), ('pasword', 'hunter2'),
 	('header.Host', 'hunter2')) AS t (name, value);
 CREATE USER MAPPING FOR regress_df_systems SERVER df_system OPTIONS (username 'ada', password ' hunter:2 ü ', "header.X-Key" 'k',
