@@ -170,6 +170,8 @@ typedef struct DfWorkflow
 	char	   *on_failure;		/* NULL = none */
 	Jsonb	   *retry;			/* NULL = the system's */
 	bool		stuck_on_error;
+	bool		has_deadline;
+	Interval	deadline;		/* from the start of a run */
 	/* ten failures in a row at one step with one status: stop undoing customers */
 	char		fail_step[DF_MAX_NAME + 1];
 	int			fail_status;
@@ -294,6 +296,7 @@ typedef struct DfRun
 	int64		body_hash;		/* 0 = not entered yet */
 	bool		drifted;
 	DfCause		cause;
+	TimestampTz deadline;		/* given anew by retry(); DF_NEVER = what the workflow says */
 	Jsonb	   *result;
 	Jsonb	   *error;
 	Jsonb	   *stuck;
@@ -309,10 +312,13 @@ typedef struct DfRun
 	List	   *loaded_steps;	/* what the store has read, until the engine takes it */
 	List	   *loaded_messages;
 
+	TimestampTz fails_at;		/* its deadline, DF_NEVER = none */
 	bool		dirty;			/* the row differs */
 	bool		advance;		/* something happened: look at it */
 	bool		touched;		/* is on the turn's list */
 	bool		want_inbox;		/* a wait was begun: read the inbox, look again */
+	bool		want_alias;		/* a step asks for a key: try to take it, look again */
+	bool		next_turn;		/* an alias was taken: the body goes on once that is committed */
 	bool		released;		/* the worker is to let go of it after the commit */
 	bool		adopted;		/* its recorded steps are all here */
 	bool		broken;			/* not to be trusted any more: only to be let go of, at wake_at */

@@ -20,6 +20,9 @@ extern void df_run_advance(DfRun *run);
 extern void df_run_message(DfRun *run, DfMessage *message); /* something new in the inbox */
 extern TimestampTz df_run_next_due(const DfRun *run);
 extern DfStep *df_run_step_to_run(const DfRun *run);	/* whose SQL is due, NULL = none */
+extern DfStep *df_run_alias_wanted(const DfRun *run);	/* that asks for a key, NULL = none */
+extern void df_run_alias_answer(DfRun *run, DfStep *step, const char *holder);
+extern void df_run_renew_deadline(DfRun *run);
 extern void df_run_get_stuck(DfRun *run, int sqlstate, const char *reason, const char *remedy);
 extern void df_run_fail(DfRun *run, Jsonb *error, const char *step, int status);
 

@@ -112,6 +112,7 @@ retry(DfRun *run)
 		return;
 	}
 	df_run_transition(run, DF_RUN_RETRY);
+	df_run_renew_deadline(run);
 	if (run->workflow != NULL)
 		run->workflow->fail_count = 0;
 	detail = df_json_get(run->error, "detail");
@@ -191,18 +192,26 @@ resolve(DfRun *run, const DfMessage *message)
 	step->wake_at = DF_NEVER;
 	step->dirty = true;
 	if (run->state == DF_RUN_STUCK)
+	{
 		df_run_transition(run, run->cause == DF_CAUSE_NONE ? DF_RUN_RETRY : DF_RUN_RETRY_ROLLBACK);
+		if (run->cause == DF_CAUSE_NONE)
+			df_run_renew_deadline(run);
+	}
 	if (run->state == DF_RUN_RUNNING)
 		run->error = NULL;
 	df_run_loaded(run);
 }
 
+/* in the order in which they came, whatever the order in which they are read */
 static void
 keep(DfRun *run, DfMessage *message)
 {
 	MemoryContext old = MemoryContextSwitchTo(run->cxt);
+	int			at = list_length(run->messages);
 
-	run->messages = lappend(run->messages, message);
+	while (at > 0 && ((DfMessage *) list_nth(run->messages, at - 1))->id > message->id)
+		at--;
+	run->messages = list_insert_nth(run->messages, at, message);
 	MemoryContextSwitchTo(old);
 }
 

@@ -62,6 +62,37 @@ waits_for_child(const DfStep *step)
 	return step->state == DF_STEP_WAITING || step->undo_state == DF_UNDO_SENT;
 }
 
+static bool
+goes_forward(const DfRun *run)
+{
+	return run->state == DF_RUN_QUEUED || run->state == DF_RUN_RUNNING || run->state == DF_RUN_WAITING;
+}
+
+/* when the run fails if it has not ended by then; DF_NEVER = it has no deadline, or none any more */
+static TimestampTz
+deadline_of(const DfRun *run)
+{
+	return goes_forward(run) ? run->fails_at : DF_NEVER;
+}
+
+static TimestampTz
+deadline_from(const DfRun *run, TimestampTz since)
+{
+	if (run->workflow == NULL || !run->workflow->has_deadline)
+		return DF_NEVER;
+	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(since),
+												   IntervalPGetDatum(&run->workflow->deadline)));
+}
+
+/* a person has sent the run on its way again: its whole time begins anew */
+void
+df_run_renew_deadline(DfRun *run)
+{
+	run->deadline = run->fails_at = deadline_from(run, df_now());
+	run->dirty = true;
+}
+
+/* the earliest time at which a step or an undo is due, DF_NEVER = no time */
 static TimestampTz
 next_step_due(const DfRun *run)
 {
@@ -86,11 +117,15 @@ TimestampTz
 df_run_next_due(const DfRun *run)
 {
 	TimestampTz next;
+	TimestampTz deadline;
 
 	/* a person is waited for, or nothing */
 	if (run->state == DF_RUN_STUCK || df_run_is_terminal(run->state))
 		return DF_NEVER;
 	next = next_step_due(run);
+	deadline = deadline_of(run);
+	if (deadline != DF_NEVER && (next == DF_NEVER || deadline < next))
+		next = deadline;
 	if (run->linger_until != DF_NEVER && (next == DF_NEVER || run->linger_until < next))
 		return run->linger_until;
 	return next;
@@ -151,6 +186,7 @@ df_run_loaded(DfRun *run)
 	int			n = 0;
 	bool		render = false;
 
+	run->fails_at = run->deadline != DF_NEVER ? run->deadline : deadline_from(run, run->started_at);
 	run->blocked = MemoryContextAlloc(run->cxt, sizeof(int) * Max(1, run->nsteps));
 	for (int i = 0; i < run->nsteps; i++)
 	{
@@ -205,6 +241,14 @@ too_many_failures(DfWorkflow *workflow, const char *step, int status)
 	return workflow->fail_count > ROLLBACKS_IN_A_ROW;
 }
 
+static const char *
+failure_text(const Jsonb *error)
+{
+	char	   *message = df_json_get_text(error, "message");
+
+	return message != NULL ? message : "no reason was given";
+}
+
 void
 df_run_fail(DfRun *run, Jsonb *error, const char *step, int status)
 {
@@ -214,14 +258,15 @@ df_run_fail(DfRun *run, Jsonb *error, const char *step, int status)
 		if (run->steps[i]->kind == DF_STEP_PIVOT)
 		{
 			df_run_get_stuck(run, DF_ERR_STEP_FAILED,
-							 psprintf("the run failed after the point of no return%s%s", step ? " at step " : "", step ? step : ""),
+							 psprintf("the run failed after the point of no return%s%s: %s",
+									  step ? " at step " : "", step ? step : "", failure_text(error)),
 							 "Mend the cause and call dataflows.retry(run).");
 			return;
 		}
 	if (run->workflow->stuck_on_error)
 	{
 		df_run_get_stuck(run, DF_ERR_STEP_FAILED,
-						 "the run failed, and its workflow says on_error => 'stuck'",
+						 psprintf("the run failed, and its workflow says on_error => 'stuck': %s", failure_text(error)),
 						 "Mend the cause and call dataflows.retry(run), or dataflows.cancel(run) to undo it.");
 		return;
 	}
@@ -259,24 +304,70 @@ sent_by_member(const DfMessage *message, const char *by)
 	return OidIsValid(role) && OidIsValid(sender) && is_member_of_role(sender, role);
 }
 
+/* the events of a wait: of wait_for() the one, of wait_any() all */
+static List *
+events_of(const DfStep *step)
+{
+	char	   *event = df_json_get_text(step->options, "event");
+	Jsonb	   *events = df_json_get(step->options, "events");
+	List	   *names = event != NULL ? list_make1(event) : NIL;
+
+	if (events == NULL || !JB_ROOT_IS_ARRAY(events))
+		return names;
+	for (uint32 i = 0; i < JB_ROOT_COUNT(events); i++)
+	{
+		JsonbValue *value = getIthJsonbValueFromContainer(&events->root, i);
+
+		if (value != NULL && value->type == jbvString)
+			names = lappend(names, pnstrdup(value->val.string.val, value->val.string.len));
+	}
+	return names;
+}
+
+static bool
+is_one_of(List *names, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, names)
+		if (name != NULL && strcmp(lfirst(lc), name) == 0)
+			return true;
+	return false;
+}
+
 /* the oldest signal that this wait may have; NULL if there is none */
 static DfMessage *
 find_signal(DfRun *run, const DfStep *step)
 {
-	char	   *event = df_json_get_text(step->options, "event");
-	char	   *by = df_json_get_text(step->options, "by");
+	List	   *events;
+	char	   *by;
 	ListCell   *lc;
 
+	if (run->messages == NIL)
+		return NULL;
+	events = events_of(step);
+	by = df_json_get_text(step->options, "by");
 	foreach(lc, run->messages)
 	{
 		DfMessage  *message = lfirst(lc);
 
-		if (!message->done && strcmp(message->kind, "signal") == 0 &&
-			event != NULL && message->event != NULL && strcmp(message->event, event) == 0 &&
+		if (!message->done && strcmp(message->kind, "signal") == 0 && is_one_of(events, message->event) &&
 			(by == NULL || sent_by_member(message, by)))
 			return message;
 	}
 	return NULL;
+}
+
+/* wait_any() says which event it was */
+static Jsonb *
+with_event(DfRun *run, const DfMessage *message)
+{
+	DfJson		json;
+
+	df_json_begin(&json);
+	df_json_text(&json, "event", message->event);
+	df_json_value(&json, "payload", message->payload);
+	return df_json_end(&json, run->cxt);
 }
 
 static void
@@ -286,7 +377,7 @@ consume(DfRun *run, DfStep *step, DfMessage *message)
 
 	message->done = true;
 	message->consumed_by = step->n;
-	step->output = message->payload;
+	step->output = df_json_get(step->options, "events") != NULL ? with_event(run, message) : message->payload;
 	df_json_begin(&json);
 	df_json_text(&json, "sent_by", message->sent_by);
 	df_json_text(&json, "sent_at", timestamptz_to_str(message->sent_at));
@@ -353,6 +444,43 @@ settle_waits(DfRun *run)
 	}
 	if (poll)
 		df_children_poll(run);
+}
+
+/* ---- aliases -------------------------------------------------------------------- */
+
+/* a step that asks for a further key of the run, NULL = none */
+DfStep *
+df_run_alias_wanted(const DfRun *run)
+{
+	for (int i = 0; i < run->nsteps; i++)
+		if (run->steps[i]->kind == DF_STEP_ALIAS && run->steps[i]->state == DF_STEP_PENDING)
+			return run->steps[i];
+	return NULL;
+}
+
+/*
+ * The key is the run's, or `holder` has it.  The body goes on when the alias is
+ * committed: whoever sends by that key after the inbox was read then finds us.
+ */
+void
+df_run_alias_answer(DfRun *run, DfStep *step, const char *holder)
+{
+	DfJson		json;
+
+	run->want_alias = false;
+	if (holder == NULL)
+	{
+		df_step_transition(run, step, DF_STEP_SUCCEED);
+		run->inbox_loaded = false;
+		run->next_turn = true;
+		return;
+	}
+	df_json_begin(&json);
+	df_json_text(&json, "message", psprintf("the key \"%s\" is held by run \"%s\"", step->request, holder));
+	df_json_bool(&json, "in_doubt", false);
+	step->error = df_json_end(&json, run->cxt);
+	df_step_transition(run, step, DF_STEP_FAIL);
+	run->advance = true;
 }
 
 /* steps whose next attempt is due are to be sent */
@@ -467,6 +595,8 @@ retry_body(DfRun *run, const char *message)
 		return;
 	}
 	run->wake_at = df_retry_at(&question);
+	if (deadline_of(run) != DF_NEVER)
+		run->wake_at = Min(run->wake_at, deadline_of(run));
 	run->waiting_for = MemoryContextStrdup(run->cxt, psprintf("transient error: %s", message));
 	run->lease = 0;
 	run->released = true;
@@ -651,6 +781,19 @@ enter(DfRun *run, bool handler)
 	}
 }
 
+static char *
+names_in_words(List *names)
+{
+	StringInfoData words;
+	ListCell   *lc;
+
+	initStringInfo(&words);
+	foreach(lc, names)
+		appendStringInfo(&words, "%s%s", words.len == 0 ? "" :
+						 lnext(names, lc) == NULL ? " or " : ", ", (char *) lfirst(lc));
+	return words.data;
+}
+
 /* what the run waits for, in words */
 static char *
 waits_for(DfRun *run, bool *event)
@@ -673,7 +816,7 @@ waits_for(DfRun *run, bool *event)
 		{
 			*event = true;
 			return MemoryContextStrdup(run->cxt, step->kind == DF_STEP_WAIT
-									   ? df_json_get_text(step->options, "event") : step->name);
+									   ? names_in_words(events_of(step)) : step->name);
 		}
 		if (what == NULL)
 			what = MemoryContextStrdup(run->cxt,
@@ -740,7 +883,7 @@ park_live(DfRun *run)
 	run->sql = df_run_step_to_run(run) != NULL;
 	if (run->sql)
 		run->wake_at = df_now();
-	if (!event && run->wake_at == DF_NEVER)
+	if (!event && !run->sql && next_step_due(run) == DF_NEVER)
 		df_run_get_stuck(run, ERRCODE_INTERNAL_ERROR, "it waits for nothing that could come", NULL);
 	return true;
 }
@@ -755,7 +898,10 @@ park(DfRun *run)
 	/* nothing leaves for a run that a person has to look at first */
 	for (int i = 0; i < run->nsteps && run->state == DF_RUN_STUCK; i++)
 		run->steps[i]->to_send = false;
-	if (run->in_flight > 0 || something_to_send(run) || run->want_inbox || start_is_open(run))
+	if (run->state != DF_RUN_STUCK && df_run_alias_wanted(run) != NULL)
+		run->want_alias = true;
+	if (run->in_flight > 0 || something_to_send(run) || run->want_inbox || run->want_alias || run->next_turn ||
+		start_is_open(run))
 		return;
 	run->sql = false;
 	if (!df_run_is_terminal(run->state) && run->state != DF_RUN_STUCK)
@@ -771,12 +917,30 @@ park(DfRun *run)
 }
 
 static void
+deadline_passed(DfRun *run, TimestampTz deadline)
+{
+	DfJson		json;
+
+	df_json_begin(&json);
+	df_json_text(&json, "sqlstate", unpack_sql_state(DF_ERR_LIMIT));
+	df_json_text(&json, "message", psprintf("the run has not ended by its deadline, %s", timestamptz_to_str(deadline)));
+	df_run_fail(run, df_json_end(&json, run->cxt), NULL, 0);
+}
+
+static void
 advance_forward(DfRun *run)
 {
+	TimestampTz deadline = deadline_of(run);
+
+	if (deadline != DF_NEVER && deadline <= df_now())
+	{
+		deadline_passed(run, deadline);
+		return;
+	}
 	for (;;)
 	{
 		settle_waits(run);
-		if (!unblocked(run))
+		if (!unblocked(run) || run->next_turn)
 			break;
 		if (run->nsteps > df_max_steps)
 		{
@@ -984,7 +1148,7 @@ df_run_advance(DfRun *run)
 	do
 	{
 		before = run->state;
-		if (run->state == DF_RUN_QUEUED || run->state == DF_RUN_RUNNING || run->state == DF_RUN_WAITING)
+		if (goes_forward(run))
 			advance_forward(run);
 		else if (run->state == DF_RUN_ROLLING_BACK)
 			advance_rollback(run);

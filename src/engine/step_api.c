@@ -41,8 +41,12 @@ df_interval_ms(Datum interval)
 char *
 df_checked_name(FunctionCallInfo fcinfo, int arg, const char *what)
 {
-	char	   *name = df_arg_text(fcinfo, arg);
+	return df_check_name(df_arg_text(fcinfo, arg), what);
+}
 
+char *
+df_check_name(char *name, const char *what)
+{
 	if (name == NULL || name[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

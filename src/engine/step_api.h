@@ -21,6 +21,7 @@ extern void df_step_mismatch(const DfStep *step, const char *what, const char *r
 
 /* a step or event name that can be recorded, or 22023 */
 extern char *df_checked_name(FunctionCallInfo fcinfo, int arg, const char *what);
+extern char *df_check_name(char *name, const char *what);
 
 /* the output of an ended step, or DF001 */
 extern Datum df_step_result(FunctionCallInfo fcinfo, DfStep *step);

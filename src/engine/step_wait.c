@@ -246,7 +246,10 @@ dataflows_response(PG_FUNCTION_ARGS)
 	df_json_begin(&json);
 	if (step->kind == DF_STEP_WAIT)
 	{
-		df_json_value(&json, "payload", step->output);
+		bool		any = df_json_get(step->options, "events") != NULL;
+
+		df_json_text(&json, "event", any ? df_json_get_text(step->output, "event") : NULL);
+		df_json_value(&json, "payload", any ? df_json_get(step->output, "payload") : step->output);
 		df_json_text(&json, "sent_by", df_json_get_text(step->answer, "sent_by"));
 		df_json_text(&json, "sent_at", df_json_get_text(step->answer, "sent_at"));
 	}

@@ -218,6 +218,9 @@ checked_word(FunctionCallInfo fcinfo, int arg, const char *what, const char *con
 	return NULL;
 }
 
+/* added to any time of these days it stays a time */
+#define MAX_DEADLINE_DAYS 365000
+
 static Interval *
 checked_deadline(FunctionCallInfo fcinfo)
 {
@@ -233,6 +236,11 @@ checked_deadline(FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the deadline of a workflow must be longer than nothing"),
 				 errhint("Give how long a run may take, such as '30 days', or leave it out.")));
+	if (days > MAX_DEADLINE_DAYS || deadline->time / USECS_PER_DAY > MAX_DEADLINE_DAYS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the deadline of a workflow must not be longer than 1000 years"),
+				 errhint("Leave it out for runs that may take for ever.")));
 	return deadline;
 }
 

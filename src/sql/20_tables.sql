@@ -78,7 +78,8 @@ CREATE TABLE dataflows.run (
 	cause text,
 	result jsonb,
 	error jsonb,
-	stuck jsonb
+	stuck jsonb,
+	deadline timestamptz
 ) WITH (fillfactor = 42, toast_tuple_target = 512,
 	autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 CREATE INDEX run_due ON dataflows.run (workflow, sql, wake_at) WHERE wake_at IS NOT NULL;
@@ -113,6 +114,7 @@ COMMENT ON COLUMN dataflows.run.drifted IS 'The function was replaced while the 
 COMMENT ON COLUMN dataflows.run.cause IS 'Why the run rolled back: failed, cancelled or undo; NULL while it goes forward';
 COMMENT ON COLUMN dataflows.run.result IS 'What the body returned';
 COMMENT ON COLUMN dataflows.run.error IS 'Why the run failed or was cancelled: {"sqlstate","message",...}';
+COMMENT ON COLUMN dataflows.run.deadline IS 'Deadline that retry() or resolve() has given it anew; NULL = what its workflow says, from its start';
 COMMENT ON COLUMN dataflows.run.stuck IS 'Why a person is needed: {"sqlstate","reason","remedy"}';
 
 CREATE TABLE dataflows.step (
@@ -178,6 +180,18 @@ COMMENT ON COLUMN dataflows.step.undo_state IS 'NULL (none), due, sent, undone, 
 COMMENT ON COLUMN dataflows.step.undo_attempts IS 'Attempts of the undo';
 COMMENT ON COLUMN dataflows.step.undo_since IS 'When the undo was first tried';
 COMMENT ON COLUMN dataflows.step.undo_error IS 'Why the undo failed';
+
+CREATE TABLE dataflows.alias (
+	workflow text NOT NULL,
+	key text NOT NULL,
+	run uuid NOT NULL,
+	PRIMARY KEY (workflow, key)
+);
+CREATE INDEX alias_run ON dataflows.alias (run);
+COMMENT ON TABLE dataflows.alias IS 'Further keys of runs; one whose run has ended is nobody''s, and is taken by the next that asks for it';
+COMMENT ON COLUMN dataflows.alias.workflow IS 'Workflow of the run';
+COMMENT ON COLUMN dataflows.alias.key IS 'The further key';
+COMMENT ON COLUMN dataflows.alias.run IS 'The run that took it last';
 
 CREATE TABLE dataflows.attempt (
 	run uuid NOT NULL,

@@ -70,6 +70,18 @@ CREATE FUNCTION dataflows.wait_for(event text, timeout interval DEFAULT NULL, un
 COMMENT ON FUNCTION dataflows.wait_for(text, interval, timestamptz, name, boolean) IS
 'Waits for an event without using a process and returns its payload ({} if it had none); NULL when timeout or until has passed, which is recorded. by: only signals of members of that role count, never NOTIFY. required: a timeout raises DF001. A signal that came before is consumed first, the oldest first';
 
+CREATE FUNCTION dataflows.wait_any(events text[], timeout interval DEFAULT NULL)
+	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dataflows_wait_any';
+COMMENT ON FUNCTION dataflows.wait_any(text[], interval) IS
+'Waits for the first of several events (1 to 100 names) and returns {event, payload}; NULL when timeout has passed, which is recorded. The oldest signal of any of them counts, also one that came before; the others are kept. Recorded as the step "wait_any"; raises DF003 if it is recorded with other events';
+
+CREATE FUNCTION dataflows.alias(key text)
+	RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dataflows_alias';
+COMMENT ON FUNCTION dataflows.alias(text) IS
+'A further key (1 to 1024 bytes) by which signals find this run until it has ended; also those that were sent by it before. Recorded as the step "alias". Raises DF001 if another live run of the workflow has it as its key or alias, DF003 if it is recorded with another key';
+
 CREATE FUNCTION dataflows.sleep(step text, duration interval)
 	RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dataflows_sleep';

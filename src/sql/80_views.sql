@@ -58,7 +58,8 @@ CREATE VIEW dataflows.runs WITH (security_barrier) AS
 		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN r.result END AS result,
 		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN r.error
 			ELSE dataflows._without_body(r.error) END AS error,
-		r.stuck, r.cause, COALESCE(r.drifted, false) AS drifted, r.parent, r.restarted_from
+		r.stuck, r.cause, COALESCE(r.drifted, false) AS drifted, r.parent, r.restarted_from,
+		COALESCE(r.deadline, r.started_at + w.deadline) AS deadline
 	FROM dataflows.run r JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
 	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL
 		AND (r.key_held OR NOT r.key_held);
@@ -83,6 +84,7 @@ COMMENT ON COLUMN dataflows.runs.cause IS 'Why it rolls or rolled back: failed, 
 COMMENT ON COLUMN dataflows.runs.drifted IS 'The function was replaced while the run was under way';
 COMMENT ON COLUMN dataflows.runs.parent IS 'The run that called it';
 COMMENT ON COLUMN dataflows.runs.restarted_from IS 'The run that it was restarted from';
+COMMENT ON COLUMN dataflows.runs.deadline IS 'When it fails if it has not ended; NULL = never';
 
 /* ---- steps ------------------------------------------------------------------------------- */
 

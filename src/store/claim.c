@@ -12,6 +12,7 @@
 #include "catalog/pg_type.h"
 #include "flow/flow.h"
 #include "shared/clock.h"
+#include "store/alias.h"
 #include "store/claim.h"
 #include "store/store.h"
 #include "utils/builtins.h"
@@ -48,7 +49,7 @@ df_load_workflow_names(Oid owner, MemoryContext cxt)
 }
 
 static DfPlan workflow_plan = {
-	"SELECT w.function, w.function_owner, w.owner, w.owner_name, w.on_failure, w.retry, w.on_error "
+	"SELECT w.function, w.function_owner, w.owner, w.owner_name, w.on_failure, w.retry, w.on_error, w.deadline "
 	"FROM dataflows.workflow w WHERE w.name = $1 AND w.version = $2",
 	SPI_OK_SELECT, 2, {TEXTOID, INT4OID}
 };
@@ -73,6 +74,9 @@ df_load_workflow(const char *name, int version, MemoryContext cxt)
 	workflow->retry = df_copy_jsonb(cxt, 0, 5);
 	on_error = df_copy_text(CurrentMemoryContext, 0, 6);
 	workflow->stuck_on_error = strcmp(on_error, "stuck") == 0;
+	workflow->has_deadline = !df_is_null(0, 7);
+	if (workflow->has_deadline)
+		workflow->deadline = *DatumGetIntervalP(df_value(0, 7));
 	return workflow;
 }
 
@@ -81,7 +85,7 @@ df_load_workflow(const char *name, int version, MemoryContext cxt)
 #define RUN_COLUMNS \
 	"r.run, r.workflow, r.version, r.key, r.started_by, r.started_at, r.input, r.state, r.wake_at, " \
 	"r.lease, r.finished_at, r.entries, r.body_retries, r.body_hash, r.drifted, r.cause, r.result, " \
-	"r.error, r.stuck, r.parent, r.parent_n"
+	"r.error, r.stuck, r.parent, r.parent_n, r.deadline"
 
 static DfRun *
 run_from_row(uint64 row, MemoryContext parent, List **versions)
@@ -118,6 +122,7 @@ run_from_row(uint64 row, MemoryContext parent, List **versions)
 	run->parent = df_copy_uuid(row, 19);
 	run->parent_n = df_int32(row, 20, 0);
 	run->depth = -1;
+	run->deadline = df_time(row, 21);
 	return run;
 }
 
@@ -308,6 +313,11 @@ static DfPlan inbox_plan = {
 	"FROM unnest($1, $2, $3) AS k(run, workflow, key), LATERAL ("
 	" SELECT * FROM dataflows.inbox x WHERE x.workflow = k.workflow AND x.key = k.key"
 	" AND x.run IS NULL AND x.state <> 'done') i "
+	"UNION ALL "
+	"SELECT a.run, i.id, i.kind, i.event, i.payload, i.note, i.sent_by, i.sent_at "
+	"FROM unnest($1, $3) AS k(run, key) JOIN dataflows.alias a ON a.run = k.run AND a.key IS DISTINCT FROM k.key, LATERAL ("
+	" SELECT * FROM dataflows.inbox x WHERE x.workflow = a.workflow AND x.key = a.key"
+	" AND x.run IS NULL AND x.state <> 'done') i "
 	"ORDER BY 2",
 	SPI_OK_SELECT, 3, {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
 };
@@ -362,7 +372,7 @@ static DfPlan new_inbox_plan = {
 	"coalesce(r.state, k.state) IN ('waiting', 'rolling_back'), coalesce(r.lease, k.lease) IS NOT NULL "
 	"FROM (SELECT * FROM dataflows.inbox n WHERE n.workflow = ANY ($1) AND n.state = 'new' ORDER BY n.id LIMIT $2) i "
 	"LEFT JOIN dataflows.run r ON r.run = i.run "
-	"LEFT JOIN dataflows.run k ON i.run IS NULL AND k.workflow = i.workflow AND k.key = i.key AND k.key_held AND k.key IS NOT NULL "
+	"LEFT JOIN LATERAL " DF_HOLDER_SQL("i.workflow", "i.key") " k ON i.run IS NULL "
 	"ORDER BY i.id",
 	SPI_OK_SELECT, 2, {TEXTARRAYOID, INT8OID}
 };

@@ -18,6 +18,7 @@
 #include "flow/flow.h"
 #include "guc.h"
 #include "shared/clock.h"
+#include "store/alias.h"
 #include "store/coordinator.h"
 #include "store/identity.h"
 
@@ -318,8 +319,7 @@ find_by_key(const char *workflow, const char *key, Target *target)
 {
 	static DfPlan plan = {
 		"SELECT r.run, w.name, $2, r.state, w.accept_notify, w.owner"
-		" FROM dataflows.workflow AS w LEFT JOIN dataflows.run AS r"
-		" ON (r.workflow" EQ "w.name AND r.key" EQ "$2 AND r.key_held AND r.key IS NOT NULL)"
+		" FROM dataflows.workflow AS w LEFT JOIN LATERAL " DF_HOLDER_SQL("w.name", "$2") " AS r ON true"
 		" WHERE w.name" EQ "$1 AND (r.run IS NULL AND NOT w.dropped OR r.version" EQ "w.version)"
 		" ORDER BY w.version DESC LIMIT 1",
 		SPI_OK_SELECT, 2, {TEXTOID, TEXTOID}
@@ -460,6 +460,7 @@ static void
 delete_runs(Datum *runs, int n, TimestampTz before)
 {
 	static DfPlan plans[] = {
+		{"DELETE FROM dataflows.alias AS x WHERE x.run" EQ "ANY ($1)", SPI_OK_DELETE, 1, {UUIDARRAYOID}},
 		{"DELETE FROM dataflows.attempt AS x WHERE x.run" EQ "ANY ($1)", SPI_OK_DELETE, 1, {UUIDARRAYOID}},
 		{"DELETE FROM dataflows.step AS x WHERE x.run" EQ "ANY ($1)", SPI_OK_DELETE, 1, {UUIDARRAYOID}},
 		{"DELETE FROM dataflows.inbox AS x WHERE x.run" EQ "ANY ($1) AND x.run IS NOT NULL",

@@ -101,6 +101,9 @@ erase_parts(const DfForget *forget, Datum runs)
 		{"UPDATE dataflows.inbox AS i SET payload = NULL, note = NULL,"
 			" key = CASE WHEN i.key IS NOT NULL THEN $2 END"
 		" WHERE i.run" EQ "ANY ($1) AND i.run IS NOT NULL", SPI_OK_UPDATE, 2, {UUIDARRAYOID, TEXTOID}},
+		{"DELETE FROM dataflows.inbox AS i USING dataflows.alias AS a WHERE a.run" EQ "ANY ($1)"
+		" AND i.workflow" EQ "a.workflow AND i.key" EQ "a.key AND i.run IS NULL", SPI_OK_DELETE, 1, {UUIDARRAYOID}},
+		{"DELETE FROM dataflows.alias AS a WHERE a.run" EQ "ANY ($1)", SPI_OK_DELETE, 1, {UUIDARRAYOID}},
 	};
 	Datum		values[2];
 

@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 
 #include "flow/flow.h"
+#include "store/alias.h"
 #include "store/inbox.h"
 #include "store/store.h"
 
@@ -55,8 +56,7 @@ bool
 df_inbox_find_key(const char *workflow, const char *key, DfInboxTarget *target, MemoryContext cxt)
 {
 	static DfPlan plan = {
-		"SELECT " TARGET_COLUMNS " FROM dataflows.run AS r WHERE r.workflow" EQ "$1"
-		" AND r.key" EQ "$2 AND r.key_held AND r.key IS NOT NULL",
+		"SELECT " TARGET_COLUMNS " FROM " DF_HOLDER_SQL("$1", "$2") " AS r",
 		SPI_OK_SELECT, 2, {TEXTOID, TEXTOID}
 	};
 	Datum		values[2];

@@ -11,6 +11,7 @@
 #include "catalog/pg_type.h"
 #include "flow/flow.h"
 #include "shared/clock.h"
+#include "store/alias.h"
 #include "store/claim.h"
 #include "store/record.h"
 #include "store/store.h"
@@ -321,25 +322,25 @@ record_steps(List *runs)
 
 /* ---- runs ---------------------------------------------------------------------------- */
 
-#define RUN_NCOLUMNS 17
+#define RUN_NCOLUMNS 18
 static const Oid run_types[RUN_NCOLUMNS] = {
 	UUIDOID, INT8OID, TEXTOID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT4OID, INT8OID,
-	BOOLOID, TEXTOID, JSONBOID, JSONBOID, JSONBOID, BOOLOID, BOOLOID
+	BOOLOID, TEXTOID, JSONBOID, JSONBOID, JSONBOID, BOOLOID, BOOLOID, TIMESTAMPTZOID
 };
 
 static DfPlan update_runs_plan = {
 	"UPDATE dataflows.run r SET state = u.state, wake_at = u.wake_at, lease = u.lease, finished_at = u.finished_at, "
 	"waiting_for = u.waiting_for, entries = u.entries, body_retries = u.body_retries, body_hash = u.body_hash, "
 	"drifted = u.drifted, cause = u.cause, result = u.result, error = u.error, stuck = u.stuck, key_held = u.key_held, "
-	"sql = u.sql "
-	"FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) AS "
+	"sql = u.sql, deadline = u.deadline "
+	"FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) AS "
 	"u(run, old_lease, state, wake_at, lease, finished_at, waiting_for, entries, body_retries, body_hash, "
-	"drifted, cause, result, error, stuck, key_held, sql) "
+	"drifted, cause, result, error, stuck, key_held, sql, deadline) "
 	"WHERE r.run = u.run AND r.lease IS NOT DISTINCT FROM u.old_lease",
 	SPI_OK_UPDATE, RUN_NCOLUMNS,
 	{UUIDARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID,
 		TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, BOOLARRAYOID, TEXTARRAYOID, JSONBARRAYOID,
-	JSONBARRAYOID, JSONBARRAYOID, BOOLARRAYOID, BOOLARRAYOID}
+	JSONBARRAYOID, JSONBARRAYOID, BOOLARRAYOID, BOOLARRAYOID, TIMESTAMPTZARRAYOID}
 };
 
 static void
@@ -362,6 +363,7 @@ put_run(DfColumns *columns, const DfRun *run)
 	put_jsonb(columns, run->stuck);
 	put(columns, BoolGetDatum(df_run_holds_key(run->state)), false);
 	put(columns, BoolGetDatum(run->sql), false);
+	put_time(columns, run->deadline);
 	end_row(columns);
 }
 
@@ -372,6 +374,7 @@ df_record_runs(List *runs)
 	int			dirty = 0;
 	ListCell   *lc;
 
+	df_alias_confirm(runs);
 	record_steps(runs);
 	foreach(lc, runs)
 		if (((DfRun *) lfirst(lc))->dirty)

@@ -141,7 +141,7 @@ commit_entry(DfRun *run)
 static void
 hand_over(DfRun *run)
 {
-	bool		more = !run->released || run->want_inbox;
+	bool		more = !run->released || run->want_inbox || run->want_alias;
 
 	for (int i = 0; i < run->nsteps; i++)
 	{
@@ -156,7 +156,7 @@ hand_over(DfRun *run)
 		run->wake_at = df_now();
 		run->waiting_for = NULL;
 	}
-	run->want_inbox = false;
+	run->want_inbox = run->want_alias = false;
 	run->lease = 0;
 	run->released = true;
 	run->dirty = true;

@@ -20,6 +20,7 @@
 #include "guc.h"
 #include "shared/clock.h"
 #include "shared/wake.h"
+#include "store/alias.h"
 #include "store/claim.h"
 #include "store/record.h"
 #include "store/store.h"
@@ -296,6 +297,34 @@ hand_out(List *deliveries)
 	}
 }
 
+/* runs whose bodies ask for a further key; true if one can go on in this turn */
+static bool
+take_wanted_aliases(void)
+{
+	bool		some = false;
+	ListCell   *lc;
+	DfStore		store;
+
+	foreach(lc, df_worker.touched)
+	{
+		DfRun	   *run = lfirst(lc);
+		DfStep	   *step = run->want_alias && !run->broken ? df_run_alias_wanted(run) : NULL;
+		char	   *holder;
+
+		run->want_alias = false;
+		if (step == NULL)
+			continue;
+		df_store_enter(&store);
+		holder = df_alias_take(run, step->request, store.result_context);
+		df_store_leave(&store);
+		df_worker.current = run;
+		df_run_alias_answer(run, step, holder);
+		df_worker.current = NULL;
+		some |= run->advance;
+	}
+	return some;
+}
+
 /* runs whose bodies began to wait: what came before the wait counts too */
 static bool
 read_wanted_inboxes(void)
@@ -378,7 +407,7 @@ advance_all(void)
 				CHECK_FOR_INTERRUPTS();
 			}
 		}
-	} while (read_wanted_inboxes());
+	} while (take_wanted_aliases() | read_wanted_inboxes());
 }
 
 /* requests of all runs for which there is room; a refusal may let a run go on */
@@ -456,6 +485,8 @@ after_commit(List *runs)
 		DfRun	   *run = lfirst(lc);
 
 		run->touched = false;
+		run->advance |= run->next_turn;
+		run->next_turn = false;
 		if (!run->released)
 			continue;
 		gone = lappend(gone, run);
