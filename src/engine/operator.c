@@ -55,6 +55,9 @@ renew_step(DfRun *run, DfStep *step)
 {
 	bool		doubt = df_json_get_bool(step->error, "in_doubt");
 
+	/* a system that fails says little about what it did */
+	bool		ask = step->kind == DF_STEP_HTTP && step->status / 100 == 5 && df_step_has_probe(step);
+
 	if (doubt)
 	{
 		/*
@@ -65,6 +68,8 @@ renew_step(DfRun *run, DfStep *step)
 		step->finished_at = DF_NEVER;
 		step->wake_at = DF_NEVER;
 		step->dirty = true;
+		if (ask)
+			step->error = df_error_flag(run, step->error, "ask_probe", true);
 		return;
 	}
 	df_step_transition(run, step, DF_STEP_RENEW);
@@ -77,11 +82,12 @@ renew_step(DfRun *run, DfStep *step)
 	/* nothing of it was carried out: it begins anew, with its whole budget */
 	step->attempts = 0;
 	step->rerendered = true;
-	step->sent_at = DF_NEVER;
+	if (!ask)
+		step->sent_at = DF_NEVER;
 	step->started_at = df_now();
 	step->finished_at = DF_NEVER;
 	step->wake_at = DF_NEVER;
-	step->error = NULL;
+	step->error = ask ? df_error_flag(run, NULL, "ask_probe", true) : NULL;
 	if (step->kind == DF_STEP_CALL)
 	{
 		/* the child has been undone, or a person took it over: another one is called */
@@ -182,8 +188,13 @@ resolve(DfRun *run, const DfMessage *message)
 		if (step->output != NULL)
 			step->output = df_json_copy(step->output, run->cxt);
 		df_step_transition(run, step, DF_STEP_SUCCEED);
-		if (strcmp(outcome, "done") == 0)
-			(void) df_step_render_undo(run, step, &missing);
+		if (strcmp(outcome, "done") == 0 && df_step_render_undo(run, step, &missing) && step->undo != NULL &&
+			step->undo_state == DF_UNDO_FAILED)
+		{
+			/* with the output that a person found, it can be undone after all */
+			df_undo_transition(run, step, DF_UNDO_DUE);
+			step->undo_since = df_now();
+		}
 	}
 	else
 		return;
@@ -191,6 +202,7 @@ resolve(DfRun *run, const DfMessage *message)
 	step->undo_error = NULL;
 	step->wake_at = DF_NEVER;
 	step->dirty = true;
+	step->to_send = false;
 	if (run->state == DF_RUN_STUCK)
 	{
 		df_run_transition(run, run->cause == DF_CAUSE_NONE ? DF_RUN_RETRY : DF_RUN_RETRY_ROLLBACK);

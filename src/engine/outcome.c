@@ -19,6 +19,7 @@
 #include "mb/pg_wchar.h"
 #include "shared/clock.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 
 /* how much of a refused answer's body is kept in the error */
@@ -149,6 +150,64 @@ error_of(DfRun *run, const DfReply *reply, const char *message, bool in_doubt)
 	df_json_bool(&json, "in_doubt", in_doubt);
 	df_json_text(&json, "body", cut_body(reply));
 	return df_json_end(&json, run->cxt);
+}
+
+/* one more thing to know beside what is known already */
+Jsonb *
+df_error_with(DfRun *run, Jsonb *error, const Jsonb *more)
+{
+	if (error == NULL)
+		return df_json_copy(more, run->cxt);
+	return df_json_copy(DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(error),
+														   JsonbPGetDatum(more))), run->cxt);
+}
+
+Jsonb *
+df_error_flag(DfRun *run, Jsonb *error, const char *flag, bool value)
+{
+	DfJson		json;
+
+	df_json_begin(&json);
+	df_json_bool(&json, flag, value);
+	return df_error_with(run, error, df_json_end(&json, CurrentMemoryContext));
+}
+
+bool
+df_step_has_probe(const DfStep *step)
+{
+	return df_json_get_text(step->options, "probe") != NULL;
+}
+
+DfDoubt
+df_step_doubt(const DfStep *step)
+{
+	char	   *doubt = df_json_get_text(step->options, "doubt");
+
+	if (doubt != NULL && strcmp(doubt, "resend") == 0)
+		return DF_DOUBT_RESEND;
+	return doubt != NULL && strcmp(doubt, "accept") == 0 ? DF_DOUBT_ACCEPT : DF_DOUBT_FAIL;
+}
+
+/* of a body that is being rolled back, not of its on_failure */
+bool
+df_step_unwanted(const DfRun *run, const DfStep *step)
+{
+	return run->state == DF_RUN_ROLLING_BACK && strncmp(step->name, "on_failure/", 11) != 0;
+}
+
+/* whether it is not known that the step was carried out: in doubt, or accepted so */
+static bool
+is_unsure(const DfStep *step)
+{
+	return step->state == DF_STEP_DOUBT ||
+		(step->state == DF_STEP_DONE && df_json_get_bool(step->error, "in_doubt"));
+}
+
+/* from when on "not there" is to be believed */
+TimestampTz
+df_step_settled_at(const DfStep *step, const DfSystemPolicy *policy)
+{
+	return (step->sent_at != DF_NEVER ? step->sent_at : step->started_at) + policy->settle_ms * 1000;
 }
 
 void
@@ -287,14 +346,20 @@ df_step_done(DfRun *run, DfStep *step, const DfReply *reply, Jsonb *output)
 }
 
 /*
- * doubt => 'accept': done, output NULL.  Its undo, if it has one, is rendered when
- * it is due; if that needs an answer that never came, it is undo_failed then.
+ * doubt => 'accept': done, output NULL; the error says what was accepted.  Its
+ * undo, if it has one, is rendered when it is due; if that needs an answer that
+ * never came, the probe is asked then, or it is undo_failed.
  */
 void
-df_step_accept_doubt(DfRun *run, DfStep *step)
+df_step_accept_doubt(DfRun *run, DfStep *step, const DfReply *reply)
 {
-	step->status = 0;
-	step->error = NULL;
+	if (reply != NULL)
+	{
+		step->status = reply->status;
+		step->error = error_of(run, reply, NULL, true);
+		df_step_note_attempt(run, step, reply, "in_doubt", DF_NEVER);
+	}
+	step->error = df_error_flag(run, step->error, "accepted", true);
 	df_step_transition(run, step, DF_STEP_SUCCEED);
 }
 
@@ -310,6 +375,16 @@ df_step_doubtful(DfRun *run, DfStep *step, const DfReply *reply, const char *mes
 	step->finished_at = df_now();
 	step->dirty = true;
 	df_step_note_attempt(run, step, reply, "in_doubt", DF_NEVER);
+}
+
+/* what a person is to do about a step in doubt, with the calls to make */
+char *
+df_step_remedy(const DfRun *run, const DfStep *step)
+{
+	char	   *name = quote_literal_cstr(step->name);
+
+	return psprintf("Look in system \"%s\" for what the step was to do (its key is \"%s\"). If it is there: SELECT dataflows.resolve('%s', %s, 'done', 'who saw it', '{\"id\": \"...\"}'); with the record as the output. If it is not: SELECT dataflows.resolve('%s', %s, 'not_done', 'who looked');",
+					step->system, df_step_key(run, step), run->id_text, name, run->id_text, name);
 }
 
 /* `until` is not met yet: ask again after `every` */
@@ -335,8 +410,39 @@ df_step_poll_again(DfRun *run, DfStep *step, const DfReply *reply)
 	df_step_note_attempt(run, step, reply, "retry", at);
 }
 
+/*
+ * It may have been carried out, and sending it again would not tell or must not
+ * be: the probe is asked.  The first time at once, later ones after a back-off.
+ */
 static void
-step_failed(DfRun *run, DfStep *step, const DfReply *reply, bool settled)
+ask_probe(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy, const char *message)
+{
+	TimestampTz at = step->attempts > 1 ? df_step_next_try(run, step, reply, policy) : DF_NEVER;
+
+	step->status = reply->status;
+	step->error = df_error_flag(run, error_of(run, reply, message, true), "ask_probe", true);
+	if (step->state != DF_STEP_DOUBT)
+		df_step_transition(run, step, DF_STEP_LOSE);
+	step->wake_at = at != DF_NEVER ? at : df_now();
+	step->dirty = true;
+	step->phase = DF_PHASE_DO;
+	df_step_note_attempt(run, step, reply, "in_doubt", step->wake_at);
+}
+
+/* it is not to be sent any more, and may have been carried out */
+static void
+give_up_in_doubt(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
+{
+	if (df_step_has_probe(step))
+		ask_probe(run, step, reply, policy, NULL);
+	else if (df_step_doubt(step) == DF_DOUBT_ACCEPT)
+		df_step_accept_doubt(run, step, reply);
+	else
+		df_step_doubtful(run, step, reply, NULL);
+}
+
+static void
+step_failed(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy, bool settled)
 {
 	/*
 	 * What an earlier attempt left in doubt is not settled by a refusal of a
@@ -345,7 +451,7 @@ step_failed(DfRun *run, DfStep *step, const DfReply *reply, bool settled)
 	 */
 	if (df_json_get_bool(step->error, "in_doubt") && !settled)
 	{
-		df_step_doubtful(run, step, reply, NULL);
+		give_up_in_doubt(run, step, reply, policy);
 		return;
 	}
 	step->status = reply->status;
@@ -360,14 +466,17 @@ step_again(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy 
 {
 	TimestampTz at = df_step_next_try(run, step, reply, policy);
 	bool		doubt = df_json_get_bool(step->error, "in_doubt");
+	bool		lost = df_json_get_bool(step->error, "was_lost");
 
 	if (at == DF_NEVER)
 	{
-		step_failed(run, step, reply, false);
+		step_failed(run, step, reply, policy, false);
 		return;
 	}
 	step->status = reply->status;
 	step->error = error_of(run, reply, NULL, doubt);
+	if (lost)
+		step->error = df_error_flag(run, step->error, "was_lost", true);
 	df_step_transition(run, step, doubt ? DF_STEP_LOSE : DF_STEP_AGAIN);
 	step->wake_at = at;
 	df_step_note_attempt(run, step, reply, "retry", at);
@@ -381,7 +490,7 @@ step_again_same(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPo
 
 	if (at == DF_NEVER)
 	{
-		df_step_doubtful(run, step, reply, NULL);
+		give_up_in_doubt(run, step, reply, policy);
 		return;
 	}
 	step->status = reply->status;
@@ -394,29 +503,10 @@ step_again_same(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPo
 static void
 step_in_doubt(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
 {
-	char	   *doubt = df_json_get_text(step->options, "doubt");
-
-	if (df_json_get_text(step->options, "probe") != NULL)
-	{
-		step->status = reply->status;
-		step->error = error_of(run, reply, NULL, true);
-		if (step->state != DF_STEP_DOUBT)
-			df_step_transition(run, step, DF_STEP_LOSE);
-		step->phase = DF_PHASE_DO;
-		step->wake_at = df_now();
-		df_step_note_attempt(run, step, reply, "in_doubt", step->wake_at);
-		step->phase = DF_PHASE_PROBE;
-		return;
-	}
-	if (doubt != NULL && strcmp(doubt, "resend") == 0)
+	if (!df_step_has_probe(step) && df_step_doubt(step) == DF_DOUBT_RESEND)
 		step_again_same(run, step, reply, policy);
-	else if (doubt != NULL && strcmp(doubt, "accept") == 0)
-	{
-		df_step_note_attempt(run, step, reply, "in_doubt", DF_NEVER);
-		df_step_accept_doubt(run, step);
-	}
 	else
-		df_step_doubtful(run, step, reply, NULL);
+		give_up_in_doubt(run, step, reply, policy);
 }
 
 static void
@@ -433,14 +523,16 @@ step_unusable(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPoli
 		df_step_transition(run, step, DF_STEP_FAIL);
 		df_step_note_attempt(run, step, reply, "failed", DF_NEVER);
 	}
-	else if (df_json_get_text(step->options, "probe") != NULL)
-		step_in_doubt(run, step, reply, policy);
+	else if (df_step_has_probe(step))
+		ask_probe(run, step, reply, policy, why);
+	else if (df_step_doubt(step) == DF_DOUBT_ACCEPT)
+		df_step_accept_doubt(run, step, reply);
 	else
 	{
 		df_step_doubtful(run, step, reply, why);
 		df_run_get_stuck(run, DF_ERR_STEP_FAILED,
 						 psprintf("step \"%s\" was carried out (status %d), but %s", step->name, reply->status, why),
-						 "Look the record up in the system, then call dataflows.resolve(run, step, 'done', note, output).");
+						 df_step_remedy(run, step));
 	}
 }
 
@@ -519,12 +611,36 @@ df_undo_next_try(const DfStep *step, const DfReply *reply, const DfSystemPolicy 
 	return df_retry_at(&question);
 }
 
+/* doubt => 'resend': an earlier attempt may have made one more, and the undo names the last one's only */
+static bool
+left_a_second(const DfStep *step)
+{
+	char	   *template = df_json_get_text(step->options, "undo");
+
+	return step->state == DF_STEP_DONE && df_json_get_bool(step->error, "maybe_twice") &&
+		template != NULL && df_template_needs_response(template);
+}
+
 static void
 undo_reply(DfRun *run, DfStep *step, const DfReply *reply, DfVerdict verdict,
 		   const DfSystemPolicy *policy)
 {
 	TimestampTz at = DF_NEVER;
 
+	if (verdict == DF_VERDICT_DONE_NO_UNDO && is_unsure(step) && df_now() < df_step_settled_at(step, policy))
+	{
+		/* what it would take away may still come */
+		step->undo_error = error_of(run, reply, "not there, which is believed only later", false);
+		df_undo_transition(run, step, DF_UNDO_DUE);
+		step->wake_at = df_step_settled_at(step, policy);
+		return;
+	}
+	if ((verdict == DF_VERDICT_DONE || verdict == DF_VERDICT_DONE_NO_UNDO) && left_a_second(step))
+	{
+		step->undo_error = error_of(run, reply, "what the last attempt made is undone, but an earlier one got no answer and may have made a second, whose fields were never received", true);
+		df_undo_transition(run, step, DF_UNDO_FAILED);
+		return;
+	}
 	if (verdict == DF_VERDICT_DONE || verdict == DF_VERDICT_DONE_NO_UNDO)
 	{
 		step->undo_error = NULL;
@@ -553,7 +669,12 @@ do_reply(DfRun *run, DfStep *step, const DfReply *reply, DfAnswer *answer, const
 	{
 		case DF_VERDICT_DONE:
 			if (df_step_until_met(step, output))
+			{
 				df_step_done(run, step, reply, output);
+				if (answer->was_doubt && answer->method == DF_METHOD_EFFECT && !answer->key_trusted)
+					step->error = df_error_flag(run, error_of(run, reply, "an earlier attempt got no answer and may have been carried out too", false),
+												"maybe_twice", true);
+			}
 			else
 				df_step_poll_again(run, step, reply);
 			break;
@@ -575,7 +696,7 @@ do_reply(DfRun *run, DfStep *step, const DfReply *reply, DfAnswer *answer, const
 				step_again_same(run, step, reply, policy);
 			break;
 		case DF_VERDICT_FAILED:
-			step_failed(run, step, reply, answer->key_trusted && reply->fate == DF_FATE_ANSWER &&
+			step_failed(run, step, reply, policy, answer->key_trusted && reply->fate == DF_FATE_ANSWER &&
 						reply->status / 100 == 4);
 			break;
 		case DF_VERDICT_DOUBT:
@@ -607,6 +728,7 @@ df_step_reply(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPoli
 	answer.method = df_method_class(df_step_method(step));
 	answer.key_trusted = df_step_key_is_trusted(step, policy);
 	answer.was_doubt = df_json_get_bool(step->error, "in_doubt");
+	answer.was_lost = df_json_get_bool(step->error, "was_lost");
 	answer.accept = df_step_accept(step, &answer.naccept);
 
 	if (step->phase == DF_PHASE_UNDO)

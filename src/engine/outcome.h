@@ -16,7 +16,15 @@ extern Jsonb *df_reply_body(const DfReply *reply, MemoryContext cxt, bool *unusa
 extern void df_step_note_attempt(DfRun *run, DfStep *step, const DfReply *reply,
 								 const char *outcome, TimestampTz next_at);
 extern void df_step_done(DfRun *run, DfStep *step, const DfReply *reply, Jsonb *output);
-extern void df_step_accept_doubt(DfRun *run, DfStep *step);
+/* the reply may be NULL: what the step's error says is what is accepted */
+extern void df_step_accept_doubt(DfRun *run, DfStep *step, const DfReply *reply);
+extern Jsonb *df_error_with(DfRun *run, Jsonb *error, const Jsonb *more);
+extern Jsonb *df_error_flag(DfRun *run, Jsonb *error, const char *flag, bool value);
+extern bool df_step_has_probe(const DfStep *step);
+extern DfDoubt df_step_doubt(const DfStep *step);
+extern bool df_step_unwanted(const DfRun *run, const DfStep *step);
+extern TimestampTz df_step_settled_at(const DfStep *step, const DfSystemPolicy *policy);
+extern char *df_step_remedy(const DfRun *run, const DfStep *step);
 extern void df_step_doubtful(DfRun *run, DfStep *step, const DfReply *reply, const char *message);
 extern bool df_step_render_undo(DfRun *run, DfStep *step, char **missing);
 extern TimestampTz df_step_next_try(DfRun *run, DfStep *step, const DfReply *reply,
@@ -29,5 +37,6 @@ extern void df_step_poll_again(DfRun *run, DfStep *step, const DfReply *reply);
 extern void df_probe_reply(DfRun *run, DfStep *step, const DfReply *reply,
 						   const DfSystemPolicy *policy);
 extern bool df_probe_wanted_first(const DfStep *step);
+extern bool df_probe_render(DfRun *run, DfStep *step, char **path, Jsonb **body, char **missing);
 
 #endif							/* DF_OUTCOME_H */

@@ -12,22 +12,30 @@
 #include "engine/outcome.h"
 #include "utils/memutils.h"
 
+bool
+df_probe_render(DfRun *run, DfStep *step, char **path, Jsonb **body, char **missing)
+{
+	DfTemplateVars vars;
+
+	df_step_vars(run, step, &vars);
+	*missing = NULL;
+	*body = df_json_get(step->options, "probe_body");
+	*path = df_template_path(df_json_get_text(step->options, "probe"), &vars, missing);
+	if (*path != NULL && *body != NULL)
+		*body = df_template_body(*body, &vars, missing);
+	return *missing == NULL;
+}
+
 static bool
 probe_request(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why)
 {
-	char	   *probe = df_json_get_text(step->options, "probe");
-	Jsonb	   *body = df_json_get(step->options, "probe_body");
-	DfTemplateVars vars;
-	char	   *missing = NULL;
+	Jsonb	   *body;
+	char	   *missing;
 	char	   *rendered;
 	char	   *method;
 	char	   *path;
 
-	df_step_vars(run, step, &vars);
-	rendered = df_template_path(probe, &vars, &missing);
-	if (rendered != NULL && body != NULL)
-		body = df_template_body(body, &vars, &missing);
-	if (missing != NULL)
+	if (!df_probe_render(run, step, &rendered, &body, &missing))
 	{
 		*why = psprintf("the probe of step \"%s\" cannot be rendered: there is no field \"%s\"",
 						step->name, missing);

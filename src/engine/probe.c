@@ -2,57 +2,94 @@
  * engine/probe.c
  *	  The probe: asking a system whether a step in doubt was carried out.
  *
- * Runs in a worker, in its recording transaction, on structs in memory.  A
- * probe adopts only one single match that is provably ours: its template names
- * {run} or {idempotency_key}, or the same probe found nothing before the first
- * send.  What was there before is never adopted and never undone.
+ * Runs in a worker, in its recording transaction, on structs in memory.  What
+ * an answer means is decided in flow/probe.c; here the records in it are
+ * counted and the decision is applied.  A probe adopts only one single match
+ * that is provably ours: its template names {run} or {idempotency_key}, or the
+ * same probe found nothing before the first send.  What was there before is
+ * never adopted and never undone.
  */
 #include "postgres.h"
 
 #include "engine/json.h"
+#include "engine/live.h"
 #include "engine/options.h"
 #include "engine/outcome.h"
+#include "engine/template.h"
+#include "guc.h"
 #include "shared/clock.h"
 #include "shared/jsonpath.h"
 #include "utils/memutils.h"
 
+/* a probe that gets no answer is given up after this, if the step has no limit of its own */
+#define PROBE_FOR_MS (INT64CONST(24) * 3600 * 1000)
+
 static bool
-names_us(const char *probe)
+body_names(const Jsonb *body, const char *field)
 {
-	return strstr(probe, "{run}") != NULL || strstr(probe, "{idempotency_key}") != NULL;
+	JsonbIterator *it;
+	JsonbValue	value;
+	JsonbIteratorToken token;
+
+	if (body == NULL)
+		return false;
+	it = JsonbIteratorInit(unconstify(JsonbContainer *, &body->root));
+	while ((token = JsonbIteratorNext(&it, &value, false)) != WJB_DONE)
+		if ((token == WJB_VALUE || token == WJB_ELEM) && value.type == jbvString &&
+			df_template_names(pnstrdup(value.val.string.val, value.val.string.len), field))
+			return true;
+	return false;
 }
 
-/* whether the engine has to ask before it sends for the first time */
+static bool
+names(const DfStep *step, const char *field)
+{
+	return df_template_names(df_json_get_text(step->options, "probe"), field) ||
+		body_names(df_json_get(step->options, "probe_body"), field);
+}
+
+/*
+ * Whether the engine has to ask before it sends: for the first time, or after
+ * retry() of a step whose last answer left it open.
+ */
 bool
 df_probe_wanted_first(const DfStep *step)
 {
-	char	   *probe = df_json_get_text(step->options, "probe");
-
-	return probe != NULL && !names_us(probe) && step->attempts == 0 && step->state == DF_STEP_PENDING;
+	if (step->kind != DF_STEP_HTTP || step->attempts > 0 || step->state != DF_STEP_PENDING || !df_step_has_probe(step))
+		return false;
+	return df_json_get_bool(step->error, "ask_probe") || !(names(step, "run") || names(step, "idempotency_key"));
 }
 
-/* how many records the answer shows; the one, if it is one */
+/* ---- what the answer shows ------------------------------------------------------- */
+
+/*
+ * How many records the answer shows, -1 = it cannot tell; the one, if it is one.
+ * A 2xx without a body says nothing, nor does a page that some proxy made: "not
+ * there" is a 404, a 410 or a list in which nothing matches.
+ */
 static int
 found_records(const DfStep *step, const DfReply *reply, Jsonb **record)
 {
 	char	   *path = df_json_get_text(step->options, "probe_found");
 	bool		unusable;
+	bool		scalar;
 	int			matches;
 	Jsonb	   *body;
 
 	if (reply->status == 404 || reply->status == 410)
 		return 0;
 	body = df_reply_body(reply, CurrentMemoryContext, &unusable);
-	if (unusable)
+	if (unusable || body == NULL)
 		return -1;
-	if (body == NULL)
-		return 0;
+	scalar = JB_ROOT_IS_SCALAR(body);
 	if (path != NULL)
 	{
 		*record = df_jsonpath_first(body, path, &matches);
-		return matches;
+		return matches == 0 && scalar ? -1 : matches;
 	}
-	if (!JB_ROOT_IS_ARRAY(body) || JB_ROOT_IS_SCALAR(body))
+	if (scalar)
+		return -1;
+	if (!JB_ROOT_IS_ARRAY(body))
 	{
 		*record = body;
 		return 1;
@@ -61,84 +98,265 @@ found_records(const DfStep *step, const DfReply *reply, Jsonb **record)
 	return matches;
 }
 
-/* of a body that is being rolled back, not of its on_failure */
-static bool
-is_unwanted(const DfRun *run, const DfStep *step)
+/*
+ * Another step of this run whose request left and that asks for the same: one
+ * record could be of either.
+ */
+static DfStep *
+asks_the_same(DfRun *run, DfStep *step)
 {
-	return run->state == DF_RUN_ROLLING_BACK && strncmp(step->name, "on_failure/", 11) != 0;
+	char	   *mine;
+	char	   *theirs;
+	Jsonb	   *my_body;
+	Jsonb	   *their_body;
+	char	   *missing = NULL;
+
+	if (names(step, "idempotency_key") || !df_probe_render(run, step, &mine, &my_body, &missing))
+		return NULL;
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		DfStep	   *other = run->steps[i];
+
+		if (other == step || other->kind != DF_STEP_HTTP || other->attempts == 0 ||
+			other->state == DF_STEP_FAILED || !df_step_has_probe(other) || strcmp(other->system, step->system) != 0)
+			continue;
+		if (df_probe_render(run, other, &theirs, &their_body, &missing) && strcmp(mine, theirs) == 0 &&
+			(my_body == NULL ? their_body == NULL : their_body != NULL &&
+			 strcmp(df_body_json(my_body), df_body_json(their_body)) == 0))
+			return other;
+	}
+	return NULL;
 }
 
-/* nothing there: send (again), but believe it only when the system has settled */
+/* ---- the decision, applied ---------------------------------------------------------- */
+
 static void
-not_there(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
-{
-	TimestampTz sent_at = step->sent_at != DF_NEVER ? step->sent_at : step->started_at;
-	TimestampTz settled = sent_at + policy->settle_ms * 1000;
-
-	if (step->attempts == 0)
-	{
-		step->phase = DF_PHASE_DO;
-		step->to_send = true;
-		return;
-	}
-	if (df_now() < settled)
-	{
-		step->wake_at = settled;
-		step->dirty = true;
-		return;
-	}
-	if (is_unwanted(run, step))
-	{
-		/* it was not carried out, and nobody wants it any more */
-		step->error = NULL;
-		df_step_transition(run, step, DF_STEP_FAIL);
-		return;
-	}
-	step->phase = DF_PHASE_DO;
-	step->cleared = true;
-	step->to_send = true;
-}
-
-/* the probe cannot tell: as the step's `doubt` says */
-static void
-cannot_tell(DfRun *run, DfStep *step, const DfReply *reply, const char *why)
-{
-	char	   *doubt = df_json_get_text(step->options, "doubt");
-
-	if (doubt != NULL && strcmp(doubt, "resend") == 0 && !is_unwanted(run, step))
-	{
-		step->phase = DF_PHASE_DO;
-		step->cleared = true;
-		step->to_send = true;
-	}
-	else if (doubt != NULL && strcmp(doubt, "accept") == 0 && step->attempts > 0)
-		df_step_accept_doubt(run, step);
-	else if (step->attempts == 0)
-	{
-		DfJson		json;
-
-		df_json_begin(&json);
-		df_json_text(&json, "message", why);
-		df_json_bool(&json, "in_doubt", false);
-		step->error = df_json_end(&json, run->cxt);
-		df_step_transition(run, step, DF_STEP_FAIL);
-	}
-	else
-		df_step_doubtful(run, step, reply, why);
-}
-
-/* it was there before we ever sent: not ours */
-static void
-existed(DfRun *run, DfStep *step)
+fail(DfRun *run, DfStep *step, const char *message, bool existed)
 {
 	DfJson		json;
 
 	df_json_begin(&json);
-	df_json_text(&json, "message", "the record existed before the step was sent");
-	df_json_bool(&json, "existed", true);
+	df_json_text(&json, "message", message);
+	if (existed)
+		df_json_bool(&json, "existed", true);
 	df_json_bool(&json, "in_doubt", false);
-	step->error = df_json_end(&json, run->cxt);
+	df_json_bool(&json, "ask_probe", false);
+	step->error = df_error_with(run, existed || step->attempts == 0 ? NULL : step->error,
+								df_json_end(&json, CurrentMemoryContext));
 	df_step_transition(run, step, DF_STEP_FAIL);
+}
+
+/* sent again at once: what the probe has just seen may be otherwise a little later */
+static void
+send(DfRun *run, DfStep *step)
+{
+	if (step->attempts > 0)
+	{
+		step->error = df_error_flag(run, step->error, "in_doubt", false);
+		step->error = df_error_flag(run, step->error, "was_lost", true);
+		step->cleared = true;
+	}
+	step->phase = DF_PHASE_DO;
+	step->to_send = true;
+	step->dirty = true;
+}
+
+static void
+send_same(DfRun *run, DfStep *step, TimestampTz at)
+{
+	step->error = df_error_flag(run, step->error, "ask_probe", false);
+	step->phase = DF_PHASE_DO;
+	step->wake_at = at;
+	step->dirty = true;
+}
+
+static void
+later(DfStep *step, TimestampTz at)
+{
+	step->wake_at = at;
+	step->dirty = true;
+}
+
+/* ended in doubt; status and body stay those of the step's own answer */
+static void
+doubtful(DfRun *run, DfStep *step, const char *why)
+{
+	DfJson		json;
+	char	   *before = df_json_get_text(step->error, "message");
+
+	df_json_begin(&json);
+	df_json_text(&json, "message", before != NULL ? psprintf("%s, and %s", before, why) : why);
+	df_json_bool(&json, "in_doubt", true);
+	df_json_bool(&json, "ask_probe", false);
+	step->error = df_error_with(run, step->error, df_json_end(&json, CurrentMemoryContext));
+	step->wake_at = DF_NEVER;
+	step->finished_at = df_now();
+	step->dirty = true;
+}
+
+static void
+stuck(DfRun *run, DfStep *step, const char *why)
+{
+	doubtful(run, step, why);
+	df_run_get_stuck(run, DF_ERR_STEP_FAILED,
+					 psprintf("step \"%s\" was carried out (status %d), but its answer is not usable, and %s",
+							  step->name, step->status, why),
+					 df_step_remedy(run, step));
+}
+
+/* what is undone was not there, or what the probe says is no help to the undo */
+static void
+end_undo(DfRun *run, DfStep *step, bool gone, const char *why)
+{
+	DfJson		json;
+
+	step->wake_at = DF_NEVER;
+	step->undo_error = NULL;
+	if (gone)
+	{
+		df_undo_transition(run, step, DF_UNDO_GONE);
+		return;
+	}
+	df_json_begin(&json);
+	df_json_text(&json, "message",
+				 psprintf("the undo needs a field of an answer that was never received, and %s", why));
+	df_json_bool(&json, "in_doubt", true);
+	step->undo_error = df_json_end(&json, run->cxt);
+	df_undo_transition(run, step, DF_UNDO_FAILED);
+}
+
+/* found while rolling back: the undo is rendered from it when the plan comes to it again */
+static void
+adopt(DfRun *run, DfStep *step, const DfReply *reply, Jsonb *record)
+{
+	bool		undoing = step->undo_state == DF_UNDO_DUE;
+
+	if (!undoing && step->state != DF_STEP_DONE)
+	{
+		df_step_done(run, step, reply, df_json_copy(record, run->cxt));
+		return;
+	}
+	step->output = df_json_copy(record, run->cxt);
+	step->error = NULL;
+	step->wake_at = DF_NEVER;
+	step->dirty = true;
+	if (step->state != DF_STEP_DONE)
+		df_step_transition(run, step, DF_STEP_SUCCEED);
+}
+
+static void
+apply(DfRun *run, DfStep *step, DfProbeVerdict verdict, const DfReply *reply,
+	  const DfSystemPolicy *policy)
+{
+	char	   *said = df_json_get_text(step->error, "probe");
+	TimestampTz at = df_step_next_try(run, step, reply, policy);
+	bool		undoing = step->undo_state == DF_UNDO_DUE;
+
+	if (said == NULL)
+		said = "the probe was not asked";
+	switch (verdict)
+	{
+		case DF_PROBE_ADOPT:
+			break;
+		case DF_PROBE_EXISTED:
+			fail(run, step, "the record existed before the step was sent", true);
+			break;
+		case DF_PROBE_SEND:
+			send(run, step);
+			break;
+		case DF_PROBE_SEND_SAME:
+			send_same(run, step, at != DF_NEVER ? at : df_now());
+			break;
+		case DF_PROBE_LATER:
+			later(step, df_step_settled_at(step, policy));
+			break;
+		case DF_PROBE_NOT_DONE:
+			if (undoing)
+				end_undo(run, step, true, said);
+			else
+				fail(run, step, step->attempts == 0 ? said
+					 : psprintf("%s, and it was not carried out: %s", df_json_get_text(step->error, "message"), said), false);
+			break;
+		case DF_PROBE_ACCEPT:
+			df_step_accept_doubt(run, step, NULL);
+			break;
+		case DF_PROBE_DOUBTFUL:
+			if (undoing)
+				end_undo(run, step, false, said);
+			else
+				doubtful(run, step, said);
+			break;
+		case DF_PROBE_STUCK:
+			stuck(run, step, said);
+			break;
+	}
+}
+
+/* ---- the way in ------------------------------------------------------------------------ */
+
+/*
+ * When to ask again after no answer.  Probes are not counted: their back-off
+ * grows with the age of the doubt.
+ */
+static TimestampTz
+ask_again_at(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
+{
+	DfRetryQuestion question;
+	bool		undoing = step->undo_state == DF_UNDO_DUE;
+	TimestampTz since = undoing ? step->undo_since : df_step_settled_at(step, policy);
+	int64		age_ms = Max(0, df_now() - since) / 1000;
+
+	question.policy = df_step_retry(run, step, policy);
+	question.policy.max_attempts = 0;
+	if (undoing)
+		question.policy.for_ms = (int64) df_undo_for * 1000;
+	else if (question.policy.for_ms <= 0)
+		question.policy.for_ms = PROBE_FOR_MS;
+	question.attempts = 1;
+	while (question.attempts < 30 && (Max(1, question.policy.initial_ms) << question.attempts) < age_ms)
+		question.attempts++;
+	question.first_at = since;
+	question.now = df_now();
+	question.retry_after_ms = reply->retry_after_ms;
+	question.jitter = df_random();
+	return df_retry_at(&question);
+}
+
+/* kept where a person finds it: what was asked last, and what it said */
+static void
+note(DfRun *run, DfStep *step, const char *said)
+{
+	DfJson		json;
+
+	df_json_begin(&json);
+	df_json_text(&json, "probe", said);
+	step->error = df_error_with(run, step->error, df_json_end(&json, CurrentMemoryContext));
+	step->dirty = true;
+}
+
+static void
+ask_flow(DfRun *run, DfStep *step, DfProbeQuestion *question, const DfReply *reply,
+		 const DfSystemPolicy *policy)
+{
+	question->was_sent = step->attempts > 0 || df_json_get_bool(step->error, "ask_probe");
+	question->settled = df_now() >= df_step_settled_at(step, policy);
+	question->carried_out = step->attempts > 0 && step->status / 100 == 2;
+	question->refused = step->attempts > 0 && df_status_is_refusal(step->status);
+	question->unwanted = df_step_unwanted(run, step);
+	question->undoing = step->undo_state == DF_UNDO_DUE;
+	question->harmless = df_method_class(df_step_method(step)) != DF_METHOD_EFFECT ||
+		df_step_key_is_trusted(step, policy);
+	question->budget_left = step->attempts == 0 || df_step_next_try(run, step, reply, policy) != DF_NEVER;
+	question->doubt = df_step_doubt(step);
+}
+
+/* somebody has settled it by hand while the probe was on the wire */
+static bool
+comes_too_late(const DfStep *step)
+{
+	if (step->undo_state != DF_UNDO_NONE)
+		return step->undo_state != DF_UNDO_DUE;
+	return step->state != DF_STEP_PENDING && step->state != DF_STEP_DOUBT;
 }
 
 void
@@ -146,41 +364,53 @@ df_probe_reply(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPol
 {
 	DfAnswer	answer;
 	DfVerdict	verdict;
+	DfProbeQuestion question;
+	DfStep	   *other;
 	Jsonb	   *record = NULL;
-	int			found;
-	TimestampTz at;
+	TimestampTz at = DF_NEVER;
+	char	   *said;
 
+	if (comes_too_late(step))
+		return;
 	memset(&answer, 0, sizeof(answer));
+	memset(&question, 0, sizeof(question));
 	answer.fate = reply->fate;
 	answer.status = reply->status;
 	answer.method = DF_METHOD_SAFE;
 	verdict = df_answer_verdict(&answer);
 
-	if (verdict == DF_VERDICT_RETRY || verdict == DF_VERDICT_RETRY_SAME || verdict == DF_VERDICT_CREDENTIALS)
-	{
-		at = df_step_next_try(run, step, reply, policy);
-		if (at == DF_NEVER)
-			cannot_tell(run, step, reply, "the probe got no answer");
-		else
-		{
-			step->wake_at = at;
-			step->dirty = true;
-		}
-		return;
-	}
-	if (verdict != DF_VERDICT_DONE && reply->status != 404 && reply->status != 410)
-	{
-		cannot_tell(run, step, reply, psprintf("the probe was answered with status %d", reply->status));
-		return;
-	}
-	found = found_records(step, reply, &record);
-	if (found == 0)
-		not_there(run, step, reply, policy);
-	else if (step->attempts == 0)
-		existed(run, step);
-	else if (found == 1)
-		df_step_done(run, step, reply, df_json_copy(record, run->cxt));
+	question.found = -1;
+	if (reply->fate != DF_FATE_ANSWER && reply->fate != DF_FATE_TOO_LARGE)
+		said = psprintf("the probe got no answer (%s)", reply->error != NULL ? reply->error : "no reason given");
 	else
-		cannot_tell(run, step, reply, found < 0 ? "the probe's answer is not usable"
-					: psprintf("the probe found %d records", found));
+		said = psprintf("the probe was answered with status %d", reply->status);
+	if (verdict == DF_VERDICT_RETRY || verdict == DF_VERDICT_RETRY_SAME)
+		at = ask_again_at(run, step, reply, policy);
+	else if (verdict == DF_VERDICT_CREDENTIALS)
+		at = df_now() + policy->retry.initial_ms * 1000;
+	else if (verdict == DF_VERDICT_DONE || reply->status == 404 || reply->status == 410)
+	{
+		question.found = found_records(step, reply, &record);
+		if (question.found < 0)
+			said = psprintf("%s and nothing that can be read", said);
+		else
+			said = psprintf("the probe found %d record%s (status %d)", question.found,
+							question.found == 1 ? "" : "s", reply->status);
+	}
+	ask_flow(run, step, &question, reply, policy);
+	if (question.found == 1 && question.was_sent && (other = asks_the_same(run, step)) != NULL)
+	{
+		question.found = -1;
+		said = psprintf("%s, which may be that of step \"%s\"", said, other->name);
+	}
+	note(run, step, said);
+	if (at != DF_NEVER)
+	{
+		later(step, at);
+		return;
+	}
+	if (df_probe_verdict(&question) == DF_PROBE_ADOPT)
+		adopt(run, step, reply, record);
+	else
+		apply(run, step, df_probe_verdict(&question), reply, policy);
 }

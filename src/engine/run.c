@@ -507,7 +507,9 @@ send_due_steps(DfRun *run)
 			step->to_run = true;
 			continue;
 		}
-		if (step->state == DF_STEP_DOUBT && df_json_get_text(step->options, "probe") != NULL)
+		/* with a key that is still trusted it is sent again: the dispatcher knows */
+		if (step->state == DF_STEP_DOUBT && df_step_has_probe(step) &&
+			(df_json_get_bool(step->error, "ask_probe") || df_step_unwanted(run, step)))
 			step->phase = DF_PHASE_PROBE;
 		else if (df_probe_wanted_first(step))
 			step->phase = DF_PHASE_PROBE;
@@ -1003,6 +1005,19 @@ drop_unsent_steps(DfRun *run)
 	}
 }
 
+/* the answer never came, but the probe may know what the undo needs */
+static void
+ask_for_undo(DfRun *run, DfStep *step)
+{
+	if (step->undo_since == DF_NEVER)
+		step->undo_since = df_now();
+	step->dirty = true;
+	if (step->wake_at > df_now() || step->in_flight)
+		return;
+	step->phase = DF_PHASE_PROBE;
+	step->to_send = true;
+}
+
 /* has the undo of this step sent, or finds out that it cannot be */
 static void
 begin_undo(DfRun *run, DfStep *step)
@@ -1019,6 +1034,11 @@ begin_undo(DfRun *run, DfStep *step)
 	}
 	if (!df_step_render_undo(run, step, &missing) || step->undo == NULL)
 	{
+		if (step->kind == DF_STEP_HTTP && step->output == NULL && df_step_has_probe(step))
+		{
+			ask_for_undo(run, step);
+			return;
+		}
 		df_json_begin(&json);
 		df_json_text(&json, "message",
 					 psprintf("the undo needs the field \"%s\" of an answer that was never received",

@@ -11,6 +11,7 @@
 #include "catalog/pg_type.h"
 #include "engine/json.h"
 #include "engine/options.h"
+#include "engine/outcome.h"
 #include "shared/policy.h"
 #include "shared/jsonpath.h"
 #include "engine/step_api.h"
@@ -378,7 +379,7 @@ render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step, 
 	step->base_hash = system->url_hash;
 	step->request = MemoryContextStrdup(run->cxt, request);
 	step->to_send = true;
-	step->phase = DF_PHASE_DO;
+	step->phase = df_probe_wanted_first(step) ? DF_PHASE_PROBE : DF_PHASE_DO;
 	step->dirty = true;
 }
 
@@ -411,6 +412,7 @@ http_step(FunctionCallInfo fcinfo, const char *function, const char *method, int
 
 		memset(&draft, 0, sizeof(draft));
 		draft.name = name;
+		draft.kind = DF_STEP_HTTP;
 		draft.system = system;
 		render_request(fcinfo, path_arg, run, &draft, request);
 		step = df_step_new(run, name, DF_STEP_HTTP);
@@ -420,6 +422,7 @@ http_step(FunctionCallInfo fcinfo, const char *function, const char *method, int
 		step->body = draft.body;
 		step->base_hash = draft.base_hash;
 		step->request = draft.request;
+		step->phase = draft.phase;
 		step->to_send = true;
 	}
 	else

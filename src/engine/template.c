@@ -116,11 +116,40 @@ piece_is(const Piece *piece, const char *name)
 	return piece->len == strlen(name) && memcmp(piece->text, name, piece->len) == 0;
 }
 
+bool
+df_template_names(const char *tmpl, const char *field)
+{
+	Piece piece;
+
+	while (*tmpl != '\0')
+	{
+		tmpl = next_piece(tmpl, &piece);
+		if (piece.kind == PIECE_FIELD && piece_is(&piece, field))
+			return true;
+	}
+	return false;
+}
+
 static bool
 of_request(const Piece *piece)
 {
 	return piece_is(piece, REQUEST) ||
 		(piece->len > strlen(REQUEST) && strncmp(piece->text, REQUEST ".", strlen(REQUEST ".")) == 0);
+}
+
+bool
+df_template_needs_response(const char *tmpl)
+{
+	Piece piece;
+
+	while (*tmpl != '\0')
+	{
+		tmpl = next_piece(tmpl, &piece);
+		if (piece.kind == PIECE_FIELD && !of_request(&piece) && !piece_is(&piece, "run") &&
+			!piece_is(&piece, "run_key") && !piece_is(&piece, "idempotency_key"))
+			return true;
+	}
+	return false;
 }
 
 /* ---- values ------------------------------------------------------------------- */

@@ -37,6 +37,12 @@ extern Jsonb *df_template_body(const Jsonb *tmpl, const DfTemplateVars *vars, ch
  */
 extern void df_template_split(const char *request, const char *what, char **method, char **path);
 
+/* whether it has a field that only the step's answer can fill */
+extern bool df_template_needs_response(const char *tmpl);
+
+/* whether a field of that name is in it, quoted or not */
+extern bool df_template_names(const char *tmpl, const char *field);
+
 /* raises 22023 if the template is malformed (unclosed brace, empty field) */
 extern void df_template_check(const char *tmpl, const char *what);
 

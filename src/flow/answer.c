@@ -11,7 +11,8 @@
  * out" speaks of the later attempt only, so with was_doubt the verdict is
  * never DF_VERDICT_RETRY: a step that went back to pending would drop out of
  * the undo plan with its effect in the world.  A probe that settles the doubt
- * clears was_doubt.  A refusal (DF_VERDICT_FAILED) with was_doubt ends the
+ * clears was_doubt; was_lost stays, for a conflict may be with what was carried
+ * out later than anybody believes.  A refusal (DF_VERDICT_FAILED) with was_doubt ends the
  * step but does not settle what the lost attempt did; the caller keeps such a
  * step in_doubt.
  */
@@ -74,9 +75,16 @@ not_carried_out(const DfAnswer *answer)
 static bool
 is_conflict_with_ourselves(const DfAnswer *answer)
 {
-	if (answer->status != 409 || !answer->was_doubt || answer->method == DF_METHOD_SAFE)
+	if (answer->status != 409 || !(answer->was_doubt || answer->was_lost) || answer->method == DF_METHOD_SAFE)
 		return false;
 	return answer->method == DF_METHOD_EFFECT || !is_accepted(answer);
+}
+
+/* the credentials are the system's fault and get repaired; the rest of 3xx and 4xx will be the same tomorrow */
+bool
+df_status_is_refusal(int status)
+{
+	return status >= 300 && status <= 499 && status != 401 && status != 403 && !is_come_later(status);
 }
 
 /* a 2xx is never "accepted": a list that names 200 too must not cost the undo */

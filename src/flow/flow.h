@@ -69,6 +69,7 @@ typedef struct DfAnswer
 	bool		key_trusted;	/* a trusted key that is younger than its TTL */
 	bool		body_unusable;	/* announced JSON that does not parse, NUL, bad encoding */
 	bool		was_doubt;		/* an earlier attempt of this step is in doubt */
+	bool		was_lost;		/* an earlier attempt was lost, though a probe has settled it since */
 	const int  *accept;			/* statuses that are answers */
 	int			naccept;
 } DfAnswer;
@@ -79,6 +80,47 @@ extern DfVerdict df_answer_verdict(const DfAnswer *answer);
 extern DfVerdict df_answer_undo_verdict(const DfAnswer *answer);
 
 extern DfMethodClass df_method_class(const char *method);
+
+/* a definite no, that another time would not lift */
+extern bool df_status_is_refusal(int status);
+
+/* ---- probe.c: what a probe's answer means ---------------------------------- */
+
+typedef enum DfDoubt
+{
+	DF_DOUBT_FAIL,
+	DF_DOUBT_RESEND,
+	DF_DOUBT_ACCEPT
+} DfDoubt;
+
+typedef struct DfProbeQuestion
+{
+	int			found;			/* records: 0, 1, more; -1 = the probe cannot tell */
+	bool		was_sent;		/* the step's own request left at least once */
+	bool		settled;		/* long enough after the last send to believe "not there" */
+	bool		carried_out;	/* a 2xx was seen, only its body was of no use */
+	bool		refused;		/* the last attempt was refused for good */
+	bool		unwanted;		/* the run is being rolled back: nobody wants it any more */
+	bool		undoing;		/* asked for what the undo needs to know */
+	bool		harmless;		/* may be sent again as it is: by its method, or a key that is still trusted */
+	bool		budget_left;	/* there may be one more attempt */
+	DfDoubt		doubt;
+} DfProbeQuestion;
+
+typedef enum DfProbeVerdict
+{
+	DF_PROBE_ADOPT,				/* it is there, and ours */
+	DF_PROBE_EXISTED,			/* it was there before we sent anything */
+	DF_PROBE_SEND,				/* not there: send it */
+	DF_PROBE_SEND_SAME,			/* it cannot tell, but sending again does no harm, or is asked for */
+	DF_PROBE_LATER,				/* not there, but that is to be believed only later */
+	DF_PROBE_NOT_DONE,			/* it was not carried out, and will not be */
+	DF_PROBE_ACCEPT,			/* doubt => 'accept' */
+	DF_PROBE_DOUBTFUL,			/* nobody can tell */
+	DF_PROBE_STUCK				/* carried out for certain, but what came of it is not known */
+} DfProbeVerdict;
+
+extern DfProbeVerdict df_probe_verdict(const DfProbeQuestion *question);
 
 /* ---- retry.c -------------------------------------------------------------- */
 

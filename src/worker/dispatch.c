@@ -31,6 +31,10 @@ policy_of(const DfSystem *system, DfSystemPolicy *policy)
 		policy->retry.max_ms = 300000;
 		policy->retry.for_ms = INT64CONST(24) * 3600 * 1000;
 		policy->settle_ms = 60000;
+
+		/* nobody can say now; it is judged again when the step is to leave */
+		policy->key_trusted = true;
+		policy->key_ttl_ms = INT64CONST(366) * 24 * 3600 * 1000;
 		return;
 	}
 	policy->key_trusted = system->idempotency_trusted && system->idempotency_header != NULL;
@@ -139,7 +143,6 @@ refuse(DfRun *run, DfStep *step, const char *why)
 static const char *
 objection(const DfRun *run, const DfStep *step, const DfSystem *system)
 {
-	char	   *doubt = df_json_get_text(step->options, "doubt");
 	DfSystemPolicy policy;
 
 	if (step->base_hash != system->url_hash)
@@ -147,7 +150,7 @@ objection(const DfRun *run, const DfStep *step, const DfSystem *system)
 	policy_of(system, &policy);
 	if (step->cleared || df_step_key_is_trusted(step, &policy))
 		return NULL;
-	if (doubt != NULL && strcmp(doubt, "resend") == 0 && run->state != DF_RUN_ROLLING_BACK)
+	if (df_step_doubt(step) == DF_DOUBT_RESEND && !df_step_unwanted(run, step))
 		return NULL;
 	return "the system would no longer know its idempotency key";
 }
@@ -170,7 +173,7 @@ stays_in_doubt(DfRun *run, DfStep *step, const DfSystem *system)
 	why = objection(run, step, system);
 	if (why == NULL)
 		return false;
-	if (df_json_get_text(step->options, "probe") != NULL && !step->cleared)
+	if (df_step_has_probe(step) && !step->cleared)
 	{
 		step->phase = DF_PHASE_PROBE;
 		return false;
@@ -179,7 +182,10 @@ stays_in_doubt(DfRun *run, DfStep *step, const DfSystem *system)
 	memset(&reply, 0, sizeof(reply));
 	reply.fate = DF_FATE_LOST;
 	reply.error = why;
-	df_step_doubtful(run, step, &reply, reply.error);
+	if (df_step_doubt(step) == DF_DOUBT_ACCEPT)
+		df_step_accept_doubt(run, step, NULL);
+	else
+		df_step_doubtful(run, step, &reply, reply.error);
 	run->advance = true;
 	return true;
 }

@@ -26,7 +26,7 @@ REASONS = {100: "Continue", 200: "OK", 201: "Created", 202: "Accepted", 204: "No
            404: "Not Found", 405: "Method Not Allowed", 409: "Conflict", 410: "Gone",
            411: "Length Required", 422: "Unprocessable Entity", 429: "Too Many Requests",
            500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable"}
-FAULTS = {"status", "latency", "hang", "reset_before", "lost", "truncated", "invalid_json", "drip",
+FAULTS = {"status", "latency", "hang", "late", "reset_before", "lost", "truncated", "invalid_json", "drip",
           "huge", "half_headers", "redirect", "nul", "bad_utf8", "empty", "echo"}
 # faults after which the effect has happened all the same, unless "effect" says otherwise
 AFTER_EFFECT = {"latency", "lost", "truncated", "invalid_json", "drip", "huge", "half_headers", "nul", "bad_utf8",
@@ -553,6 +553,8 @@ class Connection(asyncio.Protocol):
             else:
                 self.answer(status, body, head=request.method == "HEAD")
             return
+        if fault.kind == "late":
+            asyncio.get_running_loop().call_later(fault.spec.get("ms", 500) / 1000.0, system.perform, request)
         status, body = system.perform(request) if fault.effect() else (None, None)
         system.note(request, status, fault)
         self.echoed = request.headers
@@ -597,6 +599,9 @@ class Connection(asyncio.Protocol):
 
     def fault_hang(self, spec, status, body):
         self.busy = True
+
+    # carried out when the client has long stopped waiting
+    fault_late = fault_hang
 
     def fault_reset_before(self, spec, status, body):
         self.transport.abort()
