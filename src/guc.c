@@ -23,6 +23,7 @@ bool		df_allow_superuser_owner = true;
 int			df_body_timeout = 10 * MS_PER_SECOND;
 char	   *df_identity_token = NULL;
 int			df_ingress_connections = 1000;
+int			df_ingress_timeout = 20;
 char	   *df_ingress_database = NULL;
 char	   *df_ingress_role = NULL;
 char	   *df_listen = NULL;
@@ -64,6 +65,11 @@ static const IntSetting int_settings[] = {
 		"How many connections the ingress process serves at a time.",
 		NULL,
 		&df_ingress_connections, 1, 10000, PGC_SIGHUP, 0},
+	/* SIGHUP: a limit against slow clients, read by the ingress process */
+	{"dataflows.ingress_timeout",
+		"How long a client may take to send a request, and a connection may be idle.",
+		NULL,
+		&df_ingress_timeout, 1, 3600, PGC_SIGHUP, GUC_UNIT_S},
 	/* SUSET: read by workers and by sessions that pass inputs and payloads */
 	{"dataflows.max_body",
 		"Largest input, payload, request or answer.",

@@ -11,6 +11,7 @@ extern int	df_worker_idle;		/* ms */
 extern int	df_workers_per_owner;
 extern int	df_max_processes;
 extern int	df_ingress_connections;
+extern int	df_ingress_timeout;	/* seconds */
 extern char *df_ingress_database;	/* "" = whichever */
 extern char *df_ingress_role;
 extern char *df_listen;		/* "" = no ingress */

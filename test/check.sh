@@ -64,7 +64,7 @@ build_unit()
 	done
 	# shellcheck disable=SC2086
 	gcc -g -Wall -Isrc -Itest/unit -I"$("$PG_CONFIG" --includedir-server)" -o "$program" "$source" $sources $libs \
-		-lcurl -lm
+		-lcurl -lcrypto -lm
 }
 
 stage_unit()

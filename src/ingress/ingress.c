@@ -31,7 +31,6 @@
 #include "worker/wait.h"
 
 #define MAX_BATCH 64
-#define TIMEOUT_S 20
 
 static DfSlot *me;
 static MemoryContext batch_cxt;
@@ -185,7 +184,7 @@ listen_or_leave(void)
 	options.address = df_listen;
 	options.max_body = df_max_body;
 	options.max_connections = df_ingress_connections;
-	options.timeout_s = TIMEOUT_S;
+	options.timeout_s = df_ingress_timeout;
 	if (df_listener_start(&options, &why))
 		return;
 	df_slot_reason(me, why);
@@ -197,10 +196,10 @@ listen_or_leave(void)
 
 /* settings that only a new process can follow */
 static bool
-settings_changed(const char *listen, const char *role, int connections)
+settings_changed(const char *listen, const char *role, int connections, int timeout_s)
 {
 	return strcmp(listen, df_listen) != 0 || strcmp(role, df_ingress_role) != 0 ||
-		connections != df_ingress_connections;
+		connections != df_ingress_connections || timeout_s != df_ingress_timeout;
 }
 
 static void
@@ -209,6 +208,7 @@ listen_loop(void)
 	char	   *listen = MemoryContextStrdup(TopMemoryContext, df_listen);
 	char	   *role = MemoryContextStrdup(TopMemoryContext, df_ingress_role);
 	int			connections = df_ingress_connections;
+	int			timeout_s = df_ingress_timeout;
 
 	for (;;)
 	{
@@ -217,7 +217,7 @@ listen_loop(void)
 		df_process_interrupts();
 		if (ShutdownRequestPending)
 			break;
-		if (settings_changed(listen, role, connections) || (df_slot_take_wake(me) && !extension_is_there()))
+		if (settings_changed(listen, role, connections, timeout_s) || (df_slot_take_wake(me) && !extension_is_there()))
 		{
 			df_slot_step_aside(me);
 			break;

@@ -13,31 +13,33 @@
 #include "common/hmac.h"
 #include "common/sha2.h"
 #include "ingress/signature.h"
-#include "utils/builtins.h"
-#include "utils/formatting.h"
-#include "utils/jsonb.h"
 
 /* how old, or how early, a signed time may be */
 #define WINDOW_S 300
 #define MAC_LEN PG_SHA256_DIGEST_LENGTH
 #define MAX_KEY 1024
 
+static const char no_memory[] = "the signature could not be computed";
 static const char bad_signature[] = "the signature does not match";
 
 /* ---- headers --------------------------------------------------------------------- */
 
-char *
-df_field_text(const Jsonb *object, const char *key)
+static char *
+header_of(const DfDelivery *delivery, const char *name)
 {
-	JsonbValue	buffer;
-	JsonbValue *value;
+	return delivery->header(delivery->headers, name);
+}
 
-	if (object == NULL || !JB_ROOT_IS_OBJECT(object))
-		return NULL;
-	value = getKeyJsonValueFromContainer((JsonbContainer *) &object->root, key, strlen(key), &buffer);
-	if (value == NULL || value->type != jbvString)
-		return NULL;
-	return pnstrdup(value->val.string.val, value->val.string.len);
+/* in ASCII, whatever the locale */
+static char *
+lowered(const char *text)
+{
+	char	   *copy = pstrdup(text);
+
+	for (char *c = copy; *c != '\0'; c++)
+		if (*c >= 'A' && *c <= 'Z')
+			*c += 'a' - 'A';
+	return copy;
 }
 
 bool
@@ -65,7 +67,7 @@ df_verify_parse(const char *text, DfVerify *scheme, char **header)
 		}
 	if (strncmp(text, hmac, strlen(hmac)) != 0 || text[strlen(hmac)] == '\0')
 		return false;
-	*header = asc_tolower(text + strlen(hmac), strlen(text + strlen(hmac)));
+	*header = lowered(text + strlen(hmac));
 	if (strspn(*header, "abcdefghijklmnopqrstuvwxyz0123456789-_") != strlen(*header))
 		return false;
 	*scheme = DF_VERIFY_HMAC;
@@ -91,8 +93,8 @@ typedef struct Part
 	size_t		len;
 } Part;
 
-/* HMAC-SHA256 over the parts, one after the other */
-static void
+/* HMAC-SHA256 over the parts, one after the other; false if there is no memory for it */
+static bool
 mac_of(const char *key, size_t key_len, const Part *parts, int nparts, uint8 *mac)
 {
 	pg_hmac_ctx *context = pg_hmac_create(PG_SHA256);
@@ -102,10 +104,7 @@ mac_of(const char *key, size_t key_len, const Part *parts, int nparts, uint8 *ma
 		ok = pg_hmac_update(context, (const uint8 *) parts[i].bytes, parts[i].len) == 0;
 	ok = ok && pg_hmac_final(context, mac, MAC_LEN) == 0;
 	pg_hmac_free(context);
-	if (!ok)
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not compute an HMAC")));
+	return ok;
 }
 
 static int
@@ -171,7 +170,7 @@ in_window(const char *text, const DfDelivery *delivery)
 static const char *
 verify_bearer(const char *secret, const DfDelivery *delivery)
 {
-	char	   *given = df_field_text(delivery->headers, "authorization");
+	char	   *given = header_of(delivery, "authorization");
 	uint8		a[MAC_LEN];
 	uint8		b[MAC_LEN];
 	Part		part;
@@ -181,10 +180,12 @@ verify_bearer(const char *secret, const DfDelivery *delivery)
 	/* of one length, whatever was sent */
 	part.bytes = given + 7;
 	part.len = strlen(given + 7);
-	mac_of("bearer", 6, &part, 1, a);
+	if (!mac_of("bearer", 6, &part, 1, a))
+		return no_memory;
 	part.bytes = secret;
 	part.len = strlen(secret);
-	mac_of("bearer", 6, &part, 1, b);
+	if (!mac_of("bearer", 6, &part, 1, b))
+		return no_memory;
 	return same(a, b, MAC_LEN) ? NULL : "the bearer token is not the right one";
 }
 
@@ -192,7 +193,7 @@ verify_bearer(const char *secret, const DfDelivery *delivery)
 static const char *
 verify_stripe(const char *secret, const DfDelivery *delivery)
 {
-	char	   *header = df_field_text(delivery->headers, "stripe-signature");
+	char	   *header = header_of(delivery, "stripe-signature");
 	char	   *time = NULL;
 	char	   *state = NULL;
 	uint8		mac[MAC_LEN];
@@ -212,7 +213,8 @@ verify_stripe(const char *secret, const DfDelivery *delivery)
 	parts[0] = (Part) {time, strlen(time)};
 	parts[1] = (Part) {".", 1};
 	parts[2] = (Part) {delivery->body, delivery->body_len};
-	mac_of(secret, strlen(secret), parts, 3, mac);
+	if (!mac_of(secret, strlen(secret), parts, 3, mac))
+		return no_memory;
 	for (char *item = strtok_r(pstrdup(header), ",", &state); item != NULL; item = strtok_r(NULL, ",", &state))
 	{
 		uint8		given[MAC_LEN];
@@ -228,7 +230,7 @@ verify_stripe(const char *secret, const DfDelivery *delivery)
 static const char *
 verify_body(const char *name, const char *secret, const DfDelivery *delivery)
 {
-	char	   *header = df_field_text(delivery->headers, name);
+	char	   *header = header_of(delivery, name);
 	Part		part;
 	uint8		mac[MAC_LEN];
 	uint8		given[MAC_LEN];
@@ -241,7 +243,8 @@ verify_body(const char *name, const char *secret, const DfDelivery *delivery)
 		return "the header with the signature is malformed";
 	part.bytes = delivery->body;
 	part.len = delivery->body_len;
-	mac_of(secret, strlen(secret), &part, 1, mac);
+	if (!mac_of(secret, strlen(secret), &part, 1, mac))
+		return no_memory;
 	return same(mac, given, MAC_LEN) ? NULL : bad_signature;
 }
 
@@ -249,9 +252,9 @@ verify_body(const char *name, const char *secret, const DfDelivery *delivery)
 static char *
 standard_header(const DfDelivery *delivery, const char *what)
 {
-	char	   *value = df_field_text(delivery->headers, psprintf("webhook-%s", what));
+	char	   *value = header_of(delivery, psprintf("webhook-%s", what));
 
-	return value != NULL ? value : df_field_text(delivery->headers, psprintf("svix-%s", what));
+	return value != NULL ? value : header_of(delivery, psprintf("svix-%s", what));
 }
 
 /* the secret is "whsec_" and base64, or, without that, as it is */
@@ -291,8 +294,11 @@ verify_standard(const char *secret, const DfDelivery *delivery)
 	parts[2] = (Part) {time, strlen(time)};
 	parts[3] = (Part) {".", 1};
 	parts[4] = (Part) {delivery->body, delivery->body_len};
-	mac_of(key, key_len, parts, 5, mac);
+	found = mac_of(key, key_len, parts, 5, mac);
 	explicit_bzero(key, sizeof(key));
+	if (!found)
+		return no_memory;
+	found = false;
 	for (char *item = strtok_r(signatures, " ", &state); item != NULL; item = strtok_r(NULL, " ", &state))
 	{
 		uint8		given[MAC_LEN];
@@ -329,20 +335,20 @@ df_verify(DfVerify scheme, const char *header, const char *secret, const DfDeliv
 }
 
 char *
-df_event_id(DfVerify scheme, const DfDelivery *delivery, const Jsonb *body)
+df_event_id(DfVerify scheme, const DfDelivery *delivery)
 {
 	switch (scheme)
 	{
 		case DF_VERIFY_STRIPE:
-			return df_field_text(body, "id");
+			return NULL;		/* it is in the body */
 		case DF_VERIFY_GITHUB:
-			return df_field_text(delivery->headers, "x-github-delivery");
+			return header_of(delivery, "x-github-delivery");
 		case DF_VERIFY_STANDARD:
 			return standard_header(delivery, "id");
 		case DF_VERIFY_NONE:
 		case DF_VERIFY_BEARER:
 		case DF_VERIFY_HMAC:
-			return df_field_text(delivery->headers, "idempotency-key");
+			return header_of(delivery, "idempotency-key");
 	}
 	return NULL;
 }

@@ -20,9 +20,13 @@ typedef enum DfVerify
 /* what stands in `verify`; false if it is none of them; *header is lower case, for HMAC only */
 extern bool df_verify_parse(const char *text, DfVerify *scheme, char **header);
 
+/* a header by its name in lower case, palloc'd; NULL = it is not there */
+typedef char *(*DfHeaderLookup) (const void *headers, const char *name);
+
 typedef struct DfDelivery
 {
-	const Jsonb *headers;		/* an object; names in lower case */
+	DfHeaderLookup header;
+	const void *headers;
 	const char *body;
 	size_t		body_len;
 	int64		now;			/* seconds since 1970 */
@@ -32,10 +36,7 @@ typedef struct DfDelivery
 extern const char *df_verify(DfVerify scheme, const char *header, const char *secret,
 							 const DfDelivery *delivery);
 
-/* how the sender calls this delivery, the same when it is repeated; NULL = it does not say */
-extern char *df_event_id(DfVerify scheme, const DfDelivery *delivery, const Jsonb *body);
-
-/* a text field of an object, NULL if there is none */
-extern char *df_field_text(const Jsonb *object, const char *key);
+/* how the sender calls this delivery, the same when it is repeated; NULL = its headers do not say */
+extern char *df_event_id(DfVerify scheme, const DfDelivery *delivery);
 
 #endif							/* DF_SIGNATURE_H */

@@ -60,6 +60,24 @@ typedef struct Receipt
 	DfWebhookAnswer *answer;
 } Receipt;
 
+/* ---- documents ------------------------------------------------------------------- */
+
+/* a text field of an object, NULL if there is none */
+static char *
+field_text(const void *object, const char *key)
+{
+	const Jsonb *document = object;
+	JsonbValue	buffer;
+	JsonbValue *value;
+
+	if (document == NULL || !JB_ROOT_IS_OBJECT(document))
+		return NULL;
+	value = getKeyJsonValueFromContainer((JsonbContainer *) &document->root, key, strlen(key), &buffer);
+	if (value == NULL || value->type != jbvString)
+		return NULL;
+	return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
 /* ---- answers ----------------------------------------------------------------------- */
 
 static Jsonb *
@@ -141,7 +159,7 @@ creator_is_there(const DfWebhook *hook)
 static Jsonb *
 parsed(const DfDelivery *delivery)
 {
-	char	   *type = df_field_text(delivery->headers, "content-type");
+	char	   *type = field_text(delivery->headers, "content-type");
 	char	   *text;
 
 	if (memchr(delivery->body, '\0', delivery->body_len) != NULL ||
@@ -266,11 +284,11 @@ ask_handler(Receipt *receipt)
 		receipt->ignored = "the handler says so";
 		return;
 	}
-	receipt->ignored = df_field_text(handling.decision, "ignored");
-	if (df_field_text(handling.decision, "key") != NULL)
-		receipt->key = df_field_text(handling.decision, "key");
-	if (df_field_text(handling.decision, "event") != NULL)
-		receipt->event = df_field_text(handling.decision, "event");
+	receipt->ignored = field_text(handling.decision, "ignored");
+	if (field_text(handling.decision, "key") != NULL)
+		receipt->key = field_text(handling.decision, "key");
+	if (field_text(handling.decision, "event") != NULL)
+		receipt->event = field_text(handling.decision, "event");
 	input = df_jsonpath_first(handling.decision, "$.input", &matches);
 	if (input != NULL)
 		receipt->input = input;
@@ -346,7 +364,8 @@ outcome_of(const Receipt *receipt)
 static void
 take_effect(Receipt *receipt)
 {
-	char	   *event_id = df_event_id(receipt->scheme, &receipt->delivery, receipt->body);
+	char	   *event_id = receipt->scheme == DF_VERIFY_STRIPE ? field_text(receipt->body, "id")
+		: df_event_id(receipt->scheme, &receipt->delivery);
 	MemoryContext cxt = CurrentMemoryContext;
 	DfStore		store;
 	Jsonb	   *before = NULL;
@@ -416,7 +435,7 @@ carry_out(void *arg)
 		df_check_payload(receipt->input, "the body of a delivery");
 	}
 	take_effect(receipt);
-	receipt->answer->status = df_field_text(receipt->answer->body, "ignored") != NULL ? 200 : 202;
+	receipt->answer->status = field_text(receipt->answer->body, "ignored") != NULL ? 200 : 202;
 }
 
 /* bad data is the sender's fault; anything else may be mended, and then he tries again */
@@ -467,6 +486,7 @@ df_webhook_receive(const char *path, const Jsonb *headers, const char *body, siz
 	memset(&receipt, 0, sizeof(receipt));
 	memset(answer, 0, sizeof(*answer));
 	receipt.answer = answer;
+	receipt.delivery.header = field_text;
 	receipt.delivery.headers = headers;
 	receipt.delivery.body = body;
 	receipt.delivery.body_len = body_len;

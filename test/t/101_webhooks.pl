@@ -1,0 +1,313 @@
+# Webhooks by HTTP: what is answered is committed, what is wrong is refused, and
+# nobody who is slow, large or many takes the listener from the others.
+
+use strict;
+use warnings;
+
+use Digest::SHA qw(hmac_sha256_hex hmac_sha256_base64);
+use HTTP::Tiny;
+use IO::Select;
+use IO::Socket::INET;
+use JSON::PP;
+use MIME::Base64;
+use Test::More;
+use Time::HiRes qw(time usleep);
+use PostgreSQL::Test::Cluster;
+use Dataflows;
+
+my $port = PostgreSQL::Test::Cluster::get_free_port();
+my $node = new_node('webhooks', conf => <<'CONF');
+dataflows.body_timeout = '500ms'
+dataflows.max_body = '64kB'
+dataflows.sweep_interval = '1s'
+dataflows.ingress_timeout = '1s'
+CONF
+my $base = "http://127.0.0.1:$port";
+my $http = HTTP::Tiny->new(timeout => 10, keep_alive => 0);
+
+sub post
+{
+	my ($path, $body, %headers) = @_;
+	my $answer = $http->request('POST', "$base$path", { content => $body, headers => { 'content-type' => 'application/json', %headers } });
+
+	$answer->{json} = eval { decode_json($answer->{content}) };
+	return $answer;
+}
+
+sub as_app_ { return as_app($node, 'postgres', $_[0]); }
+
+# Raw bytes; what comes back until the server closes or the deadline is over.
+sub raw
+{
+	my ($bytes, $deadline) = @_;
+	my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port) or return 'no connection';
+	my $end = time() + ($deadline // 5);
+	my $answer = '';
+
+	local $SIG{PIPE} = 'IGNORE';
+	syswrite($socket, $bytes);
+	while (time() < $end && IO::Select->new($socket)->can_read($end - time()))
+	{
+		sysread($socket, $answer, 65536, length($answer)) or return $answer;
+		last if $answer =~ /\r\n\r\n/ && $answer !~ /Connection: close/i;
+	}
+	return $answer;
+}
+
+# ---- off, on, off --------------------------------------------------------------------
+
+$node->safe_psql('postgres', <<'SQL');
+CREATE EXTENSION dataflows;
+CREATE ROLE app LOGIN;
+CREATE ROLE hearer LOGIN;
+CREATE ROLE nobody_in;
+CREATE SCHEMA app AUTHORIZATION app;
+GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO app;
+CREATE SERVER sender FOREIGN DATA WRAPPER dataflows OPTIONS (url 'https://sender.example');
+GRANT USAGE ON FOREIGN SERVER sender TO app;
+CREATE USER MAPPING FOR app SERVER sender OPTIONS (webhook_secret 'whsec_cHJlc2VudA==', webhook_secret_old 'older-secret');
+SQL
+as_app_(<<'SQL');
+CREATE FUNCTION app.takes(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RETURN event; END $$;
+CREATE FUNCTION app.waits(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RETURN dataflows.wait_for('paid'); END $$;
+CREATE FUNCTION app.decides(headers jsonb, body jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  IF body ? 'loop' THEN LOOP PERFORM 1; END LOOP; END IF;
+  IF body ? 'write' THEN CREATE TABLE app.written (x int); END IF;
+  RETURN jsonb_build_object('key', headers->>'x-key', 'input', body || jsonb_build_object('who', current_user));
+END $$;
+SELECT dataflows.define_workflow('takes', 'app.takes'), dataflows.define_workflow('waits', 'app.waits');
+SELECT dataflows.create_webhook('/signup', starts => 'takes', key => '$.id');
+SELECT dataflows.create_webhook('/any', starts => 'takes');
+SELECT dataflows.create_webhook('/wait', starts => 'waits', key => '$.id');
+SELECT dataflows.create_webhook('/paid', signals => 'waits', event => '$.type', key => '$.id', filter => '$.livemode == true');
+SELECT dataflows.create_webhook('/decided', starts => 'takes', handler => 'app.decides');
+SELECT dataflows.create_webhook('/stripe', starts => 'takes', key => '$.id', verify => 'stripe', secret => 'sender');
+SELECT dataflows.create_webhook('/github', starts => 'takes', verify => 'github', secret => 'sender');
+SELECT dataflows.create_webhook('/standard', starts => 'takes', verify => 'standard', secret => 'sender');
+SELECT dataflows.create_webhook('/hmac', starts => 'takes', verify => 'hmac-sha256:X-Signature', secret => 'sender');
+SELECT dataflows.create_webhook('/bearer', starts => 'takes', verify => 'bearer', secret => 'sender');
+SQL
+my @ingress = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'dataflows ingress'";
+
+is(number_of($node, @ingress), 0, 'off by default');
+sub set
+{
+	my (%settings) = @_;
+
+	$node->safe_psql('postgres', join('', map { "ALTER SYSTEM SET dataflows.$_ = '$settings{$_}';\n" } sort keys %settings) . 'SELECT pg_reload_conf()');
+	return;
+}
+set(listen => "127.0.0.1:$port");
+for my $case ([ 'missing', 'the role does not exist' ], [ 'nobody_in', 'it may not log in' ], [ $node->safe_psql('postgres', 'SELECT current_user'), 'it is a superuser' ])
+{
+	my $at = -s $node->logfile;
+	my $end = time() + 10;
+
+	set(ingress_role => $case->[0]);
+	usleep(20_000) while time() < $end && PostgreSQL::Test::Utils::slurp_file($node->logfile, $at) !~ /cannot hear webhooks as role "$case->[0]": \Q$case->[1]\E/;
+	cmp_ok(time(), '<', $end, "role $case->[0] is refused: $case->[1]");
+}
+is(number_of($node, @ingress), 0, 'and nobody listens');
+set(ingress_role => 'hearer');
+ok(wait_until($node, "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'dataflows ingress' AND usename = 'hearer'"), 'a plain role hears');
+my $up = time() + 10;
+
+usleep(20_000) while time() < $up && $http->get("$base/ready")->{status} != 200;
+is($http->get("$base/ready")->{status}, 200, 'ready');
+
+# ---- start and signal ------------------------------------------------------------------
+
+my $answer = post('/signup', '{"id": 7, "name": "Zoë"}');
+
+is($answer->{status}, 202, 'a signup is accepted');
+my $run = $answer->{json}{run};
+
+is($node->safe_psql('postgres', "SELECT key || ' ' || (input->>'name') || ' ' || started_by FROM dataflows.runs WHERE run = '$run'"), '7 Zoë app',
+	'and there is a run of it, with the right of who made the webhook');
+is(post('/signup', '{"id": "7"}')->{json}{run}, $run, 'the same key is the same run');
+is(post('/signup', 'id=8&name=x%20y', 'content-type' => 'application/x-www-form-urlencoded')->{status}, 202, 'a form');
+is($node->safe_psql('postgres', "SELECT input FROM dataflows.runs WHERE key = '8'"), '{"id": "8", "name": "x y"}', 'is an object');
+is_deeply(post('/signup', '{}')->{json}, { ignored => 'there is no key in the body' }, 'no key: ignored');
+
+is(post('/paid', '{"id": "9", "type": "paid", "livemode": true, "sum": 1}')->{json}{run}, undef, 'a signal that comes before its run is kept');
+$run = post('/wait', '{"id": "9"}')->{json}{run};
+is(as_app_("SELECT dataflows.await('$run')"), 'completed', 'and waits for it');
+is($node->safe_psql('postgres', "SELECT result->>'sum' FROM dataflows.runs WHERE run = '$run'"), '1', 'with its payload');
+is_deeply(post('/paid', '{"id": "9", "type": "paid", "livemode": true}')->{json}, { ignored => 'the run has ended' }, 'a run that has ended ignores it');
+is_deeply(post('/paid', '{"id": "9", "type": "paid"}')->{json}, { ignored => 'the filter does not match' }, 'so does the filter');
+is($node->safe_psql('postgres', "SELECT deliveries || ' ' || ignored FROM dataflows.webhooks WHERE path = '/paid'"), '3 2', 'all of it is counted');
+
+# ---- handlers ----------------------------------------------------------------------------
+
+$answer = post('/decided', '{"a": 1}', 'X-Key' => 'by-handler');
+is($node->safe_psql('postgres', "SELECT key || ' ' || input::text FROM dataflows.runs WHERE run = '$answer->{json}{run}'"), 'by-handler {"a": 1, "who": "app"}',
+	'a handler decides, as its owner');
+is(post('/decided', '{"write": 1}')->{status}, 503, 'one that writes fails');
+is($node->safe_psql('postgres', "SELECT to_regclass('app.written') IS NULL"), 't', 'and writes nothing');
+is(post('/decided', '{"loop": 1}')->{status}, 503, 'one that loops is stopped');
+is(post('/any', '{}')->{status}, 202, 'and the listener goes on');
+
+# ---- signatures ----------------------------------------------------------------------------
+
+my $secret = 'whsec_cHJlc2VudA==';
+my $now = int(time());
+my $body = '{"id": "evt_1", "text": "Zoë"}';
+
+sub stripe { my ($at, $key) = @_; return "t=$at,v1=" . hmac_sha256_hex("$at.$body", $key); }
+is(post('/stripe', $body, 'Stripe-Signature' => stripe($now, $secret))->{status}, 202, 'stripe');
+is(post('/stripe', $body, 'Stripe-Signature' => stripe($now, 'older-secret'))->{status}, 202, 'the old secret, while rotating');
+is(post('/stripe', $body, 'Stripe-Signature' => stripe($now, 'other'))->{status}, 401, 'another secret');
+is(post('/stripe', $body, 'Stripe-Signature' => stripe($now - 400, $secret))->{status}, 401, 'too old');
+is(post('/stripe', "$body ", 'Stripe-Signature' => stripe($now, $secret))->{status}, 401, 'another body');
+is(post('/stripe', $body)->{status}, 401, 'no signature');
+is(post('/github', $body, 'X-Hub-Signature-256' => 'sha256=' . hmac_sha256_hex($body, $secret), 'X-GitHub-Delivery' => 'd1')->{status}, 202, 'github');
+is(post('/github', $body, 'X-Hub-Signature-256' => 'sha256=' . hmac_sha256_hex($body, 'x'))->{status}, 401, 'refused');
+my $mac = hmac_sha256_base64("m1.$now.$body", decode_base64('cHJlc2VudA==')) . '=';
+
+is(post('/standard', $body, 'webhook-id' => 'm1', 'webhook-timestamp' => $now, 'webhook-signature' => "v1,AAAA v1,$mac")->{status}, 202, 'standard');
+is(post('/standard', $body, 'webhook-id' => 'm2', 'webhook-timestamp' => $now, 'webhook-signature' => "v1,$mac")->{status}, 401, 'under another id');
+is(post('/hmac', $body, 'X-Signature' => hmac_sha256_hex($body, $secret))->{status}, 202, 'hmac');
+is(post('/bearer', $body, 'Authorization' => "Bearer $secret")->{status}, 202, 'bearer');
+is(post('/bearer', $body, 'Authorization' => 'Bearer no')->{status}, 401, 'refused');
+$node->safe_psql('postgres', "ALTER USER MAPPING FOR app SERVER sender OPTIONS (SET webhook_secret 'newer-secret', DROP webhook_secret_old)");
+is(post('/bearer', $body, 'Authorization' => "Bearer $secret")->{status}, 401, 'a secret that was replaced is refused at once');
+is(post('/bearer', $body, 'Authorization' => 'Bearer newer-secret')->{status}, 202, 'and the new one taken');
+
+# ---- repeated deliveries -----------------------------------------------------------------------
+
+my $again = post('/standard', $body, 'webhook-id' => 'm1', 'webhook-timestamp' => $now, 'webhook-signature' => "v1,$mac");
+
+is($again->{status}, 401, 'signed with a secret that is gone');
+my @first = map { post('/any', '{"n": 1}', 'Idempotency-Key' => 'same')->{content} } 1 .. 3;
+
+is($first[1], $first[0], 'a repeated delivery answers the same');
+is(number_of($node, "SELECT count(*) FROM dataflows.webhook_delivery WHERE event_id = 'same'"), 1, 'and is one');
+my @children;
+
+for my $i (1 .. 20)
+{
+	my $pid = fork();
+
+	if ($pid == 0)
+	{
+		my $answer = post('/any', '{"n": 2}', 'Idempotency-Key' => 'at once');
+
+		POSIX::_exit($answer->{status} == 202 ? 0 : 1);
+	}
+	push @children, $pid;
+}
+my $good = 0;
+
+for my $pid (@children) { waitpid($pid, 0); $good++ if $? == 0; }
+is($good, 20, 'twenty at once are all answered');
+is(number_of($node, "SELECT count(*) FROM dataflows.runs WHERE input->>'n' = '2'"), 1, 'and start one run');
+
+# ---- what is wrong ---------------------------------------------------------------------------------
+
+is(post('/any', '{"broken": ')->{status}, 400, 'broken JSON');
+is(post('/any', "\xff\xfe")->{status}, 400, 'no text');
+is(post('/any', "{\"a\": \"\x00\"}")->{status}, 400, 'a NUL');
+is(post('/any', '{"a": "\u0000"}')->{status}, 400, 'an escaped NUL');
+is(post('/any', '[' x 60000)->{status}, 400, 'very deep');
+is(post('/any', '"' . ('x' x 100_000) . '"')->{status}, 413, 'too large, by its length');
+like(raw("POST /any HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" . ("4000\r\n" . ('x' x 16384) . "\r\n") x 8 . "0\r\n\r\n"), qr/^HTTP\/1.1 413/, 'too large, in chunks');
+like(raw("POST /any HTTP/1.1\r\nHost: x\r\n" . ("X-Long: " . ('y' x 1000) . "\r\n") x 60 . "\r\n"), qr/^HTTP\/1.1 4(31|13|00)/, 'too many bytes of headers');
+like(raw("POST /any HTTP/1.1\r\nHost: x\r\n" . join('', map { "X-$_: y\r\n" } 1 .. 200) . "Content-Length: 2\r\n\r\n{}"), qr/^HTTP\/1.1 431/, 'too many headers');
+is($http->get("$base/any")->{status}, 404, 'GET of a webhook');
+is($http->request('PUT', "$base/any", { content => '{}' })->{status}, 404, 'PUT of it');
+is($http->request('POST', "$base/ready", { content => '' })->{status}, 405, 'POST of what is to be read');
+is(post('/nowhere', '{}')->{content}, '{"error": "not found"}', 'an unknown path is told nothing');
+is(post('/any/', '{}')->{status}, 404, 'a slash more is another path');
+like(raw("\x16\x03\x01\x02\x00\x01\x00", 3), qr/^(HTTP\/1.. 400|$)/, 'no HTTP at all');
+like(raw("GET /ready HTTP/1.1\r\n\r\n"), qr/^HTTP\/1.1 400/, 'no Host');
+like(raw("POST /any HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 20\r\n\r\n{}", 3), qr/^(HTTP\/1.. (400|202)|$)/, 'two lengths');
+
+# ---- slow ones -----------------------------------------------------------------------------------------
+
+my @slow = map { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port) } 1 .. 30;
+my $begun = time();
+my %open = map { $_ => 1 } 0 .. $#slow;
+
+local $SIG{PIPE} = 'IGNORE';
+syswrite($_, "POST /any HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n") for @slow;
+is(post('/any', '{"beside": 1}')->{status}, 202, 'slow clients hold up nobody');
+while (%open && time() < $begun + 10)
+{
+	for my $i (keys %open)
+	{
+		# a byte now and then, so that no idle timeout would end it
+		syswrite($slow[$i], 'x') or delete $open{$i};
+		delete $open{$i} if $open{$i} && IO::Select->new($slow[$i])->can_read(0) && !sysread($slow[$i], my $gone, 1024);
+	}
+	usleep(100_000);
+}
+is(scalar(keys %open), 0, sprintf('those that drip are cut off (%.1f s)', time() - $begun));
+close($_) for @slow;
+
+# ---- not now --------------------------------------------------------------------------------------------
+
+as_app_("SELECT dataflows.define_workflow('gone', 'app.takes'); SELECT dataflows.create_webhook('/gone', starts => 'gone'); SELECT dataflows.drop_workflow('gone')");
+$answer = post('/gone', '{}');
+is($answer->{status}, 503, 'a workflow that was dropped: not now');
+ok($answer->{headers}{'retry-after'}, 'with Retry-After');
+
+# ---- answered means committed: kill -9 under load -----------------------------------------------------------
+
+my $book = PostgreSQL::Test::Utils::tempdir() . '/answers';
+my $loader = fork();
+
+if ($loader == 0)
+{
+	my $sent = 0;
+
+	open(my $file, '>', $book) or POSIX::_exit(1);
+	$file->autoflush(1);
+	while (1)
+	{
+		my $answer = post('/any', '{"load": ' . ++$sent . '}');
+
+		print $file "$sent $answer->{json}{run}\n" if $answer->{status} == 202;
+		usleep(10_000) if $answer->{status} != 202;
+	}
+}
+for my $round (1 .. 6)
+{
+	my $size = -s $book;
+	my $end = time() + 15;
+
+	usleep(10_000) while time() < $end && (-s $book // 0) < ($size // 0) + 2000;
+	cmp_ok(time(), '<', $end, "webhooks are answered in round $round");
+	if ($round % 3 == 0) { restart_hard($node, $round == 3 ? 'kill' : 'immediate'); }
+	else { my ($pid) = pids_of($node, 'ingress'); kill_process($round % 2 ? 'KILL' : 'TERM', $pid) if $pid; }
+}
+my $end = time() + 20;
+my $size = -s $book;
+
+usleep(10_000) while time() < $end && -s $book < $size + 500;
+kill('KILL', $loader);
+waitpid($loader, 0);
+my %answered = PostgreSQL::Test::Utils::slurp_file($book) =~ /^(\d+) (\S+)$/mg;
+my %recorded = map { split(/\|/) } split(/\n/, $node->safe_psql('postgres', "SELECT input->>'load', run FROM dataflows.runs WHERE input ? 'load'"));
+
+cmp_ok(scalar(keys %answered), '>', 100, 'many were answered: ' . scalar(keys %answered));
+is(scalar(grep { ($recorded{$_} // '') ne $answered{$_} } keys %answered), 0, 'each that was answered is recorded');
+cmp_ok(scalar(keys %recorded), '<=', scalar(keys %answered) + 10, 'and few that were not');
+
+# ---- the address is taken, the setting goes --------------------------------------------------------------------
+
+my $other = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 1, ReuseAddr => 0);
+
+set(listen => '127.0.0.1:' . $other->sockport);
+ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.status() WHERE process = 'ingress' AND reason IS NOT NULL"), 'an address that is in use: status() says so');
+set(listen => "127.0.0.1:$port");
+$end = time() + 20;
+usleep(20_000) while time() < $end && $http->get("$base/ready")->{status} != 200;
+is($http->get("$base/ready")->{status}, 200, 'and it comes back');
+set(listen => '');
+ok(wait_until($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'dataflows ingress'"), 'off again');
+is($http->get("$base/ready")->{status}, 599, 'nobody listens');
+unlike(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/cHJlc2VudA|older-secret|newer-secret/, 'no secret is in the log');
+
+$node->stop;
+done_testing();
