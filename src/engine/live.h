@@ -75,6 +75,8 @@ typedef struct DfOutgoing
 	const char *body;
 	const char *idempotency_key;
 	const char *content_type;
+	const char *mail_from;		/* a mail: the envelope; the body is the message */
+	const char **mail_to;		/* NULL-terminated */
 	int64		timeout_ms;		/* 0 = the system's */
 } DfOutgoing;
 

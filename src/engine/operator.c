@@ -73,7 +73,7 @@ renew_step(DfRun *run, DfStep *step)
 		return;
 	}
 	df_step_transition(run, step, DF_STEP_RENEW);
-	if (step->status / 100 == 4 || step->kind == DF_STEP_QUERY || step->kind == DF_STEP_CALL)
+	if (step->status / 100 == 4 || step->kind != DF_STEP_HTTP)
 	{
 		/* a definite no, and nothing done: rendered anew, with a new key */
 		step->renewals++;
@@ -130,7 +130,8 @@ retry(DfRun *run)
 		DfStep	   *step = run->steps[i];
 
 		if (strcmp(step->name, failed) == 0 &&
-			(step->kind == DF_STEP_HTTP || step->kind == DF_STEP_QUERY || step->kind == DF_STEP_CALL) &&
+			(step->kind == DF_STEP_HTTP || step->kind == DF_STEP_QUERY || step->kind == DF_STEP_CALL ||
+			 step->kind == DF_STEP_MAIL) &&
 			(step->state == DF_STEP_FAILED || step->state == DF_STEP_DOUBT))
 			renew_step(run, step);
 	}

@@ -11,6 +11,7 @@
 
 #include "engine/json.h"
 #include "engine/live.h"
+#include "engine/mail.h"
 #include "engine/options.h"
 #include "engine/outcome.h"
 #include "shared/policy.h"
@@ -657,15 +658,28 @@ undo_reply(DfRun *run, DfStep *step, const DfReply *reply, DfVerdict verdict,
 
 /* ---- the one way in ---------------------------------------------------------------- */
 
+static DfVerdict
+verdict_of(const DfStep *step, const DfAnswer *answer)
+{
+	return step->kind == DF_STEP_MAIL ? df_answer_mail_verdict(answer) : df_answer_verdict(answer);
+}
+
+static Jsonb *
+output_of(DfRun *run, DfStep *step, const DfReply *reply, DfAnswer *answer)
+{
+	if (reply->fate != DF_FATE_ANSWER || reply->status / 100 != 2)
+		return NULL;
+	if (step->kind == DF_STEP_MAIL)
+		return df_mail_output(run, step, reply);
+	return df_reply_body(reply, run->cxt, &answer->body_unusable);
+}
+
 static void
 do_reply(DfRun *run, DfStep *step, const DfReply *reply, DfAnswer *answer, const DfSystemPolicy *policy)
 {
-	Jsonb	   *output = NULL;
+	Jsonb	   *output = output_of(run, step, reply, answer);
 
-	if (reply->fate == DF_FATE_ANSWER && reply->status / 100 == 2)
-		output = df_reply_body(reply, run->cxt, &answer->body_unusable);
-
-	switch (df_answer_verdict(answer))
+	switch (verdict_of(step, answer))
 	{
 		case DF_VERDICT_DONE:
 			if (df_step_until_met(step, output))
@@ -744,7 +758,7 @@ df_step_reply(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPoli
 	else
 	{
 		do_reply(run, step, reply, &answer, policy);
-		verdict = df_answer_verdict(&answer);
+		verdict = verdict_of(step, &answer);
 	}
 	run->advance = true;
 	return verdict;

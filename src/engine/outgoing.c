@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "engine/json.h"
+#include "engine/mail.h"
 #include "engine/options.h"
 #include "engine/outcome.h"
 #include "utils/memutils.h"
@@ -56,6 +57,8 @@ df_step_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **wh
 	char	   *path;
 
 	memset(out, 0, sizeof(*out));
+	if (step->kind == DF_STEP_MAIL)
+		return df_mail_outgoing(run, step, out, why);
 	out->timeout_ms = df_json_get_int(step->options, "timeout", 0);
 	switch (step->phase)
 	{

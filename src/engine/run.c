@@ -170,9 +170,9 @@ df_run_add_step(DfRun *run, DfStep *step)
 static bool
 to_be_rendered(const DfStep *step)
 {
-	return (step->kind == DF_STEP_HTTP || step->kind == DF_STEP_QUERY || step->kind == DF_STEP_CALL) &&
-		step->request == NULL &&
-		!df_step_ended(step);
+	return (step->kind == DF_STEP_HTTP || step->kind == DF_STEP_QUERY || step->kind == DF_STEP_CALL ||
+			step->kind == DF_STEP_MAIL) &&
+		step->request == NULL && !df_step_ended(step);
 }
 
 /*
@@ -495,7 +495,7 @@ send_due_steps(DfRun *run)
 
 		if (step->in_flight || step->to_send || df_step_ended(step))
 			continue;
-		if (step->kind != DF_STEP_HTTP && step->kind != DF_STEP_QUERY)
+		if (step->kind != DF_STEP_HTTP && step->kind != DF_STEP_QUERY && step->kind != DF_STEP_MAIL)
 			continue;
 		if (step->state != DF_STEP_PENDING && step->state != DF_STEP_DOUBT)
 			continue;

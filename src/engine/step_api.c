@@ -119,6 +119,17 @@ df_step_new(DfRun *run, char *name, DfStepKind kind)
 	return step;
 }
 
+void
+df_step_check_http(const DfSystem *system, const char *step)
+{
+	if (system->mail)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("step \"%s\" cannot send a request to system \"%s\"", step, system->name),
+				 errdetail("The url of the system begins with smtp."),
+				 errhint("Send mail with dataflows.send_mail(), or name a system whose url begins with http.")));
+}
+
 /* {step, system, status, in_doubt, body} of a failed step */
 Jsonb *
 df_step_error_detail(const DfStep *step)

@@ -7,6 +7,7 @@
 #define DF_STEP_API_H
 
 #include "engine/body.h"
+#include "fdw/system.h"
 #include "fmgr.h"
 
 /* the recorded step that a call means; NULL: it is new, and *name is its name */
@@ -26,6 +27,9 @@ extern char *df_check_name(char *name, const char *what);
 /* the output of an ended step, or DF001 */
 extern Datum df_step_result(FunctionCallInfo fcinfo, DfStep *step);
 extern Jsonb *df_step_error_detail(const DfStep *step);
+
+/* a request cannot be sent to a mail server: 22023 */
+extern void df_step_check_http(const DfSystem *system, const char *step);
 
 /* an undo or a probe that would lead away from the system's host: 22023 */
 extern void df_template_check_stays(const char *url, const char *text, const char *key);

@@ -308,6 +308,7 @@ checked_system(const char *system, const char *step)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("step \"%s\" cannot call system \"%s\": %s", step, system, why),
 				 errhint("Create it with CREATE SERVER ... FOREIGN DATA WRAPPER dataflows, and GRANT USAGE on it to the workflow's owner.")));
+	df_step_check_http(found, step);
 	return found;
 }
 

@@ -158,6 +158,7 @@ dataflows_on_rollback(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("step \"%s\" cannot call system \"%s\": %s", base, NameStr(*PG_GETARG_NAME(1)), why),
 				 errhint("Create it with CREATE SERVER ... FOREIGN DATA WRAPPER dataflows, and GRANT USAGE on it to the workflow's owner.")));
+	df_step_check_http(system, base);
 	df_template_check_stays(system->url, request, "request");
 	df_json_begin(&json);
 	df_json_text(&json, "undo", request);

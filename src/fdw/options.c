@@ -27,6 +27,10 @@
 #define HEADER_PREFIX_LEN 7
 #define DEFAULT_IDEMPOTENCY_HEADER "Idempotency-Key"
 
+/* mail servers let a client wait before they greet, and think before they accept */
+#define MAIL_CONNECT_TIMEOUT_MS 30000
+#define MAIL_TIMEOUT_MS 300000
+
 #define SECOND 1000.0
 #define HOUR (3600.0 * SECOND)
 #define DAY (24.0 * HOUR)
@@ -61,6 +65,7 @@ static const DfOption options_table[] = {
 	{SERVER("settle", DF_OPTION_LONG_MS, settle_ms, 0, 30 * DAY)},
 	{SERVER("max_body", DF_OPTION_BYTES, max_body, 1, LONGEST_BODY)},
 	{SERVER("follow_redirects", DF_OPTION_INT, follow_redirects, 0, 20)},
+	{SERVER_SUPERUSER("starttls", DF_OPTION_STARTTLS, mail_in_clear)},
 	{SERVER_SUPERUSER("ca_file", DF_OPTION_PATH, ca_file)},
 	{SERVER_SUPERUSER("allow_private", DF_OPTION_BOOL, allow_private)},
 	{MAPPING("bearer_token", DF_OPTION_TOKEN, bearer_token)},
@@ -131,6 +136,8 @@ df_option_needs_superuser(const DfOption *option, const char *value)
 
 	if (!option->superuser)
 		return false;
+	if (option->kind == DF_OPTION_STARTTLS)
+		return strcmp(value, "require") != 0;
 	return option->kind != DF_OPTION_BOOL || !parse_bool(value, &on) || on;
 }
 
@@ -326,6 +333,81 @@ server_complete(const DfSystem *system, DfOptionProblem *problem)
 	return true;
 }
 
+/* ---- systems that are mail servers --------------------------------------------- */
+
+/* what is said about requests by HTTP */
+static const char *const http_options[] = {
+	"encoding", "idempotency_header", "idempotency_ttl", "settle", "max_body", "follow_redirects", NULL,
+};
+
+static bool
+is_given(List *options, const char *name)
+{
+	ListCell *lc;
+
+	foreach (lc, options)
+		if (strcmp(lfirst_node(DefElem, lc)->defname, name) == 0)
+			return true;
+	return false;
+}
+
+/* an option that would do nothing is refused, or somebody would rely on it */
+static bool
+mail_options_apply(DfSystem *system, List *options, DfOptionProblem *problem)
+{
+	ListCell *lc;
+
+	foreach (lc, options)
+	{
+		const char *name = lfirst_node(DefElem, lc)->defname;
+
+		if (is_one_of(name, http_options) || is_header_option(name))
+			return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
+						  psprintf("option \"%s\" is not for a mail server", name),
+						  pstrdup("Drop it: it is about HTTP, and the url begins with smtp. Headers of a mail are given to dataflows.send_mail()."));
+	}
+	if (pg_strncasecmp(system->url, "smtps:", 6) == 0 && is_given(options, "starttls"))
+		return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
+					  pstrdup("option \"starttls\" is not for an url that begins with smtps"),
+					  pstrdup("Drop it: such a connection is secure from its first byte."));
+	if (!is_given(options, "timeout"))
+		system->timeout_ms = MAIL_TIMEOUT_MS;
+	if (!is_given(options, "connect_timeout"))
+		system->connect_timeout_ms = MAIL_CONNECT_TIMEOUT_MS;
+	return true;
+}
+
+static bool
+server_kind_apply(DfSystem *system, List *options, DfOptionProblem *problem)
+{
+	system->mail = pg_strncasecmp(system->url, "smtp:", 5) == 0 || pg_strncasecmp(system->url, "smtps:", 6) == 0;
+	if (system->mail)
+		return mail_options_apply(system, options, problem);
+	if (!is_given(options, "starttls"))
+		return true;
+	return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
+				  pstrdup("option \"starttls\" is for mail servers only"),
+				  pstrdup("Drop it, or give an url that begins with smtp."));
+}
+
+/*
+ * Credentials never leave in clear, unless a superuser has said both that there
+ * is no TLS and that the network is a private one.
+ */
+static bool
+mail_options_fit(const DfSystem *system, DfOptionProblem *problem)
+{
+	if (system->bearer_token != NULL || system->oauth_token_url != NULL || system->nheaders > 0)
+		return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
+					  pstrdup("the user mapping of a mail server may have no token and no headers"),
+					  pstrdup("Set \"username\" and \"password\", or none of them."));
+	if (system->username != NULL && system->mail_in_clear && !system->allow_private)
+		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
+					  pstrdup("the password would be sent in clear (\"starttls\" is off)"),
+					  pstrdup("Drop the option \"starttls\", or the user mapping's credentials."));
+	return true;
+}
+
 static bool
 mapping_pairs_complete(const DfSystem *system, DfOptionProblem *problem)
 {
@@ -424,12 +506,15 @@ df_options_apply(DfSystem *system, Oid catalog, List *options, DfOptionProblem *
 	}
 	if (catalog == UserMappingRelationId)
 		return mapping_complete(system, problem);
-	return set_idempotency_header(system, problem) && server_complete(system, problem);
+	return set_idempotency_header(system, problem) && server_complete(system, problem) &&
+		server_kind_apply(system, options, problem);
 }
 
 bool
 df_options_fit(const DfSystem *system, DfOptionProblem *problem)
 {
+	if (system->mail)
+		return mail_options_fit(system, problem);
 	if (system->oauth_token_url == NULL || system->allow_private)
 		return true;
 	if (pg_strncasecmp(system->oauth_token_url, "https:", 6) != 0)

@@ -13,6 +13,8 @@ typedef struct DfSystem
 	Oid			oid;
 	char	   *name;
 	char	   *url;
+	bool		mail;			/* smtp or smtps: for send_mail() and nothing else */
+	bool		mail_in_clear;	/* starttls 'off' */
 	uint32		url_hash;		/* the intent keeps it: has the base changed? */
 	int			timeout_ms;
 	int			connect_timeout_ms;

@@ -209,6 +209,13 @@ parse_encoding(const char *value, bool *form)
 	return *form || strcmp(value, "json") == 0;
 }
 
+static bool
+parse_starttls(const char *value, bool *in_clear)
+{
+	*in_clear = strcmp(value, "off") == 0;
+	return *in_clear || strcmp(value, "require") == 0;
+}
+
 bool
 df_option_parse(const DfOption *option, const char *value, void *field, const char **why)
 {
@@ -239,6 +246,8 @@ df_option_parse(const DfOption *option, const char *value, void *field, const ch
 			return parse_bool(value, field);
 		case DF_OPTION_ENCODING:
 			return parse_encoding(value, field);
+		case DF_OPTION_STARTTLS:
+			return parse_starttls(value, field);
 		case DF_OPTION_RATE:
 			return parse_rate(value, field);
 		default:
@@ -295,6 +304,8 @@ df_option_valid(const DfOption *option)
 			return pstrdup("Write \"true\" or \"false\".");
 		case DF_OPTION_ENCODING:
 			return pstrdup("Write \"json\" or \"form\".");
+		case DF_OPTION_STARTTLS:
+			return pstrdup("Write \"require\" or \"off\".");
 		case DF_OPTION_RATE:
 			return pstrdup("Write a number above 0 per second, minute or hour, such as \"100/s\", \"600/min\" or \"1000/h\".");
 		default:

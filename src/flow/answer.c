@@ -181,6 +181,47 @@ df_answer_undo_verdict(const DfAnswer *answer)
 	return DF_VERDICT_FAILED;
 }
 
+/* the codes by which a mail server refuses who we are, not what we send (RFC 4954, RFC 3207) */
+static bool
+is_about_credentials(int code)
+{
+	return code == 530 || code == 534 || code == 535 || code == 538;
+}
+
+/*
+ * There is no key and no probe for a mail.  But a mail server says by its codes
+ * whether it has accepted the message, and one that has not been asked to (the
+ * line with the dot never left) has not: that is DF_FATE_NOT_SENT, however many
+ * bytes were sent before.
+ */
+DfVerdict
+df_answer_mail_verdict(const DfAnswer *answer)
+{
+	DfVerdict not_accepted = answer->was_doubt ? DF_VERDICT_DOUBT : DF_VERDICT_RETRY;
+
+	switch (answer->fate)
+	{
+		case DF_FATE_ANSWER:
+		case DF_FATE_TOO_LARGE:
+			if (is_success(answer->status))
+				return DF_VERDICT_DONE;
+			if (answer->status >= 400 && answer->status <= 499)
+				return not_accepted;
+			if (is_about_credentials(answer->status))
+				return DF_VERDICT_CREDENTIALS;
+			if (answer->status >= 500 && answer->status <= 599)
+				return DF_VERDICT_FAILED;
+			return DF_VERDICT_DOUBT;
+		case DF_FATE_NOT_SENT:
+			return not_accepted;
+		case DF_FATE_LOST:
+			return DF_VERDICT_DOUBT;
+		case DF_FATE_REFUSED:
+			return DF_VERDICT_FAILED;
+	}
+	return DF_VERDICT_FAILED;
+}
+
 /* methods are case-sensitive in HTTP; one that is not known may do anything */
 DfMethodClass
 df_method_class(const char *method)

@@ -79,6 +79,9 @@ extern DfVerdict df_answer_verdict(const DfAnswer *answer);
 /* the same for an undo request: DONE = undone, DONE_NO_UNDO = gone, RETRY, FAILED */
 extern DfVerdict df_answer_undo_verdict(const DfAnswer *answer);
 
+/* the same for a mail: DONE, RETRY, FAILED, DOUBT or CREDENTIALS */
+extern DfVerdict df_answer_mail_verdict(const DfAnswer *answer);
+
 extern DfMethodClass df_method_class(const char *method);
 
 /* a definite no, that another time would not lift */

@@ -1,6 +1,6 @@
 /*
  * http/client.c
- *	  The one multi handle of a worker: requests in, results out.
+ *	  The exchanges of a worker: requests in, results out.
  *
  * Runs in workers, outside of transactions: no transaction is open while a
  * socket is awaited.  The worker waits for df_http_fd() together with its latch
@@ -25,6 +25,9 @@
  * one, and a POST can then not be told from one that was carried out.  Measured
  * with 64 POSTs in flight: 1 to 2 % in doubt with multiplexing, none without.
  *
+ * A mail (http/mail.c) is an exchange like the others, with a multi handle of its
+ * own until it is connected; its sockets are in the same epoll set.
+ *
  * Nothing here may raise or palloc.  Memory that is short makes a result with
  * DF_FATE_REFUSED, and for that there is a reserve.
  */
@@ -38,6 +41,7 @@
 #include <curl/curl.h>
 
 #include "http/client.h"
+#include "http/mail.h"
 #include "http/request.h"
 #include "shared/clock.h"
 
@@ -71,6 +75,7 @@ typedef struct Watch
 	uint32 wanted; /* 0 = nothing */
 	uint32 registered; /* 0 = not in the epoll set */
 	bool is_connection; /* opened by libcurl for a transfer, closed by us */
+	DfExchange *mail; /* whose it is; NULL = the multi handle's that all HTTP shares */
 } Watch;
 
 static struct
@@ -85,6 +90,7 @@ static struct
 	DfExchange *in_flight; /* doubly linked */
 	int64 nearest_us; /* no deadline is earlier; -1 = none in flight */
 	int count; /* submitted and not yet handed out */
+	int mails; /* of those in flight */
 
 	DfDone *first_done;
 	DfDone *last_done;
@@ -228,6 +234,7 @@ on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 
 	if (watch == NULL)
 		return -1;
+	watch->mail = arg;
 	watch->wanted = 0;
 	if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
 		watch->wanted |= EPOLLIN;
@@ -243,8 +250,11 @@ on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 static int
 on_timer(CURLM *multi, long timeout_ms, void *arg)
 {
-	client.timer_us = timeout_ms < 0 ? -1 : timeout_ms == 0 ? 0 :
-															  df_monotonic_us() + timeout_ms * 1000;
+	DfExchange *mail = arg;
+	int64 *timer_us = mail != NULL ? &mail->mail->timer_us : &client.timer_us;
+
+	*timer_us = timeout_ms < 0 ? -1 : timeout_ms == 0 ? 0 :
+														df_monotonic_us() + timeout_ms * 1000;
 	return 0;
 }
 
@@ -330,6 +340,16 @@ give_back_handle(CURL *easy)
 		curl_easy_cleanup(easy);
 }
 
+/* Closes its connection too. */
+static void
+end_mail(DfExchange *exchange)
+{
+	client.mails--;
+	curl_multi_remove_handle(exchange->mail->multi, exchange->easy);
+	(void) curl_multi_cleanup(exchange->mail->multi);
+	exchange->mail->multi = NULL;
+}
+
 /* Takes an exchange out of libcurl and out of the list; its result is the caller's. */
 static DfDone *
 end_exchange(DfExchange *exchange)
@@ -344,7 +364,10 @@ end_exchange(DfExchange *exchange)
 		exchange->next->prev = exchange->prev;
 	if (client.in_flight == NULL)
 		client.nearest_us = -1;
-	curl_multi_remove_handle(client.multi, exchange->easy);
+	if (exchange->mail != NULL)
+		end_mail(exchange);
+	else
+		curl_multi_remove_handle(client.multi, exchange->easy);
 	give_back_handle(exchange->easy);
 	df_request_free(exchange);
 	return done;
@@ -398,6 +421,35 @@ apply_sockets(CURL *easy)
 	return code != CURLE_OK ? code : curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
 }
 
+/* A multi handle for one mail, that tells the same epoll set and a timer of its own; NULL = no memory. */
+static CURLM *
+multi_for(DfExchange *exchange)
+{
+	CURLM *multi = curl_multi_init();
+
+	if (multi == NULL ||
+		(curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket) == CURLM_OK &&
+		 curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, exchange) == CURLM_OK &&
+		 curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer) == CURLM_OK &&
+		 curl_multi_setopt(multi, CURLMOPT_TIMERDATA, exchange) == CURLM_OK &&
+		 curl_multi_add_handle(multi, exchange->easy) == CURLM_OK))
+		return multi;
+	(void) curl_multi_cleanup(multi);
+	return NULL;
+}
+
+static bool
+add_exchange(DfExchange *exchange)
+{
+	if (exchange->mail == NULL)
+		return curl_multi_add_handle(client.multi, exchange->easy) == CURLM_OK;
+	exchange->mail->multi = multi_for(exchange);
+	if (exchange->mail->multi == NULL)
+		return false;
+	client.mails++;
+	return true;
+}
+
 /* Hands an exchange to libcurl; NULL or, if that fails, words for it. */
 static const char *
 begin_exchange(DfExchange *exchange, const DfHttpRequest *request)
@@ -407,10 +459,10 @@ begin_exchange(DfExchange *exchange, const DfHttpRequest *request)
 	exchange->easy = get_handle();
 	if (exchange->easy == NULL)
 		return "there is no memory for a request";
-	code = df_request_apply(exchange, request);
+	code = exchange->mail != NULL ? df_mail_apply(exchange, request) : df_request_apply(exchange, request);
 	if (code == CURLE_OK)
 		code = apply_sockets(exchange->easy);
-	if (code == CURLE_OK && curl_multi_add_handle(client.multi, exchange->easy) == CURLM_OK)
+	if (code == CURLE_OK && add_exchange(exchange))
 		return NULL;
 	give_back_handle(exchange->easy);
 	return code == CURLE_OK ? "libcurl does not take the request" : curl_easy_strerror(code);
@@ -429,6 +481,14 @@ list_exchange(DfExchange *exchange)
 		client.nearest_us = exchange->deadline_us;
 }
 
+static const char *
+problem_of(const DfHttpRequest *request)
+{
+	if (client.multi == NULL)
+		return "libcurl is not initialised";
+	return request->mail_from != NULL ? df_mail_problem(request) : df_request_problem(request);
+}
+
 void
 df_http_submit(const DfHttpRequest *request)
 {
@@ -439,13 +499,13 @@ df_http_submit(const DfHttpRequest *request)
 	if (done == NULL)
 		return; /* the reserve is gone too: the lease will run out */
 	client.count++;
-	problem = client.multi == NULL ? "libcurl is not initialised" : df_request_problem(request);
+	problem = problem_of(request);
 	if (problem != NULL)
 	{
 		queue_refusal(done, problem);
 		return;
 	}
-	exchange = df_request_new(request);
+	exchange = request->mail_from != NULL ? df_mail_new(request) : df_request_new(request);
 	if (exchange == NULL)
 	{
 		queue_refusal(done, "there is no memory for a request");
@@ -496,6 +556,21 @@ finish(DfExchange *exchange, CURLcode code)
 }
 
 static void
+finish_mail(DfExchange *exchange, CURLcode code, const DfMailEnd *end)
+{
+	DfHttpResult *result = &exchange->done->result;
+
+	result->fate = end->fate;
+	if (end->fate != DF_FATE_ANSWER && end->error != NULL)
+		snprintf(result->error, sizeof(result->error), "%s", end->error);
+	else if (end->fate != DF_FATE_ANSWER)
+		df_request_error(exchange, code, result->error, sizeof(result->error));
+	df_mail_keep_reply(exchange);
+	fill_result(exchange, result);
+	queue_result(end_exchange(exchange));
+}
+
+static void
 finish_refused(DfExchange *exchange)
 {
 	DfHttpResult *result = &exchange->done->result;
@@ -513,9 +588,13 @@ time_out(DfExchange *exchange)
 	bool lost = exchange->sent || exchange->carried_out;
 
 	result->fate = lost ? DF_FATE_LOST : DF_FATE_NOT_SENT;
-	snprintf(result->error, sizeof(result->error), "timed out after %d ms, %s", exchange->timeout_ms,
-			 !lost ? "before a connection was there" : exchange->response.status == 0 ? "waiting for an answer" :
-																						"within the answer");
+	if (exchange->mail != NULL && exchange->mail->fd >= 0)
+		snprintf(result->error, sizeof(result->error), "timed out after %d ms, %s", exchange->timeout_ms,
+				 lost ? "waiting for the reply to the message" : "before the message was sent");
+	else
+		snprintf(result->error, sizeof(result->error), "timed out after %d ms, %s", exchange->timeout_ms,
+				 !lost ? "before a connection was there" : exchange->response.status == 0 ? "waiting for an answer" :
+																							"within the answer");
 	fill_result(exchange, result);
 	queue_result(end_exchange(exchange));
 }
@@ -538,12 +617,61 @@ handle_end(DfExchange *exchange, CURLcode code)
 	}
 }
 
+/* How a mail goes on: while the socket is blocked, it is watched for room too. */
+static void
+go_on_with_mail(DfExchange *exchange)
+{
+	DfMail *mail = exchange->mail;
+	Watch *watch = watch_of(mail->fd);
+	DfMailEnd end;
+
+	if (watch == NULL)
+		return; /* no memory; the deadline is near enough */
+	if (df_mail_talk(exchange, &end))
+	{
+		finish_mail(exchange, CURLE_OK, &end);
+		return;
+	}
+	watch->mail = exchange;
+	watch->wanted = EPOLLIN | (mail->blocked ? EPOLLOUT : 0);
+	if (watch->wanted != watch->registered)
+		(void) tell_epoll(watch, mail->fd, watch->wanted);
+}
+
+/* The mails that libcurl has connected, or failed to. */
+static void
+collect_mails(void)
+{
+	DfExchange *exchange;
+	DfExchange *next;
+
+	for (exchange = client.mails > 0 ? client.in_flight : NULL; exchange != NULL; exchange = next)
+	{
+		CURLMsg *message = NULL;
+		DfMailEnd end;
+		CURLcode code;
+		int left;
+
+		next = exchange->next;
+		if (exchange->mail != NULL && exchange->mail->fd < 0)
+			message = curl_multi_info_read(exchange->mail->multi, &left);
+		if (message == NULL || message->msg != CURLMSG_DONE)
+			continue;
+		code = message->data.result;
+		if (df_mail_connected(exchange, code, &end))
+			finish_mail(exchange, code, &end);
+		else
+			go_on_with_mail(exchange);
+	}
+}
+
 static void
 collect_ends(void)
 {
 	CURLMsg *message;
 	int left;
 
+	collect_mails();
 	while ((message = curl_multi_info_read(client.multi, &left)) != NULL)
 	{
 		DfExchange *exchange = NULL;
@@ -586,25 +714,54 @@ serve_sockets(void)
 			what |= CURL_CSELECT_IN;
 		if (events[i].events & (EPOLLOUT | EPOLLERR))
 			what |= CURL_CSELECT_OUT;
-		(void) curl_multi_socket_action(client.multi, fd, what, &running);
+		if (watch->mail != NULL && watch->mail->mail->fd == fd)
+			go_on_with_mail(watch->mail);
+		else
+			(void) curl_multi_socket_action(watch->mail != NULL ? watch->mail->mail->multi : client.multi,
+											fd, what, &running);
 	}
 	return Max(n, 0);
 }
 
-/* Runs what libcurl's timer is due for: new requests first of all. */
 static void
-serve_timer(void)
+serve_timer_of(CURLM *multi, int64 *timer_us)
 {
 	int rounds;
 	int running;
 
 	for (rounds = 0; rounds < MAX_READ_ROUNDS; rounds++)
 	{
-		if (client.timer_us < 0 || (client.timer_us > 0 && df_monotonic_us() < client.timer_us))
+		if (*timer_us < 0 || (*timer_us > 0 && df_monotonic_us() < *timer_us))
 			return;
-		client.timer_us = -1;
-		(void) curl_multi_socket_action(client.multi, CURL_SOCKET_TIMEOUT, 0, &running);
+		*timer_us = -1;
+		(void) curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running);
 	}
+}
+
+/* Runs what libcurl's timers are due for: new requests first of all. */
+static void
+serve_timers(void)
+{
+	DfExchange *exchange;
+
+	serve_timer_of(client.multi, &client.timer_us);
+	for (exchange = client.mails > 0 ? client.in_flight : NULL; exchange != NULL; exchange = exchange->next)
+		if (exchange->mail != NULL && exchange->mail->fd < 0)
+			serve_timer_of(exchange->mail->multi, &exchange->mail->timer_us);
+}
+
+/* The earliest time at which libcurl wants to be called, -1 = none. */
+static int64
+next_timer(void)
+{
+	DfExchange *exchange;
+	int64 due = client.timer_us;
+
+	for (exchange = client.mails > 0 ? client.in_flight : NULL; exchange != NULL; exchange = exchange->next)
+		if (exchange->mail != NULL && exchange->mail->fd < 0 && exchange->mail->timer_us >= 0 &&
+			(due < 0 || exchange->mail->timer_us < due))
+			due = exchange->mail->timer_us;
+	return due;
 }
 
 static int
@@ -612,7 +769,7 @@ move(void)
 {
 	int events = serve_sockets();
 
-	serve_timer();
+	serve_timers();
 	collect_ends();
 	return events;
 }
@@ -700,7 +857,7 @@ long
 df_http_timeout_ms(void)
 {
 	int64 now = df_monotonic_us();
-	int64 due = client.timer_us;
+	int64 due = next_timer();
 
 	client.away_us = take_absence(now);
 	client.waiting = true;

@@ -14,7 +14,7 @@
 typedef struct DfHttpRequest
 {
 	uint64		cookie;			/* comes back with the result, unique among those in flight */
-	const char *url;			/* absolute, http or https */
+	const char *url;			/* absolute: http or https, for a mail smtp or smtps */
 	const char *method;			/* "GET", "POST", ... */
 	const char *body;			/* NULL = none */
 	size_t		body_len;
@@ -30,13 +30,16 @@ typedef struct DfHttpRequest
 	size_t		max_body;		/* longest answer body that is kept */
 	int			follow_redirects;	/* 0 = none */
 	bool		allow_private;	/* loopback, private and link-local addresses */
+	const char *mail_from;		/* NULL = HTTP; else the body is a message, lines ending in CRLF */
+	const char *const *mail_to; /* addresses, NULL-terminated */
+	bool		mail_in_clear;	/* no STARTTLS on smtp:// */
 } DfHttpRequest;
 
 typedef struct DfHttpResult
 {
 	uint64		cookie;
 	DfFate		fate;
-	int			status;			/* 0 = none was read */
+	int			status;			/* 0 = none was read; of a mail, the code of the last reply */
 	char	   *body;			/* NUL-terminated, body_len bytes, maybe cut; NULL = none was read */
 	size_t		body_len;
 	char	   *headers;		/* lower-case "name: value\n" lines of the last answer; NULL = none */

@@ -168,8 +168,8 @@ df_request_problem(const DfHttpRequest *request)
 
 /* ---- the block ---------------------------------------------------------- */
 
-static void *
-take(DfExchange *exchange, size_t len)
+void *
+df_exchange_take(DfExchange *exchange, size_t len)
 {
 	char *taken = exchange->arena + exchange->arena_used;
 
@@ -178,7 +178,7 @@ take(DfExchange *exchange, size_t len)
 	return taken;
 }
 
-/* An upper bound of what the copies need, each rounded up as take() does. */
+/* An upper bound of what the copies need, each rounded up as df_exchange_take() does. */
 static size_t
 arena_bound(const DfHttpRequest *request)
 {
@@ -201,14 +201,14 @@ copy(DfExchange *exchange, const char *text)
 {
 	size_t len = strlen(text) + 1;
 
-	return memcpy(take(exchange, len), text, len);
+	return memcpy(df_exchange_take(exchange, len), text, len);
 }
 
 /* Links a line in behind after, or as the first of the list. */
 static struct curl_slist *
 link_header(DfExchange *exchange, char *line, struct curl_slist *after)
 {
-	struct curl_slist *node = take(exchange, sizeof(struct curl_slist));
+	struct curl_slist *node = df_exchange_take(exchange, sizeof(struct curl_slist));
 
 	node->data = line;
 	node->next = after == NULL ? NULL : after->next;
@@ -270,17 +270,17 @@ authorization(DfExchange *exchange, const DfHttpRequest *request)
 	if (request->bearer_token != NULL)
 	{
 		size = strlen(request->bearer_token) + sizeof("Authorization: Bearer ");
-		line = take(exchange, size);
+		line = df_exchange_take(exchange, size);
 		snprintf(line, size, "Authorization: Bearer %s", request->bearer_token);
 		return line;
 	}
 	if (request->username == NULL)
 		return NULL;
 	pair_len = strlen(request->username) + 1 + strlen(request->password);
-	pair = take(exchange, pair_len + 1);
+	pair = df_exchange_take(exchange, pair_len + 1);
 	snprintf(pair, pair_len + 1, "%s:%s", request->username, request->password);
 	size = sizeof("Authorization: Basic ") + (pair_len + 2) / 3 * 4;
-	line = take(exchange, size);
+	line = df_exchange_take(exchange, size);
 	snprintf(line, size, "Authorization: Basic ");
 	base64((unsigned char *) pair, pair_len, line + strlen(line));
 	return line;
@@ -337,27 +337,36 @@ list_headers(DfExchange *exchange, const DfHttpRequest *request)
 }
 
 DfExchange *
-df_request_new(const DfHttpRequest *request)
+df_exchange_new(const DfHttpRequest *request, size_t arena_size)
 {
-	size_t size = arena_bound(request);
-	DfExchange *exchange = malloc(offsetof(DfExchange, arena) + size);
-	char *body;
+	DfExchange *exchange = malloc(offsetof(DfExchange, arena) + arena_size);
 
 	if (exchange == NULL)
 		return NULL;
 	memset(exchange, 0, offsetof(DfExchange, arena));
-	exchange->arena_size = size;
+	exchange->arena_size = arena_size;
 	df_response_init(&exchange->response, request->max_body);
 	exchange->timeout_ms = request->timeout_ms;
 	exchange->connect_timeout_ms = request->connect_timeout_ms;
 	exchange->allow_private = request->allow_private;
+	return exchange;
+}
+
+DfExchange *
+df_request_new(const DfHttpRequest *request)
+{
+	DfExchange *exchange = df_exchange_new(request, arena_bound(request));
+	char *body;
+
+	if (exchange == NULL)
+		return NULL;
 	exchange->redirects_left = request->follow_redirects;
 	exchange->method = copy(exchange, request->method);
 	exchange->repeatable = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0 ||
 		strcmp(request->method, "PUT") == 0 || strcmp(request->method, "DELETE") == 0;
 	if (request->body != NULL)
 	{
-		body = take(exchange, request->body_len + 1);
+		body = df_exchange_take(exchange, request->body_len + 1);
 		memcpy(body, request->body, request->body_len);
 		body[request->body_len] = '\0';
 		exchange->body = body;
@@ -438,9 +447,50 @@ before_request(void *arg, char *address, char *local, int port, int local_port)
 			return set_code_; \
 	} while (0)
 
-/* What holds for every request; nothing of it is an option of a system's. */
+/* What holds for every connection, whatever is spoken on it; nothing of it is an option of a system's. */
 static CURLcode
 apply_rules(CURL *easy)
+{
+#if LIBCURL_VERSION_NUM >= 0x075700
+	/* or a deadline would wait for a name server that does not answer */
+	SET(CURLOPT_QUICK_EXIT, 1L);
+#endif
+	SET(CURLOPT_PROXY, ""); /* none from the environment either */
+	SET(CURLOPT_NOSIGNAL, 1L);
+	SET(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+	SET(CURLOPT_SSL_VERIFYPEER, 1L);
+	SET(CURLOPT_SSL_VERIFYHOST, 2L);
+	SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+	return CURLE_OK;
+}
+
+CURLcode
+df_request_apply_connection(DfExchange *exchange, const DfHttpRequest *request)
+{
+	CURL *easy = exchange->easy;
+	CURLcode code = apply_rules(easy);
+
+	if (code != CURLE_OK)
+		return code;
+	SET(CURLOPT_URL, request->url);
+	SET(CURLOPT_PRIVATE, exchange);
+	SET(CURLOPT_ERRORBUFFER, exchange->curl_error);
+	SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	SET(CURLOPT_OPENSOCKETDATA, exchange);
+	if (request->connect_timeout_ms > 0)
+		SET(CURLOPT_CONNECTTIMEOUT_MS, (long) request->connect_timeout_ms);
+	if (request->ca_file != NULL)
+		SET(CURLOPT_CAINFO, request->ca_file);
+	if (request->client_cert != NULL)
+		SET(CURLOPT_SSLCERT, request->client_cert);
+	if (request->client_key != NULL)
+		SET(CURLOPT_SSLKEY, request->client_key);
+	return CURLE_OK;
+}
+
+/* What holds for every request by HTTP. */
+static CURLcode
+apply_http(CURL *easy)
 {
 #if LIBCURL_VERSION_NUM >= 0x075500
 	SET(CURLOPT_PROTOCOLS_STR, "http,https");
@@ -449,17 +499,7 @@ apply_rules(CURL *easy)
 	SET(CURLOPT_PROTOCOLS, (long) (CURLPROTO_HTTP | CURLPROTO_HTTPS));
 	SET(CURLOPT_REDIR_PROTOCOLS, (long) (CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
-#if LIBCURL_VERSION_NUM >= 0x075700
-	/* or a deadline would wait for a name server that does not answer */
-	SET(CURLOPT_QUICK_EXIT, 1L);
-#endif
-	SET(CURLOPT_PROXY, ""); /* none from the environment either */
-	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
-	SET(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
-	SET(CURLOPT_SSL_VERIFYPEER, 1L);
-	SET(CURLOPT_SSL_VERIFYHOST, 2L);
-	SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
 	SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
 	SET(CURLOPT_USERAGENT, "dataflows/" DF_VERSION);
 	SET(CURLOPT_ACCEPT_ENCODING, "");
@@ -472,14 +512,10 @@ apply_rules(CURL *easy)
 static CURLcode
 apply_callbacks(CURL *easy, DfExchange *exchange)
 {
-	SET(CURLOPT_PRIVATE, exchange);
-	SET(CURLOPT_ERRORBUFFER, exchange->curl_error);
 	SET(CURLOPT_HEADERFUNCTION, df_response_header);
 	SET(CURLOPT_HEADERDATA, &exchange->response);
 	SET(CURLOPT_WRITEFUNCTION, df_response_body);
 	SET(CURLOPT_WRITEDATA, &exchange->response);
-	SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
-	SET(CURLOPT_OPENSOCKETDATA, exchange);
 	SET(CURLOPT_PREREQFUNCTION, before_request);
 	SET(CURLOPT_PREREQDATA, exchange);
 	return CURLE_OK;
@@ -511,25 +547,17 @@ CURLcode
 df_request_apply(DfExchange *exchange, const DfHttpRequest *request)
 {
 	CURL *easy = exchange->easy;
-	CURLcode code = apply_rules(easy);
+	CURLcode code = df_request_apply_connection(exchange, request);
 
+	if (code == CURLE_OK)
+		code = apply_http(easy);
 	if (code == CURLE_OK)
 		code = apply_callbacks(easy, exchange);
 	if (code == CURLE_OK)
 		code = apply_method(easy, exchange);
-	if (code != CURLE_OK)
-		return code;
-	SET(CURLOPT_URL, request->url);
-	SET(CURLOPT_HTTPHEADER, exchange->headers);
-	if (request->connect_timeout_ms > 0)
-		SET(CURLOPT_CONNECTTIMEOUT_MS, (long) request->connect_timeout_ms);
-	if (request->ca_file != NULL)
-		SET(CURLOPT_CAINFO, request->ca_file);
-	if (request->client_cert != NULL)
-		SET(CURLOPT_SSLCERT, request->client_cert);
-	if (request->client_key != NULL)
-		SET(CURLOPT_SSLKEY, request->client_key);
-	return CURLE_OK;
+	if (code == CURLE_OK)
+		SET(CURLOPT_HTTPHEADER, exchange->headers);
+	return code;
 }
 
 /* ---- redirects ---------------------------------------------------------- */

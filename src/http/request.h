@@ -22,6 +22,7 @@ typedef struct DfExchange
 	struct DfExchange *next;
 	struct DfDone *done; /* the result to be, made before anything is sent */
 	CURL *easy;
+	struct DfMail *mail; /* a mail, in the arena; NULL = HTTP */
 	DfResponse response;
 
 	/* times are df_monotonic_us() */
@@ -56,6 +57,13 @@ typedef struct DfExchange
 
 /* NULL if the request can be made, else a constant sentence why not */
 extern const char *df_request_problem(const DfHttpRequest *request);
+
+/* a malloc'd exchange with an empty arena of that size, and a piece of the arena; NULL = no memory */
+extern DfExchange *df_exchange_new(const DfHttpRequest *request, size_t arena_size);
+extern void *df_exchange_take(DfExchange *exchange, size_t len);
+
+/* where to, how secure, and which addresses are allowed: for any protocol */
+extern CURLcode df_request_apply_connection(DfExchange *exchange, const DfHttpRequest *request);
 
 /* a malloc'd exchange with copies of all that is sent; NULL = no memory */
 extern DfExchange *df_request_new(const DfHttpRequest *request);

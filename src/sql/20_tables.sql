@@ -170,7 +170,7 @@ COMMENT ON COLUMN dataflows.step.renewals IS 'How often retry() rendered the ste
 COMMENT ON COLUMN dataflows.step.sent_at IS 'When the last attempt was committed; NULL = with the intent';
 COMMENT ON COLUMN dataflows.step.wake_at IS 'Next attempt, end of the wait or of the sleep';
 COMMENT ON COLUMN dataflows.step.finished_at IS 'When the step ended';
-COMMENT ON COLUMN dataflows.step.status IS 'HTTP status of the last answer';
+COMMENT ON COLUMN dataflows.step.status IS 'HTTP status of the last answer, or code of the last reply to a mail';
 COMMENT ON COLUMN dataflows.step.output IS 'What the step returned to the body';
 COMMENT ON COLUMN dataflows.step.answer IS 'Headers of the answer but those of the transport, or who sent a signal and when';
 COMMENT ON COLUMN dataflows.step.error IS 'Why it failed';

@@ -63,6 +63,12 @@ CREATE FUNCTION dataflows.delete(step text, system name, path text, body jsonb D
 COMMENT ON FUNCTION dataflows.delete(text, name, text, jsonb, jsonb, jsonb, text, jsonb, text, text, jsonb, text, int[], text, interval, interval, jsonb, interval, boolean) IS
 'The same as dataflows.http() with the method DELETE; the statuses 404 and 410 are answers too unless accept says otherwise';
 
+CREATE FUNCTION dataflows.send_mail(step text, system name, message jsonb)
+	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dataflows_send_mail';
+COMMENT ON FUNCTION dataflows.send_mail(text, name, jsonb) IS
+'Sends a mail by a system whose url begins with smtp or smtps and returns {"message_id","reply"}, recorded once. message is {"from","to","cc","bcc","subject","text","html","headers","doubt"}: to, cc and bcc are an address or an array of them, text or html or both must be there, doubt is fail, resend or accept. Raises DF001 if it is refused or in doubt, DF003 if it is recorded otherwise, DF004 outside a workflow, 22023 for a message that cannot be sent';
+
 CREATE FUNCTION dataflows.wait_for(event text, timeout interval DEFAULT NULL, until timestamptz DEFAULT NULL, by name DEFAULT NULL,
 	required boolean DEFAULT false)
 	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE

@@ -117,7 +117,7 @@ COMMENT ON COLUMN dataflows.steps.system IS 'System that is called';
 COMMENT ON COLUMN dataflows.steps.state IS 'pending, sent, waiting, in_doubt, done or failed';
 COMMENT ON COLUMN dataflows.steps.attempts IS 'Attempts begun';
 COMMENT ON COLUMN dataflows.steps.request IS 'METHOD /path as sent, or what else identifies the step';
-COMMENT ON COLUMN dataflows.steps.status IS 'HTTP status of the last answer';
+COMMENT ON COLUMN dataflows.steps.status IS 'HTTP status of the last answer, or code of the last reply to a mail';
 COMMENT ON COLUMN dataflows.steps.output IS 'What the body got';
 COMMENT ON COLUMN dataflows.steps.error IS 'Why it failed, or who resolved it';
 COMMENT ON COLUMN dataflows.steps.undo IS 'Request that undoes it';

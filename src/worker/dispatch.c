@@ -117,6 +117,9 @@ fill_request(DfDeparture *departure, const DfSystem *system, const DfStep *step,
 	request->max_body = system->max_body > 0 ? system->max_body : df_max_body;
 	request->follow_redirects = system->follow_redirects;
 	request->allow_private = system->allow_private;
+	request->mail_from = out->mail_from;
+	request->mail_to = (const char *const *) out->mail_to;
+	request->mail_in_clear = system->mail_in_clear;
 }
 
 /* it cannot leave: as if the system had refused it, without any byte sent */
@@ -152,6 +155,8 @@ objection(const DfRun *run, const DfStep *step, const DfSystem *system)
 		return NULL;
 	if (df_step_doubt(step) == DF_DOUBT_RESEND && !df_step_unwanted(run, step))
 		return NULL;
+	if (step->kind == DF_STEP_MAIL)
+		return "a mail server cannot tell whether it has accepted a mail";
 	return "the system would no longer know its idempotency key";
 }
 
@@ -190,6 +195,17 @@ stays_in_doubt(DfRun *run, DfStep *step, const DfSystem *system)
 	return true;
 }
 
+/* the url may have been changed since the step was called */
+static char *
+url_for(const DfStep *step, const DfSystem *system, const DfOutgoing *out, const char **problem)
+{
+	if (system->mail == (out->mail_from != NULL))
+		return system->mail ? pstrdup(system->url) : df_url_join(system->url, out->path, problem);
+	*problem = psprintf("the url of system \"%s\" is now %s", step->system,
+						system->mail ? "that of a mail server" : "not that of a mail server any more");
+	return NULL;
+}
+
 /* marks the step as sent and makes its request ready */
 static void
 prepare(DfRun *run, DfStep *step, DfSystem *system, DfSystemLive *live)
@@ -202,7 +218,7 @@ prepare(DfRun *run, DfStep *step, DfSystem *system, DfSystemLive *live)
 	char	   *url = NULL;
 
 	if (df_step_outgoing(run, step, &out, system->form, &why))
-		url = df_url_join(system->url, out.path, &problem);
+		url = url_for(step, system, &out, &problem);
 	if (url == NULL)
 	{
 		refuse(run, step, problem != NULL ? problem : why);
@@ -325,6 +341,21 @@ hide_secrets(DfFlight *flight, const DfHttpResult *result, DfReply *reply)
 	flight->secrets = NULL;
 }
 
+/*
+ * What an answer says about the system as such, in HTTP's words.  A mail server
+ * that refuses a recipient or a text is as well as a system that answers 404; one
+ * that closes (421) is not.
+ */
+static DfReply
+seen_by_breaker(const DfStep *step, const DfReply *reply, DfVerdict verdict)
+{
+	DfReply		seen = *reply;
+
+	if (step->kind == DF_STEP_MAIL && reply->fate == DF_FATE_ANSWER && verdict != DF_VERDICT_CREDENTIALS)
+		seen.status = reply->status == 421 ? 503 : 200;
+	return seen;
+}
+
 /* a result of the HTTP room, in the recording transaction */
 void
 df_arrive(DfHttpResult *result)
@@ -357,6 +388,7 @@ df_arrive(DfHttpResult *result)
 	reply.retry_after_ms = result->retry_after_ms;
 	reply.took_us = result->took_us;
 	verdict = df_step_reply(run, step, &reply, &flight->policy);
+	reply = seen_by_breaker(step, &reply, verdict);
 	df_system_answered(flight->system, &reply, verdict, df_system_get(step->system, &why));
 }
 

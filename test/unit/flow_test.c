@@ -533,6 +533,45 @@ ask(DfRetry policy, int attempts, double jitter, int64 retry_after_ms)
 	return df_retry_at(&question);
 }
 
+/* ---- mail ------------------------------------------------------------------ */
+
+static DfVerdict
+expected_mail_verdict(int code, bool was_doubt)
+{
+	static const int credentials[] = {530, 534, 535, 538};
+
+	for (int i = 0; i < lengthof(credentials); i++)
+		if (code == credentials[i])
+			return DF_VERDICT_CREDENTIALS;
+	if (code / 100 == 2)
+		return DF_VERDICT_DONE;
+	if (code / 100 == 4)
+		return was_doubt ? DF_VERDICT_DOUBT : DF_VERDICT_RETRY;
+	return code / 100 == 5 ? DF_VERDICT_FAILED : DF_VERDICT_DOUBT;
+}
+
+static void
+test_mail_answers(void)
+{
+	for (int was_doubt = 0; was_doubt < 2; was_doubt++)
+	{
+		DfAnswer answer = {.method = DF_METHOD_EFFECT, .was_doubt = was_doubt, .key_trusted = true};
+
+		answer.fate = DF_FATE_ANSWER;
+		for (answer.status = 0; answer.status < 1000; answer.status++)
+			EXPECT(df_answer_mail_verdict(&answer) == expected_mail_verdict(answer.status, was_doubt),
+				   "mail: code %d, was_doubt %d", answer.status, was_doubt);
+		answer.status = 0;
+		answer.fate = DF_FATE_NOT_SENT;
+		EXPECT(df_answer_mail_verdict(&answer) == (was_doubt ? DF_VERDICT_DOUBT : DF_VERDICT_RETRY), "mail: not sent");
+		answer.fate = DF_FATE_LOST;
+		EXPECT(df_answer_mail_verdict(&answer) == DF_VERDICT_DOUBT, "mail: lost");
+		answer.fate = DF_FATE_REFUSED;
+		EXPECT(df_answer_mail_verdict(&answer) == DF_VERDICT_FAILED, "mail: refused");
+	}
+	end_test("what a reply to a mail means");
+}
+
 static void
 test_backoff(void)
 {
@@ -987,6 +1026,7 @@ main(void)
 	test_answers();
 	test_fates();
 	test_undo_answers();
+	test_mail_answers();
 	test_backoff();
 	test_budget();
 	test_retry_after();

@@ -1,0 +1,435 @@
+/*
+ * engine/mail.c
+ *	  A mail: what a body gave send_mail(), and what leaves for it.
+ *
+ * Runs in workers: within a body, where a call is checked, and in the recording
+ * transaction, where the message is rendered from what was recorded.  Pure but
+ * for memory.  Message-ID, Date and the boundary come from the step's key and
+ * the time of its intent, so that every attempt sends the same bytes and a
+ * reader's mail program can tell a second delivery from a second mail.
+ */
+#include "postgres.h"
+
+#include "engine/json.h"
+#include "engine/mail.h"
+#include "engine/outcome.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/varlena.h"
+
+/* how much of a key that nobody knows is shown */
+#define SHOWN_KEY 40
+
+static const char *const keys[] = {
+	"from", "to", "cc", "bcc", "subject", "text", "html", "headers", "doubt",
+};
+
+/* what the engine writes itself, or what would change who gets the mail */
+static const char *const reserved_headers[] = {
+	"From", "To", "Cc", "Bcc", "Subject", "Date", "Message-ID", "MIME-Version", "Return-Path", "Received",
+};
+static const char *const reserved_prefixes[] = {"Content-", "Resent-"};
+
+static bool
+refuse(DfMailProblem *problem, char *message, char *hint)
+{
+	problem->sqlstate = ERRCODE_INVALID_PARAMETER_VALUE;
+	problem->message = message;
+	problem->hint = hint;
+	return false;
+}
+
+/* ---- reading -------------------------------------------------------------------- */
+
+static char *
+string_of(const JsonbValue *value)
+{
+	char	   *text = pnstrdup(value->val.string.val, value->val.string.len);
+
+	return pg_server_to_any(text, strlen(text), PG_UTF8);
+}
+
+static bool
+refuse_key(const char *key, DfMailProblem *problem)
+{
+	const char *nearest = NULL;
+	int			distance = Min(4, (int) strlen(key) / 2 + 1) + 1;
+
+	key = pnstrdup(key, pg_mbcliplen(key, strlen(key), SHOWN_KEY));
+	for (int i = 0; i < lengthof(keys); i++)
+	{
+		int			d = varstr_levenshtein_less_equal(key, strlen(key), keys[i], strlen(keys[i]), 1, 1, 1,
+													  distance - 1, true);
+
+		if (d < distance)
+		{
+			distance = d;
+			nearest = keys[i];
+		}
+	}
+	return refuse(problem, psprintf("has the unknown key \"%s\"", key),
+				  nearest != NULL ? psprintf("Perhaps you meant the key \"%s\".", nearest)
+				  : pstrdup("The keys are from, to, cc, bcc, subject, text, html, headers and doubt; other headers go into \"headers\"."));
+}
+
+static bool
+check_keys(const Jsonb *message, DfMailProblem *problem)
+{
+	JsonbIterator *it = JsonbIteratorInit((JsonbContainer *) &message->root);
+	JsonbValue	value;
+	JsonbIteratorToken token;
+
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		bool		known = false;
+		char	   *key;
+
+		if (token != WJB_KEY)
+			continue;
+		key = pnstrdup(value.val.string.val, value.val.string.len);
+		for (int i = 0; i < lengthof(keys); i++)
+			known = known || strcmp(keys[i], key) == 0;
+		if (!known)
+			return refuse_key(key, problem);
+	}
+	return true;
+}
+
+/* a string, or absent; *text is NULL then */
+static bool
+read_text(const Jsonb *message, const char *key, char **text, DfMailProblem *problem)
+{
+	JsonbValue	value;
+
+	*text = NULL;
+	if (getKeyJsonValueFromContainer((JsonbContainer *) &message->root, key, strlen(key), &value) == NULL ||
+		value.type == jbvNull)
+		return true;
+	if (value.type != jbvString)
+		return refuse(problem, psprintf("has a \"%s\" that is not a string", key),
+					  pstrdup("Give it as a JSON string."));
+	*text = string_of(&value);
+	return true;
+}
+
+static char *
+address_hint(const char *key)
+{
+	return psprintf("Give an address such as \"ada@example.com\" or \"Ada <ada@example.com>\"%s.",
+					strcmp(key, "from") == 0 ? "" : ", or an array of them");
+}
+
+static bool
+read_mailbox(const JsonbValue *value, const char *key, DfMailbox *box, DfMailProblem *problem)
+{
+	const char *why;
+
+	if (value->type != jbvString)
+		return refuse(problem, psprintf("has an address in \"%s\" that is not a string", key),
+					  address_hint(key));
+	if (df_mailbox_parse(string_of(value), box, &why))
+		return true;
+	return refuse(problem, psprintf("has an address in \"%s\" that cannot be used: %s", key, why), address_hint(key));
+}
+
+/* adds a string, or an array of strings, to the recipients */
+static bool
+read_recipients(const Jsonb *message, const char *key, DfMailMessage *mail, int *n, DfMailProblem *problem)
+{
+	Jsonb	   *value = df_json_get(message, key);
+	int			at = mail->nto + mail->ncc + mail->nbcc;
+	JsonbIterator *it;
+	JsonbValue	item;
+	JsonbIteratorToken token;
+
+	*n = 0;
+	if (value == NULL)
+		return true;
+	it = JsonbIteratorInit(&value->root);
+	while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
+	{
+		if (token == WJB_BEGIN_OBJECT)
+		{
+			item.type = jbvObject;
+			return read_mailbox(&item, key, &mail->to[0], problem);
+		}
+		if (token != WJB_ELEM)
+			continue;
+		if (at + *n >= DF_MAX_RECIPIENTS)
+		{
+			refuse(problem, psprintf("has more than %d recipients", DF_MAX_RECIPIENTS),
+				   pstrdup("Send it in several steps."));
+			problem->sqlstate = DF_ERR_LIMIT;
+			return false;
+		}
+		if (!read_mailbox(&item, key, &mail->to[at + (*n)++], problem))
+			return false;
+	}
+	return true;
+}
+
+static bool
+is_reserved(const char *name)
+{
+	for (int i = 0; i < lengthof(reserved_headers); i++)
+		if (pg_strcasecmp(name, reserved_headers[i]) == 0)
+			return true;
+	for (int i = 0; i < lengthof(reserved_prefixes); i++)
+		if (pg_strncasecmp(name, reserved_prefixes[i], strlen(reserved_prefixes[i])) == 0)
+			return true;
+	return false;
+}
+
+static bool
+check_header_name(const char *name, DfMailProblem *problem)
+{
+	const char *why = df_mime_name_problem(name);
+
+	if (why != NULL)
+		return refuse(problem, psprintf("has a header that cannot be used: %s", why),
+					  pstrdup("Give names and values, such as '{\"Reply-To\": \"help@example.com\"}'."));
+	if (is_reserved(name))
+		return refuse(problem, psprintf("has the header \"%s\", which is the engine's to write", name),
+					  pstrdup("Leave it out; addresses and the subject have keys of their own."));
+	return true;
+}
+
+static bool
+check_headers(const Jsonb *headers, DfMailProblem *problem)
+{
+	JsonbIterator *it;
+	JsonbValue	value;
+	JsonbIteratorToken token;
+	size_t		size = 0;
+
+	if (headers == NULL)
+		return true;
+	if (!JB_ROOT_IS_OBJECT(headers))
+		return refuse(problem, pstrdup("has \"headers\" that are not a JSON object"),
+					  pstrdup("Give names and values, such as '{\"Reply-To\": \"help@example.com\"}'."));
+	it = JsonbIteratorInit((JsonbContainer *) &headers->root);
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY && !check_header_name(pnstrdup(value.val.string.val, value.val.string.len), problem))
+			return false;
+		if (token != WJB_VALUE)
+			continue;
+		if (value.type != jbvString || df_mime_value_problem(string_of(&value)) != NULL)
+			return refuse(problem, pstrdup("has a header whose value is not a string without line breaks"),
+						  pstrdup("Give each header's value as a JSON string without control characters."));
+		size += value.val.string.len;
+	}
+	if (size <= DF_MAX_HEAD)
+		return true;
+	refuse(problem, pstrdup("has headers that are too long"), pstrdup("Send data in the text."));
+	problem->sqlstate = DF_ERR_LIMIT;
+	return false;
+}
+
+static bool
+check_words(const DfMailMessage *mail, DfMailProblem *problem)
+{
+	if (mail->subject != NULL && df_mime_value_problem(mail->subject) != NULL)
+		return refuse(problem, pstrdup("has a \"subject\" with a line break or another control character"),
+					  pstrdup("Give a subject of one line."));
+	if (mail->subject != NULL && strlen(mail->subject) > DF_MAX_HEAD)
+	{
+		refuse(problem, pstrdup("has a \"subject\" that is too long"), pstrdup("Send data in the text."));
+		problem->sqlstate = DF_ERR_LIMIT;
+		return false;
+	}
+	if (mail->text == NULL && mail->html == NULL)
+		return refuse(problem, pstrdup("has neither \"text\" nor \"html\""), pstrdup("Give one of them, or both."));
+	if (mail->nto + mail->ncc + mail->nbcc == 0)
+		return refuse(problem, pstrdup("has no recipient"),
+					  pstrdup("Give \"to\", \"cc\" or \"bcc\": an address, or an array of them."));
+	if (mail->doubt != NULL && strcmp(mail->doubt, "fail") != 0 && strcmp(mail->doubt, "resend") != 0 &&
+		strcmp(mail->doubt, "accept") != 0)
+		return refuse(problem, psprintf("has the unknown \"doubt\" \"%s\"", mail->doubt),
+					  pstrdup("Use 'fail', 'resend' or 'accept'."));
+	return true;
+}
+
+bool
+df_mail_read(const Jsonb *message, DfMailMessage *mail, DfMailProblem *problem)
+{
+	JsonbValue	from;
+
+	memset(mail, 0, sizeof(*mail));
+	if (message == NULL || !JB_ROOT_IS_OBJECT(message))
+		return refuse(problem, pstrdup("is not a JSON object"),
+					  pstrdup("Give from, to, subject and text, such as jsonb_build_object('from', 'shop@example.com', ...)."));
+	if (!check_keys(message, problem))
+		return false;
+	mail->to = palloc0(sizeof(DfMailbox) * DF_MAX_RECIPIENTS);
+	if (getKeyJsonValueFromContainer((JsonbContainer *) &message->root, "from", 4, &from) == NULL ||
+		from.type == jbvNull)
+		return refuse(problem, pstrdup("has no \"from\""), pstrdup("Give the address of the sender."));
+	mail->headers = df_json_get(message, "headers");
+	return read_mailbox(&from, "from", &mail->from, problem) &&
+		read_recipients(message, "to", mail, &mail->nto, problem) &&
+		read_recipients(message, "cc", mail, &mail->ncc, problem) &&
+		read_recipients(message, "bcc", mail, &mail->nbcc, problem) &&
+		read_text(message, "subject", &mail->subject, problem) &&
+		read_text(message, "text", &mail->text, problem) &&
+		read_text(message, "html", &mail->html, problem) &&
+		read_text(message, "doubt", &mail->doubt, problem) &&
+		check_headers(mail->headers, problem) &&
+		check_words(mail, problem);
+}
+
+char *
+df_mail_request(const DfMailMessage *mail)
+{
+	StringInfoData request;
+
+	initStringInfo(&request);
+	appendStringInfoString(&request, "MAIL ");
+	for (int i = 0; i < mail->nto + mail->ncc + mail->nbcc; i++)
+		appendStringInfo(&request, "%s%s", i > 0 ? ", " : "", mail->to[i].address);
+	return request.data;
+}
+
+/* ---- rendering ------------------------------------------------------------------- */
+
+/* the step's key with dots for slashes */
+static char *
+dotted(const char *key)
+{
+	char	   *result = pstrdup(key);
+
+	for (char *c = result; *c != '\0'; c++)
+		if (*c == '/')
+			*c = '.';
+	return result;
+}
+
+static char *
+message_id(const DfMailMessage *mail, const char *key)
+{
+	return psprintf("<%s%s>", dotted(key), strrchr(mail->from.address, '@'));
+}
+
+static void
+put_headers(StringInfo to, const DfMailMessage *mail)
+{
+	JsonbIterator *it;
+	JsonbValue	value;
+	JsonbIteratorToken token;
+	char	   *name = NULL;
+	bool		auto_submitted = false;
+
+	it = mail->headers != NULL ? JsonbIteratorInit((JsonbContainer *) &mail->headers->root) : NULL;
+	while (it != NULL && (token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			name = pnstrdup(value.val.string.val, value.val.string.len);
+		else if (token == WJB_VALUE)
+		{
+			df_mime_header(to, name, string_of(&value));
+			auto_submitted = auto_submitted || pg_strcasecmp(name, "Auto-Submitted") == 0;
+		}
+	}
+	if (!auto_submitted)
+		df_mime_header(to, "Auto-Submitted", "auto-generated");
+}
+
+static void
+put_body(StringInfo to, const DfMailMessage *mail, const char *key)
+{
+	/* "=_" stands in no body that is encoded; one that is not is looked at */
+	char	   *boundary = psprintf("=_%s", dotted(key));
+
+	appendStringInfoString(to, "MIME-Version: 1.0\r\n");
+	if (mail->text == NULL || mail->html == NULL)
+	{
+		df_mime_text(to, mail->text != NULL ? "text/plain" : "text/html",
+					 mail->text != NULL ? mail->text : mail->html);
+		return;
+	}
+	while (strstr(mail->text, boundary) != NULL || strstr(mail->html, boundary) != NULL)
+		boundary = psprintf("%s_", boundary);
+	appendStringInfo(to, "Content-Type: multipart/alternative;\r\n boundary=\"%s\"\r\n\r\n--%s\r\n", boundary, boundary);
+	df_mime_text(to, "text/plain", mail->text);
+	appendStringInfo(to, "\r\n--%s\r\n", boundary);
+	df_mime_text(to, "text/html", mail->html);
+	appendStringInfo(to, "\r\n--%s--\r\n", boundary);
+}
+
+char *
+df_mail_render(const DfMailMessage *mail, const char *key, TimestampTz at)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	df_mime_mailboxes(&out, "From", &mail->from, 1);
+	if (mail->nto > 0)
+		df_mime_mailboxes(&out, "To", mail->to, mail->nto);
+	if (mail->ncc > 0)
+		df_mime_mailboxes(&out, "Cc", mail->to + mail->nto, mail->ncc);
+	if (mail->nto + mail->ncc == 0)
+		appendStringInfoString(&out, "To: undisclosed-recipients:;\r\n");
+	if (mail->subject != NULL)
+		df_mime_header(&out, "Subject", mail->subject);
+	df_mime_date(&out, at);
+	appendStringInfo(&out, "Message-ID: %s\r\n", message_id(mail, key));
+	put_headers(&out, mail);
+	put_body(&out, mail, key);
+	return out.data;
+}
+
+/* ---- leaving and arriving ---------------------------------------------------------- */
+
+static bool
+recorded_mail(const DfStep *step, DfMailMessage *mail, char **why)
+{
+	Jsonb	   *message = step->body == NULL ? NULL
+		: df_json_parse(step->body, strlen(step->body), CurrentMemoryContext);
+	DfMailProblem problem;
+
+	if (df_mail_read(message, mail, &problem))
+		return true;
+	*why = psprintf("the message of step \"%s\" %s", step->name, problem.message);
+	return false;
+}
+
+bool
+df_mail_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, char **why)
+{
+	DfMailMessage mail;
+	const char **to;
+	int			n;
+
+	if (!recorded_mail(step, &mail, why))
+		return false;
+	n = mail.nto + mail.ncc + mail.nbcc;
+	to = palloc(sizeof(char *) * (n + 1));
+	for (int i = 0; i < n; i++)
+		to[i] = mail.to[i].address;
+	to[n] = NULL;
+	out->method = "MAIL";
+	out->mail_from = mail.from.address;
+	out->mail_to = to;
+	out->body = df_mail_render(&mail, df_step_key(run, step), step->started_at);
+	return true;
+}
+
+Jsonb *
+df_mail_output(DfRun *run, DfStep *step, const DfReply *reply)
+{
+	DfMailMessage mail;
+	DfJson		json;
+	char	   *text = reply->shown != NULL ? pnstrdup(reply->shown, reply->shown_len)
+		: reply->body != NULL ? pnstrdup(reply->body, reply->body_len) : NULL;
+	char	   *why;
+
+	/* what a server says need not be text */
+	for (char *c = text; c != NULL && *c != '\0'; c++)
+		if ((unsigned char) *c > 0x7E || ((unsigned char) *c < ' ' && *c != '\n'))
+			*c = '?';
+	df_json_begin(&json);
+	if (recorded_mail(step, &mail, &why))
+		df_json_text(&json, "message_id", message_id(&mail, df_step_key(run, step)));
+	df_json_text(&json, "reply", text);
+	return df_json_end(&json, run->cxt);
+}

@@ -1,0 +1,50 @@
+/*
+ * engine/mail.h
+ *	  A mail: what a body gave send_mail(), and what leaves for it.
+ */
+#ifndef DF_MAIL_H
+#define DF_MAIL_H
+
+#include "engine/live.h"
+#include "engine/mime.h"
+
+/* servers take a hundred (RFC 5321); with more, some would come back as "try again" for ever */
+#define DF_MAX_RECIPIENTS 100
+
+typedef struct DfMailMessage
+{
+	DfMailbox	from;
+	DfMailbox  *to;				/* to, cc and bcc, one behind the other */
+	int			nto;
+	int			ncc;
+	int			nbcc;
+	char	   *subject;		/* NULL = none; likewise below */
+	char	   *text;
+	char	   *html;
+	Jsonb	   *headers;
+	char	   *doubt;
+} DfMailMessage;
+
+typedef struct DfMailProblem
+{
+	int			sqlstate;
+	char	   *message;		/* "key \"to\" is missing" */
+	char	   *hint;
+} DfMailProblem;
+
+/* reads and checks it; strings become UTF-8.  False with *problem */
+extern bool df_mail_read(const Jsonb *message, DfMailMessage *mail, DfMailProblem *problem);
+
+/* what identifies the step: "MAIL ada@example.com, bob@example.com" */
+extern char *df_mail_request(const DfMailMessage *mail);
+
+/* the message as it is sent; the same for all attempts */
+extern char *df_mail_render(const DfMailMessage *mail, const char *key, TimestampTz at);
+
+/* what leaves next for a mail step; false with *why */
+extern bool df_mail_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, char **why);
+
+/* {"message_id", "reply"} of a mail that was accepted */
+extern Jsonb *df_mail_output(DfRun *run, DfStep *step, const DfReply *reply);
+
+#endif							/* DF_MAIL_H */

@@ -1,0 +1,139 @@
+/*
+ * engine/step_mail.c
+ *	  send_mail(): the step that sends a mail.
+ *
+ * Runs inside a body, in its read-only subtransaction, as the workflow's owner.
+ * Checks the message and notes it as an intent; the worker commits it and only
+ * then sends.  Credentials are not touched here.
+ */
+#include "postgres.h"
+
+#include "engine/json.h"
+#include "engine/mail.h"
+#include "engine/step_api.h"
+#include "engine/template.h"
+#include "fdw/system.h"
+#include "guc.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+PG_FUNCTION_INFO_V1(dataflows_send_mail);
+
+static DfSystem *
+checked_mail_server(const char *name, const char *step)
+{
+	char	   *why = NULL;
+	DfSystem   *system = df_system_get(name, &why);
+
+	if (system == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("step \"%s\" cannot call system \"%s\": %s", step, name, why),
+				 errhint("Create it with CREATE SERVER ... FOREIGN DATA WRAPPER dataflows, and GRANT USAGE on it to the workflow's owner.")));
+	if (!system->mail)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("step \"%s\" cannot send mail by system \"%s\"", step, name),
+				 errdetail("The url of the system begins with http."),
+				 errhint("Name a system whose url begins with smtp, or call this one with dataflows.post().")));
+	return system;
+}
+
+static void
+check_message(const Jsonb *message, DfMailMessage *mail, const char *step)
+{
+	DfMailProblem problem;
+
+	if (!df_mail_read(message, mail, &problem))
+		ereport(ERROR,
+				(errcode(problem.sqlstate),
+				 errmsg("the message of step \"%s\" %s", step, problem.message),
+				 errhint("%s", problem.hint)));
+}
+
+/* fills in what is sent: frozen from here on */
+static void
+render(DfRun *run, DfStep *step, const Jsonb *message, const DfMailMessage *mail)
+{
+	DfSystem   *system = checked_mail_server(step->system, step->name);
+	char	   *body = df_body_json(message);
+	DfJson		json;
+
+	/* it is rendered once for its size alone: the key is not known yet, its length is */
+	if (Max(strlen(body), strlen(df_mail_render(mail, run->id_text, run->started_at))) > (size_t) df_max_body)
+		ereport(ERROR,
+				(errcode(DF_ERR_LIMIT),
+				 errmsg("the message of step \"%s\" is larger than dataflows.max_body (%d bytes)",
+						step->name, df_max_body),
+				 errhint("Send less, or raise dataflows.max_body.")));
+	step->options = NULL;
+	if (mail->doubt != NULL && strcmp(mail->doubt, "fail") != 0)
+	{
+		df_json_begin(&json);
+		df_json_text(&json, "doubt", mail->doubt);
+		step->options = df_json_end(&json, run->cxt);
+	}
+	step->body = MemoryContextStrdup(run->cxt, body);
+	step->base_hash = system->url_hash;
+	step->request = MemoryContextStrdup(run->cxt, df_mail_request(mail));
+	step->to_send = true;
+	step->phase = DF_PHASE_DO;
+	step->dirty = true;
+}
+
+static DfStep *
+new_mail(DfRun *run, char *name, char *system, const Jsonb *message, const DfMailMessage *mail)
+{
+	DfStep		draft;
+	DfStep	   *step;
+
+	/* everything that can be wrong with the call is found before the step exists */
+	memset(&draft, 0, sizeof(draft));
+	draft.name = name;
+	draft.system = system;
+	render(run, &draft, message, mail);
+	step = df_step_new(run, name, DF_STEP_MAIL);
+	step->system = MemoryContextStrdup(run->cxt, system);
+	step->options = draft.options;
+	step->body = draft.body;
+	step->base_hash = draft.base_hash;
+	step->request = draft.request;
+	step->to_send = true;
+	return step;
+}
+
+Datum
+dataflows_send_mail(PG_FUNCTION_ARGS)
+{
+	DfRun	   *run = df_entry_run("send_mail");
+	char	   *base = df_checked_name(fcinfo, 0, "step");
+	Jsonb	   *message = df_arg_jsonb(fcinfo, 2);
+	DfMailMessage mail;
+	char	   *system;
+	char	   *name;
+	DfStep	   *step;
+
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("system of step \"%s\" is NULL", base),
+				 errhint("Name a server of the foreign-data wrapper dataflows.")));
+	system = NameStr(*PG_GETARG_NAME(1));
+	check_message(message, &mail, base);
+	step = df_step_recorded(run, base, DF_STEP_MAIL, &name);
+	if (step == NULL)
+		step = new_mail(run, name, system, message, &mail);
+	else if (strcmp(step->system, system) != 0)
+		df_step_mismatch(step, "system", step->system, system);
+	else if (step->request == NULL)
+	{
+		render(run, step, message, &mail);
+		step->rerendered = true;
+	}
+	else if (strcmp(step->request, df_mail_request(&mail)) != 0)
+		df_step_mismatch(step, "recipients", step->request, df_mail_request(&mail));
+	if (df_step_ended(step))
+		return df_step_result(fcinfo, step);
+	df_suspend(step);
+	PG_RETURN_NULL();
+}
