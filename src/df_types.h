@@ -242,6 +242,7 @@ typedef struct DfStep
 	bool		own_child;		/* it has a child run of its own, not an attached one */
 	const char *ask;			/* "cancel" or "undo": to be asked of the child run; NULL = nothing */
 	bool		in_flight;
+	bool		told;			/* the body has learnt what came of it */
 	bool		cleared;		/* in doubt, but a probe or the step itself says: send it again */
 	bool		unauthorized;	/* its token was refused, it is sent again with a fresh one */
 	DfPhase		phase;

@@ -689,6 +689,27 @@ leave_out_renewed(DfRun *run)
 	}
 }
 
+/*
+ * A step begun with wait => false ended in doubt, and the body never asked what
+ * came of it: what is in nobody's hands must not look completed.
+ */
+static bool
+doubt_is_untold(DfRun *run)
+{
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		DfStep	   *step = run->steps[i];
+
+		if (step->state != DF_STEP_DOUBT || step->told || is_handler_step(step))
+			continue;
+		df_run_get_stuck(run, DF_ERR_STEP_FAILED,
+						 psprintf("step \"%s\" is in doubt, and the body returned without asking what came of it", step->name),
+						 df_step_remedy(run, step));
+		return true;
+	}
+	return false;
+}
+
 static void
 body_returned(DfRun *run, DfBodyExit *exit)
 {
@@ -702,7 +723,7 @@ body_returned(DfRun *run, DfBodyExit *exit)
 		return;
 	}
 	leave_out_renewed(run);
-	if (block_on_unended(run))
+	if (block_on_unended(run) || doubt_is_untold(run))
 		return;
 	complete(run, exit->value);
 }

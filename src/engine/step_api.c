@@ -166,6 +166,7 @@ df_step_result(FunctionCallInfo fcinfo, DfStep *step)
 	Jsonb	   *detail;
 
 	Assert(df_step_ended(step));
+	step->told = true;
 	if (step->state == DF_STEP_DONE)
 	{
 		if (step->output == NULL)

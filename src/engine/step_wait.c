@@ -242,6 +242,7 @@ dataflows_response(PG_FUNCTION_ARGS)
 
 	if (!df_step_ended(step))
 		df_suspend(step);
+	step->told = true;
 	if (step->kind == DF_STEP_CALL)
 		PG_RETURN_JSONB_P(df_child_response(step));
 	df_json_begin(&json);
@@ -312,6 +313,7 @@ dataflows_wait_all(PG_FUNCTION_ARGS)
 		{
 			Jsonb	   *detail = df_step_error_detail(step);
 
+			step->told = true;
 			appendStringInfo(&failures, "%s%s", failures.len > 0 ? "," : "",
 							 JsonbToCString(NULL, &detail->root, VARSIZE(detail)));
 		}

@@ -220,17 +220,27 @@ CREATE VIEW dataflows.pending_undo WITH (security_barrier) AS
 		SELECT s.run, s.n FROM dataflows.run r JOIN dataflows.step s ON s.run = r.run
 		WHERE r.stuck IS NOT NULL AND s.state = 'in_doubt'
 			AND COALESCE(s.undo_state, 'none') NOT IN ('undo_failed', 'undone', 'gone'))
-	SELECT s.run, r.workflow, r.key, s.step, s.system,
+	SELECT s.run, r.workflow, r.key, s.step, s.system, s.request, s.state,
 		COALESCE(s.undo, s.options OPERATOR(pg_catalog.->>) 'undo') AS undo,
 		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.undo_body END AS undo_body,
 		COALESCE(s.undo_error OPERATOR(pg_catalog.->>) 'message', s.error OPERATOR(pg_catalog.->>) 'message',
 			'it may have been carried out, and no full answer came') AS why,
+		pg_catalog.concat_ws(': ', COALESCE('status ' OPERATOR(pg_catalog.||) NULLIF(s.status, 0), 'no status'),
+			s.error OPERATOR(pg_catalog.->>) 'message') AS answered,
+		s.error OPERATOR(pg_catalog.->>) 'probe' AS probe,
 		COALESCE(s.undo_since, s.sent_at, s.started_at) AS since,
 		CASE WHEN s.system IS NOT NULL THEN pg_catalog.concat(s.run, '/', s.n,
 			CASE WHEN s.renewals > 0 THEN pg_catalog.concat('/r', s.renewals) END) END AS idempotency_key,
-		CASE WHEN s.undo_state = 'undo_failed'
-			THEN pg_catalog.format('Undo it by hand, then: SELECT dataflows.resolve(%L, %L, ''undone'', ''how'');', s.run, s.step)
-			ELSE pg_catalog.format('See whether it was carried out, then: SELECT dataflows.resolve(%L, %L, ''done'' or ''not_done'', ''how you know'');', s.run, s.step)
+		CASE
+			WHEN s.undo_state = 'undo_failed' AND s.error OPERATOR(pg_catalog.->>) 'maybe_twice' = 'true'
+			THEN pg_catalog.format('Look in the system for a second record with the same data and delete it, then: SELECT dataflows.resolve(%L, %L, ''undone'', ''who looked'');', s.run, s.step)
+			WHEN s.undo_state = 'undo_failed' AND (s.undo IS NOT NULL OR s.system IS NULL)
+			THEN pg_catalog.format('Undo it by hand, then: SELECT dataflows.resolve(%L, %L, ''undone'', ''how''); or mend the cause and have it tried again: SELECT dataflows.retry(%L);', s.run, s.step, s.run)
+			WHEN s.undo_state = 'undo_failed' AND s.state = 'in_doubt'
+			THEN pg_catalog.format('Look in the system for the request or its key. If it is there, say so with the record, and it is undone: SELECT dataflows.resolve(%L, %L, ''done'', ''who saw it'', ''{"id": "..."}''); If it is not: SELECT dataflows.resolve(%L, %L, ''not_done'', ''who looked'');', s.run, s.step, s.run, s.step)
+			WHEN s.undo_state = 'undo_failed'
+			THEN pg_catalog.format('Look in the system for the request or its key. If it is there, undo it by hand, then: SELECT dataflows.resolve(%L, %L, ''undone'', ''how''); If it is not: SELECT dataflows.resolve(%L, %L, ''not_done'', ''who looked'');', s.run, s.step, s.run, s.step)
+			ELSE pg_catalog.format('Look in the system for the request or its key. If it is there, say so with the record, and the run goes on: SELECT dataflows.resolve(%L, %L, ''done'', ''who saw it'', ''{"id": "..."}''); If it is not: SELECT dataflows.resolve(%L, %L, ''not_done'', ''who looked'');', s.run, s.step, s.run, s.step)
 		END AS remedy
 	FROM pending p JOIN dataflows.step s ON s.run = p.run AND s.n = p.n
 		JOIN dataflows.run r ON r.run = s.run AND r.finished_at IS NULL
@@ -242,9 +252,13 @@ COMMENT ON COLUMN dataflows.pending_undo.workflow IS 'Its workflow';
 COMMENT ON COLUMN dataflows.pending_undo.key IS 'Its key';
 COMMENT ON COLUMN dataflows.pending_undo.step IS 'The step';
 COMMENT ON COLUMN dataflows.pending_undo.system IS 'System where the effect is';
+COMMENT ON COLUMN dataflows.pending_undo.request IS 'Request of the step';
+COMMENT ON COLUMN dataflows.pending_undo.state IS 'State of the step: in_doubt, or done';
 COMMENT ON COLUMN dataflows.pending_undo.undo IS 'Request that would undo it; with {field} if the field was never received';
 COMMENT ON COLUMN dataflows.pending_undo.undo_body IS 'Its body';
 COMMENT ON COLUMN dataflows.pending_undo.why IS 'Why the engine could not';
+COMMENT ON COLUMN dataflows.pending_undo.answered IS 'What was answered to the step itself';
+COMMENT ON COLUMN dataflows.pending_undo.probe IS 'What the probe said last; NULL = none was asked';
 COMMENT ON COLUMN dataflows.pending_undo.since IS 'When that began';
 COMMENT ON COLUMN dataflows.pending_undo.idempotency_key IS 'Key that its requests carried, to look for on the other side';
 COMMENT ON COLUMN dataflows.pending_undo.remedy IS 'What to do, and the SQL that says that it is done';

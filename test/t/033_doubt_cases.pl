@@ -1,0 +1,160 @@
+# Doubt, case by case: what a probe may adopt, what it must not, and what a person then does.
+
+use strict;
+use warnings;
+
+use Test::More;
+use HTTP::Tiny;
+use PostgreSQL::Test::Cluster;
+use Dataflows;
+
+my $systems = start_systems();
+my $node = new_node('cases', conf => "dataflows.undo_for = '10s'");
+my $url = $systems->url('crm');
+my $options = "url '$url', allow_private 'true', timeout '500ms', retry_initial '50ms', retry_max '200ms', settle '700ms', breaker_failures '100000', breaker_cooldown '200ms'";
+
+create_systems($node, 'postgres', $systems, workflow => 0);
+$systems->config('crm', idempotency => JSON::PP::false());
+$node->safe_psql('postgres', <<"SQL");
+CREATE SERVER plain FOREIGN DATA WRAPPER dataflows OPTIONS ($options);
+CREATE SERVER trusted FOREIGN DATA WRAPPER dataflows OPTIONS ($options, idempotency_header 'Idempotency-Key');
+GRANT USAGE ON FOREIGN SERVER plain, trusted TO app;
+SQL
+as_app($node, 'postgres', <<'SQL');
+CREATE FUNCTION app.one_step(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN dataflows.post('call', coalesce(event->>'system', 'plain'), '/contacts',
+    jsonb_build_object('email', event->>'email', 'run', dataflows.run_id()), undo => 'DELETE /contacts/{id}',
+    doubt => coalesce(event->>'doubt', 'fail'), retry => event->'retry',
+    probe => 'GET /contacts?' || coalesce(event->>'probe', 'run={run}'), probe_found => '$[*]');
+END $$;
+SELECT dataflows.define_workflow('one-step', 'app.one_step');
+CREATE FUNCTION app.twins(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  FOR i IN 1 .. 2 LOOP
+    PERFORM dataflows.post('twin', 'plain', '/contacts', jsonb_build_object('email', event->>'email', 'run', dataflows.run_id()),
+      undo => 'DELETE /contacts/{id}', probe => 'GET /contacts?run={run}', wait => false);
+  END LOOP;
+  PERFORM dataflows.wait_all('twin', 'twin#2');
+  RETURN NULL;
+END $$;
+SELECT dataflows.define_workflow('twins', 'app.twins');
+CREATE FUNCTION app.careless(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM dataflows.post('careless', 'plain', '/contacts', jsonb_build_object('email', event->>'email'), undo => 'none', wait => false);
+  RETURN '"returned"';
+END $$;
+SELECT dataflows.define_workflow('careless', 'app.careless');
+SQL
+
+my $number = 0;
+
+sub start
+{
+	my ($input, @faults) = @_;
+	my $email = 'c' . ++$number . '@example.com';
+	my $workflow = delete $input->{workflow} // 'one-step';
+	my $json = JSON::PP->new->encode({ email => $email, %$input });
+
+	$systems->clear_faults;
+	$systems->fault('crm', %$_, match => { method => 'POST', %{ $_->{match} || {} } }) for @faults;
+	return ($email, as_app($node, 'postgres', "SELECT dataflows.start('$workflow', \$j\$$json\$j\$)"));
+}
+
+sub state_of { my ($run) = @_; return as_app($node, 'postgres', "SELECT dataflows.await('$run', '20 s')"); }
+
+# "ever made/left"
+sub books { my ($email) = @_; return join('/', @{ $systems->summary('crm')->{$email} // [ 0, 0 ] }); }
+
+sub made { my ($email) = @_; return (map { $_->{id} } grep { $_->{email} eq $email } @{ $systems->books('crm')->{records} })[0]; }
+
+sub pending { my ($run, $column) = @_; return $node->safe_psql('postgres', "SELECT $column FROM dataflows.pending_undo WHERE run = '$run' ORDER BY step LIMIT 1"); }
+
+sub create { my ($email) = @_; return HTTP::Tiny->new->post("$url/contacts", { content => qq({"email": "$email"}) })->{status}; }
+
+sub resolve
+{
+	my ($run, $step, $outcome, $output) = @_;
+
+	return as_app($node, 'postgres', "SELECT dataflows.resolve('$run', '$step', '$outcome', 'looked'" . ($output ? ", '$output'" : '') . ')');
+}
+
+my @get = (match => { method => 'GET' });
+my ($email, $run);
+
+# somebody else's record
+$systems->clear_faults;
+is(create('c1@example.com'), 201, 'a record is there before');
+($email, $run) = start({ probe => 'email={request.email}' }, { fault => 'lost' });
+is(state_of($run) . ' ' . books($email), 'rolled_back 1/1', 'it is neither adopted nor undone, and nothing was sent');
+is($node->safe_psql('postgres', "SELECT error->'detail'->>'existed' FROM dataflows.runs WHERE run = '$run'"), 'true', 'the body learns that it existed');
+
+# a first probe that cannot be read: nothing is sent
+($email, $run) = start({ probe => 'email={request.email}', doubt => 'resend' }, { @get, fault => 'invalid_json' });
+is(state_of($run) . ' ' . books($email), 'rolled_back 0/0', 'without knowing what is there nothing is sent, whatever doubt says');
+
+# a probe that has its own trouble
+($email, $run) = start({}, { fault => 'lost', times => 1 }, { @get, status => 500, times => 2 }, { @get, fault => 'lost', times => 1 },
+	{ @get, status => 401, times => 1 });
+is(state_of($run) . ' ' . books($email), 'completed 1/1', 'a probe is asked until it answers');
+($email, $run) = start({}, { fault => 'lost', times => 1 }, { @get, fault => 'empty', times => 1 });
+is(state_of($run) . ' ' . books($email), 'rolled_back 1/0', 'a 2xx without a body is no "not there"; the undo asks again and finds the id');
+($email, $run) = start({ system => 'trusted' }, { status => 500, times => 1 }, { @get, status => 405 });
+is(state_of($run) . ' ' . books($email), 'completed 1/1', 'a trusted key needs no probe');
+
+# the budget holds with a probe, too
+($email, $run) = start({ retry => { max_attempts => 2 } }, { fault => 'reset_before' });
+is(state_of($run) . ' ' . books($email), 'rolled_back 0/0', 'attempts are counted though a probe says each time that nothing is there');
+is(number_of($node, "SELECT attempts FROM dataflows.steps WHERE run = '$run'"), 2, 'two and no more');
+($email, $run) = start({}, { fault => 'reset_before', times => 1 }, { status => 422 });
+is(state_of($run) . ' ' . books($email), 'rolled_back 0/0', 'not there, sent again, refused: failed for certain');
+($email, $run) = start({}, { fault => 'lost', times => 1 }, { @get, status => 404, times => 1 }, { status => 409, times => 1 });
+is(state_of($run) =~ /^completed$/ ? books($email) : 'no', '1/1', 'found before it is sent again, or by the probe after the conflict');
+
+# nobody can tell: a person
+($email, $run) = start({}, { fault => 'lost', times => 1 }, { @get, fault => 'invalid_json' });
+is(state_of($run) . ' ' . books($email), 'stuck 1/1', 'a probe that cannot be read');
+is(pending($run, "step || ' ' || state || ' ' || request"), 'call in_doubt POST /contacts', 'pending_undo names the step and its request');
+like(pending($run, 'probe'), qr/^the probe was answered with status 200 and nothing that can be read$/, 'what the probe said');
+like(pending($run, 'answered'), qr/^no status: /, 'what was answered');
+like(pending($run, 'remedy'), qr/SELECT dataflows\.resolve\('$run', 'call', 'done', .*SELECT dataflows\.resolve\('$run', 'call', 'not_done', 'who looked'\);/, 'and the calls to make');
+$systems->clear_faults;
+is(resolve($run, 'call', 'done', '{"id": "' . made($email) . '"}'), 't', 'a person gives the record');
+ok(wait_until($node, "SELECT state = 'rolled_back' FROM dataflows.runs WHERE run = '$run'"), 'and it is undone');
+is(books($email), '1/0', 'nothing is left');
+
+($email, $run) = start({ probe => 'email={request.email}' }, { fault => 'lost', times => 1 }, { @get, status => 503, skip => 1 });
+ok(wait_until($node, "SELECT error->>'probe' LIKE '%503' FROM dataflows.steps WHERE run = '$run'"), 'while the probe gets no answer');
+is(create($email), 201, 'somebody makes a second one');
+$systems->clear_faults;
+is(state_of($run) . ' ' . books($email), 'stuck 2/2', 'two records: neither is adopted or undone');
+like(pending($run, 'probe'), qr/found 2 records/, 'the probe says so');
+is(resolve($run, 'call', 'not_done'), 't', 'a person says that neither is ours');
+ok(wait_until($node, "SELECT state = 'rolled_back' FROM dataflows.runs WHERE run = '$run'"), 'rolled back');
+is(books($email), '2/2', 'and both are left alone');
+
+# carried out for certain, but unreadable: never sent again, never failed
+for my $doubt (qw(fail resend))
+{
+	($email, $run) = start({ doubt => $doubt }, { fault => 'invalid_json' }, { @get, status => 405 });
+	is(state_of($run) . ' ' . books($email), 'stuck 1/1', "a 2xx that cannot be read and a probe that cannot tell, doubt => '$doubt'");
+	like($node->safe_psql('postgres', "SELECT reason FROM dataflows.stuck WHERE run = '$run'"), qr/was carried out \(status 201\).*405/, 'stuck says why');
+}
+$systems->clear_faults;
+is(resolve($run, 'call', 'done', '{"id": "' . made($email) . '"}'), 't', 'a person gives the record');
+ok(wait_until($node, "SELECT state = 'completed' AND result ? 'id' FROM dataflows.runs WHERE run = '$run'"), 'and the body goes on with it');
+
+# two steps in doubt that ask the same: one record could be of either
+($email, $run) = start({ workflow => 'twins' }, { fault => 'lost', times => 1 }, { fault => 'reset_before', times => 1 });
+is(state_of($run) . ' ' . books($email), 'stuck 1/1', 'one record is not adopted by two steps');
+like(pending($run, 'probe'), qr/which may be that of step "twin/, 'and the probe says whose it may be');
+
+# nobody asked what came of it
+($email, $run) = start({ workflow => 'careless' }, { fault => 'lost', times => 1 });
+is(state_of($run) . ' ' . books($email), 'stuck 1/1', 'a doubt that the body never asked about does not look completed');
+is(resolve($run, 'careless', 'done'), 't', 'a person settles it');
+ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$run'"), 'and it completes');
+
+$node->stop;
+$systems->stop;
+done_testing();
