@@ -1,4 +1,9 @@
-/* made by test/vectors/make.mjs with the senders' own libraries; not to be edited */
+/*
+ * test/unit/signature_vectors.h
+ *	  Deliveries as the senders' own libraries sign them.
+ *
+ * Made by test/vectors/make.mjs; not to be edited.
+ */
 #define VECTORS_AT 1700000000
 
 static const Vector vectors[] = {

@@ -53,7 +53,12 @@ for (const [index, body] of bodies.entries())
 		'svix-id': id, 'svix-timestamp': String(at), 'svix-signature': new Svix(whsec).sign(id, new Date(at * 1000), body) });
 }
 
-console.log('/* made by test/vectors/make.mjs with the senders\' own libraries; not to be edited */');
+console.log(`/*
+ * test/unit/signature_vectors.h
+ *	  Deliveries as the senders' own libraries sign them.
+ *
+ * Made by test/vectors/make.mjs; not to be edited.
+ */`);
 console.log(`#define VECTORS_AT ${at}\n`);
 console.log('static const Vector vectors[] = {');
 for (const v of vectors)
