@@ -27,6 +27,7 @@ int			df_ingress_timeout = 20;
 char	   *df_ingress_database = NULL;
 char	   *df_ingress_role = NULL;
 char	   *df_listen = NULL;
+char	   *df_public_url = NULL;
 int			df_max_body = 1024 * 1024;
 int			df_max_in_flight = 256;
 int			df_max_processes = 64;
@@ -155,6 +156,10 @@ static const TextSetting text_settings[] = {
 		"Address on which webhooks are heard, such as 127.0.0.1:8480.",
 		"Empty: no ingress.",
 		&df_listen},
+	{"dataflows.public_url",
+		"Address under which people reach dataflows.listen, such as https://hooks.example.com.",
+		"The links of event_url() begin with it.",
+		&df_public_url},
 };
 
 /*

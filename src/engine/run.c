@@ -300,6 +300,9 @@ sent_by_member(const DfMessage *message, const char *by)
 
 	if (by == NULL)
 		return true;
+	/* these are no roles, even if there is one of that name */
+	if (strcmp(message->sent_by, "NOTIFY") == 0 || strcmp(message->sent_by, "link") == 0)
+		return false;
 	sender = get_role_oid(message->sent_by, true);
 	return OidIsValid(role) && OidIsValid(sender) && is_member_of_role(sender, role);
 }

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "ingress/event_link.h"
 #include "ingress/routes.h"
 #include "ingress/webhook.h"
 #include "mb/pg_wchar.h"
@@ -68,6 +69,25 @@ receive(DfRequest *request)
 		(void) df_request_add_header(request, "Retry-After", psprintf("%d", answer.retry_after_s));
 }
 
+/* ---- links ----------------------------------------------------------------------------- */
+
+static DfRouteHandler
+event_link(DfRequest *request)
+{
+	if (strcmp(request->path, "/event/style.css") == 0)
+	{
+		df_event_link_style(request);
+		return NULL;
+	}
+	if (strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0)
+		return df_event_link_show;
+	if (strcmp(request->method, "POST") == 0)
+		return df_event_link_follow;
+	reply_text(request, 405, "{\"error\": \"method not allowed\"}");
+	(void) df_request_add_header(request, "Allow", "GET, HEAD, POST");
+	return NULL;
+}
+
 /* ---- the table ------------------------------------------------------------------------ */
 
 /* what a path that is none of ours is told, by whatever method */
@@ -109,5 +129,7 @@ df_route(DfRequest *request)
 		(void) df_request_add_header(request, "Allow", routes[i].method);
 		return NULL;
 	}
+	if (strncmp(request->path, "/event/", 7) == 0)
+		return event_link(request);
 	return other_path(request);
 }

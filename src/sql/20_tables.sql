@@ -9,12 +9,14 @@ CREATE TABLE dataflows.installation (
 	one boolean PRIMARY KEY DEFAULT true CHECK (one),
 	identity text NOT NULL,
 	live boolean NOT NULL DEFAULT false,
-	paused boolean NOT NULL DEFAULT false
+	paused boolean NOT NULL DEFAULT false,
+	link_key bytea NOT NULL DEFAULT pg_catalog.uuid_send(pg_catalog.gen_random_uuid()) OPERATOR(pg_catalog.||) pg_catalog.uuid_send(pg_catalog.gen_random_uuid())
 );
 COMMENT ON TABLE dataflows.installation IS 'One row, written by the first define_workflow(): which database this is';
 COMMENT ON COLUMN dataflows.installation.one IS 'Always true: there is one row';
 COMMENT ON COLUMN dataflows.installation.identity IS 'dataflows.identity or the system identifier, with the database oid; runs move only where it is the same';
 COMMENT ON COLUMN dataflows.installation.live IS 'The durable mark that the engine is running; found at a start it means that the server crashed';
+COMMENT ON COLUMN dataflows.installation.link_key IS 'What the links of event_url() are signed with: random, of this installation alone';
 COMMENT ON COLUMN dataflows.installation.paused IS 'The whole database is held by pause()';
 
 CREATE TABLE dataflows.workflow (

@@ -78,6 +78,13 @@ headers: an object of strings; the case of names does not matter. Returns {"stat
 For whom EXECUTE is granted to: nobody by default. Errors: 22004 (NULL), 25006 (read-only transaction).';
 REVOKE ALL ON FUNCTION dataflows.receive_webhook(text, jsonb, bytea) FROM PUBLIC;
 
+CREATE FUNCTION dataflows.event_url(run uuid, event text, expires interval DEFAULT '7 days') RETURNS text
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_event_url';
+COMMENT ON FUNCTION dataflows.event_url(uuid, text, interval) IS
+'A link that sends an event to a run, for a mail: <dataflows.public_url>/event/... Opening it shows a page with a button; pressing that signals the run, once, with the payload {"confirmed": true}, sent_by ''link''. Whoever has the link may do this and nothing else, until it expires.
+event: the name in wait_for(). expires: from now; default 7 days. May be called in a body (dataflows.event_url(dataflows.run_id(), ...)).
+Rights: as for signal(). Errors: DF005 (unknown run), 55000 (dataflows.public_url is not set), 22023 (a bad argument), 42501 (a missing right).';
+
 CREATE VIEW dataflows.webhooks WITH (security_barrier) AS
 	SELECT w.path, w.starts, w.signals, w.event, w.key, w.verify, w.secret AS secret_of, w.filter, w.handler, w.owner_name AS owner, w.created_at,
 		d.deliveries, d.ignored, d.last_at

@@ -203,6 +203,56 @@ for my $pid (@children) { waitpid($pid, 0); $good++ if $? == 0; }
 is($good, 20, 'twenty at once are all answered');
 is(number_of($node, "SELECT count(*) FROM dataflows.runs WHERE input->>'n' = '2'"), 1, 'and start one run');
 
+# ---- links -----------------------------------------------------------------------------------------
+
+as_app_(<<'SQL');
+CREATE FUNCTION app.confirms(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  IF event ? 'by' THEN RETURN dataflows.wait_for('confirmed', timeout => '2 s', by => 'link'); END IF;
+  RETURN coalesce(dataflows.wait_for('confirmed'), '{}') || dataflows.response('confirmed');
+END $$;
+SELECT dataflows.define_workflow('confirms', 'app.confirms');
+SQL
+my $waiting = as_app_("SELECT dataflows.start('confirms', '{}', 'link-1')");
+my ($rc, $out, $err) = $node->psql('postgres', "SELECT dataflows.event_url('$waiting', 'confirmed')", extra_params => [ '-U', 'app' ]);
+
+like($err, qr/dataflows.public_url is not set/, 'without an address there are no links');
+set(public_url => $base);
+ok(wait_until($node, "SELECT current_setting('dataflows.public_url') <> ''"), 'the address is set');
+my $link = as_app_("SELECT dataflows.event_url('$waiting', 'confirmed')");
+
+like($link, qr{^\Q$base\E/event/[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$}, 'a link');
+($rc, $out, $err) = $node->psql('postgres', "SELECT dataflows.event_url('$waiting', 'confirmed')", extra_params => [ '-U', 'hearer' ]);
+like($err, qr/may not signal workflow/, 'is not for everybody to make');
+($rc, $out, $err) = $node->psql('postgres', "SELECT dataflows.event_url('$waiting', 'confirmed', '-1 s')", extra_params => [ '-U', 'app' ]);
+like($err, qr/would have expired already/, 'nor for the past');
+$answer = $http->get($link);
+is($answer->{status}, 200, 'opening it shows a page');
+like($answer->{content}, qr/<form method="post">/, 'with a button');
+like($answer->{headers}{'content-security-policy'}, qr/default-src 'none'/, 'and a policy');
+is($http->request('HEAD', $link)->{status}, 200, 'a program that looks at it');
+is($node->safe_psql('postgres', "SELECT state FROM dataflows.runs WHERE run = '$waiting'"), 'waiting', 'confirms nothing');
+(my $other_run = $link) =~ s{/event/(.)}{'/event/' . ($1 eq 'A' ? 'B' : 'A')}e;
+is($http->request('POST', $other_run)->{status}, 404, 'a link that was changed is not valid');
+is($http->request('POST', substr($link, 0, -1))->{status}, 404, 'nor one that was cut off');
+is($http->request('POST', "$base/event/" . ('A' x 3000) . '.A')->{status}, 404, 'nor a long one');
+is($http->request('PUT', $link)->{status}, 405, 'nor another method');
+is($http->request('POST', $link)->{status}, 200, 'the button confirms');
+is(as_app_("SELECT dataflows.await('$waiting')"), 'completed', 'and the run goes on');
+is($node->safe_psql('postgres', "SELECT result->>'confirmed' || ' ' || (result->>'sent_by') FROM dataflows.runs WHERE run = '$waiting'"), 'true link', 'it knows by what');
+is($http->request('POST', $link)->{status}, 200, 'pressed again: the same answer');
+is(number_of($node, "SELECT count(*) FROM dataflows.inbox WHERE event = 'confirmed'"), 1, 'one signal');
+is($http->request('POST', as_app_("SELECT dataflows.event_url('$waiting', 'confirmed')"))->{status}, 410, 'a run that has ended has nothing to confirm');
+my $short = as_app_("SELECT dataflows.event_url('" . as_app_("SELECT dataflows.start('confirms', '{}')") . "', 'confirmed', '1 ms')");
+
+is($http->get($short)->{status}, 410, 'a link that has expired');
+$node->safe_psql('postgres', 'CREATE ROLE link');
+my $by = as_app_(q(SELECT dataflows.start('confirms', '{"by": 1}')));
+
+is($http->request('POST', as_app_("SELECT dataflows.event_url('$by', 'confirmed')"))->{status}, 200, 'where a role must have sent it');
+ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$by'"), 'the wait times out');
+is($node->safe_psql('postgres', "SELECT coalesce(result::text, 'nothing') FROM dataflows.runs WHERE run = '$by'"), 'nothing', 'a link is none, whatever roles there are');
+
 # ---- what is wrong ---------------------------------------------------------------------------------
 
 is(post('/any', '{"broken": ')->{status}, 400, 'broken JSON');

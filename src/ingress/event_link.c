@@ -1,0 +1,356 @@
+/*
+ * ingress/event_link.c
+ *	  Links that signal a run: event_url(), and what happens when one is opened.
+ *
+ * event_url() runs in a user's backend or in a body, and reads only; the rest in
+ * the ingress process, in a request's subtransaction.  A link is a capability:
+ * who has it may send this event to this run until it expires, and nothing else.
+ * Opening it must never be enough: programs that look at mails open links, so
+ * that GET shows a page and only its button signals.
+ */
+#include "postgres.h"
+
+#include "common/base64.h"
+#include "common/hmac.h"
+#include "common/sha2.h"
+#include "flow/flow.h"
+#include "fmgr.h"
+#include "guc.h"
+#include "ingress/event_link.h"
+#include "miscadmin.h"
+#include "port/pg_bswap.h"
+#include "store/rights.h"
+#include "shared/clock.h"
+#include "shared/wake.h"
+#include "store/inbox.h"
+#include "store/store.h"
+#include "store/webhook.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+PG_FUNCTION_INFO_V1(dataflows_event_url);
+
+#define PREFIX "/event/"
+#define LINK_VERSION 1
+#define MAC_LEN PG_SHA256_DIGEST_LENGTH
+#define MAX_PAYLOAD (1 + UUID_LEN + 8 + DF_MAX_NAME)
+#define MAX_CODE 512
+
+/* what a link says */
+typedef struct Link
+{
+	pg_uuid_t	run;
+	TimestampTz expires;
+	char		event[DF_MAX_NAME + 1];
+} Link;
+
+/* ---- base64 as URLs like it ------------------------------------------------------- */
+
+static char *
+encoded(const uint8 *bytes, int len)
+{
+	int			size = pg_b64_enc_len(len);
+	char	   *text = palloc(size + 1);
+	int			n = pg_b64_encode((const void *) bytes, len, text, size);
+
+	while (n > 0 && text[n - 1] == '=')
+		n--;
+	text[n] = '\0';
+	for (char *c = text; *c != '\0'; c++)
+		*c = *c == '+' ? '-' : *c == '/' ? '_' : *c;
+	return text;
+}
+
+/* -1 if it is none */
+static int
+decoded(const char *text, size_t len, uint8 *bytes, int size)
+{
+	char		padded[MAX_CODE + 4];
+
+	if (len == 0 || len > MAX_CODE - 4)
+		return -1;
+	for (size_t i = 0; i < len; i++)
+	{
+		if (text[i] == '+' || text[i] == '/' || text[i] == '=')
+			return -1;
+		padded[i] = text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i];
+	}
+	while (len % 4 != 0)
+		padded[len++] = '=';
+	return pg_b64_decode(padded, (int) len, (void *) bytes, size);
+}
+
+/* ---- codes ---------------------------------------------------------------------------- */
+
+static void
+mac_of(const bytea *key, const uint8 *payload, int len, uint8 *mac)
+{
+	pg_hmac_ctx *context = pg_hmac_create(PG_SHA256);
+	bool		ok = context != NULL &&
+		pg_hmac_init(context, (const uint8 *) VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)) == 0 &&
+		pg_hmac_update(context, payload, len) == 0 &&
+		pg_hmac_final(context, mac, MAC_LEN) == 0;
+
+	pg_hmac_free(context);
+	if (!ok)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not compute the code of a link")));
+}
+
+static int
+payload_of(const Link *link, uint8 *payload)
+{
+	uint64		expires = pg_hton64((uint64) link->expires);
+	int			len = strlen(link->event);
+
+	payload[0] = LINK_VERSION;
+	memcpy(payload + 1, link->run.data, UUID_LEN);
+	memcpy(payload + 1 + UUID_LEN, &expires, 8);
+	memcpy(payload + 1 + UUID_LEN + 8, link->event, len);
+	return 1 + UUID_LEN + 8 + len;
+}
+
+/* the key of this installation; inside the store */
+static bytea *
+link_key(MemoryContext cxt)
+{
+	bytea	   *key = df_link_key(cxt);
+
+	if (key == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("no workflow is defined in this database"),
+				 errhint("Define one with dataflows.define_workflow().")));
+	return key;
+}
+
+/* false: it was not made here; in constant time once it looks like one */
+static bool
+read_link(const char *text, const bytea *key, Link *link)
+{
+	const char *dot = strchr(text, '.');
+	uint8		payload[MAX_CODE];
+	uint8		given[MAC_LEN + 4];
+	uint8		mac[MAC_LEN];
+	volatile uint8 difference = 0;
+	uint64		expires;
+	int			len;
+
+	if (dot == NULL)
+		return false;
+	len = decoded(text, dot - text, payload, sizeof(payload));
+	if (len <= 1 + UUID_LEN + 8 || len > MAX_PAYLOAD || payload[0] != LINK_VERSION ||
+		decoded(dot + 1, strlen(dot + 1), given, sizeof(given)) != MAC_LEN)
+		return false;
+	mac_of(key, payload, len, mac);
+	for (int i = 0; i < MAC_LEN; i++)
+		difference |= mac[i] ^ given[i];
+	if (difference != 0)
+		return false;
+	memcpy(link->run.data, payload + 1, UUID_LEN);
+	memcpy(&expires, payload + 1 + UUID_LEN, 8);
+	link->expires = (TimestampTz) pg_ntoh64(expires);
+	memcpy(link->event, payload + 1 + UUID_LEN + 8, len - 1 - UUID_LEN - 8);
+	link->event[len - 1 - UUID_LEN - 8] = '\0';
+	return true;
+}
+
+/* ---- event_url() -------------------------------------------------------------------------- */
+
+static void
+check_event(const char *event)
+{
+	if (event[0] == '\0' || strlen(event) > DF_MAX_NAME || !df_name_is_clean(event))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("event \"%s\" is empty, too long or has a character that events must not have", event),
+				 errhint("Give the name that the workflow passes to dataflows.wait_for().")));
+}
+
+static void
+check_public_url(void)
+{
+	if (df_public_url[0] != '\0')
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("dataflows.public_url is not set"),
+			 errhint("Set it in postgresql.conf to the address under which people reach dataflows.listen, such as 'https://hooks.example.com', and reload.")));
+}
+
+static void
+require_right(Oid caller, const pg_uuid_t *run, MemoryContext cxt)
+{
+	DfInboxTarget target;
+	DfWorkflowRow definition;
+
+	if (!df_inbox_find_run(run, &target, cxt) ||
+		!df_workflow_version(target.workflow, target.version, &definition, cxt))
+		ereport(ERROR,
+				(errcode(DF_ERR_UNKNOWN),
+				 errmsg("run \"%s\" does not exist", DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(run)))),
+				 errhint("Look for it in the view dataflows.runs.")));
+	df_require_use(caller, &definition, "signal");
+}
+
+Datum
+dataflows_event_url(PG_FUNCTION_ARGS)
+{
+	Oid			caller = GetUserId();
+	MemoryContext cxt = CurrentMemoryContext;
+	Link		link;
+	uint8		payload[MAX_PAYLOAD];
+	uint8		mac[MAC_LEN];
+	char	   *event = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	DfStore		store;
+	bytea	   *key;
+	int			len;
+
+	check_event(event);
+	check_public_url();
+	memset(&link, 0, sizeof(link));
+	link.run = *PG_GETARG_UUID_P(0);
+	strlcpy(link.event, event, sizeof(link.event));
+	link.expires = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(df_now()),
+														   PG_GETARG_DATUM(2)));
+	if (link.expires <= df_now())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the link for event \"%s\" would have expired already", event),
+				 errhint("Give an interval such as '7 days'.")));
+	df_store_enter(&store);
+	require_right(caller, &link.run, cxt);
+	key = link_key(cxt);
+	df_store_leave(&store);
+	len = payload_of(&link, payload);
+	mac_of(key, payload, len, mac);
+	explicit_bzero(key, VARSIZE_ANY(key));
+	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%s" PREFIX "%s.%s", df_public_url, encoded(payload, len),
+											  encoded(mac, MAC_LEN))));
+}
+
+/* ---- pages ------------------------------------------------------------------------------------ */
+
+static void
+reply_page(DfRequest *request, int status, const char *title, const char *content)
+{
+	char	   *page = psprintf("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+								"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+								"<meta name=\"robots\" content=\"noindex\">\n<title>%s</title>\n"
+								"<link rel=\"stylesheet\" href=\"/event/style.css\">\n</head>\n"
+								"<body>\n<main>\n<h1>%s</h1>\n%s</main>\n</body>\n</html>\n", title, title, content);
+
+	(void) df_request_reply(request, status, "text/html; charset=utf-8", page, strlen(page));
+	(void) df_request_add_header(request, "Content-Security-Policy",
+								 "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'");
+	(void) df_request_add_header(request, "Referrer-Policy", "no-referrer");
+	(void) df_request_add_header(request, "Cache-Control", "no-store");
+}
+
+void
+df_event_link_style(DfRequest *request)
+{
+	static const char style[] =
+		":root{color-scheme:light dark}\n"
+		"body{font:1.1rem/1.5 system-ui,sans-serif;margin:0;min-height:100vh;display:grid;place-items:center}\n"
+		"main{max-width:26rem;padding:2rem;text-align:center}\n"
+		"h1{font-size:1.4rem;font-weight:600}\n"
+		"button{font:inherit;font-weight:600;padding:.7rem 2rem;border:0;border-radius:.5rem;background:#1d4ed8;color:#fff;cursor:pointer}\n"
+		"button:focus-visible{outline:3px solid currentColor;outline-offset:3px}\n";
+
+	(void) df_request_reply(request, 200, "text/css", style, strlen(style));
+	(void) df_request_add_header(request, "Cache-Control", "max-age=86400");
+}
+
+/* the link, if it was made here and has not expired; else the request is answered */
+static bool
+open_link(DfRequest *request, Link *link, MemoryContext cxt)
+{
+	DfStore		store;
+	bytea	   *key;
+	bool		ok;
+
+	memset(link, 0, sizeof(*link));
+	df_store_enter(&store);
+	key = df_link_key(cxt);
+	df_store_leave(&store);
+	ok = key != NULL && read_link(request->path + strlen(PREFIX), key, link);
+	if (key != NULL)
+		explicit_bzero(key, VARSIZE_ANY(key));
+	if (!ok)
+		reply_page(request, 404, "This link is not valid", "<p>It may have been cut off. Copy the whole of it.</p>\n");
+	else if (link->expires <= df_now())
+	{
+		reply_page(request, 410, "This link has expired", "<p>Ask for a new one.</p>\n");
+		ok = false;
+	}
+	return ok;
+}
+
+void
+df_event_link_show(DfRequest *request)
+{
+	Link		link;
+
+	if (open_link(request, &link, CurrentMemoryContext))
+		reply_page(request, 200, "Please confirm",
+				   "<form method=\"post\"><p><button type=\"submit\">Confirm</button></p></form>\n");
+}
+
+/* in the store: false if the run has ended, or is not there any more */
+static bool
+signal_run(const Link *link, MemoryContext cxt)
+{
+	DfInboxTarget target;
+	DfWorkflowRow definition;
+	DfNewMessage message;
+
+	if (!df_inbox_find_run(&link->run, &target, cxt) || df_run_is_terminal(target.state) ||
+		!df_workflow_version(target.workflow, target.version, &definition, cxt))
+		return false;
+	memset(&message, 0, sizeof(message));
+	message.run = &target.run;
+	message.workflow = target.workflow;
+	message.key = target.key;
+	message.kind = "signal";
+	message.event = link->event;
+	message.payload = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{\"confirmed\": true}")));
+	message.note = "link";
+	message.sent_by = "link";
+	message.now = df_now();
+	df_inbox_insert(&message);
+	df_wake_owner(definition.owner);
+	return true;
+}
+
+/* a link works once; who presses the button again is told the same */
+void
+df_event_link_follow(DfRequest *request)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	const char *code = strchr(request->path, '.');
+	Link		link;
+	DfStore		store;
+	Jsonb	   *before = NULL;
+	int64		id;
+	bool		useful = true;
+
+	if (!open_link(request, &link, cxt))
+		return;
+	df_store_enter(&store);
+	if (df_delivery_insert("/event", code + 1, df_now(), &id, &before, cxt))
+	{
+		useful = signal_run(&link, cxt);
+		df_delivery_answered(id, useful ? "signalled" : "ignored", &link.run,
+							 DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(useful ? "{}" : "{\"ignored\": \"the run has ended\"}"))));
+	}
+	else
+		useful = before == NULL || JB_ROOT_COUNT(before) == 0;
+	df_store_leave(&store);
+	if (useful)
+		reply_page(request, 200, "Thank you", "<p>That was all. You can close this page.</p>\n");
+	else
+		reply_page(request, 410, "There is nothing to confirm any more", "");
+}
