@@ -343,7 +343,8 @@ df_step_done(DfRun *run, DfStep *step, const DfReply *reply, Jsonb *output)
 		df_run_get_stuck(run, DF_ERR_STEP_FAILED,
 						 psprintf("the undo of step \"%s\" cannot be rendered: the answer has no field \"%s\"",
 								  step->name, missing),
-						 "Correct the undo in the function, undo the step by hand, and call dataflows.resolve() or dataflows.abandon().");
+						 psprintf("Correct the undo in the function for later runs. To go on with this one: SELECT dataflows.retry('%s'); if it is undone later, this step is left for a person. To undo the rest of it now: SELECT dataflows.cancel('%s', 'why');",
+								  run->id_text, run->id_text));
 }
 
 /*

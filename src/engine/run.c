@@ -1087,7 +1087,8 @@ rollback_finished(DfRun *run, bool stuck)
 {
 	if (stuck)
 		df_run_get_stuck(run, DF_ERR_STEP_FAILED, "not everything could be undone",
-						 "See dataflows.pending_undo: undo it by hand and call dataflows.resolve(), or mend the cause and call dataflows.retry(run).");
+						 psprintf("Do what stands there: SELECT step, why, remedy FROM dataflows.pending_undo WHERE run = '%s'; or mend the cause and have it tried again: SELECT dataflows.retry('%s');",
+								  run->id_text, run->id_text));
 	else if (run->workflow->on_failure != NULL && run->cause != DF_CAUSE_UNDO)
 	{
 		settle_waits(run);

@@ -116,6 +116,7 @@ is(state_of($run) =~ /^completed$/ ? books($email) : 'no', '1/1', 'found before 
 is(state_of($run) . ' ' . books($email), 'stuck 1/1', 'a probe that cannot be read');
 is(pending($run, "step || ' ' || state || ' ' || request"), 'call in_doubt POST /contacts', 'pending_undo names the step and its request');
 like(pending($run, 'probe'), qr/^the probe was answered with status 200 and nothing that can be read$/, 'what the probe said');
+like($node->safe_psql('postgres', "SELECT remedy FROM dataflows.stuck WHERE run = '$run'"), qr/pending_undo WHERE run = '$run'; .*SELECT dataflows\.retry\('$run'\);/, 'stuck leads there');
 like(pending($run, 'answered'), qr/^no status: /, 'what was answered');
 like(pending($run, 'remedy'), qr/SELECT dataflows\.resolve\('$run', 'call', 'done', .*SELECT dataflows\.resolve\('$run', 'call', 'not_done', 'who looked'\);/, 'and the calls to make');
 $systems->clear_faults;
