@@ -294,6 +294,14 @@ ended(DfMailEnd *end, DfFate fate, const char *error)
 	return true;
 }
 
+/* What the server said last is not why it ended: not to be shown as if it were. */
+static void
+forget_reply(DfMail *mail)
+{
+	mail->code = 0;
+	mail->reply_len = 0;
+}
+
 /* The connection is no good; what the server said last may be why. */
 static bool
 not_connected(DfExchange *exchange, CURLcode code, DfMailEnd *end)
@@ -308,16 +316,16 @@ not_connected(DfExchange *exchange, CURLcode code, DfMailEnd *end)
 				mail->code = 535; /* as if it had said so of each way that there is */
 			return ended(end, DF_FATE_ANSWER, NULL);
 		case CURLE_USE_SSL_FAILED:
-			mail->code = 0;
+			forget_reply(mail);
 			return ended(end, DF_FATE_NOT_SENT, "the server does not offer STARTTLS, without which nothing is sent");
 		case CURLE_REMOTE_ACCESS_DENIED:
 		case CURLE_WEIRD_SERVER_REPLY:
 			if (refused)
 				return ended(end, DF_FATE_ANSWER, NULL);
-			mail->code = 0;
+			forget_reply(mail);
 			return ended(end, DF_FATE_NOT_SENT, "the server does not speak SMTP");
 		default:
-			mail->code = 0;
+			forget_reply(mail);
 			return ended(end, df_request_fate(exchange, code), NULL);
 	}
 }
@@ -331,8 +339,7 @@ df_mail_connected(DfExchange *exchange, CURLcode code, DfMailEnd *end)
 	if (code != CURLE_OK)
 		return not_connected(exchange, code, end);
 	(void) curl_easy_getinfo(exchange->easy, CURLINFO_ACTIVESOCKET, &fd);
-	mail->code = 0;
-	mail->reply_len = 0;
+	forget_reply(mail);
 	mail->line_len = 0;
 	mail->whole = true;
 	if (fd == CURL_SOCKET_BAD)
@@ -394,8 +401,7 @@ hear(DfExchange *exchange, DfMailEnd *end)
 static bool
 lost(DfExchange *exchange, DfMailEnd *end)
 {
-	exchange->mail->code = 0;
-	exchange->mail->reply_len = 0;
+	forget_reply(exchange->mail);
 	return ended(end, exchange->sent ? DF_FATE_LOST : DF_FATE_NOT_SENT,
 				 exchange->sent ? "the connection was lost after the message, before the reply to it"
 				 : "the connection was lost before the message was sent");
@@ -448,8 +454,9 @@ write_turn(DfExchange *exchange, DfMailEnd *end)
 			mail->blocked = true;
 			return false;
 		}
+		/* a server that has heard enough says why, and closes: that is there to be read */
 		if (code != CURLE_OK)
-			return lost(exchange, end);
+			return read_replies(exchange, end) || lost(exchange, end);
 		mail->written += sent;
 		mail->asked = mail->written == mail->ends[mail->turn];
 	}

@@ -241,7 +241,7 @@ async def serve(options):
         async def handle(reader, writer):
             try:
                 await Session(server, name, reader, writer).run()
-            except (Hangup, ConnectionError, ssl.SSLError, asyncio.IncompleteReadError):
+            except (Hangup, ConnectionError, ssl.SSLError, asyncio.CancelledError):
                 pass
             finally:
                 writer.transport.abort()
