@@ -90,9 +90,10 @@ typedef enum DfStepKind
 	DF_STEP_CALL,
 	DF_STEP_MAIL,
 	DF_STEP_PIVOT,
-	DF_STEP_ALIAS				/* alias(): a further key of the run */
+	DF_STEP_ALIAS,				/* alias(): a further key of the run */
+	DF_STEP_CONTINUE			/* continue_with(): the end of a round */
 } DfStepKind;
-#define DF_STEP_NKINDS (DF_STEP_ALIAS + 1)
+#define DF_STEP_NKINDS (DF_STEP_CONTINUE + 1)
 
 typedef enum DfStepState
 {
@@ -297,6 +298,9 @@ typedef struct DfRun
 	int64		body_hash;		/* 0 = not entered yet */
 	bool		drifted;
 	DfCause		cause;
+	int			round;			/* continue_with() began it anew so many times */
+	int			round_n;		/* last step of the rounds before this one */
+	int			pivot_n;		/* last point of no return in them, 0 = none */
 	TimestampTz deadline;		/* given anew by retry(); DF_NEVER = what the workflow says */
 	Jsonb	   *result;
 	Jsonb	   *error;
@@ -318,6 +322,11 @@ typedef struct DfRun
 	bool		advance;		/* something happened: look at it */
 	bool		touched;		/* is on the turn's list */
 	bool		want_inbox;		/* a wait was begun: read the inbox, look again */
+	int			nformer;		/* so many of the steps are of rounds before this one */
+	bool		former_loaded;	/* those of them that may have to be undone are here, */
+	bool		former_more;	/* but for older ones, */
+	bool		former_failed;	/* and the undo of one that is not here has failed */
+	bool		new_round;		/* to be written */
 	bool		want_alias;		/* a step asks for a key: try to take it, look again */
 	bool		next_turn;		/* an alias was taken: the body goes on once that is committed */
 	bool		released;		/* the worker is to let go of it after the commit */

@@ -450,5 +450,8 @@ df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exi
 		QueryCancelPending = false;
 	}
 	else if (entry.suspended)
-		exit->result = DF_BODY_SUSPENDED;
+	{
+		exit->result = entry.next_input != NULL ? DF_BODY_CONTINUED : DF_BODY_SUSPENDED;
+		exit->value = entry.next_input;
+	}
 }

@@ -12,6 +12,7 @@ typedef struct DfEntry
 {
 	DfRun	   *run;
 	bool		suspended;		/* once set, every step call raises again */
+	Jsonb	   *next_input;		/* of continue_with(), in run->cxt */
 	bool		drifted;		/* the function's text is not the first entry's */
 	int			fatal;			/* DF003 and its like: raised again and again, 0 = none */
 	char	   *fatal_message;

@@ -23,6 +23,7 @@ extern DfStep *df_run_step_to_run(const DfRun *run);	/* whose SQL is due, NULL =
 extern DfStep *df_run_alias_wanted(const DfRun *run);	/* that asks for a key, NULL = none */
 extern void df_run_alias_answer(DfRun *run, DfStep *step, const char *holder);
 extern void df_run_renew_deadline(DfRun *run);
+extern int	df_run_next_n(const DfRun *run);
 extern void df_run_get_stuck(DfRun *run, int sqlstate, const char *reason, const char *remedy);
 extern void df_run_fail(DfRun *run, Jsonb *error, const char *step, int status);
 
@@ -89,6 +90,7 @@ typedef enum DfBodyResult
 {
 	DF_BODY_RETURNED,
 	DF_BODY_SUSPENDED,
+	DF_BODY_CONTINUED,			/* continue_with() was called */
 	DF_BODY_RAISED,
 	DF_BODY_REFUSED				/* could not be entered: stuck, reason given */
 } DfBodyResult;
@@ -96,7 +98,7 @@ typedef enum DfBodyResult
 typedef struct DfBodyExit
 {
 	DfBodyResult result;
-	Jsonb	   *value;			/* RETURNED; in run->cxt, NULL = SQL NULL */
+	Jsonb	   *value;			/* RETURNED, CONTINUED; in run->cxt, NULL = SQL NULL */
 	ErrorData  *error;			/* RAISED */
 	int			sqlstate;		/* that decides, maybe of an inner error */
 	const char *reason;			/* REFUSED */

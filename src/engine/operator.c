@@ -125,7 +125,7 @@ retry(DfRun *run)
 	if (detail != NULL && JB_ROOT_IS_OBJECT(detail))
 		failed = df_json_get_text(detail, "step");
 	run->error = NULL;
-	for (int i = 0; i < run->nsteps && failed != NULL; i++)
+	for (int i = run->nformer; i < run->nsteps && failed != NULL; i++)
 	{
 		DfStep	   *step = run->steps[i];
 
@@ -167,7 +167,8 @@ resolve(DfRun *run, const DfMessage *message)
 	char	   *missing;
 
 	for (int i = 0; i < run->nsteps; i++)
-		if (message->event != NULL && strcmp(run->steps[i]->name, message->event) == 0)
+		if (message->event != NULL && (message->event[0] == '#' ? run->steps[i]->n == strtol(message->event + 1, NULL, 10)
+									   : strcmp(run->steps[i]->name, message->event) == 0))
 			step = run->steps[i];
 	if (step == NULL || outcome == NULL)
 		return;

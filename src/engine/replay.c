@@ -115,7 +115,7 @@ df_replay_named(DfRun *run, const char *name)
 	if (run->whole_names == NULL)
 	{
 		run->whole_names = df_whole_create(run->cxt, Max(16, run->nsteps), NULL);
-		run->nwhole = 0;
+		run->nwhole = run->nformer;
 	}
 	for (; run->nwhole < run->nsteps; run->nwhole++)
 	{
@@ -176,9 +176,9 @@ df_replay_uncalled(const DfRun *run, const char **which)
 	int			uncalled = 0;
 	bool		handler = run->state == DF_RUN_ROLLING_BACK;
 
-	if (!handler && run->calls == run->nsteps)
+	if (!handler && run->calls == run->nsteps - run->nformer)
 		return 0;				/* the usual case, whatever the number of steps */
-	for (int i = 0; i < run->nsteps && uncalled == 0; i++)
+	for (int i = run->nformer; i < run->nsteps && uncalled == 0; i++)
 	{
 		const DfStep *step = run->steps[i];
 

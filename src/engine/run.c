@@ -163,7 +163,18 @@ df_run_add_step(DfRun *run, DfStep *step)
 	Assert(run->nsteps == 0 || step->n > run->steps[run->nsteps - 1]->n);
 	step->index = run->nsteps;
 	run->steps[run->nsteps++] = step;
-	df_replay_index(run, step);
+	/* names begin anew in each round */
+	if (step->n > run->round_n)
+		df_replay_index(run, step);
+	else
+		run->nformer = run->nsteps;
+}
+
+/* numbers go on: idempotency keys are made of them */
+int
+df_run_next_n(const DfRun *run)
+{
+	return run->nsteps > run->nformer ? run->steps[run->nsteps - 1]->n + 1 : run->round_n + 1;
 }
 
 /* a step that retry() renewed: it is not sent before the body has rendered it anew */
@@ -252,17 +263,20 @@ failure_text(const Jsonb *error)
 void
 df_run_fail(DfRun *run, Jsonb *error, const char *step, int status)
 {
+	bool		pivot = run->pivot_n > 0;
+
 	run->error = error;
 	run->dirty = true;
-	for (int i = 0; i < run->nsteps; i++)
-		if (run->steps[i]->kind == DF_STEP_PIVOT)
-		{
-			df_run_get_stuck(run, DF_ERR_STEP_FAILED,
-							 psprintf("the run failed after the point of no return%s%s: %s",
-									  step ? " at step " : "", step ? step : "", failure_text(error)),
-							 "Mend the cause and call dataflows.retry(run).");
-			return;
-		}
+	for (int i = run->nformer; i < run->nsteps; i++)
+		pivot |= run->steps[i]->kind == DF_STEP_PIVOT;
+	if (pivot)
+	{
+		df_run_get_stuck(run, DF_ERR_STEP_FAILED,
+						 psprintf("the run failed after the point of no return%s%s: %s",
+								  step ? " at step " : "", step ? step : "", failure_text(error)),
+						 "Mend the cause and call dataflows.retry(run).");
+		return;
+	}
 	if (run->workflow->stuck_on_error)
 	{
 		df_run_get_stuck(run, DF_ERR_STEP_FAILED,
@@ -699,7 +713,7 @@ leave_out_renewed(DfRun *run)
 static bool
 doubt_is_untold(DfRun *run)
 {
-	for (int i = 0; i < run->nsteps; i++)
+	for (int i = run->nformer; i < run->nsteps; i++)
 	{
 		DfStep	   *step = run->steps[i];
 
@@ -713,8 +727,9 @@ doubt_is_untold(DfRun *run)
 	return false;
 }
 
-static void
-body_returned(DfRun *run, DfBodyExit *exit)
+/* whether the body has come to an end of its own and everything that it began, too */
+static bool
+all_has_ended(DfRun *run)
 {
 	const char *which = NULL;
 
@@ -723,12 +738,66 @@ body_returned(DfRun *run, DfBodyExit *exit)
 		df_run_get_stuck(run, DF_ERR_RECORD_MISMATCH,
 						 psprintf("the body returned without calling the recorded step \"%s\"", which),
 						 "The body must take the same way at each entry: let it decide by its input and by the answers of its steps alone, then call dataflows.retry(run).");
-		return;
+		return false;
 	}
 	leave_out_renewed(run);
-	if (block_on_unended(run) || doubt_is_untold(run))
+	return !block_on_unended(run) && !doubt_is_untold(run);
+}
+
+static void
+body_returned(DfRun *run, DfBodyExit *exit)
+{
+	if (all_has_ended(run))
+		complete(run, exit->value);
+}
+
+/* lets go of the run, which is to be claimed anew at once: its memory goes with it */
+static void
+claim_anew(DfRun *run)
+{
+	run->sql = false;
+	run->wake_at = df_now();
+	run->waiting_for = NULL;
+	run->linger_until = DF_NEVER;
+	run->lease = 0;
+	run->released = true;
+	run->dirty = true;
+}
+
+/*
+ * The round ends with a step of its own, which keeps the next one's input.  The
+ * next one may take a function that was replaced meanwhile.
+ */
+static void
+body_continued(DfRun *run, DfBodyExit *exit)
+{
+	DfStep	   *step;
+	DfJson		json;
+
+	if (!all_has_ended(run))
 		return;
-	complete(run, exit->value);
+	for (int i = run->nformer; i < run->nsteps; i++)
+		if (run->steps[i]->kind == DF_STEP_PIVOT)
+			run->pivot_n = run->steps[i]->n;
+	step = MemoryContextAllocZero(run->cxt, sizeof(DfStep));
+	step->n = df_run_next_n(run);
+	(void) df_replay_find(run, "continue_with", &step->name);
+	step->kind = DF_STEP_CONTINUE;
+	step->started_at = df_now();
+	step->fresh = true;
+	step->output = exit->value;
+	df_json_begin(&json);
+	df_json_int(&json, "round", run->round);
+	step->options = df_json_end(&json, run->cxt);
+	df_run_add_step(run, step);
+	df_step_transition(run, step, DF_STEP_SUCCEED);
+	run->input = exit->value;
+	run->round++;
+	run->round_n = step->n;
+	run->new_round = true;
+	run->body_hash = 0;
+	run->drifted = false;
+	claim_anew(run);
 }
 
 static Jsonb *
@@ -741,7 +810,7 @@ rollback_context(DfRun *run)
 
 	initStringInfo(&list);
 	appendStringInfoChar(&list, '[');
-	for (int i = 0; i < run->nsteps; i++)
+	for (int i = run->nformer; i < run->nsteps; i++)
 	{
 		DfStep	   *step = run->steps[i];
 		Jsonb	   *object;
@@ -789,6 +858,9 @@ enter(DfRun *run, bool handler)
 	switch (exit.result)
 	{
 		case DF_BODY_SUSPENDED:
+			break;
+		case DF_BODY_CONTINUED:
+			body_continued(run, &exit);
 			break;
 		case DF_BODY_RETURNED:
 			if (!handler)
@@ -968,7 +1040,7 @@ advance_forward(DfRun *run)
 		settle_waits(run);
 		if (!unblocked(run) || run->next_turn)
 			break;
-		if (run->nsteps > df_max_steps)
+		if (run->nsteps - run->nformer > df_max_steps)
 		{
 			df_run_get_stuck(run, DF_ERR_LIMIT,
 							 psprintf("the run has more than dataflows.max_steps (%d) steps", df_max_steps),
@@ -1144,6 +1216,16 @@ plan_items(DfRun *run, DfUndoItem *items, int *nitems)
 	}
 }
 
+/* what earlier rounds did is read when the run is claimed while it rolls back */
+static void
+undo_former_rounds(DfRun *run, bool stuck)
+{
+	if (run->former_more)
+		claim_anew(run);
+	else
+		rollback_finished(run, stuck || run->former_failed);
+}
+
 static void
 advance_rollback(DfRun *run)
 {
@@ -1152,6 +1234,12 @@ advance_rollback(DfRun *run)
 	int			index;
 
 	drop_unsent_steps(run);
+	if (run->round_n > 0 && !run->former_loaded)
+	{
+		if (run->in_flight == 0)
+			claim_anew(run);
+		return;
+	}
 	if (run->cause != DF_CAUSE_NONE)
 		send_due_steps(run);
 	for (;;)
@@ -1169,10 +1257,10 @@ advance_rollback(DfRun *run)
 					continue;
 				return;
 			case DF_PLAN_DONE:
-				rollback_finished(run, false);
+				undo_former_rounds(run, false);
 				return;
 			case DF_PLAN_STUCK:
-				rollback_finished(run, true);
+				undo_former_rounds(run, true);
 				return;
 		}
 	}

@@ -108,7 +108,7 @@ df_step_new(DfRun *run, char *name, DfStepKind kind)
 														name, which)),
 				 NULL);
 	step = MemoryContextAllocZero(run->cxt, sizeof(DfStep));
-	step->n = run->nsteps == 0 ? 1 : run->steps[run->nsteps - 1]->n + 1;
+	step->n = df_run_next_n(run);
 	step->name = name;
 	step->kind = kind;
 	step->started_at = df_now();

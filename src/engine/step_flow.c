@@ -1,6 +1,7 @@
 /*
  * engine/step_flow.c
- *	  wait_any(), alias(): waiting for one of several events, and a further key.
+ *	  wait_any(), alias(), continue_with(): waiting for one of several events, a
+ *	  further key, and the next round.
  *
  * Runs inside a body, in its read-only subtransaction, as the workflow's owner.
  * An alias is only noted here: the worker takes it in its own transaction, and
@@ -11,6 +12,7 @@
 #include "catalog/pg_type.h"
 #include "engine/json.h"
 #include "engine/step_api.h"
+#include "guc.h"
 #include "mb/pg_wchar.h"
 #include "shared/clock.h"
 #include "utils/array.h"
@@ -21,6 +23,7 @@
 
 PG_FUNCTION_INFO_V1(dataflows_wait_any);
 PG_FUNCTION_INFO_V1(dataflows_alias);
+PG_FUNCTION_INFO_V1(dataflows_continue_with);
 
 #define MAX_EVENTS 100
 
@@ -153,4 +156,33 @@ dataflows_alias(PG_FUNCTION_ARGS)
 		df_suspend(step);
 	(void) df_step_result(fcinfo, step);
 	PG_RETURN_VOID();
+}
+
+/* ---- continue_with ------------------------------------------------------------------ */
+
+/* the body is left here and now; what it began ends first, then the next round begins */
+Datum
+dataflows_continue_with(PG_FUNCTION_ARGS)
+{
+	DfRun	   *run = df_entry_run("continue_with");
+	Jsonb	   *input = df_arg_jsonb(fcinfo, 0);
+
+	if (run->state == DF_RUN_ROLLING_BACK)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("continue_with cannot be called in on_failure"),
+				 errhint("Start another run instead, with dataflows.start() in a step dataflows.query().")));
+	if (input == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("the input of the next round must not be NULL"),
+				 errhint("Give '{}' for a round without input.")));
+	if (VARSIZE(input) > df_max_body)
+		ereport(ERROR,
+				(errcode(DF_ERR_LIMIT),
+				 errmsg("the input of the next round is larger than dataflows.max_body (%d bytes)", df_max_body),
+				 errhint("Store it in a table and pass its key.")));
+	df_entry->next_input = df_json_copy(input, run->cxt);
+	df_suspend_on(NULL, 0, false);
+	PG_RETURN_NULL();
 }

@@ -121,6 +121,7 @@ static const char *const kind_names[] = {
 	[DF_STEP_MAIL] = "mail",
 	[DF_STEP_PIVOT] = "pivot",
 	[DF_STEP_ALIAS] = "alias",
+	[DF_STEP_CONTINUE] = "continue",
 };
 
 StaticAssertDecl(lengthof(state_names) == DF_STEP_NSTATES, "every step state has a name");

@@ -81,7 +81,10 @@ CREATE TABLE dataflows.run (
 	result jsonb,
 	error jsonb,
 	stuck jsonb,
-	deadline timestamptz
+	deadline timestamptz,
+	round int,
+	round_n int,
+	pivot_n int
 ) WITH (fillfactor = 42, toast_tuple_target = 512,
 	autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 CREATE INDEX run_due ON dataflows.run (workflow, sql, wake_at) WHERE wake_at IS NOT NULL;
@@ -116,6 +119,9 @@ COMMENT ON COLUMN dataflows.run.drifted IS 'The function was replaced while the 
 COMMENT ON COLUMN dataflows.run.cause IS 'Why the run rolled back: failed, cancelled or undo; NULL while it goes forward';
 COMMENT ON COLUMN dataflows.run.result IS 'What the body returned';
 COMMENT ON COLUMN dataflows.run.error IS 'Why the run failed or was cancelled: {"sqlstate","message",...}';
+COMMENT ON COLUMN dataflows.run.round IS 'Which round continue_with() has begun; NULL = the first';
+COMMENT ON COLUMN dataflows.run.round_n IS 'Last step of the rounds before';
+COMMENT ON COLUMN dataflows.run.pivot_n IS 'Last point of no return in the rounds before';
 COMMENT ON COLUMN dataflows.run.deadline IS 'Deadline that retry() or resolve() has given it anew; NULL = what its workflow says, from its start';
 COMMENT ON COLUMN dataflows.run.stuck IS 'Why a person is needed: {"sqlstate","reason","remedy"}';
 
@@ -159,7 +165,7 @@ COMMENT ON COLUMN dataflows.step.run IS 'The run';
 COMMENT ON COLUMN dataflows.step.n IS 'Start order within the run, from 1';
 COMMENT ON COLUMN dataflows.step.base_hash IS 'Hash of the system''s url when the intent was written';
 COMMENT ON COLUMN dataflows.step.started_at IS 'When the intent was written';
-COMMENT ON COLUMN dataflows.step.kind IS 'http, wait, sleep, undo, query, once, call, mail, pivot or alias';
+COMMENT ON COLUMN dataflows.step.kind IS 'http, wait, sleep, undo, query, once, call, mail, pivot, alias or continue';
 COMMENT ON COLUMN dataflows.step.step IS 'Name in the body; the n-th call with one name is name#n';
 COMMENT ON COLUMN dataflows.step.system IS 'FOREIGN SERVER that is called';
 COMMENT ON COLUMN dataflows.step.request IS 'METHOD /path as sent, or what else identifies the step';

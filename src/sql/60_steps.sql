@@ -88,6 +88,12 @@ CREATE FUNCTION dataflows.alias(key text)
 COMMENT ON FUNCTION dataflows.alias(text) IS
 'A further key (1 to 1024 bytes) by which signals find this run until it has ended; also those that were sent by it before. Recorded as the step "alias". Raises DF001 if another live run of the workflow has it as its key or alias, DF003 if it is recorded with another key';
 
+CREATE FUNCTION dataflows.continue_with(input jsonb)
+	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dataflows_continue_with';
+COMMENT ON FUNCTION dataflows.continue_with(jsonb) IS
+'Leaves the body, waits for what it began, and goes on from the top with a new input: the next round of the same run, whose steps have their names to themselves. It never returns. Undos of earlier rounds stay due; key, aliases, signals and deadline are the run''s. input: at most dataflows.max_body. Raises 55000 in on_failure, 22004 for NULL, DF006';
+
 CREATE FUNCTION dataflows.sleep(step text, duration interval)
 	RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dataflows_sleep';

@@ -59,7 +59,7 @@ CREATE VIEW dataflows.runs WITH (security_barrier) AS
 		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN r.error
 			ELSE dataflows._without_body(r.error) END AS error,
 		r.stuck, r.cause, COALESCE(r.drifted, false) AS drifted, r.parent, r.restarted_from,
-		COALESCE(r.deadline, r.started_at + w.deadline) AS deadline
+		COALESCE(r.deadline, r.started_at + w.deadline) AS deadline, COALESCE(r.round, 1) AS round
 	FROM dataflows.run r JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
 	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL
 		AND (r.key_held OR NOT r.key_held);
@@ -84,6 +84,7 @@ COMMENT ON COLUMN dataflows.runs.cause IS 'Why it rolls or rolled back: failed, 
 COMMENT ON COLUMN dataflows.runs.drifted IS 'The function was replaced while the run was under way';
 COMMENT ON COLUMN dataflows.runs.parent IS 'The run that called it';
 COMMENT ON COLUMN dataflows.runs.restarted_from IS 'The run that it was restarted from';
+COMMENT ON COLUMN dataflows.runs.round IS 'Which round of continue_with() it is in, from 1';
 COMMENT ON COLUMN dataflows.runs.deadline IS 'When it fails if it has not ended; NULL = never';
 
 /* ---- steps ------------------------------------------------------------------------------- */
@@ -103,7 +104,10 @@ CREATE VIEW dataflows.steps WITH (security_barrier) AS
 		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.undo_error
 			ELSE dataflows._without_body(s.undo_error) END AS undo_error,
 		r.workflow, r.key,
-		CASE WHEN s.kind = 'call' THEN (s.answer OPERATOR(pg_catalog.->>) 'run')::pg_catalog.uuid END AS child
+		CASE WHEN s.kind = 'call' THEN (s.answer OPERATOR(pg_catalog.->>) 'run')::pg_catalog.uuid END AS child,
+		CASE WHEN r.round IS NULL THEN 1 WHEN s.n > r.round_n THEN r.round ELSE 1 + COALESCE((
+			SELECT (c.options OPERATOR(pg_catalog.->>) 'round')::int FROM dataflows.step c
+			WHERE c.run = s.run AND c.n < s.n AND c.kind = 'continue' ORDER BY c.n DESC LIMIT 1), 0) END AS round
 	FROM dataflows.step s JOIN dataflows.run r ON r.run = s.run
 		JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
 	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL
@@ -112,7 +116,7 @@ COMMENT ON VIEW dataflows.steps IS 'Steps: each recorded effect or wait of a run
 COMMENT ON COLUMN dataflows.steps.run IS 'The run';
 COMMENT ON COLUMN dataflows.steps.n IS 'Start order, from 1';
 COMMENT ON COLUMN dataflows.steps.step IS 'Name in the body; the n-th call with one name is name#n';
-COMMENT ON COLUMN dataflows.steps.kind IS 'http, wait, sleep, undo, query, once, call, mail, pivot or alias';
+COMMENT ON COLUMN dataflows.steps.kind IS 'http, wait, sleep, undo, query, once, call, mail, pivot, alias or continue';
 COMMENT ON COLUMN dataflows.steps.system IS 'System that is called';
 COMMENT ON COLUMN dataflows.steps.state IS 'pending, sent, waiting, in_doubt, done or failed';
 COMMENT ON COLUMN dataflows.steps.attempts IS 'Attempts begun';
@@ -134,6 +138,7 @@ COMMENT ON COLUMN dataflows.steps.undo_since IS 'When the undo was first tried';
 COMMENT ON COLUMN dataflows.steps.undo_error IS 'Why the undo failed';
 COMMENT ON COLUMN dataflows.steps.workflow IS 'Workflow of the run';
 COMMENT ON COLUMN dataflows.steps.key IS 'Key of the run';
+COMMENT ON COLUMN dataflows.steps.round IS 'Round of continue_with() that it belongs to, from 1; names begin anew in each';
 COMMENT ON COLUMN dataflows.steps.child IS 'Run that the step called, or that held its key; NULL = none yet';
 
 /* ---- attempts ------------------------------------------------------------------------------ */
@@ -233,18 +238,19 @@ CREATE VIEW dataflows.pending_undo WITH (security_barrier) AS
 			CASE WHEN s.renewals > 0 THEN pg_catalog.concat('/r', s.renewals) END) END AS idempotency_key,
 		CASE
 			WHEN s.undo_state = 'undo_failed' AND s.error OPERATOR(pg_catalog.->>) 'maybe_twice' = 'true'
-			THEN pg_catalog.format('Look in the system for a second record with the same data and delete it, then: SELECT dataflows.resolve(%L, %L, ''undone'', ''who looked'');', s.run, s.step)
+			THEN pg_catalog.format('Look in the system for a second record with the same data and delete it, then: SELECT dataflows.resolve(%L, %L, ''undone'', ''who looked'');', s.run, named.step)
 			WHEN s.undo_state = 'undo_failed' AND (s.undo IS NOT NULL OR s.system IS NULL)
-			THEN pg_catalog.format('Undo it by hand, then: SELECT dataflows.resolve(%L, %L, ''undone'', ''how''); or mend the cause and have it tried again: SELECT dataflows.retry(%L);', s.run, s.step, s.run)
+			THEN pg_catalog.format('Undo it by hand, then: SELECT dataflows.resolve(%L, %L, ''undone'', ''how''); or mend the cause and have it tried again: SELECT dataflows.retry(%L);', s.run, named.step, s.run)
 			WHEN s.undo_state = 'undo_failed' AND s.state = 'in_doubt'
-			THEN pg_catalog.format('Look in the system for the request or its key. If it is there, say so with the record, and it is undone: SELECT dataflows.resolve(%L, %L, ''done'', ''who saw it'', ''{"id": "..."}''); If it is not: SELECT dataflows.resolve(%L, %L, ''not_done'', ''who looked'');', s.run, s.step, s.run, s.step)
+			THEN pg_catalog.format('Look in the system for the request or its key. If it is there, say so with the record, and it is undone: SELECT dataflows.resolve(%L, %L, ''done'', ''who saw it'', ''{"id": "..."}''); If it is not: SELECT dataflows.resolve(%L, %L, ''not_done'', ''who looked'');', s.run, named.step, s.run, named.step)
 			WHEN s.undo_state = 'undo_failed'
-			THEN pg_catalog.format('Look in the system for the request or its key. If it is there, undo it by hand, then: SELECT dataflows.resolve(%L, %L, ''undone'', ''how''); If it is not: SELECT dataflows.resolve(%L, %L, ''not_done'', ''who looked'');', s.run, s.step, s.run, s.step)
-			ELSE pg_catalog.format('Look in the system for the request or its key. If it is there, say so with the record, and the run goes on: SELECT dataflows.resolve(%L, %L, ''done'', ''who saw it'', ''{"id": "..."}''); If it is not: SELECT dataflows.resolve(%L, %L, ''not_done'', ''who looked'');', s.run, s.step, s.run, s.step)
+			THEN pg_catalog.format('Look in the system for the request or its key. If it is there, undo it by hand, then: SELECT dataflows.resolve(%L, %L, ''undone'', ''how''); If it is not: SELECT dataflows.resolve(%L, %L, ''not_done'', ''who looked'');', s.run, named.step, s.run, named.step)
+			ELSE pg_catalog.format('Look in the system for the request or its key. If it is there, say so with the record, and the run goes on: SELECT dataflows.resolve(%L, %L, ''done'', ''who saw it'', ''{"id": "..."}''); If it is not: SELECT dataflows.resolve(%L, %L, ''not_done'', ''who looked'');', s.run, named.step, s.run, named.step)
 		END AS remedy
 	FROM pending p JOIN dataflows.step s ON s.run = p.run AND s.n = p.n
 		JOIN dataflows.run r ON r.run = s.run AND r.finished_at IS NULL
 		JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
+		CROSS JOIN LATERAL (SELECT CASE WHEN r.round IS NULL THEN s.step ELSE pg_catalog.concat('#', s.n) END AS step) AS named
 	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL;
 COMMENT ON VIEW dataflows.pending_undo IS 'What a person must undo or settle by hand: undos that failed, and steps in doubt of runs that are stuck';
 COMMENT ON COLUMN dataflows.pending_undo.run IS 'The run';

@@ -50,6 +50,7 @@ BEGIN ATOMIC
 		WHEN s.kind = 'wait' AND s.state = 'done' THEN
 			'by ' || signalled_by || ' after ' || dataflows._duration(s.finished_at - s.started_at)
 		WHEN s.kind = 'call' AND s.state = 'waiting' THEN 'waits for its run'
+		WHEN s.kind = 'continue' THEN 'round ' || (s.round + 1) || ' begins'
 		WHEN s.kind = 'sleep' AND s.state = 'waiting' THEN
 			'sleeps' || COALESCE(', ' || dataflows._duration(s.wake_at - at) || ' more', '')
 		ELSE pg_catalog.replace(s.state, '_', ' ') || COALESCE(' ' || s.status, '') ||

@@ -85,7 +85,7 @@ df_load_workflow(const char *name, int version, MemoryContext cxt)
 #define RUN_COLUMNS \
 	"r.run, r.workflow, r.version, r.key, r.started_by, r.started_at, r.input, r.state, r.wake_at, " \
 	"r.lease, r.finished_at, r.entries, r.body_retries, r.body_hash, r.drifted, r.cause, r.result, " \
-	"r.error, r.stuck, r.parent, r.parent_n, r.deadline"
+	"r.error, r.stuck, r.parent, r.parent_n, r.deadline, r.round, r.round_n, r.pivot_n"
 
 static DfRun *
 run_from_row(uint64 row, MemoryContext parent, List **versions)
@@ -123,6 +123,9 @@ run_from_row(uint64 row, MemoryContext parent, List **versions)
 	run->parent_n = df_int32(row, 20, 0);
 	run->depth = -1;
 	run->deadline = df_time(row, 21);
+	run->round = df_int32(row, 22, 1);
+	run->round_n = df_int32(row, 23, 0);
+	run->pivot_n = df_int32(row, 24, 0);
 	return run;
 }
 
@@ -209,11 +212,13 @@ df_claim_runs(List *ids, int64 identity, MemoryContext parent, List **versions)
 
 /* ---- steps ----------------------------------------------------------------------- */
 
-static DfPlan steps_plan = {
-	"SELECT s.run, s.n, s.base_hash, s.started_at, s.kind, s.step, s.system, s.request, s.headers, s.body, "
-	"s.options, s.state, s.attempts, s.renewals, s.sent_at, s.wake_at, s.finished_at, s.status, s.output, "
+#define STEP_COLUMNS \
+	"s.run, s.n, s.base_hash, s.started_at, s.kind, s.step, s.system, s.request, s.headers, s.body, " \
+	"s.options, s.state, s.attempts, s.renewals, s.sent_at, s.wake_at, s.finished_at, s.status, s.output, " \
 	"s.answer, s.error, s.undo, s.undo_body, s.undo_state, s.undo_attempts, s.undo_since, s.undo_error "
-	"FROM dataflows.step s WHERE s.run = ANY ($1) ORDER BY s.run, s.n",
+
+static DfPlan steps_plan = {
+	"SELECT " STEP_COLUMNS "FROM dataflows.step s WHERE s.run = ANY ($1) ORDER BY s.run, s.n",
 	SPI_OK_SELECT, 1, {UUIDARRAYOID}
 };
 
@@ -267,9 +272,66 @@ find_run(List *runs, const pg_uuid_t *id)
 	return NULL;
 }
 
-/* run->loaded_steps gets them in order; the engine files them under their names */
-void
-df_load_steps(List *runs)
+/* ---- runs that continue_with() has begun anew ---- */
+
+static DfPlan round_plan = {
+	"SELECT " STEP_COLUMNS "FROM dataflows.step s WHERE s.run = $1 AND s.n > $2 ORDER BY s.n",
+	SPI_OK_SELECT, 2, {UUIDOID, INT4OID}
+};
+
+/* what earlier rounds did and may have to be undone, the newest; with the undos that have failed, or without */
+#define FORMER_STEPS 100
+static DfPlan former_plan = {
+	"SELECT " STEP_COLUMNS "FROM dataflows.step s WHERE s.run = $1 AND s.n <= $2 AND s.n > $3 "
+	"AND coalesce(s.undo_state, 'none') <> ALL (CASE WHEN $4 THEN '{undone,gone}' ELSE '{undone,gone,undo_failed}' END::text[]) "
+	"AND CASE WHEN s.kind = 'call' THEN s.answer IS NOT NULL AND s.answer->'attached' IS DISTINCT FROM 'true'"
+	"  AND (s.state IN ('done', 'in_doubt') OR s.undo_state IS NOT NULL)"
+	" ELSE s.state IN ('done', 'in_doubt') AND coalesce(s.undo, s.options->>'undo', 'none') <> 'none' END "
+	"ORDER BY s.n DESC LIMIT $5",
+	SPI_OK_SELECT, 5, {UUIDOID, INT4OID, INT4OID, BOOLOID, INT8OID}
+};
+
+static DfPlan former_failed_plan = {
+	"SELECT FROM dataflows.step s WHERE s.run = $1 AND s.n <= $2 AND s.undo_state = 'undo_failed'",
+	SPI_OK_SELECT, 2, {UUIDOID, INT4OID}
+};
+
+static void
+load_former(DfRun *run)
+{
+	bool		stuck = run->state == DF_RUN_STUCK;
+	Datum		values[5] = {UUIDPGetDatum(&run->id), Int32GetDatum(run->round_n), Int32GetDatum(run->pivot_n),
+	BoolGetDatum(stuck), Int64GetDatum(FORMER_STEPS)};
+	uint64		n = df_plan_run(&former_plan, values, NULL, 0);
+	MemoryContext old = MemoryContextSwitchTo(run->cxt);
+
+	for (uint64 i = 0; i < n; i++)
+		run->loaded_steps = lcons(step_from_row(i, run->cxt), run->loaded_steps);
+	MemoryContextSwitchTo(old);
+	run->former_loaded = true;
+	run->former_more = n == FORMER_STEPS;
+	run->former_failed = !stuck && df_plan_run(&former_failed_plan, values, NULL, 1) > 0;
+}
+
+/* while it goes forward, the present round is all that it knows: its memory stays the same */
+static void
+load_round(DfRun *run)
+{
+	Datum		values[2] = {UUIDPGetDatum(&run->id), Int32GetDatum(run->round_n)};
+	MemoryContext old;
+	uint64		n;
+
+	if (run->state != DF_RUN_RUNNING && run->state != DF_RUN_WAITING)
+		load_former(run);
+	n = df_plan_run(&round_plan, values, NULL, 0);
+	old = MemoryContextSwitchTo(run->cxt);
+	for (uint64 i = 0; i < n; i++)
+		run->loaded_steps = lappend(run->loaded_steps, step_from_row(i, run->cxt));
+	MemoryContextSwitchTo(old);
+}
+
+static void
+load_first_rounds(List *runs)
 {
 	Datum		values[1] = {uuid_array(runs)};
 	uint64		n = df_plan_run(&steps_plan, values, NULL, 0);
@@ -288,6 +350,26 @@ df_load_steps(List *runs)
 		run->loaded_steps = lappend(run->loaded_steps, step_from_row(i, run->cxt));
 		MemoryContextSwitchTo(old);
 	}
+}
+
+/* run->loaded_steps gets them in order; the engine files them under their names */
+void
+df_load_steps(List *runs)
+{
+	List	   *first = NIL;
+	ListCell   *lc;
+
+	foreach(lc, runs)
+	{
+		DfRun	   *run = lfirst(lc);
+
+		if (run->round_n > 0)
+			load_round(run);
+		else
+			first = lappend(first, run);
+	}
+	if (first != NIL)
+		load_first_rounds(first);
 }
 
 /* ---- inbox ------------------------------------------------------------------------- */

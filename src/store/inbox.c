@@ -71,13 +71,15 @@ df_inbox_find_step(const pg_uuid_t *run, const char *step, DfStepLook *look)
 {
 	static DfPlan plan = {
 		"SELECT s.state, COALESCE(s.undo_state, 'none') FROM dataflows.step AS s"
-		" WHERE s.run" EQ "$1 AND s.step" EQ "$2 ORDER BY s.n DESC",
-		SPI_OK_SELECT, 2, {UUIDOID, TEXTOID}
+		" WHERE s.run" EQ "$1 AND (s.step" EQ "$2 OR s.n" EQ "$3) ORDER BY s.n DESC",
+		SPI_OK_SELECT, 3, {UUIDOID, TEXTOID, INT4OID}
 	};
-	Datum		values[2];
+	Datum		values[3];
 
 	values[0] = UUIDPGetDatum(run);
 	values[1] = CStringGetTextDatum(step);
+	/* no name begins with '#': it is the step's number */
+	values[2] = Int32GetDatum(step[0] == '#' ? (int32) strtol(step + 1, NULL, 10) : 0);
 	if (df_plan_run(&plan, values, NULL, 1) == 0)
 		return false;
 	look->state = (DfStepState) df_step_state_of(TextDatumGetCString(df_value(0, 0)));

@@ -367,6 +367,28 @@ put_run(DfColumns *columns, const DfRun *run)
 	end_row(columns);
 }
 
+static DfPlan round_plan = {
+	"UPDATE dataflows.run r SET input = $2, round = $3, round_n = $4, pivot_n = $5 WHERE r.run = $1",
+	SPI_OK_UPDATE, 5, {UUIDOID, JSONBOID, INT4OID, INT4OID, INT4OID}
+};
+
+/* continue_with(): rare, one by one; the lease was looked at with the rest of the row */
+static void
+record_rounds(List *runs)
+{
+	ListCell   *lc;
+
+	foreach(lc, runs)
+	{
+		DfRun	   *run = lfirst(lc);
+		Datum		values[5] = {UUIDPGetDatum(&run->id), JsonbPGetDatum(run->input), Int32GetDatum(run->round),
+		Int32GetDatum(run->round_n), Int32GetDatum(run->pivot_n)};
+
+		if (run->new_round)
+			(void) df_plan_run(&round_plan, values, run->pivot_n == 0 ? "    n" : NULL, 0);
+	}
+}
+
 void
 df_record_runs(List *runs)
 {
@@ -389,6 +411,7 @@ df_record_runs(List *runs)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("a run is no longer held by this worker")));
+	record_rounds(runs);
 }
 
 void
@@ -401,7 +424,7 @@ df_record_clean(List *runs)
 		DfRun	   *run = lfirst(lc);
 		ListCell   *mc;
 
-		run->dirty = run->tell_parent = run->keyed_start = false;
+		run->dirty = run->new_round = run->tell_parent = run->keyed_start = false;
 		run->db_lease = run->lease;
 		for (int i = 0; i < run->nsteps; i++)
 			run->steps[i]->fresh = run->steps[i]->dirty = run->steps[i]->rerendered = false;

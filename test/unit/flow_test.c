@@ -281,7 +281,7 @@ test_names(void)
 	static const char *const steps[] = {"pending", "sent", "waiting", "in_doubt", "done", "failed"};
 	static const char *const undos[] = {"none", "due", "sent", "undone", "gone", "undo_failed"};
 	static const char *const kinds[] = {"http", "wait", "sleep", "undo", "query", "once", "call", "mail", "pivot",
-										"alias"};
+										"alias", "continue"};
 	static const char *const causes[] = {NULL, "failed", "cancelled", "undo"};
 	int event;
 
