@@ -36,7 +36,7 @@ extern void df_step_poll_again(DfRun *run, DfStep *step, const DfReply *reply);
 /* probe.c */
 extern void df_probe_reply(DfRun *run, DfStep *step, const DfReply *reply,
 						   const DfSystemPolicy *policy);
-extern bool df_probe_wanted_first(const DfStep *step);
+extern bool df_probe_wanted_first(const DfRun *run, const DfStep *step);
 extern bool df_probe_render(DfRun *run, DfStep *step, char **path, Jsonb **body, char **missing);
 
 #endif							/* DF_OUTCOME_H */

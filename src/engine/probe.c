@@ -50,14 +50,16 @@ names(const DfStep *step, const char *field)
 
 /*
  * Whether the engine has to ask before it sends: for the first time, or after
- * retry() of a step whose last answer left it open.
+ * retry() of a step whose last answer left it open.  The run alone proves
+ * nothing once it has had another round, whose record would look the same.
  */
 bool
-df_probe_wanted_first(const DfStep *step)
+df_probe_wanted_first(const DfRun *run, const DfStep *step)
 {
 	if (step->kind != DF_STEP_HTTP || step->attempts > 0 || step->state != DF_STEP_PENDING || !df_step_has_probe(step))
 		return false;
-	return df_json_get_bool(step->error, "ask_probe") || !(names(step, "run") || names(step, "idempotency_key"));
+	return df_json_get_bool(step->error, "ask_probe") ||
+		!((run->round_n == 0 && names(step, "run")) || names(step, "idempotency_key"));
 }
 
 /* ---- what the answer shows ------------------------------------------------------- */

@@ -528,7 +528,7 @@ send_due_steps(DfRun *run)
 		if (step->state == DF_STEP_DOUBT && df_step_has_probe(step) &&
 			(df_json_get_bool(step->error, "ask_probe") || df_step_unwanted(run, step)))
 			step->phase = DF_PHASE_PROBE;
-		else if (df_probe_wanted_first(step))
+		else if (df_probe_wanted_first(run, step))
 			step->phase = DF_PHASE_PROBE;
 		else
 			step->phase = DF_PHASE_DO;

@@ -380,7 +380,7 @@ render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step, 
 	step->base_hash = system->url_hash;
 	step->request = MemoryContextStrdup(run->cxt, request);
 	step->to_send = true;
-	step->phase = df_probe_wanted_first(step) ? DF_PHASE_PROBE : DF_PHASE_DO;
+	step->phase = df_probe_wanted_first(run, step) ? DF_PHASE_PROBE : DF_PHASE_DO;
 	step->dirty = true;
 }
 
