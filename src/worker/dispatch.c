@@ -247,7 +247,8 @@ prepare(DfRun *run, DfStep *step, DfSystem *system, DfSystemLive *live)
 	df_worker.departures = lappend(df_worker.departures, departure);
 }
 
-static void
+/* false: its system, or the worker, has no place for it now */
+static bool
 dispatch_step(DfRun *run, DfStep *step)
 {
 	char	   *why = NULL;
@@ -262,17 +263,18 @@ dispatch_step(DfRun *run, DfStep *step)
 						 psprintf("step \"%s\" cannot call system \"%s\": %s", step->name, step->system, why),
 						 "Mend the server or its user mapping, or grant USAGE on it, then call dataflows.retry(run).");
 		run->advance = true;
-		return;
+		return true;
 	}
 	if (stays_in_doubt(run, step, system) || !df_token_ready(run, step, system))
-		return;
+		return true;
 	live = df_system_live(step->system);
 	held = df_system_held(live);
 	if (held == DF_NEVER && live->in_flight >= system->max_concurrency)
 	{
-		held = df_system_place(live, system->max_concurrency);
+		/* a run with a request on the wire stays in memory in any case */
+		held = run->in_flight > 0 ? DF_NEVER : df_system_place(live, system->max_concurrency);
 		if (held == DF_NEVER)
-			return;				/* it stays to_send: a finished request makes room */
+			return false;		/* it stays to_send: a finished request makes room */
 	}
 	if (held != DF_NEVER)
 	{
@@ -281,20 +283,32 @@ dispatch_step(DfRun *run, DfStep *step)
 		step->wake_at = held;
 		step->dirty = true;
 		run->advance = true;
-		return;
+		return true;
 	}
 	if (df_worker.in_flight >= df_max_in_flight)
-		return;
+		return false;
 	prepare(run, step, system, live);
+	return true;
 }
 
-/* all of a run's steps that are to be sent and for which there is room */
+/*
+ * All of a run's steps that are to be sent and for which there is room.  Of a
+ * thousand that wait for one system not each is to find out that it is full.
+ */
 void
 df_dispatch(DfRun *run)
 {
+	const char *full = NULL;
+
 	for (int i = 0; i < run->nsteps; i++)
-		if (run->steps[i]->to_send)
-			dispatch_step(run, run->steps[i]);
+	{
+		DfStep	   *step = run->steps[i];
+
+		if (!step->to_send || (full != NULL && run->in_flight > 0 && strcmp(step->system, full) == 0))
+			continue;
+		if (!dispatch_step(run, step))
+			full = step->system;
+	}
 }
 
 /* after the commit: the bytes leave */

@@ -32,6 +32,8 @@
 #define CRASHES_ALLOWED 3
 /* runs that are held at a time after a crash of the server */
 #define CAREFUL_RUNS 32
+/* of the places for runs, which part those may have that only wait for their children */
+#define LINGERING_PART 4
 
 /* ---- what the worker holds ------------------------------------------------------ */
 
@@ -362,6 +364,7 @@ read_wanted_inboxes(void)
 void
 df_advance_run(DfRun *run)
 {
+	bool		lingered;
 
 	touch(run);
 	if (run->workflow == NULL)
@@ -384,8 +387,12 @@ df_advance_run(DfRun *run)
 						 "Look into the server's log, mend the function, then call dataflows.retry(run).");
 	df_slot_in_body(df_worker.slot, run->id, true);
 	df_worker.current = run;
-	run->may_linger = df_worker.slot->kind == DF_SLOT_WORKER && !df_worker.leaving && df_worker.nruns <= df_max_runs / 2;
+	run->may_linger = df_worker.slot->kind == DF_SLOT_WORKER && !df_worker.leaving &&
+		df_worker.lingering < df_max_runs / LINGERING_PART;
+	lingered = run->linger_until != DF_NEVER;
 	df_run_advance(run);
+	if (!lingered && run->linger_until != DF_NEVER)
+		df_worker.lingering++;
 	df_worker.current = NULL;
 	df_slot_in_body(df_worker.slot, run->id, false);
 }
@@ -420,6 +427,9 @@ dispatch_all(void)
 
 	if (df_worker.leaving)
 		return;
+	/* another one comes first each time: a run of a thousand steps is not to have all places */
+	if (!dlist_is_empty(&df_worker.runs))
+		dlist_push_tail(&df_worker.runs, dlist_pop_head_node(&df_worker.runs));
 	do
 	{
 		again = false;
@@ -698,11 +708,14 @@ wake_due_runs(void)
 	TimestampTz now = df_now();
 	dlist_iter	iter;
 
+	df_worker.lingering = 0;
 	dlist_foreach(iter, &df_worker.runs)
 	{
 		DfRun	   *run = dlist_container(DfRun, node, iter.cur);
 		TimestampTz due = df_run_next_due(run);
 
+		if (run->linger_until != DF_NEVER)
+			df_worker.lingering++;
 		if (!run->broken && due != DF_NEVER && due <= now)
 			run->advance = true;
 	}

@@ -39,6 +39,7 @@ typedef struct DfWorker
 	List	   *names;			/* workflows of this owner that are not paused */
 	dlist_head	runs;			/* all that are held */
 	int			nruns;
+	int			lingering;		/* of these, so many are kept though nothing of them is in flight */
 	int			in_flight;
 	bool		look;			/* the inbox and the table are to be looked at */
 	bool		more;			/* the last claim left something behind */
