@@ -465,12 +465,15 @@ pause_workflow(const char *name, bool paused)
 	DfStore		store;
 	DfWorkflowRow definition;
 	Oid			caller = GetUserId();
+	char	   *sent_by = GetUserNameFromId(caller, false);
 	bool		changed;
 
 	df_store_enter(&store);
 	df_require_workflow(name, &definition, store.result_context);
 	df_require_own(caller, &definition, paused ? "pause" : "resume");
 	changed = df_workflow_set_paused(name, paused);
+	if (changed)
+		df_inbox_note_paused(name, paused ? "pause" : "resume", sent_by, df_now());
 	df_store_leave(&store);
 	if (changed)
 		df_wake_owner(definition.owner);
@@ -483,6 +486,7 @@ pause_database(bool paused)
 	DfStore		store;
 	List	   *owners;
 	ListCell   *cell;
+	char	   *sent_by = GetUserNameFromId(GetUserId(), false);
 	bool		changed;
 
 	if (!has_privs_of_role(GetUserId(), df_extension_owner()))
@@ -492,6 +496,8 @@ pause_database(bool paused)
 				 errhint("Name one of your workflows, or ask a member of the owner of extension \"dataflows\".")));
 	df_store_enter(&store);
 	changed = df_installation_set_paused(paused);
+	if (changed)
+		df_inbox_note_paused(NULL, paused ? "pause" : "resume", sent_by, df_now());
 	owners = df_inbox_owners(store.result_context);
 	df_store_leave(&store);
 	if (!changed)

@@ -249,7 +249,7 @@ CREATE INDEX inbox_key ON dataflows.inbox (workflow, key, id) WHERE run IS NULL 
 COMMENT ON TABLE dataflows.inbox IS 'What the world asks of runs: signals, cancel, retry; rows are inserted by sessions and read by the engine';
 COMMENT ON COLUMN dataflows.inbox.id IS 'Arrival order';
 COMMENT ON COLUMN dataflows.inbox.run IS 'The run it is for; NULL while it is known by key only';
-COMMENT ON COLUMN dataflows.inbox.workflow IS 'Workflow of that run';
+COMMENT ON COLUMN dataflows.inbox.workflow IS 'Workflow of that run; empty: the whole database was paused or resumed';
 COMMENT ON COLUMN dataflows.inbox.key IS 'Key of that run, where it was given';
 COMMENT ON COLUMN dataflows.inbox.kind IS 'signal, cancel, retry, undo, abandon, resolve, or child: a run that this one called has ended';
 COMMENT ON COLUMN dataflows.inbox.event IS 'Event of a signal; step of a resolve';

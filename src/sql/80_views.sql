@@ -197,15 +197,17 @@ COMMENT ON COLUMN dataflows.signals.sent_pid IS 'Process of a NOTIFY''s sender';
 COMMENT ON COLUMN dataflows.signals.id IS 'Arrival order';
 
 CREATE VIEW dataflows.requests WITH (security_barrier) AS
-	SELECT i.sent_by, i.sent_at, i.kind AS request, i.run, i.workflow, i.key, i.event AS step,
+	SELECT i.sent_by, i.sent_at, i.kind AS request, i.run, NULLIF(i.workflow, '') AS workflow, i.key, i.event AS step,
 		i.payload OPERATOR(pg_catalog.->>) 'outcome' AS outcome, i.note, i.state, i.consumed_at, i.id
-	FROM dataflows.inbox i JOIN dataflows.run r ON r.run = i.run
-		JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
-	WHERE i.kind NOT IN ('signal', 'child') AND dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL;
-COMMENT ON VIEW dataflows.requests IS 'What people, or parents that roll back, asked of runs: cancel, retry, resolve, undo, abandon; who, when and why';
+	FROM dataflows.inbox i LEFT JOIN dataflows.run r ON r.run = i.run
+		LEFT JOIN dataflows.workflow w ON w.name = i.workflow AND w.version = COALESCE(r.version,
+			(SELECT pg_catalog.max(v.version) FROM dataflows.workflow v WHERE v.name = i.workflow))
+	WHERE i.kind NOT IN ('signal', 'child') AND (r.run IS NOT NULL OR i.run IS NULL)
+		AND (i.workflow = '' OR dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL);
+COMMENT ON VIEW dataflows.requests IS 'What people, or parents that roll back, asked: cancel, retry, resolve, undo, abandon of runs, pause and resume of workflows or (workflow NULL) of the database; who, when and why';
 COMMENT ON COLUMN dataflows.requests.sent_by IS 'Role that asked';
 COMMENT ON COLUMN dataflows.requests.sent_at IS 'When';
-COMMENT ON COLUMN dataflows.requests.request IS 'cancel, retry, resolve, undo or abandon';
+COMMENT ON COLUMN dataflows.requests.request IS 'cancel, retry, resolve, undo, abandon, pause or resume';
 COMMENT ON COLUMN dataflows.requests.run IS 'The run';
 COMMENT ON COLUMN dataflows.requests.workflow IS 'Its workflow';
 COMMENT ON COLUMN dataflows.requests.key IS 'Its key';

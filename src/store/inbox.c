@@ -135,6 +135,24 @@ df_inbox_resolution(const char *outcome, const Jsonb *output, MemoryContext cxt)
 	return df_copy_jsonb(cxt, 0, 0);
 }
 
+/* for the record alone: it has happened already */
+void
+df_inbox_note_paused(const char *workflow, const char *kind, const char *sent_by, TimestampTz now)
+{
+	static DfPlan plan = {
+		"INSERT INTO dataflows.inbox (workflow, kind, sent_by, sent_at, state, consumed_at)"
+		" VALUES (COALESCE($1, ''), $2, $3, $4, 'done', $4)",
+		SPI_OK_INSERT, 4, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}
+	};
+	Datum		values[4];
+
+	values[0] = workflow == NULL ? (Datum) 0 : CStringGetTextDatum(workflow);
+	values[1] = CStringGetTextDatum(kind);
+	values[2] = CStringGetTextDatum(sent_by);
+	values[3] = TimestampTzGetDatum(now);
+	(void) df_plan_run(&plan, values, workflow == NULL ? "n   " : NULL, 0);
+}
+
 /* all versions: a run of an older one is held as well */
 bool
 df_workflow_set_paused(const char *name, bool paused)

@@ -54,6 +54,9 @@ extern void df_inbox_insert(const DfNewMessage *message);
 /* the payload of a resolve: {"outcome"[, "output"]}; output may be NULL */
 extern Jsonb *df_inbox_resolution(const char *outcome, const Jsonb *output, MemoryContext cxt);
 
+/* who paused or resumed a workflow, NULL = the whole database, and when */
+extern void df_inbox_note_paused(const char *workflow, const char *kind, const char *sent_by, TimestampTz now);
+
 /* true if that changed anything */
 extern bool df_workflow_set_paused(const char *name, bool paused);
 extern bool df_installation_set_paused(bool paused);
