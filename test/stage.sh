@@ -170,6 +170,16 @@ live()
 	PYTHON
 }
 
+# record <system> <address> <field>: what the system has there now
+record()
+{
+	python3 - "$(url "$1")/_books" "$2" "$3" <<-'PYTHON'
+	import json, sys, urllib.request
+	with urllib.request.urlopen(sys.argv[1]) as answer:
+	    print(*(r["data"].get(sys.argv[3]) for r in json.load(answer)["records"] if r["email"] == sys.argv[2]))
+	PYTHON
+}
+
 # must_live <what> <address> <as live prints>: the systems say so
 must_live() { promise "$1" "$(live "$2")" "$3"; }
 
