@@ -234,6 +234,7 @@ typedef struct DfStep
 
 	/* memory only */
 	int			index;			/* in run->steps */
+	bool		traced;			/* its span was put out */
 	bool		fresh;			/* no row yet */
 	bool		dirty;			/* differs from its row */
 	bool		rerendered;		/* so does its intent */
@@ -281,6 +282,7 @@ typedef struct DfRun
 	DfWorkflow *workflow;
 	char	   *key;
 	char	   *started_by;
+	char	   *traceparent;	/* of who started it, NULL = none */
 	TimestampTz started_at;
 	Jsonb	   *input;
 	pg_uuid_t	parent;			/* of a child run */

@@ -15,6 +15,7 @@
 
 #include "compat.h"
 #include "guc.h"
+#include "shared/traceparent.h"
 
 #define MS_PER_SECOND 1000
 #define SECONDS_PER_DAY 86400
@@ -27,7 +28,9 @@ int			df_ingress_timeout = 20;
 char	   *df_ingress_database = NULL;
 char	   *df_ingress_role = NULL;
 char	   *df_listen = NULL;
+char	   *df_otlp_endpoint = NULL;
 char	   *df_public_url = NULL;
+char	   *df_traceparent = NULL;
 int			df_max_body = 1024 * 1024;
 int			df_max_in_flight = 256;
 int			df_max_processes = 64;
@@ -156,6 +159,10 @@ static const TextSetting text_settings[] = {
 		"Address on which webhooks are heard, such as 127.0.0.1:8480.",
 		"Empty: no ingress.",
 		&df_listen},
+	{"dataflows.otlp_endpoint",
+		"Collector that spans of runs, steps and attempts are sent to, such as http://127.0.0.1:4318.",
+		"OTLP/HTTP with JSON; /v1/traces is added where there is no path. Empty: none are made.",
+		&df_otlp_endpoint},
 	{"dataflows.public_url",
 		"Address under which people reach dataflows.listen, such as https://hooks.example.com.",
 		"The links of event_url() begin with it.",
@@ -188,6 +195,17 @@ define_fixed_at_start(bool preloaded)
 							0, NULL, NULL, NULL);
 }
 
+static bool
+check_traceparent(char **value, void **extra, GucSource source)
+{
+	DfTraceparent ignored;
+
+	if (*value == NULL || (*value)[0] == '\0' || df_traceparent_parse(*value, &ignored))
+		return true;
+	GUC_check_errhint("Pass a traceparent as W3C Trace Context writes it, such as 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01.");
+	return false;
+}
+
 void
 df_guc_define(bool preloaded)
 {
@@ -212,6 +230,12 @@ df_guc_define(bool preloaded)
 		DefineCustomStringVariable(s->name, s->summary, s->detail, s->value, "",
 								   PGC_SIGHUP, 0, NULL, NULL, NULL);
 	}
+	/* USERSET: it says something of the session's own runs alone */
+	DefineCustomStringVariable("dataflows.traceparent",
+							   "Trace that the runs started from here belong to: a traceparent of W3C Trace Context.",
+							   "It is stored with each run and sent with its requests.",
+							   &df_traceparent, "", PGC_USERSET,
+							   0, check_traceparent, NULL, NULL);
 	define_fixed_at_start(preloaded);
 	MarkGUCPrefixReserved("dataflows");
 }

@@ -14,6 +14,8 @@ extern int	df_ingress_connections;
 extern int	df_ingress_timeout;	/* seconds */
 extern char *df_ingress_database;	/* "" = whichever */
 extern char *df_ingress_role;
+extern char *df_otlp_endpoint;	/* "" = no tracing */
+extern char *df_traceparent;	/* of this session, "" = none */
 extern char *df_public_url;	/* "" = links cannot be made */
 extern char *df_listen;		/* "" = no ingress */
 extern int	df_max_runs;		/* runs that a worker holds in memory */

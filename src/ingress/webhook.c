@@ -27,6 +27,7 @@
 #include "shared/clock.h"
 #include "shared/function.h"
 #include "shared/jsonpath.h"
+#include "shared/traceparent.h"
 #include "shared/wake.h"
 #include "store/coordinator.h"
 #include "store/identity.h"
@@ -301,6 +302,7 @@ start_run(Receipt *receipt)
 {
 	DfNewRun	run;
 	DfWorkflowRow definition;
+	DfTraceparent ignored;
 
 	memset(&run, 0, sizeof(run));
 	run.id = df_new_uuid();
@@ -308,6 +310,10 @@ start_run(Receipt *receipt)
 	run.started_by = receipt->hook.owner_name;
 	run.key = receipt->key;
 	run.input = receipt->input;
+	/* a sender's trace; what is none is not worth refusing a delivery */
+	run.traceparent = field_text(receipt->delivery.headers, "traceparent");
+	if (run.traceparent != NULL && !df_traceparent_parse(run.traceparent, &ignored))
+		run.traceparent = NULL;
 	df_start_common(receipt->hook.starts, receipt->hook.owner, &run, &definition, CurrentMemoryContext);
 	df_start_insert_or_find(&run);
 	receipt->run = run.id;

@@ -18,6 +18,7 @@
 #include "guc.h"
 #include "shared/clock.h"
 #include "shared/slots.h"
+#include "shared/spans.h"
 
 #define TRANCHE "dataflows"
 
@@ -38,7 +39,7 @@ shared_size(void)
 void
 df_shared_request(void)
 {
-	RequestAddinShmemSpace(shared_size());
+	RequestAddinShmemSpace(add_size(shared_size(), df_spans_size()));
 	RequestNamedLWLockTranche(TRANCHE, 1);
 }
 
@@ -56,6 +57,7 @@ df_shared_startup(void)
 		ConditionVariableInit(&df_shared->moved);
 		df_shared->nslots = df_max_processes;
 	}
+	df_spans_startup();
 	LWLockRelease(AddinShmemInitLock);
 }
 

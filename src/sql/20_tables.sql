@@ -61,6 +61,7 @@ CREATE TABLE dataflows.run (
 	workflow text NOT NULL,
 	key text,
 	started_by text NOT NULL,
+	traceparent text,
 	restarted_from uuid,
 	parent uuid,
 	parent_n int,
@@ -101,6 +102,7 @@ COMMENT ON COLUMN dataflows.run.version IS 'Version of the workflow that the run
 COMMENT ON COLUMN dataflows.run.workflow IS 'Name of the workflow';
 COMMENT ON COLUMN dataflows.run.key IS 'Business key, unique among the runs that hold it';
 COMMENT ON COLUMN dataflows.run.started_by IS 'Role that started the run';
+COMMENT ON COLUMN dataflows.run.traceparent IS 'Trace that the run belongs to, as who started it said (W3C Trace Context); NULL = one of its own';
 COMMENT ON COLUMN dataflows.run.restarted_from IS 'The run that this one was restarted from';
 COMMENT ON COLUMN dataflows.run.parent IS 'The run that called this one';
 COMMENT ON COLUMN dataflows.run.parent_n IS 'The step of the parent that called this one';

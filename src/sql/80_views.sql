@@ -59,7 +59,7 @@ CREATE VIEW dataflows.runs WITH (security_barrier) AS
 		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN r.error
 			ELSE dataflows._without_body(r.error) END AS error,
 		r.stuck, r.cause, COALESCE(r.drifted, false) AS drifted, r.parent, r.restarted_from,
-		COALESCE(r.deadline, r.started_at + w.deadline) AS deadline, COALESCE(r.round, 1) AS round
+		COALESCE(r.deadline, r.started_at + w.deadline) AS deadline, COALESCE(r.round, 1) AS round, r.traceparent
 	FROM dataflows.run r JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
 	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL
 		AND (r.key_held OR NOT r.key_held);
@@ -86,6 +86,7 @@ COMMENT ON COLUMN dataflows.runs.parent IS 'The run that called it';
 COMMENT ON COLUMN dataflows.runs.restarted_from IS 'The run that it was restarted from';
 COMMENT ON COLUMN dataflows.runs.round IS 'Which round of continue_with() it is in, from 1';
 COMMENT ON COLUMN dataflows.runs.deadline IS 'When it fails if it has not ended; NULL = never';
+COMMENT ON COLUMN dataflows.runs.traceparent IS 'Trace that it belongs to, as who started it said; NULL = one of its own';
 
 /* ---- steps ------------------------------------------------------------------------------- */
 

@@ -20,6 +20,7 @@
 
 #include "flow/flow.h"
 #include "shared/clock.h"
+#include "shared/traceparent.h"
 #include "store/child.h"
 #include "store/store.h"
 
@@ -82,45 +83,49 @@ df_children_insert(List *children, int64 identity, const char *started_by)
 {
 	static DfPlan plan = {
 		"WITH i AS (INSERT INTO dataflows.run (run, identity, started_at, wake_at, version, workflow, key, "
-		" started_by, parent, parent_n, input) "
-		" SELECT u.run, $8, $9, $9, u.version, u.workflow, u.key, $10, u.parent, u.parent_n, u.input "
-		" FROM unnest($1, $2, $3, $4, $5, $6, $7) AS u(run, version, workflow, key, parent, parent_n, input) "
+		" started_by, parent, parent_n, input, traceparent) "
+		" SELECT u.run, $9, $10, $10, u.version, u.workflow, u.key, $11, u.parent, u.parent_n, u.input, u.traceparent "
+		" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) AS u(run, version, workflow, key, parent, parent_n, input, traceparent) "
 		" ON CONFLICT (workflow, key) WHERE key_held AND key IS NOT NULL DO NOTHING "
 		" RETURNING run, workflow, version) "
 		"SELECT i.run, w.owner FROM i JOIN dataflows.workflow w ON w.name = i.workflow AND w.version = i.version",
-		SPI_OK_SELECT, 10,
+		SPI_OK_SELECT, 11,
 		{UUIDARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, UUIDARRAYOID, INT4ARRAYOID, JSONBARRAYOID,
-		INT8OID, TIMESTAMPTZOID, TEXTOID}
+		TEXTARRAYOID, INT8OID, TIMESTAMPTZOID, TEXTOID}
 	};
-	static const Oid types[7] = {UUIDOID, INT4OID, TEXTOID, TEXTOID, UUIDOID, INT4OID, JSONBOID};
+	static const Oid types[8] = {UUIDOID, INT4OID, TEXTOID, TEXTOID, UUIDOID, INT4OID, JSONBOID, TEXTOID};
 	int			count = list_length(children);
-	Datum	   *columns[7];
+	Datum	   *columns[8];
 	bool	   *no_key = palloc(sizeof(bool) * Max(1, count));
-	Datum		values[10];
+	bool	   *no_trace = palloc(sizeof(bool) * Max(1, count));
+	Datum		values[11];
 	uint64		n;
 	int			i = 0;
 	ListCell   *lc;
 
-	for (int c = 0; c < 7; c++)
+	for (int c = 0; c < 8; c++)
 		columns[c] = palloc(sizeof(Datum) * Max(1, count));
 	foreach(lc, children)
 	{
 		DfNewChild *child = lfirst(lc);
+		char	   *trace = df_child_traceparent(child->run, child->step);
 
 		no_key[i] = child->key == NULL;
+		no_trace[i] = trace == NULL;
 		columns[0][i] = UUIDPGetDatum(&child->id);
 		columns[1][i] = Int32GetDatum(child->version);
 		columns[2][i] = CStringGetTextDatum(child->workflow);
 		columns[3][i] = no_key[i] ? (Datum) 0 : CStringGetTextDatum(child->key);
 		columns[4][i] = UUIDPGetDatum(&child->run->id);
 		columns[5][i] = Int32GetDatum(child->step->n);
-		columns[6][i++] = JsonbPGetDatum(child->input);
+		columns[6][i] = JsonbPGetDatum(child->input);
+		columns[7][i++] = trace == NULL ? (Datum) 0 : CStringGetTextDatum(trace);
 	}
-	for (int c = 0; c < 7; c++)
-		values[c] = df_array(types[c], columns[c], c == 3 ? no_key : NULL, count);
-	values[7] = Int64GetDatum(identity);
-	values[8] = TimestampTzGetDatum(df_now());
-	values[9] = CStringGetTextDatum(started_by);
+	for (int c = 0; c < 8; c++)
+		values[c] = df_array(types[c], columns[c], c == 3 ? no_key : c == 7 ? no_trace : NULL, count);
+	values[8] = Int64GetDatum(identity);
+	values[9] = TimestampTzGetDatum(df_now());
+	values[10] = CStringGetTextDatum(started_by);
 	n = df_plan_run(&plan, values, NULL, 0);
 	mark_inserted(children, n);
 	return oids_of_column(n, 1);

@@ -85,7 +85,7 @@ df_load_workflow(const char *name, int version, MemoryContext cxt)
 #define RUN_COLUMNS \
 	"r.run, r.workflow, r.version, r.key, r.started_by, r.started_at, r.input, r.state, r.wake_at, " \
 	"r.lease, r.finished_at, r.entries, r.body_retries, r.body_hash, r.drifted, r.cause, r.result, " \
-	"r.error, r.stuck, r.parent, r.parent_n, r.deadline, r.round, r.round_n, r.pivot_n"
+	"r.error, r.stuck, r.parent, r.parent_n, r.deadline, r.round, r.round_n, r.pivot_n, r.traceparent"
 
 static DfRun *
 run_from_row(uint64 row, MemoryContext parent, List **versions)
@@ -126,6 +126,7 @@ run_from_row(uint64 row, MemoryContext parent, List **versions)
 	run->round = df_int32(row, 22, 1);
 	run->round_n = df_int32(row, 23, 0);
 	run->pivot_n = df_int32(row, 24, 0);
+	run->traceparent = df_copy_text(cxt, row, 25);
 	return run;
 }
 
@@ -254,6 +255,8 @@ step_from_row(uint64 row, MemoryContext cxt)
 	step->undo_attempts = df_int32(row, 24, 0);
 	step->undo_since = df_time(row, 25);
 	step->undo_error = df_copy_jsonb(cxt, row, 26);
+	/* what has ended by now was put out by who saw it end */
+	step->traced = step->finished_at != DF_NEVER;
 	return step;
 }
 

@@ -12,6 +12,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "guc.h"
 #include "store/run_start.h"
 #include "store/store.h"
 
@@ -20,15 +21,16 @@ df_run_insert(const DfNewRun *run)
 {
 	static DfPlan plan = {
 		"INSERT INTO dataflows.run (run, identity, started_at, wake_at, version, workflow, key,"
-		" started_by, restarted_from, parent, parent_n, input)"
-		" VALUES ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+		" started_by, restarted_from, parent, parent_n, input, traceparent)"
+		" VALUES ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
 		" ON CONFLICT (workflow, key) WHERE key_held AND key IS NOT NULL DO NOTHING",
-		SPI_OK_INSERT, 11,
+		SPI_OK_INSERT, 12,
 		{UUIDOID, INT8OID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, UUIDOID, UUIDOID,
-		INT4OID, JSONBOID}
+		INT4OID, JSONBOID, TEXTOID}
 	};
-	Datum		values[11] = {0};
-	char		nulls[] = "           ";
+	const char *trace = run->traceparent != NULL ? run->traceparent : df_traceparent;
+	Datum		values[12] = {0};
+	char		nulls[] = "            ";
 
 	values[0] = UUIDPGetDatum(&run->id);
 	values[1] = Int64GetDatum(run->identity);
@@ -52,6 +54,10 @@ df_run_insert(const DfNewRun *run)
 	else
 		nulls[8] = nulls[9] = 'n';
 	values[10] = JsonbPGetDatum(run->input);
+	if (trace[0] != '\0')
+		values[11] = CStringGetTextDatum(trace);
+	else
+		nulls[11] = 'n';
 	return df_plan_run(&plan, values, nulls, 0) == 1;
 }
 
@@ -102,15 +108,16 @@ df_runs_insert(const DfNewRun *common, const DfRows *rows)
 {
 	static DfPlan plan = {
 		"INSERT INTO dataflows.run (run, identity, started_at, wake_at, version, workflow, key,"
-		" started_by, input)"
-		" SELECT r.run, $4, $5, $5, $6, $7, r.key, $8, r.input"
+		" started_by, input, traceparent)"
+		" SELECT r.run, $4, $5, $5, $6, $7, r.key, $8, r.input, $9"
 		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3))"
 		" AS r (run, key, input)"
 		" ON CONFLICT (workflow, key) WHERE key_held AND key IS NOT NULL DO NOTHING",
-		SPI_OK_INSERT, 8,
-		{UUIDARRAYOID, TEXTARRAYOID, JSONBARRAYOID, INT8OID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID}
+		SPI_OK_INSERT, 9,
+		{UUIDARRAYOID, TEXTARRAYOID, JSONBARRAYOID, INT8OID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID, TEXTOID}
 	};
-	Datum		values[8];
+	Datum		values[9];
+	char		nulls[] = "         ";
 
 	values[0] = df_array(UUIDOID, rows->ids, NULL, rows->n);
 	values[1] = df_array(TEXTOID, rows->keys, rows->no_key, rows->n);
@@ -120,7 +127,9 @@ df_runs_insert(const DfNewRun *common, const DfRows *rows)
 	values[5] = Int32GetDatum(common->version);
 	values[6] = CStringGetTextDatum(common->workflow);
 	values[7] = CStringGetTextDatum(common->started_by);
-	return df_plan_run(&plan, values, NULL, 0);
+	values[8] = CStringGetTextDatum(df_traceparent);
+	nulls[8] = df_traceparent[0] == '\0' ? 'n' : ' ';
+	return df_plan_run(&plan, values, nulls, 0);
 }
 
 void

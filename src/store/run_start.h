@@ -22,6 +22,7 @@ typedef struct DfNewRun
 	const pg_uuid_t *parent;	/* NULL = none */
 	int			parent_n;
 	const Jsonb *input;
+	const char *traceparent;	/* NULL = the session's */
 } DfNewRun;
 
 /* false if another run holds the key */

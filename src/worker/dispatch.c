@@ -20,6 +20,7 @@
 #include "utils/memutils.h"
 #include "worker/secrets.h"
 #include "worker/token.h"
+#include "worker/trace.h"
 
 static void
 policy_of(const DfSystem *system, DfSystemPolicy *policy)
@@ -79,7 +80,8 @@ static const char *const *
 request_headers(DfDeparture *departure, const DfSystem *system, const DfStep *step, const DfOutgoing *out)
 {
 	int			extra = step->headers != NULL ? JB_ROOT_COUNT(step->headers) : 0;
-	const char **headers = palloc(sizeof(char *) * (system->nheaders + extra + 3));
+	const char *trace = df_trace_header(departure->flight->run, step);
+	const char **headers = palloc(sizeof(char *) * (system->nheaders + extra + 4));
 	int			n = 0;
 
 	for (int i = 0; i < system->nheaders; i++)
@@ -88,6 +90,8 @@ request_headers(DfDeparture *departure, const DfSystem *system, const DfStep *st
 		headers[n++] = psprintf("Content-Type: %s", out->content_type);
 	if (out->idempotency_key != NULL && system->idempotency_header != NULL)
 		headers[n++] = psprintf("%s: %s", system->idempotency_header, out->idempotency_key);
+	if (trace != NULL)
+		headers[n++] = trace;
 	if (step->phase != DF_PHASE_UNDO)
 		add_step_headers(step, headers, &n);
 	headers[n] = NULL;
@@ -401,6 +405,7 @@ df_arrive(DfHttpResult *result)
 	reply.content_type = result->content_type;
 	reply.retry_after_ms = result->retry_after_ms;
 	reply.took_us = result->took_us;
+	df_trace_attempt(run, step, &reply);
 	verdict = df_step_reply(run, step, &reply, &flight->policy);
 	reply = seen_by_breaker(step, &reply, verdict);
 	df_system_answered(flight->system, &reply, verdict, df_system_get(step->system, &why));

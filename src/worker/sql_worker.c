@@ -32,6 +32,7 @@
 #include "store/xact.h"
 #include "worker/process.h"
 #include "worker/sql_worker.h"
+#include "worker/trace.h"
 #include "worker/wait.h"
 #include "worker/worker.h"
 
@@ -245,6 +246,7 @@ try_step(pg_uuid_t *id, bool *claimed)
 		commit_entry(run);
 	do_step(run, NULL);
 	df_xact_commit();
+	df_trace_commit(runs);
 	df_worker.slot->commits++;
 	return true;
 }

@@ -25,6 +25,7 @@
 #include "store/record.h"
 #include "store/store.h"
 #include "store/xact.h"
+#include "worker/trace.h"
 #include "worker/wait.h"
 #include "worker/worker.h"
 
@@ -489,6 +490,7 @@ after_commit(List *runs)
 	bool		sql = false;
 
 	df_worker.slot->commits++;
+	df_trace_commit(runs);
 	df_record_clean(runs);
 	foreach(lc, runs)
 	{
@@ -884,6 +886,7 @@ df_turn(List *results)
 	df_worker.current = NULL;
 	df_worker.applied = 0;
 	df_turn_attempts = NIL;
+	df_trace_begin_turn();
 	PG_TRY();
 	{
 		turn_body(results);

@@ -30,6 +30,7 @@
 #include "store/xact.h"
 #include "worker/process.h"
 #include "worker/token.h"
+#include "worker/trace.h"
 #include "worker/wait.h"
 #include "worker/worker.h"
 
@@ -110,6 +111,7 @@ set_up(DfSlot *slot)
 
 	df_xact_begin();
 	df_worker.identity = df_identity_hash();
+	df_trace_set_up();
 	df_xact_commit();
 	if (!df_http_init())
 		ereport(FATAL,
@@ -127,8 +129,12 @@ collect(void)
 
 	df_http_perform();
 	while ((result = df_http_next()) != NULL)
-		if (!df_token_arrive(result))
+	{
+		if (result->cookie == DF_TRACE_COOKIE)
+			df_trace_arrive(result);
+		else if (!df_token_arrive(result))
 			results = lappend(results, result);
+	}
 	return results;
 }
 
@@ -191,6 +197,7 @@ sleep_until(TimestampTz due)
 
 	if (http >= 0)
 		until = df_earlier(until, df_now() + http * 1000);
+	until = df_earlier(until, df_trace_due());
 	if (df_worker.nruns < df_max_runs)
 		until = df_earlier(until, df_worker.next_due);
 	if (df_worker.nruns == 0)
@@ -204,7 +211,7 @@ may_retire(void)
 {
 	TimestampTz idle;
 
-	if (df_worker.nruns > 0 || df_worker.more || df_worker.look)
+	if (df_worker.nruns > 0 || df_worker.more || df_worker.look || df_trace_due() != DF_NEVER)
 	{
 		df_worker.idle_since = DF_NEVER;
 		return false;
@@ -278,6 +285,7 @@ dataflows_worker_main(Datum arg)
 			results = collect_more(results);
 		if (df_slot_take_wake(slot))
 			df_worker.look = df_worker.more = true;
+		df_trace_export();
 		due = next_due_in_memory();
 		if (turn_wanted(results, due))
 		{

@@ -128,7 +128,7 @@ my %initial = $guc =~ /^(?:int|bool|char)\s+\*?(\w+) = (.*?);/mg;
 my %rows = map { /^\| `(dataflows\.\w+)` \| (.*?) \| (\w+) \|/ ? ($1 => [ $2, $3 ]) : () } split /\n/, section('Settings');
 my %settings;
 my %unit = (GUC_UNIT_MS => 1, GUC_UNIT_S => 1000, GUC_UNIT_BYTE => 1, 0 => 1);
-my %context = (SIGHUP => 'sighup', SUSET => 'superuser', POSTMASTER => 'postmaster');
+my %context = (SIGHUP => 'sighup', SUSET => 'superuser', POSTMASTER => 'postmaster', USERSET => 'user');
 
 while ($guc =~ /\{"(dataflows\.\w+)",.*?&(\w+), .*?, PGC_(\w+), (\w+)\}/gs)
 {

@@ -269,7 +269,7 @@ class System:
             self.key_uses[key] = self.key_uses.get(key, 0) + 1
         if len(self.log) >= LOG_KEPT:
             del self.log[:LOG_KEPT // 2]
-        self.log.append({"at": time.time(), "method": request.method, "target": request.target,
+        self.log.append({"at": time.time(), "traceparent": request.headers.get("traceparent"), "method": request.method, "target": request.target,
                          "email": request.email(), "key": key, "status": status,
                          "fault": fault.kind if fault else None, "bytes": len(request.raw)})
 

@@ -1,0 +1,122 @@
+/*
+ * shared/traceparent.c
+ *	  The header traceparent of W3C Trace Context, read and written.
+ *
+ * Used by sessions (the setting dataflows.traceparent), by ingress and by
+ * workers.  Pure.  It must never take what is not one: ids of zeros only are
+ * none, as the standard says.
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "guc.h"
+#include "shared/traceparent.h"
+
+static int
+hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return -1;
+}
+
+/* n bytes of small hexadecimal digits */
+static bool
+read_bytes(const char *text, int n, uint8 *bytes)
+{
+	for (int i = 0; i < n; i++)
+	{
+		int			high = hex_value(text[2 * i]);
+		int			low = high < 0 ? -1 : hex_value(text[2 * i + 1]);
+
+		if (low < 0)
+			return false;
+		bytes[i] = (uint8) (high * 16 + low);
+	}
+	return true;
+}
+
+static bool
+all_zero(const uint8 *bytes, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (bytes[i] != 0)
+			return false;
+	return true;
+}
+
+/* of a later version only what this one knows is looked at */
+bool
+df_traceparent_parse(const char *text, DfTraceparent *traceparent)
+{
+	uint8		version;
+	uint8		parent[8];
+	uint8		flags;
+	size_t		len = strlen(text);
+
+	if (len < DF_TRACEPARENT_LEN || text[2] != '-' || text[35] != '-' || text[52] != '-' ||
+		!read_bytes(text, 1, &version) || !read_bytes(text + 3, 16, traceparent->trace) ||
+		!read_bytes(text + 36, 8, parent) || !read_bytes(text + 53, 1, &flags))
+		return false;
+	if (version == 0xff || (version == 0 && len != DF_TRACEPARENT_LEN) ||
+		(len > DF_TRACEPARENT_LEN && text[DF_TRACEPARENT_LEN] != '-') ||
+		all_zero(traceparent->trace, 16) || all_zero(parent, 8))
+		return false;
+	traceparent->parent = 0;
+	for (int i = 0; i < 8; i++)
+		traceparent->parent = traceparent->parent << 8 | parent[i];
+	traceparent->sampled = (flags & 1) != 0;
+	return true;
+}
+
+void
+df_traceparent_print(const DfTraceparent *traceparent, char *text)
+{
+	char		trace[33];
+
+	for (int i = 0; i < 16; i++)
+		snprintf(trace + 2 * i, 3, "%02x", traceparent->trace[i]);
+	snprintf(text, DF_TRACEPARENT_LEN + 1, "00-%s-%016llx-%02x", trace,
+			 (unsigned long long) traceparent->parent, traceparent->sampled ? 1 : 0);
+}
+
+void
+df_run_trace(const DfRun *run, DfTraceparent *trace)
+{
+	if (run->traceparent != NULL && df_traceparent_parse(run->traceparent, trace))
+		return;
+	memcpy(trace->trace, run->id.data, sizeof(trace->trace));
+	trace->parent = 0;
+	trace->sampled = true;
+}
+
+/* computed from the run, so that nothing of it is stored */
+uint64
+df_span_id(const DfRun *run, int n, int attempt)
+{
+	unsigned char bytes[UUID_LEN + 8];
+	uint64		id;
+
+	memcpy(bytes, run->id.data, UUID_LEN);
+	memcpy(bytes + UUID_LEN, &n, 4);
+	memcpy(bytes + UUID_LEN + 4, &attempt, 4);
+	id = hash_bytes_extended(bytes, sizeof(bytes), 0);
+	return id == 0 ? 1 : id;
+}
+
+char *
+df_child_traceparent(const DfRun *run, const DfStep *step)
+{
+	DfTraceparent trace;
+	char	   *text;
+
+	if (run->traceparent == NULL && df_otlp_endpoint[0] == '\0')
+		return NULL;
+	df_run_trace(run, &trace);
+	trace.parent = df_span_id(run, step->n, 0);
+	text = palloc(DF_TRACEPARENT_LEN + 1);
+	df_traceparent_print(&trace, text);
+	return text;
+}

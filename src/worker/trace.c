@@ -1,0 +1,383 @@
+/*
+ * worker/trace.c
+ *	  Spans of runs, steps and attempts, and their way to the collector.
+ *
+ * Runs in workers; the first half in sql workers too, which have no sockets.
+ * Spans are made of what was committed, in no transaction, and put into the ring
+ * of shared memory; a worker sends them as OTLP/HTTP JSON, one request at a
+ * time.  Their ids are computed from the run's, so that nothing of them is
+ * stored.  Tracing must never hold a run up: what the collector does not take at
+ * once is dropped and counted.
+ */
+#include "postgres.h"
+
+#include "flow/flow.h"
+#include "guc.h"
+#include "mb/pg_wchar.h"
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "shared/clock.h"
+#include "shared/spans.h"
+#include "shared/traceparent.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "worker/trace.h"
+#include "worker/worker.h"
+
+#define MAX_BATCH 512
+#define FULL_BATCH 256
+#define LINGER_MS 1000
+#define PAUSE_MS 5000
+#define TIMEOUT_MS 10000
+#define EPOCH_US ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+
+static List *pending = NIL;		/* of DfSpan, in the turn's memory: attempts of this turn */
+static bool exporting = false;
+static int	exported;			/* spans of the request on its way */
+static TimestampTz next_export = DF_NEVER;
+static TimestampTz first_seen = DF_NEVER;
+static char *database_name = NULL;
+
+/* ---- ids ------------------------------------------------------------------------- */
+
+static bool
+tracing(void)
+{
+	return df_otlp_endpoint[0] != '\0';
+}
+
+/* numbers of attempts to do it, to ask for it and to undo it do not meet */
+static int
+attempt_number(const DfStep *step, int made)
+{
+	return step->phase * 1000000 + made;
+}
+
+static int
+attempts_made(const DfStep *step)
+{
+	return step->phase == DF_PHASE_UNDO ? step->undo_attempts : step->attempts;
+}
+
+/* asked before the attempt is counted */
+const char *
+df_trace_header(const DfRun *run, const DfStep *step)
+{
+	DfTraceparent trace;
+	char		text[DF_TRACEPARENT_LEN + 1];
+	int			number = attempts_made(step) + (step->phase == DF_PHASE_PROBE ? 0 : 1);
+
+	if (run->traceparent == NULL && !tracing())
+		return NULL;
+	df_run_trace(run, &trace);
+	trace.parent = df_span_id(run, step->n, attempt_number(step, number));
+	df_traceparent_print(&trace, text);
+	return psprintf("traceparent: %s", text);
+}
+
+/* ---- making spans ------------------------------------------------------------------ */
+
+static void
+copy_text(char *to, size_t size, const char *from)
+{
+	size_t		len = from == NULL ? 0 : pg_mbcliplen(from, strlen(from), size - 1);
+
+	memcpy(to, from == NULL ? "" : from, len);
+	to[len] = '\0';
+}
+
+/* false if the caller's trace is not sampled */
+static bool
+begin_span(DfSpan *span, DfSpanKind kind, const DfRun *run, const DfStep *step)
+{
+	DfTraceparent trace;
+
+	df_run_trace(run, &trace);
+	if (!trace.sampled)
+		return false;
+	memset(span, 0, sizeof(*span));
+	span->database = MyDatabaseId;
+	span->kind = kind;
+	memcpy(span->trace, trace.trace, sizeof(span->trace));
+	span->run = run->id;
+	copy_text(span->workflow, sizeof(span->workflow), run->workflow_name);
+	span->parent = kind == DF_SPAN_RUN ? trace.parent : df_span_id(run, kind == DF_SPAN_STEP ? 0 : step->n, 0);
+	copy_text(span->name, sizeof(span->name), kind == DF_SPAN_RUN ? run->workflow_name : step->name);
+	if (step != NULL)
+	{
+		span->n = step->n;
+		copy_text(span->system, sizeof(span->system), step->system);
+	}
+	return true;
+}
+
+void
+df_trace_begin_turn(void)
+{
+	pending = NIL;
+}
+
+void
+df_trace_attempt(const DfRun *run, const DfStep *step, const DfReply *reply)
+{
+	static const char *const phases[] = {
+		[DF_PHASE_DO] = "do",
+		[DF_PHASE_PROBE] = "probe",
+		[DF_PHASE_UNDO] = "undo",
+	};
+	MemoryContext old;
+	DfSpan	   *span;
+
+	if (!tracing())
+		return;
+	old = MemoryContextSwitchTo(df_worker.turn_cxt);
+	span = palloc(sizeof(DfSpan));
+	if (begin_span(span, DF_SPAN_ATTEMPT, run, step))
+	{
+		span->attempt = attempts_made(step);
+		span->id = df_span_id(run, step->n, attempt_number(step, attempts_made(step)));
+		span->start = step->attempt_at;
+		span->end = df_now();
+		span->status = reply->status;
+		span->failed = reply->fate != DF_FATE_ANSWER || reply->status >= 400;
+		copy_text(span->what, sizeof(span->what), phases[step->phase]);
+		pending = lappend(pending, span);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+static void
+put_step(const DfRun *run, DfStep *step)
+{
+	DfSpan		span;
+
+	if (step->traced || !df_step_ended(step) || !(step->fresh || step->dirty))
+		return;
+	step->traced = true;
+	if (!begin_span(&span, DF_SPAN_STEP, run, step))
+		return;
+	span.id = df_span_id(run, step->n, 0);
+	span.start = step->started_at;
+	span.end = step->finished_at;
+	span.status = step->status;
+	span.failed = step->state != DF_STEP_DONE;
+	copy_text(span.what, sizeof(span.what), df_step_kind_name(step->kind));
+	copy_text(span.state, sizeof(span.state), df_step_state_name(step->state));
+	df_span_put(&span);
+}
+
+static void
+put_run(const DfRun *run)
+{
+	DfSpan		span;
+
+	if (!run->dirty || !df_run_is_terminal(run->state) || !begin_span(&span, DF_SPAN_RUN, run, NULL))
+		return;
+	span.id = df_span_id(run, 0, 0);
+	span.start = run->started_at;
+	span.end = run->finished_at;
+	span.failed = run->state != DF_RUN_COMPLETED;
+	copy_text(span.state, sizeof(span.state), df_run_state_name(run->state));
+	df_span_put(&span);
+}
+
+void
+df_trace_commit(List *runs)
+{
+	ListCell   *lc;
+
+	if (!tracing())
+		return;
+	foreach(lc, pending)
+		df_span_put(lfirst(lc));
+	pending = NIL;
+	foreach(lc, runs)
+	{
+		DfRun	   *run = lfirst(lc);
+
+		for (int i = 0; i < run->nsteps; i++)
+			put_step(run, run->steps[i]);
+		put_run(run);
+	}
+}
+
+/* ---- OTLP ----------------------------------------------------------------------------- */
+
+static void
+add_attribute(StringInfo json, const char *key, const char *value)
+{
+	if (value[0] == '\0')
+		return;
+	if (json->data[json->len - 1] != '[')
+		appendStringInfoChar(json, ',');
+	appendStringInfo(json, "{\"key\":\"%s\",\"value\":{\"stringValue\":", key);
+	escape_json(json, value);
+	appendStringInfoString(json, "}}");
+}
+
+static void
+add_number(StringInfo json, const char *key, int value)
+{
+	if (value == 0)
+		return;
+	if (json->data[json->len - 1] != '[')
+		appendStringInfoChar(json, ',');
+	/* whole numbers are strings in the JSON of protobuf */
+	appendStringInfo(json, "{\"key\":\"%s\",\"value\":{\"intValue\":\"%d\"}}", key, value);
+}
+
+static void
+add_span(StringInfo json, const DfSpan *span)
+{
+	char	   *run = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&span->run)));
+
+	appendStringInfoString(json, "{\"traceId\":\"");
+	for (int i = 0; i < 16; i++)
+		appendStringInfo(json, "%02x", span->trace[i]);
+	appendStringInfo(json, "\",\"spanId\":\"%016llx\"", (unsigned long long) span->id);
+	if (span->parent != 0)
+		appendStringInfo(json, ",\"parentSpanId\":\"%016llx\"", (unsigned long long) span->parent);
+	appendStringInfoString(json, ",\"name\":");
+	escape_json(json, span->name);
+	appendStringInfo(json, ",\"kind\":%d,\"startTimeUnixNano\":\"" INT64_FORMAT "000\",\"endTimeUnixNano\":\"" INT64_FORMAT "000\"",
+					 span->kind == DF_SPAN_ATTEMPT ? 3 : 1, span->start + EPOCH_US, span->end + EPOCH_US);
+	appendStringInfoString(json, ",\"attributes\":[");
+	add_attribute(json, "dataflows.run", run);
+	add_attribute(json, "dataflows.workflow", span->workflow);
+	add_attribute(json, "dataflows.state", span->state);
+	add_attribute(json, span->kind == DF_SPAN_ATTEMPT ? "dataflows.phase" : "dataflows.kind", span->what);
+	add_attribute(json, "dataflows.system", span->system);
+	add_number(json, "dataflows.step", span->n);
+	add_number(json, "dataflows.attempt", span->attempt);
+	add_number(json, "http.response.status_code", span->status);
+	appendStringInfo(json, "],\"status\":{\"code\":%d}}", span->failed ? 2 : 1);
+}
+
+static char *
+as_json(const DfSpan *spans, int n)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfoString(&json, "{\"resourceSpans\":[{\"resource\":{\"attributes\":[");
+	add_attribute(&json, "service.name", "dataflows");
+	add_attribute(&json, "db.namespace", database_name);
+	appendStringInfoString(&json, "]},\"scopeSpans\":[{\"scope\":{\"name\":\"dataflows\",\"version\":\"" DF_VERSION "\"},\"spans\":[");
+	for (int i = 0; i < n; i++)
+	{
+		if (i > 0)
+			appendStringInfoChar(&json, ',');
+		add_span(&json, &spans[i]);
+	}
+	appendStringInfoString(&json, "]}]}]}");
+	return json.data;
+}
+
+/* the base of a collector is asked at the standard's path */
+static char *
+endpoint_url(void)
+{
+	const char *host = strstr(df_otlp_endpoint, "://");
+	const char *path = host != NULL ? strchr(host + 3, '/') : NULL;
+
+	if (path == NULL)
+		return psprintf("%s/v1/traces", df_otlp_endpoint);
+	return strcmp(path, "/") == 0 ? psprintf("%sv1/traces", df_otlp_endpoint) : pstrdup(df_otlp_endpoint);
+}
+
+/* ---- the way out ------------------------------------------------------------------------- */
+
+TimestampTz
+df_trace_due(void)
+{
+	int			waiting;
+
+	if (!tracing() || exporting)
+		return DF_NEVER;
+	waiting = df_spans_waiting(MyDatabaseId);
+	if (waiting == 0)
+	{
+		first_seen = DF_NEVER;
+		return DF_NEVER;
+	}
+	if (first_seen == DF_NEVER)
+		first_seen = df_now();
+	if (next_export != DF_NEVER && next_export > df_now())
+		return next_export;
+	return waiting >= FULL_BATCH ? df_now() : TimestampTzPlusMilliseconds(first_seen, LINGER_MS);
+}
+
+static void
+submit(const DfSpan *spans, int n)
+{
+	static const char *const headers[] = {"Content-Type: application/json", NULL};
+	DfHttpRequest request;
+
+	memset(&request, 0, sizeof(request));
+	request.cookie = DF_TRACE_COOKIE;
+	request.url = endpoint_url();
+	request.method = "POST";
+	request.body = as_json(spans, n);
+	request.body_len = strlen(request.body);
+	request.headers = headers;
+	request.connect_timeout_ms = TIMEOUT_MS / 2;
+	request.timeout_ms = TIMEOUT_MS;
+	request.max_body = 65536;
+	request.allow_private = true;	/* an administrator named it */
+	exported = n;
+	exporting = true;
+	df_http_submit(&request);
+}
+
+void
+df_trace_export(void)
+{
+	TimestampTz due = df_trace_due();
+	MemoryContext cxt;
+	MemoryContext old;
+	DfSpan	   *spans;
+	int			n;
+
+	if (due == DF_NEVER || due > df_now() || database_name == NULL)
+		return;
+	/* there may be no turn for long, whose memory would be given back */
+	cxt = AllocSetContextCreate(df_worker.process_cxt, "dataflows export", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(cxt);
+	spans = palloc(sizeof(DfSpan) * MAX_BATCH);
+	n = df_spans_take(MyDatabaseId, spans, MAX_BATCH);
+	if (n > 0)
+		submit(spans, n);
+	first_seen = DF_NEVER;
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(cxt);
+}
+
+void
+df_trace_arrive(DfHttpResult *result)
+{
+	bool		ok = result->fate == DF_FATE_ANSWER && result->status / 100 == 2;
+	char		error[160];
+
+	exporting = false;
+	if (ok)
+		df_spans_sent(exported, NULL);
+	else
+	{
+		if (result->fate == DF_FATE_ANSWER)
+			snprintf(error, sizeof(error), "the collector answered with status %d", result->status);
+		else
+			strlcpy(error, result->error, sizeof(error));
+		df_spans_sent(exported, error);
+		next_export = TimestampTzPlusMilliseconds(df_now(), PAUSE_MS);
+	}
+	df_http_free(result);
+}
+
+/* in the first transaction of the process */
+void
+df_trace_set_up(void)
+{
+	database_name = MemoryContextStrdup(TopMemoryContext, get_database_name(MyDatabaseId));
+}

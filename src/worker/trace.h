@@ -1,0 +1,36 @@
+/*
+ * worker/trace.h
+ *	  Spans of runs, steps and attempts, and their way to the collector.
+ */
+#ifndef DF_TRACE_H
+#define DF_TRACE_H
+
+#include "engine/live.h"
+#include "http/client.h"
+
+/* of the export; no address and no other mark has it */
+#define DF_TRACE_COOKIE 2
+
+/* in the first transaction of the process: what may be looked up only there */
+extern void df_trace_set_up(void);
+
+/* the header that goes with what is about to be sent for the step; NULL = none */
+extern const char *df_trace_header(const DfRun *run, const DfStep *step);
+
+/* the memory of the turn before is gone, and with it what was not committed */
+extern void df_trace_begin_turn(void);
+
+/* an attempt that has ended; put out with the next commit */
+extern void df_trace_attempt(const DfRun *run, const DfStep *step, const DfReply *reply);
+
+/* after a commit, before what was dirty is marked clean: what has ended in these runs */
+extern void df_trace_commit(List *runs);
+
+/* sends what is waiting, if it is time; outside transactions */
+extern void df_trace_export(void);
+extern void df_trace_arrive(DfHttpResult *result);
+
+/* when df_trace_export() has something to do, DF_NEVER = nothing */
+extern TimestampTz df_trace_due(void);
+
+#endif							/* DF_TRACE_H */

@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+"""A collector of traces: takes OTLP/HTTP JSON on /v1/traces and keeps the spans.
+
+collector.py --port-file FILE
+
+GET /_spans returns them as a list, each with its resource's attributes; POST /_mode with
+{"status": 503} or {"delay": 5} (seconds) makes it answer so, {} takes that back.
+"""
+import argparse
+import http.server
+import json
+import os
+import threading
+import time
+
+spans = []
+mode = {}
+lock = threading.Lock()
+
+
+def attributes(of):
+    return {a['key']: next(iter(a['value'].values())) for a in of.get('attributes', [])}
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+
+    def log_message(self, *args):
+        pass
+
+    def answer(self, status, document):
+        body = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header('Content-Type', 'application/json')
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        with lock:
+            self.answer(200, spans)
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get('Content-Length', 0)))
+        if self.path == '/_mode':
+            mode.clear()
+            mode.update(json.loads(body))
+            return self.answer(200, {})
+        time.sleep(mode.get('delay', 0))
+        if mode.get('status'):
+            return self.answer(mode['status'], {})
+        if self.path != '/v1/traces' or self.headers.get('Content-Type') != 'application/json':
+            return self.answer(404, {})
+        document = json.loads(body)
+        with lock:
+            for resource in document['resourceSpans']:
+                for scope in resource['scopeSpans']:
+                    for span in scope['spans']:
+                        spans.append(dict(span, attributes=attributes(span), resource=attributes(resource['resource'])))
+        self.answer(200, {'partialSuccess': {}})
+
+
+parser = argparse.ArgumentParser()
+parser.add_argument('--port-file', required=True)
+arguments = parser.parse_args()
+server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+with open(arguments.port_file + '.tmp', 'w') as file:
+    file.write(str(server.server_address[1]))
+os.rename(arguments.port_file + '.tmp', arguments.port_file)
+server.serve_forever()
