@@ -3,6 +3,7 @@
 #   make            builds the library and the extension script
 #   make install    installs them beside the server that PG_CONFIG names
 #   make demo       sets everything up and tells the story in a throwaway server
+#   make example-onboarding   the same for an example; the others are the directories in examples/
 #   make check      sets everything up and runs all tests
 #   make bench      measures
 #
@@ -14,14 +15,16 @@ PG_CONFIG ?= pg_config
 export PG_CONFIG
 
 # These work before PostgreSQL's own makefiles are there: setup installs them.
-GOALS = setup demo check lint bench
+GOALS = setup demo check lint bench example-%
 ifneq (,$(filter $(GOALS),$(MAKECMDGOALS)))
 
-.PHONY: $(GOALS)
+.PHONY: setup demo check lint bench
 setup:
 	@test/setup.sh
 demo:
 	@test/demo.sh
+example-%:
+	@examples/run.sh $*
 check:
 	@test/check.sh
 lint:

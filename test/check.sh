@@ -1,6 +1,6 @@
 #!/bin/bash
 #
-# Runs the tests: lint, unit, systems, regress, isolation, tap.
+# Runs the tests: lint, unit, systems, regress, isolation, tap, examples.
 #
 #   test/check.sh [stage ...]        all of them by default
 #   TESTS='020 030' test/check.sh tap     only the TAP files whose names match
@@ -13,7 +13,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 . test/lib.sh
 export PG_CONFIG=${PG_CONFIG:-pg_config}
-STAGES='lint unit systems regress isolation tap'
+STAGES='lint unit systems regress isolation tap examples'
 JOBS=${JOBS:-2}
 
 passed=0
@@ -241,6 +241,21 @@ stage_tap()
 tap_order()
 {
 	sort -z | sed -z 's/.*020_/0 &/; t; s/^/1 /' | sort -z -s -n -k1,1 | cut -z -d' ' -f2-
+}
+
+# each promise that a story keeps is a test passed
+stage_examples()
+{
+	local dir name rc log
+
+	for dir in examples/*/; do
+		name=$(basename "$dir")
+		log=$work/example-$name.log
+		DF_WORK=$work/examples timeout -k 10 120 examples/run.sh "$name" >"$log" 2>&1 </dev/null
+		rc=$?
+		passed=$((passed + $(grep -c '^kept: ' "$log")))
+		if [ "$rc" != 0 ] || ! grep -q '^kept: ' "$log"; then record failed "$dir (exit code $rc)" "$log"; fi
+	done
 }
 
 run_inside()

@@ -9,62 +9,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . test/lib.sh
+. test/stage.sh
 export PG_CONFIG=${PG_CONFIG:-pg_config}
-
-if [ -n "${DF_COLOR:-}" ] || [ -t 1 ]; then
-	bold=$'\e[1m' dim=$'\e[2m' green=$'\e[32m' blue=$'\e[34m' red=$'\e[31m' plain=$'\e[0m' pause=${DF_PAUSE:-1}
-	export DF_COLOR=1
-else
-	bold='' dim='' green='' blue='' red='' plain='' pause=${DF_PAUSE:-0}
-fi
-export DF_PAUSE=$pause
-
-# ---- the server and the systems ---------------------------------------------------
-
-start_server()
-{
-	initdb -D "$work/data" -U postgres -A trust -E UTF8 --no-locale >"$work/initdb.log"
-	cat >>"$work/data/postgresql.conf" <<-CONF
-	shared_preload_libraries = 'dataflows'
-	listen_addresses = ''
-	unix_socket_directories = '$work/tmp'
-	max_worker_processes = 16
-	CONF
-	pg_ctl -D "$work/data" -l "$work/server.log" -w start >/dev/null
-	export PGHOST=$work/tmp PGPORT=5432 PGDATABASE=shop PGUSER=app
-	psql -X -q -U postgres -d postgres -c 'CREATE DATABASE shop' -c 'CREATE ROLE app LOGIN'
-}
-
-start_systems()
-{
-	local i
-
-	# it ends when this shell does, because its stdin is closed then
-	mkfifo "$work/stdin"
-	python3 test/systems/systems.py --port-file "$work/ports" --books "$work/books" --seed 1 --with-stdin \
-		<"$work/stdin" &
-	exec 7>"$work/stdin"
-	for ((i = 0; i < 200; i++)); do
-		[ -e "$work/ports" ] && return
-		sleep 0.05
-	done
-	fail "the four systems do not start"
-}
-
-stop_all()
-{
-	pg_ctl -D "$work/data" -m fast stop >/dev/null 2>&1 || true
-	exec 7>&-
-}
-
-url() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$work/ports" "$1"; }
-
-# tell <system> <rule>: the system misbehaves from now on
-tell()
-{
-	python3 -c 'import sys, urllib.request as u; u.urlopen(sys.argv[1] + "/_faults", sys.argv[2].encode())' \
-		"$(url "$1")" "$2"
-}
 
 create_objects()
 {
@@ -83,56 +29,6 @@ create_objects()
 		SQL
 	done
 }
-
-# ---- telling ------------------------------------------------------------------------
-
-scene() { printf '\n%s== %s%s\n' "$bold$blue" "$*" "$plain"; sleep "$pause"; }
-tale() { printf '%s%s%s\n' "$dim" "$*" "$plain"; }
-fail() { printf '%s%s%s\n' "$red" "$*" "$plain" >&2; tail -n 30 "$work/server.log" >&2; exit 1; }
-
-# sql <statement>: shown behind a prompt, then run
-sql()
-{
-	printf '\n%sshop=>%s %s\n' "$green" "$plain" "$1"
-	psql -X -q -P pager=off -P footer=off -c "$1"
-	sleep "$pause"
-}
-
-ask() { psql -X -q -A -t -c "$1"; }
-
-# books <address>: what the four systems themselves say of it
-books()
-{
-	printf '\n%sthe books of the four systems on %s%s\n' "$bold" "$1" "$plain"
-	python3 - "$work/ports" "$1" <<-'PYTHON'
-	import json, sys, urllib.request
-	urls = json.load(open(sys.argv[1]))
-	for name in ("identity", "billing", "crm", "email"):
-	    with urllib.request.urlopen(urls[name] + "/_books") as answer:
-	        found = [r for r in json.load(answer)["records"] if r["email"] == sys.argv[2]]
-	    for record in found:
-	        print("  %-9s %-14s %s" % (name, record["id"], "deleted again" if record["deleted_at"] else "there"))
-	    if not found:
-	        print("  %-9s -" % name)
-	PYTHON
-	sleep "$pause"
-}
-
-# expect <key> <state>: the run of that signup gets there within ten seconds
-expect()
-{
-	local i state
-
-	for ((i = 0; i < 200; i++)); do
-		state=$(ask "SELECT state FROM dataflows.runs WHERE key = '$1'")
-		[ "$state" = "$2" ] && return
-		sleep 0.05
-	done
-	psql -X -x -c 'SELECT * FROM dataflows.runs' -c 'SELECT * FROM dataflows.attempts' >&2
-	fail "the run of signup $1 is $state, not $2"
-}
-
-run_of() { ask "SELECT run FROM dataflows.runs WHERE key = '$1'"; }
 
 # ---- the story -------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 #
 # Installs what is missing, builds, and installs the extension.
 #
-#   test/setup.sh [demo|check|bench]
+#   test/setup.sh [demo|examples|check|bench]
 #
 # As root on Debian it installs the missing packages and says so; otherwise it
 # names the one line to run.  The extension is installed beside the server that
@@ -36,6 +36,7 @@ wanted_packages()
 
 	echo gcc make libc6-dev libcurl4-openssl-dev libmicrohttpd-dev libkrb5-dev python3 "postgresql-$v" "postgresql-server-dev-$v"
 	case $purpose in
+		examples) echo openssl "postgresql-$v-cron" ;;
 		check) echo openssl libipc-run-perl "postgresql-plperl-$v" "postgresql-plpython3-$v" "postgresql-$v-cron" ;;
 		bench) echo nginx-light ;;
 	esac

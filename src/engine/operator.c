@@ -96,10 +96,33 @@ renew_step(DfRun *run, DfStep *step)
 	}
 }
 
+/* whether the error that the run is stuck with names the step, or has it among the failures of a wait_all() */
+static bool
+is_failed_at(const Jsonb *detail, const DfStep *step)
+{
+	char	   *name = df_json_get_text(detail, "step");
+	Jsonb	   *failures = df_json_get(detail, "failures");
+
+	if (name != NULL && strcmp(name, step->name) == 0)
+		return true;
+	if (failures == NULL || !JB_ROOT_IS_ARRAY(failures))
+		return false;
+	for (uint32 i = 0; i < JB_ROOT_COUNT(failures); i++)
+	{
+		JsonbValue *failure = getIthJsonbValueFromContainer(&failures->root, i);
+
+		if (failure->type != jbvBinary)
+			continue;
+		name = df_json_get_text(JsonbValueToJsonb(failure), "step");
+		if (name != NULL && strcmp(name, step->name) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void
 retry(DfRun *run)
 {
-	char	   *failed = NULL;
 	Jsonb	   *detail;
 
 	if (run->state != DF_RUN_STUCK)
@@ -122,17 +145,16 @@ retry(DfRun *run)
 	if (run->workflow != NULL)
 		run->workflow->fail_count = 0;
 	detail = df_json_get(run->error, "detail");
-	if (detail != NULL && JB_ROOT_IS_OBJECT(detail))
-		failed = df_json_get_text(detail, "step");
+	if (detail != NULL && !JB_ROOT_IS_OBJECT(detail))
+		detail = NULL;
 	run->error = NULL;
-	for (int i = run->nformer; i < run->nsteps && failed != NULL; i++)
+	for (int i = run->nformer; i < run->nsteps && detail != NULL; i++)
 	{
 		DfStep	   *step = run->steps[i];
 
-		if (strcmp(step->name, failed) == 0 &&
-			(step->kind == DF_STEP_HTTP || step->kind == DF_STEP_QUERY || step->kind == DF_STEP_CALL ||
+		if ((step->kind == DF_STEP_HTTP || step->kind == DF_STEP_QUERY || step->kind == DF_STEP_CALL ||
 			 step->kind == DF_STEP_MAIL) &&
-			(step->state == DF_STEP_FAILED || step->state == DF_STEP_DOUBT))
+			(step->state == DF_STEP_FAILED || step->state == DF_STEP_DOUBT) && is_failed_at(detail, step))
 			renew_step(run, step);
 	}
 	df_run_loaded(run);

@@ -53,6 +53,26 @@ for my $k (1 .. 4)
 	is($systems->ever($email), join('/', map { $_ < $k ? 1 : 0 } 1 .. 4), 'though there had been some');
 }
 
+# beyond the point of no return: stuck, and retry() sends what failed among several at once, and only that
+as_app($node, 'postgres', <<'SQL');
+CREATE FUNCTION app.several(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM dataflows.point_of_no_return('sold');
+  PERFORM dataflows.post('one', 'identity', '/users', event, wait => false);
+  PERFORM dataflows.post('two', 'billing', '/customers', event, wait => false);
+  PERFORM dataflows.post('three', 'crm', '/contacts', event, wait => false);
+  RETURN dataflows.wait_all('one', 'two', 'three');
+END $$;
+SELECT dataflows.define_workflow('several', 'app.several');
+SQL
+$systems->fault($_, match => { method => 'POST', email => '^several' }, status => 422, times => 1) for qw(identity crm);
+my $several = as_app($node, 'postgres', q{SELECT dataflows.start('several', '{"email": "several@example.com"}')});
+is(await($several), 'stuck', 'wait_all() beyond the point of no return: stuck');
+as_app($node, 'postgres', "SELECT dataflows.retry('$several')");
+is(await($several), 'completed', 'retry() sends both that had failed again');
+is($systems->ever('several@example.com'), '1/1/1/0', 'and each is there once');
+is(scalar(grep { $_->{email} eq 'several@example.com' } @{ $systems->requests('billing') }), 1, 'what was done was not sent again');
+
 # newest first
 my @deleted = sort { $a->{at} <=> $b->{at} } map {
 	my $name = $_;

@@ -1,0 +1,76 @@
+#!/bin/bash
+#
+# Plays an example on a throwaway server, from nothing to its end.
+#
+#   examples/run.sh NAME ...     onboarding, sales-review, off-boarding, ... or all
+#
+# It installs what is missing and builds, as make demo does; starts the server
+# and the test systems in a temporary directory; runs NAME/schema.sql as
+# superuser and NAME/workflow.sql as the role app; tells NAME/story.sh.  The exit
+# status is 0 only if the story ends as promised.  Nothing stays behind.
+
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. test/lib.sh
+. test/stage.sh
+export PG_CONFIG=${PG_CONFIG:-pg_config}
+
+names()
+{
+	local dir
+
+	for dir in examples/*/; do basename "$dir"; done
+}
+
+# play <name>: in a shell of its own, so that one example ends before the next begins
+play()
+{
+	local example=examples/$1 began=$SECONDS
+
+	work=$DF_WORK/$1
+	mkdir -p "$work/tmp"
+	trap stop_all EXIT
+	start_systems
+	# shellcheck disable=SC2046
+	start_server $(preloads)
+	scene "$1: the systems, the roles and the tables ($example/schema.sql), the workflow ($example/workflow.sql)"
+	grep -v '^--' "$example/workflow.sql"
+	# shellcheck disable=SC2046
+	psql -X -q -v ON_ERROR_STOP=1 -o /dev/null -U postgres $(urls) -f "$example/schema.sql"
+	psql -X -q -v ON_ERROR_STOP=1 -o /dev/null -U app -f "$example/workflow.sql"
+	# shellcheck disable=SC1090
+	. "$example/story.sh"
+	printf '\n%s%s: all promises kept, in %d s. The server and the systems are gone now.%s\n' \
+		"$bold" "$1" $((SECONDS - began)) "$plain"
+}
+
+# the addresses of the systems, as variables of psql
+urls() { python3 -c 'import json, sys; print(*("-v %s=%s" % p for p in json.load(open(sys.argv[1])).items()))' "$work/ports"; }
+
+preloads() { if [ -e "$("$PG_CONFIG" --pkglibdir)/pg_cron.so" ]; then echo pg_cron; fi; }
+
+run_inside()
+{
+	local name
+
+	PATH="$("$PG_CONFIG" --bindir):$PATH"
+	export LC_ALL=C.UTF-8
+	for name in "$@"; do
+		(play "$name")
+	done
+}
+
+# shellcheck disable=SC2046
+[ "${1:-}" != all ] || set -- $(names)
+for name in "${@:-}"; do
+	if [ -z "$name" ] || [ ! -d "examples/$name" ]; then
+		say "usage: examples/run.sh NAME ..., where NAME is all or one of: $(names | tr '\n' ' ')" >&2
+		exit 2
+	fi
+done
+if [ -n "${DF_WORK:-}" ]; then
+	run_inside "$@"
+else
+	test/setup.sh examples
+	run_aside examples/run.sh "$@"
+fi
