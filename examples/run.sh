@@ -31,6 +31,7 @@ play()
 	mkdir -p "$work/tmp"
 	trap stop_all EXIT
 	start_systems
+	start_mail
 	# shellcheck disable=SC2046
 	start_server $(preloads)
 	scene "$1: the systems, the roles and the tables ($example/schema.sql), the workflow ($example/workflow.sql)"
@@ -45,7 +46,15 @@ play()
 }
 
 # the addresses of the systems, as variables of psql
-urls() { python3 -c 'import json, sys; print(*("-v %s=%s" % p for p in json.load(open(sys.argv[1])).items()))' "$work/ports"; }
+urls()
+{
+	python3 - "$work/ports" "$work/mail-ports" <<-'PYTHON'
+	import json, sys
+	urls = json.load(open(sys.argv[1]))
+	urls["smtp"] = "smtp://127.0.0.1:%d" % json.load(open(sys.argv[2]))["plain"]
+	print(*("-v %s=%s" % pair for pair in urls.items()))
+	PYTHON
+}
 
 preloads() { if [ -e "$("$PG_CONFIG" --pkglibdir)/pg_cron.so" ]; then echo pg_cron; fi; }
 

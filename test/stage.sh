@@ -43,6 +43,16 @@ start_systems()
 	wait_for_file "$work/ports"
 }
 
+# a mail server besides, whose book is $work/mailbook
+start_mail()
+{
+	mkfifo "$work/mail-stdin"
+	python3 test/systems/smtp.py --port-file "$work/mail-ports" --book "$work/mailbook" \
+		--certificate "$work/mail.pem" --with-stdin <"$work/mail-stdin" &
+	exec 8>"$work/mail-stdin"
+	wait_for_file "$work/mail-ports"
+}
+
 wait_for_file()
 {
 	local i
@@ -57,7 +67,7 @@ wait_for_file()
 stop_all()
 {
 	pg_ctl -D "$work/data" -m fast stop >/dev/null 2>&1 || true
-	exec 7>&-
+	exec 7>&- 8>&-
 }
 
 url() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$work/ports" "$1"; }
