@@ -36,6 +36,7 @@ int			df_max_in_flight = 256;
 int			df_max_processes = 64;
 int			df_max_runs = 256;
 int			df_max_steps = 10000;
+int			df_max_systems = 256;
 int			df_query_timeout = 300 * MS_PER_SECOND;
 int			df_retention = 30 * SECONDS_PER_DAY;
 int			df_signal_ttl = 7 * SECONDS_PER_DAY;
@@ -192,6 +193,13 @@ define_fixed_at_start(bool preloaded)
 							"How many processes the engine may have in the whole cluster.",
 							"Each needs one of max_worker_processes, too.",
 							&df_max_processes, 64, 4, 1024, context,
+							0, NULL, NULL, NULL);
+
+	/* POSTMASTER: it is the size of the shared memory */
+	DefineCustomIntVariable("dataflows.max_systems",
+							"For how many systems the limits are shared by all workers.",
+							"For systems beyond, in all databases of the cluster, each worker keeps limits of its own.",
+							&df_max_systems, 256, 1, 10000, context,
 							0, NULL, NULL, NULL);
 }
 

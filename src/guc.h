@@ -21,6 +21,7 @@ extern char *df_listen;		/* "" = no ingress */
 extern int	df_max_runs;		/* runs that a worker holds in memory */
 extern int	df_max_in_flight;	/* requests of one worker at a time */
 extern int	df_max_steps;
+extern int	df_max_systems;
 extern int	df_max_body;		/* bytes */
 extern int	df_retention;		/* seconds */
 extern int	df_query_timeout;	/* ms, 0 = none */

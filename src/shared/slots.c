@@ -19,6 +19,7 @@
 #include "shared/clock.h"
 #include "shared/slots.h"
 #include "shared/spans.h"
+#include "shared/systems.h"
 
 #define TRANCHE "dataflows"
 
@@ -40,7 +41,9 @@ void
 df_shared_request(void)
 {
 	RequestAddinShmemSpace(add_size(shared_size(), df_spans_size()));
+	RequestAddinShmemSpace(df_systems_size());
 	RequestNamedLWLockTranche(TRANCHE, 1);
+	RequestNamedLWLockTranche("dataflows_systems", 1);
 }
 
 void
@@ -58,6 +61,7 @@ df_shared_startup(void)
 		df_shared->nslots = df_max_processes;
 	}
 	df_spans_startup();
+	df_systems_startup();
 	LWLockRelease(AddinShmemInitLock);
 }
 

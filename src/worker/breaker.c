@@ -1,122 +1,196 @@
 /*
  * worker/breaker.c
- *	  What a worker knows of each system: how busy it is, whether it answers.
+ *	  A worker's way to what is known of each system: how busy it is, whether
+ *	  it answers.
  *
- * Runs in workers, in memory alone.  A system that fails often in a row, asks
- * for time or refuses our credentials is held: its steps wait without using
- * attempts, one request per cooldown tries again, other systems go on.
+ * Runs in workers.  The knowledge is in shared memory (shared/systems.c), so
+ * that limits and breaker hold for all workers of the database; here are this
+ * worker's places, which it gives back when it ends, however it ends.  A system
+ * that fails often in a row, asks for time or refuses our credentials is held:
+ * its steps wait without using attempts, other systems go on.
  */
 #include "postgres.h"
 
-#include "shared/clock.h"
+#include "miscadmin.h"
+#include "shared/systems.h"
+#include "storage/ipc.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "worker/worker.h"
 
+struct DfSystemLive
+{
+	Oid			oid;			/* key */
+	char		name[NAMEDATALEN];
+	DfSystemState *state;
+	bool		own;			/* memory of our own, as all entries are in use */
+	int			in_flight;		/* ours */
+	uint64		turn;			/* that `queued` counts */
+	int			queued;			/* steps that wait for a place, in memory */
+};
+
 static HTAB *systems = NULL;
 
+/* a place that was taken for a request which is not among the departures yet */
+static DfSystemLive *unused = NULL;
+
+static void
+leave_all(int code, Datum arg)
+{
+	HASH_SEQ_STATUS scan;
+	DfSystemLive *live;
+
+	hash_seq_init(&scan, systems);
+	while ((live = hash_seq_search(&scan)) != NULL)
+		if (live->in_flight > 0)
+			df_system_leave(live->state, live->in_flight);
+}
+
+static void
+make_table(void)
+{
+	HASHCTL		control;
+
+	memset(&control, 0, sizeof(control));
+	control.keysize = sizeof(Oid);
+	control.entrysize = sizeof(DfSystemLive);
+	control.hcxt = df_worker.process_cxt;
+	systems = hash_create("dataflows systems", 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	before_shmem_exit(leave_all, (Datum) 0);
+}
+
+/* the entry in shared memory, or one of our own until there is one */
+static void
+find_state(DfSystemLive *live)
+{
+	DfSystemState *state = df_system_find(MyDatabaseId, live->oid);
+
+	if (state != NULL)
+	{
+		live->state = state;
+		live->own = false;
+		return;
+	}
+	if (!live->own)
+	{
+		live->state = MemoryContextAllocZero(df_worker.process_cxt, sizeof(DfSystemState));
+		df_system_init(live->state, MyDatabaseId, live->oid);
+		live->own = true;
+	}
+	df_slot_reason(df_worker.slot, "all entries of dataflows.max_systems are in use: limits of some systems hold for each worker by itself");
+}
+
 DfSystemLive *
-df_system_live(const char *name)
+df_system_live(const DfSystem *system)
 {
 	DfSystemLive *live;
 	bool		found;
 
 	if (systems == NULL)
-	{
-		HASHCTL		control;
-
-		memset(&control, 0, sizeof(control));
-		control.keysize = NAMEDATALEN;
-		control.entrysize = sizeof(DfSystemLive);
-		control.hcxt = df_worker.process_cxt;
-		systems = hash_create("dataflows systems", 32, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-	}
-	live = hash_search(systems, name, HASH_ENTER, &found);
+		make_table();
+	live = hash_search(systems, &system->oid, HASH_ENTER, &found);
 	if (!found)
 	{
-		live->in_flight = live->failures = 0;
-		live->open = false;
-		live->hold_until = live->next_place = DF_NEVER;
-		live->took_us = 10000;	/* too low is mended by one more wait, too high is idleness */
-		live->turn = 0;
-		live->queued = 0;
+		memset((char *) live + sizeof(Oid), 0, sizeof(*live) - sizeof(Oid));
+		find_state(live);
 	}
+	else if (live->in_flight == 0 && (live->own || !df_system_is(live->state, MyDatabaseId, live->oid)))
+		find_state(live);
+	strlcpy(live->name, system->name, NAMEDATALEN);
 	return live;
 }
 
-TimestampTz
-df_system_held(DfSystemLive *live)
+static DfSystemRules
+rules_of(const DfSystem *system)
 {
-	TimestampTz now = df_now();
+	DfSystemRules rules = {32, 0, 5, 30 * USECS_PER_SEC};
 
-	if (live->hold_until > now)
-		return live->hold_until;
-	/* half open: the one request on the wire decides for all */
-	if (live->open && live->in_flight > 0)
-		return now + 200 * 1000 + (int64) (df_random() * 800 * 1000);
-	return DF_NEVER;
+	if (system == NULL)
+		return rules;			/* the server is gone: the defaults */
+	rules.max_concurrency = system->max_concurrency;
+	rules.rate_per_second = system->rate_per_second;
+	rules.breaker_failures = system->breaker_failures;
+	rules.cooldown_us = system->breaker_cooldown_ms * 1000;
+	return rules;
 }
 
-TimestampTz
-df_system_place(DfSystemLive *live, int max_concurrency)
+DfEntrance
+df_system_take(DfSystemLive *live, const DfSystem *system, bool stay, TimestampTz *until)
 {
-	TimestampTz now = df_now();
-	int64		interval = Max(1000, (int64) (live->took_us / max_concurrency));
+	DfSystemRules rules = rules_of(system);
+	DfEntrance	entrance;
 
+	df_system_untake();
 	if (live->turn != df_worker.slot->turns)
 	{
 		live->turn = df_worker.slot->turns;
 		live->queued = 0;
 	}
-	if (live->queued++ < 4 * max_concurrency)
-		return DF_NEVER;
-	live->next_place = Max(live->next_place, now + (int64) live->took_us) + interval;
-	return live->next_place;
+	entrance = df_system_enter(live->state, GetUserId(), &rules,
+							   stay || live->queued < 4 * rules.max_concurrency, until);
+	if (entrance == DF_ENTRANCE_FULL)
+		live->queued++;
+	if (entrance == DF_ENTRANCE_OPEN)
+	{
+		live->in_flight++;
+		unused = live;
+	}
+	return entrance;
 }
 
-static void
-hold(DfSystemLive *live, int64 ms)
+void
+df_system_taken(void)
 {
-	live->hold_until = Max(live->hold_until, df_now() + ms * 1000);
+	unused = NULL;
+}
+
+void
+df_system_untake(void)
+{
+	DfSystemLive *live = unused;
+
+	unused = NULL;
+	if (live != NULL)
+		df_system_left(live);
+}
+
+void
+df_system_left(DfSystemLive *live)
+{
+	live->in_flight--;
+	df_system_leave(live->state, 1);
+}
+
+static DfHealth
+health_of(const DfReply *reply, DfVerdict verdict)
+{
+	if (verdict == DF_VERDICT_CREDENTIALS)
+		return DF_HEALTH_CREDENTIALS;
+	if (reply->fate == DF_FATE_ANSWER && reply->status < 500 && reply->status != 429 && reply->status != 408)
+		return DF_HEALTH_GOOD;
+	if (reply->fate == DF_FATE_REFUSED || reply->fate == DF_FATE_TOO_LARGE)
+		return DF_HEALTH_UNKNOWN;
+	return DF_HEALTH_FAILED;
 }
 
 void
 df_system_answered(DfSystemLive *live, const DfReply *reply, DfVerdict verdict, const DfSystem *system)
 {
-	int64		cooldown = system != NULL ? system->breaker_cooldown_ms : 30000;
-	int			limit = system != NULL ? system->breaker_failures : 5;
-	bool		was_open = live->open;
+	DfSystemRules rules = rules_of(system);
+	DfSystemNews news;
 
-	if (reply->took_us > 0)
-		live->took_us += (reply->took_us - live->took_us) / 8;
-	if (verdict == DF_VERDICT_CREDENTIALS)
-	{
-		if (!live->open)
-			ereport(LOG,
-					(errmsg("dataflows system \"%s\" refuses our credentials (status %d): its steps wait",
-							live->name, reply->status),
-					 errhint("Correct the user mapping with ALTER USER MAPPING; the steps then go on by themselves.")));
-		live->open = true;
-		hold(live, cooldown);
+	news.health = health_of(reply, verdict);
+	news.owner = GetUserId();
+	news.took_us = reply->fate == DF_FATE_ANSWER ? reply->took_us : 0;
+	news.hold_us = reply->retry_after_ms > 0 ? reply->retry_after_ms * 1000 : 0;
+	if (!df_system_news(live->state, &rules, &news))
 		return;
-	}
-	if (reply->fate == DF_FATE_ANSWER && reply->status < 500 && reply->status != 429 && reply->status != 408)
-	{
-		live->failures = 0;
-		live->open = false;
-		return;
-	}
-	if (reply->fate == DF_FATE_REFUSED || reply->fate == DF_FATE_TOO_LARGE)
-		return;
-	if (reply->retry_after_ms > 0)
-		hold(live, reply->retry_after_ms);
-	live->failures++;
-	if (limit > 0 && (live->failures >= limit || was_open))
-	{
-		if (!was_open)
-			ereport(LOG,
-					(errmsg("dataflows system \"%s\" failed %d times in a row: its steps wait", live->name, live->failures)));
-		live->open = true;
-		hold(live, cooldown);
-	}
+	if (news.health == DF_HEALTH_CREDENTIALS)
+		ereport(LOG,
+				(errmsg("dataflows system \"%s\" refuses our credentials (status %d): its steps wait",
+						live->name, reply->status),
+				 errhint("Correct the user mapping with ALTER USER MAPPING; the steps then go on by themselves.")));
+	else
+		ereport(LOG,
+				(errmsg("dataflows system \"%s\" failed again and again: its steps wait", live->name)));
 }

@@ -225,6 +225,7 @@ prepare(DfRun *run, DfStep *step, DfSystem *system, DfSystemLive *live)
 		url = url_for(step, system, &out, &problem);
 	if (url == NULL)
 	{
+		df_system_untake();
 		refuse(run, step, problem != NULL ? problem : why);
 		return;
 	}
@@ -246,9 +247,9 @@ prepare(DfRun *run, DfStep *step, DfSystem *system, DfSystemLive *live)
 	step->in_flight = true;
 	step->attempt_at = df_now();
 	run->in_flight++;
-	live->in_flight++;
 	df_worker.in_flight++;
 	df_worker.departures = lappend(df_worker.departures, departure);
+	df_system_taken();
 }
 
 /* false: its system, or the worker, has no place for it now */
@@ -258,7 +259,7 @@ dispatch_step(DfRun *run, DfStep *step)
 	char	   *why = NULL;
 	DfSystem   *system = df_system_get(step->system, &why);
 	DfSystemLive *live;
-	TimestampTz held;
+	TimestampTz until;
 
 	if (system == NULL)
 	{
@@ -271,26 +272,24 @@ dispatch_step(DfRun *run, DfStep *step)
 	}
 	if (stays_in_doubt(run, step, system) || !df_token_ready(run, step, system))
 		return true;
-	live = df_system_live(step->system);
-	held = df_system_held(live);
-	if (held == DF_NEVER && live->in_flight >= system->max_concurrency)
-	{
-		/* a run with a request on the wire stays in memory in any case */
-		held = run->in_flight > 0 ? DF_NEVER : df_system_place(live, system->max_concurrency);
-		if (held == DF_NEVER)
-			return false;		/* it stays to_send: a finished request makes room */
-	}
-	if (held != DF_NEVER)
-	{
-		/* wait in the table, not here: others are to have the place */
-		step->to_send = false;
-		step->wake_at = held;
-		step->dirty = true;
-		run->advance = true;
-		return true;
-	}
 	if (df_worker.in_flight >= df_max_in_flight)
 		return false;
+	live = df_system_live(system);
+	/* a run with a request on the wire stays in memory in any case */
+	switch (df_system_take(live, system, run->in_flight > 0, &until))
+	{
+		case DF_ENTRANCE_FULL:
+			return false;		/* it stays to_send: a finished request makes room */
+		case DF_ENTRANCE_LATER:
+			/* wait in the table, not here: others are to have the place */
+			step->to_send = false;
+			step->wake_at = until;
+			step->dirty = true;
+			run->advance = true;
+			return true;
+		case DF_ENTRANCE_OPEN:
+			break;
+	}
 	prepare(run, step, system, live);
 	return true;
 }
@@ -385,7 +384,7 @@ df_arrive(DfHttpResult *result)
 	DfVerdict	verdict;
 	char	   *why = NULL;
 
-	flight->system->in_flight--;
+	df_system_left(flight->system);
 	run->in_flight--;
 	df_worker.in_flight--;
 	step->in_flight = false;

@@ -541,7 +541,7 @@ break_run(DfRun *run)
 
 		if (departure->flight != NULL && departure->flight->run == run)
 		{
-			departure->flight->system->in_flight--;
+			df_system_left(departure->flight->system);
 			df_worker.in_flight--;
 			run->in_flight--;
 			departure->flight = NULL;

@@ -9,6 +9,7 @@
 #include "fdw/system.h"
 #include "http/client.h"
 #include "shared/slots.h"
+#include "shared/systems.h"
 
 /* one request on the wire; lives in its run's memory */
 typedef struct DfFlight
@@ -75,31 +76,22 @@ extern void df_depart(void);
 extern void df_arrive(DfHttpResult *result);
 extern void df_recover_lost(DfRun *run);
 
-/* breaker.c: what the worker knows of each system */
-typedef struct DfSystemLive
-{
-	char		name[NAMEDATALEN];	/* key */
-	int			in_flight;
-	int			failures;		/* in a row */
-	bool		open;			/* one request at a time, and not before hold_until */
-	TimestampTz hold_until;
-	double		took_us;		/* of an answer, smoothed */
-	uint64		turn;			/* that `queued` counts */
-	int			queued;			/* steps that wait for a place, in memory */
-	TimestampTz next_place;		/* when the last one sent away will find a place */
-} DfSystemLive;
+/* breaker.c: what all workers know of each system, and our places in it */
+typedef struct DfSystemLive DfSystemLive;
 
-extern DfSystemLive *df_system_live(const char *name);
-
-/* the time at which the system may be asked, DF_NEVER = now */
-extern TimestampTz df_system_held(DfSystemLive *live);
+extern DfSystemLive *df_system_live(const DfSystem *system);
 
 /*
- * All places of the system are taken.  DF_NEVER: wait in memory for the next
- * one; else the time at which there is likely to be one, to be waited for in the
- * table, so that one slow system does not fill the worker's memory.
+ * Takes a place for one request, or says when there is likely to be one: that is
+ * waited for in the table, so that one slow system does not fill the worker's
+ * memory, unless the step is to `stay`.  The place goes back by itself unless df_system_taken() is called once
+ * the request is among the departures.
  */
-extern TimestampTz df_system_place(DfSystemLive *live, int max_concurrency);
+extern DfEntrance df_system_take(DfSystemLive *live, const DfSystem *system, bool stay,
+								 TimestampTz *until);
+extern void df_system_taken(void);
+extern void df_system_untake(void);
+extern void df_system_left(DfSystemLive *live);
 extern void df_system_answered(DfSystemLive *live, const DfReply *reply, DfVerdict verdict,
 							   const DfSystem *system);
 

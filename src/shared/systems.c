@@ -1,0 +1,461 @@
+/*
+ * shared/systems.c
+ *	  Shared memory: limits, breaker and counters of each system.
+ *
+ * Used by workers, with or without a transaction, and by sessions that read the
+ * view "systems".  What is done under an entry's spinlock is a few hundred
+ * instructions: no error, no allocation, no clock, no other lock in it.
+ *
+ * Places: a worker's requests count in in_flight and in its share.  A process
+ * gives back what it has when it ends (worker/breaker.c); if one is killed, the
+ * postmaster makes all shared memory anew.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/shmem.h"
+
+#include "guc.h"
+#include "shared/clock.h"
+#include "shared/systems.h"
+
+#define TRANCHE "dataflows_systems"
+/* an entry that nobody asked for so long may be another's */
+#define REUSE_US (60 * USECS_PER_SEC)
+/* who asked in vain within this time still waits */
+#define RECENT_US USECS_PER_SEC
+#define WINDOW_US (30 * USECS_PER_SEC)
+/* steps that wait in the table come at most so densely, in waves at least so far apart */
+#define INTERVAL_US 1000.0
+#define WAVE_US 10000.0
+
+typedef struct DfSystems
+{
+	LWLock	   *lock;
+	int			nentries;
+	DfSystemState entries[FLEXIBLE_ARRAY_MEMBER];
+} DfSystems;
+
+static DfSystems *systems = NULL;
+
+Size
+df_systems_size(void)
+{
+	return add_size(offsetof(DfSystems, entries), mul_size(sizeof(DfSystemState), df_max_systems));
+}
+
+/* in the shmem_startup_hook, under AddinShmemInitLock */
+void
+df_systems_startup(void)
+{
+	bool		found;
+
+	systems = ShmemInitStruct(TRANCHE, df_systems_size(), &found);
+	if (found)
+		return;
+	memset(systems, 0, df_systems_size());
+	systems->lock = &GetNamedLWLockTranche(TRANCHE)->lock;
+	systems->nentries = df_max_systems;
+	for (int i = 0; i < systems->nentries; i++)
+		SpinLockInit(&systems->entries[i].mutex);
+}
+
+/* ---- entries ---------------------------------------------------------------- */
+
+/* all but the spinlock */
+static void
+clear(DfSystemState *state, Oid database, Oid system)
+{
+	memset((char *) state + offsetof(DfSystemState, database), 0,
+		   sizeof(DfSystemState) - offsetof(DfSystemState, database));
+	state->database = database;
+	state->system = system;
+	state->hold_until = state->next_free = state->next_place = state->window = DF_NEVER;
+	state->took_us = 10000;		/* too low is mended by one more wait, too high is idleness */
+}
+
+/* memory of a worker's own, when all entries are in use */
+void
+df_system_init(DfSystemState *state, Oid database, Oid system)
+{
+	SpinLockInit(&state->mutex);
+	clear(state, database, system);
+}
+
+bool
+df_system_is(const DfSystemState *state, Oid database, Oid system)
+{
+	return state->database == database && state->system == system;
+}
+
+/* an unused entry, or one that nobody has asked for lately */
+static DfSystemState *
+take_entry(Oid database, Oid system, TimestampTz now)
+{
+	for (int pass = 0; pass < 2; pass++)
+		for (int i = 0; i < systems->nentries; i++)
+		{
+			DfSystemState *state = &systems->entries[i];
+			bool		mine;
+
+			SpinLockAcquire(&state->mutex);
+			mine = !OidIsValid(state->database) ||
+				(pass == 1 && state->in_flight == 0 && state->used < now - REUSE_US && state->hold_until <= now);
+			if (mine)
+			{
+				clear(state, database, system);
+				state->used = now;
+			}
+			SpinLockRelease(&state->mutex);
+			if (mine)
+				return state;
+		}
+	return NULL;
+}
+
+DfSystemState *
+df_system_find(Oid database, Oid system)
+{
+	DfSystemState *state = NULL;
+	TimestampTz now = df_now();
+
+	if (systems == NULL)
+		return NULL;
+	LWLockAcquire(systems->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < systems->nentries && state == NULL; i++)
+		if (df_system_is(&systems->entries[i], database, system))
+			state = &systems->entries[i];
+	if (state == NULL)
+		state = take_entry(database, system, now);
+	LWLockRelease(systems->lock);
+	return state;
+}
+
+/* ---- shares: the caller holds the spinlock -------------------------------------- */
+
+/* this process's share, NULL = too many workers to be told apart */
+static DfSystemShare *
+own_share(DfSystemState *state, TimestampTz now)
+{
+	DfSystemShare *spare = NULL;
+
+	for (int i = 0; i < DF_SYSTEM_SHARES; i++)
+	{
+		DfSystemShare *share = &state->shares[i];
+
+		if (share->pid == MyProcPid)
+			return share;
+		if (spare == NULL && share->in_flight == 0 && share->wanted < now - RECENT_US)
+			spare = share;
+	}
+	if (spare != NULL)
+	{
+		memset(spare, 0, sizeof(*spare));
+		spare->pid = MyProcPid;
+		spare->since = spare->wanted = DF_NEVER;
+	}
+	return spare;
+}
+
+/*
+ * How many other workers have waited for longer and have less than their part:
+ * so many places are theirs before there is one for us.
+ */
+static int
+ahead_of(const DfSystemState *state, const DfSystemShare *own, int limit, TimestampTz now)
+{
+	TimestampTz since = own != NULL && own->since != DF_NEVER ? own->since : now;
+	int			active = 0;
+	int			ahead = 0;
+	int			part;
+
+	for (int i = 0; i < DF_SYSTEM_SHARES; i++)
+		if (state->shares[i].in_flight > 0 || state->shares[i].wanted >= now - RECENT_US)
+			active++;
+	part = Max(1, limit / Max(1, active));
+	for (int i = 0; i < DF_SYSTEM_SHARES; i++)
+	{
+		const DfSystemShare *other = &state->shares[i];
+
+		if (other != own && other->since != DF_NEVER && other->since < since &&
+			other->wanted >= now - RECENT_US && other->in_flight < part)
+			ahead += part - other->in_flight;
+	}
+	return own != NULL && own->in_flight < part ? Min(ahead, 1) : ahead;
+}
+
+/* ---- entering --------------------------------------------------------------------- */
+
+/*
+ * rate_limit as a leaky bucket: next_free runs ahead of the clock by one
+ * interval per request, and may do so by a tenth of a second's worth.
+ */
+static bool
+take_token(DfSystemState *state, double rate, TimestampTz now)
+{
+	double		interval = (double) USECS_PER_SEC / rate;
+	int64		burst = (int64) Max(0.0, USECS_PER_SEC / 10 - interval);
+
+	if (state->next_free == DF_NEVER || state->next_free < now)
+		state->next_free = now;
+	if (state->next_free > now + burst)
+		return false;
+	state->next_free += (int64) interval;
+	return true;
+}
+
+/* a time for one that waits in the table: in the order of asking, in waves */
+static TimestampTz
+later_place(DfSystemState *state, const DfSystemRules *rules, TimestampTz from)
+{
+	double		interval = Max(INTERVAL_US, state->took_us / rules->max_concurrency);
+	double		wave = Max(WAVE_US, Min(state->took_us, (double) USECS_PER_SEC));
+	TimestampTz place;
+
+	if (rules->rate_per_second > 0)
+		interval = Max(interval, USECS_PER_SEC / rules->rate_per_second);
+	place = Max(state->next_place, from) + (int64) interval;
+	state->next_place = place;
+	return from + (TimestampTz) (((place - from) / (int64) wave + 1) * (int64) wave);
+}
+
+/* when the credentials of that owner may be shown again; who gets now is the one that tries */
+static TimestampTz
+refused_until(DfSystemState *state, Oid owner, const DfSystemRules *rules, TimestampTz now)
+{
+	for (int i = 0; i < DF_SYSTEM_REFUSED; i++)
+	{
+		DfSystemRefusal *refusal = &state->refused[i];
+
+		if (refusal->owner != owner)
+			continue;
+		if (refusal->until > now)
+			return refusal->until;
+		refusal->until = now + rules->cooldown_us;
+	}
+	return DF_NEVER;
+}
+
+/* the time before which nothing leaves, DF_NEVER = none */
+static TimestampTz
+held_until(const DfSystemState *state, TimestampTz now)
+{
+	if (state->hold_until != DF_NEVER && state->hold_until > now)
+		return state->hold_until;
+	/* half open: the one request on the wire decides for all */
+	if (state->breaker == DF_BREAKER_OPEN && state->in_flight > 0)
+		return now + 200 * 1000;
+	return DF_NEVER;
+}
+
+static int
+limit_of(const DfSystemState *state, const DfSystemRules *rules)
+{
+	if (state->breaker == DF_BREAKER_OPEN)
+		return 1;
+	return state->allowed > 0 ? Min(state->allowed, rules->max_concurrency) : rules->max_concurrency;
+}
+
+static void
+wait_for_place(DfSystemShare *share, TimestampTz now)
+{
+	if (share == NULL)
+		return;
+	if (share->since == DF_NEVER || share->wanted < now - RECENT_US)
+		share->since = now;
+	share->wanted = now;
+}
+
+static DfEntrance
+enter(DfSystemState *state, Oid owner, const DfSystemRules *rules, bool stay, TimestampTz *until)
+{
+	TimestampTz now = *until;
+	DfSystemShare *share = own_share(state, now);
+	TimestampTz held = held_until(state, now);
+	int			limit = limit_of(state, rules);
+
+	if (held != DF_NEVER)
+	{
+		*until = later_place(state, rules, held);
+		return DF_ENTRANCE_LATER;
+	}
+	if (state->in_flight + ahead_of(state, share, limit, now) >= limit)
+	{
+		wait_for_place(share, now);
+		if (stay && share != NULL && share->in_flight > 0)
+			return DF_ENTRANCE_FULL;
+		*until = later_place(state, rules, now + (int64) Min(state->took_us, RECENT_US / 4));
+		return DF_ENTRANCE_LATER;
+	}
+	held = refused_until(state, owner, rules, now);
+	if (held == DF_NEVER && rules->rate_per_second > 0 && !take_token(state, rules->rate_per_second, now))
+		held = state->next_free;
+	if (held != DF_NEVER)
+	{
+		*until = later_place(state, rules, held);
+		return DF_ENTRANCE_LATER;
+	}
+	state->in_flight++;
+	if (share != NULL)
+	{
+		share->in_flight++;
+		share->since = DF_NEVER;
+	}
+	return DF_ENTRANCE_OPEN;
+}
+
+DfEntrance
+df_system_enter(DfSystemState *state, Oid owner, const DfSystemRules *rules, bool stay, TimestampTz *until)
+{
+	DfEntrance	entrance;
+
+	*until = df_now();
+	SpinLockAcquire(&state->mutex);
+	state->used = *until;
+	entrance = enter(state, owner, rules, stay, until);
+	SpinLockRelease(&state->mutex);
+	return entrance;
+}
+
+void
+df_system_leave(DfSystemState *state, int n)
+{
+	SpinLockAcquire(&state->mutex);
+	state->in_flight -= n;
+	for (int i = 0; i < DF_SYSTEM_SHARES; i++)
+		if (state->shares[i].pid == MyProcPid)
+			state->shares[i].in_flight = Max(0, state->shares[i].in_flight - n);
+	SpinLockRelease(&state->mutex);
+}
+
+/* ---- news: the caller holds the spinlock -------------------------------------------- */
+
+static void
+count(DfSystemState *state, bool failed, TimestampTz now)
+{
+	if (state->window == DF_NEVER || now - state->window >= WINDOW_US)
+	{
+		bool		recent = state->window != DF_NEVER && now - state->window < 2 * WINDOW_US;
+
+		state->window_requests[1] = recent ? state->window_requests[0] : 0;
+		state->window_failed[1] = recent ? state->window_failed[0] : 0;
+		state->window_requests[0] = state->window_failed[0] = 0;
+		state->window = now;
+	}
+	state->requests++;
+	state->window_requests[0]++;
+	if (!failed)
+		return;
+	state->failed++;
+	state->window_failed[0]++;
+}
+
+static void
+hold(DfSystemState *state, TimestampTz until, DfHoldReason reason)
+{
+	if (state->hold_until == DF_NEVER || until > state->hold_until)
+		state->hold_until = until;
+	state->reason = reason;
+	state->allowed = 1;			/* what comes after it comes gradually */
+}
+
+static void
+good(DfSystemState *state, const DfSystemRules *rules, Oid owner)
+{
+	state->failures = 0;
+	state->breaker = DF_BREAKER_CLOSED;
+	state->reason = DF_HOLD_NONE;
+	for (int i = 0; i < DF_SYSTEM_REFUSED; i++)
+		if (state->refused[i].owner == owner)
+			state->refused[i].owner = InvalidOid;
+	/* each answer admits one more, which doubles them in the time of an answer */
+	if (state->allowed > 0 && ++state->allowed >= rules->max_concurrency)
+		state->allowed = 0;
+}
+
+/* true: it was not known */
+static bool
+refuse(DfSystemState *state, const DfSystemRules *rules, Oid owner, TimestampTz now)
+{
+	DfSystemRefusal *place = &state->refused[0];
+	bool		news;
+
+	for (int i = 0; i < DF_SYSTEM_REFUSED; i++)
+	{
+		DfSystemRefusal *refusal = &state->refused[i];
+
+		if (refusal->owner == owner)
+		{
+			place = refusal;
+			break;
+		}
+		if (OidIsValid(place->owner) && (!OidIsValid(refusal->owner) || refusal->until < place->until))
+			place = refusal;
+	}
+	news = place->owner != owner;
+	place->owner = owner;
+	place->until = now + rules->cooldown_us;
+	return news;
+}
+
+static bool
+fail(DfSystemState *state, const DfSystemRules *rules, const DfSystemNews *news, TimestampTz now)
+{
+	bool		was_open = state->breaker == DF_BREAKER_OPEN;
+
+	if (news->hold_us > 0)
+		hold(state, now + news->hold_us, DF_HOLD_ASKED);
+	if (state->allowed > 1)
+		state->allowed /= 2;
+	state->failures++;
+	if (rules->breaker_failures <= 0 || (state->failures < rules->breaker_failures && !was_open))
+		return false;
+	state->breaker = DF_BREAKER_OPEN;
+	hold(state, now + rules->cooldown_us, news->hold_us > 0 ? DF_HOLD_ASKED : DF_HOLD_FAILING);
+	return !was_open;
+}
+
+bool
+df_system_news(DfSystemState *state, const DfSystemRules *rules, const DfSystemNews *news)
+{
+	TimestampTz now = df_now();
+	bool		opened = false;
+
+	SpinLockAcquire(&state->mutex);
+	if (news->took_us > 0)
+		state->took_us += (news->took_us - state->took_us) / 8;
+	if (news->health != DF_HEALTH_UNKNOWN)
+		count(state, news->health != DF_HEALTH_GOOD, now);
+	if (news->health == DF_HEALTH_GOOD)
+		good(state, rules, news->owner);
+	else if (news->health == DF_HEALTH_CREDENTIALS)
+	{
+		/* it answers: if it was thought to be down, it is not */
+		state->failures = 0;
+		state->breaker = DF_BREAKER_CLOSED;
+		opened = refuse(state, rules, news->owner, now);
+	}
+	else if (news->health == DF_HEALTH_FAILED)
+		opened = fail(state, rules, news, now);
+	SpinLockRelease(&state->mutex);
+	return opened;
+}
+
+/* ---- looking ---------------------------------------------------------------------------- */
+
+int
+df_systems_count(void)
+{
+	return systems != NULL ? systems->nentries : 0;
+}
+
+bool
+df_system_copy(int i, Oid database, DfSystemState *copy)
+{
+	DfSystemState *state = &systems->entries[i];
+
+	SpinLockAcquire(&state->mutex);
+	memcpy(copy, state, sizeof(*copy));
+	SpinLockRelease(&state->mutex);
+	return copy->database == database;
+}

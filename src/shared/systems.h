@@ -1,0 +1,130 @@
+/*
+ * shared/systems.h
+ *	  Shared memory: what is known of each system, by all workers of a database.
+ *
+ * A fixed number of entries, one per (database, foreign server).  Which entry
+ * is whose is decided under systems->lock; what is in one, under its spinlock.
+ * A server that is dropped and made again has another oid, so another entry.
+ */
+#ifndef DF_SHARED_SYSTEMS_H
+#define DF_SHARED_SYSTEMS_H
+
+#include "df_types.h"
+#include "storage/lwlock.h"
+#include "storage/spin.h"
+
+/* workers whose shares are told apart, and owners whose credentials are refused */
+#define DF_SYSTEM_SHARES 16
+#define DF_SYSTEM_REFUSED 8
+
+typedef enum DfBreaker
+{
+	DF_BREAKER_CLOSED,
+	DF_BREAKER_OPEN
+} DfBreaker;
+
+typedef enum DfHoldReason
+{
+	DF_HOLD_NONE,
+	DF_HOLD_FAILING,
+	DF_HOLD_CREDENTIALS,
+	DF_HOLD_ASKED
+} DfHoldReason;
+
+/* what one worker has of a system */
+typedef struct DfSystemShare
+{
+	int			pid;			/* 0 = unused */
+	int			in_flight;
+	TimestampTz since;			/* it has been without the place it wants, DF_NEVER = it does not wait */
+	TimestampTz wanted;			/* when it last asked in vain */
+} DfSystemShare;
+
+/* one owner's credentials; the next request that shows them leaves at `until` */
+typedef struct DfSystemRefusal
+{
+	Oid			owner;
+	TimestampTz until;
+} DfSystemRefusal;
+
+typedef struct DfSystemState
+{
+	slock_t		mutex;
+	Oid			database;		/* InvalidOid = unused */
+	Oid			system;
+	TimestampTz used;			/* when it was last asked for a place */
+	int			in_flight;		/* of all workers */
+	DfSystemShare shares[DF_SYSTEM_SHARES];
+	TimestampTz next_free;		/* rate_limit: when the bucket would be full again */
+	TimestampTz next_place;		/* the last place given to a step that waits in the table */
+	double		took_us;		/* of an answer, smoothed */
+	DfBreaker	breaker;
+	int			failures;		/* in a row */
+	int			allowed;		/* places while it recovers, 0 = as many as max_concurrency */
+	TimestampTz hold_until;
+	DfHoldReason reason;
+	DfSystemRefusal refused[DF_SYSTEM_REFUSED];
+	/* for the view */
+	uint64		requests;
+	uint64		failed;
+	TimestampTz window;			/* start of the current half minute */
+	int			window_requests[2];	/* of it, and of the one before */
+	int			window_failed[2];
+} DfSystemState;
+
+/* the options that count, as they are now */
+typedef struct DfSystemRules
+{
+	int			max_concurrency;
+	double		rate_per_second;	/* 0 = no limit */
+	int			breaker_failures;
+	int64		cooldown_us;
+} DfSystemRules;
+
+typedef enum DfEntrance
+{
+	DF_ENTRANCE_OPEN,			/* a place is taken */
+	DF_ENTRANCE_FULL,			/* a request of this worker that ends will make room */
+	DF_ENTRANCE_LATER			/* come back at *until */
+} DfEntrance;
+
+typedef enum DfHealth
+{
+	DF_HEALTH_GOOD,
+	DF_HEALTH_FAILED,
+	DF_HEALTH_CREDENTIALS,
+	DF_HEALTH_UNKNOWN			/* says nothing of the system */
+} DfHealth;
+
+/* an answer, as far as it concerns the system */
+typedef struct DfSystemNews
+{
+	DfHealth	health;
+	Oid			owner;			/* whose credentials it was asked with */
+	int64		took_us;		/* 0 = do not count it */
+	int64		hold_us;		/* it asks for so much time, 0 = it does not */
+} DfSystemNews;
+
+extern Size df_systems_size(void);
+extern void df_systems_startup(void);
+
+/* the entry; NULL if all are in use */
+extern DfSystemState *df_system_find(Oid database, Oid system);
+extern void df_system_init(DfSystemState *state, Oid database, Oid system);
+
+/* whether the entry still is that of the system */
+extern bool df_system_is(const DfSystemState *state, Oid database, Oid system);
+
+/* takes a place, or says when there may be one; `stay`: the caller may wait in memory */
+extern DfEntrance df_system_enter(DfSystemState *state, Oid owner, const DfSystemRules *rules,
+								  bool stay, TimestampTz *until);
+extern void df_system_leave(DfSystemState *state, int n);
+
+/* true: this opened the breaker */
+extern bool df_system_news(DfSystemState *state, const DfSystemRules *rules, const DfSystemNews *news);
+
+/* for who looks: a copy of entry i of this database, false = not one of them */
+extern int	df_systems_count(void);
+extern bool df_system_copy(int i, Oid database, DfSystemState *copy);
+
+#endif							/* DF_SHARED_SYSTEMS_H */
