@@ -1,0 +1,148 @@
+# docs/tutorial.md: what it shows has been run, and came out like that.
+#
+# Blocks marked sql are run as they stand, by the superuser if they create the
+# extension or a system, else by app.  In the other blocks each line behind a prompt is run,
+# and what is shown below it is compared: a SELECT without effects until it says
+# so, all else once.  Ids, times and the widths of columns may differ.
+
+use strict;
+use warnings;
+
+use HTTP::Tiny;
+use Test::More;
+use Time::HiRes qw(time usleep);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Dataflows;
+
+my $systems = start_systems();
+my $node = new_node('tutorial', conf => "dataflows.identity = 'tutorial'");
+my %port = map { 8100 + $_->[0] => $systems->url($_->[1]) } [ 1, 'identity' ], [ 2, 'billing' ], [ 3, 'crm' ], [ 4, 'email' ];
+my %run_of_doc;
+my $body;
+
+$node->safe_psql('postgres', 'CREATE DATABASE shop');
+
+# what the page says, with this test's addresses and runs in it
+sub here
+{
+	my ($text) = @_;
+
+	$text =~ s{http://127\.0\.0\.1:(81\d\d)}{$port{$1}}g;
+	$text =~ s/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/$run_of_doc{$1} || $1/ge;
+	return $text;
+}
+
+sub plain
+{
+	my ($text) = @_;
+
+	for ($text)
+	{
+		s/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/RUN/g;
+		s/\b(usr|cus|con|msg)_[0-9a-f]+/$1/g;
+		s/\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?(?:[+-]\d\d(?::?\d\d)?)?/TIME/g;
+		s/\d+(?:\.\d+)? (?:ms|s|min)\b|\d+ d \d+ h\b/TOOK/g;
+		s/\|(?=[^|\n]*[#.x<])[ #.x<?!]{30,}\|/BAR/g;
+		s/-{2,}(?:\+-+)*/-/g;
+		s/\s+/ /g;
+		s/^ | $//g;
+	}
+	return $text;
+}
+
+sub run_sql
+{
+	my ($role, $sql) = @_;
+	my ($out, $err);
+	my @command = ('psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-P', 'footer=off', '-U', $role, '-d', $node->connstr('shop'), '-c', $sql);
+
+	IPC::Run::run(\@command, '<', \undef, '>', \$out, '2>', \$err) or return "ERROR: $err";
+	return $out;
+}
+
+sub run_shell
+{
+	my ($command) = @_;
+
+	if ($command =~ /^pg_ctl .*-m immediate restart/)
+	{
+		$node->stop('immediate');
+		$node->start;
+		return '';
+	}
+	my ($url, $data) = $command =~ /^curl -s '?(\S+?)'?(?: -d '(.*)')?$/ or die "what is this? $command";
+	my $http = HTTP::Tiny->new;
+	return $data ? ($http->post($url, { content => $data })->{success} ? '' : 'refused') : $http->get($url)->{content};
+}
+
+sub has_effects { return $_[0] !~ /^SELECT/ || $_[0] =~ /dataflows\.(?:signal|start|retry|cancel|resolve|forget|define|schedule|await)/; }
+
+# one line behind a prompt and what is said to come of it
+sub step
+{
+	my ($prompt, $command, $expected) = @_;
+	my $until = time() + 6;
+	my $found;
+
+	$command = here($command);
+	do
+	{
+		$found = $prompt eq '$' ? run_shell($command) : run_sql($prompt eq 'shop=#' ? 'postgres' : 'app', $command);
+	} until (plain($found) eq plain($expected) || ($prompt ne '$' && has_effects($command)) || time() > $until || usleep(100_000) < 0);
+	# most statements with effects are shown without their answer
+	if (plain($expected) eq '' && $found !~ /^ERROR|^refused/) { pass($command); }
+	else { is(plain($found), plain($expected), $command) or diag("the page must say:\n$found"); }
+	my @said = $expected =~ /([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/g;
+	@run_of_doc{@said} = $found =~ /([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/g if @said;
+	return;
+}
+
+sub session
+{
+	my ($text) = @_;
+	my @steps;
+
+	for my $line (split /\n/, $text)
+	{
+		if ($line =~ /^(shop=[>#]|\$) (.*)/) { push @steps, [ $1, $2, '' ]; }
+		elsif ($line =~ /^shop-[>#] (.*)/) { $steps[-1][1] .= "\n$1"; }
+		elsif (@steps) { $steps[-1][2] .= "$line\n"; }
+	}
+	step(@$_) for @steps;
+	return;
+}
+
+sub block
+{
+	my ($kind, $text) = @_;
+
+	return session($text) if $kind eq '';
+	return unless $kind eq 'sql';
+	$body = $text if $text =~ /CREATE FUNCTION customer_onboarding/;
+	my $found = run_sql($text =~ /CREATE (?:EXTENSION|SERVER)/ ? 'postgres' : 'app', here($text));
+	unlike($found, qr/^ERROR/, 'the block: ' . ($text =~ /^(.*)/)[0]);
+	return;
+}
+
+# the deploy error that the page tells of
+sub replace_body
+{
+	my ($how) = @_;
+	my ($function) = $body =~ /(CREATE FUNCTION.*?END \$\$;)/s;
+
+	$function =~ s/CREATE FUNCTION/CREATE OR REPLACE FUNCTION/;
+	$function =~ s/jsonb_build_object\('to'/jsonb_build_objekt('to'/ if $how eq 'break';
+	unlike(run_sql('app', $function), qr/^ERROR/, "the function: $how");
+	return;
+}
+
+my $page = slurp_file('docs/tutorial.md');
+
+while ($page =~ /^```(\w*)\n(.*?)^```$|^<!-- test: (\w+) -->$/msg)
+{
+	if (defined $3) { replace_body($3); }
+	else { block($1, $2); }
+}
+$node->stop;
+done_testing();
