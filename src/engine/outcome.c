@@ -623,6 +623,28 @@ left_a_second(const DfStep *step)
 		template != NULL && df_template_needs_response(template);
 }
 
+/* the same question about another request: that of the undo, with its own key */
+static void
+about_undo(const DfStep *step, const DfSystemPolicy *policy, DfAnswer *answer)
+{
+	char	   *doubt = df_json_get_text(step->options, "doubt");
+	char	   *method = step->undo != NULL ? pnstrdup(step->undo, strcspn(step->undo, " ")) : pstrdup("");
+
+	answer->method = df_method_class(method);
+	answer->key_trusted = (policy->key_trusted && step->undo_since != DF_NEVER &&
+						   df_now() - step->undo_since < policy->key_ttl_ms * 1000) ||
+		(doubt != NULL && strcmp(doubt, "resend") == 0);
+}
+
+static const char *
+what_came(const DfReply *reply)
+{
+	if (reply->fate == DF_FATE_ANSWER || reply->fate == DF_FATE_TOO_LARGE)
+		return psprintf("the system answered with status %d", reply->status);
+	return reply->error != NULL && reply->error[0] != '\0' ? reply->error : "no answer";
+}
+
+
 static void
 undo_reply(DfRun *run, DfStep *step, const DfReply *reply, DfVerdict verdict,
 		   const DfSystemPolicy *policy)
@@ -649,9 +671,11 @@ undo_reply(DfRun *run, DfStep *step, const DfReply *reply, DfVerdict verdict,
 		df_undo_transition(run, step, verdict == DF_VERDICT_DONE ? DF_UNDO_UNDONE : DF_UNDO_GONE);
 		return;
 	}
-	if (verdict != DF_VERDICT_FAILED)
+	if (verdict == DF_VERDICT_RETRY)
 		at = df_undo_next_try(step, reply, policy);
-	step->undo_error = error_of(run, reply, NULL, false);
+	step->undo_error = error_of(run, reply, verdict == DF_VERDICT_DOUBT
+								? psprintf("the undo may have been carried out, and a second one may do harm: %s", what_came(reply)) : NULL,
+								verdict == DF_VERDICT_DOUBT);
 	df_step_note_attempt(run, step, reply, at == DF_NEVER ? "failed" : "retry", at);
 	df_undo_transition(run, step, at == DF_NEVER ? DF_UNDO_FAILED : DF_UNDO_DUE);
 	step->wake_at = at;
@@ -748,6 +772,7 @@ df_step_reply(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPoli
 
 	if (step->phase == DF_PHASE_UNDO)
 	{
+		about_undo(step, policy, &answer);
 		verdict = df_answer_undo_verdict(&answer);
 		undo_reply(run, step, reply, verdict, policy);
 	}

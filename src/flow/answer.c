@@ -145,11 +145,18 @@ may_be_lifted(int status)
 }
 
 /*
- * An undo without an answer is sent again, whatever its method: it goes out
- * with a key of its own, it names what it undoes, and its second 404 or 410
- * means gone.  What the step accepts is about the step: a 409 that is an answer
- * to a POST is none to the DELETE that undoes it.
+ * An undo that may have been carried out is as much in doubt as any other
+ * request: a DELETE may be repeated, its second 404 or 410 means gone; a POST, a
+ * refund say, only with a key that the system honours.  What the step accepts is
+ * about the step: a 409 that is an answer to a POST is none to the DELETE that
+ * undoes it.
  */
+static DfVerdict
+undo_may_be_carried_out(const DfAnswer *answer)
+{
+	return is_harmless(answer) ? DF_VERDICT_RETRY : DF_VERDICT_DOUBT;
+}
+
 static DfVerdict
 undo_status_verdict(const DfAnswer *answer)
 {
@@ -159,11 +166,14 @@ undo_status_verdict(const DfAnswer *answer)
 		return DF_VERDICT_DONE;
 	if (status == 404 || status == 410)
 		return DF_VERDICT_DONE_NO_UNDO;
-	if (status >= 300 && status <= 499 && !is_come_later(status) && !may_be_lifted(status))
+	if (is_come_later(status) || may_be_lifted(status))
+		return DF_VERDICT_RETRY;
+	if (status >= 300 && status <= 499)
 		return DF_VERDICT_FAILED;
-	return DF_VERDICT_RETRY;
+	return undo_may_be_carried_out(answer);
 }
 
+/* method and key_trusted are those of the undo's request */
 DfVerdict
 df_answer_undo_verdict(const DfAnswer *answer)
 {
@@ -173,8 +183,9 @@ df_answer_undo_verdict(const DfAnswer *answer)
 		case DF_FATE_TOO_LARGE:
 			return undo_status_verdict(answer);
 		case DF_FATE_NOT_SENT:
-		case DF_FATE_LOST:
 			return DF_VERDICT_RETRY;
+		case DF_FATE_LOST:
+			return undo_may_be_carried_out(answer);
 		case DF_FATE_REFUSED:
 			return DF_VERDICT_FAILED;
 	}

@@ -156,6 +156,34 @@ is(state_of($run) . ' ' . books($email), 'stuck 1/1', 'a doubt that the body nev
 is(resolve($run, 'careless', 'done'), 't', 'a person settles it');
 ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$run'"), 'and it completes');
 
+# an undo that is a POST, a refund, is not made twice
+as_app($node, 'postgres', <<'SQL');
+CREATE FUNCTION app.refunds(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM dataflows.post('charge', event->>'system', '/contacts', jsonb_build_object('email', event->>'email'),
+    undo => 'POST /contacts', undo_body => jsonb_build_object('email', 'refund-' || (event->>'email')), doubt => coalesce(event->>'doubt', 'fail'));
+  RAISE EXCEPTION 'no';
+END $$;
+SELECT dataflows.define_workflow('refunds', 'app.refunds');
+SQL
+for my $case (
+	[ 'plain', 'fail', { fault => 'lost', times => 1 }, 'stuck', '1/1', 'no answer: not repeated' ],
+	[ 'plain', 'fail', { status => 500, times => 1 }, 'stuck', '0/0', 'a 500: not repeated, for nobody knows' ],
+	[ 'plain', 'fail', { status => 503, times => 1 }, 'rolled_back', '1/1', 'a 503: certainly not carried out, repeated' ],
+	[ 'plain', 'resend', { fault => 'lost', times => 1 }, 'rolled_back', '2/2', 'repeated where the step says so' ],
+	[ 'trusted', 'fail', { fault => 'lost', times => 1 }, 'rolled_back', '1/1', 'repeated where the key is honoured' ],)
+{
+	my ($system, $doubt, $fault, $state, $books, $what) = @$case;
+
+	$systems->config('crm', idempotency => $system eq 'trusted' ? JSON::PP::true() : JSON::PP::false());
+	($email, $run) = start({ workflow => 'refunds', system => $system, doubt => $doubt }, { %$fault, match => { email => '^refund-' } });
+	is(state_of($run) . ' ' . books("refund-$email"), "$state $books", "a refund with $what");
+	next if $state ne 'stuck';
+	like(pending($run, 'why'), qr/may have been carried out/, 'it stands in pending_undo with the reason');
+	ok(resolve($run, 'charge', 'undone') eq 't', 'a person looks and says that it was done');
+	ok(wait_until($node, "SELECT state = 'rolled_back' FROM dataflows.runs WHERE run = '$run'"), 'and the run ends');
+}
+
 $node->stop;
 $systems->stop;
 done_testing();

@@ -459,8 +459,10 @@ test_fates(void)
 }
 
 static DfVerdict
-expected_undo_verdict(int status)
+expected_undo_verdict(const DfAnswer *answer, int status)
 {
+	DfVerdict lost = answer->method == DF_METHOD_EFFECT && !answer->key_trusted ? DF_VERDICT_DOUBT : DF_VERDICT_RETRY;
+
 	if (status >= 200 && status <= 299)
 		return DF_VERDICT_DONE;
 	if (status == 404 || status == 410)
@@ -474,9 +476,10 @@ expected_undo_verdict(int status)
 		case 423:
 		case 425:
 		case 429:
+		case 503:
 			return DF_VERDICT_RETRY;
 	}
-	return status >= 300 && status <= 499 ? DF_VERDICT_FAILED : DF_VERDICT_RETRY;
+	return status >= 300 && status <= 499 ? DF_VERDICT_FAILED : lost;
 }
 
 static void
@@ -493,17 +496,17 @@ test_undo_answers(void)
 		{
 			answer.status = status;
 			answer.fate = DF_FATE_ANSWER;
-			EXPECT(df_answer_undo_verdict(&answer) == expected_undo_verdict(status),
+			EXPECT(df_answer_undo_verdict(&answer) == expected_undo_verdict(&answer, status),
 				   "undo: status %d, context %d", status, i);
 			answer.fate = DF_FATE_TOO_LARGE;
-			EXPECT(df_answer_undo_verdict(&answer) == expected_undo_verdict(status),
+			EXPECT(df_answer_undo_verdict(&answer) == expected_undo_verdict(&answer, status),
 				   "undo: too large, status %d, context %d", status, i);
 		}
 		answer.status = 0;
 		answer.fate = DF_FATE_NOT_SENT;
 		EXPECT(df_answer_undo_verdict(&answer) == DF_VERDICT_RETRY, "undo: not sent");
 		answer.fate = DF_FATE_LOST;
-		EXPECT(df_answer_undo_verdict(&answer) == DF_VERDICT_RETRY, "undo: lost");
+		EXPECT(df_answer_undo_verdict(&answer) == (answer.method == DF_METHOD_EFFECT && !answer.key_trusted ? DF_VERDICT_DOUBT : DF_VERDICT_RETRY), "undo: lost");
 		answer.fate = DF_FATE_REFUSED;
 		EXPECT(df_answer_undo_verdict(&answer) == DF_VERDICT_FAILED, "undo: refused");
 	}
