@@ -39,6 +39,9 @@
 /* after an error that was not the statement's own */
 #define PAUSE_MS 1000
 
+/* what the last error said that was not the statement's own */
+static char last_error[400];
+
 /* ---- the timer ------------------------------------------------------------------ */
 
 static TimeoutId query_timer = MAX_TIMEOUTS;
@@ -256,7 +259,7 @@ try_step(pg_uuid_t *id, bool *claimed)
  * perhaps: nothing of it has happened, and it is to be tried again later.
  */
 static void
-postpone(const pg_uuid_t *id, ErrorData *error)
+postpone(const pg_uuid_t *id)
 {
 	DfSqlOutcome failure;
 	List	   *runs;
@@ -264,7 +267,7 @@ postpone(const pg_uuid_t *id, ErrorData *error)
 
 	memset(&failure, 0, sizeof(failure));
 	failure.sqlstate = ERRCODE_T_R_SERIALIZATION_FAILURE;
-	failure.message = error->message;
+	failure.message = last_error;
 	df_xact_begin();
 	MemoryContextSwitchTo(df_worker.turn_cxt);
 	runs = claim(id);
@@ -291,7 +294,8 @@ forget_runs(void)
 	MemoryContextReset(df_worker.turn_cxt);
 }
 
-static ErrorData *
+/* reports it and aborts; what it said is kept where no reset of memory reaches it */
+static void
 recover(void)
 {
 	ErrorData  *error;
@@ -300,23 +304,25 @@ recover(void)
 	disable_timeout(query_timer, false);
 	df_slot_in_body(df_worker.slot, df_worker.slot->body_run, false);
 	error = CopyErrorData();
+	strlcpy(last_error, error->message != NULL ? error->message : "", sizeof(last_error));
 	EmitErrorReport();
 	FlushErrorState();
 	df_xact_abort();
 	df_body_end_turn();
 	MemoryContextSwitchTo(df_worker.turn_cxt);
-	return error;
 }
 
 /* true if there may be more to do at once */
 static bool
 one_turn(void)
 {
+	/* of this turn; static, for they outlive the longjmp of an error */
+	static pg_uuid_t id;
+	static bool claimed;
 	volatile bool did = false;
-	ErrorData  *volatile error = NULL;
-	pg_uuid_t	id;
-	bool		claimed = false;
+	volatile bool failed = false;
 
+	claimed = false;
 	df_worker.slot->turns++;
 	df_worker.touched = NIL;
 	df_turn_attempts = NIL;
@@ -326,21 +332,22 @@ one_turn(void)
 	}
 	PG_CATCH();
 	{
-		error = recover();
+		failed = true;
+		recover();
 	}
 	PG_END_TRY();
 	forget_runs();
-	if (error == NULL)
+	if (!failed)
 		return did;
 	if (claimed)
 	{
 		PG_TRY();
 		{
-			postpone(&id, error);
+			postpone(&id);
 		}
 		PG_CATCH();
 		{
-			(void) recover();
+			recover();
 		}
 		PG_END_TRY();
 		forget_runs();

@@ -182,6 +182,25 @@ $session->query_safe('COMMIT');
 $session->quit;
 is(await($run), 'completed', 'and got');
 
+# what fails after the statement, its record or the commit, takes its effect with it
+$node->safe_psql('postgres', <<'SQL');
+CREATE SEQUENCE public.refusals;
+CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.step = 'unrecorded' AND NEW.state = 'done' AND nextval('public.refusals') <= 2 THEN RAISE EXCEPTION 'the record cannot be written'; END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER refuse BEFORE UPDATE ON dataflows.step FOR EACH ROW EXECUTE FUNCTION public.refuse();
+GRANT USAGE ON SEQUENCE public.refusals TO app;
+SQL
+define('unrecorded', "  RETURN dataflows.query('unrecorded', 'INSERT INTO app.effects VALUES (''unrecorded'')');");
+$run = start('unrecorded');
+is(await($run), 'completed', 'a statement whose record could not be written at first');
+is($node->safe_psql('postgres', "SELECT count(*) FROM app.effects WHERE what = 'unrecorded'"), '1', 'has one effect');
+is($node->safe_psql('postgres', "SELECT string_agg(outcome || ' ' || error, ', ' ORDER BY attempt) FROM dataflows.attempts WHERE run = '$run'"),
+	'retry the record cannot be written, retry the record cannot be written', 'and the attempts say why it was tried again');
+$node->safe_psql('postgres', 'DROP TRIGGER refuse ON dataflows.step');
+
 # ---- undo --------------------------------------------------------------------------------
 
 as_app($node, 'postgres', 'CREATE TABLE app.log (id serial, what text)');
