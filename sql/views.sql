@@ -13,7 +13,7 @@ SET TIME ZONE 'UTC';
 SELECT c.relname AS view, string_agg(a.attname, ', ' ORDER BY a.attnum) AS columns
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
 WHERE c.relnamespace = 'dataflows'::regnamespace AND c.relkind = 'v' AND a.attnum > 0
-	AND c.relname IN ('workflows', 'runs', 'steps', 'attempts', 'signals', 'requests', 'pending_undo', 'stuck', 'unexplained', 'stats')
+	AND c.relname IN ('workflows', 'runs', 'steps', 'attempts', 'signals', 'requests', 'pending_undo', 'stuck', 'unexplained', 'metrics', 'stats')
 GROUP BY 1 ORDER BY 1;
 -- all may read the views, nobody the tables, and all of it is explained
 CREATE ROLE regress_df_nobody;

@@ -15,6 +15,7 @@
 
 #include "compat.h"
 #include "guc.h"
+#include "shared/metrics.h"
 #include "shared/slots.h"
 #include "worker/launcher.h"
 #include "worker/utility_hook.h"
@@ -32,6 +33,7 @@ request_shmem(void)
 	if (previous_shmem_request != NULL)
 		previous_shmem_request();
 	df_shared_request();
+	df_metrics_request();
 }
 
 static void
@@ -40,6 +42,7 @@ startup_shmem(void)
 	if (previous_shmem_startup != NULL)
 		previous_shmem_startup();
 	df_shared_startup();
+	df_metrics_startup();
 }
 
 void

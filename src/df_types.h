@@ -321,6 +321,7 @@ typedef struct DfRun
 
 	TimestampTz fails_at;		/* its deadline, DF_NEVER = none */
 	bool		dirty;			/* the row differs */
+	bool		alert;			/* it got stuck, and dataflows.on_stuck has not been told */
 	bool		advance;		/* something happened: look at it */
 	bool		touched;		/* is on the turn's list */
 	bool		want_inbox;		/* a wait was begun: read the inbox, look again */

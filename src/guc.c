@@ -31,8 +31,11 @@ char	   *df_listen = NULL;
 char	   *df_otlp_endpoint = NULL;
 char	   *df_public_url = NULL;
 char	   *df_traceparent = NULL;
+char	   *df_metrics = NULL;
+char	   *df_on_stuck = NULL;
 int			df_max_body = 1024 * 1024;
 int			df_max_in_flight = 256;
+int			df_max_metrics = 1000;
 int			df_max_processes = 64;
 int			df_max_runs = 256;
 int			df_max_steps = 10000;
@@ -168,6 +171,14 @@ static const TextSetting text_settings[] = {
 		"Address under which people reach dataflows.listen, such as https://hooks.example.com.",
 		"The links of event_url() begin with it.",
 		&df_public_url},
+	{"dataflows.metrics",
+		"Who may GET /metrics from the ingress: nobody (empty), local, or token:<system>.",
+		"local: clients on this machine. token: who shows, as a bearer token, the webhook_secret that the ingress role has for that system.",
+		&df_metrics},
+	{"dataflows.on_stuck",
+		"What happens when a run gets stuck: a workflow that is started, or channel:<name> that is notified.",
+		"Empty: nothing.",
+		&df_on_stuck},
 };
 
 /*
@@ -187,6 +198,13 @@ define_fixed_at_start(bool preloaded)
 							   "Runs move only where the identity is the one that they were made under.",
 							   &df_identity_token, "", context,
 							   GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+
+	/* POSTMASTER: it is the size of the shared memory */
+	DefineCustomIntVariable("dataflows.max_metrics",
+							"How many series of counters and histograms are kept.",
+							"What would be more is counted under the name \"other\".",
+							&df_max_metrics, 1000, 200, 100000, context,
+							0, NULL, NULL, NULL);
 
 	/* POSTMASTER: it is the size of the shared memory */
 	DefineCustomIntVariable("dataflows.max_processes",

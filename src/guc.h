@@ -9,6 +9,7 @@ extern int	df_body_timeout;	/* ms */
 extern int	df_sweep_interval;	/* ms */
 extern int	df_worker_idle;		/* ms */
 extern int	df_workers_per_owner;
+extern int	df_max_metrics;		/* series in shared memory */
 extern int	df_max_processes;
 extern int	df_ingress_connections;
 extern int	df_ingress_timeout;	/* seconds */
@@ -18,6 +19,8 @@ extern char *df_otlp_endpoint;	/* "" = no tracing */
 extern char *df_traceparent;	/* of this session, "" = none */
 extern char *df_public_url;	/* "" = links cannot be made */
 extern char *df_listen;		/* "" = no ingress */
+extern char *df_metrics;		/* "" = off, "local", "token:<system>" */
+extern char *df_on_stuck;		/* "" = nothing, a workflow, "channel:<name>" */
 extern int	df_max_runs;		/* runs that a worker holds in memory */
 extern int	df_max_in_flight;	/* requests of one worker at a time */
 extern int	df_max_steps;

@@ -19,6 +19,7 @@
 #include "guc.h"
 #include "mb/pg_wchar.h"
 #include "shared/clock.h"
+#include "shared/metrics.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
@@ -376,6 +377,7 @@ df_step_doubtful(DfRun *run, DfStep *step, const DfReply *reply, const char *mes
 	step->wake_at = DF_NEVER;
 	step->finished_at = df_now();
 	step->dirty = true;
+	df_metric_add(DF_METRIC_STEPS, step->system, df_step_kind_name(step->kind), "in_doubt", 1);
 	df_step_note_attempt(run, step, reply, "in_doubt", DF_NEVER);
 }
 
@@ -750,6 +752,43 @@ do_reply(DfRun *run, DfStep *step, const DfReply *reply, DfAnswer *answer, const
 	}
 }
 
+static const char *
+result_of(const DfReply *reply)
+{
+	static const char *const classes[] = {"1xx", "2xx", "3xx", "4xx", "5xx"};
+
+	switch (reply->fate)
+	{
+		case DF_FATE_NOT_SENT:
+			return "not_sent";
+		case DF_FATE_LOST:
+			return "no_answer";
+		case DF_FATE_TOO_LARGE:
+			return "too_large";
+		case DF_FATE_REFUSED:
+			return "refused";
+		case DF_FATE_ANSWER:
+			break;
+	}
+	if (reply->status == 429)
+		return "429";			/* asks for time: neither their fault nor ours */
+	if (reply->status == 401 || reply->status == 403)
+		return "credentials";
+	return reply->status >= 100 && reply->status < 600 ? classes[reply->status / 100 - 1] : "5xx";
+}
+
+static void
+count_attempt(const DfStep *step, const DfReply *reply)
+{
+	static const char *const phases[] = {"do", "probe", "undo"};
+
+	df_metric_add(DF_METRIC_ATTEMPTS, step->system, phases[step->phase], result_of(reply), 1);
+	if (reply->took_us > 0)
+		df_metric_observe(DF_METRIC_ATTEMPT_DURATION, step->system, reply->took_us);
+	if (reply->body_len > 0)
+		df_metric_add(DF_METRIC_RECEIVED_BYTES, step->system, NULL, NULL, reply->body_len);
+}
+
 /*
  * Applies the answer to what was in flight for the step.  Returns what it says
  * about the system.
@@ -761,6 +800,7 @@ df_step_reply(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPoli
 	DfVerdict	verdict;
 
 	Assert(!step->to_send);
+	count_attempt(step, reply);
 	memset(&answer, 0, sizeof(answer));
 	answer.fate = reply->fate;
 	answer.status = reply->status;

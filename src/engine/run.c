@@ -16,6 +16,7 @@
 #include "engine/outcome.h"
 #include "guc.h"
 #include "shared/clock.h"
+#include "shared/metrics.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -400,6 +401,7 @@ consume(DfRun *run, DfStep *step, DfMessage *message)
 	df_json_text(&json, "sent_at", timestamptz_to_str(message->sent_at));
 	step->answer = df_json_end(&json, run->cxt);
 	df_step_transition(run, step, DF_STEP_SUCCEED);
+	df_metric_add(DF_METRIC_WAITS, run->workflow_name, "signalled", NULL, 1);
 }
 
 static void
@@ -454,7 +456,10 @@ settle_waits(DfRun *run)
 			if (message != NULL)
 				consume(run, step, message);
 			else if (step->wake_at != DF_NEVER && step->wake_at <= now)
+			{
 				wait_timed_out(run, step);
+				df_metric_add(DF_METRIC_WAITS, run->workflow_name, "timed_out", NULL, 1);
+			}
 		}
 		else if (step->wake_at != DF_NEVER && step->wake_at <= now)
 			df_step_transition(run, step, DF_STEP_SUCCEED);

@@ -11,10 +11,26 @@
 
 #include "engine/live.h"
 #include "shared/clock.h"
+#include "shared/metrics.h"
+
+static void
+count_run(const DfRun *run, DfRunState before)
+{
+	if (before == DF_RUN_QUEUED)
+		df_metric_add(DF_METRIC_RUNS_STARTED, run->workflow_name, NULL, NULL, 1);
+	if (run->state == DF_RUN_STUCK)
+		df_metric_add(DF_METRIC_RUNS_STUCK, run->workflow_name, NULL, NULL, 1);
+	if (!df_run_is_terminal(run->state))
+		return;
+	df_metric_add(DF_METRIC_RUNS_ENDED, run->workflow_name, df_run_state_name(run->state), NULL, 1);
+	if (run->state == DF_RUN_COMPLETED)
+		df_metric_observe(DF_METRIC_RUN_DURATION, run->workflow_name, run->finished_at - run->started_at);
+}
 
 void
 df_run_transition(DfRun *run, DfRunEvent event)
 {
+	DfRunState	before = run->state;
 	int			to = df_run_next(run->state, event);
 
 	if (to < 0)
@@ -40,6 +56,8 @@ df_run_transition(DfRun *run, DfRunEvent event)
 		run->finished_at = DF_NEVER;	/* undo() of a completed run */
 	if (run->state != DF_RUN_STUCK)
 		run->stuck = NULL;
+	run->alert = run->state == DF_RUN_STUCK;
+	count_run(run, before);
 }
 
 void
@@ -70,6 +88,7 @@ df_step_transition(DfRun *run, DfStep *step, DfStepEvent event)
 	{
 		step->wake_at = DF_NEVER;
 		step->finished_at = df_now();
+		df_metric_add(DF_METRIC_STEPS, step->system, df_step_kind_name(step->kind), df_step_state_name(step->state), 1);
 	}
 }
 
@@ -87,6 +106,8 @@ df_undo_transition(DfRun *run, DfStep *step, DfUndoState to)
 
 	step->undo_state = to;
 	step->dirty = true;
+	if (to == DF_UNDO_UNDONE || to == DF_UNDO_GONE || to == DF_UNDO_FAILED)
+		df_metric_add(DF_METRIC_UNDOS, step->system, df_undo_state_name(to), NULL, 1);
 	if (to == DF_UNDO_SENT)
 	{
 		step->undo_attempts++;

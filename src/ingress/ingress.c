@@ -23,6 +23,7 @@
 #include "ingress/listener.h"
 #include "ingress/routes.h"
 #include "shared/clock.h"
+#include "shared/metrics.h"
 #include "shared/slots.h"
 #include "store/store.h"
 #include "store/subxact.h"
@@ -154,6 +155,8 @@ serve(void)
 	if (!in_one_transaction(works, n))
 		one_by_one(works, n);
 	me->commits++;
+	df_metric_add(DF_METRIC_TURNS, "ingress", NULL, NULL, 1);
+	df_metric_add(DF_METRIC_COMMITS, "ingress", NULL, NULL, 1);
 	for (int i = 0; i < n; i++)
 		df_listener_answer(works[i].request);
 	MemoryContextSwitchTo(TopMemoryContext);

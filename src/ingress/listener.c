@@ -11,6 +11,7 @@
 
 #include <microhttpd.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include "ingress/listener.h"
@@ -125,6 +126,31 @@ const char *
 df_request_argument(const DfRequest *request, const char *name)
 {
 	return find_field(request->arguments, request->narguments, name);
+}
+
+bool
+df_request_is_local(const DfRequest *request)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	const struct sockaddr *address = info != NULL ? info->client_addr : NULL;
+
+	if (address == NULL)
+		return false;
+	if (address->sa_family == AF_INET)
+		return ntohl(((const struct sockaddr_in *) address)->sin_addr.s_addr) >> 24 == 127;
+	if (address->sa_family == AF_INET6)
+		return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *) address)->sin6_addr);
+	return false;
+}
+
+int
+df_listener_connections(void)
+{
+	int			n = 0;
+
+	for (Peer *peer = peers; peer != NULL; peer = peer->next)
+		n++;
+	return n;
 }
 
 bool

@@ -68,6 +68,8 @@ extern bool df_request_reply(DfRequest *request, int status, const char *content
 							 const char *body, size_t len);
 extern bool df_request_add_header(DfRequest *request, const char *name, const char *value);
 extern const char *df_request_header(const DfRequest *request, const char *name);
+extern bool df_request_is_local(const DfRequest *request);	/* its client is on this machine */
+extern int	df_listener_connections(void);
 extern const char *df_request_argument(const DfRequest *request, const char *name);
 
 #endif							/* DF_LISTENER_H */

@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "ingress/event_link.h"
+#include "ingress/metrics.h"
 #include "ingress/routes.h"
 #include "ingress/webhook.h"
 #include "mb/pg_wchar.h"
@@ -107,12 +108,19 @@ ready(DfRequest *request)
 	return NULL;
 }
 
+static DfRouteHandler
+metrics(DfRequest *request)
+{
+	return df_metrics_are_shown() ? df_metrics_answer : other_path(request);
+}
+
 static const struct
 {
 	const char *path;
 	const char *method;
 	DfRouteHandler (*route) (DfRequest *request);
 }			routes[] = {
+	{"/metrics", "GET", metrics},
 	{"/ready", "GET", ready},
 };
 

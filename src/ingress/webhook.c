@@ -28,6 +28,7 @@
 #include "shared/function.h"
 #include "shared/jsonpath.h"
 #include "shared/traceparent.h"
+#include "shared/metrics.h"
 #include "shared/wake.h"
 #include "store/coordinator.h"
 #include "store/identity.h"
@@ -480,6 +481,20 @@ find_webhook(const char *path, DfWebhook *hook, bool *ready)
 	return found;
 }
 
+/* an unknown path is not a name of ours: whoever scans for one must not make a series of each */
+static void
+count_delivery(const Receipt *receipt)
+{
+	const DfWebhookAnswer *answer = receipt->answer;
+	const char *outcome = answer->status == 401 ? "unverified" : answer->status == 413 ? "too_large"
+		: answer->status == 503 ? "failed" : answer->status == 404 ? "not_found" : "unusable";
+
+	if (answer->status / 100 == 2)
+		outcome = receipt->repeated ? "repeated" : receipt->ignored != NULL ? "ignored"
+			: receipt->hook.starts != NULL ? "started" : "signalled";
+	df_metric_add(DF_METRIC_WEBHOOKS, receipt->hook.path != NULL ? receipt->hook.path : "", outcome, NULL, 1);
+}
+
 void
 df_webhook_receive(const char *path, const Jsonb *headers, const char *body, size_t body_len,
 				   DfWebhookAnswer *answer)
@@ -508,4 +523,5 @@ df_webhook_receive(const char *path, const Jsonb *headers, const char *body, siz
 		answer_error(answer, 401, why);
 	else if (!df_subxact(carry_out, &receipt, true, &error))
 		answer_raised(&receipt, error);
+	count_delivery(&receipt);
 }

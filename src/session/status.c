@@ -195,26 +195,6 @@ launcher_row(Known *known)
 }
 
 static const char *
-process_name(DfSlotKind kind)
-{
-	switch (kind)
-	{
-		case DF_SLOT_PROBE:
-			return "probe";
-		case DF_SLOT_COORDINATOR:
-			return "coordinator";
-		case DF_SLOT_WORKER:
-			return "worker";
-		case DF_SLOT_SQL_WORKER:
-			return "sql worker";
-		case DF_SLOT_INGRESS:
-			return "ingress";
-		default:
-			return "unknown";
-	}
-}
-
-static const char *
 state_name(DfSlotState state)
 {
 	switch (state)
@@ -307,7 +287,7 @@ slot_rows(Known *known, DfSlotKind kind)
 
 		if (slot->kind != kind || slot->state == DF_PROC_GONE)
 			continue;
-		row = add_row(known, process_name(kind), state_name(slot->state));
+		row = add_row(known, df_slot_kind_name(kind), state_name(slot->state));
 		row->owner = OidIsValid(slot->owner) ? GetUserNameFromId(slot->owner, true) : NULL;
 		row->pid = slot->pid;
 		row->waits_for = waits_of(known, slot);

@@ -65,6 +65,26 @@ df_shared_startup(void)
 	LWLockRelease(AddinShmemInitLock);
 }
 
+const char *
+df_slot_kind_name(DfSlotKind kind)
+{
+	switch (kind)
+	{
+		case DF_SLOT_PROBE:
+			return "probe";
+		case DF_SLOT_COORDINATOR:
+			return "coordinator";
+		case DF_SLOT_WORKER:
+			return "worker";
+		case DF_SLOT_SQL_WORKER:
+			return "sql worker";
+		case DF_SLOT_INGRESS:
+			return "ingress";
+		default:
+			return "unknown";
+	}
+}
+
 /* ---- finders: the caller holds the lock ----------------------------------- */
 
 DfSlot *

@@ -106,6 +106,8 @@ extern DfShared *df_shared;
 extern void df_shared_request(void);	/* shmem_request_hook */
 extern void df_shared_startup(void);	/* shmem_startup_hook */
 
+extern const char *df_slot_kind_name(DfSlotKind kind);
+
 /* finders; the caller holds the lock */
 extern DfSlot *df_slot_find(DfSlotKind kind, Oid database, Oid owner);	/* not GONE; InvalidOid = any owner */
 extern DfSlot *df_slot_take(DfSlotKind kind, Oid database, Oid owner);	/* NULL = all in use */

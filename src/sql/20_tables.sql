@@ -91,8 +91,9 @@ CREATE TABLE dataflows.run (
 CREATE INDEX run_due ON dataflows.run (workflow, sql, wake_at) WHERE wake_at IS NOT NULL;
 CREATE UNIQUE INDEX run_key ON dataflows.run (workflow, key) WHERE key_held AND key IS NOT NULL;
 CREATE INDEX run_parent ON dataflows.run (parent) WHERE parent IS NOT NULL;
-/* for people, and for free: they hold what has given up its key, and what is stuck */
+/* for people, and for free: they hold what has given up its key, what waits without a time, and what is stuck */
 CREATE INDEX run_key_free ON dataflows.run (workflow, key) WHERE NOT key_held AND key IS NOT NULL;
+CREATE INDEX run_parked ON dataflows.run (workflow) WHERE wake_at IS NULL AND finished_at IS NULL;
 CREATE INDEX run_stuck ON dataflows.run (run) WHERE stuck IS NOT NULL;
 COMMENT ON TABLE dataflows.run IS 'One row per execution of a workflow';
 COMMENT ON COLUMN dataflows.run.run IS 'UUIDv7 of the run';

@@ -315,6 +315,25 @@ COMMENT ON COLUMN dataflows.unexplained.owner IS 'Role as which its body runs';
 COMMENT ON COLUMN dataflows.unexplained.state IS 'Its state';
 COMMENT ON COLUMN dataflows.unexplained.why IS 'What is missing';
 
+/* ---- what is measured -------------------------------------------------------------------------------- */
+
+CREATE FUNCTION dataflows._metrics(gauges boolean, OUT name text, OUT type text, OUT labels jsonb, OUT value double precision,
+	OUT sum double precision, OUT p50 double precision, OUT p95 double precision, OUT p99 double precision)
+	RETURNS SETOF record LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 100 AS 'MODULE_PATHNAME', 'dataflows_metrics';
+COMMENT ON FUNCTION dataflows._metrics(boolean) IS 'Internal: what the view metrics shows to the current role; gauges: with what the tables say';
+
+CREATE VIEW dataflows.metrics AS
+	SELECT m.name, m.type, m.labels, m.value, m.sum, m.p50, m.p95, m.p99 FROM dataflows._metrics(true) m;
+COMMENT ON VIEW dataflows.metrics IS 'What GET /metrics says: counters and histograms since the server started, and gauges; members of pg_monitor see all, others what is of workflows that they own';
+COMMENT ON COLUMN dataflows.metrics.name IS 'Name; GET /metrics adds _total to counters';
+COMMENT ON COLUMN dataflows.metrics.type IS 'counter, gauge or histogram';
+COMMENT ON COLUMN dataflows.metrics.labels IS 'What it is of: workflow, state, system, outcome, ...';
+COMMENT ON COLUMN dataflows.metrics.value IS 'The number; of a histogram, how many observations there are';
+COMMENT ON COLUMN dataflows.metrics.sum IS 'Sum of the observations of a histogram';
+COMMENT ON COLUMN dataflows.metrics.p50 IS 'Median of a histogram, estimated from its buckets';
+COMMENT ON COLUMN dataflows.metrics.p95 IS '95th percentile, likewise';
+COMMENT ON COLUMN dataflows.metrics.p99 IS '99th percentile, likewise';
+
 /* ---- stats ---------------------------------------------------------------------------------------- */
 
 CREATE VIEW dataflows.stats WITH (security_barrier) AS
@@ -333,11 +352,22 @@ CREATE VIEW dataflows.stats WITH (security_barrier) AS
 		pg_catalog.percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY
 			CASE WHEN r.state = 'completed' THEN r.finished_at - r.started_at END) AS took,
 		pg_catalog.min(r.started_at) FILTER (WHERE r.state = 'queued') AS oldest_queued,
-		pg_catalog.max(r.finished_at) AS last_finished
+		pg_catalog.max(r.finished_at) AS last_finished,
+		pg_catalog.max(m.started)::bigint AS started, pg_catalog.max(m.ended)::bigint AS ended,
+		pg_catalog.max(m.got_stuck)::bigint AS got_stuck,
+		pg_catalog.max(m.p50) AS p50, pg_catalog.max(m.p95) AS p95, pg_catalog.max(m.p99) AS p99
 	FROM dataflows.run r JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
+	LEFT JOIN (SELECT x.labels OPERATOR(pg_catalog.->>) 'workflow' AS workflow,
+			pg_catalog.sum(x.value) FILTER (WHERE x.name = 'dataflows_runs_started') AS started,
+			pg_catalog.sum(x.value) FILTER (WHERE x.name = 'dataflows_runs_ended') AS ended,
+			pg_catalog.sum(x.value) FILTER (WHERE x.name = 'dataflows_runs_stuck') AS got_stuck,
+			pg_catalog.max(x.p50 * '1 second'::interval) FILTER (WHERE x.name = 'dataflows_run_duration_seconds') AS p50,
+			pg_catalog.max(x.p95 * '1 second'::interval) FILTER (WHERE x.name = 'dataflows_run_duration_seconds') AS p95,
+			pg_catalog.max(x.p99 * '1 second'::interval) FILTER (WHERE x.name = 'dataflows_run_duration_seconds') AS p99
+		FROM dataflows._metrics(false) x GROUP BY 1) m ON m.workflow = r.workflow
 	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL
 	GROUP BY r.workflow, w.owner_name;
-COMMENT ON VIEW dataflows.stats IS 'Per workflow: how many runs are in each state, and how long completed ones took; of the runs that are kept';
+COMMENT ON VIEW dataflows.stats IS 'Per workflow: how many of the runs that are kept are in each state, and how long completed ones took; and what was counted since the server started';
 COMMENT ON COLUMN dataflows.stats.workflow IS 'The workflow';
 COMMENT ON COLUMN dataflows.stats.owner IS 'Its owner';
 COMMENT ON COLUMN dataflows.stats.queued IS 'Runs that have not begun';
@@ -354,6 +384,12 @@ COMMENT ON COLUMN dataflows.stats.finished_1h IS 'Runs ended in the last hour';
 COMMENT ON COLUMN dataflows.stats.took IS 'From start to end of completed runs: median, 95th and 99th percentile';
 COMMENT ON COLUMN dataflows.stats.oldest_queued IS 'Start of the oldest run that has not begun';
 COMMENT ON COLUMN dataflows.stats.last_finished IS 'End of the last run that ended';
+COMMENT ON COLUMN dataflows.stats.started IS 'Runs that the engine began with since the server started; NULL = none, or not to be seen';
+COMMENT ON COLUMN dataflows.stats.ended IS 'Runs that came to an end since then';
+COMMENT ON COLUMN dataflows.stats.got_stuck IS 'How often runs got stuck since then';
+COMMENT ON COLUMN dataflows.stats.p50 IS 'Median of how long runs took that completed since then, estimated from a histogram';
+COMMENT ON COLUMN dataflows.stats.p95 IS '95th percentile, likewise';
+COMMENT ON COLUMN dataflows.stats.p99 IS '99th percentile, likewise';
 
 /* ---- systems --------------------------------------------------------------------------------------- */
 
@@ -402,5 +438,5 @@ COMMENT ON COLUMN dataflows.systems.failures IS 'Those of them that failed for t
 COMMENT ON COLUMN dataflows.systems.latency_ms IS 'How long an answer takes, smoothed, milliseconds';
 
 GRANT SELECT ON dataflows.workflows, dataflows.runs, dataflows.steps, dataflows.attempts, dataflows.signals,
-	dataflows.requests, dataflows.pending_undo, dataflows.stuck, dataflows.unexplained, dataflows.stats,
+	dataflows.requests, dataflows.pending_undo, dataflows.stuck, dataflows.unexplained, dataflows.metrics, dataflows.stats,
 	dataflows.systems TO PUBLIC;

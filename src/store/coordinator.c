@@ -18,6 +18,7 @@
 #include "flow/flow.h"
 #include "guc.h"
 #include "shared/clock.h"
+#include "store/alert.h"
 #include "store/alias.h"
 #include "store/coordinator.h"
 #include "store/identity.h"
@@ -217,10 +218,12 @@ stick_batch(const DfDueOwner *owner, const char *reason, const char *remedy)
 		"   LIMIT " BATCH_SQL " FOR UPDATE OF r SKIP LOCKED)"
 		" UPDATE dataflows.run AS r SET state = $6, wake_at = NULL, waiting_for = NULL,"
 		" stuck = pg_catalog.jsonb_build_object('sqlstate', '28000', 'reason', $7, 'remedy', $8)"
-		" FROM due WHERE r.run" EQ "due.run",
-		SPI_OK_UPDATE, 8, {OIDOID, TEXTOID, TIMESTAMPTZOID, INT8OID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID}
+		" FROM due WHERE r.run" EQ "due.run RETURNING r.run",
+		SPI_OK_UPDATE_RETURNING, 8, {OIDOID, TEXTOID, TIMESTAMPTZOID, INT8OID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID}
 	};
 	Datum		values[8];
+	pg_uuid_t	stuck[BATCH];
+	uint64		n;
 
 	values[0] = ObjectIdGetDatum(owner->owner);
 	values[1] = CStringGetTextDatum(owner->name);
@@ -230,7 +233,11 @@ stick_batch(const DfDueOwner *owner, const char *reason, const char *remedy)
 	values[5] = CStringGetTextDatum(df_run_state_name(DF_RUN_STUCK));
 	values[6] = CStringGetTextDatum(reason);
 	values[7] = CStringGetTextDatum(remedy);
-	return df_plan_run(&plan, values, NULL, 0);
+	n = df_plan_run(&plan, values, NULL, 0);
+	for (uint64 row = 0; row < n; row++)
+		stuck[row] = df_copy_uuid(row, 0);
+	df_alert_stuck(stuck, (int) n);
+	return n;
 }
 
 uint64
@@ -264,9 +271,10 @@ df_count_crash(pg_uuid_t run)
 	values[2] = CStringGetTextDatum(df_run_state_name(DF_RUN_STUCK));
 	values[3] = CStringGetTextDatum("the body was entered three times without an exit: it crashed the server or its worker");
 	values[4] = CStringGetTextDatum("Look into the server's log, mend the function, then call dataflows.retry(run).");
-	if (df_plan_run(&plan, values, NULL, 0) == 0)
+	if (df_plan_run(&plan, values, NULL, 0) == 0 || !df_bool(0, 0, false))
 		return false;
-	return df_bool(0, 0, false);
+	df_alert_stuck(&run, 1);
+	return true;
 }
 
 /* ---- NOTIFY ---------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #include "catalog/pg_type.h"
 #include "flow/flow.h"
 #include "shared/clock.h"
+#include "store/alert.h"
 #include "store/alias.h"
 #include "store/claim.h"
 #include "store/record.h"
@@ -412,6 +413,7 @@ df_record_runs(List *runs)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("a run is no longer held by this worker")));
 	record_rounds(runs);
+	df_alert_runs(runs);
 }
 
 void
@@ -424,7 +426,7 @@ df_record_clean(List *runs)
 		DfRun	   *run = lfirst(lc);
 		ListCell   *mc;
 
-		run->dirty = run->new_round = run->tell_parent = run->keyed_start = false;
+		run->dirty = run->alert = run->new_round = run->tell_parent = run->keyed_start = false;
 		run->db_lease = run->lease;
 		for (int i = 0; i < run->nsteps; i++)
 			run->steps[i]->fresh = run->steps[i]->dirty = run->steps[i]->rerendered = false;

@@ -28,6 +28,7 @@
 
 #include "guc.h"
 #include "shared/clock.h"
+#include "shared/metrics.h"
 #include "shared/slots.h"
 #include "shared/wake.h"
 #include "store/coordinator.h"
@@ -170,6 +171,7 @@ settle_worker(DfSlot *slot)
 	if (TimestampDifferenceExceeds(slot->started_at, df_now(), STEADY_MS))
 		slot->failures = 0;
 	slot->failures++;
+	df_metric_add(DF_METRIC_PROCESS_FAILURES, df_slot_kind_name(slot->kind), NULL, NULL, 1);
 	slot->generation++;
 	slot->state = DF_PROC_WANTED;
 	slot->in_body = false;

@@ -16,6 +16,7 @@
 #include "guc.h"
 #include "http/url.h"
 #include "shared/clock.h"
+#include "shared/metrics.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "worker/secrets.h"
@@ -250,6 +251,8 @@ prepare(DfRun *run, DfStep *step, DfSystem *system, DfSystemLive *live)
 	df_worker.in_flight++;
 	df_worker.departures = lappend(df_worker.departures, departure);
 	df_system_taken();
+	if (departure->request.body_len > 0)
+		df_metric_add(DF_METRIC_SENT_BYTES, step->system, NULL, NULL, departure->request.body_len);
 }
 
 /* false: its system, or the worker, has no place for it now */

@@ -24,6 +24,7 @@
 
 #include "compat.h"
 #include "shared/clock.h"
+#include "shared/metrics.h"
 #include "shared/params.h"
 #include "store/xact.h"
 #include "worker/process.h"
@@ -207,6 +208,8 @@ df_process_begin(Datum arg)
 	BackgroundWorkerInitializeConnectionByOid(params.database, params.owner,
 											  BGWORKER_BYPASS_ROLELOGINCHECK);
 	df_session_pin();
+	df_metrics_enable();
+	df_metric_add(DF_METRIC_PROCESS_STARTS, df_slot_kind_name(slot->kind), NULL, NULL, 1);
 	return slot;
 }
 

@@ -23,6 +23,7 @@
 #include "engine/query.h"
 #include "guc.h"
 #include "shared/clock.h"
+#include "shared/metrics.h"
 #include "shared/wake.h"
 #include "store/claim.h"
 #include "store/identity.h"
@@ -251,6 +252,7 @@ try_step(pg_uuid_t *id, bool *claimed)
 	df_xact_commit();
 	df_trace_commit(runs);
 	df_worker.slot->commits++;
+	df_metric_add(DF_METRIC_COMMITS, "sql worker", NULL, NULL, 1);
 	return true;
 }
 
@@ -324,6 +326,7 @@ one_turn(void)
 
 	claimed = false;
 	df_worker.slot->turns++;
+	df_metric_add(DF_METRIC_TURNS, "sql worker", NULL, NULL, 1);
 	df_worker.touched = NIL;
 	df_turn_attempts = NIL;
 	PG_TRY();

@@ -19,6 +19,7 @@
 #include "engine/outcome.h"
 #include "guc.h"
 #include "shared/clock.h"
+#include "shared/metrics.h"
 #include "shared/wake.h"
 #include "store/alias.h"
 #include "store/claim.h"
@@ -490,6 +491,11 @@ after_commit(List *runs)
 	bool		sql = false;
 
 	df_worker.slot->commits++;
+	if (runs != NIL)
+	{
+		df_metric_add(DF_METRIC_COMMITS, "worker", NULL, NULL, 1);
+		df_metric_observe(DF_METRIC_TURN_RUNS, "worker", list_length(runs));
+	}
 	df_trace_commit(runs);
 	df_record_clean(runs);
 	foreach(lc, runs)
@@ -879,6 +885,7 @@ void
 df_turn(List *results)
 {
 	volatile bool ok = false;
+	int64		began = df_monotonic_us();
 
 	df_worker.slot->turns++;
 	df_worker.touched = NIL;
@@ -905,5 +912,7 @@ df_turn(List *results)
 	df_depart();
 	give_back_broken();
 	df_turn_attempts = NIL;
+	df_metric_add(DF_METRIC_TURNS, "worker", NULL, NULL, 1);
+	df_metric_observe(DF_METRIC_TURN_DURATION, "worker", df_monotonic_us() - began);
 	slow_down(ok);
 }

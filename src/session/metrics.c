@@ -1,0 +1,411 @@
+/*
+ * session/metrics.c
+ *	  All that can be measured, as a list: for the view metrics and for
+ *	  GET /metrics, so that both say the same.
+ *
+ * Runs in a user's backend, in his transaction and role, and in the ingress
+ * process.  Counters and processes come from shared memory, the rest from the
+ * tables, read as the extension's owner.  Names of workflows, systems and paths
+ * are shown, and numbers: never a key, an input or an address.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_authid.h"
+#include "commands/dbcommands.h"
+#include "fmgr.h"
+#include "foreign/foreign.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "session/metrics.h"
+#include "shared/clock.h"
+#include "shared/slots.h"
+#include "shared/systems.h"
+#include "store/coordinator.h"
+#include "store/identity.h"
+#include "store/metrics.h"
+#include "store/store.h"
+
+PG_FUNCTION_INFO_V1(dataflows_metrics);
+
+#define N_COLUMNS 8
+#define EPOCH_S ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (double) SECS_PER_DAY)
+
+/* ---- shared memory -------------------------------------------------------------------- */
+
+static DfSample *
+new_sample(List **samples, const char *name, const char *help, const char *type)
+{
+	DfSample   *sample = palloc0(sizeof(DfSample));
+
+	sample->name = name;
+	sample->help = help;
+	sample->type = type;
+	*samples = lappend(*samples, sample);
+	return sample;
+}
+
+static List *
+add_series(List *samples)
+{
+	ListCell   *lc;
+
+	foreach(lc, df_metrics_read())
+	{
+		const DfSeries *series = lfirst(lc);
+		const DfMetricInfo *info = &df_metric_infos[series->metric];
+		DfSample   *sample = new_sample(&samples, info->name, info->help, info->nbounds > 0 ? "histogram" : "counter");
+
+		for (int i = 0; i < DF_METRIC_LABELS; i++)
+		{
+			sample->labels[i] = info->labels[i];
+			sample->values[i] = series->labels[i];
+		}
+		sample->value = series->count;
+		sample->series = info->nbounds > 0 ? series : NULL;
+	}
+	return samples;
+}
+
+typedef struct Processes
+{
+	int			running[DF_SLOT_INGRESS + 1];
+	int			held;
+	int			in_flight;
+} Processes;
+
+static void
+read_processes(Processes *processes)
+{
+	memset(processes, 0, sizeof(*processes));
+	if (df_shared == NULL)
+		return;
+	LWLockAcquire(df_shared->lock, LW_SHARED);
+	for (int i = 0; i < df_shared->nslots; i++)
+	{
+		const DfSlot *slot = &df_shared->slots[i];
+
+		if (slot->kind == DF_SLOT_FREE || slot->database != MyDatabaseId || slot->state != DF_PROC_RUNNING)
+			continue;
+		processes->running[slot->kind]++;
+		processes->held += slot->runs_held;
+		processes->in_flight += slot->in_flight;
+	}
+	LWLockRelease(df_shared->lock);
+}
+
+static List *
+add_processes(List *samples)
+{
+	Processes	processes;
+	DfSample   *sample;
+
+	read_processes(&processes);
+	for (int kind = DF_SLOT_COORDINATOR; kind <= DF_SLOT_INGRESS; kind++)
+	{
+		sample = new_sample(&samples, "dataflows_processes", "Processes that are running.", "gauge");
+		sample->labels[0] = "process";
+		sample->values[0] = df_slot_kind_name((DfSlotKind) kind);
+		sample->value = processes.running[kind];
+	}
+	sample = new_sample(&samples, "dataflows_runs_held", "Runs in the memory of workers.", "gauge");
+	sample->value = processes.held;
+	sample = new_sample(&samples, "dataflows_requests_in_flight", "Requests on the wire.", "gauge");
+	sample->value = processes.in_flight;
+	sample = new_sample(&samples, "dataflows_start_time_seconds", "When the counters began, in seconds since 1970.", "gauge");
+	sample->value = df_metrics_since() / 1e6 + EPOCH_S;
+	sample = new_sample(&samples, "dataflows_metrics_lost", "Updates that were counted under \"other\" for lack of dataflows.max_metrics.", "counter");
+	sample->value = df_metrics_lost();
+	sample = new_sample(&samples, "dataflows_build_info", "Always 1: the version and the database.", "gauge");
+	sample->labels[0] = "version";
+	sample->values[0] = DF_VERSION;
+	sample->labels[1] = "database";
+	sample->values[1] = get_database_name(MyDatabaseId);
+	sample->value = 1;
+	return samples;
+}
+
+/* ---- the systems: what the workers share ------------------------------------------------------ */
+
+typedef double (*SystemValue) (const DfSystemState *state);
+
+static double
+in_flight_of(const DfSystemState *state)
+{
+	return state->in_flight;
+}
+
+static double
+breaker_of(const DfSystemState *state)
+{
+	return state->breaker == DF_BREAKER_OPEN;
+}
+
+static double
+failures_of(const DfSystemState *state)
+{
+	return state->failures;
+}
+
+static double
+latency_of(const DfSystemState *state)
+{
+	return state->took_us / 1e6;
+}
+
+static const struct
+{
+	const char *name;
+	const char *help;
+	SystemValue value;
+}			system_gauges[] = {
+	{"dataflows_system_requests_in_flight", "Requests on the wire to the system.", in_flight_of},
+	{"dataflows_system_breaker_open", "1 while the system does not answer and its steps wait.", breaker_of},
+	{"dataflows_system_failures_in_row", "Failures in a row.", failures_of},
+	{"dataflows_system_latency_seconds", "How long an answer takes, smoothed.", latency_of},
+};
+
+static List *
+add_systems(List *samples)
+{
+	int			n = df_systems_count();
+	DfSystemState *states = palloc(sizeof(DfSystemState) * Max(1, n));
+	const char **names = palloc(sizeof(char *) * Max(1, n));
+	int			known = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		ForeignServer *server;
+
+		if (!df_system_copy(i, MyDatabaseId, &states[known]))
+			continue;
+		server = GetForeignServerExtended(states[known].system, FSV_MISSING_OK);
+		if (server != NULL)
+			names[known++] = server->servername;
+	}
+	for (int g = 0; g < lengthof(system_gauges); g++)
+	{
+		for (int i = 0; i < known; i++)
+		{
+			DfSample   *sample = new_sample(&samples, system_gauges[g].name, system_gauges[g].help, "gauge");
+
+			sample->labels[0] = "system";
+			sample->values[0] = names[i];
+			sample->value = system_gauges[g].value(&states[i]);
+		}
+	}
+	return samples;
+}
+
+/* ---- the tables ---------------------------------------------------------------------------- */
+
+static const struct
+{
+	const char *name;
+	const char *help;
+}			gauges[] = {
+	{"dataflows_runs", "Runs that have not ended, by state."},
+	{"dataflows_runs_due", "Runs that are due and that nobody has looked at yet."},
+	{"dataflows_oldest_due_age_seconds", "For how long the oldest of them has been due."},
+	{"dataflows_inbox", "Signals and requests that the engine has not read yet."},
+	{"dataflows_pending_undos", "Undos that failed and that a person must do."},
+	{"dataflows_counts_capped", "1 if there is more than was counted: a count stops at 100000."},
+};
+
+static void
+add_gauge(List **samples, const DfGauge *gauge)
+{
+	DfSample   *sample = new_sample(samples, gauges[gauge->kind].name, gauges[gauge->kind].help, "gauge");
+
+	sample->value = gauge->value;
+	if (gauge->workflow == NULL)
+		return;
+	sample->labels[0] = "workflow";
+	sample->values[0] = gauge->workflow;
+	if (gauge->state == NULL)
+		return;
+	sample->labels[1] = "state";
+	sample->values[1] = gauge->state;
+}
+
+static List *
+add_gauges(List *samples)
+{
+	int64		identity = df_identity_hash();
+	MemoryContext cxt = CurrentMemoryContext;
+	DfInstallation installation;
+	DfStore		store;
+	List	   *read;
+	ListCell   *lc;
+	DfSample   *sample;
+
+	df_store_enter(&store);
+	df_installation_read(cxt, &installation);
+	read = df_gauges_read(df_now(), identity, cxt);
+	df_store_leave(&store);
+	MemoryContextSwitchTo(cxt);
+	foreach(lc, read)
+		add_gauge(&samples, lfirst(lc));
+	sample = new_sample(&samples, "dataflows_ready", "1 if runs move: a workflow is defined, the database is no copy and not paused.", "gauge");
+	sample->value = installation.defined && installation.ours && !installation.paused;
+	sample = new_sample(&samples, "dataflows_notify_queue_ratio", "How full the queue of NOTIFY is, from 0 to 1.", "gauge");
+	sample->value = DatumGetFloat8(DirectFunctionCall1(pg_notification_queue_usage, (Datum) 0));
+	return samples;
+}
+
+List *
+df_samples(bool with_gauges)
+{
+	List	   *samples = add_series(NIL);
+
+	samples = add_processes(samples);
+	if (with_gauges)
+		samples = add_gauges(add_systems(samples));
+	return samples;
+}
+
+/* ---- the function ------------------------------------------------------------------------------ */
+
+/* names of the workflows whose numbers the caller may see; *all = there is no limit */
+static List *
+seen_workflows(bool *all)
+{
+	Oid			caller = GetUserId();
+	MemoryContext cxt = CurrentMemoryContext;
+	List	   *owners;
+	List	   *seen = NIL;
+	ListCell   *lc;
+	DfStore		store;
+
+	*all = superuser() || has_privs_of_role(caller, ROLE_PG_MONITOR);
+	if (*all)
+		return NIL;
+	df_store_enter(&store);
+	owners = df_workflow_owners(cxt);
+	df_store_leave(&store);
+	MemoryContextSwitchTo(cxt);
+	foreach(lc, owners)
+	{
+		DfWorkflowOwner *owner = lfirst(lc);
+		char	   *present = GetUserNameFromId(owner->owner, true);
+
+		if (present != NULL && strcmp(present, owner->owner_name) == 0 && has_privs_of_role(caller, owner->owner))
+			seen = lappend(seen, owner->workflow);
+	}
+	return seen;
+}
+
+static bool
+is_seen(const DfSample *sample, List *seen)
+{
+	ListCell   *lc;
+
+	if (sample->labels[0] == NULL || strcmp(sample->labels[0], "workflow") != 0)
+		return false;
+	foreach(lc, seen)
+		if (strcmp(lfirst(lc), sample->values[0]) == 0)
+			return true;
+	return false;
+}
+
+static void
+push_string(JsonbParseState **state, JsonbIteratorToken token, const char *text)
+{
+	JsonbValue	value;
+
+	value.type = jbvString;
+	value.val.string.val = (char *) text;
+	value.val.string.len = strlen(text);
+	(void) pushJsonbValue(state, token, &value);
+}
+
+static Jsonb *
+labels_of(const DfSample *sample)
+{
+	JsonbParseState *state = NULL;
+
+	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < DF_METRIC_LABELS && sample->labels[i] != NULL; i++)
+	{
+		push_string(&state, WJB_KEY, sample->labels[i]);
+		push_string(&state, WJB_VALUE, sample->values[i]);
+	}
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+static HeapTuple
+row_of(TupleDesc desc, const DfSample *sample)
+{
+	static const double shares[] = {0.5, 0.95, 0.99};
+	Datum		values[N_COLUMNS] = {0};
+	bool		nulls[N_COLUMNS] = {0};
+
+	values[0] = CStringGetTextDatum(sample->name);
+	values[1] = CStringGetTextDatum(sample->type);
+	values[2] = JsonbPGetDatum(labels_of(sample));
+	values[3] = Float8GetDatum(sample->value);
+	nulls[4] = sample->series == NULL;
+	values[4] = nulls[4] ? (Datum) 0 : Float8GetDatum(sample->series->sum);
+	for (int i = 0; i < lengthof(shares); i++)
+	{
+		double		quantile = sample->series != NULL ? df_metric_quantile(sample->series, shares[i]) : -1;
+
+		nulls[5 + i] = quantile < 0;
+		values[5 + i] = Float8GetDatum(quantile);
+	}
+	return heap_form_tuple(desc, values, nulls);
+}
+
+static List *
+samples_for_caller(bool with_gauges)
+{
+	bool		all;
+	List	   *seen = seen_workflows(&all);
+	List	   *shown = NIL;
+	ListCell   *lc;
+
+	foreach(lc, df_samples(with_gauges))
+		if (all || is_seen(lfirst(lc), seen))
+			shown = lappend(shown, lfirst(lc));
+	return shown;
+}
+
+/* _metrics(gauges boolean): to members of pg_monitor all, to others what is of their workflows */
+Datum
+dataflows_metrics(PG_FUNCTION_ARGS)
+{
+	FuncCallContext *call;
+	List	   *samples;
+	HeapTuple	row;
+
+	if (SRF_IS_FIRSTCALL())
+	{
+		MemoryContext old;
+		TupleDesc	desc;
+
+		call = SRF_FIRSTCALL_INIT();
+		old = MemoryContextSwitchTo(call->multi_call_memory_ctx);
+		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("function \"%s\" must return rows", "_metrics"),
+					 errhint("Read the view dataflows.metrics.")));
+		call->tuple_desc = BlessTupleDesc(desc);
+		call->user_fctx = samples_for_caller(PG_GETARG_BOOL(0));
+		MemoryContextSwitchTo(old);
+	}
+
+	call = SRF_PERCALL_SETUP();
+	samples = call->user_fctx;
+	if (call->call_cntr >= (uint64) list_length(samples))
+		SRF_RETURN_DONE(call);
+	/* the macro counts before it looks at the row */
+	row = row_of(call->tuple_desc, list_nth(samples, call->call_cntr));
+	SRF_RETURN_NEXT(call, HeapTupleGetDatum(row));
+}

@@ -1,0 +1,25 @@
+/*
+ * session/metrics.h
+ *	  All that can be measured, as a list: for the view and for GET /metrics.
+ */
+#ifndef DF_SESSION_METRICS_H
+#define DF_SESSION_METRICS_H
+
+#include "df_types.h"
+#include "shared/metrics.h"
+
+typedef struct DfSample
+{
+	const char *name;			/* of a counter without the suffix _total */
+	const char *help;
+	const char *type;			/* counter, gauge or histogram */
+	const char *labels[DF_METRIC_LABELS];	/* names, up to the first NULL */
+	const char *values[DF_METRIC_LABELS];
+	double		value;			/* of a histogram: observations */
+	const DfSeries *series;		/* of a histogram, else NULL */
+} DfSample;
+
+/* a List of DfSample, those of one name together; needs a transaction if with gauges */
+extern List *df_samples(bool gauges);
+
+#endif							/* DF_SESSION_METRICS_H */

@@ -1,0 +1,82 @@
+/*
+ * shared/metrics.h
+ *	  Counters and histograms in shared memory.
+ *
+ * A series is a metric, a database and the values of the metric's labels.  They
+ * begin with the server and are lost with it: no row is written for them.
+ */
+#ifndef DF_METRICS_H
+#define DF_METRICS_H
+
+#include "df_types.h"
+
+typedef enum DfMetric
+{
+	DF_METRIC_RUNS_STARTED,
+	DF_METRIC_RUNS_ENDED,
+	DF_METRIC_RUNS_STUCK,
+	DF_METRIC_STEPS,
+	DF_METRIC_ATTEMPTS,
+	DF_METRIC_UNDOS,
+	DF_METRIC_WAITS,
+	DF_METRIC_SENT_BYTES,
+	DF_METRIC_RECEIVED_BYTES,
+	DF_METRIC_WEBHOOKS,
+	DF_METRIC_ALERTS,
+	DF_METRIC_TURNS,
+	DF_METRIC_COMMITS,
+	DF_METRIC_PROCESS_STARTS,
+	DF_METRIC_PROCESS_FAILURES,
+	DF_METRIC_RUN_DURATION,		/* this and what follows are histograms */
+	DF_METRIC_ATTEMPT_DURATION,
+	DF_METRIC_TURN_DURATION,
+	DF_METRIC_TURN_RUNS
+} DfMetric;
+#define DF_NMETRICS (DF_METRIC_TURN_RUNS + 1)
+
+#define DF_METRIC_LABELS 3
+#define DF_METRIC_BOUNDS 15
+
+typedef struct DfMetricInfo
+{
+	const char *name;			/* without the suffix _total of counters */
+	const char *help;
+	const char *labels[DF_METRIC_LABELS];
+	int			named;			/* so many labels, from the first, hold what users name */
+	int			nbounds;		/* 0 = a counter */
+	double		scale;			/* stored value per unit */
+	int64		bounds[DF_METRIC_BOUNDS];	/* upper ones, as stored */
+} DfMetricInfo;
+
+extern const DfMetricInfo df_metric_infos[DF_NMETRICS];
+
+/* one series as it is at this moment */
+typedef struct DfSeries
+{
+	DfMetric	metric;
+	const char *labels[DF_METRIC_LABELS];	/* palloc'd, NULL = the metric has no such label */
+	uint64		count;			/* of a histogram: observations */
+	double		sum;			/* of a histogram, in its unit */
+	uint64		buckets[DF_METRIC_BOUNDS + 1];	/* not cumulative; the last one is +Inf's */
+} DfSeries;
+
+/* only processes of the engine count; what a session simulates is not to be seen */
+extern void df_metrics_enable(void);
+
+extern void df_metric_add(DfMetric metric, const char *a, const char *b, const char *c, uint64 n);
+extern void df_metric_observe(DfMetric metric, const char *a, int64 value);
+
+/* all series of this database, ordered by metric; palloc'd */
+extern List *df_metrics_read(void);
+
+/* series that found no place and went to "other", and updates that were lost for lack of any */
+extern uint64 df_metrics_lost(void);
+extern TimestampTz df_metrics_since(void);
+
+/* the value below which that share of the observations is, as estimated from the buckets; < 0 = none */
+extern double df_metric_quantile(const DfSeries *series, double share);
+
+extern void df_metrics_request(void);	/* shmem_request_hook */
+extern void df_metrics_startup(void);	/* shmem_startup_hook */
+
+#endif							/* DF_METRICS_H */
