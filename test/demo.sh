@@ -1,6 +1,6 @@
 #!/bin/bash
 #
-# make demo: the story of two signups, told on a throwaway server.
+# make demo: the story of three signups, told on a throwaway server.
 #
 # Everything lives in a temporary directory and is gone afterwards.  Each line
 # shown behind a prompt is run as shown.  If a run does not end as the story
@@ -86,6 +86,53 @@ tell_of_ada()
 	books ada@example.com
 }
 
+# webhooks are heard on a port of this machine alone, as a role that may nothing
+open_ingress()
+{
+	port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+	psql -X -q -o /dev/null -U postgres <<-SQL
+	CREATE ROLE hearer LOGIN;
+	ALTER SYSTEM SET dataflows.ingress_role = 'hearer';
+	ALTER SYSTEM SET dataflows.public_url = 'http://127.0.0.1:$port';
+	ALTER SYSTEM SET dataflows.listen = '127.0.0.1:$port';
+	SELECT pg_reload_conf();
+	SQL
+	for ((i = 0; i < 200; i++)); do
+		curl -sf -o /dev/null "http://127.0.0.1:$port/ready" && return
+		sleep 0.05
+	done
+	fail "nobody listens on port $port"
+}
+
+# shown behind a prompt, then run; what comes back is left in $answer
+shell()
+{
+	printf '\n%s$%s %s\n' "$green" "$plain" "$1"
+	answer=$(bash -c "$1") || fail "$answer"
+	printf '%s\n' "$answer"
+	sleep "$pause"
+}
+
+tell_of_cleo()
+{
+	local link run
+
+	scene "Cleo signs up on a web site that knows nothing but a URL"
+	sql "SELECT dataflows.create_webhook('/signup', starts => 'customer-onboarding', key => '\$.email');"
+	shell "curl -s -d '{\"email\": \"cleo@example.com\", \"name\": \"Cleo\"}' http://127.0.0.1:$port/signup"
+	expect cleo@example.com waiting
+	run=$(run_of cleo@example.com)
+	[[ $answer == *$run* ]] || fail "the webhook answered $answer, but the run is $run"
+	tale "The answer came after the commit. The mail that she gets may have this link, which shows a page with a button:"
+	sql "SELECT dataflows.event_url('$run', 'email-confirmed');"
+	link=$(ask "SELECT dataflows.event_url('$run', 'email-confirmed')")
+	tale "She presses it."
+	curl -sf -o /dev/null -X POST "$link" || fail "the link does not work"
+	expect cleo@example.com completed
+	timeline cleo@example.com
+	books cleo@example.com
+}
+
 tell_of_bob()
 {
 	local run
@@ -118,6 +165,8 @@ run_inside()
 	workflow | psql -X -q -o /dev/null
 	tell_of_ada
 	tell_of_bob
+	open_ingress
+	tell_of_cleo
 	printf '\n%sThat was all, in %d s. The server and the systems are gone now.%s\n' "$bold" $((SECONDS - began)) "$plain"
 }
 

@@ -38,6 +38,7 @@ wanted_packages()
 	case $purpose in
 		examples) echo openssl "postgresql-$v-cron" ;;
 		check) echo openssl libipc-run-perl "postgresql-plperl-$v" "postgresql-plpython3-$v" "postgresql-$v-cron" ;;
+		demo) echo curl ;;
 		bench) echo nginx-light ;;
 	esac
 }
