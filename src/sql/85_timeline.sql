@@ -1,6 +1,6 @@
 /*
  * A run as a picture.  Plain SQL over the views, so that everybody gets the
- * picture of what he may see; 100 columns are the most.
+ * picture of what he may see; 100 columns are the most, or as many as asked for.
  */
 
 CREATE FUNCTION dataflows._duration(took interval) RETURNS text
@@ -16,26 +16,26 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION dataflows._duration(interval) IS 'Internal: a duration in two units at most';
 
-/* a bar of 36 cells: glyph from one time to another, x where a try failed */
+/* a bar of so many cells: glyph from one time to another, x where a try failed */
 CREATE FUNCTION dataflows._bar(began timestamptz, ended timestamptz, since timestamptz, until timestamptz,
-	glyph text, failed timestamptz[]) RETURNS text
+	glyph text, failed timestamptz[], cells int) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
 	WITH scale AS (
 		SELECT GREATEST(EXTRACT(epoch FROM ended - began), 0.001) AS span),
-	cells AS (
-		SELECT LEAST(35, GREATEST(0, pg_catalog.floor(36 * EXTRACT(epoch FROM since - began) / span))) AS first,
-			LEAST(35, pg_catalog.ceil(36 * EXTRACT(epoch FROM until - began) / span) - 1) AS last,
-			ARRAY(SELECT LEAST(35, GREATEST(0, pg_catalog.floor(36 * EXTRACT(epoch FROM f - began) / span)))
+	ends AS (
+		SELECT LEAST(cells - 1, GREATEST(0, pg_catalog.floor(cells * EXTRACT(epoch FROM since - began) / span))) AS first,
+			LEAST(cells - 1, pg_catalog.ceil(cells * EXTRACT(epoch FROM until - began) / span) - 1) AS last,
+			ARRAY(SELECT LEAST(cells - 1, GREATEST(0, pg_catalog.floor(cells * EXTRACT(epoch FROM f - began) / span)))
 				FROM pg_catalog.unnest(failed) AS f) AS crosses
 		FROM scale)
 	SELECT pg_catalog.string_agg(CASE
 			WHEN i = ANY (crosses) THEN 'x'
 			WHEN i BETWEEN first AND GREATEST(first, last) THEN glyph
 			ELSE ' ' END, '' ORDER BY i)
-	FROM cells, pg_catalog.generate_series(0, 35) AS i;
+	FROM ends, pg_catalog.generate_series(0, cells - 1) AS i;
 END;
-COMMENT ON FUNCTION dataflows._bar(timestamptz, timestamptz, timestamptz, timestamptz, text, timestamptz[]) IS
+COMMENT ON FUNCTION dataflows._bar(timestamptz, timestamptz, timestamptz, timestamptz, text, timestamptz[], int) IS
 'Internal: one bar of the timeline';
 
 /* what a step came to, in a few words */
@@ -62,10 +62,24 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION dataflows._step_words(dataflows.steps, text, timestamptz) IS 'Internal: the words beside a bar of the timeline';
 
-CREATE FUNCTION dataflows.timeline(run uuid) RETURNS SETOF text
+/* colours of a terminal: green works, yellow waits, red failed, magenta is undone */
+CREATE FUNCTION dataflows._paint(line text, colour boolean) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN colour THEN
+		pg_catalog.regexp_replace(pg_catalog.regexp_replace(pg_catalog.regexp_replace(pg_catalog.regexp_replace(line,
+			'#+', E'\x1b[32m\\&\x1b[0m', 'g'), '[.]+', E'\x1b[33m\\&\x1b[0m', 'g'),
+			'<+', E'\x1b[35m\\&\x1b[0m', 'g'), '[x?]+', E'\x1b[31m\\&\x1b[0m', 'g')
+		ELSE line END;
+COMMENT ON FUNCTION dataflows._paint(text, boolean) IS 'Internal: a bar of the timeline in colours';
+
+CREATE FUNCTION dataflows.timeline(run uuid, colour boolean DEFAULT false, width int DEFAULT NULL) RETURNS SETOF text
 	LANGUAGE sql VOLATILE PARALLEL RESTRICTED ROWS 20
 BEGIN ATOMIC
-	WITH it AS MATERIALIZED (
+	WITH size AS MATERIALIZED (
+		SELECT z.w, CASE WHEN z.w < 100 THEN 16 ELSE 22 END AS names, CASE WHEN z.w < 100 THEN 24 ELSE 34 END AS words,
+			z.w - CASE WHEN z.w < 100 THEN 48 ELSE 64 END AS cells
+		FROM (SELECT GREATEST(60, LEAST(COALESCE(timeline.width, 100), 500)) AS w) AS z),
+	it AS MATERIALIZED (
 		SELECT r.run, r.workflow, r.key, r.state, r.parent, r.waiting_for, r.wake_at, r.started_at, r.finished_at, r.error, r.stuck,
 			COALESCE(r.finished_at, (SELECT k.since FROM dataflows.stuck k WHERE k.run = r.run),
 				pg_catalog.clock_timestamp()) AS ended
@@ -88,29 +102,30 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT 0, 1, 'called by run ' || it.parent FROM it WHERE it.parent IS NOT NULL
 		UNION ALL
-		SELECT 0, 2, '    ' || pg_catalog.rpad('', 22) || '  0' ||
-			pg_catalog.lpad(dataflows._duration(it.ended - it.started_at), 35)
-		FROM it
+		SELECT 0, 2, '    ' || pg_catalog.rpad('', z.names) || '  0' ||
+			pg_catalog.lpad(dataflows._duration(it.ended - it.started_at), z.cells - 1)
+		FROM it, size z
 		UNION ALL
 		SELECT 1, s.n, pg_catalog.lpad(s.n::text, 3) || ' ' ||
-			pg_catalog.rpad(CASE WHEN pg_catalog.length(s.step) > 22 THEN pg_catalog.left(s.step, 21) || '~' ELSE s.step END, 22) ||
-			' |' || dataflows._bar(s.t0, s.ended, s.started_at, COALESCE(s.finished_at, s.ended),
+			pg_catalog.rpad(CASE WHEN pg_catalog.length(s.step) > z.names THEN pg_catalog.left(s.step, z.names - 1) || '~' ELSE s.step END, z.names) ||
+			' |' || dataflows._paint(dataflows._bar(s.t0, s.ended, s.started_at, COALESCE(s.finished_at, s.ended),
 				CASE WHEN s.kind IN ('wait', 'sleep') THEN '.' WHEN s.state = 'in_doubt' THEN '?' ELSE '#' END,
 				CASE WHEN s.state = 'failed' AND s.kind NOT IN ('wait', 'sleep')
-					THEN s.failed || s.finished_at ELSE s.failed END) || '| ' ||
+					THEN s.failed || s.finished_at ELSE s.failed END, z.cells), timeline.colour) || '| ' ||
 			pg_catalog.left(dataflows._step_words(s.row,
 				(SELECT g.sent_by FROM dataflows.signals g, it WHERE g.run = it.run AND g.consumed_by = s.step LIMIT 1),
-				s.ended), 34)
-		FROM steps s
+				s.ended), z.words)
+		FROM steps s, size z
 		UNION ALL
 		SELECT 2, -u.n, '    ' ||
-			pg_catalog.rpad(CASE WHEN pg_catalog.length(u.step) > 17 THEN 'undo ' || pg_catalog.left(u.step, 16) || '~'
-				ELSE 'undo ' || u.step END, 22) || ' |' ||
-			CASE WHEN u.undo_since IS NULL THEN pg_catalog.repeat(' ', 36)
-				ELSE dataflows._bar(u.t0, u.ended, u.undo_since, COALESCE(u.next_since, u.ended), '<', u.undo_failed) END ||
+			pg_catalog.rpad(CASE WHEN pg_catalog.length(u.step) > z.names - 5 THEN 'undo ' || pg_catalog.left(u.step, z.names - 6) || '~'
+				ELSE 'undo ' || u.step END, z.names) || ' |' ||
+			CASE WHEN u.undo_since IS NULL THEN pg_catalog.repeat(' ', z.cells)
+				ELSE dataflows._paint(dataflows._bar(u.t0, u.ended, u.undo_since, COALESCE(u.next_since, u.ended), '<', u.undo_failed, z.cells),
+					timeline.colour) END ||
 			'| ' || pg_catalog.replace(u.undo_state, '_', ' ') ||
 			CASE WHEN u.undo_attempts > 1 THEN ', ' || u.undo_attempts || ' attempts' ELSE '' END
-		FROM undos u
+		FROM undos u, size z
 		UNION ALL
 		SELECT 3, 1, 'waits for ' || it.waiting_for || COALESCE(', until ' || pg_catalog.to_char(it.wake_at, 'YYYY-MM-DD HH24:MI:SS'), '')
 		FROM it WHERE it.finished_at IS NULL AND it.waiting_for IS NOT NULL
@@ -137,7 +152,35 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT 5, 0, pg_catalog.concat('run "', timeline.run, '" does not exist, or is not yours to see')
 		WHERE NOT EXISTS (SELECT FROM it))
-	SELECT pg_catalog.rtrim(l.line) FROM lines l ORDER BY l.part, l.place;
+	SELECT pg_catalog.rtrim(w.piece) FROM lines l, size z,
+		LATERAL pg_catalog.translate(l.line, E'\n\r\t', '   ') AS t (line),
+		/* words that stand on no row of the chart go on in the next line, if a width is asked for */
+		LATERAL pg_catalog.regexp_split_to_table(CASE WHEN l.part IN (1, 2) OR timeline.width IS NULL OR pg_catalog.length(t.line) <= z.w THEN t.line
+			ELSE pg_catalog.rtrim(pg_catalog.regexp_replace(t.line, '(.{1,' || (z.w - 1) || '})( +|$)', E'\\1\n', 'g'), E'\n') END, E'\n')
+			WITH ORDINALITY AS w (piece, nr)
+	ORDER BY l.part, l.place, w.nr;
 END;
-COMMENT ON FUNCTION dataflows.timeline(uuid) IS
-'Draws a run as a text Gantt chart: a row per step with a bar scaled to the run''s time, then a row per undo, then what it waits for or why it failed. Shows what the views runs and steps show to the caller.';
+COMMENT ON FUNCTION dataflows.timeline(uuid, boolean, int) IS
+'Draws a run as a text Gantt chart: a row per step with a bar scaled to the run''s time, then a row per undo, then what it waits for or why it failed. Shows what the views runs and steps show to the caller.
+colour: with the colours of a terminal, for psql''s unaligned format. width: columns, 60 to 500; NULL = 100.';
+
+/* ---- what goes on, in lines that fit a terminal -------------------------------------------- */
+
+/* the two parts are those of the indexes run_due and run_parked: what has ended costs nothing */
+CREATE VIEW dataflows.live WITH (security_barrier) AS
+	SELECT r.workflow, r.key, r.state,
+		pg_catalog.left(COALESCE(r.stuck OPERATOR(pg_catalog.->>) 'reason', 'waits for ' || r.waiting_for,
+			(SELECT s.step FROM dataflows.step s WHERE s.run = r.run ORDER BY s.n DESC LIMIT 1), 'is to begin'), 40) AS doing,
+		dataflows._duration(pg_catalog.now() - r.started_at) AS age, r.run
+	FROM (SELECT * FROM dataflows.run d WHERE d.wake_at IS NOT NULL
+		UNION ALL SELECT * FROM dataflows.run p WHERE p.wake_at IS NULL AND p.finished_at IS NULL) r
+		JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
+	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL;
+COMMENT ON VIEW dataflows.live IS 'Runs that have not ended, a line each that fits a terminal';
+COMMENT ON COLUMN dataflows.live.workflow IS 'The workflow';
+COMMENT ON COLUMN dataflows.live.key IS 'Its key';
+COMMENT ON COLUMN dataflows.live.state IS 'Its state';
+COMMENT ON COLUMN dataflows.live.doing IS 'What it waits for, why it is stuck, or its last step; at most 40 characters';
+COMMENT ON COLUMN dataflows.live.age IS 'How long ago it was started';
+COMMENT ON COLUMN dataflows.live.run IS 'Id of the run';
+GRANT SELECT ON dataflows.live TO PUBLIC;
