@@ -18,6 +18,7 @@
 #include "flow/flow.h"
 #include "guc.h"
 #include "shared/clock.h"
+#include "shared/metrics.h"
 #include "store/alert.h"
 #include "store/alias.h"
 #include "store/coordinator.h"
@@ -218,7 +219,7 @@ stick_batch(const DfDueOwner *owner, const char *reason, const char *remedy)
 		"   LIMIT " BATCH_SQL " FOR UPDATE OF r SKIP LOCKED)"
 		" UPDATE dataflows.run AS r SET state = $6, wake_at = NULL, waiting_for = NULL,"
 		" stuck = pg_catalog.jsonb_build_object('sqlstate', '28000', 'reason', $7, 'remedy', $8)"
-		" FROM due WHERE r.run" EQ "due.run RETURNING r.run",
+		" FROM due WHERE r.run" EQ "due.run RETURNING r.run, r.workflow",
 		SPI_OK_UPDATE_RETURNING, 8, {OIDOID, TEXTOID, TIMESTAMPTZOID, INT8OID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID}
 	};
 	Datum		values[8];
@@ -235,7 +236,10 @@ stick_batch(const DfDueOwner *owner, const char *reason, const char *remedy)
 	values[7] = CStringGetTextDatum(remedy);
 	n = df_plan_run(&plan, values, NULL, 0);
 	for (uint64 row = 0; row < n; row++)
+	{
 		stuck[row] = df_copy_uuid(row, 0);
+		df_metric_add(DF_METRIC_RUNS_STUCK, df_copy_text(CurrentMemoryContext, row, 1), NULL, NULL, 1);
+	}
 	df_alert_stuck(stuck, (int) n);
 	return n;
 }
@@ -261,7 +265,7 @@ df_count_crash(pg_uuid_t run)
 		"   ELSE r.stuck END"
 		" FROM (SELECT q.run, COALESCE(q.entries, 0)" PLUS "1" GE MAX_ENTRIES_SQL " AS bad"
 		"   FROM dataflows.run AS q WHERE q.run" EQ "$1 AND q.state" EQ "ANY ($2) FOR UPDATE) AS x"
-		" WHERE r.run" EQ "x.run RETURNING x.bad",
+		" WHERE r.run" EQ "x.run RETURNING x.bad, r.workflow",
 		SPI_OK_UPDATE_RETURNING, 5, {UUIDOID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID}
 	};
 	Datum		values[5];
@@ -273,6 +277,7 @@ df_count_crash(pg_uuid_t run)
 	values[4] = CStringGetTextDatum("Look into the server's log, mend the function, then call dataflows.retry(run).");
 	if (df_plan_run(&plan, values, NULL, 0) == 0 || !df_bool(0, 0, false))
 		return false;
+	df_metric_add(DF_METRIC_RUNS_STUCK, df_copy_text(CurrentMemoryContext, 0, 1), NULL, NULL, 1);
 	df_alert_stuck(&run, 1);
 	return true;
 }

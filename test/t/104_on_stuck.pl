@@ -106,6 +106,8 @@ my $two = ask(q{SET ROLE app; SELECT string_agg(dataflows.start('fine', to_jsonb
 ok(wait_until($node, "SELECT count(*) = 2 FROM dataflows.runs WHERE state = 'stuck' AND run = ANY ('{$two}')"), 'runs of a role without LOGIN are stuck');
 is(ask("SELECT count(DISTINCT input->>'run') || ' ' || count(*) FROM dataflows.runs WHERE workflow = 'tell' AND (input->>'run')::uuid = ANY ('{$two}')"), '2 2', 'each is told of, once');
 ask('ALTER ROLE app LOGIN');
+is(ask(q{SELECT string_agg(labels->>'workflow' || ' ' || value, ', ' ORDER BY labels->>'workflow') FROM dataflows.metrics WHERE name = 'dataflows_runs_stuck'}),
+	'fine 2, typo 5', 'whoever made them stuck, they are counted');
 
 # ---- no circle -----------------------------------------------------------------------
 
