@@ -114,6 +114,9 @@ extern void df_replay_index(DfRun *run, DfStep *step);
 extern DfStep *df_replay_named(DfRun *run, const char *name);	/* by its whole name; NULL = none */
 extern int	df_replay_uncalled(const DfRun *run, const char **which);
 
+/* of on_failure, not of the body */
+extern bool df_is_handler_step(const DfStep *step);
+
 /* whether the body may go on past this step */
 extern bool df_step_ended(const DfStep *step);
 

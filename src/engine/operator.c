@@ -120,6 +120,35 @@ is_failed_at(const Jsonb *detail, const DfStep *step)
 	return false;
 }
 
+static bool
+may_be_renewed(const DfStep *step)
+{
+	return (step->kind == DF_STEP_HTTP || step->kind == DF_STEP_QUERY || step->kind == DF_STEP_CALL ||
+			step->kind == DF_STEP_MAIL) &&
+		(step->state == DF_STEP_FAILED || step->state == DF_STEP_DOUBT);
+}
+
+/* the undos that failed, and what failed in on_failure: it was entered after them */
+static void
+retry_rollback(DfRun *run)
+{
+	df_run_transition(run, DF_RUN_RETRY_ROLLBACK);
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		DfStep	   *step = run->steps[i];
+
+		if (step->undo_state == DF_UNDO_FAILED)
+		{
+			df_undo_transition(run, step, DF_UNDO_DUE);
+			step->undo_since = df_now();
+			step->wake_at = DF_NEVER;
+		}
+		else if (df_is_handler_step(step) && may_be_renewed(step))
+			renew_step(run, step);
+	}
+	df_run_loaded(run);
+}
+
 static void
 retry(DfRun *run)
 {
@@ -130,14 +159,7 @@ retry(DfRun *run)
 	run->body_retries = run->entries = 0;
 	if (run->cause != DF_CAUSE_NONE)
 	{
-		df_run_transition(run, DF_RUN_RETRY_ROLLBACK);
-		for (int i = 0; i < run->nsteps; i++)
-			if (run->steps[i]->undo_state == DF_UNDO_FAILED)
-			{
-				df_undo_transition(run, run->steps[i], DF_UNDO_DUE);
-				run->steps[i]->undo_since = df_now();
-				run->steps[i]->wake_at = DF_NEVER;
-			}
+		retry_rollback(run);
 		return;
 	}
 	df_run_transition(run, DF_RUN_RETRY);
@@ -152,9 +174,7 @@ retry(DfRun *run)
 	{
 		DfStep	   *step = run->steps[i];
 
-		if ((step->kind == DF_STEP_HTTP || step->kind == DF_STEP_QUERY || step->kind == DF_STEP_CALL ||
-			 step->kind == DF_STEP_MAIL) &&
-			(step->state == DF_STEP_FAILED || step->state == DF_STEP_DOUBT) && is_failed_at(detail, step))
+		if (may_be_renewed(step) && is_failed_at(detail, step))
 			renew_step(run, step);
 	}
 	df_run_loaded(run);

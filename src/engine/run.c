@@ -35,8 +35,8 @@
 
 /* ---- small facts ------------------------------------------------------------ */
 
-static bool
-is_handler_step(const DfStep *step)
+bool
+df_is_handler_step(const DfStep *step)
 {
 	return strncmp(step->name, HANDLER_PREFIX, strlen(HANDLER_PREFIX)) == 0;
 }
@@ -722,7 +722,7 @@ doubt_is_untold(DfRun *run)
 	{
 		DfStep	   *step = run->steps[i];
 
-		if (step->state != DF_STEP_DOUBT || step->told || is_handler_step(step))
+		if (step->state != DF_STEP_DOUBT || step->told || df_is_handler_step(step))
 			continue;
 		df_run_get_stuck(run, DF_ERR_STEP_FAILED,
 						 psprintf("step \"%s\" is in doubt, and the body returned without asking what came of it", step->name),
@@ -820,7 +820,7 @@ rollback_context(DfRun *run)
 		DfStep	   *step = run->steps[i];
 		Jsonb	   *object;
 
-		if (is_handler_step(step))
+		if (df_is_handler_step(step))
 			continue;
 		df_json_begin(&item);
 		df_json_text(&item, "step", step->name);
@@ -1087,7 +1087,7 @@ drop_unsent_steps(DfRun *run)
 		DfStep	   *step = run->steps[i];
 		DfJson		json;
 
-		if (is_handler_step(step) || step->in_flight)
+		if (df_is_handler_step(step) || step->in_flight)
 			continue;
 		if (step->state != DF_STEP_PENDING && step->state != DF_STEP_WAITING)
 			continue;
@@ -1206,7 +1206,7 @@ plan_items(DfRun *run, DfUndoItem *items, int *nitems)
 		DfUndoItem *item;
 		char	   *undo;
 
-		if (is_handler_step(step))
+		if (df_is_handler_step(step))
 			break;
 		item = &items[(*nitems)++];
 		undo = step->undo != NULL ? step->undo : df_json_get_text(step->options, "undo");

@@ -359,6 +359,7 @@ dataflows_retry(PG_FUNCTION_ARGS)
 
 	require_given(fcinfo, 0, "the run");
 	begin_ask(fcinfo, &ask, "retry", true);
+	ask.message.note = note_argument(fcinfo, 1, false);
 	if (!open_run(fcinfo, &ask))
 		PG_RETURN_BOOL(false);
 	PG_RETURN_BOOL(close_ask(&ask, ask.target.state == DF_RUN_STUCK));
@@ -460,7 +461,7 @@ dataflows_resolve(PG_FUNCTION_ARGS)
 /* ---- pause, resume --------------------------------------------------------------------------------- */
 
 static bool
-pause_workflow(const char *name, bool paused)
+pause_workflow(const char *name, bool paused, const char *note)
 {
 	DfStore		store;
 	DfWorkflowRow definition;
@@ -473,7 +474,7 @@ pause_workflow(const char *name, bool paused)
 	df_require_own(caller, &definition, paused ? "pause" : "resume");
 	changed = df_workflow_set_paused(name, paused);
 	if (changed)
-		df_inbox_note_paused(name, paused ? "pause" : "resume", sent_by, df_now());
+		df_inbox_note_paused(name, paused ? "pause" : "resume", sent_by, note);
 	df_store_leave(&store);
 	if (changed)
 		df_wake_owner(definition.owner);
@@ -481,7 +482,7 @@ pause_workflow(const char *name, bool paused)
 }
 
 static bool
-pause_database(bool paused)
+pause_database(bool paused, const char *note)
 {
 	DfStore		store;
 	List	   *owners;
@@ -497,7 +498,7 @@ pause_database(bool paused)
 	df_store_enter(&store);
 	changed = df_installation_set_paused(paused);
 	if (changed)
-		df_inbox_note_paused(NULL, paused ? "pause" : "resume", sent_by, df_now());
+		df_inbox_note_paused(NULL, paused ? "pause" : "resume", sent_by, note);
 	owners = df_inbox_owners(store.result_context);
 	df_store_leave(&store);
 	if (!changed)
@@ -510,10 +511,12 @@ pause_database(bool paused)
 static Datum
 pause_or_resume(FunctionCallInfo fcinfo, bool paused)
 {
+	char	   *note = note_argument(fcinfo, 1, false);
+
 	df_require_writable(paused ? "pause" : "resume");
 	if (PG_ARGISNULL(0))
-		PG_RETURN_BOOL(pause_database(paused));
-	PG_RETURN_BOOL(pause_workflow(text_to_cstring(PG_GETARG_TEXT_PP(0)), paused));
+		PG_RETURN_BOOL(pause_database(paused, note));
+	PG_RETURN_BOOL(pause_workflow(text_to_cstring(PG_GETARG_TEXT_PP(0)), paused, note));
 }
 
 Datum

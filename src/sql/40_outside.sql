@@ -21,11 +21,11 @@ COMMENT ON FUNCTION dataflows.cancel(uuid, text) IS
 'Asks that a run be undone and end as cancelled; a stuck one, too. Returns false if it has ended or is rolling back already.
 reason: recorded with who and when; default none. Rights: as for signal(). Errors: DF005 (unknown run), 42501 (a missing right), 25006 (read-only transaction).';
 
-CREATE FUNCTION dataflows.retry(run uuid) RETURNS boolean
+CREATE FUNCTION dataflows.retry(run uuid, note text DEFAULT NULL) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_retry';
-COMMENT ON FUNCTION dataflows.retry(uuid) IS
+COMMENT ON FUNCTION dataflows.retry(uuid, text) IS
 'Lets a stuck run go on where it is, with a fresh retry budget. Returns false if it is not stuck.
-For members of the workflow''s owner. Errors: DF005 (unknown run), 42501 (a missing right), 25006 (read-only transaction).';
+note: why; recorded with who and when; default none. For members of the workflow''s owner. Errors: DF005 (unknown run), 42501 (a missing right), 25006 (read-only transaction).';
 
 CREATE FUNCTION dataflows.resolve(run uuid, step text, outcome text, note text, output jsonb DEFAULT NULL) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_resolve';
@@ -46,15 +46,15 @@ COMMENT ON FUNCTION dataflows.abandon(uuid, text) IS
 'A person takes a stuck run off the engine''s hands: nothing more is done or undone, it ends as abandoned. Returns false if it is not stuck.
 note: why; recorded with who and when. For members of the workflow''s owner. Errors: DF005 (unknown run), 22023 (no note), 42501 (a missing right), 25006 (read-only transaction).';
 
-CREATE FUNCTION dataflows.pause(workflow text DEFAULT NULL) RETURNS boolean
+CREATE FUNCTION dataflows.pause(workflow text DEFAULT NULL, note text DEFAULT NULL) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_pause';
-COMMENT ON FUNCTION dataflows.pause(text) IS
+COMMENT ON FUNCTION dataflows.pause(text, text) IS
 'Holds the runs of a workflow, or of the whole database, where they are; what is in flight is recorded. Runs can still be started and signalled. Returns false if that was so already.
-workflow: for members of its owner; default the whole database, for members of the extension''s owner. Errors: DF005 (unknown workflow), 42501 (a missing right).';
+workflow: for members of its owner; default the whole database, for members of the extension''s owner. note: why; recorded with who and when; default none. Errors: DF005 (unknown workflow), 42501 (a missing right).';
 
-CREATE FUNCTION dataflows.resume(workflow text DEFAULT NULL) RETURNS boolean
+CREATE FUNCTION dataflows.resume(workflow text DEFAULT NULL, note text DEFAULT NULL) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_resume';
-COMMENT ON FUNCTION dataflows.resume(text) IS
+COMMENT ON FUNCTION dataflows.resume(text, text) IS
 'Lets the runs that pause() holds go on. Returns false if they were not held. A workflow that is held by itself stays so when the whole database is resumed.
 workflow: default the whole database; rights and errors as for pause().';
 

@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 
 #include "flow/flow.h"
+#include "shared/clock.h"
 #include "store/alias.h"
 #include "store/inbox.h"
 #include "store/store.h"
@@ -137,20 +138,24 @@ df_inbox_resolution(const char *outcome, const Jsonb *output, MemoryContext cxt)
 
 /* for the record alone: it has happened already */
 void
-df_inbox_note_paused(const char *workflow, const char *kind, const char *sent_by, TimestampTz now)
+df_inbox_note_paused(const char *workflow, const char *kind, const char *sent_by, const char *note)
 {
 	static DfPlan plan = {
-		"INSERT INTO dataflows.inbox (workflow, kind, sent_by, sent_at, state, consumed_at)"
-		" VALUES (COALESCE($1, ''), $2, $3, $4, 'done', $4)",
-		SPI_OK_INSERT, 4, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}
+		"INSERT INTO dataflows.inbox (workflow, kind, sent_by, sent_at, state, consumed_at, note)"
+		" VALUES (COALESCE($1, ''), $2, $3, $4, 'done', $4, $5)",
+		SPI_OK_INSERT, 5, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID}
 	};
-	Datum		values[4];
+	Datum		values[5];
+	char		nulls[6] = "     ";
 
 	values[0] = workflow == NULL ? (Datum) 0 : CStringGetTextDatum(workflow);
 	values[1] = CStringGetTextDatum(kind);
 	values[2] = CStringGetTextDatum(sent_by);
-	values[3] = TimestampTzGetDatum(now);
-	(void) df_plan_run(&plan, values, workflow == NULL ? "n   " : NULL, 0);
+	values[3] = TimestampTzGetDatum(df_now());
+	values[4] = note == NULL ? (Datum) 0 : CStringGetTextDatum(note);
+	nulls[0] = workflow == NULL ? 'n' : ' ';
+	nulls[4] = note == NULL ? 'n' : ' ';
+	(void) df_plan_run(&plan, values, nulls, 0);
 }
 
 /* all versions: a run of an older one is held as well */

@@ -55,7 +55,7 @@ extern void df_inbox_insert(const DfNewMessage *message);
 extern Jsonb *df_inbox_resolution(const char *outcome, const Jsonb *output, MemoryContext cxt);
 
 /* who paused or resumed a workflow, NULL = the whole database, and when */
-extern void df_inbox_note_paused(const char *workflow, const char *kind, const char *sent_by, TimestampTz now);
+extern void df_inbox_note_paused(const char *workflow, const char *kind, const char *sent_by, const char *note);
 
 /* true if that changed anything */
 extern bool df_workflow_set_paused(const char *name, bool paused);

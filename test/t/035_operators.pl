@@ -93,7 +93,7 @@ is($systems->live('mend@example.com'), '0/0/1/0', 'with a record of its own');
 
 # ---- pause and resume, of a workflow and of all -------------------------------------------------------
 
-is(as_role('app', "SELECT dataflows.pause('job'), dataflows.pause('job')"), 't|f', 'pause() says whether that changed anything');
+is(as_role('app', "SELECT dataflows.pause('job', 'a deploy'), dataflows.pause('job')"), 't|f', 'pause() says whether that changed anything');
 my $held = start('{"email": "held@example.com"}');
 is(as_role('app', 'SELECT dataflows.pause()'), '42501', 'the database is not the owner\'s to pause');
 sql('SELECT dataflows.pause()');
@@ -101,8 +101,8 @@ is(as_role('app', "SELECT dataflows.resume('job')"), 't', 'resume()');
 is(sql("SELECT state FROM dataflows.runs WHERE run = '$held'"), 'queued', 'the whole database is still held');
 sql('SELECT dataflows.resume()');
 ok(state_is($held, 'completed'), 'and goes on');
-is(sql("SELECT string_agg(concat_ws(' ', request, workflow, (sent_by = 'app')::text, (consumed_at = sent_at)::text), ', ' ORDER BY id) FROM dataflows.requests WHERE run IS NULL"),
-	'pause job true true, pause false true, resume job true true, resume false true', 'who paused what, and when');
+is(sql("SELECT string_agg(concat_ws(' ', request, workflow, note, (sent_by = 'app')::text, (consumed_at = sent_at)::text), ', ' ORDER BY id) FROM dataflows.requests WHERE run IS NULL"),
+	'pause job a deploy true true, pause false true, resume job true true, resume false true', 'who paused what, when and why');
 is(as_role('stranger', "SELECT count(*) FROM dataflows.requests WHERE workflow IS NOT NULL"), '0', 'a stranger sees none of a workflow');
 
 # ---- on_failure with steps of its own ---------------------------------------------------------------------
