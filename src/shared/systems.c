@@ -131,6 +131,25 @@ df_system_find(Oid database, Oid system)
 	return state;
 }
 
+/* the server was dropped: its entry may be another's, unless a last request is on the wire */
+void
+df_system_forget(Oid database, Oid system)
+{
+	LWLockAcquire(systems->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < systems->nentries; i++)
+	{
+		DfSystemState *state = &systems->entries[i];
+
+		if (!df_system_is(state, database, system))
+			continue;
+		SpinLockAcquire(&state->mutex);
+		if (state->in_flight == 0)
+			clear(state, InvalidOid, InvalidOid);
+		SpinLockRelease(&state->mutex);
+	}
+	LWLockRelease(systems->lock);
+}
+
 /* ---- shares: the caller holds the spinlock -------------------------------------- */
 
 /* this process's share, NULL = too many workers to be told apart */
@@ -219,21 +238,13 @@ later_place(DfSystemState *state, const DfSystemRules *rules, TimestampTz from)
 	return from + (TimestampTz) (((place - from) / (int64) wave + 1) * (int64) wave);
 }
 
-/* when the credentials of that owner may be shown again; who gets now is the one that tries */
-static TimestampTz
-refused_until(DfSystemState *state, Oid owner, const DfSystemRules *rules, TimestampTz now)
+static DfSystemRefusal *
+refusal_of(DfSystemState *state, Oid owner)
 {
 	for (int i = 0; i < DF_SYSTEM_REFUSED; i++)
-	{
-		DfSystemRefusal *refusal = &state->refused[i];
-
-		if (refusal->owner != owner)
-			continue;
-		if (refusal->until > now)
-			return refusal->until;
-		refusal->until = now + rules->cooldown_us;
-	}
-	return DF_NEVER;
+		if (state->refused[i].owner == owner)
+			return &state->refused[i];
+	return NULL;
 }
 
 /* the time before which nothing leaves, DF_NEVER = none */
@@ -271,6 +282,7 @@ enter(DfSystemState *state, Oid owner, const DfSystemRules *rules, bool stay, Ti
 {
 	TimestampTz now = *until;
 	DfSystemShare *share = own_share(state, now);
+	DfSystemRefusal *refusal = refusal_of(state, owner);
 	TimestampTz held = held_until(state, now);
 	int			limit = limit_of(state, rules);
 
@@ -287,14 +299,17 @@ enter(DfSystemState *state, Oid owner, const DfSystemRules *rules, bool stay, Ti
 		*until = later_place(state, rules, now + (int64) Min(state->took_us, RECENT_US / 4));
 		return DF_ENTRANCE_LATER;
 	}
-	held = refused_until(state, owner, rules, now);
-	if (held == DF_NEVER && rules->rate_per_second > 0 && !take_token(state, rules->rate_per_second, now))
+	if (refusal != NULL && refusal->until > now)
+		held = refusal->until;
+	else if (rules->rate_per_second > 0 && !take_token(state, rules->rate_per_second, now))
 		held = state->next_free;
 	if (held != DF_NEVER)
 	{
 		*until = later_place(state, rules, held);
 		return DF_ENTRANCE_LATER;
 	}
+	if (refusal != NULL)
+		refusal->until = now + rules->cooldown_us;	/* this is the one that tries */
 	state->in_flight++;
 	if (share != NULL)
 	{
@@ -315,6 +330,25 @@ df_system_enter(DfSystemState *state, Oid owner, const DfSystemRules *rules, boo
 	entrance = enter(state, owner, rules, stay, until);
 	SpinLockRelease(&state->mutex);
 	return entrance;
+}
+
+/* true: whoever asks is not admitted before *until, however many places are free */
+bool
+df_system_held(DfSystemState *state, Oid owner, const DfSystemRules *rules, TimestampTz *until)
+{
+	TimestampTz now = df_now();
+	TimestampTz held;
+	DfSystemRefusal *refusal;
+
+	SpinLockAcquire(&state->mutex);
+	held = held_until(state, now);
+	refusal = refusal_of(state, owner);
+	if (held == DF_NEVER && refusal != NULL && refusal->until > now)
+		held = refusal->until;
+	if (held != DF_NEVER)
+		*until = later_place(state, rules, held);
+	SpinLockRelease(&state->mutex);
+	return held != DF_NEVER;
 }
 
 void

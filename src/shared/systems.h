@@ -112,12 +112,17 @@ extern void df_systems_startup(void);
 extern DfSystemState *df_system_find(Oid database, Oid system);
 extern void df_system_init(DfSystemState *state, Oid database, Oid system);
 
+/* the server is no more */
+extern void df_system_forget(Oid database, Oid system);
+
 /* whether the entry still is that of the system */
 extern bool df_system_is(const DfSystemState *state, Oid database, Oid system);
 
 /* takes a place, or says when there may be one; `stay`: the caller may wait in memory */
 extern DfEntrance df_system_enter(DfSystemState *state, Oid owner, const DfSystemRules *rules,
 								  bool stay, TimestampTz *until);
+extern bool df_system_held(DfSystemState *state, Oid owner, const DfSystemRules *rules,
+						   TimestampTz *until);
 extern void df_system_leave(DfSystemState *state, int n);
 
 /* true: this opened the breaker */

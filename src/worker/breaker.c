@@ -11,11 +11,14 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_foreign_server.h"
 #include "miscadmin.h"
+#include "shared/clock.h"
 #include "shared/systems.h"
 #include "storage/ipc.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 #include "worker/worker.h"
 
 struct DfSystemLive
@@ -24,12 +27,21 @@ struct DfSystemLive
 	char		name[NAMEDATALEN];
 	DfSystemState *state;
 	bool		own;			/* memory of our own, as all entries are in use */
+	TimestampTz looked;			/* then they were */
 	int			in_flight;		/* ours */
 	uint64		turn;			/* that `queued` counts */
 	int			queued;			/* steps that wait for a place, in memory */
 };
 
+/* whether a free entry has come is looked at so often, */
+#define LOOK_US USECS_PER_SEC
+/* and one of our own that was not asked for so long needs none */
+#define OWN_US (60 * USECS_PER_SEC)
+
 static HTAB *systems = NULL;
+
+/* status() tells that entries of our own are used */
+static bool reason_given = false;
 
 /* a place that was taken for a request which is not among the departures yet */
 static DfSystemLive *unused = NULL;
@@ -59,25 +71,78 @@ make_table(void)
 	before_shmem_exit(leave_all, (Datum) 0);
 }
 
+/* entries of servers of this database that were dropped */
+static void
+forget_dropped(void)
+{
+	DfSystemState copy;
+
+	for (int i = 0; i < df_systems_count(); i++)
+		if (df_system_copy(i, MyDatabaseId, &copy) && copy.in_flight == 0 &&
+			!SearchSysCacheExists1(FOREIGNSERVEROID, ObjectIdGetDatum(copy.system)))
+			df_system_forget(MyDatabaseId, copy.system);
+}
+
+static DfSystemState *
+find_shared(Oid system)
+{
+	DfSystemState *state = df_system_find(MyDatabaseId, system);
+
+	if (state != NULL)
+		return state;
+	forget_dropped();
+	return df_system_find(MyDatabaseId, system);
+}
+
+/* those of our own that nobody uses any more do not count; the last one takes the reason along */
+static void
+clear_reason(TimestampTz now)
+{
+	HASH_SEQ_STATUS scan;
+	DfSystemLive *live;
+	bool		any = false;
+
+	hash_seq_init(&scan, systems);
+	while ((live = hash_seq_search(&scan)) != NULL)
+		any |= live->own && (live->in_flight > 0 || live->looked > now - OWN_US);
+	if (any)
+		return;
+	df_slot_reason(df_worker.slot, "");
+	reason_given = false;
+}
+
 /* the entry in shared memory, or one of our own until there is one */
 static void
 find_state(DfSystemLive *live)
 {
-	DfSystemState *state = df_system_find(MyDatabaseId, live->oid);
+	DfSystemState *state = find_shared(live->oid);
 
 	if (state != NULL)
 	{
+		if (live->own)
+			pfree(live->state);
 		live->state = state;
 		live->own = false;
 		return;
 	}
+	live->looked = df_now();
 	if (!live->own)
 	{
 		live->state = MemoryContextAllocZero(df_worker.process_cxt, sizeof(DfSystemState));
 		df_system_init(live->state, MyDatabaseId, live->oid);
 		live->own = true;
 	}
+	reason_given = true;
 	df_slot_reason(df_worker.slot, "all entries of dataflows.max_systems are in use: limits of some systems hold for each worker by itself");
+}
+
+/* once a second whether there is a free one; always if it has become another's */
+static bool
+is_to_be_found(const DfSystemLive *live)
+{
+	if (live->own)
+		return live->looked < df_now() - LOOK_US;
+	return !df_system_is(live->state, MyDatabaseId, live->oid);
 }
 
 DfSystemLive *
@@ -94,8 +159,10 @@ df_system_live(const DfSystem *system)
 		memset((char *) live + sizeof(Oid), 0, sizeof(*live) - sizeof(Oid));
 		find_state(live);
 	}
-	else if (live->in_flight == 0 && (live->own || !df_system_is(live->state, MyDatabaseId, live->oid)))
+	else if (live->in_flight == 0 && is_to_be_found(live))
 		find_state(live);
+	if (reason_given && !live->own)
+		clear_reason(df_now());
 	strlcpy(live->name, system->name, NAMEDATALEN);
 	return live;
 }
@@ -136,6 +203,14 @@ df_system_take(DfSystemLive *live, const DfSystem *system, bool stay, TimestampT
 		unused = live;
 	}
 	return entrance;
+}
+
+bool
+df_system_is_held(DfSystemLive *live, const DfSystem *system, TimestampTz *until)
+{
+	DfSystemRules rules = rules_of(system);
+
+	return df_system_held(live->state, GetUserId(), &rules, until);
 }
 
 void

@@ -255,6 +255,19 @@ prepare(DfRun *run, DfStep *step, DfSystem *system, DfSystemLive *live)
 		df_metric_add(DF_METRIC_SENT_BYTES, step->system, NULL, NULL, departure->request.body_len);
 }
 
+/*
+ * A worker that has no room for another request keeps who waits for one of its
+ * own to end, but not those of a system that lets nobody in.
+ */
+static DfEntrance
+entrance_to(DfSystemLive *live, const DfSystem *system, const DfRun *run, TimestampTz *until)
+{
+	if (df_worker.in_flight >= df_max_in_flight)
+		return df_system_is_held(live, system, until) ? DF_ENTRANCE_LATER : DF_ENTRANCE_FULL;
+	/* a run with a request on the wire stays in memory in any case */
+	return df_system_take(live, system, run->in_flight > 0, until);
+}
+
 /* false: its system, or the worker, has no place for it now */
 static bool
 dispatch_step(DfRun *run, DfStep *step)
@@ -275,11 +288,8 @@ dispatch_step(DfRun *run, DfStep *step)
 	}
 	if (stays_in_doubt(run, step, system) || !df_token_ready(run, step, system))
 		return true;
-	if (df_worker.in_flight >= df_max_in_flight)
-		return false;
 	live = df_system_live(system);
-	/* a run with a request on the wire stays in memory in any case */
-	switch (df_system_take(live, system, run->in_flight > 0, &until))
+	switch (entrance_to(live, system, run, &until))
 	{
 		case DF_ENTRANCE_FULL:
 			return false;		/* it stays to_send: a finished request makes room */

@@ -89,6 +89,7 @@ extern DfSystemLive *df_system_live(const DfSystem *system);
  */
 extern DfEntrance df_system_take(DfSystemLive *live, const DfSystem *system, bool stay,
 								 TimestampTz *until);
+extern bool df_system_is_held(DfSystemLive *live, const DfSystem *system, TimestampTz *until);
 extern void df_system_taken(void);
 extern void df_system_untake(void);
 extern void df_system_left(DfSystemLive *live);

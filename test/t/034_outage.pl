@@ -85,6 +85,7 @@ ok($peak <= 4, "never more than max_concurrency at a time, over all workers: $pe
 ok($peak >= 3, "and nearly all places are used: $peak");
 is(column('crm', 'in_flight'), '0', 'all places are given back');
 is(column('crm', 'requests'), '120', 'all are counted');
+is(scalar(grep { ($_->{email} // '') !~ /^(app|shop)-crm-/ } grep { $_->{method} eq 'POST' } @{ $systems->requests('crm') }), 0, 'the log tells whose each is');
 my %half = map { $_ => 0 } qw(app shop);
 $half{ ($_->{email} // '') =~ /^shop/ ? 'shop' : 'app' }++ for grep { $_->{method} eq 'POST' } @{ $systems->requests('crm') }[ 0 .. 79 ];
 ok($half{app} >= 15 && $half{shop} >= 15, "no owner starves the other: $half{app} and $half{shop} of the first 80");
