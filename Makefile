@@ -35,10 +35,12 @@ bench:
 else
 
 MODULE_big = dataflows
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
+PAGE = $(addprefix src/ingress/page/,index.html style.css app.js)
+PAGE_C = src/ingress/page_files.c
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c) $(PAGE_C)))
 DATA = $(sort $(wildcard src/sql/upgrade/*.sql))
 DATA_built = dataflows--$(DF_VERSION).sql
-EXTRA_CLEAN = dataflows--*.sql
+EXTRA_CLEAN = dataflows--*.sql $(PAGE_C)
 
 CURL_CONFIG := $(shell command -v curl-config)
 ifneq (,$(CURL_CONFIG))
@@ -62,5 +64,9 @@ $(OBJS): $(wildcard src/*.h src/*/*.h) dataflows.control
 
 dataflows--$(DF_VERSION).sql: $(sort $(wildcard src/sql/*.sql)) dataflows.control
 	cat $(filter %.sql,$^) > $@.tmp && mv $@.tmp $@
+
+# the page is part of the library
+$(PAGE_C): $(PAGE) src/ingress/page/embed.sh
+	sh src/ingress/page/embed.sh $(PAGE) > $@.tmp && mv $@.tmp $@
 
 endif

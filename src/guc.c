@@ -21,6 +21,7 @@
 #define SECONDS_PER_DAY 86400
 
 bool		df_allow_superuser_owner = true;
+bool		df_dashboard = false;
 int			df_body_timeout = 10 * MS_PER_SECOND;
 char	   *df_identity_token = NULL;
 int			df_ingress_connections = 1000;
@@ -240,6 +241,13 @@ df_guc_define(bool preloaded)
 							 "Whether superusers may define workflows.",
 							 "The bodies of such workflows run with all rights.",
 							 &df_allow_superuser_owner, true, PGC_SUSET,
+							 0, NULL, NULL, NULL);
+
+	/* SIGHUP: it opens a door */
+	DefineCustomBoolVariable("dataflows.dashboard",
+							 "Whether dataflows.listen shows the page to people, too.",
+							 "They log in there with a token of dashboard_token().",
+							 &df_dashboard, false, PGC_SIGHUP,
 							 0, NULL, NULL, NULL);
 
 	for (int i = 0; i < lengthof(int_settings); i++)

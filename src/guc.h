@@ -32,6 +32,7 @@ extern int	df_sql_workers_per_owner;
 extern int	df_signal_ttl;		/* seconds */
 extern int	df_undo_for;		/* seconds */
 extern bool df_allow_superuser_owner;
+extern bool df_dashboard;		/* whether there is a page */
 extern char *df_identity_token;
 
 /* from _PG_init; `preloaded` = as one of shared_preload_libraries */

@@ -9,7 +9,9 @@
 #include "postgres.h"
 
 #include "ingress/event_link.h"
+#include "guc.h"
 #include "ingress/metrics.h"
+#include "ingress/page.h"
 #include "ingress/routes.h"
 #include "ingress/webhook.h"
 #include "mb/pg_wchar.h"
@@ -139,5 +141,7 @@ df_route(DfRequest *request)
 	}
 	if (strncmp(request->path, "/event/", 7) == 0)
 		return event_link(request);
+	if (df_dashboard && (strcmp(request->path, "/page") == 0 || strncmp(request->path, "/page/", 6) == 0))
+		return df_page_route(request);
 	return other_path(request);
 }

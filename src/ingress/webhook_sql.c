@@ -53,7 +53,7 @@ text_arg(FunctionCallInfo fcinfo, int arg)
 static bool
 is_reserved(const char *path)
 {
-	static const char *const ours[] = {"/metrics", "/ready", "/dashboard", "/event"};
+	static const char *const ours[] = {"/metrics", "/ready", "/page", "/event"};
 
 	for (int i = 0; i < lengthof(ours); i++)
 	{

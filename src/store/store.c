@@ -99,8 +99,8 @@ df_extension_exists(void)
 	return OidIsValid(run_table_owner());
 }
 
-void
-df_store_enter(DfStore *store)
+static void
+enter(DfStore *store, Oid role, int flags)
 {
 	Oid			owner = run_table_owner();
 
@@ -117,9 +117,21 @@ df_store_enter(DfStore *store)
 								 PGC_SUSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);
 	GetUserIdAndSecContext(&store->save_user, &store->save_sec);
-	SetUserIdAndSecContext(owner, store->save_sec | SECURITY_LOCAL_USERID_CHANGE);
+	SetUserIdAndSecContext(OidIsValid(role) ? role : owner, store->save_sec | flags);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
+}
+
+void
+df_store_enter(DfStore *store)
+{
+	enter(store, InvalidOid, SECURITY_LOCAL_USERID_CHANGE);
+}
+
+void
+df_store_enter_as(DfStore *store, Oid role)
+{
+	enter(store, role, SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 }
 
 void

@@ -42,6 +42,9 @@ typedef struct DfPlan
 } DfPlan;
 
 extern void df_store_enter(DfStore *store);
+
+/* the same as another role: for statements that read our views and call our functions, by its rights */
+extern void df_store_enter_as(DfStore *store, Oid role);
 extern void df_store_leave(DfStore *store);
 
 /* runs it and returns the number of rows; nulls may be NULL (' ' and 'n' as in SPI) */

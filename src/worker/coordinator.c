@@ -34,6 +34,7 @@
 #include "store/coordinator.h"
 #include "store/identity.h"
 #include "store/store.h"
+#include "store/page.h"
 #include "store/webhook.h"
 #include "store/xact.h"
 #include "worker/coordinator.h"
@@ -516,6 +517,7 @@ tidy(void)
 
 	(void) df_close_orphans();
 	(void) df_expire_signals();
+	(void) df_page_tokens_purge(now);
 	next_purge = DF_NEVER;
 	if (df_retention < 0)
 		return;

@@ -142,7 +142,7 @@ while ($guc =~ /\{"(dataflows\.\w+)",[^{}]*?&\w+\}/gs)
 while ($guc =~ /DefineCustom(Bool|Int|String)Variable\("(dataflows\.\w+)",.*?&(\w+), (.*?);/gs)
 {
 	my ($type, $name, $variable, $rest) = ($1, $2, $3, $4);
-	my $default = $type eq 'String' ? "''" : $initial{$variable} eq 'true' ? 'on' : $initial{$variable};
+	my $default = $type eq 'String' ? "''" : $initial{$variable} eq 'true' ? 'on' : $initial{$variable} eq 'false' ? 'off' : $initial{$variable};
 
 	$settings{$name} = [ $default, $rest =~ /PGC_(\w+)/ ? $context{$1} : 'postmaster' ];
 }

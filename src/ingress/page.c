@@ -1,0 +1,433 @@
+/*
+ * ingress/page.c
+ *	  The page for people: its files, logging in, its questions and actions.
+ *
+ * dashboard_token() and revoke_dashboard_tokens() run in user sessions, the rest
+ * in the ingress process: files without a transaction, all else in a request's
+ * subtransaction, where what is shown and asked for runs as the token's role
+ * (store/page.c).  It must never put a token into a log, a URL or an answer, do
+ * anything for a GET, or let a question keep webhooks waiting for long.
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
+
+#include "ingress/page.h"
+#include "shared/clock.h"
+#include "store/page.h"
+#include "store/rights.h"
+#include "store/store.h"
+#include "store/subxact.h"
+
+PG_FUNCTION_INFO_V1(dataflows_dashboard_token);
+PG_FUNCTION_INFO_V1(dataflows_revoke_dashboard_tokens);
+
+#define COOKIE "dataflows="
+#define API "/page/api/"
+#define TOKEN_BYTES 32
+#define TOKEN_LEN (2 * TOKEN_BYTES)
+#define MAX_EXPIRES_DAYS 30
+#define PATIENCE_MS 2000
+
+/* ---- tokens ---------------------------------------------------------------------------- */
+
+static bytea *
+hash_of(const char *token)
+{
+	bytea	   *text = (bytea *) cstring_to_text(token);
+
+	return DatumGetByteaPP(DirectFunctionCall1(sha256_bytea, PointerGetDatum(text)));
+}
+
+static TimestampTz
+expiry(Datum interval, TimestampTz now)
+{
+	TimestampTz expires = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now), interval));
+
+	if (expires <= now || expires > now + MAX_EXPIRES_DAYS * USECS_PER_DAY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a token of the page cannot be good for %s", DatumGetCString(DirectFunctionCall1(interval_out, interval))),
+				 errhint("Give an interval of up to %d days, such as '12 hours'.", MAX_EXPIRES_DAYS)));
+	return expires;
+}
+
+Datum
+dataflows_dashboard_token(PG_FUNCTION_ARGS)
+{
+	TimestampTz now = df_now();
+	TimestampTz expires = expiry(PG_GETARG_DATUM(0), now);
+	Oid			role = GetUserId();
+	char	   *name = GetUserNameFromId(role, false);
+	uint8		bytes[TOKEN_BYTES];
+	char		token[TOKEN_LEN + 1];
+	DfStore		store;
+
+	df_require_writable("make a token for the page");
+	if (!pg_strong_random(bytes, sizeof(bytes)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not make a random token")));
+	(void) hex_encode((const char *) bytes, sizeof(bytes), token);
+	token[TOKEN_LEN] = '\0';
+	df_store_enter(&store);
+	df_page_token_insert(hash_of(token), role, name, now, expires);
+	df_store_leave(&store);
+	PG_RETURN_TEXT_P(cstring_to_text(token));
+}
+
+Datum
+dataflows_revoke_dashboard_tokens(PG_FUNCTION_ARGS)
+{
+	Oid			role = GetUserId();
+	DfStore		store;
+	uint64		n;
+
+	df_require_writable("revoke tokens of the page");
+	df_store_enter(&store);
+	n = df_page_token_delete(role);
+	df_store_leave(&store);
+	PG_RETURN_INT64((int64) n);
+}
+
+/* ---- answers -------------------------------------------------------------------------------- */
+
+static void
+secure(DfRequest *request, const char *cache)
+{
+	(void) df_request_add_header(request, "Content-Security-Policy",
+								 "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+								 "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'");
+	(void) df_request_add_header(request, "X-Frame-Options", "DENY");
+	(void) df_request_add_header(request, "Referrer-Policy", "no-referrer");
+	(void) df_request_add_header(request, "Cross-Origin-Opener-Policy", "same-origin");
+	(void) df_request_add_header(request, "Cache-Control", cache);
+}
+
+static void
+reply_json(DfRequest *request, int status, const char *text)
+{
+	(void) df_request_reply(request, status, "application/json", text, strlen(text));
+	secure(request, "no-store");
+}
+
+static char *
+utf8_of(const char *text)
+{
+	char	   *copy = pstrdup(text);
+
+	return GetDatabaseEncoding() == PG_SQL_ASCII ? copy : pg_server_to_any(copy, strlen(copy), PG_UTF8);
+}
+
+/* the same text again is not sent again */
+static void
+reply_data(DfRequest *request, const char *text)
+{
+	const char *known = df_request_header(request, "if-none-match");
+	char	   *tag = psprintf("\"" UINT64_FORMAT "\"", DatumGetUInt64(hash_any_extended((const unsigned char *) text, strlen(text), 0)));
+
+	if (known != NULL && strcmp(known, tag) == 0)
+		reply_json(request, 304, "");
+	else
+		reply_json(request, 200, utf8_of(text));
+	(void) df_request_add_header(request, "ETag", tag);
+}
+
+static void
+push_member(JsonbParseState **state, const char *name, const char *text)
+{
+	JsonbValue	value;
+
+	if (text == NULL)
+		return;
+	value.type = jbvString;
+	value.val.string.val = (char *) name;
+	value.val.string.len = strlen(name);
+	(void) pushJsonbValue(state, WJB_KEY, &value);
+	value.val.string.val = (char *) text;
+	value.val.string.len = strlen(text);
+	(void) pushJsonbValue(state, WJB_VALUE, &value);
+}
+
+static void
+reply_error(DfRequest *request, const ErrorData *error)
+{
+	JsonbParseState *state = NULL;
+	Jsonb	   *body;
+	bool		late = error->sqlerrcode == ERRCODE_QUERY_CANCELED;
+
+	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push_member(&state, "error", late ? "that took too long" : error->message);
+	push_member(&state, "detail", error->detail);
+	push_member(&state, "hint", late ? "Narrow the filters, by time say." : error->hint);
+	push_member(&state, "sqlstate", unpack_sql_state(error->sqlerrcode));
+	body = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	reply_json(request, late ? 503 : error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE ? 403 : 400,
+			   utf8_of(JsonbToCString(NULL, &body->root, VARSIZE(body))));
+}
+
+/* ---- who asks --------------------------------------------------------------------------------- */
+
+static bool
+looks_like_token(const char *text, size_t len)
+{
+	return len == TOKEN_LEN && strspn(text, "0123456789abcdef") >= TOKEN_LEN;
+}
+
+static Oid
+role_of_token(const char *text, size_t len)
+{
+	return looks_like_token(text, len) ? df_page_token_role(hash_of(pnstrdup(text, len)), df_now()) : InvalidOid;
+}
+
+static Oid
+role_of(const DfRequest *request)
+{
+	const char *header = df_request_header(request, "cookie");
+
+	while (header != NULL && *header != '\0')
+	{
+		header += strspn(header, "; ");
+		if (strncmp(header, COOKIE, strlen(COOKIE)) == 0)
+		{
+			const char *value = header + strlen(COOKIE);
+
+			return role_of_token(value, strcspn(value, "; "));
+		}
+		header += strcspn(header, ";");
+	}
+	return InvalidOid;
+}
+
+static void
+set_cookie(DfRequest *request, const char *value, const char *more)
+{
+	const char *proto = df_request_header(request, "x-forwarded-proto");
+
+	(void) df_request_add_header(request, "Set-Cookie",
+								 psprintf(COOKIE "%s; Path=/page; HttpOnly; SameSite=Strict%s%s", value, more,
+										  proto != NULL && pg_strcasecmp(proto, "https") == 0 ? "; Secure" : ""));
+}
+
+/* ---- what is asked --------------------------------------------------------------------------------- */
+
+typedef struct Asked
+{
+	DfRequest  *request;
+	const DfPageCall *call;		/* NULL = to log in */
+	Oid			role;
+	char	   *values[DF_PAGE_MAX_ARGS];
+	char	   *result;
+} Asked;
+
+static char *
+server_text(const char *text)
+{
+	return pg_any_to_server(pstrdup(text), strlen(text), PG_UTF8);
+}
+
+/* a member of the body: a string as it is, all else as JSON */
+static char *
+member(Jsonb *body, const char *name)
+{
+	JsonbValue	value;
+
+	if (getKeyJsonValueFromContainer(&body->root, name, strlen(name), &value) == NULL || value.type == jbvNull)
+		return NULL;
+	if (value.type == jbvString)
+		return pnstrdup(value.val.string.val, value.val.string.len);
+	return JsonbToCString(NULL, &JsonbValueToJsonb(&value)->root, 64);
+}
+
+static Jsonb *
+body_of(const DfRequest *request)
+{
+	Jsonb	   *body;
+
+	if (request->body == NULL || strlen(request->body) != request->body_len)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the body is not a JSON object")));
+	body = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(server_text(request->body))));
+	if (!JB_ROOT_IS_OBJECT(body))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the body is not a JSON object")));
+	return body;
+}
+
+/* in a signal handler: flags only */
+static void
+out_of_patience(void)
+{
+	InterruptPending = true;
+	QueryCancelPending = true;
+	SetLatch(MyLatch);
+}
+
+/* the process serves everybody: an answer is quick, or none */
+static void
+carry_out(void *arg)
+{
+	static TimeoutId timer = MAX_TIMEOUTS;
+	Asked	   *asked = arg;
+	const DfPageCall *call = asked->call;
+	Jsonb	   *body = call->writes ? body_of(asked->request) : NULL;
+
+	for (int i = 0; call->args[i] != NULL; i++)
+	{
+		const char *given = call->writes ? NULL : df_request_argument(asked->request, call->args[i]);
+
+		asked->values[i] = call->writes ? member(body, call->args[i]) : given == NULL || given[0] == '\0' ? NULL : server_text(given);
+	}
+	if (timer == MAX_TIMEOUTS)
+		timer = RegisterTimeout(USER_TIMEOUT, out_of_patience);
+	enable_timeout_after(timer, PATIENCE_MS);
+	PG_TRY();
+	{
+		asked->result = df_page_call_run(call, asked->role, asked->values);
+	}
+	PG_FINALLY();
+	{
+		disable_timeout(timer, false);
+	}
+	PG_END_TRY();
+}
+
+static void
+answer_call(DfRequest *request)
+{
+	Asked		asked;
+	ErrorData  *error;
+
+	memset(&asked, 0, sizeof(asked));
+	asked.request = request;
+	asked.call = df_page_call_find(request->path + strlen(API));
+	asked.role = role_of(request);
+	if (!OidIsValid(asked.role))
+		reply_json(request, 401, "{\"error\": \"log in\"}");
+	else if (!df_subxact(carry_out, &asked, asked.call->writes, &error))
+		reply_error(request, error);
+	else if (asked.result == NULL)
+		reply_json(request, 404, "{\"error\": \"not found\"}");
+	else
+		reply_data(request, asked.result);
+}
+
+/* ---- logging in and out -------------------------------------------------------------------------------- */
+
+static void
+read_token(void *arg)
+{
+	Asked	   *asked = arg;
+
+	asked->result = member(body_of(asked->request), "token");
+}
+
+static void
+log_in(DfRequest *request)
+{
+	Asked		asked;
+	ErrorData  *error;
+
+	memset(&asked, 0, sizeof(asked));
+	asked.request = request;
+	if (!df_subxact(read_token, &asked, false, &error) || asked.result == NULL ||
+		!OidIsValid(role_of_token(asked.result, strlen(asked.result))))
+	{
+		reply_json(request, 401, "{\"error\": \"this token is not good, or not any more\"}");
+		return;
+	}
+	reply_json(request, 200, "{\"done\": true}");
+	set_cookie(request, asked.result, "");
+}
+
+static DfRouteHandler
+log_out(DfRequest *request)
+{
+	reply_json(request, 200, "{\"done\": true}");
+	set_cookie(request, "", "; Max-Age=0");
+	return NULL;
+}
+
+/* ---- routes ------------------------------------------------------------------------------------------------ */
+
+static DfRouteHandler
+not_allowed(DfRequest *request, const char *allow)
+{
+	reply_json(request, 405, "{\"error\": \"method not allowed\"}");
+	(void) df_request_add_header(request, "Allow", allow);
+	return NULL;
+}
+
+static const char *
+type_of(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	return strcmp(dot, ".css") == 0 ? "text/css; charset=utf-8" :
+		strcmp(dot, ".js") == 0 ? "text/javascript; charset=utf-8" : "text/html; charset=utf-8";
+}
+
+static DfRouteHandler
+file(DfRequest *request)
+{
+	const char *name = request->path[6] == '\0' ? "index.html" : request->path + 6;
+
+	for (const DfPageFile *f = df_page_files; f->name != NULL; f++)
+	{
+		if (strcmp(f->name, name) != 0)
+			continue;
+		(void) df_request_reply(request, 200, type_of(name), f->bytes, f->len);
+		secure(request, "no-cache");
+		return NULL;
+	}
+	reply_json(request, 404, "{\"error\": \"not found\"}");
+	return NULL;
+}
+
+/* no other site can make a browser send this header without asking us first, which we never allow */
+static bool
+is_from_page(const DfRequest *request)
+{
+	const char *mark = df_request_header(request, "x-dataflows");
+
+	return mark != NULL && strcmp(mark, "1") == 0;
+}
+
+DfRouteHandler
+df_page_route(DfRequest *request)
+{
+	bool		get = strcmp(request->method, "GET") == 0;
+	bool		post = strcmp(request->method, "POST") == 0;
+	const DfPageCall *call = NULL;
+
+	if (!get && !post)
+		return not_allowed(request, "GET, POST");
+	if (post && !is_from_page(request))
+	{
+		reply_json(request, 403, "{\"error\": \"the header X-Dataflows is missing\"}");
+		return NULL;
+	}
+	if (strcmp(request->path, "/page") == 0 && get)
+	{
+		reply_json(request, 308, "");
+		(void) df_request_add_header(request, "Location", "/page/");
+		return NULL;
+	}
+	if (strcmp(request->path, "/page/login") == 0)
+		return post ? log_in : not_allowed(request, "POST");
+	if (strcmp(request->path, "/page/logout") == 0)
+		return post ? log_out(request) : not_allowed(request, "POST");
+	if (strncmp(request->path, API, strlen(API)) == 0)
+		call = df_page_call_find(request->path + strlen(API));
+	if (call != NULL)
+		return call->writes == post ? answer_call : not_allowed(request, call->writes ? "POST" : "GET");
+	return get ? file(request) : not_allowed(request, "GET");
+}

@@ -1,0 +1,23 @@
+/*
+ * ingress/page.h
+ *	  The page for people: /page.
+ */
+#ifndef DF_INGRESS_PAGE_H
+#define DF_INGRESS_PAGE_H
+
+#include "ingress/routes.h"
+
+/* what is embedded at build time; the last has no name */
+typedef struct DfPageFile
+{
+	const char *name;
+	const char *bytes;
+	size_t		len;
+} DfPageFile;
+
+extern const DfPageFile df_page_files[];
+
+/* for paths that begin with /page, while dataflows.dashboard is on */
+extern DfRouteHandler df_page_route(DfRequest *request);
+
+#endif							/* DF_INGRESS_PAGE_H */

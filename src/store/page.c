@@ -1,0 +1,203 @@
+/*
+ * store/page.c
+ *	  Statements of the page: its tokens, what it shows, what it asks for.
+ *
+ * Runs in sessions that make tokens, in coordinators (the purge) and in the
+ * ingress process, in the caller's transaction.  What is shown and asked for
+ * runs as the role of the token, not as the extension's owner: the text is
+ * ours, reads our views and calls our functions, so that their rights hold.
+ * Whatever came from outside is a parameter.  Lists are bounded by a limit and
+ * go by an index: the process that waits for them hears webhooks, too.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "store/page.h"
+#include "store/store.h"
+
+#define EQ " OPERATOR(pg_catalog.=) "
+#define LT " OPERATOR(pg_catalog.<) "
+#define LE " OPERATOR(pg_catalog.<=) "
+#define GT " OPERATOR(pg_catalog.>) "
+
+/* run ids begin with their milliseconds: a time is the least id of that time */
+#define ID_AT(t) "(pg_catalog.lpad(pg_catalog.to_hex((EXTRACT(epoch FROM " t ") * 1000)::bigint), 12, '0') || '00000000000000000000')::uuid"
+#define LIST(columns_and_rest) "SELECT COALESCE(pg_catalog.json_agg(x), '[]')::text FROM (SELECT " columns_and_rest ") AS x"
+
+/* ---- tokens ---------------------------------------------------------------------------- */
+
+void
+df_page_token_insert(const bytea *hash, Oid owner, const char *owner_name, TimestampTz now, TimestampTz expires)
+{
+	static DfPlan plan = {
+		"INSERT INTO dataflows.page_token (hash, owner, owner_name, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
+		SPI_OK_INSERT, 5, {BYTEAOID, OIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+	};
+	Datum		values[5];
+
+	values[0] = PointerGetDatum(hash);
+	values[1] = ObjectIdGetDatum(owner);
+	values[2] = CStringGetTextDatum(owner_name);
+	values[3] = TimestampTzGetDatum(now);
+	values[4] = TimestampTzGetDatum(expires);
+	(void) df_plan_run(&plan, values, NULL, 0);
+}
+
+uint64
+df_page_token_delete(Oid owner)
+{
+	static DfPlan plan = {
+		"DELETE FROM dataflows.page_token AS t WHERE t.owner" EQ "$1",
+		SPI_OK_DELETE, 1, {OIDOID}
+	};
+	Datum		values[1];
+
+	values[0] = ObjectIdGetDatum(owner);
+	return df_plan_run(&plan, values, NULL, 0);
+}
+
+uint64
+df_page_tokens_purge(TimestampTz now)
+{
+	static DfPlan plan = {
+		"DELETE FROM dataflows.page_token AS t WHERE t.expires_at" LE "$1",
+		SPI_OK_DELETE, 1, {TIMESTAMPTZOID}
+	};
+	Datum		values[1];
+
+	values[0] = TimestampTzGetDatum(now);
+	return df_plan_run(&plan, values, NULL, 0);
+}
+
+Oid
+df_page_token_role(const bytea *hash, TimestampTz now)
+{
+	static DfPlan plan = {
+		"SELECT t.owner, t.owner_name FROM dataflows.page_token AS t WHERE t.hash" EQ "$1 AND t.expires_at" GT "$2",
+		SPI_OK_SELECT, 2, {BYTEAOID, TIMESTAMPTZOID}
+	};
+	Datum		values[2];
+	DfStore		store;
+	Oid			role = InvalidOid;
+
+	values[0] = PointerGetDatum(hash);
+	values[1] = TimestampTzGetDatum(now);
+	df_store_enter(&store);
+	if (df_plan_look(&plan, values, NULL, 1) == 1)
+	{
+		char	   *name = df_copy_text(CurrentMemoryContext, 0, 1);
+		char	   *present;
+
+		role = DatumGetObjectId(df_value(0, 0));
+		present = GetUserNameFromId(role, true);
+		if (present == NULL || strcmp(present, name) != 0)
+			role = InvalidOid;
+	}
+	df_store_leave(&store);
+	return role;
+}
+
+/* ---- what it shows and asks for ------------------------------------------------------------ */
+
+typedef struct Call
+{
+	DfPageCall	call;
+	DfPlan		plan;
+} Call;
+
+#define TEXTS {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}
+#define SHOW(name, n, sql, ...) {{name, false, {__VA_ARGS__}}, {sql, SPI_OK_SELECT, n, TEXTS, NULL}}
+#define ASK(name, n, sql, ...) {{name, true, {__VA_ARGS__}}, {"SELECT pg_catalog.json_build_object('done', " sql ")::text", SPI_OK_SELECT, n, TEXTS, NULL}}
+
+#define RUN_COLUMNS "r.run, r.workflow, r.version, r.key, r.owner, r.state, r.step, r.waiting_for, r.wake_at," \
+	" r.started_by, r.started_at, r.finished_at, r.cause, r.error ->> 'message' AS error, r.stuck ->> 'reason' AS stuck"
+#define OF_RUN(view, order) "(SELECT COALESCE(pg_catalog.json_agg(y), '[]') FROM (SELECT z.* FROM dataflows." view " AS z" \
+	" WHERE z.run = $1::uuid ORDER BY " order " LIMIT 500) AS y)"
+
+static Call calls[] = {
+	SHOW("me", 0, "SELECT pg_catalog.json_build_object('role', CURRENT_USER, 'database', pg_catalog.current_database())::text", NULL),
+	SHOW("runs", 7, LIST(RUN_COLUMNS " FROM dataflows.runs AS r"
+		" WHERE ($1 IS NULL OR r.workflow = $1) AND ($2 IS NULL OR r.state = $2)"
+		" AND ($3 IS NULL OR r.key = $3)"
+		" AND ($4 IS NULL OR (r.key >= $4 AND pg_catalog.starts_with(r.key, $4)))"
+		" AND r.run >= COALESCE(" ID_AT("$5::timestamptz") ", '00000000-0000-0000-0000-000000000000'::uuid)"
+		" AND r.run < COALESCE(" ID_AT("$6::timestamptz") ", 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)"
+		" AND r.run < COALESCE($7::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)"
+		" ORDER BY r.run DESC LIMIT 50"),
+		"workflow", "state", "key", "prefix", "since", "until", "before", NULL),
+	SHOW("runs_by_key", 2, LIST(RUN_COLUMNS " FROM dataflows.runs AS r"
+		" WHERE r.workflow = $1 AND r.key = $2 ORDER BY r.run DESC LIMIT 50"), "workflow", "key", NULL),
+	SHOW("run", 1, "SELECT pg_catalog.json_build_object('run', pg_catalog.to_json(r),"
+		" 'steps', " OF_RUN("steps", "z.n") ", 'attempts', " OF_RUN("attempts", "z.at") ","
+		" 'signals', " OF_RUN("signals", "z.id") ", 'requests', " OF_RUN("requests", "z.id") ")::text"
+		" FROM dataflows.runs AS r WHERE r.run = $1::uuid", "run", NULL),
+	SHOW("stuck", 0, LIST("s.* FROM dataflows.stuck AS s ORDER BY s.run DESC LIMIT 200"), NULL),
+	SHOW("pending_undo", 0, LIST("p.* FROM dataflows.pending_undo AS p ORDER BY p.run DESC LIMIT 200"), NULL),
+	/* without what counts live runs: that reads them all */
+	SHOW("systems", 0, LIST("s.system, s.url, s.in_flight, s.max_concurrency, s.allowed, s.rate_limit, s.breaker,"
+		" s.held_until, s.reason, s.error_rate, s.requests, s.failures, s.latency_ms"
+		" FROM dataflows.systems AS s ORDER BY s.system LIMIT 500"), NULL),
+	SHOW("workflows", 0, LIST("w.name, w.version, w.function, w.owner, w.paused, w.on_failure, w.retry, w.deadline, w.on_error, w.defined_at"
+		" FROM dataflows.workflows AS w ORDER BY w.name, w.version DESC LIMIT 500"), NULL),
+	SHOW("webhooks", 0, LIST("w.path, w.starts, w.signals, w.event, w.key, w.verify, w.filter, w.handler, w.owner, w.created_at"
+		" FROM dataflows.webhooks AS w ORDER BY w.path LIMIT 500"), NULL),
+	SHOW("schedules", 0, LIST("s.* FROM dataflows.schedules AS s ORDER BY s.name LIMIT 500"), NULL),
+	/* of the last hour, but no more than the newest twenty thousand runs */
+	SHOW("throughput", 0, LIST("pg_catalog.date_trunc('minute', r.finished_at) AS minute, r.state, pg_catalog.count(*) AS n"
+		" FROM (SELECT q.finished_at, q.state FROM dataflows.runs AS q"
+		"   WHERE q.run >= " ID_AT("(pg_catalog.now() - '1 hour'::interval)") " ORDER BY q.run DESC LIMIT 20000) AS r"
+		" WHERE r.finished_at IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"), NULL),
+	SHOW("latency", 0, LIST("pg_catalog.date_trunc('minute', s.finished_at) AS minute, s.system, pg_catalog.count(*) AS n,"
+		" pg_catalog.percentile_cont(0.5) WITHIN GROUP (ORDER BY s.ms) AS p50,"
+		" pg_catalog.percentile_cont(0.95) WITHIN GROUP (ORDER BY s.ms) AS p95"
+		" FROM (SELECT q.system, q.finished_at, EXTRACT(epoch FROM q.finished_at - q.sent_at)::float8 * 1000 AS ms"
+		"   FROM dataflows.steps AS q WHERE q.run >= " ID_AT("(pg_catalog.now() - '1 hour'::interval)")
+		"   ORDER BY q.run DESC LIMIT 20000) AS s"
+		" WHERE s.system IS NOT NULL AND s.finished_at IS NOT NULL AND s.ms >= 0 GROUP BY 1, 2 ORDER BY 1, 2"), NULL),
+
+	ASK("retry", 2, "dataflows.retry($1::uuid, $2)", "run", "note", NULL),
+	ASK("cancel", 2, "dataflows.cancel($1::uuid, $2)", "run", "note", NULL),
+	ASK("abandon", 2, "dataflows.abandon($1::uuid, $2)", "run", "note", NULL),
+	ASK("undo", 2, "dataflows.undo($1::uuid, $2)", "run", "note", NULL),
+	ASK("resolve", 5, "dataflows.resolve($1::uuid, $2, $3, $4, $5::jsonb)", "run", "step", "outcome", "note", "output", NULL),
+	ASK("signal", 3, "dataflows.signal($1::uuid, $2, COALESCE($3, '{}')::jsonb)", "run", "event", "payload", NULL),
+	ASK("pause", 2, "dataflows.pause($1, $2)", "workflow", "note", NULL),
+	ASK("resume", 2, "dataflows.resume($1, $2)", "workflow", "note", NULL),
+};
+
+const DfPageCall *
+df_page_call_find(const char *name)
+{
+	for (int i = 0; i < lengthof(calls); i++)
+		if (strcmp(calls[i].call.name, name) == 0)
+			return &calls[i].call;
+	return NULL;
+}
+
+char *
+df_page_call_run(const DfPageCall *call, Oid role, char **values)
+{
+	Call	   *found = (Call *) call;	/* its first member */
+	Datum		datums[DF_PAGE_MAX_ARGS];
+	char		nulls[DF_PAGE_MAX_ARGS + 1];
+	MemoryContext cxt = CurrentMemoryContext;
+	DfStore		store;
+	char	   *result = NULL;
+	uint64		n;
+
+	for (int i = 0; i < found->plan.nargs; i++)
+	{
+		nulls[i] = values[i] == NULL ? 'n' : ' ';
+		datums[i] = values[i] == NULL ? (Datum) 0 : CStringGetTextDatum(values[i]);
+	}
+	df_store_enter_as(&store, role);
+	n = call->writes ? df_plan_run(&found->plan, datums, nulls, 1) : df_plan_look(&found->plan, datums, nulls, 1);
+	if (n == 1)
+		result = df_copy_text(cxt, 0, 0);
+	df_store_leave(&store);
+	return result;
+}
