@@ -94,6 +94,7 @@ open_ingress()
 	CREATE ROLE hearer LOGIN;
 	ALTER SYSTEM SET dataflows.ingress_role = 'hearer';
 	ALTER SYSTEM SET dataflows.public_url = 'http://127.0.0.1:$port';
+	ALTER SYSTEM SET dataflows.dashboard = on;
 	ALTER SYSTEM SET dataflows.listen = '127.0.0.1:$port';
 	SELECT pg_reload_conf();
 	SQL
@@ -133,6 +134,18 @@ tell_of_cleo()
 	books cleo@example.com
 }
 
+# with DF_LOOK=seconds the server stays so long, to be looked at
+show_page()
+{
+	scene "And all of it to look at"
+	sql "SELECT dataflows.dashboard_token();"
+	tale "With that token anybody sees what app sees, on http://127.0.0.1:$port/page/"
+	curl -sf "http://127.0.0.1:$port/page/" | grep -q '<title>dataflows' || fail "the page is not there"
+	[ -n "${DF_LOOK:-}" ] || { tale "(DF_LOOK=600 make demo leaves it there for ten minutes.)"; return; }
+	tale "The server stays for $DF_LOOK seconds."
+	sleep "$DF_LOOK"
+}
+
 tell_of_bob()
 {
 	local run
@@ -167,6 +180,7 @@ run_inside()
 	tell_of_bob
 	open_ingress
 	tell_of_cleo
+	show_page
 	printf '\n%sThat was all, in %d s. The server and the systems are gone now.%s\n' "$bold" $((SECONDS - began)) "$plain"
 }
 
