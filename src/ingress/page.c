@@ -67,11 +67,17 @@ dataflows_dashboard_token(PG_FUNCTION_ARGS)
 	TimestampTz expires = expiry(PG_GETARG_DATUM(0), now);
 	Oid			role = GetUserId();
 	char	   *name = GetUserNameFromId(role, false);
+	const char *refused = df_page_role_refused(role, name, now);
 	uint8		bytes[TOKEN_BYTES];
 	char		token[TOKEN_LEN + 1];
 	DfStore		store;
 
 	df_require_writable("make a token for the page");
+	if (refused != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("role \"%s\" cannot have a token of the page: it %s", name, refused),
+				 errhint("Make it as an ordinary role with LOGIN: SET ROLE <role>; SELECT dataflows.dashboard_token();")));
 	if (!pg_strong_random(bytes, sizeof(bytes)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),

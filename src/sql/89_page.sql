@@ -1,6 +1,6 @@
 /*
  * The page.  A token is known by its hash alone, is good for what its role may,
- * and is not dumped: it opens this installation and no copy of it.
+ * and is not dumped.  A physical copy (a base backup, a template) has it, too.
  */
 CREATE TABLE dataflows.page_token (
 	hash bytea NOT NULL PRIMARY KEY,
@@ -20,8 +20,8 @@ COMMENT ON COLUMN dataflows.page_token.expires_at IS 'When it is good no more';
 CREATE FUNCTION dataflows.dashboard_token(expires interval DEFAULT '12 hours') RETURNS text
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_dashboard_token';
 COMMENT ON FUNCTION dataflows.dashboard_token(interval) IS
-'A token with which a person logs in at the page (dataflows.dashboard) and there sees and may do what the current role sees and may do. It is shown this once: only its hash is kept. It ends when it expires, with revoke_dashboard_tokens(), and when the role is dropped or renamed.
-expires: from now, up to 30 days; default 12 hours. Errors: 22023 (a bad interval), 25006 (read-only transaction).';
+'A token with which a person logs in at the page (dataflows.dashboard) and there sees and may do what the current role sees and may do. It is shown this once: only its hash is kept. It ends when it expires, with revoke_dashboard_tokens(), when the role is dropped or renamed, and while it is a superuser or may not log in (NOLOGIN, VALID UNTIL).
+expires: from now, up to 30 days; default 12 hours. Errors: 22023 (a bad interval), 25006 (read-only transaction), 42501 (a superuser, or a role without LOGIN).';
 
 CREATE FUNCTION dataflows.revoke_dashboard_tokens() RETURNS bigint
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_revoke_dashboard_tokens';

@@ -11,9 +11,12 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "store/page.h"
@@ -73,6 +76,36 @@ df_page_tokens_purge(TimestampTz now)
 	return df_plan_run(&plan, values, NULL, 0);
 }
 
+/*
+ * A superuser would see and
+ * stop everybody's runs from a browser; a role that cannot log in to the server
+ * (any more) does not do so by the page.
+ */
+const char *
+df_page_role_refused(Oid role, const char *name, TimestampTz now)
+{
+	HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
+	const char *why = NULL;
+	Form_pg_authid form;
+	Datum		until;
+	bool		forever;
+
+	if (!HeapTupleIsValid(tuple))
+		return "does not exist";
+	form = (Form_pg_authid) GETSTRUCT(tuple);
+	until = SysCacheGetAttr(AUTHOID, tuple, Anum_pg_authid_rolvaliduntil, &forever);
+	if (strcmp(NameStr(form->rolname), name) != 0)
+		why = "was renamed";
+	else if (form->rolsuper)
+		why = "is a superuser";
+	else if (!form->rolcanlogin)
+		why = "may not log in";
+	else if (!forever && DatumGetTimestampTz(until) <= now)
+		why = "may not log in any more (VALID UNTIL)";
+	ReleaseSysCache(tuple);
+	return why;
+}
+
 Oid
 df_page_token_role(const bytea *hash, TimestampTz now)
 {
@@ -89,12 +122,8 @@ df_page_token_role(const bytea *hash, TimestampTz now)
 	df_store_enter(&store);
 	if (df_plan_look(&plan, values, NULL, 1) == 1)
 	{
-		char	   *name = df_copy_text(CurrentMemoryContext, 0, 1);
-		char	   *present;
-
 		role = DatumGetObjectId(df_value(0, 0));
-		present = GetUserNameFromId(role, true);
-		if (present == NULL || strcmp(present, name) != 0)
+		if (df_page_role_refused(role, df_copy_text(CurrentMemoryContext, 0, 1), now) != NULL)
 			role = InvalidOid;
 	}
 	df_store_leave(&store);

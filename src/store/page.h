@@ -23,6 +23,9 @@ extern void df_page_token_insert(const bytea *hash, Oid owner, const char *owner
 extern uint64 df_page_token_delete(Oid owner);
 extern uint64 df_page_tokens_purge(TimestampTz now);
 
+/* why a role may not use the page now, completing "it ..."; NULL = it may */
+extern const char *df_page_role_refused(Oid role, const char *name, TimestampTz now);
+
 /* whose it is; InvalidOid if it is nobody's any more.  Enters the store by itself */
 extern Oid	df_page_token_role(const bytea *hash, TimestampTz now);
 

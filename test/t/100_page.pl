@@ -159,6 +159,19 @@ is(ask(undef, 'POST', '/page/login', { token => $short })->{status}, 401, 'and i
 is($node->safe_psql('postgres', "SELECT count(*) FROM dataflows.page_token t WHERE t::text LIKE '%$jar{app}%'"), '0', 'no token is in a table');
 is($node->safe_psql('postgres', 'SELECT dataflows.revoke_dashboard_tokens()', extra_params => [ '-U', 'app' ]) > 0, 1, 'a role ends its tokens');
 is(ask('app', 'GET', '/page/api/runs')->{status}, 401, 'and is logged out');
+for my $change ([ 'SUPERUSER', 'NOSUPERUSER', 'a superuser' ], [ 'NOLOGIN', 'LOGIN', 'that may not log in' ],
+	[ "VALID UNTIL '2001-01-01'", "VALID UNTIL 'infinity'", 'whose password is too old' ])
+{
+	my ($harm, $mend, $what) = @$change;
+
+	is(ask('other', 'GET', '/page/api/me')->{status}, 200, 'a role has a token');
+	$node->safe_psql('postgres', "ALTER ROLE other $harm");
+	is(ask('other', 'GET', '/page/api/me')->{status}, 401, "which is good for nothing while it is a role $what");
+	($rc, $out, $err) = $node->psql('postgres', 'SET SESSION AUTHORIZATION other; SELECT dataflows.dashboard_token()');
+	like($err, qr/role "other" cannot have a token of the page/, 'nor does it get another');
+	like($err, qr/HINT:  Make it as an ordinary role/, 'and is told how to');
+	$node->safe_psql('postgres', "ALTER ROLE other $mend");
+}
 $node->safe_psql('postgres', 'ALTER ROLE other RENAME TO another');
 is(ask('other', 'GET', '/page/api/runs')->{status}, 401, 'a role that was renamed, too');
 like(ask('caller', 'POST', '/page/logout')->{headers}{'set-cookie'}, qr/^dataflows=; .*Max-Age=0/, 'logging out takes the cookie away');
