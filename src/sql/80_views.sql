@@ -249,7 +249,7 @@ CREATE VIEW dataflows.pending_undo WITH (security_barrier) AS
 			WHEN s.undo_state = 'undo_failed'
 			THEN pg_catalog.format('Look in the system for the request or its key. If it is there, undo it by hand, then: SELECT dataflows.resolve(%L, %L, ''undone'', ''how''); If it is not: SELECT dataflows.resolve(%L, %L, ''not_done'', ''who looked'');', s.run, named.step, s.run, named.step)
 			ELSE pg_catalog.format('Look in the system for the request or its key. If it is there, say so with the record, and the run goes on: SELECT dataflows.resolve(%L, %L, ''done'', ''who saw it'', ''{"id": "..."}''); If it is not: SELECT dataflows.resolve(%L, %L, ''not_done'', ''who looked'');', s.run, named.step, s.run, named.step)
-		END AS remedy
+		END AS remedy, s.n
 	FROM pending p JOIN dataflows.step s ON s.run = p.run AND s.n = p.n
 		JOIN dataflows.run r ON r.run = s.run AND r.finished_at IS NULL
 		JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
@@ -271,6 +271,7 @@ COMMENT ON COLUMN dataflows.pending_undo.probe IS 'What the probe said last; NUL
 COMMENT ON COLUMN dataflows.pending_undo.since IS 'When that began';
 COMMENT ON COLUMN dataflows.pending_undo.idempotency_key IS 'Key that its requests carried, to look for on the other side';
 COMMENT ON COLUMN dataflows.pending_undo.remedy IS 'What to do, and the SQL that says that it is done';
+COMMENT ON COLUMN dataflows.pending_undo.n IS 'Number of the step in its run: ''#'' and this names it to resolve() without doubt';
 
 /* since: the last thing that is recorded of the run, which is what it got stuck at */
 CREATE VIEW dataflows.stuck WITH (security_barrier) AS

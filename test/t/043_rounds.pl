@@ -123,7 +123,7 @@ is($systems->live('sold@example.com'), '0/0/2/0', 'what came before it stays, wh
 $systems->fault('crm', match => { method => 'DELETE' }, status => 422, times => 1);
 $run = start('loop', '{"email": "person@example.com", "i": 1, "last": 9, "fail": 3}');
 ok(state_is($run, 'stuck'), 'an undo is refused');
-is(sql("SELECT count(*) || ' ' || string_agg(substring(remedy from '''#\\d+'''), '') FROM dataflows.pending_undo WHERE run = '$run'"), "1 '#5'", 'pending_undo names the step by its number');
+is(sql("SELECT count(*) || ' ' || string_agg(substring(remedy from '''#\\d+''') || ' ' || n, '') FROM dataflows.pending_undo WHERE run = '$run'"), "1 '#5' 5", 'pending_undo names the step by its number');
 is($systems->live('person@example.com'), '0/0/1/0', 'the others are undone');
 $systems->fault('crm', match => { method => 'DELETE' }, status => 422, times => 1);
 app("SELECT dataflows.retry('$run')");

@@ -55,11 +55,12 @@ async function get(name, query) {
 async function post(path, body) {
 	const answer = await fetch(path, { method: 'POST', headers: { 'Content-Type': 'application/json', 'X-Dataflows': '1' }, body: JSON.stringify(body) });
 	const data = await answer.json();
+	if (answer.status === 401 && path !== 'login') { document.querySelectorAll('dialog').forEach(d => d.close()); showLogin(); throw null; }
 	if (!answer.ok) throw data;
 	return data;
 }
 function say(what) {
-	notice.className = what && what.error ? 'bad' : '';
+	notice.className = what && typeof what === 'object' ? 'bad' : '';
 	notice.textContent = !what ? '' : typeof what === 'string' ? what : what.error ? '! ' + [what.error, what.detail, what.hint].filter(Boolean).join(' — ') : 'The server cannot be reached; trying again.';
 }
 
@@ -80,7 +81,7 @@ function ask(title, name, fixed, fields) {
 			dialog.close();
 			say(answer.done ? title + ': asked for.' : title + ': there was nothing to do.');
 			drawn = ''; refresh();
-		} catch (e) { error.textContent = e && e.error ? [e.error, e.hint].filter(Boolean).join(' — ') : 'The server cannot be reached.'; }
+		} catch (e) { if (e === null) return; error.textContent = e && e.error ? [e.error, e.hint].filter(Boolean).join(' — ') : 'The server cannot be reached.'; }
 	});
 	document.body.append(dialog);
 	dialog.showModal();
@@ -95,7 +96,7 @@ function runActions(r) {
 	if (live) list.push(action('Signal', 'signal', id, [{ name: 'event', label: 'Event', required: true }, { name: 'payload', label: 'Payload, JSON' }]));
 	return el('div', { class: 'actions' }, list);
 }
-const resolveAction = (run, step) => action('Resolve', 'resolve', { run, step }, [{ name: 'outcome', label: 'Outcome', options: ['done', 'not_done', 'skipped', 'undone'] }, noteField(true), { name: 'output', label: 'What it returned, JSON (for done)' }]);
+const resolveAction = (run, n) => action('Resolve', 'resolve', { run, step: '#' + n }, [{ name: 'outcome', label: 'Outcome', options: ['done', 'not_done', 'skipped', 'undone'] }, noteField(true), { name: 'output', label: 'What it returned, JSON (for done)' }]);
 
 /* ---- views ---- */
 const states = ['queued', 'running', 'waiting', 'rolling_back', 'stuck', 'completed', 'rolled_back', 'cancelled', 'abandoned'];
@@ -147,7 +148,7 @@ async function run(id) {
 		r.stuck ? el('div', { class: 'card bad' }, '! ' + (r.stuck.reason || ''), el('br'), r.stuck.remedy || '') : null,
 		d.steps.length ? [el('h2', {}, 'Timeline'), gantt(d)] : null,
 		el('h2', {}, 'Steps'), el('div', { class: 'card' }, d.steps.length ? d.steps.map(s => el('details', { 'data-keep': s.n }, el('summary', {}, s.n + '. ' + s.step + ' ', state(s.state), el('span', { class: 'soft' }, '  ' + [s.kind, s.request, s.status && 'status ' + s.status, s.attempts > 1 && s.attempts + ' attempts', s.undo_state !== 'none' && 'undo ' + s.undo_state].filter(Boolean).join(' · '))),
-			s.state === 'in_doubt' || s.undo_state === 'undo_failed' ? resolveAction(r.run, r.round > 1 ? '#' + s.n : s.step) : null,
+			s.state === 'in_doubt' || s.undo_state === 'undo_failed' ? resolveAction(r.run, s.n) : null,
 			s.child ? el('p', {}, 'Calls ', el('a', { href: '#/run/' + s.child }, s.child)) : null,
 			s.body != null ? ['Request', block(s.body)] : null, s.output != null ? ['Answer', block(s.output)] : null, s.error != null ? ['Error', block(s.error)] : null, s.undo ? ['Undo', block(s.undo), block(s.undo_body)] : null, s.undo_error ? ['Error of the undo', block(s.undo_error)] : null,
 			table(['Attempt', 'At', 'Took', 'Status', 'Outcome', 'Error'], d.attempts.filter(a => a.n === s.n).map(a => [(a.undo ? 'undo ' : '') + a.attempt, time(a.at), a.took_ms == null ? null : span(a.took_ms), a.status, a.outcome, a.error]), 'No failed attempts.'))) : 'None yet.'),
@@ -157,7 +158,7 @@ async function run(id) {
 async function stuck() {
 	const [list, pending] = await Promise.all([get('stuck'), get('pending_undo')]);
 	return [el('h1', {}, 'Needs a person'), el('h2', {}, 'Stuck runs'), table(['Run', 'Workflow', 'Reason', 'Remedy', 'Since', 'Actions'], list.map(s => [runLink(s), s.workflow, s.reason, s.remedy, time(s.since), runActions({ ...s, state: 'stuck' })]), 'No run is stuck.'),
-		el('h2', {}, 'To be settled or undone by hand'), table(['Run', 'Step', 'System', 'Request', 'Why', 'Remedy', 'Actions'], pending.map(p => [runLink(p), p.step, p.system, p.undo || p.request, p.why, p.remedy, resolveAction(p.run, p.step)]), 'Nothing is pending.')];
+		el('h2', {}, 'To be settled or undone by hand'), table(['Run', 'Step', 'System', 'Request', 'Why', 'Remedy', 'Actions'], pending.map(p => [runLink(p), p.step, p.system, p.undo || p.request, p.why, p.remedy, resolveAction(p.run, p.n)]), 'Nothing is pending.')];
 }
 async function systems() {
 	return [el('h1', {}, 'Systems'), table(['System', 'URL', 'Breaker', 'In flight', 'Rate', 'Errors', 'Requests', 'Latency', 'Held until'], (await get('systems')).map(s => [s.system, s.url, state(s.breaker), s.in_flight + ' of ' + (s.allowed ?? s.max_concurrency), s.rate_limit, s.error_rate == null ? null : Math.round(s.error_rate * 100) + ' %', String(s.requests), s.latency_ms == null ? null : span(s.latency_ms), time(s.held_until)]), 'No systems.')];
@@ -219,7 +220,7 @@ async function refresh() {
 			main.replaceChildren(...box.childNodes);
 			if (at >= 0) main.querySelectorAll('a,button,summary')[at]?.focus();
 		}
-	} catch (e) { if (mine !== turn) return; if (e === null) return; say(e); if (e.error && drawn.startsWith(location.hash) === false) main.replaceChildren(el('p', { class: 'card' }, e.error)); }
+	} catch (e) { if (mine !== turn) return; if (e === null) return; say(e); if (e.error && drawn.startsWith(location.hash) === false) drawn = '', main.replaceChildren(el('p', { class: 'card' }, e.error)); }
 	if (mine === turn && !document.hidden) timer = setTimeout(refresh, view === 'charts' ? 10000 : 2000);
 }
 async function begin() {
@@ -242,7 +243,7 @@ const wish = matchMedia('(prefers-color-scheme: dark)');
 setTheme(wish.matches);
 wish.addEventListener('change', () => setTheme(wish.matches));
 document.getElementById('theme').addEventListener('click', () => setTheme(!dark()));
-document.getElementById('logout').addEventListener('click', async () => { try { await post('logout', {}); } catch (e) { say(e || {}); return; } showLogin(); });
+document.getElementById('logout').addEventListener('click', async () => { try { await post('logout', {}); } catch (e) { if (e !== null) say(e || {}); return; } showLogin(); });
 window.addEventListener('hashchange', () => { if (!document.getElementById('nav').hidden) route(); });
 document.addEventListener('visibilitychange', () => { if (!document.hidden && !document.getElementById('nav').hidden) refresh(); });
 begin();
