@@ -5,7 +5,9 @@
  * A session of dataflows.ingress_role, which does nothing but this.  Whole
  * requests come from the listener; those that need the database are carried out
  * in one transaction for all that are there, each in a subtransaction of its
- * own, and answered after the commit.  It must never answer before, wait for a
+ * own, and answered after the commit.  What people look at takes its time, and
+ * has a transaction of its own, one request between two batches: a webhook
+ * waits for one of them at most.  It must never answer before, wait for a
  * client inside a transaction, or run anything but handlers of webhooks that a
  * user wrote.
  */
@@ -130,6 +132,21 @@ one_by_one(Work *works, int n)
 	}
 }
 
+static void
+commit_and_answer(Work *works, int n)
+{
+	me->turns++;
+	if (!in_one_transaction(works, n))
+		one_by_one(works, n);
+	me->commits++;
+	df_metric_add(DF_METRIC_TURNS, "ingress", NULL, NULL, 1);
+	df_metric_add(DF_METRIC_COMMITS, "ingress", NULL, NULL, 1);
+	for (int i = 0; i < n; i++)
+		df_listener_answer(works[i].request);
+	MemoryContextSwitchTo(TopMemoryContext);
+	MemoryContextReset(batch_cxt);
+}
+
 /* all that is there, up to a batch; false if there was nothing */
 static bool
 serve(void)
@@ -146,21 +163,31 @@ serve(void)
 		works[n].handler = df_route(request);
 		if (works[n].handler == NULL)
 			df_listener_answer(request);
+		else if (df_route_has_time(request))
+			df_listener_set_aside(request);
 		else
 			n++;
 	}
-	if (n == 0)
-		return any;
-	me->turns++;
-	if (!in_one_transaction(works, n))
-		one_by_one(works, n);
-	me->commits++;
-	df_metric_add(DF_METRIC_TURNS, "ingress", NULL, NULL, 1);
-	df_metric_add(DF_METRIC_COMMITS, "ingress", NULL, NULL, 1);
-	for (int i = 0; i < n; i++)
-		df_listener_answer(works[i].request);
-	MemoryContextSwitchTo(TopMemoryContext);
-	MemoryContextReset(batch_cxt);
+	if (n > 0)
+		commit_and_answer(works, n);
+	return any;
+}
+
+/* one of those that have time; false if there was none */
+static bool
+serve_aside(void)
+{
+	Work		work;
+
+	work.request = df_listener_next_aside();
+	if (work.request == NULL)
+		return false;
+	/* settings may have changed since it came */
+	work.handler = df_route(work.request);
+	if (work.handler == NULL)
+		df_listener_answer(work.request);
+	else
+		commit_and_answer(&work, 1);
 	return true;
 }
 
@@ -216,6 +243,7 @@ listen_loop(void)
 	for (;;)
 	{
 		long		timeout;
+		bool		busy;
 
 		df_process_interrupts();
 		if (ShutdownRequestPending)
@@ -226,9 +254,10 @@ listen_loop(void)
 			break;
 		}
 		/* the answers leave, and what else has come is read, before we sleep */
-		do
-			df_listener_run();
-		while (serve());
+		df_listener_run();
+		busy = serve();
+		if (serve_aside() || busy)
+			continue;
 		df_xact_idle();
 		timeout = df_listener_timeout_ms();
 		(void) df_wait_until(timeout < 0 ? DF_NEVER : TimestampTzPlusMilliseconds(df_now(), timeout));

@@ -38,8 +38,14 @@ static struct MHD_Daemon *listener = NULL;
 static int	epoll_fd = -1;
 static DfListenOptions limits;
 static Peer *peers = NULL;
-static DfRequest *first = NULL;
-static DfRequest *last = NULL;
+typedef struct Queue
+{
+	DfRequest  *first;
+	DfRequest  *last;
+} Queue;
+
+static Queue whole;				/* come in and not looked at yet */
+static Queue aside;				/* looked at, and to wait for their turn */
 
 /* ---- requests -------------------------------------------------------------------- */
 
@@ -273,14 +279,28 @@ begin_request(struct MHD_Connection *connection, const char *url, const char *me
 }
 
 static void
-enqueue(DfRequest *request)
+enqueue(Queue *queue, DfRequest *request)
 {
 	request->next = NULL;
-	if (last != NULL)
-		last->next = request;
+	if (queue->last != NULL)
+		queue->last->next = request;
 	else
-		first = request;
-	last = request;
+		queue->first = request;
+	queue->last = request;
+}
+
+static DfRequest *
+dequeue(Queue *queue)
+{
+	DfRequest  *request = queue->first;
+
+	if (request == NULL)
+		return NULL;
+	queue->first = request->next;
+	if (queue->first == NULL)
+		queue->last = NULL;
+	request->next = NULL;
+	return request;
 }
 
 static enum MHD_Result
@@ -313,25 +333,25 @@ handle(void *cls, struct MHD_Connection *connection, const char *url, const char
 	if (request->status != 0)
 		return send_answer(request);
 	set_reading(connection, false);
-	enqueue(request);
+	enqueue(&whole, request);
 	MHD_suspend_connection(connection);
 	return MHD_YES;
 }
 
-/* a client may go away while its request is in the queue */
+/* a client may go away while its request is in a queue */
 static void
-forget(DfRequest *request)
+forget(Queue *queue, DfRequest *request)
 {
-	DfRequest **link = &first;
+	DfRequest **link = &queue->first;
 
 	while (*link != NULL && *link != request)
 		link = &(*link)->next;
 	if (*link == NULL)
 		return;
 	*link = request->next;
-	last = first;
-	while (last != NULL && last->next != NULL)
-		last = last->next;
+	queue->last = queue->first;
+	while (queue->last != NULL && queue->last->next != NULL)
+		queue->last = queue->last->next;
 }
 
 static void
@@ -343,7 +363,8 @@ request_completed(void *cls, struct MHD_Connection *connection, void **context,
 	*context = NULL;
 	if (request == NULL)
 		return;
-	forget(request);
+	forget(&whole, request);
+	forget(&aside, request);
 	free_request(request);
 	/* a further one on this connection has its time from here on; idle ones have the timeout */
 	set_reading(connection, true);
@@ -488,12 +509,12 @@ df_listener_start(const DfListenOptions *options, const char **why)
 void
 df_listener_stop(void)
 {
+	DfRequest  *request;
+
 	if (listener == NULL)
 		return;
-	while (first != NULL)
+	while ((request = df_listener_next()) != NULL || (request = df_listener_next_aside()) != NULL)
 	{
-		DfRequest  *request = df_listener_next();
-
 		(void) df_request_reply(request, HTTP_UNAVAILABLE, "application/json", "{}", 2);
 		df_listener_answer(request);
 	}
@@ -532,15 +553,19 @@ df_listener_run(void)
 DfRequest *
 df_listener_next(void)
 {
-	DfRequest  *request = first;
+	return dequeue(&whole);
+}
 
-	if (request == NULL)
-		return NULL;
-	first = request->next;
-	if (first == NULL)
-		last = NULL;
-	request->next = NULL;
-	return request;
+void
+df_listener_set_aside(DfRequest *request)
+{
+	enqueue(&aside, request);
+}
+
+DfRequest *
+df_listener_next_aside(void)
+{
+	return dequeue(&aside);
 }
 
 void

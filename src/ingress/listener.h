@@ -60,6 +60,10 @@ extern void df_listener_run(void);	/* moves bytes; requests get whole */
 /* the oldest request that is whole, or NULL; it stays valid until it is answered */
 extern DfRequest *df_listener_next(void);
 
+/* a request that has time: it is kept until it is asked for */
+extern void df_listener_set_aside(DfRequest *request);
+extern DfRequest *df_listener_next_aside(void);
+
 /* the answer of this request is set: it leaves with the next run */
 extern void df_listener_answer(DfRequest *request);
 

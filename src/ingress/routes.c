@@ -145,3 +145,9 @@ df_route(DfRequest *request)
 		return df_page_route(request);
 	return other_path(request);
 }
+
+bool
+df_route_has_time(const DfRequest *request)
+{
+	return strncmp(request->path, "/page/", 6) == 0 || strcmp(request->path, "/metrics") == 0;
+}

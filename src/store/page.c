@@ -7,7 +7,8 @@
  * runs as the role of the token, not as the extension's owner: the text is
  * ours, reads our views and calls our functions, so that their rights hold.
  * Whatever came from outside is a parameter.  Lists are bounded by a limit and
- * go by an index: the process that waits for them hears webhooks, too.
+ * go by an index, or look at so many of the newest runs: the process that waits
+ * for them hears webhooks, too.
  */
 #include "postgres.h"
 
@@ -26,9 +27,13 @@
 #define LT " OPERATOR(pg_catalog.<) "
 #define LE " OPERATOR(pg_catalog.<=) "
 #define GT " OPERATOR(pg_catalog.>) "
+#define CAT " OPERATOR(pg_catalog.||) "
 
-/* run ids begin with their milliseconds: a time is the least id of that time */
-#define ID_AT(t) "(pg_catalog.lpad(pg_catalog.to_hex((EXTRACT(epoch FROM " t ") * 1000)::bigint), 12, '0') || '00000000000000000000')::uuid"
+/* run ids begin with their milliseconds, 48 bits: a time is the least id of that time */
+#define ID_AT(t) "CASE WHEN " t " IS NOT NULL THEN (pg_catalog.lpad(pg_catalog.to_hex(LEAST(GREATEST(EXTRACT(epoch FROM " t ") * 1000, 0), 281474976710655)::bigint), 12, '0')" \
+	CAT "'00000000000000000000')::uuid END"
+#define ANY_ID "'00000000-0000-0000-0000-000000000000'::uuid"
+#define NO_ID "'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid"
 #define LIST(columns_and_rest) "SELECT COALESCE(pg_catalog.json_agg(x), '[]')::text FROM (SELECT " columns_and_rest ") AS x"
 
 /* ---- tokens ---------------------------------------------------------------------------- */
@@ -135,12 +140,17 @@ df_page_token_role(const bytea *hash, TimestampTz now)
 typedef struct Call
 {
 	DfPageCall	call;
+	int			look_at;		/* so many of the newest runs; 0 = what it asks for is bounded by an index */
 	DfPlan		plan;
 } Call;
 
+#define WINDOW 20000
+#define AN_HOUR_AGO "(pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::interval)"
+
 #define TEXTS {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}
-#define SHOW(name, n, sql, ...) {{name, false, {__VA_ARGS__}}, {sql, SPI_OK_SELECT, n, TEXTS, NULL}}
-#define ASK(name, n, sql, ...) {{name, true, {__VA_ARGS__}}, {"SELECT pg_catalog.json_build_object('done', " sql ")::text", SPI_OK_SELECT, n, TEXTS, NULL}}
+#define SHOW(name, n, sql, ...) {{name, false, {__VA_ARGS__}}, 0, {sql, SPI_OK_SELECT, n, TEXTS, NULL}}
+#define SHOW_WINDOW(name, n, sql, ...) {{name, false, {__VA_ARGS__}}, WINDOW, {sql, SPI_OK_SELECT, n, TEXTS, NULL}}
+#define ASK(name, n, sql, ...) {{name, true, {__VA_ARGS__}}, 0, {"SELECT pg_catalog.json_build_object('done', " sql ")::text", SPI_OK_SELECT, n, TEXTS, NULL}}
 
 #define RUN_COLUMNS "r.run, r.workflow, r.version, r.key, r.owner, r.state, r.step, r.waiting_for, r.wake_at," \
 	" r.started_by, r.started_at, r.finished_at, r.cause, r.error ->> 'message' AS error, r.stuck ->> 'reason' AS stuck"
@@ -149,17 +159,22 @@ typedef struct Call
 
 static Call calls[] = {
 	SHOW("me", 0, "SELECT pg_catalog.json_build_object('role', CURRENT_USER, 'database', pg_catalog.current_database())::text", NULL),
-	SHOW("runs", 7, LIST(RUN_COLUMNS " FROM dataflows.runs AS r"
-		" WHERE ($1 IS NULL OR r.workflow = $1) AND ($2 IS NULL OR r.state = $2)"
-		" AND ($3 IS NULL OR r.key = $3)"
-		" AND ($4 IS NULL OR (r.key >= $4 AND pg_catalog.starts_with(r.key, $4)))"
-		" AND r.run >= COALESCE(" ID_AT("$5::timestamptz") ", '00000000-0000-0000-0000-000000000000'::uuid)"
-		" AND r.run < COALESCE(" ID_AT("$6::timestamptz") ", 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)"
-		" AND r.run < COALESCE($7::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)"
-		" ORDER BY r.run DESC LIMIT 50"),
-		"workflow", "state", "key", "prefix", "since", "until", "before", NULL),
-	SHOW("runs_by_key", 2, LIST(RUN_COLUMNS " FROM dataflows.runs AS r"
-		" WHERE r.workflow = $1 AND r.key = $2 ORDER BY r.run DESC LIMIT 50"), "workflow", "key", NULL),
+	/* next: before which run to look further; NULL = all were looked at */
+	SHOW_WINDOW("runs", 7, "SELECT pg_catalog.json_build_object('runs', COALESCE(pg_catalog.json_agg(x), '[]'),"
+		" 'next', CASE WHEN pg_catalog.count(*)" EQ "50 THEN pg_catalog.min(x.run::text) ELSE $7 END)::text"
+		" FROM (SELECT " RUN_COLUMNS " FROM dataflows.runs AS r"
+		" WHERE ($1 IS NULL OR r.workflow" EQ "$1) AND ($2 IS NULL OR r.state" EQ "$2)"
+		" AND ($3 IS NULL OR pg_catalog.starts_with(r.key, $3))"
+		" AND r.run >= COALESCE(" ID_AT("$4::timestamptz") ", " ANY_ID ")"
+		" AND r.run < LEAST(" ID_AT("$5::timestamptz") ", $6::uuid, " NO_ID ")"
+		" AND r.run >= COALESCE($7::uuid, " ANY_ID ")"
+		" ORDER BY r.run DESC LIMIT 50) AS x",
+		"workflow", "state", "prefix", "since", "until", "before", NULL),
+	/* by the index on workflow and key, one workflow after the other */
+	SHOW("runs_by_key", 3, "SELECT pg_catalog.json_build_object('runs', COALESCE(pg_catalog.json_agg(x), '[]'))::text"
+		" FROM (SELECT " RUN_COLUMNS " FROM dataflows.runs AS r"
+		" WHERE r.workflow = ANY (ARRAY(SELECT w.name FROM dataflows.workflows AS w WHERE $1 IS NULL OR w.name" EQ "$1))"
+		" AND r.key" EQ "$2 AND ($3 IS NULL OR r.state" EQ "$3) ORDER BY r.run DESC LIMIT 50) AS x", "workflow", "key", "state", NULL),
 	SHOW("run", 1, "SELECT pg_catalog.json_build_object('run', pg_catalog.to_json(r),"
 		" 'steps', " OF_RUN("steps", "z.n") ", 'attempts', " OF_RUN("attempts", "z.at") ","
 		" 'signals', " OF_RUN("signals", "z.id") ", 'requests', " OF_RUN("requests", "z.id") ")::text"
@@ -176,17 +191,20 @@ static Call calls[] = {
 		" FROM dataflows.webhooks AS w ORDER BY w.path LIMIT 500"), NULL),
 	SHOW("schedules", 0, LIST("s.* FROM dataflows.schedules AS s ORDER BY s.name LIMIT 500"), NULL),
 	/* of the last hour, but no more than the newest twenty thousand runs */
-	SHOW("throughput", 0, LIST("pg_catalog.date_trunc('minute', r.finished_at) AS minute, r.state, pg_catalog.count(*) AS n"
-		" FROM (SELECT q.finished_at, q.state FROM dataflows.runs AS q"
-		"   WHERE q.run >= " ID_AT("(pg_catalog.now() - '1 hour'::interval)") " ORDER BY q.run DESC LIMIT 20000) AS r"
-		" WHERE r.finished_at IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"), NULL),
-	SHOW("latency", 0, LIST("pg_catalog.date_trunc('minute', s.finished_at) AS minute, s.system, pg_catalog.count(*) AS n,"
+	/* what ended, by when it ended, and what got stuck and still is, by when */
+	SHOW_WINDOW("throughput", 1, LIST("t.minute, t.state, pg_catalog.sum(t.n) AS n FROM ("
+		" SELECT pg_catalog.date_trunc('minute', r.finished_at) AS minute, r.state, pg_catalog.count(*) AS n"
+		"  FROM dataflows.runs AS r WHERE r.run >= GREATEST(" ID_AT(AN_HOUR_AGO) ", $1::uuid) AND r.finished_at >= " AN_HOUR_AGO " GROUP BY 1, 2"
+		" UNION ALL SELECT pg_catalog.date_trunc('minute', s.since), 'stuck', pg_catalog.count(*)"
+		"  FROM (SELECT q.since FROM dataflows.stuck AS q ORDER BY q.run DESC LIMIT 1000) AS s WHERE s.since >= " AN_HOUR_AGO " GROUP BY 1"
+		") AS t GROUP BY 1, 2 ORDER BY 1, 2"), NULL),
+	SHOW_WINDOW("latency", 1, LIST("pg_catalog.date_trunc('minute', s.finished_at) AS minute, s.system, pg_catalog.count(*) AS n,"
 		" pg_catalog.percentile_cont(0.5) WITHIN GROUP (ORDER BY s.ms) AS p50,"
 		" pg_catalog.percentile_cont(0.95) WITHIN GROUP (ORDER BY s.ms) AS p95"
 		" FROM (SELECT q.system, q.finished_at, EXTRACT(epoch FROM q.finished_at - q.sent_at)::float8 * 1000 AS ms"
-		"   FROM dataflows.steps AS q WHERE q.run >= " ID_AT("(pg_catalog.now() - '1 hour'::interval)")
+		"   FROM dataflows.steps AS q WHERE q.run >= GREATEST(" ID_AT(AN_HOUR_AGO) ", $1::uuid)"
 		"   ORDER BY q.run DESC LIMIT 20000) AS s"
-		" WHERE s.system IS NOT NULL AND s.finished_at IS NOT NULL AND s.ms >= 0 GROUP BY 1, 2 ORDER BY 1, 2"), NULL),
+		" WHERE s.system IS NOT NULL AND s.finished_at >= " AN_HOUR_AGO " AND s.ms >= 0 GROUP BY 1, 2 ORDER BY 1, 2"), NULL),
 
 	ASK("retry", 2, "dataflows.retry($1::uuid, $2)", "run", "note", NULL),
 	ASK("cancel", 2, "dataflows.cancel($1::uuid, $2)", "run", "note", NULL),
@@ -207,6 +225,49 @@ df_page_call_find(const char *name)
 	return NULL;
 }
 
+static char *
+value_of(const DfPageCall *call, char **values, const char *name)
+{
+	for (int i = 0; call->args[i] != NULL; i++)
+		if (strcmp(call->args[i], name) == 0)
+			return values[i];
+	return NULL;
+}
+
+/*
+ * The least id of so many of the newest runs, whosever they are; NULL = there are
+ * not more.  A list that asks for each run whether the role may see it would
+ * read a whole table of others' runs otherwise.  Only its milliseconds are given.
+ */
+static char *
+window_floor(const Call *call, char **values)
+{
+	static DfPlan plan = {
+		"SELECT pg_catalog.left(r.run::text, 13)" CAT "'-0000-0000-000000000000' FROM dataflows.run AS r"
+		" WHERE r.run" LT "LEAST(" ID_AT("$1::timestamptz") ", $2::uuid, " NO_ID ")"
+		" ORDER BY r.run DESC OFFSET $3 LIMIT 1",
+		SPI_OK_SELECT, 3, {TEXTOID, TEXTOID, INT8OID}
+	};
+	char	   *bounds[] = {value_of(&call->call, values, "until"), value_of(&call->call, values, "before")};
+	Datum		datums[3];
+	char		nulls[] = "   ";
+	MemoryContext cxt = CurrentMemoryContext;
+	DfStore		store;
+	char	   *result = NULL;
+
+	for (int i = 0; i < lengthof(bounds); i++)
+	{
+		nulls[i] = bounds[i] == NULL ? 'n' : ' ';
+		datums[i] = bounds[i] == NULL ? (Datum) 0 : CStringGetTextDatum(bounds[i]);
+	}
+	datums[2] = Int64GetDatum(call->look_at - 1);
+	df_store_enter(&store);
+	if (df_plan_look(&plan, datums, nulls, 1) == 1)
+		result = df_copy_text(cxt, 0, 0);
+	df_store_leave(&store);
+	return result;
+}
+
 char *
 df_page_call_run(const DfPageCall *call, Oid role, char **values)
 {
@@ -218,6 +279,8 @@ df_page_call_run(const DfPageCall *call, Oid role, char **values)
 	char	   *result = NULL;
 	uint64		n;
 
+	if (found->look_at > 0)
+		values[found->plan.nargs - 1] = window_floor(found, values);
 	for (int i = 0; i < found->plan.nargs; i++)
 	{
 		nulls[i] = values[i] == NULL ? 'n' : ' ';

@@ -50,7 +50,14 @@ sub ask
 	$answer->{json} = eval { decode_json($answer->{content}) };
 	return $answer;
 }
-sub get { my ($role, $path) = @_; return ask($role, 'GET', "/page/api/$path")->{json}; }
+sub get
+{
+	my ($role, $path) = @_;
+	my $answer = ask($role, 'GET', "/page/api/$path");
+
+	die "$path: $answer->{content}" if $answer->{status} != 200;
+	return $answer->{json};
+}
 sub token { my ($role, $expires) = @_; return $node->safe_psql('postgres', 'SELECT dataflows.dashboard_token(' . ($expires ? "'$expires'" : '') . ')', extra_params => [ '-U', $role ]); }
 
 # ---- off --------------------------------------------------------------------------------
@@ -105,27 +112,28 @@ like($err, qr/a token of the page cannot be good for 1 year/, 'a token is not fo
 
 # ---- who sees what --------------------------------------------------------------------------------
 
-is(scalar(@{ get('app', 'runs') }), 50, 'the owner sees his runs, a page of them');
-is(scalar(@{ get('other', 'runs') }), 0, 'another owner none');
+is(scalar(@{ get('app', 'runs')->{runs} }), 50, 'the owner sees his runs, a page of them');
+is(scalar(@{ get('other', 'runs')->{runs} }), 0, 'another owner none');
 is(scalar(@{ get('other', $_) }), 0, "nor $_") for qw(stuck pending_undo webhooks schedules throughput latency);
 my @all;
 my $before = '';
 
-while (my @more = @{ get('app', "runs?before=$before") }) { push @all, @more; $before = $more[-1]{run}; }
+while (defined $before) { my $more = get('app', "runs?before=$before"); push @all, @{ $more->{runs} }; $before = $more->{next}; }
 is(scalar(@all), 121, 'page after page all of them');
 my %seen = map { $_->{run} => 1 } @all;
 
 is(scalar(keys %seen), 121, 'each once');
-is(join(' ', map { $_->{key} } @{ get('app', 'runs?state=stuck') }), 'broken', 'by state');
-is(scalar(@{ get('app', 'runs?prefix=key-11') }), 11, 'by the beginning of the key');
-is(scalar(@{ get('app', 'runs?workflow=waits&key=key-7') }), 1, 'by workflow and key');
-is(scalar(@{ get('app', 'runs?since=2000-01-01&until=2001-01-01') }), 0, 'by time');
+is(join(' ', map { $_->{key} } @{ get('app', 'runs?state=stuck')->{runs} }), 'broken', 'by state');
+is(scalar(@{ get('app', 'runs?prefix=key-11')->{runs} }), 11, 'by the beginning of the key');
+is(scalar(@{ get('app', 'runs_by_key?workflow=waits&key=key-7')->{runs} }), 1, 'by workflow and key');
+is(scalar(@{ get('app', 'runs?since=2000-01-01&until=2001-01-01')->{runs} }), 0, 'by time');
 is(get('app', 'stuck')->[0]{workflow}, '<script>alert(1)</script>', 'what is hostile is text');
-my ($one) = @{ get('app', 'runs?key=key-7') };
+is(join(' ', map { "$_->{state} $_->{n}" } @{ get('app', 'throughput') }), 'stuck 1', 'what got stuck is in the chart');
+my ($one) = @{ get('app', 'runs_by_key?key=key-7')->{runs} };
 
 is(get('app', "run?run=$one->{run}")->{run}{input}{secret}, 'only for app', 'the owner sees what a run was started with');
 is(ask('other', 'GET', "/page/api/run?run=$one->{run}")->{status}, 404, 'another owner does not know it');
-for my $what ("runs?since=%27%3BDROP%20TABLE%20x", 'runs?before=x', "run?run='", 'runs?state=%00', 'runs?key=' . ('x' x 5000), 'runs?prefix=%ff')
+for my $what ("runs?since=%27%3BDROP%20TABLE%20x", 'runs?before=x', "run?run='", 'runs?state=%00', 'runs?since=-infinity', 'runs?until=infinity', 'runs?since=4000-01-01%20BC&until=290000-01-01', 'runs_by_key?key=' . ('x' x 5000), 'runs?prefix=%ff')
 {
 	my $answer = ask('app', 'GET', "/page/api/$what");
 
@@ -149,6 +157,20 @@ is(ask('app', 'POST', '/page/api/abandon', { run => get('app', 'stuck')->[0]{run
 is($node->safe_psql('postgres', "SELECT sent_by || ' ' || note FROM dataflows.requests WHERE request = 'abandon'"), 'app by hand', 'and recorded');
 is(ask('app', 'POST', '/page/api/pause', { workflow => 'waits', note => 'a deploy' })->{json}{done}, JSON::PP::true(), 'pause');
 is(ask('app', 'POST', '/page/api/resume', { workflow => 'waits' })->{json}{done}, JSON::PP::true(), 'and resume');
+
+# ---- many runs of others ---------------------------------------------------------------------------------
+
+is(get('other', 'runs')->{next}, undef, 'few runs: all were looked at');
+as_app($node, 'postgres', "SELECT dataflows.pause('waits')");
+as_app($node, 'postgres', "SELECT count(dataflows.start('waits', '{}', 'many-' || i)) FROM generate_series(1, 20100) i");
+my ($pages, $next) = (0, '');
+
+while (defined $next && $pages < 10) { $answer = get('other', "runs?before=$next"); $next = $answer->{next}; $pages++; }
+is($pages, 2, 'of many runs so many are looked at, and the rest when it is asked for');
+is(scalar(@{ get('app', 'runs?prefix=key-11')->{runs} }), 0, 'a question looks at the newest');
+is(scalar(@{ get('app', 'runs?prefix=key-11&before=' . get('app', 'runs?prefix=key-11')->{next})->{runs} }), 11, 'and goes on where it ended');
+is(scalar(@{ get('app', 'runs_by_key?key=key-7')->{runs} }), 1, 'a key is found however old its run is');
+is(scalar(@{ get('app', 'throughput') }), 0, 'the charts, too, look at the newest');
 
 # ---- the end of tokens -------------------------------------------------------------------------------
 

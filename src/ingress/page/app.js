@@ -105,8 +105,8 @@ function go(view, q) { location.hash = '#/' + view + (q ? '?' + new URLSearchPar
 async function runs() {
 	const q = query();
 	const since = { hour: 3600e3, day: 86400e3, week: 604800e3 }[q.within];
-	const list = q.workflow && q.key ? await get('runs_by_key', { workflow: q.workflow, key: q.key })
-		: await get('runs', { workflow: q.workflow, state: q.state, key: q.key, prefix: q.prefix, before: q.before, since: since && new Date(Math.floor((Date.now() - since) / 60000) * 60000).toISOString() });
+	const { runs: list, next } = q.key ? await get('runs_by_key', { workflow: q.workflow, key: q.key, state: q.state })
+		: await get('runs', { workflow: q.workflow, state: q.state, prefix: q.prefix, before: q.before, since: since && new Date(Math.floor((Date.now() - since) / 60000) * 60000).toISOString() });
 	const field = (name, label) => el('label', {}, label, el('input', { name, value: q[name] || '', maxlength: 400 }));
 	const pick = (name, label, options) => el('label', {}, label, el('select', { name }, el('option', { value: '' }, 'all'), options.map(o => el('option', { selected: q[name] === o }, o))));
 	const form = el('form', { class: 'filters', onsubmit: e => {
@@ -118,7 +118,7 @@ async function runs() {
 		table(['Key', 'Workflow', 'State', 'Step', 'Started', 'Took', 'Remarks'], list.map(r => [runLink(r), r.workflow + ' v' + r.version, state(r.state), r.step, time(r.started_at),
 			r.finished_at ? span(new Date(r.finished_at) - new Date(r.started_at)) : null, r.stuck || r.error || (r.waiting_for ? 'waits for ' + r.waiting_for : null)]), 'No runs that match.'),
 		el('div', { class: 'actions' }, q.before ? el('button', { type: 'button', onclick: () => go('runs', { ...q, before: '' }) }, 'Newest') : null,
-			list.length === 50 && !(q.workflow && q.key) ? el('button', { type: 'button', onclick: () => go('runs', { ...q, before: list[49].run }) }, 'Older') : null)];
+			next ? el('button', { type: 'button', onclick: () => go('runs', { ...q, before: next }) }, list.length === 50 ? 'Older' : 'Look further back') : null)];
 }
 function gantt(d) {
 	const at = t => new Date(t).getTime(), r = d.run, from = at(r.started_at);
