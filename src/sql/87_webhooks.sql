@@ -48,7 +48,7 @@ COMMENT ON TABLE dataflows.webhook_delivery IS 'One row per delivery that was ve
 COMMENT ON COLUMN dataflows.webhook_delivery.id IS 'Order of arrival';
 COMMENT ON COLUMN dataflows.webhook_delivery.path IS 'Path of the webhook';
 COMMENT ON COLUMN dataflows.webhook_delivery.event_id IS 'What the sender calls it; a repeated delivery has the same';
-COMMENT ON COLUMN dataflows.webhook_delivery.at IS 'When it came';
+COMMENT ON COLUMN dataflows.webhook_delivery.at IS 'When it came; of a link that was used, when that expires';
 COMMENT ON COLUMN dataflows.webhook_delivery.outcome IS 'started, signalled or ignored';
 COMMENT ON COLUMN dataflows.webhook_delivery.run IS 'Run that was started or signalled';
 COMMENT ON COLUMN dataflows.webhook_delivery.answer IS 'What was answered, and will be to a repeated one';

@@ -211,7 +211,13 @@ BEGIN
   IF event ? 'by' THEN RETURN dataflows.wait_for('confirmed', timeout => '2 s', by => 'link'); END IF;
   RETURN coalesce(dataflows.wait_for('confirmed'), '{}') || dataflows.response('confirmed');
 END $$;
+CREATE FUNCTION app.confirms_twice(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM dataflows.wait_for('confirmed');
+  RETURN dataflows.wait_for('confirmed');
+END $$;
 SELECT dataflows.define_workflow('confirms', 'app.confirms');
+SELECT dataflows.define_workflow('confirms_twice', 'app.confirms_twice');
 SQL
 my $waiting = as_app_("SELECT dataflows.start('confirms', '{}', 'link-1')");
 my ($rc, $out, $err) = $node->psql('postgres', "SELECT dataflows.event_url('$waiting', 'confirmed')", extra_params => [ '-U', 'app' ]);
@@ -242,6 +248,16 @@ is(as_app_("SELECT dataflows.await('$waiting')"), 'completed', 'and the run goes
 is($node->safe_psql('postgres', "SELECT result->>'confirmed' || ' ' || (result->>'sent_by') FROM dataflows.runs WHERE run = '$waiting'"), 'true link', 'it knows by what');
 is($http->request('POST', $link)->{status}, 200, 'pressed again: the same answer');
 is(number_of($node, "SELECT count(*) FROM dataflows.inbox WHERE event = 'confirmed'"), 1, 'one signal');
+my $twice = as_app_("SELECT dataflows.start('confirms_twice', '{}')");
+
+$link = as_app_("SELECT dataflows.event_url('$twice', 'confirmed', '100 days')");
+is($http->request('POST', $link)->{status}, 200, 'a link to a run that waits twice');
+is(scalar(grep { $http->request('POST', substr($link, 0, -1) . $_)->{status} == 200 } 'A' .. 'Z', 'a' .. 'z', 0 .. 9, '-', '_'), 4,
+	'four spellings of its code are the same to a decoder');
+ok(wait_until($node, "SELECT waiting_for = 'confirmed' AND (SELECT count(*) = 2 FROM dataflows.steps s WHERE s.run = r.run) FROM dataflows.runs r WHERE run = '$twice'"), 'the run waits again');
+is(number_of($node, "SELECT count(*) FROM dataflows.inbox WHERE run = '$twice'"), 1, 'however it is spelt, it was one signal');
+is($node->safe_psql('postgres', "SELECT d.at > now() + interval '99 days' FROM dataflows.webhook_delivery d WHERE run = '$twice'"), 't',
+	'that it was used is known until it expires');
 is($http->request('POST', as_app_("SELECT dataflows.event_url('$waiting', 'confirmed')"))->{status}, 410, 'a run that has ended has nothing to confirm');
 my $short = as_app_("SELECT dataflows.event_url('" . as_app_("SELECT dataflows.start('confirms', '{}')") . "', 'confirmed', '1 ms')");
 
