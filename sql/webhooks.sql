@@ -91,6 +91,21 @@ SELECT dataflows.receive_webhook('/decided', '{}', '{"decision": null}');
 SELECT dataflows.receive_webhook('/decided', '{}', '{"decision": {"ignored": "not ours"}}');
 SELECT dataflows.receive_webhook('/decided', '{}', '{"decision": {"key": "later"}}');
 SELECT dataflows.receive_webhook('/decided', '{}', '{"decision": {"key": "later", "event": "paid", "input": {"sum": 3}}}');
+-- what the caller has put in the handler's way is not found
+SET ROLE hook_author;
+CREATE FUNCTION hooks.careless(headers jsonb, body jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RETURN decide(body); END $$;
+SELECT dataflows.create_webhook('/careless', starts => 'hooked', handler => 'hooks.careless');
+RESET ROLE;
+CREATE SCHEMA hook_trap AUTHORIZATION hook_other;
+GRANT EXECUTE ON FUNCTION dataflows.receive_webhook TO hook_other;
+SET ROLE hook_other;
+GRANT USAGE ON SCHEMA hook_trap TO PUBLIC;
+CREATE FUNCTION hook_trap.decide(jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'trapped %', current_user; RETURN $1; END $$;
+SET search_path = hook_trap, public;
+SELECT dataflows.receive_webhook('/careless', '{}', '{}');
+SHOW search_path;
+RESET search_path;
+RESET ROLE;
 -- a repeated delivery answers the same and does nothing
 SELECT dataflows.receive_webhook('/start', '{"Idempotency-Key": "one"}', '{"id": "twice"}') = dataflows.receive_webhook('/start', '{"idempotency-key": "one"}', '{"id": "other"}') AS same;
 RESET ROLE;
