@@ -32,6 +32,12 @@
 #include "worker/wait.h"
 
 #define MAX_BATCH 64
+/*
+ * How long a request may wait for somebody's open transaction, which has its key
+ * or a table: all others wait with it.  The sender tries again.  It is less than
+ * deadlock_timeout, so that it is never a user's session that has to give way.
+ */
+#define LOCK_MS 50
 
 static DfSlot *me;
 static MemoryContext batch_cxt;
@@ -240,6 +246,7 @@ dataflows_ingress_main(Datum arg)
 {
 	me = df_process_begin(arg);
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	df_xact_lock_timeout(LOCK_MS);
 	batch_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows ingress batch", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(TopMemoryContext);
 	request_timer = RegisterTimeout(USER_TIMEOUT, request_timeout_handler);

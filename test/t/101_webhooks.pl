@@ -318,6 +318,20 @@ $answer = post('/gone', '{}');
 is($answer->{status}, 503, 'a workflow that was dropped: not now');
 ok($answer->{headers}{'retry-after'}, 'with Retry-After');
 
+# ---- somebody holds a key in an open transaction --------------------------------------------------------
+
+as_app_("BEGIN; SELECT dataflows.start('takes', '{}', 'held'); PREPARE TRANSACTION 'held'");
+my $waited = time();
+
+for my $i (1 .. 5)
+{
+	is(post('/signup', '{"id": "held"}')->{status}, 503, 'its delivery is to be sent again');
+}
+cmp_ok(time() - $waited, '<', 1.5, 'and the listener has not waited for that transaction');
+as_app_("COMMIT PREPARED 'held'");
+is(post('/signup', '{"id": "held"}')->{status}, 202, 'once it has ended the delivery is taken');
+is(number_of($node, "SELECT count(*) FROM dataflows.runs WHERE key = 'held'"), 1, 'and there is one run');
+
 # ---- answered means committed: kill -9 under load -----------------------------------------------------------
 
 my $book = PostgreSQL::Test::Utils::tempdir() . '/answers';
