@@ -419,6 +419,43 @@ advance_all(void)
 	} while (take_wanted_aliases() | read_wanted_inboxes());
 }
 
+/* true: it is to be advanced, for a step of it was refused or put off */
+static bool
+dispatch_run(DfRun *run, bool urgent)
+{
+	int			before = run->in_flight;
+
+	/* who has not been advanced yet may not want to send any more */
+	if (run->released || run->broken || run->advance)
+		return false;
+	df_worker.current = run;
+	df_dispatch(run, urgent);
+	df_worker.current = NULL;
+	if (run->in_flight != before || run->advance)
+		touch(run);
+	return run->advance;
+}
+
+/* what follows on a probe comes before the probes of others, which would use up all places */
+static void
+dispatch_urgent(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &df_worker.runs)
+	{
+		DfRun	   *run = dlist_container(DfRun, node, iter.cur);
+		bool		some = false;
+
+		if (!run->urgent)
+			continue;
+		(void) dispatch_run(run, true);
+		for (int i = 0; i < run->nsteps; i++)
+			some |= run->steps[i]->to_send && run->steps[i]->urgent;
+		run->urgent = some;
+	}
+}
+
 /* requests of all runs for which there is room; a refusal may let a run go on */
 static void
 dispatch_all(void)
@@ -429,6 +466,7 @@ dispatch_all(void)
 
 	if (df_worker.leaving)
 		return;
+	dispatch_urgent();
 	/* another one comes first each time: a run of a thousand steps is not to have all places */
 	if (!dlist_is_empty(&df_worker.runs))
 		dlist_push_tail(&df_worker.runs, dlist_pop_head_node(&df_worker.runs));
@@ -437,18 +475,8 @@ dispatch_all(void)
 		again = false;
 		dlist_foreach(iter, &df_worker.runs)
 		{
-			DfRun	   *run = dlist_container(DfRun, node, iter.cur);
-			int			before = run->in_flight;
-
-			/* who has not been advanced yet may not want to send any more */
-			if (run->released || run->broken || run->advance)
-				continue;
-			df_worker.current = run;
-			df_dispatch(run);
-			df_worker.current = NULL;
-			if (run->in_flight != before || run->advance)
-				touch(run);
-			again |= run->advance;
+			again |= dispatch_run(dlist_container(DfRun, node, iter.cur), false) ||
+				dlist_container(DfRun, node, iter.cur)->advance;
 		}
 		if (again && !df_worker.careful)
 			advance_all();
