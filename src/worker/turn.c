@@ -177,6 +177,41 @@ ask_for_help(void)
 	df_slot_wake_coordinator(MyDatabaseId);
 }
 
+/*
+ * The runs come workflow by workflow, and will ask for places in the order in
+ * which they are held: one of each workflow by turns.
+ */
+static void
+take_turns(List **runs, List **versions)
+{
+	int			n = list_length(*runs);
+	int		   *next = palloc(sizeof(int) * (n + 1));
+	int		   *end = palloc(sizeof(int) * (n + 1));
+	int			ngroups = 0;
+	List	   *runs_by_turns = NIL;
+	List	   *versions_by_turns = NIL;
+
+	for (int i = 0; i < n; i++)
+	{
+		DfRun	   *run = list_nth(*runs, i);
+
+		if (i == 0 || strcmp(run->workflow_name, ((DfRun *) list_nth(*runs, i - 1))->workflow_name) != 0)
+			next[ngroups++] = i;
+		end[ngroups - 1] = i + 1;
+	}
+	if (ngroups < 2)
+		return;
+	while (list_length(runs_by_turns) < n)
+		for (int g = 0; g < ngroups; g++)
+			if (next[g] < end[g])
+			{
+				runs_by_turns = lappend(runs_by_turns, list_nth(*runs, next[g]));
+				versions_by_turns = lappend_int(versions_by_turns, list_nth_int(*versions, next[g]++));
+			}
+	*runs = runs_by_turns;
+	*versions = versions_by_turns;
+}
+
 static void
 claim_due(void)
 {
@@ -202,6 +237,7 @@ claim_due(void)
 	df_worker.more = list_length(runs) >= each;
 	if (df_worker.more)
 		ask_for_help();
+	take_turns(&runs, &versions);
 	df_take(runs, versions);
 }
 

@@ -1,6 +1,6 @@
 # Limits of a system that are changed while its steps are under way: the arrivals
 # in its books follow, up and down.  And undos and probes count like any request,
-# and a step that was probed gets its turn.
+# and a step that was probed gets its turn; two workflows share one place.
 
 use strict;
 use warnings;
@@ -170,6 +170,30 @@ my $asked = grep { $_->{method} eq 'GET' } @{ $systems->requests('billing') };
 ok($asked >= 24 && $asked <= 26, "by requests of their own, and none in vain: $asked");
 $peak = most_within(1, @at);
 cmp_ok($peak, '<=', 24, "never more than the rate, probes too: $peak");
+
+# ---- two workflows and one place ----------------------------------------------------------------
+
+$systems->reset;
+$systems->config('crm', latency_ms => 20);
+alter('crm', "SET max_concurrency '1'");
+# by turns, or who asked first would be served first
+as_app($node, 'postgres', <<'SQL');
+SELECT count(dataflows.start(w, jsonb_build_object('system', 'crm', 'path', '/contacts', 'body', jsonb_build_object('email', w || '-' || i))))
+  FROM generate_series(1, 100) i, unnest('{one,two}'::text[]) w
+SQL
+ok(wait_until($node, "SELECT count(*) = 200 AND bool_and(state = 'completed') FROM dataflows.runs WHERE input->'body'->>'email' ~ '^(one|two)-'", 60), 'two workflows and one place');
+my @order = map { $_->{email} =~ /^one/ ? 'one' : 'two' } sort { $a->{at} <=> $b->{at} } @{ $systems->requests('crm') };
+my ($longest, $row) = (1, 1);
+
+for my $i (1 .. 149)
+{
+	$row = $order[$i] eq $order[ $i - 1 ] ? $row + 1 : 1;
+	$longest = $row if $longest < $row;
+}
+cmp_ok($longest, '<=', 12, "neither has it for long while the other waits: $longest requests in a row");
+@at = arrivals('crm');
+$peak = most_within(0.018, @at);
+is($peak, 1, 'one at a time');
 
 $node->stop;
 $systems->stop;
