@@ -126,6 +126,15 @@ unlike(slurp_file($node->logfile), qr/trapped/, 'no trap was sprung');
 $node->safe_psql('postgres', 'ALTER ROLE app RESET ALL; ALTER ROLE postgres RESET ALL');
 $node->restart;
 
+# ---- DROP EXTENSION that is prepared, and then is not to be ----
+
+$node->safe_psql('postgres', "BEGIN; DROP EXTENSION dataflows CASCADE; PREPARE TRANSACTION 'drop'");
+$node->safe_psql('postgres', "ROLLBACK PREPARED 'drop'");
+$node->safe_psql('postgres', "SET ROLE app; INSERT INTO app.signups (email, name) VALUES ('kept\@x', 'K')");
+ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.runs WHERE state = 'waiting'", 20), 'the engine comes back when DROP EXTENSION was prepared and rolled back');
+as_app($node, 'postgres', $confirm);
+ok(wait_until($node, "SELECT count(*) = 3 FROM dataflows.runs WHERE state = 'completed'", 20), 'and goes on');
+
 # ---- an owner that may not log in, or is gone --------------------------------------------
 
 my ($rc, $out, $err) = $node->psql('postgres', <<'SQL');
