@@ -138,6 +138,27 @@ is_deeply(post('/paid', '{"id": "9", "type": "paid", "livemode": true}')->{json}
 is_deeply(post('/paid', '{"id": "9", "type": "paid"}')->{json}, { ignored => 'the filter does not match' }, 'so does the filter');
 is($node->safe_psql('postgres', "SELECT deliveries || ' ' || ignored FROM dataflows.webhooks WHERE path = '/paid'"), '3 2', 'all of it is counted');
 
+# by a further key of the run, which comes to it while it goes
+as_app_(<<'SQL');
+CREATE FUNCTION app.aliased(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM dataflows.wait_for('begin');
+  PERFORM dataflows.alias('order-' || (event->>'order'));
+  RETURN dataflows.wait_for('paid') || dataflows.wait_for('paid');
+END $$;
+SELECT dataflows.define_workflow('aliased', 'app.aliased');
+SELECT dataflows.create_webhook('/order', signals => 'aliased', event => '$.type', key => '$.order');
+SQL
+$run = as_app_(q(SELECT dataflows.start('aliased', '{"order": 5}', 'mine')));
+is(post('/order', '{"order": "order-5", "type": "paid", "first": 1}')->{json}{run}, undef, 'a delivery for a key that nobody has yet');
+as_app_("SELECT dataflows.signal('$run', 'begin')");
+ok(wait_until($node, "SELECT count(*) = 2 FROM dataflows.steps WHERE run = '$run' AND kind = 'wait' AND step LIKE 'paid%'"), 'is for the run that makes it its own');
+$answer = post('/order', '{"order": "order-5", "type": "paid", "second": 2}');
+is("$answer->{status} " . ($answer->{json}{run} // ''), "202 $run", 'the next one finds the run by it');
+is(as_app_("SELECT dataflows.await('$run')"), 'completed', 'which goes on');
+is($node->safe_psql('postgres', "SELECT (result->>'first') || (result->>'second') FROM dataflows.runs WHERE run = '$run'"), '12', 'with both');
+is_deeply(post('/order', '{"order": "order-5", "type": "paid"}')->{json}{run}, undef, 'the key of a run that has ended is nobody\'s');
+
 # ---- handlers ----------------------------------------------------------------------------
 
 $answer = post('/decided', '{"a": 1}', 'X-Key' => 'by-handler');
