@@ -9,8 +9,8 @@
 #include "postgres.h"
 
 #include "ingress/form.h"
-#include "mb/pg_wchar.h"
 #include "nodes/pg_list.h"
+#include "shared/encoding.h"
 
 #define MAX_NAMES 1000
 
@@ -37,11 +37,12 @@ raise_malformed(void)
 			 errmsg("the form is malformed")));
 }
 
-/* in place */
+/* in place, but for the encoding */
 static char *
 decoded(char *text)
 {
 	char	   *to = text;
+	char	   *result;
 
 	for (char *from = text; *from != '\0'; from++)
 	{
@@ -61,9 +62,10 @@ decoded(char *text)
 			*to++ = *from;
 	}
 	*to = '\0';
-	if (!pg_verify_mbstr(GetDatabaseEncoding(), text, strlen(text), true))
+	result = df_text_from_utf8(text, strlen(text));
+	if (result == NULL)
 		raise_malformed();
-	return text;
+	return result;
 }
 
 static Entry *
