@@ -81,6 +81,7 @@ SELECT dataflows.receive_webhook('/start', '{}', '\xff');
 SELECT dataflows.receive_webhook('/start', '{}', convert_to('{"id": "' || repeat('x', 2000) || '"}', 'UTF8'));
 SELECT dataflows.receive_webhook('/start', '{"Content-Type": "application/x-www-form-urlencoded"}', 'id=f%20orm&tag=a&tag=b+c&empty') - 'run' AS answer;
 SELECT dataflows.receive_webhook('/start', '{"Content-Type": "application/x-www-form-urlencoded"}', 'id=%zz');
+SELECT dataflows.receive_webhook('/start', '{"Content-Type": "application/x-www-form-urlencoded"}', convert_to(repeat('id=1&', 10001), 'UTF8'));
 SELECT dataflows.receive_webhook('/signed', '{}', '{}');
 SELECT dataflows.receive_webhook('/signed', '{"Authorization": "Bearer wrong"}', '{}');
 SELECT dataflows.receive_webhook('/signed', '{"AUTHORIZATION": "Bearer s3cret-value"}', '{}') - 'run' AS answer;

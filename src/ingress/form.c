@@ -13,6 +13,8 @@
 #include "shared/encoding.h"
 
 #define MAX_NAMES 1000
+/* each is looked for among the names: a megabyte of them would take a second */
+#define MAX_PAIRS 10000
 
 typedef struct Entry
 {
@@ -105,12 +107,15 @@ df_form_parse(char *text)
 	char	   *rest = NULL;
 	ListCell   *lc;
 	ListCell   *vc;
+	int			n = 0;
 
 	for (char *pair = strtok_r(text, "&", &rest); pair != NULL; pair = strtok_r(NULL, "&", &rest))
 	{
 		char	   *equals = strchr(pair, '=');
 		Entry	   *entry;
 
+		if (++n > MAX_PAIRS)
+			raise_malformed();
 		if (equals != NULL)
 			*equals = '\0';
 		entry = entry_of(&entries, decoded(pair));

@@ -205,10 +205,10 @@ listen_or_leave(void)
 
 /* settings that only a new process can follow */
 static bool
-settings_changed(const char *listen, const char *role, int connections, int timeout_s)
+settings_changed(const char *listen, const char *role, int connections, int timeout_s, int max_body)
 {
 	return strcmp(listen, df_listen) != 0 || strcmp(role, df_ingress_role) != 0 ||
-		connections != df_ingress_connections || timeout_s != df_ingress_timeout;
+		connections != df_ingress_connections || timeout_s != df_ingress_timeout || max_body != df_max_body;
 }
 
 static void
@@ -218,6 +218,7 @@ listen_loop(void)
 	char	   *role = MemoryContextStrdup(TopMemoryContext, df_ingress_role);
 	int			connections = df_ingress_connections;
 	int			timeout_s = df_ingress_timeout;
+	int			max_body = df_max_body;
 
 	for (;;)
 	{
@@ -226,7 +227,7 @@ listen_loop(void)
 		df_process_interrupts();
 		if (ShutdownRequestPending)
 			break;
-		if (settings_changed(listen, role, connections, timeout_s) || (df_slot_take_wake(me) && !extension_is_there()))
+		if (settings_changed(listen, role, connections, timeout_s, max_body) || (df_slot_take_wake(me) && !extension_is_there()))
 		{
 			df_slot_step_aside(me);
 			break;

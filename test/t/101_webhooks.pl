@@ -332,6 +332,40 @@ while (%open && time() < $begun + 10)
 is(scalar(keys %open), 0, sprintf('those that drip are cut off (%.1f s)', time() - $begun));
 close($_) for @slow;
 
+# asked until it answers so
+sub status_comes
+{
+	my ($status, $ask) = @_;
+	my $end = time() + 10;
+	my $came = 0;
+
+	usleep(20_000) while time() < $end && ($came = $ask->()->{status}) != $status;
+	return $came == $status;
+}
+
+# ---- many large ones ------------------------------------------------------------------------------------
+
+# each has all of a large body but the end of it: what they hold together is bounded, and goes with them
+set(ingress_timeout => '20s');
+ok(status_comes(200, sub { $http->get("$base/ready") }), 'with time enough');
+my @large = map { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port) } 1 .. 120;
+
+syswrite($_, "POST /any HTTP/1.1\r\nHost: x\r\nContent-Length: 65000\r\n\r\n" . ('x' x 60000)) for @large;
+my $crowded = 0;
+
+for (1 .. 20)
+{
+	$crowded = post('/any', '{"pad": "' . ('y' x 50000) . '"}')->{status};
+	last if $crowded == 503;
+}
+is($crowded, 503, 'where others hold as much as may be held, the sender is to come again');
+close($_) for @large;
+ok(status_comes(202, sub { post('/any', '{"pad": "' . ('y' x 50000) . '"}') }), 'when they have gone there is room');
+set(max_body => '96kB');
+ok(status_comes(202, sub { post('/any', '{"pad": "' . ('y' x 80000) . '"}') }), 'a larger dataflows.max_body is followed');
+set(max_body => '64kB', ingress_timeout => '1s');
+ok(status_comes(413, sub { post('/any', '{"pad": "' . ('y' x 80000) . '"}') }), 'and a smaller one');
+
 # ---- not now --------------------------------------------------------------------------------------------
 
 as_app_("SELECT dataflows.define_workflow('gone', 'app.takes'); SELECT dataflows.create_webhook('/gone', starts => 'gone'); SELECT dataflows.drop_workflow('gone')");
