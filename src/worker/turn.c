@@ -26,6 +26,7 @@
 #include "store/record.h"
 #include "store/store.h"
 #include "store/xact.h"
+#include "worker/process.h"
 #include "worker/trace.h"
 #include "worker/wait.h"
 #include "worker/worker.h"
@@ -836,6 +837,13 @@ turn_body(List *results)
 
 	df_xact_begin();
 	MemoryContextSwitchTo(df_worker.turn_cxt);
+	if (!df_process_role_exists())
+	{
+		/* the coordinator finds what we held, and says why it is stuck */
+		df_worker.gone = true;
+		df_xact_commit();
+		return;
+	}
 	apply_results(results);
 	read_phase(&deliveries);
 	adopt_all_loaded();
