@@ -246,6 +246,8 @@ typedef struct DfStep
 	bool		in_flight;
 	bool		told;			/* the body has learnt what came of it */
 	bool		cleared;		/* in doubt, but a probe or the step itself says: send it again */
+	bool		urgent;			/* its probe has just been answered: put off, it would be asked again, for ever perhaps */
+	TimestampTz not_before;		/* urgent, and has no place: when to look for one again */
 	bool		unauthorized;	/* its token was refused, it is sent again with a fresh one */
 	DfPhase		phase;
 	int			called;			/* number of the entry that last called it */
@@ -339,6 +341,7 @@ typedef struct DfRun
 	bool		keyed_start;	/* one of them by key: whether it starts is known after the recording */
 	bool		tell_parent;	/* it has ended: whoever called it is to know */
 	bool		may_linger;		/* there is room to keep it while its children end */
+	bool		urgent;			/* some step may be */
 	TimestampTz linger_until;	/* it is kept, though nothing of it is in flight */
 	int			depth;			/* callers above it, -1 = not known yet */
 	int			entry_no;		/* counts entries into the body */

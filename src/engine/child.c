@@ -34,6 +34,16 @@
 #define POLL_FIRST_MS 200
 #define POLL_MAX_MS 5000
 
+/*
+ * When it is looked whether the run waits for this one in its turn.  The one that
+ * closes a circle finds it.  Two may do so at once: first those give way that
+ * wait for an older run, of which there is one in every circle but for clocks
+ * that were put back; then all.
+ */
+#define CIRCLE_FIRST 1
+#define CIRCLE_ALL 3
+#define CIRCLE_LAST 6
+
 /* how long a parent is kept in memory after a child has ended: the next may follow */
 #define LINGER_MS 1000
 
@@ -243,6 +253,29 @@ may_see(const DfChildLook *look)
 }
 
 static void
+fail_in_circle(DfRun *run, DfStep *step)
+{
+	fail_step(run, step, 0,
+			  psprintf("run %s holds key \"%s\" of workflow \"%s\", and it waits for this call itself",
+					   child_id(step), df_json_get_text(step->options, "key"), df_json_get_text(step->options, "workflow")));
+}
+
+static bool
+closes_circle(const DfRun *run, const DfStep *step, const pg_uuid_t *holder)
+{
+	bool		older = memcmp(holder, &run->id, sizeof(pg_uuid_t)) < 0;
+	DfStore		store;
+	bool		circle;
+
+	if (step->attempts < (older ? CIRCLE_FIRST : CIRCLE_ALL) || step->attempts > CIRCLE_LAST)
+		return false;
+	df_store_enter(&store);
+	circle = df_run_waits_for(holder, &run->id);
+	df_store_leave(&store);
+	return circle;
+}
+
+static void
 poll_attached(DfRun *run, DfStep *step)
 {
 	pg_uuid_t	id = uuid_of(child_id(step));
@@ -255,6 +288,8 @@ poll_attached(DfRun *run, DfStep *step)
 	if (!look.found || look.forgotten)
 		fail_step(run, step, 0, psprintf("run %s, which held the key, was %s", child_id(step),
 										 look.found ? "forgotten" : "purged"));
+	else if (!df_run_is_terminal(look.state) && closes_circle(run, step, &id))
+		fail_in_circle(run, step);
 	else if (!df_run_is_terminal(look.state))
 		look_again_later(step);
 	else if (!may_see(&look))
@@ -384,9 +419,7 @@ attach(DfNewChild *child)
 	child->step->attempts = 0;
 	child->step->wake_at = df_now();
 	if (related)
-		fail_step(child->run, child->step, 0,
-				  psprintf("run %s holds key \"%s\" of workflow \"%s\", and it waits for this call itself",
-						   id, child->key, child->workflow));
+		fail_in_circle(child->run, child->step);
 }
 
 /* may be done twice: what is recorded alone after its batch failed is started anew */

@@ -19,6 +19,7 @@
 #include "guc.h"
 #include "mb/pg_wchar.h"
 #include "shared/clock.h"
+#include "shared/encoding.h"
 #include "shared/metrics.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -45,23 +46,29 @@ Jsonb *
 df_reply_body(const DfReply *reply, MemoryContext cxt, bool *unusable)
 {
 	Jsonb	   *result;
+	char	   *text;
 
 	*unusable = false;
 	if (reply->body == NULL || reply->body_len == 0)
 		return NULL;
+	text = df_json_from_utf8(reply->body, reply->body_len);
+	*unusable = text == NULL;
+	if (text == NULL)
+		return NULL;
 	if (is_json_type(reply->content_type))
 	{
-		result = df_json_parse(reply->body, reply->body_len, cxt);
+		result = df_json_parse(text, strlen(text), cxt);
 		*unusable = result == NULL;
 		return result;
 	}
 	if (reply->content_type == NULL || reply->content_type[0] == '\0')
 	{
-		result = df_json_parse(reply->body, reply->body_len, cxt);
+		result = df_json_parse(text, strlen(text), cxt);
 		if (result != NULL)
 			return result;
 	}
-	result = df_json_string(reply->body, reply->body_len, cxt);
+	text = df_text_from_utf8(reply->body, reply->body_len);
+	result = df_json_string(text, strlen(text), cxt);
 	*unusable = result == NULL;
 	return result;
 }
@@ -121,14 +128,11 @@ cut_body(const DfReply *reply)
 {
 	const char *body = reply->shown != NULL ? reply->shown : reply->body;
 	size_t		body_len = reply->shown != NULL ? reply->shown_len : reply->body_len;
-	int			len;
+	int			encoding = GetDatabaseEncoding() == PG_SQL_ASCII ? PG_SQL_ASCII : PG_UTF8;
 
-	if (body == NULL || body_len == 0 || memchr(body, '\0', Min(body_len, KEPT_BODY)) != NULL)
+	if (body == NULL || body_len == 0)
 		return NULL;
-	len = pg_mbcliplen(body, Min(body_len, KEPT_BODY), KEPT_BODY);
-	if (!pg_verify_mbstr(GetDatabaseEncoding(), body, len, true))
-		return NULL;
-	return pnstrdup(body, len);
+	return df_text_from_utf8(body, pg_encoding_mbcliplen(encoding, body, (int) Min(body_len, KEPT_BODY), KEPT_BODY));
 }
 
 static Jsonb *

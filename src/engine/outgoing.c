@@ -11,6 +11,7 @@
 #include "engine/mail.h"
 #include "engine/options.h"
 #include "engine/outcome.h"
+#include "shared/encoding.h"
 #include "utils/memutils.h"
 
 bool
@@ -80,6 +81,8 @@ df_step_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **wh
 			out->idempotency_key = psprintf("%s/undo", df_step_key(run, step));
 			break;
 	}
+	out->path = df_text_to_utf8(out->path);
+	out->body = df_text_to_utf8(out->body);
 	if (out->body != NULL)
 		out->content_type = form ? "application/x-www-form-urlencoded" : "application/json";
 	return true;

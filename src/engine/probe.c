@@ -159,7 +159,8 @@ send(DfRun *run, DfStep *step)
 		step->cleared = true;
 	}
 	step->phase = DF_PHASE_DO;
-	step->to_send = true;
+	step->to_send = step->urgent = run->urgent = true;
+	step->not_before = DF_NEVER;
 	step->dirty = true;
 }
 

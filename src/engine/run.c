@@ -102,13 +102,14 @@ next_step_due(const DfRun *run)
 	for (int i = 0; i < run->nsteps; i++)
 	{
 		const DfStep *step = run->steps[i];
+		TimestampTz due = step->to_send ? step->not_before : step->wake_at;
 
-		if (step->wake_at == DF_NEVER || step->to_send || step->in_flight)
+		if (due == DF_NEVER || step->in_flight)
 			continue;
-		if (df_step_ended(step) && !undo_in_progress(step))
+		if (!step->to_send && df_step_ended(step) && !undo_in_progress(step))
 			continue;
-		if (next == DF_NEVER || step->wake_at < next)
-			next = step->wake_at;
+		if (next == DF_NEVER || due < next)
+			next = due;
 	}
 	return next;
 }
@@ -537,7 +538,8 @@ send_due_steps(DfRun *run)
 			step->phase = DF_PHASE_PROBE;
 		else
 			step->phase = DF_PHASE_DO;
-		step->cleared = false;
+		step->cleared = step->urgent = false;
+		step->not_before = DF_NEVER;
 		step->to_send = true;
 	}
 }

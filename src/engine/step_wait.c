@@ -40,6 +40,13 @@ later(FunctionCallInfo fcinfo, int arg)
 												   PG_GETARG_DATUM(arg)));
 }
 
+/* the first moment of 2000 is written like no time at all */
+static TimestampTz
+given_time(TimestampTz at)
+{
+	return at == DF_NEVER ? at + 1 : at;
+}
+
 static DfStep *
 begin_wait(DfRun *run, char *name, DfStepKind kind, TimestampTz until, Jsonb *options)
 {
@@ -75,7 +82,7 @@ dataflows_wait_for(PG_FUNCTION_ARGS)
 		if (!PG_ARGISNULL(1))
 			until = later(fcinfo, 1);
 		if (!PG_ARGISNULL(2) && (until == DF_NEVER || PG_GETARG_TIMESTAMPTZ(2) < until))
-			until = PG_GETARG_TIMESTAMPTZ(2);
+			until = given_time(PG_GETARG_TIMESTAMPTZ(2));
 		df_json_begin(&json);
 		df_json_text(&json, "event", event);
 		if (!PG_ARGISNULL(3))
@@ -103,7 +110,7 @@ sleep_step(FunctionCallInfo fcinfo, const char *function, bool until)
 					 errmsg("step \"%s\" sleeps for NULL", base),
 					 errhint("Give an interval to dataflows.sleep(), a time to dataflows.sleep_until().")));
 		step = begin_wait(run, name, DF_STEP_SLEEP,
-						  until ? PG_GETARG_TIMESTAMPTZ(1) : later(fcinfo, 1), NULL);
+						  until ? given_time(PG_GETARG_TIMESTAMPTZ(1)) : later(fcinfo, 1), NULL);
 	}
 	if (!df_step_ended(step))
 		df_suspend(step);

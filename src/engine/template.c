@@ -16,6 +16,7 @@
 #include "http/url.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "shared/encoding.h"
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 
@@ -313,7 +314,7 @@ render(const char *tmpl, const DfTemplateVars *vars, bool is_path, char **missin
 			pfree(out.data);
 			return NULL;
 		}
-		appendStringInfoString(&out, is_path ? df_url_encode(text) : text);
+		appendStringInfoString(&out, is_path ? df_url_encode(df_text_to_utf8(text)) : text);
 	}
 	return out.data;
 }
@@ -436,7 +437,7 @@ form_field(StringInfo out, const char *prefix, const char *name, const JsonbValu
 	if (value->type == jbvBinary)
 		form_container(out, key, value->val.binary.data);
 	else if ((text = scalar_text(value)) != NULL)
-		appendStringInfo(out, "%s%s=%s", out->len > 0 ? "&" : "", key, df_url_encode(text));
+		appendStringInfo(out, "%s%s=%s", out->len > 0 ? "&" : "", key, df_url_encode(df_text_to_utf8(text)));
 	pfree(key);
 }
 
@@ -453,7 +454,7 @@ form_container(StringInfo out, const char *prefix, JsonbContainer *container)
 	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
 	{
 		if (token == WJB_KEY)
-			key = df_url_encode(pnstrdup(value.val.string.val, value.val.string.len));
+			key = df_url_encode(df_text_to_utf8(pnstrdup(value.val.string.val, value.val.string.len)));
 		else if (token == WJB_VALUE)
 			form_field(out, prefix, key, &value);
 		else if (token == WJB_ELEM)
@@ -472,6 +473,6 @@ df_body_form(const Jsonb *body)
 	if (!JB_ROOT_IS_SCALAR(body))
 		form_container(&out, NULL, (JsonbContainer *) &body->root);
 	else if ((text = scalar_text(whole_value(body))) != NULL)
-		appendStringInfoString(&out, df_url_encode(text));
+		appendStringInfoString(&out, df_url_encode(df_text_to_utf8(text)));
 	return out.data;
 }

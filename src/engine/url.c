@@ -13,6 +13,7 @@
 #include "http/url.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "shared/encoding.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
@@ -92,7 +93,7 @@ append_argument(StringInfo out, Arguments *args)
 				 errmsg("argument %d of dataflows.url() is empty", n + 1),
 				 errdetail("In a path, an empty value would name another thing than was meant."),
 				 errhint("Decide before the call what to do without a value.")));
-	appendStringInfoString(out, df_url_encode(value));
+	appendStringInfoString(out, df_url_encode(df_text_to_utf8(value)));
 }
 
 static char *

@@ -43,6 +43,7 @@ typedef struct Link
 	pg_uuid_t	run;
 	TimestampTz expires;
 	char		event[DF_MAX_NAME + 1];
+	uint8		mac[MAC_LEN];	/* once it is read: what it is known by */
 } Link;
 
 /* ---- base64 as URLs like it ------------------------------------------------------- */
@@ -154,6 +155,7 @@ read_link(const char *text, const bytea *key, Link *link)
 	link->expires = (TimestampTz) pg_ntoh64(expires);
 	memcpy(link->event, payload + 1 + UUID_LEN + 8, len - 1 - UUID_LEN - 8);
 	link->event[len - 1 - UUID_LEN - 8] = '\0';
+	memcpy(link->mac, mac, MAC_LEN);
 	return true;
 }
 
@@ -215,10 +217,11 @@ dataflows_event_url(PG_FUNCTION_ARGS)
 	strlcpy(link.event, event, sizeof(link.event));
 	link.expires = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(df_now()),
 														   PG_GETARG_DATUM(2)));
-	if (link.expires <= df_now())
+	if (link.expires <= df_now() || TIMESTAMP_NOT_FINITE(link.expires))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the link for event \"%s\" would have expired already", event),
+				 errmsg("the link for event \"%s\" would %s", event,
+						link.expires <= df_now() ? "have expired already" : "never expire"),
 				 errhint("Give an interval such as '7 days'.")));
 	df_store_enter(&store);
 	require_right(caller, &link.run, cxt);
@@ -330,7 +333,7 @@ void
 df_event_link_follow(DfRequest *request)
 {
 	MemoryContext cxt = CurrentMemoryContext;
-	const char *code = strchr(request->path, '.');
+	char	   *code;
 	Link		link;
 	DfStore		store;
 	Jsonb	   *before = NULL;
@@ -339,8 +342,11 @@ df_event_link_follow(DfRequest *request)
 
 	if (!open_link(request, &link, cxt))
 		return;
+	/* spelt anew: the last character of a code has bits that decode to nothing */
+	code = encoded(link.mac, MAC_LEN);
 	df_store_enter(&store);
-	if (df_delivery_insert("/event", code + 1, df_now(), &id, &before, cxt))
+	/* kept from its end on, not from now: purged earlier, it would be forgotten that the link was used */
+	if (df_delivery_insert("/event", code, link.expires, &id, &before, cxt))
 	{
 		useful = signal_run(&link, cxt);
 		df_delivery_answered(id, useful ? "signalled" : "ignored", &link.run,

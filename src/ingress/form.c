@@ -9,10 +9,12 @@
 #include "postgres.h"
 
 #include "ingress/form.h"
-#include "mb/pg_wchar.h"
 #include "nodes/pg_list.h"
+#include "shared/encoding.h"
 
 #define MAX_NAMES 1000
+/* each is looked for among the names: a megabyte of them would take a second */
+#define MAX_PAIRS 10000
 
 typedef struct Entry
 {
@@ -37,11 +39,12 @@ raise_malformed(void)
 			 errmsg("the form is malformed")));
 }
 
-/* in place */
+/* in place, but for the encoding */
 static char *
 decoded(char *text)
 {
 	char	   *to = text;
+	char	   *result;
 
 	for (char *from = text; *from != '\0'; from++)
 	{
@@ -61,9 +64,10 @@ decoded(char *text)
 			*to++ = *from;
 	}
 	*to = '\0';
-	if (!pg_verify_mbstr(GetDatabaseEncoding(), text, strlen(text), true))
+	result = df_text_from_utf8(text, strlen(text));
+	if (result == NULL)
 		raise_malformed();
-	return text;
+	return result;
 }
 
 static Entry *
@@ -103,12 +107,15 @@ df_form_parse(char *text)
 	char	   *rest = NULL;
 	ListCell   *lc;
 	ListCell   *vc;
+	int			n = 0;
 
 	for (char *pair = strtok_r(text, "&", &rest); pair != NULL; pair = strtok_r(NULL, "&", &rest))
 	{
 		char	   *equals = strchr(pair, '=');
 		Entry	   *entry;
 
+		if (++n > MAX_PAIRS)
+			raise_malformed();
 		if (equals != NULL)
 			*equals = '\0';
 		entry = entry_of(&entries, decoded(pair));

@@ -34,6 +34,12 @@
 #include "worker/wait.h"
 
 #define MAX_BATCH 64
+/*
+ * How long a request may wait for somebody's open transaction, which has its key
+ * or a table: all others wait with it.  The sender tries again.  It is less than
+ * deadlock_timeout, so that it is never a user's session that has to give way.
+ */
+#define LOCK_MS 50
 
 static DfSlot *me;
 static MemoryContext batch_cxt;
@@ -226,10 +232,10 @@ listen_or_leave(void)
 
 /* settings that only a new process can follow */
 static bool
-settings_changed(const char *listen, const char *role, int connections, int timeout_s)
+settings_changed(const char *listen, const char *role, int connections, int timeout_s, int max_body)
 {
 	return strcmp(listen, df_listen) != 0 || strcmp(role, df_ingress_role) != 0 ||
-		connections != df_ingress_connections || timeout_s != df_ingress_timeout;
+		connections != df_ingress_connections || timeout_s != df_ingress_timeout || max_body != df_max_body;
 }
 
 static void
@@ -239,6 +245,7 @@ listen_loop(void)
 	char	   *role = MemoryContextStrdup(TopMemoryContext, df_ingress_role);
 	int			connections = df_ingress_connections;
 	int			timeout_s = df_ingress_timeout;
+	int			max_body = df_max_body;
 
 	for (;;)
 	{
@@ -248,7 +255,7 @@ listen_loop(void)
 		df_process_interrupts();
 		if (ShutdownRequestPending)
 			break;
-		if (settings_changed(listen, role, connections, timeout_s) || (df_slot_take_wake(me) && !extension_is_there()))
+		if (settings_changed(listen, role, connections, timeout_s, max_body) || (df_slot_take_wake(me) && !extension_is_there()))
 		{
 			df_slot_step_aside(me);
 			break;
@@ -269,6 +276,7 @@ dataflows_ingress_main(Datum arg)
 {
 	me = df_process_begin(arg);
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	df_xact_lock_timeout(LOCK_MS);
 	batch_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows ingress batch", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(TopMemoryContext);
 	request_timer = RegisterTimeout(USER_TIMEOUT, request_timeout_handler);

@@ -47,6 +47,10 @@ typedef struct Queue
 static Queue whole;				/* come in and not looked at yet */
 static Queue aside;				/* looked at, and to wait for their turn */
 
+/* what the bodies of all requests take, and may take: so many of the largest */
+#define LARGEST_BODIES 64
+static size_t body_bytes = 0;
+
 /* ---- requests -------------------------------------------------------------------- */
 
 static void
@@ -70,6 +74,7 @@ free_request(DfRequest *request)
 	free_fields(request->extra, request->nextra);
 	free(request->method);
 	free(request->path);
+	body_bytes -= request->body_size;
 	free(request->body);
 	free(request->answer);
 	free(request);
@@ -195,6 +200,7 @@ append_body(DfRequest *request, const char *data, size_t len)
 
 		if (grown == NULL)
 			return false;
+		body_bytes += size - request->body_size;
 		request->body = grown;
 		request->body_size = size;
 	}
@@ -321,13 +327,17 @@ handle(void *cls, struct MHD_Connection *connection, const char *url, const char
 		bool		fits = request->body_len + *upload_size <= limits.max_body;
 
 		/* what is too much is read and thrown away, until the answer can be heard */
-		if (!fits)
+		if (fits && body_bytes + *upload_size > LARGEST_BODIES * limits.max_body)
+			request->crowded = true;
+		if (!fits || request->crowded)
 			request->refused = true;
 		else if (!append_body(request, upload, *upload_size))
 			return MHD_NO;
 		*upload_size = 0;
 		return MHD_YES;
 	}
+	if (request->crowded)
+		return refuse(request, HTTP_UNAVAILABLE, "{\"error\": \"not possible now\"}");
 	if (request->refused)
 		return refuse(request, HTTP_TOO_LARGE, "{\"error\": \"the body is too large\"}");
 	if (request->status != 0)

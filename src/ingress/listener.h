@@ -31,6 +31,7 @@ typedef struct DfRequest
 	size_t		body_len;
 	size_t		body_size;
 	bool		refused;		/* answered by the listener itself */
+	bool		crowded;		/* because there are too many others */
 	bool		queued;			/* handed to libmicrohttpd */
 
 	/* the answer */

@@ -25,6 +25,7 @@
 #include "store/rights.h"
 #include "session/start.h"
 #include "shared/clock.h"
+#include "shared/encoding.h"
 #include "shared/function.h"
 #include "shared/jsonpath.h"
 #include "shared/traceparent.h"
@@ -164,17 +165,16 @@ parsed(const DfDelivery *delivery)
 	char	   *type = field_text(delivery->headers, "content-type");
 	char	   *text;
 
-	if (memchr(delivery->body, '\0', delivery->body_len) != NULL ||
-		!pg_verify_mbstr(GetDatabaseEncoding(), delivery->body, delivery->body_len, true))
+	text = df_json_from_utf8(delivery->body, delivery->body_len);
+	if (text == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
-				 errmsg("the body is not text in the encoding of the database")));
-	text = pnstrdup(delivery->body, delivery->body_len);
+				 errmsg("the body is not text in UTF-8")));
 	/* many tools call everything a form: what begins as a document is one */
 	if (type != NULL && pg_strncasecmp(type, "application/x-www-form-urlencoded", 33) == 0 &&
 		text[0] != '{' && text[0] != '[')
-		return df_form_parse(text);
-	if (strspn(text, " \t\r\n") == delivery->body_len)
+		return df_form_parse(pnstrdup(delivery->body, delivery->body_len));
+	if (strspn(text, " \t\r\n") == strlen(text))
 		text = pstrdup("{}");
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
 }

@@ -28,6 +28,11 @@
 /* steps that wait in the table come at most so densely, in waves at least so far apart */
 #define INTERVAL_US 1000.0
 #define WAVE_US 10000.0
+/*
+ * Nobody gets a place further ahead: limits may be raised meanwhile.  Who finds
+ * all taken looks again within that time.
+ */
+#define LONGEST_US (600 * USECS_PER_SEC)
 
 typedef struct DfSystems
 {
@@ -209,23 +214,45 @@ ahead_of(const DfSystemState *state, const DfSystemShare *own, int limit, Timest
  * rate_limit as a leaky bucket: next_free runs ahead of the clock by one
  * interval per request, and may do so by a tenth of a second's worth.
  */
+static int64
+burst_of(double rate)
+{
+	return (int64) Max(0.0, USECS_PER_SEC / 10 - (double) USECS_PER_SEC / rate);
+}
+
 static bool
 take_token(DfSystemState *state, double rate, TimestampTz now)
 {
 	double		interval = (double) USECS_PER_SEC / rate;
-	int64		burst = (int64) Max(0.0, USECS_PER_SEC / 10 - interval);
+	int64		burst = burst_of(rate);
 
 	if (state->next_free == DF_NEVER || state->next_free < now)
 		state->next_free = now;
+	/* it was a lower rate that went so far ahead */
+	state->next_free = Min(state->next_free, now + burst + (int64) interval);
 	if (state->next_free > now + burst)
 		return false;
 	state->next_free += (int64) interval;
 	return true;
 }
 
-/* a time for one that waits in the table: in the order of asking, in waves */
+/* places that were given by other rules say nothing any more */
+static void
+follow_rules(DfSystemState *state, const DfSystemRules *rules)
+{
+	if (state->max_concurrency == rules->max_concurrency && state->rate_per_second == rules->rate_per_second)
+		return;
+	state->max_concurrency = rules->max_concurrency;
+	state->rate_per_second = rules->rate_per_second;
+	state->next_place = DF_NEVER;
+}
+
+/*
+ * A time for one that waits in the table: in the order of asking, in waves, from
+ * `from` on; but not long after `held`, before which nothing changes.
+ */
 static TimestampTz
-later_place(DfSystemState *state, const DfSystemRules *rules, TimestampTz from)
+later_place(DfSystemState *state, const DfSystemRules *rules, TimestampTz from, TimestampTz held)
 {
 	double		interval = Max(INTERVAL_US, state->took_us / rules->max_concurrency);
 	double		wave = Max(WAVE_US, Min(state->took_us, (double) USECS_PER_SEC));
@@ -234,6 +261,13 @@ later_place(DfSystemState *state, const DfSystemRules *rules, TimestampTz from)
 	if (rules->rate_per_second > 0)
 		interval = Max(interval, USECS_PER_SEC / rules->rate_per_second);
 	place = Max(state->next_place, from) + (int64) interval;
+	if (place > held + LONGEST_US)
+	{
+		/* evenly over the second half of the time */
+		state->beyond += 0.618;
+		state->beyond -= (int) state->beyond;
+		return held + (TimestampTz) ((0.5 + state->beyond / 2) * LONGEST_US);
+	}
 	state->next_place = place;
 	return from + (TimestampTz) (((place - from) / (int64) wave + 1) * (int64) wave);
 }
@@ -278,7 +312,7 @@ wait_for_place(DfSystemShare *share, TimestampTz now)
 }
 
 static DfEntrance
-enter(DfSystemState *state, Oid owner, const DfSystemRules *rules, bool stay, TimestampTz *until)
+enter(DfSystemState *state, Oid owner, const DfSystemRules *rules, DfPatience patience, TimestampTz *until)
 {
 	TimestampTz now = *until;
 	DfSystemShare *share = own_share(state, now);
@@ -286,26 +320,34 @@ enter(DfSystemState *state, Oid owner, const DfSystemRules *rules, bool stay, Ti
 	TimestampTz held = held_until(state, now);
 	int			limit = limit_of(state, rules);
 
+	follow_rules(state, rules);
 	if (held != DF_NEVER)
 	{
-		*until = later_place(state, rules, held);
+		*until = later_place(state, rules, held, held);
 		return DF_ENTRANCE_LATER;
 	}
 	if (state->in_flight + ahead_of(state, share, limit, now) >= limit)
 	{
 		wait_for_place(share, now);
-		if (stay && share != NULL && share->in_flight > 0)
+		*until = now + (int64) Min(state->took_us, RECENT_US / 4);
+		if (patience == DF_PATIENCE_URGENT)
 			return DF_ENTRANCE_FULL;
-		*until = later_place(state, rules, now + (int64) Min(state->took_us, RECENT_US / 4));
+		if (patience == DF_PATIENCE_MEMORY && share != NULL && share->in_flight > 0)
+			return DF_ENTRANCE_FULL;
+		*until = later_place(state, rules, *until, now);
 		return DF_ENTRANCE_LATER;
 	}
 	if (refusal != NULL && refusal->until > now)
-		held = refusal->until;
-	else if (rules->rate_per_second > 0 && !take_token(state, rules->rate_per_second, now))
-		held = state->next_free;
-	if (held != DF_NEVER)
 	{
-		*until = later_place(state, rules, held);
+		*until = later_place(state, rules, refusal->until, refusal->until);
+		return DF_ENTRANCE_LATER;
+	}
+	if (rules->rate_per_second > 0 && !take_token(state, rules->rate_per_second, now))
+	{
+		*until = state->next_free - burst_of(rules->rate_per_second);
+		if (patience == DF_PATIENCE_URGENT)
+			return DF_ENTRANCE_FULL;
+		*until = later_place(state, rules, state->next_free, now);
 		return DF_ENTRANCE_LATER;
 	}
 	if (refusal != NULL)
@@ -320,14 +362,14 @@ enter(DfSystemState *state, Oid owner, const DfSystemRules *rules, bool stay, Ti
 }
 
 DfEntrance
-df_system_enter(DfSystemState *state, Oid owner, const DfSystemRules *rules, bool stay, TimestampTz *until)
+df_system_enter(DfSystemState *state, Oid owner, const DfSystemRules *rules, DfPatience patience, TimestampTz *until)
 {
 	DfEntrance	entrance;
 
 	*until = df_now();
 	SpinLockAcquire(&state->mutex);
 	state->used = *until;
-	entrance = enter(state, owner, rules, stay, until);
+	entrance = enter(state, owner, rules, patience, until);
 	SpinLockRelease(&state->mutex);
 	return entrance;
 }
@@ -346,7 +388,7 @@ df_system_held(DfSystemState *state, Oid owner, const DfSystemRules *rules, Time
 	if (held == DF_NEVER && refusal != NULL && refusal->until > now)
 		held = refusal->until;
 	if (held != DF_NEVER)
-		*until = later_place(state, rules, held);
+		*until = later_place(state, rules, held, held);
 	SpinLockRelease(&state->mutex);
 	return held != DF_NEVER;
 }

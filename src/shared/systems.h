@@ -57,6 +57,9 @@ typedef struct DfSystemState
 	DfSystemShare shares[DF_SYSTEM_SHARES];
 	TimestampTz next_free;		/* rate_limit: when the bucket would be full again */
 	TimestampTz next_place;		/* the last place given to a step that waits in the table */
+	double		beyond;			/* from 0 to 1: where the last one without a place was put */
+	int			max_concurrency;	/* the rules by which places were given */
+	double		rate_per_second;
 	double		took_us;		/* of an answer, smoothed */
 	DfBreaker	breaker;
 	int			failures;		/* in a row */
@@ -84,7 +87,7 @@ typedef struct DfSystemRules
 typedef enum DfEntrance
 {
 	DF_ENTRANCE_OPEN,			/* a place is taken */
-	DF_ENTRANCE_FULL,			/* a request of this worker that ends will make room */
+	DF_ENTRANCE_FULL,			/* wait in memory */
 	DF_ENTRANCE_LATER			/* come back at *until */
 } DfEntrance;
 
@@ -118,9 +121,17 @@ extern void df_system_forget(Oid database, Oid system);
 /* whether the entry still is that of the system */
 extern bool df_system_is(const DfSystemState *state, Oid database, Oid system);
 
-/* takes a place, or says when there may be one; `stay`: the caller may wait in memory */
+/* how who finds no place may wait */
+typedef enum DfPatience
+{
+	DF_PATIENCE_TABLE,			/* not in memory */
+	DF_PATIENCE_MEMORY,			/* in memory, if a request of this worker that ends will make room */
+	DF_PATIENCE_URGENT			/* in memory in any case, unless nobody is let in */
+} DfPatience;
+
+/* takes a place, or says when there may be one */
 extern DfEntrance df_system_enter(DfSystemState *state, Oid owner, const DfSystemRules *rules,
-								  bool stay, TimestampTz *until);
+								  DfPatience patience, TimestampTz *until);
 extern bool df_system_held(DfSystemState *state, Oid owner, const DfSystemRules *rules,
 						   TimestampTz *until);
 extern void df_system_leave(DfSystemState *state, int n);

@@ -249,6 +249,9 @@ CREATE TABLE dataflows.inbox (
 CREATE INDEX inbox_new ON dataflows.inbox (workflow, id) WHERE state = 'new';
 CREATE INDEX inbox_run ON dataflows.inbox (run, id) WHERE run IS NOT NULL;
 CREATE INDEX inbox_key ON dataflows.inbox (workflow, key, id) WHERE run IS NULL AND state <> 'done';
+/* what is thrown away: signals that no run took, and what pause() left */
+CREATE INDEX inbox_expires ON dataflows.inbox (expires_at) WHERE run IS NULL AND state = 'kept';
+CREATE INDEX inbox_notes ON dataflows.inbox (consumed_at) WHERE run IS NULL AND state = 'done';
 COMMENT ON TABLE dataflows.inbox IS 'What the world asks of runs: signals, cancel, retry; rows are inserted by sessions and read by the engine';
 COMMENT ON COLUMN dataflows.inbox.id IS 'Arrival order';
 COMMENT ON COLUMN dataflows.inbox.run IS 'The run it is for; NULL while it is known by key only';

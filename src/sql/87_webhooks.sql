@@ -48,7 +48,7 @@ COMMENT ON TABLE dataflows.webhook_delivery IS 'One row per delivery that was ve
 COMMENT ON COLUMN dataflows.webhook_delivery.id IS 'Order of arrival';
 COMMENT ON COLUMN dataflows.webhook_delivery.path IS 'Path of the webhook';
 COMMENT ON COLUMN dataflows.webhook_delivery.event_id IS 'What the sender calls it; a repeated delivery has the same';
-COMMENT ON COLUMN dataflows.webhook_delivery.at IS 'When it came';
+COMMENT ON COLUMN dataflows.webhook_delivery.at IS 'When it came; of a link that was used, when that expires';
 COMMENT ON COLUMN dataflows.webhook_delivery.outcome IS 'started, signalled or ignored';
 COMMENT ON COLUMN dataflows.webhook_delivery.run IS 'Run that was started or signalled';
 COMMENT ON COLUMN dataflows.webhook_delivery.answer IS 'What was answered, and will be to a repeated one';
@@ -74,7 +74,7 @@ CREATE FUNCTION dataflows.receive_webhook(path text, headers jsonb, body bytea) 
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_receive_webhook';
 COMMENT ON FUNCTION dataflows.receive_webhook(text, jsonb, bytea) IS
 'A delivery to a webhook, by SQL, for any gateway: verified and carried out as if it had come by HTTP, in this transaction. Answer the sender after the commit.
-headers: an object of strings; the case of names does not matter. Returns {"status": the HTTP status, and "run", "ignored" or "error"}; what is wrong with a delivery is an answer, not an error.
+headers: an object of strings; the case of names does not matter. Returns {"status": the HTTP status, and "run", "ignored" or "error"}; what is wrong with a delivery is an answer, not an error. A handler runs with search_path "$user", public of the webhook''s creator, whatever the caller''s is.
 For whom EXECUTE is granted to: nobody by default. Errors: 22004 (NULL), 25006 (read-only transaction).';
 REVOKE ALL ON FUNCTION dataflows.receive_webhook(text, jsonb, bytea) FROM PUBLIC;
 

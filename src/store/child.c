@@ -305,3 +305,21 @@ df_run_depth(const pg_uuid_t *run, const pg_uuid_t *other, bool *related)
 	*related = df_bool(0, 1, false);
 	return df_int32(0, 0, 0);
 }
+
+/*
+ * By calls, from run to run: a run ends only when all that it called have ended,
+ * whether it asked for that or not.
+ */
+bool
+df_run_waits_for(const pg_uuid_t *run, const pg_uuid_t *other)
+{
+	static DfPlan plan = {
+		"WITH RECURSIVE w (run) AS (SELECT $1 UNION SELECT (s.answer->>'run')::uuid "
+		" FROM w JOIN dataflows.step s ON s.run = w.run WHERE s.kind = 'call' AND s.state = 'waiting' AND s.answer IS NOT NULL) "
+		"SELECT FROM w WHERE w.run = $2",
+		SPI_OK_SELECT, 2, {UUIDOID, UUIDOID}
+	};
+	Datum		values[2] = {UUIDPGetDatum(run), UUIDPGetDatum(other)};
+
+	return df_plan_run(&plan, values, NULL, 1) > 0;
+}

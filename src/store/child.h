@@ -62,4 +62,7 @@ extern void df_child_look(const pg_uuid_t *run, DfChildLook *look, MemoryContext
 /* how many runs stand above this one, and whether `other` is it or one of those */
 extern int	df_run_depth(const pg_uuid_t *run, const pg_uuid_t *other, bool *related);
 
+/* whether the one cannot end before the other has */
+extern bool df_run_waits_for(const pg_uuid_t *run, const pg_uuid_t *other);
+
 #endif							/* DF_STORE_CHILD_H */

@@ -36,7 +36,7 @@
 #define EITHER "ANY ('{f,t}')"
 
 /* rows that one statement changes at most */
-#define BATCH 500
+#define BATCH DF_TIDY_BATCH
 #define BATCH_SQL "500"
 /* entries without an exit after which a run is taken to crash its process */
 #define MAX_ENTRIES_SQL "3"
@@ -402,8 +402,8 @@ df_expire_signals(void)
 {
 	static DfPlan plan = {
 		"DELETE FROM dataflows.inbox AS i WHERE i.id" EQ "ANY (ARRAY("
-		"  SELECT k.id FROM dataflows.inbox AS k WHERE k.run IS NULL AND k.state" NE "'done'"
-		"  AND k.state" EQ "'kept' AND k.expires_at" LE "$1 LIMIT " BATCH_SQL "))",
+		"  SELECT k.id FROM dataflows.inbox AS k WHERE k.run IS NULL AND k.state" EQ "'kept'"
+		"  AND k.expires_at" LE "$1 LIMIT " BATCH_SQL "))",
 		SPI_OK_DELETE, 1, {TIMESTAMPTZOID}
 	};
 	Datum		values[1];
@@ -425,6 +425,22 @@ df_close_orphans(void)
 	};
 
 	return df_plan_run(&plan, NULL, NULL, 0);
+}
+
+/* what pause() and resume() left for the record: it belongs to no run, with which it would go */
+uint64
+df_purge_notes(TimestampTz before)
+{
+	static DfPlan plan = {
+		"DELETE FROM dataflows.inbox AS i WHERE i.id" EQ "ANY (ARRAY("
+		"  SELECT k.id FROM dataflows.inbox AS k WHERE k.run IS NULL AND k.state" EQ "'done'"
+		"  AND k.consumed_at" LT "$1 LIMIT " BATCH_SQL "))",
+		SPI_OK_DELETE, 1, {TIMESTAMPTZOID}
+	};
+	Datum		values[1];
+
+	values[0] = TimestampTzGetDatum(before);
+	return df_plan_run(&plan, values, NULL, 0);
 }
 
 /* the next runs in the order of their ids that were made before that time */

@@ -74,8 +74,12 @@ extern DfNotifyFate df_insert_notify(const DfNotifySignal *signal, Oid *owner);
 
 /* ---- tidying, each bounded; they return how many rows they touched ------------- */
 
+/* as many as one statement takes: then there may be more */
+#define DF_TIDY_BATCH 500
+
 extern uint64 df_expire_signals(void);
 extern uint64 df_close_orphans(void);
+extern uint64 df_purge_notes(TimestampTz before);
 
 /*
  * Deletes runs that reached a terminal state before `before`, walking through

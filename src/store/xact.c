@@ -110,3 +110,12 @@ df_session_pin(void)
 	if (strcmp(flush, "remote_apply") != 0)
 		SetConfigOption("synchronous_commit", "on", PGC_SUSET, PGC_S_OVERRIDE);
 }
+
+void
+df_xact_lock_timeout(int ms)
+{
+	char		text[16];
+
+	snprintf(text, sizeof(text), "%d", ms);
+	SetConfigOption("lock_timeout", text, PGC_SUSET, PGC_S_OVERRIDE);
+}

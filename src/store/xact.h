@@ -25,4 +25,7 @@ extern bool df_xact_busy(void);
 /* after connecting: what ALTER ROLE or ALTER DATABASE may have bent */
 extern void df_session_pin(void);
 
+/* for a process that must not wait long for anybody; after df_session_pin() */
+extern void df_xact_lock_timeout(int ms);
+
 #endif							/* DF_XACT_H */

@@ -182,7 +182,7 @@ rules_of(const DfSystem *system)
 }
 
 DfEntrance
-df_system_take(DfSystemLive *live, const DfSystem *system, bool stay, TimestampTz *until)
+df_system_take(DfSystemLive *live, const DfSystem *system, DfPatience patience, TimestampTz *until)
 {
 	DfSystemRules rules = rules_of(system);
 	DfEntrance	entrance;
@@ -193,8 +193,9 @@ df_system_take(DfSystemLive *live, const DfSystem *system, bool stay, TimestampT
 		live->turn = df_worker.slot->turns;
 		live->queued = 0;
 	}
-	entrance = df_system_enter(live->state, GetUserId(), &rules,
-							   stay || live->queued < 4 * rules.max_concurrency, until);
+	if (patience == DF_PATIENCE_TABLE && live->queued < 4 * rules.max_concurrency)
+		patience = DF_PATIENCE_MEMORY;
+	entrance = df_system_enter(live->state, GetUserId(), &rules, patience, until);
 	if (entrance == DF_ENTRANCE_FULL)
 		live->queued++;
 	if (entrance == DF_ENTRANCE_OPEN)

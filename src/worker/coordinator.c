@@ -513,12 +513,13 @@ tidy(void)
 	static pg_uuid_t cursor;
 	static TimestampTz round_began = DF_NEVER;
 	TimestampTz now = df_now();
+	TimestampTz before = now - df_retention * USECS_PER_SEC;
 	uint64		purged = 0;
+	bool		more = df_close_orphans() == DF_TIDY_BATCH;
 
-	(void) df_close_orphans();
-	(void) df_expire_signals();
+	more |= df_expire_signals() == DF_TIDY_BATCH;
 	(void) df_page_tokens_purge(now);
-	next_purge = DF_NEVER;
+	next_purge = more ? now : DF_NEVER;
 	if (df_retention < 0)
 		return;
 	if (round_began == DF_NEVER || now - round_began > PURGE_ROUND_MS * 1000)
@@ -526,9 +527,10 @@ tidy(void)
 		memset(&cursor, 0, sizeof(cursor));
 		round_began = now;
 	}
-	(void) df_deliveries_purge(now - df_retention * USECS_PER_SEC);
-	if (df_purge(now - df_retention * USECS_PER_SEC, &cursor, &purged))
-		next_purge = now;
+	more |= df_purge_notes(before) == DF_TIDY_BATCH;
+	more |= df_deliveries_purge(before) == DF_TIDY_BATCH;
+	more |= df_purge(before, &cursor, &purged);
+	next_purge = more ? now : DF_NEVER;
 	if (purged > 0)
 		elog(DEBUG1, "dataflows purged " UINT64_FORMAT " runs", purged);
 }

@@ -260,12 +260,14 @@ prepare(DfRun *run, DfStep *step, DfSystem *system, DfSystemLive *live)
  * own to end, but not those of a system that lets nobody in.
  */
 static DfEntrance
-entrance_to(DfSystemLive *live, const DfSystem *system, const DfRun *run, TimestampTz *until)
+entrance_to(DfSystemLive *live, const DfSystem *system, const DfRun *run, const DfStep *step, TimestampTz *until)
 {
+	*until = DF_NEVER;
 	if (df_worker.in_flight >= df_max_in_flight)
 		return df_system_is_held(live, system, until) ? DF_ENTRANCE_LATER : DF_ENTRANCE_FULL;
 	/* a run with a request on the wire stays in memory in any case */
-	return df_system_take(live, system, run->in_flight > 0, until);
+	return df_system_take(live, system, step->urgent ? DF_PATIENCE_URGENT
+						  : run->in_flight > 0 ? DF_PATIENCE_MEMORY : DF_PATIENCE_TABLE, until);
 }
 
 /* false: its system, or the worker, has no place for it now */
@@ -289,10 +291,13 @@ dispatch_step(DfRun *run, DfStep *step)
 	if (stays_in_doubt(run, step, system) || !df_token_ready(run, step, system))
 		return true;
 	live = df_system_live(system);
-	switch (entrance_to(live, system, run, &until))
+	switch (entrance_to(live, system, run, step, &until))
 	{
 		case DF_ENTRANCE_FULL:
-			return false;		/* it stays to_send: a finished request makes room */
+			/* it stays to_send: a finished request makes room */
+			if (step->urgent)
+				step->not_before = until;
+			return false;
 		case DF_ENTRANCE_LATER:
 			/* wait in the table, not here: others are to have the place */
 			step->to_send = false;
@@ -308,11 +313,12 @@ dispatch_step(DfRun *run, DfStep *step)
 }
 
 /*
- * All of a run's steps that are to be sent and for which there is room.  Of a
- * thousand that wait for one system not each is to find out that it is full.
+ * All of a run's steps that are to be sent and for which there is room, or those
+ * that are urgent.  Of a thousand that wait for one system not each is to find
+ * out that it is full.
  */
 void
-df_dispatch(DfRun *run)
+df_dispatch(DfRun *run, bool urgent)
 {
 	const char *full = NULL;
 
@@ -320,6 +326,9 @@ df_dispatch(DfRun *run)
 	{
 		DfStep	   *step = run->steps[i];
 
+		if (urgent && !step->urgent)
+			continue;
+		step->not_before = DF_NEVER;
 		if (!step->to_send || (full != NULL && run->in_flight > 0 && strcmp(step->system, full) == 0))
 			continue;
 		if (!dispatch_step(run, step))

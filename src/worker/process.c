@@ -213,6 +213,12 @@ df_process_begin(Datum arg)
 	return slot;
 }
 
+bool
+df_process_role_exists(void)
+{
+	return SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(GetSessionUserId()));
+}
+
 void
 df_process_interrupts(void)
 {

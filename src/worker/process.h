@@ -34,6 +34,9 @@ extern TimestampTz df_process_back_off(int failures);
  */
 extern DfSlot *df_process_begin(Datum arg);
 
+/* in a transaction: false if the role of this session was dropped, for which it is time to end */
+extern bool df_process_role_exists(void);
+
 /* after each wait: interrupts, and postgresql.conf if it was reloaded */
 extern void df_process_interrupts(void);
 

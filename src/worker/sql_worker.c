@@ -102,7 +102,7 @@ claim(const pg_uuid_t *id)
 	List	   *versions;
 	DfStore		store;
 
-	if (!df_extension_exists())
+	if (!df_extension_exists() || !df_process_role_exists())
 	{
 		df_worker.gone = true;
 		return NIL;

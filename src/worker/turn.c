@@ -26,6 +26,7 @@
 #include "store/record.h"
 #include "store/store.h"
 #include "store/xact.h"
+#include "worker/process.h"
 #include "worker/trace.h"
 #include "worker/wait.h"
 #include "worker/worker.h"
@@ -177,6 +178,41 @@ ask_for_help(void)
 	df_slot_wake_coordinator(MyDatabaseId);
 }
 
+/*
+ * The runs come workflow by workflow, and will ask for places in the order in
+ * which they are held: one of each workflow by turns.
+ */
+static void
+take_turns(List **runs, List **versions)
+{
+	int			n = list_length(*runs);
+	int		   *next = palloc(sizeof(int) * (n + 1));
+	int		   *end = palloc(sizeof(int) * (n + 1));
+	int			ngroups = 0;
+	List	   *runs_by_turns = NIL;
+	List	   *versions_by_turns = NIL;
+
+	for (int i = 0; i < n; i++)
+	{
+		DfRun	   *run = list_nth(*runs, i);
+
+		if (i == 0 || strcmp(run->workflow_name, ((DfRun *) list_nth(*runs, i - 1))->workflow_name) != 0)
+			next[ngroups++] = i;
+		end[ngroups - 1] = i + 1;
+	}
+	if (ngroups < 2)
+		return;
+	while (list_length(runs_by_turns) < n)
+		for (int g = 0; g < ngroups; g++)
+			if (next[g] < end[g])
+			{
+				runs_by_turns = lappend(runs_by_turns, list_nth(*runs, next[g]));
+				versions_by_turns = lappend_int(versions_by_turns, list_nth_int(*versions, next[g]++));
+			}
+	*runs = runs_by_turns;
+	*versions = versions_by_turns;
+}
+
 static void
 claim_due(void)
 {
@@ -202,6 +238,7 @@ claim_due(void)
 	df_worker.more = list_length(runs) >= each;
 	if (df_worker.more)
 		ask_for_help();
+	take_turns(&runs, &versions);
 	df_take(runs, versions);
 }
 
@@ -419,6 +456,43 @@ advance_all(void)
 	} while (take_wanted_aliases() | read_wanted_inboxes());
 }
 
+/* true: it is to be advanced, for a step of it was refused or put off */
+static bool
+dispatch_run(DfRun *run, bool urgent)
+{
+	int			before = run->in_flight;
+
+	/* who has not been advanced yet may not want to send any more */
+	if (run->released || run->broken || run->advance)
+		return false;
+	df_worker.current = run;
+	df_dispatch(run, urgent);
+	df_worker.current = NULL;
+	if (run->in_flight != before || run->advance)
+		touch(run);
+	return run->advance;
+}
+
+/* what follows on a probe comes before the probes of others, which would use up all places */
+static void
+dispatch_urgent(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &df_worker.runs)
+	{
+		DfRun	   *run = dlist_container(DfRun, node, iter.cur);
+		bool		some = false;
+
+		if (!run->urgent)
+			continue;
+		(void) dispatch_run(run, true);
+		for (int i = 0; i < run->nsteps; i++)
+			some |= run->steps[i]->to_send && run->steps[i]->urgent;
+		run->urgent = some;
+	}
+}
+
 /* requests of all runs for which there is room; a refusal may let a run go on */
 static void
 dispatch_all(void)
@@ -429,6 +503,7 @@ dispatch_all(void)
 
 	if (df_worker.leaving)
 		return;
+	dispatch_urgent();
 	/* another one comes first each time: a run of a thousand steps is not to have all places */
 	if (!dlist_is_empty(&df_worker.runs))
 		dlist_push_tail(&df_worker.runs, dlist_pop_head_node(&df_worker.runs));
@@ -437,18 +512,8 @@ dispatch_all(void)
 		again = false;
 		dlist_foreach(iter, &df_worker.runs)
 		{
-			DfRun	   *run = dlist_container(DfRun, node, iter.cur);
-			int			before = run->in_flight;
-
-			/* who has not been advanced yet may not want to send any more */
-			if (run->released || run->broken || run->advance)
-				continue;
-			df_worker.current = run;
-			df_dispatch(run);
-			df_worker.current = NULL;
-			if (run->in_flight != before || run->advance)
-				touch(run);
-			again |= run->advance;
+			again |= dispatch_run(dlist_container(DfRun, node, iter.cur), false) ||
+				dlist_container(DfRun, node, iter.cur)->advance;
 		}
 		if (again && !df_worker.careful)
 			advance_all();
@@ -772,6 +837,13 @@ turn_body(List *results)
 
 	df_xact_begin();
 	MemoryContextSwitchTo(df_worker.turn_cxt);
+	if (!df_process_role_exists())
+	{
+		/* the coordinator finds what we held, and says why it is stuck */
+		df_worker.gone = true;
+		df_xact_commit();
+		return;
+	}
 	apply_results(results);
 	read_phase(&deliveries);
 	adopt_all_loaded();

@@ -206,10 +206,11 @@ utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 static void
 at_xact_end(XactEvent event, void *arg)
 {
-	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT)
+	/* one that is prepared may end in another session, or never: its locks are enough */
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
 	df_hold_release();
-	if (rescan_at_commit && event == XACT_EVENT_COMMIT)
+	if (rescan_at_commit && event != XACT_EVENT_ABORT)
 		df_launcher_rescan();
 	rescan_at_commit = false;
 }

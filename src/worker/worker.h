@@ -71,7 +71,7 @@ extern void df_adopt_loaded(DfRun *run);
 extern void df_advance_run(DfRun *run);
 
 /* dispatch.c: from steps to requests and from results to replies */
-extern void df_dispatch(DfRun *run);
+extern void df_dispatch(DfRun *run, bool urgent);
 extern void df_depart(void);
 extern void df_arrive(DfHttpResult *result);
 extern void df_recover_lost(DfRun *run);
@@ -84,10 +84,10 @@ extern DfSystemLive *df_system_live(const DfSystem *system);
 /*
  * Takes a place for one request, or says when there is likely to be one: that is
  * waited for in the table, so that one slow system does not fill the worker's
- * memory, unless the step is to `stay`.  The place goes back by itself unless df_system_taken() is called once
+ * memory, unless the step is to stay in memory.  The place goes back by itself unless df_system_taken() is called once
  * the request is among the departures.
  */
-extern DfEntrance df_system_take(DfSystemLive *live, const DfSystem *system, bool stay,
+extern DfEntrance df_system_take(DfSystemLive *live, const DfSystem *system, DfPatience patience,
 								 TimestampTz *until);
 extern bool df_system_is_held(DfSystemLive *live, const DfSystem *system, TimestampTz *until);
 extern void df_system_taken(void);

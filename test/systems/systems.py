@@ -307,6 +307,8 @@ class System:
                     return self.create(request)
                 if request.method in ("GET", "HEAD"):
                     return 200, self.listing(request.query)
+                if request.method == "DELETE" and request.query:
+                    return self.delete_all(request.query)
                 return 405, {"error": "not here"}
             return self.one(request, parts[1])
         except Refusal as refusal:
@@ -341,6 +343,12 @@ class System:
             elif name != "email":
                 pool = [r for r in pool if str(r["data"].get(name)) == value]
         return pool
+
+    def delete_all(self, query):
+        found = [r["id"] for r in self.candidates(query)]
+        for ident in found:
+            self.enter("delete", id=ident)
+        return (200, {"deleted": found}) if found else (404, {"error": "nothing matches"})
 
     def one(self, request, ident):
         record = self.records.get(ident)

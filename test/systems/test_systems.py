@@ -99,6 +99,8 @@ class SystemsTest(unittest.TestCase):
         self.assertEqual(self.identity("POST", "/users", {})[0], 422)
         self.assertEqual(self.identity("GET", "/nothing")[0], 404)
         self.assertEqual(self.identity("PUT", "/users")[0], 405)
+        self.assertEqual(self.identity("DELETE", "/users")[0], 405)
+        self.assertEqual(self.identity("DELETE", "/users?email=nobody@x")[0], 404)
         self.assertEqual(self.identity("POST", "/_config", {"nonsense": 1})[0], 400)
 
     def test_unique_email(self):

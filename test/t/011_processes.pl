@@ -126,6 +126,15 @@ unlike(slurp_file($node->logfile), qr/trapped/, 'no trap was sprung');
 $node->safe_psql('postgres', 'ALTER ROLE app RESET ALL; ALTER ROLE postgres RESET ALL');
 $node->restart;
 
+# ---- DROP EXTENSION that is prepared, and then is not to be ----
+
+$node->safe_psql('postgres', "BEGIN; DROP EXTENSION dataflows CASCADE; PREPARE TRANSACTION 'drop'");
+$node->safe_psql('postgres', "ROLLBACK PREPARED 'drop'");
+$node->safe_psql('postgres', "SET ROLE app; INSERT INTO app.signups (email, name) VALUES ('kept\@x', 'K')");
+ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.runs WHERE state = 'waiting'", 20), 'the engine comes back when DROP EXTENSION was prepared and rolled back');
+as_app($node, 'postgres', $confirm);
+ok(wait_until($node, "SELECT count(*) = 3 FROM dataflows.runs WHERE state = 'completed'", 20), 'and goes on');
+
 # ---- an owner that may not log in, or is gone --------------------------------------------
 
 my ($rc, $out, $err) = $node->psql('postgres', <<'SQL');
@@ -151,6 +160,33 @@ $node->safe_psql('postgres', "ALTER ROLE app LOGIN; SELECT dataflows.retry(run) 
 ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.runs WHERE state = 'waiting'", 40), 'it goes on after the repair');
 as_app($node, 'postgres', $confirm);
 ok(wait_for_runs($node, ['completed']), 'and is completed');
+
+# ---- an owner that is dropped while his runs are in a worker's memory ------------------
+
+$node->safe_psql('postgres', <<'SQL');
+CREATE ROLE leaver LOGIN;
+CREATE SCHEMA leaver AUTHORIZATION leaver;
+GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO leaver;
+GRANT USAGE ON FOREIGN SERVER email TO leaver;
+SET ROLE leaver;
+CREATE FUNCTION leaver.one(event jsonb) RETURNS jsonb LANGUAGE sql VOLATILE AS
+  $$ SELECT dataflows.post('call', 'email', '/send', '{"to": "leaver@x"}', undo => 'none') $$;
+CREATE FUNCTION leaver.two(event jsonb) RETURNS jsonb LANGUAGE sql VOLATILE AS
+  $$ SELECT dataflows.query('call', 'SELECT pg_sleep(2)') $$;
+SELECT dataflows.define_workflow('leaves', 'leaver.one'), dataflows.define_workflow('leaves-sql', 'leaver.two');
+SQL
+$systems->fault('email', match => { email => 'leaver' }, fault => 'hang');
+$node->safe_psql('postgres', "SET ROLE leaver; SELECT dataflows.start('leaves') FROM generate_series(1, 3); SELECT dataflows.start('leaves-sql') FROM generate_series(1, 3)");
+ok(wait_until($node, "SELECT (SELECT in_flight = 3 FROM dataflows.systems WHERE system = 'email') AND count(*) = 2 FROM pg_stat_activity WHERE backend_type LIKE 'dataflows%worker' AND usename = 'leaver'"),
+	'both workers of an owner are busy');
+my $at = -s $node->logfile;
+
+$node->safe_psql('postgres', 'DROP OWNED BY leaver CASCADE; DROP ROLE leaver');
+ok(wait_until($node, "SELECT count(*) = 6 FROM dataflows.stuck WHERE workflow LIKE 'leaves%' AND reason ~ 'leaver.*does not exist any more'", 40), 'who is dropped: his runs are stuck, and say why');
+my @errors = grep { /ERROR: / } split(/\n/, slurp_file($node->logfile, $at));
+
+cmp_ok(scalar(@errors), '<=', 4, 'and nothing fails over and over') or diag(join("\n", @errors));
+$systems->clear_faults;
 
 my @wrong = reconcile($node, $systems);
 

@@ -184,6 +184,47 @@ for my $case (
 	ok(wait_until($node, "SELECT state = 'rolled_back' FROM dataflows.runs WHERE run = '$run'"), 'and the run ends');
 }
 
+# an undo that needs no answer: what it does not find may still come
+$systems->config('crm', idempotency => JSON::PP::false());
+as_app($node, 'postgres', <<'SQL');
+CREATE FUNCTION app.by_filter(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN dataflows.post('call', 'plain', '/contacts', jsonb_build_object('email', event->>'email'), undo => 'DELETE /contacts?email={request.email}');
+END $$;
+SELECT dataflows.define_workflow('by-filter', 'app.by_filter');
+SQL
+# given up after 500 ms, carried out after 600, settled after 700
+($email, $run) = start({ workflow => 'by-filter' }, { fault => 'late', ms => 600 });
+is(state_of($run) . ' ' . books($email), 'rolled_back 1/0', 'a 404 before the system has settled is not believed');
+my @deletes = map { $_->{status} } grep { $_->{method} eq 'DELETE' && $_->{email} eq $email } @{ $systems->requests('crm') };
+
+is("@deletes", '404 200', 'it was not there, and then it was');
+is($node->safe_psql('postgres', "SELECT undo_state FROM dataflows.steps WHERE run = '$run'"), 'undone', 'and is undone');
+($email, $run) = start({ workflow => 'by-filter' }, { fault => 'hang' });
+is(state_of($run) . ' ' . books($email), 'rolled_back 0/0', 'one after it is');
+is($node->safe_psql('postgres', "SELECT undo_state FROM dataflows.steps WHERE run = '$run'"), 'gone', 'as gone');
+
+# a person is quicker than the probe that is on the wire: his word counts
+for my $case (
+	[ 'lost', 'done', '{"id": "by hand"}', 'completed', '1/1', 'done, and the probe finds it' ],
+	[ 'reset_before', 'done', '{"id": "by hand"}', 'completed', '0/0', 'done, and the probe does not find it' ],
+	[ 'lost', 'not_done', undef, 'rolled_back', '1/1', 'not done, and the probe finds it' ],
+	[ 'reset_before', 'skipped', undef, 'completed', '0/0', 'skipped, and the probe does not find it' ],)
+{
+	my ($fault, $outcome, $output, $state, $books, $what) = @$case;
+
+	($email, $run) = start({}, { fault => $fault, times => 1 }, { @get, fault => 'latency', ms => 400, skip => 0 });
+	# the probe leaves when the system has settled
+	ok(wait_until($node, "SELECT (SELECT state = 'in_doubt' FROM dataflows.steps WHERE run = '$run') AND in_flight = 1 FROM dataflows.systems WHERE system = 'plain'"), 'the probe is on the wire');
+	is(resolve($run, 'call', $outcome, $output), 't', "a person says: $what");
+	is(state_of($run) . ' ' . books($email), "$state $books", 'and so it is');
+	ok(wait_until($node, "SELECT in_flight = 0 FROM dataflows.systems WHERE system = 'plain'"), 'the answer comes too late');
+	is($node->safe_psql('postgres', "SELECT state || ' ' || attempts || ' ' || (SELECT state FROM dataflows.runs WHERE run = '$run') FROM dataflows.steps WHERE run = '$run'"),
+		($outcome eq 'not_done' ? 'failed' : 'done') . " 1 $state", 'and changes nothing');
+	is($node->safe_psql('postgres', "SELECT (error->>'message') || ' ' || coalesce(output->>'id', 'nothing') FROM dataflows.steps WHERE run = '$run'"),
+		"resolved as $outcome by app " . ($output ? 'by hand' : 'nothing'), 'nor the record of it');
+}
+
 $node->stop;
 $systems->stop;
 done_testing();

@@ -300,6 +300,23 @@ app("SELECT dataflows.cancel('$run')");
 ok(state_is($run, 'cancelled'), 'cancel() has none');
 is(number_of($node, 'SELECT count(*) FROM dataflows.unexplained'), 0, 'nothing is unexplained');
 
+# ---- times that have passed, whatever they look like inside -----------------------------
+
+app(<<'SQL');
+CREATE FUNCTION app.past(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM dataflows.sleep_until('sleep', (event->>'at')::timestamptz);
+  RETURN coalesce(dataflows.wait_for('never', until => (event->>'at')::timestamptz), '"late"');
+END $$;
+SELECT dataflows.define_workflow('past', 'app.past');
+SQL
+for my $at ('1999-12-31 23:59:59.999999+00', '2000-01-01 00:00:00+00', '1970-01-01 00:00:00+00', '-infinity')
+{
+	$run = start('past', "{\"at\": \"$at\"}");
+	ok(state_is($run, 'completed'), "nobody waits for $at");
+	is(result($run), '"late"', 'nor for an event until then');
+}
+
 $node->stop;
 $systems->stop;
 done_testing();

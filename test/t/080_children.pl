@@ -469,6 +469,54 @@ is(number_of($node, "SELECT count(*) FROM dataflows.run c JOIN dataflows.run p O
 my @errors = grep { /ERROR|PANIC|TRAP/ && !/psql|live run/ } split /\n/, slurp_file($node->logfile);
 is(scalar(grep { /worker/ } @errors), 0, 'no worker had an error of its own') or diag(join("\n", @errors));
 
+# ---- circles: runs that nobody called wait for each other by their keys -----------------------------
+
+as_app($node, 'postgres', <<'SQL');
+CREATE FUNCTION app.ring(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM dataflows.wait_for('go');
+  IF e ? 'through' THEN RETURN dataflows.call('next', 'through', e->'through'); END IF;
+  RETURN dataflows.call('next', 'ring', '{}', key => e->>'next');
+EXCEPTION WHEN SQLSTATE 'DF001' THEN
+  RETURN to_jsonb(SQLERRM);
+END $$;
+CREATE FUNCTION app.through(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN dataflows.call('next', 'ring', '{}', key => e->>'next');
+END $$;
+SELECT dataflows.define_workflow('ring', 'app.ring'), dataflows.define_workflow('through', 'app.through');
+SQL
+
+# each calls the key of the next one, all at once or one after the other; how many are refused
+sub ring
+{
+	my ($name, $at_once, @inputs) = @_;
+	my @runs = map { start('ring', $inputs[$_], "$name$_") } 0 .. $#inputs;
+	my $signals = join(', ', map { "dataflows.signal('$_', 'go')" } @runs);
+
+	wait_until($node, "SELECT count(*) = " . @runs . " FROM dataflows.runs WHERE key LIKE '$name%' AND waiting_for = 'go'");
+	if ($at_once) { as_app($node, 'postgres', "SELECT $signals"); }
+	else
+	{
+		for my $i (0 .. $#runs)
+		{
+			as_app($node, 'postgres', "SELECT dataflows.signal('$runs[$i]', 'go')");
+			wait_until($node, "SELECT waiting_for IS DISTINCT FROM 'go' FROM dataflows.runs WHERE run = '$runs[$i]'");
+		}
+	}
+	ok(wait_until($node, "SELECT count(*) = " . @runs . " AND bool_and(state = 'completed') FROM dataflows.runs WHERE key LIKE '$name%'", 20),
+		"a circle ($name) is found");
+	return number_of($node, "SELECT count(*) FROM dataflows.steps s JOIN dataflows.runs r USING (run) WHERE (r.key LIKE '$name%' OR r.parent IN ('" . join("', '", @runs) . "'))"
+		. " AND s.step = 'next' AND s.state = 'failed' AND s.error->>'message' ~ '^run [^ ]+ holds key .* waits for this call itself'");
+}
+
+for my $at_once (0, 1)
+{
+	is(ring("two$at_once-", $at_once, { next => "two$at_once-1" }, { next => "two$at_once-0" }), 1, 'of two one gives way');
+	cmp_ok(ring("three$at_once-", $at_once, { next => "three$at_once-1" }, { next => "three$at_once-2" }, { next => "three$at_once-0" }), '>=', 1, 'of three one does');
+	is(ring("child$at_once-", $at_once, { through => { next => "child$at_once-1" } }, { next => "child$at_once-0" }), 1, 'and one of a circle through a child');
+}
+
 $node->stop;
 $systems->stop;
 done_testing();

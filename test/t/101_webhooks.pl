@@ -138,6 +138,27 @@ is_deeply(post('/paid', '{"id": "9", "type": "paid", "livemode": true}')->{json}
 is_deeply(post('/paid', '{"id": "9", "type": "paid"}')->{json}, { ignored => 'the filter does not match' }, 'so does the filter');
 is($node->safe_psql('postgres', "SELECT deliveries || ' ' || ignored FROM dataflows.webhooks WHERE path = '/paid'"), '3 2', 'all of it is counted');
 
+# by a further key of the run, which comes to it while it goes
+as_app_(<<'SQL');
+CREATE FUNCTION app.aliased(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM dataflows.wait_for('begin');
+  PERFORM dataflows.alias('order-' || (event->>'order'));
+  RETURN dataflows.wait_for('paid') || dataflows.wait_for('paid');
+END $$;
+SELECT dataflows.define_workflow('aliased', 'app.aliased');
+SELECT dataflows.create_webhook('/order', signals => 'aliased', event => '$.type', key => '$.order');
+SQL
+$run = as_app_(q(SELECT dataflows.start('aliased', '{"order": 5}', 'mine')));
+is(post('/order', '{"order": "order-5", "type": "paid", "first": 1}')->{json}{run}, undef, 'a delivery for a key that nobody has yet');
+as_app_("SELECT dataflows.signal('$run', 'begin')");
+ok(wait_until($node, "SELECT count(*) = 2 FROM dataflows.steps WHERE run = '$run' AND kind = 'wait' AND step LIKE 'paid%'"), 'is for the run that makes it its own');
+$answer = post('/order', '{"order": "order-5", "type": "paid", "second": 2}');
+is("$answer->{status} " . ($answer->{json}{run} // ''), "202 $run", 'the next one finds the run by it');
+is(as_app_("SELECT dataflows.await('$run')"), 'completed', 'which goes on');
+is($node->safe_psql('postgres', "SELECT (result->>'first') || (result->>'second') FROM dataflows.runs WHERE run = '$run'"), '12', 'with both');
+is_deeply(post('/order', '{"order": "order-5", "type": "paid"}')->{json}{run}, undef, 'the key of a run that has ended is nobody\'s');
+
 # ---- handlers ----------------------------------------------------------------------------
 
 $answer = post('/decided', '{"a": 1}', 'X-Key' => 'by-handler');
@@ -211,7 +232,13 @@ BEGIN
   IF event ? 'by' THEN RETURN dataflows.wait_for('confirmed', timeout => '2 s', by => 'link'); END IF;
   RETURN coalesce(dataflows.wait_for('confirmed'), '{}') || dataflows.response('confirmed');
 END $$;
+CREATE FUNCTION app.confirms_twice(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM dataflows.wait_for('confirmed');
+  RETURN dataflows.wait_for('confirmed');
+END $$;
 SELECT dataflows.define_workflow('confirms', 'app.confirms');
+SELECT dataflows.define_workflow('confirms_twice', 'app.confirms_twice');
 SQL
 my $waiting = as_app_("SELECT dataflows.start('confirms', '{}', 'link-1')");
 my ($rc, $out, $err) = $node->psql('postgres', "SELECT dataflows.event_url('$waiting', 'confirmed')", extra_params => [ '-U', 'app' ]);
@@ -242,6 +269,16 @@ is(as_app_("SELECT dataflows.await('$waiting')"), 'completed', 'and the run goes
 is($node->safe_psql('postgres', "SELECT result->>'confirmed' || ' ' || (result->>'sent_by') FROM dataflows.runs WHERE run = '$waiting'"), 'true link', 'it knows by what');
 is($http->request('POST', $link)->{status}, 200, 'pressed again: the same answer');
 is(number_of($node, "SELECT count(*) FROM dataflows.inbox WHERE event = 'confirmed'"), 1, 'one signal');
+my $twice = as_app_("SELECT dataflows.start('confirms_twice', '{}')");
+
+$link = as_app_("SELECT dataflows.event_url('$twice', 'confirmed', '100 days')");
+is($http->request('POST', $link)->{status}, 200, 'a link to a run that waits twice');
+is(scalar(grep { $http->request('POST', substr($link, 0, -1) . $_)->{status} == 200 } 'A' .. 'Z', 'a' .. 'z', 0 .. 9, '-', '_'), 4,
+	'four spellings of its code are the same to a decoder');
+ok(wait_until($node, "SELECT waiting_for = 'confirmed' AND (SELECT count(*) = 2 FROM dataflows.steps s WHERE s.run = r.run) FROM dataflows.runs r WHERE run = '$twice'"), 'the run waits again');
+is(number_of($node, "SELECT count(*) FROM dataflows.inbox WHERE run = '$twice'"), 1, 'however it is spelt, it was one signal');
+is($node->safe_psql('postgres', "SELECT d.at > now() + interval '99 days' FROM dataflows.webhook_delivery d WHERE run = '$twice'"), 't',
+	'that it was used is known until it expires');
 is($http->request('POST', as_app_("SELECT dataflows.event_url('$waiting', 'confirmed')"))->{status}, 410, 'a run that has ended has nothing to confirm');
 my $short = as_app_("SELECT dataflows.event_url('" . as_app_("SELECT dataflows.start('confirms', '{}')") . "', 'confirmed', '1 ms')");
 
@@ -295,12 +332,60 @@ while (%open && time() < $begun + 10)
 is(scalar(keys %open), 0, sprintf('those that drip are cut off (%.1f s)', time() - $begun));
 close($_) for @slow;
 
+# asked until it answers so
+sub status_comes
+{
+	my ($status, $ask) = @_;
+	my $end = time() + 10;
+	my $came = 0;
+
+	usleep(20_000) while time() < $end && ($came = $ask->()->{status}) != $status;
+	return $came == $status;
+}
+
+# ---- many large ones ------------------------------------------------------------------------------------
+
+# each has all of a large body but the end of it: what they hold together is bounded, and goes with them
+set(ingress_timeout => '20s');
+ok(status_comes(200, sub { $http->get("$base/ready") }), 'with time enough');
+my @large = map { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port) } 1 .. 120;
+
+syswrite($_, "POST /any HTTP/1.1\r\nHost: x\r\nContent-Length: 65000\r\n\r\n" . ('x' x 60000)) for @large;
+my $crowded = 0;
+
+for (1 .. 20)
+{
+	$crowded = post('/any', '{"pad": "' . ('y' x 50000) . '"}')->{status};
+	last if $crowded == 503;
+}
+is($crowded, 503, 'where others hold as much as may be held, the sender is to come again');
+close($_) for @large;
+ok(status_comes(202, sub { post('/any', '{"pad": "' . ('y' x 50000) . '"}') }), 'when they have gone there is room');
+set(max_body => '96kB');
+ok(status_comes(202, sub { post('/any', '{"pad": "' . ('y' x 80000) . '"}') }), 'a larger dataflows.max_body is followed');
+set(max_body => '64kB', ingress_timeout => '1s');
+ok(status_comes(413, sub { post('/any', '{"pad": "' . ('y' x 80000) . '"}') }), 'and a smaller one');
+
 # ---- not now --------------------------------------------------------------------------------------------
 
 as_app_("SELECT dataflows.define_workflow('gone', 'app.takes'); SELECT dataflows.create_webhook('/gone', starts => 'gone'); SELECT dataflows.drop_workflow('gone')");
 $answer = post('/gone', '{}');
 is($answer->{status}, 503, 'a workflow that was dropped: not now');
 ok($answer->{headers}{'retry-after'}, 'with Retry-After');
+
+# ---- somebody holds a key in an open transaction --------------------------------------------------------
+
+as_app_("BEGIN; SELECT dataflows.start('takes', '{}', 'held'); PREPARE TRANSACTION 'held'");
+my $waited = time();
+
+for my $i (1 .. 5)
+{
+	is(post('/signup', '{"id": "held"}')->{status}, 503, 'its delivery is to be sent again');
+}
+cmp_ok(time() - $waited, '<', 1.5, 'and the listener has not waited for that transaction');
+as_app_("COMMIT PREPARED 'held'");
+is(post('/signup', '{"id": "held"}')->{status}, 202, 'once it has ended the delivery is taken');
+is(number_of($node, "SELECT count(*) FROM dataflows.runs WHERE key = 'held'"), 1, 'and there is one run');
 
 # ---- answered means committed: kill -9 under load -----------------------------------------------------------
 

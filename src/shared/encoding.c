@@ -1,0 +1,140 @@
+/*
+ * shared/encoding.c
+ *	  Text between the database and the world, which speaks UTF-8.
+ *
+ * Runs wherever requests are made and answers and webhooks are read, in a
+ * transaction, in any role: it looks conversions up in the catalog.  In a
+ * database of SQL_ASCII bytes are bytes.  It must never raise for what is in the
+ * text: what cannot be said in the other encoding becomes "?".
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "catalog/namespace.h"
+#include "mb/pg_wchar.h"
+
+#include "shared/encoding.h"
+
+static bool
+speaks_utf8(void)
+{
+	return GetDatabaseEncoding() == PG_UTF8 || GetDatabaseEncoding() == PG_SQL_ASCII;
+}
+
+/* the text is valid in its encoding */
+static char *
+converted(const char *text, size_t len, int from, int to)
+{
+	Oid			function = FindDefaultConversionProc(from, to);
+	const unsigned char *source = (const unsigned char *) text;
+	size_t		size = (len + 1) * MAX_CONVERSION_GROWTH + 1;
+	char	   *result;
+	char	   *end;
+
+	if (!OidIsValid(function))
+		return pnstrdup(text, len);
+	result = end = palloc(size);
+	*end = '\0';
+	while (len > 0)
+	{
+		int			n = pg_do_encoding_conversion_buf(function, from, to, (unsigned char *) source, (int) len,
+													  (unsigned char *) end, (int) Min(size - (end - result), INT_MAX), true);
+
+		source += n;
+		len -= n;
+		end += strlen(end);
+		if (len == 0)
+			break;
+		n = Min(pg_encoding_mblen(from, (const char *) source), (int) len);
+		source += n;
+		len -= n;
+		*end++ = '?';
+		*end = '\0';
+	}
+	return result;
+}
+
+char *
+df_text_to_utf8(const char *text)
+{
+	if (text == NULL || speaks_utf8())
+		return unconstify(char *, text);
+	return converted(text, strlen(text), GetDatabaseEncoding(), PG_UTF8);
+}
+
+char *
+df_text_from_utf8(const char *bytes, size_t len)
+{
+	if (memchr(bytes, '\0', len) != NULL ||
+		!pg_verify_mbstr(speaks_utf8() ? GetDatabaseEncoding() : PG_UTF8, bytes, len, true))
+		return NULL;
+	return speaks_utf8() ? pnstrdup(bytes, len) : converted(bytes, len, PG_UTF8, GetDatabaseEncoding());
+}
+
+/* the code of \uXXXX, -1 if there is none */
+static int
+escaped_code(const char *text)
+{
+	int			code = 0;
+
+	if (text[0] != '\\' || text[1] != 'u')
+		return -1;
+	for (int i = 2; i < 6; i++)
+	{
+		char		c = text[i];
+
+		if (!isxdigit((unsigned char) c))
+			return -1;
+		code = code * 16 + (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+	}
+	return code;
+}
+
+/* in place: what is no ASCII as it is; half of a pair is left for who finds it invalid */
+static void
+unescape(char *text)
+{
+	char	   *to = text;
+
+	for (char *from = text; *from != '\0';)
+	{
+		int			code = escaped_code(from);
+		int			low = code >= 0xD800 && code < 0xDC00 ? escaped_code(from + 6) : -1;
+		int			len = 1;
+
+		if (low >= 0xDC00 && low < 0xE000)
+		{
+			(void) unicode_to_utf8(0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00), (unsigned char *) to);
+			to += 4;
+			from += 12;
+			continue;
+		}
+		if (code >= 0x80 && (code < 0xD800 || code >= 0xE000))
+		{
+			(void) unicode_to_utf8(code, (unsigned char *) to);
+			to += code < 0x800 ? 2 : 3;
+			from += 6;
+			continue;
+		}
+		/* what follows a backslash is no beginning of an escape */
+		if (from[0] == '\\' && from[1] != '\0')
+			len = 2;
+		memmove(to, from, len);
+		to += len;
+		from += len;
+	}
+	*to = '\0';
+}
+
+char *
+df_json_from_utf8(const char *bytes, size_t len)
+{
+	char	   *text;
+
+	if (speaks_utf8() || memchr(bytes, '\0', len) != NULL)
+		return df_text_from_utf8(bytes, len);
+	text = pnstrdup(bytes, len);
+	unescape(text);
+	return df_text_from_utf8(text, strlen(text));
+}
