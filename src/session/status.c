@@ -339,7 +339,7 @@ role_problem(const DfOwnerLook *owner)
 	Form_pg_authid form;
 
 	if (!HeapTupleIsValid(tuple))
-		return "the role does not exist any more: define its workflows anew as another role";
+		return "the role does not exist any more: see the remedy in dataflows.stuck";
 	form = (Form_pg_authid) GETSTRUCT(tuple);
 	if (strcmp(NameStr(form->rolname), owner->name) != 0)
 		problem = "the role has another name now: rename it back, or define its workflows anew";

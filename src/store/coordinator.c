@@ -207,20 +207,35 @@ states_that_may_get_stuck(void)
 	return df_array(TEXTOID, names, NULL, n);
 }
 
+/* the runs of an owner that nobody holds */
+#define RUNS_OF_OWNER \
+	" FROM dataflows.workflow AS w, dataflows.run AS r, dataflows.inbox AS i" \
+	" WHERE w.owner" EQ "$1 AND w.owner_name" EQ "$2 AND r.workflow" EQ "w.name AND r.version" EQ "w.version" \
+	" AND r.lease IS NULL AND r.identity" EQ "$4 AND i.workflow" EQ "w.name AND i.run" EQ "r.run AND i.state" EQ "'new'"
+
+#define STICK_SQL \
+	" LIMIT " BATCH_SQL " FOR UPDATE OF r SKIP LOCKED)" \
+	" UPDATE dataflows.run AS r SET state = $6, wake_at = NULL, waiting_for = NULL," \
+	" stuck = pg_catalog.jsonb_build_object('sqlstate', '28000', 'reason', $7, 'remedy', $8)" \
+	" FROM due WHERE r.run" EQ "due.run RETURNING r.run, r.workflow"
+
+#define STICK_TYPES {OIDOID, TEXTOID, TIMESTAMPTZOID, INT8OID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID}
+
+/* those that are due, or those for which something has come */
 static uint64
-stick_batch(const DfDueOwner *owner, const char *reason, const char *remedy)
+stick_batch(const DfDueOwner *owner, bool inbox, const char *reason, const char *remedy)
 {
-	static DfPlan plan = {
+	static DfPlan due_plan = {
 		"WITH due AS MATERIALIZED (SELECT r.run FROM dataflows.workflow AS w, dataflows.run AS r"
 		"   WHERE w.owner" EQ "$1 AND w.owner_name" EQ "$2"
 		"   AND r.workflow" EQ "w.name AND r.version" EQ "w.version"
 		"   AND r.sql" EQ EITHER " AND r.wake_at IS NOT NULL AND r.wake_at" LE "$3 AND r.lease IS NULL"
-		"   AND r.identity" EQ "$4 AND r.state" EQ "ANY ($5)"
-		"   LIMIT " BATCH_SQL " FOR UPDATE OF r SKIP LOCKED)"
-		" UPDATE dataflows.run AS r SET state = $6, wake_at = NULL, waiting_for = NULL,"
-		" stuck = pg_catalog.jsonb_build_object('sqlstate', '28000', 'reason', $7, 'remedy', $8)"
-		" FROM due WHERE r.run" EQ "due.run RETURNING r.run, r.workflow",
-		SPI_OK_UPDATE_RETURNING, 8, {OIDOID, TEXTOID, TIMESTAMPTZOID, INT8OID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID}
+		"   AND r.identity" EQ "$4 AND r.state" EQ "ANY ($5)" STICK_SQL,
+		SPI_OK_UPDATE_RETURNING, 8, STICK_TYPES
+	};
+	static DfPlan inbox_plan = {
+		"WITH due AS MATERIALIZED (SELECT r.run" RUNS_OF_OWNER " AND i.sent_at" LE "$3 AND r.state" EQ "ANY ($5)" STICK_SQL,
+		SPI_OK_UPDATE_RETURNING, 8, STICK_TYPES
 	};
 	Datum		values[8];
 	pg_uuid_t	stuck[BATCH];
@@ -234,7 +249,7 @@ stick_batch(const DfDueOwner *owner, const char *reason, const char *remedy)
 	values[5] = CStringGetTextDatum(df_run_state_name(DF_RUN_STUCK));
 	values[6] = CStringGetTextDatum(reason);
 	values[7] = CStringGetTextDatum(remedy);
-	n = df_plan_run(&plan, values, NULL, 0);
+	n = df_plan_run(inbox ? &inbox_plan : &due_plan, values, NULL, 0);
 	for (uint64 row = 0; row < n; row++)
 	{
 		stuck[row] = df_copy_uuid(row, 0);
@@ -249,7 +264,49 @@ df_stick_owner(const DfDueOwner *owner, const char *problem, const char *remedy)
 {
 	char	   *reason = psprintf("role \"%s\" owns the workflow, but %s", owner->name, problem);
 
-	return stick_batch(owner, reason, remedy);
+	return stick_batch(owner, false, reason, remedy) + stick_batch(owner, true, reason, remedy);
+}
+
+/*
+ * Stuck runs that somebody has abandoned: there is no worker to hear it, and
+ * will never be one if the role was dropped.  A parent hears of it as from any
+ * other child.
+ */
+uint64
+df_abandon_for_owner(const DfDueOwner *owner)
+{
+	static DfPlan plan = {
+		"WITH a AS MATERIALIZED (SELECT r.run, i.sent_by, i.sent_at, i.note" RUNS_OF_OWNER
+		"   AND i.kind" EQ "'abandon' AND r.state" EQ "$5 AND i.sent_at" LE "$3"
+		"   ORDER BY i.id LIMIT " BATCH_SQL " FOR UPDATE OF r SKIP LOCKED),"
+		" u AS (UPDATE dataflows.run AS r SET state = $6, finished_at = $3, wake_at = NULL, waiting_for = NULL, stuck = NULL,"
+		"   key_held = $7, error = COALESCE(r.error, pg_catalog.jsonb_build_object('message', 'abandoned by ' OPERATOR(pg_catalog.||) a.sent_by,"
+		"     'by', a.sent_by, 'at', a.sent_at, 'reason', a.note))"
+		"   FROM a WHERE r.run" EQ "a.run RETURNING r.run, r.parent, r.parent_n, r.error, r.workflow),"
+		" d AS (UPDATE dataflows.inbox AS i SET state = 'done', consumed_at = $3 FROM u WHERE i.run" EQ "u.run AND i.state" NE "'done'),"
+		" p AS (INSERT INTO dataflows.inbox (run, workflow, key, kind, payload, sent_by, sent_at)"
+		"   SELECT r.run, r.workflow, r.key, 'child', pg_catalog.jsonb_build_object('run', u.run, 'n', u.parent_n, 'state', $6, 'error', u.error), $2, $3"
+		"   FROM u, dataflows.run AS r WHERE r.run" EQ "u.parent)"
+		" SELECT u.workflow FROM u",
+		SPI_OK_SELECT, 7, {OIDOID, TEXTOID, TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTOID, BOOLOID}
+	};
+	int			to = df_run_next(DF_RUN_STUCK, DF_RUN_ABANDON);
+	Datum		values[7];
+	uint64		n;
+
+	if (to < 0)
+		return 0;
+	values[0] = ObjectIdGetDatum(owner->owner);
+	values[1] = CStringGetTextDatum(owner->name);
+	values[2] = TimestampTzGetDatum(df_now());
+	values[3] = Int64GetDatum(df_identity_hash());
+	values[4] = CStringGetTextDatum(df_run_state_name(DF_RUN_STUCK));
+	values[5] = CStringGetTextDatum(df_run_state_name((DfRunState) to));
+	values[6] = BoolGetDatum(df_run_holds_key((DfRunState) to));
+	n = df_plan_run(&plan, values, NULL, 0);
+	for (uint64 row = 0; row < n; row++)
+		df_metric_add(DF_METRIC_RUNS_ENDED, df_copy_text(CurrentMemoryContext, row, 0), df_run_state_name((DfRunState) to), NULL, 1);
+	return n;
 }
 
 bool

@@ -43,6 +43,7 @@ extern uint64 df_return_leases(TimestampTz up_to, bool (*is_alive) (int64 lease)
 
 /* due runs of an owner who can have no session are stuck; returns how many */
 extern uint64 df_stick_owner(const DfDueOwner *owner, const char *problem, const char *remedy);
+extern uint64 df_abandon_for_owner(const DfDueOwner *owner);
 
 /* a worker ended inside the body of that run; true if the run is stuck for it now */
 extern bool df_count_crash(pg_uuid_t run);

@@ -464,6 +464,8 @@ owner_can_work(const DfDueOwner *due)
 		if (n == 0)
 			break;
 	}
+	if (df_abandon_for_owner(due) > 0)
+		df_wake_awaiters();
 	if (n > 0)
 		next_look = df_now();
 	if (total > 0)

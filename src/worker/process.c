@@ -168,7 +168,7 @@ df_process_role_problem(Oid database, Oid role, const char *name, const char **r
 	Form_pg_authid form;
 	const char *problem = NULL;
 
-	*remedy = "Create the role again or define the workflow anew as another role, then call dataflows.retry(run).";
+	*remedy = "As a superuser call dataflows.abandon(run, note) for its runs and dataflows.drop_workflow(name); have the workflow defined anew by another role, and call dataflows.restart(run) for those that are to begin again.";
 	if (!HeapTupleIsValid(tuple))
 		return "it does not exist any more";
 	form = (Form_pg_authid) GETSTRUCT(tuple);

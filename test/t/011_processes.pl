@@ -173,7 +173,10 @@ CREATE FUNCTION leaver.one(event jsonb) RETURNS jsonb LANGUAGE sql VOLATILE AS
   $$ SELECT dataflows.post('call', 'email', '/send', '{"to": "leaver@x"}', undo => 'none') $$;
 CREATE FUNCTION leaver.two(event jsonb) RETURNS jsonb LANGUAGE sql VOLATILE AS
   $$ SELECT dataflows.query('call', 'SELECT pg_sleep(2)') $$;
+CREATE FUNCTION leaver.three(event jsonb) RETURNS jsonb LANGUAGE sql VOLATILE AS
+  $$ SELECT dataflows.wait_for('go') $$;
 SELECT dataflows.define_workflow('leaves', 'leaver.one'), dataflows.define_workflow('leaves-sql', 'leaver.two');
+SELECT dataflows.define_workflow('leaves-waiting', 'leaver.three'), dataflows.start('leaves-waiting', '{"a": 1}', 'waits');
 SQL
 $systems->fault('email', match => { email => 'leaver' }, fault => 'hang');
 $node->safe_psql('postgres', "SET ROLE leaver; SELECT dataflows.start('leaves') FROM generate_series(1, 3); SELECT dataflows.start('leaves-sql') FROM generate_series(1, 3)");
@@ -187,6 +190,23 @@ my @errors = grep { /ERROR: / } split(/\n/, slurp_file($node->logfile, $at));
 
 cmp_ok(scalar(@errors), '<=', 4, 'and nothing fails over and over') or diag(join("\n", @errors));
 $systems->clear_faults;
+
+# what has no time is stuck when something comes for it; then a superuser clears up
+$node->safe_psql('postgres', "SELECT dataflows.signal_by_key('leaves-waiting', 'waits', 'go')");
+ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.stuck WHERE workflow = 'leaves-waiting'", 20), 'so is one that waited, when its event comes');
+$node->safe_psql('postgres', "SELECT dataflows.abandon(run, 'nobody is left') FROM dataflows.stuck");
+ok(wait_for_runs($node, [ 'completed', 'abandoned' ], 20), 'a superuser abandons them');
+is($node->safe_psql('postgres', "SELECT string_agg(DISTINCT (error->>'reason') || ' ' || (finished_at IS NOT NULL), ', ') FROM dataflows.runs WHERE state = 'abandoned' AND workflow = 'leaves-waiting'"),
+	'nobody is left true', 'and says why');
+is(number_of($node, "SELECT count(*) FROM dataflows.inbox WHERE state = 'new'"), 0, 'nothing is left to be heard');
+$node->safe_psql('postgres', "SELECT dataflows.drop_workflow('leaves-waiting')");
+as_app($node, 'postgres', <<'SQL');
+CREATE FUNCTION app.three(event jsonb) RETURNS jsonb LANGUAGE sql VOLATILE AS $$ SELECT event $$;
+SELECT dataflows.define_workflow('leaves-waiting', 'app.three');
+SQL
+as_app($node, 'postgres', "SELECT dataflows.restart('" . $node->safe_psql('postgres', "SELECT run FROM dataflows.runs WHERE workflow = 'leaves-waiting'") . "')");
+ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.runs WHERE workflow = 'leaves-waiting' AND state = 'completed' AND key = 'waits' AND owner = 'app'", 20),
+	'and the run begins again with another owner');
 
 my @wrong = reconcile($node, $systems);
 
