@@ -35,7 +35,7 @@ bench:
 else
 
 MODULE_big = dataflows
-PAGE = $(addprefix src/ingress/page/,index.html style.css app.js)
+PAGE = $(addprefix src/ingress/page/,index.html style.css) $(sort $(wildcard src/ingress/page/*.js))
 PAGE_C = src/ingress/page_files.c
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c) $(PAGE_C)))
 DATA = $(sort $(wildcard src/sql/upgrade/*.sql))

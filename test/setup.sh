@@ -37,7 +37,7 @@ wanted_packages()
 	echo gcc make libc6-dev libcurl4-openssl-dev libmicrohttpd-dev libkrb5-dev python3 "postgresql-$v" "postgresql-server-dev-$v"
 	case $purpose in
 		examples) echo openssl "postgresql-$v-cron" ;;
-		check) echo openssl libipc-run-perl "postgresql-plperl-$v" "postgresql-plpython3-$v" "postgresql-$v-cron" ;;
+		check) echo openssl chromium chromium-driver python3-prometheus-client libipc-run-perl "postgresql-plperl-$v" "postgresql-plpython3-$v" "postgresql-$v-cron" ;;
 		demo) echo curl ;;
 		bench) echo nginx-light ;;
 	esac

@@ -154,8 +154,10 @@ typedef struct Call
 
 #define RUN_COLUMNS "r.run, r.workflow, r.version, r.key, r.owner, r.state, r.step, r.waiting_for, r.wake_at," \
 	" r.started_by, r.started_at, r.finished_at, r.cause, r.error ->> 'message' AS error, r.stuck ->> 'reason' AS stuck"
-#define OF_RUN(view, order) "(SELECT COALESCE(pg_catalog.json_agg(y), '[]') FROM (SELECT z.* FROM dataflows." view " AS z" \
-	" WHERE z.run = $1::uuid ORDER BY " order " LIMIT 500) AS y)"
+#define OF_RUN(view, which, order) "(SELECT COALESCE(pg_catalog.json_agg(y), '[]') FROM (SELECT z.* FROM dataflows." view " AS z" \
+	" WHERE z.run = $1::uuid" which " ORDER BY " order " LIMIT 1000) AS y)"
+/* the n of a run's steps and of their attempts are shown two hundred at a time; $2 = after which */
+#define THESE " AND z.n > COALESCE($2::int, 0) AND z.n <= COALESCE($2::int, 0) + 200"
 
 static Call calls[] = {
 	SHOW("me", 0, "SELECT pg_catalog.json_build_object('role', CURRENT_USER, 'database', pg_catalog.current_database())::text", NULL),
@@ -175,10 +177,11 @@ static Call calls[] = {
 		" FROM (SELECT " RUN_COLUMNS " FROM dataflows.runs AS r"
 		" WHERE r.workflow = ANY (ARRAY(SELECT w.name FROM dataflows.workflows AS w WHERE $1 IS NULL OR w.name" EQ "$1))"
 		" AND r.key" EQ "$2 AND ($3 IS NULL OR r.state" EQ "$3) ORDER BY r.run DESC LIMIT 50) AS x", "workflow", "key", "state", NULL),
-	SHOW("run", 1, "SELECT pg_catalog.json_build_object('run', pg_catalog.to_json(r),"
-		" 'steps', " OF_RUN("steps", "z.n") ", 'attempts', " OF_RUN("attempts", "z.at") ","
-		" 'signals', " OF_RUN("signals", "z.id") ", 'requests', " OF_RUN("requests", "z.id") ")::text"
-		" FROM dataflows.runs AS r WHERE r.run = $1::uuid", "run", NULL),
+	SHOW("run", 2, "SELECT pg_catalog.json_build_object('run', pg_catalog.to_json(r),"
+		" 'last', (SELECT z.n FROM dataflows.steps AS z WHERE z.run = $1::uuid ORDER BY z.n DESC LIMIT 1),"
+		" 'steps', " OF_RUN("steps", THESE, "z.n") ", 'attempts', " OF_RUN("attempts", THESE, "z.at DESC") ","
+		" 'signals', " OF_RUN("signals", "", "z.id DESC") ", 'requests', " OF_RUN("requests", "", "z.id DESC") ")::text"
+		" FROM dataflows.runs AS r WHERE r.run = $1::uuid", "run", "after", NULL),
 	SHOW("stuck", 0, LIST("s.* FROM dataflows.stuck AS s ORDER BY s.run DESC LIMIT 200"), NULL),
 	SHOW("pending_undo", 0, LIST("p.* FROM dataflows.pending_undo AS p ORDER BY p.run DESC LIMIT 200"), NULL),
 	/* without what counts live runs: that reads them all */
