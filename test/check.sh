@@ -63,7 +63,7 @@ build_unit()
 		[ -e "$archive" ] && libs="$libs $archive"
 	done
 	# shellcheck disable=SC2086
-	gcc -g -Wall -Isrc -Itest/unit -I"$("$PG_CONFIG" --includedir-server)" -o "$program" "$source" $sources $libs \
+	gcc -g -Wall ${COPT:-} -Isrc -Itest/unit -I"$("$PG_CONFIG" --includedir-server)" -o "$program" "$source" $sources $libs \
 		-lcurl -lcrypto -lm
 }
 
@@ -123,6 +123,14 @@ count_tap()
 	fi
 }
 
+# faults_in <directory of logs>: what a server says of itself and no test asks
+# for: assertions, overwritten memory, references and snapshots that are left
+faults_in()
+{
+	grep -rshE 'TRAP: |(reference|refcount|memory|file) leak: |resource was not closed|problem in alloc set|problem in (slab|Generation)|detected write past chunk end|snapshot .* still active|left non-empty SPI stack' \
+		--include='*.log' "$1" | head -n 20
+}
+
 write_temp_config()
 {
 	local preload=dataflows
@@ -137,6 +145,8 @@ write_temp_config()
 		echo "cron.database_name = 'regression'" >>"$work/temp.conf"
 	fi
 	echo "shared_preload_libraries = '$preload'" >>"$work/temp.conf"
+	# as PostgreSQL's own tests do, and the servers of the TAP files by themselves
+	[ -z "${TEMP_CONFIG:-}" ] || cat "$TEMP_CONFIG" >>"$work/temp.conf"
 }
 
 # The schedule, then one by one what it does not name, so that no file is left out.
@@ -167,7 +177,7 @@ run_regress()
 	mkdir -p "$out"
 	write_temp_config
 	# shellcheck disable=SC2086
-	timeout -k 10 300 "$program" --inputdir="$input" --outputdir="$out" --bindir="$("$PG_CONFIG" --bindir)" \
+	timeout -k 10 "${DF_REGRESS_TIMEOUT:-300}" "$program" --inputdir="$input" --outputdir="$out" --bindir="$("$PG_CONFIG" --bindir)" \
 		--temp-instance="$out/instance" --temp-config="$work/temp.conf" --encoding=UTF8 --no-locale \
 		--dbname=regression "${schedule[@]}" $tests >"$log" 2>&1
 	rc=$?
@@ -175,6 +185,8 @@ run_regress()
 	bad=$(grep -cE '^(test|    ) .*\.\.\. FAILED|^not ok [0-9]+' "$log")
 	if [ "$rc" != 0 ] && [ "$bad" = 0 ]; then bad=1; fi
 	failed=$((failed + bad))
+	faults_in "$out/log" >"$work/$name.faults"
+	[ -s "$work/$name.faults" ] && record failed "$name: faults in the log" "$work/$name.faults"
 	[ "$bad" = 0 ] && return 0
 	say "FAILED $name"
 	grep -vE '\.\.\. ok ' "$log" | tail -n 30 | sed 's/^/    /'
@@ -207,6 +219,7 @@ run_tap()
 	rc=$?
 	echo "$rc $((SECONDS - began))" >"$dir/rc"
 	say "  $name: $(grep -c '^ok ' "$dir/out") ok, $(grep -c '^not ok' "$dir/out") not ok, $((SECONDS - began)) s"
+	faults_in "$dir"/tmp_check/log >"$dir/faults"
 	[ "$rc" = 0 ] && rm -rf "$dir"/tmp_check
 	return 0
 }
@@ -216,7 +229,7 @@ stage_tap()
 	local file name rc log
 
 	export pgxs work
-	export -f run_tap say
+	export -f run_tap faults_in say
 	for file in test/t/*.pl; do
 		[ -e "$file" ] || continue
 		if [ -n "${TESTS:-}" ] && ! grep -qE "(${TESTS// /|})" <<<"$file"; then continue; fi
@@ -234,6 +247,7 @@ stage_tap()
 			[ -e "$log" ] && grep -E 'PANIC|FATAL|WARNING|ERROR|signal' "$log" | tail -n 25 >>"$dir/out.log"
 		done
 		count_tap "test/t/$name.pl" "$rc" "$dir/out" "$dir/out.log"
+		[ -s "$dir/faults" ] && record failed "test/t/$name.pl: faults in the log" "$dir/faults"
 	done
 }
 

@@ -91,7 +91,7 @@ lookup_function(const char *given)
 
 		function = LookupFuncName(names, 1, &argument, true);
 		if (!OidIsValid(function))
-			other = LookupFuncName(names, -1, NULL, true);
+			other = LookupFuncName(names, -1, &argument, true);
 	}
 	if (!OidIsValid(function))
 		ereport(ERROR,

@@ -100,6 +100,7 @@ claim(const pg_uuid_t *id)
 {
 	List	   *runs;
 	List	   *versions;
+	List	   *names;
 	DfStore		store;
 
 	if (!df_extension_exists() || !df_process_role_exists())
@@ -108,9 +109,11 @@ claim(const pg_uuid_t *id)
 		return NIL;
 	}
 	df_store_enter(&store);
-	MemoryContextSwitchTo(df_worker.turn_cxt);
+	/* the old ones stay until there are new ones: the statement may fail */
+	names = df_load_workflow_names(GetSessionUserId(), df_worker.process_cxt);
 	list_free_deep(df_worker.names);
-	df_worker.names = df_load_workflow_names(GetSessionUserId(), df_worker.process_cxt);
+	df_worker.names = names;
+	MemoryContextSwitchTo(df_worker.turn_cxt);
 	if (id != NULL)
 		runs = df_claim_runs(list_make1((void *) id), df_worker.identity, df_worker.runs_cxt, &versions);
 	else
@@ -118,6 +121,9 @@ claim(const pg_uuid_t *id)
 	df_take(runs, versions);
 	if (runs == NIL)
 		df_worker.next_due = df_next_due(df_worker.names, true, df_worker.identity);
+	/* a statement leaves us in the memory of the SPI, which the list outlives */
+	MemoryContextSwitchTo(df_worker.turn_cxt);
+	runs = list_copy(runs);
 	df_store_leave(&store);
 	MemoryContextSwitchTo(df_worker.turn_cxt);
 	return runs;

@@ -125,7 +125,7 @@ is(await($run) . ' ' . books($email), 'completed 1/1', 'a key that has outlived 
 is(await($run) . ' ' . books($email), 'stuck 1/1', 'and without one the doubt stays');
 
 # the url of the system changes while a step is in doubt
-($email, $run) = start('doubtful', { system => 'moved' }, { fault => 'lost', times => 3 });
+($email, $run) = start('doubtful', { system => 'moved' }, { fault => 'lost', times => 30 });
 ok(wait_until($node, "SELECT state = 'in_doubt' FROM dataflows.steps WHERE run = '$run'"), 'in doubt, to be sent again by its key');
 my $elsewhere = $systems->url('email');
 

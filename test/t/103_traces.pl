@@ -152,7 +152,8 @@ as_app($node, 'postgres', q(SELECT dataflows.start('traced', jsonb_build_object(
 ok(wait_for_runs($node, [qw(completed rolled_back)], 30), 'runs do not wait for a collector that refuses');
 ok(wait_until($node, 'SELECT dropped > 0 FROM dataflows.tracing'), 'spans are dropped, and counted');
 is($node->safe_psql('postgres', 'SELECT last_error FROM dataflows.tracing'), 'the collector answered with status 503', 'with the reason');
-mode({ delay => 3 });
+# so long that a slow server, too, makes more than leaves meanwhile
+mode({ delay => 8 });
 as_app($node, 'postgres', q(SELECT dataflows.start('traced', jsonb_build_object('email', 'slow' || i || '@example.com')) FROM generate_series(1, 1500) i));
 ok(wait_for_runs($node, [qw(completed rolled_back)], 60), 'nor for one that is slow, with more spans than there is room for');
 mode({});
