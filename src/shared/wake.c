@@ -6,9 +6,9 @@
  * transaction.  The wishes are kept in static memory until the transaction
  * ends; at the commit, when its rows are visible to all, each latch is set
  * once.  A wish made in a subtransaction that is rolled back wakes somebody for
- * nothing, which is harmless.  PREPARE TRANSACTION forgets the wishes: what
- * COMMIT PREPARED makes visible is found by the next sweep.  The callback must
- * never raise an error: the transaction is committed by then.
+ * nothing, which is harmless.  PREPARE TRANSACTION forgets the wishes: at
+ * COMMIT PREPARED, which cannot know them, everybody is woken.  The callback
+ * must never raise an error: the transaction is committed by then.
  */
 #include "postgres.h"
 
@@ -22,7 +22,7 @@
 
 static Oid	owners[MAX_WISHES];
 static int	n_owners = 0;
-static bool everybody = false;	/* more than MAX_WISHES owners */
+static bool everybody = false;	/* more than MAX_WISHES owners, or unknown ones */
 static bool awaiters = false;
 static bool launcher = false;
 
@@ -35,7 +35,7 @@ forget(void)
 	launcher = false;
 }
 
-/* more owners than fit: all workers of this database and its coordinator */
+/* all workers of this database and its coordinator */
 static void
 wake_everybody(void)
 {
@@ -115,6 +115,13 @@ df_wake_owner(Oid owner)
 		everybody = true;
 	else
 		owners[n_owners++] = owner;
+}
+
+void
+df_wake_everybody(void)
+{
+	if (can_wake())
+		everybody = awaiters = true;
 }
 
 void

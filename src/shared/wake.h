@@ -14,6 +14,9 @@
 /* work for workflows of that owner role was written in this transaction */
 extern void df_wake_owner(Oid owner);
 
+/* it is not known what this transaction makes visible, nor for whom */
+extern void df_wake_everybody(void);
+
 /* a run stopped moving: those in await() look again, after the commit */
 extern void df_wake_awaiters(void);
 

@@ -1,6 +1,6 @@
 /*
  * worker/utility_hook.c
- *	  DDL that the engine has to step aside for.
+ *	  Commands that the engine has to step aside for, or to be woken by.
  *
  * Runs in user sessions, in their transaction and role, before DROP EXTENSION
  * dataflows and the commands that need a database without sessions: DROP
@@ -8,8 +8,9 @@
  * TEMPLATE.  The database is held in shared memory, its processes are sent
  * SIGTERM and waited for; the hold ends with the transaction, whichever way,
  * and the launcher brings them back.  Who may not run the command anyway
- * disturbs nobody.  It must never fail a command by itself: if a process does
- * not go, the command itself says that the database is in use.
+ * disturbs nobody.  COMMIT PREPARED wakes the engine.  It must never fail a
+ * command by itself: if a process does not go, the command itself says that the
+ * database is in use.
  */
 #include "postgres.h"
 
@@ -30,6 +31,7 @@
 #include "compat.h"
 #include "shared/clock.h"
 #include "shared/slots.h"
+#include "shared/wake.h"
 #include "worker/utility_hook.h"
 
 /* how long the processes of a database have for going, and how often we look */
@@ -182,6 +184,12 @@ changes_databases(Node *command)
 	return IsA(command, CreatedbStmt) || IsA(command, AlterDatabaseStmt);
 }
 
+static bool
+commits_prepared(Node *command)
+{
+	return IsA(command, TransactionStmt) && ((TransactionStmt *) command)->kind == TRANS_STMT_COMMIT_PREPARED;
+}
+
 static void
 utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 		ProcessUtilityContext context, ParamListInfo params,
@@ -189,6 +197,8 @@ utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 {
 	Node	   *command = planned->utilityStmt;
 
+	if (commits_prepared(command))
+		df_wake_everybody();	/* granted when this command has succeeded */
 	if (df_shared != NULL)
 	{
 		Oid			database = database_to_leave(command);

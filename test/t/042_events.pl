@@ -210,10 +210,20 @@ like($node->safe_psql('postgres', "SELECT extconfig::text FROM pg_extension WHER
 app("SELECT dataflows.forget('order', 'o9')");
 is(number_of($node, "SELECT count(*) FROM dataflows.alias WHERE key = 'parcel-9'"), 0, 'forget() erases them');
 
-# ---- deadline --------------------------------------------------------------------------------
+# ---- two-phase commit -------------------------------------------------------------------------
 
 $node->append_conf('postgresql.conf', "dataflows.sweep_interval = '1min'\n");
 $node->reload;
+app(<<'SQL');
+CREATE FUNCTION app.quick(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RETURN event; END $$;
+SELECT dataflows.define_workflow('quick', 'app.quick');
+BEGIN; SELECT dataflows.start('quick', '{}', 'prepared'); PREPARE TRANSACTION 'start';
+SQL
+app("COMMIT PREPARED 'start'");
+ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE key = 'prepared'", 20), 'COMMIT PREPARED wakes the engine: no sweep is waited for');
+
+# ---- deadline --------------------------------------------------------------------------------
+
 app(<<'SQL');
 CREATE FUNCTION app.slow(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
