@@ -35,10 +35,9 @@
 #define POLL_MAX_MS 5000
 
 /*
- * When it is looked whether the run waits for this one in its turn.  The one that
- * closes a circle finds it.  Two may do so at once: first those give way that
- * wait for an older run, of which there is one in every circle but for clocks
- * that were put back; then all.
+ * When it is looked whether the run waits for this one in its turn.  Several may
+ * find their circle at once, and one is enough: first only the youngest of them
+ * gives way.  It may look no more if it has waited for long, so later any does.
  */
 #define CIRCLE_FIRST 1
 #define CIRCLE_ALL 3
@@ -261,18 +260,18 @@ fail_in_circle(DfRun *run, DfStep *step)
 }
 
 static bool
-closes_circle(const DfRun *run, const DfStep *step, const pg_uuid_t *holder)
+gives_way(const DfRun *run, const DfStep *step, const pg_uuid_t *holder)
 {
-	bool		older = memcmp(holder, &run->id, sizeof(pg_uuid_t)) < 0;
+	pg_uuid_t	youngest;
 	DfStore		store;
 	bool		circle;
 
-	if (step->attempts < (older ? CIRCLE_FIRST : CIRCLE_ALL) || step->attempts > CIRCLE_LAST)
+	if (step->attempts < CIRCLE_FIRST || step->attempts > CIRCLE_LAST)
 		return false;
 	df_store_enter(&store);
-	circle = df_run_waits_for(holder, &run->id);
+	circle = df_run_in_circle(&run->id, holder, &youngest);
 	df_store_leave(&store);
-	return circle;
+	return circle && (step->attempts >= CIRCLE_ALL || memcmp(&youngest, &run->id, sizeof(youngest)) == 0);
 }
 
 static void
@@ -288,7 +287,7 @@ poll_attached(DfRun *run, DfStep *step)
 	if (!look.found || look.forgotten)
 		fail_step(run, step, 0, psprintf("run %s, which held the key, was %s", child_id(step),
 										 look.found ? "forgotten" : "purged"));
-	else if (!df_run_is_terminal(look.state) && closes_circle(run, step, &id))
+	else if (!df_run_is_terminal(look.state) && gives_way(run, step, &id))
 		fail_in_circle(run, step);
 	else if (!df_run_is_terminal(look.state))
 		look_again_later(step);

@@ -308,18 +308,28 @@ df_run_depth(const pg_uuid_t *run, const pg_uuid_t *other, bool *related)
 
 /*
  * By calls, from run to run: a run ends only when all that it called have ended,
- * whether it asked for that or not.
+ * whether it asked for that or not.  Of the runs that are reached those are in a
+ * circle that reach this one.
  */
 bool
-df_run_waits_for(const pg_uuid_t *run, const pg_uuid_t *other)
+df_run_in_circle(const pg_uuid_t *run, const pg_uuid_t *called, pg_uuid_t *youngest)
 {
 	static DfPlan plan = {
-		"WITH RECURSIVE w (run) AS (SELECT $1 UNION SELECT (s.answer->>'run')::uuid "
-		" FROM w JOIN dataflows.step s ON s.run = w.run WHERE s.kind = 'call' AND s.state = 'waiting' AND s.answer IS NOT NULL) "
-		"SELECT FROM w WHERE w.run = $2",
+		"WITH RECURSIVE reached (run) AS (SELECT $2 UNION SELECT (s.answer->>'run')::uuid "
+		" FROM reached r JOIN dataflows.step s ON s.run = r.run "
+		" WHERE s.kind = 'call' AND s.state = 'waiting' AND s.answer IS NOT NULL), "
+		"called (run, other, attached) AS (SELECT s.run, (s.answer->>'run')::uuid, s.answer ? 'attached' "
+		" FROM reached r JOIN dataflows.step s ON s.run = r.run "
+		" WHERE s.kind = 'call' AND s.state = 'waiting' AND s.answer IS NOT NULL), "
+		"circle (run) AS (SELECT $1 UNION SELECT c.run FROM circle r JOIN called c ON c.other = r.run) "
+		"SELECT c.run FROM called c JOIN circle r ON r.run = c.run JOIN circle o ON o.run = c.other "
+		"WHERE c.attached ORDER BY c.run DESC LIMIT 1",
 		SPI_OK_SELECT, 2, {UUIDOID, UUIDOID}
 	};
-	Datum		values[2] = {UUIDPGetDatum(run), UUIDPGetDatum(other)};
+	Datum		values[2] = {UUIDPGetDatum(run), UUIDPGetDatum(called)};
 
-	return df_plan_run(&plan, values, NULL, 1) > 0;
+	if (df_plan_run(&plan, values, NULL, 1) == 0)
+		return false;
+	*youngest = df_copy_uuid(0, 0);
+	return true;
 }

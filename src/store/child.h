@@ -62,7 +62,10 @@ extern void df_child_look(const pg_uuid_t *run, DfChildLook *look, MemoryContext
 /* how many runs stand above this one, and whether `other` is it or one of those */
 extern int	df_run_depth(const pg_uuid_t *run, const pg_uuid_t *other, bool *related);
 
-/* whether the one cannot end before the other has */
-extern bool df_run_waits_for(const pg_uuid_t *run, const pg_uuid_t *other);
+/*
+ * Whether the run, which has called the other by its key, waits by that for itself,
+ * and the youngest run of such a circle that has called by a key.
+ */
+extern bool df_run_in_circle(const pg_uuid_t *run, const pg_uuid_t *called, pg_uuid_t *youngest);
 
 #endif							/* DF_STORE_CHILD_H */
