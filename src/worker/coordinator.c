@@ -179,7 +179,9 @@ settle_worker(DfSlot *slot)
 	slot->runs_held = 0;
 	slot->in_flight = 0;
 	slot->not_before = df_process_back_off(slot->failures);
-	strlcpy(slot->reason, "it ended unexpectedly, see the server log", sizeof(slot->reason));
+	/* who could not listen has said why */
+	if (slot->kind != DF_SLOT_INGRESS || slot->reason[0] == '\0')
+		strlcpy(slot->reason, "it ended unexpectedly, see the server log", sizeof(slot->reason));
 }
 
 /* true if a worker has ended */
@@ -340,6 +342,19 @@ want_workers(const DfDueOwner *due)
 	}
 }
 
+/* settings have changed, perhaps for the better: it is tried again at once */
+static void
+hurry_ingress(void)
+{
+	DfSlot	   *slot;
+
+	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
+	slot = df_slot_find(DF_SLOT_INGRESS, MyDatabaseId, InvalidOid);
+	if (slot != NULL)
+		slot->not_before = df_now();
+	LWLockRelease(df_shared->lock);
+}
+
 /* one process that hears HTTP, if this database is to have it */
 static void
 want_ingress(void)
@@ -407,8 +422,52 @@ end_careful_if_quiet(void)
 	LWLockRelease(df_shared->lock);
 }
 
+/* why the role in dataflows.ingress_role cannot hear webhooks; NULL = it can */
+static const char *
+ingress_problem(Oid role)
+{
+	const char *remedy;
+
+	if (df_ingress_role[0] == '\0')
+		return "dataflows.ingress_role is not set";
+	if (!OidIsValid(role))
+		return "the role does not exist";
+	if (superuser_arg(role))
+		return "it is a superuser";
+	return df_process_role_problem(MyDatabaseId, role, NULL, &remedy);
+}
+
+/* whether this database is to hear webhooks, and as whom; why it cannot, if it is to; in a transaction */
+static const char *
+judge_ingress(void)
+{
+	static char said[NAMEDATALEN + 100];
+	Oid			role = get_role_oid(df_ingress_role, true);
+	const char *problem;
+
+	ingress_role = InvalidOid;
+	if (df_listen[0] == '\0' ||
+		(df_ingress_database[0] != '\0' && strcmp(df_ingress_database, get_database_name(MyDatabaseId)) != 0))
+		return NULL;
+	problem = ingress_problem(role);
+	if (problem == NULL)
+	{
+		ingress_role = role;
+		said[0] = '\0';
+		return NULL;
+	}
+	if (strncmp(said, problem, sizeof(said) - 1) == 0)
+		return problem;
+	strlcpy(said, problem, sizeof(said));
+	ereport(LOG,
+			(errcode(ERRCODE_CONFIG_FILE_ERROR),
+			 errmsg("dataflows cannot hear webhooks as role \"%s\": %s", df_ingress_role, problem),
+			 errhint("Create a plain role with LOGIN and CONNECT for it, set dataflows.ingress_role and reload.")));
+	return problem;
+}
+
 static void
-set_reason(const DfInstallation *installation)
+set_reason(const DfInstallation *installation, const char *deaf)
 {
 	static bool said = false;
 
@@ -416,8 +475,10 @@ set_reason(const DfInstallation *installation)
 		df_slot_reason(me, "no workflow is defined");
 	else if (!installation->ours)
 		df_slot_reason(me, "held: this database is a copy, see dataflows.adopt()");
+	else if (installation->paused)
+		df_slot_reason(me, "paused");
 	else
-		df_slot_reason(me, installation->paused ? "paused" : "");
+		df_slot_reason(me, deaf == NULL ? "" : psprintf("nobody listens on \"%s\" as role \"%s\": %s", df_listen, df_ingress_role, deaf));
 
 	if (!installation->defined || installation->ours || said)
 		return;
@@ -537,49 +598,6 @@ tidy(void)
 		elog(DEBUG1, "dataflows purged " UINT64_FORMAT " runs", purged);
 }
 
-/* why the role in dataflows.ingress_role cannot hear webhooks; NULL = it can */
-static const char *
-ingress_problem(Oid role)
-{
-	const char *remedy;
-
-	if (df_ingress_role[0] == '\0')
-		return "dataflows.ingress_role is not set";
-	if (!OidIsValid(role))
-		return "the role does not exist";
-	if (superuser_arg(role))
-		return "it is a superuser";
-	return df_process_role_problem(MyDatabaseId, role, NULL, &remedy);
-}
-
-/* whether this database is to hear webhooks, and as whom; in a transaction */
-static void
-judge_ingress(void)
-{
-	static char said[NAMEDATALEN + 100];
-	Oid			role = get_role_oid(df_ingress_role, true);
-	const char *problem;
-
-	ingress_role = InvalidOid;
-	if (df_listen[0] == '\0' ||
-		(df_ingress_database[0] != '\0' && strcmp(df_ingress_database, get_database_name(MyDatabaseId)) != 0))
-		return;
-	problem = ingress_problem(role);
-	if (problem == NULL)
-	{
-		ingress_role = role;
-		said[0] = '\0';
-		return;
-	}
-	if (strncmp(said, problem, sizeof(said) - 1) == 0)
-		return;
-	strlcpy(said, problem, sizeof(said));
-	ereport(LOG,
-			(errcode(ERRCODE_CONFIG_FILE_ERROR),
-			 errmsg("dataflows cannot hear webhooks as role \"%s\": %s", df_ingress_role, problem),
-			 errhint("Create a plain role with LOGIN and CONNECT for it, set dataflows.ingress_role and reload.")));
-}
-
 static void
 mark_live(bool live)
 {
@@ -599,8 +617,7 @@ look_at_tables(void)
 	is_live = installation.live;
 	if (first_look && is_live && !me->seen)
 		begin_careful();
-	set_reason(&installation);
-	judge_ingress();
+	set_reason(&installation, judge_ingress());
 	if (installation.ours)
 	{
 		count_crashes();
@@ -854,6 +871,7 @@ dataflows_coordinator_main(Datum arg)
 		{
 			next_look = df_now();
 			next_sweep = df_now();
+			hurry_ingress();
 		}
 		df_process_interrupts();
 		if (ShutdownRequestPending)

@@ -202,6 +202,7 @@ df_process_begin(Datum arg)
 	memcpy(&params, MyBgworkerEntry->bgw_extra, sizeof(params));
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
+	ConfigReloadPending = true; /* a signal that came while we were forked is lost */
 	slot = df_slot_claim(DatumGetInt32(arg), params.generation);
 	BackgroundWorkerUnblockSignals();
 

@@ -107,6 +107,7 @@ for my $case ([ 'missing', 'the role does not exist' ], [ 'nobody_in', 'it may n
 	set(ingress_role => $case->[0]);
 	usleep(20_000) while time() < $end && PostgreSQL::Test::Utils::slurp_file($node->logfile, $at) !~ /cannot hear webhooks as role "$case->[0]": \Q$case->[1]\E/;
 	cmp_ok(time(), '<', $end, "role $case->[0] is refused: $case->[1]");
+	ok(wait_until($node, "SELECT reason LIKE 'nobody listens on % as role \"$case->[0]\": $case->[1]%' FROM dataflows.status() WHERE process = 'coordinator'"), 'status() says so');
 }
 is(number_of($node, @ingress), 0, 'and nobody listens');
 set(ingress_role => 'hearer');
@@ -434,11 +435,18 @@ cmp_ok(scalar(keys %recorded), '<=', scalar(keys %answered) + 10, 'and few that 
 my $other = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 1, ReuseAddr => 0);
 
 set(listen => '127.0.0.1:' . $other->sockport);
-ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.status() WHERE process = 'ingress' AND reason IS NOT NULL"), 'an address that is in use: status() says so');
+my $in_use = "SELECT count(*) = 1 FROM dataflows.status() WHERE process = 'ingress' AND state <> 'running' AND reason ~ 'in use'";
+
+ok(wait_until($node, $in_use), 'an address that is in use: status() says so') or diag($node->safe_psql('postgres', 'SELECT * FROM dataflows.status()'));
+# by now it waits for 8 s before it tries again
+$end = time() + 40;
+my $begun_here = -s $node->logfile;
+usleep(20_000) while time() < $end && (() = PostgreSQL::Test::Utils::slurp_file($node->logfile, $begun_here) =~ /ingress cannot listen/g) < 4;
+ok(wait_until($node, $in_use), 'as long as it is');
 set(listen => "127.0.0.1:$port");
-$end = time() + 20;
+$end = time() + 5;
 usleep(20_000) while time() < $end && $http->get("$base/ready")->{status} != 200;
-is($http->get("$base/ready")->{status}, 200, 'and it comes back');
+is($http->get("$base/ready")->{status}, 200, 'and with another address it comes back at once');
 set(listen => '');
 ok(wait_until($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'dataflows ingress'"), 'off again');
 is($http->get("$base/ready")->{status}, 599, 'nobody listens');
