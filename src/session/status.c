@@ -224,6 +224,8 @@ waits_of(const Known *known, const DfSlot *slot)
 		return NULL;
 	if (slot->kind == DF_SLOT_COORDINATOR)
 		return "a wake, a NOTIFY or the next sweep";
+	if (slot->kind == DF_SLOT_INGRESS)
+		return "requests";
 	if (slot->in_body)
 		return "the body of a run";
 	return slot->in_flight > 0 ? "answers of systems" : "due runs";

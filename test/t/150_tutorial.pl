@@ -17,10 +17,13 @@ use Dataflows;
 
 my $systems = start_systems();
 my $node = new_node('tutorial', conf => "dataflows.identity = 'tutorial'");
-my %port = map { 8100 + $_->[0] => $systems->url($_->[1]) } [ 1, 'identity' ], [ 2, 'billing' ], [ 3, 'crm' ], [ 4, 'email' ];
-my %run_of_doc;
+my %address = map { 8100 + $_->[0] => $systems->url($_->[1]) =~ s{^http://}{}r } [ 1, 'identity' ], [ 2, 'billing' ], [ 3, 'crm' ], [ 4, 'email' ];
+my $uuid = qr/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/;
+my $link = qr{(?<=/event/)[\w.-]+};
+my %ours;    # the run, or the link, of a one that the page shows
 my $body;
 
+$address{8480} = '127.0.0.1:' . PostgreSQL::Test::Cluster::get_free_port();
 $node->safe_psql('postgres', 'CREATE DATABASE shop');
 
 # what the page says, with this test's addresses and runs in it
@@ -28,8 +31,8 @@ sub here
 {
 	my ($text) = @_;
 
-	$text =~ s{http://127\.0\.0\.1:(81\d\d)}{$port{$1}}g;
-	$text =~ s/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/$run_of_doc{$1} || $1/ge;
+	$text =~ s{127\.0\.0\.1:(8\d\d\d)}{$address{$1}}g;
+	$text =~ s/($uuid|$link)/$ours{$1} || $1/ge;
 	return $text;
 }
 
@@ -39,7 +42,10 @@ sub plain
 
 	for ($text)
 	{
-		s/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/RUN/g;
+		s/$uuid/RUN/g;
+		s/127\.0\.0\.1:\d+/ADDRESS/g;
+		s/$link/LINK/g;
+		s/\b[\w-]{40,}\b/TOKEN/g;
 		s/\b(usr|cus|con|msg)_[0-9a-f]+/$1/g;
 		s/\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?(?:[+-]\d\d(?::?\d\d)?)?/TIME/g;
 		s/\d+(?:\.\d+)? (?:ms|s|min)\b|\d+ d \d+ h\b/TOOK/g;
@@ -71,12 +77,16 @@ sub run_shell
 		$node->start;
 		return '';
 	}
-	my ($url, $data) = $command =~ /^curl -s '?(\S+?)'?(?: -d '(.*)')?$/ or die "what is this? $command";
-	my $http = HTTP::Tiny->new;
-	return $data ? ($http->post($url, { content => $data })->{success} ? '' : 'refused') : $http->get($url)->{content};
+	my ($post, $url, $data, $header) = $command =~ /^curl -s (-X POST )?'?(\S+?)'?(?: -d '(.*?)')?(?: -H '(.*)')?$/ or die "what is this? $command";
+	my %headers = $data ? ('Content-Type' => 'application/x-www-form-urlencoded') : ();
+	$headers{$1} = $2 if ($header // '') =~ /^(.*?): (.*)/;
+	my $response = HTTP::Tiny->new->request($post || $data ? 'POST' : 'GET', $url, { content => $data // '', headers => \%headers });
+
+	return $response->{content} if $url !~ /_faults$/ && !$post;
+	return $response->{success} ? '' : "refused: $response->{content}";
 }
 
-sub has_effects { return $_[0] !~ /^SELECT/ || $_[0] =~ /dataflows\.(?:signal|start|retry|cancel|resolve|forget|define|schedule|await)/; }
+sub has_effects { return $_[0] !~ /^SELECT/ || $_[0] =~ /dataflows\.(?:signal|start|retry|cancel|resolve|forget|define|schedule|await|create_webhook)|pg_reload_conf/; }
 
 # one line behind a prompt and what is said to come of it
 sub step
@@ -93,8 +103,8 @@ sub step
 	# most statements with effects are shown without their answer
 	if (plain($expected) eq '' && $found !~ /^ERROR|^refused/) { pass($command); }
 	else { is(plain($found), plain($expected), $command) or diag("the page must say:\n$found"); }
-	my @said = $expected =~ /([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/g;
-	@run_of_doc{@said} = $found =~ /([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/g if @said;
+	my @said = $expected =~ /($uuid|$link)/g;
+	@ours{@said} = $found =~ /($uuid|$link)/g if @said;
 	return;
 }
 
