@@ -6,13 +6,15 @@
 # Everything lives in a temporary directory and is gone afterwards.  To change
 # what is done, set in the environment: N (signups in one statement, 20000),
 # ROUNDS (3), SINGLE (runs one after another, 200), WAITING (runs that wait,
-# 10000), IDLE (seconds of watching them, 20), WORKERS (per owner, 1).
+# 10000), IDLE (seconds of watching them, 20), WORKERS (per owner, 1), TRACED
+# (rounds each without traces, with them, and with a collector that is away, by
+# turns; 0).
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . test/lib.sh
 export PG_CONFIG=${PG_CONFIG:-pg_config}
-N=${N:-20000} ROUNDS=${ROUNDS:-3} SINGLE=${SINGLE:-200} WAITING=${WAITING:-10000} IDLE=${IDLE:-20} WORKERS=${WORKERS:-1}
+N=${N:-20000} ROUNDS=${ROUNDS:-3} SINGLE=${SINGLE:-200} WAITING=${WAITING:-10000} IDLE=${IDLE:-20} WORKERS=${WORKERS:-1} TRACED=${TRACED:-0}
 LIMIT_REQUESTS=40000
 LIMIT_IN_FLIGHT=64
 PGBENCH_SECONDS=5
@@ -230,6 +232,39 @@ measure_load()
 	done
 }
 
+# trace_to <port, or nothing>: from now on spans go there; all processes know of it
+trace_to()
+{
+	ask "ALTER SYSTEM SET dataflows.otlp_endpoint = '${1:+http://127.0.0.1:$1}'"
+	ask "SELECT pg_reload_conf()" >/dev/null
+	sleep 1
+}
+
+# rounds by turns, so that what else goes on meets all three alike
+measure_traced()
+{
+	local i mode before
+	local runs_per_s=() wal=() wal_fpi=() commits_per_run=() worker_cpu=() nginx_cpu=() insert_s=()
+
+	traced_off=() traced_on=() traced_away=()
+	for ((i = 0; i < TRACED; i++)); do
+		for mode in off on away; do
+			case $mode in
+				off) trace_to '' ;;
+				on) trace_to "${ports[0]}" ;;
+				away) trace_to 9 ;;
+			esac
+			before=$(ask "SELECT exported || ' and ' || dropped FROM dataflows.tracing")
+			load_round
+			declare -n these=traced_$mode
+			these+=("${runs_per_s[-1]}")
+			say "  traces $mode, round $((i + 1)): ${runs_per_s[-1]} runs/s, ${worker_cpu[-1]} us of the worker;" \
+				"spans exported and dropped: from $before to $(ask "SELECT exported || ' and ' || dropped FROM dataflows.tracing")"
+		done
+	done
+	trace_to ''
+}
+
 # ---- one run at a time, many at rest --------------------------------------------------
 
 measure_single()
@@ -321,6 +356,12 @@ report()
 	say "At rest, $WAITING runs that wait, $IDLE s"
 	line "transactions per second" "$(calc "$idle_transactions / $IDLE" %.2f)" "to reach: 0; $idle_transactions in all, a sweep is due every 60 s"
 	line "processor time of the engine, ms" "$(calc "$idle_ticks * 1000 / $hertz" %.0f)" "to reach: 0"
+	if [ "$TRACED" != 0 ]; then
+		say "Traces, median of $TRACED rounds each, by turns"
+		line "runs/s without" "$(median "${traced_off[@]}")" ""
+		line "runs/s, each run, step and attempt is a span" "$(median "${traced_on[@]}")" ""
+		line "runs/s, the collector is away" "$(median "${traced_away[@]}")" ""
+	fi
 	say "The limits, in the same session"
 	line "libcurl alone, $LIMIT_IN_FLIGHT in flight, requests/s" "$curl" "the engine: $(calc "100 * $runs * 4 / $curl" %.0f) % of it"
 	line "one-row commits/s, 1 client" "${pgbench_tps[0]}" "4 steps of one commit each: $(calc "${pgbench_tps[0]} / 4" %.0f) runs/s"
@@ -343,6 +384,7 @@ run_inside()
 	describe_machine
 	say "Measuring: $ROUNDS rounds of $N signups, $WORKERS worker(s)"
 	measure_load
+	measure_traced
 	measure_single
 	measure_idle
 	measure_commits
@@ -353,6 +395,6 @@ if [ -n "${DF_WORK:-}" ]; then
 	run_inside
 else
 	test/setup.sh bench
-	export N ROUNDS SINGLE WAITING IDLE WORKERS
+	export N ROUNDS SINGLE WAITING IDLE WORKERS TRACED
 	run_aside bench/run.sh
 fi

@@ -11,6 +11,7 @@
 #include "common/hashfn.h"
 #include "guc.h"
 #include "shared/traceparent.h"
+#include "utils/builtins.h"
 
 static int
 hex_value(char c)
@@ -74,10 +75,9 @@ df_traceparent_parse(const char *text, DfTraceparent *traceparent)
 void
 df_traceparent_print(const DfTraceparent *traceparent, char *text)
 {
-	char		trace[33];
+	char		trace[2 * sizeof(traceparent->trace) + 1];
 
-	for (int i = 0; i < 16; i++)
-		snprintf(trace + 2 * i, 3, "%02x", traceparent->trace[i]);
+	trace[hex_encode((const char *) traceparent->trace, sizeof(traceparent->trace), trace)] = '\0';
 	snprintf(text, DF_TRACEPARENT_LEN + 1, "00-%s-%016llx-%02x", trace,
 			 (unsigned long long) traceparent->parent, traceparent->sampled ? 1 : 0);
 }

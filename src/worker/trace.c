@@ -4,8 +4,8 @@
  *
  * Runs in workers; the first half in sql workers too, which have no sockets.
  * Spans are made of what was committed, in no transaction, and put into the ring
- * of shared memory; a worker sends them as OTLP/HTTP JSON, one request at a
- * time.  Their ids are computed from the run's, so that nothing of them is
+ * of shared memory; a worker sends them as OTLP/HTTP JSON, in a few requests at
+ * a time.  Their ids are computed from the run's, so that nothing of them is
  * stored.  Tracing must never hold a run up: what the collector does not take at
  * once is dropped and counted.
  */
@@ -26,7 +26,8 @@
 #include "worker/trace.h"
 #include "worker/worker.h"
 
-#define MAX_BATCH 512
+#define MAX_BATCH 1024			/* proxies often take bodies of 1 MB and no more */
+#define MAX_EXPORTS 4
 #define FULL_BATCH 256
 #define LINGER_MS 1000
 #define PAUSE_MS 5000
@@ -34,8 +35,7 @@
 #define EPOCH_US ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
 static List *pending = NIL;		/* of DfSpan, in the turn's memory: attempts of this turn */
-static bool exporting = false;
-static int	exported;			/* spans of the request on its way */
+static int	exports = 0;		/* requests on their way */
 static TimestampTz next_export = DF_NEVER;
 static TimestampTz first_seen = DF_NEVER;
 static char *database_name = NULL;
@@ -232,11 +232,10 @@ static void
 add_span(StringInfo json, const DfSpan *span)
 {
 	char	   *run = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&span->run)));
+	char		trace[2 * sizeof(span->trace) + 1];
 
-	appendStringInfoString(json, "{\"traceId\":\"");
-	for (int i = 0; i < 16; i++)
-		appendStringInfo(json, "%02x", span->trace[i]);
-	appendStringInfo(json, "\",\"spanId\":\"%016llx\"", (unsigned long long) span->id);
+	trace[hex_encode((const char *) span->trace, sizeof(span->trace), trace)] = '\0';
+	appendStringInfo(json, "{\"traceId\":\"%s\",\"spanId\":\"%016llx\"", trace, (unsigned long long) span->id);
 	if (span->parent != 0)
 		appendStringInfo(json, ",\"parentSpanId\":\"%016llx\"", (unsigned long long) span->parent);
 	appendStringInfoString(json, ",\"name\":");
@@ -294,7 +293,7 @@ df_trace_due(void)
 {
 	int			waiting;
 
-	if (!tracing() || exporting)
+	if (!tracing() || exports == MAX_EXPORTS)
 		return DF_NEVER;
 	waiting = df_spans_waiting(MyDatabaseId);
 	if (waiting == 0)
@@ -313,10 +312,11 @@ static void
 submit(const DfSpan *spans, int n)
 {
 	static const char *const headers[] = {"Content-Type: application/json", NULL};
+	static uint32 number = 0;
 	DfHttpRequest request;
 
 	memset(&request, 0, sizeof(request));
-	request.cookie = DF_TRACE_COOKIE;
+	request.cookie = DF_TRACE_COOKIE(++number, n);
 	request.url = endpoint_url();
 	request.method = "POST";
 	request.body = as_json(spans, n);
@@ -326,22 +326,19 @@ submit(const DfSpan *spans, int n)
 	request.timeout_ms = TIMEOUT_MS;
 	request.max_body = 65536;
 	request.allow_private = true;	/* an administrator named it */
-	exported = n;
-	exporting = true;
+	exports++;
 	df_http_submit(&request);
 }
 
-void
-df_trace_export(void)
+/* false if there was nothing */
+static bool
+export_batch(void)
 {
-	TimestampTz due = df_trace_due();
 	MemoryContext cxt;
 	MemoryContext old;
 	DfSpan	   *spans;
 	int			n;
 
-	if (due == DF_NEVER || due > df_now() || database_name == NULL)
-		return;
 	/* there may be no turn for long, whose memory would be given back */
 	cxt = AllocSetContextCreate(df_worker.process_cxt, "dataflows export", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(cxt);
@@ -352,15 +349,31 @@ df_trace_export(void)
 	first_seen = DF_NEVER;
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(cxt);
+	return n > 0;
 }
 
 void
+df_trace_export(void)
+{
+	TimestampTz due;
+
+	if (database_name == NULL)
+		return;
+	do
+		due = df_trace_due();
+	while (due != DF_NEVER && due <= df_now() && export_batch());
+}
+
+bool
 df_trace_arrive(DfHttpResult *result)
 {
 	bool		ok = result->fate == DF_FATE_ANSWER && result->status / 100 == 2;
+	int			exported = DF_TRACE_SPANS(result->cookie);
 	char		error[160];
 
-	exporting = false;
+	if (exported == 0)
+		return false;
+	exports--;
 	if (ok)
 		df_spans_sent(exported, NULL);
 	else
@@ -373,6 +386,7 @@ df_trace_arrive(DfHttpResult *result)
 		next_export = TimestampTzPlusMilliseconds(df_now(), PAUSE_MS);
 	}
 	df_http_free(result);
+	return true;
 }
 
 /* in the first transaction of the process */

@@ -130,9 +130,7 @@ collect(void)
 	df_http_perform();
 	while ((result = df_http_next()) != NULL)
 	{
-		if (result->cookie == DF_TRACE_COOKIE)
-			df_trace_arrive(result);
-		else if (!df_token_arrive(result))
+		if (!df_trace_arrive(result) && !df_token_arrive(result))
 			results = lappend(results, result);
 	}
 	return results;

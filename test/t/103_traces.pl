@@ -142,6 +142,16 @@ $run = start('{"email": "quiet@example.com"}', "00-$trace-00f067aa0ba902b7-00");
 is(await($run), 'completed', 'a trace that is not sampled');
 like(header('quiet@example.com'), qr/^00-$trace-[0-9a-f]{16}-00$/, 'is passed on so');
 
+# ---- a burst, and a collector that is far away ------------------------------------------------------
+
+is(number_of($node, 'SELECT dropped FROM dataflows.tracing'), 0, 'nothing has been dropped so far');
+mode({ delay => 0.3 });
+as_app($node, 'postgres', q(SELECT dataflows.start('traced', jsonb_build_object('email', 'burst' || i || '@example.com')) FROM generate_series(1, 2000) i));
+ok(wait_for_runs($node, [qw(completed rolled_back)], 60), 'two thousand runs at once');
+ok(wait_until($node, 'SELECT waiting = 0 FROM dataflows.tracing', 30), 'all spans have left');
+is(number_of($node, 'SELECT dropped FROM dataflows.tracing'), 0, 'several requests are on their way at a time, so that none is lost');
+mode({});
+
 # ---- the collector is away ------------------------------------------------------------------------
 
 my $before = $node->safe_psql('postgres', 'SELECT exported FROM dataflows.tracing');
@@ -154,7 +164,7 @@ ok(wait_until($node, 'SELECT dropped > 0 FROM dataflows.tracing'), 'spans are dr
 is($node->safe_psql('postgres', 'SELECT last_error FROM dataflows.tracing'), 'the collector answered with status 503', 'with the reason');
 # so long that a slow server, too, makes more than leaves meanwhile
 mode({ delay => 8 });
-as_app($node, 'postgres', q(SELECT dataflows.start('traced', jsonb_build_object('email', 'slow' || i || '@example.com')) FROM generate_series(1, 1500) i));
+as_app($node, 'postgres', q(SELECT dataflows.start('traced', jsonb_build_object('email', 'slow' || i || '@example.com')) FROM generate_series(1, 3000) i));
 ok(wait_for_runs($node, [qw(completed rolled_back)], 60), 'nor for one that is slow, with more spans than there is room for');
 mode({});
 ok(wait_until($node, 'SELECT waiting = 0 AND last_error IS NULL FROM dataflows.tracing', 60), 'once it is back, what waited is sent');
