@@ -16,6 +16,7 @@
 #include "miscadmin.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
+#include "utils/acl.h"
 #include "utils/memutils.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
@@ -210,6 +211,20 @@ extension_is_there(void)
 	return there;
 }
 
+/* after a wake: the extension may be gone, and so may our role, or its rights */
+static bool
+may_go_on(void)
+{
+	const char *problem;
+	bool		may;
+
+	df_xact_begin();
+	may = df_extension_exists() && get_role_oid(df_ingress_role, true) == GetSessionUserId() &&
+		df_process_may_listen(GetSessionUserId(), &problem);
+	df_xact_commit();
+	return may;
+}
+
 /* the listener cannot be had: say so once, try again when the coordinator starts us anew */
 static void
 listen_or_leave(void)
@@ -255,7 +270,7 @@ listen_loop(void)
 		df_process_interrupts();
 		if (ShutdownRequestPending)
 			break;
-		if (settings_changed(listen, role, connections, timeout_s, max_body) || (df_slot_take_wake(me) && !extension_is_there()))
+		if (settings_changed(listen, role, connections, timeout_s, max_body) || (df_slot_take_wake(me) && !may_go_on()))
 		{
 			df_slot_step_aside(me);
 			break;

@@ -133,6 +133,12 @@ df_request_header(const DfRequest *request, const char *name)
 	return find_field(request->headers, request->nheaders, name);
 }
 
+bool
+df_request_is_get(const DfRequest *request)
+{
+	return strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
+}
+
 const char *
 df_request_argument(const DfRequest *request, const char *name)
 {

@@ -72,6 +72,7 @@ extern void df_listener_answer(DfRequest *request);
 extern bool df_request_reply(DfRequest *request, int status, const char *content_type,
 							 const char *body, size_t len);
 extern bool df_request_add_header(DfRequest *request, const char *name, const char *value);
+extern bool df_request_is_get(const DfRequest *request);	/* or HEAD, whose answer the library sends without its body */
 extern const char *df_request_header(const DfRequest *request, const char *name);
 extern bool df_request_is_local(const DfRequest *request);	/* its client is on this machine */
 extern int	df_listener_connections(void);

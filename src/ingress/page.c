@@ -410,12 +410,12 @@ is_from_page(const DfRequest *request)
 DfRouteHandler
 df_page_route(DfRequest *request)
 {
-	bool		get = strcmp(request->method, "GET") == 0;
+	bool		get = df_request_is_get(request);
 	bool		post = strcmp(request->method, "POST") == 0;
 	const DfPageCall *call = NULL;
 
 	if (!get && !post)
-		return not_allowed(request, "GET, POST");
+		return not_allowed(request, "GET, HEAD, POST");
 	if (post && !is_from_page(request))
 	{
 		reply_json(request, 403, "{\"error\": \"the header X-Dataflows is missing\"}");
@@ -434,6 +434,6 @@ df_page_route(DfRequest *request)
 	if (strncmp(request->path, API, strlen(API)) == 0)
 		call = df_page_call_find(request->path + strlen(API));
 	if (call != NULL)
-		return call->writes == post ? answer_call : not_allowed(request, call->writes ? "POST" : "GET");
-	return get ? file(request) : not_allowed(request, "GET");
+		return call->writes == post ? answer_call : not_allowed(request, call->writes ? "POST" : "GET, HEAD");
+	return get ? file(request) : not_allowed(request, "GET, HEAD");
 }

@@ -82,7 +82,7 @@ event_link(DfRequest *request)
 		df_event_link_style(request);
 		return NULL;
 	}
-	if (strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0)
+	if (df_request_is_get(request))
 		return df_event_link_show;
 	if (strcmp(request->method, "POST") == 0)
 		return df_event_link_follow;
@@ -116,14 +116,14 @@ metrics(DfRequest *request)
 	return df_metrics_are_shown() ? df_metrics_answer : other_path(request);
 }
 
+/* paths that are read */
 static const struct
 {
 	const char *path;
-	const char *method;
 	DfRouteHandler (*route) (DfRequest *request);
 }			routes[] = {
-	{"/metrics", "GET", metrics},
-	{"/ready", "GET", ready},
+	{"/metrics", metrics},
+	{"/ready", ready},
 };
 
 DfRouteHandler
@@ -133,10 +133,10 @@ df_route(DfRequest *request)
 	{
 		if (strcmp(request->path, routes[i].path) != 0)
 			continue;
-		if (strcmp(request->method, routes[i].method) == 0)
+		if (df_request_is_get(request))
 			return routes[i].route(request);
 		reply_text(request, 405, "{\"error\": \"method not allowed\"}");
-		(void) df_request_add_header(request, "Allow", routes[i].method);
+		(void) df_request_add_header(request, "Allow", "GET, HEAD");
 		return NULL;
 	}
 	if (strncmp(request->path, "/event/", 7) == 0)

@@ -41,8 +41,10 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
+#include "utils/timestamp.h"
 
 #define BUSY_S 60
+#define SAY_EVERY_MS 10000
 #define EPOCH_US ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
 /* one delivery on its way */
@@ -445,6 +447,27 @@ carry_out(void *arg)
 	receipt->answer->status = field_text(receipt->answer->body, "ignored") != NULL ? 200 : 202;
 }
 
+/* anybody may send, so not a line for each: the metrics count all of them */
+static void
+log_failure(const Receipt *receipt, const ErrorData *error)
+{
+	static TimestampTz said = DF_NEVER;
+	static int	unsaid = 0;
+
+	if (said != DF_NEVER && !TimestampDifferenceExceeds(said, df_now(), SAY_EVERY_MS))
+	{
+		unsaid++;
+		return;
+	}
+	ereport(LOG,
+			(errmsg("dataflows could not carry out a delivery to webhook \"%s\": %s", receipt->hook.path, error->message),
+			 unsaid > 0 ? errdetail_plural("%d more has failed since the last such line.", "%d more have failed since the last such line.", unsaid, unsaid) : 0,
+			 error->hint != NULL ? errhint("%s", error->hint) : 0,
+			 errhidestmt(true), errhidecontext(true)));
+	said = df_now();
+	unsaid = 0;
+}
+
 /* bad data is the sender's fault; anything else may be mended, and then he tries again */
 static void
 answer_raised(Receipt *receipt, const ErrorData *error)
@@ -458,11 +481,8 @@ answer_raised(Receipt *receipt, const ErrorData *error)
 					 error->sqlerrcode == DF_ERR_LIMIT ? "the body or its key is too large" : "the body cannot be used");
 		return;
 	}
-	ereport(LOG,
-			(errmsg("dataflows could not carry out a delivery to webhook \"%s\": %s", receipt->hook.path, error->message),
-			 error->hint != NULL ? errhint("%s", error->hint) : 0,
-			 errhidestmt(true), errhidecontext(true)));
 	answer_error(receipt->answer, 503, "not possible now");
+	log_failure(receipt, error);
 }
 
 static bool

@@ -285,7 +285,7 @@ is_needed(const DfSlot *slot, TimestampTz now)
 	return owner_is_due(slot, now);
 }
 
-/* slots that waited for their back-off and are not needed any more */
+/* slots that waited for their back-off and are not needed any more; who listens by his own leave looks whether he has it still */
 static void
 drop_unneeded(TimestampTz now)
 {
@@ -294,8 +294,15 @@ drop_unneeded(TimestampTz now)
 	{
 		DfSlot	   *slot = &df_shared->slots[i];
 
-		if (is_my_worker(slot) && slot->state == DF_PROC_WANTED && !is_needed(slot, now))
+		if (!is_my_worker(slot) || is_needed(slot, now))
+			continue;
+		if (slot->state == DF_PROC_WANTED)
 			df_slot_free(slot);
+		else if (slot->kind == DF_SLOT_INGRESS && slot->latch != NULL)
+		{
+			slot->woken = true;
+			SetLatch(slot->latch);
+		}
 	}
 	LWLockRelease(df_shared->lock);
 }
@@ -422,21 +429,6 @@ end_careful_if_quiet(void)
 	LWLockRelease(df_shared->lock);
 }
 
-/* why the role in dataflows.ingress_role cannot hear webhooks; NULL = it can */
-static const char *
-ingress_problem(Oid role)
-{
-	const char *remedy;
-
-	if (df_ingress_role[0] == '\0')
-		return "dataflows.ingress_role is not set";
-	if (!OidIsValid(role))
-		return "the role does not exist";
-	if (superuser_arg(role))
-		return "it is a superuser";
-	return df_process_role_problem(MyDatabaseId, role, NULL, &remedy);
-}
-
 /* whether this database is to hear webhooks, and as whom; why it cannot, if it is to; in a transaction */
 static const char *
 judge_ingress(void)
@@ -446,10 +438,8 @@ judge_ingress(void)
 	const char *problem;
 
 	ingress_role = InvalidOid;
-	if (df_listen[0] == '\0' ||
-		(df_ingress_database[0] != '\0' && strcmp(df_ingress_database, get_database_name(MyDatabaseId)) != 0))
+	if (!df_process_may_listen(role, &problem) && problem == NULL)
 		return NULL;
-	problem = ingress_problem(role);
 	if (problem == NULL)
 	{
 		ingress_role = role;

@@ -16,6 +16,7 @@
 #include "guc.h"
 #include "http/url.h"
 #include "shared/clock.h"
+#include "shared/encoding.h"
 #include "shared/metrics.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
@@ -73,7 +74,7 @@ add_step_headers(const DfStep *step, const char **headers, int *n)
 		if (token == WJB_KEY)
 			name = pnstrdup(value.val.string.val, value.val.string.len);
 		else if (token == WJB_VALUE && value.type == jbvString)
-			headers[(*n)++] = psprintf("%s: %s", name, pnstrdup(value.val.string.val, value.val.string.len));
+			headers[(*n)++] = psprintf("%s: %s", name, df_text_to_utf8(pnstrdup(value.val.string.val, value.val.string.len)));
 	}
 }
 
@@ -90,7 +91,7 @@ request_headers(DfDeparture *departure, const DfSystem *system, const DfStep *st
 	if (out->content_type != NULL)
 		headers[n++] = psprintf("Content-Type: %s", out->content_type);
 	if (out->idempotency_key != NULL && system->idempotency_header != NULL)
-		headers[n++] = psprintf("%s: %s", system->idempotency_header, out->idempotency_key);
+		headers[n++] = psprintf("%s: %s", system->idempotency_header, df_text_to_utf8(out->idempotency_key));
 	if (trace != NULL)
 		headers[n++] = trace;
 	if (step->phase != DF_PHASE_UNDO)

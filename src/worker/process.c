@@ -11,6 +11,7 @@
 #include "access/htup_details.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "postmaster/interrupt.h"
 #include "storage/latch.h"
@@ -23,6 +24,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "guc.h"
 #include "shared/clock.h"
 #include "shared/metrics.h"
 #include "shared/params.h"
@@ -212,6 +214,26 @@ df_process_begin(Datum arg)
 	df_metrics_enable();
 	df_metric_add(DF_METRIC_PROCESS_STARTS, df_slot_kind_name(slot->kind), NULL, NULL, 1);
 	return slot;
+}
+
+bool
+df_process_may_listen(Oid role, const char **problem)
+{
+	const char *remedy;
+
+	*problem = NULL;
+	if (df_listen[0] == '\0' ||
+		(df_ingress_database[0] != '\0' && strcmp(df_ingress_database, get_database_name(MyDatabaseId)) != 0))
+		return false;
+	if (df_ingress_role[0] == '\0')
+		*problem = "dataflows.ingress_role is not set";
+	else if (!OidIsValid(role))
+		*problem = "the role does not exist";
+	else if (superuser_arg(role))
+		*problem = "it is a superuser";
+	else
+		*problem = df_process_role_problem(MyDatabaseId, role, NULL, &remedy);
+	return *problem == NULL;
 }
 
 bool

@@ -37,6 +37,9 @@ extern DfSlot *df_process_begin(Datum arg);
 /* in a transaction: false if the role of this session was dropped, for which it is time to end */
 extern bool df_process_role_exists(void);
 
+/* in a transaction: whether this database is to hear webhooks, as that role; if it is to and cannot, there is a problem */
+extern bool df_process_may_listen(Oid role, const char **problem);
+
 /* after each wait: interrupts, and postgresql.conf if it was reloaded */
 extern void df_process_interrupts(void);
 

@@ -205,6 +205,28 @@ df_trace_commit(List *runs)
 
 /* ---- OTLP ----------------------------------------------------------------------------- */
 
+/*
+ * A collector takes UTF-8 and refuses all if one name is not.  Outside transactions
+ * there is nothing to convert with.
+ */
+static void
+add_text(StringInfo json, const char *text)
+{
+	int			len = strlen(text);
+	char	   *plain;
+
+	if (pg_encoding_verifymbstr(PG_UTF8, text, len) == len)
+	{
+		escape_json(json, text);
+		return;
+	}
+	plain = pstrdup(text);
+	for (char *c = plain; *c != '\0'; c++)
+		if (IS_HIGHBIT_SET(*c))
+			*c = '?';
+	escape_json(json, plain);
+}
+
 static void
 add_attribute(StringInfo json, const char *key, const char *value)
 {
@@ -213,7 +235,7 @@ add_attribute(StringInfo json, const char *key, const char *value)
 	if (json->data[json->len - 1] != '[')
 		appendStringInfoChar(json, ',');
 	appendStringInfo(json, "{\"key\":\"%s\",\"value\":{\"stringValue\":", key);
-	escape_json(json, value);
+	add_text(json, value);
 	appendStringInfoString(json, "}}");
 }
 
@@ -239,7 +261,7 @@ add_span(StringInfo json, const DfSpan *span)
 	if (span->parent != 0)
 		appendStringInfo(json, ",\"parentSpanId\":\"%016llx\"", (unsigned long long) span->parent);
 	appendStringInfoString(json, ",\"name\":");
-	escape_json(json, span->name);
+	add_text(json, span->name);
 	appendStringInfo(json, ",\"kind\":%d,\"startTimeUnixNano\":\"" INT64_FORMAT "000\",\"endTimeUnixNano\":\"" INT64_FORMAT "000\"",
 					 span->kind == DF_SPAN_ATTEMPT ? 3 : 1, span->start + EPOCH_US, span->end + EPOCH_US);
 	appendStringInfoString(json, ",\"attributes\":[");

@@ -7,6 +7,7 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use FindBin;
 use JSON::PP;
 use Test::More;
 use Time::HiRes qw(time usleep);
@@ -14,7 +15,7 @@ use Time::HiRes qw(time usleep);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(try_psql new_node start_systems create_systems onboarding_sql wait_until wait_for_runs
+our @EXPORT = qw(try_psql new_node start_systems start_collector create_systems onboarding_sql wait_until wait_for_runs
   reconcile pids_of kill_process restart_hard dump_state as_app number_of);
 
 # A server with the extension preloaded, sockets only, durable.
@@ -44,6 +45,21 @@ CONF
 sub start_systems
 {
 	return Dataflows::Systems->new(@_);
+}
+
+# A collector of traces: its pid, and its address.
+sub start_collector
+{
+	my $port_file = PostgreSQL::Test::Utils::tempdir() . '/port';
+	my $pid = fork();
+	my $end = time() + 20;
+
+	if ($pid == 0)
+	{
+		exec('python3', "$FindBin::Bin/../systems/collector.py", '--port-file', $port_file) or POSIX::_exit(1);
+	}
+	usleep(20_000) while time() < $end && !-s $port_file;
+	return ($pid, 'http://127.0.0.1:' . slurp_file($port_file));
 }
 
 # The options that make the tests quick: short back-offs, short settling.

@@ -6,13 +6,17 @@ use warnings;
 use utf8;
 
 use Encode;
+use HTTP::Tiny;
 use JSON::PP;
 use Test::More;
+use Time::HiRes qw(time usleep);
 use PostgreSQL::Test::Cluster;
 use Dataflows;
 
 my $systems = start_systems();
-my $node = new_node('encoding', conf => "dataflows.sweep_interval = '2s'\n");
+my ($collector, $collect) = start_collector();
+my $http = HTTP::Tiny->new(timeout => 10);
+my $node = new_node('encoding', conf => "dataflows.sweep_interval = '2s'\ndataflows.otlp_endpoint = '$collect'\n");
 my $sql = <<'SQL';
 CREATE FUNCTION app.one(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
@@ -23,6 +27,11 @@ BEGIN
   RETURN made;
 END $$;
 SELECT dataflows.define_workflow('one', 'app.one');
+CREATE FUNCTION app.headers(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN dataflows.post('schön', 'crm', '/contacts', '{}', headers => '{"X-Name": "Zoë"}', undo => 'none');
+END $$;
+SELECT dataflows.define_workflow('headers', 'app.headers');
 SELECT dataflows.create_webhook('/h', starts => 'one', key => '$.body.name');
 SQL
 
@@ -67,6 +76,21 @@ for my $encoding (qw(LATIN1 LATIN9 UTF8))
 		"7 $euro $cat! C:\\u20ac", 'is read as far as it can be');
 	$systems->clear_faults;
 
+	# a header, and the name of a step in a trace
+	$systems->fault('crm', match => { method => 'POST' }, fault => 'echo');
+	$run = in_db($db, q(SELECT dataflows.start('headers', '{}')));
+	ok(wait_until($node, "SELECT error IS NOT NULL FROM dataflows.steps WHERE run = '$run'", 20, $db), "$encoding: headers");
+	$systems->clear_faults;
+	like(in_db($db, "SELECT error FROM dataflows.steps WHERE run = '$run'"), qr/Zo\W+u00c3\W+u00ab/, 'are UTF-8');
+	my @spans;
+	my $end = time() + 15;
+
+	do
+	{
+		@spans = grep { $_->{attributes}{'dataflows.run'} eq $run && $_->{name} =~ /^sch/ } @{ decode_json($http->get("$collect/_spans")->{content}) };
+	} while (!@spans && time() < $end && usleep(50_000) >= 0);
+	is($spans[0]{name}, $encoding eq 'UTF8' ? 'schön' : 'sch?n', 'a span says what can be said');
+
 	# webhooks
 	my $hex = unpack('H*', encode('UTF-8', '{"system": "crm", "things": "contacts", "body": {"email": "w@x", "name": "Chloé"}}'));
 	my $superuser = "SET client_encoding = 'UTF8'; SELECT dataflows.receive_webhook('/h', '{}', '\\x$hex')->>'run'";
@@ -87,4 +111,6 @@ for my $encoding (qw(LATIN1 LATIN9 UTF8))
 unlike(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/PANIC|TRAP|terminated by signal/, 'nothing crashed');
 $node->stop;
 $systems->stop;
+kill('TERM', $collector);
+waitpid($collector, 0);
 done_testing();

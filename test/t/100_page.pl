@@ -84,7 +84,14 @@ for my $file ([ '', 'text/html' ], [ 'app.js', 'text/javascript' ], [ 'style.css
 	unlike($answer->{content}, qr{https?://(?!www\.w3\.org/)}, 'nothing comes from elsewhere');
 }
 unlike(ask(undef, 'GET', '/page/')->{content}, qr/<script>|style=|onclick=/, 'no script or style inside');
-unlike(ask(undef, 'GET', '/page/app.js')->{content}, qr/innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|localStorage/, 'no way for a document to become code');
+my @modules = map { m{([^/]+)$} } glob('src/ingress/page/*.js');
+
+cmp_ok(scalar(@modules), '>', 5, 'the modules');
+for my $module (@modules)
+{
+	unlike(ask(undef, 'GET', "/page/$module")->{content}, qr/innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|localStorage(?!\.[gs]etItem\('theme')/,
+		"no way for a document to become code, and nothing is kept in the browser: $module");
+}
 is(ask(undef, 'GET', "/page/$_")->{status}, 404, "no file $_") for ('nothing', '../routes.c', 'embed.sh', 'api/nothing');
 
 # ---- logging in -------------------------------------------------------------------------------
@@ -106,6 +113,7 @@ for my $role (qw(app other caller))
 like(ask(undef, 'POST', '/page/login', { token => $jar{app} }, 'x-forwarded-proto' => 'https')->{headers}{'set-cookie'}, qr/; Secure$/, 'Secure behind TLS');
 is($http->request('POST', "$base/page/api/cancel", { headers => { cookie => "dataflows=$jar{app}" }, content => '{}' })->{status}, 403, 'a form of another site can ask for nothing');
 is(ask('app', 'GET', '/page/api/cancel')->{status}, 405, 'nor can a link');
+is($http->head("$base/page/")->{status}, 200, 'HEAD is like GET');
 my ($rc, $out, $err) = $node->psql('postgres', "SELECT dataflows.dashboard_token('1 year')", extra_params => [ '-U', 'app' ]);
 
 like($err, qr/a token of the page cannot be good for 1 year/, 'a token is not for ever');

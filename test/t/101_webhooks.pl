@@ -116,6 +116,7 @@ my $up = time() + 10;
 
 usleep(20_000) while time() < $up && $http->get("$base/ready")->{status} != 200;
 is($http->get("$base/ready")->{status}, 200, 'ready');
+is($http->head("$base/ready")->{status}, 200, 'also for who asks with HEAD');
 
 # ---- start and signal ------------------------------------------------------------------
 
@@ -169,6 +170,12 @@ is(post('/decided', '{"write": 1}')->{status}, 503, 'one that writes fails');
 is($node->safe_psql('postgres', "SELECT to_regclass('app.written') IS NULL"), 't', 'and writes nothing');
 is(post('/decided', '{"loop": 1}')->{status}, 503, 'one that loops is stopped');
 is(post('/any', '{}')->{status}, 202, 'and the listener goes on');
+my $log_at = -s $node->logfile;
+
+is(scalar(grep { post('/decided', '{"write": 1}')->{status} == 503 } 1 .. 30), 30, 'anybody may send what fails');
+my @lines = PostgreSQL::Test::Utils::slurp_file($node->logfile, $log_at) =~ /could not carry out a delivery to webhook "\/decided"/g;
+
+cmp_ok(scalar(@lines), '<=', 2, 'and does not fill the log');
 
 # ---- signatures ----------------------------------------------------------------------------
 
@@ -347,7 +354,10 @@ sub status_comes
 # ---- many large ones ------------------------------------------------------------------------------------
 
 # each has all of a large body but the end of it: what they hold together is bounded, and goes with them
+my ($before) = pids_of($node, 'ingress');
+
 set(ingress_timeout => '20s');
+ok(wait_until($node, "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'dataflows ingress' AND pid <> $before"), 'a new process follows a new setting');
 ok(status_comes(200, sub { $http->get("$base/ready") }), 'with time enough');
 my @large = map { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port) } 1 .. 120;
 
@@ -447,6 +457,18 @@ set(listen => "127.0.0.1:$port");
 $end = time() + 5;
 usleep(20_000) while time() < $end && $http->get("$base/ready")->{status} != 200;
 is($http->get("$base/ready")->{status}, 200, 'and with another address it comes back at once');
+
+# its role is not what it was
+sub heard_by { my ($n) = @_; return wait_until($node, "SELECT count(*) = $n FROM pg_stat_activity WHERE backend_type = 'dataflows ingress'"); }
+
+$node->safe_psql('postgres', 'ALTER ROLE hearer SUPERUSER');
+ok(heard_by(0), 'a role that is made a superuser hears no more');
+$node->safe_psql('postgres', 'ALTER ROLE hearer NOSUPERUSER');
+ok(heard_by(1), 'until it is none again');
+$node->safe_psql('postgres', 'DROP ROLE hearer');
+ok(heard_by(0), 'nor does one that is dropped');
+$node->safe_psql('postgres', 'CREATE ROLE hearer LOGIN');
+ok(heard_by(1), 'until there is one of its name');
 set(listen => '');
 ok(wait_until($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'dataflows ingress'"), 'off again');
 is($http->get("$base/ready")->{status}, 599, 'nobody listens');

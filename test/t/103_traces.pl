@@ -5,7 +5,6 @@
 use strict;
 use warnings;
 
-use FindBin;
 use HTTP::Tiny;
 use JSON::PP;
 use Test::More;
@@ -15,17 +14,7 @@ use Dataflows;
 
 my $http = HTTP::Tiny->new(timeout => 10);
 my $systems = start_systems();
-my $port_file = PostgreSQL::Test::Utils::tempdir() . '/port';
-my $collector = fork();
-
-if ($collector == 0)
-{
-	exec('python3', "$FindBin::Bin/../systems/collector.py", '--port-file', $port_file) or POSIX::_exit(1);
-}
-my $end = time() + 20;
-
-usleep(20_000) while time() < $end && !-s $port_file;
-my $collect = 'http://127.0.0.1:' . PostgreSQL::Test::Utils::slurp_file($port_file);
+my ($collector, $collect) = start_collector();
 
 sub spans { return @{ decode_json($http->get("$collect/_spans")->{content}) }; }
 sub mode { return $http->request('POST', "$collect/_mode", { content => encode_json($_[0]) }); }

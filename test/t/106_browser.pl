@@ -267,6 +267,12 @@ for my $kind ([ 'light', 1280, 900 ], [ 'dark', 1280, 900 ], [ 'phone', 360, 740
 $browser->look(1280, 900, 'light');
 $browser->go("$base?anew");
 ok($browser->sees('main h1', qr/^Runs$/), 'who is logged in is so after a reload');
+$browser->click('#theme');
+$browser->go("$base?again");
+ok($browser->sees('main h1', qr/^Runs$/) && $browser->js('return document.documentElement.classList.contains("dark")'), 'and dark stays dark for who has chosen it');
+$browser->click('#theme');
+$browser->go("$base?anew");
+ok($browser->sees('main h1', qr/^Runs$/) && !$browser->js('return document.documentElement.classList.contains("dark")'), 'until it is light again');
 $browser->key('Tab');
 is($browser->js('return document.activeElement.innerText'), 'Skip to the content', 'the first key leads past the links');
 my %reached;

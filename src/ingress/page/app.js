@@ -118,10 +118,16 @@ function setTheme(dark) {
 	document.documentElement.classList.toggle('dark', dark);
 	theme.textContent = dark ? 'Light' : 'Dark';
 }
+/* what was chosen here stays; else it is as the system wishes */
+const chosen = () => localStorage.getItem('theme');
 const wish = matchMedia('(prefers-color-scheme: dark)');
-setTheme(wish.matches);
-wish.addEventListener('change', () => setTheme(wish.matches));
-theme.addEventListener('click', () => setTheme(!document.documentElement.classList.contains('dark')));
+const followWish = () => setTheme(chosen() === null ? wish.matches : chosen() === 'dark');
+followWish();
+wish.addEventListener('change', followWish);
+theme.addEventListener('click', () => {
+	localStorage.setItem('theme', document.documentElement.classList.contains('dark') ? 'light' : 'dark');
+	followWish();
+});
 
 logout.addEventListener('click', async () => {
 	try {
