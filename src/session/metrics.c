@@ -14,7 +14,6 @@
 #include "commands/dbcommands.h"
 #include "fmgr.h"
 #include "foreign/foreign.h"
-#include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -24,6 +23,7 @@
 
 #include "compat.h"
 #include "session/metrics.h"
+#include "session/rows.h"
 #include "shared/clock.h"
 #include "shared/slots.h"
 #include "shared/systems.h"
@@ -376,36 +376,20 @@ samples_for_caller(bool with_gauges)
 	return shown;
 }
 
+static List *
+rows_for_caller(FunctionCallInfo fcinfo, TupleDesc desc)
+{
+	List	   *rows = NIL;
+	ListCell   *lc;
+
+	foreach(lc, samples_for_caller(PG_GETARG_BOOL(0)))
+		rows = lappend(rows, row_of(desc, lfirst(lc)));
+	return rows;
+}
+
 /* _metrics(gauges boolean): to members of pg_monitor all, to others what is of their workflows */
 Datum
 dataflows_metrics(PG_FUNCTION_ARGS)
 {
-	FuncCallContext *call;
-	List	   *samples;
-	HeapTuple	row;
-
-	if (SRF_IS_FIRSTCALL())
-	{
-		MemoryContext old;
-		TupleDesc	desc;
-
-		call = SRF_FIRSTCALL_INIT();
-		old = MemoryContextSwitchTo(call->multi_call_memory_ctx);
-		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("function \"%s\" must return rows", "_metrics"),
-					 errhint("Read the view dataflows.metrics.")));
-		call->tuple_desc = BlessTupleDesc(desc);
-		call->user_fctx = samples_for_caller(PG_GETARG_BOOL(0));
-		MemoryContextSwitchTo(old);
-	}
-
-	call = SRF_PERCALL_SETUP();
-	samples = call->user_fctx;
-	if (call->call_cntr >= (uint64) list_length(samples))
-		SRF_RETURN_DONE(call);
-	/* the macro counts before it looks at the row */
-	row = row_of(call->tuple_desc, list_nth(samples, call->call_cntr));
-	SRF_RETURN_NEXT(call, HeapTupleGetDatum(row));
+	return df_return_rows(fcinfo, rows_for_caller, "Read the view dataflows.metrics.");
 }

@@ -10,7 +10,7 @@
 
 #include "flow/flow.h"
 #include "fmgr.h"
-#include "funcapi.h"
+#include "session/rows.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(dataflows_state_machine);
@@ -62,60 +62,34 @@ static const Machine machines[] = {
 	{"undo", df_undo_transitions, &df_n_undo_transitions, undo_state_name, undo_state_name},
 };
 
-/* the i-th transition of all machines together, as a row; 0 if there are not so many */
-static Datum
-transition_row(TupleDesc desc, uint64 i)
+static List *
+transitions(FunctionCallInfo fcinfo, TupleDesc desc)
 {
-	int machine;
+	List	   *rows = NIL;
 
-	for (machine = 0; machine < lengthof(machines); machine++)
+	for (int machine = 0; machine < lengthof(machines); machine++)
 	{
 		const Machine *m = &machines[machine];
-		const DfTransition *t;
-		Datum values[N_COLUMNS];
-		bool nulls[N_COLUMNS] = {false};
 
-		if (i >= (uint64) *m->n)
+		for (int i = 0; i < *m->n; i++)
 		{
-			i -= *m->n;
-			continue;
+			const DfTransition *t = &m->transitions[i];
+			Datum		values[N_COLUMNS];
+			bool		nulls[N_COLUMNS] = {false};
+
+			values[0] = CStringGetTextDatum(m->name);
+			values[1] = CStringGetTextDatum(m->state_name(t->from));
+			values[2] = CStringGetTextDatum(m->event_name(t->event));
+			values[3] = CStringGetTextDatum(m->state_name(t->to));
+			values[4] = CStringGetTextDatum(t->comment);
+			rows = lappend(rows, heap_form_tuple(desc, values, nulls));
 		}
-		t = &m->transitions[i];
-		values[0] = CStringGetTextDatum(m->name);
-		values[1] = CStringGetTextDatum(m->state_name(t->from));
-		values[2] = CStringGetTextDatum(m->event_name(t->event));
-		values[3] = CStringGetTextDatum(m->state_name(t->to));
-		values[4] = CStringGetTextDatum(t->comment);
-		return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
 	}
-	return (Datum) 0;
+	return rows;
 }
 
 Datum
 dataflows_state_machine(PG_FUNCTION_ARGS)
 {
-	FuncCallContext *call;
-	Datum row;
-
-	if (SRF_IS_FIRSTCALL())
-	{
-		MemoryContext old;
-		TupleDesc desc;
-
-		call = SRF_FIRSTCALL_INIT();
-		old = MemoryContextSwitchTo(call->multi_call_memory_ctx);
-		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("function \"%s\" must return rows", "_state_machine"),
-					 errhint("Select from the view dataflows.state_machine instead.")));
-		call->tuple_desc = BlessTupleDesc(desc);
-		MemoryContextSwitchTo(old);
-	}
-
-	call = SRF_PERCALL_SETUP();
-	row = transition_row(call->tuple_desc, call->call_cntr);
-	if (row == (Datum) 0)
-		SRF_RETURN_DONE(call);
-	SRF_RETURN_NEXT(call, row);
+	return df_return_rows(fcinfo, transitions, "Select from the view dataflows.state_machine instead.");
 }

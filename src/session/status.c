@@ -15,9 +15,9 @@
 #include "commands/dbcommands.h"
 #include "compat.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "guc.h"
 #include "miscadmin.h"
+#include "session/rows.h"
 #include "shared/clock.h"
 #include "shared/slots.h"
 #include "store/coordinator.h"
@@ -444,34 +444,20 @@ learn(void)
 	return known;
 }
 
+static List *
+rows_of_all(FunctionCallInfo fcinfo, TupleDesc desc)
+{
+	Known	   *known = learn();
+	List	   *rows = NIL;
+	ListCell   *lc;
+
+	foreach(lc, known->rows)
+		rows = lappend(rows, row_tuple(desc, known, lfirst(lc)));
+	return rows;
+}
+
 Datum
 dataflows_status(PG_FUNCTION_ARGS)
 {
-	FuncCallContext *call;
-	Known	   *known;
-	Row		   *row;
-
-	if (SRF_IS_FIRSTCALL())
-	{
-		MemoryContext old;
-		TupleDesc	desc;
-
-		call = SRF_FIRSTCALL_INIT();
-		old = MemoryContextSwitchTo(call->multi_call_memory_ctx);
-		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("function \"%s\" must return rows", "status"),
-					 errhint("Call it as SELECT * FROM dataflows.status().")));
-		call->tuple_desc = BlessTupleDesc(desc);
-		call->user_fctx = learn();
-		MemoryContextSwitchTo(old);
-	}
-
-	call = SRF_PERCALL_SETUP();
-	known = call->user_fctx;
-	if (call->call_cntr >= (uint64) list_length(known->rows))
-		SRF_RETURN_DONE(call);
-	row = list_nth(known->rows, call->call_cntr);
-	SRF_RETURN_NEXT(call, HeapTupleGetDatum(row_tuple(call->tuple_desc, known, row)));
+	return df_return_rows(fcinfo, rows_of_all, "Call it as SELECT * FROM dataflows.status().");
 }

@@ -9,8 +9,8 @@
 #include "postgres.h"
 
 #include "fmgr.h"
-#include "funcapi.h"
 #include "miscadmin.h"
+#include "session/rows.h"
 #include "shared/clock.h"
 #include "shared/systems.h"
 #include "utils/builtins.h"
@@ -91,7 +91,7 @@ row_of(TupleDesc desc, const DfSystemState *state, TimestampTz now)
 
 /* tuples of all entries of this database, as a list */
 static List *
-read_all(TupleDesc desc)
+read_all(FunctionCallInfo fcinfo, TupleDesc desc)
 {
 	TimestampTz now = df_now();
 	DfSystemState copy;
@@ -106,28 +106,5 @@ read_all(TupleDesc desc)
 Datum
 dataflows_systems(PG_FUNCTION_ARGS)
 {
-	FuncCallContext *call;
-	HeapTuple	row;
-
-	if (SRF_IS_FIRSTCALL())
-	{
-		MemoryContext old;
-		TupleDesc	desc;
-
-		call = SRF_FIRSTCALL_INIT();
-		old = MemoryContextSwitchTo(call->multi_call_memory_ctx);
-		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("function \"%s\" must return rows", "_systems"),
-					 errhint("Read the view dataflows.systems.")));
-		call->user_fctx = read_all(BlessTupleDesc(desc));
-		MemoryContextSwitchTo(old);
-	}
-
-	call = SRF_PERCALL_SETUP();
-	if (call->call_cntr >= (uint64) list_length(call->user_fctx))
-		SRF_RETURN_DONE(call);
-	row = list_nth(call->user_fctx, call->call_cntr);
-	SRF_RETURN_NEXT(call, HeapTupleGetDatum(row));
+	return df_return_rows(fcinfo, read_all, "Read the view dataflows.systems.");
 }
