@@ -7,11 +7,11 @@ use strict;
 use warnings;
 
 use Exporter 'import';
-use FindBin;
 use JSON::PP;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
+use DataflowsProgram;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
@@ -47,19 +47,9 @@ sub start_systems
 	return Dataflows::Systems->new(@_);
 }
 
-# A collector of traces: its pid, and its address.
 sub start_collector
 {
-	my $port_file = PostgreSQL::Test::Utils::tempdir() . '/port';
-	my $pid = fork();
-	my $end = time() + 20;
-
-	if ($pid == 0)
-	{
-		exec('python3', "$FindBin::Bin/../systems/collector.py", '--port-file', $port_file) or POSIX::_exit(1);
-	}
-	usleep(20_000) while time() < $end && !-s $port_file;
-	return ($pid, 'http://127.0.0.1:' . slurp_file($port_file));
+	return Dataflows::Collector->new;
 }
 
 # The options that make the tests quick: short back-offs, short settling.
@@ -329,14 +319,11 @@ package Dataflows::Systems;
 
 use strict;
 use warnings;
+use parent -norequire, 'DataflowsProgram';
 
-use Cwd qw(abs_path);
-use File::Basename;
 use HTTP::Tiny;
 use JSON::PP;
-use POSIX ();
 use PostgreSQL::Test::Utils;
-use Time::HiRes qw(usleep);
 
 sub names
 {
@@ -347,13 +334,9 @@ sub names
 sub new
 {
 	my ($class, %params) = @_;
-	my $dir = PostgreSQL::Test::Utils::tempdir_short();
-	my $program = abs_path(dirname(__FILE__) . '/../systems/systems.py');
 	my $self = bless {
-		program => $program,
 		seed => $params{seed} // 1,
-		ledger => $params{ledger} // "$dir/books",
-		port_file => "$dir/ports",
+		ledger => $params{ledger} // PostgreSQL::Test::Utils::tempdir_short() . '/books',
 		http => HTTP::Tiny->new(timeout => 60),
 	}, $class;
 
@@ -361,60 +344,14 @@ sub new
 	return $self;
 }
 
+# again after a stop: with the same ports and books
 sub start
 {
 	my ($self) = @_;
-	my @command = ('python3', $self->{program}, '--port-file', $self->{port_file}, '--books', $self->{ledger},
-		'--seed', $self->{seed}, '--with-stdin');
 
-	push @command, '--ports', $self->{ports} if $self->{ports};
-	unlink $self->{port_file};
-	pipe(my $reader, my $writer) or die "pipe: $!";
-	$self->{pid} = fork();
-	die "fork: $!" unless defined $self->{pid};
-	if ($self->{pid} == 0)
-	{
-		close $writer;
-		open STDIN, '<&', $reader or POSIX::_exit(126);
-		exec @command or POSIX::_exit(127);
-	}
-	close $reader;
-	$self->{stdin} = $writer;
-	$self->_read_ports;
-	return;
-}
-
-sub _read_ports
-{
-	my ($self) = @_;
-
-	for (1 .. 500)
-	{
-		last if -e $self->{port_file};
-		usleep(20_000);
-	}
-	$self->{urls} = decode_json(PostgreSQL::Test::Utils::slurp_file($self->{port_file}));
+	$self->{urls} = $self->launch('systems.py', '--books', $self->{ledger}, '--seed', $self->{seed},
+		$self->{ports} ? ('--ports', $self->{ports}) : ());
 	$self->{ports} = join(',', map { $self->{urls}{$_} =~ /:(\d+)$/ } (names(), 'control'));
-	return;
-}
-
-sub stop
-{
-	my ($self) = @_;
-
-	return unless $self->{pid};
-	close $self->{stdin};
-	waitpid($self->{pid}, 0);
-	$self->{pid} = 0;
-	return;
-}
-
-sub DESTROY
-{
-	my ($self) = @_;
-
-	local ($?, $!);
-	$self->stop;
 	return;
 }
 
@@ -486,5 +423,33 @@ sub ever
 
 	return join('/', map { ($self->summary($_)->{$email} // [ 0, 0 ])->[0] } names());
 }
+
+# ---- a collector of traces --------------------------------------------------------
+
+package Dataflows::Collector;
+
+use strict;
+use warnings;
+use parent -norequire, 'DataflowsProgram';
+
+use HTTP::Tiny;
+use JSON::PP;
+
+sub new
+{
+	my ($class) = @_;
+	my $self = bless { http => HTTP::Tiny->new(timeout => 60) }, $class;
+
+	$self->{url} = $self->launch('collector.py')->{url};
+	return $self;
+}
+
+sub url { my ($self) = @_; return $self->{url}; }
+
+# all spans that it took
+sub spans { my ($self) = @_; return @{ decode_json($self->{http}->get("$self->{url}/_spans")->{content}) }; }
+
+# how it answers from now on: status, delay
+sub mode { my ($self, %mode) = @_; return $self->{http}->request('POST', "$self->{url}/_mode", { content => encode_json(\%mode) }); }
 
 1;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A collector of traces: takes OTLP/HTTP JSON on /v1/traces and keeps the spans.
 
-collector.py --port-file FILE
+collector.py --port-file FILE [--with-stdin]
 
 GET /_spans returns them as a list, each with its resource's attributes; POST /_mode with
 {"status": 503} or {"delay": 5} (seconds) makes it answer so, {} takes that back.
@@ -10,6 +10,7 @@ import argparse
 import http.server
 import json
 import os
+import sys
 import threading
 import time
 
@@ -62,9 +63,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 parser = argparse.ArgumentParser()
 parser.add_argument('--port-file', required=True)
+parser.add_argument('--with-stdin', action='store_true', help='end when stdin is closed')
 arguments = parser.parse_args()
 server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
 with open(arguments.port_file + '.tmp', 'w') as file:
-    file.write(str(server.server_address[1]))
+    json.dump({'url': 'http://127.0.0.1:%d' % server.server_address[1]}, file)
 os.rename(arguments.port_file + '.tmp', arguments.port_file)
+if arguments.with_stdin:
+    threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
 server.serve_forever()

@@ -6,7 +6,6 @@ use warnings;
 use utf8;
 
 use Encode;
-use HTTP::Tiny;
 use JSON::PP;
 use Test::More;
 use Time::HiRes qw(time usleep);
@@ -14,9 +13,8 @@ use PostgreSQL::Test::Cluster;
 use Dataflows;
 
 my $systems = start_systems();
-my ($collector, $collect) = start_collector();
-my $http = HTTP::Tiny->new(timeout => 10);
-my $node = new_node('encoding', conf => "dataflows.sweep_interval = '2s'\ndataflows.otlp_endpoint = '$collect'\n");
+my $collector = start_collector();
+my $node = new_node('encoding', conf => "dataflows.sweep_interval = '2s'\ndataflows.otlp_endpoint = '" . $collector->url . "'\n");
 my $sql = <<'SQL';
 CREATE FUNCTION app.one(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
@@ -87,7 +85,7 @@ for my $encoding (qw(LATIN1 LATIN9 UTF8))
 
 	do
 	{
-		@spans = grep { $_->{attributes}{'dataflows.run'} eq $run && $_->{name} =~ /^sch/ } @{ decode_json($http->get("$collect/_spans")->{content}) };
+		@spans = grep { $_->{attributes}{'dataflows.run'} eq $run && $_->{name} =~ /^sch/ } $collector->spans;
 	} while (!@spans && time() < $end && usleep(50_000) >= 0);
 	is($spans[0]{name}, $encoding eq 'UTF8' ? 'schön' : 'sch?n', 'a span says what can be said');
 
@@ -111,6 +109,5 @@ for my $encoding (qw(LATIN1 LATIN9 UTF8))
 unlike(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/PANIC|TRAP|terminated by signal/, 'nothing crashed');
 $node->stop;
 $systems->stop;
-kill('TERM', $collector);
-waitpid($collector, 0);
+$collector->stop;
 done_testing();

@@ -5,19 +5,13 @@
 use strict;
 use warnings;
 
-use HTTP::Tiny;
-use JSON::PP;
 use Test::More;
 use Time::HiRes qw(time usleep);
 use PostgreSQL::Test::Cluster;
 use Dataflows;
 
-my $http = HTTP::Tiny->new(timeout => 10);
 my $systems = start_systems();
-my ($collector, $collect) = start_collector();
-
-sub spans { return @{ decode_json($http->get("$collect/_spans")->{content}) }; }
-sub mode { return $http->request('POST', "$collect/_mode", { content => encode_json($_[0]) }); }
+my $collector = start_collector();
 
 # Spans of a run, once there are so many of them.
 sub spans_of
@@ -28,7 +22,7 @@ sub spans_of
 
 	do
 	{
-		@of = grep { $_->{attributes}{'dataflows.run'} eq $run } spans();
+		@of = grep { $_->{attributes}{'dataflows.run'} eq $run } $collector->spans;
 	} while (@of < $n && time() < $end && usleep(50_000) >= 0);
 	return @of;
 }
@@ -85,7 +79,7 @@ for my $bad ('x', '00-' . ('0' x 32) . '-00f067aa0ba902b7-01', "00-$trace-" . ('
 
 # ---- on --------------------------------------------------------------------------------------
 
-$node->safe_psql('postgres', "ALTER SYSTEM SET dataflows.otlp_endpoint = '$collect'; SELECT pg_reload_conf()");
+$node->safe_psql('postgres', "ALTER SYSTEM SET dataflows.otlp_endpoint = '" . $collector->url . "'; SELECT pg_reload_conf()");
 ok(wait_until($node, "SELECT current_setting('dataflows.otlp_endpoint') <> ''"), 'a collector');
 $systems->fault('identity', match => { email => 'again' }, status => 503, times => 1);
 $run = start('{"email": "again@example.com"}', $parent);
@@ -134,37 +128,36 @@ like(header('quiet@example.com'), qr/^00-$trace-[0-9a-f]{16}-00$/, 'is passed on
 # ---- a burst, and a collector that is far away ------------------------------------------------------
 
 is(number_of($node, 'SELECT dropped FROM dataflows.tracing'), 0, 'nothing has been dropped so far');
-mode({ delay => 0.3 });
+$collector->mode(delay => 0.3);
 as_app($node, 'postgres', q(SELECT dataflows.start('traced', jsonb_build_object('email', 'burst' || i || '@example.com')) FROM generate_series(1, 2000) i));
 ok(wait_for_runs($node, [qw(completed rolled_back)], 60), 'two thousand runs at once');
 ok(wait_until($node, 'SELECT waiting = 0 FROM dataflows.tracing', 30), 'all spans have left');
 is(number_of($node, 'SELECT dropped FROM dataflows.tracing'), 0, 'several requests are on their way at a time, so that none is lost');
-mode({});
+$collector->mode;
 
 # ---- the collector is away ------------------------------------------------------------------------
 
 my $before = $node->safe_psql('postgres', 'SELECT exported FROM dataflows.tracing');
 
-is(scalar(grep { $_->{attributes}{'dataflows.run'} eq $run } spans()), 0, 'and makes no spans');
-mode({ status => 503 });
+is(scalar(grep { $_->{attributes}{'dataflows.run'} eq $run } $collector->spans), 0, 'and makes no spans');
+$collector->mode(status => 503);
 as_app($node, 'postgres', q(SELECT dataflows.start('traced', jsonb_build_object('email', 'away' || i || '@example.com')) FROM generate_series(1, 100) i));
 ok(wait_for_runs($node, [qw(completed rolled_back)], 30), 'runs do not wait for a collector that refuses');
 ok(wait_until($node, 'SELECT dropped > 0 FROM dataflows.tracing'), 'spans are dropped, and counted');
 is($node->safe_psql('postgres', 'SELECT last_error FROM dataflows.tracing'), 'the collector answered with status 503', 'with the reason');
 # so long that a slow server, too, makes more than leaves meanwhile
-mode({ delay => 8 });
+$collector->mode(delay => 8);
 as_app($node, 'postgres', q(SELECT dataflows.start('traced', jsonb_build_object('email', 'slow' || i || '@example.com')) FROM generate_series(1, 3000) i));
 ok(wait_for_runs($node, [qw(completed rolled_back)], 60), 'nor for one that is slow, with more spans than there is room for');
-mode({});
+$collector->mode;
 ok(wait_until($node, 'SELECT waiting = 0 AND last_error IS NULL FROM dataflows.tracing', 60), 'once it is back, what waited is sent');
 my ($exported, $dropped) = split(/\|/, $node->safe_psql('postgres', 'SELECT exported, dropped FROM dataflows.tracing'));
 
 cmp_ok($dropped, '>', 1000, "some were dropped ($dropped)");
-cmp_ok(scalar(spans()), '>=', $exported, "each that counts as exported ($exported) is there");
+cmp_ok(scalar(my @taken = $collector->spans), '>=', $exported, "each that counts as exported ($exported) is there");
 is($node->safe_psql('postgres', "SELECT count(*) FROM dataflows.runs WHERE state <> 'completed' AND input->>'email' ~ '^(slow|away)'"), '0', 'and every run completed');
 
-kill('TERM', $collector);
-waitpid($collector, 0);
+$collector->stop;
 $run = start('{"email": "gone@example.com"}');
 is(await($run), 'completed', 'a collector that is gone');
 ok(wait_until($node, "SELECT last_error IS NOT NULL FROM dataflows.tracing"), 'is an error that is shown');
