@@ -26,6 +26,16 @@
 #include "utils/wait_event.h"
 #include "utils/regproc.h"
 
+/* 16: VARSIZE() and its like have left postgres.h */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* 18: what does not return says so in front, as in C11 */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /* 16 replaced the pg_xxx_aclcheck() family by one function */
 #if PG_VERSION_NUM < 160000
 static inline AclResult

@@ -5,6 +5,7 @@
 #ifndef DF_BODY_H
 #define DF_BODY_H
 
+#include "compat.h"
 #include "engine/live.h"
 
 /* the entry under way in this process, or NULL: then nobody may call a step */
@@ -27,10 +28,10 @@ extern DfEntry *df_entry;
 extern DfRun *df_entry_run(const char *function);
 
 /* stop the body here: it is entered again when what it waits for is there */
-extern void df_suspend(DfStep *step) pg_attribute_noreturn();
-extern void df_suspend_on(int *indexes, int n, bool any) pg_attribute_noreturn();
+pg_noreturn extern void df_suspend(DfStep *step);
+pg_noreturn extern void df_suspend_on(int *indexes, int n, bool any);
 
 /* stop the body for good with an error that no handler can hide */
-extern void df_fatal(int sqlstate, char *message, char *hint) pg_attribute_noreturn();
+pg_noreturn extern void df_fatal(int sqlstate, char *message, char *hint);
 
 #endif							/* DF_BODY_H */

@@ -6,6 +6,7 @@
 #ifndef DF_STEP_API_H
 #define DF_STEP_API_H
 
+#include "compat.h"
 #include "engine/body.h"
 #include "fdw/system.h"
 #include "fmgr.h"
@@ -17,8 +18,8 @@ extern DfStep *df_step_recorded(DfRun *run, const char *base, DfStepKind kind, c
 extern DfStep *df_step_new(DfRun *run, char *name, DfStepKind kind);
 
 /* a step that was recorded otherwise than this call would have it: DF003 */
-extern void df_step_mismatch(const DfStep *step, const char *what, const char *recorded,
-							 const char *called) pg_attribute_noreturn();
+pg_noreturn extern void df_step_mismatch(const DfStep *step, const char *what, const char *recorded,
+							 const char *called);
 
 /* a step or event name that can be recorded, or 22023 */
 extern char *df_checked_name(FunctionCallInfo fcinfo, int arg, const char *what);

@@ -487,6 +487,25 @@ resolve(const char *address, const char **why)
 	return found;
 }
 
+/* asked for by itself: libmicrohttpd 1.0 leaves another errno behind */
+static bool
+is_in_use(const struct addrinfo *address)
+{
+	int			fd = socket(address->ai_family, address->ai_socktype | SOCK_CLOEXEC, 0);
+	int			on = 1;
+	bool		in_use = false;
+
+	if (fd < 0)
+		return false;
+	(void) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (address->ai_family == AF_INET6)
+		(void) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+	if (bind(fd, address->ai_addr, address->ai_addrlen) != 0)
+		in_use = errno == EADDRINUSE;
+	close(fd);
+	return in_use;
+}
+
 bool
 df_listener_start(const DfListenOptions *options, const char **why)
 {
@@ -499,7 +518,6 @@ df_listener_start(const DfListenOptions *options, const char **why)
 	limits = *options;
 	if (address->ai_family == AF_INET6)
 		flags |= MHD_USE_IPv6;
-	errno = 0;
 	listener = MHD_start_daemon(flags, 0, NULL, NULL, handle, NULL,
 								MHD_OPTION_SOCK_ADDR, address->ai_addr,
 								MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
@@ -511,12 +529,11 @@ df_listener_start(const DfListenOptions *options, const char **why)
 								MHD_OPTION_NOTIFY_COMPLETED, request_completed, NULL,
 								MHD_OPTION_NOTIFY_CONNECTION, connection_changed, NULL,
 								MHD_OPTION_END);
+	if (listener == NULL)
+		*why = is_in_use(address) ? "the address in dataflows.listen is in use" : "could not listen on the address in dataflows.listen";
 	freeaddrinfo(address);
 	if (listener == NULL)
-	{
-		*why = errno == EADDRINUSE ? "the address in dataflows.listen is in use" : "could not listen on the address in dataflows.listen";
 		return false;
-	}
 	info = MHD_get_daemon_info(listener, MHD_DAEMON_INFO_EPOLL_FD);
 	epoll_fd = info != NULL ? info->listen_fd : -1;
 	return true;

@@ -15,6 +15,8 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 
+#include "compat.h"
+
 PG_FUNCTION_INFO_V1(dataflows_sees);
 
 typedef enum Sight

@@ -153,9 +153,13 @@ $node->safe_psql('postgres', 'ALTER ROLE app NOLOGIN');
 $node->restart;
 $node->safe_psql('postgres', "SET ROLE app; INSERT INTO app.signups (email, name) VALUES ('later\@x', 'L')");
 sleep 2;
-is($node->safe_psql('postgres', "SELECT state, stuck->>'sqlstate' FROM dataflows.run WHERE finished_at IS NULL"), 'stuck|28000',
-	'an owner that lost LOGIN: its run is stuck');
-like($node->safe_psql('postgres', 'SELECT * FROM dataflows.stuck'), qr/app.*log in.*ALTER ROLE/, 'and says how to repair it');
+is($node->safe_psql('postgres', "SELECT state, stuck->>'sqlstate' FROM dataflows.run WHERE finished_at IS NULL"),
+	$node->pg_version >= 17 ? 'waiting|' : 'stuck|28000', 'an owner that lost LOGIN: its run is stuck before PostgreSQL 17, and moves from then on');
+SKIP:
+{
+	skip 'there is nothing to repair from PostgreSQL 17 on', 1 if $node->pg_version >= 17;
+	like($node->safe_psql('postgres', 'SELECT * FROM dataflows.stuck'), qr/app.*log in.*ALTER ROLE/, 'and says how to repair it');
+}
 $node->safe_psql('postgres', "ALTER ROLE app LOGIN; SELECT dataflows.retry(run) FROM dataflows.runs WHERE state = 'stuck'");
 ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.runs WHERE state = 'waiting'", 40), 'it goes on after the repair');
 as_app($node, 'postgres', $confirm);

@@ -101,13 +101,17 @@ $run = stuck_run('typo', '{"sql": 1}');
 is(alerts_of($run), 1, 'a run that gets stuck in a sql worker');
 $run = stuck_run('typo', '{"deaf": 1}');
 is(alerts_of($run), 1, 'a run whose body ended its worker three times, by the coordinator');
-ask('ALTER ROLE app NOLOGIN; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type LIKE \'dataflows%worker\'');
-my $two = ask(q{SET ROLE app; SELECT string_agg(dataflows.start('fine', to_jsonb(i))::text, ',') FROM generate_series(1, 2) i});
-ok(wait_until($node, "SELECT count(*) = 2 FROM dataflows.runs WHERE state = 'stuck' AND run = ANY ('{$two}')"), 'runs of a role without LOGIN are stuck');
-is(ask("SELECT count(DISTINCT input->>'run') || ' ' || count(*) FROM dataflows.runs WHERE workflow = 'tell' AND (input->>'run')::uuid = ANY ('{$two}')"), '2 2', 'each is told of, once');
-ask('ALTER ROLE app LOGIN');
-is(ask(q{SELECT string_agg(labels->>'workflow' || ' ' || value, ', ' ORDER BY labels->>'workflow') FROM dataflows.metrics WHERE name = 'dataflows_runs_stuck'}),
-	'fine 2, typo 5', 'whoever made them stuck, they are counted');
+SKIP:
+{
+	skip 'roles without LOGIN may have workers from PostgreSQL 17 on', 3 if $node->pg_version >= 17;
+	ask('ALTER ROLE app NOLOGIN; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type LIKE \'dataflows%worker\'');
+	my $two = ask(q{SET ROLE app; SELECT string_agg(dataflows.start('fine', to_jsonb(i))::text, ',') FROM generate_series(1, 2) i});
+	ok(wait_until($node, "SELECT count(*) = 2 FROM dataflows.runs WHERE state = 'stuck' AND run = ANY ('{$two}')"), 'runs of a role without LOGIN are stuck');
+	is(ask("SELECT count(DISTINCT input->>'run') || ' ' || count(*) FROM dataflows.runs WHERE workflow = 'tell' AND (input->>'run')::uuid = ANY ('{$two}')"), '2 2', 'each is told of, once');
+	ask('ALTER ROLE app LOGIN');
+	is(ask(q{SELECT string_agg(labels->>'workflow' || ' ' || value, ', ' ORDER BY labels->>'workflow') FROM dataflows.metrics WHERE name = 'dataflows_runs_stuck'}),
+		'fine 2, typo 5', 'whoever made them stuck, they are counted');
+}
 
 # ---- no circle -----------------------------------------------------------------------
 
