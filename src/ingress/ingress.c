@@ -242,7 +242,7 @@ listen_or_leave(void)
 	ereport(FATAL,
 			(errcode(ERRCODE_CONFIG_FILE_ERROR),
 			 errmsg("dataflows ingress cannot listen on \"%s\": %s", df_listen, why),
-			 errhint("Correct dataflows.listen, or end what uses the address; it is tried again by itself.")));
+			 errhint("Correct dataflows.listen, or end what uses the address; if it is another database, name one in dataflows.ingress_database. It is tried again by itself.")));
 }
 
 /* settings that only a new process can follow */
@@ -253,7 +253,8 @@ settings_changed(const char *listen, const char *role, int connections, int time
 		connections != df_ingress_connections || timeout_s != df_ingress_timeout || max_body != df_max_body;
 }
 
-static void
+/* true: another process is to go on, or nobody; false: the server ends us */
+static bool
 listen_loop(void)
 {
 	char	   *listen = MemoryContextStrdup(TopMemoryContext, df_listen);
@@ -269,12 +270,9 @@ listen_loop(void)
 
 		df_process_interrupts();
 		if (ShutdownRequestPending)
-			break;
+			return false;
 		if (settings_changed(listen, role, connections, timeout_s, max_body) || (df_slot_take_wake(me) && !may_go_on()))
-		{
-			df_slot_step_aside(me);
-			break;
-		}
+			return true;
 		/* the answers leave, and what else has come is read, before we sleep */
 		df_listener_run();
 		busy = serve();
@@ -289,6 +287,8 @@ listen_loop(void)
 void
 dataflows_ingress_main(Datum arg)
 {
+	bool		aside;
+
 	me = df_process_begin(arg);
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
 	df_xact_lock_timeout(LOCK_MS);
@@ -299,7 +299,10 @@ dataflows_ingress_main(Datum arg)
 		proc_exit(0);
 	listen_or_leave();
 	df_wait_init(df_listener_fd());
-	listen_loop();
+	aside = listen_loop();
+	/* the address first: who comes after us is started as soon as we say that we go */
 	df_listener_stop();
+	if (aside)
+		df_slot_step_aside(me);
 	proc_exit(0);
 }

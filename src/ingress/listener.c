@@ -520,7 +520,6 @@ df_listener_start(const DfListenOptions *options, const char **why)
 		flags |= MHD_USE_IPv6;
 	listener = MHD_start_daemon(flags, 0, NULL, NULL, handle, NULL,
 								MHD_OPTION_SOCK_ADDR, address->ai_addr,
-								MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
 								MHD_OPTION_STRICT_FOR_CLIENT, 1,
 								MHD_OPTION_CONNECTION_LIMIT, (unsigned int) options->max_connections,
 								MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned int) PER_ADDRESS,

@@ -358,7 +358,10 @@ hurry_ingress(void)
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	slot = df_slot_find(DF_SLOT_INGRESS, MyDatabaseId, InvalidOid);
 	if (slot != NULL)
+	{
 		slot->not_before = df_now();
+		slot->failures = 0;
+	}
 	LWLockRelease(df_shared->lock);
 }
 

@@ -472,6 +472,21 @@ $node->safe_psql('postgres', 'DROP ROLE hearer');
 ok(heard_by(0), 'nor does one that is dropped');
 $node->safe_psql('postgres', 'CREATE ROLE hearer LOGIN');
 ok(heard_by(1), 'until there is one of its name');
+
+# two databases, one address: one of them has it, all of it
+$node->safe_psql('postgres', 'CREATE DATABASE other');
+$node->safe_psql('other', 'CREATE EXTENSION dataflows');
+ok(wait_until($node, $in_use, 20, 'other'), 'a second database finds the address taken');
+is(scalar(grep { post('/any', "{\"other\": $_}")->{status} == 202 } 1 .. 30), 30, 'every request goes to the first');
+$node->safe_psql('postgres', 'ALTER SYSTEM SET dataflows.ingress_database = other');
+$node->safe_psql('postgres', 'SELECT pg_reload_conf()');
+ok(wait_until($node, "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'dataflows ingress' AND datname = 'other'"), 'the second is named');
+ok(status_comes(200, sub { $http->get("$base/ready") }), 'and has it');
+is(scalar(grep { post('/any', "{\"other\": $_}")->{status} == 404 } 1 .. 30), 30, 'every request goes there');
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET dataflows.ingress_database');
+$node->safe_psql('postgres', 'DROP DATABASE other');
+$node->safe_psql('postgres', 'SELECT pg_reload_conf()');
+ok(status_comes(202, sub { post('/any', '{}') }), 'when it is dropped the first has it again');
 set(listen => '');
 ok(wait_until($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'dataflows ingress'"), 'off again');
 is($http->get("$base/ready")->{status}, 599, 'nobody listens');
