@@ -118,15 +118,17 @@ function setTheme(dark) {
 	document.documentElement.classList.toggle('dark', dark);
 	theme.textContent = dark ? 'Light' : 'Dark';
 }
-/* what was chosen here stays; else it is as the system wishes */
-const chosen = () => localStorage.getItem('theme');
+/* what was chosen here stays, if the browser keeps anything; else it is as the system wishes */
+let chosen = null;
+try { chosen = localStorage.getItem('theme'); } catch { /* it keeps nothing */ }
 const wish = matchMedia('(prefers-color-scheme: dark)');
-const followWish = () => setTheme(chosen() === null ? wish.matches : chosen() === 'dark');
+const followWish = () => setTheme(chosen === null ? wish.matches : chosen === 'dark');
 followWish();
 wish.addEventListener('change', followWish);
 theme.addEventListener('click', () => {
-	localStorage.setItem('theme', document.documentElement.classList.contains('dark') ? 'light' : 'dark');
+	chosen = document.documentElement.classList.contains('dark') ? 'light' : 'dark';
 	followWish();
+	try { localStorage.setItem('theme', chosen); } catch { /* for now, then */ }
 });
 
 logout.addEventListener('click', async () => {
