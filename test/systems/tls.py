@@ -22,9 +22,10 @@ import os
 import ssl
 import subprocess
 import sys
+import time
 
 LOCAL = "subjectAltName=DNS:localhost,IP:127.0.0.1"
-# name: (certificate, its authority, subjectAltName, days from now)
+# name: (its authority, subjectAltName, when it ends, in days from now)
 CERTIFICATES = {
     "server": ("ca", LOCAL, 2),
     "name": ("ca", "subjectAltName=DNS:elsewhere.example", 2),
@@ -37,21 +38,47 @@ SERVICES = {"good": "server", "mutual": "server", "name": "name", "expired": "ex
 lost = 0
 
 
-def openssl(*arguments, **more):
-    subprocess.run(["openssl", *arguments], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **more)
+# what "openssl ca" wants to know; "openssl x509" makes none that has ended already
+AUTHORITY = """[ca]
+default_ca = authority
+[authority]
+database = index.txt
+new_certs_dir = .
+serial = serial
+default_md = sha256
+unique_subject = no
+policy = policy
+[policy]
+commonName = supplied
+"""
+
+
+def openssl(*arguments):
+    subprocess.run(["openssl", *arguments], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def write(name, text):
+    with open(name, "w", encoding="ascii") as file:
+        file.write(text)
+
+
+def date(days):
+    return time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + days * 86400))
 
 
 def make_certificates(directory):
     os.chdir(directory)
+    write("authority.cnf", AUTHORITY)
+    write("index.txt", "")
+    write("serial", "01\n")
     for name in ("ca", "other"):
         openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=" + name,
                 "-keyout", name + ".key", "-out", name + ".pem")
     for name, (authority, names, days) in CERTIFICATES.items():
+        write(name + ".ext", names + "\n")
         openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=" + name, "-keyout", name + ".key", "-out", name + ".csr")
-        with open(name + ".ext", "w", encoding="ascii") as file:
-            file.write(names + "\n")
-        openssl("x509", "-req", "-in", name + ".csr", "-CA", authority + ".pem", "-CAkey", authority + ".key",
-                "-CAcreateserial", "-extfile", name + ".ext", "-days", str(days), "-out", name + ".pem")
+        openssl("ca", "-batch", "-notext", "-config", "authority.cnf", "-cert", authority + ".pem", "-keyfile", authority + ".key",
+                "-in", name + ".csr", "-extfile", name + ".ext", "-startdate", date(-2), "-enddate", date(days), "-out", name + ".pem")
 
 
 def context_for(service):
