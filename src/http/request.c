@@ -481,6 +481,7 @@ df_request_apply_connection(DfExchange *exchange, const DfHttpRequest *request)
 		SET(CURLOPT_CONNECTTIMEOUT_MS, (long) request->connect_timeout_ms);
 	if (request->ca_file != NULL)
 		SET(CURLOPT_CAINFO, request->ca_file);
+	exchange->with_certificate = request->client_cert != NULL;
 	if (request->client_cert != NULL)
 		SET(CURLOPT_SSLCERT, request->client_cert);
 	if (request->client_key != NULL)
@@ -759,6 +760,9 @@ words_for(const DfExchange *exchange, CURLcode code)
 			return "the client certificate cannot be used";
 		case CURLE_SSL_CACERT_BADFILE:
 			return "the file of certificate authorities cannot be used";
+		case CURLE_BAD_FUNCTION_ARGUMENT:
+			/* libcurl 8.22 says so of a key that is not the certificate's */
+			return exchange->with_certificate ? "the client certificate cannot be used" : "the request failed";
 		default:
 			return "the request failed";
 	}

@@ -46,6 +46,7 @@ typedef struct DfExchange
 	bool sent; /* bytes may have left and were not answered yet */
 	bool carried_out; /* a redirect says that the first request was */
 	bool cut_off; /* not sent again on a fresh connection */
+	bool with_certificate; /* of ours */
 	bool tried_public; /* some address was one that we may connect to */
 	char refusal[160]; /* what the policy said, "" = nothing */
 	char curl_error[CURL_ERROR_SIZE];
