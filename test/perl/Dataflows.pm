@@ -16,7 +16,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
 our @EXPORT = qw(try_psql new_node start_systems start_collector create_systems onboarding_sql wait_until wait_for_runs
-  reconcile pids_of kill_process restart_hard dump_state as_app number_of);
+  reconcile most_within pids_of kill_process restart_hard dump_state as_app number_of);
 
 # A server with the extension preloaded, sockets only, durable.
 sub new_node
@@ -50,6 +50,20 @@ sub start_systems
 sub start_collector
 {
 	return Dataflows::Collector->new;
+}
+
+# The most of these times, in order, that lie within any so many seconds.
+sub most_within
+{
+	my ($seconds, @at) = @_;
+	my ($most, $first) = (0, 0);
+
+	for my $last (0 .. $#at)
+	{
+		$first++ while $at[$first] <= $at[$last] - $seconds;
+		$most = $last - $first + 1 if $most < $last - $first + 1;
+	}
+	return $most;
 }
 
 # The options that make the tests quick: short back-offs, short settling.

@@ -53,20 +53,6 @@ sub arrivals
 	return sort { $a <=> $b } map { $_->{at} } grep { $_->{method} eq 'POST' } @{ $systems->requests($system) };
 }
 
-# the most that arrived within any so many seconds
-sub most_within
-{
-	my ($seconds, @at) = @_;
-	my ($most, $first) = (0, 0);
-
-	for my $last (0 .. $#at)
-	{
-		$first++ while $at[$first] <= $at[$last] - $seconds;
-		$most = $last - $first + 1 if $most < $last - $first + 1;
-	}
-	return $most;
-}
-
 sub column
 {
 	my ($system, $column) = @_;

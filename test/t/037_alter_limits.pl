@@ -45,20 +45,6 @@ sub arrivals
 	return sort { $a <=> $b } grep { $_ > ($after // 0) } map { $_->{at} } @{ $systems->requests($system) };
 }
 
-# the most that arrived within any so many seconds
-sub most_within
-{
-	my ($seconds, @at) = @_;
-	my ($most, $first) = (0, 0);
-
-	for my $last (0 .. $#at)
-	{
-		$first++ while $at[$first] <= $at[$last] - $seconds;
-		$most = $last - $first + 1 if $most < $last - $first + 1;
-	}
-	return $most;
-}
-
 sub alter
 {
 	my ($system, $options) = @_;
