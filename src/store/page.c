@@ -82,9 +82,8 @@ df_page_tokens_purge(TimestampTz now)
 }
 
 /*
- * A superuser would see and
- * stop everybody's runs from a browser; a role that cannot log in to the server
- * (any more) does not do so by the page.
+ * A superuser would see and stop everybody's runs from a browser; a role that
+ * cannot log in to the server (any more) does not do so by the page.
  */
 const char *
 df_page_role_refused(Oid role, const char *name, TimestampTz now)
@@ -193,8 +192,10 @@ static Call calls[] = {
 	SHOW("webhooks", 0, LIST("w.path, w.starts, w.signals, w.event, w.key, w.verify, w.filter, w.handler, w.owner, w.created_at"
 		" FROM dataflows.webhooks AS w ORDER BY w.path LIMIT 500"), NULL),
 	SHOW("schedules", 0, LIST("s.* FROM dataflows.schedules AS s ORDER BY s.name LIMIT 500"), NULL),
-	/* of the last hour, but no more than the newest twenty thousand runs */
-	/* what ended, by when it ended, and what got stuck and still is, by when */
+	/*
+	 * Of the last hour, but no more than the newest twenty thousand runs: what
+	 * ended, by when it ended, and what got stuck and still is, by when.
+	 */
 	SHOW_WINDOW("throughput", 1, LIST("t.minute, t.state, pg_catalog.sum(t.n) AS n FROM ("
 		" SELECT pg_catalog.date_trunc('minute', r.finished_at) AS minute, r.state, pg_catalog.count(*) AS n"
 		"  FROM dataflows.runs AS r WHERE r.run >= GREATEST(" ID_AT(AN_HOUR_AGO) ", $1::uuid) AND r.finished_at >= " AN_HOUR_AGO " GROUP BY 1, 2"

@@ -473,11 +473,15 @@ dispatch_run(DfRun *run, bool urgent)
 	return run->advance;
 }
 
-/* what follows on a probe comes before the probes of others, which would use up all places */
-static void
+/*
+ * What follows on a probe comes before the probes of others, which would use up
+ * all places.  True: some run is to be advanced.
+ */
+static bool
 dispatch_urgent(void)
 {
 	dlist_iter	iter;
+	bool		again = false;
 
 	dlist_foreach(iter, &df_worker.runs)
 	{
@@ -486,11 +490,12 @@ dispatch_urgent(void)
 
 		if (!run->urgent)
 			continue;
-		(void) dispatch_run(run, true);
+		again |= dispatch_run(run, true);
 		for (int i = 0; i < run->nsteps; i++)
 			some |= run->steps[i]->to_send && run->steps[i]->urgent;
 		run->urgent = some;
 	}
+	return again;
 }
 
 /* requests of all runs for which there is room; a refusal may let a run go on */
@@ -499,25 +504,22 @@ dispatch_all(void)
 {
 	dlist_iter	iter;
 	bool		again;
-	int			rounds = 0;
 
 	if (df_worker.leaving)
 		return;
-	dispatch_urgent();
+	again = dispatch_urgent();
 	/* another one comes first each time: a run of a thousand steps is not to have all places */
 	if (!dlist_is_empty(&df_worker.runs))
 		dlist_push_tail(&df_worker.runs, dlist_pop_head_node(&df_worker.runs));
-	do
+	for (int rounds = 0; rounds < 10; rounds++)
 	{
-		again = false;
 		dlist_foreach(iter, &df_worker.runs)
-		{
-			again |= dispatch_run(dlist_container(DfRun, node, iter.cur), false) ||
-				dlist_container(DfRun, node, iter.cur)->advance;
-		}
-		if (again && !df_worker.careful)
-			advance_all();
-	} while (again && !df_worker.careful && ++rounds < 10);
+			again |= dispatch_run(dlist_container(DfRun, node, iter.cur), false);
+		if (!again || df_worker.careful)
+			break;
+		advance_all();
+		again = false;
+	}
 }
 
 /* ---- recording -------------------------------------------------------------------------- */

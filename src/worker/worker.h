@@ -84,8 +84,8 @@ extern DfSystemLive *df_system_live(const DfSystem *system);
 /*
  * Takes a place for one request, or says when there is likely to be one: that is
  * waited for in the table, so that one slow system does not fill the worker's
- * memory, unless the step is to stay in memory.  The place goes back by itself unless df_system_taken() is called once
- * the request is among the departures.
+ * memory, unless the step is to stay in memory.  The place goes back by itself
+ * unless df_system_taken() is called once the request is among the departures.
  */
 extern DfEntrance df_system_take(DfSystemLive *live, const DfSystem *system, DfPatience patience,
 								 TimestampTz *until);
