@@ -15,6 +15,7 @@
 #include "mb/pg_wchar.h"
 
 #include "shared/encoding.h"
+#include "utils/memutils.h"
 
 static bool
 speaks_utf8(void)
@@ -28,7 +29,7 @@ converted(const char *text, size_t len, int from, int to)
 {
 	Oid			function = FindDefaultConversionProc(from, to);
 	const unsigned char *source = (const unsigned char *) text;
-	size_t		size = (len + 1) * MAX_CONVERSION_GROWTH + 1;
+	size_t		size = Min((len + 1) * MAX_CONVERSION_GROWTH + 1, MaxAllocSize);
 	char	   *result;
 	char	   *end;
 
