@@ -38,8 +38,10 @@ MODULE_big = dataflows
 PAGE = $(addprefix src/ingress/page/,index.html style.css) $(sort $(wildcard src/ingress/page/*.js))
 PAGE_C = src/ingress/page_files.c
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c) $(PAGE_C)))
+# frozen: what an installation of 0.1 has; the way from there is concatenated like the schema itself
 DATA = $(sort $(wildcard src/sql/upgrade/*.sql))
-DATA_built = dataflows--$(DF_VERSION).sql
+UPGRADES = $(patsubst src/sql/upgrade/%,dataflows--%.sql,$(sort $(wildcard src/sql/upgrade/*--*[!.sql])))
+DATA_built = dataflows--$(DF_VERSION).sql $(UPGRADES)
 EXTRA_CLEAN = dataflows--*.sql $(PAGE_C)
 
 CURL_CONFIG := $(shell command -v curl-config)
@@ -64,6 +66,12 @@ $(OBJS): $(wildcard src/*.h src/*/*.h) dataflows.control
 
 dataflows--$(DF_VERSION).sql: $(sort $(wildcard src/sql/*.sql)) dataflows.control
 	cat $(filter %.sql,$^) > $@.tmp && mv $@.tmp $@
+
+define upgrade_rule
+$(1): $$(sort $$(wildcard src/sql/upgrade/$(patsubst dataflows--%.sql,%,$(1))/*.sql))
+	cat $$^ > $$@.tmp && mv $$@.tmp $$@
+endef
+$(foreach upgrade,$(UPGRADES),$(eval $(call upgrade_rule,$(upgrade))))
 
 # the page is part of the library
 $(PAGE_C): $(PAGE) src/ingress/page/embed.sh
