@@ -20,6 +20,7 @@
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "storage/latch.h"
+#include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -104,6 +105,13 @@ object_ownercheck(Oid classid, Oid objectid, Oid roleid)
 #define df_compat_wait_event_set(n) CreateWaitEventSet(NULL, n)
 #else
 #define df_compat_wait_event_set(n) CreateWaitEventSet(TopMemoryContext, n)
+#endif
+
+/* 17: the number of this backend's transaction has moved */
+#if PG_VERSION_NUM >= 170000
+#define df_compat_lxid() (MyProc->vxid.lxid)
+#else
+#define df_compat_lxid() (MyProc->lxid)
 #endif
 
 /* 17: extensions name their wait events */

@@ -206,7 +206,7 @@ extension_is_there(void)
 	bool		there;
 
 	df_xact_begin();
-	there = df_extension_exists();
+	there = df_extension_usable();
 	df_xact_commit();
 	return there;
 }
@@ -219,7 +219,7 @@ may_go_on(void)
 	bool		may;
 
 	df_xact_begin();
-	may = df_extension_exists() && get_role_oid(df_ingress_role, true) == GetSessionUserId() &&
+	may = df_extension_usable() && get_role_oid(df_ingress_role, true) == GetSessionUserId() &&
 		df_process_may_listen(GetSessionUserId(), &problem);
 	df_xact_commit();
 	return may;

@@ -202,7 +202,7 @@ static void
 begin_ask(FunctionCallInfo fcinfo, Ask *ask, const char *verb, bool owners_only)
 {
 	df_require_writable(psprintf("%s a run", verb));
-	df_warn_not_loaded();
+	df_warn_not_moving();
 	memset(ask, 0, sizeof(*ask));
 	ask->flinfo = fcinfo->flinfo;
 	ask->verb = verb;

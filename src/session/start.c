@@ -19,6 +19,7 @@
 #include "store/identity.h"
 #include "store/rights.h"
 #include "store/store.h"
+#include "store/version.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(dataflows_start);
@@ -27,13 +28,22 @@ PG_FUNCTION_INFO_V1(dataflows_restart);
 /* ---- what the triggers use too -------------------------------------------------- */
 
 void
-df_warn_not_loaded(void)
+df_warn_not_moving(void)
 {
 	static bool warned = false;
 
-	if (df_shared != NULL || warned)
+	if (warned || (df_shared != NULL && df_schema_fits()))
 		return;
 	warned = true;
+	if (df_shared != NULL)
+	{
+		ereport(WARNING,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the engine of \"dataflows\" does nothing in this database: %s", df_schema_problem()),
+				 errdetail("What is started or signalled is kept, and goes on afterwards."),
+				 errhint("%s", df_schema_remedy())));
+		return;
+	}
 	ereport(WARNING,
 			(errcode(DF_ERR_NOT_LOADED),
 			 errmsg("the engine of \"dataflows\" is not loaded"),
@@ -104,7 +114,7 @@ dataflows_start(PG_FUNCTION_ARGS)
 	run.key = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
 	df_check_payload(run.input, "the input of a run");
 	df_check_key(run.key);
-	df_warn_not_loaded();
+	df_warn_not_moving();
 	run.id = df_new_uuid();
 	run.identity = df_identity_hash();
 	run.started_by = GetUserNameFromId(caller, false);
@@ -159,7 +169,7 @@ dataflows_restart(PG_FUNCTION_ARGS)
 	DfStore		store;
 
 	df_require_writable("restart a run");
-	df_warn_not_loaded();
+	df_warn_not_moving();
 	memset(&run, 0, sizeof(run));
 	run.id = df_new_uuid();
 	run.identity = df_identity_hash();

@@ -11,7 +11,7 @@
 #include "store/workflow.h"
 
 /* warns once per session if nothing will move for lack of an engine */
-extern void df_warn_not_loaded(void);
+extern void df_warn_not_moving(void);
 
 /*
  * Inside the store: what all runs have in common that are started now of the

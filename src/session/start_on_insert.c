@@ -435,7 +435,7 @@ fire(Firing *firing)
 	if (firing->key_column != NULL)
 		check_key_column(firing);
 	df_require_writable("start or signal a run");
-	df_warn_not_loaded();
+	df_warn_not_moving();
 	prepare_rendering(firing);
 	if (TRIGGER_FIRED_FOR_ROW(firing->trigger->tg_event))
 		fire_for_row(firing);

@@ -24,6 +24,7 @@
 #include "store/identity.h"
 #include "store/look.h"
 #include "store/store.h"
+#include "store/version.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/syscache.h"
@@ -60,6 +61,7 @@ typedef struct Known
 	char	   *launcher_reason;
 	bool		aside;
 	DfInstallation installation;
+	const char *outdated;		/* the schema is of another version than the library: which; then nothing below is known */
 	List	   *owners;			/* of DfOwnerLook */
 	const char *why_not;		/* why nothing moves in this database, NULL = it does */
 	const char *engine_state;
@@ -108,6 +110,9 @@ read_tables(Known *known)
 	DfStore		store;
 	int64		identity = df_identity_hash();
 
+	known->outdated = df_schema_problem();
+	if (known->outdated != NULL)
+		return;
 	df_store_enter(&store);
 	df_installation_read(store.result_context, &known->installation);
 	known->owners = df_owners_look(identity, store.result_context);
@@ -133,6 +138,11 @@ judge_engine(Known *known)
 	}
 	else if (known->launcher_pid == 0)
 		known->why_not = "the launcher is not running: see the server log";
+	else if (known->outdated != NULL)
+	{
+		known->engine_state = "outdated";
+		known->why_not = psprintf("%s. %s", known->outdated, df_schema_remedy());
+	}
 	else if (!installation->defined)
 	{
 		known->engine_state = "idle";

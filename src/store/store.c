@@ -25,6 +25,7 @@
 #include "utils/timestamp.h"
 
 #include "store/store.h"
+#include "store/version.h"
 
 /*
  * What a session may have bent and our statements rely on.  The planner's
@@ -99,6 +100,25 @@ df_extension_exists(void)
 	return OidIsValid(run_table_owner());
 }
 
+bool
+df_extension_usable(void)
+{
+	return df_extension_exists() && df_schema_fits();
+}
+
+/* until df_store_leave(): what the other version's schema does not have is explained where it is missed */
+static void
+push_explanation(DfStore *store)
+{
+	store->explain.callback = NULL;
+	if (df_schema_fits())
+		return;
+	store->explain.callback = df_schema_explain;
+	store->explain.arg = NULL;
+	store->explain.previous = error_context_stack;
+	error_context_stack = &store->explain;
+}
+
 static void
 enter(DfStore *store, Oid role, int flags)
 {
@@ -120,6 +140,7 @@ enter(DfStore *store, Oid role, int flags)
 	SetUserIdAndSecContext(OidIsValid(role) ? role : owner, store->save_sec | flags);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
+	push_explanation(store);
 }
 
 void
@@ -137,6 +158,8 @@ df_store_enter_as(DfStore *store, Oid role)
 void
 df_store_leave(DfStore *store)
 {
+	if (store->explain.callback != NULL)
+		error_context_stack = store->explain.previous;
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
 	SetUserIdAndSecContext(store->save_user, store->save_sec);

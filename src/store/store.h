@@ -29,6 +29,7 @@ typedef struct DfStore
 	int			save_sec;
 	int			gucs;			/* nest level */
 	MemoryContext result_context;	/* the caller's */
+	ErrorContextCallback explain;	/* pushed if the library does not fit the schema */
 } DfStore;
 
 /* one statement: constant text, prepared once per process, result code checked */
@@ -70,5 +71,8 @@ extern Datum df_array(Oid element_type, Datum *values, bool *nulls, int n);
 /* the extension's owner; InvalidOid if this database has no extension */
 extern Oid	df_extension_owner(void);
 extern bool df_extension_exists(void);
+
+/* whether the engine may use it: it is there, in the version that this library was made for */
+extern bool df_extension_usable(void);
 
 #endif							/* DF_STORE_H */

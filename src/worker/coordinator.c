@@ -35,6 +35,7 @@
 #include "store/identity.h"
 #include "store/store.h"
 #include "store/page.h"
+#include "store/version.h"
 #include "store/webhook.h"
 #include "store/xact.h"
 #include "worker/coordinator.h"
@@ -625,6 +626,24 @@ look_at_tables(void)
 	df_store_leave(&store);
 }
 
+/* files of another version are installed: nothing moves before the schema follows */
+static void
+idle_for_version(void)
+{
+	static bool said = false;
+	const char *problem = df_schema_problem();
+
+	df_slot_reason(me, problem);
+	ingress_role = InvalidOid;
+	if (said)
+		return;
+	said = true;
+	ereport(LOG,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("dataflows does nothing in database \"%s\": %s", get_database_name(MyDatabaseId), problem),
+			 errhint("%s", df_schema_remedy())));
+}
+
 /* the extension may have been dropped, or created again by somebody else */
 static void
 look(void)
@@ -635,8 +654,10 @@ look(void)
 	due_owners = NIL;
 	df_xact_begin();
 	owner = df_extension_owner();
-	if (owner == GetSessionUserId())
+	if (owner == GetSessionUserId() && df_schema_fits())
 		look_at_tables();
+	else if (owner == GetSessionUserId())
+		idle_for_version();
 	df_xact_commit();
 
 	if (!OidIsValid(owner))
@@ -696,7 +717,7 @@ insert_signals(void)
 	DfStore		store;
 
 	df_xact_begin();
-	if (df_extension_exists())
+	if (df_extension_usable())
 	{
 		df_store_enter(&store);
 		for (int i = first_signal; i < end_signal; i++)
@@ -757,7 +778,7 @@ purge_batch(void)
 	DfStore		store;
 
 	df_xact_begin();
-	if (df_extension_exists())
+	if (df_extension_usable())
 	{
 		df_store_enter(&store);
 		tidy();
@@ -835,7 +856,7 @@ take_mark_away(void)
 	DfStore		store;
 
 	df_xact_begin();
-	if (df_extension_exists())
+	if (df_extension_usable())
 	{
 		df_store_enter(&store);
 		df_installation_set_live(false);

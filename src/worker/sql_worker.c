@@ -103,7 +103,7 @@ claim(const pg_uuid_t *id)
 	List	   *names;
 	DfStore		store;
 
-	if (!df_extension_exists() || !df_process_role_exists())
+	if (!df_extension_usable() || !df_process_role_exists())
 	{
 		df_worker.gone = true;
 		return NIL;

@@ -717,7 +717,7 @@ read_phase(List **deliveries)
 		return;
 	if (!look && !((df_worker.more || due) && room))
 		return;
-	if (!df_extension_exists())
+	if (!df_extension_usable())
 	{
 		df_worker.gone = true;
 		return;

@@ -2,8 +2,8 @@
  * worker/utility_hook.c
  *	  Commands that the engine has to step aside for, or to be woken by.
  *
- * Runs in user sessions, in their transaction and role, before DROP EXTENSION
- * dataflows and the commands that need a database without sessions: DROP
+ * Runs in user sessions, in their transaction and role, before DROP and ALTER
+ * EXTENSION dataflows and the commands that need a database without sessions: DROP
  * DATABASE, ALTER DATABASE ... RENAME and SET TABLESPACE, CREATE DATABASE ...
  * TEMPLATE.  The database is held in shared memory, its processes are sent
  * SIGTERM and waited for; the hold ends with the transaction, whichever way,
@@ -152,6 +152,18 @@ drops_us(DropStmt *statement)
 	return false;
 }
 
+/* ALTER EXTENSION dataflows UPDATE, by who may: nobody is to be in the middle of something that the old schema knows */
+static bool
+updates_us(AlterExtensionStmt *statement)
+{
+	Oid			extension;
+
+	if (strcmp(statement->extname, "dataflows") != 0)
+		return false;
+	extension = get_extension_oid("dataflows", true);
+	return OidIsValid(extension) && object_ownercheck(ExtensionRelationId, extension, GetUserId());
+}
+
 /* the database whose processes must be gone before the command; else InvalidOid */
 static Oid
 database_to_leave(Node *command)
@@ -172,6 +184,8 @@ database_to_leave(Node *command)
 			return template_of((CreatedbStmt *) command);
 		case T_DropStmt:
 			return drops_us((DropStmt *) command) ? MyDatabaseId : InvalidOid;
+		case T_AlterExtensionStmt:
+			return updates_us((AlterExtensionStmt *) command) ? MyDatabaseId : InvalidOid;
 		default:
 			return InvalidOid;
 	}

@@ -110,6 +110,7 @@ set_up(DfSlot *slot)
 	df_worker.look = df_worker.more = true;
 
 	df_xact_begin();
+	df_worker.gone = !df_extension_usable();
 	df_worker.identity = df_identity_hash();
 	df_trace_set_up();
 	df_xact_commit();
@@ -271,6 +272,8 @@ dataflows_worker_main(Datum arg)
 		List	   *results;
 		TimestampTz due;
 
+		if (df_worker.gone)
+			break;
 		if (leaving)
 		{
 			drain();
@@ -289,8 +292,6 @@ dataflows_worker_main(Datum arg)
 		{
 			one_turn(results);
 			df_process_interrupts();
-			if (df_worker.gone)
-				break;
 			continue;
 		}
 		if (may_retire())
