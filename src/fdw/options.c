@@ -16,6 +16,7 @@
 #include "commands/defrem.h"
 #include "fdw/options.h"
 #include "fmgr.h"
+#include "http/url.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/array.h"
@@ -56,7 +57,7 @@ static const DfOption options_table[] = {
 	{SERVER("idempotency_ttl", DF_OPTION_LONG_MS, idempotency_ttl_ms, 0, 3650 * DAY)},
 	{SERVER("max_concurrency", DF_OPTION_INT, max_concurrency, 1, 10000)},
 	{SERVER("rate_limit", DF_OPTION_RATE, rate_per_second, 0, 0)},
-	{SERVER("breaker_failures", DF_OPTION_INT, breaker_failures, 1, 1000000)},
+	{SERVER("breaker_failures", DF_OPTION_INT, breaker_failures, 0, 1000000)},
 	{SERVER("breaker_cooldown", DF_OPTION_LONG_MS, breaker_cooldown_ms, 1, DAY)},
 	{SERVER("retry_max_attempts", DF_OPTION_INT, retry.max_attempts, 0, 1000000)},
 	{SERVER("retry_initial", DF_OPTION_LONG_MS, retry.initial_ms, 1, 30 * DAY)},
@@ -68,6 +69,7 @@ static const DfOption options_table[] = {
 	{SERVER_SUPERUSER("starttls", DF_OPTION_STARTTLS, mail_in_clear)},
 	{SERVER_SUPERUSER("ca_file", DF_OPTION_PATH, ca_file)},
 	{SERVER_SUPERUSER("allow_private", DF_OPTION_BOOL, allow_private)},
+	{SERVER_SUPERUSER("private_origins", DF_OPTION_ORIGINS, private_origins)},
 	{MAPPING("bearer_token", DF_OPTION_TOKEN, bearer_token)},
 	{MAPPING("username", DF_OPTION_USERNAME, username)},
 	{MAPPING("password", DF_OPTION_PASSWORD, password)},
@@ -337,7 +339,7 @@ server_complete(const DfSystem *system, DfOptionProblem *problem)
 
 /* what is said about requests by HTTP */
 static const char *const http_options[] = {
-	"encoding", "idempotency_header", "idempotency_ttl", "settle", "max_body", "follow_redirects", NULL,
+	"encoding", "idempotency_header", "idempotency_ttl", "settle", "max_body", "follow_redirects", "private_origins", NULL,
 };
 
 static bool
@@ -510,18 +512,32 @@ df_options_apply(DfSystem *system, Oid catalog, List *options, DfOptionProblem *
 		server_kind_apply(system, options, problem);
 }
 
+static bool
+is_https(const char *url)
+{
+	return pg_strncasecmp(url, "https:", 6) == 0;
+}
+
+bool
+df_system_allows_private(const DfSystem *system, const char *url)
+{
+	if (system->allow_private && df_url_same_origin(system->url, url))
+		return true;
+	return df_url_origin_in(system->private_origins, url);
+}
+
 bool
 df_options_fit(const DfSystem *system, DfOptionProblem *problem)
 {
 	if (system->mail)
 		return mail_options_fit(system, problem);
-	if (system->oauth_token_url == NULL || system->allow_private)
+	if (system->oauth_token_url == NULL)
 		return true;
-	if (pg_strncasecmp(system->oauth_token_url, "https:", 6) != 0)
+	if (!is_https(system->oauth_token_url) && !df_system_allows_private(system, system->oauth_token_url))
 		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
 					  pstrdup("the client's secret would go out in the clear, as \"oauth_token_url\" is not https"),
-					  pstrdup("Use https, or have a superuser set \"allow_private\" on the server."));
-	if (pg_strncasecmp(system->url, "https:", 6) != 0)
+					  pstrdup("Use https, or have a superuser name its origin in \"private_origins\" of the server."));
+	if (!is_https(system->url) && !system->allow_private)
 		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
 					  pstrdup("its token would go out in the clear, as \"url\" is not https"),
 					  pstrdup("Use https, or have a superuser set \"allow_private\" on the server."));

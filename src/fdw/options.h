@@ -16,6 +16,7 @@ typedef enum DfOptionKind
 {
 	DF_OPTION_URL, /* of a system: http, https, smtp or smtps */
 	DF_OPTION_HTTP_URL,
+	DF_OPTION_ORIGINS, /* "https://host:port", separated by spaces */
 	DF_OPTION_TEXT, /* no control characters */
 	DF_OPTION_TOKEN, /* printable ASCII, no spaces */
 	DF_OPTION_USERNAME, /* as text, without a colon */

@@ -29,7 +29,8 @@ typedef struct DfSystem
 	DfRetry		retry;
 	int64		settle_ms;
 	int64		max_body;		/* 0 = dataflows.max_body */
-	bool		allow_private;
+	bool		allow_private;	/* of the url's origin */
+	char	   *private_origins;	/* further ones, separated by spaces; NULL = none */
 	int			follow_redirects;
 	char	   *ca_file;
 	int			nheaders;		/* plain and secret ones, "Name: value" */
@@ -57,5 +58,11 @@ typedef struct DfSystem
  * AcceptInvalidationMessages(): use it at once, do not keep it.
  */
 extern DfSystem *df_system_get(const char *name, char **why);
+
+/*
+ * Whether a superuser allows private addresses for that URL: that of a system holds
+ * for its own origin only, as roles may give a token URL of their own.
+ */
+extern bool df_system_allows_private(const DfSystem *system, const char *url);
 
 #endif							/* DF_FDW_SYSTEM_H */

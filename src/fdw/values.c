@@ -115,6 +115,16 @@ parse_url(const DfOption *option, const char *value, char **field, const char **
 }
 
 static bool
+parse_origins(const char *value, char **field, const char **why)
+{
+	*why = df_url_origins_problem(value);
+	if (*why != NULL)
+		return false;
+	*field = pstrdup(value + strspn(value, " "));
+	return true;
+}
+
+static bool
 parse_text(const DfOption *option, const char *value, char **field)
 {
 	bool valid;
@@ -228,6 +238,8 @@ df_option_parse(const DfOption *option, const char *value, void *field, const ch
 		case DF_OPTION_URL:
 		case DF_OPTION_HTTP_URL:
 			return parse_url(option, value, field, why);
+		case DF_OPTION_ORIGINS:
+			return parse_origins(value, field, why);
 		case DF_OPTION_MS:
 			if (!parse_duration(option, value, &ms))
 				return false;
@@ -279,6 +291,8 @@ df_option_valid(const DfOption *option)
 			return pstrdup("Write an absolute URL such as \"https://api.example.com/v1\" or \"smtp://mail.example.com:587\"; credentials belong in a USER MAPPING.");
 		case DF_OPTION_HTTP_URL:
 			return pstrdup("Write an absolute URL such as \"https://auth.example.com/token\".");
+		case DF_OPTION_ORIGINS:
+			return pstrdup("Write scheme, host and port of each, separated by spaces, such as \"https://auth.internal:8443\".");
 		case DF_OPTION_TOKEN:
 			return pstrdup("Write printable ASCII characters without spaces.");
 		case DF_OPTION_USERNAME:

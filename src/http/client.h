@@ -29,7 +29,8 @@ typedef struct DfHttpRequest
 	int			timeout_ms;		/* whole attempt, judged by df_http_perform() */
 	size_t		max_body;		/* longest answer body that is kept */
 	int			follow_redirects;	/* 0 = none */
-	bool		allow_private;	/* loopback, private and link-local addresses */
+	bool		allow_private;	/* loopback, private and link-local addresses; not after a redirect to another origin */
+	const char *private_origins;	/* unless it is one of these, separated by spaces; NULL = none */
 	const char *mail_from;		/* NULL = HTTP; else the body is a message, lines ending in CRLF */
 	const char *const *mail_to; /* addresses, NULL-terminated */
 	bool		mail_in_clear;	/* no STARTTLS on smtp:// */

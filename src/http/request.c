@@ -12,8 +12,9 @@
  * because those would leave copies behind that nobody can wipe.
  *
  * Redirects are followed here and not by libcurl: it would repeat a DELETE on
- * the page that a 303 names, and it would take every header that it does not
- * know as a credential along to another host.
+ * the page that a 303 names, and it would take along to another host every header
+ * that it does not know as a credential, and the client certificate.  Nor does the
+ * right to reach private addresses go along: it was given for one origin.
  *
  * It must never raise and never palloc; the callbacks at its end run under
  * libcurl's frames.
@@ -25,6 +26,7 @@
 
 #include "http/policy.h"
 #include "http/request.h"
+#include "http/url.h"
 
 #define MAX_METHOD_LENGTH 32
 /* servers of a widespread kind close idle connections after 5 s */
@@ -186,6 +188,8 @@ arena_bound(const DfHttpRequest *request)
 	size_t total = 3 * (per_line + 64); /* Expect, Accept or Content-Type */
 	const char *const *line;
 
+	if (request->private_origins != NULL)
+		total += MAXALIGN(strlen(request->private_origins) + 1);
 	total += MAXALIGN(strlen(request->method) + 1) + MAXALIGN(request->body_len + 1) + 2 * MAXIMUM_ALIGNOF;
 	for (line = request->headers; line != NULL && *line != NULL; line++)
 		total += per_line + MAXALIGN(strlen(*line) + 1);
@@ -361,6 +365,8 @@ df_request_new(const DfHttpRequest *request)
 	if (exchange == NULL)
 		return NULL;
 	exchange->redirects_left = request->follow_redirects;
+	if (request->private_origins != NULL)
+		exchange->private_origins = copy(exchange, request->private_origins);
 	exchange->method = copy(exchange, request->method);
 	exchange->repeatable = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0 ||
 		strcmp(request->method, "PUT") == 0 || strcmp(request->method, "DELETE") == 0;
@@ -391,8 +397,12 @@ may_connect(DfExchange *exchange, const char *what)
 {
 	if (what == NULL || exchange->allow_private)
 		return true;
-	snprintf(exchange->refusal, sizeof(exchange->refusal),
-			 "the host name stands for an address that is not public (%s), and the system does not say allow_private", what);
+	if (exchange->elsewhere)
+		snprintf(exchange->refusal, sizeof(exchange->refusal),
+				 "the answer redirects to an address that is not public (%s), and private_origins of the system does not name its origin", what);
+	else
+		snprintf(exchange->refusal, sizeof(exchange->refusal),
+				 "the host name stands for an address that is not public (%s), and the system does not say allow_private", what);
 	return false;
 }
 
@@ -650,15 +660,55 @@ go_to(DfExchange *exchange, const char *url)
 	return apply_method(easy, exchange);
 }
 
+/* What was given for one origin stays there: secret headers, the client certificate, private addresses. */
+static CURLcode
+leave_origin(DfExchange *exchange, const char *url)
+{
+	CURL *easy = exchange->easy;
+
+	exchange->elsewhere = true;
+	exchange->allow_private = df_url_origin_in(exchange->private_origins, url);
+	exchange->last_public->next = NULL;
+	exchange->with_certificate = false;
+	SET(CURLOPT_SSLCERT, NULL);
+	SET(CURLOPT_SSLKEY, NULL);
+	return CURLE_OK;
+}
+
+/* NULL, and the handle is ready for the next address, or why it is not followed. */
+static const char *
+follow(DfExchange *exchange, const char *here, const char *there)
+{
+	Origin from = {0};
+	Origin to = {0};
+	const char *problem = "the answer redirects to a URL that cannot be used";
+	CURLcode code = CURLE_OK;
+
+	if (read_origin(here, &from) && read_origin(there, &to))
+		problem = redirect_problem(&from, &to);
+	free_origin(&from);
+	free_origin(&to);
+	if (problem != NULL)
+		return problem;
+	exchange->redirects_left--;
+	exchange->sent = false;
+	exchange->tried_public = false;
+	change_method(exchange, exchange->response.status);
+	if (!df_url_same_origin(here, there))
+		code = leave_origin(exchange, there);
+	df_response_next(&exchange->response);
+	if (code == CURLE_OK)
+		code = go_to(exchange, there);
+	return code == CURLE_OK ? NULL : "the redirect could not be followed";
+}
+
 DfRedirect
 df_request_redirect(DfExchange *exchange)
 {
 	int status = exchange->response.status;
-	const char *problem = "the answer redirects to a URL that cannot be used";
+	const char *problem;
 	char *here = NULL;
 	char *there = NULL;
-	Origin from = {0};
-	Origin to = {0};
 
 	if (exchange->redirects_left <= 0 || status < 301 || status > 308 || (status > 303 && status < 307))
 		return DF_REDIRECT_NONE;
@@ -666,22 +716,7 @@ df_request_redirect(DfExchange *exchange)
 	(void) curl_easy_getinfo(exchange->easy, CURLINFO_EFFECTIVE_URL, &here);
 	if (there == NULL)
 		return DF_REDIRECT_NONE;
-	if (read_origin(here, &from) && read_origin(there, &to))
-		problem = redirect_problem(&from, &to);
-	if (problem == NULL)
-	{
-		exchange->redirects_left--;
-		exchange->sent = false;
-		exchange->tried_public = false;
-		change_method(exchange, status);
-		if (strcmp(from.scheme, to.scheme) != 0 || pg_strcasecmp(from.host, to.host) != 0 || strcmp(from.port, to.port) != 0)
-			exchange->last_public->next = NULL;
-		df_response_next(&exchange->response);
-		if (go_to(exchange, there) != CURLE_OK)
-			problem = "the redirect could not be followed";
-	}
-	free_origin(&from);
-	free_origin(&to);
+	problem = follow(exchange, here, there);
 	if (problem != NULL)
 		snprintf(exchange->refusal, sizeof(exchange->refusal), "%s", problem);
 	return problem == NULL ? DF_REDIRECT_FOLLOW : DF_REDIRECT_REFUSED;
@@ -720,10 +755,10 @@ df_request_fate(const DfExchange *exchange, CURLcode code)
 		return DF_FATE_TOO_LARGE;
 	if (exchange->sent)
 		return DF_FATE_LOST;
-	if (exchange->refusal[0] != '\0' && (!exchange->tried_public || code == CURLE_ABORTED_BY_CALLBACK))
-		return DF_FATE_REFUSED;
 	if (exchange->carried_out)
 		return DF_FATE_LOST;
+	if (exchange->refusal[0] != '\0' && (!exchange->tried_public || code == CURLE_ABORTED_BY_CALLBACK))
+		return DF_FATE_REFUSED;
 	return is_our_fault(code) ? DF_FATE_REFUSED : DF_FATE_NOT_SENT;
 }
 

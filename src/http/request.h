@@ -41,7 +41,9 @@ typedef struct DfExchange
 	struct curl_slist *last_public; /* what follows is not for other hosts */
 
 	int redirects_left;
-	bool allow_private;
+	bool allow_private; /* of the present hop */
+	const char *private_origins; /* to which redirects may lead at private addresses; in the arena, NULL = none */
+	bool elsewhere; /* a redirect has left the origin of the request */
 	bool repeatable; /* libcurl may send it again on a fresh connection */
 	bool sent; /* bytes may have left and were not answered yet */
 	bool carried_out; /* a redirect says that the first request was */

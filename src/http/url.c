@@ -184,17 +184,18 @@ path_problem(const char *path)
 /* ---- what libcurl reads in a URL ---------------------------------------- */
 
 /*
- * Compares a part of two URLs, absent ones being equal.  curl_url_get() hands
- * out malloc'd strings, so nothing between here and curl_free() may raise.
+ * Compares scheme, host or port of two URLs, absent ones being equal, and a port
+ * that is not written being the scheme's.  curl_url_get() hands out malloc'd
+ * strings, so nothing between here and curl_free() may raise.
  */
 static bool
 same_part(CURLU *one, CURLU *other, CURLUPart part)
 {
 	char *a = NULL;
 	char *b = NULL;
-	bool has_a = curl_url_get(one, part, &a, 0) == CURLUE_OK;
-	bool has_b = curl_url_get(other, part, &b, 0) == CURLUE_OK;
-	bool same = has_a == has_b && (!has_a || strcmp(a, b) == 0);
+	bool has_a = curl_url_get(one, part, &a, CURLU_DEFAULT_PORT) == CURLUE_OK;
+	bool has_b = curl_url_get(other, part, &b, CURLU_DEFAULT_PORT) == CURLUE_OK;
+	bool same = has_a == has_b && (!has_a || pg_strcasecmp(a, b) == 0);
 
 	curl_free(a);
 	curl_free(b);
@@ -211,8 +212,8 @@ has_part(CURLU *url, CURLUPart part)
 	return has;
 }
 
-static bool
-same_origin(const char *base, const char *url)
+bool
+df_url_same_origin(const char *base, const char *url)
 {
 	CURLU *one = curl_url();
 	CURLU *other = curl_url();
@@ -227,6 +228,23 @@ same_origin(const char *base, const char *url)
 	curl_url_cleanup(one);
 	curl_url_cleanup(other);
 	return same;
+}
+
+bool
+df_url_origin_in(const char *origins, const char *url)
+{
+	bool found = false;
+
+	while (origins != NULL && *origins != '\0' && !found)
+	{
+		size_t len = strcspn(origins, " ");
+		char *origin = strndup(origins, len);
+
+		found = origin != NULL && df_url_same_origin(origin, url);
+		free(origin);
+		origins += len + strspn(origins + len, " ");
+	}
+	return found;
 }
 
 /* The part of a base URL that libcurl's parser is needed for. */
@@ -275,6 +293,32 @@ df_url_base_problem(const char *base)
 	return problem;
 }
 
+const char *
+df_url_origins_problem(const char *origins)
+{
+	origins += strspn(origins, " ");
+	if (*origins == '\0')
+		return "it names no origin";
+	while (*origins != '\0')
+	{
+		size_t len = strcspn(origins, " ");
+		char *origin = palloc(len + 1);
+		const char *problem;
+		char *host;
+
+		strlcpy(origin, origins, len + 1);
+		problem = df_url_base_problem(origin);
+		host = strstr(origin, "://");
+		if (problem != NULL)
+			return problem;
+		if (host[3 + strcspn(host + 3, "/")] != '\0')
+			return "it contains a path, which an origin has none of";
+		pfree(origin);
+		origins += len + strspn(origins + len, " ");
+	}
+	return NULL;
+}
+
 /* base without the slashes at its end, then path, what no URL may hold being encoded */
 static char *
 concatenate(const char *base, const char *path)
@@ -307,7 +351,7 @@ df_url_join(const char *base, const char *path, const char **why)
 	if (*why != NULL)
 		return NULL;
 	result = concatenate(base, path);
-	if (same_origin(base, result))
+	if (df_url_same_origin(base, result))
 		return result;
 	*why = "it does not lead to the host of the system";
 	pfree(result);

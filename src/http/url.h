@@ -18,6 +18,18 @@ extern char *df_url_join(const char *base, const char *path, const char **why);
 /* NULL if base is usable as a system's url, else a constant sentence why not */
 extern const char *df_url_base_problem(const char *base);
 
+/*
+ * Whether two URLs have the same scheme, host and port; the other one must have no
+ * user name.  Neither of these two raises or pallocs.
+ */
+extern bool df_url_same_origin(const char *url, const char *other);
+
+/* whether the origin of a URL is one of a list of origins, separated by spaces */
+extern bool df_url_origin_in(const char *origins, const char *url);
+
+/* NULL if it is such a list, else a constant sentence why not */
+extern const char *df_url_origins_problem(const char *origins);
+
 /* RFC 3986 percent-encoding of everything but unreserved characters */
 extern char *df_url_encode(const char *text);
 

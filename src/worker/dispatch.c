@@ -123,6 +123,7 @@ fill_request(DfDeparture *departure, const DfSystem *system, const DfStep *step,
 	request->max_body = system->max_body > 0 ? system->max_body : df_max_body;
 	request->follow_redirects = system->follow_redirects;
 	request->allow_private = system->allow_private;
+	request->private_origins = system->private_origins != NULL ? pstrdup(system->private_origins) : NULL;
 	request->mail_from = out->mail_from;
 	request->mail_to = (const char *const *) out->mail_to;
 	request->mail_in_clear = system->mail_in_clear;

@@ -120,6 +120,7 @@ hash_options(const DfSystem *system)
 	uint64		hash = system->allow_private;
 
 	hash = hash_text(hash, system->url);
+	hash = hash_text(hash, system->private_origins);
 	hash = hash_text(hash, system->ca_file);
 	hash = hash_text(hash, system->oauth_token_url);
 	hash = hash_text(hash, system->oauth_client_id);
@@ -246,7 +247,7 @@ ask(DfToken *token, const DfSystem *system)
 	request->connect_timeout_ms = system->connect_timeout_ms;
 	request->timeout_ms = Min(system->timeout_ms, LONGEST_TIMEOUT_MS);
 	request->max_body = MAX_ANSWER;
-	request->allow_private = system->allow_private;
+	request->allow_private = df_system_allows_private(system, system->oauth_token_url);
 	questions = lappend(questions, question);
 	token->asking = true;
 	token->asked_us = df_monotonic_us();
@@ -351,7 +352,8 @@ failed(DfToken *token, const DfHttpResult *result, const char *problem)
 {
 	int64		ms = token->cooldown_ms;
 
-	if (++token->failures < token->breaker_failures && token->failures < 30)
+	token->failures++;
+	if ((token->breaker_failures == 0 || token->failures < token->breaker_failures) && token->failures < 30)
 		ms = Min(token->retry_initial_ms << (token->failures - 1), ms);
 	hold(token, Max(ms, result->retry_after_ms));
 	snprintf(token->why, sizeof(token->why), "no token from the authorization server: %s", problem);

@@ -129,7 +129,7 @@ $systems->config('billing', oauth => JSON::PP::true());
 $systems->tokens(client_id => 'us', client_secret => 'hush', scope => 'all');
 my $client = "oauth_token_url 'https://localhost:$auth_port->{good}/token', client_id 'us', client_secret 'hush', scope 'all'";
 
-server('tokens', "https://localhost:$port->{good}", $client);
+server('tokens', "https://localhost:$port->{good}", $client, private_origins => "https://localhost:$auth_port->{good}");
 my $run = as_app($node, 'postgres', q(SELECT dataflows.start('make', '{"system": "tokens", "email": "tokens@example.com"}')));
 
 ok(wait_until($node, "SELECT error->>'message' LIKE 'no token from the authorization server:%certificate%' FROM dataflows.steps WHERE run = '$run'"),

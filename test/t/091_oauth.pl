@@ -20,7 +20,7 @@ my ($url, $auth) = ($systems->url('billing'), $systems->url('crm'));
 sub server
 {
 	my ($name, $mapping, %options) = @_;
-	my %all = (url => $url, allow_private => 'true', timeout => '1s', retry_initial => '50ms', retry_max => '300ms',
+	my %all = (url => $url, allow_private => 'true', private_origins => $auth, timeout => '1s', retry_initial => '50ms', retry_max => '300ms',
 		settle => '100ms', breaker_cooldown => '300ms', %options);
 	my $list = join(', ', map { "$_ '$all{$_}'" } sort keys %all);
 
@@ -36,7 +36,7 @@ my $client = "oauth_token_url '$auth/token', client_id 'the client', client_secr
 
 server('api', $client, idempotency_header => 'Idempotency-Key');
 server('plain', $client);
-server('clear', $client, allow_private => 'false');
+server('clear', $client, allow_private => 'false', private_origins => 'https://elsewhere.example');
 server('half_clear', "oauth_token_url 'https://auth.example.com/token', client_id 'a', client_secret '$secret'", allow_private => 'false');
 server('bearing', "bearer_token 'bearer-hush-1', \"header.X-Api-Key\" 'header-hush-2'");
 server('basic', "username 'ada', password 'basic-hush-3'");

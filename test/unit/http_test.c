@@ -983,6 +983,9 @@ test_limits(void)
 
 /* ---- redirects --------------------------------------------------------------- */
 
+/* private addresses that redirects may lead to */
+static const char *redirect_origins = NULL;
+
 static DfHttpResult *
 ask_redirected(const char *method, const char *path, int follow)
 {
@@ -990,6 +993,7 @@ ask_redirected(const char *method, const char *path, int follow)
 	DfHttpRequest request = request_for(method, path);
 
 	request.follow_redirects = follow;
+	request.private_origins = redirect_origins;
 	request.headers = headers;
 	request.bearer_token = "tok-2";
 	if (strcmp(method, "GET") != 0)
@@ -1003,6 +1007,7 @@ ask_redirected(const char *method, const char *path, int follow)
 static void
 test_redirects(void)
 {
+	char origins[100];
 	DfHttpResult *result = get("/redirect/302//plain");
 
 	expect_fate(result, DF_FATE_ANSWER, 302, "");
@@ -1045,7 +1050,20 @@ test_redirects(void)
 	df_http_free(result);
 	end_test("307 after POST: the same again");
 
+	seen->requests = 0;
 	result = ask_redirected("POST", "/redirect/308/other", 1);
+	expect_fate(result, DF_FATE_REFUSED, 308, "private_origins");
+	EXPECT(seen->requests == 1, "%d requests", seen->requests);
+	df_http_free(result);
+	result = ask_redirected("POST", "/redirect/303/other", 1);
+	expect_fate(result, DF_FATE_LOST, 303, "private_origins");
+	df_http_free(result);
+	end_test("another origin is not at a private address");
+
+	snprintf(origins, sizeof(origins), "https://127.0.0.1:%d  http://localhost:%d", server_port, server_port);
+	redirect_origins = origins;
+	result = ask_redirected("POST", "/redirect/308/other", 1);
+	redirect_origins = NULL;
 	expect_fate(result, DF_FATE_ANSWER, 200, "");
 	expect_said(result, "POST /echo", true);
 	expect_said(result, "\r\nHost: localhost", true);
@@ -1073,12 +1091,17 @@ check_redirect_end(const char *method, const char *path, DfFate fate, const char
 static void
 test_bad_redirects(void)
 {
+	char origins[100];
+
+	snprintf(origins, sizeof(origins), "http://127.0.0.1:%d", closed_port);
+	redirect_origins = origins;
 	check_redirect_end("GET", "/redirect/302/file%3A///etc/passwd", DF_FATE_REFUSED, "not http or https");
 	check_redirect_end("GET", "/redirect/302/gopher%3A//127.0.0.1/", DF_FATE_REFUSED, "not http or https");
 	check_redirect_end("GET", "/redirect/302/http%3A//me%3Ahunter2@127.0.0.1/", DF_FATE_REFUSED, "a user name");
 	check_redirect_end("GET", "/redirect/302/refused", DF_FATE_NOT_SENT, "connection refused");
 	check_redirect_end("POST", "/redirect/303/refused", DF_FATE_LOST, "connection refused");
 	check_redirect_end("POST", "/redirect/307/refused", DF_FATE_NOT_SENT, "connection refused");
+	redirect_origins = NULL;
 }
 
 /* ---- addresses ---------------------------------------------------------------- */
