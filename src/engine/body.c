@@ -10,8 +10,6 @@
  */
 #include "postgres.h"
 
-#include <signal.h>
-
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_proc.h"
@@ -23,11 +21,9 @@
 #include "fmgr.h"
 #include "guc.h"
 #include "miscadmin.h"
-#include "shared/clock.h"
 #include "shared/function.h"
-#include "storage/ipc.h"
+#include "shared/user_code.h"
 #include "storage/lock.h"
-#include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -35,79 +31,22 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
-#include "utils/timeout.h"
 
 DfEntry    *df_entry = NULL;
 
-/* ---- the body timer --------------------------------------------------------
- *
- * statement_timeout is not armed in background workers, so the timer is our
- * own.  It is armed once per turn, not per body: the handler looks how long the
- * present body has been running and either arms itself for the rest or cancels.
- */
-static TimeoutId body_timer = MAX_TIMEOUTS;
-static volatile TimestampTz body_since = 0;
-static volatile sig_atomic_t body_timed_out = false;
-
-static bool
-waiting_for_lock(void)
-{
-	return MyProc != NULL && MyProc->waitStatus == PROC_WAIT_STATUS_WAITING;
-}
-
-/* in a signal handler: flags only */
-static void
-body_timeout_handler(void)
-{
-	TimestampTz since = body_since;
-	int64		ran;
-
-	if (since == 0)
-	{
-		/* between two bodies of a long turn: the next one is to be watched too */
-		enable_timeout_after(body_timer, df_body_timeout);
-		return;
-	}
-	ran = (df_now() - since) / 1000;
-	if (ran < df_body_timeout || (waiting_for_lock() && !body_timed_out))
-	{
-		enable_timeout_after(body_timer, Max(10, (int) (df_body_timeout - ran)));
-		return;
-	}
-	InterruptPending = true;
-	if (!body_timed_out)
-	{
-		body_timed_out = true;
-		QueryCancelPending = true;
-		/* a body that catches the cancel too ends with its process */
-		enable_timeout_after(body_timer, Max(1000, df_body_timeout / 2));
-	}
-	else
-		ProcDiePending = true;
-	SetLatch(MyLatch);
-}
-
+/* of a body that was left by an error of ours */
 void
-df_body_begin_turn(void)
+df_body_forget(void)
 {
-	if (body_timer == MAX_TIMEOUTS)
-		body_timer = RegisterTimeout(USER_TIMEOUT, body_timeout_handler);
-	enable_timeout_after(body_timer, df_body_timeout);
-}
-
-void
-df_body_end_turn(void)
-{
-	disable_timeout(body_timer, false);
-	/* of a body that was left by an error of ours */
-	body_since = 0;
+	(void) df_user_code_end();
 	df_entry = NULL;
 }
 
-bool
-df_body_is_running(void)
+/* a body that catches the cancel is not given much more time */
+static int
+body_grace_ms(void)
 {
-	return body_since != 0;
+	return Max(1000, df_body_timeout / 2);
 }
 
 /* ---- errors inside the body -------------------------------------------------- */
@@ -392,6 +331,21 @@ judge_error(DfRun *run, DfBodyExit *exit)
 }
 
 /*
+ * The process is to end, and the body was cancelled, for no fault of its own:
+ * another process enters it again, whatever this one made of the cancel.
+ */
+static void
+cut_short(DfRun *run, DfBodyExit *exit)
+{
+	exit->result = DF_BODY_RAISED;
+	exit->sqlstate = ERRCODE_ADMIN_SHUTDOWN;
+	exit->error = MemoryContextAllocZero(run->cxt, sizeof(ErrorData));
+	exit->error->elevel = ERROR;
+	exit->error->sqlerrcode = exit->sqlstate;
+	exit->error->message = "the process was asked to end";
+}
+
+/*
  * Enters the body once.  Whatever happens in it, the subtransaction is rolled
  * back; run->steps may have grown.
  */
@@ -402,6 +356,7 @@ df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exi
 	ResourceOwner oldowner = CurrentResourceOwner;
 	MemoryContext entrycxt;
 	DfEntry		entry;
+	DfCut		cut;
 
 	Assert(df_entry == NULL);
 	memset(&entry, 0, sizeof(entry));
@@ -415,8 +370,7 @@ df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exi
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(entrycxt);
 	df_entry = &entry;
-	body_timed_out = false;
-	body_since = df_now();
+	df_user_code_begin(df_body_timeout, body_grace_ms());
 	PG_TRY();
 	{
 		run_body(run, function, argument, exit);
@@ -427,7 +381,7 @@ df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exi
 		judge_error(run, exit);
 	}
 	PG_END_TRY();
-	body_since = 0;
+	cut = df_user_code_end();
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(oldcxt);
 	CurrentResourceOwner = oldowner;
@@ -442,13 +396,14 @@ df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exi
 		exit->sqlstate = entry.fatal;
 		exit->reason = entry.fatal_message;
 	}
-	else if (body_timed_out)
+	else if (cut == DF_CUT_LIMIT)
 	{
 		exit->result = DF_BODY_REFUSED;
 		exit->sqlstate = ERRCODE_QUERY_CANCELED;
 		exit->reason = psprintf("the body ran longer than dataflows.body_timeout (%d ms)", df_body_timeout);
-		QueryCancelPending = false;
 	}
+	else if (cut == DF_CUT_LEAVING)
+		cut_short(run, exit);
 	else if (entry.suspended)
 	{
 		exit->result = entry.next_input != NULL ? DF_BODY_CONTINUED : DF_BODY_SUSPENDED;

@@ -105,9 +105,7 @@ typedef struct DfBodyExit
 } DfBodyExit;
 
 extern void df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exit);
-extern void df_body_begin_turn(void);	/* arms the body timer's bookkeeping */
-extern void df_body_end_turn(void);
-extern bool df_body_is_running(void);	/* may be asked in a signal handler */
+extern void df_body_forget(void);	/* after an error that left a body */
 extern DfStep *df_replay_find(DfRun *run, const char *base, char **name);
 extern void df_replay_begin(DfRun *run);
 extern void df_replay_index(DfRun *run, DfStep *step);

@@ -14,7 +14,6 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
-#include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "utils/acl.h"
 #include "utils/memutils.h"
@@ -28,6 +27,7 @@
 #include "shared/clock.h"
 #include "shared/metrics.h"
 #include "shared/slots.h"
+#include "shared/watchdog.h"
 #include "store/store.h"
 #include "store/subxact.h"
 #include "store/xact.h"
@@ -269,7 +269,7 @@ listen_loop(void)
 		bool		busy;
 
 		df_process_interrupts();
-		if (ShutdownRequestPending)
+		if (df_leaving())
 			return false;
 		if (settings_changed(listen, role, connections, timeout_s, max_body) || (df_slot_take_wake(me) && !may_go_on()))
 			return true;
@@ -290,7 +290,7 @@ dataflows_ingress_main(Datum arg)
 	bool		aside;
 
 	me = df_process_begin(arg);
-	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	pqsignal(SIGTERM, df_handle_leave);
 	df_xact_lock_timeout(LOCK_MS);
 	batch_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows ingress batch", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(TopMemoryContext);

@@ -20,6 +20,7 @@
 #include "shared/slots.h"
 #include "shared/spans.h"
 #include "shared/systems.h"
+#include "shared/watchdog.h"
 
 #define TRANCHE "dataflows"
 
@@ -163,8 +164,8 @@ wake_coordinator_locked(Oid database)
 
 /*
  * The process ends, well or badly: its slot says so, and whoever started it is
- * told.  What a process did in a body while it was made to step aside does
- * not count as a crash of that body.
+ * told.  What a process did in a body when it was asked to end does not count as
+ * a crash of that body.
  */
 static void
 slot_exit(int code, Datum arg)
@@ -176,11 +177,11 @@ slot_exit(int code, Datum arg)
 	{
 		if (slot->state != DF_PROC_GONE)
 		{
-			bool		held = df_database_held(slot->database);
+			bool		asked = df_leaving() || df_database_held(slot->database);
 
 			slot->state = DF_PROC_GONE;
-			slot->end = held ? DF_END_ASIDE : DF_END_BADLY;
-			if (held)
+			slot->end = asked ? DF_END_ASIDE : DF_END_BADLY;
+			if (asked)
 				slot->in_body = false;
 		}
 		slot->pid = 0;

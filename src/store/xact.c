@@ -11,9 +11,11 @@
 #include <signal.h>
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "replication/syncrep.h"
 #include "utils/backend_status.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -47,13 +49,40 @@ after_end(void)
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
-void
-df_xact_commit(void)
+static void
+commit(void)
 {
 	if (ActiveSnapshotSet())
 		PopActiveSnapshot();
 	CommitTransactionCommand();
 	after_end();
+}
+
+/*
+ * A cancel ends the server's wait for a synchronous standby, and the commit
+ * returns as if it was there.  Cancels are not heard outside of code of users'
+ * (shared/watchdog.c), but one that came just in time, or the late alarm of a lock,
+ * may still be pending: so the wait is begun once more, which costs nothing if
+ * there is nothing to wait for.  Who must die does not wait: it sends nothing.
+ */
+void
+df_xact_commit(void)
+{
+	commit();
+	QueryCancelPending = false;
+	if (ProcDiePending)
+		return;
+	HOLD_INTERRUPTS();
+	SyncRepWaitForLSN(XactLastCommitEnd, true);
+	RESUME_INTERRUPTS();
+}
+
+void
+df_xact_commit_locally(void)
+{
+	(void) set_config_option("synchronous_commit", "local", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_LOCAL, true, 0, false);
+	commit();
 }
 
 void

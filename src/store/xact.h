@@ -13,7 +13,8 @@
 extern void df_xact_begin(void);
 
 /* both: afterwards the current memory context is the one df_xact_begin() was called in */
-extern void df_xact_commit(void);
+extern void df_xact_commit(void);	/* and is on the synchronous standbys; if not, the process must die */
+extern void df_xact_commit_locally(void);	/* waits for no standby: for who is about to end */
 extern void df_xact_abort(void);	/* also after a caught ERROR; harmless without a transaction */
 
 /* before a long sleep: statistics that were held back go out */

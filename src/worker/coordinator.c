@@ -31,6 +31,7 @@
 #include "shared/metrics.h"
 #include "shared/slots.h"
 #include "shared/wake.h"
+#include "shared/watchdog.h"
 #include "store/coordinator.h"
 #include "store/identity.h"
 #include "store/store.h"
@@ -93,13 +94,9 @@ static int	errors_in_a_row = 0;
 static void
 handle_sigterm(SIGNAL_ARGS)
 {
-	int			save_errno = errno;
-
-	ShutdownRequestPending = true;
-	SetLatch(MyLatch);
+	df_handle_leave(postgres_signal_arg);
 	if (df_xact_busy())
 		die(postgres_signal_arg);
-	errno = save_errno;
 }
 
 /* runs it; an error is logged, its transaction aborted, and false returned */
@@ -791,7 +788,7 @@ purge_batch(void)
 static void
 purge_more(void)
 {
-	for (int i = 0; i < PURGE_BATCHES && next_purge != DF_NEVER && !ShutdownRequestPending; i++)
+	for (int i = 0; i < PURGE_BATCHES && next_purge != DF_NEVER && !df_leaving(); i++)
 	{
 		next_purge = DF_NEVER;
 		if (!guarded(purge_batch))
@@ -888,7 +885,7 @@ dataflows_coordinator_main(Datum arg)
 			hurry_ingress();
 		}
 		df_process_interrupts();
-		if (ShutdownRequestPending)
+		if (df_leaving())
 			break;
 		next = turn();
 		if (errors_in_a_row == 0)

@@ -338,12 +338,20 @@ df_dispatch(DfRun *run, bool urgent)
 	}
 }
 
+static void
+wipe_secrets(DfDeparture *departure)
+{
+	ListCell   *lc;
+
+	foreach(lc, departure->secrets)
+		explicit_bzero(lfirst(lc), strlen(lfirst(lc)));
+}
+
 /* after the commit: the bytes leave */
 void
 df_depart(void)
 {
 	ListCell   *lc;
-	ListCell   *sc;
 
 	foreach(lc, df_worker.departures)
 	{
@@ -353,11 +361,48 @@ df_depart(void)
 			df_http_submit(&departure->request);
 		else
 			df_secrets_forget(departure->hidden);
-		foreach(sc, departure->secrets)
-			explicit_bzero(lfirst(sc), strlen(lfirst(sc)));
+		wipe_secrets(departure);
 	}
 	df_worker.departures = NIL;
-	df_token_depart();
+	df_token_depart(true);
+}
+
+static void
+land(DfFlight *flight)
+{
+	df_system_left(flight->system);
+	flight->run->in_flight--;
+	df_worker.in_flight--;
+	flight->step->in_flight = false;
+}
+
+/* after the commit, instead of df_depart() */
+List *
+df_departures_take_back(void)
+{
+	List	   *runs = NIL;
+	ListCell   *lc;
+
+	foreach(lc, df_worker.departures)
+	{
+		DfDeparture *departure = lfirst(lc);
+		DfFlight   *flight = departure->flight;
+
+		df_secrets_forget(departure->hidden);
+		wipe_secrets(departure);
+		if (flight == NULL)
+			continue;
+		flight->secrets = NULL;
+		land(flight);
+		/* a probe leaves no trace: its step is what it was */
+		if (flight->step->phase == DF_PHASE_PROBE)
+			continue;
+		df_step_unsend(flight->run, flight->step);
+		runs = lappend(runs, flight->run);
+	}
+	df_worker.departures = NIL;
+	df_token_depart(false);
+	return runs;
 }
 
 /*
@@ -408,10 +453,7 @@ df_arrive(DfHttpResult *result)
 	DfVerdict	verdict;
 	char	   *why = NULL;
 
-	df_system_left(flight->system);
-	run->in_flight--;
-	df_worker.in_flight--;
-	step->in_flight = false;
+	land(flight);
 	memset(&reply, 0, sizeof(reply));
 	hide_secrets(flight, result, &reply);
 	if (run->broken)

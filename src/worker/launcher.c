@@ -24,13 +24,13 @@
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
-#include "tcop/tcopprot.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "shared/clock.h"
 #include "shared/slots.h"
+#include "shared/watchdog.h"
 #include "store/xact.h"
 #include "worker/launcher.h"
 #include "worker/process.h"
@@ -456,9 +456,11 @@ void
 dataflows_launcher_main(Datum arg)
 {
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
+	pqsignal(SIGTERM, df_handle_die);
+	pqsignal(SIGINT, df_handle_cancel);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	df_watchdog_start();
 	df_wait_init(PGINVALID_SOCKET);
 	attach();
 	MemoryContextSwitchTo(TopMemoryContext);

@@ -14,9 +14,10 @@
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "postmaster/interrupt.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/pmsignal.h"
 #include "storage/proc.h"
-#include "tcop/tcopprot.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -28,6 +29,7 @@
 #include "shared/clock.h"
 #include "shared/metrics.h"
 #include "shared/params.h"
+#include "shared/watchdog.h"
 #include "store/xact.h"
 #include "worker/process.h"
 
@@ -203,13 +205,15 @@ df_process_begin(Datum arg)
 
 	memcpy(&params, MyBgworkerEntry->bgw_extra, sizeof(params));
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
+	pqsignal(SIGTERM, df_handle_die);
+	pqsignal(SIGINT, df_handle_cancel);
 	ConfigReloadPending = true; /* a signal that came while we were forked is lost */
 	slot = df_slot_claim(DatumGetInt32(arg), params.generation);
 	BackgroundWorkerUnblockSignals();
 
 	BackgroundWorkerInitializeConnectionByOid(params.database, params.owner,
 											  BGWORKER_BYPASS_ROLELOGINCHECK);
+	df_watchdog_start();
 	df_session_pin();
 	df_metrics_enable();
 	df_metric_add(DF_METRIC_PROCESS_STARTS, df_slot_kind_name(slot->kind), NULL, NULL, 1);
@@ -247,6 +251,11 @@ df_process_interrupts(void)
 {
 	/* there is no statement to cancel here; the process is not to end of it */
 	QueryCancelPending = false;
+	if (!PostmasterIsAlive())
+		proc_exit(1);
+	/* a wait for a standby that ended with the postmaster sets no more than this */
+	if (ProcDiePending)
+		InterruptPending = true;
 	CHECK_FOR_INTERRUPTS();
 	if (ConfigReloadPending)
 	{

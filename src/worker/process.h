@@ -40,7 +40,7 @@ extern bool df_process_role_exists(void);
 /* in a transaction: whether this database is to hear webhooks, as that role; if it is to and cannot, there is a problem */
 extern bool df_process_may_listen(Oid role, const char **problem);
 
-/* after each wait: interrupts, and postgresql.conf if it was reloaded */
+/* after each wait and each turn: the end of the postmaster, interrupts, and postgresql.conf if it was reloaded */
 extern void df_process_interrupts(void);
 
 /* a role that cannot be a session of this database: why, and what to do; else NULL */

@@ -24,6 +24,7 @@
 #include "guc.h"
 #include "shared/clock.h"
 #include "shared/metrics.h"
+#include "shared/user_code.h"
 #include "shared/wake.h"
 #include "store/claim.h"
 #include "store/identity.h"
@@ -69,9 +70,10 @@ run_sql(DfRun *run, DfStep *step, DfSqlOutcome *outcome)
 	df_slot_in_body(df_worker.slot, run->id, true);
 	if (df_query_timeout > 0)
 		enable_timeout_after(query_timer, df_query_timeout);
+	df_user_code_begin(0, 0);
 	df_user_sql_run(sql, args, result_arg, outcome);
 	disable_timeout(query_timer, false);
-	QueryCancelPending = false;
+	(void) df_user_code_end();
 	df_slot_in_body(df_worker.slot, run->id, false);
 	df_user_session_clean();
 	if (timed_out && outcome->sqlstate != 0)
@@ -212,9 +214,7 @@ do_step(DfRun *run, const DfSqlOutcome *failure)
 	DfSqlOutcome outcome;
 	DfStep	   *step;
 
-	df_body_begin_turn();
 	df_advance_run(run);
-	df_body_end_turn();
 	step = df_run_step_to_run(run);
 	if (step != NULL)
 	{
@@ -225,9 +225,7 @@ do_step(DfRun *run, const DfSqlOutcome *failure)
 			run_sql(run, step, &outcome);
 		df_query_outcome(run, step, &outcome, timed_out && failure == NULL);
 		hear_cancel(run);
-		df_body_begin_turn();
 		df_advance_run(run);
-		df_body_end_turn();
 	}
 	hand_over(run);
 	record(run);
@@ -316,7 +314,7 @@ recover(void)
 	EmitErrorReport();
 	FlushErrorState();
 	df_xact_abort();
-	df_body_end_turn();
+	df_body_forget();
 	MemoryContextSwitchTo(df_worker.turn_cxt);
 }
 

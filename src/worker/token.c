@@ -264,7 +264,7 @@ wipe(char *text)
 }
 
 void
-df_token_depart(void)
+df_token_depart(bool leave)
 {
 	ListCell   *lc;
 
@@ -273,7 +273,9 @@ df_token_depart(void)
 		Question   *question = lfirst(lc);
 
 		question->token->asked_us = df_monotonic_us();
-		df_http_submit(&question->request);
+		question->token->asking = leave;
+		if (leave)
+			df_http_submit(&question->request);
 		wipe(question->body);
 		wipe(question->username);
 		wipe(question->password);

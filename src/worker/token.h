@@ -19,8 +19,8 @@ extern bool df_token_ready(DfRun *run, DfStep *step, const DfSystem *system);
 /* notes in the flight which token it takes along; its text, NULL = none is needed */
 extern const char *df_token_take(DfFlight *flight, const DfSystem *system);
 
-/* after the commit: requests for tokens leave */
-extern void df_token_depart(void);
+/* after the commit: requests for tokens leave, or are dropped */
+extern void df_token_depart(bool leave);
 
 /* a result, outside of transactions; true: it was a token's, and is gone */
 extern bool df_token_arrive(DfHttpResult *result);

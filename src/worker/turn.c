@@ -21,6 +21,7 @@
 #include "shared/clock.h"
 #include "shared/metrics.h"
 #include "shared/wake.h"
+#include "shared/watchdog.h"
 #include "store/alias.h"
 #include "store/claim.h"
 #include "store/record.h"
@@ -426,7 +427,7 @@ df_advance_run(DfRun *run)
 						 "Look into the server's log, mend the function, then call dataflows.retry(run).");
 	df_slot_in_body(df_worker.slot, run->id, true);
 	df_worker.current = run;
-	run->may_linger = df_worker.slot->kind == DF_SLOT_WORKER && !df_worker.leaving &&
+	run->may_linger = df_worker.slot->kind == DF_SLOT_WORKER && !df_leaving() &&
 		df_worker.lingering < df_max_runs / LINGERING_PART;
 	lingered = run->linger_until != DF_NEVER;
 	df_run_advance(run);
@@ -447,6 +448,8 @@ advance_all(void)
 		{
 			DfRun	   *run = dlist_container(DfRun, node, iter.cur);
 
+			if (df_leaving())
+				break;
 			if (run->advance && !run->broken && (!df_worker.careful || run == df_worker.only || df_run_is_terminal(run->state)))
 			{
 				df_advance_run(run);
@@ -505,7 +508,7 @@ dispatch_all(void)
 	dlist_iter	iter;
 	bool		again;
 
-	if (df_worker.leaving)
+	if (df_leaving())
 		return;
 	again = dispatch_urgent();
 	/* another one comes first each time: a run of a thousand steps is not to have all places */
@@ -702,6 +705,46 @@ record_alone(DfRun *run)
 		break_run(run);
 }
 
+/*
+ * What did not leave is taken back, for this process ends: the steps are what they
+ * were, and the attempts not used.  This is recorded here alone, for a standby
+ * may be what it waited for in vain.  If it cannot be, they are in doubt after
+ * the restart, as what has left is.
+ */
+static void
+take_back(void)
+{
+	bool		dying = ProcDiePending;
+	ListCell   *lc;
+
+	df_worker.touched = NIL;
+	foreach(lc, df_departures_take_back())
+		touch(lfirst(lc));
+	if (df_worker.touched == NIL)
+		return;
+	/* the last transaction is not to be interrupted by what it follows on */
+	ProcDiePending = false;
+	PG_TRY();
+	{
+		df_xact_begin();
+		MemoryContextSwitchTo(df_worker.turn_cxt);
+		record(df_worker.touched, NIL);
+		df_xact_commit_locally();
+		df_record_clean(df_worker.touched);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(df_worker.turn_cxt);
+		EmitErrorReport();
+		FlushErrorState();
+		df_xact_abort();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(df_worker.turn_cxt);
+	if (dying)
+		ProcDiePending = true;
+}
+
 /* ---- the turn ------------------------------------------------------------------------------ */
 
 static void
@@ -713,7 +756,7 @@ read_phase(List **deliveries)
 	bool		room = df_worker.nruns <= df_max_runs - Max(1, df_max_runs / 8);
 
 	*deliveries = NIL;
-	if (df_worker.leaving)
+	if (df_leaving())
 		return;
 	if (!look && !((df_worker.more || due) && room))
 		return;
@@ -854,9 +897,7 @@ turn_body(List *results)
 	df_worker.careful = df_worker.slot->careful;
 	if (df_worker.careful)
 		commit_entry();
-	df_body_begin_turn();
 	advance_all();
-	df_body_end_turn();
 	dispatch_all();
 	record(df_worker.touched, df_turn_attempts);
 	df_xact_commit();
@@ -871,7 +912,7 @@ turn_failed(void)
 	EmitErrorReport();
 	FlushErrorState();
 	df_xact_abort();
-	df_body_end_turn();
+	df_body_forget();
 	if (df_worker.current != NULL)
 		break_run(df_worker.current);
 	df_worker.current = NULL;
@@ -983,7 +1024,10 @@ df_turn(List *results)
 		after_commit(list_copy(df_worker.touched));
 	else
 		save_turn(results);
-	df_depart();
+	if (df_must_go())
+		take_back();
+	else
+		df_depart();
 	give_back_broken();
 	df_turn_attempts = NIL;
 	df_metric_add(DF_METRIC_TURNS, "worker", NULL, NULL, 1);

@@ -15,6 +15,7 @@
 
 #include "compat.h"
 #include "shared/clock.h"
+#include "shared/watchdog.h"
 #include "worker/wait.h"
 
 /* times are those of the database's clock, which may be set: never sleep longer */
@@ -65,7 +66,9 @@ df_wait_until(TimestampTz until)
 	long		timeout = until == DF_NEVER ? -1 : milliseconds_until(until);
 
 	Assert(!IsTransactionState());
+	df_watchdog_sleep();
 	n = WaitEventSetWait(wait_set, timeout, events, lengthof(events), wait_event);
+	df_watchdog_wake();
 	if (n == 0)
 		return WL_TIMEOUT;
 	for (int i = 0; i < n; i++)

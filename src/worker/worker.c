@@ -13,18 +13,15 @@
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
-#include <signal.h>
-
 #include "libpq/pqsignal.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
-#include "storage/latch.h"
-#include "tcop/tcopprot.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "guc.h"
 #include "shared/clock.h"
+#include "shared/watchdog.h"
 #include "store/identity.h"
 #include "store/store.h"
 #include "store/xact.h"
@@ -43,26 +40,10 @@
  * is kept waiting no longer than a second.
  */
 #define DRAIN_MS 800
+/* but what comes must be recorded before the watchdog ends us */
+#define LAST_ANSWER_MS 1800
 
 DfWorker	df_worker;
-
-static volatile sig_atomic_t leaving = false;
-
-/*
- * Not `die`: a planned stop must not put every request on the wire in doubt.  In
- * a body, and at a second signal, it is `die`.
- */
-static void
-handle_sigterm(SIGNAL_ARGS)
-{
-	int			save_errno = errno;
-
-	if (leaving || df_body_is_running())
-		die(postgres_signal_arg);
-	leaving = true;
-	SetLatch(MyLatch);
-	errno = save_errno;
-}
 
 /* a number that no other worker, living or dead, ever had */
 static int64
@@ -241,9 +222,8 @@ one_turn(List *results)
 static void
 drain(void)
 {
-	TimestampTz until = df_now() + DRAIN_MS * 1000;
+	TimestampTz until = df_now() + Min(DRAIN_MS, LAST_ANSWER_MS - df_leaving_ms()) * 1000;
 
-	df_worker.leaving = true;
 	while (df_worker.in_flight > 0 && df_now() < until)
 	{
 		List	   *results;
@@ -265,7 +245,8 @@ dataflows_worker_main(Datum arg)
 {
 	DfSlot	   *slot = df_process_begin(arg);
 
-	pqsignal(SIGTERM, handle_sigterm);
+	/* not at once: a planned stop must not put every request on the wire in doubt */
+	pqsignal(SIGTERM, df_handle_leave);
 	set_up(slot);
 	for (;;)
 	{
@@ -274,7 +255,7 @@ dataflows_worker_main(Datum arg)
 
 		if (df_worker.gone)
 			break;
-		if (leaving)
+		if (df_leaving())
 		{
 			drain();
 			break;
@@ -304,6 +285,8 @@ dataflows_worker_main(Datum arg)
 		(void) df_wait_until(sleep_until(due));
 		df_process_interrupts();
 	}
-	df_http_shutdown();
+	/* what is still on the wire may wait for a name server, and libcurl for that */
+	if (df_http_in_flight() == 0)
+		df_http_shutdown();
 	proc_exit(0);
 }

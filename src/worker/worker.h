@@ -44,7 +44,6 @@ typedef struct DfWorker
 	int			in_flight;
 	bool		look;			/* the inbox and the table are to be looked at */
 	bool		more;			/* the last claim left something behind */
-	bool		leaving;		/* about to end: answers are recorded, nothing is begun */
 	bool		gone;			/* the extension was dropped: nothing left to work for */
 	bool		token_news;		/* a token has come, or will not: who waits for it is to be looked at */
 	TimestampTz next_due;		/* of the runs in the table */
@@ -73,6 +72,7 @@ extern void df_advance_run(DfRun *run);
 /* dispatch.c: from steps to requests and from results to replies */
 extern void df_dispatch(DfRun *run, bool urgent);
 extern void df_depart(void);
+extern List *df_departures_take_back(void);	/* nothing leaves: the run of each step that is changed by that */
 extern void df_arrive(DfHttpResult *result);
 extern void df_recover_lost(DfRun *run);
 

@@ -1,0 +1,186 @@
+/*
+ * shared/watchdog.c
+ *	  That a process of the engine ends when it has to, whatever it is doing.
+ *
+ * Runs in every process of the engine: signal handlers, and a timer that is
+ * armed while the process is busy.  They set flags only, but for the very last
+ * means: what has not ended half a second after it was told that the postmaster
+ * is dead is ended by _exit(), though never in a critical section or with a
+ * lightweight lock held, for which other processes may be waiting.  An old
+ * process that stays attached to the shared memory would keep the server from
+ * being started again.
+ */
+#include "postgres.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/pmsignal.h"
+#include "tcop/tcopprot.h"
+#include "utils/timeout.h"
+
+#include "shared/clock.h"
+#include "shared/user_code.h"
+#include "shared/watchdog.h"
+
+#define TICK_MS 250
+/* after the request to leave: code of a user's is cancelled; the process dies, again and again */
+#define CANCEL_MS 1000
+#define DIE_MS 2000
+#define DIE_AGAIN_MS 1000
+/* after the death of the postmaster was noticed */
+#define EXIT_MS 500
+#define EXIT_TICK_MS 50
+
+static TimeoutId timer = MAX_TIMEOUTS;
+static volatile sig_atomic_t busy = false;
+static volatile sig_atomic_t leaving = false;
+static volatile int64 leaving_us = 0;
+static volatile int64 killed_us = 0;
+static volatile int64 orphan_us = 0;
+
+/* ---- signal handlers: flags only --------------------------------------------- */
+
+static void
+die_soon(void)
+{
+	InterruptPending = true;
+	ProcDiePending = true;
+	SetLatch(MyLatch);
+}
+
+/*
+ * Timeout handlers run with interrupts held off once; a lightweight lock holds
+ * them off once more.  At the end of a process they are held off for good, but
+ * no lock is held once the callbacks of the shared memory have run.
+ */
+static bool
+holds_nothing(void)
+{
+	return CritSectionCount == 0 &&
+		(InterruptHoldoffCount <= 1 || (proc_exit_inprogress && !shmem_exit_inprogress));
+}
+
+static int
+end_orphan(int64 now)
+{
+	if (orphan_us == 0)
+		orphan_us = now;
+	else if (now - orphan_us >= EXIT_MS * 1000 && holds_nothing())
+		_exit(1);
+	die_soon();
+	return EXIT_TICK_MS;
+}
+
+static void
+hurry(int64 now)
+{
+	if (now - leaving_us >= DIE_MS * 1000 && now - killed_us >= DIE_AGAIN_MS * 1000)
+	{
+		killed_us = now;
+		die_soon();
+	}
+	else if (now - leaving_us >= CANCEL_MS * 1000)
+		df_user_code_leave();
+}
+
+static void
+tick(void)
+{
+	int64		now = df_monotonic_us();
+	int			next = TICK_MS;
+
+	if (!busy)
+		return;
+	if (!PostmasterIsAlive())
+		next = end_orphan(now);
+	else if (leaving)
+		hurry(now);
+	enable_timeout_after(timer, next);
+}
+
+/* a first SIGTERM that is repeated soon is still the first */
+void
+df_handle_leave(SIGNAL_ARGS)
+{
+	int			save_errno = errno;
+	int64		now = df_monotonic_us();
+
+	if (!leaving)
+	{
+		leaving_us = now;
+		leaving = true;
+	}
+	else if (now - leaving_us >= CANCEL_MS * 1000)
+		die_soon();
+	SetLatch(MyLatch);
+	errno = save_errno;
+}
+
+void
+df_handle_die(SIGNAL_ARGS)
+{
+	df_handle_leave(postgres_signal_arg);
+	die(postgres_signal_arg);
+}
+
+/* lock_timeout comes this way, too */
+void
+df_handle_cancel(SIGNAL_ARGS)
+{
+	int			save_errno = errno;
+
+	if (df_user_code_running() || get_timeout_indicator(LOCK_TIMEOUT, false))
+		StatementCancelHandler(postgres_signal_arg);
+	errno = save_errno;
+}
+
+/* ---- for the process ------------------------------------------------------------ */
+
+void
+df_watchdog_start(void)
+{
+	timer = RegisterTimeout(USER_TIMEOUT, tick);
+	df_watchdog_wake();
+}
+
+bool
+df_watchdog_is_on(void)
+{
+	return timer != MAX_TIMEOUTS;
+}
+
+void
+df_watchdog_sleep(void)
+{
+	busy = false;
+}
+
+void
+df_watchdog_wake(void)
+{
+	busy = true;
+	if (!get_timeout_active(timer))
+		enable_timeout_after(timer, TICK_MS);
+}
+
+bool
+df_leaving(void)
+{
+	return leaving != 0;
+}
+
+int64
+df_leaving_ms(void)
+{
+	return leaving ? (df_monotonic_us() - leaving_us) / 1000 : 0;
+}
+
+bool
+df_must_go(void)
+{
+	return leaving || ProcDiePending || !PostmasterIsAlive();
+}
