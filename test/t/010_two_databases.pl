@@ -53,7 +53,7 @@ sign_up('one', 'b@one');
 ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.runs WHERE state = 'waiting'", 30, 'one'), 'a run waits');
 $node->safe_psql('one', 'DROP EXTENSION dataflows CASCADE; DROP SCHEMA app CASCADE');
 ok(time() - $begun < 15, 'DROP EXTENSION is not held up');
-ok(wait_until($node, 'SELECT NOT (' . substr(engine_in('one'), 7) . ')', 15), 'the engine of that database is gone');
+ok(wait_until($node, 'SELECT NOT (' . substr(engine_in('one'), 7) . ')', 40), 'the engine of that database is gone');
 ok(number_of($node, "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'dataflows%' AND datname = 'two'") > 0,
 	'the other one is still there');
 create_systems($node, 'one', $systems);

@@ -131,9 +131,9 @@ $node->restart;
 $node->safe_psql('postgres', "BEGIN; DROP EXTENSION dataflows CASCADE; PREPARE TRANSACTION 'drop'");
 $node->safe_psql('postgres', "ROLLBACK PREPARED 'drop'");
 $node->safe_psql('postgres', "SET ROLE app; INSERT INTO app.signups (email, name) VALUES ('kept\@x', 'K')");
-ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.runs WHERE state = 'waiting'", 20), 'the engine comes back when DROP EXTENSION was prepared and rolled back');
+ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.runs WHERE state = 'waiting'", 40), 'the engine comes back when DROP EXTENSION was prepared and rolled back');
 as_app($node, 'postgres', $confirm);
-ok(wait_until($node, "SELECT count(*) = 3 FROM dataflows.runs WHERE state = 'completed'", 20), 'and goes on');
+ok(wait_until($node, "SELECT count(*) = 3 FROM dataflows.runs WHERE state = 'completed'", 40), 'and goes on');
 
 # ---- an owner that may not log in, or is gone --------------------------------------------
 
@@ -197,9 +197,9 @@ $systems->clear_faults;
 
 # what has no time is stuck when something comes for it; then a superuser clears up
 $node->safe_psql('postgres', "SELECT dataflows.signal_by_key('leaves-waiting', 'waits', 'go')");
-ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.stuck WHERE workflow = 'leaves-waiting'", 20), 'so is one that waited, when its event comes');
+ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.stuck WHERE workflow = 'leaves-waiting'", 40), 'so is one that waited, when its event comes');
 $node->safe_psql('postgres', "SELECT dataflows.abandon(run, 'nobody is left') FROM dataflows.stuck");
-ok(wait_for_runs($node, [ 'completed', 'abandoned' ], 20), 'a superuser abandons them');
+ok(wait_for_runs($node, [ 'completed', 'abandoned' ], 40), 'a superuser abandons them');
 is($node->safe_psql('postgres', "SELECT string_agg(DISTINCT (error->>'reason') || ' ' || (finished_at IS NOT NULL), ', ') FROM dataflows.runs WHERE state = 'abandoned' AND workflow = 'leaves-waiting'"),
 	'nobody is left true', 'and says why');
 is(number_of($node, "SELECT count(*) FROM dataflows.inbox WHERE state = 'new'"), 0, 'nothing is left to be heard');

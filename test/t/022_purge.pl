@@ -46,8 +46,8 @@ my $old = <<'SQL';
 SELECT (SELECT count(*) FROM dataflows.webhook_delivery WHERE event_id <> 'young') + (SELECT count(*) FROM dataflows.inbox WHERE key LIKE 'k%')
   + (SELECT count(*) FROM dataflows.inbox WHERE workflow = 'nobody')
 SQL
-ok(wait_until($node, "SELECT ($old) = 0", 12), 'all that is old goes with one sweep') or diag('left: ' . number_of($node, $old));
-ok(wait_until($node, "SELECT count(*) = 0 FROM dataflows.inbox WHERE note = 'old'", 12), 'so do old notes of pause and resume');
+ok(wait_until($node, "SELECT ($old) = 0", 24), 'all that is old goes with one sweep') or diag('left: ' . number_of($node, $old));
+ok(wait_until($node, "SELECT count(*) = 0 FROM dataflows.inbox WHERE note = 'old'", 24), 'so do old notes of pause and resume');
 is($node->safe_psql('postgres', "SELECT string_agg(kind, ' ' ORDER BY id) FROM dataflows.inbox WHERE note = 'new'"), 'pause resume', 'younger ones stay');
 is(number_of($node, "SELECT count(*) FROM dataflows.webhook_delivery"), 1, 'so does a younger delivery');
 is(number_of($node, "SELECT count(*) FROM dataflows.inbox WHERE key = 'young'"), 1, 'and a signal that may still be taken');

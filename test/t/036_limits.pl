@@ -78,11 +78,11 @@ is($node->safe_psql('postgres', "SELECT breaker FROM dataflows.systems WHERE sys
 $systems->fault('identity', match => { method => 'POST' }, status => 503, retry_after => 20, times => 1);
 start_runs('app', 'identity', 1);
 ok(wait_until($node, "SELECT reason = 'asked to wait' AND held_until > now() FROM dataflows.systems WHERE system = 'identity'"), 'Retry-After holds the system');
-$systems->config('email', latency_ms => 3000);
+$systems->config('email', latency_ms => 20000);
 start_runs('app', 'email', 2);
 ok(wait_until($node, "SELECT in_flight = 2 FROM dataflows.systems WHERE system = 'email'"), 'the worker is full');
 start_runs('app', 'identity', 5);
-ok(wait_until($node, "SELECT count(*) = 6 AND bool_and(r.lease IS NULL) AND sum(s.attempts) <= 1 FROM dataflows.run r JOIN dataflows.steps s USING (run) WHERE s.system = 'identity' AND s.state = 'pending'", 2),
+ok(wait_until($node, "SELECT count(*) = 6 AND bool_and(r.lease IS NULL) AND sum(s.attempts) <= 1 FROM dataflows.run r JOIN dataflows.steps s USING (run) WHERE s.system = 'identity' AND s.state = 'pending'", 15),
 	'those of the held system are in the table');
 is($node->safe_psql('postgres', "SELECT in_flight FROM dataflows.systems WHERE system = 'email'"), '2', 'while it is full');
 

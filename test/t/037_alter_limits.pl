@@ -67,7 +67,7 @@ sub until_arrived
 alter('crm', "ADD max_concurrency '2'");
 $systems->config('crm', latency_ms => 100);
 start_runs('one', 'crm', 'places', 300);
-ok(until_arrived('crm', 10), 'under way with two places');
+ok(until_arrived('crm', 40), 'under way with two places');
 my $wider = alter('crm', "SET max_concurrency '12'");
 
 ok(until_arrived('crm', 120), 'and with twelve');
@@ -105,7 +105,7 @@ cmp_ok($wait, '<=', 600, sprintf('but looks again before the hour is over, since
 my $faster = alter('email', "SET rate_limit '50/s'");
 
 start_runs('one', 'email', 'fast', 100);
-ok(wait_until($node, "SELECT count(*) = 101 FROM dataflows.runs WHERE state = 'completed' AND input->>'system' = 'email'", 20), 'with a higher rate others need not wait for that hour');
+ok(wait_until($node, "SELECT count(*) = 101 FROM dataflows.runs WHERE state = 'completed' AND input->>'system' = 'email'", 40), 'with a higher rate others need not wait for that hour');
 @at = arrivals('email', $faster);
 my $rate = rate_of(5, @at);
 cmp_ok($rate, '<=', 55, "no more than the rate: $rate");

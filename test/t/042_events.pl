@@ -220,7 +220,7 @@ SELECT dataflows.define_workflow('quick', 'app.quick');
 BEGIN; SELECT dataflows.start('quick', '{}', 'prepared'); PREPARE TRANSACTION 'start';
 SQL
 app("COMMIT PREPARED 'start'");
-ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE key = 'prepared'", 20), 'COMMIT PREPARED wakes the engine: no sweep is waited for');
+ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE key = 'prepared'", 40), 'COMMIT PREPARED wakes the engine: no sweep is waited for');
 
 # ---- deadline --------------------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ sub await { return as_app($node, 'postgres', "SELECT dataflows.await('$_[0]', '2
 
 sub look { my ($run, $what) = @_; return $node->safe_psql('postgres', "SELECT $what FROM dataflows.runs WHERE run = '$run'"); }
 
-sub becomes { my ($run, $state) = @_; return wait_until($node, "SELECT state = '$state' FROM dataflows.runs WHERE run = '$run'", 20); }
+sub becomes { my ($run, $state) = @_; return wait_until($node, "SELECT state = '$state' FROM dataflows.runs WHERE run = '$run'", 40); }
 
 sub steps_of
 {

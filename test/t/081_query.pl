@@ -325,7 +325,7 @@ define('child', "  RETURN dataflows.post('account', 'identity', '/users', jsonb_
 define('fan', "  RETURN dataflows.query('start', 'SELECT count(dataflows.start(''child'', jsonb_build_object(''email'', ''fan'' || i || ''\@example.com''))) FROM generate_series(1, \$1) i', '[50]');");
 $run = start('fan');
 is(await($run), 'completed', 'start() in SQL');
-ok(wait_for_runs($node, [ 'completed', 'rolled_back', 'cancelled', 'stuck' ], 20), 'starts runs');
+ok(wait_for_runs($node, [ 'completed', 'rolled_back', 'cancelled', 'stuck' ], 40), 'starts runs');
 is(scalar(grep { /^fan/ } keys %{ $systems->summary('identity') }), 50, 'each exactly once');
 
 # ---- fairness: a workflow with much SQL due starves no other ----------------------------------

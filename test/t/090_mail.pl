@@ -271,9 +271,9 @@ as_app($node, 'postgres', "SELECT dataflows.cancel('$case{odd}')");
 $node->safe_psql('postgres', server('strict', "smtp://127.0.0.1:$port{smtp}", $tls) =~ s/breaker_failures '1000'/breaker_failures '2'/r
 	  =~ s/breaker_cooldown '100ms'/breaker_cooldown '1h'/r);
 mail_by("nobody $_", 'strict', "nobody-$_\@example.com") for 1 .. 5;
-ok(wait_for_runs($node, [ 'completed', 'rolled_back', 'cancelled' ], 20), 'refused recipients');
+ok(wait_for_runs($node, [ 'completed', 'rolled_back', 'cancelled' ], 40), 'refused recipients');
 mail_by('after nobody', 'strict', 'ada@example.com');
-ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$case{'after nobody'}'", 10), 'open no breaker');
+ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$case{'after nobody'}'", 40), 'open no breaker');
 
 # ---- stuck, repaired, sent ---------------------------------------------------------------------------
 
@@ -374,7 +374,7 @@ SQL
 		($rc) = try_psql($node, 'postgres', $starts, extra_params => [ '-U', 'app' ]);
 		usleep(50_000) if $rc != 0;
 	}
-	wait_until($node, "SELECT count(*) > 3 FROM dataflows.runs WHERE key LIKE 'kill-$round-%' AND state IN ('completed', 'running')", 10);
+	wait_until($node, "SELECT count(*) > 3 FROM dataflows.runs WHERE key LIKE 'kill-$round-%' AND state IN ('completed', 'running')", 40);
 	my ($pid) = grep { $_ } pids_of($node, 'worker');
 	kill_process('KILL', $pid) if $pid;
 }

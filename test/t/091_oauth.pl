@@ -105,7 +105,7 @@ sub revoke { $systems->tokens(revoke => JSON::PP::true()); return; }
 
 sub step_of { my ($run, $what) = @_; return $node->safe_psql('postgres', "SELECT $what FROM dataflows.steps WHERE run = '$run' AND n = 1"); }
 
-sub all_completed { return wait_for_runs($node, ['completed'], 20); }
+sub all_completed { return wait_for_runs($node, ['completed'], 40); }
 
 sub attempts { return number_of($node, 'SELECT count(*) FROM dataflows.attempts'); }
 
@@ -165,7 +165,7 @@ is(($systems->summary('billing')->{'probe@example.com'})->[0], 1, 'one record');
 $systems->tokens(uses => 2, revoke => JSON::PP::true());
 asked();
 $run = begin(workflow => 'polling', email => 'poll@example.com');
-ok(wait_until($node, "SELECT attempts >= 6 FROM dataflows.steps WHERE run = '$run'", 10), 'a poll goes on over several tokens');
+ok(wait_until($node, "SELECT attempts >= 6 FROM dataflows.steps WHERE run = '$run'", 40), 'a poll goes on over several tokens');
 cmp_ok(asked(), '>=', 1, 'each used up');
 $systems->tokens(uses => undef, revoke => JSON::PP::true());
 is(outcome(begin(email => 'poll@example.com')), 'completed', 'what it polls for is there');

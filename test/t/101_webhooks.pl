@@ -474,7 +474,7 @@ ok(heard_by(1), 'until there is one of its name');
 # two databases, one address: one of them has it, all of it
 $node->safe_psql('postgres', 'CREATE DATABASE other');
 $node->safe_psql('other', 'CREATE EXTENSION dataflows');
-ok(wait_until($node, $in_use, 20, 'other'), 'a second database finds the address taken');
+ok(wait_until($node, $in_use, 40, 'other'), 'a second database finds the address taken');
 is(scalar(grep { post('/any', "{\"other\": $_}")->{status} == 202 } 1 .. 30), 30, 'every request goes to the first');
 $node->safe_psql('postgres', 'ALTER SYSTEM SET dataflows.ingress_database = other');
 $node->safe_psql('postgres', 'SELECT pg_reload_conf()');
