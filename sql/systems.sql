@@ -63,7 +63,7 @@ SELECT pg_temp.server(name, value) FROM (VALUES
 	('connect_timeout', ''), ('idempotency_ttl', 'inf'), ('settle', '31d'), ('breaker_cooldown', '0'),
 	('encoding', 'xml'), ('encoding', 'JSON'),
 	('max_concurrency', '0'), ('max_concurrency', 'many'), ('max_concurrency', '99999999999'), ('retry_max_attempts', '-1'),
-	('breaker_failures', '0'), ('follow_redirects', '21'),
+	('breaker_failures', '-1'), ('follow_redirects', '21'),
 	('rate_limit', '100'), ('rate_limit', '0/s'), ('rate_limit', '-1/s'), ('rate_limit', '1/day'), ('rate_limit', '1e3/s'),
 	('rate_limit', '1.2.3/s'), ('rate_limit', '/s'), ('rate_limit', '9999999999/s'),
 	('max_body', '0'), ('max_body', '1GB'), ('max_body', '1 bushel'),
