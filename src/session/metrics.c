@@ -141,16 +141,29 @@ in_flight_of(const DfSystemState *state)
 	return state->in_flight;
 }
 
+/* for any owner */
 static double
 breaker_of(const DfSystemState *state)
 {
-	return state->breaker == DF_BREAKER_OPEN;
+	for (int i = 0; i < DF_SYSTEM_OWNERS; i++)
+	{
+		const DfSystemOwner *own = &state->owners[i];
+
+		if (OidIsValid(own->owner) && own->breaker == DF_BREAKER_OPEN && own->reason != DF_HOLD_CREDENTIALS)
+			return 1;
+	}
+	return 0;
 }
 
 static double
 failures_of(const DfSystemState *state)
 {
-	return state->failures;
+	int			most = 0;
+
+	for (int i = 0; i < DF_SYSTEM_OWNERS; i++)
+		if (OidIsValid(state->owners[i].owner))
+			most = Max(most, state->owners[i].failures);
+	return most;
 }
 
 static double
@@ -166,8 +179,8 @@ static const struct
 	SystemValue value;
 }			system_gauges[] = {
 	{"dataflows_system_requests_in_flight", "Requests on the wire to the system.", in_flight_of},
-	{"dataflows_system_breaker_open", "1 while the system does not answer and its steps wait.", breaker_of},
-	{"dataflows_system_failures_in_row", "Failures in a row.", failures_of},
+	{"dataflows_system_breaker_open", "1 while the system does not answer and steps wait, of one owner role at least.", breaker_of},
+	{"dataflows_system_failures_in_row", "Failures in a row, of the owner role with most of them.", failures_of},
 	{"dataflows_system_latency_seconds", "How long an answer takes, smoothed.", latency_of},
 };
 

@@ -3,61 +3,96 @@
  *	  What shared memory knows of the systems, for the view "systems".
  *
  * Runs in a user's backend, in his transaction and role; it copies entries one
- * by one and waits for nobody.  It tells numbers and times alone, for servers
- * that the view shows.
+ * by one and waits for nobody.  It tells numbers and times, for servers that the
+ * view shows, and of owners whose steps are held those that the caller may see.
  */
 #include "postgres.h"
 
+#include "catalog/pg_authid.h"
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "session/rows.h"
 #include "shared/clock.h"
 #include "shared/systems.h"
+#include "utils/acl.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(dataflows_systems);
 
-#define N_COLUMNS 10
+#define N_COLUMNS 11
 
-static TimestampTz
-held_until(const DfSystemState *state)
+/* an owner whose breaker is not closed, and what the view says of it */
+typedef struct Trouble
 {
-	TimestampTz until = state->hold_until;
-
-	for (int i = 0; i < DF_SYSTEM_REFUSED; i++)
-		if (OidIsValid(state->refused[i].owner) && state->refused[i].until > until)
-			until = state->refused[i].until;
-	return until;
-}
-
-static bool
-is_refused(const DfSystemState *state)
-{
-	for (int i = 0; i < DF_SYSTEM_REFUSED; i++)
-		if (OidIsValid(state->refused[i].owner))
-			return true;
-	return false;
-}
+	const DfSystemOwner *own;
+	const char *breaker;
+} Trouble;
 
 static const char *
-reason_of(const DfSystemState *state, TimestampTz now)
+reason_of(const DfSystemOwner *own, TimestampTz now)
 {
-	if (is_refused(state))
+	if (own->breaker == DF_BREAKER_OPEN && own->reason == DF_HOLD_CREDENTIALS)
 		return "credentials refused";
-	if (state->breaker == DF_BREAKER_OPEN)
-		return state->reason == DF_HOLD_ASKED ? "asked to wait" : "failing";
-	return state->hold_until > now ? "asked to wait" : NULL;
+	if (own->breaker == DF_BREAKER_OPEN)
+		return own->reason == DF_HOLD_ASKED ? "asked to wait" : "failing";
+	return own->hold_until > now ? "asked to wait" : NULL;
 }
 
 static const char *
-breaker_of(const DfSystemState *state, TimestampTz now)
+breaker_of(const DfSystemOwner *own, TimestampTz now)
 {
-	if (held_until(state) > now)
+	if (own->hold_until > now)
 		return "open";
-	if (state->breaker == DF_BREAKER_OPEN || is_refused(state) || state->allowed > 0)
-		return "half_open";
-	return "closed";
+	return own->breaker == DF_BREAKER_OPEN || own->allowed > 0 ? "half_open" : "closed";
+}
+
+/* the longest pause first */
+static int
+compare_troubles(const void *a, const void *b)
+{
+	TimestampTz one = ((const Trouble *) a)->own->hold_until;
+	TimestampTz other = ((const Trouble *) b)->own->hold_until;
+
+	return one > other ? -1 : one < other;
+}
+
+/* those that the caller may know of: of roles that it is a member of, or all */
+static int
+troubles_of(const DfSystemState *state, TimestampTz now, Trouble *troubles)
+{
+	bool		all = superuser() || has_privs_of_role(GetUserId(), ROLE_PG_MONITOR);
+	int			n = 0;
+
+	for (int i = 0; i < DF_SYSTEM_OWNERS; i++)
+	{
+		const DfSystemOwner *own = &state->owners[i];
+		const char *breaker = breaker_of(own, now);
+
+		if (!OidIsValid(own->owner) || strcmp(breaker, "closed") == 0 ||
+			!(all || has_privs_of_role(GetUserId(), own->owner)))
+			continue;
+		troubles[n].own = own;
+		troubles[n++].breaker = breaker;
+	}
+	qsort(troubles, n, sizeof(Trouble), compare_troubles);
+	return n;
+}
+
+static Datum
+names_of(const Trouble *troubles, int n)
+{
+	Datum		names[DF_SYSTEM_OWNERS];
+
+	for (int i = 0; i < n; i++)
+	{
+		char	   *name = GetUserNameFromId(troubles[i].own->owner, true);
+
+		names[i] = CStringGetTextDatum(name != NULL ? name : psprintf("%u", troubles[i].own->owner));
+	}
+	return PointerGetDatum(construct_array(names, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 static HeapTuple
@@ -65,16 +100,19 @@ row_of(TupleDesc desc, const DfSystemState *state, TimestampTz now)
 {
 	Datum		values[N_COLUMNS] = {0};
 	bool		nulls[N_COLUMNS] = {0};
-	const char *reason = reason_of(state, now);
 	bool		recent = state->window != DF_NEVER && now - state->window < USECS_PER_MINUTE;
 	int			requests = state->window_requests[0] + state->window_requests[1];
 	int			failed = state->window_failed[0] + state->window_failed[1];
+	Trouble		troubles[DF_SYSTEM_OWNERS];
+	int			n = troubles_of(state, now, troubles);
+	const DfSystemOwner *worst = n > 0 ? troubles[0].own : NULL;
+	const char *reason = n > 0 ? reason_of(worst, now) : NULL;
 
 	values[0] = ObjectIdGetDatum(state->system);
 	values[1] = Int32GetDatum(state->in_flight);
-	values[2] = CStringGetTextDatum(breaker_of(state, now));
-	values[3] = TimestampTzGetDatum(held_until(state));
-	nulls[3] = held_until(state) <= now;
+	values[2] = CStringGetTextDatum(n > 0 ? troubles[0].breaker : "closed");
+	nulls[3] = n == 0 || worst->hold_until <= now;
+	values[3] = nulls[3] ? (Datum) 0 : TimestampTzGetDatum(worst->hold_until);
 	nulls[4] = reason == NULL;
 	if (reason != NULL)
 		values[4] = CStringGetTextDatum(reason);
@@ -84,8 +122,11 @@ row_of(TupleDesc desc, const DfSystemState *state, TimestampTz now)
 	values[7] = Int64GetDatum((int64) state->failed);
 	values[8] = Float8GetDatum(state->took_us / 1000.0);
 	nulls[8] = state->requests == 0;
-	values[9] = Int32GetDatum(state->allowed);
-	nulls[9] = state->allowed == 0;
+	nulls[9] = n == 0 || worst->allowed == 0;
+	values[9] = Int32GetDatum(nulls[9] ? 0 : worst->allowed);
+	nulls[10] = n == 0;
+	if (n > 0)
+		values[10] = names_of(troubles, n);
 	return heap_form_tuple(desc, values, nulls);
 }
 

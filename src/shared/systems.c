@@ -1,6 +1,6 @@
 /*
  * shared/systems.c
- *	  Shared memory: limits, breaker and counters of each system.
+ *	  Shared memory: limits, breakers and counters of each system.
  *
  * Used by workers, with or without a transaction, and by sessions that read the
  * view "systems".  What is done under an entry's spinlock is a few hundred
@@ -75,7 +75,7 @@ clear(DfSystemState *state, Oid database, Oid system)
 		   sizeof(DfSystemState) - offsetof(DfSystemState, database));
 	state->database = database;
 	state->system = system;
-	state->hold_until = state->next_free = state->next_place = state->window = DF_NEVER;
+	state->next_free = state->window = DF_NEVER;
 	state->took_us = 10000;		/* too low is mended by one more wait, too high is idleness */
 }
 
@@ -93,6 +93,15 @@ df_system_is(const DfSystemState *state, Oid database, Oid system)
 	return state->database == database && state->system == system;
 }
 
+static bool
+anyone_is_held(const DfSystemState *state, TimestampTz now)
+{
+	for (int i = 0; i < DF_SYSTEM_OWNERS; i++)
+		if (OidIsValid(state->owners[i].owner) && state->owners[i].hold_until > now)
+			return true;
+	return false;
+}
+
 /* an unused entry, or one that nobody has asked for lately */
 static DfSystemState *
 take_entry(Oid database, Oid system, TimestampTz now)
@@ -105,7 +114,7 @@ take_entry(Oid database, Oid system, TimestampTz now)
 
 			SpinLockAcquire(&state->mutex);
 			mine = !OidIsValid(state->database) ||
-				(pass == 1 && state->in_flight == 0 && state->used < now - REUSE_US && state->hold_until <= now);
+				(pass == 1 && state->in_flight == 0 && state->used < now - REUSE_US && !anyone_is_held(state, now));
 			if (mine)
 			{
 				clear(state, database, system);
@@ -159,7 +168,7 @@ df_system_forget(Oid database, Oid system)
 
 /* this process's share, NULL = too many workers to be told apart */
 static DfSystemShare *
-own_share(DfSystemState *state, TimestampTz now)
+own_share(DfSystemState *state, Oid owner, TimestampTz now)
 {
 	DfSystemShare *spare = NULL;
 
@@ -176,6 +185,7 @@ own_share(DfSystemState *state, TimestampTz now)
 	{
 		memset(spare, 0, sizeof(*spare));
 		spare->pid = MyProcPid;
+		spare->owner = owner;
 		spare->since = spare->wanted = DF_NEVER;
 	}
 	return spare;
@@ -244,7 +254,9 @@ follow_rules(DfSystemState *state, const DfSystemRules *rules)
 		return;
 	state->max_concurrency = rules->max_concurrency;
 	state->rate_per_second = rules->rate_per_second;
-	state->next_place = DF_NEVER;
+	state->queue.next_place = DF_NEVER;
+	for (int i = 0; i < DF_SYSTEM_OWNERS; i++)
+		state->owners[i].queue.next_place = DF_NEVER;
 }
 
 /*
@@ -252,7 +264,8 @@ follow_rules(DfSystemState *state, const DfSystemRules *rules)
  * `from` on; but not long after `held`, before which nothing changes.
  */
 static TimestampTz
-later_place(DfSystemState *state, const DfSystemRules *rules, TimestampTz from, TimestampTz held)
+later_place(const DfSystemState *state, DfSystemQueue *queue, const DfSystemRules *rules,
+			TimestampTz from, TimestampTz held)
 {
 	double		interval = Max(INTERVAL_US, state->took_us / rules->max_concurrency);
 	double		wave = Max(WAVE_US, Min(state->took_us, (double) USECS_PER_SEC));
@@ -260,45 +273,47 @@ later_place(DfSystemState *state, const DfSystemRules *rules, TimestampTz from, 
 
 	if (rules->rate_per_second > 0)
 		interval = Max(interval, USECS_PER_SEC / rules->rate_per_second);
-	place = Max(state->next_place, from) + (int64) interval;
+	place = Max(queue->next_place, from) + (int64) interval;
 	if (place > held + LONGEST_US)
 	{
 		/* evenly over the second half of the time */
-		state->beyond += 0.618;
-		state->beyond -= (int) state->beyond;
-		return held + (TimestampTz) ((0.5 + state->beyond / 2) * LONGEST_US);
+		queue->beyond += 0.618;
+		queue->beyond -= (int) queue->beyond;
+		return held + (TimestampTz) ((0.5 + queue->beyond / 2) * LONGEST_US);
 	}
-	state->next_place = place;
+	queue->next_place = place;
 	return from + (TimestampTz) (((place - from) / (int64) wave + 1) * (int64) wave);
 }
 
-static DfSystemRefusal *
-refusal_of(DfSystemState *state, Oid owner)
+/* NULL = all is well for that owner, as far as is known */
+static DfSystemOwner *
+owner_of(DfSystemState *state, Oid owner)
 {
-	for (int i = 0; i < DF_SYSTEM_REFUSED; i++)
-		if (state->refused[i].owner == owner)
-			return &state->refused[i];
+	for (int i = 0; i < DF_SYSTEM_OWNERS; i++)
+		if (state->owners[i].owner == owner)
+			return &state->owners[i];
 	return NULL;
 }
 
-/* the time before which nothing leaves, DF_NEVER = none */
+/* the time before which nothing of the owner's leaves, DF_NEVER = none */
 static TimestampTz
-held_until(const DfSystemState *state, TimestampTz now)
+held_until(const DfSystemOwner *own, TimestampTz now)
 {
-	if (state->hold_until != DF_NEVER && state->hold_until > now)
-		return state->hold_until;
-	/* half open: the one request on the wire decides for all */
-	if (state->breaker == DF_BREAKER_OPEN && state->in_flight > 0)
+	if (own == NULL)
+		return DF_NEVER;
+	if (own->hold_until > now)
+		return own->hold_until;
+	/* half open: the one request on the wire decides for all of the owner's */
+	if (own->breaker == DF_BREAKER_OPEN && own->in_flight > 0)
 		return now + 200 * 1000;
 	return DF_NEVER;
 }
 
-static int
-limit_of(const DfSystemState *state, const DfSystemRules *rules)
+/* whether the owner has as many on the wire as it may while it recovers */
+static bool
+is_throttled(const DfSystemOwner *own)
 {
-	if (state->breaker == DF_BREAKER_OPEN)
-		return 1;
-	return state->allowed > 0 ? Min(state->allowed, rules->max_concurrency) : rules->max_concurrency;
+	return own != NULL && own->allowed > 0 && own->in_flight >= own->allowed;
 }
 
 static void
@@ -315,31 +330,29 @@ static DfEntrance
 enter(DfSystemState *state, Oid owner, const DfSystemRules *rules, DfPatience patience, TimestampTz *until)
 {
 	TimestampTz now = *until;
-	DfSystemShare *share = own_share(state, now);
-	DfSystemRefusal *refusal = refusal_of(state, owner);
-	TimestampTz held = held_until(state, now);
-	int			limit = limit_of(state, rules);
+	DfSystemShare *share = own_share(state, owner, now);
+	DfSystemOwner *own = owner_of(state, owner);
+	TimestampTz held = held_until(own, now);
+	bool		throttled = is_throttled(own);
+	int			limit = rules->max_concurrency;
 
 	follow_rules(state, rules);
 	if (held != DF_NEVER)
 	{
-		*until = later_place(state, rules, held, held);
+		*until = later_place(state, &own->queue, rules, held, held);
 		return DF_ENTRANCE_LATER;
 	}
-	if (state->in_flight + ahead_of(state, share, limit, now) >= limit)
+	if (throttled || state->in_flight + ahead_of(state, share, limit, now) >= limit)
 	{
-		wait_for_place(share, now);
+		/* who may not have more claims no place of the others' */
+		if (!throttled)
+			wait_for_place(share, now);
 		*until = now + (int64) Min(state->took_us, RECENT_US / 4);
 		if (patience == DF_PATIENCE_URGENT)
 			return DF_ENTRANCE_FULL;
 		if (patience == DF_PATIENCE_MEMORY && share != NULL && share->in_flight > 0)
 			return DF_ENTRANCE_FULL;
-		*until = later_place(state, rules, *until, now);
-		return DF_ENTRANCE_LATER;
-	}
-	if (refusal != NULL && refusal->until > now)
-	{
-		*until = later_place(state, rules, refusal->until, refusal->until);
+		*until = later_place(state, throttled ? &own->queue : &state->queue, rules, *until, now);
 		return DF_ENTRANCE_LATER;
 	}
 	if (rules->rate_per_second > 0 && !take_token(state, rules->rate_per_second, now))
@@ -347,12 +360,12 @@ enter(DfSystemState *state, Oid owner, const DfSystemRules *rules, DfPatience pa
 		*until = state->next_free - burst_of(rules->rate_per_second);
 		if (patience == DF_PATIENCE_URGENT)
 			return DF_ENTRANCE_FULL;
-		*until = later_place(state, rules, state->next_free, now);
+		*until = later_place(state, &state->queue, rules, state->next_free, now);
 		return DF_ENTRANCE_LATER;
 	}
-	if (refusal != NULL)
-		refusal->until = now + rules->cooldown_us;	/* this is the one that tries */
 	state->in_flight++;
+	if (own != NULL)
+		own->in_flight++;
 	if (share != NULL)
 	{
 		share->in_flight++;
@@ -379,25 +392,28 @@ bool
 df_system_held(DfSystemState *state, Oid owner, const DfSystemRules *rules, TimestampTz *until)
 {
 	TimestampTz now = df_now();
+	DfSystemOwner *own;
 	TimestampTz held;
-	DfSystemRefusal *refusal;
 
 	SpinLockAcquire(&state->mutex);
-	held = held_until(state, now);
-	refusal = refusal_of(state, owner);
-	if (held == DF_NEVER && refusal != NULL && refusal->until > now)
-		held = refusal->until;
+	own = owner_of(state, owner);
+	held = held_until(own, now);
 	if (held != DF_NEVER)
-		*until = later_place(state, rules, held, held);
+		*until = later_place(state, &own->queue, rules, held, held);
 	SpinLockRelease(&state->mutex);
 	return held != DF_NEVER;
 }
 
 void
-df_system_leave(DfSystemState *state, int n)
+df_system_leave(DfSystemState *state, Oid owner, int n)
 {
+	DfSystemOwner *own;
+
 	SpinLockAcquire(&state->mutex);
 	state->in_flight -= n;
+	own = owner_of(state, owner);
+	if (own != NULL)
+		own->in_flight = Max(0, own->in_flight - n);
 	for (int i = 0; i < DF_SYSTEM_SHARES; i++)
 		if (state->shares[i].pid == MyProcPid)
 			state->shares[i].in_flight = Max(0, state->shares[i].in_flight - n);
@@ -426,68 +442,91 @@ count(DfSystemState *state, bool failed, TimestampTz now)
 	state->window_failed[0]++;
 }
 
-static void
-hold(DfSystemState *state, TimestampTz until, DfHoldReason reason)
+/*
+ * The owner's entry, made if there is none.  If all are in use, the one goes for
+ * whom nothing is held, else the one whose pause ends first: that owner tries
+ * once more, and is noted again if it fails.
+ */
+static DfSystemOwner *
+note_owner(DfSystemState *state, Oid owner, TimestampTz now)
 {
-	if (state->hold_until == DF_NEVER || until > state->hold_until)
-		state->hold_until = until;
-	state->reason = reason;
-	state->allowed = 1;			/* what comes after it comes gradually */
+	DfSystemOwner *place = owner_of(state, owner);
+
+	if (place != NULL)
+		return place;
+	place = &state->owners[0];
+	for (int i = 1; i < DF_SYSTEM_OWNERS && OidIsValid(place->owner); i++)
+	{
+		DfSystemOwner *other = &state->owners[i];
+
+		if (!OidIsValid(other->owner) || other->hold_until < place->hold_until)
+			place = other;
+	}
+	memset(place, 0, sizeof(*place));
+	place->owner = owner;
+	place->hold_until = place->queue.next_place = DF_NEVER;
+	for (int i = 0; i < DF_SYSTEM_SHARES; i++)
+		if (state->shares[i].owner == owner)
+			place->in_flight += state->shares[i].in_flight;
+	return place;
 }
 
 static void
-good(DfSystemState *state, const DfSystemRules *rules, Oid owner)
+hold(DfSystemOwner *own, TimestampTz until, DfHoldReason reason)
 {
-	state->failures = 0;
-	state->breaker = DF_BREAKER_CLOSED;
-	state->reason = DF_HOLD_NONE;
-	for (int i = 0; i < DF_SYSTEM_REFUSED; i++)
-		if (state->refused[i].owner == owner)
-			state->refused[i].owner = InvalidOid;
+	own->hold_until = Max(own->hold_until, until);
+	own->reason = reason;
+	own->allowed = 1;			/* what comes after it comes gradually */
+}
+
+static void
+good(DfSystemState *state, const DfSystemRules *rules, Oid owner, TimestampTz now)
+{
+	DfSystemOwner *own = owner_of(state, owner);
+
+	if (own == NULL)
+		return;
+	if (own->reason == DF_HOLD_CREDENTIALS)
+		own->hold_until = DF_NEVER;
+	own->failures = 0;
+	own->breaker = DF_BREAKER_CLOSED;
+	own->reason = DF_HOLD_NONE;
 	/* each answer admits one more, which doubles them in the time of an answer */
-	if (state->allowed > 0 && ++state->allowed >= rules->max_concurrency)
-		state->allowed = 0;
+	if (own->allowed > 0 && ++own->allowed >= rules->max_concurrency)
+		own->allowed = 0;
+	if (own->allowed == 0 && own->hold_until <= now)
+		own->owner = InvalidOid;
 }
 
 /* true: it was not known */
 static bool
 refuse(DfSystemState *state, const DfSystemRules *rules, Oid owner, TimestampTz now)
 {
-	DfSystemRefusal *place = &state->refused[0];
-	bool		news;
+	DfSystemOwner *own = note_owner(state, owner, now);
+	bool		news = own->reason != DF_HOLD_CREDENTIALS;
 
-	for (int i = 0; i < DF_SYSTEM_REFUSED; i++)
-	{
-		DfSystemRefusal *refusal = &state->refused[i];
-
-		if (refusal->owner == owner)
-		{
-			place = refusal;
-			break;
-		}
-		if (OidIsValid(place->owner) && (!OidIsValid(refusal->owner) || refusal->until < place->until))
-			place = refusal;
-	}
-	news = place->owner != owner;
-	place->owner = owner;
-	place->until = now + rules->cooldown_us;
+	own->failures = 0;			/* it answers: if it was thought to be down, it is not */
+	own->breaker = DF_BREAKER_OPEN;
+	own->reason = DF_HOLD_CREDENTIALS;
+	own->hold_until = now + rules->cooldown_us;
 	return news;
 }
 
 static bool
 fail(DfSystemState *state, const DfSystemRules *rules, const DfSystemNews *news, TimestampTz now)
 {
-	bool		was_open = state->breaker == DF_BREAKER_OPEN;
+	DfSystemOwner *own = note_owner(state, news->owner, now);
+	bool		was_open = own->breaker == DF_BREAKER_OPEN;
 
 	if (news->hold_us > 0)
-		hold(state, now + news->hold_us, DF_HOLD_ASKED);
-	if (state->allowed > 1)
-		state->allowed /= 2;
-	state->failures++;
-	if (rules->breaker_failures <= 0 || (state->failures < rules->breaker_failures && !was_open))
+		hold(own, now + news->hold_us, DF_HOLD_ASKED);
+	if (own->allowed > 1)
+		own->allowed /= 2;
+	own->failures++;
+	if (rules->breaker_failures <= 0 || (own->failures < rules->breaker_failures && !was_open))
 		return false;
-	state->breaker = DF_BREAKER_OPEN;
-	hold(state, now + rules->cooldown_us, news->hold_us > 0 ? DF_HOLD_ASKED : DF_HOLD_FAILING);
+	own->breaker = DF_BREAKER_OPEN;
+	hold(own, now + rules->cooldown_us, news->hold_us > 0 ? DF_HOLD_ASKED : DF_HOLD_FAILING);
 	return !was_open;
 }
 
@@ -503,14 +542,9 @@ df_system_news(DfSystemState *state, const DfSystemRules *rules, const DfSystemN
 	if (news->health != DF_HEALTH_UNKNOWN)
 		count(state, news->health != DF_HEALTH_GOOD, now);
 	if (news->health == DF_HEALTH_GOOD)
-		good(state, rules, news->owner);
+		good(state, rules, news->owner, now);
 	else if (news->health == DF_HEALTH_CREDENTIALS)
-	{
-		/* it answers: if it was thought to be down, it is not */
-		state->failures = 0;
-		state->breaker = DF_BREAKER_CLOSED;
 		opened = refuse(state, rules, news->owner, now);
-	}
 	else if (news->health == DF_HEALTH_FAILED)
 		opened = fail(state, rules, news, now);
 	SpinLockRelease(&state->mutex);

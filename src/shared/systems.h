@@ -5,6 +5,10 @@
  * A fixed number of entries, one per (database, foreign server).  Which entry
  * is whose is decided under systems->lock; what is in one, under its spinlock.
  * A server that is dropped and made again has another oid, so another entry.
+ *
+ * Places and rate belong to the system.  Breaker and pauses belong to the system
+ * and one owner role: another owner has other credentials, paths and limits, and
+ * must not be held for what this one asks for.
  */
 #ifndef DF_SHARED_SYSTEMS_H
 #define DF_SHARED_SYSTEMS_H
@@ -13,9 +17,9 @@
 #include "storage/lwlock.h"
 #include "storage/spin.h"
 
-/* workers whose shares are told apart, and owners whose credentials are refused */
+/* workers whose shares are told apart, and owners for whom not all is well */
 #define DF_SYSTEM_SHARES 16
-#define DF_SYSTEM_REFUSED 8
+#define DF_SYSTEM_OWNERS 16
 
 typedef enum DfBreaker
 {
@@ -35,17 +39,34 @@ typedef enum DfHoldReason
 typedef struct DfSystemShare
 {
 	int			pid;			/* 0 = unused */
+	Oid			owner;			/* whose worker it is */
 	int			in_flight;
 	TimestampTz since;			/* it has been without the place it wants, DF_NEVER = it does not wait */
 	TimestampTz wanted;			/* when it last asked in vain */
 } DfSystemShare;
 
-/* one owner's credentials; the next request that shows them leaves at `until` */
-typedef struct DfSystemRefusal
+/* the times that are given to steps which wait in the table */
+typedef struct DfSystemQueue
 {
-	Oid			owner;
-	TimestampTz until;
-} DfSystemRefusal;
+	TimestampTz next_place;		/* the last one */
+	double		beyond;			/* from 0 to 1: where the last one without a place was put */
+} DfSystemQueue;
+
+/*
+ * What one owner's requests have met with.  It is there only from the first
+ * failure until all is well again.
+ */
+typedef struct DfSystemOwner
+{
+	Oid			owner;			/* InvalidOid = unused */
+	DfBreaker	breaker;
+	DfHoldReason reason;
+	int			failures;		/* in a row */
+	int			allowed;		/* places while it recovers, 0 = as many as max_concurrency */
+	int			in_flight;		/* of this owner's */
+	TimestampTz hold_until;
+	DfSystemQueue queue;
+} DfSystemOwner;
 
 typedef struct DfSystemState
 {
@@ -56,17 +77,11 @@ typedef struct DfSystemState
 	int			in_flight;		/* of all workers */
 	DfSystemShare shares[DF_SYSTEM_SHARES];
 	TimestampTz next_free;		/* rate_limit: when the bucket would be full again */
-	TimestampTz next_place;		/* the last place given to a step that waits in the table */
-	double		beyond;			/* from 0 to 1: where the last one without a place was put */
+	DfSystemQueue queue;		/* of those for whom all is well */
 	int			max_concurrency;	/* the rules by which places were given */
 	double		rate_per_second;
 	double		took_us;		/* of an answer, smoothed */
-	DfBreaker	breaker;
-	int			failures;		/* in a row */
-	int			allowed;		/* places while it recovers, 0 = as many as max_concurrency */
-	TimestampTz hold_until;
-	DfHoldReason reason;
-	DfSystemRefusal refused[DF_SYSTEM_REFUSED];
+	DfSystemOwner owners[DF_SYSTEM_OWNERS];
 	/* for the view */
 	uint64		requests;
 	uint64		failed;
@@ -103,7 +118,7 @@ typedef enum DfHealth
 typedef struct DfSystemNews
 {
 	DfHealth	health;
-	Oid			owner;			/* whose credentials it was asked with */
+	Oid			owner;			/* who asked */
 	int64		took_us;		/* 0 = do not count it */
 	int64		hold_us;		/* it asks for so much time, 0 = it does not */
 } DfSystemNews;
@@ -134,9 +149,9 @@ extern DfEntrance df_system_enter(DfSystemState *state, Oid owner, const DfSyste
 								  DfPatience patience, TimestampTz *until);
 extern bool df_system_held(DfSystemState *state, Oid owner, const DfSystemRules *rules,
 						   TimestampTz *until);
-extern void df_system_leave(DfSystemState *state, int n);
+extern void df_system_leave(DfSystemState *state, Oid owner, int n);
 
-/* true: this opened the breaker */
+/* true: this opened the owner's breaker */
 extern bool df_system_news(DfSystemState *state, const DfSystemRules *rules, const DfSystemNews *news);
 
 /* for who looks: a copy of entry i of this database, false = not one of them */

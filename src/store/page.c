@@ -185,7 +185,7 @@ static Call calls[] = {
 	SHOW("pending_undo", 0, LIST("p.* FROM dataflows.pending_undo AS p ORDER BY p.run DESC LIMIT 200"), NULL),
 	/* without what counts live runs: that reads them all */
 	SHOW("systems", 0, LIST("s.system, s.url, s.in_flight, s.max_concurrency, s.allowed, s.rate_limit, s.breaker,"
-		" s.held_until, s.reason, s.error_rate, s.requests, s.failures, s.latency_ms"
+		" s.held_until, s.reason, s.held_owners, s.error_rate, s.requests, s.failures, s.latency_ms"
 		" FROM dataflows.systems AS s ORDER BY s.system LIMIT 500"), NULL),
 	SHOW("workflows", 0, LIST("w.name, w.version, w.function, w.owner, w.paused, w.on_failure, w.retry, w.deadline, w.on_error, w.defined_at"
 		" FROM dataflows.workflows AS w ORDER BY w.name, w.version DESC LIMIT 500"), NULL),

@@ -6,8 +6,9 @@
  * Runs in workers.  The knowledge is in shared memory (shared/systems.c), so
  * that limits and breaker hold for all workers of the database; here are this
  * worker's places, which it gives back when it ends, however it ends.  A system
- * that fails often in a row, asks for time or refuses our credentials is held:
- * its steps wait without using attempts, other systems go on.
+ * that fails often in a row, asks for time or refuses our credentials is held for
+ * the owner whose worker this is: its steps wait without using attempts; other
+ * systems, and other owners of this one, go on.
  */
 #include "postgres.h"
 
@@ -55,7 +56,7 @@ leave_all(int code, Datum arg)
 	hash_seq_init(&scan, systems);
 	while ((live = hash_seq_search(&scan)) != NULL)
 		if (live->in_flight > 0)
-			df_system_leave(live->state, live->in_flight);
+			df_system_leave(live->state, GetSessionUserId(), live->in_flight);
 }
 
 static void
@@ -195,7 +196,7 @@ df_system_take(DfSystemLive *live, const DfSystem *system, DfPatience patience, 
 	}
 	if (patience == DF_PATIENCE_TABLE && live->queued < 4 * rules.max_concurrency)
 		patience = DF_PATIENCE_MEMORY;
-	entrance = df_system_enter(live->state, GetUserId(), &rules, patience, until);
+	entrance = df_system_enter(live->state, GetSessionUserId(), &rules, patience, until);
 	if (entrance == DF_ENTRANCE_FULL)
 		live->queued++;
 	if (entrance == DF_ENTRANCE_OPEN)
@@ -211,7 +212,7 @@ df_system_is_held(DfSystemLive *live, const DfSystem *system, TimestampTz *until
 {
 	DfSystemRules rules = rules_of(system);
 
-	return df_system_held(live->state, GetUserId(), &rules, until);
+	return df_system_held(live->state, GetSessionUserId(), &rules, until);
 }
 
 void
@@ -234,7 +235,7 @@ void
 df_system_left(DfSystemLive *live)
 {
 	live->in_flight--;
-	df_system_leave(live->state, 1);
+	df_system_leave(live->state, GetSessionUserId(), 1);
 }
 
 static DfHealth
@@ -254,19 +255,22 @@ df_system_answered(DfSystemLive *live, const DfReply *reply, DfVerdict verdict, 
 {
 	DfSystemRules rules = rules_of(system);
 	DfSystemNews news;
+	const char *role;
 
 	news.health = health_of(reply, verdict);
-	news.owner = GetUserId();
+	news.owner = GetSessionUserId();
 	news.took_us = reply->fate == DF_FATE_ANSWER ? reply->took_us : 0;
 	news.hold_us = reply->retry_after_ms > 0 ? reply->retry_after_ms * 1000 : 0;
 	if (!df_system_news(live->state, &rules, &news))
 		return;
+	role = GetUserNameFromId(news.owner, true);
+	role = role != NULL ? role : "?";
 	if (news.health == DF_HEALTH_CREDENTIALS)
 		ereport(LOG,
-				(errmsg("dataflows system \"%s\" refuses our credentials (status %d): its steps wait",
-						live->name, reply->status),
+				(errmsg("dataflows system \"%s\" refuses our credentials (status %d): the steps of role \"%s\" wait",
+						live->name, reply->status, role),
 				 errhint("Correct the user mapping with ALTER USER MAPPING; the steps then go on by themselves.")));
 	else
 		ereport(LOG,
-				(errmsg("dataflows system \"%s\" failed again and again: its steps wait", live->name)));
+				(errmsg("dataflows system \"%s\" failed again and again: the steps of role \"%s\" wait", live->name, role)));
 }

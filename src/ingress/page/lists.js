@@ -20,7 +20,8 @@ export async function systems() {
 		table('Systems', ['System', 'URL', 'Breaker', 'In flight', 'Rate', 'Errors', 'Requests', 'Latency', 'Held until', 'Why'], list.map(s => [
 			s.system, s.url, state(s.breaker), s.in_flight + ' of ' + (s.allowed ?? s.max_concurrency), s.rate_limit,
 			s.error_rate == null ? null : Math.round(s.error_rate * 100) + ' %', String(s.requests),
-			s.latency_ms == null ? null : span(s.latency_ms), time(s.held_until), s.reason]), 'No systems.')];
+			s.latency_ms == null ? null : span(s.latency_ms), time(s.held_until),
+			s.held_owners ? (s.reason || 'recovering') + ' for ' + s.held_owners.join(', ') : s.reason]), 'No systems.')];
 }
 
 export async function workflows() {
