@@ -21,6 +21,7 @@
 #include "fmgr.h"
 #include "guc.h"
 #include "miscadmin.h"
+#include "shared/clock.h"
 #include "shared/function.h"
 #include "shared/user_code.h"
 #include "storage/lock.h"
@@ -31,8 +32,14 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 
 DfEntry    *df_entry = NULL;
+
+/* after a body has waited in vain for somebody's lock, those that follow wait no longer than this, for so long: other runs wait with them */
+#define LATER_LOCK_WAIT "10ms"
+#define LATER_MS 1000
+static TimestampTz lock_refused_at = DF_NEVER;
 
 /* of a body that was left by an error of ours */
 void
@@ -274,8 +281,9 @@ run_body(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exit)
 	error_context_stack = &callback;
 
 	XactReadOnly = true;
-	(void) set_config_option("lock_timeout", "1s", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_LOCAL, true, 0, false);
+	if (!TimestampDifferenceExceeds(lock_refused_at, df_now(), LATER_MS))
+		(void) set_config_option("lock_timeout", LATER_LOCK_WAIT, PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_LOCAL, true, 0, false);
 	PushActiveSnapshot(GetTransactionSnapshot());
 
 	oid = resolve_function(run, function, &exit->reason, &hash);
@@ -379,6 +387,8 @@ df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exi
 	{
 		MemoryContextSwitchTo(oldcxt);
 		judge_error(run, exit);
+		if (exit->sqlstate == ERRCODE_LOCK_NOT_AVAILABLE)
+			lock_refused_at = df_now();
 	}
 	PG_END_TRY();
 	cut = df_user_code_end();

@@ -24,15 +24,19 @@
 #include "store/identity.h"
 #include "store/look.h"
 #include "store/store.h"
+#include "store/subxact.h"
 #include "store/version.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(dataflows_status);
 
 #define N_COLUMNS 10
+/* it must never wait for anybody for long */
+#define LOCK_WAIT "200ms"
 #define NOT_LOADED "the library is not preloaded: add \"dataflows\" to shared_preload_libraries and restart the server"
 
 /* one row of the answer; NULL, 0 and DF_NEVER are NULL, but for the counts of a live process */
@@ -59,12 +63,15 @@ typedef struct Known
 	DfSlot	   *slots;			/* copies */
 	int			launcher_pid;
 	char	   *launcher_reason;
+	char	   *launcher_trouble;
 	bool		aside;
+	const char *unread;			/* why the tables could not be read; then the next two are empty */
 	DfInstallation installation;
 	const char *outdated;		/* the schema is of another version than the library: which; then nothing below is known */
 	List	   *owners;			/* of DfOwnerLook */
 	const char *why_not;		/* why nothing moves in this database, NULL = it does */
 	const char *engine_state;
+	const char *trouble;		/* why it moves not as it should, NULL = it does */
 	List	   *rows;
 } Known;
 
@@ -85,6 +92,7 @@ static void
 read_shared(Known *known)
 {
 	char		reason[lengthof(df_shared->launcher_reason)];
+	char		trouble[lengthof(df_shared->launcher_trouble)];
 
 	if (df_shared == NULL)
 		return;
@@ -99,24 +107,71 @@ read_shared(Known *known)
 	}
 	known->launcher_pid = df_shared->launcher_pid;
 	strlcpy(reason, df_shared->launcher_reason, sizeof(reason));
+	strlcpy(trouble, df_shared->launcher_trouble, sizeof(trouble));
 	known->aside = df_database_held(MyDatabaseId);
 	LWLockRelease(df_shared->lock);
 	known->launcher_reason = pstrdup(reason);
+	known->launcher_trouble = pstrdup(trouble);
 }
 
 static void
-read_tables(Known *known)
+read_tables(void *arg)
 {
+	Known	   *known = arg;
 	DfStore		store;
 	int64		identity = df_identity_hash();
+	int			level;
 
 	known->outdated = df_schema_problem();
 	if (known->outdated != NULL)
 		return;
+	level = NewGUCNestLevel();
+	(void) set_config_option("lock_timeout", LOCK_WAIT, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	df_store_enter(&store);
 	df_installation_read(store.result_context, &known->installation);
 	known->owners = df_owners_look(identity, store.result_context);
 	df_store_leave(&store);
+	AtEOXact_GUC(false, level);
+}
+
+/* a table that is locked, or gone, is an answer, too */
+static void
+try_tables(Known *known)
+{
+	ErrorData  *error;
+
+	if (df_subxact(read_tables, known, true, &error))
+		return;
+	known->unread = psprintf("the engine's tables cannot be read: %s", error->message);
+	known->owners = NIL;
+}
+
+/* what a process tries in vain, or why there is none although one is wanted; NULL = all is well with it */
+static const char *
+trouble_of(const DfSlot *slot)
+{
+	if (slot->trouble[0] != '\0')
+		return slot->trouble;
+	return slot->state == DF_PROC_WANTED && slot->reason[0] != '\0' ? slot->reason : NULL;
+}
+
+/* the first trouble that a process here has, and which process it is; NULL = none has any */
+static const char *
+first_trouble(const Known *known)
+{
+	if (known->launcher_trouble[0] != '\0')
+		return psprintf("launcher: %s", known->launcher_trouble);
+	if (known->launcher_reason[0] != '\0')
+		return psprintf("launcher: %s", known->launcher_reason);
+	for (DfSlotKind kind = DF_SLOT_PROBE; kind <= DF_SLOT_INGRESS; kind++)
+		for (int i = 0; i < known->nslots; i++)
+		{
+			const DfSlot *slot = &known->slots[i];
+
+			if (slot->kind == kind && slot->state != DF_PROC_GONE && trouble_of(slot) != NULL)
+				return psprintf("%s: %s", df_slot_kind_name(kind), trouble_of(slot));
+		}
+	return NULL;
 }
 
 /* the first of the reasons that hold everything back */
@@ -143,6 +198,11 @@ judge_engine(Known *known)
 		known->engine_state = "outdated";
 		known->why_not = psprintf("%s. %s", known->outdated, df_schema_remedy());
 	}
+	else if (known->unread != NULL)
+	{
+		known->engine_state = "degraded";
+		known->trouble = known->unread;
+	}
 	else if (!installation->defined)
 	{
 		known->engine_state = "idle";
@@ -164,7 +224,10 @@ judge_engine(Known *known)
 		known->why_not = "the engine has stepped aside for DDL on this database, until that transaction ends";
 	}
 	else
-		known->engine_state = "running";
+	{
+		known->trouble = first_trouble(known);
+		known->engine_state = known->trouble != NULL ? "degraded" : "running";
+	}
 }
 
 /* ---- rows ---------------------------------------------------------------------------------- */
@@ -174,8 +237,8 @@ engine_row(Known *known)
 {
 	Row		   *row = add_row(known, "engine", known->engine_state);
 
-	row->reason = known->why_not;
-	if (known->why_not == NULL && (df_identity_token == NULL || df_identity_token[0] == '\0'))
+	row->reason = known->why_not != NULL ? known->why_not : known->trouble;
+	if (row->reason == NULL && (df_identity_token == NULL || df_identity_token[0] == '\0'))
 		row->reason = "dataflows.identity is not set: a physical copy of this server would send, too";
 	if (df_shared == NULL)
 		return;
@@ -194,10 +257,13 @@ launcher_row(Known *known)
 
 	if (df_shared == NULL)
 		return;
-	row = add_row(known, "launcher", known->launcher_pid == 0 ? "not running" : "running");
+	row = add_row(known, "launcher", known->launcher_pid == 0 ? "not running"
+				  : known->launcher_trouble[0] != '\0' ? "degraded" : "running");
 	row->pid = known->launcher_pid;
 	if (known->launcher_pid == 0)
 		row->reason = "see the server log";
+	else if (known->launcher_trouble[0] != '\0')
+		row->reason = known->launcher_trouble;
 	else if (known->launcher_reason[0] != '\0')
 		row->reason = known->launcher_reason;
 	if (known->launcher_pid != 0)
@@ -205,16 +271,16 @@ launcher_row(Known *known)
 }
 
 static const char *
-state_name(DfSlotState state)
+state_name(const DfSlot *slot)
 {
-	switch (state)
+	switch (slot->state)
 	{
 		case DF_PROC_WANTED:
 			return "to be started";
 		case DF_PROC_STARTING:
 			return "starting";
 		case DF_PROC_RUNNING:
-			return "running";
+			return slot->trouble[0] != '\0' ? "degraded" : "running";
 		default:
 			return "ended";
 	}
@@ -278,6 +344,8 @@ reason_of(const Known *known, const DfSlot *slot)
 {
 	const char *reason = long_body(known, slot);
 
+	if (reason == NULL && slot->trouble[0] != '\0')
+		reason = psprintf("since %s %s", timestamptz_to_str(slot->trouble_since), slot->trouble);
 	if (reason == NULL && slot->reason[0] != '\0')
 		reason = pstrdup(slot->reason);
 	if (reason == NULL && slot->kind == DF_SLOT_WORKER)
@@ -299,7 +367,7 @@ slot_rows(Known *known, DfSlotKind kind)
 
 		if (slot->kind != kind || slot->state == DF_PROC_GONE)
 			continue;
-		row = add_row(known, df_slot_kind_name(kind), state_name(slot->state));
+		row = add_row(known, df_slot_kind_name(kind), state_name(slot));
 		row->owner = OidIsValid(slot->owner) ? GetUserNameFromId(slot->owner, true) : NULL;
 		row->pid = slot->pid;
 		row->waits_for = waits_of(known, slot);
@@ -448,7 +516,7 @@ learn(void)
 	known->now = df_now();
 	known->database = get_database_name(MyDatabaseId);
 	read_shared(known);
-	read_tables(known);
+	try_tables(known);
 	judge_engine(known);
 	make_rows(known);
 	return known;

@@ -186,6 +186,7 @@ slot_exit(int code, Datum arg)
 		}
 		slot->pid = 0;
 		slot->latch = NULL;
+		slot->trouble[0] = '\0';
 		if (slot->kind >= DF_SLOT_WORKER)
 			wake_coordinator_locked(slot->database);
 		set_launcher_latch();
@@ -217,6 +218,7 @@ df_slot_claim(int index, uint32 generation)
 		slot->lease = lease;
 		slot->state = DF_PROC_RUNNING;
 		slot->reason[0] = '\0';
+		slot->trouble[0] = '\0';
 	}
 	LWLockRelease(df_shared->lock);
 

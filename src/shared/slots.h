@@ -63,6 +63,8 @@ typedef struct DfSlot
 	TimestampTz not_before;		/* back-off: not to be started earlier */
 	int			failures;		/* starts in a row that ended badly */
 	char		reason[160];	/* why it is not running, for status() */
+	char		trouble[200];	/* what it tries in vain (shared/trouble.c), for status(); "" = nothing */
+	TimestampTz trouble_since;
 	/* coordinator: the server crashed while the engine was live; worker: so
 	 * enter one body at a time and commit its entry first.  The coordinator
 	 * sets and clears both. */
@@ -93,6 +95,8 @@ typedef struct DfShared
 	Latch	   *launcher_latch;	/* NULL while there is no launcher */
 	int			launcher_pid;
 	char		launcher_reason[160];
+	char		launcher_trouble[200];
+	int			launcher_failures;	/* launchers in a row that ended before their first turn was done */
 	bool		rescan;			/* the launcher is to look at pg_database again */
 	ConditionVariable moved;	/* broadcast when a run stopped moving */
 	DfHold		holds[DF_MAX_HOLDS];

@@ -95,6 +95,8 @@ CREATE INDEX run_parent ON dataflows.run (parent) WHERE parent IS NOT NULL;
 CREATE INDEX run_key_free ON dataflows.run (workflow, key) WHERE NOT key_held AND key IS NOT NULL;
 CREATE INDEX run_parked ON dataflows.run (workflow) WHERE wake_at IS NULL AND finished_at IS NULL;
 CREATE INDEX run_stuck ON dataflows.run (run) WHERE stuck IS NOT NULL;
+/* what is to be purged, the oldest first */
+CREATE INDEX run_ended ON dataflows.run (finished_at, run) WHERE finished_at IS NOT NULL;
 COMMENT ON TABLE dataflows.run IS 'One row per execution of a workflow';
 COMMENT ON COLUMN dataflows.run.run IS 'UUIDv7 of the run';
 COMMENT ON COLUMN dataflows.run.identity IS 'Hash of the installation identity that the run was made under; only runs of the present one move';

@@ -69,4 +69,4 @@ CREATE FUNCTION dataflows.status(
 	OUT reason text, OUT since timestamptz, OUT runs_held int, OUT in_flight int) RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'dataflows_status';
 COMMENT ON FUNCTION dataflows.status() IS
-'Is the engine running in this database, per process and owner; what does each wait for; why not. The first row is the engine as a whole: running, not loaded, standby, not running, idle, outdated, held, paused or aside. An owner without a worker has a row that says why.';
+'Is the engine running in this database, per process and owner; what does each wait for; why not. The first row is the engine as a whole: running, not loaded, standby, not running, idle, outdated, held, paused, aside or degraded (it runs, but something of it is tried in vain: see the reason). An owner without a worker has a row that says why.';

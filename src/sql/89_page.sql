@@ -10,6 +10,7 @@ CREATE TABLE dataflows.page_token (
 	expires_at timestamptz NOT NULL
 );
 CREATE INDEX page_token_owner ON dataflows.page_token (owner);
+CREATE INDEX page_token_expires ON dataflows.page_token (expires_at);
 COMMENT ON TABLE dataflows.page_token IS 'One row per token of dashboard_token() that has not expired';
 COMMENT ON COLUMN dataflows.page_token.hash IS 'SHA-256 of the token';
 COMMENT ON COLUMN dataflows.page_token.owner IS 'Role that made it, as which its requests run';

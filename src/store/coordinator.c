@@ -1,12 +1,12 @@
 /*
  * store/coordinator.c
  *	  The SQL of the coordinator: who has something due, whose lease is void,
- *	  what NOTIFY brought, what is to be thrown away.
+ *	  what NOTIFY brought.
  *
  * Runs in a coordinator, in its transaction, as the extension's owner.  It
- * must never evaluate anything of a user's, and no statement here may take
- * longer because runs have finished or wait: all go by partial indexes or by
- * bounded walks along the primary key.
+ * must never evaluate anything of a user's, nor wait for rows that somebody has
+ * locked, and no statement here may take longer because runs have finished or
+ * wait: all go by partial indexes.
  */
 #include "postgres.h"
 
@@ -36,7 +36,7 @@
 #define EITHER "ANY ('{f,t}')"
 
 /* rows that one statement changes at most */
-#define BATCH DF_TIDY_BATCH
+#define BATCH 500
 #define BATCH_SQL "500"
 /* entries without an exit after which a run is taken to crash its process */
 #define MAX_ENTRIES_SQL "3"
@@ -157,14 +157,15 @@ read_leases(TimestampTz up_to)
 	return df_plan_run(&plan, values, NULL, 0);
 }
 
-static uint64
+/* but for those that somebody has locked */
+static void
 void_leases(Datum *leases, int n, TimestampTz up_to)
 {
 	static DfPlan plan = {
-		"UPDATE dataflows.run AS r SET lease = NULL, wake_at = $3"
-		" FROM (SELECT DISTINCT w.name FROM dataflows.workflow AS w) AS g"
-		" WHERE r.workflow" EQ "g.name AND r.sql" EQ EITHER " AND r.wake_at IS NOT NULL AND r.wake_at" LE "$2"
-		" AND r.lease" EQ "ANY ($1)",
+		"UPDATE dataflows.run AS u SET lease = NULL, wake_at = $3 WHERE u.run" EQ "ANY (ARRAY("
+		"  SELECT r.run FROM (SELECT DISTINCT w.name FROM dataflows.workflow AS w) AS g, dataflows.run AS r"
+		"  WHERE r.workflow" EQ "g.name AND r.sql" EQ EITHER " AND r.wake_at IS NOT NULL AND r.wake_at" LE "$2"
+		"  AND r.lease" EQ "ANY ($1) FOR NO KEY UPDATE OF r SKIP LOCKED))",
 		SPI_OK_UPDATE, 3, {INT8ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
 	};
 	Datum		values[3];
@@ -172,24 +173,36 @@ void_leases(Datum *leases, int n, TimestampTz up_to)
 	values[0] = df_array(INT8OID, leases, NULL, n);
 	values[1] = TimestampTzGetDatum(up_to);
 	values[2] = TimestampTzGetDatum(df_now());
-	return df_plan_run(&plan, values, NULL, 0);
+	(void) df_plan_run(&plan, values, NULL, 0);
 }
 
-uint64
-df_return_leases(TimestampTz up_to, bool (*is_alive) (int64 lease))
+static int
+find_dead(TimestampTz up_to, bool (*is_alive) (int64 lease), Datum **dead)
 {
 	uint64		n = read_leases(up_to);
-	Datum	   *dead = palloc(sizeof(Datum) * (n + 1));
 	int			n_dead = 0;
 
+	*dead = palloc(sizeof(Datum) * (n + 1));
 	for (uint64 row = 0; row < n; row++)
 	{
 		int64		lease = df_int64(row, 0, 0);
 
 		if (!is_alive(lease))
-			dead[n_dead++] = Int64GetDatum(lease);
+			(*dead)[n_dead++] = Int64GetDatum(lease);
 	}
-	return n_dead == 0 ? 0 : void_leases(dead, n_dead, up_to);
+	return n_dead;
+}
+
+bool
+df_return_leases(TimestampTz up_to, bool (*is_alive) (int64 lease))
+{
+	Datum	   *dead;
+	int			n = find_dead(up_to, is_alive, &dead);
+
+	if (n == 0)
+		return true;
+	void_leases(dead, n, up_to);
+	return find_dead(up_to, is_alive, &dead) == 0;
 }
 
 /* ---- stuck -------------------------------------------------------------------------- */
@@ -321,7 +334,7 @@ df_count_crash(pg_uuid_t run)
 		" stuck = CASE WHEN x.bad THEN pg_catalog.jsonb_build_object('sqlstate', '57P02', 'reason', $4, 'remedy', $5)"
 		"   ELSE r.stuck END"
 		" FROM (SELECT q.run, COALESCE(q.entries, 0)" PLUS "1" GE MAX_ENTRIES_SQL " AS bad"
-		"   FROM dataflows.run AS q WHERE q.run" EQ "$1 AND q.state" EQ "ANY ($2) FOR UPDATE) AS x"
+		"   FROM dataflows.run AS q WHERE q.run" EQ "$1 AND q.state" EQ "ANY ($2) FOR UPDATE NOWAIT) AS x"
 		" WHERE r.run" EQ "x.run RETURNING x.bad, r.workflow",
 		SPI_OK_UPDATE_RETURNING, 5, {UUIDOID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID}
 	};
@@ -449,141 +462,4 @@ df_insert_notify(const DfNotifySignal *signal, Oid *owner)
 	insert_signal(signal, &target);
 	*owner = target.owner;
 	return DF_NOTIFY_TAKEN;
-}
-
-/* ---- tidying ------------------------------------------------------------------------------ */
-
-/* signals by key whose run never came */
-uint64
-df_expire_signals(void)
-{
-	static DfPlan plan = {
-		"DELETE FROM dataflows.inbox AS i WHERE i.id" EQ "ANY (ARRAY("
-		"  SELECT k.id FROM dataflows.inbox AS k WHERE k.run IS NULL AND k.state" EQ "'kept'"
-		"  AND k.expires_at" LE "$1 LIMIT " BATCH_SQL "))",
-		SPI_OK_DELETE, 1, {TIMESTAMPTZOID}
-	};
-	Datum		values[1];
-
-	values[0] = TimestampTzGetDatum(df_now());
-	return df_plan_run(&plan, values, NULL, 0);
-}
-
-/* requests for runs that have been purged: nobody will ever look at them */
-uint64
-df_close_orphans(void)
-{
-	static DfPlan plan = {
-		"DELETE FROM dataflows.inbox AS i WHERE i.id" EQ "ANY (ARRAY("
-		"  SELECT k.id FROM dataflows.inbox AS k WHERE k.state" EQ "'new' AND k.run IS NOT NULL"
-		"  AND NOT EXISTS (SELECT FROM dataflows.run AS r WHERE r.run" EQ "k.run)"
-		"  LIMIT " BATCH_SQL "))",
-		SPI_OK_DELETE, 0
-	};
-
-	return df_plan_run(&plan, NULL, NULL, 0);
-}
-
-/* what pause() and resume() left for the record: it belongs to no run, with which it would go */
-uint64
-df_purge_notes(TimestampTz before)
-{
-	static DfPlan plan = {
-		"DELETE FROM dataflows.inbox AS i WHERE i.id" EQ "ANY (ARRAY("
-		"  SELECT k.id FROM dataflows.inbox AS k WHERE k.run IS NULL AND k.state" EQ "'done'"
-		"  AND k.consumed_at" LT "$1 LIMIT " BATCH_SQL "))",
-		SPI_OK_DELETE, 1, {TIMESTAMPTZOID}
-	};
-	Datum		values[1];
-
-	values[0] = TimestampTzGetDatum(before);
-	return df_plan_run(&plan, values, NULL, 0);
-}
-
-/* the next runs in the order of their ids that were made before that time */
-static uint64
-walk(pg_uuid_t *cursor, const pg_uuid_t *end)
-{
-	static DfPlan plan = {
-		"SELECT r.run, r.state, r.finished_at FROM dataflows.run AS r"
-		" WHERE r.run" GT "$1 AND r.run" LT "$2 ORDER BY r.run LIMIT " BATCH_SQL,
-		SPI_OK_SELECT, 2, {UUIDOID, UUIDOID}
-	};
-	Datum		values[2];
-
-	values[0] = UUIDPGetDatum(cursor);
-	values[1] = UUIDPGetDatum(end);
-	return df_plan_run(&plan, values, NULL, 0);
-}
-
-/*
- * Of these runs those that no session has locked: its transaction may stay open
- * for hours, and the purge has time.  A child goes with its parent or after it,
- * since that may still want it undone.
- */
-static Datum
-lock_runs(Datum *runs, int n, TimestampTz before)
-{
-	static DfPlan plan = {
-		"SELECT r.run FROM dataflows.run AS r WHERE r.run" EQ "ANY ($1)"
-		" AND NOT EXISTS (SELECT FROM dataflows.run AS p WHERE p.run" EQ "r.parent"
-		"  AND (p.finished_at IS NULL OR p.finished_at" GE "$2))"
-		" FOR UPDATE OF r SKIP LOCKED",
-		SPI_OK_SELECT, 2, {UUIDARRAYOID, TIMESTAMPTZOID}
-	};
-	Datum		values[2];
-	uint64		locked;
-
-	values[0] = df_array(UUIDOID, runs, NULL, n);
-	values[1] = TimestampTzGetDatum(before);
-	locked = df_plan_run(&plan, values, NULL, 0);
-	for (uint64 row = 0; row < locked; row++)
-		runs[row] = df_value(row, 0);
-	return df_array(UUIDOID, runs, NULL, (int) locked);
-}
-
-static void
-delete_runs(Datum *runs, int n, TimestampTz before)
-{
-	static DfPlan plans[] = {
-		{"DELETE FROM dataflows.alias AS x WHERE x.run" EQ "ANY ($1)", SPI_OK_DELETE, 1, {UUIDARRAYOID}},
-		{"DELETE FROM dataflows.attempt AS x WHERE x.run" EQ "ANY ($1)", SPI_OK_DELETE, 1, {UUIDARRAYOID}},
-		{"DELETE FROM dataflows.step AS x WHERE x.run" EQ "ANY ($1)", SPI_OK_DELETE, 1, {UUIDARRAYOID}},
-		{"DELETE FROM dataflows.inbox AS x WHERE x.run" EQ "ANY ($1) AND x.run IS NOT NULL",
-		SPI_OK_DELETE, 1, {UUIDARRAYOID}},
-		{"DELETE FROM dataflows.run AS x WHERE x.run" EQ "ANY ($1)", SPI_OK_DELETE, 1, {UUIDARRAYOID}},
-	};
-	Datum		values[1];
-
-	values[0] = lock_runs(runs, n, before);
-	for (int i = 0; i < lengthof(plans); i++)
-		(void) df_plan_run(&plans[i], values, NULL, 0);
-}
-
-bool
-df_purge(TimestampTz before, pg_uuid_t *cursor, uint64 *purged)
-{
-	pg_uuid_t	end = df_uuid_floor(before);
-	uint64		n = walk(cursor, &end);
-	pg_uuid_t	ids[BATCH];
-	Datum		runs[BATCH];
-	int			n_old = 0;
-
-	for (uint64 row = 0; row < n; row++)
-	{
-		char	   *state = df_copy_text(CurrentMemoryContext, row, 1);
-		TimestampTz finished_at = df_time(row, 2);
-
-		*cursor = df_copy_uuid(row, 0);
-		if (!df_run_is_terminal(df_run_state_of(state)) ||
-			finished_at == DF_NEVER || finished_at >= before)
-			continue;
-		ids[n_old] = *cursor;
-		runs[n_old] = UUIDPGetDatum(&ids[n_old]);
-		n_old++;
-	}
-	if (n_old > 0)
-		delete_runs(runs, n_old, before);
-	*purged += n_old;
-	return n == BATCH;
 }

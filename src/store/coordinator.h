@@ -39,7 +39,7 @@ extern List *df_due_owners(bool sql, MemoryContext cxt);
  * is_alive() is asked after the leases have been read: a worker shows its
  * lease in shared memory before it uses it.
  */
-extern uint64 df_return_leases(TimestampTz up_to, bool (*is_alive) (int64 lease));
+extern bool df_return_leases(TimestampTz up_to, bool (*is_alive) (int64 lease));
 
 /* due runs of an owner who can have no session are stuck; returns how many */
 extern uint64 df_stick_owner(const DfDueOwner *owner, const char *problem, const char *remedy);
@@ -72,21 +72,5 @@ typedef struct DfNotifySignal
 
 /* writes the inbox row; *owner is who is to be woken */
 extern DfNotifyFate df_insert_notify(const DfNotifySignal *signal, Oid *owner);
-
-/* ---- tidying, each bounded; they return how many rows they touched ------------- */
-
-/* as many as one statement takes: then there may be more */
-#define DF_TIDY_BATCH 500
-
-extern uint64 df_expire_signals(void);
-extern uint64 df_close_orphans(void);
-extern uint64 df_purge_notes(TimestampTz before);
-
-/*
- * Deletes runs that reached a terminal state before `before`, walking through
- * the runs in the order of their ids from *cursor on; *cursor moves.  Returns
- * true if there is more to walk through.
- */
-extern bool df_purge(TimestampTz before, pg_uuid_t *cursor, uint64 *purged);
 
 #endif							/* DF_STORE_COORDINATOR_H */

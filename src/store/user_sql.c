@@ -350,8 +350,11 @@ df_user_sql_run(const char *sql, const Jsonb *args, bool result_arg, DfSqlOutcom
 	PG_TRY();
 	{
 		int			gucs = NewGUCNestLevel();
-		Jsonb	   *rows = run_in_spi(sql, args, result_arg, cxt);
+		Jsonb	   *rows;
 
+		/* it waits for locks like any statement of its owner's; the query timeout ends it */
+		(void) set_config_option("lock_timeout", "0", PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+		rows = run_in_spi(sql, args, result_arg, cxt);
 		check_constraints();
 		AtEOXact_GUC(false, gucs);
 		verify_user();

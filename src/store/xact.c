@@ -16,6 +16,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "replication/syncrep.h"
+#include "storage/proc.h"
 #include "utils/backend_status.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -23,9 +24,12 @@
 
 #include "store/xact.h"
 
+#define LOCK_WAIT_MS 1000
+
 static MemoryContext callers_context = NULL;
 static volatile sig_atomic_t busy = 0;
 static bool statistics_pending = false;
+static int	longest_lock_wait_ms = LOCK_WAIT_MS;
 
 void
 df_xact_begin(void)
@@ -107,6 +111,22 @@ df_xact_busy(void)
 }
 
 /*
+ * Nobody's open transaction may hold the engine up: whatever we wait for is left
+ * for later after this time.  And no session of a user's may be made to give way
+ * to us: it looks for a deadlock once, deadlock_timeout after it began to wait.
+ * As we wait no longer than half of that, we have given up by then, unless we
+ * came in the second half.
+ */
+void
+df_xact_limit_locks(void)
+{
+	char		text[16];
+
+	snprintf(text, sizeof(text), "%d", Max(1, Min(longest_lock_wait_ms, DeadlockTimeout / 2)));
+	SetConfigOption("lock_timeout", text, PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+/*
  * A user id or a setting that was given to the role by ALTER ROLE ... SET must
  * neither weaken what we promise nor end our sessions.  PGC_S_OVERRIDE makes
  * these the values that RESET returns to, too.
@@ -122,7 +142,6 @@ df_session_pin(void)
 		{"session_replication_role", "origin"},
 		{"row_security", "on"},
 		{"statement_timeout", "0"},
-		{"lock_timeout", "0"},
 		{"idle_in_transaction_session_timeout", "0"},
 		{"idle_session_timeout", "0"},
 		{"transaction_timeout", "0"},	/* 17 and later */
@@ -138,13 +157,12 @@ df_session_pin(void)
 	SetConfigOption("client_encoding", GetDatabaseEncodingName(), PGC_SUSET, PGC_S_OVERRIDE);
 	if (strcmp(flush, "remote_apply") != 0)
 		SetConfigOption("synchronous_commit", "on", PGC_SUSET, PGC_S_OVERRIDE);
+	df_xact_limit_locks();
 }
 
 void
 df_xact_lock_timeout(int ms)
 {
-	char		text[16];
-
-	snprintf(text, sizeof(text), "%d", ms);
-	SetConfigOption("lock_timeout", text, PGC_SUSET, PGC_S_OVERRIDE);
+	longest_lock_wait_ms = ms;
+	df_xact_limit_locks();
 }

@@ -26,7 +26,10 @@ extern bool df_xact_busy(void);
 /* after connecting: what ALTER ROLE or ALTER DATABASE may have bent */
 extern void df_session_pin(void);
 
-/* for a process that must not wait long for anybody; after df_session_pin() */
+/* a shorter wait for locks than the others'; after df_session_pin() */
 extern void df_xact_lock_timeout(int ms);
+
+/* after connecting, or when settings were read again: nobody is waited for longer than a second */
+extern void df_xact_limit_locks(void);
 
 #endif							/* DF_XACT_H */

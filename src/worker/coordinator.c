@@ -30,28 +30,29 @@
 #include "shared/clock.h"
 #include "shared/metrics.h"
 #include "shared/slots.h"
+#include "shared/trouble.h"
 #include "shared/wake.h"
 #include "shared/watchdog.h"
 #include "store/coordinator.h"
 #include "store/identity.h"
 #include "store/store.h"
-#include "store/page.h"
+#include "store/subxact.h"
 #include "store/version.h"
-#include "store/webhook.h"
 #include "store/xact.h"
 #include "worker/coordinator.h"
+#include "worker/guarded.h"
 #include "worker/notify.h"
 #include "worker/process.h"
+#include "worker/tidy.h"
 #include "worker/wait.h"
 
-/* notifications that are written in one transaction */
+/* notifications that are written in one transaction, and such transactions in one turn */
 #define NOTIFY_BATCH 500
-/* batches of a purge, and of runs that get stuck, in one turn */
-#define PURGE_BATCHES 20
+#define NOTIFY_BATCHES 4
+/* batches of runs that get stuck, in one turn */
 #define STUCK_BATCHES 20
-#define PURGE_AGAIN_MS 1000
-/* how often the purge begins again with the oldest run */
-#define PURGE_ROUND_MS (6 * 60 * 60 * INT64CONST(1000))
+/* what somebody's lock kept from being done is tried again after this time */
+#define LOCKED_MS 1000
 /* how long workers go carefully after a crash of the server */
 #define CAREFUL_MS 60000
 /* a worker that lived longer than this starts its back-off anew */
@@ -66,11 +67,11 @@ static MemoryContext turn_context;
 /* when to do what, DF_NEVER = not for the sake of time */
 static TimestampTz next_look = DF_NEVER;
 static TimestampTz next_sweep = DF_NEVER;
-static TimestampTz next_purge = DF_NEVER;
 static TimestampTz careful_until = DF_NEVER;
 
 /* what this turn has to do */
 static bool leases_void = true; /* a worker ended: what it held is due */
+static bool all_leases = true;	/* even those of runs that seem not to be due */
 static bool sweeping = false;
 static bool first_look = true;
 
@@ -79,10 +80,22 @@ static bool first_look = true;
 static pg_uuid_t crashed[MAX_CRASHED];
 static int	n_crashed = 0;
 
+/* what this look has left of both, if it is committed */
+static bool leases_left;
+static int	crashes_left;
+
 static List *due_owners = NIL;	/* of DfDueOwner, in turn_context */
 static bool is_live = false;	/* the durable mark */
+static bool ours = false;		/* the runs are this database's own, as of the last look */
 static Oid	ingress_role = InvalidOid;	/* of the ingress process that there is to be */
-static int	errors_in_a_row = 0;
+static bool look_wanted = true; /* something has happened since the last look */
+
+static DfTrouble look_trouble = {"look what is due"};
+static DfTrouble lease_trouble = {"return the leases of ended workers"};
+static DfTrouble crash_trouble = {"count the entry of a run that ended its worker"};
+static DfTrouble owner_trouble = {"make runs stuck whose owner can have no session"};
+static DfTrouble notify_trouble = {"write signals that came by NOTIFY"};
+static DfTrouble mark_trouble = {"take the mark of the running engine away"};
 
 /* ---- errors and signals -------------------------------------------------------- */
 
@@ -99,29 +112,28 @@ handle_sigterm(SIGNAL_ARGS)
 		die(postgres_signal_arg);
 }
 
-/* runs it; an error is logged, its transaction aborted, and false returned */
+/*
+ * A part of a look, in a subtransaction: if it fails, it is tried again later, and
+ * costs the other parts nothing.
+ */
 static bool
-guarded(void (*action) (void))
+part_done(void (*action) (void *), void *arg, DfTrouble *trouble)
 {
-	volatile bool done = false;
-	MemoryContext context = CurrentMemoryContext;
+	ErrorData  *error;
 
-	PG_TRY();
+	if (df_trouble_waits(trouble, df_now()))
 	{
-		action();
-		done = true;
+		next_look = df_earlier(next_look, trouble->retry_at);
+		return false;
 	}
-	PG_CATCH();
+	if (df_subxact(action, arg, true, &error))
 	{
-		HOLD_INTERRUPTS();
-		EmitErrorReport();
-		df_xact_abort();
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-		RESUME_INTERRUPTS();
+		df_trouble_over(trouble);
+		return true;
 	}
-	PG_END_TRY();
-	return done;
+	df_trouble_note(trouble, error);
+	next_look = df_earlier(next_look, trouble->retry_at);
+	return false;
 }
 
 /* ---- workers: shared memory only ------------------------------------------------- */
@@ -483,35 +495,60 @@ set_reason(const DfInstallation *installation, const char *deaf)
 }
 
 static void
+count_crash(void *arg)
+{
+	if (!df_count_crash(*(pg_uuid_t *) arg))
+		return;
+	df_wake_awaiters();
+	ereport(LOG,
+			(errcode(ERRCODE_INTERNAL_ERROR),
+			 errmsg("a run is stuck: its body ended its worker three times"),
+			 errhint("See dataflows.stuck.")));
+}
+
+/* those that could not be counted stay for the next look */
+static void
 count_crashes(void)
 {
 	for (int i = 0; i < n_crashed; i++)
-	{
-		if (df_count_crash(crashed[i]))
+		if (!part_done(count_crash, &crashed[i], &crash_trouble))
 		{
-			df_wake_awaiters();
-			ereport(LOG,
-					(errcode(ERRCODE_INTERNAL_ERROR),
-					 errmsg("a run is stuck: its body ended its worker three times"),
-					 errhint("See dataflows.stuck.")));
+			pg_uuid_t	run = crashed[i];
+
+			crashed[i] = crashed[crashes_left];
+			crashed[crashes_left++] = run;
 		}
-	}
 }
 
-/* an owner who can have no session: his due runs are stuck; true if he can */
-static bool
-owner_can_work(const DfDueOwner *due)
+static void
+return_leases(void *arg)
 {
+	leases_left = !df_return_leases(all_leases ? DT_NOEND : df_now(), lease_is_alive);
+	/* the rows of some are locked by somebody */
+	if (leases_left)
+		next_look = df_earlier(next_look, TimestampTzPlusMilliseconds(df_now(), LOCKED_MS));
+}
+
+/* an owner who can have no session, why, and what to do */
+typedef struct Disabled
+{
+	const DfDueOwner *due;
+	const char *problem;
 	const char *remedy;
-	const char *problem = df_process_role_problem(MyDatabaseId, due->owner, due->name, &remedy);
+} Disabled;
+
+/* his due runs are stuck */
+static void
+stick_owner(void *arg)
+{
+	const Disabled *disabled = arg;
+	const DfDueOwner *due = disabled->due;
 	uint64		total = 0;
 	uint64		n;
 
-	if (problem == NULL)
-		return true;
 	for (int i = 0; i < STUCK_BATCHES; i++)
 	{
-		n = df_stick_owner(due, problem, remedy);
+		n = df_stick_owner(due, disabled->problem, disabled->remedy);
 		total += n;
 		if (n == 0)
 			break;
@@ -520,15 +557,25 @@ owner_can_work(const DfDueOwner *due)
 		df_wake_awaiters();
 	if (n > 0)
 		next_look = df_now();
-	if (total > 0)
-	{
-		df_wake_awaiters();
-		ereport(LOG,
-				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
-				 errmsg(UINT64_FORMAT " runs are stuck: role \"%s\" owns their workflow, but %s",
-						total, due->name, problem),
-				 errhint("%s", remedy)));
-	}
+	if (total == 0)
+		return;
+	df_wake_awaiters();
+	ereport(LOG,
+			(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+			 errmsg(UINT64_FORMAT " runs are stuck: role \"%s\" owns their workflow, but %s",
+					total, due->name, disabled->problem),
+			 errhint("%s", disabled->remedy)));
+}
+
+static bool
+owner_can_work(const DfDueOwner *due)
+{
+	Disabled	disabled = {due};
+
+	disabled.problem = df_process_role_problem(MyDatabaseId, due->owner, due->name, &disabled.remedy);
+	if (disabled.problem == NULL)
+		return true;
+	(void) part_done(stick_owner, &disabled, &owner_trouble);
 	return false;
 }
 
@@ -560,35 +607,6 @@ judge_owners(List *owners)
 	}
 }
 
-/* in the first transaction of a coordinator, and in every sweep */
-static void
-tidy(void)
-{
-	static pg_uuid_t cursor;
-	static TimestampTz round_began = DF_NEVER;
-	TimestampTz now = df_now();
-	TimestampTz before = now - df_retention * USECS_PER_SEC;
-	uint64		purged = 0;
-	bool		more = df_close_orphans() == DF_TIDY_BATCH;
-
-	more |= df_expire_signals() == DF_TIDY_BATCH;
-	(void) df_page_tokens_purge(now);
-	next_purge = more ? now : DF_NEVER;
-	if (df_retention < 0)
-		return;
-	if (round_began == DF_NEVER || now - round_began > PURGE_ROUND_MS * 1000)
-	{
-		memset(&cursor, 0, sizeof(cursor));
-		round_began = now;
-	}
-	more |= df_purge_notes(before) == DF_TIDY_BATCH;
-	more |= df_deliveries_purge(before) == DF_TIDY_BATCH;
-	more |= df_purge(before, &cursor, &purged);
-	next_purge = more ? now : DF_NEVER;
-	if (purged > 0)
-		elog(DEBUG1, "dataflows purged " UINT64_FORMAT " runs", purged);
-}
-
 static void
 mark_live(bool live)
 {
@@ -606,16 +624,15 @@ look_at_tables(void)
 	df_store_enter(&store);
 	df_installation_read(turn_context, &installation);
 	is_live = installation.live;
+	ours = installation.ours;
 	if (first_look && is_live && !me->seen)
 		begin_careful();
 	set_reason(&installation, judge_ingress());
 	if (installation.ours)
 	{
 		count_crashes();
-		if (leases_void || sweeping)
-			(void) df_return_leases(first_look ? DT_NOEND : df_now(), lease_is_alive);
-		if (sweeping)
-			tidy();
+		if ((leases_void || sweeping) && !part_done(return_leases, NULL, &lease_trouble))
+			leases_left = true;
 		if (!installation.paused)
 			judge_owners(list_concat(df_due_owners(false, turn_context), df_due_owners(true, turn_context)));
 		mark_live(due_owners != NIL || have_workers());
@@ -649,6 +666,9 @@ look(void)
 
 	next_look = DF_NEVER;
 	due_owners = NIL;
+	ours = false;
+	leases_left = false;
+	crashes_left = 0;
 	df_xact_begin();
 	owner = df_extension_owner();
 	if (owner == GetSessionUserId() && df_schema_fits())
@@ -668,9 +688,11 @@ look(void)
 		df_slot_step_aside(me);
 		proc_exit(0);
 	}
-	n_crashed = 0;
-	leases_void = false;
+	n_crashed = crashes_left;
+	leases_void = leases_left;
+	all_leases &= leases_left;
 	first_look = false;
+	look_wanted = false;
 	me->seen = true;
 }
 
@@ -732,72 +754,64 @@ insert_signals(void)
 	df_xact_commit();
 }
 
-/* one that cannot be written must not cost the others */
+/* of a failed batch those that can be written; the others are given up */
 static void
 insert_one_by_one(int n)
 {
+	static DfTrouble trouble = {"write a signal that came by NOTIFY"};
+
 	for (int i = 0; i < n; i++)
 	{
 		first_signal = i;
 		end_signal = i + 1;
-		if (!guarded(insert_signals))
-			df_notify_complain(signals[i].pid, "it could not be written");
+		if (!df_guarded(insert_signals, &trouble))
+			df_notify_complain(signals[i].pid, trouble.message);
 	}
+	df_trouble_over(&trouble);
 }
 
+/* false: not now, and they are kept */
+static bool
+take_batch(void)
+{
+	int			n = Min(df_notify_count(), NOTIFY_BATCH);
+	int			good = 0;
+
+	signals = MemoryContextAlloc(turn_context, sizeof(DfNotifySignal) * n);
+	for (int i = 0; i < n; i++)
+		if (df_notify_parse(i, turn_context, &signals[good]))
+			good++;
+	first_signal = 0;
+	end_signal = good;
+	if (good > 0 && !df_guarded(insert_signals, &notify_trouble))
+	{
+		/* what passes by itself is waited for; one that cannot be written must not cost the others */
+		if (!df_error_is_transient(notify_trouble.sqlerrcode))
+		{
+			insert_one_by_one(good);
+			df_trouble_over(&notify_trouble);
+		}
+		else
+			n = 0;
+	}
+	df_notify_drop(n);
+	MemoryContextReset(turn_context);
+	return n > 0;
+}
+
+/* a few batches, so that a flood of them does not keep the coordinator from the rest */
 static void
 take_notifications(void)
 {
-	while (df_notify_has_some())
+	for (int i = 0; i < NOTIFY_BATCHES && df_notify_has_some() && !df_trouble_waits(&notify_trouble, df_now()); i++)
 	{
-		int			n = Min(df_notify_count(), NOTIFY_BATCH);
-		int			good = 0;
-
-		signals = MemoryContextAlloc(turn_context, sizeof(DfNotifySignal) * n);
-		for (int i = 0; i < n; i++)
-			if (df_notify_parse(i, turn_context, &signals[good]))
-				good++;
-		first_signal = 0;
-		end_signal = good;
-		if (good > 0 && !guarded(insert_signals))
-			insert_one_by_one(good);
-		df_notify_drop(n);
-		MemoryContextReset(turn_context);
+		if (!take_batch())
+			return;
 		df_process_interrupts();
 	}
 }
 
 /* ---- the loop -------------------------------------------------------------------------------- */
-
-static void
-purge_batch(void)
-{
-	DfStore		store;
-
-	df_xact_begin();
-	if (df_extension_usable())
-	{
-		df_store_enter(&store);
-		tidy();
-		df_store_leave(&store);
-	}
-	df_xact_commit();
-}
-
-/* what a sweep has left, in bounded pieces */
-static void
-purge_more(void)
-{
-	for (int i = 0; i < PURGE_BATCHES && next_purge != DF_NEVER && !df_leaving(); i++)
-	{
-		next_purge = DF_NEVER;
-		if (!guarded(purge_batch))
-			return;
-		df_process_interrupts();
-	}
-	if (next_purge != DF_NEVER)
-		next_purge = TimestampTzPlusMilliseconds(df_now(), PURGE_AGAIN_MS);
-}
 
 static bool
 has_come(TimestampTz time, TimestampTz now)
@@ -805,45 +819,46 @@ has_come(TimestampTz time, TimestampTz now)
 	return time != DF_NEVER && time <= now;
 }
 
+/* a look that failed is repeated when its time has come, whoever wakes us meanwhile */
 static void
 look_if_needed(void)
 {
 	TimestampTz now = df_now();
 	bool		ended = reap_workers();
-	bool		woken = df_slot_take_wake(me);
 
+	look_wanted |= df_slot_take_wake(me) | ended;
 	leases_void |= ended;
 	sweeping = next_sweep <= now;
-	if (!ended && !woken && !sweeping && !first_look && !has_come(next_look, now))
+	if (!look_wanted && !sweeping && !has_come(next_look, now))
 		return;
-	if (!guarded(look))
-	{
-		errors_in_a_row++;
-		next_look = df_process_back_off(errors_in_a_row);
+	if (df_trouble_waits(&look_trouble, now) || !df_guarded(look, &look_trouble))
 		return;
-	}
-	errors_in_a_row = 0;
 	apply_look();
-	if (sweeping)
-	{
-		end_careful_if_quiet();
-		df_notify_flush_complaints();
-		next_sweep = TimestampTzPlusMilliseconds(now, df_sweep_interval);
-	}
+	if (!sweeping)
+		return;
+	end_careful_if_quiet();
+	df_notify_flush_complaints();
+	next_sweep = TimestampTzPlusMilliseconds(now, df_sweep_interval);
+	if (ours)
+		df_tidy_sweep();
 }
 
 /* one turn; returns when the next is due if nothing happens before */
 static TimestampTz
 turn(void)
 {
+	TimestampTz next;
+
 	df_notify_read();
 	take_notifications();
 	look_if_needed();
-	if (has_come(next_purge, df_now()))
-		purge_more();
+	df_tidy();
 	MemoryContextReset(turn_context);
 	due_owners = NIL;
-	return df_earlier(next_sweep, df_earlier(next_look, next_purge));
+	next = look_trouble.failures > 0 ? look_trouble.retry_at : df_earlier(next_sweep, next_look);
+	if (df_notify_has_some())
+		next = df_earlier(next, notify_trouble.failures > 0 ? notify_trouble.retry_at : df_now());
+	return df_earlier(next, df_tidy_due());
 }
 
 /* an orderly end: the next start needs no care */
@@ -882,16 +897,17 @@ dataflows_coordinator_main(Datum arg)
 		{
 			next_look = df_now();
 			next_sweep = df_now();
+			/* perhaps it is mended */
+			look_trouble.retry_at = DF_NEVER;
 			hurry_ingress();
 		}
 		df_process_interrupts();
 		if (df_leaving())
 			break;
 		next = turn();
-		if (errors_in_a_row == 0)
-			df_xact_idle();
+		df_xact_idle();
 		(void) df_wait_until(next);
 	}
 	if (n_crashed == 0)
-		(void) guarded(take_mark_away);
+		(void) df_guarded(take_mark_away, &mark_trouble);
 }

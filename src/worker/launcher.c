@@ -32,6 +32,7 @@
 #include "shared/slots.h"
 #include "shared/watchdog.h"
 #include "store/xact.h"
+#include "worker/guarded.h"
 #include "worker/launcher.h"
 #include "worker/process.h"
 #include "worker/wait.h"
@@ -452,6 +453,37 @@ next_start(void)
 	return next;
 }
 
+/* a launcher that ends each time before its first turn is not to fill the log */
+static void
+wait_after_failures(void)
+{
+	TimestampTz until = df_process_back_off(df_shared->launcher_failures);
+
+	if (df_shared->launcher_failures++ == 0)
+		return;
+	while (df_now() < until)
+	{
+		(void) df_wait_until(until);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+static DfTrouble trouble = {"look after databases and coordinators"};
+static TimestampTz next_turn;
+
+static void
+turn(void)
+{
+	TimestampTz again;
+
+	df_process_check();
+	reap();
+	scan_if_asked();
+	again = start_probe();
+	start_coordinators();
+	next_turn = df_earlier(again, next_start());
+}
+
 void
 dataflows_launcher_main(Datum arg)
 {
@@ -459,22 +491,25 @@ dataflows_launcher_main(Datum arg)
 	pqsignal(SIGTERM, df_handle_die);
 	pqsignal(SIGINT, df_handle_cancel);
 	BackgroundWorkerUnblockSignals();
+	df_wait_init(PGINVALID_SOCKET);
+	wait_after_failures();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	df_watchdog_start();
-	df_wait_init(PGINVALID_SOCKET);
+	df_xact_limit_locks();
 	attach();
 	MemoryContextSwitchTo(TopMemoryContext);
 
 	for (;;)
 	{
-		TimestampTz again;
-
-		df_process_check();
-		reap();
-		scan_if_asked();
-		again = start_probe();
-		start_coordinators();
-		(void) df_wait_until(df_earlier(again, next_start()));
+		/* whoever wakes us while something fails does not make us try again before its time */
+		if (!df_trouble_waits(&trouble, df_now()))
+		{
+			if (df_guarded(turn, &trouble))
+				df_shared->launcher_failures = 0;
+			else
+				df_launcher_rescan();
+		}
+		(void) df_wait_until(trouble.failures > 0 ? trouble.retry_at : next_turn);
 		df_process_interrupts();
 	}
 }

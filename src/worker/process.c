@@ -29,6 +29,7 @@
 #include "shared/clock.h"
 #include "shared/metrics.h"
 #include "shared/params.h"
+#include "shared/trouble.h"
 #include "shared/watchdog.h"
 #include "store/xact.h"
 #include "worker/process.h"
@@ -209,6 +210,7 @@ df_process_begin(Datum arg)
 	pqsignal(SIGINT, df_handle_cancel);
 	ConfigReloadPending = true; /* a signal that came while we were forked is lost */
 	slot = df_slot_claim(DatumGetInt32(arg), params.generation);
+	df_trouble_owner(slot);
 	BackgroundWorkerUnblockSignals();
 
 	BackgroundWorkerInitializeConnectionByOid(params.database, params.owner,
@@ -261,5 +263,6 @@ df_process_interrupts(void)
 	{
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
+		df_xact_limit_locks();
 	}
 }

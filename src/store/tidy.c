@@ -1,0 +1,406 @@
+/*
+ * store/tidy.c
+ *	  The SQL of a coordinator's tidying: ended runs, expired signals and tokens,
+ *	  old deliveries and notes.
+ *
+ * Runs in a coordinator, in its transaction, as the extension's owner.  Every
+ * statement is bounded and goes by an index, and none waits for a row that
+ * somebody has locked: his transaction may stay open for hours, and we have
+ * time.  It must never touch a run that has not ended.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "shared/clock.h"
+#include "shared/trouble.h"
+#include "store/store.h"
+#include "store/subxact.h"
+#include "store/tidy.h"
+
+#define EQ " OPERATOR(pg_catalog.=) "
+#define LT " OPERATOR(pg_catalog.<) "
+#define LE " OPERATOR(pg_catalog.<=) "
+#define GT " OPERATOR(pg_catalog.>) "
+#define GE " OPERATOR(pg_catalog.>=) "
+
+/* rows that one statement changes at most */
+#define BATCH 500
+#define BATCH_SQL "500"
+/* batches of new inbox rows that a sweep looks through for orphans */
+#define ORPHAN_BATCHES 20
+/* as deep as calls within calls go */
+#define MAX_LEVELS 101
+/* how long one run that somebody has locked a part of is waited for, and how many of them in a batch */
+#define LOCKED_WAIT "10ms"
+#define MAX_LOCKED 20
+
+/* from where on this sweep looks: what lies before was dealt with or passed over */
+static struct
+{
+	TimestampTz finished_at;
+	pg_uuid_t	run;
+	TimestampTz began_at;		/* when it last began with the oldest */
+	int64		idle_us;		/* since then: time that deleted nothing */
+	bool		first;			/* nothing was read since */
+} ended;
+
+static struct
+{
+	char		workflow[DF_MAX_NAME + 1];
+	int64		id;
+	int			batches;
+} orphans;
+
+/*
+ * Each sweep begins with the oldest.  But where it has to go through many rows to
+ * find one to delete (dead ones that somebody's old snapshot keeps, children of
+ * runs that live on), it goes on where the last one ended, and begins anew once an
+ * hour.
+ */
+#define SLOW_US INT64CONST(300000)
+#define BEGIN_ANEW_MS (60 * 60 * 1000)
+/* a run may be committed later than it says that it ended */
+#define COMMIT_MS (10 * 60 * 1000)
+
+void
+df_tidy_begin(TimestampTz now)
+{
+	orphans.batches = 0;
+	if (ended.idle_us > SLOW_US && !TimestampDifferenceExceeds(ended.began_at, now, BEGIN_ANEW_MS))
+	{
+		if (!TIMESTAMP_NOT_FINITE(ended.finished_at))
+			ended.finished_at = TimestampTzPlusMilliseconds(ended.finished_at, -COMMIT_MS);
+		return;
+	}
+	memset(&ended, 0, sizeof(ended));
+	ended.finished_at = DT_NOBEGIN;
+	ended.began_at = now;
+	ended.first = true;
+}
+
+/* ---- signals, tokens, deliveries, notes ----------------------------------------- */
+
+static bool
+delete_batch(DfPlan *plan, TimestampTz time)
+{
+	Datum		values[1];
+
+	values[0] = TimestampTzGetDatum(time);
+	return df_plan_run(plan, values, NULL, 0) == BATCH;
+}
+
+/* signals by key whose run never came */
+bool
+df_tidy_signals(TimestampTz now)
+{
+	static DfPlan plan = {
+		"DELETE FROM dataflows.inbox AS i WHERE i.id" EQ "ANY (ARRAY("
+		"  SELECT k.id FROM dataflows.inbox AS k WHERE k.run IS NULL AND k.state" EQ "'kept'"
+		"  AND k.expires_at" LE "$1 LIMIT " BATCH_SQL " FOR UPDATE SKIP LOCKED))",
+		SPI_OK_DELETE, 1, {TIMESTAMPTZOID}
+	};
+
+	return delete_batch(&plan, now);
+}
+
+bool
+df_tidy_page_tokens(TimestampTz now)
+{
+	static DfPlan plan = {
+		"DELETE FROM dataflows.page_token AS t WHERE t.hash" EQ "ANY (ARRAY("
+		"  SELECT k.hash FROM dataflows.page_token AS k WHERE k.expires_at" LE "$1"
+		"  LIMIT " BATCH_SQL " FOR UPDATE SKIP LOCKED))",
+		SPI_OK_DELETE, 1, {TIMESTAMPTZOID}
+	};
+
+	return delete_batch(&plan, now);
+}
+
+/* what pause() and resume() left for the record: it belongs to no run, with which it would go */
+bool
+df_tidy_notes(TimestampTz before)
+{
+	static DfPlan plan = {
+		"DELETE FROM dataflows.inbox AS i WHERE i.id" EQ "ANY (ARRAY("
+		"  SELECT k.id FROM dataflows.inbox AS k WHERE k.run IS NULL AND k.state" EQ "'done'"
+		"  AND k.consumed_at" LT "$1 LIMIT " BATCH_SQL " FOR UPDATE SKIP LOCKED))",
+		SPI_OK_DELETE, 1, {TIMESTAMPTZOID}
+	};
+
+	return delete_batch(&plan, before);
+}
+
+bool
+df_tidy_deliveries(TimestampTz before)
+{
+	static DfPlan plan = {
+		"DELETE FROM dataflows.webhook_delivery AS d WHERE d.id" EQ "ANY (ARRAY("
+		"  SELECT k.id FROM dataflows.webhook_delivery AS k WHERE k.at" LT "$1 ORDER BY k.at"
+		"  LIMIT " BATCH_SQL " FOR UPDATE SKIP LOCKED))",
+		SPI_OK_DELETE, 1, {TIMESTAMPTZOID}
+	};
+
+	return delete_batch(&plan, before);
+}
+
+/* ---- requests for runs that have been purged: nobody will ever look at them ------- */
+
+/* the next rows that nobody has looked at, in the order of the index; n = how many were read */
+static int
+read_orphans(Datum *ids, uint64 *n)
+{
+	static DfPlan plan = {
+		"SELECT k.workflow, k.id, NOT EXISTS (SELECT FROM dataflows.run AS r WHERE r.run" EQ "k.run)"
+		" FROM dataflows.inbox AS k WHERE k.state" EQ "'new' AND k.run IS NOT NULL"
+		" AND (k.workflow, k.id)" GT "($1, $2) ORDER BY k.workflow, k.id LIMIT " BATCH_SQL,
+		SPI_OK_SELECT, 2, {TEXTOID, INT8OID}
+	};
+	Datum		values[2];
+	int			found = 0;
+
+	values[0] = CStringGetTextDatum(orphans.workflow);
+	values[1] = Int64GetDatum(orphans.id);
+	*n = df_plan_run(&plan, values, NULL, 0);
+	for (uint64 row = 0; row < *n; row++)
+		if (df_bool(row, 2, false))
+			ids[found++] = df_value(row, 1);
+	if (*n > 0)
+	{
+		strlcpy(orphans.workflow, df_copy_text(CurrentMemoryContext, *n - 1, 0), sizeof(orphans.workflow));
+		orphans.id = df_int64(*n - 1, 1, 0);
+	}
+	return found;
+}
+
+/* so many rows in each sweep, around and around */
+bool
+df_tidy_orphans(TimestampTz now)
+{
+	static DfPlan plan = {
+		"DELETE FROM dataflows.inbox AS i WHERE i.id" EQ "ANY (ARRAY("
+		"  SELECT k.id FROM dataflows.inbox AS k WHERE k.id" EQ "ANY ($1) FOR UPDATE SKIP LOCKED))",
+		SPI_OK_DELETE, 1, {INT8ARRAYOID}
+	};
+	Datum		ids[BATCH];
+	Datum		values[1];
+	uint64		n;
+	int			found = read_orphans(ids, &n);
+
+	if (found > 0)
+	{
+		values[0] = df_array(INT8OID, ids, NULL, found);
+		(void) df_plan_run(&plan, values, NULL, 0);
+	}
+	if (n == BATCH)
+		return ++orphans.batches < ORPHAN_BATCHES;
+	orphans.workflow[0] = '\0';
+	orphans.id = 0;
+	return false;
+}
+
+/* ---- ended runs ------------------------------------------------------------------- */
+
+typedef struct Purge
+{
+	TimestampTz before;
+	const Datum *runs;
+	int			n;
+	const char *lock_wait;		/* NULL = as usual */
+	int			deleted;
+} Purge;
+
+/*
+ * The next runs that ended before that time.  A child whose parent is to stay is
+ * left out, for that one may still want it undone: it goes with the parent.
+ * Returns how many were read; those that may go are put into runs.
+ */
+static uint64
+read_ended(TimestampTz before, Datum *runs, int *found)
+{
+	static DfPlan plan = {
+		"SELECT r.run, r.finished_at, EXISTS (SELECT FROM dataflows.run AS p WHERE p.run" EQ "r.parent"
+		"  AND (p.finished_at IS NULL OR p.finished_at" GE "$3))"
+		" FROM dataflows.run AS r WHERE r.finished_at IS NOT NULL AND r.finished_at" LT "$3"
+		" AND (r.finished_at, r.run)" GT "($1, $2) ORDER BY r.finished_at, r.run LIMIT " BATCH_SQL,
+		SPI_OK_SELECT, 3, {TIMESTAMPTZOID, UUIDOID, TIMESTAMPTZOID}
+	};
+	Datum		values[3];
+	uint64		n;
+
+	values[0] = TimestampTzGetDatum(ended.finished_at);
+	values[1] = UUIDPGetDatum(&ended.run);
+	values[2] = TimestampTzGetDatum(before);
+	n = df_plan_run(&plan, values, NULL, 0);
+	*found = 0;
+	for (uint64 row = 0; row < n; row++)
+		if (!df_bool(row, 2, false))
+			runs[(*found)++] = df_value(row, 0);
+	return n;
+}
+
+static int
+read_children(const Datum *parents, int n, TimestampTz before, Datum *children)
+{
+	static DfPlan plan = {
+		"SELECT r.run FROM dataflows.run AS r WHERE r.parent" EQ "ANY ($1) AND r.finished_at" LT "$2 LIMIT " BATCH_SQL,
+		SPI_OK_SELECT, 2, {UUIDARRAYOID, TIMESTAMPTZOID}
+	};
+	Datum		values[2];
+	uint64		found;
+
+	values[0] = df_array(UUIDOID, (Datum *) parents, NULL, n);
+	values[1] = TimestampTzGetDatum(before);
+	found = df_plan_run(&plan, values, NULL, 0);
+	for (uint64 row = 0; row < found; row++)
+		children[row] = df_value(row, 0);
+	return (int) found;
+}
+
+/* of these runs those that nobody has locked, and whose children have gone */
+static Datum
+lock_runs(const Purge *purge, int *n)
+{
+	static DfPlan plan = {
+		"SELECT r.run FROM dataflows.run AS r WHERE r.run" EQ "ANY ($1) AND r.finished_at" LT "$2"
+		" AND NOT EXISTS (SELECT FROM dataflows.run AS c WHERE c.parent" EQ "r.run AND c.finished_at" LT "$2)"
+		" FOR UPDATE OF r SKIP LOCKED",
+		SPI_OK_SELECT, 2, {UUIDARRAYOID, TIMESTAMPTZOID}
+	};
+	Datum		values[2];
+	Datum		runs[BATCH];
+
+	values[0] = df_array(UUIDOID, (Datum *) purge->runs, NULL, purge->n);
+	values[1] = TimestampTzGetDatum(purge->before);
+	*n = (int) df_plan_run(&plan, values, NULL, 0);
+	for (int row = 0; row < *n; row++)
+		runs[row] = df_value(row, 0);
+	return df_array(UUIDOID, runs, NULL, *n);
+}
+
+/* all of a run or nothing of it */
+static void
+delete_runs(void *arg)
+{
+	static DfPlan plans[] = {
+		{"DELETE FROM dataflows.alias AS x WHERE x.run" EQ "ANY ($1)", SPI_OK_DELETE, 1, {UUIDARRAYOID}},
+		{"DELETE FROM dataflows.attempt AS x WHERE x.run" EQ "ANY ($1)", SPI_OK_DELETE, 1, {UUIDARRAYOID}},
+		{"DELETE FROM dataflows.step AS x WHERE x.run" EQ "ANY ($1)", SPI_OK_DELETE, 1, {UUIDARRAYOID}},
+		{"DELETE FROM dataflows.inbox AS x WHERE x.run" EQ "ANY ($1) AND x.run IS NOT NULL",
+		SPI_OK_DELETE, 1, {UUIDARRAYOID}},
+		{"DELETE FROM dataflows.run AS x WHERE x.run" EQ "ANY ($1)", SPI_OK_DELETE, 1, {UUIDARRAYOID}},
+	};
+	Purge	   *purge = arg;
+	Datum		values[1];
+	int			n;
+	int			level = NewGUCNestLevel();
+
+	if (purge->lock_wait != NULL)
+		(void) set_config_option("lock_timeout", purge->lock_wait, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	values[0] = lock_runs(purge, &n);
+	for (int i = 0; n > 0 && i < lengthof(plans); i++)
+		(void) df_plan_run(&plans[i], values, NULL, 0);
+	AtEOXact_GUC(false, level);
+	purge->deleted += n;
+}
+
+/* false: somebody's lock was in the way, and nothing was deleted */
+static bool
+try_delete(Purge *purge)
+{
+	int			before = purge->deleted;
+	ErrorData  *error;
+
+	if (df_subxact(delete_runs, purge, true, &error))
+		return true;
+	purge->deleted = before;
+	if (!df_error_is_lock(error->sqlerrcode))
+		ReThrowError(error);
+	return false;
+}
+
+/* somebody has locked a step, say: the other runs go, his waits for a later sweep */
+static void
+delete_level(Purge *purge)
+{
+	Purge		one = *purge;
+	int			locked = 0;
+
+	if (purge->n == 0 || try_delete(purge))
+		return;
+	one.n = 1;
+	one.lock_wait = LOCKED_WAIT;
+	for (int i = 0; i < purge->n && locked < MAX_LOCKED; i++)
+	{
+		one.runs = &purge->runs[i];
+		if (!try_delete(&one))
+			locked++;
+	}
+	purge->deleted = one.deleted;
+}
+
+/*
+ * Children go before their parent, so that none is left behind.  False: one run
+ * has more of them than a batch, and the same runs are to be looked at again.
+ */
+static bool
+delete_families(TimestampTz before, const Datum *runs, int n, int *deleted)
+{
+	Datum	   *levels[MAX_LEVELS];
+	int			counts[MAX_LEVELS];
+	int			depth = 1;
+	bool		whole = true;
+	Purge		purge = {before};
+
+	levels[0] = (Datum *) runs;
+	counts[0] = n;
+	while (depth < MAX_LEVELS)
+	{
+		levels[depth] = palloc(sizeof(Datum) * BATCH);
+		counts[depth] = read_children(levels[depth - 1], counts[depth - 1], before, levels[depth]);
+		if (counts[depth] == 0)
+			break;
+		whole &= counts[depth] < BATCH;
+		depth++;
+	}
+	while (depth-- > 0)
+	{
+		purge.runs = levels[depth];
+		purge.n = counts[depth];
+		delete_level(&purge);
+	}
+	*deleted = purge.deleted;
+	return whole || purge.deleted == 0;
+}
+
+bool
+df_tidy_runs(TimestampTz before)
+{
+	int64		began = df_monotonic_us();
+	Datum		runs[BATCH];
+	int			found;
+	int			deleted = 0;
+	uint64		n = read_ended(before, runs, &found);
+	int64		read_us = df_monotonic_us() - began;
+	bool		whole = true;
+	TimestampTz last_at = n > 0 ? df_time(n - 1, 1) : DF_NEVER;
+	pg_uuid_t	last = {{0}};
+
+	if (n > 0)
+		last = df_copy_uuid(n - 1, 0);
+	if (found > 0)
+		whole = delete_families(before, runs, found, &deleted);
+	if (ended.first || deleted == 0)
+		ended.idle_us += read_us;
+	ended.first = false;
+	if (n > 0 && whole)
+	{
+		ended.finished_at = last_at;
+		ended.run = last;
+	}
+	return n == BATCH || !whole;
+}

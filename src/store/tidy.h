@@ -1,0 +1,24 @@
+/*
+ * store/tidy.h
+ *	  What a coordinator throws away, in batches.
+ */
+#ifndef DF_TIDY_STORE_H
+#define DF_TIDY_STORE_H
+
+#include "df_types.h"
+
+/*
+ * Each deletes a batch of what is old at that time, passes over what somebody
+ * has locked, and returns true if there may be more.
+ */
+extern bool df_tidy_orphans(TimestampTz now);
+extern bool df_tidy_signals(TimestampTz now);
+extern bool df_tidy_page_tokens(TimestampTz now);
+extern bool df_tidy_notes(TimestampTz before);
+extern bool df_tidy_deliveries(TimestampTz before);
+extern bool df_tidy_runs(TimestampTz before);
+
+/* a sweep begins: what was passed over is looked at again */
+extern void df_tidy_begin(TimestampTz now);
+
+#endif							/* DF_TIDY_STORE_H */

@@ -1,0 +1,19 @@
+/*
+ * worker/tidy.h
+ *	  A coordinator's tidying: what is to be thrown away, a little at a time.
+ */
+#ifndef DF_TIDY_H
+#define DF_TIDY_H
+
+#include "df_types.h"
+
+/* a sweep: everything is to be looked at */
+extern void df_tidy_sweep(void);
+
+/* does what is due, in a bounded piece; outside of a transaction */
+extern void df_tidy(void);
+
+/* when it is to be called, DF_NEVER = not before the next sweep */
+extern TimestampTz df_tidy_due(void);
+
+#endif							/* DF_TIDY_H */

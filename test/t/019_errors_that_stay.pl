@@ -1,0 +1,101 @@
+# An error that stays costs a line a minute, is told by status(), holds up nothing
+# else, and when it is gone all goes on by itself.
+
+use strict;
+use warnings;
+
+use Test::More;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Dataflows;
+
+my $node = new_node('stays', conf => "dataflows.sweep_interval = '1s'\n");
+
+$node->safe_psql('postgres', <<'SQL');
+CREATE EXTENSION dataflows;
+SQL
+for my $role (qw(app bob cleo))
+{
+	$node->safe_psql('postgres', <<"SQL");
+CREATE ROLE $role LOGIN;
+CREATE SCHEMA $role AUTHORIZATION $role;
+GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO $role;
+SET ROLE $role;
+CREATE FUNCTION $role.noop(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS 'BEGIN RETURN e; END';
+SQL
+}
+
+sub define_and_start
+{
+	my ($role) = @_;
+
+	$node->safe_psql('postgres', "SELECT dataflows.define_workflow('w-$role', '$role.noop'); SELECT dataflows.start('w-$role', '{}', 'k')",
+		extra_params => [ '-U', $role ]);
+	return;
+}
+
+# lines of the log that say so, from that place on
+sub lines
+{
+	my ($pattern, $from) = @_;
+
+	return scalar grep { /$pattern/ } split(/\n/, slurp_file($node->logfile, $from));
+}
+
+sub log_size
+{
+	return -s $node->logfile;
+}
+
+my $first = "SELECT state FROM dataflows.status() LIMIT 1";
+
+define_and_start('app');
+ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE workflow = 'w-app'", 60), 'a run is completed');
+ok(wait_until($node, "SELECT ($first) = 'running'", 60), 'the engine says that it is running');
+
+# ---- one job of the tidying fails in each sweep
+my $from = log_size();
+
+$node->safe_psql('postgres', 'ALTER TABLE dataflows.page_token RENAME TO page_token_x');
+ok(wait_until($node, "SELECT ($first) = 'degraded'", 60), 'a trouble, and the engine says so in its first row');
+is($node->safe_psql('postgres', "SELECT reason ~ 'coordinator: could not delete expired tokens.*page_token' FROM dataflows.status() LIMIT 1"),
+	't', 'with the process and the reason');
+is($node->safe_psql('postgres', "SELECT state || ' ' || (reason ~ 'since .* could not delete expired tokens') FROM dataflows.status() WHERE process = 'coordinator'"),
+	'degraded true', 'and so does the row of the process');
+define_and_start('bob');
+ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE workflow = 'w-bob'", 60), "a worker is started for another owner meanwhile");
+$node->safe_psql('postgres', "INSERT INTO dataflows.webhook_delivery (path, event_id, at) VALUES ('/x', 'old', now() - interval '400 days')");
+ok(wait_until($node, "SELECT count(*) = 0 FROM dataflows.webhook_delivery", 60), 'and the other jobs of the tidying are done');
+cmp_ok(lines('could not delete expired tokens', $from), '<=', 2, 'a line a minute in the log');
+cmp_ok(lines('ERROR', $from), '<=', 2, 'and no errors');
+$node->safe_psql('postgres', 'ALTER TABLE dataflows.page_token_x RENAME TO page_token');
+ok(wait_until($node, "SELECT ($first) = 'running'", 120), 'it is mended, and the engine is running');
+
+# ---- the look itself fails, and is woken all the time
+$from = log_size();
+$node->safe_psql('postgres', 'ALTER TABLE dataflows.installation RENAME TO installation_x');
+ok(wait_until($node, "SELECT (SELECT state FROM dataflows.status() WHERE process = 'coordinator') = 'degraded'", 60), 'the coordinator cannot look');
+is($node->safe_psql('postgres', $first), 'degraded', 'status() says so even where it cannot read the tables itself');
+my $before = $node->safe_psql('postgres', "SELECT xact_rollback FROM pg_stat_database WHERE datname = 'postgres'");
+
+for my $n (1 .. 30)
+{
+	$node->safe_psql('postgres', "SELECT dataflows.start('w-app', '{}', 'again$n')", extra_params => [ '-U', 'app' ]);
+}
+my $after = $node->safe_psql('postgres', "SELECT xact_rollback FROM pg_stat_database WHERE datname = 'postgres'");
+
+cmp_ok($after - $before, '<', 25, 'it does not try again for each wake');
+cmp_ok(lines('could not look what is due', $from), '<=', 2, 'a line a minute');
+$node->safe_psql('postgres', 'ALTER TABLE dataflows.installation_x RENAME TO installation');
+ok(wait_until($node, "SELECT count(*) = 0 FROM dataflows.runs WHERE state <> 'completed'", 120), 'all that was started meanwhile is completed, by itself');
+ok(wait_until($node, "SELECT ($first) = 'running'", 60), 'and the engine is running');
+
+# ---- the worker's turns fail
+$from = log_size();
+$node->safe_psql('postgres', 'ALTER TABLE dataflows.step RENAME TO step_x');
+$node->safe_psql('postgres', "SELECT dataflows.start('w-app', '{}', 'turn$_')", extra_params => [ '-U', 'app' ]) for 1 .. 20;
+$node->safe_psql('postgres', 'ALTER TABLE dataflows.step_x RENAME TO step');
+ok(wait_until($node, "SELECT count(*) = 0 FROM dataflows.runs WHERE state <> 'completed'", 120), 'turns that failed cost nothing');
+
+$node->stop('fast');
+done_testing();
