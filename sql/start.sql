@@ -182,7 +182,7 @@ UPDATE dataflows.run SET state = 'rolled_back', key_held = false WHERE run = :'o
 SET ROLE regress_df_member;
 SELECT dataflows.restart(:'old') AS with_key \gset
 SET ROLE regress_df_nobody;
-SELECT attempt(format('SELECT dataflows.restart(%L)', :'old'));
+SELECT replace(attempt(format('SELECT dataflows.restart(%L)', :'old')), :'old', '<run>');
 RESET ROLE;
 SELECT CASE run WHEN :'old' THEN 'old' WHEN :'without_key' THEN 'without key' WHEN :'with_key' THEN 'with key' END,
 	version, key, state, input, started_by, restarted_from = :'old' AS linked

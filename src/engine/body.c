@@ -23,6 +23,7 @@
 #include "miscadmin.h"
 #include "shared/clock.h"
 #include "shared/function.h"
+#include "shared/limits.h"
 #include "shared/user_code.h"
 #include "storage/lock.h"
 #include "utils/acl.h"
@@ -261,6 +262,7 @@ call_body(DfRun *run, Oid function, Jsonb *argument, DfBodyExit *exit)
 	exit->value = NULL;
 	if (!fcinfo->isnull)
 	{
+		df_check_payload(DatumGetJsonbP(value), "what the body returned");
 		old = MemoryContextSwitchTo(run->cxt);
 		exit->value = DatumGetJsonbPCopy(value);
 		MemoryContextSwitchTo(old);

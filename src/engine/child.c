@@ -241,14 +241,7 @@ look_again_later(DfStep *step)
 static bool
 may_see(const DfChildLook *look)
 {
-	DfWorkflowRow definition;
-
-	if (strcmp(look->started_by, GetUserNameFromId(GetUserId(), false)) == 0)
-		return true;
-	memset(&definition, 0, sizeof(definition));
-	definition.owner = look->owner;
-	definition.owner_name = look->owner_name;
-	return df_may_own(GetUserId(), &definition);
+	return df_sight(GetUserId(), look->owner, look->owner_name, look->started_by) == DF_SEES_ALL;
 }
 
 static void

@@ -101,7 +101,13 @@ df_json_get_int(const Jsonb *object, const char *key, int64 if_absent)
 {
 	JsonbValue	value;
 
+	char	   *text;
+
 	if (!get_field(object, key, &value) || value.type != jbvNumeric)
+		return if_absent;
+	/* numeric_int8() raises for what is out of range */
+	text = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value.val.numeric)));
+	if (strcspn(text, ".") > 18)
 		return if_absent;
 	return DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value.val.numeric)));
 }

@@ -20,6 +20,7 @@
 #include "mb/pg_wchar.h"
 #include "shared/clock.h"
 #include "shared/encoding.h"
+#include "shared/json_size.h"
 #include "shared/metrics.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -39,8 +40,21 @@ is_json_type(const char *content_type)
 }
 
 /*
+ * JSON that can be kept: few bytes of it may be gigabytes of text, once the
+ * numbers are written out.  White space is the rest that its text may have more.
+ */
+static Jsonb *
+parse_body(const DfReply *reply, const char *text, MemoryContext cxt)
+{
+	Jsonb	   *result = df_json_parse(text, strlen(text), cxt);
+	size_t		most = Max((size_t) df_max_body, 2 * reply->body_len);
+
+	return result != NULL && df_jsonb_text_size(result, most) <= most ? result : NULL;
+}
+
+/*
  * The body as jsonb, NULL for none; *unusable if it was announced as JSON but is
- * not, or cannot be kept as text.
+ * not, or cannot be kept.
  */
 Jsonb *
 df_reply_body(const DfReply *reply, MemoryContext cxt, bool *unusable)
@@ -57,13 +71,13 @@ df_reply_body(const DfReply *reply, MemoryContext cxt, bool *unusable)
 		return NULL;
 	if (is_json_type(reply->content_type))
 	{
-		result = df_json_parse(text, strlen(text), cxt);
+		result = parse_body(reply, text, cxt);
 		*unusable = result == NULL;
 		return result;
 	}
 	if (reply->content_type == NULL || reply->content_type[0] == '\0')
 	{
-		result = df_json_parse(text, strlen(text), cxt);
+		result = parse_body(reply, text, cxt);
 		if (result != NULL)
 			return result;
 	}
@@ -522,7 +536,7 @@ step_unusable(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPoli
 {
 	const char *why = reply->fate == DF_FATE_TOO_LARGE
 		? psprintf("the answer is larger than max_body (%zu bytes were read)", reply->body_len)
-		: "the answer's body is not usable: invalid JSON, a NUL byte or a bad encoding";
+		: "the answer's body is not usable: invalid JSON, a NUL byte, a bad encoding, or too large with its numbers written out";
 
 	if (df_method_class(df_step_method(step)) == DF_METHOD_SAFE)
 	{

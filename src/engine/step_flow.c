@@ -15,6 +15,7 @@
 #include "guc.h"
 #include "mb/pg_wchar.h"
 #include "shared/clock.h"
+#include "shared/limits.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -177,11 +178,7 @@ dataflows_continue_with(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("the input of the next round must not be NULL"),
 				 errhint("Give '{}' for a round without input.")));
-	if (VARSIZE(input) > df_max_body)
-		ereport(ERROR,
-				(errcode(DF_ERR_LIMIT),
-				 errmsg("the input of the next round is larger than dataflows.max_body (%d bytes)", df_max_body),
-				 errhint("Store it in a table and pass its key.")));
+	df_check_payload(input, "the input of the next round");
 	df_entry->next_input = df_json_copy(input, run->cxt);
 	df_suspend_on(NULL, 0, false);
 	PG_RETURN_NULL();

@@ -19,6 +19,7 @@
 #include "fdw/system.h"
 #include "guc.h"
 #include "http/url.h"
+#include "shared/limits.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -256,6 +257,7 @@ add_jsonb(DfJson *json, FunctionCallInfo fcinfo, int arg, const char *key, bool 
 		return;
 	if (strcmp(key, "retry") != 0)
 		df_template_check_body(PG_GETARG_JSONB_P(arg), key);
+	df_check_payload(PG_GETARG_JSONB_P(arg), psprintf("\"%s\"", key));
 	df_json_value(json, key, PG_GETARG_JSONB_P(arg));
 	*some = true;
 }
@@ -358,8 +360,9 @@ render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step, 
 				 errhint("Build paths with dataflows.url(), which encodes what is put into them.")));
 	if (body != NULL)
 	{
-		bytes = system->form ? df_body_form(body) : df_body_json(body);
-		if (strlen(bytes) > (size_t) df_max_body)
+		if (df_payload_fits(body))
+			bytes = system->form ? df_body_form(body) : df_body_json(body);
+		if (bytes == NULL || strlen(bytes) > (size_t) df_max_body)
 			ereport(ERROR,
 					(errcode(DF_ERR_LIMIT),
 					 errmsg("the request of step \"%s\" is larger than dataflows.max_body (%d bytes)",

@@ -11,6 +11,7 @@
 #include "engine/json.h"
 #include "engine/step_api.h"
 #include "guc.h"
+#include "shared/limits.h"
 #include "store/user_sql.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -49,7 +50,7 @@ checked_args(FunctionCallInfo fcinfo, int arg, const char *step)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("args of step \"%s\" are not a JSON array", step),
 				 errhint("Give the values of $1, $2, ... such as jsonb_build_array(7, 'x').")));
-	if (VARSIZE(args) > df_max_body)
+	if (!df_payload_fits(args))
 		ereport(ERROR,
 				(errcode(DF_ERR_LIMIT),
 				 errmsg("args of step \"%s\" are larger than dataflows.max_body (%d bytes)", step, df_max_body),

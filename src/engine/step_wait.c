@@ -16,6 +16,7 @@
 #include "engine/template.h"
 #include "fdw/system.h"
 #include "shared/clock.h"
+#include "shared/limits.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -275,7 +276,7 @@ dataflows_response(PG_FUNCTION_ARGS)
 		{
 			Jsonb	   *parsed = df_json_parse(body, strlen(body), CurrentMemoryContext);
 
-			if (parsed != NULL)
+			if (parsed != NULL && df_payload_fits(parsed))
 				df_json_value(&json, "body", parsed);
 			else
 				df_json_text(&json, "body", body);

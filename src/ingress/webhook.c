@@ -28,6 +28,7 @@
 #include "shared/encoding.h"
 #include "shared/function.h"
 #include "shared/jsonpath.h"
+#include "shared/limits.h"
 #include "shared/traceparent.h"
 #include "shared/metrics.h"
 #include "shared/wake.h"
@@ -437,11 +438,14 @@ carry_out(void *arg)
 	Receipt    *receipt = arg;
 
 	receipt->body = parsed(&receipt->delivery);
+	/* before a filter or a handler looks at it */
+	df_check_payload(receipt->body, "the body of a delivery");
 	understand(receipt);
 	if (receipt->ignored == NULL)
 	{
 		df_check_key(receipt->key);
-		df_check_payload(receipt->input, "the body of a delivery");
+		if (receipt->input != receipt->body)
+			df_check_payload(receipt->input, "what the handler returned");
 	}
 	take_effect(receipt);
 	receipt->answer->status = field_text(receipt->answer->body, "ignored") != NULL ? 200 : 202;

@@ -11,7 +11,6 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/pg_authid.h"
 #include "flow/flow.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -20,7 +19,6 @@
 #include "shared/slots.h"
 #include "store/look.h"
 #include "store/store.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
@@ -70,19 +68,8 @@ static void
 require_sight(const pg_uuid_t *run, const DfRunLook *look)
 {
 	Oid			role = GetUserId();
-	Oid			starter = get_role_oid(look->started_by, true);
-	char	   *owner = OidIsValid(look->owner) ? GetUserNameFromId(look->owner, true) : NULL;
 
-	if (owner != NULL && strcmp(owner, look->owner_name) == 0 && has_privs_of_role(role, look->owner))
-		return;
-	if (OidIsValid(starter) && has_privs_of_role(role, starter))
-		return;
-	if (superuser() || has_privs_of_role(role, ROLE_PG_MONITOR))
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("role \"%s\" may not see run \"%s\"", GetUserNameFromId(role, false), run_text(run)),
-			 errhint("Act as a member of the role that owns its workflow, or of the one that started it.")));
+	df_require_sight(role, run, df_sight(role, look->owner, look->owner_name, look->started_by), DF_SEES_META);
 }
 
 static void

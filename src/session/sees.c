@@ -9,34 +9,26 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_authid.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
+#include "store/rights.h"
 #include "utils/builtins.h"
 
 #include "compat.h"
 
 PG_FUNCTION_INFO_V1(dataflows_sees);
 
-typedef enum Sight
-{
-	SEES_NOTHING,
-	SEES_META,					/* all but inputs, outputs and payloads */
-	SEES_ALL
-} Sight;
-
 typedef struct SightCache
 {
 	bool		valid;
 	Oid			caller;
-	Sight		everywhere;
+	DfSight		everywhere;
 	Oid			owner;
 	char		owner_name[NAMEDATALEN];
 	bool		is_owner;
 	char		started_by[NAMEDATALEN];
 	bool		is_starter;
-	Datum		texts[SEES_ALL + 1];
+	Datum		texts[DF_SEES_ALL + 1];
 } SightCache;
 
 static SightCache *
@@ -49,8 +41,8 @@ sight_cache(FmgrInfo *flinfo)
 	{
 		cache = flinfo->fn_extra = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(SightCache));
 		old = MemoryContextSwitchTo(flinfo->fn_mcxt);
-		cache->texts[SEES_META] = CStringGetTextDatum("meta");
-		cache->texts[SEES_ALL] = CStringGetTextDatum("all");
+		cache->texts[DF_SEES_META] = CStringGetTextDatum("meta");
+		cache->texts[DF_SEES_ALL] = CStringGetTextDatum("all");
 		MemoryContextSwitchTo(old);
 	}
 	if (!cache->valid || cache->caller != GetUserId())
@@ -60,8 +52,7 @@ sight_cache(FmgrInfo *flinfo)
 		cache->owner = InvalidOid;
 		cache->owner_name[0] = cache->started_by[0] = '\0';
 		cache->is_owner = cache->is_starter = false;
-		cache->everywhere = superuser() ? SEES_ALL
-			: has_privs_of_role(cache->caller, ROLE_PG_MONITOR) ? SEES_META : SEES_NOTHING;
+		cache->everywhere = df_sight_of_all(cache->caller);
 	}
 	return cache;
 }
@@ -82,25 +73,18 @@ same_name(char *kept, const text *name)
 static void
 judge_owner(SightCache *cache, Oid owner, const text *name)
 {
-	char	   *present;
-
 	if (same_name(cache->owner_name, name) && cache->owner == owner)
 		return;
 	cache->owner = owner;
-	present = GetUserNameFromId(owner, true);
-	cache->is_owner = present != NULL && strcmp(present, cache->owner_name) == 0 &&
-		has_privs_of_role(cache->caller, owner);
+	cache->is_owner = df_is_owner(cache->caller, owner, cache->owner_name);
 }
 
 static void
 judge_starter(SightCache *cache, const text *name)
 {
-	Oid			starter;
-
 	if (same_name(cache->started_by, name))
 		return;
-	starter = get_role_oid(cache->started_by, true);
-	cache->is_starter = OidIsValid(starter) && has_privs_of_role(cache->caller, starter);
+	cache->is_starter = df_is_starter(cache->caller, cache->started_by);
 }
 
 /* _sees(owner oid, owner_name text, started_by text): 'all', 'meta' or NULL */
@@ -108,21 +92,21 @@ Datum
 dataflows_sees(PG_FUNCTION_ARGS)
 {
 	SightCache *cache = sight_cache(fcinfo->flinfo);
-	Sight		sight = cache->everywhere;
+	DfSight		sight = cache->everywhere;
 
-	if (sight != SEES_ALL && !PG_ARGISNULL(0) && !PG_ARGISNULL(1))
+	if (sight != DF_SEES_ALL && !PG_ARGISNULL(0) && !PG_ARGISNULL(1))
 	{
 		judge_owner(cache, PG_GETARG_OID(0), PG_GETARG_TEXT_PP(1));
 		if (cache->is_owner)
-			sight = SEES_ALL;
+			sight = DF_SEES_ALL;
 	}
-	if (sight != SEES_ALL && !PG_ARGISNULL(2))
+	if (sight != DF_SEES_ALL && !PG_ARGISNULL(2))
 	{
 		judge_starter(cache, PG_GETARG_TEXT_PP(2));
 		if (cache->is_starter)
-			sight = SEES_ALL;
+			sight = DF_SEES_ALL;
 	}
-	if (sight == SEES_NOTHING)
+	if (sight == DF_SEES_NOTHING)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(cache->texts[sight]);
 }

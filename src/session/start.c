@@ -182,9 +182,12 @@ dataflows_restart(PG_FUNCTION_ARGS)
 				(errcode(DF_ERR_UNKNOWN),
 				 errmsg("run \"%s\" does not exist", old_text),
 				 errhint("Look for it in the view dataflows.runs; ended runs are purged after dataflows.retention.")));
+	/* whoever starts a run sees its input */
+	df_require_sight(caller, old_id, df_sight(caller, old.owner, old.owner_name, old.started_by), DF_SEES_ALL);
 	df_start_common(old.workflow, caller, &run, &definition, store.result_context);
 	require_ended(&old, old_text);
 	df_refuse_forgotten(old_id, "restart");
+	df_check_payload(old.input, "the input of a run");
 	run.key = old.key;
 	run.input = old.input;
 	insert_with_key_if_free(&run);

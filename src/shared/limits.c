@@ -8,17 +8,25 @@
 #include "postgres.h"
 
 #include "guc.h"
+#include "shared/json_size.h"
 #include "shared/limits.h"
+
+bool
+df_payload_fits(const Jsonb *value)
+{
+	return df_jsonb_text_size(value, df_max_body) <= (size_t) df_max_body;
+}
 
 void
 df_check_payload(const Jsonb *value, const char *what)
 {
-	if (VARSIZE(value) <= df_max_body)
+	if (df_payload_fits(value))
 		return;
 	ereport(ERROR,
 			(errcode(DF_ERR_LIMIT),
 			 errmsg("%s is too large", what),
-			 errdetail("It has %u bytes; dataflows.max_body allows %d.", (unsigned) VARSIZE(value), df_max_body),
+			 errdetail("dataflows.max_body allows %d bytes of its text, in which numbers are written out; it may be nested %d deep.",
+					   df_max_body, DF_MAX_JSON_DEPTH),
 			 errhint("Store it in a table and pass its key.")));
 }
 

@@ -32,13 +32,14 @@ CREATE FUNCTION dataflows.restart(run uuid) RETURNS uuid
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_restart';
 COMMENT ON FUNCTION dataflows.restart(uuid) IS
 'Starts a new run of the newest version with the input of one that has ended, and its key if that is free; returns the new run''s id.
-Errors: DF005 (unknown run or workflow), 55000 (the run has not ended), 42501 (a missing right; as for start()).';
+For who may start the workflow and see what the run was started with. Errors: DF005 (unknown run or workflow), 55000 (the run has not ended), 42501 (a missing right), DF006 (too large).';
 
 CREATE FUNCTION dataflows.start_on_insert() RETURNS trigger
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_start_on_insert';
 COMMENT ON FUNCTION dataflows.start_on_insert() IS
 'Trigger function start_on_insert(workflow [, key column]): starts a run for each inserted row, with the row as its input, in the inserting transaction.
 AFTER INSERT FOR EACH ROW, or FOR EACH STATEMENT with REFERENCING NEW TABLE. The table''s owner must have the right to start; who inserts needs none. A row whose key is NULL starts a run without a key.
+To make such a trigger takes EXECUTE, which follows that on define_workflow(), and on another role''s table the right to start the workflow.
 Errors: 39P01 (the trigger was made otherwise), 42703 (no such column), and those of start().';
 
 CREATE FUNCTION dataflows.signal_on_change() RETURNS trigger
@@ -46,4 +47,4 @@ CREATE FUNCTION dataflows.signal_on_change() RETURNS trigger
 COMMENT ON FUNCTION dataflows.signal_on_change() IS
 'Trigger function signal_on_change(workflow, event, key column): each inserted or updated row is a signal, with the row as its payload, to the run of that key.
 AFTER INSERT, UPDATE or both FOR EACH ROW (say in WHEN which rows), or after one of them FOR EACH STATEMENT with REFERENCING NEW TABLE. The table''s owner must have the right to signal. A row whose key is NULL signals nobody; a signal without a run is kept for dataflows.signal_ttl.
-Errors: 39P01 (the trigger was made otherwise), 42703 (no such column), DF005 (unknown workflow), DF006 (too large), 42501 (a missing right).';
+To make such a trigger takes what it takes for start_on_insert(). Errors: 39P01 (the trigger was made otherwise), 42703 (no such column), DF005 (unknown workflow), DF006 (too large), 42501 (a missing right).';

@@ -17,6 +17,17 @@ CREATE FUNCTION dataflows._without_body(error jsonb) RETURNS jsonb
 		THEN (error OPERATOR(pg_catalog.#-) '{detail,body}'::text[]) OPERATOR(pg_catalog.#-) '{body}'::text[] END;
 COMMENT ON FUNCTION dataflows._without_body(jsonb) IS 'Internal: an error as members of pg_monitor see it';
 
+CREATE FUNCTION dataflows._text_size(value jsonb, most int) RETURNS bigint
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'dataflows_text_size';
+COMMENT ON FUNCTION dataflows._text_size(jsonb, int) IS
+'Internal: bytes of a value as text, without rendering it; any number above most if it has more or is nested more than 1000 deep';
+
+CREATE FUNCTION dataflows._shown(value jsonb) RETURNS jsonb
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+	RETURN CASE WHEN dataflows._text_size(value, 262144) OPERATOR(pg_catalog.<=) 262144 THEN value
+		ELSE pg_catalog.to_jsonb('too large to be shown here'::text) END;
+COMMENT ON FUNCTION dataflows._shown(jsonb) IS 'Internal: a value as the page shows it: one whose text is above 256 kB is not';
+
 /* ---- workflows ------------------------------------------------------------------------ */
 
 CREATE VIEW dataflows.workflows WITH (security_barrier) AS

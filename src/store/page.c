@@ -153,8 +153,20 @@ typedef struct Call
 
 #define RUN_COLUMNS "r.run, r.workflow, r.version, r.key, r.owner, r.state, r.step, r.waiting_for, r.wake_at," \
 	" r.started_by, r.started_at, r.finished_at, r.cause, r.error ->> 'message' AS error, r.stuck ->> 'reason' AS stuck"
-#define OF_RUN(view, which, order) "(SELECT COALESCE(pg_catalog.json_agg(y), '[]') FROM (SELECT z.* FROM dataflows." view " AS z" \
+#define WHOLE_RUN "q.run, q.workflow, q.version, q.key, q.owner, q.state, q.step, q.waiting_for, q.wake_at, q.started_by, q.started_at, q.finished_at, " \
+	SHOWN("q.input") "input, " SHOWN("q.result") "result, " SHOWN("q.error") "error, q.stuck, q.cause, q.drifted, q.parent, q.restarted_from," \
+	" q.deadline, q.round, q.traceparent"
+#define OF_RUN(view, columns, which, order) "(SELECT COALESCE(pg_catalog.json_agg(y), '[]') FROM (SELECT " columns " FROM dataflows." view " AS z" \
 	" WHERE z.run = $1::uuid" which " ORDER BY " order " LIMIT 1000) AS y)"
+/* what may be large is cut: a browser is to show it, and this process to go on with others' requests */
+#define SHOWN(column) "dataflows._shown(" column ") AS "
+#define SHOWN_TEXT(column) "CASE WHEN pg_catalog.octet_length(" column ") <= 262144 THEN " column " ELSE 'too large to be shown here' END AS "
+#define STEP_COLUMNS "z.run, z.n, z.step, z.kind, z.system, z.state, z.attempts, z.request, z.status, " SHOWN("z.output") "output, " \
+	SHOWN("z.error") "error, z.undo, z.undo_state, z.idempotency_key, z.started_at, z.finished_at, " SHOWN_TEXT("z.body") "body, " \
+	SHOWN_TEXT("z.undo_body") "undo_body, z.sent_at, z.wake_at, z.undo_attempts, z.undo_since, " SHOWN("z.undo_error") "undo_error, " \
+	"z.workflow, z.key, z.child, z.round"
+#define SIGNAL_COLUMNS "z.sent_by, z.sent_at, z.event, z.consumed_by, z.run, z.workflow, z.key, " SHOWN("z.payload") "payload, " \
+	"z.state, z.consumed_at, z.expires_at, z.sent_pid, z.id"
 /* the n of a run's steps and of their attempts are shown two hundred at a time; $2 = after which */
 #define THESE " AND z.n > COALESCE($2::int, 0) AND z.n <= COALESCE($2::int, 0) + 200"
 
@@ -178,9 +190,9 @@ static Call calls[] = {
 		" AND r.key" EQ "$2 AND ($3 IS NULL OR r.state" EQ "$3) ORDER BY r.run DESC LIMIT 50) AS x", "workflow", "key", "state", NULL),
 	SHOW("run", 2, "SELECT pg_catalog.json_build_object('run', pg_catalog.to_json(r),"
 		" 'last', (SELECT z.n FROM dataflows.steps AS z WHERE z.run = $1::uuid ORDER BY z.n DESC LIMIT 1),"
-		" 'steps', " OF_RUN("steps", THESE, "z.n") ", 'attempts', " OF_RUN("attempts", THESE, "z.at DESC") ","
-		" 'signals', " OF_RUN("signals", "", "z.id DESC") ", 'requests', " OF_RUN("requests", "", "z.id DESC") ")::text"
-		" FROM dataflows.runs AS r WHERE r.run = $1::uuid", "run", "after", NULL),
+		" 'steps', " OF_RUN("steps", STEP_COLUMNS, THESE, "z.n") ", 'attempts', " OF_RUN("attempts", "z.*", THESE, "z.at DESC") ","
+		" 'signals', " OF_RUN("signals", SIGNAL_COLUMNS, "", "z.id DESC") ", 'requests', " OF_RUN("requests", "z.*", "", "z.id DESC") ")::text"
+		" FROM (SELECT " WHOLE_RUN " FROM dataflows.runs AS q WHERE q.run = $1::uuid) AS r", "run", "after", NULL),
 	SHOW("stuck", 0, LIST("s.* FROM dataflows.stuck AS s ORDER BY s.run DESC LIMIT 200"), NULL),
 	SHOW("pending_undo", 0, LIST("p.* FROM dataflows.pending_undo AS p ORDER BY p.run DESC LIMIT 200"), NULL),
 	/* without what counts live runs: that reads them all */
@@ -191,7 +203,8 @@ static Call calls[] = {
 		" FROM dataflows.workflows AS w ORDER BY w.name, w.version DESC LIMIT 500"), NULL),
 	SHOW("webhooks", 0, LIST("w.path, w.starts, w.signals, w.event, w.key, w.verify, w.filter, w.handler, w.owner, w.created_at"
 		" FROM dataflows.webhooks AS w ORDER BY w.path LIMIT 500"), NULL),
-	SHOW("schedules", 0, LIST("s.* FROM dataflows.schedules AS s ORDER BY s.name LIMIT 500"), NULL),
+	SHOW("schedules", 0, LIST("s.name, s.cron, s.workflow, s.owner, s.active, s.last_at, s.last_run, s.last_status, s.last_message, "
+		SHOWN("s.input") "input, s.scheduled_at FROM dataflows.schedules AS s ORDER BY s.name LIMIT 500"), NULL),
 	/*
 	 * Of the last hour, but no more than the newest twenty thousand runs: what
 	 * ended, by when it ended, and what got stuck and still is, by when.

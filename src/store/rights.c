@@ -12,22 +12,77 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_proc.h"
 #include "miscadmin.h"
 #include "shared/function.h"
 #include "store/rights.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/syscache.h"
 
 /* oid and name must both be those of the definition: either alone may be another role's by now */
 static bool
+is_there(Oid owner, const char *owner_name)
+{
+	char	   *name = OidIsValid(owner) ? GetUserNameFromId(owner, true) : NULL;
+
+	return name != NULL && owner_name != NULL && strcmp(name, owner_name) == 0;
+}
+
+static bool
 owner_exists(const DfWorkflowRow *workflow)
 {
-	char	   *name = GetUserNameFromId(workflow->owner, true);
-
-	return name != NULL && strcmp(name, workflow->owner_name) == 0;
+	return is_there(workflow->owner, workflow->owner_name);
 }
+
+/* ---- who sees a run ------------------------------------------------------------- */
+
+bool
+df_is_owner(Oid role, Oid owner, const char *owner_name)
+{
+	return is_there(owner, owner_name) && has_privs_of_role(role, owner);
+}
+
+bool
+df_is_starter(Oid role, const char *started_by)
+{
+	Oid			starter = get_role_oid(started_by, true);
+
+	return OidIsValid(starter) && has_privs_of_role(role, starter);
+}
+
+DfSight
+df_sight_of_all(Oid role)
+{
+	if (superuser_arg(role))
+		return DF_SEES_ALL;
+	return has_privs_of_role(role, ROLE_PG_MONITOR) ? DF_SEES_META : DF_SEES_NOTHING;
+}
+
+DfSight
+df_sight(Oid role, Oid owner, const char *owner_name, const char *started_by)
+{
+	if (df_is_owner(role, owner, owner_name) || df_is_starter(role, started_by))
+		return DF_SEES_ALL;
+	return df_sight_of_all(role);
+}
+
+void
+df_require_sight(Oid role, const pg_uuid_t *run, DfSight seen, DfSight least)
+{
+	if (seen >= least)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("role \"%s\" may not see %srun \"%s\"", GetUserNameFromId(role, false),
+					seen == DF_SEES_NOTHING ? "" : "the input of ",
+					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(run)))),
+			 errhint("Act as a member of the role that owns its workflow, or of the one that started it.")));
+}
+
+/* ---- who may use a workflow --------------------------------------------------------- */
 
 bool
 df_may_own(Oid role, const DfWorkflowRow *workflow)

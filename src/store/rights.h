@@ -21,6 +21,27 @@ extern void df_require_own(Oid role, const DfWorkflowRow *workflow, const char *
 /* the newest version of a workflow that is not dropped, or DF005; inside the store */
 extern void df_require_workflow(const char *name, DfWorkflowRow *row, MemoryContext cxt);
 
+/* what a role sees of a run */
+typedef enum DfSight
+{
+	DF_SEES_NOTHING,
+	DF_SEES_META,				/* members of pg_monitor: all but inputs, outputs and payloads */
+	DF_SEES_ALL					/* superusers, members of the workflow's owner and of who started it */
+} DfSight;
+
+/* `owner` and `owner_name` must both be those of the definition */
+extern bool df_is_owner(Oid role, Oid owner, const char *owner_name);
+extern bool df_is_starter(Oid role, const char *started_by);
+
+/* what the role sees of every run */
+extern DfSight df_sight_of_all(Oid role);
+
+/* what it sees of one; owner_name NULL = its workflow is not there */
+extern DfSight df_sight(Oid role, Oid owner, const char *owner_name, const char *started_by);
+
+/* raises 42501 if that is less than `least` */
+extern void df_require_sight(Oid role, const pg_uuid_t *run, DfSight seen, DfSight least);
+
 /* raises 25006 if nothing can be written here; `what` completes "cannot ..." */
 extern void df_require_writable(const char *what);
 

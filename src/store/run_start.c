@@ -83,8 +83,10 @@ bool
 df_run_old(const pg_uuid_t *id, DfOldRun *run, MemoryContext cxt)
 {
 	static DfPlan plan = {
-		"SELECT workflow, key, state, input FROM dataflows.run"
-		" WHERE run OPERATOR(pg_catalog.=) $1",
+		"SELECT r.workflow, r.key, r.state, r.input, w.owner, w.owner_name, r.started_by"
+		" FROM dataflows.run AS r LEFT JOIN dataflows.workflow AS w"
+		"  ON (w.name OPERATOR(pg_catalog.=) r.workflow AND w.version OPERATOR(pg_catalog.=) r.version)"
+		" WHERE r.run OPERATOR(pg_catalog.=) $1",
 		SPI_OK_SELECT, 1, {UUIDOID}
 	};
 	Datum		values[1];
@@ -96,6 +98,9 @@ df_run_old(const pg_uuid_t *id, DfOldRun *run, MemoryContext cxt)
 	run->key = df_copy_text(cxt, 0, 1);
 	run->state = df_copy_text(cxt, 0, 2);
 	run->input = df_copy_jsonb(cxt, 0, 3);
+	run->owner = df_is_null(0, 4) ? InvalidOid : DatumGetObjectId(df_value(0, 4));
+	run->owner_name = df_copy_text(cxt, 0, 5);
+	run->started_by = df_copy_text(cxt, 0, 6);
 	return true;
 }
 

@@ -38,6 +38,9 @@ typedef struct DfOldRun
 	char	   *key;			/* NULL = none */
 	char	   *state;
 	Jsonb	   *input;
+	Oid			owner;			/* InvalidOid if the version is missing */
+	char	   *owner_name;
+	char	   *started_by;
 } DfOldRun;
 
 extern bool df_run_old(const pg_uuid_t *id, DfOldRun *run, MemoryContext cxt);

@@ -35,6 +35,7 @@
 
 #include "compat.h"
 #include "guc.h"
+#include "shared/json_size.h"
 #include "store/user_sql.h"
 
 /* ---- parameters ---------------------------------------------------------------- */
@@ -233,7 +234,7 @@ rows_as_jsonb(uint64 n)
 			Jsonb	   *object = DatumGetJsonbP(FunctionCall1(&flinfo, row));
 			JsonbValue	value;
 
-			size += VARSIZE(object);
+			size += df_jsonb_text_size(object, df_max_body) + strlen(", ");
 			check_size(size);
 			value.type = jbvBinary;
 			value.val.binary.data = &object->root;
@@ -260,7 +261,7 @@ first_value(uint64 n)
 		return NULL;
 	prepare_to_jsonb(&flinfo, SPI_gettypeid(SPI_tuptable->tupdesc, 1));
 	result = DatumGetJsonbP(FunctionCall1(&flinfo, value));
-	check_size(VARSIZE(result));
+	check_size(df_jsonb_text_size(result, df_max_body));
 	return result;
 }
 

@@ -31,6 +31,7 @@
 #include "utils/uuid.h"
 
 #include "shared/clock.h"
+#include "shared/limits.h"
 #include "store/xact.h"
 #include "worker/notify.h"
 
@@ -244,6 +245,8 @@ parse(const char *text, DfNotifySignal *signal)
 	if (signal->event == NULL || !df_name_is_clean(signal->event))
 		return "\"event\" is not a name";
 	signal->payload = payload_field(&jsonb->root);
+	if (!df_payload_fits(signal->payload))
+		return "\"payload\" is too large, its numbers written out";
 	run = string_field(&jsonb->root, "run", DF_MAX_NAME);
 	if (run != NULL)
 	{

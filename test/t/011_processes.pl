@@ -208,7 +208,9 @@ as_app($node, 'postgres', <<'SQL');
 CREATE FUNCTION app.three(event jsonb) RETURNS jsonb LANGUAGE sql VOLATILE AS $$ SELECT event $$;
 SELECT dataflows.define_workflow('leaves-waiting', 'app.three');
 SQL
-as_app($node, 'postgres', "SELECT dataflows.restart('" . $node->safe_psql('postgres', "SELECT run FROM dataflows.runs WHERE workflow = 'leaves-waiting'") . "')");
+my $restart = "SELECT dataflows.restart('" . $node->safe_psql('postgres', "SELECT run FROM dataflows.runs WHERE workflow = 'leaves-waiting'") . "')";
+like(($node->psql('postgres', $restart, extra_params => [ '-U', 'app' ]))[2], qr/role "app" may not see run/, 'who takes the name of a workflow over does not take what its runs were started with');
+$node->safe_psql('postgres', $restart);
 ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.runs WHERE workflow = 'leaves-waiting' AND state = 'completed' AND key = 'waits' AND owner = 'app'", 20),
 	'and the run begins again with another owner');
 

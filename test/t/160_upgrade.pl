@@ -32,6 +32,8 @@ SELECT line FROM (
   UNION ALL SELECT pg_get_indexdef(i.indexrelid) FROM t JOIN pg_index i ON i.indrelid = t.oid
   UNION ALL SELECT format('%s %s', t.relname, pg_get_constraintdef(k.oid)) FROM t JOIN pg_constraint k ON k.conrelid = t.oid
   UNION ALL SELECT pg_get_triggerdef(g.oid) FROM t JOIN pg_trigger g ON g.tgrelid = t.oid
+  UNION ALL SELECT format('event trigger %s %s %s %s %s', evtname, evtevent, evttags, evtenabled, evtfoid::regproc)
+    FROM m JOIN pg_event_trigger v ON m.classid = 'pg_event_trigger'::regclass AND v.oid = m.objid
   UNION ALL SELECT pg_get_ruledef(r.oid) FROM t JOIN pg_rewrite r ON r.ev_class = t.oid WHERE t.relkind <> 'v'
   UNION ALL SELECT format('dumped: %s %s', c.oid::regclass, e.extcondition[i]) FROM pg_extension e, generate_subscripts(e.extconfig, 1) i
     JOIN pg_class c ON true WHERE e.extname = 'dataflows' AND c.oid = e.extconfig[i]

@@ -1,0 +1,241 @@
+/*
+ * session/author.c
+ *	  Who may make triggers with start_on_insert() and signal_on_change().
+ *
+ * Runs in a user's backend, at the end of GRANT, REVOKE and CREATE TRIGGER, in
+ * his transaction and role, as the function of an event trigger: that works
+ * where the library is not preloaded, too.  A trigger starts and signals with
+ * the right of the table's owner, whoever made it.  So whoever may define
+ * workflows, and nobody else, may make one (EXECUTE on the two functions follows
+ * that on define_workflow()), and on another's table only for a workflow that he
+ * may use himself.  It must never fail a command that is not about these.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "commands/event_trigger.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/parsenodes.h"
+#include "parser/parse_func.h"
+#include "session/author.h"
+#include "store/rights.h"
+#include "store/store.h"
+#include "store/workflow.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "compat.h"
+
+PG_FUNCTION_INFO_V1(dataflows_guard_rights);
+
+#define SCHEMA "dataflows"
+
+static const char *const trigger_functions[] = {"start_on_insert", "signal_on_change"};
+
+/* nobody but the extension's owner makes functions in its schema */
+static bool
+is_ours(Oid function, const char *name)
+{
+	char	   *found = OidIsValid(function) ? get_func_name(function) : NULL;
+
+	return found != NULL && strcmp(found, name) == 0 &&
+		get_func_namespace(function) == get_namespace_oid(SCHEMA, true);
+}
+
+/* ---- GRANT and REVOKE ------------------------------------------------------------- */
+
+List *
+df_trigger_functions(void)
+{
+	List	   *result = NIL;
+
+	for (int i = 0; i < lengthof(trigger_functions); i++)
+	{
+		ObjectWithArgs *function = makeNode(ObjectWithArgs);
+
+		function->objname = list_make2(makeString(pstrdup(SCHEMA)), makeString(pstrdup(trigger_functions[i])));
+		result = lappend(result, function);
+	}
+	return result;
+}
+
+static bool
+is_about_authors(const GrantStmt *grant)
+{
+	ListCell   *cell;
+
+	if (grant->targtype != ACL_TARGET_OBJECT ||
+		(grant->objtype != OBJECT_FUNCTION && grant->objtype != OBJECT_ROUTINE))
+		return false;
+	foreach(cell, grant->objects)
+		if (is_ours(LookupFuncWithArgs(grant->objtype, lfirst_node(ObjectWithArgs, cell), true), "define_workflow"))
+			return true;
+	return false;
+}
+
+/* the same for the two trigger functions, with the same grantor, grant options and behaviour */
+static void
+follow(GrantStmt *grant)
+{
+	GrantStmt  *same = copyObject(grant);
+
+	same->objects = df_trigger_functions();
+	ExecuteGrantStmt(same);
+}
+
+static bool
+is_our_schema(const GrantStmt *grant)
+{
+	ListCell   *cell;
+
+	if (grant->objtype != OBJECT_SCHEMA || !grant->is_grant)
+		return false;
+	foreach(cell, grant->objects)
+		if (strcmp(strVal(lfirst(cell)), SCHEMA) == 0)
+			return true;
+	return false;
+}
+
+List *
+df_schema_creators(Oid schema)
+{
+	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+	List	   *result = NIL;
+	Datum		datum;
+	bool		isnull;
+
+	if (!HeapTupleIsValid(tuple))
+		return NIL;
+	datum = SysCacheGetAttr(NAMESPACEOID, tuple, Anum_pg_namespace_nspacl, &isnull);
+	if (!isnull)
+	{
+		Acl		   *acl = DatumGetAclPCopy(datum);
+
+		for (int i = 0; i < ACL_NUM(acl); i++)
+		{
+			const AclItem *item = &ACL_DAT(acl)[i];
+
+			if ((ACLITEM_GET_PRIVS(*item) & ACL_CREATE) != 0 &&
+				item->ai_grantee != ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner)
+				result = list_append_unique_oid(result, item->ai_grantee);
+		}
+	}
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+char *
+df_grantee_name(Oid role)
+{
+	return role == ACL_ID_PUBLIC ? pstrdup("PUBLIC") : pstrdup(quote_identifier(GetUserNameFromId(role, false)));
+}
+
+static void
+warn_of_creators(void)
+{
+	ListCell   *cell;
+
+	foreach(cell, df_schema_creators(get_namespace_oid(SCHEMA, true)))
+	{
+		char	   *name = df_grantee_name(lfirst_oid(cell));
+
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("%s may create objects in schema \"%s\"", name, SCHEMA),
+				 errdetail("A function there may be called instead of one of the extension, as whoever calls it."),
+				 errhint("REVOKE CREATE ON SCHEMA %s FROM %s", SCHEMA, name)));
+	}
+}
+
+/* ---- CREATE TRIGGER ------------------------------------------------------------------ */
+
+static bool
+is_our_trigger(const CreateTrigStmt *trigger)
+{
+	Oid			function = LookupFuncName(trigger->funcname, 0, NULL, true);
+
+	for (int i = 0; i < lengthof(trigger_functions); i++)
+		if (is_ours(function, trigger_functions[i]))
+			return true;
+	return false;
+}
+
+static Oid
+owner_of_table(const CreateTrigStmt *trigger)
+{
+	Oid			table = RangeVarGetRelid(trigger->relation, NoLock, true);
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+	Oid			owner = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+		ReleaseSysCache(tuple);
+	}
+	return owner;
+}
+
+static bool
+may_use_named(Oid role, const char *workflow)
+{
+	DfWorkflowRow definition;
+	DfStore		store;
+	bool		may;
+
+	df_store_enter(&store);
+	may = df_workflow_latest(workflow, &definition, store.result_context) && !definition.dropped &&
+		df_may_use(role, &definition);
+	df_store_leave(&store);
+	return may;
+}
+
+/* a trigger without arguments never starts anything: it fails when it is fired */
+static void
+check_trigger(const CreateTrigStmt *trigger)
+{
+	Oid			role = GetUserId();
+	Oid			owner = owner_of_table(trigger);
+	const char *workflow = trigger->args == NIL ? NULL : strVal(linitial(trigger->args));
+
+	if (!OidIsValid(owner) || workflow == NULL || has_privs_of_role(role, owner) || may_use_named(role, workflow))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("role \"%s\" may not make trigger \"%s\" on table \"%s\" for workflow \"%s\"",
+					GetUserNameFromId(role, false), trigger->trigname, trigger->relation->relname, workflow),
+			 errdetail("It would act with the right of the table's owner, role \"%s\", and role \"%s\" has none to use that workflow.",
+					   GetUserNameFromId(owner, false), GetUserNameFromId(role, false)),
+			 errhint("Have role \"%s\" make the trigger, or be granted EXECUTE on the workflow's function.",
+					 GetUserNameFromId(owner, false))));
+}
+
+/* ---- the event trigger ------------------------------------------------------------------ */
+
+Datum
+dataflows_guard_rights(PG_FUNCTION_ARGS)
+{
+	Node	   *command;
+
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"dataflows._guard_rights\" was not called by an event trigger"),
+				 errhint("It is internal: the event trigger dataflows_rights calls it.")));
+	command = ((EventTriggerData *) fcinfo->context)->parsetree;
+	if (IsA(command, GrantStmt) && is_about_authors((GrantStmt *) command))
+		follow((GrantStmt *) command);
+	else if (IsA(command, GrantStmt) && is_our_schema((GrantStmt *) command))
+		warn_of_creators();
+	else if (IsA(command, CreateTrigStmt) && is_our_trigger((CreateTrigStmt *) command))
+		check_trigger((CreateTrigStmt *) command);
+	PG_RETURN_NULL();
+}

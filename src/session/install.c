@@ -1,0 +1,513 @@
+/*
+ * session/install.c
+ *	  What the scripts of CREATE EXTENSION and ALTER EXTENSION UPDATE call.
+ *
+ * Runs in the session of a superuser, in the script's transaction.  Who owns
+ * the schema of the extension, or may create in it, can put functions beside
+ * ours that fit a call better and run as whoever calls: a new installation
+ * refuses such a schema, one that is there is mended.  It must never take an
+ * object away that somebody else made.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
+#include "commands/extension.h"
+#include "commands/schemacmds.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/parsenodes.h"
+#include "parser/parse_func.h"
+#include "session/author.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/catcache.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "compat.h"
+
+PG_FUNCTION_INFO_V1(dataflows_guard_schema);
+PG_FUNCTION_INFO_V1(dataflows_guard_grants);
+PG_FUNCTION_INFO_V1(dataflows_guard_triggers);
+
+#define SCHEMA "dataflows"
+
+/* ---- GRANT and REVOKE -------------------------------------------------------------- */
+
+static RoleSpec *
+role_spec(Oid role)
+{
+	RoleSpec   *spec = makeNode(RoleSpec);
+
+	spec->roletype = role == ACL_ID_PUBLIC ? ROLESPEC_PUBLIC : ROLESPEC_CSTRING;
+	spec->rolename = role == ACL_ID_PUBLIC ? NULL : GetUserNameFromId(role, false);
+	spec->location = -1;
+	return spec;
+}
+
+/* privilege NULL = all; what a script grants belongs to the extension, and would be missing in a dump; what `users` have does not */
+static void
+change_grant(bool is_grant, ObjectType type, List *objects, const char *privilege, Oid role, bool grant_option, bool users)
+{
+	GrantStmt  *grant = makeNode(GrantStmt);
+	bool		script = creating_extension;
+
+	grant->is_grant = is_grant;
+	grant->targtype = ACL_TARGET_OBJECT;
+	grant->objtype = type;
+	grant->objects = objects;
+	if (privilege != NULL)
+	{
+		AccessPriv *right = makeNode(AccessPriv);
+
+		right->priv_name = pstrdup(privilege);
+		grant->privileges = list_make1(right);
+	}
+	grant->grantees = list_make1(role_spec(role));
+	grant->grant_option = grant_option;
+	grant->behavior = DROP_CASCADE;
+	creating_extension = script && !users;
+	ExecuteGrantStmt(grant);
+	creating_extension = script;
+	CommandCounterIncrement();
+}
+
+static Acl *
+acl_of(Oid function)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Acl		   *acl;
+	Datum		datum;
+	bool		isnull;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", function);
+	datum = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proacl, &isnull);
+	acl = isnull ? acldefault(OBJECT_FUNCTION, ((Form_pg_proc) GETSTRUCT(tuple))->proowner) : DatumGetAclPCopy(datum);
+	ReleaseSysCache(tuple);
+	return acl;
+}
+
+/* ---- the schema ---------------------------------------------------------------------- */
+
+static Oid
+schema_owner(Oid schema)
+{
+	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for schema %u", schema);
+	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/* superusers have all rights anyway */
+static bool
+is_trusted(Oid owner)
+{
+	return owner == GetUserId() || superuser_arg(owner);
+}
+
+static List *
+foreign_objects(Oid schema)
+{
+	Relation	depend = table_open(DependRelationId, AccessShareLock);
+	Oid			extension = get_extension_oid("dataflows", false);
+	List	   *result = NIL;
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(NamespaceRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(schema));
+	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend row = (Form_pg_depend) GETSTRUCT(tuple);
+		ObjectAddress *object;
+
+		if (row->classid == ExtensionRelationId || getExtensionOfObject(row->classid, row->objid) == extension)
+			continue;
+		object = palloc(sizeof(ObjectAddress));
+		ObjectAddressSubSet(*object, row->classid, row->objid, row->objsubid);
+		result = lappend(result, object);
+	}
+	systable_endscan(scan);
+	table_close(depend, AccessShareLock);
+	return result;
+}
+
+static void
+refuse_owner(Oid owner)
+{
+	char	   *name = GetUserNameFromId(owner, false);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("schema \"%s\" is there already and belongs to role \"%s\"", SCHEMA, name),
+			 errdetail("Its owner could put functions beside those of the extension, which would run as whoever calls them."),
+			 errhint("Look what is in it, then: DROP SCHEMA %s CASCADE, or, if it is empty: ALTER SCHEMA %s OWNER TO %s",
+					 SCHEMA, SCHEMA, quote_identifier(GetUserNameFromId(GetUserId(), false)))));
+}
+
+static void
+refuse_creators(List *creators)
+{
+	char	   *name;
+
+	if (creators == NIL)
+		return;
+	name = df_grantee_name(linitial_oid(creators));
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("%s may create objects in schema \"%s\"", name, SCHEMA),
+			 errdetail("A function there may be called instead of one of the extension, as whoever calls it."),
+			 errhint("REVOKE CREATE ON SCHEMA %s FROM %s", SCHEMA, name)));
+}
+
+static void
+refuse_objects(List *objects)
+{
+	if (objects == NIL)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DUPLICATE_SCHEMA),
+			 errmsg("schema \"%s\" is not empty", SCHEMA),
+			 errdetail("In it is %s.", getObjectDescription(linitial(objects), false)),
+			 errhint("Move what is in it to another schema, or drop it: the extension needs a schema of its own.")));
+}
+
+/* ---- an installation that is there ------------------------------------------------------ */
+
+static void
+take_over(Oid schema, Oid owner)
+{
+	char	   *before = GetUserNameFromId(owner, false);
+	Oid			after = GetUserId();
+
+	AlterSchemaOwner_oid(schema, after);
+	CommandCounterIncrement();
+	ereport(WARNING,
+			(errcode(ERRCODE_WARNING),
+			 errmsg("schema \"%s\" belonged to role \"%s\" and belongs to role \"%s\" now", SCHEMA, before,
+					GetUserNameFromId(after, false)),
+			 errdetail("Its owner could put functions beside those of the extension, which would run as whoever calls them."),
+			 errhint("Look what this role has done: dataflows.start(), say, may have been another function.")));
+}
+
+static void
+take_create_back(List *creators)
+{
+	ListCell   *cell;
+
+	foreach(cell, creators)
+	{
+		char	   *name = df_grantee_name(lfirst_oid(cell));
+
+		change_grant(false, OBJECT_SCHEMA, list_make1(makeString(pstrdup(SCHEMA))), "create", lfirst_oid(cell), false, true);
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING_PRIVILEGE_NOT_REVOKED),
+				 errmsg("%s could create objects in schema \"%s\", and cannot any more", name, SCHEMA),
+				 errhint("Make them in another schema.")));
+	}
+}
+
+/* an operator, or a function that has the name of one of ours: there is no honest reason for it */
+static bool
+shadows(const ObjectAddress *object, Oid schema)
+{
+	CatCList   *list;
+	bool		found = false;
+	char	   *name;
+
+	if (object->classId == OperatorRelationId)
+		return true;
+	if (object->classId != ProcedureRelationId || (name = get_func_name(object->objectId)) == NULL)
+		return false;
+	list = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
+	for (int i = 0; i < list->n_members && !found; i++)
+	{
+		Form_pg_proc function = (Form_pg_proc) GETSTRUCT(&list->members[i]->tuple);
+
+		found = function->pronamespace == schema &&
+			getExtensionOfObject(ProcedureRelationId, function->oid) == get_extension_oid("dataflows", false);
+	}
+	ReleaseSysCacheList(list);
+	return found;
+}
+
+static void
+judge_objects(List *objects, Oid schema)
+{
+	ListCell   *cell;
+
+	foreach(cell, objects)
+	{
+		ObjectAddress *object = lfirst(cell);
+		char	   *description = getObjectDescription(object, false);
+
+		if (shadows(object, schema))
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("%s may be called instead of what belongs to the extension", description),
+					 errdetail("It is in schema \"%s\", and was not made by the extension; the update does not run beside it.", SCHEMA),
+					 errhint("Drop it, look who made it and what it does, and update again.")));
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("%s is in schema \"%s\" and does not belong to the extension", description, SCHEMA),
+				 errhint("Move it to another schema.")));
+	}
+}
+
+/* _guard_schema(installed boolean): true = an installation that is there is updated */
+Datum
+dataflows_guard_schema(PG_FUNCTION_ARGS)
+{
+	bool		installed = PG_GETARG_BOOL(0);
+	Oid			schema = get_namespace_oid(SCHEMA, false);
+	Oid			owner = schema_owner(schema);
+
+	if (!installed)
+	{
+		if (!is_trusted(owner))
+			refuse_owner(owner);
+		refuse_creators(df_schema_creators(schema));
+		refuse_objects(foreign_objects(schema));
+		PG_RETURN_VOID();
+	}
+	if (!is_trusted(owner))
+		take_over(schema, owner);
+	take_create_back(df_schema_creators(schema));
+	judge_objects(foreign_objects(schema), schema);
+	PG_RETURN_VOID();
+}
+
+/* ---- default privileges ---------------------------------------------------------------- */
+
+static Acl *
+relation_acl(Oid relation, char *kind)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	Acl		   *acl = NULL;
+	Datum		datum;
+	bool		isnull;
+
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	*kind = ((Form_pg_class) GETSTRUCT(tuple))->relkind;
+	datum = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relacl, &isnull);
+	if (!isnull)
+		acl = DatumGetAclPCopy(datum);
+	ReleaseSysCache(tuple);
+	return acl;
+}
+
+/* views are granted to PUBLIC by the script, tables and sequences to nobody */
+static void
+guard_relation(Oid relation, bool tables_alone)
+{
+	char		kind = RELKIND_INDEX;
+	Acl		   *acl = relation_acl(relation, &kind);
+	bool		stored = kind == RELKIND_RELATION || kind == RELKIND_SEQUENCE;
+	RangeVar   *name = makeRangeVar(pstrdup(SCHEMA), get_rel_name(relation), -1);
+
+	if (tables_alone && !stored)
+		return;
+	for (int i = 0; acl != NULL && i < ACL_NUM(acl); i++)
+	{
+		Oid			grantee = ACL_DAT(acl)[i].ai_grantee;
+
+		if (grantee != GetUserId() && (stored || grantee != ACL_ID_PUBLIC))
+			change_grant(false, kind == RELKIND_SEQUENCE ? OBJECT_SEQUENCE : OBJECT_TABLE, list_make1(name), NULL, grantee, false, false);
+	}
+}
+
+static void
+guard_routine(Oid function)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	ObjectWithArgs *name = makeNode(ObjectWithArgs);
+	Form_pg_proc form;
+	Acl		   *acl = acl_of(function);
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	form = (Form_pg_proc) GETSTRUCT(tuple);
+	name->objname = list_make2(makeString(pstrdup(SCHEMA)), makeString(pstrdup(NameStr(form->proname))));
+	for (int i = 0; i < form->pronargs; i++)
+		name->objargs = lappend(name->objargs, makeTypeNameFromOid(form->proargtypes.values[i], -1));
+	ReleaseSysCache(tuple);
+	for (int i = 0; i < ACL_NUM(acl); i++)
+	{
+		Oid			grantee = ACL_DAT(acl)[i].ai_grantee;
+
+		if (grantee != GetUserId() && grantee != ACL_ID_PUBLIC)
+			change_grant(false, OBJECT_ROUTINE, list_make1(name), NULL, grantee, false, false);
+	}
+}
+
+/*
+ * _guard_grants(installed boolean): what this transaction has made for the
+ * extension is granted to no role by name, whatever default privileges there
+ * are; an update may have made views and functions anew that users had been
+ * granted.  A member's row in pg_depend is as old as its membership.
+ */
+Datum
+dataflows_guard_grants(PG_FUNCTION_ARGS)
+{
+	bool		installed = PG_GETARG_BOOL(0);
+	Relation	depend = table_open(DependRelationId, AccessShareLock);
+	List	   *relations = NIL;
+	List	   *functions = NIL;
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	ListCell   *cell;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(ExtensionRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(get_extension_oid("dataflows", false)));
+	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend row = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (row->deptype != DEPENDENCY_EXTENSION ||
+			!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data)))
+			continue;
+		if (row->classid == RelationRelationId)
+			relations = lappend_oid(relations, row->objid);
+		else if (row->classid == ProcedureRelationId && !installed)
+			functions = lappend_oid(functions, row->objid);
+	}
+	systable_endscan(scan);
+	table_close(depend, AccessShareLock);
+	foreach(cell, relations)
+		guard_relation(lfirst_oid(cell), installed);
+	foreach(cell, functions)
+		guard_routine(lfirst_oid(cell));
+	PG_RETURN_VOID();
+}
+
+/* ---- the trigger functions, from 0.1 on ----------------------------------------------------- */
+
+static void
+grant_to_all_of(List *function, const Acl *acl, Oid owner, bool and_public)
+{
+	for (int i = 0; i < ACL_NUM(acl); i++)
+	{
+		const AclItem *item = &ACL_DAT(acl)[i];
+
+		if (item->ai_grantee == owner || (item->ai_grantee == ACL_ID_PUBLIC && !and_public) ||
+			(ACLITEM_GET_PRIVS(*item) & ACL_EXECUTE) == 0)
+			continue;
+		change_grant(true, OBJECT_FUNCTION, function, "execute", item->ai_grantee,
+					 (ACLITEM_GET_GOPTIONS(*item) & ACL_EXECUTE) != 0, true);
+	}
+}
+
+static void
+revoke_from_all_of(List *function, const Acl *acl, Oid owner)
+{
+	for (int i = 0; i < ACL_NUM(acl); i++)
+		if (ACL_DAT(acl)[i].ai_grantee != owner)
+			change_grant(false, OBJECT_FUNCTION, function, "execute", ACL_DAT(acl)[i].ai_grantee, false, false);
+}
+
+static bool
+public_may(const Acl *acl)
+{
+	for (int i = 0; i < ACL_NUM(acl); i++)
+		if (ACL_DAT(acl)[i].ai_grantee == ACL_ID_PUBLIC)
+			return true;
+	return false;
+}
+
+/* whose tables have such a trigger: they go on making partitions, which clones it */
+static void
+grant_to_owners_of_tables(List *function, Oid function_oid)
+{
+	Relation	triggers = table_open(TriggerRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(triggers, InvalidOid, false, NULL, 0, NULL);
+	List	   *owners = NIL;
+	HeapTuple	tuple;
+	ListCell   *cell;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
+		HeapTuple	table;
+
+		if (trigger->tgfoid != function_oid)
+			continue;
+		table = SearchSysCache1(RELOID, ObjectIdGetDatum(trigger->tgrelid));
+		if (!HeapTupleIsValid(table))
+			continue;
+		owners = list_append_unique_oid(owners, ((Form_pg_class) GETSTRUCT(table))->relowner);
+		ReleaseSysCache(table);
+	}
+	systable_endscan(scan);
+	table_close(triggers, AccessShareLock);
+	foreach(cell, owners)
+		if (!superuser_arg(lfirst_oid(cell)))
+			change_grant(true, OBJECT_FUNCTION, function, "execute", lfirst_oid(cell), false, true);
+}
+
+/*
+ * PUBLIC could make triggers with both functions.  Now who may define workflows
+ * can, who was granted it by name, and whose tables have such triggers.
+ * Everything is taken back first, since what a script leaves is kept as what the
+ * extension itself granted, and would be in no dump.
+ */
+static void
+guard_function(ObjectWithArgs *function, const Acl *authors, Oid owner)
+{
+	Oid			oid = LookupFuncWithArgs(OBJECT_FUNCTION, function, false);
+	Acl		   *before = acl_of(oid);
+
+	revoke_from_all_of(list_make1(function), before, owner);
+	grant_to_all_of(list_make1(function), before, owner, false);
+	if (!public_may(before))
+		return;
+	grant_to_all_of(list_make1(function), authors, owner, true);
+	grant_to_owners_of_tables(list_make1(function), oid);
+}
+
+/* _guard_triggers(define_workflow oid) */
+Datum
+dataflows_guard_triggers(PG_FUNCTION_ARGS)
+{
+	Oid			define = PG_GETARG_OID(0);
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(define));
+	Oid			owner;
+	ListCell   *cell;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", define);
+	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
+	ReleaseSysCache(tuple);
+	foreach(cell, df_trigger_functions())
+		guard_function(lfirst_node(ObjectWithArgs, cell), acl_of(define), owner);
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,24 @@
+/*
+ * Who may make triggers with start_on_insert() and signal_on_change(): whoever
+ * may define workflows.  What is granted and revoked of define_workflow() is
+ * granted and revoked of these two, by an event trigger.
+ */
+REVOKE ALL ON FUNCTION dataflows.start_on_insert(), dataflows.signal_on_change() FROM PUBLIC;
+
+CREATE FUNCTION dataflows._guard_rights() RETURNS event_trigger
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_guard_rights';
+COMMENT ON FUNCTION dataflows._guard_rights() IS
+'Internal: called by the event trigger dataflows_rights. Errors: 42501 (a trigger on another role''s table, for a workflow that its maker may not use).';
+REVOKE ALL ON FUNCTION dataflows._guard_rights() FROM PUBLIC;
+
+CREATE EVENT TRIGGER dataflows_rights ON ddl_command_end WHEN TAG IN ('GRANT', 'REVOKE', 'CREATE TRIGGER')
+	EXECUTE FUNCTION dataflows._guard_rights();
+COMMENT ON EVENT TRIGGER dataflows_rights IS
+'GRANT and REVOKE of define_workflow() hold for start_on_insert() and signal_on_change(), too; a trigger on another role''s table needs the right to use the workflow';
+
+/* last of all, for what the whole script has made */
+CREATE FUNCTION dataflows._guard_grants(installed boolean) RETURNS void
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_guard_grants';
+COMMENT ON FUNCTION dataflows._guard_grants(boolean) IS 'Internal: takes back what default privileges gave others on what this transaction made for the extension; true: of tables alone, for an update';
+REVOKE ALL ON FUNCTION dataflows._guard_grants(boolean) FROM PUBLIC;
+SELECT dataflows._guard_grants(false);
