@@ -139,6 +139,9 @@ write_temp_config()
 	max_worker_processes = 32
 	log_line_prefix = '%m [%p] %b %q%a '
 	max_prepared_transactions = 4
+	# what goes to disk elsewhere only with many rows goes there with few
+	work_mem = 64kB
+	maintenance_work_mem = 1MB
 	CONF
 	if [ -e "$("$PG_CONFIG" --pkglibdir)/pg_cron.so" ]; then
 		preload="$preload,pg_cron"

@@ -321,7 +321,11 @@ fire_for_row(Firing *firing)
 	write_chunk(firing);
 }
 
-/* calls `take` for each new row, in a memory context that lasts as long as the row */
+/*
+ * Calls `take` for each new row, in a memory context that lasts as long as the
+ * row.  The slot is filled outside of that context: what is read from a store
+ * that went to disk is allocated in the current context and freed by the slot.
+ */
 static void
 each_new_row(Firing *firing, void (*take) (Firing *, Jsonb *, char *, void *), void *arg)
 {
@@ -331,22 +335,22 @@ each_new_row(Firing *firing, void (*take) (Firing *, Jsonb *, char *, void *), v
 	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "dataflows row",
 												  ALLOCSET_DEFAULT_SIZES);
 	int			pointer = tuplestore_alloc_read_pointer(store, EXEC_FLAG_REWIND);
-	MemoryContext old = MemoryContextSwitchTo(row_cxt);
 
 	tuplestore_select_read_pointer(store, pointer);
 	tuplestore_rescan(store);
 	while (tuplestore_gettupleslot(store, true, false, slot))
 	{
+		MemoryContext old = MemoryContextSwitchTo(row_cxt);
 		Jsonb	   *event;
 
 		CHECK_FOR_INTERRUPTS();
 		event = render_row(firing, slot);
 		take(firing, event, key_of(firing, event), arg);
+		MemoryContextSwitchTo(old);
 		MemoryContextReset(row_cxt);
 		/* user code may have read the same rows */
 		tuplestore_select_read_pointer(store, pointer);
 	}
-	MemoryContextSwitchTo(old);
 	ExecDropSingleTupleTableSlot(slot);
 	MemoryContextDelete(row_cxt);
 }
@@ -409,6 +413,7 @@ fire_in_key_order(Firing *firing)
 	tuplesort_performsort(sort);
 	while (tuplesort_gettupleslot(sort, true, false, out, NULL))
 	{
+		CHECK_FOR_INTERRUPTS();
 		slot_getallattrs(out);
 		add_row(firing, out->tts_values[0], out->tts_isnull[0], out->tts_values[1]);
 	}
