@@ -39,14 +39,6 @@ PG_FUNCTION_INFO_V1(dataflows_revoke_dashboard_tokens);
 
 /* ---- tokens ---------------------------------------------------------------------------- */
 
-static bytea *
-hash_of(const char *token)
-{
-	bytea	   *text = (bytea *) cstring_to_text(token);
-
-	return DatumGetByteaPP(DirectFunctionCall1(sha256_bytea, PointerGetDatum(text)));
-}
-
 static TimestampTz
 expiry(Datum interval, TimestampTz now)
 {
@@ -77,7 +69,7 @@ dataflows_dashboard_token(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("role \"%s\" cannot have a token of the page: it %s", name, refused),
-				 errhint("Make it as an ordinary role with LOGIN: SET ROLE <role>; SELECT dataflows.dashboard_token();")));
+				 errhint("Make it as an ordinary role with LOGIN and CONNECT: SET ROLE <role>; SELECT dataflows.dashboard_token();")));
 	if (!pg_strong_random(bytes, sizeof(bytes)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
@@ -85,7 +77,7 @@ dataflows_dashboard_token(PG_FUNCTION_ARGS)
 	(void) hex_encode((const char *) bytes, sizeof(bytes), token);
 	token[TOKEN_LEN] = '\0';
 	df_store_enter(&store);
-	df_page_token_insert(hash_of(token), role, name, now, expires);
+	df_page_token_insert(token, role, name, now, expires);
 	df_store_leave(&store);
 	PG_RETURN_TEXT_P(cstring_to_text(token));
 }
@@ -191,7 +183,7 @@ looks_like_token(const char *text, size_t len)
 static Oid
 role_of_token(const char *text, size_t len)
 {
-	return looks_like_token(text, len) ? df_page_token_role(hash_of(pnstrdup(text, len)), df_now()) : InvalidOid;
+	return looks_like_token(text, len) ? df_page_token_role(pnstrdup(text, len), df_now()) : InvalidOid;
 }
 
 static Oid

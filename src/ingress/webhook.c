@@ -38,6 +38,7 @@
 #include "store/store.h"
 #include "store/subxact.h"
 #include "store/webhook.h"
+#include "store/xact.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -235,6 +236,7 @@ call_handler(void *arg)
 	LOCAL_FCINFO(fcinfo, 2);
 
 	XactReadOnly = true;
+	df_settings_of_others_pin();
 	GetUserIdAndSecContext(&save_user, &save_sec);
 	SetUserIdAndSecContext(handling->role, save_sec | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	fmgr_info(handling->function, &flinfo);

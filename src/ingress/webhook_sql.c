@@ -29,7 +29,6 @@
 #include "store/webhook.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -334,35 +333,20 @@ require_given(FunctionCallInfo fcinfo, int arg, const char *what)
 				 errhint("Pass path, headers and the raw bytes of the body as they came.")));
 }
 
-/*
- * A handler runs as the webhook's creator, and must not find what the caller has
- * put in its way: it gets PostgreSQL's own default, of its creator.
- */
-static void
-pin_search_path(void)
-{
-	(void) set_config_option("search_path", "\"$user\", public, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-}
-
 Datum
 dataflows_receive_webhook(PG_FUNCTION_ARGS)
 {
 	DfWebhookAnswer answer;
 	bytea	   *body;
 	Jsonb	   *status;
-	int			gucs;
 
 	require_given(fcinfo, 0, "the path");
 	require_given(fcinfo, 1, "the headers");
 	require_given(fcinfo, 2, "the body");
 	df_require_writable("receive a webhook");
 	body = PG_GETARG_BYTEA_PP(2);
-	gucs = NewGUCNestLevel();
-	pin_search_path();
 	df_webhook_receive(text_to_cstring(PG_GETARG_TEXT_PP(0)), lowered(PG_GETARG_JSONB_P(1)),
 					   VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), &answer);
-	AtEOXact_GUC(true, gucs);
 	status = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(psprintf("{\"status\": %d}", answer.status))));
 	PG_RETURN_DATUM(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(status), JsonbPGetDatum(answer.body)));
 }

@@ -18,7 +18,7 @@ typedef struct DfPageCall
 } DfPageCall;
 
 /* inside the store, as the extension's owner */
-extern void df_page_token_insert(const bytea *hash, Oid owner, const char *owner_name,
+extern void df_page_token_insert(const char *token, Oid owner, const char *owner_name,
 								 TimestampTz now, TimestampTz expires);
 extern uint64 df_page_token_delete(Oid owner);
 extern uint64 df_page_tokens_purge(TimestampTz now);
@@ -27,7 +27,7 @@ extern uint64 df_page_tokens_purge(TimestampTz now);
 extern const char *df_page_role_refused(Oid role, const char *name, TimestampTz now);
 
 /* whose it is; InvalidOid if it is nobody's any more.  Enters the store by itself */
-extern Oid	df_page_token_role(const bytea *hash, TimestampTz now);
+extern Oid	df_page_token_role(const char *token, TimestampTz now);
 
 /* NULL if there is none of that name */
 extern const DfPageCall *df_page_call_find(const char *name);

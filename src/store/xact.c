@@ -148,6 +148,7 @@ df_session_pin(void)
 		{"datestyle", "ISO, MDY"},
 		{"intervalstyle", "postgres"},
 		{"jit", "off"},
+		{"exit_on_error", "off"},
 	};
 	const char *flush = GetConfigOption("synchronous_commit", false, false);
 
@@ -158,6 +159,44 @@ df_session_pin(void)
 	if (strcmp(flush, "remote_apply") != 0)
 		SetConfigOption("synchronous_commit", "on", PGC_SUSET, PGC_S_OVERRIDE);
 	df_xact_limit_locks();
+}
+
+/*
+ * A handler of a webhook runs as the webhook's creator in a session of somebody
+ * else's, who may set these for himself: names would lead to his objects, and SQL
+ * would mean something else.  The handler gets PostgreSQL's own defaults, until the
+ * subtransaction that it runs in ends.
+ */
+void
+df_settings_of_others_pin(void)
+{
+	static const char *const pins[][2] = {
+		{"search_path", "\"$user\", public, pg_temp"},
+		{"datestyle", "ISO, MDY"},
+		{"intervalstyle", "postgres"},
+		{"standard_conforming_strings", "on"},
+		{"backslash_quote", "safe_encoding"},
+		{"transform_null_equals", "off"},
+		{"array_nulls", "on"},
+		{"bytea_output", "hex"},
+		{"extra_float_digits", "1"},
+		{"xmlbinary", "base64"},
+		{"xmloption", "content"},
+		{"row_security", "on"},
+		{"quote_all_identifiers", "off"},
+		{"plpgsql.check_asserts", "on"},
+		{"plpgsql.extra_errors", "none"},
+		{"plpgsql.extra_warnings", "none"},
+	};
+
+	for (int i = 0; i < lengthof(pins); i++)
+	{
+		const char *present = GetConfigOption(pins[i][0], true, false);
+
+		if (present != NULL && strcmp(present, pins[i][1]) != 0)
+			(void) set_config_option(pins[i][0], pins[i][1], PGC_SUSET, PGC_S_SESSION,
+									 GUC_ACTION_SAVE, true, 0, false);
+	}
 }
 
 void

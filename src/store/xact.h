@@ -26,6 +26,9 @@ extern bool df_xact_busy(void);
 /* after connecting: what ALTER ROLE or ALTER DATABASE may have bent */
 extern void df_session_pin(void);
 
+/* in a subtransaction, before code of a role runs in another's session: what that one may have bent */
+extern void df_settings_of_others_pin(void);
+
 /* a shorter wait for locks than the others'; after df_session_pin() */
 extern void df_xact_lock_timeout(int ms);
 

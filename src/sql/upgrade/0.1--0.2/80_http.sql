@@ -45,3 +45,11 @@ COMMENT ON COLUMN dataflows.systems.failures IS 'Those of them that failed for t
 COMMENT ON COLUMN dataflows.systems.latency_ms IS 'How long an answer takes, smoothed, milliseconds';
 COMMENT ON COLUMN dataflows.systems.held_owners IS 'Owner roles whose breaker is not closed, the longest pause first; of those that one is a member of, for pg_monitor of all; NULL = none';
 DROP FUNCTION dataflows._systems();
+
+/* a token ends with the password of its role; of those from before it is not known, so they end now */
+DELETE FROM dataflows.page_token;
+ALTER TABLE dataflows.page_token ADD COLUMN password bytea;
+COMMENT ON COLUMN dataflows.page_token.password IS 'SHA-256 of the token and what the server keeps of the role''s password, as it was; NULL = it had none. Another password ends the token';
+COMMENT ON FUNCTION dataflows.dashboard_token(interval) IS
+'A token with which a person logs in at the page (dataflows.dashboard) and there sees and may do what the current role sees and may do. It is shown this once: only its hash is kept. It ends when it expires, with revoke_dashboard_tokens(), when the role is dropped, renamed or given another password, and while it is a superuser, may not log in (NOLOGIN, VALID UNTIL) or may not connect to the database; that is looked at for each request.
+expires: from now, up to 30 days; default 12 hours. Errors: 22023 (a bad interval), 25006 (read-only transaction), 42501 (a superuser, or a role without LOGIN or CONNECT).';
