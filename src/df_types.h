@@ -253,6 +253,7 @@ typedef struct DfStep
 	int			called;			/* number of the entry that last called it */
 	int			next_same;		/* index of the next step of that base name, -1 */
 	TimestampTz attempt_at;		/* when the attempt in flight left */
+	TimestampTz sent_before;	/* sent_at before it did */
 } DfStep;
 
 /* a failed try, to be written */
@@ -350,7 +351,18 @@ typedef struct DfRun
 	int			nblocked;
 	bool		blocked_any;
 	int			in_flight;
+	int			upsets;			/* errors in a row, not of its making, that came while it was looked at */
+	bool		answered;		/* an answer was applied that is not recorded yet */
+	bool		aside;			/* it could not be recorded yet: nothing is done with it before it is */
+	List	   *attempts_aside; /* of DfAttempt, to be recorded with it */
 } DfRun;
+
+/* there is nothing to be done with it for now */
+static inline bool
+df_run_rests(const DfRun *run)
+{
+	return run->broken || run->aside;
+}
 
 /*
  * Whether a step or an event may have this name: '#' is the engine's, in name#n,

@@ -574,7 +574,7 @@ step_refused(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolic
 	step->wake_at = df_now() + policy->retry.initial_ms * 1000;
 }
 
-/* what a refused token does: as if the request had not left, which phase it is in is found anew */
+/* as if the request had not left, which phase it is in is found anew */
 void
 df_step_unsend(DfRun *run, DfStep *step)
 {
@@ -587,6 +587,7 @@ df_step_unsend(DfRun *run, DfStep *step)
 	{
 		df_step_transition(run, step, df_json_get_bool(step->error, "in_doubt") ? DF_STEP_LOSE : DF_STEP_AGAIN);
 		step->attempts--;
+		step->sent_at = step->sent_before;
 	}
 	step->wake_at = df_now();
 	step->dirty = true;

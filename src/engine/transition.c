@@ -80,6 +80,7 @@ df_step_transition(DfRun *run, DfStep *step, DfStepEvent event)
 	if (event == DF_STEP_SEND)
 	{
 		step->attempts++;
+		step->sent_before = step->sent_at;
 		/* a new step leaves as soon as it is written: its started_at says when */
 		step->sent_at = step->fresh ? DF_NEVER : df_now();
 		step->wake_at = DF_NEVER;

@@ -23,6 +23,7 @@ static const char *const stuck_classes[] = {
 	"39", /* external routine invocation */
 	"42", /* syntax, a missing column, a missing right */
 	"54", /* program limit: too complex, recursion */
+	"58P", /* a file is missing, or there already */
 	"F0", /* configuration file */
 	"XX", /* internal error, corruption */
 };
@@ -35,6 +36,7 @@ static const char *const transient_states[] = {
 	"55P03", /* lock not available: a migration holds it */
 	"57014", /* somebody cancelled the query */
 	"57P", /* shutdown, crash, cannot connect now */
+	"580", /* the machine: input or output failed */
 };
 
 /*

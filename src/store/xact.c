@@ -202,6 +202,6 @@ df_settings_of_others_pin(void)
 void
 df_xact_lock_timeout(int ms)
 {
-	longest_lock_wait_ms = ms;
+	longest_lock_wait_ms = ms > 0 ? ms : LOCK_WAIT_MS;
 	df_xact_limit_locks();
 }

@@ -29,7 +29,7 @@ extern void df_session_pin(void);
 /* in a subtransaction, before code of a role runs in another's session: what that one may have bent */
 extern void df_settings_of_others_pin(void);
 
-/* a shorter wait for locks than the others'; after df_session_pin() */
+/* a shorter wait for locks than the usual one, which 0 brings back; after df_session_pin() */
 extern void df_xact_lock_timeout(int ms);
 
 /* after connecting, or when settings were read again: nobody is waited for longer than a second */

@@ -90,13 +90,12 @@ request_headers(DfDeparture *departure, const DfSystem *system, const DfStep *st
 		headers[n++] = secret(departure, system->headers[i]);
 	if (out->content_type != NULL)
 		headers[n++] = psprintf("Content-Type: %s", out->content_type);
+	if (out->idempotency_key != NULL && system->idempotency_header != NULL)
+		headers[n++] = psprintf("%s: %s", system->idempotency_header, df_text_to_utf8(out->idempotency_key));
 	if (trace != NULL)
 		headers[n++] = trace;
 	if (step->phase != DF_PHASE_UNDO)
 		add_step_headers(step, headers, &n);
-	/* the last of a name counts: nothing takes the place of the key */
-	if (out->idempotency_key != NULL && system->idempotency_header != NULL)
-		headers[n++] = psprintf("%s: %s", system->idempotency_header, df_text_to_utf8(out->idempotency_key));
 	headers[n] = NULL;
 	return headers;
 }
@@ -377,6 +376,37 @@ land(DfFlight *flight)
 	flight->step->in_flight = false;
 }
 
+/* it does not leave: its step is what it was; df_depart() forgets the rest */
+static void
+withdraw(DfDeparture *departure)
+{
+	DfFlight   *flight = departure->flight;
+
+	departure->flight = NULL;
+	flight->secrets = NULL;
+	land(flight);
+	if (flight->step->phase == DF_PHASE_PROBE)
+		flight->step->to_send = true;
+	else
+		df_step_unsend(flight->run, flight->step);
+	flight->run->advance = true;
+}
+
+/* nothing leaves for runs that could not be recorded */
+void
+df_departures_withdraw(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, df_worker.departures)
+	{
+		DfDeparture *departure = lfirst(lc);
+
+		if (departure->flight != NULL && departure->flight->run->aside)
+			withdraw(departure);
+	}
+}
+
 /* after the commit, instead of df_depart() */
 List *
 df_departures_take_back(void)
@@ -387,19 +417,16 @@ df_departures_take_back(void)
 	foreach(lc, df_worker.departures)
 	{
 		DfDeparture *departure = lfirst(lc);
-		DfFlight   *flight = departure->flight;
+		DfRun	   *run;
 
+		if (departure->flight != NULL)
+		{
+			run = departure->flight->run;
+			withdraw(departure);
+			runs = lappend(runs, run);
+		}
 		df_secrets_forget(departure->hidden);
 		wipe_secrets(departure);
-		if (flight == NULL)
-			continue;
-		flight->secrets = NULL;
-		land(flight);
-		/* a probe leaves no trace: its step is what it was */
-		if (flight->step->phase == DF_PHASE_PROBE)
-			continue;
-		df_step_unsend(flight->run, flight->step);
-		runs = lappend(runs, flight->run);
 	}
 	df_worker.departures = NIL;
 	df_token_depart(false);
@@ -411,7 +438,7 @@ df_departures_take_back(void)
  * the secrets that the request took along.
  */
 static void
-hide_secrets(DfFlight *flight, const DfHttpResult *result, DfReply *reply)
+hide_secrets(const DfFlight *flight, const DfHttpResult *result, DfReply *reply)
 {
 	size_t		headers_len = result->headers != NULL ? strlen(result->headers) : 0;
 	size_t		error_len = strlen(result->error);
@@ -424,8 +451,6 @@ hide_secrets(DfFlight *flight, const DfHttpResult *result, DfReply *reply)
 		reply->error = result->error;
 	reply->shown_len = result->body_len;
 	reply->shown = df_secrets_redact(flight->secrets, result->body, &reply->shown_len);
-	df_secrets_forget(flight->secrets);
-	flight->secrets = NULL;
 }
 
 /*
@@ -443,22 +468,17 @@ seen_by_breaker(const DfStep *step, const DfReply *reply, DfVerdict verdict)
 	return seen;
 }
 
-/* a result of the HTTP room, in the recording transaction */
-void
-df_arrive(DfHttpResult *result)
+/* what the answer does to its step, and what it says about the system */
+static void
+apply_answer(DfFlight *flight, const DfHttpResult *result, const DfSystem *system)
 {
-	DfFlight   *flight = (DfFlight *) (uintptr_t) result->cookie;
 	DfRun	   *run = flight->run;
 	DfStep	   *step = flight->step;
 	DfReply		reply;
 	DfVerdict	verdict;
-	char	   *why = NULL;
 
-	land(flight);
 	memset(&reply, 0, sizeof(reply));
 	hide_secrets(flight, result, &reply);
-	if (run->broken)
-		return;					/* whoever claims it next takes the answer for lost */
 	if (df_token_refused(flight, result))
 	{
 		df_step_unsend(run, step);
@@ -474,7 +494,25 @@ df_arrive(DfHttpResult *result)
 	df_trace_attempt(run, step, &reply);
 	verdict = df_step_reply(run, step, &reply, &flight->policy);
 	reply = seen_by_breaker(step, &reply, verdict);
-	df_system_answered(flight->system, &reply, verdict, df_system_get(step->system, &why));
+	df_system_answered(flight->system, &reply, verdict, system);
+}
+
+/*
+ * A result of the HTTP room, in the recording transaction.  After an error the
+ * flight is what it was, so that it can arrive once more.
+ */
+void
+df_arrive(DfHttpResult *result)
+{
+	DfFlight   *flight = (DfFlight *) (uintptr_t) result->cookie;
+	char	   *why = NULL;
+
+	/* of a broken run, whoever claims it next takes the answer for lost */
+	if (!flight->run->broken)
+		apply_answer(flight, result, df_system_get(flight->step->system, &why));
+	df_secrets_forget(flight->secrets);
+	flight->secrets = NULL;
+	land(flight);
 }
 
 /* what was on the wire when its worker died: nobody knows how it ended */

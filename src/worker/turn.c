@@ -8,8 +8,16 @@
  * transaction committed, and only then do requests leave.  No socket is waited
  * for in here.  An error costs the turn its transaction, not its runs: each is
  * then recorded by itself, and only the one that cannot be is let go.
+ *
+ * An error that passes (a full disk, somebody's lock) costs nothing but time: what
+ * became of the runs stays in memory, nothing leaves for them, and the recording
+ * is tried again, later and later, until it is done.  For somebody's lock only the
+ * runs that need it are set aside so; while the machine has no room, nothing new
+ * is begun at all.
  */
 #include "postgres.h"
+
+#include <errno.h>
 
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -20,6 +28,7 @@
 #include "guc.h"
 #include "shared/clock.h"
 #include "shared/metrics.h"
+#include "shared/trouble.h"
 #include "shared/wake.h"
 #include "shared/watchdog.h"
 #include "store/alias.h"
@@ -38,6 +47,23 @@
 #define CAREFUL_RUNS 32
 /* of the places for runs, which part those may have that only wait for their children */
 #define LINGERING_PART 4
+/* runs are recorded one by one until so many in a row have failed */
+#define ALONE_FAILURES 3
+/* after the first of them, and when it is tried again, locks are waited for no longer than this */
+#define ASIDE_LOCK_MS 10
+/* errors that pass, but met one run again and again, are that run's */
+#define UPSETS_ALLOWED 3
+/* turns that fail in a row before the next one waits */
+#define FAILED_TURNS 3
+
+/* what keeps this worker from going on, and what keeps runs that are set aside */
+static DfTrouble trouble = {"go on with its runs"};
+static DfTrouble lock_trouble = {"record runs, since somebody has locked what they need"};
+static ErrorData *worst = NULL; /* the error of this turn that is to be noted, in error_cxt */
+static int	last_error = 0;		/* its SQLSTATE */
+static bool recording = false;	/* this turn has come to that, */
+static bool blocked = false;	/* or it failed before */
+static int	failed_turns = 0;
 
 /* ---- what the worker holds ------------------------------------------------------ */
 
@@ -47,7 +73,7 @@ touch(DfRun *run)
 {
 	MemoryContext old;
 
-	if (run->broken)
+	if (df_run_rests(run))
 		return;
 	old = MemoryContextSwitchTo(df_worker.turn_cxt);
 	if (!run->touched)
@@ -331,7 +357,7 @@ hand_out(List *deliveries)
 		DfInboxRow *row = lfirst(lc);
 		DfRun	   *run = held_run(&row->run);
 
-		if (run == NULL || run->broken)
+		if (run == NULL || df_run_rests(run))
 			continue;
 		df_worker.current = run;
 		deliver(run, &row->message);
@@ -350,7 +376,7 @@ take_wanted_aliases(void)
 	foreach(lc, df_worker.touched)
 	{
 		DfRun	   *run = lfirst(lc);
-		DfStep	   *step = run->want_alias && !run->broken ? df_run_alias_wanted(run) : NULL;
+		DfStep	   *step = run->want_alias && !df_run_rests(run) ? df_run_alias_wanted(run) : NULL;
 		char	   *holder;
 
 		run->want_alias = false;
@@ -450,7 +476,7 @@ advance_all(void)
 
 			if (df_leaving())
 				break;
-			if (run->advance && !run->broken && (!df_worker.careful || run == df_worker.only || df_run_is_terminal(run->state)))
+			if (run->advance && !df_run_rests(run) && (!df_worker.careful || run == df_worker.only || df_run_is_terminal(run->state)))
 			{
 				df_advance_run(run);
 				CHECK_FOR_INTERRUPTS();
@@ -466,7 +492,7 @@ dispatch_run(DfRun *run, bool urgent)
 	int			before = run->in_flight;
 
 	/* who has not been advanced yet may not want to send any more */
-	if (run->released || run->broken || run->advance)
+	if (run->released || df_run_rests(run) || run->advance)
 		return false;
 	df_worker.current = run;
 	df_dispatch(run, urgent);
@@ -572,7 +598,8 @@ after_commit(List *runs)
 	{
 		DfRun	   *run = lfirst(lc);
 
-		run->touched = false;
+		run->touched = run->answered = false;
+		run->upsets = 0;
 		run->advance |= run->next_turn;
 		run->next_turn = false;
 		if (!run->released)
@@ -629,6 +656,33 @@ break_run(DfRun *run)
 	df_worker.touched = list_delete_ptr(df_worker.touched, run);
 }
 
+/*
+ * An error has ended our transaction: true if it passes.  That one is noted at
+ * the end of the turn, and any other that comes in one turn after another; else
+ * it is said now.  After an error about memory there may be none for a copy of
+ * it: that has a place of its own.
+ */
+static bool
+transaction_failed(void)
+{
+	MemoryContext old = MemoryContextSwitchTo(df_worker.error_cxt);
+	ErrorData  *error = CopyErrorData();
+	bool		passes = df_error_is_transient(error->sqlerrcode);
+
+	/* what PostgreSQL has no SQLSTATE for: a quota, a limit on the size of files, a disk that has become read-only */
+	if (error->sqlerrcode == ERRCODE_INTERNAL_ERROR)
+		passes = error->saved_errno == EDQUOT || error->saved_errno == EFBIG || error->saved_errno == EROFS;
+	MemoryContextSwitchTo(old);
+	last_error = error->sqlerrcode;
+	if (!passes && failed_turns < FAILED_TURNS)
+		EmitErrorReport();
+	else if (worst == NULL || df_error_is_lock(worst->sqlerrcode))
+		worst = error;
+	FlushErrorState();
+	df_xact_abort();
+	return passes;
+}
+
 /* lets go of a broken run: its row says when to try again; if even that fails, later */
 static void
 give_back(DfRun *run)
@@ -648,9 +702,7 @@ give_back(DfRun *run)
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(df_worker.turn_cxt);
-		EmitErrorReport();
-		FlushErrorState();
-		df_xact_abort();
+		(void) transaction_failed();
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(df_worker.turn_cxt);
@@ -676,34 +728,168 @@ give_back_broken(void)
 	}
 }
 
-static void
-record_alone(DfRun *run)
+typedef enum Recorded
 {
-	List	   *volatile alone = list_make1(run);
-	volatile bool ok = false;
+	RECORDED,
+	RECORD_LATER,				/* nothing has happened */
+	RECORD_NEVER
+} Recorded;
+
+/* in a transaction of its own and in the present memory context */
+static Recorded
+try_record(List *runs, List *attempts)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	volatile Recorded recorded = RECORD_NEVER;
 
 	PG_TRY();
 	{
 		df_xact_begin();
-		MemoryContextSwitchTo(df_worker.turn_cxt);
-		record(alone, attempts_of(run));
+		MemoryContextSwitchTo(cxt);
+		record(runs, attempts);
 		df_xact_commit();
-		ok = true;
+		recorded = RECORDED;
 	}
 	PG_CATCH();
 	{
-		MemoryContextSwitchTo(df_worker.turn_cxt);
-		EmitErrorReport();
-		FlushErrorState();
-		df_xact_abort();
+		MemoryContextSwitchTo(cxt);
+		if (transaction_failed())
+			recorded = RECORD_LATER;
 	}
 	PG_END_TRY();
-	MemoryContextSwitchTo(df_worker.turn_cxt);
-	if (ok)
-		after_commit(alone);
-	else
-		break_run(run);
+	MemoryContextSwitchTo(cxt);
+	return recorded;
 }
+
+/* ---- runs that are recorded later --------------------------------------------------------- */
+
+/* all that there is to write of it goes into its own memory */
+static void
+set_aside(DfRun *run)
+{
+	MemoryContext old;
+	ListCell   *lc;
+
+	/* the next time, the others come first */
+	dlist_delete(&run->node);
+	dlist_push_tail(&df_worker.runs, &run->node);
+	if (run->aside)
+		return;
+	old = MemoryContextSwitchTo(run->cxt);
+	foreach(lc, attempts_of(run))
+	{
+		DfAttempt  *attempt = palloc(sizeof(DfAttempt));
+
+		*attempt = *(DfAttempt *) lfirst(lc);
+		attempt->error = pstrdup(attempt->error);
+		run->attempts_aside = lappend(run->attempts_aside, attempt);
+	}
+	MemoryContextSwitchTo(old);
+	df_worker.touched = list_delete_ptr(df_worker.touched, run);
+	run->touched = false;
+	run->aside = true;
+	df_worker.aside++;
+}
+
+/* it is recorded, or never will be */
+static void
+take_in(DfRun *run)
+{
+	df_worker.touched = list_delete_ptr(df_worker.touched, run);
+	if (!run->aside)
+		return;
+	run->aside = false;
+	run->attempts_aside = NIL;
+	df_worker.aside--;
+	/* what came for it meanwhile */
+	df_worker.look = true;
+}
+
+/* somebody's lock keeps it from being written, but its row knows all that matters, and when to try again */
+static bool
+has_nothing_to_lose(const DfRun *run)
+{
+	int			in_flight = run->in_flight;
+	ListCell   *lc;
+
+	if (!df_error_is_lock(last_error) || run->answered || run->aside)
+		return false;
+	foreach(lc, df_worker.departures)
+		if (((DfDeparture *) lfirst(lc))->flight != NULL && ((DfDeparture *) lfirst(lc))->flight->run == run)
+			in_flight--;
+	return in_flight == 0;
+}
+
+/*
+ * Each by itself: one that cannot be written is broken, one that cannot be written
+ * now is set aside.  After a few of these in a row the rest is not tried.
+ */
+static void
+record_one_by_one(List *runs)
+{
+	int			failures = 0;
+	ListCell   *lc;
+
+	foreach(lc, runs)
+	{
+		DfRun	   *run = lfirst(lc);
+		Recorded	recorded = RECORD_LATER;
+
+		if (failures < ALONE_FAILURES)
+		{
+			recorded = try_record(list_make1(run), run->aside ? run->attempts_aside : attempts_of(run));
+			failures = recorded == RECORD_LATER ? failures + 1 : 0;
+		}
+		if (recorded == RECORDED)
+		{
+			take_in(run);
+			after_commit(list_make1(run));
+		}
+		else if (recorded == RECORD_NEVER || (failures < ALONE_FAILURES && has_nothing_to_lose(run)))
+		{
+			take_in(run);
+			break_run(run);
+		}
+		else
+		{
+			set_aside(run);
+			df_xact_lock_timeout(ASIDE_LOCK_MS);
+		}
+	}
+	df_xact_lock_timeout(0);
+}
+
+/* those that were set aside are tried again */
+static void
+record_aside(void)
+{
+	List	   *runs = NIL;
+	List	   *attempts = NIL;
+	dlist_iter	iter;
+	ListCell   *lc;
+
+	dlist_foreach(iter, &df_worker.runs)
+	{
+		DfRun	   *run = dlist_container(DfRun, node, iter.cur);
+
+		if (!run->aside)
+			continue;
+		runs = lappend(runs, run);
+		attempts = list_concat(attempts, run->attempts_aside);
+	}
+	df_xact_lock_timeout(ASIDE_LOCK_MS);
+	if (try_record(runs, attempts) != RECORDED)
+	{
+		record_one_by_one(runs);
+		return;
+	}
+	df_xact_lock_timeout(0);
+	foreach(lc, runs)
+		take_in(lfirst(lc));
+	after_commit(runs);
+}
+
+/* ---- leaving ------------------------------------------------------------------------------- */
 
 /*
  * What did not leave is taken back, for this process ends: the steps are what they
@@ -781,25 +967,78 @@ read_phase(List **deliveries)
 	df_store_leave(&store);
 }
 
+/* all of it or nothing: after an error the run is what it was */
 static void
 apply_result(DfHttpResult *result)
 {
-	DfRun	   *run = ((DfFlight *) (uintptr_t) result->cookie)->run;
+	DfFlight   *flight = (DfFlight *) (uintptr_t) result->cookie;
+	DfRun	   *run = flight->run;
+	DfStep	   *step = flight->step;
+	DfRun		run_before = *run;
+	DfStep		step_before = *step;
+	int			attempts = list_length(df_turn_attempts);
 
-	df_worker.applied++;
 	df_worker.current = run;
-	df_arrive(result);
+	PG_TRY();
+	{
+		df_arrive(result);
+	}
+	PG_CATCH();
+	{
+		*run = run_before;
+		*step = step_before;
+		df_turn_attempts = list_truncate(df_turn_attempts, attempts);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	run->answered = true;
 	touch(run);
 	df_worker.current = NULL;
+	result->cookie = 0;
 }
 
+static DfRun *
+run_of(const DfHttpResult *result)
+{
+	return ((DfFlight *) (uintptr_t) result->cookie)->run;
+}
+
+/* what came for runs that are set aside is left for later */
 static void
-apply_results(List *results)
+apply_results(void)
 {
 	ListCell   *lc;
 
-	foreach(lc, results)
-		apply_result(lfirst(lc));
+	foreach(lc, df_worker.results)
+		if (!run_of(lfirst(lc))->aside)
+			apply_result(lfirst(lc));
+}
+
+static void
+free_applied(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, df_worker.results)
+	{
+		DfHttpResult *result = lfirst(lc);
+
+		if (result->cookie != 0)
+			continue;
+		df_http_free(result);
+		df_worker.results = foreach_delete_current(df_worker.results, lc);
+	}
+}
+
+bool
+df_turn_has_results(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, df_worker.results)
+		if (!run_of(lfirst(lc))->aside)
+			return true;
+	return false;
 }
 
 static void
@@ -834,7 +1073,7 @@ wake_due_runs(void)
 
 		if (run->linger_until != DF_NEVER)
 			df_worker.lingering++;
-		if (!run->broken && due != DF_NEVER && due <= now)
+		if (!df_run_rests(run) && due != DF_NEVER && due <= now)
 			run->advance = true;
 	}
 }
@@ -855,7 +1094,7 @@ commit_entry(void)
 	{
 		DfRun	   *run = dlist_container(DfRun, node, iter.cur);
 
-		if (run->advance && !run->broken && !df_run_is_terminal(run->state))
+		if (run->advance && !df_run_rests(run) && !df_run_is_terminal(run->state))
 		{
 			df_worker.only = run;
 			break;
@@ -876,7 +1115,7 @@ commit_entry(void)
 }
 
 static void
-turn_body(List *results)
+turn_body(void)
 {
 	List	   *deliveries;
 
@@ -889,7 +1128,7 @@ turn_body(List *results)
 		df_xact_commit();
 		return;
 	}
-	apply_results(results);
+	apply_results();
 	read_phase(&deliveries);
 	adopt_all_loaded();
 	hand_out(deliveries);
@@ -899,30 +1138,45 @@ turn_body(List *results)
 		commit_entry();
 	advance_all();
 	dispatch_all();
+	recording = true;
 	record(df_worker.touched, df_turn_attempts);
 	df_xact_commit();
 }
 
-/* after an error: it is reported, and whoever's state was being changed is broken */
-static void
+/*
+ * After an error: whoever's state was being changed is looked at again if the
+ * error passes, and is broken if not, or if this happens to it again and again.
+ * True: it passes.
+ */
+static bool
 turn_failed(void)
 {
+	DfRun	   *run = df_worker.current;
+	bool		passes;
+
 	MemoryContextSwitchTo(df_worker.turn_cxt);
 	df_worker.slot->in_body = false;
-	EmitErrorReport();
-	FlushErrorState();
-	df_xact_abort();
+	passes = transaction_failed();
 	df_body_forget();
-	if (df_worker.current != NULL)
-		break_run(df_worker.current);
 	df_worker.current = NULL;
+	if (run == NULL)
+		return passes;
+	if (passes && ++run->upsets <= UPSETS_ALLOWED)
+	{
+		run->advance = true;
+		touch(run);
+	}
+	else
+		break_run(run);
+	return passes;
 }
 
-/* answers that the failed turn did not come to */
-static void
+/* an answer that the failed turn did not come to; false: later */
+static bool
 apply_alone(DfHttpResult *result)
 {
-	DfFlight   *flight = (DfFlight *) (uintptr_t) result->cookie;
+	DfRun	   *run = run_of(result);
+	volatile bool later = false;
 
 	PG_TRY();
 	{
@@ -933,13 +1187,32 @@ apply_alone(DfHttpResult *result)
 	}
 	PG_CATCH();
 	{
-		turn_failed();
-		break_run(flight->run);
-		if (flight->step->in_flight)
-			df_arrive(result);	/* but for the counts, nothing happens */
+		later = turn_failed() && !run->broken;
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(df_worker.turn_cxt);
+	return !later;
+}
+
+static void
+apply_rest(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, df_worker.results)
+	{
+		DfHttpResult *result = lfirst(lc);
+		DfRun	   *run;
+
+		if (result->cookie == 0 || run_of(result)->aside)
+			continue;
+		run = run_of(result);
+		/* of a broken run nothing but the counts is changed */
+		if (!run->broken && !apply_alone(result))
+			return;
+		if (run->broken && result->cookie != 0)
+			apply_result(result);
+	}
 }
 
 /*
@@ -948,7 +1221,7 @@ apply_alone(DfHttpResult *result)
  * the one that cannot be read is found; that one waits.
  */
 static void
-put_back_unread(List *touched)
+put_back_unread(List *touched, bool passes)
 {
 	List	   *unread = NIL;
 	ListCell   *lc;
@@ -956,11 +1229,11 @@ put_back_unread(List *touched)
 	foreach(lc, touched)
 		if (!((DfRun *) lfirst(lc))->adopted)
 			unread = lappend(unread, lfirst(lc));
-	if (list_length(unread) > 1)
+	if (list_length(unread) > 1 && !passes)
 		df_worker.singly = list_length(unread);
 	foreach(lc, unread)
 	{
-		if (list_length(unread) > 1)
+		if (list_length(unread) > 1 || passes)
 			df_release_run(lfirst(lc));
 		else
 			break_run(lfirst(lc));
@@ -969,68 +1242,113 @@ put_back_unread(List *touched)
 
 /* the turn's transaction is lost, but not what its runs have come to */
 static void
-save_turn(List *results)
+save_turn(bool passes)
 {
 	ListCell   *lc;
 
 	df_worker.look = true;
-	for (int i = df_worker.applied; i < list_length(results); i++)
-		apply_alone(list_nth(results, i));
+	apply_rest();
 	/* nothing leaves that is not recorded */
 	foreach(lc, df_worker.departures)
 		if (((DfDeparture *) lfirst(lc))->flight != NULL)
 			touch(((DfDeparture *) lfirst(lc))->flight->run);
-	put_back_unread(list_copy(df_worker.touched));
-	foreach(lc, list_copy(df_worker.touched))
-		record_alone(lfirst(lc));
+	put_back_unread(list_copy(df_worker.touched), passes);
+	record_one_by_one(list_copy(df_worker.touched));
+	df_departures_withdraw();
 }
 
-/* what fails again and again is not to use up the machine */
 static void
-slow_down(bool ok)
-{
-	static int	failed = 0;
-
-	failed = ok ? 0 : Min(failed + 1, 10);
-	if (failed > 3)
-		pg_usleep(1000L << failed);
-}
-
-void
-df_turn(List *results)
+new_turn(void)
 {
 	volatile bool ok = false;
-	int64		began = df_monotonic_us();
+	volatile bool passes = false;
 
-	df_worker.slot->turns++;
 	df_worker.touched = NIL;
 	df_worker.departures = NIL;
 	df_worker.current = NULL;
-	df_worker.applied = 0;
 	df_turn_attempts = NIL;
+	recording = false;
 	df_trace_begin_turn();
 	PG_TRY();
 	{
-		turn_body(results);
+		turn_body();
 		ok = true;
 	}
 	PG_CATCH();
 	{
-		turn_failed();
+		passes = turn_failed();
+		blocked = !recording;
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(df_worker.turn_cxt);
 	if (ok)
-		after_commit(list_copy(df_worker.touched));
+	{
+		List	   *runs = df_worker.touched;
+
+		df_worker.touched = NIL;
+		after_commit(runs);
+	}
 	else
-		save_turn(results);
+		save_turn(passes);
+	failed_turns = ok || passes ? 0 : failed_turns + 1;
+}
+
+/*
+ * The turn's errors that pass, or come again and again, keep the next one waiting;
+ * but not if somebody's lock was all, and the runs that need it are set aside.
+ */
+static void
+note_trouble(void)
+{
+	bool		lock = worst != NULL && df_error_is_lock(worst->sqlerrcode);
+
+	if (worst != NULL && (blocked || !lock))
+		df_trouble_note(&trouble, worst);
+	else
+		df_trouble_over(&trouble);
+	if (lock && df_worker.aside > 0)
+		df_trouble_note(&lock_trouble, worst);
+	else if (df_worker.aside == 0)
+		df_trouble_over(&lock_trouble);
+	worst = NULL;
+	MemoryContextReset(df_worker.error_cxt);
+}
+
+bool
+df_turn_waits(TimestampTz *until)
+{
+	*until = trouble.retry_at;
+	return df_trouble_waits(&trouble, df_now());
+}
+
+TimestampTz
+df_turn_aside_due(void)
+{
+	if (df_worker.aside == 0)
+		return DF_NEVER;
+	return lock_trouble.failures > 0 ? lock_trouble.retry_at : df_now();
+}
+
+void
+df_turn(void)
+{
+	int64		began = df_monotonic_us();
+
+	df_worker.slot->turns++;
+	MemoryContextSwitchTo(df_worker.turn_cxt);
+	blocked = false;
+	if (df_worker.aside > 0 && (df_leaving() || !df_trouble_waits(&lock_trouble, df_now())))
+		record_aside();
+	/* with no room for what there is, nothing is begun */
+	if (worst == NULL || df_error_is_lock(worst->sqlerrcode))
+		new_turn();
 	if (df_must_go())
 		take_back();
 	else
 		df_depart();
 	give_back_broken();
-	df_turn_attempts = NIL;
+	free_applied();
+	note_trouble();
 	df_metric_add(DF_METRIC_TURNS, "worker", NULL, NULL, 1);
 	df_metric_observe(DF_METRIC_TURN_DURATION, "worker", df_monotonic_us() - began);
-	slow_down(ok);
 }

@@ -86,6 +86,7 @@ set_up(DfSlot *slot)
 	/* a first block that outlives the resets: a busy turn does not go to malloc */
 	df_worker.turn_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows turn",
 											   0, 1024 * 1024, 8 * 1024 * 1024);
+	df_worker.error_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows error", 16 * 1024, 16 * 1024, 64 * 1024);
 	df_worker.runs_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows runs", ALLOCSET_DEFAULT_SIZES);
 	dlist_init(&df_worker.runs);
 	df_worker.look = df_worker.more = true;
@@ -102,44 +103,45 @@ set_up(DfSlot *slot)
 	df_wait_init(df_http_fd());
 }
 
-/* finished exchanges; the turn's context gets the list, the room owns the rest */
-static List *
+/* finished exchanges; they stay until a turn has applied them */
+static void
 collect(void)
 {
-	List	   *results = NIL;
+	MemoryContext old = MemoryContextSwitchTo(df_worker.process_cxt);
 	DfHttpResult *result;
 
 	df_http_perform();
 	while ((result = df_http_next()) != NULL)
 	{
 		if (!df_trace_arrive(result) && !df_token_arrive(result))
-			results = lappend(results, result);
+			df_worker.results = lappend(df_worker.results, result);
 	}
-	return results;
+	MemoryContextSwitchTo(old);
 }
 
 /* answers come one by one, a commit is for many: give the next ones a moment */
-static List *
-collect_more(List *results)
+static void
+collect_more(void)
 {
 	TimestampTz until = df_now() + LINGER_US;
 	int			worth = df_worker.in_flight / 2;
 
-	while (list_length(results) < worth && df_now() < until)
-		results = list_concat(results, collect());
-	return results;
+	while (list_length(df_worker.results) < worth && df_now() < until)
+		collect();
 }
 
 static TimestampTz
 next_due_in_memory(void)
 {
-	TimestampTz due = DF_NEVER;
+	TimestampTz due = df_turn_aside_due();
 	dlist_iter	iter;
 
 	dlist_foreach(iter, &df_worker.runs)
 	{
 		DfRun	   *run = dlist_container(DfRun, node, iter.cur);
 
+		if (run->aside)
+			continue;
 		if (run->broken)
 		{
 			if (run->in_flight == 0)
@@ -154,12 +156,23 @@ next_due_in_memory(void)
 }
 
 static bool
-turn_wanted(List *results, TimestampTz due)
+something_to_record(void)
+{
+	TimestampTz aside = df_turn_aside_due();
+
+	return (aside != DF_NEVER && aside <= df_now()) || df_turn_has_results();
+}
+
+static bool
+turn_wanted(TimestampTz due)
 {
 	TimestampTz now = df_now();
+	TimestampTz until;
 	bool		room = df_worker.nruns <= df_max_runs - Max(1, df_max_runs / 8);
 
-	if (results != NIL || df_worker.look || df_worker.token_news)
+	if (df_turn_waits(&until))
+		return false;
+	if (df_turn_has_results() || df_worker.look || df_worker.token_news)
 		return true;
 	if (due != DF_NEVER && due <= now)
 		return true;
@@ -172,12 +185,17 @@ turn_wanted(List *results, TimestampTz due)
 static TimestampTz
 sleep_until(TimestampTz due)
 {
-	TimestampTz until = due;
+	TimestampTz until;
+	bool		waits = df_turn_waits(&until);
 	long		http = df_http_timeout_ms();
 
+	if (!waits)
+		until = due;
 	if (http >= 0)
 		until = df_earlier(until, df_now() + http * 1000);
 	until = df_earlier(until, df_trace_due());
+	if (waits)
+		return until;
 	if (df_worker.nruns < df_max_runs)
 		until = df_earlier(until, df_worker.next_due);
 	if (df_worker.nruns == 0)
@@ -203,14 +221,10 @@ may_retire(void)
 }
 
 static void
-one_turn(List *results)
+one_turn(void)
 {
-	ListCell   *lc;
-
 	df_worker.token_news = false;
-	df_turn(results);
-	foreach(lc, results)
-		df_http_free(lfirst(lc));
+	df_turn();
 	df_worker.slot->runs_held = df_worker.nruns;
 	df_worker.slot->in_flight = df_worker.in_flight;
 	MemoryContextSwitchTo(TopMemoryContext);
@@ -223,20 +237,22 @@ static void
 drain(void)
 {
 	TimestampTz until = df_now() + Min(DRAIN_MS, LAST_ANSWER_MS - df_leaving_ms()) * 1000;
+	TimestampTz next;
 
 	while (df_worker.in_flight > 0 && df_now() < until)
 	{
-		List	   *results;
 		long		http = df_http_timeout_ms();
 
-		MemoryContextSwitchTo(df_worker.turn_cxt);
-		results = collect();
-		if (results != NIL)
-			one_turn(results);
+		collect();
+		if (something_to_record() && !df_turn_waits(&next))
+			one_turn();
 		else
 			(void) df_wait_until(http < 0 ? until : Min(until, df_now() + http * 1000));
 		df_process_interrupts();
 	}
+	/* what could not be recorded yet, and then what came meanwhile, once more */
+	for (int i = 0; i < 2 && (df_worker.aside > 0 || df_turn_has_results()); i++)
+		one_turn();
 	df_slot_step_aside(df_worker.slot);
 }
 
@@ -250,7 +266,6 @@ dataflows_worker_main(Datum arg)
 	set_up(slot);
 	for (;;)
 	{
-		List	   *results;
 		TimestampTz due;
 
 		if (df_worker.gone)
@@ -261,17 +276,16 @@ dataflows_worker_main(Datum arg)
 			break;
 		}
 
-		MemoryContextSwitchTo(df_worker.turn_cxt);
-		results = collect();
-		if (results != NIL && df_worker.in_flight >= 8)
-			results = collect_more(results);
+		collect();
+		if (df_worker.results != NIL && df_worker.in_flight >= 8)
+			collect_more();
 		if (df_slot_take_wake(slot))
 			df_worker.look = df_worker.more = true;
 		df_trace_export();
 		due = next_due_in_memory();
-		if (turn_wanted(results, due))
+		if (turn_wanted(due))
 		{
-			one_turn(results);
+			one_turn();
 			df_process_interrupts();
 			continue;
 		}

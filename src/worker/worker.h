@@ -41,29 +41,34 @@ typedef struct DfWorker
 	dlist_head	runs;			/* all that are held */
 	int			nruns;
 	int			lingering;		/* of these, so many are kept though nothing of them is in flight */
+	int			aside;			/* so many of them are set aside */
 	int			in_flight;
 	bool		look;			/* the inbox and the table are to be looked at */
 	bool		more;			/* the last claim left something behind */
 	bool		gone;			/* the extension was dropped: nothing left to work for */
+	List	   *results;		/* of DfHttpResult, not applied yet */
 	bool		token_news;		/* a token has come, or will not: who waits for it is to be looked at */
 	TimestampTz next_due;		/* of the runs in the table */
 	TimestampTz idle_since;
 	bool		careful;		/* this turn enters one body alone: that of `only` */
 	DfRun	   *only;
 	DfRun	   *current;		/* whose state is being changed: an error costs this one */
-	int			applied;		/* results of this turn that were looked at */
 	int			singly;			/* so many claims are for one run alone */
 	List	   *departures;		/* of this turn */
 	List	   *touched;		/* runs of this turn */
 	MemoryContext turn_cxt;
 	MemoryContext runs_cxt;
 	MemoryContext process_cxt;
+	MemoryContext error_cxt;	/* has a block of its own, for when there is no more memory */
 } DfWorker;
 
 extern DfWorker df_worker;
 
 /* turn.c: one transaction for all that is to be done now */
-extern void df_turn(List *results);
+extern void df_turn(void);
+extern bool df_turn_has_results(void);	/* there are some that can be applied */
+extern bool df_turn_waits(TimestampTz *until);	/* the next one has no sense before */
+extern TimestampTz df_turn_aside_due(void); /* when runs that are set aside are to be tried again */
 extern void df_release_run(DfRun *run);
 extern void df_take(List *runs, List *versions);	/* inside the store */
 extern void df_adopt_loaded(DfRun *run);
@@ -73,6 +78,7 @@ extern void df_advance_run(DfRun *run);
 extern void df_dispatch(DfRun *run, bool urgent);
 extern void df_depart(void);
 extern List *df_departures_take_back(void);	/* nothing leaves: the run of each step that is changed by that */
+extern void df_departures_withdraw(void);
 extern void df_arrive(DfHttpResult *result);
 extern void df_recover_lost(DfRun *run);
 
