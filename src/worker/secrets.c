@@ -3,53 +3,141 @@
  *	  Hides the secrets of a request in what is kept of its answer.
  *
  * Runs in a worker.  Some systems send back what they were sent when they refuse
- * it.  So the secrets of a request are kept while it is on the wire, in one
- * block that is wiped when the answer has come, and are looked for in all that
- * goes into errors.  Nothing beyond this room ever sees them.  It must never
- * log what it holds.
+ * it: as it is, or as JSON, URLs, HTML, base64 or hexadecimal digits write it.  So
+ * the secrets of a request are kept while it is on the wire, in one block that is
+ * wiped when the answer has come, and are looked for in all that goes into errors.
+ * Nothing beyond this room ever sees them.  It must never log what it holds.
  */
 #include "postgres.h"
 
 #include "common/base64.h"
 #include "lib/stringinfo.h"
 #include "worker/secrets.h"
+#include "worker/unescape.h"
 
 #define REDACTED "[redacted]"
 
 /* what is shorter is in every text, and guarded by nothing anyway */
 #define SHORTEST_SECRET 6
 
+/* pairs of characters with which something begins, hashed */
+#define PAIRS 1024
+
+/* ways of reading a text that are tried at a time */
+#define MAX_WAYS 64
+
+typedef enum DfForm
+{
+	DF_FORM_PLAIN,
+	DF_FORM_BASE64,				/* by either of its alphabets, a part of something longer perhaps */
+	DF_FORM_HEX					/* in either case */
+} DfForm;
+
 struct DfSecrets
 {
 	size_t		size;
 	size_t		used;
-	bool		begins[256];	/* whether some secret begins with that character */
-	char		text[FLEXIBLE_ARRAY_MEMBER];	/* one behind the other, NUL-terminated */
+	bool		firsts[256];	/* whether something begins with that character, */
+	bool		pairs[PAIRS];	/* and with that pair of them */
+	char		text[FLEXIBLE_ARRAY_MEMBER];	/* one behind the other: a DfForm, then text that ends with NUL */
 };
 
-/* "user:password" as the header has it */
-static size_t
-basic_length(const DfSystem *system)
-{
-	if (system->username == NULL || system->password == NULL)
-		return 0;
-	return pg_b64_enc_len(strlen(system->username) + 1 + strlen(system->password));
-}
-
-static size_t
-room_for(const char *secret)
-{
-	/* a header's value and its last word */
-	return secret != NULL ? 2 * (strlen(secret) + 1) : 0;
-}
+/* ---- the secrets of a request ---------------------------------------------------- */
 
 /* most texts hold none, and are read at the pace of this one look-up */
-static void
-note_beginning(DfSecrets *secrets, char c)
+static size_t
+pair_of(char one, char other)
 {
-	secrets->begins[(unsigned char) c] = true;
-	if (strchr("\"\\/", c) != NULL)
-		secrets->begins[(unsigned char) '\\'] = true;
+	return ((unsigned char) one * 37 + (unsigned char) other) % PAIRS;
+}
+
+static size_t
+other_spellings(DfForm form, char c, char spellings[2])
+{
+	spellings[0] = spellings[1] = c;
+	if (form == DF_FORM_BASE64)
+		spellings[1] = c == '+' ? '-' : c == '/' ? '_' : c;
+	else if (form == DF_FORM_HEX)
+		spellings[1] = pg_ascii_toupper((unsigned char) c);
+	return spellings[0] == spellings[1] ? 1 : 2;
+}
+
+static void
+note_beginning(DfSecrets *secrets, DfForm form, const char *text)
+{
+	char		one[2];
+	char		other[2];
+	size_t		n = other_spellings(form, text[0], one);
+	size_t		m = other_spellings(form, text[1], other);
+
+	for (size_t i = 0; i < n; i++)
+	{
+		secrets->firsts[(unsigned char) one[i]] = true;
+		for (size_t k = 0; k < m; k++)
+			secrets->pairs[pair_of(one[i], other[k])] = true;
+	}
+}
+
+/* room for len characters more has been made sure of */
+static char *
+begin_form(DfSecrets *secrets, DfForm form, size_t len)
+{
+	Assert(secrets->used + len + 2 <= secrets->size);
+	secrets->text[secrets->used] = (char) form;
+	return secrets->text + secrets->used + 1;
+}
+
+static void
+end_form(DfSecrets *secrets, DfForm form, char *text, size_t len)
+{
+	text[len] = '\0';
+	secrets->used += len + 2;
+	note_beginning(secrets, form, text);
+}
+
+/*
+ * As it stands within something longer that is in base64, behind a multiple of
+ * three bytes and `ahead` more: the digits that come of the secret alone.
+ */
+static void
+add_base64(DfSecrets *secrets, const char *secret, size_t len, size_t ahead)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	size_t		first = (8 * ahead + 5) / 6;
+	size_t		last = 8 * (ahead + len) / 6;
+	char	   *to = begin_form(secrets, DF_FORM_BASE64, last - first);
+
+	for (size_t i = first; i < last; i++)
+	{
+		uint32		bits = 0;
+
+		/* the two bytes that the six bits are in, the one behind the last being 0 */
+		for (size_t at = 6 * i / 8; at <= 6 * i / 8 + 1; at++)
+			bits = bits << 8 | (at >= ahead && at < ahead + len ? (unsigned char) secret[at - ahead] : 0);
+		to[i - first] = digits[(bits >> (10 - 6 * i % 8)) & 63];
+	}
+	end_form(secrets, DF_FORM_BASE64, to, last - first);
+}
+
+static void
+add_hex(DfSecrets *secrets, const char *secret, size_t len)
+{
+	static const char digits[] = "0123456789abcdef";
+	char	   *to = begin_form(secrets, DF_FORM_HEX, 2 * len);
+
+	for (size_t i = 0; i < len; i++)
+	{
+		to[2 * i] = digits[(unsigned char) secret[i] >> 4];
+		to[2 * i + 1] = digits[(unsigned char) secret[i] & 15];
+	}
+	end_form(secrets, DF_FORM_HEX, to, 2 * len);
+}
+
+/* of all forms of a secret of that length */
+static size_t
+room_for_length(size_t len)
+{
+	return len + 3 * (4 * (len + 2) / 3) + 2 * len + 5 * 2;
 }
 
 static void
@@ -59,18 +147,48 @@ add(DfSecrets *secrets, const char *secret)
 
 	if (len < SHORTEST_SECRET)
 		return;
-	Assert(secrets->used + len + 1 <= secrets->size);
-	memcpy(secrets->text + secrets->used, secret, len + 1);
-	note_beginning(secrets, *secret);
-	secrets->used += len + 1;
+	memcpy(begin_form(secrets, DF_FORM_PLAIN, len), secret, len);
+	end_form(secrets, DF_FORM_PLAIN, secrets->text + secrets->used + 1, len);
+	for (size_t ahead = 0; ahead < 3; ahead++)
+		add_base64(secrets, secret, len, ahead);
+	add_hex(secrets, secret, len);
 }
 
-/* "Authorization: Token abc": its value, and what is behind the scheme */
+/* "user:password", and the password by itself */
+static void
+add_pair(DfSecrets *secrets, const char *pair)
+{
+	const char *colon = strchr(pair, ':');
+
+	add(secrets, pair);
+	if (colon != NULL)
+		add(secrets, colon + 1);
+}
+
+/* what a header holds in base64 is a secret, too; it is no longer than that */
+static void
+add_decoded(DfSecrets *secrets, const char *word)
+{
+	int			room = pg_b64_dec_len(strlen(word));
+	char	   *pair = palloc(room + 1);
+	int			len = pg_b64_decode(word, strlen(word), (void *) pair, room);
+
+	if (len > 0)
+	{
+		pair[len] = '\0';
+		add_pair(secrets, pair);
+		explicit_bzero(pair, len);
+	}
+	pfree(pair);
+}
+
+/* "Authorization: Token abc", "Cookie: a=1; b=2": the value, its last word, and what is behind the last "=" */
 static void
 add_header(DfSecrets *secrets, const char *line)
 {
 	const char *value = strchr(line, ':');
 	const char *word;
+	const char *equals;
 
 	if (value == NULL)
 		return;
@@ -79,37 +197,37 @@ add_header(DfSecrets *secrets, const char *line)
 	word = strrchr(value, ' ');
 	if (word != NULL)
 		add(secrets, word + 1);
+	equals = strrchr(value, '=');
+	if (equals != NULL)
+		add(secrets, equals + 1);
+	if (pg_strncasecmp(value, "Basic ", 6) == 0)
+		add_decoded(secrets, value + 6 + strspn(value + 6, " "));
 }
 
-static void
-add_basic(DfSecrets *secrets, const DfSystem *system)
+static size_t
+room_for(const char *secret)
 {
-	char	   *pair;
-	char	   *end = secrets->text + secrets->used;
-	int			len;
+	return secret != NULL ? room_for_length(strlen(secret)) : 0;
+}
 
-	if (basic_length(system) == 0)
-		return;
-	pair = psprintf("%s:%s", system->username, system->password);
-	len = pg_b64_encode((void *) pair, strlen(pair), end, basic_length(system) + 1);
-	explicit_bzero(pair, strlen(pair));
-	if (len < 0)
-		return;
-	end[len] = '\0';
-	note_beginning(secrets, *end);
-	secrets->used += len + 1;
+static size_t
+room_for_pair(const DfSystem *system)
+{
+	return room_for_length(strlen(system->username) + 1 + strlen(system->password));
 }
 
 DfSecrets *
 df_secrets_of(const DfSystem *system, const char *token)
 {
-	size_t		size = room_for(system->bearer_token) + room_for(system->password) +
-		room_for(system->oauth_client_secret) + room_for(token) + basic_length(system) + 1;
+	bool		basic = system->username != NULL && system->password != NULL;
+	size_t		size = room_for(system->bearer_token) + room_for(system->oauth_client_secret) + room_for(token) +
+		(basic ? 2 * room_for_pair(system) : 0);
 	DfSecrets  *secrets;
 
+	/* of a header five parts: see add_header() */
 	for (int i = 0; i < system->nheaders; i++)
-		size += system->header_is_secret[i] ? room_for(system->headers[i]) : 0;
-	if (size == 1)
+		size += system->header_is_secret[i] ? 5 * room_for(system->headers[i]) : 0;
+	if (size == 0)
 		return NULL;
 	secrets = malloc(offsetof(DfSecrets, text) + size);
 	if (secrets == NULL)
@@ -118,14 +236,19 @@ df_secrets_of(const DfSystem *system, const char *token)
 				 errmsg("out of memory")));
 	memset(secrets, 0, offsetof(DfSecrets, text));
 	secrets->size = size;
-	/* longer ones first where one may hold another */
 	for (int i = 0; i < system->nheaders; i++)
 		if (system->header_is_secret[i])
 			add_header(secrets, system->headers[i]);
-	add_basic(secrets, system);
+	if (basic)
+	{
+		char	   *pair = psprintf("%s:%s", system->username, system->password);
+
+		add_pair(secrets, pair);
+		explicit_bzero(pair, strlen(pair));
+		pfree(pair);
+	}
 	add(secrets, token);
 	add(secrets, system->bearer_token);
-	add(secrets, system->password);
 	add(secrets, system->oauth_client_secret);
 	return secrets;
 }
@@ -139,27 +262,118 @@ df_secrets_forget(DfSecrets *secrets)
 	free(secrets);
 }
 
+/* ---- looking for them ---------------------------------------------------------------- */
+
+/* so many characters of the form have been found, up to there */
+typedef struct Way
+{
+	size_t		found;
+	size_t		at;
+} Way;
+
+typedef struct Ways
+{
+	Way			ways[MAX_WAYS];
+	int			n;
+	long		left;			/* steps that may still be made: a text must not keep us */
+} Ways;
+
+static void
+try_way(Ways *ways, size_t found, size_t at)
+{
+	if (ways->n >= MAX_WAYS || ways->left-- <= 0)
+		return;
+	ways->ways[ways->n].found = found;
+	ways->ways[ways->n++].at = at;
+}
+
+static bool
+may_be_escape(char c)
+{
+	return c == '\\' || c == '%' || c == '&' || c == '+';
+}
+
+static bool
+same_character(DfForm form, unsigned char c, char wanted)
+{
+	char		spellings[2];
+
+	if (c == (unsigned char) wanted)
+		return true;
+	(void) other_spellings(form, wanted, spellings);
+	return c == (unsigned char) spellings[1];
+}
+
+/* adds the ways on which the text goes on with the next characters of the form; false = it breaks off in an escape */
+static bool
+go_on(Ways *ways, DfForm form, const char *wanted, size_t wanted_len, Way way, const char *text, size_t len)
+{
+	const char *here = text + way.at;
+	size_t		left = len - way.at;
+	bool		escaped = false;
+
+	if (same_character(form, (unsigned char) *here, wanted[way.found]))
+		try_way(ways, way.found + 1, way.at + 1);
+	for (int layers = 1; may_be_escape(*here) && layers <= DF_ESCAPE_LAYERS; layers++)
+	{
+		unsigned char bytes[4];
+		int			n;
+		int			k = 0;
+		size_t		used = df_unescape(here, Min(left, DF_LONGEST_ESCAPE), layers, bytes, &n);
+
+		if (used == 0)
+			continue;
+		escaped = true;
+		while (k < n && way.found + k < wanted_len && same_character(form, bytes[k], wanted[way.found + k]))
+			k++;
+		if (k == n)
+			try_way(ways, way.found + n, way.at + used);
+	}
+	return escaped || !may_be_escape(*here) || left >= DF_LONGEST_ESCAPE;
+}
+
 /*
- * How much of the text is this secret, 0 = it does not begin with it.  Characters
- * may be escaped by a backslash, as JSON has it.  A text that ends within the
- * secret counts: it was cut there.
+ * How much of the text is this form of a secret, 0 = it does not begin with it.
+ * A text that ends within the secret counts: it was cut there.
  */
 static size_t
-matches(const char *text, size_t len, const char *secret)
+matches(DfForm form, const char *wanted, const char *text, size_t len)
 {
-	size_t		i = 0;
-	size_t		k;
+	size_t		wanted_len = strlen(wanted);
+	Ways		ways;
 
-	for (k = 0; secret[k] != '\0' && i < len; k++)
+	ways.n = 0;
+	ways.left = 16 * (long) wanted_len;
+	try_way(&ways, 0, 0);
+	while (ways.n > 0)
 	{
-		if (text[i] == '\\' && i + 1 < len && text[i + 1] == secret[k])
-			i += 2;
-		else if (text[i] == secret[k])
-			i++;
-		else
-			return 0;
+		Way			way = ways.ways[--ways.n];
+
+		if (way.found == wanted_len)
+			return way.at;
+		if (way.at < len && go_on(&ways, form, wanted, wanted_len, way, text, len))
+			continue;
+		if (way.found >= SHORTEST_SECRET)
+			return len;
 	}
-	return secret[k] == '\0' || k >= SHORTEST_SECRET ? i : 0;
+	return 0;
+}
+
+/* whether it is worth a look, which nearly no place in a text is */
+static bool
+may_begin(const DfSecrets *secrets, const char *text, size_t len)
+{
+	unsigned char bytes[4];
+	int			n;
+
+	if (len < 2)
+		return false;
+	if (secrets->firsts[(unsigned char) text[0]] && (may_be_escape(text[1]) || secrets->pairs[pair_of(text[0], text[1])]))
+		return true;
+	for (int layers = 1; may_be_escape(text[0]) && layers <= DF_ESCAPE_LAYERS; layers++)
+		if (df_unescape(text, Min(len, DF_LONGEST_ESCAPE), layers, bytes, &n) > 0 && secrets->firsts[bytes[0]])
+			return true;
+	return false;
 }
 
 static size_t
@@ -167,12 +381,10 @@ find_secret(const DfSecrets *secrets, const char *text, size_t len)
 {
 	size_t		found = 0;
 
-	if (!secrets->begins[(unsigned char) *text])
+	if (!may_begin(secrets, text, len))
 		return 0;
-	for (size_t at = 0; at < secrets->used; at += strlen(secrets->text + at) + 1)
-	{
-		found = Max(found, matches(text, len, secrets->text + at));
-	}
+	for (size_t at = 0; at < secrets->used; at += 2 + strlen(secrets->text + at + 1))
+		found = Max(found, matches((DfForm) secrets->text[at], secrets->text + at + 1, text, len));
 	return found;
 }
 
