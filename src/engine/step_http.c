@@ -12,6 +12,7 @@
 #include "engine/json.h"
 #include "engine/options.h"
 #include "engine/outcome.h"
+#include "shared/header.h"
 #include "shared/policy.h"
 #include "shared/jsonpath.h"
 #include "engine/step_api.h"
@@ -96,21 +97,50 @@ checked_method(FunctionCallInfo fcinfo, const char *step)
 	return NULL;
 }
 
-/* headers that are the engine's or libcurl's to write */
-static bool
-is_reserved_header(const char *name, int len)
+static void
+check_header_name(const char *name, size_t len, const char *key_header, const char *step)
 {
-	static const char *const reserved[] = {"Host", "Connection", "Content-Length", "Expect", "Keep-Alive",
-	"TE", "Trailer", "Transfer-Encoding", "Upgrade", "Idempotency-Key"};
+	DfHeaderKind kind = df_header_kind(name, len);
 
-	for (int i = 0; i < lengthof(reserved); i++)
-		if (len == (int) strlen(reserved[i]) && pg_strncasecmp(name, reserved[i], len) == 0)
-			return true;
-	return false;
+	if (len == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a header of step \"%s\" has no name", step),
+				 errhint("Give names and values, such as '{\"X-Tenant\": \"7\"}'.")));
+	if (!df_header_name_is_legal(name, len))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the name of a header of step \"%s\" contains a character that names of headers must not have", step),
+				 errhint("Write a name of letters, digits and hyphens.")));
+	if (kind == DF_HEADER_TRANSPORT)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("header \"%s\" of step \"%s\" is the engine's to write", pnstrdup(name, len), step),
+				 errhint("Leave it out: it belongs to the connection or says how the body is sent.")));
+	if (kind == DF_HEADER_KEY || (key_header != NULL && df_header_is(name, len, key_header)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("header \"%s\" of step \"%s\" is the engine's to write", pnstrdup(name, len), step),
+				 errhint("Leave it out; the idempotency key is set by the system's option idempotency_header.")));
+}
+
+static void
+check_header_value(const JsonbValue *value, const char *step)
+{
+	if (value->type != jbvString)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a header of step \"%s\" is not a string", step),
+				 errhint("Give each header's value as a JSON string.")));
+	if (!df_header_value_is_legal(value->val.string.val, value->val.string.len))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a header of step \"%s\" contains a character that headers must not have", step),
+				 errhint("Remove line breaks and control characters from headers.")));
 }
 
 static Jsonb *
-checked_headers(FunctionCallInfo fcinfo, int arg, const char *step)
+checked_headers(FunctionCallInfo fcinfo, int arg, const char *step, const char *key_header)
 {
 	Jsonb	   *headers = df_arg_jsonb(fcinfo, arg);
 	JsonbIterator *it;
@@ -128,34 +158,10 @@ checked_headers(FunctionCallInfo fcinfo, int arg, const char *step)
 	it = JsonbIteratorInit(&headers->root);
 	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
 	{
-		if (token == WJB_VALUE && value.type != jbvString)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("a header of step \"%s\" is not a string", step),
-					 errhint("Give each header's value as a JSON string.")));
-		if (token != WJB_KEY && token != WJB_VALUE)
-			continue;
-		for (int i = 0; i < value.val.string.len; i++)
-		{
-			unsigned char c = value.val.string.val[i];
-
-			if (c < ' ' || c == 0x7f || (token == WJB_KEY && (c == ':' || c == ' ' || c > 0x7f)))
-				ereport(ERROR,
-						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						 errmsg("a header of step \"%s\" contains a character that headers must not have", step),
-						 errhint("Remove line breaks and control characters from headers.")));
-		}
-		if (token == WJB_KEY && is_reserved_header(value.val.string.val, value.val.string.len))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("header \"%s\" of step \"%s\" is the engine's to write",
-							pnstrdup(value.val.string.val, value.val.string.len), step),
-					 errhint("Leave it out; the idempotency key is set by the system's option idempotency_header.")));
-		if (token == WJB_KEY && value.val.string.len == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("a header of step \"%s\" has no name", step),
-					 errhint("Give names and values, such as '{\"X-Tenant\": \"7\"}'.")));
+		if (token == WJB_KEY)
+			check_header_name(value.val.string.val, value.val.string.len, key_header, step);
+		else if (token == WJB_VALUE)
+			check_header_value(&value, step);
 	}
 	return headers;
 }
@@ -347,7 +353,7 @@ render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step, 
 {
 	DfSystem   *system = checked_system(step->system, step->name);
 	Jsonb	   *body = df_arg_jsonb(fcinfo, path_arg + ARG_BODY);
-	Jsonb	   *headers = checked_headers(fcinfo, path_arg + ARG_HEADERS, step->name);
+	Jsonb	   *headers = checked_headers(fcinfo, path_arg + ARG_HEADERS, step->name, system->idempotency_header);
 	const char *why = NULL;
 	char	   *bytes = NULL;
 	ErrorContextCallback callback;

@@ -19,6 +19,7 @@
 #include "http/url.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "shared/header.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/formatting.h"
@@ -26,7 +27,6 @@
 
 #define HEADER_PREFIX "header."
 #define HEADER_PREFIX_LEN 7
-#define DEFAULT_IDEMPOTENCY_HEADER "Idempotency-Key"
 
 /* mail servers let a client wait before they greet, and think before they accept */
 #define MAIL_CONNECT_TIMEOUT_MS 30000
@@ -212,19 +212,6 @@ refuse_name(const char *name, Oid catalog, DfOptionProblem *problem)
 
 /* ---- headers ----------------------------------------------------------------- */
 
-/* they belong to one request or connection, and to libcurl */
-static const char *const reserved_headers[] = {
-	"Host",
-	"Content-Length",
-	"Transfer-Encoding",
-	"Connection",
-	"TE",
-	"Trailer",
-	"Upgrade",
-	NULL,
-};
-static const char *const secret_headers[] = {"Authorization", "Proxy-Authorization", "Cookie", NULL};
-
 static bool
 is_one_of(const char *name, const char *const *names)
 {
@@ -237,23 +224,32 @@ is_one_of(const char *name, const char *const *names)
 static bool
 header_name_allowed(const char *option, const char *name, Oid catalog, DfOptionProblem *problem)
 {
-	if (!df_header_name_is_valid(name))
+	DfHeaderKind kind = df_header_kind(name, strlen(name));
+
+	if (!df_header_name_is_legal(name, strlen(name)))
 		return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
 					  pstrdup("an option that sets a header has an invalid header name"),
 					  pstrdup("Write \"" HEADER_PREFIX "\" and a name of letters, digits and hyphens."));
-	if (is_one_of(name, reserved_headers))
+	if (kind == DF_HEADER_TRANSPORT)
 		return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
 					  psprintf("option \"%s\" is not allowed", option),
 					  psprintf("The header \"%s\" belongs to each request and cannot be set.", name));
-	if (pg_strcasecmp(name, DEFAULT_IDEMPOTENCY_HEADER) == 0)
+	if (kind == DF_HEADER_KEY)
 		return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
 					  psprintf("option \"%s\" is not allowed", option),
 					  pstrdup("Each step has its own key; name the header that carries it by the option \"idempotency_header\" of the SERVER."));
-	if (catalog == ForeignServerRelationId && is_one_of(name, secret_headers))
+	if (catalog == ForeignServerRelationId && kind == DF_HEADER_SECRET)
 		return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
 					  psprintf("option \"%s\" is not allowed on a SERVER", option),
 					  pstrdup("Every role can read the options of a server; set it on a USER MAPPING."));
 	return true;
+}
+
+/* no empty ones: to libcurl "Name:" says that the header is not to be sent */
+static bool
+header_value_is_valid(const char *value)
+{
+	return *value != '\0' && *value != ' ' && *value != '\t' && df_header_value_is_legal(value, strlen(value));
 }
 
 static int
@@ -277,7 +273,7 @@ set_header(DfSystem *system, Oid catalog, DefElem *def, int first, DfOptionProbl
 
 	if (!header_name_allowed(def->defname, name, catalog, problem))
 		return false;
-	if (!df_header_value_is_valid(value))
+	if (!header_value_is_valid(value))
 		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
 					  psprintf("invalid value for option \"%s\"", def->defname),
 					  df_option_valid(&header_option));
@@ -484,10 +480,11 @@ set_idempotency_header(DfSystem *system, DfOptionProblem *problem)
 	const char *header = system->idempotency_header;
 
 	if (header == NULL)
-		system->idempotency_header = pstrdup(DEFAULT_IDEMPOTENCY_HEADER);
+		system->idempotency_header = pstrdup(DF_IDEMPOTENCY_HEADER);
 	else if (*header == '\0')
 		system->idempotency_header = NULL;
-	else if (is_one_of(header, reserved_headers) || is_one_of(header, secret_headers))
+	else if (df_header_kind(header, strlen(header)) != DF_HEADER_FREE &&
+			 df_header_kind(header, strlen(header)) != DF_HEADER_KEY)
 		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
 					  pstrdup("invalid value for option \"idempotency_header\""),
 					  pstrdup("Name a header that has no other meaning, such as \"Idempotency-Key\", or write '' so that none is sent."));

@@ -87,7 +87,4 @@ extern bool df_option_parse(const DfOption *option, const char *value, void *fie
 /* what would be valid, as a sentence */
 extern char *df_option_valid(const DfOption *option);
 
-extern bool df_header_name_is_valid(const char *name);
-extern bool df_header_value_is_valid(const char *value);
-
 #endif /* DF_FDW_OPTIONS_H */

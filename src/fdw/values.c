@@ -13,6 +13,7 @@
 
 #include "fdw/options.h"
 #include "http/url.h"
+#include "shared/header.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
@@ -27,25 +28,6 @@ has_control_character(const char *value)
 		if ((unsigned char) *p < ' ' || *p == 0x7f)
 			return true;
 	return false;
-}
-
-/* a token of RFC 9110 */
-bool
-df_header_name_is_valid(const char *name)
-{
-	for (const char *p = name; *p != '\0'; p++)
-		if (!isalnum((unsigned char) *p) && strchr("!#$%&'*+-.^_`|~", *p) == NULL)
-			return false;
-		else if (IS_HIGHBIT_SET(*p))
-			return false;
-	return *name != '\0';
-}
-
-/* no empty ones: to libcurl "Name:" says that the header is not to be sent */
-bool
-df_header_value_is_valid(const char *value)
-{
-	return *value != '\0' && *value != ' ' && !has_control_character(value);
 }
 
 static bool
@@ -144,7 +126,7 @@ parse_text(const DfOption *option, const char *value, char **field)
 			valid = *value == '/' && !has_control_character(value);
 			break;
 		case DF_OPTION_HEADER_NAME:
-			valid = *value == '\0' || df_header_name_is_valid(value);
+			valid = *value == '\0' || df_header_name_is_legal(value, strlen(value));
 			break;
 		default:
 			valid = *value != '\0' && !has_control_character(value);

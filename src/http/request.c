@@ -27,79 +27,31 @@
 #include "http/policy.h"
 #include "http/request.h"
 #include "http/url.h"
+#include "shared/header.h"
 
 #define MAX_METHOD_LENGTH 32
 /* servers of a widespread kind close idle connections after 5 s */
 #define MAX_IDLE_S 4L
 
-/* without these, what is sent could be read in two ways, or would not be HTTP any more */
-static const char *const forbidden_headers[] = {
-	"connection",
-	"content-length",
-	"expect",
-	"keep-alive",
-	"te",
-	"trailer",
-	"transfer-encoding",
-	"upgrade",
-};
-
-/* what another host may see after a redirect: it describes the request and holds no secret */
-static const char *const public_headers[] = {
-	"accept",
-	"accept-encoding",
-	"accept-language",
-	"content-encoding",
-	"content-language",
-	"content-type",
-	"user-agent",
-};
-
 /* ---- is it a request? --------------------------------------------------- */
-
-static bool
-is_token_char(unsigned char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-		(c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
-}
-
-static size_t
-token_length(const char *text)
-{
-	size_t n = 0;
-
-	while (is_token_char((unsigned char) text[n]))
-		n++;
-	return n;
-}
 
 static bool
 has_control(const char *text)
 {
-	for (; *text != '\0'; text++)
-		if (((unsigned char) *text < 0x20 && *text != '\t') || *text == 0x7F)
-			return true;
-	return false;
+	return !df_header_value_is_legal(text, strlen(text));
 }
 
-/* Is the name of the header line, up to its colon, in the list? */
-static bool
-name_in(const char *line, const char *const *names, int count)
+/* of a header line, up to its colon */
+static DfHeaderKind
+kind_of(const char *line)
 {
-	size_t len = token_length(line);
-	int i;
-
-	for (i = 0; i < count; i++)
-		if (strlen(names[i]) == len && pg_strncasecmp(line, names[i], len) == 0)
-			return true;
-	return false;
+	return df_header_kind(line, df_header_name_length(line));
 }
 
 static bool
 is_header(const char *line, const char *name)
 {
-	return name_in(line, &name, 1);
+	return df_header_is(line, df_header_name_length(line), name);
 }
 
 static bool
@@ -116,13 +68,13 @@ gives_header(const DfHttpRequest *request, const char *name)
 static const char *
 header_problem(const char *line)
 {
-	size_t len = token_length(line);
+	size_t len = df_header_name_length(line);
 
 	if (len == 0 || line[len] != ':')
 		return "a header is not of the form \"Name: value\"";
 	if (has_control(line))
 		return "a header contains a control character";
-	if (name_in(line, forbidden_headers, lengthof(forbidden_headers)))
+	if (kind_of(line) == DF_HEADER_TRANSPORT)
 		return "a header was given that belongs to the transport";
 	return NULL;
 }
@@ -152,7 +104,7 @@ df_request_problem(const DfHttpRequest *request)
 
 	if (request->url == NULL || has_control(request->url))
 		return "the URL contains a control character or is missing";
-	len = request->method == NULL ? 0 : token_length(request->method);
+	len = request->method == NULL ? 0 : df_header_name_length(request->method);
 	if (len == 0 || len > MAX_METHOD_LENGTH || request->method[len] != '\0')
 		return "the method is not a word";
 	if (strcmp(request->method, "CONNECT") == 0 || strcmp(request->method, "TRACE") == 0)
@@ -294,7 +246,7 @@ authorization(DfExchange *exchange, const DfHttpRequest *request)
 static bool
 given_again(const char *const *line)
 {
-	size_t len = token_length(*line) + 1;
+	size_t len = df_header_name_length(*line) + 1;
 	const char *const *later;
 
 	for (later = line + 1; *later != NULL; later++)
@@ -315,7 +267,7 @@ list_headers(DfExchange *exchange, const DfHttpRequest *request)
 	for (line = request->headers; line != NULL && *line != NULL; line++)
 	{
 		bool is_type = is_header(*line, "content-type");
-		bool is_public = name_in(*line, public_headers, lengthof(public_headers));
+		bool is_public = kind_of(*line) == DF_HEADER_PUBLIC;
 		struct curl_slist *after = is_type ? exchange->headers : is_public ? exchange->last_public :
 																			 last;
 		struct curl_slist *node;

@@ -90,12 +90,13 @@ request_headers(DfDeparture *departure, const DfSystem *system, const DfStep *st
 		headers[n++] = secret(departure, system->headers[i]);
 	if (out->content_type != NULL)
 		headers[n++] = psprintf("Content-Type: %s", out->content_type);
-	if (out->idempotency_key != NULL && system->idempotency_header != NULL)
-		headers[n++] = psprintf("%s: %s", system->idempotency_header, df_text_to_utf8(out->idempotency_key));
 	if (trace != NULL)
 		headers[n++] = trace;
 	if (step->phase != DF_PHASE_UNDO)
 		add_step_headers(step, headers, &n);
+	/* the last of a name counts: nothing takes the place of the key */
+	if (out->idempotency_key != NULL && system->idempotency_header != NULL)
+		headers[n++] = psprintf("%s: %s", system->idempotency_header, df_text_to_utf8(out->idempotency_key));
 	headers[n] = NULL;
 	return headers;
 }

@@ -30,7 +30,7 @@ SELECT dataflows.define_workflow('one-step', 'app.one_step');
 CREATE FUNCTION app.reading(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
   RETURN dataflows.get('read', 'plain', '/customers', query => jsonb_build_object('email', event->>'email'),
-    timeout => '300 ms');
+    timeout => '1 s');
 END $$;
 SELECT dataflows.define_workflow('reading', 'app.reading');
 CREATE FUNCTION app.catching(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
@@ -94,7 +94,7 @@ is($node->safe_psql('postgres', "SELECT finished_at - started_at >= interval '1 
 	't', 'not before Retry-After says');
 
 # trusted key: again with the same key and bytes
-($state, $attempts, $email) = one({ timeout => '300 ms' }, { fault => 'hang', times => 1 });
+($state, $attempts, $email) = one({ timeout => '1 s' }, { fault => 'hang', times => 1 });
 like("$state: $attempts", qr/^completed: \w+$/, 'a hang is cut off by the timeout');
 is(ever($email), 1, 'one record');
 
@@ -112,7 +112,7 @@ is($node->safe_psql('postgres', "SELECT idempotency_key FROM dataflows.steps WHE
 is($state . ever($email), 'completed1', 'a truncated answer');
 ($state, $attempts, $email) = one({}, { fault => 'half_headers', times => 1 });
 is($state . ever($email), 'completed1', 'half a head');
-($state, $attempts, $email) = one({ timeout => '500 ms' }, { fault => 'drip', times => 1, ms => 200 });
+($state, $attempts, $email) = one({ timeout => '1 s' }, { fault => 'drip', times => 1, ms => 200 });
 is($state . ever($email), 'completed1', 'a drip is cut off');
 ($state, $attempts, $email) = one({}, { status => 500, times => 1, effect => JSON::PP::true() });
 is($state . ever($email), 'completed1', 'a 500 after the effect');
@@ -149,7 +149,7 @@ $systems->config('billing', idempotency => JSON::PP::false());
 ($state, $attempts, $email) = one({ system => 'plain', doubt => 'resend' }, { fault => 'lost', times => 1 });
 is($state . ever($email), 'completed2', "doubt => 'resend' is at least once");
 $systems->config('billing', idempotency => JSON::PP::true());
-($state, $attempts, $email) = one({ system => 'plain', timeout => '300 ms', doubt => 'resend' }, { fault => 'hang', times => 1 });
+($state, $attempts, $email) = one({ system => 'plain', timeout => '1 s', doubt => 'resend' }, { fault => 'hang', times => 1 });
 is($state . ever($email), 'completed1', 'a hang with resend');
 ($state, $attempts, $email) = one({ system => 'plain' }, { status => 500, times => 1 });
 is($state, 'stuck', 'another 5xx to a POST without a trusted key is in doubt');

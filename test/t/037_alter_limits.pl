@@ -137,7 +137,7 @@ cmp_ok($peak, '<=', 3, "never more than max_concurrency, undos too: $peak");
 $rate = rate_of(3, @at);
 cmp_ok($rate, '<=', 33, "nor than the rate: $rate");
 
-$node->safe_psql('postgres', "ALTER SERVER billing OPTIONS (DROP idempotency_header, ADD max_concurrency '2', ADD rate_limit '20/s', SET settle '50ms', SET timeout '300ms')");
+$node->safe_psql('postgres', "ALTER SERVER billing OPTIONS (DROP idempotency_header, ADD max_concurrency '2', ADD rate_limit '20/s', SET settle '50ms', SET timeout '1500ms')");
 $systems->fault('billing', match => { method => 'POST' }, fault => 'hang', effect => 1, times => 12);
 as_app($node, 'postgres', <<'SQL');
 CREATE FUNCTION app.probed(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$

@@ -52,7 +52,7 @@ SQL
 	  . server('no_starttls', "smtp://127.0.0.1:$port{plain}", "$tls, retry_max_attempts '2'") . login_as('no_starttls', 'shop', 'hunter2')
 	  . server('no_ca', "smtp://127.0.0.1:$port{smtp}", "retry_max_attempts '2'")
 	  . server('closed', "smtp://127.0.0.1:$port{closed}", $tls)
-	  . server('impatient', "smtp://127.0.0.1:$port{smtp}", "$tls, timeout '400ms'")
+	  . server('impatient', "smtp://127.0.0.1:$port{smtp}", "$tls, timeout '4s'")
 	  . server('down', 'smtp://127.0.0.1:1', "retry_max_attempts '3'")
 	  . server('wrong_login', "smtp://127.0.0.1:$port{auth}", $tls) . login_as('wrong_login', 'shop', 'wrong-secret')
 	  . server('moody', "smtp://127.0.0.1:$port{auth}", "$tls, retry_max_attempts '2'") . login_as('moody', 'moody', 'hunter2')
@@ -248,7 +248,7 @@ is($twice[0]{raw}, $twice[1]{raw}, 'with the same bytes, so the same Message-ID'
 is(came_to('dropped, resend') . copies('dropped2-m@example.com'), 'completed|done|3|2501', "doubt 'resend', never accepted before");
 is(came_to('lost then spam') . copies('lost1-n@example.com'), 'rolled_back|in_doubt|2|5541', 'a refusal does not settle an earlier doubt');
 is(came_to('hang') . copies('hang-o@example.com'), 'rolled_back|in_doubt|11', 'a timeout after the message');
-like(field('hang', "r.error->>'message'"), qr/timed out after 400 ms, waiting for the reply to the message/, 'says so');
+like(field('hang', "r.error->>'message'"), qr/timed out after 4000 ms, waiting for the reply to the message/, 'says so');
 is(came_to('garbled'), 'rolled_back|in_doubt|1', 'a reply that is none');
 
 # ---- credentials that are refused ------------------------------------------------------------------

@@ -12,7 +12,7 @@
  *
  * (test/check.sh builds it by the next line.)
  *
- * sources: src/http/client.c src/http/mail.c src/http/policy.c src/http/request.c src/http/response.c src/http/url.c
+ * sources: src/http/client.c src/http/mail.c src/http/policy.c src/http/request.c src/http/response.c src/http/url.c src/shared/header.c
  */
 #include "postgres.h"
 
