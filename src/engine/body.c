@@ -329,6 +329,7 @@ judge_error(DfRun *run, DfBodyExit *exit)
 	}
 	old = MemoryContextSwitchTo(run->cxt);
 	exit->error = CopyErrorData();
+	df_error_cut(exit->error);
 	FlushErrorState();
 	MemoryContextSwitchTo(old);
 	exit->result = DF_BODY_RAISED;

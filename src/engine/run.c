@@ -16,6 +16,7 @@
 #include "engine/outcome.h"
 #include "guc.h"
 #include "shared/clock.h"
+#include "shared/limits.h"
 #include "shared/metrics.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -583,6 +584,9 @@ error_json(DfRun *run, ErrorData *error, int sqlstate, char **step, int *status)
 	if (sqlstate == DF_ERR_STEP_FAILED && error->detail != NULL)
 	{
 		detail = df_json_parse(error->detail, strlen(error->detail), run->cxt);
+		/* the body may have raised it itself */
+		if (detail != NULL && !df_payload_fits(detail))
+			detail = NULL;
 		*step = df_json_get_text(detail, "step");
 		*status = df_json_get_int(detail, "status", 0);
 	}

@@ -20,6 +20,7 @@
 #include "fdw/system.h"
 #include "guc.h"
 #include "http/url.h"
+#include "shared/json_size.h"
 #include "shared/limits.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -70,6 +71,8 @@ rendered_path(FunctionCallInfo fcinfo, int path_arg, const char *step)
 				 errhint("Give the path below the system's url, such as '/users'.")));
 	if (query == NULL)
 		return path;
+	/* its text is up to three times as long as the form; numbers are measured before they are written out */
+	check_head_size("query", df_jsonb_text_size(query, 4 * DF_MAX_HEAD) / 4, step);
 	if (!JB_ROOT_IS_OBJECT(query))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -168,6 +168,8 @@ dataflows_on_rollback(PG_FUNCTION_ARGS)
 				 errhint("Create it with CREATE SERVER ... FOREIGN DATA WRAPPER dataflows, and GRANT USAGE on it to the workflow's owner.")));
 	df_step_check_http(system, base);
 	df_template_check_stays(system->url, request, "request");
+	if (body != NULL)
+		df_check_payload(body, psprintf("the body of step \"%s\"", base));
 	df_json_begin(&json);
 	df_json_text(&json, "undo", request);
 	df_json_value(&json, "undo_body", body);

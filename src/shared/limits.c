@@ -8,8 +8,11 @@
 #include "postgres.h"
 
 #include "guc.h"
+#include "mb/pg_wchar.h"
 #include "shared/json_size.h"
 #include "shared/limits.h"
+
+#define KEPT_TEXT 65536
 
 bool
 df_payload_fits(const Jsonb *value)
@@ -28,6 +31,24 @@ df_check_payload(const Jsonb *value, const char *what)
 			 errdetail("dataflows.max_body allows %d bytes of its text, in which numbers are written out; it may be nested %d deep.",
 					   df_max_body, DF_MAX_JSON_DEPTH),
 			 errhint("Store it in a table and pass its key.")));
+}
+
+static void
+cut_text(char *text)
+{
+	size_t		len = text == NULL ? 0 : strlen(text);
+
+	if (len > KEPT_TEXT)
+		text[pg_mbcliplen(text, (int) Min(len, KEPT_TEXT + MAX_MULTIBYTE_CHAR_LEN), KEPT_TEXT)] = '\0';
+}
+
+void
+df_error_cut(ErrorData *error)
+{
+	cut_text(error->message);
+	cut_text(error->detail);
+	cut_text(error->hint);
+	cut_text(error->context);
 }
 
 void

@@ -14,4 +14,7 @@ extern bool df_payload_fits(const Jsonb *value);
 extern void df_check_payload(const Jsonb *value, const char *what);
 extern void df_check_key(const char *key);
 
+/* cuts what an error of user code says to what is worth a row: 64 kB each of message, detail, hint and context */
+extern void df_error_cut(ErrorData *error);
+
 #endif							/* DF_LIMITS_H */

@@ -36,6 +36,7 @@
 #include "compat.h"
 #include "guc.h"
 #include "shared/json_size.h"
+#include "shared/limits.h"
 #include "store/user_sql.h"
 
 /* ---- parameters ---------------------------------------------------------------- */
@@ -368,6 +369,7 @@ df_user_sql_run(const char *sql, const Jsonb *args, bool result_arg, DfSqlOutcom
 
 		MemoryContextSwitchTo(cxt);
 		error = CopyErrorData();
+		df_error_cut(error);
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
 		outcome->rows = NULL;

@@ -72,6 +72,8 @@ cmp_ok(time() - $began, '<', 30, 'are not rendered to be measured');
 
 as_app($node, 'postgres', <<"SQL");
 CREATE FUNCTION app.bomb() RETURNS jsonb LANGUAGE sql AS \$\$ SELECT $made \$\$;
+CREATE FUNCTION app.bomb_text() RETURNS text LANGUAGE sql AS \$\$ SELECT '{"k": [' || repeat('1e131071,', 59999) || '1]}' \$\$;
+CREATE FUNCTION app.raises() RETURNS jsonb LANGUAGE plpgsql AS \$\$ BEGIN RAISE EXCEPTION '%', repeat('x', 20000000) USING DETAIL = repeat('x', 20000000); END \$\$;
 CREATE FUNCTION app.waits(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS \$\$ BEGIN RETURN dataflows.wait_for('go'); END \$\$;
 CREATE FUNCTION app.does(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS \$\$
 BEGIN
@@ -85,6 +87,13 @@ BEGIN
     WHEN 'round' THEN PERFORM dataflows.continue_with(app.bomb());
     WHEN 'post' THEN RETURN dataflows.post('p', 'fake', '/', app.bomb());
     WHEN 'undo' THEN RETURN dataflows.post('p', 'fake', '/', '{}', undo => 'POST /undo', undo_body => app.bomb());
+    WHEN 'rollback' THEN PERFORM dataflows.on_rollback('r', 'fake', 'POST /undo', app.bomb()); RETURN '{}';
+    WHEN 'address' THEN RETURN dataflows.get('p', 'fake', '/', query => app.bomb());
+    WHEN 'detail' THEN RAISE EXCEPTION 'with a detail' USING ERRCODE = 'DF001', DETAIL = app.bomb_text();
+    WHEN 'status' THEN RAISE EXCEPTION 'with a status' USING ERRCODE = 'DF001', DETAIL = '{"status": 1e131071, "step": 1e131071}';
+    WHEN 'nested' THEN RAISE EXCEPTION 'with levels' USING ERRCODE = 'DF001', DETAIL = repeat('[', 30000) || repeat(']', 30000);
+    WHEN 'long' THEN RAISE EXCEPTION '%', repeat('é', 20000000) USING DETAIL = repeat('x', 20000000), HINT = repeat('y', 20000000);
+    WHEN 'sql' THEN RETURN dataflows.query('q', 'SELECT app.raises()');
     WHEN 'deep' THEN RETURN (repeat('[', 1100) || repeat(']', 1100))::jsonb;
     ELSE RETURN '{}';
   END CASE;
@@ -188,17 +197,21 @@ EXCEPTION WHEN SQLSTATE 'DF001' THEN
 END $$;
 SELECT dataflows.define_workflow('asks', 'app.asks');
 SQL
-as_app($node, 'postgres', "SELECT dataflows.start('does', jsonb_build_object('what', w), w) FROM unnest('{result,query,rows,args,once,call,round,post,undo,deep}'::text[]) w");
+as_app($node, 'postgres', "SELECT dataflows.start('does', jsonb_build_object('what', w), w) FROM unnest('{result,query,rows,args,once,call,round,post,undo,deep,rollback,address,detail,status,nested,long,sql}'::text[]) w");
 as_app($node, 'postgres', <<'SQL');
 SELECT dataflows.start('asks', '{"method": "GET", "path": "/bomb"}', 'get'), dataflows.start('asks', '{"method": "POST", "path": "/bomb"}', 'post'),
   dataflows.start('asks', '{"method": "POST", "path": "/bomb", "doubt": "accept"}', 'accept'), dataflows.start('asks', '{"method": "GET", "path": "/deep"}', 'deep'),
   dataflows.start('asks', '{"method": "GET", "path": "/untyped"}', 'untyped'), dataflows.start('asks', '{"method": "POST", "path": "/refuses"}', 'refused'),
   dataflows.start('asks', '{"method": "GET", "path": "/small"}', 'small');
 SQL
-ok(wait_until($node, "SELECT count(*) = 17 FROM dataflows.runs WHERE workflow IN ('does', 'asks') AND state IN ('completed', 'stuck', 'rolled_back')", 120), 'all runs come to rest');
+ok(wait_until($node, "SELECT count(*) = 24 FROM dataflows.runs WHERE workflow IN ('does', 'asks') AND state IN ('completed', 'stuck', 'rolled_back')", 120), 'all runs come to rest');
 my %came = map { split(/\|/, $_, 2) } split(/\n/, $node->safe_psql('postgres', "SELECT key, state || ' ' || coalesce(stuck->>'sqlstate', '') || ' ' || coalesce(stuck->>'reason', '') FROM dataflows.runs WHERE workflow = 'does'"));
 
-like($came{$_}, qr/^stuck (DF006|DF001) .*(too large|larger than|the result of the SQL)/, "a body is told: $_") for qw(result rows query args once call round post undo deep);
+like($came{$_}, qr/^stuck (DF006|DF001) .*(too large|too long|larger than|the result of the SQL)/, "a body is told: $_") for qw(result rows query args once call round post undo deep rollback address);
+like($came{$_}, qr/^(rolled_back|stuck) /, "and comes to rest by an error of its own: $_") for qw(detail status nested long sql);
+is(number_of($node, "SELECT count(*) FROM dataflows.run WHERE octet_length(error::text) > 300000 OR octet_length(stuck::text) > 300000"), 0, 'of which so much is kept as is worth a row');
+is(number_of($node, "SELECT count(*) FROM dataflows.step WHERE octet_length(error::text) > 300000"), 0, 'of a query step\'s, too');
+is(number_of($node, "SELECT count(*) FROM dataflows.attempt WHERE octet_length(error) > 300000"), 0, 'and of its attempts');
 %came = map { split(/\|/, $_, 2) } split(/\n/, $node->safe_psql('postgres', "SELECT key, state || ' ' || coalesce(result::text, '') || coalesce(stuck->>'reason', '') FROM dataflows.runs WHERE workflow = 'asks'"));
 like($came{get}, qr/^completed .*not usable/, 'an answer to GET fails the step');
 like($came{deep}, qr/^completed .*not usable/, 'so does one that is nested too deep');
