@@ -17,7 +17,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
 our @EXPORT = qw(try_psql new_node start_systems start_collector create_systems onboarding_sql wait_until wait_for_runs
-  reconcile most_together rate_of pids_of kill_process restart_hard dump_state as_app number_of);
+  reconcile most_together rate_of pids_of is_there kill_process kill_postmaster restart_hard dump_state as_app number_of);
 
 # A server with the extension preloaded, sockets only, durable.
 sub new_node
@@ -244,22 +244,49 @@ sub _children
 	return @children;
 }
 
-# kill -9 of the postmaster or an immediate shutdown, then a start.  After a
-# kill every child, ours too, must notice and end by itself.
+# a process that runs; one that has ended may wait for somebody to ask how
+sub is_there
+{
+	my ($pid) = @_;
+
+	open(my $file, '<', "/proc/$pid/stat") or return 0;
+	my $line = <$file> // '';
+	close $file;
+	return $line =~ /^\d+ \(.*\) [^ZX] /;
+}
+
+# kill -9 of the postmaster.  Every child, ours too, must notice and end by
+# itself: the seconds until the last one has.
+sub kill_postmaster
+{
+	my ($node) = @_;
+	my ($pid) = PostgreSQL::Test::Utils::slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+	my @children = _children($pid);
+	my $begun = time();
+	my $took;
+
+	$node->kill9;
+	usleep(10_000) while (time() < $begun + 20 && grep { is_there($_) } @children);
+	$took = time() - $begun;
+	@children = grep { is_there($_) } @children;
+	if (@children)
+	{
+		kill('KILL', @children);
+		die "left by the postmaster: @children";
+	}
+	# a new one is not started as long as there is any process of that number
+	usleep(10_000) while (time() < $begun + 60 && kill(0, $pid));
+	return $took;
+}
+
+# kill -9 of the postmaster or an immediate shutdown, then a start
 sub restart_hard
 {
 	my ($node, $how) = @_;
-	my $end = time() + 20;
 
 	if ($how eq 'kill')
 	{
-		my ($pid) = PostgreSQL::Test::Utils::slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
-		my @children = _children($pid);
-
-		$node->kill9;
-		usleep(10_000) while (time() < $end && grep { kill(0, $_) } $pid, @children);
-		@children = grep { kill(0, $_) } @children;
-		die "left by the postmaster: @children" if @children;
+		kill_postmaster($node);
 	}
 	else
 	{
