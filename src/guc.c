@@ -24,6 +24,7 @@ bool		df_allow_superuser_owner = true;
 bool		df_dashboard = false;
 int			df_body_timeout = 10 * MS_PER_SECOND;
 char	   *df_identity_token = NULL;
+int			df_handler_timeout = 2 * MS_PER_SECOND;
 int			df_ingress_connections = 1000;
 int			df_ingress_timeout = 20;
 char	   *df_ingress_database = NULL;
@@ -69,6 +70,11 @@ static const IntSetting int_settings[] = {
 		"How long one entry into a workflow's function may take.",
 		"Time spent in waiting for locks does not count. A run whose body takes longer is stuck.",
 		&df_body_timeout, 10, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS},
+	/* SIGHUP: the ingress reads it, and no creator of a webhook must give himself more time */
+	{"dataflows.handler_timeout",
+		"How long the handler of a webhook may take, with the filter and the paths of that webhook.",
+		"dataflows.body_timeout counts if it is less. A delivery whose handler takes longer is answered with 503, and so are others to that webhook for a while.",
+		&df_handler_timeout, 10, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS},
 	/* SIGHUP: a limit on sockets, read by the ingress process */
 	{"dataflows.ingress_connections",
 		"How many connections the ingress process serves at a time.",

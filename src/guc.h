@@ -11,6 +11,7 @@ extern int	df_worker_idle;		/* ms */
 extern int	df_workers_per_owner;
 extern int	df_max_metrics;		/* series in shared memory */
 extern int	df_max_processes;
+extern int	df_handler_timeout; /* ms */
 extern int	df_ingress_connections;
 extern int	df_ingress_timeout;	/* seconds */
 extern char *df_ingress_database;	/* "" = whichever */

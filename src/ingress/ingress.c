@@ -6,12 +6,15 @@
  * requests come from the listener; those that need the database are carried out
  * in one transaction for all that are there, each in a subtransaction of its
  * own, and answered after the commit.  What people look at takes its time, and
- * has a transaction of its own, one request between two batches: a webhook
- * waits for one of them at most.  It must never answer before, wait for a
- * client inside a transaction, or run anything but handlers of webhooks that a
+ * has a transaction of its own, one request between two batches, and so have
+ * deliveries to a role whose handlers were slow (ingress/patience.c): a webhook
+ * waits for one of each at most.  It must never answer before the commit, wait for
+ * a client inside a transaction, or run anything but handlers of webhooks that a
  * user wrote.
  */
 #include "postgres.h"
+
+#include <limits.h>
 
 #include "miscadmin.h"
 #include "storage/ipc.h"
@@ -23,6 +26,7 @@
 #include "guc.h"
 #include "ingress/ingress.h"
 #include "ingress/listener.h"
+#include "ingress/patience.h"
 #include "ingress/routes.h"
 #include "shared/clock.h"
 #include "shared/metrics.h"
@@ -51,7 +55,7 @@ typedef struct Work
 	DfRouteHandler handler;
 } Work;
 
-/* ---- the timer: a handler of a user's may loop --------------------------------------- */
+/* ---- the timer: of the whole request, beside that of a handler ------------------------- */
 
 static TimeoutId request_timer = MAX_TIMEOUTS;
 
@@ -75,12 +79,20 @@ run_handler(void *arg)
 }
 
 static void
-answer_failure(DfRequest *request)
+answer_busy(DfRequest *request, int retry_after_s)
 {
 	static const char text[] = "{\"error\": \"not possible now\"}";
+	char		seconds[16];
 
+	snprintf(seconds, sizeof(seconds), "%d", retry_after_s);
 	(void) df_request_reply(request, 503, "application/json", text, strlen(text));
-	(void) df_request_add_header(request, "Retry-After", "60");
+	(void) df_request_add_header(request, "Retry-After", seconds);
+}
+
+static void
+answer_failure(DfRequest *request)
+{
+	answer_busy(request, 60);
 }
 
 static void
@@ -88,7 +100,12 @@ carry_out(Work *work)
 {
 	ErrorData  *error;
 
-	enable_timeout_after(request_timer, df_body_timeout);
+	if (df_leaving())
+	{
+		answer_failure(work->request);
+		return;
+	}
+	enable_timeout_after(request_timer, (int) Min((int64) df_body_timeout + df_handler_timeout, INT_MAX));
 	if (!df_subxact(run_handler, work, true, &error))
 	{
 		ereport(LOG,
@@ -110,6 +127,7 @@ in_one_transaction(Work *works, int n)
 	{
 		df_xact_begin();
 		MemoryContextSwitchTo(batch_cxt);
+		df_patience_alone(n == 1);
 		for (int i = 0; i < n; i++)
 			carry_out(&works[i]);
 		df_xact_commit();
@@ -149,9 +167,25 @@ commit_and_answer(Work *works, int n)
 	df_metric_add(DF_METRIC_TURNS, "ingress", NULL, NULL, 1);
 	df_metric_add(DF_METRIC_COMMITS, "ingress", NULL, NULL, 1);
 	for (int i = 0; i < n; i++)
-		df_listener_answer(works[i].request);
+	{
+		if (n > 1 && works[i].request->status == 0)
+			df_listener_set_aside(works[i].request, DF_ASIDE_SLOW);
+		else
+			df_listener_answer(works[i].request);
+	}
 	MemoryContextSwitchTo(TopMemoryContext);
 	MemoryContextReset(batch_cxt);
+}
+
+/* its handler ran into its time limit a moment ago */
+static bool
+turned_away(DfRequest *request)
+{
+	int			seconds = df_patience_paused_s(request->path);
+
+	if (seconds > 0)
+		answer_busy(request, seconds);
+	return seconds > 0;
 }
 
 /* all that is there, up to a batch; false if there was nothing */
@@ -168,10 +202,10 @@ serve(void)
 		any = true;
 		works[n].request = request;
 		works[n].handler = df_route(request);
-		if (works[n].handler == NULL)
+		if (works[n].handler == NULL || turned_away(request))
 			df_listener_answer(request);
 		else if (df_route_has_time(request))
-			df_listener_set_aside(request);
+			df_listener_set_aside(request, DF_ASIDE_PEOPLE);
 		else
 			n++;
 	}
@@ -180,18 +214,18 @@ serve(void)
 	return any;
 }
 
-/* one of those that have time; false if there was none */
+/* one of those that wait for their turn; false if there was none */
 static bool
-serve_aside(void)
+serve_aside(DfAside kind)
 {
 	Work		work;
 
-	work.request = df_listener_next_aside();
+	work.request = df_listener_next_aside(kind);
 	if (work.request == NULL)
 		return false;
 	/* settings may have changed since it came */
 	work.handler = df_route(work.request);
-	if (work.handler == NULL)
+	if (work.handler == NULL || turned_away(work.request))
 		df_listener_answer(work.request);
 	else
 		commit_and_answer(&work, 1);
@@ -276,7 +310,13 @@ listen_loop(void)
 		/* the answers leave, and what else has come is read, before we sleep */
 		df_listener_run();
 		busy = serve();
-		if (serve_aside() || busy)
+		busy |= serve_aside(DF_ASIDE_PEOPLE);
+		/* what has come meanwhile goes before what is slow */
+		df_process_interrupts();
+		df_listener_run();
+		busy |= serve();
+		busy |= serve_aside(DF_ASIDE_SLOW);
+		if (busy)
 			continue;
 		df_xact_idle();
 		timeout = df_listener_timeout_ms();
@@ -295,6 +335,7 @@ dataflows_ingress_main(Datum arg)
 	batch_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows ingress batch", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(TopMemoryContext);
 	request_timer = RegisterTimeout(USER_TIMEOUT, request_timeout_handler);
+	df_patience_start(me);
 	if (!extension_is_there())
 		proc_exit(0);
 	listen_or_leave();

@@ -45,7 +45,7 @@ typedef struct Queue
 } Queue;
 
 static Queue whole;				/* come in and not looked at yet */
-static Queue aside;				/* looked at, and to wait for their turn */
+static Queue aside[DF_ASIDE_KINDS];	/* looked at, and to wait for their turn */
 
 /* what the bodies of all requests take, and may take: so many of the largest */
 #define LARGEST_BODIES 64
@@ -380,7 +380,8 @@ request_completed(void *cls, struct MHD_Connection *connection, void **context,
 	if (request == NULL)
 		return;
 	forget(&whole, request);
-	forget(&aside, request);
+	for (int i = 0; i < DF_ASIDE_KINDS; i++)
+		forget(&aside[i], request);
 	free_request(request);
 	/* a further one on this connection has its time from here on; idle ones have the timeout */
 	set_reading(connection, true);
@@ -545,7 +546,9 @@ df_listener_stop(void)
 
 	if (listener == NULL)
 		return;
-	while ((request = df_listener_next()) != NULL || (request = df_listener_next_aside()) != NULL)
+	while ((request = df_listener_next()) != NULL ||
+		   (request = df_listener_next_aside(DF_ASIDE_SLOW)) != NULL ||
+		   (request = df_listener_next_aside(DF_ASIDE_PEOPLE)) != NULL)
 	{
 		(void) df_request_reply(request, HTTP_UNAVAILABLE, "application/json", "{}", 2);
 		df_listener_answer(request);
@@ -554,6 +557,19 @@ df_listener_stop(void)
 	MHD_stop_daemon(listener);
 	listener = NULL;
 	epoll_fd = -1;
+}
+
+/* what is connected goes with the process, but the next one is to have the address now */
+void
+df_listener_give_up(void)
+{
+	const union MHD_DaemonInfo *info;
+
+	if (listener == NULL)
+		return;
+	info = MHD_get_daemon_info(listener, MHD_DAEMON_INFO_LISTEN_FD);
+	if (info != NULL && info->listen_fd >= 0)
+		close(info->listen_fd);
 }
 
 int
@@ -589,15 +605,15 @@ df_listener_next(void)
 }
 
 void
-df_listener_set_aside(DfRequest *request)
+df_listener_set_aside(DfRequest *request, DfAside kind)
 {
-	enqueue(&aside, request);
+	enqueue(&aside[kind], request);
 }
 
 DfRequest *
-df_listener_next_aside(void)
+df_listener_next_aside(DfAside kind)
 {
-	return dequeue(&aside);
+	return dequeue(&aside[kind]);
 }
 
 void

@@ -54,6 +54,7 @@ typedef struct DfListenOptions
 /* false with *why (static text or malloc'd, not to be freed) */
 extern bool df_listener_start(const DfListenOptions *options, const char **why);
 extern void df_listener_stop(void);
+extern void df_listener_give_up(void);	/* the address alone, at once: the process ends */
 extern int	df_listener_fd(void);	/* pollable */
 extern long df_listener_timeout_ms(void);	/* -1 = none */
 extern void df_listener_run(void);	/* moves bytes; requests get whole */
@@ -61,9 +62,16 @@ extern void df_listener_run(void);	/* moves bytes; requests get whole */
 /* the oldest request that is whole, or NULL; it stays valid until it is answered */
 extern DfRequest *df_listener_next(void);
 
-/* a request that has time: it is kept until it is asked for */
-extern void df_listener_set_aside(DfRequest *request);
-extern DfRequest *df_listener_next_aside(void);
+/* a request that has time: it is kept until it is asked for, among its like */
+typedef enum DfAside
+{
+	DF_ASIDE_PEOPLE,			/* what people look at */
+	DF_ASIDE_SLOW,				/* deliveries whose handlers were slow */
+	DF_ASIDE_KINDS
+} DfAside;
+
+extern void df_listener_set_aside(DfRequest *request, DfAside kind);
+extern DfRequest *df_listener_next_aside(DfAside kind);
 
 /* the answer of this request is set: it leaves with the next run */
 extern void df_listener_answer(DfRequest *request);

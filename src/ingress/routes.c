@@ -66,6 +66,8 @@ receive(DfRequest *request)
 
 	df_webhook_receive(request->path, headers_as_jsonb(request),
 					   request->body != NULL ? request->body : "", request->body_len, &answer);
+	if (answer.status == 0)
+		return;
 	text = JsonbToCString(NULL, &answer.body->root, VARSIZE(answer.body));
 	reply_text(request, answer.status, text);
 	if (answer.retry_after_s > 0)

@@ -17,6 +17,7 @@
 #include "fmgr.h"
 #include "guc.h"
 #include "ingress/form.h"
+#include "ingress/patience.h"
 #include "ingress/signature.h"
 #include "ingress/webhook.h"
 #include "mb/pg_wchar.h"
@@ -31,7 +32,9 @@
 #include "shared/limits.h"
 #include "shared/traceparent.h"
 #include "shared/metrics.h"
+#include "shared/user_code.h"
 #include "shared/wake.h"
+#include "shared/watchdog.h"
 #include "store/coordinator.h"
 #include "store/identity.h"
 #include "store/inbox.h"
@@ -61,6 +64,7 @@ typedef struct Receipt
 	char	   *event;
 	const Jsonb *input;			/* of the run, or payload of the signal */
 	const char *ignored;		/* why nothing happens; NULL = something does */
+	DfCut		cut;			/* why its creator's code was cancelled */
 	bool		repeated;		/* and this was the answer */
 	bool		has_run;
 	pg_uuid_t	run;
@@ -433,6 +437,47 @@ understand(Receipt *receipt)
 		receipt->ignored = "there is no usable event in the body";
 }
 
+/*
+ * Handler, filter and paths are its creator's: they have their time, and no more.
+ * In a session that passes webhooks on, too, what goes on after the cancel ends the
+ * session, for nothing else ends it.
+ */
+static void
+understand_in_time(Receipt *receipt)
+{
+	int			limit = Min(df_handler_timeout, df_body_timeout);
+	MemoryContext cxt = CurrentMemoryContext;
+
+	df_patience_begin(receipt->hook.path, receipt->hook.owner);
+	df_user_code_begin(limit, Max(100, limit / 4));
+	PG_TRY();
+	{
+		understand(receipt);
+	}
+	PG_CATCH();
+	{
+		receipt->cut = df_user_code_end();
+		df_patience_end(receipt->cut);
+		if (receipt->cut == DF_CUT_NONE)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(cxt);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	if (receipt->cut == DF_CUT_NONE)
+	{
+		receipt->cut = df_user_code_end();
+		df_patience_end(receipt->cut);
+	}
+	if (receipt->cut != DF_CUT_NONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_QUERY_CANCELED),
+				 receipt->cut == DF_CUT_LIMIT
+				 ? errmsg("the handler of webhook \"%s\" ran longer than dataflows.handler_timeout (%d ms)", receipt->hook.path, limit)
+				 : errmsg("the handler of webhook \"%s\" was cancelled: the process is to end", receipt->hook.path),
+				 errhint("Let it decide by the delivery alone, and leave what takes time to the workflow.")));
+}
+
 /* in a subtransaction: what is wrong with the delivery, or with the webhook, is raised */
 static void
 carry_out(void *arg)
@@ -442,7 +487,7 @@ carry_out(void *arg)
 	receipt->body = parsed(&receipt->delivery);
 	/* before a filter or a handler looks at it */
 	df_check_payload(receipt->body, "the body of a delivery");
-	understand(receipt);
+	understand_in_time(receipt);
 	if (receipt->ignored == NULL)
 	{
 		df_check_key(receipt->key);
@@ -547,7 +592,14 @@ df_webhook_receive(const char *path, const Jsonb *headers, const char *body, siz
 		answer_error(answer, 503, "not possible now");
 	else if (!verified(&receipt, &why))
 		answer_error(answer, 401, why);
+	else if (df_patience_put_off(receipt.hook.owner))
+		return;
 	else if (!df_subxact(carry_out, &receipt, true, &error))
+	{
+		/* who cancels the statement of a session means the statement, not the delivery */
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && receipt.cut == DF_CUT_NONE && !df_watchdog_is_on())
+			ThrowErrorData(error);
 		answer_raised(&receipt, error);
+	}
 	count_delivery(&receipt);
 }

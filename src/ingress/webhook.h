@@ -9,7 +9,7 @@
 
 typedef struct DfWebhookAnswer
 {
-	int			status;			/* of HTTP */
+	int			status;			/* of HTTP; 0 = nothing was done: it is to be carried out by itself */
 	int			retry_after_s;	/* 0 = not said */
 	Jsonb	   *body;			/* {"run"}, {"ignored"} or {"error"} */
 } DfWebhookAnswer;

@@ -301,7 +301,7 @@ waits_of(const Known *known, const DfSlot *slot)
 	if (slot->kind == DF_SLOT_COORDINATOR)
 		return "a wake, a NOTIFY or the next sweep";
 	if (slot->kind == DF_SLOT_INGRESS)
-		return "requests";
+		return slot->in_body ? "the handler of a webhook" : "requests";
 	if (slot->in_body)
 		return "the body of a run";
 	return slot->in_flight > 0 ? "answers of systems" : "due runs";
@@ -315,6 +315,9 @@ long_body(const Known *known, const DfSlot *slot)
 
 	if (slot->state != DF_PROC_RUNNING || !slot->in_body || ms <= df_body_timeout)
 		return NULL;
+	if (slot->kind == DF_SLOT_INGRESS)
+		return psprintf("the handler of a webhook has not returned for " INT64_FORMAT " s; dataflows.handler_timeout is %d ms",
+						ms / 1000, df_handler_timeout);
 	return psprintf("the body of run \"%s\" has not returned for " INT64_FORMAT " s; dataflows.body_timeout is %d ms",
 					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&slot->body_run))),
 					ms / 1000, df_body_timeout);

@@ -70,7 +70,7 @@ typedef struct DfSlot
 	 * sets and clears both. */
 	bool		careful;
 	bool		seen;			/* a coordinator of this database has run since the server started */
-	/* of the worker alone [own] */
+	/* of the worker alone [own]; of the ingress: in a handler, for no run */
 	bool		in_body;
 	pg_uuid_t	body_run;
 	TimestampTz body_since;
@@ -89,6 +89,16 @@ typedef struct DfHold
 	int			pid;			/* backend that holds it, until its transaction ends */
 } DfHold;
 
+/* webhooks whose handlers ran into their time limit: turned away for a while */
+#define DF_MAX_PAUSES 64
+
+typedef struct DfPause
+{
+	Oid			database;
+	uint64		path;			/* its hash */
+	TimestampTz until;			/* 0 = unused */
+} DfPause;
+
 typedef struct DfShared
 {
 	LWLock	   *lock;
@@ -100,6 +110,7 @@ typedef struct DfShared
 	bool		rescan;			/* the launcher is to look at pg_database again */
 	ConditionVariable moved;	/* broadcast when a run stopped moving */
 	DfHold		holds[DF_MAX_HOLDS];
+	DfPause		pauses[DF_MAX_PAUSES];
 	int			nslots;
 	DfSlot		slots[FLEXIBLE_ARRAY_MEMBER];
 } DfShared;

@@ -172,7 +172,7 @@ lease_is_alive(int64 lease)
 static void
 settle_worker(DfSlot *slot)
 {
-	if (slot->end == DF_END_BADLY && slot->in_body && !slot->careful && n_crashed < MAX_CRASHED)
+	if (slot->end == DF_END_BADLY && slot->in_body && slot->kind != DF_SLOT_INGRESS && !slot->careful && n_crashed < MAX_CRASHED)
 		crashed[n_crashed++] = slot->body_run;
 	if (slot->end != DF_END_BADLY)
 	{

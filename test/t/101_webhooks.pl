@@ -171,14 +171,94 @@ is($node->safe_psql('postgres', "SELECT key || ' ' || input::text FROM dataflows
 	'a handler decides, as its owner');
 is(post('/decided', '{"write": 1}')->{status}, 503, 'one that writes fails');
 is($node->safe_psql('postgres', "SELECT to_regclass('app.written') IS NULL"), 't', 'and writes nothing');
-is(post('/decided', '{"loop": 1}')->{status}, 503, 'one that loops is stopped');
-is(post('/any', '{}')->{status}, 202, 'and the listener goes on');
 my $log_at = -s $node->logfile;
 
 is(scalar(grep { post('/decided', '{"write": 1}')->{status} == 503 } 1 .. 30), 30, 'anybody may send what fails');
 my @lines = PostgreSQL::Test::Utils::slurp_file($node->logfile, $log_at) =~ /could not carry out a delivery to webhook "\/decided"/g;
 
 cmp_ok(scalar(@lines), '<=', 2, 'and does not fill the log');
+
+$answer = post('/decided', '{"loop": 1}');
+is($answer->{status}, 503, 'one that loops is stopped');
+is(post('/any', '{}')->{status}, 202, 'and the listener goes on');
+$answer = post('/decided', '{"a": 2}');
+is($answer->{status}, 503, 'its webhook is turned away for a moment');
+cmp_ok($answer->{headers}{'retry-after'}, '<=', 5, 'which the answer tells');
+ok(status_comes(202, sub { post('/decided', '{"a": 3}', 'X-Key' => 'later') }), 'and is heard again');
+
+# one that catches the cancel ends the process, once, and costs the others no more than that
+$node->safe_psql('postgres', <<'SQL');
+CREATE ROLE bob LOGIN;
+CREATE SCHEMA bob AUTHORIZATION bob;
+GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO bob;
+SQL
+$node->safe_psql('postgres', <<'SQL', extra_params => [ '-U', 'bob' ]);
+CREATE FUNCTION bob.takes(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RETURN event; END $$;
+SELECT dataflows.define_workflow('bobs', 'bob.takes');
+SELECT dataflows.create_webhook('/bob', starts => 'bobs');
+SQL
+as_app_(<<'SQL');
+CREATE FUNCTION app.goes_on(headers jsonb, body jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  LOOP BEGIN PERFORM pg_sleep(3600); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP;
+END $$;
+CREATE FUNCTION app.naps(headers jsonb, body jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM pg_sleep(0.3);
+  RETURN '{}';
+END $$;
+SELECT dataflows.create_webhook('/goes-on', starts => 'takes', handler => 'app.goes_on');
+SELECT dataflows.create_webhook('/naps', starts => 'takes', handler => 'app.naps');
+SELECT dataflows.create_webhook('/naps-too', starts => 'takes', handler => 'app.naps');
+SQL
+my $pid_of = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'dataflows ingress'";
+my $hearing = $node->safe_psql('postgres', $pid_of);
+
+post('/goes-on', '{}');
+ok(wait_until($node, "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'dataflows ingress' AND pid <> $hearing"),
+	'a handler that catches the cancel ends the process, and another one comes');
+ok(status_comes(202, sub { post('/bob', '{}') }), "others' webhooks are heard");
+$hearing = $node->safe_psql('postgres', $pid_of);
+is(post('/goes-on', '{}')->{status}, 503, 'its own is turned away');
+is($node->safe_psql('postgres', $pid_of), $hearing, 'and ends no process again');
+
+# ---- handlers that take their time ----------------------------------------------------------
+
+set(body_timeout => '60s', handler_timeout => '50s', ingress_timeout => '60s');
+sub begin_post
+{
+	my ($path) = @_;
+	my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port) or die "no connection: $!";
+
+	syswrite($socket, "POST $path HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}");
+	return $socket;
+}
+ok(wait_until($node, "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'dataflows ingress' AND pid <> $hearing"), 'a process with other settings');
+ok(status_comes(202, sub { post('/bob', '{}') }), 'hears');
+my @napping = map { begin_post($_ % 2 ? '/naps' : '/naps-too') } 1 .. 16;
+
+is(post('/bob', '{}')->{status}, 202, 'while slow handlers have much to do, others are answered');
+cmp_ok(scalar(grep { !IO::Select->new($_)->can_read(0) } @napping), '>', 8, 'before all that came before them');
+is(scalar(grep { my $answer = ''; sysread($_, $answer, 1000); $answer =~ /^HTTP\/1.1 202/ } @napping), 16, 'and all of the slow ones are answered in the end');
+
+# ---- the same in a session that passes deliveries on ------------------------------------------
+
+set(handler_timeout => '300ms', ingress_timeout => '1s', body_timeout => '500ms');
+$node->safe_psql('postgres', "CREATE ROLE gateway LOGIN; GRANT USAGE ON SCHEMA dataflows TO gateway; GRANT EXECUTE ON FUNCTION dataflows.receive_webhook TO gateway");
+sub pass_on
+{
+	my ($path, $before) = @_;
+
+	return $node->psql('postgres', ($before // '') . "SELECT dataflows.receive_webhook('$path', '{}', '{\"loop\": 1}')->>'status'; SELECT 'still here'",
+		extra_params => [ '-U', 'gateway' ]);
+}
+is((pass_on('/decided'))[1], "503\nstill here", 'a handler that is stopped there fails the delivery');
+my @said = pass_on('/goes-on');
+
+like("@said", qr/terminating connection/, 'one that catches the cancel ends the session');
+unlike($said[1], qr/still here/, 'as nothing else would');
+@said = pass_on('/decided', "SET statement_timeout = '100ms'; ");
+like($said[2], qr/statement timeout/, "the session's own time limit is the statement's, and no answer");
 
 # ---- signatures ----------------------------------------------------------------------------
 

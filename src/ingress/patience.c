@@ -1,0 +1,196 @@
+/*
+ * ingress/patience.c
+ *	  That no handler of a webhook takes the listener from the others.
+ *
+ * Runs in the ingress process, inside and outside of transactions; it touches
+ * no table.  One process hears the webhooks of all roles, and carries out one
+ * delivery after the other.  A role whose handlers were slow has its deliveries
+ * carried out one at a time, between the batches of all others.  A webhook whose
+ * handler ran into its time limit is turned away for a while, the longer the
+ * more there are of them, so that all of them together cost a part of the time
+ * and not all of it; that is kept in shared memory, as such a handler may have
+ * ended the process.
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "guc.h"
+#include "ingress/listener.h"
+#include "ingress/patience.h"
+#include "miscadmin.h"
+#include "shared/clock.h"
+#include "storage/ipc.h"
+
+/* a handler that takes longer is slow, and its role is remembered so long */
+#define SLOW_US 100000
+#define REMEMBER_US (60 * INT64CONST(1000000))
+#define MAX_SLOW 64
+/* a pause is so many times the limit, for each webhook that is paused */
+#define PAUSE_FACTOR 5
+#define LONGEST_PAUSE_S 600
+
+typedef struct Slow
+{
+	Oid			owner;			/* InvalidOid = unused */
+	int64		until_us;
+} Slow;
+
+static DfSlot *me = NULL;
+static Slow slow[MAX_SLOW];
+static bool alone = false;
+
+/* the delivery under way */
+static uint64 current_path = 0;
+static Oid	current_owner = InvalidOid;
+static int64 begun_us = 0;
+
+static uint64
+hash_path(const char *path)
+{
+	return hash_bytes_extended((const unsigned char *) path, strlen(path), 0);
+}
+
+/* ---- pauses -------------------------------------------------------------------- */
+
+static bool
+is_over(const DfPause *pause, TimestampTz now)
+{
+	return pause->until <= now;
+}
+
+/* if all places are taken, the one that ends first gives way */
+static void
+pause_current(void)
+{
+	TimestampTz now = df_now();
+	DfPause    *place = &df_shared->pauses[0];
+	int64		seconds = Max(1, Min(df_handler_timeout, df_body_timeout) * INT64CONST(1) * PAUSE_FACTOR / 1000);
+	int			n = 1;
+
+	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < DF_MAX_PAUSES; i++)
+	{
+		DfPause    *pause = &df_shared->pauses[i];
+
+		if (pause->until < place->until)
+			place = pause;
+		if (!is_over(pause, now))
+			n++;
+	}
+	place->database = MyDatabaseId;
+	place->path = current_path;
+	place->until = now + Min(seconds * n, LONGEST_PAUSE_S) * USECS_PER_SEC;
+	LWLockRelease(df_shared->lock);
+}
+
+int
+df_patience_paused_s(const char *path)
+{
+	TimestampTz now = df_now();
+	uint64		hash = hash_path(path);
+	int64		left_us = 0;
+
+	LWLockAcquire(df_shared->lock, LW_SHARED);
+	for (int i = 0; i < DF_MAX_PAUSES; i++)
+	{
+		const DfPause *pause = &df_shared->pauses[i];
+
+		if (!is_over(pause, now) && pause->database == MyDatabaseId && pause->path == hash)
+			left_us = pause->until - now;
+	}
+	LWLockRelease(df_shared->lock);
+	return (int) ((left_us + USECS_PER_SEC - 1) / USECS_PER_SEC);
+}
+
+/*
+ * The process ends within a handler, which caught the cancel: another one is to
+ * take its place at once, and to leave that webhook alone.
+ */
+static void
+ended_in_handler(int code, Datum arg)
+{
+	if (!df_user_code_running())
+		return;
+	pause_current();
+	df_listener_give_up();
+	df_slot_step_aside(me);
+}
+
+/* ---- who is slow ----------------------------------------------------------------- */
+
+static void
+remember_slow(Oid owner, int64 now)
+{
+	Slow	   *place = &slow[0];
+
+	for (int i = 0; i < MAX_SLOW; i++)
+	{
+		if (slow[i].owner == owner)
+		{
+			place = &slow[i];
+			break;
+		}
+		if (slow[i].until_us < place->until_us)
+			place = &slow[i];
+	}
+	place->owner = owner;
+	place->until_us = now + REMEMBER_US;
+}
+
+bool
+df_patience_put_off(Oid owner)
+{
+	int64		now;
+
+	if (me == NULL || alone)
+		return false;
+	now = df_monotonic_us();
+	for (int i = 0; i < MAX_SLOW; i++)
+		if (slow[i].owner == owner && slow[i].until_us > now)
+			return true;
+	return false;
+}
+
+void
+df_patience_alone(bool by_itself)
+{
+	alone = by_itself;
+}
+
+/* ---- around a handler ---------------------------------------------------------------- */
+
+void
+df_patience_start(DfSlot *slot)
+{
+	me = slot;
+	before_shmem_exit(ended_in_handler, (Datum) 0);
+}
+
+void
+df_patience_begin(const char *path, Oid owner)
+{
+	static const pg_uuid_t no_run = {{0}};
+
+	if (me == NULL)
+		return;
+	current_path = hash_path(path);
+	current_owner = owner;
+	begun_us = df_monotonic_us();
+	df_slot_in_body(me, no_run, true);
+}
+
+void
+df_patience_end(DfCut cut)
+{
+	static const pg_uuid_t no_run = {{0}};
+	int64		now;
+
+	if (me == NULL)
+		return;
+	now = df_monotonic_us();
+	df_slot_in_body(me, no_run, false);
+	if (now - begun_us > SLOW_US)
+		remember_slow(current_owner, now);
+	if (cut == DF_CUT_LIMIT)
+		pause_current();
+}
