@@ -318,7 +318,7 @@ typedef struct DfRun
 	struct df_whole_hash *whole_names;	/* made when it is first asked for */
 	int			nwhole;			/* so many steps are in it */
 	List	   *messages;		/* of DfMessage, oldest first */
-	bool		inbox_loaded;
+	bool		inbox_loaded;	/* for all that it waits for now */
 	List	   *loaded_steps;	/* what the store has read, until the engine takes it */
 	List	   *loaded_messages;
 

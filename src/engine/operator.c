@@ -258,17 +258,25 @@ resolve(DfRun *run, const DfMessage *message)
 	df_run_loaded(run);
 }
 
-/* in the order in which they came, whatever the order in which they are read */
-static void
+/* in the order in which they came, whatever the order in which they are read; false: it was read before */
+static bool
 keep(DfRun *run, DfMessage *message)
 {
-	MemoryContext old = MemoryContextSwitchTo(run->cxt);
+	MemoryContext old;
+	DfMessage  *before = NULL;
 	int			at = list_length(run->messages);
 
-	while (at > 0 && ((DfMessage *) list_nth(run->messages, at - 1))->id > message->id)
+	while (at > 0 && (before = list_nth(run->messages, at - 1))->id > message->id)
 		at--;
+	if (at > 0 && before->id == message->id)
+	{
+		before->is_new |= message->is_new;
+		return false;
+	}
+	old = MemoryContextSwitchTo(run->cxt);
 	run->messages = list_insert_nth(run->messages, at, message);
 	MemoryContextSwitchTo(old);
+	return true;
 }
 
 /*
@@ -278,16 +286,9 @@ keep(DfRun *run, DfMessage *message)
 void
 df_run_message(DfRun *run, DfMessage *message)
 {
-	ListCell   *lc;
-
-	foreach(lc, run->messages)
-		if (((DfMessage *) lfirst(lc))->id == message->id)
-		{
-			((DfMessage *) lfirst(lc))->is_new |= message->is_new;
-			return;				/* read before */
-		}
+	if (!keep(run, message))
+		return;
 	run->advance = true;
-	keep(run, message);
 	if (strcmp(message->kind, "signal") == 0)
 		return;
 	if (strcmp(message->kind, "cancel") == 0)

@@ -18,6 +18,7 @@
 #include "shared/clock.h"
 #include "shared/limits.h"
 #include "shared/metrics.h"
+#include "store/claim.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -376,6 +377,32 @@ find_signal(DfRun *run, const DfStep *step)
 			return message;
 	}
 	return NULL;
+}
+
+/* the events that the run waits for, in the present memory context */
+List *
+df_run_wanted_signals(DfRun *run)
+{
+	List	   *wanted = NIL;
+	ListCell   *lc;
+
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		DfStep	   *step = run->steps[i];
+
+		if (step->state != DF_STEP_WAITING || step->kind != DF_STEP_WAIT)
+			continue;
+		foreach(lc, events_of(step))
+		{
+			DfWantedSignal *want = palloc(sizeof(DfWantedSignal));
+
+			want->run = run;
+			want->event = lfirst(lc);
+			want->by = df_json_get_text(step->options, "by") != NULL;
+			wanted = lappend(wanted, want);
+		}
+	}
+	return wanted;
 }
 
 /* wait_any() says which event it was */

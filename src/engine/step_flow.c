@@ -109,6 +109,7 @@ dataflows_wait_any(PG_FUNCTION_ARGS)
 		step->options = df_json_end(&json, run->cxt);
 		df_step_transition(run, step, DF_STEP_HOLD);
 		step->wake_at = until;
+		run->inbox_loaded = false;
 	}
 	else
 		check_events(step, events);

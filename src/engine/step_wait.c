@@ -56,6 +56,7 @@ begin_wait(DfRun *run, char *name, DfStepKind kind, TimestampTz until, Jsonb *op
 	step->options = options;
 	df_step_transition(run, step, DF_STEP_HOLD);
 	step->wake_at = until;
+	run->inbox_loaded = false;
 	return step;
 }
 

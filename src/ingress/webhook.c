@@ -26,6 +26,7 @@
 #include "store/rights.h"
 #include "session/start.h"
 #include "shared/clock.h"
+#include "shared/limits.h"
 #include "shared/encoding.h"
 #include "shared/function.h"
 #include "shared/jsonpath.h"
@@ -363,6 +364,14 @@ signal_run(Receipt *receipt, MemoryContext cxt)
 	}
 	if (receipt->ignored != NULL)
 		return;
+	if (!df_inbox_has_room(message.run, message.workflow, message.key))
+	{
+		df_metric_add(DF_METRIC_SIGNALS_REFUSED, message.workflow, "webhook", NULL, 1);
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("no more signals can be sent to that key: " DF_TOO_MANY_SIGNALS),
+				 errhint(DF_TOO_MANY_SIGNALS_HINT)));
+	}
 	df_inbox_insert(&message);
 	df_wake_owner(definition.owner);
 }

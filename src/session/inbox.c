@@ -17,6 +17,8 @@
 #include "store/rights.h"
 #include "session/start.h"
 #include "shared/clock.h"
+#include "shared/limits.h"
+#include "shared/metrics.h"
 #include "shared/wake.h"
 #include "store/inbox.h"
 #include "store/store.h"
@@ -261,10 +263,31 @@ open_run(FunctionCallInfo fcinfo, Ask *ask)
 	return true;
 }
 
+static void
+require_room(const DfNewMessage *message)
+{
+	if (df_inbox_has_room(message->run, message->workflow, message->key))
+		return;
+	df_metric_add(DF_METRIC_SIGNALS_REFUSED, message->workflow, "signal", NULL, 1);
+	if (message->run != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("run \"%s\" can be sent no more signals: " DF_TOO_MANY_SIGNALS,
+						DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(message->run)))),
+				 errhint(DF_TOO_MANY_SIGNALS_HINT)));
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("key \"%s\" of workflow \"%s\" can be sent no more signals: " DF_TOO_MANY_SIGNALS,
+					message->key, message->workflow),
+			 errhint("Start the run, or wait until they are dropped after dataflows.signal_ttl.")));
+}
+
 /* writes the row if there is anything to do, and has the engine woken at the commit */
 static bool
 close_ask(Ask *ask, bool useful)
 {
+	if (useful && strcmp(ask->verb, "signal") == 0)
+		require_room(&ask->message);
 	if (useful)
 		df_inbox_insert(&ask->message);
 	df_store_leave(&ask->store);

@@ -26,6 +26,8 @@
 #include "store/rights.h"
 #include "session/start.h"
 #include "shared/clock.h"
+#include "shared/limits.h"
+#include "shared/metrics.h"
 #include "shared/wake.h"
 #include "store/identity.h"
 #include "store/store.h"
@@ -235,6 +237,20 @@ write_runs(Firing *firing)
 	df_wake_owner(definition.owner);
 }
 
+/* the statement that changed the table is not to fail because a run does not listen */
+static void
+warn_refused(const Firing *firing, uint64 refused)
+{
+	if (refused == 0)
+		return;
+	df_metric_add(DF_METRIC_SIGNALS_REFUSED, firing->workflow, "trigger", NULL, refused);
+	ereport(WARNING,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg(UINT64_FORMAT " signals \"%s\" to workflow \"%s\" were dropped: " DF_TOO_MANY_SIGNALS,
+					refused, firing->event, firing->workflow),
+			 errhint(DF_TOO_MANY_SIGNALS_HINT)));
+}
+
 static void
 write_signals(Firing *firing)
 {
@@ -252,7 +268,7 @@ write_signals(Firing *firing)
 	common.now = df_now();
 	common.expires_at = common.now + (int64) df_signal_ttl * USECS_PER_SEC;
 	if (firing->rows.n > 0)
-		df_signals_insert(&common, &firing->rows);
+		warn_refused(firing, df_signals_insert(&common, &firing->rows));
 	df_store_leave(&store);
 	df_wake_owner(definition.owner);
 }

@@ -7,6 +7,11 @@
 
 #include "df_types.h"
 
+/* signals that a run, or a key without a run, has not taken: about as many may wait, then no more are written (54000) */
+#define DF_MAX_WAITING_SIGNALS 10000
+#define DF_TOO_MANY_SIGNALS "10000 wait to be taken"
+#define DF_TOO_MANY_SIGNALS_HINT "Let the workflow take them by dataflows.wait_for(), end the run by dataflows.cancel(run), or send fewer: what is now instead of each change."
+
 /* whether its text is no larger than dataflows.max_body: a jsonb of few bytes may be gigabytes of text */
 extern bool df_payload_fits(const Jsonb *value);
 

@@ -49,6 +49,8 @@ const DfMetricInfo df_metric_infos[DF_NMETRICS] = {
 	{"dataflows_sent_bytes", "Bytes of the bodies of requests.", {"system"}, 1, 0, 1, {0}},
 	{"dataflows_received_bytes", "Bytes of the bodies of answers.", {"system"}, 1, 0, 1, {0}},
 	{"dataflows_webhooks", "Deliveries to webhooks, by outcome.", {"path", "outcome"}, 1, 0, 1, {0}},
+	{"dataflows_signals_refused", "Signals that were refused because so many wait to be taken, by way: signal, trigger, notify or webhook.",
+	{"workflow", "way"}, 1, 0, 1, {0}},
 	{"dataflows_alerts", "What dataflows.on_stuck did, by outcome: started, notified, none or failed.", {"outcome"}, 0, 0, 1, {0}},
 	{"dataflows_turns", "Turns of processes.", {"process"}, 0, 0, 1, {0}},
 	{"dataflows_commits", "Turns that recorded something and were committed.", {"process"}, 0, 0, 1, {0}},
@@ -231,7 +233,7 @@ series_of(DfMetric metric, const char *a, const char *b, const char *c)
 	Key			key;
 	Series	   *series;
 
-	if (metrics == NULL || (!enabled && metric != DF_METRIC_WEBHOOKS))
+	if (metrics == NULL || (!enabled && metric != DF_METRIC_WEBHOOKS && metric != DF_METRIC_SIGNALS_REFUSED))
 		return NULL;
 	make_key(&key, metric, labels);
 	series = find_or_make(&key, df_metric_infos[metric].named > 0 ? RESERVED : 0);

@@ -250,6 +250,7 @@ CREATE TABLE dataflows.inbox (
 ) WITH (fillfactor = 80);
 CREATE INDEX inbox_new ON dataflows.inbox (workflow, id) WHERE state = 'new';
 CREATE INDEX inbox_run ON dataflows.inbox (run, id) WHERE run IS NOT NULL;
+CREATE INDEX inbox_waiting ON dataflows.inbox (run, id) WHERE run IS NOT NULL AND state <> 'done';
 CREATE INDEX inbox_key ON dataflows.inbox (workflow, key, id) WHERE run IS NULL AND state <> 'done';
 /* what is thrown away: signals that no run took, and what pause() left */
 CREATE INDEX inbox_expires ON dataflows.inbox (expires_at) WHERE run IS NULL AND state = 'kept';

@@ -7,13 +7,13 @@ CREATE FUNCTION dataflows.signal(run uuid, event text, payload jsonb DEFAULT '{}
 COMMENT ON FUNCTION dataflows.signal(uuid, text, jsonb) IS
 'Delivers an event to a run, durably, in this transaction; one that comes before the run waits for it is kept. Returns false if the run has ended.
 event: the name in wait_for(), 1 to 200 bytes. payload: what wait_for() returns, at most dataflows.max_body bytes; default {}.
-For members of the workflow''s owner and roles that were granted EXECUTE on its function by name. Errors: DF005 (unknown run), DF006 (too large), 42501 (a missing right), 25006 (read-only transaction).';
+For members of the workflow''s owner and roles that were granted EXECUTE on its function by name. Errors: DF005 (unknown run), DF006 (too large), 54000 (about 10,000 signals to the run wait to be taken), 42501 (a missing right), 25006 (read-only transaction).';
 
 CREATE FUNCTION dataflows.signal_by_key(workflow text, key text, event text, payload jsonb DEFAULT '{}') RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_signal_by_key';
 COMMENT ON FUNCTION dataflows.signal_by_key(text, text, text, jsonb) IS
 'Delivers an event to the run that holds a key. If there is none yet, the signal is kept for dataflows.signal_ttl and goes to the run that is started with that key. Returns false if that run has ended.
-event, payload and rights: as for signal(). Errors: DF005 (unknown workflow), DF006 (too large), 42501 (a missing right), 25006 (read-only transaction).';
+event, payload and rights: as for signal(). Errors: DF005 (unknown workflow), DF006 (too large), 54000 (about 10,000 signals to that run, or by that key while there is none, wait to be taken), 42501 (a missing right), 25006 (read-only transaction).';
 
 CREATE FUNCTION dataflows.cancel(run uuid, reason text DEFAULT NULL) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_cancel';

@@ -390,95 +390,135 @@ message_from_row(DfMessage *message, uint64 row, MemoryContext cxt)
 	message->sent_at = df_time(row, 7);
 }
 
+/* rows of an event that a wait can have one of; with `by` it may have to look through more */
+#define EVENT_ROWS 1000
+
+/* the run's own, then those by its key, then those by its further keys */
 static DfPlan inbox_plan = {
-	"SELECT i.run, i.id, i.kind, i.event, i.payload, i.note, i.sent_by, i.sent_at "
-	"FROM dataflows.inbox i WHERE i.run = ANY ($1) AND i.state <> 'done' "
-	"UNION ALL "
-	"SELECT k.run, i.id, i.kind, i.event, i.payload, i.note, i.sent_by, i.sent_at "
-	"FROM unnest($1, $2, $3) AS k(run, workflow, key), LATERAL ("
-	" SELECT * FROM dataflows.inbox x WHERE x.workflow = k.workflow AND x.key = k.key"
-	" AND x.run IS NULL AND x.state <> 'done') i "
-	"UNION ALL "
-	"SELECT a.run, i.id, i.kind, i.event, i.payload, i.note, i.sent_by, i.sent_at "
-	"FROM unnest($1, $3) AS k(run, key) JOIN dataflows.alias a ON a.run = k.run AND a.key IS DISTINCT FROM k.key, LATERAL ("
-	" SELECT * FROM dataflows.inbox x WHERE x.workflow = a.workflow AND x.key = a.key"
-	" AND x.run IS NULL AND x.state <> 'done') i "
-	"ORDER BY 2",
-	SPI_OK_SELECT, 3, {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
+	"SELECT w.run, i.id, i.kind, i.event, i.payload, i.note, i.sent_by, i.sent_at "
+	"FROM unnest($1, $2, $3, $4, $5) AS w(run, workflow, key, event, rows), LATERAL ("
+	" (SELECT x.* FROM dataflows.inbox x WHERE x.run = w.run AND x.run IS NOT NULL AND x.state <> 'done'"
+	"   AND x.kind = 'signal' AND x.event = w.event ORDER BY x.id LIMIT w.rows)"
+	" UNION ALL"
+	" (SELECT x.* FROM dataflows.inbox x WHERE x.workflow = w.workflow AND x.key = w.key AND x.run IS NULL AND x.state <> 'done'"
+	"   AND x.event = w.event ORDER BY x.id LIMIT w.rows)"
+	" UNION ALL"
+	" (SELECT x.* FROM dataflows.alias a JOIN dataflows.inbox x ON x.workflow = a.workflow AND x.key = a.key"
+	"   AND x.run IS NULL AND x.state <> 'done' AND x.event = w.event"
+	"   WHERE a.run = w.run AND a.key IS DISTINCT FROM w.key ORDER BY x.id LIMIT w.rows)) i "
+	"ORDER BY i.id",
+	SPI_OK_SELECT, 5, {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID}
 };
 
-/* all that was sent to these runs, by id or by key, and is not consumed */
-void
-df_load_inbox(List *runs)
+static void
+keep_message(List *runs, uint64 row)
 {
-	int			count = list_length(runs);
+	pg_uuid_t	id = df_copy_uuid(row, 0);
+	DfRun	   *run = find_run(runs, &id);
+	MemoryContext old;
+	DfMessage  *message;
+
+	if (run == NULL)
+		return;
+	message = MemoryContextAlloc(run->cxt, sizeof(DfMessage));
+	message_from_row(message, row, run->cxt);
+	old = MemoryContextSwitchTo(run->cxt);
+	run->loaded_messages = lappend(run->loaded_messages, message);
+	MemoryContextSwitchTo(old);
+}
+
+void
+df_load_signals(List *runs, List *wanted)
+{
+	int			count = list_length(wanted);
 	Datum	   *ids = palloc(sizeof(Datum) * count);
 	Datum	   *workflows = palloc(sizeof(Datum) * count);
 	Datum	   *keys = palloc(sizeof(Datum) * count);
+	Datum	   *events = palloc(sizeof(Datum) * count);
+	Datum	   *rows = palloc(sizeof(Datum) * count);
 	bool	   *nulls = palloc(sizeof(bool) * count);
-	Datum		values[3];
+	Datum		values[5];
 	uint64		n;
 	int			i = 0;
 	ListCell   *lc;
 
-	foreach(lc, runs)
+	if (count == 0)
+		return;
+	foreach(lc, wanted)
 	{
-		DfRun	   *run = lfirst(lc);
+		DfWantedSignal *want = lfirst(lc);
 
-		ids[i] = UUIDPGetDatum(&run->id);
-		workflows[i] = CStringGetTextDatum(run->workflow_name);
-		nulls[i] = run->key == NULL;
-		keys[i] = nulls[i] ? (Datum) 0 : CStringGetTextDatum(run->key);
-		i++;
+		ids[i] = UUIDPGetDatum(&want->run->id);
+		workflows[i] = CStringGetTextDatum(want->run->workflow_name);
+		nulls[i] = want->run->key == NULL;
+		keys[i] = nulls[i] ? (Datum) 0 : CStringGetTextDatum(want->run->key);
+		events[i] = CStringGetTextDatum(want->event);
+		rows[i++] = Int32GetDatum(want->by ? PG_INT32_MAX : EVENT_ROWS);
 	}
 	values[0] = df_array(UUIDOID, ids, NULL, count);
 	values[1] = df_array(TEXTOID, workflows, NULL, count);
 	values[2] = df_array(TEXTOID, keys, nulls, count);
+	values[3] = df_array(TEXTOID, events, NULL, count);
+	values[4] = df_array(INT4OID, rows, NULL, count);
 	n = df_plan_run(&inbox_plan, values, NULL, 0);
 	for (uint64 row = 0; row < n; row++)
-	{
-		pg_uuid_t	id = df_copy_uuid(row, 0);
-		DfRun	   *run = find_run(runs, &id);
-		MemoryContext old;
-		DfMessage  *message;
-
-		if (run == NULL)
-			continue;
-		message = MemoryContextAlloc(run->cxt, sizeof(DfMessage));
-		message_from_row(message, row, run->cxt);
-		old = MemoryContextSwitchTo(run->cxt);
-		run->loaded_messages = lappend(run->loaded_messages, message);
-		MemoryContextSwitchTo(old);
-	}
+		keep_message(runs, row);
 }
 
+static DfPlan cancels_plan = {
+	"SELECT i.run, i.id, i.kind, i.event, i.payload, i.note, i.sent_by, i.sent_at "
+	"FROM dataflows.inbox i WHERE i.run = $1 AND i.run IS NOT NULL AND i.state <> 'done' AND i.kind = 'cancel' ORDER BY i.id",
+	SPI_OK_SELECT, 1, {UUIDOID}
+};
+
+void
+df_load_cancels(DfRun *run)
+{
+	Datum		values[1] = {UUIDPGetDatum(&run->id)};
+	uint64		n = df_plan_run(&cancels_plan, values, NULL, 0);
+
+	for (uint64 row = 0; row < n; row++)
+		keep_message(list_make1(run), row);
+}
+
+/* as many of each workflow, so that a flood to one does not keep the others from being seen */
 static DfPlan new_inbox_plan = {
 	"SELECT coalesce(i.run, k.run), i.id, i.kind, i.event, i.payload, i.note, i.sent_by, i.sent_at, "
-	"coalesce(r.state, k.state) IN ('waiting', 'rolling_back'), coalesce(r.lease, k.lease) IS NOT NULL "
-	"FROM (SELECT * FROM dataflows.inbox n WHERE n.workflow = ANY ($1) AND n.state = 'new' ORDER BY n.id LIMIT $2) i "
+	"coalesce(r.state, k.state) IN ('waiting', 'rolling_back'), coalesce(r.lease, k.lease) IS NOT NULL, i.workflow "
+	"FROM (SELECT n.* FROM unnest($1) AS w(name), LATERAL (SELECT * FROM dataflows.inbox q WHERE q.workflow = w.name"
+	" AND q.state = 'new' AND q.id > $3 ORDER BY q.id LIMIT $2) n) i "
 	"LEFT JOIN dataflows.run r ON r.run = i.run "
 	"LEFT JOIN LATERAL " DF_HOLDER_SQL("i.workflow", "i.key") " k ON i.run IS NULL "
-	"ORDER BY i.id",
-	SPI_OK_SELECT, 2, {TEXTARRAYOID, INT8OID}
+	"ORDER BY i.workflow, i.id",
+	SPI_OK_SELECT, 3, {TEXTARRAYOID, INT8OID, INT8OID}
 };
 
 List *
-df_load_new_inbox(List *names, int limit, MemoryContext cxt)
+df_load_new_inbox(List *names, int each, int64 *after, MemoryContext cxt)
 {
-	Datum		values[2] = {text_array(names), Int64GetDatum(limit)};
+	Datum		values[3] = {text_array(names), Int64GetDatum(each), Int64GetDatum(*after)};
 	uint64		n = df_plan_run(&new_inbox_plan, values, NULL, 0);
 	List	   *rows = NIL;
+	char	   *workflow = "";
+	int			of_workflow = 0;
 
+	*after = 0;
 	for (uint64 i = 0; i < n; i++)
 	{
 		DfInboxRow *row = MemoryContextAllocZero(cxt, sizeof(DfInboxRow));
 		MemoryContext old;
+		char	   *its = df_copy_text(cxt, i, 10);
 
 		message_from_row(&row->message, i, cxt);
 		row->has_run = !df_is_null(i, 0);
 		row->run = df_copy_uuid(i, 0);
 		row->waiting = df_bool(i, 8, false);
 		row->held = df_bool(i, 9, false);
+		of_workflow = strcmp(workflow, its) == 0 ? of_workflow + 1 : 1;
+		workflow = its;
+		/* of a workflow that has more, the last one is where the next look begins */
+		if (of_workflow == each && (*after == 0 || row->message.id < *after))
+			*after = row->message.id;
 		old = MemoryContextSwitchTo(cxt);
 		rows = lappend(rows, row);
 		MemoryContextSwitchTo(old);

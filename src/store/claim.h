@@ -27,9 +27,22 @@ extern List *df_claim_due(List *names, bool sql, int64 identity, int each, int l
 extern List *df_claim_runs(List *ids, int64 identity, MemoryContext parent, List **versions);
 
 extern void df_load_steps(List *runs);
-extern void df_load_inbox(List *runs);
 
-/* what the engine has not looked at yet, oldest first; the run as found by id or key */
+/* an event that a run waits for */
+typedef struct DfWantedSignal
+{
+	DfRun	   *run;
+	const char *event;
+	bool		by;				/* not everybody's counts */
+} DfWantedSignal;
+
+/* of these runs: what was sent of these events (a List of DfWantedSignal), by id or by key, and is not consumed */
+extern void df_load_signals(List *runs, List *wanted);
+
+/* who has cancelled the run, and was not heard yet */
+extern void df_load_cancels(DfRun *run);
+
+/* what the engine has not looked at yet; the run as found by id or key */
 typedef struct DfInboxRow
 {
 	DfMessage	message;
@@ -39,7 +52,12 @@ typedef struct DfInboxRow
 	bool		held;			/* somebody's lease is on it */
 } DfInboxRow;
 
-extern List *df_load_new_inbox(List *names, int limit, MemoryContext cxt);
+/*
+ * Up to `each` of each workflow, the oldest of it first, from behind the id
+ * *after on.  *after becomes the id behind which there may be more, 0 = there is
+ * no more.
+ */
+extern List *df_load_new_inbox(List *names, int each, int64 *after, MemoryContext cxt);
 
 /* when the next run is due, DF_NEVER = none */
 extern TimestampTz df_next_due(List *names, bool sql, int64 identity);

@@ -23,6 +23,7 @@
 #include "store/alias.h"
 #include "store/coordinator.h"
 #include "store/identity.h"
+#include "store/inbox.h"
 
 #define EQ " OPERATOR(pg_catalog.=) "
 #define NE " OPERATOR(pg_catalog.<>) "
@@ -459,6 +460,11 @@ df_insert_notify(const DfNotifySignal *signal, Oid *owner)
 		return DF_NOTIFY_REFUSED;
 	if (target.has_run && df_run_is_terminal(df_run_state_of(target.state)))
 		return DF_NOTIFY_TOO_LATE;
+	if (!df_inbox_has_room(target.has_run ? &target.run : NULL, target.workflow, target.key))
+	{
+		df_metric_add(DF_METRIC_SIGNALS_REFUSED, target.workflow, "notify", NULL, 1);
+		return DF_NOTIFY_TOO_MANY;
+	}
 	insert_signal(signal, &target);
 	*owner = target.owner;
 	return DF_NOTIFY_TAKEN;

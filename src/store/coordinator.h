@@ -55,7 +55,8 @@ typedef enum DfNotifyFate
 	DF_NOTIFY_TAKEN,
 	DF_NOTIFY_UNKNOWN,			/* no such run or workflow */
 	DF_NOTIFY_REFUSED,			/* accept_notify does not allow it */
-	DF_NOTIFY_TOO_LATE			/* the run has ended */
+	DF_NOTIFY_TOO_LATE,			/* the run has ended */
+	DF_NOTIFY_TOO_MANY			/* that it has not taken */
 } DfNotifyFate;
 
 typedef struct DfNotifySignal

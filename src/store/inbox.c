@@ -9,11 +9,13 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "flow/flow.h"
 #include "shared/clock.h"
+#include "shared/limits.h"
 #include "store/alias.h"
 #include "store/inbox.h"
 #include "store/store.h"
@@ -118,6 +120,74 @@ df_inbox_insert(const DfNewMessage *message)
 	if (message->expires_at == DF_NEVER)
 		nulls[9] = 'n';
 	(void) df_plan_run(&plan, values, nulls, 0);
+}
+
+/* ---- how many signals may wait --------------------------------------------------- */
+
+/* what was counted lately: who sends thousands of signals does not count them for each; only this session knows of it */
+typedef struct Counted
+{
+	uint32		hash;
+	int			waiting;
+	TimestampTz at;
+} Counted;
+
+#define COUNTED_PLACES 64
+#define COUNTED_MS 1000
+
+static Counted *
+counted_place(const pg_uuid_t *run, const char *workflow, const char *key)
+{
+	static Counted places[COUNTED_PLACES];
+	TimestampTz now = df_now();
+	uint32		hash = run != NULL ? hash_bytes((const unsigned char *) run, sizeof(*run))
+		: hash_combine(hash_bytes((const unsigned char *) workflow, strlen(workflow)), hash_bytes((const unsigned char *) key, strlen(key)));
+	Counted    *place = &places[hash % COUNTED_PLACES];
+
+	if (place->hash != hash || place->at > now || TimestampDifferenceExceeds(place->at, now, COUNTED_MS))
+	{
+		place->hash = hash;
+		place->at = DF_NEVER;
+	}
+	return place;
+}
+
+/* by both names: what came by key is the run's own once the engine has seen it */
+static int
+count_waiting(const pg_uuid_t *run, const char *workflow, const char *key)
+{
+	static DfPlan plan = {
+		"SELECT ((SELECT pg_catalog.count(*) FROM (SELECT FROM dataflows.inbox AS i WHERE i.run" EQ "$1 AND i.run IS NOT NULL"
+		"   AND i.state" NE "'done' LIMIT $4) AS x) OPERATOR(pg_catalog.+)"
+		" (SELECT pg_catalog.count(*) FROM (SELECT FROM dataflows.inbox AS i WHERE i.workflow" EQ "$2 AND i.key" EQ "$3"
+		"   AND i.run IS NULL AND i.state" NE "'done' LIMIT $4) AS x))::pg_catalog.int4",
+		SPI_OK_SELECT, 4, {UUIDOID, TEXTOID, TEXTOID, INT4OID}
+	};
+	Datum		values[4] = {0};
+	char		nulls[] = "    ";
+
+	nulls[0] = run == NULL ? 'n' : ' ';
+	nulls[2] = key == NULL ? 'n' : ' ';
+	values[0] = UUIDPGetDatum(run);
+	values[1] = CStringGetTextDatum(workflow);
+	if (key != NULL)
+		values[2] = CStringGetTextDatum(key);
+	values[3] = Int32GetDatum(DF_MAX_WAITING_SIGNALS);
+	(void) df_plan_run(&plan, values, nulls, 0);
+	return df_int32(0, 0, 0);
+}
+
+bool
+df_inbox_has_room(const pg_uuid_t *run, const char *workflow, const char *key)
+{
+	Counted    *place = counted_place(run, workflow, key);
+
+	if (place->at == DF_NEVER)
+	{
+		place->waiting = count_waiting(run, workflow, key);
+		place->at = df_now();
+	}
+	return place->waiting++ < DF_MAX_WAITING_SIGNALS;
 }
 
 Jsonb *

@@ -51,6 +51,13 @@ typedef struct DfNewMessage
 
 extern void df_inbox_insert(const DfNewMessage *message);
 
+/*
+ * May a further signal be written for this run (NULL = there is none yet) or key?
+ * Approximately: not seen are those of other sessions in the last second.  True
+ * counts as one that is written.
+ */
+extern bool df_inbox_has_room(const pg_uuid_t *run, const char *workflow, const char *key);
+
 /* the payload of a resolve: {"outcome"[, "output"]}; output may be NULL */
 extern Jsonb *df_inbox_resolution(const char *outcome, const Jsonb *output, MemoryContext cxt);
 

@@ -20,6 +20,9 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+/* signals that a run holds in memory at most when its turn is over */
+#define MESSAGES_HELD 100
+
 /* ---- rows as columns ------------------------------------------------------------- */
 
 typedef struct DfColumns
@@ -416,6 +419,21 @@ df_record_runs(List *runs)
 	df_alert_runs(runs);
 }
 
+/* it is kept in its row, where the next wait finds it */
+static void
+forget_message(DfMessage *message)
+{
+	if (message->payload != NULL)
+		pfree(message->payload);
+	if (message->event != NULL)
+		pfree(message->event);
+	if (message->note != NULL)
+		pfree(message->note);
+	pfree(message->kind);
+	pfree(message->sent_by);
+	pfree(message);
+}
+
 void
 df_record_clean(List *runs)
 {
@@ -424,6 +442,7 @@ df_record_clean(List *runs)
 	foreach(lc, runs)
 	{
 		DfRun	   *run = lfirst(lc);
+		bool		crowded = list_length(run->messages) > MESSAGES_HELD;
 		ListCell   *mc;
 
 		run->dirty = run->alert = run->new_round = run->tell_parent = run->keyed_start = false;
@@ -438,11 +457,16 @@ df_record_clean(List *runs)
 		run->family = false;
 		foreach(mc, run->messages)
 		{
-			if (((DfMessage *) lfirst(mc))->done)
+			DfMessage  *message = lfirst(mc);
+
+			message->is_new = false;
+			if (message->done || crowded)
 				run->messages = foreach_delete_current(run->messages, mc);
-			else
-				((DfMessage *) lfirst(mc))->is_new = false;
+			if (crowded && !message->done)
+				forget_message(message);
 		}
+		if (crowded)
+			run->inbox_loaded = false;
 	}
 }
 

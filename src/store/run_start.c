@@ -13,6 +13,8 @@
 #include "utils/timestamp.h"
 
 #include "guc.h"
+#include "shared/limits.h"
+#include "store/alias.h"
 #include "store/run_start.h"
 #include "store/store.h"
 
@@ -137,17 +139,25 @@ df_runs_insert(const DfNewRun *common, const DfRows *rows)
 	return df_plan_run(&plan, values, nulls, 0);
 }
 
-void
+uint64
 df_signals_insert(const DfNewSignal *common, const DfRows *rows)
 {
 	static DfPlan plan = {
-		"INSERT INTO dataflows.inbox (workflow, key, event, payload, sent_by, sent_at, expires_at)"
+		"WITH k AS MATERIALIZED (SELECT DISTINCT u.key FROM pg_catalog.unnest($1) AS u (key)),"
+		" crowded AS MATERIALIZED (SELECT k.key FROM k LEFT JOIN LATERAL " DF_HOLDER_SQL("$3", "k.key") " AS h ON true"
+		"  WHERE (SELECT pg_catalog.count(*) FROM (SELECT FROM dataflows.inbox AS i WHERE i.run OPERATOR(pg_catalog.=) h.run"
+		"    AND i.run IS NOT NULL AND i.state OPERATOR(pg_catalog.<>) 'done' LIMIT $8) AS x) OPERATOR(pg_catalog.+)"
+		"   (SELECT pg_catalog.count(*) FROM (SELECT FROM dataflows.inbox AS i WHERE i.workflow OPERATOR(pg_catalog.=) $3"
+		"    AND i.key OPERATOR(pg_catalog.=) k.key AND i.run IS NULL AND i.state OPERATOR(pg_catalog.<>) 'done' LIMIT $8) AS x)"
+		"   OPERATOR(pg_catalog.>=) $8)"
+		" INSERT INTO dataflows.inbox (workflow, key, event, payload, sent_by, sent_at, expires_at)"
 		" SELECT $3, r.key, $4, r.payload, $5, $6, $7"
-		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS r (key, payload)",
-		SPI_OK_INSERT, 7,
-		{TEXTARRAYOID, JSONBARRAYOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS r (key, payload)"
+		" WHERE NOT EXISTS (SELECT FROM crowded AS c WHERE c.key OPERATOR(pg_catalog.=) r.key)",
+		SPI_OK_INSERT, 8,
+		{TEXTARRAYOID, JSONBARRAYOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID}
 	};
-	Datum		values[7];
+	Datum		values[8];
 
 	values[0] = df_array(TEXTOID, rows->keys, NULL, rows->n);
 	values[1] = df_array(JSONBOID, rows->values, NULL, rows->n);
@@ -156,5 +166,6 @@ df_signals_insert(const DfNewSignal *common, const DfRows *rows)
 	values[4] = CStringGetTextDatum(common->sent_by);
 	values[5] = TimestampTzGetDatum(common->now);
 	values[6] = TimestampTzGetDatum(common->expires_at);
-	(void) df_plan_run(&plan, values, NULL, 0);
+	values[7] = Int32GetDatum(DF_MAX_WAITING_SIGNALS);
+	return rows->n - df_plan_run(&plan, values, NULL, 0);
 }

@@ -67,7 +67,7 @@ typedef struct DfNewSignal
 	TimestampTz expires_at;
 } DfNewSignal;
 
-/* signals by key; the rows have one each */
-extern void df_signals_insert(const DfNewSignal *common, const DfRows *rows);
+/* signals by key; the rows have one each.  Returns how many were refused: see DF_MAX_WAITING_SIGNALS */
+extern uint64 df_signals_insert(const DfNewSignal *common, const DfRows *rows);
 
 #endif							/* DF_STORE_RUN_START_H */

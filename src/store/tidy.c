@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "executor/instrument.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
@@ -45,7 +46,7 @@ static struct
 	TimestampTz finished_at;
 	pg_uuid_t	run;
 	TimestampTz began_at;		/* when it last began with the oldest */
-	int64		idle_us;		/* since then: time that deleted nothing */
+	int64		idle_pages;		/* since then: pages that were looked at in vain */
 	bool		first;			/* nothing was read since */
 } ended;
 
@@ -62,7 +63,7 @@ static struct
  * runs that live on), it goes on where the last one ended, and begins anew once an
  * hour.
  */
-#define SLOW_US INT64CONST(300000)
+#define SLOW_PAGES 50000
 #define BEGIN_ANEW_MS (60 * 60 * 1000)
 /* a run may be committed later than it says that it ended */
 #define COMMIT_MS (10 * 60 * 1000)
@@ -71,7 +72,7 @@ void
 df_tidy_begin(TimestampTz now)
 {
 	orphans.batches = 0;
-	if (ended.idle_us > SLOW_US && !TimestampDifferenceExceeds(ended.began_at, now, BEGIN_ANEW_MS))
+	if (ended.idle_pages > SLOW_PAGES && !TimestampDifferenceExceeds(ended.began_at, now, BEGIN_ANEW_MS))
 	{
 		if (!TIMESTAMP_NOT_FINITE(ended.finished_at))
 			ended.finished_at = TimestampTzPlusMilliseconds(ended.finished_at, -COMMIT_MS);
@@ -377,15 +378,21 @@ delete_families(TimestampTz before, const Datum *runs, int n, int *deleted)
 	return whole || purge.deleted == 0;
 }
 
+static int64
+pages_read(void)
+{
+	return pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read;
+}
+
 bool
 df_tidy_runs(TimestampTz before)
 {
-	int64		began = df_monotonic_us();
+	int64		began = pages_read();
 	Datum		runs[BATCH];
 	int			found;
 	int			deleted = 0;
 	uint64		n = read_ended(before, runs, &found);
-	int64		read_us = df_monotonic_us() - began;
+	int64		pages = pages_read() - began;
 	bool		whole = true;
 	TimestampTz last_at = n > 0 ? df_time(n - 1, 1) : DF_NEVER;
 	pg_uuid_t	last = {{0}};
@@ -395,7 +402,7 @@ df_tidy_runs(TimestampTz before)
 	if (found > 0)
 		whole = delete_families(before, runs, found, &deleted);
 	if (ended.first || deleted == 0)
-		ended.idle_us += read_us;
+		ended.idle_pages += pages;
 	ended.first = false;
 	if (n > 0 && whole)
 	{

@@ -28,6 +28,7 @@
 
 #include "guc.h"
 #include "shared/clock.h"
+#include "shared/limits.h"
 #include "shared/metrics.h"
 #include "shared/slots.h"
 #include "shared/trouble.h"
@@ -727,6 +728,7 @@ static const char *const fate_texts[] = {
 	[DF_NOTIFY_UNKNOWN] = "there is no such run or workflow",
 	[DF_NOTIFY_REFUSED] = "the workflow does not accept it (see accept_notify)",
 	[DF_NOTIFY_TOO_LATE] = "the run has ended",
+	[DF_NOTIFY_TOO_MANY] = DF_TOO_MANY_SIGNALS,
 };
 
 /* signals[first_signal .. end_signal) in one transaction */

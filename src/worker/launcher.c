@@ -27,6 +27,7 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
+#include "utils/wait_event.h"
 
 #include "shared/clock.h"
 #include "shared/slots.h"
@@ -461,9 +462,11 @@ wait_after_failures(void)
 
 	if (df_shared->launcher_failures++ == 0)
 		return;
-	while (df_now() < until)
+	for (TimestampTz now = df_now(); now < until; now = df_now())
 	{
-		(void) df_wait_until(until);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, (until - now) / 1000 + 1,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
 }
@@ -491,10 +494,10 @@ dataflows_launcher_main(Datum arg)
 	pqsignal(SIGTERM, df_handle_die);
 	pqsignal(SIGINT, df_handle_cancel);
 	BackgroundWorkerUnblockSignals();
-	df_wait_init(PGINVALID_SOCKET);
 	wait_after_failures();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	df_watchdog_start();
+	df_wait_init(PGINVALID_SOCKET);
 	df_xact_limit_locks();
 	attach();
 	MemoryContextSwitchTo(TopMemoryContext);

@@ -199,11 +199,10 @@ hear_cancel(DfRun *run)
 	ListCell   *lc;
 
 	df_store_enter(&store);
-	df_load_inbox(list_make1(run));
+	df_load_cancels(run);
 	df_store_leave(&store);
 	foreach(lc, run->loaded_messages)
-		if (strcmp(((DfMessage *) lfirst(lc))->kind, "cancel") == 0)
-			df_run_message(run, lfirst(lc));
+		df_run_message(run, lfirst(lc));
 	run->loaded_messages = NIL;
 }
 

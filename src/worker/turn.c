@@ -41,7 +41,9 @@
 #include "worker/wait.h"
 #include "worker/worker.h"
 
+/* new rows of the inbox that a turn reads, and at least of each workflow */
 #define INBOX_ROWS 1000
+#define INBOX_ROWS_EACH 20
 #define CRASHES_ALLOWED 3
 /* runs that are held at a time after a crash of the server */
 #define CAREFUL_RUNS 32
@@ -302,12 +304,17 @@ deliver(DfRun *run, const DfMessage *message)
 static void
 look_at_inbox(List **deliveries)
 {
-	List	   *rows = df_load_new_inbox(df_worker.names, INBOX_ROWS, df_worker.turn_cxt);
+	int			each = Max(INBOX_ROWS / Max(1, list_length(df_worker.names)), INBOX_ROWS_EACH);
+	bool		from_the_first = df_worker.inbox_after == 0;
+	List	   *rows;
 	List	   *kept = NIL;
 	List	   *wanted = NIL;
 	List	   *versions;
 	ListCell   *lc;
 
+	if (from_the_first)
+		df_worker.inbox_news = false;
+	rows = df_load_new_inbox(df_worker.names, each, &df_worker.inbox_after, df_worker.turn_cxt);
 	/* a statement leaves us in the memory of the SPI, which the deliveries outlive */
 	MemoryContextSwitchTo(df_worker.turn_cxt);
 	*deliveries = NIL;
@@ -343,7 +350,8 @@ look_at_inbox(List **deliveries)
 
 		df_take(runs, versions);
 	}
-	if (list_length(rows) == INBOX_ROWS)
+	/* what was passed over does not keep us from what lies behind it; what came meanwhile is looked at afterwards */
+	if (df_worker.inbox_after != 0 || (!from_the_first && df_worker.inbox_news))
 		df_worker.look = true;
 }
 
@@ -398,6 +406,7 @@ static bool
 read_wanted_inboxes(void)
 {
 	List	   *wanting = NIL;
+	List	   *wanted = NIL;
 	ListCell   *lc;
 	ListCell   *mc;
 	DfStore		store;
@@ -407,16 +416,18 @@ read_wanted_inboxes(void)
 			wanting = lappend(wanting, lfirst(lc));
 	if (wanting == NIL)
 		return false;
+	MemoryContextSwitchTo(df_worker.turn_cxt);
+	foreach(lc, wanting)
+		wanted = list_concat(wanted, df_run_wanted_signals(lfirst(lc)));
 	df_store_enter(&store);
-	df_load_inbox(wanting);
+	df_load_signals(wanting, wanted);
 	df_store_leave(&store);
 	foreach(lc, wanting)
 	{
 		DfRun	   *run = lfirst(lc);
 
 		foreach(mc, run->loaded_messages)
-			if (strcmp(((DfMessage *) lfirst(mc))->kind, "signal") == 0)
-				df_run_message(run, lfirst(mc));
+			df_run_message(run, lfirst(mc));
 		run->loaded_messages = NIL;
 		run->want_inbox = false;
 		run->inbox_loaded = true;
@@ -1246,7 +1257,7 @@ save_turn(bool passes)
 {
 	ListCell   *lc;
 
-	df_worker.look = true;
+	df_worker.look = df_worker.inbox_news = true;
 	apply_rest();
 	/* nothing leaves that is not recorded */
 	foreach(lc, df_worker.departures)

@@ -280,7 +280,7 @@ dataflows_worker_main(Datum arg)
 		if (df_worker.results != NIL && df_worker.in_flight >= 8)
 			collect_more();
 		if (df_slot_take_wake(slot))
-			df_worker.look = df_worker.more = true;
+			df_worker.look = df_worker.more = df_worker.inbox_news = true;
 		df_trace_export();
 		due = next_due_in_memory();
 		if (turn_wanted(due))

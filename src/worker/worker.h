@@ -44,6 +44,8 @@ typedef struct DfWorker
 	int			aside;			/* so many of them are set aside */
 	int			in_flight;
 	bool		look;			/* the inbox and the table are to be looked at */
+	int64		inbox_after;	/* where the next look at the inbox goes on, 0 = at the oldest row */
+	bool		inbox_news;		/* something has come since it began at the oldest */
 	bool		more;			/* the last claim left something behind */
 	bool		gone;			/* the extension was dropped: nothing left to work for */
 	List	   *results;		/* of DfHttpResult, not applied yet */

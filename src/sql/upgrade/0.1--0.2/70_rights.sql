@@ -38,5 +38,5 @@ To make such a trigger takes EXECUTE, which follows that on define_workflow(), a
 Errors: 39P01 (the trigger was made otherwise), 42703 (no such column), and those of start().';
 COMMENT ON FUNCTION dataflows.signal_on_change() IS
 'Trigger function signal_on_change(workflow, event, key column): each inserted or updated row is a signal, with the row as its payload, to the run of that key.
-AFTER INSERT, UPDATE or both FOR EACH ROW (say in WHEN which rows), or after one of them FOR EACH STATEMENT with REFERENCING NEW TABLE. The table''s owner must have the right to signal. A row whose key is NULL signals nobody; a signal without a run is kept for dataflows.signal_ttl.
+AFTER INSERT, UPDATE or both FOR EACH ROW (say in WHEN which rows), or after one of them FOR EACH STATEMENT with REFERENCING NEW TABLE. The table''s owner must have the right to signal. A row whose key is NULL signals nobody; a signal without a run is kept for dataflows.signal_ttl. While about 10,000 signals to a run or key wait to be taken, further ones are dropped with a WARNING.
 To make such a trigger takes what it takes for start_on_insert(). Errors: 39P01 (the trigger was made otherwise), 42703 (no such column), DF005 (unknown workflow), DF006 (too large), 42501 (a missing right).';
