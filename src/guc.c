@@ -108,7 +108,7 @@ static const IntSetting int_settings[] = {
 	/* SUSET: a superuser may give a role another one; its sql workers read it */
 	{"dataflows.query_timeout",
 		"How long the SQL of one query step may take.",
-		"A step that takes longer fails with DF001. 0 sets no limit.",
+		"A step that takes longer fails with DF001; the time in which it waits for locks does not count. 0 sets no limit.",
 		&df_query_timeout, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MS},
 	/* SIGHUP: the coordinator purges, nobody else */
 	{"dataflows.retention",

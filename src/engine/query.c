@@ -14,10 +14,15 @@
 #include "engine/query.h"
 #include "guc.h"
 #include "shared/clock.h"
+#include "shared/trouble.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-/* a deadlock is over soon, a full disk may last */
+/* how long a step waits that met a lock or a full disk */
+#define SHORTEST_PAUSE_US (USECS_PER_SEC / 2)
+#define LONGEST_PAUSE_US (60 * USECS_PER_SEC)
+
+/* a serialization failure is over soon, another server may be away for long */
 static const DfSystemPolicy sql_policy = {
 	.retry = {
 		.initial_ms = 100,
@@ -82,6 +87,30 @@ is_transient(const DfSqlOutcome *outcome, bool timed_out)
 		df_classify_body_error(outcome->sqlstate, outcome->message) == DF_BODY_TRANSIENT;
 }
 
+/* somebody's lock, a full disk: nothing that the statement did; no attempt is used */
+static bool
+is_no_fault(const DfSqlOutcome *outcome, bool timed_out)
+{
+	return !timed_out && (df_error_is_lock(outcome->sqlstate) || outcome->sqlstate == ERRCODE_IO_ERROR ||
+						  ERRCODE_TO_CATEGORY(outcome->sqlstate) == ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES));
+}
+
+/* the longer it has waited, the longer until the next try */
+static void
+wait_for_better_times(DfRun *run, DfStep *step, const DfSqlOutcome *outcome)
+{
+	bool		undo = step->phase == DF_PHASE_UNDO;
+	TimestampTz since = undo && step->undo_since != DF_NEVER ? step->undo_since : step->started_at;
+	int64		pause = (df_now() - since) / 4;
+
+	if (undo)
+		step->undo_error = error_of(run, outcome);
+	else
+		step->error = error_of(run, outcome);
+	step->wake_at = df_now() + Max(Min(pause, LONGEST_PAUSE_US), SHORTEST_PAUSE_US);
+	step->dirty = true;
+}
+
 static void
 do_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool transient)
 {
@@ -136,7 +165,9 @@ df_query_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool tim
 
 	Assert(step->kind == DF_STEP_QUERY);
 	step->to_run = false;
-	if (step->phase == DF_PHASE_UNDO)
+	if (is_no_fault(outcome, timed_out))
+		wait_for_better_times(run, step, outcome);
+	else if (step->phase == DF_PHASE_UNDO)
 		undo_outcome(run, step, outcome, transient);
 	else
 		do_outcome(run, step, outcome, transient);

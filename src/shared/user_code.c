@@ -13,6 +13,7 @@
 
 #include "miscadmin.h"
 #include "storage/latch.h"
+#include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/timeout.h"
 
@@ -20,19 +21,32 @@
 #include "shared/user_code.h"
 #include "shared/watchdog.h"
 
-/* while it waits for a lock it is looked at again so often */
-#define LOOK_AGAIN_MS 10
+/* it is looked at so often; what passes while it waits for a lock is not its own time */
+#define TICK_MS 100
 
 static TimeoutId timer = MAX_TIMEOUTS;
 static volatile sig_atomic_t running = 0;	/* how deep: the SQL of a query step may pass a webhook on */
 static volatile sig_atomic_t cut = DF_CUT_NONE;
 static int	limit = 0;
 static int	grace = 0;
+static int	tick = 0;			/* that is running */
+static int	ran = 0;			/* time of its own, up to that */
+static LOCKTAG waited_for;
 
 static bool
 waiting_for_lock(void)
 {
 	return MyProc != NULL && MyProc->waitStatus == PROC_WAIT_STATUS_WAITING;
+}
+
+/* nobody but us sets or clears what we wait for, and its memory is never given back */
+static void
+note_lock(void)
+{
+	LOCK	   *lock = MyProc->waitLock;
+
+	if (lock != NULL)
+		waited_for = lock->tag;
 }
 
 static void
@@ -42,6 +56,13 @@ cancel(DfCut why)
 	InterruptPending = true;
 	QueryCancelPending = true;
 	SetLatch(MyLatch);
+}
+
+static void
+next_tick(void)
+{
+	tick = Min(TICK_MS, Max(limit - ran, 1));
+	enable_timeout_after(timer, tick);
 }
 
 /* in a signal handler: flags only */
@@ -56,10 +77,17 @@ out_of_time(void)
 		ProcDiePending = true;
 		SetLatch(MyLatch);
 	}
-	else if (waiting_for_lock())
-		enable_timeout_after(timer, LOOK_AGAIN_MS);
 	else
 	{
+		if (waiting_for_lock())
+			note_lock();
+		else
+			ran += tick;
+		if (ran < limit || waiting_for_lock())
+		{
+			next_tick();
+			return;
+		}
 		cancel(DF_CUT_LIMIT);
 		/* what catches the cancel, too, ends with its process */
 		enable_timeout_after(timer, grace);
@@ -76,8 +104,18 @@ df_user_code_begin(int limit_ms, int grace_ms)
 	cut = DF_CUT_NONE;
 	limit = limit_ms;
 	grace = grace_ms;
+	ran = 0;
+	memset(&waited_for, 0, sizeof(waited_for));
 	if (limit > 0)
-		enable_timeout_after(timer, limit);
+		next_tick();
+}
+
+Oid
+df_user_code_waited_for(void)
+{
+	bool		relation = waited_for.locktag_type == LOCKTAG_RELATION || waited_for.locktag_type == LOCKTAG_TUPLE;
+
+	return relation && waited_for.locktag_field1 == MyDatabaseId ? waited_for.locktag_field2 : InvalidOid;
 }
 
 /*

@@ -20,15 +20,18 @@ typedef enum DfCut
 } DfCut;
 
 /*
- * The timer has two stages: after the limit the code is cancelled, unless it is
- * waiting for a lock, and if it goes on all the same, the process ends after
- * the grace.  limit_ms = 0: no limit.  Within other code of a user's that one's
- * limit counts.
+ * The timer has two stages: after the limit the code is cancelled, and if it goes
+ * on all the same, the process ends after the grace.  The time in which it waits
+ * for a lock does not count.  limit_ms = 0: no limit.  Within other code of a
+ * user's that one's limit counts.
  */
 extern void df_user_code_begin(int limit_ms, int grace_ms);
 
 /* also after an error; a cancel that came too late is forgotten */
 extern DfCut df_user_code_end(void);
+
+/* the relation whose lock, or a lock in which, it waited for last; InvalidOid = not known; kept until the next begin */
+extern Oid	df_user_code_waited_for(void);
 
 /* these may be called in a signal handler */
 extern bool df_user_code_running(void);

@@ -342,7 +342,7 @@ verify_user(void)
 }
 
 void
-df_user_sql_run(const char *sql, const Jsonb *args, bool result_arg, DfSqlOutcome *outcome)
+df_user_sql_run(const char *sql, const Jsonb *args, bool result_arg, int lock_ms, DfSqlOutcome *outcome)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -354,8 +354,9 @@ df_user_sql_run(const char *sql, const Jsonb *args, bool result_arg, DfSqlOutcom
 		int			gucs = NewGUCNestLevel();
 		Jsonb	   *rows;
 
-		/* it waits for locks like any statement of its owner's; the query timeout ends it */
-		(void) set_config_option("lock_timeout", "0", PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+		/* longer than the engine's own statements wait */
+		(void) set_config_option("lock_timeout", psprintf("%d", lock_ms), PGC_SUSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
 		rows = run_in_spi(sql, args, result_arg, cxt);
 		check_constraints();
 		AtEOXact_GUC(false, gucs);
@@ -377,6 +378,7 @@ df_user_sql_run(const char *sql, const Jsonb *args, bool result_arg, DfSqlOutcom
 		outcome->message = error->message;
 		outcome->detail = error->detail;
 		outcome->hint = error->hint;
+		outcome->context = error->context;
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(cxt);

@@ -18,14 +18,16 @@ typedef struct DfSqlOutcome
 	char	   *message;
 	char	   *detail;
 	char	   *hint;
+	char	   *context;
 } DfSqlOutcome;
 
 /*
  * Runs the one statement in a subtransaction of its own: its effects stay if
  * it does not raise and are gone if it does.  `args` is an array or NULL;
- * `result_arg` says that its one element is $1 as jsonb, whatever it is.
+ * `result_arg` says that its one element is $1 as jsonb, whatever it is.  It waits
+ * for each lock so long, unless it has set a lock_timeout itself.
  */
-extern void df_user_sql_run(const char *sql, const Jsonb *args, bool result_arg, DfSqlOutcome *outcome);
+extern void df_user_sql_run(const char *sql, const Jsonb *args, bool result_arg, int lock_ms, DfSqlOutcome *outcome);
 
 /* the first column of the first row, read-only; NULL for NULL or no row; raises */
 extern Jsonb *df_user_sql_value(const char *sql, const Jsonb *args, MemoryContext cxt);

@@ -15,8 +15,8 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/timeout.h"
 #include "utils/timestamp.h"
 
 #include "engine/child.h"
@@ -24,6 +24,7 @@
 #include "guc.h"
 #include "shared/clock.h"
 #include "shared/metrics.h"
+#include "shared/trouble.h"
 #include "shared/user_code.h"
 #include "shared/wake.h"
 #include "store/claim.h"
@@ -38,25 +39,49 @@
 #include "worker/wait.h"
 #include "worker/worker.h"
 
-/* after an error that was not the statement's own */
+/*
+ * How long a statement waits for a lock before it makes room for the owner's other
+ * steps; and how long it does while one has just waited in vain, for many may want
+ * the same lock.
+ */
+#define LOCK_WAIT_MS 10000
+#define LATER_LOCK_WAIT_MS 1000
+#define LOCK_IS_NEWS_MS 60000
+
+/* after a run that could not be recorded was put off */
 #define PAUSE_MS 1000
 
-/* what the last error said that was not the statement's own */
-static char last_error[400];
+/* what keeps us from running SQL that is not the SQL's own */
+static DfTrouble trouble = {"run the SQL of its steps"};
 
-/* ---- the timer ------------------------------------------------------------------ */
+/* the last error that was not the statement's own */
+static char last_message[400];
+static int	last_error;
 
-static TimeoutId query_timer = MAX_TIMEOUTS;
-static volatile sig_atomic_t timed_out = false;
+/* ---- the statement --------------------------------------------------------------- */
 
-/* in a signal handler: flags only */
-static void
-query_timeout_handler(void)
+static bool timed_out = false;
+static TimestampTz lock_missed = DF_NEVER;	/* when a statement last waited in vain for one */
+
+static int
+lock_wait_ms(void)
 {
-	timed_out = true;
-	InterruptPending = true;
-	QueryCancelPending = true;
-	SetLatch(MyLatch);
+	if (lock_missed != DF_NEVER && !TimestampDifferenceExceeds(lock_missed, df_now(), LOCK_IS_NEWS_MS))
+		return LATER_LOCK_WAIT_MS;
+	return LOCK_WAIT_MS;
+}
+
+/* PostgreSQL says that it waited for a lock, and of a row also which; of a table we know it */
+static void
+name_lock(DfSqlOutcome *outcome)
+{
+	char	   *relation = get_rel_name(df_user_code_waited_for());
+
+	if (outcome->context != NULL && strncmp(outcome->context, "while ", strlen("while ")) == 0)
+		outcome->message = psprintf("%s %s", outcome->message, pnstrdup(outcome->context, strcspn(outcome->context, "\n")));
+	else if (relation != NULL)
+		outcome->message = psprintf("%s: it waited for a lock of relation \"%s\"", outcome->message, relation);
+	outcome->hint = pstrdup("The step is tried again by itself. Who holds the lock is told by pg_blocking_pids() while it waits.");
 }
 
 static void
@@ -65,21 +90,25 @@ run_sql(DfRun *run, DfStep *step, DfSqlOutcome *outcome)
 	Jsonb	   *args;
 	bool		result_arg;
 	const char *sql = df_query_sql(run, step, &args, &result_arg);
+	int			lock_ms = lock_wait_ms();
+	TimestampTz began = df_now();
 
-	timed_out = false;
 	df_slot_in_body(df_worker.slot, run->id, true);
-	if (df_query_timeout > 0)
-		enable_timeout_after(query_timer, df_query_timeout);
-	df_user_code_begin(0, 0);
-	df_user_sql_run(sql, args, result_arg, outcome);
-	disable_timeout(query_timer, false);
-	(void) df_user_code_end();
+	df_user_code_begin(df_query_timeout, Max(1000, df_query_timeout / 2));
+	df_user_sql_run(sql, args, result_arg, lock_ms, outcome);
+	timed_out = df_user_code_end() == DF_CUT_LIMIT;
 	df_slot_in_body(df_worker.slot, run->id, false);
 	df_user_session_clean();
 	if (timed_out && outcome->sqlstate != 0)
 	{
 		outcome->message = psprintf("the SQL ran longer than dataflows.query_timeout (%d ms)", df_query_timeout);
 		outcome->hint = pstrdup("Make it faster, do it in several steps, or raise dataflows.query_timeout.");
+	}
+	else if (outcome->sqlstate == ERRCODE_LOCK_NOT_AVAILABLE)
+	{
+		name_lock(outcome);
+		if (TimestampDifferenceExceeds(began, df_now(), lock_ms))
+			lock_missed = df_now();
 	}
 }
 
@@ -261,7 +290,8 @@ try_step(pg_uuid_t *id, bool *claimed)
 
 /*
  * It was not the statement that raised but what came after it, the commit
- * perhaps: nothing of it has happened, and it is to be tried again later.
+ * perhaps: nothing of it has happened, and it is to be tried again later.  Others
+ * of its owner go first.
  */
 static void
 postpone(const pg_uuid_t *id)
@@ -271,8 +301,8 @@ postpone(const pg_uuid_t *id)
 	DfRun	   *run;
 
 	memset(&failure, 0, sizeof(failure));
-	failure.sqlstate = ERRCODE_T_R_SERIALIZATION_FAILURE;
-	failure.message = last_error;
+	failure.sqlstate = df_error_is_transient(last_error) ? last_error : ERRCODE_T_R_SERIALIZATION_FAILURE;
+	failure.message = last_message;
 	df_xact_begin();
 	MemoryContextSwitchTo(df_worker.turn_cxt);
 	runs = claim(id);
@@ -299,22 +329,30 @@ forget_runs(void)
 	MemoryContextReset(df_worker.turn_cxt);
 }
 
-/* reports it and aborts; what it said is kept where no reset of memory reaches it */
+/* notes it and aborts; what it said is kept where no reset of memory reaches it */
 static void
 recover(void)
 {
 	ErrorData  *error;
 
 	MemoryContextSwitchTo(df_worker.turn_cxt);
-	disable_timeout(query_timer, false);
 	df_slot_in_body(df_worker.slot, df_worker.slot->body_run, false);
 	error = CopyErrorData();
-	strlcpy(last_error, error->message != NULL ? error->message : "", sizeof(last_error));
-	EmitErrorReport();
+	last_error = error->sqlerrcode;
+	strlcpy(last_message, error->message != NULL ? error->message : "", sizeof(last_message));
 	FlushErrorState();
 	df_xact_abort();
 	df_body_forget();
 	MemoryContextSwitchTo(df_worker.turn_cxt);
+	df_trouble_note(&trouble, error);
+}
+
+/* it is not the run's, and would meet the next one too */
+static bool
+is_machines(int sqlstate)
+{
+	return df_error_is_transient(sqlstate) && !df_error_is_lock(sqlstate) &&
+		ERRCODE_TO_CATEGORY(sqlstate) != ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK);
 }
 
 /* true if there may be more to do at once */
@@ -344,21 +382,28 @@ one_turn(void)
 	PG_END_TRY();
 	forget_runs();
 	if (!failed)
+	{
+		df_trouble_over(&trouble);
 		return did;
-	if (claimed)
+	}
+	df_worker.next_due = trouble.retry_at;
+	if (claimed && !is_machines(last_error))
 	{
 		PG_TRY();
 		{
 			postpone(&id);
+			/* the others need not wait for it */
+			df_trouble_over(&trouble);
+			df_worker.next_due = TimestampTzPlusMilliseconds(df_now(), PAUSE_MS);
 		}
 		PG_CATCH();
 		{
 			recover();
+			df_worker.next_due = trouble.retry_at;
 		}
 		PG_END_TRY();
 		forget_runs();
 	}
-	df_worker.next_due = TimestampTzPlusMilliseconds(df_now(), PAUSE_MS);
 	return false;
 }
 
@@ -374,7 +419,6 @@ set_up(DfSlot *slot)
 	df_worker.turn_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows turn", ALLOCSET_DEFAULT_SIZES);
 	df_worker.runs_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows runs", ALLOCSET_DEFAULT_SIZES);
 	dlist_init(&df_worker.runs);
-	query_timer = RegisterTimeout(USER_TIMEOUT, query_timeout_handler);
 
 	df_xact_begin();
 	df_worker.identity = df_identity_hash();
@@ -411,6 +455,11 @@ dataflows_sql_worker_main(Datum arg)
 		df_process_interrupts();
 		if (df_slot_take_wake(slot))
 			more = true;
+		if (df_trouble_waits(&trouble, df_now()))
+		{
+			(void) df_wait_until(trouble.retry_at);
+			continue;
+		}
 		if (more || (df_worker.next_due != DF_NEVER && df_worker.next_due <= df_now()))
 		{
 			df_worker.next_due = DF_NEVER;

@@ -177,7 +177,8 @@ my $session = $node->background_psql('postgres');
 
 $session->query_safe('BEGIN; SELECT * FROM app.locked FOR UPDATE');
 $run = start('nowait');
-ok(wait_until($node, "SELECT attempts >= 2 FROM dataflows.steps WHERE run = '$run'"), 'a lock that is not there is waited for');
+ok(wait_until($node, "SELECT state = 'pending' AND error->>'sqlstate' = '55P03' FROM dataflows.steps WHERE run = '$run'"),
+	'a lock that is not there is waited for');
 $session->query_safe('COMMIT');
 $session->quit;
 is(await($run), 'completed', 'and got');
@@ -316,7 +317,8 @@ as_app($node, 'postgres', "SELECT dataflows.cancel('$slow', 'not any more')");
 $session->query_safe('COMMIT');
 $session->quit;
 ok(wait_until($node, "SELECT state = 'cancelled' FROM dataflows.runs WHERE run = '$slow'"), 'a run that is cancelled during its SQL is undone after it');
-is($node->safe_psql('postgres', "SELECT count(*) FROM app.log WHERE what = 'gate undone'"), '1', 'by its undo');
+# a slow machine takes longer to come here than a sql worker waits for a lock: then it was not carried out
+is($node->safe_psql('postgres', "SELECT count(*) FROM app.log WHERE what = 'gate undone'"), of_step($slow, 'gate', "(state = 'done')::int"), 'by its undo');
 $run = start('both', '{"email": "both@example.com"}');
 is(await($run), 'completed', 'SQL beside a request that was not waited for');
 is(of_run($run, 'result'), '"both@example.com"', 'and both are done');
@@ -338,6 +340,7 @@ cmp_ok(number_of($node, "SELECT id FROM app.order_of WHERE what = 'zzz'"), '<', 
 
 # ---- kill -9 at random moments, under load -----------------------------------------------------
 
+$node->safe_psql('postgres', "ALTER SYSTEM SET dataflows.undo_for = '10min'; SELECT pg_reload_conf()");
 my $rounds = $ENV{DF_QUERY_ROUNDS} || 30;
 my $seed = $ENV{DF_CRASH_SEED} || time() % 1_000_000;
 
