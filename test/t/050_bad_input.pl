@@ -104,7 +104,7 @@ my @bad = (
 	[ 'CR/LF in a path', q(SELECT dataflows.get('look', 'crm', E'/x\r\nHost: evil')), '22023', qr/"look".*control character/s ],
 	[ 'a query that is no object', q(SELECT dataflows.get('look', 'crm', '/contacts', query => '[1]')), '22023', qr/query of step "look".*names and values/s ],
 	[ 'CR/LF in a header', q(SELECT dataflows.get('look', 'crm', '/contacts', headers => jsonb_build_object('X-A', E'a\r\nHost: evil'))), '22023', qr/header of step "look".*Remove/s ],
-	[ 'CR/LF in a header\'s name', q(SELECT dataflows.get('look', 'crm', '/contacts', headers => jsonb_build_object(E'X\r\nHost', 'evil'))), '22023', qr/header of step "look".*Remove/s ],
+	[ 'CR/LF in a header\'s name', q(SELECT dataflows.get('look', 'crm', '/contacts', headers => jsonb_build_object(E'X\r\nHost', 'evil'))), '22023', qr/header of step "look".*letters, digits and hyphens/s ],
 	[ 'a colon in a header\'s name', q(SELECT dataflows.get('look', 'crm', '/contacts', headers => '{"X-A: b": "c"}')), '22023', qr/header of step "look"/s ],
 	[ 'a header that is the engine\'s', q(SELECT dataflows.get('look', 'crm', '/contacts', headers => '{"content-LENGTH": "9"}')), '22023', qr/"content-LENGTH" of step "look"/s ],
 	[ 'the idempotency header', q(SELECT dataflows.get('look', 'crm', '/contacts', headers => '{"Idempotency-Key": "mine"}')), '22023', qr/"Idempotency-Key" of step "look".*idempotency_header/s ],
