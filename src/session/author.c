@@ -2,9 +2,9 @@
  * session/author.c
  *	  Who may make triggers with start_on_insert() and signal_on_change().
  *
- * Runs in a user's backend, at the end of GRANT, REVOKE and CREATE TRIGGER, in
- * his transaction and role, as the function of an event trigger: that works
- * where the library is not preloaded, too.  A trigger starts and signals with
+ * Runs in a user's backend, at the beginning and the end of GRANT and REVOKE and
+ * at the end of CREATE TRIGGER, in his transaction and role, as the function of
+ * event triggers: that works where the library is not preloaded, too.  A trigger starts and signals with
  * the right of the table's owner, whoever made it.  So whoever may define
  * workflows, and nobody else, may make one (EXECUTE on the two functions follows
  * that on define_workflow()), and on another's table only for a workflow that he
@@ -24,6 +24,7 @@
 #include "nodes/parsenodes.h"
 #include "parser/parse_func.h"
 #include "session/author.h"
+#include "storage/lmgr.h"
 #include "store/rights.h"
 #include "store/store.h"
 #include "store/workflow.h"
@@ -38,6 +39,7 @@
 PG_FUNCTION_INFO_V1(dataflows_guard_rights);
 
 #define SCHEMA "dataflows"
+#define AUTHORS_FUNCTION "define_workflow"
 
 static const char *const trigger_functions[] = {"start_on_insert", "signal_on_change"};
 
@@ -69,7 +71,7 @@ df_trigger_functions(void)
 }
 
 static bool
-is_about_authors(const GrantStmt *grant)
+names(const GrantStmt *grant, const char *function)
 {
 	ListCell   *cell;
 
@@ -77,9 +79,53 @@ is_about_authors(const GrantStmt *grant)
 		(grant->objtype != OBJECT_FUNCTION && grant->objtype != OBJECT_ROUTINE))
 		return false;
 	foreach(cell, grant->objects)
-		if (is_ours(LookupFuncWithArgs(grant->objtype, lfirst_node(ObjectWithArgs, cell), true), "define_workflow"))
+	{
+		ObjectWithArgs *named = lfirst_node(ObjectWithArgs, cell);
+
+		if (strcmp(strVal(llast(named->objname)), function) == 0 &&
+			is_ours(LookupFuncWithArgs(grant->objtype, named, true), function))
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_about_authors(const GrantStmt *grant)
+{
+	return names(grant, AUTHORS_FUNCTION);
+}
+
+static bool
+is_about_all(const GrantStmt *grant)
+{
+	ListCell   *cell;
+
+	if (grant->targtype != ACL_TARGET_ALL_IN_SCHEMA)
+		return false;
+	foreach(cell, grant->objects)
+		if (strcmp(strVal(lfirst(cell)), SCHEMA) == 0)
 			return true;
 	return false;
+}
+
+/*
+ * PostgreSQL fails the second of two GRANTs of one function ("tuple concurrently
+ * updated"), and a parallel restore gives all of them at a time: who changes one
+ * of the three waits here for who changes another.
+ */
+static void
+wait_for_others(const GrantStmt *grant)
+{
+	bool		ours = is_about_all(grant) || is_about_authors(grant);
+	Oid			function;
+
+	for (int i = 0; i < lengthof(trigger_functions); i++)
+		ours = ours || names(grant, trigger_functions[i]);
+	if (!ours)
+		return;
+	function = LookupFuncName(list_make2(makeString(pstrdup(SCHEMA)), makeString(pstrdup(trigger_functions[0]))), 0, NULL, true);
+	if (OidIsValid(function))
+		LockDatabaseObject(ProcedureRelationId, function, 0, ShareUpdateExclusiveLock);
 }
 
 /* the same for the two trigger functions, with the same grantor, grant options and behaviour */
@@ -218,24 +264,33 @@ check_trigger(const CreateTrigStmt *trigger)
 					 GetUserNameFromId(owner, false))));
 }
 
-/* ---- the event trigger ------------------------------------------------------------------ */
+/* ---- the event triggers ----------------------------------------------------------------- */
 
-Datum
-dataflows_guard_rights(PG_FUNCTION_ARGS)
+static void
+at_end(Node *command)
 {
-	Node	   *command;
-
-	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"dataflows._guard_rights\" was not called by an event trigger"),
-				 errhint("It is internal: the event trigger dataflows_rights calls it.")));
-	command = ((EventTriggerData *) fcinfo->context)->parsetree;
 	if (IsA(command, GrantStmt) && is_about_authors((GrantStmt *) command))
 		follow((GrantStmt *) command);
 	else if (IsA(command, GrantStmt) && is_our_schema((GrantStmt *) command))
 		warn_of_creators();
 	else if (IsA(command, CreateTrigStmt) && is_our_trigger((CreateTrigStmt *) command))
 		check_trigger((CreateTrigStmt *) command);
+}
+
+Datum
+dataflows_guard_rights(PG_FUNCTION_ARGS)
+{
+	EventTriggerData *event;
+
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"dataflows._guard_rights\" was not called by an event trigger"),
+				 errhint("It is internal: the event triggers dataflows_rights and dataflows_rights_order call it.")));
+	event = (EventTriggerData *) fcinfo->context;
+	if (strcmp(event->event, "ddl_command_end") == 0)
+		at_end(event->parsetree);
+	else if (IsA(event->parsetree, GrantStmt))
+		wait_for_others((GrantStmt *) event->parsetree);
 	PG_RETURN_NULL();
 }

@@ -162,6 +162,22 @@ refused('eve', 'GRANT EXECUTE ON FUNCTION dataflows.start_on_insert TO eve', qr/
 hears('eve', 'CREATE FUNCTION eve.define_workflow(text) RETURNS int LANGUAGE sql AS $$SELECT 1$$; GRANT EXECUTE ON FUNCTION eve.define_workflow TO eve');
 is($able->('eve'), 'false false', 'nor by a function of that name');
 
+# two at a time: PostgreSQL alone would fail the second ("tuple concurrently updated")
+for my $pair ([ 'dataflows.define_workflow', 'dataflows.start_on_insert' ], [ 'dataflows.signal_on_change', 'dataflows.define_workflow' ], [ 'dataflows.define_workflow', 'dataflows.define_workflow' ])
+{
+	my ($first, $second) = map { $node->background_psql('postgres') } 1 .. 2;
+
+	$first->query_safe("BEGIN; GRANT EXECUTE ON FUNCTION $pair->[0] TO head");
+	$second->query_until(qr/begun/, "\\echo begun\nGRANT EXECUTE ON FUNCTION $pair->[1] TO later;\n");
+	ok(wait_until($node, "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'GRANT%'"), "a GRANT of $pair->[1] waits for one of $pair->[0]");
+	$first->query_safe('COMMIT');
+	$second->query_safe('SELECT 1');
+	$_->quit for $first, $second;
+	my $granted = join ' ', map { $pair->[$_] =~ /define/ ? 'true true' : $pair->[$_] =~ /start/ ? 'true false' : 'false true' } 0, 1;
+	is($able->('head') . ' ' . $able->('later'), $granted, 'and both are there');
+	$node->safe_psql('postgres', 'REVOKE EXECUTE ON FUNCTION dataflows.define_workflow, dataflows.start_on_insert, dataflows.signal_on_change FROM head, later');
+}
+
 # ---- a stranger with TRIGGER on somebody's table ------------------------------------------
 
 $node->safe_psql('postgres', <<'SQL');
@@ -255,6 +271,16 @@ $node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-h', $node->ho
 is($able->('app', 'copy'), 'true true', 'in the copy it is there');
 is($able->('eve', 'copy'), 'false false', 'and nobody else\'s');
 like(hears('eve', "CREATE TRIGGER t AFTER INSERT ON public.plain FOR EACH ROW EXECUTE FUNCTION dataflows.start_on_insert('takes')", 'copy'), qr/42501/, 'nor may a stranger make a trigger there');
+
+# with many connections all rights are granted at a time
+my $archive = $node->basedir . '/dump.custom';
+$node->command_ok([ 'pg_dump', '-h', $node->host, '-p', $node->port, '-Fc', '-f', $archive, 'postgres' ], 'an archive is made');
+for my $round (1 .. 3)
+{
+	$node->safe_psql('postgres', "CREATE DATABASE copy_$round");
+	$node->command_ok([ 'pg_restore', '-h', $node->host, '-p', $node->port, '-j', '8', '-d', "copy_$round", $archive ], 'and restored in parallel');
+	is($able->('app', "copy_$round") . ' ' . $able->('eve', "copy_$round"), 'true true false false', 'with its rights');
+}
 
 # ---- an installation of 0.1 ---------------------------------------------------------------------
 
