@@ -17,7 +17,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
 our @EXPORT = qw(try_psql new_node start_systems start_collector create_systems onboarding_sql wait_until wait_for_runs
-  reconcile most_together rate_of pids_of is_there kill_process kill_postmaster restart_hard dump_state as_app number_of);
+  reconcile most_together rate_of pids_of is_there kill_process kill_postmaster retry_killed restart_hard dump_state as_app number_of);
 
 # A server with the extension preloaded, sockets only, durable.
 sub new_node
@@ -189,6 +189,16 @@ sub wait_for_runs
 	my $list = join(', ', map { "'$_'" } @$states);
 
 	return wait_until($node, "SELECT NOT EXISTS (SELECT FROM dataflows.runs WHERE state NOT IN ($list))", $deadline, $db);
+}
+
+# Runs in whose bodies the test has killed a process three times are stuck, as if they had crashed it.  Who knows
+# better lets them go on.
+sub retry_killed
+{
+	my ($node) = @_;
+
+	try_psql($node, 'postgres', "SELECT dataflows.retry(run, 'killed by the test') FROM dataflows.runs WHERE state = 'stuck' AND stuck->>'sqlstate' = '57P02'");
+	return;
 }
 
 # What a person would look at first.

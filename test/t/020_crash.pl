@@ -142,6 +142,7 @@ my $end = time() + 60;
 
 while (time() < $end)
 {
+	retry_killed($node);
 	try_psql($node, 'postgres',
 		"SELECT dataflows.signal(run, 'email-confirmed') FROM dataflows.runs WHERE state = 'waiting'", extra_params => [ '-U', 'app' ]);
 	usleep(300_000);

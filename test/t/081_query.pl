@@ -387,6 +387,9 @@ for my $round (1 .. $rounds)
 }
 diag("seed $seed, $rounds rounds: " . join(', ', map { "$_ $kills{$_}" } sort keys %kills));
 ok(wait_until($node, 'SELECT true', 30), 'the server is up');
+ok(wait_until($node, "SELECT NOT EXISTS (SELECT FROM dataflows.runs WHERE workflow = 'counts' AND state NOT IN ('completed', 'rolled_back', 'stuck'))", 60),
+	'all runs have ended, or are taken to have crashed the server');
+retry_killed($node);
 ok(wait_until($node, "SELECT NOT EXISTS (SELECT FROM dataflows.runs WHERE workflow = 'counts' AND state NOT IN ('completed', 'rolled_back'))", 60),
 	'all runs have ended');
 is( $node->safe_psql('postgres', <<'SQL'), '', 'each counter is exactly right: three, or gone');

@@ -139,6 +139,8 @@ diag(sprintf('%d rounds: %s', $round, join(', ', map { "$_ $kills{$_}" } sort ke
 
 ok(wait_until($node, 'SELECT true', 30), 'the server is up');
 $systems->clear_faults;
+ok(wait_for_runs($node, [ 'completed', 'rolled_back', 'cancelled', 'stuck' ], 60), 'every run has ended, or is taken to have crashed the server');
+retry_killed($node);
 ok(wait_for_runs($node, [ 'completed', 'rolled_back', 'cancelled' ], 60), 'every run has ended');
 ok(wait_until($node, "SELECT count(*) = 0 FROM dataflows.inbox WHERE state = 'new'"), 'and all has been said');
 
