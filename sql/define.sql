@@ -185,14 +185,36 @@ SELECT attempt($$SELECT dataflows.start('df-define')$$);
 SELECT dataflows.define_workflow('df-define', 'others_body');
 RESET ROLE;
 
--- after a restore into another cluster the owner has another oid, but his name
-UPDATE dataflows.workflow SET owner = 'regress_df_nobody'::regrole WHERE name = 'df-define';
-SET ROLE regress_df_nobody;
-SELECT attempt($$SELECT dataflows.start('df-define')$$);
+-- a renamed role is still the owner, and who has its name now is not
+ALTER ROLE regress_df_author2 RENAME TO regress_df_author3;
+ALTER ROLE regress_df_nobody RENAME TO regress_df_author2;
+GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO regress_df_author2;
 SET ROLE regress_df_author2;
 SELECT attempt($$SELECT dataflows.start('df-define')$$);
-SELECT attempt($$SELECT dataflows.define_workflow('df-define', 'others_body')$$);
+SELECT attempt($$SELECT dataflows.define_workflow('df-define', 'body')$$);
+SELECT attempt($$SELECT dataflows.pause('df-define')$$);
+SET ROLE regress_df_author3;
+SELECT dataflows.start('df-define') IS NOT NULL AS started;
+SELECT dataflows.define_workflow('df-define', 'others_body') > 1 AS defined;
+SELECT count(*) > 0 AS seen FROM dataflows.runs WHERE workflow = 'df-define';
 RESET ROLE;
+REVOKE EXECUTE ON FUNCTION dataflows.define_workflow FROM regress_df_author2;
+ALTER ROLE regress_df_author2 RENAME TO regress_df_nobody;
+ALTER ROLE regress_df_author3 RENAME TO regress_df_author2;
+
+-- in a copy that nobody has adopted the oid may be another role's: the name must be the same, too
+BEGIN;
+UPDATE dataflows.installation SET identity = 'another one';
+UPDATE dataflows.workflow SET owner = 'regress_df_nobody'::regrole, owner_name = 'regress_df_author2' WHERE name = 'df-define';
+SET LOCAL ROLE regress_df_nobody;
+SELECT attempt($$SELECT dataflows.start('df-define')$$);
+SET LOCAL ROLE regress_df_author2;
+SELECT attempt($$SELECT dataflows.start('df-define')$$);
+SELECT attempt($$SELECT dataflows.define_workflow('df-define', 'others_body')$$) LIKE 'ok: %' AS defined;
+RESET ROLE;
+SELECT dataflows.adopt() IS NOT NULL AS adopted;
+SELECT DISTINCT owner = 'regress_df_author2'::regrole AS found_by_name FROM dataflows.workflow WHERE name = 'df-define';
+ROLLBACK;
 
 -- every argument has its name and default
 SELECT p.oid::regprocedure, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid),

@@ -25,6 +25,7 @@ bool		df_dashboard = false;
 int			df_body_timeout = 10 * MS_PER_SECOND;
 char	   *df_identity_token = NULL;
 int			df_handler_timeout = 2 * MS_PER_SECOND;
+char	   *df_identity_at_start = NULL;
 int			df_ingress_connections = 1000;
 int			df_ingress_timeout = 20;
 char	   *df_ingress_database = NULL;
@@ -198,14 +199,6 @@ define_fixed_at_start(bool preloaded)
 {
 	GucContext	context = preloaded ? PGC_POSTMASTER : PGC_SIGHUP;
 
-	/* POSTMASTER: all processes must agree which installation this is */
-	DefineCustomStringVariable("dataflows.identity",
-							   "Token that tells this installation from copies of it.",
-							   "If it is empty, the system identifier of the cluster is used. "
-							   "Runs move only where the identity is the one that they were made under.",
-							   &df_identity_token, "", context,
-							   GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
-
 	/* POSTMASTER: it is the size of the shared memory */
 	DefineCustomIntVariable("dataflows.max_metrics",
 							"How many series of counters and histograms are kept.",
@@ -226,6 +219,20 @@ define_fixed_at_start(bool preloaded)
 							"For systems beyond, in all databases of the cluster, each worker keeps limits of its own.",
 							&df_max_systems, 256, 1, 10000, context,
 							0, NULL, NULL, NULL);
+}
+
+/* SIGHUP: a token can be given to a server that runs; the coordinators see to it that all agree */
+static void
+define_identity(bool preloaded)
+{
+	DefineCustomStringVariable("dataflows.identity",
+							   "Token that tells this installation from copies of it.",
+							   "If it is empty, the system identifier of the cluster is used. "
+							   "Runs move only where the identity is the one that they were made under.",
+							   &df_identity_token, "", PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+	if (preloaded)
+		df_identity_at_start = strdup(df_identity_token);
 }
 
 static bool
@@ -276,6 +283,7 @@ df_guc_define(bool preloaded)
 							   "It is stored with each run and sent with its requests.",
 							   &df_traceparent, "", PGC_USERSET,
 							   0, check_traceparent, NULL, NULL);
+	define_identity(preloaded);
 	define_fixed_at_start(preloaded);
 	MarkGUCPrefixReserved("dataflows");
 }

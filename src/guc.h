@@ -35,6 +35,7 @@ extern int	df_undo_for;		/* seconds */
 extern bool df_allow_superuser_owner;
 extern bool df_dashboard;		/* whether there is a page */
 extern char *df_identity_token;
+extern char *df_identity_at_start;	/* as the server was started with it; NULL in a backend that loaded the library by itself */
 
 /* from _PG_init; `preloaded` = as one of shared_preload_libraries */
 extern void df_guc_define(bool preloaded);

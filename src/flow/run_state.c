@@ -26,6 +26,8 @@ const DfTransition df_run_transitions[] = {
 	 "cancelled before it did anything: there is nothing to undo"},
 	{DF_RUN_QUEUED, DF_RUN_GET_STUCK, DF_RUN_STUCK,
 	 "it cannot be entered: the function, its owner or a right is gone"},
+	{DF_RUN_QUEUED, DF_RUN_ABANDON, DF_RUN_ABANDONED,
+	 "abandon() while its workflow or the database is paused or held: a person takes it over"},
 
 	{DF_RUN_RUNNING, DF_RUN_ENTER, DF_RUN_RUNNING,
 	 "the body is entered again, since a step has ended"},
@@ -39,6 +41,8 @@ const DfTransition df_run_transitions[] = {
 	 "cancelled: what was done is undone"},
 	{DF_RUN_RUNNING, DF_RUN_GET_STUCK, DF_RUN_STUCK,
 	 "a person is needed: nothing is undone"},
+	{DF_RUN_RUNNING, DF_RUN_ABANDON, DF_RUN_ABANDONED,
+	 "abandon() while its workflow or the database is paused or held: a person takes it over"},
 
 	{DF_RUN_WAITING, DF_RUN_ENTER, DF_RUN_RUNNING,
 	 "what it waited for is there"},
@@ -48,6 +52,8 @@ const DfTransition df_run_transitions[] = {
 	 "cancelled while it waited: what was done is undone"},
 	{DF_RUN_WAITING, DF_RUN_GET_STUCK, DF_RUN_STUCK,
 	 "it cannot be entered again: the function, its owner or a right is gone"},
+	{DF_RUN_WAITING, DF_RUN_ABANDON, DF_RUN_ABANDONED,
+	 "abandon() while its workflow or the database is paused or held: a person takes it over"},
 
 	{DF_RUN_ROLLING_BACK, DF_RUN_GET_STUCK, DF_RUN_STUCK,
 	 "an undo failed for good or on_failure failed: a person is needed"},
@@ -55,6 +61,8 @@ const DfTransition df_run_transitions[] = {
 	 "everything is undone and on_failure has run"},
 	{DF_RUN_ROLLING_BACK, DF_RUN_CANCEL_DONE, DF_RUN_CANCELLED,
 	 "everything is undone after a cancel"},
+	{DF_RUN_ROLLING_BACK, DF_RUN_ABANDON, DF_RUN_ABANDONED,
+	 "abandon() while its workflow or the database is paused or held: a person takes it over"},
 
 	{DF_RUN_STUCK, DF_RUN_RETRY, DF_RUN_RUNNING,
 	 "retry() of a run that was going forward"},

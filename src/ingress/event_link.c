@@ -24,6 +24,7 @@
 #include "shared/wake.h"
 #include "store/inbox.h"
 #include "store/store.h"
+#include "store/identity.h"
 #include "store/webhook.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -122,8 +123,8 @@ link_key(MemoryContext cxt)
 	if (key == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("no workflow is defined in this database"),
-				 errhint("Define one with dataflows.define_workflow().")));
+				 errmsg("this installation has no key to sign links with"),
+				 errhint("Have a superuser call dataflows.renew_link_key().")));
 	return key;
 }
 

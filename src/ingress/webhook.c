@@ -160,9 +160,7 @@ verified(Receipt *receipt, const char **why)
 static bool
 creator_is_there(const DfWebhook *hook)
 {
-	char	   *name = GetUserNameFromId(hook->owner, true);
-
-	return name != NULL && strcmp(name, hook->owner_name) == 0;
+	return df_role_is_there(hook->owner, hook->owner_name);
 }
 
 /* ---- the body ------------------------------------------------------------------------ */

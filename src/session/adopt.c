@@ -1,6 +1,6 @@
 /*
  * session/adopt.c
- *	  adopt(), and what CREATE EXTENSION calls at its end.
+ *	  adopt(), renew_link_key(), and what CREATE EXTENSION calls at its end.
  *
  * Runs in a user's backend, in his transaction and role.  It must never start
  * a process or set a latch before the commit.
@@ -14,10 +14,24 @@
 #include "shared/slots.h"
 #include "shared/wake.h"
 #include "store/identity.h"
+#include "store/rights.h"
 #include "store/store.h"
 
 PG_FUNCTION_INFO_V1(dataflows_adopt);
+PG_FUNCTION_INFO_V1(dataflows_renew_link_key);
 PG_FUNCTION_INFO_V1(dataflows_created);
+
+/* `what` completes "permission denied to ...", `call` "to call ..." */
+static void
+require_extension_owner(const char *what, const char *call)
+{
+	if (has_privs_of_role(GetUserId(), df_extension_owner()))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to %s", what),
+			 errhint("Ask a superuser or the owner of extension \"dataflows\" to call %s.", call)));
+}
 
 /* this copy of the database is the one whose runs are to move from now on */
 Datum
@@ -27,16 +41,25 @@ dataflows_adopt(PG_FUNCTION_ARGS)
 	ListCell   *cell;
 	int64		n;
 
-	if (!has_privs_of_role(GetUserId(), df_extension_owner()))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to adopt the runs of this database"),
-				 errhint("Ask a superuser or the owner of extension \"dataflows\" to call adopt().")));
-
+	require_extension_owner("adopt the runs of this database", "adopt()");
+	df_require_writable("adopt the runs of a database");
 	n = df_identity_adopt(&owners);
 	foreach(cell, owners)
 		df_wake_owner(lfirst_oid(cell));
 	PG_RETURN_INT64(n);
+}
+
+Datum
+dataflows_renew_link_key(PG_FUNCTION_ARGS)
+{
+	DfStore		store;
+
+	require_extension_owner("renew the key of links", "renew_link_key()");
+	df_require_writable("renew the key of links");
+	df_store_enter(&store);
+	df_link_key_renew();
+	df_store_leave(&store);
+	PG_RETURN_VOID();
 }
 
 Datum

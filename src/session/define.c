@@ -294,21 +294,23 @@ require_engine(void)
 
 /*
  * A name stays its owner's, even dropped, as long as he is there: under his oid
- * or, after a restore into another cluster, under his name.
+ * or, where that is nobody's or another cluster's, under his name.
  */
 static void
 check_name_is_free(const DfWorkflowRow *latest, const DfWorkflowRow *mine)
 {
-	if (latest->owner == mine->owner || strcmp(latest->owner_name, mine->owner_name) == 0)
+	bool		there = df_role_is_there(latest->owner, latest->owner_name);
+	const char *owner = there ? GetUserNameFromId(latest->owner, false) : latest->owner_name;
+
+	if (there && latest->owner == mine->owner)
 		return;
-	if (GetUserNameFromId(latest->owner, true) == NULL &&
-		!OidIsValid(get_role_oid(latest->owner_name, true)))
+	if (!there && (strcmp(latest->owner_name, mine->owner_name) == 0 ||
+				   !OidIsValid(get_role_oid(latest->owner_name, true))))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("workflow \"%s\" belongs to role \"%s\"", latest->name, latest->owner_name),
-			 errhint("SET ROLE %s first, or give the workflow another name.",
-					 quote_identifier(latest->owner_name))));
+			 errmsg("workflow \"%s\" belongs to role \"%s\"", latest->name, owner),
+			 errhint("SET ROLE %s first, or give the workflow another name.", quote_identifier(owner))));
 }
 
 /* inserts the next version; whoever else is defining the name is waited for */
@@ -317,10 +319,9 @@ insert_version(DfWorkflowRow *row)
 {
 	DfStore		store;
 	DfWorkflowRow latest;
-	char	   *identity = df_identity_text();
 
 	df_store_enter(&store);
-	df_installation_insert(identity);
+	df_installation_insert();
 	do
 	{
 		CHECK_FOR_INTERRUPTS();

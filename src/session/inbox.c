@@ -20,6 +20,7 @@
 #include "shared/limits.h"
 #include "shared/metrics.h"
 #include "shared/wake.h"
+#include "store/identity.h"
 #include "store/inbox.h"
 #include "store/store.h"
 #include "utils/acl.h"
@@ -402,17 +403,40 @@ dataflows_undo(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(close_ask(&ask, df_run_next(ask.target.state, DF_RUN_UNDO) >= 0));
 }
 
+/* whether nothing moves the run, by the will of a person or because this is a copy */
+static bool
+rests(Ask *ask)
+{
+	DfInstallation installation;
+
+	if (ask->definition->paused)
+		return true;
+	df_installation_read(ask->store.result_context, &installation);
+	return installation.paused || !installation.ours;
+}
+
+/* a run that moves is cancelled, which undoes; one that rests may be one that was done elsewhere */
 Datum
 dataflows_abandon(PG_FUNCTION_ARGS)
 {
 	Ask			ask;
+	bool		useful;
 
 	require_given(fcinfo, 0, "the run");
 	begin_ask(fcinfo, &ask, "abandon", true);
 	ask.message.note = note_argument(fcinfo, 1, true);
 	if (!open_run(fcinfo, &ask))
 		PG_RETURN_BOOL(false);
-	PG_RETURN_BOOL(close_ask(&ask, df_run_next(ask.target.state, DF_RUN_ABANDON) >= 0));
+	useful = df_run_next(ask.target.state, DF_RUN_ABANDON) >= 0;
+	if (useful && rests(&ask))
+	{
+		/* the coordinator sees to it: no worker moves the run now */
+		ask.message.payload = df_inbox_resolution("abandoned", NULL, ask.store.result_context);
+		df_wake_everybody();
+	}
+	else
+		useful &= ask.target.state == DF_RUN_STUCK;
+	PG_RETURN_BOOL(close_ask(&ask, useful));
 }
 
 /* what each outcome may settle */

@@ -306,9 +306,8 @@ seen_workflows(bool *all)
 	foreach(lc, owners)
 	{
 		DfWorkflowOwner *owner = lfirst(lc);
-		char	   *present = GetUserNameFromId(owner->owner, true);
 
-		if (present != NULL && strcmp(present, owner->owner_name) == 0 && has_privs_of_role(caller, owner->owner))
+		if (df_role_is_there(owner->owner, owner->owner_name) && has_privs_of_role(caller, owner->owner))
 			seen = lappend(seen, owner->workflow);
 	}
 	return seen;

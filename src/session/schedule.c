@@ -144,13 +144,10 @@ require_cron(const DfSchedule *schedule)
 	}
 }
 
-/* the role that scheduled it, by oid and name: either alone may be another role's by now */
 static bool
 owner_is_there(const DfSchedule *schedule)
 {
-	char	   *name = GetUserNameFromId(schedule->owner, true);
-
-	return name != NULL && strcmp(name, schedule->owner_name) == 0;
+	return df_role_is_there(schedule->owner, schedule->owner_name);
 }
 
 static bool
@@ -274,6 +271,18 @@ require_owner(const DfSchedule *schedule)
 					 schedule->workflow)));
 }
 
+/* runs that a copy started on the clock would all move when it is adopted */
+static void
+require_not_held(const char *name)
+{
+	if (df_identity_is_ours())
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("schedule \"%s\" does not fire: this database is held", name),
+			 errhint("If nothing else runs its runs, let a superuser call dataflows.adopt().")));
+}
+
 /*
  * The row is locked, so that of two firings of one minute the second sees what
  * the first did, also when that run has failed since and given up its key.
@@ -290,6 +299,7 @@ dataflows_fire(PG_FUNCTION_ARGS)
 	DfStore		store;
 
 	df_require_writable("start a run");
+	require_not_held(name);
 	memset(&run, 0, sizeof(run));
 	run.id = df_new_uuid();
 	run.identity = df_identity_hash();

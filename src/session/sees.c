@@ -5,7 +5,8 @@
  * Runs in a user's backend, in his transaction and role, once per row that a
  * view reads: the answer of the row before is kept as long as the query runs,
  * so that a hundred thousand rows of one owner cost one look at the catalogs.
- * It reads catalogs only, and must never raise for a role that is gone.
+ * It reads catalogs, and for an owner that was renamed the row that says whether
+ * this database is held; it must never raise for a role that is gone.
  */
 #include "postgres.h"
 
@@ -69,7 +70,6 @@ same_name(char *kept, const text *name)
 	return false;
 }
 
-/* oid and name must both be those of the definition */
 static void
 judge_owner(SightCache *cache, Oid owner, const text *name)
 {

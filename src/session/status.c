@@ -69,6 +69,7 @@ typedef struct Known
 	DfInstallation installation;
 	const char *outdated;		/* the schema is of another version than the library: which; then nothing below is known */
 	List	   *owners;			/* of DfOwnerLook */
+	int64		live;			/* if the database is held: runs that have not ended */
 	const char *why_not;		/* why nothing moves in this database, NULL = it does */
 	const char *engine_state;
 	const char *trouble;		/* why it moves not as it should, NULL = it does */
@@ -130,6 +131,8 @@ read_tables(void *arg)
 	df_store_enter(&store);
 	df_installation_read(store.result_context, &known->installation);
 	known->owners = df_owners_look(identity, store.result_context);
+	if (known->installation.defined && !known->installation.ours)
+		known->live = df_live_look();
 	df_store_leave(&store);
 	AtEOXact_GUC(false, level);
 }
@@ -174,6 +177,16 @@ first_trouble(const Known *known)
 	return NULL;
 }
 
+/* said before all else: it is what a person has to decide */
+static const char *
+why_held(const Known *known)
+{
+	return psprintf(INT64_FORMAT " %s held, because this database is a copy or its token was changed: %s. If nothing else runs them, call dataflows.adopt()%s",
+					known->live, known->live == 1 ? "run is" : "runs are", known->installation.why_held,
+					df_shared == NULL ? "; " NOT_LOADED
+					: RecoveryInProgress() ? " once this standby is promoted" : "");
+}
+
 /* the first of the reasons that hold everything back */
 static void
 judge_engine(Known *known)
@@ -181,7 +194,12 @@ judge_engine(Known *known)
 	const DfInstallation *installation = &known->installation;
 
 	known->engine_state = "not running";
-	if (df_shared == NULL)
+	if (known->outdated == NULL && installation->defined && !installation->ours)
+	{
+		known->engine_state = "held";
+		known->why_not = why_held(known);
+	}
+	else if (df_shared == NULL)
 	{
 		known->engine_state = "not loaded";
 		known->why_not = NOT_LOADED;
@@ -207,11 +225,6 @@ judge_engine(Known *known)
 	{
 		known->engine_state = "idle";
 		known->why_not = "no workflow is defined yet: see dataflows.define_workflow()";
-	}
-	else if (!installation->ours)
-	{
-		known->engine_state = "held";
-		known->why_not = "this database is a copy: its runs were made under another identity; if nothing else runs them, call dataflows.adopt()";
 	}
 	else if (installation->paused)
 	{
@@ -424,9 +437,7 @@ role_problem(const DfOwnerLook *owner)
 	if (!HeapTupleIsValid(tuple))
 		return "the role does not exist any more: see the remedy in dataflows.stuck";
 	form = (Form_pg_authid) GETSTRUCT(tuple);
-	if (strcmp(NameStr(form->rolname), owner->name) != 0)
-		problem = "the role has another name now: rename it back, or define its workflows anew";
-	else if (DF_ROLE_NEEDS_LOGIN && !form->rolcanlogin)
+	if (DF_ROLE_NEEDS_LOGIN && !form->rolcanlogin)
 		problem = psprintf("the role cannot log in: ALTER ROLE %s LOGIN", quote_identifier(owner->name));
 	ReleaseSysCache(tuple);
 	if (problem == NULL &&

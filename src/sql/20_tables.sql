@@ -10,14 +10,29 @@ CREATE TABLE dataflows.installation (
 	identity text NOT NULL,
 	live boolean NOT NULL DEFAULT false,
 	paused boolean NOT NULL DEFAULT false,
+	link_key bytea,
+	token text,
+	system text
+);
+COMMENT ON TABLE dataflows.installation IS 'One row, written by the first define_workflow(): which database the runs belong to; dumped with them';
+COMMENT ON COLUMN dataflows.installation.one IS 'Always true: there is one row';
+COMMENT ON COLUMN dataflows.installation.identity IS 'The random part in dataflows.origin, with the database oid; runs move only where it is the same';
+COMMENT ON COLUMN dataflows.installation.token IS 'dataflows.identity of the server; NULL = none was set';
+COMMENT ON COLUMN dataflows.installation.system IS 'System identifier of the cluster; looked at where there is no token';
+COMMENT ON COLUMN dataflows.installation.live IS 'The durable mark that the engine is running; found at a start it means that the server crashed';
+COMMENT ON COLUMN dataflows.installation.link_key IS 'Not used: only a dump of version 0.1 fills it. The key of links is in dataflows.origin';
+COMMENT ON COLUMN dataflows.installation.paused IS 'The whole database is held by pause()';
+
+CREATE TABLE dataflows.origin (
+	one boolean PRIMARY KEY DEFAULT true CHECK (one),
+	random uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
 	link_key bytea NOT NULL DEFAULT pg_catalog.uuid_send(pg_catalog.gen_random_uuid()) OPERATOR(pg_catalog.||) pg_catalog.uuid_send(pg_catalog.gen_random_uuid())
 );
-COMMENT ON TABLE dataflows.installation IS 'One row, written by the first define_workflow(): which database this is';
-COMMENT ON COLUMN dataflows.installation.one IS 'Always true: there is one row';
-COMMENT ON COLUMN dataflows.installation.identity IS 'dataflows.identity or the system identifier, with the database oid; runs move only where it is the same';
-COMMENT ON COLUMN dataflows.installation.live IS 'The durable mark that the engine is running; found at a start it means that the server crashed';
-COMMENT ON COLUMN dataflows.installation.link_key IS 'What the links of event_url() are signed with: random, of this installation alone';
-COMMENT ON COLUMN dataflows.installation.paused IS 'The whole database is held by pause()';
+COMMENT ON TABLE dataflows.origin IS 'One row, written by CREATE EXTENSION and in no dump: what makes this database another one than its copies';
+COMMENT ON COLUMN dataflows.origin.one IS 'Always true: there is one row';
+COMMENT ON COLUMN dataflows.origin.random IS 'Random part of the identity';
+COMMENT ON COLUMN dataflows.origin.link_key IS 'What the links of event_url() are signed with: random, of this installation alone; see renew_link_key()';
+INSERT INTO dataflows.origin DEFAULT VALUES;
 
 CREATE TABLE dataflows.workflow (
 	name text NOT NULL,
@@ -252,6 +267,8 @@ CREATE INDEX inbox_new ON dataflows.inbox (workflow, id) WHERE state = 'new';
 CREATE INDEX inbox_run ON dataflows.inbox (run, id) WHERE run IS NOT NULL;
 CREATE INDEX inbox_waiting ON dataflows.inbox (run, id) WHERE run IS NOT NULL AND state <> 'done';
 CREATE INDEX inbox_key ON dataflows.inbox (workflow, key, id) WHERE run IS NULL AND state <> 'done';
+/* what the coordinator carries out, few at any time */
+CREATE INDEX inbox_abandon ON dataflows.inbox (run) WHERE kind = 'abandon' AND state = 'new';
 /* what is thrown away: signals that no run took, and what pause() left */
 CREATE INDEX inbox_expires ON dataflows.inbox (expires_at) WHERE run IS NULL AND state = 'kept';
 CREATE INDEX inbox_notes ON dataflows.inbox (consumed_at) WHERE run IS NULL AND state = 'done';
@@ -262,7 +279,7 @@ COMMENT ON COLUMN dataflows.inbox.workflow IS 'Workflow of that run; empty: the 
 COMMENT ON COLUMN dataflows.inbox.key IS 'Key of that run, where it was given';
 COMMENT ON COLUMN dataflows.inbox.kind IS 'signal, cancel, retry, undo, abandon, resolve, or child: a run that this one called has ended';
 COMMENT ON COLUMN dataflows.inbox.event IS 'Event of a signal; step of a resolve';
-COMMENT ON COLUMN dataflows.inbox.payload IS 'Payload of a signal; what a child came to, until its parent has taken it over';
+COMMENT ON COLUMN dataflows.inbox.payload IS 'Payload of a signal; what a child came to, until its parent has taken it over; of an abandon: the run was at rest';
 COMMENT ON COLUMN dataflows.inbox.note IS 'Reason that the sender gave';
 COMMENT ON COLUMN dataflows.inbox.sent_by IS 'Role that sent it, or NOTIFY';
 COMMENT ON COLUMN dataflows.inbox.sent_pid IS 'Process id of a NOTIFY''s sender';

@@ -43,7 +43,7 @@ note: why; recorded with who and when. For members of the workflow''s owner. Err
 CREATE FUNCTION dataflows.abandon(run uuid, note text) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_abandon';
 COMMENT ON FUNCTION dataflows.abandon(uuid, text) IS
-'A person takes a stuck run off the engine''s hands: nothing more is done or undone, it ends as abandoned. Returns false if it is not stuck.
+'A person takes a run off the engine''s hands: nothing more is done or undone, it ends as abandoned, and so do the runs that it called and that have not ended. Works for a stuck run, and in any state while its workflow or the database is paused or held: for runs that a restored backup shows as under way and that were done since. Returns false for any other.
 note: why; recorded with who and when. For members of the workflow''s owner. Errors: DF005 (unknown run), 22023 (no note), 42501 (a missing right), 25006 (read-only transaction).';
 
 CREATE FUNCTION dataflows.pause(workflow text DEFAULT NULL, note text DEFAULT NULL) RETURNS boolean

@@ -14,6 +14,7 @@
 #include "shared/clock.h"
 #include "store/alias.h"
 #include "store/claim.h"
+#include "store/identity.h"
 #include "store/store.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -32,9 +33,14 @@ List *
 df_load_workflow_names(Oid owner, MemoryContext cxt)
 {
 	Datum		values[1] = {ObjectIdGetDatum(owner)};
-	uint64		n = df_plan_run(&names_plan, values, NULL, 0);
+	DfInstallation installation;
+	uint64		n;
 	List	   *names = NIL;
 
+	df_installation_read(CurrentMemoryContext, &installation);
+	if (!installation.ours)
+		return NIL;				/* held: the token was changed while we ran */
+	n = df_plan_run(&names_plan, values, NULL, 0);
 	for (uint64 i = 0; i < n; i++)
 	{
 		MemoryContext old;
@@ -165,11 +171,15 @@ runs_of_result(uint64 n, MemoryContext parent, List **versions)
 	return runs;
 }
 
+/* somebody has abandoned it while it rested: the coordinator is about to end it */
+#define NOT_ABANDONED(run) \
+	" AND NOT EXISTS (SELECT FROM dataflows.inbox x WHERE x.run = " run " AND x.kind = 'abandon' AND x.state = 'new' AND x.payload IS NOT NULL)"
+
 /* `sql` is spelt as a comparison: with it the index gives runs in the order of wake_at */
 static DfPlan claim_plan = {
 	"SELECT " RUN_COLUMNS " FROM unnest($1) AS w(name), LATERAL ("
 	" SELECT * FROM dataflows.run q WHERE q.workflow = w.name AND q.sql = $6 AND q.wake_at <= $2 AND q.lease IS NULL"
-	" AND q.identity = $3 ORDER BY q.wake_at LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED) r LIMIT $5",
+	" AND q.identity = $3" NOT_ABANDONED("q.run") " ORDER BY q.wake_at LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED) r LIMIT $5",
 	SPI_OK_SELECT, 6, {TEXTARRAYOID, TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID, BOOLOID}
 };
 
@@ -192,7 +202,7 @@ df_claim_due(List *names, bool sql, int64 identity, int each, int limit,
 
 static DfPlan claim_runs_plan = {
 	"SELECT " RUN_COLUMNS " FROM dataflows.run r WHERE r.run = ANY ($1) AND r.lease IS NULL"
-	" AND r.identity = $2 FOR NO KEY UPDATE SKIP LOCKED",
+	" AND r.identity = $2" NOT_ABANDONED("r.run") " FOR NO KEY UPDATE SKIP LOCKED",
 	SPI_OK_SELECT, 2, {UUIDARRAYOID, INT8OID}
 };
 
@@ -529,7 +539,7 @@ df_load_new_inbox(List *names, int each, int64 *after, MemoryContext cxt)
 static DfPlan next_due_plan = {
 	"SELECT min(d.wake_at) FROM unnest($1) AS w(name), LATERAL ("
 	" SELECT q.wake_at FROM dataflows.run q WHERE q.workflow = w.name AND q.sql = $3 AND q.wake_at IS NOT NULL"
-	" AND q.lease IS NULL AND q.identity = $2 ORDER BY q.wake_at LIMIT 1) d",
+	" AND q.lease IS NULL AND q.identity = $2" NOT_ABANDONED("q.run") " ORDER BY q.wake_at LIMIT 1) d",
 	SPI_OK_SELECT, 3, {TEXTARRAYOID, INT8OID, BOOLOID}
 };
 

@@ -19,6 +19,7 @@
 #include "guc.h"
 #include "shared/clock.h"
 #include "shared/metrics.h"
+#include "shared/wake.h"
 #include "store/alert.h"
 #include "store/alias.h"
 #include "store/coordinator.h"
@@ -43,24 +44,6 @@
 #define MAX_ENTRIES_SQL "3"
 
 /* ---- installation ------------------------------------------------------------ */
-
-void
-df_installation_read(MemoryContext cxt, DfInstallation *installation)
-{
-	static DfPlan plan = {
-		"SELECT i.identity, i.live, i.paused FROM dataflows.installation AS i",
-		SPI_OK_SELECT, 0
-	};
-
-	memset(installation, 0, sizeof(*installation));
-	if (df_plan_run(&plan, NULL, NULL, 1) == 0)
-		return;
-	installation->defined = true;
-	installation->identity = df_copy_text(cxt, 0, 0);
-	installation->live = df_bool(0, 1, false);
-	installation->paused = df_bool(0, 2, false);
-	installation->ours = strcmp(installation->identity, df_identity_text()) == 0;
-}
 
 /*
  * A session that has called pause() and not committed must not hold us up: the
@@ -281,45 +264,73 @@ df_stick_owner(const DfDueOwner *owner, const char *problem, const char *remedy)
 	return stick_batch(owner, false, reason, remedy) + stick_batch(owner, true, reason, remedy);
 }
 
-/*
- * Stuck runs that somebody has abandoned: there is no worker to hear it, and
- * will never be one if the role was dropped.  A parent hears of it as from any
- * other child.
- */
-uint64
-df_abandon_for_owner(const DfDueOwner *owner)
+/* states from which the machine lets a run be abandoned, as a text[] */
+static Datum
+states_that_may_be_abandoned(void)
 {
-	static DfPlan plan = {
-		"WITH a AS MATERIALIZED (SELECT r.run, i.sent_by, i.sent_at, i.note" RUNS_OF_OWNER
-		"   AND i.kind" EQ "'abandon' AND r.state" EQ "$5 AND i.sent_at" LE "$3"
-		"   ORDER BY i.id LIMIT " BATCH_SQL " FOR UPDATE OF r SKIP LOCKED),"
-		" u AS (UPDATE dataflows.run AS r SET state = $6, finished_at = $3, wake_at = NULL, waiting_for = NULL, stuck = NULL,"
-		"   key_held = $7, error = COALESCE(r.error, pg_catalog.jsonb_build_object('message', 'abandoned by ' OPERATOR(pg_catalog.||) a.sent_by,"
-		"     'by', a.sent_by, 'at', a.sent_at, 'reason', a.note))"
-		"   FROM a WHERE r.run" EQ "a.run RETURNING r.run, r.parent, r.parent_n, r.error, r.workflow),"
-		" d AS (UPDATE dataflows.inbox AS i SET state = 'done', consumed_at = $3 FROM u WHERE i.run" EQ "u.run AND i.state" NE "'done'),"
-		" p AS (INSERT INTO dataflows.inbox (run, workflow, key, kind, payload, sent_by, sent_at)"
-		"   SELECT r.run, r.workflow, r.key, 'child', pg_catalog.jsonb_build_object('run', u.run, 'n', u.parent_n, 'state', $6, 'error', u.error), $2, $3"
-		"   FROM u, dataflows.run AS r WHERE r.run" EQ "u.parent)"
-		" SELECT u.workflow FROM u",
-		SPI_OK_SELECT, 7, {OIDOID, TEXTOID, TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTOID, BOOLOID}
-	};
-	int			to = df_run_next(DF_RUN_STUCK, DF_RUN_ABANDON);
-	Datum		values[7];
+	Datum		names[DF_RUN_NSTATES];
+	int			n = 0;
+
+	for (int state = 0; state < DF_RUN_NSTATES; state++)
+		if (df_run_next(state, DF_RUN_ABANDON) == DF_RUN_ABANDONED)
+			names[n++] = CStringGetTextDatum(df_run_state_name(state));
+	return df_array(TEXTOID, names, NULL, n);
+}
+
+/*
+ * Runs that somebody has abandoned and no worker hears of: those that were at
+ * rest (their request has a payload), of a database that is held as well, and
+ * those of an owner who can have no worker, who will never have one if the role
+ * was dropped.  The runs that they called go with them, but those that somebody
+ * holds at this moment.  A parent hears of it as from any other child; its
+ * owner is to be woken.
+ */
+static DfPlan abandon_plan = {
+	"WITH RECURSIVE asked AS MATERIALIZED (SELECT r.run, i.sent_by, i.sent_at, i.note"
+	"   FROM dataflows.inbox AS i, dataflows.run AS r, dataflows.workflow AS w"
+	"   WHERE i.kind" EQ "'abandon' AND i.state" EQ "'new' AND r.run" EQ "i.run AND r.lease IS NULL AND r.state" EQ "ANY ($1)"
+	"   AND w.name" EQ "r.workflow AND w.version" EQ "r.version AND (i.payload IS NOT NULL OR w.owner" EQ "$2)"
+	"   ORDER BY i.id LIMIT " BATCH_SQL " FOR UPDATE OF r SKIP LOCKED),"
+	" family AS (SELECT a.run, a.sent_by, a.sent_at, a.note FROM asked AS a"
+	"   UNION SELECT c.run, f.sent_by, f.sent_at, f.note FROM family AS f, dataflows.run AS c"
+	"   WHERE c.parent" EQ "f.run AND c.lease IS NULL AND c.state" EQ "ANY ($1)),"
+	" u AS (UPDATE dataflows.run AS r SET state = $3, finished_at = $4, wake_at = NULL, waiting_for = NULL, stuck = NULL, sql = false,"
+	"   key_held = $5, error = COALESCE(r.error, pg_catalog.jsonb_build_object('message', 'abandoned by ' OPERATOR(pg_catalog.||) a.sent_by,"
+	"     'by', a.sent_by, 'at', a.sent_at, 'reason', a.note))"
+	"   FROM (SELECT DISTINCT ON (f.run) f.run, f.sent_by, f.sent_at, f.note FROM family AS f) AS a"
+	"   WHERE r.run" EQ "a.run AND r.lease IS NULL AND r.state" EQ "ANY ($1)"
+	"   RETURNING r.run, r.parent, r.parent_n, r.error, r.workflow, a.sent_by),"
+	" d AS (UPDATE dataflows.inbox AS i SET state = 'done', consumed_at = $4 FROM u WHERE i.run" EQ "u.run AND i.state" NE "'done'),"
+	" p AS (INSERT INTO dataflows.inbox (run, workflow, key, kind, payload, sent_by, sent_at)"
+	"   SELECT r.run, r.workflow, r.key, 'child', pg_catalog.jsonb_build_object('run', u.run, 'n', u.parent_n, 'state', $3, 'error', u.error), u.sent_by, $4"
+	"   FROM u, dataflows.run AS r WHERE r.run" EQ "u.parent AND r.finished_at IS NULL"
+	"   AND NOT EXISTS (SELECT FROM u AS o WHERE o.run" EQ "r.run))"
+	" SELECT u.workflow, w.owner FROM u LEFT JOIN dataflows.run AS r ON r.run" EQ "u.parent"
+	"  LEFT JOIN dataflows.workflow AS w ON w.name" EQ "r.workflow AND w.version" EQ "r.version",
+	SPI_OK_SELECT, 5, {TEXTARRAYOID, OIDOID, TEXTOID, TIMESTAMPTZOID, BOOLOID}
+};
+
+uint64
+df_abandon_asked(Oid owner)
+{
+	const char *state = df_run_state_name(DF_RUN_ABANDONED);
+	Datum		values[5];
 	uint64		n;
 
-	if (to < 0)
-		return 0;
-	values[0] = ObjectIdGetDatum(owner->owner);
-	values[1] = CStringGetTextDatum(owner->name);
-	values[2] = TimestampTzGetDatum(df_now());
-	values[3] = Int64GetDatum(df_identity_hash());
-	values[4] = CStringGetTextDatum(df_run_state_name(DF_RUN_STUCK));
-	values[5] = CStringGetTextDatum(df_run_state_name((DfRunState) to));
-	values[6] = BoolGetDatum(df_run_holds_key((DfRunState) to));
-	n = df_plan_run(&plan, values, NULL, 0);
+	values[0] = states_that_may_be_abandoned();
+	values[1] = ObjectIdGetDatum(owner);
+	values[2] = CStringGetTextDatum(state);
+	values[3] = TimestampTzGetDatum(df_now());
+	values[4] = BoolGetDatum(df_run_holds_key(DF_RUN_ABANDONED));
+	n = df_plan_run(&abandon_plan, values, NULL, 0);
 	for (uint64 row = 0; row < n; row++)
-		df_metric_add(DF_METRIC_RUNS_ENDED, df_copy_text(CurrentMemoryContext, row, 0), df_run_state_name((DfRunState) to), NULL, 1);
+	{
+		df_metric_add(DF_METRIC_RUNS_ENDED, df_copy_text(CurrentMemoryContext, row, 0), state, NULL, 1);
+		if (!df_is_null(row, 1))
+			df_wake_owner(DatumGetObjectId(df_value(row, 1)));
+	}
+	if (n > 0)
+		df_wake_awaiters();
 	return n;
 }
 

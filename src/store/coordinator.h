@@ -10,16 +10,6 @@
 #include "nodes/pg_list.h"
 #include "store/store.h"
 
-typedef struct DfInstallation
-{
-	bool		defined;		/* there is a workflow, or there was one */
-	bool		ours;			/* its identity is the present one */
-	bool		live;
-	bool		paused;
-	char	   *identity;		/* NULL if not defined */
-} DfInstallation;
-
-extern void df_installation_read(MemoryContext cxt, DfInstallation *installation);
 extern void df_installation_set_live(bool live);
 
 /* the owner of workflows that have something due, or will have */
@@ -43,7 +33,12 @@ extern bool df_return_leases(TimestampTz up_to, bool (*is_alive) (int64 lease));
 
 /* due runs of an owner who can have no session are stuck; returns how many */
 extern uint64 df_stick_owner(const DfDueOwner *owner, const char *problem, const char *remedy);
-extern uint64 df_abandon_for_owner(const DfDueOwner *owner);
+
+/*
+ * Carries out abandon() where no worker does: of runs at rest, and of that owner
+ * if it can have no worker (InvalidOid = of nobody's).  Returns how many ended.
+ */
+extern uint64 df_abandon_asked(Oid owner);
 
 /* a worker ended inside the body of that run; true if the run is stuck for it now */
 extern bool df_count_crash(pg_uuid_t run);

@@ -61,6 +61,19 @@ df_run_look(const pg_uuid_t *run, DfRunLook *look, MemoryContext cxt)
 	return true;
 }
 
+int64
+df_live_look(void)
+{
+	static DfPlan plan = {
+		"SELECT (SELECT pg_catalog.count(*) FROM dataflows.run AS r WHERE r.wake_at IS NOT NULL AND r.finished_at IS NULL)"
+		" OPERATOR(pg_catalog.+) (SELECT pg_catalog.count(*) FROM dataflows.run AS r WHERE r.wake_at IS NULL AND r.finished_at IS NULL)",
+		SPI_OK_SELECT, 0
+	};
+
+	(void) df_plan_look(&plan, NULL, NULL, 0);
+	return df_int64(0, 0, 0);
+}
+
 List *
 df_owners_look(int64 identity, MemoryContext cxt)
 {

@@ -38,6 +38,9 @@ typedef struct DfOwnerLook
 	bool		inbox;			/* has rows that nobody has looked at */
 } DfOwnerLook;
 
+/* how many runs have not ended, by the indexes of those that are due and that wait */
+extern int64 df_live_look(void);
+
 extern List *df_owners_look(int64 identity, MemoryContext cxt);
 
 #endif							/* DF_STORE_LOOK_H */

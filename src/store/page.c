@@ -112,6 +112,18 @@ df_page_token_delete(Oid owner)
 	return df_plan_run(&plan, values, NULL, 0);
 }
 
+/* a copy of the files has them, too, and who made them made them for the original */
+uint64
+df_page_tokens_drop(void)
+{
+	static DfPlan plan = {
+		"DELETE FROM dataflows.page_token",
+		SPI_OK_DELETE, 0
+	};
+
+	return df_plan_run(&plan, NULL, NULL, 0);
+}
+
 uint64
 df_page_tokens_purge(TimestampTz now)
 {

@@ -21,6 +21,7 @@ typedef struct DfPageCall
 extern void df_page_token_insert(const char *token, Oid owner, const char *owner_name,
 								 TimestampTz now, TimestampTz expires);
 extern uint64 df_page_token_delete(Oid owner);
+extern uint64 df_page_tokens_drop(void);
 extern uint64 df_page_tokens_purge(TimestampTz now);
 
 /* why a role may not use the page now, completing "it ..."; NULL = it may */

@@ -4,8 +4,9 @@
  *
  * Runs in a user's backend, in his transaction, and in a body that calls another
  * workflow.  The role that is judged is an argument, because the user id may be
- * the extension's owner at that moment.  It reads catalogs only, by oid and
- * without any search_path, and it must never write.
+ * the extension's owner at that moment.  It reads catalogs, by oid and
+ * without any search_path, and for a renamed owner the row that says whether this
+ * database is held; it must never write.
  */
 #include "postgres.h"
 
@@ -16,25 +17,24 @@
 #include "catalog/pg_proc.h"
 #include "miscadmin.h"
 #include "shared/function.h"
+#include "store/identity.h"
 #include "store/rights.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/syscache.h"
 
-/* oid and name must both be those of the definition: either alone may be another role's by now */
-static bool
-is_there(Oid owner, const char *owner_name)
-{
-	char	   *name = OidIsValid(owner) ? GetUserNameFromId(owner, true) : NULL;
-
-	return name != NULL && owner_name != NULL && strcmp(name, owner_name) == 0;
-}
-
 static bool
 owner_exists(const DfWorkflowRow *workflow)
 {
-	return is_there(workflow->owner, workflow->owner_name);
+	return df_role_is_there(workflow->owner, workflow->owner_name);
+}
+
+/* a renamed role is called by its present name */
+static const char *
+owner_called(const DfWorkflowRow *workflow)
+{
+	return owner_exists(workflow) ? GetUserNameFromId(workflow->owner, false) : workflow->owner_name;
 }
 
 /* ---- who sees a run ------------------------------------------------------------- */
@@ -42,7 +42,7 @@ owner_exists(const DfWorkflowRow *workflow)
 bool
 df_is_owner(Oid role, Oid owner, const char *owner_name)
 {
-	return is_there(owner, owner_name) && has_privs_of_role(role, owner);
+	return OidIsValid(owner) && owner_name != NULL && df_role_is_there(owner, owner_name) && has_privs_of_role(role, owner);
 }
 
 bool
@@ -146,7 +146,7 @@ df_require_use(Oid role, const DfWorkflowRow *workflow, const char *verb)
 					GetUserNameFromId(role, false), verb, workflow->name),
 			 owner_exists(workflow) ?
 			 errdetail("It belongs to role \"%s\", and EXECUTE on its function counts only where it is granted by name, not to PUBLIC.",
-					   workflow->owner_name) :
+					   owner_called(workflow)) :
 			 errdetail("The role \"%s\" that defined it is not there any more, or is another one of that name.",
 					   workflow->owner_name),
 			 owner_exists(workflow) ?
@@ -164,8 +164,8 @@ df_require_own(Oid role, const DfWorkflowRow *workflow, const char *verb)
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("role \"%s\" may not %s workflow \"%s\"",
 					GetUserNameFromId(role, false), verb, workflow->name),
-			 errdetail("It belongs to role \"%s\".", workflow->owner_name),
-			 errhint("Act as a member of role \"%s\".", workflow->owner_name)));
+			 errdetail("It belongs to role \"%s\".", owner_called(workflow)),
+			 errhint("Act as a member of role \"%s\".", owner_called(workflow))));
 }
 
 void

@@ -210,6 +210,61 @@ df_cron_unschedule(const char *name)
 	(void) df_plan_run(&plan, values, NULL, 0);
 }
 
+static bool
+has_job_here(const char *name)
+{
+	static DfPlan plan = {
+		"SELECT FROM cron.job AS j WHERE j.jobname::pg_catalog.text" EQ "$1"
+		" AND j.username" EQ "CURRENT_USER::pg_catalog.text AND j.database" EQ "$2",
+		SPI_OK_SELECT, 2, {TEXTOID, TEXTOID}
+	};
+	Datum		values[2];
+
+	values[0] = CStringGetTextDatum(job_name(name));
+	values[1] = CStringGetTextDatum(get_database_name(MyDatabaseId));
+	return df_plan_run(&plan, values, NULL, 1) > 0;
+}
+
+static List *
+all_schedules(MemoryContext cxt)
+{
+	static DfPlan plan = {
+		"SELECT s.name FROM dataflows.schedule AS s ORDER BY s.name",
+		SPI_OK_SELECT, 0
+	};
+	uint64		n = df_plan_run(&plan, NULL, NULL, 0);
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	List	   *names = NIL;
+
+	for (uint64 row = 0; row < n; row++)
+		names = lappend(names, df_copy_text(cxt, row, 0));
+	MemoryContextSwitchTo(old);
+	return names;
+}
+
+/* the jobs that a dump brought are of the database and the role of that time */
+void
+df_cron_adopt(void)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	const char *database;
+	List	   *names;
+	ListCell   *lc;
+
+	if (df_cron_where(&database) != DF_CRON_HERE)
+		return;
+	names = all_schedules(cxt);
+	foreach(lc, names)
+	{
+		DfSchedule	schedule;
+
+		if (has_job_here(lfirst(lc)) || !df_schedule_find(lfirst(lc), false, &schedule, cxt))
+			continue;
+		df_cron_unschedule(schedule.name);
+		df_cron_schedule(&schedule);
+	}
+}
+
 /* start() there and _fire() here make the same key of the same moment */
 char *
 df_cron_statement(const DfSchedule *schedule, const char *database, const char *unit)

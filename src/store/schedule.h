@@ -51,6 +51,9 @@ extern void df_cron_schedule(const DfSchedule *schedule);
 /* does nothing if pg_cron is not here or has no such job */
 extern void df_cron_unschedule(const char *name);
 
+/* makes the jobs of all schedules that have none of this role and database */
+extern void df_cron_adopt(void);
+
 /* the statement by which somebody in pg_cron's database has this schedule fired here */
 extern char *df_cron_statement(const DfSchedule *schedule, const char *database, const char *unit);
 

@@ -159,24 +159,6 @@ df_delivery_answered(int64 id, const char *outcome, const pg_uuid_t *run, const 
 	(void) df_plan_run(&plan, values, nulls, 0);
 }
 
-bytea *
-df_link_key(MemoryContext cxt)
-{
-	static DfPlan plan = {
-		"SELECT i.link_key FROM dataflows.installation AS i",
-		SPI_OK_SELECT, 0
-	};
-	MemoryContext old;
-	bytea	   *key;
-
-	if (df_plan_run(&plan, NULL, NULL, 1) == 0)
-		return NULL;
-	old = MemoryContextSwitchTo(cxt);
-	key = DatumGetByteaPCopy(df_value(0, 0));
-	MemoryContextSwitchTo(old);
-	return key;
-}
-
 uint64
 df_deliveries_purge(TimestampTz before)
 {

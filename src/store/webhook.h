@@ -41,9 +41,6 @@ extern bool df_delivery_insert(const char *path, const char *event_id, Timestamp
 							   int64 *id, Jsonb **answer, MemoryContext cxt);
 extern void df_delivery_answered(int64 id, const char *outcome, const pg_uuid_t *run, const Jsonb *answer);
 
-/* with which the links of event_url() are signed; NULL = no workflow was ever defined */
-extern bytea *df_link_key(MemoryContext cxt);
-
 /* deliveries of before that time, in batches; returns how many went */
 extern uint64 df_deliveries_purge(TimestampTz before);
 

@@ -1,6 +1,6 @@
 /*
  * store/workflow.c
- *	  Statements on dataflows.workflow, and the one row of installation.
+ *	  Statements on dataflows.workflow.
  *
  * Runs in sessions (define, drop, start) and workers, in the caller's
  * transaction, as the extension's owner.  A version is inserted once and never
@@ -158,17 +158,4 @@ df_workflow_live_runs(const char *name)
 	values[0] = CStringGetTextDatum(name);
 	(void) df_plan_run(&plan, values, NULL, 0);
 	return df_int64(0, 0, 0);
-}
-
-void
-df_installation_insert(const char *identity)
-{
-	static DfPlan plan = {
-		"INSERT INTO dataflows.installation (identity) VALUES ($1) ON CONFLICT (one) DO NOTHING",
-		SPI_OK_INSERT, 1, {TEXTOID}
-	};
-	Datum		values[1];
-
-	values[0] = CStringGetTextDatum(identity);
-	(void) df_plan_run(&plan, values, NULL, 0);
 }

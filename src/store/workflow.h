@@ -41,7 +41,4 @@ extern void df_workflow_lock(const char *name);
 extern void df_workflow_mark_dropped(const char *name);
 extern int64 df_workflow_live_runs(const char *name);
 
-/* what the first definition writes; does nothing if it is there */
-extern void df_installation_insert(const char *identity);
-
 #endif							/* DF_STORE_WORKFLOW_H */

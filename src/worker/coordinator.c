@@ -94,6 +94,7 @@ static bool look_wanted = true; /* something has happened since the last look */
 static DfTrouble look_trouble = {"look what is due"};
 static DfTrouble lease_trouble = {"return the leases of ended workers"};
 static DfTrouble crash_trouble = {"count the entry of a run that ended its worker"};
+static DfTrouble abandon_trouble = {"end runs that were abandoned"};
 static DfTrouble owner_trouble = {"make runs stuck whose owner can have no session"};
 static DfTrouble notify_trouble = {"write signals that came by NOTIFY"};
 static DfTrouble mark_trouble = {"take the mark of the running engine away"};
@@ -478,20 +479,23 @@ set_reason(const DfInstallation *installation, const char *deaf)
 	if (!installation->defined)
 		df_slot_reason(me, "no workflow is defined");
 	else if (!installation->ours)
-		df_slot_reason(me, "held: this database is a copy, see dataflows.adopt()");
+		df_slot_reason(me, "held: see dataflows.adopt()");
 	else if (installation->paused)
 		df_slot_reason(me, "paused");
 	else
 		df_slot_reason(me, deaf == NULL ? "" : psprintf("nobody listens on \"%s\" as role \"%s\": %s", df_listen, df_ingress_role, deaf));
 
 	if (!installation->defined || installation->ours || said)
+	{
+		said &= !installation->ours;
 		return;
+	}
 	said = true;
 	ereport(LOG,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("dataflows is held in this database: its runs were made under another identity"),
-			 errdetail("The installation is \"%s\", this database is \"%s\".",
-					   installation->identity, df_identity_text()),
+			 errmsg("dataflows is held in database \"%s\": %s", get_database_name(MyDatabaseId), installation->why_held),
+			 errdetail("The runs are of \"%s\", this database is \"%s\".",
+					   installation->identity == NULL ? "" : installation->identity, df_identity_text()),
 			 errhint("If nothing else runs them, let a superuser call dataflows.adopt().")));
 }
 
@@ -554,8 +558,7 @@ stick_owner(void *arg)
 		if (n == 0)
 			break;
 	}
-	if (df_abandon_for_owner(due) > 0)
-		df_wake_awaiters();
+	(void) df_abandon_asked(due->owner);
 	if (n > 0)
 		next_look = df_now();
 	if (total == 0)
@@ -573,7 +576,7 @@ owner_can_work(const DfDueOwner *due)
 {
 	Disabled	disabled = {due};
 
-	disabled.problem = df_process_role_problem(MyDatabaseId, due->owner, due->name, &disabled.remedy);
+	disabled.problem = df_process_role_problem(MyDatabaseId, due->owner, &disabled.remedy);
 	if (disabled.problem == NULL)
 		return true;
 	(void) part_done(stick_owner, &disabled, &owner_trouble);
@@ -617,6 +620,26 @@ mark_live(bool live)
 }
 
 static void
+abandon_asked(void *arg)
+{
+	/* there may be more */
+	if (df_abandon_asked(InvalidOid) > 0)
+		next_look = df_now();
+}
+
+static void
+wake_workers(void)
+{
+	for (int i = 0; i < df_shared->nslots; i++)
+	{
+		DfSlot	   *slot = &df_shared->slots[i];
+
+		if (is_my_worker(slot) && slot->kind != DF_SLOT_INGRESS)
+			df_slot_wake(slot->kind, MyDatabaseId, slot->owner);
+	}
+}
+
+static void
 look_at_tables(void)
 {
 	DfStore		store;
@@ -629,11 +652,16 @@ look_at_tables(void)
 	if (first_look && is_live && !me->seen)
 		begin_careful();
 	set_reason(&installation, judge_ingress());
-	if (installation.ours)
+	if ((leases_void || sweeping) && !part_done(return_leases, NULL, &lease_trouble))
+		leases_left = true;
+	(void) part_done(abandon_asked, NULL, &abandon_trouble);
+	if (!installation.ours)
+		wake_workers();			/* those of before a change of the token: they see it, too */
+	else
 	{
+		if (installation.new_token)
+			df_installation_take_token();
 		count_crashes();
-		if ((leases_void || sweeping) && !part_done(return_leases, NULL, &lease_trouble))
-			leases_left = true;
 		if (!installation.paused)
 			judge_owners(list_concat(df_due_owners(false, turn_context), df_due_owners(true, turn_context)));
 		mark_live(due_owners != NIL || have_workers());

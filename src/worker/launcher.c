@@ -386,7 +386,7 @@ owner_problem(DfSlot *slot)
 	const char *problem;
 
 	df_xact_begin();
-	problem = df_process_role_problem(slot->database, slot->owner, NULL, &remedy);
+	problem = df_process_role_problem(slot->database, slot->owner, &remedy);
 	df_xact_commit();
 	return problem;
 }

@@ -167,7 +167,7 @@ df_process_check(void)
 }
 
 const char *
-df_process_role_problem(Oid database, Oid role, const char *name, const char **remedy)
+df_process_role_problem(Oid database, Oid role, const char **remedy)
 {
 	HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
 	Form_pg_authid form;
@@ -177,12 +177,7 @@ df_process_role_problem(Oid database, Oid role, const char *name, const char **r
 	if (!HeapTupleIsValid(tuple))
 		return "it does not exist any more";
 	form = (Form_pg_authid) GETSTRUCT(tuple);
-	if (name != NULL && strcmp(NameStr(form->rolname), name) != 0)
-	{
-		*remedy = "Rename the role back or define the workflow anew, then call dataflows.retry(run).";
-		problem = "it has another name now";
-	}
-	else if (DF_ROLE_NEEDS_LOGIN && !form->rolcanlogin)
+	if (DF_ROLE_NEEDS_LOGIN && !form->rolcanlogin)
 	{
 		*remedy = "Run ALTER ROLE ... LOGIN, then call dataflows.retry(run).";
 		problem = "it may not log in";
@@ -238,7 +233,7 @@ df_process_may_listen(Oid role, const char **problem)
 	else if (superuser_arg(role))
 		*problem = "it is a superuser";
 	else
-		*problem = df_process_role_problem(MyDatabaseId, role, NULL, &remedy);
+		*problem = df_process_role_problem(MyDatabaseId, role, &remedy);
 	return *problem == NULL;
 }
 

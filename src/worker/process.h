@@ -44,7 +44,6 @@ extern bool df_process_may_listen(Oid role, const char **problem);
 extern void df_process_interrupts(void);
 
 /* a role that cannot be a session of this database: why, and what to do; else NULL */
-extern const char *df_process_role_problem(Oid database, Oid role, const char *name,
-										   const char **remedy);
+extern const char *df_process_role_problem(Oid database, Oid role, const char **remedy);
 
 #endif							/* DF_PROCESS_H */

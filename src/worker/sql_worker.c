@@ -421,7 +421,7 @@ set_up(DfSlot *slot)
 	dlist_init(&df_worker.runs);
 
 	df_xact_begin();
-	df_worker.identity = df_identity_hash();
+	df_worker.identity = df_extension_exists() ? df_identity_hash() : 0;
 	df_xact_commit();
 	df_wait_init(PGINVALID_SOCKET);
 }

@@ -17,6 +17,7 @@
 #include "guc.h"
 #include "shared/clock.h"
 #include "shared/trouble.h"
+#include "store/identity.h"
 #include "store/store.h"
 #include "store/subxact.h"
 #include "store/tidy.h"
@@ -35,6 +36,7 @@ typedef struct Job
 static Job	jobs[] = {
 	{df_tidy_orphans, false, {"delete requests for runs that are gone"}},
 	{df_tidy_signals, false, {"delete expired signals"}},
+	{df_tidy_owner_names, false, {"bring the names of renamed roles up to date"}},
 	{df_tidy_page_tokens, false, {"delete expired tokens of the page"}},
 	{df_tidy_notes, true, {"delete old notes of pause() and resume()"}},
 	{df_tidy_deliveries, true, {"delete old deliveries of webhooks"}},

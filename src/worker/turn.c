@@ -323,6 +323,8 @@ look_at_inbox(List **deliveries)
 		DfInboxRow *row = lfirst(lc);
 		bool		signal = strcmp(row->message.kind, "signal") == 0;
 
+		if (strcmp(row->message.kind, "abandon") == 0 && row->message.payload != NULL)
+			continue;			/* of a run at rest: the coordinator sees to it */
 		if (row->has_run && held_run(&row->run) != NULL)
 			*deliveries = lappend(*deliveries, row);
 		else if (row->has_run && row->held)
@@ -451,8 +453,12 @@ df_advance_run(DfRun *run)
 		run->lease = 0;
 		return;
 	}
-	if (run->workflow->owner != GetUserId() ||
-		strcmp(run->workflow->owner_name, GetUserNameFromId(GetUserId(), false)) != 0)
+	if (!df_process_role_exists())
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("role %u, which owns workflow \"%s\", was dropped", GetUserId(), run->workflow_name),
+				 errhint("See dataflows.stuck.")));
+	if (run->workflow->owner != GetUserId())
 	{
 		if (!df_run_is_terminal(run->state))
 			df_run_get_stuck(run, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,

@@ -93,7 +93,7 @@ set_up(DfSlot *slot)
 
 	df_xact_begin();
 	df_worker.gone = !df_extension_usable();
-	df_worker.identity = df_identity_hash();
+	df_worker.identity = df_extension_exists() ? df_identity_hash() : 0;
 	df_trace_set_up();
 	df_xact_commit();
 	if (!df_http_init())

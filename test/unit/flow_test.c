@@ -71,10 +71,10 @@ next_jitter(void)
  */
 static const char run_letters[] = "QRWBSCDXA";
 static const char *const run_machine[DF_RUN_NSTATES] = {
-	"R..BXS......", /* Queued */
-	"RWCBBS......", /* Running */
-	"R..BBS......", /* Waiting */
-	".....S...DX.", /* rolling Back */
+	"R..BXS.....A", /* Queued */
+	"RWCBBS.....A", /* Running */
+	"R..BBS.....A", /* Waiting */
+	".....S...DXA", /* rolling Back */
 	"....B.RB...A", /* Stuck */
 	"........B...", /* Completed */
 	"............", /* rolled back: Done */
