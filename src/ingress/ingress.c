@@ -35,10 +35,12 @@
 #include "store/store.h"
 #include "store/subxact.h"
 #include "store/xact.h"
+#include "worker/guarded.h"
 #include "worker/process.h"
 #include "worker/wait.h"
 
 #define MAX_BATCH 64
+#define SAY_EVERY_MS 60000
 /*
  * How long a request may wait for somebody's open transaction, which has its key
  * or a table: all others wait with it.  The sender tries again.  It is less than
@@ -95,6 +97,28 @@ answer_failure(DfRequest *request)
 	answer_busy(request, 60);
 }
 
+/* anybody may ask, so not a line for each */
+static void
+say_failure(const DfRequest *request, const ErrorData *error)
+{
+	static TimestampTz said = DF_NEVER;
+	static int	unsaid = 0;
+	TimestampTz now = df_now();
+
+	if (said != DF_NEVER && !TimestampDifferenceExceeds(said, now, SAY_EVERY_MS))
+	{
+		unsaid++;
+		return;
+	}
+	said = now;
+	ereport(LOG,
+			(errcode(error->sqlerrcode),
+			 errmsg("dataflows ingress could not answer %s %s: %s", request->method, request->path, error->message),
+			 unsaid > 0 ? errdetail("So it was with %d requests more since the last such line.", unsaid) : 0,
+			 errhidestmt(true), errhidecontext(true)));
+	unsaid = 0;
+}
+
 static void
 carry_out(Work *work)
 {
@@ -108,14 +132,14 @@ carry_out(Work *work)
 	enable_timeout_after(request_timer, (int) Min((int64) df_body_timeout + df_handler_timeout, INT_MAX));
 	if (!df_subxact(run_handler, work, true, &error))
 	{
-		ereport(LOG,
-				(errmsg("dataflows ingress could not answer %s %s: %s", work->request->method, work->request->path, error->message),
-				 errhidestmt(true), errhidecontext(true)));
+		say_failure(work->request, error);
 		answer_failure(work->request);
 	}
 	disable_timeout(request_timer, false);
 	QueryCancelPending = false;
 }
+
+static DfTrouble commit_trouble = {"commit what requests ask for"};
 
 /* true: committed */
 static bool
@@ -137,12 +161,12 @@ in_one_transaction(Work *works, int n)
 	{
 		MemoryContextSwitchTo(batch_cxt);
 		disable_timeout(request_timer, false);
-		EmitErrorReport();
-		FlushErrorState();
-		df_xact_abort();
+		(void) df_caught(&commit_trouble, batch_cxt);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(batch_cxt);
+	if (ok)
+		df_trouble_over(&commit_trouble);
 	return ok;
 }
 

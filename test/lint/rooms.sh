@@ -109,7 +109,7 @@ arrows()
 	store) echo 'flow shared guc.h' ;;
 	fdw) echo 'shared http/url.h guc.h' ;;
 	session) echo 'store flow shared guc.h' ;;
-	ingress) echo 'session store flow shared fdw guc.h worker/process.h worker/wait.h' ;;
+	ingress) echo 'session store flow shared fdw guc.h worker/guarded.h worker/process.h worker/wait.h' ;;
 	engine) echo 'store flow shared fdw http/url.h guc.h' ;;
 	worker) echo 'store flow shared engine http fdw guc.h' ;;
 	top-header) echo 'none' ;;
