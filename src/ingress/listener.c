@@ -21,6 +21,7 @@
 #define MAX_FIELDS 100
 #define PER_ADDRESS 256
 /* by number: their names differ between versions of the library */
+#define HTTP_BAD_REQUEST 400
 #define HTTP_TOO_LARGE 413
 #define HTTP_TOO_MANY_FIELDS 431
 #define HTTP_INTERNAL 500
@@ -236,7 +237,8 @@ send_answer(DfRequest *request)
 	for (int i = 0; i < request->nextra; i++)
 		(void) MHD_add_response_header(response, request->extra[i].name, request->extra[i].value);
 	(void) MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-	if (request->refused)
+	/* how chunks are framed only libmicrohttpd has seen, and it forgives: nothing behind them is a request */
+	if (request->refused || request->chunked)
 		(void) MHD_add_response_header(response, "Connection", "close");
 	request->queued = true;
 	result = MHD_queue_response(request->connection, request->status, response);
@@ -264,21 +266,38 @@ set_reading(struct MHD_Connection *connection, bool reading)
 		peer->since_us = reading ? df_monotonic_us() : 0;
 }
 
-static enum MHD_Result
-begin_request(struct MHD_Connection *connection, const char *url, const char *method, void **context)
+/* called first of all, with the target as it came; the result becomes the request's context */
+static void *
+note_target(void *cls, const char *target, struct MHD_Connection *connection)
 {
 	DfRequest  *request = calloc(1, sizeof(DfRequest));
-	const char *length;
 
 	if (request == NULL)
-		return MHD_NO;
-	*context = request;
+		return NULL;
+	request->line.target = target != NULL ? target : "";
+	request->line.target_len = strlen(request->line.target);
+	request->line.target_is_plain = df_strict_target_is_plain(request->line.target);
+	return request;
+}
+
+static enum MHD_Result
+begin_request(DfRequest *request, struct MHD_Connection *connection, const char *url, const char *method, const char *version)
+{
+	const char *length;
+	const char *problem;
+
+	request->begun = true;
 	set_reading(connection, true);
 	request->connection = connection;
 	request->method = strdup(method);
 	request->path = strdup(url);
 	if (request->method == NULL || request->path == NULL)
 		return MHD_NO;
+	request->line.method = method;
+	request->line.version = version;
+	problem = df_strict_problem(connection, &request->line, &request->chunked);
+	if (problem != NULL)
+		return refuse(request, HTTP_BAD_REQUEST, problem);
 	if (MHD_get_connection_values(connection, MHD_HEADER_KIND, take_header, request) < 0 ||
 		MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, take_argument, request) < 0)
 		return MHD_NO;
@@ -322,7 +341,9 @@ handle(void *cls, struct MHD_Connection *connection, const char *url, const char
 	DfRequest  *request = *context;
 
 	if (request == NULL)
-		return begin_request(connection, url, method, context);
+		return MHD_NO;
+	if (!request->begun)
+		return begin_request(request, connection, url, method, version);
 	if (request->queued)
 	{
 		*upload_size = 0;
@@ -526,6 +547,7 @@ df_listener_start(const DfListenOptions *options, const char **why)
 								MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned int) PER_ADDRESS,
 								MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) HEADER_BYTES,
 								MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int) options->timeout_s,
+								MHD_OPTION_URI_LOG_CALLBACK, note_target, NULL,
 								MHD_OPTION_NOTIFY_COMPLETED, request_completed, NULL,
 								MHD_OPTION_NOTIFY_CONNECTION, connection_changed, NULL,
 								MHD_OPTION_END);

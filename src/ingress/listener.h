@@ -10,6 +10,7 @@
 #define DF_LISTENER_H
 
 #include "df_types.h"
+#include "ingress/strict.h"
 
 typedef struct DfField
 {
@@ -30,6 +31,9 @@ typedef struct DfRequest
 	char	   *body;			/* NUL-terminated behind its end */
 	size_t		body_len;
 	size_t		body_size;
+	DfRequestLine line;			/* in libmicrohttpd's memory, until its head was looked at */
+	bool		begun;			/* its head was looked at */
+	bool		chunked;		/* the body comes in chunks */
 	bool		refused;		/* answered by the listener itself */
 	bool		crowded;		/* because there are too many others */
 	bool		queued;			/* handed to libmicrohttpd */

@@ -1,0 +1,193 @@
+/*
+ * ingress/strict.c
+ *	  Is the head of a request one that can be read in one way only?
+ *
+ * Runs in the ingress process, below libmicrohttpd's callbacks, outside any
+ * transaction; it must never raise, palloc or look at a setting.
+ *
+ * A proxy before us and libmicrohttpd must see the same requests in the same
+ * bytes, or one can be smuggled past what the proxy checks.  libmicrohttpd 0.9.75
+ * forgives much: two lengths, a length with chunks, lines that end with LF, lines
+ * that are folded, NUL.
+ *
+ * What was dropped on the way to names and values is not shown, but missed: the
+ * pieces of a head must add up to its size, each line's CRLF and each separator
+ * being of the length that it must have.  So far libmicrohttpd cuts a head to
+ * pieces in its place; later ones (from 0.9.77 on) document that they are strict
+ * about line ends themselves, may cut otherwise, and are not asked.
+ */
+#include "postgres.h"
+
+#include <microhttpd.h>
+
+#include "ingress/strict.h"
+#include "shared/header.h"
+
+#define LONGEST_LENGTH 18
+#define PROBLEM(why) "{\"error\": \"" why "\"}"
+
+typedef struct Head
+{
+	const char *problem;		/* the first one */
+	const char *line_end;		/* where the line before has ended; NULL = it is not asked */
+	int			hosts;
+	int			lengths;
+	int			codings;
+} Head;
+
+/* ---- the request line --------------------------------------------------------------- */
+
+static bool
+is_hex(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F') || (c >= 'a' && c <= 'f');
+}
+
+bool
+df_strict_target_is_plain(const char *target)
+{
+	size_t		len = strlen(target);
+
+	if (target[0] != '/')
+		return false;
+	for (size_t i = 0; i < len; i++)
+	{
+		unsigned char c = (unsigned char) target[i];
+
+		if (c <= ' ' || c >= 0x7f || strchr("\"#<>\\", c) != NULL)
+			return false;
+		if (c == '%' && !(i + 2 < len && is_hex(target[i + 1]) && is_hex(target[i + 2]) &&
+						  !(target[i + 1] == '0' && target[i + 2] == '0')))
+			return false;
+	}
+	return true;
+}
+
+static const char *
+line_problem(const DfRequestLine *line)
+{
+	if (!df_header_name_is_legal(line->method, strlen(line->method)))
+		return PROBLEM("the method is not a word");
+	if (strcmp(line->version, MHD_HTTP_VERSION_1_1) != 0 && strcmp(line->version, MHD_HTTP_VERSION_1_0) != 0)
+		return PROBLEM("the version is neither HTTP/1.1 nor HTTP/1.0");
+	if (!line->target_is_plain)
+		return PROBLEM("the target is not a path");
+	return NULL;
+}
+
+/* ---- headers ------------------------------------------------------------------------ */
+
+static bool
+consists_of(const char *value, const char *characters)
+{
+	return value[0] != '\0' && strspn(value, characters) == strlen(value);
+}
+
+static const char *
+host_problem(Head *head, const char *value)
+{
+	if (++head->hosts > 1)
+		return PROBLEM("there is more than one Host");
+	if (!consists_of(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_:[]%"))
+		return PROBLEM("the Host is not one");
+	return NULL;
+}
+
+static const char *
+length_problem(Head *head, const char *value)
+{
+	if (++head->lengths > 1)
+		return PROBLEM("there is more than one Content-Length");
+	if (!consists_of(value, "0123456789") || strlen(value) > LONGEST_LENGTH)
+		return PROBLEM("the Content-Length is not a number");
+	return NULL;
+}
+
+static const char *
+coding_problem(Head *head, const char *value)
+{
+	if (++head->codings > 1)
+		return PROBLEM("there is more than one Transfer-Encoding");
+	if (pg_strcasecmp(value, "chunked") != 0)
+		return PROBLEM("the Transfer-Encoding is not chunked");
+	return NULL;
+}
+
+static const char *
+header_problem(Head *head, const char *name, size_t name_len, const char *value, size_t value_len)
+{
+	if (!df_header_name_is_legal(name, name_len))
+		return PROBLEM("a header has no proper name");
+	if (!df_header_value_is_legal(value, value_len))
+		return PROBLEM("a header contains a control character");
+	/* two bytes end a line: CR and LF */
+	if (head->line_end != NULL && name != head->line_end + 2)
+		return PROBLEM("a line of the head does not end as it must");
+	if (df_header_is(name, name_len, "Host"))
+		return host_problem(head, value);
+	if (df_header_is(name, name_len, "Content-Length"))
+		return length_problem(head, value);
+	if (df_header_is(name, name_len, "Transfer-Encoding"))
+		return coding_problem(head, value);
+	return NULL;
+}
+
+static enum MHD_Result
+look_at_header(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
+			   const char *value, size_t value_len)
+{
+	Head	   *head = cls;
+
+	head->problem = header_problem(head, name, name_len, value != NULL ? value : "", value_len);
+	if (head->line_end != NULL && value != NULL)
+		head->line_end = value + value_len;
+	return head->problem == NULL ? MHD_YES : MHD_NO;
+}
+
+/* ---- the whole ------------------------------------------------------------------------ */
+
+/* whether the library that runs leaves the pieces of a head where they came */
+static bool
+pieces_stay(void)
+{
+	const char *version = MHD_get_version();
+
+	return strncmp(version, "0.9.", 4) == 0 && strtol(version + 4, NULL, 10) < 77;
+}
+
+/* method SP target SP version, and the head's last line being empty */
+static bool
+pieces_add_up(struct MHD_Connection *connection, const DfRequestLine *line, const Head *head)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+
+	return line->target == line->method + strlen(line->method) + 1 &&
+		line->version == line->target + line->target_len + 1 &&
+		info != NULL && info->header_size == (size_t) (head->line_end - line->method) + 4;
+}
+
+const char *
+df_strict_problem(struct MHD_Connection *connection, const DfRequestLine *line, bool *chunked)
+{
+	Head		head = {0};
+	const char *problem = line_problem(line);
+	bool		old = strcmp(line->version, MHD_HTTP_VERSION_1_0) == 0;
+
+	if (problem != NULL)
+		return problem;
+	if (pieces_stay())
+		head.line_end = line->version + strlen(line->version);
+	(void) MHD_get_connection_values_n(connection, MHD_HEADER_KIND, look_at_header, &head);
+	*chunked = head.codings > 0;
+	if (head.problem != NULL)
+		return head.problem;
+	if (head.line_end != NULL && !pieces_add_up(connection, line, &head))
+		return PROBLEM("a line of the head is not as it must be");
+	if (head.hosts == 0 && !old)
+		return PROBLEM("there is no Host");
+	if (*chunked && head.lengths > 0)
+		return PROBLEM("there is a Content-Length and a Transfer-Encoding");
+	if (*chunked && old)
+		return PROBLEM("there is a Transfer-Encoding in HTTP/1.0");
+	return NULL;
+}
