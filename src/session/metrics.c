@@ -25,6 +25,7 @@
 #include "session/metrics.h"
 #include "session/rows.h"
 #include "shared/clock.h"
+#include "shared/line.h"
 #include "shared/slots.h"
 #include "shared/systems.h"
 #include "store/coordinator.h"
@@ -76,6 +77,8 @@ add_series(List *samples)
 typedef struct Processes
 {
 	int			running[DF_SLOT_INGRESS + 1];
+	int			waiting[DF_SLOT_INGRESS + 1];	/* for a place in the server */
+	int64		longest_us;		/* for so long the first of them */
 	int			held;
 	int			in_flight;
 } Processes;
@@ -83,15 +86,25 @@ typedef struct Processes
 static void
 read_processes(Processes *processes)
 {
+	TimestampTz now;
+
 	memset(processes, 0, sizeof(*processes));
 	if (df_shared == NULL)
 		return;
+	now = df_now();
 	LWLockAcquire(df_shared->lock, LW_SHARED);
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
 		const DfSlot *slot = &df_shared->slots[i];
 
-		if (slot->kind == DF_SLOT_FREE || slot->database != MyDatabaseId || slot->state != DF_PROC_RUNNING)
+		if (slot->kind == DF_SLOT_FREE || slot->database != MyDatabaseId)
+			continue;
+		if (df_shared->full_since != DF_NEVER && df_line_waits(slot, now))
+		{
+			processes->waiting[slot->kind]++;
+			processes->longest_us = Max(processes->longest_us, now - slot->not_before);
+		}
+		if (slot->state != DF_PROC_RUNNING)
 			continue;
 		processes->running[slot->kind]++;
 		processes->held += slot->runs_held;
@@ -114,6 +127,15 @@ add_processes(List *samples)
 		sample->values[0] = df_slot_kind_name((DfSlotKind) kind);
 		sample->value = processes.running[kind];
 	}
+	for (int kind = DF_SLOT_COORDINATOR; kind <= DF_SLOT_INGRESS; kind++)
+	{
+		sample = new_sample(&samples, "dataflows_processes_waiting", "Processes that wait for a place among max_worker_processes.", "gauge");
+		sample->labels[0] = "process";
+		sample->values[0] = df_slot_kind_name((DfSlotKind) kind);
+		sample->value = processes.waiting[kind];
+	}
+	sample = new_sample(&samples, "dataflows_process_wait_seconds", "For how long the first of them has waited.", "gauge");
+	sample->value = processes.longest_us / 1e6;
 	sample = new_sample(&samples, "dataflows_runs_held", "Runs in the memory of workers.", "gauge");
 	sample->value = processes.held;
 	sample = new_sample(&samples, "dataflows_requests_in_flight", "Requests on the wire.", "gauge");

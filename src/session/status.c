@@ -19,6 +19,7 @@
 #include "miscadmin.h"
 #include "session/rows.h"
 #include "shared/clock.h"
+#include "shared/line.h"
 #include "shared/slots.h"
 #include "store/coordinator.h"
 #include "store/identity.h"
@@ -66,6 +67,10 @@ typedef struct Known
 	char	   *launcher_trouble;
 	bool		aside;
 	const char *unread;			/* why the tables could not be read; then the next two are empty */
+	bool		full;			/* there are too few places for processes in the server */
+	int			waiting_here;	/* processes of this database that wait for one */
+	int			waiting;		/* of all databases */
+	const char *crowd;			/* what follows from it, NULL = nothing */
 	DfInstallation installation;
 	const char *outdated;		/* the schema is of another version than the library: which; then nothing below is known */
 	List	   *owners;			/* of DfOwnerLook */
@@ -99,12 +104,18 @@ read_shared(Known *known)
 		return;
 	known->slots = palloc(sizeof(DfSlot) * df_shared->nslots);
 	LWLockAcquire(df_shared->lock, LW_SHARED);
+	known->full = df_shared->full_since != DF_NEVER;
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
 		DfSlot	   *slot = &df_shared->slots[i];
 
 		if (slot->kind != DF_SLOT_FREE && slot->database == MyDatabaseId)
 			known->slots[known->nslots++] = *slot;
+		if (known->full && df_line_waits(slot, known->now))
+		{
+			known->waiting++;
+			known->waiting_here += slot->database == MyDatabaseId;
+		}
 	}
 	known->launcher_pid = df_shared->launcher_pid;
 	strlcpy(reason, df_shared->launcher_reason, sizeof(reason));
@@ -187,6 +198,20 @@ why_held(const Known *known)
 					: RecoveryInProgress() ? " once this standby is promoted" : "");
 }
 
+/* too few places, or too few slots: all go on, but later than they could */
+static const char *
+crowd(const Known *known)
+{
+	for (int i = 0; i < known->nslots; i++)
+		if (known->slots[i].kind == DF_SLOT_COORDINATOR && known->slots[i].lacks_since != DF_NEVER)
+			return psprintf("all %d slots of dataflows.max_processes are in use, the owners of workflows go on by turns: increase it and restart the server",
+							df_shared->nslots);
+	if (known->waiting_here == 0)
+		return NULL;
+	return psprintf("%d processes wait for a place among max_worker_processes (%d), %d of them in this database, and go on by turns: increase it and restart the server",
+					known->waiting, max_worker_processes, known->waiting_here);
+}
+
 /* the first of the reasons that hold everything back */
 static void
 judge_engine(Known *known)
@@ -239,7 +264,8 @@ judge_engine(Known *known)
 	else
 	{
 		known->trouble = first_trouble(known);
-		known->engine_state = known->trouble != NULL ? "degraded" : "running";
+		known->crowd = crowd(known);
+		known->engine_state = known->trouble != NULL ? "degraded" : known->crowd != NULL ? "crowded" : "running";
 	}
 }
 
@@ -250,7 +276,7 @@ engine_row(Known *known)
 {
 	Row		   *row = add_row(known, "engine", known->engine_state);
 
-	row->reason = known->why_not != NULL ? known->why_not : known->trouble;
+	row->reason = known->why_not != NULL ? known->why_not : known->trouble != NULL ? known->trouble : known->crowd;
 	if (row->reason == NULL && (df_identity_token == NULL || df_identity_token[0] == '\0'))
 		row->reason = "dataflows.identity is not set: a physical copy of this server would send, too";
 	if (df_shared == NULL)
@@ -290,6 +316,8 @@ state_name(const DfSlot *slot)
 	{
 		case DF_PROC_WANTED:
 			return "to be started";
+		case DF_PROC_AT_REST:
+			return "at rest";
 		case DF_PROC_STARTING:
 			return "starting";
 		case DF_PROC_RUNNING:
@@ -299,9 +327,22 @@ state_name(const DfSlot *slot)
 	}
 }
 
+/* it is not there because there is no room for it */
+static bool
+waits_for_place(const Known *known, const DfSlot *slot)
+{
+	return known->full && df_line_waits(slot, known->now);
+}
+
 static const char *
 waits_of(const Known *known, const DfSlot *slot)
 {
+	if (waits_for_place(known, slot))
+		return psprintf("a place among max_worker_processes (%d)", max_worker_processes);
+	if (slot->state == DF_PROC_AT_REST)
+		return psprintf("a wake, or its next look at %s", timestamptz_to_str(slot->not_before));
+	if (slot->state == DF_PROC_WANTED && slot->not_before > known->now && slot->failures == 0)
+		return psprintf("its next run, due at %s", timestamptz_to_str(slot->not_before));
 	if (slot->state == DF_PROC_WANTED && slot->not_before > known->now)
 		return psprintf("its back-off, " INT64_FORMAT " s more",
 						(int64) (slot->not_before - known->now) / USECS_PER_SEC + 1);
@@ -362,6 +403,11 @@ reason_of(const Known *known, const DfSlot *slot)
 
 	if (reason == NULL && slot->trouble[0] != '\0')
 		reason = psprintf("since %s %s", timestamptz_to_str(slot->trouble_since), slot->trouble);
+	if (reason == NULL && waits_for_place(known, slot))
+		reason = "no place is free: increase max_worker_processes and restart the server";
+	if (reason == NULL && slot->state == DF_PROC_AT_REST)
+		reason = slot->hears ? "it left its place to others that waited, and hears no NOTIFY meanwhile: increase max_worker_processes"
+			: "it left its place to others that waited: see max_worker_processes";
 	if (reason == NULL && slot->reason[0] != '\0')
 		reason = pstrdup(slot->reason);
 	if (reason == NULL && slot->kind == DF_SLOT_WORKER)
@@ -388,7 +434,7 @@ slot_rows(Known *known, DfSlotKind kind)
 		row->pid = slot->pid;
 		row->waits_for = waits_of(known, slot);
 		row->reason = reason_of(known, slot);
-		row->since = slot->in_body ? slot->body_since : slot->started_at;
+		row->since = slot->in_body ? slot->body_since : waits_for_place(known, slot) ? slot->not_before : slot->started_at;
 		row->counts = kind == DF_SLOT_WORKER || kind == DF_SLOT_SQL_WORKER;
 		row->runs_held = slot->runs_held;
 		row->in_flight = slot->in_flight;

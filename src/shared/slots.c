@@ -23,6 +23,8 @@
 #include "shared/watchdog.h"
 
 #define TRANCHE "dataflows"
+/* a worker that is due again later than this gives its slot back meanwhile */
+#define KEEP_SLOT_MS 60000
 
 DfShared   *df_shared = NULL;
 
@@ -106,6 +108,8 @@ df_slot_find(DfSlotKind kind, Oid database, Oid owner)
 DfSlot *
 df_slot_take(DfSlotKind kind, Oid database, Oid owner)
 {
+	if (kind >= DF_SLOT_WORKER && df_shared->probe_lacks)
+		return NULL;
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
 		DfSlot	   *slot = &df_shared->slots[i];
@@ -117,11 +121,65 @@ df_slot_take(DfSlotKind kind, Oid database, Oid owner)
 		slot->generation = generation;
 		slot->kind = kind;
 		slot->state = DF_PROC_WANTED;
+		slot->not_before = df_now();
 		slot->database = database;
 		slot->owner = owner;
 		return slot;
 	}
 	return NULL;
+}
+
+bool
+df_slot_is_up(const DfSlot *slot)
+{
+	return slot->state == DF_PROC_STARTING || slot->state == DF_PROC_RUNNING;
+}
+
+static void
+set_launcher_latch(void)
+{
+	if (df_shared->launcher_latch != NULL)
+		SetLatch(df_shared->launcher_latch);
+}
+
+void
+df_slot_hurry(DfSlot *slot)
+{
+	TimestampTz now = df_now();
+
+	if (slot->state != DF_PROC_AT_REST && (slot->state != DF_PROC_WANTED || slot->failures > 0))
+		return;
+	if (slot->not_before <= now)
+		return;
+	slot->not_before = now;
+	set_launcher_latch();
+}
+
+static void
+wake_slot(DfSlot *slot)
+{
+	slot->woken = true;
+	if (slot->latch != NULL)
+		SetLatch(slot->latch);
+	df_slot_hurry(slot);
+}
+
+/* the coordinator that has lacked a slot for the longest time is to look again */
+static void
+tell_who_lacks(void)
+{
+	DfSlot	   *first = NULL;
+
+	for (int i = 0; i < df_shared->nslots; i++)
+	{
+		DfSlot	   *slot = &df_shared->slots[i];
+
+		if (slot->kind == DF_SLOT_COORDINATOR && slot->lacks_since != DF_NEVER &&
+			(first == NULL || slot->lacks_since < first->lacks_since))
+			first = slot;
+	}
+	if (first != NULL)
+		wake_slot(first);
 }
 
 void
@@ -130,6 +188,9 @@ df_slot_free(DfSlot *slot)
 	Assert(slot->pid == 0);
 	slot->kind = DF_SLOT_FREE;
 	slot->generation++;
+	if (df_shared->probe_lacks)
+		set_launcher_latch();
+	tell_who_lacks();
 }
 
 bool
@@ -142,28 +203,42 @@ df_database_held(Oid database)
 }
 
 static void
-set_launcher_latch(void)
-{
-	if (df_shared->launcher_latch != NULL)
-		SetLatch(df_shared->launcher_latch);
-}
-
-static void
 wake_coordinator_locked(Oid database)
 {
 	DfSlot	   *slot = df_slot_find(DF_SLOT_COORDINATOR, database, InvalidOid);
 
-	if (slot == NULL)
+	if (slot != NULL)
+		wake_slot(slot);
+}
+
+/* the coordinator, if it is at rest, is to be back by then */
+static void
+call_coordinator_by(Oid database, TimestampTz time)
+{
+	DfSlot	   *slot = df_slot_find(DF_SLOT_COORDINATOR, database, InvalidOid);
+
+	if (slot == NULL || slot->state != DF_PROC_AT_REST || time == DF_NEVER || slot->not_before <= time)
 		return;
-	slot->woken = true;
-	if (slot->latch != NULL)
-		SetLatch(slot->latch);
+	slot->not_before = time;
+	set_launcher_latch();
 }
 
 /* ---- the process of a slot ------------------------------------------------ */
 
+/* who retired held nothing: a coordinator that is not there need not come for that */
+static void
+tell_coordinator_of_end(DfSlot *slot)
+{
+	DfSlot	   *coordinator = df_slot_find(DF_SLOT_COORDINATOR, slot->database, InvalidOid);
+
+	if (slot->end == DF_END_RETIRED && coordinator != NULL && !df_slot_is_up(coordinator))
+		df_slot_free(slot);
+	else
+		wake_coordinator_locked(slot->database);
+}
+
 /*
- * The process ends, well or badly: its slot says so, and whoever started it is
+ * The process ends, well or badly: its slot says so, and the coordinator is
  * told.  What a process did in a body when it was asked to end does not count as
  * a crash of that body.
  */
@@ -175,7 +250,7 @@ slot_exit(int code, Datum arg)
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	if (slot->pid == MyProcPid)
 	{
-		if (slot->state != DF_PROC_GONE)
+		if (slot->state == DF_PROC_RUNNING)
 		{
 			bool		asked = df_leaving() || df_database_held(slot->database);
 
@@ -187,8 +262,8 @@ slot_exit(int code, Datum arg)
 		slot->pid = 0;
 		slot->latch = NULL;
 		slot->trouble[0] = '\0';
-		if (slot->kind >= DF_SLOT_WORKER)
-			wake_coordinator_locked(slot->database);
+		if (slot->kind >= DF_SLOT_WORKER && slot->state == DF_PROC_GONE)
+			tell_coordinator_of_end(slot);
 		set_launcher_latch();
 	}
 	LWLockRelease(df_shared->lock);
@@ -219,6 +294,8 @@ df_slot_claim(int index, uint32 generation)
 		slot->state = DF_PROC_RUNNING;
 		slot->reason[0] = '\0';
 		slot->trouble[0] = '\0';
+		slot->give_way = slot->idle = false;
+		slot->turns = slot->commits = 0;
 	}
 	LWLockRelease(df_shared->lock);
 
@@ -241,12 +318,20 @@ df_slot_take_wake(DfSlot *slot)
 	return woken;
 }
 
+static void
+end_slot(DfSlot *slot, DfSlotEnd end)
+{
+	slot->state = DF_PROC_GONE;
+	slot->end = end;
+	slot->in_body = false;
+}
+
 /*
  * A wake finds either a process that will look again, or no process at all, in
  * which case it goes to the coordinator: both are decided under the lock.
  */
 bool
-df_slot_retire(DfSlot *slot)
+df_slot_retire(DfSlot *slot, TimestampTz next_due)
 {
 	bool		woken;
 
@@ -254,21 +339,91 @@ df_slot_retire(DfSlot *slot)
 	woken = slot->woken;
 	if (!woken)
 	{
-		slot->state = DF_PROC_GONE;
-		slot->end = DF_END_RETIRED;
-		slot->in_body = false;
+		end_slot(slot, DF_END_RETIRED);
+		if (slot->kind >= DF_SLOT_WORKER)
+			call_coordinator_by(slot->database, next_due);
 	}
 	LWLockRelease(df_shared->lock);
 	return !woken;
+}
+
+/* no process, but wanted again from that time on; the new one is another use of the slot */
+static void
+want_from(DfSlot *slot, DfSlotState state, TimestampTz time)
+{
+	slot->state = state;
+	slot->generation++;
+	slot->not_before = time;
+	slot->failures = 0;
+	slot->in_body = slot->idle = false;
+	slot->runs_held = slot->in_flight = 0;
+	slot->reason[0] = '\0';
+}
+
+bool
+df_slot_rest(DfSlot *slot, TimestampTz until)
+{
+	bool		woken;
+
+	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
+	woken = slot->woken;
+	if (!woken)
+		want_from(slot, DF_PROC_AT_REST, until);
+	LWLockRelease(df_shared->lock);
+	return !woken;
+}
+
+/* does somebody lack a slot, of which there are too few? */
+static bool
+slots_are_short(void)
+{
+	for (int i = 0; i < df_shared->nslots; i++)
+		if (df_shared->slots[i].kind == DF_SLOT_COORDINATOR && df_shared->slots[i].lacks_since != DF_NEVER)
+			return true;
+	return false;
+}
+
+/*
+ * It goes to the end of the line itself, with no need for its coordinator; but
+ * it gives back its slot as well if others lack one, or if it would keep it for long.
+ */
+void
+df_slot_give_way(DfSlot *slot, TimestampTz next_due)
+{
+	TimestampTz now = df_now();
+
+	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
+	if (slot->woken)
+		next_due = now;
+	if (next_due == DF_NEVER || next_due > TimestampTzPlusMilliseconds(now, KEEP_SLOT_MS) || slots_are_short())
+	{
+		end_slot(slot, DF_END_RETIRED);
+		call_coordinator_by(slot->database, next_due);
+	}
+	else
+		want_from(slot, DF_PROC_WANTED, next_due);
+	LWLockRelease(df_shared->lock);
 }
 
 void
 df_slot_step_aside(DfSlot *slot)
 {
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
-	slot->state = DF_PROC_GONE;
-	slot->end = DF_END_ASIDE;
-	slot->in_body = false;
+	end_slot(slot, DF_END_ASIDE);
+	LWLockRelease(df_shared->lock);
+}
+
+void
+df_slot_lost(DfSlot *slot)
+{
+	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
+	if (slot->state == DF_PROC_STARTING)
+	{
+		slot->state = DF_PROC_GONE;
+		slot->end = df_database_held(slot->database) ? DF_END_ASIDE : DF_END_BADLY;
+		if (slot->kind >= DF_SLOT_WORKER)
+			tell_coordinator_of_end(slot);
+	}
 	LWLockRelease(df_shared->lock);
 }
 
@@ -293,6 +448,7 @@ df_slot_in_body(DfSlot *slot, pg_uuid_t run, bool in_body)
 	slot->in_body = in_body;
 }
 
+/* one that waits for its process will look as soon as it has it */
 void
 df_slot_wake(DfSlotKind kind, Oid database, Oid owner)
 {
@@ -304,13 +460,10 @@ df_slot_wake(DfSlotKind kind, Oid database, Oid owner)
 		DfSlot	   *slot = &df_shared->slots[i];
 
 		if (slot->kind != kind || slot->database != database ||
-			slot->owner != owner ||
-			(slot->state != DF_PROC_STARTING && slot->state != DF_PROC_RUNNING))
+			slot->owner != owner || slot->state == DF_PROC_GONE)
 			continue;
 		found = true;
-		slot->woken = true;
-		if (slot->latch != NULL)
-			SetLatch(slot->latch);
+		wake_slot(slot);
 	}
 	if (!found)
 		wake_coordinator_locked(database);
@@ -322,6 +475,39 @@ df_slot_wake_coordinator(Oid database)
 {
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	wake_coordinator_locked(database);
+	LWLockRelease(df_shared->lock);
+}
+
+void
+df_slot_wake_all(Oid database)
+{
+	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < df_shared->nslots; i++)
+	{
+		DfSlot	   *slot = &df_shared->slots[i];
+
+		if (slot->kind != DF_SLOT_FREE && slot->database == database && slot->state != DF_PROC_GONE)
+			wake_slot(slot);
+	}
+	LWLockRelease(df_shared->lock);
+}
+
+bool
+df_slot_has_coordinator(Oid database)
+{
+	bool		has;
+
+	LWLockAcquire(df_shared->lock, LW_SHARED);
+	has = df_slot_find(DF_SLOT_COORDINATOR, database, InvalidOid) != NULL;
+	LWLockRelease(df_shared->lock);
+	return has;
+}
+
+void
+df_launcher_wake(void)
+{
+	LWLockAcquire(df_shared->lock, LW_SHARED);
+	set_launcher_latch();
 	LWLockRelease(df_shared->lock);
 }
 

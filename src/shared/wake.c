@@ -35,29 +35,11 @@ forget(void)
 	launcher = false;
 }
 
-/* all workers of this database and its coordinator */
-static void
-wake_everybody(void)
-{
-	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < df_shared->nslots; i++)
-	{
-		DfSlot	   *slot = &df_shared->slots[i];
-
-		if (slot->kind == DF_SLOT_FREE || slot->database != MyDatabaseId ||
-			slot->latch == NULL)
-			continue;
-		slot->woken = true;
-		SetLatch(slot->latch);
-	}
-	LWLockRelease(df_shared->lock);
-}
-
 static void
 grant_wishes(void)
 {
 	if (everybody)
-		wake_everybody();
+		df_slot_wake_all(MyDatabaseId);
 	else
 	{
 		for (int i = 0; i < n_owners; i++)

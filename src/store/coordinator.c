@@ -99,7 +99,7 @@ df_due_owners(bool sql, MemoryContext cxt)
 		"   AND (i.run IS NULL OR (r.version" EQ "ANY (g.versions) AND r.identity" EQ "$1))"
 		"   LIMIT 1) AS n ON true"
 		" WHERE d.wake_at IS NOT NULL OR n.found"
-		" GROUP BY g.owner, g.owner_name",
+		" GROUP BY g.owner, g.owner_name ORDER BY pg_catalog.min(d.wake_at) NULLS LAST",
 		SPI_OK_SELECT, 2, {INT8OID, BOOLOID}
 	};
 	Datum		values[2];
@@ -187,6 +187,21 @@ df_return_leases(TimestampTz up_to, bool (*is_alive) (int64 lease))
 		return true;
 	void_leases(dead, n, up_to);
 	return find_dead(up_to, is_alive, &dead) == 0;
+}
+
+bool
+df_give_back_lease(int64 lease)
+{
+	Datum		value = Int64GetDatum(lease);
+	TimestampTz now = df_now();
+	uint64		n;
+
+	void_leases(&value, 1, now);
+	n = read_leases(now);
+	for (uint64 row = 0; row < n; row++)
+		if (df_int64(row, 0, 0) == lease)
+			return false;
+	return true;
 }
 
 /* ---- stuck -------------------------------------------------------------------------- */
@@ -450,6 +465,22 @@ insert_signal(const DfNotifySignal *signal, const Target *target)
 	values[7] = TimestampTzGetDatum(TimestampTzPlusMilliseconds(signal->at, df_signal_ttl * INT64CONST(1000)));
 	nulls[7] = target->has_run ? 'n' : ' ';
 	(void) df_plan_run(&plan, values, nulls, 0);
+}
+
+/* by the partial indexes: what is due or will be, and what only an event moves */
+bool
+df_some_accept_notify(void)
+{
+	static DfPlan plan = {
+		"SELECT FROM (SELECT DISTINCT w.name FROM dataflows.workflow AS w WHERE w.accept_notify" NE "'none') AS g"
+		" WHERE EXISTS (SELECT FROM dataflows.run AS r"
+		"   WHERE r.workflow" EQ "g.name AND r.sql" EQ EITHER " AND r.wake_at IS NOT NULL)"
+		" OR EXISTS (SELECT FROM dataflows.run AS r"
+		"   WHERE r.workflow" EQ "g.name AND r.wake_at IS NULL AND r.finished_at IS NULL) LIMIT 1",
+		SPI_OK_SELECT, 0
+	};
+
+	return df_plan_run(&plan, NULL, NULL, 1) > 0;
 }
 
 /*

@@ -22,6 +22,7 @@ typedef struct DfDueOwner
 	bool		sql;			/* it is for a sql worker */
 } DfDueOwner;
 
+/* who has waited longest comes first */
 extern List *df_due_owners(bool sql, MemoryContext cxt);
 
 /*
@@ -30,6 +31,9 @@ extern List *df_due_owners(bool sql, MemoryContext cxt);
  * lease in shared memory before it uses it.
  */
 extern bool df_return_leases(TimestampTz up_to, bool (*is_alive) (int64 lease));
+
+/* a worker gives back what it holds: it is due at once; false: somebody has locked some of it */
+extern bool df_give_back_lease(int64 lease);
 
 /* due runs of an owner who can have no session are stuck; returns how many */
 extern uint64 df_stick_owner(const DfDueOwner *owner, const char *problem, const char *remedy);
@@ -65,6 +69,9 @@ typedef struct DfNotifySignal
 	int			pid;
 	TimestampTz at;
 } DfNotifySignal;
+
+/* is there a live run that NOTIFY may signal? */
+extern bool df_some_accept_notify(void);
 
 /* writes the inbox row; *owner is who is to be woken */
 extern DfNotifyFate df_insert_notify(const DfNotifySignal *signal, Oid *owner);

@@ -1,12 +1,16 @@
 /*
  * worker/coordinator.c
- *	  One process per database that has the extension: hears NOTIFY, starts
+ *	  One process per database that has the extension: hears NOTIFY, asks for
  *	  workers, takes back what dead ones held, sweeps, purges.
  *
  * Runs as a session of the extension's owner, in short transactions of its own,
  * and only when something has happened: it was woken, a worker has ended, a
  * notification came, a run is due whose owner has no worker, or the sweep is.
  * It must never run anything of a user's, enter a body or open a socket.
+ *
+ * If the server has too few places for processes, it is asked to leave its own to
+ * others, and rests: its slot says by when it is to be back, and whoever
+ * would wake it has it started again.
  *
  * The durable mark installation.live is true while there are workers.  Found at
  * the start of the first coordinator since the server started, it says that the
@@ -29,6 +33,7 @@
 #include "guc.h"
 #include "shared/clock.h"
 #include "shared/limits.h"
+#include "shared/line.h"
 #include "shared/metrics.h"
 #include "shared/slots.h"
 #include "shared/trouble.h"
@@ -58,9 +63,9 @@
 #define CAREFUL_MS 60000
 /* a worker that lived longer than this starts its back-off anew */
 #define STEADY_MS 60000
-/* a slot whose process has not come after this time will not see it any more */
-#define LOST_MS 30000
 #define NO_SLOT_MS 5000
+/* who rests comes back for its sweeps, but not more often than this */
+#define REST_MS 60000
 
 static DfSlot *me;
 static MemoryContext turn_context;
@@ -146,12 +151,6 @@ is_my_worker(DfSlot *slot)
 	return slot->kind >= DF_SLOT_WORKER && slot->database == MyDatabaseId;
 }
 
-static bool
-is_up(DfSlot *slot)
-{
-	return slot->state == DF_PROC_STARTING || slot->state == DF_PROC_RUNNING;
-}
-
 /* for df_return_leases(): does a process hold this lease? */
 static bool
 lease_is_alive(int64 lease)
@@ -190,6 +189,7 @@ settle_worker(DfSlot *slot)
 	slot->in_body = false;
 	slot->runs_held = 0;
 	slot->in_flight = 0;
+	slot->woken = false;		/* the look that follows sees what came before it */
 	slot->not_before = df_process_back_off(slot->failures);
 	/* who could not listen has said why */
 	if (slot->kind != DF_SLOT_INGRESS || slot->reason[0] == '\0')
@@ -200,24 +200,14 @@ settle_worker(DfSlot *slot)
 static bool
 reap_workers(void)
 {
-	TimestampTz now = df_now();
 	bool		any = false;
 
-	df_process_check();
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
 		DfSlot	   *slot = &df_shared->slots[i];
 
-		if (!is_my_worker(slot))
-			continue;
-		if (slot->state == DF_PROC_STARTING &&
-			TimestampDifferenceExceeds(slot->started_at, now, LOST_MS))
-		{
-			slot->state = DF_PROC_GONE;
-			slot->end = DF_END_BADLY;
-		}
-		if (slot->state == DF_PROC_GONE && slot->pid == 0)
+		if (is_my_worker(slot) && slot->state == DF_PROC_GONE && slot->pid == 0)
 		{
 			settle_worker(slot);
 			any = true;
@@ -235,7 +225,7 @@ have_workers(void)
 	LWLockAcquire(df_shared->lock, LW_SHARED);
 	for (int i = 0; i < df_shared->nslots && !any; i++)
 		any = is_my_worker(&df_shared->slots[i]) && df_shared->slots[i].kind != DF_SLOT_INGRESS &&
-			is_up(&df_shared->slots[i]);
+			df_slot_is_up(&df_shared->slots[i]);
 	LWLockRelease(df_shared->lock);
 	return any;
 }
@@ -255,7 +245,7 @@ count_workers(DfSlotKind kind, Oid owner, int *up)
 		if (!is_my_worker(slot) || slot->kind != kind || slot->owner != owner || slot->state == DF_PROC_GONE)
 			continue;
 		n++;
-		if (is_up(slot))
+		if (df_slot_is_up(slot))
 			(*up)++;
 	}
 	LWLockRelease(df_shared->lock);
@@ -297,7 +287,11 @@ is_needed(const DfSlot *slot, TimestampTz now)
 	return owner_is_due(slot, now);
 }
 
-/* slots that waited for their back-off and are not needed any more; who listens by his own leave looks whether he has it still */
+/*
+ * Slots that wait for their process and are not needed any more; one that was
+ * woken is, whatever the tables said before.  Who listens by his own leave looks
+ * whether he has it still.
+ */
 static void
 drop_unneeded(TimestampTz now)
 {
@@ -308,7 +302,7 @@ drop_unneeded(TimestampTz now)
 
 		if (!is_my_worker(slot) || is_needed(slot, now))
 			continue;
-		if (slot->state == DF_PROC_WANTED)
+		if (slot->state == DF_PROC_WANTED && slot->pid == 0 && !slot->woken)
 			df_slot_free(slot);
 		else if (slot->kind == DF_SLOT_INGRESS && slot->latch != NULL)
 		{
@@ -319,12 +313,16 @@ drop_unneeded(TimestampTz now)
 	LWLockRelease(df_shared->lock);
 }
 
+/* we are told when a slot becomes free, after those who have lacked one for longer */
 static void
 say_out_of_slots(Oid owner)
 {
 	static bool said = false;
 
 	df_slot_reason(me, "out of dataflows.max_processes");
+	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
+	me->lacks_since = df_now();
+	LWLockRelease(df_shared->lock);
 	next_look = df_earlier(next_look, TimestampTzPlusMilliseconds(df_now(), NO_SLOT_MS));
 	if (said)
 		return;
@@ -336,28 +334,72 @@ say_out_of_slots(Oid owner)
 			 errhint("Increase dataflows.max_processes and restart the server.")));
 }
 
-/* one slot per worker that the owner is to have */
+/* the owner's first worker does not wait behind those who want a second one; the lock is held */
 static void
-want_workers(const DfDueOwner *due)
+line_up(const DfDueOwner *due)
+{
+	bool		have_first = false;
+
+	for (int up = 1; up >= 0; up--)
+	{
+		for (int i = 0; i < df_shared->nslots; i++)
+		{
+			DfSlot	   *slot = &df_shared->slots[i];
+
+			if (!is_my_worker(slot) || slot->kind != kind_for(due) || slot->owner != due->owner ||
+				slot->state == DF_PROC_GONE || df_slot_is_up(slot) != (bool) up)
+				continue;
+			slot->extra = have_first;
+			have_first = true;
+			df_slot_hurry(slot);
+		}
+	}
+}
+
+/* slots for up to so many workers of the owner; false = there is none left */
+static bool
+want_workers(const DfDueOwner *due, int wanted)
 {
 	int			up;
 	int			n = count_workers(kind_for(due), due->owner, &up);
+	bool		room = true;
 
-	for (; n < (due->sql ? df_sql_workers_per_owner : df_workers_per_owner); n++)
+	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
+	for (; n < wanted && room; n++)
 	{
-		DfSlot	   *slot;
+		DfSlot	   *slot = df_slot_take(kind_for(due), MyDatabaseId, due->owner);
 
-		LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
-		slot = df_slot_take(kind_for(due), MyDatabaseId, due->owner);
-		if (slot != NULL)
+		room = slot != NULL;
+		if (room)
 			slot->careful = me->careful;
-		LWLockRelease(df_shared->lock);
-		if (slot == NULL)
+	}
+	line_up(due);
+	LWLockRelease(df_shared->lock);
+	return room;
+}
+
+/* a first worker for everybody comes before anybody's second */
+static void
+want_all_workers(void)
+{
+	bool		room = true;
+	ListCell   *cell;
+
+	me->lacks_since = DF_NEVER;
+	foreach(cell, due_owners)
+	{
+		if (!want_workers(lfirst(cell), 1))
 		{
-			if (up == 0 && n == 0)
-				say_out_of_slots(due->owner);
+			say_out_of_slots(((DfDueOwner *) lfirst(cell))->owner);
 			return;
 		}
+	}
+	foreach(cell, due_owners)
+	{
+		DfDueOwner *due = lfirst(cell);
+
+		if (room)
+			room = want_workers(due, due->sql ? df_sql_workers_per_owner : df_workers_per_owner);
 	}
 }
 
@@ -394,28 +436,30 @@ want_ingress(void)
 		say_out_of_slots(ingress_role);
 }
 
-/* starts the workers whose time has come, and notes the next time */
-static void
-start_workers(void)
-{
-	for (int i = 0; i < df_shared->nslots; i++)
-	{
-		DfSlot	   *slot = &df_shared->slots[i];
-
-		if (!is_my_worker(slot) || slot->state != DF_PROC_WANTED)
-			continue;
-		if (slot->not_before > df_now() || !df_process_start(slot, slot->owner))
-			next_look = df_earlier(next_look, slot->not_before);
-	}
-}
-
 /* ---- looking: one transaction ------------------------------------------------------- */
 
 /* nobody is left who could be woken here: end, unless somebody has just woken us */
 static void
 retire(void)
 {
-	if (df_slot_retire(me))
+	if (df_slot_retire(me, DF_NEVER))
+		proc_exit(0);
+}
+
+/*
+ * Others wait for a place: ours is left to them, until we are woken or something
+ * is due.  Workers go on, or come and go, without us.
+ */
+static void
+rest(TimestampTz next)
+{
+	TimestampTz until = Max(next_sweep, TimestampTzPlusMilliseconds(me->started_at, REST_MS));
+
+	if (next != next_sweep)
+		until = df_earlier(until, next);
+	/* what is to be tidied up goes on in the next sweep */
+	me->next_sweep = df_tidy_due() == DF_NEVER ? next_sweep : until;
+	if (df_slot_rest(me, until))
 		proc_exit(0);
 }
 
@@ -652,6 +696,7 @@ look_at_tables(void)
 	if (first_look && is_live && !me->seen)
 		begin_careful();
 	set_reason(&installation, judge_ingress());
+	me->hears = installation.ours && df_some_accept_notify();
 	if ((leases_void || sweeping) && !part_done(return_leases, NULL, &lease_trouble))
 		leases_left = true;
 	(void) part_done(abandon_asked, NULL, &abandon_trouble);
@@ -729,20 +774,20 @@ look(void)
 static void
 apply_look(void)
 {
-	TimestampTz now = df_now();
 	ListCell   *cell;
 
-	drop_unneeded(now);
+	drop_unneeded(df_now());
+	want_all_workers();
+	want_ingress();
+	df_launcher_wake();
+	if (!sweeping)
+		return;
 	foreach(cell, due_owners)
 	{
 		DfDueOwner *due = lfirst(cell);
 
-		want_workers(due);
-		if (sweeping)
-			df_slot_wake(kind_for(due), MyDatabaseId, due->owner);
+		df_slot_wake(kind_for(due), MyDatabaseId, due->owner);
 	}
-	want_ingress();
-	start_workers();
 }
 
 /* ---- NOTIFY ------------------------------------------------------------------------------ */
@@ -916,7 +961,7 @@ dataflows_coordinator_main(Datum arg)
 	turn_context = AllocSetContextCreate(TopMemoryContext, "dataflows coordinator turn",
 										 ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(TopMemoryContext);
-	next_sweep = TimestampTzPlusMilliseconds(df_now(), df_sweep_interval);
+	next_sweep = me->next_sweep != DF_NEVER ? me->next_sweep : TimestampTzPlusMilliseconds(df_now(), df_sweep_interval);
 	df_notify_listen();
 
 	for (;;)
@@ -936,7 +981,11 @@ dataflows_coordinator_main(Datum arg)
 			break;
 		next = turn();
 		df_xact_idle();
+		df_line_idle(me, next > df_now() && df_tidy_due() == DF_NEVER);
+		if (df_line_is_asked(me))
+			rest(next);
 		(void) df_wait_until(next);
+		df_line_idle(me, false);
 	}
 	if (n_crashed == 0)
 		(void) df_guarded(take_mark_away, &mark_trouble);

@@ -1,7 +1,7 @@
 /*
  * worker/launcher.c
- *	  The one static background worker: sees to it that each database that has
- *	  the extension has its coordinator.
+ *	  The one static background worker: starts all other processes, and sees to
+ *	  it that each database that has the extension has its coordinator.
  *
  * Started at the end of recovery, so at boot, after a crash and at promotion.
  * Its session is connected to no database: it reads pg_database and pg_authid
@@ -9,6 +9,10 @@
  * whether a database has the extension, it sends a probe there: to all of them
  * at boot, one at a time, and to one when CREATE EXTENSION commits.  It must
  * never run anything of a user's and never connect to a database.
+ *
+ * Whatever is WANTED in shared memory is started here and nowhere else, so that
+ * all databases and owners stand in one line where the server has too few
+ * places (shared/line.c).  The postmaster tells us when a process of ours is gone.
  *
  * A slot of kind COORDINATOR that is WANTED without an owner stands for a
  * database that is to be probed (again) before its coordinator is started.
@@ -30,6 +34,7 @@
 #include "utils/wait_event.h"
 
 #include "shared/clock.h"
+#include "shared/line.h"
 #include "shared/slots.h"
 #include "shared/watchdog.h"
 #include "store/xact.h"
@@ -39,11 +44,15 @@
 #include "worker/wait.h"
 
 /* seconds until a launcher that died is started again */
-#define RESTART_S 5
+#define RESTART_S 1
 /* a coordinator that lived longer than this starts its back-off anew */
 #define STEADY_MS (5 * 60 * 1000)
 /* when all slots are in use, look again after this time */
 #define NO_SLOT_MS 5000
+/* when there is no place: it may be freed by others than us, or somebody's turn be over */
+#define NO_PLACE_MS 250
+/* that there is none is said in the log once in this time */
+#define SAY_AGAIN_MS (60 * 60 * 1000)
 
 /* databases to be probed that have no slot yet: Oids, in TopMemoryContext */
 static List *unvisited = NIL;
@@ -89,29 +98,32 @@ attach(void)
 
 /* ---- which databases there are ---------------------------------------------- */
 
-/* may a probe or a coordinator connect to it? */
+static bool
+may_connect(Form_pg_database database)
+{
+	return database->datallowconn && database->datconnlimit > -2;	/* -2 = being dropped */
+}
+
+/* is it to be looked whether it has the extension? */
 static bool
 is_visitable(Form_pg_database database)
 {
-	return database->datallowconn && !database->datistemplate &&
-		database->datconnlimit > -2;	/* -2 = being dropped */
+	return may_connect(database) && !database->datistemplate;
 }
 
+/* in a transaction: can a process of that kind be there? */
 static bool
-database_is_visitable(Oid database)
+database_admits(DfSlotKind kind, Oid database)
 {
-	HeapTuple	tuple;
-	bool		result = false;
+	HeapTuple	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+	bool		admits;
 
-	df_xact_begin();
-	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
-	if (HeapTupleIsValid(tuple))
-	{
-		result = is_visitable((Form_pg_database) GETSTRUCT(tuple));
-		ReleaseSysCache(tuple);
-	}
-	df_xact_commit();
-	return result;
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	admits = kind == DF_SLOT_PROBE ? is_visitable((Form_pg_database) GETSTRUCT(tuple))
+		: may_connect((Form_pg_database) GETSTRUCT(tuple));
+	ReleaseSysCache(tuple);
+	return admits;
 }
 
 /* the databases without coordinator are to be visited, each once */
@@ -175,7 +187,7 @@ want_again(DfSlot *slot)
 	if (slot->end == DF_END_ASIDE)
 	{
 		slot->failures = 0;
-		want_coordinator(slot, DF_NEVER, "stepped aside");
+		want_coordinator(slot, df_now(), "stepped aside");
 		return;
 	}
 	slot->failures++;
@@ -191,6 +203,7 @@ settle_coordinator(DfSlot *slot)
 		df_slot_free(slot);
 		return;
 	}
+	slot->lacks_since = DF_NEVER;
 	if (TimestampDifferenceExceeds(slot->started_at, df_now(), STEADY_MS))
 		slot->failures = 0;
 	want_again(slot);
@@ -219,23 +232,25 @@ settle_probe(DfSlot *slot)
 	}
 	if (coordinator == NULL && OidIsValid(owner))
 	{
-		want_coordinator(slot, DF_NEVER, "");
-		slot->failures = 0;
+		want_coordinator(slot, df_now(), "");
 		slot->owner = owner;
 		return;
 	}
 	df_slot_free(slot);
 	if (coordinator == NULL)
 		return;
-	if (coordinator->state != DF_PROC_WANTED)
+	if (df_slot_is_up(coordinator))
 	{
 		coordinator->woken = true;
 		if (coordinator->latch != NULL)
 			SetLatch(coordinator->latch);
 	}
 	else if (OidIsValid(owner))
+	{
 		coordinator->owner = owner;
-	else
+		df_slot_hurry(coordinator);
+	}
+	else if (coordinator->pid == 0)
 		df_slot_free(coordinator);
 }
 
@@ -280,160 +295,219 @@ reap(void)
 			settle_probe(slot);
 		else if (slot->kind >= DF_SLOT_WORKER &&
 				 slot->pid == 0 && slot->state != DF_PROC_STARTING &&
-				 !has_slot(DF_SLOT_COORDINATOR, slot->database, false))
+				 !has_slot(DF_SLOT_COORDINATOR, slot->database, false) &&
+				 !has_slot(DF_SLOT_PROBE, slot->database, false))
 			df_slot_free(slot);
 	}
 	LWLockRelease(df_shared->lock);
 }
 
-/* ---- processes to be started -------------------------------------------------- */
+/* ---- databases to be probed: under the lock ------------------------------------ */
 
-static bool
-is_due(DfSlot *slot, TimestampTz now)
-{
-	return slot->state == DF_PROC_WANTED && slot->not_before <= now &&
-		!df_database_held(slot->database);
-}
-
-/* the probe to be started next; under the lock.  *full = there is one, but no slot for it */
+/* a slot whose database waits for a probe; NULL = none */
 static DfSlot *
-choose_probe(TimestampTz now, bool *full)
+slot_to_probe(TimestampTz now)
 {
-	DfSlot	   *chosen = NULL;
-	Oid			database = InvalidOid;
-
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
 		DfSlot	   *slot = &df_shared->slots[i];
 
-		if (slot->kind == DF_SLOT_PROBE && slot->state != DF_PROC_WANTED)
-			return NULL;		/* one at a time */
-		if (slot->kind == DF_SLOT_PROBE && is_due(slot, now) && chosen == NULL)
-			chosen = slot;
-		if (slot->kind == DF_SLOT_COORDINATOR && is_due(slot, now) && !OidIsValid(slot->owner) &&
-			!OidIsValid(database))
-			database = slot->database;
+		if (slot->kind == DF_SLOT_COORDINATOR && slot->state == DF_PROC_WANTED &&
+			!OidIsValid(slot->owner) && slot->pid == 0 && slot->not_before <= now &&
+			!df_database_held(slot->database))
+			return slot;
 	}
-	if (chosen != NULL)
-		return chosen;
-	while (!OidIsValid(database) && unvisited != NIL)
+	return NULL;
+}
+
+/* the next of those that have none; InvalidOid = none, or it is held */
+static Oid
+database_unvisited(void)
+{
+	while (unvisited != NIL)
 	{
-		database = linitial_oid(unvisited);
+		Oid			database = linitial_oid(unvisited);
+
 		if (df_database_held(database))
 			break;
+		if (!has_slot(DF_SLOT_COORDINATOR, database, false))
+			return database;
 		unvisited = list_delete_first(unvisited);
-		if (has_slot(DF_SLOT_COORDINATOR, database, false))
-			database = InvalidOid;
 	}
-	if (!OidIsValid(database) || df_database_held(database))
-		return NULL;
-	chosen = df_slot_take(DF_SLOT_PROBE, database, InvalidOid);
-	*full = chosen == NULL;
-	return chosen;
+	return InvalidOid;
 }
 
-/* a database that is gone or closed needs nothing of us */
-static void
-forget_database(DfSlot *probe)
+/* whose database may be held stands in nobody's way */
+static bool
+have_probe(void)
 {
-	DfSlot	   *coordinator;
+	for (int i = 0; i < df_shared->nslots; i++)
+		if (df_shared->slots[i].kind == DF_SLOT_PROBE && !df_database_held(df_shared->slots[i].database))
+			return true;
+	return false;
+}
+
+/*
+ * One probe is WANTED at a time, but for those of CREATE EXTENSION.  Where there was
+ * a coordinator its slot serves, as there may be no other; true = there is none.
+ */
+static bool
+want_probe(void)
+{
+	Oid			database = InvalidOid;
+	bool		full = false;
 
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
-	coordinator = df_slot_find(DF_SLOT_COORDINATOR, probe->database, InvalidOid);
-	if (coordinator != NULL && coordinator->state == DF_PROC_WANTED)
-		df_slot_free(coordinator);
-	df_slot_free(probe);
+	if (!have_probe())
+	{
+		DfSlot	   *slot = slot_to_probe(df_now());
+
+		df_shared->probe_lacks = false;
+		if (slot != NULL)
+		{
+			slot->kind = DF_SLOT_PROBE;
+			slot->generation++;
+		}
+		else
+		{
+			database = database_unvisited();
+			full = OidIsValid(database) && df_slot_take(DF_SLOT_PROBE, database, InvalidOid) == NULL;
+			df_shared->probe_lacks = full;
+		}
+	}
+	strlcpy(df_shared->launcher_reason, full ? "out of dataflows.max_processes" : "",
+			sizeof(df_shared->launcher_reason));
 	LWLockRelease(df_shared->lock);
+	if (!full)
+		unvisited = list_delete_oid(unvisited, database);
+	return full;
 }
 
-/* starts at most one probe; returns when to look again if there is no room for it */
+/* returns when to look again if there is no slot for a probe */
 static TimestampTz
-start_probe(void)
+look_for_databases(void)
 {
 	static bool said = false;
-	bool		full = false;
-	DfSlot	   *probe;
 
-	for (;;)
-	{
-		LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
-		probe = choose_probe(df_now(), &full);
-		LWLockRelease(df_shared->lock);
-		if (probe == NULL || database_is_visitable(probe->database))
-			break;
-		forget_database(probe);
-	}
-	if (probe != NULL)
-		(void) df_process_start(probe, InvalidOid);
-	if (full && !said)
+	if (!want_probe())
+		return DF_NEVER;
+	if (!said)
 		ereport(LOG,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("all %d slots of dataflows are in use", df_shared->nslots),
 				 errhint("Increase dataflows.max_processes and restart the server.")));
-	said |= full;
-	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
-	strlcpy(df_shared->launcher_reason, full ? "out of dataflows.max_processes" : "",
-			sizeof(df_shared->launcher_reason));
-	LWLockRelease(df_shared->lock);
-	return full ? TimestampTzPlusMilliseconds(df_now(), NO_SLOT_MS) : DF_NEVER;
+	said = true;
+	return TimestampTzPlusMilliseconds(df_now(), NO_SLOT_MS);
 }
 
-/* what keeps the extension's owner from having a session there; else NULL */
-static const char *
-owner_problem(DfSlot *slot)
+/* ---- processes to be started -------------------------------------------------- */
+
+/* under the lock: whether the slot still is what `copy` says */
+static bool
+is_unchanged(const DfSlot *slot, const DfSlot *copy)
 {
-	const char *remedy;
-	const char *problem;
-
-	df_xact_begin();
-	problem = df_process_role_problem(slot->database, slot->owner, &remedy);
-	df_xact_commit();
-	return problem;
+	return slot->kind == copy->kind && slot->generation == copy->generation &&
+		slot->pid == 0 && !df_slot_is_up(slot);
 }
 
+/* a database that is gone or closed needs nothing of us */
 static void
-start_coordinator(DfSlot *slot)
+forget(DfSlot *slot, const DfSlot *copy)
 {
-	const char *problem = owner_problem(slot);
+	DfSlot	   *coordinator;
 
-	if (problem == NULL)
+	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
+	if (is_unchanged(slot, copy))
 	{
-		(void) df_process_start(slot, slot->owner);
-		return;
+		coordinator = df_slot_find(DF_SLOT_COORDINATOR, copy->database, InvalidOid);
+		if (copy->kind == DF_SLOT_PROBE && coordinator != NULL && coordinator->pid == 0 &&
+			!df_slot_is_up(coordinator))
+			df_slot_free(coordinator);
+		df_slot_free(slot);
 	}
-	if (slot->failures == 0)
+	LWLockRelease(df_shared->lock);
+}
+
+/* the extension's owner can have no session: later */
+static void
+put_off(DfSlot *slot, const DfSlot *copy, const char *problem)
+{
+	if (copy->failures == 0)
 		ereport(LOG,
 				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
 				 errmsg("could not start \"dataflows coordinator\" in database %u: role %u owns the extension, but %s",
-						slot->database, slot->owner, problem)));
+						copy->database, copy->owner, problem)));
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
-	slot->failures++;
-	want_coordinator(slot, df_process_back_off(slot->failures), "");
-	snprintf(slot->reason, sizeof(slot->reason), "the extension's owner: %s", problem);
+	if (is_unchanged(slot, copy))
+	{
+		slot->failures++;
+		want_coordinator(slot, df_process_back_off(slot->failures), "");
+		snprintf(slot->reason, sizeof(slot->reason), "the extension's owner: %s", problem);
+	}
 	LWLockRelease(df_shared->lock);
 }
 
-/* starts the coordinators that are due */
-static void
-start_coordinators(void)
+/* looks whether there can be such a process; if not, its slot is dealt with */
+static bool
+can_start(DfSlot *slot, const DfSlot *copy)
 {
-	for (int i = 0; i < df_shared->nslots; i++)
-	{
-		DfSlot	   *slot = &df_shared->slots[i];
-		bool		start;
+	const char *remedy;
+	const char *problem = NULL;
+	bool		admitted;
 
-		LWLockAcquire(df_shared->lock, LW_SHARED);
-		start = slot->kind == DF_SLOT_COORDINATOR && OidIsValid(slot->owner) &&
-			is_due(slot, df_now());
-		LWLockRelease(df_shared->lock);
-		if (start)
-			start_coordinator(slot);
+	df_xact_begin();
+	admitted = database_admits(copy->kind, copy->database);
+	if (admitted && copy->kind == DF_SLOT_COORDINATOR)
+		problem = df_process_role_problem(copy->database, copy->owner, &remedy);
+	df_xact_commit();
+	if (!admitted)
+		forget(slot, copy);
+	else if (problem != NULL)
+		put_off(slot, copy, problem);
+	return admitted && problem == NULL;
+}
+
+static void
+say_full(const DfSlot *first)
+{
+	static TimestampTz said_at = DF_NEVER;
+	TimestampTz now = df_now();
+
+	if (said_at != DF_NEVER && !TimestampDifferenceExceeds(said_at, now, SAY_AGAIN_MS))
+		return;
+	said_at = now;
+	ereport(LOG,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("could not start \"dataflows %s\" in database %u at once: out of background worker slots",
+					df_slot_kind_name(first->kind), first->database),
+			 errdetail("All databases and owners go on by turns."),
+			 errhint("Increase max_worker_processes and restart the server.")));
+}
+
+/* starts who is WANTED, as long as there are places; returns when to try again */
+static TimestampTz
+start_in_line(void)
+{
+	DfSlot		next;
+	int			index;
+
+	while (df_line_next(&next, &index))
+	{
+		if (!can_start(&df_shared->slots[index], &next))
+			continue;
+		if (df_process_start(index, next.generation) != DF_START_NO_PLACE)
+			continue;
+		if (df_line_full())
+			say_full(&next);
+		return TimestampTzPlusMilliseconds(df_now(), NO_PLACE_MS);
 	}
+	df_line_clear();
+	return DF_NEVER;
 }
 
 /*
- * The end of the first back-off, DF_NEVER if there is none.  What was due and
- * has not been started waits for something that will set our latch.
+ * When the first slot wants a process that does not want one yet, DF_NEVER if
+ * there is none.  What wants one by now waits for something that will set our latch.
  */
 static TimestampTz
 next_start(void)
@@ -446,8 +520,8 @@ next_start(void)
 	{
 		DfSlot	   *slot = &df_shared->slots[i];
 
-		if ((slot->kind == DF_SLOT_COORDINATOR || slot->kind == DF_SLOT_PROBE) &&
-			slot->state == DF_PROC_WANTED && slot->not_before > now)
+		if (slot->kind != DF_SLOT_FREE &&
+			(slot->state == DF_PROC_WANTED || slot->state == DF_PROC_AT_REST) && slot->not_before > now)
 			next = df_earlier(next, slot->not_before);
 	}
 	LWLockRelease(df_shared->lock);
@@ -477,13 +551,12 @@ static TimestampTz next_turn;
 static void
 turn(void)
 {
-	TimestampTz again;
+	TimestampTz again = df_process_check();
 
-	df_process_check();
 	reap();
 	scan_if_asked();
-	again = start_probe();
-	start_coordinators();
+	again = df_earlier(again, look_for_databases());
+	again = df_earlier(again, start_in_line());
 	next_turn = df_earlier(again, next_start());
 }
 

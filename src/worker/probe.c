@@ -53,5 +53,5 @@ dataflows_probe_main(Datum arg)
 	slot->owner = owner;
 	slot->woken = false;
 	LWLockRelease(df_shared->lock);
-	(void) df_slot_retire(slot);
+	(void) df_slot_retire(slot, DF_NEVER);
 }

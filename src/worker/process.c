@@ -2,8 +2,8 @@
  * worker/process.c
  *	  How a process of the engine is started, and what it does first and last.
  *
- * The first half runs in the launcher and in coordinators, the second half in
- * every process of the engine, in its own session.  Nothing here may look at a
+ * The first half runs in the launcher, which alone starts processes, the second
+ * half in every process of the engine, in its own session.  Nothing here may look at a
  * table of ours.
  */
 #include "postgres.h"
@@ -33,8 +33,11 @@
 #include "shared/watchdog.h"
 #include "store/xact.h"
 #include "worker/process.h"
+#include "worker/wait.h"
 
 #define LONGEST_BACK_OFF_S 60
+/* a slot whose process has not come after this time will not see it any more */
+#define LOST_MS 30000
 
 /* what each kind of slot runs, and how it is called in pg_stat_activity */
 static const struct
@@ -49,10 +52,10 @@ static const struct
 	[DF_SLOT_INGRESS] = {"dataflows_ingress_main", "dataflows ingress"},
 };
 
-/* handles of what this process has started, by slot; NULL = not by us */
+/* handles of what this launcher has started, by slot; NULL = another one did, before us */
 static BackgroundWorkerHandle **handles = NULL;
 
-/* ---- in who starts --------------------------------------------------------- */
+/* ---- in the launcher ------------------------------------------------------- */
 
 TimestampTz
 df_process_back_off(int failures)
@@ -63,7 +66,7 @@ df_process_back_off(int failures)
 }
 
 static void
-fill_worker(BackgroundWorker *worker, DfSlot *slot, Oid owner)
+fill_worker(BackgroundWorker *worker, const DfSlot *slot)
 {
 	DfWorkerParams params;
 
@@ -80,90 +83,92 @@ fill_worker(BackgroundWorker *worker, DfSlot *slot, Oid owner)
 
 	memset(&params, 0, sizeof(params));
 	params.database = slot->database;
-	params.owner = owner;
+	params.owner = slot->kind == DF_SLOT_PROBE ? InvalidOid : slot->owner;
 	params.generation = slot->generation;
 	memcpy(worker->bgw_extra, &params, sizeof(params));
 }
 
-/* back to WANTED, later; said in the log the first time only */
-static void
-start_failed(DfSlot *slot)
+/* if the slot is still what the launcher has looked at, nobody but us changes it from here on */
+static bool
+begin_start(DfSlot *slot, uint32 generation)
 {
-	bool		first;
+	bool		mine;
 
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
-	slot->state = DF_PROC_WANTED;
-	first = slot->failures == 0;
-	slot->failures++;
-	slot->not_before = df_process_back_off(slot->failures);
-	strlcpy(slot->reason, "out of max_worker_processes", sizeof(slot->reason));
+	mine = slot->kind != DF_SLOT_FREE && slot->generation == generation && slot->pid == 0 &&
+		(slot->state == DF_PROC_WANTED || slot->state == DF_PROC_AT_REST);
+	if (mine)
+	{
+		slot->state = DF_PROC_STARTING;
+		slot->started_at = df_now();
+	}
 	LWLockRelease(df_shared->lock);
-
-	if (first)
-		ereport(LOG,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("could not start \"%s\" in database %u: out of background worker slots",
-						programs[slot->kind].name, slot->database),
-				 errhint("Increase max_worker_processes and restart the server.")));
+	return mine;
 }
 
-bool
-df_process_start(DfSlot *slot, Oid owner)
+/* not_before stays, and with it the place in the line */
+static void
+stay_in_line(DfSlot *slot)
 {
+	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
+	slot->state = DF_PROC_WANTED;
+	LWLockRelease(df_shared->lock);
+}
+
+DfProcessStart
+df_process_start(int index, uint32 generation)
+{
+	DfSlot	   *slot = &df_shared->slots[index];
 	BackgroundWorker worker;
 	BackgroundWorkerHandle *handle = NULL;
-	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-	int			index = slot - df_shared->slots;
+	MemoryContext old;
 	bool		started;
 
+	if (!begin_start(slot, generation))
+		return DF_START_CHANGED;
+	old = MemoryContextSwitchTo(TopMemoryContext);
 	if (handles == NULL)
 		handles = palloc0(sizeof(handles[0]) * df_shared->nslots);
 	if (handles[index] != NULL)
 		pfree(handles[index]);
 	handles[index] = NULL;
 
-	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
-	Assert(slot->state == DF_PROC_WANTED);
-	slot->state = DF_PROC_STARTING;
-	slot->started_at = df_now();
-	LWLockRelease(df_shared->lock);
-
-	fill_worker(&worker, slot, owner);
+	fill_worker(&worker, slot);
 	started = RegisterDynamicBackgroundWorker(&worker, &handle);
+	MemoryContextSwitchTo(old);
 	if (started)
 		handles[index] = handle;
 	else
-		start_failed(slot);
-	MemoryContextSwitchTo(old);
-	return started;
+		stay_in_line(slot);
+	return started ? DF_START_DONE : DF_START_NO_PLACE;
 }
 
 /*
  * A process that could not be forked, or ended before it claimed its slot,
- * leaves a slot that nobody marks.  Only who registered it can tell.
+ * leaves a slot that nobody marks.  Only who registered it can tell; what a
+ * launcher before us has started is waited for no longer than LOST_MS.
  */
-void
+TimestampTz
 df_process_check(void)
 {
-	pid_t		pid;
+	TimestampTz now = df_now();
+	TimestampTz again = DF_NEVER;
 
-	if (handles == NULL)
-		return;
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
 		DfSlot	   *slot = &df_shared->slots[i];
+		TimestampTz lost_at = TimestampTzPlusMilliseconds(slot->started_at, LOST_MS);
+		bool		ours = handles != NULL && handles[i] != NULL;
+		pid_t		pid;
 
-		if (handles[i] == NULL || slot->state != DF_PROC_STARTING ||
-			GetBackgroundWorkerPid(handles[i], &pid) != BGWH_STOPPED)
+		if (slot->kind == DF_SLOT_FREE || slot->state != DF_PROC_STARTING)
 			continue;
-		LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
-		if (slot->state == DF_PROC_STARTING)
-		{
-			slot->state = DF_PROC_GONE;
-			slot->end = df_database_held(slot->database) ? DF_END_ASIDE : DF_END_BADLY;
-		}
-		LWLockRelease(df_shared->lock);
+		if (ours ? GetBackgroundWorkerPid(handles[i], &pid) == BGWH_STOPPED : lost_at <= now)
+			df_slot_lost(slot);
+		else if (!ours)
+			again = df_earlier(again, lost_at);
 	}
+	return again;
 }
 
 const char *

@@ -8,18 +8,27 @@
 #include "df_types.h"
 #include "shared/slots.h"
 
-/* ---- in who starts: launcher or coordinator ------------------------------- */
+/* ---- in the launcher --------------------------------------------------------- */
+
+typedef enum DfProcessStart
+{
+	DF_START_DONE,
+	DF_START_CHANGED,			/* the slot is not wanted any more */
+	DF_START_NO_PLACE			/* none of max_worker_processes is free; it stays WANTED */
+} DfProcessStart;
 
 /*
- * Registers the process of a WANTED slot; `owner` is the role of its session
- * (InvalidOid = a superuser).  On failure (no slot among max_worker_processes)
- * it stays WANTED with its reason, to be tried again after a growing time.
- * Called without the lock.
+ * Registers the process of a slot that is WANTED or AT_REST, in a session of the
+ * slot's owner (InvalidOid = a superuser), if this use of the slot still is.  Called
+ * without the lock.
  */
-extern bool df_process_start(DfSlot *slot, Oid owner);
+extern DfProcessStart df_process_start(int index, uint32 generation);
 
-/* STARTING slots whose process will never come are GONE; call when the latch was set */
-extern void df_process_check(void);
+/*
+ * STARTING slots whose process will never come are GONE; call when the latch was
+ * set.  Returns when to look again, DF_NEVER if there is no such time.
+ */
+extern TimestampTz df_process_check(void);
 
 /* when to try again after so many failures in a row: 1 s, doubled up to 60 s */
 extern TimestampTz df_process_back_off(int failures);

@@ -23,6 +23,7 @@
 #include "engine/query.h"
 #include "guc.h"
 #include "shared/clock.h"
+#include "shared/line.h"
 #include "shared/metrics.h"
 #include "shared/trouble.h"
 #include "shared/user_code.h"
@@ -437,9 +438,12 @@ sleep_or_retire(void)
 		df_worker.idle_since = now;
 	end = df_worker.idle_since + (int64) df_worker_idle * 1000;
 	if (now >= end && (df_worker.next_due == DF_NEVER || df_worker.next_due > now))
-		return df_slot_retire(df_worker.slot);
+		return df_slot_retire(df_worker.slot, df_worker.next_due);
 	df_xact_idle();
-	(void) df_wait_until(df_earlier(end, df_worker.next_due));
+	df_line_idle(df_worker.slot, true);
+	if (!df_line_is_asked(df_worker.slot))
+		(void) df_wait_until(df_earlier(end, df_worker.next_due));
+	df_line_idle(df_worker.slot, false);
 	return false;
 }
 
@@ -455,6 +459,11 @@ dataflows_sql_worker_main(Datum arg)
 		df_process_interrupts();
 		if (df_slot_take_wake(slot))
 			more = true;
+		if (df_line_is_asked(slot))
+		{
+			df_slot_give_way(slot, more ? df_now() : df_worker.next_due);
+			break;
+		}
 		if (df_trouble_waits(&trouble, df_now()))
 		{
 			(void) df_wait_until(trouble.retry_at);

@@ -27,6 +27,7 @@
 #include "engine/outcome.h"
 #include "guc.h"
 #include "shared/clock.h"
+#include "shared/line.h"
 #include "shared/metrics.h"
 #include "shared/trouble.h"
 #include "shared/wake.h"
@@ -66,6 +67,13 @@ static int	last_error = 0;		/* its SQLSTATE */
 static bool recording = false;	/* this turn has come to that, */
 static bool blocked = false;	/* or it failed before */
 static int	failed_turns = 0;
+
+/* about to end: nothing new is taken, nothing leaves */
+static bool
+begins_nothing(void)
+{
+	return df_worker.giving_way || df_leaving();
+}
 
 /* ---- what the worker holds ------------------------------------------------------ */
 
@@ -201,7 +209,7 @@ ask_for_help(void)
 	static TimestampTz asked = DF_NEVER;
 	TimestampTz now = df_now();
 
-	if (df_workers_per_owner < 2 || (asked != DF_NEVER && now < asked + USECS_PER_SEC))
+	if (df_workers_per_owner < 2 || df_line_is_full() || (asked != DF_NEVER && now < asked + USECS_PER_SEC))
 		return;
 	asked = now;
 	df_slot_wake_coordinator(MyDatabaseId);
@@ -470,7 +478,7 @@ df_advance_run(DfRun *run)
 						 "Look into the server's log, mend the function, then call dataflows.retry(run).");
 	df_slot_in_body(df_worker.slot, run->id, true);
 	df_worker.current = run;
-	run->may_linger = df_worker.slot->kind == DF_SLOT_WORKER && !df_leaving() &&
+	run->may_linger = df_worker.slot->kind == DF_SLOT_WORKER && !begins_nothing() &&
 		df_worker.lingering < df_max_runs / LINGERING_PART;
 	lingered = run->linger_until != DF_NEVER;
 	df_run_advance(run);
@@ -551,7 +559,7 @@ dispatch_all(void)
 	dlist_iter	iter;
 	bool		again;
 
-	if (df_leaving())
+	if (begins_nothing())
 		return;
 	again = dispatch_urgent();
 	/* another one comes first each time: a run of a thousand steps is not to have all places */
@@ -959,7 +967,7 @@ read_phase(List **deliveries)
 	bool		room = df_worker.nruns <= df_max_runs - Max(1, df_max_runs / 8);
 
 	*deliveries = NIL;
-	if (df_leaving())
+	if (begins_nothing())
 		return;
 	if (!look && !((df_worker.more || due) && room))
 		return;

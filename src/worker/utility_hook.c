@@ -8,7 +8,8 @@
  * TEMPLATE.  The database is held in shared memory, its processes are sent
  * SIGTERM and waited for; the hold ends with the transaction, whichever way,
  * and the launcher brings them back.  Who may not run the command anyway
- * disturbs nobody.  COMMIT PREPARED wakes the engine.  It must never fail a
+ * disturbs nobody.  COMMIT PREPARED and ROLLBACK PREPARED wake the engine, or
+ * have it started.  It must never fail a
  * command by itself: if a process does not go, the command itself says that the
  * database is in use.
  */
@@ -198,10 +199,26 @@ changes_databases(Node *command)
 	return IsA(command, CreatedbStmt) || IsA(command, AlterDatabaseStmt);
 }
 
+/* COMMIT PREPARED or ROLLBACK PREPARED: the former may have made anything, the latter may end what held us up */
 static bool
-commits_prepared(Node *command)
+ends_prepared(Node *command)
 {
-	return IsA(command, TransactionStmt) && ((TransactionStmt *) command)->kind == TRANS_STMT_COMMIT_PREPARED;
+	TransactionStmt *statement = (TransactionStmt *) command;
+
+	return IsA(command, TransactionStmt) &&
+		(statement->kind == TRANS_STMT_COMMIT_PREPARED || statement->kind == TRANS_STMT_ROLLBACK_PREPARED);
+}
+
+/*
+ * It has succeeded, and what it did can be seen: the extension may be there since
+ * this moment, or since a restart of the server, without the launcher knowing it.
+ */
+static void
+after_prepared(void)
+{
+	df_wake_everybody();
+	if (!df_slot_has_coordinator(MyDatabaseId) && OidIsValid(get_extension_oid("dataflows", true)))
+		df_wake_launcher();
 }
 
 static void
@@ -210,9 +227,8 @@ utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 		QueryEnvironment *environment, DestReceiver *receiver, QueryCompletion *completion)
 {
 	Node	   *command = planned->utilityStmt;
+	bool		prepared = ends_prepared(command);
 
-	if (commits_prepared(command))
-		df_wake_everybody();	/* granted when this command has succeeded */
 	if (df_shared != NULL)
 	{
 		Oid			database = database_to_leave(command);
@@ -224,6 +240,9 @@ utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 
 	(previous_utility ? previous_utility : standard_ProcessUtility)
 		(planned, query, read_only_tree, context, params, environment, receiver, completion);
+
+	if (df_shared != NULL && prepared)
+		after_prepared();
 }
 
 /* the transaction that held a database has ended: its processes may come back */

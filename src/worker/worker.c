@@ -21,10 +21,13 @@
 
 #include "guc.h"
 #include "shared/clock.h"
+#include "shared/line.h"
 #include "shared/watchdog.h"
+#include "store/coordinator.h"
 #include "store/identity.h"
 #include "store/store.h"
 #include "store/xact.h"
+#include "worker/guarded.h"
 #include "worker/process.h"
 #include "worker/token.h"
 #include "worker/trace.h"
@@ -203,6 +206,14 @@ sleep_until(TimestampTz due)
 	return until;
 }
 
+/* nothing is held, nothing is due: it would be no loss to end */
+static bool
+is_idle(void)
+{
+	return df_worker.nruns == 0 && !df_worker.more && !df_worker.look && df_trace_due() == DF_NEVER &&
+		(df_worker.next_due == DF_NEVER || df_worker.next_due > df_now());
+}
+
 /* true: nothing to do for so long that the process is not worth its place */
 static bool
 may_retire(void)
@@ -232,28 +243,83 @@ one_turn(void)
 	df_worker.touched = df_worker.departures = NIL;
 }
 
-/* the last turns: answers are recorded, nothing new is begun */
+/* answers are recorded, nothing new is begun */
+static void
+hear_some(TimestampTz until)
+{
+	TimestampTz next;
+	bool		waits;
+	long		http = df_http_timeout_ms();
+
+	collect();
+	waits = df_turn_waits(&next);
+	if (!waits)
+		next = df_turn_aside_due();
+	if (!waits && something_to_record())
+		one_turn();
+	else
+		(void) df_wait_until(df_earlier(df_earlier(until, next), http < 0 ? DF_NEVER : df_now() + http * 1000));
+	df_process_interrupts();
+}
+
+/* the last turns of a process that was asked to end */
 static void
 drain(void)
 {
 	TimestampTz until = df_now() + Min(DRAIN_MS, LAST_ANSWER_MS - df_leaving_ms()) * 1000;
-	TimestampTz next;
 
 	while (df_worker.in_flight > 0 && df_now() < until)
-	{
-		long		http = df_http_timeout_ms();
-
-		collect();
-		if (something_to_record() && !df_turn_waits(&next))
-			one_turn();
-		else
-			(void) df_wait_until(http < 0 ? until : Min(until, df_now() + http * 1000));
-		df_process_interrupts();
-	}
+		hear_some(until);
 	/* what could not be recorded yet, and then what came meanwhile, once more */
 	for (int i = 0; i < 2 && (df_worker.aside > 0 || df_turn_has_results()); i++)
 		one_turn();
 	df_slot_step_aside(df_worker.slot);
+}
+
+static bool all_given_back;
+
+static void
+return_lease(void)
+{
+	DfStore		store;
+
+	df_xact_begin();
+	df_store_enter(&store);
+	all_given_back = df_give_back_lease(df_worker.lease);
+	df_store_leave(&store);
+	df_xact_commit();
+}
+
+/* what we hold is due again, for whoever comes next; false: not all of it */
+static bool
+give_runs_back(void)
+{
+	static DfTrouble trouble = {"give its runs back"};
+
+	return df_guarded(return_lease, &trouble) && all_given_back;
+}
+
+/*
+ * Others wait for a place.  What is on the wire is heard out, however long it
+ * takes, as it would be in doubt otherwise; the rest waits in the table for our
+ * next turn.
+ */
+static void
+give_way(void)
+{
+	TimestampTz again = is_idle() ? df_worker.next_due : df_now();
+
+	df_worker.giving_way = true;
+	while ((df_worker.in_flight > 0 || df_worker.aside > 0 || df_turn_has_results()) && !df_worker.gone && !df_leaving())
+		hear_some(DF_NEVER);
+	if (df_worker.gone)
+		return;
+	if (df_leaving())
+		drain();
+	else if (df_worker.nruns > 0 && !give_runs_back())
+		df_slot_step_aside(df_worker.slot); /* the coordinator takes them back */
+	else
+		df_slot_give_way(df_worker.slot, again);
 }
 
 void
@@ -275,6 +341,11 @@ dataflows_worker_main(Datum arg)
 			drain();
 			break;
 		}
+		if (df_line_is_asked(slot))
+		{
+			give_way();
+			break;
+		}
 
 		collect();
 		if (df_worker.results != NIL && df_worker.in_flight >= 8)
@@ -291,12 +362,16 @@ dataflows_worker_main(Datum arg)
 		}
 		if (may_retire())
 		{
-			if (df_slot_retire(slot))
+			if (df_slot_retire(slot, df_worker.next_due))
 				break;
 			continue;
 		}
 		df_xact_idle();
+		df_line_idle(slot, is_idle());
+		if (df_line_is_asked(slot))
+			continue;
 		(void) df_wait_until(sleep_until(due));
+		df_line_idle(slot, false);
 		df_process_interrupts();
 	}
 	/* what is still on the wire may wait for a name server, and libcurl for that */

@@ -47,6 +47,7 @@ typedef struct DfWorker
 	int64		inbox_after;	/* where the next look at the inbox goes on, 0 = at the oldest row */
 	bool		inbox_news;		/* something has come since it began at the oldest */
 	bool		more;			/* the last claim left something behind */
+	bool		giving_way;		/* others wait for its place: answers are recorded, nothing is begun */
 	bool		gone;			/* the extension was dropped: nothing left to work for */
 	List	   *results;		/* of DfHttpResult, not applied yet */
 	bool		token_news;		/* a token has come, or will not: who waits for it is to be looked at */
