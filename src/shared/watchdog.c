@@ -2,8 +2,8 @@
  * shared/watchdog.c
  *	  That a process of the engine ends when it has to, whatever it is doing.
  *
- * Runs in every process of the engine: signal handlers, and a timer that is
- * armed while the process is busy.  They set flags only, but for the very last
+ * Runs in every process of the engine: signal handlers, and a timer that is armed
+ * by the first transaction after a sleep and goes on while the process is busy.  They set flags only, but for the very last
  * means: what has not ended half a second after it was told that the postmaster
  * is dead is ended by _exit(), though never in a critical section or with a
  * lightweight lock held, for which other processes may be waiting.  An old
@@ -145,6 +145,7 @@ df_watchdog_start(void)
 {
 	timer = RegisterTimeout(USER_TIMEOUT, tick);
 	df_watchdog_wake();
+	df_watchdog_arm();
 }
 
 bool
@@ -163,6 +164,11 @@ void
 df_watchdog_wake(void)
 {
 	busy = true;
+}
+
+void
+df_watchdog_arm(void)
+{
 	if (!get_timeout_active(timer))
 		enable_timeout_after(timer, TICK_MS);
 }

@@ -16,9 +16,12 @@
 extern void df_watchdog_start(void);
 extern bool df_watchdog_is_on(void);
 
-/* around each long sleep: who sleeps has no timer, for its wait hears everything */
+/* around each long sleep: who sleeps needs no timer, for its wait hears everything */
 extern void df_watchdog_sleep(void);
 extern void df_watchdog_wake(void);
+
+/* when a transaction begins: not at each wake, or the timer's own would be the next one */
+extern void df_watchdog_arm(void);
 
 /* for SIGTERM: end in good order, a second later without it; or end at the next chance */
 extern void df_handle_leave(SIGNAL_ARGS);

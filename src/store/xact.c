@@ -22,6 +22,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "shared/watchdog.h"
 #include "store/xact.h"
 
 #define LOCK_WAIT_MS 1000
@@ -37,6 +38,7 @@ df_xact_begin(void)
 	Assert(!IsTransactionState());
 	callers_context = CurrentMemoryContext;
 	busy = 1;
+	df_watchdog_arm();
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());

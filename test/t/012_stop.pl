@@ -187,6 +187,30 @@ for my $case (@cases)
 is($systems->ever('post@x'), '1/0/0/0', 'what was on the wire has had one effect');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM dataflows.run WHERE entries > 0'), '0', 'no body counts as one that crashed its worker');
 
+# ---- nobody is woken by what watches those who are busy ------------------------------------
+
+sub wakes
+{
+	my ($pid) = @_;
+
+	return PostgreSQL::Test::Utils::slurp_file("/proc/$pid/status") =~ /^voluntary_ctxt_switches:\s+(\d+)/m ? $1 : 0;
+}
+$node->safe_psql('postgres', "SELECT dataflows.start('does', '{\"what\": \"sleep\"}', 'idle')", extra_params => [ '-U', 'app' ]);
+ok(wait_for_runs($node, ['completed'], 30), 'a run has ended');
+for my $kind ('worker', 'launcher')
+{
+	my $pid = $node->safe_psql('postgres', sprintf("SELECT max(pid) $waiting", $kind));
+	my ($at, $end) = (-1, time() + 20);
+
+	# until it has slept for a second
+	for (my $slept = 0; $slept < 20 && time() < $end; $slept = wakes($pid) == $at ? $slept + 1 : 0)
+	{
+		$at = wakes($pid);
+		usleep(50_000);
+	}
+	cmp_ok(time(), '<', $end, "$kind: with nothing to do it sleeps");
+}
+
 # ---- the engine's own statements wait for a lock -----------------------------------------
 
 $node->safe_psql('postgres', "BEGIN; LOCK TABLE dataflows.installation, dataflows.run, dataflows.inbox; PREPARE TRANSACTION 'lock'");
