@@ -20,6 +20,7 @@ extern void df_run_advance(DfRun *run);
 extern void df_run_message(DfRun *run, DfMessage *message); /* something new in the inbox */
 extern TimestampTz df_run_next_due(const DfRun *run);
 extern DfStep *df_run_step_to_run(const DfRun *run);	/* whose SQL is due, NULL = none */
+extern void df_run_alias_later(DfRun *run); /* somebody has it in his hands */
 extern List *df_run_wanted_signals(DfRun *run);	/* of DfWantedSignal */
 extern DfStep *df_run_alias_wanted(const DfRun *run);	/* that asks for a key, NULL = none */
 extern void df_run_alias_answer(DfRun *run, DfStep *step, const char *holder);

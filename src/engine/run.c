@@ -659,6 +659,13 @@ retry_body(DfRun *run, const char *message)
 	run->released = true;
 }
 
+/* the body asks for the key again when it is entered again */
+void
+df_run_alias_later(DfRun *run)
+{
+	retry_body(run, "somebody's open transaction has the key of its alias");
+}
+
 /* what a person is to do about a body that cannot run; NULL = the usual */
 static const char *
 remedy_for(int sqlstate)

@@ -10,10 +10,16 @@
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/uuid.h"
 
+#include "shared/trouble.h"
 #include "store/alias.h"
 #include "store/store.h"
+#include "store/subxact.h"
+
+/* how long somebody's open transaction may keep all runs of this worker waiting */
+#define KEY_WAIT "50ms"
 
 static bool
 held_by_another(const DfRun *run, Datum *values, MemoryContext cxt, char **holder)
@@ -53,6 +59,41 @@ df_alias_take(const DfRun *run, const char *key, MemoryContext cxt)
 	if (!held_by_another(run, values, cxt, &holder))
 		holder = MemoryContextStrdup(cxt, "unknown");
 	return holder;
+}
+
+typedef struct Taking
+{
+	const DfRun *run;
+	const char *key;
+	MemoryContext cxt;
+	char	   *holder;
+} Taking;
+
+static void
+take_soon(void *arg)
+{
+	Taking	   *taking = arg;
+	int			level = NewGUCNestLevel();
+
+	(void) set_config_option("lock_timeout", KEY_WAIT, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	taking->holder = df_alias_take(taking->run, taking->key, taking->cxt);
+	AtEOXact_GUC(false, level);
+}
+
+bool
+df_alias_try(const DfRun *run, const char *key, MemoryContext cxt, char **holder)
+{
+	Taking		taking = {run, key, cxt, NULL};
+	ErrorData  *error;
+
+	if (df_subxact(take_soon, &taking, true, &error))
+	{
+		*holder = taking.holder;
+		return true;
+	}
+	if (!df_error_is_lock(error->sqlerrcode))
+		ReThrowError(error);
+	return false;
 }
 
 /*

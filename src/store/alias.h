@@ -29,6 +29,9 @@
  */
 extern char *df_alias_take(const DfRun *run, const char *key, MemoryContext cxt);
 
+/* the same, not waiting for long: false = somebody's open transaction has the key in its hands */
+extern bool df_alias_try(const DfRun *run, const char *key, MemoryContext cxt, char **holder);
+
 /* the aliases of these runs that are recorded in this turn are theirs, or an error */
 extern void df_alias_confirm(List *runs);
 

@@ -569,7 +569,8 @@ static DfPlan kept_plan = {
  * Whoever claimed the run meanwhile may have begun to wait in that very
  * transaction, after it had read the inbox: such a row stays new, and the wake
  * of its sender, which all workers got, makes him look at it.  The lock lets
- * those pass who only keep the run from being purged.
+ * those pass who only keep the run from being purged.  A row that somebody has
+ * locked (forget() has, until its transaction ends) is passed over.
  */
 static DfPlan looked_at_plan = {
 	"UPDATE dataflows.inbox i SET state = CASE WHEN i.kind = 'signal' THEN 'kept' ELSE 'done' END, "
@@ -577,7 +578,8 @@ static DfPlan looked_at_plan = {
 	"FROM unnest($1, $2, $3) AS u(id, run, consumed_by) "
 	"LEFT JOIN LATERAL (SELECT r.run FROM dataflows.run r WHERE r.run = u.run AND r.lease IS NULL "
 	" AND r.state <> 'waiting' AND r.state <> 'rolling_back' FOR NO KEY UPDATE SKIP LOCKED) l ON true "
-	"WHERE i.id = u.id AND i.state = 'new' AND (u.run IS NULL OR l.run IS NOT NULL)",
+	"WHERE i.id = u.id AND i.state = 'new' AND (u.run IS NULL OR l.run IS NOT NULL)"
+	" AND i.id = ANY (ARRAY(SELECT x.id FROM dataflows.inbox x WHERE x.id = ANY ($1) FOR UPDATE SKIP LOCKED))",
 	SPI_OK_UPDATE, 3, {INT8ARRAYOID, UUIDARRAYOID, INT4ARRAYOID}
 };
 

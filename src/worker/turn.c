@@ -396,15 +396,19 @@ take_wanted_aliases(void)
 		DfRun	   *run = lfirst(lc);
 		DfStep	   *step = run->want_alias && !df_run_rests(run) ? df_run_alias_wanted(run) : NULL;
 		char	   *holder;
+		bool		known;
 
 		run->want_alias = false;
 		if (step == NULL)
 			continue;
 		df_store_enter(&store);
-		holder = df_alias_take(run, step->request, store.result_context);
+		known = df_alias_try(run, step->request, store.result_context, &holder);
 		df_store_leave(&store);
 		df_worker.current = run;
-		df_run_alias_answer(run, step, holder);
+		if (known)
+			df_run_alias_answer(run, step, holder);
+		else
+			df_run_alias_later(run);
 		df_worker.current = NULL;
 		some |= run->advance;
 	}

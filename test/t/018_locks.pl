@@ -27,7 +27,8 @@ CREATE FUNCTION app.noop(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RET
 CREATE TABLE app.prices (item text, price int);
 INSERT INTO app.prices VALUES ('x', 1);
 CREATE FUNCTION app.reads(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RETURN to_jsonb((SELECT price FROM app.prices)); END $$;
-SELECT dataflows.define_workflow('noop', 'app.noop'), dataflows.define_workflow('waits', 'app.waits'), dataflows.define_workflow('reads', 'app.reads');
+CREATE FUNCTION app.named(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN PERFORM dataflows.alias('further'); RETURN e; END $$;
+SELECT dataflows.define_workflow('named', 'app.named'), dataflows.define_workflow('noop', 'app.noop'), dataflows.define_workflow('waits', 'app.waits'), dataflows.define_workflow('reads', 'app.reads');
 SQL
 
 # a session whose transaction stays open; returns it when the statements are done
@@ -170,6 +171,25 @@ completes('waits', 'other', "another run's signal comes through");
 close_session($forget, 'COMMIT');
 as_app($node, 'postgres', "SELECT dataflows.signal_by_key('waits', 'late', 'go', '2')");
 completes('waits', 'late', 'and the run itself goes on when it can');
+
+# it has rows in its hands that nobody has looked at, then a further key that another run asks for
+as_app($node, 'postgres', "SELECT dataflows.pause('waits')");
+as_app($node, 'postgres', "SELECT dataflows.signal_by_key('waits', 'unseen', 'go', '1')");
+$forget = open_session('app', "SELECT dataflows.forget('waits', 'unseen')");
+as_app($node, 'postgres', "SELECT dataflows.resume('waits')");
+start_app('waits', 'beside the unseen');
+as_app($node, 'postgres', "SELECT dataflows.signal_by_key('waits', 'beside the unseen', 'go', '1')");
+completes('waits', 'beside the unseen', 'signals that somebody deletes hold up no others');
+close_session($forget, 'COMMIT');
+start_app('named', 'a');
+completes('named', 'a', 'a run has a further key');
+$forget = open_session('app', "SELECT dataflows.forget('named', 'a')");
+start_app('named', 'b');
+ok(wait_until($node, "SELECT waiting_for ~ 'the key of its alias' FROM dataflows.runs WHERE key = 'b'", 60), 'another one waits for it, and says so');
+start_app('noop', 'beside the alias');
+completes('noop', 'beside the alias', 'it holds up no other run');
+close_session($forget, 'COMMIT');
+completes('named', 'b', 'and gets it');
 
 # ---- tables that are locked: ours, then one that bodies read
 for my $tables ('run, dataflows.step', 'inbox', 'workflow', 'installation', 'page_token')
