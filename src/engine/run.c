@@ -614,6 +614,8 @@ error_json(DfRun *run, ErrorData *error, int sqlstate, char **step, int *status)
 		/* the body may have raised it itself */
 		if (detail != NULL && !df_payload_fits(detail))
 			detail = NULL;
+		if (detail == NULL)
+			df_text_cut(error->detail);
 		*step = df_json_get_text(detail, "step");
 		*status = df_json_get_int(detail, "status", 0);
 	}

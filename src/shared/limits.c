@@ -33,8 +33,8 @@ df_check_payload(const Jsonb *value, const char *what)
 			 errhint("Store it in a table and pass its key.")));
 }
 
-static void
-cut_text(char *text)
+void
+df_text_cut(char *text)
 {
 	size_t		len = text == NULL ? 0 : strlen(text);
 
@@ -45,10 +45,11 @@ cut_text(char *text)
 void
 df_error_cut(ErrorData *error)
 {
-	cut_text(error->message);
-	cut_text(error->detail);
-	cut_text(error->hint);
-	cut_text(error->context);
+	df_text_cut(error->message);
+	if (error->sqlerrcode != DF_ERR_STEP_FAILED || (error->detail != NULL && strlen(error->detail) > (size_t) df_max_body))
+		df_text_cut(error->detail);
+	df_text_cut(error->hint);
+	df_text_cut(error->context);
 }
 
 void

@@ -19,7 +19,10 @@ extern bool df_payload_fits(const Jsonb *value);
 extern void df_check_payload(const Jsonb *value, const char *what);
 extern void df_check_key(const char *key);
 
-/* cuts what an error of user code says to what is worth a row: 64 kB each of message, detail, hint and context */
+/* cuts a text to what is worth a row, 64 kB; NULL is left alone */
+extern void df_text_cut(char *text);
+
+/* the same of what an error of user code says, but for the detail of DF001 up to dataflows.max_body: it is JSON */
 extern void df_error_cut(ErrorData *error);
 
 #endif							/* DF_LIMITS_H */
