@@ -474,12 +474,16 @@ missing_coordinator_row(Known *known)
 
 /* why an owner can have no session here, and what to do; NULL = he can */
 static const char *
-role_problem(const DfOwnerLook *owner)
+role_problem(const Known *known, const DfOwnerLook *owner)
 {
-	HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(owner->owner));
+	HeapTuple	tuple;
 	const char *problem = NULL;
 	Form_pg_authid form;
 
+	if (!known->installation.ours)
+		return OidIsValid(get_role_oid(owner->name, true)) ? NULL :
+			"there is no role of that name here: create it before dataflows.adopt(), which looks owners up by name";
+	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(owner->owner));
 	if (!HeapTupleIsValid(tuple))
 		return "the role does not exist any more: see the remedy in dataflows.stuck";
 	form = (Form_pg_authid) GETSTRUCT(tuple);
@@ -501,7 +505,7 @@ owner_row(Known *known, const DfOwnerLook *owner)
 	Row		   *row = add_row(known, "worker", due ? "not running" : "not needed");
 
 	row->owner = owner->name;
-	row->reason = role_problem(owner);
+	row->reason = role_problem(known, owner);
 	if (row->reason != NULL)
 		row->status = "not running";
 	else if (known->why_not != NULL)

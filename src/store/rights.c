@@ -152,7 +152,9 @@ df_require_use(Oid role, const DfWorkflowRow *workflow, const char *verb)
 			 owner_exists(workflow) ?
 			 errhint("Have GRANT EXECUTE ON FUNCTION %s TO %s run, or act as a member of the owner.",
 					 workflow->function, quote_identifier(GetUserNameFromId(role, false))) :
-			 errhint("Define the workflow again as the role that is to own it.")));
+			 df_identity_is_ours() ?
+			 errhint("Define the workflow again as the role that is to own it.") :
+			 errhint("This database is a copy: if nothing else runs its runs, have a superuser call dataflows.adopt().")));
 }
 
 void

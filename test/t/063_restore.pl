@@ -163,7 +163,7 @@ SKIP:
 	skip 'CREATE DATABASE has no OID before PostgreSQL 15', 5 if $other->safe_psql('postgres', 'SHOW server_version_num') < 150000;
 	$other->safe_psql('postgres', "CREATE DATABASE shop OID $oid");
 	$other->safe_psql('postgres', 'CREATE ROLE app LOGIN');
-	pg($other, 'pg_restore', 'shop', '-e', "$dir/whole.dump");
+	pg($other, 'pg_restore', 'shop', '-j2', "$dir/whole.dump");
 	is_held($other, 'shop', 3, 'another cluster under the same token with the same oid');
 	is($other->safe_psql('shop', 'SELECT dataflows.adopt()'), '3', 'adopted');
 	goes_on($other, 'shop', 'another cluster');

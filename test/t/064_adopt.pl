@@ -144,6 +144,18 @@ is(sql($node, "SELECT string_agg(DISTINCT owner_name, ' ') FROM dataflows.workfl
 as($node, 'app', "SELECT dataflows.cancel(run) FROM dataflows.runs WHERE key = 'again'");
 ok(ends($node, 'again', 'cancelled'), 'and the run obeys its owner');
 
+# ---- dropped, and there again --------------------------------------------------------------------------------------------
+
+sql($node, 'REASSIGN OWNED BY ghost TO postgres; DROP OWNED BY ghost; DROP ROLE ghost');
+as($node, 'postgres', "SELECT dataflows.signal_by_key('haunts', 'haunted', 'go')");
+ok(ends($node, 'haunted', 'stuck'), 'its owner dropped, a run is stuck');
+like(sql($node, "SELECT remedy FROM dataflows.stuck"), qr/^Create a role of that name again and call dataflows\.adopt\(\), then dataflows\.retry\(run\)/, 'and says what to do');
+sql($node, 'CREATE ROLE ghost LOGIN; ALTER SCHEMA ghost OWNER TO ghost; ALTER FUNCTION ghost.waits OWNER TO ghost');
+is(refused($node, 'ghost', "SELECT dataflows.retry(run) FROM dataflows.runs WHERE key = 'haunted'"), 'refused', 'a new role of that name is not the owner by itself');
+sql($node, 'SELECT dataflows.adopt()');
+as($node, 'ghost', 'SELECT dataflows.retry(run) FROM dataflows.stuck');
+ok(ends($node, 'haunted', 'completed'), 'with adopt() it is, and the run goes on');
+
 # ---- the key of links -----------------------------------------------------------------------------------------------------
 
 my $http = HTTP::Tiny->new(timeout => 10, keep_alive => 0);
