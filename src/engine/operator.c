@@ -41,7 +41,7 @@ cancel(DfRun *run, const DfMessage *message)
 			if (run->error == NULL || run->cause == DF_CAUSE_NONE)
 				run->error = who_and_why(run, message, "cancelled");
 			run->cause = DF_CAUSE_CANCELLED;
-			run->body_retries = 0;
+			run->body_retries = run->entries = 0;
 			df_run_transition(run, DF_RUN_CANCEL);
 			break;
 		default:

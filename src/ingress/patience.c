@@ -176,7 +176,7 @@ df_patience_begin(const char *path, Oid owner)
 	current_path = hash_path(path);
 	current_owner = owner;
 	begun_us = df_monotonic_us();
-	df_slot_in_body(me, no_run, true);
+	df_slot_enter_body(me, no_run, true);
 }
 
 void
@@ -188,7 +188,7 @@ df_patience_end(DfCut cut)
 	if (me == NULL)
 		return;
 	now = df_monotonic_us();
-	df_slot_in_body(me, no_run, false);
+	df_slot_leave_body(me);
 	if (now - begun_us > SLOW_US)
 		remember_slow(current_owner, now);
 	if (cut == DF_CUT_LIMIT)

@@ -412,8 +412,6 @@ reason_of(const Known *known, const DfSlot *slot)
 		reason = pstrdup(slot->reason);
 	if (reason == NULL && slot->kind == DF_SLOT_WORKER)
 		reason = known->why_not;
-	if (reason == NULL && slot->careful)
-		reason = "careful: the server crashed while the engine was live, one body is entered at a time";
 	if (reason == NULL && slot->kind == DF_SLOT_WORKER)
 		reason = paused_workflows(owner_look(known, slot->owner));
 	return reason;

@@ -17,6 +17,7 @@
 
 #include "guc.h"
 #include "shared/clock.h"
+#include "shared/crash.h"
 #include "shared/slots.h"
 #include "shared/spans.h"
 #include "shared/systems.h"
@@ -66,6 +67,8 @@ df_shared_startup(void)
 	df_spans_startup();
 	df_systems_startup();
 	LWLockRelease(AddinShmemInitLock);
+	if (!found)
+		df_crash_startup(df_max_processes);
 }
 
 const char *
@@ -239,8 +242,8 @@ tell_coordinator_of_end(DfSlot *slot)
 
 /*
  * The process ends, well or badly: its slot says so, and the coordinator is
- * told.  What a process did in a body when it was asked to end does not count as
- * a crash of that body.
+ * told.  A body that ends its process is noted, unless the process was asked to
+ * end.
  */
 static void
 slot_exit(int code, Datum arg)
@@ -256,9 +259,10 @@ slot_exit(int code, Datum arg)
 
 			slot->state = DF_PROC_GONE;
 			slot->end = asked ? DF_END_ASIDE : DF_END_BADLY;
-			if (asked)
-				slot->in_body = false;
+			if (slot->in_body && !slot->counted && !asked)
+				df_crash_add(slot->database, &slot->body_run);
 		}
+		df_slot_leave_body(slot);
 		slot->pid = 0;
 		slot->latch = NULL;
 		slot->trouble[0] = '\0';
@@ -438,14 +442,20 @@ df_slot_reason(DfSlot *slot, const char *reason)
 /* ---- wakes ---------------------------------------------------------------- */
 
 void
-df_slot_in_body(DfSlot *slot, pg_uuid_t run, bool in_body)
+df_slot_enter_body(DfSlot *slot, pg_uuid_t run, bool counted)
 {
-	if (in_body)
-	{
-		slot->body_run = run;
-		slot->body_since = df_now();
-	}
-	slot->in_body = in_body;
+	slot->body_run = run;
+	slot->body_since = df_now();
+	slot->counted = counted;
+	slot->in_body = true;
+	df_crash_enter(slot - df_shared->slots, slot->database, &run, counted);
+}
+
+void
+df_slot_leave_body(DfSlot *slot)
+{
+	df_crash_leave(slot - df_shared->slots);
+	slot->in_body = false;
 }
 
 /* one that waits for its process will look as soon as it has it */

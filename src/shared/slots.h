@@ -75,11 +75,6 @@ typedef struct DfSlot
 	char		reason[160];	/* why it is not running, for status() */
 	char		trouble[200];	/* what it tries in vain (shared/trouble.c), for status(); "" = nothing */
 	TimestampTz trouble_since;
-	/* coordinator: the server crashed while the engine was live; worker: so
-	 * enter one body at a time and commit its entry first.  The coordinator
-	 * sets and clears both. */
-	bool		careful;
-	bool		seen;			/* a coordinator of this database has run since the server started */
 	TimestampTz lacks_since;	/* coordinator: it found no slot for a worker, DF_NEVER = it did */
 	/* of the coordinator alone, kept while it is at rest [own] */
 	TimestampTz next_sweep;
@@ -88,6 +83,7 @@ typedef struct DfSlot
 	bool		idle;			/* it would leave without a loss */
 	/* of the worker alone [own]; of the ingress: in a handler, for no run */
 	bool		in_body;
+	bool		counted;		/* that entry is counted in the run's row already, or is in no run */
 	pg_uuid_t	body_run;
 	TimestampTz body_since;
 	uint64		turns;
@@ -169,7 +165,8 @@ extern void df_slot_lost(DfSlot *slot);
 extern void df_slot_reason(DfSlot *slot, const char *reason);
 
 /* a worker is in a body, or in somebody's SQL: it is to blame if the process ends now */
-extern void df_slot_in_body(DfSlot *slot, pg_uuid_t run, bool in_body);
+extern void df_slot_enter_body(DfSlot *slot, pg_uuid_t run, bool counted);
+extern void df_slot_leave_body(DfSlot *slot);
 
 /* set the latch of the owner's workers of that kind, or of the coordinator; takes the lock */
 extern void df_slot_wake(DfSlotKind kind, Oid database, Oid owner);

@@ -19,7 +19,7 @@ COMMENT ON COLUMN dataflows.installation.one IS 'Always true: there is one row';
 COMMENT ON COLUMN dataflows.installation.identity IS 'The random part in dataflows.origin, with the database oid; runs move only where it is the same';
 COMMENT ON COLUMN dataflows.installation.token IS 'dataflows.identity of the server; NULL = none was set';
 COMMENT ON COLUMN dataflows.installation.system IS 'System identifier of the cluster; looked at where there is no token';
-COMMENT ON COLUMN dataflows.installation.live IS 'The durable mark that the engine is running; found at a start it means that the server crashed';
+COMMENT ON COLUMN dataflows.installation.live IS 'Not used: only a dump of version 0.1 fills it';
 COMMENT ON COLUMN dataflows.installation.link_key IS 'Not used: only a dump of version 0.1 fills it. The key of links is in dataflows.origin';
 COMMENT ON COLUMN dataflows.installation.paused IS 'The whole database is held by pause()';
 

@@ -40,28 +40,6 @@
 /* rows that one statement changes at most */
 #define BATCH 500
 #define BATCH_SQL "500"
-/* entries without an exit after which a run is taken to crash its process */
-#define MAX_ENTRIES_SQL "3"
-
-/* ---- installation ------------------------------------------------------------ */
-
-/*
- * A session that has called pause() and not committed must not hold us up: the
- * mark is then made at the next look.
- */
-void
-df_installation_set_live(bool live)
-{
-	static DfPlan plan = {
-		"UPDATE dataflows.installation AS i SET live = $1 WHERE i.one" EQ "ANY (ARRAY("
-		"  SELECT k.one FROM dataflows.installation AS k WHERE k.live" NE "$1 FOR UPDATE SKIP LOCKED))",
-		SPI_OK_UPDATE, 1, {BOOLOID}
-	};
-	Datum		values[1];
-
-	values[0] = BoolGetDatum(live);
-	(void) df_plan_run(&plan, values, NULL, 0);
-}
 
 /* ---- what is due --------------------------------------------------------------- */
 
@@ -349,34 +327,20 @@ df_abandon_asked(Oid owner)
 	return n;
 }
 
-bool
-df_count_crash(pg_uuid_t run)
+void
+df_count_crash(const pg_uuid_t *run)
 {
 	static DfPlan plan = {
-		"UPDATE dataflows.run AS r SET entries = COALESCE(r.entries, 0)" PLUS "1,"
-		" state = CASE WHEN x.bad THEN $3 ELSE r.state END,"
-		" wake_at = CASE WHEN x.bad THEN NULL ELSE r.wake_at END,"
-		" lease = CASE WHEN x.bad THEN NULL ELSE r.lease END,"
-		" waiting_for = CASE WHEN x.bad THEN NULL ELSE r.waiting_for END,"
-		" stuck = CASE WHEN x.bad THEN pg_catalog.jsonb_build_object('sqlstate', '57P02', 'reason', $4, 'remedy', $5)"
-		"   ELSE r.stuck END"
-		" FROM (SELECT q.run, COALESCE(q.entries, 0)" PLUS "1" GE MAX_ENTRIES_SQL " AS bad"
-		"   FROM dataflows.run AS q WHERE q.run" EQ "$1 AND q.state" EQ "ANY ($2) FOR UPDATE NOWAIT) AS x"
-		" WHERE r.run" EQ "x.run RETURNING x.bad, r.workflow",
-		SPI_OK_UPDATE_RETURNING, 5, {UUIDOID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID}
+		"UPDATE dataflows.run AS r SET entries = COALESCE(r.entries, 0)" PLUS "1"
+		" FROM (SELECT q.run FROM dataflows.run AS q WHERE q.run" EQ "$1 AND q.state" EQ "ANY ($2) FOR UPDATE NOWAIT) AS x"
+		" WHERE r.run" EQ "x.run",
+		SPI_OK_UPDATE, 2, {UUIDOID, TEXTARRAYOID}
 	};
-	Datum		values[5];
+	Datum		values[2];
 
-	values[0] = UUIDPGetDatum(&run);
+	values[0] = UUIDPGetDatum(run);
 	values[1] = states_that_may_get_stuck();
-	values[2] = CStringGetTextDatum(df_run_state_name(DF_RUN_STUCK));
-	values[3] = CStringGetTextDatum("the body was entered three times without an exit: it crashed the server or its worker");
-	values[4] = CStringGetTextDatum("Look into the server's log, mend the function, then call dataflows.retry(run).");
-	if (df_plan_run(&plan, values, NULL, 0) == 0 || !df_bool(0, 0, false))
-		return false;
-	df_metric_add(DF_METRIC_RUNS_STUCK, df_copy_text(CurrentMemoryContext, 0, 1), NULL, NULL, 1);
-	df_alert_stuck(&run, 1);
-	return true;
+	(void) df_plan_run(&plan, values, NULL, 0);
 }
 
 /* ---- NOTIFY ---------------------------------------------------------------------------- */

@@ -10,7 +10,6 @@
 #include "nodes/pg_list.h"
 #include "store/store.h"
 
-extern void df_installation_set_live(bool live);
 
 /* the owner of workflows that have something due, or will have */
 typedef struct DfDueOwner
@@ -44,8 +43,8 @@ extern uint64 df_stick_owner(const DfDueOwner *owner, const char *problem, const
  */
 extern uint64 df_abandon_asked(Oid owner);
 
-/* a worker ended inside the body of that run; true if the run is stuck for it now */
-extern bool df_count_crash(pg_uuid_t run);
+/* the server or a worker ended inside the body of that run; 55P03 if somebody has locked it */
+extern void df_count_crash(const pg_uuid_t *run);
 
 /* ---- NOTIFY ------------------------------------------------------------------ */
 

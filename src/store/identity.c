@@ -171,7 +171,7 @@ void
 df_installation_read(MemoryContext cxt, DfInstallation *installation)
 {
 	static DfPlan plan = {
-		"SELECT i.identity, i.token, i.system, COALESCE(i.live, false), COALESCE(i.paused, false)"
+		"SELECT i.identity, i.token, i.system, COALESCE(i.paused, false)"
 		" FROM (SELECT 1) AS x LEFT JOIN dataflows.installation AS i ON true"
 		" WHERE i.one OR EXISTS (SELECT FROM dataflows.workflow)",
 		SPI_OK_SELECT, 0
@@ -185,8 +185,7 @@ df_installation_read(MemoryContext cxt, DfInstallation *installation)
 	installation->identity = df_copy_text(cxt, 0, 0);
 	installation->token = df_copy_text(cxt, 0, 1);
 	installation->system = df_copy_text(cxt, 0, 2);
-	installation->live = df_bool(0, 3, false);
-	installation->paused = df_bool(0, 4, false);
+	installation->paused = df_bool(0, 3, false);
 	installation->why_held = judge(installation);
 	installation->ours = installation->why_held == NULL;
 }
@@ -339,7 +338,7 @@ static void
 adopt_installation(void)
 {
 	static DfPlan plan = {
-		"UPDATE dataflows.installation SET identity = $1, token = $2, system = $3, live = false, link_key = NULL",
+		"UPDATE dataflows.installation SET identity = $1, token = $2, system = $3, link_key = NULL",
 		SPI_OK_UPDATE, 3, {TEXTOID, TEXTOID, TEXTOID}
 	};
 	Datum		values[3];

@@ -26,7 +26,6 @@ typedef struct DfInstallation
 	bool		ours;			/* it is of this database: runs move */
 	const char *why_held;		/* if it is not: in which way it is another's */
 	bool		new_token;		/* it is ours, and dataflows.identity was set since the server started */
-	bool		live;
 	bool		paused;
 	char	   *identity;		/* NULL if there is no row */
 	char	   *token;			/* may be NULL, and so may the next */

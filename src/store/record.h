@@ -24,7 +24,7 @@ extern void df_record_kept(List *rows);
 /* after a commit: what was written is the state of the tables */
 extern void df_record_clean(List *runs);
 
-/* careful mode: the run is ours, and an entry into its body is counted, before it happens */
+/* the run is ours, and an entry into its body is counted, before it happens */
 extern void df_record_entry(DfRun *run, int64 lease);
 
 /*

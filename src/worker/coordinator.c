@@ -11,11 +11,6 @@
  * If the server has too few places for processes, it is asked to leave its own to
  * others, and rests: its slot says by when it is to be back, and whoever
  * would wake it has it started again.
- *
- * The durable mark installation.live is true while there are workers.  Found at
- * the start of the first coordinator since the server started, it says that the
- * server crashed with bodies under way: the workers then go carefully for a
- * while.
  */
 #include "postgres.h"
 
@@ -26,12 +21,14 @@
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/elog.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "guc.h"
 #include "shared/clock.h"
+#include "shared/crash.h"
 #include "shared/limits.h"
 #include "shared/line.h"
 #include "shared/metrics.h"
@@ -59,8 +56,6 @@
 #define STUCK_BATCHES 20
 /* what somebody's lock kept from being done is tried again after this time */
 #define LOCKED_MS 1000
-/* how long workers go carefully after a crash of the server */
-#define CAREFUL_MS 60000
 /* a worker that lived longer than this starts its back-off anew */
 #define STEADY_MS 60000
 #define NO_SLOT_MS 5000
@@ -73,25 +68,21 @@ static MemoryContext turn_context;
 /* when to do what, DF_NEVER = not for the sake of time */
 static TimestampTz next_look = DF_NEVER;
 static TimestampTz next_sweep = DF_NEVER;
-static TimestampTz careful_until = DF_NEVER;
 
 /* what this turn has to do */
 static bool leases_void = true; /* a worker ended: what it held is due */
 static bool all_leases = true;	/* even those of runs that seem not to be due */
 static bool sweeping = false;
-static bool first_look = true;
 
-/* runs in whose bodies workers ended, not counted yet */
+/* runs that ended the server or their worker: those that this look has counted, once it is committed */
 #define MAX_CRASHED 64
 static pg_uuid_t crashed[MAX_CRASHED];
 static int	n_crashed = 0;
 
-/* what this look has left of both, if it is committed */
+/* what this look leaves behind, if it is committed */
 static bool leases_left;
-static int	crashes_left;
 
 static List *due_owners = NIL;	/* of DfDueOwner, in turn_context */
-static bool is_live = false;	/* the durable mark */
 static bool ours = false;		/* the runs are this database's own, as of the last look */
 static Oid	ingress_role = InvalidOid;	/* of the ingress process that there is to be */
 static bool look_wanted = true; /* something has happened since the last look */
@@ -102,14 +93,12 @@ static DfTrouble crash_trouble = {"count the entry of a run that ended its worke
 static DfTrouble abandon_trouble = {"end runs that were abandoned"};
 static DfTrouble owner_trouble = {"make runs stuck whose owner can have no session"};
 static DfTrouble notify_trouble = {"write signals that came by NOTIFY"};
-static DfTrouble mark_trouble = {"take the mark of the running engine away"};
 
 /* ---- errors and signals -------------------------------------------------------- */
 
 /*
- * The written reason not to use die(): between transactions we want to take the
- * durable mark away before we go.  In a transaction that may be waiting for
- * somebody's lock we go at once.
+ * Between transactions the process ends by itself, without a line in the log.
+ * In a transaction that may be waiting for somebody's lock it goes at once.
  */
 static void
 handle_sigterm(SIGNAL_ARGS)
@@ -173,8 +162,6 @@ lease_is_alive(int64 lease)
 static void
 settle_worker(DfSlot *slot)
 {
-	if (slot->end == DF_END_BADLY && slot->in_body && slot->kind != DF_SLOT_INGRESS && !slot->careful && n_crashed < MAX_CRASHED)
-		crashed[n_crashed++] = slot->body_run;
 	if (slot->end != DF_END_BADLY)
 	{
 		df_slot_free(slot);
@@ -186,7 +173,6 @@ settle_worker(DfSlot *slot)
 	df_metric_add(DF_METRIC_PROCESS_FAILURES, df_slot_kind_name(slot->kind), NULL, NULL, 1);
 	slot->generation++;
 	slot->state = DF_PROC_WANTED;
-	slot->in_body = false;
 	slot->runs_held = 0;
 	slot->in_flight = 0;
 	slot->woken = false;		/* the look that follows sees what came before it */
@@ -213,19 +199,6 @@ reap_workers(void)
 			any = true;
 		}
 	}
-	LWLockRelease(df_shared->lock);
-	return any;
-}
-
-static bool
-have_workers(void)
-{
-	bool		any = false;
-
-	LWLockAcquire(df_shared->lock, LW_SHARED);
-	for (int i = 0; i < df_shared->nslots && !any; i++)
-		any = is_my_worker(&df_shared->slots[i]) && df_shared->slots[i].kind != DF_SLOT_INGRESS &&
-			df_slot_is_up(&df_shared->slots[i]);
 	LWLockRelease(df_shared->lock);
 	return any;
 }
@@ -370,8 +343,6 @@ want_workers(const DfDueOwner *due, int wanted)
 		DfSlot	   *slot = df_slot_take(kind_for(due), MyDatabaseId, due->owner);
 
 		room = slot != NULL;
-		if (room)
-			slot->careful = me->careful;
 	}
 	line_up(due);
 	LWLockRelease(df_shared->lock);
@@ -463,31 +434,6 @@ rest(TimestampTz next)
 		proc_exit(0);
 }
 
-static void
-begin_careful(void)
-{
-	careful_until = TimestampTzPlusMilliseconds(df_now(), CAREFUL_MS);
-	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
-	me->careful = true;
-	LWLockRelease(df_shared->lock);
-	ereport(LOG,
-			(errmsg("dataflows was running when the server crashed: it enters one body at a time for a while"),
-			 errdetail("A run whose body is entered three times without an exit is stuck.")));
-}
-
-static void
-end_careful_if_quiet(void)
-{
-	if (!me->careful || df_now() < careful_until)
-		return;
-	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
-	me->careful = false;
-	for (int i = 0; i < df_shared->nslots; i++)
-		if (is_my_worker(&df_shared->slots[i]))
-			df_shared->slots[i].careful = false;
-	LWLockRelease(df_shared->lock);
-}
-
 /* whether this database is to hear webhooks, and as whom; why it cannot, if it is to; in a transaction */
 static const char *
 judge_ingress(void)
@@ -546,27 +492,39 @@ set_reason(const DfInstallation *installation, const char *deaf)
 static void
 count_crash(void *arg)
 {
-	if (!df_count_crash(*(pg_uuid_t *) arg))
-		return;
-	df_wake_awaiters();
+	pg_uuid_t  *run = arg;
+	char	   *id = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(run)));
+
+	df_count_crash(run);
 	ereport(LOG,
-			(errcode(ERRCODE_INTERNAL_ERROR),
-			 errmsg("a run is stuck: its body ended its worker three times"),
-			 errhint("See dataflows.stuck.")));
+			(errmsg("the server or a worker of dataflows ended while the body of run \"%s\" was running", id),
+			 errdetail("Its next entry is committed before it happens. After three entries without an exit the run is stuck.")));
 }
 
-/* those that could not be counted stay for the next look */
+/* entries that nobody has seen end; what cannot be counted now stays for the next look */
 static void
 count_crashes(void)
 {
-	for (int i = 0; i < n_crashed; i++)
-		if (!part_done(count_crash, &crashed[i], &crash_trouble))
-		{
-			pg_uuid_t	run = crashed[i];
+	pg_uuid_t	runs[MAX_CRASHED];
+	int			n;
 
-			crashed[i] = crashed[crashes_left];
-			crashed[crashes_left++] = run;
-		}
+	LWLockAcquire(df_shared->lock, LW_SHARED);
+	n = df_crash_list(MyDatabaseId, runs, MAX_CRASHED);
+	LWLockRelease(df_shared->lock);
+	for (int i = 0; i < n; i++)
+		if (part_done(count_crash, &runs[i], &crash_trouble))
+			crashed[n_crashed++] = runs[i];
+	if (n == MAX_CRASHED)
+		next_look = df_now();
+}
+
+static void
+forget_crashes(void)
+{
+	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < n_crashed; i++)
+		df_crash_forget(MyDatabaseId, &crashed[i]);
+	LWLockRelease(df_shared->lock);
 }
 
 static void
@@ -656,14 +614,6 @@ judge_owners(List *owners)
 }
 
 static void
-mark_live(bool live)
-{
-	if (is_live == live)
-		return;
-	df_installation_set_live(live);
-}
-
-static void
 abandon_asked(void *arg)
 {
 	/* there may be more */
@@ -691,10 +641,7 @@ look_at_tables(void)
 
 	df_store_enter(&store);
 	df_installation_read(turn_context, &installation);
-	is_live = installation.live;
 	ours = installation.ours;
-	if (first_look && is_live && !me->seen)
-		begin_careful();
 	set_reason(&installation, judge_ingress());
 	me->hears = installation.ours && df_some_accept_notify();
 	if ((leases_void || sweeping) && !part_done(return_leases, NULL, &lease_trouble))
@@ -709,7 +656,6 @@ look_at_tables(void)
 		count_crashes();
 		if (!installation.paused)
 			judge_owners(list_concat(df_due_owners(false, turn_context), df_due_owners(true, turn_context)));
-		mark_live(due_owners != NIL || have_workers());
 	}
 	df_store_leave(&store);
 }
@@ -742,7 +688,7 @@ look(void)
 	due_owners = NIL;
 	ours = false;
 	leases_left = false;
-	crashes_left = 0;
+	n_crashed = 0;
 	df_xact_begin();
 	owner = df_extension_owner();
 	if (owner == GetSessionUserId() && df_schema_fits())
@@ -750,6 +696,7 @@ look(void)
 	else if (owner == GetSessionUserId())
 		idle_for_version();
 	df_xact_commit();
+	forget_crashes();
 
 	if (!OidIsValid(owner))
 	{
@@ -762,12 +709,9 @@ look(void)
 		df_slot_step_aside(me);
 		proc_exit(0);
 	}
-	n_crashed = crashes_left;
 	leases_void = leases_left;
 	all_leases &= leases_left;
-	first_look = false;
 	look_wanted = false;
-	me->seen = true;
 }
 
 /* after a look: slots and processes */
@@ -911,7 +855,6 @@ look_if_needed(void)
 	apply_look();
 	if (!sweeping)
 		return;
-	end_careful_if_quiet();
 	df_notify_flush_complaints();
 	next_sweep = TimestampTzPlusMilliseconds(now, df_sweep_interval);
 	if (ours)
@@ -934,22 +877,6 @@ turn(void)
 	if (df_notify_has_some())
 		next = df_earlier(next, notify_trouble.failures > 0 ? notify_trouble.retry_at : df_now());
 	return df_earlier(next, df_tidy_due());
-}
-
-/* an orderly end: the next start needs no care */
-static void
-take_mark_away(void)
-{
-	DfStore		store;
-
-	df_xact_begin();
-	if (df_extension_usable())
-	{
-		df_store_enter(&store);
-		df_installation_set_live(false);
-		df_store_leave(&store);
-	}
-	df_xact_commit();
 }
 
 void
@@ -987,6 +914,4 @@ dataflows_coordinator_main(Datum arg)
 		(void) df_wait_until(next);
 		df_line_idle(me, false);
 	}
-	if (n_crashed == 0)
-		(void) df_guarded(take_mark_away, &mark_trouble);
 }

@@ -27,6 +27,7 @@
 #include "compat.h"
 #include "guc.h"
 #include "shared/clock.h"
+#include "shared/crash.h"
 #include "shared/metrics.h"
 #include "shared/params.h"
 #include "shared/trouble.h"
@@ -209,6 +210,7 @@ df_process_begin(Datum arg)
 	pqsignal(SIGTERM, df_handle_die);
 	pqsignal(SIGINT, df_handle_cancel);
 	ConfigReloadPending = true; /* a signal that came while we were forked is lost */
+	df_crash_attach();
 	slot = df_slot_claim(DatumGetInt32(arg), params.generation);
 	df_trouble_owner(slot);
 	BackgroundWorkerUnblockSignals();

@@ -94,11 +94,11 @@ run_sql(DfRun *run, DfStep *step, DfSqlOutcome *outcome)
 	int			lock_ms = lock_wait_ms();
 	TimestampTz began = df_now();
 
-	df_slot_in_body(df_worker.slot, run->id, true);
+	df_slot_enter_body(df_worker.slot, run->id, run == df_worker.only);
 	df_user_code_begin(df_query_timeout, Max(1000, df_query_timeout / 2));
 	df_user_sql_run(sql, args, result_arg, lock_ms, outcome);
 	timed_out = df_user_code_end() == DF_CUT_LIMIT;
-	df_slot_in_body(df_worker.slot, run->id, false);
+	df_slot_leave_body(df_worker.slot);
 	df_user_session_clean();
 	if (timed_out && outcome->sqlstate != 0)
 	{
@@ -159,25 +159,6 @@ claim(const pg_uuid_t *id)
 	df_store_leave(&store);
 	MemoryContextSwitchTo(df_worker.turn_cxt);
 	return runs;
-}
-
-/*
- * The server crashed while the engine was live: this entry is counted before it
- * happens, under our lease.
- */
-static void
-commit_entry(DfRun *run)
-{
-	DfStore		store;
-
-	df_store_enter(&store);
-	df_record_entry(run, df_worker.lease);
-	df_store_leave(&store);
-	df_xact_commit();
-	run->db_lease = df_worker.lease;
-	run->dirty = true;
-	df_xact_begin();
-	MemoryContextSwitchTo(df_worker.turn_cxt);
 }
 
 /* requests, waits and whatever else is no SQL are the worker's */
@@ -279,8 +260,8 @@ try_step(pg_uuid_t *id, bool *claimed)
 	*id = run->id;
 	*claimed = true;
 	df_adopt_loaded(run);
-	if (df_worker.slot->careful)
-		commit_entry(run);
+	if (df_run_is_careful(run))
+		df_commit_entry(run);
 	do_step(run, NULL);
 	df_xact_commit();
 	df_trace_commit(runs);
@@ -337,7 +318,7 @@ recover(void)
 	ErrorData  *error;
 
 	MemoryContextSwitchTo(df_worker.turn_cxt);
-	df_slot_in_body(df_worker.slot, df_worker.slot->body_run, false);
+	df_slot_leave_body(df_worker.slot);
 	error = CopyErrorData();
 	last_error = error->sqlerrcode;
 	strlcpy(last_message, error->message != NULL ? error->message : "", sizeof(last_message));
@@ -370,6 +351,7 @@ one_turn(void)
 	df_worker.slot->turns++;
 	df_metric_add(DF_METRIC_TURNS, "sql worker", NULL, NULL, 1);
 	df_worker.touched = NIL;
+	df_worker.only = NULL;
 	df_turn_attempts = NIL;
 	PG_TRY();
 	{

@@ -46,8 +46,6 @@
 #define INBOX_ROWS 1000
 #define INBOX_ROWS_EACH 20
 #define CRASHES_ALLOWED 3
-/* runs that are held at a time after a crash of the server */
-#define CAREFUL_RUNS 32
 /* of the places for runs, which part those may have that only wait for their children */
 #define LINGERING_PART 4
 /* runs are recorded one by one until so many in a row have failed */
@@ -253,7 +251,7 @@ take_turns(List **runs, List **versions)
 static void
 claim_due(void)
 {
-	int			room = (df_worker.slot->careful ? CAREFUL_RUNS : df_max_runs) - df_worker.nruns;
+	int			room = df_max_runs - df_worker.nruns;
 	int			workflows = Max(1, list_length(df_worker.names));
 	int			each = Max(1, room / workflows);
 	List	   *versions;
@@ -452,6 +450,16 @@ read_wanted_inboxes(void)
 
 /* ---- advancing ------------------------------------------------------------------------ */
 
+/*
+ * Whose last entry nobody has seen end: it may be the body that ended the server,
+ * or its worker.
+ */
+bool
+df_run_is_careful(const DfRun *run)
+{
+	return run->entries > 0 && run->entries < CRASHES_ALLOWED && run->state != DF_RUN_STUCK && !df_run_is_terminal(run->state);
+}
+
 void
 df_advance_run(DfRun *run)
 {
@@ -480,7 +488,7 @@ df_advance_run(DfRun *run)
 		df_run_get_stuck(run, ERRCODE_CRASH_SHUTDOWN,
 						 "the body was entered three times without an exit: it crashed the server or its worker",
 						 "Look into the server's log, mend the function, then call dataflows.retry(run).");
-	df_slot_in_body(df_worker.slot, run->id, true);
+	df_slot_enter_body(df_worker.slot, run->id, run == df_worker.only);
 	df_worker.current = run;
 	run->may_linger = df_worker.slot->kind == DF_SLOT_WORKER && !begins_nothing() &&
 		df_worker.lingering < df_max_runs / LINGERING_PART;
@@ -489,7 +497,16 @@ df_advance_run(DfRun *run)
 	if (!lingered && run->linger_until != DF_NEVER)
 		df_worker.lingering++;
 	df_worker.current = NULL;
-	df_slot_in_body(df_worker.slot, run->id, false);
+	df_slot_leave_body(df_worker.slot);
+}
+
+/* the careful ones by turns, and with none of them another */
+static bool
+may_enter(const DfRun *run)
+{
+	if (df_worker.only != NULL)
+		return run == df_worker.only || df_run_is_terminal(run->state);
+	return !df_run_is_careful(run);
 }
 
 static void
@@ -505,7 +522,7 @@ advance_all(void)
 
 			if (df_leaving())
 				break;
-			if (run->advance && !df_run_rests(run) && (!df_worker.careful || run == df_worker.only || df_run_is_terminal(run->state)))
+			if (run->advance && !df_run_rests(run) && may_enter(run))
 			{
 				df_advance_run(run);
 				CHECK_FOR_INTERRUPTS();
@@ -573,7 +590,7 @@ dispatch_all(void)
 	{
 		dlist_foreach(iter, &df_worker.runs)
 			again |= dispatch_run(dlist_container(DfRun, node, iter.cur), false);
-		if (!again || df_worker.careful)
+		if (!again || df_worker.only != NULL)
 			break;
 		advance_all();
 		again = false;
@@ -1108,39 +1125,43 @@ wake_due_runs(void)
 }
 
 /*
- * Careful mode: the server crashed while the engine was live.  One body is
- * entered per turn, and its entry is committed before it happens, so that a body
- * that crashes the server is known by its count and costs no other run.
+ * This entry is counted before it happens, under our lease: a body that ends the
+ * server is known by its count.  Nothing else of the turn may be written yet.
  */
-static void
-commit_entry(void)
+void
+df_commit_entry(DfRun *run)
 {
-	dlist_iter	iter;
 	DfStore		store;
 
-	df_worker.only = NULL;
+	df_store_enter(&store);
+	df_record_entry(run, df_worker.lease);
+	df_store_leave(&store);
+	df_xact_commit();
+	run->db_lease = df_worker.lease;
+	run->dirty = true;
+	run->entries = 0;			/* what the row says once the entry has ended */
+	df_worker.only = run;
+	df_xact_begin();
+	MemoryContextSwitchTo(df_worker.turn_cxt);
+}
+
+/* one careful run a turn, of those that were ours before it: their rows have our lease */
+static void
+choose_careful(void)
+{
+	dlist_iter	iter;
+
 	dlist_foreach(iter, &df_worker.runs)
 	{
 		DfRun	   *run = dlist_container(DfRun, node, iter.cur);
 
-		if (run->advance && !df_run_rests(run) && !df_run_is_terminal(run->state))
-		{
-			df_worker.only = run;
-			break;
-		}
-	}
-	if (df_worker.only == NULL)
+		if (!run->advance || df_run_rests(run) || !df_run_is_careful(run))
+			continue;
+		df_worker.current = run;
+		df_commit_entry(run);
+		df_worker.current = NULL;
 		return;
-	df_store_enter(&store);
-	df_record_entry(df_worker.only, df_worker.lease);
-	df_store_leave(&store);
-	df_xact_commit();
-	df_worker.only->db_lease = df_worker.lease;
-	df_worker.only->dirty = true;
-	if (df_worker.only->entries < CRASHES_ALLOWED)
-		df_worker.only->entries = 0;	/* what the row says once the entry has ended */
-	df_xact_begin();
-	MemoryContextSwitchTo(df_worker.turn_cxt);
+	}
 }
 
 static void
@@ -1158,13 +1179,11 @@ turn_body(void)
 		return;
 	}
 	apply_results();
+	wake_due_runs();
+	choose_careful();
 	read_phase(&deliveries);
 	adopt_all_loaded();
 	hand_out(deliveries);
-	wake_due_runs();
-	df_worker.careful = df_worker.slot->careful;
-	if (df_worker.careful)
-		commit_entry();
 	advance_all();
 	dispatch_all();
 	recording = true;
@@ -1184,7 +1203,7 @@ turn_failed(void)
 	bool		passes;
 
 	MemoryContextSwitchTo(df_worker.turn_cxt);
-	df_worker.slot->in_body = false;
+	df_slot_leave_body(df_worker.slot);
 	passes = transaction_failed();
 	df_body_forget();
 	df_worker.current = NULL;
@@ -1294,7 +1313,7 @@ new_turn(void)
 
 	df_worker.touched = NIL;
 	df_worker.departures = NIL;
-	df_worker.current = NULL;
+	df_worker.current = df_worker.only = NULL;
 	df_turn_attempts = NIL;
 	recording = false;
 	df_trace_begin_turn();

@@ -53,8 +53,7 @@ typedef struct DfWorker
 	bool		token_news;		/* a token has come, or will not: who waits for it is to be looked at */
 	TimestampTz next_due;		/* of the runs in the table */
 	TimestampTz idle_since;
-	bool		careful;		/* this turn enters one body alone: that of `only` */
-	DfRun	   *only;
+	DfRun	   *only;			/* this turn enters no other body: its entry is counted; NULL = all */
 	DfRun	   *current;		/* whose state is being changed: an error costs this one */
 	int			singly;			/* so many claims are for one run alone */
 	List	   *departures;		/* of this turn */
@@ -76,6 +75,8 @@ extern void df_release_run(DfRun *run);
 extern void df_take(List *runs, List *versions);	/* inside the store */
 extern void df_adopt_loaded(DfRun *run);
 extern void df_advance_run(DfRun *run);
+extern bool df_run_is_careful(const DfRun *run);
+extern void df_commit_entry(DfRun *run);
 
 /* dispatch.c: from steps to requests and from results to replies */
 extern void df_dispatch(DfRun *run, bool urgent);
