@@ -18,6 +18,9 @@
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_proc.h"
 #include "miscadmin.h"
+#include "nodes/plannodes.h"
+#include "nodes/primnodes.h"
+#include "nodes/parsenodes.h"
 #include "postmaster/bgworker.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
@@ -67,6 +70,28 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 typedef void (*shmem_request_hook_type) (void);
 #define df_compat_request_shmem(previous, hook) \
 	((previous) = NULL, (hook) ())
+#endif
+
+/* 15: MERGE, of which some actions may insert */
+#if PG_VERSION_NUM >= 150000
+static inline bool
+df_compat_merge_inserts(const ModifyTable *modify)
+{
+	ListCell   *lists;
+	ListCell   *actions;
+
+	foreach(lists, modify->mergeActionLists)
+		foreach(actions, (List *) lfirst(lists))
+		if (((MergeAction *) lfirst(actions))->commandType == CMD_INSERT)
+			return true;
+	return false;
+}
+#else
+static inline bool
+df_compat_merge_inserts(const ModifyTable *modify)
+{
+	return false;
+}
 #endif
 
 /* 15: placeholders of the prefix are refused, not only warned about */

@@ -3,9 +3,9 @@
  *	  What happens when the library is loaded.
  *
  * Runs in the postmaster if dataflows is one of shared_preload_libraries, and
- * in a backend otherwise.  Without preloading only the settings exist: the
- * extension can be created, workflows can be defined, runs can be started, and
- * nothing moves.  It must never touch a table.
+ * in a backend otherwise.  Without preloading only the settings and what
+ * triggers need exist: the extension can be created, workflows can be defined,
+ * runs can be started, and nothing moves.  It must never touch a table.
  */
 #include "postgres.h"
 
@@ -17,6 +17,7 @@
 #include "guc.h"
 #include "shared/metrics.h"
 #include "shared/slots.h"
+#include "shared/statement.h"
 #include "worker/launcher.h"
 #include "worker/utility_hook.h"
 
@@ -49,6 +50,7 @@ void
 _PG_init(void)
 {
 	df_guc_define(process_shared_preload_libraries_in_progress);
+	df_statement_install();
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 

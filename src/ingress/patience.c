@@ -182,7 +182,6 @@ df_patience_begin(const char *path, Oid owner)
 void
 df_patience_end(DfCut cut)
 {
-	static const pg_uuid_t no_run = {{0}};
 	int64		now;
 
 	if (me == NULL)

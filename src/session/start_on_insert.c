@@ -28,6 +28,7 @@
 #include "shared/clock.h"
 #include "shared/limits.h"
 #include "shared/metrics.h"
+#include "shared/statement.h"
 #include "shared/wake.h"
 #include "store/identity.h"
 #include "store/store.h"
@@ -325,12 +326,29 @@ fired_slot(const Firing *firing)
 	return TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newslot : trigger->tg_trigslot;
 }
 
+/*
+ * An UPDATE that moves a row to another partition fires the INSERT trigger there
+ * and no UPDATE trigger anywhere.
+ */
+static bool
+only_moved(const Firing *firing)
+{
+	TriggerData *trigger = firing->trigger;
+
+	return TRIGGER_FIRED_BY_INSERT(trigger->tg_event) && df_statement_moved_row(trigger->tg_relation) &&
+		!TRIGGER_FOR_UPDATE(trigger->tg_trigger->tgtype);
+}
+
 static void
 fire_for_row(Firing *firing)
 {
-	Jsonb	   *event = render_row(firing, fired_slot(firing));
-	char	   *key = key_of(firing, event);
+	Jsonb	   *event;
+	char	   *key;
 
+	if (only_moved(firing))
+		return;
+	event = render_row(firing, fired_slot(firing));
+	key = key_of(firing, event);
 	begin_chunk(firing, 1);
 	add_row(firing, key == NULL ? (Datum) 0 : CStringGetTextDatum(key), key == NULL,
 			JsonbPGetDatum(event));

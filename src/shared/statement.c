@@ -1,0 +1,143 @@
+/*
+ * shared/statement.c
+ *	  Which statement it is whose triggers are being fired.
+ *
+ * Runs in every backend that has loaded the library, around the end of each
+ * statement that changes rows: there its AFTER triggers are fired.  PostgreSQL
+ * moves a row to another partition by a DELETE and an INSERT, and a row trigger
+ * sees nothing but the INSERT.  That no part of the statement inserts into that
+ * table or a table above it tells that the row was moved: by an UPDATE of this
+ * statement or by a foreign key ON UPDATE CASCADE.  Nothing here looks at rows,
+ * and nobody's rights are asked.
+ */
+#include "postgres.h"
+
+#include "catalog/partition.h"
+#include "executor/executor.h"
+#include "nodes/parsenodes.h"
+#include "nodes/plannodes.h"
+#include "parser/parsetree.h"
+#include "tcop/utility.h"
+
+#include "compat.h"
+#include "shared/statement.h"
+
+/* on the stack of the function that fires the triggers */
+typedef struct Statement
+{
+	const PlannedStmt *plan;
+	Oid			partition;		/* that was asked for last, and the answer */
+	bool		moved;
+} Statement;
+
+static ExecutorFinish_hook_type previous_finish = NULL;
+static ProcessUtility_hook_type previous_utility = NULL;
+
+/* the innermost; NULL = none, or one that is no plan */
+static Statement *firing = NULL;
+
+static void
+call_finish(QueryDesc *query)
+{
+	if (previous_finish != NULL)
+		previous_finish(query);
+	else
+		standard_ExecutorFinish(query);
+}
+
+static void
+finish(QueryDesc *query)
+{
+	Statement	statement = {query->plannedstmt};
+	Statement  *outer = firing;
+
+	/* fires none */
+	if (query->operation == CMD_SELECT && !query->plannedstmt->hasModifyingCTE)
+	{
+		call_finish(query);
+		return;
+	}
+	PG_TRY();
+	{
+		firing = &statement;
+		call_finish(query);
+	}
+	PG_FINALLY();
+	{
+		firing = outer;
+	}
+	PG_END_TRY();
+}
+
+/* COPY fires its own triggers, SET CONSTRAINTS those of any statement before it */
+static void
+utility(PlannedStmt *planned, const char *query, bool read_only_tree,
+		ProcessUtilityContext context, ParamListInfo params,
+		QueryEnvironment *environment, DestReceiver *receiver, QueryCompletion *completion)
+{
+	Statement  *outer = firing;
+
+	PG_TRY();
+	{
+		firing = NULL;
+		(previous_utility ? previous_utility : standard_ProcessUtility)
+			(planned, query, read_only_tree, context, params, environment, receiver, completion);
+	}
+	PG_FINALLY();
+	{
+		firing = outer;
+	}
+	PG_END_TRY();
+}
+
+void
+df_statement_install(void)
+{
+	previous_finish = ExecutorFinish_hook;
+	ExecutorFinish_hook = finish;
+	previous_utility = ProcessUtility_hook;
+	ProcessUtility_hook = utility;
+}
+
+/* the table that this part of the statement inserts into, InvalidOid if it does not */
+static Oid
+inserts_into(const PlannedStmt *plan, const Plan *part)
+{
+	const ModifyTable *modify = (const ModifyTable *) part;
+	Index		target;
+
+	if (part == NULL || !IsA(part, ModifyTable))
+		return InvalidOid;
+	if (modify->operation != CMD_INSERT && !df_compat_merge_inserts(modify))
+		return InvalidOid;
+	target = modify->rootRelation != 0 ? modify->rootRelation : linitial_int(modify->resultRelations);
+	return rt_fetch(target, plan->rtable)->relid;
+}
+
+static bool
+inserts_above(const PlannedStmt *plan, Oid partition)
+{
+	List	   *above = lcons_oid(partition, get_partition_ancestors(partition));
+	ListCell   *lc;
+
+	if (list_member_oid(above, inserts_into(plan, plan->planTree)))
+		return true;
+	/* WITH ... AS (INSERT ...) */
+	foreach(lc, plan->subplans)
+		if (list_member_oid(above, inserts_into(plan, lfirst(lc))))
+			return true;
+	return false;
+}
+
+bool
+df_statement_moved_row(Relation partition)
+{
+	if (firing == NULL || !partition->rd_rel->relispartition)
+		return false;
+	if (firing->partition != RelationGetRelid(partition))
+	{
+		firing->moved = !inserts_above(firing->plan, RelationGetRelid(partition));
+		firing->partition = RelationGetRelid(partition);
+	}
+	return firing->moved;
+}
