@@ -150,7 +150,7 @@ fail(DfRun *run, DfStep *step, const char *message, bool existed)
 
 /* sent again at once: what the probe has just seen may be otherwise a little later */
 static void
-send(DfRun *run, DfStep *step)
+send_probe(DfRun *run, DfStep *step)
 {
 	if (step->attempts > 0)
 	{
@@ -265,7 +265,7 @@ apply(DfRun *run, DfStep *step, DfProbeVerdict verdict, const DfReply *reply,
 			fail(run, step, "the record existed before the step was sent", true);
 			break;
 		case DF_PROBE_SEND:
-			send(run, step);
+			send_probe(run, step);
 			break;
 		case DF_PROBE_SEND_SAME:
 			send_same(run, step, at != DF_NEVER ? at : df_now());

@@ -164,7 +164,7 @@ given_types(const Jsonb *args, bool result_arg, Oid *types)
 }
 
 static void
-bind(const char *sql, const Jsonb *args, bool result_arg, Params *params)
+bind_args(const char *sql, const Jsonb *args, bool result_arg, Params *params)
 {
 	int			given = count_args(args);
 	int			n = given;
@@ -306,7 +306,7 @@ run_in_spi(const char *sql, const Jsonb *args, bool result_arg, MemoryContext cx
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	bind(sql, args, result_arg, &params);
+	bind_args(sql, args, result_arg, &params);
 	rows = copy_jsonb(rows_as_jsonb(execute(sql, &params, false, 0)), cxt);
 	(void) SPI_finish();
 	return rows;
@@ -394,7 +394,7 @@ df_user_sql_value(const char *sql, const Jsonb *args, MemoryContext cxt)
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	bind(sql, args, false, &params);
+	bind_args(sql, args, false, &params);
 	value = copy_jsonb(first_value(execute(sql, &params, true, 1)), cxt);
 	(void) SPI_finish();
 	return value;
