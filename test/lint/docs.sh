@@ -1,7 +1,7 @@
 #!/bin/bash
 #
 # docs/reference.md names what the source has, no more and no less, with the
-# source's defaults.
+# source's defaults and ranges.
 #
 #   test/lint/docs.sh [tree]      a line for each thing that is missing or
 #                                 differs; exit status 1 if there is any
@@ -122,17 +122,44 @@ sub value_of
 	return eval $expression;
 }
 
+# "1ms to 1d" in a text, each end as base() has it; none = ()
+sub range_in
+{
+	my ($text) = @_;
+	return $text =~ /(-?\d+ ?(?:ms|s|min|h|d|B|kB|MB)?) to (\d+ ?(?:ms|s|min|h|d|B|kB|MB)?)(?!\w)/ ? (base_of_number($1), base_of_number($2)) : ();
+}
+
+sub base_of_number { my ($text) = @_; return $text =~ /^-?\d+$/ ? $text : base($text); }
+
+# a range must be told, and be the source's; one that is open above need not be
+sub check_range
+{
+	my ($what, $text, $low, $high) = @_;
+	my @given = range_in($text);
+	my $wanted = "$low to " . ($high // 'any');
+
+	if (@given == 0) { offence("$what: its range is missing, $wanted") if defined $high; return; }
+	offence("$what: the range is $wanted, not $given[0] to $given[1]")
+	  if $given[0] != $low || (defined $high && $given[1] != $high);
+}
+
 my $guc = slurp('src/guc.c');
 my %names = $guc =~ /^#define (\w+) ([0-9]+)$/mg;
 my %initial = $guc =~ /^(?:int|bool|char)\s+\*?(\w+) = (.*?);/mg;
-my %rows = map { /^\| `(dataflows\.\w+)` \| (.*?) \| (\w+) \|/ ? ($1 => [ $2, $3 ]) : () } split /\n/, section('Settings');
+my %rows = map { /^\| `(dataflows\.\w+)` \| (.*?) \| (\w+) \| (.*)/ ? ($1 => [ $2, $3, $4 ]) : () } split /\n/, section('Settings');
 my %settings;
 my %unit = (GUC_UNIT_MS => 1, GUC_UNIT_S => 1000, GUC_UNIT_BYTE => 1, 0 => 1);
 my %context = (SIGHUP => 'sighup', SUSET => 'superuser', POSTMASTER => 'postmaster', USERSET => 'user');
 
-while ($guc =~ /\{"(dataflows\.\w+)",.*?&(\w+), .*?, PGC_(\w+), (\w+)\}/gs)
+my %ranges;
+sub bound { my ($text, $unit) = @_; return $text eq 'INT_MAX' ? undef : value_of($text, %names) * $unit; }
+
+while ($guc =~ /\{"(dataflows\.\w+)",.*?&(\w+), ([^,]*), ([^,]*), PGC_(\w+), (\w+)\}/gs)
 {
-	$settings{$1} = [ value_of($initial{$2}, %names) * $unit{$4}, $context{$3} ];
+	my ($name, $variable, $low, $high, $when, $unit) = ($1, $2, $3, $4, $5, $unit{$6});
+
+	$settings{$name} = [ value_of($initial{$variable}, %names) * $unit, $context{$when} ];
+	$ranges{$name} = [ bound($low, $unit), bound($high, $unit) ];
 }
 # the table of texts: all of them are empty by default and SIGHUP
 while ($guc =~ /\{"(dataflows\.\w+)",[^{}]*?&\w+\}/gs)
@@ -145,6 +172,7 @@ while ($guc =~ /DefineCustom(Bool|Int|String)Variable\("(dataflows\.\w+)",.*?&(\
 	my $default = $type eq 'String' ? "''" : $initial{$variable} eq 'true' ? 'on' : $initial{$variable} eq 'false' ? 'off' : $initial{$variable};
 
 	$settings{$name} = [ $default, $rest =~ /PGC_(\w+)/ ? $context{$1} : 'postmaster' ];
+	$ranges{$name} = [ bound($1, 1), bound($2, 1) ] if $type eq 'Int' && $rest =~ /^\w+, ([^,]*), ([^,]*),/;
 }
 die "no settings found in src/guc.c\n" unless keys %settings > 5;
 for my $name (sort keys %settings)
@@ -153,6 +181,7 @@ for my $name (sort keys %settings)
 	if (!$rows{$name}) { offence("setting $name is missing"); next; }
 	offence("setting $name: the default is $default, not $rows{$name}[0]") unless base($rows{$name}[0]) eq $default;
 	offence("setting $name: the context is $context, not $rows{$name}[1]") unless $rows{$name}[1] eq $context;
+	check_range("setting $name", $rows{$name}[2], @{ $ranges{$name} }) if $ranges{$name};
 }
 offence("there is no setting $_") for grep { !$settings{$_} } sort keys %rows;
 
@@ -165,14 +194,16 @@ my %fields = map { /system->([\w.]+) = (.*?);/ ? ($1 => value_of($2, %numbers)) 
 my %known = ('header.Name' => 1);
 my %sections = (SERVER => section('SERVER'), MAPPING => section('USER MAPPING'));
 
-while ($options =~ /\{(SERVER|MAPPING)(?:_SUPERUSER)?\("(\w+)", (\w+), ([\w.]+)/g)
+%numbers = (%numbers, $options =~ /^#define (LONGEST_\w+) \(([0-9. *+-]+)\)$/mg);
+while ($options =~ /\{(SERVER|MAPPING)(?:_SUPERUSER)?\("(\w+)", (\w+), ([\w.]+)(?:, ([^,]*), ([^)]*))?\)/g)
 {
-	my ($object, $name, $kind, $field) = ($1, $2, $3, $4);
+	my ($object, $name, $kind, $field, $low, $high) = ($1, $2, $3, $4, $5, $6);
 
 	$known{$name} = 1;
 	if ($sections{$object} !~ /^\|[^|]*`\Q$name\E`[^|]*\|/m) { offence("option $name of $object is missing"); next; }
 	next unless $object eq 'SERVER' and $kind =~ /_(MS|LONG_MS|INT|BYTES)$/;
-	my ($given) = $sections{$object} =~ /^\| `\Q$name\E` \| (.*?) \|/m;
+	my ($given, $text) = $sections{$object} =~ /^\| `\Q$name\E` \| (.*?) \| (.*)/m;
+	check_range("option $name", $text, value_of($low, %numbers), value_of($high, %numbers));
 	my $wanted = $fields{$field} // 0;
 	next if $wanted eq '0' and $given =~ /^`dataflows\.\w+`$/;    # unset: as the setting says
 	offence("option $name: the default is $wanted, not $given") unless base($given) eq $wanted;
