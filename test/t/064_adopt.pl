@@ -225,8 +225,11 @@ my $clone = PostgreSQL::Test::Cluster->new('adopt_clone');
 
 $standby->init_from_backup($node, 'files', has_streaming => 1);
 $clone->init_from_backup($node, 'files');
-$clone->append_conf('postgresql.conf', "dataflows.identity = 'staging'\n");
+$clone->append_conf('postgresql.conf', "dataflows.identity = 'staging'\nshared_preload_libraries = ''\n");
 $clone->start;
+like(engine($clone), qr/^held: .*dataflows\.adopt\(\); the library is not preloaded/, 'a copy of the files says that it is held, also without the engine');
+$clone->append_conf('postgresql.conf', "shared_preload_libraries = '" . ($cron ? 'dataflows,pg_cron' : 'dataflows') . "'\n");
+$clone->restart;
 ok(engine_is($clone, 'held'), 'a copy of the files with another token is held');
 $live = live($clone);
 like(engine($clone), qr/^held: $live runs are held/, 'with its runs');
