@@ -274,7 +274,9 @@ like(hears('eve', "CREATE TRIGGER t AFTER INSERT ON public.plain FOR EACH ROW EX
 
 # with many connections all rights are granted at a time
 my $archive = $node->basedir . '/dump.custom';
-$node->command_ok([ 'pg_dump', '-h', $node->host, '-p', $node->port, '-Fc', '-f', $archive, 'postgres' ], 'an archive is made');
+$node->safe_psql('postgres', 'CREATE DATABASE granted');
+$node->safe_psql('granted', 'CREATE EXTENSION dataflows; GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO app, team, head, author');
+$node->command_ok([ 'pg_dump', '-h', $node->host, '-p', $node->port, '-Fc', '-f', $archive, 'granted' ], 'an archive is made');
 for my $round (1 .. 3)
 {
 	$node->safe_psql('postgres', "CREATE DATABASE copy_$round");
@@ -297,6 +299,13 @@ CREATE TRIGGER t AFTER INSERT ON public.kept FOR EACH ROW EXECUTE FUNCTION dataf
 ALTER TABLE public.kept OWNER TO keeper;
 SQL
 is($able->('eve', 'old'), 'true true', 'in 0.1 everybody may');
+$node->command_ok([ 'pg_dump', '-h', $node->host, '-p', $node->port, '-f', $dump, 'old' ], 'it is dumped');
+$node->safe_psql('postgres', 'CREATE DATABASE from_old');
+$node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-h', $node->host, '-p', $node->port, '-f', $dump, 'from_old' ], 'and restored as 0.2');
+for my $case ([ 'app', 'true true' ], [ 'head', 'true true' ], [ 'named', 'true false' ], [ 'eve', 'false false' ])
+{
+	is($able->($case->[0], 'from_old'), $case->[1], "in the copy of 0.1: $case->[0]");
+}
 $node->safe_psql('old', 'ALTER EXTENSION dataflows UPDATE');
 for my $case ([ 'app', 'true true' ], [ 'head', 'true true' ], [ 'keeper', 'true false' ], [ 'named', 'true false' ], [ 'eve', 'false false' ])
 {
