@@ -195,6 +195,9 @@ sub wakes
 
 	return PostgreSQL::Test::Utils::slurp_file("/proc/$pid/status") =~ /^voluntary_ctxt_switches:\s+(\d+)/m ? $1 : 0;
 }
+# a sweep is a reason to wake
+$node->safe_psql('postgres', "ALTER SYSTEM SET dataflows.sweep_interval = '10min'");
+$node->reload;
 $node->safe_psql('postgres', "SELECT dataflows.start('does', '{\"what\": \"sleep\"}', 'idle')", extra_params => [ '-U', 'app' ]);
 ok(wait_for_runs($node, ['completed'], 30), 'a run has ended');
 for my $kind ('worker', 'launcher')
@@ -210,6 +213,8 @@ for my $kind ('worker', 'launcher')
 	}
 	cmp_ok(time(), '<', $end, "$kind: with nothing to do it sleeps");
 }
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET dataflows.sweep_interval');
+$node->reload;
 
 # ---- the engine's own statements wait for a lock -----------------------------------------
 
