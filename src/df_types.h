@@ -147,7 +147,8 @@ typedef enum DfFate
 	DF_FATE_NOT_SENT,			/* DNS, connect or TLS failed: nothing left us */
 	DF_FATE_LOST,				/* bytes may have left, no whole answer */
 	DF_FATE_TOO_LARGE,			/* an answer larger than max_body (status known) */
-	DF_FATE_REFUSED				/* we refused: bad URL, private address, bad option */
+	DF_FATE_REFUSED,			/* we refused: bad URL, private address, bad option */
+	DF_FATE_STARVED				/* we had no descriptor, memory or thread for it: nothing left us */
 } DfFate;
 
 typedef enum DfMethodClass

@@ -786,6 +786,8 @@ result_of(const DfReply *reply)
 			return "too_large";
 		case DF_FATE_REFUSED:
 			return "refused";
+		case DF_FATE_STARVED:
+			return "not_sent";
 		case DF_FATE_ANSWER:
 			break;
 	}

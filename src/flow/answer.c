@@ -122,6 +122,7 @@ df_answer_verdict(const DfAnswer *answer)
 				return DF_VERDICT_UNUSABLE;
 			return status_verdict(answer);
 		case DF_FATE_NOT_SENT:
+		case DF_FATE_STARVED:
 			return not_carried_out(answer);
 		case DF_FATE_LOST:
 			return may_be_carried_out(answer);
@@ -183,6 +184,7 @@ df_answer_undo_verdict(const DfAnswer *answer)
 		case DF_FATE_TOO_LARGE:
 			return undo_status_verdict(answer);
 		case DF_FATE_NOT_SENT:
+		case DF_FATE_STARVED:
 			return DF_VERDICT_RETRY;
 		case DF_FATE_LOST:
 			return undo_may_be_carried_out(answer);
@@ -224,6 +226,7 @@ df_answer_mail_verdict(const DfAnswer *answer)
 				return DF_VERDICT_FAILED;
 			return DF_VERDICT_DOUBT;
 		case DF_FATE_NOT_SENT:
+		case DF_FATE_STARVED:
 			return not_accepted;
 		case DF_FATE_LOST:
 			return DF_VERDICT_DOUBT;

@@ -29,7 +29,7 @@
  * own until it is connected; its sockets are in the same epoll set.
  *
  * Nothing here may raise or palloc.  Memory that is short makes a result with
- * DF_FATE_REFUSED, and for that there is a reserve.
+ * DF_FATE_STARVED, and for that there is a reserve.
  */
 #include "postgres.h"
 
@@ -140,9 +140,9 @@ queue_result(DfDone *done)
 }
 
 static void
-queue_refusal(DfDone *done, const char *why)
+queue_unsent(DfDone *done, DfFate fate, const char *why)
 {
-	done->result.fate = DF_FATE_REFUSED;
+	done->result.fate = fate;
 	snprintf(done->result.error, sizeof(done->result.error), "%s", why);
 	queue_result(done);
 }
@@ -323,6 +323,12 @@ df_http_init(void)
 	return true;
 }
 
+void
+df_http_limit(int connections)
+{
+	(void) curl_multi_setopt(client.multi, CURLMOPT_MAXCONNECTS, (long) Min(Max(connections, 1), MAX_CONNECTIONS));
+}
+
 int
 df_http_fd(void)
 {
@@ -450,12 +456,13 @@ add_exchange(DfExchange *exchange)
 	return true;
 }
 
-/* Hands an exchange to libcurl; NULL or, if that fails, words for it. */
+/* Hands an exchange to libcurl; NULL or, if that fails, words for it and *fate. */
 static const char *
-begin_exchange(DfExchange *exchange, const DfHttpRequest *request)
+begin_exchange(DfExchange *exchange, const DfHttpRequest *request, DfFate *fate)
 {
 	CURLcode code;
 
+	*fate = DF_FATE_STARVED;
 	exchange->easy = get_handle();
 	if (exchange->easy == NULL)
 		return "there is no memory for a request";
@@ -465,6 +472,8 @@ begin_exchange(DfExchange *exchange, const DfHttpRequest *request)
 	if (code == CURLE_OK && add_exchange(exchange))
 		return NULL;
 	give_back_handle(exchange->easy);
+	if (code != CURLE_OK && code != CURLE_OUT_OF_MEMORY)
+		*fate = DF_FATE_REFUSED;
 	return code == CURLE_OK ? "libcurl does not take the request" : curl_easy_strerror(code);
 }
 
@@ -495,6 +504,7 @@ df_http_submit(const DfHttpRequest *request)
 	DfDone *done = new_result(request->cookie);
 	DfExchange *exchange;
 	const char *problem;
+	DfFate fate;
 
 	if (done == NULL)
 		return; /* the reserve is gone too: the lease will run out */
@@ -502,23 +512,23 @@ df_http_submit(const DfHttpRequest *request)
 	problem = problem_of(request);
 	if (problem != NULL)
 	{
-		queue_refusal(done, problem);
+		queue_unsent(done, DF_FATE_REFUSED, problem);
 		return;
 	}
 	exchange = request->mail_from != NULL ? df_mail_new(request) : df_request_new(request);
 	if (exchange == NULL)
 	{
-		queue_refusal(done, "there is no memory for a request");
+		queue_unsent(done, DF_FATE_STARVED, "there is no memory for a request");
 		return;
 	}
 	exchange->done = done;
-	problem = begin_exchange(exchange, request);
+	problem = begin_exchange(exchange, request, &fate);
 	if (problem == NULL)
 		list_exchange(exchange);
 	else
 	{
 		df_request_free(exchange);
-		queue_refusal(done, problem);
+		queue_unsent(done, fate, problem);
 	}
 }
 

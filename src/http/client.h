@@ -51,6 +51,7 @@ typedef struct DfHttpResult
 } DfHttpResult;
 
 extern bool df_http_init(void); /* once per process; false = libcurl refused */
+extern void df_http_limit(int connections); /* that are kept, at most */
 extern int	df_http_fd(void);	/* pollable: readable when perform has work */
 
 /*

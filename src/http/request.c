@@ -26,6 +26,7 @@
 
 #include "http/policy.h"
 #include "http/request.h"
+#include "shared/descriptors.h"
 #include "http/url.h"
 #include "shared/header.h"
 
@@ -363,13 +364,17 @@ static curl_socket_t
 open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
 	DfExchange *exchange = arg;
+	int fd;
 
 	if (address->family != AF_INET && address->family != AF_INET6)
 		return CURL_SOCKET_BAD;
 	if (!may_connect(exchange, df_policy_blocks(&address->addr)))
 		return CURL_SOCKET_BAD;
 	exchange->tried_public = true;
-	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	if (fd < 0 && df_errno_is_shortage(errno))
+		exchange->shortage = errno;
+	return fd;
 }
 
 /*
@@ -697,6 +702,37 @@ is_our_fault(CURLcode code)
 	}
 }
 
+/* Codes under which libcurl also reports that it could not open a file, a socket or a thread. */
+static bool
+may_be_shortage(CURLcode code)
+{
+	switch (code)
+	{
+		case CURLE_COULDNT_RESOLVE_HOST:
+		case CURLE_COULDNT_CONNECT:
+		case CURLE_FAILED_INIT:
+		case CURLE_SSL_CACERT_BADFILE:
+		case CURLE_SSL_CERTPROBLEM:
+		case CURLE_SSL_CONNECT_ERROR:
+		case CURLE_SSL_ENGINE_INITFAILED:
+		case CURLE_ABORTED_BY_CALLBACK:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* Before anything was sent: was it for want of something here that the request could not leave? */
+static bool
+is_starved(const DfExchange *exchange, CURLcode code)
+{
+	if (code == CURLE_OUT_OF_MEMORY || exchange->shortage != 0)
+		return true;
+	if (code == CURLE_COULDNT_RESOLVE_HOST && strstr(exchange->curl_error, "thread failed to start") != NULL)
+		return true;
+	return may_be_shortage(code) && df_descriptors_used_up(df_http_fd());
+}
+
 DfFate
 df_request_fate(const DfExchange *exchange, CURLcode code)
 {
@@ -711,6 +747,8 @@ df_request_fate(const DfExchange *exchange, CURLcode code)
 		return DF_FATE_LOST;
 	if (exchange->refusal[0] != '\0' && (!exchange->tried_public || code == CURLE_ABORTED_BY_CALLBACK))
 		return DF_FATE_REFUSED;
+	if (is_starved(exchange, code))
+		return DF_FATE_STARVED;
 	return is_our_fault(code) ? DF_FATE_REFUSED : DF_FATE_NOT_SENT;
 }
 
@@ -783,6 +821,9 @@ df_request_error(const DfExchange *exchange, CURLcode code, char *text, size_t r
 		snprintf(text, room, "%s", exchange->refusal);
 	else if (code == CURLE_OK)
 		snprintf(text, room, "the answer has no final status");
+	else if (!exchange->sent && !exchange->carried_out && is_starved(exchange, code))
+		snprintf(text, room, "%s", code == CURLE_OUT_OF_MEMORY ? "there is no memory for a request"
+				 : strerror(exchange->shortage != 0 ? exchange->shortage : EMFILE));
 	else
 	{
 		(void) curl_easy_getinfo(exchange->easy, CURLINFO_OS_ERRNO, &os_errno);

@@ -50,6 +50,7 @@ typedef struct DfExchange
 	bool cut_off; /* not sent again on a fresh connection */
 	bool with_certificate; /* of ours */
 	bool tried_public; /* some address was one that we may connect to */
+	int shortage; /* errno of a socket that we could not have, 0 = none */
 	char refusal[160]; /* what the policy said, "" = nothing */
 	char curl_error[CURL_ERROR_SIZE];
 

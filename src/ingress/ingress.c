@@ -29,8 +29,10 @@
 #include "ingress/patience.h"
 #include "ingress/routes.h"
 #include "shared/clock.h"
+#include "shared/descriptors.h"
 #include "shared/metrics.h"
 #include "shared/slots.h"
+#include "shared/trouble.h"
 #include "shared/watchdog.h"
 #include "store/store.h"
 #include "store/subxact.h"
@@ -41,6 +43,8 @@
 
 #define MAX_BATCH 64
 #define SAY_EVERY_MS 60000
+/* how often it is looked whether there are descriptors again */
+#define STARVED_MS 100
 /*
  * How long a request may wait for somebody's open transaction, which has its key
  * or a table: all others wait with it.  The sender tries again.  It is less than
@@ -311,6 +315,27 @@ settings_changed(const char *listen, const char *role, int connections, int time
 		connections != df_ingress_connections || timeout_s != df_ingress_timeout || max_body != df_max_body;
 }
 
+/* no connection can be accepted: the library would ask for it again at once, and for ever */
+static bool
+is_starved(void)
+{
+	static DfTrouble trouble = {"accept connections"};
+	ErrorData	error;
+
+	if (!df_descriptors_used_up(df_listener_fd()))
+	{
+		df_trouble_over(&trouble);
+		return false;
+	}
+	memset(&error, 0, sizeof(error));
+	error.sqlerrcode = ERRCODE_INSUFFICIENT_RESOURCES;
+	error.message = strerror(EMFILE);
+	error.hint = "Give the server more open files (ulimit -n, LimitNOFILE), or lower dataflows.ingress_connections.";
+	if (!df_trouble_waits(&trouble, df_now()))
+		df_trouble_note(&trouble, &error);
+	return true;
+}
+
 /* true: another process is to go on, or nobody; false: the server ends us */
 static bool
 listen_loop(void)
@@ -342,6 +367,11 @@ listen_loop(void)
 		busy |= serve_aside(DF_ASIDE_SLOW);
 		if (busy)
 			continue;
+		if (is_starved())
+		{
+			df_wait_for_descriptors(STARVED_MS);
+			continue;
+		}
 		df_xact_idle();
 		timeout = df_listener_timeout_ms();
 		(void) df_wait_until(timeout < 0 ? DF_NEVER : TimestampTzPlusMilliseconds(df_now(), timeout));

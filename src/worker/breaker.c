@@ -245,7 +245,7 @@ health_of(const DfReply *reply, DfVerdict verdict)
 		return DF_HEALTH_CREDENTIALS;
 	if (reply->fate == DF_FATE_ANSWER && reply->status < 500 && reply->status != 429 && reply->status != 408)
 		return DF_HEALTH_GOOD;
-	if (reply->fate == DF_FATE_REFUSED || reply->fate == DF_FATE_TOO_LARGE)
+	if (reply->fate == DF_FATE_REFUSED || reply->fate == DF_FATE_TOO_LARGE || reply->fate == DF_FATE_STARVED)
 		return DF_HEALTH_UNKNOWN;
 	return DF_HEALTH_FAILED;
 }

@@ -18,6 +18,7 @@
 #include "shared/clock.h"
 #include "shared/encoding.h"
 #include "shared/metrics.h"
+#include "shared/trouble.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "worker/secrets.h"
@@ -258,6 +259,56 @@ prepare(DfRun *run, DfStep *step, DfSystem *system, DfSystemLive *live)
 		df_metric_add(DF_METRIC_SENT_BYTES, step->system, NULL, NULL, departure->request.body_len);
 }
 
+/* ---- descriptors, memory, threads: ours, nobody else's ---------------------------------------- */
+
+/* what there is too little of is looked for again so often */
+#define GROW_US USECS_PER_SEC
+
+static DfTrouble shortage = {"send requests"};
+static TimestampTz places_changed = DF_NEVER;
+
+static void
+set_places(int places)
+{
+	df_worker.places = Max(places, 1);
+	places_changed = df_now();
+	df_http_limit(df_worker.places);
+}
+
+/*
+ * The request could not leave for want of something here.  That uses no attempt
+ * and is no news of the system: it leaves when there is a place, and no more
+ * leave at a time than do at present.
+ */
+static void
+starved(DfRun *run, DfStep *step, const char *why)
+{
+	ErrorData	error;
+
+	memset(&error, 0, sizeof(error));
+	error.sqlerrcode = ERRCODE_INSUFFICIENT_RESOURCES;
+	error.message = pstrdup(why);
+	error.hint = "Give the server more open files (ulimit -n, LimitNOFILE) or memory, or lower dataflows.max_in_flight.";
+	if (!df_trouble_waits(&shortage, df_now()))
+		df_trouble_note(&shortage, &error);
+	set_places(Min(df_worker.places, df_worker.in_flight - 1));
+	df_step_unsend(run, step);
+	step->wake_at = shortage.retry_at;
+}
+
+/* a request has left: there may be more places again */
+static void
+not_starved(void)
+{
+	TimestampTz now = df_now();
+
+	if (!df_trouble_waits(&shortage, now))
+		df_trouble_over(&shortage);
+	if (df_worker.places >= df_worker.most_places || now - places_changed < GROW_US)
+		return;
+	set_places(Min(df_worker.most_places, df_worker.places + 1 + df_worker.places / 8));
+}
+
 /*
  * A worker that has no room for another request keeps who waits for one of its
  * own to end, but not those of a system that lets nobody in.
@@ -266,7 +317,12 @@ static DfEntrance
 entrance_to(DfSystemLive *live, const DfSystem *system, const DfRun *run, const DfStep *step, TimestampTz *until)
 {
 	*until = DF_NEVER;
-	if (df_worker.in_flight >= df_max_in_flight)
+	if (df_worker.in_flight == 0 && df_trouble_waits(&shortage, df_now()))
+	{
+		*until = shortage.retry_at;
+		return DF_ENTRANCE_LATER;
+	}
+	if (df_worker.in_flight >= Min(df_max_in_flight, df_worker.places))
 		return df_system_is_held(live, system, until) ? DF_ENTRANCE_LATER : DF_ENTRANCE_FULL;
 	/* a run with a request on the wire stays in memory in any case */
 	return df_system_take(live, system, step->urgent ? DF_PATIENCE_URGENT
@@ -480,6 +536,12 @@ apply_answer(DfFlight *flight, const DfHttpResult *result, const DfSystem *syste
 
 	memset(&reply, 0, sizeof(reply));
 	hide_secrets(flight, result, &reply);
+	if (result->fate == DF_FATE_STARVED)
+	{
+		starved(run, step, result->error);
+		return;
+	}
+	not_starved();
 	if (df_token_refused(flight, result))
 	{
 		df_step_unsend(run, step);

@@ -57,6 +57,13 @@ milliseconds_until(TimestampTz until)
 	return (long) Min((us + 999) / 1000, LONGEST_MS);
 }
 
+void
+df_wait_for_descriptors(int ms)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms, wait_event);
+	ResetLatch(MyLatch);
+}
+
 int
 df_wait_until(TimestampTz until)
 {

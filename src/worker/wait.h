@@ -20,6 +20,9 @@ extern void df_wait_init(pgsocket fd);
  */
 extern int	df_wait_until(TimestampTz until);
 
+/* a short wait for the latch alone: while there are no descriptors, the fd stays readable and nobody can help it */
+extern void df_wait_for_descriptors(int ms);
+
 /* the earlier of two times, of which either may be DF_NEVER */
 extern TimestampTz df_earlier(TimestampTz a, TimestampTz b);
 

@@ -13,8 +13,11 @@
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
+#include <sys/resource.h>
+
 #include "libpq/pqsignal.h"
 #include "miscadmin.h"
+#include "storage/fd.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -45,6 +48,12 @@
 #define DRAIN_MS 800
 /* but what comes must be recorded before the watchdog ends us */
 #define LAST_ANSWER_MS 1800
+
+/* descriptors for the resolver and for files of libcurl's; for what a process has open beside files */
+#define SPARE_DESCRIPTORS 16
+#define OWN_DESCRIPTORS 24
+/* of those that PostgreSQL gives away: for what users' code opens */
+#define FOR_OTHERS 8
 
 DfWorker	df_worker;
 
@@ -78,6 +87,34 @@ keep_memory(void)
 #endif
 }
 
+/*
+ * For how many requests at a time there are descriptors.  PostgreSQL takes as
+ * many as it finds useful, up to max_safe_fds, and lets others have a third of
+ * those (postgres_fdw for its connections): if it leaves too few, most of that
+ * third is taken.
+ */
+static int
+count_places(void)
+{
+	int			wanted = df_max_in_flight + SPARE_DESCRIPTORS;
+	struct rlimit limit;
+	int			places;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= INT_MAX)
+		return INT_MAX;
+	places = Max((int) limit.rlim_cur - max_safe_fds - OWN_DESCRIPTORS, 0);
+	for (int taken = 0; places < wanted && taken < max_safe_fds / 3 - FOR_OTHERS; taken++, places++)
+		ReserveExternalFD();
+	places = Max(places - SPARE_DESCRIPTORS, 1);
+	if (places < df_max_in_flight)
+		ereport(LOG,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("dataflows worker has descriptors for %d requests at a time, fewer than dataflows.max_in_flight (%d)",
+						places, df_max_in_flight),
+				 errhint("Give the server more open files: ulimit -n, LimitNOFILE.")));
+	return places;
+}
+
 static void
 set_up(DfSlot *slot)
 {
@@ -104,6 +141,8 @@ set_up(DfSlot *slot)
 				(errcode(ERRCODE_SYSTEM_ERROR),
 				 errmsg("dataflows worker could not initialize libcurl")));
 	df_wait_init(df_http_fd());
+	df_worker.places = df_worker.most_places = count_places();
+	df_http_limit(df_worker.places);
 }
 
 /* finished exchanges; they stay until a turn has applied them */

@@ -43,6 +43,8 @@ typedef struct DfWorker
 	int			lingering;		/* of these, so many are kept though nothing of them is in flight */
 	int			aside;			/* so many of them are set aside */
 	int			in_flight;
+	int			places;			/* requests at a time for which there are descriptors, as far as is known, */
+	int			most_places;	/* and at most */
 	bool		look;			/* the inbox and the table are to be looked at */
 	int64		inbox_after;	/* where the next look at the inbox goes on, 0 = at the oldest row */
 	bool		inbox_news;		/* something has come since it began at the oldest */

@@ -448,7 +448,7 @@ test_fates(void)
 			continue;
 		for (status = 100; status <= 599; status++)
 		{
-			for (answer.fate = DF_FATE_ANSWER; answer.fate <= DF_FATE_REFUSED; answer.fate++)
+			for (answer.fate = DF_FATE_ANSWER; answer.fate <= DF_FATE_STARVED; answer.fate++)
 			{
 				answer.status = status;
 				EXPECT(df_answer_verdict(&answer) != DF_VERDICT_RETRY, "doubt is forgotten at status %d", status);
