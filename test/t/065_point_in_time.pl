@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Dataflows;
 
 my $systems = start_systems();
-my $node = new_node('original', conf => "dataflows.sweep_interval = '1s'\nwal_level = replica\nmax_wal_senders = 4\n");
+my $node = new_node('original', conf => "dataflows.sweep_interval = '1s'\ndataflows.worker_idle = '10min'\nwal_level = replica\nmax_wal_senders = 4\n");
 
 sub state_of { my ($on, $key) = @_; return $on->safe_psql('postgres', "SELECT state FROM dataflows.runs WHERE key = '$key' ORDER BY run LIMIT 1"); }
 sub is_in { my ($on, $key, $state) = @_; return wait_until($on, "SELECT state = '$state' FROM dataflows.runs WHERE key = '$key' ORDER BY run LIMIT 1", 60); }
@@ -111,6 +111,22 @@ ok(is_in($restored, 'next', 'waiting'), 'the workflow goes on');
 app($restored, "SELECT dataflows.signal_by_key('waits', 'alias-next\@x', 'go')");
 ok(is_in($restored, 'next', 'completed'), 'its alias is its own');
 is($restored->safe_psql('postgres', "SELECT count(*) FROM dataflows.inbox WHERE kind = 'abandon' AND state <> 'done'"), '0', 'no request is left');
+
+# the coordinator is slow: no worker takes the run before it does
+app($restored, q{SELECT dataflows.start('waits', jsonb_build_object('email', k || '@x'), k) FROM unnest('{slow,quick}'::text[]) k});
+ok(is_in($restored, $_, 'waiting'), "$_ waits") for qw(slow quick);
+app($restored, "SELECT dataflows.pause('waits')");
+app($restored, "SELECT dataflows.signal_by_key('waits', k, 'go') FROM unnest('{slow,quick}'::text[]) k");
+
+my ($coordinator) = pids_of($restored, 'coordinator');
+
+kill_process('STOP', $coordinator);
+app($restored, "BEGIN; SELECT dataflows.abandon('" . run_of($restored, 'slow') . "', 'done'); SELECT dataflows.resume('waits'); COMMIT");
+ok(is_in($restored, 'quick', 'completed'), 'a worker goes on without the coordinator');
+is(state_of($restored, 'slow'), 'waiting', 'but not with what was abandoned');
+kill_process('CONT', $coordinator);
+ok(is_in($restored, 'slow', 'abandoned'), 'which ends with the coordinator there');
+is(scalar(grep { ($_->{email} // '') eq 'slow@x' } @{ $systems->requests('email') }), 0, 'and was not written to');
 
 # ---- in a copy that is held, before it is adopted ----------------------------------------------------------------------------------
 
