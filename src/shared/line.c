@@ -25,8 +25,10 @@
 #define WORKER_TURN_US USECS_PER_SEC
 /* a coordinator that is not idle: a purge takes its time */
 #define COORDINATOR_TURN_US (10 * USECS_PER_SEC)
-/* one that hears NOTIFY */
-#define LISTENER_TURN_US (5 * USECS_PER_SEC)
+/* one that hears NOTIFY, where such have more than half of the places */
+#define LISTENER_TURN_US (2 * USECS_PER_SEC)
+/* how many places are ours is told from the most processes that were up in this time, twice */
+#define WINDOW_US (5 * USECS_PER_SEC)
 /* who was asked and is not gone by then has something on the wire: another one is asked, too */
 #define PATIENCE_US USECS_PER_SEC
 
@@ -107,7 +109,8 @@ typedef struct House
 	int			waiting;		/* in the line */
 	int			first;			/* of these, those that are no extra workers */
 	int			going;			/* asked, and to be gone soon */
-	int			up;				/* places that are ours */
+	int			up;				/* processes that are ours */
+	int			places;			/* as many as were up lately */
 	int			workers;
 	int			coordinators;	/* that have not been asked */
 	int			listeners;		/* of these, those that hear NOTIFY */
@@ -166,7 +169,7 @@ rank_coordinator(const House *house, const DfSlot *slot)
 
 	if (house->coordinators < 2 && house->workers > 0)
 		return 0;
-	if (slot->hears && (house->listeners * 2 <= house->up || has_stayed < LISTENER_TURN_US))
+	if (slot->hears && (house->listeners * 2 <= house->places || has_stayed < LISTENER_TURN_US))
 		return 0;
 	if (slot->idle)
 		return 4;
@@ -220,6 +223,26 @@ ask(DfSlot *slot, TimestampTz now)
 		SetLatch(slot->latch);
 }
 
+/* a place is nobody's for a moment when one process gives it to another */
+static int
+count_places(const House *house, bool is_new)
+{
+	static TimestampTz window = DF_NEVER;
+	static int	recent = 0;
+	static int	before = 0;
+
+	if (is_new)
+		recent = 0;
+	if (is_new || house->now - window > WINDOW_US)
+	{
+		before = recent;
+		recent = 0;
+		window = house->now;
+	}
+	recent = Max(recent, house->up);
+	return Max(recent, before);
+}
+
 bool
 df_line_full(void)
 {
@@ -233,6 +256,7 @@ df_line_full(void)
 	if (is_new)
 		df_shared->full_since = now;
 	look_around(&house, now);
+	house.places = count_places(&house, is_new);
 	house.first = Max(0, house.first - house.going);
 	while (house.going < house.waiting && (slot = choose(&house)) != NULL)
 	{
