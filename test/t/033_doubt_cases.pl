@@ -213,7 +213,7 @@ for my $case (
 {
 	my ($fault, $outcome, $output, $state, $books, $what) = @$case;
 
-	($email, $run) = start({}, { fault => $fault, times => 1 }, { @get, fault => 'latency', ms => 400, skip => 0 });
+	($email, $run) = start({}, { fault => $fault, times => 1 }, { @get, fault => 'latency', ms => 2500, skip => 0 });
 	# the probe leaves when the system has settled
 	ok(wait_until($node, "SELECT (SELECT state = 'in_doubt' FROM dataflows.steps WHERE run = '$run') AND in_flight = 1 FROM dataflows.systems WHERE system = 'plain'"), 'the probe is on the wire');
 	is(resolve($run, 'call', $outcome, $output), 't', "a person says: $what");
