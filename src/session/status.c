@@ -21,6 +21,8 @@
 #include "shared/clock.h"
 #include "shared/line.h"
 #include "shared/slots.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
 #include "store/coordinator.h"
 #include "store/identity.h"
 #include "store/look.h"
@@ -32,6 +34,7 @@
 #include "utils/guc.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
+#include "utils/wait_event.h"
 
 PG_FUNCTION_INFO_V1(dataflows_status);
 
@@ -39,6 +42,7 @@ PG_FUNCTION_INFO_V1(dataflows_status);
 /* it must never wait for anybody for long */
 #define LOCK_WAIT "200ms"
 #define NOT_LOADED "the library is not preloaded: add \"dataflows\" to shared_preload_libraries and restart the server"
+#define STANDBY "this server is a standby: the engine starts when it is promoted"
 
 /* one row of the answer; NULL, 0 and DF_NEVER are NULL, but for the counts of a live process */
 typedef struct Row
@@ -232,7 +236,7 @@ judge_engine(Known *known)
 	else if (RecoveryInProgress())
 	{
 		known->engine_state = "standby";
-		known->why_not = "this server is a standby: the engine starts when it is promoted";
+		known->why_not = STANDBY;
 	}
 	else if (known->launcher_pid == 0)
 		known->why_not = "the launcher is not running: see the server log";
@@ -300,7 +304,7 @@ launcher_row(Known *known)
 				  : known->launcher_trouble[0] != '\0' ? "degraded" : "running");
 	row->pid = known->launcher_pid;
 	if (known->launcher_pid == 0)
-		row->reason = "see the server log";
+		row->reason = RecoveryInProgress() ? STANDBY : "see the server log";
 	else if (known->launcher_trouble[0] != '\0')
 		row->reason = known->launcher_trouble;
 	else if (known->launcher_reason[0] != '\0')
@@ -334,6 +338,15 @@ waits_for_place(const Known *known, const DfSlot *slot)
 	return known->full && df_line_waits(slot, known->now);
 }
 
+/* its commit is here, but not yet on the standbys */
+static bool
+waits_for_standby(const DfSlot *slot)
+{
+	PGPROC	   *proc = BackendPidGetProc(slot->pid);
+
+	return proc != NULL && *(volatile uint32 *) &proc->wait_event_info == WAIT_EVENT_SYNC_REP;
+}
+
 static const char *
 waits_of(const Known *known, const DfSlot *slot)
 {
@@ -352,6 +365,8 @@ waits_of(const Known *known, const DfSlot *slot)
 		return "its process to connect";
 	if (slot->state != DF_PROC_RUNNING || slot->kind == DF_SLOT_PROBE)
 		return NULL;
+	if (waits_for_standby(slot))
+		return "a synchronous standby: see synchronous_standby_names";
 	if (slot->kind == DF_SLOT_COORDINATOR)
 		return "a wake, a NOTIFY or the next sweep";
 	if (slot->kind == DF_SLOT_INGRESS)
@@ -483,7 +498,8 @@ role_problem(const Known *known, const DfOwnerLook *owner)
 			"there is no role of that name here: create it before dataflows.adopt(), which looks owners up by name";
 	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(owner->owner));
 	if (!HeapTupleIsValid(tuple))
-		return "the role does not exist any more: see the remedy in dataflows.stuck";
+		return psprintf("the role does not exist any more: CREATE ROLE %s LOGIN, then call dataflows.adopt(), which gives it what the old one had",
+						quote_identifier(owner->name));
 	form = (Form_pg_authid) GETSTRUCT(tuple);
 	if (DF_ROLE_NEEDS_LOGIN && !form->rolcanlogin)
 		problem = psprintf("the role cannot log in: ALTER ROLE %s LOGIN", quote_identifier(owner->name));

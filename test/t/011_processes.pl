@@ -192,6 +192,7 @@ $node->safe_psql('postgres', 'DROP OWNED BY leaver CASCADE; DROP ROLE leaver');
 ok(wait_until($node, "SELECT count(*) = 6 FROM dataflows.stuck WHERE workflow LIKE 'leaves%' AND reason ~ 'leaver.*does not exist any more'", 40), 'who is dropped: his runs are stuck, and say why');
 my @errors = grep { /ERROR: / } split(/\n/, slurp_file($node->logfile, $at));
 
+ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.status() WHERE owner = 'leaver' AND reason ~ 'CREATE ROLE leaver LOGIN, then call dataflows.adopt\\(\\)'", 40), 'status() says what to do, for those that only wait, too');
 cmp_ok(scalar(@errors), '<=', 4, 'and nothing fails over and over') or diag(join("\n", @errors));
 $systems->clear_faults;
 

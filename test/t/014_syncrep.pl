@@ -74,6 +74,7 @@ ok(wait_until($node, "SELECT state = 'waiting' FROM dataflows.runs"), 'the engin
 wait_for_standby('nowhere');
 sign_up('cancelled@x');
 ok(seen_waiting('worker'), 'a worker waits for the standby');
+is($node->safe_psql('postgres', "SELECT waits_for FROM dataflows.status() WHERE process = 'worker'"), 'a synchronous standby: see synchronous_standby_names', 'and status() says so');
 cancel_all('worker');
 ok(seen_waiting('worker'), 'and goes on waiting, whoever cancels it');
 is($systems->ever('cancelled@x'), '0/0/0/0', 'nothing has left');
@@ -130,6 +131,8 @@ $standby->append_conf('postgresql.auto.conf', "synchronous_standby_names = ''\n"
 $standby->start;
 wait_for_standby('standby');
 ok(wait_until($node, "SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'"), 'a synchronous standby');
+is($standby->safe_psql('postgres', "SELECT reason FROM dataflows.status() WHERE process = 'launcher'"),
+	'this server is a standby: the engine starts when it is promoted', 'its status() sends nobody to the log for a launcher that is not meant to be there');
 as_app($node, 'postgres', "INSERT INTO app.signups (email, name) VALUES ('there\@x', 'N')");
 ok(wait_until($node, "SELECT state = 'waiting' FROM dataflows.runs WHERE input->>'email' = 'there\@x'"), 'with it all goes on');
 
