@@ -498,7 +498,7 @@ role_problem(const Known *known, const DfOwnerLook *owner)
 			"there is no role of that name here: create it before dataflows.adopt(), which looks owners up by name";
 	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(owner->owner));
 	if (!HeapTupleIsValid(tuple))
-		return psprintf("the role does not exist any more: CREATE ROLE %s LOGIN, then call dataflows.adopt(), which gives it what the old one had",
+		return psprintf("the role does not exist any more: CREATE ROLE %s LOGIN, then call dataflows.adopt(), which gives it its workflows, and grant again what it needs",
 						quote_identifier(owner->name));
 	form = (Form_pg_authid) GETSTRUCT(tuple);
 	if (DF_ROLE_NEEDS_LOGIN && !form->rolcanlogin)
