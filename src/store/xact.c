@@ -151,6 +151,10 @@ df_session_pin(void)
 		{"intervalstyle", "postgres"},
 		{"jit", "off"},
 		{"exit_on_error", "off"},
+		/* they would fill the log with statements of ours */
+		{"debug_print_parse", "off"},
+		{"debug_print_rewritten", "off"},
+		{"debug_print_plan", "off"},
 	};
 	const char *flush = GetConfigOption("synchronous_commit", false, false);
 

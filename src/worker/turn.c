@@ -703,6 +703,17 @@ break_run(DfRun *run)
 }
 
 /*
+ * Our own tables are not what they should be: renamed, altered, damaged.  That is no
+ * run's fault, and lasts until somebody mends them.
+ */
+static bool
+is_of_the_schema(int sqlerrcode)
+{
+	return ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION ||
+		sqlerrcode == ERRCODE_DATA_CORRUPTED || sqlerrcode == ERRCODE_INDEX_CORRUPTED;
+}
+
+/*
  * An error has ended our transaction: true if it passes.  That one is noted at
  * the end of the turn, and any other that comes in one turn after another; else
  * it is said now.  After an error about memory there may be none for a copy of
@@ -713,7 +724,7 @@ transaction_failed(void)
 {
 	MemoryContext old = MemoryContextSwitchTo(df_worker.error_cxt);
 	ErrorData  *error = CopyErrorData();
-	bool		passes = df_error_is_transient(error->sqlerrcode);
+	bool		passes = df_error_is_transient(error->sqlerrcode) || is_of_the_schema(error->sqlerrcode);
 
 	/* what PostgreSQL has no SQLSTATE for: a quota, a limit on the size of files, a disk that has become read-only */
 	if (error->sqlerrcode == ERRCODE_INTERNAL_ERROR)

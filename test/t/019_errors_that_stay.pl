@@ -97,5 +97,22 @@ $node->safe_psql('postgres', "SELECT dataflows.start('w-app', '{}', 'turn$_')", 
 $node->safe_psql('postgres', 'ALTER TABLE dataflows.step_x RENAME TO step');
 ok(wait_until($node, "SELECT count(*) = 0 FROM dataflows.runs WHERE state <> 'completed'", 120), 'turns that failed cost nothing');
 
+# ---- answers come while they cannot be recorded, and no key or probe could tell afterwards
+my $systems = start_systems();
+
+$node->safe_psql('postgres', 'CREATE DATABASE other');
+create_systems($node, 'other', $systems, untrusted => 1);
+$systems->config('identity', latency_ms => 2000);
+as_app($node, 'other', "INSERT INTO app.signups (email, name) SELECT 'late-' || i || '\@example.com', 'N' FROM generate_series(1, 20) i");
+ok(wait_until($node, "SELECT in_flight > 0 FROM dataflows.systems WHERE system = 'identity'", 60, 'other'), 'requests are on the wire');
+$from = log_size();
+$node->safe_psql('other', 'ALTER TABLE dataflows.step RENAME TO step_x');
+ok(wait_until($node, "SELECT (SELECT state FROM dataflows.status() WHERE process = 'worker') = 'degraded'", 60, 'other'), 'the worker says that it cannot record them');
+cmp_ok(lines('relation "dataflows.step" does not exist', $from), '<=', 4, 'in a line, not in one for each run');
+$node->safe_psql('other', 'ALTER TABLE dataflows.step_x RENAME TO step');
+ok(wait_until($node, "SELECT count(*) = 20 FROM dataflows.runs WHERE state = 'waiting'", 120, 'other'), 'the answers were kept: all runs go on');
+is(scalar(grep { $systems->ever("late-$_\@example.com") ne '1/1/1/0' } 1 .. 20), 0, 'by the books each record was made once');
+
 $node->stop('fast');
+$systems->stop;
 done_testing();
