@@ -21,6 +21,7 @@
 #include "shared/slots.h"
 #include "shared/spans.h"
 #include "shared/systems.h"
+#include "shared/user_code.h"
 #include "shared/watchdog.h"
 
 #define TRANCHE "dataflows"
@@ -240,6 +241,14 @@ tell_coordinator_of_end(DfSlot *slot)
 		wake_coordinator_locked(slot->database);
 }
 
+/* a body that does not heed its cancel is not given another chance: the next one would cost as much */
+static void
+count_entries(DfSlot *slot, int n)
+{
+	for (int i = slot->counted ? 1 : 0; i < n; i++)
+		df_crash_add(slot->database, &slot->body_run);
+}
+
 /*
  * The process ends, well or badly: its slot says so, and the coordinator is
  * told.  A body that ends its process is noted, unless the process was asked to
@@ -256,11 +265,12 @@ slot_exit(int code, Datum arg)
 		if (slot->state == DF_PROC_RUNNING)
 		{
 			bool		asked = df_leaving() || df_database_held(slot->database);
+			bool		overran = slot->in_body && df_user_code_overran();
 
 			slot->state = DF_PROC_GONE;
-			slot->end = asked ? DF_END_ASIDE : DF_END_BADLY;
-			if (slot->in_body && !slot->counted && !asked)
-				df_crash_add(slot->database, &slot->body_run);
+			slot->end = asked || overran ? DF_END_ASIDE : DF_END_BADLY;
+			if (slot->in_body && !asked)
+				count_entries(slot, overran ? DF_CRASHES_ALLOWED : 1);
 		}
 		df_slot_leave_body(slot);
 		slot->pid = 0;

@@ -145,6 +145,9 @@ extern bool df_slot_is_up(const DfSlot *slot);	/* has a process, or will have on
 extern void df_slot_hurry(DfSlot *slot);	/* no reason to wait any longer, but for a back-off */
 extern bool df_database_held(Oid database);
 
+/* entries into a body without an exit after which its run is stuck */
+#define DF_CRASHES_ALLOWED 3
+
 /* the process of a slot; these take the lock */
 extern DfSlot *df_slot_claim(int index, uint32 generation); /* ends the process if it is not its any more */
 extern bool df_slot_take_wake(DfSlot *slot);	/* returns and clears `woken`: call before looking */

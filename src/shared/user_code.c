@@ -27,6 +27,7 @@
 static TimeoutId timer = MAX_TIMEOUTS;
 static volatile sig_atomic_t running = 0;	/* how deep: the SQL of a query step may pass a webhook on */
 static volatile sig_atomic_t cut = DF_CUT_NONE;
+static volatile sig_atomic_t overran = false;
 static int	limit = 0;
 static int	grace = 0;
 static int	tick = 0;			/* that is running */
@@ -73,6 +74,7 @@ out_of_time(void)
 		return;
 	if (cut != DF_CUT_NONE)
 	{
+		overran = cut == DF_CUT_LIMIT;
 		InterruptPending = true;
 		ProcDiePending = true;
 		SetLatch(MyLatch);
@@ -132,6 +134,12 @@ df_user_code_end(void)
 	if (cut != DF_CUT_NONE || df_watchdog_is_on())
 		QueryCancelPending = false;
 	return (DfCut) cut;
+}
+
+bool
+df_user_code_overran(void)
+{
+	return overran;
 }
 
 bool

@@ -37,4 +37,7 @@ extern Oid	df_user_code_waited_for(void);
 extern bool df_user_code_running(void);
 extern void df_user_code_leave(void);	/* cancels it, as the process is to end */
 
+/* it went on after its limit and the cancel, which the process ends of */
+extern bool df_user_code_overran(void);
+
 #endif							/* DF_USER_CODE_H */

@@ -45,7 +45,6 @@
 /* new rows of the inbox that a turn reads, and at least of each workflow */
 #define INBOX_ROWS 1000
 #define INBOX_ROWS_EACH 20
-#define CRASHES_ALLOWED 3
 /* of the places for runs, which part those may have that only wait for their children */
 #define LINGERING_PART 4
 /* runs are recorded one by one until so many in a row have failed */
@@ -457,7 +456,7 @@ read_wanted_inboxes(void)
 bool
 df_run_is_careful(const DfRun *run)
 {
-	return run->entries > 0 && run->entries < CRASHES_ALLOWED && run->state != DF_RUN_STUCK && !df_run_is_terminal(run->state);
+	return run->entries > 0 && run->entries < DF_CRASHES_ALLOWED && run->state != DF_RUN_STUCK && !df_run_is_terminal(run->state);
 }
 
 void
@@ -484,9 +483,9 @@ df_advance_run(DfRun *run)
 			df_run_get_stuck(run, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
 							 "the role that owns the workflow is not the one that defined it", NULL);
 	}
-	else if (run->entries >= CRASHES_ALLOWED && run->state != DF_RUN_STUCK && !df_run_is_terminal(run->state))
+	else if (run->entries >= DF_CRASHES_ALLOWED && run->state != DF_RUN_STUCK && !df_run_is_terminal(run->state))
 		df_run_get_stuck(run, ERRCODE_CRASH_SHUTDOWN,
-						 "the body was entered three times without an exit: it crashed the server or its worker",
+						 "the body was entered three times without an exit, or went on after dataflows.body_timeout and its cancel: it ended the server or its worker",
 						 "Look into the server's log, mend the function, then call dataflows.retry(run).");
 	df_slot_enter_body(df_worker.slot, run->id, run == df_worker.only);
 	df_worker.current = run;
