@@ -142,7 +142,9 @@ set_up(DfSlot *slot)
 				 errmsg("dataflows worker could not initialize libcurl")));
 	df_wait_init(df_http_fd());
 	df_worker.places = df_worker.most_places = count_places();
-	df_http_limit(df_worker.places);
+	/* idle connections are kept unless descriptors are scarce: one made anew costs more than a request */
+	if (df_worker.places < df_max_in_flight)
+		df_http_limit(df_worker.places);
 }
 
 /* finished exchanges; they stay until a turn has applied them */
