@@ -485,7 +485,7 @@ df_advance_run(DfRun *run)
 	}
 	else if (run->entries >= DF_CRASHES_ALLOWED && run->state != DF_RUN_STUCK && !df_run_is_terminal(run->state))
 		df_run_get_stuck(run, ERRCODE_CRASH_SHUTDOWN,
-						 "the body was entered three times without an exit, or went on after dataflows.body_timeout and its cancel: it ended the server or its worker",
+						 "the body was entered three times without an exit, or it, or the SQL of a query step, went on after its time limit and the cancel: it ended the server or its worker",
 						 "Look into the server's log, mend the function, then call dataflows.retry(run).");
 	df_slot_enter_body(df_worker.slot, run->id, run == df_worker.only);
 	df_worker.current = run;

@@ -335,7 +335,7 @@ my ($worker) = pids_of($node, 'worker');
 my $from = -s $node->logfile;
 $run{stubborn} = start('stubborn');
 ok(becomes($run{stubborn}, 'stuck'), 'a body that catches the cancel too is stuck in the end');
-like(look($run{stubborn}, 'stuck'), qr/after dataflows\.body_timeout and its cancel/, 'and why is said');
+like(look($run{stubborn}, 'stuck'), qr/after its time limit and the cancel/, 'and why is said');
 is(scalar(() = slurp_file($node->logfile, $from) =~ /terminating background worker "dataflows worker"/g), 1, 'one worker ended of it, no more');
 ok(!(grep { $_ == $worker } pids_of($node, 'worker')), 'the worker that had it is gone');
 $run{brief} = start('brief');
