@@ -67,7 +67,7 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 #define df_compat_request_shmem(previous, hook) \
 	((previous) = shmem_request_hook, shmem_request_hook = (hook))
 #else
-typedef void (*shmem_request_hook_type) (void);
+typedef void (*shmem_request_hook_type)(void);
 #define df_compat_request_shmem(previous, hook) \
 	((previous) = NULL, (hook) ())
 #endif
@@ -77,13 +77,13 @@ typedef void (*shmem_request_hook_type) (void);
 static inline bool
 df_compat_merge_inserts(const ModifyTable *modify)
 {
-	ListCell   *lists;
-	ListCell   *actions;
+	ListCell *lists;
+	ListCell *actions;
 
-	foreach(lists, modify->mergeActionLists)
-		foreach(actions, (List *) lfirst(lists))
-		if (((MergeAction *) lfirst(actions))->commandType == CMD_INSERT)
-			return true;
+	foreach (lists, modify->mergeActionLists)
+		foreach (actions, (List *) lfirst(lists))
+			if (((MergeAction *) lfirst(actions))->commandType == CMD_INSERT)
+				return true;
 	return false;
 }
 #else
@@ -160,4 +160,4 @@ object_ownercheck(Oid classid, Oid objectid, Oid roleid)
 #define stringToQualifiedNameList(string, escontext) stringToQualifiedNameList(string)
 #endif
 
-#endif							/* DF_COMPAT_H */
+#endif /* DF_COMPAT_H */

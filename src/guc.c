@@ -20,37 +20,37 @@
 #define MS_PER_SECOND 1000
 #define SECONDS_PER_DAY 86400
 
-bool		df_allow_superuser_owner = true;
-bool		df_dashboard = false;
-int			df_body_timeout = 10 * MS_PER_SECOND;
-char	   *df_identity_token = NULL;
-int			df_handler_timeout = 2 * MS_PER_SECOND;
-char	   *df_identity_at_start = NULL;
-int			df_ingress_connections = 1000;
-int			df_ingress_timeout = 20;
-char	   *df_ingress_database = NULL;
-char	   *df_ingress_role = NULL;
-char	   *df_listen = NULL;
-char	   *df_otlp_endpoint = NULL;
-char	   *df_public_url = NULL;
-char	   *df_traceparent = NULL;
-char	   *df_metrics = NULL;
-char	   *df_on_stuck = NULL;
-int			df_max_body = 1024 * 1024;
-int			df_max_in_flight = 256;
-int			df_max_metrics = 1000;
-int			df_max_processes = 64;
-int			df_max_runs = 256;
-int			df_max_steps = 10000;
-int			df_max_systems = 256;
-int			df_query_timeout = 300 * MS_PER_SECOND;
-int			df_retention = 30 * SECONDS_PER_DAY;
-int			df_signal_ttl = 7 * SECONDS_PER_DAY;
-int			df_sql_workers_per_owner = 1;
-int			df_sweep_interval = 60 * MS_PER_SECOND;
-int			df_undo_for = SECONDS_PER_DAY;
-int			df_worker_idle = 60 * MS_PER_SECOND;
-int			df_workers_per_owner = 1;
+bool df_allow_superuser_owner = true;
+bool df_dashboard = false;
+int df_body_timeout = 10 * MS_PER_SECOND;
+char *df_identity_token = NULL;
+int df_handler_timeout = 2 * MS_PER_SECOND;
+char *df_identity_at_start = NULL;
+int df_ingress_connections = 1000;
+int df_ingress_timeout = 20;
+char *df_ingress_database = NULL;
+char *df_ingress_role = NULL;
+char *df_listen = NULL;
+char *df_otlp_endpoint = NULL;
+char *df_public_url = NULL;
+char *df_traceparent = NULL;
+char *df_metrics = NULL;
+char *df_on_stuck = NULL;
+int df_max_body = 1024 * 1024;
+int df_max_in_flight = 256;
+int df_max_metrics = 1000;
+int df_max_processes = 64;
+int df_max_runs = 256;
+int df_max_steps = 10000;
+int df_max_systems = 256;
+int df_query_timeout = 300 * MS_PER_SECOND;
+int df_retention = 30 * SECONDS_PER_DAY;
+int df_signal_ttl = 7 * SECONDS_PER_DAY;
+int df_sql_workers_per_owner = 1;
+int df_sweep_interval = 60 * MS_PER_SECOND;
+int df_undo_for = SECONDS_PER_DAY;
+int df_worker_idle = 60 * MS_PER_SECOND;
+int df_workers_per_owner = 1;
 
 /* one integer; all of ours have neither hooks nor more flags than their unit */
 typedef struct IntSetting
@@ -58,94 +58,73 @@ typedef struct IntSetting
 	const char *name;
 	const char *summary;
 	const char *detail;
-	int		   *value;
-	int			low;
-	int			high;
-	GucContext	context;
-	int			unit;
+	int *value;
+	int low;
+	int high;
+	GucContext context;
+	int unit;
 } IntSetting;
 
 static const IntSetting int_settings[] = {
 	/* SIGHUP: workers read it, and an owner must not give himself more time */
-	{"dataflows.body_timeout",
-		"How long one entry into a workflow's function may take.",
-		"Time spent in waiting for locks does not count. A run whose body takes longer is stuck.",
-		&df_body_timeout, 10, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS},
+	{"dataflows.body_timeout", "How long one entry into a workflow's function may take.",
+	 "Time spent in waiting for locks does not count. A run whose body takes longer is stuck.",
+	 &df_body_timeout, 10, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS},
 	/* SIGHUP: the ingress reads it, and no creator of a webhook must give himself more time */
 	{"dataflows.handler_timeout",
-		"How long the handler of a webhook may take, with the filter and the paths of that webhook.",
-		"dataflows.body_timeout counts if it is less. A delivery whose handler takes longer is answered with 503, and so are others to that webhook for a while.",
-		&df_handler_timeout, 10, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS},
+	 "How long the handler of a webhook may take, with the filter and the paths of that webhook.",
+	 "dataflows.body_timeout counts if it is less. A delivery whose handler takes longer is "
+	 "answered with 503, and so are others to that webhook for a while.",
+	 &df_handler_timeout, 10, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS},
 	/* SIGHUP: a limit on sockets, read by the ingress process */
-	{"dataflows.ingress_connections",
-		"How many connections the ingress process serves at a time.",
-		NULL,
-		&df_ingress_connections, 1, 10000, PGC_SIGHUP, 0},
+	{"dataflows.ingress_connections", "How many connections the ingress process serves at a time.",
+	 NULL, &df_ingress_connections, 1, 10000, PGC_SIGHUP, 0},
 	/* SIGHUP: a limit against slow clients, read by the ingress process */
 	{"dataflows.ingress_timeout",
-		"How long a client may take to send a request, and a connection may be idle.",
-		NULL,
-		&df_ingress_timeout, 1, 3600, PGC_SIGHUP, GUC_UNIT_S},
+	 "How long a client may take to send a request, and a connection may be idle.", NULL,
+	 &df_ingress_timeout, 1, 3600, PGC_SIGHUP, GUC_UNIT_S},
 	/* SUSET: read by workers and by sessions that pass inputs and payloads */
-	{"dataflows.max_body",
-		"Largest input, payload, request or answer.",
-		"A system may have a smaller limit as its option max_body.",
-		&df_max_body, 1024, 256 * 1024 * 1024, PGC_SUSET, GUC_UNIT_BYTE},
+	{"dataflows.max_body", "Largest input, payload, request or answer.",
+	 "A system may have a smaller limit as its option max_body.", &df_max_body, 1024,
+	 256 * 1024 * 1024, PGC_SUSET, GUC_UNIT_BYTE},
 	/* SIGHUP: a limit on sockets, read by workers */
-	{"dataflows.max_in_flight",
-		"How many requests one worker has in flight at a time.",
-		NULL,
-		&df_max_in_flight, 1, 10000, PGC_SIGHUP, 0},
+	{"dataflows.max_in_flight", "How many requests one worker has in flight at a time.", NULL,
+	 &df_max_in_flight, 1, 10000, PGC_SIGHUP, 0},
 	/* SIGHUP: a limit on memory, read by workers */
-	{"dataflows.max_runs",
-		"How many runs one worker holds in memory at a time.",
-		NULL,
-		&df_max_runs, 1, 100000, PGC_SIGHUP, 0},
+	{"dataflows.max_runs", "How many runs one worker holds in memory at a time.", NULL,
+	 &df_max_runs, 1, 100000, PGC_SIGHUP, 0},
 	/* SIGHUP: a limit against endless loops, read by workers */
-	{"dataflows.max_steps",
-		"How many steps one run may have before it is stuck.",
-		"Each call of a step in a loop is one.",
-		&df_max_steps, 1, 1000000, PGC_SIGHUP, 0},
+	{"dataflows.max_steps", "How many steps one run may have before it is stuck.",
+	 "Each call of a step in a loop is one.", &df_max_steps, 1, 1000000, PGC_SIGHUP, 0},
 	/* SUSET: a superuser may give a role another one; its sql workers read it */
-	{"dataflows.query_timeout",
-		"How long the SQL of one query step may take.",
-		"A step that takes longer fails with DF001; the time in which it waits for locks does not count. 0 sets no limit.",
-		&df_query_timeout, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MS},
+	{"dataflows.query_timeout", "How long the SQL of one query step may take.",
+	 "A step that takes longer fails with DF001; the time in which it waits for locks does not "
+	 "count. 0 sets no limit.",
+	 &df_query_timeout, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MS},
 	/* SIGHUP: the coordinator purges, nobody else */
-	{"dataflows.retention",
-		"How long runs are kept after they have reached a terminal state.",
-		"-1 keeps them for ever.",
-		&df_retention, -1, INT_MAX, PGC_SIGHUP, GUC_UNIT_S},
+	{"dataflows.retention", "How long runs are kept after they have reached a terminal state.",
+	 "-1 keeps them for ever.", &df_retention, -1, INT_MAX, PGC_SIGHUP, GUC_UNIT_S},
 	/* SUSET: read by the sessions that send signals */
-	{"dataflows.signal_ttl",
-		"How long a signal by key waits for a run with that key.",
-		NULL,
-		&df_signal_ttl, 1, INT_MAX, PGC_SUSET, GUC_UNIT_S},
+	{"dataflows.signal_ttl", "How long a signal by key waits for a run with that key.", NULL,
+	 &df_signal_ttl, 1, INT_MAX, PGC_SUSET, GUC_UNIT_S},
 	/* SIGHUP: the coordinator starts the sql workers */
 	{"dataflows.sql_workers_per_owner",
-		"How many sql workers share the query steps of one owner role.",
-		"Each runs one statement at a time.",
-		&df_sql_workers_per_owner, 1, 64, PGC_SIGHUP, 0},
+	 "How many sql workers share the query steps of one owner role.",
+	 "Each runs one statement at a time.", &df_sql_workers_per_owner, 1, 64, PGC_SIGHUP, 0},
 	/* SIGHUP: the coordinator's timer */
 	{"dataflows.sweep_interval",
-		"How often each coordinator looks at the tables without having been woken.",
-		"It bounds the delay that a lost wake can cause.",
-		&df_sweep_interval, 100, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS},
+	 "How often each coordinator looks at the tables without having been woken.",
+	 "It bounds the delay that a lost wake can cause.", &df_sweep_interval, 100, INT_MAX,
+	 PGC_SIGHUP, GUC_UNIT_MS},
 	/* SIGHUP: a limit, read by workers */
-	{"dataflows.undo_for",
-		"How long an undo is retried before a person must do it.",
-		NULL,
-		&df_undo_for, 1, INT_MAX, PGC_SIGHUP, GUC_UNIT_S},
+	{"dataflows.undo_for", "How long an undo is retried before a person must do it.", NULL,
+	 &df_undo_for, 1, INT_MAX, PGC_SIGHUP, GUC_UNIT_S},
 	/* SIGHUP: the workers' timer */
-	{"dataflows.worker_idle",
-		"How long a worker stays without work before it ends.",
-		NULL,
-		&df_worker_idle, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS},
+	{"dataflows.worker_idle", "How long a worker stays without work before it ends.", NULL,
+	 &df_worker_idle, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS},
 	/* SIGHUP: the coordinator starts the workers */
-	{"dataflows.workers_per_owner",
-		"How many workers share the runs of one owner role.",
-		NULL,
-		&df_workers_per_owner, 1, 64, PGC_SIGHUP, 0},
+	{"dataflows.workers_per_owner", "How many workers share the runs of one owner role.", NULL,
+	 &df_workers_per_owner, 1, 64, PGC_SIGHUP, 0},
 };
 
 /* texts that the postmaster's file sets */
@@ -154,39 +133,33 @@ typedef struct TextSetting
 	const char *name;
 	const char *summary;
 	const char *detail;
-	char	  **value;
+	char **value;
 } TextSetting;
 
 static const TextSetting text_settings[] = {
 	/* SIGHUP, all of them: which doors are open is the administrator's to say */
-	{"dataflows.ingress_database",
-		"Database whose webhooks are heard.",
-		"Empty: the first that has the extension and gets the address.",
-		&df_ingress_database},
-	{"dataflows.ingress_role",
-		"Role whose session hears webhooks.",
-		"A plain role that may log in and connect, with no rights of its own.",
-		&df_ingress_role},
-	{"dataflows.listen",
-		"Address on which webhooks are heard, such as 127.0.0.1:8480.",
-		"Empty: no ingress.",
-		&df_listen},
+	{"dataflows.ingress_database", "Database whose webhooks are heard.",
+	 "Empty: the first that has the extension and gets the address.", &df_ingress_database},
+	{"dataflows.ingress_role", "Role whose session hears webhooks.",
+	 "A plain role that may log in and connect, with no rights of its own.", &df_ingress_role},
+	{"dataflows.listen", "Address on which webhooks are heard, such as 127.0.0.1:8480.",
+	 "Empty: no ingress.", &df_listen},
 	{"dataflows.otlp_endpoint",
-		"Collector that spans of runs, steps and attempts are sent to, such as http://127.0.0.1:4318.",
-		"OTLP/HTTP with JSON; /v1/traces is added where there is no path. Empty: none are made.",
-		&df_otlp_endpoint},
+	 "Collector that spans of runs, steps and attempts are sent to, such as http://127.0.0.1:4318.",
+	 "OTLP/HTTP with JSON; /v1/traces is added where there is no path. Empty: none are made.",
+	 &df_otlp_endpoint},
 	{"dataflows.public_url",
-		"Address under which people reach dataflows.listen, such as https://hooks.example.com.",
-		"The links of event_url() begin with it.",
-		&df_public_url},
+	 "Address under which people reach dataflows.listen, such as https://hooks.example.com.",
+	 "The links of event_url() begin with it.", &df_public_url},
 	{"dataflows.metrics",
-		"Who may GET /metrics from the ingress: nobody (empty), local, or token:<system>.",
-		"local: clients on this machine. token: who shows, as a bearer token, the webhook_secret that the ingress role has for that system.",
-		&df_metrics},
+	 "Who may GET /metrics from the ingress: nobody (empty), local, or token:<system>.",
+	 "local: clients on this machine. token: who shows, as a bearer token, the webhook_secret that "
+	 "the ingress role has for that system.",
+	 &df_metrics},
 	{"dataflows.on_stuck",
-		"What happens when a run gets stuck: a workflow that is started, or channel:<name> that is notified.",
-		"Empty: nothing.",
-		&df_on_stuck},
+	 "What happens when a run gets stuck: a workflow that is started, or channel:<name> that is "
+	 "notified.",
+	 "Empty: nothing.", &df_on_stuck},
 };
 
 /*
@@ -197,7 +170,7 @@ static const TextSetting text_settings[] = {
 static void
 define_fixed_at_start(bool preloaded)
 {
-	GucContext	context = preloaded ? PGC_POSTMASTER : PGC_SIGHUP;
+	GucContext context = preloaded ? PGC_POSTMASTER : PGC_SIGHUP;
 
 	/* POSTMASTER: it is the size of the shared memory */
 	DefineCustomIntVariable("dataflows.max_metrics",
@@ -214,23 +187,21 @@ define_fixed_at_start(bool preloaded)
 							0, NULL, NULL, NULL);
 
 	/* POSTMASTER: it is the size of the shared memory */
-	DefineCustomIntVariable("dataflows.max_systems",
-							"For how many systems the limits are shared by all workers.",
-							"For systems beyond, in all databases of the cluster, each worker keeps limits of its own.",
-							&df_max_systems, 256, 1, 10000, context,
-							0, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"dataflows.max_systems", "For how many systems the limits are shared by all workers.",
+		"For systems beyond, in all databases of the cluster, each worker keeps limits of its own.",
+		&df_max_systems, 256, 1, 10000, context, 0, NULL, NULL, NULL);
 }
 
 /* SIGHUP: a token can be given to a server that runs; the coordinators see to it that all agree */
 static void
 define_identity(bool preloaded)
 {
-	DefineCustomStringVariable("dataflows.identity",
-							   "Token that tells this installation from copies of it.",
-							   "If it is empty, the system identifier of the cluster is used. "
-							   "Runs move only where the identity is the one that they were made under.",
-							   &df_identity_token, "", PGC_SIGHUP,
-							   GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+	DefineCustomStringVariable(
+		"dataflows.identity", "Token that tells this installation from copies of it.",
+		"If it is empty, the system identifier of the cluster is used. "
+		"Runs move only where the identity is the one that they were made under.",
+		&df_identity_token, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
 	if (preloaded)
 		df_identity_at_start = strdup(df_identity_token);
 }
@@ -242,7 +213,8 @@ check_traceparent(char **value, void **extra, GucSource source)
 
 	if (*value == NULL || (*value)[0] == '\0' || df_traceparent_parse(*value, &ignored))
 		return true;
-	GUC_check_errhint("Pass a traceparent as W3C Trace Context writes it, such as 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01.");
+	GUC_check_errhint("Pass a traceparent as W3C Trace Context writes it, such as "
+					  "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01.");
 	return false;
 }
 
@@ -278,11 +250,11 @@ df_guc_define(bool preloaded)
 								   PGC_SIGHUP, 0, NULL, NULL, NULL);
 	}
 	/* USERSET: it says something of the session's own runs alone */
-	DefineCustomStringVariable("dataflows.traceparent",
-							   "Trace that the runs started from here belong to: a traceparent of W3C Trace Context.",
-							   "It is stored with each run and sent with its requests.",
-							   &df_traceparent, "", PGC_USERSET,
-							   0, check_traceparent, NULL, NULL);
+	DefineCustomStringVariable(
+		"dataflows.traceparent",
+		"Trace that the runs started from here belong to: a traceparent of W3C Trace Context.",
+		"It is stored with each run and sent with its requests.", &df_traceparent, "", PGC_USERSET,
+		0, check_traceparent, NULL, NULL);
 	define_identity(preloaded);
 	define_fixed_at_start(preloaded);
 	MarkGUCPrefixReserved("dataflows");

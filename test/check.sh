@@ -55,7 +55,7 @@ build_unit()
 {
 	local source=$1 program=$2 sources libs archive
 
-	sources=$(sed -n 's/.*sources: *\(.*\)/\1/p' "$source" | sed 's/\*\///' | head -n 1)
+	sources=$(sed -n 's/.*sources: *\(.*\)/\1/p' "$source" | sed 's/\*\///' | tr "\n" " ")
 	libs=
 	for archive in libpgcommon.a libpgport.a; do
 		archive=$("$PG_CONFIG" --libdir)/$archive

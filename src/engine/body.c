@@ -35,9 +35,12 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-DfEntry    *df_entry = NULL;
+DfEntry *df_entry = NULL;
 
-/* after a body has waited in vain for somebody's lock, those that follow wait no longer than this, for so long: other runs wait with them */
+/*
+ * after a body has waited in vain for somebody's lock, those that follow wait no longer than
+ * this, for so long: other runs wait with them
+ */
 #define LATER_LOCK_WAIT "10ms"
 #define LATER_MS 1000
 static TimestampTz lock_refused_at = DF_NEVER;
@@ -57,7 +60,7 @@ body_grace_ms(void)
 	return Max(1000, df_body_timeout / 2);
 }
 
-/* ---- errors inside the body -------------------------------------------------- */
+/* ---- errors inside the body ----------------------------------------------- */
 
 /*
  * Languages wrap what SQL raised into class 38.  This callback sees each error
@@ -66,10 +69,10 @@ body_grace_ms(void)
 static void
 note_inner_error(void *arg)
 {
-	DfEntry    *entry = (DfEntry *) arg;
+	DfEntry *entry = (DfEntry *) arg;
 	MemoryContext old;
-	ErrorData  *edata;
-	int			code = geterrcode();
+	ErrorData *edata;
+	int code = geterrcode();
 
 	if (ERRCODE_TO_CATEGORY(code) == ERRCODE_EXTERNAL_ROUTINE_EXCEPTION || code == 0)
 		return;
@@ -89,10 +92,12 @@ DfRun *
 df_entry_run(const char *function)
 {
 	if (df_entry == NULL)
-		ereport(ERROR,
-				(errcode(DF_ERR_OUTSIDE_WORKFLOW),
-				 errmsg("\"dataflows.%s\" was called outside a workflow", function),
-				 errhint("Call it in the function of a workflow, and start that with dataflows.start().")));
+		ereport(
+			ERROR,
+			(errcode(DF_ERR_OUTSIDE_WORKFLOW),
+			 errmsg("\"dataflows.%s\" was called outside a workflow", function),
+			 errhint(
+				 "Call it in the function of a workflow, and start that with dataflows.start().")));
 	if (df_entry->fatal != 0)
 		df_fatal(df_entry->fatal, df_entry->fatal_message, df_entry->fatal_hint);
 	if (df_entry->suspended)
@@ -116,7 +121,7 @@ raise_suspension(void)
 void
 df_suspend_on(int *indexes, int n, bool any)
 {
-	DfRun	   *run = df_entry->run;
+	DfRun *run = df_entry->run;
 
 	if (!df_entry->suspended)
 	{
@@ -132,7 +137,7 @@ df_suspend_on(int *indexes, int n, bool any)
 void
 df_suspend(DfStep *step)
 {
-	int		   *index = MemoryContextAlloc(df_entry->run->cxt, sizeof(int));
+	int *index = MemoryContextAlloc(df_entry->run->cxt, sizeof(int));
 
 	*index = step->index;
 	df_suspend_on(index, 1, false);
@@ -151,7 +156,7 @@ df_fatal(int sqlstate, char *message, char *hint)
 			 errmsg_internal("%s", message)));
 }
 
-/* ---- entering ------------------------------------------------------------------ */
+/* ---- entering ------------------------------------------------------------- */
 
 /* whether some function or schema has changed since functions were looked up */
 static bool functions_changed = true;
@@ -171,7 +176,7 @@ static Oid
 function_oid(const char *signature)
 {
 	static char last_signature[NAMEDATALEN * 4];
-	static Oid	last_oid = InvalidOid;
+	static Oid last_oid = InvalidOid;
 	static bool registered = false;
 
 	if (!registered)
@@ -196,11 +201,11 @@ function_oid(const char *signature)
 static Oid
 resolve_function(DfRun *run, const char *function, const char **reason, int64 *hash)
 {
-	Oid			oid;
-	Oid			owner;
-	HeapTuple	tuple;
-	Datum		source;
-	bool		isnull;
+	Oid oid;
+	Oid owner;
+	HeapTuple tuple;
+	Datum source;
+	bool isnull;
 
 	*reason = NULL;
 	oid = function_oid(function);
@@ -219,7 +224,7 @@ resolve_function(DfRun *run, const char *function, const char **reason, int64 *h
 	source = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull);
 	if (!isnull)
 	{
-		text	   *src = DatumGetTextPP(source);
+		text *src = DatumGetTextPP(source);
 
 		*hash = (int64) hash_bytes_extended((const unsigned char *) VARDATA_ANY(src),
 											VARSIZE_ANY_EXHDR(src), 0);
@@ -228,7 +233,9 @@ resolve_function(DfRun *run, const char *function, const char **reason, int64 *h
 		*reason = psprintf("function %s has become SECURITY DEFINER", function);
 	ReleaseSysCache(tuple);
 	if (owner != run->workflow->function_owner)
-		*reason = psprintf("function %s has another owner than when the workflow was defined", function);
+		*reason = psprintf("function %s has another owner than when the workflow was "
+						   "defined",
+						   function);
 	else if (object_aclcheck(ProcedureRelationId, oid, GetUserId(), ACL_EXECUTE) != ACLCHECK_OK)
 		*reason = psprintf("role \"%s\" may not execute function %s",
 						   GetUserNameFromId(GetUserId(), false), function);
@@ -246,9 +253,9 @@ drop_leaks(void)
 static void
 call_body(DfRun *run, Oid function, Jsonb *argument, DfBodyExit *exit)
 {
-	FmgrInfo	flinfo;
+	FmgrInfo flinfo;
 	MemoryContext old;
-	Datum		value;
+	Datum value;
 
 	LOCAL_FCINFO(fcinfo, 1);
 
@@ -274,8 +281,8 @@ static void
 run_body(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exit)
 {
 	ErrorContextCallback callback;
-	int64		hash = 0;
-	Oid			oid;
+	int64 hash = 0;
+	Oid oid;
 
 	callback.callback = note_inner_error;
 	callback.arg = df_entry;
@@ -293,7 +300,7 @@ run_body(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exit)
 	{
 		exit->result = DF_BODY_REFUSED;
 		exit->sqlstate = OidIsValid(function_oid(function)) ? ERRCODE_INSUFFICIENT_PRIVILEGE
-			: ERRCODE_UNDEFINED_FUNCTION;
+															: ERRCODE_UNDEFINED_FUNCTION;
 		exit->reason = MemoryContextStrdup(run->cxt, exit->reason);
 	}
 	else
@@ -366,8 +373,8 @@ df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exi
 	MemoryContext oldcxt = CurrentMemoryContext;
 	ResourceOwner oldowner = CurrentResourceOwner;
 	MemoryContext entrycxt;
-	DfEntry		entry;
-	DfCut		cut;
+	DfEntry entry;
+	DfCut cut;
 
 	Assert(df_entry == NULL);
 	memset(&entry, 0, sizeof(entry));
@@ -382,17 +389,18 @@ df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exi
 	MemoryContextSwitchTo(entrycxt);
 	df_entry = &entry;
 	df_user_code_begin(df_body_timeout, body_grace_ms());
-	PG_TRY();
-	{
-		run_body(run, function, argument, exit);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(oldcxt);
-		judge_error(run, exit);
-		if (exit->sqlstate == ERRCODE_LOCK_NOT_AVAILABLE)
-			lock_refused_at = df_now();
-	}
+	PG_TRY()
+		;
+		{
+			run_body(run, function, argument, exit);
+		}
+		PG_CATCH();
+		{
+			MemoryContextSwitchTo(oldcxt);
+			judge_error(run, exit);
+			if (exit->sqlstate == ERRCODE_LOCK_NOT_AVAILABLE)
+				lock_refused_at = df_now();
+		}
 	PG_END_TRY();
 	cut = df_user_code_end();
 	RollbackAndReleaseCurrentSubTransaction();
@@ -413,7 +421,8 @@ df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exi
 	{
 		exit->result = DF_BODY_REFUSED;
 		exit->sqlstate = ERRCODE_QUERY_CANCELED;
-		exit->reason = psprintf("the body ran longer than dataflows.body_timeout (%d ms)", df_body_timeout);
+		exit->reason =
+			psprintf("the body ran longer than dataflows.body_timeout (%d ms)", df_body_timeout);
 	}
 	else if (cut == DF_CUT_LEAVING)
 		cut_short(run, exit);

@@ -11,15 +11,15 @@
 /* the entry under way in this process, or NULL: then nobody may call a step */
 typedef struct DfEntry
 {
-	DfRun	   *run;
-	bool		suspended;		/* once set, every step call raises again */
-	Jsonb	   *next_input;		/* of continue_with(), in run->cxt */
-	bool		drifted;		/* the function's text is not the first entry's */
-	int			fatal;			/* DF003 and its like: raised again and again, 0 = none */
-	char	   *fatal_message;
-	char	   *fatal_hint;
-	int			inner_sqlstate; /* of the last error that was not a wrapper's */
-	char		inner_message[256];
+	DfRun *run;
+	bool suspended; /* once set, every step call raises again */
+	Jsonb *next_input; /* of continue_with(), in run->cxt */
+	bool drifted; /* the function's text is not the first entry's */
+	int fatal; /* DF003 and its like: raised again and again, 0 = none */
+	char *fatal_message;
+	char *fatal_hint;
+	int inner_sqlstate; /* of the last error that was not a wrapper's */
+	char inner_message[256];
 } DfEntry;
 
 extern DfEntry *df_entry;
@@ -34,4 +34,4 @@ pg_noreturn extern void df_suspend_on(int *indexes, int n, bool any);
 /* stop the body for good with an error that no handler can hide */
 pg_noreturn extern void df_fatal(int sqlstate, char *message, char *hint);
 
-#endif							/* DF_BODY_H */
+#endif /* DF_BODY_H */

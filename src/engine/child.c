@@ -63,7 +63,7 @@ df_child_loaded(DfStep *step)
 static char *
 child_id(const DfStep *step)
 {
-	char	   *id = df_json_get_text(step->answer, "run");
+	char *id = df_json_get_text(step->answer, "run");
 
 	return id != NULL ? id : df_json_get_text(step->options, "run");
 }
@@ -71,34 +71,36 @@ child_id(const DfStep *step)
 char *
 df_child_words(const DfStep *step)
 {
-	char	   *workflow = df_json_get_text(step->options, "workflow");
+	char *workflow = df_json_get_text(step->options, "workflow");
 
 	if (step->answer == NULL && !step->to_start)
-		return psprintf("key \"%s\" of workflow \"%s\"", df_json_get_text(step->options, "key"), workflow);
+		return psprintf("key \"%s\" of workflow \"%s\"", df_json_get_text(step->options, "key"),
+						workflow);
 	return psprintf("run %s (%s)", child_id(step), workflow);
 }
 
 Jsonb *
 df_child_response(const DfStep *step)
 {
-	DfJson		json;
+	DfJson json;
 
 	df_json_begin(&json);
 	df_json_text(&json, "run", df_json_get_text(step->answer, "run"));
 	df_json_bool(&json, "attached", df_json_get_bool(step->answer, "attached"));
-	df_json_text(&json, "state", step->state == DF_STEP_DONE ? df_run_state_name(DF_RUN_COMPLETED)
-				 : df_json_get_text(step->error, "state"));
+	df_json_text(&json, "state",
+				 step->state == DF_STEP_DONE ? df_run_state_name(DF_RUN_COMPLETED)
+											 : df_json_get_text(step->error, "state"));
 	df_json_value(&json, "body", step->output);
 	df_json_value(&json, "error", df_json_get(step->error, "error"));
 	return df_json_end(&json, CurrentMemoryContext);
 }
 
-/* ---- what a child has come to ------------------------------------------------------- */
+/* ---- what a child has come to --------------------------------------------- */
 
 static void
 fail_step(DfRun *run, DfStep *step, int sqlstate, const char *message)
 {
-	DfJson		json;
+	DfJson json;
 
 	df_json_begin(&json);
 	df_json_text(&json, "message", message);
@@ -114,10 +116,10 @@ fail_step(DfRun *run, DfStep *step, int sqlstate, const char *message)
 static Jsonb *
 ended_badly(DfRun *run, const DfStep *step, DfRunState state, const Jsonb *error)
 {
-	DfJson		json;
-	char	   *why = df_json_get_text(error, "message");
-	char	   *ended = psprintf("run %s (%s) ended %s", child_id(step), df_json_get_text(step->options, "workflow"),
-								 df_run_state_name(state));
+	DfJson json;
+	char *why = df_json_get_text(error, "message");
+	char *ended = psprintf("run %s (%s) ended %s", child_id(step),
+						   df_json_get_text(step->options, "workflow"), df_run_state_name(state));
 
 	df_json_begin(&json);
 	df_json_text(&json, "message", why == NULL ? ended : psprintf("%s: %s", ended, why));
@@ -131,7 +133,7 @@ ended_badly(DfRun *run, const DfStep *step, DfRunState state, const Jsonb *error
 static void
 undo_failed(DfRun *run, DfStep *step, const char *why)
 {
-	DfJson		json;
+	DfJson json;
 
 	df_json_begin(&json);
 	df_json_text(&json, "message", why);
@@ -145,7 +147,7 @@ undo_failed(DfRun *run, DfStep *step, const char *why)
 static void
 settle_undo(DfRun *run, DfStep *step, DfRunState state)
 {
-	bool		abandoned = state == DF_RUN_ABANDONED;
+	bool abandoned = state == DF_RUN_ABANDONED;
 
 	if (step->undo_state == DF_UNDO_NONE && !abandoned)
 		df_undo_transition(run, step, DF_UNDO_DUE);
@@ -154,7 +156,8 @@ settle_undo(DfRun *run, DfStep *step, DfRunState state)
 		return;
 	if (abandoned)
 	{
-		undo_failed(run, step, psprintf("run %s was abandoned before everything was undone", child_id(step)));
+		undo_failed(run, step,
+					psprintf("run %s was abandoned before everything was undone", child_id(step)));
 		return;
 	}
 	step->undo_error = NULL;
@@ -187,12 +190,12 @@ child_ended(DfRun *run, DfStep *step, DfRunState state, const Jsonb *output, con
 static DfStep *
 step_of_number(DfRun *run, int n)
 {
-	int			low = 0;
-	int			high = run->nsteps;
+	int low = 0;
+	int high = run->nsteps;
 
 	while (low < high)
 	{
-		int			middle = (low + high) / 2;
+		int middle = (low + high) / 2;
 
 		if (run->steps[middle]->n < n)
 			low = middle + 1;
@@ -206,11 +209,11 @@ step_of_number(DfRun *run, int n)
 void
 df_child_message(DfRun *run, DfMessage *message)
 {
-	DfStep	   *step = step_of_number(run, (int) df_json_get_int(message->payload, "n", 0));
-	char	   *id = df_json_get_text(message->payload, "run");
-	char	   *state = df_json_get_text(message->payload, "state");
-	char	   *expected;
-	int			ended = state != NULL ? df_run_state_of(state) : -1;
+	DfStep *step = step_of_number(run, (int) df_json_get_int(message->payload, "n", 0));
+	char *id = df_json_get_text(message->payload, "run");
+	char *state = df_json_get_text(message->payload, "state");
+	char *expected;
+	int ended = state != NULL ? df_run_state_of(state) : -1;
 
 	if (step == NULL || step->kind != DF_STEP_CALL || id == NULL ||
 		ended < 0 || !df_run_is_terminal((DfRunState) ended))
@@ -225,12 +228,12 @@ df_child_message(DfRun *run, DfMessage *message)
 		run->linger_until = TimestampTzPlusMilliseconds(df_now(), LINGER_MS);
 }
 
-/* ---- attached runs ------------------------------------------------------------------------ */
+/* ---- attached runs -------------------------------------------------------- */
 
 static void
 look_again_later(DfStep *step)
 {
-	int64		ms = (int64) POLL_FIRST_MS << Min(step->attempts, 10);
+	int64 ms = (int64) POLL_FIRST_MS << Min(step->attempts, 10);
 
 	step->attempts++;
 	step->wake_at = TimestampTzPlusMilliseconds(df_now(), Min(ms, POLL_MAX_MS));
@@ -247,46 +250,51 @@ may_see(const DfChildLook *look)
 static void
 fail_in_circle(DfRun *run, DfStep *step)
 {
-	fail_step(run, step, 0,
-			  psprintf("run %s holds key \"%s\" of workflow \"%s\", and it waits for this call itself",
-					   child_id(step), df_json_get_text(step->options, "key"), df_json_get_text(step->options, "workflow")));
+	fail_step(
+		run, step, 0,
+		psprintf("run %s holds key \"%s\" of workflow \"%s\", and it waits for this call itself",
+				 child_id(step), df_json_get_text(step->options, "key"),
+				 df_json_get_text(step->options, "workflow")));
 }
 
 static bool
 gives_way(const DfRun *run, const DfStep *step, const pg_uuid_t *holder)
 {
-	pg_uuid_t	youngest;
-	DfStore		store;
-	bool		circle;
+	pg_uuid_t youngest;
+	DfStore store;
+	bool circle;
 
 	if (step->attempts < CIRCLE_FIRST || step->attempts > CIRCLE_LAST)
 		return false;
 	df_store_enter(&store);
 	circle = df_run_in_circle(&run->id, holder, &youngest);
 	df_store_leave(&store);
-	return circle && (step->attempts >= CIRCLE_ALL || memcmp(&youngest, &run->id, sizeof(youngest)) == 0);
+	return circle &&
+		(step->attempts >= CIRCLE_ALL || memcmp(&youngest, &run->id, sizeof(youngest)) == 0);
 }
 
 static void
 poll_attached(DfRun *run, DfStep *step)
 {
-	pg_uuid_t	id = uuid_of(child_id(step));
+	pg_uuid_t id = uuid_of(child_id(step));
 	DfChildLook look;
-	DfStore		store;
+	DfStore store;
 
 	df_store_enter(&store);
 	df_child_look(&id, &look, store.result_context);
 	df_store_leave(&store);
 	if (!look.found || look.forgotten)
-		fail_step(run, step, 0, psprintf("run %s, which held the key, was %s", child_id(step),
-										 look.found ? "forgotten" : "purged"));
+		fail_step(run, step, 0,
+				  psprintf("run %s, which held the key, was %s", child_id(step),
+						   look.found ? "forgotten" : "purged"));
 	else if (!df_run_is_terminal(look.state) && gives_way(run, step, &id))
 		fail_in_circle(run, step);
 	else if (!df_run_is_terminal(look.state))
 		look_again_later(step);
 	else if (!may_see(&look))
 		fail_step(run, step, ERRCODE_INSUFFICIENT_PRIVILEGE,
-				  psprintf("run %s, which held the key, was started by role \"%s\", and role \"%s\" may not see what it returned",
+				  psprintf("run %s, which held the key, was started by role \"%s\", and role "
+						   "\"%s\" may not see what it returned",
 						   child_id(step), look.started_by, GetUserNameFromId(GetUserId(), false)));
 	else
 		child_ended(run, step, look.state, look.result, look.error);
@@ -299,7 +307,7 @@ df_children_poll(DfRun *run)
 
 	for (int i = 0; i < run->nsteps; i++)
 	{
-		DfStep	   *step = run->steps[i];
+		DfStep *step = run->steps[i];
 
 		if (step->kind != DF_STEP_CALL || step->state != DF_STEP_WAITING || step->own_child ||
 			step->to_start || step->wake_at > now)
@@ -316,7 +324,7 @@ df_children_poll(DfRun *run)
 	}
 }
 
-/* ---- rolling back ---------------------------------------------------------------------------- */
+/* ---- rolling back --------------------------------------------------------- */
 
 static void
 ask(DfRun *run, DfStep *step, const char *what)
@@ -339,10 +347,10 @@ df_child_cancel(DfRun *run, DfStep *step)
 void
 df_child_undo(DfRun *run, DfStep *step)
 {
-	char	   *id = child_id(step);
-	pg_uuid_t	uuid = uuid_of(id);
+	char *id = child_id(step);
+	pg_uuid_t uuid = uuid_of(id);
 	DfChildLook look;
-	DfStore		store;
+	DfStore store;
 
 	if (step->undo == NULL)
 		step->undo = MemoryContextStrdup(run->cxt, psprintf("undo of run %s", id));
@@ -358,10 +366,10 @@ df_child_undo(DfRun *run, DfStep *step)
 	else if (df_run_is_terminal(look.state))
 		settle_undo(run, step, look.state);
 	else
-		df_undo_transition(run, step, DF_UNDO_SENT);	/* somebody is undoing it: it will say so */
+		df_undo_transition(run, step, DF_UNDO_SENT); /* somebody is undoing it: it will say so */
 }
 
-/* ---- recording --------------------------------------------------------------------------------- */
+/* ---- recording ------------------------------------------------------------ */
 
 static DfNewChild *
 new_child(DfRun *run, DfStep *step)
@@ -381,7 +389,7 @@ new_child(DfRun *run, DfStep *step)
 static void
 note_child(DfRun *run, DfStep *step, const char *id, bool attached)
 {
-	DfJson		json;
+	DfJson json;
 
 	df_json_begin(&json);
 	df_json_text(&json, "run", id);
@@ -396,13 +404,13 @@ note_child(DfRun *run, DfStep *step, const char *id, bool attached)
 static void
 attach(DfNewChild *child)
 {
-	pg_uuid_t	holder;
-	bool		related = false;
-	char	   *id;
+	pg_uuid_t holder;
+	bool related = false;
+	char *id;
 
 	if (!df_run_of_key(child->workflow, child->key, &holder))
 	{
-		child->busy = true;		/* it has given the key up meanwhile */
+		child->busy = true; /* it has given the key up meanwhile */
 		return;
 	}
 	(void) df_run_depth(&child->run->id, &holder, &related);
@@ -418,7 +426,7 @@ attach(DfNewChild *child)
 static void
 settle_start(DfNewChild *child)
 {
-	DfStep	   *step = child->step;
+	DfStep *step = child->step;
 
 	if (step->state != DF_STEP_WAITING)
 		return;
@@ -441,9 +449,9 @@ settle_start(DfNewChild *child)
 static void
 wake_owners(List *owners)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, owners)
+	foreach (lc, owners)
 		df_wake_owner(lfirst_oid(lc));
 }
 
@@ -451,16 +459,16 @@ static void
 start_children(List *plain, List *keyed)
 {
 	const char *started_by = GetUserNameFromId(GetSessionUserId(), false);
-	int64		identity = df_identity_hash();
-	List	   *both;
-	ListCell   *lc;
+	int64 identity = df_identity_hash();
+	List *both;
+	ListCell *lc;
 
 	if (plain != NIL)
 		wake_owners(df_children_insert(plain, identity, started_by));
 	if (keyed != NIL)
 		wake_owners(df_children_insert_keyed(&keyed, identity, started_by));
 	both = list_concat_copy(plain, keyed);
-	foreach(lc, both)
+	foreach (lc, both)
 		settle_start(lfirst(lc));
 }
 
@@ -477,7 +485,7 @@ family_row(const pg_uuid_t *run, const char *kind)
 static DfFamilyRow *
 request_to_child(DfRun *run, DfStep *step)
 {
-	pg_uuid_t	id = uuid_of(child_id(step));
+	pg_uuid_t id = uuid_of(child_id(step));
 	DfFamilyRow *row = family_row(&id, step->ask);
 
 	row->note = psprintf("parent %s rolls back", run->id_text);
@@ -488,7 +496,7 @@ static DfFamilyRow *
 word_to_parent(DfRun *run)
 {
 	DfFamilyRow *row = family_row(&run->parent, "child");
-	DfJson		json;
+	DfJson json;
 
 	df_json_begin(&json);
 	df_json_text(&json, "run", run->id_text);
@@ -505,18 +513,18 @@ word_to_parent(DfRun *run)
 void
 df_children_record(List *runs)
 {
-	List	   *plain = NIL;
-	List	   *keyed = NIL;
-	List	   *rows = NIL;
-	ListCell   *lc;
+	List *plain = NIL;
+	List *keyed = NIL;
+	List *rows = NIL;
+	ListCell *lc;
 
-	foreach(lc, runs)
+	foreach (lc, runs)
 	{
-		DfRun	   *run = lfirst(lc);
+		DfRun *run = lfirst(lc);
 
 		for (int i = 0; i < run->nsteps && run->family; i++)
 		{
-			DfStep	   *step = run->steps[i];
+			DfStep *step = run->steps[i];
 
 			if (step->ask != NULL)
 				rows = lappend(rows, request_to_child(run, step));

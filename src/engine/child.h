@@ -23,7 +23,9 @@ extern void df_child_message(DfRun *run, DfMessage *message);
 /* children that are not started yet, and attached runs that are due to be looked at */
 extern void df_children_poll(DfRun *run);
 
-/* rolling back: a child that is under way is to be cancelled, one that has completed to be undone */
+/*
+ * rolling back: a child that is under way is to be cancelled, one that has completed to be undone
+ */
 extern void df_child_cancel(DfRun *run, DfStep *step);
 extern void df_child_undo(DfRun *run, DfStep *step);
 
@@ -33,4 +35,4 @@ extern char *df_child_words(const DfStep *step);
 /* what response() returns of a call */
 extern Jsonb *df_child_response(const DfStep *step);
 
-#endif							/* DF_ENGINE_CHILD_H */
+#endif /* DF_ENGINE_CHILD_H */

@@ -69,7 +69,7 @@ Jsonb *
 df_json_end(DfJson *json, MemoryContext cxt)
 {
 	MemoryContext old = MemoryContextSwitchTo(cxt);
-	Jsonb	   *result;
+	Jsonb *result;
 
 	appendStringInfoChar(&json->text, '}');
 	result = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json->text.data)));
@@ -83,13 +83,14 @@ get_field(const Jsonb *object, const char *key, JsonbValue *value)
 {
 	if (object == NULL || !JB_ROOT_IS_OBJECT(object))
 		return false;
-	return getKeyJsonValueFromContainer((JsonbContainer *) &object->root, key, strlen(key), value) != NULL;
+	return getKeyJsonValueFromContainer((JsonbContainer *) &object->root, key, strlen(key),
+										value) != NULL;
 }
 
 char *
 df_json_get_text(const Jsonb *object, const char *key)
 {
-	JsonbValue	value;
+	JsonbValue value;
 
 	if (!get_field(object, key, &value) || value.type != jbvString)
 		return NULL;
@@ -99,9 +100,9 @@ df_json_get_text(const Jsonb *object, const char *key)
 int64
 df_json_get_int(const Jsonb *object, const char *key, int64 if_absent)
 {
-	JsonbValue	value;
+	JsonbValue value;
 
-	char	   *text;
+	char *text;
 
 	if (!get_field(object, key, &value) || value.type != jbvNumeric)
 		return if_absent;
@@ -115,7 +116,7 @@ df_json_get_int(const Jsonb *object, const char *key, int64 if_absent)
 bool
 df_json_get_bool(const Jsonb *object, const char *key)
 {
-	JsonbValue	value;
+	JsonbValue value;
 
 	return get_field(object, key, &value) && value.type == jbvBool && value.val.boolean;
 }
@@ -123,7 +124,7 @@ df_json_get_bool(const Jsonb *object, const char *key)
 Jsonb *
 df_json_get(const Jsonb *object, const char *key)
 {
-	JsonbValue	value;
+	JsonbValue value;
 
 	if (!get_field(object, key, &value) || value.type == jbvNull)
 		return NULL;
@@ -146,30 +147,31 @@ Jsonb *
 df_json_parse(const char *bytes, size_t len, MemoryContext cxt)
 {
 	MemoryContext old = CurrentMemoryContext;
-	Jsonb	   *volatile result = NULL;
-	char	   *text;
+	Jsonb *volatile result = NULL;
+	char *text;
 
 	if (!valid_text(bytes, len))
 		return NULL;
 	text = pnstrdup(bytes, len);
-	PG_TRY();
-	{
-		MemoryContextSwitchTo(cxt);
-		result = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
-		MemoryContextSwitchTo(old);
-	}
-	PG_CATCH();
-	{
-		int			code = geterrcode();
+	PG_TRY()
+		;
+		{
+			MemoryContextSwitchTo(cxt);
+			result = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+			MemoryContextSwitchTo(old);
+		}
+		PG_CATCH();
+		{
+			int code = geterrcode();
 
-		MemoryContextSwitchTo(old);
-		if (ERRCODE_TO_CATEGORY(code) != ERRCODE_DATA_EXCEPTION &&
-			ERRCODE_TO_CATEGORY(code) != ERRCODE_PROGRAM_LIMIT_EXCEEDED &&
-			ERRCODE_TO_CATEGORY(code) != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION)
-			PG_RE_THROW();
-		FlushErrorState();
-		result = NULL;
-	}
+			MemoryContextSwitchTo(old);
+			if (ERRCODE_TO_CATEGORY(code) != ERRCODE_DATA_EXCEPTION &&
+				ERRCODE_TO_CATEGORY(code) != ERRCODE_PROGRAM_LIMIT_EXCEEDED &&
+				ERRCODE_TO_CATEGORY(code) != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION)
+				PG_RE_THROW();
+			FlushErrorState();
+			result = NULL;
+		}
 	PG_END_TRY();
 	pfree(text);
 	return result;
@@ -180,8 +182,8 @@ Jsonb *
 df_json_string(const char *bytes, size_t len, MemoryContext cxt)
 {
 	MemoryContext old;
-	JsonbValue	value;
-	Jsonb	   *result;
+	JsonbValue value;
+	Jsonb *result;
 
 	if (!valid_text(bytes, len))
 		return NULL;
@@ -197,7 +199,7 @@ df_json_string(const char *bytes, size_t len, MemoryContext cxt)
 Jsonb *
 df_json_copy(const Jsonb *value, MemoryContext cxt)
 {
-	Jsonb	   *result;
+	Jsonb *result;
 
 	if (value == NULL)
 		return NULL;

@@ -11,7 +11,7 @@
 typedef struct DfJson
 {
 	StringInfoData text;
-	bool		some;
+	bool some;
 } DfJson;
 
 /* an object is written key by key; absent (NULL) values are left out */
@@ -33,4 +33,4 @@ extern Jsonb *df_json_parse(const char *bytes, size_t len, MemoryContext cxt);
 extern Jsonb *df_json_string(const char *bytes, size_t len, MemoryContext cxt);
 extern Jsonb *df_json_copy(const Jsonb *value, MemoryContext cxt);
 
-#endif							/* DF_JSON_H */
+#endif /* DF_JSON_H */

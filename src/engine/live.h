@@ -15,49 +15,49 @@
 
 /* a run out of its row; steps and messages are added by the two below */
 extern void df_run_add_step(DfRun *run, DfStep *step);
-extern void df_run_loaded(DfRun *run);	/* all recorded steps are there */
+extern void df_run_loaded(DfRun *run); /* all recorded steps are there */
 extern void df_run_advance(DfRun *run);
 extern void df_run_message(DfRun *run, DfMessage *message); /* something new in the inbox */
 extern TimestampTz df_run_next_due(const DfRun *run);
-extern DfStep *df_run_step_to_run(const DfRun *run);	/* whose SQL is due, NULL = none */
+extern DfStep *df_run_step_to_run(const DfRun *run); /* whose SQL is due, NULL = none */
 extern void df_run_alias_later(DfRun *run); /* somebody has it in his hands */
-extern List *df_run_wanted_signals(DfRun *run);	/* of DfWantedSignal */
-extern DfStep *df_run_alias_wanted(const DfRun *run);	/* that asks for a key, NULL = none */
+extern List *df_run_wanted_signals(DfRun *run); /* of DfWantedSignal */
+extern DfStep *df_run_alias_wanted(const DfRun *run); /* that asks for a key, NULL = none */
 extern void df_run_alias_answer(DfRun *run, DfStep *step, const char *holder);
 extern void df_run_renew_deadline(DfRun *run);
-extern int	df_run_next_n(const DfRun *run);
+extern int df_run_next_n(const DfRun *run);
 extern void df_run_get_stuck(DfRun *run, int sqlstate, const char *reason, const char *remedy);
 extern void df_run_fail(DfRun *run, Jsonb *error, const char *step, int status);
 
-/* ---- transition.c: the one place where states change ----------------------- */
+/* ---- transition.c: the one place where states change ---------------------- */
 
 extern void df_run_transition(DfRun *run, DfRunEvent event);
 extern void df_step_transition(DfRun *run, DfStep *step, DfStepEvent event);
 extern void df_undo_transition(DfRun *run, DfStep *step, DfUndoState to);
 
-/* ---- outcome.c: what an answer does to a step ------------------------------ */
+/* ---- outcome.c: what an answer does to a step ----------------------------- */
 
 typedef struct DfReply
 {
-	DfFate		fate;
-	int			status;
+	DfFate fate;
+	int status;
 	const char *body;
-	size_t		body_len;
+	size_t body_len;
 	const char *headers;
 	const char *content_type;
-	int64		retry_after_ms;
-	int64		took_us;
+	int64 retry_after_ms;
+	int64 took_us;
 	const char *error;
-	const char *shown;			/* the body without our secrets, for errors; NULL = it holds none */
-	size_t		shown_len;
+	const char *shown; /* the body without our secrets, for errors; NULL = it holds none */
+	size_t shown_len;
 } DfReply;
 
 typedef struct DfSystemPolicy
 {
-	bool		key_trusted;
-	int64		key_ttl_ms;
-	DfRetry		retry;
-	int64		settle_ms;
+	bool key_trusted;
+	int64 key_ttl_ms;
+	DfRetry retry;
+	int64 settle_ms;
 } DfSystemPolicy;
 
 /* returns what the answer says about the system (for its breaker) */
@@ -78,41 +78,41 @@ typedef struct DfOutgoing
 	const char *body;
 	const char *idempotency_key;
 	const char *content_type;
-	const char *mail_from;		/* a mail: the envelope; the body is the message */
-	const char **mail_to;		/* NULL-terminated */
-	int64		timeout_ms;		/* 0 = the system's */
+	const char *mail_from; /* a mail: the envelope; the body is the message */
+	const char **mail_to; /* NULL-terminated */
+	int64 timeout_ms; /* 0 = the system's */
 } DfOutgoing;
 
 extern bool df_step_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why);
 extern char *df_step_key(const DfRun *run, const DfStep *step);
 
-/* ---- body.c, replay.c -------------------------------------------------------- */
+/* ---- body.c, replay.c ----------------------------------------------------- */
 
 typedef enum DfBodyResult
 {
 	DF_BODY_RETURNED,
 	DF_BODY_SUSPENDED,
-	DF_BODY_CONTINUED,			/* continue_with() was called */
+	DF_BODY_CONTINUED, /* continue_with() was called */
 	DF_BODY_RAISED,
-	DF_BODY_REFUSED				/* could not be entered: stuck, reason given */
+	DF_BODY_REFUSED /* could not be entered: stuck, reason given */
 } DfBodyResult;
 
 typedef struct DfBodyExit
 {
 	DfBodyResult result;
-	Jsonb	   *value;			/* RETURNED, CONTINUED; in run->cxt, NULL = SQL NULL */
-	ErrorData  *error;			/* RAISED */
-	int			sqlstate;		/* that decides, maybe of an inner error */
-	const char *reason;			/* REFUSED */
+	Jsonb *value; /* RETURNED, CONTINUED; in run->cxt, NULL = SQL NULL */
+	ErrorData *error; /* RAISED */
+	int sqlstate; /* that decides, maybe of an inner error */
+	const char *reason; /* REFUSED */
 } DfBodyExit;
 
 extern void df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exit);
-extern void df_body_forget(void);	/* after an error that left a body */
+extern void df_body_forget(void); /* after an error that left a body */
 extern DfStep *df_replay_find(DfRun *run, const char *base, char **name);
 extern void df_replay_begin(DfRun *run);
 extern void df_replay_index(DfRun *run, DfStep *step);
-extern DfStep *df_replay_named(DfRun *run, const char *name);	/* by its whole name; NULL = none */
-extern int	df_replay_uncalled(const DfRun *run, const char **which);
+extern DfStep *df_replay_named(DfRun *run, const char *name); /* by its whole name; NULL = none */
+extern int df_replay_uncalled(const DfRun *run, const char **which);
 
 /* of on_failure, not of the body */
 extern bool df_is_handler_step(const DfStep *step);
@@ -123,4 +123,4 @@ extern bool df_step_ended(const DfStep *step);
 /* what was written in this turn beside runs and steps; palloc'd in the turn's context */
 extern List *df_turn_attempts;
 
-#endif							/* DF_LIVE_H */
+#endif /* DF_LIVE_H */

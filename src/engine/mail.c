@@ -21,12 +21,29 @@
 #define SHOWN_KEY 40
 
 static const char *const keys[] = {
-	"from", "to", "cc", "bcc", "subject", "text", "html", "headers", "doubt",
+	"from",
+	"to",
+	"cc",
+	"bcc",
+	"subject",
+	"text",
+	"html",
+	"headers",
+	"doubt",
 };
 
 /* what the engine writes itself, or what would change who gets the mail */
 static const char *const reserved_headers[] = {
-	"From", "To", "Cc", "Bcc", "Subject", "Date", "Message-ID", "MIME-Version", "Return-Path", "Received",
+	"From",
+	"To",
+	"Cc",
+	"Bcc",
+	"Subject",
+	"Date",
+	"Message-ID",
+	"MIME-Version",
+	"Return-Path",
+	"Received",
 };
 static const char *const reserved_prefixes[] = {"Content-", "Resent-"};
 
@@ -39,12 +56,12 @@ refuse(DfMailProblem *problem, char *message, char *hint)
 	return false;
 }
 
-/* ---- reading -------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------- */
 
 static char *
 string_of(const JsonbValue *value)
 {
-	char	   *text = pnstrdup(value->val.string.val, value->val.string.len);
+	char *text = pnstrdup(value->val.string.val, value->val.string.len);
 
 	return pg_server_to_any(text, strlen(text), PG_UTF8);
 }
@@ -53,13 +70,13 @@ static bool
 refuse_key(const char *key, DfMailProblem *problem)
 {
 	const char *nearest = NULL;
-	int			distance = Min(4, (int) strlen(key) / 2 + 1) + 1;
+	int distance = Min(4, (int) strlen(key) / 2 + 1) + 1;
 
 	key = pnstrdup(key, pg_mbcliplen(key, strlen(key), SHOWN_KEY));
 	for (int i = 0; i < lengthof(keys); i++)
 	{
-		int			d = varstr_levenshtein_less_equal(key, strlen(key), keys[i], strlen(keys[i]), 1, 1, 1,
-													  distance - 1, true);
+		int d = varstr_levenshtein_less_equal(key, strlen(key), keys[i], strlen(keys[i]), 1, 1, 1,
+											  distance - 1, true);
 
 		if (d < distance)
 		{
@@ -68,21 +85,23 @@ refuse_key(const char *key, DfMailProblem *problem)
 		}
 	}
 	return refuse(problem, psprintf("has the unknown key \"%s\"", key),
-				  nearest != NULL ? psprintf("Perhaps you meant the key \"%s\".", nearest)
-				  : pstrdup("The keys are from, to, cc, bcc, subject, text, html, headers and doubt; other headers go into \"headers\"."));
+				  nearest != NULL
+					  ? psprintf("Perhaps you meant the key \"%s\".", nearest)
+					  : pstrdup("The keys are from, to, cc, bcc, subject, text, html, headers and "
+								"doubt; other headers go into \"headers\"."));
 }
 
 static bool
 check_keys(const Jsonb *message, DfMailProblem *problem)
 {
 	JsonbIterator *it = JsonbIteratorInit((JsonbContainer *) &message->root);
-	JsonbValue	value;
+	JsonbValue value;
 	JsonbIteratorToken token;
 
 	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
 	{
-		bool		known = false;
-		char	   *key;
+		bool known = false;
+		char *key;
 
 		if (token != WJB_KEY)
 			continue;
@@ -99,10 +118,11 @@ check_keys(const Jsonb *message, DfMailProblem *problem)
 static bool
 read_text(const Jsonb *message, const char *key, char **text, DfMailProblem *problem)
 {
-	JsonbValue	value;
+	JsonbValue value;
 
 	*text = NULL;
-	if (getKeyJsonValueFromContainer((JsonbContainer *) &message->root, key, strlen(key), &value) == NULL ||
+	if (getKeyJsonValueFromContainer((JsonbContainer *) &message->root, key, strlen(key), &value) ==
+			NULL ||
 		value.type == jbvNull)
 		return true;
 	if (value.type != jbvString)
@@ -129,17 +149,19 @@ read_mailbox(const JsonbValue *value, const char *key, DfMailbox *box, DfMailPro
 					  address_hint(key));
 	if (df_mailbox_parse(string_of(value), box, &why))
 		return true;
-	return refuse(problem, psprintf("has an address in \"%s\" that cannot be used: %s", key, why), address_hint(key));
+	return refuse(problem, psprintf("has an address in \"%s\" that cannot be used: %s", key, why),
+				  address_hint(key));
 }
 
 /* adds a string, or an array of strings, to the recipients */
 static bool
-read_recipients(const Jsonb *message, const char *key, DfMailMessage *mail, int *n, DfMailProblem *problem)
+read_recipients(const Jsonb *message, const char *key, DfMailMessage *mail, int *n,
+				DfMailProblem *problem)
 {
-	Jsonb	   *value = df_json_get(message, key);
-	int			at = mail->nto + mail->ncc + mail->nbcc;
+	Jsonb *value = df_json_get(message, key);
+	int at = mail->nto + mail->ncc + mail->nbcc;
 	JsonbIterator *it;
-	JsonbValue	item;
+	JsonbValue item;
 	JsonbIteratorToken token;
 
 	*n = 0;
@@ -186,10 +208,12 @@ check_header_name(const char *name, DfMailProblem *problem)
 	const char *why = df_mime_name_problem(name);
 
 	if (why != NULL)
-		return refuse(problem, psprintf("has a header that cannot be used: %s", why),
-					  pstrdup("Give names and values, such as '{\"Reply-To\": \"help@example.com\"}'."));
+		return refuse(
+			problem, psprintf("has a header that cannot be used: %s", why),
+			pstrdup("Give names and values, such as '{\"Reply-To\": \"help@example.com\"}'."));
 	if (is_reserved(name))
-		return refuse(problem, psprintf("has the header \"%s\", which is the engine's to write", name),
+		return refuse(problem,
+					  psprintf("has the header \"%s\", which is the engine's to write", name),
 					  pstrdup("Leave it out; addresses and the subject have keys of their own."));
 	return true;
 }
@@ -198,25 +222,28 @@ static bool
 check_headers(const Jsonb *headers, DfMailProblem *problem)
 {
 	JsonbIterator *it;
-	JsonbValue	value;
+	JsonbValue value;
 	JsonbIteratorToken token;
-	size_t		size = 0;
+	size_t size = 0;
 
 	if (headers == NULL)
 		return true;
 	if (!JB_ROOT_IS_OBJECT(headers))
-		return refuse(problem, pstrdup("has \"headers\" that are not a JSON object"),
-					  pstrdup("Give names and values, such as '{\"Reply-To\": \"help@example.com\"}'."));
+		return refuse(
+			problem, pstrdup("has \"headers\" that are not a JSON object"),
+			pstrdup("Give names and values, such as '{\"Reply-To\": \"help@example.com\"}'."));
 	it = JsonbIteratorInit((JsonbContainer *) &headers->root);
 	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
 	{
-		if (token == WJB_KEY && !check_header_name(pnstrdup(value.val.string.val, value.val.string.len), problem))
+		if (token == WJB_KEY &&
+			!check_header_name(pnstrdup(value.val.string.val, value.val.string.len), problem))
 			return false;
 		if (token != WJB_VALUE)
 			continue;
 		if (value.type != jbvString || df_mime_value_problem(string_of(&value)) != NULL)
-			return refuse(problem, pstrdup("has a header whose value is not a string without line breaks"),
-						  pstrdup("Give each header's value as a JSON string without control characters."));
+			return refuse(
+				problem, pstrdup("has a header whose value is not a string without line breaks"),
+				pstrdup("Give each header's value as a JSON string without control characters."));
 		size += value.val.string.len;
 	}
 	if (size <= DF_MAX_HEAD)
@@ -230,21 +257,24 @@ static bool
 check_words(const DfMailMessage *mail, DfMailProblem *problem)
 {
 	if (mail->subject != NULL && df_mime_value_problem(mail->subject) != NULL)
-		return refuse(problem, pstrdup("has a \"subject\" with a line break or another control character"),
+		return refuse(problem,
+					  pstrdup("has a \"subject\" with a line break or another control character"),
 					  pstrdup("Give a subject of one line."));
 	if (mail->subject != NULL && strlen(mail->subject) > DF_MAX_HEAD)
 	{
-		refuse(problem, pstrdup("has a \"subject\" that is too long"), pstrdup("Send data in the text."));
+		refuse(problem, pstrdup("has a \"subject\" that is too long"),
+			   pstrdup("Send data in the text."));
 		problem->sqlstate = DF_ERR_LIMIT;
 		return false;
 	}
 	if (mail->text == NULL && mail->html == NULL)
-		return refuse(problem, pstrdup("has neither \"text\" nor \"html\""), pstrdup("Give one of them, or both."));
+		return refuse(problem, pstrdup("has neither \"text\" nor \"html\""),
+					  pstrdup("Give one of them, or both."));
 	if (mail->nto + mail->ncc + mail->nbcc == 0)
 		return refuse(problem, pstrdup("has no recipient"),
 					  pstrdup("Give \"to\", \"cc\" or \"bcc\": an address, or an array of them."));
-	if (mail->doubt != NULL && strcmp(mail->doubt, "fail") != 0 && strcmp(mail->doubt, "resend") != 0 &&
-		strcmp(mail->doubt, "accept") != 0)
+	if (mail->doubt != NULL && strcmp(mail->doubt, "fail") != 0 &&
+		strcmp(mail->doubt, "resend") != 0 && strcmp(mail->doubt, "accept") != 0)
 		return refuse(problem, psprintf("has the unknown \"doubt\" \"%s\"", mail->doubt),
 					  pstrdup("Use 'fail', 'resend' or 'accept'."));
 	return true;
@@ -253,18 +283,20 @@ check_words(const DfMailMessage *mail, DfMailProblem *problem)
 bool
 df_mail_read(const Jsonb *message, DfMailMessage *mail, DfMailProblem *problem)
 {
-	JsonbValue	from;
+	JsonbValue from;
 
 	memset(mail, 0, sizeof(*mail));
 	if (message == NULL || !JB_ROOT_IS_OBJECT(message))
 		return refuse(problem, pstrdup("is not a JSON object"),
-					  pstrdup("Give from, to, subject and text, such as jsonb_build_object('from', 'shop@example.com', ...)."));
+					  pstrdup("Give from, to, subject and text, such as jsonb_build_object('from', "
+							  "'shop@example.com', ...)."));
 	if (!check_keys(message, problem))
 		return false;
 	mail->to = palloc0(sizeof(DfMailbox) * DF_MAX_RECIPIENTS);
 	if (getKeyJsonValueFromContainer((JsonbContainer *) &message->root, "from", 4, &from) == NULL ||
 		from.type == jbvNull)
-		return refuse(problem, pstrdup("has no \"from\""), pstrdup("Give the address of the sender."));
+		return refuse(problem, pstrdup("has no \"from\""),
+					  pstrdup("Give the address of the sender."));
 	mail->headers = df_json_get(message, "headers");
 	return read_mailbox(&from, "from", &mail->from, problem) &&
 		read_recipients(message, "to", mail, &mail->nto, problem) &&
@@ -290,13 +322,13 @@ df_mail_request(const DfMailMessage *mail)
 	return request.data;
 }
 
-/* ---- rendering ------------------------------------------------------------------- */
+/* ---- rendering ------------------------------------------------------------ */
 
 /* the step's key with dots for slashes */
 static char *
 dotted(const char *key)
 {
-	char	   *result = pstrdup(key);
+	char *result = pstrdup(key);
 
 	for (char *c = result; *c != '\0'; c++)
 		if (*c == '/')
@@ -314,10 +346,10 @@ static void
 put_headers(StringInfo to, const DfMailMessage *mail)
 {
 	JsonbIterator *it;
-	JsonbValue	value;
+	JsonbValue value;
 	JsonbIteratorToken token;
-	char	   *name = NULL;
-	bool		auto_submitted = false;
+	char *name = NULL;
+	bool auto_submitted = false;
 
 	it = mail->headers != NULL ? JsonbIteratorInit((JsonbContainer *) &mail->headers->root) : NULL;
 	while (it != NULL && (token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
@@ -338,7 +370,7 @@ static void
 put_body(StringInfo to, const DfMailMessage *mail, const char *key)
 {
 	/* "=_" stands in no body that is encoded; one that is not is looked at */
-	char	   *boundary = psprintf("=_%s", dotted(key));
+	char *boundary = psprintf("=_%s", dotted(key));
 
 	appendStringInfoString(to, "MIME-Version: 1.0\r\n");
 	if (mail->text == NULL || mail->html == NULL)
@@ -349,7 +381,8 @@ put_body(StringInfo to, const DfMailMessage *mail, const char *key)
 	}
 	while (strstr(mail->text, boundary) != NULL || strstr(mail->html, boundary) != NULL)
 		boundary = psprintf("%s_", boundary);
-	appendStringInfo(to, "Content-Type: multipart/alternative;\r\n boundary=\"%s\"\r\n\r\n--%s\r\n", boundary, boundary);
+	appendStringInfo(to, "Content-Type: multipart/alternative;\r\n boundary=\"%s\"\r\n\r\n--%s\r\n",
+					 boundary, boundary);
 	df_mime_text(to, "text/plain", mail->text);
 	appendStringInfo(to, "\r\n--%s\r\n", boundary);
 	df_mime_text(to, "text/html", mail->html);
@@ -378,12 +411,13 @@ df_mail_render(const DfMailMessage *mail, const char *key, TimestampTz at)
 	return out.data;
 }
 
-/* ---- leaving and arriving ---------------------------------------------------------- */
+/* ---- leaving and arriving ------------------------------------------------- */
 
 static bool
 recorded_mail(const DfStep *step, DfMailMessage *mail, char **why)
 {
-	Jsonb	   *message = step->body == NULL ? NULL
+	Jsonb *message = step->body == NULL
+		? NULL
 		: df_json_parse(step->body, strlen(step->body), CurrentMemoryContext);
 	DfMailProblem problem;
 
@@ -398,7 +432,7 @@ df_mail_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, char **why)
 {
 	DfMailMessage mail;
 	const char **to;
-	int			n;
+	int n;
 
 	if (!recorded_mail(step, &mail, why))
 		return false;
@@ -418,10 +452,11 @@ Jsonb *
 df_mail_output(DfRun *run, DfStep *step, const DfReply *reply)
 {
 	DfMailMessage mail;
-	DfJson		json;
-	char	   *text = reply->shown != NULL ? pnstrdup(reply->shown, reply->shown_len)
-		: reply->body != NULL ? pnstrdup(reply->body, reply->body_len) : NULL;
-	char	   *why;
+	DfJson json;
+	char *text = reply->shown != NULL ? pnstrdup(reply->shown, reply->shown_len)
+		: reply->body != NULL         ? pnstrdup(reply->body, reply->body_len)
+									  : NULL;
+	char *why;
 
 	/* what a server says need not be text */
 	for (char *c = text; c != NULL && *c != '\0'; c++)

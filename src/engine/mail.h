@@ -13,23 +13,23 @@
 
 typedef struct DfMailMessage
 {
-	DfMailbox	from;
-	DfMailbox  *to;				/* to, cc and bcc, one behind the other */
-	int			nto;
-	int			ncc;
-	int			nbcc;
-	char	   *subject;		/* NULL = none; likewise below */
-	char	   *text;
-	char	   *html;
-	Jsonb	   *headers;
-	char	   *doubt;
+	DfMailbox from;
+	DfMailbox *to; /* to, cc and bcc, one behind the other */
+	int nto;
+	int ncc;
+	int nbcc;
+	char *subject; /* NULL = none; likewise below */
+	char *text;
+	char *html;
+	Jsonb *headers;
+	char *doubt;
 } DfMailMessage;
 
 typedef struct DfMailProblem
 {
-	int			sqlstate;
-	char	   *message;		/* "key \"to\" is missing" */
-	char	   *hint;
+	int sqlstate;
+	char *message; /* "key \"to\" is missing" */
+	char *hint;
 } DfMailProblem;
 
 /* reads and checks it; strings become UTF-8.  False with *problem */
@@ -47,4 +47,4 @@ extern bool df_mail_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, char **w
 /* {"message_id", "reply"} of a mail that was accepted */
 extern Jsonb *df_mail_output(DfRun *run, DfStep *step, const DfReply *reply);
 
-#endif							/* DF_MAIL_H */
+#endif /* DF_MAIL_H */

@@ -24,7 +24,7 @@
 #define LONGEST_LOCAL 64
 #define LONGEST_DOMAIN 255
 
-/* ---- addresses ---------------------------------------------------------- */
+/* ---- addresses ------------------------------------------------------------ */
 
 static bool
 is_atom_char(unsigned char c)
@@ -53,11 +53,13 @@ domain_problem(const char *domain)
 		return "its domain is too long";
 	for (c = domain; *c != '\0'; c++)
 	{
-		bool		begins = c == domain || c[-1] == '.';
-		bool		ends = c[1] == '\0' || c[1] == '.';
-		bool		letter = (*c >= '0' && *c <= '9') || (*c >= 'A' && *c <= 'Z') || (*c >= 'a' && *c <= 'z');
+		bool begins = c == domain || c[-1] == '.';
+		bool ends = c[1] == '\0' || c[1] == '.';
+		bool letter = (*c >= '0' && *c <= '9') || (*c >= 'A' && *c <= 'Z') ||
+			(*c >= 'a' && *c <= 'z');
 
-		if (*c == '.' ? begins || c[1] == '\0' : *c == '-' ? begins || ends : !letter && *c != '_')
+		if (*c == '.' ? begins || c[1] == '\0' : *c == '-' ? begins || ends
+														   : !letter && *c != '_')
 			return "its domain is not a host name";
 	}
 	return NULL;
@@ -70,7 +72,8 @@ address_problem(const char *address)
 	const char *c;
 
 	if (!is_ascii(address))
-		return "it is not ASCII; write the domain in its ASCII form (xn--...), other local parts are not supported";
+		return "it is not ASCII; write the domain in its ASCII form (xn--...), other local parts "
+			   "are not supported";
 	if (at == NULL)
 		return "it has no @";
 	if (at == address)
@@ -81,7 +84,8 @@ address_problem(const char *address)
 		return "what is before its @ is too long";
 	for (c = address; c < at; c++)
 		if (!is_atom_char((unsigned char) *c) && *c != '.')
-			return "it has a character that addresses do not have; several addresses are given as an array";
+			return "it has a character that addresses do not have; several addresses are given as "
+				   "an array";
 	return domain_problem(at + 1);
 }
 
@@ -110,7 +114,7 @@ df_mime_name_problem(const char *name)
 static char *
 copy_span(const char *from, const char *end)
 {
-	char	   *copy;
+	char *copy;
 
 	while (from < end && *from == ' ')
 		from++;
@@ -126,9 +130,9 @@ copy_span(const char *from, const char *end)
 static char *
 unquoted(const char *name)
 {
-	size_t		len = strlen(name);
-	char	   *result = palloc(len + 1);
-	char	   *to = result;
+	size_t len = strlen(name);
+	char *result = palloc(len + 1);
+	char *to = result;
 	const char *c;
 
 	if (len < 2 || name[0] != '"' || name[len - 1] != '"')
@@ -149,7 +153,7 @@ bool
 df_mailbox_parse(const char *text, DfMailbox *box, const char **why)
 {
 	const char *open = strrchr(text, '<');
-	size_t		len = strlen(text);
+	size_t len = strlen(text);
 
 	box->name = NULL;
 	*why = df_mime_value_problem(text);
@@ -168,7 +172,8 @@ df_mailbox_parse(const char *text, DfMailbox *box, const char **why)
 				*why = "its name has quotes that do not match";
 		}
 		else if (strpbrk(box->name, "@,;<>\"\\") != NULL)
-			*why = "its name has a character that needs quotes; several addresses are given as an array";
+			*why = "its name has a character that needs quotes; several addresses are "
+				   "given as an array";
 	}
 	if (*why == NULL)
 		*why = address_problem(box->address);
@@ -177,17 +182,17 @@ df_mailbox_parse(const char *text, DfMailbox *box, const char **why)
 	return *why == NULL;
 }
 
-/* ---- encodings ---------------------------------------------------------- */
+/* ---- encodings ------------------------------------------------------------ */
 
 static void
 put_base64(StringInfo to, const unsigned char *from, size_t len)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i < len; i += 3)
 	{
-		uint32		bits = (uint32) from[i] << 16;
+		uint32 bits = (uint32) from[i] << 16;
 
 		if (i + 1 < len)
 			bits |= (uint32) from[i + 1] << 8;
@@ -204,21 +209,24 @@ put_base64(StringInfo to, const unsigned char *from, size_t len)
 static size_t
 whole_characters(const char *text, size_t len, size_t most)
 {
-	size_t		n = Min(len, most);
+	size_t n = Min(len, most);
 
 	while (n > 0 && n < len && ((unsigned char) text[n] & 0xC0) == 0x80)
 		n--;
-	return n > 0 ? n : Min(len, most);	/* not UTF-8: cut anywhere */
+	return n > 0 ? n : Min(len, most); /* not UTF-8: cut anywhere */
 }
 
-/* ---- headers ------------------------------------------------------------ */
+/* ---- headers -------------------------------------------------------------- */
 
-/* a header that is being written; every word follows a space, or a fold, and the first one a space */
+/*
+ * a header that is being written; every word follows a space, or a fold, and the first one a
+ * space
+ */
 typedef struct Field
 {
-	StringInfo	to;
-	int			column;
-	bool		begun;			/* the present line has a word */
+	StringInfo to;
+	int column;
+	bool begun; /* the present line has a word */
 } Field;
 
 static void
@@ -254,8 +262,8 @@ put_encoded(Field *field, const char *text, size_t len)
 {
 	while (len > 0)
 	{
-		int			room = (LINE - field->column - 1 - ENCODED_WORD_FRAME) / 4 * 3;
-		size_t		n;
+		int room = (LINE - field->column - 1 - ENCODED_WORD_FRAME) / 4 * 3;
+		size_t n;
 		StringInfoData word;
 
 		if (room < LEAST_BYTES && field->begun)
@@ -280,7 +288,7 @@ put_encoded(Field *field, const char *text, size_t len)
 static bool
 needs_encoding(const char *word, size_t len)
 {
-	size_t		i;
+	size_t i;
 
 	for (i = 0; i < len; i++)
 		if ((unsigned char) word[i] > 0x7E || (unsigned char) word[i] < ' ' ||
@@ -293,7 +301,7 @@ needs_encoding(const char *word, size_t len)
 static bool
 has_odd_spaces(const char *text)
 {
-	size_t		len = strlen(text);
+	size_t len = strlen(text);
 
 	return len > 0 && (text[0] == ' ' || text[len - 1] == ' ' || strstr(text, "  ") != NULL);
 }
@@ -301,7 +309,7 @@ has_odd_spaces(const char *text)
 static void
 put_text(Field *field, const char *text)
 {
-	const char *run = NULL;		/* where a run of words to be encoded begins */
+	const char *run = NULL; /* where a run of words to be encoded begins */
 	const char *run_end = NULL;
 
 	if (has_odd_spaces(text))
@@ -311,7 +319,7 @@ put_text(Field *field, const char *text)
 	}
 	while (*text != '\0')
 	{
-		size_t		len = strcspn(text, " ");
+		size_t len = strcspn(text, " ");
 
 		if (needs_encoding(text, len))
 		{
@@ -336,7 +344,7 @@ put_text(Field *field, const char *text)
 void
 df_mime_header(StringInfo to, const char *name, const char *value)
 {
-	Field		field;
+	Field field;
 
 	begin_field(&field, to, name);
 	put_text(&field, value);
@@ -346,7 +354,7 @@ df_mime_header(StringInfo to, const char *name, const char *value)
 static void
 put_name(Field *field, const char *name)
 {
-	bool		plain = !has_odd_spaces(name);
+	bool plain = !has_odd_spaces(name);
 	StringInfoData quoted;
 	const char *c;
 
@@ -377,8 +385,8 @@ put_name(Field *field, const char *name)
 void
 df_mime_mailboxes(StringInfo to, const char *name, const DfMailbox *boxes, int n)
 {
-	Field		field;
-	int			i;
+	Field field;
+	int i;
 
 	begin_field(&field, to, name);
 	for (i = 0; i < n; i++)
@@ -402,18 +410,18 @@ df_mime_date(StringInfo to, TimestampTz at)
 {
 	static const char *const days[] = {"Sat", "Sun", "Mon", "Tue", "Wed", "Thu", "Fri"};
 	static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-	"Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-	int64		seconds = at / USECS_PER_SEC - (at % USECS_PER_SEC < 0 ? 1 : 0);
-	int64		day = seconds / SECS_PER_DAY - (seconds % SECS_PER_DAY < 0 ? 1 : 0);
-	int			second = (int) (seconds - day * SECS_PER_DAY);
+										 "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+	int64 seconds = at / USECS_PER_SEC - (at % USECS_PER_SEC < 0 ? 1 : 0);
+	int64 day = seconds / SECS_PER_DAY - (seconds % SECS_PER_DAY < 0 ? 1 : 0);
+	int second = (int) (seconds - day * SECS_PER_DAY);
 	/* 2000-01-01, a Saturday, is day 0; years begin in March, so that a leap day ends one */
-	int64		shifted = day + 730425;
-	int64		era = (shifted >= 0 ? shifted : shifted - 146096) / 146097;
-	int			of_era = (int) (shifted - era * 146097);
-	int			year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-	int			of_year = of_era - (365 * year + year / 4 - year / 100);
-	int			month = (5 * of_year + 2) / 153;
-	int			of_month = of_year - (153 * month + 2) / 5 + 1;
+	int64 shifted = day + 730425;
+	int64 era = (shifted >= 0 ? shifted : shifted - 146096) / 146097;
+	int of_era = (int) (shifted - era * 146097);
+	int year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+	int of_year = of_era - (365 * year + year / 4 - year / 100);
+	int month = (5 * of_year + 2) / 153;
+	int of_month = of_year - (153 * month + 2) / 5 + 1;
 
 	appendStringInfo(to, "Date: %s, %d %s %d %02d:%02d:%02d +0000\r\n",
 					 days[(int) (((day % 7) + 7) % 7)], of_month, months[(month + 2) % 12],
@@ -421,7 +429,7 @@ df_mime_date(StringInfo to, TimestampTz at)
 					 second / 3600, second / 60 % 60, second % 60);
 }
 
-/* ---- bodies ------------------------------------------------------------- */
+/* ---- bodies --------------------------------------------------------------- */
 
 /* each end of a line as CR LF, one at the end included */
 static char *
@@ -455,10 +463,10 @@ typedef enum BodyEncoding
 static BodyEncoding
 encoding_for(const char *text)
 {
-	size_t		len = 0;
-	size_t		odd = 0;
-	size_t		line = 0;
-	size_t		longest = 0;
+	size_t len = 0;
+	size_t odd = 0;
+	size_t line = 0;
+	size_t longest = 0;
 
 	for (; text[len] != '\0'; len++)
 	{
@@ -477,13 +485,13 @@ encoding_for(const char *text)
 static void
 put_quoted(StringInfo to, const char *text)
 {
-	int			column = 0;
+	int column = 0;
 
 	for (; *text != '\0'; text++)
 	{
 		unsigned char c = (unsigned char) *text;
-		bool		ends = text[1] == '\r' && text[2] == '\n';
-		bool		plain = c == ' ' || c == '\t' ? !ends : c > ' ' && c < 0x7F && c != '=';
+		bool ends = text[1] == '\r' && text[2] == '\n';
+		bool plain = c == ' ' || c == '\t' ? !ends : c > ' ' && c < 0x7F && c != '=';
 
 		if (c == '\r' && text[1] == '\n')
 		{
@@ -509,11 +517,11 @@ put_quoted(StringInfo to, const char *text)
 static void
 put_base64_lines(StringInfo to, const char *text)
 {
-	size_t		len = strlen(text);
+	size_t len = strlen(text);
 
 	while (len > 0)
 	{
-		size_t		n = Min(len, LINE / 4 * 3);
+		size_t n = Min(len, LINE / 4 * 3);
 
 		put_base64(to, (const unsigned char *) text, n);
 		appendStringInfoString(to, "\r\n");
@@ -526,7 +534,7 @@ void
 df_mime_text(StringInfo to, const char *type, const char *text)
 {
 	static const char *const names[] = {"7bit", "quoted-printable", "base64"};
-	char	   *lines = with_line_ends(text);
+	char *lines = with_line_ends(text);
 	BodyEncoding encoding = encoding_for(lines);
 
 	appendStringInfo(to, "Content-Type: %s; charset=utf-8\r\nContent-Transfer-Encoding: %s\r\n\r\n",

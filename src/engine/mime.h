@@ -13,8 +13,8 @@
 
 typedef struct DfMailbox
 {
-	char	   *name;			/* NULL = none */
-	char	   *address;
+	char *name; /* NULL = none */
+	char *address;
 } DfMailbox;
 
 /* 'ada@example.com', 'Ada <ada@example.com>' or '"Lovelace, Ada" <...>'; false with *why */
@@ -32,4 +32,4 @@ extern void df_mime_date(StringInfo to, TimestampTz at);
 /* Content-Type, Content-Transfer-Encoding, an empty line and the text */
 extern void df_mime_text(StringInfo to, const char *type, const char *text);
 
-#endif							/* DF_MIME_H */
+#endif /* DF_MIME_H */

@@ -19,7 +19,7 @@
 static Jsonb *
 who_and_why(DfRun *run, const DfMessage *message, const char *what)
 {
-	DfJson		json;
+	DfJson json;
 
 	df_json_begin(&json);
 	df_json_text(&json, "message", psprintf("%s by %s", what, message->sent_by));
@@ -45,7 +45,7 @@ cancel(DfRun *run, const DfMessage *message)
 			df_run_transition(run, DF_RUN_CANCEL);
 			break;
 		default:
-			break;				/* rolling back already, or over */
+			break; /* rolling back already, or over */
 	}
 }
 
@@ -53,10 +53,10 @@ cancel(DfRun *run, const DfMessage *message)
 static void
 renew_step(DfRun *run, DfStep *step)
 {
-	bool		doubt = df_json_get_bool(step->error, "in_doubt");
+	bool doubt = df_json_get_bool(step->error, "in_doubt");
 
 	/* a system that fails says little about what it did */
-	bool		ask = step->kind == DF_STEP_HTTP && step->status / 100 == 5 && df_step_has_probe(step);
+	bool ask = step->kind == DF_STEP_HTTP && step->status / 100 == 5 && df_step_has_probe(step);
 
 	if (doubt)
 	{
@@ -96,12 +96,15 @@ renew_step(DfRun *run, DfStep *step)
 	}
 }
 
-/* whether the error that the run is stuck with names the step, or has it among the failures of a wait_all() */
+/*
+ * whether the error that the run is stuck with names the step, or has it among the failures of a
+ * wait_all()
+ */
 static bool
 is_failed_at(const Jsonb *detail, const DfStep *step)
 {
-	char	   *name = df_json_get_text(detail, "step");
-	Jsonb	   *failures = df_json_get(detail, "failures");
+	char *name = df_json_get_text(detail, "step");
+	Jsonb *failures = df_json_get(detail, "failures");
 
 	if (name != NULL && strcmp(name, step->name) == 0)
 		return true;
@@ -123,8 +126,8 @@ is_failed_at(const Jsonb *detail, const DfStep *step)
 static bool
 may_be_renewed(const DfStep *step)
 {
-	return (step->kind == DF_STEP_HTTP || step->kind == DF_STEP_QUERY || step->kind == DF_STEP_CALL ||
-			step->kind == DF_STEP_MAIL) &&
+	return (step->kind == DF_STEP_HTTP || step->kind == DF_STEP_QUERY ||
+			step->kind == DF_STEP_CALL || step->kind == DF_STEP_MAIL) &&
 		(step->state == DF_STEP_FAILED || step->state == DF_STEP_DOUBT);
 }
 
@@ -135,7 +138,7 @@ retry_rollback(DfRun *run)
 	df_run_transition(run, DF_RUN_RETRY_ROLLBACK);
 	for (int i = 0; i < run->nsteps; i++)
 	{
-		DfStep	   *step = run->steps[i];
+		DfStep *step = run->steps[i];
 
 		if (step->undo_state == DF_UNDO_FAILED)
 		{
@@ -152,7 +155,7 @@ retry_rollback(DfRun *run)
 static void
 retry(DfRun *run)
 {
-	Jsonb	   *detail;
+	Jsonb *detail;
 
 	if (run->state != DF_RUN_STUCK)
 		return;
@@ -172,7 +175,7 @@ retry(DfRun *run)
 	run->error = NULL;
 	for (int i = run->nformer; i < run->nsteps && detail != NULL; i++)
 	{
-		DfStep	   *step = run->steps[i];
+		DfStep *step = run->steps[i];
 
 		if (may_be_renewed(step) && is_failed_at(detail, step))
 			renew_step(run, step);
@@ -204,17 +207,19 @@ undo(DfRun *run, const DfMessage *message)
 static void
 resolve(DfRun *run, const DfMessage *message)
 {
-	char	   *outcome = df_json_get_text(message->payload, "outcome");
-	DfStep	   *step = NULL;
-	char	   *missing;
+	char *outcome = df_json_get_text(message->payload, "outcome");
+	DfStep *step = NULL;
+	char *missing;
 
 	for (int i = 0; i < run->nsteps; i++)
-		if (message->event != NULL && (message->event[0] == '#' ? run->steps[i]->n == strtol(message->event + 1, NULL, 10)
-									   : strcmp(run->steps[i]->name, message->event) == 0))
+		if (message->event != NULL &&
+			(message->event[0] == '#' ? run->steps[i]->n == strtol(message->event + 1, NULL, 10)
+									  : strcmp(run->steps[i]->name, message->event) == 0))
 			step = run->steps[i];
 	if (step == NULL || outcome == NULL)
 		return;
-	if (strcmp(outcome, "undone") == 0 || (strcmp(outcome, "skipped") == 0 && step->undo_state == DF_UNDO_FAILED))
+	if (strcmp(outcome, "undone") == 0 ||
+		(strcmp(outcome, "skipped") == 0 && step->undo_state == DF_UNDO_FAILED))
 	{
 		if (step->undo_state == DF_UNDO_FAILED || step->undo_state == DF_UNDO_DUE)
 			df_undo_transition(run, step, DF_UNDO_UNDONE);
@@ -226,14 +231,14 @@ resolve(DfRun *run, const DfMessage *message)
 		if (step->undo_state == DF_UNDO_FAILED)
 			df_undo_transition(run, step, DF_UNDO_UNDONE);
 	}
-	else if (step->state == DF_STEP_DOUBT)	/* done, skipped */
+	else if (step->state == DF_STEP_DOUBT) /* done, skipped */
 	{
 		step->output = df_json_get(message->payload, "output");
 		if (step->output != NULL)
 			step->output = df_json_copy(step->output, run->cxt);
 		df_step_transition(run, step, DF_STEP_SUCCEED);
-		if (strcmp(outcome, "done") == 0 && df_step_render_undo(run, step, &missing) && step->undo != NULL &&
-			step->undo_state == DF_UNDO_FAILED)
+		if (strcmp(outcome, "done") == 0 && df_step_render_undo(run, step, &missing) &&
+			step->undo != NULL && step->undo_state == DF_UNDO_FAILED)
 		{
 			/* with the output that a person found, it can be undone after all */
 			df_undo_transition(run, step, DF_UNDO_DUE);
@@ -258,13 +263,16 @@ resolve(DfRun *run, const DfMessage *message)
 	df_run_loaded(run);
 }
 
-/* in the order in which they came, whatever the order in which they are read; false: it was read before */
+/*
+ * in the order in which they came, whatever the order in which they are read; false: it was read
+ * before
+ */
 static bool
 keep(DfRun *run, DfMessage *message)
 {
 	MemoryContext old;
-	DfMessage  *before = NULL;
-	int			at = list_length(run->messages);
+	DfMessage *before = NULL;
+	int at = list_length(run->messages);
 
 	while (at > 0 && (before = list_nth(run->messages, at - 1))->id > message->id)
 		at--;

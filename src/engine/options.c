@@ -34,11 +34,11 @@ const int *
 df_step_accept(const DfStep *step, int *n)
 {
 	static const int gone[] = {404, 410};
-	Jsonb	   *accept = df_json_get(step->options, "accept");
+	Jsonb *accept = df_json_get(step->options, "accept");
 	JsonbIterator *it;
-	JsonbValue	value;
+	JsonbValue value;
 	JsonbIteratorToken token;
-	int		   *statuses;
+	int *statuses;
 
 	*n = 0;
 	if (accept == NULL)
@@ -52,15 +52,15 @@ df_step_accept(const DfStep *step, int *n)
 	it = JsonbIteratorInit(&accept->root);
 	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
 		if (token == WJB_ELEM && value.type == jbvNumeric)
-			statuses[(*n)++] = DatumGetInt32(DirectFunctionCall1(numeric_int4,
-																 NumericGetDatum(value.val.numeric)));
+			statuses[(*n)++] = DatumGetInt32(
+				DirectFunctionCall1(numeric_int4, NumericGetDatum(value.val.numeric)));
 	return statuses;
 }
 
 bool
 df_step_until_met(const DfStep *step, const Jsonb *output)
 {
-	char	   *until = df_json_get_text(step->options, "until");
+	char *until = df_json_get_text(step->options, "until");
 
 	return until == NULL || df_jsonpath_match(output, until);
 }

@@ -13,4 +13,4 @@ extern const char *df_step_path(const DfStep *step);
 extern const int *df_step_accept(const DfStep *step, int *n);
 extern bool df_step_until_met(const DfStep *step, const Jsonb *output);
 
-#endif							/* DF_OPTIONS_H */
+#endif /* DF_OPTIONS_H */

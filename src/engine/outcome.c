@@ -29,9 +29,9 @@
 /* how much of a refused answer's body is kept in the error */
 #define KEPT_BODY 2000
 
-List	   *df_turn_attempts = NIL;
+List *df_turn_attempts = NIL;
 
-/* ---- reading the answer ------------------------------------------------------ */
+/* ---- reading the answer --------------------------------------------------- */
 
 static bool
 is_json_type(const char *content_type)
@@ -46,8 +46,8 @@ is_json_type(const char *content_type)
 static Jsonb *
 parse_body(const DfReply *reply, const char *text, MemoryContext cxt)
 {
-	Jsonb	   *result = df_json_parse(text, strlen(text), cxt);
-	size_t		most = Max((size_t) df_max_body, 2 * reply->body_len);
+	Jsonb *result = df_json_parse(text, strlen(text), cxt);
+	size_t most = Max((size_t) df_max_body, 2 * reply->body_len);
 
 	return result != NULL && df_jsonb_text_size(result, most) <= most ? result : NULL;
 }
@@ -59,8 +59,8 @@ parse_body(const DfReply *reply, const char *text, MemoryContext cxt)
 Jsonb *
 df_reply_body(const DfReply *reply, MemoryContext cxt, bool *unusable)
 {
-	Jsonb	   *result;
-	char	   *text;
+	Jsonb *result;
+	char *text;
 
 	*unusable = false;
 	if (reply->body == NULL || reply->body_len == 0)
@@ -92,7 +92,7 @@ static bool
 is_transport_header(const char *line, size_t len)
 {
 	static const char *const names[] = {"date", "server", "connection", "keep-alive",
-	"content-length", "transfer-encoding"};
+										"content-length", "transfer-encoding"};
 
 	for (int i = 0; i < lengthof(names); i++)
 		if (len == strlen(names[i]) && strncmp(line, names[i], len) == 0)
@@ -103,9 +103,9 @@ is_transport_header(const char *line, size_t len)
 static Jsonb *
 answer_headers(const DfReply *reply, MemoryContext cxt)
 {
-	DfJson		json;
+	DfJson json;
 	const char *line = reply->headers;
-	bool		some = false;
+	bool some = false;
 
 	if (line == NULL)
 		return NULL;
@@ -125,7 +125,8 @@ answer_headers(const DfReply *reply, MemoryContext cxt)
 				  strncmp(value, "application/json", end - value) == 0 &&
 				  end - value == strlen("application/json")))
 			{
-				df_json_text(&json, pnstrdup(line, colon - line), pnstrdup(value, Max(0, end - value)));
+				df_json_text(&json, pnstrdup(line, colon - line),
+							 pnstrdup(value, Max(0, end - value)));
 				some = true;
 			}
 		}
@@ -141,26 +142,28 @@ static char *
 cut_body(const DfReply *reply)
 {
 	const char *body = reply->shown != NULL ? reply->shown : reply->body;
-	size_t		body_len = reply->shown != NULL ? reply->shown_len : reply->body_len;
-	int			encoding = GetDatabaseEncoding() == PG_SQL_ASCII ? PG_SQL_ASCII : PG_UTF8;
+	size_t body_len = reply->shown != NULL ? reply->shown_len : reply->body_len;
+	int encoding = GetDatabaseEncoding() == PG_SQL_ASCII ? PG_SQL_ASCII : PG_UTF8;
 
 	if (body == NULL || body_len == 0)
 		return NULL;
-	return df_text_from_utf8(body, pg_encoding_mbcliplen(encoding, body, (int) Min(body_len, KEPT_BODY), KEPT_BODY));
+	return df_text_from_utf8(
+		body, pg_encoding_mbcliplen(encoding, body, (int) Min(body_len, KEPT_BODY), KEPT_BODY));
 }
 
 static Jsonb *
 error_of(DfRun *run, const DfReply *reply, const char *message, bool in_doubt)
 {
-	DfJson		json;
-	char	   *generic = NULL;
+	DfJson json;
+	char *generic = NULL;
 
 	if (message == NULL)
 	{
 		if (reply->fate == DF_FATE_ANSWER)
 			generic = psprintf("the system answered with status %d", reply->status);
 		else
-			generic = pstrdup(reply->error != NULL && reply->error[0] != '\0' ? reply->error : "no answer");
+			generic = pstrdup(reply->error != NULL && reply->error[0] != '\0' ? reply->error
+																			  : "no answer");
 		message = generic;
 	}
 	df_json_begin(&json);
@@ -179,13 +182,14 @@ df_error_with(DfRun *run, Jsonb *error, const Jsonb *more)
 	if (error == NULL)
 		return df_json_copy(more, run->cxt);
 	return df_json_copy(DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(error),
-														   JsonbPGetDatum(more))), run->cxt);
+														   JsonbPGetDatum(more))),
+						run->cxt);
 }
 
 Jsonb *
 df_error_flag(DfRun *run, Jsonb *error, const char *flag, bool value)
 {
-	DfJson		json;
+	DfJson json;
 
 	df_json_begin(&json);
 	df_json_bool(&json, flag, value);
@@ -201,7 +205,7 @@ df_step_has_probe(const DfStep *step)
 DfDoubt
 df_step_doubt(const DfStep *step)
 {
-	char	   *doubt = df_json_get_text(step->options, "doubt");
+	char *doubt = df_json_get_text(step->options, "doubt");
 
 	if (doubt != NULL && strcmp(doubt, "resend") == 0)
 		return DF_DOUBT_RESEND;
@@ -227,19 +231,22 @@ is_unsure(const DfStep *step)
 TimestampTz
 df_step_settled_at(const DfStep *step, const DfSystemPolicy *policy)
 {
-	return (step->sent_at != DF_NEVER ? step->sent_at : step->started_at) + policy->settle_ms * 1000;
+	return (step->sent_at != DF_NEVER ? step->sent_at : step->started_at) +
+		policy->settle_ms * 1000;
 }
 
 void
-df_step_note_attempt(DfRun *run, DfStep *step, const DfReply *reply, const char *outcome, TimestampTz next_at)
+df_step_note_attempt(DfRun *run, DfStep *step, const DfReply *reply, const char *outcome,
+					 TimestampTz next_at)
 {
-	DfAttempt  *attempt = palloc0(sizeof(DfAttempt));
+	DfAttempt *attempt = palloc0(sizeof(DfAttempt));
 
 	attempt->run = run->id;
 	attempt->n = step->n;
 	attempt->undo = step->phase == DF_PHASE_UNDO;
 	attempt->seq = attempt->undo ? step->undo_attempts : step->attempts;
-	attempt->at = step->attempt_at != DF_NEVER ? step->attempt_at
+	attempt->at = step->attempt_at != DF_NEVER
+		? step->attempt_at
 		: (step->sent_at != DF_NEVER ? step->sent_at : step->started_at);
 	attempt->took_ms = reply->took_us / 1000.0;
 	attempt->status = reply->status;
@@ -252,13 +259,13 @@ df_step_note_attempt(DfRun *run, DfStep *step, const DfReply *reply, const char 
 	df_turn_attempts = lappend(df_turn_attempts, attempt);
 }
 
-/* ---- policies ------------------------------------------------------------------ */
+/* ---- policies ------------------------------------------------------------- */
 
 DfRetry
 df_step_retry(const DfRun *run, const DfStep *step, const DfSystemPolicy *policy)
 {
-	DfRetry		retry = policy->retry;
-	Jsonb	   *own = df_json_get(step->options, "retry");
+	DfRetry retry = policy->retry;
+	Jsonb *own = df_json_get(step->options, "retry");
 
 	if (run->workflow->retry != NULL)
 		df_retry_from_jsonb(run->workflow->retry, &retry, "retry");
@@ -274,7 +281,8 @@ df_step_next_try(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemP
 
 	question.policy = df_step_retry(run, step, policy);
 	/* a poll that was answered is an attempt, but no failure */
-	question.attempts = df_json_get_text(step->options, "until") != NULL ? 1 : Max(1, step->attempts);
+	question.attempts = df_json_get_text(step->options, "until") != NULL ? 1
+																		 : Max(1, step->attempts);
 	question.first_at = step->started_at;
 	question.now = df_now();
 	question.retry_after_ms = reply->retry_after_ms;
@@ -300,7 +308,8 @@ void
 df_step_vars(DfRun *run, DfStep *step, DfTemplateVars *vars)
 {
 	vars->response = step->output;
-	vars->request = step->body == NULL ? NULL
+	vars->request = step->body == NULL
+		? NULL
 		: df_json_parse(step->body, strlen(step->body), CurrentMemoryContext);
 	vars->run = run->id_text;
 	vars->run_key = run->key;
@@ -314,10 +323,10 @@ df_step_vars(DfRun *run, DfStep *step, DfTemplateVars *vars)
 bool
 df_step_render_undo(DfRun *run, DfStep *step, char **missing)
 {
-	char	   *template = df_json_get_text(step->options, "undo");
-	Jsonb	   *body = df_json_get(step->options, "undo_body");
+	char *template = df_json_get_text(step->options, "undo");
+	Jsonb *body = df_json_get(step->options, "undo_body");
 	DfTemplateVars vars;
-	char	   *undo;
+	char *undo;
 
 	if (template == NULL || strcmp(template, "none") == 0 || step->undo != NULL)
 		return true;
@@ -339,19 +348,20 @@ df_step_render_undo(DfRun *run, DfStep *step, char **missing)
 			return false;
 		step->undo_body = MemoryContextStrdup(run->cxt,
 											  df_json_get_bool(step->options, "form")
-											  ? df_body_form(body) : df_body_json(body));
+												  ? df_body_form(body)
+												  : df_body_json(body));
 	}
 	step->undo = MemoryContextStrdup(run->cxt, undo);
 	step->dirty = true;
 	return true;
 }
 
-/* ---- what becomes of the step ---------------------------------------------------- */
+/* ---- what becomes of the step --------------------------------------------- */
 
 void
 df_step_done(DfRun *run, DfStep *step, const DfReply *reply, Jsonb *output)
 {
-	char	   *missing = NULL;
+	char *missing = NULL;
 
 	step->status = reply->status;
 	step->output = output;
@@ -359,11 +369,15 @@ df_step_done(DfRun *run, DfStep *step, const DfReply *reply, Jsonb *output)
 	step->error = NULL;
 	df_step_transition(run, step, DF_STEP_SUCCEED);
 	if (!df_step_render_undo(run, step, &missing))
-		df_run_get_stuck(run, DF_ERR_STEP_FAILED,
-						 psprintf("the undo of step \"%s\" cannot be rendered: the answer has no field \"%s\"",
-								  step->name, missing),
-						 psprintf("Correct the undo in the function for later runs. To go on with this one: SELECT dataflows.retry('%s'); if it is undone later, this step is left for a person. To undo the rest of it now: SELECT dataflows.cancel('%s', 'why');",
-								  run->id_text, run->id_text));
+		df_run_get_stuck(
+			run, DF_ERR_STEP_FAILED,
+			psprintf("the undo of step \"%s\" cannot be rendered: the answer has no field \"%s\"",
+					 step->name, missing),
+			psprintf("Correct the undo in the function for later runs. To go on with "
+					 "this one: SELECT dataflows.retry('%s'); if it is undone later, this step is "
+					 "left for a person. To undo the rest of it now: SELECT dataflows.cancel('%s', "
+					 "'why');",
+					 run->id_text, run->id_text));
 }
 
 /*
@@ -403,9 +417,12 @@ df_step_doubtful(DfRun *run, DfStep *step, const DfReply *reply, const char *mes
 char *
 df_step_remedy(const DfRun *run, const DfStep *step)
 {
-	char	   *name = quote_literal_cstr(step->name);
+	char *name = quote_literal_cstr(step->name);
 
-	return psprintf("Look in system \"%s\" for what the step was to do (its key is \"%s\"). If it is there: SELECT dataflows.resolve('%s', %s, 'done', 'who saw it', '{\"id\": \"...\"}'); with the record as the output. If it is not: SELECT dataflows.resolve('%s', %s, 'not_done', 'who looked');",
+	return psprintf("Look in system \"%s\" for what the step was to do (its key is \"%s\"). If it "
+					"is there: SELECT dataflows.resolve('%s', %s, 'done', 'who saw it', '{\"id\": "
+					"\"...\"}'); with the record as the output. If it is not: SELECT "
+					"dataflows.resolve('%s', %s, 'not_done', 'who looked');",
 					step->system, df_step_key(run, step), run->id_text, name, run->id_text, name);
 }
 
@@ -413,8 +430,8 @@ df_step_remedy(const DfRun *run, const DfStep *step)
 void
 df_step_poll_again(DfRun *run, DfStep *step, const DfReply *reply)
 {
-	int64		every = df_json_get_int(step->options, "every", 30000);
-	int64		limit = df_json_get_int(step->options, "until_timeout", 0);
+	int64 every = df_json_get_int(step->options, "every", 30000);
+	int64 limit = df_json_get_int(step->options, "until_timeout", 0);
 	TimestampTz at = df_now() + every * 1000;
 	const char *why = "the answer does not meet \"until\" yet";
 
@@ -437,7 +454,8 @@ df_step_poll_again(DfRun *run, DfStep *step, const DfReply *reply)
  * be: the probe is asked.  The first time at once, later ones after a back-off.
  */
 static void
-ask_probe(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy, const char *message)
+ask_probe(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy,
+		  const char *message)
 {
 	TimestampTz at = step->attempts > 1 ? df_step_next_try(run, step, reply, policy) : DF_NEVER;
 
@@ -464,7 +482,8 @@ give_up_in_doubt(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemP
 }
 
 static void
-step_failed(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy, bool settled)
+step_failed(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy,
+			bool settled)
 {
 	/*
 	 * What an earlier attempt left in doubt is not settled by a refusal of a
@@ -487,8 +506,8 @@ static void
 step_again(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
 {
 	TimestampTz at = df_step_next_try(run, step, reply, policy);
-	bool		doubt = df_json_get_bool(step->error, "in_doubt");
-	bool		lost = df_json_get_bool(step->error, "was_lost");
+	bool doubt = df_json_get_bool(step->error, "in_doubt");
+	bool lost = df_json_get_bool(step->error, "was_lost");
 
 	if (at == DF_NEVER)
 	{
@@ -536,7 +555,8 @@ step_unusable(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPoli
 {
 	const char *why = reply->fate == DF_FATE_TOO_LARGE
 		? psprintf("the answer is larger than max_body (%zu bytes were read)", reply->body_len)
-		: "the answer's body is not usable: invalid JSON, a NUL byte, a bad encoding, or too large with its numbers written out";
+		: "the answer's body is not usable: invalid JSON, a NUL byte, a bad encoding, or too large "
+		  "with its numbers written out";
 
 	if (df_method_class(df_step_method(step)) == DF_METHOD_SAFE)
 	{
@@ -553,7 +573,8 @@ step_unusable(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPoli
 	{
 		df_step_doubtful(run, step, reply, why);
 		df_run_get_stuck(run, DF_ERR_STEP_FAILED,
-						 psprintf("step \"%s\" was carried out (status %d), but %s", step->name, reply->status, why),
+						 psprintf("step \"%s\" was carried out (status %d), but %s", step->name,
+								  reply->status, why),
 						 df_step_remedy(run, step));
 	}
 }
@@ -565,7 +586,7 @@ step_unusable(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPoli
 static void
 step_refused(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
 {
-	bool		doubt = df_json_get_bool(step->error, "in_doubt");
+	bool doubt = df_json_get_bool(step->error, "in_doubt");
 
 	step->status = reply->status;
 	step->error = error_of(run, reply, "credentials refused", doubt);
@@ -585,7 +606,8 @@ df_step_unsend(DfRun *run, DfStep *step)
 	}
 	else if (step->phase == DF_PHASE_DO)
 	{
-		df_step_transition(run, step, df_json_get_bool(step->error, "in_doubt") ? DF_STEP_LOSE : DF_STEP_AGAIN);
+		df_step_transition(
+			run, step, df_json_get_bool(step->error, "in_doubt") ? DF_STEP_LOSE : DF_STEP_AGAIN);
 		step->attempts--;
 		step->sent_at = step->sent_before;
 	}
@@ -597,9 +619,9 @@ df_step_unsend(DfRun *run, DfStep *step)
 void
 df_step_hold(DfRun *run, DfStep *step, const char *why, TimestampTz until)
 {
-	bool		undo = step->phase == DF_PHASE_UNDO;
-	DfJson		json;
-	Jsonb	   *error;
+	bool undo = step->phase == DF_PHASE_UNDO;
+	DfJson json;
+	Jsonb *error;
 
 	df_json_begin(&json);
 	df_json_text(&json, "message", why);
@@ -615,7 +637,7 @@ df_step_hold(DfRun *run, DfStep *step, const char *why, TimestampTz until)
 	run->advance = true;
 }
 
-/* ---- undo ---------------------------------------------------------------------- */
+/* ---- undo ----------------------------------------------------------------- */
 
 /* an undo has a budget of its own, whatever the step's was */
 TimestampTz
@@ -634,11 +656,14 @@ df_undo_next_try(const DfStep *step, const DfReply *reply, const DfSystemPolicy 
 	return df_retry_at(&question);
 }
 
-/* doubt => 'resend': an earlier attempt may have made one more, and the undo names the last one's only */
+/*
+ * doubt => 'resend': an earlier attempt may have made one more, and the undo names the last one's
+ * only
+ */
 static bool
 left_a_second(const DfStep *step)
 {
-	char	   *template = df_json_get_text(step->options, "undo");
+	char *template = df_json_get_text(step->options, "undo");
 
 	return step->state == DF_STEP_DONE && df_json_get_bool(step->error, "maybe_twice") &&
 		template != NULL && df_template_needs_response(template);
@@ -648,8 +673,9 @@ left_a_second(const DfStep *step)
 static void
 about_undo(const DfStep *step, const DfSystemPolicy *policy, DfAnswer *answer)
 {
-	char	   *doubt = df_json_get_text(step->options, "doubt");
-	char	   *method = step->undo != NULL ? pnstrdup(step->undo, strcspn(step->undo, " ")) : pstrdup("");
+	char *doubt = df_json_get_text(step->options, "doubt");
+	char *method = step->undo != NULL ? pnstrdup(step->undo, strcspn(step->undo, " "))
+									  : pstrdup("");
 
 	answer->method = df_method_class(method);
 	answer->key_trusted = (policy->key_trusted && step->undo_since != DF_NEVER &&
@@ -665,14 +691,14 @@ what_came(const DfReply *reply)
 	return reply->error != NULL && reply->error[0] != '\0' ? reply->error : "no answer";
 }
 
-
 static void
 undo_reply(DfRun *run, DfStep *step, const DfReply *reply, DfVerdict verdict,
 		   const DfSystemPolicy *policy)
 {
 	TimestampTz at = DF_NEVER;
 
-	if (verdict == DF_VERDICT_DONE_NO_UNDO && is_unsure(step) && df_now() < df_step_settled_at(step, policy))
+	if (verdict == DF_VERDICT_DONE_NO_UNDO && is_unsure(step) &&
+		df_now() < df_step_settled_at(step, policy))
 	{
 		/* what it would take away may still come */
 		step->undo_error = error_of(run, reply, "not there, which is believed only later", false);
@@ -682,7 +708,11 @@ undo_reply(DfRun *run, DfStep *step, const DfReply *reply, DfVerdict verdict,
 	}
 	if ((verdict == DF_VERDICT_DONE || verdict == DF_VERDICT_DONE_NO_UNDO) && left_a_second(step))
 	{
-		step->undo_error = error_of(run, reply, "what the last attempt made is undone, but an earlier one got no answer and may have made a second, whose fields were never received", true);
+		step->undo_error =
+			error_of(run, reply,
+					 "what the last attempt made is undone, but an earlier one got no answer and "
+					 "may have made a second, whose fields were never received",
+					 true);
 		df_undo_transition(run, step, DF_UNDO_FAILED);
 		return;
 	}
@@ -694,15 +724,19 @@ undo_reply(DfRun *run, DfStep *step, const DfReply *reply, DfVerdict verdict,
 	}
 	if (verdict == DF_VERDICT_RETRY)
 		at = df_undo_next_try(step, reply, policy);
-	step->undo_error = error_of(run, reply, verdict == DF_VERDICT_DOUBT
-								? psprintf("the undo may have been carried out, and a second one may do harm: %s", what_came(reply)) : NULL,
-								verdict == DF_VERDICT_DOUBT);
+	step->undo_error = error_of(
+		run, reply,
+		verdict == DF_VERDICT_DOUBT
+			? psprintf("the undo may have been carried out, and a second one may do harm: %s",
+					   what_came(reply))
+			: NULL,
+		verdict == DF_VERDICT_DOUBT);
 	df_step_note_attempt(run, step, reply, at == DF_NEVER ? "failed" : "retry", at);
 	df_undo_transition(run, step, at == DF_NEVER ? DF_UNDO_FAILED : DF_UNDO_DUE);
 	step->wake_at = at;
 }
 
-/* ---- the one way in ---------------------------------------------------------------- */
+/* ---- the one way in ------------------------------------------------------- */
 
 static DfVerdict
 verdict_of(const DfStep *step, const DfAnswer *answer)
@@ -721,9 +755,10 @@ output_of(DfRun *run, DfStep *step, const DfReply *reply, DfAnswer *answer)
 }
 
 static void
-do_reply(DfRun *run, DfStep *step, const DfReply *reply, DfAnswer *answer, const DfSystemPolicy *policy)
+do_reply(DfRun *run, DfStep *step, const DfReply *reply, DfAnswer *answer,
+		 const DfSystemPolicy *policy)
 {
-	Jsonb	   *output = output_of(run, step, reply, answer);
+	Jsonb *output = output_of(run, step, reply, answer);
 
 	switch (verdict_of(step, answer))
 	{
@@ -732,20 +767,25 @@ do_reply(DfRun *run, DfStep *step, const DfReply *reply, DfAnswer *answer, const
 			{
 				df_step_done(run, step, reply, output);
 				if (answer->was_doubt && answer->method == DF_METHOD_EFFECT && !answer->key_trusted)
-					step->error = df_error_flag(run, error_of(run, reply, "an earlier attempt got no answer and may have been carried out too", false),
-												"maybe_twice", true);
+					step->error = df_error_flag(
+						run,
+						error_of(
+							run, reply,
+							"an earlier attempt got no answer and may have been carried out too",
+							false),
+						"maybe_twice", true);
 			}
 			else
 				df_step_poll_again(run, step, reply);
 			break;
 		case DF_VERDICT_DONE_NO_UNDO:
-			{
-				bool		unusable;
+		{
+			bool unusable;
 
-				step->options = NULL;
-				df_step_done(run, step, reply, df_reply_body(reply, run->cxt, &unusable));
-				break;
-			}
+			step->options = NULL;
+			df_step_done(run, step, reply, df_reply_body(reply, run->cxt, &unusable));
+			break;
+		}
 		case DF_VERDICT_RETRY:
 			step_again(run, step, reply, policy);
 			break;
@@ -756,8 +796,9 @@ do_reply(DfRun *run, DfStep *step, const DfReply *reply, DfAnswer *answer, const
 				step_again_same(run, step, reply, policy);
 			break;
 		case DF_VERDICT_FAILED:
-			step_failed(run, step, reply, policy, answer->key_trusted && reply->fate == DF_FATE_ANSWER &&
-						reply->status / 100 == 4);
+			step_failed(run, step, reply, policy,
+						answer->key_trusted && reply->fate == DF_FATE_ANSWER &&
+							reply->status / 100 == 4);
 			break;
 		case DF_VERDICT_DOUBT:
 			step_in_doubt(run, step, reply, policy);
@@ -792,7 +833,7 @@ result_of(const DfReply *reply)
 			break;
 	}
 	if (reply->status == 429)
-		return "429";			/* asks for time: neither their fault nor ours */
+		return "429"; /* asks for time: neither their fault nor ours */
 	if (reply->status == 401 || reply->status == 403)
 		return "credentials";
 	return reply->status >= 100 && reply->status < 600 ? classes[reply->status / 100 - 1] : "5xx";
@@ -817,8 +858,8 @@ count_attempt(const DfStep *step, const DfReply *reply)
 DfVerdict
 df_step_reply(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
 {
-	DfAnswer	answer;
-	DfVerdict	verdict;
+	DfAnswer answer;
+	DfVerdict verdict;
 
 	Assert(!step->to_send);
 	count_attempt(step, reply);

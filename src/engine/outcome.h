@@ -10,7 +10,10 @@
 
 extern void df_step_vars(DfRun *run, DfStep *step, DfTemplateVars *vars);
 extern DfRetry df_step_retry(const DfRun *run, const DfStep *step, const DfSystemPolicy *policy);
-/* the same key would find the first attempt, if it was carried out; asked whenever it is to be sent */
+/*
+ * the same key would find the first attempt, if it was carried out; asked whenever it is to be
+ * sent
+ */
 extern bool df_step_key_is_trusted(const DfStep *step, const DfSystemPolicy *policy);
 extern Jsonb *df_reply_body(const DfReply *reply, MemoryContext cxt, bool *unusable);
 extern void df_step_note_attempt(DfRun *run, DfStep *step, const DfReply *reply,
@@ -39,4 +42,4 @@ extern void df_probe_reply(DfRun *run, DfStep *step, const DfReply *reply,
 extern bool df_probe_wanted_first(const DfRun *run, const DfStep *step);
 extern bool df_probe_render(DfRun *run, DfStep *step, char **path, Jsonb **body, char **missing);
 
-#endif							/* DF_OUTCOME_H */
+#endif /* DF_OUTCOME_H */

@@ -31,11 +31,11 @@ df_probe_render(DfRun *run, DfStep *step, char **path, Jsonb **body, char **miss
 static bool
 probe_request(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why)
 {
-	Jsonb	   *body;
-	char	   *missing;
-	char	   *rendered;
-	char	   *method;
-	char	   *path;
+	Jsonb *body;
+	char *missing;
+	char *rendered;
+	char *method;
+	char *path;
 
 	if (!df_probe_render(run, step, &rendered, &body, &missing))
 	{
@@ -54,8 +54,8 @@ probe_request(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why)
 bool
 df_step_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why)
 {
-	char	   *method;
-	char	   *path;
+	char *method;
+	char *path;
 
 	memset(out, 0, sizeof(*out));
 	if (step->kind == DF_STEP_MAIL)

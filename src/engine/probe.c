@@ -28,7 +28,7 @@ static bool
 body_names(const Jsonb *body, const char *field)
 {
 	JsonbIterator *it;
-	JsonbValue	value;
+	JsonbValue value;
 	JsonbIteratorToken token;
 
 	if (body == NULL)
@@ -56,13 +56,14 @@ names(const DfStep *step, const char *field)
 bool
 df_probe_wanted_first(const DfRun *run, const DfStep *step)
 {
-	if (step->kind != DF_STEP_HTTP || step->attempts > 0 || step->state != DF_STEP_PENDING || !df_step_has_probe(step))
+	if (step->kind != DF_STEP_HTTP || step->attempts > 0 || step->state != DF_STEP_PENDING ||
+		!df_step_has_probe(step))
 		return false;
 	return df_json_get_bool(step->error, "ask_probe") ||
 		!((run->round_n == 0 && names(step, "run")) || names(step, "idempotency_key"));
 }
 
-/* ---- what the answer shows ------------------------------------------------------- */
+/* ---- what the answer shows ------------------------------------------------ */
 
 /*
  * How many records the answer shows, -1 = it cannot tell; the one, if it is one.
@@ -72,11 +73,11 @@ df_probe_wanted_first(const DfRun *run, const DfStep *step)
 static int
 found_records(const DfStep *step, const DfReply *reply, Jsonb **record)
 {
-	char	   *path = df_json_get_text(step->options, "probe_found");
-	bool		unusable;
-	bool		scalar;
-	int			matches;
-	Jsonb	   *body;
+	char *path = df_json_get_text(step->options, "probe_found");
+	bool unusable;
+	bool scalar;
+	int matches;
+	Jsonb *body;
 
 	if (reply->status == 404 || reply->status == 410)
 		return 0;
@@ -107,35 +108,38 @@ found_records(const DfStep *step, const DfReply *reply, Jsonb **record)
 static DfStep *
 asks_the_same(DfRun *run, DfStep *step)
 {
-	char	   *mine;
-	char	   *theirs;
-	Jsonb	   *my_body;
-	Jsonb	   *their_body;
-	char	   *missing = NULL;
+	char *mine;
+	char *theirs;
+	Jsonb *my_body;
+	Jsonb *their_body;
+	char *missing = NULL;
 
 	if (names(step, "idempotency_key") || !df_probe_render(run, step, &mine, &my_body, &missing))
 		return NULL;
 	for (int i = 0; i < run->nsteps; i++)
 	{
-		DfStep	   *other = run->steps[i];
+		DfStep *other = run->steps[i];
 
 		if (other == step || other->kind != DF_STEP_HTTP || other->attempts == 0 ||
-			other->state == DF_STEP_FAILED || !df_step_has_probe(other) || strcmp(other->system, step->system) != 0)
+			other->state == DF_STEP_FAILED || !df_step_has_probe(other) ||
+			strcmp(other->system, step->system) != 0)
 			continue;
-		if (df_probe_render(run, other, &theirs, &their_body, &missing) && strcmp(mine, theirs) == 0 &&
-			(my_body == NULL ? their_body == NULL : their_body != NULL &&
-			 strcmp(df_body_json(my_body), df_body_json(their_body)) == 0))
+		if (df_probe_render(run, other, &theirs, &their_body, &missing) &&
+			strcmp(mine, theirs) == 0 &&
+			(my_body == NULL ? their_body == NULL
+							 : their_body != NULL &&
+					 strcmp(df_body_json(my_body), df_body_json(their_body)) == 0))
 			return other;
 	}
 	return NULL;
 }
 
-/* ---- the decision, applied ---------------------------------------------------------- */
+/* ---- the decision, applied ------------------------------------------------ */
 
 static void
 fail(DfRun *run, DfStep *step, const char *message, bool existed)
 {
-	DfJson		json;
+	DfJson json;
 
 	df_json_begin(&json);
 	df_json_text(&json, "message", message);
@@ -184,8 +188,8 @@ later(DfStep *step, TimestampTz at)
 static void
 doubtful(DfRun *run, DfStep *step, const char *why)
 {
-	DfJson		json;
-	char	   *before = df_json_get_text(step->error, "message");
+	DfJson json;
+	char *before = df_json_get_text(step->error, "message");
 
 	df_json_begin(&json);
 	df_json_text(&json, "message", before != NULL ? psprintf("%s, and %s", before, why) : why);
@@ -201,17 +205,18 @@ static void
 stuck(DfRun *run, DfStep *step, const char *why)
 {
 	doubtful(run, step, why);
-	df_run_get_stuck(run, DF_ERR_STEP_FAILED,
-					 psprintf("step \"%s\" was carried out (status %d), but its answer is not usable, and %s",
-							  step->name, step->status, why),
-					 df_step_remedy(run, step));
+	df_run_get_stuck(
+		run, DF_ERR_STEP_FAILED,
+		psprintf("step \"%s\" was carried out (status %d), but its answer is not usable, and %s",
+				 step->name, step->status, why),
+		df_step_remedy(run, step));
 }
 
 /* what is undone was not there, or what the probe says is no help to the undo */
 static void
 end_undo(DfRun *run, DfStep *step, bool gone, const char *why)
 {
-	DfJson		json;
+	DfJson json;
 
 	step->wake_at = DF_NEVER;
 	step->undo_error = NULL;
@@ -222,7 +227,8 @@ end_undo(DfRun *run, DfStep *step, bool gone, const char *why)
 	}
 	df_json_begin(&json);
 	df_json_text(&json, "message",
-				 psprintf("the undo needs a field of an answer that was never received, and %s", why));
+				 psprintf("the undo needs a field of an answer that was never received, and %s",
+						  why));
 	df_json_bool(&json, "in_doubt", true);
 	step->undo_error = df_json_end(&json, run->cxt);
 	df_undo_transition(run, step, DF_UNDO_FAILED);
@@ -232,7 +238,7 @@ end_undo(DfRun *run, DfStep *step, bool gone, const char *why)
 static void
 adopt(DfRun *run, DfStep *step, const DfReply *reply, Jsonb *record)
 {
-	bool		undoing = step->undo_state == DF_UNDO_DUE;
+	bool undoing = step->undo_state == DF_UNDO_DUE;
 
 	if (!undoing && step->state != DF_STEP_DONE)
 	{
@@ -251,9 +257,9 @@ static void
 apply(DfRun *run, DfStep *step, DfProbeVerdict verdict, const DfReply *reply,
 	  const DfSystemPolicy *policy)
 {
-	char	   *said = df_json_get_text(step->error, "probe");
+	char *said = df_json_get_text(step->error, "probe");
 	TimestampTz at = df_step_next_try(run, step, reply, policy);
-	bool		undoing = step->undo_state == DF_UNDO_DUE;
+	bool undoing = step->undo_state == DF_UNDO_DUE;
 
 	if (said == NULL)
 		said = "the probe was not asked";
@@ -277,8 +283,11 @@ apply(DfRun *run, DfStep *step, DfProbeVerdict verdict, const DfReply *reply,
 			if (undoing)
 				end_undo(run, step, true, said);
 			else
-				fail(run, step, step->attempts == 0 ? said
-					 : psprintf("%s, and it was not carried out: %s", df_json_get_text(step->error, "message"), said), false);
+				fail(run, step,
+					 step->attempts == 0 ? said
+										 : psprintf("%s, and it was not carried out: %s",
+													df_json_get_text(step->error, "message"), said),
+					 false);
 			break;
 		case DF_PROBE_ACCEPT:
 			df_step_accept_doubt(run, step, NULL);
@@ -295,7 +304,7 @@ apply(DfRun *run, DfStep *step, DfProbeVerdict verdict, const DfReply *reply,
 	}
 }
 
-/* ---- the way in ------------------------------------------------------------------------ */
+/* ---- the way in ----------------------------------------------------------- */
 
 /*
  * When to ask again after no answer.  Probes are not counted: their back-off
@@ -305,9 +314,9 @@ static TimestampTz
 ask_again_at(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
 {
 	DfRetryQuestion question;
-	bool		undoing = step->undo_state == DF_UNDO_DUE;
+	bool undoing = step->undo_state == DF_UNDO_DUE;
 	TimestampTz since = undoing ? step->undo_since : df_step_settled_at(step, policy);
-	int64		age_ms = Max(0, df_now() - since) / 1000;
+	int64 age_ms = Max(0, df_now() - since) / 1000;
 
 	question.policy = df_step_retry(run, step, policy);
 	question.policy.max_attempts = 0;
@@ -316,7 +325,8 @@ ask_again_at(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolic
 	else if (question.policy.for_ms <= 0)
 		question.policy.for_ms = PROBE_FOR_MS;
 	question.attempts = 1;
-	while (question.attempts < 30 && (Max(1, question.policy.initial_ms) << question.attempts) < age_ms)
+	while (question.attempts < 30 &&
+		   (Max(1, question.policy.initial_ms) << question.attempts) < age_ms)
 		question.attempts++;
 	question.first_at = since;
 	question.now = df_now();
@@ -329,7 +339,7 @@ ask_again_at(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolic
 static void
 note(DfRun *run, DfStep *step, const char *said)
 {
-	DfJson		json;
+	DfJson json;
 
 	df_json_begin(&json);
 	df_json_text(&json, "probe", said);
@@ -349,7 +359,8 @@ ask_flow(DfRun *run, DfStep *step, DfProbeQuestion *question, const DfReply *rep
 	question->undoing = step->undo_state == DF_UNDO_DUE;
 	question->harmless = df_method_class(df_step_method(step)) != DF_METHOD_EFFECT ||
 		df_step_key_is_trusted(step, policy);
-	question->budget_left = step->attempts == 0 || df_step_next_try(run, step, reply, policy) != DF_NEVER;
+	question->budget_left = step->attempts == 0 ||
+		df_step_next_try(run, step, reply, policy) != DF_NEVER;
 	question->doubt = df_step_doubt(step);
 }
 
@@ -365,13 +376,13 @@ comes_too_late(const DfStep *step)
 void
 df_probe_reply(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
 {
-	DfAnswer	answer;
-	DfVerdict	verdict;
+	DfAnswer answer;
+	DfVerdict verdict;
 	DfProbeQuestion question;
-	DfStep	   *other;
-	Jsonb	   *record = NULL;
+	DfStep *other;
+	Jsonb *record = NULL;
 	TimestampTz at = DF_NEVER;
-	char	   *said;
+	char *said;
 
 	if (comes_too_late(step))
 		return;
@@ -384,7 +395,8 @@ df_probe_reply(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPol
 
 	question.found = -1;
 	if (reply->fate != DF_FATE_ANSWER && reply->fate != DF_FATE_TOO_LARGE)
-		said = psprintf("the probe got no answer (%s)", reply->error != NULL ? reply->error : "no reason given");
+		said = psprintf("the probe got no answer (%s)",
+						reply->error != NULL ? reply->error : "no reason given");
 	else
 		said = psprintf("the probe was answered with status %d", reply->status);
 	if (verdict == DF_VERDICT_RETRY || verdict == DF_VERDICT_RETRY_SAME)

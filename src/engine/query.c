@@ -27,14 +27,12 @@ static const DfSystemPolicy sql_policy = {
 	.retry = {
 		.initial_ms = 100,
 		.max_ms = 60000,
-		.for_ms = INT64CONST(24) * 3600 * 1000
-	}
-};
+		.for_ms = INT64CONST(24) * 3600 * 1000}};
 
 const char *
 df_query_sql(DfRun *run, DfStep *step, Jsonb **args, bool *result_arg)
 {
-	Jsonb	   *output;
+	Jsonb *output;
 
 	*args = NULL;
 	*result_arg = step->phase == DF_PHASE_UNDO;
@@ -47,7 +45,7 @@ df_query_sql(DfRun *run, DfStep *step, Jsonb **args, bool *result_arg)
 	output = step->output;
 	if (output != NULL)
 	{
-		char	   *text = psprintf("[%s]", JsonbToCString(NULL, &output->root, VARSIZE(output)));
+		char *text = psprintf("[%s]", JsonbToCString(NULL, &output->root, VARSIZE(output)));
 
 		*args = df_json_parse(text, strlen(text), CurrentMemoryContext);
 	}
@@ -59,7 +57,7 @@ df_query_sql(DfRun *run, DfStep *step, Jsonb **args, bool *result_arg)
 static Jsonb *
 error_of(DfRun *run, const DfSqlOutcome *outcome)
 {
-	DfJson		json;
+	DfJson json;
 
 	df_json_begin(&json);
 	df_json_text(&json, "message", outcome->message);
@@ -91,17 +89,19 @@ is_transient(const DfSqlOutcome *outcome, bool timed_out)
 static bool
 is_no_fault(const DfSqlOutcome *outcome, bool timed_out)
 {
-	return !timed_out && (df_error_is_lock(outcome->sqlstate) || outcome->sqlstate == ERRCODE_IO_ERROR ||
-						  ERRCODE_TO_CATEGORY(outcome->sqlstate) == ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES));
+	return !timed_out &&
+		(df_error_is_lock(outcome->sqlstate) || outcome->sqlstate == ERRCODE_IO_ERROR ||
+		 ERRCODE_TO_CATEGORY(outcome->sqlstate) ==
+			 ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES));
 }
 
 /* the longer it has waited, the longer until the next try */
 static void
 wait_for_better_times(DfRun *run, DfStep *step, const DfSqlOutcome *outcome)
 {
-	bool		undo = step->phase == DF_PHASE_UNDO;
+	bool undo = step->phase == DF_PHASE_UNDO;
 	TimestampTz since = undo && step->undo_since != DF_NEVER ? step->undo_since : step->started_at;
-	int64		pause = (df_now() - since) / 4;
+	int64 pause = (df_now() - since) / 4;
 
 	if (undo)
 		step->undo_error = error_of(run, outcome);
@@ -115,8 +115,8 @@ static void
 do_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool transient)
 {
 	TimestampTz at = DF_NEVER;
-	DfReply		reply;
-	char	   *missing;
+	DfReply reply;
+	char *missing;
 
 	df_step_transition(run, step, DF_STEP_SEND);
 	if (outcome->sqlstate == 0)
@@ -140,7 +140,7 @@ static void
 undo_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool transient)
 {
 	TimestampTz at = DF_NEVER;
-	DfReply		reply;
+	DfReply reply;
 
 	df_undo_transition(run, step, DF_UNDO_SENT);
 	if (outcome->sqlstate == 0)
@@ -161,7 +161,7 @@ undo_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool transie
 void
 df_query_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool timed_out)
 {
-	bool		transient = is_transient(outcome, timed_out);
+	bool transient = is_transient(outcome, timed_out);
 
 	Assert(step->kind == DF_STEP_QUERY);
 	step->to_run = false;

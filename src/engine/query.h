@@ -14,4 +14,4 @@ extern const char *df_query_sql(DfRun *run, DfStep *step, Jsonb **args, bool *re
 /* applies what became of it; timed_out: it was our own timer that cancelled it */
 extern void df_query_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool timed_out);
 
-#endif							/* DF_ENGINE_QUERY_H */
+#endif /* DF_ENGINE_QUERY_H */

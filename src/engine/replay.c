@@ -14,14 +14,14 @@
 
 typedef struct DfName
 {
-	char	   *base;			/* key */
-	int			entry_no;		/* the entry that `calls` counts */
-	int			calls;
-	int			first;			/* index of the first and last recorded step */
-	int			last;
-	int			next;			/* index of the step that the next call means, -1 = new */
-	uint32		hash;
-	char		status;
+	char *base; /* key */
+	int entry_no; /* the entry that `calls` counts */
+	int calls;
+	int first; /* index of the first and last recorded step */
+	int last;
+	int next; /* index of the step that the next call means, -1 = new */
+	uint32 hash;
+	char status;
 } DfName;
 
 #define SH_PREFIX df_name
@@ -40,10 +40,10 @@ typedef struct DfName
 /* steps by their whole names, name#n: for who names a thousand of them */
 typedef struct DfWhole
 {
-	char	   *name;			/* key */
-	int			index;
-	uint32		hash;
-	char		status;
+	char *name; /* key */
+	int index;
+	uint32 hash;
+	char status;
 } DfWhole;
 
 #define SH_PREFIX df_whole
@@ -63,8 +63,8 @@ typedef struct DfWhole
 static char *
 base_of(MemoryContext cxt, const char *name)
 {
-	char	   *base = MemoryContextStrdup(cxt, name);
-	char	   *mark = strrchr(base, '#');
+	char *base = MemoryContextStrdup(cxt, name);
+	char *mark = strrchr(base, '#');
 
 	if (mark != NULL && mark[1] != '\0' && strspn(mark + 1, "0123456789") == strlen(mark + 1))
 		*mark = '\0';
@@ -74,8 +74,8 @@ base_of(MemoryContext cxt, const char *name)
 static DfName *
 name_entry(DfRun *run, const char *base)
 {
-	DfName	   *entry;
-	bool		found;
+	DfName *entry;
+	bool found;
 
 	if (run->names == NULL)
 		run->names = df_name_create(run->cxt, 8, NULL);
@@ -94,8 +94,8 @@ name_entry(DfRun *run, const char *base)
 void
 df_replay_index(DfRun *run, DfStep *step)
 {
-	char	   *base = base_of(run->cxt, step->name);
-	DfName	   *entry = name_entry(run, base);
+	char *base = base_of(run->cxt, step->name);
+	DfName *entry = name_entry(run, base);
 
 	step->next_same = -1;
 	if (entry->last >= 0)
@@ -109,8 +109,8 @@ df_replay_index(DfRun *run, DfStep *step)
 DfStep *
 df_replay_named(DfRun *run, const char *name)
 {
-	DfWhole    *entry;
-	bool		found;
+	DfWhole *entry;
+	bool found;
 
 	if (run->whole_names == NULL)
 	{
@@ -140,8 +140,8 @@ df_replay_begin(DfRun *run)
 DfStep *
 df_replay_find(DfRun *run, const char *base, char **name)
 {
-	DfName	   *entry = name_entry(run, base);
-	DfStep	   *step;
+	DfName *entry = name_entry(run, base);
+	DfStep *step;
 
 	if (entry->entry_no != run->entry_no)
 	{
@@ -153,7 +153,7 @@ df_replay_find(DfRun *run, const char *base, char **name)
 	if (entry->next < 0)
 	{
 		*name = entry->calls == 1 ? MemoryContextStrdup(run->cxt, base)
-			: MemoryContextAllocZero(run->cxt, strlen(base) + 16);
+								  : MemoryContextAllocZero(run->cxt, strlen(base) + 16);
 		if (entry->calls > 1)
 			snprintf(*name, strlen(base) + 16, "%s#%d", base, entry->calls);
 		return NULL;
@@ -173,11 +173,11 @@ df_replay_find(DfRun *run, const char *base, char **name)
 int
 df_replay_uncalled(const DfRun *run, const char **which)
 {
-	int			uncalled = 0;
-	bool		handler = run->state == DF_RUN_ROLLING_BACK;
+	int uncalled = 0;
+	bool handler = run->state == DF_RUN_ROLLING_BACK;
 
 	if (!handler && run->calls == run->nsteps - run->nformer)
-		return 0;				/* the usual case, whatever the number of steps */
+		return 0; /* the usual case, whatever the number of steps */
 	for (int i = run->nformer; i < run->nsteps && uncalled == 0; i++)
 	{
 		const DfStep *step = run->steps[i];

@@ -35,7 +35,7 @@
 #define LINGER_STEPS 16
 #define LINGER_MS 1000
 
-/* ---- small facts ------------------------------------------------------------ */
+/* ---- small facts ---------------------------------------------------------- */
 
 bool
 df_is_handler_step(const DfStep *step)
@@ -68,10 +68,13 @@ waits_for_child(const DfStep *step)
 static bool
 goes_forward(const DfRun *run)
 {
-	return run->state == DF_RUN_QUEUED || run->state == DF_RUN_RUNNING || run->state == DF_RUN_WAITING;
+	return run->state == DF_RUN_QUEUED || run->state == DF_RUN_RUNNING ||
+		run->state == DF_RUN_WAITING;
 }
 
-/* when the run fails if it has not ended by then; DF_NEVER = it has no deadline, or none any more */
+/*
+ * when the run fails if it has not ended by then; DF_NEVER = it has no deadline, or none any more
+ */
 static TimestampTz
 deadline_of(const DfRun *run)
 {
@@ -83,7 +86,8 @@ deadline_from(const DfRun *run, TimestampTz since)
 {
 	if (run->workflow == NULL || !run->workflow->has_deadline)
 		return DF_NEVER;
-	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(since),
+	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+												   TimestampTzGetDatum(since),
 												   IntervalPGetDatum(&run->workflow->deadline)));
 }
 
@@ -185,8 +189,8 @@ df_run_next_n(const DfRun *run)
 static bool
 to_be_rendered(const DfStep *step)
 {
-	return (step->kind == DF_STEP_HTTP || step->kind == DF_STEP_QUERY || step->kind == DF_STEP_CALL ||
-			step->kind == DF_STEP_MAIL) &&
+	return (step->kind == DF_STEP_HTTP || step->kind == DF_STEP_QUERY ||
+			step->kind == DF_STEP_CALL || step->kind == DF_STEP_MAIL) &&
 		step->request == NULL && !df_step_ended(step);
 }
 
@@ -198,8 +202,8 @@ to_be_rendered(const DfStep *step)
 void
 df_run_loaded(DfRun *run)
 {
-	int			n = 0;
-	bool		render = false;
+	int n = 0;
+	bool render = false;
 
 	run->fails_at = run->deadline != DF_NEVER ? run->deadline : deadline_from(run, run->started_at);
 	run->blocked = MemoryContextAlloc(run->cxt, sizeof(int) * Max(1, run->nsteps));
@@ -215,12 +219,12 @@ df_run_loaded(DfRun *run)
 	run->advance = true;
 }
 
-/* ---- ends -------------------------------------------------------------------- */
+/* ---- ends ----------------------------------------------------------------- */
 
 void
 df_run_get_stuck(DfRun *run, int sqlstate, const char *reason, const char *remedy)
 {
-	DfJson		json;
+	DfJson json;
 
 	if (run->state == DF_RUN_STUCK)
 		return;
@@ -228,8 +232,8 @@ df_run_get_stuck(DfRun *run, int sqlstate, const char *reason, const char *remed
 	df_json_begin(&json);
 	df_json_text(&json, "sqlstate", unpack_sql_state(sqlstate));
 	df_json_text(&json, "reason", reason);
-	df_json_text(&json, "remedy", remedy != NULL ? remedy
-				 : "Mend the cause, then call dataflows.retry(run).");
+	df_json_text(&json, "remedy",
+				 remedy != NULL ? remedy : "Mend the cause, then call dataflows.retry(run).");
 	run->stuck = df_json_end(&json, run->cxt);
 	run->wake_at = DF_NEVER;
 	for (int i = 0; i < run->nsteps; i++)
@@ -259,7 +263,7 @@ too_many_failures(DfWorkflow *workflow, const char *step, int status)
 static const char *
 failure_text(const Jsonb *error)
 {
-	char	   *message = df_json_get_text(error, "message");
+	char *message = df_json_get_text(error, "message");
 
 	return message != NULL ? message : "no reason was given";
 }
@@ -267,7 +271,7 @@ failure_text(const Jsonb *error)
 void
 df_run_fail(DfRun *run, Jsonb *error, const char *step, int status)
 {
-	bool		pivot = run->pivot_n > 0;
+	bool pivot = run->pivot_n > 0;
 
 	run->error = error;
 	run->dirty = true;
@@ -283,17 +287,20 @@ df_run_fail(DfRun *run, Jsonb *error, const char *step, int status)
 	}
 	if (run->workflow->stuck_on_error)
 	{
-		df_run_get_stuck(run, DF_ERR_STEP_FAILED,
-						 psprintf("the run failed, and its workflow says on_error => 'stuck': %s", failure_text(error)),
-						 "Mend the cause and call dataflows.retry(run), or dataflows.cancel(run) to undo it.");
+		df_run_get_stuck(
+			run, DF_ERR_STEP_FAILED,
+			psprintf("the run failed, and its workflow says on_error => 'stuck': %s",
+					 failure_text(error)),
+			"Mend the cause and call dataflows.retry(run), or dataflows.cancel(run) to undo it.");
 		return;
 	}
 	if (too_many_failures(run->workflow, step, status))
 	{
-		df_run_get_stuck(run, DF_ERR_STEP_FAILED,
-						 psprintf("ten runs of \"%s\" in a row were rolled back at step \"%s\" with status %d",
-								  run->workflow->name, step, status),
-						 "Mend the cause and call dataflows.retry(run), or dataflows.cancel(run) to undo it.");
+		df_run_get_stuck(
+			run, DF_ERR_STEP_FAILED,
+			psprintf("ten runs of \"%s\" in a row were rolled back at step \"%s\" with status %d",
+					 run->workflow->name, step, status),
+			"Mend the cause and call dataflows.retry(run), or dataflows.cancel(run) to undo it.");
 		return;
 	}
 	run->cause = DF_CAUSE_FAILED;
@@ -308,13 +315,13 @@ complete(DfRun *run, Jsonb *result)
 	df_run_transition(run, DF_RUN_COMPLETE);
 }
 
-/* ---- waits --------------------------------------------------------------------- */
+/* ---- waits ---------------------------------------------------------------- */
 
 static bool
 sent_by_member(const DfMessage *message, const char *by)
 {
-	Oid			role = get_role_oid(by, true);
-	Oid			sender;
+	Oid role = get_role_oid(by, true);
+	Oid sender;
 
 	if (by == NULL)
 		return true;
@@ -329,9 +336,9 @@ sent_by_member(const DfMessage *message, const char *by)
 static List *
 events_of(const DfStep *step)
 {
-	char	   *event = df_json_get_text(step->options, "event");
-	Jsonb	   *events = df_json_get(step->options, "events");
-	List	   *names = event != NULL ? list_make1(event) : NIL;
+	char *event = df_json_get_text(step->options, "event");
+	Jsonb *events = df_json_get(step->options, "events");
+	List *names = event != NULL ? list_make1(event) : NIL;
 
 	if (events == NULL || !JB_ROOT_IS_ARRAY(events))
 		return names;
@@ -348,9 +355,9 @@ events_of(const DfStep *step)
 static bool
 is_one_of(List *names, const char *name)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, names)
+	foreach (lc, names)
 		if (name != NULL && strcmp(lfirst(lc), name) == 0)
 			return true;
 	return false;
@@ -360,20 +367,20 @@ is_one_of(List *names, const char *name)
 static DfMessage *
 find_signal(DfRun *run, const DfStep *step)
 {
-	List	   *events;
-	char	   *by;
-	ListCell   *lc;
+	List *events;
+	char *by;
+	ListCell *lc;
 
 	if (run->messages == NIL)
 		return NULL;
 	events = events_of(step);
 	by = df_json_get_text(step->options, "by");
-	foreach(lc, run->messages)
+	foreach (lc, run->messages)
 	{
-		DfMessage  *message = lfirst(lc);
+		DfMessage *message = lfirst(lc);
 
-		if (!message->done && strcmp(message->kind, "signal") == 0 && is_one_of(events, message->event) &&
-			(by == NULL || sent_by_member(message, by)))
+		if (!message->done && strcmp(message->kind, "signal") == 0 &&
+			is_one_of(events, message->event) && (by == NULL || sent_by_member(message, by)))
 			return message;
 	}
 	return NULL;
@@ -383,16 +390,16 @@ find_signal(DfRun *run, const DfStep *step)
 List *
 df_run_wanted_signals(DfRun *run)
 {
-	List	   *wanted = NIL;
-	ListCell   *lc;
+	List *wanted = NIL;
+	ListCell *lc;
 
 	for (int i = 0; i < run->nsteps; i++)
 	{
-		DfStep	   *step = run->steps[i];
+		DfStep *step = run->steps[i];
 
 		if (step->state != DF_STEP_WAITING || step->kind != DF_STEP_WAIT)
 			continue;
-		foreach(lc, events_of(step))
+		foreach (lc, events_of(step))
 		{
 			DfWantedSignal *want = palloc(sizeof(DfWantedSignal));
 
@@ -409,7 +416,7 @@ df_run_wanted_signals(DfRun *run)
 static Jsonb *
 with_event(DfRun *run, const DfMessage *message)
 {
-	DfJson		json;
+	DfJson json;
 
 	df_json_begin(&json);
 	df_json_text(&json, "event", message->event);
@@ -420,11 +427,12 @@ with_event(DfRun *run, const DfMessage *message)
 static void
 consume(DfRun *run, DfStep *step, DfMessage *message)
 {
-	DfJson		json;
+	DfJson json;
 
 	message->done = true;
 	message->consumed_by = step->n;
-	step->output = df_json_get(step->options, "events") != NULL ? with_event(run, message) : message->payload;
+	step->output = df_json_get(step->options, "events") != NULL ? with_event(run, message)
+																: message->payload;
 	df_json_begin(&json);
 	df_json_text(&json, "sent_by", message->sent_by);
 	df_json_text(&json, "sent_at", timestamptz_to_str(message->sent_at));
@@ -436,7 +444,7 @@ consume(DfRun *run, DfStep *step, DfMessage *message)
 static void
 wait_timed_out(DfRun *run, DfStep *step)
 {
-	DfJson		json;
+	DfJson json;
 
 	if (!df_json_get_bool(step->options, "required"))
 	{
@@ -445,8 +453,9 @@ wait_timed_out(DfRun *run, DfStep *step)
 		return;
 	}
 	df_json_begin(&json);
-	df_json_text(&json, "message", psprintf("event \"%s\" did not come in time",
-											df_json_get_text(step->options, "event")));
+	df_json_text(&json, "message",
+				 psprintf("event \"%s\" did not come in time",
+						  df_json_get_text(step->options, "event")));
 	df_json_bool(&json, "in_doubt", false);
 	step->error = df_json_end(&json, run->cxt);
 	df_step_transition(run, step, DF_STEP_FAIL);
@@ -460,12 +469,12 @@ static void
 settle_waits(DfRun *run)
 {
 	TimestampTz now = df_now();
-	bool		poll = false;
+	bool poll = false;
 
 	for (int i = 0; i < run->nsteps; i++)
 	{
-		DfStep	   *step = run->steps[i];
-		DfMessage  *message;
+		DfStep *step = run->steps[i];
+		DfMessage *message;
 
 		if (step->state != DF_STEP_WAITING)
 			continue;
@@ -497,7 +506,7 @@ settle_waits(DfRun *run)
 		df_children_poll(run);
 }
 
-/* ---- aliases -------------------------------------------------------------------- */
+/* ---- aliases -------------------------------------------------------------- */
 
 /* a step that asks for a further key of the run, NULL = none */
 DfStep *
@@ -516,7 +525,7 @@ df_run_alias_wanted(const DfRun *run)
 void
 df_run_alias_answer(DfRun *run, DfStep *step, const char *holder)
 {
-	DfJson		json;
+	DfJson json;
 
 	run->want_alias = false;
 	if (holder == NULL)
@@ -527,7 +536,8 @@ df_run_alias_answer(DfRun *run, DfStep *step, const char *holder)
 		return;
 	}
 	df_json_begin(&json);
-	df_json_text(&json, "message", psprintf("the key \"%s\" is held by run \"%s\"", step->request, holder));
+	df_json_text(&json, "message",
+				 psprintf("the key \"%s\" is held by run \"%s\"", step->request, holder));
 	df_json_bool(&json, "in_doubt", false);
 	step->error = df_json_end(&json, run->cxt);
 	df_step_transition(run, step, DF_STEP_FAIL);
@@ -542,7 +552,7 @@ send_due_steps(DfRun *run)
 
 	for (int i = 0; i < run->nsteps; i++)
 	{
-		DfStep	   *step = run->steps[i];
+		DfStep *step = run->steps[i];
 
 		if (step->in_flight || step->to_send || df_step_ended(step))
 			continue;
@@ -572,12 +582,12 @@ send_due_steps(DfRun *run)
 	}
 }
 
-/* ---- forwards --------------------------------------------------------------------- */
+/* ---- forwards ------------------------------------------------------------- */
 
 static bool
 unblocked(const DfRun *run)
 {
-	int			ended = 0;
+	int ended = 0;
 
 	for (int i = 0; i < run->nblocked; i++)
 		if (df_step_ended(run->steps[run->blocked[i]]))
@@ -589,7 +599,7 @@ unblocked(const DfRun *run)
 static bool
 block_on_unended(DfRun *run)
 {
-	int			n = 0;
+	int n = 0;
 
 	run->blocked = MemoryContextAlloc(run->cxt, sizeof(int) * Max(1, run->nsteps));
 	for (int i = 0; i < run->nsteps; i++)
@@ -603,8 +613,8 @@ block_on_unended(DfRun *run)
 static Jsonb *
 error_json(DfRun *run, ErrorData *error, int sqlstate, char **step, int *status)
 {
-	DfJson		json;
-	Jsonb	   *detail = NULL;
+	DfJson json;
+	Jsonb *detail = NULL;
 
 	*step = NULL;
 	*status = 0;
@@ -673,9 +683,11 @@ static const char *
 remedy_for(int sqlstate)
 {
 	if (sqlstate == ERRCODE_READ_ONLY_SQL_TRANSACTION)
-		return "A body is read-only, since it is entered more than once: take the write out of it and put it into the step dataflows.query(), then call dataflows.retry(run).";
+		return "A body is read-only, since it is entered more than once: take the write out of it "
+			   "and put it into the step dataflows.query(), then call dataflows.retry(run).";
 	if (sqlstate == ERRCODE_INVALID_TRANSACTION_TERMINATION)
-		return "A body must not end transactions: remove COMMIT and ROLLBACK from it, then call dataflows.retry(run).";
+		return "A body must not end transactions: remove COMMIT and ROLLBACK from it, then call "
+			   "dataflows.retry(run).";
 	return NULL;
 }
 
@@ -683,8 +695,8 @@ remedy_for(int sqlstate)
 static bool
 is_broken_sql(const Jsonb *error, int *sqlstate)
 {
-	Jsonb	   *detail = df_json_get(error, "detail");
-	char	   *inner;
+	Jsonb *detail = df_json_get(error, "detail");
+	char *inner;
 
 	if (*sqlstate != DF_ERR_STEP_FAILED || detail == NULL || !JB_ROOT_IS_OBJECT(detail))
 		return false;
@@ -698,16 +710,17 @@ is_broken_sql(const Jsonb *error, int *sqlstate)
 static void
 body_raised(DfRun *run, DfBodyExit *exit, bool handler)
 {
-	char	   *step;
-	int			status;
-	int			cause = exit->sqlstate;
-	Jsonb	   *error = error_json(run, exit->error, exit->sqlstate, &step, &status);
+	char *step;
+	int status;
+	int cause = exit->sqlstate;
+	Jsonb *error = error_json(run, exit->error, exit->sqlstate, &step, &status);
 
 	if (is_broken_sql(error, &cause))
 	{
 		run->error = error;
 		df_run_get_stuck(run, cause, exit->error->message,
-						 "Mend the SQL or what it names, then call dataflows.retry(run), or dataflows.cancel(run) to undo the run.");
+						 "Mend the SQL or what it names, then call dataflows.retry(run), or "
+						 "dataflows.cancel(run) to undo the run.");
 		return;
 	}
 	switch (df_classify_body_error(exit->sqlstate, exit->error->message))
@@ -740,8 +753,8 @@ leave_out_renewed(DfRun *run)
 {
 	for (int i = 0; i < run->nsteps; i++)
 	{
-		DfStep	   *step = run->steps[i];
-		DfJson		json;
+		DfStep *step = run->steps[i];
+		DfJson json;
 
 		if (!to_be_rendered(step) || step->called == run->entry_no)
 			continue;
@@ -762,13 +775,16 @@ doubt_is_untold(DfRun *run)
 {
 	for (int i = run->nformer; i < run->nsteps; i++)
 	{
-		DfStep	   *step = run->steps[i];
+		DfStep *step = run->steps[i];
 
 		if (step->state != DF_STEP_DOUBT || step->told || df_is_handler_step(step))
 			continue;
-		df_run_get_stuck(run, DF_ERR_STEP_FAILED,
-						 psprintf("step \"%s\" is in doubt, and the body returned without asking what came of it", step->name),
-						 df_step_remedy(run, step));
+		df_run_get_stuck(
+			run, DF_ERR_STEP_FAILED,
+			psprintf(
+				"step \"%s\" is in doubt, and the body returned without asking what came of it",
+				step->name),
+			df_step_remedy(run, step));
 		return true;
 	}
 	return false;
@@ -782,9 +798,11 @@ all_has_ended(DfRun *run)
 
 	if (!run->drifted && df_replay_uncalled(run, &which) > 0)
 	{
-		df_run_get_stuck(run, DF_ERR_RECORD_MISMATCH,
-						 psprintf("the body returned without calling the recorded step \"%s\"", which),
-						 "The body must take the same way at each entry: let it decide by its input and by the answers of its steps alone, then call dataflows.retry(run).");
+		df_run_get_stuck(
+			run, DF_ERR_RECORD_MISMATCH,
+			psprintf("the body returned without calling the recorded step \"%s\"", which),
+			"The body must take the same way at each entry: let it decide by its input and by the "
+			"answers of its steps alone, then call dataflows.retry(run).");
 		return false;
 	}
 	leave_out_renewed(run);
@@ -818,8 +836,8 @@ claim_anew(DfRun *run)
 static void
 body_continued(DfRun *run, DfBodyExit *exit)
 {
-	DfStep	   *step;
-	DfJson		json;
+	DfStep *step;
+	DfJson json;
 
 	if (!all_has_ended(run))
 		return;
@@ -850,17 +868,17 @@ body_continued(DfRun *run, DfBodyExit *exit)
 static Jsonb *
 rollback_context(DfRun *run)
 {
-	DfJson		json;
-	DfJson		item;
+	DfJson json;
+	DfJson item;
 	StringInfoData list;
-	bool		some = false;
+	bool some = false;
 
 	initStringInfo(&list);
 	appendStringInfoChar(&list, '[');
 	for (int i = run->nformer; i < run->nsteps; i++)
 	{
-		DfStep	   *step = run->steps[i];
-		Jsonb	   *object;
+		DfStep *step = run->steps[i];
+		Jsonb *object;
 
 		if (df_is_handler_step(step))
 			continue;
@@ -891,7 +909,7 @@ rollback_context(DfRun *run)
 static void
 enter(DfRun *run, bool handler)
 {
-	DfBodyExit	exit;
+	DfBodyExit exit;
 
 	if (!handler)
 		df_run_transition(run, DF_RUN_ENTER);
@@ -913,8 +931,9 @@ enter(DfRun *run, bool handler)
 			if (!handler)
 				body_returned(run, &exit);
 			else if (!block_on_unended(run))
-				df_run_transition(run, run->cause == DF_CAUSE_CANCELLED
-								  ? DF_RUN_CANCEL_DONE : DF_RUN_ROLLBACK_DONE);
+				df_run_transition(run,
+								  run->cause == DF_CAUSE_CANCELLED ? DF_RUN_CANCEL_DONE
+																   : DF_RUN_ROLLBACK_DONE);
 			break;
 		case DF_BODY_RAISED:
 			body_raised(run, &exit, handler);
@@ -930,12 +949,13 @@ static char *
 names_in_words(List *names)
 {
 	StringInfoData words;
-	ListCell   *lc;
+	ListCell *lc;
 
 	initStringInfo(&words);
-	foreach(lc, names)
-		appendStringInfo(&words, "%s%s", words.len == 0 ? "" :
-						 lnext(names, lc) == NULL ? " or " : ", ", (char *) lfirst(lc));
+	foreach (lc, names)
+		appendStringInfo(&words, "%s%s", words.len == 0 ? "" : lnext(names, lc) == NULL ? " or "
+																						: ", ",
+						 (char *) lfirst(lc));
 	return words.data;
 }
 
@@ -943,12 +963,12 @@ names_in_words(List *names)
 static char *
 waits_for(DfRun *run, bool *event)
 {
-	char	   *what = NULL;
+	char *what = NULL;
 
 	*event = false;
 	for (int i = 0; i < run->nsteps; i++)
 	{
-		DfStep	   *step = run->steps[i];
+		DfStep *step = run->steps[i];
 
 		if (df_step_ended(step) && !undo_in_progress(step))
 			continue;
@@ -960,14 +980,15 @@ waits_for(DfRun *run, bool *event)
 		if (step->state == DF_STEP_WAITING)
 		{
 			*event = true;
-			return MemoryContextStrdup(run->cxt, step->kind == DF_STEP_WAIT
-									   ? names_in_words(events_of(step)) : step->name);
+			return MemoryContextStrdup(run->cxt,
+									   step->kind == DF_STEP_WAIT ? names_in_words(events_of(step))
+																  : step->name);
 		}
 		if (what == NULL)
-			what = MemoryContextStrdup(run->cxt,
-									   psprintf("%s of step \"%s\"",
-												undo_in_progress(step) ? "next try of the undo" : "next try",
-												step->name));
+			what = MemoryContextStrdup(
+				run->cxt,
+				psprintf("%s of step \"%s\"",
+						 undo_in_progress(step) ? "next try of the undo" : "next try", step->name));
 	}
 	return what;
 }
@@ -982,14 +1003,17 @@ start_is_open(const DfRun *run)
 	return false;
 }
 
-/* the next child may end at once, the next try is due soon: the run stays in memory, though it waits */
+/*
+ * the next child may end at once, the next try is due soon: the run stays in memory, though it
+ * waits
+ */
 static bool
 lingers(DfRun *run)
 {
 	TimestampTz now = df_now();
 	TimestampTz soon = TimestampTzPlusMilliseconds(now, LINGER_MS);
 	TimestampTz due;
-	bool		waits = false;
+	bool waits = false;
 
 	if (!run->may_linger || run->nsteps < LINGER_STEPS || df_run_step_to_run(run) != NULL)
 		return false;
@@ -1012,8 +1036,8 @@ lingers(DfRun *run)
 static bool
 park_live(DfRun *run)
 {
-	bool		event;
-	char	   *what = waits_for(run, &event);
+	bool event;
+	char *what = waits_for(run, &event);
 
 	if (event && run->state == DF_RUN_RUNNING)
 	{
@@ -1045,8 +1069,8 @@ park(DfRun *run)
 		run->steps[i]->to_send = false;
 	if (run->state != DF_RUN_STUCK && df_run_alias_wanted(run) != NULL)
 		run->want_alias = true;
-	if (run->in_flight > 0 || something_to_send(run) || run->want_inbox || run->want_alias || run->next_turn ||
-		start_is_open(run))
+	if (run->in_flight > 0 || something_to_send(run) || run->want_inbox || run->want_alias ||
+		run->next_turn || start_is_open(run))
 		return;
 	run->sql = false;
 	if (!df_run_is_terminal(run->state) && run->state != DF_RUN_STUCK)
@@ -1064,11 +1088,13 @@ park(DfRun *run)
 static void
 deadline_passed(DfRun *run, TimestampTz deadline)
 {
-	DfJson		json;
+	DfJson json;
 
 	df_json_begin(&json);
 	df_json_text(&json, "sqlstate", unpack_sql_state(DF_ERR_LIMIT));
-	df_json_text(&json, "message", psprintf("the run has not ended by its deadline, %s", timestamptz_to_str(deadline)));
+	df_json_text(&json, "message",
+				 psprintf("the run has not ended by its deadline, %s",
+						  timestamptz_to_str(deadline)));
 	df_run_fail(run, df_json_end(&json, run->cxt), NULL, 0);
 }
 
@@ -1090,7 +1116,8 @@ advance_forward(DfRun *run)
 		if (run->nsteps - run->nformer > df_max_steps)
 		{
 			df_run_get_stuck(run, DF_ERR_LIMIT,
-							 psprintf("the run has more than dataflows.max_steps (%d) steps", df_max_steps),
+							 psprintf("the run has more than dataflows.max_steps (%d) steps",
+									  df_max_steps),
 							 "Raise dataflows.max_steps, then call dataflows.retry(run).");
 			break;
 		}
@@ -1102,12 +1129,12 @@ advance_forward(DfRun *run)
 		send_due_steps(run);
 }
 
-/* ---- backwards ------------------------------------------------------------------------ */
+/* ---- backwards ------------------------------------------------------------ */
 
 static int
 pivot_of(const DfRun *run)
 {
-	int			pivot = 0;
+	int pivot = 0;
 
 	for (int i = 0; i < run->nsteps; i++)
 		if (run->steps[i]->kind == DF_STEP_PIVOT)
@@ -1122,12 +1149,12 @@ pivot_of(const DfRun *run)
 static void
 drop_unsent_steps(DfRun *run)
 {
-	int			pivot = pivot_of(run);
+	int pivot = pivot_of(run);
 
 	for (int i = 0; i < run->nsteps; i++)
 	{
-		DfStep	   *step = run->steps[i];
-		DfJson		json;
+		DfStep *step = run->steps[i];
+		DfJson json;
 
 		if (df_is_handler_step(step) || step->in_flight)
 			continue;
@@ -1165,8 +1192,8 @@ ask_for_undo(DfRun *run, DfStep *step)
 static void
 begin_undo(DfRun *run, DfStep *step)
 {
-	char	   *missing = NULL;
-	DfJson		json;
+	char *missing = NULL;
+	DfJson json;
 
 	if (step->undo_state == DF_UNDO_NONE)
 		df_undo_transition(run, step, DF_UNDO_DUE);
@@ -1183,9 +1210,10 @@ begin_undo(DfRun *run, DfStep *step)
 			return;
 		}
 		df_json_begin(&json);
-		df_json_text(&json, "message",
-					 psprintf("the undo needs the field \"%s\" of an answer that was never received",
-							  missing != NULL ? missing : "?"));
+		df_json_text(
+			&json, "message",
+			psprintf("the undo needs the field \"%s\" of an answer that was never received",
+					 missing != NULL ? missing : "?"));
 		df_json_bool(&json, "in_doubt", true);
 		step->undo_error = df_json_end(&json, run->cxt);
 		df_undo_transition(run, step, DF_UNDO_FAILED);
@@ -1206,7 +1234,9 @@ rollback_finished(DfRun *run, bool stuck)
 {
 	if (stuck)
 		df_run_get_stuck(run, DF_ERR_STEP_FAILED, "not everything could be undone",
-						 psprintf("Do what stands there: SELECT step, why, remedy FROM dataflows.pending_undo WHERE run = '%s'; or mend the cause and have it tried again: SELECT dataflows.retry('%s');",
+						 psprintf("Do what stands there: SELECT step, why, remedy FROM "
+								  "dataflows.pending_undo WHERE run = '%s'; or mend the cause and "
+								  "have it tried again: SELECT dataflows.retry('%s');",
 								  run->id_text, run->id_text));
 	else if (run->workflow->on_failure != NULL && run->cause != DF_CAUSE_UNDO)
 	{
@@ -1217,7 +1247,8 @@ rollback_finished(DfRun *run, bool stuck)
 			send_due_steps(run);
 	}
 	else
-		df_run_transition(run, run->cause == DF_CAUSE_CANCELLED ? DF_RUN_CANCEL_DONE : DF_RUN_ROLLBACK_DONE);
+		df_run_transition(
+			run, run->cause == DF_CAUSE_CANCELLED ? DF_RUN_CANCEL_DONE : DF_RUN_ROLLBACK_DONE);
 }
 
 /*
@@ -1239,14 +1270,14 @@ plan_child(const DfStep *step, DfUndoItem *item)
 static void
 plan_items(DfRun *run, DfUndoItem *items, int *nitems)
 {
-	int			pivot = pivot_of(run);
+	int pivot = pivot_of(run);
 
 	*nitems = 0;
 	for (int i = 0; i < run->nsteps; i++)
 	{
-		DfStep	   *step = run->steps[i];
+		DfStep *step = run->steps[i];
 		DfUndoItem *item;
-		char	   *undo;
+		char *undo;
 
 		if (df_is_handler_step(step))
 			break;
@@ -1277,8 +1308,8 @@ static void
 advance_rollback(DfRun *run)
 {
 	DfUndoItem *items;
-	int			nitems;
-	int			index;
+	int nitems;
+	int index;
 
 	drop_unsent_steps(run);
 	if (run->round_n > 0 && !run->former_loaded)
@@ -1313,7 +1344,7 @@ advance_rollback(DfRun *run)
 	}
 }
 
-/* ---- the one way in ---------------------------------------------------------------------- */
+/* ---- the one way in ------------------------------------------------------- */
 
 /*
  * Does all that can be done for the run now.  Afterwards it is released, or has
@@ -1322,7 +1353,7 @@ advance_rollback(DfRun *run)
 void
 df_run_advance(DfRun *run)
 {
-	DfRunState	before;
+	DfRunState before;
 
 	run->advance = false;
 	do

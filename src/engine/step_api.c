@@ -32,8 +32,8 @@ df_arg_jsonb(FunctionCallInfo fcinfo, int arg)
 int64
 df_interval_ms(Datum interval)
 {
-	Interval   *span = DatumGetIntervalP(interval);
-	int64		days = (int64) span->month * DAYS_PER_MONTH + span->day;
+	Interval *span = DatumGetIntervalP(interval);
+	int64 days = (int64) span->month * DAYS_PER_MONTH + span->day;
 
 	return days * 24 * 3600 * 1000 + span->time / 1000;
 }
@@ -71,10 +71,14 @@ df_step_mismatch(const DfStep *step, const char *what, const char *recorded, con
 {
 	MemoryContext cxt = df_entry->run->cxt;
 
-	df_fatal(DF_ERR_RECORD_MISMATCH,
-			 MemoryContextStrdup(cxt, psprintf("step \"%s\" is recorded with the %s \"%s\", but the body calls it with \"%s\"",
-											   step->name, what, recorded ? recorded : "", called ? called : "")),
-			 NULL);
+	df_fatal(
+		DF_ERR_RECORD_MISMATCH,
+		MemoryContextStrdup(
+			cxt,
+			psprintf(
+				"step \"%s\" is recorded with the %s \"%s\", but the body calls it with \"%s\"",
+				step->name, what, recorded ? recorded : "", called ? called : "")),
+		NULL);
 }
 
 /* handlers have names of their own, so that they cannot meet the body's steps */
@@ -89,7 +93,7 @@ scoped(DfRun *run, const char *base)
 DfStep *
 df_step_recorded(DfRun *run, const char *base, DfStepKind kind, char **name)
 {
-	DfStep	   *step = df_replay_find(run, scoped(run, base), name);
+	DfStep *step = df_replay_find(run, scoped(run, base), name);
 
 	if (step != NULL && step->kind != kind)
 		df_step_mismatch(step, "kind", df_step_kind_name(step->kind), df_step_kind_name(kind));
@@ -99,13 +103,15 @@ df_step_recorded(DfRun *run, const char *base, DfStepKind kind, char **name)
 DfStep *
 df_step_new(DfRun *run, char *name, DfStepKind kind)
 {
-	DfStep	   *step;
+	DfStep *step;
 	const char *which = NULL;
 
 	if (!df_entry->drifted && !run->drifted && df_replay_uncalled(run, &which) > 0)
 		df_fatal(DF_ERR_RECORD_MISMATCH,
-				 MemoryContextStrdup(run->cxt, psprintf("the body calls the new step \"%s\" before the recorded step \"%s\"",
-														name, which)),
+				 MemoryContextStrdup(
+					 run->cxt,
+					 psprintf("the body calls the new step \"%s\" before the recorded step \"%s\"",
+							  name, which)),
 				 NULL);
 	step = MemoryContextAllocZero(run->cxt, sizeof(DfStep));
 	step->n = df_run_next_n(run);
@@ -127,14 +133,15 @@ df_step_check_http(const DfSystem *system, const char *step)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("step \"%s\" cannot send a request to system \"%s\"", step, system->name),
 				 errdetail("The url of the system begins with smtp."),
-				 errhint("Send mail with dataflows.send_mail(), or name a system whose url begins with http.")));
+				 errhint("Send mail with dataflows.send_mail(), or name a system whose url begins "
+						 "with http.")));
 }
 
 /* {step, system, status, in_doubt, body} of a failed step */
 Jsonb *
 df_step_error_detail(const DfStep *step)
 {
-	DfJson		json;
+	DfJson json;
 
 	df_json_begin(&json);
 	df_json_text(&json, "step", step->name);
@@ -162,8 +169,8 @@ df_step_error_detail(const DfStep *step)
 Datum
 df_step_result(FunctionCallInfo fcinfo, DfStep *step)
 {
-	char	   *message;
-	Jsonb	   *detail;
+	char *message;
+	Jsonb *detail;
 
 	Assert(df_step_ended(step));
 	step->told = true;

@@ -19,7 +19,7 @@ extern DfStep *df_step_new(DfRun *run, char *name, DfStepKind kind);
 
 /* a step that was recorded otherwise than this call would have it: DF003 */
 pg_noreturn extern void df_step_mismatch(const DfStep *step, const char *what, const char *recorded,
-							 const char *called);
+										 const char *called);
 
 /* a step or event name that can be recorded, or 22023 */
 extern char *df_checked_name(FunctionCallInfo fcinfo, int arg, const char *what);
@@ -41,4 +41,4 @@ extern int64 df_interval_ms(Datum interval);
 extern char *df_arg_text(FunctionCallInfo fcinfo, int arg);
 extern Jsonb *df_arg_jsonb(FunctionCallInfo fcinfo, int arg);
 
-#endif							/* DF_STEP_API_H */
+#endif /* DF_STEP_API_H */

@@ -28,10 +28,10 @@ PG_FUNCTION_INFO_V1(dataflows_call);
 
 typedef struct Call
 {
-	char	   *step;
-	char	   *workflow;
-	Jsonb	   *input;
-	char	   *key;			/* NULL = none */
+	char *step;
+	char *workflow;
+	Jsonb *input;
+	char *key; /* NULL = none */
 } Call;
 
 static void
@@ -44,7 +44,8 @@ read_call(FunctionCallInfo fcinfo, Call *call)
 	if (call->workflow == NULL || call->input == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s of step \"%s\" must not be NULL", call->workflow == NULL ? "workflow" : "input", call->step),
+				 errmsg("%s of step \"%s\" must not be NULL",
+						call->workflow == NULL ? "workflow" : "input", call->step),
 				 errhint("Give the name of a workflow, and '{}' as the input if it needs none.")));
 	df_check_payload(call->input, psprintf("the input of step \"%s\"", call->step));
 	df_check_key(call->key);
@@ -54,7 +55,7 @@ read_call(FunctionCallInfo fcinfo, Call *call)
 static void
 check_depth(DfRun *run, const char *step)
 {
-	bool		related;
+	bool related;
 
 	if (run->depth < 0)
 		run->depth = run->parent_n == 0 ? 0 : df_run_depth(&run->id, NULL, &related);
@@ -70,8 +71,8 @@ static int
 version_to_start(DfRun *run, const Call *call)
 {
 	DfWorkflowRow definition;
-	DfStore		store;
-	Oid			caller = GetUserId();
+	DfStore store;
+	Oid caller = GetUserId();
 
 	df_store_enter(&store);
 	check_depth(run, call->step);
@@ -85,8 +86,8 @@ version_to_start(DfRun *run, const Call *call)
 static void
 render(DfRun *run, DfStep *step, const Call *call, int version)
 {
-	pg_uuid_t	id = df_new_uuid();
-	DfJson		json;
+	pg_uuid_t id = df_new_uuid();
+	DfJson json;
 
 	df_json_begin(&json);
 	df_json_text(&json, "workflow", call->workflow);
@@ -94,9 +95,11 @@ render(DfRun *run, DfStep *step, const Call *call, int version)
 	df_json_text(&json, "key", call->key);
 	df_json_text(&json, "run", DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&id))));
 	step->options = df_json_end(&json, run->cxt);
-	step->request = MemoryContextStrdup(run->cxt, call->key == NULL ? call->workflow
-										: psprintf("%s, key %s", call->workflow, call->key));
-	step->body = MemoryContextStrdup(run->cxt, JsonbToCString(NULL, &call->input->root, VARSIZE(call->input)));
+	step->request = MemoryContextStrdup(
+		run->cxt,
+		call->key == NULL ? call->workflow : psprintf("%s, key %s", call->workflow, call->key));
+	step->body = MemoryContextStrdup(
+		run->cxt, JsonbToCString(NULL, &call->input->root, VARSIZE(call->input)));
 	step->answer = NULL;
 	step->own_child = false;
 	df_step_transition(run, step, DF_STEP_HOLD);
@@ -108,8 +111,8 @@ render(DfRun *run, DfStep *step, const Call *call, int version)
 static void
 check_recorded(const DfStep *step, const Call *call)
 {
-	char	   *workflow = df_json_get_text(step->options, "workflow");
-	char	   *key = df_json_get_text(step->options, "key");
+	char *workflow = df_json_get_text(step->options, "workflow");
+	char *key = df_json_get_text(step->options, "key");
 
 	if (workflow == NULL || strcmp(workflow, call->workflow) != 0)
 		df_step_mismatch(step, "workflow", workflow, call->workflow);
@@ -120,18 +123,18 @@ check_recorded(const DfStep *step, const Call *call)
 Datum
 dataflows_call(PG_FUNCTION_ARGS)
 {
-	DfRun	   *run = df_entry_run("call");
-	bool		wait = PG_ARGISNULL(4) || PG_GETARG_BOOL(4);
-	Call		call;
-	char	   *name;
-	DfStep	   *step;
+	DfRun *run = df_entry_run("call");
+	bool wait = PG_ARGISNULL(4) || PG_GETARG_BOOL(4);
+	Call call;
+	char *name;
+	DfStep *step;
 
 	read_call(fcinfo, &call);
 	step = df_step_recorded(run, call.step, DF_STEP_CALL, &name);
 	if (step == NULL)
 	{
 		/* what may be wrong with the call is found before the step exists */
-		int			version = version_to_start(run, &call);
+		int version = version_to_start(run, &call);
 
 		step = df_step_new(run, name, DF_STEP_CALL);
 		render(run, step, &call, version);
@@ -144,7 +147,10 @@ dataflows_call(PG_FUNCTION_ARGS)
 	}
 	else
 		check_recorded(step, &call);
-	/* the same at each entry, whatever it has come to: that is for wait_all() and response() to tell */
+	/*
+	 * the same at each entry, whatever it has come to: that is for wait_all() and response() to
+	 * tell
+	 */
 	if (!wait)
 		PG_RETURN_NULL();
 	if (!df_step_ended(step))

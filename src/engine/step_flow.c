@@ -28,19 +28,20 @@ PG_FUNCTION_INFO_V1(dataflows_continue_with);
 
 #define MAX_EVENTS 100
 
-/* ---- wait_any ------------------------------------------------------------------- */
+/* ---- wait_any ------------------------------------------------------------- */
 
 /* the names as a JSON array, in the order given */
 static Jsonb *
 events_argument(FunctionCallInfo fcinfo, int arg)
 {
-	Datum	   *names;
-	bool	   *nulls;
-	int			n = 0;
+	Datum *names;
+	bool *nulls;
+	int n = 0;
 	StringInfoData list;
 
 	if (!PG_ARGISNULL(arg))
-		deconstruct_array(PG_GETARG_ARRAYTYPE_P(arg), TEXTOID, -1, false, TYPALIGN_INT, &names, &nulls, &n);
+		deconstruct_array(PG_GETARG_ARRAYTYPE_P(arg), TEXTOID, -1, false, TYPALIGN_INT, &names,
+						  &nulls, &n);
 	if (n == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -70,39 +71,40 @@ events_argument(FunctionCallInfo fcinfo, int arg)
 static bool
 same_events(Jsonb *a, Jsonb *b)
 {
-	return DatumGetBool(DirectFunctionCall2(jsonb_contains, JsonbPGetDatum(a), JsonbPGetDatum(b))) &&
+	return DatumGetBool(
+			   DirectFunctionCall2(jsonb_contains, JsonbPGetDatum(a), JsonbPGetDatum(b))) &&
 		DatumGetBool(DirectFunctionCall2(jsonb_contains, JsonbPGetDatum(b), JsonbPGetDatum(a)));
 }
 
 static void
 check_events(const DfStep *step, Jsonb *events)
 {
-	Jsonb	   *recorded = df_json_get(step->options, "events");
+	Jsonb *recorded = df_json_get(step->options, "events");
 
 	if (recorded != NULL && same_events(recorded, events))
 		return;
 	df_step_mismatch(step, "events",
 					 recorded != NULL ? JsonbToCString(NULL, &recorded->root, VARSIZE(recorded))
-					 : df_json_get_text(step->options, "event"),
+									  : df_json_get_text(step->options, "event"),
 					 JsonbToCString(NULL, &events->root, VARSIZE(events)));
 }
 
 Datum
 dataflows_wait_any(PG_FUNCTION_ARGS)
 {
-	DfRun	   *run = df_entry_run("wait_any");
-	Jsonb	   *events = events_argument(fcinfo, 0);
-	char	   *name;
-	DfStep	   *step = df_step_recorded(run, "wait_any", DF_STEP_WAIT, &name);
-	DfJson		json;
+	DfRun *run = df_entry_run("wait_any");
+	Jsonb *events = events_argument(fcinfo, 0);
+	char *name;
+	DfStep *step = df_step_recorded(run, "wait_any", DF_STEP_WAIT, &name);
+	DfJson json;
 
 	if (step == NULL)
 	{
 		TimestampTz until = DF_NEVER;
 
 		if (!PG_ARGISNULL(1))
-			until = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
-															TimestampTzGetDatum(df_now()), PG_GETARG_DATUM(1)));
+			until = DatumGetTimestampTz(DirectFunctionCall2(
+				timestamptz_pl_interval, TimestampTzGetDatum(df_now()), PG_GETARG_DATUM(1)));
 		df_json_begin(&json);
 		df_json_value(&json, "events", events);
 		step = df_step_new(run, name, DF_STEP_WAIT);
@@ -118,12 +120,12 @@ dataflows_wait_any(PG_FUNCTION_ARGS)
 	return df_step_result(fcinfo, step);
 }
 
-/* ---- alias ------------------------------------------------------------------------ */
+/* ---- alias ---------------------------------------------------------------- */
 
 static char *
 key_argument(FunctionCallInfo fcinfo, int arg)
 {
-	char	   *key = df_arg_text(fcinfo, arg);
+	char *key = df_arg_text(fcinfo, arg);
 
 	if (key == NULL || key[0] == '\0')
 		ereport(ERROR,
@@ -142,10 +144,10 @@ key_argument(FunctionCallInfo fcinfo, int arg)
 Datum
 dataflows_alias(PG_FUNCTION_ARGS)
 {
-	DfRun	   *run = df_entry_run("alias");
-	char	   *key = key_argument(fcinfo, 0);
-	char	   *name;
-	DfStep	   *step = df_step_recorded(run, "alias", DF_STEP_ALIAS, &name);
+	DfRun *run = df_entry_run("alias");
+	char *key = key_argument(fcinfo, 0);
+	char *name;
+	DfStep *step = df_step_recorded(run, "alias", DF_STEP_ALIAS, &name);
 
 	if (step == NULL)
 	{
@@ -160,20 +162,21 @@ dataflows_alias(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* ---- continue_with ------------------------------------------------------------------ */
+/* ---- continue_with -------------------------------------------------------- */
 
 /* the body is left here and now; what it began ends first, then the next round begins */
 Datum
 dataflows_continue_with(PG_FUNCTION_ARGS)
 {
-	DfRun	   *run = df_entry_run("continue_with");
-	Jsonb	   *input = df_arg_jsonb(fcinfo, 0);
+	DfRun *run = df_entry_run("continue_with");
+	Jsonb *input = df_arg_jsonb(fcinfo, 0);
 
 	if (run->state == DF_RUN_ROLLING_BACK)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("continue_with cannot be called in on_failure"),
-				 errhint("Start another run instead, with dataflows.start() in a step dataflows.query().")));
+				 errhint("Start another run instead, with dataflows.start() in a step "
+						 "dataflows.query().")));
 	if (input == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),

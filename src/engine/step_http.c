@@ -37,12 +37,25 @@ PG_FUNCTION_INFO_V1(dataflows_delete);
 /* the arguments that follow the path, in the order of the SQL declaration */
 enum
 {
-	ARG_BODY = 1, ARG_QUERY, ARG_HEADERS, ARG_UNDO, ARG_UNDO_BODY, ARG_PROBE, ARG_PROBE_FOUND,
-	ARG_PROBE_BODY, ARG_DOUBT, ARG_ACCEPT, ARG_UNTIL, ARG_EVERY, ARG_UNTIL_TIMEOUT, ARG_RETRY,
-	ARG_TIMEOUT, ARG_WAIT
+	ARG_BODY = 1,
+	ARG_QUERY,
+	ARG_HEADERS,
+	ARG_UNDO,
+	ARG_UNDO_BODY,
+	ARG_PROBE,
+	ARG_PROBE_FOUND,
+	ARG_PROBE_BODY,
+	ARG_DOUBT,
+	ARG_ACCEPT,
+	ARG_UNTIL,
+	ARG_EVERY,
+	ARG_UNTIL_TIMEOUT,
+	ARG_RETRY,
+	ARG_TIMEOUT,
+	ARG_WAIT
 };
 
-/* ---- reading the call ---------------------------------------------------------- */
+/* ---- reading the call ----------------------------------------------------- */
 
 /* what stands in the head of a request is not for data: no server takes much of it */
 static void
@@ -59,19 +72,23 @@ check_head_size(const char *what, size_t size, const char *step)
 static char *
 rendered_path(FunctionCallInfo fcinfo, int path_arg, const char *step)
 {
-	char	   *path = df_arg_text(fcinfo, path_arg);
-	Jsonb	   *query = df_arg_jsonb(fcinfo, path_arg + ARG_QUERY);
-	char	   *form;
+	char *path = df_arg_text(fcinfo, path_arg);
+	Jsonb *query = df_arg_jsonb(fcinfo, path_arg + ARG_QUERY);
+	char *form;
 
 	check_head_size("path", path == NULL ? 0 : strlen(path), step);
 	if (path == NULL || path[0] != '/')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("path \"%s\" of step \"%s\" does not begin with \"/\"", path ? path : "", step),
-				 errhint("Give the path below the system's url, such as '/users'.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("path \"%s\" of step \"%s\" does not begin with \"/\"", path ? path : "", step),
+			 errhint("Give the path below the system's url, such as '/users'.")));
 	if (query == NULL)
 		return path;
-	/* its text is up to three times as long as the form; numbers are measured before they are written out */
+	/*
+	 * its text is up to three times as long as the form; numbers are measured before they are
+	 * written out
+	 */
 	check_head_size("query", df_jsonb_text_size(query, 4 * DF_MAX_HEAD) / 4, step);
 	if (!JB_ROOT_IS_OBJECT(query))
 		ereport(ERROR,
@@ -81,14 +98,14 @@ rendered_path(FunctionCallInfo fcinfo, int path_arg, const char *step)
 	form = df_body_form(query);
 	check_head_size("query", strlen(path) + strlen(form), step);
 	return form[0] == '\0' ? path
-		: psprintf("%s%c%s", path, strchr(path, '?') ? '&' : '?', form);
+						   : psprintf("%s%c%s", path, strchr(path, '?') ? '&' : '?', form);
 }
 
 static char *
 checked_method(FunctionCallInfo fcinfo, const char *step)
 {
 	static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"};
-	char	   *method = df_arg_text(fcinfo, 2);
+	char *method = df_arg_text(fcinfo, 2);
 
 	for (int i = 0; method != NULL && i < lengthof(methods); i++)
 		if (pg_strcasecmp(method, methods[i]) == 0)
@@ -113,18 +130,24 @@ check_header_name(const char *name, size_t len, const char *key_header, const ch
 	if (!df_header_name_is_legal(name, len))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the name of a header of step \"%s\" contains a character that names of headers must not have", step),
+				 errmsg("the name of a header of step \"%s\" contains a character that names of "
+						"headers must not have",
+						step),
 				 errhint("Write a name of letters, digits and hyphens.")));
 	if (kind == DF_HEADER_TRANSPORT)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("header \"%s\" of step \"%s\" is the engine's to write", pnstrdup(name, len), step),
-				 errhint("Leave it out: it belongs to the connection or says how the body is sent.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("header \"%s\" of step \"%s\" is the engine's to write", pnstrdup(name, len),
+					step),
+			 errhint("Leave it out: it belongs to the connection or says how the body is sent.")));
 	if (kind == DF_HEADER_KEY || (key_header != NULL && df_header_is(name, len, key_header)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("header \"%s\" of step \"%s\" is the engine's to write", pnstrdup(name, len), step),
-				 errhint("Leave it out; the idempotency key is set by the system's option idempotency_header.")));
+				 errmsg("header \"%s\" of step \"%s\" is the engine's to write",
+						pnstrdup(name, len), step),
+				 errhint("Leave it out; the idempotency key is set by the system's option "
+						 "idempotency_header.")));
 }
 
 static void
@@ -138,16 +161,17 @@ check_header_value(const JsonbValue *value, const char *step)
 	if (!df_header_value_is_legal(value->val.string.val, value->val.string.len))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a header of step \"%s\" contains a character that headers must not have", step),
+				 errmsg("a header of step \"%s\" contains a character that headers must not have",
+						step),
 				 errhint("Remove line breaks and control characters from headers.")));
 }
 
 static Jsonb *
 checked_headers(FunctionCallInfo fcinfo, int arg, const char *step, const char *key_header)
 {
-	Jsonb	   *headers = df_arg_jsonb(fcinfo, arg);
+	Jsonb *headers = df_arg_jsonb(fcinfo, arg);
 	JsonbIterator *it;
-	JsonbValue	value;
+	JsonbValue value;
 	JsonbIteratorToken token;
 
 	if (headers == NULL)
@@ -172,7 +196,7 @@ checked_headers(FunctionCallInfo fcinfo, int arg, const char *step, const char *
 static void
 add_interval(DfJson *json, FunctionCallInfo fcinfo, int arg, const char *key, bool *some)
 {
-	int64		ms;
+	int64 ms;
 
 	if (PG_ARGISNULL(arg))
 		return;
@@ -189,9 +213,9 @@ add_interval(DfJson *json, FunctionCallInfo fcinfo, int arg, const char *key, bo
 static void
 add_template(DfJson *json, FunctionCallInfo fcinfo, int arg, const char *key, bool *some)
 {
-	char	   *text = df_arg_text(fcinfo, arg);
-	char	   *method;
-	char	   *path;
+	char *text = df_arg_text(fcinfo, arg);
+	char *method;
+	char *path;
 
 	if (text == NULL)
 		return;
@@ -207,7 +231,7 @@ add_template(DfJson *json, FunctionCallInfo fcinfo, int arg, const char *key, bo
 static void
 add_doubt(DfJson *json, FunctionCallInfo fcinfo, int arg, bool *some)
 {
-	char	   *doubt = df_arg_text(fcinfo, arg);
+	char *doubt = df_arg_text(fcinfo, arg);
 
 	if (doubt == NULL || strcmp(doubt, "fail") == 0)
 		return;
@@ -223,10 +247,10 @@ add_doubt(DfJson *json, FunctionCallInfo fcinfo, int arg, bool *some)
 static void
 add_accept(DfJson *json, FunctionCallInfo fcinfo, int arg, bool *some)
 {
-	ArrayType  *array;
-	Datum	   *values;
-	bool	   *nulls;
-	int			n;
+	ArrayType *array;
+	Datum *values;
+	bool *nulls;
+	int n;
 	StringInfoData list;
 
 	if (PG_ARGISNULL(arg))
@@ -243,14 +267,15 @@ add_accept(DfJson *json, FunctionCallInfo fcinfo, int arg, bool *some)
 					 errhint("Give statuses from 100 to 599, such as ARRAY[404].")));
 		appendStringInfo(&list, "%s%d", i > 0 ? "," : "", DatumGetInt32(values[i]));
 	}
-	df_json_value(json, "accept", df_json_parse(psprintf("[%s]", list.data), list.len + 2, CurrentMemoryContext));
+	df_json_value(json, "accept",
+				  df_json_parse(psprintf("[%s]", list.data), list.len + 2, CurrentMemoryContext));
 	*some = true;
 }
 
 static void
 add_jsonpath(DfJson *json, FunctionCallInfo fcinfo, int arg, const char *key, bool *some)
 {
-	char	   *path = df_arg_text(fcinfo, arg);
+	char *path = df_arg_text(fcinfo, arg);
 
 	if (path == NULL)
 		return;
@@ -275,8 +300,8 @@ add_jsonb(DfJson *json, FunctionCallInfo fcinfo, int arg, const char *key, bool 
 static Jsonb *
 call_options(FunctionCallInfo fcinfo, int path_arg, bool form, MemoryContext cxt)
 {
-	DfJson		json;
-	bool		some = false;
+	DfJson json;
+	bool some = false;
 
 	df_json_begin(&json);
 	add_template(&json, fcinfo, path_arg + ARG_UNDO, "undo", &some);
@@ -292,7 +317,7 @@ call_options(FunctionCallInfo fcinfo, int path_arg, bool form, MemoryContext cxt
 	add_interval(&json, fcinfo, path_arg + ARG_UNTIL_TIMEOUT, "until_timeout", &some);
 	if (!PG_ARGISNULL(path_arg + ARG_RETRY))
 	{
-		DfRetry		ignored;
+		DfRetry ignored;
 
 		memset(&ignored, 0, sizeof(ignored));
 		df_retry_from_jsonb(PG_GETARG_JSONB_P(path_arg + ARG_RETRY), &ignored, "retry");
@@ -306,19 +331,20 @@ call_options(FunctionCallInfo fcinfo, int path_arg, bool form, MemoryContext cxt
 	return df_json_end(&json, cxt);
 }
 
-/* ---- the intent ------------------------------------------------------------------ */
+/* ---- the intent ----------------------------------------------------------- */
 
 static DfSystem *
 checked_system(const char *system, const char *step)
 {
-	char	   *why = NULL;
-	DfSystem   *found = df_system_get(system, &why);
+	char *why = NULL;
+	DfSystem *found = df_system_get(system, &why);
 
 	if (found == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("step \"%s\" cannot call system \"%s\": %s", step, system, why),
-				 errhint("Create it with CREATE SERVER ... FOREIGN DATA WRAPPER dataflows, and GRANT USAGE on it to the workflow's owner.")));
+				 errhint("Create it with CREATE SERVER ... FOREIGN DATA WRAPPER dataflows, and "
+						 "GRANT USAGE on it to the workflow's owner.")));
 	df_step_check_http(found, step);
 	return found;
 }
@@ -354,29 +380,33 @@ name_the_step(void *arg)
 static void
 render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step, const char *request)
 {
-	DfSystem   *system = checked_system(step->system, step->name);
-	Jsonb	   *body = df_arg_jsonb(fcinfo, path_arg + ARG_BODY);
-	Jsonb	   *headers = checked_headers(fcinfo, path_arg + ARG_HEADERS, step->name, system->idempotency_header);
+	DfSystem *system = checked_system(step->system, step->name);
+	Jsonb *body = df_arg_jsonb(fcinfo, path_arg + ARG_BODY);
+	Jsonb *headers =
+		checked_headers(fcinfo, path_arg + ARG_HEADERS, step->name, system->idempotency_header);
 	const char *why = NULL;
-	char	   *bytes = NULL;
+	char *bytes = NULL;
 	ErrorContextCallback callback;
 
 	if (df_url_join(system->url, strchr(request, ' ') + 1, &why) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("path of step \"%s\" cannot be used: \"%s\"", step->name, strchr(request, ' ') + 1),
-				 errdetail_internal("%s", why),
-				 errhint("Build paths with dataflows.url(), which encodes what is put into them.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("path of step \"%s\" cannot be used: \"%s\"", step->name,
+					strchr(request, ' ') + 1),
+			 errdetail_internal("%s", why),
+			 errhint("Build paths with dataflows.url(), which encodes what is put into them.")));
 	if (body != NULL)
 	{
 		if (df_payload_fits(body))
 			bytes = system->form ? df_body_form(body) : df_body_json(body);
 		if (bytes == NULL || strlen(bytes) > (size_t) df_max_body)
-			ereport(ERROR,
-					(errcode(DF_ERR_LIMIT),
-					 errmsg("the request of step \"%s\" is larger than dataflows.max_body (%d bytes)",
-							step->name, df_max_body),
-					 errhint("Send less, or raise dataflows.max_body.")));
+			ereport(
+				ERROR,
+				(errcode(DF_ERR_LIMIT),
+				 errmsg("the request of step \"%s\" is larger than dataflows.max_body (%d bytes)",
+						step->name, df_max_body),
+				 errhint("Send less, or raise dataflows.max_body.")));
 		bytes = MemoryContextStrdup(run->cxt, bytes);
 	}
 	callback.callback = name_the_step;
@@ -399,13 +429,13 @@ render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step, 
 static Datum
 http_step(FunctionCallInfo fcinfo, const char *function, const char *method, int path_arg)
 {
-	DfRun	   *run = df_entry_run(function);
-	char	   *base = df_checked_name(fcinfo, 0, "step");
-	char	   *system;
-	char	   *request;
-	char	   *name;
-	DfStep	   *step;
-	bool		wait = PG_ARGISNULL(path_arg + ARG_WAIT) || PG_GETARG_BOOL(path_arg + ARG_WAIT);
+	DfRun *run = df_entry_run(function);
+	char *base = df_checked_name(fcinfo, 0, "step");
+	char *system;
+	char *request;
+	char *name;
+	DfStep *step;
+	bool wait = PG_ARGISNULL(path_arg + ARG_WAIT) || PG_GETARG_BOOL(path_arg + ARG_WAIT);
 
 	if (PG_ARGISNULL(1))
 		ereport(ERROR,
@@ -421,7 +451,7 @@ http_step(FunctionCallInfo fcinfo, const char *function, const char *method, int
 	if (step == NULL)
 	{
 		/* everything that can be wrong with the call is found before the step exists */
-		DfStep		draft;
+		DfStep draft;
 
 		memset(&draft, 0, sizeof(draft));
 		draft.name = name;
@@ -450,7 +480,10 @@ http_step(FunctionCallInfo fcinfo, const char *function, const char *method, int
 		else if (strcmp(step->request, request) != 0)
 			df_step_mismatch(step, "request", step->request, request);
 	}
-	/* the same at each entry, whatever it has come to: that is for wait_all() and response() to tell */
+	/*
+	 * the same at each entry, whatever it has come to: that is for wait_all() and response() to
+	 * tell
+	 */
 	if (!wait)
 		PG_RETURN_NULL();
 	if (!df_step_ended(step))

@@ -22,20 +22,22 @@ PG_FUNCTION_INFO_V1(dataflows_send_mail);
 static DfSystem *
 checked_mail_server(const char *name, const char *step)
 {
-	char	   *why = NULL;
-	DfSystem   *system = df_system_get(name, &why);
+	char *why = NULL;
+	DfSystem *system = df_system_get(name, &why);
 
 	if (system == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("step \"%s\" cannot call system \"%s\": %s", step, name, why),
-				 errhint("Create it with CREATE SERVER ... FOREIGN DATA WRAPPER dataflows, and GRANT USAGE on it to the workflow's owner.")));
+				 errhint("Create it with CREATE SERVER ... FOREIGN DATA WRAPPER dataflows, and "
+						 "GRANT USAGE on it to the workflow's owner.")));
 	if (!system->mail)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("step \"%s\" cannot send mail by system \"%s\"", step, name),
 				 errdetail("The url of the system begins with http."),
-				 errhint("Name a system whose url begins with smtp, or call this one with dataflows.post().")));
+				 errhint("Name a system whose url begins with smtp, or call this one with "
+						 "dataflows.post().")));
 	return system;
 }
 
@@ -55,12 +57,13 @@ check_message(const Jsonb *message, DfMailMessage *mail, const char *step)
 static void
 render(DfRun *run, DfStep *step, const Jsonb *message, const DfMailMessage *mail)
 {
-	DfSystem   *system = checked_mail_server(step->system, step->name);
-	char	   *body = df_body_json(message);
-	DfJson		json;
+	DfSystem *system = checked_mail_server(step->system, step->name);
+	char *body = df_body_json(message);
+	DfJson json;
 
 	/* it is rendered once for its size alone: the key is not known yet, its length is */
-	if (Max(strlen(body), strlen(df_mail_render(mail, run->id_text, run->started_at))) > (size_t) df_max_body)
+	if (Max(strlen(body), strlen(df_mail_render(mail, run->id_text, run->started_at))) >
+		(size_t) df_max_body)
 		ereport(ERROR,
 				(errcode(DF_ERR_LIMIT),
 				 errmsg("the message of step \"%s\" is larger than dataflows.max_body (%d bytes)",
@@ -84,8 +87,8 @@ render(DfRun *run, DfStep *step, const Jsonb *message, const DfMailMessage *mail
 static DfStep *
 new_mail(DfRun *run, char *name, char *system, const Jsonb *message, const DfMailMessage *mail)
 {
-	DfStep		draft;
-	DfStep	   *step;
+	DfStep draft;
+	DfStep *step;
 
 	/* everything that can be wrong with the call is found before the step exists */
 	memset(&draft, 0, sizeof(draft));
@@ -105,13 +108,13 @@ new_mail(DfRun *run, char *name, char *system, const Jsonb *message, const DfMai
 Datum
 dataflows_send_mail(PG_FUNCTION_ARGS)
 {
-	DfRun	   *run = df_entry_run("send_mail");
-	char	   *base = df_checked_name(fcinfo, 0, "step");
-	Jsonb	   *message = df_arg_jsonb(fcinfo, 2);
+	DfRun *run = df_entry_run("send_mail");
+	char *base = df_checked_name(fcinfo, 0, "step");
+	Jsonb *message = df_arg_jsonb(fcinfo, 2);
 	DfMailMessage mail;
-	char	   *system;
-	char	   *name;
-	DfStep	   *step;
+	char *system;
+	char *name;
+	DfStep *step;
 
 	if (PG_ARGISNULL(1))
 		ereport(ERROR,

@@ -22,7 +22,7 @@ PG_FUNCTION_INFO_V1(dataflows_once);
 static char *
 checked_sql(FunctionCallInfo fcinfo, int arg, const char *what, const char *step)
 {
-	char	   *sql = df_arg_text(fcinfo, arg);
+	char *sql = df_arg_text(fcinfo, arg);
 
 	if (sql == NULL || strspn(sql, " \t\r\n") == strlen(sql))
 		ereport(ERROR,
@@ -32,7 +32,8 @@ checked_sql(FunctionCallInfo fcinfo, int arg, const char *what, const char *step
 	if (strlen(sql) > (size_t) df_max_body)
 		ereport(ERROR,
 				(errcode(DF_ERR_LIMIT),
-				 errmsg("%s of step \"%s\" is larger than dataflows.max_body (%d bytes)", what, step, df_max_body),
+				 errmsg("%s of step \"%s\" is larger than dataflows.max_body (%d bytes)", what,
+						step, df_max_body),
 				 errhint("Pass data as args, or keep it in a table.")));
 	return sql;
 }
@@ -41,7 +42,7 @@ checked_sql(FunctionCallInfo fcinfo, int arg, const char *what, const char *step
 static char *
 checked_args(FunctionCallInfo fcinfo, int arg, const char *step)
 {
-	Jsonb	   *args = df_arg_jsonb(fcinfo, arg);
+	Jsonb *args = df_arg_jsonb(fcinfo, arg);
 
 	if (args == NULL)
 		return NULL;
@@ -53,7 +54,8 @@ checked_args(FunctionCallInfo fcinfo, int arg, const char *step)
 	if (!df_payload_fits(args))
 		ereport(ERROR,
 				(errcode(DF_ERR_LIMIT),
-				 errmsg("args of step \"%s\" are larger than dataflows.max_body (%d bytes)", step, df_max_body),
+				 errmsg("args of step \"%s\" are larger than dataflows.max_body (%d bytes)", step,
+						df_max_body),
 				 errhint("Keep the data in a table and pass its key.")));
 	return JsonbToCString(NULL, &args->root, VARSIZE(args));
 }
@@ -78,7 +80,7 @@ note_sql(DfRun *run, DfStep *step, const char *sql, const char *args)
 static Jsonb *
 undo_option(DfRun *run, const char *undo)
 {
-	DfJson		json;
+	DfJson json;
 
 	if (undo == NULL)
 		return NULL;
@@ -90,13 +92,13 @@ undo_option(DfRun *run, const char *undo)
 Datum
 dataflows_query(PG_FUNCTION_ARGS)
 {
-	DfRun	   *run = df_entry_run("query");
-	char	   *base = df_checked_name(fcinfo, 0, "step");
-	char	   *sql = checked_sql(fcinfo, 1, "sql", base);
-	char	   *args = checked_args(fcinfo, 2, base);
-	char	   *undo = PG_ARGISNULL(3) ? NULL : checked_sql(fcinfo, 3, "undo", base);
-	char	   *name;
-	DfStep	   *step = df_step_recorded(run, base, DF_STEP_QUERY, &name);
+	DfRun *run = df_entry_run("query");
+	char *base = df_checked_name(fcinfo, 0, "step");
+	char *sql = checked_sql(fcinfo, 1, "sql", base);
+	char *args = checked_args(fcinfo, 2, base);
+	char *undo = PG_ARGISNULL(3) ? NULL : checked_sql(fcinfo, 3, "undo", base);
+	char *name;
+	DfStep *step = df_step_recorded(run, base, DF_STEP_QUERY, &name);
 
 	if (step == NULL)
 	{
@@ -121,13 +123,13 @@ dataflows_query(PG_FUNCTION_ARGS)
 Datum
 dataflows_once(PG_FUNCTION_ARGS)
 {
-	DfRun	   *run = df_entry_run("once");
-	char	   *base = df_checked_name(fcinfo, 0, "step");
-	char	   *sql = checked_sql(fcinfo, 1, "sql", base);
-	char	   *args = checked_args(fcinfo, 2, base);
-	char	   *name;
-	DfStep	   *step = df_step_recorded(run, base, DF_STEP_ONCE, &name);
-	Jsonb	   *value;
+	DfRun *run = df_entry_run("once");
+	char *base = df_checked_name(fcinfo, 0, "step");
+	char *sql = checked_sql(fcinfo, 1, "sql", base);
+	char *args = checked_args(fcinfo, 2, base);
+	char *name;
+	DfStep *step = df_step_recorded(run, base, DF_STEP_ONCE, &name);
+	Jsonb *value;
 
 	if (step == NULL)
 	{

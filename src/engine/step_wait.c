@@ -51,7 +51,7 @@ given_time(TimestampTz at)
 static DfStep *
 begin_wait(DfRun *run, char *name, DfStepKind kind, TimestampTz until, Jsonb *options)
 {
-	DfStep	   *step = df_step_new(run, name, kind);
+	DfStep *step = df_step_new(run, name, kind);
 
 	step->options = options;
 	df_step_transition(run, step, DF_STEP_HOLD);
@@ -71,15 +71,15 @@ result_or_suspend(FunctionCallInfo fcinfo, DfStep *step)
 Datum
 dataflows_wait_for(PG_FUNCTION_ARGS)
 {
-	DfRun	   *run = df_entry_run("wait_for");
-	char	   *event = df_checked_name(fcinfo, 0, "event");
+	DfRun *run = df_entry_run("wait_for");
+	char *event = df_checked_name(fcinfo, 0, "event");
 	TimestampTz until = DF_NEVER;
-	char	   *name;
-	DfStep	   *step = df_step_recorded(run, event, DF_STEP_WAIT, &name);
+	char *name;
+	DfStep *step = df_step_recorded(run, event, DF_STEP_WAIT, &name);
 
 	if (step == NULL)
 	{
-		DfJson		json;
+		DfJson json;
 
 		if (!PG_ARGISNULL(1))
 			until = later(fcinfo, 1);
@@ -99,18 +99,20 @@ dataflows_wait_for(PG_FUNCTION_ARGS)
 static Datum
 sleep_step(FunctionCallInfo fcinfo, const char *function, bool until)
 {
-	DfRun	   *run = df_entry_run(function);
-	char	   *base = df_checked_name(fcinfo, 0, "step");
-	char	   *name;
-	DfStep	   *step = df_step_recorded(run, base, DF_STEP_SLEEP, &name);
+	DfRun *run = df_entry_run(function);
+	char *base = df_checked_name(fcinfo, 0, "step");
+	char *name;
+	DfStep *step = df_step_recorded(run, base, DF_STEP_SLEEP, &name);
 
 	if (step == NULL)
 	{
 		if (PG_ARGISNULL(1))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("step \"%s\" sleeps for NULL", base),
-					 errhint("Give an interval to dataflows.sleep(), a time to dataflows.sleep_until().")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("step \"%s\" sleeps for NULL", base),
+				 errhint(
+					 "Give an interval to dataflows.sleep(), a time to dataflows.sleep_until().")));
 		step = begin_wait(run, name, DF_STEP_SLEEP,
 						  until ? given_time(PG_GETARG_TIMESTAMPTZ(1)) : later(fcinfo, 1), NULL);
 	}
@@ -136,18 +138,18 @@ dataflows_sleep_until(PG_FUNCTION_ARGS)
 Datum
 dataflows_on_rollback(PG_FUNCTION_ARGS)
 {
-	DfRun	   *run = df_entry_run("on_rollback");
-	char	   *base = df_checked_name(fcinfo, 0, "step");
-	char	   *request = df_arg_text(fcinfo, 2);
-	Jsonb	   *body = df_arg_jsonb(fcinfo, 3);
-	char	   *missing = NULL;
-	char	   *method;
-	char	   *path;
-	char	   *why;
-	char	   *name;
-	DfStep	   *step = df_step_recorded(run, base, DF_STEP_UNDO, &name);
-	DfSystem   *system;
-	DfJson		json;
+	DfRun *run = df_entry_run("on_rollback");
+	char *base = df_checked_name(fcinfo, 0, "step");
+	char *request = df_arg_text(fcinfo, 2);
+	Jsonb *body = df_arg_jsonb(fcinfo, 3);
+	char *missing = NULL;
+	char *method;
+	char *path;
+	char *why;
+	char *name;
+	DfStep *step = df_step_recorded(run, base, DF_STEP_UNDO, &name);
+	DfSystem *system;
+	DfJson json;
 
 	if (step != NULL)
 	{
@@ -165,8 +167,10 @@ dataflows_on_rollback(PG_FUNCTION_ARGS)
 	if (system == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("step \"%s\" cannot call system \"%s\": %s", base, NameStr(*PG_GETARG_NAME(1)), why),
-				 errhint("Create it with CREATE SERVER ... FOREIGN DATA WRAPPER dataflows, and GRANT USAGE on it to the workflow's owner.")));
+				 errmsg("step \"%s\" cannot call system \"%s\": %s", base,
+						NameStr(*PG_GETARG_NAME(1)), why),
+				 errhint("Create it with CREATE SERVER ... FOREIGN DATA WRAPPER dataflows, and "
+						 "GRANT USAGE on it to the workflow's owner.")));
 	df_step_check_http(system, base);
 	df_template_check_stays(system->url, request, "request");
 	if (body != NULL)
@@ -183,7 +187,9 @@ dataflows_on_rollback(PG_FUNCTION_ARGS)
 	df_step_transition(run, step, DF_STEP_SUCCEED);
 	if (!df_step_render_undo(run, step, &missing))
 		df_fatal(ERRCODE_INVALID_PARAMETER_VALUE,
-				 MemoryContextStrdup(run->cxt, psprintf("the request of step \"%s\" has no field \"%s\"", name, missing)),
+				 MemoryContextStrdup(run->cxt,
+									 psprintf("the request of step \"%s\" has no field \"%s\"",
+											  name, missing)),
 				 NULL);
 	PG_RETURN_VOID();
 }
@@ -191,30 +197,31 @@ dataflows_on_rollback(PG_FUNCTION_ARGS)
 Datum
 dataflows_point_of_no_return(PG_FUNCTION_ARGS)
 {
-	DfRun	   *run = df_entry_run("point_of_no_return");
-	char	   *base = df_checked_name(fcinfo, 0, "step");
-	char	   *name;
-	DfStep	   *step = df_step_recorded(run, base, DF_STEP_PIVOT, &name);
+	DfRun *run = df_entry_run("point_of_no_return");
+	char *base = df_checked_name(fcinfo, 0, "step");
+	char *name;
+	DfStep *step = df_step_recorded(run, base, DF_STEP_PIVOT, &name);
 
 	if (step == NULL)
 		df_step_transition(run, df_step_new(run, name, DF_STEP_PIVOT), DF_STEP_SUCCEED);
 	PG_RETURN_VOID();
 }
 
-/* ---- looking back ------------------------------------------------------------------ */
+/* ---- looking back --------------------------------------------------------- */
 
 /* the name may be one of the engine's, name#n */
 static DfStep *
 named_step(DfRun *run, const char *name)
 {
 	const char *scope;
-	DfStep	   *step;
+	DfStep *step;
 
 	if (name == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("the name of the step must not be NULL"),
-				 errhint("Name a step that the body has called, or an event that it has waited for.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			 errmsg("the name of the step must not be NULL"),
+			 errhint("Name a step that the body has called, or an event that it has waited for.")));
 	scope = run->state == DF_RUN_ROLLING_BACK ? psprintf("on_failure/%s", name) : name;
 	step = df_replay_named(run, scope);
 	if (step != NULL)
@@ -229,7 +236,7 @@ named_step(DfRun *run, const char *name)
 static Jsonb *
 headers_of(const DfStep *step)
 {
-	DfJson		json;
+	DfJson json;
 
 	if (step->answer != NULL && df_json_get_text(step->answer, "content-type") != NULL)
 		return step->answer;
@@ -238,18 +245,18 @@ headers_of(const DfStep *step)
 	if (step->output != NULL)
 		df_json_text(&json, "content-type", "application/json");
 	if (step->answer != NULL)
-		return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat,
-												  JsonbPGetDatum(df_json_end(&json, CurrentMemoryContext)),
-												  JsonbPGetDatum(step->answer)));
+		return DatumGetJsonbP(DirectFunctionCall2(
+			jsonb_concat, JsonbPGetDatum(df_json_end(&json, CurrentMemoryContext)),
+			JsonbPGetDatum(step->answer)));
 	return df_json_end(&json, CurrentMemoryContext);
 }
 
 Datum
 dataflows_response(PG_FUNCTION_ARGS)
 {
-	DfRun	   *run = df_entry_run("response");
-	DfStep	   *step = named_step(run, df_arg_text(fcinfo, 0));
-	DfJson		json;
+	DfRun *run = df_entry_run("response");
+	DfStep *step = named_step(run, df_arg_text(fcinfo, 0));
+	DfJson json;
 
 	if (!df_step_ended(step))
 		df_suspend(step);
@@ -259,7 +266,7 @@ dataflows_response(PG_FUNCTION_ARGS)
 	df_json_begin(&json);
 	if (step->kind == DF_STEP_WAIT)
 	{
-		bool		any = df_json_get(step->options, "events") != NULL;
+		bool any = df_json_get(step->options, "events") != NULL;
 
 		df_json_text(&json, "event", any ? df_json_get_text(step->output, "event") : NULL);
 		df_json_value(&json, "payload", any ? df_json_get(step->output, "payload") : step->output);
@@ -268,7 +275,7 @@ dataflows_response(PG_FUNCTION_ARGS)
 	}
 	else
 	{
-		char	   *body = df_json_get_text(step->error, "body");
+		char *body = df_json_get_text(step->error, "body");
 
 		if (step->status != 0)
 			df_json_int(&json, "status", step->status);
@@ -277,7 +284,7 @@ dataflows_response(PG_FUNCTION_ARGS)
 			df_json_value(&json, "body", step->output);
 		else if (body != NULL)
 		{
-			Jsonb	   *parsed = df_json_parse(body, strlen(body), CurrentMemoryContext);
+			Jsonb *parsed = df_json_parse(body, strlen(body), CurrentMemoryContext);
 
 			if (parsed != NULL && df_payload_fits(parsed))
 				df_json_value(&json, "body", parsed);
@@ -292,13 +299,13 @@ dataflows_response(PG_FUNCTION_ARGS)
 Datum
 dataflows_wait_all(PG_FUNCTION_ARGS)
 {
-	DfRun	   *run = df_entry_run("wait_all");
-	Datum	   *names;
-	bool	   *nulls;
-	int			n;
-	int		   *unended;
-	int			nunended = 0;
-	DfJson		json;
+	DfRun *run = df_entry_run("wait_all");
+	Datum *names;
+	bool *nulls;
+	int n;
+	int *unended;
+	int nunended = 0;
+	DfJson json;
 	StringInfoData failures;
 
 	if (PG_ARGISNULL(0))
@@ -306,13 +313,14 @@ dataflows_wait_all(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("steps must not be NULL"),
 				 errhint("Name the steps that were begun with wait => false.")));
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT, &names, &nulls, &n);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT, &names, &nulls,
+					  &n);
 	unended = MemoryContextAlloc(run->cxt, sizeof(int) * Max(1, n));
 	initStringInfo(&failures);
 	df_json_begin(&json);
 	for (int i = 0; i < n; i++)
 	{
-		DfStep	   *step = nulls[i] ? NULL : named_step(run, TextDatumGetCString(names[i]));
+		DfStep *step = nulls[i] ? NULL : named_step(run, TextDatumGetCString(names[i]));
 
 		if (step == NULL)
 			continue;
@@ -322,7 +330,7 @@ dataflows_wait_all(PG_FUNCTION_ARGS)
 			df_json_value(&json, step->name, step->output);
 		else
 		{
-			Jsonb	   *detail = df_step_error_detail(step);
+			Jsonb *detail = df_step_error_detail(step);
 
 			step->told = true;
 			appendStringInfo(&failures, "%s%s", failures.len > 0 ? "," : "",
@@ -342,7 +350,7 @@ dataflows_wait_all(PG_FUNCTION_ARGS)
 Datum
 dataflows_run_id(PG_FUNCTION_ARGS)
 {
-	DfRun	   *run = df_entry_run("run_id");
+	DfRun *run = df_entry_run("run_id");
 
 	PG_RETURN_UUID_P(&run->id);
 }
@@ -350,7 +358,7 @@ dataflows_run_id(PG_FUNCTION_ARGS)
 Datum
 dataflows_run_key(PG_FUNCTION_ARGS)
 {
-	DfRun	   *run = df_entry_run("run_key");
+	DfRun *run = df_entry_run("run_key");
 
 	if (run->key == NULL)
 		PG_RETURN_NULL();
@@ -360,7 +368,7 @@ dataflows_run_key(PG_FUNCTION_ARGS)
 Datum
 dataflows_run_started_at(PG_FUNCTION_ARGS)
 {
-	DfRun	   *run = df_entry_run("run_started_at");
+	DfRun *run = df_entry_run("run_started_at");
 
 	PG_RETURN_TIMESTAMPTZ(run->started_at);
 }

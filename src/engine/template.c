@@ -23,7 +23,7 @@
 #define QUOTED "|quoted"
 #define REQUEST "request"
 
-/* ---- pieces of a template ---------------------------------------------------- */
+/* ---- pieces of a template ------------------------------------------------- */
 
 typedef enum PieceKind
 {
@@ -135,7 +135,8 @@ static bool
 of_request(const Piece *piece)
 {
 	return piece_is(piece, REQUEST) ||
-		(piece->len > strlen(REQUEST) && strncmp(piece->text, REQUEST ".", strlen(REQUEST ".")) == 0);
+		(piece->len > strlen(REQUEST) &&
+		 strncmp(piece->text, REQUEST ".", strlen(REQUEST ".")) == 0);
 }
 
 bool
@@ -153,7 +154,7 @@ df_template_needs_response(const char *tmpl)
 	return false;
 }
 
-/* ---- values ------------------------------------------------------------------- */
+/* ---- values --------------------------------------------------------------- */
 
 static JsonbValue *
 member(JsonbContainer *container, const char *name, int len)
@@ -254,7 +255,8 @@ scalar_text(const JsonbValue *value)
 		case jbvString:
 			return pnstrdup(value->val.string.val, value->val.string.len);
 		case jbvNumeric:
-			return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
+			return DatumGetCString(
+				DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
 		case jbvBool:
 			return pstrdup(value->val.boolean ? "true" : "false");
 		default:
@@ -286,7 +288,7 @@ field_text(const Piece *field, const DfTemplateVars *vars)
 	return text != NULL && field->quoted ? escape_quotes(text) : text;
 }
 
-/* ---- rendering ----------------------------------------------------------------- */
+/* ---- rendering ------------------------------------------------------------ */
 
 /*
  * An empty value in a path would name the collection instead of the thing in it
@@ -368,7 +370,7 @@ df_template_body(const Jsonb *tmpl, const DfTemplateVars *vars, char **missing)
 	return JsonbValueToJsonb(result);
 }
 
-/* ---- checks --------------------------------------------------------------------- */
+/* ---- checks --------------------------------------------------------------- */
 
 void
 df_template_check(const char *tmpl, const char *what)
@@ -380,9 +382,9 @@ df_template_check(const char *tmpl, const char *what)
 		if (piece.kind == PIECE_BAD)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("%s \"%s\" is malformed", what, tmpl),
-					 errdetail("%s", piece.problem),
-					 errhint("A field is written {id}, {a.b}, {a.0.id}, {request.x} or {x|quoted}; a brace is written {{ or }}.")));
+					 errmsg("%s \"%s\" is malformed", what, tmpl), errdetail("%s", piece.problem),
+					 errhint("A field is written {id}, {a.b}, {a.0.id}, {request.x} or {x|quoted}; "
+							 "a brace is written {{ or }}.")));
 }
 
 void
@@ -406,7 +408,8 @@ df_template_split(const char *request, const char *what, char **method, char **p
 	{
 		size_t len = strlen(methods[i]);
 
-		if (strncmp(request, methods[i], len) != 0 || request[len] != ' ' || request[len + 1] != '/')
+		if (strncmp(request, methods[i], len) != 0 || request[len] != ' ' ||
+			request[len + 1] != '/')
 			continue;
 		*method = pstrdup(methods[i]);
 		*path = pstrdup(request + len + 1);
@@ -415,10 +418,11 @@ df_template_split(const char *request, const char *what, char **method, char **p
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("%s \"%s\" is not a request", what, request),
-			 errhint("Write a method and a path, such as \"DELETE /users/{id}\"; the method is GET, HEAD, POST, PUT, PATCH or DELETE.")));
+			 errhint("Write a method and a path, such as \"DELETE /users/{id}\"; the method is "
+					 "GET, HEAD, POST, PUT, PATCH or DELETE.")));
 }
 
-/* ---- bodies as bytes ---------------------------------------------------------------- */
+/* ---- bodies as bytes ------------------------------------------------------ */
 
 char *
 df_body_json(const Jsonb *body)
@@ -437,7 +441,8 @@ form_field(StringInfo out, const char *prefix, const char *name, const JsonbValu
 	if (value->type == jbvBinary)
 		form_container(out, key, value->val.binary.data);
 	else if ((text = scalar_text(value)) != NULL)
-		appendStringInfo(out, "%s%s=%s", out->len > 0 ? "&" : "", key, df_url_encode(df_text_to_utf8(text)));
+		appendStringInfo(out, "%s%s=%s", out->len > 0 ? "&" : "", key,
+						 df_url_encode(df_text_to_utf8(text)));
 	pfree(key);
 }
 
@@ -454,7 +459,8 @@ form_container(StringInfo out, const char *prefix, JsonbContainer *container)
 	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
 	{
 		if (token == WJB_KEY)
-			key = df_url_encode(df_text_to_utf8(pnstrdup(value.val.string.val, value.val.string.len)));
+			key = df_url_encode(
+				df_text_to_utf8(pnstrdup(value.val.string.val, value.val.string.len)));
 		else if (token == WJB_VALUE)
 			form_field(out, prefix, key, &value);
 		else if (token == WJB_ELEM)

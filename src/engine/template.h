@@ -12,10 +12,10 @@
 
 typedef struct DfTemplateVars
 {
-	const Jsonb *response;		/* the step's output, NULL = none was received */
-	const Jsonb *request;		/* the step's request body, NULL = none */
+	const Jsonb *response; /* the step's output, NULL = none was received */
+	const Jsonb *request; /* the step's request body, NULL = none */
 	const char *run;
-	const char *run_key;		/* NULL = the run has no key */
+	const char *run_key; /* NULL = the run has no key */
 	const char *idempotency_key;
 } DfTemplateVars;
 
@@ -53,4 +53,4 @@ extern void df_template_check_body(const Jsonb *tmpl, const char *what);
 extern char *df_body_json(const Jsonb *body);
 extern char *df_body_form(const Jsonb *body);
 
-#endif							/* DF_ENGINE_TEMPLATE_H */
+#endif /* DF_ENGINE_TEMPLATE_H */

@@ -24,14 +24,15 @@ count_run(const DfRun *run, DfRunState before)
 		return;
 	df_metric_add(DF_METRIC_RUNS_ENDED, run->workflow_name, df_run_state_name(run->state), NULL, 1);
 	if (run->state == DF_RUN_COMPLETED)
-		df_metric_observe(DF_METRIC_RUN_DURATION, run->workflow_name, run->finished_at - run->started_at);
+		df_metric_observe(DF_METRIC_RUN_DURATION, run->workflow_name,
+						  run->finished_at - run->started_at);
 }
 
 void
 df_run_transition(DfRun *run, DfRunEvent event)
 {
-	DfRunState	before = run->state;
-	int			to = df_run_next(run->state, event);
+	DfRunState before = run->state;
+	int to = df_run_next(run->state, event);
 
 	if (to < 0)
 		ereport(ERROR,
@@ -53,7 +54,7 @@ df_run_transition(DfRun *run, DfRunEvent event)
 		run->tell_parent = run->parent_n > 0;
 	}
 	else if (run->finished_at != DF_NEVER)
-		run->finished_at = DF_NEVER;	/* undo() of a completed run */
+		run->finished_at = DF_NEVER; /* undo() of a completed run */
 	if (run->state != DF_RUN_STUCK)
 		run->stuck = NULL;
 	run->alert = run->state == DF_RUN_STUCK;
@@ -63,7 +64,7 @@ df_run_transition(DfRun *run, DfRunEvent event)
 void
 df_step_transition(DfRun *run, DfStep *step, DfStepEvent event)
 {
-	int			to = df_step_next(step->state, event);
+	int to = df_step_next(step->state, event);
 
 	if (to < 0)
 		ereport(ERROR,
@@ -89,7 +90,8 @@ df_step_transition(DfRun *run, DfStep *step, DfStepEvent event)
 	{
 		step->wake_at = DF_NEVER;
 		step->finished_at = df_now();
-		df_metric_add(DF_METRIC_STEPS, step->system, df_step_kind_name(step->kind), df_step_state_name(step->state), 1);
+		df_metric_add(DF_METRIC_STEPS, step->system, df_step_kind_name(step->kind),
+					  df_step_state_name(step->state), 1);
 	}
 }
 

@@ -44,7 +44,8 @@ refuse_null(const char *what)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("%s of dataflows.url() is null", what),
-			 errhint("Decide before the call what to do without a value, or give another one with coalesce().")));
+			 errhint("Decide before the call what to do without a value, or give another one with "
+					 "coalesce().")));
 }
 
 /*
@@ -71,7 +72,8 @@ check_path(const char *url)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the result of dataflows.url() cannot be a path: %s", why),
-				 errhint("Check the arguments before the call, and write the format as a path such as \"/contacts/%%s\".")));
+				 errhint("Check the arguments before the call, and write the format as a path such "
+						 "as \"/contacts/%%s\".")));
 	pfree(path.data);
 }
 
@@ -113,8 +115,9 @@ fill_in(const char *format, Arguments *args)
 		else if (*p == '\0')
 			refuse_format("the format of dataflows.url() ends with a single percent sign");
 		else
-			refuse_format(psprintf("unrecognized sequence \"%%%.*s\" in the format of dataflows.url()",
-								   pg_mblen(p), p));
+			refuse_format(
+				psprintf("unrecognized sequence \"%%%.*s\" in the format of dataflows.url()",
+						 pg_mblen(p), p));
 	}
 	if (args->used < args->count)
 		refuse_format("too many arguments for the format of dataflows.url()");

@@ -143,7 +143,7 @@ df_option_needs_superuser(const DfOption *option, const char *value)
 	return option->kind != DF_OPTION_BOOL || !parse_bool(value, &on) || on;
 }
 
-/* ---- unknown names ----------------------------------------------------------- */
+/* ---- unknown names -------------------------------------------------------- */
 
 static char *
 list_of_options(Oid catalog)
@@ -191,7 +191,8 @@ nearest_option(const char *name, Oid catalog)
 static bool
 refuse_name(const char *name, Oid catalog, DfOptionProblem *problem)
 {
-	Oid other = catalog == ForeignServerRelationId ? UserMappingRelationId : ForeignServerRelationId;
+	Oid other = catalog == ForeignServerRelationId ? UserMappingRelationId
+												   : ForeignServerRelationId;
 	const char *nearest = nearest_option(name, catalog);
 	char *hint;
 
@@ -199,18 +200,21 @@ refuse_name(const char *name, Oid catalog, DfOptionProblem *problem)
 		hint = psprintf("\"%s\" is an option of a %s, not of a %s.", name,
 						catalog_name(other), catalog_name(catalog));
 	else if (pg_strncasecmp(name, "header", 6) == 0)
-		hint = pstrdup("A header is set by an option with its name, such as \"" HEADER_PREFIX "X-Api-Version\".");
+		hint = pstrdup("A header is set by an option with its name, such as \"" HEADER_PREFIX
+					   "X-Api-Version\".");
 	else if (nearest != NULL)
 		hint = psprintf("Perhaps you meant the option \"%s\".", nearest);
 	else if ((nearest = nearest_option(name, other)) != NULL)
-		hint = psprintf("Perhaps you meant \"%s\", which is an option of a %s, not of a %s.", nearest,
-						catalog_name(other), catalog_name(catalog));
+		hint = psprintf("Perhaps you meant \"%s\", which is an option of a %s, not of a %s.",
+						nearest, catalog_name(other), catalog_name(catalog));
 	else
-		hint = psprintf("The options of a %s are: %s.", catalog_name(catalog), list_of_options(catalog));
-	return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME, psprintf("invalid option \"%s\"", name), hint);
+		hint = psprintf("The options of a %s are: %s.", catalog_name(catalog),
+						list_of_options(catalog));
+	return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME, psprintf("invalid option \"%s\"", name),
+				  hint);
 }
 
-/* ---- headers ----------------------------------------------------------------- */
+/* ---- headers -------------------------------------------------------------- */
 
 static bool
 is_one_of(const char *name, const char *const *names)
@@ -229,19 +233,23 @@ header_name_allowed(const char *option, const char *name, Oid catalog, DfOptionP
 	if (!df_header_name_is_legal(name, strlen(name)))
 		return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
 					  pstrdup("an option that sets a header has an invalid header name"),
-					  pstrdup("Write \"" HEADER_PREFIX "\" and a name of letters, digits and hyphens."));
+					  pstrdup("Write \"" HEADER_PREFIX
+							  "\" and a name of letters, digits and hyphens."));
 	if (kind == DF_HEADER_TRANSPORT)
 		return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
 					  psprintf("option \"%s\" is not allowed", option),
-					  psprintf("The header \"%s\" belongs to each request and cannot be set.", name));
+					  psprintf("The header \"%s\" belongs to each request and cannot be set.",
+							   name));
 	if (kind == DF_HEADER_KEY)
 		return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
 					  psprintf("option \"%s\" is not allowed", option),
-					  pstrdup("Each step has its own key; name the header that carries it by the option \"idempotency_header\" of the SERVER."));
+					  pstrdup("Each step has its own key; name the header that carries it by the "
+							  "option \"idempotency_header\" of the SERVER."));
 	if (catalog == ForeignServerRelationId && kind == DF_HEADER_SECRET)
-		return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
-					  psprintf("option \"%s\" is not allowed on a SERVER", option),
-					  pstrdup("Every role can read the options of a server; set it on a USER MAPPING."));
+		return refuse(
+			problem, ERRCODE_FDW_INVALID_OPTION_NAME,
+			psprintf("option \"%s\" is not allowed on a SERVER", option),
+			pstrdup("Every role can read the options of a server; set it on a USER MAPPING."));
 	return true;
 }
 
@@ -249,7 +257,8 @@ header_name_allowed(const char *option, const char *name, Oid catalog, DfOptionP
 static bool
 header_value_is_valid(const char *value)
 {
-	return *value != '\0' && *value != ' ' && *value != '\t' && df_header_value_is_legal(value, strlen(value));
+	return *value != '\0' && *value != ' ' && *value != '\t' &&
+		df_header_value_is_legal(value, strlen(value));
 }
 
 static int
@@ -280,13 +289,15 @@ set_header(DfSystem *system, Oid catalog, DefElem *def, int first, DfOptionProbl
 	if (catalog == UserMappingRelationId && system->idempotency_header != NULL &&
 		pg_strcasecmp(system->idempotency_header, name) == 0)
 		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
-					  psprintf("option \"%s\" sets the header that carries the idempotency key", def->defname),
+					  psprintf("option \"%s\" sets the header that carries the idempotency key",
+							   def->defname),
 					  pstrdup("Each step has its own key; drop the option that sets this header."));
 	at = find_header(system, name);
 	if (at >= first)
 		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
 					  psprintf("the header of option \"%s\" is set twice", def->defname),
-					  pstrdup("Names of headers are the same in upper and lower case; drop one of the two options."));
+					  pstrdup("Names of headers are the same in upper and lower case; drop one of "
+							  "the two options."));
 	if (at < 0)
 		at = system->nheaders++;
 	if (system->headers == NULL)
@@ -297,14 +308,15 @@ set_header(DfSystem *system, Oid catalog, DefElem *def, int first, DfOptionProbl
 	else
 	{
 		system->headers = repalloc(system->headers, system->nheaders * sizeof(char *));
-		system->header_is_secret = repalloc(system->header_is_secret, system->nheaders * sizeof(bool));
+		system->header_is_secret =
+			repalloc(system->header_is_secret, system->nheaders * sizeof(bool));
 	}
 	system->header_is_secret[at] = catalog == UserMappingRelationId;
 	system->headers[at] = psprintf("%s: %s", name, value);
 	return true;
 }
 
-/* ---- one object's whole list --------------------------------------------------- */
+/* ---- one object's whole list ---------------------------------------------- */
 
 static bool requires(DfOptionProblem *problem, const char *option, const char *other)
 {
@@ -317,25 +329,34 @@ static bool
 server_complete(const DfSystem *system, DfOptionProblem *problem)
 {
 	if (system->url == NULL)
-		return refuse(problem, ERRCODE_FDW_OPTION_NAME_NOT_FOUND,
-					  pstrdup("option \"url\" is required"),
-					  pstrdup("Say where the system is: OPTIONS (url 'https://api.example.com/v1')."));
+		return refuse(
+			problem, ERRCODE_FDW_OPTION_NAME_NOT_FOUND, pstrdup("option \"url\" is required"),
+			pstrdup("Say where the system is: OPTIONS (url 'https://api.example.com/v1')."));
 	if (system->retry.initial_ms > system->retry.max_ms)
 		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
 					  pstrdup("option \"retry_initial\" is longer than \"retry_max\""),
-					  pstrdup("Set \"retry_max\" to at least \"retry_initial\"; where they are not set, they are 5min and 1s."));
+					  pstrdup("Set \"retry_max\" to at least \"retry_initial\"; where they are not "
+							  "set, they are 5min and 1s."));
 	if (system->idempotency_header != NULL && find_header(system, system->idempotency_header) >= 0)
-		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
-					  pstrdup("option \"idempotency_header\" names a header that has an option of its own"),
-					  pstrdup("Each step has its own key; drop the option that sets this header."));
+		return refuse(
+			problem, ERRCODE_INVALID_PARAMETER_VALUE,
+			pstrdup("option \"idempotency_header\" names a header that has an option of its own"),
+			pstrdup("Each step has its own key; drop the option that sets this header."));
 	return true;
 }
 
-/* ---- systems that are mail servers --------------------------------------------- */
+/* ---- systems that are mail servers ---------------------------------------- */
 
 /* what is said about requests by HTTP */
 static const char *const http_options[] = {
-	"encoding", "idempotency_header", "idempotency_ttl", "settle", "max_body", "follow_redirects", "private_origins", NULL,
+	"encoding",
+	"idempotency_header",
+	"idempotency_ttl",
+	"settle",
+	"max_body",
+	"follow_redirects",
+	"private_origins",
+	NULL,
 };
 
 static bool
@@ -362,7 +383,8 @@ mail_options_apply(DfSystem *system, List *options, DfOptionProblem *problem)
 		if (is_one_of(name, http_options) || is_header_option(name))
 			return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
 						  psprintf("option \"%s\" is not for a mail server", name),
-						  pstrdup("Drop it: it is about HTTP, and the url begins with smtp. Headers of a mail are given to dataflows.send_mail()."));
+						  pstrdup("Drop it: it is about HTTP, and the url begins with smtp. "
+								  "Headers of a mail are given to dataflows.send_mail()."));
 	}
 	if (pg_strncasecmp(system->url, "smtps:", 6) == 0 && is_given(options, "starttls"))
 		return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
@@ -378,7 +400,8 @@ mail_options_apply(DfSystem *system, List *options, DfOptionProblem *problem)
 static bool
 server_kind_apply(DfSystem *system, List *options, DfOptionProblem *problem)
 {
-	system->mail = pg_strncasecmp(system->url, "smtp:", 5) == 0 || pg_strncasecmp(system->url, "smtps:", 6) == 0;
+	system->mail = pg_strncasecmp(system->url, "smtp:", 5) == 0 ||
+		pg_strncasecmp(system->url, "smtps:", 6) == 0;
 	if (system->mail)
 		return mail_options_apply(system, options, problem);
 	if (!is_given(options, "starttls"))
@@ -435,7 +458,8 @@ mapping_pairs_complete(const DfSystem *system, DfOptionProblem *problem)
 	if (system->webhook_secret_old != NULL && system->webhook_secret == NULL)
 		return refuse(problem, ERRCODE_FDW_OPTION_NAME_NOT_FOUND,
 					  pstrdup("option \"webhook_secret_old\" requires option \"webhook_secret\""),
-					  pstrdup("Set \"webhook_secret\" to the present secret and \"webhook_secret_old\" to the one before."));
+					  pstrdup("Set \"webhook_secret\" to the present secret and "
+							  "\"webhook_secret_old\" to the one before."));
 	return true;
 }
 
@@ -451,7 +475,9 @@ mapping_complete(const DfSystem *system, DfOptionProblem *problem)
 	if (ways > 1)
 		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
 					  pstrdup("more than one way to authenticate is set"),
-					  pstrdup("Set only one of \"bearer_token\", \"username\" with \"password\", \"oauth_token_url\" with \"client_id\" and \"client_secret\", or \"header.Authorization\"."));
+					  pstrdup("Set only one of \"bearer_token\", \"username\" with \"password\", "
+							  "\"oauth_token_url\" with \"client_id\" and \"client_secret\", or "
+							  "\"header.Authorization\"."));
 	return true;
 }
 
@@ -487,7 +513,8 @@ set_idempotency_header(DfSystem *system, DfOptionProblem *problem)
 			 df_header_kind(header, strlen(header)) != DF_HEADER_KEY)
 		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
 					  pstrdup("invalid value for option \"idempotency_header\""),
-					  pstrdup("Name a header that has no other meaning, such as \"Idempotency-Key\", or write '' so that none is sent."));
+					  pstrdup("Name a header that has no other meaning, such as "
+							  "\"Idempotency-Key\", or write '' so that none is sent."));
 	system->idempotency_trusted = header != NULL && *header != '\0';
 	return true;
 }
@@ -530,14 +557,18 @@ df_options_fit(const DfSystem *system, DfOptionProblem *problem)
 		return mail_options_fit(system, problem);
 	if (system->oauth_token_url == NULL)
 		return true;
-	if (!is_https(system->oauth_token_url) && !df_system_allows_private(system, system->oauth_token_url))
+	if (!is_https(system->oauth_token_url) &&
+		!df_system_allows_private(system, system->oauth_token_url))
 		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
-					  pstrdup("the client's secret would go out in the clear, as \"oauth_token_url\" is not https"),
-					  pstrdup("Use https, or have a superuser name its origin in \"private_origins\" of the server."));
+					  pstrdup("the client's secret would go out in the clear, as "
+							  "\"oauth_token_url\" is not https"),
+					  pstrdup("Use https, or have a superuser name its origin in "
+							  "\"private_origins\" of the server."));
 	if (!is_https(system->url) && !system->allow_private)
 		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
 					  pstrdup("its token would go out in the clear, as \"url\" is not https"),
-					  pstrdup("Use https, or have a superuser set \"allow_private\" on the server."));
+					  pstrdup(
+						  "Use https, or have a superuser set \"allow_private\" on the server."));
 	return true;
 }
 
@@ -574,7 +605,7 @@ df_options_forget(DfSystem *system)
 	system->nheaders = 0;
 }
 
-/* ---- the validator --------------------------------------------------------------- */
+/* ---- the validator -------------------------------------------------------- */
 
 static void
 check_catalog(Oid catalog, List *options)

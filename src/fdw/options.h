@@ -68,7 +68,8 @@ extern void df_options_defaults(DfSystem *system);
  * are copied into the current memory context.  False, with *problem set, at the
  * first thing that is wrong.
  */
-extern bool df_options_apply(DfSystem *system, Oid catalog, List *options, DfOptionProblem *problem);
+extern bool df_options_apply(DfSystem *system, Oid catalog, List *options,
+							 DfOptionProblem *problem);
 
 /*
  * Whether the options of a server and of a user mapping go together, which the
@@ -79,10 +80,11 @@ extern bool df_options_fit(const DfSystem *system, DfOptionProblem *problem);
 /* overwrites the credentials in memory */
 extern void df_options_forget(DfSystem *system);
 
-/* ---- values (fdw/values.c) ------------------------------------------------- */
+/* ---- values (fdw/values.c) ------------------------------------------------ */
 
 /* puts the value into *field; false if it is malformed, maybe with *why */
-extern bool df_option_parse(const DfOption *option, const char *value, void *field, const char **why);
+extern bool df_option_parse(const DfOption *option, const char *value, void *field,
+							const char **why);
 
 /* what would be valid, as a sentence */
 extern char *df_option_valid(const DfOption *option);

@@ -106,13 +106,15 @@ forget_options(List *options)
 static List *
 mapping_options(Oid server, Oid user)
 {
-	HeapTuple tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(user), ObjectIdGetDatum(server));
+	HeapTuple tuple =
+		SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(user), ObjectIdGetDatum(server));
 	List *options = NIL;
 	Datum datum;
 	bool isnull;
 
 	if (!HeapTupleIsValid(tuple))
-		tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid), ObjectIdGetDatum(server));
+		tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid),
+								ObjectIdGetDatum(server));
 	if (!HeapTupleIsValid(tuple))
 		return NIL;
 	datum = SysCacheGetAttr(USERMAPPINGUSERSERVER, tuple, Anum_pg_user_mapping_umoptions, &isnull);
@@ -132,7 +134,8 @@ is_ours(ForeignServer *server, char **why)
 	if (fdw != NULL && strcmp(fdw->fdwname, WRAPPER_NAME) == 0 && OidIsValid(extension) &&
 		getExtensionOfObject(ForeignDataWrapperRelationId, fdw->fdwid) == extension)
 		return true;
-	*why = psprintf("foreign server \"%s\" is not a system: its wrapper is not that of the extension dataflows",
+	*why = psprintf("foreign server \"%s\" is not a system: its wrapper is not "
+					"that of the extension dataflows",
 					server->servername);
 	return false;
 }
@@ -160,7 +163,8 @@ read_system(DfSystem *system, ForeignServer *server, char **why)
 	if (!valid)
 	{
 		df_options_forget(system);
-		*why = psprintf("the options of system \"%s\" cannot be used: %s", server->servername, problem.message);
+		*why = psprintf("the options of system \"%s\" cannot be used: %s", server->servername,
+						problem.message);
 		return false;
 	}
 	system->url_hash = hash_bytes((const unsigned char *) system->url, strlen(system->url));
@@ -210,7 +214,8 @@ may_use(const DfSystem *system, char **why)
 {
 	if (!SearchSysCacheExists1(FOREIGNSERVEROID, ObjectIdGetDatum(system->oid)))
 		*why = psprintf("system \"%s\" does not exist", system->name);
-	else if (object_aclcheck(ForeignServerRelationId, system->oid, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
+	else if (object_aclcheck(ForeignServerRelationId, system->oid, GetUserId(), ACL_USAGE) !=
+			 ACLCHECK_OK)
 		*why = psprintf("role \"%s\" has no USAGE on system \"%s\"",
 						GetUserNameFromId(GetUserId(), true), system->name);
 	else

@@ -10,44 +10,44 @@
 
 typedef struct DfSystem
 {
-	Oid			oid;
-	char	   *name;
-	char	   *url;
-	bool		mail;			/* smtp or smtps: for send_mail() and nothing else */
-	bool		mail_in_clear;	/* starttls 'off' */
-	uint32		url_hash;		/* the intent keeps it: has the base changed? */
-	int			timeout_ms;
-	int			connect_timeout_ms;
-	bool		form;			/* encoding 'form' instead of 'json' */
-	char	   *idempotency_header; /* NULL = not sent */
-	bool		idempotency_trusted;	/* the system named the header itself */
-	int64		idempotency_ttl_ms;
-	int			max_concurrency;
-	double		rate_per_second;	/* 0 = no limit */
-	int			breaker_failures;
-	int64		breaker_cooldown_ms;
-	DfRetry		retry;
-	int64		settle_ms;
-	int64		max_body;		/* 0 = dataflows.max_body */
-	bool		allow_private;	/* of the url's origin */
-	char	   *private_origins;	/* further ones, separated by spaces; NULL = none */
-	int			follow_redirects;
-	char	   *ca_file;
-	int			nheaders;		/* plain and secret ones, "Name: value" */
-	char	  **headers;
-	bool	   *header_is_secret;	/* of the user mapping: every role may read the server's */
+	Oid oid;
+	char *name;
+	char *url;
+	bool mail; /* smtp or smtps: for send_mail() and nothing else */
+	bool mail_in_clear; /* starttls 'off' */
+	uint32 url_hash; /* the intent keeps it: has the base changed? */
+	int timeout_ms;
+	int connect_timeout_ms;
+	bool form; /* encoding 'form' instead of 'json' */
+	char *idempotency_header; /* NULL = not sent */
+	bool idempotency_trusted; /* the system named the header itself */
+	int64 idempotency_ttl_ms;
+	int max_concurrency;
+	double rate_per_second; /* 0 = no limit */
+	int breaker_failures;
+	int64 breaker_cooldown_ms;
+	DfRetry retry;
+	int64 settle_ms;
+	int64 max_body; /* 0 = dataflows.max_body */
+	bool allow_private; /* of the url's origin */
+	char *private_origins; /* further ones, separated by spaces; NULL = none */
+	int follow_redirects;
+	char *ca_file;
+	int nheaders; /* plain and secret ones, "Name: value" */
+	char **headers;
+	bool *header_is_secret; /* of the user mapping: every role may read the server's */
 	/* credentials: only ever handed to the HTTP room, zeroed when forgotten */
-	char	   *bearer_token;
-	char	   *username;
-	char	   *password;
-	char	   *client_cert;
-	char	   *client_key;
-	char	   *oauth_token_url;
-	char	   *oauth_client_id;
-	char	   *oauth_client_secret;
-	char	   *oauth_scope;
-	char	   *webhook_secret; /* what senders of webhooks sign with */
-	char	   *webhook_secret_old; /* accepted too while rotating */
+	char *bearer_token;
+	char *username;
+	char *password;
+	char *client_cert;
+	char *client_key;
+	char *oauth_token_url;
+	char *oauth_client_id;
+	char *oauth_client_secret;
+	char *oauth_scope;
+	char *webhook_secret; /* what senders of webhooks sign with */
+	char *webhook_secret_old; /* accepted too while rotating */
 } DfSystem;
 
 /*
@@ -65,4 +65,4 @@ extern DfSystem *df_system_get(const char *name, char **why);
  */
 extern bool df_system_allows_private(const DfSystem *system, const char *url);
 
-#endif							/* DF_FDW_SYSTEM_H */
+#endif /* DF_FDW_SYSTEM_H */

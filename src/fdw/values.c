@@ -71,7 +71,8 @@ smtp_url_problem(const char *host)
 	}
 	else
 	{
-		for (colon = host; isalnum((unsigned char) *colon) || *colon == '.' || *colon == '-' || *colon == '_';)
+		for (colon = host;
+			 isalnum((unsigned char) *colon) || *colon == '.' || *colon == '-' || *colon == '_';)
 			colon++;
 		if (colon == host)
 			return "it has no host";
@@ -270,11 +271,14 @@ df_option_valid(const DfOption *option)
 	switch (option->kind)
 	{
 		case DF_OPTION_URL:
-			return pstrdup("Write an absolute URL such as \"https://api.example.com/v1\" or \"smtp://mail.example.com:587\"; credentials belong in a USER MAPPING.");
+			return pstrdup(
+				"Write an absolute URL such as \"https://api.example.com/v1\" or "
+				"\"smtp://mail.example.com:587\"; credentials belong in a USER MAPPING.");
 		case DF_OPTION_HTTP_URL:
 			return pstrdup("Write an absolute URL such as \"https://auth.example.com/token\".");
 		case DF_OPTION_ORIGINS:
-			return pstrdup("Write scheme, host and port of each, separated by spaces, such as \"https://auth.internal:8443\".");
+			return pstrdup("Write scheme, host and port of each, separated by spaces, such as "
+						   "\"https://auth.internal:8443\".");
 		case DF_OPTION_TOKEN:
 			return pstrdup("Write printable ASCII characters without spaces.");
 		case DF_OPTION_USERNAME:
@@ -284,17 +288,22 @@ df_option_valid(const DfOption *option)
 		case DF_OPTION_PATH:
 			return pstrdup("Write the absolute path of a file on the server.");
 		case DF_OPTION_HEADER_NAME:
-			return pstrdup("Write the name of a header, of letters, digits and hyphens, or '' so that none is sent.");
+			return pstrdup("Write the name of a header, of letters, digits and hyphens, or '' so "
+						   "that none is sent.");
 		case DF_OPTION_HEADER:
-			return pstrdup("Write text without control characters, not empty and not beginning with a space.");
+			return pstrdup(
+				"Write text without control characters, not empty and not beginning with a space.");
 		case DF_OPTION_MS:
 		case DF_OPTION_LONG_MS:
-			return psprintf("Write a duration from %s to %s, such as \"100ms\", \"30s\", \"5min\" or \"24h\"; a plain number is seconds.",
+			return psprintf("Write a duration from %s to %s, such as \"100ms\", \"30s\", \"5min\" "
+							"or \"24h\"; a plain number is seconds.",
 							duration_text(option->min), duration_text(option->max));
 		case DF_OPTION_INT:
-			return psprintf("Write a whole number from %d to %d.", (int) option->min, (int) option->max);
+			return psprintf("Write a whole number from %d to %d.", (int) option->min,
+							(int) option->max);
 		case DF_OPTION_BYTES:
-			return psprintf("Write a size from %d to %d bytes, such as \"64kB\" or \"10MB\"; a plain number is bytes.",
+			return psprintf("Write a size from %d to %d bytes, such as \"64kB\" or \"10MB\"; a "
+							"plain number is bytes.",
 							(int) option->min, (int) option->max);
 		case DF_OPTION_BOOL:
 			return pstrdup("Write \"true\" or \"false\".");
@@ -303,7 +312,8 @@ df_option_valid(const DfOption *option)
 		case DF_OPTION_STARTTLS:
 			return pstrdup("Write \"require\" or \"off\".");
 		case DF_OPTION_RATE:
-			return pstrdup("Write a number above 0 per second, minute or hour, such as \"100/s\", \"600/min\" or \"1000/h\".");
+			return pstrdup("Write a number above 0 per second, minute or hour, such as \"100/s\", "
+						   "\"600/min\" or \"1000/h\".");
 		default:
 			return pstrdup("Write text that is not empty and has no control characters.");
 	}

@@ -75,16 +75,21 @@ not_carried_out(const DfAnswer *answer)
 static bool
 is_conflict_with_ourselves(const DfAnswer *answer)
 {
-	if (answer->status != 409 || !(answer->was_doubt || answer->was_lost) || answer->method == DF_METHOD_SAFE)
+	if (answer->status != 409 || !(answer->was_doubt || answer->was_lost) ||
+		answer->method == DF_METHOD_SAFE)
 		return false;
 	return answer->method == DF_METHOD_EFFECT || !is_accepted(answer);
 }
 
-/* the credentials are the system's fault and get repaired; the rest of 3xx and 4xx will be the same tomorrow */
+/*
+ * the credentials are the system's fault and get repaired; the rest of 3xx and 4xx will be the
+ * same tomorrow
+ */
 bool
 df_status_is_refusal(int status)
 {
-	return status >= 300 && status <= 499 && status != 401 && status != 403 && !is_come_later(status);
+	return status >= 300 && status <= 499 && status != 401 && status != 403 &&
+		!is_come_later(status);
 }
 
 /* a 2xx is never "accepted": a list that names 200 too must not cost the undo */

@@ -48,7 +48,8 @@ df_probe_verdict(const DfProbeQuestion *question)
 	if (question->found == 1)
 		return question->was_sent ? DF_PROBE_ADOPT : DF_PROBE_EXISTED;
 	if (question->found != 0)
-		return !question->was_sent && question->found > 1 ? DF_PROBE_EXISTED : cannot_tell(question);
+		return !question->was_sent && question->found > 1 ? DF_PROBE_EXISTED
+														  : cannot_tell(question);
 	if (!question->was_sent)
 		return DF_PROBE_SEND;
 

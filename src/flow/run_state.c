@@ -118,7 +118,8 @@ StaticAssertDecl(lengthof(event_names) == DF_RUN_NEVENTS, "every run event has a
 int
 df_run_next(DfRunState from, DfRunEvent event)
 {
-	const DfTransition *found = df_transition_of(df_run_transitions, df_n_run_transitions, from, event);
+	const DfTransition *found =
+		df_transition_of(df_run_transitions, df_n_run_transitions, from, event);
 
 	return found == NULL ? -1 : found->to;
 }

@@ -132,7 +132,8 @@ StaticAssertDecl(lengthof(kind_names) == DF_STEP_NKINDS, "every step kind has a 
 int
 df_step_next(DfStepState from, DfStepEvent event)
 {
-	const DfTransition *found = df_transition_of(df_step_transitions, df_n_step_transitions, from, event);
+	const DfTransition *found =
+		df_transition_of(df_step_transitions, df_n_step_transitions, from, event);
 
 	return found == NULL ? -1 : found->to;
 }

@@ -106,7 +106,7 @@ static struct
 	int64 away_us; /* spent away since the last perform */
 } client = {.epoll_fd = -1, .timer_us = -1, .nearest_us = -1};
 
-/* ---- results ------------------------------------------------------------ */
+/* ---- results -------------------------------------------------------------- */
 
 /* A result, if need be out of the reserve; NULL only if that is used up too. */
 static DfDone *
@@ -190,7 +190,7 @@ df_http_in_flight(void)
 	return client.count;
 }
 
-/* ---- sockets and the timer: what libcurl asks of us --------------------- */
+/* ---- sockets and the timer: what libcurl asks of us ----------------------- */
 
 static Watch *
 watch_of(int fd)
@@ -214,8 +214,8 @@ static bool
 tell_epoll(Watch *watch, int fd, uint32 events)
 {
 	struct epoll_event event = {.events = events, .data = {.fd = fd}};
-	int op = events == 0 ? EPOLL_CTL_DEL : watch->registered != 0 ? EPOLL_CTL_MOD :
-																	EPOLL_CTL_ADD;
+	int op = events == 0 ? EPOLL_CTL_DEL : watch->registered != 0 ? EPOLL_CTL_MOD
+																  : EPOLL_CTL_ADD;
 	int rc = epoll_ctl(client.epoll_fd, op, fd, &event);
 
 	/* a descriptor that was closed behind our back left the set by itself */
@@ -253,8 +253,8 @@ on_timer(CURLM *multi, long timeout_ms, void *arg)
 	DfExchange *mail = arg;
 	int64 *timer_us = mail != NULL ? &mail->mail->timer_us : &client.timer_us;
 
-	*timer_us = timeout_ms < 0 ? -1 : timeout_ms == 0 ? 0 :
-														df_monotonic_us() + timeout_ms * 1000;
+	*timer_us = timeout_ms < 0 ? -1 : timeout_ms == 0 ? 0
+													  : df_monotonic_us() + timeout_ms * 1000;
 	return 0;
 }
 
@@ -283,7 +283,7 @@ on_close(void *arg, curl_socket_t fd)
 	return close(fd);
 }
 
-/* ---- begin and end ------------------------------------------------------ */
+/* ---- begin and end -------------------------------------------------------- */
 
 static void
 make_reserve(void)
@@ -326,7 +326,8 @@ df_http_init(void)
 void
 df_http_limit(int connections)
 {
-	(void) curl_multi_setopt(client.multi, CURLMOPT_MAXCONNECTS, (long) Min(Max(connections, 1), MAX_CONNECTIONS));
+	(void) curl_multi_setopt(client.multi, CURLMOPT_MAXCONNECTS,
+							 (long) Min(Max(connections, 1), MAX_CONNECTIONS));
 }
 
 int
@@ -411,7 +412,7 @@ df_http_shutdown(void)
 	client.nearest_us = -1;
 }
 
-/* ---- requests in -------------------------------------------------------- */
+/* ---- requests in ---------------------------------------------------------- */
 
 static CURL *
 get_handle(void)
@@ -427,7 +428,10 @@ apply_sockets(CURL *easy)
 	return code != CURLE_OK ? code : curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
 }
 
-/* A multi handle for one mail, that tells the same epoll set and a timer of its own; NULL = no memory. */
+/*
+ * A multi handle for one mail, that tells the same epoll set and a timer of its own; NULL = no
+ * memory.
+ */
 static CURLM *
 multi_for(DfExchange *exchange)
 {
@@ -466,7 +470,8 @@ begin_exchange(DfExchange *exchange, const DfHttpRequest *request, DfFate *fate)
 	exchange->easy = get_handle();
 	if (exchange->easy == NULL)
 		return "there is no memory for a request";
-	code = exchange->mail != NULL ? df_mail_apply(exchange, request) : df_request_apply(exchange, request);
+	code = exchange->mail != NULL ? df_mail_apply(exchange, request)
+								  : df_request_apply(exchange, request);
 	if (code == CURLE_OK)
 		code = apply_sockets(exchange->easy);
 	if (code == CURLE_OK && add_exchange(exchange))
@@ -532,7 +537,7 @@ df_http_submit(const DfHttpRequest *request)
 	}
 }
 
-/* ---- results out -------------------------------------------------------- */
+/* ---- results out ---------------------------------------------------------- */
 
 /* Moves the buffers of the answer over to the result. */
 static void
@@ -599,12 +604,15 @@ time_out(DfExchange *exchange)
 
 	result->fate = lost ? DF_FATE_LOST : DF_FATE_NOT_SENT;
 	if (exchange->mail != NULL && exchange->mail->fd >= 0)
-		snprintf(result->error, sizeof(result->error), "timed out after %d ms, %s", exchange->timeout_ms,
+		snprintf(result->error, sizeof(result->error), "timed out after %d ms, %s",
+				 exchange->timeout_ms,
 				 lost ? "waiting for the reply to the message" : "before the message was sent");
 	else
-		snprintf(result->error, sizeof(result->error), "timed out after %d ms, %s", exchange->timeout_ms,
-				 !lost ? "before a connection was there" : exchange->response.status == 0 ? "waiting for an answer" :
-																							"within the answer");
+		snprintf(result->error, sizeof(result->error), "timed out after %d ms, %s",
+				 exchange->timeout_ms,
+				 !lost                                ? "before a connection was there"
+					 : exchange->response.status == 0 ? "waiting for an answer"
+													  : "within the answer");
 	fill_result(exchange, result);
 	queue_result(end_exchange(exchange));
 }
@@ -693,7 +701,7 @@ collect_ends(void)
 	}
 }
 
-/* ---- moving ------------------------------------------------------------- */
+/* ---- moving --------------------------------------------------------------- */
 
 /* Tells libcurl about sockets that are ready; how many events there were. */
 static int
@@ -727,8 +735,8 @@ serve_sockets(void)
 		if (watch->mail != NULL && watch->mail->mail->fd == fd)
 			go_on_with_mail(watch->mail);
 		else
-			(void) curl_multi_socket_action(watch->mail != NULL ? watch->mail->mail->multi : client.multi,
-											fd, what, &running);
+			(void) curl_multi_socket_action(
+				watch->mail != NULL ? watch->mail->mail->multi : client.multi, fd, what, &running);
 	}
 	return Max(n, 0);
 }
@@ -755,7 +763,8 @@ serve_timers(void)
 	DfExchange *exchange;
 
 	serve_timer_of(client.multi, &client.timer_us);
-	for (exchange = client.mails > 0 ? client.in_flight : NULL; exchange != NULL; exchange = exchange->next)
+	for (exchange = client.mails > 0 ? client.in_flight : NULL; exchange != NULL;
+		 exchange = exchange->next)
 		if (exchange->mail != NULL && exchange->mail->fd < 0)
 			serve_timer_of(exchange->mail->multi, &exchange->mail->timer_us);
 }
@@ -767,7 +776,8 @@ next_timer(void)
 	DfExchange *exchange;
 	int64 due = client.timer_us;
 
-	for (exchange = client.mails > 0 ? client.in_flight : NULL; exchange != NULL; exchange = exchange->next)
+	for (exchange = client.mails > 0 ? client.in_flight : NULL; exchange != NULL;
+		 exchange = exchange->next)
 		if (exchange->mail != NULL && exchange->mail->fd < 0 && exchange->mail->timer_us >= 0 &&
 			(due < 0 || exchange->mail->timer_us < due))
 			due = exchange->mail->timer_us;

@@ -31,7 +31,7 @@
 #define MAX_LINE 998
 #define CODE_START_DATA 354
 
-/* ---- is it a mail? ------------------------------------------------------ */
+/* ---- is it a mail? -------------------------------------------------------- */
 
 static bool
 is_path(const char *address)
@@ -45,7 +45,10 @@ is_path(const char *address)
 	return at != NULL && at != address && at[1] != '\0' && strchr(at + 1, '@') == NULL;
 }
 
-/* The last line of defence: nothing that is given can end a line, or the message, but its own ends. */
+/*
+ * The last line of defence: nothing that is given can end a line, or the message, but its own
+ * ends.
+ */
 static const char *
 message_problem(const char *text, size_t len)
 {
@@ -92,7 +95,7 @@ df_mail_problem(const DfHttpRequest *request)
 	return message_problem(request->body, request->body_len);
 }
 
-/* ---- the script --------------------------------------------------------- */
+/* ---- the script ----------------------------------------------------------- */
 
 /* The message with a dot before each line that begins with one, and the line that ends it. */
 static char *
@@ -132,8 +135,9 @@ df_mail_new(const DfHttpRequest *request)
 {
 	int nturns;
 	size_t room = script_bound(request, &nturns);
-	DfExchange *exchange = df_exchange_new(request, MAXALIGN(sizeof(DfMail)) + MAXALIGN(room) +
-										   MAXALIGN(nturns * sizeof(size_t)) + MAXIMUM_ALIGNOF);
+	DfExchange *exchange = df_exchange_new(request,
+										   MAXALIGN(sizeof(DfMail)) + MAXALIGN(room) +
+											   MAXALIGN(nturns * sizeof(size_t)) + MAXIMUM_ALIGNOF);
 	const char *const *to;
 	DfMail *mail;
 	char *script;
@@ -169,7 +173,7 @@ df_mail_new(const DfHttpRequest *request)
 	return exchange;
 }
 
-/* ---- replies ------------------------------------------------------------ */
+/* ---- replies -------------------------------------------------------------- */
 
 static void
 keep_char(DfMail *mail, char c)
@@ -248,7 +252,7 @@ df_mail_keep_reply(DfExchange *exchange)
 		(void) df_response_body(mail->reply, 1, len, &exchange->response);
 }
 
-/* ---- connecting --------------------------------------------------------- */
+/* ---- connecting ----------------------------------------------------------- */
 
 /* ends the function with libcurl's code if an option is not taken */
 #define SET(option, value) \
@@ -317,7 +321,8 @@ not_connected(DfExchange *exchange, CURLcode code, DfMailEnd *end)
 			return ended(end, DF_FATE_ANSWER, NULL);
 		case CURLE_USE_SSL_FAILED:
 			forget_reply(mail);
-			return ended(end, DF_FATE_NOT_SENT, "the server does not offer STARTTLS, without which nothing is sent");
+			return ended(end, DF_FATE_NOT_SENT,
+						 "the server does not offer STARTTLS, without which nothing is sent");
 		case CURLE_REMOTE_ACCESS_DENIED:
 		case CURLE_WEIRD_SERVER_REPLY:
 			if (refused)
@@ -348,7 +353,7 @@ df_mail_connected(DfExchange *exchange, CURLcode code, DfMailEnd *end)
 	return false;
 }
 
-/* ---- the dialogue ------------------------------------------------------- */
+/* ---- the dialogue --------------------------------------------------------- */
 
 static bool
 is_message(const DfMail *mail)
@@ -364,7 +369,8 @@ quit(DfExchange *exchange)
 	size_t start = mail->ends[mail->nturns - 2];
 	size_t sent;
 
-	(void) curl_easy_send(exchange->easy, mail->script + start, mail->ends[mail->nturns - 1] - start, &sent);
+	(void) curl_easy_send(exchange->easy, mail->script + start,
+						  mail->ends[mail->nturns - 1] - start, &sent);
 }
 
 /* A whole reply: on with the next turn, or the end. */
@@ -403,8 +409,9 @@ lost(DfExchange *exchange, DfMailEnd *end)
 {
 	forget_reply(exchange->mail);
 	return ended(end, exchange->sent ? DF_FATE_LOST : DF_FATE_NOT_SENT,
-				 exchange->sent ? "the connection was lost after the message, before the reply to it"
-				 : "the connection was lost before the message was sent");
+				 exchange->sent
+					 ? "the connection was lost after the message, before the reply to it"
+					 : "the connection was lost before the message was sent");
 }
 
 /* Reads what is there; true = the end. */

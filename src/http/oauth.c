@@ -239,7 +239,8 @@ take_member(Scan *scan, Fields *fields)
 	skip_space(scan);
 	if (value != NULL && scan->at < scan->end && *scan->at == '"')
 		return take_string(scan, value);
-	if (value == &fields->expires_in && scan->at < scan->end && *scan->at != '{' && *scan->at != '[')
+	if (value == &fields->expires_in && scan->at < scan->end && *scan->at != '{' &&
+		*scan->at != '[')
 		return take_word(scan, value);
 	return skip_value(scan, 1);
 }
@@ -290,7 +291,8 @@ df_oauth_read(char *body, size_t len, DfTokenAnswer *answer)
 	answer->expires_in = seconds(&fields.expires_in);
 	if (fields.token.len == 0)
 		return "its answer has no access_token";
-	if (fields.type.text != NULL && !(fields.type.len == 6 && pg_strncasecmp(fields.type.text, "bearer", 6) == 0))
+	if (fields.type.text != NULL &&
+		!(fields.type.len == 6 && pg_strncasecmp(fields.type.text, "bearer", 6) == 0))
 		return "its answer has a token_type other than Bearer";
 	if (fields.token.len > DF_MAX_TOKEN)
 		return "its access_token is longer than 16 kB";

@@ -90,7 +90,8 @@ has_prefix(const uint8 *address, const uint8 *prefix, int bits)
 static uint32
 v4_at(const uint8 *bytes)
 {
-	return ((uint32) bytes[0] << 24) | ((uint32) bytes[1] << 16) | ((uint32) bytes[2] << 8) | bytes[3];
+	return ((uint32) bytes[0] << 24) | ((uint32) bytes[1] << 16) | ((uint32) bytes[2] << 8) |
+		bytes[3];
 }
 
 static const char *

@@ -34,7 +34,7 @@
 /* servers of a widespread kind close idle connections after 5 s */
 #define MAX_IDLE_S 4L
 
-/* ---- is it a request? --------------------------------------------------- */
+/* ---- is it a request? ----------------------------------------------------- */
 
 static bool
 has_control(const char *text)
@@ -121,7 +121,7 @@ df_request_problem(const DfHttpRequest *request)
 	return credential_problem(request);
 }
 
-/* ---- the block ---------------------------------------------------------- */
+/* ---- the block ------------------------------------------------------------ */
 
 void *
 df_exchange_take(DfExchange *exchange, size_t len)
@@ -143,7 +143,8 @@ arena_bound(const DfHttpRequest *request)
 
 	if (request->private_origins != NULL)
 		total += MAXALIGN(strlen(request->private_origins) + 1);
-	total += MAXALIGN(strlen(request->method) + 1) + MAXALIGN(request->body_len + 1) + 2 * MAXIMUM_ALIGNOF;
+	total += MAXALIGN(strlen(request->method) + 1) + MAXALIGN(request->body_len + 1) +
+		2 * MAXIMUM_ALIGNOF;
 	for (line = request->headers; line != NULL && *line != NULL; line++)
 		total += per_line + MAXALIGN(strlen(*line) + 1);
 	if (request->bearer_token != NULL)
@@ -243,7 +244,10 @@ authorization(DfExchange *exchange, const DfHttpRequest *request)
 	return line;
 }
 
-/* A header that is given twice would be two; what a step says follows what its system says, and wins. */
+/*
+ * A header that is given twice would be two; what a step says follows what its system says, and
+ * wins.
+ */
 static bool
 given_again(const char *const *line)
 {
@@ -269,8 +273,8 @@ list_headers(DfExchange *exchange, const DfHttpRequest *request)
 	{
 		bool is_type = is_header(*line, "content-type");
 		bool is_public = kind_of(*line) == DF_HEADER_PUBLIC;
-		struct curl_slist *after = is_type ? exchange->headers : is_public ? exchange->last_public :
-																			 last;
+		struct curl_slist *after = is_type ? exchange->headers : is_public ? exchange->last_public
+																		   : last;
 		struct curl_slist *node;
 
 		if (given_again(line))
@@ -284,10 +288,12 @@ list_headers(DfExchange *exchange, const DfHttpRequest *request)
 			last = node;
 	}
 	if (!gives_header(request, "accept"))
-		exchange->last_public = link_header(exchange, copy(exchange, "Accept: application/json"), exchange->last_public);
+		exchange->last_public = link_header(exchange, copy(exchange, "Accept: application/json"),
+											exchange->last_public);
 	/* "leave it out": libcurl would say that the body is a form */
 	if (exchange->content_type == NULL)
-		exchange->last_public = link_header(exchange, copy(exchange, "Content-Type:"), exchange->last_public);
+		exchange->last_public =
+			link_header(exchange, copy(exchange, "Content-Type:"), exchange->last_public);
 	secret = authorization(exchange, request);
 	if (secret != NULL)
 		link_header(exchange, secret, exchange->last_public);
@@ -321,8 +327,9 @@ df_request_new(const DfHttpRequest *request)
 	if (request->private_origins != NULL)
 		exchange->private_origins = copy(exchange, request->private_origins);
 	exchange->method = copy(exchange, request->method);
-	exchange->repeatable = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0 ||
-		strcmp(request->method, "PUT") == 0 || strcmp(request->method, "DELETE") == 0;
+	exchange->repeatable = strcmp(request->method, "GET") == 0 ||
+		strcmp(request->method, "HEAD") == 0 || strcmp(request->method, "PUT") == 0 ||
+		strcmp(request->method, "DELETE") == 0;
 	if (request->body != NULL)
 	{
 		body = df_exchange_take(exchange, request->body_len + 1);
@@ -343,7 +350,7 @@ df_request_free(DfExchange *exchange)
 	free(exchange);
 }
 
-/* ---- callbacks ---------------------------------------------------------- */
+/* ---- callbacks ------------------------------------------------------------ */
 
 static bool
 may_connect(DfExchange *exchange, const char *what)
@@ -352,10 +359,14 @@ may_connect(DfExchange *exchange, const char *what)
 		return true;
 	if (exchange->elsewhere)
 		snprintf(exchange->refusal, sizeof(exchange->refusal),
-				 "the answer redirects to an address that is not public (%s), and private_origins of the system does not name its origin", what);
+				 "the answer redirects to an address that is not public (%s), and private_origins "
+				 "of the system does not name its origin",
+				 what);
 	else
 		snprintf(exchange->refusal, sizeof(exchange->refusal),
-				 "the host name stands for an address that is not public (%s), and the system does not say allow_private", what);
+				 "the host name stands for an address that is not public (%s), and the system does "
+				 "not say allow_private",
+				 what);
 	return false;
 }
 
@@ -403,7 +414,7 @@ before_request(void *arg, char *address, char *local, int port, int local_port)
 	return CURL_PREREQFUNC_OK;
 }
 
-/* ---- the easy handle ---------------------------------------------------- */
+/* ---- the easy handle ------------------------------------------------------ */
 
 /* ends the function with libcurl's code if an option is not taken */
 #define SET(option, value) \
@@ -414,7 +425,10 @@ before_request(void *arg, char *address, char *local, int port, int local_port)
 			return set_code_; \
 	} while (0)
 
-/* What holds for every connection, whatever is spoken on it; nothing of it is an option of a system's. */
+/*
+ * What holds for every connection, whatever is spoken on it; nothing of it is an option of a
+ * system's.
+ */
 static CURLcode
 apply_rules(CURL *easy)
 {
@@ -528,7 +542,7 @@ df_request_apply(DfExchange *exchange, const DfHttpRequest *request)
 	return code;
 }
 
-/* ---- redirects ---------------------------------------------------------- */
+/* ---- redirects ------------------------------------------------------------ */
 
 typedef struct Origin
 {
@@ -583,14 +597,19 @@ redirect_problem(const Origin *from, const Origin *to)
 	return NULL;
 }
 
-/* 303 asks for a page about the outcome, and so do 301 and 302 after a POST, as all clients have it. */
+/*
+ * 303 asks for a page about the outcome, and so do 301 and 302 after a POST, as all clients have
+ * it.
+ */
 static void
 change_method(DfExchange *exchange, int status)
 {
-	bool to_get = status == 303 ? strcmp(exchange->method, "HEAD") != 0 :
-								  (status == 301 || status == 302) && strcmp(exchange->method, "POST") == 0;
+	bool to_get = status == 303
+		? strcmp(exchange->method, "HEAD") != 0
+		: (status == 301 || status == 302) && strcmp(exchange->method, "POST") == 0;
 
-	if (status != 307 && status != 308 && strcmp(exchange->method, "GET") != 0 && strcmp(exchange->method, "HEAD") != 0)
+	if (status != 307 && status != 308 && strcmp(exchange->method, "GET") != 0 &&
+		strcmp(exchange->method, "HEAD") != 0)
 		exchange->carried_out = true;
 	if (!to_get)
 		return;
@@ -617,7 +636,10 @@ go_to(DfExchange *exchange, const char *url)
 	return apply_method(easy, exchange);
 }
 
-/* What was given for one origin stays there: secret headers, the client certificate, private addresses. */
+/*
+ * What was given for one origin stays there: secret headers, the client certificate, private
+ * addresses.
+ */
 static CURLcode
 leave_origin(DfExchange *exchange, const char *url)
 {
@@ -667,7 +689,8 @@ df_request_redirect(DfExchange *exchange)
 	char *here = NULL;
 	char *there = NULL;
 
-	if (exchange->redirects_left <= 0 || status < 301 || status > 308 || (status > 303 && status < 307))
+	if (exchange->redirects_left <= 0 || status < 301 || status > 308 ||
+		(status > 303 && status < 307))
 		return DF_REDIRECT_NONE;
 	(void) curl_easy_getinfo(exchange->easy, CURLINFO_REDIRECT_URL, &there);
 	(void) curl_easy_getinfo(exchange->easy, CURLINFO_EFFECTIVE_URL, &here);
@@ -679,7 +702,7 @@ df_request_redirect(DfExchange *exchange)
 	return problem == NULL ? DF_REDIRECT_FOLLOW : DF_REDIRECT_REFUSED;
 }
 
-/* ---- what its end means ------------------------------------------------- */
+/* ---- what its end means --------------------------------------------------- */
 
 /* Codes that say that the request or the system's options are wrong, not the network. */
 static bool
@@ -728,7 +751,8 @@ is_starved(const DfExchange *exchange, CURLcode code)
 {
 	if (code == CURLE_OUT_OF_MEMORY || exchange->shortage != 0)
 		return true;
-	if (code == CURLE_COULDNT_RESOLVE_HOST && strstr(exchange->curl_error, "thread failed to start") != NULL)
+	if (code == CURLE_COULDNT_RESOLVE_HOST &&
+		strstr(exchange->curl_error, "thread failed to start") != NULL)
 		return true;
 	return may_be_shortage(code) && df_descriptors_used_up(df_http_fd());
 }
@@ -738,14 +762,16 @@ df_request_fate(const DfExchange *exchange, CURLcode code)
 {
 	/* libcurl takes a head that breaks off for a whole one */
 	if (code == CURLE_OK)
-		return exchange->response.status >= 200 && exchange->response.head_complete ? DF_FATE_ANSWER : DF_FATE_LOST;
+		return exchange->response.status >= 200 && exchange->response.head_complete ? DF_FATE_ANSWER
+																					: DF_FATE_LOST;
 	if (exchange->response.too_large)
 		return DF_FATE_TOO_LARGE;
 	if (exchange->sent)
 		return DF_FATE_LOST;
 	if (exchange->carried_out)
 		return DF_FATE_LOST;
-	if (exchange->refusal[0] != '\0' && (!exchange->tried_public || code == CURLE_ABORTED_BY_CALLBACK))
+	if (exchange->refusal[0] != '\0' &&
+		(!exchange->tried_public || code == CURLE_ABORTED_BY_CALLBACK))
 		return DF_FATE_REFUSED;
 	if (is_starved(exchange, code))
 		return DF_FATE_STARVED;
@@ -773,7 +799,8 @@ words_for(const DfExchange *exchange, CURLcode code)
 		case CURLE_RECV_ERROR:
 		case CURLE_HTTP2:
 		case CURLE_HTTP2_STREAM:
-			return exchange->response.status == 0 ? "the connection was lost before an answer" : "the connection was lost within the answer";
+			return exchange->response.status == 0 ? "the connection was lost before an answer"
+												  : "the connection was lost within the answer";
 		case CURLE_BAD_CONTENT_ENCODING:
 			return "the answer could not be decompressed";
 		case CURLE_LOGIN_DENIED:
@@ -787,7 +814,8 @@ words_for(const DfExchange *exchange, CURLcode code)
 			return "the file of certificate authorities cannot be used";
 		case CURLE_BAD_FUNCTION_ARGUMENT:
 			/* libcurl 8.22 says so of a key that is not the certificate's */
-			return exchange->with_certificate ? "the client certificate cannot be used" : "the request failed";
+			return exchange->with_certificate ? "the client certificate cannot be used"
+											  : "the request failed";
 		default:
 			return "the request failed";
 	}
@@ -799,7 +827,8 @@ detail_for(const DfExchange *exchange, CURLcode code, long os_errno)
 {
 	if (code == CURLE_COULDNT_CONNECT && os_errno != 0)
 		return strerror((int) os_errno);
-	if ((code == CURLE_SSL_CONNECT_ERROR || code == CURLE_PEER_FAILED_VERIFICATION) && exchange->curl_error[0] != '\0')
+	if ((code == CURLE_SSL_CONNECT_ERROR || code == CURLE_PEER_FAILED_VERIFICATION) &&
+		exchange->curl_error[0] != '\0')
 		return exchange->curl_error;
 	return curl_easy_strerror(code);
 }
@@ -812,26 +841,33 @@ df_request_error(const DfExchange *exchange, CURLcode code, char *text, size_t r
 	if (exchange->response.too_large)
 		snprintf(text, room, "the answer is larger than %zu bytes", exchange->response.max_body);
 	else if (exchange->response.headers_too_large)
-		snprintf(text, room, "the headers of the answer are larger than %d bytes", DF_MAX_HEADER_BYTES);
+		snprintf(text, room, "the headers of the answer are larger than %d bytes",
+				 DF_MAX_HEADER_BYTES);
 	else if (exchange->response.out_of_memory)
 		snprintf(text, room, "there was no memory for the answer");
 	else if (exchange->cut_off)
-		snprintf(text, room, "the connection was closed before an answer, and the request was not sent again");
-	else if (exchange->refusal[0] != '\0' && (!exchange->tried_public || code == CURLE_ABORTED_BY_CALLBACK))
+		snprintf(text, room,
+				 "the connection was closed before an answer, and the request was not sent again");
+	else if (exchange->refusal[0] != '\0' &&
+			 (!exchange->tried_public || code == CURLE_ABORTED_BY_CALLBACK))
 		snprintf(text, room, "%s", exchange->refusal);
 	else if (code == CURLE_OK)
 		snprintf(text, room, "the answer has no final status");
 	else if (!exchange->sent && !exchange->carried_out && is_starved(exchange, code))
-		snprintf(text, room, "%s", code == CURLE_OUT_OF_MEMORY ? "there is no memory for a request"
-				 : strerror(exchange->shortage != 0 ? exchange->shortage : EMFILE));
+		snprintf(text, room, "%s",
+				 code == CURLE_OUT_OF_MEMORY
+					 ? "there is no memory for a request"
+					 : strerror(exchange->shortage != 0 ? exchange->shortage : EMFILE));
 	else
 	{
 		(void) curl_easy_getinfo(exchange->easy, CURLINFO_OS_ERRNO, &os_errno);
 		if (code == CURLE_COULDNT_CONNECT && os_errno == ECONNREFUSED)
 			snprintf(text, room, "connection refused");
 		else if (code == CURLE_OPERATION_TIMEDOUT)
-			snprintf(text, room, "could not connect: timed out after %d ms", exchange->connect_timeout_ms);
+			snprintf(text, room, "could not connect: timed out after %d ms",
+					 exchange->connect_timeout_ms);
 		else
-			snprintf(text, room, "%s: %s", words_for(exchange, code), detail_for(exchange, code, os_errno));
+			snprintf(text, room, "%s: %s", words_for(exchange, code),
+					 detail_for(exchange, code, os_errno));
 	}
 }

@@ -42,7 +42,8 @@ typedef struct DfExchange
 
 	int redirects_left;
 	bool allow_private; /* of the present hop */
-	const char *private_origins; /* to which redirects may lead at private addresses; in the arena, NULL = none */
+	/* to which redirects may lead at private addresses; in the arena, NULL = none */
+	const char *private_origins;
 	bool elsewhere; /* a redirect has left the origin of the request */
 	bool repeatable; /* libcurl may send it again on a fresh connection */
 	bool sent; /* bytes may have left and were not answered yet */
@@ -62,7 +63,10 @@ typedef struct DfExchange
 /* NULL if the request can be made, else a constant sentence why not */
 extern const char *df_request_problem(const DfHttpRequest *request);
 
-/* a malloc'd exchange with an empty arena of that size, and a piece of the arena; NULL = no memory */
+/*
+ * a malloc'd exchange with an empty arena of that size, and a piece of the arena; NULL = no
+ * memory
+ */
 extern DfExchange *df_exchange_new(const DfHttpRequest *request, size_t arena_size);
 extern void *df_exchange_take(DfExchange *exchange, size_t len);
 

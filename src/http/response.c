@@ -22,7 +22,8 @@
 #define FIRST_HEADER_ROOM 1024
 #define FIRST_BODY_ROOM 4096
 
-static const int64 unix_to_pg_seconds = (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY;
+static const int64 unix_to_pg_seconds = (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
+	SECS_PER_DAY;
 
 void
 df_response_init(DfResponse *response, size_t max_body)
@@ -224,7 +225,8 @@ df_response_body(char *data, size_t size, size_t count, void *arg)
 	DfBuffer *body = &response->body;
 	size_t len = size * count;
 	size_t keep = Min(len, response->max_body - body->len);
-	size_t first = response->expected > 0 ? Min(response->expected, response->max_body) + 1 : FIRST_BODY_ROOM;
+	size_t first = response->expected > 0 ? Min(response->expected, response->max_body) + 1
+										  : FIRST_BODY_ROOM;
 
 	if (!reserve(body, keep, first))
 	{

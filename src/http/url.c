@@ -69,7 +69,7 @@ df_url_encode(const char *text)
 	return result;
 }
 
-/* ---- what a path may not be --------------------------------------------- */
+/* ---- what a path may not be ----------------------------------------------- */
 
 static const char *
 character_problem(const char *text)
@@ -126,7 +126,8 @@ has_dot_segment(const char *path, size_t len)
 
 		if (i < len && path[i] != '/' && path[i] != '\\' && path[i] != ';')
 			continue;
-		if ((n == 1 && path[start] == '.') || (n == 2 && path[start] == '.' && path[start + 1] == '.'))
+		if ((n == 1 && path[start] == '.') ||
+			(n == 2 && path[start] == '.' && path[start + 1] == '.'))
 			return true;
 		start = i + 1;
 	}
@@ -181,7 +182,7 @@ path_problem(const char *path)
 	return NULL;
 }
 
-/* ---- what libcurl reads in a URL ---------------------------------------- */
+/* ---- what libcurl reads in a URL ------------------------------------------ */
 
 /*
  * Compares scheme, host or port of two URLs, absent ones being equal, and a port
@@ -254,7 +255,8 @@ parsed_problem(CURLU *url, const char *base)
 	char *scheme = NULL;
 	bool web;
 
-	if (url == NULL || curl_url_set(url, CURLUPART_URL, base, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
+	if (url == NULL ||
+		curl_url_set(url, CURLUPART_URL, base, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
 		return "it is not a URL such as https://api.example.com/v1";
 	web = curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
 		(strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);

@@ -33,4 +33,4 @@ extern const char *df_url_origins_problem(const char *origins);
 /* RFC 3986 percent-encoding of everything but unreserved characters */
 extern char *df_url_encode(const char *text);
 
-#endif							/* DF_HTTP_URL_H */
+#endif /* DF_HTTP_URL_H */

@@ -41,26 +41,27 @@ PG_FUNCTION_INFO_V1(dataflows_event_url);
 /* what a link says */
 typedef struct Link
 {
-	pg_uuid_t	run;
+	pg_uuid_t run;
 	TimestampTz expires;
-	char		event[DF_MAX_NAME + 1];
-	uint8		mac[MAC_LEN];	/* once it is read: what it is known by */
+	char event[DF_MAX_NAME + 1];
+	uint8 mac[MAC_LEN]; /* once it is read: what it is known by */
 } Link;
 
-/* ---- base64 as URLs like it ------------------------------------------------------- */
+/* ---- base64 as URLs like it ----------------------------------------------- */
 
 static char *
 encoded(const uint8 *bytes, int len)
 {
-	int			size = pg_b64_enc_len(len);
-	char	   *text = palloc(size + 1);
-	int			n = pg_b64_encode((const void *) bytes, len, text, size);
+	int size = pg_b64_enc_len(len);
+	char *text = palloc(size + 1);
+	int n = pg_b64_encode((const void *) bytes, len, text, size);
 
 	while (n > 0 && text[n - 1] == '=')
 		n--;
 	text[n] = '\0';
 	for (char *c = text; *c != '\0'; c++)
-		*c = *c == '+' ? '-' : *c == '/' ? '_' : *c;
+		*c = *c == '+' ? '-' : *c == '/' ? '_'
+										 : *c;
 	return text;
 }
 
@@ -68,7 +69,7 @@ encoded(const uint8 *bytes, int len)
 static int
 decoded(const char *text, size_t len, uint8 *bytes, int size)
 {
-	char		padded[MAX_CODE + 4];
+	char padded[MAX_CODE + 4];
 
 	if (len == 0 || len > MAX_CODE - 4)
 		return -1;
@@ -76,20 +77,21 @@ decoded(const char *text, size_t len, uint8 *bytes, int size)
 	{
 		if (text[i] == '+' || text[i] == '/' || text[i] == '=')
 			return -1;
-		padded[i] = text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i];
+		padded[i] = text[i] == '-' ? '+' : text[i] == '_' ? '/'
+														  : text[i];
 	}
 	while (len % 4 != 0)
 		padded[len++] = '=';
 	return pg_b64_decode(padded, (int) len, (void *) bytes, size);
 }
 
-/* ---- codes ---------------------------------------------------------------------------- */
+/* ---- codes ---------------------------------------------------------------- */
 
 static void
 mac_of(const bytea *key, const uint8 *payload, int len, uint8 *mac)
 {
 	pg_hmac_ctx *context = pg_hmac_create(PG_SHA256);
-	bool		ok = context != NULL &&
+	bool ok = context != NULL &&
 		pg_hmac_init(context, (const uint8 *) VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)) == 0 &&
 		pg_hmac_update(context, payload, len) == 0 &&
 		pg_hmac_final(context, mac, MAC_LEN) == 0;
@@ -104,8 +106,8 @@ mac_of(const bytea *key, const uint8 *payload, int len, uint8 *mac)
 static int
 payload_of(const Link *link, uint8 *payload)
 {
-	uint64		expires = pg_hton64((uint64) link->expires);
-	int			len = strlen(link->event);
+	uint64 expires = pg_hton64((uint64) link->expires);
+	int len = strlen(link->event);
 
 	payload[0] = LINK_VERSION;
 	memcpy(payload + 1, link->run.data, UUID_LEN);
@@ -118,7 +120,7 @@ payload_of(const Link *link, uint8 *payload)
 static bytea *
 link_key(MemoryContext cxt)
 {
-	bytea	   *key = df_link_key(cxt);
+	bytea *key = df_link_key(cxt);
 
 	if (key == NULL)
 		ereport(ERROR,
@@ -133,12 +135,12 @@ static bool
 read_link(const char *text, const bytea *key, Link *link)
 {
 	const char *dot = strchr(text, '.');
-	uint8		payload[MAX_CODE];
-	uint8		given[MAC_LEN + 4];
-	uint8		mac[MAC_LEN];
+	uint8 payload[MAX_CODE];
+	uint8 given[MAC_LEN + 4];
+	uint8 mac[MAC_LEN];
 	volatile uint8 difference = 0;
-	uint64		expires;
-	int			len;
+	uint64 expires;
+	int len;
 
 	if (dot == NULL)
 		return false;
@@ -160,16 +162,18 @@ read_link(const char *text, const bytea *key, Link *link)
 	return true;
 }
 
-/* ---- event_url() -------------------------------------------------------------------------- */
+/* ---- event_url() ---------------------------------------------------------- */
 
 static void
 check_event(const char *event)
 {
 	if (event[0] == '\0' || strlen(event) > DF_MAX_NAME || !df_name_is_clean(event))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("event \"%s\" is empty, too long or has a character that events must not have", event),
-				 errhint("Give the name that the workflow passes to dataflows.wait_for().")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("event \"%s\" is empty, too long or has a character that events must not have",
+					event),
+			 errhint("Give the name that the workflow passes to dataflows.wait_for().")));
 }
 
 static void
@@ -180,7 +184,8 @@ check_public_url(void)
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("dataflows.public_url is not set"),
-			 errhint("Set it in postgresql.conf to the address under which people reach dataflows.listen, such as 'https://hooks.example.com', and reload.")));
+			 errhint("Set it in postgresql.conf to the address under which people reach "
+					 "dataflows.listen, such as 'https://hooks.example.com', and reload.")));
 }
 
 static void
@@ -193,7 +198,8 @@ require_right(Oid caller, const pg_uuid_t *run, MemoryContext cxt)
 		!df_workflow_version(target.workflow, target.version, &definition, cxt))
 		ereport(ERROR,
 				(errcode(DF_ERR_UNKNOWN),
-				 errmsg("run \"%s\" does not exist", DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(run)))),
+				 errmsg("run \"%s\" does not exist",
+						DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(run)))),
 				 errhint("Look for it in the view dataflows.runs.")));
 	df_require_use(caller, &definition, "signal");
 }
@@ -201,23 +207,23 @@ require_right(Oid caller, const pg_uuid_t *run, MemoryContext cxt)
 Datum
 dataflows_event_url(PG_FUNCTION_ARGS)
 {
-	Oid			caller = GetUserId();
+	Oid caller = GetUserId();
 	MemoryContext cxt = CurrentMemoryContext;
-	Link		link;
-	uint8		payload[MAX_PAYLOAD];
-	uint8		mac[MAC_LEN];
-	char	   *event = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	DfStore		store;
-	bytea	   *key;
-	int			len;
+	Link link;
+	uint8 payload[MAX_PAYLOAD];
+	uint8 mac[MAC_LEN];
+	char *event = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	DfStore store;
+	bytea *key;
+	int len;
 
 	check_event(event);
 	check_public_url();
 	memset(&link, 0, sizeof(link));
 	link.run = *PG_GETARG_UUID_P(0);
 	strlcpy(link.event, event, sizeof(link.event));
-	link.expires = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(df_now()),
-														   PG_GETARG_DATUM(2)));
+	link.expires = DatumGetTimestampTz(DirectFunctionCall2(
+		timestamptz_pl_interval, TimestampTzGetDatum(df_now()), PG_GETARG_DATUM(2)));
 	if (link.expires <= df_now() || TIMESTAMP_NOT_FINITE(link.expires))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -231,24 +237,27 @@ dataflows_event_url(PG_FUNCTION_ARGS)
 	len = payload_of(&link, payload);
 	mac_of(key, payload, len, mac);
 	explicit_bzero(key, VARSIZE_ANY(key));
-	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%s" PREFIX "%s.%s", df_public_url, encoded(payload, len),
-											  encoded(mac, MAC_LEN))));
+	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%s" PREFIX "%s.%s", df_public_url,
+											  encoded(payload, len), encoded(mac, MAC_LEN))));
 }
 
-/* ---- pages ------------------------------------------------------------------------------------ */
+/* ---- pages ---------------------------------------------------------------- */
 
 static void
 reply_page(DfRequest *request, int status, const char *title, const char *content)
 {
-	char	   *page = psprintf("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-								"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-								"<meta name=\"robots\" content=\"noindex\">\n<title>%s</title>\n"
-								"<link rel=\"stylesheet\" href=\"/event/style.css\">\n</head>\n"
-								"<body>\n<main>\n<h1>%s</h1>\n%s</main>\n</body>\n</html>\n", title, title, content);
+	char *page =
+		psprintf("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+				 "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+				 "<meta name=\"robots\" content=\"noindex\">\n<title>%s</title>\n"
+				 "<link rel=\"stylesheet\" href=\"/event/style.css\">\n</head>\n"
+				 "<body>\n<main>\n<h1>%s</h1>\n%s</main>\n</body>\n</html>\n",
+				 title, title, content);
 
 	(void) df_request_reply(request, status, "text/html; charset=utf-8", page, strlen(page));
 	(void) df_request_add_header(request, "Content-Security-Policy",
-								 "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'");
+								 "default-src 'none'; style-src 'self'; form-action 'self'; "
+								 "frame-ancestors 'none'; base-uri 'none'");
 	(void) df_request_add_header(request, "Referrer-Policy", "no-referrer");
 	(void) df_request_add_header(request, "Cache-Control", "no-store");
 }
@@ -258,10 +267,12 @@ df_event_link_style(DfRequest *request)
 {
 	static const char style[] =
 		":root{color-scheme:light dark}\n"
-		"body{font:1.1rem/1.5 system-ui,sans-serif;margin:0;min-height:100vh;display:grid;place-items:center}\n"
+		"body{font:1.1rem/1.5 "
+		"system-ui,sans-serif;margin:0;min-height:100vh;display:grid;place-items:center}\n"
 		"main{max-width:26rem;padding:2rem;text-align:center}\n"
 		"h1{font-size:1.4rem;font-weight:600}\n"
-		"button{font:inherit;font-weight:600;padding:.7rem 2rem;border:0;border-radius:.5rem;background:#1d4ed8;color:#fff;cursor:pointer}\n"
+		"button{font:inherit;font-weight:600;padding:.7rem "
+		"2rem;border:0;border-radius:.5rem;background:#1d4ed8;color:#fff;cursor:pointer}\n"
 		"button:focus-visible{outline:3px solid currentColor;outline-offset:3px}\n";
 
 	(void) df_request_reply(request, 200, "text/css", style, strlen(style));
@@ -272,9 +283,9 @@ df_event_link_style(DfRequest *request)
 static bool
 open_link(DfRequest *request, Link *link, MemoryContext cxt)
 {
-	DfStore		store;
-	bytea	   *key;
-	bool		ok;
+	DfStore store;
+	bytea *key;
+	bool ok;
 
 	memset(link, 0, sizeof(*link));
 	df_store_enter(&store);
@@ -284,7 +295,8 @@ open_link(DfRequest *request, Link *link, MemoryContext cxt)
 	if (key != NULL)
 		explicit_bzero(key, VARSIZE_ANY(key));
 	if (!ok)
-		reply_page(request, 404, "This link is not valid", "<p>It may have been cut off. Copy the whole of it.</p>\n");
+		reply_page(request, 404, "This link is not valid",
+				   "<p>It may have been cut off. Copy the whole of it.</p>\n");
 	else if (link->expires <= df_now())
 	{
 		reply_page(request, 410, "This link has expired", "<p>Ask for a new one.</p>\n");
@@ -296,11 +308,12 @@ open_link(DfRequest *request, Link *link, MemoryContext cxt)
 void
 df_event_link_show(DfRequest *request)
 {
-	Link		link;
+	Link link;
 
 	if (open_link(request, &link, CurrentMemoryContext))
-		reply_page(request, 200, "Please confirm",
-				   "<form method=\"post\"><p><button type=\"submit\">Confirm</button></p></form>\n");
+		reply_page(
+			request, 200, "Please confirm",
+			"<form method=\"post\"><p><button type=\"submit\">Confirm</button></p></form>\n");
 }
 
 /* in the store: false if the run has ended, or is not there any more */
@@ -320,7 +333,8 @@ signal_run(const Link *link, MemoryContext cxt)
 	message.key = target.key;
 	message.kind = "signal";
 	message.event = link->event;
-	message.payload = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{\"confirmed\": true}")));
+	message.payload =
+		DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{\"confirmed\": true}")));
 	message.note = "link";
 	message.sent_by = "link";
 	message.now = df_now();
@@ -334,24 +348,30 @@ void
 df_event_link_follow(DfRequest *request)
 {
 	MemoryContext cxt = CurrentMemoryContext;
-	char	   *code;
-	Link		link;
-	DfStore		store;
-	Jsonb	   *before = NULL;
-	int64		id;
-	bool		useful = true;
+	char *code;
+	Link link;
+	DfStore store;
+	Jsonb *before = NULL;
+	int64 id;
+	bool useful = true;
 
 	if (!open_link(request, &link, cxt))
 		return;
 	/* spelt anew: the last character of a code has bits that decode to nothing */
 	code = encoded(link.mac, MAC_LEN);
 	df_store_enter(&store);
-	/* kept from its end on, not from now: purged earlier, it would be forgotten that the link was used */
+	/*
+	 * kept from its end on, not from now: purged earlier, it would be forgotten that the link was
+	 * used
+	 */
 	if (df_delivery_insert("/event", code, link.expires, &id, &before, cxt))
 	{
 		useful = signal_run(&link, cxt);
-		df_delivery_answered(id, useful ? "signalled" : "ignored", &link.run,
-							 DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(useful ? "{}" : "{\"ignored\": \"the run has ended\"}"))));
+		df_delivery_answered(
+			id, useful ? "signalled" : "ignored", &link.run,
+			DatumGetJsonbP(DirectFunctionCall1(
+				jsonb_in,
+				CStringGetDatum(useful ? "{}" : "{\"ignored\": \"the run has ended\"}"))));
 	}
 	else
 		useful = before == NULL || JB_ROOT_COUNT(before) == 0;

@@ -14,4 +14,4 @@ extern void df_event_link_follow(DfRequest *request);
 /* the style of those pages */
 extern void df_event_link_style(DfRequest *request);
 
-#endif							/* DF_EVENT_LINK_H */
+#endif /* DF_EVENT_LINK_H */

@@ -18,8 +18,8 @@
 
 typedef struct Entry
 {
-	char	   *name;
-	List	   *values;			/* of char * */
+	char *name;
+	List *values; /* of char * */
 } Entry;
 
 static int
@@ -43,8 +43,8 @@ raise_malformed(void)
 static char *
 decoded(char *text)
 {
-	char	   *to = text;
-	char	   *result;
+	char *to = text;
+	char *result;
 
 	for (char *from = text; *from != '\0'; from++)
 	{
@@ -52,8 +52,8 @@ decoded(char *text)
 			*to++ = ' ';
 		else if (*from == '%')
 		{
-			int			high = hex_value(from[1]);
-			int			low = high < 0 ? -1 : hex_value(from[2]);
+			int high = hex_value(from[1]);
+			int low = high < 0 ? -1 : hex_value(from[2]);
 
 			if (low < 0 || high * 16 + low == 0)
 				raise_malformed();
@@ -73,10 +73,10 @@ decoded(char *text)
 static Entry *
 entry_of(List **entries, const char *name)
 {
-	Entry	   *entry;
-	ListCell   *lc;
+	Entry *entry;
+	ListCell *lc;
 
-	foreach(lc, *entries)
+	foreach (lc, *entries)
 		if (strcmp(((Entry *) lfirst(lc))->name, name) == 0)
 			return lfirst(lc);
 	if (list_length(*entries) >= MAX_NAMES)
@@ -91,7 +91,7 @@ entry_of(List **entries, const char *name)
 static void
 push_text(JsonbParseState **state, JsonbIteratorToken token, const char *text)
 {
-	JsonbValue	value;
+	JsonbValue value;
 
 	value.type = jbvString;
 	value.val.string.val = (char *) text;
@@ -103,16 +103,16 @@ Jsonb *
 df_form_parse(char *text)
 {
 	JsonbParseState *state = NULL;
-	List	   *entries = NIL;
-	char	   *rest = NULL;
-	ListCell   *lc;
-	ListCell   *vc;
-	int			n = 0;
+	List *entries = NIL;
+	char *rest = NULL;
+	ListCell *lc;
+	ListCell *vc;
+	int n = 0;
 
 	for (char *pair = strtok_r(text, "&", &rest); pair != NULL; pair = strtok_r(NULL, "&", &rest))
 	{
-		char	   *equals = strchr(pair, '=');
-		Entry	   *entry;
+		char *equals = strchr(pair, '=');
+		Entry *entry;
 
 		if (++n > MAX_PAIRS)
 			raise_malformed();
@@ -122,9 +122,9 @@ df_form_parse(char *text)
 		entry->values = lappend(entry->values, equals != NULL ? decoded(equals + 1) : pstrdup(""));
 	}
 	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	foreach(lc, entries)
+	foreach (lc, entries)
 	{
-		Entry	   *entry = lfirst(lc);
+		Entry *entry = lfirst(lc);
 
 		push_text(&state, WJB_KEY, entry->name);
 		if (list_length(entry->values) == 1)
@@ -133,7 +133,7 @@ df_form_parse(char *text)
 			continue;
 		}
 		(void) pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
-		foreach(vc, entry->values)
+		foreach (vc, entry->values)
 			push_text(&state, WJB_ELEM, lfirst(vc));
 		(void) pushJsonbValue(&state, WJB_END_ARRAY, NULL);
 	}

@@ -57,11 +57,11 @@ static MemoryContext batch_cxt;
 
 typedef struct Work
 {
-	DfRequest  *request;
+	DfRequest *request;
 	DfRouteHandler handler;
 } Work;
 
-/* ---- the timer: of the whole request, beside that of a handler ------------------------- */
+/* ---- the timer: of the whole request, beside that of a handler ------------ */
 
 static TimeoutId request_timer = MAX_TIMEOUTS;
 
@@ -74,12 +74,12 @@ request_timeout_handler(void)
 	SetLatch(MyLatch);
 }
 
-/* ---- a batch ------------------------------------------------------------------------------ */
+/* ---- a batch -------------------------------------------------------------- */
 
 static void
 run_handler(void *arg)
 {
-	Work	   *work = arg;
+	Work *work = arg;
 
 	work->handler(work->request);
 }
@@ -88,7 +88,7 @@ static void
 answer_busy(DfRequest *request, int retry_after_s)
 {
 	static const char text[] = "{\"error\": \"not possible now\"}";
-	char		seconds[16];
+	char seconds[16];
 
 	snprintf(seconds, sizeof(seconds), "%d", retry_after_s);
 	(void) df_request_reply(request, 503, "application/json", text, strlen(text));
@@ -106,7 +106,7 @@ static void
 say_failure(const DfRequest *request, const ErrorData *error)
 {
 	static TimestampTz said = DF_NEVER;
-	static int	unsaid = 0;
+	static int unsaid = 0;
 	TimestampTz now = df_now();
 
 	if (said != DF_NEVER && !TimestampDifferenceExceeds(said, now, SAY_EVERY_MS))
@@ -117,8 +117,11 @@ say_failure(const DfRequest *request, const ErrorData *error)
 	said = now;
 	ereport(LOG,
 			(errcode(error->sqlerrcode),
-			 errmsg("dataflows ingress could not answer %s %s: %s", request->method, request->path, error->message),
-			 unsaid > 0 ? errdetail("So it was with %d requests more since the last such line.", unsaid) : 0,
+			 errmsg("dataflows ingress could not answer %s %s: %s", request->method, request->path,
+					error->message),
+			 unsaid > 0
+				 ? errdetail("So it was with %d requests more since the last such line.", unsaid)
+				 : 0,
 			 errhidestmt(true), errhidecontext(true)));
 	unsaid = 0;
 }
@@ -126,14 +129,15 @@ say_failure(const DfRequest *request, const ErrorData *error)
 static void
 carry_out(Work *work)
 {
-	ErrorData  *error;
+	ErrorData *error;
 
 	if (df_leaving())
 	{
 		answer_failure(work->request);
 		return;
 	}
-	enable_timeout_after(request_timer, (int) Min((int64) df_body_timeout + df_handler_timeout, INT_MAX));
+	enable_timeout_after(request_timer,
+						 (int) Min((int64) df_body_timeout + df_handler_timeout, INT_MAX));
 	if (!df_subxact(run_handler, work, true, &error))
 	{
 		say_failure(work->request, error);
@@ -151,22 +155,23 @@ in_one_transaction(Work *works, int n)
 {
 	volatile bool ok = false;
 
-	PG_TRY();
-	{
-		df_xact_begin();
-		MemoryContextSwitchTo(batch_cxt);
-		df_patience_alone(n == 1);
-		for (int i = 0; i < n; i++)
-			carry_out(&works[i]);
-		df_xact_commit();
-		ok = true;
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(batch_cxt);
-		disable_timeout(request_timer, false);
-		(void) df_caught(&commit_trouble, batch_cxt);
-	}
+	PG_TRY()
+		;
+		{
+			df_xact_begin();
+			MemoryContextSwitchTo(batch_cxt);
+			df_patience_alone(n == 1);
+			for (int i = 0; i < n; i++)
+				carry_out(&works[i]);
+			df_xact_commit();
+			ok = true;
+		}
+		PG_CATCH();
+		{
+			MemoryContextSwitchTo(batch_cxt);
+			disable_timeout(request_timer, false);
+			(void) df_caught(&commit_trouble, batch_cxt);
+		}
 	PG_END_TRY();
 	MemoryContextSwitchTo(batch_cxt);
 	if (ok)
@@ -209,7 +214,7 @@ commit_and_answer(Work *works, int n)
 static bool
 turned_away(DfRequest *request)
 {
-	int			seconds = df_patience_paused_s(request->path);
+	int seconds = df_patience_paused_s(request->path);
 
 	if (seconds > 0)
 		answer_busy(request, seconds);
@@ -220,10 +225,10 @@ turned_away(DfRequest *request)
 static bool
 serve(void)
 {
-	Work		works[MAX_BATCH];
-	int			n = 0;
-	bool		any = false;
-	DfRequest  *request;
+	Work works[MAX_BATCH];
+	int n = 0;
+	bool any = false;
+	DfRequest *request;
 
 	while (n < MAX_BATCH && (request = df_listener_next()) != NULL)
 	{
@@ -246,7 +251,7 @@ serve(void)
 static bool
 serve_aside(DfAside kind)
 {
-	Work		work;
+	Work work;
 
 	work.request = df_listener_next_aside(kind);
 	if (work.request == NULL)
@@ -260,12 +265,12 @@ serve_aside(DfAside kind)
 	return true;
 }
 
-/* ---- the loop -------------------------------------------------------------------------------- */
+/* ---- the loop ------------------------------------------------------------- */
 
 static bool
 extension_is_there(void)
 {
-	bool		there;
+	bool there;
 
 	df_xact_begin();
 	there = df_extension_usable();
@@ -278,7 +283,7 @@ static bool
 may_go_on(void)
 {
 	const char *problem;
-	bool		may;
+	bool may;
 
 	df_xact_begin();
 	may = df_extension_usable() && get_role_oid(df_ingress_role, true) == GetSessionUserId() &&
@@ -301,10 +306,13 @@ listen_or_leave(void)
 	if (df_listener_start(&options, &why))
 		return;
 	df_slot_reason(me, why);
-	ereport(FATAL,
-			(errcode(ERRCODE_CONFIG_FILE_ERROR),
-			 errmsg("dataflows ingress cannot listen on \"%s\": %s", df_listen, why),
-			 errhint("Correct dataflows.listen, or end what uses the address; if it is another database, name one in dataflows.ingress_database. It is tried again by itself.")));
+	ereport(
+		FATAL,
+		(errcode(ERRCODE_CONFIG_FILE_ERROR),
+		 errmsg("dataflows ingress cannot listen on \"%s\": %s", df_listen, why),
+		 errhint(
+			 "Correct dataflows.listen, or end what uses the address; if it is another database, "
+			 "name one in dataflows.ingress_database. It is tried again by itself.")));
 }
 
 /* settings that only a new process can follow */
@@ -312,7 +320,8 @@ static bool
 settings_changed(const char *listen, const char *role, int connections, int timeout_s, int max_body)
 {
 	return strcmp(listen, df_listen) != 0 || strcmp(role, df_ingress_role) != 0 ||
-		connections != df_ingress_connections || timeout_s != df_ingress_timeout || max_body != df_max_body;
+		connections != df_ingress_connections || timeout_s != df_ingress_timeout ||
+		max_body != df_max_body;
 }
 
 /* no connection can be accepted: the library would ask for it again at once, and for ever */
@@ -320,7 +329,7 @@ static bool
 is_starved(void)
 {
 	static DfTrouble trouble = {"accept connections"};
-	ErrorData	error;
+	ErrorData error;
 
 	if (!df_descriptors_used_up(df_listener_fd()))
 	{
@@ -330,7 +339,8 @@ is_starved(void)
 	memset(&error, 0, sizeof(error));
 	error.sqlerrcode = ERRCODE_INSUFFICIENT_RESOURCES;
 	error.message = strerror(EMFILE);
-	error.hint = "Give the server more open files (ulimit -n, LimitNOFILE), or lower dataflows.ingress_connections.";
+	error.hint = "Give the server more open files (ulimit -n, LimitNOFILE), or lower "
+				 "dataflows.ingress_connections.";
 	if (!df_trouble_waits(&trouble, df_now()))
 		df_trouble_note(&trouble, &error);
 	return true;
@@ -340,21 +350,22 @@ is_starved(void)
 static bool
 listen_loop(void)
 {
-	char	   *listen = MemoryContextStrdup(TopMemoryContext, df_listen);
-	char	   *role = MemoryContextStrdup(TopMemoryContext, df_ingress_role);
-	int			connections = df_ingress_connections;
-	int			timeout_s = df_ingress_timeout;
-	int			max_body = df_max_body;
+	char *listen = MemoryContextStrdup(TopMemoryContext, df_listen);
+	char *role = MemoryContextStrdup(TopMemoryContext, df_ingress_role);
+	int connections = df_ingress_connections;
+	int timeout_s = df_ingress_timeout;
+	int max_body = df_max_body;
 
 	for (;;)
 	{
-		long		timeout;
-		bool		busy;
+		long timeout;
+		bool busy;
 
 		df_process_interrupts();
 		if (df_leaving())
 			return false;
-		if (settings_changed(listen, role, connections, timeout_s, max_body) || (df_slot_take_wake(me) && !may_go_on()))
+		if (settings_changed(listen, role, connections, timeout_s, max_body) ||
+			(df_slot_take_wake(me) && !may_go_on()))
 			return true;
 		/* the answers leave, and what else has come is read, before we sleep */
 		df_listener_run();
@@ -374,19 +385,21 @@ listen_loop(void)
 		}
 		df_xact_idle();
 		timeout = df_listener_timeout_ms();
-		(void) df_wait_until(timeout < 0 ? DF_NEVER : TimestampTzPlusMilliseconds(df_now(), timeout));
+		(void) df_wait_until(timeout < 0 ? DF_NEVER
+										 : TimestampTzPlusMilliseconds(df_now(), timeout));
 	}
 }
 
 void
 dataflows_ingress_main(Datum arg)
 {
-	bool		aside;
+	bool aside;
 
 	me = df_process_begin(arg);
 	pqsignal(SIGTERM, df_handle_leave);
 	df_xact_lock_timeout(LOCK_MS);
-	batch_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows ingress batch", ALLOCSET_DEFAULT_SIZES);
+	batch_cxt =
+		AllocSetContextCreate(TopMemoryContext, "dataflows ingress batch", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(TopMemoryContext);
 	request_timer = RegisterTimeout(USER_TIMEOUT, request_timeout_handler);
 	df_patience_start(me);

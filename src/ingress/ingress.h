@@ -9,4 +9,4 @@
 
 extern PGDLLEXPORT void dataflows_ingress_main(Datum arg);
 
-#endif							/* DF_INGRESS_H */
+#endif /* DF_INGRESS_H */

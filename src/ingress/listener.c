@@ -32,27 +32,27 @@ typedef struct Peer
 	struct Peer *prev;
 	struct Peer *next;
 	struct MHD_Connection *connection;
-	int64		since_us;		/* of the request that is being read; 0 = none is */
+	int64 since_us; /* of the request that is being read; 0 = none is */
 } Peer;
 
 static struct MHD_Daemon *listener = NULL;
-static int	epoll_fd = -1;
+static int epoll_fd = -1;
 static DfListenOptions limits;
 static Peer *peers = NULL;
 typedef struct Queue
 {
-	DfRequest  *first;
-	DfRequest  *last;
+	DfRequest *first;
+	DfRequest *last;
 } Queue;
 
-static Queue whole;				/* come in and not looked at yet */
-static Queue aside[DF_ASIDE_KINDS];	/* looked at, and to wait for their turn */
+static Queue whole; /* come in and not looked at yet */
+static Queue aside[DF_ASIDE_KINDS]; /* looked at, and to wait for their turn */
 
 /* what the bodies of all requests take, and may take: so many of the largest */
 #define LARGEST_BODIES 64
 static size_t body_bytes = 0;
 
-/* ---- requests -------------------------------------------------------------------- */
+/* ---- requests ------------------------------------------------------------- */
 
 static void
 free_fields(DfField *fields, int n)
@@ -84,7 +84,7 @@ free_request(DfRequest *request)
 static bool
 add_field(DfField **fields, int *n, const char *name, const char *value)
 {
-	DfField    *grown;
+	DfField *grown;
 
 	if (*n >= MAX_FIELDS)
 		return false;
@@ -101,7 +101,7 @@ add_field(DfField **fields, int *n, const char *name, const char *value)
 static enum MHD_Result
 take_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
 {
-	DfRequest  *request = cls;
+	DfRequest *request = cls;
 
 	if (!add_field(&request->headers, &request->nheaders, name, value))
 		return MHD_NO;
@@ -114,7 +114,7 @@ take_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *va
 static enum MHD_Result
 take_argument(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
 {
-	DfRequest  *request = cls;
+	DfRequest *request = cls;
 
 	return add_field(&request->arguments, &request->narguments, name, value) ? MHD_YES : MHD_NO;
 }
@@ -149,7 +149,8 @@ df_request_argument(const DfRequest *request, const char *name)
 bool
 df_request_is_local(const DfRequest *request)
 {
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 	const struct sockaddr *address = info != NULL ? info->client_addr : NULL;
 
 	if (address == NULL)
@@ -164,7 +165,7 @@ df_request_is_local(const DfRequest *request)
 int
 df_listener_connections(void)
 {
-	int			n = 0;
+	int n = 0;
 
 	for (Peer *peer = peers; peer != NULL; peer = peer->next)
 		n++;
@@ -172,7 +173,8 @@ df_listener_connections(void)
 }
 
 bool
-df_request_reply(DfRequest *request, int status, const char *content_type, const char *body, size_t len)
+df_request_reply(DfRequest *request, int status, const char *content_type, const char *body,
+				 size_t len)
 {
 	free(request->answer);
 	free_fields(request->extra, request->nextra);
@@ -198,12 +200,12 @@ df_request_add_header(DfRequest *request, const char *name, const char *value)
 static bool
 append_body(DfRequest *request, const char *data, size_t len)
 {
-	size_t		wanted = request->body_len + len + 1;
+	size_t wanted = request->body_len + len + 1;
 
 	if (wanted > request->body_size)
 	{
-		size_t		size = Max(wanted, request->body_size * 2);
-		char	   *grown = realloc(request->body, size);
+		size_t size = Max(wanted, request->body_size * 2);
+		char *grown = realloc(request->body, size);
 
 		if (grown == NULL)
 			return false;
@@ -217,7 +219,7 @@ append_body(DfRequest *request, const char *data, size_t len)
 	return true;
 }
 
-/* ---- answers --------------------------------------------------------------------------- */
+/* ---- answers -------------------------------------------------------------- */
 
 static enum MHD_Result
 send_answer(DfRequest *request)
@@ -227,9 +229,9 @@ send_answer(DfRequest *request)
 
 	if (request->answer == NULL)
 		request->status = HTTP_UNAVAILABLE;
-	response = MHD_create_response_from_buffer(request->answer_len,
-											   request->answer != NULL ? request->answer : (char *) "",
-											   MHD_RESPMEM_MUST_COPY);
+	response = MHD_create_response_from_buffer(
+		request->answer_len, request->answer != NULL ? request->answer : (char *) "",
+		MHD_RESPMEM_MUST_COPY);
 	if (response == NULL)
 		return MHD_NO;
 	if (request->content_type != NULL)
@@ -237,7 +239,10 @@ send_answer(DfRequest *request)
 	for (int i = 0; i < request->nextra; i++)
 		(void) MHD_add_response_header(response, request->extra[i].name, request->extra[i].value);
 	(void) MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-	/* how chunks are framed only libmicrohttpd has seen, and it forgives: nothing behind them is a request */
+	/*
+	 * how chunks are framed only libmicrohttpd has seen, and it forgives: nothing behind them is
+	 * a request
+	 */
 	if (request->refused || request->chunked)
 		(void) MHD_add_response_header(response, "Connection", "close");
 	request->queued = true;
@@ -254,13 +259,14 @@ refuse(DfRequest *request, int status, const char *why)
 	return send_answer(request);
 }
 
-/* ---- callbacks ---------------------------------------------------------------------------- */
+/* ---- callbacks ------------------------------------------------------------ */
 
 static void
 set_reading(struct MHD_Connection *connection, bool reading)
 {
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-	Peer	   *peer = info != NULL ? info->socket_context : NULL;
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	Peer *peer = info != NULL ? info->socket_context : NULL;
 
 	if (peer != NULL)
 		peer->since_us = reading ? df_monotonic_us() : 0;
@@ -270,7 +276,7 @@ set_reading(struct MHD_Connection *connection, bool reading)
 static void *
 note_target(void *cls, const char *target, struct MHD_Connection *connection)
 {
-	DfRequest  *request = calloc(1, sizeof(DfRequest));
+	DfRequest *request = calloc(1, sizeof(DfRequest));
 
 	if (request == NULL)
 		return NULL;
@@ -281,7 +287,8 @@ note_target(void *cls, const char *target, struct MHD_Connection *connection)
 }
 
 static enum MHD_Result
-begin_request(DfRequest *request, struct MHD_Connection *connection, const char *url, const char *method, const char *version)
+begin_request(DfRequest *request, struct MHD_Connection *connection, const char *url,
+			  const char *method, const char *version)
 {
 	const char *length;
 	const char *problem;
@@ -323,7 +330,7 @@ enqueue(Queue *queue, DfRequest *request)
 static DfRequest *
 dequeue(Queue *queue)
 {
-	DfRequest  *request = queue->first;
+	DfRequest *request = queue->first;
 
 	if (request == NULL)
 		return NULL;
@@ -338,7 +345,7 @@ static enum MHD_Result
 handle(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
 	   const char *version, const char *upload, size_t *upload_size, void **context)
 {
-	DfRequest  *request = *context;
+	DfRequest *request = *context;
 
 	if (request == NULL)
 		return MHD_NO;
@@ -351,7 +358,7 @@ handle(void *cls, struct MHD_Connection *connection, const char *url, const char
 	}
 	if (*upload_size > 0)
 	{
-		bool		fits = request->body_len + *upload_size <= limits.max_body;
+		bool fits = request->body_len + *upload_size <= limits.max_body;
 
 		/* what is too much is read and thrown away, until the answer can be heard */
 		if (fits && body_bytes + *upload_size > LARGEST_BODIES * limits.max_body)
@@ -395,7 +402,7 @@ static void
 request_completed(void *cls, struct MHD_Connection *connection, void **context,
 				  enum MHD_RequestTerminationCode code)
 {
-	DfRequest  *request = *context;
+	DfRequest *request = *context;
 
 	*context = NULL;
 	if (request == NULL)
@@ -412,7 +419,7 @@ static void
 connection_changed(void *cls, struct MHD_Connection *connection, void **context,
 				   enum MHD_ConnectionNotificationCode code)
 {
-	Peer	   *peer;
+	Peer *peer;
 
 	if (code == MHD_CONNECTION_NOTIFY_STARTED)
 	{
@@ -445,8 +452,8 @@ connection_changed(void *cls, struct MHD_Connection *connection, void **context,
 static void
 cut_off_slow_ones(void)
 {
-	int64		now = df_monotonic_us();
-	int64		limit = (int64) limits.timeout_s * 1000000;
+	int64 now = df_monotonic_us();
+	int64 limit = (int64) limits.timeout_s * 1000000;
 
 	for (Peer *peer = peers; peer != NULL; peer = peer->next)
 	{
@@ -461,13 +468,13 @@ cut_off_slow_ones(void)
 	}
 }
 
-/* ---- start, run, stop ------------------------------------------------------------------------ */
+/* ---- start, run, stop ----------------------------------------------------- */
 
 /* "host:port" or "[host]:port" in two parts, in place; false if it is neither */
 static bool
 split_address(char *address, char **host, char **port)
 {
-	char	   *colon = strrchr(address, ':');
+	char *colon = strrchr(address, ':');
 
 	if (colon == NULL || colon[1] == '\0' || strspn(colon + 1, "0123456789") != strlen(colon + 1))
 		return false;
@@ -476,7 +483,7 @@ split_address(char *address, char **host, char **port)
 	*host = address;
 	if (address[0] == '[')
 	{
-		size_t		len = strlen(address);
+		size_t len = strlen(address);
 
 		if (len < 3 || address[len - 1] != ']')
 			return false;
@@ -490,8 +497,8 @@ static struct addrinfo *
 resolve(const char *address, const char **why)
 {
 	static char text[256];
-	char	   *host;
-	char	   *port;
+	char *host;
+	char *port;
 	struct addrinfo hints;
 	struct addrinfo *found = NULL;
 
@@ -504,7 +511,8 @@ resolve(const char *address, const char **why)
 	memset(&hints, 0, sizeof(hints));
 	hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
 	hints.ai_socktype = SOCK_STREAM;
-	if (getaddrinfo(host[0] == '\0' || strcmp(host, "*") == 0 ? NULL : host, port, &hints, &found) != 0)
+	if (getaddrinfo(host[0] == '\0' || strcmp(host, "*") == 0 ? NULL : host, port, &hints,
+					&found) != 0)
 		*why = "the host in dataflows.listen is not known";
 	return found;
 }
@@ -513,9 +521,9 @@ resolve(const char *address, const char **why)
 static bool
 is_in_use(const struct addrinfo *address)
 {
-	int			fd = socket(address->ai_family, address->ai_socktype | SOCK_CLOEXEC, 0);
-	int			on = 1;
-	bool		in_use = false;
+	int fd = socket(address->ai_family, address->ai_socktype | SOCK_CLOEXEC, 0);
+	int on = 1;
+	bool in_use = false;
 
 	if (fd < 0)
 		return false;
@@ -540,19 +548,18 @@ df_listener_start(const DfListenOptions *options, const char **why)
 	limits = *options;
 	if (address->ai_family == AF_INET6)
 		flags |= MHD_USE_IPv6;
-	listener = MHD_start_daemon(flags, 0, NULL, NULL, handle, NULL,
-								MHD_OPTION_SOCK_ADDR, address->ai_addr,
-								MHD_OPTION_STRICT_FOR_CLIENT, 1,
-								MHD_OPTION_CONNECTION_LIMIT, (unsigned int) options->max_connections,
-								MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned int) PER_ADDRESS,
-								MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) HEADER_BYTES,
-								MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int) options->timeout_s,
-								MHD_OPTION_URI_LOG_CALLBACK, note_target, NULL,
-								MHD_OPTION_NOTIFY_COMPLETED, request_completed, NULL,
-								MHD_OPTION_NOTIFY_CONNECTION, connection_changed, NULL,
-								MHD_OPTION_END);
+	listener = MHD_start_daemon(
+		flags, 0, NULL, NULL, handle, NULL, MHD_OPTION_SOCK_ADDR, address->ai_addr,
+		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_LIMIT,
+		(unsigned int) options->max_connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+		(unsigned int) PER_ADDRESS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) HEADER_BYTES,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int) options->timeout_s,
+		MHD_OPTION_URI_LOG_CALLBACK, note_target, NULL, MHD_OPTION_NOTIFY_COMPLETED,
+		request_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, connection_changed, NULL,
+		MHD_OPTION_END);
 	if (listener == NULL)
-		*why = is_in_use(address) ? "the address in dataflows.listen is in use" : "could not listen on the address in dataflows.listen";
+		*why = is_in_use(address) ? "the address in dataflows.listen is in use"
+								  : "could not listen on the address in dataflows.listen";
 	freeaddrinfo(address);
 	if (listener == NULL)
 		return false;
@@ -564,7 +571,7 @@ df_listener_start(const DfListenOptions *options, const char **why)
 void
 df_listener_stop(void)
 {
-	DfRequest  *request;
+	DfRequest *request;
 
 	if (listener == NULL)
 		return;
@@ -604,7 +611,7 @@ long
 df_listener_timeout_ms(void)
 {
 	MHD_UNSIGNED_LONG_LONG ms;
-	long		timeout = -1;
+	long timeout = -1;
 
 	if (MHD_get_timeout(listener, &ms) == MHD_YES)
 		timeout = (long) Min(ms, 1000);

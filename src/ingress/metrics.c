@@ -29,7 +29,7 @@
 static const char open_metrics[] = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 static const char plain_text[] = "text/plain; version=0.0.4; charset=utf-8";
 
-/* ---- who may read --------------------------------------------------------------------- */
+/* ---- who may read --------------------------------------------------------- */
 
 bool
 df_metrics_are_shown(void)
@@ -68,9 +68,9 @@ static bool
 shows_token(const DfRequest *request)
 {
 	static bool said = false;
-	DfDelivery	delivery;
-	DfSystem   *system;
-	char	   *why = NULL;
+	DfDelivery delivery;
+	DfSystem *system;
+	char *why = NULL;
 
 	memset(&delivery, 0, sizeof(delivery));
 	delivery.body = "";
@@ -80,24 +80,29 @@ shows_token(const DfRequest *request)
 	if (system == NULL || system->webhook_secret == NULL)
 	{
 		if (!said)
-			ereport(LOG,
-					(errcode(ERRCODE_CONFIG_FILE_ERROR),
-					 errmsg("dataflows shows no metrics: %s", why != NULL ? why : "the user mapping of the ingress role has no webhook_secret"),
-					 errhint("Create the server that dataflows.metrics names, grant USAGE on it to the ingress role, and give that role a user mapping with webhook_secret.")));
+			ereport(
+				LOG,
+				(errcode(ERRCODE_CONFIG_FILE_ERROR),
+				 errmsg("dataflows shows no metrics: %s",
+						why != NULL ? why
+									: "the user mapping of the ingress role has no webhook_secret"),
+				 errhint("Create the server that dataflows.metrics names, grant USAGE on it to the "
+						 "ingress role, and give that role a user mapping with webhook_secret.")));
 		said = true;
 		return false;
 	}
 	said = false;
-	return shows_secret(&delivery, system->webhook_secret) || shows_secret(&delivery, system->webhook_secret_old);
+	return shows_secret(&delivery, system->webhook_secret) ||
+		shows_secret(&delivery, system->webhook_secret_old);
 }
 
-/* ---- the text ---------------------------------------------------------------------------- */
+/* ---- the text ------------------------------------------------------------- */
 
 /* in UTF-8, whatever the database's encoding is; what is in none becomes "?" */
 static char *
 utf8_of(const char *text)
 {
-	char	   *copy = pstrdup(text);
+	char *copy = pstrdup(text);
 
 	if (GetDatabaseEncoding() != PG_SQL_ASCII)
 		return pg_server_to_any(copy, strlen(copy), PG_UTF8);
@@ -128,7 +133,7 @@ append_label(StringInfo out, const char *name, const char *value)
 static const char *
 bound_text(double bound)
 {
-	char	   *text = psprintf("%.15g", bound);
+	char *text = psprintf("%.15g", bound);
 
 	return strpbrk(text, ".e") != NULL ? text : psprintf("%s.0", text);
 }
@@ -155,12 +160,13 @@ append_histogram(StringInfo out, const DfSample *sample)
 {
 	const DfSeries *series = sample->series;
 	const DfMetricInfo *info = &df_metric_infos[series->metric];
-	uint64		below = 0;
+	uint64 below = 0;
 
 	for (int i = 0; i <= info->nbounds; i++)
 	{
 		below += series->buckets[i];
-		append_name(out, sample, "_bucket", i < info->nbounds ? bound_text(info->bounds[i] / info->scale) : "+Inf");
+		append_name(out, sample, "_bucket",
+					i < info->nbounds ? bound_text(info->bounds[i] / info->scale) : "+Inf");
 		appendStringInfo(out, UINT64_FORMAT "\n", below);
 	}
 	append_name(out, sample, "_sum", NULL);
@@ -172,7 +178,7 @@ append_histogram(StringInfo out, const DfSample *sample)
 static void
 append_sample(StringInfo out, const DfSample *sample, bool first, bool open)
 {
-	bool		counter = strcmp(sample->type, "counter") == 0;
+	bool counter = strcmp(sample->type, "counter") == 0;
 
 	if (first)
 	{
@@ -194,15 +200,16 @@ static char *
 text_of(bool open)
 {
 	StringInfoData out;
-	List	   *samples = df_samples(true);
-	DfSample	connections = {"dataflows_ingress_connections", "Connections of the ingress process.", "gauge"};
+	List *samples = df_samples(true);
+	DfSample connections = {"dataflows_ingress_connections", "Connections of the ingress process.",
+							"gauge"};
 	const char *last = "";
-	ListCell   *lc;
+	ListCell *lc;
 
 	connections.value = df_listener_connections();
 	samples = lappend(samples, &connections);
 	initStringInfo(&out);
-	foreach(lc, samples)
+	foreach (lc, samples)
 	{
 		const DfSample *sample = lfirst(lc);
 
@@ -214,7 +221,7 @@ text_of(bool open)
 	return out.data;
 }
 
-/* ---- the answer ------------------------------------------------------------------------------ */
+/* ---- the answer ----------------------------------------------------------- */
 
 /* read anew at most once a second in each format */
 static const char *
@@ -222,8 +229,8 @@ recent_text(bool open)
 {
 	static char *kept[2] = {NULL, NULL};
 	static int64 kept_at[2];
-	int64		now = df_monotonic_us();
-	char	   *text;
+	int64 now = df_monotonic_us();
+	char *text;
 
 	if (kept[open] != NULL && now - kept_at[open] < KEEP_US)
 		return kept[open];
@@ -239,8 +246,8 @@ void
 df_metrics_answer(DfRequest *request)
 {
 	const char *accept = df_request_header(request, "accept");
-	bool		open = accept != NULL && strstr(accept, "application/openmetrics-text") != NULL;
-	bool		local = strcmp(df_metrics, LOCAL) == 0;
+	bool open = accept != NULL && strstr(accept, "application/openmetrics-text") != NULL;
+	bool local = strcmp(df_metrics, LOCAL) == 0;
 	const char *text;
 
 	if (local ? !is_local(request) : !shows_token(request))

@@ -13,4 +13,4 @@ extern bool df_metrics_are_shown(void);
 /* in a transaction: the answer to who asks */
 extern void df_metrics_answer(DfRequest *request);
 
-#endif							/* DF_INGRESS_METRICS_H */
+#endif /* DF_INGRESS_METRICS_H */

@@ -37,18 +37,21 @@ PG_FUNCTION_INFO_V1(dataflows_revoke_dashboard_tokens);
 #define MAX_EXPIRES_DAYS 30
 #define PATIENCE_MS 2000
 
-/* ---- tokens ---------------------------------------------------------------------------- */
+/* ---- tokens --------------------------------------------------------------- */
 
 static TimestampTz
 expiry(Datum interval, TimestampTz now)
 {
-	TimestampTz expires = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now), interval));
+	TimestampTz expires = DatumGetTimestampTz(
+		DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now), interval));
 
 	if (expires <= now || expires > now + MAX_EXPIRES_DAYS * USECS_PER_DAY)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a token of the page cannot be good for %s", DatumGetCString(DirectFunctionCall1(interval_out, interval))),
-				 errhint("Give an interval of up to %d days, such as '12 hours'.", MAX_EXPIRES_DAYS)));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("a token of the page cannot be good for %s",
+					DatumGetCString(DirectFunctionCall1(interval_out, interval))),
+			 errhint("Give an interval of up to %d days, such as '12 hours'.", MAX_EXPIRES_DAYS)));
 	return expires;
 }
 
@@ -57,19 +60,20 @@ dataflows_dashboard_token(PG_FUNCTION_ARGS)
 {
 	TimestampTz now = df_now();
 	TimestampTz expires = expiry(PG_GETARG_DATUM(0), now);
-	Oid			role = GetUserId();
-	char	   *name = GetUserNameFromId(role, false);
+	Oid role = GetUserId();
+	char *name = GetUserNameFromId(role, false);
 	const char *refused = df_page_role_refused(role, name, now);
-	uint8		bytes[TOKEN_BYTES];
-	char		token[TOKEN_LEN + 1];
-	DfStore		store;
+	uint8 bytes[TOKEN_BYTES];
+	char token[TOKEN_LEN + 1];
+	DfStore store;
 
 	df_require_writable("make a token for the page");
 	if (refused != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("role \"%s\" cannot have a token of the page: it %s", name, refused),
-				 errhint("Make it as an ordinary role with LOGIN and CONNECT: SET ROLE <role>; SELECT dataflows.dashboard_token();")));
+				 errhint("Make it as an ordinary role with LOGIN and CONNECT: "
+						 "SET ROLE <role>; SELECT dataflows.dashboard_token();")));
 	if (!pg_strong_random(bytes, sizeof(bytes)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
@@ -85,9 +89,9 @@ dataflows_dashboard_token(PG_FUNCTION_ARGS)
 Datum
 dataflows_revoke_dashboard_tokens(PG_FUNCTION_ARGS)
 {
-	Oid			role = GetUserId();
-	DfStore		store;
-	uint64		n;
+	Oid role = GetUserId();
+	DfStore store;
+	uint64 n;
 
 	df_require_writable("revoke tokens of the page");
 	df_store_enter(&store);
@@ -96,14 +100,15 @@ dataflows_revoke_dashboard_tokens(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64((int64) n);
 }
 
-/* ---- answers -------------------------------------------------------------------------------- */
+/* ---- answers -------------------------------------------------------------- */
 
 static void
 secure(DfRequest *request, const char *cache)
 {
-	(void) df_request_add_header(request, "Content-Security-Policy",
-								 "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-								 "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'");
+	(void) df_request_add_header(
+		request, "Content-Security-Policy",
+		"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+		"img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'");
 	(void) df_request_add_header(request, "X-Frame-Options", "DENY");
 	(void) df_request_add_header(request, "Referrer-Policy", "no-referrer");
 	(void) df_request_add_header(request, "Cross-Origin-Opener-Policy", "same-origin");
@@ -120,9 +125,10 @@ reply_json(DfRequest *request, int status, const char *text)
 static char *
 utf8_of(const char *text)
 {
-	char	   *copy = pstrdup(text);
+	char *copy = pstrdup(text);
 
-	return GetDatabaseEncoding() == PG_SQL_ASCII ? copy : pg_server_to_any(copy, strlen(copy), PG_UTF8);
+	return GetDatabaseEncoding() == PG_SQL_ASCII ? copy
+												 : pg_server_to_any(copy, strlen(copy), PG_UTF8);
 }
 
 /* the same text again is not sent again */
@@ -130,7 +136,9 @@ static void
 reply_data(DfRequest *request, const char *text)
 {
 	const char *known = df_request_header(request, "if-none-match");
-	char	   *tag = psprintf("\"" UINT64_FORMAT "\"", DatumGetUInt64(hash_any_extended((const unsigned char *) text, strlen(text), 0)));
+	char *tag =
+		psprintf("\"" UINT64_FORMAT "\"",
+				 DatumGetUInt64(hash_any_extended((const unsigned char *) text, strlen(text), 0)));
 
 	if (known != NULL && strcmp(known, tag) == 0)
 		reply_json(request, 304, "");
@@ -142,7 +150,7 @@ reply_data(DfRequest *request, const char *text)
 static void
 push_member(JsonbParseState **state, const char *name, const char *text)
 {
-	JsonbValue	value;
+	JsonbValue value;
 
 	if (text == NULL)
 		return;
@@ -159,8 +167,8 @@ static void
 reply_error(DfRequest *request, const ErrorData *error)
 {
 	JsonbParseState *state = NULL;
-	Jsonb	   *body;
-	bool		late = error->sqlerrcode == ERRCODE_QUERY_CANCELED;
+	Jsonb *body;
+	bool late = error->sqlerrcode == ERRCODE_QUERY_CANCELED;
 
 	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	push_member(&state, "error", late ? "that took too long" : error->message);
@@ -168,11 +176,12 @@ reply_error(DfRequest *request, const ErrorData *error)
 	push_member(&state, "hint", late ? "Narrow the filters, by time say." : error->hint);
 	push_member(&state, "sqlstate", unpack_sql_state(error->sqlerrcode));
 	body = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
-	reply_json(request, late ? 503 : error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE ? 403 : 400,
+	reply_json(request, late ? 503 : error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE ? 403
+																						 : 400,
 			   utf8_of(JsonbToCString(NULL, &body->root, VARSIZE(body))));
 }
 
-/* ---- who asks --------------------------------------------------------------------------------- */
+/* ---- who asks ------------------------------------------------------------- */
 
 static bool
 looks_like_token(const char *text, size_t len)
@@ -183,7 +192,8 @@ looks_like_token(const char *text, size_t len)
 static Oid
 role_of_token(const char *text, size_t len)
 {
-	return looks_like_token(text, len) ? df_page_token_role(pnstrdup(text, len), df_now()) : InvalidOid;
+	return looks_like_token(text, len) ? df_page_token_role(pnstrdup(text, len), df_now())
+									   : InvalidOid;
 }
 
 static Oid
@@ -210,20 +220,21 @@ set_cookie(DfRequest *request, const char *value, const char *more)
 {
 	const char *proto = df_request_header(request, "x-forwarded-proto");
 
-	(void) df_request_add_header(request, "Set-Cookie",
-								 psprintf(COOKIE "%s; Path=/page; HttpOnly; SameSite=Strict%s%s", value, more,
-										  proto != NULL && pg_strcasecmp(proto, "https") == 0 ? "; Secure" : ""));
+	(void) df_request_add_header(
+		request, "Set-Cookie",
+		psprintf(COOKIE "%s; Path=/page; HttpOnly; SameSite=Strict%s%s", value, more,
+				 proto != NULL && pg_strcasecmp(proto, "https") == 0 ? "; Secure" : ""));
 }
 
-/* ---- what is asked --------------------------------------------------------------------------------- */
+/* ---- what is asked -------------------------------------------------------- */
 
 typedef struct Asked
 {
-	DfRequest  *request;
-	const DfPageCall *call;		/* NULL = to log in */
-	Oid			role;
-	char	   *values[DF_PAGE_MAX_ARGS];
-	char	   *result;
+	DfRequest *request;
+	const DfPageCall *call; /* NULL = to log in */
+	Oid role;
+	char *values[DF_PAGE_MAX_ARGS];
+	char *result;
 } Asked;
 
 static char *
@@ -236,9 +247,10 @@ server_text(const char *text)
 static char *
 member(Jsonb *body, const char *name)
 {
-	JsonbValue	value;
+	JsonbValue value;
 
-	if (getKeyJsonValueFromContainer(&body->root, name, strlen(name), &value) == NULL || value.type == jbvNull)
+	if (getKeyJsonValueFromContainer(&body->root, name, strlen(name), &value) == NULL ||
+		value.type == jbvNull)
 		return NULL;
 	if (value.type == jbvString)
 		return pnstrdup(value.val.string.val, value.val.string.len);
@@ -248,15 +260,18 @@ member(Jsonb *body, const char *name)
 static Jsonb *
 body_of(const DfRequest *request)
 {
-	Jsonb	   *body;
+	Jsonb *body;
 
 	if (request->body == NULL || strlen(request->body) != request->body_len)
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the body is not a JSON object")));
-	body = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(server_text(request->body))));
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the body is not a JSON object")));
+	body =
+		DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(server_text(request->body))));
 	if (!JB_ROOT_IS_OBJECT(body))
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the body is not a JSON object")));
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the body is not a JSON object")));
 	return body;
 }
 
@@ -274,35 +289,39 @@ static void
 carry_out(void *arg)
 {
 	static TimeoutId timer = MAX_TIMEOUTS;
-	Asked	   *asked = arg;
+	Asked *asked = arg;
 	const DfPageCall *call = asked->call;
-	Jsonb	   *body = call->writes ? body_of(asked->request) : NULL;
+	Jsonb *body = call->writes ? body_of(asked->request) : NULL;
 
 	for (int i = 0; call->args[i] != NULL; i++)
 	{
-		const char *given = call->writes ? NULL : df_request_argument(asked->request, call->args[i]);
+		const char *given = call->writes ? NULL
+										 : df_request_argument(asked->request, call->args[i]);
 
-		asked->values[i] = call->writes ? member(body, call->args[i]) : given == NULL || given[0] == '\0' ? NULL : server_text(given);
+		asked->values[i] = call->writes         ? member(body, call->args[i])
+			: given == NULL || given[0] == '\0' ? NULL
+												: server_text(given);
 	}
 	if (timer == MAX_TIMEOUTS)
 		timer = RegisterTimeout(USER_TIMEOUT, out_of_patience);
 	enable_timeout_after(timer, PATIENCE_MS);
-	PG_TRY();
-	{
-		asked->result = df_page_call_run(call, asked->role, asked->values);
-	}
-	PG_FINALLY();
-	{
-		disable_timeout(timer, false);
-	}
+	PG_TRY()
+		;
+		{
+			asked->result = df_page_call_run(call, asked->role, asked->values);
+		}
+		PG_FINALLY();
+		{
+			disable_timeout(timer, false);
+		}
 	PG_END_TRY();
 }
 
 static void
 answer_call(DfRequest *request)
 {
-	Asked		asked;
-	ErrorData  *error;
+	Asked asked;
+	ErrorData *error;
 
 	memset(&asked, 0, sizeof(asked));
 	asked.request = request;
@@ -318,12 +337,12 @@ answer_call(DfRequest *request)
 		reply_data(request, asked.result);
 }
 
-/* ---- logging in and out -------------------------------------------------------------------------------- */
+/* ---- logging in and out --------------------------------------------------- */
 
 static void
 read_token(void *arg)
 {
-	Asked	   *asked = arg;
+	Asked *asked = arg;
 
 	asked->result = member(body_of(asked->request), "token");
 }
@@ -331,8 +350,8 @@ read_token(void *arg)
 static void
 log_in(DfRequest *request)
 {
-	Asked		asked;
-	ErrorData  *error;
+	Asked asked;
+	ErrorData *error;
 
 	memset(&asked, 0, sizeof(asked));
 	asked.request = request;
@@ -354,7 +373,7 @@ log_out(DfRequest *request)
 	return NULL;
 }
 
-/* ---- routes ------------------------------------------------------------------------------------------------ */
+/* ---- routes --------------------------------------------------------------- */
 
 static DfRouteHandler
 not_allowed(DfRequest *request, const char *allow)
@@ -369,8 +388,9 @@ type_of(const char *name)
 {
 	const char *dot = strrchr(name, '.');
 
-	return strcmp(dot, ".css") == 0 ? "text/css; charset=utf-8" :
-		strcmp(dot, ".js") == 0 ? "text/javascript; charset=utf-8" : "text/html; charset=utf-8";
+	return strcmp(dot, ".css") == 0 ? "text/css; charset=utf-8"
+		: strcmp(dot, ".js") == 0   ? "text/javascript; charset=utf-8"
+									: "text/html; charset=utf-8";
 }
 
 static DfRouteHandler
@@ -390,7 +410,9 @@ file(DfRequest *request)
 	return NULL;
 }
 
-/* no other site can make a browser send this header without asking us first, which we never allow */
+/*
+ * no other site can make a browser send this header without asking us first, which we never allow
+ */
 static bool
 is_from_page(const DfRequest *request)
 {
@@ -402,8 +424,8 @@ is_from_page(const DfRequest *request)
 DfRouteHandler
 df_page_route(DfRequest *request)
 {
-	bool		get = df_request_is_get(request);
-	bool		post = strcmp(request->method, "POST") == 0;
+	bool get = df_request_is_get(request);
+	bool post = strcmp(request->method, "POST") == 0;
 	const DfPageCall *call = NULL;
 
 	if (!get && !post)
@@ -426,6 +448,7 @@ df_page_route(DfRequest *request)
 	if (strncmp(request->path, API, strlen(API)) == 0)
 		call = df_page_call_find(request->path + strlen(API));
 	if (call != NULL)
-		return call->writes == post ? answer_call : not_allowed(request, call->writes ? "POST" : "GET, HEAD");
+		return call->writes == post ? answer_call
+									: not_allowed(request, call->writes ? "POST" : "GET, HEAD");
 	return get ? file(request) : not_allowed(request, "GET, HEAD");
 }

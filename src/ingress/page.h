@@ -12,7 +12,7 @@ typedef struct DfPageFile
 {
 	const char *name;
 	const char *bytes;
-	size_t		len;
+	size_t len;
 } DfPageFile;
 
 extern const DfPageFile df_page_files[];
@@ -20,4 +20,4 @@ extern const DfPageFile df_page_files[];
 /* for paths that begin with /page, while dataflows.dashboard is on */
 extern DfRouteHandler df_page_route(DfRequest *request);
 
-#endif							/* DF_INGRESS_PAGE_H */
+#endif /* DF_INGRESS_PAGE_H */

@@ -31,8 +31,8 @@
 
 typedef struct Slow
 {
-	Oid			owner;			/* InvalidOid = unused */
-	int64		until_us;
+	Oid owner; /* InvalidOid = unused */
+	int64 until_us;
 } Slow;
 
 static DfSlot *me = NULL;
@@ -41,7 +41,7 @@ static bool alone = false;
 
 /* the delivery under way */
 static uint64 current_path = 0;
-static Oid	current_owner = InvalidOid;
+static Oid current_owner = InvalidOid;
 static int64 begun_us = 0;
 
 static uint64
@@ -50,7 +50,7 @@ hash_path(const char *path)
 	return hash_bytes_extended((const unsigned char *) path, strlen(path), 0);
 }
 
-/* ---- pauses -------------------------------------------------------------------- */
+/* ---- pauses --------------------------------------------------------------- */
 
 static bool
 is_over(const DfPause *pause, TimestampTz now)
@@ -63,14 +63,15 @@ static void
 pause_current(void)
 {
 	TimestampTz now = df_now();
-	DfPause    *place = &df_shared->pauses[0];
-	int64		seconds = Max(1, Min(df_handler_timeout, df_body_timeout) * INT64CONST(1) * PAUSE_FACTOR / 1000);
-	int			n = 1;
+	DfPause *place = &df_shared->pauses[0];
+	int64 seconds =
+		Max(1, Min(df_handler_timeout, df_body_timeout) * INT64CONST(1) * PAUSE_FACTOR / 1000);
+	int n = 1;
 
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < DF_MAX_PAUSES; i++)
 	{
-		DfPause    *pause = &df_shared->pauses[i];
+		DfPause *pause = &df_shared->pauses[i];
 
 		if (pause->until < place->until)
 			place = pause;
@@ -87,8 +88,8 @@ int
 df_patience_paused_s(const char *path)
 {
 	TimestampTz now = df_now();
-	uint64		hash = hash_path(path);
-	int64		left_us = 0;
+	uint64 hash = hash_path(path);
+	int64 left_us = 0;
 
 	LWLockAcquire(df_shared->lock, LW_SHARED);
 	for (int i = 0; i < DF_MAX_PAUSES; i++)
@@ -116,12 +117,12 @@ ended_in_handler(int code, Datum arg)
 	df_slot_step_aside(me);
 }
 
-/* ---- who is slow ----------------------------------------------------------------- */
+/* ---- who is slow ---------------------------------------------------------- */
 
 static void
 remember_slow(Oid owner, int64 now)
 {
-	Slow	   *place = &slow[0];
+	Slow *place = &slow[0];
 
 	for (int i = 0; i < MAX_SLOW; i++)
 	{
@@ -140,7 +141,7 @@ remember_slow(Oid owner, int64 now)
 bool
 df_patience_put_off(Oid owner)
 {
-	int64		now;
+	int64 now;
 
 	if (me == NULL || alone)
 		return false;
@@ -157,7 +158,7 @@ df_patience_alone(bool by_itself)
 	alone = by_itself;
 }
 
-/* ---- around a handler ---------------------------------------------------------------- */
+/* ---- around a handler ----------------------------------------------------- */
 
 void
 df_patience_start(DfSlot *slot)
@@ -182,7 +183,7 @@ df_patience_begin(const char *path, Oid owner)
 void
 df_patience_end(DfCut cut)
 {
-	int64		now;
+	int64 now;
 
 	if (me == NULL)
 		return;

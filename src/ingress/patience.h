@@ -14,7 +14,7 @@
 extern void df_patience_start(DfSlot *slot);
 
 /* seconds for which deliveries to that path are turned away, 0 = they are not */
-extern int	df_patience_paused_s(const char *path);
+extern int df_patience_paused_s(const char *path);
 
 /* the deliveries that follow are carried out each by itself, or with others */
 extern void df_patience_alone(bool alone);
@@ -26,4 +26,4 @@ extern bool df_patience_put_off(Oid owner);
 extern void df_patience_begin(const char *path, Oid owner);
 extern void df_patience_end(DfCut cut);
 
-#endif							/* DF_PATIENCE_H */
+#endif /* DF_PATIENCE_H */

@@ -26,12 +26,12 @@ reply_text(DfRequest *request, int status, const char *body)
 	(void) df_request_reply(request, status, json_type, body, strlen(body));
 }
 
-/* ---- webhooks ------------------------------------------------------------------------ */
+/* ---- webhooks ------------------------------------------------------------- */
 
 static void
 push_text(JsonbParseState **state, JsonbIteratorToken token, const char *text)
 {
-	JsonbValue	value;
+	JsonbValue value;
 
 	value.type = jbvString;
 	value.val.string.val = (char *) text;
@@ -50,7 +50,8 @@ headers_as_jsonb(const DfRequest *request)
 		/* what is no text in this database is no header that we know */
 		if (!pg_verify_mbstr(GetDatabaseEncoding(), request->headers[i].value,
 							 strlen(request->headers[i].value), true) ||
-			request->headers[i].name[strspn(request->headers[i].name, "abcdefghijklmnopqrstuvwxyz0123456789-_")] != '\0')
+			request->headers[i].name[strspn(request->headers[i].name,
+											"abcdefghijklmnopqrstuvwxyz0123456789-_")] != '\0')
 			continue;
 		push_text(&state, WJB_KEY, request->headers[i].name);
 		push_text(&state, WJB_VALUE, request->headers[i].value);
@@ -62,7 +63,7 @@ static void
 receive(DfRequest *request)
 {
 	DfWebhookAnswer answer;
-	char	   *text;
+	char *text;
 
 	df_webhook_receive(request->path, headers_as_jsonb(request),
 					   request->body != NULL ? request->body : "", request->body_len, &answer);
@@ -74,7 +75,7 @@ receive(DfRequest *request)
 		(void) df_request_add_header(request, "Retry-After", psprintf("%d", answer.retry_after_s));
 }
 
-/* ---- links ----------------------------------------------------------------------------- */
+/* ---- links ---------------------------------------------------------------- */
 
 static DfRouteHandler
 event_link(DfRequest *request)
@@ -93,7 +94,7 @@ event_link(DfRequest *request)
 	return NULL;
 }
 
-/* ---- the table ------------------------------------------------------------------------ */
+/* ---- the table ------------------------------------------------------------ */
 
 /* what a path that is none of ours is told, by whatever method */
 static DfRouteHandler
@@ -122,8 +123,8 @@ metrics(DfRequest *request)
 static const struct
 {
 	const char *path;
-	DfRouteHandler (*route) (DfRequest *request);
-}			routes[] = {
+	DfRouteHandler (*route)(DfRequest *request);
+} routes[] = {
 	{"/metrics", metrics},
 	{"/ready", ready},
 };
@@ -143,7 +144,8 @@ df_route(DfRequest *request)
 	}
 	if (strncmp(request->path, "/event/", 7) == 0)
 		return event_link(request);
-	if (df_dashboard && (strcmp(request->path, "/page") == 0 || strncmp(request->path, "/page/", 6) == 0))
+	if (df_dashboard &&
+		(strcmp(request->path, "/page") == 0 || strncmp(request->path, "/page/", 6) == 0))
 		return df_page_route(request);
 	return other_path(request);
 }

@@ -22,7 +22,7 @@
 static const char no_memory[] = "the signature could not be computed";
 static const char bad_signature[] = "the signature does not match";
 
-/* ---- headers --------------------------------------------------------------------- */
+/* ---- headers -------------------------------------------------------------- */
 
 static char *
 header_of(const DfDelivery *delivery, const char *name)
@@ -34,7 +34,7 @@ header_of(const DfDelivery *delivery, const char *name)
 static char *
 lowered(const char *text)
 {
-	char	   *copy = pstrdup(text);
+	char *copy = pstrdup(text);
 
 	for (char *c = copy; *c != '\0'; c++)
 		if (*c >= 'A' && *c <= 'Z')
@@ -49,8 +49,8 @@ df_verify_parse(const char *text, DfVerify *scheme, char **header)
 	static const struct
 	{
 		const char *name;
-		DfVerify	scheme;
-	}			names[] = {
+		DfVerify scheme;
+	} names[] = {
 		{"none", DF_VERIFY_NONE},
 		{"bearer", DF_VERIFY_BEARER},
 		{"stripe", DF_VERIFY_STRIPE},
@@ -74,7 +74,7 @@ df_verify_parse(const char *text, DfVerify *scheme, char **header)
 	return true;
 }
 
-/* ---- codes --------------------------------------------------------------------------- */
+/* ---- codes ---------------------------------------------------------------- */
 
 /* how long it takes says nothing about where they differ */
 static bool
@@ -90,7 +90,7 @@ same(const uint8 *a, const uint8 *b, size_t len)
 typedef struct Part
 {
 	const char *bytes;
-	size_t		len;
+	size_t len;
 } Part;
 
 /* HMAC-SHA256 over the parts, one after the other; false if there is no memory for it */
@@ -98,7 +98,7 @@ static bool
 mac_of(const char *key, size_t key_len, const Part *parts, int nparts, uint8 *mac)
 {
 	pg_hmac_ctx *context = pg_hmac_create(PG_SHA256);
-	bool		ok = context != NULL && pg_hmac_init(context, (const uint8 *) key, key_len) == 0;
+	bool ok = context != NULL && pg_hmac_init(context, (const uint8 *) key, key_len) == 0;
 
 	for (int i = 0; i < nparts && ok; i++)
 		ok = pg_hmac_update(context, (const uint8 *) parts[i].bytes, parts[i].len) == 0;
@@ -126,8 +126,8 @@ from_hex(const char *text, size_t len, uint8 *mac)
 		return false;
 	for (int i = 0; i < MAC_LEN; i++)
 	{
-		int			high = hex_digit(text[2 * i]);
-		int			low = hex_digit(text[2 * i + 1]);
+		int high = hex_digit(text[2 * i]);
+		int low = hex_digit(text[2 * i + 1]);
 
 		if (high < 0 || low < 0)
 			return false;
@@ -139,7 +139,7 @@ from_hex(const char *text, size_t len, uint8 *mac)
 static bool
 from_base64(const char *text, size_t len, uint8 *mac)
 {
-	char		decoded[64];
+	char decoded[64];
 
 	if (len != 44)
 		return false;
@@ -149,14 +149,14 @@ from_base64(const char *text, size_t len, uint8 *mac)
 	return true;
 }
 
-/* ---- schemes --------------------------------------------------------------------------- */
+/* ---- schemes -------------------------------------------------------------- */
 
 /* a signed time, or false */
 static bool
 in_window(const char *text, const DfDelivery *delivery)
 {
-	char	   *end;
-	long long	at;
+	char *end;
+	long long at;
 
 	if (text[0] < '0' || text[0] > '9')
 		return false;
@@ -170,10 +170,10 @@ in_window(const char *text, const DfDelivery *delivery)
 static const char *
 verify_bearer(const char *secret, const DfDelivery *delivery)
 {
-	char	   *given = header_of(delivery, "authorization");
-	uint8		a[MAC_LEN];
-	uint8		b[MAC_LEN];
-	Part		part;
+	char *given = header_of(delivery, "authorization");
+	uint8 a[MAC_LEN];
+	uint8 b[MAC_LEN];
+	Part part;
 
 	if (given == NULL || pg_strncasecmp(given, "bearer ", 7) != 0)
 		return "there is no bearer token";
@@ -193,16 +193,17 @@ verify_bearer(const char *secret, const DfDelivery *delivery)
 static const char *
 verify_stripe(const char *secret, const DfDelivery *delivery)
 {
-	char	   *header = header_of(delivery, "stripe-signature");
-	char	   *time = NULL;
-	char	   *state = NULL;
-	uint8		mac[MAC_LEN];
-	bool		found = false;
-	Part		parts[3];
+	char *header = header_of(delivery, "stripe-signature");
+	char *time = NULL;
+	char *state = NULL;
+	uint8 mac[MAC_LEN];
+	bool found = false;
+	Part parts[3];
 
 	if (header == NULL)
 		return "there is no header Stripe-Signature";
-	for (char *item = strtok_r(pstrdup(header), ",", &state); item != NULL; item = strtok_r(NULL, ",", &state))
+	for (char *item = strtok_r(pstrdup(header), ",", &state); item != NULL;
+		 item = strtok_r(NULL, ",", &state))
 	{
 		item += strspn(item, " ");
 		if (strncmp(item, "t=", 2) == 0 && time == NULL)
@@ -210,14 +211,15 @@ verify_stripe(const char *secret, const DfDelivery *delivery)
 	}
 	if (time == NULL || !in_window(time, delivery))
 		return "the signed time is missing or too far from now";
-	parts[0] = (Part) {time, strlen(time)};
-	parts[1] = (Part) {".", 1};
-	parts[2] = (Part) {delivery->body, delivery->body_len};
+	parts[0] = (Part){time, strlen(time)};
+	parts[1] = (Part){".", 1};
+	parts[2] = (Part){delivery->body, delivery->body_len};
 	if (!mac_of(secret, strlen(secret), parts, 3, mac))
 		return no_memory;
-	for (char *item = strtok_r(pstrdup(header), ",", &state); item != NULL; item = strtok_r(NULL, ",", &state))
+	for (char *item = strtok_r(pstrdup(header), ",", &state); item != NULL;
+		 item = strtok_r(NULL, ",", &state))
 	{
-		uint8		given[MAC_LEN];
+		uint8 given[MAC_LEN];
 
 		item += strspn(item, " ");
 		if (strncmp(item, "v1=", 3) == 0 && from_hex(item + 3, strlen(item + 3), given))
@@ -230,10 +232,10 @@ verify_stripe(const char *secret, const DfDelivery *delivery)
 static const char *
 verify_body(const char *name, const char *secret, const DfDelivery *delivery)
 {
-	char	   *header = header_of(delivery, name);
-	Part		part;
-	uint8		mac[MAC_LEN];
-	uint8		given[MAC_LEN];
+	char *header = header_of(delivery, name);
+	Part part;
+	uint8 mac[MAC_LEN];
+	uint8 given[MAC_LEN];
 
 	if (header == NULL)
 		return "the header with the signature is missing";
@@ -252,7 +254,7 @@ verify_body(const char *name, const char *secret, const DfDelivery *delivery)
 static char *
 standard_header(const DfDelivery *delivery, const char *what)
 {
-	char	   *value = header_of(delivery, psprintf("webhook-%s", what));
+	char *value = header_of(delivery, psprintf("webhook-%s", what));
 
 	return value != NULL ? value : header_of(delivery, psprintf("svix-%s", what));
 }
@@ -261,7 +263,7 @@ standard_header(const DfDelivery *delivery, const char *what)
 static size_t
 standard_key(const char *secret, char *key)
 {
-	int			len;
+	int len;
 
 	if (strncmp(secret, "whsec_", 6) != 0)
 		return strlcpy(key, secret, MAX_KEY);
@@ -273,15 +275,15 @@ standard_key(const char *secret, char *key)
 static const char *
 verify_standard(const char *secret, const DfDelivery *delivery)
 {
-	char	   *id = standard_header(delivery, "id");
-	char	   *time = standard_header(delivery, "timestamp");
-	char	   *signatures = standard_header(delivery, "signature");
-	char	   *state = NULL;
-	char		key[MAX_KEY];
-	size_t		key_len = standard_key(secret, key);
-	uint8		mac[MAC_LEN];
-	bool		found = false;
-	Part		parts[5];
+	char *id = standard_header(delivery, "id");
+	char *time = standard_header(delivery, "timestamp");
+	char *signatures = standard_header(delivery, "signature");
+	char *state = NULL;
+	char key[MAX_KEY];
+	size_t key_len = standard_key(secret, key);
+	uint8 mac[MAC_LEN];
+	bool found = false;
+	Part parts[5];
 
 	if (id == NULL || time == NULL || signatures == NULL)
 		return "the headers webhook-id, webhook-timestamp and webhook-signature are not all there";
@@ -289,19 +291,20 @@ verify_standard(const char *secret, const DfDelivery *delivery)
 		return "the signed time is too far from now";
 	if (key_len == 0 || key_len >= MAX_KEY)
 		return "the secret is not usable";
-	parts[0] = (Part) {id, strlen(id)};
-	parts[1] = (Part) {".", 1};
-	parts[2] = (Part) {time, strlen(time)};
-	parts[3] = (Part) {".", 1};
-	parts[4] = (Part) {delivery->body, delivery->body_len};
+	parts[0] = (Part){id, strlen(id)};
+	parts[1] = (Part){".", 1};
+	parts[2] = (Part){time, strlen(time)};
+	parts[3] = (Part){".", 1};
+	parts[4] = (Part){delivery->body, delivery->body_len};
 	found = mac_of(key, key_len, parts, 5, mac);
 	explicit_bzero(key, sizeof(key));
 	if (!found)
 		return no_memory;
 	found = false;
-	for (char *item = strtok_r(signatures, " ", &state); item != NULL; item = strtok_r(NULL, " ", &state))
+	for (char *item = strtok_r(signatures, " ", &state); item != NULL;
+		 item = strtok_r(NULL, " ", &state))
 	{
-		uint8		given[MAC_LEN];
+		uint8 given[MAC_LEN];
 
 		if (strncmp(item, "v1,", 3) == 0 && from_base64(item + 3, strlen(item + 3), given))
 			found |= same(mac, given, MAC_LEN);
@@ -340,7 +343,7 @@ df_event_id(DfVerify scheme, const DfDelivery *delivery)
 	switch (scheme)
 	{
 		case DF_VERIFY_STRIPE:
-			return NULL;		/* it is in the body */
+			return NULL; /* it is in the body */
 		case DF_VERIFY_GITHUB:
 			return header_of(delivery, "x-github-delivery");
 		case DF_VERIFY_STANDARD:

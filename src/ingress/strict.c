@@ -28,14 +28,14 @@
 
 typedef struct Head
 {
-	const char *problem;		/* the first one */
-	const char *line_end;		/* where the line before has ended; NULL = it is not asked */
-	int			hosts;
-	int			lengths;
-	int			codings;
+	const char *problem; /* the first one */
+	const char *line_end; /* where the line before has ended; NULL = it is not asked */
+	int hosts;
+	int lengths;
+	int codings;
 } Head;
 
-/* ---- the request line --------------------------------------------------------------- */
+/* ---- the request line ----------------------------------------------------- */
 
 static bool
 is_hex(char c)
@@ -46,7 +46,7 @@ is_hex(char c)
 bool
 df_strict_target_is_plain(const char *target)
 {
-	size_t		len = strlen(target);
+	size_t len = strlen(target);
 
 	if (target[0] != '/')
 		return false;
@@ -56,8 +56,9 @@ df_strict_target_is_plain(const char *target)
 
 		if (c <= ' ' || c >= 0x7f || strchr("\"#<>\\", c) != NULL)
 			return false;
-		if (c == '%' && !(i + 2 < len && is_hex(target[i + 1]) && is_hex(target[i + 2]) &&
-						  !(target[i + 1] == '0' && target[i + 2] == '0')))
+		if (c == '%' &&
+			!(i + 2 < len && is_hex(target[i + 1]) && is_hex(target[i + 2]) &&
+			  !(target[i + 1] == '0' && target[i + 2] == '0')))
 			return false;
 	}
 	return true;
@@ -68,14 +69,15 @@ line_problem(const DfRequestLine *line)
 {
 	if (!df_header_name_is_legal(line->method, strlen(line->method)))
 		return PROBLEM("the method is not a word");
-	if (strcmp(line->version, MHD_HTTP_VERSION_1_1) != 0 && strcmp(line->version, MHD_HTTP_VERSION_1_0) != 0)
+	if (strcmp(line->version, MHD_HTTP_VERSION_1_1) != 0 &&
+		strcmp(line->version, MHD_HTTP_VERSION_1_0) != 0)
 		return PROBLEM("the version is neither HTTP/1.1 nor HTTP/1.0");
 	if (!line->target_is_plain)
 		return PROBLEM("the target is not a path");
 	return NULL;
 }
 
-/* ---- headers ------------------------------------------------------------------------ */
+/* ---- headers -------------------------------------------------------------- */
 
 static bool
 consists_of(const char *value, const char *characters)
@@ -88,7 +90,8 @@ host_problem(Head *head, const char *value)
 {
 	if (++head->hosts > 1)
 		return PROBLEM("there is more than one Host");
-	if (!consists_of(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_:[]%"))
+	if (!consists_of(value,
+					 "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_:[]%"))
 		return PROBLEM("the Host is not one");
 	return NULL;
 }
@@ -136,7 +139,7 @@ static enum MHD_Result
 look_at_header(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
 			   const char *value, size_t value_len)
 {
-	Head	   *head = cls;
+	Head *head = cls;
 
 	head->problem = header_problem(head, name, name_len, value != NULL ? value : "", value_len);
 	if (head->line_end != NULL && value != NULL)
@@ -144,7 +147,7 @@ look_at_header(void *cls, enum MHD_ValueKind kind, const char *name, size_t name
 	return head->problem == NULL ? MHD_YES : MHD_NO;
 }
 
-/* ---- the whole ------------------------------------------------------------------------ */
+/* ---- the whole ------------------------------------------------------------ */
 
 /* whether the library that runs leaves the pieces of a head where they came */
 static bool
@@ -159,7 +162,8 @@ pieces_stay(void)
 static bool
 pieces_add_up(struct MHD_Connection *connection, const DfRequestLine *line, const Head *head)
 {
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
 
 	return line->target == line->method + strlen(line->method) + 1 &&
 		line->version == line->target + line->target_len + 1 &&
@@ -169,9 +173,9 @@ pieces_add_up(struct MHD_Connection *connection, const DfRequestLine *line, cons
 const char *
 df_strict_problem(struct MHD_Connection *connection, const DfRequestLine *line, bool *chunked)
 {
-	Head		head = {0};
+	Head head = {0};
 	const char *problem = line_problem(line);
-	bool		old = strcmp(line->version, MHD_HTTP_VERSION_1_0) == 0;
+	bool old = strcmp(line->version, MHD_HTTP_VERSION_1_0) == 0;
 
 	if (problem != NULL)
 		return problem;

@@ -56,47 +56,48 @@
 /* one delivery on its way */
 typedef struct Receipt
 {
-	DfWebhook	hook;
-	DfVerify	scheme;
-	char	   *header;			/* of the scheme, or NULL */
-	DfDelivery	delivery;
-	Jsonb	   *body;
-	char	   *key;
-	char	   *event;
-	const Jsonb *input;			/* of the run, or payload of the signal */
-	const char *ignored;		/* why nothing happens; NULL = something does */
-	DfCut		cut;			/* why its creator's code was cancelled */
-	bool		repeated;		/* and this was the answer */
-	bool		has_run;
-	pg_uuid_t	run;
+	DfWebhook hook;
+	DfVerify scheme;
+	char *header; /* of the scheme, or NULL */
+	DfDelivery delivery;
+	Jsonb *body;
+	char *key;
+	char *event;
+	const Jsonb *input; /* of the run, or payload of the signal */
+	const char *ignored; /* why nothing happens; NULL = something does */
+	DfCut cut; /* why its creator's code was cancelled */
+	bool repeated; /* and this was the answer */
+	bool has_run;
+	pg_uuid_t run;
 	DfWebhookAnswer *answer;
 } Receipt;
 
-/* ---- documents ------------------------------------------------------------------- */
+/* ---- documents ------------------------------------------------------------ */
 
 /* a text field of an object, NULL if there is none */
 static char *
 field_text(const void *object, const char *key)
 {
 	const Jsonb *document = object;
-	JsonbValue	buffer;
+	JsonbValue buffer;
 	JsonbValue *value;
 
 	if (document == NULL || !JB_ROOT_IS_OBJECT(document))
 		return NULL;
-	value = getKeyJsonValueFromContainer((JsonbContainer *) &document->root, key, strlen(key), &buffer);
+	value =
+		getKeyJsonValueFromContainer((JsonbContainer *) &document->root, key, strlen(key), &buffer);
 	if (value == NULL || value->type != jbvString)
 		return NULL;
 	return pnstrdup(value->val.string.val, value->val.string.len);
 }
 
-/* ---- answers ----------------------------------------------------------------------- */
+/* ---- answers -------------------------------------------------------------- */
 
 static Jsonb *
 object_of(const char *key, const char *value)
 {
 	JsonbParseState *state = NULL;
-	JsonbValue	item;
+	JsonbValue item;
 
 	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	item.type = jbvString;
@@ -122,19 +123,19 @@ answer_error(DfWebhookAnswer *answer, int status, const char *why)
 	answer->body = object_of("error", why);
 }
 
-/* ---- verification ------------------------------------------------------------------- */
+/* ---- verification --------------------------------------------------------- */
 
 /* the creator's secrets for it; he must still be who he was */
 static bool
 verified(Receipt *receipt, const char **why)
 {
 	const DfWebhook *hook = &receipt->hook;
-	DfSystem   *system;
-	char	   *problem = NULL;
-	char	   *present = NULL;
-	char	   *old = NULL;
-	Oid			save_user;
-	int			save_sec;
+	DfSystem *system;
+	char *problem = NULL;
+	char *present = NULL;
+	char *old = NULL;
+	Oid save_user;
+	int save_sec;
 
 	if (receipt->scheme == DF_VERIFY_NONE)
 		return true;
@@ -163,14 +164,14 @@ creator_is_there(const DfWebhook *hook)
 	return df_role_is_there(hook->owner, hook->owner_name);
 }
 
-/* ---- the body ------------------------------------------------------------------------ */
+/* ---- the body ------------------------------------------------------------- */
 
 /* in a subtransaction: raises if it is no document that jsonb can hold */
 static Jsonb *
 parsed(const DfDelivery *delivery)
 {
-	char	   *type = field_text(delivery->headers, "content-type");
-	char	   *text;
+	char *type = field_text(delivery->headers, "content-type");
+	char *text;
 
 	text = df_json_from_utf8(delivery->body, delivery->body_len);
 	if (text == NULL)
@@ -190,7 +191,7 @@ parsed(const DfDelivery *delivery)
 static char *
 scalar_text(const Jsonb *value)
 {
-	JsonbValue	scalar;
+	JsonbValue scalar;
 
 	if (value == NULL || !JB_ROOT_IS_SCALAR(value) ||
 		!JsonbExtractScalar((JsonbContainer *) &value->root, &scalar))
@@ -198,7 +199,8 @@ scalar_text(const Jsonb *value)
 	if (scalar.type == jbvString)
 		return pnstrdup(scalar.val.string.val, scalar.val.string.len);
 	if (scalar.type == jbvNumeric)
-		return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(scalar.val.numeric)));
+		return DatumGetCString(
+			DirectFunctionCall1(numeric_out, NumericGetDatum(scalar.val.numeric)));
 	return NULL;
 }
 
@@ -206,42 +208,43 @@ scalar_text(const Jsonb *value)
 static char *
 located(const Receipt *receipt, const char *where)
 {
-	int			matches;
+	int matches;
 
 	if (where == NULL || where[0] != '$')
 		return where == NULL ? NULL : pstrdup(where);
 	return scalar_text(df_jsonpath_first(receipt->body, where, &matches));
 }
 
-/* ---- the handler --------------------------------------------------------------------- */
+/* ---- the handler ---------------------------------------------------------- */
 
 typedef struct Handling
 {
-	Oid			function;
-	Oid			role;
+	Oid function;
+	Oid role;
 	const Jsonb *headers;
 	const Jsonb *body;
 	MemoryContext cxt;
-	Jsonb	   *decision;		/* NULL = NULL */
+	Jsonb *decision; /* NULL = NULL */
 } Handling;
 
 /* read-only, and rolled back whatever it did */
 static void
 call_handler(void *arg)
 {
-	Handling   *handling = arg;
+	Handling *handling = arg;
 	MemoryContext old;
-	Oid			save_user;
-	int			save_sec;
-	FmgrInfo	flinfo;
-	Datum		value;
+	Oid save_user;
+	int save_sec;
+	FmgrInfo flinfo;
+	Datum value;
 
 	LOCAL_FCINFO(fcinfo, 2);
 
 	XactReadOnly = true;
 	df_settings_of_others_pin();
 	GetUserIdAndSecContext(&save_user, &save_sec);
-	SetUserIdAndSecContext(handling->role, save_sec | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	SetUserIdAndSecContext(handling->role,
+						   save_sec | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	fmgr_info(handling->function, &flinfo);
 	InitFunctionCallInfoData(*fcinfo, &flinfo, 2, InvalidOid, NULL, NULL);
 	fcinfo->args[0].value = JsonbPGetDatum(handling->headers);
@@ -262,24 +265,27 @@ static void
 require_handler(const DfWebhook *hook, Oid function)
 {
 	if (!OidIsValid(function) || df_function_owner(function) != hook->handler_owner)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_FUNCTION),
-				 errmsg("handler %s of webhook \"%s\" is not there, or has another owner than before", hook->handler, hook->path),
-				 errhint("Create it again, or drop the webhook and create it anew.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UNDEFINED_FUNCTION),
+			 errmsg("handler %s of webhook \"%s\" is not there, or has another owner than before",
+					hook->handler, hook->path),
+			 errhint("Create it again, or drop the webhook and create it anew.")));
 	if (object_aclcheck(ProcedureRelationId, function, hook->owner, ACL_EXECUTE) != ACLCHECK_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("role \"%s\" may not execute handler %s of webhook \"%s\"", hook->owner_name, hook->handler, hook->path),
+				 errmsg("role \"%s\" may not execute handler %s of webhook \"%s\"",
+						hook->owner_name, hook->handler, hook->path),
 				 errhint("Grant EXECUTE on it.")));
 }
 
 static void
 ask_handler(Receipt *receipt)
 {
-	Handling	handling;
-	ErrorData  *error;
-	Jsonb	   *input;
-	int			matches;
+	Handling handling;
+	ErrorData *error;
+	Jsonb *input;
+	int matches;
 
 	handling.function = df_handler_oid(receipt->hook.handler);
 	require_handler(&receipt->hook, handling.function);
@@ -304,12 +310,12 @@ ask_handler(Receipt *receipt)
 		receipt->input = input;
 }
 
-/* ---- effects: inside the store --------------------------------------------------------- */
+/* ---- effects: inside the store -------------------------------------------- */
 
 static void
 start_run(Receipt *receipt)
 {
-	DfNewRun	run;
+	DfNewRun run;
 	DfWorkflowRow definition;
 	DfTraceparent ignored;
 
@@ -323,7 +329,8 @@ start_run(Receipt *receipt)
 	run.traceparent = field_text(receipt->delivery.headers, "traceparent");
 	if (run.traceparent != NULL && !df_traceparent_parse(run.traceparent, &ignored))
 		run.traceparent = NULL;
-	df_start_common(receipt->hook.starts, receipt->hook.owner, &run, &definition, CurrentMemoryContext);
+	df_start_common(receipt->hook.starts, receipt->hook.owner, &run, &definition,
+					CurrentMemoryContext);
 	df_start_insert_or_find(&run);
 	receipt->run = run.id;
 	receipt->has_run = true;
@@ -379,20 +386,23 @@ outcome_of(const Receipt *receipt)
 {
 	if (receipt->ignored != NULL)
 		return object_of("ignored", receipt->ignored);
-	return object_of("run", receipt->has_run
-					 ? DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&receipt->run))) : NULL);
+	return object_of("run",
+					 receipt->has_run ? DatumGetCString(DirectFunctionCall1(
+											uuid_out, UUIDPGetDatum(&receipt->run)))
+									  : NULL);
 }
 
 /* the delivery is recorded with its effect and its answer, or neither is */
 static void
 take_effect(Receipt *receipt)
 {
-	char	   *event_id = receipt->scheme == DF_VERIFY_STRIPE ? field_text(receipt->body, "id")
+	char *event_id = receipt->scheme == DF_VERIFY_STRIPE
+		? field_text(receipt->body, "id")
 		: df_event_id(receipt->scheme, &receipt->delivery);
 	MemoryContext cxt = CurrentMemoryContext;
-	DfStore		store;
-	Jsonb	   *before = NULL;
-	int64		id;
+	DfStore store;
+	Jsonb *before = NULL;
+	int64 id;
 
 	df_store_enter(&store);
 	MemoryContextSwitchTo(cxt);
@@ -411,13 +421,16 @@ take_effect(Receipt *receipt)
 			signal_run(receipt, cxt);
 		MemoryContextSwitchTo(cxt);
 		receipt->answer->body = outcome_of(receipt);
-		df_delivery_answered(id, receipt->ignored != NULL ? "ignored" : receipt->hook.starts != NULL ? "started" : "signalled",
+		df_delivery_answered(id,
+							 receipt->ignored != NULL           ? "ignored"
+								 : receipt->hook.starts != NULL ? "started"
+																: "signalled",
 							 receipt->has_run ? &receipt->run : NULL, receipt->answer->body);
 	}
 	df_store_leave(&store);
 }
 
-/* ---- the order of things ----------------------------------------------------------------- */
+/* ---- the order of things -------------------------------------------------- */
 
 /* what the delivery is about; receipt->ignored says why it is about nothing */
 static void
@@ -439,8 +452,9 @@ understand(Receipt *receipt)
 		return;
 	if (receipt->key == NULL && (hook->signals != NULL || hook->key != NULL))
 		receipt->ignored = "there is no key in the body";
-	else if (hook->signals != NULL && (receipt->event == NULL || receipt->event[0] == '\0' ||
-									   strlen(receipt->event) > DF_MAX_NAME || !df_name_is_clean(receipt->event)))
+	else if (hook->signals != NULL &&
+			 (receipt->event == NULL || receipt->event[0] == '\0' ||
+			  strlen(receipt->event) > DF_MAX_NAME || !df_name_is_clean(receipt->event)))
 		receipt->ignored = "there is no usable event in the body";
 }
 
@@ -452,24 +466,25 @@ understand(Receipt *receipt)
 static void
 understand_in_time(Receipt *receipt)
 {
-	int			limit = Min(df_handler_timeout, df_body_timeout);
+	int limit = Min(df_handler_timeout, df_body_timeout);
 	MemoryContext cxt = CurrentMemoryContext;
 
 	df_patience_begin(receipt->hook.path, receipt->hook.owner);
 	df_user_code_begin(limit, Max(100, limit / 4));
-	PG_TRY();
-	{
-		understand(receipt);
-	}
-	PG_CATCH();
-	{
-		receipt->cut = df_user_code_end();
-		df_patience_end(receipt->cut);
-		if (receipt->cut == DF_CUT_NONE)
-			PG_RE_THROW();
-		MemoryContextSwitchTo(cxt);
-		FlushErrorState();
-	}
+	PG_TRY()
+		;
+		{
+			understand(receipt);
+		}
+		PG_CATCH();
+		{
+			receipt->cut = df_user_code_end();
+			df_patience_end(receipt->cut);
+			if (receipt->cut == DF_CUT_NONE)
+				PG_RE_THROW();
+			MemoryContextSwitchTo(cxt);
+			FlushErrorState();
+		}
 	PG_END_TRY();
 	if (receipt->cut == DF_CUT_NONE)
 	{
@@ -480,16 +495,20 @@ understand_in_time(Receipt *receipt)
 		ereport(ERROR,
 				(errcode(ERRCODE_QUERY_CANCELED),
 				 receipt->cut == DF_CUT_LIMIT
-				 ? errmsg("the handler of webhook \"%s\" ran longer than dataflows.handler_timeout (%d ms)", receipt->hook.path, limit)
-				 : errmsg("the handler of webhook \"%s\" was cancelled: the process is to end", receipt->hook.path),
-				 errhint("Let it decide by the delivery alone, and leave what takes time to the workflow.")));
+					 ? errmsg("the handler of webhook \"%s\" ran longer than "
+							  "dataflows.handler_timeout (%d ms)",
+							  receipt->hook.path, limit)
+					 : errmsg("the handler of webhook \"%s\" was cancelled: the process is to end",
+							  receipt->hook.path),
+				 errhint("Let it decide by the delivery alone, and leave what takes time to the "
+						 "workflow.")));
 }
 
 /* in a subtransaction: what is wrong with the delivery, or with the webhook, is raised */
 static void
 carry_out(void *arg)
 {
-	Receipt    *receipt = arg;
+	Receipt *receipt = arg;
 
 	receipt->body = parsed(&receipt->delivery);
 	/* before a filter or a handler looks at it */
@@ -510,7 +529,7 @@ static void
 log_failure(const Receipt *receipt, const ErrorData *error)
 {
 	static TimestampTz said = DF_NEVER;
-	static int	unsaid = 0;
+	static int unsaid = 0;
 
 	if (said != DF_NEVER && !TimestampDifferenceExceeds(said, df_now(), SAY_EVERY_MS))
 	{
@@ -518,10 +537,14 @@ log_failure(const Receipt *receipt, const ErrorData *error)
 		return;
 	}
 	ereport(LOG,
-			(errmsg("dataflows could not carry out a delivery to webhook \"%s\": %s", receipt->hook.path, error->message),
-			 unsaid > 0 ? errdetail_plural("%d more has failed since the last such line.", "%d more have failed since the last such line.", unsaid, unsaid) : 0,
-			 error->hint != NULL ? errhint("%s", error->hint) : 0,
-			 errhidestmt(true), errhidecontext(true)));
+			(errmsg("dataflows could not carry out a delivery to webhook \"%s\": %s",
+					receipt->hook.path, error->message),
+			 unsaid > 0
+				 ? errdetail_plural("%d more has failed since the last such line.",
+									"%d more have failed since the last such line.", unsaid, unsaid)
+				 : 0,
+			 error->hint != NULL ? errhint("%s", error->hint) : 0, errhidestmt(true),
+			 errhidecontext(true)));
 	said = df_now();
 	unsaid = 0;
 }
@@ -530,13 +553,14 @@ log_failure(const Receipt *receipt, const ErrorData *error)
 static void
 answer_raised(Receipt *receipt, const ErrorData *error)
 {
-	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+	int category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
 
 	if (category == ERRCODE_DATA_EXCEPTION || error->sqlerrcode == DF_ERR_LIMIT ||
 		category == ERRCODE_PROGRAM_LIMIT_EXCEEDED)
 	{
 		answer_error(receipt->answer, error->sqlerrcode == DF_ERR_LIMIT ? 413 : 400,
-					 error->sqlerrcode == DF_ERR_LIMIT ? "the body or its key is too large" : "the body cannot be used");
+					 error->sqlerrcode == DF_ERR_LIMIT ? "the body or its key is too large"
+													   : "the body cannot be used");
 		return;
 	}
 	answer_error(receipt->answer, 503, "not possible now");
@@ -548,8 +572,8 @@ find_webhook(const char *path, DfWebhook *hook, bool *ready)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	DfInstallation installation;
-	DfStore		store;
-	bool		found;
+	DfStore store;
+	bool found;
 
 	df_store_enter(&store);
 	df_installation_read(cxt, &installation);
@@ -565,22 +589,26 @@ count_delivery(const Receipt *receipt)
 {
 	const DfWebhookAnswer *answer = receipt->answer;
 	const char *outcome = answer->status == 401 ? "unverified" : answer->status == 413 ? "too_large"
-		: answer->status == 503 ? "failed" : answer->status == 404 ? "not_found" : "unusable";
+		: answer->status == 503                                                        ? "failed"
+		: answer->status == 404                                                        ? "not_found"
+																					   : "unusable";
 
 	if (answer->status / 100 == 2)
 		outcome = receipt->repeated ? "repeated" : receipt->ignored != NULL ? "ignored"
-			: receipt->hook.starts != NULL ? "started" : "signalled";
-	df_metric_add(DF_METRIC_WEBHOOKS, receipt->hook.path != NULL ? receipt->hook.path : "", outcome, NULL, 1);
+			: receipt->hook.starts != NULL                                  ? "started"
+																			: "signalled";
+	df_metric_add(DF_METRIC_WEBHOOKS, receipt->hook.path != NULL ? receipt->hook.path : "", outcome,
+				  NULL, 1);
 }
 
 void
 df_webhook_receive(const char *path, const Jsonb *headers, const char *body, size_t body_len,
 				   DfWebhookAnswer *answer)
 {
-	Receipt		receipt;
-	ErrorData  *error;
+	Receipt receipt;
+	ErrorData *error;
 	const char *why = NULL;
-	bool		ready;
+	bool ready;
 
 	memset(&receipt, 0, sizeof(receipt));
 	memset(answer, 0, sizeof(*answer));
@@ -604,7 +632,8 @@ df_webhook_receive(const char *path, const Jsonb *headers, const char *body, siz
 	else if (!df_subxact(carry_out, &receipt, true, &error))
 	{
 		/* who cancels the statement of a session means the statement, not the delivery */
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && receipt.cut == DF_CUT_NONE && !df_watchdog_is_on())
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && receipt.cut == DF_CUT_NONE &&
+			!df_watchdog_is_on())
 			ThrowErrorData(error);
 		answer_raised(&receipt, error);
 	}

@@ -9,16 +9,16 @@
 
 typedef struct DfWebhookAnswer
 {
-	int			status;			/* of HTTP; 0 = nothing was done: it is to be carried out by itself */
-	int			retry_after_s;	/* 0 = not said */
-	Jsonb	   *body;			/* {"run"}, {"ignored"} or {"error"} */
+	int status; /* of HTTP; 0 = nothing was done: it is to be carried out by itself */
+	int retry_after_s; /* 0 = not said */
+	Jsonb *body; /* {"run"}, {"ignored"} or {"error"} */
 } DfWebhookAnswer;
 
 /*
  * In a transaction that can write; does not raise for what is wrong with the
  * delivery.  headers: an object whose names are in lower case.
  */
-extern void df_webhook_receive(const char *path, const Jsonb *headers, const char *body, size_t body_len,
-							   DfWebhookAnswer *answer);
+extern void df_webhook_receive(const char *path, const Jsonb *headers, const char *body,
+							   size_t body_len, DfWebhookAnswer *answer);
 
-#endif							/* DF_WEBHOOK_H */
+#endif /* DF_WEBHOOK_H */

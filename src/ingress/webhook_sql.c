@@ -39,9 +39,11 @@ PG_FUNCTION_INFO_V1(dataflows_drop_webhook);
 PG_FUNCTION_INFO_V1(dataflows_receive_webhook);
 
 #define MAX_PATH 200
-#define CALL_HINT "Call dataflows.create_webhook(path, starts => workflow) or (path, signals => workflow, event => name, key => '$.id')."
+#define CALL_HINT \
+	"Call dataflows.create_webhook(path, starts => workflow) or (path, signals => workflow, " \
+	"event => name, key => '$.id')."
 
-/* ---- arguments --------------------------------------------------------------------- */
+/* ---- arguments ------------------------------------------------------------ */
 
 static char *
 text_arg(FunctionCallInfo fcinfo, int arg)
@@ -57,7 +59,7 @@ is_reserved(const char *path)
 
 	for (int i = 0; i < lengthof(ours); i++)
 	{
-		size_t		len = strlen(ours[i]);
+		size_t len = strlen(ours[i]);
 
 		if (strncmp(path, ours[i], len) == 0 && (path[len] == '\0' || path[len] == '/'))
 			return true;
@@ -68,14 +70,18 @@ is_reserved(const char *path)
 static char *
 checked_path(char *path)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/";
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/";
 
 	if (path == NULL || path[0] != '/' || path[1] == '\0' || strlen(path) > MAX_PATH ||
-		strspn(path, allowed) != strlen(path) || strstr(path, "//") != NULL || strstr(path, "/.") != NULL)
+		strspn(path, allowed) != strlen(path) || strstr(path, "//") != NULL ||
+		strstr(path, "/.") != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("path \"%s\" cannot be that of a webhook", path != NULL ? path : ""),
-				 errhint("Use up to %d letters, digits and - . _ ~ / with a \"/\" at the beginning, such as '/hooks/stripe'.", MAX_PATH)));
+				 errhint("Use up to %d letters, digits and - . _ ~ / with a \"/\" at the "
+						 "beginning, such as '/hooks/stripe'.",
+						 MAX_PATH)));
 	if (is_reserved(path))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -88,26 +94,33 @@ static void
 check_targets(const DfWebhook *hook)
 {
 	if ((hook->starts == NULL) == (hook->signals == NULL))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("webhook \"%s\" must either start a workflow or signal its runs", hook->path),
-				 errhint(CALL_HINT)));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("webhook \"%s\" must either start a workflow or signal its runs", hook->path),
+			 errhint(CALL_HINT)));
 	if (hook->starts != NULL && hook->event != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("webhook \"%s\" starts a workflow and has an event", hook->path),
 				 errhint("Leave out the event, or give signals instead of starts.")));
-	if (hook->signals != NULL && hook->handler == NULL && (hook->event == NULL || hook->key == NULL))
+	if (hook->signals != NULL && hook->handler == NULL &&
+		(hook->event == NULL || hook->key == NULL))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("webhook \"%s\" signals runs, but has no %s", hook->path, hook->event == NULL ? "event" : "key"),
+				 errmsg("webhook \"%s\" signals runs, but has no %s", hook->path,
+						hook->event == NULL ? "event" : "key"),
 				 errhint(CALL_HINT)));
 	if (hook->event != NULL && hook->event[0] != '$' &&
-		(hook->event[0] == '\0' || strlen(hook->event) > DF_MAX_NAME || !df_name_is_clean(hook->event)))
+		(hook->event[0] == '\0' || strlen(hook->event) > DF_MAX_NAME ||
+		 !df_name_is_clean(hook->event)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("event \"%s\" of webhook \"%s\" is empty, too long or has a character that events must not have", hook->event, hook->path),
-				 errhint("Give the name that the workflow passes to dataflows.wait_for(), or a jsonpath such as '$.type'.")));
+				 errmsg("event \"%s\" of webhook \"%s\" is empty, too long or has a character that "
+						"events must not have",
+						hook->event, hook->path),
+				 errhint("Give the name that the workflow passes to dataflows.wait_for(), or a "
+						 "jsonpath such as '$.type'.")));
 }
 
 static void
@@ -123,30 +136,33 @@ check_paths(const DfWebhook *hook)
 		df_jsonpath_check(hook->filter, "filter");
 }
 
-/* ---- verification ------------------------------------------------------------------- */
+/* ---- verification --------------------------------------------------------- */
 
 static void
 require_secret(const DfWebhook *hook)
 {
-	char	   *why = NULL;
-	DfSystem   *system;
+	char *why = NULL;
+	DfSystem *system;
 
 	if (hook->secret == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("webhook \"%s\" is to be verified, but has no secret", hook->path),
-				 errhint("Name a system as secret whose user mapping for you has the option webhook_secret.")));
+				 errhint("Name a system as secret whose user mapping for you has the option "
+						 "webhook_secret.")));
 	system = df_system_get(hook->secret, &why);
 	if (system == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("the secret of webhook \"%s\" cannot be found", hook->path),
 				 errdetail_internal("%s", why),
-				 errhint("Create the system with CREATE SERVER ... FOREIGN DATA WRAPPER dataflows, and GRANT USAGE on it to yourself.")));
+				 errhint("Create the system with CREATE SERVER ... FOREIGN DATA WRAPPER dataflows, "
+						 "and GRANT USAGE on it to yourself.")));
 	if (system->webhook_secret == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("system \"%s\" has no webhook_secret for role \"%s\"", hook->secret, hook->owner_name),
+				 errmsg("system \"%s\" has no webhook_secret for role \"%s\"", hook->secret,
+						hook->owner_name),
 				 errhint("Run CREATE USER MAPPING FOR %s SERVER %s OPTIONS (webhook_secret '...').",
 						 quote_identifier(hook->owner_name), quote_identifier(hook->secret))));
 }
@@ -154,8 +170,8 @@ require_secret(const DfWebhook *hook)
 static void
 check_verify(const DfWebhook *hook)
 {
-	DfVerify	scheme;
-	char	   *header;
+	DfVerify scheme;
+	char *header;
 
 	if (!df_verify_parse(hook->verify, &scheme, &header))
 		ereport(ERROR,
@@ -171,7 +187,7 @@ check_verify(const DfWebhook *hook)
 				 errhint("Say how the sender signs, such as verify => 'stripe'.")));
 }
 
-/* ---- the handler ------------------------------------------------------------------------ */
+/* ---- the handler ---------------------------------------------------------- */
 
 static const char *
 unfit(const Form_pg_proc proc)
@@ -189,45 +205,50 @@ unfit(const Form_pg_proc proc)
 static char *
 checked_handler(const char *given, Oid *owner)
 {
-	Oid			arguments[2] = {JSONBOID, JSONBOID};
-	List	   *names = stringToQualifiedNameList(pnstrdup(given, strcspn(given, "(")), NULL);
-	Oid			function = LookupFuncName(names, 2, arguments, true);
-	HeapTuple	tuple;
+	Oid arguments[2] = {JSONBOID, JSONBOID};
+	List *names = stringToQualifiedNameList(pnstrdup(given, strcspn(given, "(")), NULL);
+	Oid function = LookupFuncName(names, 2, arguments, true);
+	HeapTuple tuple;
 	Form_pg_proc proc;
-	char	   *signature;
+	char *signature;
 	const char *reason;
 
 	if (!OidIsValid(function))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_FUNCTION),
-				 errmsg("function %s(jsonb, jsonb) does not exist", given),
-				 errhint("Create the handler as FUNCTION name(headers jsonb, body jsonb) RETURNS jsonb.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UNDEFINED_FUNCTION),
+			 errmsg("function %s(jsonb, jsonb) does not exist", given),
+			 errhint(
+				 "Create the handler as FUNCTION name(headers jsonb, body jsonb) RETURNS jsonb.")));
 	if (object_aclcheck(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE) != ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, given);
 	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	proc = (Form_pg_proc) GETSTRUCT(tuple);
 	reason = unfit(proc);
 	if (reason != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
-				 errmsg("function %s(jsonb, jsonb) cannot be a handler: it %s", given, reason),
-				 errhint("Create the handler as FUNCTION name(headers jsonb, body jsonb) RETURNS jsonb.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+			 errmsg("function %s(jsonb, jsonb) cannot be a handler: it %s", given, reason),
+			 errhint(
+				 "Create the handler as FUNCTION name(headers jsonb, body jsonb) RETURNS jsonb.")));
 	*owner = proc->proowner;
 	signature = psprintf("%s(jsonb,jsonb)",
-						 quote_qualified_identifier(get_namespace_name(proc->pronamespace), NameStr(proc->proname)));
+						 quote_qualified_identifier(get_namespace_name(proc->pronamespace),
+													NameStr(proc->proname)));
 	ReleaseSysCache(tuple);
 	return signature;
 }
 
-/* ---- create and drop ------------------------------------------------------------------------ */
+/* ---- create and drop ------------------------------------------------------ */
 
 Datum
 dataflows_create_webhook(PG_FUNCTION_ARGS)
 {
-	DfWebhook	hook;
+	DfWebhook hook;
 	DfWorkflowRow definition;
-	DfStore		store;
-	bool		inserted;
+	DfStore store;
+	bool inserted;
 
 	df_require_writable("create a webhook");
 	memset(&hook, 0, sizeof(hook));
@@ -249,7 +270,8 @@ dataflows_create_webhook(PG_FUNCTION_ARGS)
 		hook.handler = checked_handler(hook.handler, &hook.handler_owner);
 
 	df_store_enter(&store);
-	df_require_workflow(hook.starts != NULL ? hook.starts : hook.signals, &definition, store.result_context);
+	df_require_workflow(hook.starts != NULL ? hook.starts : hook.signals, &definition,
+						store.result_context);
 	df_require_own(hook.owner, &definition, "take webhooks for");
 	inserted = df_webhook_insert(&hook, df_now());
 	df_store_leave(&store);
@@ -257,17 +279,18 @@ dataflows_create_webhook(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("there is a webhook \"%s\" already", hook.path),
-				 errhint("Call dataflows.drop_webhook('%s') before, or choose another path.", hook.path)));
+				 errhint("Call dataflows.drop_webhook('%s') before, or choose another path.",
+						 hook.path)));
 	PG_RETURN_VOID();
 }
 
 Datum
 dataflows_drop_webhook(PG_FUNCTION_ARGS)
 {
-	char	   *path = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	Oid			caller = GetUserId();
-	DfWebhook	hook;
-	DfStore		store;
+	char *path = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Oid caller = GetUserId();
+	DfWebhook hook;
+	DfStore store;
 
 	df_require_writable("drop a webhook");
 	df_store_enter(&store);
@@ -279,7 +302,8 @@ dataflows_drop_webhook(PG_FUNCTION_ARGS)
 	if (!superuser_arg(caller) && !has_privs_of_role(caller, hook.owner))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("role \"%s\" may not drop webhook \"%s\"", GetUserNameFromId(caller, false), path),
+				 errmsg("role \"%s\" may not drop webhook \"%s\"", GetUserNameFromId(caller, false),
+						path),
 				 errdetail("It belongs to role \"%s\".", hook.owner_name),
 				 errhint("Act as a member of role \"%s\".", hook.owner_name)));
 	df_webhook_delete(path);
@@ -287,7 +311,7 @@ dataflows_drop_webhook(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* ---- receive_webhook() ---------------------------------------------------------------------- */
+/* ---- receive_webhook() ---------------------------------------------------- */
 
 /* names in lower case, values that are strings */
 static Jsonb *
@@ -295,19 +319,21 @@ lowered(Jsonb *headers)
 {
 	JsonbParseState *state = NULL;
 	JsonbIterator *it;
-	JsonbValue	value;
+	JsonbValue value;
 	JsonbIteratorToken token;
 
 	if (!JB_ROOT_IS_OBJECT(headers))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the headers of a delivery are not a JSON object"),
-				 errhint("Give names and values, such as '{\"Content-Type\": \"application/json\"}'.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("the headers of a delivery are not a JSON object"),
+			 errhint(
+				 "Give names and values, such as '{\"Content-Type\": \"application/json\"}'.")));
 	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	it = JsonbIteratorInit(&headers->root);
 	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
 	{
-		JsonbValue	name = value;
+		JsonbValue name = value;
 
 		if (token != WJB_KEY)
 			continue;
@@ -337,8 +363,8 @@ Datum
 dataflows_receive_webhook(PG_FUNCTION_ARGS)
 {
 	DfWebhookAnswer answer;
-	bytea	   *body;
-	Jsonb	   *status;
+	bytea *body;
+	Jsonb *status;
 
 	require_given(fcinfo, 0, "the path");
 	require_given(fcinfo, 1, "the headers");
@@ -347,6 +373,8 @@ dataflows_receive_webhook(PG_FUNCTION_ARGS)
 	body = PG_GETARG_BYTEA_PP(2);
 	df_webhook_receive(text_to_cstring(PG_GETARG_TEXT_PP(0)), lowered(PG_GETARG_JSONB_P(1)),
 					   VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), &answer);
-	status = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(psprintf("{\"status\": %d}", answer.status))));
-	PG_RETURN_DATUM(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(status), JsonbPGetDatum(answer.body)));
+	status = DatumGetJsonbP(DirectFunctionCall1(
+		jsonb_in, CStringGetDatum(psprintf("{\"status\": %d}", answer.status))));
+	PG_RETURN_DATUM(
+		DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(status), JsonbPGetDatum(answer.body)));
 }

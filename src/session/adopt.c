@@ -37,14 +37,14 @@ require_extension_owner(const char *what, const char *call)
 Datum
 dataflows_adopt(PG_FUNCTION_ARGS)
 {
-	List	   *owners = NIL;
-	ListCell   *cell;
-	int64		n;
+	List *owners = NIL;
+	ListCell *cell;
+	int64 n;
 
 	require_extension_owner("adopt the runs of this database", "adopt()");
 	df_require_writable("adopt the runs of a database");
 	n = df_identity_adopt(&owners);
-	foreach(cell, owners)
+	foreach (cell, owners)
 		df_wake_owner(lfirst_oid(cell));
 	PG_RETURN_INT64(n);
 }
@@ -52,7 +52,7 @@ dataflows_adopt(PG_FUNCTION_ARGS)
 Datum
 dataflows_renew_link_key(PG_FUNCTION_ARGS)
 {
-	DfStore		store;
+	DfStore store;
 
 	require_extension_owner("renew the key of links", "renew_link_key()");
 	df_require_writable("renew the key of links");
@@ -68,7 +68,8 @@ dataflows_created(PG_FUNCTION_ARGS)
 	if (df_shared == NULL && !IsBinaryUpgrade)
 		ereport(WARNING,
 				(errcode(DF_ERR_NOT_LOADED),
-				 errmsg("extension \"dataflows\" is created, but its engine is not loaded: no run will move"),
+				 errmsg("extension \"dataflows\" is created, but its engine is not loaded: no run "
+						"will move"),
 				 errhint("Add \"dataflows\" to shared_preload_libraries and restart the server.")));
 	df_wake_launcher();
 	PG_RETURN_VOID();

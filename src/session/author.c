@@ -2,13 +2,12 @@
  * session/author.c
  *	  Who may make triggers with start_on_insert() and signal_on_change().
  *
- * Runs in a user's backend, at the beginning and the end of GRANT and REVOKE and
- * at the end of CREATE TRIGGER, in his transaction and role, as the function of
- * event triggers: that works where the library is not preloaded, too.  A trigger starts and signals with
- * the right of the table's owner, whoever made it.  So whoever may define
- * workflows, and nobody else, may make one (EXECUTE on the two functions follows
- * that on define_workflow()), and on another's table only for a workflow that he
- * may use himself.  It must never fail a command that is not about these.
+ * Runs in a user's backend, at the beginning and the end of GRANT and REVOKE and at the end of
+ * CREATE TRIGGER, in his transaction and role, as the function of event triggers: that works
+ * where the library is not preloaded, too. A trigger starts and signals with the right of the
+ * table's owner, whoever made it. So whoever may define workflows, and nobody else, may make one
+ * (EXECUTE on the two functions follows that on define_workflow()), and on another's table only
+ * for a workflow that he may use himself. It must never fail a command that is not about these.
  */
 #include "postgres.h"
 
@@ -47,24 +46,25 @@ static const char *const trigger_functions[] = {"start_on_insert", "signal_on_ch
 static bool
 is_ours(Oid function, const char *name)
 {
-	char	   *found = OidIsValid(function) ? get_func_name(function) : NULL;
+	char *found = OidIsValid(function) ? get_func_name(function) : NULL;
 
 	return found != NULL && strcmp(found, name) == 0 &&
 		get_func_namespace(function) == get_namespace_oid(SCHEMA, true);
 }
 
-/* ---- GRANT and REVOKE ------------------------------------------------------------- */
+/* ---- GRANT and REVOKE ----------------------------------------------------- */
 
 List *
 df_trigger_functions(void)
 {
-	List	   *result = NIL;
+	List *result = NIL;
 
 	for (int i = 0; i < lengthof(trigger_functions); i++)
 	{
 		ObjectWithArgs *function = makeNode(ObjectWithArgs);
 
-		function->objname = list_make2(makeString(pstrdup(SCHEMA)), makeString(pstrdup(trigger_functions[i])));
+		function->objname =
+			list_make2(makeString(pstrdup(SCHEMA)), makeString(pstrdup(trigger_functions[i])));
 		result = lappend(result, function);
 	}
 	return result;
@@ -73,12 +73,12 @@ df_trigger_functions(void)
 static bool
 names(const GrantStmt *grant, const char *function)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	if (grant->targtype != ACL_TARGET_OBJECT ||
 		(grant->objtype != OBJECT_FUNCTION && grant->objtype != OBJECT_ROUTINE))
 		return false;
-	foreach(cell, grant->objects)
+	foreach (cell, grant->objects)
 	{
 		ObjectWithArgs *named = lfirst_node(ObjectWithArgs, cell);
 
@@ -98,11 +98,11 @@ is_about_authors(const GrantStmt *grant)
 static bool
 is_about_all(const GrantStmt *grant)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	if (grant->targtype != ACL_TARGET_ALL_IN_SCHEMA)
 		return false;
-	foreach(cell, grant->objects)
+	foreach (cell, grant->objects)
 		if (strcmp(strVal(lfirst(cell)), SCHEMA) == 0)
 			return true;
 	return false;
@@ -116,14 +116,16 @@ is_about_all(const GrantStmt *grant)
 static void
 wait_for_others(const GrantStmt *grant)
 {
-	bool		ours = is_about_all(grant) || is_about_authors(grant);
-	Oid			function;
+	bool ours = is_about_all(grant) || is_about_authors(grant);
+	Oid function;
 
 	for (int i = 0; i < lengthof(trigger_functions); i++)
 		ours = ours || names(grant, trigger_functions[i]);
 	if (!ours)
 		return;
-	function = LookupFuncName(list_make2(makeString(pstrdup(SCHEMA)), makeString(pstrdup(trigger_functions[0]))), 0, NULL, true);
+	function = LookupFuncName(list_make2(makeString(pstrdup(SCHEMA)),
+										 makeString(pstrdup(trigger_functions[0]))),
+							  0, NULL, true);
 	if (OidIsValid(function))
 		LockDatabaseObject(ProcedureRelationId, function, 0, ShareUpdateExclusiveLock);
 }
@@ -132,7 +134,7 @@ wait_for_others(const GrantStmt *grant)
 static void
 follow(GrantStmt *grant)
 {
-	GrantStmt  *same = copyObject(grant);
+	GrantStmt *same = copyObject(grant);
 
 	same->objects = df_trigger_functions();
 	ExecuteGrantStmt(same);
@@ -141,11 +143,11 @@ follow(GrantStmt *grant)
 static bool
 is_our_schema(const GrantStmt *grant)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	if (grant->objtype != OBJECT_SCHEMA || !grant->is_grant)
 		return false;
-	foreach(cell, grant->objects)
+	foreach (cell, grant->objects)
 		if (strcmp(strVal(lfirst(cell)), SCHEMA) == 0)
 			return true;
 	return false;
@@ -154,17 +156,17 @@ is_our_schema(const GrantStmt *grant)
 List *
 df_schema_creators(Oid schema)
 {
-	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
-	List	   *result = NIL;
-	Datum		datum;
-	bool		isnull;
+	HeapTuple tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+	List *result = NIL;
+	Datum datum;
+	bool isnull;
 
 	if (!HeapTupleIsValid(tuple))
 		return NIL;
 	datum = SysCacheGetAttr(NAMESPACEOID, tuple, Anum_pg_namespace_nspacl, &isnull);
 	if (!isnull)
 	{
-		Acl		   *acl = DatumGetAclPCopy(datum);
+		Acl *acl = DatumGetAclPCopy(datum);
 
 		for (int i = 0; i < ACL_NUM(acl); i++)
 		{
@@ -182,32 +184,34 @@ df_schema_creators(Oid schema)
 char *
 df_grantee_name(Oid role)
 {
-	return role == ACL_ID_PUBLIC ? pstrdup("PUBLIC") : pstrdup(quote_identifier(GetUserNameFromId(role, false)));
+	return role == ACL_ID_PUBLIC ? pstrdup("PUBLIC")
+								 : pstrdup(quote_identifier(GetUserNameFromId(role, false)));
 }
 
 static void
 warn_of_creators(void)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, df_schema_creators(get_namespace_oid(SCHEMA, true)))
+	foreach (cell, df_schema_creators(get_namespace_oid(SCHEMA, true)))
 	{
-		char	   *name = df_grantee_name(lfirst_oid(cell));
+		char *name = df_grantee_name(lfirst_oid(cell));
 
 		ereport(WARNING,
 				(errcode(ERRCODE_WARNING),
 				 errmsg("%s may create objects in schema \"%s\"", name, SCHEMA),
-				 errdetail("A function there may be called instead of one of the extension, as whoever calls it."),
+				 errdetail("A function there may be called instead of one of the extension, as "
+						   "whoever calls it."),
 				 errhint("REVOKE CREATE ON SCHEMA %s FROM %s", SCHEMA, name)));
 	}
 }
 
-/* ---- CREATE TRIGGER ------------------------------------------------------------------ */
+/* ---- CREATE TRIGGER ------------------------------------------------------- */
 
 static bool
 is_our_trigger(const CreateTrigStmt *trigger)
 {
-	Oid			function = LookupFuncName(trigger->funcname, 0, NULL, true);
+	Oid function = LookupFuncName(trigger->funcname, 0, NULL, true);
 
 	for (int i = 0; i < lengthof(trigger_functions); i++)
 		if (is_ours(function, trigger_functions[i]))
@@ -218,9 +222,9 @@ is_our_trigger(const CreateTrigStmt *trigger)
 static Oid
 owner_of_table(const CreateTrigStmt *trigger)
 {
-	Oid			table = RangeVarGetRelid(trigger->relation, NoLock, true);
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
-	Oid			owner = InvalidOid;
+	Oid table = RangeVarGetRelid(trigger->relation, NoLock, true);
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+	Oid owner = InvalidOid;
 
 	if (HeapTupleIsValid(tuple))
 	{
@@ -234,8 +238,8 @@ static bool
 may_use_named(Oid role, const char *workflow)
 {
 	DfWorkflowRow definition;
-	DfStore		store;
-	bool		may;
+	DfStore store;
+	bool may;
 
 	df_store_enter(&store);
 	may = df_workflow_latest(workflow, &definition, store.result_context) && !definition.dropped &&
@@ -248,23 +252,28 @@ may_use_named(Oid role, const char *workflow)
 static void
 check_trigger(const CreateTrigStmt *trigger)
 {
-	Oid			role = GetUserId();
-	Oid			owner = owner_of_table(trigger);
+	Oid role = GetUserId();
+	Oid owner = owner_of_table(trigger);
 	const char *workflow = trigger->args == NIL ? NULL : strVal(linitial(trigger->args));
 
-	if (!OidIsValid(owner) || workflow == NULL || has_privs_of_role(role, owner) || may_use_named(role, workflow))
+	if (!OidIsValid(owner) || workflow == NULL || has_privs_of_role(role, owner) ||
+		may_use_named(role, workflow))
 		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("role \"%s\" may not make trigger \"%s\" on table \"%s\" for workflow \"%s\"",
-					GetUserNameFromId(role, false), trigger->trigname, trigger->relation->relname, workflow),
-			 errdetail("It would act with the right of the table's owner, role \"%s\", and role \"%s\" has none to use that workflow.",
-					   GetUserNameFromId(owner, false), GetUserNameFromId(role, false)),
-			 errhint("Have role \"%s\" make the trigger, or be granted EXECUTE on the workflow's function.",
-					 GetUserNameFromId(owner, false))));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+		 errmsg("role \"%s\" may not make trigger \"%s\" on table \"%s\" for workflow \"%s\"",
+				GetUserNameFromId(role, false), trigger->trigname, trigger->relation->relname,
+				workflow),
+		 errdetail("It would act with the right of the table's owner, role \"%s\", and role \"%s\" "
+				   "has none to use that workflow.",
+				   GetUserNameFromId(owner, false), GetUserNameFromId(role, false)),
+		 errhint(
+			 "Have role \"%s\" make the trigger, or be granted EXECUTE on the workflow's function.",
+			 GetUserNameFromId(owner, false))));
 }
 
-/* ---- the event triggers ----------------------------------------------------------------- */
+/* ---- the event triggers --------------------------------------------------- */
 
 static void
 at_end(Node *command)
@@ -286,7 +295,8 @@ dataflows_guard_rights(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"dataflows._guard_rights\" was not called by an event trigger"),
-				 errhint("It is internal: the event triggers dataflows_rights and dataflows_rights_order call it.")));
+				 errhint("It is internal: the event triggers dataflows_rights and "
+						 "dataflows_rights_order call it.")));
 	event = (EventTriggerData *) fcinfo->context;
 	if (strcmp(event->event, "ddl_command_end") == 0)
 		at_end(event->parsetree);

@@ -37,14 +37,15 @@ require_engine(void)
 		ereport(ERROR,
 				(errcode(DF_ERR_NOT_LOADED),
 				 errmsg("cannot await a run: the engine of \"dataflows\" is not loaded"),
-				 errhint("Set shared_preload_libraries = 'dataflows' in postgresql.conf and restart the server.")));
+				 errhint("Set shared_preload_libraries = 'dataflows' in postgresql.conf and "
+						 "restart the server.")));
 }
 
 /* a worker that sleeps in a body or a query step would wait for itself */
 static void
 forbid_in_engine(void)
 {
-	bool		found = false;
+	bool found = false;
 
 	LWLockAcquire(df_shared->lock, LW_SHARED);
 	for (int i = 0; i < df_shared->nslots && !found; i++)
@@ -52,9 +53,9 @@ forbid_in_engine(void)
 	LWLockRelease(df_shared->lock);
 	if (found)
 		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("a workflow cannot call await()"),
-				 errhint("Let the other run signal this one with dataflows.signal_by_key() in its last step, and wait with dataflows.wait_for().")));
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("a workflow cannot call await()"),
+				 errhint("Let the other run signal this one with dataflows.signal_by_key() in its "
+						 "last step, and wait with dataflows.wait_for().")));
 }
 
 static char *
@@ -67,29 +68,31 @@ run_text(const pg_uuid_t *run)
 static void
 require_sight(const pg_uuid_t *run, const DfRunLook *look)
 {
-	Oid			role = GetUserId();
+	Oid role = GetUserId();
 
-	df_require_sight(role, run, df_sight(role, look->owner, look->owner_name, look->started_by), DF_SEES_META);
+	df_require_sight(role, run, df_sight(role, look->owner, look->owner_name, look->started_by),
+					 DF_SEES_META);
 }
 
 static void
 look_once(const pg_uuid_t *run, DfRunLook *look)
 {
-	DfStore		store;
-	bool		found;
+	DfStore store;
+	bool found;
 
 	df_store_enter(&store);
 	found = df_run_look(run, look, store.result_context);
 	df_store_leave(&store);
 	if (!found)
 		ereport(ERROR,
-				(errcode(DF_ERR_UNKNOWN),
-				 errmsg("run \"%s\" does not exist", run_text(run)),
-				 errhint("Look for it in the view dataflows.runs; ended runs are purged after dataflows.retention.")));
+				(errcode(DF_ERR_UNKNOWN), errmsg("run \"%s\" does not exist", run_text(run)),
+				 errhint("Look for it in the view dataflows.runs; ended runs are purged after "
+						 "dataflows.retention.")));
 	if (TransactionIdIsCurrentTransactionId(look->xmin))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("run \"%s\" was started in this transaction and cannot move before its end", run_text(run)),
+				 errmsg("run \"%s\" was started in this transaction and cannot move before its end",
+						run_text(run)),
 				 errhint("Commit first, then await the run in the next transaction.")));
 }
 
@@ -117,7 +120,7 @@ deadline_argument(FunctionCallInfo fcinfo, int arg)
 static long
 nap_ms(TimestampTz deadline)
 {
-	int64		left;
+	int64 left;
 
 	if (deadline == DF_NEVER)
 		return POLL_MS;
@@ -129,12 +132,13 @@ static char *
 wait_until_settled(const pg_uuid_t *run, TimestampTz deadline)
 {
 	static uint32 wait_event = 0;
-	MemoryContext turn = AllocSetContextCreate(CurrentMemoryContext, "dataflows await", ALLOCSET_SMALL_SIZES);
+	MemoryContext turn =
+		AllocSetContextCreate(CurrentMemoryContext, "dataflows await", ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(turn);
-	bool		seen = false;
-	DfRunLook	look;
-	long		nap;
-	char	   *state;
+	bool seen = false;
+	DfRunLook look;
+	long nap;
+	char *state;
 
 	if (wait_event == 0)
 		wait_event = df_compat_wait_event("DataflowsAwait");
@@ -166,5 +170,6 @@ dataflows_await(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	require_engine();
 	forbid_in_engine();
-	PG_RETURN_TEXT_P(cstring_to_text(wait_until_settled(PG_GETARG_UUID_P(0), deadline_argument(fcinfo, 1))));
+	PG_RETURN_TEXT_P(
+		cstring_to_text(wait_until_settled(PG_GETARG_UUID_P(0), deadline_argument(fcinfo, 1))));
 }

@@ -38,17 +38,25 @@ PG_FUNCTION_INFO_V1(dataflows_drop_workflow);
 
 enum
 {
-	ARG_NAME, ARG_FUNCTION, ARG_ON_FAILURE, ARG_RETRY, ARG_DEADLINE, ARG_ACCEPT_NOTIFY, ARG_ON_ERROR
+	ARG_NAME,
+	ARG_FUNCTION,
+	ARG_ON_FAILURE,
+	ARG_RETRY,
+	ARG_DEADLINE,
+	ARG_ACCEPT_NOTIFY,
+	ARG_ON_ERROR
 };
 
-#define FUNCTION_HINT "Create it as FUNCTION name(event jsonb) RETURNS jsonb, VOLATILE, PARALLEL UNSAFE and SECURITY INVOKER, which is what CREATE FUNCTION does if nothing else is said."
+#define FUNCTION_HINT \
+	"Create it as FUNCTION name(event jsonb) RETURNS jsonb, VOLATILE, PARALLEL UNSAFE and " \
+	"SECURITY INVOKER, which is what CREATE FUNCTION does if nothing else is said."
 
-/* ---- the function ---------------------------------------------------------------- */
+/* ---- the function --------------------------------------------------------- */
 
 static bool
 is_signature(const char *given)
 {
-	bool		quoted = false;
+	bool quoted = false;
 
 	for (const char *p = given; *p != '\0'; p++)
 	{
@@ -63,7 +71,7 @@ is_signature(const char *given)
 static Oid
 lookup_signature(const char *given)
 {
-	Datum		result;
+	Datum result;
 
 	LOCAL_FCINFO(fcinfo, 1);
 
@@ -78,16 +86,16 @@ lookup_signature(const char *given)
 static Oid
 lookup_function(const char *given)
 {
-	bool		signature = is_signature(given);
-	Oid			argument = JSONBOID;
-	Oid			other = InvalidOid;
-	Oid			function;
+	bool signature = is_signature(given);
+	Oid argument = JSONBOID;
+	Oid other = InvalidOid;
+	Oid function;
 
 	if (signature)
 		function = lookup_signature(given);
 	else
 	{
-		List	   *names = stringToQualifiedNameList(given, NULL);
+		List *names = stringToQualifiedNameList(given, NULL);
 
 		function = LookupFuncName(names, 1, &argument, true);
 		if (!OidIsValid(function))
@@ -127,11 +135,11 @@ unfit(const Form_pg_proc proc)
 static char *
 checked_function(const char *given, Oid *owner)
 {
-	Oid			oid = lookup_function(given);
-	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
+	Oid oid = lookup_function(given);
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
 	Form_pg_proc proc;
 	const char *reason;
-	char	   *signature;
+	char *signature;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for function %u", oid);
@@ -148,8 +156,9 @@ checked_function(const char *given, Oid *owner)
 				 errmsg("role \"%s\" may not execute function %s",
 						GetUserNameFromId(GetUserId(), false), given),
 				 errhint("The owner of a workflow runs its function: GRANT EXECUTE on it first.")));
-	signature = psprintf("%s(jsonb)", quote_qualified_identifier(get_namespace_name(proc->pronamespace),
-																  NameStr(proc->proname)));
+	signature = psprintf("%s(jsonb)",
+						 quote_qualified_identifier(get_namespace_name(proc->pronamespace),
+													NameStr(proc->proname)));
 	*owner = proc->proowner;
 	ReleaseSysCache(tuple);
 	return signature;
@@ -158,7 +167,7 @@ checked_function(const char *given, Oid *owner)
 static void
 set_functions(DfWorkflowRow *row, FunctionCallInfo fcinfo)
 {
-	Oid			owner;
+	Oid owner;
 
 	row->function = checked_function(text_to_cstring(PG_GETARG_TEXT_PP(ARG_FUNCTION)),
 									 &row->function_owner);
@@ -166,19 +175,20 @@ set_functions(DfWorkflowRow *row, FunctionCallInfo fcinfo)
 		return;
 	row->on_failure = checked_function(text_to_cstring(PG_GETARG_TEXT_PP(ARG_ON_FAILURE)), &owner);
 	if (owner != row->function_owner)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
-				 errmsg("functions %s and %s have different owners", row->function, row->on_failure),
-				 errhint("Have both functions of a workflow owned by one role.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+			 errmsg("functions %s and %s have different owners", row->function, row->on_failure),
+			 errhint("Have both functions of a workflow owned by one role.")));
 }
 
-/* ---- the other arguments ----------------------------------------------------------- */
+/* ---- the other arguments -------------------------------------------------- */
 
 static char *
 checked_workflow_name(FunctionCallInfo fcinfo)
 {
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(ARG_NAME));
-	size_t		len = strlen(name);
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(ARG_NAME));
+	size_t len = strlen(name);
 
 	if (len == 0 || len > DF_MAX_NAME)
 		ereport(ERROR,
@@ -189,7 +199,8 @@ checked_workflow_name(FunctionCallInfo fcinfo)
 		if ((unsigned char) *p < ' ' || *p == 0x7f)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("a workflow's name contains a control character at byte %d", (int) (p - name) + 1),
+					 errmsg("a workflow's name contains a control character at byte %d",
+							(int) (p - name) + 1),
 					 errhint("Give a name of visible characters.")));
 	return name;
 }
@@ -198,7 +209,7 @@ checked_workflow_name(FunctionCallInfo fcinfo)
 static char *
 checked_word(FunctionCallInfo fcinfo, int arg, const char *what, const char *const *words)
 {
-	char	   *given;
+	char *given;
 	StringInfoData hint;
 
 	if (PG_ARGISNULL(arg))
@@ -209,7 +220,9 @@ checked_word(FunctionCallInfo fcinfo, int arg, const char *what, const char *con
 	{
 		if (strcmp(given, words[i]) == 0)
 			return given;
-		appendStringInfo(&hint, "%s\"%s\"", i == 0 ? "" : words[i + 1] == NULL ? " or " : ", ", words[i]);
+		appendStringInfo(&hint, "%s\"%s\"", i == 0 ? "" : words[i + 1] == NULL ? " or "
+																			   : ", ",
+						 words[i]);
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -224,8 +237,8 @@ checked_word(FunctionCallInfo fcinfo, int arg, const char *what, const char *con
 static Interval *
 checked_deadline(FunctionCallInfo fcinfo)
 {
-	Interval   *deadline;
-	int64		days;
+	Interval *deadline;
+	int64 days;
 
 	if (PG_ARGISNULL(ARG_DEADLINE))
 		return NULL;
@@ -248,13 +261,14 @@ checked_deadline(FunctionCallInfo fcinfo)
 static void
 check_new_owner(Oid owner, const char *owner_name, const char *workflow)
 {
-	HeapTuple	tuple;
-	bool		may_login;
+	HeapTuple tuple;
+	bool may_login;
 
 	if (object_aclcheck(DatabaseRelationId, MyDatabaseId, owner, ACL_CONNECT) != ACLCHECK_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("role \"%s\" cannot own a workflow: it may not connect to this database", owner_name),
+				 errmsg("role \"%s\" cannot own a workflow: it may not connect to this database",
+						owner_name),
 				 errdetail("The bodies of its workflows run in a session of that role."),
 				 errhint("GRANT CONNECT ON DATABASE %s TO the role first.",
 						 quote_identifier(get_database_name(MyDatabaseId)))));
@@ -267,16 +281,20 @@ check_new_owner(Oid owner, const char *owner_name, const char *workflow)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("role \"%s\" cannot own a workflow: it may not log in", owner_name),
-				 errdetail("Before PostgreSQL 17 a worker can only be the session of a role with LOGIN."),
-				 errhint("ALTER ROLE %s LOGIN first; it needs no password.", quote_identifier(owner_name))));
+				 errdetail(
+					 "Before PostgreSQL 17 a worker can only be the session of a role with LOGIN."),
+				 errhint("ALTER ROLE %s LOGIN first; it needs no password.",
+						 quote_identifier(owner_name))));
 	if (superuser_arg(owner))
 		ereport(df_allow_superuser_owner ? WARNING : ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 df_allow_superuser_owner ?
-				 errmsg("the bodies of workflow \"%s\" run as superuser \"%s\"", workflow, owner_name) :
-				 errmsg("superuser \"%s\" cannot own workflow \"%s\"", owner_name, workflow),
-				 df_allow_superuser_owner ? 0 :
-				 errdetail("\"dataflows.allow_superuser_owner\" is off."),
+				 df_allow_superuser_owner
+					 ? errmsg("the bodies of workflow \"%s\" run as superuser \"%s\"", workflow,
+							  owner_name)
+					 : errmsg("superuser \"%s\" cannot own workflow \"%s\"", owner_name, workflow),
+				 df_allow_superuser_owner
+					 ? 0
+					 : errdetail("\"dataflows.allow_superuser_owner\" is off."),
 				 errhint("Define it as a plain role: SET ROLE to it first.")));
 }
 
@@ -285,12 +303,12 @@ require_engine(void)
 {
 	if (df_shared == NULL)
 		ereport(ERROR,
-				(errcode(DF_ERR_NOT_LOADED),
-				 errmsg("the engine of \"dataflows\" is not loaded"),
-				 errhint("Set shared_preload_libraries = 'dataflows' in postgresql.conf and restart the server.")));
+				(errcode(DF_ERR_NOT_LOADED), errmsg("the engine of \"dataflows\" is not loaded"),
+				 errhint("Set shared_preload_libraries = 'dataflows' in postgresql.conf and "
+						 "restart the server.")));
 }
 
-/* ---- define_workflow() ---------------------------------------------------------------- */
+/* ---- define_workflow() ---------------------------------------------------- */
 
 /*
  * A name stays its owner's, even dropped, as long as he is there: under his oid
@@ -299,25 +317,27 @@ require_engine(void)
 static void
 check_name_is_free(const DfWorkflowRow *latest, const DfWorkflowRow *mine)
 {
-	bool		there = df_role_is_there(latest->owner, latest->owner_name);
+	bool there = df_role_is_there(latest->owner, latest->owner_name);
 	const char *owner = there ? GetUserNameFromId(latest->owner, false) : latest->owner_name;
 
 	if (there && latest->owner == mine->owner)
 		return;
-	if (!there && (strcmp(latest->owner_name, mine->owner_name) == 0 ||
-				   !OidIsValid(get_role_oid(latest->owner_name, true))))
+	if (!there &&
+		(strcmp(latest->owner_name, mine->owner_name) == 0 ||
+		 !OidIsValid(get_role_oid(latest->owner_name, true))))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("workflow \"%s\" belongs to role \"%s\"", latest->name, owner),
-			 errhint("SET ROLE %s first, or give the workflow another name.", quote_identifier(owner))));
+			 errhint("SET ROLE %s first, or give the workflow another name.",
+					 quote_identifier(owner))));
 }
 
 /* inserts the next version; whoever else is defining the name is waited for */
 static void
 insert_version(DfWorkflowRow *row)
 {
-	DfStore		store;
+	DfStore store;
 	DfWorkflowRow latest;
 
 	df_store_enter(&store);
@@ -343,7 +363,7 @@ dataflows_define_workflow(PG_FUNCTION_ARGS)
 	static const char *const notify_words[] = {"run", "key", "none", NULL};
 	static const char *const error_words[] = {"undo", "stuck", NULL};
 	DfWorkflowRow row;
-	DfRetry		ignored;
+	DfRetry ignored;
 
 	require_engine();
 	df_require_writable("define a workflow");
@@ -372,7 +392,7 @@ dataflows_define_workflow(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(row.version);
 }
 
-/* ---- drop_workflow() -------------------------------------------------------------------- */
+/* ---- drop_workflow() ------------------------------------------------------ */
 
 /*
  * A run that somebody starts at this moment is not seen; it goes on, because
@@ -381,11 +401,11 @@ dataflows_define_workflow(PG_FUNCTION_ARGS)
 Datum
 dataflows_drop_workflow(PG_FUNCTION_ARGS)
 {
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	Oid			caller = GetUserId();
-	DfStore		store;
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Oid caller = GetUserId();
+	DfStore store;
 	DfWorkflowRow workflow;
-	int64		live;
+	int64 live;
 
 	df_require_writable("drop a workflow");
 	df_store_enter(&store);
@@ -398,7 +418,8 @@ dataflows_drop_workflow(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg_plural("workflow \"%s\" has " INT64_FORMAT " live run",
 							   "workflow \"%s\" has " INT64_FORMAT " live runs", live, name, live),
-				 errhint("Wait until its runs have ended, or cancel() them; abandon() those that are stuck.")));
+				 errhint("Wait until its runs have ended, or cancel() them; abandon() those that "
+						 "are stuck.")));
 	df_workflow_mark_dropped(name);
 	df_store_leave(&store);
 	PG_RETURN_VOID();

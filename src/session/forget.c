@@ -30,9 +30,9 @@ PG_FUNCTION_INFO_V1(dataflows_forget);
 static char *
 pseudonym_of(const char *workflow, const char *key)
 {
-	char	   *text = psprintf("%s\n%s", workflow, key);
-	uint8		digest[PG_SHA256_DIGEST_LENGTH];
-	char		hex[33];
+	char *text = psprintf("%s\n%s", workflow, key);
+	uint8 digest[PG_SHA256_DIGEST_LENGTH];
+	char hex[33];
 	pg_cryptohash_ctx *sha = pg_cryptohash_create(PG_SHA256);
 
 	if (sha == NULL || pg_cryptohash_init(sha) < 0 ||
@@ -65,29 +65,32 @@ require_known(DfForget *forget, Oid caller, MemoryContext cxt)
 static void
 require_ended(const DfForgetRuns *runs, MemoryContext cxt)
 {
-	char	   *asked;
+	char *asked;
 
 	if (runs->live != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("run \"%s\" of this key has not ended: it is %s", runs->live, runs->live_state),
-				 errhint("Wait until it has ended, or cancel() it (if it is stuck, cancel() or abandon() it) and call forget() then.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("run \"%s\" of this key has not ended: it is %s", runs->live, runs->live_state),
+			 errhint("Wait until it has ended, or cancel() it (if it is stuck, cancel() or "
+					 "abandon() it) and call forget() then.")));
 	asked = df_forget_asked(runs, cxt);
 	if (asked != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("the engine has not looked yet at a request to %s a run of this key", asked),
-				 errhint("Call forget() again when the view dataflows.requests shows no new one.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("the engine has not looked yet at a request to %s a run of this key", asked),
+			 errhint("Call forget() again when the view dataflows.requests shows no new one.")));
 }
 
 /* forget(workflow, key): how many runs there were */
 Datum
 dataflows_forget(PG_FUNCTION_ARGS)
 {
-	Oid			caller = GetUserId();
-	DfForget	forget;
+	Oid caller = GetUserId();
+	DfForget forget;
 	DfForgetRuns runs;
-	DfStore		store;
+	DfStore store;
 
 	df_require_writable("forget runs");
 	forget.workflow = text_to_cstring(PG_GETARG_TEXT_PP(0));
@@ -117,5 +120,6 @@ df_refuse_forgotten(const pg_uuid_t *run, const char *verb)
 			 errmsg("cannot %s run \"%s\": it was forgotten", verb,
 					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(run)))),
 			 errdetail("What it held, and how to undo it, was erased by dataflows.forget()."),
-			 errhint("Undo by hand in the systems what is to be undone; start a new run with dataflows.start().")));
+			 errhint("Undo by hand in the systems what is to be undone; start a new run with "
+					 "dataflows.start().")));
 }

@@ -39,17 +39,17 @@ PG_FUNCTION_INFO_V1(dataflows_resume);
 /* one call: from open_*(), with the store entered, to close_ask() */
 typedef struct Ask
 {
-	DfStore		store;
-	FmgrInfo   *flinfo;
-	const char *verb;			/* what is asked, and the kind of the row */
-	bool		owners_only;
-	Oid			caller;
+	DfStore store;
+	FmgrInfo *flinfo;
+	const char *verb; /* what is asked, and the kind of the row */
+	bool owners_only;
+	Oid caller;
 	DfInboxTarget target;
 	const DfWorkflowRow *definition;
 	DfNewMessage message;
 } Ask;
 
-/* ---- arguments --------------------------------------------------------------------- */
+/* ---- arguments ------------------------------------------------------------ */
 
 static void
 require_given(FunctionCallInfo fcinfo, int arg, const char *what)
@@ -65,7 +65,7 @@ require_given(FunctionCallInfo fcinfo, int arg, const char *what)
 static char *
 event_argument(FunctionCallInfo fcinfo, int arg)
 {
-	char	   *event;
+	char *event;
 
 	require_given(fcinfo, arg, "the event");
 	event = text_to_cstring(PG_GETARG_TEXT_PP(arg));
@@ -84,7 +84,8 @@ event_argument(FunctionCallInfo fcinfo, int arg)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("event \"%s\" contains a control character or \"#\"", event),
-				 errhint("Give the name that the workflow passes to dataflows.wait_for(); a further wait for it takes the next signal.")));
+				 errhint("Give the name that the workflow passes to dataflows.wait_for(); a "
+						 "further wait for it takes the next signal.")));
 	return event;
 }
 
@@ -92,7 +93,7 @@ event_argument(FunctionCallInfo fcinfo, int arg)
 static Jsonb *
 payload_argument(FunctionCallInfo fcinfo, int arg)
 {
-	Jsonb	   *payload;
+	Jsonb *payload;
 
 	if (PG_ARGISNULL(arg))
 		return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
@@ -104,7 +105,7 @@ payload_argument(FunctionCallInfo fcinfo, int arg)
 static char *
 note_argument(FunctionCallInfo fcinfo, int arg, bool required)
 {
-	char	   *note = PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
+	char *note = PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
 
 	if (required && (note == NULL || strspn(note, " \t\r\n") == strlen(note)))
 		ereport(ERROR,
@@ -113,35 +114,35 @@ note_argument(FunctionCallInfo fcinfo, int arg, bool required)
 				 errhint("Say why: it is recorded with your name and the time.")));
 	if (note != NULL && strlen(note) > df_max_body)
 		ereport(ERROR,
-				(errcode(DF_ERR_LIMIT),
-				 errmsg("the note is too long"),
-				 errdetail("It has %zu bytes; dataflows.max_body allows %d.", strlen(note), df_max_body),
+				(errcode(DF_ERR_LIMIT), errmsg("the note is too long"),
+				 errdetail("It has %zu bytes; dataflows.max_body allows %d.", strlen(note),
+						   df_max_body),
 				 errhint("Say it shorter.")));
 	return note;
 }
 
-/* ---- who may: judged once per query, workflow and role ------------------------------------ */
+/* ---- who may: judged once per query, workflow and role -------------------- */
 
 typedef struct Verdict
 {
-	Oid			role;
-	int			version;		/* as asked: 0 = the newest */
-	bool		known;
-	bool		may;
+	Oid role;
+	int version; /* as asked: 0 = the newest */
+	bool known;
+	bool may;
 	DfWorkflowRow definition;
 } Verdict;
 
 typedef struct CallCache
 {
-	Oid			role;
-	char	   *role_name;
-	List	   *verdicts;
+	Oid role;
+	char *role_name;
+	List *verdicts;
 } CallCache;
 
 static CallCache *
 call_cache(FmgrInfo *flinfo, Oid role)
 {
-	CallCache  *cache = flinfo->fn_extra;
+	CallCache *cache = flinfo->fn_extra;
 
 	if (cache == NULL)
 		cache = flinfo->fn_extra = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(CallCache));
@@ -156,13 +157,13 @@ call_cache(FmgrInfo *flinfo, Oid role)
 static Verdict *
 judge(Ask *ask, const char *workflow, int version)
 {
-	CallCache  *cache = call_cache(ask->flinfo, ask->caller);
+	CallCache *cache = call_cache(ask->flinfo, ask->caller);
 	MemoryContext cxt = ask->flinfo->fn_mcxt;
 	MemoryContext old;
-	Verdict    *verdict;
-	ListCell   *cell;
+	Verdict *verdict;
+	ListCell *cell;
 
-	foreach(cell, cache->verdicts)
+	foreach (cell, cache->verdicts)
 	{
 		verdict = lfirst(cell);
 		if (verdict->role == ask->caller && verdict->version == version &&
@@ -172,12 +173,13 @@ judge(Ask *ask, const char *workflow, int version)
 	verdict = MemoryContextAllocZero(cxt, sizeof(Verdict));
 	verdict->role = ask->caller;
 	verdict->version = version;
-	verdict->known = version == 0 ? df_workflow_latest(workflow, &verdict->definition, cxt)
+	verdict->known = version == 0
+		? df_workflow_latest(workflow, &verdict->definition, cxt)
 		: df_workflow_version(workflow, version, &verdict->definition, cxt);
 	if (!verdict->known)
 		return verdict;
 	verdict->may = ask->owners_only ? df_may_own(ask->caller, &verdict->definition)
-		: df_may_use(ask->caller, &verdict->definition);
+									: df_may_use(ask->caller, &verdict->definition);
 	old = MemoryContextSwitchTo(cxt);
 	cache->verdicts = lappend(cache->verdicts, verdict);
 	MemoryContextSwitchTo(old);
@@ -188,7 +190,7 @@ judge(Ask *ask, const char *workflow, int version)
 static const DfWorkflowRow *
 require_right(Ask *ask, const char *workflow, int version)
 {
-	Verdict    *verdict = judge(ask, workflow, version);
+	Verdict *verdict = judge(ask, workflow, version);
 
 	if (!verdict->known)
 		return NULL;
@@ -199,7 +201,7 @@ require_right(Ask *ask, const char *workflow, int version)
 	return &verdict->definition;
 }
 
-/* ---- opening and closing ---------------------------------------------------------------------- */
+/* ---- opening and closing -------------------------------------------------- */
 
 static void
 begin_ask(FunctionCallInfo fcinfo, Ask *ask, const char *verb, bool owners_only)
@@ -223,7 +225,7 @@ begin_ask(FunctionCallInfo fcinfo, Ask *ask, const char *verb, bool owners_only)
 static bool
 may_have_been_purged(const pg_uuid_t *run)
 {
-	pg_uuid_t	floor;
+	pg_uuid_t floor;
 
 	if (df_retention < 0 || (run->data[6] >> 4) != 7)
 		return false;
@@ -238,14 +240,15 @@ raise_unknown_run(const pg_uuid_t *run)
 			(errcode(DF_ERR_UNKNOWN),
 			 errmsg("run \"%s\" does not exist",
 					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(run)))),
-			 errhint("Look for it in the view dataflows.runs; ended runs are purged after dataflows.retention.")));
+			 errhint("Look for it in the view dataflows.runs; ended runs are purged after "
+					 "dataflows.retention.")));
 }
 
 /* argument 0 is a run; false = it is there no more, and the store is left again */
 static bool
 open_run(FunctionCallInfo fcinfo, Ask *ask)
 {
-	pg_uuid_t  *run = PG_GETARG_UUID_P(0);
+	pg_uuid_t *run = PG_GETARG_UUID_P(0);
 
 	df_store_enter(&ask->store);
 	if (!df_inbox_find_run(run, &ask->target, ask->store.result_context))
@@ -271,16 +274,18 @@ require_room(const DfNewMessage *message)
 		return;
 	df_metric_add(DF_METRIC_SIGNALS_REFUSED, message->workflow, "signal", NULL, 1);
 	if (message->run != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("run \"%s\" can be sent no more signals: " DF_TOO_MANY_SIGNALS,
-						DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(message->run)))),
-				 errhint(DF_TOO_MANY_SIGNALS_HINT)));
-	ereport(ERROR,
+		ereport(
+			ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("key \"%s\" of workflow \"%s\" can be sent no more signals: " DF_TOO_MANY_SIGNALS,
-					message->key, message->workflow),
-			 errhint("Start the run, or wait until they are dropped after dataflows.signal_ttl.")));
+			 errmsg("run \"%s\" can be sent no more signals: " DF_TOO_MANY_SIGNALS,
+					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(message->run)))),
+			 errhint(DF_TOO_MANY_SIGNALS_HINT)));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+		 errmsg("key \"%s\" of workflow \"%s\" can be sent no more signals: " DF_TOO_MANY_SIGNALS,
+				message->key, message->workflow),
+		 errhint("Start the run, or wait until they are dropped after dataflows.signal_ttl.")));
 }
 
 /* writes the row if there is anything to do, and has the engine woken at the commit */
@@ -297,12 +302,12 @@ close_ask(Ask *ask, bool useful)
 	return useful;
 }
 
-/* ---- signals ------------------------------------------------------------------------------------ */
+/* ---- signals -------------------------------------------------------------- */
 
 Datum
 dataflows_signal(PG_FUNCTION_ARGS)
 {
-	Ask			ask;
+	Ask ask;
 
 	require_given(fcinfo, 0, "the run");
 	begin_ask(fcinfo, &ask, "signal", false);
@@ -345,9 +350,9 @@ open_key(Ask *ask, const char *workflow, const char *key)
 Datum
 dataflows_signal_by_key(PG_FUNCTION_ARGS)
 {
-	Ask			ask;
-	char	   *workflow;
-	char	   *key;
+	Ask ask;
+	char *workflow;
+	char *key;
 
 	require_given(fcinfo, 0, "the workflow");
 	require_given(fcinfo, 1, "the key");
@@ -361,12 +366,12 @@ dataflows_signal_by_key(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(close_ask(&ask, open_key(&ask, workflow, key)));
 }
 
-/* ---- what people ask ---------------------------------------------------------------------------- */
+/* ---- what people ask ------------------------------------------------------ */
 
 Datum
 dataflows_cancel(PG_FUNCTION_ARGS)
 {
-	Ask			ask;
+	Ask ask;
 
 	require_given(fcinfo, 0, "the run");
 	begin_ask(fcinfo, &ask, "cancel", false);
@@ -379,7 +384,7 @@ dataflows_cancel(PG_FUNCTION_ARGS)
 Datum
 dataflows_retry(PG_FUNCTION_ARGS)
 {
-	Ask			ask;
+	Ask ask;
 
 	require_given(fcinfo, 0, "the run");
 	begin_ask(fcinfo, &ask, "retry", true);
@@ -392,7 +397,7 @@ dataflows_retry(PG_FUNCTION_ARGS)
 Datum
 dataflows_undo(PG_FUNCTION_ARGS)
 {
-	Ask			ask;
+	Ask ask;
 
 	require_given(fcinfo, 0, "the run");
 	begin_ask(fcinfo, &ask, "undo", true);
@@ -419,8 +424,8 @@ rests(Ask *ask)
 Datum
 dataflows_abandon(PG_FUNCTION_ARGS)
 {
-	Ask			ask;
-	bool		useful;
+	Ask ask;
+	bool useful;
 
 	require_given(fcinfo, 0, "the run");
 	begin_ask(fcinfo, &ask, "abandon", true);
@@ -443,10 +448,10 @@ dataflows_abandon(PG_FUNCTION_ARGS)
 static const struct Outcome
 {
 	const char *name;
-	bool		doubt;			/* of the step */
-	bool		failed_undo;
-	bool		due_undo;
-}			outcomes[] = {
+	bool doubt; /* of the step */
+	bool failed_undo;
+	bool due_undo;
+} outcomes[] = {
 	{"done", true, false, false},
 	{"not_done", true, true, false},
 	{"skipped", true, true, false},
@@ -456,7 +461,7 @@ static const struct Outcome
 static const struct Outcome *
 outcome_argument(FunctionCallInfo fcinfo, int arg)
 {
-	char	   *name;
+	char *name;
 
 	require_given(fcinfo, arg, "the outcome");
 	name = text_to_cstring(PG_GETARG_TEXT_PP(arg));
@@ -466,7 +471,8 @@ outcome_argument(FunctionCallInfo fcinfo, int arg)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("outcome \"%s\" does not exist", name),
-			 errhint("Use done (it was carried out), not_done (it was not), skipped (go on without it) or undone (what it did has been undone by hand).")));
+			 errhint("Use done (it was carried out), not_done (it was not), skipped (go on without "
+					 "it) or undone (what it did has been undone by hand).")));
 	return NULL;
 }
 
@@ -481,10 +487,10 @@ settles(const struct Outcome *outcome, const DfStepLook *step)
 Datum
 dataflows_resolve(PG_FUNCTION_ARGS)
 {
-	Ask			ask;
-	DfStepLook	step;
+	Ask ask;
+	DfStepLook step;
 	const struct Outcome *outcome;
-	Jsonb	   *output = PG_ARGISNULL(4) ? NULL : PG_GETARG_JSONB_P(4);
+	Jsonb *output = PG_ARGISNULL(4) ? NULL : PG_GETARG_JSONB_P(4);
 
 	require_given(fcinfo, 0, "the run");
 	require_given(fcinfo, 1, "the step");
@@ -502,19 +508,20 @@ dataflows_resolve(PG_FUNCTION_ARGS)
 				 errmsg("the run has no step \"%s\"", ask.message.event),
 				 errhint("Look for its name in the view dataflows.steps.")));
 	ask.message.payload = df_inbox_resolution(outcome->name, output, ask.store.result_context);
-	PG_RETURN_BOOL(close_ask(&ask, !df_run_is_terminal(ask.target.state) && settles(outcome, &step)));
+	PG_RETURN_BOOL(
+		close_ask(&ask, !df_run_is_terminal(ask.target.state) && settles(outcome, &step)));
 }
 
-/* ---- pause, resume --------------------------------------------------------------------------------- */
+/* ---- pause, resume -------------------------------------------------------- */
 
 static bool
 pause_workflow(const char *name, bool paused, const char *note)
 {
-	DfStore		store;
+	DfStore store;
 	DfWorkflowRow definition;
-	Oid			caller = GetUserId();
-	char	   *sent_by = GetUserNameFromId(caller, false);
-	bool		changed;
+	Oid caller = GetUserId();
+	char *sent_by = GetUserNameFromId(caller, false);
+	bool changed;
 
 	df_store_enter(&store);
 	df_require_workflow(name, &definition, store.result_context);
@@ -531,17 +538,18 @@ pause_workflow(const char *name, bool paused, const char *note)
 static bool
 pause_database(bool paused, const char *note)
 {
-	DfStore		store;
-	List	   *owners;
-	ListCell   *cell;
-	char	   *sent_by = GetUserNameFromId(GetUserId(), false);
-	bool		changed;
+	DfStore store;
+	List *owners;
+	ListCell *cell;
+	char *sent_by = GetUserNameFromId(GetUserId(), false);
+	bool changed;
 
 	if (!has_privs_of_role(GetUserId(), df_extension_owner()))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to %s the whole database", paused ? "pause" : "resume"),
-				 errhint("Name one of your workflows, or ask a member of the owner of extension \"dataflows\".")));
+				 errhint("Name one of your workflows, or ask a member of the owner of extension "
+						 "\"dataflows\".")));
 	df_store_enter(&store);
 	changed = df_installation_set_paused(paused);
 	if (changed)
@@ -550,7 +558,7 @@ pause_database(bool paused, const char *note)
 	df_store_leave(&store);
 	if (!changed)
 		return false;
-	foreach(cell, owners)
+	foreach (cell, owners)
 		df_wake_owner(lfirst_oid(cell));
 	return true;
 }
@@ -558,7 +566,7 @@ pause_database(bool paused, const char *note)
 static Datum
 pause_or_resume(FunctionCallInfo fcinfo, bool paused)
 {
-	char	   *note = note_argument(fcinfo, 1, false);
+	char *note = note_argument(fcinfo, 1, false);
 
 	df_require_writable(paused ? "pause" : "resume");
 	if (PG_ARGISNULL(0))

@@ -49,12 +49,12 @@ PG_FUNCTION_INFO_V1(dataflows_guard_triggers);
 
 #define SCHEMA "dataflows"
 
-/* ---- GRANT and REVOKE -------------------------------------------------------------- */
+/* ---- GRANT and REVOKE ----------------------------------------------------- */
 
 static RoleSpec *
 role_spec(Oid role)
 {
-	RoleSpec   *spec = makeNode(RoleSpec);
+	RoleSpec *spec = makeNode(RoleSpec);
 
 	spec->roletype = role == ACL_ID_PUBLIC ? ROLESPEC_PUBLIC : ROLESPEC_CSTRING;
 	spec->rolename = role == ACL_ID_PUBLIC ? NULL : GetUserNameFromId(role, false);
@@ -62,12 +62,16 @@ role_spec(Oid role)
 	return spec;
 }
 
-/* privilege NULL = all; what a script grants belongs to the extension, and would be missing in a dump; what `users` have does not */
+/*
+ * privilege NULL = all; what a script grants belongs to the extension, and would be missing in a
+ * dump; what `users` have does not
+ */
 static void
-change_grant(bool is_grant, ObjectType type, List *objects, const char *privilege, Oid role, bool grant_option, bool users)
+change_grant(bool is_grant, ObjectType type, List *objects, const char *privilege, Oid role,
+			 bool grant_option, bool users)
 {
-	GrantStmt  *grant = makeNode(GrantStmt);
-	bool		script = creating_extension;
+	GrantStmt *grant = makeNode(GrantStmt);
+	bool script = creating_extension;
 
 	grant->is_grant = is_grant;
 	grant->targtype = ACL_TARGET_OBJECT;
@@ -92,26 +96,27 @@ change_grant(bool is_grant, ObjectType type, List *objects, const char *privileg
 static Acl *
 acl_of(Oid function)
 {
-	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	Acl		   *acl;
-	Datum		datum;
-	bool		isnull;
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Acl *acl;
+	Datum datum;
+	bool isnull;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for function %u", function);
 	datum = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proacl, &isnull);
-	acl = isnull ? acldefault(OBJECT_FUNCTION, ((Form_pg_proc) GETSTRUCT(tuple))->proowner) : DatumGetAclPCopy(datum);
+	acl = isnull ? acldefault(OBJECT_FUNCTION, ((Form_pg_proc) GETSTRUCT(tuple))->proowner)
+				 : DatumGetAclPCopy(datum);
 	ReleaseSysCache(tuple);
 	return acl;
 }
 
-/* ---- the schema ---------------------------------------------------------------------- */
+/* ---- the schema ----------------------------------------------------------- */
 
 static Oid
 schema_owner(Oid schema)
 {
-	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
-	Oid			owner;
+	HeapTuple tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+	Oid owner;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for schema %u", schema);
@@ -130,23 +135,25 @@ is_trusted(Oid owner)
 static List *
 foreign_objects(Oid schema)
 {
-	Relation	depend = table_open(DependRelationId, AccessShareLock);
-	Oid			extension = get_extension_oid("dataflows", false);
-	List	   *result = NIL;
+	Relation depend = table_open(DependRelationId, AccessShareLock);
+	Oid extension = get_extension_oid("dataflows", false);
+	List *result = NIL;
 	ScanKeyData keys[2];
 	SysScanDesc scan;
-	HeapTuple	tuple;
+	HeapTuple tuple;
 
 	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(NamespaceRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(schema));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(schema));
 	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, 2, keys);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_depend row = (Form_pg_depend) GETSTRUCT(tuple);
 		ObjectAddress *object;
 
-		if (row->classid == ExtensionRelationId || getExtensionOfObject(row->classid, row->objid) == extension)
+		if (row->classid == ExtensionRelationId ||
+			getExtensionOfObject(row->classid, row->objid) == extension)
 			continue;
 		object = palloc(sizeof(ObjectAddress));
 		ObjectAddressSubSet(*object, row->classid, row->objid, row->objsubid);
@@ -160,20 +167,22 @@ foreign_objects(Oid schema)
 static void
 refuse_owner(Oid owner)
 {
-	char	   *name = GetUserNameFromId(owner, false);
+	char *name = GetUserNameFromId(owner, false);
 
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("schema \"%s\" is there already and belongs to role \"%s\"", SCHEMA, name),
-			 errdetail("Its owner could put functions beside those of the extension, which would run as whoever calls them."),
-			 errhint("Look what is in it, then: DROP SCHEMA %s CASCADE, or, if it is empty: ALTER SCHEMA %s OWNER TO %s",
+			 errdetail("Its owner could put functions beside those of the extension, which would "
+					   "run as whoever calls them."),
+			 errhint("Look what is in it, then: DROP SCHEMA %s CASCADE, or, if it is empty: ALTER "
+					 "SCHEMA %s OWNER TO %s",
 					 SCHEMA, SCHEMA, quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 }
 
 static void
 refuse_creators(List *creators)
 {
-	char	   *name;
+	char *name;
 
 	if (creators == NIL)
 		return;
@@ -181,7 +190,8 @@ refuse_creators(List *creators)
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("%s may create objects in schema \"%s\"", name, SCHEMA),
-			 errdetail("A function there may be called instead of one of the extension, as whoever calls it."),
+			 errdetail("A function there may be called instead of one of the extension, as whoever "
+					   "calls it."),
 			 errhint("REVOKE CREATE ON SCHEMA %s FROM %s", SCHEMA, name)));
 }
 
@@ -191,44 +201,48 @@ refuse_objects(List *objects)
 	if (objects == NIL)
 		return;
 	ereport(ERROR,
-			(errcode(ERRCODE_DUPLICATE_SCHEMA),
-			 errmsg("schema \"%s\" is not empty", SCHEMA),
+			(errcode(ERRCODE_DUPLICATE_SCHEMA), errmsg("schema \"%s\" is not empty", SCHEMA),
 			 errdetail("In it is %s.", getObjectDescription(linitial(objects), false)),
-			 errhint("Move what is in it to another schema, or drop it: the extension needs a schema of its own.")));
+			 errhint("Move what is in it to another schema, or drop it: the extension needs a "
+					 "schema of its own.")));
 }
 
-/* ---- an installation that is there ------------------------------------------------------ */
+/* ---- an installation that is there ---------------------------------------- */
 
 static void
 take_over(Oid schema, Oid owner)
 {
-	char	   *before = GetUserNameFromId(owner, false);
-	Oid			after = GetUserId();
+	char *before = GetUserNameFromId(owner, false);
+	Oid after = GetUserId();
 
 	AlterSchemaOwner_oid(schema, after);
 	CommandCounterIncrement();
 	ereport(WARNING,
 			(errcode(ERRCODE_WARNING),
-			 errmsg("schema \"%s\" belonged to role \"%s\" and belongs to role \"%s\" now", SCHEMA, before,
-					GetUserNameFromId(after, false)),
-			 errdetail("Its owner could put functions beside those of the extension, which would run as whoever calls them."),
-			 errhint("Look what this role has done: dataflows.start(), say, may have been another function.")));
+			 errmsg("schema \"%s\" belonged to role \"%s\" and belongs to role \"%s\" now", SCHEMA,
+					before, GetUserNameFromId(after, false)),
+			 errdetail("Its owner could put functions beside those of the extension, which would "
+					   "run as whoever calls them."),
+			 errhint("Look what this role has done: dataflows.start(), say, may have been another "
+					 "function.")));
 }
 
 static void
 take_create_back(List *creators)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, creators)
+	foreach (cell, creators)
 	{
-		char	   *name = df_grantee_name(lfirst_oid(cell));
+		char *name = df_grantee_name(lfirst_oid(cell));
 
-		change_grant(false, OBJECT_SCHEMA, list_make1(makeString(pstrdup(SCHEMA))), "create", lfirst_oid(cell), false, true);
-		ereport(WARNING,
-				(errcode(ERRCODE_WARNING_PRIVILEGE_NOT_REVOKED),
-				 errmsg("%s could create objects in schema \"%s\", and cannot any more", name, SCHEMA),
-				 errhint("Make them in another schema.")));
+		change_grant(false, OBJECT_SCHEMA, list_make1(makeString(pstrdup(SCHEMA))), "create",
+					 lfirst_oid(cell), false, true);
+		ereport(
+			WARNING,
+			(errcode(ERRCODE_WARNING_PRIVILEGE_NOT_REVOKED),
+			 errmsg("%s could create objects in schema \"%s\", and cannot any more", name, SCHEMA),
+			 errhint("Make them in another schema.")));
 	}
 }
 
@@ -236,9 +250,9 @@ take_create_back(List *creators)
 static bool
 shadows(const ObjectAddress *object, Oid schema)
 {
-	CatCList   *list;
-	bool		found = false;
-	char	   *name;
+	CatCList *list;
+	bool found = false;
+	char *name;
 
 	if (object->classId == OperatorRelationId)
 		return true;
@@ -250,7 +264,8 @@ shadows(const ObjectAddress *object, Oid schema)
 		Form_pg_proc function = (Form_pg_proc) GETSTRUCT(&list->members[i]->tuple);
 
 		found = function->pronamespace == schema &&
-			getExtensionOfObject(ProcedureRelationId, function->oid) == get_extension_oid("dataflows", false);
+			getExtensionOfObject(ProcedureRelationId, function->oid) ==
+				get_extension_oid("dataflows", false);
 	}
 	ReleaseSysCacheList(list);
 	return found;
@@ -259,22 +274,26 @@ shadows(const ObjectAddress *object, Oid schema)
 static void
 judge_objects(List *objects, Oid schema)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, objects)
+	foreach (cell, objects)
 	{
 		ObjectAddress *object = lfirst(cell);
-		char	   *description = getObjectDescription(object, false);
+		char *description = getObjectDescription(object, false);
 
 		if (shadows(object, schema))
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("%s may be called instead of what belongs to the extension", description),
-					 errdetail("It is in schema \"%s\", and was not made by the extension; the update does not run beside it.", SCHEMA),
-					 errhint("Drop it, look who made it and what it does, and update again.")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("%s may be called instead of what belongs to the extension", description),
+				 errdetail("It is in schema \"%s\", and was not made by the extension; the update "
+						   "does not run beside it.",
+						   SCHEMA),
+				 errhint("Drop it, look who made it and what it does, and update again.")));
 		ereport(WARNING,
 				(errcode(ERRCODE_WARNING),
-				 errmsg("%s is in schema \"%s\" and does not belong to the extension", description, SCHEMA),
+				 errmsg("%s is in schema \"%s\" and does not belong to the extension", description,
+						SCHEMA),
 				 errhint("Move it to another schema.")));
 	}
 }
@@ -283,9 +302,9 @@ judge_objects(List *objects, Oid schema)
 Datum
 dataflows_guard_schema(PG_FUNCTION_ARGS)
 {
-	bool		installed = PG_GETARG_BOOL(0);
-	Oid			schema = get_namespace_oid(SCHEMA, false);
-	Oid			owner = schema_owner(schema);
+	bool installed = PG_GETARG_BOOL(0);
+	Oid schema = get_namespace_oid(SCHEMA, false);
+	Oid owner = schema_owner(schema);
 
 	if (!installed)
 	{
@@ -302,15 +321,15 @@ dataflows_guard_schema(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* ---- default privileges ---------------------------------------------------------------- */
+/* ---- default privileges --------------------------------------------------- */
 
 static Acl *
 relation_acl(Oid relation, char *kind)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-	Acl		   *acl = NULL;
-	Datum		datum;
-	bool		isnull;
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	Acl *acl = NULL;
+	Datum datum;
+	bool isnull;
 
 	if (!HeapTupleIsValid(tuple))
 		return NULL;
@@ -326,40 +345,43 @@ relation_acl(Oid relation, char *kind)
 static void
 guard_relation(Oid relation, bool tables_alone)
 {
-	char		kind = RELKIND_INDEX;
-	Acl		   *acl = relation_acl(relation, &kind);
-	bool		stored = kind == RELKIND_RELATION || kind == RELKIND_SEQUENCE;
-	RangeVar   *name = makeRangeVar(pstrdup(SCHEMA), get_rel_name(relation), -1);
+	char kind = RELKIND_INDEX;
+	Acl *acl = relation_acl(relation, &kind);
+	bool stored = kind == RELKIND_RELATION || kind == RELKIND_SEQUENCE;
+	RangeVar *name = makeRangeVar(pstrdup(SCHEMA), get_rel_name(relation), -1);
 
 	if (tables_alone && !stored)
 		return;
 	for (int i = 0; acl != NULL && i < ACL_NUM(acl); i++)
 	{
-		Oid			grantee = ACL_DAT(acl)[i].ai_grantee;
+		Oid grantee = ACL_DAT(acl)[i].ai_grantee;
 
 		if (grantee != GetUserId() && (stored || grantee != ACL_ID_PUBLIC))
-			change_grant(false, kind == RELKIND_SEQUENCE ? OBJECT_SEQUENCE : OBJECT_TABLE, list_make1(name), NULL, grantee, false, false);
+			change_grant(false, kind == RELKIND_SEQUENCE ? OBJECT_SEQUENCE : OBJECT_TABLE,
+						 list_make1(name), NULL, grantee, false, false);
 	}
 }
 
 static void
 guard_routine(Oid function)
 {
-	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	ObjectWithArgs *name = makeNode(ObjectWithArgs);
 	Form_pg_proc form;
-	Acl		   *acl = acl_of(function);
+	Acl *acl = acl_of(function);
 
 	if (!HeapTupleIsValid(tuple))
 		return;
 	form = (Form_pg_proc) GETSTRUCT(tuple);
-	name->objname = list_make2(makeString(pstrdup(SCHEMA)), makeString(pstrdup(NameStr(form->proname))));
+	name->objname =
+		list_make2(makeString(pstrdup(SCHEMA)), makeString(pstrdup(NameStr(form->proname))));
 	for (int i = 0; i < form->pronargs; i++)
-		name->objargs = lappend(name->objargs, makeTypeNameFromOid(form->proargtypes.values[i], -1));
+		name->objargs =
+			lappend(name->objargs, makeTypeNameFromOid(form->proargtypes.values[i], -1));
 	ReleaseSysCache(tuple);
 	for (int i = 0; i < ACL_NUM(acl); i++)
 	{
-		Oid			grantee = ACL_DAT(acl)[i].ai_grantee;
+		Oid grantee = ACL_DAT(acl)[i].ai_grantee;
 
 		if (grantee != GetUserId() && grantee != ACL_ID_PUBLIC)
 			change_grant(false, OBJECT_ROUTINE, list_make1(name), NULL, grantee, false, false);
@@ -375,14 +397,14 @@ guard_routine(Oid function)
 Datum
 dataflows_guard_grants(PG_FUNCTION_ARGS)
 {
-	bool		installed = PG_GETARG_BOOL(0);
-	Relation	depend = table_open(DependRelationId, AccessShareLock);
-	List	   *relations = NIL;
-	List	   *functions = NIL;
+	bool installed = PG_GETARG_BOOL(0);
+	Relation depend = table_open(DependRelationId, AccessShareLock);
+	List *relations = NIL;
+	List *functions = NIL;
 	ScanKeyData keys[2];
 	SysScanDesc scan;
-	HeapTuple	tuple;
-	ListCell   *cell;
+	HeapTuple tuple;
+	ListCell *cell;
 
 	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(ExtensionRelationId));
@@ -403,14 +425,14 @@ dataflows_guard_grants(PG_FUNCTION_ARGS)
 	}
 	systable_endscan(scan);
 	table_close(depend, AccessShareLock);
-	foreach(cell, relations)
+	foreach (cell, relations)
 		guard_relation(lfirst_oid(cell), installed);
-	foreach(cell, functions)
+	foreach (cell, functions)
 		guard_routine(lfirst_oid(cell));
 	PG_RETURN_VOID();
 }
 
-/* ---- the trigger functions, from 0.1 on ----------------------------------------------------- */
+/* ---- the trigger functions, from 0.1 on ----------------------------------- */
 
 static void
 grant_to_all_of(List *function, const Acl *acl, Oid owner, bool and_public)
@@ -432,7 +454,8 @@ revoke_from_all_of(List *function, const Acl *acl, Oid owner)
 {
 	for (int i = 0; i < ACL_NUM(acl); i++)
 		if (ACL_DAT(acl)[i].ai_grantee != owner)
-			change_grant(false, OBJECT_FUNCTION, function, "execute", ACL_DAT(acl)[i].ai_grantee, false, false);
+			change_grant(false, OBJECT_FUNCTION, function, "execute", ACL_DAT(acl)[i].ai_grantee,
+						 false, false);
 }
 
 static bool
@@ -448,16 +471,16 @@ public_may(const Acl *acl)
 static void
 grant_to_owners_of_tables(List *function, Oid function_oid)
 {
-	Relation	triggers = table_open(TriggerRelationId, AccessShareLock);
+	Relation triggers = table_open(TriggerRelationId, AccessShareLock);
 	SysScanDesc scan = systable_beginscan(triggers, InvalidOid, false, NULL, 0, NULL);
-	List	   *owners = NIL;
-	HeapTuple	tuple;
-	ListCell   *cell;
+	List *owners = NIL;
+	HeapTuple tuple;
+	ListCell *cell;
 
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
-		HeapTuple	table;
+		HeapTuple table;
 
 		if (trigger->tgfoid != function_oid)
 			continue;
@@ -469,7 +492,7 @@ grant_to_owners_of_tables(List *function, Oid function_oid)
 	}
 	systable_endscan(scan);
 	table_close(triggers, AccessShareLock);
-	foreach(cell, owners)
+	foreach (cell, owners)
 		if (!superuser_arg(lfirst_oid(cell)))
 			change_grant(true, OBJECT_FUNCTION, function, "execute", lfirst_oid(cell), false, true);
 }
@@ -483,8 +506,8 @@ grant_to_owners_of_tables(List *function, Oid function_oid)
 static void
 guard_function(ObjectWithArgs *function, const Acl *authors, Oid owner)
 {
-	Oid			oid = LookupFuncWithArgs(OBJECT_FUNCTION, function, false);
-	Acl		   *before = acl_of(oid);
+	Oid oid = LookupFuncWithArgs(OBJECT_FUNCTION, function, false);
+	Acl *before = acl_of(oid);
 
 	revoke_from_all_of(list_make1(function), before, owner);
 	grant_to_all_of(list_make1(function), before, owner, false);
@@ -498,16 +521,16 @@ guard_function(ObjectWithArgs *function, const Acl *authors, Oid owner)
 Datum
 dataflows_guard_triggers(PG_FUNCTION_ARGS)
 {
-	Oid			define = PG_GETARG_OID(0);
-	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(define));
-	Oid			owner;
-	ListCell   *cell;
+	Oid define = PG_GETARG_OID(0);
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(define));
+	Oid owner;
+	ListCell *cell;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for function %u", define);
 	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
 	ReleaseSysCache(tuple);
-	foreach(cell, df_trigger_functions())
+	foreach (cell, df_trigger_functions())
 		guard_function(lfirst_node(ObjectWithArgs, cell), acl_of(define), owner);
 	PG_RETURN_VOID();
 }

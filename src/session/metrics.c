@@ -38,12 +38,12 @@ PG_FUNCTION_INFO_V1(dataflows_metrics);
 #define N_COLUMNS 8
 #define EPOCH_S ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (double) SECS_PER_DAY)
 
-/* ---- shared memory -------------------------------------------------------------------- */
+/* ---- shared memory -------------------------------------------------------- */
 
 static DfSample *
 new_sample(List **samples, const char *name, const char *help, const char *type)
 {
-	DfSample   *sample = palloc0(sizeof(DfSample));
+	DfSample *sample = palloc0(sizeof(DfSample));
 
 	sample->name = name;
 	sample->help = help;
@@ -55,13 +55,14 @@ new_sample(List **samples, const char *name, const char *help, const char *type)
 static List *
 add_series(List *samples)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, df_metrics_read())
+	foreach (lc, df_metrics_read())
 	{
 		const DfSeries *series = lfirst(lc);
 		const DfMetricInfo *info = &df_metric_infos[series->metric];
-		DfSample   *sample = new_sample(&samples, info->name, info->help, info->nbounds > 0 ? "histogram" : "counter");
+		DfSample *sample = new_sample(&samples, info->name, info->help,
+									  info->nbounds > 0 ? "histogram" : "counter");
 
 		for (int i = 0; i < DF_METRIC_LABELS; i++)
 		{
@@ -76,11 +77,11 @@ add_series(List *samples)
 
 typedef struct Processes
 {
-	int			running[DF_SLOT_INGRESS + 1];
-	int			waiting[DF_SLOT_INGRESS + 1];	/* for a place in the server */
-	int64		longest_us;		/* for so long the first of them */
-	int			held;
-	int			in_flight;
+	int running[DF_SLOT_INGRESS + 1];
+	int waiting[DF_SLOT_INGRESS + 1]; /* for a place in the server */
+	int64 longest_us; /* for so long the first of them */
+	int held;
+	int in_flight;
 } Processes;
 
 static void
@@ -116,35 +117,42 @@ read_processes(Processes *processes)
 static List *
 add_processes(List *samples)
 {
-	Processes	processes;
-	DfSample   *sample;
+	Processes processes;
+	DfSample *sample;
 
 	read_processes(&processes);
 	for (int kind = DF_SLOT_COORDINATOR; kind <= DF_SLOT_INGRESS; kind++)
 	{
-		sample = new_sample(&samples, "dataflows_processes", "Processes that are running.", "gauge");
+		sample =
+			new_sample(&samples, "dataflows_processes", "Processes that are running.", "gauge");
 		sample->labels[0] = "process";
 		sample->values[0] = df_slot_kind_name((DfSlotKind) kind);
 		sample->value = processes.running[kind];
 	}
 	for (int kind = DF_SLOT_COORDINATOR; kind <= DF_SLOT_INGRESS; kind++)
 	{
-		sample = new_sample(&samples, "dataflows_processes_waiting", "Processes that wait for a place among max_worker_processes.", "gauge");
+		sample = new_sample(&samples, "dataflows_processes_waiting",
+							"Processes that wait for a place among max_worker_processes.", "gauge");
 		sample->labels[0] = "process";
 		sample->values[0] = df_slot_kind_name((DfSlotKind) kind);
 		sample->value = processes.waiting[kind];
 	}
-	sample = new_sample(&samples, "dataflows_process_wait_seconds", "For how long the first of them has waited.", "gauge");
+	sample = new_sample(&samples, "dataflows_process_wait_seconds",
+						"For how long the first of them has waited.", "gauge");
 	sample->value = processes.longest_us / 1e6;
 	sample = new_sample(&samples, "dataflows_runs_held", "Runs in the memory of workers.", "gauge");
 	sample->value = processes.held;
 	sample = new_sample(&samples, "dataflows_requests_in_flight", "Requests on the wire.", "gauge");
 	sample->value = processes.in_flight;
-	sample = new_sample(&samples, "dataflows_start_time_seconds", "When the counters began, in seconds since 1970.", "gauge");
+	sample = new_sample(&samples, "dataflows_start_time_seconds",
+						"When the counters began, in seconds since 1970.", "gauge");
 	sample->value = df_metrics_since() / 1e6 + EPOCH_S;
-	sample = new_sample(&samples, "dataflows_metrics_lost", "Updates that were counted under \"other\" for lack of dataflows.max_metrics.", "counter");
+	sample = new_sample(
+		&samples, "dataflows_metrics_lost",
+		"Updates that were counted under \"other\" for lack of dataflows.max_metrics.", "counter");
 	sample->value = df_metrics_lost();
-	sample = new_sample(&samples, "dataflows_build_info", "Always 1: the version and the database.", "gauge");
+	sample = new_sample(&samples, "dataflows_build_info", "Always 1: the version and the database.",
+						"gauge");
 	sample->labels[0] = "version";
 	sample->values[0] = DF_VERSION;
 	sample->labels[1] = "database";
@@ -153,9 +161,9 @@ add_processes(List *samples)
 	return samples;
 }
 
-/* ---- the systems: what the workers share ------------------------------------------------------ */
+/* ---- the systems: what the workers share ---------------------------------- */
 
-typedef double (*SystemValue) (const DfSystemState *state);
+typedef double (*SystemValue)(const DfSystemState *state);
 
 static double
 in_flight_of(const DfSystemState *state)
@@ -171,7 +179,8 @@ breaker_of(const DfSystemState *state)
 	{
 		const DfSystemOwner *own = &state->owners[i];
 
-		if (OidIsValid(own->owner) && own->breaker == DF_BREAKER_OPEN && own->reason != DF_HOLD_CREDENTIALS)
+		if (OidIsValid(own->owner) && own->breaker == DF_BREAKER_OPEN &&
+			own->reason != DF_HOLD_CREDENTIALS)
 			return 1;
 	}
 	return 0;
@@ -180,7 +189,7 @@ breaker_of(const DfSystemState *state)
 static double
 failures_of(const DfSystemState *state)
 {
-	int			most = 0;
+	int most = 0;
 
 	for (int i = 0; i < DF_SYSTEM_OWNERS; i++)
 		if (OidIsValid(state->owners[i].owner))
@@ -199,20 +208,22 @@ static const struct
 	const char *name;
 	const char *help;
 	SystemValue value;
-}			system_gauges[] = {
+} system_gauges[] = {
 	{"dataflows_system_requests_in_flight", "Requests on the wire to the system.", in_flight_of},
-	{"dataflows_system_breaker_open", "1 while the system does not answer and steps wait, of one owner role at least.", breaker_of},
-	{"dataflows_system_failures_in_row", "Failures in a row, of the owner role with most of them.", failures_of},
+	{"dataflows_system_breaker_open",
+	 "1 while the system does not answer and steps wait, of one owner role at least.", breaker_of},
+	{"dataflows_system_failures_in_row", "Failures in a row, of the owner role with most of them.",
+	 failures_of},
 	{"dataflows_system_latency_seconds", "How long an answer takes, smoothed.", latency_of},
 };
 
 static List *
 add_systems(List *samples)
 {
-	int			n = df_systems_count();
+	int n = df_systems_count();
 	DfSystemState *states = palloc(sizeof(DfSystemState) * Max(1, n));
 	const char **names = palloc(sizeof(char *) * Max(1, n));
-	int			known = 0;
+	int known = 0;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -228,7 +239,8 @@ add_systems(List *samples)
 	{
 		for (int i = 0; i < known; i++)
 		{
-			DfSample   *sample = new_sample(&samples, system_gauges[g].name, system_gauges[g].help, "gauge");
+			DfSample *sample =
+				new_sample(&samples, system_gauges[g].name, system_gauges[g].help, "gauge");
 
 			sample->labels[0] = "system";
 			sample->values[0] = names[i];
@@ -238,13 +250,13 @@ add_systems(List *samples)
 	return samples;
 }
 
-/* ---- the tables ---------------------------------------------------------------------------- */
+/* ---- the tables ----------------------------------------------------------- */
 
 static const struct
 {
 	const char *name;
 	const char *help;
-}			gauges[] = {
+} gauges[] = {
 	{"dataflows_runs", "Runs that have not ended, by state."},
 	{"dataflows_runs_due", "Runs that are due and that nobody has looked at yet."},
 	{"dataflows_oldest_due_age_seconds", "For how long the oldest of them has been due."},
@@ -256,7 +268,8 @@ static const struct
 static void
 add_gauge(List **samples, const DfGauge *gauge)
 {
-	DfSample   *sample = new_sample(samples, gauges[gauge->kind].name, gauges[gauge->kind].help, "gauge");
+	DfSample *sample =
+		new_sample(samples, gauges[gauge->kind].name, gauges[gauge->kind].help, "gauge");
 
 	sample->value = gauge->value;
 	if (gauge->workflow == NULL)
@@ -272,24 +285,27 @@ add_gauge(List **samples, const DfGauge *gauge)
 static List *
 add_gauges(List *samples)
 {
-	int64		identity = df_identity_hash();
+	int64 identity = df_identity_hash();
 	MemoryContext cxt = CurrentMemoryContext;
 	DfInstallation installation;
-	DfStore		store;
-	List	   *read;
-	ListCell   *lc;
-	DfSample   *sample;
+	DfStore store;
+	List *read;
+	ListCell *lc;
+	DfSample *sample;
 
 	df_store_enter(&store);
 	df_installation_read(cxt, &installation);
 	read = df_gauges_read(df_now(), identity, cxt);
 	df_store_leave(&store);
 	MemoryContextSwitchTo(cxt);
-	foreach(lc, read)
+	foreach (lc, read)
 		add_gauge(&samples, lfirst(lc));
-	sample = new_sample(&samples, "dataflows_ready", "1 if runs move: a workflow is defined, the database is no copy and not paused.", "gauge");
+	sample = new_sample(
+		&samples, "dataflows_ready",
+		"1 if runs move: a workflow is defined, the database is no copy and not paused.", "gauge");
 	sample->value = installation.defined && installation.ours && !installation.paused;
-	sample = new_sample(&samples, "dataflows_notify_queue_ratio", "How full the queue of NOTIFY is, from 0 to 1.", "gauge");
+	sample = new_sample(&samples, "dataflows_notify_queue_ratio",
+						"How full the queue of NOTIFY is, from 0 to 1.", "gauge");
 	sample->value = DatumGetFloat8(DirectFunctionCall1(pg_notification_queue_usage, (Datum) 0));
 	return samples;
 }
@@ -297,7 +313,7 @@ add_gauges(List *samples)
 List *
 df_samples(bool with_gauges)
 {
-	List	   *samples = add_series(NIL);
+	List *samples = add_series(NIL);
 
 	samples = add_processes(samples);
 	if (with_gauges)
@@ -305,18 +321,18 @@ df_samples(bool with_gauges)
 	return samples;
 }
 
-/* ---- the function ------------------------------------------------------------------------------ */
+/* ---- the function --------------------------------------------------------- */
 
 /* names of the workflows whose numbers the caller may see; *all = there is no limit */
 static List *
 seen_workflows(bool *all)
 {
-	Oid			caller = GetUserId();
+	Oid caller = GetUserId();
 	MemoryContext cxt = CurrentMemoryContext;
-	List	   *owners;
-	List	   *seen = NIL;
-	ListCell   *lc;
-	DfStore		store;
+	List *owners;
+	List *seen = NIL;
+	ListCell *lc;
+	DfStore store;
 
 	*all = superuser() || has_privs_of_role(caller, ROLE_PG_MONITOR);
 	if (*all)
@@ -325,11 +341,12 @@ seen_workflows(bool *all)
 	owners = df_workflow_owners(cxt);
 	df_store_leave(&store);
 	MemoryContextSwitchTo(cxt);
-	foreach(lc, owners)
+	foreach (lc, owners)
 	{
 		DfWorkflowOwner *owner = lfirst(lc);
 
-		if (df_role_is_there(owner->owner, owner->owner_name) && has_privs_of_role(caller, owner->owner))
+		if (df_role_is_there(owner->owner, owner->owner_name) &&
+			has_privs_of_role(caller, owner->owner))
 			seen = lappend(seen, owner->workflow);
 	}
 	return seen;
@@ -338,11 +355,11 @@ seen_workflows(bool *all)
 static bool
 is_seen(const DfSample *sample, List *seen)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (sample->labels[0] == NULL || strcmp(sample->labels[0], "workflow") != 0)
 		return false;
-	foreach(lc, seen)
+	foreach (lc, seen)
 		if (strcmp(lfirst(lc), sample->values[0]) == 0)
 			return true;
 	return false;
@@ -351,7 +368,7 @@ is_seen(const DfSample *sample, List *seen)
 static void
 push_string(JsonbParseState **state, JsonbIteratorToken token, const char *text)
 {
-	JsonbValue	value;
+	JsonbValue value;
 
 	value.type = jbvString;
 	value.val.string.val = (char *) text;
@@ -377,8 +394,8 @@ static HeapTuple
 row_of(TupleDesc desc, const DfSample *sample)
 {
 	static const double shares[] = {0.5, 0.95, 0.99};
-	Datum		values[N_COLUMNS] = {0};
-	bool		nulls[N_COLUMNS] = {0};
+	Datum values[N_COLUMNS] = {0};
+	bool nulls[N_COLUMNS] = {0};
 
 	values[0] = CStringGetTextDatum(sample->name);
 	values[1] = CStringGetTextDatum(sample->type);
@@ -388,7 +405,8 @@ row_of(TupleDesc desc, const DfSample *sample)
 	values[4] = nulls[4] ? (Datum) 0 : Float8GetDatum(sample->series->sum);
 	for (int i = 0; i < lengthof(shares); i++)
 	{
-		double		quantile = sample->series != NULL ? df_metric_quantile(sample->series, shares[i]) : -1;
+		double quantile = sample->series != NULL ? df_metric_quantile(sample->series, shares[i])
+												 : -1;
 
 		nulls[5 + i] = quantile < 0;
 		values[5 + i] = Float8GetDatum(quantile);
@@ -399,12 +417,12 @@ row_of(TupleDesc desc, const DfSample *sample)
 static List *
 samples_for_caller(bool with_gauges)
 {
-	bool		all;
-	List	   *seen = seen_workflows(&all);
-	List	   *shown = NIL;
-	ListCell   *lc;
+	bool all;
+	List *seen = seen_workflows(&all);
+	List *shown = NIL;
+	ListCell *lc;
 
-	foreach(lc, df_samples(with_gauges))
+	foreach (lc, df_samples(with_gauges))
 		if (all || is_seen(lfirst(lc), seen))
 			shown = lappend(shown, lfirst(lc));
 	return shown;
@@ -413,10 +431,10 @@ samples_for_caller(bool with_gauges)
 static List *
 rows_for_caller(FunctionCallInfo fcinfo, TupleDesc desc)
 {
-	List	   *rows = NIL;
-	ListCell   *lc;
+	List *rows = NIL;
+	ListCell *lc;
 
-	foreach(lc, samples_for_caller(PG_GETARG_BOOL(0)))
+	foreach (lc, samples_for_caller(PG_GETARG_BOOL(0)))
 		rows = lappend(rows, row_of(desc, lfirst(lc)));
 	return rows;
 }

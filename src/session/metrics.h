@@ -10,16 +10,16 @@
 
 typedef struct DfSample
 {
-	const char *name;			/* of a counter without the suffix _total */
+	const char *name; /* of a counter without the suffix _total */
 	const char *help;
-	const char *type;			/* counter, gauge or histogram */
-	const char *labels[DF_METRIC_LABELS];	/* names, up to the first NULL */
+	const char *type; /* counter, gauge or histogram */
+	const char *labels[DF_METRIC_LABELS]; /* names, up to the first NULL */
 	const char *values[DF_METRIC_LABELS];
-	double		value;			/* of a histogram: observations */
-	const DfSeries *series;		/* of a histogram, else NULL */
+	double value; /* of a histogram: observations */
+	const DfSeries *series; /* of a histogram, else NULL */
 } DfSample;
 
 /* a List of DfSample, those of one name together; needs a transaction if with gauges */
 extern List *df_samples(bool gauges);
 
-#endif							/* DF_SESSION_METRICS_H */
+#endif /* DF_SESSION_METRICS_H */

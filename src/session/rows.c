@@ -16,20 +16,21 @@ Datum
 df_return_rows(FunctionCallInfo fcinfo, DfMakeRows make, const char *hint)
 {
 	FuncCallContext *call;
-	HeapTuple	row;
+	HeapTuple row;
 
 	if (SRF_IS_FIRSTCALL())
 	{
 		MemoryContext old;
-		TupleDesc	desc;
+		TupleDesc desc;
 
 		call = SRF_FIRSTCALL_INIT();
 		old = MemoryContextSwitchTo(call->multi_call_memory_ctx);
 		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("function \"%s\" must return rows", get_func_name(fcinfo->flinfo->fn_oid)),
-					 errhint("%s", hint)));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("function \"%s\" must return rows", get_func_name(fcinfo->flinfo->fn_oid)),
+				 errhint("%s", hint)));
 		call->user_fctx = make(fcinfo, BlessTupleDesc(desc));
 		MemoryContextSwitchTo(old);
 	}

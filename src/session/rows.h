@@ -12,9 +12,9 @@
 #include "nodes/pg_list.h"
 
 /* all rows of the answer, as a list of HeapTuple, in memory that lasts until the last is fetched */
-typedef List *(*DfMakeRows) (FunctionCallInfo fcinfo, TupleDesc desc);
+typedef List *(*DfMakeRows)(FunctionCallInfo fcinfo, TupleDesc desc);
 
 /* what such a function returns, call by call; hint: how it is called rightly */
 extern Datum df_return_rows(FunctionCallInfo fcinfo, DfMakeRows make, const char *hint);
 
-#endif							/* DF_ROWS_H */
+#endif /* DF_ROWS_H */

@@ -33,31 +33,31 @@ PG_FUNCTION_INFO_V1(dataflows_unschedule);
 PG_FUNCTION_INFO_V1(dataflows_fire);
 PG_FUNCTION_INFO_V1(dataflows_cron_job);
 
-/* ---- arguments --------------------------------------------------------------------- */
+/* ---- arguments ------------------------------------------------------------ */
 
 static char *
 text_argument(FunctionCallInfo fcinfo, int arg, const char *what)
 {
-	char	   *value;
+	char *value;
 
 	if (PG_ARGISNULL(arg))
 		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", what),
-				 errhint("Call dataflows.schedule(name, cron, workflow), as in ('report', '0 6 1 * *', 'monthly-report').")));
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not be null", what),
+				 errhint("Call dataflows.schedule(name, cron, workflow), as in ('report', '0 6 1 * "
+						 "*', 'monthly-report').")));
 	value = text_to_cstring(PG_GETARG_TEXT_PP(arg));
 	if (value[0] == '\0')
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s must not be empty", what),
-				 errhint("Call dataflows.schedule(name, cron, workflow), as in ('report', '0 6 1 * *', 'monthly-report').")));
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s must not be empty", what),
+				 errhint("Call dataflows.schedule(name, cron, workflow), as in ('report', '0 6 1 * "
+						 "*', 'monthly-report').")));
 	return value;
 }
 
 static char *
 name_argument(FunctionCallInfo fcinfo)
 {
-	char	   *name = text_argument(fcinfo, 0, "the name of a schedule");
+	char *name = text_argument(fcinfo, 0, "the name of a schedule");
 
 	if (strlen(name) > DF_MAX_SCHEDULE_NAME)
 		ereport(ERROR,
@@ -76,7 +76,7 @@ name_argument(FunctionCallInfo fcinfo)
 static const Jsonb *
 input_argument(FunctionCallInfo fcinfo, int arg)
 {
-	Jsonb	   *input;
+	Jsonb *input;
 
 	if (PG_ARGISNULL(arg))
 		ereport(ERROR,
@@ -95,7 +95,7 @@ fires_by_second(const char *cron)
 	return strstr(cron, "second") != NULL;
 }
 
-/* ---- schedule() -------------------------------------------------------------------- */
+/* ---- schedule() ----------------------------------------------------------- */
 
 static void
 report_elsewhere(const DfSchedule *schedule, const char *database)
@@ -104,10 +104,12 @@ report_elsewhere(const DfSchedule *schedule, const char *database)
 
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("cannot schedule workflow \"%s\": pg_cron lives in database \"%s\"", schedule->workflow, database),
+			 errmsg("cannot schedule workflow \"%s\": pg_cron lives in database \"%s\"",
+					schedule->workflow, database),
 			 errdetail("SQL in database \"%s\" cannot reach it.", here),
 			 errhint("As a superuser in database \"%s\", call: %s", database,
-					 df_cron_statement(schedule, here, fires_by_second(schedule->cron) ? "second" : "minute"))));
+					 df_cron_statement(schedule, here,
+									   fires_by_second(schedule->cron) ? "second" : "minute"))));
 }
 
 static void
@@ -123,8 +125,12 @@ require_cron(const DfSchedule *schedule)
 		case DF_CRON_NOT_LOADED:
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("cannot schedule workflow \"%s\": pg_cron is not loaded", schedule->workflow),
-					 errhint("Install pg_cron, add \"pg_cron\" to shared_preload_libraries, set cron.database_name = '%s', restart the server and run CREATE EXTENSION pg_cron.", here)));
+					 errmsg("cannot schedule workflow \"%s\": pg_cron is not loaded",
+							schedule->workflow),
+					 errhint("Install pg_cron, add \"pg_cron\" to shared_preload_libraries, set "
+							 "cron.database_name = '%s', restart the server and run CREATE "
+							 "EXTENSION pg_cron.",
+							 here)));
 			break;
 		case DF_CRON_ELSEWHERE:
 			report_elsewhere(schedule, database);
@@ -132,14 +138,18 @@ require_cron(const DfSchedule *schedule)
 		case DF_CRON_NOT_CREATED:
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("cannot schedule workflow \"%s\": extension \"pg_cron\" is not installed in this database", schedule->workflow),
+					 errmsg("cannot schedule workflow \"%s\": extension \"pg_cron\" is not "
+							"installed in this database",
+							schedule->workflow),
 					 errhint("Run CREATE EXTENSION pg_cron in database \"%s\".", here)));
 			break;
 		case DF_CRON_TOO_OLD:
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("cannot schedule workflow \"%s\": extension \"pg_cron\" is older than 1.4", schedule->workflow),
-					 errhint("Install a newer version and run ALTER EXTENSION pg_cron UPDATE.")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot schedule workflow \"%s\": extension \"pg_cron\" is older than 1.4",
+						schedule->workflow),
+				 errhint("Install a newer version and run ALTER EXTENSION pg_cron UPDATE.")));
 			break;
 	}
 }
@@ -155,9 +165,11 @@ may_change(Oid caller, const DfSchedule *schedule, MemoryContext cxt)
 {
 	DfWorkflowRow definition;
 
-	if (superuser_arg(caller) || (owner_is_there(schedule) && has_privs_of_role(caller, schedule->owner)))
+	if (superuser_arg(caller) ||
+		(owner_is_there(schedule) && has_privs_of_role(caller, schedule->owner)))
 		return true;
-	return df_workflow_latest(schedule->workflow, &definition, cxt) && df_may_own(caller, &definition);
+	return df_workflow_latest(schedule->workflow, &definition, cxt) &&
+		df_may_own(caller, &definition);
 }
 
 static void
@@ -165,19 +177,20 @@ require_change(Oid caller, const DfSchedule *schedule, MemoryContext cxt)
 {
 	if (may_change(caller, schedule, cxt))
 		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("role \"%s\" may not change schedule \"%s\"",
-					GetUserNameFromId(caller, false), schedule->name),
-			 errdetail("It belongs to role \"%s\".", schedule->owner_name),
-			 errhint("Choose another name, or act as a member of role \"%s\".", schedule->owner_name)));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+		 errmsg("role \"%s\" may not change schedule \"%s\"", GetUserNameFromId(caller, false),
+				schedule->name),
+		 errdetail("It belongs to role \"%s\".", schedule->owner_name),
+		 errhint("Choose another name, or act as a member of role \"%s\".", schedule->owner_name)));
 }
 
 /* another session may insert the name between the look and our insert */
 static void
 keep(const DfSchedule *schedule, MemoryContext cxt)
 {
-	DfSchedule	old;
+	DfSchedule old;
 
 	while (!df_schedule_find(schedule->name, true, &old, cxt))
 	{
@@ -192,9 +205,9 @@ keep(const DfSchedule *schedule, MemoryContext cxt)
 Datum
 dataflows_schedule(PG_FUNCTION_ARGS)
 {
-	DfSchedule	schedule;
+	DfSchedule schedule;
 	DfWorkflowRow definition;
-	DfStore		store;
+	DfStore store;
 
 	memset(&schedule, 0, sizeof(schedule));
 	schedule.name = name_argument(fcinfo);
@@ -218,11 +231,11 @@ dataflows_schedule(PG_FUNCTION_ARGS)
 Datum
 dataflows_unschedule(PG_FUNCTION_ARGS)
 {
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	Oid			caller = GetUserId();
-	DfSchedule	schedule;
-	DfStore		store;
-	bool		found;
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Oid caller = GetUserId();
+	DfSchedule schedule;
+	DfStore store;
+	bool found;
 
 	df_require_writable("unschedule a workflow");
 	df_store_enter(&store);
@@ -237,13 +250,13 @@ dataflows_unschedule(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(found);
 }
 
-/* ---- a firing ---------------------------------------------------------------------- */
+/* ---- a firing ------------------------------------------------------------- */
 
 /* the beginning of the minute, or of the second, that a firing counts for */
 static TimestampTz
 slot_of(const char *cron, TimestampTz at)
 {
-	int64		unit = fires_by_second(cron) ? USECS_PER_SEC : USECS_PER_MINUTE;
+	int64 unit = fires_by_second(cron) ? USECS_PER_SEC : USECS_PER_MINUTE;
 
 	return at - at % unit;
 }
@@ -251,7 +264,7 @@ slot_of(const char *cron, TimestampTz at)
 static char *
 key_of(const char *name, TimestampTz slot)
 {
-	pg_time_t	at = timestamptz_to_time_t(slot);
+	pg_time_t at = timestamptz_to_time_t(slot);
 	struct pg_tm *tm = pg_gmtime(&at);
 
 	return psprintf("%s@%04d-%02d-%02dT%02d:%02d:%02dZ", name, tm->tm_year + 1900, tm->tm_mon + 1,
@@ -265,9 +278,11 @@ require_owner(const DfSchedule *schedule)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("schedule \"%s\" cannot fire: role \"%s\" is not there any more, or is another one of that name",
+			 errmsg("schedule \"%s\" cannot fire: role \"%s\" is not there any more, or is another "
+					"one of that name",
 					schedule->name, schedule->owner_name),
-			 errhint("Have a role that may start workflow \"%s\" call dataflows.schedule() again, or call dataflows.unschedule().",
+			 errhint("Have a role that may start workflow \"%s\" call dataflows.schedule() again, "
+					 "or call dataflows.unschedule().",
 					 schedule->workflow)));
 }
 
@@ -290,13 +305,13 @@ require_not_held(const char *name)
 Datum
 dataflows_fire(PG_FUNCTION_ARGS)
 {
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	pg_uuid_t  *result = palloc(sizeof(pg_uuid_t));
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	pg_uuid_t *result = palloc(sizeof(pg_uuid_t));
 	TimestampTz slot;
-	DfSchedule	schedule;
+	DfSchedule schedule;
 	DfWorkflowRow definition;
-	DfNewRun	run;
-	DfStore		store;
+	DfNewRun run;
+	DfStore store;
 
 	df_require_writable("start a run");
 	require_not_held(name);
@@ -307,9 +322,9 @@ dataflows_fire(PG_FUNCTION_ARGS)
 	df_store_enter(&store);
 	if (!df_schedule_find(name, true, &schedule, store.result_context))
 		ereport(ERROR,
-				(errcode(DF_ERR_UNKNOWN),
-				 errmsg("schedule \"%s\" does not exist", name),
-				 errhint("Call dataflows.schedule() again, or have pg_cron forget the job with cron.unschedule().")));
+				(errcode(DF_ERR_UNKNOWN), errmsg("schedule \"%s\" does not exist", name),
+				 errhint("Call dataflows.schedule() again, or have pg_cron forget the job with "
+						 "cron.unschedule().")));
 	slot = slot_of(schedule.cron, df_now());
 	if (schedule.last_at == slot)
 	{
@@ -331,28 +346,32 @@ dataflows_fire(PG_FUNCTION_ARGS)
 	PG_RETURN_UUID_P(result);
 }
 
-/* ---- what the view asks ------------------------------------------------------------------ */
+/* ---- what the view asks --------------------------------------------------- */
 
-/* _cron_job(name, OUT active, OUT last_status, OUT last_message): NULLs for who may not see the schedule */
+/*
+ * _cron_job(name, OUT active, OUT last_status, OUT last_message): NULLs for who may not see the
+ * schedule
+ */
 Datum
 dataflows_cron_job(PG_FUNCTION_ARGS)
 {
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	Oid			caller = GetUserId();
-	DfSchedule	schedule;
-	DfCronJob	job;
-	DfStore		store;
-	TupleDesc	shape;
-	Datum		values[3] = {0};
-	bool		nulls[3] = {true, true, true};
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Oid caller = GetUserId();
+	DfSchedule schedule;
+	DfCronJob job;
+	DfStore store;
+	TupleDesc shape;
+	Datum values[3] = {0};
+	bool nulls[3] = {true, true, true};
 
 	if (get_call_result_type(fcinfo, NULL, &shape) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	df_store_enter(&store);
 	if (df_schedule_find(name, false, &schedule, store.result_context) &&
-		(has_privs_of_role(caller, ROLE_PG_MONITOR) || may_change(caller, &schedule, store.result_context)))
+		(has_privs_of_role(caller, ROLE_PG_MONITOR) ||
+		 may_change(caller, &schedule, store.result_context)))
 	{
-		bool		has_job = df_cron_look(name, &job, store.result_context);
+		bool has_job = df_cron_look(name, &job, store.result_context);
 
 		values[0] = BoolGetDatum(has_job && job.active);
 		nulls[0] = false;

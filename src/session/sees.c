@@ -21,15 +21,15 @@ PG_FUNCTION_INFO_V1(dataflows_sees);
 
 typedef struct SightCache
 {
-	bool		valid;
-	Oid			caller;
-	DfSight		everywhere;
-	Oid			owner;
-	char		owner_name[NAMEDATALEN];
-	bool		is_owner;
-	char		started_by[NAMEDATALEN];
-	bool		is_starter;
-	Datum		texts[DF_SEES_ALL + 1];
+	bool valid;
+	Oid caller;
+	DfSight everywhere;
+	Oid owner;
+	char owner_name[NAMEDATALEN];
+	bool is_owner;
+	char started_by[NAMEDATALEN];
+	bool is_starter;
+	Datum texts[DF_SEES_ALL + 1];
 } SightCache;
 
 static SightCache *
@@ -62,9 +62,10 @@ sight_cache(FmgrInfo *flinfo)
 static bool
 same_name(char *kept, const text *name)
 {
-	size_t		len = VARSIZE_ANY_EXHDR(name);
+	size_t len = VARSIZE_ANY_EXHDR(name);
 
-	if (len < NAMEDATALEN && kept[len] == '\0' && memcmp(kept, VARDATA_ANY(name), len) == 0 && len > 0)
+	if (len < NAMEDATALEN && kept[len] == '\0' && memcmp(kept, VARDATA_ANY(name), len) == 0 &&
+		len > 0)
 		return true;
 	text_to_cstring_buffer(name, kept, NAMEDATALEN);
 	return false;
@@ -92,7 +93,7 @@ Datum
 dataflows_sees(PG_FUNCTION_ARGS)
 {
 	SightCache *cache = sight_cache(fcinfo->flinfo);
-	DfSight		sight = cache->everywhere;
+	DfSight sight = cache->everywhere;
 
 	if (sight != DF_SEES_ALL && !PG_ARGISNULL(0) && !PG_ARGISNULL(1))
 	{

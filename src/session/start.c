@@ -25,7 +25,7 @@
 PG_FUNCTION_INFO_V1(dataflows_start);
 PG_FUNCTION_INFO_V1(dataflows_restart);
 
-/* ---- what the triggers use too -------------------------------------------------- */
+/* ---- what the triggers use too -------------------------------------------- */
 
 void
 df_warn_not_moving(void)
@@ -39,16 +39,18 @@ df_warn_not_moving(void)
 	{
 		ereport(WARNING,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the engine of \"dataflows\" does nothing in this database: %s", df_schema_problem()),
+				 errmsg("the engine of \"dataflows\" does nothing in this database: %s",
+						df_schema_problem()),
 				 errdetail("What is started or signalled is kept, and goes on afterwards."),
 				 errhint("%s", df_schema_remedy())));
 		return;
 	}
-	ereport(WARNING,
-			(errcode(DF_ERR_NOT_LOADED),
-			 errmsg("the engine of \"dataflows\" is not loaded"),
-			 errdetail("What is started or signalled is kept, and goes on once the engine is there."),
-			 errhint("Set shared_preload_libraries = 'dataflows' in postgresql.conf and restart the server.")));
+	ereport(
+		WARNING,
+		(errcode(DF_ERR_NOT_LOADED), errmsg("the engine of \"dataflows\" is not loaded"),
+		 errdetail("What is started or signalled is kept, and goes on once the engine is there."),
+		 errhint("Set shared_preload_libraries = 'dataflows' in postgresql.conf and restart the "
+				 "server.")));
 }
 
 /* `started_by` and `identity` are the caller's to give, from before the store was entered */
@@ -63,7 +65,7 @@ df_start_common(const char *workflow, Oid judged, DfNewRun *common,
 	common->version = definition->version;
 }
 
-/* ---- start() ----------------------------------------------------------------------- */
+/* ---- start() -------------------------------------------------------------- */
 
 /*
  * Inserts the run, or finds the one that holds its key.  That one may vanish
@@ -99,12 +101,12 @@ require_arguments(FunctionCallInfo fcinfo)
 Datum
 dataflows_start(PG_FUNCTION_ARGS)
 {
-	pg_uuid_t  *result = palloc(sizeof(pg_uuid_t));
-	Oid			caller = GetUserId();
-	DfNewRun	run;
+	pg_uuid_t *result = palloc(sizeof(pg_uuid_t));
+	Oid caller = GetUserId();
+	DfNewRun run;
 	DfWorkflowRow definition;
-	DfStore		store;
-	char	   *name;
+	DfStore store;
+	char *name;
 
 	require_arguments(fcinfo);
 	df_require_writable("start a run");
@@ -129,21 +131,23 @@ dataflows_start(PG_FUNCTION_ARGS)
 	PG_RETURN_UUID_P(result);
 }
 
-/* ---- restart() --------------------------------------------------------------------- */
+/* ---- restart() ------------------------------------------------------------ */
 
 static void
 require_ended(const DfOldRun *old, const char *id)
 {
-	int			state = df_run_state_of(old->state);
+	int state = df_run_state_of(old->state);
 
 	if (state >= 0 && df_run_is_terminal((DfRunState) state))
 		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("run \"%s\" has not ended: it is %s", id, old->state),
-			 state == DF_RUN_STUCK ?
-			 errhint("Call retry() to let it go on, or cancel() or abandon() before you restart it.") :
-			 errhint("Wait until it has ended, or cancel() it before you restart it.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		 errmsg("run \"%s\" has not ended: it is %s", id, old->state),
+		 state == DF_RUN_STUCK
+			 ? errhint(
+				   "Call retry() to let it go on, or cancel() or abandon() before you restart it.")
+			 : errhint("Wait until it has ended, or cancel() it before you restart it.")));
 }
 
 /* the old run may hold the key, or one that was started since: then this one has none */
@@ -159,14 +163,14 @@ insert_with_key_if_free(DfNewRun *run)
 Datum
 dataflows_restart(PG_FUNCTION_ARGS)
 {
-	pg_uuid_t  *old_id = PG_GETARG_UUID_P(0);
-	char	   *old_text = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(old_id)));
-	pg_uuid_t  *result = palloc(sizeof(pg_uuid_t));
-	Oid			caller = GetUserId();
-	DfNewRun	run;
-	DfOldRun	old;
+	pg_uuid_t *old_id = PG_GETARG_UUID_P(0);
+	char *old_text = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(old_id)));
+	pg_uuid_t *result = palloc(sizeof(pg_uuid_t));
+	Oid caller = GetUserId();
+	DfNewRun run;
+	DfOldRun old;
 	DfWorkflowRow definition;
-	DfStore		store;
+	DfStore store;
 
 	df_require_writable("restart a run");
 	df_warn_not_moving();
@@ -179,11 +183,12 @@ dataflows_restart(PG_FUNCTION_ARGS)
 	df_store_enter(&store);
 	if (!df_run_old(old_id, &old, store.result_context))
 		ereport(ERROR,
-				(errcode(DF_ERR_UNKNOWN),
-				 errmsg("run \"%s\" does not exist", old_text),
-				 errhint("Look for it in the view dataflows.runs; ended runs are purged after dataflows.retention.")));
+				(errcode(DF_ERR_UNKNOWN), errmsg("run \"%s\" does not exist", old_text),
+				 errhint("Look for it in the view dataflows.runs; ended runs are purged after "
+						 "dataflows.retention.")));
 	/* whoever starts a run sees its input */
-	df_require_sight(caller, old_id, df_sight(caller, old.owner, old.owner_name, old.started_by), DF_SEES_ALL);
+	df_require_sight(caller, old_id, df_sight(caller, old.owner, old.owner_name, old.started_by),
+					 DF_SEES_ALL);
 	df_start_common(old.workflow, caller, &run, &definition, store.result_context);
 	require_ended(&old, old_text);
 	df_refuse_forgotten(old_id, "restart");

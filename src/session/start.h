@@ -23,7 +23,9 @@ extern void df_start_common(const char *workflow, Oid judged, DfNewRun *common,
 /* inside the store: inserts the run, or sets its id to that of the run that holds its key */
 extern void df_start_insert_or_find(DfNewRun *run);
 
-/* inside the store: 55000 if forget() has erased what the run held; `verb` completes "cannot ..." */
+/*
+ * inside the store: 55000 if forget() has erased what the run held; `verb` completes "cannot ..."
+ */
 extern void df_refuse_forgotten(const pg_uuid_t *run, const char *verb);
 
-#endif							/* DF_START_H */
+#endif /* DF_START_H */

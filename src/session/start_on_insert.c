@@ -49,21 +49,21 @@ PG_FUNCTION_INFO_V1(dataflows_signal_on_change);
 typedef struct Firing
 {
 	TriggerData *trigger;
-	const char *function;		/* for messages */
+	const char *function; /* for messages */
 	const char *workflow;
-	const char *event;			/* NULL = start */
-	const char *key_column;		/* NULL = none */
-	char	   *role;			/* who changes the table */
-	int64		identity;
-	FmgrInfo	to_jsonb;
+	const char *event; /* NULL = start */
+	const char *key_column; /* NULL = none */
+	char *role; /* who changes the table */
+	int64 identity;
+	FmgrInfo to_jsonb;
 
 	/* the chunk that is being gathered */
 	MemoryContext cxt;
-	DfRows		rows;
-	size_t		bytes;
+	DfRows rows;
+	size_t bytes;
 } Firing;
 
-/* ---- how the trigger was made ------------------------------------------------------ */
+/* ---- how the trigger was made --------------------------------------------- */
 
 static void
 wrong_trigger(const Firing *firing, const char *what, const char *hint)
@@ -76,13 +76,17 @@ wrong_trigger(const Firing *firing, const char *what, const char *hint)
 			 errhint("%s", hint)));
 }
 
-#define START_HINT "Create it AFTER INSERT ON the table FOR EACH ROW, or FOR EACH STATEMENT with REFERENCING NEW TABLE AS new_rows."
-#define SIGNAL_HINT "Create it AFTER INSERT, UPDATE or both FOR EACH ROW, or AFTER one of them FOR EACH STATEMENT with REFERENCING NEW TABLE AS new_rows."
+#define START_HINT \
+	"Create it AFTER INSERT ON the table FOR EACH ROW, or FOR EACH STATEMENT with REFERENCING " \
+	"NEW TABLE AS new_rows."
+#define SIGNAL_HINT \
+	"Create it AFTER INSERT, UPDATE or both FOR EACH ROW, or AFTER one of them FOR EACH " \
+	"STATEMENT with REFERENCING NEW TABLE AS new_rows."
 
 static void
 check_events(const Firing *firing)
 {
-	int16		type = firing->trigger->tg_trigger->tgtype;
+	int16 type = firing->trigger->tg_trigger->tgtype;
 	const char *hint = firing->event == NULL ? START_HINT : SIGNAL_HINT;
 
 	if (!TRIGGER_FIRED_AFTER(firing->trigger->tg_event))
@@ -91,7 +95,8 @@ check_events(const Firing *firing)
 		wrong_trigger(firing, "must not be fired by DELETE or TRUNCATE", hint);
 	if (firing->event == NULL && TRIGGER_FOR_UPDATE(type))
 		wrong_trigger(firing, "must not be fired by UPDATE", hint);
-	if (TRIGGER_FIRED_FOR_STATEMENT(firing->trigger->tg_event) && firing->trigger->tg_newtable == NULL)
+	if (TRIGGER_FIRED_FOR_STATEMENT(firing->trigger->tg_event) &&
+		firing->trigger->tg_newtable == NULL)
 		wrong_trigger(firing, "needs the new rows of the statement", hint);
 }
 
@@ -101,9 +106,11 @@ argument(const Firing *firing, int i)
 	const char *value = firing->trigger->tg_trigger->tgargs[i];
 
 	if (value[0] == '\0')
-		wrong_trigger(firing, "has an empty argument",
-					  firing->event == NULL ? "Call start_on_insert('workflow') or start_on_insert('workflow', 'key column')." :
-					  "Call signal_on_change('workflow', 'event', 'key column').");
+		wrong_trigger(
+			firing, "has an empty argument",
+			firing->event == NULL
+				? "Call start_on_insert('workflow') or start_on_insert('workflow', 'key column')."
+				: "Call signal_on_change('workflow', 'event', 'key column').");
 	return value;
 }
 
@@ -111,8 +118,8 @@ argument(const Firing *firing, int i)
 static void
 check_key_column(const Firing *firing)
 {
-	Relation	rel = firing->trigger->tg_relation;
-	TupleDesc	tupdesc = RelationGetDescr(rel);
+	Relation rel = firing->trigger->tg_relation;
+	TupleDesc tupdesc = RelationGetDescr(rel);
 
 	for (int i = 0; i < tupdesc->natts; i++)
 	{
@@ -124,7 +131,8 @@ check_key_column(const Firing *firing)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
 			 errmsg("trigger \"%s\": table \"%s\" has no column \"%s\"",
-					firing->trigger->tg_trigger->tgname, RelationGetRelationName(rel), firing->key_column),
+					firing->trigger->tg_trigger->tgname, RelationGetRelationName(rel),
+					firing->key_column),
 			 errhint("Name the column that holds the key, as it is written in the table.")));
 }
 
@@ -135,19 +143,20 @@ begin_firing(FunctionCallInfo fcinfo, Firing *firing, const char *function)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"dataflows.%s\" was not called by a trigger", function),
-				 errhint("Use it in CREATE TRIGGER ... EXECUTE FUNCTION dataflows.%s(...).", function)));
+				 errhint("Use it in CREATE TRIGGER ... EXECUTE FUNCTION dataflows.%s(...).",
+						 function)));
 	memset(firing, 0, sizeof(*firing));
 	firing->trigger = (TriggerData *) fcinfo->context;
 	firing->function = function;
 }
 
-/* ---- rendering rows, as the role that changes the table ------------------------------- */
+/* ---- rendering rows, as the role that changes the table ------------------- */
 
 static void
 prepare_rendering(Firing *firing)
 {
-	Oid			row_type = RelationGetDescr(firing->trigger->tg_relation)->tdtypeid;
-	Node	   *row = (Node *) makeNullConst(row_type, -1, InvalidOid);
+	Oid row_type = RelationGetDescr(firing->trigger->tg_relation)->tdtypeid;
+	Node *row = (Node *) makeNullConst(row_type, -1, InvalidOid);
 
 	fmgr_info(F_TO_JSONB, &firing->to_jsonb);
 	fmgr_info_set_expr((Node *) makeFuncExpr(F_TO_JSONB, JSONBOID, list_make1(row), InvalidOid,
@@ -155,14 +164,15 @@ prepare_rendering(Firing *firing)
 					   &firing->to_jsonb);
 	firing->role = GetUserNameFromId(GetUserId(), false);
 	firing->identity = df_identity_hash();
-	firing->cxt = AllocSetContextCreate(CurrentMemoryContext, "dataflows rows", ALLOCSET_DEFAULT_SIZES);
+	firing->cxt =
+		AllocSetContextCreate(CurrentMemoryContext, "dataflows rows", ALLOCSET_DEFAULT_SIZES);
 }
 
 static Jsonb *
 render_row(Firing *firing, TupleTableSlot *slot)
 {
-	Datum		row = ExecFetchSlotHeapTupleDatum(slot);
-	Jsonb	   *event = DatumGetJsonbP(FunctionCall1(&firing->to_jsonb, row));
+	Datum row = ExecFetchSlotHeapTupleDatum(slot);
+	Jsonb *event = DatumGetJsonbP(FunctionCall1(&firing->to_jsonb, row));
 
 	df_check_payload(event, "the row that is passed to a workflow");
 	return event;
@@ -175,8 +185,8 @@ render_row(Firing *firing, TupleTableSlot *slot)
 static char *
 key_of(const Firing *firing, Jsonb *event)
 {
-	JsonbValue	value;
-	char	   *key = NULL;
+	JsonbValue value;
+	char *key = NULL;
 
 	if (firing->key_column == NULL ||
 		getKeyJsonValueFromContainer(&event->root, firing->key_column,
@@ -190,7 +200,8 @@ key_of(const Firing *firing, Jsonb *event)
 			key = pnstrdup(value.val.string.val, value.val.string.len);
 			break;
 		case jbvNumeric:
-			key = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value.val.numeric)));
+			key = DatumGetCString(
+				DirectFunctionCall1(numeric_out, NumericGetDatum(value.val.numeric)));
 			break;
 		case jbvBool:
 			key = pstrdup(value.val.boolean ? "true" : "false");
@@ -203,7 +214,7 @@ key_of(const Firing *firing, Jsonb *event)
 	return key;
 }
 
-/* ---- a chunk ------------------------------------------------------------------------ */
+/* ---- a chunk -------------------------------------------------------------- */
 
 static void
 begin_chunk(Firing *firing, int size)
@@ -222,10 +233,10 @@ begin_chunk(Firing *firing, int size)
 static void
 write_runs(Firing *firing)
 {
-	Oid			table_owner = firing->trigger->tg_relation->rd_rel->relowner;
-	DfNewRun	common;
+	Oid table_owner = firing->trigger->tg_relation->rd_rel->relowner;
+	DfNewRun common;
 	DfWorkflowRow definition;
-	DfStore		store;
+	DfStore store;
 
 	memset(&common, 0, sizeof(common));
 	common.identity = firing->identity;
@@ -247,7 +258,8 @@ warn_refused(const Firing *firing, uint64 refused)
 	df_metric_add(DF_METRIC_SIGNALS_REFUSED, firing->workflow, "trigger", NULL, refused);
 	ereport(WARNING,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg(UINT64_FORMAT " signals \"%s\" to workflow \"%s\" were dropped: " DF_TOO_MANY_SIGNALS,
+			 errmsg(UINT64_FORMAT
+					" signals \"%s\" to workflow \"%s\" were dropped: " DF_TOO_MANY_SIGNALS,
 					refused, firing->event, firing->workflow),
 			 errhint(DF_TOO_MANY_SIGNALS_HINT)));
 }
@@ -255,10 +267,10 @@ warn_refused(const Firing *firing, uint64 refused)
 static void
 write_signals(Firing *firing)
 {
-	Oid			table_owner = firing->trigger->tg_relation->rd_rel->relowner;
+	Oid table_owner = firing->trigger->tg_relation->rd_rel->relowner;
 	DfNewSignal common;
 	DfWorkflowRow definition;
-	DfStore		store;
+	DfStore store;
 
 	df_store_enter(&store);
 	df_require_workflow(firing->workflow, &definition, firing->cxt);
@@ -289,7 +301,7 @@ write_chunk(Firing *firing)
 static void
 add_row(Firing *firing, Datum key, bool no_key, Datum event)
 {
-	DfRows	   *rows = &firing->rows;
+	DfRows *rows = &firing->rows;
 	MemoryContext old;
 
 	/* nobody can be meant by a signal without a key */
@@ -303,7 +315,7 @@ add_row(Firing *firing, Datum key, bool no_key, Datum event)
 	old = MemoryContextSwitchTo(firing->cxt);
 	if (firing->event == NULL)
 	{
-		pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
+		pg_uuid_t *id = palloc(sizeof(pg_uuid_t));
 
 		*id = df_new_uuid();
 		rows->ids[rows->n] = UUIDPGetDatum(id);
@@ -316,7 +328,7 @@ add_row(Firing *firing, Datum key, bool no_key, Datum event)
 	MemoryContextSwitchTo(old);
 }
 
-/* ---- one row, or all rows of a statement --------------------------------------------- */
+/* ---- one row, or all rows of a statement ---------------------------------- */
 
 static TupleTableSlot *
 fired_slot(const Firing *firing)
@@ -335,15 +347,16 @@ only_moved(const Firing *firing)
 {
 	TriggerData *trigger = firing->trigger;
 
-	return TRIGGER_FIRED_BY_INSERT(trigger->tg_event) && df_statement_moved_row(trigger->tg_relation) &&
+	return TRIGGER_FIRED_BY_INSERT(trigger->tg_event) &&
+		df_statement_moved_row(trigger->tg_relation) &&
 		!TRIGGER_FOR_UPDATE(trigger->tg_trigger->tgtype);
 }
 
 static void
 fire_for_row(Firing *firing)
 {
-	Jsonb	   *event;
-	char	   *key;
+	Jsonb *event;
+	char *key;
 
 	if (only_moved(firing))
 		return;
@@ -361,21 +374,21 @@ fire_for_row(Firing *firing)
  * that went to disk is allocated in the current context and freed by the slot.
  */
 static void
-each_new_row(Firing *firing, void (*take) (Firing *, Jsonb *, char *, void *), void *arg)
+each_new_row(Firing *firing, void (*take)(Firing *, Jsonb *, char *, void *), void *arg)
 {
 	Tuplestorestate *store = firing->trigger->tg_newtable;
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(firing->trigger->tg_relation),
 													&TTSOpsMinimalTuple);
 	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "dataflows row",
 												  ALLOCSET_DEFAULT_SIZES);
-	int			pointer = tuplestore_alloc_read_pointer(store, EXEC_FLAG_REWIND);
+	int pointer = tuplestore_alloc_read_pointer(store, EXEC_FLAG_REWIND);
 
 	tuplestore_select_read_pointer(store, pointer);
 	tuplestore_rescan(store);
 	while (tuplestore_gettupleslot(store, true, false, slot))
 	{
 		MemoryContext old = MemoryContextSwitchTo(row_cxt);
-		Jsonb	   *event;
+		Jsonb *event;
 
 		CHECK_FOR_INTERRUPTS();
 		event = render_row(firing, slot);
@@ -415,7 +428,7 @@ take_for_sorting(Firing *firing, Jsonb *event, char *key, void *arg)
 static TupleDesc
 sort_row(void)
 {
-	TupleDesc	tupdesc = CreateTemplateTupleDesc(2);
+	TupleDesc tupdesc = CreateTemplateTupleDesc(2);
 
 	TupleDescInitEntry(tupdesc, 1, "key", TEXTOID, -1, 0);
 	TupleDescInitEntry(tupdesc, 2, "event", JSONBOID, -1, 0);
@@ -429,17 +442,17 @@ sort_row(void)
 static void
 fire_in_key_order(Firing *firing)
 {
-	TupleDesc	tupdesc = sort_row();
-	AttrNumber	column = 1;
-	Oid			operator = TextLessOperator;
-	Oid			collation = C_COLLATION_OID;
-	bool		nulls_first = false;
+	TupleDesc tupdesc = sort_row();
+	AttrNumber column = 1;
+	Oid operator= TextLessOperator;
+	Oid collation = C_COLLATION_OID;
+	bool nulls_first = false;
 	Tuplesortstate *sort;
 	TupleTableSlot *in = MakeSingleTupleTableSlot(tupdesc, &TTSOpsVirtual);
 	TupleTableSlot *out = MakeSingleTupleTableSlot(tupdesc, &TTSOpsMinimalTuple);
-	void	   *arg[2];
+	void *arg[2];
 
-	sort = tuplesort_begin_heap(tupdesc, 1, &column, &operator, &collation, &nulls_first,
+	sort = tuplesort_begin_heap(tupdesc, 1, &column, &operator, & collation, &nulls_first,
 								work_mem, NULL, 0);
 	arg[0] = sort;
 	arg[1] = in;
@@ -483,19 +496,20 @@ fire(Firing *firing)
 	MemoryContextDelete(firing->cxt);
 }
 
-/* ---- the SQL functions ----------------------------------------------------------------- */
+/* ---- the SQL functions ---------------------------------------------------- */
 
 Datum
 dataflows_start_on_insert(PG_FUNCTION_ARGS)
 {
-	Firing		firing;
-	int			nargs;
+	Firing firing;
+	int nargs;
 
 	begin_firing(fcinfo, &firing, "start_on_insert");
 	nargs = firing.trigger->tg_trigger->tgnargs;
 	if (nargs < 1 || nargs > 2)
-		wrong_trigger(&firing, "takes one or two arguments",
-					  "Call start_on_insert('workflow') or start_on_insert('workflow', 'key column').");
+		wrong_trigger(
+			&firing, "takes one or two arguments",
+			"Call start_on_insert('workflow') or start_on_insert('workflow', 'key column').");
 	firing.workflow = argument(&firing, 0);
 	if (nargs == 2)
 		firing.key_column = argument(&firing, 1);
@@ -506,7 +520,7 @@ dataflows_start_on_insert(PG_FUNCTION_ARGS)
 Datum
 dataflows_signal_on_change(PG_FUNCTION_ARGS)
 {
-	Firing		firing;
+	Firing firing;
 
 	begin_firing(fcinfo, &firing, "signal_on_change");
 	if (firing.trigger->tg_trigger->tgnargs != 3)

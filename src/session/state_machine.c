@@ -65,7 +65,7 @@ static const Machine machines[] = {
 static List *
 transitions(FunctionCallInfo fcinfo, TupleDesc desc)
 {
-	List	   *rows = NIL;
+	List *rows = NIL;
 
 	for (int machine = 0; machine < lengthof(machines); machine++)
 	{
@@ -74,8 +74,8 @@ transitions(FunctionCallInfo fcinfo, TupleDesc desc)
 		for (int i = 0; i < *m->n; i++)
 		{
 			const DfTransition *t = &m->transitions[i];
-			Datum		values[N_COLUMNS];
-			bool		nulls[N_COLUMNS] = {false};
+			Datum values[N_COLUMNS];
+			bool nulls[N_COLUMNS] = {false};
 
 			values[0] = CStringGetTextDatum(m->name);
 			values[1] = CStringGetTextDatum(m->state_name(t->from));
@@ -91,5 +91,6 @@ transitions(FunctionCallInfo fcinfo, TupleDesc desc)
 Datum
 dataflows_state_machine(PG_FUNCTION_ARGS)
 {
-	return df_return_rows(fcinfo, transitions, "Select from the view dataflows.state_machine instead.");
+	return df_return_rows(fcinfo, transitions,
+						  "Select from the view dataflows.state_machine instead.");
 }

@@ -41,7 +41,9 @@ PG_FUNCTION_INFO_V1(dataflows_status);
 #define N_COLUMNS 10
 /* it must never wait for anybody for long */
 #define LOCK_WAIT "200ms"
-#define NOT_LOADED "the library is not preloaded: add \"dataflows\" to shared_preload_libraries and restart the server"
+#define NOT_LOADED \
+	"the library is not preloaded: add \"dataflows\" to shared_preload_libraries and restart the " \
+	"server"
 #define STANDBY "this server is a standby: the engine starts when it is promoted"
 
 /* one row of the answer; NULL, 0 and DF_NEVER are NULL, but for the counts of a live process */
@@ -49,46 +51,47 @@ typedef struct Row
 {
 	const char *process;
 	const char *owner;
-	int			pid;
+	int pid;
 	const char *status;
 	const char *waits_for;
 	const char *reason;
 	TimestampTz since;
-	bool		counts;
-	int			runs_held;
-	int			in_flight;
+	bool counts;
+	int runs_held;
+	int in_flight;
 } Row;
 
 /* all that is known, read once */
 typedef struct Known
 {
 	TimestampTz now;
-	char	   *database;
-	int			nslots;
-	DfSlot	   *slots;			/* copies */
-	int			launcher_pid;
-	char	   *launcher_reason;
-	char	   *launcher_trouble;
-	bool		aside;
-	const char *unread;			/* why the tables could not be read; then the next two are empty */
-	bool		full;			/* there are too few places for processes in the server */
-	int			waiting_here;	/* processes of this database that wait for one */
-	int			waiting;		/* of all databases */
-	const char *crowd;			/* what follows from it, NULL = nothing */
+	char *database;
+	int nslots;
+	DfSlot *slots; /* copies */
+	int launcher_pid;
+	char *launcher_reason;
+	char *launcher_trouble;
+	bool aside;
+	const char *unread; /* why the tables could not be read; then the next two are empty */
+	bool full; /* there are too few places for processes in the server */
+	int waiting_here; /* processes of this database that wait for one */
+	int waiting; /* of all databases */
+	const char *crowd; /* what follows from it, NULL = nothing */
 	DfInstallation installation;
-	const char *outdated;		/* the schema is of another version than the library: which; then nothing below is known */
-	List	   *owners;			/* of DfOwnerLook */
-	int64		live;			/* if the database is held: runs that have not ended */
-	const char *why_not;		/* why nothing moves in this database, NULL = it does */
+	/* the schema is of another version than the library: which; then nothing below is known */
+	const char *outdated;
+	List *owners; /* of DfOwnerLook */
+	int64 live; /* if the database is held: runs that have not ended */
+	const char *why_not; /* why nothing moves in this database, NULL = it does */
 	const char *engine_state;
-	const char *trouble;		/* why it moves not as it should, NULL = it does */
-	List	   *rows;
+	const char *trouble; /* why it moves not as it should, NULL = it does */
+	List *rows;
 } Known;
 
 static Row *
 add_row(Known *known, const char *process, const char *state)
 {
-	Row		   *row = palloc0(sizeof(Row));
+	Row *row = palloc0(sizeof(Row));
 
 	row->process = process;
 	row->status = state;
@@ -96,13 +99,13 @@ add_row(Known *known, const char *process, const char *state)
 	return row;
 }
 
-/* ---- reading ---------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------- */
 
 static void
 read_shared(Known *known)
 {
-	char		reason[lengthof(df_shared->launcher_reason)];
-	char		trouble[lengthof(df_shared->launcher_trouble)];
+	char reason[lengthof(df_shared->launcher_reason)];
+	char trouble[lengthof(df_shared->launcher_trouble)];
 
 	if (df_shared == NULL)
 		return;
@@ -111,7 +114,7 @@ read_shared(Known *known)
 	known->full = df_shared->full_since != DF_NEVER;
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
-		DfSlot	   *slot = &df_shared->slots[i];
+		DfSlot *slot = &df_shared->slots[i];
 
 		if (slot->kind != DF_SLOT_FREE && slot->database == MyDatabaseId)
 			known->slots[known->nslots++] = *slot;
@@ -133,16 +136,17 @@ read_shared(Known *known)
 static void
 read_tables(void *arg)
 {
-	Known	   *known = arg;
-	DfStore		store;
-	int64		identity = df_identity_hash();
-	int			level;
+	Known *known = arg;
+	DfStore store;
+	int64 identity = df_identity_hash();
+	int level;
 
 	known->outdated = df_schema_problem();
 	if (known->outdated != NULL)
 		return;
 	level = NewGUCNestLevel();
-	(void) set_config_option("lock_timeout", LOCK_WAIT, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("lock_timeout", LOCK_WAIT, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
 	df_store_enter(&store);
 	df_installation_read(store.result_context, &known->installation);
 	known->owners = df_owners_look(identity, store.result_context);
@@ -156,7 +160,7 @@ read_tables(void *arg)
 static void
 try_tables(Known *known)
 {
-	ErrorData  *error;
+	ErrorData *error;
 
 	if (df_subxact(read_tables, known, true, &error))
 		return;
@@ -164,7 +168,10 @@ try_tables(Known *known)
 	known->owners = NIL;
 }
 
-/* what a process tries in vain, or why there is none although one is wanted; NULL = all is well with it */
+/*
+ * what a process tries in vain, or why there is none although one is wanted; NULL = all is well
+ * with it
+ */
 static const char *
 trouble_of(const DfSlot *slot)
 {
@@ -196,10 +203,13 @@ first_trouble(const Known *known)
 static const char *
 why_held(const Known *known)
 {
-	return psprintf(INT64_FORMAT " %s held, because this database is a copy or its token was changed: %s. If nothing else runs them, call dataflows.adopt()%s",
-					known->live, known->live == 1 ? "run is" : "runs are", known->installation.why_held,
-					df_shared == NULL ? "; " NOT_LOADED
-					: RecoveryInProgress() ? " once this standby is promoted" : "");
+	return psprintf(INT64_FORMAT " %s held, because this database is a copy or its token was "
+								 "changed: %s. If nothing else runs them, call dataflows.adopt()%s",
+					known->live, known->live == 1 ? "run is" : "runs are",
+					known->installation.why_held,
+					df_shared == NULL          ? "; " NOT_LOADED
+						: RecoveryInProgress() ? " once this standby is promoted"
+											   : "");
 }
 
 /* too few places, or too few slots: all go on, but later than they could */
@@ -208,11 +218,13 @@ crowd(const Known *known)
 {
 	for (int i = 0; i < known->nslots; i++)
 		if (known->slots[i].kind == DF_SLOT_COORDINATOR && known->slots[i].lacks_since != DF_NEVER)
-			return psprintf("all %d slots of dataflows.max_processes are in use, the owners of workflows go on by turns: increase it and restart the server",
+			return psprintf("all %d slots of dataflows.max_processes are in use, the owners of "
+							"workflows go on by turns: increase it and restart the server",
 							df_shared->nslots);
 	if (known->waiting_here == 0)
 		return NULL;
-	return psprintf("%d processes wait for a place among max_worker_processes (%d), %d of them in this database, and go on by turns: increase it and restart the server",
+	return psprintf("%d processes wait for a place among max_worker_processes (%d), %d of them in "
+					"this database, and go on by turns: increase it and restart the server",
 					known->waiting, max_worker_processes, known->waiting_here);
 }
 
@@ -263,26 +275,31 @@ judge_engine(Known *known)
 	else if (known->aside)
 	{
 		known->engine_state = "aside";
-		known->why_not = "the engine has stepped aside for DDL on this database, until that transaction ends";
+		known->why_not =
+			"the engine has stepped aside for DDL on this database, until that transaction ends";
 	}
 	else
 	{
 		known->trouble = first_trouble(known);
 		known->crowd = crowd(known);
-		known->engine_state = known->trouble != NULL ? "degraded" : known->crowd != NULL ? "crowded" : "running";
+		known->engine_state = known->trouble != NULL ? "degraded"
+			: known->crowd != NULL                   ? "crowded"
+													 : "running";
 	}
 }
 
-/* ---- rows ---------------------------------------------------------------------------------- */
+/* ---- rows ----------------------------------------------------------------- */
 
 static void
 engine_row(Known *known)
 {
-	Row		   *row = add_row(known, "engine", known->engine_state);
+	Row *row = add_row(known, "engine", known->engine_state);
 
-	row->reason = known->why_not != NULL ? known->why_not : known->trouble != NULL ? known->trouble : known->crowd;
+	row->reason = known->why_not != NULL ? known->why_not : known->trouble != NULL ? known->trouble
+																				   : known->crowd;
 	if (row->reason == NULL && (df_identity_token == NULL || df_identity_token[0] == '\0'))
-		row->reason = "dataflows.identity is not set: a physical copy of this server would send, too";
+		row->reason =
+			"dataflows.identity is not set: a physical copy of this server would send, too";
 	if (df_shared == NULL)
 		return;
 	row->counts = true;
@@ -296,12 +313,14 @@ engine_row(Known *known)
 static void
 launcher_row(Known *known)
 {
-	Row		   *row;
+	Row *row;
 
 	if (df_shared == NULL)
 		return;
-	row = add_row(known, "launcher", known->launcher_pid == 0 ? "not running"
-				  : known->launcher_trouble[0] != '\0' ? "degraded" : "running");
+	row = add_row(known, "launcher",
+				  known->launcher_pid == 0                 ? "not running"
+					  : known->launcher_trouble[0] != '\0' ? "degraded"
+														   : "running");
 	row->pid = known->launcher_pid;
 	if (known->launcher_pid == 0)
 		row->reason = RecoveryInProgress() ? STANDBY : "see the server log";
@@ -342,7 +361,7 @@ waits_for_place(const Known *known, const DfSlot *slot)
 static bool
 waits_for_standby(const DfSlot *slot)
 {
-	PGPROC	   *proc = BackendPidGetProc(slot->pid);
+	PGPROC *proc = BackendPidGetProc(slot->pid);
 
 	return proc != NULL && *(volatile uint32 *) &proc->wait_event_info == WAIT_EVENT_SYNC_REP;
 }
@@ -380,14 +399,16 @@ waits_of(const Known *known, const DfSlot *slot)
 static const char *
 long_body(const Known *known, const DfSlot *slot)
 {
-	int64		ms = (known->now - slot->body_since) / 1000;
+	int64 ms = (known->now - slot->body_since) / 1000;
 
 	if (slot->state != DF_PROC_RUNNING || !slot->in_body || ms <= df_body_timeout)
 		return NULL;
 	if (slot->kind == DF_SLOT_INGRESS)
-		return psprintf("the handler of a webhook has not returned for " INT64_FORMAT " s; dataflows.handler_timeout is %d ms",
+		return psprintf("the handler of a webhook has not returned for " INT64_FORMAT
+						" s; dataflows.handler_timeout is %d ms",
 						ms / 1000, df_handler_timeout);
-	return psprintf("the body of run \"%s\" has not returned for " INT64_FORMAT " s; dataflows.body_timeout is %d ms",
+	return psprintf("the body of run \"%s\" has not returned for " INT64_FORMAT
+					" s; dataflows.body_timeout is %d ms",
 					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&slot->body_run))),
 					ms / 1000, df_body_timeout);
 }
@@ -395,9 +416,9 @@ long_body(const Known *known, const DfSlot *slot)
 static const DfOwnerLook *
 owner_look(const Known *known, Oid owner)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, known->owners)
+	foreach (cell, known->owners)
 		if (((DfOwnerLook *) lfirst(cell))->owner == owner)
 			return lfirst(cell);
 	return NULL;
@@ -408,7 +429,8 @@ paused_workflows(const DfOwnerLook *owner)
 {
 	if (owner == NULL || owner->paused == 0)
 		return NULL;
-	return psprintf("%d of %d workflows paused: see dataflows.resume()", owner->paused, owner->workflows);
+	return psprintf("%d of %d workflows paused: see dataflows.resume()", owner->paused,
+					owner->workflows);
 }
 
 static const char *
@@ -421,8 +443,9 @@ reason_of(const Known *known, const DfSlot *slot)
 	if (reason == NULL && waits_for_place(known, slot))
 		reason = "no place is free: increase max_worker_processes and restart the server";
 	if (reason == NULL && slot->state == DF_PROC_AT_REST)
-		reason = slot->hears ? "it left its place to others that waited, and hears no NOTIFY meanwhile: increase max_worker_processes"
-			: "it left its place to others that waited: see max_worker_processes";
+		reason = slot->hears ? "it left its place to others that waited, and hears no NOTIFY "
+							   "meanwhile: increase max_worker_processes"
+							 : "it left its place to others that waited: see max_worker_processes";
 	if (reason == NULL && slot->reason[0] != '\0')
 		reason = pstrdup(slot->reason);
 	if (reason == NULL && slot->kind == DF_SLOT_WORKER)
@@ -438,7 +461,7 @@ slot_rows(Known *known, DfSlotKind kind)
 	for (int i = 0; i < known->nslots; i++)
 	{
 		const DfSlot *slot = &known->slots[i];
-		Row		   *row;
+		Row *row;
 
 		if (slot->kind != kind || slot->state == DF_PROC_GONE)
 			continue;
@@ -447,7 +470,9 @@ slot_rows(Known *known, DfSlotKind kind)
 		row->pid = slot->pid;
 		row->waits_for = waits_of(known, slot);
 		row->reason = reason_of(known, slot);
-		row->since = slot->in_body ? slot->body_since : waits_for_place(known, slot) ? slot->not_before : slot->started_at;
+		row->since = slot->in_body         ? slot->body_since
+			: waits_for_place(known, slot) ? slot->not_before
+										   : slot->started_at;
 		row->counts = kind == DF_SLOT_WORKER || kind == DF_SLOT_SQL_WORKER;
 		row->runs_held = slot->runs_held;
 		row->in_flight = slot->in_flight;
@@ -471,7 +496,7 @@ has_slot(const Known *known, DfSlotKind kind, Oid owner)
 static void
 missing_coordinator_row(Known *known)
 {
-	Row		   *row;
+	Row *row;
 
 	if (df_shared == NULL || has_slot(known, DF_SLOT_COORDINATOR, InvalidOid))
 		return;
@@ -482,32 +507,39 @@ missing_coordinator_row(Known *known)
 	else if (has_slot(known, DF_SLOT_PROBE, InvalidOid))
 		row->waits_for = "the launcher's look at this database";
 	else
-		row->reason = "the launcher has not found the extension in this database: see the server log";
+		row->reason =
+			"the launcher has not found the extension in this database: see the server log";
 }
 
 /* why an owner can have no session here, and what to do; NULL = he can */
 static const char *
 role_problem(const Known *known, const DfOwnerLook *owner)
 {
-	HeapTuple	tuple;
+	HeapTuple tuple;
 	const char *problem = NULL;
 	Form_pg_authid form;
 
 	if (!known->installation.ours)
-		return OidIsValid(get_role_oid(owner->name, true)) ? NULL :
-			"there is no role of that name here: create it before dataflows.adopt(), which looks owners up by name";
+		return OidIsValid(get_role_oid(owner->name, true))
+			? NULL
+			: "there is no role of that name here: create it before dataflows.adopt(), which looks "
+			  "owners up by name";
 	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(owner->owner));
 	if (!HeapTupleIsValid(tuple))
-		return psprintf("the role does not exist any more: CREATE ROLE %s LOGIN, then call dataflows.adopt(), which gives it its workflows, and grant again what it needs",
-						quote_identifier(owner->name));
+		return psprintf(
+			"the role does not exist any more: CREATE ROLE %s LOGIN, then call dataflows.adopt(), "
+			"which gives it its workflows, and grant again what it needs",
+			quote_identifier(owner->name));
 	form = (Form_pg_authid) GETSTRUCT(tuple);
 	if (DF_ROLE_NEEDS_LOGIN && !form->rolcanlogin)
-		problem = psprintf("the role cannot log in: ALTER ROLE %s LOGIN", quote_identifier(owner->name));
+		problem =
+			psprintf("the role cannot log in: ALTER ROLE %s LOGIN", quote_identifier(owner->name));
 	ReleaseSysCache(tuple);
 	if (problem == NULL &&
 		object_aclcheck(DatabaseRelationId, MyDatabaseId, owner->owner, ACL_CONNECT) != ACLCHECK_OK)
-		problem = psprintf("the role may not connect to this database: GRANT CONNECT ON DATABASE %s TO %s",
-						   quote_identifier(get_database_name(MyDatabaseId)), quote_identifier(owner->name));
+		problem = psprintf(
+			"the role may not connect to this database: GRANT CONNECT ON DATABASE %s TO %s",
+			quote_identifier(get_database_name(MyDatabaseId)), quote_identifier(owner->name));
 	return problem;
 }
 
@@ -515,8 +547,8 @@ role_problem(const Known *known, const DfOwnerLook *owner)
 static void
 owner_row(Known *known, const DfOwnerLook *owner)
 {
-	bool		due = owner->inbox || (owner->wake_at != DF_NEVER && owner->wake_at <= known->now);
-	Row		   *row = add_row(known, "worker", due ? "not running" : "not needed");
+	bool due = owner->inbox || (owner->wake_at != DF_NEVER && owner->wake_at <= known->now);
+	Row *row = add_row(known, "worker", due ? "not running" : "not needed");
 
 	row->owner = owner->name;
 	row->reason = role_problem(known, owner);
@@ -539,7 +571,7 @@ owner_row(Known *known, const DfOwnerLook *owner)
 static void
 make_rows(Known *known)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	engine_row(known);
 	launcher_row(known);
@@ -549,12 +581,12 @@ make_rows(Known *known)
 	slot_rows(known, DF_SLOT_WORKER);
 	slot_rows(known, DF_SLOT_SQL_WORKER);
 	slot_rows(known, DF_SLOT_INGRESS);
-	foreach(cell, known->owners)
+	foreach (cell, known->owners)
 		if (!has_slot(known, DF_SLOT_WORKER, ((DfOwnerLook *) lfirst(cell))->owner))
 			owner_row(known, lfirst(cell));
 }
 
-/* ---- the function ----------------------------------------------------------------------------- */
+/* ---- the function --------------------------------------------------------- */
 
 static void
 set_text(Datum *values, bool *nulls, int column, const char *text)
@@ -567,8 +599,8 @@ set_text(Datum *values, bool *nulls, int column, const char *text)
 static HeapTuple
 row_tuple(TupleDesc desc, const Known *known, const Row *row)
 {
-	Datum		values[N_COLUMNS] = {0};
-	bool		nulls[N_COLUMNS] = {0};
+	Datum values[N_COLUMNS] = {0};
+	bool nulls[N_COLUMNS] = {0};
 
 	set_text(values, nulls, 0, row->process);
 	set_text(values, nulls, 1, known->database);
@@ -589,7 +621,7 @@ row_tuple(TupleDesc desc, const Known *known, const Row *row)
 static Known *
 learn(void)
 {
-	Known	   *known = palloc0(sizeof(Known));
+	Known *known = palloc0(sizeof(Known));
 
 	known->now = df_now();
 	known->database = get_database_name(MyDatabaseId);
@@ -603,11 +635,11 @@ learn(void)
 static List *
 rows_of_all(FunctionCallInfo fcinfo, TupleDesc desc)
 {
-	Known	   *known = learn();
-	List	   *rows = NIL;
-	ListCell   *lc;
+	Known *known = learn();
+	List *rows = NIL;
+	ListCell *lc;
 
-	foreach(lc, known->rows)
+	foreach (lc, known->rows)
 		rows = lappend(rows, row_tuple(desc, known, lfirst(lc)));
 	return rows;
 }

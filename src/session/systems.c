@@ -63,8 +63,8 @@ compare_troubles(const void *a, const void *b)
 static int
 troubles_of(const DfSystemState *state, TimestampTz now, Trouble *troubles)
 {
-	bool		all = superuser() || has_privs_of_role(GetUserId(), ROLE_PG_MONITOR);
-	int			n = 0;
+	bool all = superuser() || has_privs_of_role(GetUserId(), ROLE_PG_MONITOR);
+	int n = 0;
 
 	for (int i = 0; i < DF_SYSTEM_OWNERS; i++)
 	{
@@ -84,13 +84,14 @@ troubles_of(const DfSystemState *state, TimestampTz now, Trouble *troubles)
 static Datum
 names_of(const Trouble *troubles, int n)
 {
-	Datum		names[DF_SYSTEM_OWNERS];
+	Datum names[DF_SYSTEM_OWNERS];
 
 	for (int i = 0; i < n; i++)
 	{
-		char	   *name = GetUserNameFromId(troubles[i].own->owner, true);
+		char *name = GetUserNameFromId(troubles[i].own->owner, true);
 
-		names[i] = CStringGetTextDatum(name != NULL ? name : psprintf("%u", troubles[i].own->owner));
+		names[i] =
+			CStringGetTextDatum(name != NULL ? name : psprintf("%u", troubles[i].own->owner));
 	}
 	return PointerGetDatum(construct_array(names, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
@@ -98,13 +99,13 @@ names_of(const Trouble *troubles, int n)
 static HeapTuple
 row_of(TupleDesc desc, const DfSystemState *state, TimestampTz now)
 {
-	Datum		values[N_COLUMNS] = {0};
-	bool		nulls[N_COLUMNS] = {0};
-	bool		recent = state->window != DF_NEVER && now - state->window < USECS_PER_MINUTE;
-	int			requests = state->window_requests[0] + state->window_requests[1];
-	int			failed = state->window_failed[0] + state->window_failed[1];
-	Trouble		troubles[DF_SYSTEM_OWNERS];
-	int			n = troubles_of(state, now, troubles);
+	Datum values[N_COLUMNS] = {0};
+	bool nulls[N_COLUMNS] = {0};
+	bool recent = state->window != DF_NEVER && now - state->window < USECS_PER_MINUTE;
+	int requests = state->window_requests[0] + state->window_requests[1];
+	int failed = state->window_failed[0] + state->window_failed[1];
+	Trouble troubles[DF_SYSTEM_OWNERS];
+	int n = troubles_of(state, now, troubles);
 	const DfSystemOwner *worst = n > 0 ? troubles[0].own : NULL;
 	const char *reason = n > 0 ? reason_of(worst, now) : NULL;
 
@@ -136,7 +137,7 @@ read_all(FunctionCallInfo fcinfo, TupleDesc desc)
 {
 	TimestampTz now = df_now();
 	DfSystemState copy;
-	List	   *rows = NIL;
+	List *rows = NIL;
 
 	for (int i = 0; i < df_systems_count(); i++)
 		if (df_system_copy(i, MyDatabaseId, &copy))

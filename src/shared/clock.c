@@ -37,7 +37,7 @@ strong_random(void *buffer, size_t length)
 static uint64
 uuid_ticks(TimestampTz at)
 {
-	int64		us = at + EPOCH_SHIFT_US;
+	int64 us = at + EPOCH_SHIFT_US;
 
 	return ((uint64) (us / 1000) << 12) | (uint64) ((us % 1000) * 4096 / 1000);
 }
@@ -45,7 +45,7 @@ uuid_ticks(TimestampTz at)
 static void
 put_ticks(pg_uuid_t *uuid, uint64 ticks)
 {
-	uint64		ms = ticks >> 12;
+	uint64 ms = ticks >> 12;
 
 	for (int i = 0; i < 6; i++)
 		uuid->data[i] = (unsigned char) (ms >> (8 * (5 - i)));
@@ -61,8 +61,8 @@ pg_uuid_t
 df_new_uuid(void)
 {
 	static uint64 last = 0;
-	uint64		ticks = uuid_ticks(df_now());
-	pg_uuid_t	uuid;
+	uint64 ticks = uuid_ticks(df_now());
+	pg_uuid_t uuid;
 
 	if (ticks <= last)
 		ticks = last + 1;
@@ -77,7 +77,7 @@ df_new_uuid(void)
 pg_uuid_t
 df_uuid_floor(TimestampTz at)
 {
-	pg_uuid_t	uuid;
+	pg_uuid_t uuid;
 
 	memset(&uuid, 0, sizeof(uuid));
 	put_ticks(&uuid, uuid_ticks(at));
@@ -88,7 +88,7 @@ df_uuid_floor(TimestampTz at)
 int64
 df_random_int64(void)
 {
-	int64		result;
+	int64 result;
 
 	strong_random(&result, sizeof(result));
 	return result;
@@ -97,7 +97,7 @@ df_random_int64(void)
 double
 df_random(void)
 {
-	uint64		bits;
+	uint64 bits;
 
 	strong_random(&bits, sizeof(bits));
 	return (double) (bits >> 11) / (double) (UINT64CONST(1) << 53);

@@ -37,4 +37,4 @@ extern int64 df_random_int64(void);
 /* a number in [0,1) for jitter */
 extern double df_random(void);
 
-#endif							/* DF_CLOCK_H */
+#endif /* DF_CLOCK_H */

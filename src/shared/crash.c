@@ -35,25 +35,25 @@
 /* never across a sector: it is written as a whole */
 typedef struct Note
 {
-	uint64		check;			/* of what follows; anything else = no note */
-	Oid			database;
-	uint32		counted;
-	uint64		run[2];
+	uint64 check; /* of what follows; anything else = no note */
+	Oid database;
+	uint32 counted;
+	uint64 run[2];
 } Note;
 
 typedef struct Head
 {
-	uint64		magic;
-	uint64		system;
-	uint32		nslots;
-	uint32		padding[11];
+	uint64 magic;
+	uint64 system;
+	uint32 nslots;
+	uint32 padding[11];
 } Head;
 
 /* a note per slot, then as many of runs that are to be counted */
 typedef struct Notes
 {
-	Head		head;
-	Note		notes[FLEXIBLE_ARRAY_MEMBER];
+	Head head;
+	Note notes[FLEXIBLE_ARRAY_MEMBER];
 } Notes;
 
 static volatile Notes *mapped = NULL;
@@ -61,7 +61,7 @@ static Size mapped_size = 0;
 static int slots_mapped = 0;
 static bool in_file = false;
 
-/* ---- one note ------------------------------------------------------------------- */
+/* ---- one note ------------------------------------------------------------- */
 
 static uint64
 check_of(const volatile Note *note)
@@ -85,7 +85,7 @@ erase(volatile Note *note)
 static void
 write_note(volatile Note *note, Oid database, const pg_uuid_t *run, bool counted)
 {
-	uint64		words[2];
+	uint64 words[2];
 
 	memcpy(words, run, sizeof(words));
 	erase(note);
@@ -99,13 +99,14 @@ write_note(volatile Note *note, Oid database, const pg_uuid_t *run, bool counted
 static bool
 is_of(const volatile Note *note, Oid database, const pg_uuid_t *run)
 {
-	uint64		words[2];
+	uint64 words[2];
 
 	memcpy(words, run, sizeof(words));
-	return is_note(note) && note->database == database && note->run[0] == words[0] && note->run[1] == words[1];
+	return is_note(note) && note->database == database && note->run[0] == words[0] &&
+		note->run[1] == words[1];
 }
 
-/* ---- the postmaster: what is left of the last time --------------------------------- */
+/* ---- the postmaster: what is left of the last time ------------------------ */
 
 static Size
 size_for(int nslots)
@@ -126,16 +127,16 @@ is_standby(void)
 static Notes *
 read_file(void)
 {
-	Head		head;
-	Notes	   *notes = NULL;
-	int			fd = OpenTransientFile(PATH, O_RDONLY | PG_BINARY);
+	Head head;
+	Notes *notes = NULL;
+	int fd = OpenTransientFile(PATH, O_RDONLY | PG_BINARY);
 
 	if (fd < 0)
 		return NULL;
 	if (pread(fd, &head, sizeof(head), 0) == sizeof(head) && head.magic == MAGIC &&
 		head.system == GetSystemIdentifier() && head.nslots <= MAX_NOTES)
 	{
-		Size		size = size_for(head.nslots);
+		Size size = size_for(head.nslots);
 
 		notes = palloc(size);
 		if (pread(fd, notes, size, 0) != (ssize_t) size || notes->head.nslots != head.nslots)
@@ -155,14 +156,14 @@ read_file(void)
 static void
 carry_over(const Notes *old, Notes *new)
 {
-	int			to = new->head.nslots;
+	int to = new->head.nslots;
 
 	for (int i = 0; i < 2 * (int) old->head.nslots && to < 2 * (int) new->head.nslots; i++)
 		if (is_note(&old->notes[i]) && !old->notes[i].counted)
 			new->notes[to++] = old->notes[i];
 }
 
-/* ---- the postmaster: a new mapping --------------------------------------------------- */
+/* ---- the postmaster: a new mapping ---------------------------------------- */
 
 /* the disk blocks are taken by writing: a store into a page without one would end the process */
 static bool
@@ -180,9 +181,9 @@ write_file(int fd, const Notes *notes, Size size)
 static void *
 map_file(const Notes *notes, Size size)
 {
-	int			fd = OpenTransientFile(PATH, O_RDWR | O_CREAT | PG_BINARY);
-	void	   *address = MAP_FAILED;
-	int			save_errno;
+	int fd = OpenTransientFile(PATH, O_RDWR | O_CREAT | PG_BINARY);
+	void *address = MAP_FAILED;
+	int save_errno;
 
 	if (fd >= 0 && write_file(fd, notes, size))
 		address = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -196,7 +197,7 @@ map_file(const Notes *notes, Size size)
 static void *
 map_memory(const Notes *notes, Size size)
 {
-	void	   *address = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *address = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (address == MAP_FAILED)
 		return NULL;
@@ -214,11 +215,13 @@ map(const Notes *notes, Size size)
 	mapped = map_file(notes, size);
 	in_file = mapped != NULL;
 	if (!in_file && !said)
-		ereport(LOG,
-				(errcode_for_file_access(),
-				 errmsg("could not write file \"%s\" of dataflows: %m", PATH),
-				 errdetail("A body that ends the postmaster, too, is not recognised at the next start."),
-				 errhint("Make room or give the server the right to write there, and restart it.")));
+		ereport(
+			LOG,
+			(errcode_for_file_access(),
+			 errmsg("could not write file \"%s\" of dataflows: %m", PATH),
+			 errdetail(
+				 "A body that ends the postmaster, too, is not recognised at the next start."),
+			 errhint("Make room or give the server the right to write there, and restart it.")));
 	said = !in_file;
 	if (!in_file)
 		mapped = map_memory(notes, size);
@@ -229,9 +232,9 @@ map(const Notes *notes, Size size)
 void
 df_crash_startup(int nslots)
 {
-	Size		size = size_for(nslots);
-	Notes	   *notes;
-	Notes	   *old = NULL;
+	Size size = size_for(nslots);
+	Notes *notes;
+	Notes *old = NULL;
 
 	if (!IsPostmasterEnvironment)
 		return;
@@ -252,7 +255,7 @@ df_crash_startup(int nslots)
 	pfree(notes);
 }
 
-/* ---- processes of the engine ------------------------------------------------------------- */
+/* ---- processes of the engine ---------------------------------------------- */
 
 /*
  * Somebody has cut the file off, or its file system needs a new block for each
@@ -262,12 +265,13 @@ df_crash_startup(int nslots)
 static void
 handle_sigbus(int signo, siginfo_t *info, void *context)
 {
-	int			save_errno = errno;
-	char	   *address = info->si_addr;
-	char	   *begin = (char *) mapped;
+	int save_errno = errno;
+	char *address = info->si_addr;
+	char *begin = (char *) mapped;
 
 	if (begin == NULL || address < begin || address >= begin + mapped_size ||
-		mmap(begin, mapped_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+		mmap(begin, mapped_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+			 -1, 0) == MAP_FAILED)
 	{
 		struct sigaction action;
 
@@ -330,11 +334,11 @@ int
 df_crash_list(Oid database, pg_uuid_t *runs, int max)
 {
 	volatile Note *note;
-	int			n = 0;
+	int n = 0;
 
 	for (int i = 0; (note = to_count(i)) != NULL && n < max; i++)
 	{
-		uint64		words[2] = {note->run[0], note->run[1]};
+		uint64 words[2] = {note->run[0], note->run[1]};
 
 		if (is_note(note) && note->database == database)
 			memcpy(&runs[n++], words, sizeof(words));

@@ -24,7 +24,7 @@ extern void df_crash_leave(int slot);
 
 /* runs whose last entry is to be counted; the caller holds the lock of the slots */
 extern void df_crash_add(Oid database, const pg_uuid_t *run);
-extern int	df_crash_list(Oid database, pg_uuid_t *runs, int max);
+extern int df_crash_list(Oid database, pg_uuid_t *runs, int max);
 extern void df_crash_forget(Oid database, const pg_uuid_t *run);
 
-#endif							/* DF_CRASH_H */
+#endif /* DF_CRASH_H */

@@ -23,7 +23,7 @@ df_errno_is_shortage(int code)
 static inline bool
 df_descriptors_used_up(int any)
 {
-	int			fd = fcntl(any, F_DUPFD_CLOEXEC, 0);
+	int fd = fcntl(any, F_DUPFD_CLOEXEC, 0);
 
 	if (fd < 0)
 		return df_errno_is_shortage(errno);
@@ -31,4 +31,4 @@ df_descriptors_used_up(int any)
 	return false;
 }
 
-#endif							/* DF_DESCRIPTORS_H */
+#endif /* DF_DESCRIPTORS_H */

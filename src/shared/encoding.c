@@ -27,11 +27,11 @@ speaks_utf8(void)
 static char *
 converted(const char *text, size_t len, int from, int to)
 {
-	Oid			function = FindDefaultConversionProc(from, to);
+	Oid function = FindDefaultConversionProc(from, to);
 	const unsigned char *source = (const unsigned char *) text;
-	size_t		size = Min((len + 1) * MAX_CONVERSION_GROWTH + 1, MaxAllocSize);
-	char	   *result;
-	char	   *end;
+	size_t size = Min((len + 1) * MAX_CONVERSION_GROWTH + 1, MaxAllocSize);
+	char *result;
+	char *end;
 
 	if (!OidIsValid(function))
 		return pnstrdup(text, len);
@@ -39,8 +39,9 @@ converted(const char *text, size_t len, int from, int to)
 	*end = '\0';
 	while (len > 0)
 	{
-		int			n = pg_do_encoding_conversion_buf(function, from, to, (unsigned char *) source, (int) len,
-													  (unsigned char *) end, (int) Min(size - (end - result), INT_MAX), true);
+		int n = pg_do_encoding_conversion_buf(function, from, to, (unsigned char *) source,
+											  (int) len, (unsigned char *) end,
+											  (int) Min(size - (end - result), INT_MAX), true);
 
 		source += n;
 		len -= n;
@@ -70,20 +71,21 @@ df_text_from_utf8(const char *bytes, size_t len)
 	if (memchr(bytes, '\0', len) != NULL ||
 		!pg_verify_mbstr(speaks_utf8() ? GetDatabaseEncoding() : PG_UTF8, bytes, len, true))
 		return NULL;
-	return speaks_utf8() ? pnstrdup(bytes, len) : converted(bytes, len, PG_UTF8, GetDatabaseEncoding());
+	return speaks_utf8() ? pnstrdup(bytes, len)
+						 : converted(bytes, len, PG_UTF8, GetDatabaseEncoding());
 }
 
 /* the code of \uXXXX, -1 if there is none */
 static int
 escaped_code(const char *text)
 {
-	int			code = 0;
+	int code = 0;
 
 	if (text[0] != '\\' || text[1] != 'u')
 		return -1;
 	for (int i = 2; i < 6; i++)
 	{
-		char		c = text[i];
+		char c = text[i];
 
 		if (!isxdigit((unsigned char) c))
 			return -1;
@@ -96,17 +98,18 @@ escaped_code(const char *text)
 static void
 unescape(char *text)
 {
-	char	   *to = text;
+	char *to = text;
 
 	for (char *from = text; *from != '\0';)
 	{
-		int			code = escaped_code(from);
-		int			low = code >= 0xD800 && code < 0xDC00 ? escaped_code(from + 6) : -1;
-		int			len = 1;
+		int code = escaped_code(from);
+		int low = code >= 0xD800 && code < 0xDC00 ? escaped_code(from + 6) : -1;
+		int len = 1;
 
 		if (low >= 0xDC00 && low < 0xE000)
 		{
-			(void) unicode_to_utf8(0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00), (unsigned char *) to);
+			(void) unicode_to_utf8(0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00),
+								   (unsigned char *) to);
 			to += 4;
 			from += 12;
 			continue;
@@ -131,7 +134,7 @@ unescape(char *text)
 char *
 df_json_from_utf8(const char *bytes, size_t len)
 {
-	char	   *text;
+	char *text;
 
 	if (speaks_utf8() || memchr(bytes, '\0', len) != NULL)
 		return df_text_from_utf8(bytes, len);

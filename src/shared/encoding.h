@@ -20,4 +20,4 @@ extern char *df_text_from_utf8(const char *bytes, size_t len);
 /* the same of JSON, where characters may be written as \uXXXX */
 extern char *df_json_from_utf8(const char *bytes, size_t len);
 
-#endif							/* DF_ENCODING_H */
+#endif /* DF_ENCODING_H */

@@ -24,9 +24,9 @@ static Oid
 oid_with_arguments(const char *signature, int n)
 {
 	const char *paren = strrchr(signature, '(');
-	Oid			arguments[2] = {JSONBOID, JSONBOID};
-	List	   *names;
-	Oid			schema;
+	Oid arguments[2] = {JSONBOID, JSONBOID};
+	List *names;
+	Oid schema;
 
 	if (paren == NULL)
 		return InvalidOid;
@@ -57,8 +57,8 @@ df_handler_oid(const char *signature)
 Oid
 df_function_owner(Oid function)
 {
-	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	Oid			owner;
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Oid owner;
 
 	if (!HeapTupleIsValid(tuple))
 		return InvalidOid;

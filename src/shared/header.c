@@ -15,7 +15,7 @@ static const struct
 {
 	const char *name;
 	DfHeaderKind kind;
-}			facts[] = {
+} facts[] = {
 	{"Accept", DF_HEADER_PUBLIC},
 	{"Accept-Language", DF_HEADER_PUBLIC},
 	{"Content-Encoding", DF_HEADER_PUBLIC},
@@ -27,7 +27,7 @@ static const struct
 	{"Proxy-Authorization", DF_HEADER_SECRET},
 	{DF_IDEMPOTENCY_HEADER, DF_HEADER_KEY},
 	/* with one of these, what is sent could be read in two ways, or not at all */
-	{"Accept-Encoding", DF_HEADER_TRANSPORT},	/* libcurl says what it can decode */
+	{"Accept-Encoding", DF_HEADER_TRANSPORT}, /* libcurl says what it can decode */
 	{"Connection", DF_HEADER_TRANSPORT},
 	{"Content-Length", DF_HEADER_TRANSPORT},
 	{"Expect", DF_HEADER_TRANSPORT},
@@ -67,7 +67,7 @@ is_token_char(unsigned char c)
 size_t
 df_header_name_length(const char *text)
 {
-	size_t		n = 0;
+	size_t n = 0;
 
 	while (is_token_char((unsigned char) text[n]))
 		n++;

@@ -15,11 +15,11 @@
 
 typedef enum DfHeaderKind
 {
-	DF_HEADER_FREE,				/* anybody's */
-	DF_HEADER_PUBLIC,			/* likewise; describes the request, so another origin may see it */
-	DF_HEADER_SECRET,			/* likewise; belongs into a USER MAPPING */
-	DF_HEADER_KEY,				/* each step's own key */
-	DF_HEADER_TRANSPORT			/* libcurl's, or it concerns one connection: nobody may set it */
+	DF_HEADER_FREE, /* anybody's */
+	DF_HEADER_PUBLIC, /* likewise; describes the request, so another origin may see it */
+	DF_HEADER_SECRET, /* likewise; belongs into a USER MAPPING */
+	DF_HEADER_KEY, /* each step's own key */
+	DF_HEADER_TRANSPORT /* libcurl's, or it concerns one connection: nobody may set it */
 } DfHeaderKind;
 
 extern DfHeaderKind df_header_kind(const char *name, size_t len);
@@ -34,4 +34,4 @@ extern bool df_header_name_is_legal(const char *name, size_t len);
 /* no control characters, so no second header and no end of the head */
 extern bool df_header_value_is_legal(const char *value, size_t len);
 
-#endif							/* DF_SHARED_HEADER_H */
+#endif /* DF_SHARED_HEADER_H */

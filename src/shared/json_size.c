@@ -25,7 +25,7 @@ PG_FUNCTION_INFO_V1(dataflows_text_size);
 static int16
 field_of(const char *bytes, int i)
 {
-	uint16		raw;
+	uint16 raw;
 
 	memcpy(&raw, bytes + i * sizeof(raw), sizeof(raw));
 	return (int16) pg_ntoh16(raw);
@@ -35,21 +35,23 @@ field_of(const char *bytes, int i)
 static size_t
 number_size(Numeric number)
 {
-	bytea	   *sent = DatumGetByteaP(DirectFunctionCall1(numeric_send, NumericGetDatum(number)));
+	bytea *sent = DatumGetByteaP(DirectFunctionCall1(numeric_send, NumericGetDatum(number)));
 	const char *fields = VARDATA(sent);
-	int			ndigits = field_of(fields, 0);
-	int			weight = field_of(fields, 1);
-	bool		negative = field_of(fields, 2) != 0;
-	int			scale = (uint16) field_of(fields, 3);
-	size_t		size = (negative ? 1 : 0) + (scale > 0 ? 1 + scale : 0);
+	int ndigits = field_of(fields, 0);
+	int weight = field_of(fields, 1);
+	bool negative = field_of(fields, 2) != 0;
+	int scale = (uint16) field_of(fields, 3);
+	size_t size = (negative ? 1 : 0) + (scale > 0 ? 1 + scale : 0);
 
 	if (ndigits == 0 || weight < 0)
 		size += 1;
 	else
 	{
-		int			first = field_of(fields, 4);
+		int first = field_of(fields, 4);
 
-		size += weight * DECIMALS + (first >= 1000 ? 4 : first >= 100 ? 3 : first >= 10 ? 2 : 1);
+		size += weight * DECIMALS + (first >= 1000 ? 4 : first >= 100 ? 3
+										 : first >= 10                ? 2
+																	  : 1);
 	}
 	pfree(sent);
 	return size;
@@ -59,7 +61,7 @@ number_size(Numeric number)
 static size_t
 string_size(const char *text, int len)
 {
-	size_t		size = len + 2;
+	size_t size = len + 2;
 
 	for (int i = 0; i < len; i++)
 	{
@@ -85,7 +87,7 @@ scalar_size(const JsonbValue *value)
 		case jbvBool:
 			return value->val.boolean ? 4 : 5;
 		default:
-			return 4;			/* null */
+			return 4; /* null */
 	}
 }
 
@@ -101,9 +103,9 @@ df_jsonb_text_size(const Jsonb *value, size_t most)
 {
 	JsonbIterator *it = JsonbIteratorInit((JsonbContainer *) &value->root);
 	JsonbIteratorToken token;
-	JsonbValue	item;
-	size_t		size = 0;
-	int			depth = 0;
+	JsonbValue item;
+	size_t size = 0;
+	int depth = 0;
 
 	while ((token = JsonbIteratorNext(&it, &item, false)) != WJB_DONE)
 	{
@@ -138,8 +140,8 @@ df_jsonb_text_size(const Jsonb *value, size_t most)
 Datum
 dataflows_text_size(PG_FUNCTION_ARGS)
 {
-	Jsonb	   *value = PG_GETARG_JSONB_P(0);
-	int32		most = PG_GETARG_INT32(1);
+	Jsonb *value = PG_GETARG_JSONB_P(0);
+	int32 most = PG_GETARG_INT32(1);
 
 	PG_RETURN_INT64((int64) df_jsonb_text_size(value, Max(most, 0)));
 }

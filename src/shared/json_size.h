@@ -16,4 +16,4 @@
  */
 extern size_t df_jsonb_text_size(const Jsonb *value, size_t most);
 
-#endif							/* DF_JSON_SIZE_H */
+#endif /* DF_JSON_SIZE_H */

@@ -17,7 +17,7 @@ static Datum
 jsonpath_call(PGFunction function, const Jsonb *value, const char *path, bool *isnull)
 {
 	static const char empty[] = "{}";
-	Datum		result;
+	Datum result;
 
 	LOCAL_FCINFO(fcinfo, 4);
 
@@ -47,8 +47,8 @@ df_jsonpath_check(const char *path, const char *what)
 bool
 df_jsonpath_match(const Jsonb *value, const char *path)
 {
-	bool		isnull;
-	Datum		result;
+	bool isnull;
+	Datum result;
 
 	if (value == NULL)
 		return false;
@@ -60,9 +60,9 @@ df_jsonpath_match(const Jsonb *value, const char *path)
 Jsonb *
 df_jsonpath_first(const Jsonb *value, const char *path, int *matches)
 {
-	bool		isnull;
-	Datum		result;
-	Jsonb	   *all;
+	bool isnull;
+	Datum result;
+	Jsonb *all;
 	JsonbValue *first;
 
 	*matches = 0;

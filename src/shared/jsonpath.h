@@ -14,4 +14,4 @@ extern Jsonb *df_jsonpath_first(const Jsonb *value, const char *path, int *match
 /* a document as the datum of a strict jsonpath; raises if it is malformed */
 extern void df_jsonpath_check(const char *path, const char *what);
 
-#endif							/* DF_JSONPATH_H */
+#endif /* DF_JSONPATH_H */

@@ -26,9 +26,9 @@ df_check_payload(const Jsonb *value, const char *what)
 	if (df_payload_fits(value))
 		return;
 	ereport(ERROR,
-			(errcode(DF_ERR_LIMIT),
-			 errmsg("%s is too large", what),
-			 errdetail("dataflows.max_body allows %d bytes of its text, in which numbers are written out; it may be nested %d deep.",
+			(errcode(DF_ERR_LIMIT), errmsg("%s is too large", what),
+			 errdetail("dataflows.max_body allows %d bytes of its text, in which numbers are "
+					   "written out; it may be nested %d deep.",
 					   df_max_body, DF_MAX_JSON_DEPTH),
 			 errhint("Store it in a table and pass its key.")));
 }
@@ -36,17 +36,19 @@ df_check_payload(const Jsonb *value, const char *what)
 void
 df_text_cut(char *text)
 {
-	size_t		len = text == NULL ? 0 : strlen(text);
+	size_t len = text == NULL ? 0 : strlen(text);
 
 	if (len > KEPT_TEXT)
-		text[pg_mbcliplen(text, (int) Min(len, KEPT_TEXT + MAX_MULTIBYTE_CHAR_LEN), KEPT_TEXT)] = '\0';
+		text[pg_mbcliplen(text, (int) Min(len, KEPT_TEXT + MAX_MULTIBYTE_CHAR_LEN), KEPT_TEXT)] =
+			'\0';
 }
 
 void
 df_error_cut(ErrorData *error)
 {
 	df_text_cut(error->message);
-	if (error->sqlerrcode != DF_ERR_STEP_FAILED || (error->detail != NULL && strlen(error->detail) > (size_t) df_max_body))
+	if (error->sqlerrcode != DF_ERR_STEP_FAILED ||
+		(error->detail != NULL && strlen(error->detail) > (size_t) df_max_body))
 		df_text_cut(error->detail);
 	df_text_cut(error->hint);
 	df_text_cut(error->context);
@@ -55,7 +57,7 @@ df_error_cut(ErrorData *error)
 void
 df_check_key(const char *key)
 {
-	size_t		len;
+	size_t len;
 
 	if (key == NULL)
 		return;

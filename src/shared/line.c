@@ -32,7 +32,7 @@
 /* who was asked and is not gone by then has something on the wire: another one is asked, too */
 #define PATIENCE_US USECS_PER_SEC
 
-/* ---- the line: under the lock ------------------------------------------------ */
+/* ---- the line: under the lock --------------------------------------------- */
 
 static bool
 is_worker(const DfSlot *slot)
@@ -62,7 +62,7 @@ df_line_waits(const DfSlot *slot, TimestampTz now)
 		(slot->state != DF_PROC_WANTED && slot->state != DF_PROC_AT_REST))
 		return false;
 	if (slot->kind == DF_SLOT_COORDINATOR && !OidIsValid(slot->owner))
-		return false;			/* a probe comes first */
+		return false; /* a probe comes first */
 	return !df_database_held(slot->database) &&
 		!(slot->kind == DF_SLOT_PROBE && another_probe_is_up(slot));
 }
@@ -82,12 +82,12 @@ bool
 df_line_next(DfSlot *next, int *index)
 {
 	TimestampTz now = df_now();
-	DfSlot	   *first = NULL;
+	DfSlot *first = NULL;
 
 	LWLockAcquire(df_shared->lock, LW_SHARED);
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
-		DfSlot	   *slot = &df_shared->slots[i];
+		DfSlot *slot = &df_shared->slots[i];
 
 		if (df_line_waits(slot, now) && (first == NULL || comes_before(slot, first)))
 			first = slot;
@@ -101,19 +101,19 @@ df_line_next(DfSlot *next, int *index)
 	return first != NULL;
 }
 
-/* ---- who gives way: under the lock ------------------------------------------- */
+/* ---- who gives way: under the lock ---------------------------------------- */
 
 typedef struct House
 {
 	TimestampTz now;
-	int			waiting;		/* in the line */
-	int			first;			/* of these, those that are no extra workers */
-	int			going;			/* asked, and to be gone soon */
-	int			up;				/* processes that are ours */
-	int			places;			/* as many as were up lately */
-	int			workers;
-	int			coordinators;	/* that have not been asked */
-	int			listeners;		/* of these, those that hear NOTIFY */
+	int waiting; /* in the line */
+	int first; /* of these, those that are no extra workers */
+	int going; /* asked, and to be gone soon */
+	int up; /* processes that are ours */
+	int places; /* as many as were up lately */
+	int workers;
+	int coordinators; /* that have not been asked */
+	int listeners; /* of these, those that hear NOTIFY */
 } House;
 
 static void
@@ -165,7 +165,7 @@ look_around(House *house, TimestampTz now)
 static int
 rank_coordinator(const House *house, const DfSlot *slot)
 {
-	int64		has_stayed = house->now - slot->started_at;
+	int64 has_stayed = house->now - slot->started_at;
 
 	if (house->coordinators < 2 && house->workers > 0)
 		return 0;
@@ -197,15 +197,16 @@ rank(const House *house, const DfSlot *slot)
 static DfSlot *
 choose(const House *house)
 {
-	DfSlot	   *chosen = NULL;
-	int			highest = 0;
+	DfSlot *chosen = NULL;
+	int highest = 0;
 
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
-		DfSlot	   *slot = &df_shared->slots[i];
-		int			here = slot->kind == DF_SLOT_FREE ? 0 : rank(house, slot);
+		DfSlot *slot = &df_shared->slots[i];
+		int here = slot->kind == DF_SLOT_FREE ? 0 : rank(house, slot);
 
-		if (here > highest || (here > 0 && here == highest && slot->started_at < chosen->started_at))
+		if (here > highest ||
+			(here > 0 && here == highest && slot->started_at < chosen->started_at))
 		{
 			chosen = slot;
 			highest = here;
@@ -228,8 +229,8 @@ static int
 count_places(const House *house, bool is_new)
 {
 	static TimestampTz window = DF_NEVER;
-	static int	recent = 0;
-	static int	before = 0;
+	static int recent = 0;
+	static int before = 0;
 
 	if (is_new)
 		recent = 0;
@@ -246,10 +247,10 @@ count_places(const House *house, bool is_new)
 bool
 df_line_full(void)
 {
-	House		house;
-	DfSlot	   *slot;
+	House house;
+	DfSlot *slot;
 	TimestampTz now = df_now();
-	bool		is_new;
+	bool is_new;
 
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	is_new = df_shared->full_since == DF_NEVER;

@@ -18,7 +18,10 @@ extern bool df_line_waits(const DfSlot *slot, TimestampTz now);
 /* a copy of the slot whose process is to be started next; false = nobody waits */
 extern bool df_line_next(DfSlot *next, int *index);
 
-/* there was no place for the next one: those whose turn is over are asked to give way; true = this is new */
+/*
+ * there was no place for the next one: those whose turn is over are asked to give way; true =
+ * this is new
+ */
 extern bool df_line_full(void);
 
 /* does somebody wait? */
@@ -33,4 +36,4 @@ extern void df_line_idle(DfSlot *slot, bool idle);
 /* in a process, between two turns: is it to leave its place to somebody? */
 extern bool df_line_is_asked(const DfSlot *slot);
 
-#endif							/* DF_LINE_H */
+#endif /* DF_LINE_H */

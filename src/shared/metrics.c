@@ -39,64 +39,138 @@
 
 const DfMetricInfo df_metric_infos[DF_NMETRICS] = {
 	{"dataflows_runs_started", "Runs that the engine began with.", {"workflow"}, 1, 0, 1, {0}},
-	{"dataflows_runs_ended", "Runs that came to an end, by the state that they ended in.", {"workflow", "state"}, 1, 0, 1, {0}},
+	{"dataflows_runs_ended",
+	 "Runs that came to an end, by the state that they ended in.",
+	 {"workflow", "state"},
+	 1,
+	 0,
+	 1,
+	 {0}},
 	{"dataflows_runs_stuck", "How often runs got stuck.", {"workflow"}, 1, 0, 1, {0}},
-	{"dataflows_steps", "Steps that ended, by outcome: done, failed or in_doubt.", {"system", "kind", "outcome"}, 1, 0, 1, {0}},
-	{"dataflows_attempts", "Requests that were answered or given up, by phase (do, probe, undo) and result: the class of the status, or why there is none.",
-	{"system", "phase", "result"}, 1, 0, 1, {0}},
-	{"dataflows_undos", "Undos that ended, by outcome: undone, gone or undo_failed.", {"system", "outcome"}, 1, 0, 1, {0}},
-	{"dataflows_waits", "Waits for events that ended, by outcome: signalled or timed_out.", {"workflow", "outcome"}, 1, 0, 1, {0}},
+	{"dataflows_steps",
+	 "Steps that ended, by outcome: done, failed or in_doubt.",
+	 {"system", "kind", "outcome"},
+	 1,
+	 0,
+	 1,
+	 {0}},
+	{"dataflows_attempts",
+	 "Requests that were answered or given up, by phase (do, probe, undo) and result: the class of "
+	 "the status, or why there is none.",
+	 {"system", "phase", "result"},
+	 1,
+	 0,
+	 1,
+	 {0}},
+	{"dataflows_undos",
+	 "Undos that ended, by outcome: undone, gone or undo_failed.",
+	 {"system", "outcome"},
+	 1,
+	 0,
+	 1,
+	 {0}},
+	{"dataflows_waits",
+	 "Waits for events that ended, by outcome: signalled or timed_out.",
+	 {"workflow", "outcome"},
+	 1,
+	 0,
+	 1,
+	 {0}},
 	{"dataflows_sent_bytes", "Bytes of the bodies of requests.", {"system"}, 1, 0, 1, {0}},
 	{"dataflows_received_bytes", "Bytes of the bodies of answers.", {"system"}, 1, 0, 1, {0}},
-	{"dataflows_webhooks", "Deliveries to webhooks, by outcome.", {"path", "outcome"}, 1, 0, 1, {0}},
-	{"dataflows_signals_refused", "Signals that were refused because so many wait to be taken, by way: signal, trigger, notify or webhook.",
-	{"workflow", "way"}, 1, 0, 1, {0}},
-	{"dataflows_alerts", "What dataflows.on_stuck did, by outcome: started, notified, none or failed.", {"outcome"}, 0, 0, 1, {0}},
+	{"dataflows_webhooks",
+	 "Deliveries to webhooks, by outcome.",
+	 {"path", "outcome"},
+	 1,
+	 0,
+	 1,
+	 {0}},
+	{"dataflows_signals_refused",
+	 "Signals that were refused because so many wait to be taken, by way: signal, trigger, notify "
+	 "or webhook.",
+	 {"workflow", "way"},
+	 1,
+	 0,
+	 1,
+	 {0}},
+	{"dataflows_alerts",
+	 "What dataflows.on_stuck did, by outcome: started, notified, none or failed.",
+	 {"outcome"},
+	 0,
+	 0,
+	 1,
+	 {0}},
 	{"dataflows_turns", "Turns of processes.", {"process"}, 0, 0, 1, {0}},
-	{"dataflows_commits", "Turns that recorded something and were committed.", {"process"}, 0, 0, 1, {0}},
+	{"dataflows_commits",
+	 "Turns that recorded something and were committed.",
+	 {"process"},
+	 0,
+	 0,
+	 1,
+	 {0}},
 	{"dataflows_process_starts", "Processes that were started.", {"process"}, 0, 0, 1, {0}},
 	{"dataflows_process_failures", "Processes that ended unexpectedly.", {"process"}, 0, 0, 1, {0}},
-	{"dataflows_run_duration_seconds", "From start to end of runs that completed.", {"workflow"}, 1, 15, 1e6,
-		{10 * MS, 50 * MS, 100 * MS, 500 * MS, S, 5 * S, 30 * S, 60 * S, 300 * S, 1800 * S, 3600 * S, 21600 * S, 86400 * S,
-	604800 * S, 2592000 * S}},
-	{"dataflows_attempt_duration_seconds", "From the sending of a request to the end of its answer.", {"system"}, 1, 14, 1e6,
-		{MS, 2 * MS + 500, 5 * MS, 10 * MS, 25 * MS, 50 * MS, 100 * MS, 250 * MS, 500 * MS, S, 2 * S + 500 * MS, 5 * S, 10 * S,
-	30 * S}},
-	{"dataflows_turn_duration_seconds", "How long turns of workers took.", {"process"}, 0, 13, 1e6,
-		{500, MS, 2 * MS + 500, 5 * MS, 10 * MS, 25 * MS, 50 * MS, 100 * MS, 250 * MS, 500 * MS, S, 2 * S + 500 * MS,
-	10 * S}},
-	{"dataflows_commit_runs", "Runs that were recorded in one commit.", {"process"}, 0, 9, 1,
-		{1, 2, 4, 8, 16, 32, 64, 128, 256}},
+	{"dataflows_run_duration_seconds",
+	 "From start to end of runs that completed.",
+	 {"workflow"},
+	 1,
+	 15,
+	 1e6,
+	 {10 * MS, 50 * MS, 100 * MS, 500 * MS, S, 5 * S, 30 * S, 60 * S, 300 * S, 1800 * S, 3600 * S,
+	  21600 * S, 86400 * S, 604800 * S, 2592000 * S}},
+	{"dataflows_attempt_duration_seconds",
+	 "From the sending of a request to the end of its answer.",
+	 {"system"},
+	 1,
+	 14,
+	 1e6,
+	 {MS, 2 * MS + 500, 5 * MS, 10 * MS, 25 * MS, 50 * MS, 100 * MS, 250 * MS, 500 * MS, S,
+	  2 * S + 500 * MS, 5 * S, 10 * S, 30 * S}},
+	{"dataflows_turn_duration_seconds",
+	 "How long turns of workers took.",
+	 {"process"},
+	 0,
+	 13,
+	 1e6,
+	 {500, MS, 2 * MS + 500, 5 * MS, 10 * MS, 25 * MS, 50 * MS, 100 * MS, 250 * MS, 500 * MS, S,
+	  2 * S + 500 * MS, 10 * S}},
+	{"dataflows_commit_runs",
+	 "Runs that were recorded in one commit.",
+	 {"process"},
+	 0,
+	 9,
+	 1,
+	 {1, 2, 4, 8, 16, 32, 64, 128, 256}},
 };
 
 typedef struct Series
 {
-	pg_atomic_uint32 ready;		/* all but the values is written, for good */
-	uint32		hash;
-	Oid			database;
-	uint16		metric;
-	uint16		len;
-	char		labels[LABEL_BYTES];	/* each ends with a NUL */
-	pg_atomic_uint64 values[DF_METRIC_BOUNDS + 2];	/* a counter; or buckets, then the sum */
+	pg_atomic_uint32 ready; /* all but the values is written, for good */
+	uint32 hash;
+	Oid database;
+	uint16 metric;
+	uint16 len;
+	char labels[LABEL_BYTES]; /* each ends with a NUL */
+	pg_atomic_uint64 values[DF_METRIC_BOUNDS + 2]; /* a counter; or buckets, then the sum */
 } Series;
 
 #define SUM(metric) (df_metric_infos[metric].nbounds + 1)
 
 typedef struct Metrics
 {
-	LWLock	   *lock;			/* of new series */
+	LWLock *lock; /* of new series */
 	TimestampTz since;
-	int			nplaces;		/* more than are used, so that a search ends soon */
-	int			max;
-	int			used;
+	int nplaces; /* more than are used, so that a search ends soon */
+	int max;
+	int used;
 	pg_atomic_uint64 lost;
-	Series		places[FLEXIBLE_ARRAY_MEMBER];
+	Series places[FLEXIBLE_ARRAY_MEMBER];
 } Metrics;
 
 static Metrics *metrics = NULL;
 static bool enabled = false;
 
-/* ---- set-up ----------------------------------------------------------------------- */
+/* ---- set-up --------------------------------------------------------------- */
 
 static int
 places(void)
@@ -120,7 +194,7 @@ df_metrics_request(void)
 void
 df_metrics_startup(void)
 {
-	bool		found;
+	bool found;
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	metrics = ShmemInitStruct("dataflows metrics", metrics_size(), &found);
@@ -148,14 +222,14 @@ df_metrics_enable(void)
 	enabled = true;
 }
 
-/* ---- places -------------------------------------------------------------------------- */
+/* ---- places --------------------------------------------------------------- */
 
 typedef struct Key
 {
-	uint32		hash;
-	uint16		metric;
-	uint16		len;
-	char		labels[LABEL_BYTES];
+	uint32 hash;
+	uint16 metric;
+	uint16 len;
+	char labels[LABEL_BYTES];
 } Key;
 
 static void
@@ -166,8 +240,8 @@ make_key(Key *key, DfMetric metric, const char *const *labels)
 	for (int i = 0; i < DF_METRIC_LABELS && df_metric_infos[metric].labels[i] != NULL; i++)
 	{
 		const char *label = labels[i] != NULL ? labels[i] : "";
-		int			room = Min(MAX_LABEL, LABEL_BYTES - key->len - DF_METRIC_LABELS + i);
-		int			len = (int) strlen(label);
+		int room = Min(MAX_LABEL, LABEL_BYTES - key->len - DF_METRIC_LABELS + i);
+		int len = (int) strlen(label);
 
 		if (len > room)
 			len = pg_mbcliplen(label, len, room);
@@ -175,7 +249,8 @@ make_key(Key *key, DfMetric metric, const char *const *labels)
 		key->len += len;
 		key->labels[key->len++] = '\0';
 	}
-	key->hash = hash_bytes((const unsigned char *) key->labels, key->len) ^ (metric * 0x9e3779b1) ^ MyDatabaseId;
+	key->hash = hash_bytes((const unsigned char *) key->labels, key->len) ^ (metric * 0x9e3779b1) ^
+		MyDatabaseId;
 }
 
 /* its place, or the free one where it would be; NULL if all are taken by others */
@@ -184,13 +259,14 @@ find(const Key *key)
 {
 	for (int i = 0; i < metrics->nplaces; i++)
 	{
-		Series	   *series = &metrics->places[(key->hash + (uint32) i) % (uint32) metrics->nplaces];
+		Series *series = &metrics->places[(key->hash + (uint32) i) % (uint32) metrics->nplaces];
 
 		if (pg_atomic_read_u32(&series->ready) == 0)
 			return series;
 		pg_read_barrier();
-		if (series->hash == key->hash && series->metric == key->metric && series->database == MyDatabaseId &&
-			series->len == key->len && memcmp(series->labels, key->labels, key->len) == 0)
+		if (series->hash == key->hash && series->metric == key->metric &&
+			series->database == MyDatabaseId && series->len == key->len &&
+			memcmp(series->labels, key->labels, key->len) == 0)
 			return series;
 	}
 	return NULL;
@@ -200,7 +276,7 @@ find(const Key *key)
 static Series *
 find_or_make(const Key *key, int reserve)
 {
-	Series	   *series = find(key);
+	Series *series = find(key);
 
 	if (series != NULL && pg_atomic_read_u32(&series->ready) != 0)
 		return series;
@@ -230,10 +306,11 @@ static Series *
 series_of(DfMetric metric, const char *a, const char *b, const char *c)
 {
 	const char *labels[DF_METRIC_LABELS] = {a, b, c};
-	Key			key;
-	Series	   *series;
+	Key key;
+	Series *series;
 
-	if (metrics == NULL || (!enabled && metric != DF_METRIC_WEBHOOKS && metric != DF_METRIC_SIGNALS_REFUSED))
+	if (metrics == NULL ||
+		(!enabled && metric != DF_METRIC_WEBHOOKS && metric != DF_METRIC_SIGNALS_REFUSED))
 		return NULL;
 	make_key(&key, metric, labels);
 	series = find_or_make(&key, df_metric_infos[metric].named > 0 ? RESERVED : 0);
@@ -247,12 +324,12 @@ series_of(DfMetric metric, const char *a, const char *b, const char *c)
 	return series;
 }
 
-/* ---- updates --------------------------------------------------------------------------- */
+/* ---- updates -------------------------------------------------------------- */
 
 void
 df_metric_add(DfMetric metric, const char *a, const char *b, const char *c, uint64 n)
 {
-	Series	   *series = series_of(metric, a, b, c);
+	Series *series = series_of(metric, a, b, c);
 
 	Assert(df_metric_infos[metric].nbounds == 0);
 	if (series != NULL)
@@ -263,27 +340,27 @@ void
 df_metric_observe(DfMetric metric, const char *a, int64 value)
 {
 	const DfMetricInfo *info = &df_metric_infos[metric];
-	Series	   *series = series_of(metric, a, NULL, NULL);
-	int			i = 0;
+	Series *series = series_of(metric, a, NULL, NULL);
+	int i = 0;
 
 	Assert(info->nbounds > 0);
 	if (series == NULL)
 		return;
 	if (value < 0)
-		value = 0;				/* the clock was put back */
+		value = 0; /* the clock was put back */
 	while (i < info->nbounds && value > info->bounds[i])
 		i++;
 	(void) pg_atomic_fetch_add_u64(&series->values[i], 1);
 	(void) pg_atomic_fetch_add_u64(&series->values[SUM(metric)], value);
 }
 
-/* ---- reading ----------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------- */
 
 static DfSeries *
 copy_series(Series *series)
 {
 	const DfMetricInfo *info = &df_metric_infos[series->metric];
-	DfSeries   *copy = palloc0(sizeof(DfSeries));
+	DfSeries *copy = palloc0(sizeof(DfSeries));
 	const char *label = series->labels;
 
 	copy->metric = (DfMetric) series->metric;
@@ -316,7 +393,7 @@ by_metric(const ListCell *a, const ListCell *b)
 		return left->metric < right->metric ? -1 : 1;
 	for (int i = 0; i < DF_METRIC_LABELS && left->labels[i] != NULL; i++)
 	{
-		int			order = strcmp(left->labels[i], right->labels[i]);
+		int order = strcmp(left->labels[i], right->labels[i]);
 
 		if (order != 0)
 			return order;
@@ -327,13 +404,13 @@ by_metric(const ListCell *a, const ListCell *b)
 List *
 df_metrics_read(void)
 {
-	List	   *all = NIL;
+	List *all = NIL;
 
 	if (metrics == NULL)
 		return NIL;
 	for (int i = 0; i < metrics->nplaces; i++)
 	{
-		Series	   *series = &metrics->places[i];
+		Series *series = &metrics->places[i];
 
 		if (pg_atomic_read_u32(&series->ready) == 0)
 			continue;
@@ -357,20 +434,23 @@ df_metrics_since(void)
 	return metrics == NULL ? DF_NEVER : metrics->since;
 }
 
-/* as Prometheus' histogram_quantile() does: even within a bucket, and no more than the highest bound */
+/*
+ * as Prometheus' histogram_quantile() does: even within a bucket, and no more than the highest
+ * bound
+ */
 double
 df_metric_quantile(const DfSeries *series, double share)
 {
 	const DfMetricInfo *info = &df_metric_infos[series->metric];
-	double		rank = share * series->count;
-	uint64		below = 0;
+	double rank = share * series->count;
+	uint64 below = 0;
 
 	if (series->count == 0)
 		return -1;
 	for (int i = 0; i < info->nbounds; i++)
 	{
-		double		low = i == 0 ? 0 : info->bounds[i - 1] / info->scale;
-		double		high = info->bounds[i] / info->scale;
+		double low = i == 0 ? 0 : info->bounds[i - 1] / info->scale;
+		double high = info->bounds[i] / info->scale;
 
 		if (below + series->buckets[i] >= rank && series->buckets[i] > 0)
 			return low + (high - low) * (rank - below) / series->buckets[i];

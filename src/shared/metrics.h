@@ -28,7 +28,7 @@ typedef enum DfMetric
 	DF_METRIC_COMMITS,
 	DF_METRIC_PROCESS_STARTS,
 	DF_METRIC_PROCESS_FAILURES,
-	DF_METRIC_RUN_DURATION,		/* this and what follows are histograms */
+	DF_METRIC_RUN_DURATION, /* this and what follows are histograms */
 	DF_METRIC_ATTEMPT_DURATION,
 	DF_METRIC_TURN_DURATION,
 	DF_METRIC_TURN_RUNS
@@ -40,13 +40,13 @@ typedef enum DfMetric
 
 typedef struct DfMetricInfo
 {
-	const char *name;			/* without the suffix _total of counters */
+	const char *name; /* without the suffix _total of counters */
 	const char *help;
 	const char *labels[DF_METRIC_LABELS];
-	int			named;			/* so many labels, from the first, hold what users name */
-	int			nbounds;		/* 0 = a counter */
-	double		scale;			/* stored value per unit */
-	int64		bounds[DF_METRIC_BOUNDS];	/* upper ones, as stored */
+	int named; /* so many labels, from the first, hold what users name */
+	int nbounds; /* 0 = a counter */
+	double scale; /* stored value per unit */
+	int64 bounds[DF_METRIC_BOUNDS]; /* upper ones, as stored */
 } DfMetricInfo;
 
 extern const DfMetricInfo df_metric_infos[DF_NMETRICS];
@@ -54,11 +54,11 @@ extern const DfMetricInfo df_metric_infos[DF_NMETRICS];
 /* one series as it is at this moment */
 typedef struct DfSeries
 {
-	DfMetric	metric;
-	const char *labels[DF_METRIC_LABELS];	/* palloc'd, NULL = the metric has no such label */
-	uint64		count;			/* of a histogram: observations */
-	double		sum;			/* of a histogram, in its unit */
-	uint64		buckets[DF_METRIC_BOUNDS + 1];	/* not cumulative; the last one is +Inf's */
+	DfMetric metric;
+	const char *labels[DF_METRIC_LABELS]; /* palloc'd, NULL = the metric has no such label */
+	uint64 count; /* of a histogram: observations */
+	double sum; /* of a histogram, in its unit */
+	uint64 buckets[DF_METRIC_BOUNDS + 1]; /* not cumulative; the last one is +Inf's */
 } DfSeries;
 
 /* only processes of the engine count; what a session simulates is not to be seen */
@@ -74,10 +74,13 @@ extern List *df_metrics_read(void);
 extern uint64 df_metrics_lost(void);
 extern TimestampTz df_metrics_since(void);
 
-/* the value below which that share of the observations is, as estimated from the buckets; < 0 = none */
+/*
+ * the value below which that share of the observations is, as estimated from the buckets; < 0 =
+ * none
+ */
 extern double df_metric_quantile(const DfSeries *series, double share);
 
-extern void df_metrics_request(void);	/* shmem_request_hook */
-extern void df_metrics_startup(void);	/* shmem_startup_hook */
+extern void df_metrics_request(void); /* shmem_request_hook */
+extern void df_metrics_startup(void); /* shmem_startup_hook */
 
-#endif							/* DF_METRICS_H */
+#endif /* DF_METRICS_H */

@@ -13,11 +13,12 @@
 
 typedef struct DfWorkerParams
 {
-	Oid			database;
-	Oid			owner;			/* role of the session; InvalidOid = probe, a superuser */
-	uint32		generation;		/* of the slot: a late starter must not take another's */
+	Oid database;
+	Oid owner; /* role of the session; InvalidOid = probe, a superuser */
+	uint32 generation; /* of the slot: a late starter must not take another's */
 } DfWorkerParams;
 
-StaticAssertDecl(sizeof(DfWorkerParams) <= BGW_EXTRALEN, "DfWorkerParams does not fit into bgw_extra");
+StaticAssertDecl(sizeof(DfWorkerParams) <= BGW_EXTRALEN,
+				 "DfWorkerParams does not fit into bgw_extra");
 
-#endif							/* DF_PARAMS_H */
+#endif /* DF_PARAMS_H */

@@ -26,19 +26,21 @@ typedef enum PolicyKey
 static const char *const policy_keys[] = {"max_attempts", "initial", "max", "for"};
 
 #define LONGEST_MS (INT64CONST(10) * 366 * 24 * 3600 * 1000)
-#define POLICY_HINT "Give an object such as '{\"max_attempts\": 5, \"initial\": \"1 s\", \"max\": \"5 min\", \"for\": \"24 h\"}'."
+#define POLICY_HINT \
+	"Give an object such as '{\"max_attempts\": 5, \"initial\": \"1 s\", \"max\": \"5 min\", " \
+	"\"for\": \"24 h\"}'."
 
 static char *
 nearest_key(const char *given, int len)
 {
-	int			best = -1;
-	int			best_distance = 4;
+	int best = -1;
+	int best_distance = 4;
 
 	for (int i = 0; i < lengthof(policy_keys) && len <= 64; i++)
 	{
-		int			distance = varstr_levenshtein_less_equal(given, len, policy_keys[i],
-															 strlen(policy_keys[i]), 1, 1, 1,
-															 best_distance, true);
+		int distance = varstr_levenshtein_less_equal(given, len, policy_keys[i],
+													 strlen(policy_keys[i]), 1, 1, 1,
+													 best_distance, true);
 
 		if (distance < best_distance)
 		{
@@ -46,13 +48,14 @@ nearest_key(const char *given, int len)
 			best_distance = distance;
 		}
 	}
-	return best < 0 ? pstrdup(POLICY_HINT) : psprintf("Perhaps you meant \"%s\".", policy_keys[best]);
+	return best < 0 ? pstrdup(POLICY_HINT)
+					: psprintf("Perhaps you meant \"%s\".", policy_keys[best]);
 }
 
 static PolicyKey
 key_of(const JsonbValue *key, const char *what)
 {
-	char	   *given = pnstrdup(key->val.string.val, key->val.string.len);
+	char *given = pnstrdup(key->val.string.val, key->val.string.len);
 
 	for (int i = 0; i < lengthof(policy_keys); i++)
 		if (strcmp(policy_keys[i], given) == 0)
@@ -74,25 +77,27 @@ interval_text_ms(const char *text)
 	MemoryContext old = CurrentMemoryContext;
 	volatile int64 ms = -1;
 
-	PG_TRY();
-	{
-		Interval   *span = DatumGetIntervalP(DirectFunctionCall3(interval_in, CStringGetDatum(text),
-																 ObjectIdGetDatum(InvalidOid),
-																 Int32GetDatum(-1)));
+	PG_TRY()
+		;
+		{
+			Interval *span = DatumGetIntervalP(
+				DirectFunctionCall3(interval_in, CStringGetDatum(text),
+									ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 
-		ms = ((int64) span->month * DAYS_PER_MONTH + span->day) * (SECS_PER_DAY * INT64CONST(1000)) +
-			span->time / 1000;
-	}
-	PG_CATCH();
-	{
-		int			category = ERRCODE_TO_CATEGORY(geterrcode());
+			ms = ((int64) span->month * DAYS_PER_MONTH + span->day) *
+					(SECS_PER_DAY * INT64CONST(1000)) +
+				span->time / 1000;
+		}
+		PG_CATCH();
+		{
+			int category = ERRCODE_TO_CATEGORY(geterrcode());
 
-		MemoryContextSwitchTo(old);
-		if (category != ERRCODE_DATA_EXCEPTION)
-			PG_RE_THROW();
-		FlushErrorState();
-		ms = -1;
-	}
+			MemoryContextSwitchTo(old);
+			if (category != ERRCODE_DATA_EXCEPTION)
+				PG_RE_THROW();
+			FlushErrorState();
+			ms = -1;
+		}
 	PG_END_TRY();
 	return ms;
 }
@@ -100,7 +105,7 @@ interval_text_ms(const char *text)
 static int64
 value_ms(const JsonbValue *value)
 {
-	double		seconds;
+	double seconds;
 
 	if (value->type == jbvString)
 		return interval_text_ms(pnstrdup(value->val.string.val, value->val.string.len));
@@ -115,8 +120,8 @@ value_ms(const JsonbValue *value)
 static int64
 duration(const JsonbValue *value, PolicyKey key, const char *what)
 {
-	int64		ms = value_ms(value);
-	bool		zero_allowed = key == KEY_FOR;
+	int64 ms = value_ms(value);
+	bool zero_allowed = key == KEY_FOR;
 
 	if (ms > 0 && ms <= LONGEST_MS)
 		return ms;
@@ -133,7 +138,7 @@ duration(const JsonbValue *value, PolicyKey key, const char *what)
 static int
 count_of(const JsonbValue *value, const char *what)
 {
-	double		count = -1;
+	double count = -1;
 
 	if (value->type == jbvNumeric)
 		count = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow,
@@ -171,8 +176,8 @@ df_retry_from_jsonb(const Jsonb *retry, DfRetry *inout, const char *what)
 {
 	JsonbIterator *it;
 	JsonbIteratorToken token;
-	JsonbValue	item;
-	PolicyKey	key = KEY_FOR;
+	JsonbValue item;
+	PolicyKey key = KEY_FOR;
 
 	if (retry == NULL)
 		return;

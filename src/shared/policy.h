@@ -13,4 +13,4 @@
  */
 extern void df_retry_from_jsonb(const Jsonb *retry, DfRetry *inout, const char *what);
 
-#endif							/* DF_RETRY_POLICY_H */
+#endif /* DF_RETRY_POLICY_H */

@@ -28,7 +28,7 @@
 /* a worker that is due again later than this gives its slot back meanwhile */
 #define KEEP_SLOT_MS 60000
 
-DfShared   *df_shared = NULL;
+DfShared *df_shared = NULL;
 
 /* whether this backend has holds to release */
 static bool holding = false;
@@ -54,7 +54,7 @@ df_shared_request(void)
 void
 df_shared_startup(void)
 {
-	bool		found;
+	bool found;
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	df_shared = ShmemInitStruct("dataflows", shared_size(), &found);
@@ -99,7 +99,7 @@ df_slot_find(DfSlotKind kind, Oid database, Oid owner)
 {
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
-		DfSlot	   *slot = &df_shared->slots[i];
+		DfSlot *slot = &df_shared->slots[i];
 
 		if (slot->kind == kind && slot->database == database &&
 			(slot->owner == owner || !OidIsValid(owner)) &&
@@ -116,8 +116,8 @@ df_slot_take(DfSlotKind kind, Oid database, Oid owner)
 		return NULL;
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
-		DfSlot	   *slot = &df_shared->slots[i];
-		uint32		generation = slot->generation + 1;
+		DfSlot *slot = &df_shared->slots[i];
+		uint32 generation = slot->generation + 1;
 
 		if (slot->kind != DF_SLOT_FREE)
 			continue;
@@ -172,11 +172,11 @@ wake_slot(DfSlot *slot)
 static void
 tell_who_lacks(void)
 {
-	DfSlot	   *first = NULL;
+	DfSlot *first = NULL;
 
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
-		DfSlot	   *slot = &df_shared->slots[i];
+		DfSlot *slot = &df_shared->slots[i];
 
 		if (slot->kind == DF_SLOT_COORDINATOR && slot->lacks_since != DF_NEVER &&
 			(first == NULL || slot->lacks_since < first->lacks_since))
@@ -209,7 +209,7 @@ df_database_held(Oid database)
 static void
 wake_coordinator_locked(Oid database)
 {
-	DfSlot	   *slot = df_slot_find(DF_SLOT_COORDINATOR, database, InvalidOid);
+	DfSlot *slot = df_slot_find(DF_SLOT_COORDINATOR, database, InvalidOid);
 
 	if (slot != NULL)
 		wake_slot(slot);
@@ -219,9 +219,10 @@ wake_coordinator_locked(Oid database)
 static void
 call_coordinator_by(Oid database, TimestampTz time)
 {
-	DfSlot	   *slot = df_slot_find(DF_SLOT_COORDINATOR, database, InvalidOid);
+	DfSlot *slot = df_slot_find(DF_SLOT_COORDINATOR, database, InvalidOid);
 
-	if (slot == NULL || slot->state != DF_PROC_AT_REST || time == DF_NEVER || slot->not_before <= time)
+	if (slot == NULL || slot->state != DF_PROC_AT_REST || time == DF_NEVER ||
+		slot->not_before <= time)
 		return;
 	slot->not_before = time;
 	set_launcher_latch();
@@ -233,7 +234,7 @@ call_coordinator_by(Oid database, TimestampTz time)
 static void
 tell_coordinator_of_end(DfSlot *slot)
 {
-	DfSlot	   *coordinator = df_slot_find(DF_SLOT_COORDINATOR, slot->database, InvalidOid);
+	DfSlot *coordinator = df_slot_find(DF_SLOT_COORDINATOR, slot->database, InvalidOid);
 
 	if (slot->end == DF_END_RETIRED && coordinator != NULL && !df_slot_is_up(coordinator))
 		df_slot_free(slot);
@@ -241,7 +242,10 @@ tell_coordinator_of_end(DfSlot *slot)
 		wake_coordinator_locked(slot->database);
 }
 
-/* a body that does not heed its cancel is not given another chance: the next one would cost as much */
+/*
+ * a body that does not heed its cancel is not given another chance: the next one would cost as
+ * much
+ */
 static void
 count_entries(DfSlot *slot, int n)
 {
@@ -257,15 +261,15 @@ count_entries(DfSlot *slot, int n)
 static void
 slot_exit(int code, Datum arg)
 {
-	DfSlot	   *slot = &df_shared->slots[DatumGetInt32(arg)];
+	DfSlot *slot = &df_shared->slots[DatumGetInt32(arg)];
 
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	if (slot->pid == MyProcPid)
 	{
 		if (slot->state == DF_PROC_RUNNING)
 		{
-			bool		asked = df_leaving() || df_database_held(slot->database);
-			bool		overran = slot->in_body && df_user_code_overran();
+			bool asked = df_leaving() || df_database_held(slot->database);
+			bool overran = slot->in_body && df_user_code_overran();
 
 			slot->state = DF_PROC_GONE;
 			slot->end = asked || overran ? DF_END_ASIDE : DF_END_BADLY;
@@ -291,10 +295,10 @@ slot_exit(int code, Datum arg)
 DfSlot *
 df_slot_claim(int index, uint32 generation)
 {
-	DfSlot	   *slot = &df_shared->slots[index];
-	int64		lease = df_random_int64();
-	bool		mine;
-	bool		held;
+	DfSlot *slot = &df_shared->slots[index];
+	int64 lease = df_random_int64();
+	bool mine;
+	bool held;
 
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	mine = slot->kind != DF_SLOT_FREE && slot->generation == generation &&
@@ -323,7 +327,7 @@ df_slot_claim(int index, uint32 generation)
 bool
 df_slot_take_wake(DfSlot *slot)
 {
-	bool		woken;
+	bool woken;
 
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	woken = slot->woken;
@@ -347,7 +351,7 @@ end_slot(DfSlot *slot, DfSlotEnd end)
 bool
 df_slot_retire(DfSlot *slot, TimestampTz next_due)
 {
-	bool		woken;
+	bool woken;
 
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	woken = slot->woken;
@@ -377,7 +381,7 @@ want_from(DfSlot *slot, DfSlotState state, TimestampTz time)
 bool
 df_slot_rest(DfSlot *slot, TimestampTz until)
 {
-	bool		woken;
+	bool woken;
 
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	woken = slot->woken;
@@ -392,7 +396,8 @@ static bool
 slots_are_short(void)
 {
 	for (int i = 0; i < df_shared->nslots; i++)
-		if (df_shared->slots[i].kind == DF_SLOT_COORDINATOR && df_shared->slots[i].lacks_since != DF_NEVER)
+		if (df_shared->slots[i].kind == DF_SLOT_COORDINATOR &&
+			df_shared->slots[i].lacks_since != DF_NEVER)
 			return true;
 	return false;
 }
@@ -409,7 +414,8 @@ df_slot_give_way(DfSlot *slot, TimestampTz next_due)
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	if (slot->woken)
 		next_due = now;
-	if (next_due == DF_NEVER || next_due > TimestampTzPlusMilliseconds(now, KEEP_SLOT_MS) || slots_are_short())
+	if (next_due == DF_NEVER || next_due > TimestampTzPlusMilliseconds(now, KEEP_SLOT_MS) ||
+		slots_are_short())
 	{
 		end_slot(slot, DF_END_RETIRED);
 		call_coordinator_by(slot->database, next_due);
@@ -472,12 +478,12 @@ df_slot_leave_body(DfSlot *slot)
 void
 df_slot_wake(DfSlotKind kind, Oid database, Oid owner)
 {
-	bool		found = false;
+	bool found = false;
 
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
-		DfSlot	   *slot = &df_shared->slots[i];
+		DfSlot *slot = &df_shared->slots[i];
 
 		if (slot->kind != kind || slot->database != database ||
 			slot->owner != owner || slot->state == DF_PROC_GONE)
@@ -504,7 +510,7 @@ df_slot_wake_all(Oid database)
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
-		DfSlot	   *slot = &df_shared->slots[i];
+		DfSlot *slot = &df_shared->slots[i];
 
 		if (slot->kind != DF_SLOT_FREE && slot->database == database && slot->state != DF_PROC_GONE)
 			wake_slot(slot);
@@ -515,7 +521,7 @@ df_slot_wake_all(Oid database)
 bool
 df_slot_has_coordinator(Oid database)
 {
-	bool		has;
+	bool has;
 
 	LWLockAcquire(df_shared->lock, LW_SHARED);
 	has = df_slot_find(DF_SLOT_COORDINATOR, database, InvalidOid) != NULL;
@@ -555,12 +561,12 @@ df_launcher_probe(Oid database)
 bool
 df_hold_database(Oid database)
 {
-	bool		done = false;
+	bool done = false;
 
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < DF_MAX_HOLDS && !done; i++)
 	{
-		DfHold	   *hold = &df_shared->holds[i];
+		DfHold *hold = &df_shared->holds[i];
 
 		if (OidIsValid(hold->database))
 			continue;
@@ -594,12 +600,12 @@ df_hold_release(void)
 int
 df_hold_terminate(Oid database)
 {
-	int			n = 0;
+	int n = 0;
 
 	LWLockAcquire(df_shared->lock, LW_SHARED);
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
-		DfSlot	   *slot = &df_shared->slots[i];
+		DfSlot *slot = &df_shared->slots[i];
 
 		if (slot->kind == DF_SLOT_FREE || slot->database != database ||
 			slot->pid == 0 || slot->pid == MyProcPid)

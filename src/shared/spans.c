@@ -16,13 +16,13 @@
 
 typedef struct Ring
 {
-	slock_t		lock;
-	uint64		exported;
-	uint64		dropped;
-	char		error[160];
-	uint64		head;			/* number of the oldest one */
-	uint64		tail;			/* number of the next one */
-	DfSpan		spans[RING];
+	slock_t lock;
+	uint64 exported;
+	uint64 dropped;
+	char error[160];
+	uint64 head; /* number of the oldest one */
+	uint64 tail; /* number of the next one */
+	DfSpan spans[RING];
 } Ring;
 
 static Ring *ring = NULL;
@@ -36,7 +36,7 @@ df_spans_size(void)
 void
 df_spans_startup(void)
 {
-	bool		found;
+	bool found;
 
 	ring = ShmemInitStruct("dataflows spans", sizeof(Ring), &found);
 	if (found)
@@ -68,8 +68,8 @@ df_span_put(const DfSpan *span)
 int
 df_spans_take(Oid database, DfSpan *spans, int max)
 {
-	int			n = 0;
-	uint64		end;
+	int n = 0;
+	uint64 end;
 
 	if (ring == NULL)
 		return 0;
@@ -78,13 +78,13 @@ df_spans_take(Oid database, DfSpan *spans, int max)
 	SpinLockRelease(&ring->lock);
 	while (n < max)
 	{
-		bool		more;
+		bool more;
 
 		SpinLockAcquire(&ring->lock);
 		more = ring->head < Min(end, ring->tail);
 		if (more)
 		{
-			DfSpan	   *span = &ring->spans[ring->head++ % RING];
+			DfSpan *span = &ring->spans[ring->head++ % RING];
 
 			if (span->database == database)
 				spans[n++] = *span;
@@ -105,7 +105,7 @@ df_spans_take(Oid database, DfSpan *spans, int max)
 int
 df_spans_waiting(Oid database)
 {
-	int			n = 0;
+	int n = 0;
 
 	if (ring == NULL || ring->head == ring->tail)
 		return 0;

@@ -20,31 +20,31 @@ typedef enum DfSpanKind
 
 typedef struct DfSpan
 {
-	Oid			database;
-	DfSpanKind	kind;
-	bool		failed;
-	uint8		trace[16];
-	uint64		id;
-	uint64		parent;			/* 0 = none */
+	Oid database;
+	DfSpanKind kind;
+	bool failed;
+	uint8 trace[16];
+	uint64 id;
+	uint64 parent; /* 0 = none */
 	TimestampTz start;
 	TimestampTz end;
-	pg_uuid_t	run;
-	int			n;				/* of a step, 0 = none */
-	int			attempt;		/* 0 = none */
-	int			status;			/* of HTTP, 0 = none */
-	char		name[96];		/* cut off where it is longer, at a character */
-	char		workflow[64];
-	char		system[64];
-	char		what[24];		/* kind of the step, phase of the attempt */
-	char		state[16];
+	pg_uuid_t run;
+	int n; /* of a step, 0 = none */
+	int attempt; /* 0 = none */
+	int status; /* of HTTP, 0 = none */
+	char name[96]; /* cut off where it is longer, at a character */
+	char workflow[64];
+	char system[64];
+	char what[24]; /* kind of the step, phase of the attempt */
+	char state[16];
 } DfSpan;
 
 typedef struct DfSpanCounts
 {
-	uint64		exported;
-	uint64		dropped;
-	int			waiting;
-	char		error[160];		/* of the last export that failed, "" = none since */
+	uint64 exported;
+	uint64 dropped;
+	int waiting;
+	char error[160]; /* of the last export that failed, "" = none since */
 } DfSpanCounts;
 
 extern Size df_spans_size(void);
@@ -53,11 +53,11 @@ extern void df_spans_startup(void); /* while the shared memory is made, under it
 extern void df_span_put(const DfSpan *span);
 
 /* up to `max` of this database, oldest first */
-extern int	df_spans_take(Oid database, DfSpan *spans, int max);
-extern int	df_spans_waiting(Oid database);
+extern int df_spans_take(Oid database, DfSpan *spans, int max);
+extern int df_spans_waiting(Oid database);
 
 /* what became of spans that were taken; error: NULL = they arrived */
 extern void df_spans_sent(int n, const char *error);
 extern void df_spans_counts(DfSpanCounts *counts);
 
-#endif							/* DF_SPANS_H */
+#endif /* DF_SPANS_H */

@@ -26,8 +26,8 @@
 typedef struct Statement
 {
 	const PlannedStmt *plan;
-	Oid			partition;		/* that was asked for last, and the answer */
-	bool		moved;
+	Oid partition; /* that was asked for last, and the answer */
+	bool moved;
 } Statement;
 
 static ExecutorFinish_hook_type previous_finish = NULL;
@@ -48,8 +48,8 @@ call_finish(QueryDesc *query)
 static void
 finish(QueryDesc *query)
 {
-	Statement	statement = {query->plannedstmt};
-	Statement  *outer = firing;
+	Statement statement = {query->plannedstmt};
+	Statement *outer = firing;
 
 	/* fires none */
 	if (query->operation == CMD_SELECT && !query->plannedstmt->hasModifyingCTE)
@@ -57,15 +57,16 @@ finish(QueryDesc *query)
 		call_finish(query);
 		return;
 	}
-	PG_TRY();
-	{
-		firing = &statement;
-		call_finish(query);
-	}
-	PG_FINALLY();
-	{
-		firing = outer;
-	}
+	PG_TRY()
+		;
+		{
+			firing = &statement;
+			call_finish(query);
+		}
+		PG_FINALLY();
+		{
+			firing = outer;
+		}
 	PG_END_TRY();
 }
 
@@ -75,18 +76,19 @@ utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 		ProcessUtilityContext context, ParamListInfo params,
 		QueryEnvironment *environment, DestReceiver *receiver, QueryCompletion *completion)
 {
-	Statement  *outer = firing;
+	Statement *outer = firing;
 
-	PG_TRY();
-	{
-		firing = NULL;
-		(previous_utility ? previous_utility : standard_ProcessUtility)
-			(planned, query, read_only_tree, context, params, environment, receiver, completion);
-	}
-	PG_FINALLY();
-	{
-		firing = outer;
-	}
+	PG_TRY()
+		;
+		{
+			firing = NULL;
+			(previous_utility ? previous_utility : standard_ProcessUtility)(
+				planned, query, read_only_tree, context, params, environment, receiver, completion);
+		}
+		PG_FINALLY();
+		{
+			firing = outer;
+		}
 	PG_END_TRY();
 }
 
@@ -104,26 +106,27 @@ static Oid
 inserts_into(const PlannedStmt *plan, const Plan *part)
 {
 	const ModifyTable *modify = (const ModifyTable *) part;
-	Index		target;
+	Index target;
 
 	if (part == NULL || !IsA(part, ModifyTable))
 		return InvalidOid;
 	if (modify->operation != CMD_INSERT && !df_compat_merge_inserts(modify))
 		return InvalidOid;
-	target = modify->rootRelation != 0 ? modify->rootRelation : linitial_int(modify->resultRelations);
+	target = modify->rootRelation != 0 ? modify->rootRelation
+									   : linitial_int(modify->resultRelations);
 	return rt_fetch(target, plan->rtable)->relid;
 }
 
 static bool
 inserts_above(const PlannedStmt *plan, Oid partition)
 {
-	List	   *above = lcons_oid(partition, get_partition_ancestors(partition));
-	ListCell   *lc;
+	List *above = lcons_oid(partition, get_partition_ancestors(partition));
+	ListCell *lc;
 
 	if (list_member_oid(above, inserts_into(plan, plan->planTree)))
 		return true;
 	/* WITH ... AS (INSERT ...) */
-	foreach(lc, plan->subplans)
+	foreach (lc, plan->subplans)
 		if (list_member_oid(above, inserts_into(plan, lfirst(lc))))
 			return true;
 	return false;

@@ -15,4 +15,4 @@ extern void df_statement_install(void); /* from _PG_init */
  */
 extern bool df_statement_moved_row(Relation partition);
 
-#endif							/* DF_STATEMENT_H */
+#endif /* DF_STATEMENT_H */

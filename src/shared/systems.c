@@ -36,8 +36,8 @@
 
 typedef struct DfSystems
 {
-	LWLock	   *lock;
-	int			nentries;
+	LWLock *lock;
+	int nentries;
 	DfSystemState entries[FLEXIBLE_ARRAY_MEMBER];
 } DfSystems;
 
@@ -53,7 +53,7 @@ df_systems_size(void)
 void
 df_systems_startup(void)
 {
-	bool		found;
+	bool found;
 
 	systems = ShmemInitStruct(TRANCHE, df_systems_size(), &found);
 	if (found)
@@ -65,7 +65,7 @@ df_systems_startup(void)
 		SpinLockInit(&systems->entries[i].mutex);
 }
 
-/* ---- entries ---------------------------------------------------------------- */
+/* ---- entries -------------------------------------------------------------- */
 
 /* all but the spinlock */
 static void
@@ -76,7 +76,7 @@ clear(DfSystemState *state, Oid database, Oid system)
 	state->database = database;
 	state->system = system;
 	state->next_free = state->window = DF_NEVER;
-	state->took_us = 10000;		/* too low is mended by one more wait, too high is idleness */
+	state->took_us = 10000; /* too low is mended by one more wait, too high is idleness */
 }
 
 /* memory of a worker's own, when all entries are in use */
@@ -110,11 +110,12 @@ take_entry(Oid database, Oid system, TimestampTz now)
 		for (int i = 0; i < systems->nentries; i++)
 		{
 			DfSystemState *state = &systems->entries[i];
-			bool		mine;
+			bool mine;
 
 			SpinLockAcquire(&state->mutex);
 			mine = !OidIsValid(state->database) ||
-				(pass == 1 && state->in_flight == 0 && state->used < now - REUSE_US && !anyone_is_held(state, now));
+				(pass == 1 && state->in_flight == 0 && state->used < now - REUSE_US &&
+				 !anyone_is_held(state, now));
 			if (mine)
 			{
 				clear(state, database, system);
@@ -164,7 +165,7 @@ df_system_forget(Oid database, Oid system)
 	LWLockRelease(systems->lock);
 }
 
-/* ---- shares: the caller holds the spinlock -------------------------------------- */
+/* ---- shares: the caller holds the spinlock -------------------------------- */
 
 /* this process's share, NULL = too many workers to be told apart */
 static DfSystemShare *
@@ -199,9 +200,9 @@ static int
 ahead_of(const DfSystemState *state, const DfSystemShare *own, int limit, TimestampTz now)
 {
 	TimestampTz since = own != NULL && own->since != DF_NEVER ? own->since : now;
-	int			active = 0;
-	int			ahead = 0;
-	int			part;
+	int active = 0;
+	int ahead = 0;
+	int part;
 
 	for (int i = 0; i < DF_SYSTEM_SHARES; i++)
 		if (state->shares[i].in_flight > 0 || state->shares[i].wanted >= now - RECENT_US)
@@ -218,7 +219,7 @@ ahead_of(const DfSystemState *state, const DfSystemShare *own, int limit, Timest
 	return own != NULL && own->in_flight < part ? Min(ahead, 1) : ahead;
 }
 
-/* ---- entering --------------------------------------------------------------------- */
+/* ---- entering ------------------------------------------------------------- */
 
 /*
  * rate_limit as a leaky bucket: next_free runs ahead of the clock by one
@@ -233,8 +234,8 @@ burst_of(double rate)
 static bool
 take_token(DfSystemState *state, double rate, TimestampTz now)
 {
-	double		interval = (double) USECS_PER_SEC / rate;
-	int64		burst = burst_of(rate);
+	double interval = (double) USECS_PER_SEC / rate;
+	int64 burst = burst_of(rate);
 
 	if (state->next_free == DF_NEVER || state->next_free < now)
 		state->next_free = now;
@@ -250,7 +251,8 @@ take_token(DfSystemState *state, double rate, TimestampTz now)
 static void
 follow_rules(DfSystemState *state, const DfSystemRules *rules)
 {
-	if (state->max_concurrency == rules->max_concurrency && state->rate_per_second == rules->rate_per_second)
+	if (state->max_concurrency == rules->max_concurrency &&
+		state->rate_per_second == rules->rate_per_second)
 		return;
 	state->max_concurrency = rules->max_concurrency;
 	state->rate_per_second = rules->rate_per_second;
@@ -267,8 +269,8 @@ static TimestampTz
 later_place(const DfSystemState *state, DfSystemQueue *queue, const DfSystemRules *rules,
 			TimestampTz from, TimestampTz held)
 {
-	double		interval = Max(INTERVAL_US, state->took_us / rules->max_concurrency);
-	double		wave = Max(WAVE_US, Min(state->took_us, (double) USECS_PER_SEC));
+	double interval = Max(INTERVAL_US, state->took_us / rules->max_concurrency);
+	double wave = Max(WAVE_US, Min(state->took_us, (double) USECS_PER_SEC));
 	TimestampTz place;
 
 	if (rules->rate_per_second > 0)
@@ -327,14 +329,15 @@ wait_for_place(DfSystemShare *share, TimestampTz now)
 }
 
 static DfEntrance
-enter(DfSystemState *state, Oid owner, const DfSystemRules *rules, DfPatience patience, TimestampTz *until)
+enter(DfSystemState *state, Oid owner, const DfSystemRules *rules, DfPatience patience,
+	  TimestampTz *until)
 {
 	TimestampTz now = *until;
 	DfSystemShare *share = own_share(state, owner, now);
 	DfSystemOwner *own = owner_of(state, owner);
 	TimestampTz held = held_until(own, now);
-	bool		throttled = is_throttled(own);
-	int			limit = rules->max_concurrency;
+	bool throttled = is_throttled(own);
+	int limit = rules->max_concurrency;
 
 	follow_rules(state, rules);
 	if (held != DF_NEVER)
@@ -375,9 +378,10 @@ enter(DfSystemState *state, Oid owner, const DfSystemRules *rules, DfPatience pa
 }
 
 DfEntrance
-df_system_enter(DfSystemState *state, Oid owner, const DfSystemRules *rules, DfPatience patience, TimestampTz *until)
+df_system_enter(DfSystemState *state, Oid owner, const DfSystemRules *rules, DfPatience patience,
+				TimestampTz *until)
 {
-	DfEntrance	entrance;
+	DfEntrance entrance;
 
 	*until = df_now();
 	SpinLockAcquire(&state->mutex);
@@ -420,14 +424,14 @@ df_system_leave(DfSystemState *state, Oid owner, int n)
 	SpinLockRelease(&state->mutex);
 }
 
-/* ---- news: the caller holds the spinlock -------------------------------------------- */
+/* ---- news: the caller holds the spinlock ---------------------------------- */
 
 static void
 count(DfSystemState *state, bool failed, TimestampTz now)
 {
 	if (state->window == DF_NEVER || now - state->window >= WINDOW_US)
 	{
-		bool		recent = state->window != DF_NEVER && now - state->window < 2 * WINDOW_US;
+		bool recent = state->window != DF_NEVER && now - state->window < 2 * WINDOW_US;
 
 		state->window_requests[1] = recent ? state->window_requests[0] : 0;
 		state->window_failed[1] = recent ? state->window_failed[0] : 0;
@@ -476,7 +480,7 @@ hold(DfSystemOwner *own, TimestampTz until, DfHoldReason reason)
 {
 	own->hold_until = Max(own->hold_until, until);
 	own->reason = reason;
-	own->allowed = 1;			/* what comes after it comes gradually */
+	own->allowed = 1; /* what comes after it comes gradually */
 }
 
 static void
@@ -503,9 +507,9 @@ static bool
 refuse(DfSystemState *state, const DfSystemRules *rules, Oid owner, TimestampTz now)
 {
 	DfSystemOwner *own = note_owner(state, owner, now);
-	bool		news = own->reason != DF_HOLD_CREDENTIALS;
+	bool news = own->reason != DF_HOLD_CREDENTIALS;
 
-	own->failures = 0;			/* it answers: if it was thought to be down, it is not */
+	own->failures = 0; /* it answers: if it was thought to be down, it is not */
 	own->breaker = DF_BREAKER_OPEN;
 	own->reason = DF_HOLD_CREDENTIALS;
 	own->hold_until = now + rules->cooldown_us;
@@ -516,7 +520,7 @@ static bool
 fail(DfSystemState *state, const DfSystemRules *rules, const DfSystemNews *news, TimestampTz now)
 {
 	DfSystemOwner *own = note_owner(state, news->owner, now);
-	bool		was_open = own->breaker == DF_BREAKER_OPEN;
+	bool was_open = own->breaker == DF_BREAKER_OPEN;
 
 	if (news->hold_us > 0)
 		hold(own, now + news->hold_us, DF_HOLD_ASKED);
@@ -534,7 +538,7 @@ bool
 df_system_news(DfSystemState *state, const DfSystemRules *rules, const DfSystemNews *news)
 {
 	TimestampTz now = df_now();
-	bool		opened = false;
+	bool opened = false;
 
 	SpinLockAcquire(&state->mutex);
 	if (news->took_us > 0)
@@ -551,7 +555,7 @@ df_system_news(DfSystemState *state, const DfSystemRules *rules, const DfSystemN
 	return opened;
 }
 
-/* ---- looking ---------------------------------------------------------------------------- */
+/* ---- looking -------------------------------------------------------------- */
 
 int
 df_systems_count(void)

@@ -38,18 +38,18 @@ typedef enum DfHoldReason
 /* what one worker has of a system */
 typedef struct DfSystemShare
 {
-	int			pid;			/* 0 = unused */
-	Oid			owner;			/* whose worker it is */
-	int			in_flight;
-	TimestampTz since;			/* it has been without the place it wants, DF_NEVER = it does not wait */
-	TimestampTz wanted;			/* when it last asked in vain */
+	int pid; /* 0 = unused */
+	Oid owner; /* whose worker it is */
+	int in_flight;
+	TimestampTz since; /* it has been without the place it wants, DF_NEVER = it does not wait */
+	TimestampTz wanted; /* when it last asked in vain */
 } DfSystemShare;
 
 /* the times that are given to steps which wait in the table */
 typedef struct DfSystemQueue
 {
-	TimestampTz next_place;		/* the last one */
-	double		beyond;			/* from 0 to 1: where the last one without a place was put */
+	TimestampTz next_place; /* the last one */
+	double beyond; /* from 0 to 1: where the last one without a place was put */
 } DfSystemQueue;
 
 /*
@@ -58,52 +58,52 @@ typedef struct DfSystemQueue
  */
 typedef struct DfSystemOwner
 {
-	Oid			owner;			/* InvalidOid = unused */
-	DfBreaker	breaker;
+	Oid owner; /* InvalidOid = unused */
+	DfBreaker breaker;
 	DfHoldReason reason;
-	int			failures;		/* in a row */
-	int			allowed;		/* places while it recovers, 0 = as many as max_concurrency */
-	int			in_flight;		/* of this owner's */
+	int failures; /* in a row */
+	int allowed; /* places while it recovers, 0 = as many as max_concurrency */
+	int in_flight; /* of this owner's */
 	TimestampTz hold_until;
 	DfSystemQueue queue;
 } DfSystemOwner;
 
 typedef struct DfSystemState
 {
-	slock_t		mutex;
-	Oid			database;		/* InvalidOid = unused */
-	Oid			system;
-	TimestampTz used;			/* when it was last asked for a place */
-	int			in_flight;		/* of all workers */
+	slock_t mutex;
+	Oid database; /* InvalidOid = unused */
+	Oid system;
+	TimestampTz used; /* when it was last asked for a place */
+	int in_flight; /* of all workers */
 	DfSystemShare shares[DF_SYSTEM_SHARES];
-	TimestampTz next_free;		/* rate_limit: when the bucket would be full again */
-	DfSystemQueue queue;		/* of those for whom all is well */
-	int			max_concurrency;	/* the rules by which places were given */
-	double		rate_per_second;
-	double		took_us;		/* of an answer, smoothed */
+	TimestampTz next_free; /* rate_limit: when the bucket would be full again */
+	DfSystemQueue queue; /* of those for whom all is well */
+	int max_concurrency; /* the rules by which places were given */
+	double rate_per_second;
+	double took_us; /* of an answer, smoothed */
 	DfSystemOwner owners[DF_SYSTEM_OWNERS];
 	/* for the view */
-	uint64		requests;
-	uint64		failed;
-	TimestampTz window;			/* start of the current half minute */
-	int			window_requests[2];	/* of it, and of the one before */
-	int			window_failed[2];
+	uint64 requests;
+	uint64 failed;
+	TimestampTz window; /* start of the current half minute */
+	int window_requests[2]; /* of it, and of the one before */
+	int window_failed[2];
 } DfSystemState;
 
 /* the options that count, as they are now */
 typedef struct DfSystemRules
 {
-	int			max_concurrency;
-	double		rate_per_second;	/* 0 = no limit */
-	int			breaker_failures;
-	int64		cooldown_us;
+	int max_concurrency;
+	double rate_per_second; /* 0 = no limit */
+	int breaker_failures;
+	int64 cooldown_us;
 } DfSystemRules;
 
 typedef enum DfEntrance
 {
-	DF_ENTRANCE_OPEN,			/* a place is taken */
-	DF_ENTRANCE_FULL,			/* wait in memory */
-	DF_ENTRANCE_LATER			/* come back at *until */
+	DF_ENTRANCE_OPEN, /* a place is taken */
+	DF_ENTRANCE_FULL, /* wait in memory */
+	DF_ENTRANCE_LATER /* come back at *until */
 } DfEntrance;
 
 typedef enum DfHealth
@@ -111,16 +111,16 @@ typedef enum DfHealth
 	DF_HEALTH_GOOD,
 	DF_HEALTH_FAILED,
 	DF_HEALTH_CREDENTIALS,
-	DF_HEALTH_UNKNOWN			/* says nothing of the system */
+	DF_HEALTH_UNKNOWN /* says nothing of the system */
 } DfHealth;
 
 /* an answer, as far as it concerns the system */
 typedef struct DfSystemNews
 {
-	DfHealth	health;
-	Oid			owner;			/* who asked */
-	int64		took_us;		/* 0 = do not count it */
-	int64		hold_us;		/* it asks for so much time, 0 = it does not */
+	DfHealth health;
+	Oid owner; /* who asked */
+	int64 took_us; /* 0 = do not count it */
+	int64 hold_us; /* it asks for so much time, 0 = it does not */
 } DfSystemNews;
 
 extern Size df_systems_size(void);
@@ -139,9 +139,9 @@ extern bool df_system_is(const DfSystemState *state, Oid database, Oid system);
 /* how who finds no place may wait */
 typedef enum DfPatience
 {
-	DF_PATIENCE_TABLE,			/* not in memory */
-	DF_PATIENCE_MEMORY,			/* in memory, if a request of this worker that ends will make room */
-	DF_PATIENCE_URGENT			/* in memory in any case, unless nobody is let in */
+	DF_PATIENCE_TABLE, /* not in memory */
+	DF_PATIENCE_MEMORY, /* in memory, if a request of this worker that ends will make room */
+	DF_PATIENCE_URGENT /* in memory in any case, unless nobody is let in */
 } DfPatience;
 
 /* takes a place, or says when there may be one */
@@ -152,10 +152,11 @@ extern bool df_system_held(DfSystemState *state, Oid owner, const DfSystemRules 
 extern void df_system_leave(DfSystemState *state, Oid owner, int n);
 
 /* true: this opened the owner's breaker */
-extern bool df_system_news(DfSystemState *state, const DfSystemRules *rules, const DfSystemNews *news);
+extern bool df_system_news(DfSystemState *state, const DfSystemRules *rules,
+						   const DfSystemNews *news);
 
 /* for who looks: a copy of entry i of this database, false = not one of them */
-extern int	df_systems_count(void);
+extern int df_systems_count(void);
 extern bool df_system_copy(int i, Oid database, DfSystemState *copy);
 
-#endif							/* DF_SHARED_SYSTEMS_H */
+#endif /* DF_SHARED_SYSTEMS_H */

@@ -29,8 +29,8 @@ read_bytes(const char *text, int n, uint8 *bytes)
 {
 	for (int i = 0; i < n; i++)
 	{
-		int			high = hex_value(text[2 * i]);
-		int			low = high < 0 ? -1 : hex_value(text[2 * i + 1]);
+		int high = hex_value(text[2 * i]);
+		int low = high < 0 ? -1 : hex_value(text[2 * i + 1]);
 
 		if (low < 0)
 			return false;
@@ -52,10 +52,10 @@ all_zero(const uint8 *bytes, int n)
 bool
 df_traceparent_parse(const char *text, DfTraceparent *traceparent)
 {
-	uint8		version;
-	uint8		parent[8];
-	uint8		flags;
-	size_t		len = strlen(text);
+	uint8 version;
+	uint8 parent[8];
+	uint8 flags;
+	size_t len = strlen(text);
 
 	if (len < DF_TRACEPARENT_LEN || text[2] != '-' || text[35] != '-' || text[52] != '-' ||
 		!read_bytes(text, 1, &version) || !read_bytes(text + 3, 16, traceparent->trace) ||
@@ -75,7 +75,7 @@ df_traceparent_parse(const char *text, DfTraceparent *traceparent)
 void
 df_traceparent_print(const DfTraceparent *traceparent, char *text)
 {
-	char		trace[2 * sizeof(traceparent->trace) + 1];
+	char trace[2 * sizeof(traceparent->trace) + 1];
 
 	trace[hex_encode((const char *) traceparent->trace, sizeof(traceparent->trace), trace)] = '\0';
 	snprintf(text, DF_TRACEPARENT_LEN + 1, "00-%s-%016llx-%02x", trace,
@@ -97,7 +97,7 @@ uint64
 df_span_id(const DfRun *run, int n, int attempt)
 {
 	unsigned char bytes[UUID_LEN + 8];
-	uint64		id;
+	uint64 id;
 
 	memcpy(bytes, run->id.data, UUID_LEN);
 	memcpy(bytes + UUID_LEN, &n, 4);
@@ -110,7 +110,7 @@ char *
 df_child_traceparent(const DfRun *run, const DfStep *step)
 {
 	DfTraceparent trace;
-	char	   *text;
+	char *text;
 
 	if (run->traceparent == NULL && df_otlp_endpoint[0] == '\0')
 		return NULL;

@@ -11,9 +11,9 @@
 
 typedef struct DfTraceparent
 {
-	uint8		trace[16];
-	uint64		parent;			/* 0 = none */
-	bool		sampled;
+	uint8 trace[16];
+	uint64 parent; /* 0 = none */
+	bool sampled;
 } DfTraceparent;
 
 /* "00-<32 hex>-<16 hex>-<2 hex>"; false if it is not one */
@@ -31,4 +31,4 @@ extern uint64 df_span_id(const DfRun *run, int n, int attempt);
 /* what a run that is called by this step is told; NULL = nobody traces */
 extern char *df_child_traceparent(const DfRun *run, const DfStep *step);
 
-#endif							/* DF_TRACEPARENT_H */
+#endif /* DF_TRACEPARENT_H */

@@ -32,7 +32,7 @@
 #define LOCK_IS_NEWS_MS 10000
 
 static DfSlot *owner = NULL;
-static dlist_head troubles = DLIST_STATIC_INIT(troubles);	/* of DfTrouble, the latest first */
+static dlist_head troubles = DLIST_STATIC_INIT(troubles); /* of DfTrouble, the latest first */
 
 void
 df_trouble_owner(DfSlot *slot)
@@ -49,24 +49,25 @@ df_error_is_lock(int sqlerrcode)
 bool
 df_error_is_transient(int sqlerrcode)
 {
-	int			category = ERRCODE_TO_CATEGORY(sqlerrcode);
+	int category = ERRCODE_TO_CATEGORY(sqlerrcode);
 
 	return sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
 		category == ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK) ||
 		category == ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES) ||
-		category == ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION) || sqlerrcode == ERRCODE_IO_ERROR;
+		category == ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION) ||
+		sqlerrcode == ERRCODE_IO_ERROR;
 }
 
 /* what status() tells of this process; cut between characters */
 static void
 publish(void)
 {
-	char		text[lengthof(df_shared->launcher_trouble)] = "";
+	char text[lengthof(df_shared->launcher_trouble)] = "";
 	TimestampTz since = DF_NEVER;
 
 	if (!dlist_is_empty(&troubles))
 	{
-		DfTrouble  *trouble = dlist_container(DfTrouble, node, dlist_head_node(&troubles));
+		DfTrouble *trouble = dlist_container(DfTrouble, node, dlist_head_node(&troubles));
 
 		snprintf(text, sizeof(text), "could not %s: %s", trouble->what, trouble->message);
 		text[pg_mbcliplen(text, strlen(text), sizeof(text) - 1)] = '\0';
@@ -82,7 +83,7 @@ publish(void)
 static TimestampTz
 next_try(const DfTrouble *trouble, bool lock, TimestampTz now)
 {
-	int64		ms = lock ? FIRST_FOR_LOCK_MS : FIRST_MS;
+	int64 ms = lock ? FIRST_FOR_LOCK_MS : FIRST_MS;
 
 	ms <<= Min(trouble->failures - 1, 10);
 	return TimestampTzPlusMilliseconds(now, Min(ms, lock ? LONGEST_FOR_LOCK_MS : LONGEST_MS));
@@ -94,19 +95,21 @@ say(DfTrouble *trouble, const ErrorData *error, TimestampTz now)
 	trouble->said_at = now;
 	ereport(LOG,
 			(errcode(error->sqlerrcode),
-			 errmsg("dataflows could not %s: %s", trouble->what, error->message != NULL ? error->message : "unknown error"),
-			 trouble->failures > 1 ? errdetail("It has failed %d times since %s and is tried again by itself.",
-											   trouble->failures, timestamptz_to_str(trouble->since)) : 0,
+			 errmsg("dataflows could not %s: %s", trouble->what,
+					error->message != NULL ? error->message : "unknown error"),
+			 trouble->failures > 1
+				 ? errdetail("It has failed %d times since %s and is tried again by itself.",
+							 trouble->failures, timestamptz_to_str(trouble->since))
+				 : 0,
 			 error->hint != NULL ? errhint("%s", error->hint) : 0,
-			 error->context != NULL ? errcontext("%s", error->context) : 0,
-			 errhidestmt(true)));
+			 error->context != NULL ? errcontext("%s", error->context) : 0, errhidestmt(true)));
 }
 
 void
 df_trouble_note(DfTrouble *trouble, const ErrorData *error)
 {
 	TimestampTz now = df_now();
-	bool		lock = df_error_is_lock(error->sqlerrcode);
+	bool lock = df_error_is_lock(error->sqlerrcode);
 
 	if (trouble->failures++ == 0)
 	{
@@ -115,12 +118,15 @@ df_trouble_note(DfTrouble *trouble, const ErrorData *error)
 	}
 	trouble->sqlerrcode = error->sqlerrcode;
 	trouble->retry_at = next_try(trouble, lock, now);
-	strlcpy(trouble->message, error->message != NULL ? error->message : "unknown error", sizeof(trouble->message));
-	trouble->message[pg_mbcliplen(trouble->message, strlen(trouble->message), sizeof(trouble->message) - 1)] = '\0';
+	strlcpy(trouble->message, error->message != NULL ? error->message : "unknown error",
+			sizeof(trouble->message));
+	trouble->message[pg_mbcliplen(trouble->message, strlen(trouble->message),
+								  sizeof(trouble->message) - 1)] = '\0';
 	publish();
 	if (lock && !TimestampDifferenceExceeds(trouble->since, now, LOCK_IS_NEWS_MS))
 		return;
-	if (trouble->said_at == DF_NEVER || TimestampDifferenceExceeds(trouble->said_at, now, SAY_EVERY_MS))
+	if (trouble->said_at == DF_NEVER ||
+		TimestampDifferenceExceeds(trouble->said_at, now, SAY_EVERY_MS))
 		say(trouble, error, now);
 }
 

@@ -13,14 +13,14 @@
 /* one kind of work of a process; static, begins as {"what it is"} */
 typedef struct DfTrouble
 {
-	const char *what;			/* completes "could not ..." */
-	int			failures;		/* in a row; 0 = there is no trouble */
+	const char *what; /* completes "could not ..." */
+	int failures; /* in a row; 0 = there is no trouble */
 	TimestampTz since;
-	TimestampTz retry_at;		/* before this it is not to be tried again */
-	TimestampTz said_at;		/* when the log was told last, also of an earlier trouble */
-	int			sqlerrcode;
-	char		message[160];
-	dlist_node	node;			/* in the list of present troubles */
+	TimestampTz retry_at; /* before this it is not to be tried again */
+	TimestampTz said_at; /* when the log was told last, also of an earlier trouble */
+	int sqlerrcode;
+	char message[160];
+	dlist_node node; /* in the list of present troubles */
 } DfTrouble;
 
 /* whose status() tells of troubles; NULL = the launcher's */
@@ -41,4 +41,4 @@ extern void df_trouble_over(DfTrouble *trouble);
 /* is it to be left alone for now? */
 extern bool df_trouble_waits(const DfTrouble *trouble, TimestampTz now);
 
-#endif							/* DF_TROUBLE_H */
+#endif /* DF_TROUBLE_H */

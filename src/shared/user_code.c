@@ -25,13 +25,14 @@
 #define TICK_MS 100
 
 static TimeoutId timer = MAX_TIMEOUTS;
-static volatile sig_atomic_t running = 0;	/* how deep: the SQL of a query step may pass a webhook on */
+static volatile sig_atomic_t running =
+	0; /* how deep: the SQL of a query step may pass a webhook on */
 static volatile sig_atomic_t cut = DF_CUT_NONE;
 static volatile sig_atomic_t overran = false;
-static int	limit = 0;
-static int	grace = 0;
-static int	tick = 0;			/* that is running */
-static int	ran = 0;			/* time of its own, up to that */
+static int limit = 0;
+static int grace = 0;
+static int tick = 0; /* that is running */
+static int ran = 0; /* time of its own, up to that */
 static LOCKTAG waited_for;
 
 static bool
@@ -44,7 +45,7 @@ waiting_for_lock(void)
 static void
 note_lock(void)
 {
-	LOCK	   *lock = MyProc->waitLock;
+	LOCK *lock = MyProc->waitLock;
 
 	if (lock != NULL)
 		waited_for = lock->tag;
@@ -115,9 +116,11 @@ df_user_code_begin(int limit_ms, int grace_ms)
 Oid
 df_user_code_waited_for(void)
 {
-	bool		relation = waited_for.locktag_type == LOCKTAG_RELATION || waited_for.locktag_type == LOCKTAG_TUPLE;
+	bool relation = waited_for.locktag_type == LOCKTAG_RELATION ||
+		waited_for.locktag_type == LOCKTAG_TUPLE;
 
-	return relation && waited_for.locktag_field1 == MyDatabaseId ? waited_for.locktag_field2 : InvalidOid;
+	return relation && waited_for.locktag_field1 == MyDatabaseId ? waited_for.locktag_field2
+																 : InvalidOid;
 }
 
 /*

@@ -15,8 +15,8 @@
 typedef enum DfCut
 {
 	DF_CUT_NONE,
-	DF_CUT_LIMIT,				/* it ran too long */
-	DF_CUT_LEAVING				/* the process has been asked to end */
+	DF_CUT_LIMIT, /* it ran too long */
+	DF_CUT_LEAVING /* the process has been asked to end */
 } DfCut;
 
 /*
@@ -30,14 +30,17 @@ extern void df_user_code_begin(int limit_ms, int grace_ms);
 /* also after an error; a cancel that came too late is forgotten */
 extern DfCut df_user_code_end(void);
 
-/* the relation whose lock, or a lock in which, it waited for last; InvalidOid = not known; kept until the next begin */
-extern Oid	df_user_code_waited_for(void);
+/*
+ * the relation whose lock, or a lock in which, it waited for last; InvalidOid = not known; kept
+ * until the next begin
+ */
+extern Oid df_user_code_waited_for(void);
 
 /* these may be called in a signal handler */
 extern bool df_user_code_running(void);
-extern void df_user_code_leave(void);	/* cancels it, as the process is to end */
+extern void df_user_code_leave(void); /* cancels it, as the process is to end */
 
 /* it went on after its limit and the cancel, which the process ends of */
 extern bool df_user_code_overran(void);
 
-#endif							/* DF_USER_CODE_H */
+#endif /* DF_USER_CODE_H */

@@ -20,9 +20,9 @@
 
 #define MAX_WISHES 16
 
-static Oid	owners[MAX_WISHES];
-static int	n_owners = 0;
-static bool everybody = false;	/* more than MAX_WISHES owners, or unknown ones */
+static Oid owners[MAX_WISHES];
+static int n_owners = 0;
+static bool everybody = false; /* more than MAX_WISHES owners, or unknown ones */
 static bool awaiters = false;
 static bool launcher = false;
 

@@ -23,4 +23,4 @@ extern void df_wake_awaiters(void);
 /* CREATE EXTENSION: the launcher is to look at this database */
 extern void df_wake_launcher(void);
 
-#endif							/* DF_WAKE_H */
+#endif /* DF_WAKE_H */

@@ -2,13 +2,12 @@
  * shared/watchdog.c
  *	  That a process of the engine ends when it has to, whatever it is doing.
  *
- * Runs in every process of the engine: signal handlers, and a timer that is armed
- * by the first transaction after a sleep and goes on while the process is busy.  They set flags only, but for the very last
- * means: what has not ended half a second after it was told that the postmaster
- * is dead is ended by _exit(), though never in a critical section or with a
- * lightweight lock held, for which other processes may be waiting.  An old
- * process that stays attached to the shared memory would keep the server from
- * being started again.
+ * Runs in every process of the engine: signal handlers, and a timer that is armed by the first
+ * transaction after a sleep and goes on while the process is busy. They set flags only, but for
+ * the very last means: what has not ended half a second after it was told that the postmaster is
+ * dead is ended by _exit(), though never in a critical section or with a lightweight lock held,
+ * for which other processes may be waiting. An old process that stays attached to the shared
+ * memory would keep the server from being started again.
  */
 #include "postgres.h"
 
@@ -42,7 +41,7 @@ static volatile int64 leaving_us = 0;
 static volatile int64 killed_us = 0;
 static volatile int64 orphan_us = 0;
 
-/* ---- signal handlers: flags only --------------------------------------------- */
+/* ---- signal handlers: flags only ------------------------------------------ */
 
 static void
 die_soon(void)
@@ -90,8 +89,8 @@ hurry(int64 now)
 static void
 tick(void)
 {
-	int64		now = df_monotonic_us();
-	int			next = TICK_MS;
+	int64 now = df_monotonic_us();
+	int next = TICK_MS;
 
 	if (!busy)
 		return;
@@ -106,8 +105,8 @@ tick(void)
 void
 df_handle_leave(SIGNAL_ARGS)
 {
-	int			save_errno = errno;
-	int64		now = df_monotonic_us();
+	int save_errno = errno;
+	int64 now = df_monotonic_us();
 
 	if (!leaving)
 	{
@@ -131,14 +130,14 @@ df_handle_die(SIGNAL_ARGS)
 void
 df_handle_cancel(SIGNAL_ARGS)
 {
-	int			save_errno = errno;
+	int save_errno = errno;
 
 	if (df_user_code_running() || get_timeout_indicator(LOCK_TIMEOUT, false))
 		StatementCancelHandler(postgres_signal_arg);
 	errno = save_errno;
 }
 
-/* ---- for the process ------------------------------------------------------------ */
+/* ---- for the process ------------------------------------------------------ */
 
 void
 df_watchdog_start(void)

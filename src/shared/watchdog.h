@@ -30,8 +30,8 @@ extern void df_handle_die(SIGNAL_ARGS);
 /* for SIGINT */
 extern void df_handle_cancel(SIGNAL_ARGS);
 
-extern bool df_leaving(void);	/* nothing new is to be begun */
-extern int64 df_leaving_ms(void);	/* since when, 0 = it is not */
-extern bool df_must_go(void);	/* nothing may leave this process any more */
+extern bool df_leaving(void); /* nothing new is to be begun */
+extern int64 df_leaving_ms(void); /* since when, 0 = it is not */
+extern bool df_must_go(void); /* nothing may leave this process any more */
 
-#endif							/* DF_WATCHDOG_H */
+#endif /* DF_WATCHDOG_H */

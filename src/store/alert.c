@@ -42,13 +42,13 @@
 typedef struct Alert
 {
 	const pg_uuid_t *runs;
-	int			n;
+	int n;
 	MemoryContext cxt;
-	int			told;
-	const char *problem;		/* why nobody was told; NULL = nothing is wrong */
+	int told;
+	const char *problem; /* why nobody was told; NULL = nothing is wrong */
 } Alert;
 
-/* ---- what is told ----------------------------------------------------------------------- */
+/* ---- what is told --------------------------------------------------------- */
 
 /*
  * Of a run what a person needs to know, without what went in or out of it; texts
@@ -56,25 +56,30 @@ typedef struct Alert
  * of the workflow $5 or of one that it called.
  */
 static bool
-describe(const pg_uuid_t *run, int chars, int undos, const char *except, Jsonb **description, MemoryContext cxt)
+describe(const pg_uuid_t *run, int chars, int undos, const char *except, Jsonb **description,
+		 MemoryContext cxt)
 {
 	static DfPlan plan = {
 		"WITH RECURSIVE up (run, parent, workflow) AS ("
 		" SELECT r.run, r.parent, r.workflow FROM dataflows.run r WHERE r.run = $1"
-		" UNION SELECT r.run, r.parent, r.workflow FROM up JOIN dataflows.run r ON r.run = up.parent)"
+		" UNION SELECT r.run, r.parent, r.workflow FROM up JOIN dataflows.run r ON r.run = "
+		"up.parent)"
 		" SELECT jsonb_build_object('run', r.run, 'workflow', r.workflow, 'key', left(r.key, $3),"
 		"  'reason', left(r.stuck ->> 'reason', $3), 'sqlstate', r.stuck ->> 'sqlstate',"
 		"  'remedy', left(r.stuck ->> 'remedy', $3), 'at', to_jsonb($2),"
 		"  'undo_failed', coalesce((SELECT jsonb_agg(u.one ORDER BY u.n) FROM"
-		"   (SELECT s.n, jsonb_build_object('step', s.step, 'system', s.system, 'undo', left(s.undo, $3),"
+		"   (SELECT s.n, jsonb_build_object('step', s.step, 'system', s.system, 'undo', "
+		"left(s.undo, $3),"
 		"      'why', left(s.undo_error ->> 'message', $3)) AS one"
-		"    FROM dataflows.step s WHERE s.run = r.run AND s.undo_state = 'undo_failed' ORDER BY s.n LIMIT $4) AS u), '[]'))"
+		"    FROM dataflows.step s WHERE s.run = r.run AND s.undo_state = 'undo_failed' ORDER BY "
+		"s.n LIMIT $4) AS u), '[]'))"
 		" FROM dataflows.run r WHERE r.run = $1 AND r.state = 'stuck'"
 		" AND NOT EXISTS (SELECT FROM up WHERE up.workflow = $5)",
-		SPI_OK_SELECT, 5, {UUIDOID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID}
-	};
-	Datum		values[5] = {UUIDPGetDatum(run), TimestampTzGetDatum(df_now()), Int32GetDatum(chars), Int32GetDatum(undos),
-	CStringGetTextDatum(except)};
+		SPI_OK_SELECT,
+		5,
+		{UUIDOID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID}};
+	Datum values[5] = {UUIDPGetDatum(run), TimestampTzGetDatum(df_now()), Int32GetDatum(chars),
+					   Int32GetDatum(undos), CStringGetTextDatum(except)};
 
 	if (df_plan_run(&plan, values, NULL, 1) == 0)
 		return false;
@@ -82,13 +87,13 @@ describe(const pg_uuid_t *run, int chars, int undos, const char *except, Jsonb *
 	return true;
 }
 
-/* ---- the two ways ------------------------------------------------------------------------ */
+/* ---- the two ways --------------------------------------------------------- */
 
 static void
 start_run(Alert *alert, const DfWorkflowRow *workflow, const pg_uuid_t *stuck)
 {
-	DfNewRun	run;
-	Jsonb	   *input;
+	DfNewRun run;
+	Jsonb *input;
 
 	if (!describe(stuck, 2000, 100, workflow->name, &input, alert->cxt))
 		return;
@@ -102,7 +107,8 @@ start_run(Alert *alert, const DfWorkflowRow *workflow, const pg_uuid_t *stuck)
 	run.started_by = workflow->owner_name;
 	run.input = input;
 	/* the time makes it a key that nobody could take beforehand, to have us wait for him */
-	run.key = psprintf("%s/" INT64_FORMAT, DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(stuck))),
+	run.key = psprintf("%s/" INT64_FORMAT,
+					   DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(stuck))),
 					   (int64) run.now + EPOCH_US);
 	if (df_run_insert(&run))
 	{
@@ -134,8 +140,8 @@ payload_of(const pg_uuid_t *run, MemoryContext cxt)
 
 	for (int i = 0; i < lengthof(chars); i++)
 	{
-		Jsonb	   *description;
-		char	   *text;
+		Jsonb *description;
+		char *text;
 
 		if (!describe(run, chars[i], undos[i], "", &description, cxt))
 			return NULL;
@@ -154,11 +160,13 @@ notify(Alert *alert)
 
 	if (channel[0] == '\0' || strlen(channel) >= NAMEDATALEN || strcmp(channel, OUR_CHANNEL) == 0)
 		alert->problem = "this is no channel that can be notified";
-	else if (DatumGetFloat8(DirectFunctionCall1(pg_notification_queue_usage, (Datum) 0)) > FULL_QUEUE)
-		alert->problem = "the queue of NOTIFY is nearly full: some session listens and does not read";
+	else if (DatumGetFloat8(DirectFunctionCall1(pg_notification_queue_usage, (Datum) 0)) >
+			 FULL_QUEUE)
+		alert->problem =
+			"the queue of NOTIFY is nearly full: some session listens and does not read";
 	for (int i = 0; i < alert->n && alert->problem == NULL; i++)
 	{
-		char	   *payload = payload_of(&alert->runs[i], alert->cxt);
+		char *payload = payload_of(&alert->runs[i], alert->cxt);
 
 		if (payload == NULL)
 			continue;
@@ -176,15 +184,15 @@ tell(void *arg)
 		start_runs(arg);
 }
 
-/* ---- the ways in --------------------------------------------------------------------------- */
+/* ---- the ways in ---------------------------------------------------------- */
 
 void
 df_alert_stuck(const pg_uuid_t *runs, int n)
 {
 	MemoryContext old = CurrentMemoryContext;
-	Alert		alert = {runs, n};
-	ErrorData  *error = NULL;
-	bool		notified = strncmp(df_on_stuck, CHANNEL, strlen(CHANNEL)) == 0;
+	Alert alert = {runs, n};
+	ErrorData *error = NULL;
+	bool notified = strncmp(df_on_stuck, CHANNEL, strlen(CHANNEL)) == 0;
 
 	if (df_on_stuck[0] == '\0' || n == 0)
 		return;
@@ -198,8 +206,10 @@ df_alert_stuck(const pg_uuid_t *runs, int n)
 	if (alert.problem != NULL)
 		ereport(LOG,
 				(errcode(ERRCODE_CONFIG_FILE_ERROR),
-				 errmsg("dataflows.on_stuck \"%s\" was told nothing of %d runs that got stuck: %s", df_on_stuck, n, alert.problem),
-				 errhint("Set it to a workflow of this database or to channel:<name>. The runs are in dataflows.stuck."),
+				 errmsg("dataflows.on_stuck \"%s\" was told nothing of %d runs that got stuck: %s",
+						df_on_stuck, n, alert.problem),
+				 errhint("Set it to a workflow of this database or to channel:<name>. The runs are "
+						 "in dataflows.stuck."),
 				 errhidestmt(true), errhidecontext(true)));
 	if (alert.told > 0)
 		df_metric_add(DF_METRIC_ALERTS, notified ? "notified" : "started", NULL, NULL, alert.told);
@@ -212,17 +222,17 @@ df_alert_stuck(const pg_uuid_t *runs, int n)
 void
 df_alert_runs(List *runs)
 {
-	pg_uuid_t  *ids;
-	int			n = 0;
-	ListCell   *lc;
+	pg_uuid_t *ids;
+	int n = 0;
+	ListCell *lc;
 
-	foreach(lc, runs)
+	foreach (lc, runs)
 		n += ((DfRun *) lfirst(lc))->alert;
 	if (n == 0)
 		return;
 	ids = palloc(sizeof(pg_uuid_t) * n);
 	n = 0;
-	foreach(lc, runs)
+	foreach (lc, runs)
 		if (((DfRun *) lfirst(lc))->alert)
 			ids[n++] = ((DfRun *) lfirst(lc))->id;
 	df_alert_stuck(ids, n);

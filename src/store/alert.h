@@ -16,4 +16,4 @@ extern void df_alert_stuck(const pg_uuid_t *runs, int n);
 /* the same, of those in the list whose flag says so */
 extern void df_alert_runs(List *runs);
 
-#endif							/* DF_STORE_ALERT_H */
+#endif /* DF_STORE_ALERT_H */

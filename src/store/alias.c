@@ -26,18 +26,21 @@ held_by_another(const DfRun *run, Datum *values, MemoryContext cxt, char **holde
 {
 	static DfPlan plan = {
 		"SELECT h.run FROM ("
-		" SELECT r.run FROM dataflows.run r WHERE r.workflow = $1 AND r.key = $2 AND r.key_held AND r.key IS NOT NULL"
+		" SELECT r.run FROM dataflows.run r WHERE r.workflow = $1 AND r.key = $2 AND r.key_held "
+		"AND r.key IS NOT NULL"
 		"  AND r.finished_at IS NULL"
 		" UNION ALL SELECT r.run FROM dataflows.alias a JOIN dataflows.run r ON r.run = a.run"
 		"  WHERE a.workflow = $1 AND a.key = $2 AND r.finished_at IS NULL) h WHERE h.run <> $3",
-		SPI_OK_SELECT, 3, {TEXTOID, TEXTOID, UUIDOID}
-	};
-	pg_uuid_t	id;
+		SPI_OK_SELECT,
+		3,
+		{TEXTOID, TEXTOID, UUIDOID}};
+	pg_uuid_t id;
 
 	if (df_plan_run(&plan, values, NULL, 1) == 0)
 		return false;
 	id = df_copy_uuid(0, 0);
-	*holder = MemoryContextStrdup(cxt, DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&id))));
+	*holder = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&id)));
+	*holder = MemoryContextStrdup(cxt, *holder);
 	return true;
 }
 
@@ -47,11 +50,14 @@ df_alias_take(const DfRun *run, const char *key, MemoryContext cxt)
 	static DfPlan plan = {
 		"INSERT INTO dataflows.alias AS a (workflow, key, run) VALUES ($1, $2, $3) "
 		"ON CONFLICT (workflow, key) DO UPDATE SET run = excluded.run WHERE a.run = excluded.run"
-		" OR EXISTS (SELECT FROM dataflows.run r WHERE r.run = a.run AND r.finished_at IS NOT NULL)",
-		SPI_OK_INSERT, 3, {TEXTOID, TEXTOID, UUIDOID}
-	};
-	Datum		values[3] = {CStringGetTextDatum(run->workflow_name), CStringGetTextDatum(key), UUIDPGetDatum(&run->id)};
-	char	   *holder = NULL;
+		" OR EXISTS (SELECT FROM dataflows.run r WHERE r.run = a.run AND r.finished_at IS NOT "
+		"NULL)",
+		SPI_OK_INSERT,
+		3,
+		{TEXTOID, TEXTOID, UUIDOID}};
+	Datum values[3] = {CStringGetTextDatum(run->workflow_name), CStringGetTextDatum(key),
+					   UUIDPGetDatum(&run->id)};
+	char *holder = NULL;
 
 	if (held_by_another(run, values, cxt, &holder) || df_plan_run(&plan, values, NULL, 0) == 1)
 		return holder;
@@ -66,16 +72,17 @@ typedef struct Taking
 	const DfRun *run;
 	const char *key;
 	MemoryContext cxt;
-	char	   *holder;
+	char *holder;
 } Taking;
 
 static void
 take_soon(void *arg)
 {
-	Taking	   *taking = arg;
-	int			level = NewGUCNestLevel();
+	Taking *taking = arg;
+	int level = NewGUCNestLevel();
 
-	(void) set_config_option("lock_timeout", KEY_WAIT, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("lock_timeout", KEY_WAIT, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
 	taking->holder = df_alias_take(taking->run, taking->key, taking->cxt);
 	AtEOXact_GUC(false, level);
 }
@@ -83,8 +90,8 @@ take_soon(void *arg)
 bool
 df_alias_try(const DfRun *run, const char *key, MemoryContext cxt, char **holder)
 {
-	Taking		taking = {run, key, cxt, NULL};
-	ErrorData  *error;
+	Taking taking = {run, key, cxt, NULL};
+	ErrorData *error;
 
 	if (df_subxact(take_soon, &taking, true, &error))
 	{
@@ -103,21 +110,22 @@ df_alias_try(const DfRun *run, const char *key, MemoryContext cxt, char **holder
 void
 df_alias_confirm(List *runs)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, runs)
+	foreach (lc, runs)
 	{
-		DfRun	   *run = lfirst(lc);
+		DfRun *run = lfirst(lc);
 
 		for (int i = 0; run->next_turn && i < run->nsteps; i++)
 		{
-			DfStep	   *step = run->steps[i];
+			DfStep *step = run->steps[i];
 
 			if (step->kind == DF_STEP_ALIAS && step->state == DF_STEP_DONE && step->dirty &&
 				df_alias_take(run, step->request, CurrentMemoryContext) != NULL)
-				ereport(ERROR,
-						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						 errmsg("another run has taken the alias \"%s\" meanwhile", step->request)));
+				ereport(
+					ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("another run has taken the alias \"%s\" meanwhile", step->request)));
 		}
 	}
 }

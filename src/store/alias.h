@@ -16,12 +16,14 @@
  */
 #define DF_HOLDER_SQL(workflow, key) \
 	"(SELECT h.run, h.workflow, h.version, h.key, h.state, h.lease FROM (" \
-	" SELECT r.*, CASE WHEN r.finished_at IS NULL THEN 0 ELSE 2 END AS place FROM dataflows.run AS r" \
+	" SELECT r.*, CASE WHEN r.finished_at IS NULL THEN 0 ELSE 2 END AS place FROM dataflows.run " \
+	"AS r" \
 	"  WHERE r.workflow OPERATOR(pg_catalog.=) " workflow " AND r.key OPERATOR(pg_catalog.=) " key \
 	"  AND r.key_held AND r.key IS NOT NULL" \
 	" UNION ALL SELECT r.*, 1 FROM dataflows.alias AS a, dataflows.run AS r" \
 	"  WHERE a.workflow OPERATOR(pg_catalog.=) " workflow " AND a.key OPERATOR(pg_catalog.=) " key \
-	"  AND r.run OPERATOR(pg_catalog.=) a.run AND r.finished_at IS NULL) AS h ORDER BY h.place LIMIT 1)"
+	"  AND r.run OPERATOR(pg_catalog.=) a.run AND r.finished_at IS NULL) AS h ORDER BY h.place " \
+	"LIMIT 1)"
 
 /*
  * Takes the key for the run, or confirms that it has it.  NULL, or the live run
@@ -35,4 +37,4 @@ extern bool df_alias_try(const DfRun *run, const char *key, MemoryContext cxt, c
 /* the aliases of these runs that are recorded in this turn are theirs, or an error */
 extern void df_alias_confirm(List *runs);
 
-#endif							/* DF_STORE_ALIAS_H */
+#endif /* DF_STORE_ALIAS_H */

@@ -13,15 +13,15 @@
 /* a child run that is to be inserted; `run` and `step` are the caller's */
 typedef struct DfNewChild
 {
-	DfRun	   *run;
-	DfStep	   *step;
-	pg_uuid_t	id;
+	DfRun *run;
+	DfStep *step;
+	pg_uuid_t id;
 	const char *workflow;
-	int			version;
-	const char *key;			/* NULL = none */
+	int version;
+	const char *key; /* NULL = none */
 	const Jsonb *input;
-	bool		inserted;
-	bool		busy;			/* an open transaction of somebody's holds the key */
+	bool inserted;
+	bool busy; /* an open transaction of somebody's holds the key */
 } DfNewChild;
 
 /* all of them in one statement; sets `inserted`, false where another run holds the key */
@@ -36,9 +36,9 @@ extern List *df_children_insert_keyed(List **children, int64 identity, const cha
 /* an inbox row for a parent or a child */
 typedef struct DfFamilyRow
 {
-	pg_uuid_t	run;
-	const char *kind;			/* child, cancel or undo */
-	Jsonb	   *payload;
+	pg_uuid_t run;
+	const char *kind; /* child, cancel or undo */
+	Jsonb *payload;
 	const char *note;
 } DfFamilyRow;
 
@@ -47,20 +47,20 @@ extern List *df_family_insert(List *rows, const char *sent_by);
 /* what a parent may look at in a run that it did not start, or is to undo */
 typedef struct DfChildLook
 {
-	bool		found;
-	DfRunState	state;
-	Jsonb	   *result;
-	Jsonb	   *error;
-	bool		forgotten;
-	char	   *started_by;
-	Oid			owner;
-	char	   *owner_name;
+	bool found;
+	DfRunState state;
+	Jsonb *result;
+	Jsonb *error;
+	bool forgotten;
+	char *started_by;
+	Oid owner;
+	char *owner_name;
 } DfChildLook;
 
 extern void df_child_look(const pg_uuid_t *run, DfChildLook *look, MemoryContext cxt);
 
 /* how many runs stand above this one, and whether `other` is it or one of those */
-extern int	df_run_depth(const pg_uuid_t *run, const pg_uuid_t *other, bool *related);
+extern int df_run_depth(const pg_uuid_t *run, const pg_uuid_t *other, bool *related);
 
 /*
  * Whether the run, which has called the other by its key, waits by that for itself,
@@ -68,4 +68,4 @@ extern int	df_run_depth(const pg_uuid_t *run, const pg_uuid_t *other, bool *rela
  */
 extern bool df_run_in_circle(const pg_uuid_t *run, const pg_uuid_t *called, pg_uuid_t *youngest);
 
-#endif							/* DF_STORE_CHILD_H */
+#endif /* DF_STORE_CHILD_H */

@@ -21,32 +21,34 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
-/* ---- workflows --------------------------------------------------------------- */
+/* ---- workflows ------------------------------------------------------------ */
 
 static DfPlan names_plan = {
-	"SELECT w.name, bool_or(w.paused) OR EXISTS (SELECT FROM dataflows.installation i WHERE i.paused) "
+	"SELECT w.name, bool_or(w.paused) OR EXISTS (SELECT FROM dataflows.installation i WHERE "
+	"i.paused) "
 	"FROM dataflows.workflow w WHERE w.owner = $1 GROUP BY w.name ORDER BY w.name",
-	SPI_OK_SELECT, 1, {OIDOID}
-};
+	SPI_OK_SELECT,
+	1,
+	{OIDOID}};
 
 List *
 df_load_workflow_names(Oid owner, MemoryContext cxt)
 {
-	Datum		values[1] = {ObjectIdGetDatum(owner)};
+	Datum values[1] = {ObjectIdGetDatum(owner)};
 	DfInstallation installation;
-	uint64		n;
-	List	   *names = NIL;
+	uint64 n;
+	List *names = NIL;
 
 	df_installation_read(CurrentMemoryContext, &installation);
 	if (!installation.ours)
-		return NIL;				/* held: the token was changed while we ran */
+		return NIL; /* held: the token was changed while we ran */
 	n = df_plan_run(&names_plan, values, NULL, 0);
 	for (uint64 i = 0; i < n; i++)
 	{
 		MemoryContext old;
 
 		if (df_bool(i, 1, false))
-			continue;			/* paused */
+			continue; /* paused */
 		old = MemoryContextSwitchTo(cxt);
 		names = lappend(names, df_copy_text(cxt, i, 0));
 		MemoryContextSwitchTo(old);
@@ -54,18 +56,19 @@ df_load_workflow_names(Oid owner, MemoryContext cxt)
 	return names;
 }
 
-static DfPlan workflow_plan = {
-	"SELECT w.function, w.function_owner, w.owner, w.owner_name, w.on_failure, w.retry, w.on_error, w.deadline "
-	"FROM dataflows.workflow w WHERE w.name = $1 AND w.version = $2",
-	SPI_OK_SELECT, 2, {TEXTOID, INT4OID}
-};
+static DfPlan workflow_plan = {"SELECT w.function, w.function_owner, w.owner, w.owner_name, "
+							   "w.on_failure, w.retry, w.on_error, w.deadline "
+							   "FROM dataflows.workflow w WHERE w.name = $1 AND w.version = $2",
+							   SPI_OK_SELECT,
+							   2,
+							   {TEXTOID, INT4OID}};
 
 DfWorkflow *
 df_load_workflow(const char *name, int version, MemoryContext cxt)
 {
-	Datum		values[2] = {CStringGetTextDatum(name), Int32GetDatum(version)};
+	Datum values[2] = {CStringGetTextDatum(name), Int32GetDatum(version)};
 	DfWorkflow *workflow;
-	char	   *on_error;
+	char *on_error;
 
 	if (df_plan_run(&workflow_plan, values, NULL, 1) == 0)
 		return NULL;
@@ -86,21 +89,24 @@ df_load_workflow(const char *name, int version, MemoryContext cxt)
 	return workflow;
 }
 
-/* ---- runs ---------------------------------------------------------------------- */
+/* ---- runs ----------------------------------------------------------------- */
 
 #define RUN_COLUMNS \
-	"r.run, r.workflow, r.version, r.key, r.started_by, r.started_at, r.input, r.state, r.wake_at, " \
-	"r.lease, r.finished_at, r.entries, r.body_retries, r.body_hash, r.drifted, r.cause, r.result, " \
-	"r.error, r.stuck, r.parent, r.parent_n, r.deadline, r.round, r.round_n, r.pivot_n, r.traceparent"
+	"r.run, r.workflow, r.version, r.key, r.started_by, r.started_at, r.input, r.state, " \
+	"r.wake_at, " \
+	"r.lease, r.finished_at, r.entries, r.body_retries, r.body_hash, r.drifted, r.cause, " \
+	"r.result, " \
+	"r.error, r.stuck, r.parent, r.parent_n, r.deadline, r.round, r.round_n, r.pivot_n, " \
+	"r.traceparent"
 
 static DfRun *
 run_from_row(uint64 row, MemoryContext parent, List **versions)
 {
 	MemoryContext cxt = AllocSetContextCreate(parent, "dataflows run", ALLOCSET_DEFAULT_SIZES);
-	DfRun	   *run = MemoryContextAllocZero(cxt, sizeof(DfRun));
-	char	   *cause = df_copy_text(CurrentMemoryContext, row, 15);
-	char	   *state = df_copy_text(CurrentMemoryContext, row, 7);
-	char	   *id;
+	DfRun *run = MemoryContextAllocZero(cxt, sizeof(DfRun));
+	char *cause = df_copy_text(CurrentMemoryContext, row, 15);
+	char *state = df_copy_text(CurrentMemoryContext, row, 7);
+	char *id;
 
 	run->cxt = cxt;
 	run->id = df_copy_uuid(row, 0);
@@ -139,11 +145,11 @@ run_from_row(uint64 row, MemoryContext parent, List **versions)
 static Datum
 text_array(List *names)
 {
-	Datum	   *values = palloc(sizeof(Datum) * Max(1, list_length(names)));
-	int			n = 0;
-	ListCell   *lc;
+	Datum *values = palloc(sizeof(Datum) * Max(1, list_length(names)));
+	int n = 0;
+	ListCell *lc;
 
-	foreach(lc, names)
+	foreach (lc, names)
 		values[n++] = CStringGetTextDatum((char *) lfirst(lc));
 	return df_array(TEXTOID, values, NULL, n);
 }
@@ -151,11 +157,11 @@ text_array(List *names)
 static Datum
 uuid_array(List *runs)
 {
-	Datum	   *values = palloc(sizeof(Datum) * Max(1, list_length(runs)));
-	int			n = 0;
-	ListCell   *lc;
+	Datum *values = palloc(sizeof(Datum) * Max(1, list_length(runs)));
+	int n = 0;
+	ListCell *lc;
 
-	foreach(lc, runs)
+	foreach (lc, runs)
 		values[n++] = UUIDPGetDatum(&((DfRun *) lfirst(lc))->id);
 	return df_array(UUIDOID, values, NULL, n);
 }
@@ -163,7 +169,7 @@ uuid_array(List *runs)
 static List *
 runs_of_result(uint64 n, MemoryContext parent, List **versions)
 {
-	List	   *runs = NIL;
+	List *runs = NIL;
 
 	*versions = NIL;
 	for (uint64 i = 0; i < n; i++)
@@ -173,22 +179,26 @@ runs_of_result(uint64 n, MemoryContext parent, List **versions)
 
 /* somebody has abandoned it while it rested: the coordinator is about to end it */
 #define NOT_ABANDONED(run) \
-	" AND NOT EXISTS (SELECT FROM dataflows.inbox x WHERE x.run = " run " AND x.kind = 'abandon' AND x.state = 'new' AND x.payload IS NOT NULL)"
+	" AND NOT EXISTS (SELECT FROM dataflows.inbox x WHERE x.run = " run \
+	" AND x.kind = 'abandon' AND x.state = 'new' AND x.payload IS NOT NULL)"
 
 /* `sql` is spelt as a comparison: with it the index gives runs in the order of wake_at */
 static DfPlan claim_plan = {
 	"SELECT " RUN_COLUMNS " FROM unnest($1) AS w(name), LATERAL ("
-	" SELECT * FROM dataflows.run q WHERE q.workflow = w.name AND q.sql = $6 AND q.wake_at <= $2 AND q.lease IS NULL"
-	" AND q.identity = $3" NOT_ABANDONED("q.run") " ORDER BY q.wake_at LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED) r LIMIT $5",
-	SPI_OK_SELECT, 6, {TEXTARRAYOID, TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID, BOOLOID}
-};
+	" SELECT * FROM dataflows.run q WHERE q.workflow = w.name AND q.sql = $6 AND q.wake_at <= $2 "
+	"AND q.lease IS NULL"
+	" AND q.identity = $3" NOT_ABANDONED(
+		"q.run") " ORDER BY q.wake_at LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED) r LIMIT $5",
+	SPI_OK_SELECT,
+	6,
+	{TEXTARRAYOID, TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID, BOOLOID}};
 
 List *
 df_claim_due(List *names, bool sql, int64 identity, int each, int limit,
 			 MemoryContext parent, List **versions)
 {
-	Datum		values[6];
-	uint64		n;
+	Datum values[6];
+	uint64 n;
 
 	values[0] = text_array(names);
 	values[1] = TimestampTzGetDatum(df_now());
@@ -203,41 +213,46 @@ df_claim_due(List *names, bool sql, int64 identity, int each, int limit,
 static DfPlan claim_runs_plan = {
 	"SELECT " RUN_COLUMNS " FROM dataflows.run r WHERE r.run = ANY ($1) AND r.lease IS NULL"
 	" AND r.identity = $2" NOT_ABANDONED("r.run") " FOR NO KEY UPDATE SKIP LOCKED",
-	SPI_OK_SELECT, 2, {UUIDARRAYOID, INT8OID}
-};
+	SPI_OK_SELECT,
+	2,
+	{UUIDARRAYOID, INT8OID}};
 
 List *
 df_claim_runs(List *ids, int64 identity, MemoryContext parent, List **versions)
 {
-	Datum	   *uuids = palloc(sizeof(Datum) * Max(1, list_length(ids)));
-	Datum		values[2];
-	int			count = 0;
-	ListCell   *lc;
+	Datum *uuids = palloc(sizeof(Datum) * Max(1, list_length(ids)));
+	Datum values[2];
+	int count = 0;
+	ListCell *lc;
 
-	foreach(lc, ids)
+	foreach (lc, ids)
 		uuids[count++] = UUIDPGetDatum((pg_uuid_t *) lfirst(lc));
 	values[0] = df_array(UUIDOID, uuids, NULL, count);
 	values[1] = Int64GetDatum(identity);
 	return runs_of_result(df_plan_run(&claim_runs_plan, values, NULL, 0), parent, versions);
 }
 
-/* ---- steps ----------------------------------------------------------------------- */
+/* ---- steps ---------------------------------------------------------------- */
 
 #define STEP_COLUMNS \
-	"s.run, s.n, s.base_hash, s.started_at, s.kind, s.step, s.system, s.request, s.headers, s.body, " \
-	"s.options, s.state, s.attempts, s.renewals, s.sent_at, s.wake_at, s.finished_at, s.status, s.output, " \
-	"s.answer, s.error, s.undo, s.undo_body, s.undo_state, s.undo_attempts, s.undo_since, s.undo_error "
+	"s.run, s.n, s.base_hash, s.started_at, s.kind, s.step, s.system, s.request, s.headers, " \
+	"s.body, " \
+	"s.options, s.state, s.attempts, s.renewals, s.sent_at, s.wake_at, s.finished_at, s.status, " \
+	"s.output, " \
+	"s.answer, s.error, s.undo, s.undo_body, s.undo_state, s.undo_attempts, s.undo_since, " \
+	"s.undo_error "
 
 static DfPlan steps_plan = {
 	"SELECT " STEP_COLUMNS "FROM dataflows.step s WHERE s.run = ANY ($1) ORDER BY s.run, s.n",
-	SPI_OK_SELECT, 1, {UUIDARRAYOID}
-};
+	SPI_OK_SELECT,
+	1,
+	{UUIDARRAYOID}};
 
 static DfStep *
 step_from_row(uint64 row, MemoryContext cxt)
 {
-	DfStep	   *step = MemoryContextAllocZero(cxt, sizeof(DfStep));
-	char	   *undo_state = df_copy_text(CurrentMemoryContext, row, 23);
+	DfStep *step = MemoryContextAllocZero(cxt, sizeof(DfStep));
+	char *undo_state = df_copy_text(CurrentMemoryContext, row, 23);
 
 	step->n = df_int32(row, 1, 0);
 	step->base_hash = (uint32) df_int32(row, 2, 0);
@@ -261,7 +276,8 @@ step_from_row(uint64 row, MemoryContext cxt)
 	step->error = df_copy_jsonb(cxt, row, 20);
 	step->undo = df_copy_text(cxt, row, 21);
 	step->undo_body = df_copy_text(cxt, row, 22);
-	step->undo_state = undo_state == NULL ? DF_UNDO_NONE : (DfUndoState) df_undo_state_of(undo_state);
+	step->undo_state = undo_state != NULL ? (DfUndoState) df_undo_state_of(undo_state)
+										  : DF_UNDO_NONE;
 	step->undo_attempts = df_int32(row, 24, 0);
 	step->undo_since = df_time(row, 25);
 	step->undo_error = df_copy_jsonb(cxt, row, 26);
@@ -273,11 +289,11 @@ step_from_row(uint64 row, MemoryContext cxt)
 static DfRun *
 find_run(List *runs, const pg_uuid_t *id)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, runs)
+	foreach (lc, runs)
 	{
-		DfRun	   *run = lfirst(lc);
+		DfRun *run = lfirst(lc);
 
 		if (memcmp(&run->id, id, sizeof(pg_uuid_t)) == 0)
 			return run;
@@ -285,37 +301,47 @@ find_run(List *runs, const pg_uuid_t *id)
 	return NULL;
 }
 
-/* ---- runs that continue_with() has begun anew ---- */
+/* ---- runs that continue_with() has begun anew ----------------------------- */
 
 static DfPlan round_plan = {
 	"SELECT " STEP_COLUMNS "FROM dataflows.step s WHERE s.run = $1 AND s.n > $2 ORDER BY s.n",
-	SPI_OK_SELECT, 2, {UUIDOID, INT4OID}
-};
+	SPI_OK_SELECT,
+	2,
+	{UUIDOID, INT4OID}};
 
-/* what earlier rounds did and may have to be undone, the newest; with the undos that have failed, or without */
+/*
+ * what earlier rounds did and may have to be undone, the newest; with the undos that have failed,
+ * or without
+ */
 #define FORMER_STEPS 100
-static DfPlan former_plan = {
-	"SELECT " STEP_COLUMNS "FROM dataflows.step s WHERE s.run = $1 AND s.n <= $2 AND s.n > $3 "
-	"AND coalesce(s.undo_state, 'none') <> ALL (CASE WHEN $4 THEN '{undone,gone}' ELSE '{undone,gone,undo_failed}' END::text[]) "
-	"AND CASE WHEN s.kind = 'call' THEN s.answer IS NOT NULL AND s.answer->'attached' IS DISTINCT FROM 'true'"
-	"  AND (s.state IN ('done', 'in_doubt') OR s.undo_state IS NOT NULL)"
-	" ELSE s.state IN ('done', 'in_doubt') AND coalesce(s.undo, s.options->>'undo', 'none') <> 'none' END "
-	"ORDER BY s.n DESC LIMIT $5",
-	SPI_OK_SELECT, 5, {UUIDOID, INT4OID, INT4OID, BOOLOID, INT8OID}
-};
+static DfPlan former_plan = {"SELECT " STEP_COLUMNS
+							 "FROM dataflows.step s WHERE s.run = $1 AND s.n <= $2 AND s.n > $3 "
+							 "AND coalesce(s.undo_state, 'none') <> ALL (CASE WHEN $4 THEN "
+							 "'{undone,gone}' ELSE '{undone,gone,undo_failed}' END::text[]) "
+							 "AND CASE WHEN s.kind = 'call' THEN s.answer IS NOT NULL AND "
+							 "s.answer->'attached' IS DISTINCT FROM 'true'"
+							 "  AND (s.state IN ('done', 'in_doubt') OR s.undo_state IS NOT NULL)"
+							 " ELSE s.state IN ('done', 'in_doubt') AND coalesce(s.undo, "
+							 "s.options->>'undo', 'none') <> 'none' END "
+							 "ORDER BY s.n DESC LIMIT $5",
+							 SPI_OK_SELECT,
+							 5,
+							 {UUIDOID, INT4OID, INT4OID, BOOLOID, INT8OID}};
 
 static DfPlan former_failed_plan = {
 	"SELECT FROM dataflows.step s WHERE s.run = $1 AND s.n <= $2 AND s.undo_state = 'undo_failed'",
-	SPI_OK_SELECT, 2, {UUIDOID, INT4OID}
-};
+	SPI_OK_SELECT,
+	2,
+	{UUIDOID, INT4OID}};
 
 static void
 load_former(DfRun *run)
 {
-	bool		stuck = run->state == DF_RUN_STUCK;
-	Datum		values[5] = {UUIDPGetDatum(&run->id), Int32GetDatum(run->round_n), Int32GetDatum(run->pivot_n),
-	BoolGetDatum(stuck), Int64GetDatum(FORMER_STEPS)};
-	uint64		n = df_plan_run(&former_plan, values, NULL, 0);
+	bool stuck = run->state == DF_RUN_STUCK;
+	Datum values[5] = {UUIDPGetDatum(&run->id), Int32GetDatum(run->round_n),
+					   Int32GetDatum(run->pivot_n), BoolGetDatum(stuck),
+					   Int64GetDatum(FORMER_STEPS)};
+	uint64 n = df_plan_run(&former_plan, values, NULL, 0);
 	MemoryContext old = MemoryContextSwitchTo(run->cxt);
 
 	for (uint64 i = 0; i < n; i++)
@@ -330,9 +356,9 @@ load_former(DfRun *run)
 static void
 load_round(DfRun *run)
 {
-	Datum		values[2] = {UUIDPGetDatum(&run->id), Int32GetDatum(run->round_n)};
+	Datum values[2] = {UUIDPGetDatum(&run->id), Int32GetDatum(run->round_n)};
 	MemoryContext old;
-	uint64		n;
+	uint64 n;
 
 	if (run->state != DF_RUN_RUNNING && run->state != DF_RUN_WAITING)
 		load_former(run);
@@ -346,13 +372,13 @@ load_round(DfRun *run)
 static void
 load_first_rounds(List *runs)
 {
-	Datum		values[1] = {uuid_array(runs)};
-	uint64		n = df_plan_run(&steps_plan, values, NULL, 0);
-	DfRun	   *run = NULL;
+	Datum values[1] = {uuid_array(runs)};
+	uint64 n = df_plan_run(&steps_plan, values, NULL, 0);
+	DfRun *run = NULL;
 
 	for (uint64 i = 0; i < n; i++)
 	{
-		pg_uuid_t	id = df_copy_uuid(i, 0);
+		pg_uuid_t id = df_copy_uuid(i, 0);
 		MemoryContext old;
 
 		if (run == NULL || memcmp(&run->id, &id, sizeof(id)) != 0)
@@ -369,12 +395,12 @@ load_first_rounds(List *runs)
 void
 df_load_steps(List *runs)
 {
-	List	   *first = NIL;
-	ListCell   *lc;
+	List *first = NIL;
+	ListCell *lc;
 
-	foreach(lc, runs)
+	foreach (lc, runs)
 	{
-		DfRun	   *run = lfirst(lc);
+		DfRun *run = lfirst(lc);
 
 		if (run->round_n > 0)
 			load_round(run);
@@ -385,7 +411,7 @@ df_load_steps(List *runs)
 		load_first_rounds(first);
 }
 
-/* ---- inbox ------------------------------------------------------------------------- */
+/* ---- inbox ---------------------------------------------------------------- */
 
 static void
 message_from_row(DfMessage *message, uint64 row, MemoryContext cxt)
@@ -407,26 +433,30 @@ message_from_row(DfMessage *message, uint64 row, MemoryContext cxt)
 static DfPlan inbox_plan = {
 	"SELECT w.run, i.id, i.kind, i.event, i.payload, i.note, i.sent_by, i.sent_at "
 	"FROM unnest($1, $2, $3, $4, $5) AS w(run, workflow, key, event, rows), LATERAL ("
-	" (SELECT x.* FROM dataflows.inbox x WHERE x.run = w.run AND x.run IS NOT NULL AND x.state <> 'done'"
+	" (SELECT x.* FROM dataflows.inbox x WHERE x.run = w.run AND x.run IS NOT NULL AND x.state <> "
+	"'done'"
 	"   AND x.kind = 'signal' AND x.event = w.event ORDER BY x.id LIMIT w.rows)"
 	" UNION ALL"
-	" (SELECT x.* FROM dataflows.inbox x WHERE x.workflow = w.workflow AND x.key = w.key AND x.run IS NULL AND x.state <> 'done'"
+	" (SELECT x.* FROM dataflows.inbox x WHERE x.workflow = w.workflow AND x.key = w.key AND x.run "
+	"IS NULL AND x.state <> 'done'"
 	"   AND x.event = w.event ORDER BY x.id LIMIT w.rows)"
 	" UNION ALL"
-	" (SELECT x.* FROM dataflows.alias a JOIN dataflows.inbox x ON x.workflow = a.workflow AND x.key = a.key"
+	" (SELECT x.* FROM dataflows.alias a JOIN dataflows.inbox x ON x.workflow = a.workflow AND "
+	"x.key = a.key"
 	"   AND x.run IS NULL AND x.state <> 'done' AND x.event = w.event"
 	"   WHERE a.run = w.run AND a.key IS DISTINCT FROM w.key ORDER BY x.id LIMIT w.rows)) i "
 	"ORDER BY i.id",
-	SPI_OK_SELECT, 5, {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID}
-};
+	SPI_OK_SELECT,
+	5,
+	{UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID}};
 
 static void
 keep_message(List *runs, uint64 row)
 {
-	pg_uuid_t	id = df_copy_uuid(row, 0);
-	DfRun	   *run = find_run(runs, &id);
+	pg_uuid_t id = df_copy_uuid(row, 0);
+	DfRun *run = find_run(runs, &id);
 	MemoryContext old;
-	DfMessage  *message;
+	DfMessage *message;
 
 	if (run == NULL)
 		return;
@@ -440,21 +470,21 @@ keep_message(List *runs, uint64 row)
 void
 df_load_signals(List *runs, List *wanted)
 {
-	int			count = list_length(wanted);
-	Datum	   *ids = palloc(sizeof(Datum) * count);
-	Datum	   *workflows = palloc(sizeof(Datum) * count);
-	Datum	   *keys = palloc(sizeof(Datum) * count);
-	Datum	   *events = palloc(sizeof(Datum) * count);
-	Datum	   *rows = palloc(sizeof(Datum) * count);
-	bool	   *nulls = palloc(sizeof(bool) * count);
-	Datum		values[5];
-	uint64		n;
-	int			i = 0;
-	ListCell   *lc;
+	int count = list_length(wanted);
+	Datum *ids = palloc(sizeof(Datum) * count);
+	Datum *workflows = palloc(sizeof(Datum) * count);
+	Datum *keys = palloc(sizeof(Datum) * count);
+	Datum *events = palloc(sizeof(Datum) * count);
+	Datum *rows = palloc(sizeof(Datum) * count);
+	bool *nulls = palloc(sizeof(bool) * count);
+	Datum values[5];
+	uint64 n;
+	int i = 0;
+	ListCell *lc;
 
 	if (count == 0)
 		return;
-	foreach(lc, wanted)
+	foreach (lc, wanted)
 	{
 		DfWantedSignal *want = lfirst(lc);
 
@@ -477,15 +507,17 @@ df_load_signals(List *runs, List *wanted)
 
 static DfPlan cancels_plan = {
 	"SELECT i.run, i.id, i.kind, i.event, i.payload, i.note, i.sent_by, i.sent_at "
-	"FROM dataflows.inbox i WHERE i.run = $1 AND i.run IS NOT NULL AND i.state <> 'done' AND i.kind = 'cancel' ORDER BY i.id",
-	SPI_OK_SELECT, 1, {UUIDOID}
-};
+	"FROM dataflows.inbox i WHERE i.run = $1 AND i.run IS NOT NULL AND i.state <> 'done' AND "
+	"i.kind = 'cancel' ORDER BY i.id",
+	SPI_OK_SELECT,
+	1,
+	{UUIDOID}};
 
 void
 df_load_cancels(DfRun *run)
 {
-	Datum		values[1] = {UUIDPGetDatum(&run->id)};
-	uint64		n = df_plan_run(&cancels_plan, values, NULL, 0);
+	Datum values[1] = {UUIDPGetDatum(&run->id)};
+	uint64 n = df_plan_run(&cancels_plan, values, NULL, 0);
 
 	for (uint64 row = 0; row < n; row++)
 		keep_message(list_make1(run), row);
@@ -493,31 +525,35 @@ df_load_cancels(DfRun *run)
 
 /* as many of each workflow, so that a flood to one does not keep the others from being seen */
 static DfPlan new_inbox_plan = {
-	"SELECT coalesce(i.run, k.run), i.id, i.kind, i.event, i.payload, i.note, i.sent_by, i.sent_at, "
-	"coalesce(r.state, k.state) IN ('waiting', 'rolling_back'), coalesce(r.lease, k.lease) IS NOT NULL, i.workflow "
-	"FROM (SELECT n.* FROM unnest($1) AS w(name), LATERAL (SELECT * FROM dataflows.inbox q WHERE q.workflow = w.name"
+	"SELECT coalesce(i.run, k.run), i.id, i.kind, i.event, i.payload, i.note, i.sent_by, "
+	"i.sent_at, "
+	"coalesce(r.state, k.state) IN ('waiting', 'rolling_back'), coalesce(r.lease, k.lease) IS NOT "
+	"NULL, i.workflow "
+	"FROM (SELECT n.* FROM unnest($1) AS w(name), LATERAL (SELECT * FROM dataflows.inbox q WHERE "
+	"q.workflow = w.name"
 	" AND q.state = 'new' AND q.id > $3 ORDER BY q.id LIMIT $2) n) i "
 	"LEFT JOIN dataflows.run r ON r.run = i.run "
 	"LEFT JOIN LATERAL " DF_HOLDER_SQL("i.workflow", "i.key") " k ON i.run IS NULL "
-	"ORDER BY i.workflow, i.id",
-	SPI_OK_SELECT, 3, {TEXTARRAYOID, INT8OID, INT8OID}
-};
+															  "ORDER BY i.workflow, i.id",
+	SPI_OK_SELECT,
+	3,
+	{TEXTARRAYOID, INT8OID, INT8OID}};
 
 List *
 df_load_new_inbox(List *names, int each, int64 *after, MemoryContext cxt)
 {
-	Datum		values[3] = {text_array(names), Int64GetDatum(each), Int64GetDatum(*after)};
-	uint64		n = df_plan_run(&new_inbox_plan, values, NULL, 0);
-	List	   *rows = NIL;
-	char	   *workflow = "";
-	int			of_workflow = 0;
+	Datum values[3] = {text_array(names), Int64GetDatum(each), Int64GetDatum(*after)};
+	uint64 n = df_plan_run(&new_inbox_plan, values, NULL, 0);
+	List *rows = NIL;
+	char *workflow = "";
+	int of_workflow = 0;
 
 	*after = 0;
 	for (uint64 i = 0; i < n; i++)
 	{
 		DfInboxRow *row = MemoryContextAllocZero(cxt, sizeof(DfInboxRow));
 		MemoryContext old;
-		char	   *its = df_copy_text(cxt, i, 10);
+		char *its = df_copy_text(cxt, i, 10);
 
 		message_from_row(&row->message, i, cxt);
 		row->has_run = !df_is_null(i, 0);
@@ -536,17 +572,19 @@ df_load_new_inbox(List *names, int each, int64 *after, MemoryContext cxt)
 	return rows;
 }
 
-static DfPlan next_due_plan = {
-	"SELECT min(d.wake_at) FROM unnest($1) AS w(name), LATERAL ("
-	" SELECT q.wake_at FROM dataflows.run q WHERE q.workflow = w.name AND q.sql = $3 AND q.wake_at IS NOT NULL"
-	" AND q.lease IS NULL AND q.identity = $2" NOT_ABANDONED("q.run") " ORDER BY q.wake_at LIMIT 1) d",
-	SPI_OK_SELECT, 3, {TEXTARRAYOID, INT8OID, BOOLOID}
-};
+static DfPlan next_due_plan = {"SELECT min(d.wake_at) FROM unnest($1) AS w(name), LATERAL ("
+							   " SELECT q.wake_at FROM dataflows.run q WHERE q.workflow = w.name "
+							   "AND q.sql = $3 AND q.wake_at IS NOT NULL"
+							   " AND q.lease IS NULL AND q.identity = $2" NOT_ABANDONED(
+								   "q.run") " ORDER BY q.wake_at LIMIT 1) d",
+							   SPI_OK_SELECT,
+							   3,
+							   {TEXTARRAYOID, INT8OID, BOOLOID}};
 
 TimestampTz
 df_next_due(List *names, bool sql, int64 identity)
 {
-	Datum		values[3] = {text_array(names), Int64GetDatum(identity), BoolGetDatum(sql)};
+	Datum values[3] = {text_array(names), Int64GetDatum(identity), BoolGetDatum(sql)};
 
 	if (df_plan_run(&next_due_plan, values, NULL, 0) == 0)
 		return DF_NEVER;

@@ -15,10 +15,9 @@ extern List *df_load_workflow_names(Oid owner, MemoryContext cxt);
 extern DfWorkflow *df_load_workflow(const char *name, int version, MemoryContext cxt);
 
 /*
- * Locks up to `limit` runs of these workflows that are due and that nobody
- * holds, at most `each` per workflow; those that wait for a sql worker, or the others.  The runs are new, in contexts below
- * `parent`, with run->db_lease as found; run->workflow is NULL, its version in
- * *versions.
+ * Locks up to `limit` runs of these workflows that are due and that nobody holds, at most `each`
+ * per workflow; those that wait for a sql worker, or the others. The runs are new, in contexts
+ * below `parent`, with run->db_lease as found; run->workflow is NULL, its version in *versions.
  */
 extern List *df_claim_due(List *names, bool sql, int64 identity, int each, int limit,
 						  MemoryContext parent, List **versions);
@@ -31,12 +30,15 @@ extern void df_load_steps(List *runs);
 /* an event that a run waits for */
 typedef struct DfWantedSignal
 {
-	DfRun	   *run;
+	DfRun *run;
 	const char *event;
-	bool		by;				/* not everybody's counts */
+	bool by; /* not everybody's counts */
 } DfWantedSignal;
 
-/* of these runs: what was sent of these events (a List of DfWantedSignal), by id or by key, and is not consumed */
+/*
+ * of these runs: what was sent of these events (a List of DfWantedSignal), by id or by key, and
+ * is not consumed
+ */
 extern void df_load_signals(List *runs, List *wanted);
 
 /* who has cancelled the run, and was not heard yet */
@@ -45,11 +47,11 @@ extern void df_load_cancels(DfRun *run);
 /* what the engine has not looked at yet; the run as found by id or key */
 typedef struct DfInboxRow
 {
-	DfMessage	message;
-	bool		has_run;
-	pg_uuid_t	run;
-	bool		waiting;		/* the run, or its on_failure, may be waiting for a signal */
-	bool		held;			/* somebody's lease is on it */
+	DfMessage message;
+	bool has_run;
+	pg_uuid_t run;
+	bool waiting; /* the run, or its on_failure, may be waiting for a signal */
+	bool held; /* somebody's lease is on it */
 } DfInboxRow;
 
 /*
@@ -62,4 +64,4 @@ extern List *df_load_new_inbox(List *names, int each, int64 *after, MemoryContex
 /* when the next run is due, DF_NEVER = none */
 extern TimestampTz df_next_due(List *names, bool sql, int64 identity);
 
-#endif							/* DF_CLAIM_H */
+#endif /* DF_CLAIM_H */

@@ -41,7 +41,7 @@
 #define BATCH 500
 #define BATCH_SQL "500"
 
-/* ---- what is due --------------------------------------------------------------- */
+/* ---- what is due ---------------------------------------------------------- */
 
 static DfDueOwner *
 copy_due_owner(MemoryContext cxt, uint64 row)
@@ -78,11 +78,12 @@ df_due_owners(bool sql, MemoryContext cxt)
 		"   LIMIT 1) AS n ON true"
 		" WHERE d.wake_at IS NOT NULL OR n.found"
 		" GROUP BY g.owner, g.owner_name ORDER BY pg_catalog.min(d.wake_at) NULLS LAST",
-		SPI_OK_SELECT, 2, {INT8OID, BOOLOID}
-	};
-	Datum		values[2];
-	uint64		n;
-	List	   *result = NIL;
+		SPI_OK_SELECT,
+		2,
+		{INT8OID, BOOLOID}};
+	Datum values[2];
+	uint64 n;
+	List *result = NIL;
 
 	values[0] = Int64GetDatum(df_identity_hash());
 	values[1] = BoolGetDatum(sql);
@@ -99,21 +100,22 @@ df_due_owners(bool sql, MemoryContext cxt)
 	return result;
 }
 
-/* ---- leases ---------------------------------------------------------------------- */
+/* ---- leases --------------------------------------------------------------- */
 
 /* the leases of runs that were due by then; a leased run keeps its wake_at */
 static uint64
 read_leases(TimestampTz up_to)
 {
-	static DfPlan plan = {
-		"SELECT DISTINCT l.lease"
-		" FROM (SELECT DISTINCT w.name FROM dataflows.workflow AS w) AS g,"
-		" LATERAL (SELECT r.lease FROM dataflows.run AS r"
-		"   WHERE r.workflow" EQ "g.name AND r.sql" EQ EITHER " AND r.wake_at IS NOT NULL AND r.wake_at" LE "$1"
-		"   AND r.lease IS NOT NULL) AS l",
-		SPI_OK_SELECT, 1, {TIMESTAMPTZOID}
-	};
-	Datum		values[1];
+	static DfPlan plan = {"SELECT DISTINCT l.lease"
+						  " FROM (SELECT DISTINCT w.name FROM dataflows.workflow AS w) AS g,"
+						  " LATERAL (SELECT r.lease FROM dataflows.run AS r"
+						  "   WHERE r.workflow" EQ "g.name AND r.sql" EQ EITHER
+						  " AND r.wake_at IS NOT NULL AND r.wake_at" LE "$1"
+						  "   AND r.lease IS NOT NULL) AS l",
+						  SPI_OK_SELECT,
+						  1,
+						  {TIMESTAMPTZOID}};
+	Datum values[1];
 
 	values[0] = TimestampTzGetDatum(up_to);
 	return df_plan_run(&plan, values, NULL, 0);
@@ -123,14 +125,17 @@ read_leases(TimestampTz up_to)
 static void
 void_leases(Datum *leases, int n, TimestampTz up_to)
 {
-	static DfPlan plan = {
-		"UPDATE dataflows.run AS u SET lease = NULL, wake_at = $3 WHERE u.run" EQ "ANY (ARRAY("
-		"  SELECT r.run FROM (SELECT DISTINCT w.name FROM dataflows.workflow AS w) AS g, dataflows.run AS r"
-		"  WHERE r.workflow" EQ "g.name AND r.sql" EQ EITHER " AND r.wake_at IS NOT NULL AND r.wake_at" LE "$2"
-		"  AND r.lease" EQ "ANY ($1) FOR NO KEY UPDATE OF r SKIP LOCKED))",
-		SPI_OK_UPDATE, 3, {INT8ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
-	};
-	Datum		values[3];
+	static DfPlan plan = {"UPDATE dataflows.run AS u SET lease = NULL, wake_at = $3 WHERE u.run" EQ
+						  "ANY (ARRAY("
+						  "  SELECT r.run FROM (SELECT DISTINCT w.name FROM dataflows.workflow AS "
+						  "w) AS g, dataflows.run AS r"
+						  "  WHERE r.workflow" EQ "g.name AND r.sql" EQ EITHER
+						  " AND r.wake_at IS NOT NULL AND r.wake_at" LE "$2"
+						  "  AND r.lease" EQ "ANY ($1) FOR NO KEY UPDATE OF r SKIP LOCKED))",
+						  SPI_OK_UPDATE,
+						  3,
+						  {INT8ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
+	Datum values[3];
 
 	values[0] = df_array(INT8OID, leases, NULL, n);
 	values[1] = TimestampTzGetDatum(up_to);
@@ -139,15 +144,15 @@ void_leases(Datum *leases, int n, TimestampTz up_to)
 }
 
 static int
-find_dead(TimestampTz up_to, bool (*is_alive) (int64 lease), Datum **dead)
+find_dead(TimestampTz up_to, bool (*is_alive)(int64 lease), Datum **dead)
 {
-	uint64		n = read_leases(up_to);
-	int			n_dead = 0;
+	uint64 n = read_leases(up_to);
+	int n_dead = 0;
 
 	*dead = palloc(sizeof(Datum) * (n + 1));
 	for (uint64 row = 0; row < n; row++)
 	{
-		int64		lease = df_int64(row, 0, 0);
+		int64 lease = df_int64(row, 0, 0);
 
 		if (!is_alive(lease))
 			(*dead)[n_dead++] = Int64GetDatum(lease);
@@ -156,10 +161,10 @@ find_dead(TimestampTz up_to, bool (*is_alive) (int64 lease), Datum **dead)
 }
 
 bool
-df_return_leases(TimestampTz up_to, bool (*is_alive) (int64 lease))
+df_return_leases(TimestampTz up_to, bool (*is_alive)(int64 lease))
 {
-	Datum	   *dead;
-	int			n = find_dead(up_to, is_alive, &dead);
+	Datum *dead;
+	int n = find_dead(up_to, is_alive, &dead);
 
 	if (n == 0)
 		return true;
@@ -170,9 +175,9 @@ df_return_leases(TimestampTz up_to, bool (*is_alive) (int64 lease))
 bool
 df_give_back_lease(int64 lease)
 {
-	Datum		value = Int64GetDatum(lease);
+	Datum value = Int64GetDatum(lease);
 	TimestampTz now = df_now();
-	uint64		n;
+	uint64 n;
 
 	void_leases(&value, 1, now);
 	n = read_leases(now);
@@ -182,14 +187,14 @@ df_give_back_lease(int64 lease)
 	return true;
 }
 
-/* ---- stuck -------------------------------------------------------------------------- */
+/* ---- stuck ---------------------------------------------------------------- */
 
 /* states from which the machine lets a run get stuck, as a text[] */
 static Datum
 states_that_may_get_stuck(void)
 {
-	Datum		names[DF_RUN_NSTATES];
-	int			n = 0;
+	Datum names[DF_RUN_NSTATES];
+	int n = 0;
 
 	for (int state = 0; state < DF_RUN_NSTATES; state++)
 		if (df_run_next(state, DF_RUN_GET_STUCK) == DF_RUN_STUCK)
@@ -200,8 +205,10 @@ states_that_may_get_stuck(void)
 /* the runs of an owner that nobody holds */
 #define RUNS_OF_OWNER \
 	" FROM dataflows.workflow AS w, dataflows.run AS r, dataflows.inbox AS i" \
-	" WHERE w.owner" EQ "$1 AND w.owner_name" EQ "$2 AND r.workflow" EQ "w.name AND r.version" EQ "w.version" \
-	" AND r.lease IS NULL AND r.identity" EQ "$4 AND i.workflow" EQ "w.name AND i.run" EQ "r.run AND i.state" EQ "'new'"
+	" WHERE w.owner" EQ "$1 AND w.owner_name" EQ "$2 AND r.workflow" EQ "w.name AND r.version" EQ \
+	"w.version" \
+	" AND r.lease IS NULL AND r.identity" EQ "$4 AND i.workflow" EQ "w.name AND i.run" EQ \
+	"r.run AND i.state" EQ "'new'"
 
 #define STICK_SQL \
 	" LIMIT " BATCH_SQL " FOR UPDATE OF r SKIP LOCKED)" \
@@ -209,7 +216,10 @@ states_that_may_get_stuck(void)
 	" stuck = pg_catalog.jsonb_build_object('sqlstate', '28000', 'reason', $7, 'remedy', $8)" \
 	" FROM due WHERE r.run" EQ "due.run RETURNING r.run, r.workflow"
 
-#define STICK_TYPES {OIDOID, TEXTOID, TIMESTAMPTZOID, INT8OID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID}
+#define STICK_TYPES \
+	{ \
+		OIDOID, TEXTOID, TIMESTAMPTZOID, INT8OID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID \
+	}
 
 /* those that are due, or those for which something has come */
 static uint64
@@ -219,17 +229,16 @@ stick_batch(const DfDueOwner *owner, bool inbox, const char *reason, const char 
 		"WITH due AS MATERIALIZED (SELECT r.run FROM dataflows.workflow AS w, dataflows.run AS r"
 		"   WHERE w.owner" EQ "$1 AND w.owner_name" EQ "$2"
 		"   AND r.workflow" EQ "w.name AND r.version" EQ "w.version"
-		"   AND r.sql" EQ EITHER " AND r.wake_at IS NOT NULL AND r.wake_at" LE "$3 AND r.lease IS NULL"
+		"   AND r.sql" EQ EITHER " AND r.wake_at IS NOT NULL AND r.wake_at" LE
+		"$3 AND r.lease IS NULL"
 		"   AND r.identity" EQ "$4 AND r.state" EQ "ANY ($5)" STICK_SQL,
-		SPI_OK_UPDATE_RETURNING, 8, STICK_TYPES
-	};
-	static DfPlan inbox_plan = {
-		"WITH due AS MATERIALIZED (SELECT r.run" RUNS_OF_OWNER " AND i.sent_at" LE "$3 AND r.state" EQ "ANY ($5)" STICK_SQL,
-		SPI_OK_UPDATE_RETURNING, 8, STICK_TYPES
-	};
-	Datum		values[8];
-	pg_uuid_t	stuck[BATCH];
-	uint64		n;
+		SPI_OK_UPDATE_RETURNING, 8, STICK_TYPES};
+	static DfPlan inbox_plan = {"WITH due AS MATERIALIZED (SELECT r.run" RUNS_OF_OWNER
+								" AND i.sent_at" LE "$3 AND r.state" EQ "ANY ($5)" STICK_SQL,
+								SPI_OK_UPDATE_RETURNING, 8, STICK_TYPES};
+	Datum values[8];
+	pg_uuid_t stuck[BATCH];
+	uint64 n;
 
 	values[0] = ObjectIdGetDatum(owner->owner);
 	values[1] = CStringGetTextDatum(owner->name);
@@ -243,7 +252,8 @@ stick_batch(const DfDueOwner *owner, bool inbox, const char *reason, const char 
 	for (uint64 row = 0; row < n; row++)
 	{
 		stuck[row] = df_copy_uuid(row, 0);
-		df_metric_add(DF_METRIC_RUNS_STUCK, df_copy_text(CurrentMemoryContext, row, 1), NULL, NULL, 1);
+		df_metric_add(DF_METRIC_RUNS_STUCK, df_copy_text(CurrentMemoryContext, row, 1), NULL, NULL,
+					  1);
 	}
 	df_alert_stuck(stuck, (int) n);
 	return n;
@@ -252,7 +262,7 @@ stick_batch(const DfDueOwner *owner, bool inbox, const char *reason, const char 
 uint64
 df_stick_owner(const DfDueOwner *owner, const char *problem, const char *remedy)
 {
-	char	   *reason = psprintf("role \"%s\" owns the workflow, but %s", owner->name, problem);
+	char *reason = psprintf("role \"%s\" owns the workflow, but %s", owner->name, problem);
 
 	return stick_batch(owner, false, reason, remedy) + stick_batch(owner, true, reason, remedy);
 }
@@ -261,8 +271,8 @@ df_stick_owner(const DfDueOwner *owner, const char *problem, const char *remedy)
 static Datum
 states_that_may_be_abandoned(void)
 {
-	Datum		names[DF_RUN_NSTATES];
-	int			n = 0;
+	Datum names[DF_RUN_NSTATES];
+	int n = 0;
 
 	for (int state = 0; state < DF_RUN_NSTATES; state++)
 		if (df_run_next(state, DF_RUN_ABANDON) == DF_RUN_ABANDONED)
@@ -281,34 +291,41 @@ states_that_may_be_abandoned(void)
 static DfPlan abandon_plan = {
 	"WITH RECURSIVE asked AS MATERIALIZED (SELECT r.run, i.sent_by, i.sent_at, i.note"
 	"   FROM dataflows.inbox AS i, dataflows.run AS r, dataflows.workflow AS w"
-	"   WHERE i.kind" EQ "'abandon' AND i.state" EQ "'new' AND r.run" EQ "i.run AND r.lease IS NULL AND r.state" EQ "ANY ($1)"
-	"   AND w.name" EQ "r.workflow AND w.version" EQ "r.version AND (i.payload IS NOT NULL OR w.owner" EQ "$2)"
+	"   WHERE i.kind" EQ "'abandon' AND i.state" EQ "'new' AND r.run" EQ
+	"i.run AND r.lease IS NULL AND r.state" EQ "ANY ($1)"
+	"   AND w.name" EQ "r.workflow AND w.version" EQ
+	"r.version AND (i.payload IS NOT NULL OR w.owner" EQ "$2)"
 	"   ORDER BY i.id LIMIT " BATCH_SQL " FOR UPDATE OF r SKIP LOCKED),"
 	" family AS (SELECT a.run, a.sent_by, a.sent_at, a.note FROM asked AS a"
 	"   UNION SELECT c.run, f.sent_by, f.sent_at, f.note FROM family AS f, dataflows.run AS c"
 	"   WHERE c.parent" EQ "f.run AND c.lease IS NULL AND c.state" EQ "ANY ($1)),"
-	" u AS (UPDATE dataflows.run AS r SET state = $3, finished_at = $4, wake_at = NULL, waiting_for = NULL, stuck = NULL, sql = false,"
-	"   key_held = $5, error = COALESCE(r.error, pg_catalog.jsonb_build_object('message', 'abandoned by ' OPERATOR(pg_catalog.||) a.sent_by,"
+	" u AS (UPDATE dataflows.run AS r SET state = $3, finished_at = $4, wake_at = NULL, "
+	"waiting_for = NULL, stuck = NULL, sql = false,"
+	"   key_held = $5, error = COALESCE(r.error, pg_catalog.jsonb_build_object('message', "
+	"'abandoned by ' OPERATOR(pg_catalog.||) a.sent_by,"
 	"     'by', a.sent_by, 'at', a.sent_at, 'reason', a.note))"
 	"   FROM (SELECT DISTINCT ON (f.run) f.run, f.sent_by, f.sent_at, f.note FROM family AS f) AS a"
 	"   WHERE r.run" EQ "a.run AND r.lease IS NULL AND r.state" EQ "ANY ($1)"
 	"   RETURNING r.run, r.parent, r.parent_n, r.error, r.workflow, a.sent_by),"
-	" d AS (UPDATE dataflows.inbox AS i SET state = 'done', consumed_at = $4 FROM u WHERE i.run" EQ "u.run AND i.state" NE "'done'),"
+	" d AS (UPDATE dataflows.inbox AS i SET state = 'done', consumed_at = $4 FROM u WHERE i.run" EQ
+	"u.run AND i.state" NE "'done'),"
 	" p AS (INSERT INTO dataflows.inbox (run, workflow, key, kind, payload, sent_by, sent_at)"
-	"   SELECT r.run, r.workflow, r.key, 'child', pg_catalog.jsonb_build_object('run', u.run, 'n', u.parent_n, 'state', $3, 'error', u.error), u.sent_by, $4"
+	"   SELECT r.run, r.workflow, r.key, 'child', pg_catalog.jsonb_build_object('run', u.run, 'n', "
+	"u.parent_n, 'state', $3, 'error', u.error), u.sent_by, $4"
 	"   FROM u, dataflows.run AS r WHERE r.run" EQ "u.parent AND r.finished_at IS NULL"
 	"   AND NOT EXISTS (SELECT FROM u AS o WHERE o.run" EQ "r.run))"
 	" SELECT u.workflow, w.owner FROM u LEFT JOIN dataflows.run AS r ON r.run" EQ "u.parent"
 	"  LEFT JOIN dataflows.workflow AS w ON w.name" EQ "r.workflow AND w.version" EQ "r.version",
-	SPI_OK_SELECT, 5, {TEXTARRAYOID, OIDOID, TEXTOID, TIMESTAMPTZOID, BOOLOID}
-};
+	SPI_OK_SELECT,
+	5,
+	{TEXTARRAYOID, OIDOID, TEXTOID, TIMESTAMPTZOID, BOOLOID}};
 
 uint64
 df_abandon_asked(Oid owner)
 {
 	const char *state = df_run_state_name(DF_RUN_ABANDONED);
-	Datum		values[5];
-	uint64		n;
+	Datum values[5];
+	uint64 n;
 
 	values[0] = states_that_may_be_abandoned();
 	values[1] = ObjectIdGetDatum(owner);
@@ -318,7 +335,8 @@ df_abandon_asked(Oid owner)
 	n = df_plan_run(&abandon_plan, values, NULL, 0);
 	for (uint64 row = 0; row < n; row++)
 	{
-		df_metric_add(DF_METRIC_RUNS_ENDED, df_copy_text(CurrentMemoryContext, row, 0), state, NULL, 1);
+		df_metric_add(DF_METRIC_RUNS_ENDED, df_copy_text(CurrentMemoryContext, row, 0), state, NULL,
+					  1);
 		if (!df_is_null(row, 1))
 			df_wake_owner(DatumGetObjectId(df_value(row, 1)));
 	}
@@ -330,31 +348,32 @@ df_abandon_asked(Oid owner)
 void
 df_count_crash(const pg_uuid_t *run)
 {
-	static DfPlan plan = {
-		"UPDATE dataflows.run AS r SET entries = COALESCE(r.entries, 0)" PLUS "1"
-		" FROM (SELECT q.run FROM dataflows.run AS q WHERE q.run" EQ "$1 AND q.state" EQ "ANY ($2) FOR UPDATE NOWAIT) AS x"
-		" WHERE r.run" EQ "x.run",
-		SPI_OK_UPDATE, 2, {UUIDOID, TEXTARRAYOID}
-	};
-	Datum		values[2];
+	static DfPlan plan = {"UPDATE dataflows.run AS r SET entries = COALESCE(r.entries, 0)" PLUS "1"
+						  " FROM (SELECT q.run FROM dataflows.run AS q WHERE q.run" EQ
+						  "$1 AND q.state" EQ "ANY ($2) FOR UPDATE NOWAIT) AS x"
+						  " WHERE r.run" EQ "x.run",
+						  SPI_OK_UPDATE,
+						  2,
+						  {UUIDOID, TEXTARRAYOID}};
+	Datum values[2];
 
 	values[0] = UUIDPGetDatum(run);
 	values[1] = states_that_may_get_stuck();
 	(void) df_plan_run(&plan, values, NULL, 0);
 }
 
-/* ---- NOTIFY ---------------------------------------------------------------------------- */
+/* ---- NOTIFY --------------------------------------------------------------- */
 
 /* what a NOTIFY is about: the run if there is one, and what its workflow allows */
 typedef struct Target
 {
-	bool		has_run;
-	pg_uuid_t	run;
-	char	   *workflow;
-	char	   *key;			/* may be NULL */
-	char	   *state;			/* of the run */
-	char	   *accept;
-	Oid			owner;
+	bool has_run;
+	pg_uuid_t run;
+	char *workflow;
+	char *key; /* may be NULL */
+	char *state; /* of the run */
+	char *accept;
+	Oid owner;
 } Target;
 
 static bool
@@ -379,9 +398,10 @@ find_by_run(pg_uuid_t run, Target *target)
 		"SELECT r.run, r.workflow, r.key, r.state, w.accept_notify, w.owner"
 		" FROM dataflows.run AS r, dataflows.workflow AS w"
 		" WHERE r.run" EQ "$1 AND w.name" EQ "r.workflow AND w.version" EQ "r.version",
-		SPI_OK_SELECT, 1, {UUIDOID}
-	};
-	Datum		values[1];
+		SPI_OK_SELECT,
+		1,
+		{UUIDOID}};
+	Datum values[1];
 
 	values[0] = UUIDPGetDatum(&run);
 	return copy_target(target, df_plan_run(&plan, values, NULL, 1));
@@ -393,12 +413,15 @@ find_by_key(const char *workflow, const char *key, Target *target)
 {
 	static DfPlan plan = {
 		"SELECT r.run, w.name, $2, r.state, w.accept_notify, w.owner"
-		" FROM dataflows.workflow AS w LEFT JOIN LATERAL " DF_HOLDER_SQL("w.name", "$2") " AS r ON true"
-		" WHERE w.name" EQ "$1 AND (r.run IS NULL AND NOT w.dropped OR r.version" EQ "w.version)"
-		" ORDER BY w.version DESC LIMIT 1",
-		SPI_OK_SELECT, 2, {TEXTOID, TEXTOID}
-	};
-	Datum		values[2];
+		" FROM dataflows.workflow AS w LEFT JOIN LATERAL " DF_HOLDER_SQL(
+			"w.name", "$2") " AS r ON true"
+							" WHERE w.name" EQ
+							"$1 AND (r.run IS NULL AND NOT w.dropped OR r.version" EQ "w.version)"
+							" ORDER BY w.version DESC LIMIT 1",
+		SPI_OK_SELECT,
+		2,
+		{TEXTOID, TEXTOID}};
+	Datum values[2];
 
 	values[0] = CStringGetTextDatum(workflow);
 	values[1] = CStringGetTextDatum(key);
@@ -412,10 +435,11 @@ insert_signal(const DfNotifySignal *signal, const Target *target)
 		"INSERT INTO dataflows.inbox"
 		" (run, workflow, key, kind, event, payload, sent_by, sent_pid, sent_at, expires_at)"
 		" VALUES ($1, $2, $3, 'signal', $4, $5, 'NOTIFY', $6, $7, $8)",
-		SPI_OK_INSERT, 8, {UUIDOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
-	};
-	Datum		values[8];
-	char		nulls[9] = "        ";
+		SPI_OK_INSERT,
+		8,
+		{UUIDOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
+	Datum values[8];
+	char nulls[9] = "        ";
 
 	values[0] = UUIDPGetDatum(&target->run);
 	nulls[0] = target->has_run ? ' ' : 'n';
@@ -426,7 +450,8 @@ insert_signal(const DfNotifySignal *signal, const Target *target)
 	values[4] = JsonbPGetDatum(signal->payload);
 	values[5] = Int32GetDatum(signal->pid);
 	values[6] = TimestampTzGetDatum(signal->at);
-	values[7] = TimestampTzGetDatum(TimestampTzPlusMilliseconds(signal->at, df_signal_ttl * INT64CONST(1000)));
+	values[7] = TimestampTzGetDatum(
+		TimestampTzPlusMilliseconds(signal->at, df_signal_ttl * INT64CONST(1000)));
 	nulls[7] = target->has_run ? 'n' : ' ';
 	(void) df_plan_run(&plan, values, nulls, 0);
 }
@@ -436,13 +461,13 @@ bool
 df_some_accept_notify(void)
 {
 	static DfPlan plan = {
-		"SELECT FROM (SELECT DISTINCT w.name FROM dataflows.workflow AS w WHERE w.accept_notify" NE "'none') AS g"
+		"SELECT FROM (SELECT DISTINCT w.name FROM dataflows.workflow AS w WHERE w.accept_notify" NE
+		"'none') AS g"
 		" WHERE EXISTS (SELECT FROM dataflows.run AS r"
 		"   WHERE r.workflow" EQ "g.name AND r.sql" EQ EITHER " AND r.wake_at IS NOT NULL)"
 		" OR EXISTS (SELECT FROM dataflows.run AS r"
 		"   WHERE r.workflow" EQ "g.name AND r.wake_at IS NULL AND r.finished_at IS NULL) LIMIT 1",
-		SPI_OK_SELECT, 0
-	};
+		SPI_OK_SELECT, 0};
 
 	return df_plan_run(&plan, NULL, NULL, 1) > 0;
 }
@@ -455,11 +480,11 @@ df_some_accept_notify(void)
 DfNotifyFate
 df_insert_notify(const DfNotifySignal *signal, Oid *owner)
 {
-	Target		target;
-	bool		found;
+	Target target;
+	bool found;
 
 	found = signal->by_key ? find_by_key(signal->workflow, signal->key, &target)
-		: find_by_run(signal->run, &target);
+						   : find_by_run(signal->run, &target);
 	if (!found)
 		return DF_NOTIFY_UNKNOWN;
 	if (strcmp(target.accept, "key") != 0 && (signal->by_key || strcmp(target.accept, "run") != 0))

@@ -34,7 +34,8 @@
 	"  UNION ALL SELECT b.run FROM dataflows.run AS b WHERE b.workflow" EQ "$1 AND b.key" EQ "$2" \
 	"   AND NOT b.key_held AND b.key IS NOT NULL)" \
 	" UNION SELECT c.run FROM f, dataflows.run AS c WHERE c.restarted_from" EQ "f.run" \
-	"  OR (c.parent" EQ "f.run AND EXISTS (SELECT FROM dataflows.workflow AS w WHERE w.name" EQ "c.workflow" \
+	"  OR (c.parent" EQ "f.run AND EXISTS (SELECT FROM dataflows.workflow AS w WHERE w.name" EQ \
+	"c.workflow" \
 	"   AND w.version" EQ "c.version AND w.owner" EQ "$3)))"
 
 void
@@ -42,11 +43,12 @@ df_forget_find(const DfForget *forget, DfForgetRuns *runs, MemoryContext cxt)
 {
 	static DfPlan plan = {
 		RUNS_OF_KEY " SELECT r.run, r.state FROM dataflows.run AS r"
-		" WHERE r.run" EQ "ANY (ARRAY(SELECT f.run FROM f)) ORDER BY r.run FOR UPDATE",
-		SPI_OK_SELECT, 3, {TEXTOID, TEXTOID, OIDOID}
-	};
-	Datum		values[3];
-	uint64		n;
+					" WHERE r.run" EQ "ANY (ARRAY(SELECT f.run FROM f)) ORDER BY r.run FOR UPDATE",
+		SPI_OK_SELECT,
+		3,
+		{TEXTOID, TEXTOID, OIDOID}};
+	Datum values[3];
+	uint64 n;
 
 	values[0] = CStringGetTextDatum(forget->workflow);
 	values[1] = CStringGetTextDatum(forget->key);
@@ -56,14 +58,15 @@ df_forget_find(const DfForget *forget, DfForgetRuns *runs, MemoryContext cxt)
 	runs->ids = MemoryContextAlloc(cxt, Max(n, 1) * sizeof(Datum));
 	for (uint64 row = 0; row < n; row++)
 	{
-		pg_uuid_t  *id = MemoryContextAlloc(cxt, sizeof(pg_uuid_t));
-		char	   *state = df_copy_text(cxt, row, 1);
+		pg_uuid_t *id = MemoryContextAlloc(cxt, sizeof(pg_uuid_t));
+		char *state = df_copy_text(cxt, row, 1);
 
 		*id = df_copy_uuid(row, 0);
 		runs->ids[runs->n++] = UUIDPGetDatum(id);
 		if (df_run_is_terminal((DfRunState) df_run_state_of(state)))
 			continue;
-		runs->live = MemoryContextStrdup(cxt, DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(id))));
+		runs->live = MemoryContextStrdup(
+			cxt, DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(id))));
 		runs->live_state = state;
 	}
 }
@@ -74,9 +77,10 @@ df_forget_asked(const DfForgetRuns *runs, MemoryContext cxt)
 	static DfPlan plan = {
 		"SELECT i.kind FROM dataflows.inbox AS i WHERE i.run" EQ "ANY ($1) AND i.run IS NOT NULL"
 		" AND i.state" EQ "'new' AND i.kind" NE "'signal' AND i.kind" NE "'child' ORDER BY i.id",
-		SPI_OK_SELECT, 1, {UUIDARRAYOID}
-	};
-	Datum		values[1];
+		SPI_OK_SELECT,
+		1,
+		{UUIDARRAYOID}};
+	Datum values[1];
 
 	values[0] = df_array(UUIDOID, runs->ids, NULL, runs->n);
 	if (df_plan_run(&plan, values, NULL, 1) == 0)
@@ -84,28 +88,47 @@ df_forget_asked(const DfForgetRuns *runs, MemoryContext cxt)
 	return df_copy_text(cxt, 0, 0);
 }
 
-/* the statements on rows that hang on the runs; what identifies a step in the record keeps its method only */
+/*
+ * the statements on rows that hang on the runs; what identifies a step in the record keeps its
+ * method only
+ */
 static void
 erase_parts(const DfForget *forget, Datum runs)
 {
 	static DfPlan plans[] = {
 		{"UPDATE dataflows.step AS s SET request = CASE WHEN s.kind" EQ "'http'"
-			" THEN pg_catalog.split_part(s.request, ' ', 1) END,"
-			" headers = NULL, body = NULL, options = NULL, output = NULL, answer = NULL,"
-			" error = CASE WHEN s.error IS NOT NULL THEN '{\"message\": \"forgotten\"}'::pg_catalog.jsonb END,"
-			" undo = NULL, undo_body = NULL,"
-			" undo_error = CASE WHEN s.undo_error IS NOT NULL THEN '{\"message\": \"forgotten\"}'::pg_catalog.jsonb END"
-		" WHERE s.run" EQ "ANY ($1)", SPI_OK_UPDATE, 1, {UUIDARRAYOID}},
+		 " THEN pg_catalog.split_part(s.request, ' ', 1) END,"
+		 " headers = NULL, body = NULL, options = NULL, output = NULL, answer = NULL,"
+		 " error = CASE WHEN s.error IS NOT NULL THEN '{\"message\": "
+		 "\"forgotten\"}'::pg_catalog.jsonb END,"
+		 " undo = NULL, undo_body = NULL,"
+		 " undo_error = CASE WHEN s.undo_error IS NOT NULL THEN '{\"message\": "
+		 "\"forgotten\"}'::pg_catalog.jsonb END"
+		 " WHERE s.run" EQ "ANY ($1)",
+		 SPI_OK_UPDATE,
+		 1,
+		 {UUIDARRAYOID}},
 		{"UPDATE dataflows.attempt AS a SET error = NULL WHERE a.run" EQ "ANY ($1)",
-		SPI_OK_UPDATE, 1, {UUIDARRAYOID}},
+		 SPI_OK_UPDATE,
+		 1,
+		 {UUIDARRAYOID}},
 		{"UPDATE dataflows.inbox AS i SET payload = NULL, note = NULL,"
-			" key = CASE WHEN i.key IS NOT NULL THEN $2 END"
-		" WHERE i.run" EQ "ANY ($1) AND i.run IS NOT NULL", SPI_OK_UPDATE, 2, {UUIDARRAYOID, TEXTOID}},
+		 " key = CASE WHEN i.key IS NOT NULL THEN $2 END"
+		 " WHERE i.run" EQ "ANY ($1) AND i.run IS NOT NULL",
+		 SPI_OK_UPDATE,
+		 2,
+		 {UUIDARRAYOID, TEXTOID}},
 		{"DELETE FROM dataflows.inbox AS i USING dataflows.alias AS a WHERE a.run" EQ "ANY ($1)"
-		" AND i.workflow" EQ "a.workflow AND i.key" EQ "a.key AND i.run IS NULL", SPI_OK_DELETE, 1, {UUIDARRAYOID}},
-		{"DELETE FROM dataflows.alias AS a WHERE a.run" EQ "ANY ($1)", SPI_OK_DELETE, 1, {UUIDARRAYOID}},
+		 " AND i.workflow" EQ "a.workflow AND i.key" EQ "a.key AND i.run IS NULL",
+		 SPI_OK_DELETE,
+		 1,
+		 {UUIDARRAYOID}},
+		{"DELETE FROM dataflows.alias AS a WHERE a.run" EQ "ANY ($1)",
+		 SPI_OK_DELETE,
+		 1,
+		 {UUIDARRAYOID}},
 	};
-	Datum		values[2];
+	Datum values[2];
 
 	values[0] = runs;
 	values[1] = CStringGetTextDatum(forget->pseudonym);
@@ -118,16 +141,19 @@ static void
 erase_runs(const DfForget *forget, Datum runs)
 {
 	static DfPlan plan = {
-		"UPDATE dataflows.run AS r SET key = CASE WHEN r.key IS NOT NULL THEN $2 END, key_held = false,"
+		"UPDATE dataflows.run AS r SET key = CASE WHEN r.key IS NOT NULL THEN $2 END, key_held = "
+		"false,"
 		" input = '{}', result = NULL, waiting_for = NULL, stuck = NULL,"
 		" error = pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object("
 		"  'message', 'forgotten', 'sqlstate', r.error OPERATOR(pg_catalog.->>) 'sqlstate',"
 		"  'forgotten_by', COALESCE(r.error OPERATOR(pg_catalog.->>) 'forgotten_by', $3),"
-		"  'forgotten_at', COALESCE(r.error OPERATOR(pg_catalog.->) 'forgotten_at', pg_catalog.to_jsonb($4))))"
+		"  'forgotten_at', COALESCE(r.error OPERATOR(pg_catalog.->) 'forgotten_at', "
+		"pg_catalog.to_jsonb($4))))"
 		" WHERE r.run" EQ "ANY ($1)",
-		SPI_OK_UPDATE, 4, {UUIDARRAYOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}
-	};
-	Datum		values[4];
+		SPI_OK_UPDATE,
+		4,
+		{UUIDARRAYOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}};
+	Datum values[4];
 
 	values[0] = runs;
 	values[1] = CStringGetTextDatum(forget->pseudonym);
@@ -136,16 +162,20 @@ erase_runs(const DfForget *forget, Datum runs)
 	(void) df_plan_run(&plan, values, NULL, 0);
 }
 
-/* signals by key that no run has taken, or ever will: one that has expired is still there until the sweep */
+/*
+ * signals by key that no run has taken, or ever will: one that has expired is still there until
+ * the sweep
+ */
 static void
 delete_waiting_signals(const DfForget *forget)
 {
 	static DfPlan plan = {
 		"DELETE FROM dataflows.inbox AS i WHERE i.workflow" EQ "$1 AND i.key" EQ "$2"
 		" AND i.run IS NULL",
-		SPI_OK_DELETE, 2, {TEXTOID, TEXTOID}
-	};
-	Datum		values[2];
+		SPI_OK_DELETE,
+		2,
+		{TEXTOID, TEXTOID}};
+	Datum values[2];
 
 	values[0] = CStringGetTextDatum(forget->workflow);
 	values[1] = CStringGetTextDatum(forget->key);
@@ -155,7 +185,7 @@ delete_waiting_signals(const DfForget *forget)
 void
 df_forget_erase(const DfForget *forget, const DfForgetRuns *runs)
 {
-	Datum		ids = df_array(UUIDOID, runs->ids, NULL, runs->n);
+	Datum ids = df_array(UUIDOID, runs->ids, NULL, runs->n);
 
 	erase_parts(forget, ids);
 	erase_runs(forget, ids);
@@ -173,9 +203,10 @@ df_run_is_forgotten(const pg_uuid_t *run)
 	static DfPlan plan = {
 		"SELECT COALESCE(r.error OPERATOR(pg_catalog.?) 'forgotten_at', false)"
 		" FROM dataflows.run AS r WHERE r.run" EQ "$1 FOR KEY SHARE",
-		SPI_OK_SELECT, 1, {UUIDOID}
-	};
-	Datum		values[1];
+		SPI_OK_SELECT,
+		1,
+		{UUIDOID}};
+	Datum values[1];
 
 	values[0] = UUIDPGetDatum(run);
 	return df_plan_run(&plan, values, NULL, 0) > 0 && df_bool(0, 0, false);

@@ -13,21 +13,24 @@ typedef struct DfForget
 {
 	const char *workflow;
 	const char *key;
-	Oid			owner;			/* of the workflow */
-	const char *pseudonym;		/* what stands in the key's place afterwards */
+	Oid owner; /* of the workflow */
+	const char *pseudonym; /* what stands in the key's place afterwards */
 	const char *by;
 	TimestampTz now;
 } DfForget;
 
 typedef struct DfForgetRuns
 {
-	int			n;
-	Datum	   *ids;			/* uuid */
-	char	   *live;			/* one that has not ended, as text; NULL = none */
-	char	   *live_state;
+	int n;
+	Datum *ids; /* uuid */
+	char *live; /* one that has not ended, as text; NULL = none */
+	char *live_state;
 } DfForgetRuns;
 
-/* locks the runs of the key, those that were restarted from them and those that they called; results in `cxt` */
+/*
+ * locks the runs of the key, those that were restarted from them and those that they called;
+ * results in `cxt`
+ */
 extern void df_forget_find(const DfForget *forget, DfForgetRuns *runs, MemoryContext cxt);
 
 /* a request of a person's, such as an undo, that the engine has not acted upon; NULL = none */
@@ -39,4 +42,4 @@ extern void df_forget_erase(const DfForget *forget, const DfForgetRuns *runs);
 /* whether that was done to the run: there is nothing left to undo or restart it with */
 extern bool df_run_is_forgotten(const pg_uuid_t *run);
 
-#endif							/* DF_STORE_FORGET_H */
+#endif /* DF_STORE_FORGET_H */

@@ -31,11 +31,11 @@
 #define EQ " OPERATOR(pg_catalog.=) "
 #define NE " OPERATOR(pg_catalog.<>) "
 
-/* ---- the random part ---------------------------------------------------------- */
+/* ---- the random part ------------------------------------------------------ */
 
 /* kept until its table is changed by DDL or by adopt() */
 static bool origin_known = false;
-static Oid	origin_table = InvalidOid;
+static Oid origin_table = InvalidOid;
 static char origin[40];
 
 static Oid
@@ -57,9 +57,8 @@ read_origin(void)
 {
 	static DfPlan plan = {
 		"SELECT o.random::pg_catalog.text FROM dataflows.origin AS o",
-		SPI_OK_SELECT, 0
-	};
-	DfStore		store;
+		SPI_OK_SELECT, 0};
+	DfStore store;
 
 	df_store_enter(&store);
 	if (df_plan_run(&plan, NULL, NULL, 1) == 0)
@@ -83,16 +82,17 @@ learn_origin(void)
 	origin_table = find_origin_table();
 	if (!OidIsValid(origin_table))
 		return false;
-	origin_known = true;		/* unless it is changed while it is read */
-	PG_TRY();
-	{
-		read_origin();
-	}
-	PG_CATCH();
-	{
-		origin_known = false;
-		PG_RE_THROW();
-	}
+	origin_known = true; /* unless it is changed while it is read */
+	PG_TRY()
+		;
+		{
+			read_origin();
+		}
+		PG_CATCH();
+		{
+			origin_known = false;
+			PG_RE_THROW();
+		}
 	PG_END_TRY();
 	return true;
 }
@@ -107,7 +107,8 @@ system_text(void)
 char *
 df_identity_text(void)
 {
-	const char *first = learn_origin() ? origin : df_identity_token[0] != '\0' ? df_identity_token : system_text();
+	const char *first = learn_origin() ? origin : df_identity_token[0] != '\0' ? df_identity_token
+																			   : system_text();
 
 	return psprintf("%s/%u", first, MyDatabaseId);
 }
@@ -115,8 +116,8 @@ df_identity_text(void)
 int64
 df_identity_hash(void)
 {
-	char	   *text = df_identity_text();
-	uint64		hash = hash_bytes_extended((unsigned char *) text, strlen(text), 0);
+	char *text = df_identity_text();
+	uint64 hash = hash_bytes_extended((unsigned char *) text, strlen(text), 0);
 
 	pfree(text);
 	return (int64) hash;
@@ -128,14 +129,13 @@ ensure_origin(void)
 {
 	static DfPlan plan = {
 		"INSERT INTO dataflows.origin DEFAULT VALUES ON CONFLICT (one) DO NOTHING",
-		SPI_OK_INSERT, 0
-	};
+		SPI_OK_INSERT, 0};
 
 	if (df_plan_run(&plan, NULL, NULL, 0) > 0)
 		CacheInvalidateRelcacheByRelid(find_origin_table());
 }
 
-/* ---- whose this is -------------------------------------------------------------- */
+/* ---- whose this is -------------------------------------------------------- */
 
 /*
  * A token that is set for the first time in a copy of the files is what holds
@@ -144,7 +144,8 @@ ensure_origin(void)
 static bool
 token_is_set_since_start(void)
 {
-	return df_identity_at_start != NULL && df_identity_at_start[0] == '\0' && df_identity_token[0] != '\0';
+	return df_identity_at_start != NULL && df_identity_at_start[0] == '\0' &&
+		df_identity_token[0] != '\0';
 }
 
 /* why runs must not move; NULL = they may */
@@ -157,13 +158,15 @@ judge(DfInstallation *known)
 		return "it was restored from a dump, or made from a template";
 	if (known->token != NULL)
 		return strcmp(known->token, df_identity_token) == 0 ? NULL
-			: df_identity_token[0] == '\0' ? "dataflows.identity is not set, and the runs were made under one"
+			: df_identity_token[0] == '\0'
+			? "dataflows.identity is not set, and the runs were made under one"
 			: "dataflows.identity is another one";
 	if (known->system == NULL || strcmp(known->system, system_text()) != 0)
 		return "the system identifier of the cluster is another one";
 	known->new_token = df_identity_token[0] != '\0';
 	if (known->new_token && !token_is_set_since_start())
-		return "dataflows.identity was set before the server started, and the runs were made under none";
+		return "dataflows.identity was set before the server started, and the runs were made under "
+			   "none";
 	return NULL;
 }
 
@@ -174,8 +177,7 @@ df_installation_read(MemoryContext cxt, DfInstallation *installation)
 		"SELECT i.identity, i.token, i.system, COALESCE(i.paused, false)"
 		" FROM (SELECT 1) AS x LEFT JOIN dataflows.installation AS i ON true"
 		" WHERE i.one OR EXISTS (SELECT FROM dataflows.workflow)",
-		SPI_OK_SELECT, 0
-	};
+		SPI_OK_SELECT, 0};
 
 	memset(installation, 0, sizeof(*installation));
 	(void) learn_origin();
@@ -194,7 +196,7 @@ bool
 df_identity_is_ours(void)
 {
 	DfInstallation installation;
-	DfStore		store;
+	DfStore store;
 
 	df_store_enter(&store);
 	df_installation_read(store.result_context, &installation);
@@ -205,7 +207,7 @@ df_identity_is_ours(void)
 bool
 df_role_is_there(Oid role, const char *name)
 {
-	char	   *present = GetUserNameFromId(role, true);
+	char *present = GetUserNameFromId(role, true);
 
 	return present != NULL && (strcmp(present, name) == 0 || df_identity_is_ours());
 }
@@ -227,14 +229,14 @@ df_installation_insert(void)
 {
 	static DfPlan look = {
 		"SELECT FROM dataflows.installation",
-		SPI_OK_SELECT, 0
-	};
-	static DfPlan plan = {
-		"INSERT INTO dataflows.installation (identity, token, system) VALUES ($1, $2, $3) ON CONFLICT (one) DO NOTHING",
-		SPI_OK_INSERT, 3, {TEXTOID, TEXTOID, TEXTOID}
-	};
-	Datum		values[3];
-	char		nulls[3];
+		SPI_OK_SELECT, 0};
+	static DfPlan plan = {"INSERT INTO dataflows.installation (identity, token, system) VALUES "
+						  "($1, $2, $3) ON CONFLICT (one) DO NOTHING",
+						  SPI_OK_INSERT,
+						  3,
+						  {TEXTOID, TEXTOID, TEXTOID}};
+	Datum values[3];
+	char nulls[3];
 
 	if (df_plan_run(&look, NULL, NULL, 1) > 0)
 		return;
@@ -247,30 +249,40 @@ df_installation_insert(void)
 void
 df_installation_take_token(void)
 {
-	static DfPlan plan = {
-		"UPDATE dataflows.installation AS i SET token = $1 WHERE i.one" EQ "ANY (ARRAY("
-		"  SELECT k.one FROM dataflows.installation AS k WHERE k.token IS NULL FOR UPDATE SKIP LOCKED))",
-		SPI_OK_UPDATE, 1, {TEXTOID}
-	};
-	Datum		values[1] = {CStringGetTextDatum(df_identity_token)};
+	static DfPlan plan = {"UPDATE dataflows.installation AS i SET token = $1 WHERE i.one" EQ
+						  "ANY (ARRAY("
+						  "  SELECT k.one FROM dataflows.installation AS k WHERE k.token IS NULL "
+						  "FOR UPDATE SKIP LOCKED))",
+						  SPI_OK_UPDATE,
+						  1,
+						  {TEXTOID}};
+	Datum values[1] = {CStringGetTextDatum(df_identity_token)};
 
 	if (df_plan_run(&plan, values, NULL, 0) > 0)
 		ereport(LOG,
-				(errmsg("the runs of this database belong to dataflows.identity \"%s\" from now on", df_identity_token)));
+				(errmsg("the runs of this database belong to dataflows.identity \"%s\" from now on",
+						df_identity_token)));
 }
 
-/* ---- owners ----------------------------------------------------------------------- */
+/* ---- owners --------------------------------------------------------------- */
 
-/* $1 = the database is held: then names tell who was meant, else only where there is no role of that oid */
-#define BY_NAME_SQL "$1 OR NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS a WHERE a.oid" EQ "t.owner)"
+/*
+ * $1 = the database is held: then names tell who was meant, else only where there is no role of
+ * that oid
+ */
+#define BY_NAME_SQL \
+	"$1 OR NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS a WHERE a.oid" EQ "t.owner)"
 #define OWNER_SQL \
 	" owner = CASE WHEN " BY_NAME_SQL \
-	"  THEN COALESCE((SELECT a.oid FROM pg_catalog.pg_roles AS a WHERE a.rolname" EQ "t.owner_name), 0) ELSE t.owner END," \
+	"  THEN COALESCE((SELECT a.oid FROM pg_catalog.pg_roles AS a WHERE a.rolname" EQ \
+	"t.owner_name), 0) ELSE t.owner END," \
 	" owner_name = CASE WHEN $1 THEN t.owner_name" \
-	"  ELSE COALESCE((SELECT a.rolname FROM pg_catalog.pg_roles AS a WHERE a.oid" EQ "t.owner), t.owner_name) END"
+	"  ELSE COALESCE((SELECT a.rolname FROM pg_catalog.pg_roles AS a WHERE a.oid" EQ \
+	"t.owner), t.owner_name) END"
 /* who owns the function of that signature, 0 = there is none */
 #define FUNCTION_OWNER_SQL(column, signature) \
-	", " column " = CASE WHEN " BY_NAME_SQL " OR t." column EQ "0 THEN COALESCE((SELECT p.proowner FROM pg_catalog.pg_proc AS p" \
+	", " column " = CASE WHEN " BY_NAME_SQL " OR t." column EQ \
+	"0 THEN COALESCE((SELECT p.proowner FROM pg_catalog.pg_proc AS p" \
 	"  WHERE p.oid" EQ "pg_catalog.to_regprocedure(t." signature ")), 0) ELSE t." column " END"
 
 /*
@@ -283,11 +295,19 @@ static void
 adopt_owners(bool held)
 {
 	static DfPlan plans[] = {
-		{"UPDATE dataflows.workflow AS t SET" OWNER_SQL FUNCTION_OWNER_SQL("function_owner", "function"), SPI_OK_UPDATE, 1, {BOOLOID}},
-		{"UPDATE dataflows.webhook AS t SET" OWNER_SQL FUNCTION_OWNER_SQL("handler_owner", "handler"), SPI_OK_UPDATE, 1, {BOOLOID}},
+		{"UPDATE dataflows.workflow AS t SET" OWNER_SQL FUNCTION_OWNER_SQL("function_owner",
+																		   "function"),
+		 SPI_OK_UPDATE,
+		 1,
+		 {BOOLOID}},
+		{"UPDATE dataflows.webhook AS t SET" OWNER_SQL FUNCTION_OWNER_SQL("handler_owner",
+																		  "handler"),
+		 SPI_OK_UPDATE,
+		 1,
+		 {BOOLOID}},
 		{"UPDATE dataflows.schedule AS t SET" OWNER_SQL, SPI_OK_UPDATE, 1, {BOOLOID}},
 	};
-	Datum		values[1] = {BoolGetDatum(held)};
+	Datum values[1] = {BoolGetDatum(held)};
 
 	for (int i = 0; i < lengthof(plans); i++)
 		(void) df_plan_run(&plans[i], values, NULL, 0);
@@ -319,11 +339,10 @@ workflow_owners(MemoryContext cxt)
 {
 	static DfPlan plan = {
 		"SELECT DISTINCT w.owner FROM dataflows.workflow AS w",
-		SPI_OK_SELECT, 0
-	};
-	uint64		n = df_plan_run(&plan, NULL, NULL, 0);
+		SPI_OK_SELECT, 0};
+	uint64 n = df_plan_run(&plan, NULL, NULL, 0);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
-	List	   *owners = NIL;
+	List *owners = NIL;
 
 	for (uint64 row = 0; row < n; row++)
 		owners = lappend_oid(owners, DatumGetObjectId(df_value(row, 0)));
@@ -331,7 +350,7 @@ workflow_owners(MemoryContext cxt)
 	return owners;
 }
 
-/* ---- adopt() ------------------------------------------------------------------------ */
+/* ---- adopt() -------------------------------------------------------------- */
 
 /* the key in a dump of 0.1 is of no use to anybody from here on */
 static void
@@ -339,10 +358,11 @@ adopt_installation(void)
 {
 	static DfPlan plan = {
 		"UPDATE dataflows.installation SET identity = $1, token = $2, system = $3, link_key = NULL",
-		SPI_OK_UPDATE, 3, {TEXTOID, TEXTOID, TEXTOID}
-	};
-	Datum		values[3];
-	char		nulls[3];
+		SPI_OK_UPDATE,
+		3,
+		{TEXTOID, TEXTOID, TEXTOID}};
+	Datum values[3];
+	char nulls[3];
 
 	present_values(values, nulls);
 	(void) df_plan_run(&plan, values, nulls, 0);
@@ -360,11 +380,12 @@ adopt_runs(void)
 		" wake_at = CASE WHEN r.lease IS NULL THEN r.wake_at ELSE $2 END, lease = NULL"
 		" WHERE r.identity" NE "$1 AND r.state" EQ "ANY ($3) RETURNING r.finished_at)"
 		" SELECT pg_catalog.count(*) FROM u WHERE u.finished_at IS NULL",
-		SPI_OK_SELECT, 3, {INT8OID, TIMESTAMPTZOID, TEXTARRAYOID}
-	};
-	Datum		names[DF_RUN_NSTATES];
-	Datum		values[3];
-	int			n = 0;
+		SPI_OK_SELECT,
+		3,
+		{INT8OID, TIMESTAMPTZOID, TEXTARRAYOID}};
+	Datum names[DF_RUN_NSTATES];
+	Datum values[3];
+	int n = 0;
 
 	for (int state = 0; state < DF_RUN_NSTATES; state++)
 		if (!df_run_is_terminal(state) || df_run_next(state, DF_RUN_UNDO) >= 0)
@@ -380,11 +401,12 @@ adopt_runs(void)
 static uint64
 count_live(void)
 {
-	static DfPlan plan = {
-		"SELECT pg_catalog.count(*) FROM dataflows.run AS r WHERE r.identity" EQ "$1 AND r.finished_at IS NULL",
-		SPI_OK_SELECT, 1, {INT8OID}
-	};
-	Datum		values[1] = {Int64GetDatum(df_identity_hash())};
+	static DfPlan plan = {"SELECT pg_catalog.count(*) FROM dataflows.run AS r WHERE r.identity" EQ
+						  "$1 AND r.finished_at IS NULL",
+						  SPI_OK_SELECT,
+						  1,
+						  {INT8OID}};
+	Datum values[1] = {Int64GetDatum(df_identity_hash())};
 
 	(void) df_plan_run(&plan, values, NULL, 0);
 	return df_int64(0, 0, 0);
@@ -393,17 +415,18 @@ count_live(void)
 int64
 df_identity_adopt(List **owners)
 {
-	DfStore		store;
+	DfStore store;
 	DfInstallation before;
-	bool		same_files;
-	uint64		n = 0;
+	bool same_files;
+	uint64 n = 0;
 
 	*owners = NIL;
 	df_store_enter(&store);
 	df_installation_read(store.result_context, &before);
 	if (before.defined)
 	{
-		same_files = !before.ours && (before.identity == NULL || strcmp(before.identity, df_identity_text()) == 0);
+		same_files = !before.ours &&
+			(before.identity == NULL || strcmp(before.identity, df_identity_text()) == 0);
 		n = same_files ? count_live() : 0;
 		ensure_origin();
 		df_installation_insert();
@@ -422,17 +445,16 @@ df_identity_adopt(List **owners)
 	return (int64) n;
 }
 
-/* ---- the key of links ------------------------------------------------------------------ */
+/* ---- the key of links ----------------------------------------------------- */
 
 bytea *
 df_link_key(MemoryContext cxt)
 {
 	static DfPlan plan = {
 		"SELECT o.link_key FROM dataflows.origin AS o",
-		SPI_OK_SELECT, 0
-	};
+		SPI_OK_SELECT, 0};
 	MemoryContext old;
-	bytea	   *key;
+	bytea *key;
 
 	if (df_plan_run(&plan, NULL, NULL, 1) == 0)
 		return NULL;
@@ -447,8 +469,7 @@ df_link_key_renew(void)
 {
 	static DfPlan plan = {
 		"UPDATE dataflows.origin SET link_key = DEFAULT",
-		SPI_OK_UPDATE, 0
-	};
+		SPI_OK_UPDATE, 0};
 
 	ensure_origin();
 	(void) df_plan_run(&plan, NULL, NULL, 0);

@@ -22,14 +22,14 @@ extern int64 df_identity_hash(void);
 /* what the row of dataflows.installation says, and what follows */
 typedef struct DfInstallation
 {
-	bool		defined;		/* there is a workflow, or there was one */
-	bool		ours;			/* it is of this database: runs move */
-	const char *why_held;		/* if it is not: in which way it is another's */
-	bool		new_token;		/* it is ours, and dataflows.identity was set since the server started */
-	bool		paused;
-	char	   *identity;		/* NULL if there is no row */
-	char	   *token;			/* may be NULL, and so may the next */
-	char	   *system;
+	bool defined; /* there is a workflow, or there was one */
+	bool ours; /* it is of this database: runs move */
+	const char *why_held; /* if it is not: in which way it is another's */
+	bool new_token; /* it is ours, and dataflows.identity was set since the server started */
+	bool paused;
+	char *identity; /* NULL if there is no row */
+	char *token; /* may be NULL, and so may the next */
+	char *system;
 } DfInstallation;
 
 /* inside the store */
@@ -38,7 +38,10 @@ extern void df_installation_read(MemoryContext cxt, DfInstallation *installation
 /* inside the store: the row, if there is none yet */
 extern void df_installation_insert(void);
 
-/* inside the store: the token that was set under the running engine is the installation's from now on */
+/*
+ * inside the store: the token that was set under the running engine is the installation's from
+ * now on
+ */
 extern void df_installation_take_token(void);
 
 /* whether this database is the one that its rows say; enters the store by itself */
@@ -67,4 +70,4 @@ extern bytea *df_link_key(MemoryContext cxt);
 /* another one: links that were made before are not valid any more; inside the store */
 extern void df_link_key_renew(void);
 
-#endif							/* DF_IDENTITY_H */
+#endif /* DF_IDENTITY_H */

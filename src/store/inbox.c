@@ -28,7 +28,7 @@
 static bool
 copy_target(uint64 n, DfInboxTarget *target, MemoryContext cxt)
 {
-	char	   *state;
+	char *state;
 
 	if (n == 0)
 		return false;
@@ -47,9 +47,10 @@ df_inbox_find_run(const pg_uuid_t *run, DfInboxTarget *target, MemoryContext cxt
 {
 	static DfPlan plan = {
 		"SELECT " TARGET_COLUMNS " FROM dataflows.run AS r WHERE r.run" EQ "$1",
-		SPI_OK_SELECT, 1, {UUIDOID}
-	};
-	Datum		values[1];
+		SPI_OK_SELECT,
+		1,
+		{UUIDOID}};
+	Datum values[1];
 
 	values[0] = UUIDPGetDatum(run);
 	return copy_target(df_plan_run(&plan, values, NULL, 1), target, cxt);
@@ -60,9 +61,10 @@ df_inbox_find_key(const char *workflow, const char *key, DfInboxTarget *target, 
 {
 	static DfPlan plan = {
 		"SELECT " TARGET_COLUMNS " FROM " DF_HOLDER_SQL("$1", "$2") " AS r",
-		SPI_OK_SELECT, 2, {TEXTOID, TEXTOID}
-	};
-	Datum		values[2];
+		SPI_OK_SELECT,
+		2,
+		{TEXTOID, TEXTOID}};
+	Datum values[2];
 
 	values[0] = CStringGetTextDatum(workflow);
 	values[1] = CStringGetTextDatum(key);
@@ -75,9 +77,10 @@ df_inbox_find_step(const pg_uuid_t *run, const char *step, DfStepLook *look)
 	static DfPlan plan = {
 		"SELECT s.state, COALESCE(s.undo_state, 'none') FROM dataflows.step AS s"
 		" WHERE s.run" EQ "$1 AND (s.step" EQ "$2 OR s.n" EQ "$3) ORDER BY s.n DESC",
-		SPI_OK_SELECT, 3, {UUIDOID, TEXTOID, INT4OID}
-	};
-	Datum		values[3];
+		SPI_OK_SELECT,
+		3,
+		{UUIDOID, TEXTOID, INT4OID}};
+	Datum values[3];
 
 	values[0] = UUIDPGetDatum(run);
 	values[1] = CStringGetTextDatum(step);
@@ -97,12 +100,12 @@ df_inbox_insert(const DfNewMessage *message)
 		"INSERT INTO dataflows.inbox"
 		" (run, workflow, key, kind, event, payload, note, sent_by, sent_at, expires_at)"
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-		SPI_OK_INSERT, 10,
+		SPI_OK_INSERT,
+		10,
 		{UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, TEXTOID, TEXTOID, TIMESTAMPTZOID,
-		TIMESTAMPTZOID}
-	};
-	Datum		values[10];
-	char		nulls[11] = "          ";
+		 TIMESTAMPTZOID}};
+	Datum values[10];
+	char nulls[11] = "          ";
 
 	values[0] = UUIDPGetDatum(message->run);
 	values[1] = CStringGetTextDatum(message->workflow);
@@ -122,13 +125,16 @@ df_inbox_insert(const DfNewMessage *message)
 	(void) df_plan_run(&plan, values, nulls, 0);
 }
 
-/* ---- how many signals may wait --------------------------------------------------- */
+/* ---- how many signals may wait -------------------------------------------- */
 
-/* what was counted lately: who sends thousands of signals does not count them for each; only this session knows of it */
+/*
+ * what was counted lately: who sends thousands of signals does not count them for each; only this
+ * session knows of it
+ */
 typedef struct Counted
 {
-	uint32		hash;
-	int			waiting;
+	uint32 hash;
+	int waiting;
 	TimestampTz at;
 } Counted;
 
@@ -140,11 +146,14 @@ counted_place(const pg_uuid_t *run, const char *workflow, const char *key)
 {
 	static Counted places[COUNTED_PLACES];
 	TimestampTz now = df_now();
-	uint32		hash = run != NULL ? hash_bytes((const unsigned char *) run, sizeof(*run))
-		: hash_combine(hash_bytes((const unsigned char *) workflow, strlen(workflow)), hash_bytes((const unsigned char *) key, strlen(key)));
-	Counted    *place = &places[hash % COUNTED_PLACES];
+	uint32 hash = run != NULL
+		? hash_bytes((const unsigned char *) run, sizeof(*run))
+		: hash_combine(hash_bytes((const unsigned char *) workflow, strlen(workflow)),
+					   hash_bytes((const unsigned char *) key, strlen(key)));
+	Counted *place = &places[hash % COUNTED_PLACES];
 
-	if (place->hash != hash || place->at > now || TimestampDifferenceExceeds(place->at, now, COUNTED_MS))
+	if (place->hash != hash || place->at > now ||
+		TimestampDifferenceExceeds(place->at, now, COUNTED_MS))
 	{
 		place->hash = hash;
 		place->at = DF_NEVER;
@@ -157,14 +166,17 @@ static int
 count_waiting(const pg_uuid_t *run, const char *workflow, const char *key)
 {
 	static DfPlan plan = {
-		"SELECT ((SELECT pg_catalog.count(*) FROM (SELECT FROM dataflows.inbox AS i WHERE i.run" EQ "$1 AND i.run IS NOT NULL"
+		"SELECT ((SELECT pg_catalog.count(*) FROM (SELECT FROM dataflows.inbox AS i WHERE i.run" EQ
+		"$1 AND i.run IS NOT NULL"
 		"   AND i.state" NE "'done' LIMIT $4) AS x) OPERATOR(pg_catalog.+)"
-		" (SELECT pg_catalog.count(*) FROM (SELECT FROM dataflows.inbox AS i WHERE i.workflow" EQ "$2 AND i.key" EQ "$3"
+		" (SELECT pg_catalog.count(*) FROM (SELECT FROM dataflows.inbox AS i WHERE i.workflow" EQ
+		"$2 AND i.key" EQ "$3"
 		"   AND i.run IS NULL AND i.state" NE "'done' LIMIT $4) AS x))::pg_catalog.int4",
-		SPI_OK_SELECT, 4, {UUIDOID, TEXTOID, TEXTOID, INT4OID}
-	};
-	Datum		values[4] = {0};
-	char		nulls[] = "    ";
+		SPI_OK_SELECT,
+		4,
+		{UUIDOID, TEXTOID, TEXTOID, INT4OID}};
+	Datum values[4] = {0};
+	char nulls[] = "    ";
 
 	nulls[0] = run == NULL ? 'n' : ' ';
 	nulls[2] = key == NULL ? 'n' : ' ';
@@ -180,7 +192,7 @@ count_waiting(const pg_uuid_t *run, const char *workflow, const char *key)
 bool
 df_inbox_has_room(const pg_uuid_t *run, const char *workflow, const char *key)
 {
-	Counted    *place = counted_place(run, workflow, key);
+	Counted *place = counted_place(run, workflow, key);
 
 	if (place->at == DF_NEVER)
 	{
@@ -196,9 +208,10 @@ df_inbox_resolution(const char *outcome, const Jsonb *output, MemoryContext cxt)
 	static DfPlan plan = {
 		"SELECT CASE WHEN $2 IS NULL THEN pg_catalog.jsonb_build_object('outcome', $1)"
 		" ELSE pg_catalog.jsonb_build_object('outcome', $1, 'output', $2) END",
-		SPI_OK_SELECT, 2, {TEXTOID, JSONBOID}
-	};
-	Datum		values[2];
+		SPI_OK_SELECT,
+		2,
+		{TEXTOID, JSONBOID}};
+	Datum values[2];
 
 	values[0] = CStringGetTextDatum(outcome);
 	values[1] = JsonbPGetDatum(output);
@@ -213,10 +226,11 @@ df_inbox_note_paused(const char *workflow, const char *kind, const char *sent_by
 	static DfPlan plan = {
 		"INSERT INTO dataflows.inbox (workflow, kind, sent_by, sent_at, state, consumed_at, note)"
 		" VALUES (COALESCE($1, ''), $2, $3, $4, 'done', $4, $5)",
-		SPI_OK_INSERT, 5, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID}
-	};
-	Datum		values[5];
-	char		nulls[6] = "     ";
+		SPI_OK_INSERT,
+		5,
+		{TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID}};
+	Datum values[5];
+	char nulls[6] = "     ";
 
 	values[0] = workflow == NULL ? (Datum) 0 : CStringGetTextDatum(workflow);
 	values[1] = CStringGetTextDatum(kind);
@@ -235,9 +249,10 @@ df_workflow_set_paused(const char *name, bool paused)
 	static DfPlan plan = {
 		"UPDATE dataflows.workflow AS w SET paused = $2"
 		" WHERE w.name" EQ "$1 AND w.paused" NE "$2 AND NOT w.dropped",
-		SPI_OK_UPDATE, 2, {TEXTOID, BOOLOID}
-	};
-	Datum		values[2];
+		SPI_OK_UPDATE,
+		2,
+		{TEXTOID, BOOLOID}};
+	Datum values[2];
 
 	values[0] = CStringGetTextDatum(name);
 	values[1] = BoolGetDatum(paused);
@@ -249,9 +264,10 @@ df_installation_set_paused(bool paused)
 {
 	static DfPlan plan = {
 		"UPDATE dataflows.installation AS i SET paused = $1 WHERE i.paused" NE "$1",
-		SPI_OK_UPDATE, 1, {BOOLOID}
-	};
-	Datum		values[1];
+		SPI_OK_UPDATE,
+		1,
+		{BOOLOID}};
+	Datum values[1];
 
 	values[0] = BoolGetDatum(paused);
 	return df_plan_run(&plan, values, NULL, 0) > 0;
@@ -262,11 +278,10 @@ df_inbox_owners(MemoryContext cxt)
 {
 	static DfPlan plan = {
 		"SELECT DISTINCT w.owner FROM dataflows.workflow AS w WHERE NOT w.dropped",
-		SPI_OK_SELECT, 0
-	};
-	uint64		n = df_plan_run(&plan, NULL, NULL, 0);
+		SPI_OK_SELECT, 0};
+	uint64 n = df_plan_run(&plan, NULL, NULL, 0);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
-	List	   *owners = NIL;
+	List *owners = NIL;
 
 	for (uint64 row = 0; row < n; row++)
 		owners = lappend_oid(owners, DatumGetObjectId(df_value(row, 0)));

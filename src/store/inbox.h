@@ -13,11 +13,11 @@
 /* the run that something is asked of, as it is now */
 typedef struct DfInboxTarget
 {
-	pg_uuid_t	run;
-	DfRunState	state;
-	char	   *workflow;
-	int			version;
-	char	   *key;			/* NULL = none */
+	pg_uuid_t run;
+	DfRunState state;
+	char *workflow;
+	int version;
+	char *key; /* NULL = none */
 } DfInboxTarget;
 
 /* false if there is no such run, or none that holds the key; text in `cxt` */
@@ -37,11 +37,11 @@ extern bool df_inbox_find_step(const pg_uuid_t *run, const char *step, DfStepLoo
 /* a row to be; NULL = not given */
 typedef struct DfNewMessage
 {
-	const pg_uuid_t *run;		/* NULL = known by key only, until expires_at */
+	const pg_uuid_t *run; /* NULL = known by key only, until expires_at */
 	const char *workflow;
 	const char *key;
 	const char *kind;
-	const char *event;			/* of a signal; of a resolve the step */
+	const char *event; /* of a signal; of a resolve the step */
 	const Jsonb *payload;
 	const char *note;
 	const char *sent_by;
@@ -62,7 +62,8 @@ extern bool df_inbox_has_room(const pg_uuid_t *run, const char *workflow, const 
 extern Jsonb *df_inbox_resolution(const char *outcome, const Jsonb *output, MemoryContext cxt);
 
 /* who paused or resumed a workflow, NULL = the whole database, and when */
-extern void df_inbox_note_paused(const char *workflow, const char *kind, const char *sent_by, const char *note);
+extern void df_inbox_note_paused(const char *workflow, const char *kind, const char *sent_by,
+								 const char *note);
 
 /* true if that changed anything */
 extern bool df_workflow_set_paused(const char *name, bool paused);
@@ -71,4 +72,4 @@ extern bool df_installation_set_paused(bool paused);
 /* roles that own workflows, each once, in `cxt` */
 extern List *df_inbox_owners(MemoryContext cxt);
 
-#endif							/* DF_STORE_INBOX_H */
+#endif /* DF_STORE_INBOX_H */

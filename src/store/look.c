@@ -29,7 +29,8 @@ bool
 df_run_look(const pg_uuid_t *run, DfRunLook *look, MemoryContext cxt)
 {
 	static DfPlan plan = {
-		"SELECT r.state, CASE WHEN r.state" EQ "'waiting' THEN EXISTS (SELECT FROM dataflows.step AS s"
+		"SELECT r.state, CASE WHEN r.state" EQ
+		"'waiting' THEN EXISTS (SELECT FROM dataflows.step AS s"
 		"  WHERE s.run" EQ "r.run AND s.kind" EQ "'wait' AND s.state" EQ "'waiting') ELSE true END,"
 		" EXISTS (SELECT FROM dataflows.inbox AS i WHERE i.run" EQ "r.run AND i.run IS NOT NULL"
 		"  AND i.state" EQ "'new' AND (i.kind" NE "'signal' OR r.state" EQ "'waiting'))"
@@ -40,11 +41,12 @@ df_run_look(const pg_uuid_t *run, DfRunLook *look, MemoryContext cxt)
 		" FROM dataflows.run AS r LEFT JOIN dataflows.workflow AS w"
 		"  ON (w.name" EQ "r.workflow AND w.version" EQ "r.version)"
 		" WHERE r.run" EQ "$1",
-		SPI_OK_SELECT, 1, {UUIDOID}
-	};
-	Datum		values[1];
-	int			state;
-	bool		at_rest;
+		SPI_OK_SELECT,
+		1,
+		{UUIDOID}};
+	Datum values[1];
+	int state;
+	bool at_rest;
 
 	values[0] = UUIDPGetDatum(run);
 	if (df_plan_look(&plan, values, NULL, 1) == 0)
@@ -64,11 +66,11 @@ df_run_look(const pg_uuid_t *run, DfRunLook *look, MemoryContext cxt)
 int64
 df_live_look(void)
 {
-	static DfPlan plan = {
-		"SELECT (SELECT pg_catalog.count(*) FROM dataflows.run AS r WHERE r.wake_at IS NOT NULL AND r.finished_at IS NULL)"
-		" OPERATOR(pg_catalog.+) (SELECT pg_catalog.count(*) FROM dataflows.run AS r WHERE r.wake_at IS NULL AND r.finished_at IS NULL)",
-		SPI_OK_SELECT, 0
-	};
+	static DfPlan plan = {"SELECT (SELECT pg_catalog.count(*) FROM dataflows.run AS r WHERE "
+						  "r.wake_at IS NOT NULL AND r.finished_at IS NULL)"
+						  " OPERATOR(pg_catalog.+) (SELECT pg_catalog.count(*) FROM dataflows.run "
+						  "AS r WHERE r.wake_at IS NULL AND r.finished_at IS NULL)",
+						  SPI_OK_SELECT, 0};
 
 	(void) df_plan_look(&plan, NULL, NULL, 0);
 	return df_int64(0, 0, 0);
@@ -86,17 +88,19 @@ df_owners_look(int64 identity, MemoryContext cxt)
 		"   GROUP BY w.name, w.owner, w.owner_name) AS g"
 		" LEFT JOIN LATERAL (SELECT pg_catalog.min(e.wake_at) AS wake_at"
 		"   FROM (VALUES (false), (true)) AS k (sql), LATERAL ("
-		"     SELECT r.wake_at FROM dataflows.run AS r WHERE r.workflow" EQ "g.name AND r.sql" EQ "k.sql"
+		"     SELECT r.wake_at FROM dataflows.run AS r WHERE r.workflow" EQ "g.name AND r.sql" EQ
+		"k.sql"
 		"     AND r.wake_at IS NOT NULL AND r.lease IS NULL AND r.identity" EQ "$1"
 		"     ORDER BY r.wake_at LIMIT 1) AS e) AS d ON true"
 		" LEFT JOIN LATERAL (SELECT true AS found FROM dataflows.inbox AS i"
 		"   WHERE i.workflow" EQ "g.name AND i.state" EQ "'new' LIMIT 1) AS n ON true"
 		" GROUP BY g.owner, g.owner_name ORDER BY g.owner_name, g.owner",
-		SPI_OK_SELECT, 1, {INT8OID}
-	};
-	Datum		values[1];
-	uint64		n;
-	List	   *result = NIL;
+		SPI_OK_SELECT,
+		1,
+		{INT8OID}};
+	Datum values[1];
+	uint64 n;
+	List *result = NIL;
 
 	values[0] = Int64GetDatum(identity);
 	n = df_plan_look(&plan, values, NULL, 0);

@@ -24,14 +24,15 @@
 static void
 by_index(void)
 {
-	(void) set_config_option("enable_seqscan", "off", PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("enable_seqscan", "off", PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
 }
 
 static List *
 add(List *gauges, DfGauge gauge, MemoryContext cxt)
 {
 	MemoryContext old = MemoryContextSwitchTo(cxt);
-	DfGauge    *copy = palloc(sizeof(DfGauge));
+	DfGauge *copy = palloc(sizeof(DfGauge));
 
 	*copy = gauge;
 	gauges = lappend(gauges, copy);
@@ -43,11 +44,12 @@ add(List *gauges, DfGauge gauge, MemoryContext cxt)
 static List *
 add_counts(List *gauges, DfGaugeKind kind, uint64 rows, bool *capped, MemoryContext cxt)
 {
-	int64		all = 0;
+	int64 all = 0;
 
 	for (uint64 row = 0; row < rows; row++)
 	{
-		DfGauge		gauge = {kind, df_copy_text(cxt, row, 0), df_copy_text(cxt, row, 1), df_int64(row, 2, 0)};
+		DfGauge gauge = {kind, df_copy_text(cxt, row, 0), df_copy_text(cxt, row, 1),
+						 df_int64(row, 2, 0)};
 
 		all += df_int64(row, 2, 0);
 		gauges = add(gauges, gauge, cxt);
@@ -59,14 +61,14 @@ add_counts(List *gauges, DfGaugeKind kind, uint64 rows, bool *capped, MemoryCont
 static List *
 read_runs(List *gauges, bool *capped, MemoryContext cxt)
 {
-	static DfPlan plan = {
-		"SELECT l.workflow, l.state, pg_catalog.count(*) FROM ("
-		"(SELECT r.workflow, r.state FROM dataflows.run r WHERE r.wake_at IS NOT NULL LIMIT " CAP_SQL ")"
-		" UNION ALL "
-		"(SELECT r.workflow, r.state FROM dataflows.run r WHERE r.wake_at IS NULL AND r.finished_at IS NULL LIMIT " CAP_SQL ")"
-		") AS l GROUP BY l.workflow, l.state ORDER BY l.workflow, l.state",
-		SPI_OK_SELECT, 0
-	};
+	static DfPlan plan = {"SELECT l.workflow, l.state, pg_catalog.count(*) FROM ("
+						  "(SELECT r.workflow, r.state FROM dataflows.run r WHERE r.wake_at IS NOT "
+						  "NULL LIMIT " CAP_SQL ")"
+						  " UNION ALL "
+						  "(SELECT r.workflow, r.state FROM dataflows.run r WHERE r.wake_at IS "
+						  "NULL AND r.finished_at IS NULL LIMIT " CAP_SQL ")"
+						  ") AS l GROUP BY l.workflow, l.state ORDER BY l.workflow, l.state",
+						  SPI_OK_SELECT, 0};
 
 	return add_counts(gauges, DF_GAUGE_RUNS, df_plan_run(&plan, NULL, NULL, 0), capped, cxt);
 }
@@ -78,8 +80,7 @@ read_inbox(List *gauges, bool *capped, MemoryContext cxt)
 		"SELECT l.workflow, NULL::text, pg_catalog.count(*) FROM"
 		" (SELECT i.workflow FROM dataflows.inbox i WHERE i.state = 'new' LIMIT " CAP_SQL ") AS l"
 		" GROUP BY l.workflow ORDER BY l.workflow",
-		SPI_OK_SELECT, 0
-	};
+		SPI_OK_SELECT, 0};
 
 	return add_counts(gauges, DF_GAUGE_INBOX, df_plan_run(&plan, NULL, NULL, 0), capped, cxt);
 }
@@ -89,13 +90,14 @@ read_pending_undo(List *gauges, bool *capped, MemoryContext cxt)
 {
 	static DfPlan plan = {
 		"SELECT l.workflow, NULL::text, pg_catalog.count(*) FROM"
-		" (SELECT (SELECT r.workflow FROM dataflows.run r WHERE r.run = s.run AND r.finished_at IS NULL) AS workflow"
+		" (SELECT (SELECT r.workflow FROM dataflows.run r WHERE r.run = s.run AND r.finished_at IS "
+		"NULL) AS workflow"
 		"   FROM dataflows.step s WHERE s.undo_state = 'undo_failed' LIMIT " CAP_SQL ") AS l"
 		" WHERE l.workflow IS NOT NULL GROUP BY l.workflow ORDER BY l.workflow",
-		SPI_OK_SELECT, 0
-	};
+		SPI_OK_SELECT, 0};
 
-	return add_counts(gauges, DF_GAUGE_PENDING_UNDO, df_plan_run(&plan, NULL, NULL, 0), capped, cxt);
+	return add_counts(gauges, DF_GAUGE_PENDING_UNDO, df_plan_run(&plan, NULL, NULL, 0), capped,
+					  cxt);
 }
 
 /* what is paused, or of another identity, is not late */
@@ -106,24 +108,27 @@ read_due(List *gauges, TimestampTz now, int64 identity, MemoryContext cxt)
 		"SELECT g.name, d.n, EXTRACT(epoch FROM $1 - d.oldest)::float8 FROM"
 		" (SELECT DISTINCT w.name FROM dataflows.workflow w WHERE NOT w.paused) AS g,"
 		" LATERAL (SELECT pg_catalog.count(*) AS n, pg_catalog.min(q.wake_at) AS oldest FROM"
-		"   (SELECT r.wake_at FROM dataflows.run r WHERE r.workflow = g.name AND r.sql = ANY ('{f,t}')"
+		"   (SELECT r.wake_at FROM dataflows.run r WHERE r.workflow = g.name AND r.sql = ANY "
+		"('{f,t}')"
 		"     AND r.wake_at IS NOT NULL AND r.wake_at <= $1 AND r.lease IS NULL AND r.identity = $2"
 		"     LIMIT " CAP_SQL ") AS q) AS d"
 		" WHERE d.n > 0 ORDER BY g.name",
-		SPI_OK_SELECT, 2, {TIMESTAMPTZOID, INT8OID}
-	};
-	Datum		values[2] = {TimestampTzGetDatum(now), Int64GetDatum(identity)};
-	uint64		rows = df_plan_run(&plan, values, NULL, 0);
+		SPI_OK_SELECT,
+		2,
+		{TIMESTAMPTZOID, INT8OID}};
+	Datum values[2] = {TimestampTzGetDatum(now), Int64GetDatum(identity)};
+	uint64 rows = df_plan_run(&plan, values, NULL, 0);
 
 	for (uint64 row = 0; row < rows; row++)
 	{
-		DfGauge		due = {DF_GAUGE_DUE, df_copy_text(cxt, row, 0), NULL, df_int64(row, 1, 0)};
+		DfGauge due = {DF_GAUGE_DUE, df_copy_text(cxt, row, 0), NULL, df_int64(row, 1, 0)};
 
 		gauges = add(gauges, due, cxt);
 	}
 	for (uint64 row = 0; row < rows; row++)
 	{
-		DfGauge		oldest = {DF_GAUGE_OLDEST_DUE, df_copy_text(cxt, row, 0), NULL, DatumGetFloat8(df_value(row, 2))};
+		DfGauge oldest = {DF_GAUGE_OLDEST_DUE, df_copy_text(cxt, row, 0), NULL,
+						  DatumGetFloat8(df_value(row, 2))};
 
 		gauges = add(gauges, oldest, cxt);
 	}
@@ -133,9 +138,9 @@ read_due(List *gauges, TimestampTz now, int64 identity, MemoryContext cxt)
 List *
 df_gauges_read(TimestampTz now, int64 identity, MemoryContext cxt)
 {
-	List	   *gauges = NIL;
-	bool		is_capped = false;
-	DfGauge		capped = {DF_GAUGE_CAPPED, NULL, NULL, 0};
+	List *gauges = NIL;
+	bool is_capped = false;
+	DfGauge capped = {DF_GAUGE_CAPPED, NULL, NULL, 0};
 
 	by_index();
 	gauges = read_runs(gauges, &is_capped, cxt);
@@ -151,10 +156,9 @@ df_workflow_owners(MemoryContext cxt)
 {
 	static DfPlan plan = {
 		"SELECT DISTINCT w.name, w.owner, w.owner_name FROM dataflows.workflow w",
-		SPI_OK_SELECT, 0
-	};
-	uint64		rows = df_plan_run(&plan, NULL, NULL, 0);
-	List	   *owners = NIL;
+		SPI_OK_SELECT, 0};
+	uint64 rows = df_plan_run(&plan, NULL, NULL, 0);
+	List *owners = NIL;
 
 	for (uint64 row = 0; row < rows; row++)
 	{

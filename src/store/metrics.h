@@ -11,20 +11,20 @@
 
 typedef enum DfGaugeKind
 {
-	DF_GAUGE_RUNS,				/* that have not ended, by state */
-	DF_GAUGE_DUE,				/* that nobody has looked at yet */
-	DF_GAUGE_OLDEST_DUE,		/* for so many seconds */
+	DF_GAUGE_RUNS, /* that have not ended, by state */
+	DF_GAUGE_DUE, /* that nobody has looked at yet */
+	DF_GAUGE_OLDEST_DUE, /* for so many seconds */
 	DF_GAUGE_INBOX,
 	DF_GAUGE_PENDING_UNDO,
-	DF_GAUGE_CAPPED				/* 1: there is more than was counted */
+	DF_GAUGE_CAPPED /* 1: there is more than was counted */
 } DfGaugeKind;
 
 typedef struct DfGauge
 {
 	DfGaugeKind kind;
-	char	   *workflow;		/* or NULL */
-	char	   *state;			/* or NULL */
-	double		value;
+	char *workflow; /* or NULL */
+	char *state; /* or NULL */
+	double value;
 } DfGauge;
 
 /* a List of DfGauge; what it costs does not depend on the runs that have ended */
@@ -32,12 +32,12 @@ extern List *df_gauges_read(TimestampTz now, int64 identity, MemoryContext cxt);
 
 typedef struct DfWorkflowOwner
 {
-	char	   *workflow;
-	Oid			owner;
-	char	   *owner_name;
+	char *workflow;
+	Oid owner;
+	char *owner_name;
 } DfWorkflowOwner;
 
 /* a List of DfWorkflowOwner, all versions */
 extern List *df_workflow_owners(MemoryContext cxt);
 
-#endif							/* DF_STORE_METRICS_H */
+#endif /* DF_STORE_METRICS_H */

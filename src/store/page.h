@@ -13,7 +13,7 @@
 typedef struct DfPageCall
 {
 	const char *name;
-	bool		writes;			/* to be POSTed */
+	bool writes; /* to be POSTed */
 	const char *args[DF_PAGE_MAX_ARGS + 1];
 } DfPageCall;
 
@@ -28,7 +28,7 @@ extern uint64 df_page_tokens_purge(TimestampTz now);
 extern const char *df_page_role_refused(Oid role, const char *name, TimestampTz now);
 
 /* whose it is; InvalidOid if it is nobody's any more.  Enters the store by itself */
-extern Oid	df_page_token_role(const char *token, TimestampTz now);
+extern Oid df_page_token_role(const char *token, TimestampTz now);
 
 /* NULL if there is none of that name */
 extern const DfPageCall *df_page_call_find(const char *name);
@@ -39,4 +39,4 @@ extern const DfPageCall *df_page_call_find(const char *name);
  */
 extern char *df_page_call_run(const DfPageCall *call, Oid role, char **values);
 
-#endif							/* DF_STORE_PAGE_H */
+#endif /* DF_STORE_PAGE_H */

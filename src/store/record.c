@@ -23,17 +23,17 @@
 /* signals that a run holds in memory at most when its turn is over */
 #define MESSAGES_HELD 100
 
-/* ---- rows as columns ------------------------------------------------------------- */
+/* ---- rows as columns ------------------------------------------------------ */
 
 typedef struct DfColumns
 {
-	int			nrows;
-	int			maxrows;
-	int			ncolumns;
-	const Oid  *types;
-	Datum	   *values[DF_MAX_ARGS];
-	bool	   *nulls[DF_MAX_ARGS];
-	int			column;			/* the next one of the present row */
+	int nrows;
+	int maxrows;
+	int ncolumns;
+	const Oid *types;
+	Datum *values[DF_MAX_ARGS];
+	bool *nulls[DF_MAX_ARGS];
+	int column; /* the next one of the present row */
 } DfColumns;
 
 static void
@@ -53,7 +53,7 @@ columns_init(DfColumns *columns, int ncolumns, const Oid *types, int maxrows)
 static void
 put(DfColumns *columns, Datum value, bool isnull)
 {
-	int			c = columns->column++;
+	int c = columns->column++;
 
 	Assert(c < columns->ncolumns && columns->nrows < columns->maxrows);
 	columns->values[c][columns->nrows] = value;
@@ -97,36 +97,43 @@ end_row(DfColumns *columns)
 static uint64
 run_columns(DfPlan *plan, DfColumns *columns)
 {
-	Datum		values[DF_MAX_ARGS];
+	Datum values[DF_MAX_ARGS];
 
 	Assert(plan->nargs == columns->ncolumns);
 	for (int i = 0; i < columns->ncolumns; i++)
-		values[i] = df_array(columns->types[i], columns->values[i], columns->nulls[i], columns->nrows);
+		values[i] =
+			df_array(columns->types[i], columns->values[i], columns->nulls[i], columns->nrows);
 	return df_plan_run(plan, values, NULL, 0);
 }
 
-/* ---- steps ------------------------------------------------------------------------- */
+/* ---- steps ---------------------------------------------------------------- */
 
 #define STEP_NCOLUMNS 27
 static const Oid step_types[STEP_NCOLUMNS] = {
-	UUIDOID, INT4OID, INT4OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, TEXTOID,
-	JSONBOID, TEXTOID, INT4OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, JSONBOID,
-	JSONBOID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID, JSONBOID
-};
+	UUIDOID, INT4OID, INT4OID, TIMESTAMPTZOID, TEXTOID, TEXTOID,
+	TEXTOID, TEXTOID, JSONBOID, TEXTOID, JSONBOID, TEXTOID,
+	INT4OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID,
+	JSONBOID, JSONBOID, JSONBOID, TEXTOID, TEXTOID, TEXTOID,
+	INT4OID, TIMESTAMPTZOID, JSONBOID};
 
 static DfPlan insert_steps_plan = {
-	"INSERT INTO dataflows.step (run, n, base_hash, started_at, kind, step, system, request, headers, body, "
-	"options, state, attempts, renewals, sent_at, wake_at, finished_at, status, output, answer, error, undo, "
+	"INSERT INTO dataflows.step (run, n, base_hash, started_at, kind, step, system, request, "
+	"headers, body, "
+	"options, state, attempts, renewals, sent_at, wake_at, finished_at, status, output, answer, "
+	"error, undo, "
 	"undo_body, undo_state, undo_attempts, undo_since, undo_error) "
-	"SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, "
+	"SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, "
+	"$17, $18, $19, "
 	"$20, $21, $22, $23, $24, $25, $26, $27)",
-	SPI_OK_INSERT, STEP_NCOLUMNS,
-	{UUIDARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-		TEXTARRAYOID, JSONBARRAYOID, TEXTARRAYOID, JSONBARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
-		TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, JSONBARRAYOID,
-	JSONBARRAYOID, JSONBARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID,
-	TIMESTAMPTZARRAYOID, JSONBARRAYOID}
-};
+	SPI_OK_INSERT,
+	STEP_NCOLUMNS,
+	{UUIDARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID,
+	 TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+	 JSONBARRAYOID, TEXTARRAYOID, JSONBARRAYOID, TEXTARRAYOID,
+	 INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID,
+	 TIMESTAMPTZARRAYOID, INT4ARRAYOID, JSONBARRAYOID, JSONBARRAYOID,
+	 JSONBARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+	 INT4ARRAYOID, TIMESTAMPTZARRAYOID, JSONBARRAYOID}};
 
 /*
  * Most steps are new and on their way: no outcome yet.  Half the columns make
@@ -134,17 +141,19 @@ static DfPlan insert_steps_plan = {
  */
 #define INTENT_NCOLUMNS 13
 static DfPlan insert_intents_plan = {
-	"INSERT INTO dataflows.step (run, n, base_hash, started_at, kind, step, system, request, headers, body, "
+	"INSERT INTO dataflows.step (run, n, base_hash, started_at, kind, step, system, request, "
+	"headers, body, "
 	"options, state, attempts) "
 	"SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-	SPI_OK_INSERT, INTENT_NCOLUMNS,
-	{UUIDARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-	TEXTARRAYOID, JSONBARRAYOID, TEXTARRAYOID, JSONBARRAYOID, TEXTARRAYOID, INT4ARRAYOID}
-};
-static const Oid intent_types[INTENT_NCOLUMNS] = {
-	UUIDOID, INT4OID, INT4OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, TEXTOID,
-	JSONBOID, TEXTOID, INT4OID
-};
+	SPI_OK_INSERT,
+	INTENT_NCOLUMNS,
+	{UUIDARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+	 TEXTARRAYOID, TEXTARRAYOID, JSONBARRAYOID, TEXTARRAYOID, JSONBARRAYOID, TEXTARRAYOID,
+	 INT4ARRAYOID}};
+static const Oid intent_types[INTENT_NCOLUMNS] = {UUIDOID, INT4OID, INT4OID, TIMESTAMPTZOID,
+												  TEXTOID, TEXTOID, TEXTOID, TEXTOID,
+												  JSONBOID, TEXTOID, JSONBOID, TEXTOID,
+												  INT4OID};
 
 static bool
 is_intent(const DfStep *step)
@@ -168,7 +177,8 @@ put_outcome(DfColumns *columns, const DfStep *step)
 	put_jsonb(columns, step->error);
 	put_text(columns, step->undo);
 	put_text(columns, step->undo_body);
-	put_text(columns, step->undo_state == DF_UNDO_NONE ? NULL : df_undo_state_name(step->undo_state));
+	put_text(columns,
+			 step->undo_state == DF_UNDO_NONE ? NULL : df_undo_state_name(step->undo_state));
 	put_count(columns, step->undo_attempts);
 	put_time(columns, step->undo_since);
 	put_jsonb(columns, step->undo_error);
@@ -190,38 +200,44 @@ put_intent(DfColumns *columns, const DfStep *step)
 
 #define UPDATE_NCOLUMNS 18
 static const Oid update_types[UPDATE_NCOLUMNS] = {
-	UUIDOID, INT4OID, TEXTOID, INT4OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, JSONBOID,
-	JSONBOID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID, JSONBOID
-};
+	UUIDOID, INT4OID, TEXTOID, INT4OID, INT4OID, TIMESTAMPTZOID,
+	TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, JSONBOID, JSONBOID, JSONBOID,
+	TEXTOID, TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID, JSONBOID};
 
 static DfPlan update_steps_plan = {
 	"UPDATE dataflows.step s SET state = u.state, attempts = u.attempts, renewals = u.renewals, "
 	"sent_at = u.sent_at, wake_at = u.wake_at, finished_at = u.finished_at, status = u.status, "
-	"output = u.output, answer = u.answer, error = u.error, undo = u.undo, undo_body = u.undo_body, "
+	"output = u.output, answer = u.answer, error = u.error, undo = u.undo, undo_body = "
+	"u.undo_body, "
 	"undo_state = u.undo_state, undo_attempts = u.undo_attempts, undo_since = u.undo_since, "
 	"undo_error = u.undo_error "
-	"FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) AS "
-	"u(run, n, state, attempts, renewals, sent_at, wake_at, finished_at, status, output, answer, error, undo, "
+	"FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) "
+	"AS "
+	"u(run, n, state, attempts, renewals, sent_at, wake_at, finished_at, status, output, answer, "
+	"error, undo, "
 	"undo_body, undo_state, undo_attempts, undo_since, undo_error) "
 	"WHERE s.run = u.run AND s.n = u.n",
-	SPI_OK_UPDATE, UPDATE_NCOLUMNS,
+	SPI_OK_UPDATE,
+	UPDATE_NCOLUMNS,
 	{UUIDARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID,
-		TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, JSONBARRAYOID, JSONBARRAYOID, JSONBARRAYOID,
-	TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, JSONBARRAYOID}
-};
+	 TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, JSONBARRAYOID, JSONBARRAYOID,
+	 JSONBARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID,
+	 JSONBARRAYOID}};
 
-static DfPlan rerender_plan = {
-	"UPDATE dataflows.step s SET base_hash = $3, started_at = $4, request = $5, headers = $6, body = $7, options = $8 "
-	"WHERE s.run = $1 AND s.n = $2",
-	SPI_OK_UPDATE, 8, {UUIDOID, INT4OID, INT4OID, TIMESTAMPTZOID, TEXTOID, JSONBOID, TEXTOID, JSONBOID}
-};
+static DfPlan rerender_plan = {"UPDATE dataflows.step s SET base_hash = $3, started_at = $4, "
+							   "request = $5, headers = $6, body = $7, options = $8 "
+							   "WHERE s.run = $1 AND s.n = $2",
+							   SPI_OK_UPDATE,
+							   8,
+							   {UUIDOID, INT4OID, INT4OID, TIMESTAMPTZOID, TEXTOID, JSONBOID,
+								TEXTOID, JSONBOID}};
 
 /* a step that retry() had rendered anew: rare, one by one */
 static void
 write_rerendered(const DfRun *run, const DfStep *step)
 {
-	Datum		values[8];
-	char		nulls[9] = "        ";
+	Datum values[8];
+	char nulls[9] = "        ";
 
 	values[0] = UUIDPGetDatum(&run->id);
 	values[1] = Int32GetDatum(step->n);
@@ -239,12 +255,12 @@ write_rerendered(const DfRun *run, const DfStep *step)
 static void
 count_steps(List *runs, int *fresh, int *dirty)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	*fresh = *dirty = 0;
-	foreach(lc, runs)
+	foreach (lc, runs)
 	{
-		DfRun	   *run = lfirst(lc);
+		DfRun *run = lfirst(lc);
 
 		for (int i = 0; i < run->nsteps; i++)
 		{
@@ -259,8 +275,8 @@ count_steps(List *runs, int *fresh, int *dirty)
 static void
 put_fresh(DfColumns *intents, DfColumns *inserts, const DfRun *run, const DfStep *step)
 {
-	bool		intent = is_intent(step);
-	DfColumns  *columns = intent ? intents : inserts;
+	bool intent = is_intent(step);
+	DfColumns *columns = intent ? intents : inserts;
 
 	put(columns, UUIDPGetDatum(&run->id), false);
 	put(columns, Int32GetDatum(step->n), false);
@@ -289,12 +305,12 @@ put_dirty(DfColumns *updates, const DfRun *run, const DfStep *step)
 static void
 record_steps(List *runs)
 {
-	DfColumns	intents;
-	DfColumns	inserts;
-	DfColumns	updates;
-	int			fresh;
-	int			dirty;
-	ListCell   *lc;
+	DfColumns intents;
+	DfColumns inserts;
+	DfColumns updates;
+	int fresh;
+	int dirty;
+	ListCell *lc;
 
 	count_steps(runs, &fresh, &dirty);
 	if (fresh + dirty == 0)
@@ -302,13 +318,13 @@ record_steps(List *runs)
 	columns_init(&intents, INTENT_NCOLUMNS, intent_types, fresh);
 	columns_init(&inserts, STEP_NCOLUMNS, step_types, fresh);
 	columns_init(&updates, UPDATE_NCOLUMNS, update_types, dirty);
-	foreach(lc, runs)
+	foreach (lc, runs)
 	{
-		DfRun	   *run = lfirst(lc);
+		DfRun *run = lfirst(lc);
 
 		for (int i = 0; i < run->nsteps; i++)
 		{
-			DfStep	   *step = run->steps[i];
+			DfStep *step = run->steps[i];
 
 			if (step->fresh)
 				put_fresh(&intents, &inserts, run, step);
@@ -324,28 +340,35 @@ record_steps(List *runs)
 		elog(ERROR, "a recorded step is not there");
 }
 
-/* ---- runs ---------------------------------------------------------------------------- */
+/* ---- runs ----------------------------------------------------------------- */
 
 #define RUN_NCOLUMNS 18
-static const Oid run_types[RUN_NCOLUMNS] = {
-	UUIDOID, INT8OID, TEXTOID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT4OID, INT8OID,
-	BOOLOID, TEXTOID, JSONBOID, JSONBOID, JSONBOID, BOOLOID, BOOLOID, TIMESTAMPTZOID
-};
+static const Oid run_types[RUN_NCOLUMNS] = {UUIDOID, INT8OID, TEXTOID, TIMESTAMPTZOID,
+											INT8OID, TIMESTAMPTZOID, TEXTOID, INT4OID,
+											INT4OID, INT8OID, BOOLOID, TEXTOID,
+											JSONBOID, JSONBOID, JSONBOID, BOOLOID,
+											BOOLOID, TIMESTAMPTZOID};
 
 static DfPlan update_runs_plan = {
-	"UPDATE dataflows.run r SET state = u.state, wake_at = u.wake_at, lease = u.lease, finished_at = u.finished_at, "
-	"waiting_for = u.waiting_for, entries = u.entries, body_retries = u.body_retries, body_hash = u.body_hash, "
-	"drifted = u.drifted, cause = u.cause, result = u.result, error = u.error, stuck = u.stuck, key_held = u.key_held, "
+	"UPDATE dataflows.run r SET state = u.state, wake_at = u.wake_at, lease = u.lease, finished_at "
+	"= u.finished_at, "
+	"waiting_for = u.waiting_for, entries = u.entries, body_retries = u.body_retries, body_hash = "
+	"u.body_hash, "
+	"drifted = u.drifted, cause = u.cause, result = u.result, error = u.error, stuck = u.stuck, "
+	"key_held = u.key_held, "
 	"sql = u.sql, deadline = u.deadline "
-	"FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) AS "
-	"u(run, old_lease, state, wake_at, lease, finished_at, waiting_for, entries, body_retries, body_hash, "
+	"FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) "
+	"AS "
+	"u(run, old_lease, state, wake_at, lease, finished_at, waiting_for, entries, body_retries, "
+	"body_hash, "
 	"drifted, cause, result, error, stuck, key_held, sql, deadline) "
 	"WHERE r.run = u.run AND r.lease IS NOT DISTINCT FROM u.old_lease",
-	SPI_OK_UPDATE, RUN_NCOLUMNS,
-	{UUIDARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID,
-		TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, BOOLARRAYOID, TEXTARRAYOID, JSONBARRAYOID,
-	JSONBARRAYOID, JSONBARRAYOID, BOOLARRAYOID, BOOLARRAYOID, TIMESTAMPTZARRAYOID}
-};
+	SPI_OK_UPDATE,
+	RUN_NCOLUMNS,
+	{UUIDARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID,
+	 TIMESTAMPTZARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, BOOLARRAYOID,
+	 TEXTARRAYOID, JSONBARRAYOID, JSONBARRAYOID, JSONBARRAYOID, BOOLARRAYOID, BOOLARRAYOID,
+	 TIMESTAMPTZARRAYOID}};
 
 static void
 put_run(DfColumns *columns, const DfRun *run)
@@ -371,22 +394,24 @@ put_run(DfColumns *columns, const DfRun *run)
 	end_row(columns);
 }
 
-static DfPlan round_plan = {
-	"UPDATE dataflows.run r SET input = $2, round = $3, round_n = $4, pivot_n = $5 WHERE r.run = $1",
-	SPI_OK_UPDATE, 5, {UUIDOID, JSONBOID, INT4OID, INT4OID, INT4OID}
-};
+static DfPlan round_plan = {"UPDATE dataflows.run r SET input = $2, round = $3, round_n = $4, "
+							"pivot_n = $5 WHERE r.run = $1",
+							SPI_OK_UPDATE,
+							5,
+							{UUIDOID, JSONBOID, INT4OID, INT4OID, INT4OID}};
 
 /* continue_with(): rare, one by one; the lease was looked at with the rest of the row */
 static void
 record_rounds(List *runs)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, runs)
+	foreach (lc, runs)
 	{
-		DfRun	   *run = lfirst(lc);
-		Datum		values[5] = {UUIDPGetDatum(&run->id), JsonbPGetDatum(run->input), Int32GetDatum(run->round),
-		Int32GetDatum(run->round_n), Int32GetDatum(run->pivot_n)};
+		DfRun *run = lfirst(lc);
+		Datum values[5] = {UUIDPGetDatum(&run->id), JsonbPGetDatum(run->input),
+						   Int32GetDatum(run->round), Int32GetDatum(run->round_n),
+						   Int32GetDatum(run->pivot_n)};
 
 		if (run->new_round)
 			(void) df_plan_run(&round_plan, values, run->pivot_n == 0 ? "    n" : NULL, 0);
@@ -396,19 +421,19 @@ record_rounds(List *runs)
 void
 df_record_runs(List *runs)
 {
-	DfColumns	columns;
-	int			dirty = 0;
-	ListCell   *lc;
+	DfColumns columns;
+	int dirty = 0;
+	ListCell *lc;
 
 	df_alias_confirm(runs);
 	record_steps(runs);
-	foreach(lc, runs)
+	foreach (lc, runs)
 		if (((DfRun *) lfirst(lc))->dirty)
 			dirty++;
 	if (dirty == 0)
 		return;
 	columns_init(&columns, RUN_NCOLUMNS, run_types, dirty);
-	foreach(lc, runs)
+	foreach (lc, runs)
 		if (((DfRun *) lfirst(lc))->dirty)
 			put_run(&columns, lfirst(lc));
 	if (run_columns(&update_runs_plan, &columns) != dirty)
@@ -437,13 +462,13 @@ forget_message(DfMessage *message)
 void
 df_record_clean(List *runs)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, runs)
+	foreach (lc, runs)
 	{
-		DfRun	   *run = lfirst(lc);
-		bool		crowded = list_length(run->messages) > MESSAGES_HELD;
-		ListCell   *mc;
+		DfRun *run = lfirst(lc);
+		bool crowded = list_length(run->messages) > MESSAGES_HELD;
+		ListCell *mc;
 
 		run->dirty = run->alert = run->new_round = run->tell_parent = run->keyed_start = false;
 		run->db_lease = run->lease;
@@ -455,9 +480,9 @@ df_record_clean(List *runs)
 			run->steps[i]->ask = NULL;
 		}
 		run->family = false;
-		foreach(mc, run->messages)
+		foreach (mc, run->messages)
 		{
-			DfMessage  *message = lfirst(mc);
+			DfMessage *message = lfirst(mc);
 
 			message->is_new = false;
 			if (message->done || crowded)
@@ -470,17 +495,18 @@ df_record_clean(List *runs)
 	}
 }
 
-static DfPlan entry_plan = {
-	"UPDATE dataflows.run r SET entries = coalesce(r.entries, 0) + 1, lease = $2, wake_at = least(r.wake_at, $4) "
-	"WHERE r.run = $1 AND r.lease IS NOT DISTINCT FROM $3",
-	SPI_OK_UPDATE, 4, {UUIDOID, INT8OID, INT8OID, TIMESTAMPTZOID}
-};
+static DfPlan entry_plan = {"UPDATE dataflows.run r SET entries = coalesce(r.entries, 0) + 1, "
+							"lease = $2, wake_at = least(r.wake_at, $4) "
+							"WHERE r.run = $1 AND r.lease IS NOT DISTINCT FROM $3",
+							SPI_OK_UPDATE,
+							4,
+							{UUIDOID, INT8OID, INT8OID, TIMESTAMPTZOID}};
 
 void
 df_record_entry(DfRun *run, int64 lease)
 {
-	Datum		values[4] = {UUIDPGetDatum(&run->id), Int64GetDatum(lease), Int64GetDatum(run->db_lease),
-	TimestampTzGetDatum(df_now())};
+	Datum values[4] = {UUIDPGetDatum(&run->id), Int64GetDatum(lease), Int64GetDatum(run->db_lease),
+					   TimestampTzGetDatum(df_now())};
 
 	if (df_plan_run(&entry_plan, values, run->db_lease == 0 ? "  n " : "    ", 0) != 1)
 		ereport(ERROR,
@@ -491,48 +517,53 @@ df_record_entry(DfRun *run, int64 lease)
 static DfPlan release_plan = {
 	"UPDATE dataflows.run r SET lease = NULL, wake_at = $3 WHERE r.run = $1 "
 	"AND (r.lease = $2 OR ($4 AND r.lease IS NULL AND r.wake_at <= $3))",
-	SPI_OK_UPDATE, 4, {UUIDOID, INT8OID, TIMESTAMPTZOID, BOOLOID}
-};
+	SPI_OK_UPDATE,
+	4,
+	{UUIDOID, INT8OID, TIMESTAMPTZOID, BOOLOID}};
 
 void
 df_record_release(const DfRun *run, int64 lease)
 {
-	Datum		values[4] = {UUIDPGetDatum(&run->id), Int64GetDatum(lease),
-	TimestampTzGetDatum(df_now() + 10 * USECS_PER_SEC), BoolGetDatum(run->db_lease == 0)};
+	Datum values[4] = {UUIDPGetDatum(&run->id), Int64GetDatum(lease),
+					   TimestampTzGetDatum(df_now() + 10 * USECS_PER_SEC),
+					   BoolGetDatum(run->db_lease == 0)};
 
 	(void) df_plan_run(&release_plan, values, NULL, 0);
 }
 
-/* ---- attempts ---------------------------------------------------------------------------- */
+/* ---- attempts ------------------------------------------------------------- */
 
 #define ATTEMPT_NCOLUMNS 10
-static const Oid attempt_types[ATTEMPT_NCOLUMNS] = {
-	UUIDOID, INT4OID, INT4OID, BOOLOID, TIMESTAMPTZOID, FLOAT8OID, INT4OID, TEXTOID, TEXTOID, TIMESTAMPTZOID
-};
+static const Oid attempt_types[ATTEMPT_NCOLUMNS] = {UUIDOID, INT4OID, INT4OID, BOOLOID,
+													TIMESTAMPTZOID, FLOAT8OID, INT4OID, TEXTOID,
+													TEXTOID, TIMESTAMPTZOID};
 
 static DfPlan attempts_plan = {
-	"INSERT INTO dataflows.attempt (run, n, seq, undo, at, took_ms, status, outcome, error, next_at) "
+	"INSERT INTO dataflows.attempt (run, n, seq, undo, at, took_ms, status, outcome, error, "
+	"next_at) "
 	"SELECT u.run, u.n, coalesce(greatest(u.seq, (SELECT max(a.seq) + 1 FROM dataflows.attempt a "
-	" WHERE a.run = u.run AND a.n = u.n AND a.undo = u.undo)), u.seq), u.undo, u.at, u.took_ms, u.status, u.outcome, "
+	" WHERE a.run = u.run AND a.n = u.n AND a.undo = u.undo)), u.seq), u.undo, u.at, u.took_ms, "
+	"u.status, u.outcome, "
 	"u.error, u.next_at "
-	"FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS u(run, n, seq, undo, at, took_ms, status, outcome, error, next_at)",
-	SPI_OK_INSERT, ATTEMPT_NCOLUMNS,
-	{UUIDARRAYOID, INT4ARRAYOID, INT4ARRAYOID, BOOLARRAYOID, TIMESTAMPTZARRAYOID, FLOAT8ARRAYOID, INT4ARRAYOID,
-	TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID}
-};
+	"FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS u(run, n, seq, undo, at, took_ms, "
+	"status, outcome, error, next_at)",
+	SPI_OK_INSERT,
+	ATTEMPT_NCOLUMNS,
+	{UUIDARRAYOID, INT4ARRAYOID, INT4ARRAYOID, BOOLARRAYOID, TIMESTAMPTZARRAYOID, FLOAT8ARRAYOID,
+	 INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID}};
 
 void
 df_record_attempts(List *attempts)
 {
-	DfColumns	columns;
-	ListCell   *lc;
+	DfColumns columns;
+	ListCell *lc;
 
 	if (attempts == NIL)
 		return;
 	columns_init(&columns, ATTEMPT_NCOLUMNS, attempt_types, list_length(attempts));
-	foreach(lc, attempts)
+	foreach (lc, attempts)
 	{
-		DfAttempt  *attempt = lfirst(lc);
+		DfAttempt *attempt = lfirst(lc);
 
 		put(&columns, UUIDPGetDatum(&attempt->run), false);
 		put(&columns, Int32GetDatum(attempt->n), false);
@@ -549,21 +580,24 @@ df_record_attempts(List *attempts)
 	(void) run_columns(&attempts_plan, &columns);
 }
 
-/* ---- inbox ------------------------------------------------------------------------------- */
+/* ---- inbox ---------------------------------------------------------------- */
 
 static DfPlan done_plan = {
-	"UPDATE dataflows.inbox i SET state = 'done', run = u.run, consumed_by = u.consumed_by, consumed_at = $4, "
+	"UPDATE dataflows.inbox i SET state = 'done', run = u.run, consumed_by = u.consumed_by, "
+	"consumed_at = $4, "
 	"payload = CASE WHEN i.kind <> 'child' THEN i.payload END "
 	"FROM unnest($1, $2, $3) AS u(id, run, consumed_by) WHERE i.id = u.id AND i.state <> 'done'",
-	SPI_OK_UPDATE, 4, {INT8ARRAYOID, UUIDARRAYOID, INT4ARRAYOID, TIMESTAMPTZOID}
-};
+	SPI_OK_UPDATE,
+	4,
+	{INT8ARRAYOID, UUIDARRAYOID, INT4ARRAYOID, TIMESTAMPTZOID}};
 
 static DfPlan kept_plan = {
 	"UPDATE dataflows.inbox i SET state = CASE WHEN i.kind = 'signal' THEN 'kept' ELSE 'done' END, "
 	"run = coalesce(i.run, u.run) "
 	"FROM unnest($1, $2, $3) AS u(id, run, consumed_by) WHERE i.id = u.id AND i.state = 'new'",
-	SPI_OK_UPDATE, 3, {INT8ARRAYOID, UUIDARRAYOID, INT4ARRAYOID}
-};
+	SPI_OK_UPDATE,
+	3,
+	{INT8ARRAYOID, UUIDARRAYOID, INT4ARRAYOID}};
 
 /*
  * Whoever claimed the run meanwhile may have begun to wait in that very
@@ -577,11 +611,14 @@ static DfPlan looked_at_plan = {
 	"run = coalesce(i.run, u.run) "
 	"FROM unnest($1, $2, $3) AS u(id, run, consumed_by) "
 	"LEFT JOIN LATERAL (SELECT r.run FROM dataflows.run r WHERE r.run = u.run AND r.lease IS NULL "
-	" AND r.state <> 'waiting' AND r.state <> 'rolling_back' FOR NO KEY UPDATE SKIP LOCKED) l ON true "
+	" AND r.state <> 'waiting' AND r.state <> 'rolling_back' FOR NO KEY UPDATE SKIP LOCKED) l ON "
+	"true "
 	"WHERE i.id = u.id AND i.state = 'new' AND (u.run IS NULL OR l.run IS NOT NULL)"
-	" AND i.id = ANY (ARRAY(SELECT x.id FROM dataflows.inbox x WHERE x.id = ANY ($1) FOR UPDATE SKIP LOCKED))",
-	SPI_OK_UPDATE, 3, {INT8ARRAYOID, UUIDARRAYOID, INT4ARRAYOID}
-};
+	" AND i.id = ANY (ARRAY(SELECT x.id FROM dataflows.inbox x WHERE x.id = ANY ($1) FOR UPDATE "
+	"SKIP LOCKED))",
+	SPI_OK_UPDATE,
+	3,
+	{INT8ARRAYOID, UUIDARRAYOID, INT4ARRAYOID}};
 
 static const Oid message_types[3] = {INT8OID, UUIDOID, INT4OID};
 
@@ -601,10 +638,11 @@ put_message(DfColumns *columns, int64 id, const pg_uuid_t *run, int consumed_by)
 static void
 write_done(DfColumns *columns)
 {
-	Datum		values[4];
+	Datum values[4];
 
 	for (int i = 0; i < 3; i++)
-		values[i] = df_array(message_types[i], columns->values[i], columns->nulls[i], columns->nrows);
+		values[i] =
+			df_array(message_types[i], columns->values[i], columns->nulls[i], columns->nrows);
 	values[3] = TimestampTzGetDatum(df_now());
 	if (df_plan_run(&done_plan, values, NULL, 0) != columns->nrows)
 		elog(ERROR, "a message of the inbox was consumed by somebody else");
@@ -613,25 +651,25 @@ write_done(DfColumns *columns)
 void
 df_record_messages(List *runs)
 {
-	DfColumns	done;
-	DfColumns	kept;
-	int			n = 0;
-	ListCell   *lc;
-	ListCell   *mc;
+	DfColumns done;
+	DfColumns kept;
+	int n = 0;
+	ListCell *lc;
+	ListCell *mc;
 
-	foreach(lc, runs)
+	foreach (lc, runs)
 		n += list_length(((DfRun *) lfirst(lc))->messages);
 	if (n == 0)
 		return;
 	columns_init(&done, 3, message_types, n);
 	columns_init(&kept, 3, message_types, n);
-	foreach(lc, runs)
+	foreach (lc, runs)
 	{
-		DfRun	   *run = lfirst(lc);
+		DfRun *run = lfirst(lc);
 
-		foreach(mc, run->messages)
+		foreach (mc, run->messages)
 		{
-			DfMessage  *message = lfirst(mc);
+			DfMessage *message = lfirst(mc);
 
 			if (message->done)
 				put_message(&done, message->id, &run->id, message->consumed_by);
@@ -648,13 +686,13 @@ df_record_messages(List *runs)
 void
 df_record_kept(List *rows)
 {
-	DfColumns	columns;
-	ListCell   *lc;
+	DfColumns columns;
+	ListCell *lc;
 
 	if (rows == NIL)
 		return;
 	columns_init(&columns, 3, message_types, list_length(rows));
-	foreach(lc, rows)
+	foreach (lc, rows)
 	{
 		DfInboxRow *row = lfirst(lc);
 

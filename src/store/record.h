@@ -33,4 +33,4 @@ extern void df_record_entry(DfRun *run, int64 lease);
  */
 extern void df_record_release(const DfRun *run, int64 lease);
 
-#endif							/* DF_RECORD_H */
+#endif /* DF_RECORD_H */

@@ -34,21 +34,23 @@ owner_exists(const DfWorkflowRow *workflow)
 static const char *
 owner_called(const DfWorkflowRow *workflow)
 {
-	return owner_exists(workflow) ? GetUserNameFromId(workflow->owner, false) : workflow->owner_name;
+	return owner_exists(workflow) ? GetUserNameFromId(workflow->owner, false)
+								  : workflow->owner_name;
 }
 
-/* ---- who sees a run ------------------------------------------------------------- */
+/* ---- who sees a run ------------------------------------------------------- */
 
 bool
 df_is_owner(Oid role, Oid owner, const char *owner_name)
 {
-	return OidIsValid(owner) && owner_name != NULL && df_role_is_there(owner, owner_name) && has_privs_of_role(role, owner);
+	return OidIsValid(owner) && owner_name != NULL && df_role_is_there(owner, owner_name) &&
+		has_privs_of_role(role, owner);
 }
 
 bool
 df_is_starter(Oid role, const char *started_by)
 {
-	Oid			starter = get_role_oid(started_by, true);
+	Oid starter = get_role_oid(started_by, true);
 
 	return OidIsValid(starter) && has_privs_of_role(role, starter);
 }
@@ -79,10 +81,11 @@ df_require_sight(Oid role, const pg_uuid_t *run, DfSight seen, DfSight least)
 			 errmsg("role \"%s\" may not see %srun \"%s\"", GetUserNameFromId(role, false),
 					seen == DF_SEES_NOTHING ? "" : "the input of ",
 					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(run)))),
-			 errhint("Act as a member of the role that owns its workflow, or of the one that started it.")));
+			 errhint("Act as a member of the role that owns its workflow, or of the one that "
+					 "started it.")));
 }
 
-/* ---- who may use a workflow --------------------------------------------------------- */
+/* ---- who may use a workflow ----------------------------------------------- */
 
 bool
 df_may_own(Oid role, const DfWorkflowRow *workflow)
@@ -102,12 +105,13 @@ df_may_own(Oid role, const DfWorkflowRow *workflow)
 static bool
 granted_by_name(Oid role, const DfWorkflowRow *workflow)
 {
-	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(df_function_oid(workflow->function)));
-	Oid			owner;
-	Datum		datum;
-	bool		isnull;
-	Acl		   *acl;
-	bool		granted = false;
+	HeapTuple tuple =
+		SearchSysCache1(PROCOID, ObjectIdGetDatum(df_function_oid(workflow->function)));
+	Oid owner;
+	Datum datum;
+	bool isnull;
+	Acl *acl;
+	bool granted = false;
 
 	if (!HeapTupleIsValid(tuple))
 		return false;
@@ -140,21 +144,26 @@ df_require_use(Oid role, const DfWorkflowRow *workflow, const char *verb)
 {
 	if (df_may_use(role, workflow))
 		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("role \"%s\" may not %s workflow \"%s\"",
-					GetUserNameFromId(role, false), verb, workflow->name),
-			 owner_exists(workflow) ?
-			 errdetail("It belongs to role \"%s\", and EXECUTE on its function counts only where it is granted by name, not to PUBLIC.",
-					   owner_called(workflow)) :
-			 errdetail("The role \"%s\" that defined it is not there any more, or is another one of that name.",
-					   workflow->owner_name),
-			 owner_exists(workflow) ?
-			 errhint("Have GRANT EXECUTE ON FUNCTION %s TO %s run, or act as a member of the owner.",
-					 workflow->function, quote_identifier(GetUserNameFromId(role, false))) :
-			 df_identity_is_ours() ?
-			 errhint("Define the workflow again as the role that is to own it.") :
-			 errhint("This database is a copy: if nothing else runs its runs, have a superuser call dataflows.adopt().")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+		 errmsg("role \"%s\" may not %s workflow \"%s\"", GetUserNameFromId(role, false), verb,
+				workflow->name),
+		 owner_exists(workflow)
+			 ? errdetail("It belongs to role \"%s\", and EXECUTE on its function counts only where "
+						 "it is granted by name, not to PUBLIC.",
+						 owner_called(workflow))
+			 : errdetail("The role \"%s\" that defined it is not there any more, or is another one "
+						 "of that name.",
+						 workflow->owner_name),
+		 owner_exists(workflow)
+			 ? errhint(
+				   "Have GRANT EXECUTE ON FUNCTION %s TO %s run, or act as a member of the owner.",
+				   workflow->function, quote_identifier(GetUserNameFromId(role, false)))
+			 : df_identity_is_ours()
+			 ? errhint("Define the workflow again as the role that is to own it.")
+			 : errhint("This database is a copy: if nothing else runs its runs, have a superuser "
+					   "call dataflows.adopt().")));
 }
 
 void
@@ -175,9 +184,9 @@ df_require_workflow(const char *name, DfWorkflowRow *row, MemoryContext cxt)
 {
 	if (!df_workflow_latest(name, row, cxt))
 		ereport(ERROR,
-				(errcode(DF_ERR_UNKNOWN),
-				 errmsg("workflow \"%s\" does not exist", name),
-				 errhint("Define it with dataflows.define_workflow(), or look for its name in the view dataflows.workflows.")));
+				(errcode(DF_ERR_UNKNOWN), errmsg("workflow \"%s\" does not exist", name),
+				 errhint("Define it with dataflows.define_workflow(), or look for its name in the "
+						 "view dataflows.workflows.")));
 	if (row->dropped)
 		ereport(ERROR,
 				(errcode(DF_ERR_UNKNOWN),
@@ -190,10 +199,12 @@ df_require_writable(const char *what)
 {
 	if (!XactReadOnly)
 		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
-			 errmsg("cannot %s in a read-only transaction", what),
-			 RecoveryInProgress() ?
-			 errhint("Connect to the primary server.") :
-			 errhint("Use a transaction that is READ WRITE; the body of a workflow is never one.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+		 errmsg("cannot %s in a read-only transaction", what),
+		 RecoveryInProgress()
+			 ? errhint("Connect to the primary server.")
+			 : errhint(
+				   "Use a transaction that is READ WRITE; the body of a workflow is never one.")));
 }

@@ -25,8 +25,8 @@ extern void df_require_workflow(const char *name, DfWorkflowRow *row, MemoryCont
 typedef enum DfSight
 {
 	DF_SEES_NOTHING,
-	DF_SEES_META,				/* members of pg_monitor: all but inputs, outputs and payloads */
-	DF_SEES_ALL					/* superusers, members of the workflow's owner and of who started it */
+	DF_SEES_META, /* members of pg_monitor: all but inputs, outputs and payloads */
+	DF_SEES_ALL /* superusers, members of the workflow's owner and of who started it */
 } DfSight;
 
 /* `owner` and `owner_name` must both be those of the definition */
@@ -45,4 +45,4 @@ extern void df_require_sight(Oid role, const pg_uuid_t *run, DfSight seen, DfSig
 /* raises 25006 if nothing can be written here; `what` completes "cannot ..." */
 extern void df_require_writable(const char *what);
 
-#endif							/* DF_RIGHTS_H */
+#endif /* DF_RIGHTS_H */

@@ -26,13 +26,13 @@ df_run_insert(const DfNewRun *run)
 		" started_by, restarted_from, parent, parent_n, input, traceparent)"
 		" VALUES ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
 		" ON CONFLICT (workflow, key) WHERE key_held AND key IS NOT NULL DO NOTHING",
-		SPI_OK_INSERT, 12,
+		SPI_OK_INSERT,
+		12,
 		{UUIDOID, INT8OID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, UUIDOID, UUIDOID,
-		INT4OID, JSONBOID, TEXTOID}
-	};
+		 INT4OID, JSONBOID, TEXTOID}};
 	const char *trace = run->traceparent != NULL ? run->traceparent : df_traceparent;
-	Datum		values[12] = {0};
-	char		nulls[] = "            ";
+	Datum values[12] = {0};
+	char nulls[] = "            ";
 
 	values[0] = UUIDPGetDatum(&run->id);
 	values[1] = Int64GetDatum(run->identity);
@@ -69,9 +69,10 @@ df_run_of_key(const char *workflow, const char *key, pg_uuid_t *id)
 	static DfPlan plan = {
 		"SELECT run FROM dataflows.run WHERE workflow OPERATOR(pg_catalog.=) $1"
 		" AND key OPERATOR(pg_catalog.=) $2 AND key_held AND key IS NOT NULL",
-		SPI_OK_SELECT, 2, {TEXTOID, TEXTOID}
-	};
-	Datum		values[2];
+		SPI_OK_SELECT,
+		2,
+		{TEXTOID, TEXTOID}};
+	Datum values[2];
 
 	values[0] = CStringGetTextDatum(workflow);
 	values[1] = CStringGetTextDatum(key);
@@ -87,11 +88,13 @@ df_run_old(const pg_uuid_t *id, DfOldRun *run, MemoryContext cxt)
 	static DfPlan plan = {
 		"SELECT r.workflow, r.key, r.state, r.input, w.owner, w.owner_name, r.started_by"
 		" FROM dataflows.run AS r LEFT JOIN dataflows.workflow AS w"
-		"  ON (w.name OPERATOR(pg_catalog.=) r.workflow AND w.version OPERATOR(pg_catalog.=) r.version)"
+		"  ON (w.name OPERATOR(pg_catalog.=) r.workflow AND w.version OPERATOR(pg_catalog.=) "
+		"r.version)"
 		" WHERE r.run OPERATOR(pg_catalog.=) $1",
-		SPI_OK_SELECT, 1, {UUIDOID}
-	};
-	Datum		values[1];
+		SPI_OK_SELECT,
+		1,
+		{UUIDOID}};
+	Datum values[1];
 
 	values[0] = UUIDPGetDatum(id);
 	if (df_plan_run(&plan, values, NULL, 1) == 0)
@@ -120,11 +123,12 @@ df_runs_insert(const DfNewRun *common, const DfRows *rows)
 		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3))"
 		" AS r (run, key, input)"
 		" ON CONFLICT (workflow, key) WHERE key_held AND key IS NOT NULL DO NOTHING",
-		SPI_OK_INSERT, 9,
-		{UUIDARRAYOID, TEXTARRAYOID, JSONBARRAYOID, INT8OID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID, TEXTOID}
-	};
-	Datum		values[9];
-	char		nulls[] = "         ";
+		SPI_OK_INSERT,
+		9,
+		{UUIDARRAYOID, TEXTARRAYOID, JSONBARRAYOID, INT8OID, TIMESTAMPTZOID, INT4OID, TEXTOID,
+		 TEXTOID, TEXTOID}};
+	Datum values[9];
+	char nulls[] = "         ";
 
 	values[0] = df_array(UUIDOID, rows->ids, NULL, rows->n);
 	values[1] = df_array(TEXTOID, rows->keys, rows->no_key, rows->n);
@@ -144,20 +148,29 @@ df_signals_insert(const DfNewSignal *common, const DfRows *rows)
 {
 	static DfPlan plan = {
 		"WITH k AS MATERIALIZED (SELECT DISTINCT u.key FROM pg_catalog.unnest($1) AS u (key)),"
-		" crowded AS MATERIALIZED (SELECT k.key FROM k LEFT JOIN LATERAL " DF_HOLDER_SQL("$3", "k.key") " AS h ON true"
-		"  WHERE (SELECT pg_catalog.count(*) FROM (SELECT FROM dataflows.inbox AS i WHERE i.run OPERATOR(pg_catalog.=) h.run"
-		"    AND i.run IS NOT NULL AND i.state OPERATOR(pg_catalog.<>) 'done' LIMIT $8) AS x) OPERATOR(pg_catalog.+)"
-		"   (SELECT pg_catalog.count(*) FROM (SELECT FROM dataflows.inbox AS i WHERE i.workflow OPERATOR(pg_catalog.=) $3"
-		"    AND i.key OPERATOR(pg_catalog.=) k.key AND i.run IS NULL AND i.state OPERATOR(pg_catalog.<>) 'done' LIMIT $8) AS x)"
-		"   OPERATOR(pg_catalog.>=) $8)"
-		" INSERT INTO dataflows.inbox (workflow, key, event, payload, sent_by, sent_at, expires_at)"
-		" SELECT $3, r.key, $4, r.payload, $5, $6, $7"
-		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS r (key, payload)"
-		" WHERE NOT EXISTS (SELECT FROM crowded AS c WHERE c.key OPERATOR(pg_catalog.=) r.key)",
-		SPI_OK_INSERT, 8,
-		{TEXTARRAYOID, JSONBARRAYOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID}
-	};
-	Datum		values[8];
+		" crowded AS MATERIALIZED (SELECT k.key FROM k LEFT JOIN LATERAL " DF_HOLDER_SQL(
+			"$3", "k.key") " AS h ON true"
+						   "  WHERE (SELECT pg_catalog.count(*) FROM (SELECT FROM dataflows.inbox "
+						   "AS i WHERE i.run OPERATOR(pg_catalog.=) h.run"
+						   "    AND i.run IS NOT NULL AND i.state OPERATOR(pg_catalog.<>) 'done' "
+						   "LIMIT $8) AS x) OPERATOR(pg_catalog.+)"
+						   "   (SELECT pg_catalog.count(*) FROM (SELECT FROM dataflows.inbox AS i "
+						   "WHERE i.workflow OPERATOR(pg_catalog.=) $3"
+						   "    AND i.key OPERATOR(pg_catalog.=) k.key AND i.run IS NULL AND "
+						   "i.state OPERATOR(pg_catalog.<>) 'done' LIMIT $8) AS x)"
+						   "   OPERATOR(pg_catalog.>=) $8)"
+						   " INSERT INTO dataflows.inbox (workflow, key, event, payload, sent_by, "
+						   "sent_at, expires_at)"
+						   " SELECT $3, r.key, $4, r.payload, $5, $6, $7"
+						   " FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS r "
+						   "(key, payload)"
+						   " WHERE NOT EXISTS (SELECT FROM crowded AS c WHERE c.key "
+						   "OPERATOR(pg_catalog.=) r.key)",
+		SPI_OK_INSERT,
+		8,
+		{TEXTARRAYOID, JSONBARRAYOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+		 INT4OID}};
+	Datum values[8];
 
 	values[0] = df_array(TEXTOID, rows->keys, NULL, rows->n);
 	values[1] = df_array(JSONBOID, rows->values, NULL, rows->n);

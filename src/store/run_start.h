@@ -11,18 +11,18 @@
 
 typedef struct DfNewRun
 {
-	pg_uuid_t	id;
-	int64		identity;
+	pg_uuid_t id;
+	int64 identity;
 	TimestampTz now;
 	const char *workflow;
-	int			version;
-	const char *key;			/* NULL = none */
+	int version;
+	const char *key; /* NULL = none */
 	const char *started_by;
-	const pg_uuid_t *restarted_from;	/* NULL = none */
-	const pg_uuid_t *parent;	/* NULL = none */
-	int			parent_n;
+	const pg_uuid_t *restarted_from; /* NULL = none */
+	const pg_uuid_t *parent; /* NULL = none */
+	int parent_n;
 	const Jsonb *input;
-	const char *traceparent;	/* NULL = the session's */
+	const char *traceparent; /* NULL = the session's */
 } DfNewRun;
 
 /* false if another run holds the key */
@@ -34,13 +34,13 @@ extern bool df_run_of_key(const char *workflow, const char *key, pg_uuid_t *id);
 /* what a restart needs of the old run; false if there is no such run */
 typedef struct DfOldRun
 {
-	char	   *workflow;
-	char	   *key;			/* NULL = none */
-	char	   *state;
-	Jsonb	   *input;
-	Oid			owner;			/* InvalidOid if the version is missing */
-	char	   *owner_name;
-	char	   *started_by;
+	char *workflow;
+	char *key; /* NULL = none */
+	char *state;
+	Jsonb *input;
+	Oid owner; /* InvalidOid if the version is missing */
+	char *owner_name;
+	char *started_by;
 } DfOldRun;
 
 extern bool df_run_old(const pg_uuid_t *id, DfOldRun *run, MemoryContext cxt);
@@ -48,11 +48,11 @@ extern bool df_run_old(const pg_uuid_t *id, DfOldRun *run, MemoryContext cxt);
 /* rows of one statement: parallel arrays of finished values */
 typedef struct DfRows
 {
-	int			n;
-	Datum	   *ids;			/* uuid; not used by signals */
-	Datum	   *keys;			/* text */
-	bool	   *no_key;
-	Datum	   *values;			/* jsonb: inputs or payloads */
+	int n;
+	Datum *ids; /* uuid; not used by signals */
+	Datum *keys; /* text */
+	bool *no_key;
+	Datum *values; /* jsonb: inputs or payloads */
 } DfRows;
 
 /* `common` gives all but id, key and input; returns how many were started */
@@ -67,7 +67,10 @@ typedef struct DfNewSignal
 	TimestampTz expires_at;
 } DfNewSignal;
 
-/* signals by key; the rows have one each.  Returns how many were refused: see DF_MAX_WAITING_SIGNALS */
+/*
+ * signals by key; the rows have one each. Returns how many were refused: see
+ * DF_MAX_WAITING_SIGNALS
+ */
 extern uint64 df_signals_insert(const DfNewSignal *common, const DfRows *rows);
 
-#endif							/* DF_STORE_RUN_START_H */
+#endif /* DF_STORE_RUN_START_H */

@@ -30,20 +30,22 @@
 
 #define COLUMNS "s.name, s.cron, s.workflow, s.input, s.owner, s.owner_name, s.last_at, s.last_run"
 
-/* ---- our rows ----------------------------------------------------------------------------- */
+/* ---- our rows ------------------------------------------------------------- */
 
 bool
 df_schedule_find(const char *name, bool lock, DfSchedule *schedule, MemoryContext cxt)
 {
 	static DfPlan look = {
 		"SELECT " COLUMNS " FROM dataflows.schedule AS s WHERE s.name" EQ "$1",
-		SPI_OK_SELECT, 1, {TEXTOID}
-	};
+		SPI_OK_SELECT,
+		1,
+		{TEXTOID}};
 	static DfPlan look_and_lock = {
 		"SELECT " COLUMNS " FROM dataflows.schedule AS s WHERE s.name" EQ "$1 FOR UPDATE",
-		SPI_OK_SELECT, 1, {TEXTOID}
-	};
-	Datum		values[1];
+		SPI_OK_SELECT,
+		1,
+		{TEXTOID}};
+	Datum values[1];
 
 	values[0] = CStringGetTextDatum(name);
 	if (df_plan_run(lock ? &look_and_lock : &look, values, NULL, 0) == 0)
@@ -74,12 +76,13 @@ values_of(const DfSchedule *schedule, TimestampTz now, Datum *values)
 bool
 df_schedule_insert(const DfSchedule *schedule, TimestampTz now)
 {
-	static DfPlan plan = {
-		"INSERT INTO dataflows.schedule (name, cron, workflow, input, owner, owner_name, scheduled_at)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING",
-		SPI_OK_INSERT, 7, {TEXTOID, TEXTOID, TEXTOID, JSONBOID, OIDOID, TEXTOID, TIMESTAMPTZOID}
-	};
-	Datum		values[7];
+	static DfPlan plan = {"INSERT INTO dataflows.schedule (name, cron, workflow, input, owner, "
+						  "owner_name, scheduled_at)"
+						  " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING",
+						  SPI_OK_INSERT,
+						  7,
+						  {TEXTOID, TEXTOID, TEXTOID, JSONBOID, OIDOID, TEXTOID, TIMESTAMPTZOID}};
+	Datum values[7];
 
 	values_of(schedule, now, values);
 	return df_plan_run(&plan, values, NULL, 0) == 1;
@@ -92,9 +95,10 @@ df_schedule_update(const DfSchedule *schedule, TimestampTz now)
 	static DfPlan plan = {
 		"UPDATE dataflows.schedule AS s SET cron = $2, workflow = $3, input = $4, owner = $5,"
 		" owner_name = $6, scheduled_at = $7 WHERE s.name" EQ "$1",
-		SPI_OK_UPDATE, 7, {TEXTOID, TEXTOID, TEXTOID, JSONBOID, OIDOID, TEXTOID, TIMESTAMPTZOID}
-	};
-	Datum		values[7];
+		SPI_OK_UPDATE,
+		7,
+		{TEXTOID, TEXTOID, TEXTOID, JSONBOID, OIDOID, TEXTOID, TIMESTAMPTZOID}};
+	Datum values[7];
 
 	values_of(schedule, now, values);
 	(void) df_plan_run(&plan, values, NULL, 0);
@@ -105,9 +109,10 @@ df_schedule_fired(const char *name, TimestampTz at, const pg_uuid_t *run)
 {
 	static DfPlan plan = {
 		"UPDATE dataflows.schedule AS s SET last_at = $2, last_run = $3 WHERE s.name" EQ "$1",
-		SPI_OK_UPDATE, 3, {TEXTOID, TIMESTAMPTZOID, UUIDOID}
-	};
-	Datum		values[3];
+		SPI_OK_UPDATE,
+		3,
+		{TEXTOID, TIMESTAMPTZOID, UUIDOID}};
+	Datum values[3];
 
 	values[0] = CStringGetTextDatum(name);
 	values[1] = TimestampTzGetDatum(at);
@@ -120,15 +125,16 @@ df_schedule_delete(const char *name)
 {
 	static DfPlan plan = {
 		"DELETE FROM dataflows.schedule AS s WHERE s.name" EQ "$1",
-		SPI_OK_DELETE, 1, {TEXTOID}
-	};
-	Datum		values[1];
+		SPI_OK_DELETE,
+		1,
+		{TEXTOID}};
+	Datum values[1];
 
 	values[0] = CStringGetTextDatum(name);
 	(void) df_plan_run(&plan, values, NULL, 0);
 }
 
-/* ---- pg_cron ------------------------------------------------------------------------------ */
+/* ---- pg_cron -------------------------------------------------------------- */
 
 static char *
 job_name(const char *name)
@@ -140,14 +146,15 @@ job_name(const char *name)
 static Oid
 cron_function(Oid extension)
 {
-	Oid			schema = get_namespace_oid("cron", true);
-	Oid			arguments[3] = {TEXTOID, TEXTOID, TEXTOID};
-	Oid			function;
+	Oid schema = get_namespace_oid("cron", true);
+	Oid arguments[3] = {TEXTOID, TEXTOID, TEXTOID};
+	Oid function;
 
 	if (!OidIsValid(schema) || getExtensionOfObject(NamespaceRelationId, schema) != extension)
 		return InvalidOid;
 	function = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum("schedule"),
-							   PointerGetDatum(buildoidvector(arguments, 3)), ObjectIdGetDatum(schema));
+							   PointerGetDatum(buildoidvector(arguments, 3)),
+							   ObjectIdGetDatum(schema));
 	if (!OidIsValid(function) || getExtensionOfObject(ProcedureRelationId, function) != extension)
 		return InvalidOid;
 	return function;
@@ -156,7 +163,7 @@ cron_function(Oid extension)
 static bool
 cron_is_created(void)
 {
-	Oid			extension = get_extension_oid("pg_cron", true);
+	Oid extension = get_extension_oid("pg_cron", true);
 
 	return OidIsValid(extension) && OidIsValid(cron_function(extension));
 }
@@ -168,7 +175,8 @@ df_cron_where(const char **database)
 	const char *here = get_database_name(MyDatabaseId);
 
 	*database = GetConfigOption("cron.database_name", true, false);
-	if (*database == NULL || (GetConfigOptionFlags("cron.database_name", true) & GUC_CUSTOM_PLACEHOLDER) != 0)
+	if (*database == NULL ||
+		(GetConfigOptionFlags("cron.database_name", true) & GUC_CUSTOM_PLACEHOLDER) != 0)
 		return DF_CRON_NOT_LOADED;
 	if (strcmp(*database, here) != 0)
 		return DF_CRON_ELSEWHERE;
@@ -183,9 +191,10 @@ df_cron_schedule(const DfSchedule *schedule)
 {
 	static DfPlan plan = {
 		"SELECT cron.schedule($1, $2, $3)",
-		SPI_OK_SELECT, 3, {TEXTOID, TEXTOID, TEXTOID}
-	};
-	Datum		values[3];
+		SPI_OK_SELECT,
+		3,
+		{TEXTOID, TEXTOID, TEXTOID}};
+	Datum values[3];
 
 	values[0] = CStringGetTextDatum(job_name(schedule->name));
 	values[1] = CStringGetTextDatum(schedule->cron);
@@ -197,12 +206,13 @@ df_cron_schedule(const DfSchedule *schedule)
 void
 df_cron_unschedule(const char *name)
 {
-	static DfPlan plan = {
-		"SELECT cron.unschedule(j.jobid) FROM cron.job AS j"
-		" WHERE j.jobname::pg_catalog.text" EQ "$1 AND j.username" EQ "CURRENT_USER::pg_catalog.text",
-		SPI_OK_SELECT, 1, {TEXTOID}
-	};
-	Datum		values[1];
+	static DfPlan plan = {"SELECT cron.unschedule(j.jobid) FROM cron.job AS j"
+						  " WHERE j.jobname::pg_catalog.text" EQ "$1 AND j.username" EQ
+						  "CURRENT_USER::pg_catalog.text",
+						  SPI_OK_SELECT,
+						  1,
+						  {TEXTOID}};
+	Datum values[1];
 
 	if (!cron_is_created())
 		return;
@@ -216,9 +226,10 @@ has_job_here(const char *name)
 	static DfPlan plan = {
 		"SELECT FROM cron.job AS j WHERE j.jobname::pg_catalog.text" EQ "$1"
 		" AND j.username" EQ "CURRENT_USER::pg_catalog.text AND j.database" EQ "$2",
-		SPI_OK_SELECT, 2, {TEXTOID, TEXTOID}
-	};
-	Datum		values[2];
+		SPI_OK_SELECT,
+		2,
+		{TEXTOID, TEXTOID}};
+	Datum values[2];
 
 	values[0] = CStringGetTextDatum(job_name(name));
 	values[1] = CStringGetTextDatum(get_database_name(MyDatabaseId));
@@ -230,11 +241,10 @@ all_schedules(MemoryContext cxt)
 {
 	static DfPlan plan = {
 		"SELECT s.name FROM dataflows.schedule AS s ORDER BY s.name",
-		SPI_OK_SELECT, 0
-	};
-	uint64		n = df_plan_run(&plan, NULL, NULL, 0);
+		SPI_OK_SELECT, 0};
+	uint64 n = df_plan_run(&plan, NULL, NULL, 0);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
-	List	   *names = NIL;
+	List *names = NIL;
 
 	for (uint64 row = 0; row < n; row++)
 		names = lappend(names, df_copy_text(cxt, row, 0));
@@ -248,15 +258,15 @@ df_cron_adopt(void)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	const char *database;
-	List	   *names;
-	ListCell   *lc;
+	List *names;
+	ListCell *lc;
 
 	if (df_cron_where(&database) != DF_CRON_HERE)
 		return;
 	names = all_schedules(cxt);
-	foreach(lc, names)
+	foreach (lc, names)
 	{
-		DfSchedule	schedule;
+		DfSchedule schedule;
 
 		if (has_job_here(lfirst(lc)) || !df_schedule_find(lfirst(lc), false, &schedule, cxt))
 			continue;
@@ -269,10 +279,12 @@ df_cron_adopt(void)
 char *
 df_cron_statement(const DfSchedule *schedule, const char *database, const char *unit)
 {
-	char	   *command = psprintf("SELECT dataflows.start(%s, %s, %s || to_char(date_trunc('%s', now() AT TIME ZONE 'UTC'), 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'))",
-								   quote_literal_cstr(schedule->workflow),
-								   quote_literal_cstr(JsonbToCString(NULL, (JsonbContainer *) &schedule->input->root, 0)),
-								   quote_literal_cstr(psprintf("%s@", schedule->name)), unit);
+	char *command = psprintf(
+		"SELECT dataflows.start(%s, %s, %s || to_char(date_trunc('%s', now() AT TIME ZONE 'UTC'), "
+		"'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'))",
+		quote_literal_cstr(schedule->workflow),
+		quote_literal_cstr(JsonbToCString(NULL, (JsonbContainer *) &schedule->input->root, 0)),
+		quote_literal_cstr(psprintf("%s@", schedule->name)), unit);
 
 	return psprintf("SELECT cron.schedule_in_database(%s, %s, %s, %s, %s)",
 					quote_literal_cstr(psprintf("dataflows.%s.%s", database, schedule->name)),
@@ -286,9 +298,10 @@ look_at_firing(int64 jobid, DfCronJob *job, MemoryContext cxt)
 	static DfPlan plan = {
 		"SELECT d.status, d.return_message FROM cron.job_run_details AS d"
 		" WHERE d.jobid" EQ "$1 ORDER BY d.runid DESC LIMIT 1",
-		SPI_OK_SELECT, 1, {INT8OID}
-	};
-	Datum		values[1];
+		SPI_OK_SELECT,
+		1,
+		{INT8OID}};
+	Datum values[1];
 
 	values[0] = Int64GetDatum(jobid);
 	if (df_plan_run(&plan, values, NULL, 1) == 0)
@@ -300,12 +313,13 @@ look_at_firing(int64 jobid, DfCronJob *job, MemoryContext cxt)
 bool
 df_cron_look(const char *name, DfCronJob *job, MemoryContext cxt)
 {
-	static DfPlan plan = {
-		"SELECT j.jobid, j.active FROM cron.job AS j"
-		" WHERE j.jobname::pg_catalog.text" EQ "$1 AND j.username" EQ "CURRENT_USER::pg_catalog.text",
-		SPI_OK_SELECT, 1, {TEXTOID}
-	};
-	Datum		values[1];
+	static DfPlan plan = {"SELECT j.jobid, j.active FROM cron.job AS j"
+						  " WHERE j.jobname::pg_catalog.text" EQ "$1 AND j.username" EQ
+						  "CURRENT_USER::pg_catalog.text",
+						  SPI_OK_SELECT,
+						  1,
+						  {TEXTOID}};
+	Datum values[1];
 
 	memset(job, 0, sizeof(*job));
 	if (!cron_is_created())

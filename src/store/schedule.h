@@ -19,10 +19,10 @@ typedef struct DfSchedule
 	const char *cron;
 	const char *workflow;
 	const Jsonb *input;
-	Oid			owner;
+	Oid owner;
 	const char *owner_name;
-	TimestampTz last_at;		/* DF_NEVER = has not fired */
-	pg_uuid_t	last_run;
+	TimestampTz last_at; /* DF_NEVER = has not fired */
+	pg_uuid_t last_run;
 } DfSchedule;
 
 /* reads the row; with `lock` it waits for whoever fires or changes the schedule */
@@ -38,14 +38,17 @@ typedef enum DfCron
 {
 	DF_CRON_HERE,
 	DF_CRON_NOT_LOADED,
-	DF_CRON_ELSEWHERE,			/* in database *database */
+	DF_CRON_ELSEWHERE, /* in database *database */
 	DF_CRON_NOT_CREATED,
 	DF_CRON_TOO_OLD
 } DfCron;
 
 extern DfCron df_cron_where(const char **database);
 
-/* has pg_cron fire the schedule, instead of how it did before; its error if the text is no schedule */
+/*
+ * has pg_cron fire the schedule, instead of how it did before; its error if the text is no
+ * schedule
+ */
 extern void df_cron_schedule(const DfSchedule *schedule);
 
 /* does nothing if pg_cron is not here or has no such job */
@@ -59,12 +62,12 @@ extern char *df_cron_statement(const DfSchedule *schedule, const char *database,
 
 typedef struct DfCronJob
 {
-	bool		active;
-	char	   *status;			/* of the last firing; NULL = none that pg_cron remembers */
-	char	   *message;
+	bool active;
+	char *status; /* of the last firing; NULL = none that pg_cron remembers */
+	char *message;
 } DfCronJob;
 
 /* what pg_cron knows of it; false if it is not here or has no such job */
 extern bool df_cron_look(const char *name, DfCronJob *job, MemoryContext cxt);
 
-#endif							/* DF_STORE_SCHEDULE_H */
+#endif /* DF_STORE_SCHEDULE_H */

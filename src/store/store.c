@@ -38,14 +38,14 @@ static const struct
 {
 	const char *name;
 	const char *value;
-}			store_settings[] = {
+} store_settings[] = {
 	{"search_path", "pg_catalog, pg_temp"},
 	{"row_security", "off"},
 	{"enable_seqscan", "off"},
 	{"enable_bitmapscan", "off"},
 	{"enable_hashjoin", "off"},
 	{"enable_mergejoin", "off"},
-	{"jit", "off"},				/* what is disabled costs so much that it would seem worth it */
+	{"jit", "off"}, /* what is disabled costs so much that it would seem worth it */
 };
 
 /*
@@ -55,8 +55,8 @@ static const struct
 static bool
 is_ours(Oid table)
 {
-	static Oid	known = InvalidOid;
-	Oid			extension;
+	static Oid known = InvalidOid;
+	Oid extension;
 
 	if (table == known)
 		return true;
@@ -70,10 +70,10 @@ is_ours(Oid table)
 static Oid
 run_table_owner(void)
 {
-	Oid			schema = get_namespace_oid("dataflows", true);
-	Oid			table;
-	Oid			owner;
-	HeapTuple	tuple;
+	Oid schema = get_namespace_oid("dataflows", true);
+	Oid table;
+	Oid owner;
+	HeapTuple tuple;
 
 	if (!OidIsValid(schema))
 		return InvalidOid;
@@ -106,7 +106,10 @@ df_extension_usable(void)
 	return df_extension_exists() && df_schema_fits();
 }
 
-/* until df_store_leave(): what the other version's schema does not have is explained where it is missed */
+/*
+ * until df_store_leave(): what the other version's schema does not have is explained where it is
+ * missed
+ */
 static void
 push_explanation(DfStore *store)
 {
@@ -122,7 +125,7 @@ push_explanation(DfStore *store)
 static void
 enter(DfStore *store, Oid role, int flags)
 {
-	Oid			owner = run_table_owner();
+	Oid owner = run_table_owner();
 
 	if (!OidIsValid(owner))
 		ereport(ERROR,
@@ -170,7 +173,7 @@ df_store_leave(DfStore *store)
 static void
 prepare(DfPlan *plan)
 {
-	SPIPlanPtr	prepared;
+	SPIPlanPtr prepared;
 
 	if (plan->plan != NULL)
 		return;
@@ -200,14 +203,15 @@ uint64
 df_plan_look(DfPlan *plan, Datum *values, const char *nulls, long limit)
 {
 	prepare(plan);
-	return checked(plan, SPI_execute_snapshot(plan->plan, values, nulls, GetLatestSnapshot(),
-											  InvalidSnapshot, true, false, limit));
+	return checked(plan,
+				   SPI_execute_snapshot(plan->plan, values, nulls, GetLatestSnapshot(),
+										InvalidSnapshot, true, false, limit));
 }
 
 bool
 df_is_null(uint64 row, int column)
 {
-	bool		isnull;
+	bool isnull;
 
 	Assert(row < SPI_processed);
 	(void) SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column + 1, &isnull);
@@ -217,8 +221,8 @@ df_is_null(uint64 row, int column)
 Datum
 df_value(uint64 row, int column)
 {
-	bool		isnull;
-	Datum		value;
+	bool isnull;
+	Datum value;
 
 	Assert(row < SPI_processed);
 	value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column + 1, &isnull);
@@ -230,7 +234,7 @@ char *
 df_copy_text(MemoryContext cxt, uint64 row, int column)
 {
 	MemoryContext old;
-	char	   *result;
+	char *result;
 
 	if (df_is_null(row, column))
 		return NULL;
@@ -244,7 +248,7 @@ Jsonb *
 df_copy_jsonb(MemoryContext cxt, uint64 row, int column)
 {
 	MemoryContext old;
-	Jsonb	   *result;
+	Jsonb *result;
 
 	if (df_is_null(row, column))
 		return NULL;
@@ -257,7 +261,7 @@ df_copy_jsonb(MemoryContext cxt, uint64 row, int column)
 pg_uuid_t
 df_copy_uuid(uint64 row, int column)
 {
-	pg_uuid_t	result;
+	pg_uuid_t result;
 
 	if (df_is_null(row, column))
 		memset(&result, 0, sizeof(result));
@@ -293,11 +297,11 @@ df_time(uint64 row, int column)
 Datum
 df_array(Oid element_type, Datum *values, bool *nulls, int n)
 {
-	int16		length;
-	bool		by_value;
-	char		align;
-	int			dims[1];
-	int			lower[1] = {1};
+	int16 length;
+	bool by_value;
+	char align;
+	int dims[1];
+	int lower[1] = {1};
 
 	if (n == 0)
 		return PointerGetDatum(construct_empty_array(element_type));

@@ -25,26 +25,29 @@
 
 typedef struct DfStore
 {
-	Oid			save_user;
-	int			save_sec;
-	int			gucs;			/* nest level */
-	MemoryContext result_context;	/* the caller's */
-	ErrorContextCallback explain;	/* pushed if the library does not fit the schema */
+	Oid save_user;
+	int save_sec;
+	int gucs; /* nest level */
+	MemoryContext result_context; /* the caller's */
+	ErrorContextCallback explain; /* pushed if the library does not fit the schema */
 } DfStore;
 
 /* one statement: constant text, prepared once per process, result code checked */
 typedef struct DfPlan
 {
 	const char *sql;
-	int			expect;			/* SPI_OK_... */
-	int			nargs;
-	Oid			types[DF_MAX_ARGS];
-	SPIPlanPtr	plan;			/* NULL until first used */
+	int expect; /* SPI_OK_... */
+	int nargs;
+	Oid types[DF_MAX_ARGS];
+	SPIPlanPtr plan; /* NULL until first used */
 } DfPlan;
 
 extern void df_store_enter(DfStore *store);
 
-/* the same as another role: for statements that read our views and call our functions, by its rights */
+/*
+ * the same as another role: for statements that read our views and call our functions, by its
+ * rights
+ */
 extern void df_store_enter_as(DfStore *store, Oid role);
 extern void df_store_leave(DfStore *store);
 
@@ -56,23 +59,23 @@ extern uint64 df_plan_look(DfPlan *plan, Datum *values, const char *nulls, long 
 
 /* values of the last result, row/column from 0; text and jsonb are copied to `cxt` */
 extern bool df_is_null(uint64 row, int column);
-extern Datum df_value(uint64 row, int column);	/* by value, or pointing into SPI memory */
-extern char *df_copy_text(MemoryContext cxt, uint64 row, int column);	/* NULL if null */
+extern Datum df_value(uint64 row, int column); /* by value, or pointing into SPI memory */
+extern char *df_copy_text(MemoryContext cxt, uint64 row, int column); /* NULL if null */
 extern Jsonb *df_copy_jsonb(MemoryContext cxt, uint64 row, int column);
 extern pg_uuid_t df_copy_uuid(uint64 row, int column);
 extern int64 df_int64(uint64 row, int column, int64 if_null);
 extern int32 df_int32(uint64 row, int column, int32 if_null);
 extern bool df_bool(uint64 row, int column, bool if_null);
-extern TimestampTz df_time(uint64 row, int column);	/* DF_NEVER if null */
+extern TimestampTz df_time(uint64 row, int column); /* DF_NEVER if null */
 
 /* arrays as parameters, for statements over many rows; nulls may be NULL */
 extern Datum df_array(Oid element_type, Datum *values, bool *nulls, int n);
 
 /* the extension's owner; InvalidOid if this database has no extension */
-extern Oid	df_extension_owner(void);
+extern Oid df_extension_owner(void);
 extern bool df_extension_exists(void);
 
 /* whether the engine may use it: it is there, in the version that this library was made for */
 extern bool df_extension_usable(void);
 
-#endif							/* DF_STORE_H */
+#endif /* DF_STORE_H */

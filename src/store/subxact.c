@@ -20,7 +20,7 @@
  * it did is gone anyway.
  */
 bool
-df_subxact(void (*action) (void *), void *arg, bool keep, ErrorData **error)
+df_subxact(void (*action)(void *), void *arg, bool keep, ErrorData **error)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -29,23 +29,24 @@ df_subxact(void (*action) (void *), void *arg, bool keep, ErrorData **error)
 	*error = NULL;
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(cxt);
-	PG_TRY();
-	{
-		action(arg);
-		MemoryContextSwitchTo(cxt);
-		if (keep)
-			ReleaseCurrentSubTransaction();
-		else
+	PG_TRY()
+		;
+		{
+			action(arg);
+			MemoryContextSwitchTo(cxt);
+			if (keep)
+				ReleaseCurrentSubTransaction();
+			else
+				RollbackAndReleaseCurrentSubTransaction();
+			ok = true;
+		}
+		PG_CATCH();
+		{
+			MemoryContextSwitchTo(cxt);
+			*error = CopyErrorData();
+			FlushErrorState();
 			RollbackAndReleaseCurrentSubTransaction();
-		ok = true;
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(cxt);
-		*error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
+		}
 	PG_END_TRY();
 	MemoryContextSwitchTo(cxt);
 	CurrentResourceOwner = owner;

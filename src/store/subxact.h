@@ -8,6 +8,6 @@
 #include "df_types.h"
 
 /* false: it raised, *error tells what (palloc'd), and nothing of it has happened */
-extern bool df_subxact(void (*action) (void *), void *arg, bool keep, ErrorData **error);
+extern bool df_subxact(void (*action)(void *), void *arg, bool keep, ErrorData **error);
 
-#endif							/* DF_SUBXACT_H */
+#endif /* DF_SUBXACT_H */

@@ -36,7 +36,10 @@
 #define ORPHAN_BATCHES 20
 /* as deep as calls within calls go */
 #define MAX_LEVELS 101
-/* how long one run that somebody has locked a part of is waited for, and how many of them in a batch */
+/*
+ * how long one run that somebody has locked a part of is waited for, and how many of them in a
+ * batch
+ */
 #define LOCKED_WAIT "10ms"
 #define MAX_LOCKED 20
 
@@ -44,17 +47,17 @@
 static struct
 {
 	TimestampTz finished_at;
-	pg_uuid_t	run;
-	TimestampTz began_at;		/* when it last began with the oldest */
-	int64		idle_pages;		/* since then: pages that were looked at in vain */
-	bool		first;			/* nothing was read since */
+	pg_uuid_t run;
+	TimestampTz began_at; /* when it last began with the oldest */
+	int64 idle_pages; /* since then: pages that were looked at in vain */
+	bool first; /* nothing was read since */
 } ended;
 
 static struct
 {
-	char		workflow[DF_MAX_NAME + 1];
-	int64		id;
-	int			batches;
+	char workflow[DF_MAX_NAME + 1];
+	int64 id;
+	int batches;
 } orphans;
 
 /*
@@ -72,7 +75,8 @@ void
 df_tidy_begin(TimestampTz now)
 {
 	orphans.batches = 0;
-	if (ended.idle_pages > SLOW_PAGES && !TimestampDifferenceExceeds(ended.began_at, now, BEGIN_ANEW_MS))
+	if (ended.idle_pages > SLOW_PAGES &&
+		!TimestampDifferenceExceeds(ended.began_at, now, BEGIN_ANEW_MS))
 	{
 		if (!TIMESTAMP_NOT_FINITE(ended.finished_at))
 			ended.finished_at = TimestampTzPlusMilliseconds(ended.finished_at, -COMMIT_MS);
@@ -84,12 +88,12 @@ df_tidy_begin(TimestampTz now)
 	ended.first = true;
 }
 
-/* ---- signals, tokens, deliveries, notes ----------------------------------------- */
+/* ---- signals, tokens, deliveries, notes ----------------------------------- */
 
 static bool
 delete_batch(DfPlan *plan, TimestampTz time)
 {
-	Datum		values[1];
+	Datum values[1];
 
 	values[0] = TimestampTzGetDatum(time);
 	return df_plan_run(plan, values, NULL, 0) == BATCH;
@@ -103,8 +107,9 @@ df_tidy_signals(TimestampTz now)
 		"DELETE FROM dataflows.inbox AS i WHERE i.id" EQ "ANY (ARRAY("
 		"  SELECT k.id FROM dataflows.inbox AS k WHERE k.run IS NULL AND k.state" EQ "'kept'"
 		"  AND k.expires_at" LE "$1 LIMIT " BATCH_SQL " FOR UPDATE SKIP LOCKED))",
-		SPI_OK_DELETE, 1, {TIMESTAMPTZOID}
-	};
+		SPI_OK_DELETE,
+		1,
+		{TIMESTAMPTZOID}};
 
 	return delete_batch(&plan, now);
 }
@@ -116,8 +121,9 @@ df_tidy_page_tokens(TimestampTz now)
 		"DELETE FROM dataflows.page_token AS t WHERE t.hash" EQ "ANY (ARRAY("
 		"  SELECT k.hash FROM dataflows.page_token AS k WHERE k.expires_at" LE "$1"
 		"  LIMIT " BATCH_SQL " FOR UPDATE SKIP LOCKED))",
-		SPI_OK_DELETE, 1, {TIMESTAMPTZOID}
-	};
+		SPI_OK_DELETE,
+		1,
+		{TIMESTAMPTZOID}};
 
 	return delete_batch(&plan, now);
 }
@@ -130,8 +136,9 @@ df_tidy_notes(TimestampTz before)
 		"DELETE FROM dataflows.inbox AS i WHERE i.id" EQ "ANY (ARRAY("
 		"  SELECT k.id FROM dataflows.inbox AS k WHERE k.run IS NULL AND k.state" EQ "'done'"
 		"  AND k.consumed_at" LT "$1 LIMIT " BATCH_SQL " FOR UPDATE SKIP LOCKED))",
-		SPI_OK_DELETE, 1, {TIMESTAMPTZOID}
-	};
+		SPI_OK_DELETE,
+		1,
+		{TIMESTAMPTZOID}};
 
 	return delete_batch(&plan, before);
 }
@@ -143,26 +150,29 @@ df_tidy_deliveries(TimestampTz before)
 		"DELETE FROM dataflows.webhook_delivery AS d WHERE d.id" EQ "ANY (ARRAY("
 		"  SELECT k.id FROM dataflows.webhook_delivery AS k WHERE k.at" LT "$1 ORDER BY k.at"
 		"  LIMIT " BATCH_SQL " FOR UPDATE SKIP LOCKED))",
-		SPI_OK_DELETE, 1, {TIMESTAMPTZOID}
-	};
+		SPI_OK_DELETE,
+		1,
+		{TIMESTAMPTZOID}};
 
 	return delete_batch(&plan, before);
 }
 
-/* ---- requests for runs that have been purged: nobody will ever look at them ------- */
+/* ---- requests for runs that have been purged: nobody will ever look at them  */
 
 /* the next rows that nobody has looked at, in the order of the index; n = how many were read */
 static int
 read_orphans(Datum *ids, uint64 *n)
 {
 	static DfPlan plan = {
-		"SELECT k.workflow, k.id, NOT EXISTS (SELECT FROM dataflows.run AS r WHERE r.run" EQ "k.run)"
+		"SELECT k.workflow, k.id, NOT EXISTS (SELECT FROM dataflows.run AS r WHERE r.run" EQ
+		"k.run)"
 		" FROM dataflows.inbox AS k WHERE k.state" EQ "'new' AND k.run IS NOT NULL"
 		" AND (k.workflow, k.id)" GT "($1, $2) ORDER BY k.workflow, k.id LIMIT " BATCH_SQL,
-		SPI_OK_SELECT, 2, {TEXTOID, INT8OID}
-	};
-	Datum		values[2];
-	int			found = 0;
+		SPI_OK_SELECT,
+		2,
+		{TEXTOID, INT8OID}};
+	Datum values[2];
+	int found = 0;
 
 	values[0] = CStringGetTextDatum(orphans.workflow);
 	values[1] = Int64GetDatum(orphans.id);
@@ -172,7 +182,8 @@ read_orphans(Datum *ids, uint64 *n)
 			ids[found++] = df_value(row, 1);
 	if (*n > 0)
 	{
-		strlcpy(orphans.workflow, df_copy_text(CurrentMemoryContext, *n - 1, 0), sizeof(orphans.workflow));
+		strlcpy(orphans.workflow, df_copy_text(CurrentMemoryContext, *n - 1, 0),
+				sizeof(orphans.workflow));
 		orphans.id = df_int64(*n - 1, 1, 0);
 	}
 	return found;
@@ -185,12 +196,13 @@ df_tidy_orphans(TimestampTz now)
 	static DfPlan plan = {
 		"DELETE FROM dataflows.inbox AS i WHERE i.id" EQ "ANY (ARRAY("
 		"  SELECT k.id FROM dataflows.inbox AS k WHERE k.id" EQ "ANY ($1) FOR UPDATE SKIP LOCKED))",
-		SPI_OK_DELETE, 1, {INT8ARRAYOID}
-	};
-	Datum		ids[BATCH];
-	Datum		values[1];
-	uint64		n;
-	int			found = read_orphans(ids, &n);
+		SPI_OK_DELETE,
+		1,
+		{INT8ARRAYOID}};
+	Datum ids[BATCH];
+	Datum values[1];
+	uint64 n;
+	int found = read_orphans(ids, &n);
 
 	if (found > 0)
 	{
@@ -204,15 +216,15 @@ df_tidy_orphans(TimestampTz now)
 	return false;
 }
 
-/* ---- ended runs ------------------------------------------------------------------- */
+/* ---- ended runs ----------------------------------------------------------- */
 
 typedef struct Purge
 {
 	TimestampTz before;
 	const Datum *runs;
-	int			n;
-	const char *lock_wait;		/* NULL = as usual */
-	int			deleted;
+	int n;
+	const char *lock_wait; /* NULL = as usual */
+	int deleted;
 } Purge;
 
 /*
@@ -224,14 +236,16 @@ static uint64
 read_ended(TimestampTz before, Datum *runs, int *found)
 {
 	static DfPlan plan = {
-		"SELECT r.run, r.finished_at, EXISTS (SELECT FROM dataflows.run AS p WHERE p.run" EQ "r.parent"
+		"SELECT r.run, r.finished_at, EXISTS (SELECT FROM dataflows.run AS p WHERE p.run" EQ
+		"r.parent"
 		"  AND (p.finished_at IS NULL OR p.finished_at" GE "$3))"
 		" FROM dataflows.run AS r WHERE r.finished_at IS NOT NULL AND r.finished_at" LT "$3"
 		" AND (r.finished_at, r.run)" GT "($1, $2) ORDER BY r.finished_at, r.run LIMIT " BATCH_SQL,
-		SPI_OK_SELECT, 3, {TIMESTAMPTZOID, UUIDOID, TIMESTAMPTZOID}
-	};
-	Datum		values[3];
-	uint64		n;
+		SPI_OK_SELECT,
+		3,
+		{TIMESTAMPTZOID, UUIDOID, TIMESTAMPTZOID}};
+	Datum values[3];
+	uint64 n;
 
 	values[0] = TimestampTzGetDatum(ended.finished_at);
 	values[1] = UUIDPGetDatum(&ended.run);
@@ -247,12 +261,13 @@ read_ended(TimestampTz before, Datum *runs, int *found)
 static int
 read_children(const Datum *parents, int n, TimestampTz before, Datum *children)
 {
-	static DfPlan plan = {
-		"SELECT r.run FROM dataflows.run AS r WHERE r.parent" EQ "ANY ($1) AND r.finished_at" LT "$2 LIMIT " BATCH_SQL,
-		SPI_OK_SELECT, 2, {UUIDARRAYOID, TIMESTAMPTZOID}
-	};
-	Datum		values[2];
-	uint64		found;
+	static DfPlan plan = {"SELECT r.run FROM dataflows.run AS r WHERE r.parent" EQ
+						  "ANY ($1) AND r.finished_at" LT "$2 LIMIT " BATCH_SQL,
+						  SPI_OK_SELECT,
+						  2,
+						  {UUIDARRAYOID, TIMESTAMPTZOID}};
+	Datum values[2];
+	uint64 found;
 
 	values[0] = df_array(UUIDOID, (Datum *) parents, NULL, n);
 	values[1] = TimestampTzGetDatum(before);
@@ -266,14 +281,16 @@ read_children(const Datum *parents, int n, TimestampTz before, Datum *children)
 static Datum
 lock_runs(const Purge *purge, int *n)
 {
-	static DfPlan plan = {
-		"SELECT r.run FROM dataflows.run AS r WHERE r.run" EQ "ANY ($1) AND r.finished_at" LT "$2"
-		" AND NOT EXISTS (SELECT FROM dataflows.run AS c WHERE c.parent" EQ "r.run AND c.finished_at" LT "$2)"
-		" FOR UPDATE OF r SKIP LOCKED",
-		SPI_OK_SELECT, 2, {UUIDARRAYOID, TIMESTAMPTZOID}
-	};
-	Datum		values[2];
-	Datum		runs[BATCH];
+	static DfPlan plan = {"SELECT r.run FROM dataflows.run AS r WHERE r.run" EQ
+						  "ANY ($1) AND r.finished_at" LT "$2"
+						  " AND NOT EXISTS (SELECT FROM dataflows.run AS c WHERE c.parent" EQ
+						  "r.run AND c.finished_at" LT "$2)"
+						  " FOR UPDATE OF r SKIP LOCKED",
+						  SPI_OK_SELECT,
+						  2,
+						  {UUIDARRAYOID, TIMESTAMPTZOID}};
+	Datum values[2];
+	Datum runs[BATCH];
 
 	values[0] = df_array(UUIDOID, (Datum *) purge->runs, NULL, purge->n);
 	values[1] = TimestampTzGetDatum(purge->before);
@@ -288,20 +305,35 @@ static void
 delete_runs(void *arg)
 {
 	static DfPlan plans[] = {
-		{"DELETE FROM dataflows.alias AS x WHERE x.run" EQ "ANY ($1)", SPI_OK_DELETE, 1, {UUIDARRAYOID}},
-		{"DELETE FROM dataflows.attempt AS x WHERE x.run" EQ "ANY ($1)", SPI_OK_DELETE, 1, {UUIDARRAYOID}},
-		{"DELETE FROM dataflows.step AS x WHERE x.run" EQ "ANY ($1)", SPI_OK_DELETE, 1, {UUIDARRAYOID}},
+		{"DELETE FROM dataflows.alias AS x WHERE x.run" EQ "ANY ($1)",
+		 SPI_OK_DELETE,
+		 1,
+		 {UUIDARRAYOID}},
+		{"DELETE FROM dataflows.attempt AS x WHERE x.run" EQ "ANY ($1)",
+		 SPI_OK_DELETE,
+		 1,
+		 {UUIDARRAYOID}},
+		{"DELETE FROM dataflows.step AS x WHERE x.run" EQ "ANY ($1)",
+		 SPI_OK_DELETE,
+		 1,
+		 {UUIDARRAYOID}},
 		{"DELETE FROM dataflows.inbox AS x WHERE x.run" EQ "ANY ($1) AND x.run IS NOT NULL",
-		SPI_OK_DELETE, 1, {UUIDARRAYOID}},
-		{"DELETE FROM dataflows.run AS x WHERE x.run" EQ "ANY ($1)", SPI_OK_DELETE, 1, {UUIDARRAYOID}},
+		 SPI_OK_DELETE,
+		 1,
+		 {UUIDARRAYOID}},
+		{"DELETE FROM dataflows.run AS x WHERE x.run" EQ "ANY ($1)",
+		 SPI_OK_DELETE,
+		 1,
+		 {UUIDARRAYOID}},
 	};
-	Purge	   *purge = arg;
-	Datum		values[1];
-	int			n;
-	int			level = NewGUCNestLevel();
+	Purge *purge = arg;
+	Datum values[1];
+	int n;
+	int level = NewGUCNestLevel();
 
 	if (purge->lock_wait != NULL)
-		(void) set_config_option("lock_timeout", purge->lock_wait, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+		(void) set_config_option("lock_timeout", purge->lock_wait, PGC_SUSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
 	values[0] = lock_runs(purge, &n);
 	for (int i = 0; n > 0 && i < lengthof(plans); i++)
 		(void) df_plan_run(&plans[i], values, NULL, 0);
@@ -313,8 +345,8 @@ delete_runs(void *arg)
 static bool
 try_delete(Purge *purge)
 {
-	int			before = purge->deleted;
-	ErrorData  *error;
+	int before = purge->deleted;
+	ErrorData *error;
 
 	if (df_subxact(delete_runs, purge, true, &error))
 		return true;
@@ -328,8 +360,8 @@ try_delete(Purge *purge)
 static void
 delete_level(Purge *purge)
 {
-	Purge		one = *purge;
-	int			locked = 0;
+	Purge one = *purge;
+	int locked = 0;
 
 	if (purge->n == 0 || try_delete(purge))
 		return;
@@ -351,11 +383,11 @@ delete_level(Purge *purge)
 static bool
 delete_families(TimestampTz before, const Datum *runs, int n, int *deleted)
 {
-	Datum	   *levels[MAX_LEVELS];
-	int			counts[MAX_LEVELS];
-	int			depth = 1;
-	bool		whole = true;
-	Purge		purge = {before};
+	Datum *levels[MAX_LEVELS];
+	int counts[MAX_LEVELS];
+	int depth = 1;
+	bool whole = true;
+	Purge purge = {before};
 
 	levels[0] = (Datum *) runs;
 	counts[0] = n;
@@ -387,15 +419,15 @@ pages_read(void)
 bool
 df_tidy_runs(TimestampTz before)
 {
-	int64		began = pages_read();
-	Datum		runs[BATCH];
-	int			found;
-	int			deleted = 0;
-	uint64		n = read_ended(before, runs, &found);
-	int64		pages = pages_read() - began;
-	bool		whole = true;
+	int64 began = pages_read();
+	Datum runs[BATCH];
+	int found;
+	int deleted = 0;
+	uint64 n = read_ended(before, runs, &found);
+	int64 pages = pages_read() - began;
+	bool whole = true;
 	TimestampTz last_at = n > 0 ? df_time(n - 1, 1) : DF_NEVER;
-	pg_uuid_t	last = {{0}};
+	pg_uuid_t last = {{0}};
 
 	if (n > 0)
 		last = df_copy_uuid(n - 1, 0);

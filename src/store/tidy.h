@@ -21,4 +21,4 @@ extern bool df_tidy_runs(TimestampTz before);
 /* a sweep begins: what was passed over is looked at again */
 extern void df_tidy_begin(TimestampTz now);
 
-#endif							/* DF_TIDY_STORE_H */
+#endif /* DF_TIDY_STORE_H */

@@ -39,14 +39,14 @@
 #include "shared/limits.h"
 #include "store/user_sql.h"
 
-/* ---- parameters ---------------------------------------------------------------- */
+/* ---- parameters ----------------------------------------------------------- */
 
 typedef struct Params
 {
-	int			n;
-	Oid		   *types;
-	Datum	   *values;
-	char	   *nulls;			/* ' ' or 'n', as in SPI */
+	int n;
+	Oid *types;
+	Datum *values;
+	char *nulls; /* ' ' or 'n', as in SPI */
 } Params;
 
 /*
@@ -56,7 +56,7 @@ typedef struct Params
 static void
 infer_types(const char *sql, Oid **types, int *n)
 {
-	List	   *statements = raw_parser(sql, RAW_PARSE_DEFAULT);
+	List *statements = raw_parser(sql, RAW_PARSE_DEFAULT);
 
 	if (list_length(statements) != 1)
 		ereport(ERROR,
@@ -78,23 +78,24 @@ scalar_text(const JsonbValue *value)
 		case jbvString:
 			return pnstrdup(value->val.string.val, value->val.string.len);
 		case jbvNumeric:
-			return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
+			return DatumGetCString(
+				DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
 		case jbvBool:
 			return pstrdup(value->val.boolean ? "true" : "false");
 		default:
-			{
-				Jsonb	   *whole = JsonbValueToJsonb((JsonbValue *) value);
+		{
+			Jsonb *whole = JsonbValueToJsonb((JsonbValue *) value);
 
-				return JsonbToCString(NULL, &whole->root, VARSIZE(whole));
-			}
+			return JsonbToCString(NULL, &whole->root, VARSIZE(whole));
+		}
 	}
 }
 
 static Datum
 read_as(Oid type, char *text)
 {
-	Oid			input;
-	Oid			param;
+	Oid input;
+	Oid param;
 
 	getTypeInputInfo(type, &input, &param);
 	return OidInputFunctionCall(input, text, param, -1);
@@ -104,14 +105,14 @@ read_as(Oid type, char *text)
 static Datum
 read_array(Oid element, JsonbContainer *list)
 {
-	int			n = JsonContainerSize(list);
-	Datum	   *values = palloc(sizeof(Datum) * Max(1, n));
-	bool	   *nulls = palloc(sizeof(bool) * Max(1, n));
-	int			dims[1] = {n};
-	int			lower[1] = {1};
-	int16		length;
-	bool		by_value;
-	char		align;
+	int n = JsonContainerSize(list);
+	Datum *values = palloc(sizeof(Datum) * Max(1, n));
+	bool *nulls = palloc(sizeof(bool) * Max(1, n));
+	int dims[1] = {n};
+	int lower[1] = {1};
+	int16 length;
+	bool by_value;
+	char align;
 
 	if (n == 0)
 		return PointerGetDatum(construct_empty_array(element));
@@ -123,23 +124,25 @@ read_array(Oid element, JsonbContainer *list)
 		values[i] = nulls[i] ? (Datum) 0 : read_as(element, scalar_text(value));
 	}
 	get_typlenbyvalalign(element, &length, &by_value, &align);
-	return PointerGetDatum(construct_md_array(values, nulls, 1, dims, lower, element, length, by_value, align));
+	return PointerGetDatum(
+		construct_md_array(values, nulls, 1, dims, lower, element, length, by_value, align));
 }
 
 static Datum
 read_parameter(Oid type, JsonbValue *value)
 {
-	Oid			element = get_base_element_type(type);
+	Oid element = get_base_element_type(type);
 
 	if (type == JSONBOID)
 		return JsonbPGetDatum(JsonbValueToJsonb(value));
 	if (type == JSONOID)
 	{
-		Jsonb	   *whole = JsonbValueToJsonb(value);
+		Jsonb *whole = JsonbValueToJsonb(value);
 
 		return CStringGetTextDatum(JsonbToCString(NULL, &whole->root, VARSIZE(whole)));
 	}
-	if (OidIsValid(element) && value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data))
+	if (OidIsValid(element) && value->type == jbvBinary &&
+		JsonContainerIsArray(value->val.binary.data))
 		return read_array(element, value->val.binary.data);
 	return read_as(type, scalar_text(value));
 }
@@ -157,7 +160,7 @@ given_types(const Jsonb *args, bool result_arg, Oid *types)
 	for (int i = 0; i < count_args(args); i++)
 	{
 		JsonbValue *value = getIthJsonbValueFromContainer((JsonbContainer *) &args->root, i);
-		bool		object = value->type == jbvBinary && JsonContainerIsObject(value->val.binary.data);
+		bool object = value->type == jbvBinary && JsonContainerIsObject(value->val.binary.data);
 
 		types[i] = object || result_arg ? JSONBOID : InvalidOid;
 	}
@@ -166,8 +169,8 @@ given_types(const Jsonb *args, bool result_arg, Oid *types)
 static void
 bind_args(const char *sql, const Jsonb *args, bool result_arg, Params *params)
 {
-	int			given = count_args(args);
-	int			n = given;
+	int given = count_args(args);
+	int n = given;
 
 	params->types = palloc0(sizeof(Oid) * Max(1, given));
 	given_types(args, result_arg, params->types);
@@ -190,15 +193,15 @@ bind_args(const char *sql, const Jsonb *args, bool result_arg, Params *params)
 	}
 }
 
-/* ---- results ------------------------------------------------------------------- */
+/* ---- results -------------------------------------------------------------- */
 
 /* pg_catalog.to_jsonb() for values of that type */
 static void
 prepare_to_jsonb(FmgrInfo *flinfo, Oid type)
 {
-	Node	   *call = (Node *) makeFuncExpr(F_TO_JSONB, JSONBOID,
-											 list_make1(makeNullConst(type, -1, InvalidOid)),
-											 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
+	Node *call = (Node *) makeFuncExpr(F_TO_JSONB, JSONBOID,
+									   list_make1(makeNullConst(type, -1, InvalidOid)),
+									   InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
 
 	fmgr_info(F_TO_JSONB, flinfo);
 	fmgr_info_set_expr(call, flinfo);
@@ -210,7 +213,8 @@ check_size(size_t size)
 	if (size > (size_t) df_max_body)
 		ereport(ERROR,
 				(errcode(DF_ERR_LIMIT),
-				 errmsg("the result of the SQL is larger than dataflows.max_body (%d bytes)", df_max_body),
+				 errmsg("the result of the SQL is larger than dataflows.max_body (%d bytes)",
+						df_max_body),
 				 errhint("Return less: keep the rows in a table and return their keys.")));
 }
 
@@ -220,9 +224,9 @@ rows_as_jsonb(uint64 n)
 {
 	JsonbParseState *state = NULL;
 	JsonbValue *array;
-	FmgrInfo	flinfo;
-	TupleDesc	desc;
-	size_t		size = 0;
+	FmgrInfo flinfo;
+	TupleDesc desc;
+	size_t size = 0;
 
 	(void) pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
 	if (SPI_tuptable != NULL)
@@ -231,9 +235,9 @@ rows_as_jsonb(uint64 n)
 		prepare_to_jsonb(&flinfo, RECORDOID);
 		for (uint64 i = 0; i < n; i++)
 		{
-			Datum		row = heap_copy_tuple_as_datum(SPI_tuptable->vals[i], desc);
-			Jsonb	   *object = DatumGetJsonbP(FunctionCall1(&flinfo, row));
-			JsonbValue	value;
+			Datum row = heap_copy_tuple_as_datum(SPI_tuptable->vals[i], desc);
+			Jsonb *object = DatumGetJsonbP(FunctionCall1(&flinfo, row));
+			JsonbValue value;
 
 			size += df_jsonb_text_size(object, df_max_body) + strlen(", ");
 			check_size(size);
@@ -250,10 +254,10 @@ rows_as_jsonb(uint64 n)
 static Jsonb *
 first_value(uint64 n)
 {
-	FmgrInfo	flinfo;
-	bool		isnull;
-	Datum		value;
-	Jsonb	   *result;
+	FmgrInfo flinfo;
+	bool isnull;
+	Datum value;
+	Jsonb *result;
 
 	if (SPI_tuptable == NULL || n == 0 || SPI_tuptable->tupdesc->natts == 0)
 		return NULL;
@@ -266,20 +270,21 @@ first_value(uint64 n)
 	return result;
 }
 
-/* ---- running ------------------------------------------------------------------- */
+/* ---- running -------------------------------------------------------------- */
 
 /* within SPI; returns the number of rows */
 static uint64
 execute(const char *sql, const Params *params, bool read_only, long limit)
 {
-	int			code = SPI_execute_with_args(sql, params->n, params->types, params->values, params->nulls,
-											 read_only, limit);
+	int code = SPI_execute_with_args(sql, params->n, params->types, params->values, params->nulls,
+									 read_only, limit);
 
 	if (code == SPI_ERROR_COPY || code == SPI_ERROR_TRANSACTION)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the SQL of a step must not be %s", code == SPI_ERROR_COPY
-						? "COPY from or to the client" : "a transaction command"),
+				 errmsg("the SQL of a step must not be %s",
+						code == SPI_ERROR_COPY ? "COPY from or to the client"
+											   : "a transaction command"),
 				 errhint("The engine begins and commits the transaction.")));
 	if (code < 0)
 		elog(ERROR, "SPI_execute_with_args failed: %s", SPI_result_code_string(code));
@@ -289,7 +294,7 @@ execute(const char *sql, const Params *params, bool read_only, long limit)
 static Jsonb *
 copy_jsonb(const Jsonb *value, MemoryContext cxt)
 {
-	Jsonb	   *copy;
+	Jsonb *copy;
 
 	if (value == NULL)
 		return NULL;
@@ -301,8 +306,8 @@ copy_jsonb(const Jsonb *value, MemoryContext cxt)
 static Jsonb *
 run_in_spi(const char *sql, const Jsonb *args, bool result_arg, MemoryContext cxt)
 {
-	Params		params;
-	Jsonb	   *rows;
+	Params params;
+	Jsonb *rows;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -330,8 +335,8 @@ check_constraints(void)
 static void
 verify_user(void)
 {
-	Oid			user;
-	int			context;
+	Oid user;
+	int context;
 
 	GetUserIdAndSecContext(&user, &context);
 	if (user != GetSessionUserId() || context != 0)
@@ -342,44 +347,46 @@ verify_user(void)
 }
 
 void
-df_user_sql_run(const char *sql, const Jsonb *args, bool result_arg, int lock_ms, DfSqlOutcome *outcome)
+df_user_sql_run(const char *sql, const Jsonb *args, bool result_arg, int lock_ms,
+				DfSqlOutcome *outcome)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 
 	memset(outcome, 0, sizeof(*outcome));
 	BeginInternalSubTransaction(NULL);
-	PG_TRY();
-	{
-		int			gucs = NewGUCNestLevel();
-		Jsonb	   *rows;
+	PG_TRY()
+		;
+		{
+			int gucs = NewGUCNestLevel();
+			Jsonb *rows;
 
-		/* longer than the engine's own statements wait */
-		(void) set_config_option("lock_timeout", psprintf("%d", lock_ms), PGC_SUSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-		rows = run_in_spi(sql, args, result_arg, cxt);
-		check_constraints();
-		AtEOXact_GUC(false, gucs);
-		verify_user();
-		ReleaseCurrentSubTransaction();
-		outcome->rows = rows;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
+			/* longer than the engine's own statements wait */
+			(void) set_config_option("lock_timeout", psprintf("%d", lock_ms), PGC_SUSET,
+									 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+			rows = run_in_spi(sql, args, result_arg, cxt);
+			check_constraints();
+			AtEOXact_GUC(false, gucs);
+			verify_user();
+			ReleaseCurrentSubTransaction();
+			outcome->rows = rows;
+		}
+		PG_CATCH();
+		{
+			ErrorData *error;
 
-		MemoryContextSwitchTo(cxt);
-		error = CopyErrorData();
-		df_error_cut(error);
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		outcome->rows = NULL;
-		outcome->sqlstate = error->sqlerrcode;
-		outcome->message = error->message;
-		outcome->detail = error->detail;
-		outcome->hint = error->hint;
-		outcome->context = error->context;
-	}
+			MemoryContextSwitchTo(cxt);
+			error = CopyErrorData();
+			df_error_cut(error);
+			FlushErrorState();
+			RollbackAndReleaseCurrentSubTransaction();
+			outcome->rows = NULL;
+			outcome->sqlstate = error->sqlerrcode;
+			outcome->message = error->message;
+			outcome->detail = error->detail;
+			outcome->hint = error->hint;
+			outcome->context = error->context;
+		}
 	PG_END_TRY();
 	MemoryContextSwitchTo(cxt);
 	CurrentResourceOwner = owner;
@@ -389,8 +396,8 @@ df_user_sql_run(const char *sql, const Jsonb *args, bool result_arg, int lock_ms
 Jsonb *
 df_user_sql_value(const char *sql, const Jsonb *args, MemoryContext cxt)
 {
-	Params		params;
-	Jsonb	   *value;
+	Params params;
+	Jsonb *value;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");

@@ -13,12 +13,12 @@
 /* what became of one statement */
 typedef struct DfSqlOutcome
 {
-	Jsonb	   *rows;			/* an array of objects; NULL if it raised */
-	int			sqlstate;		/* 0 = it did not raise */
-	char	   *message;
-	char	   *detail;
-	char	   *hint;
-	char	   *context;
+	Jsonb *rows; /* an array of objects; NULL if it raised */
+	int sqlstate; /* 0 = it did not raise */
+	char *message;
+	char *detail;
+	char *hint;
+	char *context;
 } DfSqlOutcome;
 
 /*
@@ -27,7 +27,8 @@ typedef struct DfSqlOutcome
  * `result_arg` says that its one element is $1 as jsonb, whatever it is.  It waits
  * for each lock so long, unless it has set a lock_timeout itself.
  */
-extern void df_user_sql_run(const char *sql, const Jsonb *args, bool result_arg, int lock_ms, DfSqlOutcome *outcome);
+extern void df_user_sql_run(const char *sql, const Jsonb *args, bool result_arg, int lock_ms,
+							DfSqlOutcome *outcome);
 
 /* the first column of the first row, read-only; NULL for NULL or no row; raises */
 extern Jsonb *df_user_sql_value(const char *sql, const Jsonb *args, MemoryContext cxt);
@@ -35,4 +36,4 @@ extern Jsonb *df_user_sql_value(const char *sql, const Jsonb *args, MemoryContex
 /* drops what SQL leaves in a session; in a transaction, whose commit ends it */
 extern void df_user_session_clean(void);
 
-#endif							/* DF_STORE_USER_SQL_H */
+#endif /* DF_STORE_USER_SQL_H */

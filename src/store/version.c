@@ -26,19 +26,21 @@
 char *
 df_schema_version(void)
 {
-	Relation	relation = table_open(ExtensionRelationId, AccessShareLock);
+	Relation relation = table_open(ExtensionRelationId, AccessShareLock);
 	ScanKeyData key[1];
 	SysScanDesc scan;
-	HeapTuple	tuple;
-	char	   *version = NULL;
+	HeapTuple tuple;
+	char *version = NULL;
 
-	ScanKeyInit(&key[0], Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ, CStringGetDatum("dataflows"));
+	ScanKeyInit(&key[0], Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum("dataflows"));
 	scan = systable_beginscan(relation, ExtensionNameIndexId, true, NULL, 1, key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 	{
-		bool		isnull;
-		Datum		datum = heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(relation), &isnull);
+		bool isnull;
+		Datum datum =
+			heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(relation), &isnull);
 
 		version = isnull ? NULL : TextDatumGetCString(datum);
 	}
@@ -53,8 +55,8 @@ df_schema_fits(void)
 {
 	static LocalTransactionId asked = InvalidLocalTransactionId;
 	LocalTransactionId now = df_compat_lxid();
-	char	   *version;
-	bool		fits;
+	char *version;
+	bool fits;
 
 	if (asked == now)
 		return true;
@@ -70,7 +72,7 @@ df_schema_fits(void)
 const char *
 df_schema_problem(void)
 {
-	char	   *version;
+	char *version;
 
 	if (df_schema_fits())
 		return NULL;
@@ -86,9 +88,9 @@ compare_versions(const char *version, const char *other)
 {
 	while (*version != '\0' || *other != '\0')
 	{
-		char	   *rest;
-		char	   *other_rest;
-		long		difference = strtol(version, &rest, 10) - strtol(other, &other_rest, 10);
+		char *rest;
+		char *other_rest;
+		long difference = strtol(version, &rest, 10) - strtol(other, &other_rest, 10);
 
 		if (difference != 0)
 			return difference;
@@ -101,7 +103,7 @@ compare_versions(const char *version, const char *other)
 const char *
 df_schema_remedy(void)
 {
-	char	   *version = df_schema_version();
+	char *version = df_schema_version();
 
 	if (version == NULL)
 		return "Run CREATE EXTENSION dataflows in this database.";
@@ -116,5 +118,7 @@ df_schema_explain(void *arg)
 	if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION ||
 		geterrcode() == ERRCODE_INSUFFICIENT_PRIVILEGE)
 		return;
-	errhint("The library of \"dataflows\" is of version %s, the schema in this database is not. Run ALTER EXTENSION dataflows UPDATE.", DF_VERSION);
+	errhint("The library of \"dataflows\" is of version %s, the schema in this database is not. "
+			"Run ALTER EXTENSION dataflows UPDATE.",
+			DF_VERSION);
 }

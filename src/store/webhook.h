@@ -12,18 +12,18 @@
 
 typedef struct DfWebhook
 {
-	char	   *path;
-	char	   *starts;			/* one of the two */
-	char	   *signals;
-	char	   *event;			/* of signals */
-	char	   *key;			/* or NULL */
-	char	   *verify;
-	char	   *secret;			/* name of a system, or NULL */
-	char	   *filter;			/* or NULL */
-	char	   *handler;		/* qualified signature, or NULL */
-	Oid			handler_owner;
-	Oid			owner;
-	char	   *owner_name;
+	char *path;
+	char *starts; /* one of the two */
+	char *signals;
+	char *event; /* of signals */
+	char *key; /* or NULL */
+	char *verify;
+	char *secret; /* name of a system, or NULL */
+	char *filter; /* or NULL */
+	char *handler; /* qualified signature, or NULL */
+	Oid handler_owner;
+	Oid owner;
+	char *owner_name;
 } DfWebhook;
 
 extern bool df_webhook_find(const char *path, DfWebhook *webhook, MemoryContext cxt);
@@ -39,9 +39,10 @@ extern void df_webhook_delete(const char *path);
  */
 extern bool df_delivery_insert(const char *path, const char *event_id, TimestampTz now,
 							   int64 *id, Jsonb **answer, MemoryContext cxt);
-extern void df_delivery_answered(int64 id, const char *outcome, const pg_uuid_t *run, const Jsonb *answer);
+extern void df_delivery_answered(int64 id, const char *outcome, const pg_uuid_t *run,
+								 const Jsonb *answer);
 
 /* deliveries of before that time, in batches; returns how many went */
 extern uint64 df_deliveries_purge(TimestampTz before);
 
-#endif							/* DF_STORE_WEBHOOK_H */
+#endif /* DF_STORE_WEBHOOK_H */

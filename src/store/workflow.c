@@ -48,9 +48,10 @@ df_workflow_latest(const char *name, DfWorkflowRow *row, MemoryContext cxt)
 	static DfPlan plan = {
 		"SELECT " WORKFLOW_COLUMNS " FROM dataflows.workflow"
 		" WHERE name OPERATOR(pg_catalog.=) $1 ORDER BY version DESC LIMIT 1",
-		SPI_OK_SELECT, 1, {TEXTOID}
-	};
-	Datum		values[1];
+		SPI_OK_SELECT,
+		1,
+		{TEXTOID}};
+	Datum values[1];
 
 	values[0] = CStringGetTextDatum(name);
 	if (df_plan_run(&plan, values, NULL, 1) == 0)
@@ -65,9 +66,10 @@ df_workflow_version(const char *name, int version, DfWorkflowRow *row, MemoryCon
 	static DfPlan plan = {
 		"SELECT " WORKFLOW_COLUMNS " FROM dataflows.workflow"
 		" WHERE name OPERATOR(pg_catalog.=) $1 AND version OPERATOR(pg_catalog.=) $2",
-		SPI_OK_SELECT, 2, {TEXTOID, INT4OID}
-	};
-	Datum		values[2];
+		SPI_OK_SELECT,
+		2,
+		{TEXTOID, INT4OID}};
+	Datum values[2];
 
 	values[0] = CStringGetTextDatum(name);
 	values[1] = Int32GetDatum(version);
@@ -85,12 +87,12 @@ df_workflow_insert(const DfWorkflowRow *row)
 		"INSERT INTO dataflows.workflow (" WORKFLOW_COLUMNS ")"
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, false)"
 		" ON CONFLICT (name, version) DO NOTHING",
-		SPI_OK_INSERT, 12,
+		SPI_OK_INSERT,
+		12,
 		{TEXTOID, INT4OID, TEXTOID, OIDOID, OIDOID, TEXTOID, TEXTOID, JSONBOID, INTERVALOID,
-		TEXTOID, TEXTOID, BOOLOID}
-	};
-	Datum		values[12] = {0};
-	char		nulls[] = "            ";
+		 TEXTOID, TEXTOID, BOOLOID}};
+	Datum values[12] = {0};
+	char nulls[] = "            ";
 
 	values[0] = CStringGetTextDatum(row->name);
 	values[1] = Int32GetDatum(row->version);
@@ -122,9 +124,10 @@ df_workflow_lock(const char *name)
 	static DfPlan plan = {
 		"SELECT version FROM dataflows.workflow"
 		" WHERE name OPERATOR(pg_catalog.=) $1 ORDER BY version FOR NO KEY UPDATE",
-		SPI_OK_SELECT, 1, {TEXTOID}
-	};
-	Datum		values[1];
+		SPI_OK_SELECT,
+		1,
+		{TEXTOID}};
+	Datum values[1];
 
 	values[0] = CStringGetTextDatum(name);
 	(void) df_plan_run(&plan, values, NULL, 0);
@@ -136,9 +139,10 @@ df_workflow_mark_dropped(const char *name)
 	static DfPlan plan = {
 		"UPDATE dataflows.workflow SET dropped = true, paused = false"
 		" WHERE name OPERATOR(pg_catalog.=) $1 AND NOT dropped",
-		SPI_OK_UPDATE, 1, {TEXTOID}
-	};
-	Datum		values[1];
+		SPI_OK_UPDATE,
+		1,
+		{TEXTOID}};
+	Datum values[1];
 
 	values[0] = CStringGetTextDatum(name);
 	(void) df_plan_run(&plan, values, NULL, 0);
@@ -151,9 +155,10 @@ df_workflow_live_runs(const char *name)
 	static DfPlan plan = {
 		"SELECT pg_catalog.count(*) FROM dataflows.run"
 		" WHERE workflow OPERATOR(pg_catalog.=) $1 AND finished_at IS NULL",
-		SPI_OK_SELECT, 1, {TEXTOID}
-	};
-	Datum		values[1];
+		SPI_OK_SELECT,
+		1,
+		{TEXTOID}};
+	Datum values[1];
 
 	values[0] = CStringGetTextDatum(name);
 	(void) df_plan_run(&plan, values, NULL, 0);

@@ -12,26 +12,27 @@
 
 typedef struct DfWorkflowRow
 {
-	char	   *name;
-	int			version;
-	char	   *function;		/* "schema.name(jsonb)", quoted as needed */
-	Oid			function_owner;
-	Oid			owner;
-	char	   *owner_name;
-	char	   *on_failure;		/* likewise, or NULL */
-	Jsonb	   *retry;			/* or NULL */
-	Interval   *deadline;		/* or NULL */
-	char	   *accept_notify;
-	char	   *on_error;
-	bool		paused;
-	bool		dropped;
+	char *name;
+	int version;
+	char *function; /* "schema.name(jsonb)", quoted as needed */
+	Oid function_owner;
+	Oid owner;
+	char *owner_name;
+	char *on_failure; /* likewise, or NULL */
+	Jsonb *retry; /* or NULL */
+	Interval *deadline; /* or NULL */
+	char *accept_notify;
+	char *on_error;
+	bool paused;
+	bool dropped;
 } DfWorkflowRow;
 
 /* the newest version, a dropped one too; false if the name was never defined */
 extern bool df_workflow_latest(const char *name, DfWorkflowRow *row, MemoryContext cxt);
 
 /* the version that a run keeps */
-extern bool df_workflow_version(const char *name, int version, DfWorkflowRow *row, MemoryContext cxt);
+extern bool df_workflow_version(const char *name, int version, DfWorkflowRow *row,
+								MemoryContext cxt);
 
 /* false if that version is there already */
 extern bool df_workflow_insert(const DfWorkflowRow *row);
@@ -41,4 +42,4 @@ extern void df_workflow_lock(const char *name);
 extern void df_workflow_mark_dropped(const char *name);
 extern int64 df_workflow_live_runs(const char *name);
 
-#endif							/* DF_STORE_WORKFLOW_H */
+#endif /* DF_STORE_WORKFLOW_H */

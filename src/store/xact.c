@@ -30,7 +30,7 @@
 static MemoryContext callers_context = NULL;
 static volatile sig_atomic_t busy = 0;
 static bool statistics_pending = false;
-static int	longest_lock_wait_ms = LOCK_WAIT_MS;
+static int longest_lock_wait_ms = LOCK_WAIT_MS;
 
 void
 df_xact_begin(void)
@@ -122,7 +122,7 @@ df_xact_busy(void)
 void
 df_xact_limit_locks(void)
 {
-	char		text[16];
+	char text[16];
 
 	snprintf(text, sizeof(text), "%d", Max(1, Min(longest_lock_wait_ms, DeadlockTimeout / 2)));
 	SetConfigOption("lock_timeout", text, PGC_SUSET, PGC_S_OVERRIDE);
@@ -146,7 +146,7 @@ df_session_pin(void)
 		{"statement_timeout", "0"},
 		{"idle_in_transaction_session_timeout", "0"},
 		{"idle_session_timeout", "0"},
-		{"transaction_timeout", "0"},	/* 17 and later */
+		{"transaction_timeout", "0"}, /* 17 and later */
 		{"datestyle", "ISO, MDY"},
 		{"intervalstyle", "postgres"},
 		{"jit", "off"},

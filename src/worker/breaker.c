@@ -24,14 +24,14 @@
 
 struct DfSystemLive
 {
-	Oid			oid;			/* key */
-	char		name[NAMEDATALEN];
+	Oid oid; /* key */
+	char name[NAMEDATALEN];
 	DfSystemState *state;
-	bool		own;			/* memory of our own, as all entries are in use */
-	TimestampTz looked;			/* then they were */
-	int			in_flight;		/* ours */
-	uint64		turn;			/* that `queued` counts */
-	int			queued;			/* steps that wait for a place, in memory */
+	bool own; /* memory of our own, as all entries are in use */
+	TimestampTz looked; /* then they were */
+	int in_flight; /* ours */
+	uint64 turn; /* that `queued` counts */
+	int queued; /* steps that wait for a place, in memory */
 };
 
 /* whether a free entry has come is looked at so often, */
@@ -62,7 +62,7 @@ leave_all(int code, Datum arg)
 static void
 make_table(void)
 {
-	HASHCTL		control;
+	HASHCTL control;
 
 	memset(&control, 0, sizeof(control));
 	control.keysize = sizeof(Oid);
@@ -101,7 +101,7 @@ clear_reason(TimestampTz now)
 {
 	HASH_SEQ_STATUS scan;
 	DfSystemLive *live;
-	bool		any = false;
+	bool any = false;
 
 	hash_seq_init(&scan, systems);
 	while ((live = hash_seq_search(&scan)) != NULL)
@@ -134,7 +134,9 @@ find_state(DfSystemLive *live)
 		live->own = true;
 	}
 	reason_given = true;
-	df_slot_reason(df_worker.slot, "all entries of dataflows.max_systems are in use: limits of some systems hold for each worker by itself");
+	df_slot_reason(df_worker.slot,
+				   "all entries of dataflows.max_systems are in use: limits of some systems hold "
+				   "for each worker by itself");
 }
 
 /* once a second whether there is a free one; always if it has become another's */
@@ -150,7 +152,7 @@ DfSystemLive *
 df_system_live(const DfSystem *system)
 {
 	DfSystemLive *live;
-	bool		found;
+	bool found;
 
 	if (systems == NULL)
 		make_table();
@@ -174,7 +176,7 @@ rules_of(const DfSystem *system)
 	DfSystemRules rules = {32, 0, 5, 30 * USECS_PER_SEC};
 
 	if (system == NULL)
-		return rules;			/* the server is gone: the defaults */
+		return rules; /* the server is gone: the defaults */
 	rules.max_concurrency = system->max_concurrency;
 	rules.rate_per_second = system->rate_per_second;
 	rules.breaker_failures = system->breaker_failures;
@@ -186,7 +188,7 @@ DfEntrance
 df_system_take(DfSystemLive *live, const DfSystem *system, DfPatience patience, TimestampTz *until)
 {
 	DfSystemRules rules = rules_of(system);
-	DfEntrance	entrance;
+	DfEntrance entrance;
 
 	df_system_untake();
 	if (live->turn != df_worker.slot->turns)
@@ -243,15 +245,18 @@ health_of(const DfReply *reply, DfVerdict verdict)
 {
 	if (verdict == DF_VERDICT_CREDENTIALS)
 		return DF_HEALTH_CREDENTIALS;
-	if (reply->fate == DF_FATE_ANSWER && reply->status < 500 && reply->status != 429 && reply->status != 408)
+	if (reply->fate == DF_FATE_ANSWER && reply->status < 500 && reply->status != 429 &&
+		reply->status != 408)
 		return DF_HEALTH_GOOD;
-	if (reply->fate == DF_FATE_REFUSED || reply->fate == DF_FATE_TOO_LARGE || reply->fate == DF_FATE_STARVED)
+	if (reply->fate == DF_FATE_REFUSED || reply->fate == DF_FATE_TOO_LARGE ||
+		reply->fate == DF_FATE_STARVED)
 		return DF_HEALTH_UNKNOWN;
 	return DF_HEALTH_FAILED;
 }
 
 void
-df_system_answered(DfSystemLive *live, const DfReply *reply, DfVerdict verdict, const DfSystem *system)
+df_system_answered(DfSystemLive *live, const DfReply *reply, DfVerdict verdict,
+				   const DfSystem *system)
 {
 	DfSystemRules rules = rules_of(system);
 	DfSystemNews news;
@@ -267,10 +272,14 @@ df_system_answered(DfSystemLive *live, const DfReply *reply, DfVerdict verdict, 
 	role = role != NULL ? role : "?";
 	if (news.health == DF_HEALTH_CREDENTIALS)
 		ereport(LOG,
-				(errmsg("dataflows system \"%s\" refuses our credentials (status %d): the steps of role \"%s\" wait",
+				(errmsg("dataflows system \"%s\" refuses our credentials (status %d): the steps of "
+						"role \"%s\" wait",
 						live->name, reply->status, role),
-				 errhint("Correct the user mapping with ALTER USER MAPPING; the steps then go on by themselves.")));
+				 errhint("Correct the user mapping with ALTER USER MAPPING; the steps then go on "
+						 "by themselves.")));
 	else
-		ereport(LOG,
-				(errmsg("dataflows system \"%s\" failed again and again: the steps of role \"%s\" wait", live->name, role)));
+		ereport(
+			LOG,
+			(errmsg("dataflows system \"%s\" failed again and again: the steps of role \"%s\" wait",
+					live->name, role)));
 }

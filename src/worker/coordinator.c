@@ -71,20 +71,23 @@ static TimestampTz next_sweep = DF_NEVER;
 
 /* what this turn has to do */
 static bool leases_void = true; /* a worker ended: what it held is due */
-static bool all_leases = true;	/* even those of runs that seem not to be due */
+static bool all_leases = true; /* even those of runs that seem not to be due */
 static bool sweeping = false;
 
-/* runs that ended the server or their worker: those that this look has counted, once it is committed */
+/*
+ * runs that ended the server or their worker: those that this look has counted, once it is
+ * committed
+ */
 #define MAX_CRASHED 64
 static pg_uuid_t crashed[MAX_CRASHED];
-static int	n_crashed = 0;
+static int n_crashed = 0;
 
 /* what this look leaves behind, if it is committed */
 static bool leases_left;
 
-static List *due_owners = NIL;	/* of DfDueOwner, in turn_context */
-static bool ours = false;		/* the runs are this database's own, as of the last look */
-static Oid	ingress_role = InvalidOid;	/* of the ingress process that there is to be */
+static List *due_owners = NIL; /* of DfDueOwner, in turn_context */
+static bool ours = false; /* the runs are this database's own, as of the last look */
+static Oid ingress_role = InvalidOid; /* of the ingress process that there is to be */
 static bool look_wanted = true; /* something has happened since the last look */
 
 static DfTrouble look_trouble = {"look what is due"};
@@ -94,7 +97,7 @@ static DfTrouble abandon_trouble = {"end runs that were abandoned"};
 static DfTrouble owner_trouble = {"make runs stuck whose owner can have no session"};
 static DfTrouble notify_trouble = {"write signals that came by NOTIFY"};
 
-/* ---- errors and signals -------------------------------------------------------- */
+/* ---- errors and signals --------------------------------------------------- */
 
 /*
  * Between transactions the process ends by itself, without a line in the log.
@@ -113,9 +116,9 @@ handle_sigterm(SIGNAL_ARGS)
  * costs the other parts nothing.
  */
 static bool
-part_done(void (*action) (void *), void *arg, DfTrouble *trouble)
+part_done(void (*action)(void *), void *arg, DfTrouble *trouble)
 {
-	ErrorData  *error;
+	ErrorData *error;
 
 	if (df_trouble_waits(trouble, df_now()))
 	{
@@ -132,7 +135,7 @@ part_done(void (*action) (void *), void *arg, DfTrouble *trouble)
 	return false;
 }
 
-/* ---- workers: shared memory only ------------------------------------------------- */
+/* ---- workers: shared memory only ------------------------------------------ */
 
 static bool
 is_my_worker(DfSlot *slot)
@@ -144,12 +147,12 @@ is_my_worker(DfSlot *slot)
 static bool
 lease_is_alive(int64 lease)
 {
-	bool		alive = false;
+	bool alive = false;
 
 	LWLockAcquire(df_shared->lock, LW_SHARED);
 	for (int i = 0; i < df_shared->nslots && !alive; i++)
 	{
-		DfSlot	   *slot = &df_shared->slots[i];
+		DfSlot *slot = &df_shared->slots[i];
 
 		alive = slot->kind >= DF_SLOT_WORKER && slot->database == MyDatabaseId &&
 			slot->pid != 0 && slot->lease == lease;
@@ -175,7 +178,7 @@ settle_worker(DfSlot *slot)
 	slot->state = DF_PROC_WANTED;
 	slot->runs_held = 0;
 	slot->in_flight = 0;
-	slot->woken = false;		/* the look that follows sees what came before it */
+	slot->woken = false; /* the look that follows sees what came before it */
 	slot->not_before = df_process_back_off(slot->failures);
 	/* who could not listen has said why */
 	if (slot->kind != DF_SLOT_INGRESS || slot->reason[0] == '\0')
@@ -186,12 +189,12 @@ settle_worker(DfSlot *slot)
 static bool
 reap_workers(void)
 {
-	bool		any = false;
+	bool any = false;
 
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
-		DfSlot	   *slot = &df_shared->slots[i];
+		DfSlot *slot = &df_shared->slots[i];
 
 		if (is_my_worker(slot) && slot->state == DF_PROC_GONE && slot->pid == 0)
 		{
@@ -207,15 +210,16 @@ reap_workers(void)
 static int
 count_workers(DfSlotKind kind, Oid owner, int *up)
 {
-	int			n = 0;
+	int n = 0;
 
 	*up = 0;
 	LWLockAcquire(df_shared->lock, LW_SHARED);
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
-		DfSlot	   *slot = &df_shared->slots[i];
+		DfSlot *slot = &df_shared->slots[i];
 
-		if (!is_my_worker(slot) || slot->kind != kind || slot->owner != owner || slot->state == DF_PROC_GONE)
+		if (!is_my_worker(slot) || slot->kind != kind || slot->owner != owner ||
+			slot->state == DF_PROC_GONE)
 			continue;
 		n++;
 		if (df_slot_is_up(slot))
@@ -240,9 +244,9 @@ is_due_now(const DfDueOwner *due, TimestampTz now)
 static bool
 owner_is_due(const DfSlot *slot, TimestampTz now)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, due_owners)
+	foreach (cell, due_owners)
 	{
 		DfDueOwner *due = lfirst(cell);
 
@@ -271,7 +275,7 @@ drop_unneeded(TimestampTz now)
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
-		DfSlot	   *slot = &df_shared->slots[i];
+		DfSlot *slot = &df_shared->slots[i];
 
 		if (!is_my_worker(slot) || is_needed(slot, now))
 			continue;
@@ -311,13 +315,13 @@ say_out_of_slots(Oid owner)
 static void
 line_up(const DfDueOwner *due)
 {
-	bool		have_first = false;
+	bool have_first = false;
 
 	for (int up = 1; up >= 0; up--)
 	{
 		for (int i = 0; i < df_shared->nslots; i++)
 		{
-			DfSlot	   *slot = &df_shared->slots[i];
+			DfSlot *slot = &df_shared->slots[i];
 
 			if (!is_my_worker(slot) || slot->kind != kind_for(due) || slot->owner != due->owner ||
 				slot->state == DF_PROC_GONE || df_slot_is_up(slot) != (bool) up)
@@ -333,14 +337,14 @@ line_up(const DfDueOwner *due)
 static bool
 want_workers(const DfDueOwner *due, int wanted)
 {
-	int			up;
-	int			n = count_workers(kind_for(due), due->owner, &up);
-	bool		room = true;
+	int up;
+	int n = count_workers(kind_for(due), due->owner, &up);
+	bool room = true;
 
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	for (; n < wanted && room; n++)
 	{
-		DfSlot	   *slot = df_slot_take(kind_for(due), MyDatabaseId, due->owner);
+		DfSlot *slot = df_slot_take(kind_for(due), MyDatabaseId, due->owner);
 
 		room = slot != NULL;
 	}
@@ -353,11 +357,11 @@ want_workers(const DfDueOwner *due, int wanted)
 static void
 want_all_workers(void)
 {
-	bool		room = true;
-	ListCell   *cell;
+	bool room = true;
+	ListCell *cell;
 
 	me->lacks_since = DF_NEVER;
-	foreach(cell, due_owners)
+	foreach (cell, due_owners)
 	{
 		if (!want_workers(lfirst(cell), 1))
 		{
@@ -365,7 +369,7 @@ want_all_workers(void)
 			return;
 		}
 	}
-	foreach(cell, due_owners)
+	foreach (cell, due_owners)
 	{
 		DfDueOwner *due = lfirst(cell);
 
@@ -378,7 +382,7 @@ want_all_workers(void)
 static void
 hurry_ingress(void)
 {
-	DfSlot	   *slot;
+	DfSlot *slot;
 
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	slot = df_slot_find(DF_SLOT_INGRESS, MyDatabaseId, InvalidOid);
@@ -394,7 +398,7 @@ hurry_ingress(void)
 static void
 want_ingress(void)
 {
-	DfSlot	   *slot;
+	DfSlot *slot;
 
 	if (!OidIsValid(ingress_role))
 		return;
@@ -407,7 +411,7 @@ want_ingress(void)
 		say_out_of_slots(ingress_role);
 }
 
-/* ---- looking: one transaction ------------------------------------------------------- */
+/* ---- looking: one transaction --------------------------------------------- */
 
 /* nobody is left who could be woken here: end, unless somebody has just woken us */
 static void
@@ -434,12 +438,15 @@ rest(TimestampTz next)
 		proc_exit(0);
 }
 
-/* whether this database is to hear webhooks, and as whom; why it cannot, if it is to; in a transaction */
+/*
+ * whether this database is to hear webhooks, and as whom; why it cannot, if it is to; in a
+ * transaction
+ */
 static const char *
 judge_ingress(void)
 {
 	static char said[NAMEDATALEN + 100];
-	Oid			role = get_role_oid(df_ingress_role, true);
+	Oid role = get_role_oid(df_ingress_role, true);
 	const char *problem;
 
 	ingress_role = InvalidOid;
@@ -457,7 +464,8 @@ judge_ingress(void)
 	ereport(LOG,
 			(errcode(ERRCODE_CONFIG_FILE_ERROR),
 			 errmsg("dataflows cannot hear webhooks as role \"%s\": %s", df_ingress_role, problem),
-			 errhint("Create a plain role with LOGIN and CONNECT for it, set dataflows.ingress_role and reload.")));
+			 errhint("Create a plain role with LOGIN and CONNECT for it, set "
+					 "dataflows.ingress_role and reload.")));
 	return problem;
 }
 
@@ -473,7 +481,10 @@ set_reason(const DfInstallation *installation, const char *deaf)
 	else if (installation->paused)
 		df_slot_reason(me, "paused");
 	else
-		df_slot_reason(me, deaf == NULL ? "" : psprintf("nobody listens on \"%s\" as role \"%s\": %s", df_listen, df_ingress_role, deaf));
+		df_slot_reason(me,
+					   deaf == NULL ? ""
+									: psprintf("nobody listens on \"%s\" as role \"%s\": %s",
+											   df_listen, df_ingress_role, deaf));
 
 	if (!installation->defined || installation->ours || said)
 	{
@@ -483,30 +494,36 @@ set_reason(const DfInstallation *installation, const char *deaf)
 	said = true;
 	ereport(LOG,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("dataflows is held in database \"%s\": %s", get_database_name(MyDatabaseId), installation->why_held),
+			 errmsg("dataflows is held in database \"%s\": %s", get_database_name(MyDatabaseId),
+					installation->why_held),
 			 errdetail("The runs are of \"%s\", this database is \"%s\".",
-					   installation->identity == NULL ? "" : installation->identity, df_identity_text()),
+					   installation->identity == NULL ? "" : installation->identity,
+					   df_identity_text()),
 			 errhint("If nothing else runs them, let a superuser call dataflows.adopt().")));
 }
 
 static void
 count_crash(void *arg)
 {
-	pg_uuid_t  *run = arg;
-	char	   *id = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(run)));
+	pg_uuid_t *run = arg;
+	char *id = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(run)));
 
 	df_count_crash(run);
-	ereport(LOG,
-			(errmsg("the server or a worker of dataflows ended while the body of run \"%s\" was running", id),
-			 errdetail("Its next entry is committed before it happens. After three entries without an exit the run is stuck.")));
+	ereport(
+		LOG,
+		(errmsg(
+			 "the server or a worker of dataflows ended while the body of run \"%s\" was running",
+			 id),
+		 errdetail("Its next entry is committed before it happens. After three entries without an "
+				   "exit the run is stuck.")));
 }
 
 /* entries that nobody has seen end; what cannot be counted now stays for the next look */
 static void
 count_crashes(void)
 {
-	pg_uuid_t	runs[MAX_CRASHED];
-	int			n;
+	pg_uuid_t runs[MAX_CRASHED];
+	int n;
 
 	LWLockAcquire(df_shared->lock, LW_SHARED);
 	n = df_crash_list(MyDatabaseId, runs, MAX_CRASHED);
@@ -550,8 +567,8 @@ stick_owner(void *arg)
 {
 	const Disabled *disabled = arg;
 	const DfDueOwner *due = disabled->due;
-	uint64		total = 0;
-	uint64		n;
+	uint64 total = 0;
+	uint64 n;
 
 	for (int i = 0; i < STUCK_BATCHES; i++)
 	{
@@ -576,7 +593,7 @@ stick_owner(void *arg)
 static bool
 owner_can_work(const DfDueOwner *due)
 {
-	Disabled	disabled = {due};
+	Disabled disabled = {due};
 
 	disabled.problem = df_process_role_problem(MyDatabaseId, due->owner, &disabled.remedy);
 	if (disabled.problem == NULL)
@@ -590,13 +607,13 @@ static void
 judge_owners(List *owners)
 {
 	TimestampTz now = df_now();
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, owners)
+	foreach (cell, owners)
 	{
 		DfDueOwner *due = lfirst(cell);
 		MemoryContext old;
-		int			up;
+		int up;
 
 		if (!is_due_now(due, now))
 		{
@@ -626,7 +643,7 @@ wake_workers(void)
 {
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
-		DfSlot	   *slot = &df_shared->slots[i];
+		DfSlot *slot = &df_shared->slots[i];
 
 		if (is_my_worker(slot) && slot->kind != DF_SLOT_INGRESS)
 			df_slot_wake(slot->kind, MyDatabaseId, slot->owner);
@@ -636,7 +653,7 @@ wake_workers(void)
 static void
 look_at_tables(void)
 {
-	DfStore		store;
+	DfStore store;
 	DfInstallation installation;
 
 	df_store_enter(&store);
@@ -648,14 +665,15 @@ look_at_tables(void)
 		leases_left = true;
 	(void) part_done(abandon_asked, NULL, &abandon_trouble);
 	if (!installation.ours)
-		wake_workers();			/* those of before a change of the token: they see it, too */
+		wake_workers(); /* those of before a change of the token: they see it, too */
 	else
 	{
 		if (installation.new_token)
 			df_installation_take_token();
 		count_crashes();
 		if (!installation.paused)
-			judge_owners(list_concat(df_due_owners(false, turn_context), df_due_owners(true, turn_context)));
+			judge_owners(
+				list_concat(df_due_owners(false, turn_context), df_due_owners(true, turn_context)));
 	}
 	df_store_leave(&store);
 }
@@ -674,7 +692,8 @@ idle_for_version(void)
 	said = true;
 	ereport(LOG,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("dataflows does nothing in database \"%s\": %s", get_database_name(MyDatabaseId), problem),
+			 errmsg("dataflows does nothing in database \"%s\": %s",
+					get_database_name(MyDatabaseId), problem),
 			 errhint("%s", df_schema_remedy())));
 }
 
@@ -682,7 +701,7 @@ idle_for_version(void)
 static void
 look(void)
 {
-	Oid			owner;
+	Oid owner;
 
 	next_look = DF_NEVER;
 	due_owners = NIL;
@@ -718,7 +737,7 @@ look(void)
 static void
 apply_look(void)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	drop_unneeded(df_now());
 	want_all_workers();
@@ -726,7 +745,7 @@ apply_look(void)
 	df_launcher_wake();
 	if (!sweeping)
 		return;
-	foreach(cell, due_owners)
+	foreach (cell, due_owners)
 	{
 		DfDueOwner *due = lfirst(cell);
 
@@ -734,11 +753,11 @@ apply_look(void)
 	}
 }
 
-/* ---- NOTIFY ------------------------------------------------------------------------------ */
+/* ---- NOTIFY --------------------------------------------------------------- */
 
 static DfNotifySignal *signals = NULL;
-static int	first_signal;
-static int	end_signal;
+static int first_signal;
+static int end_signal;
 
 static const char *const fate_texts[] = {
 	[DF_NOTIFY_TAKEN] = NULL,
@@ -752,7 +771,7 @@ static const char *const fate_texts[] = {
 static void
 insert_signals(void)
 {
-	DfStore		store;
+	DfStore store;
 
 	df_xact_begin();
 	if (df_extension_usable())
@@ -760,7 +779,7 @@ insert_signals(void)
 		df_store_enter(&store);
 		for (int i = first_signal; i < end_signal; i++)
 		{
-			Oid			owner = InvalidOid;
+			Oid owner = InvalidOid;
 			DfNotifyFate fate = df_insert_notify(&signals[i], &owner);
 
 			if (fate == DF_NOTIFY_TAKEN)
@@ -793,8 +812,8 @@ insert_one_by_one(int n)
 static bool
 take_batch(void)
 {
-	int			n = Min(df_notify_count(), NOTIFY_BATCH);
-	int			good = 0;
+	int n = Min(df_notify_count(), NOTIFY_BATCH);
+	int good = 0;
 
 	signals = MemoryContextAlloc(turn_context, sizeof(DfNotifySignal) * n);
 	for (int i = 0; i < n; i++)
@@ -804,7 +823,10 @@ take_batch(void)
 	end_signal = good;
 	if (good > 0 && !df_guarded(insert_signals, &notify_trouble))
 	{
-		/* what passes by itself is waited for; one that cannot be written must not cost the others */
+		/*
+		 * what passes by itself is waited for; one that cannot be written must not cost the
+		 * others
+		 */
 		if (!df_error_is_transient(notify_trouble.sqlerrcode))
 		{
 			insert_one_by_one(good);
@@ -822,7 +844,9 @@ take_batch(void)
 static void
 take_notifications(void)
 {
-	for (int i = 0; i < NOTIFY_BATCHES && df_notify_has_some() && !df_trouble_waits(&notify_trouble, df_now()); i++)
+	for (int i = 0;
+		 i < NOTIFY_BATCHES && df_notify_has_some() && !df_trouble_waits(&notify_trouble, df_now());
+		 i++)
 	{
 		if (!take_batch())
 			return;
@@ -830,7 +854,7 @@ take_notifications(void)
 	}
 }
 
-/* ---- the loop -------------------------------------------------------------------------------- */
+/* ---- the loop ------------------------------------------------------------- */
 
 static bool
 has_come(TimestampTz time, TimestampTz now)
@@ -843,7 +867,7 @@ static void
 look_if_needed(void)
 {
 	TimestampTz now = df_now();
-	bool		ended = reap_workers();
+	bool ended = reap_workers();
 
 	look_wanted |= df_slot_take_wake(me) | ended;
 	leases_void |= ended;
@@ -888,7 +912,9 @@ dataflows_coordinator_main(Datum arg)
 	turn_context = AllocSetContextCreate(TopMemoryContext, "dataflows coordinator turn",
 										 ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(TopMemoryContext);
-	next_sweep = me->next_sweep != DF_NEVER ? me->next_sweep : TimestampTzPlusMilliseconds(df_now(), df_sweep_interval);
+	next_sweep = me->next_sweep != DF_NEVER
+		? me->next_sweep
+		: TimestampTzPlusMilliseconds(df_now(), df_sweep_interval);
 	df_notify_listen();
 
 	for (;;)

@@ -9,4 +9,4 @@
 
 extern PGDLLEXPORT void dataflows_coordinator_main(Datum arg);
 
-#endif							/* DF_COORDINATOR_H */
+#endif /* DF_COORDINATOR_H */

@@ -50,7 +50,7 @@ policy_of(const DfSystem *system, DfSystemPolicy *policy)
 static char *
 secret(DfDeparture *departure, const char *value)
 {
-	char	   *copy;
+	char *copy;
 
 	if (value == NULL)
 		return NULL;
@@ -63,9 +63,9 @@ static void
 add_step_headers(const DfStep *step, const char **headers, int *n)
 {
 	JsonbIterator *it;
-	JsonbValue	value;
+	JsonbValue value;
 	JsonbIteratorToken token;
-	char	   *name = NULL;
+	char *name = NULL;
 
 	if (step->headers == NULL)
 		return;
@@ -75,17 +75,20 @@ add_step_headers(const DfStep *step, const char **headers, int *n)
 		if (token == WJB_KEY)
 			name = pnstrdup(value.val.string.val, value.val.string.len);
 		else if (token == WJB_VALUE && value.type == jbvString)
-			headers[(*n)++] = psprintf("%s: %s", name, df_text_to_utf8(pnstrdup(value.val.string.val, value.val.string.len)));
+			headers[(*n)++] =
+				psprintf("%s: %s", name,
+						 df_text_to_utf8(pnstrdup(value.val.string.val, value.val.string.len)));
 	}
 }
 
 static const char *const *
-request_headers(DfDeparture *departure, const DfSystem *system, const DfStep *step, const DfOutgoing *out)
+request_headers(DfDeparture *departure, const DfSystem *system, const DfStep *step,
+				const DfOutgoing *out)
 {
-	int			extra = step->headers != NULL ? JB_ROOT_COUNT(step->headers) : 0;
+	int extra = step->headers != NULL ? JB_ROOT_COUNT(step->headers) : 0;
 	const char *trace = df_trace_header(departure->flight->run, step);
 	const char **headers = palloc(sizeof(char *) * (system->nheaders + extra + 4));
-	int			n = 0;
+	int n = 0;
 
 	for (int i = 0; i < system->nheaders; i++)
 		headers[n++] = secret(departure, system->headers[i]);
@@ -97,13 +100,15 @@ request_headers(DfDeparture *departure, const DfSystem *system, const DfStep *st
 		add_step_headers(step, headers, &n);
 	/* the last of a name counts: nothing takes the place of the key */
 	if (out->idempotency_key != NULL && system->idempotency_header != NULL)
-		headers[n++] = psprintf("%s: %s", system->idempotency_header, df_text_to_utf8(out->idempotency_key));
+		headers[n++] =
+			psprintf("%s: %s", system->idempotency_header, df_text_to_utf8(out->idempotency_key));
 	headers[n] = NULL;
 	return headers;
 }
 
 static void
-fill_request(DfDeparture *departure, const DfSystem *system, const DfStep *step, const DfOutgoing *out)
+fill_request(DfDeparture *departure, const DfSystem *system, const DfStep *step,
+			 const DfOutgoing *out)
 {
 	DfHttpRequest *request = &departure->request;
 	const char *token = df_token_take(departure->flight, system);
@@ -121,11 +126,13 @@ fill_request(DfDeparture *departure, const DfSystem *system, const DfStep *step,
 	request->client_cert = system->client_cert != NULL ? pstrdup(system->client_cert) : NULL;
 	request->client_key = system->client_key != NULL ? pstrdup(system->client_key) : NULL;
 	request->connect_timeout_ms = system->connect_timeout_ms;
-	request->timeout_ms = out->timeout_ms > 0 ? (int) Min(out->timeout_ms, INT_MAX) : system->timeout_ms;
+	request->timeout_ms = out->timeout_ms > 0 ? (int) Min(out->timeout_ms, INT_MAX)
+											  : system->timeout_ms;
 	request->max_body = system->max_body > 0 ? system->max_body : df_max_body;
 	request->follow_redirects = system->follow_redirects;
 	request->allow_private = system->allow_private;
-	request->private_origins = system->private_origins != NULL ? pstrdup(system->private_origins) : NULL;
+	request->private_origins = system->private_origins != NULL ? pstrdup(system->private_origins)
+															   : NULL;
 	request->mail_from = out->mail_from;
 	request->mail_to = (const char *const *) out->mail_to;
 	request->mail_in_clear = system->mail_in_clear;
@@ -135,7 +142,7 @@ fill_request(DfDeparture *departure, const DfSystem *system, const DfStep *step,
 static void
 refuse(DfRun *run, DfStep *step, const char *why)
 {
-	DfReply		reply;
+	DfReply reply;
 	DfSystemPolicy policy;
 
 	step->to_send = false;
@@ -178,7 +185,7 @@ objection(const DfRun *run, const DfStep *step, const DfSystem *system)
 static bool
 stays_in_doubt(DfRun *run, DfStep *step, const DfSystem *system)
 {
-	DfReply		reply;
+	DfReply reply;
 	const char *why;
 
 	if (step->phase != DF_PHASE_DO || step->state != DF_STEP_DOUBT ||
@@ -210,8 +217,9 @@ url_for(const DfStep *step, const DfSystem *system, const DfOutgoing *out, const
 {
 	if (system->mail == (out->mail_from != NULL))
 		return system->mail ? pstrdup(system->url) : df_url_join(system->url, out->path, problem);
-	*problem = psprintf("the url of system \"%s\" is now %s", step->system,
-						system->mail ? "that of a mail server" : "not that of a mail server any more");
+	*problem =
+		psprintf("the url of system \"%s\" is now %s", step->system,
+				 system->mail ? "that of a mail server" : "not that of a mail server any more");
 	return NULL;
 }
 
@@ -220,11 +228,11 @@ static void
 prepare(DfRun *run, DfStep *step, DfSystem *system, DfSystemLive *live)
 {
 	DfDeparture *departure = palloc0(sizeof(DfDeparture));
-	DfFlight   *flight;
-	DfOutgoing	out;
-	char	   *why = NULL;
+	DfFlight *flight;
+	DfOutgoing out;
+	char *why = NULL;
 	const char *problem = NULL;
-	char	   *url = NULL;
+	char *url = NULL;
 
 	if (df_step_outgoing(run, step, &out, system->form, &why))
 		url = url_for(step, system, &out, &problem);
@@ -259,7 +267,7 @@ prepare(DfRun *run, DfStep *step, DfSystem *system, DfSystemLive *live)
 		df_metric_add(DF_METRIC_SENT_BYTES, step->system, NULL, NULL, departure->request.body_len);
 }
 
-/* ---- descriptors, memory, threads: ours, nobody else's ---------------------------------------- */
+/* ---- descriptors, memory, threads: ours, nobody else's -------------------- */
 
 /* what there is too little of is looked for again so often */
 #define GROW_US USECS_PER_SEC
@@ -283,12 +291,13 @@ set_places(int places)
 static void
 starved(DfRun *run, DfStep *step, const char *why)
 {
-	ErrorData	error;
+	ErrorData error;
 
 	memset(&error, 0, sizeof(error));
 	error.sqlerrcode = ERRCODE_INSUFFICIENT_RESOURCES;
 	error.message = pstrdup(why);
-	error.hint = "Give the server more open files (ulimit -n, LimitNOFILE) or memory, or lower dataflows.max_in_flight.";
+	error.hint = "Give the server more open files (ulimit -n, LimitNOFILE) or memory, or lower "
+				 "dataflows.max_in_flight.";
 	if (!df_trouble_waits(&shortage, df_now()))
 		df_trouble_note(&shortage, &error);
 	set_places(Min(df_worker.places, df_worker.in_flight - 1));
@@ -314,7 +323,8 @@ not_starved(void)
  * own to end, but not those of a system that lets nobody in.
  */
 static DfEntrance
-entrance_to(DfSystemLive *live, const DfSystem *system, const DfRun *run, const DfStep *step, TimestampTz *until)
+entrance_to(DfSystemLive *live, const DfSystem *system, const DfRun *run, const DfStep *step,
+			TimestampTz *until)
 {
 	*until = DF_NEVER;
 	if (df_worker.in_flight == 0 && df_trouble_waits(&shortage, df_now()))
@@ -325,16 +335,19 @@ entrance_to(DfSystemLive *live, const DfSystem *system, const DfRun *run, const 
 	if (df_worker.in_flight >= Min(df_max_in_flight, df_worker.places))
 		return df_system_is_held(live, system, until) ? DF_ENTRANCE_LATER : DF_ENTRANCE_FULL;
 	/* a run with a request on the wire stays in memory in any case */
-	return df_system_take(live, system, step->urgent ? DF_PATIENCE_URGENT
-						  : run->in_flight > 0 ? DF_PATIENCE_MEMORY : DF_PATIENCE_TABLE, until);
+	return df_system_take(live, system,
+						  step->urgent             ? DF_PATIENCE_URGENT
+							  : run->in_flight > 0 ? DF_PATIENCE_MEMORY
+												   : DF_PATIENCE_TABLE,
+						  until);
 }
 
 /* false: its system, or the worker, has no place for it now */
 static bool
 dispatch_step(DfRun *run, DfStep *step)
 {
-	char	   *why = NULL;
-	DfSystem   *system = df_system_get(step->system, &why);
+	char *why = NULL;
+	DfSystem *system = df_system_get(step->system, &why);
 	DfSystemLive *live;
 	TimestampTz until;
 
@@ -342,8 +355,10 @@ dispatch_step(DfRun *run, DfStep *step)
 	{
 		step->to_send = false;
 		df_run_get_stuck(run, ERRCODE_UNDEFINED_OBJECT,
-						 psprintf("step \"%s\" cannot call system \"%s\": %s", step->name, step->system, why),
-						 "Mend the server or its user mapping, or grant USAGE on it, then call dataflows.retry(run).");
+						 psprintf("step \"%s\" cannot call system \"%s\": %s", step->name,
+								  step->system, why),
+						 "Mend the server or its user mapping, or grant USAGE on it, then call "
+						 "dataflows.retry(run).");
 		run->advance = true;
 		return true;
 	}
@@ -383,12 +398,13 @@ df_dispatch(DfRun *run, bool urgent)
 
 	for (int i = 0; i < run->nsteps; i++)
 	{
-		DfStep	   *step = run->steps[i];
+		DfStep *step = run->steps[i];
 
 		if (urgent && !step->urgent)
 			continue;
 		step->not_before = DF_NEVER;
-		if (!step->to_send || (full != NULL && run->in_flight > 0 && strcmp(step->system, full) == 0))
+		if (!step->to_send ||
+			(full != NULL && run->in_flight > 0 && strcmp(step->system, full) == 0))
 			continue;
 		if (!dispatch_step(run, step))
 			full = step->system;
@@ -398,9 +414,9 @@ df_dispatch(DfRun *run, bool urgent)
 static void
 wipe_secrets(DfDeparture *departure)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, departure->secrets)
+	foreach (lc, departure->secrets)
 		explicit_bzero(lfirst(lc), strlen(lfirst(lc)));
 }
 
@@ -408,9 +424,9 @@ wipe_secrets(DfDeparture *departure)
 void
 df_depart(void)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, df_worker.departures)
+	foreach (lc, df_worker.departures)
 	{
 		DfDeparture *departure = lfirst(lc);
 
@@ -437,7 +453,7 @@ land(DfFlight *flight)
 static void
 withdraw(DfDeparture *departure)
 {
-	DfFlight   *flight = departure->flight;
+	DfFlight *flight = departure->flight;
 
 	departure->flight = NULL;
 	flight->secrets = NULL;
@@ -453,9 +469,9 @@ withdraw(DfDeparture *departure)
 void
 df_departures_withdraw(void)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, df_worker.departures)
+	foreach (lc, df_worker.departures)
 	{
 		DfDeparture *departure = lfirst(lc);
 
@@ -468,13 +484,13 @@ df_departures_withdraw(void)
 List *
 df_departures_take_back(void)
 {
-	List	   *runs = NIL;
-	ListCell   *lc;
+	List *runs = NIL;
+	ListCell *lc;
 
-	foreach(lc, df_worker.departures)
+	foreach (lc, df_worker.departures)
 	{
 		DfDeparture *departure = lfirst(lc);
-		DfRun	   *run;
+		DfRun *run;
 
 		if (departure->flight != NULL)
 		{
@@ -497,8 +513,8 @@ df_departures_take_back(void)
 static void
 hide_secrets(const DfFlight *flight, const DfHttpResult *result, DfReply *reply)
 {
-	size_t		headers_len = result->headers != NULL ? strlen(result->headers) : 0;
-	size_t		error_len = strlen(result->error);
+	size_t headers_len = result->headers != NULL ? strlen(result->headers) : 0;
+	size_t error_len = strlen(result->error);
 
 	reply->headers = df_secrets_redact(flight->secrets, result->headers, &headers_len);
 	if (reply->headers == NULL)
@@ -518,9 +534,10 @@ hide_secrets(const DfFlight *flight, const DfHttpResult *result, DfReply *reply)
 static DfReply
 seen_by_breaker(const DfStep *step, const DfReply *reply, DfVerdict verdict)
 {
-	DfReply		seen = *reply;
+	DfReply seen = *reply;
 
-	if (step->kind == DF_STEP_MAIL && reply->fate == DF_FATE_ANSWER && verdict != DF_VERDICT_CREDENTIALS)
+	if (step->kind == DF_STEP_MAIL && reply->fate == DF_FATE_ANSWER &&
+		verdict != DF_VERDICT_CREDENTIALS)
 		seen.status = reply->status == 421 ? 503 : 200;
 	return seen;
 }
@@ -529,10 +546,10 @@ seen_by_breaker(const DfStep *step, const DfReply *reply, DfVerdict verdict)
 static void
 apply_answer(DfFlight *flight, const DfHttpResult *result, const DfSystem *system)
 {
-	DfRun	   *run = flight->run;
-	DfStep	   *step = flight->step;
-	DfReply		reply;
-	DfVerdict	verdict;
+	DfRun *run = flight->run;
+	DfStep *step = flight->step;
+	DfReply reply;
+	DfVerdict verdict;
 
 	memset(&reply, 0, sizeof(reply));
 	hide_secrets(flight, result, &reply);
@@ -567,8 +584,8 @@ apply_answer(DfFlight *flight, const DfHttpResult *result, const DfSystem *syste
 void
 df_arrive(DfHttpResult *result)
 {
-	DfFlight   *flight = (DfFlight *) (uintptr_t) result->cookie;
-	char	   *why = NULL;
+	DfFlight *flight = (DfFlight *) (uintptr_t) result->cookie;
+	char *why = NULL;
 
 	/* of a broken run, whoever claims it next takes the answer for lost */
 	if (!flight->run->broken)
@@ -582,9 +599,9 @@ df_arrive(DfHttpResult *result)
 void
 df_recover_lost(DfRun *run)
 {
-	DfReply		reply;
+	DfReply reply;
 	DfSystemPolicy policy;
-	char	   *why = NULL;
+	char *why = NULL;
 
 	memset(&reply, 0, sizeof(reply));
 	reply.fate = DF_FATE_LOST;
@@ -592,12 +609,12 @@ df_recover_lost(DfRun *run)
 	reply.error = "the engine was stopped before the answer was recorded";
 	for (int i = 0; i < run->nsteps; i++)
 	{
-		DfStep	   *step = run->steps[i];
+		DfStep *step = run->steps[i];
 
 		if (step->state != DF_STEP_SENT && step->undo_state != DF_UNDO_SENT)
 			continue;
 		if (step->kind == DF_STEP_CALL)
-			continue;			/* what was asked of a child stands in the child's inbox */
+			continue; /* what was asked of a child stands in the child's inbox */
 		policy_of(df_system_get(step->system, &why), &policy);
 		step->phase = step->state == DF_STEP_SENT ? DF_PHASE_DO : DF_PHASE_UNDO;
 		(void) df_step_reply(run, step, &reply, &policy);

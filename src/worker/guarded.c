@@ -18,8 +18,8 @@
 int
 df_caught(DfTrouble *trouble, MemoryContext context)
 {
-	ErrorData  *error;
-	int			sqlerrcode;
+	ErrorData *error;
+	int sqlerrcode;
 
 	HOLD_INTERRUPTS();
 	MemoryContextSwitchTo(context);
@@ -35,20 +35,21 @@ df_caught(DfTrouble *trouble, MemoryContext context)
 }
 
 bool
-df_guarded(void (*action) (void), DfTrouble *trouble)
+df_guarded(void (*action)(void), DfTrouble *trouble)
 {
 	volatile bool done = false;
 	MemoryContext context = CurrentMemoryContext;
 
-	PG_TRY();
-	{
-		action();
-		done = true;
-	}
-	PG_CATCH();
-	{
-		(void) df_caught(trouble, context);
-	}
+	PG_TRY()
+		;
+		{
+			action();
+			done = true;
+		}
+		PG_CATCH();
+		{
+			(void) df_caught(trouble, context);
+		}
 	PG_END_TRY();
 	if (done)
 		df_trouble_over(trouble);

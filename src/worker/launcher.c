@@ -57,7 +57,7 @@
 /* databases to be probed that have no slot yet: Oids, in TopMemoryContext */
 static List *unvisited = NIL;
 
-/* ---- start and end ---------------------------------------------------------- */
+/* ---- start and end -------------------------------------------------------- */
 
 void
 df_launcher_register(void)
@@ -96,12 +96,12 @@ attach(void)
 	before_shmem_exit(detach, (Datum) 0);
 }
 
-/* ---- which databases there are ---------------------------------------------- */
+/* ---- which databases there are -------------------------------------------- */
 
 static bool
 may_connect(Form_pg_database database)
 {
-	return database->datallowconn && database->datconnlimit > -2;	/* -2 = being dropped */
+	return database->datallowconn && database->datconnlimit > -2; /* -2 = being dropped */
 }
 
 /* is it to be looked whether it has the extension? */
@@ -115,13 +115,13 @@ is_visitable(Form_pg_database database)
 static bool
 database_admits(DfSlotKind kind, Oid database)
 {
-	HeapTuple	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
-	bool		admits;
+	HeapTuple tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+	bool admits;
 
 	if (!HeapTupleIsValid(tuple))
 		return false;
 	admits = kind == DF_SLOT_PROBE ? is_visitable((Form_pg_database) GETSTRUCT(tuple))
-		: may_connect((Form_pg_database) GETSTRUCT(tuple));
+								   : may_connect((Form_pg_database) GETSTRUCT(tuple));
 	ReleaseSysCache(tuple);
 	return admits;
 }
@@ -131,9 +131,9 @@ static void
 scan_databases(void)
 {
 	MemoryContext context = CurrentMemoryContext;
-	Relation	relation;
+	Relation relation;
 	TableScanDesc scan;
-	HeapTuple	tuple;
+	HeapTuple tuple;
 
 	df_xact_begin();
 	relation = table_open(DatabaseRelationId, AccessShareLock);
@@ -157,7 +157,7 @@ scan_databases(void)
 static void
 scan_if_asked(void)
 {
-	bool		asked;
+	bool asked;
 
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	asked = df_shared->rescan;
@@ -167,7 +167,7 @@ scan_if_asked(void)
 		scan_databases();
 }
 
-/* ---- processes that have ended: under the lock ------------------------------- */
+/* ---- processes that have ended: under the lock ---------------------------- */
 
 /* the database of this slot is to be probed, then its coordinator started */
 static void
@@ -212,8 +212,8 @@ settle_coordinator(DfSlot *slot)
 static void
 settle_probe(DfSlot *slot)
 {
-	DfSlot	   *coordinator = df_slot_find(DF_SLOT_COORDINATOR, slot->database, InvalidOid);
-	Oid			owner = slot->owner;
+	DfSlot *coordinator = df_slot_find(DF_SLOT_COORDINATOR, slot->database, InvalidOid);
+	Oid owner = slot->owner;
 
 	if (slot->end != DF_END_RETIRED)
 	{
@@ -259,7 +259,7 @@ has_slot(DfSlotKind kind, Oid database, bool gone_only)
 {
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
-		DfSlot	   *slot = &df_shared->slots[i];
+		DfSlot *slot = &df_shared->slots[i];
 
 		if (slot->kind == kind && slot->database == database &&
 			(!gone_only || slot->state == DF_PROC_GONE))
@@ -289,7 +289,7 @@ reap(void)
 			settle_coordinator(&df_shared->slots[i]);
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
-		DfSlot	   *slot = &df_shared->slots[i];
+		DfSlot *slot = &df_shared->slots[i];
 
 		if (is_over(slot, DF_SLOT_PROBE) && !has_slot(DF_SLOT_COORDINATOR, slot->database, true))
 			settle_probe(slot);
@@ -302,7 +302,7 @@ reap(void)
 	LWLockRelease(df_shared->lock);
 }
 
-/* ---- databases to be probed: under the lock ------------------------------------ */
+/* ---- databases to be probed: under the lock ------------------------------- */
 
 /* a slot whose database waits for a probe; NULL = none */
 static DfSlot *
@@ -310,7 +310,7 @@ slot_to_probe(TimestampTz now)
 {
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
-		DfSlot	   *slot = &df_shared->slots[i];
+		DfSlot *slot = &df_shared->slots[i];
 
 		if (slot->kind == DF_SLOT_COORDINATOR && slot->state == DF_PROC_WANTED &&
 			!OidIsValid(slot->owner) && slot->pid == 0 && slot->not_before <= now &&
@@ -326,7 +326,7 @@ database_unvisited(void)
 {
 	while (unvisited != NIL)
 	{
-		Oid			database = linitial_oid(unvisited);
+		Oid database = linitial_oid(unvisited);
 
 		if (df_database_held(database))
 			break;
@@ -342,7 +342,8 @@ static bool
 have_probe(void)
 {
 	for (int i = 0; i < df_shared->nslots; i++)
-		if (df_shared->slots[i].kind == DF_SLOT_PROBE && !df_database_held(df_shared->slots[i].database))
+		if (df_shared->slots[i].kind == DF_SLOT_PROBE &&
+			!df_database_held(df_shared->slots[i].database))
 			return true;
 	return false;
 }
@@ -354,13 +355,13 @@ have_probe(void)
 static bool
 want_probe(void)
 {
-	Oid			database = InvalidOid;
-	bool		full = false;
+	Oid database = InvalidOid;
+	bool full = false;
 
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	if (!have_probe())
 	{
-		DfSlot	   *slot = slot_to_probe(df_now());
+		DfSlot *slot = slot_to_probe(df_now());
 
 		df_shared->probe_lacks = false;
 		if (slot != NULL)
@@ -371,7 +372,8 @@ want_probe(void)
 		else
 		{
 			database = database_unvisited();
-			full = OidIsValid(database) && df_slot_take(DF_SLOT_PROBE, database, InvalidOid) == NULL;
+			full = OidIsValid(database) &&
+				df_slot_take(DF_SLOT_PROBE, database, InvalidOid) == NULL;
 			df_shared->probe_lacks = full;
 		}
 	}
@@ -400,7 +402,7 @@ look_for_databases(void)
 	return TimestampTzPlusMilliseconds(df_now(), NO_SLOT_MS);
 }
 
-/* ---- processes to be started -------------------------------------------------- */
+/* ---- processes to be started ---------------------------------------------- */
 
 /* under the lock: whether the slot still is what `copy` says */
 static bool
@@ -414,7 +416,7 @@ is_unchanged(const DfSlot *slot, const DfSlot *copy)
 static void
 forget(DfSlot *slot, const DfSlot *copy)
 {
-	DfSlot	   *coordinator;
+	DfSlot *coordinator;
 
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	if (is_unchanged(slot, copy))
@@ -435,7 +437,8 @@ put_off(DfSlot *slot, const DfSlot *copy, const char *problem)
 	if (copy->failures == 0)
 		ereport(LOG,
 				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
-				 errmsg("could not start \"dataflows coordinator\" in database %u: role %u owns the extension, but %s",
+				 errmsg("could not start \"dataflows coordinator\" in database %u: role %u owns "
+						"the extension, but %s",
 						copy->database, copy->owner, problem)));
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	if (is_unchanged(slot, copy))
@@ -453,7 +456,7 @@ can_start(DfSlot *slot, const DfSlot *copy)
 {
 	const char *remedy;
 	const char *problem = NULL;
-	bool		admitted;
+	bool admitted;
 
 	df_xact_begin();
 	admitted = database_admits(copy->kind, copy->database);
@@ -478,7 +481,8 @@ say_full(const DfSlot *first)
 	said_at = now;
 	ereport(LOG,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-			 errmsg("could not start \"dataflows %s\" in database %u at once: out of background worker slots",
+			 errmsg("could not start \"dataflows %s\" in database %u at once: out of background "
+					"worker slots",
 					df_slot_kind_name(first->kind), first->database),
 			 errdetail("All databases and owners go on by turns."),
 			 errhint("Increase max_worker_processes and restart the server.")));
@@ -488,8 +492,8 @@ say_full(const DfSlot *first)
 static TimestampTz
 start_in_line(void)
 {
-	DfSlot		next;
-	int			index;
+	DfSlot next;
+	int index;
 
 	while (df_line_next(&next, &index))
 	{
@@ -518,10 +522,11 @@ next_start(void)
 	LWLockAcquire(df_shared->lock, LW_SHARED);
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
-		DfSlot	   *slot = &df_shared->slots[i];
+		DfSlot *slot = &df_shared->slots[i];
 
 		if (slot->kind != DF_SLOT_FREE &&
-			(slot->state == DF_PROC_WANTED || slot->state == DF_PROC_AT_REST) && slot->not_before > now)
+			(slot->state == DF_PROC_WANTED || slot->state == DF_PROC_AT_REST) &&
+			slot->not_before > now)
 			next = df_earlier(next, slot->not_before);
 	}
 	LWLockRelease(df_shared->lock);
@@ -538,8 +543,8 @@ wait_after_failures(void)
 		return;
 	for (TimestampTz now = df_now(); now < until; now = df_now())
 	{
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, (until - now) / 1000 + 1,
-						 PG_WAIT_EXTENSION);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 (until - now) / 1000 + 1, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}

@@ -11,4 +11,4 @@ extern void df_launcher_register(void); /* from _PG_init, when preloaded */
 extern PGDLLEXPORT void dataflows_launcher_main(Datum arg);
 extern PGDLLEXPORT void dataflows_probe_main(Datum arg);
 
-#endif							/* DF_LAUNCHER_H */
+#endif /* DF_LAUNCHER_H */

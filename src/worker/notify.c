@@ -45,30 +45,30 @@
 /* malloc'd: putmessage() may not raise "out of memory" */
 typedef struct Entry
 {
-	int			pid;
+	int pid;
 	TimestampTz at;
-	char		payload[FLEXIBLE_ARRAY_MEMBER];
+	char payload[FLEXIBLE_ARRAY_MEMBER];
 } Entry;
 
 /* first come, first served */
 static Entry **entries = NULL;
-static int	n_entries = 0;
-static int	max_entries = 0;
+static int n_entries = 0;
+static int max_entries = 0;
 static size_t n_bytes = 0;
 static uint64 overflowed = 0;
 
-/* ---- the client that the server speaks to -------------------------------------- */
+/* ---- the client that the server speaks to --------------------------------- */
 
 /* 'A': int32 pid, channel, payload, both NUL-terminated */
 static void
 take(const char *message, size_t length)
 {
-	uint32		pid;
+	uint32 pid;
 	const char *channel = message + sizeof(pid);
 	const char *end = message + length;
 	const char *payload;
-	Entry	   *entry;
-	size_t		size;
+	Entry *entry;
+	size_t size;
 
 	if (length < sizeof(pid) + 2 || end[-1] != '\0' || strcmp(channel, CHANNEL) != 0)
 		return;
@@ -77,8 +77,8 @@ take(const char *message, size_t length)
 		return;
 	if (n_entries == max_entries && max_entries < MAX_ENTRIES)
 	{
-		int			more = Max(256, max_entries * 2);
-		Entry	  **larger = realloc(entries, sizeof(Entry *) * more);
+		int more = Max(256, max_entries * 2);
+		Entry **larger = realloc(entries, sizeof(Entry *) * more);
 
 		if (larger != NULL)
 		{
@@ -153,7 +153,7 @@ void
 df_notify_read(void)
 {
 	const PQcommMethods *methods = PqCommMethods;
-	uint32		protocol = FrontendProtocol;
+	uint32 protocol = FrontendProtocol;
 
 	if (!notifyInterruptPending)
 		return;
@@ -161,22 +161,24 @@ df_notify_read(void)
 	PqCommMethods = &listener;
 	FrontendProtocol = PG_PROTOCOL_LATEST;
 	whereToSendOutput = DestRemote;
-	PG_TRY();
-	{
-		ProcessNotifyInterrupt(false);
-	}
-	PG_FINALLY();
-	{
-		whereToSendOutput = DestNone;
-		FrontendProtocol = protocol;
-		PqCommMethods = methods;
-	}
+	PG_TRY()
+		;
+		{
+			ProcessNotifyInterrupt(false);
+		}
+		PG_FINALLY();
+		{
+			whereToSendOutput = DestNone;
+			FrontendProtocol = protocol;
+			PqCommMethods = methods;
+		}
 	PG_END_TRY();
 
 	if (overflowed > 0)
 		ereport(LOG,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg(UINT64_FORMAT " notifications on channel \"%s\" were dropped: too many came at once",
+				 errmsg(UINT64_FORMAT
+						" notifications on channel \"%s\" were dropped: too many came at once",
 						overflowed, CHANNEL),
 				 errhint("Send signals that must not be lost with dataflows.signal().")));
 	overflowed = 0;
@@ -206,13 +208,13 @@ df_notify_drop(int n)
 	memmove(entries, entries + n, sizeof(Entry *) * n_entries);
 }
 
-/* ---- what a payload says ---------------------------------------------------------- */
+/* ---- what a payload says -------------------------------------------------- */
 
 /* a string of at most `limit` bytes that is not empty; else NULL */
 static char *
 string_field(JsonbContainer *object, const char *name, int limit)
 {
-	JsonbValue	buffer;
+	JsonbValue buffer;
 	JsonbValue *value = getKeyJsonValueFromContainer(object, name, strlen(name), &buffer);
 
 	if (value == NULL || value->type != jbvString ||
@@ -224,7 +226,7 @@ string_field(JsonbContainer *object, const char *name, int limit)
 static Jsonb *
 payload_field(JsonbContainer *object)
 {
-	JsonbValue	buffer;
+	JsonbValue buffer;
 	JsonbValue *value = getKeyJsonValueFromContainer(object, "payload", strlen("payload"), &buffer);
 
 	if (value == NULL)
@@ -236,8 +238,8 @@ payload_field(JsonbContainer *object)
 static const char *
 parse(const char *text, DfNotifySignal *signal)
 {
-	Jsonb	   *jsonb = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
-	char	   *run;
+	Jsonb *jsonb = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+	char *run;
 
 	if (!JB_ROOT_IS_OBJECT(jsonb))
 		return "the payload is not a JSON object";
@@ -275,25 +277,26 @@ df_notify_parse(int i, MemoryContext cxt, DfNotifySignal *signal)
 	memset(signal, 0, sizeof(*signal));
 	signal->pid = entries[i]->pid;
 	signal->at = entries[i]->at;
-	PG_TRY();
-	{
-		wrong = parse(entries[i]->payload, signal);
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(cxt);
-		error = CopyErrorData();
-		FlushErrorState();
-		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION &&
-			ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_PROGRAM_LIMIT_EXCEEDED)
+	PG_TRY()
+		;
 		{
-			MemoryContextSwitchTo(old);
-			ReThrowError(error);
+			wrong = parse(entries[i]->payload, signal);
 		}
-		wrong = error->message;
-	}
+		PG_CATCH();
+		{
+			ErrorData *error;
+
+			MemoryContextSwitchTo(cxt);
+			error = CopyErrorData();
+			FlushErrorState();
+			if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION &&
+				ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_PROGRAM_LIMIT_EXCEEDED)
+			{
+				MemoryContextSwitchTo(old);
+				ReThrowError(error);
+			}
+			wrong = error->message;
+		}
 	PG_END_TRY();
 	MemoryContextSwitchTo(old);
 	if (wrong == NULL)
@@ -302,7 +305,7 @@ df_notify_parse(int i, MemoryContext cxt, DfNotifySignal *signal)
 	return false;
 }
 
-/* ---- complaints ------------------------------------------------------------------------- */
+/* ---- complaints ----------------------------------------------------------- */
 
 static TimestampTz last_complaint = DF_NEVER;
 static uint64 unsaid = 0;
@@ -329,9 +332,11 @@ df_notify_complain(int pid, const char *why)
 	}
 	ereport(LOG,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("a notification on channel \"%s\" from process %d was ignored: %s", CHANNEL, pid, why),
+			 errmsg("a notification on channel \"%s\" from process %d was ignored: %s", CHANNEL,
+					pid, why),
 			 unsaid == 0 ? 0 : errdetail("So were " UINT64_FORMAT " more before it.", unsaid),
-			 errhint("Send {\"run\": ..., \"event\": ..., \"payload\": ...} for a workflow that accepts NOTIFY.")));
+			 errhint("Send {\"run\": ..., \"event\": ..., \"payload\": ...} for a workflow that "
+					 "accepts NOTIFY.")));
 	unsaid = 0;
 }
 
@@ -342,6 +347,7 @@ df_notify_flush_complaints(void)
 		return;
 	ereport(LOG,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg(UINT64_FORMAT " more notifications on channel \"%s\" were ignored", unsaid, CHANNEL)));
+			 errmsg(UINT64_FORMAT " more notifications on channel \"%s\" were ignored", unsaid,
+					CHANNEL)));
 	unsaid = 0;
 }

@@ -11,7 +11,10 @@
 /* LISTEN; once, outside of a transaction */
 extern void df_notify_listen(void);
 
-/* takes what has come out of the server's queue; outside of a transaction, whenever the latch was set */
+/*
+ * takes what has come out of the server's queue; outside of a transaction, whenever the latch was
+ * set
+ */
 extern void df_notify_read(void);
 
 extern bool df_notify_has_some(void);
@@ -20,7 +23,7 @@ extern bool df_notify_has_some(void);
  * The i-th notification that was taken in (from 0), parsed into `cxt`; false =
  * not for us to act on, and counted.  Outside of a transaction.
  */
-extern int	df_notify_count(void);
+extern int df_notify_count(void);
 extern bool df_notify_parse(int i, MemoryContext cxt, DfNotifySignal *signal);
 
 /* the first n are dealt with */
@@ -30,4 +33,4 @@ extern void df_notify_drop(int n);
 extern void df_notify_complain(int pid, const char *why);
 extern void df_notify_flush_complaints(void);
 
-#endif							/* DF_NOTIFY_H */
+#endif /* DF_NOTIFY_H */

@@ -27,9 +27,9 @@
 static Oid
 find_owner(void)
 {
-	Oid			extension = get_extension_oid("dataflows", true);
-	Oid			schema = get_namespace_oid("dataflows", true);
-	Oid			table;
+	Oid extension = get_extension_oid("dataflows", true);
+	Oid schema = get_namespace_oid("dataflows", true);
+	Oid table;
 
 	if (!OidIsValid(extension) || !OidIsValid(schema))
 		return InvalidOid;
@@ -42,8 +42,8 @@ find_owner(void)
 void
 dataflows_probe_main(Datum arg)
 {
-	DfSlot	   *slot = df_process_begin(arg);
-	Oid			owner;
+	DfSlot *slot = df_process_begin(arg);
+	Oid owner;
 
 	df_xact_begin();
 	owner = find_owner();

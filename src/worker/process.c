@@ -45,7 +45,7 @@ static const struct
 {
 	const char *function;
 	const char *name;
-}			programs[] = {
+} programs[] = {
 	[DF_SLOT_PROBE] = {"dataflows_probe_main", "dataflows probe"},
 	[DF_SLOT_COORDINATOR] = {"dataflows_coordinator_main", "dataflows coordinator"},
 	[DF_SLOT_WORKER] = {"dataflows_worker_main", "dataflows worker"},
@@ -56,12 +56,12 @@ static const struct
 /* handles of what this launcher has started, by slot; NULL = another one did, before us */
 static BackgroundWorkerHandle **handles = NULL;
 
-/* ---- in the launcher ------------------------------------------------------- */
+/* ---- in the launcher ------------------------------------------------------ */
 
 TimestampTz
 df_process_back_off(int failures)
 {
-	int			seconds = failures > 6 ? LONGEST_BACK_OFF_S : 1 << Max(failures - 1, 0);
+	int seconds = failures > 6 ? LONGEST_BACK_OFF_S : 1 << Max(failures - 1, 0);
 
 	return TimestampTzPlusMilliseconds(df_now(), Min(seconds, LONGEST_BACK_OFF_S) * 1000L);
 }
@@ -93,7 +93,7 @@ fill_worker(BackgroundWorker *worker, const DfSlot *slot)
 static bool
 begin_start(DfSlot *slot, uint32 generation)
 {
-	bool		mine;
+	bool mine;
 
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	mine = slot->kind != DF_SLOT_FREE && slot->generation == generation && slot->pid == 0 &&
@@ -119,11 +119,11 @@ stay_in_line(DfSlot *slot)
 DfProcessStart
 df_process_start(int index, uint32 generation)
 {
-	DfSlot	   *slot = &df_shared->slots[index];
+	DfSlot *slot = &df_shared->slots[index];
 	BackgroundWorker worker;
 	BackgroundWorkerHandle *handle = NULL;
 	MemoryContext old;
-	bool		started;
+	bool started;
 
 	if (!begin_start(slot, generation))
 		return DF_START_CHANGED;
@@ -157,10 +157,10 @@ df_process_check(void)
 
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
-		DfSlot	   *slot = &df_shared->slots[i];
+		DfSlot *slot = &df_shared->slots[i];
 		TimestampTz lost_at = TimestampTzPlusMilliseconds(slot->started_at, LOST_MS);
-		bool		ours = handles != NULL && handles[i] != NULL;
-		pid_t		pid;
+		bool ours = handles != NULL && handles[i] != NULL;
+		pid_t pid;
 
 		if (slot->kind == DF_SLOT_FREE || slot->state != DF_PROC_STARTING)
 			continue;
@@ -175,11 +175,14 @@ df_process_check(void)
 const char *
 df_process_role_problem(Oid database, Oid role, const char **remedy)
 {
-	HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
+	HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
 	Form_pg_authid form;
 	const char *problem = NULL;
 
-	*remedy = "Create a role of that name again and call dataflows.adopt(), then dataflows.retry(run). Or as a superuser call dataflows.abandon(run, note) for its runs and dataflows.drop_workflow(name); have the workflow defined anew by another role, and call dataflows.restart(run) for those that are to begin again.";
+	*remedy = "Create a role of that name again and call dataflows.adopt(), then "
+			  "dataflows.retry(run). Or as a superuser call dataflows.abandon(run, note) for its "
+			  "runs and dataflows.drop_workflow(name); have the workflow defined anew by another "
+			  "role, and call dataflows.restart(run) for those that are to begin again.";
 	if (!HeapTupleIsValid(tuple))
 		return "it does not exist any more";
 	form = (Form_pg_authid) GETSTRUCT(tuple);
@@ -197,13 +200,13 @@ df_process_role_problem(Oid database, Oid role, const char **remedy)
 	return problem;
 }
 
-/* ---- in what is started ---------------------------------------------------- */
+/* ---- in what is started --------------------------------------------------- */
 
 DfSlot *
 df_process_begin(Datum arg)
 {
 	DfWorkerParams params;
-	DfSlot	   *slot;
+	DfSlot *slot;
 
 	memcpy(&params, MyBgworkerEntry->bgw_extra, sizeof(params));
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
@@ -231,7 +234,8 @@ df_process_may_listen(Oid role, const char **problem)
 
 	*problem = NULL;
 	if (df_listen[0] == '\0' ||
-		(df_ingress_database[0] != '\0' && strcmp(df_ingress_database, get_database_name(MyDatabaseId)) != 0))
+		(df_ingress_database[0] != '\0' &&
+		 strcmp(df_ingress_database, get_database_name(MyDatabaseId)) != 0))
 		return false;
 	if (df_ingress_role[0] == '\0')
 		*problem = "dataflows.ingress_role is not set";

@@ -8,13 +8,13 @@
 #include "df_types.h"
 #include "shared/slots.h"
 
-/* ---- in the launcher --------------------------------------------------------- */
+/* ---- in the launcher ------------------------------------------------------ */
 
 typedef enum DfProcessStart
 {
 	DF_START_DONE,
-	DF_START_CHANGED,			/* the slot is not wanted any more */
-	DF_START_NO_PLACE			/* none of max_worker_processes is free; it stays WANTED */
+	DF_START_CHANGED, /* the slot is not wanted any more */
+	DF_START_NO_PLACE /* none of max_worker_processes is free; it stays WANTED */
 } DfProcessStart;
 
 /*
@@ -33,7 +33,7 @@ extern TimestampTz df_process_check(void);
 /* when to try again after so many failures in a row: 1 s, doubled up to 60 s */
 extern TimestampTz df_process_back_off(int failures);
 
-/* ---- in what is started ---------------------------------------------------- */
+/* ---- in what is started --------------------------------------------------- */
 
 /*
  * The first call of a main function: claims the slot `arg`, installs the
@@ -46,13 +46,19 @@ extern DfSlot *df_process_begin(Datum arg);
 /* in a transaction: false if the role of this session was dropped, for which it is time to end */
 extern bool df_process_role_exists(void);
 
-/* in a transaction: whether this database is to hear webhooks, as that role; if it is to and cannot, there is a problem */
+/*
+ * in a transaction: whether this database is to hear webhooks, as that role; if it is to and
+ * cannot, there is a problem
+ */
 extern bool df_process_may_listen(Oid role, const char **problem);
 
-/* after each wait and each turn: the end of the postmaster, interrupts, and postgresql.conf if it was reloaded */
+/*
+ * after each wait and each turn: the end of the postmaster, interrupts, and postgresql.conf if it
+ * was reloaded
+ */
 extern void df_process_interrupts(void);
 
 /* a role that cannot be a session of this database: why, and what to do; else NULL */
 extern const char *df_process_role_problem(Oid database, Oid role, const char **remedy);
 
-#endif							/* DF_PROCESS_H */
+#endif /* DF_PROCESS_H */

@@ -29,20 +29,21 @@
 typedef enum DfForm
 {
 	DF_FORM_PLAIN,
-	DF_FORM_BASE64,				/* by either of its alphabets, a part of something longer perhaps */
-	DF_FORM_HEX					/* in either case */
+	DF_FORM_BASE64, /* by either of its alphabets, a part of something longer perhaps */
+	DF_FORM_HEX /* in either case */
 } DfForm;
 
 struct DfSecrets
 {
-	size_t		size;
-	size_t		used;
-	bool		firsts[256];	/* whether something begins with that character, */
-	bool		pairs[PAIRS];	/* and with that pair of them */
-	char		text[FLEXIBLE_ARRAY_MEMBER];	/* one behind the other: a DfForm, then text that ends with NUL */
+	size_t size;
+	size_t used;
+	bool firsts[256]; /* whether something begins with that character, */
+	bool pairs[PAIRS]; /* and with that pair of them */
+	char text
+		[FLEXIBLE_ARRAY_MEMBER]; /* one behind the other: a DfForm, then text that ends with NUL */
 };
 
-/* ---- the secrets of a request ---------------------------------------------------- */
+/* ---- the secrets of a request --------------------------------------------- */
 
 /* most texts hold none, and are read at the pace of this one look-up */
 static size_t
@@ -56,7 +57,8 @@ other_spellings(DfForm form, char c, char spellings[2])
 {
 	spellings[0] = spellings[1] = c;
 	if (form == DF_FORM_BASE64)
-		spellings[1] = c == '+' ? '-' : c == '/' ? '_' : c;
+		spellings[1] = c == '+' ? '-' : c == '/' ? '_'
+												 : c;
 	else if (form == DF_FORM_HEX)
 		spellings[1] = pg_ascii_toupper((unsigned char) c);
 	return spellings[0] == spellings[1] ? 1 : 2;
@@ -65,10 +67,10 @@ other_spellings(DfForm form, char c, char spellings[2])
 static void
 note_beginning(DfSecrets *secrets, DfForm form, const char *text)
 {
-	char		one[2];
-	char		other[2];
-	size_t		n = other_spellings(form, text[0], one);
-	size_t		m = other_spellings(form, text[1], other);
+	char one[2];
+	char other[2];
+	size_t n = other_spellings(form, text[0], one);
+	size_t m = other_spellings(form, text[1], other);
 
 	for (size_t i = 0; i < n; i++)
 	{
@@ -103,17 +105,18 @@ static void
 add_base64(DfSecrets *secrets, const char *secret, size_t len, size_t ahead)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	size_t		first = (8 * ahead + 5) / 6;
-	size_t		last = 8 * (ahead + len) / 6;
-	char	   *to = begin_form(secrets, DF_FORM_BASE64, last - first);
+	size_t first = (8 * ahead + 5) / 6;
+	size_t last = 8 * (ahead + len) / 6;
+	char *to = begin_form(secrets, DF_FORM_BASE64, last - first);
 
 	for (size_t i = first; i < last; i++)
 	{
-		uint32		bits = 0;
+		uint32 bits = 0;
 
 		/* the two bytes that the six bits are in, the one behind the last being 0 */
 		for (size_t at = 6 * i / 8; at <= 6 * i / 8 + 1; at++)
-			bits = bits << 8 | (at >= ahead && at < ahead + len ? (unsigned char) secret[at - ahead] : 0);
+			bits = bits << 8 |
+				(at >= ahead && at < ahead + len ? (unsigned char) secret[at - ahead] : 0);
 		to[i - first] = digits[(bits >> (10 - 6 * i % 8)) & 63];
 	}
 	end_form(secrets, DF_FORM_BASE64, to, last - first);
@@ -123,7 +126,7 @@ static void
 add_hex(DfSecrets *secrets, const char *secret, size_t len)
 {
 	static const char digits[] = "0123456789abcdef";
-	char	   *to = begin_form(secrets, DF_FORM_HEX, 2 * len);
+	char *to = begin_form(secrets, DF_FORM_HEX, 2 * len);
 
 	for (size_t i = 0; i < len; i++)
 	{
@@ -143,7 +146,7 @@ room_for_length(size_t len)
 static void
 add(DfSecrets *secrets, const char *secret)
 {
-	size_t		len = secret != NULL ? strlen(secret) : 0;
+	size_t len = secret != NULL ? strlen(secret) : 0;
 
 	if (len < SHORTEST_SECRET)
 		return;
@@ -169,9 +172,9 @@ add_pair(DfSecrets *secrets, const char *pair)
 static void
 add_decoded(DfSecrets *secrets, const char *word)
 {
-	int			room = pg_b64_dec_len(strlen(word));
-	char	   *pair = palloc(room + 1);
-	int			len = pg_b64_decode(word, strlen(word), (void *) pair, room);
+	int room = pg_b64_dec_len(strlen(word));
+	char *pair = palloc(room + 1);
+	int len = pg_b64_decode(word, strlen(word), (void *) pair, room);
 
 	if (len > 0)
 	{
@@ -182,7 +185,10 @@ add_decoded(DfSecrets *secrets, const char *word)
 	pfree(pair);
 }
 
-/* "Authorization: Token abc", "Cookie: a=1; b=2": the value, its last word, and what is behind the last "=" */
+/*
+ * "Authorization: Token abc", "Cookie: a=1; b=2": the value, its last word, and what is behind
+ * the last "="
+ */
 static void
 add_header(DfSecrets *secrets, const char *line)
 {
@@ -219,10 +225,10 @@ room_for_pair(const DfSystem *system)
 DfSecrets *
 df_secrets_of(const DfSystem *system, const char *token)
 {
-	bool		basic = system->username != NULL && system->password != NULL;
-	size_t		size = room_for(system->bearer_token) + room_for(system->oauth_client_secret) + room_for(token) +
-		(basic ? 2 * room_for_pair(system) : 0);
-	DfSecrets  *secrets;
+	bool basic = system->username != NULL && system->password != NULL;
+	size_t size = room_for(system->bearer_token) + room_for(system->oauth_client_secret) +
+		room_for(token) + (basic ? 2 * room_for_pair(system) : 0);
+	DfSecrets *secrets;
 
 	/* of a header five parts: see add_header() */
 	for (int i = 0; i < system->nheaders; i++)
@@ -241,7 +247,7 @@ df_secrets_of(const DfSystem *system, const char *token)
 			add_header(secrets, system->headers[i]);
 	if (basic)
 	{
-		char	   *pair = psprintf("%s:%s", system->username, system->password);
+		char *pair = psprintf("%s:%s", system->username, system->password);
 
 		add_pair(secrets, pair);
 		explicit_bzero(pair, strlen(pair));
@@ -262,20 +268,20 @@ df_secrets_forget(DfSecrets *secrets)
 	free(secrets);
 }
 
-/* ---- looking for them ---------------------------------------------------------------- */
+/* ---- looking for them ----------------------------------------------------- */
 
 /* so many characters of the form have been found, up to there */
 typedef struct Way
 {
-	size_t		found;
-	size_t		at;
+	size_t found;
+	size_t at;
 } Way;
 
 typedef struct Ways
 {
-	Way			ways[MAX_WAYS];
-	int			n;
-	long		left;			/* steps that may still be made: a text must not keep us */
+	Way ways[MAX_WAYS];
+	int n;
+	long left; /* steps that may still be made: a text must not keep us */
 } Ways;
 
 static void
@@ -296,7 +302,7 @@ may_be_escape(char c)
 static bool
 same_character(DfForm form, unsigned char c, char wanted)
 {
-	char		spellings[2];
+	char spellings[2];
 
 	if (c == (unsigned char) wanted)
 		return true;
@@ -304,27 +310,32 @@ same_character(DfForm form, unsigned char c, char wanted)
 	return c == (unsigned char) spellings[1];
 }
 
-/* adds the ways on which the text goes on with the next characters of the form; false = it breaks off in an escape */
+/*
+ * adds the ways on which the text goes on with the next characters of the form; false = it breaks
+ * off in an escape
+ */
 static bool
-go_on(Ways *ways, DfForm form, const char *wanted, size_t wanted_len, Way way, const char *text, size_t len)
+go_on(Ways *ways, DfForm form, const char *wanted, size_t wanted_len, Way way, const char *text,
+	  size_t len)
 {
 	const char *here = text + way.at;
-	size_t		left = len - way.at;
-	bool		escaped = false;
+	size_t left = len - way.at;
+	bool escaped = false;
 
 	if (same_character(form, (unsigned char) *here, wanted[way.found]))
 		try_way(ways, way.found + 1, way.at + 1);
 	for (int layers = 1; may_be_escape(*here) && layers <= DF_ESCAPE_LAYERS; layers++)
 	{
 		unsigned char bytes[4];
-		int			n;
-		int			k = 0;
-		size_t		used = df_unescape(here, Min(left, DF_LONGEST_ESCAPE), layers, bytes, &n);
+		int n;
+		int k = 0;
+		size_t used = df_unescape(here, Min(left, DF_LONGEST_ESCAPE), layers, bytes, &n);
 
 		if (used == 0)
 			continue;
 		escaped = true;
-		while (k < n && way.found + k < wanted_len && same_character(form, bytes[k], wanted[way.found + k]))
+		while (k < n && way.found + k < wanted_len &&
+			   same_character(form, bytes[k], wanted[way.found + k]))
 			k++;
 		if (k == n)
 			try_way(ways, way.found + n, way.at + used);
@@ -339,15 +350,15 @@ go_on(Ways *ways, DfForm form, const char *wanted, size_t wanted_len, Way way, c
 static size_t
 matches(DfForm form, const char *wanted, const char *text, size_t len)
 {
-	size_t		wanted_len = strlen(wanted);
-	Ways		ways;
+	size_t wanted_len = strlen(wanted);
+	Ways ways;
 
 	ways.n = 0;
 	ways.left = 16 * (long) wanted_len;
 	try_way(&ways, 0, 0);
 	while (ways.n > 0)
 	{
-		Way			way = ways.ways[--ways.n];
+		Way way = ways.ways[--ways.n];
 
 		if (way.found == wanted_len)
 			return way.at;
@@ -364,14 +375,16 @@ static bool
 may_begin(const DfSecrets *secrets, const char *text, size_t len)
 {
 	unsigned char bytes[4];
-	int			n;
+	int n;
 
 	if (len < 2)
 		return false;
-	if (secrets->firsts[(unsigned char) text[0]] && (may_be_escape(text[1]) || secrets->pairs[pair_of(text[0], text[1])]))
+	if (secrets->firsts[(unsigned char) text[0]] &&
+		(may_be_escape(text[1]) || secrets->pairs[pair_of(text[0], text[1])]))
 		return true;
 	for (int layers = 1; may_be_escape(text[0]) && layers <= DF_ESCAPE_LAYERS; layers++)
-		if (df_unescape(text, Min(len, DF_LONGEST_ESCAPE), layers, bytes, &n) > 0 && secrets->firsts[bytes[0]])
+		if (df_unescape(text, Min(len, DF_LONGEST_ESCAPE), layers, bytes, &n) > 0 &&
+			secrets->firsts[bytes[0]])
 			return true;
 	return false;
 }
@@ -379,7 +392,7 @@ may_begin(const DfSecrets *secrets, const char *text, size_t len)
 static size_t
 find_secret(const DfSecrets *secrets, const char *text, size_t len)
 {
-	size_t		found = 0;
+	size_t found = 0;
 
 	if (!may_begin(secrets, text, len))
 		return 0;
@@ -392,14 +405,14 @@ char *
 df_secrets_redact(const DfSecrets *secrets, const char *text, size_t *len)
 {
 	StringInfoData shown;
-	size_t		copied = 0;
-	bool		some = false;
+	size_t copied = 0;
+	bool some = false;
 
 	if (secrets == NULL || text == NULL)
 		return NULL;
 	for (size_t i = 0; i < *len;)
 	{
-		size_t		found = find_secret(secrets, text + i, *len - i);
+		size_t found = find_secret(secrets, text + i, *len - i);
 
 		if (found == 0)
 		{

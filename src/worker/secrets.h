@@ -21,4 +21,4 @@ extern void df_secrets_forget(DfSecrets *secrets);
  */
 extern char *df_secrets_redact(const DfSecrets *secrets, const char *text, size_t *len);
 
-#endif							/* DF_SECRETS_H */
+#endif /* DF_SECRETS_H */

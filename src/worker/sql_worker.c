@@ -57,17 +57,18 @@ static DfTrouble trouble = {"run the SQL of its steps"};
 
 /* the last error that was not the statement's own */
 static char last_message[400];
-static int	last_error;
+static int last_error;
 
-/* ---- the statement --------------------------------------------------------------- */
+/* ---- the statement -------------------------------------------------------- */
 
 static bool timed_out = false;
-static TimestampTz lock_missed = DF_NEVER;	/* when a statement last waited in vain for one */
+static TimestampTz lock_missed = DF_NEVER; /* when a statement last waited in vain for one */
 
 static int
 lock_wait_ms(void)
 {
-	if (lock_missed != DF_NEVER && !TimestampDifferenceExceeds(lock_missed, df_now(), LOCK_IS_NEWS_MS))
+	if (lock_missed != DF_NEVER &&
+		!TimestampDifferenceExceeds(lock_missed, df_now(), LOCK_IS_NEWS_MS))
 		return LATER_LOCK_WAIT_MS;
 	return LOCK_WAIT_MS;
 }
@@ -76,22 +77,25 @@ lock_wait_ms(void)
 static void
 name_lock(DfSqlOutcome *outcome)
 {
-	char	   *relation = get_rel_name(df_user_code_waited_for());
+	char *relation = get_rel_name(df_user_code_waited_for());
 
 	if (outcome->context != NULL && strncmp(outcome->context, "while ", strlen("while ")) == 0)
-		outcome->message = psprintf("%s %s", outcome->message, pnstrdup(outcome->context, strcspn(outcome->context, "\n")));
+		outcome->message = psprintf("%s %s", outcome->message,
+									pnstrdup(outcome->context, strcspn(outcome->context, "\n")));
 	else if (relation != NULL)
-		outcome->message = psprintf("%s: it waited for a lock of relation \"%s\"", outcome->message, relation);
-	outcome->hint = pstrdup("The step is tried again by itself. Who holds the lock is told by pg_blocking_pids() while it waits.");
+		outcome->message =
+			psprintf("%s: it waited for a lock of relation \"%s\"", outcome->message, relation);
+	outcome->hint = pstrdup("The step is tried again by itself. Who holds the lock is told by "
+							"pg_blocking_pids() while it waits.");
 }
 
 static void
 run_sql(DfRun *run, DfStep *step, DfSqlOutcome *outcome)
 {
-	Jsonb	   *args;
-	bool		result_arg;
+	Jsonb *args;
+	bool result_arg;
 	const char *sql = df_query_sql(run, step, &args, &result_arg);
-	int			lock_ms = lock_wait_ms();
+	int lock_ms = lock_wait_ms();
 	TimestampTz began = df_now();
 
 	df_slot_enter_body(df_worker.slot, run->id, run == df_worker.only);
@@ -102,8 +106,10 @@ run_sql(DfRun *run, DfStep *step, DfSqlOutcome *outcome)
 	df_user_session_clean();
 	if (timed_out && outcome->sqlstate != 0)
 	{
-		outcome->message = psprintf("the SQL ran longer than dataflows.query_timeout (%d ms)", df_query_timeout);
-		outcome->hint = pstrdup("Make it faster, do it in several steps, or raise dataflows.query_timeout.");
+		outcome->message =
+			psprintf("the SQL ran longer than dataflows.query_timeout (%d ms)", df_query_timeout);
+		outcome->hint =
+			pstrdup("Make it faster, do it in several steps, or raise dataflows.query_timeout.");
 	}
 	else if (outcome->sqlstate == ERRCODE_LOCK_NOT_AVAILABLE)
 	{
@@ -113,14 +119,14 @@ run_sql(DfRun *run, DfStep *step, DfSqlOutcome *outcome)
 	}
 }
 
-/* ---- one step --------------------------------------------------------------------- */
+/* ---- one step ------------------------------------------------------------- */
 
 /* one run is claimed at a time: each workflow comes first in its turn */
 static List *
 names_in_turn(List *names)
 {
-	int			n = list_length(names);
-	List	   *rotated = NIL;
+	int n = list_length(names);
+	List *rotated = NIL;
 
 	for (int i = 0; i < n; i++)
 		rotated = lappend(rotated, list_nth(names, (int) ((df_worker.slot->turns + i) % n)));
@@ -130,10 +136,10 @@ names_in_turn(List *names)
 static List *
 claim(const pg_uuid_t *id)
 {
-	List	   *runs;
-	List	   *versions;
-	List	   *names;
-	DfStore		store;
+	List *runs;
+	List *versions;
+	List *names;
+	DfStore store;
 
 	if (!df_extension_usable() || !df_process_role_exists())
 	{
@@ -147,9 +153,11 @@ claim(const pg_uuid_t *id)
 	df_worker.names = names;
 	MemoryContextSwitchTo(df_worker.turn_cxt);
 	if (id != NULL)
-		runs = df_claim_runs(list_make1((void *) id), df_worker.identity, df_worker.runs_cxt, &versions);
+		runs = df_claim_runs(list_make1((void *) id), df_worker.identity, df_worker.runs_cxt,
+							 &versions);
 	else
-		runs = df_claim_due(names_in_turn(df_worker.names), true, df_worker.identity, 1, 1, df_worker.runs_cxt, &versions);
+		runs = df_claim_due(names_in_turn(df_worker.names), true, df_worker.identity, 1, 1,
+							df_worker.runs_cxt, &versions);
 	df_take(runs, versions);
 	if (runs == NIL)
 		df_worker.next_due = df_next_due(df_worker.names, true, df_worker.identity);
@@ -165,7 +173,7 @@ claim(const pg_uuid_t *id)
 static void
 hand_over(DfRun *run)
 {
-	bool		more = !run->released || run->want_inbox || run->want_alias;
+	bool more = !run->released || run->want_inbox || run->want_alias;
 
 	for (int i = 0; i < run->nsteps; i++)
 	{
@@ -189,7 +197,7 @@ hand_over(DfRun *run)
 static void
 record(DfRun *run)
 {
-	DfStore		store;
+	DfStore store;
 
 	df_store_enter(&store);
 	df_children_record(list_make1(run));
@@ -206,13 +214,13 @@ record(DfRun *run)
 static void
 hear_cancel(DfRun *run)
 {
-	DfStore		store;
-	ListCell   *lc;
+	DfStore store;
+	ListCell *lc;
 
 	df_store_enter(&store);
 	df_load_cancels(run);
 	df_store_leave(&store);
-	foreach(lc, run->loaded_messages)
+	foreach (lc, run->loaded_messages)
 		df_run_message(run, lfirst(lc));
 	run->loaded_messages = NIL;
 }
@@ -222,7 +230,7 @@ static void
 do_step(DfRun *run, const DfSqlOutcome *failure)
 {
 	DfSqlOutcome outcome;
-	DfStep	   *step;
+	DfStep *step;
 
 	df_advance_run(run);
 	step = df_run_step_to_run(run);
@@ -245,8 +253,8 @@ do_step(DfRun *run, const DfSqlOutcome *failure)
 static bool
 try_step(pg_uuid_t *id, bool *claimed)
 {
-	List	   *runs;
-	DfRun	   *run;
+	List *runs;
+	DfRun *run;
 
 	df_xact_begin();
 	MemoryContextSwitchTo(df_worker.turn_cxt);
@@ -279,11 +287,12 @@ static void
 postpone(const pg_uuid_t *id)
 {
 	DfSqlOutcome failure;
-	List	   *runs;
-	DfRun	   *run;
+	List *runs;
+	DfRun *run;
 
 	memset(&failure, 0, sizeof(failure));
-	failure.sqlstate = df_error_is_transient(last_error) ? last_error : ERRCODE_T_R_SERIALIZATION_FAILURE;
+	failure.sqlstate = df_error_is_transient(last_error) ? last_error
+														 : ERRCODE_T_R_SERIALIZATION_FAILURE;
 	failure.message = last_message;
 	df_xact_begin();
 	MemoryContextSwitchTo(df_worker.turn_cxt);
@@ -303,7 +312,7 @@ forget_runs(void)
 {
 	dlist_mutable_iter iter;
 
-	dlist_foreach_modify(iter, &df_worker.runs)
+	dlist_foreach_modify (iter, &df_worker.runs)
 		df_release_run(dlist_container(DfRun, node, iter.cur));
 	df_worker.touched = NIL;
 	df_turn_attempts = NIL;
@@ -315,7 +324,7 @@ forget_runs(void)
 static void
 recover(void)
 {
-	ErrorData  *error;
+	ErrorData *error;
 
 	MemoryContextSwitchTo(df_worker.turn_cxt);
 	df_slot_leave_body(df_worker.slot);
@@ -353,15 +362,16 @@ one_turn(void)
 	df_worker.touched = NIL;
 	df_worker.only = NULL;
 	df_turn_attempts = NIL;
-	PG_TRY();
-	{
-		did = try_step(&id, &claimed);
-	}
-	PG_CATCH();
-	{
-		failed = true;
-		recover();
-	}
+	PG_TRY()
+		;
+		{
+			did = try_step(&id, &claimed);
+		}
+		PG_CATCH();
+		{
+			failed = true;
+			recover();
+		}
 	PG_END_TRY();
 	forget_runs();
 	if (!failed)
@@ -372,25 +382,26 @@ one_turn(void)
 	df_worker.next_due = trouble.retry_at;
 	if (claimed && !is_machines(last_error))
 	{
-		PG_TRY();
-		{
-			postpone(&id);
-			/* the others need not wait for it */
-			df_trouble_over(&trouble);
-			df_worker.next_due = TimestampTzPlusMilliseconds(df_now(), PAUSE_MS);
-		}
-		PG_CATCH();
-		{
-			recover();
-			df_worker.next_due = trouble.retry_at;
-		}
+		PG_TRY()
+			;
+			{
+				postpone(&id);
+				/* the others need not wait for it */
+				df_trouble_over(&trouble);
+				df_worker.next_due = TimestampTzPlusMilliseconds(df_now(), PAUSE_MS);
+			}
+			PG_CATCH();
+			{
+				recover();
+				df_worker.next_due = trouble.retry_at;
+			}
 		PG_END_TRY();
 		forget_runs();
 	}
 	return false;
 }
 
-/* ---- the loop ----------------------------------------------------------------------- */
+/* ---- the loop ------------------------------------------------------------- */
 
 static void
 set_up(DfSlot *slot)
@@ -398,9 +409,12 @@ set_up(DfSlot *slot)
 	memset(&df_worker, 0, sizeof(df_worker));
 	df_worker.slot = slot;
 	df_worker.lease = slot->lease;
-	df_worker.process_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows sql worker", ALLOCSET_DEFAULT_SIZES);
-	df_worker.turn_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows turn", ALLOCSET_DEFAULT_SIZES);
-	df_worker.runs_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows runs", ALLOCSET_DEFAULT_SIZES);
+	df_worker.process_cxt =
+		AllocSetContextCreate(TopMemoryContext, "dataflows sql worker", ALLOCSET_DEFAULT_SIZES);
+	df_worker.turn_cxt =
+		AllocSetContextCreate(TopMemoryContext, "dataflows turn", ALLOCSET_DEFAULT_SIZES);
+	df_worker.runs_cxt =
+		AllocSetContextCreate(TopMemoryContext, "dataflows runs", ALLOCSET_DEFAULT_SIZES);
 	dlist_init(&df_worker.runs);
 
 	df_xact_begin();
@@ -432,8 +446,8 @@ sleep_or_retire(void)
 void
 dataflows_sql_worker_main(Datum arg)
 {
-	DfSlot	   *slot = df_process_begin(arg);
-	bool		more = true;
+	DfSlot *slot = df_process_begin(arg);
+	bool more = true;
 
 	set_up(slot);
 	for (;;)

@@ -9,4 +9,4 @@
 
 extern PGDLLEXPORT void dataflows_sql_worker_main(Datum arg);
 
-#endif							/* DF_SQL_WORKER_H */
+#endif /* DF_SQL_WORKER_H */

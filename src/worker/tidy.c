@@ -27,13 +27,13 @@
 
 typedef struct Job
 {
-	bool		(*run) (TimestampTz time);
-	bool		retained;		/* its rows are kept for dataflows.retention */
-	DfTrouble	trouble;
-	TimestampTz due;			/* DF_NEVER = in the next sweep */
+	bool (*run)(TimestampTz time);
+	bool retained; /* its rows are kept for dataflows.retention */
+	DfTrouble trouble;
+	TimestampTz due; /* DF_NEVER = in the next sweep */
 } Job;
 
-static Job	jobs[] = {
+static Job jobs[] = {
 	{df_tidy_orphans, false, {"delete requests for runs that are gone"}},
 	{df_tidy_signals, false, {"delete expired signals"}},
 	{df_tidy_owner_names, false, {"bring the names of renamed roles up to date"}},
@@ -48,9 +48,9 @@ static DfTrouble commit_trouble = {"commit what was tidied up"};
 static void
 run_job(void *arg)
 {
-	Job		   *job = arg;
+	Job *job = arg;
 	TimestampTz now = df_now();
-	int64		began = df_monotonic_us();
+	int64 began = df_monotonic_us();
 	TimestampTz time = job->retained ? now - df_retention * USECS_PER_SEC : now;
 
 	job->due = DF_NEVER;
@@ -75,8 +75,8 @@ static void
 some_jobs(void)
 {
 	TimestampTz now = df_now();
-	bool		good = true;
-	DfStore		store;
+	bool good = true;
+	DfStore store;
 
 	df_xact_begin();
 	if (df_extension_usable())
@@ -84,8 +84,8 @@ some_jobs(void)
 		df_store_enter(&store);
 		for (int i = 0; i < lengthof(jobs) && good; i++)
 		{
-			Job		   *job = &jobs[i];
-			ErrorData  *error;
+			Job *job = &jobs[i];
+			ErrorData *error;
 
 			if (!is_due(job, now))
 				continue;
@@ -126,7 +126,7 @@ void
 df_tidy(void)
 {
 	TimestampTz now = df_now();
-	bool		any = false;
+	bool any = false;
 
 	for (int i = 0; i < lengthof(jobs); i++)
 	{

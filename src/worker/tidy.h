@@ -16,4 +16,4 @@ extern void df_tidy(void);
 /* when it is to be called, DF_NEVER = not before the next sweep */
 extern TimestampTz df_tidy_due(void);
 
-#endif							/* DF_TIDY_H */
+#endif /* DF_TIDY_H */

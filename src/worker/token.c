@@ -45,56 +45,56 @@
 
 typedef struct TokenKey
 {
-	Oid			user;
-	Oid			system;
+	Oid user;
+	Oid system;
 } TokenKey;
 
 struct DfToken
 {
-	TokenKey	key;			/* must be first */
-	char		name[NAMEDATALEN];	/* of the system */
-	uint64		options;		/* hash of all options that it depends on */
+	TokenKey key; /* must be first */
+	char name[NAMEDATALEN]; /* of the system */
+	uint64 options; /* hash of all options that it depends on */
 
-	char	   *text;			/* malloc'd, NULL = there is none */
-	uint64		serial;			/* of the text: no two are the same */
-	int64		renew_us;		/* df_monotonic_us() */
-	int64		expires_us;
-	bool		renewed;		/* fetched since the one before was refused */
-	bool		proven;			/* some request with it was not refused */
+	char *text; /* malloc'd, NULL = there is none */
+	uint64 serial; /* of the text: no two are the same */
+	int64 renew_us; /* df_monotonic_us() */
+	int64 expires_us;
+	bool renewed; /* fetched since the one before was refused */
+	bool proven; /* some request with it was not refused */
 
-	bool		asking;			/* a request is on the wire, or about to leave */
-	uint64		asked_options;
-	int64		asked_us;
-	bool		asked_in_body;
-	bool		in_body;		/* the server wants the credentials in the body */
+	bool asking; /* a request is on the wire, or about to leave */
+	uint64 asked_options;
+	int64 asked_us;
+	bool asked_in_body;
+	bool in_body; /* the server wants the credentials in the body */
 
-	int			failures;		/* in a row */
-	bool		refused;		/* the server refuses our credentials */
-	TimestampTz hold_until;		/* not asked again before */
-	char		why[400];		/* of the last failure */
-	int64		retry_initial_ms;
-	int64		cooldown_ms;
-	int			breaker_failures;
+	int failures; /* in a row */
+	bool refused; /* the server refuses our credentials */
+	TimestampTz hold_until; /* not asked again before */
+	char why[400]; /* of the last failure */
+	int64 retry_initial_ms;
+	int64 cooldown_ms;
+	int breaker_failures;
 
-	uint64		turn;			/* that `waiting` counts */
-	int			waiting;
+	uint64 turn; /* that `waiting` counts */
+	int waiting;
 };
 
 /* a request that leaves after the commit; in the turn's memory */
 typedef struct Question
 {
-	DfToken    *token;
+	DfToken *token;
 	DfHttpRequest request;
-	char	   *body;			/* all three are wiped */
-	char	   *username;
-	char	   *password;
+	char *body; /* all three are wiped */
+	char *username;
+	char *password;
 } Question;
 
 static HTAB *tokens = NULL;
 static List *questions = NIL;
 static uint64 last_serial = 0;
 
-/* ---- the cache --------------------------------------------------------------------- */
+/* ---- the cache ------------------------------------------------------------ */
 
 static void
 drop(DfToken *token)
@@ -117,7 +117,7 @@ hash_text(uint64 hash, const char *text)
 static uint64
 hash_options(const DfSystem *system)
 {
-	uint64		hash = system->allow_private;
+	uint64 hash = system->allow_private;
 
 	hash = hash_text(hash, system->url);
 	hash = hash_text(hash, system->private_origins);
@@ -131,7 +131,7 @@ hash_options(const DfSystem *system)
 static void
 create_cache(void)
 {
-	HASHCTL		control;
+	HASHCTL control;
 
 	memset(&control, 0, sizeof(control));
 	control.keysize = sizeof(TokenKey);
@@ -157,11 +157,11 @@ begin_anew(DfToken *token, uint64 options)
 static DfToken *
 token_of(const DfSystem *system)
 {
-	bool		wanted = system->oauth_token_url != NULL;
-	TokenKey	key;
-	DfToken    *token;
-	bool		found;
-	uint64		options;
+	bool wanted = system->oauth_token_url != NULL;
+	TokenKey key;
+	DfToken *token;
+	bool found;
+	uint64 options;
 
 	if (tokens == NULL && !wanted)
 		return NULL;
@@ -190,7 +190,7 @@ static void
 drop_expired(int64 now)
 {
 	HASH_SEQ_STATUS scan;
-	DfToken    *token;
+	DfToken *token;
 
 	hash_seq_init(&scan, tokens);
 	while ((token = hash_seq_search(&scan)) != NULL)
@@ -198,21 +198,22 @@ drop_expired(int64 now)
 			drop(token);
 }
 
-/* ---- asking ------------------------------------------------------------------------ */
+/* ---- asking --------------------------------------------------------------- */
 
 /* the credentials as form fields, or nothing of them */
 static char *
 form_body(const DfSystem *system, bool in_body)
 {
-	char	   *body = pstrdup("grant_type=client_credentials");
-	char	   *secret;
+	char *body = pstrdup("grant_type=client_credentials");
+	char *secret;
 
 	if (system->oauth_scope != NULL)
 		body = psprintf("%s&scope=%s", body, df_url_encode(system->oauth_scope));
 	if (in_body)
 	{
 		secret = df_url_encode(system->oauth_client_secret);
-		body = psprintf("%s&client_id=%s&client_secret=%s", body, df_url_encode(system->oauth_client_id), secret);
+		body = psprintf("%s&client_id=%s&client_secret=%s", body,
+						df_url_encode(system->oauth_client_id), secret);
 		explicit_bzero(secret, strlen(secret));
 	}
 	return body;
@@ -222,9 +223,9 @@ static void
 ask(DfToken *token, const DfSystem *system)
 {
 	static const char *const headers[] = {"Content-Type: application/x-www-form-urlencoded",
-	"Cache-Control: no-store", NULL};
+										  "Cache-Control: no-store", NULL};
 	MemoryContext old = MemoryContextSwitchTo(df_worker.turn_cxt);
-	Question   *question = palloc0(sizeof(Question));
+	Question *question = palloc0(sizeof(Question));
 	DfHttpRequest *request = &question->request;
 
 	question->token = token;
@@ -266,11 +267,11 @@ wipe(char *text)
 void
 df_token_depart(bool leave)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, questions)
+	foreach (lc, questions)
 	{
-		Question   *question = lfirst(lc);
+		Question *question = lfirst(lc);
 
 		question->token->asked_us = df_monotonic_us();
 		question->token->asking = leave;
@@ -306,9 +307,9 @@ wait_for_token(DfToken *token, DfRun *run, DfStep *step)
 bool
 df_token_ready(DfRun *run, DfStep *step, const DfSystem *system)
 {
-	DfToken    *token = token_of(system);
-	int64		now = df_monotonic_us();
-	bool		held;
+	DfToken *token = token_of(system);
+	int64 now = df_monotonic_us();
+	bool held;
 
 	if (token == NULL)
 		return true;
@@ -331,7 +332,7 @@ df_token_ready(DfRun *run, DfStep *step, const DfSystem *system)
 const char *
 df_token_take(DfFlight *flight, const DfSystem *system)
 {
-	DfToken    *token = token_of(system);
+	DfToken *token = token_of(system);
 
 	if (token == NULL)
 		return NULL;
@@ -340,7 +341,7 @@ df_token_take(DfFlight *flight, const DfSystem *system)
 	return token->text;
 }
 
-/* ---- what comes back ----------------------------------------------------------------- */
+/* ---- what comes back ------------------------------------------------------ */
 
 static void
 hold(DfToken *token, int64 ms)
@@ -352,17 +353,20 @@ hold(DfToken *token, int64 ms)
 static void
 failed(DfToken *token, const DfHttpResult *result, const char *problem)
 {
-	int64		ms = token->cooldown_ms;
+	int64 ms = token->cooldown_ms;
 
 	token->failures++;
-	if ((token->breaker_failures == 0 || token->failures < token->breaker_failures) && token->failures < 30)
+	if ((token->breaker_failures == 0 || token->failures < token->breaker_failures) &&
+		token->failures < 30)
 		ms = Min(token->retry_initial_ms << (token->failures - 1), ms);
 	hold(token, Max(ms, result->retry_after_ms));
 	snprintf(token->why, sizeof(token->why), "no token from the authorization server: %s", problem);
 	if (token->failures == 1)
-		ereport(LOG,
-				(errmsg("dataflows system \"%s\" gets no token from its authorization server: %s", token->name, problem),
-				 errhint("Steps that need it wait without using attempts, and go on by themselves.")));
+		ereport(
+			LOG,
+			(errmsg("dataflows system \"%s\" gets no token from its authorization server: %s",
+					token->name, problem),
+			 errhint("Steps that need it wait without using attempts, and go on by themselves.")));
 }
 
 static void
@@ -375,17 +379,20 @@ credentials_refused(DfToken *token, const DfHttpResult *result, const char *erro
 			 result->status, error != NULL ? ", " : "", error != NULL ? error : "");
 	if (!token->refused)
 		ereport(LOG,
-				(errmsg("dataflows system \"%s\": its authorization server refuses our credentials (status %d%s%s): its steps wait",
-						token->name, result->status, error != NULL ? ", " : "", error != NULL ? error : ""),
-				 errhint("Correct \"client_id\", \"client_secret\" and \"scope\" with ALTER USER MAPPING; the steps then go on by themselves.")));
+				(errmsg("dataflows system \"%s\": its authorization server refuses our credentials "
+						"(status %d%s%s): its steps wait",
+						token->name, result->status, error != NULL ? ", " : "",
+						error != NULL ? error : ""),
+				 errhint("Correct \"client_id\", \"client_secret\" and \"scope\" with ALTER USER "
+						 "MAPPING; the steps then go on by themselves.")));
 	token->refused = true;
 }
 
 static void
 keep(DfToken *token, const DfHttpResult *result, const DfTokenAnswer *answer)
 {
-	int64		life = answer->expires_in > 0 ? Min(answer->expires_in, LONGEST_LIFE_S) : DEFAULT_LIFE_S;
-	char	   *text = malloc(answer->token_len + 1);
+	int64 life = answer->expires_in > 0 ? Min(answer->expires_in, LONGEST_LIFE_S) : DEFAULT_LIFE_S;
+	char *text = malloc(answer->token_len + 1);
 
 	if (text == NULL)
 	{
@@ -399,23 +406,31 @@ keep(DfToken *token, const DfHttpResult *result, const DfTokenAnswer *answer)
 	token->text = text;
 	token->serial = ++last_serial;
 	token->proven = false;
-	/* counted from when it was asked for, as it is no younger; but it is tried, however slow that was */
+	/*
+	 * counted from when it was asked for, as it is no younger; but it is tried, however slow that
+	 * was
+	 */
 	token->expires_us = Max(token->asked_us + life * 1000000, df_monotonic_us() + SHORTEST_USE_US);
 	token->renew_us = token->expires_us - Min(life * 100000, MARGIN_US);
 	if (token->failures > 0 || token->refused)
 		ereport(LOG,
-				(errmsg("dataflows system \"%s\" gets tokens from its authorization server again", token->name)));
+				(errmsg("dataflows system \"%s\" gets tokens from its authorization server again",
+						token->name)));
 	token->failures = 0;
 	token->refused = false;
 	token->hold_until = DF_NEVER;
 	token->why[0] = '\0';
 }
 
-/* errors by which a server says that it has understood who we are, or that the body would not help */
+/*
+ * errors by which a server says that it has understood who we are, or that the body would not
+ * help
+ */
 static bool
 knows_us(const char *error)
 {
-	return error != NULL && strcmp(error, "invalid_client") != 0 && strcmp(error, "invalid_request") != 0;
+	return error != NULL && strcmp(error, "invalid_client") != 0 &&
+		strcmp(error, "invalid_request") != 0;
 }
 
 static void
@@ -423,7 +438,7 @@ judge(DfToken *token, DfHttpResult *result)
 {
 	DfTokenAnswer answer;
 	const char *problem;
-	char		status[64];
+	char status[64];
 
 	if (result->fate != DF_FATE_ANSWER)
 	{
@@ -435,7 +450,8 @@ judge(DfToken *token, DfHttpResult *result)
 		keep(token, result, &answer);
 	else if (result->status / 100 == 2)
 		failed(token, result, problem);
-	else if ((result->status == 400 || result->status == 401) && !token->asked_in_body && !knows_us(answer.error))
+	else if ((result->status == 400 || result->status == 401) && !token->asked_in_body &&
+			 !knows_us(answer.error))
 		token->in_body = true;
 	else if (result->status == 400 || result->status == 401 || result->status == 403)
 		credentials_refused(token, result, answer.error);
@@ -449,7 +465,7 @@ judge(DfToken *token, DfHttpResult *result)
 bool
 df_token_arrive(DfHttpResult *result)
 {
-	DfToken    *token;
+	DfToken *token;
 
 	if ((result->cookie & COOKIE_MARK) == 0)
 		return false;
@@ -471,10 +487,10 @@ df_token_arrive(DfHttpResult *result)
 bool
 df_token_refused(DfFlight *flight, const DfHttpResult *result)
 {
-	DfToken    *token = flight->token;
-	DfStep	   *step = flight->step;
-	bool		current = token != NULL && token->text != NULL && token->serial == flight->token_serial;
-	bool		again = step->unauthorized;
+	DfToken *token = flight->token;
+	DfStep *step = flight->step;
+	bool current = token != NULL && token->text != NULL && token->serial == flight->token_serial;
+	bool again = step->unauthorized;
 
 	step->unauthorized = false;
 	if (token == NULL || result->status == 0)

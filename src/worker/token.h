@@ -31,4 +31,4 @@ extern bool df_token_arrive(DfHttpResult *result);
  */
 extern bool df_token_refused(DfFlight *flight, const DfHttpResult *result);
 
-#endif							/* DF_TOKEN_H */
+#endif /* DF_TOKEN_H */

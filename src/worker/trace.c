@@ -26,7 +26,7 @@
 #include "worker/trace.h"
 #include "worker/worker.h"
 
-#define MAX_BATCH 1024			/* proxies often take bodies of 1 MB and no more */
+#define MAX_BATCH 1024 /* proxies often take bodies of 1 MB and no more */
 #define MAX_EXPORTS 4
 #define FULL_BATCH 256
 #define LINGER_MS 1000
@@ -34,13 +34,13 @@
 #define TIMEOUT_MS 10000
 #define EPOCH_US ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
-static List *pending = NIL;		/* of DfSpan, in the turn's memory: attempts of this turn */
-static int	exports = 0;		/* requests on their way */
+static List *pending = NIL; /* of DfSpan, in the turn's memory: attempts of this turn */
+static int exports = 0; /* requests on their way */
 static TimestampTz next_export = DF_NEVER;
 static TimestampTz first_seen = DF_NEVER;
 static char *database_name = NULL;
 
-/* ---- ids ------------------------------------------------------------------------- */
+/* ---- ids ------------------------------------------------------------------ */
 
 static bool
 tracing(void)
@@ -66,8 +66,8 @@ const char *
 df_trace_header(const DfRun *run, const DfStep *step)
 {
 	DfTraceparent trace;
-	char		text[DF_TRACEPARENT_LEN + 1];
-	int			number = attempts_made(step) + (step->phase == DF_PHASE_PROBE ? 0 : 1);
+	char text[DF_TRACEPARENT_LEN + 1];
+	int number = attempts_made(step) + (step->phase == DF_PHASE_PROBE ? 0 : 1);
 
 	if (run->traceparent == NULL && !tracing())
 		return NULL;
@@ -77,12 +77,12 @@ df_trace_header(const DfRun *run, const DfStep *step)
 	return psprintf("traceparent: %s", text);
 }
 
-/* ---- making spans ------------------------------------------------------------------ */
+/* ---- making spans --------------------------------------------------------- */
 
 static void
 copy_text(char *to, size_t size, const char *from)
 {
-	size_t		len = from == NULL ? 0 : pg_mbcliplen(from, strlen(from), size - 1);
+	size_t len = from == NULL ? 0 : pg_mbcliplen(from, strlen(from), size - 1);
 
 	memcpy(to, from == NULL ? "" : from, len);
 	to[len] = '\0';
@@ -103,8 +103,10 @@ begin_span(DfSpan *span, DfSpanKind kind, const DfRun *run, const DfStep *step)
 	memcpy(span->trace, trace.trace, sizeof(span->trace));
 	span->run = run->id;
 	copy_text(span->workflow, sizeof(span->workflow), run->workflow_name);
-	span->parent = kind == DF_SPAN_RUN ? trace.parent : df_span_id(run, kind == DF_SPAN_STEP ? 0 : step->n, 0);
-	copy_text(span->name, sizeof(span->name), kind == DF_SPAN_RUN ? run->workflow_name : step->name);
+	span->parent = kind == DF_SPAN_RUN ? trace.parent
+									   : df_span_id(run, kind == DF_SPAN_STEP ? 0 : step->n, 0);
+	copy_text(span->name, sizeof(span->name),
+			  kind == DF_SPAN_RUN ? run->workflow_name : step->name);
 	if (step != NULL)
 	{
 		span->n = step->n;
@@ -128,7 +130,7 @@ df_trace_attempt(const DfRun *run, const DfStep *step, const DfReply *reply)
 		[DF_PHASE_UNDO] = "undo",
 	};
 	MemoryContext old;
-	DfSpan	   *span;
+	DfSpan *span;
 
 	if (!tracing())
 		return;
@@ -151,7 +153,7 @@ df_trace_attempt(const DfRun *run, const DfStep *step, const DfReply *reply)
 static void
 put_step(const DfRun *run, DfStep *step)
 {
-	DfSpan		span;
+	DfSpan span;
 
 	if (step->traced || !df_step_ended(step) || !(step->fresh || step->dirty))
 		return;
@@ -171,9 +173,10 @@ put_step(const DfRun *run, DfStep *step)
 static void
 put_run(const DfRun *run)
 {
-	DfSpan		span;
+	DfSpan span;
 
-	if (!run->dirty || !df_run_is_terminal(run->state) || !begin_span(&span, DF_SPAN_RUN, run, NULL))
+	if (!run->dirty || !df_run_is_terminal(run->state) ||
+		!begin_span(&span, DF_SPAN_RUN, run, NULL))
 		return;
 	span.id = df_span_id(run, 0, 0);
 	span.start = run->started_at;
@@ -186,16 +189,16 @@ put_run(const DfRun *run)
 void
 df_trace_commit(List *runs)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (!tracing())
 		return;
-	foreach(lc, pending)
+	foreach (lc, pending)
 		df_span_put(lfirst(lc));
 	pending = NIL;
-	foreach(lc, runs)
+	foreach (lc, runs)
 	{
-		DfRun	   *run = lfirst(lc);
+		DfRun *run = lfirst(lc);
 
 		for (int i = 0; i < run->nsteps; i++)
 			put_step(run, run->steps[i]);
@@ -203,7 +206,7 @@ df_trace_commit(List *runs)
 	}
 }
 
-/* ---- OTLP ----------------------------------------------------------------------------- */
+/* ---- OTLP ----------------------------------------------------------------- */
 
 /*
  * A collector takes UTF-8 and refuses all if one name is not.  Outside transactions
@@ -212,8 +215,8 @@ df_trace_commit(List *runs)
 static void
 add_text(StringInfo json, const char *text)
 {
-	int			len = strlen(text);
-	char	   *plain;
+	int len = strlen(text);
+	char *plain;
 
 	if (pg_encoding_verifymbstr(PG_UTF8, text, len) == len)
 	{
@@ -253,22 +256,27 @@ add_number(StringInfo json, const char *key, int value)
 static void
 add_span(StringInfo json, const DfSpan *span)
 {
-	char	   *run = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&span->run)));
-	char		trace[2 * sizeof(span->trace) + 1];
+	char *run = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&span->run)));
+	char trace[2 * sizeof(span->trace) + 1];
 
 	trace[hex_encode((const char *) span->trace, sizeof(span->trace), trace)] = '\0';
-	appendStringInfo(json, "{\"traceId\":\"%s\",\"spanId\":\"%016llx\"", trace, (unsigned long long) span->id);
+	appendStringInfo(json, "{\"traceId\":\"%s\",\"spanId\":\"%016llx\"", trace,
+					 (unsigned long long) span->id);
 	if (span->parent != 0)
 		appendStringInfo(json, ",\"parentSpanId\":\"%016llx\"", (unsigned long long) span->parent);
 	appendStringInfoString(json, ",\"name\":");
 	add_text(json, span->name);
-	appendStringInfo(json, ",\"kind\":%d,\"startTimeUnixNano\":\"" INT64_FORMAT "000\",\"endTimeUnixNano\":\"" INT64_FORMAT "000\"",
-					 span->kind == DF_SPAN_ATTEMPT ? 3 : 1, span->start + EPOCH_US, span->end + EPOCH_US);
+	appendStringInfo(json,
+					 ",\"kind\":%d,\"startTimeUnixNano\":\"" INT64_FORMAT
+					 "000\",\"endTimeUnixNano\":\"" INT64_FORMAT "000\"",
+					 span->kind == DF_SPAN_ATTEMPT ? 3 : 1, span->start + EPOCH_US,
+					 span->end + EPOCH_US);
 	appendStringInfoString(json, ",\"attributes\":[");
 	add_attribute(json, "dataflows.run", run);
 	add_attribute(json, "dataflows.workflow", span->workflow);
 	add_attribute(json, "dataflows.state", span->state);
-	add_attribute(json, span->kind == DF_SPAN_ATTEMPT ? "dataflows.phase" : "dataflows.kind", span->what);
+	add_attribute(json, span->kind == DF_SPAN_ATTEMPT ? "dataflows.phase" : "dataflows.kind",
+				  span->what);
 	add_attribute(json, "dataflows.system", span->system);
 	add_number(json, "dataflows.step", span->n);
 	add_number(json, "dataflows.attempt", span->attempt);
@@ -285,7 +293,10 @@ as_json(const DfSpan *spans, int n)
 	appendStringInfoString(&json, "{\"resourceSpans\":[{\"resource\":{\"attributes\":[");
 	add_attribute(&json, "service.name", "dataflows");
 	add_attribute(&json, "db.namespace", database_name);
-	appendStringInfoString(&json, "]},\"scopeSpans\":[{\"scope\":{\"name\":\"dataflows\",\"version\":\"" DF_VERSION "\"},\"spans\":[");
+	appendStringInfoString(
+		&json,
+		"]},\"scopeSpans\":[{\"scope\":{\"name\":\"dataflows\",\"version\":\"" DF_VERSION
+		"\"},\"spans\":[");
 	for (int i = 0; i < n; i++)
 	{
 		if (i > 0)
@@ -305,15 +316,16 @@ endpoint_url(void)
 
 	if (path == NULL)
 		return psprintf("%s/v1/traces", df_otlp_endpoint);
-	return strcmp(path, "/") == 0 ? psprintf("%sv1/traces", df_otlp_endpoint) : pstrdup(df_otlp_endpoint);
+	return strcmp(path, "/") == 0 ? psprintf("%sv1/traces", df_otlp_endpoint)
+								  : pstrdup(df_otlp_endpoint);
 }
 
-/* ---- the way out ------------------------------------------------------------------------- */
+/* ---- the way out ---------------------------------------------------------- */
 
 TimestampTz
 df_trace_due(void)
 {
-	int			waiting;
+	int waiting;
 
 	if (!tracing() || exports == MAX_EXPORTS)
 		return DF_NEVER;
@@ -347,7 +359,7 @@ submit(const DfSpan *spans, int n)
 	request.connect_timeout_ms = TIMEOUT_MS / 2;
 	request.timeout_ms = TIMEOUT_MS;
 	request.max_body = 65536;
-	request.allow_private = true;	/* an administrator named it */
+	request.allow_private = true; /* an administrator named it */
 	exports++;
 	df_http_submit(&request);
 }
@@ -358,8 +370,8 @@ export_batch(void)
 {
 	MemoryContext cxt;
 	MemoryContext old;
-	DfSpan	   *spans;
-	int			n;
+	DfSpan *spans;
+	int n;
 
 	/* there may be no turn for long, whose memory would be given back */
 	cxt = AllocSetContextCreate(df_worker.process_cxt, "dataflows export", ALLOCSET_DEFAULT_SIZES);
@@ -389,9 +401,9 @@ df_trace_export(void)
 bool
 df_trace_arrive(DfHttpResult *result)
 {
-	bool		ok = result->fate == DF_FATE_ANSWER && result->status / 100 == 2;
-	int			exported = DF_TRACE_SPANS(result->cookie);
-	char		error[160];
+	bool ok = result->fate == DF_FATE_ANSWER && result->status / 100 == 2;
+	int exported = DF_TRACE_SPANS(result->cookie);
+	char error[160];
 
 	if (exported == 0)
 		return false;

@@ -10,7 +10,7 @@
 
 /* of the i-th export, of n spans; no address and no other mark has bit 1 */
 #define DF_TRACE_COOKIE(i, n) (((uint64) (i) << 20) | ((n) << 2) | 2)
-#define DF_TRACE_SPANS(cookie) (((cookie) & 3) == 2 ? (int) ((cookie) >> 2) & 0x3ffff : 0)
+#define DF_TRACE_SPANS(cookie) (((cookie) &3) == 2 ? (int) ((cookie) >> 2) & 0x3ffff : 0)
 
 /* in the first transaction of the process: what may be looked up only there */
 extern void df_trace_set_up(void);
@@ -36,4 +36,4 @@ extern bool df_trace_arrive(DfHttpResult *result);
 /* when df_trace_export() has something to do, DF_NEVER = nothing */
 extern TimestampTz df_trace_due(void);
 
-#endif							/* DF_TRACE_H */
+#endif /* DF_TRACE_H */

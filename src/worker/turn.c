@@ -60,10 +60,10 @@
 static DfTrouble trouble = {"go on with its runs"};
 static DfTrouble lock_trouble = {"record runs, since somebody has locked what they need"};
 static ErrorData *worst = NULL; /* the error of this turn that is to be noted, in error_cxt */
-static int	last_error = 0;		/* its SQLSTATE */
-static bool recording = false;	/* this turn has come to that, */
-static bool blocked = false;	/* or it failed before */
-static int	failed_turns = 0;
+static int last_error = 0; /* its SQLSTATE */
+static bool recording = false; /* this turn has come to that, */
+static bool blocked = false; /* or it failed before */
+static int failed_turns = 0;
 
 /* about to end: nothing new is taken, nothing leaves */
 static bool
@@ -72,7 +72,7 @@ begins_nothing(void)
 	return df_worker.giving_way || df_leaving();
 }
 
-/* ---- what the worker holds ------------------------------------------------------ */
+/* ---- what the worker holds ------------------------------------------------ */
 
 /* the list outlives the store's memory, in which this may be called */
 static void
@@ -92,10 +92,10 @@ touch(DfRun *run)
 void
 df_release_run(DfRun *run)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	Assert(run->in_flight == 0);
-	foreach(lc, df_worker.departures)
+	foreach (lc, df_worker.departures)
 		if (((DfDeparture *) lfirst(lc))->flight != NULL &&
 			((DfDeparture *) lfirst(lc))->flight->run == run)
 			((DfDeparture *) lfirst(lc))->flight = NULL;
@@ -108,11 +108,11 @@ df_release_run(DfRun *run)
 static DfRun *
 held_run(const pg_uuid_t *id)
 {
-	dlist_iter	iter;
+	dlist_iter iter;
 
-	dlist_foreach(iter, &df_worker.runs)
+	dlist_foreach (iter, &df_worker.runs)
 	{
-		DfRun	   *run = dlist_container(DfRun, node, iter.cur);
+		DfRun *run = dlist_container(DfRun, node, iter.cur);
 
 		if (memcmp(&run->id, id, sizeof(*id)) == 0)
 			return run;
@@ -120,16 +120,16 @@ held_run(const pg_uuid_t *id)
 	return NULL;
 }
 
-/* ---- claiming --------------------------------------------------------------------- */
+/* ---- claiming ------------------------------------------------------------- */
 
 static DfWorkflow *
 workflow_of(const char *name, int version)
 {
 	static List *known = NIL;
 	DfWorkflow *workflow;
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, known)
+	foreach (lc, known)
 	{
 		workflow = lfirst(lc);
 		if (workflow->version == version && strcmp(workflow->name, name) == 0)
@@ -150,14 +150,14 @@ workflow_of(const char *name, int version)
 void
 df_take(List *runs, List *versions)
 {
-	List	   *with_steps = NIL;
+	List *with_steps = NIL;
 	TimestampTz now = df_now();
-	ListCell   *lc;
-	ListCell   *vc;
+	ListCell *lc;
+	ListCell *vc;
 
-	forboth(lc, runs, vc, versions)
+	forboth (lc, runs, vc, versions)
 	{
-		DfRun	   *run = lfirst(lc);
+		DfRun *run = lfirst(lc);
 
 		/* our own lock does not keep us from finding a run twice in one turn */
 		if (held_run(&run->id) != NULL)
@@ -186,9 +186,9 @@ df_take(List *runs, List *versions)
 void
 df_adopt_loaded(DfRun *run)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, run->loaded_steps)
+	foreach (lc, run->loaded_steps)
 		df_run_add_step(run, lfirst(lc));
 	run->loaded_steps = NIL;
 	df_run_loaded(run);
@@ -206,7 +206,8 @@ ask_for_help(void)
 	static TimestampTz asked = DF_NEVER;
 	TimestampTz now = df_now();
 
-	if (df_workers_per_owner < 2 || df_line_is_full() || (asked != DF_NEVER && now < asked + USECS_PER_SEC))
+	if (df_workers_per_owner < 2 || df_line_is_full() ||
+		(asked != DF_NEVER && now < asked + USECS_PER_SEC))
 		return;
 	asked = now;
 	df_slot_wake_coordinator(MyDatabaseId);
@@ -219,18 +220,19 @@ ask_for_help(void)
 static void
 take_turns(List **runs, List **versions)
 {
-	int			n = list_length(*runs);
-	int		   *next = palloc(sizeof(int) * (n + 1));
-	int		   *end = palloc(sizeof(int) * (n + 1));
-	int			ngroups = 0;
-	List	   *runs_by_turns = NIL;
-	List	   *versions_by_turns = NIL;
+	int n = list_length(*runs);
+	int *next = palloc(sizeof(int) * (n + 1));
+	int *end = palloc(sizeof(int) * (n + 1));
+	int ngroups = 0;
+	List *runs_by_turns = NIL;
+	List *versions_by_turns = NIL;
 
 	for (int i = 0; i < n; i++)
 	{
-		DfRun	   *run = list_nth(*runs, i);
+		DfRun *run = list_nth(*runs, i);
 
-		if (i == 0 || strcmp(run->workflow_name, ((DfRun *) list_nth(*runs, i - 1))->workflow_name) != 0)
+		if (i == 0 ||
+			strcmp(run->workflow_name, ((DfRun *) list_nth(*runs, i - 1))->workflow_name) != 0)
 			next[ngroups++] = i;
 		end[ngroups - 1] = i + 1;
 	}
@@ -241,7 +243,8 @@ take_turns(List **runs, List **versions)
 			if (next[g] < end[g])
 			{
 				runs_by_turns = lappend(runs_by_turns, list_nth(*runs, next[g]));
-				versions_by_turns = lappend_int(versions_by_turns, list_nth_int(*versions, next[g]++));
+				versions_by_turns =
+					lappend_int(versions_by_turns, list_nth_int(*versions, next[g]++));
 			}
 	*runs = runs_by_turns;
 	*versions = versions_by_turns;
@@ -250,11 +253,11 @@ take_turns(List **runs, List **versions)
 static void
 claim_due(void)
 {
-	int			room = df_max_runs - df_worker.nruns;
-	int			workflows = Max(1, list_length(df_worker.names));
-	int			each = Max(1, room / workflows);
-	List	   *versions;
-	List	   *runs;
+	int room = df_max_runs - df_worker.nruns;
+	int workflows = Max(1, list_length(df_worker.names));
+	int each = Max(1, room / workflows);
+	List *versions;
+	List *runs;
 
 	df_worker.more = false;
 	if (room <= 0)
@@ -276,13 +279,13 @@ claim_due(void)
 	df_take(runs, versions);
 }
 
-/* ---- the inbox ---------------------------------------------------------------------- */
+/* ---- the inbox ------------------------------------------------------------ */
 
 static void
 deliver(DfRun *run, const DfMessage *message)
 {
 	MemoryContext old = MemoryContextSwitchTo(run->cxt);
-	DfMessage  *copy = palloc(sizeof(DfMessage));
+	DfMessage *copy = palloc(sizeof(DfMessage));
 
 	*copy = *message;
 	copy->is_new = true;
@@ -309,13 +312,13 @@ deliver(DfRun *run, const DfMessage *message)
 static void
 look_at_inbox(List **deliveries)
 {
-	int			each = Max(INBOX_ROWS / Max(1, list_length(df_worker.names)), INBOX_ROWS_EACH);
-	bool		from_the_first = df_worker.inbox_after == 0;
-	List	   *rows;
-	List	   *kept = NIL;
-	List	   *wanted = NIL;
-	List	   *versions;
-	ListCell   *lc;
+	int each = Max(INBOX_ROWS / Max(1, list_length(df_worker.names)), INBOX_ROWS_EACH);
+	bool from_the_first = df_worker.inbox_after == 0;
+	List *rows;
+	List *kept = NIL;
+	List *wanted = NIL;
+	List *versions;
+	ListCell *lc;
 
 	if (from_the_first)
 		df_worker.inbox_news = false;
@@ -323,13 +326,13 @@ look_at_inbox(List **deliveries)
 	/* a statement leaves us in the memory of the SPI, which the deliveries outlive */
 	MemoryContextSwitchTo(df_worker.turn_cxt);
 	*deliveries = NIL;
-	foreach(lc, rows)
+	foreach (lc, rows)
 	{
 		DfInboxRow *row = lfirst(lc);
-		bool		signal = strcmp(row->message.kind, "signal") == 0;
+		bool signal = strcmp(row->message.kind, "signal") == 0;
 
 		if (strcmp(row->message.kind, "abandon") == 0 && row->message.payload != NULL)
-			continue;			/* of a run at rest: the coordinator sees to it */
+			continue; /* of a run at rest: the coordinator sees to it */
 		if (row->has_run && held_run(&row->run) != NULL)
 			*deliveries = lappend(*deliveries, row);
 		else if (row->has_run && row->held)
@@ -346,7 +349,7 @@ look_at_inbox(List **deliveries)
 	if (wanted != NIL)
 	{
 		/* two statements: C may read `versions` before the call has set it */
-		List	   *runs;
+		List *runs;
 
 		if (df_worker.singly > 0)
 		{
@@ -357,7 +360,10 @@ look_at_inbox(List **deliveries)
 
 		df_take(runs, versions);
 	}
-	/* what was passed over does not keep us from what lies behind it; what came meanwhile is looked at afterwards */
+	/*
+	 * what was passed over does not keep us from what lies behind it; what came meanwhile is
+	 * looked at afterwards
+	 */
 	if (df_worker.inbox_after != 0 || (!from_the_first && df_worker.inbox_news))
 		df_worker.look = true;
 }
@@ -365,12 +371,12 @@ look_at_inbox(List **deliveries)
 static void
 hand_out(List *deliveries)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, deliveries)
+	foreach (lc, deliveries)
 	{
 		DfInboxRow *row = lfirst(lc);
-		DfRun	   *run = held_run(&row->run);
+		DfRun *run = held_run(&row->run);
 
 		if (run == NULL || df_run_rests(run))
 			continue;
@@ -384,16 +390,16 @@ hand_out(List *deliveries)
 static bool
 take_wanted_aliases(void)
 {
-	bool		some = false;
-	ListCell   *lc;
-	DfStore		store;
+	bool some = false;
+	ListCell *lc;
+	DfStore store;
 
-	foreach(lc, df_worker.touched)
+	foreach (lc, df_worker.touched)
 	{
-		DfRun	   *run = lfirst(lc);
-		DfStep	   *step = run->want_alias && !df_run_rests(run) ? df_run_alias_wanted(run) : NULL;
-		char	   *holder;
-		bool		known;
+		DfRun *run = lfirst(lc);
+		DfStep *step = run->want_alias && !df_run_rests(run) ? df_run_alias_wanted(run) : NULL;
+		char *holder;
+		bool known;
 
 		run->want_alias = false;
 		if (step == NULL)
@@ -416,28 +422,28 @@ take_wanted_aliases(void)
 static bool
 read_wanted_inboxes(void)
 {
-	List	   *wanting = NIL;
-	List	   *wanted = NIL;
-	ListCell   *lc;
-	ListCell   *mc;
-	DfStore		store;
+	List *wanting = NIL;
+	List *wanted = NIL;
+	ListCell *lc;
+	ListCell *mc;
+	DfStore store;
 
-	foreach(lc, df_worker.touched)
+	foreach (lc, df_worker.touched)
 		if (((DfRun *) lfirst(lc))->want_inbox)
 			wanting = lappend(wanting, lfirst(lc));
 	if (wanting == NIL)
 		return false;
 	MemoryContextSwitchTo(df_worker.turn_cxt);
-	foreach(lc, wanting)
+	foreach (lc, wanting)
 		wanted = list_concat(wanted, df_run_wanted_signals(lfirst(lc)));
 	df_store_enter(&store);
 	df_load_signals(wanting, wanted);
 	df_store_leave(&store);
-	foreach(lc, wanting)
+	foreach (lc, wanting)
 	{
-		DfRun	   *run = lfirst(lc);
+		DfRun *run = lfirst(lc);
 
-		foreach(mc, run->loaded_messages)
+		foreach (mc, run->loaded_messages)
 			df_run_message(run, lfirst(mc));
 		run->loaded_messages = NIL;
 		run->want_inbox = false;
@@ -447,7 +453,7 @@ read_wanted_inboxes(void)
 	return true;
 }
 
-/* ---- advancing ------------------------------------------------------------------------ */
+/* ---- advancing ------------------------------------------------------------ */
 
 /*
  * Whose last entry nobody has seen end: it may be the body that ended the server,
@@ -456,18 +462,20 @@ read_wanted_inboxes(void)
 bool
 df_run_is_careful(const DfRun *run)
 {
-	return run->entries > 0 && run->entries < DF_CRASHES_ALLOWED && run->state != DF_RUN_STUCK && !df_run_is_terminal(run->state);
+	return run->entries > 0 && run->entries < DF_CRASHES_ALLOWED && run->state != DF_RUN_STUCK &&
+		!df_run_is_terminal(run->state);
 }
 
 void
 df_advance_run(DfRun *run)
 {
-	bool		lingered;
+	bool lingered;
 
 	touch(run);
 	if (run->workflow == NULL)
 	{
-		df_run_get_stuck(run, ERRCODE_UNDEFINED_OBJECT, "the version of its workflow is missing", NULL);
+		df_run_get_stuck(run, ERRCODE_UNDEFINED_OBJECT, "the version of its workflow is missing",
+						 NULL);
 		run->released = true;
 		run->lease = 0;
 		return;
@@ -475,18 +483,23 @@ df_advance_run(DfRun *run)
 	if (!df_process_role_exists())
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("role %u, which owns workflow \"%s\", was dropped", GetUserId(), run->workflow_name),
+				 errmsg("role %u, which owns workflow \"%s\", was dropped", GetUserId(),
+						run->workflow_name),
 				 errhint("See dataflows.stuck.")));
 	if (run->workflow->owner != GetUserId())
 	{
 		if (!df_run_is_terminal(run->state))
 			df_run_get_stuck(run, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-							 "the role that owns the workflow is not the one that defined it", NULL);
+							 "the role that owns the workflow is not the one that defined it",
+							 NULL);
 	}
-	else if (run->entries >= DF_CRASHES_ALLOWED && run->state != DF_RUN_STUCK && !df_run_is_terminal(run->state))
-		df_run_get_stuck(run, ERRCODE_CRASH_SHUTDOWN,
-						 "the body was entered three times without an exit, or it, or the SQL of a query step, went on after its time limit and the cancel: it ended the server or its worker",
-						 "Look into the server's log, mend the function, then call dataflows.retry(run).");
+	else if (run->entries >= DF_CRASHES_ALLOWED && run->state != DF_RUN_STUCK &&
+			 !df_run_is_terminal(run->state))
+		df_run_get_stuck(
+			run, ERRCODE_CRASH_SHUTDOWN,
+			"the body was entered three times without an exit, or it, or the SQL of a query step, "
+			"went on after its time limit and the cancel: it ended the server or its worker",
+			"Look into the server's log, mend the function, then call dataflows.retry(run).");
 	df_slot_enter_body(df_worker.slot, run->id, run == df_worker.only);
 	df_worker.current = run;
 	run->may_linger = df_worker.slot->kind == DF_SLOT_WORKER && !begins_nothing() &&
@@ -511,13 +524,13 @@ may_enter(const DfRun *run)
 static void
 advance_all(void)
 {
-	dlist_iter	iter;
+	dlist_iter iter;
 
 	do
 	{
-		dlist_foreach(iter, &df_worker.runs)
+		dlist_foreach (iter, &df_worker.runs)
 		{
-			DfRun	   *run = dlist_container(DfRun, node, iter.cur);
+			DfRun *run = dlist_container(DfRun, node, iter.cur);
 
 			if (df_leaving())
 				break;
@@ -534,7 +547,7 @@ advance_all(void)
 static bool
 dispatch_run(DfRun *run, bool urgent)
 {
-	int			before = run->in_flight;
+	int before = run->in_flight;
 
 	/* who has not been advanced yet may not want to send any more */
 	if (run->released || df_run_rests(run) || run->advance)
@@ -554,13 +567,13 @@ dispatch_run(DfRun *run, bool urgent)
 static bool
 dispatch_urgent(void)
 {
-	dlist_iter	iter;
-	bool		again = false;
+	dlist_iter iter;
+	bool again = false;
 
-	dlist_foreach(iter, &df_worker.runs)
+	dlist_foreach (iter, &df_worker.runs)
 	{
-		DfRun	   *run = dlist_container(DfRun, node, iter.cur);
-		bool		some = false;
+		DfRun *run = dlist_container(DfRun, node, iter.cur);
+		bool some = false;
 
 		if (!run->urgent)
 			continue;
@@ -576,8 +589,8 @@ dispatch_urgent(void)
 static void
 dispatch_all(void)
 {
-	dlist_iter	iter;
-	bool		again;
+	dlist_iter iter;
+	bool again;
 
 	if (begins_nothing())
 		return;
@@ -587,7 +600,7 @@ dispatch_all(void)
 		dlist_push_tail(&df_worker.runs, dlist_pop_head_node(&df_worker.runs));
 	for (int rounds = 0; rounds < 10; rounds++)
 	{
-		dlist_foreach(iter, &df_worker.runs)
+		dlist_foreach (iter, &df_worker.runs)
 			again |= dispatch_run(dlist_container(DfRun, node, iter.cur), false);
 		if (!again || df_worker.only != NULL)
 			break;
@@ -596,7 +609,7 @@ dispatch_all(void)
 	}
 }
 
-/* ---- recording -------------------------------------------------------------------------- */
+/* ---- recording ------------------------------------------------------------ */
 
 static bool
 stopped_moving(const DfRun *run)
@@ -607,8 +620,8 @@ stopped_moving(const DfRun *run)
 static void
 record(List *runs, List *attempts)
 {
-	DfStore		store;
-	ListCell   *lc;
+	DfStore store;
+	ListCell *lc;
 
 	df_store_enter(&store);
 	df_children_record(runs);
@@ -616,7 +629,7 @@ record(List *runs, List *attempts)
 	df_record_attempts(attempts);
 	df_record_messages(runs);
 	df_store_leave(&store);
-	foreach(lc, runs)
+	foreach (lc, runs)
 		if (stopped_moving(lfirst(lc)))
 		{
 			df_wake_awaiters();
@@ -627,9 +640,9 @@ record(List *runs, List *attempts)
 static void
 after_commit(List *runs)
 {
-	ListCell   *lc;
-	List	   *gone = NIL;
-	bool		sql = false;
+	ListCell *lc;
+	List *gone = NIL;
+	bool sql = false;
 
 	df_worker.slot->commits++;
 	if (runs != NIL)
@@ -639,9 +652,9 @@ after_commit(List *runs)
 	}
 	df_trace_commit(runs);
 	df_record_clean(runs);
-	foreach(lc, runs)
+	foreach (lc, runs)
 	{
-		DfRun	   *run = lfirst(lc);
+		DfRun *run = lfirst(lc);
 
 		run->touched = run->answered = false;
 		run->upsets = 0;
@@ -655,7 +668,7 @@ after_commit(List *runs)
 		else
 			df_worker.next_due = df_earlier(df_worker.next_due, run->wake_at);
 	}
-	foreach(lc, gone)
+	foreach (lc, gone)
 		df_release_run(lfirst(lc));
 	if (sql)
 		df_slot_wake(DF_SLOT_SQL_WORKER, MyDatabaseId, GetUserId());
@@ -664,10 +677,10 @@ after_commit(List *runs)
 static List *
 attempts_of(const DfRun *run)
 {
-	List	   *own = NIL;
-	ListCell   *lc;
+	List *own = NIL;
+	ListCell *lc;
 
-	foreach(lc, df_turn_attempts)
+	foreach (lc, df_turn_attempts)
 		if (memcmp(&((DfAttempt *) lfirst(lc))->run, &run->id, sizeof(pg_uuid_t)) == 0)
 			own = lappend(own, lfirst(lc));
 	return own;
@@ -681,9 +694,9 @@ attempts_of(const DfRun *run)
 static void
 break_run(DfRun *run)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, df_worker.departures)
+	foreach (lc, df_worker.departures)
 	{
 		DfDeparture *departure = lfirst(lc);
 
@@ -722,12 +735,16 @@ static bool
 transaction_failed(void)
 {
 	MemoryContext old = MemoryContextSwitchTo(df_worker.error_cxt);
-	ErrorData  *error = CopyErrorData();
-	bool		passes = df_error_is_transient(error->sqlerrcode) || is_of_the_schema(error->sqlerrcode);
+	ErrorData *error = CopyErrorData();
+	bool passes = df_error_is_transient(error->sqlerrcode) || is_of_the_schema(error->sqlerrcode);
 
-	/* what PostgreSQL has no SQLSTATE for: a quota, a limit on the size of files, a disk that has become read-only */
+	/*
+	 * what PostgreSQL has no SQLSTATE for: a quota, a limit on the size of files, a disk that has
+	 * become read-only
+	 */
 	if (error->sqlerrcode == ERRCODE_INTERNAL_ERROR)
-		passes = error->saved_errno == EDQUOT || error->saved_errno == EFBIG || error->saved_errno == EROFS;
+		passes = error->saved_errno == EDQUOT || error->saved_errno == EFBIG ||
+			error->saved_errno == EROFS;
 	MemoryContextSwitchTo(old);
 	last_error = error->sqlerrcode;
 	if (!passes && failed_turns < FAILED_TURNS)
@@ -743,23 +760,24 @@ transaction_failed(void)
 static void
 give_back(DfRun *run)
 {
-	DfStore		store;
+	DfStore store;
 	volatile bool ok = false;
 
-	PG_TRY();
-	{
-		df_xact_begin();
-		df_store_enter(&store);
-		df_record_release(run, df_worker.lease);
-		df_store_leave(&store);
-		df_xact_commit();
-		ok = true;
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(df_worker.turn_cxt);
-		(void) transaction_failed();
-	}
+	PG_TRY()
+		;
+		{
+			df_xact_begin();
+			df_store_enter(&store);
+			df_record_release(run, df_worker.lease);
+			df_store_leave(&store);
+			df_xact_commit();
+			ok = true;
+		}
+		PG_CATCH();
+		{
+			MemoryContextSwitchTo(df_worker.turn_cxt);
+			(void) transaction_failed();
+		}
 	PG_END_TRY();
 	MemoryContextSwitchTo(df_worker.turn_cxt);
 	if (ok)
@@ -775,9 +793,9 @@ give_back_broken(void)
 	TimestampTz now = df_now();
 	dlist_mutable_iter iter;
 
-	dlist_foreach_modify(iter, &df_worker.runs)
+	dlist_foreach_modify (iter, &df_worker.runs)
 	{
-		DfRun	   *run = dlist_container(DfRun, node, iter.cur);
+		DfRun *run = dlist_container(DfRun, node, iter.cur);
 
 		if (run->broken && run->in_flight == 0 && run->wake_at <= now)
 			give_back(run);
@@ -787,7 +805,7 @@ give_back_broken(void)
 typedef enum Recorded
 {
 	RECORDED,
-	RECORD_LATER,				/* nothing has happened */
+	RECORD_LATER, /* nothing has happened */
 	RECORD_NEVER
 } Recorded;
 
@@ -798,33 +816,34 @@ try_record(List *runs, List *attempts)
 	MemoryContext cxt = CurrentMemoryContext;
 	volatile Recorded recorded = RECORD_NEVER;
 
-	PG_TRY();
-	{
-		df_xact_begin();
-		MemoryContextSwitchTo(cxt);
-		record(runs, attempts);
-		df_xact_commit();
-		recorded = RECORDED;
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(cxt);
-		if (transaction_failed())
-			recorded = RECORD_LATER;
-	}
+	PG_TRY()
+		;
+		{
+			df_xact_begin();
+			MemoryContextSwitchTo(cxt);
+			record(runs, attempts);
+			df_xact_commit();
+			recorded = RECORDED;
+		}
+		PG_CATCH();
+		{
+			MemoryContextSwitchTo(cxt);
+			if (transaction_failed())
+				recorded = RECORD_LATER;
+		}
 	PG_END_TRY();
 	MemoryContextSwitchTo(cxt);
 	return recorded;
 }
 
-/* ---- runs that are recorded later --------------------------------------------------------- */
+/* ---- runs that are recorded later ----------------------------------------- */
 
 /* all that there is to write of it goes into its own memory */
 static void
 set_aside(DfRun *run)
 {
 	MemoryContext old;
-	ListCell   *lc;
+	ListCell *lc;
 
 	/* the next time, the others come first */
 	dlist_delete(&run->node);
@@ -832,9 +851,9 @@ set_aside(DfRun *run)
 	if (run->aside)
 		return;
 	old = MemoryContextSwitchTo(run->cxt);
-	foreach(lc, attempts_of(run))
+	foreach (lc, attempts_of(run))
 	{
-		DfAttempt  *attempt = palloc(sizeof(DfAttempt));
+		DfAttempt *attempt = palloc(sizeof(DfAttempt));
 
 		*attempt = *(DfAttempt *) lfirst(lc);
 		attempt->error = pstrdup(attempt->error);
@@ -861,17 +880,21 @@ take_in(DfRun *run)
 	df_worker.look = true;
 }
 
-/* somebody's lock keeps it from being written, but its row knows all that matters, and when to try again */
+/*
+ * somebody's lock keeps it from being written, but its row knows all that matters, and when to
+ * try again
+ */
 static bool
 has_nothing_to_lose(const DfRun *run)
 {
-	int			in_flight = run->in_flight;
-	ListCell   *lc;
+	int in_flight = run->in_flight;
+	ListCell *lc;
 
 	if (!df_error_is_lock(last_error) || run->answered || run->aside)
 		return false;
-	foreach(lc, df_worker.departures)
-		if (((DfDeparture *) lfirst(lc))->flight != NULL && ((DfDeparture *) lfirst(lc))->flight->run == run)
+	foreach (lc, df_worker.departures)
+		if (((DfDeparture *) lfirst(lc))->flight != NULL &&
+			((DfDeparture *) lfirst(lc))->flight->run == run)
 			in_flight--;
 	return in_flight == 0;
 }
@@ -883,17 +906,18 @@ has_nothing_to_lose(const DfRun *run)
 static void
 record_one_by_one(List *runs)
 {
-	int			failures = 0;
-	ListCell   *lc;
+	int failures = 0;
+	ListCell *lc;
 
-	foreach(lc, runs)
+	foreach (lc, runs)
 	{
-		DfRun	   *run = lfirst(lc);
-		Recorded	recorded = RECORD_LATER;
+		DfRun *run = lfirst(lc);
+		Recorded recorded = RECORD_LATER;
 
 		if (failures < ALONE_FAILURES)
 		{
-			recorded = try_record(list_make1(run), run->aside ? run->attempts_aside : attempts_of(run));
+			recorded =
+				try_record(list_make1(run), run->aside ? run->attempts_aside : attempts_of(run));
 			failures = recorded == RECORD_LATER ? failures + 1 : 0;
 		}
 		if (recorded == RECORDED)
@@ -901,7 +925,8 @@ record_one_by_one(List *runs)
 			take_in(run);
 			after_commit(list_make1(run));
 		}
-		else if (recorded == RECORD_NEVER || (failures < ALONE_FAILURES && has_nothing_to_lose(run)))
+		else if (recorded == RECORD_NEVER ||
+				 (failures < ALONE_FAILURES && has_nothing_to_lose(run)))
 		{
 			take_in(run);
 			break_run(run);
@@ -919,14 +944,14 @@ record_one_by_one(List *runs)
 static void
 record_aside(void)
 {
-	List	   *runs = NIL;
-	List	   *attempts = NIL;
-	dlist_iter	iter;
-	ListCell   *lc;
+	List *runs = NIL;
+	List *attempts = NIL;
+	dlist_iter iter;
+	ListCell *lc;
 
-	dlist_foreach(iter, &df_worker.runs)
+	dlist_foreach (iter, &df_worker.runs)
 	{
-		DfRun	   *run = dlist_container(DfRun, node, iter.cur);
+		DfRun *run = dlist_container(DfRun, node, iter.cur);
 
 		if (!run->aside)
 			continue;
@@ -940,12 +965,12 @@ record_aside(void)
 		return;
 	}
 	df_xact_lock_timeout(0);
-	foreach(lc, runs)
+	foreach (lc, runs)
 		take_in(lfirst(lc));
 	after_commit(runs);
 }
 
-/* ---- leaving ------------------------------------------------------------------------------- */
+/* ---- leaving -------------------------------------------------------------- */
 
 /*
  * What did not leave is taken back, for this process ends: the steps are what they
@@ -956,46 +981,47 @@ record_aside(void)
 static void
 take_back(void)
 {
-	bool		dying = ProcDiePending;
-	ListCell   *lc;
+	bool dying = ProcDiePending;
+	ListCell *lc;
 
 	df_worker.touched = NIL;
-	foreach(lc, df_departures_take_back())
+	foreach (lc, df_departures_take_back())
 		touch(lfirst(lc));
 	if (df_worker.touched == NIL)
 		return;
 	/* the last transaction is not to be interrupted by what it follows on */
 	ProcDiePending = false;
-	PG_TRY();
-	{
-		df_xact_begin();
-		MemoryContextSwitchTo(df_worker.turn_cxt);
-		record(df_worker.touched, NIL);
-		df_xact_commit_locally();
-		df_record_clean(df_worker.touched);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(df_worker.turn_cxt);
-		EmitErrorReport();
-		FlushErrorState();
-		df_xact_abort();
-	}
+	PG_TRY()
+		;
+		{
+			df_xact_begin();
+			MemoryContextSwitchTo(df_worker.turn_cxt);
+			record(df_worker.touched, NIL);
+			df_xact_commit_locally();
+			df_record_clean(df_worker.touched);
+		}
+		PG_CATCH();
+		{
+			MemoryContextSwitchTo(df_worker.turn_cxt);
+			EmitErrorReport();
+			FlushErrorState();
+			df_xact_abort();
+		}
 	PG_END_TRY();
 	MemoryContextSwitchTo(df_worker.turn_cxt);
 	if (dying)
 		ProcDiePending = true;
 }
 
-/* ---- the turn ------------------------------------------------------------------------------ */
+/* ---- the turn ------------------------------------------------------------- */
 
 static void
 read_phase(List **deliveries)
 {
-	DfStore		store;
-	bool		look = df_worker.look;
-	bool		due = df_worker.next_due != DF_NEVER && df_worker.next_due <= df_now();
-	bool		room = df_worker.nruns <= df_max_runs - Max(1, df_max_runs / 8);
+	DfStore store;
+	bool look = df_worker.look;
+	bool due = df_worker.next_due != DF_NEVER && df_worker.next_due <= df_now();
+	bool room = df_worker.nruns <= df_max_runs - Max(1, df_max_runs / 8);
 
 	*deliveries = NIL;
 	if (begins_nothing())
@@ -1011,7 +1037,7 @@ read_phase(List **deliveries)
 	MemoryContextSwitchTo(df_worker.turn_cxt);
 	if (look)
 	{
-		List	   *names = df_load_workflow_names(GetSessionUserId(), df_worker.process_cxt);
+		List *names = df_load_workflow_names(GetSessionUserId(), df_worker.process_cxt);
 
 		df_worker.look = false;
 		list_free_deep(df_worker.names);
@@ -1019,7 +1045,8 @@ read_phase(List **deliveries)
 		look_at_inbox(deliveries);
 	}
 	claim_due();
-	df_worker.next_due = df_worker.more ? df_worker.next_due : df_next_due(df_worker.names, false, df_worker.identity);
+	df_worker.next_due = df_worker.more ? df_worker.next_due
+										: df_next_due(df_worker.names, false, df_worker.identity);
 	df_store_leave(&store);
 }
 
@@ -1027,25 +1054,26 @@ read_phase(List **deliveries)
 static void
 apply_result(DfHttpResult *result)
 {
-	DfFlight   *flight = (DfFlight *) (uintptr_t) result->cookie;
-	DfRun	   *run = flight->run;
-	DfStep	   *step = flight->step;
-	DfRun		run_before = *run;
-	DfStep		step_before = *step;
-	int			attempts = list_length(df_turn_attempts);
+	DfFlight *flight = (DfFlight *) (uintptr_t) result->cookie;
+	DfRun *run = flight->run;
+	DfStep *step = flight->step;
+	DfRun run_before = *run;
+	DfStep step_before = *step;
+	int attempts = list_length(df_turn_attempts);
 
 	df_worker.current = run;
-	PG_TRY();
-	{
-		df_arrive(result);
-	}
-	PG_CATCH();
-	{
-		*run = run_before;
-		*step = step_before;
-		df_turn_attempts = list_truncate(df_turn_attempts, attempts);
-		PG_RE_THROW();
-	}
+	PG_TRY()
+		;
+		{
+			df_arrive(result);
+		}
+		PG_CATCH();
+		{
+			*run = run_before;
+			*step = step_before;
+			df_turn_attempts = list_truncate(df_turn_attempts, attempts);
+			PG_RE_THROW();
+		}
 	PG_END_TRY();
 	run->answered = true;
 	touch(run);
@@ -1063,9 +1091,9 @@ run_of(const DfHttpResult *result)
 static void
 apply_results(void)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, df_worker.results)
+	foreach (lc, df_worker.results)
 		if (!run_of(lfirst(lc))->aside)
 			apply_result(lfirst(lc));
 }
@@ -1073,9 +1101,9 @@ apply_results(void)
 static void
 free_applied(void)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, df_worker.results)
+	foreach (lc, df_worker.results)
 	{
 		DfHttpResult *result = lfirst(lc);
 
@@ -1089,9 +1117,9 @@ free_applied(void)
 bool
 df_turn_has_results(void)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, df_worker.results)
+	foreach (lc, df_worker.results)
 		if (!run_of(lfirst(lc))->aside)
 			return true;
 	return false;
@@ -1100,12 +1128,12 @@ df_turn_has_results(void)
 static void
 adopt_all_loaded(void)
 {
-	List	   *touched = list_copy(df_worker.touched);
-	ListCell   *lc;
+	List *touched = list_copy(df_worker.touched);
+	ListCell *lc;
 
-	foreach(lc, touched)
+	foreach (lc, touched)
 	{
-		DfRun	   *run = lfirst(lc);
+		DfRun *run = lfirst(lc);
 
 		if (run->adopted)
 			continue;
@@ -1119,12 +1147,12 @@ static void
 wake_due_runs(void)
 {
 	TimestampTz now = df_now();
-	dlist_iter	iter;
+	dlist_iter iter;
 
 	df_worker.lingering = 0;
-	dlist_foreach(iter, &df_worker.runs)
+	dlist_foreach (iter, &df_worker.runs)
 	{
-		DfRun	   *run = dlist_container(DfRun, node, iter.cur);
+		DfRun *run = dlist_container(DfRun, node, iter.cur);
 		TimestampTz due = df_run_next_due(run);
 
 		if (run->linger_until != DF_NEVER)
@@ -1141,7 +1169,7 @@ wake_due_runs(void)
 void
 df_commit_entry(DfRun *run)
 {
-	DfStore		store;
+	DfStore store;
 
 	df_store_enter(&store);
 	df_record_entry(run, df_worker.lease);
@@ -1149,7 +1177,7 @@ df_commit_entry(DfRun *run)
 	df_xact_commit();
 	run->db_lease = df_worker.lease;
 	run->dirty = true;
-	run->entries = 0;			/* what the row says once the entry has ended */
+	run->entries = 0; /* what the row says once the entry has ended */
 	df_worker.only = run;
 	df_xact_begin();
 	MemoryContextSwitchTo(df_worker.turn_cxt);
@@ -1159,11 +1187,11 @@ df_commit_entry(DfRun *run)
 static void
 choose_careful(void)
 {
-	dlist_iter	iter;
+	dlist_iter iter;
 
-	dlist_foreach(iter, &df_worker.runs)
+	dlist_foreach (iter, &df_worker.runs)
 	{
-		DfRun	   *run = dlist_container(DfRun, node, iter.cur);
+		DfRun *run = dlist_container(DfRun, node, iter.cur);
 
 		if (!run->advance || df_run_rests(run) || !df_run_is_careful(run))
 			continue;
@@ -1177,7 +1205,7 @@ choose_careful(void)
 static void
 turn_body(void)
 {
-	List	   *deliveries;
+	List *deliveries;
 
 	df_xact_begin();
 	MemoryContextSwitchTo(df_worker.turn_cxt);
@@ -1209,8 +1237,8 @@ turn_body(void)
 static bool
 turn_failed(void)
 {
-	DfRun	   *run = df_worker.current;
-	bool		passes;
+	DfRun *run = df_worker.current;
+	bool passes;
 
 	MemoryContextSwitchTo(df_worker.turn_cxt);
 	df_slot_leave_body(df_worker.slot);
@@ -1233,20 +1261,21 @@ turn_failed(void)
 static bool
 apply_alone(DfHttpResult *result)
 {
-	DfRun	   *run = run_of(result);
+	DfRun *run = run_of(result);
 	volatile bool later = false;
 
-	PG_TRY();
-	{
-		df_xact_begin();
-		MemoryContextSwitchTo(df_worker.turn_cxt);
-		apply_result(result);
-		df_xact_commit();
-	}
-	PG_CATCH();
-	{
-		later = turn_failed() && !run->broken;
-	}
+	PG_TRY()
+		;
+		{
+			df_xact_begin();
+			MemoryContextSwitchTo(df_worker.turn_cxt);
+			apply_result(result);
+			df_xact_commit();
+		}
+		PG_CATCH();
+		{
+			later = turn_failed() && !run->broken;
+		}
 	PG_END_TRY();
 	MemoryContextSwitchTo(df_worker.turn_cxt);
 	return !later;
@@ -1255,12 +1284,12 @@ apply_alone(DfHttpResult *result)
 static void
 apply_rest(void)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
-	foreach(lc, df_worker.results)
+	foreach (lc, df_worker.results)
 	{
 		DfHttpResult *result = lfirst(lc);
-		DfRun	   *run;
+		DfRun *run;
 
 		if (result->cookie == 0 || run_of(result)->aside)
 			continue;
@@ -1281,15 +1310,15 @@ apply_rest(void)
 static void
 put_back_unread(List *touched, bool passes)
 {
-	List	   *unread = NIL;
-	ListCell   *lc;
+	List *unread = NIL;
+	ListCell *lc;
 
-	foreach(lc, touched)
+	foreach (lc, touched)
 		if (!((DfRun *) lfirst(lc))->adopted)
 			unread = lappend(unread, lfirst(lc));
 	if (list_length(unread) > 1 && !passes)
 		df_worker.singly = list_length(unread);
-	foreach(lc, unread)
+	foreach (lc, unread)
 	{
 		if (list_length(unread) > 1 || passes)
 			df_release_run(lfirst(lc));
@@ -1302,12 +1331,12 @@ put_back_unread(List *touched, bool passes)
 static void
 save_turn(bool passes)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	df_worker.look = df_worker.inbox_news = true;
 	apply_rest();
 	/* nothing leaves that is not recorded */
-	foreach(lc, df_worker.departures)
+	foreach (lc, df_worker.departures)
 		if (((DfDeparture *) lfirst(lc))->flight != NULL)
 			touch(((DfDeparture *) lfirst(lc))->flight->run);
 	put_back_unread(list_copy(df_worker.touched), passes);
@@ -1327,21 +1356,22 @@ new_turn(void)
 	df_turn_attempts = NIL;
 	recording = false;
 	df_trace_begin_turn();
-	PG_TRY();
-	{
-		turn_body();
-		ok = true;
-	}
-	PG_CATCH();
-	{
-		passes = turn_failed();
-		blocked = !recording;
-	}
+	PG_TRY()
+		;
+		{
+			turn_body();
+			ok = true;
+		}
+		PG_CATCH();
+		{
+			passes = turn_failed();
+			blocked = !recording;
+		}
 	PG_END_TRY();
 	MemoryContextSwitchTo(df_worker.turn_cxt);
 	if (ok)
 	{
-		List	   *runs = df_worker.touched;
+		List *runs = df_worker.touched;
 
 		df_worker.touched = NIL;
 		after_commit(runs);
@@ -1358,7 +1388,7 @@ new_turn(void)
 static void
 note_trouble(void)
 {
-	bool		lock = worst != NULL && df_error_is_lock(worst->sqlerrcode);
+	bool lock = worst != NULL && df_error_is_lock(worst->sqlerrcode);
 
 	if (worst != NULL && (blocked || !lock))
 		df_trouble_note(&trouble, worst);
@@ -1390,7 +1420,7 @@ df_turn_aside_due(void)
 void
 df_turn(void)
 {
-	int64		began = df_monotonic_us();
+	int64 began = df_monotonic_us();
 
 	df_worker.slot->turns++;
 	MemoryContextSwitchTo(df_worker.turn_cxt);

@@ -19,8 +19,8 @@ static size_t
 read_byte(const char *text, size_t len, int layers, unsigned char *c)
 {
 	unsigned char bytes[4];
-	size_t		used;
-	int			n;
+	size_t used;
+	int n;
 
 	for (; layers > 0; layers--)
 	{
@@ -39,22 +39,22 @@ read_byte(const char *text, size_t len, int layers, unsigned char *c)
 static int
 hex_value(unsigned char c)
 {
-	return c >= '0' && c <= '9' ? c - '0' :
-		c >= 'a' && c <= 'f' ? c - 'a' + 10 :
-		c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10
+		: c >= 'A' && c <= 'F'                                   ? c - 'A' + 10
+																 : -1;
 }
 
 /* so many hexadecimal digits; how long they are in the text, 0 = they are none */
 static size_t
 read_hex(const char *text, size_t len, int layers, int digits, uint32 *value)
 {
-	size_t		at = 0;
+	size_t at = 0;
 
 	*value = 0;
 	for (int i = 0; i < digits; i++)
 	{
 		unsigned char c;
-		size_t		used = read_byte(text + at, len - at, layers, &c);
+		size_t used = read_byte(text + at, len - at, layers, &c);
 
 		if (used == 0 || hex_value(c) < 0)
 			return 0;
@@ -79,11 +79,11 @@ put_character(uint32 code, unsigned char bytes[4], int *n)
 static size_t
 read_utf16(const char *text, size_t len, int layers, unsigned char bytes[4], int *n)
 {
-	uint32		high;
-	uint32		low;
+	uint32 high;
+	uint32 low;
 	unsigned char c;
-	size_t		at = read_hex(text, len, layers, 4, &high);
-	size_t		used;
+	size_t at = read_hex(text, len, layers, 4, &high);
+	size_t used;
 
 	if (at == 0 || high < 0xD800 || high >= 0xDC00)
 		return at != 0 && put_character(high, bytes, n) ? at : 0;
@@ -97,7 +97,8 @@ read_utf16(const char *text, size_t len, int layers, unsigned char bytes[4], int
 	used = read_hex(text + at, len - at, layers, 4, &low);
 	if (used == 0 || low < 0xDC00 || low >= 0xE000)
 		return 0;
-	return put_character(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00), bytes, n) ? at + used : 0;
+	return put_character(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00), bytes, n) ? at + used
+																					   : 0;
 }
 
 /* behind a backslash: "u0041", "x41", "n", or the character itself */
@@ -107,9 +108,9 @@ read_backslash(const char *text, size_t len, int layers, unsigned char bytes[4],
 	static const char letters[] = "nrtbf";
 	static const char meant[] = "\n\r\t\b\f";
 	unsigned char c;
-	uint32		value;
-	size_t		at = read_byte(text, len, layers, &c);
-	size_t		used;
+	uint32 value;
+	size_t at = read_byte(text, len, layers, &c);
+	size_t used;
 	const char *letter;
 
 	if (at == 0)
@@ -139,17 +140,29 @@ entity_means(const char *entity, unsigned char bytes[4], int *n)
 	static const struct
 	{
 		const char *name;
-		char		means;
-	}			names[] = {
-		{"amp", '&'}, {"lt", '<'}, {"gt", '>'}, {"quot", '"'}, {"apos", '\''}, {"sol", '/'}, {"bsol", '\\'},
-		{"plus", '+'}, {"equals", '='}, {"colon", ':'}, {"percnt", '%'}, {"num", '#'}, {"excl", '!'}, {"dollar", '$'},
+		char means;
+	} names[] = {
+		{"amp", '&'},
+		{"lt", '<'},
+		{"gt", '>'},
+		{"quot", '"'},
+		{"apos", '\''},
+		{"sol", '/'},
+		{"bsol", '\\'},
+		{"plus", '+'},
+		{"equals", '='},
+		{"colon", ':'},
+		{"percnt", '%'},
+		{"num", '#'},
+		{"excl", '!'},
+		{"dollar", '$'},
 	};
-	char	   *end;
+	char *end;
 	unsigned long code;
 
 	if (entity[0] == '#')
 	{
-		bool		hex = entity[1] == 'x' || entity[1] == 'X';
+		bool hex = entity[1] == 'x' || entity[1] == 'X';
 
 		code = strtoul(entity + (hex ? 2 : 1), &end, hex ? 16 : 10);
 		return *end == '\0' && code <= 0x10FFFF && put_character((uint32) code, bytes, n);
@@ -168,13 +181,13 @@ entity_means(const char *entity, unsigned char bytes[4], int *n)
 static size_t
 read_entity(const char *text, size_t len, int layers, unsigned char bytes[4], int *n)
 {
-	char		entity[LONGEST_ENTITY + 1];
-	size_t		at = 0;
+	char entity[LONGEST_ENTITY + 1];
+	size_t at = 0;
 
 	for (int i = 0; i <= LONGEST_ENTITY; i++)
 	{
 		unsigned char c;
-		size_t		used = read_byte(text + at, len - at, layers, &c);
+		size_t used = read_byte(text + at, len - at, layers, &c);
 
 		if (used == 0)
 			return 0;
@@ -194,9 +207,9 @@ size_t
 df_unescape(const char *text, size_t len, int layers, unsigned char bytes[4], int *n)
 {
 	unsigned char c;
-	uint32		value;
-	size_t		at = read_byte(text, len, layers - 1, &c);
-	size_t		used;
+	uint32 value;
+	size_t at = read_byte(text, len, layers - 1, &c);
+	size_t used;
 
 	if (at == 0)
 		return 0;
@@ -213,7 +226,7 @@ df_unescape(const char *text, size_t len, int layers, unsigned char bytes[4], in
 			bytes[0] = (unsigned char) value;
 			*n = 1;
 			break;
-		case '+':				/* a space in a form */
+		case '+': /* a space in a form */
 			bytes[0] = ' ';
 			*n = 1;
 			return at;

@@ -17,4 +17,4 @@
  */
 extern size_t df_unescape(const char *text, size_t len, int layers, unsigned char bytes[4], int *n);
 
-#endif							/* DF_UNESCAPE_H */
+#endif /* DF_UNESCAPE_H */

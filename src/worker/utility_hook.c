@@ -49,12 +49,12 @@ static bool rescan_at_commit = false;
 static int
 count_processes(Oid database)
 {
-	int			n = 0;
+	int n = 0;
 
 	LWLockAcquire(df_shared->lock, LW_SHARED);
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
-		DfSlot	   *slot = &df_shared->slots[i];
+		DfSlot *slot = &df_shared->slots[i];
 
 		if (slot->kind != DF_SLOT_FREE && slot->database == database &&
 			slot->pid != 0 && slot->pid != MyProcPid)
@@ -68,7 +68,7 @@ static void
 wait_for_processes(Oid database)
 {
 	TimestampTz deadline = TimestampTzPlusMilliseconds(df_now(), PATIENCE_MS);
-	int			waited = 0;
+	int waited = 0;
 
 	while (count_processes(database) > 0)
 	{
@@ -101,7 +101,7 @@ step_aside(Oid database)
 static Oid
 own_database(const char *name)
 {
-	Oid			database = name == NULL ? InvalidOid : get_database_oid(name, true);
+	Oid database = name == NULL ? InvalidOid : get_database_oid(name, true);
 
 	if (OidIsValid(database) && object_ownercheck(DatabaseRelationId, database, GetUserId()))
 		return database;
@@ -111,11 +111,11 @@ own_database(const char *name)
 static DefElem *
 find_option(List *options, const char *name)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, options)
+	foreach (cell, options)
 	{
-		DefElem    *option = lfirst_node(DefElem, cell);
+		DefElem *option = lfirst_node(DefElem, cell);
 
 		if (strcmp(option->defname, name) == 0)
 			return option;
@@ -126,7 +126,7 @@ find_option(List *options, const char *name)
 static Oid
 template_of(CreatedbStmt *statement)
 {
-	DefElem    *option = find_option(statement->options, "template");
+	DefElem *option = find_option(statement->options, "template");
 
 	if (option == NULL || option->arg == NULL)
 		return InvalidOid;
@@ -137,12 +137,12 @@ template_of(CreatedbStmt *statement)
 static bool
 drops_us(DropStmt *statement)
 {
-	ListCell   *cell;
-	Oid			extension;
+	ListCell *cell;
+	Oid extension;
 
 	if (statement->removeType != OBJECT_EXTENSION && statement->removeType != OBJECT_SCHEMA)
 		return false;
-	foreach(cell, statement->objects)
+	foreach (cell, statement->objects)
 	{
 		if (strcmp(strVal(lfirst(cell)), "dataflows") != 0)
 			continue;
@@ -153,11 +153,14 @@ drops_us(DropStmt *statement)
 	return false;
 }
 
-/* ALTER EXTENSION dataflows UPDATE, by who may: nobody is to be in the middle of something that the old schema knows */
+/*
+ * ALTER EXTENSION dataflows UPDATE, by who may: nobody is to be in the middle of something that
+ * the old schema knows
+ */
 static bool
 updates_us(AlterExtensionStmt *statement)
 {
-	Oid			extension;
+	Oid extension;
 
 	if (strcmp(statement->extname, "dataflows") != 0)
 		return false;
@@ -199,14 +202,18 @@ changes_databases(Node *command)
 	return IsA(command, CreatedbStmt) || IsA(command, AlterDatabaseStmt);
 }
 
-/* COMMIT PREPARED or ROLLBACK PREPARED: the former may have made anything, the latter may end what held us up */
+/*
+ * COMMIT PREPARED or ROLLBACK PREPARED: the former may have made anything, the latter may end
+ * what held us up
+ */
 static bool
 ends_prepared(Node *command)
 {
 	TransactionStmt *statement = (TransactionStmt *) command;
 
 	return IsA(command, TransactionStmt) &&
-		(statement->kind == TRANS_STMT_COMMIT_PREPARED || statement->kind == TRANS_STMT_ROLLBACK_PREPARED);
+		(statement->kind == TRANS_STMT_COMMIT_PREPARED ||
+		 statement->kind == TRANS_STMT_ROLLBACK_PREPARED);
 }
 
 /*
@@ -226,20 +233,20 @@ utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 		ProcessUtilityContext context, ParamListInfo params,
 		QueryEnvironment *environment, DestReceiver *receiver, QueryCompletion *completion)
 {
-	Node	   *command = planned->utilityStmt;
-	bool		prepared = ends_prepared(command);
+	Node *command = planned->utilityStmt;
+	bool prepared = ends_prepared(command);
 
 	if (df_shared != NULL)
 	{
-		Oid			database = database_to_leave(command);
+		Oid database = database_to_leave(command);
 
 		if (OidIsValid(database))
 			step_aside(database);
 		rescan_at_commit |= changes_databases(command);
 	}
 
-	(previous_utility ? previous_utility : standard_ProcessUtility)
-		(planned, query, read_only_tree, context, params, environment, receiver, completion);
+	(previous_utility ? previous_utility : standard_ProcessUtility)(
+		planned, query, read_only_tree, context, params, environment, receiver, completion);
 
 	if (df_shared != NULL && prepared)
 		after_prepared();

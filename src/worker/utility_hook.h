@@ -5,6 +5,6 @@
 #ifndef DF_UTILITY_HOOK_H
 #define DF_UTILITY_HOOK_H
 
-extern void df_utility_hook_install(void);	/* from _PG_init */
+extern void df_utility_hook_install(void); /* from _PG_init */
 
-#endif							/* DF_UTILITY_HOOK_H */
+#endif /* DF_UTILITY_HOOK_H */

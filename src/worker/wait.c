@@ -50,7 +50,7 @@ df_earlier(TimestampTz a, TimestampTz b)
 static long
 milliseconds_until(TimestampTz until)
 {
-	int64		us = until - df_now();
+	int64 us = until - df_now();
 
 	if (us <= 0)
 		return 0;
@@ -67,10 +67,10 @@ df_wait_for_descriptors(int ms)
 int
 df_wait_until(TimestampTz until)
 {
-	WaitEvent	events[3];
-	int			happened = 0;
-	int			n;
-	long		timeout = until == DF_NEVER ? -1 : milliseconds_until(until);
+	WaitEvent events[3];
+	int happened = 0;
+	int n;
+	long timeout = until == DF_NEVER ? -1 : milliseconds_until(until);
 
 	Assert(!IsTransactionState());
 	df_watchdog_sleep();

@@ -8,7 +8,10 @@
 #include "df_types.h"
 #include "storage/latch.h"
 
-/* once per process, after connecting; `fd` (PGINVALID_SOCKET = none) is one more thing to wait for */
+/*
+ * once per process, after connecting; `fd` (PGINVALID_SOCKET = none) is one more thing to wait
+ * for
+ */
 extern void df_wait_init(pgsocket fd);
 
 /*
@@ -18,12 +21,15 @@ extern void df_wait_init(pgsocket fd);
  * may have set it afterwards.  If the postmaster has died, so does this process.
  * The caller has no transaction, and calls CHECK_FOR_INTERRUPTS() afterwards.
  */
-extern int	df_wait_until(TimestampTz until);
+extern int df_wait_until(TimestampTz until);
 
-/* a short wait for the latch alone: while there are no descriptors, the fd stays readable and nobody can help it */
+/*
+ * a short wait for the latch alone: while there are no descriptors, the fd stays readable and
+ * nobody can help it
+ */
 extern void df_wait_for_descriptors(int ms);
 
 /* the earlier of two times, of which either may be DF_NEVER */
 extern TimestampTz df_earlier(TimestampTz a, TimestampTz b);
 
-#endif							/* DF_WAIT_H */
+#endif /* DF_WAIT_H */

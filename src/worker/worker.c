@@ -49,25 +49,29 @@
 /* but what comes must be recorded before the watchdog ends us */
 #define LAST_ANSWER_MS 1800
 
-/* descriptors for the resolver and for files of libcurl's; for what a process has open beside files */
+/*
+ * descriptors for the resolver and for files of libcurl's; for what a process has open beside
+ * files
+ */
 #define SPARE_DESCRIPTORS 16
 #define OWN_DESCRIPTORS 24
 /* of those that PostgreSQL gives away: for what users' code opens */
 #define FOR_OTHERS 8
 
-DfWorker	df_worker;
+DfWorker df_worker;
 
 /* a number that no other worker, living or dead, ever had */
 static int64
 new_lease(DfSlot *slot)
 {
-	int64		lease = 0;
+	int64 lease = 0;
 
 	while (lease == 0)
 		if (!pg_strong_random(&lease, sizeof(lease)))
-			ereport(FATAL,
-					(errcode(ERRCODE_INTERNAL_ERROR),
-					 errmsg("dataflows worker could not make a lease: there are no random numbers")));
+			ereport(
+				FATAL,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("dataflows worker could not make a lease: there are no random numbers")));
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	slot->lease = lease;
 	LWLockRelease(df_shared->lock);
@@ -96,9 +100,9 @@ keep_memory(void)
 static int
 count_places(void)
 {
-	int			wanted = df_max_in_flight + SPARE_DESCRIPTORS;
+	int wanted = df_max_in_flight + SPARE_DESCRIPTORS;
 	struct rlimit limit;
-	int			places;
+	int places;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= INT_MAX)
 		return INT_MAX;
@@ -109,7 +113,8 @@ count_places(void)
 	if (places < df_max_in_flight)
 		ereport(LOG,
 				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-				 errmsg("dataflows worker has descriptors for %d requests at a time, fewer than dataflows.max_in_flight (%d)",
+				 errmsg("dataflows worker has descriptors for %d requests at a time, fewer than "
+						"dataflows.max_in_flight (%d)",
 						places, df_max_in_flight),
 				 errhint("Give the server more open files: ulimit -n, LimitNOFILE.")));
 	return places;
@@ -122,12 +127,15 @@ set_up(DfSlot *slot)
 	df_worker.slot = slot;
 	df_worker.lease = new_lease(slot);
 	keep_memory();
-	df_worker.process_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows worker", ALLOCSET_DEFAULT_SIZES);
+	df_worker.process_cxt =
+		AllocSetContextCreate(TopMemoryContext, "dataflows worker", ALLOCSET_DEFAULT_SIZES);
 	/* a first block that outlives the resets: a busy turn does not go to malloc */
 	df_worker.turn_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows turn",
 											   0, 1024 * 1024, 8 * 1024 * 1024);
-	df_worker.error_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows error", 16 * 1024, 16 * 1024, 64 * 1024);
-	df_worker.runs_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows runs", ALLOCSET_DEFAULT_SIZES);
+	df_worker.error_cxt =
+		AllocSetContextCreate(TopMemoryContext, "dataflows error", 16 * 1024, 16 * 1024, 64 * 1024);
+	df_worker.runs_cxt =
+		AllocSetContextCreate(TopMemoryContext, "dataflows runs", ALLOCSET_DEFAULT_SIZES);
 	dlist_init(&df_worker.runs);
 	df_worker.look = df_worker.more = true;
 
@@ -142,7 +150,10 @@ set_up(DfSlot *slot)
 				 errmsg("dataflows worker could not initialize libcurl")));
 	df_wait_init(df_http_fd());
 	df_worker.places = df_worker.most_places = count_places();
-	/* idle connections are kept unless descriptors are scarce: one made anew costs more than a request */
+	/*
+	 * idle connections are kept unless descriptors are scarce: one made anew costs more than a
+	 * request
+	 */
 	if (df_worker.places < df_max_in_flight)
 		df_http_limit(df_worker.places);
 }
@@ -168,7 +179,7 @@ static void
 collect_more(void)
 {
 	TimestampTz until = df_now() + LINGER_US;
-	int			worth = df_worker.in_flight / 2;
+	int worth = df_worker.in_flight / 2;
 
 	while (list_length(df_worker.results) < worth && df_now() < until)
 		collect();
@@ -178,11 +189,11 @@ static TimestampTz
 next_due_in_memory(void)
 {
 	TimestampTz due = df_turn_aside_due();
-	dlist_iter	iter;
+	dlist_iter iter;
 
-	dlist_foreach(iter, &df_worker.runs)
+	dlist_foreach (iter, &df_worker.runs)
 	{
-		DfRun	   *run = dlist_container(DfRun, node, iter.cur);
+		DfRun *run = dlist_container(DfRun, node, iter.cur);
 
 		if (run->aside)
 			continue;
@@ -212,7 +223,7 @@ turn_wanted(TimestampTz due)
 {
 	TimestampTz now = df_now();
 	TimestampTz until;
-	bool		room = df_worker.nruns <= df_max_runs - Max(1, df_max_runs / 8);
+	bool room = df_worker.nruns <= df_max_runs - Max(1, df_max_runs / 8);
 
 	if (df_turn_waits(&until))
 		return false;
@@ -230,8 +241,8 @@ static TimestampTz
 sleep_until(TimestampTz due)
 {
 	TimestampTz until;
-	bool		waits = df_turn_waits(&until);
-	long		http = df_http_timeout_ms();
+	bool waits = df_turn_waits(&until);
+	long http = df_http_timeout_ms();
 
 	if (!waits)
 		until = due;
@@ -251,7 +262,8 @@ sleep_until(TimestampTz due)
 static bool
 is_idle(void)
 {
-	return df_worker.nruns == 0 && !df_worker.more && !df_worker.look && df_trace_due() == DF_NEVER &&
+	return df_worker.nruns == 0 && !df_worker.more && !df_worker.look &&
+		df_trace_due() == DF_NEVER &&
 		(df_worker.next_due == DF_NEVER || df_worker.next_due > df_now());
 }
 
@@ -289,8 +301,8 @@ static void
 hear_some(TimestampTz until)
 {
 	TimestampTz next;
-	bool		waits;
-	long		http = df_http_timeout_ms();
+	bool waits;
+	long http = df_http_timeout_ms();
 
 	collect();
 	waits = df_turn_waits(&next);
@@ -299,7 +311,8 @@ hear_some(TimestampTz until)
 	if (!waits && something_to_record())
 		one_turn();
 	else
-		(void) df_wait_until(df_earlier(df_earlier(until, next), http < 0 ? DF_NEVER : df_now() + http * 1000));
+		(void) df_wait_until(
+			df_earlier(df_earlier(until, next), http < 0 ? DF_NEVER : df_now() + http * 1000));
 	df_process_interrupts();
 }
 
@@ -322,7 +335,7 @@ static bool all_given_back;
 static void
 return_lease(void)
 {
-	DfStore		store;
+	DfStore store;
 
 	df_xact_begin();
 	df_store_enter(&store);
@@ -351,7 +364,8 @@ give_way(void)
 	TimestampTz again = is_idle() ? df_worker.next_due : df_now();
 
 	df_worker.giving_way = true;
-	while ((df_worker.in_flight > 0 || df_worker.aside > 0 || df_turn_has_results()) && !df_worker.gone && !df_leaving())
+	while ((df_worker.in_flight > 0 || df_worker.aside > 0 || df_turn_has_results()) &&
+		   !df_worker.gone && !df_leaving())
 		hear_some(DF_NEVER);
 	if (df_worker.gone)
 		return;
@@ -366,7 +380,7 @@ give_way(void)
 void
 dataflows_worker_main(Datum arg)
 {
-	DfSlot	   *slot = df_process_begin(arg);
+	DfSlot *slot = df_process_begin(arg);
 
 	/* not at once: a planned stop must not put every request on the wire in doubt */
 	pqsignal(SIGTERM, df_handle_leave);

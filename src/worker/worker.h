@@ -14,67 +14,67 @@
 /* one request on the wire; lives in its run's memory */
 typedef struct DfFlight
 {
-	DfRun	   *run;
-	DfStep	   *step;
+	DfRun *run;
+	DfStep *step;
 	struct DfSystemLive *system;
 	DfSystemPolicy policy;
-	struct DfToken *token;		/* that it was sent with, NULL = none */
-	uint64		token_serial;
-	struct DfSecrets *secrets;	/* not to be kept of its answer; malloc'd, NULL = none */
+	struct DfToken *token; /* that it was sent with, NULL = none */
+	uint64 token_serial;
+	struct DfSecrets *secrets; /* not to be kept of its answer; malloc'd, NULL = none */
 } DfFlight;
 
 /* a request that is ready to leave once its intent is committed */
 typedef struct DfDeparture
 {
-	DfFlight   *flight;
+	DfFlight *flight;
 	DfHttpRequest request;
-	struct DfSecrets *hidden;	/* the flight's: freed here if it does not leave */
-	List	   *secrets;		/* of char *: wiped after the request has left */
+	struct DfSecrets *hidden; /* the flight's: freed here if it does not leave */
+	List *secrets; /* of char *: wiped after the request has left */
 } DfDeparture;
 
 typedef struct DfWorker
 {
-	DfSlot	   *slot;
-	int64		lease;
-	int64		identity;
-	List	   *names;			/* workflows of this owner that are not paused */
-	dlist_head	runs;			/* all that are held */
-	int			nruns;
-	int			lingering;		/* of these, so many are kept though nothing of them is in flight */
-	int			aside;			/* so many of them are set aside */
-	int			in_flight;
-	int			places;			/* requests at a time for which there are descriptors, as far as is known, */
-	int			most_places;	/* and at most */
-	bool		look;			/* the inbox and the table are to be looked at */
-	int64		inbox_after;	/* where the next look at the inbox goes on, 0 = at the oldest row */
-	bool		inbox_news;		/* something has come since it began at the oldest */
-	bool		more;			/* the last claim left something behind */
-	bool		giving_way;		/* others wait for its place: answers are recorded, nothing is begun */
-	bool		gone;			/* the extension was dropped: nothing left to work for */
-	List	   *results;		/* of DfHttpResult, not applied yet */
-	bool		token_news;		/* a token has come, or will not: who waits for it is to be looked at */
-	TimestampTz next_due;		/* of the runs in the table */
+	DfSlot *slot;
+	int64 lease;
+	int64 identity;
+	List *names; /* workflows of this owner that are not paused */
+	dlist_head runs; /* all that are held */
+	int nruns;
+	int lingering; /* of these, so many are kept though nothing of them is in flight */
+	int aside; /* so many of them are set aside */
+	int in_flight;
+	int places; /* requests at a time for which there are descriptors, as far as is known, */
+	int most_places; /* and at most */
+	bool look; /* the inbox and the table are to be looked at */
+	int64 inbox_after; /* where the next look at the inbox goes on, 0 = at the oldest row */
+	bool inbox_news; /* something has come since it began at the oldest */
+	bool more; /* the last claim left something behind */
+	bool giving_way; /* others wait for its place: answers are recorded, nothing is begun */
+	bool gone; /* the extension was dropped: nothing left to work for */
+	List *results; /* of DfHttpResult, not applied yet */
+	bool token_news; /* a token has come, or will not: who waits for it is to be looked at */
+	TimestampTz next_due; /* of the runs in the table */
 	TimestampTz idle_since;
-	DfRun	   *only;			/* this turn enters no other body: its entry is counted; NULL = all */
-	DfRun	   *current;		/* whose state is being changed: an error costs this one */
-	int			singly;			/* so many claims are for one run alone */
-	List	   *departures;		/* of this turn */
-	List	   *touched;		/* runs of this turn */
+	DfRun *only; /* this turn enters no other body: its entry is counted; NULL = all */
+	DfRun *current; /* whose state is being changed: an error costs this one */
+	int singly; /* so many claims are for one run alone */
+	List *departures; /* of this turn */
+	List *touched; /* runs of this turn */
 	MemoryContext turn_cxt;
 	MemoryContext runs_cxt;
 	MemoryContext process_cxt;
-	MemoryContext error_cxt;	/* has a block of its own, for when there is no more memory */
+	MemoryContext error_cxt; /* has a block of its own, for when there is no more memory */
 } DfWorker;
 
 extern DfWorker df_worker;
 
 /* turn.c: one transaction for all that is to be done now */
 extern void df_turn(void);
-extern bool df_turn_has_results(void);	/* there are some that can be applied */
-extern bool df_turn_waits(TimestampTz *until);	/* the next one has no sense before */
+extern bool df_turn_has_results(void); /* there are some that can be applied */
+extern bool df_turn_waits(TimestampTz *until); /* the next one has no sense before */
 extern TimestampTz df_turn_aside_due(void); /* when runs that are set aside are to be tried again */
 extern void df_release_run(DfRun *run);
-extern void df_take(List *runs, List *versions);	/* inside the store */
+extern void df_take(List *runs, List *versions); /* inside the store */
 extern void df_adopt_loaded(DfRun *run);
 extern void df_advance_run(DfRun *run);
 extern bool df_run_is_careful(const DfRun *run);
@@ -83,7 +83,8 @@ extern void df_commit_entry(DfRun *run);
 /* dispatch.c: from steps to requests and from results to replies */
 extern void df_dispatch(DfRun *run, bool urgent);
 extern void df_depart(void);
-extern List *df_departures_take_back(void);	/* nothing leaves: the run of each step that is changed by that */
+extern List *
+df_departures_take_back(void); /* nothing leaves: the run of each step that is changed by that */
 extern void df_departures_withdraw(void);
 extern void df_arrive(DfHttpResult *result);
 extern void df_recover_lost(DfRun *run);
@@ -110,4 +111,4 @@ extern void df_system_answered(DfSystemLive *live, const DfReply *reply, DfVerdi
 
 extern PGDLLEXPORT void dataflows_worker_main(Datum arg);
 
-#endif							/* DF_WORKER_H */
+#endif /* DF_WORKER_H */

@@ -146,6 +146,10 @@ sub check_range
 my $guc = slurp('src/guc.c');
 my %names = $guc =~ /^#define (\w+) ([0-9]+)$/mg;
 my %initial = $guc =~ /^(?:int|bool|char)\s+\*?(\w+) = (.*?);/mg;
+# how the lines are broken says nothing
+$guc =~ s/"\s*\n\s*"//g;
+$guc =~ s/\s+/ /g;
+$guc =~ s/\( /(/g;
 my %rows = map { /^\| `(dataflows\.\w+)` \| (.*?) \| (\w+) \| (.*)/ ? ($1 => [ $2, $3, $4 ]) : () } split /\n/, section('Settings');
 my %settings;
 my %unit = (GUC_UNIT_MS => 1, GUC_UNIT_S => 1000, GUC_UNIT_BYTE => 1, 0 => 1);

@@ -117,9 +117,12 @@ int
 main(void)
 {
 	const Machine machines[] = {
-		{"A run:", df_run_transitions, df_n_run_transitions, DF_RUN_NSTATES, run_state, run_event, run_ends},
-		{"A step:", df_step_transitions, df_n_step_transitions, DF_STEP_NSTATES, step_state, step_event, step_ends},
-		{"The undo of a step:", df_undo_transitions, df_n_undo_transitions, DF_UNDO_NSTATES, undo_state, NULL, undo_ends},
+		{"A run:", df_run_transitions, df_n_run_transitions, DF_RUN_NSTATES, run_state, run_event,
+		 run_ends},
+		{"A step:", df_step_transitions, df_n_step_transitions, DF_STEP_NSTATES, step_state,
+		 step_event, step_ends},
+		{"The undo of a step:", df_undo_transitions, df_n_undo_transitions, DF_UNDO_NSTATES,
+		 undo_state, NULL, undo_ends},
 	};
 	int i;
 

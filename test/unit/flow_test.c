@@ -10,7 +10,8 @@
  * as tables by hand, and compared over the whole range of their arguments.
  * Whoever changes a rule changes it in two places on purpose.
  *
- * sources: src/flow/answer.c src/flow/classify.c src/flow/probe.c src/flow/retry.c src/flow/run_state.c src/flow/step_state.c src/flow/undo.c
+ * sources: src/flow/answer.c src/flow/classify.c src/flow/probe.c src/flow/retry.c
+ * sources: src/flow/run_state.c src/flow/step_state.c src/flow/undo.c
  */
 #include "postgres.h"
 
@@ -62,7 +63,7 @@ next_jitter(void)
 	return (double) next_random(1000000) / 1000000.0;
 }
 
-/* ---- the machines ---------------------------------------------------------- */
+/* ---- the machines --------------------------------------------------------- */
 
 /*
  * Rows: from; columns: event; a letter is the state that follows, a dot that
@@ -121,7 +122,8 @@ test_machines(void)
 	{
 		EXPECT(strlen(run_machine[from]) == DF_RUN_NEVENTS, "row %d of run_machine", from);
 		for (event = 0; event < DF_RUN_NEVENTS; event++)
-			EXPECT(df_run_next(from, event) == state_of_letter(run_letters, run_machine[from][event]),
+			EXPECT(df_run_next(from, event) ==
+					   state_of_letter(run_letters, run_machine[from][event]),
 				   "run: %s --%s--> %d", df_run_state_name(from), df_run_event_name(event),
 				   df_run_next(from, event));
 	}
@@ -131,7 +133,8 @@ test_machines(void)
 	{
 		EXPECT(strlen(step_machine[from]) == DF_STEP_NEVENTS, "row %d of step_machine", from);
 		for (event = 0; event < DF_STEP_NEVENTS; event++)
-			EXPECT(df_step_next(from, event) == state_of_letter(step_letters, step_machine[from][event]),
+			EXPECT(df_step_next(from, event) ==
+					   state_of_letter(step_letters, step_machine[from][event]),
 				   "step: %s --%s--> %d", df_step_state_name(from), df_step_event_name(event),
 				   df_step_next(from, event));
 	}
@@ -160,7 +163,8 @@ check_array(const DfTransition *transitions, int n, const char *what)
 		EXPECT(i == 0 || transitions[i].from >= transitions[i - 1].from,
 			   "%s transition %d is out of order", what, i);
 		for (j = 0; j < i; j++)
-			EXPECT(transitions[i].from != transitions[j].from || transitions[i].event != transitions[j].event,
+			EXPECT(transitions[i].from != transitions[j].from ||
+					   transitions[i].event != transitions[j].event,
 				   "%s transitions %d and %d are for the same event", what, j, i);
 	}
 }
@@ -195,11 +199,14 @@ test_shape(void)
 	check_array(df_undo_transitions, df_n_undo_transitions, "undo");
 	end_test("no transition twice, in order, each with a comment");
 
-	EXPECT(reachable(df_run_transitions, df_n_run_transitions, DF_RUN_QUEUED) == (1u << DF_RUN_NSTATES) - 1,
+	EXPECT(reachable(df_run_transitions, df_n_run_transitions, DF_RUN_QUEUED) ==
+			   (1u << DF_RUN_NSTATES) - 1,
 		   "a run state cannot be reached");
-	EXPECT(reachable(df_step_transitions, df_n_step_transitions, DF_STEP_PENDING) == (1u << DF_STEP_NSTATES) - 1,
+	EXPECT(reachable(df_step_transitions, df_n_step_transitions, DF_STEP_PENDING) ==
+			   (1u << DF_STEP_NSTATES) - 1,
 		   "a step state cannot be reached");
-	EXPECT(reachable(df_undo_transitions, df_n_undo_transitions, DF_UNDO_NONE) == (1u << DF_UNDO_NSTATES) - 1,
+	EXPECT(reachable(df_undo_transitions, df_n_undo_transitions, DF_UNDO_NONE) ==
+			   (1u << DF_UNDO_NSTATES) - 1,
 		   "an undo state cannot be reached");
 	end_test("every state can be reached");
 
@@ -207,9 +214,12 @@ test_shape(void)
 	{
 		unsigned ends = reachable(df_run_transitions, df_n_run_transitions, state);
 
-		EXPECT(ends & ~((1u << DF_RUN_COMPLETED) - 1), "a run that is %s can never end", df_run_state_name(state));
-		EXPECT(df_run_is_terminal(state) == (state >= DF_RUN_COMPLETED), "terminal: %s", df_run_state_name(state));
-		EXPECT(df_run_holds_key(state) == (state <= DF_RUN_COMPLETED), "holds key: %s", df_run_state_name(state));
+		EXPECT(ends & ~((1u << DF_RUN_COMPLETED) - 1), "a run that is %s can never end",
+			   df_run_state_name(state));
+		EXPECT(df_run_is_terminal(state) == (state >= DF_RUN_COMPLETED), "terminal: %s",
+			   df_run_state_name(state));
+		EXPECT(df_run_holds_key(state) == (state <= DF_RUN_COMPLETED), "holds key: %s",
+			   df_run_state_name(state));
 	}
 	for (state = 0; state < DF_STEP_NSTATES; state++)
 		EXPECT(df_step_is_ended(state) == (strchr("IDF", step_letters[state]) != NULL),
@@ -264,12 +274,14 @@ check_names(const char *const *expected, int n, NameOf name_of, ValueOf value_of
 			EXPECT(name == NULL, "value %d has the name \"%s\"", i, name);
 			continue;
 		}
-		EXPECT(name != NULL && strcmp(name, expected[i]) == 0, "value %d is not \"%s\"", i, expected[i]);
+		EXPECT(name != NULL && strcmp(name, expected[i]) == 0, "value %d is not \"%s\"", i,
+			   expected[i]);
 		EXPECT(value_of(expected[i]) == i, "\"%s\" is not %d", expected[i], i);
 	}
 	EXPECT(strcmp(name_of(n), "unknown") == 0, "name of %d", n);
 	EXPECT(strcmp(name_of(-1), "unknown") == 0, "name of -1");
-	EXPECT(value_of("") == -1 && value_of("nonsense") == -1 && value_of("unknown") == -1 && value_of(NULL) == -1,
+	EXPECT(value_of("") == -1 && value_of("nonsense") == -1 && value_of("unknown") == -1 &&
+			   value_of(NULL) == -1,
 		   "a name that is none has a value");
 }
 
@@ -280,8 +292,8 @@ test_names(void)
 									   "completed", "rolled_back", "cancelled", "abandoned"};
 	static const char *const steps[] = {"pending", "sent", "waiting", "in_doubt", "done", "failed"};
 	static const char *const undos[] = {"none", "due", "sent", "undone", "gone", "undo_failed"};
-	static const char *const kinds[] = {"http", "wait", "sleep", "undo", "query", "once", "call", "mail", "pivot",
-										"alias", "continue"};
+	static const char *const kinds[] = {"http", "wait", "sleep", "undo", "query", "once",
+										"call", "mail", "pivot", "alias", "continue"};
 	static const char *const causes[] = {NULL, "failed", "cancelled", "undo"};
 	int event;
 
@@ -299,7 +311,7 @@ test_names(void)
 	end_test("names, both ways");
 }
 
-/* ---- answers ----------------------------------------------------------------- */
+/* ---- answers -------------------------------------------------------------- */
 
 static const int accepted[] = {404, 409, 410};
 
@@ -384,8 +396,8 @@ test_answers(void)
 		for (status = 100; status <= 599; status++)
 		{
 			answer.status = status;
-			EXPECT(df_answer_verdict(&answer) == expected_verdict(&answer), "status %d in context %d: %d",
-				   status, i, df_answer_verdict(&answer));
+			EXPECT(df_answer_verdict(&answer) == expected_verdict(&answer),
+				   "status %d in context %d: %d", status, i, df_answer_verdict(&answer));
 		}
 	}
 	end_test("every status by method, key, body, doubt and accept");
@@ -422,7 +434,8 @@ test_fates(void)
 		DfVerdict maybe = harmless ? DF_VERDICT_RETRY_SAME : DF_VERDICT_DOUBT;
 
 		answer.fate = DF_FATE_NOT_SENT;
-		EXPECT(df_answer_verdict(&answer) == (answer.was_doubt ? maybe : DF_VERDICT_RETRY), "not sent, context %d", i);
+		EXPECT(df_answer_verdict(&answer) == (answer.was_doubt ? maybe : DF_VERDICT_RETRY),
+			   "not sent, context %d", i);
 		answer.fate = DF_FATE_LOST;
 		EXPECT(df_answer_verdict(&answer) == maybe, "lost, context %d", i);
 		answer.fate = DF_FATE_REFUSED;
@@ -451,7 +464,8 @@ test_fates(void)
 			for (answer.fate = DF_FATE_ANSWER; answer.fate <= DF_FATE_STARVED; answer.fate++)
 			{
 				answer.status = status;
-				EXPECT(df_answer_verdict(&answer) != DF_VERDICT_RETRY, "doubt is forgotten at status %d", status);
+				EXPECT(df_answer_verdict(&answer) != DF_VERDICT_RETRY,
+					   "doubt is forgotten at status %d", status);
 			}
 		}
 	}
@@ -461,7 +475,8 @@ test_fates(void)
 static DfVerdict
 expected_undo_verdict(const DfAnswer *answer, int status)
 {
-	DfVerdict lost = answer->method == DF_METHOD_EFFECT && !answer->key_trusted ? DF_VERDICT_DOUBT : DF_VERDICT_RETRY;
+	DfVerdict lost = answer->method == DF_METHOD_EFFECT && !answer->key_trusted ? DF_VERDICT_DOUBT
+																				: DF_VERDICT_RETRY;
 
 	if (status >= 200 && status <= 299)
 		return DF_VERDICT_DONE;
@@ -506,23 +521,31 @@ test_undo_answers(void)
 		answer.fate = DF_FATE_NOT_SENT;
 		EXPECT(df_answer_undo_verdict(&answer) == DF_VERDICT_RETRY, "undo: not sent");
 		answer.fate = DF_FATE_LOST;
-		EXPECT(df_answer_undo_verdict(&answer) == (answer.method == DF_METHOD_EFFECT && !answer.key_trusted ? DF_VERDICT_DOUBT : DF_VERDICT_RETRY), "undo: lost");
+		EXPECT(df_answer_undo_verdict(&answer) ==
+				   (answer.method == DF_METHOD_EFFECT && !answer.key_trusted ? DF_VERDICT_DOUBT
+																			 : DF_VERDICT_RETRY),
+			   "undo: lost");
 		answer.fate = DF_FATE_REFUSED;
 		EXPECT(df_answer_undo_verdict(&answer) == DF_VERDICT_FAILED, "undo: refused");
 	}
 	end_test("every status as the answer to an undo");
 
-	EXPECT(df_method_class("GET") == DF_METHOD_SAFE && df_method_class("HEAD") == DF_METHOD_SAFE, "GET, HEAD");
-	EXPECT(df_method_class("PUT") == DF_METHOD_IDEMPOTENT && df_method_class("DELETE") == DF_METHOD_IDEMPOTENT,
+	EXPECT(df_method_class("GET") == DF_METHOD_SAFE && df_method_class("HEAD") == DF_METHOD_SAFE,
+		   "GET, HEAD");
+	EXPECT(df_method_class("PUT") == DF_METHOD_IDEMPOTENT &&
+			   df_method_class("DELETE") == DF_METHOD_IDEMPOTENT,
 		   "PUT, DELETE");
-	EXPECT(df_method_class("POST") == DF_METHOD_EFFECT && df_method_class("PATCH") == DF_METHOD_EFFECT &&
-			   df_method_class("get") == DF_METHOD_EFFECT && df_method_class("GETX") == DF_METHOD_EFFECT &&
-			   df_method_class("PURGE") == DF_METHOD_EFFECT && df_method_class("") == DF_METHOD_EFFECT,
+	EXPECT(df_method_class("POST") == DF_METHOD_EFFECT &&
+			   df_method_class("PATCH") == DF_METHOD_EFFECT &&
+			   df_method_class("get") == DF_METHOD_EFFECT &&
+			   df_method_class("GETX") == DF_METHOD_EFFECT &&
+			   df_method_class("PURGE") == DF_METHOD_EFFECT &&
+			   df_method_class("") == DF_METHOD_EFFECT,
 		   "all others may do anything");
 	end_test("classes of methods");
 }
 
-/* ---- retry ------------------------------------------------------------------- */
+/* ---- retry ---------------------------------------------------------------- */
 
 #define NOW ((TimestampTz) INT64CONST(800000000000000))
 #define MS(ms) ((TimestampTz) (ms) *1000)
@@ -537,7 +560,7 @@ ask(DfRetry policy, int attempts, double jitter, int64 retry_after_ms)
 	return df_retry_at(&question);
 }
 
-/* ---- mail ------------------------------------------------------------------ */
+/* ---- mail ----------------------------------------------------------------- */
 
 static DfVerdict
 expected_mail_verdict(int code, bool was_doubt)
@@ -563,11 +586,13 @@ test_mail_answers(void)
 
 		answer.fate = DF_FATE_ANSWER;
 		for (answer.status = 0; answer.status < 1000; answer.status++)
-			EXPECT(df_answer_mail_verdict(&answer) == expected_mail_verdict(answer.status, was_doubt),
+			EXPECT(df_answer_mail_verdict(&answer) ==
+					   expected_mail_verdict(answer.status, was_doubt),
 				   "mail: code %d, was_doubt %d", answer.status, was_doubt);
 		answer.status = 0;
 		answer.fate = DF_FATE_NOT_SENT;
-		EXPECT(df_answer_mail_verdict(&answer) == (was_doubt ? DF_VERDICT_DOUBT : DF_VERDICT_RETRY), "mail: not sent");
+		EXPECT(df_answer_mail_verdict(&answer) == (was_doubt ? DF_VERDICT_DOUBT : DF_VERDICT_RETRY),
+			   "mail: not sent");
 		answer.fate = DF_FATE_LOST;
 		EXPECT(df_answer_mail_verdict(&answer) == DF_VERDICT_DOUBT, "mail: lost");
 		answer.fate = DF_FATE_REFUSED;
@@ -579,15 +604,18 @@ test_mail_answers(void)
 static void
 test_backoff(void)
 {
-	static const int64 caps[] = {1000, 2000, 4000, 8000, 16000, 32000, 64000, 128000, 256000, 300000, 300000};
+	static const int64 caps[] = {1000, 2000, 4000, 8000, 16000, 32000,
+								 64000, 128000, 256000, 300000, 300000};
 	DfRetry policy = default_policy;
 	int attempts;
 
 	for (attempts = 1; attempts <= (int) lengthof(caps); attempts++)
 	{
-		EXPECT(ask(policy, attempts, 0.5, -1) == NOW + MS(caps[attempts - 1] / 2), "attempt %d", attempts);
+		EXPECT(ask(policy, attempts, 0.5, -1) == NOW + MS(caps[attempts - 1] / 2), "attempt %d",
+			   attempts);
 		EXPECT(ask(policy, attempts, 0.0, -1) == NOW, "no jitter, attempt %d", attempts);
-		EXPECT(ask(policy, attempts, 0.999999, -1) < NOW + MS(caps[attempts - 1]), "most jitter, attempt %d", attempts);
+		EXPECT(ask(policy, attempts, 0.999999, -1) < NOW + MS(caps[attempts - 1]),
+			   "most jitter, attempt %d", attempts);
 	}
 	EXPECT(ask(policy, 0, 0.5, -1) == NOW + MS(500), "no attempt yet counts as one");
 	end_test("the default back-off: 1 s doubled to 5 min, full jitter");
@@ -616,7 +644,8 @@ test_budget(void)
 
 	policy.max_attempts = 3;
 	for (attempts = 1; attempts <= 5; attempts++)
-		EXPECT((ask(policy, attempts, 0.5, -1) == DF_NEVER) == (attempts >= 3), "attempt %d of 3", attempts);
+		EXPECT((ask(policy, attempts, 0.5, -1) == DF_NEVER) == (attempts >= 3), "attempt %d of 3",
+			   attempts);
 	EXPECT(ask(policy, 3, 0.5, 1000) == DF_NEVER, "Retry-After is no new budget");
 	policy.max_attempts = 1;
 	EXPECT(ask(policy, 1, 0.5, -1) == DF_NEVER, "one attempt only");
@@ -634,7 +663,8 @@ test_budget(void)
 	question.policy.for_ms = 1000;
 	question.first_at = DF_NEVER;
 	question.attempts = 1;
-	EXPECT(df_retry_at(&question) == question.now + MS(500), "not begun yet: the budget begins now");
+	EXPECT(df_retry_at(&question) == question.now + MS(500),
+		   "not begun yet: the budget begins now");
 	question.first_at = question.now + MS(5000);
 	EXPECT(df_retry_at(&question) != DF_NEVER, "a clock that was set back costs no budget");
 	question.retry_after_ms = 10000;
@@ -653,7 +683,8 @@ test_retry_after(void)
 	EXPECT(ask(policy, 9, 0.0, 7000) == NOW + MS(7000), "wins over the back-off");
 	EXPECT(ask(policy, 9, 0.5, 7000) == NOW + MS(7500), "jitter of one first back-off");
 	EXPECT(ask(policy, 1, 0.0, 7200000) == NOW + MS(3600000), "capped at an hour");
-	EXPECT(ask(policy, 1, 0.0, PG_INT64_MAX) == NOW + MS(3600000), "capped at an hour, whatever it is");
+	EXPECT(ask(policy, 1, 0.0, PG_INT64_MAX) == NOW + MS(3600000),
+		   "capped at an hour, whatever it is");
 	for (i = 0; i < 3000; i++)
 	{
 		int64 after = next_random(3600000);
@@ -669,8 +700,18 @@ test_retry_after(void)
 static DfRetry
 wild_policy(void)
 {
-	static const int64 wild[] = {PG_INT64_MIN, -1, 0, 1, 999, 1000, INT64CONST(1) << 40, INT64CONST(1) << 53,
-								 PG_INT64_MAX / 1000, PG_INT64_MAX / 1000 + 1, PG_INT64_MAX - 1, PG_INT64_MAX};
+	static const int64 wild[] = {PG_INT64_MIN,
+								 -1,
+								 0,
+								 1,
+								 999,
+								 1000,
+								 INT64CONST(1) << 40,
+								 INT64CONST(1) << 53,
+								 PG_INT64_MAX / 1000,
+								 PG_INT64_MAX / 1000 + 1,
+								 PG_INT64_MAX - 1,
+								 PG_INT64_MAX};
 	DfRetry policy;
 
 	policy.max_attempts = next_random(4) == 0 ? -1 : 0;
@@ -685,7 +726,8 @@ test_overflow(void)
 {
 	static const int attempts[] = {INT_MIN, -1, 0, 1, 2, 31, 32, 33, 62, 63, 64, 65, 1000, INT_MAX};
 	static const double jitters[] = {-1.0, 0.0, 0.5, 0.999999999, 1.0, 2.0, 1e300, -1e300};
-	static const TimestampTz times[] = {PG_INT64_MIN, -1, 0, 1, NOW, PG_INT64_MAX - 1, PG_INT64_MAX};
+	static const TimestampTz times[] = {PG_INT64_MIN, -1, 0, 1, NOW,
+										PG_INT64_MAX - 1, PG_INT64_MAX};
 	int i;
 
 	for (i = 0; i < 200000; i++)
@@ -705,7 +747,7 @@ test_overflow(void)
 	end_test("no policy, attempt or time overflows");
 }
 
-/* ---- the undo plan ------------------------------------------------------------ */
+/* ---- the undo plan -------------------------------------------------------- */
 
 #define MAX_STEPS 8
 
@@ -761,7 +803,8 @@ end_flight(DfUndoItem *items, int nitems)
 			items[i].state = next_random(2) ? DF_STEP_DONE : DF_STEP_FAILED;
 		if (items[i].undo_state == DF_UNDO_SENT)
 		{
-			static const DfUndoState ends[] = {DF_UNDO_DUE, DF_UNDO_UNDONE, DF_UNDO_GONE, DF_UNDO_FAILED};
+			static const DfUndoState ends[] = {DF_UNDO_DUE, DF_UNDO_UNDONE, DF_UNDO_GONE,
+											   DF_UNDO_FAILED};
 
 			items[i].undo_state = ends[next_random(lengthof(ends))];
 		}
@@ -788,10 +831,11 @@ check_choice(const DfUndoItem *items, int nitems, int index)
 		   "step %d is undone twice", items[index].n);
 	for (i = 0; i < nitems; i++)
 	{
-		EXPECT(items[i].state != DF_STEP_SENT && items[i].undo_state != DF_UNDO_SENT, "step %d is in flight", items[i].n);
+		EXPECT(items[i].state != DF_STEP_SENT && items[i].undo_state != DF_UNDO_SENT,
+			   "step %d is in flight", items[i].n);
 		if (i > index && may_have_effect(&items[i]))
-			EXPECT(items[i].undo_state >= DF_UNDO_UNDONE, "step %d is newer than %d and not settled",
-				   items[i].n, items[index].n);
+			EXPECT(items[i].undo_state >= DF_UNDO_UNDONE,
+				   "step %d is newer than %d and not settled", items[i].n, items[index].n);
 	}
 }
 
@@ -895,7 +939,8 @@ test_undo_candidates(void)
 		DfUndoNext next = df_undo_plan(&item, 1, &index);
 		DfUndoNext expected = DF_PLAN_DONE;
 
-		EXPECT(df_undo_candidate(&item) == may_have_effect(&item), "candidate: %s", df_step_state_name(item.state));
+		EXPECT(df_undo_candidate(&item) == may_have_effect(&item), "candidate: %s",
+			   df_step_state_name(item.state));
 		if (item.state == DF_STEP_SENT || item.undo_state == DF_UNDO_SENT || child)
 			expected = DF_PLAN_WAIT;
 		else if (may_have_effect(&item) && item.undo_state <= DF_UNDO_DUE)
@@ -923,23 +968,26 @@ test_undo_order(void)
 	};
 	int index;
 
-	EXPECT(df_undo_plan(items, 5, &index) == DF_PLAN_UNDO && index == 2, "the newest done step first");
+	EXPECT(df_undo_plan(items, 5, &index) == DF_PLAN_UNDO && index == 2,
+		   "the newest done step first");
 	items[2].undo_state = DF_UNDO_SENT;
 	EXPECT(df_undo_plan(items, 5, &index) == DF_PLAN_WAIT, "one at a time");
 	items[2].undo_state = DF_UNDO_FAILED;
-	EXPECT(df_undo_plan(items, 5, &index) == DF_PLAN_UNDO && index == 1, "the others are still undone, doubt too");
+	EXPECT(df_undo_plan(items, 5, &index) == DF_PLAN_UNDO && index == 1,
+		   "the others are still undone, doubt too");
 	items[1].undo_state = DF_UNDO_GONE;
 	EXPECT(df_undo_plan(items, 5, &index) == DF_PLAN_UNDO && index == 0, "the oldest last");
 	items[0].undo_state = DF_UNDO_UNDONE;
 	EXPECT(df_undo_plan(items, 5, &index) == DF_PLAN_STUCK, "one could not be undone");
 	items[2].undo_state = DF_UNDO_DUE;
-	EXPECT(df_undo_plan(items, 5, &index) == DF_PLAN_UNDO && index == 2, "retry() tries that one only");
+	EXPECT(df_undo_plan(items, 5, &index) == DF_PLAN_UNDO && index == 2,
+		   "retry() tries that one only");
 	items[2].undo_state = DF_UNDO_UNDONE;
 	EXPECT(df_undo_plan(items, 5, &index) == DF_PLAN_DONE, "all is undone");
 	end_test("one rollback by hand");
 }
 
-/* ---- errors of bodies ---------------------------------------------------------- */
+/* ---- errors of bodies ----------------------------------------------------- */
 
 static int
 sqlstate_of(const char *text)
@@ -953,21 +1001,27 @@ check_classified(const char *const *states, DfBodyError expected)
 	int i;
 
 	for (i = 0; states[i] != NULL; i++)
-		EXPECT(df_classify_body_error(sqlstate_of(states[i]), "NameError: not looked at") == expected,
+		EXPECT(df_classify_body_error(sqlstate_of(states[i]), "NameError: not looked at") ==
+				   expected,
 			   "SQLSTATE %s", states[i]);
 }
 
 static void
 test_classify(void)
 {
-	static const char *const stuck[] = {"0A000", "25000", "25006", "25P02", "2D000", "2F000", "2F002", "2F003",
-										"39000", "39P01", "42601", "42P01", "42703", "42883", "42501", "54000", "54001", "58P01", "F0000", "F0001",
-										"XX000", "XX001", "XX002", "DF003", "DF004", "DF005", "DF006", "DF007", NULL};
-	static const char *const transient[] = {"08000", "08006", "08P01", "40001", "40P01", "53000", "53100",
-											"53200", "53300", "55P03", "57014", "57P01", "57P02", "57P03", "57P04", "58000", "58030", NULL};
-	static const char *const failed[] = {"00000", "P0001", "P0000", "P0002", "P0003", "P0004", "22012",
-										 "22023", "22P02", "23505", "23514", "21000", "24000", "26000", "2200N", "28000", "55000", "55006",
-										 "57000", "57ABC", "58ABC", "DF001", "DF002", "DF999", "HV000", "ZZZZZ", "99999", NULL};
+	static const char *const stuck[] = {"0A000", "25000", "25006", "25P02", "2D000", "2F000",
+										"2F002", "2F003", "39000", "39P01", "42601", "42P01",
+										"42703", "42883", "42501", "54000", "54001", "58P01",
+										"F0000", "F0001", "XX000", "XX001", "XX002", "DF003",
+										"DF004", "DF005", "DF006", "DF007", NULL};
+	static const char *const transient[] = {"08000", "08006", "08P01", "40001", "40P01", "53000",
+											"53100", "53200", "53300", "55P03", "57014", "57P01",
+											"57P02", "57P03", "57P04", "58000", "58030", NULL};
+	static const char *const failed[] = {"00000", "P0001", "P0000", "P0002", "P0003", "P0004",
+										 "22012", "22023", "22P02", "23505", "23514", "21000",
+										 "24000", "26000", "2200N", "28000", "55000", "55006",
+										 "57000", "57ABC", "58ABC", "DF001", "DF002", "DF999",
+										 "HV000", "ZZZZZ", "99999", NULL};
 	int i;
 	char text[6] = "00ABC";
 	static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -1000,28 +1054,44 @@ test_classify(void)
 static void
 test_classify_wrapped(void)
 {
-	static const char *const stuck[] = {"NameError: name 'custmer' is not defined", "SyntaxError: invalid syntax",
-										"ImportError: no", "ModuleNotFoundError: No module named 'requests'", "AttributeError: x",
-										"IndentationError: unexpected indent", "TabError: x", "UnboundLocalError: x",
+	static const char *const stuck[] = {"NameError: name 'custmer' is not defined",
+										"SyntaxError: invalid syntax",
+										"ImportError: no",
+										"ModuleNotFoundError: No module named 'requests'",
+										"AttributeError: x",
+										"IndentationError: unexpected indent",
+										"TabError: x",
+										"UnboundLocalError: x",
 										"could not compile PL/Python function \"f\""};
-	static const char *const failed[] = {"", "Name", "NameError", " NameError: x", "nameerror: x", "ValueError: x",
-										 "KeyError: 'email'", "plpy.Error: NameError: x", "RuntimeError: SyntaxError: x", "NameErrors: x"};
+	static const char *const failed[] = {"",
+										 "Name",
+										 "NameError",
+										 " NameError: x",
+										 "nameerror: x",
+										 "ValueError: x",
+										 "KeyError: 'email'",
+										 "plpy.Error: NameError: x",
+										 "RuntimeError: SyntaxError: x",
+										 "NameErrors: x"};
 	int i;
 
 	for (i = 0; i < (int) lengthof(stuck); i++)
 	{
-		EXPECT(df_classify_body_error(sqlstate_of("38000"), stuck[i]) == DF_BODY_STUCK, "%s", stuck[i]);
-		EXPECT(df_classify_body_error(sqlstate_of("38001"), stuck[i]) == DF_BODY_STUCK, "38001 %s", stuck[i]);
+		EXPECT(df_classify_body_error(sqlstate_of("38000"), stuck[i]) == DF_BODY_STUCK, "%s",
+			   stuck[i]);
+		EXPECT(df_classify_body_error(sqlstate_of("38001"), stuck[i]) == DF_BODY_STUCK, "38001 %s",
+			   stuck[i]);
 		EXPECT(df_classify_body_error(sqlstate_of("P0001"), stuck[i]) == DF_BODY_FAILED,
 			   "RAISE with Python's words: %s", stuck[i]);
 	}
 	for (i = 0; i < (int) lengthof(failed); i++)
-		EXPECT(df_classify_body_error(sqlstate_of("38000"), failed[i]) == DF_BODY_FAILED, "\"%s\"", failed[i]);
+		EXPECT(df_classify_body_error(sqlstate_of("38000"), failed[i]) == DF_BODY_FAILED, "\"%s\"",
+			   failed[i]);
 	EXPECT(df_classify_body_error(sqlstate_of("38000"), NULL) == DF_BODY_FAILED, "no message");
 	end_test("errors that PL/Python wrapped");
 }
 
-/* ---- probes ------------------------------------------------------------------ */
+/* ---- probes --------------------------------------------------------------- */
 
 static DfProbeQuestion
 probe_question(int i)
@@ -1054,23 +1124,30 @@ test_probe(void)
 		DfProbeVerdict verdict = df_probe_verdict(&question);
 		bool again = verdict == DF_PROBE_SEND || verdict == DF_PROBE_SEND_SAME;
 
-		EXPECT((verdict == DF_PROBE_ADOPT) == (question.found == 1 && question.was_sent), "adopted, question %d", i);
+		EXPECT((verdict == DF_PROBE_ADOPT) == (question.found == 1 && question.was_sent),
+			   "adopted, question %d", i);
 		EXPECT(verdict != DF_PROBE_EXISTED || !question.was_sent, "existed, question %d", i);
 		EXPECT(!again || !question.was_sent || question.budget_left, "no budget, question %d", i);
-		EXPECT(!again || !question.was_sent || !(question.carried_out || question.refused || question.undoing),
+		EXPECT(!again || !question.was_sent ||
+				   !(question.carried_out || question.refused || question.undoing),
 			   "sent again, question %d", i);
-		EXPECT(verdict != DF_PROBE_SEND || question.found == 0, "sent without knowing, question %d", i);
+		EXPECT(verdict != DF_PROBE_SEND || question.found == 0, "sent without knowing, question %d",
+			   i);
 		if (question.was_sent)
 		{
 			EXPECT(!(verdict == DF_PROBE_SEND || verdict == DF_PROBE_NOT_DONE) || question.settled,
 				   "believed too early, question %d", i);
-			EXPECT(verdict != DF_PROBE_NOT_DONE || question.found == 0, "failed without knowing, question %d", i);
-			EXPECT(!question.carried_out || verdict != DF_PROBE_NOT_DONE, "carried out, but failed, question %d", i);
-			EXPECT(verdict != DF_PROBE_SEND_SAME || question.harmless || question.doubt == DF_DOUBT_RESEND,
+			EXPECT(verdict != DF_PROBE_NOT_DONE || question.found == 0,
+				   "failed without knowing, question %d", i);
+			EXPECT(!question.carried_out || verdict != DF_PROBE_NOT_DONE,
+				   "carried out, but failed, question %d", i);
+			EXPECT(verdict != DF_PROBE_SEND_SAME || question.harmless ||
+					   question.doubt == DF_DOUBT_RESEND,
 				   "sent blindly, question %d", i);
 		}
 		else
-			EXPECT(verdict != DF_PROBE_DOUBTFUL && verdict != DF_PROBE_STUCK && verdict != DF_PROBE_LATER,
+			EXPECT(verdict != DF_PROBE_DOUBTFUL && verdict != DF_PROBE_STUCK &&
+					   verdict != DF_PROBE_LATER,
 				   "doubt about what was never sent, question %d", i);
 	}
 	end_test("what a probe must never lead to");

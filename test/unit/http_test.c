@@ -6,13 +6,15 @@
  * misbehaves as its path tells it to, and prints TAP.  palloc is malloc here;
  * that it links with no more than that shows that nothing in the room raises.
  *
- *	  gcc -g -Isrc -I$(pg_config --includedir-server) -o http_test test/unit/http_test.c src/http/[a-z]*.c \
+ *	  gcc -g -Isrc -I$(pg_config --includedir-server) -o http_test test/unit/http_test.c \
+ *	      src/http/[a-z]*.c \
  *	      $(pg_config --pkglibdir)/libpgcommon.a $(pg_config --pkglibdir)/libpgport.a -lcurl
  *	  valgrind --leak-check=full --child-silent-after-fork=yes ./http_test
  *
  * (test/check.sh builds it by the next line.)
  *
- * sources: src/http/client.c src/http/mail.c src/http/policy.c src/http/request.c src/http/response.c src/http/url.c src/shared/header.c
+ * sources: src/http/client.c src/http/mail.c src/http/policy.c src/http/request.c
+ * sources: src/http/response.c src/http/url.c src/shared/header.c
  */
 #include "postgres.h"
 
@@ -33,7 +35,7 @@
 #include "http/url.h"
 #include "shared/clock.h"
 
-/* ---- what a server of PostgreSQL's would provide ------------------------- */
+/* ---- what a server of PostgreSQL's would provide -------------------------- */
 
 void *
 palloc(Size size)
@@ -50,7 +52,8 @@ pfree(void *pointer)
 TimestampTz
 df_now(void)
 {
-	return ((int64) time(NULL) - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY) * USECS_PER_SEC;
+	return ((int64) time(NULL) - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY) *
+		USECS_PER_SEC;
 }
 
 #ifdef USE_ASSERT_CHECKING
@@ -69,7 +72,7 @@ ExceptionalCondition(const char *what, const char *file, int line)
 }
 #endif
 
-/* ---- TAP ----------------------------------------------------------------- */
+/* ---- TAP ------------------------------------------------------------------ */
 
 static int n_tests = 0;
 static int n_failed = 0;
@@ -98,7 +101,7 @@ end_test(const char *name)
 	detail[0] = '\0';
 }
 
-/* ---- the server ---------------------------------------------------------- */
+/* ---- the server ----------------------------------------------------------- */
 
 /* what the server tells the test, in memory that both see */
 typedef struct Seen
@@ -177,7 +180,8 @@ hear(int fd, Asked *asked)
 		if (end == NULL && (end = strstr(asked->text, "\r\n\r\n")) != NULL)
 		{
 			length = strstr(asked->text, "Content-Length: ");
-			need = end + 4 - asked->text + (length != NULL && length < end ? strtol(length + 16, NULL, 10) : 0);
+			need = end + 4 - asked->text +
+				(length != NULL && length < end ? strtol(length + 16, NULL, 10) : 0);
 		}
 	}
 	asked->body = end + 4;
@@ -276,7 +280,8 @@ say_gzip(int fd, const char *bytes, size_t len)
 {
 	char head[128];
 
-	snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n", len);
+	snprintf(head, sizeof(head),
+			 "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n", len);
 	say(fd, head);
 	say_bytes(fd, bytes, len);
 }
@@ -391,11 +396,15 @@ answer_well(int fd, const Asked *asked)
 	size_t len;
 
 	if (strcmp(path, "/plain") == 0)
-		say_plain(fd, "200 OK\r\nContent-Type: application/json; charset=utf-8\r\nX-Request-ID:  abc ", "{\"id\": 7}", 9);
+		say_plain(fd,
+				  "200 OK\r\nContent-Type: application/json; charset=utf-8\r\nX-Request-ID:  abc ",
+				  "{\"id\": 7}", 9);
 	else if (strcmp(path, "/echo") == 0)
 		say_plain(fd, "200 OK\r\nContent-Type: text/plain", asked->text, asked->len);
 	else if (strcmp(path, "/chunked") == 0)
-		say(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n5\r\nhello\r\n7\r\n, world\r\n0\r\nX-Sum: 12\r\n\r\n");
+		say(fd,
+			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: "
+			"X-Sum\r\n\r\n5\r\nhello\r\n7\r\n, world\r\n0\r\nX-Sum: 12\r\n\r\n");
 	else if (strcmp(path, "/until-close") == 0)
 	{
 		say(fd, "HTTP/1.1 200 OK\r\n\r\nall of it");
@@ -407,7 +416,9 @@ answer_well(int fd, const Asked *asked)
 		reset(fd);
 	}
 	else if (strcmp(path, "/hints") == 0)
-		say(fd, "HTTP/1.1 103 Early Hints\r\nX-Early: 1\r\n\r\nHTTP/1.1 200 OK\r\nX-Late: 2\r\nContent-Length: 0\r\n\r\n");
+		say(fd,
+			"HTTP/1.1 103 Early Hints\r\nX-Early: 1\r\n\r\nHTTP/1.1 200 OK\r\nX-Late: "
+			"2\r\nContent-Length: 0\r\n\r\n");
 	else if (strcmp(path, "/folded") == 0)
 		say(fd, "HTTP/1.1 200 OK\r\nX-Folded: one\r\n two\r\nContent-Length: 0\r\n\r\n");
 	else if (strcmp(path, "/empty") == 0)
@@ -457,7 +468,8 @@ answer_redirect(int fd, const char *path)
 		snprintf(where, sizeof(where), "http://127.0.0.1:%d/", closed_port);
 	else if (strcmp(to, "loop") == 0)
 		snprintf(where, sizeof(where), "%s", path);
-	snprintf(head, sizeof(head), "%.3s Moved\r\nRetry-After: 7\r\nLocation: %s", path + sizeof("/redirect/") - 1, where);
+	snprintf(head, sizeof(head), "%.3s Moved\r\nRetry-After: 7\r\nLocation: %s",
+			 path + sizeof("/redirect/") - 1, where);
 	say_plain(fd, head, "moved", 5);
 }
 
@@ -557,7 +569,7 @@ start_server(void)
 	}
 }
 
-/* ---- asking ---------------------------------------------------------------- */
+/* ---- asking --------------------------------------------------------------- */
 
 static char url_buffer[512];
 
@@ -650,7 +662,8 @@ expect_fate(const DfHttpResult *result, DfFate fate, int status, const char *err
 	EXPECT(result->fate == fate && result->status == status, "%s, status %d, error \"%s\"",
 		   fate_name(result->fate), result->status, result->error);
 	EXPECT(strstr(result->error, error) != NULL, "error is \"%s\"", result->error);
-	EXPECT((fate == DF_FATE_ANSWER) == (result->error[0] == '\0'), "error is \"%s\"", result->error);
+	EXPECT((fate == DF_FATE_ANSWER) == (result->error[0] == '\0'), "error is \"%s\"",
+		   result->error);
 }
 
 /* The common shape: ask for a path, expect an end, and name the test. */
@@ -670,12 +683,13 @@ check_body(const char *path, const char *body)
 	DfHttpResult *result = get(path);
 
 	expect_fate(result, DF_FATE_ANSWER, 200, "");
-	EXPECT(strcmp(body_of(result), body) == 0 && result->body_len == strlen(body), "body is \"%s\"", body_of(result));
+	EXPECT(strcmp(body_of(result), body) == 0 && result->body_len == strlen(body), "body is \"%s\"",
+		   body_of(result));
 	df_http_free(result);
 	end_test(path);
 }
 
-/* ---- answers --------------------------------------------------------------- */
+/* ---- answers -------------------------------------------------------------- */
 
 static void
 test_answers(void)
@@ -684,8 +698,10 @@ test_answers(void)
 
 	expect_fate(result, DF_FATE_ANSWER, 200, "");
 	EXPECT(strcmp(body_of(result), "{\"id\": 7}") == 0, "body is \"%s\"", body_of(result));
-	EXPECT(strcmp(result->content_type, "application/json; charset=utf-8") == 0, "type is \"%s\"", result->content_type);
-	EXPECT(strstr(result->headers, "x-request-id: abc\n") != NULL, "headers are \"%s\"", result->headers);
+	EXPECT(strcmp(result->content_type, "application/json; charset=utf-8") == 0, "type is \"%s\"",
+		   result->content_type);
+	EXPECT(strstr(result->headers, "x-request-id: abc\n") != NULL, "headers are \"%s\"",
+		   result->headers);
 	EXPECT(result->retry_after_ms == -1, "retry after");
 	EXPECT(result->took_us > 0 && result->took_us < 5000000, "took");
 	df_http_free(result);
@@ -697,18 +713,21 @@ test_answers(void)
 	check_body("/gzip", "{\"zipped\": true}");
 
 	result = get("/nul");
-	EXPECT(result->body_len == 3 && memcmp(result->body, "a\0b", 4) == 0, "body of %zu bytes", result->body_len);
+	EXPECT(result->body_len == 3 && memcmp(result->body, "a\0b", 4) == 0, "body of %zu bytes",
+		   result->body_len);
 	df_http_free(result);
 	end_test("a NUL in the body is kept and counted");
 
 	result = get("/hints");
 	expect_fate(result, DF_FATE_ANSWER, 200, "");
-	EXPECT(strcmp(result->headers, "x-late: 2\ncontent-length: 0\n") == 0, "headers are \"%s\"", result->headers);
+	EXPECT(strcmp(result->headers, "x-late: 2\ncontent-length: 0\n") == 0, "headers are \"%s\"",
+		   result->headers);
 	df_http_free(result);
 	end_test("headers of interim answers are forgotten");
 
 	result = get("/folded");
-	EXPECT(strstr(result->headers, "x-folded: one two\n") != NULL, "headers are \"%s\"", result->headers);
+	EXPECT(strstr(result->headers, "x-folded: one two\n") != NULL, "headers are \"%s\"",
+		   result->headers);
 	df_http_free(result);
 	end_test("folded header");
 
@@ -734,14 +753,17 @@ test_head(void)
 static void
 expect_said(const DfHttpResult *result, const char *text, bool said)
 {
-	EXPECT((strstr(body_of(result), text) != NULL) == said, "%s \"%s\" in: %s", said ? "no" : "there is", text, body_of(result));
+	EXPECT((strstr(body_of(result), text) != NULL) == said, "%s \"%s\" in: %s",
+		   said ? "no" : "there is", text, body_of(result));
 }
 
 static void
 test_request_lines(void)
 {
-	static const char *const headers[] = {"Content-Type: application/json", "Idempotency-Key: k1", "X-Empty:", NULL};
-	static const char *const own[] = {"User-Agent: mine", "accept: text/xml", "authorization: Token t", "Accept: text/csv", NULL};
+	static const char *const headers[] = {"Content-Type: application/json", "Idempotency-Key: k1",
+										  "X-Empty:", NULL};
+	static const char *const own[] = {"User-Agent: mine", "accept: text/xml",
+									  "authorization: Token t", "Accept: text/csv", NULL};
 	DfHttpRequest request = request_for("POST", "/echo");
 	DfHttpResult *result;
 
@@ -808,14 +830,18 @@ test_large_request(void)
 	free(body);
 	result = await_result();
 	expect_fate(result, DF_FATE_ANSWER, 200, "");
-	EXPECT(result->body_len > 20000 && strstr(result->body, "qqqq") != NULL && strchr(result->body, 'z') != NULL, "body");
-	EXPECT(result->body_len > 20000 && strspn(result->body + result->body_len - 20000, "q") == 20000, "the body was changed");
+	EXPECT(result->body_len > 20000 && strstr(result->body, "qqqq") != NULL &&
+			   strchr(result->body, 'z') != NULL,
+		   "body");
+	EXPECT(result->body_len > 20000 &&
+			   strspn(result->body + result->body_len - 20000, "q") == 20000,
+		   "the body was changed");
 	expect_said(result, "Expect", false);
 	df_http_free(result);
 	end_test("submit copies what it needs");
 }
 
-/* ---- answers that are not whole --------------------------------------------- */
+/* ---- answers that are not whole ------------------------------------------- */
 
 static void
 test_loss(void)
@@ -829,7 +855,8 @@ test_loss(void)
 	check_get("/garbage", DF_FATE_LOST, 0, "");
 	check_get("/nul-header", DF_FATE_LOST, 200, "");
 	check_get("/bad-gzip", DF_FATE_LOST, 200, "decompress");
-	check_get("/many-headers", DF_FATE_LOST, 200, "headers of the answer are larger than 65536 bytes");
+	check_get("/many-headers", DF_FATE_LOST, 200,
+			  "headers of the answer are larger than 65536 bytes");
 	check_get("/long-header", DF_FATE_LOST, 200, "");
 	check_get("/hints-for-ever", DF_FATE_LOST, 103, "headers of the answer are larger");
 
@@ -850,7 +877,8 @@ test_deadlines(void)
 	result = ask(&request);
 	expect_fate(result, DF_FATE_LOST, 200, "timed out after 300 ms");
 	EXPECT(result->body_len > 0 && result->body_len < 100, "body of %zu bytes", result->body_len);
-	EXPECT(result->took_us >= 300000 && result->took_us < 1500000, "took " INT64_FORMAT, result->took_us);
+	EXPECT(result->took_us >= 300000 && result->took_us < 1500000, "took " INT64_FORMAT,
+		   result->took_us);
 	df_http_free(result);
 	end_test("slow drip past the deadline");
 
@@ -863,7 +891,8 @@ test_deadlines(void)
 	request.url = url_of("/silent");
 	result = ask(&request);
 	expect_fate(result, DF_FATE_LOST, 0, "timed out after 300 ms, waiting for an answer");
-	EXPECT(result->took_us >= 300000 && result->took_us < 1500000, "took " INT64_FORMAT, result->took_us);
+	EXPECT(result->took_us >= 300000 && result->took_us < 1500000, "took " INT64_FORMAT,
+		   result->took_us);
 	df_http_free(result);
 	end_test("no answer before the deadline");
 
@@ -871,7 +900,8 @@ test_deadlines(void)
 	snprintf(url_buffer, sizeof(url_buffer), "https://127.0.0.1:%d/silent", server_port);
 	request.url = url_buffer;
 	result = ask(&request);
-	expect_fate(result, DF_FATE_NOT_SENT, 0, "timed out after 300 ms, before a connection was there");
+	expect_fate(result, DF_FATE_NOT_SENT, 0,
+				"timed out after 300 ms, before a connection was there");
 	df_http_free(result);
 	end_test("deadline before the request could be sent");
 
@@ -943,7 +973,7 @@ test_absence(void)
 	end_test("and is not if there was nothing to read");
 }
 
-/* ---- limits ------------------------------------------------------------------ */
+/* ---- limits --------------------------------------------------------------- */
 
 static void
 check_too_large(const char *path, size_t max_body)
@@ -981,7 +1011,7 @@ test_limits(void)
 	end_test("an answer of just max_body is whole");
 }
 
-/* ---- redirects --------------------------------------------------------------- */
+/* ---- redirects ------------------------------------------------------------ */
 
 /* private addresses that redirects may lead to */
 static const char *redirect_origins = NULL;
@@ -989,7 +1019,8 @@ static const char *redirect_origins = NULL;
 static DfHttpResult *
 ask_redirected(const char *method, const char *path, int follow)
 {
-	static const char *const headers[] = {"Content-Type: application/json", "X-Api-Key: hush", "Accept-Language: de", NULL};
+	static const char *const headers[] = {"Content-Type: application/json", "X-Api-Key: hush",
+										  "Accept-Language: de", NULL};
 	DfHttpRequest request = request_for(method, path);
 
 	request.follow_redirects = follow;
@@ -1011,14 +1042,16 @@ test_redirects(void)
 	DfHttpResult *result = get("/redirect/302//plain");
 
 	expect_fate(result, DF_FATE_ANSWER, 302, "");
-	EXPECT(strstr(result->headers, "location: /plain\n") != NULL, "headers are \"%s\"", result->headers);
+	EXPECT(strstr(result->headers, "location: /plain\n") != NULL, "headers are \"%s\"",
+		   result->headers);
 	EXPECT(strcmp(body_of(result), "moved") == 0, "body is \"%s\"", body_of(result));
 	df_http_free(result);
 	end_test("a redirect is an answer if none are followed");
 
 	result = ask_redirected("GET", "/redirect/302//plain", 1);
 	expect_fate(result, DF_FATE_ANSWER, 200, "");
-	EXPECT(result->retry_after_ms == -1 && strstr(result->headers, "location") == NULL, "something of the redirect is left");
+	EXPECT(result->retry_after_ms == -1 && strstr(result->headers, "location") == NULL,
+		   "something of the redirect is left");
 	EXPECT(strcmp(body_of(result), "{\"id\": 7}") == 0, "body is \"%s\"", body_of(result));
 	df_http_free(result);
 	end_test("a redirect is followed");
@@ -1060,7 +1093,8 @@ test_redirects(void)
 	df_http_free(result);
 	end_test("another origin is not at a private address");
 
-	snprintf(origins, sizeof(origins), "https://127.0.0.1:%d  http://localhost:%d", server_port, server_port);
+	snprintf(origins, sizeof(origins), "https://127.0.0.1:%d  http://localhost:%d", server_port,
+			 server_port);
 	redirect_origins = origins;
 	result = ask_redirected("POST", "/redirect/308/other", 1);
 	redirect_origins = NULL;
@@ -1095,16 +1129,19 @@ test_bad_redirects(void)
 
 	snprintf(origins, sizeof(origins), "http://127.0.0.1:%d", closed_port);
 	redirect_origins = origins;
-	check_redirect_end("GET", "/redirect/302/file%3A///etc/passwd", DF_FATE_REFUSED, "not http or https");
-	check_redirect_end("GET", "/redirect/302/gopher%3A//127.0.0.1/", DF_FATE_REFUSED, "not http or https");
-	check_redirect_end("GET", "/redirect/302/http%3A//me%3Ahunter2@127.0.0.1/", DF_FATE_REFUSED, "a user name");
+	check_redirect_end("GET", "/redirect/302/file%3A///etc/passwd", DF_FATE_REFUSED,
+					   "not http or https");
+	check_redirect_end("GET", "/redirect/302/gopher%3A//127.0.0.1/", DF_FATE_REFUSED,
+					   "not http or https");
+	check_redirect_end("GET", "/redirect/302/http%3A//me%3Ahunter2@127.0.0.1/", DF_FATE_REFUSED,
+					   "a user name");
 	check_redirect_end("GET", "/redirect/302/refused", DF_FATE_NOT_SENT, "connection refused");
 	check_redirect_end("POST", "/redirect/303/refused", DF_FATE_LOST, "connection refused");
 	check_redirect_end("POST", "/redirect/307/refused", DF_FATE_NOT_SENT, "connection refused");
 	redirect_origins = NULL;
 }
 
-/* ---- addresses ---------------------------------------------------------------- */
+/* ---- addresses ------------------------------------------------------------ */
 
 static void
 check_private(const char *host)
@@ -1160,8 +1197,8 @@ check_policy(const char *address, const char *what)
 {
 	const char *found = df_policy_blocks_text(address);
 
-	EXPECT((found == NULL) == (what == NULL) && (found == NULL || strcmp(found, what) == 0), "%s is %s", address,
-		   found == NULL ? "public" : found);
+	EXPECT((found == NULL) == (what == NULL) && (found == NULL || strcmp(found, what) == 0),
+		   "%s is %s", address, found == NULL ? "public" : found);
 }
 
 static void
@@ -1206,7 +1243,7 @@ test_policy(void)
 	end_test("address policy");
 }
 
-/* ---- connections ---------------------------------------------------------------- */
+/* ---- connections ---------------------------------------------------------- */
 
 static void
 test_connections(void)
@@ -1261,13 +1298,14 @@ check_dead_connection(const char *method, DfFate fate, int requests, const char 
 static void
 test_dead_connections(void)
 {
-	check_dead_connection("POST", DF_FATE_LOST, 2, "a POST is not sent again when its connection died");
+	check_dead_connection("POST", DF_FATE_LOST, 2,
+						  "a POST is not sent again when its connection died");
 	check_dead_connection("PATCH", DF_FATE_LOST, 2, "nor a PATCH");
 	check_dead_connection("GET", DF_FATE_ANSWER, 3, "a GET is");
 	check_dead_connection("DELETE", DF_FATE_ANSWER, 3, "and a DELETE");
 }
 
-/* ---- Retry-After ------------------------------------------------------------------ */
+/* ---- Retry-After ---------------------------------------------------------- */
 
 static void
 check_retry_after(const char *value, int64 low, int64 high)
@@ -1278,7 +1316,8 @@ check_retry_after(const char *value, int64 low, int64 high)
 	snprintf(path, sizeof(path), "/retry/%s", value);
 	result = get(path);
 	expect_fate(result, DF_FATE_ANSWER, 503, "");
-	EXPECT(result->retry_after_ms >= low && result->retry_after_ms <= high, "%s: " INT64_FORMAT " ms", value, result->retry_after_ms);
+	EXPECT(result->retry_after_ms >= low && result->retry_after_ms <= high,
+		   "%s: " INT64_FORMAT " ms", value, result->retry_after_ms);
 	df_http_free(result);
 }
 
@@ -1314,7 +1353,7 @@ test_retry_after(void)
 	end_test("Retry-After that makes no sense");
 }
 
-/* ---- what is refused at once --------------------------------------------------------- */
+/* ---- what is refused at once ---------------------------------------------- */
 
 static void
 check_refused(DfHttpRequest request, const char *error)
@@ -1412,7 +1451,7 @@ test_tls_files(void)
 	end_test("no TLS, nothing sent");
 }
 
-/* ---- many at once ----------------------------------------------------------------------- */
+/* ---- many at once --------------------------------------------------------- */
 
 static void
 test_many(void)
@@ -1432,8 +1471,8 @@ test_many(void)
 	for (i = 0; i < 100; i++)
 	{
 		result = await_result();
-		EXPECT(result->fate == DF_FATE_ANSWER && result->cookie < 100 && !got[result->cookie], "%s, cookie " UINT64_FORMAT,
-			   result->error, result->cookie);
+		EXPECT(result->fate == DF_FATE_ANSWER && result->cookie < 100 && !got[result->cookie],
+			   "%s, cookie " UINT64_FORMAT, result->error, result->cookie);
 		got[result->cookie % 100] = true;
 		df_http_free(result);
 	}
@@ -1472,7 +1511,8 @@ test_signals(void)
 	sigprocmask(SIG_SETMASK, NULL, &before);
 	df_http_free(get("/plain"));
 	sigprocmask(SIG_SETMASK, NULL, &after);
-	EXPECT(sigismember(&before, SIGUSR1) == 0 && sigismember(&after, SIGUSR1) == 0, "SIGUSR1 is blocked");
+	EXPECT(sigismember(&before, SIGUSR1) == 0 && sigismember(&after, SIGUSR1) == 0,
+		   "SIGUSR1 is blocked");
 	end_test("the mask of signals is put back");
 }
 
@@ -1497,7 +1537,7 @@ test_shutdown(void)
 	end_test("shutdown with requests in flight");
 }
 
-/* ---- URLs --------------------------------------------------------------------------------- */
+/* ---- URLs ----------------------------------------------------------------- */
 
 static void
 check_join(const char *base, const char *path, const char *expected)
@@ -1505,7 +1545,8 @@ check_join(const char *base, const char *path, const char *expected)
 	const char *why = "";
 	char *url = df_url_join(base, path, &why);
 
-	EXPECT(url != NULL && strcmp(url, expected) == 0 && why == NULL, "%s: %s", path, url != NULL ? url : why);
+	EXPECT(url != NULL && strcmp(url, expected) == 0 && why == NULL, "%s: %s", path,
+		   url != NULL ? url : why);
 	pfree(url);
 }
 
@@ -1516,21 +1557,26 @@ check_join_refused(const char *path, const char *reason)
 	char *url = df_url_join("https://api.example.com/v1", path, &why);
 
 	EXPECT(url == NULL, "%s became %s", path, url);
-	EXPECT(why != NULL && strstr(why, reason) != NULL, "%s: %s", path, why == NULL ? "no reason" : why);
+	EXPECT(why != NULL && strstr(why, reason) != NULL, "%s: %s", path,
+		   why == NULL ? "no reason" : why);
 	pfree(url);
 }
 
 static void
 test_join(void)
 {
-	check_join("https://api.example.com/v1", "/users/1?x=y", "https://api.example.com/v1/users/1?x=y");
+	check_join("https://api.example.com/v1", "/users/1?x=y",
+			   "https://api.example.com/v1/users/1?x=y");
 	check_join("https://api.example.com/v1/", "/users", "https://api.example.com/v1/users");
-	check_join("https://api.example.com", "/users/a@b.com", "https://api.example.com/users/a@b.com");
+	check_join("https://api.example.com", "/users/a@b.com",
+			   "https://api.example.com/users/a@b.com");
 	check_join("https://api.example.com/v1", "", "https://api.example.com/v1");
 	check_join("https://api.example.com", "?a=..&b=/../", "https://api.example.com?a=..&b=/../");
 	check_join("http://[::1]:8080/a", "/b:c;d=e,f/...", "http://[::1]:8080/a/b:c;d=e,f/...");
-	check_join("https://api.example.com", "/a b/\"x\"/m\xC3\xBCller", "https://api.example.com/a%20b/%22x%22/m%C3%BCller");
-	check_join("https://api.example.com", "/a%2Fb?n=%0A&expand[]=c", "https://api.example.com/a%2Fb?n=%0A&expand[]=c");
+	check_join("https://api.example.com", "/a b/\"x\"/m\xC3\xBCller",
+			   "https://api.example.com/a%20b/%22x%22/m%C3%BCller");
+	check_join("https://api.example.com", "/a%2Fb?n=%0A&expand[]=c",
+			   "https://api.example.com/a%2Fb?n=%0A&expand[]=c");
 	check_join("https://api.example.com", "/http://x/y", "https://api.example.com/http://x/y");
 	end_test("url: paths are joined");
 
@@ -1573,8 +1619,9 @@ check_base(const char *base, const char *reason)
 {
 	const char *problem = df_url_base_problem(base);
 
-	EXPECT((problem == NULL) == (reason == NULL) && (problem == NULL || strstr(problem, reason) != NULL), "%s: %s", base,
-		   problem == NULL ? "accepted" : problem);
+	EXPECT((problem == NULL) == (reason == NULL) &&
+			   (problem == NULL || strstr(problem, reason) != NULL),
+		   "%s: %s", base, problem == NULL ? "accepted" : problem);
 }
 
 static void

@@ -56,7 +56,8 @@ read_text(const char *text, size_t len, char *said, size_t room)
 	if (problem != NULL)
 		snprintf(said, room, "%s (%s)", problem, answer.error != NULL ? answer.error : "-");
 	else
-		snprintf(said, room, "%.*s %lld", (int) Min(answer.token_len, 100), answer.token, (long long) answer.expires_in);
+		snprintf(said, room, "%.*s %lld", (int) Min(answer.token_len, 100), answer.token,
+				 (long long) answer.expires_in);
 	free(body);
 }
 
@@ -73,7 +74,8 @@ static void
 check_good(void)
 {
 	check("{\"access_token\":\"abc\",\"token_type\":\"Bearer\",\"expires_in\":3600}", "abc 3600");
-	check(" { \"token_type\" : \"bEARER\" ,\r\n\t\"access_token\" : \"a.b-c_d~e+f/g=\" } ", "a.b-c_d~e+f/g= -1");
+	check(" { \"token_type\" : \"bEARER\" ,\r\n\t\"access_token\" : \"a.b-c_d~e+f/g=\" } ",
+		  "a.b-c_d~e+f/g= -1");
 	check("{\"access_token\":\"abc\"}", "abc -1");
 	check("{\"access_token\":\"abc\",\"expires_in\":\"60\"}", "abc 60");
 	check("{\"access_token\":\"abc\",\"expires_in\":59.9}", "abc 59");
@@ -83,7 +85,9 @@ check_good(void)
 	check("{\"access_token\":\"abc\",\"expires_in\":{\"x\":[1,2,{}]}}", "abc -1");
 	check("{\"access_token\":\"abc\",\"expires_in\":\"soon\"}", "abc -1");
 	check("{\"access_token\":\"a\\/b\\u0063\\\"\\\\\"}", "a/bc\"\\ -1");
-	check("{\"x\":{\"access_token\":\"inner\"},\"y\":[true,false,null,-1.5e+3,\"}\"],\"access_token\":\"abc\"}", "abc -1");
+	check("{\"x\":{\"access_token\":\"inner\"},\"y\":[true,false,null,-1.5e+3,\"}\"],\"access_"
+		  "token\":\"abc\"}",
+		  "abc -1");
 }
 
 static void
@@ -105,14 +109,21 @@ check_bad(void)
 	check("{\"access_token\":\"\"}", "its answer has no access_token (-)");
 	check("{\"access_token\":17}", "its answer has no access_token (-)");
 	check("{\"access_token\":{\"a\":\"b\"}}", "its answer has no access_token (-)");
-	check("{\"error\":\"invalid_client\",\"error_description\":\"no\"}", "its answer has no access_token (invalid_client)");
+	check("{\"error\":\"invalid_client\",\"error_description\":\"no\"}",
+		  "its answer has no access_token (invalid_client)");
 	check("{\"error\":\"my-secret\"}", "its answer has no access_token (-)");
-	check("{\"access_token\":\"abc\",\"token_type\":\"mac\"}", "its answer has a token_type other than Bearer (-)");
-	check("{\"access_token\":\"a b\"}", "its access_token has characters that no header may hold (-)");
-	check("{\"access_token\":\"a\\r\\nX: y\"}", "its access_token has characters that no header may hold (-)");
-	check("{\"access_token\":\"a\\u0000b\"}", "its access_token has characters that no header may hold (-)");
-	check("{\"access_token\":\"a\\u20acb\"}", "its access_token has characters that no header may hold (-)");
-	check("{\"access_token\":\"\xc3\xbc\"}", "its access_token has characters that no header may hold (-)");
+	check("{\"access_token\":\"abc\",\"token_type\":\"mac\"}",
+		  "its answer has a token_type other than Bearer (-)");
+	check("{\"access_token\":\"a b\"}",
+		  "its access_token has characters that no header may hold (-)");
+	check("{\"access_token\":\"a\\r\\nX: y\"}",
+		  "its access_token has characters that no header may hold (-)");
+	check("{\"access_token\":\"a\\u0000b\"}",
+		  "its access_token has characters that no header may hold (-)");
+	check("{\"access_token\":\"a\\u20acb\"}",
+		  "its access_token has characters that no header may hold (-)");
+	check("{\"access_token\":\"\xc3\xbc\"}",
+		  "its access_token has characters that no header may hold (-)");
 }
 
 static void
@@ -125,7 +136,8 @@ check_sizes(void)
 	memset(text, '[', size);
 	memcpy(text, "{\"a\":", 5);
 	read_text(text, size, said, sizeof(said));
-	report(strcmp(said, "its answer is not a JSON object (-)") == 0, "a hundred thousand brackets", said);
+	report(strcmp(said, "its answer is not a JSON object (-)") == 0, "a hundred thousand brackets",
+		   said);
 
 	for (int more = 0; more < 2; more++)
 	{
@@ -136,7 +148,8 @@ check_sizes(void)
 		len += DF_MAX_TOKEN + more;
 		memcpy(text + len, "\"}", 2);
 		read_text(text, len + 2, said, sizeof(said));
-		report((strncmp(said, "xxxx", 4) == 0) == (more == 0), more ? "a token that is too long" : "the longest token", said);
+		report((strncmp(said, "xxxx", 4) == 0) == (more == 0),
+			   more ? "a token that is too long" : "the longest token", said);
 	}
 	free(text);
 }
@@ -145,7 +158,8 @@ check_sizes(void)
 static void
 check_noise(void)
 {
-	static const char seed[] = "{\"access_token\":\"a\\u0062\\/c\",\"expires_in\":\"12\",\"x\":[{\"y\":-1.5e3},null]}";
+	static const char seed[] =
+		"{\"access_token\":\"a\\u0062\\/c\",\"expires_in\":\"12\",\"x\":[{\"y\":-1.5e3},null]}";
 	static const char alphabet[] = "{}[]\",:\\u0e-1 nt";
 	char text[sizeof(seed)];
 	char said[300];
@@ -159,7 +173,8 @@ check_noise(void)
 		for (int i = 0; i < 4; i++)
 		{
 			state = state * 1664525 + 1013904223;
-			text[(state >> 8) % (sizeof(seed) - 1)] = alphabet[(state >> 24) % (sizeof(alphabet) - 1)];
+			text[(state >> 8) % (sizeof(seed) - 1)] =
+				alphabet[(state >> 24) % (sizeof(alphabet) - 1)];
 		}
 		read_text(text, sizeof(seed) - 1, said, sizeof(said));
 	}

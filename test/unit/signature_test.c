@@ -24,8 +24,8 @@ typedef struct Vector
 	const char *verify;
 	const char *secret;
 	const char *body;
-	size_t		body_len;
-	Pair		headers[4];
+	size_t body_len;
+	Pair headers[4];
 } Vector;
 
 #include "signature_vectors.h"
@@ -39,7 +39,8 @@ expect(bool condition, const char *what, const Vector *vector)
 	n_tests++;
 	if (!condition)
 		n_failed++;
-	printf("%sok %d - %s (%s)\n", condition ? "" : "not ", n_tests, what, vector != NULL ? vector->library : "-");
+	printf("%sok %d - %s (%s)\n", condition ? "" : "not ", n_tests, what,
+		   vector != NULL ? vector->library : "-");
 }
 
 static char *
@@ -54,11 +55,12 @@ look_up(const void *headers, const char *name)
 }
 
 static const char *
-verdict(const char *verify, const char *secret, const Pair *headers, const char *body, size_t len, int64 now)
+verdict(const char *verify, const char *secret, const Pair *headers, const char *body, size_t len,
+		int64 now)
 {
-	DfVerify	scheme;
-	char	   *header;
-	DfDelivery	delivery;
+	DfVerify scheme;
+	char *header;
+	DfDelivery delivery;
 
 	if (!df_verify_parse(verify, &scheme, &header))
 		return "unknown scheme";
@@ -80,10 +82,10 @@ accepts(const Vector *v, const char *secret, const Pair *headers, const char *bo
 static void
 try_changes(const Vector *v)
 {
-	char	   *body = malloc(v->body_len + 1);
-	bool		refused = true;
+	char *body = malloc(v->body_len + 1);
+	bool refused = true;
 
-	for (size_t i = 0; i < v->body_len; i += v->body_len > 500 ? 97 : 1)
+	for (size_t i = 0; i<v->body_len; i += v->body_len> 500 ? 97 : 1)
 	{
 		memcpy(body, v->body, v->body_len + 1);
 		body[i] ^= 1;
@@ -94,8 +96,8 @@ try_changes(const Vector *v)
 	refused = true;
 	for (int h = 0; h < 4 && v->headers[h].name != NULL; h++)
 	{
-		Pair		headers[4];
-		char	   *value = strdup(v->headers[h].value);
+		Pair headers[4];
+		char *value = strdup(v->headers[h].value);
 
 		/* the delivery id of GitHub is not signed */
 		if (strcmp(v->headers[h].name, "x-github-delivery") == 0)
@@ -104,7 +106,7 @@ try_changes(const Vector *v)
 		headers[h].value = value;
 		for (size_t i = 0; i < strlen(v->headers[h].value); i++)
 		{
-			char		before = value[i];
+			char before = value[i];
 
 			/* '=' at the end of base64 and the case of hex digits say nothing */
 			value[i] = before == 'Z' ? 'Y' : 'Z';
@@ -122,16 +124,21 @@ try_changes(const Vector *v)
 static void
 try_vector(const Vector *v)
 {
-	bool		timed = strcmp(v->verify, "github") != 0;
+	bool timed = strcmp(v->verify, "github") != 0;
 
-	expect(accepts(v, v->secret, v->headers, v->body, VECTORS_AT), "what the library signed is taken", v);
-	expect(!accepts(v, "whsec_b3RoZXI=", v->headers, v->body, VECTORS_AT), "with another secret it is not", v);
-	expect(!accepts(v, "", v->headers, v->body, VECTORS_AT) && !accepts(v, NULL, v->headers, v->body, VECTORS_AT),
+	expect(accepts(v, v->secret, v->headers, v->body, VECTORS_AT),
+		   "what the library signed is taken", v);
+	expect(!accepts(v, "whsec_b3RoZXI=", v->headers, v->body, VECTORS_AT),
+		   "with another secret it is not", v);
+	expect(!accepts(v, "", v->headers, v->body, VECTORS_AT) &&
+			   !accepts(v, NULL, v->headers, v->body, VECTORS_AT),
 		   "nor without one", v);
 	expect(accepts(v, v->secret, v->headers, v->body, VECTORS_AT + 300) &&
-		   accepts(v, v->secret, v->headers, v->body, VECTORS_AT - 300), "five minutes off is near enough", v);
+			   accepts(v, v->secret, v->headers, v->body, VECTORS_AT - 300),
+		   "five minutes off is near enough", v);
 	expect(timed != accepts(v, v->secret, v->headers, v->body, VECTORS_AT + 301) &&
-		   timed != accepts(v, v->secret, v->headers, v->body, VECTORS_AT - 301), "a second more is not, where time is signed", v);
+			   timed != accepts(v, v->secret, v->headers, v->body, VECTORS_AT - 301),
+		   "a second more is not, where time is signed", v);
 	try_changes(v);
 }
 
@@ -140,30 +147,38 @@ try_own_schemes(void)
 {
 	/* RFC 4231, test case 2, and the same in base64 */
 	static const char body[] = "what do ya want for nothing?";
-	Pair		hex[4] = {{"x-sig", "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"}};
-	Pair		upper[4] = {{"x-sig", "5BDCC146BF60754E6A042426089575C75A003F089D2739839DEC58B964EC3843"}};
-	Pair		base64[4] = {{"x-sig", "W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEM="}};
-	Pair		cut[4] = {{"x-sig", "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec38"}};
-	Pair		bearer[4] = {{"authorization", "Bearer s3cret"}};
-	Pair		lower[4] = {{"authorization", "bearer s3cret"}};
-	Pair		longer[4] = {{"authorization", "Bearer s3cret2"}};
-	Pair		basic[4] = {{"authorization", "Basic s3cret"}};
-	size_t		len = strlen(body);
+	Pair hex[4] = {
+		{"x-sig", "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"}};
+	Pair upper[4] = {{"x-sig", "5BDCC146BF60754E6A042426089575C75A003F089D2739839DEC58B964EC3843"}};
+	Pair base64[4] = {{"x-sig", "W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEM="}};
+	Pair cut[4] = {{"x-sig", "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec38"}};
+	Pair bearer[4] = {{"authorization", "Bearer s3cret"}};
+	Pair lower[4] = {{"authorization", "bearer s3cret"}};
+	Pair longer[4] = {{"authorization", "Bearer s3cret2"}};
+	Pair basic[4] = {{"authorization", "Basic s3cret"}};
+	size_t len = strlen(body);
 
 	expect(verdict("hmac-sha256:X-Sig", "Jefe", hex, body, len, 0) == NULL, "an HMAC in hex", NULL);
 	expect(verdict("hmac-sha256:X-Sig", "Jefe", upper, body, len, 0) == NULL, "in capitals", NULL);
 	expect(verdict("hmac-sha256:x-sig", "Jefe", base64, body, len, 0) == NULL, "in base64", NULL);
-	expect(verdict("hmac-sha256:X-Sig", "Jefe", cut, body, len, 0) != NULL, "a part of it is none", NULL);
-	expect(verdict("hmac-sha256:X-Sig", "jefe", hex, body, len, 0) != NULL, "with another secret", NULL);
-	expect(verdict("hmac-sha256:X-Other", "Jefe", hex, body, len, 0) != NULL, "in another header", NULL);
+	expect(verdict("hmac-sha256:X-Sig", "Jefe", cut, body, len, 0) != NULL, "a part of it is none",
+		   NULL);
+	expect(verdict("hmac-sha256:X-Sig", "jefe", hex, body, len, 0) != NULL, "with another secret",
+		   NULL);
+	expect(verdict("hmac-sha256:X-Other", "Jefe", hex, body, len, 0) != NULL, "in another header",
+		   NULL);
 	expect(verdict("bearer", "s3cret", bearer, body, len, 0) == NULL, "a bearer token", NULL);
-	expect(verdict("bearer", "s3cret", lower, body, len, 0) == NULL, "the scheme's case does not matter", NULL);
-	expect(verdict("bearer", "s3cret", longer, body, len, 0) != NULL, "a longer token is another one", NULL);
-	expect(verdict("bearer", "s3cret2", bearer, body, len, 0) != NULL, "and so is a shorter one", NULL);
+	expect(verdict("bearer", "s3cret", lower, body, len, 0) == NULL,
+		   "the scheme's case does not matter", NULL);
+	expect(verdict("bearer", "s3cret", longer, body, len, 0) != NULL,
+		   "a longer token is another one", NULL);
+	expect(verdict("bearer", "s3cret2", bearer, body, len, 0) != NULL, "and so is a shorter one",
+		   NULL);
 	expect(verdict("bearer", "s3cret", basic, body, len, 0) != NULL, "basic is not bearer", NULL);
 	expect(verdict("none", NULL, basic, body, len, 0) == NULL, "none verifies nothing", NULL);
 	expect(verdict("hmac-sha256:", "x", hex, body, len, 0) != NULL, "a header must be named", NULL);
-	expect(verdict("hmac-sha256:X Sig", "x", hex, body, len, 0) != NULL, "by a name that headers have", NULL);
+	expect(verdict("hmac-sha256:X Sig", "x", hex, body, len, 0) != NULL,
+		   "by a name that headers have", NULL);
 	expect(verdict("md5", "x", hex, body, len, 0) != NULL, "an unknown scheme", NULL);
 }
 
