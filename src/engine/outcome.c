@@ -11,7 +11,7 @@
 
 #include "engine/json.h"
 #include "engine/live.h"
-#include "engine/mail.h"
+#include "engine/mail_message.h"
 #include "engine/options.h"
 #include "engine/outcome.h"
 #include "shared/policy.h"

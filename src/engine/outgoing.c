@@ -8,7 +8,7 @@
 #include "postgres.h"
 
 #include "engine/json.h"
-#include "engine/mail.h"
+#include "engine/mail_message.h"
 #include "engine/options.h"
 #include "engine/outcome.h"
 #include "shared/encoding.h"

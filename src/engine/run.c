@@ -10,7 +10,7 @@
  */
 #include "postgres.h"
 
-#include "engine/child.h"
+#include "engine/child_run.h"
 #include "engine/json.h"
 #include "engine/live.h"
 #include "engine/outcome.h"

@@ -4,7 +4,7 @@
  *
  * Runs inside a body, in its read-only subtransaction, as the workflow's owner.
  * The id of the child run is made here and stands in the step's intent; the run
- * itself is inserted when that is recorded (engine/child.c), so that it is there
+ * itself is inserted when that is recorded (engine/child_run.c), so that it is there
  * exactly if the intent is.  Nothing here writes.
  */
 #include "postgres.h"

@@ -9,7 +9,7 @@
 #include "postgres.h"
 
 #include "engine/json.h"
-#include "engine/mail.h"
+#include "engine/mail_message.h"
 #include "engine/step_api.h"
 #include "engine/template.h"
 #include "fdw/system.h"

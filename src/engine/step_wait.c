@@ -9,7 +9,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "engine/child.h"
+#include "engine/child_run.h"
 #include "engine/json.h"
 #include "engine/outcome.h"
 #include "engine/step_api.h"

@@ -25,7 +25,7 @@
  * one, and a POST can then not be told from one that was carried out.  Measured
  * with 64 POSTs in flight: 1 to 2 % in doubt with multiplexing, none without.
  *
- * A mail (http/mail.c) is an exchange like the others, with a multi handle of its
+ * A mail (http/smtp.c) is an exchange like the others, with a multi handle of its
  * own until it is connected; its sockets are in the same epoll set.
  *
  * Nothing here may raise or palloc.  Memory that is short makes a result with
@@ -41,7 +41,7 @@
 #include <curl/curl.h>
 
 #include "http/client.h"
-#include "http/mail.h"
+#include "http/smtp.h"
 #include "http/request.h"
 #include "shared/clock.h"
 

@@ -19,7 +19,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "engine/child.h"
+#include "engine/child_run.h"
 #include "engine/query.h"
 #include "guc.h"
 #include "shared/clock.h"

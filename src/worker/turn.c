@@ -23,7 +23,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "engine/child.h"
+#include "engine/child_run.h"
 #include "engine/outcome.h"
 #include "guc.h"
 #include "shared/clock.h"

@@ -13,7 +13,7 @@
  *
  * (test/check.sh builds it by the next line.)
  *
- * sources: src/http/client.c src/http/mail.c src/http/policy.c src/http/request.c
+ * sources: src/http/client.c src/http/smtp.c src/http/policy.c src/http/request.c
  * sources: src/http/response.c src/http/url.c src/shared/header.c
  */
 #include "postgres.h"

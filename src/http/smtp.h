@@ -1,9 +1,9 @@
 /*
- * http/mail.h
+ * http/smtp.h
  *	  One mail: an exchange by SMTP.
  */
-#ifndef DF_HTTP_MAIL_H
-#define DF_HTTP_MAIL_H
+#ifndef DF_HTTP_SMTP_H
+#define DF_HTTP_SMTP_H
 
 #include "http/request.h"
 
@@ -57,4 +57,4 @@ extern bool df_mail_talk(DfExchange *exchange, DfMailEnd *end);
 /* the text of the last reply becomes the body of the answer, its code the status */
 extern void df_mail_keep_reply(DfExchange *exchange);
 
-#endif /* DF_HTTP_MAIL_H */
+#endif /* DF_HTTP_SMTP_H */

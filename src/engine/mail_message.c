@@ -1,5 +1,5 @@
 /*
- * engine/mail.c
+ * engine/mail_message.c
  *	  A mail: what a body gave send_mail(), and what leaves for it.
  *
  * Runs in workers: within a body, where a call is checked, and in the recording
@@ -11,7 +11,7 @@
 #include "postgres.h"
 
 #include "engine/json.h"
-#include "engine/mail.h"
+#include "engine/mail_message.h"
 #include "engine/outcome.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"

@@ -1,5 +1,5 @@
 /*
- * http/mail.c
+ * http/smtp.c
  *	  One mail: an exchange by SMTP.
  *
  * Runs in workers, in no transaction.  libcurl resolves, connects, secures the
@@ -24,7 +24,7 @@
  */
 #include "postgres.h"
 
-#include "http/mail.h"
+#include "http/smtp.h"
 
 #define MAX_PER_SEND 16384
 #define MAX_READS 64

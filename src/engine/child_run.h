@@ -1,9 +1,9 @@
 /*
- * engine/child.h
+ * engine/child_run.h
  *	  What a run and those that it called have to do with each other.
  */
-#ifndef DF_ENGINE_CHILD_H
-#define DF_ENGINE_CHILD_H
+#ifndef DF_CHILD_RUN_H
+#define DF_CHILD_RUN_H
 
 #include "df_types.h"
 
@@ -35,4 +35,4 @@ extern char *df_child_words(const DfStep *step);
 /* what response() returns of a call */
 extern Jsonb *df_child_response(const DfStep *step);
 
-#endif /* DF_ENGINE_CHILD_H */
+#endif /* DF_CHILD_RUN_H */

@@ -1,9 +1,9 @@
 /*
- * engine/mail.h
+ * engine/mail_message.h
  *	  A mail: what a body gave send_mail(), and what leaves for it.
  */
-#ifndef DF_MAIL_H
-#define DF_MAIL_H
+#ifndef DF_MAIL_MESSAGE_H
+#define DF_MAIL_MESSAGE_H
 
 #include "engine/live.h"
 #include "engine/mime.h"
@@ -47,4 +47,4 @@ extern bool df_mail_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, char **w
 /* {"message_id", "reply"} of a mail that was accepted */
 extern Jsonb *df_mail_output(DfRun *run, DfStep *step, const DfReply *reply);
 
-#endif /* DF_MAIL_H */
+#endif /* DF_MAIL_MESSAGE_H */

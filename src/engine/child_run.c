@@ -1,5 +1,5 @@
 /*
- * engine/child.c
+ * engine/child_run.c
  *	  What a run and those that it called have to do with each other.
  *
  * Runs in a worker or a sql worker, in its recording transaction.  A child is a
@@ -14,7 +14,7 @@
  */
 #include "postgres.h"
 
-#include "engine/child.h"
+#include "engine/child_run.h"
 #include "engine/json.h"
 #include "engine/live.h"
 #include "miscadmin.h"
