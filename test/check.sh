@@ -3,7 +3,7 @@
 # Runs the tests: lint, unit, systems, regress, isolation, tap, examples.
 #
 #   test/check.sh [stage ...]        all of them by default
-#   TESTS='020 030' test/check.sh tap     only the TAP files whose names match
+#   TESTS='doubt steps/retry' test/check.sh tap     only the TAP files in whose path that is
 #
 # Everything runs on a copy of the tree in a temporary directory, as an
 # unprivileged user if called by root, on servers of its own; nothing is left
@@ -13,6 +13,8 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 . test/lib.sh
 export PG_CONFIG=${PG_CONFIG:-pg_config}
+# see tap_files
+LONG_TESTS='crash/killed_at_random'
 STAGES='lint unit systems regress isolation tap examples'
 JOBS=${JOBS:-2}
 
@@ -213,7 +215,8 @@ run_tap()
 {
 	local file=$1 name dir rc began=$SECONDS
 
-	name=$(basename "$file" .pl)
+	name=${file#test/t/}
+	name=${name%.pl}
 	dir=$work/tap/$name
 	mkdir -p "$dir"
 	TESTDIR="$dir" TESTDATADIR="$dir/tmp_check" TESTLOGDIR="$dir/tmp_check/log" \
@@ -227,20 +230,34 @@ run_tap()
 	return 0
 }
 
+# the old numbers, as long as somebody still asks for one
+path_of_number()
+{
+	sed -n "s/^$1 //p" test/t/NUMBERS
+}
+
+# tap_files: those that TESTS asks for, the longest first, so that all that run beside each other end together
+tap_files()
+{
+	local part pattern='' file
+
+	for part in ${TESTS:-}; do
+		[[ $part =~ ^[0-9]+$ ]] && part=$(path_of_number "$part")
+		pattern+=${pattern:+|}$part
+	done
+	for file in $LONG_TESTS; do printf '%s\n' "test/t/$file.pl"; done |
+		cat - <(find test/t -name '*.pl' | LC_ALL=C sort) | awk '!seen[$0]++' | grep -E "^test/t/.*(${pattern})"
+}
+
 stage_tap()
 {
-	local file name rc log
+	local name rc log dir
 
 	export pgxs work
 	export -f run_tap faults_in say
-	for file in test/t/*.pl; do
-		[ -e "$file" ] || continue
-		if [ -n "${TESTS:-}" ] && ! grep -qE "(${TESTS// /|})" <<<"$file"; then continue; fi
-		printf '%s\0' "$file"
-	done | tap_order | xargs -0 -r -n 1 -P "$JOBS" bash -c 'run_tap "$0"'
-	for dir in "$work"/tap/*/; do
-		[ -e "$dir/rc" ] || continue
-		name=$(basename "$dir")
+	tap_files | tr '\n' '\0' | xargs -0 -r -n 1 -P "$JOBS" bash -c 'run_tap "$0"'
+	while read -r name; do
+		dir=$work/tap/$name
 		read -r rc _ <"$dir/rc"
 		cat "$dir"/err >>"$dir/out.log"
 		for log in "$dir"/tmp_check/log/regress_log_*; do
@@ -251,13 +268,7 @@ stage_tap()
 		done
 		count_tap "test/t/$name.pl" "$rc" "$dir/out" "$dir/out.log"
 		[ -s "$dir/faults" ] && record failed "test/t/$name.pl: faults in the log" "$dir/faults"
-	done
-}
-
-# the crash test first: it is the longest, and two at a time should end together
-tap_order()
-{
-	sort -z | sed -z 's/.*020_/0 &/; t; s/^/1 /' | sort -z -s -n -k1,1 | cut -z -d' ' -f2-
+	done < <(cd "$work/tap" 2>/dev/null && find . -name rc -printf '%P\n' | sed 's|/rc$||' | LC_ALL=C sort)
 }
 
 # each promise that a story keeps is a test passed
