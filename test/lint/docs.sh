@@ -232,7 +232,7 @@ for my $file ('src/flow/run_state.c', 'src/flow/step_state.c')
 	}
 }
 my $errors = section('Errors');
-for my $code (slurp('src/df_types.h') =~ /MAKE_SQLSTATE\((.*?)\)/g)
+for my $code (slurp('src/types/base.h') =~ /MAKE_SQLSTATE\((.*?)\)/g)
 {
 	$code =~ s/[', ]//g;
 	offence("SQLSTATE $code is missing") unless $errors =~ /^\| $code \|/m;

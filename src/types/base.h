@@ -1,0 +1,45 @@
+/*
+ * types/base.h
+ *	  What every type rests on: limits of names, our SQLSTATEs, the time that is none.
+ *
+ * Nobody's: constants.  Times are TimestampTz in the database's clock; strings are
+ * NUL-terminated in the server's encoding, NULL means absent.
+ */
+#ifndef DF_TYPES_BASE_H
+#define DF_TYPES_BASE_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+
+#define DF_NEVER ((TimestampTz) 0)
+
+/* limits of what a name or key may be, in bytes */
+#define DF_MAX_NAME 200
+#define DF_MAX_KEY 1024
+/* of a path with its query, and of a step's headers together: servers take less */
+#define DF_MAX_HEAD 65536
+
+/* SQLSTATEs of our own, docs/reference.md lists them */
+#define DF_ERR_STEP_FAILED MAKE_SQLSTATE('D', 'F', '0', '0', '1')
+#define DF_ERR_CANCELLED MAKE_SQLSTATE('D', 'F', '0', '0', '2')
+#define DF_ERR_RECORD_MISMATCH MAKE_SQLSTATE('D', 'F', '0', '0', '3')
+#define DF_ERR_OUTSIDE_WORKFLOW MAKE_SQLSTATE('D', 'F', '0', '0', '4')
+#define DF_ERR_UNKNOWN MAKE_SQLSTATE('D', 'F', '0', '0', '5')
+#define DF_ERR_LIMIT MAKE_SQLSTATE('D', 'F', '0', '0', '6')
+#define DF_ERR_NOT_LOADED MAKE_SQLSTATE('D', 'F', '0', '0', '7')
+
+/*
+ * Whether a step or an event may have this name: '#' is the engine's, in name#n,
+ * so that no body could ever wait for an event that has one.
+ */
+static inline bool
+df_name_is_clean(const char *name)
+{
+	for (const char *c = name; *c != '\0'; c++)
+		if ((unsigned char) *c < ' ' || *c == '#' || *c == 0x7f)
+			return false;
+	return true;
+}
+
+#endif /* DF_TYPES_BASE_H */

@@ -1,0 +1,21 @@
+/*
+ * types/retry.h
+ *	  How often and how long something is tried again.
+ *
+ * Whoever reads it from a workflow, a system or a step fills it; flow/retry.c
+ * decides by it.
+ */
+#ifndef DF_TYPES_RETRY_H
+#define DF_TYPES_RETRY_H
+
+#include "postgres.h"
+
+typedef struct DfRetry
+{
+	int max_attempts; /* 0 = no limit */
+	int64 initial_ms; /* first back-off */
+	int64 max_ms; /* longest back-off */
+	int64 for_ms; /* total time since the first attempt, 0 = no limit */
+} DfRetry;
+
+#endif /* DF_TYPES_RETRY_H */

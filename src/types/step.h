@@ -1,0 +1,96 @@
+/*
+ * types/step.h
+ *	  One step of a run, and one failed attempt of a step, in a worker's memory.
+ *
+ * Its run's, in run->cxt: store/claim.c reads it, the engine changes it,
+ * store/record.c writes it.
+ */
+#ifndef DF_TYPES_STEP_H
+#define DF_TYPES_STEP_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "types/states.h"
+#include "utils/jsonb.h"
+#include "utils/uuid.h"
+
+/* what is to be sent next for a step that is in flight or about to be */
+typedef enum DfPhase
+{
+	DF_PHASE_DO,
+	DF_PHASE_PROBE,
+	DF_PHASE_UNDO
+} DfPhase;
+
+typedef struct DfStep
+{
+	int n;
+	char *name; /* base#k */
+	DfStepKind kind;
+	char *system;
+	char *request; /* "METHOD /path" or what else identifies it */
+	Jsonb *headers;
+	char *body;
+	Jsonb *options;
+	uint32 base_hash;
+	TimestampTz started_at;
+
+	DfStepState state;
+	int attempts;
+	int renewals;
+	TimestampTz sent_at;
+	TimestampTz wake_at;
+	TimestampTz finished_at;
+	int status;
+	Jsonb *output;
+	Jsonb *answer;
+	Jsonb *error;
+	char *undo;
+	char *undo_body;
+	DfUndoState undo_state;
+	int undo_attempts;
+	TimestampTz undo_since;
+	Jsonb *undo_error;
+
+	/* memory only */
+	int index; /* in run->steps */
+	bool traced; /* its span was put out */
+	bool fresh; /* no row yet */
+	bool dirty; /* differs from its row */
+	bool rerendered; /* so does its intent */
+	bool to_send; /* the dispatcher is to send `phase` */
+	bool to_run; /* SQL: a sql worker is to run it, or its undo */
+	bool to_start; /* its child run is to be inserted */
+	bool own_child; /* it has a child run of its own, not an attached one */
+	const char *ask; /* "cancel" or "undo": to be asked of the child run; NULL = nothing */
+	bool in_flight;
+	bool told; /* the body has learnt what came of it */
+	bool cleared; /* in doubt, but a probe or the step itself says: send it again */
+	/* its probe has just been answered: put off, it would be asked again, for ever perhaps */
+	bool urgent;
+	TimestampTz not_before; /* urgent, and has no place: when to look for one again */
+	bool unauthorized; /* its token was refused, it is sent again with a fresh one */
+	DfPhase phase;
+	int called; /* number of the entry that last called it */
+	int next_same; /* index of the next step of that base name, -1 */
+	TimestampTz attempt_at; /* when the attempt in flight left */
+	TimestampTz sent_before; /* sent_at before it did */
+} DfStep;
+
+/* a failed try, to be written */
+typedef struct DfAttempt
+{
+	pg_uuid_t run;
+	int n;
+	int seq;
+	bool undo;
+	TimestampTz at;
+	double took_ms;
+	int status; /* 0 = none */
+	const char *outcome;
+	char *error;
+	TimestampTz next_at;
+} DfAttempt;
+
+#endif /* DF_TYPES_STEP_H */
