@@ -15,7 +15,7 @@
 #include "postgres.h"
 
 #include "engine/child_run.h"
-#include "engine/json.h"
+#include "shared/json.h"
 #include "engine/live.h"
 #include "miscadmin.h"
 #include "shared/clock.h"

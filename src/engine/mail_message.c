@@ -10,7 +10,7 @@
  */
 #include "postgres.h"
 
-#include "engine/json.h"
+#include "shared/json.h"
 #include "engine/mail_message.h"
 #include "engine/outcome.h"
 #include "mb/pg_wchar.h"

@@ -7,7 +7,7 @@
  */
 #include "postgres.h"
 
-#include "engine/json.h"
+#include "shared/json.h"
 #include "engine/options.h"
 #include "shared/jsonpath.h"
 #include "utils/builtins.h"

@@ -9,12 +9,12 @@
  */
 #include "postgres.h"
 
-#include "engine/json.h"
+#include "shared/json.h"
 #include "engine/live.h"
 #include "engine/mail_message.h"
 #include "engine/options.h"
 #include "engine/outcome.h"
-#include "shared/policy.h"
+#include "shared/retry_options.h"
 #include "engine/template.h"
 #include "guc.h"
 #include "mb/pg_wchar.h"

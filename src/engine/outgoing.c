@@ -7,7 +7,7 @@
  */
 #include "postgres.h"
 
-#include "engine/json.h"
+#include "shared/json.h"
 #include "engine/mail_message.h"
 #include "engine/options.h"
 #include "engine/outcome.h"

@@ -8,7 +8,7 @@
  */
 #include "postgres.h"
 
-#include "engine/json.h"
+#include "shared/json.h"
 #include "engine/live.h"
 #include "engine/outcome.h"
 #include "engine/query.h"

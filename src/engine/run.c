@@ -11,7 +11,7 @@
 #include "postgres.h"
 
 #include "engine/child_run.h"
-#include "engine/json.h"
+#include "shared/json.h"
 #include "engine/live.h"
 #include "engine/outcome.h"
 #include "guc.h"

@@ -9,7 +9,7 @@
  */
 #include "postgres.h"
 
-#include "engine/json.h"
+#include "shared/json.h"
 #include "engine/step_api.h"
 #include "mb/pg_wchar.h"
 #include "shared/clock.h"

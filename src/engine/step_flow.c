@@ -10,7 +10,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "engine/json.h"
+#include "shared/json.h"
 #include "engine/step_api.h"
 #include "guc.h"
 #include "mb/pg_wchar.h"

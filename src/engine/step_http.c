@@ -9,11 +9,11 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "engine/json.h"
+#include "shared/json.h"
 #include "engine/options.h"
 #include "engine/outcome.h"
 #include "shared/header.h"
-#include "shared/policy.h"
+#include "shared/retry_options.h"
 #include "shared/jsonpath.h"
 #include "engine/step_api.h"
 #include "engine/template.h"

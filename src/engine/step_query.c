@@ -8,7 +8,7 @@
  */
 #include "postgres.h"
 
-#include "engine/json.h"
+#include "shared/json.h"
 #include "engine/step_api.h"
 #include "guc.h"
 #include "shared/limits.h"

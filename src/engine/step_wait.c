@@ -10,7 +10,7 @@
 
 #include "catalog/pg_type.h"
 #include "engine/child_run.h"
-#include "engine/json.h"
+#include "shared/json.h"
 #include "engine/outcome.h"
 #include "engine/step_api.h"
 #include "engine/template.h"

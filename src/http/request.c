@@ -24,7 +24,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "http/policy.h"
+#include "http/address_filter.h"
 #include "http/request.h"
 #include "shared/descriptors.h"
 #include "http/url.h"

@@ -10,7 +10,7 @@
 
 #include "ingress/event_link.h"
 #include "guc.h"
-#include "ingress/metrics.h"
+#include "ingress/openmetrics.h"
 #include "ingress/page.h"
 #include "ingress/routes.h"
 #include "ingress/webhook.h"

@@ -21,7 +21,7 @@
 #include "miscadmin.h"
 #include "parser/parse_func.h"
 #include "store/rights.h"
-#include "shared/policy.h"
+#include "shared/retry_options.h"
 #include "shared/slots.h"
 #include "store/identity.h"
 #include "store/store.h"

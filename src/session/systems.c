@@ -14,7 +14,7 @@
 #include "miscadmin.h"
 #include "session/rows.h"
 #include "shared/clock.h"
-#include "shared/systems.h"
+#include "shared/system_state.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"

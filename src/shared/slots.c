@@ -20,7 +20,7 @@
 #include "shared/crash.h"
 #include "shared/slots.h"
 #include "shared/spans.h"
-#include "shared/systems.h"
+#include "shared/system_state.h"
 #include "shared/user_code.h"
 #include "shared/watchdog.h"
 

@@ -3,7 +3,7 @@
  *	  A worker's way to what is known of each system: how busy it is, whether
  *	  it answers.
  *
- * Runs in workers.  The knowledge is in shared memory (shared/systems.c), so
+ * Runs in workers.  The knowledge is in shared memory (shared/system_state.c), so
  * that limits and breaker hold for all workers of the database; here are this
  * worker's places, which it gives back when it ends, however it ends.  A system
  * that fails often in a row, asks for time or refuses our credentials is held for
@@ -15,7 +15,7 @@
 #include "catalog/pg_foreign_server.h"
 #include "miscadmin.h"
 #include "shared/clock.h"
-#include "shared/systems.h"
+#include "shared/system_state.h"
 #include "storage/ipc.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"

@@ -10,7 +10,7 @@
  */
 #include "postgres.h"
 
-#include "engine/json.h"
+#include "shared/json.h"
 #include "engine/options.h"
 #include "engine/outcome.h"
 #include "guc.h"

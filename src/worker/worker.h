@@ -9,7 +9,7 @@
 #include "fdw/system.h"
 #include "http/client.h"
 #include "shared/slots.h"
-#include "shared/systems.h"
+#include "shared/system_state.h"
 
 /* one request on the wire; lives in its run's memory */
 typedef struct DfFlight

@@ -13,7 +13,7 @@
  *
  * (test/check.sh builds it by the next line.)
  *
- * sources: src/http/client.c src/http/smtp.c src/http/policy.c src/http/request.c
+ * sources: src/http/client.c src/http/smtp.c src/http/address_filter.c src/http/request.c
  * sources: src/http/response.c src/http/url.c src/shared/header.c
  */
 #include "postgres.h"
@@ -30,7 +30,7 @@
 #include <unistd.h>
 
 #include "http/client.h"
-#include "http/policy.h"
+#include "http/address_filter.h"
 #include "http/response.h"
 #include "http/url.h"
 #include "shared/clock.h"

@@ -1,5 +1,5 @@
 /*
- * ingress/metrics.c
+ * ingress/openmetrics.c
  *	  GET /metrics: OpenMetrics, or the older text format of Prometheus.
  *
  * Runs in the ingress process, in its transaction and as its role.  Who may read
@@ -17,9 +17,9 @@
 
 #include "fdw/system.h"
 #include "guc.h"
-#include "ingress/metrics.h"
+#include "ingress/openmetrics.h"
 #include "ingress/signature.h"
-#include "session/metrics.h"
+#include "session/measures.h"
 #include "shared/clock.h"
 
 #define LOCAL "local"

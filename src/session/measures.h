@@ -1,9 +1,9 @@
 /*
- * session/metrics.h
+ * session/measures.h
  *	  All that can be measured, as a list: for the view and for GET /metrics.
  */
-#ifndef DF_SESSION_METRICS_H
-#define DF_SESSION_METRICS_H
+#ifndef DF_MEASURES_H
+#define DF_MEASURES_H
 
 #include "df_types.h"
 #include "shared/metrics.h"
@@ -22,4 +22,4 @@ typedef struct DfSample
 /* a List of DfSample, those of one name together; needs a transaction if with gauges */
 extern List *df_samples(bool gauges);
 
-#endif /* DF_SESSION_METRICS_H */
+#endif /* DF_MEASURES_H */

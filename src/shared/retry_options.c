@@ -1,5 +1,5 @@
 /*
- * shared/policy.c
+ * shared/retry_options.c
  *	  Retry policies as users write them.
  *
  * Runs in sessions, where a policy is given and checked, and in workers, where
@@ -9,7 +9,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "shared/policy.h"
+#include "shared/retry_options.h"
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"

@@ -1,5 +1,5 @@
 /*
- * session/metrics.c
+ * session/measures.c
  *	  All that can be measured, as a list: for the view metrics and for
  *	  GET /metrics, so that both say the same.
  *
@@ -22,12 +22,12 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "session/metrics.h"
+#include "session/measures.h"
 #include "session/rows.h"
 #include "shared/clock.h"
 #include "shared/line.h"
 #include "shared/slots.h"
-#include "shared/systems.h"
+#include "shared/system_state.h"
 #include "store/coordinator.h"
 #include "store/identity.h"
 #include "store/metrics.h"

@@ -1,5 +1,5 @@
 /*
- * shared/systems.c
+ * shared/system_state.c
  *	  Shared memory: limits, breakers and counters of each system.
  *
  * Used by workers, with or without a transaction, and by sessions that read the
@@ -17,7 +17,7 @@
 
 #include "guc.h"
 #include "shared/clock.h"
-#include "shared/systems.h"
+#include "shared/system_state.h"
 
 #define TRANCHE "dataflows_systems"
 /* an entry that nobody asked for so long may be another's */

@@ -1,5 +1,5 @@
 /*
- * engine/url.c
+ * engine/url_format.c
  *	  dataflows.url(): paths with values in them that cannot break out.
  *
  * SQL-callable anywhere, in workflows and outside; pure: no state, no SQL.

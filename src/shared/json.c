@@ -1,5 +1,5 @@
 /*
- * engine/json.c
+ * shared/json.c
  *	  Small jsonb objects, made and read.
  *
  * Runs in workers and sessions; pure but for memory.  Bytes from outside are
@@ -8,7 +8,7 @@
  */
 #include "postgres.h"
 
-#include "engine/json.h"
+#include "shared/json.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/json.h"

@@ -1,5 +1,5 @@
 /*
- * engine/json.h
+ * shared/json.h
  *	  Small jsonb objects, made and read.
  */
 #ifndef DF_JSON_H

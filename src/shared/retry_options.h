@@ -1,9 +1,9 @@
 /*
- * shared/policy.h
+ * shared/retry_options.h
  *	  Retry policies as users write them.
  */
-#ifndef DF_RETRY_POLICY_H
-#define DF_RETRY_POLICY_H
+#ifndef DF_RETRY_OPTIONS_H
+#define DF_RETRY_OPTIONS_H
 
 #include "df_types.h"
 
@@ -13,4 +13,4 @@
  */
 extern void df_retry_from_jsonb(const Jsonb *retry, DfRetry *inout, const char *what);
 
-#endif /* DF_RETRY_POLICY_H */
+#endif /* DF_RETRY_OPTIONS_H */

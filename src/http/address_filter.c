@@ -1,5 +1,5 @@
 /*
- * http/policy.c
+ * http/address_filter.c
  *	  Which addresses a request may go to, unless its system says allow_private.
  *
  * Runs in workers, from callbacks of libcurl's, in no transaction.  It judges
@@ -15,7 +15,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
-#include "http/policy.h"
+#include "http/address_filter.h"
 
 typedef struct BlockedV4
 {

@@ -1,5 +1,5 @@
 /*
- * shared/systems.h
+ * shared/system_state.h
  *	  Shared memory: what is known of each system, by all workers of a database.
  *
  * A fixed number of entries, one per (database, foreign server).  Which entry
@@ -10,8 +10,8 @@
  * and one owner role: another owner has other credentials, paths and limits, and
  * must not be held for what this one asks for.
  */
-#ifndef DF_SHARED_SYSTEMS_H
-#define DF_SHARED_SYSTEMS_H
+#ifndef DF_SYSTEM_STATE_H
+#define DF_SYSTEM_STATE_H
 
 #include "df_types.h"
 #include "storage/lwlock.h"
@@ -159,4 +159,4 @@ extern bool df_system_news(DfSystemState *state, const DfSystemRules *rules,
 extern int df_systems_count(void);
 extern bool df_system_copy(int i, Oid database, DfSystemState *copy);
 
-#endif /* DF_SHARED_SYSTEMS_H */
+#endif /* DF_SYSTEM_STATE_H */

@@ -1,9 +1,9 @@
 /*
- * ingress/metrics.h
+ * ingress/openmetrics.h
  *	  GET /metrics.
  */
-#ifndef DF_INGRESS_METRICS_H
-#define DF_INGRESS_METRICS_H
+#ifndef DF_OPENMETRICS_H
+#define DF_OPENMETRICS_H
 
 #include "ingress/listener.h"
 
@@ -13,4 +13,4 @@ extern bool df_metrics_are_shown(void);
 /* in a transaction: the answer to who asks */
 extern void df_metrics_answer(DfRequest *request);
 
-#endif /* DF_INGRESS_METRICS_H */
+#endif /* DF_OPENMETRICS_H */

@@ -1,9 +1,9 @@
 /*
- * http/policy.h
+ * http/address_filter.h
  *	  Which addresses a request may go to.
  */
-#ifndef DF_HTTP_POLICY_H
-#define DF_HTTP_POLICY_H
+#ifndef DF_HTTP_ADDRESS_FILTER_H
+#define DF_HTTP_ADDRESS_FILTER_H
 
 #include "df_types.h"
 
@@ -15,4 +15,4 @@ extern const char *df_policy_blocks(const struct sockaddr *address);
 /* the same for an address in text, as libcurl reports that of a connection */
 extern const char *df_policy_blocks_text(const char *address);
 
-#endif /* DF_HTTP_POLICY_H */
+#endif /* DF_HTTP_ADDRESS_FILTER_H */
