@@ -20,7 +20,7 @@
 #include "miscadmin.h"
 #include "shared/clock.h"
 #include "shared/wake.h"
-#include "store/child.h"
+#include "store/children.h"
 #include "store/identity.h"
 #include "store/rights.h"
 #include "store/run_start.h"

@@ -14,7 +14,7 @@
 #include "miscadmin.h"
 #include "shared/clock.h"
 #include "shared/limits.h"
-#include "store/child.h"
+#include "store/children.h"
 #include "store/rights.h"
 #include "store/store.h"
 #include "utils/builtins.h"

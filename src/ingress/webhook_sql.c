@@ -26,7 +26,7 @@
 #include "shared/function.h"
 #include "shared/jsonpath.h"
 #include "store/store.h"
-#include "store/webhook.h"
+#include "store/webhook_table.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"

@@ -26,7 +26,7 @@
 #include "storage/lmgr.h"
 #include "store/rights.h"
 #include "store/store.h"
-#include "store/workflow.h"
+#include "store/workflow_table.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"

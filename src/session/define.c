@@ -25,7 +25,7 @@
 #include "shared/slots.h"
 #include "store/identity.h"
 #include "store/store.h"
-#include "store/workflow.h"
+#include "store/workflow_table.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"

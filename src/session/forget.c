@@ -16,7 +16,7 @@
 #include "store/rights.h"
 #include "session/start.h"
 #include "shared/clock.h"
-#include "store/forget.h"
+#include "store/forget_run.h"
 #include "store/store.h"
 #include "utils/builtins.h"
 #include "utils/uuid.h"

@@ -21,7 +21,7 @@
 #include "shared/metrics.h"
 #include "shared/wake.h"
 #include "store/identity.h"
-#include "store/inbox.h"
+#include "store/inbox_table.h"
 #include "store/store.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"

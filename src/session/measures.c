@@ -28,9 +28,9 @@
 #include "shared/line.h"
 #include "shared/slots.h"
 #include "shared/system_state.h"
-#include "store/coordinator.h"
+#include "store/due.h"
 #include "store/identity.h"
-#include "store/metrics.h"
+#include "store/gauges.h"
 #include "store/store.h"
 
 PG_FUNCTION_INFO_V1(dataflows_metrics);

@@ -22,7 +22,7 @@
 #include "shared/clock.h"
 #include "shared/wake.h"
 #include "store/identity.h"
-#include "store/schedule.h"
+#include "store/schedule_table.h"
 #include "store/store.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"

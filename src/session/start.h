@@ -8,7 +8,7 @@
 #include "df_types.h"
 #include "shared/limits.h"
 #include "store/run_start.h"
-#include "store/workflow.h"
+#include "store/workflow_table.h"
 
 /* warns once per session if nothing will move for lack of an engine */
 extern void df_warn_not_moving(void);

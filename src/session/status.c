@@ -23,7 +23,7 @@
 #include "shared/slots.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
-#include "store/coordinator.h"
+#include "store/due.h"
 #include "store/identity.h"
 #include "store/look.h"
 #include "store/store.h"

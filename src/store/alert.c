@@ -29,7 +29,7 @@
 #include "store/run_start.h"
 #include "store/store.h"
 #include "store/subxact.h"
-#include "store/workflow.h"
+#include "store/workflow_table.h"
 
 #define CHANNEL "channel:"
 #define OUR_CHANNEL "dataflows"

@@ -12,7 +12,7 @@
 #include "catalog/pg_type.h"
 #include "flow/flow.h"
 #include "shared/clock.h"
-#include "store/alias.h"
+#include "store/alias_table.h"
 #include "store/claim.h"
 #include "store/identity.h"
 #include "store/store.h"

@@ -3,8 +3,8 @@
  *	  Reading for the worker: its workflows, the runs that are due, their steps
  *	  and their inbox.
  */
-#ifndef DF_CLAIM_H
-#define DF_CLAIM_H
+#ifndef DF_STORE_CLAIM_H
+#define DF_STORE_CLAIM_H
 
 #include "df_types.h"
 
@@ -64,4 +64,4 @@ extern List *df_load_new_inbox(List *names, int each, int64 *after, MemoryContex
 /* when the next run is due, DF_NEVER = none */
 extern TimestampTz df_next_due(List *names, bool sql, int64 identity);
 
-#endif /* DF_CLAIM_H */
+#endif /* DF_STORE_CLAIM_H */

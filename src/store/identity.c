@@ -25,7 +25,7 @@
 #include "shared/clock.h"
 #include "store/identity.h"
 #include "store/page.h"
-#include "store/schedule.h"
+#include "store/schedule_table.h"
 #include "store/store.h"
 
 #define EQ " OPERATOR(pg_catalog.=) "

@@ -7,8 +7,8 @@
  * the files has the same; the token (dataflows.identity) or, where there is
  * none, the system identifier of the cluster tells it.
  */
-#ifndef DF_IDENTITY_H
-#define DF_IDENTITY_H
+#ifndef DF_STORE_IDENTITY_H
+#define DF_STORE_IDENTITY_H
 
 #include "df_types.h"
 #include "nodes/pg_list.h"
@@ -70,4 +70,4 @@ extern bytea *df_link_key(MemoryContext cxt);
 /* another one: links that were made before are not valid any more; inside the store */
 extern void df_link_key_renew(void);
 
-#endif /* DF_IDENTITY_H */
+#endif /* DF_STORE_IDENTITY_H */

@@ -12,7 +12,7 @@
 #include "flow/flow.h"
 #include "shared/clock.h"
 #include "store/alert.h"
-#include "store/alias.h"
+#include "store/alias_table.h"
 #include "store/claim.h"
 #include "store/record.h"
 #include "store/store.h"

@@ -2,8 +2,8 @@
  * store/record.h
  *	  Writing for the worker: everything that became of runs in one turn.
  */
-#ifndef DF_RECORD_H
-#define DF_RECORD_H
+#ifndef DF_STORE_RECORD_H
+#define DF_STORE_RECORD_H
 
 #include "df_types.h"
 
@@ -33,4 +33,4 @@ extern void df_record_entry(DfRun *run, int64 lease);
  */
 extern void df_record_release(const DfRun *run, int64 lease);
 
-#endif /* DF_RECORD_H */
+#endif /* DF_STORE_RECORD_H */

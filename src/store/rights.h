@@ -2,11 +2,11 @@
  * store/rights.h
  *	  Who may do what with a workflow and its runs.
  */
-#ifndef DF_RIGHTS_H
-#define DF_RIGHTS_H
+#ifndef DF_STORE_RIGHTS_H
+#define DF_STORE_RIGHTS_H
 
 #include "df_types.h"
-#include "store/workflow.h"
+#include "store/workflow_table.h"
 
 /* start, signal, cancel, ...: members of the owner, and who may execute the function by name */
 extern bool df_may_use(Oid role, const DfWorkflowRow *workflow);
@@ -45,4 +45,4 @@ extern void df_require_sight(Oid role, const pg_uuid_t *run, DfSight seen, DfSig
 /* raises 25006 if nothing can be written here; `what` completes "cannot ..." */
 extern void df_require_writable(const char *what);
 
-#endif /* DF_RIGHTS_H */
+#endif /* DF_STORE_RIGHTS_H */

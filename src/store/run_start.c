@@ -14,7 +14,7 @@
 
 #include "guc.h"
 #include "shared/limits.h"
-#include "store/alias.h"
+#include "store/alias_table.h"
 #include "store/run_start.h"
 #include "store/store.h"
 

@@ -2,8 +2,8 @@
  * store/version.h
  *	  Which version of the schema is installed, and whether this library fits it.
  */
-#ifndef DF_VERSION_H
-#define DF_VERSION_H
+#ifndef DF_STORE_VERSION_H
+#define DF_STORE_VERSION_H
 
 /*
  * in a transaction: the extension's version in this database, NULL if it is not installed;
@@ -26,4 +26,4 @@ extern const char *df_schema_remedy(void);
  */
 extern void df_schema_explain(void *arg);
 
-#endif /* DF_VERSION_H */
+#endif /* DF_STORE_VERSION_H */

@@ -4,8 +4,8 @@
  *
  * For the processes of the engine alone; a session's transaction is its own.
  */
-#ifndef DF_XACT_H
-#define DF_XACT_H
+#ifndef DF_STORE_XACT_H
+#define DF_STORE_XACT_H
 
 #include "df_types.h"
 
@@ -39,4 +39,4 @@ extern void df_xact_lock_timeout(int ms);
 /* after connecting, or when settings were read again: nobody is waited for longer than a second */
 extern void df_xact_limit_locks(void);
 
-#endif /* DF_XACT_H */
+#endif /* DF_STORE_XACT_H */

@@ -2,7 +2,7 @@
  * types/message.h
  *	  One row of the inbox in a worker's memory.
  *
- * Its run's: store/inbox.c reads it, the engine says what became of it,
+ * Its run's: store/inbox_table.c reads it, the engine says what became of it,
  * store/record.c writes that.
  */
 #ifndef DF_TYPES_MESSAGE_H

@@ -2,7 +2,7 @@
  * types/workflow_version.h
  *	  One version of a workflow in a worker's memory.
  *
- * The worker's, in the memory of its process: store/workflow.c reads it, the engine
+ * The worker's, in the memory of its process: store/workflow_table.c reads it, the engine
  * counts its failures in a row.
  */
 #ifndef DF_TYPES_WORKFLOW_VERSION_H

@@ -36,7 +36,7 @@
 #include "shared/trouble.h"
 #include "shared/wake.h"
 #include "shared/watchdog.h"
-#include "store/coordinator.h"
+#include "store/due.h"
 #include "store/identity.h"
 #include "store/store.h"
 #include "store/subxact.h"

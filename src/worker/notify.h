@@ -6,7 +6,7 @@
 #define DF_NOTIFY_H
 
 #include "df_types.h"
-#include "store/coordinator.h"
+#include "store/due.h"
 
 /* LISTEN; once, outside of a transaction */
 extern void df_notify_listen(void);

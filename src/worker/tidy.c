@@ -20,7 +20,7 @@
 #include "store/identity.h"
 #include "store/store.h"
 #include "store/subxact.h"
-#include "store/tidy.h"
+#include "store/purge.h"
 #include "store/xact.h"
 #include "worker/guarded.h"
 #include "worker/tidy.h"

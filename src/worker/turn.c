@@ -32,7 +32,7 @@
 #include "shared/trouble.h"
 #include "shared/wake.h"
 #include "shared/watchdog.h"
-#include "store/alias.h"
+#include "store/alias_table.h"
 #include "store/claim.h"
 #include "store/record.h"
 #include "store/store.h"

@@ -26,7 +26,7 @@
 #include "shared/clock.h"
 #include "shared/line.h"
 #include "shared/watchdog.h"
-#include "store/coordinator.h"
+#include "store/due.h"
 #include "store/identity.h"
 #include "store/store.h"
 #include "store/xact.h"

@@ -1,11 +1,11 @@
 /*
- * store/metrics.h
+ * store/gauges.h
  *	  What the tables say for those who watch.
  *
  * Between df_store_enter() and df_store_leave().
  */
-#ifndef DF_STORE_METRICS_H
-#define DF_STORE_METRICS_H
+#ifndef DF_STORE_GAUGES_H
+#define DF_STORE_GAUGES_H
 
 #include "df_types.h"
 
@@ -40,4 +40,4 @@ typedef struct DfWorkflowOwner
 /* a List of DfWorkflowOwner, all versions */
 extern List *df_workflow_owners(MemoryContext cxt);
 
-#endif /* DF_STORE_METRICS_H */
+#endif /* DF_STORE_GAUGES_H */

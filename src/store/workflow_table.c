@@ -1,5 +1,5 @@
 /*
- * store/workflow.c
+ * store/workflow_table.c
  *	  Statements on dataflows.workflow.
  *
  * Runs in sessions (define, drop, start) and workers, in the caller's
@@ -13,7 +13,7 @@
 #include "utils/timestamp.h"
 
 #include "store/store.h"
-#include "store/workflow.h"
+#include "store/workflow_table.h"
 
 #define WORKFLOW_COLUMNS \
 	"name, version, function, function_owner, owner, owner_name, on_failure, retry, deadline, " \

@@ -1,5 +1,5 @@
 /*
- * store/metrics.c
+ * store/gauges.c
  *	  What the tables say for those who watch: runs by state, how late the
  *	  engine is, what needs a person.
  *
@@ -14,7 +14,7 @@
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
-#include "store/metrics.h"
+#include "store/gauges.h"
 #include "store/store.h"
 
 #define CAP 100000

@@ -1,10 +1,10 @@
 /*
- * store/coordinator.h
+ * store/due.h
  *	  What a coordinator reads and writes: each function is a few statements,
  *	  called between df_store_enter() and df_store_leave().
  */
-#ifndef DF_STORE_COORDINATOR_H
-#define DF_STORE_COORDINATOR_H
+#ifndef DF_STORE_DUE_H
+#define DF_STORE_DUE_H
 
 #include "df_types.h"
 #include "nodes/pg_list.h"
@@ -74,4 +74,4 @@ extern bool df_some_accept_notify(void);
 /* writes the inbox row; *owner is who is to be woken */
 extern DfNotifyFate df_insert_notify(const DfNotifySignal *signal, Oid *owner);
 
-#endif /* DF_STORE_COORDINATOR_H */
+#endif /* DF_STORE_DUE_H */

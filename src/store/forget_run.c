@@ -1,5 +1,5 @@
 /*
- * store/forget.c
+ * store/forget_run.c
  *	  Statements that erase what the ended runs of one key held.
  *
  * Runs in a user's session, in his transaction, as the extension's owner.  With
@@ -15,7 +15,7 @@
 #include "utils/uuid.h"
 
 #include "flow/flow.h"
-#include "store/forget.h"
+#include "store/forget_run.h"
 #include "store/store.h"
 
 #define EQ " OPERATOR(pg_catalog.=) "

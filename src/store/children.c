@@ -1,5 +1,5 @@
 /*
- * store/child.c
+ * store/children.c
  *	  Statements between a run and those that it called.
  *
  * Runs in workers and sql workers, in the recording transaction, inside
@@ -21,7 +21,7 @@
 #include "flow/flow.h"
 #include "shared/clock.h"
 #include "shared/traceparent.h"
-#include "store/child.h"
+#include "store/children.h"
 #include "store/store.h"
 
 /* how long somebody's open transaction may keep all runs of this worker waiting */

@@ -1,9 +1,9 @@
 /*
- * store/tidy.h
+ * store/purge.h
  *	  What a coordinator throws away, in batches.
  */
-#ifndef DF_TIDY_STORE_H
-#define DF_TIDY_STORE_H
+#ifndef DF_STORE_PURGE_H
+#define DF_STORE_PURGE_H
 
 #include "df_types.h"
 
@@ -21,4 +21,4 @@ extern bool df_tidy_runs(TimestampTz before);
 /* a sweep begins: what was passed over is looked at again */
 extern void df_tidy_begin(TimestampTz now);
 
-#endif /* DF_TIDY_STORE_H */
+#endif /* DF_STORE_PURGE_H */

@@ -1,12 +1,12 @@
 /*
- * store/schedule.h
+ * store/schedule_table.h
  *	  Schedules: our rows, and the jobs of pg_cron that fire them.
  *
  * Between df_store_enter() and df_store_leave(); what a row points to is
  * allocated in `cxt`.
  */
-#ifndef DF_STORE_SCHEDULE_H
-#define DF_STORE_SCHEDULE_H
+#ifndef DF_STORE_SCHEDULE_TABLE_H
+#define DF_STORE_SCHEDULE_TABLE_H
 
 #include "df_types.h"
 
@@ -70,4 +70,4 @@ typedef struct DfCronJob
 /* what pg_cron knows of it; false if it is not here or has no such job */
 extern bool df_cron_look(const char *name, DfCronJob *job, MemoryContext cxt);
 
-#endif /* DF_STORE_SCHEDULE_H */
+#endif /* DF_STORE_SCHEDULE_TABLE_H */

@@ -1,12 +1,12 @@
 /*
- * store/child.h
+ * store/children.h
  *	  Statements between a run and those that it called.
  *
  * Between df_store_enter() and df_store_leave().  Owners are those who have
  * something to do because of what was written, as a list of oids.
  */
-#ifndef DF_STORE_CHILD_H
-#define DF_STORE_CHILD_H
+#ifndef DF_STORE_CHILDREN_H
+#define DF_STORE_CHILDREN_H
 
 #include "df_types.h"
 
@@ -68,4 +68,4 @@ extern int df_run_depth(const pg_uuid_t *run, const pg_uuid_t *other, bool *rela
  */
 extern bool df_run_in_circle(const pg_uuid_t *run, const pg_uuid_t *called, pg_uuid_t *youngest);
 
-#endif /* DF_STORE_CHILD_H */
+#endif /* DF_STORE_CHILDREN_H */

@@ -1,5 +1,5 @@
 /*
- * store/tidy.c
+ * store/purge.c
  *	  The SQL of a coordinator's tidying: ended runs, expired signals and tokens,
  *	  old deliveries and notes.
  *
@@ -21,7 +21,7 @@
 #include "shared/trouble.h"
 #include "store/store.h"
 #include "store/subxact.h"
-#include "store/tidy.h"
+#include "store/purge.h"
 
 #define EQ " OPERATOR(pg_catalog.=) "
 #define LT " OPERATOR(pg_catalog.<) "

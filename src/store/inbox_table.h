@@ -1,12 +1,12 @@
 /*
- * store/inbox.h
+ * store/inbox_table.h
  *	  What sessions ask of runs: the rows of the inbox, and pause and resume.
  *
  * Between df_store_enter() and df_store_leave().  Nothing here changes a run or
  * a step: the engine does, when it reads the row.
  */
-#ifndef DF_STORE_INBOX_H
-#define DF_STORE_INBOX_H
+#ifndef DF_STORE_INBOX_TABLE_H
+#define DF_STORE_INBOX_TABLE_H
 
 #include "df_types.h"
 
@@ -72,4 +72,4 @@ extern bool df_installation_set_paused(bool paused);
 /* roles that own workflows, each once, in `cxt` */
 extern List *df_inbox_owners(MemoryContext cxt);
 
-#endif /* DF_STORE_INBOX_H */
+#endif /* DF_STORE_INBOX_TABLE_H */

@@ -1,12 +1,12 @@
 /*
- * store/webhook.h
+ * store/webhook_table.h
  *	  Webhooks, and what was delivered to them.
  *
  * Between df_store_enter() and df_store_leave(); what a row points to is
  * allocated in `cxt`.
  */
-#ifndef DF_STORE_WEBHOOK_H
-#define DF_STORE_WEBHOOK_H
+#ifndef DF_STORE_WEBHOOK_TABLE_H
+#define DF_STORE_WEBHOOK_TABLE_H
 
 #include "df_types.h"
 
@@ -45,4 +45,4 @@ extern void df_delivery_answered(int64 id, const char *outcome, const pg_uuid_t 
 /* deliveries of before that time, in batches; returns how many went */
 extern uint64 df_deliveries_purge(TimestampTz before);
 
-#endif /* DF_STORE_WEBHOOK_H */
+#endif /* DF_STORE_WEBHOOK_TABLE_H */

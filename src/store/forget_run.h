@@ -1,11 +1,11 @@
 /*
- * store/forget.h
+ * store/forget_run.h
  *	  Erasing what the runs of one key held.
  *
  * Between df_store_enter() and df_store_leave().
  */
-#ifndef DF_STORE_FORGET_H
-#define DF_STORE_FORGET_H
+#ifndef DF_STORE_FORGET_RUN_H
+#define DF_STORE_FORGET_RUN_H
 
 #include "df_types.h"
 
@@ -42,4 +42,4 @@ extern void df_forget_erase(const DfForget *forget, const DfForgetRuns *runs);
 /* whether that was done to the run: there is nothing left to undo or restart it with */
 extern bool df_run_is_forgotten(const pg_uuid_t *run);
 
-#endif /* DF_STORE_FORGET_H */
+#endif /* DF_STORE_FORGET_RUN_H */

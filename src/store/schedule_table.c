@@ -1,5 +1,5 @@
 /*
- * store/schedule.c
+ * store/schedule_table.c
  *	  Statements on dataflows.schedule and on pg_cron.
  *
  * Runs in user sessions and in pg_cron's, in the caller's transaction, as the
@@ -23,7 +23,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-#include "store/schedule.h"
+#include "store/schedule_table.h"
 #include "store/store.h"
 
 #define EQ " OPERATOR(pg_catalog.=) "

@@ -1,11 +1,11 @@
 /*
- * store/alias.h
+ * store/alias_table.h
  *	  Further keys of runs, and which run a key means.
  *
  * Between df_store_enter() and df_store_leave().
  */
-#ifndef DF_STORE_ALIAS_H
-#define DF_STORE_ALIAS_H
+#ifndef DF_STORE_ALIAS_TABLE_H
+#define DF_STORE_ALIAS_TABLE_H
 
 #include "df_types.h"
 
@@ -37,4 +37,4 @@ extern bool df_alias_try(const DfRun *run, const char *key, MemoryContext cxt, c
 /* the aliases of these runs that are recorded in this turn are theirs, or an error */
 extern void df_alias_confirm(List *runs);
 
-#endif /* DF_STORE_ALIAS_H */
+#endif /* DF_STORE_ALIAS_TABLE_H */

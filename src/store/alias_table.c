@@ -1,5 +1,5 @@
 /*
- * store/alias.c
+ * store/alias_table.c
  *	  Further keys of runs.
  *
  * Runs in a worker, in its transaction, inside df_store_enter/leave.  The unique
@@ -14,7 +14,7 @@
 #include "utils/uuid.h"
 
 #include "shared/trouble.h"
-#include "store/alias.h"
+#include "store/alias_table.h"
 #include "store/store.h"
 #include "store/subxact.h"
 

@@ -1,5 +1,5 @@
 /*
- * store/coordinator.c
+ * store/due.c
  *	  The SQL of the coordinator: who has something due, whose lease is void,
  *	  what NOTIFY brought.
  *
@@ -21,10 +21,10 @@
 #include "shared/metrics.h"
 #include "shared/wake.h"
 #include "store/alert.h"
-#include "store/alias.h"
-#include "store/coordinator.h"
+#include "store/alias_table.h"
+#include "store/due.h"
 #include "store/identity.h"
-#include "store/inbox.h"
+#include "store/inbox_table.h"
 
 #define EQ " OPERATOR(pg_catalog.=) "
 #define NE " OPERATOR(pg_catalog.<>) "

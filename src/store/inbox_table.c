@@ -1,5 +1,5 @@
 /*
- * store/inbox.c
+ * store/inbox_table.c
  *	  Statements by which sessions ask something of runs.
  *
  * Runs in user sessions, in the caller's transaction, as the extension's owner.
@@ -16,8 +16,8 @@
 #include "flow/flow.h"
 #include "shared/clock.h"
 #include "shared/limits.h"
-#include "store/alias.h"
-#include "store/inbox.h"
+#include "store/alias_table.h"
+#include "store/inbox_table.h"
 #include "store/store.h"
 
 #define EQ " OPERATOR(pg_catalog.=) "

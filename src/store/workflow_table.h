@@ -1,12 +1,12 @@
 /*
- * store/workflow.h
+ * store/workflow_table.h
  *	  Definitions of workflows: one row per version.
  *
  * Between df_store_enter() and df_store_leave(); what a row points to is
  * allocated in `cxt`.
  */
-#ifndef DF_STORE_WORKFLOW_H
-#define DF_STORE_WORKFLOW_H
+#ifndef DF_STORE_WORKFLOW_TABLE_H
+#define DF_STORE_WORKFLOW_TABLE_H
 
 #include "df_types.h"
 
@@ -42,4 +42,4 @@ extern void df_workflow_lock(const char *name);
 extern void df_workflow_mark_dropped(const char *name);
 extern int64 df_workflow_live_runs(const char *name);
 
-#endif /* DF_STORE_WORKFLOW_H */
+#endif /* DF_STORE_WORKFLOW_TABLE_H */

@@ -1,5 +1,5 @@
 /*
- * store/webhook.c
+ * store/webhook_table.c
  *	  Statements on webhooks and their deliveries.
  *
  * Runs in sessions that create webhooks, in the ingress process and in sessions
@@ -14,7 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "store/store.h"
-#include "store/webhook.h"
+#include "store/webhook_table.h"
 
 #define EQ " OPERATOR(pg_catalog.=) "
 #define LT " OPERATOR(pg_catalog.<) "
