@@ -8,7 +8,7 @@
  * its arguments.
  *
  * The array is the machine: what is not listed cannot happen.  The view
- * state_machine prints it, a regression test pins it, docs/ARCHITECTURE.md
+ * state_machine prints it, a regression test pins it, docs/reference/states.md
  * draws it.  A run that parks while it is rolling back stays in that state:
  * parking is a matter of wake_at, not of the machine.
  */

@@ -20,7 +20,7 @@
 /* of a path with its query, and of a step's headers together: servers take less */
 #define DF_MAX_HEAD 65536
 
-/* SQLSTATEs of our own, docs/reference.md lists them */
+/* SQLSTATEs of our own, docs/reference/errors.md lists them */
 #define DF_ERR_STEP_FAILED MAKE_SQLSTATE('D', 'F', '0', '0', '1')
 #define DF_ERR_CANCELLED MAKE_SQLSTATE('D', 'F', '0', '0', '2')
 #define DF_ERR_RECORD_MISMATCH MAKE_SQLSTATE('D', 'F', '0', '0', '3')

@@ -1,19 +1,20 @@
 #!/bin/bash
 #
-# docs/reference.md names what the source has, no more and no less, with the
-# source's defaults and ranges.
+# The pages of docs/reference name what the source has, no more and no less, with
+# the source's defaults and ranges.
 #
 #   test/lint/docs.sh [tree]      a line for each thing that is missing or
 #                                 differs; exit status 1 if there is any
 #
 # Functions and their arguments, views and their columns, options, settings,
 # states and SQLSTATEs are read from src; names that begin with "_" and the
-# wrapper's validator are not for users.
+# wrapper's validator are not for users.  Links in all documents lead to a file
+# and a heading that are there.
 
 set -euo pipefail
 self=$(cd "$(dirname "$0")" && pwd)/$(basename "$0")
 cd "${1:-$(dirname "$0")/../..}"
-[ -e docs/reference.md ] || { echo "there is no docs/reference.md"; exit 1; }
+[ -e docs/reference/README.md ] || { echo "there is no docs/reference"; exit 1; }
 
 exec perl -x "$self"
 #!perl
@@ -22,7 +23,9 @@ use warnings;
 
 my $offences = 0;
 
-sub offence { print "docs/reference.md: @_\n"; $offences++; }
+sub offence { print "docs/reference: @_\n"; $offences++; }
+
+sub offence_in { my ($file, $what) = @_; print "$file: $what\n"; $offences++; return; }
 
 sub slurp
 {
@@ -32,7 +35,7 @@ sub slurp
 	return scalar <$in>;
 }
 
-my $page = slurp('docs/reference.md');
+my $page = join '', map { slurp($_) } sort glob 'docs/reference/*.md';
 my $sql = join "\n", map { slurp($_) } sort glob 'src/sql/*.sql';
 $sql =~ s{/\*.*?\*/}{}gs;
 $sql =~ s{--[^\n]*}{}g;
@@ -237,5 +240,57 @@ for my $code (slurp('src/types/base.h') =~ /MAKE_SQLSTATE\((.*?)\)/g)
 	$code =~ s/[', ]//g;
 	offence("SQLSTATE $code is missing") unless $errors =~ /^\| $code \|/m;
 }
+
+# ---- links between documents -------------------------------------------------------------
+
+# the anchors that a page has: its headings as GitHub and GitLab name them
+sub anchors_of
+{
+	my ($file) = @_;
+	my (%anchors, %seen);
+	my $text = slurp($file);
+
+	$text =~ s/^```.*?^```$//msg;
+	while ($text =~ /^#{1,6} +(.*?) *$/mg)
+	{
+		my $anchor = lc $1;
+
+		$anchor =~ s/\[([^\]]*)\]\([^)]*\)/$1/g;
+		$anchor =~ s/[^\w\- ]//g;
+		$anchor =~ s/ /-/g;
+		my $again = $seen{$anchor}++;
+		$anchors{ $again ? "$anchor-$again" : $anchor } = 1;
+	}
+	return \%anchors;
+}
+
+my %anchors;
+
+# a link leads to a file of the tree, and to a heading that it has
+sub check_links
+{
+	my ($file) = @_;
+	my ($folder) = $file =~ m{^(.*/)};
+	my $text = slurp($file);
+
+	$text =~ s/^```.*?^```$//msg;
+	$text =~ s/`[^`\n]*`//g;
+	for my $link ($text =~ /\]\(([^)\s]+)\)/g)
+	{
+		next if $link =~ /^[a-z]+:/;
+		my ($path, $anchor) = split /#/, $link, 2;
+		my $target = $path eq '' ? $file : ($folder // '') . $path;
+
+		1 while $target =~ s{(^|/)(?!\.\.?/)[^/]+/\.\./}{$1};
+		if (!-e $target) { offence_in($file, "there is no $link"); next; }
+		next if !defined $anchor;
+		if (!-f $target) { offence_in($file, "$link: a folder has no headings"); next; }
+		$anchors{$target} //= anchors_of($target);
+		offence_in($file, "$link: no such heading") unless $anchors{$target}{$anchor};
+	}
+	return;
+}
+
+check_links($_) for glob '*.md docs/*.md docs/*/*.md bench/*.md examples/*.md examples/*/*.md test/*/*.md test/*/*/*.md';
 
 exit($offences == 0 ? 0 : 1);

@@ -288,7 +288,7 @@ rule_state_diagram()
 	local said
 
 	said=$(bash "$here/state_diagram.sh" --check "$PWD" 2>&1) ||
-		echo "docs/ARCHITECTURE.md:1: state-diagram: $(tail -n 1 <<<"$said")" >>"$offences"
+		echo "docs/reference/states.md:1: state-diagram: $(tail -n 1 <<<"$said")" >>"$offences"
 }
 
 mkdir -p "$views/text" "$views/code"

@@ -199,13 +199,13 @@ plant_sql()
 
 plant_diagram()
 {
-	mkdir -p docs
-	printf '%s\n' '# Architecture' '<!-- state-machine:begin -->' '<!-- state-machine:end -->' >docs/ARCHITECTURE.md
-	expect docs/ARCHITECTURE.md 1 state-diagram
+	mkdir -p docs/reference
+	printf '%s\n' '# States' '<!-- state-machine:begin -->' '<!-- state-machine:end -->' >docs/reference/states.md
+	expect docs/reference/states.md 1 state-diagram
 }
 
 # before: without the page, so that a diagram of today's tree does not matter
-rm -f docs/ARCHITECTURE.md
+rm -f docs/reference/states.md
 lint >"$copy/before" || true
 : >"$copy/expected"
 plant_includes
@@ -243,7 +243,7 @@ fi
 # the diagrams can be written, and are then as they should be
 "$here/state_diagram.sh" --write "$copy/tree"
 "$here/state_diagram.sh" --check "$copy/tree"
-if ! grep -q 'queued --> running: enter' docs/ARCHITECTURE.md; then
+if ! grep -q 'queued --> running: enter' docs/reference/states.md; then
 	echo "selftest.sh: the diagrams were not written"
 	exit 1
 fi

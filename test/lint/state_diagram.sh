@@ -1,6 +1,6 @@
 #!/bin/bash
 #
-# The state diagrams of docs/ARCHITECTURE.md, out of the arrays of src/flow.
+# The state diagrams of docs/reference/states.md, out of the arrays of src/flow.
 #
 #   test/lint/state_diagram.sh                  prints them
 #   test/lint/state_diagram.sh --write [tree]   puts them between the markers
@@ -14,7 +14,7 @@ set -euo pipefail
 mode=${1:---print}
 cd "${2:-$(dirname "$0")/../..}"
 
-page=docs/ARCHITECTURE.md
+page=docs/reference/states.md
 pg_config=${PG_CONFIG:-pg_config}
 begin='<!-- state-machine:begin -->'
 end='<!-- state-machine:end -->'
