@@ -190,3 +190,42 @@ df_step_result(FunctionCallInfo fcinfo, DfStep *step)
 			 errdetail_internal("%s", JsonbToCString(NULL, &detail->root, VARSIZE(detail)))));
 	PG_RETURN_NULL();
 }
+
+/* what it came to, in this entry or a later one */
+Datum
+df_step_await(FunctionCallInfo fcinfo, DfStep *step)
+{
+	if (!df_step_ended(step))
+		df_suspend(step);
+	return df_step_result(fcinfo, step);
+}
+
+/* ---- steps that wait for a time or an event ------------------------------- */
+
+/* a time from now on, as an argument says */
+TimestampTz
+df_time_from_now(FunctionCallInfo fcinfo, int arg)
+{
+	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+												   TimestampTzGetDatum(df_now()),
+												   PG_GETARG_DATUM(arg)));
+}
+
+/* the first moment of 2000 is written like no time at all */
+TimestampTz
+df_time_given(TimestampTz at)
+{
+	return at == DF_NEVER ? at + 1 : at;
+}
+
+DfStep *
+df_step_begin_wait(DfRun *run, char *name, DfStepKind kind, TimestampTz until, Jsonb *options)
+{
+	DfStep *step = df_step_new(run, name, kind);
+
+	step->options = options;
+	df_step_transition(run, step, DF_STEP_HOLD);
+	step->wake_at = until;
+	run->inbox_loaded = false;
+	return step;
+}

@@ -27,6 +27,10 @@ extern char *df_check_name(char *name, const char *what);
 
 /* the output of an ended step, or DF001 */
 extern Datum df_step_result(FunctionCallInfo fcinfo, DfStep *step);
+
+/* the same, but the body is suspended until the step has ended */
+extern Datum df_step_await(FunctionCallInfo fcinfo, DfStep *step);
+
 extern Jsonb *df_step_error_detail(const DfStep *step);
 
 /* a request cannot be sent to a mail server: 22023 */
@@ -34,6 +38,14 @@ extern void df_step_check_http(const DfSystem *system, const char *step);
 
 /* an undo or a probe that would lead away from the system's host: 22023 */
 extern void df_template_check_stays(const char *url, const char *text, const char *key);
+
+/* a new step that waits for an event, or until a time (DF_NEVER = for ever) */
+extern DfStep *df_step_begin_wait(DfRun *run, char *name, DfStepKind kind, TimestampTz until,
+								  Jsonb *options);
+
+/* the time that an interval argument makes from now on; a time argument as it is recorded */
+extern TimestampTz df_time_from_now(FunctionCallInfo fcinfo, int arg);
+extern TimestampTz df_time_given(TimestampTz at);
 
 extern int64 df_interval_ms(Datum interval);
 

@@ -153,7 +153,5 @@ dataflows_call(PG_FUNCTION_ARGS)
 	 */
 	if (!wait)
 		PG_RETURN_NULL();
-	if (!df_step_ended(step))
-		df_suspend(step);
-	return df_step_result(fcinfo, step);
+	return df_step_await(fcinfo, step);
 }

@@ -486,9 +486,7 @@ http_step(FunctionCallInfo fcinfo, const char *function, const char *method, int
 	 */
 	if (!wait)
 		PG_RETURN_NULL();
-	if (!df_step_ended(step))
-		df_suspend(step);
-	return df_step_result(fcinfo, step);
+	return df_step_await(fcinfo, step);
 }
 
 Datum

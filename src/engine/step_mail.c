@@ -135,8 +135,5 @@ dataflows_send_mail(PG_FUNCTION_ARGS)
 	}
 	else if (strcmp(step->request, df_mail_request(&mail)) != 0)
 		df_step_mismatch(step, "recipients", step->request, df_mail_request(&mail));
-	if (df_step_ended(step))
-		return df_step_result(fcinfo, step);
-	df_suspend(step);
-	PG_RETURN_NULL();
+	return df_step_await(fcinfo, step);
 }

@@ -1,26 +1,33 @@
 /*
  * engine/step_query.c
- *	  query() and once(): the steps that are SQL.
+ *	  query(): a step that is SQL, and what becomes of it.
  *
- * Runs inside a body, in its read-only subtransaction, as the workflow's owner.
- * query() only notes what a sql worker is to run; once() runs its SQL here and
- * now, read-only, and notes the value.  Nothing here writes a row.
+ * The SQL function runs inside a body, in its read-only subtransaction, as the
+ * workflow's owner, and only notes what is to be run.  The outcome is applied in a
+ * sql worker, in the transaction in which the SQL ran, on structs in memory: what is
+ * decided here is written and committed with the effects of the SQL, or neither is.
+ * Nothing here runs SQL or writes.
  */
 #include "postgres.h"
 
 #include "shared/json.h"
+#include "engine/outcome.h"
 #include "engine/step_api.h"
+#include "engine/step_query.h"
 #include "guc.h"
+#include "shared/clock.h"
 #include "shared/limits.h"
+#include "shared/trouble.h"
 #include "store/user_sql.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
 PG_FUNCTION_INFO_V1(dataflows_query);
-PG_FUNCTION_INFO_V1(dataflows_once);
 
-static char *
-checked_sql(FunctionCallInfo fcinfo, int arg, const char *what, const char *step)
+/* ---- the call in a body --------------------------------------------------- */
+
+char *
+df_sql_argument(FunctionCallInfo fcinfo, int arg, const char *what, const char *step)
 {
 	char *sql = df_arg_text(fcinfo, arg);
 
@@ -38,9 +45,8 @@ checked_sql(FunctionCallInfo fcinfo, int arg, const char *what, const char *step
 	return sql;
 }
 
-/* args as text, which is also what is recorded; NULL if there are none */
-static char *
-checked_args(FunctionCallInfo fcinfo, int arg, const char *step)
+char *
+df_sql_args_argument(FunctionCallInfo fcinfo, int arg, const char *step)
 {
 	Jsonb *args = df_arg_jsonb(fcinfo, arg);
 
@@ -60,8 +66,8 @@ checked_args(FunctionCallInfo fcinfo, int arg, const char *step)
 	return JsonbToCString(NULL, &args->root, VARSIZE(args));
 }
 
-static void
-check_recorded(const DfStep *step, const char *sql, const char *args)
+void
+df_sql_check_recorded(const DfStep *step, const char *sql, const char *args)
 {
 	if (strcmp(step->request, sql) != 0)
 		df_step_mismatch(step, "SQL", step->request, sql);
@@ -69,8 +75,8 @@ check_recorded(const DfStep *step, const char *sql, const char *args)
 		df_step_mismatch(step, "args", step->body, args);
 }
 
-static void
-note_sql(DfRun *run, DfStep *step, const char *sql, const char *args)
+void
+df_sql_note(DfRun *run, DfStep *step, const char *sql, const char *args)
 {
 	step->request = MemoryContextStrdup(run->cxt, sql);
 	step->body = args != NULL ? MemoryContextStrdup(run->cxt, args) : NULL;
@@ -94,53 +100,184 @@ dataflows_query(PG_FUNCTION_ARGS)
 {
 	DfRun *run = df_entry_run("query");
 	char *base = df_checked_name(fcinfo, 0, "step");
-	char *sql = checked_sql(fcinfo, 1, "sql", base);
-	char *args = checked_args(fcinfo, 2, base);
-	char *undo = PG_ARGISNULL(3) ? NULL : checked_sql(fcinfo, 3, "undo", base);
+	char *sql = df_sql_argument(fcinfo, 1, "sql", base);
+	char *args = df_sql_args_argument(fcinfo, 2, base);
+	char *undo = PG_ARGISNULL(3) ? NULL : df_sql_argument(fcinfo, 3, "undo", base);
 	char *name;
 	DfStep *step = df_step_recorded(run, base, DF_STEP_QUERY, &name);
 
 	if (step == NULL)
 	{
 		step = df_step_new(run, name, DF_STEP_QUERY);
-		note_sql(run, step, sql, args);
+		df_sql_note(run, step, sql, args);
 		step->options = undo_option(run, undo);
 	}
 	else if (step->request == NULL)
 	{
 		/* renewed by retry() */
-		note_sql(run, step, sql, args);
+		df_sql_note(run, step, sql, args);
 		step->options = undo_option(run, undo);
 		step->rerendered = true;
 	}
 	else
-		check_recorded(step, sql, args);
-	if (!df_step_ended(step))
-		df_suspend(step);
-	return df_step_result(fcinfo, step);
+		df_sql_check_recorded(step, sql, args);
+	return df_step_await(fcinfo, step);
 }
 
-Datum
-dataflows_once(PG_FUNCTION_ARGS)
-{
-	DfRun *run = df_entry_run("once");
-	char *base = df_checked_name(fcinfo, 0, "step");
-	char *sql = checked_sql(fcinfo, 1, "sql", base);
-	char *args = checked_args(fcinfo, 2, base);
-	char *name;
-	DfStep *step = df_step_recorded(run, base, DF_STEP_ONCE, &name);
-	Jsonb *value;
+/* ---- its SQL in the sql worker -------------------------------------------- */
 
-	if (step == NULL)
+/* how long a step waits that met a lock or a full disk */
+#define SHORTEST_PAUSE_US (USECS_PER_SEC / 2)
+#define LONGEST_PAUSE_US (60 * USECS_PER_SEC)
+
+/* a serialization failure is over soon, another server may be away for long */
+static const DfSystemPolicy sql_policy = {
+	.retry = {
+		.initial_ms = 100,
+		.max_ms = 60000,
+		.for_ms = INT64CONST(24) * 3600 * 1000}};
+
+const char *
+df_query_sql(DfRun *run, DfStep *step, Jsonb **args, bool *result_arg)
+{
+	Jsonb *output;
+
+	*args = NULL;
+	*result_arg = step->phase == DF_PHASE_UNDO;
+	if (!*result_arg)
 	{
-		/* first the SQL: if it raises there is no step */
-		value = df_user_sql_value(sql, df_arg_jsonb(fcinfo, 2), run->cxt);
-		step = df_step_new(run, name, DF_STEP_ONCE);
-		note_sql(run, step, sql, args);
-		step->output = value;
-		df_step_transition(run, step, DF_STEP_SUCCEED);
+		if (step->body != NULL)
+			*args = df_json_parse(step->body, strlen(step->body), CurrentMemoryContext);
+		return step->request;
+	}
+	output = step->output;
+	if (output != NULL)
+	{
+		char *text = psprintf("[%s]", JsonbToCString(NULL, &output->root, VARSIZE(output)));
+
+		*args = df_json_parse(text, strlen(text), CurrentMemoryContext);
 	}
 	else
-		check_recorded(step, sql, args);
-	return df_step_result(fcinfo, step);
+		*args = df_json_parse("[null]", strlen("[null]"), CurrentMemoryContext);
+	return step->undo;
+}
+
+static Jsonb *
+error_of(DfRun *run, const DfSqlOutcome *outcome)
+{
+	DfJson json;
+
+	df_json_begin(&json);
+	df_json_text(&json, "message", outcome->message);
+	df_json_text(&json, "sqlstate", unpack_sql_state(outcome->sqlstate));
+	df_json_text(&json, "detail", outcome->detail);
+	df_json_text(&json, "hint", outcome->hint);
+	df_json_bool(&json, "in_doubt", false);
+	return df_json_end(&json, run->cxt);
+}
+
+/* what the record of attempts and the arithmetic of retries want to know */
+static void
+as_reply(const DfSqlOutcome *outcome, DfReply *reply)
+{
+	memset(reply, 0, sizeof(*reply));
+	reply->fate = DF_FATE_REFUSED;
+	reply->retry_after_ms = -1;
+	reply->error = outcome->message;
+}
+
+static bool
+is_transient(const DfSqlOutcome *outcome, bool timed_out)
+{
+	return !timed_out &&
+		df_classify_body_error(outcome->sqlstate, outcome->message) == DF_BODY_TRANSIENT;
+}
+
+/* somebody's lock, a full disk: nothing that the statement did; no attempt is used */
+static bool
+is_no_fault(const DfSqlOutcome *outcome, bool timed_out)
+{
+	return !timed_out &&
+		(df_error_is_lock(outcome->sqlstate) || outcome->sqlstate == ERRCODE_IO_ERROR ||
+		 ERRCODE_TO_CATEGORY(outcome->sqlstate) ==
+			 ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES));
+}
+
+/* the longer it has waited, the longer until the next try */
+static void
+wait_for_better_times(DfRun *run, DfStep *step, const DfSqlOutcome *outcome)
+{
+	bool undo = step->phase == DF_PHASE_UNDO;
+	TimestampTz since = undo && step->undo_since != DF_NEVER ? step->undo_since : step->started_at;
+	int64 pause = (df_now() - since) / 4;
+
+	if (undo)
+		step->undo_error = error_of(run, outcome);
+	else
+		step->error = error_of(run, outcome);
+	step->wake_at = df_now() + Max(Min(pause, LONGEST_PAUSE_US), SHORTEST_PAUSE_US);
+	step->dirty = true;
+}
+
+static void
+do_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool transient)
+{
+	TimestampTz at = DF_NEVER;
+	DfReply reply;
+	char *missing;
+
+	df_step_transition(run, step, DF_STEP_SEND);
+	if (outcome->sqlstate == 0)
+	{
+		step->output = df_json_copy(outcome->rows, run->cxt);
+		step->error = NULL;
+		df_step_transition(run, step, DF_STEP_SUCCEED);
+		(void) df_step_render_undo(run, step, &missing);
+		return;
+	}
+	as_reply(outcome, &reply);
+	if (transient)
+		at = df_step_next_try(run, step, &reply, &sql_policy);
+	step->error = error_of(run, outcome);
+	df_step_transition(run, step, at == DF_NEVER ? DF_STEP_FAIL : DF_STEP_AGAIN);
+	step->wake_at = at;
+	df_step_note_attempt(run, step, &reply, at == DF_NEVER ? "failed" : "retry", at);
+}
+
+static void
+undo_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool transient)
+{
+	TimestampTz at = DF_NEVER;
+	DfReply reply;
+
+	df_undo_transition(run, step, DF_UNDO_SENT);
+	if (outcome->sqlstate == 0)
+	{
+		step->undo_error = NULL;
+		df_undo_transition(run, step, DF_UNDO_UNDONE);
+		return;
+	}
+	as_reply(outcome, &reply);
+	if (transient)
+		at = df_undo_next_try(step, &reply, &sql_policy);
+	step->undo_error = error_of(run, outcome);
+	df_step_note_attempt(run, step, &reply, at == DF_NEVER ? "failed" : "retry", at);
+	df_undo_transition(run, step, at == DF_NEVER ? DF_UNDO_FAILED : DF_UNDO_DUE);
+	step->wake_at = at;
+}
+
+void
+df_query_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool timed_out)
+{
+	bool transient = is_transient(outcome, timed_out);
+
+	Assert(step->kind == DF_STEP_QUERY);
+	step->to_run = false;
+	if (is_no_fault(outcome, timed_out))
+		wait_for_better_times(run, step, outcome);
+	else if (step->phase == DF_PHASE_UNDO)
+		undo_outcome(run, step, outcome, transient);
+	else
+		do_outcome(run, step, outcome, transient);
+	run->advance = true;
 }

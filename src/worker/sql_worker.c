@@ -20,7 +20,7 @@
 #include "utils/timestamp.h"
 
 #include "engine/child_run.h"
-#include "engine/query.h"
+#include "engine/step_query.h"
 #include "guc.h"
 #include "shared/clock.h"
 #include "shared/line.h"

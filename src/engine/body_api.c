@@ -1,0 +1,187 @@
+/*
+ * engine/body_api.c
+ *	  What a body may ask of its run: response(), wait_all(), run_id() and its like.
+ *
+ * Runs inside a body, in its read-only subtransaction, as the workflow's owner.
+ * None of these is a step: they look at what is recorded, and may have to wait for it.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "engine/child_run.h"
+#include "shared/json.h"
+#include "engine/step_api.h"
+#include "shared/limits.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+PG_FUNCTION_INFO_V1(dataflows_response);
+PG_FUNCTION_INFO_V1(dataflows_wait_all);
+PG_FUNCTION_INFO_V1(dataflows_run_id);
+PG_FUNCTION_INFO_V1(dataflows_run_key);
+PG_FUNCTION_INFO_V1(dataflows_run_started_at);
+
+/* the name may be one of the engine's, name#n */
+static DfStep *
+named_step(DfRun *run, const char *name)
+{
+	const char *scope;
+	DfStep *step;
+
+	if (name == NULL)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			 errmsg("the name of the step must not be NULL"),
+			 errhint("Name a step that the body has called, or an event that it has waited for.")));
+	scope = run->state == DF_RUN_ROLLING_BACK ? psprintf("on_failure/%s", name) : name;
+	step = df_replay_named(run, scope);
+	if (step != NULL)
+		return step;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("the run has no step \"%s\"", name),
+			 errhint("Call the step first; the second call with one name is \"name#2\".")));
+	return NULL;
+}
+
+static Jsonb *
+headers_of(const DfStep *step)
+{
+	DfJson json;
+
+	if (step->answer != NULL && df_json_get_text(step->answer, "content-type") != NULL)
+		return step->answer;
+	/* what is left out of the record because it goes without saying */
+	df_json_begin(&json);
+	if (step->output != NULL)
+		df_json_text(&json, "content-type", "application/json");
+	if (step->answer != NULL)
+		return DatumGetJsonbP(DirectFunctionCall2(
+			jsonb_concat, JsonbPGetDatum(df_json_end(&json, CurrentMemoryContext)),
+			JsonbPGetDatum(step->answer)));
+	return df_json_end(&json, CurrentMemoryContext);
+}
+
+Datum
+dataflows_response(PG_FUNCTION_ARGS)
+{
+	DfRun *run = df_entry_run("response");
+	DfStep *step = named_step(run, df_arg_text(fcinfo, 0));
+	DfJson json;
+
+	if (!df_step_ended(step))
+		df_suspend(step);
+	step->told = true;
+	if (step->kind == DF_STEP_CALL)
+		PG_RETURN_JSONB_P(df_child_response(step));
+	df_json_begin(&json);
+	if (step->kind == DF_STEP_WAIT)
+	{
+		bool any = df_json_get(step->options, "events") != NULL;
+
+		df_json_text(&json, "event", any ? df_json_get_text(step->output, "event") : NULL);
+		df_json_value(&json, "payload", any ? df_json_get(step->output, "payload") : step->output);
+		df_json_text(&json, "sent_by", df_json_get_text(step->answer, "sent_by"));
+		df_json_text(&json, "sent_at", df_json_get_text(step->answer, "sent_at"));
+	}
+	else
+	{
+		char *body = df_json_get_text(step->error, "body");
+
+		if (step->status != 0)
+			df_json_int(&json, "status", step->status);
+		df_json_value(&json, "headers", headers_of(step));
+		if (step->output != NULL)
+			df_json_value(&json, "body", step->output);
+		else if (body != NULL)
+		{
+			Jsonb *parsed = df_json_parse(body, strlen(body), CurrentMemoryContext);
+
+			if (parsed != NULL && df_payload_fits(parsed))
+				df_json_value(&json, "body", parsed);
+			else
+				df_json_text(&json, "body", body);
+		}
+	}
+	PG_RETURN_JSONB_P(df_json_end(&json, CurrentMemoryContext));
+}
+
+/* all of them, or DF001 with every failure */
+Datum
+dataflows_wait_all(PG_FUNCTION_ARGS)
+{
+	DfRun *run = df_entry_run("wait_all");
+	Datum *names;
+	bool *nulls;
+	int n;
+	int *unended;
+	int nunended = 0;
+	DfJson json;
+	StringInfoData failures;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("steps must not be NULL"),
+				 errhint("Name the steps that were begun with wait => false.")));
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT, &names, &nulls,
+					  &n);
+	unended = MemoryContextAlloc(run->cxt, sizeof(int) * Max(1, n));
+	initStringInfo(&failures);
+	df_json_begin(&json);
+	for (int i = 0; i < n; i++)
+	{
+		DfStep *step = nulls[i] ? NULL : named_step(run, TextDatumGetCString(names[i]));
+
+		if (step == NULL)
+			continue;
+		if (!df_step_ended(step))
+			unended[nunended++] = step->index;
+		else if (step->state == DF_STEP_DONE)
+			df_json_value(&json, step->name, step->output);
+		else
+		{
+			Jsonb *detail = df_step_error_detail(step);
+
+			step->told = true;
+			appendStringInfo(&failures, "%s%s", failures.len > 0 ? "," : "",
+							 JsonbToCString(NULL, &detail->root, VARSIZE(detail)));
+		}
+	}
+	if (nunended > 0)
+		df_suspend_on(unended, nunended, false);
+	if (failures.len > 0)
+		ereport(ERROR,
+				(errcode(DF_ERR_STEP_FAILED),
+				 errmsg("not all steps could be carried out"),
+				 errdetail_internal("{\"failures\": [%s]}", failures.data)));
+	PG_RETURN_JSONB_P(df_json_end(&json, CurrentMemoryContext));
+}
+
+Datum
+dataflows_run_id(PG_FUNCTION_ARGS)
+{
+	DfRun *run = df_entry_run("run_id");
+
+	PG_RETURN_UUID_P(&run->id);
+}
+
+Datum
+dataflows_run_key(PG_FUNCTION_ARGS)
+{
+	DfRun *run = df_entry_run("run_key");
+
+	if (run->key == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(run->key));
+}
+
+Datum
+dataflows_run_started_at(PG_FUNCTION_ARGS)
+{
+	DfRun *run = df_entry_run("run_started_at");
+
+	PG_RETURN_TIMESTAMPTZ(run->started_at);
+}

@@ -1,0 +1,78 @@
+/*
+ * engine/step_undo.c
+ *	  on_rollback(): a step that is nothing but an undo.
+ *
+ * Runs inside a body, in its read-only subtransaction, as the workflow's owner.
+ * Nothing here sends; the undo leaves when the run is rolled back.
+ */
+#include "postgres.h"
+
+#include "shared/json.h"
+#include "engine/outcome.h"
+#include "engine/step_api.h"
+#include "engine/template.h"
+#include "fdw/system.h"
+#include "shared/limits.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+PG_FUNCTION_INFO_V1(dataflows_on_rollback);
+
+Datum
+dataflows_on_rollback(PG_FUNCTION_ARGS)
+{
+	DfRun *run = df_entry_run("on_rollback");
+	char *base = df_checked_name(fcinfo, 0, "step");
+	char *request = df_arg_text(fcinfo, 2);
+	Jsonb *body = df_arg_jsonb(fcinfo, 3);
+	char *missing = NULL;
+	char *method;
+	char *path;
+	char *why;
+	char *name;
+	DfStep *step = df_step_recorded(run, base, DF_STEP_UNDO, &name);
+	DfSystem *system;
+	DfJson json;
+
+	if (step != NULL)
+	{
+		(void) df_step_result(fcinfo, step);
+		PG_RETURN_VOID();
+	}
+	if (PG_ARGISNULL(1) || request == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("system and request of step \"%s\" must not be NULL", base),
+				 errhint("Name a system and a request such as 'DELETE /users/7'.")));
+	df_template_split(request, "request", &method, &path);
+	df_template_check(request, "request");
+	system = df_system_get(NameStr(*PG_GETARG_NAME(1)), &why);
+	if (system == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("step \"%s\" cannot call system \"%s\": %s", base,
+						NameStr(*PG_GETARG_NAME(1)), why),
+				 errhint("Create it with CREATE SERVER ... FOREIGN DATA WRAPPER dataflows, and "
+						 "GRANT USAGE on it to the workflow's owner.")));
+	df_step_check_http(system, base);
+	df_template_check_stays(system->url, request, "request");
+	if (body != NULL)
+		df_check_payload(body, psprintf("the body of step \"%s\"", base));
+	df_json_begin(&json);
+	df_json_text(&json, "undo", request);
+	df_json_value(&json, "undo_body", body);
+	if (system->form)
+		df_json_bool(&json, "form", true);
+	step = df_step_new(run, name, DF_STEP_UNDO);
+	step->system = MemoryContextStrdup(run->cxt, NameStr(*PG_GETARG_NAME(1)));
+	step->base_hash = system->url_hash;
+	step->options = df_json_end(&json, run->cxt);
+	df_step_transition(run, step, DF_STEP_SUCCEED);
+	if (!df_step_render_undo(run, step, &missing))
+		df_fatal(ERRCODE_INVALID_PARAMETER_VALUE,
+				 MemoryContextStrdup(run->cxt,
+									 psprintf("the request of step \"%s\" has no field \"%s\"",
+											  name, missing)),
+				 NULL);
+	PG_RETURN_VOID();
+}
