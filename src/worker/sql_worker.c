@@ -37,8 +37,8 @@
 #include "worker/process.h"
 #include "worker/sql_worker.h"
 #include "worker/trace.h"
+#include "worker/turn.h"
 #include "worker/wait.h"
-#include "worker/worker.h"
 
 /*
  * How long a statement waits for a lock before it makes room for the owner's other

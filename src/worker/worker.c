@@ -34,8 +34,8 @@
 #include "worker/process.h"
 #include "worker/token.h"
 #include "worker/trace.h"
+#include "worker/turn.h"
 #include "worker/wait.h"
-#include "worker/worker.h"
 
 /* a batch is worth waiting for while many answers are on their way, this long */
 #define LINGER_US 400

@@ -68,18 +68,6 @@ typedef struct DfWorker
 
 extern DfWorker df_worker;
 
-/* turn.c: one transaction for all that is to be done now */
-extern void df_turn(void);
-extern bool df_turn_has_results(void); /* there are some that can be applied */
-extern bool df_turn_waits(TimestampTz *until); /* the next one has no sense before */
-extern TimestampTz df_turn_aside_due(void); /* when runs that are set aside are to be tried again */
-extern void df_release_run(DfRun *run);
-extern void df_take(List *runs, List *versions); /* inside the store */
-extern void df_adopt_loaded(DfRun *run);
-extern void df_advance_run(DfRun *run);
-extern bool df_run_is_careful(const DfRun *run);
-extern void df_commit_entry(DfRun *run);
-
 /* dispatch.c: from steps to requests and from results to replies */
 extern void df_dispatch(DfRun *run, bool urgent);
 extern void df_depart(void);

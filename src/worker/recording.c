@@ -1,0 +1,123 @@
+/*
+ * worker/recording.c
+ *	  A turn's fourth phase: write what became of its runs.
+ *
+ * Runs in a worker, in the turn's transaction or, for a second try, in one of its
+ * own; writes through the store, as the extension's owner.  It must never change
+ * what a run has come to.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "engine/child_run.h"
+#include "shared/metrics.h"
+#include "shared/wake.h"
+#include "store/record.h"
+#include "store/store.h"
+#include "store/xact.h"
+#include "worker/trace.h"
+#include "worker/turn.h"
+#include "worker/wait.h"
+
+static bool
+stopped_moving(const DfRun *run)
+{
+	return run->released && run->dirty;
+}
+
+void
+df_record_all(List *runs, List *attempts)
+{
+	DfStore store;
+	ListCell *lc;
+
+	df_store_enter(&store);
+	df_children_record(runs);
+	df_record_runs(runs);
+	df_record_attempts(attempts);
+	df_record_messages(runs);
+	df_store_leave(&store);
+	foreach (lc, runs)
+		if (stopped_moving(lfirst(lc)))
+		{
+			df_wake_awaiters();
+			break;
+		}
+}
+
+void
+df_after_commit(List *runs)
+{
+	ListCell *lc;
+	List *gone = NIL;
+	bool sql = false;
+
+	df_worker.slot->commits++;
+	if (runs != NIL)
+	{
+		df_metric_add(DF_METRIC_COMMITS, "worker", NULL, NULL, 1);
+		df_metric_observe(DF_METRIC_TURN_RUNS, "worker", list_length(runs));
+	}
+	df_trace_commit(runs);
+	df_record_clean(runs);
+	foreach (lc, runs)
+	{
+		DfRun *run = lfirst(lc);
+
+		run->touched = run->answered = false;
+		run->upsets = 0;
+		run->advance |= run->next_turn;
+		run->next_turn = false;
+		if (!run->released)
+			continue;
+		gone = lappend(gone, run);
+		if (run->sql)
+			sql = true;
+		else
+			df_worker.next_due = df_earlier(df_worker.next_due, run->wake_at);
+	}
+	foreach (lc, gone)
+		df_release_run(lfirst(lc));
+	if (sql)
+		df_slot_wake(DF_SLOT_SQL_WORKER, MyDatabaseId, GetUserId());
+}
+
+List *
+df_attempts_of(const DfRun *run)
+{
+	List *own = NIL;
+	ListCell *lc;
+
+	foreach (lc, df_turn_attempts)
+		if (memcmp(&((DfAttempt *) lfirst(lc))->run, &run->id, sizeof(pg_uuid_t)) == 0)
+			own = lappend(own, lfirst(lc));
+	return own;
+}
+
+/* in a transaction of its own and in the present memory context */
+DfRecorded
+df_try_record(List *runs, List *attempts)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	volatile DfRecorded recorded = DF_RECORD_NEVER;
+
+	PG_TRY()
+		;
+		{
+			df_xact_begin();
+			MemoryContextSwitchTo(cxt);
+			df_record_all(runs, attempts);
+			df_xact_commit();
+			recorded = DF_RECORDED;
+		}
+		PG_CATCH();
+		{
+			MemoryContextSwitchTo(cxt);
+			if (df_transaction_failed())
+				recorded = DF_RECORD_LATER;
+		}
+	PG_END_TRY();
+	MemoryContextSwitchTo(cxt);
+	return recorded;
+}
