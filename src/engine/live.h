@@ -11,23 +11,69 @@
 #include "df_types.h"
 #include "flow/flow.h"
 
-/* ---- run.c: what a run does next ------------------------------------------ */
+/* ---- run_steps.c: the steps of a run ---------------------------------------- */
 
-/* a run out of its row; steps and messages are added by the two below */
-extern void df_run_add_step(DfRun *run, DfStep *step);
-extern void df_run_loaded(DfRun *run); /* all recorded steps are there */
-extern void df_run_advance(DfRun *run);
-extern void df_run_message(DfRun *run, DfMessage *message); /* something new in the inbox */
-extern TimestampTz df_run_next_due(const DfRun *run);
+/* of on_failure, not of the body */
+extern bool df_is_handler_step(const DfStep *step);
+/* whether the body may go on past this step */
+extern bool df_step_ended(const DfStep *step);
+extern bool df_undo_in_progress(const DfStep *step);
+extern bool df_step_waits_for_child(const DfStep *step);
+extern bool df_step_to_be_rendered(const DfStep *step);
+extern bool df_run_has_to_send(const DfRun *run);
 extern DfStep *df_run_step_to_run(const DfRun *run); /* whose SQL is due, NULL = none */
-extern void df_run_alias_later(DfRun *run); /* somebody has it in his hands */
-extern List *df_run_wanted_signals(DfRun *run); /* of DfWantedSignal */
-extern DfStep *df_run_alias_wanted(const DfRun *run); /* that asks for a key, NULL = none */
-extern void df_run_alias_answer(DfRun *run, DfStep *step, const char *holder);
-extern void df_run_renew_deadline(DfRun *run);
+extern void df_run_add_step(DfRun *run, DfStep *step);
 extern int df_run_next_n(const DfRun *run);
+
+/* ---- due.c: when something is due ------------------------------------------- */
+
+extern bool df_run_goes_forward(const DfRun *run);
+extern TimestampTz df_run_deadline(const DfRun *run);
+extern TimestampTz df_run_deadline_from(const DfRun *run, TimestampTz since);
+extern void df_run_renew_deadline(DfRun *run);
+extern TimestampTz df_run_next_step_due(const DfRun *run);
+extern TimestampTz df_run_next_due(const DfRun *run);
+extern void df_run_send_due_steps(DfRun *run);
+
+/* ---- failure.c: failing, getting stuck -------------------------------------- */
+
 extern void df_run_get_stuck(DfRun *run, int sqlstate, const char *reason, const char *remedy);
 extern void df_run_fail(DfRun *run, Jsonb *error, const char *step, int status);
+
+/* ---- waits.c: signals, timeouts, sleeps ------------------------------------- */
+
+extern List *df_wait_events(const DfStep *step);
+extern List *df_run_wanted_signals(DfRun *run); /* of DfWantedSignal */
+extern void df_run_settle_waits(DfRun *run);
+
+/* ---- step_alias.c: a further key -------------------------------------------- */
+
+extern DfStep *df_run_alias_wanted(const DfRun *run); /* that asks for a key, NULL = none */
+extern void df_run_alias_answer(DfRun *run, DfStep *step, const char *holder);
+extern void df_run_alias_later(DfRun *run); /* another transaction has it */
+
+/* ---- blocked.c: what the body waits for ------------------------------------- */
+
+extern void df_run_loaded(DfRun *run); /* all recorded steps are there */
+extern bool df_run_unblocked(const DfRun *run);
+extern bool df_run_block_on_unended(DfRun *run);
+
+/* ---- park.c: what is released, what stays ----------------------------------- */
+
+extern void df_run_claim_anew(DfRun *run);
+extern void df_run_park(DfRun *run);
+
+/* ---- rollback.c: undoing ---------------------------------------------------- */
+
+extern void df_run_roll_back(DfRun *run);
+
+/* ---- advance.c: what a run does next ---------------------------------------- */
+
+extern void df_run_advance(DfRun *run);
+
+/* ---- operator.c: what people ask of a run ----------------------------------- */
+
+extern void df_run_message(DfRun *run, DfMessage *message); /* something new in the inbox */
 
 /* ---- transition.c: the one place where states change ---------------------- */
 
@@ -114,11 +160,11 @@ extern void df_replay_index(DfRun *run, DfStep *step);
 extern DfStep *df_replay_named(DfRun *run, const char *name); /* by its whole name; NULL = none */
 extern int df_replay_uncalled(const DfRun *run, const char **which);
 
-/* of on_failure, not of the body */
-extern bool df_is_handler_step(const DfStep *step);
+/* ---- body_error.c, entry.c --------------------------------------------------- */
 
-/* whether the body may go on past this step */
-extern bool df_step_ended(const DfStep *step);
+extern void df_body_raised(DfRun *run, DfBodyExit *exit, bool handler);
+extern void df_body_retry_later(DfRun *run, const char *message);
+extern void df_run_enter(DfRun *run, bool handler);
 
 /* what was written in this turn beside runs and steps; palloc'd in the turn's context */
 extern List *df_turn_attempts;

@@ -3,13 +3,16 @@
  *	  alias(): a step that takes a further key for the run.
  *
  * Runs inside a body, in its read-only subtransaction, as the workflow's owner.
- * The key is only noted here: the worker takes it in its own transaction, and
- * enters the body again once that is committed.  Nothing here writes a row.
+ * The key is only noted here: the worker takes it in its own transaction, says
+ * here how that ended, and enters the body again once that is committed.  Nothing
+ * here writes a row.
  */
 #include "postgres.h"
 
+#include "engine/live.h"
 #include "engine/step_api.h"
 #include "mb/pg_wchar.h"
+#include "shared/json.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -51,4 +54,49 @@ dataflows_alias(PG_FUNCTION_ARGS)
 		df_step_mismatch(step, "key", step->request, key);
 	(void) df_step_await(fcinfo, step);
 	PG_RETURN_VOID();
+}
+
+/* ---- in the worker: what became of the key ---------------------------------- */
+
+/* a step that asks for a further key of the run, NULL = none */
+DfStep *
+df_run_alias_wanted(const DfRun *run)
+{
+	for (int i = 0; i < run->nsteps; i++)
+		if (run->steps[i]->kind == DF_STEP_ALIAS && run->steps[i]->state == DF_STEP_PENDING)
+			return run->steps[i];
+	return NULL;
+}
+
+/*
+ * The key is the run's, or `holder` has it.  The body goes on when the alias is
+ * committed: whoever sends by that key after the inbox was read then finds us.
+ */
+void
+df_run_alias_answer(DfRun *run, DfStep *step, const char *holder)
+{
+	DfJson json;
+
+	run->want_alias = false;
+	if (holder == NULL)
+	{
+		df_step_transition(run, step, DF_STEP_SUCCEED);
+		run->inbox_loaded = false;
+		run->next_turn = true;
+		return;
+	}
+	df_json_begin(&json);
+	df_json_text(&json, "message",
+				 psprintf("the key \"%s\" is held by run \"%s\"", step->request, holder));
+	df_json_bool(&json, "in_doubt", false);
+	step->error = df_json_end(&json, run->cxt);
+	df_step_transition(run, step, DF_STEP_FAIL);
+	run->advance = true;
+}
+
+/* the body asks for the key again when it is entered again */
+void
+df_run_alias_later(DfRun *run)
+{
+	df_body_retry_later(run, "somebody's open transaction has the key of its alias");
 }

@@ -1,0 +1,82 @@
+/*
+ * engine/advance.c
+ *	  What a run does next: the one way in.
+ *
+ * Runs in a worker, in its recording transaction, on structs in memory: enters the
+ * body, settles waits, undoes, parks.  The states change in transition.c, the
+ * decisions are those of flow/.  Must never send or write: steps that are to leave
+ * are marked to_send, and what differs from the tables is marked dirty.
+ */
+#include "postgres.h"
+
+#include "engine/live.h"
+#include "guc.h"
+#include "shared/clock.h"
+#include "shared/json.h"
+#include "utils/timestamp.h"
+
+static void
+deadline_passed(DfRun *run, TimestampTz deadline)
+{
+	DfJson json;
+
+	df_json_begin(&json);
+	df_json_text(&json, "sqlstate", unpack_sql_state(DF_ERR_LIMIT));
+	df_json_text(&json, "message",
+				 psprintf("the run has not ended by its deadline, %s",
+						  timestamptz_to_str(deadline)));
+	df_run_fail(run, df_json_end(&json, run->cxt), NULL, 0);
+}
+
+static void
+advance_forward(DfRun *run)
+{
+	TimestampTz deadline = df_run_deadline(run);
+
+	if (deadline != DF_NEVER && deadline <= df_now())
+	{
+		deadline_passed(run, deadline);
+		return;
+	}
+	for (;;)
+	{
+		df_run_settle_waits(run);
+		if (!df_run_unblocked(run) || run->next_turn)
+			break;
+		if (run->nsteps - run->nformer > df_max_steps)
+		{
+			df_run_get_stuck(run, DF_ERR_LIMIT,
+							 psprintf("the run has more than dataflows.max_steps (%d) steps",
+									  df_max_steps),
+							 "Raise dataflows.max_steps, then call dataflows.retry(run).");
+			break;
+		}
+		df_run_enter(run, false);
+		if (run->released || (run->state != DF_RUN_RUNNING))
+			break;
+	}
+	if (!run->released && (run->state == DF_RUN_RUNNING || run->state == DF_RUN_WAITING))
+		df_run_send_due_steps(run);
+}
+
+/*
+ * Does all that can be done for the run now.  Afterwards it is released, or has
+ * steps to send or in flight, or wants its inbox.
+ */
+void
+df_run_advance(DfRun *run)
+{
+	DfRunState before;
+
+	run->advance = false;
+	do
+	{
+		before = run->state;
+		if (df_run_goes_forward(run))
+			advance_forward(run);
+		else if (run->state == DF_RUN_ROLLING_BACK)
+			df_run_roll_back(run);
+	} while (run->state == DF_RUN_ROLLING_BACK && before != DF_RUN_ROLLING_BACK && !run->released);
+	if (!run->released)
+		df_run_park(run);
+}

@@ -1,0 +1,127 @@
+/*
+ * engine/due.c
+ *	  When something of a run is due, and which of its steps are to be sent then.
+ *
+ * Runs in a worker, in its recording transaction, on structs in memory.  Only
+ * marks steps to_send or to_run; it sends and writes nothing.
+ */
+#include "postgres.h"
+
+#include "engine/live.h"
+#include "engine/outcome.h"
+#include "shared/clock.h"
+#include "shared/json.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+bool
+df_run_goes_forward(const DfRun *run)
+{
+	return run->state == DF_RUN_QUEUED || run->state == DF_RUN_RUNNING ||
+		run->state == DF_RUN_WAITING;
+}
+
+/*
+ * when the run fails if it has not ended by then; DF_NEVER = it has no deadline, or none any more
+ */
+TimestampTz
+df_run_deadline(const DfRun *run)
+{
+	return df_run_goes_forward(run) ? run->fails_at : DF_NEVER;
+}
+
+TimestampTz
+df_run_deadline_from(const DfRun *run, TimestampTz since)
+{
+	if (run->workflow == NULL || !run->workflow->has_deadline)
+		return DF_NEVER;
+	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+												   TimestampTzGetDatum(since),
+												   IntervalPGetDatum(&run->workflow->deadline)));
+}
+
+/* a person has sent the run on its way again: its whole time begins anew */
+void
+df_run_renew_deadline(DfRun *run)
+{
+	run->deadline = run->fails_at = df_run_deadline_from(run, df_now());
+	run->dirty = true;
+}
+
+/* the earliest time at which a step or an undo is due, DF_NEVER = no time */
+TimestampTz
+df_run_next_step_due(const DfRun *run)
+{
+	TimestampTz next = DF_NEVER;
+
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		const DfStep *step = run->steps[i];
+		TimestampTz due = step->to_send ? step->not_before : step->wake_at;
+
+		if (due == DF_NEVER || step->in_flight)
+			continue;
+		if (!step->to_send && df_step_ended(step) && !df_undo_in_progress(step))
+			continue;
+		if (next == DF_NEVER || due < next)
+			next = due;
+	}
+	return next;
+}
+
+/* the earliest time at which something of this run is due, DF_NEVER = no time */
+TimestampTz
+df_run_next_due(const DfRun *run)
+{
+	TimestampTz next;
+	TimestampTz deadline;
+
+	/* a person is waited for, or nothing */
+	if (run->state == DF_RUN_STUCK || df_run_is_terminal(run->state))
+		return DF_NEVER;
+	next = df_run_next_step_due(run);
+	deadline = df_run_deadline(run);
+	if (deadline != DF_NEVER && (next == DF_NEVER || deadline < next))
+		next = deadline;
+	if (run->linger_until != DF_NEVER && (next == DF_NEVER || run->linger_until < next))
+		return run->linger_until;
+	return next;
+}
+
+/* steps whose next attempt is due are to be sent */
+void
+df_run_send_due_steps(DfRun *run)
+{
+	TimestampTz now = df_now();
+
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		DfStep *step = run->steps[i];
+
+		if (step->in_flight || step->to_send || df_step_ended(step))
+			continue;
+		if (step->kind != DF_STEP_HTTP && step->kind != DF_STEP_QUERY && step->kind != DF_STEP_MAIL)
+			continue;
+		if (step->state != DF_STEP_PENDING && step->state != DF_STEP_DOUBT)
+			continue;
+		if (step->wake_at > now || step->request == NULL)
+			continue;
+		if (step->kind == DF_STEP_QUERY)
+		{
+			step->phase = DF_PHASE_DO;
+			step->to_run = true;
+			continue;
+		}
+		/* with a key that is still trusted it is sent again: the dispatcher knows */
+		if (step->state == DF_STEP_DOUBT && df_step_has_probe(step) &&
+			(df_json_get_bool(step->error, "ask_probe") || df_step_unwanted(run, step)))
+			step->phase = DF_PHASE_PROBE;
+		else if (df_probe_wanted_first(run, step))
+			step->phase = DF_PHASE_PROBE;
+		else
+			step->phase = DF_PHASE_DO;
+		step->cleared = step->urgent = false;
+		step->not_before = DF_NEVER;
+		step->to_send = true;
+	}
+}

@@ -1,0 +1,211 @@
+/*
+ * engine/entry.c
+ *	  One entry into the body, or into on_failure, and what it makes of the run.
+ *
+ * Runs in a worker, in its recording transaction and the owner's role.  The body
+ * runs in body.c; here are its ends: returned, continued, raised, refused.  Must
+ * never call a run completed while something it began has not ended.
+ */
+#include "postgres.h"
+
+#include "engine/live.h"
+#include "engine/outcome.h"
+#include "shared/clock.h"
+#include "shared/json.h"
+#include "utils/memutils.h"
+
+static void
+complete(DfRun *run, Jsonb *result)
+{
+	run->result = result;
+	run->workflow->fail_count = 0;
+	df_run_transition(run, DF_RUN_COMPLETE);
+}
+
+/*
+ * The repair before a retry() took a step out of the function: it had failed, so
+ * it stays failed, and nobody waits for a request that will never be rendered.
+ */
+static void
+leave_out_renewed(DfRun *run)
+{
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		DfStep *step = run->steps[i];
+		DfJson json;
+
+		if (!df_step_to_be_rendered(step) || step->called == run->entry_no)
+			continue;
+		df_json_begin(&json);
+		df_json_text(&json, "message", "the function does not call this step any more");
+		df_json_bool(&json, "in_doubt", false);
+		step->error = df_json_end(&json, run->cxt);
+		df_step_transition(run, step, DF_STEP_FAIL);
+	}
+}
+
+/*
+ * A step begun with wait => false ended in doubt, and the body never asked what
+ * came of it: what is in nobody's hands must not look completed.
+ */
+static bool
+doubt_is_untold(DfRun *run)
+{
+	for (int i = run->nformer; i < run->nsteps; i++)
+	{
+		DfStep *step = run->steps[i];
+
+		if (step->state != DF_STEP_DOUBT || step->told || df_is_handler_step(step))
+			continue;
+		df_run_get_stuck(
+			run, DF_ERR_STEP_FAILED,
+			psprintf(
+				"step \"%s\" is in doubt, and the body returned without asking what came of it",
+				step->name),
+			df_step_remedy(run, step));
+		return true;
+	}
+	return false;
+}
+
+/* whether the body has come to an end of its own and everything that it began, too */
+static bool
+all_has_ended(DfRun *run)
+{
+	const char *which = NULL;
+
+	if (!run->drifted && df_replay_uncalled(run, &which) > 0)
+	{
+		df_run_get_stuck(
+			run, DF_ERR_RECORD_MISMATCH,
+			psprintf("the body returned without calling the recorded step \"%s\"", which),
+			"The body must take the same way at each entry: let it decide by its input and by the "
+			"answers of its steps alone, then call dataflows.retry(run).");
+		return false;
+	}
+	leave_out_renewed(run);
+	return !df_run_block_on_unended(run) && !doubt_is_untold(run);
+}
+
+static void
+body_returned(DfRun *run, DfBodyExit *exit)
+{
+	if (all_has_ended(run))
+		complete(run, exit->value);
+}
+
+/*
+ * The round ends with a step of its own, which keeps the next one's input.  The
+ * next one may take a function that was replaced meanwhile.
+ */
+static void
+body_continued(DfRun *run, DfBodyExit *exit)
+{
+	DfStep *step;
+	DfJson json;
+
+	if (!all_has_ended(run))
+		return;
+	for (int i = run->nformer; i < run->nsteps; i++)
+		if (run->steps[i]->kind == DF_STEP_PIVOT)
+			run->pivot_n = run->steps[i]->n;
+	step = MemoryContextAllocZero(run->cxt, sizeof(DfStep));
+	step->n = df_run_next_n(run);
+	(void) df_replay_find(run, "continue_with", &step->name);
+	step->kind = DF_STEP_CONTINUE;
+	step->started_at = df_now();
+	step->fresh = true;
+	step->output = exit->value;
+	df_json_begin(&json);
+	df_json_int(&json, "round", run->round);
+	step->options = df_json_end(&json, run->cxt);
+	df_run_add_step(run, step);
+	df_step_transition(run, step, DF_STEP_SUCCEED);
+	run->input = exit->value;
+	run->round++;
+	run->round_n = step->n;
+	run->new_round = true;
+	run->body_hash = 0;
+	run->drifted = false;
+	df_run_claim_anew(run);
+}
+
+static Jsonb *
+rollback_context(DfRun *run)
+{
+	DfJson json;
+	DfJson item;
+	StringInfoData list;
+	bool some = false;
+
+	initStringInfo(&list);
+	appendStringInfoChar(&list, '[');
+	for (int i = run->nformer; i < run->nsteps; i++)
+	{
+		DfStep *step = run->steps[i];
+		Jsonb *object;
+
+		if (df_is_handler_step(step))
+			continue;
+		df_json_begin(&item);
+		df_json_text(&item, "step", step->name);
+		df_json_text(&item, "state", df_step_state_name(step->state));
+		df_json_text(&item, "undo_state", df_undo_state_name(step->undo_state));
+		df_json_value(&item, "output", step->output);
+		object = df_json_end(&item, CurrentMemoryContext);
+		if (some)
+			appendStringInfoChar(&list, ',');
+		some = true;
+		(void) JsonbToCString(&list, &object->root, VARSIZE(object));
+	}
+	appendStringInfoChar(&list, ']');
+	df_json_begin(&json);
+	df_json_text(&json, "run", run->id_text);
+	df_json_text(&json, "key", run->key);
+	df_json_text(&json, "workflow", run->workflow->name);
+	df_json_value(&json, "input", run->input);
+	df_json_bool(&json, "cancelled", run->cause == DF_CAUSE_CANCELLED);
+	df_json_value(&json, "error", run->error);
+	df_json_value(&json, "steps", df_json_parse(list.data, list.len, CurrentMemoryContext));
+	return df_json_end(&json, run->cxt);
+}
+
+/* one entry into the body, or into on_failure, and what it makes of the run */
+void
+df_run_enter(DfRun *run, bool handler)
+{
+	DfBodyExit exit;
+
+	if (!handler)
+		df_run_transition(run, DF_RUN_ENTER);
+	df_body_enter(run, handler ? run->workflow->on_failure : run->workflow->function,
+				  handler ? rollback_context(run) : run->input, &exit);
+	if (exit.result != DF_BODY_RAISED && (run->body_retries > 0 || run->entries > 0))
+	{
+		run->body_retries = run->entries = 0;
+		run->dirty = true;
+	}
+	switch (exit.result)
+	{
+		case DF_BODY_SUSPENDED:
+			break;
+		case DF_BODY_CONTINUED:
+			body_continued(run, &exit);
+			break;
+		case DF_BODY_RETURNED:
+			if (!handler)
+				body_returned(run, &exit);
+			else if (!df_run_block_on_unended(run))
+				df_run_transition(run,
+								  run->cause == DF_CAUSE_CANCELLED ? DF_RUN_CANCEL_DONE
+																   : DF_RUN_ROLLBACK_DONE);
+			break;
+		case DF_BODY_RAISED:
+			df_body_raised(run, &exit, handler);
+			break;
+		case DF_BODY_REFUSED:
+			df_run_get_stuck(run, exit.sqlstate != 0 ? exit.sqlstate : ERRCODE_UNDEFINED_FUNCTION,
+							 exit.reason, NULL);
+			break;
+	}
+}

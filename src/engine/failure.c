@@ -1,0 +1,99 @@
+/*
+ * engine/failure.c
+ *	  How a run fails, or gets stuck until a person acts.
+ *
+ * Runs in a worker, in its recording transaction, on structs in memory.  Says why
+ * in the run's error or in `stuck`; it must never undo or release anything.
+ */
+#include "postgres.h"
+
+#include "engine/live.h"
+#include "shared/json.h"
+
+#define ROLLBACKS_IN_A_ROW 10
+
+void
+df_run_get_stuck(DfRun *run, int sqlstate, const char *reason, const char *remedy)
+{
+	DfJson json;
+
+	if (run->state == DF_RUN_STUCK)
+		return;
+	df_run_transition(run, DF_RUN_GET_STUCK);
+	df_json_begin(&json);
+	df_json_text(&json, "sqlstate", unpack_sql_state(sqlstate));
+	df_json_text(&json, "reason", reason);
+	df_json_text(&json, "remedy",
+				 remedy != NULL ? remedy : "Mend the cause, then call dataflows.retry(run).");
+	run->stuck = df_json_end(&json, run->cxt);
+	run->wake_at = DF_NEVER;
+	for (int i = 0; i < run->nsteps; i++)
+		run->steps[i]->to_send = run->steps[i]->to_run = run->steps[i]->to_start = false;
+	ereport(LOG,
+			(errmsg("dataflows run \"%s\" is stuck: %s", run->id_text, reason),
+			 errhidestmt(true), errhidecontext(true)));
+}
+
+/* ten failures of one workflow at one step with one status are no customers' fault */
+static bool
+too_many_failures(DfWorkflow *workflow, const char *step, int status)
+{
+	if (step == NULL)
+		return false;
+	if (strcmp(workflow->fail_step, step) == 0 && workflow->fail_status == status)
+		workflow->fail_count++;
+	else
+	{
+		strlcpy(workflow->fail_step, step, sizeof(workflow->fail_step));
+		workflow->fail_status = status;
+		workflow->fail_count = 1;
+	}
+	return workflow->fail_count > ROLLBACKS_IN_A_ROW;
+}
+
+static const char *
+failure_text(const Jsonb *error)
+{
+	char *message = df_json_get_text(error, "message");
+
+	return message != NULL ? message : "no reason was given";
+}
+
+void
+df_run_fail(DfRun *run, Jsonb *error, const char *step, int status)
+{
+	bool pivot = run->pivot_n > 0;
+
+	run->error = error;
+	run->dirty = true;
+	for (int i = run->nformer; i < run->nsteps; i++)
+		pivot |= run->steps[i]->kind == DF_STEP_PIVOT;
+	if (pivot)
+	{
+		df_run_get_stuck(run, DF_ERR_STEP_FAILED,
+						 psprintf("the run failed after the point of no return%s%s: %s",
+								  step ? " at step " : "", step ? step : "", failure_text(error)),
+						 "Mend the cause and call dataflows.retry(run).");
+		return;
+	}
+	if (run->workflow->stuck_on_error)
+	{
+		df_run_get_stuck(
+			run, DF_ERR_STEP_FAILED,
+			psprintf("the run failed, and its workflow says on_error => 'stuck': %s",
+					 failure_text(error)),
+			"Mend the cause and call dataflows.retry(run), or dataflows.cancel(run) to undo it.");
+		return;
+	}
+	if (too_many_failures(run->workflow, step, status))
+	{
+		df_run_get_stuck(
+			run, DF_ERR_STEP_FAILED,
+			psprintf("ten runs of \"%s\" in a row were rolled back at step \"%s\" with status %d",
+					 run->workflow->name, step, status),
+			"Mend the cause and call dataflows.retry(run), or dataflows.cancel(run) to undo it.");
+		return;
+	}
+	run->cause = DF_CAUSE_FAILED;
+	df_run_transition(run, DF_RUN_FAIL);
+}

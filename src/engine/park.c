@@ -1,0 +1,177 @@
+/*
+ * engine/park.c
+ *	  What becomes of a run that nothing can be done for at present: it is released,
+ *	  or stays in memory.
+ *
+ * Runs in a worker, in its recording transaction, on structs in memory.  Its row
+ * says when, or for what, it is to be looked at again.  Must never release a run
+ * that has something in flight.
+ */
+#include "postgres.h"
+
+#include "engine/child_run.h"
+#include "engine/live.h"
+#include "shared/clock.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/*
+ * A run with so many steps is kept for a while when it waits for children or for
+ * its next tries: to read and enter it for each one that ends would cost the
+ * square of their number.
+ */
+#define LINGER_STEPS 16
+#define LINGER_MS 1000
+
+/* lets go of the run, which is to be claimed anew at once: its memory goes with it */
+void
+df_run_claim_anew(DfRun *run)
+{
+	run->sql = false;
+	run->wake_at = df_now();
+	run->waiting_for = NULL;
+	run->linger_until = DF_NEVER;
+	run->lease = 0;
+	run->released = true;
+	run->dirty = true;
+}
+
+static char *
+names_in_words(List *names)
+{
+	StringInfoData words;
+	ListCell *lc;
+
+	initStringInfo(&words);
+	foreach (lc, names)
+		appendStringInfo(&words, "%s%s", words.len == 0 ? "" : lnext(names, lc) == NULL ? " or "
+																						: ", ",
+						 (char *) lfirst(lc));
+	return words.data;
+}
+
+/* what the run waits for, in words */
+static char *
+waits_for(DfRun *run, bool *event)
+{
+	char *what = NULL;
+
+	*event = false;
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		DfStep *step = run->steps[i];
+
+		if (df_step_ended(step) && !df_undo_in_progress(step))
+			continue;
+		if (df_step_waits_for_child(step))
+		{
+			*event = true;
+			return MemoryContextStrdup(run->cxt, df_child_words(step));
+		}
+		if (step->state == DF_STEP_WAITING)
+		{
+			*event = true;
+			return MemoryContextStrdup(run->cxt,
+									   step->kind == DF_STEP_WAIT ? names_in_words(df_wait_events(step))
+																  : step->name);
+		}
+		if (what == NULL)
+			what = MemoryContextStrdup(
+				run->cxt,
+				psprintf("%s of step \"%s\"",
+						 df_undo_in_progress(step) ? "next try of the undo" : "next try", step->name));
+	}
+	return what;
+}
+
+/* a child by key may turn out to be there already, or its key in somebody's hands */
+static bool
+start_is_open(const DfRun *run)
+{
+	for (int i = 0; i < run->nsteps && run->keyed_start; i++)
+		if (run->steps[i]->to_start)
+			return true;
+	return false;
+}
+
+/*
+ * the next child may end at once, the next try is due soon: the run stays in memory, though it
+ * waits
+ */
+static bool
+lingers(DfRun *run)
+{
+	TimestampTz now = df_now();
+	TimestampTz soon = TimestampTzPlusMilliseconds(now, LINGER_MS);
+	TimestampTz due;
+	bool waits = false;
+
+	if (!run->may_linger || run->nsteps < LINGER_STEPS || df_run_step_to_run(run) != NULL)
+		return false;
+	due = df_run_next_step_due(run);
+	if (due != DF_NEVER && due <= soon)
+	{
+		run->linger_until = soon;
+		return true;
+	}
+	for (int i = 0; i < run->nsteps && !waits; i++)
+		waits = run->steps[i]->kind == DF_STEP_CALL && df_step_waits_for_child(run->steps[i]);
+	if (!waits)
+		return false;
+	if (run->linger_until == DF_NEVER)
+		run->linger_until = soon;
+	return run->linger_until > now;
+}
+
+/* nothing can be done before an event, a time or a child; false: it stays in memory all the same */
+static bool
+park_live(DfRun *run)
+{
+	bool event;
+	char *what = waits_for(run, &event);
+
+	if (event && run->state == DF_RUN_RUNNING)
+	{
+		df_run_transition(run, DF_RUN_WAIT);
+		run->waiting_for = what;
+	}
+	if (lingers(run))
+		return false;
+	run->linger_until = DF_NEVER;
+	run->wake_at = df_run_next_due(run);
+	run->waiting_for = what;
+	run->sql = df_run_step_to_run(run) != NULL;
+	if (run->sql)
+		run->wake_at = df_now();
+	if (!event && !run->sql && df_run_next_step_due(run) == DF_NEVER)
+		df_run_get_stuck(run, ERRCODE_INTERNAL_ERROR, "it waits for nothing that could come", NULL);
+	return true;
+}
+
+/*
+ * Lets go of a run that has nothing in flight: its row says when, or for what,
+ * it is to be looked at again.
+ */
+void
+df_run_park(DfRun *run)
+{
+	/* nothing leaves for a run that a person has to look at first */
+	for (int i = 0; i < run->nsteps && run->state == DF_RUN_STUCK; i++)
+		run->steps[i]->to_send = false;
+	if (run->state != DF_RUN_STUCK && df_run_alias_wanted(run) != NULL)
+		run->want_alias = true;
+	if (run->in_flight > 0 || df_run_has_to_send(run) || run->want_inbox || run->want_alias ||
+		run->next_turn || start_is_open(run))
+		return;
+	run->sql = false;
+	if (!df_run_is_terminal(run->state) && run->state != DF_RUN_STUCK)
+	{
+		if (!park_live(run))
+			return;
+	}
+	else
+		run->wake_at = DF_NEVER;
+	run->lease = 0;
+	run->released = true;
+	run->dirty = true;
+}

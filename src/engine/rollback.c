@@ -1,0 +1,228 @@
+/*
+ * engine/rollback.c
+ *	  Undoing a run, last step first, and on_failure afterwards.
+ *
+ * Runs in a worker, in its recording transaction, on structs in memory.  The order
+ * is that of flow/undo.c.  Only marks what is to be sent or run; must never undo
+ * what is in flight or still in doubt.
+ */
+#include "postgres.h"
+
+#include "engine/child_run.h"
+#include "engine/live.h"
+#include "engine/outcome.h"
+#include "shared/clock.h"
+#include "shared/json.h"
+
+static int
+pivot_of(const DfRun *run)
+{
+	int pivot = 0;
+
+	for (int i = 0; i < run->nsteps; i++)
+		if (run->steps[i]->kind == DF_STEP_PIVOT)
+			pivot = i;
+	return pivot;
+}
+
+/*
+ * What was never sent will not be, and nobody waits any more, but for the runs
+ * that this one called: they are told to stop, unless they are past undoing.
+ */
+static void
+drop_unsent_steps(DfRun *run)
+{
+	int pivot = pivot_of(run);
+
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		DfStep *step = run->steps[i];
+		DfJson json;
+
+		if (df_is_handler_step(step) || step->in_flight)
+			continue;
+		if (step->state != DF_STEP_PENDING && step->state != DF_STEP_WAITING)
+			continue;
+		if (step->own_child)
+		{
+			if (i >= pivot)
+				df_child_cancel(run, step);
+			continue;
+		}
+		step->to_send = step->to_run = step->to_start = false;
+		df_json_begin(&json);
+		df_json_text(&json, "message", "given up: the run is rolling back");
+		df_json_bool(&json, "in_doubt", false);
+		step->error = df_json_end(&json, run->cxt);
+		df_step_transition(run, step, DF_STEP_FAIL);
+	}
+}
+
+/* the answer never came, but the probe may know what the undo needs */
+static void
+ask_for_undo(DfRun *run, DfStep *step)
+{
+	if (step->undo_since == DF_NEVER)
+		step->undo_since = df_now();
+	step->dirty = true;
+	if (step->wake_at > df_now() || step->in_flight)
+		return;
+	step->phase = DF_PHASE_PROBE;
+	step->to_send = true;
+}
+
+/* has the undo of this step sent, or finds out that it cannot be */
+static void
+begin_undo(DfRun *run, DfStep *step)
+{
+	char *missing = NULL;
+	DfJson json;
+
+	if (step->undo_state == DF_UNDO_NONE)
+		df_undo_transition(run, step, DF_UNDO_DUE);
+	if (step->kind == DF_STEP_CALL)
+	{
+		df_child_undo(run, step);
+		return;
+	}
+	if (!df_step_render_undo(run, step, &missing) || step->undo == NULL)
+	{
+		if (step->kind == DF_STEP_HTTP && step->output == NULL && df_step_has_probe(step))
+		{
+			ask_for_undo(run, step);
+			return;
+		}
+		df_json_begin(&json);
+		df_json_text(
+			&json, "message",
+			psprintf("the undo needs the field \"%s\" of an answer that was never received",
+					 missing != NULL ? missing : "?"));
+		df_json_bool(&json, "in_doubt", true);
+		step->undo_error = df_json_end(&json, run->cxt);
+		df_undo_transition(run, step, DF_UNDO_FAILED);
+		step->wake_at = DF_NEVER;
+		return;
+	}
+	if (step->wake_at > df_now() || step->in_flight)
+		return;
+	step->phase = DF_PHASE_UNDO;
+	if (step->kind == DF_STEP_QUERY)
+		step->to_run = true;
+	else
+		step->to_send = true;
+}
+
+static void
+rollback_finished(DfRun *run, bool stuck)
+{
+	if (stuck)
+		df_run_get_stuck(run, DF_ERR_STEP_FAILED, "not everything could be undone",
+						 psprintf("Do what stands there: SELECT step, why, remedy FROM "
+								  "dataflows.pending_undo WHERE run = '%s'; or mend the cause and "
+								  "have it tried again: SELECT dataflows.retry('%s');",
+								  run->id_text, run->id_text));
+	else if (run->workflow->on_failure != NULL && run->cause != DF_CAUSE_UNDO)
+	{
+		df_run_settle_waits(run);
+		if (df_run_unblocked(run))
+			df_run_enter(run, true);
+		if (run->state == DF_RUN_ROLLING_BACK && !run->released)
+			df_run_send_due_steps(run);
+	}
+	else
+		df_run_transition(
+			run, run->cause == DF_CAUSE_CANCELLED ? DF_RUN_CANCEL_DONE : DF_RUN_ROLLBACK_DONE);
+}
+
+/*
+ * A child run of one's own is a thing to undo whether it completed or was
+ * cancelled, and one under way is as good as in flight.
+ */
+static void
+plan_child(const DfStep *step, DfUndoItem *item)
+{
+	item->has_undo = step->own_child;
+	if (!step->own_child)
+		return;
+	if (step->state == DF_STEP_WAITING)
+		item->state = DF_STEP_SENT;
+	else if (step->undo_state != DF_UNDO_NONE)
+		item->state = DF_STEP_DONE;
+}
+
+static void
+plan_items(DfRun *run, DfUndoItem *items, int *nitems)
+{
+	int pivot = pivot_of(run);
+
+	*nitems = 0;
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		DfStep *step = run->steps[i];
+		DfUndoItem *item;
+		char *undo;
+
+		if (df_is_handler_step(step))
+			break;
+		item = &items[(*nitems)++];
+		undo = step->undo != NULL ? step->undo : df_json_get_text(step->options, "undo");
+		item->n = step->n;
+		/* in doubt, but a probe or a re-send may still tell: as good as in flight */
+		item->state = df_step_ended(step) ? step->state : DF_STEP_SENT;
+		item->undo_state = step->undo_state;
+		item->has_undo = undo != NULL && strcmp(undo, "none") != 0;
+		item->before_pivot = i < pivot;
+		if (step->kind == DF_STEP_CALL)
+			plan_child(step, item);
+	}
+}
+
+/* what earlier rounds did is read when the run is claimed while it rolls back */
+static void
+undo_former_rounds(DfRun *run, bool stuck)
+{
+	if (run->former_more)
+		df_run_claim_anew(run);
+	else
+		rollback_finished(run, stuck || run->former_failed);
+}
+
+void
+df_run_roll_back(DfRun *run)
+{
+	DfUndoItem *items;
+	int nitems;
+	int index;
+
+	drop_unsent_steps(run);
+	if (run->round_n > 0 && !run->former_loaded)
+	{
+		if (run->in_flight == 0)
+			df_run_claim_anew(run);
+		return;
+	}
+	if (run->cause != DF_CAUSE_NONE)
+		df_run_send_due_steps(run);
+	for (;;)
+	{
+		items = palloc(sizeof(DfUndoItem) * Max(1, run->nsteps));
+		plan_items(run, items, &nitems);
+		switch (df_undo_plan(items, nitems, &index))
+		{
+			case DF_PLAN_WAIT:
+				return;
+			case DF_PLAN_UNDO:
+				begin_undo(run, run->steps[index]);
+				if (run->steps[index]->undo_state == DF_UNDO_FAILED ||
+					run->steps[index]->undo_state == DF_UNDO_UNDONE)
+					continue;
+				return;
+			case DF_PLAN_DONE:
+				undo_former_rounds(run, false);
+				return;
+			case DF_PLAN_STUCK:
+				undo_former_rounds(run, true);
+				return;
+		}
+	}
+}

@@ -1,0 +1,96 @@
+/*
+ * engine/run_steps.c
+ *	  The steps of a run in memory: adding one, and simple questions about them.
+ *
+ * Runs in a worker, in its recording transaction, on structs in memory.  Changes
+ * nothing but the list of the steps, and must never change a step's state.
+ */
+#include "postgres.h"
+
+#include "engine/live.h"
+#include "utils/memutils.h"
+
+#define HANDLER_PREFIX "on_failure/"
+
+bool
+df_is_handler_step(const DfStep *step)
+{
+	return strncmp(step->name, HANDLER_PREFIX, strlen(HANDLER_PREFIX)) == 0;
+}
+
+bool
+df_step_ended(const DfStep *step)
+{
+	return step->state == DF_STEP_DONE || step->state == DF_STEP_FAILED ||
+		(step->state == DF_STEP_DOUBT && step->finished_at != DF_NEVER);
+}
+
+bool
+df_undo_in_progress(const DfStep *step)
+{
+	return step->undo_state == DF_UNDO_DUE || step->undo_state == DF_UNDO_SENT;
+}
+
+/* a child run is under way, or is being undone: it will say when it has ended */
+bool
+df_step_waits_for_child(const DfStep *step)
+{
+	if (step->kind != DF_STEP_CALL)
+		return false;
+	return step->state == DF_STEP_WAITING || step->undo_state == DF_UNDO_SENT;
+}
+
+/* a step that retry() renewed: it is not sent before the body has rendered it anew */
+bool
+df_step_to_be_rendered(const DfStep *step)
+{
+	return (step->kind == DF_STEP_HTTP || step->kind == DF_STEP_QUERY ||
+			step->kind == DF_STEP_CALL || step->kind == DF_STEP_MAIL) &&
+		step->request == NULL && !df_step_ended(step);
+}
+
+bool
+df_run_has_to_send(const DfRun *run)
+{
+	for (int i = 0; i < run->nsteps; i++)
+		if (run->steps[i]->to_send)
+			return true;
+	return false;
+}
+
+DfStep *
+df_run_step_to_run(const DfRun *run)
+{
+	for (int i = 0; i < run->nsteps; i++)
+		if (run->steps[i]->to_run)
+			return run->steps[i];
+	return NULL;
+}
+
+void
+df_run_add_step(DfRun *run, DfStep *step)
+{
+	if (run->nsteps == run->maxsteps)
+	{
+		run->maxsteps = Max(8, run->maxsteps * 2);
+		if (run->steps == NULL)
+			run->steps = MemoryContextAlloc(run->cxt, run->maxsteps * sizeof(DfStep *));
+		else
+			run->steps = repalloc(run->steps, run->maxsteps * sizeof(DfStep *));
+	}
+	Assert(run->nsteps == 0 || step->n > run->steps[run->nsteps - 1]->n);
+	step->index = run->nsteps;
+	run->steps[run->nsteps++] = step;
+	/* names begin anew in each round */
+	if (step->n > run->round_n)
+		df_replay_index(run, step);
+	else
+		run->nformer = run->nsteps;
+}
+
+/* numbers go on: idempotency keys are made of them */
+int
+df_run_next_n(const DfRun *run)
+{
+	return run->nsteps > run->nformer ? run->steps[run->nsteps - 1]->n + 1 : run->round_n + 1;
+}
