@@ -8,7 +8,7 @@ use IO::Socket::INET;
 use JSON::PP;
 use Test::More;
 use PostgreSQL::Test::Cluster;
-use Browser;
+use Dataflows::Browser;
 use Dataflows;
 
 my $port = PostgreSQL::Test::Cluster::get_free_port();
@@ -70,7 +70,7 @@ my $rounds = app(q(SELECT dataflows.start('rounds', '{"i": 1, "email": "rounds@e
 ok(state_is($rounds, 'stuck'), 'a run of rounds cannot be undone');
 ok(state_is($breaks, 'stuck') && state_is($many, 'completed') && state_is($hostile, 'waiting'), 'and others are there');
 
-my $browser = Browser->new;
+my $browser = Dataflows::Browser->new;
 my @views = qw(runs stuck systems charts workflows ways);
 my %title = (runs => 'Runs', stuck => 'Needs a person', systems => 'Systems', charts => 'Charts', workflows => 'Workflows', ways => 'Webhooks and schedules');
 

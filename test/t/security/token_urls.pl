@@ -9,7 +9,7 @@ use Test::More;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Dataflows;
-use DataflowsProgram;
+use Dataflows::Tls;
 
 my $systems = start_systems();
 my $node = new_node('token_urls');
@@ -146,10 +146,8 @@ unlike($seen, qr/idempotency/i, 'no key');
 
 # ---- the client certificate
 
-my $directory = PostgreSQL::Test::Utils::tempdir_short();
-my $tls = bless {}, 'DataflowsProgram';
-chmod 0755, $directory;
-my $port = $tls->launch('tls.py', '--directory', $directory, '--to', $billing =~ /:(\d+)$/);
+my $tls = Dataflows::Tls->new($billing);
+my ($directory, $port) = ($tls->directory, $tls->ports);
 my $mutual = "https://localhost:$port->{mutual}";
 my $certificate = "client_cert '$directory/client.pem', client_key '$directory/client.key'";
 

@@ -11,9 +11,9 @@ use Time::HiRes qw(time usleep);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Dataflows;
-use DataflowsMail;
+use Dataflows::Mail;
 
-my $mail = DataflowsMail->new;
+my $mail = Dataflows::Mail->new;
 my $node = new_node('mail', conf => "dataflows.sweep_interval = '1s'\ndataflows.max_body = '16MB'\n");
 my $certificate = $mail->certificate;
 my %port = map { $_ => $mail->port($_) } qw(smtp auth login smtps plain odd closed);

@@ -8,27 +8,14 @@ use Test::More;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Dataflows;
-use DataflowsProgram;
+use Dataflows::Tls;
 
 my $systems = start_systems();
 my $node = new_node('tls');
-my $directory = PostgreSQL::Test::Utils::tempdir_short();
-my $auth_directory = PostgreSQL::Test::Utils::tempdir_short();
-my @running;
-
-# TLS before a system, with an authority of its own: its ports
-sub tls_before
-{
-	my ($system, $certificates) = @_;
-	my $program = bless {}, 'DataflowsProgram';
-
-	chmod 0755, $certificates;
-	push @running, $program;
-	return $program->launch('tls.py', '--directory', $certificates, '--to', $systems->url($system) =~ /:(\d+)$/);
-}
-
-my $port = tls_before('billing', $directory);
-my $auth_port = tls_before('crm', $auth_directory);
+my $tls = Dataflows::Tls->new($systems->url('billing'));
+my $auth_tls = Dataflows::Tls->new($systems->url('crm'));
+my ($directory, $auth_directory) = ($tls->directory, $auth_tls->directory);
+my ($port, $auth_port) = ($tls->ports, $auth_tls->ports);
 
 create_systems($node, 'postgres', $systems, workflow => 0);
 

@@ -1,7 +1,7 @@
 # A program of test/systems that runs beside a test, and ends with it: its stdin is
 # ours, and it goes when that is closed, however we end.
 
-package DataflowsProgram;
+package Dataflows::Program;
 
 use strict;
 use warnings;
@@ -13,7 +13,7 @@ use POSIX ();
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(time usleep);
 
-sub program { my ($name) = @_; return abs_path(dirname(__FILE__) . "/../systems/$name"); }
+sub program { my ($name) = @_; return abs_path(dirname(__FILE__) . "/../../systems/$name"); }
 
 # starts it, and returns what it writes into its port file once it listens
 sub launch

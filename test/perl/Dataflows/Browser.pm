@@ -2,7 +2,7 @@
 # Elements are named by CSS selectors and found anew each time, for the page
 # draws itself anew; everything waits for its condition with a deadline.
 
-package Browser;
+package Dataflows::Browser;
 
 use strict;
 use warnings;

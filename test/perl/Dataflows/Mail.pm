@@ -1,10 +1,10 @@
 # The mail server of the tests: test/systems/smtp.py, and what is in its book.
 
-package DataflowsMail;
+package Dataflows::Mail;
 
 use strict;
 use warnings;
-use parent 'DataflowsProgram';
+use parent 'Dataflows::Program';
 
 use IPC::Run ();
 use JSON::PP;
@@ -39,7 +39,7 @@ sub book
 	my ($self) = @_;
 	my ($out, $err);
 
-	IPC::Run::run([ 'python3', DataflowsProgram::program('smtp.py'), '--book', $self->{book}, '--show' ], '>', \$out, '2>', \$err)
+	IPC::Run::run([ 'python3', Dataflows::Program::program('smtp.py'), '--book', $self->{book}, '--show' ], '>', \$out, '2>', \$err)
 	  or die "smtp.py --show: $err";
 	return @{ decode_json($out) };
 }

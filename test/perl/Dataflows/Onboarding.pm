@@ -1,0 +1,141 @@
+# The onboarding of a customer in four systems, and the proof from their books.
+
+package Dataflows::Onboarding;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use Dataflows::Sql;
+use Dataflows::Systems;
+
+our @EXPORT = qw(onboarding_sql create_systems reconcile);
+
+# The options that make the tests quick: short back-offs, short settling.
+sub _server_sql
+{
+	my ($systems, $name, %params) = @_;
+	my %options = (
+		url => $systems->url($name),
+		allow_private => 'true',
+		timeout => '5s',
+		retry_initial => '50ms',
+		retry_max => '500ms',
+		settle => '100ms',
+		breaker_failures => 1000,
+		%{ $params{options} || {} });
+	my $list;
+
+	$options{idempotency_header} //= 'Idempotency-Key' unless $params{untrusted};
+	$list = join(', ', map { "$_ '$options{$_}'" } sort keys %options);
+	return "CREATE SERVER $name FOREIGN DATA WRAPPER dataflows OPTIONS ($list);\n"
+	  . "GRANT USAGE ON FOREIGN SERVER $name TO app;\n";
+}
+
+sub onboarding_sql
+{
+	return <<'SQL';
+CREATE FUNCTION app.customer_onboarding(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  account  jsonb;
+  customer jsonb;
+BEGIN
+  account := dataflows.post('create-account', 'identity', '/users',
+               jsonb_build_object('email', event->>'email'), undo => 'DELETE /users/{id}');
+  customer := dataflows.post('create-billing', 'billing', '/customers',
+               jsonb_build_object('email', event->>'email', 'metadata', jsonb_build_object('account', account->>'id')),
+               undo => 'DELETE /customers/{id}');
+  PERFORM dataflows.post('create-crm-contact', 'crm', '/contacts',
+               jsonb_build_object('name', event->>'name', 'email', event->>'email', 'customer', customer->>'id'),
+               undo => 'DELETE /contacts/{id}');
+  IF dataflows.wait_for('email-confirmed', timeout => '7 days') IS NULL THEN
+    RAISE EXCEPTION 'address never confirmed';
+  END IF;
+  PERFORM dataflows.post('send-welcome', 'email', '/send', jsonb_build_object('to', event->>'email', 'template', 'welcome'),
+               doubt => 'accept');
+  RETURN jsonb_build_object('accountId', account->'id', 'customerId', customer->'id');
+END $$;
+CREATE TABLE app.signups (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, email text NOT NULL, name text);
+SELECT dataflows.define_workflow('customer-onboarding', 'app.customer_onboarding');
+CREATE TRIGGER onboard AFTER INSERT ON app.signups FOR EACH ROW
+  EXECUTE FUNCTION dataflows.start_on_insert('customer-onboarding', 'id');
+SQL
+}
+
+# Extension, role app, the four servers and (unless workflow => 0) the onboarding.
+sub create_systems
+{
+	my ($node, $db, $systems, %params) = @_;
+	my $sql = "CREATE EXTENSION dataflows;\n";
+
+	$sql .= "DO \$\$ BEGIN CREATE ROLE app LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END \$\$;\n";
+	$sql .= "CREATE SCHEMA app AUTHORIZATION app;\n";
+	$sql .= "GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO app;\n";
+	$sql .= _server_sql($systems, $_, %params) for qw(identity billing crm email);
+	$node->safe_psql($db, $sql);
+	as_app($node, $db, onboarding_sql()) unless exists $params{workflow} && !$params{workflow};
+	return;
+}
+
+# Compares every run with what the systems' books say; returns the discrepancies.
+# params: db, prefix (only addresses that begin so), table (each row of it has a run)
+sub reconcile
+{
+	my ($node, $systems, %params) = @_;
+	my $db = $params{db} // 'postgres';
+	my $rows = $node->safe_psql($db,
+		"SELECT run || ' ' || state || ' ' || (input->>'email') FROM dataflows.runs WHERE workflow = 'customer-onboarding'");
+	my %books = map { $_ => $systems->summary($_) } Dataflows::Systems::names();
+	my (%known, @wrong);
+
+	for my $row (split /\n/, $rows)
+	{
+		my ($run, $state, $email) = split / /, $row, 3;
+
+		push @wrong, "two runs for $email" if $known{$email}++;
+		push @wrong, _compare($run, $state, $email, \%books);
+	}
+	for my $name (sort keys %books)
+	{
+		push @wrong, map { "$name: $_ belongs to no run" } grep { !$known{$_} } sort keys %{ $books{$name} };
+	}
+	push @wrong, _without_run($node, $db, $params{table} // 'app.signups');
+	return @wrong;
+}
+
+sub _compare
+{
+	my ($run, $state, $email, $books) = @_;
+	my @wrong;
+
+	for my $name (sort keys %$books)
+	{
+		my ($ever, $live) = @{ $books->{$name}{$email} // [ 0, 0 ] };
+		my $said = "run $run ($state) of $email: $name has $live live of $ever";
+
+		if ($state eq 'completed')
+		{
+			push @wrong, $said if $live != 1 || $ever != 1;
+		}
+		elsif ($state eq 'rolled_back' || $state eq 'cancelled')
+		{
+			push @wrong, $said if $ever > 1 || ($live > 0 && $name ne 'email');
+		}
+		else
+		{
+			push @wrong, $said;
+		}
+	}
+	return @wrong;
+}
+
+sub _without_run
+{
+	my ($node, $db, $table) = @_;
+	my $lost = $node->safe_psql($db,
+		"SELECT id FROM $table s WHERE NOT EXISTS (SELECT FROM dataflows.runs r WHERE r.key = s.id::text)");
+
+	return map { "row $_ of $table has no run" } split /\n/, $lost;
+}
+
+1;

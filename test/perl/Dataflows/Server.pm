@@ -1,0 +1,134 @@
+# The server of a test: started with the extension preloaded, killed, started again.
+
+package Dataflows::Server;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Time::HiRes qw(time usleep);
+use Dataflows::Sql;
+
+our @EXPORT = qw(new_node pids_of is_there kill_process kill_postmaster restart_hard retry_killed);
+
+# A server with the extension preloaded, sockets only, durable.
+sub new_node
+{
+	my ($name, %params) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $preload = $params{preload} // 'dataflows';
+
+	$node->init;
+	$node->append_conf('postgresql.conf', <<"CONF");
+shared_preload_libraries = '$preload'
+max_worker_processes = 32
+fsync = on
+restart_after_crash = on
+log_statement = none
+log_line_prefix = '%m [%p] %b %d '
+max_wal_size = 256MB
+checkpoint_timeout = 30min
+max_prepared_transactions = 4
+CONF
+	$node->append_conf('postgresql.conf', $params{conf}) if $params{conf};
+	$node->start unless $params{no_start};
+	return $node;
+}
+
+# kind: launcher, coordinator, worker
+sub pids_of
+{
+	my ($node, $kind) = @_;
+	my ($rc, $out) = try_psql($node, 'postgres',
+		"SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'dataflows%$kind%' ORDER BY random()");
+
+	return $rc == 0 ? split(/\n/, $out) : ();
+}
+
+sub kill_process
+{
+	my ($signal, $pid) = @_;
+
+	return kill($signal, $pid);
+}
+
+sub _children
+{
+	my ($pid) = @_;
+	my @children;
+
+	for my $stat (glob '/proc/[0-9]*/stat')
+	{
+		open(my $file, '<', $stat) or next;
+		my $line = <$file> // '';
+		close $file;
+		push @children, $1 if $line =~ /^(\d+) \(.*\) \S (\d+)/ && $2 == $pid;
+	}
+	return @children;
+}
+
+# a process that runs; one that has ended may wait for somebody to ask how
+sub is_there
+{
+	my ($pid) = @_;
+
+	open(my $file, '<', "/proc/$pid/stat") or return 0;
+	my $line = <$file> // '';
+	close $file;
+	return $line =~ /^\d+ \(.*\) [^ZX] /;
+}
+
+# kill -9 of the postmaster.  Every child, ours too, must notice and end by
+# itself: the seconds until the last one has.
+sub kill_postmaster
+{
+	my ($node) = @_;
+	my ($pid) = PostgreSQL::Test::Utils::slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+	my @children = _children($pid);
+	my $begun = time();
+	my $took;
+
+	$node->kill9;
+	usleep(10_000) while (time() < $begun + 20 && grep { is_there($_) } @children);
+	$took = time() - $begun;
+	@children = grep { is_there($_) } @children;
+	if (@children)
+	{
+		kill('KILL', @children);
+		die "left by the postmaster: @children";
+	}
+	# a new one is not started as long as there is any process of that number
+	usleep(10_000) while (time() < $begun + 60 && kill(0, $pid));
+	return $took;
+}
+
+# kill -9 of the postmaster or an immediate shutdown, then a start
+sub restart_hard
+{
+	my ($node, $how) = @_;
+
+	if ($how eq 'kill')
+	{
+		kill_postmaster($node);
+	}
+	else
+	{
+		$node->stop('immediate');
+	}
+	$node->start;
+	return;
+}
+
+# Runs in whose bodies the test has killed a process three times are stuck, as if they had crashed it.  Who knows
+# better lets them go on.
+sub retry_killed
+{
+	my ($node) = @_;
+
+	try_psql($node, 'postgres', "SELECT dataflows.retry(run, 'killed by the test') FROM dataflows.runs WHERE state = 'stuck' AND stuck->>'sqlstate' = '57P02'");
+	return;
+}
+
+1;
