@@ -327,7 +327,7 @@ df_children_poll(DfRun *run)
 /* ---- rolling back --------------------------------------------------------- */
 
 static void
-ask(DfRun *run, DfStep *step, const char *what)
+ask(DfRun *run, DfStep *step, DfMessageKind what)
 {
 	df_undo_transition(run, step, DF_UNDO_SENT);
 	step->ask = what;
@@ -340,7 +340,7 @@ df_child_cancel(DfRun *run, DfStep *step)
 	if (step->undo_state == DF_UNDO_NONE)
 		df_undo_transition(run, step, DF_UNDO_DUE);
 	if (step->undo_state == DF_UNDO_DUE)
-		ask(run, step, "cancel");
+		ask(run, step, DF_MESSAGE_CANCEL);
 }
 
 /* the undo is due: of a child that completed */
@@ -362,7 +362,7 @@ df_child_undo(DfRun *run, DfStep *step)
 	else if (look.forgotten)
 		undo_failed(run, step, psprintf("run %s was forgotten, and how to undo it with it", id));
 	else if (look.state == DF_RUN_COMPLETED)
-		ask(run, step, "undo");
+		ask(run, step, DF_MESSAGE_UNDO);
 	else if (df_run_is_terminal(look.state))
 		settle_undo(run, step, look.state);
 	else
@@ -473,7 +473,7 @@ start_children(List *plain, List *keyed)
 }
 
 static DfFamilyRow *
-family_row(const pg_uuid_t *run, const char *kind)
+family_row(const pg_uuid_t *run, DfMessageKind kind)
 {
 	DfFamilyRow *row = palloc0(sizeof(DfFamilyRow));
 
@@ -495,7 +495,7 @@ request_to_child(DfRun *run, DfStep *step)
 static DfFamilyRow *
 word_to_parent(DfRun *run)
 {
-	DfFamilyRow *row = family_row(&run->parent, "child");
+	DfFamilyRow *row = family_row(&run->parent, DF_MESSAGE_CHILD);
 	DfJson json;
 
 	df_json_begin(&json);
@@ -526,7 +526,7 @@ df_children_record(List *runs)
 		{
 			DfStep *step = run->steps[i];
 
-			if (step->ask != NULL)
+			if (step->ask != DF_MESSAGE_NONE)
 				rows = lappend(rows, request_to_child(run, step));
 			if (!step->to_start)
 				continue;

@@ -297,19 +297,32 @@ df_run_message(DfRun *run, DfMessage *message)
 	if (!keep(run, message))
 		return;
 	run->advance = true;
-	if (strcmp(message->kind, "signal") == 0)
-		return;
-	if (strcmp(message->kind, "cancel") == 0)
-		cancel(run, message);
-	else if (strcmp(message->kind, "retry") == 0)
-		retry(run);
-	else if (strcmp(message->kind, "abandon") == 0)
-		abandon(run, message);
-	else if (strcmp(message->kind, "undo") == 0)
-		undo(run, message);
-	else if (strcmp(message->kind, "resolve") == 0)
-		resolve(run, message);
-	else if (strcmp(message->kind, "child") == 0)
-		df_child_message(run, message);
+	switch (message->kind)
+	{
+		case DF_MESSAGE_SIGNAL:
+			return;
+		case DF_MESSAGE_CHILD:
+			df_child_message(run, message);
+			break;
+		case DF_MESSAGE_CANCEL:
+			cancel(run, message);
+			break;
+		case DF_MESSAGE_RETRY:
+			retry(run);
+			break;
+		case DF_MESSAGE_UNDO:
+			undo(run, message);
+			break;
+		case DF_MESSAGE_ABANDON:
+			abandon(run, message);
+			break;
+		case DF_MESSAGE_RESOLVE:
+			resolve(run, message);
+			break;
+		case DF_MESSAGE_PAUSE:
+		case DF_MESSAGE_RESUME:
+		case DF_MESSAGE_NONE:
+			break;
+	}
 	message->done = true;
 }

@@ -79,7 +79,7 @@ find_signal(DfRun *run, const DfStep *step)
 	{
 		DfMessage *message = lfirst(lc);
 
-		if (!message->done && strcmp(message->kind, "signal") == 0 &&
+		if (!message->done && message->kind == DF_MESSAGE_SIGNAL &&
 			is_one_of(events, message->event) && (by == NULL || sent_by_member(message, by)))
 			return message;
 	}

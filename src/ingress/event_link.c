@@ -331,7 +331,7 @@ signal_run(const Link *link, MemoryContext cxt)
 	message.run = &target.run;
 	message.workflow = target.workflow;
 	message.key = target.key;
-	message.kind = "signal";
+	message.kind = DF_MESSAGE_SIGNAL;
 	message.event = link->event;
 	message.payload =
 		DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{\"confirmed\": true}")));

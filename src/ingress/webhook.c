@@ -349,7 +349,7 @@ signal_run(Receipt *receipt, MemoryContext cxt)
 	df_require_workflow(hook->signals, &definition, cxt);
 	df_require_use(hook->owner, &definition, "signal");
 	memset(&message, 0, sizeof(message));
-	message.kind = "signal";
+	message.kind = DF_MESSAGE_SIGNAL;
 	message.workflow = hook->signals;
 	message.key = receipt->key;
 	message.event = receipt->event;

@@ -41,7 +41,6 @@ typedef struct Ask
 {
 	DfStore store;
 	FmgrInfo *flinfo;
-	const char *verb; /* what is asked, and the kind of the row */
 	bool owners_only;
 	Oid caller;
 	DfInboxTarget target;
@@ -195,25 +194,24 @@ require_right(Ask *ask, const char *workflow, int version)
 	if (!verdict->known)
 		return NULL;
 	if (!verdict->may && ask->owners_only)
-		df_require_own(ask->caller, &verdict->definition, ask->verb);
+		df_require_own(ask->caller, &verdict->definition, df_message_kind_name(ask->message.kind));
 	else if (!verdict->may)
-		df_require_use(ask->caller, &verdict->definition, ask->verb);
+		df_require_use(ask->caller, &verdict->definition, df_message_kind_name(ask->message.kind));
 	return &verdict->definition;
 }
 
 /* ---- opening and closing -------------------------------------------------- */
 
 static void
-begin_ask(FunctionCallInfo fcinfo, Ask *ask, const char *verb, bool owners_only)
+begin_ask(FunctionCallInfo fcinfo, Ask *ask, DfMessageKind kind, bool owners_only)
 {
-	df_require_writable(psprintf("%s a run", verb));
+	df_require_writable(psprintf("%s a run", df_message_kind_name(kind)));
 	df_warn_not_moving();
 	memset(ask, 0, sizeof(*ask));
 	ask->flinfo = fcinfo->flinfo;
-	ask->verb = verb;
 	ask->owners_only = owners_only;
 	ask->caller = GetUserId();
-	ask->message.kind = verb;
+	ask->message.kind = kind;
 	ask->message.sent_by = call_cache(ask->flinfo, ask->caller)->role_name;
 	ask->message.now = df_now();
 }
@@ -292,7 +290,7 @@ require_room(const DfNewMessage *message)
 static bool
 close_ask(Ask *ask, bool useful)
 {
-	if (useful && strcmp(ask->verb, "signal") == 0)
+	if (useful && ask->message.kind == DF_MESSAGE_SIGNAL)
 		require_room(&ask->message);
 	if (useful)
 		df_inbox_insert(&ask->message);
@@ -310,7 +308,7 @@ dataflows_signal(PG_FUNCTION_ARGS)
 	Ask ask;
 
 	require_given(fcinfo, 0, "the run");
-	begin_ask(fcinfo, &ask, "signal", false);
+	begin_ask(fcinfo, &ask, DF_MESSAGE_SIGNAL, false);
 	ask.message.event = event_argument(fcinfo, 1);
 	ask.message.payload = payload_argument(fcinfo, 2);
 	if (!open_run(fcinfo, &ask))
@@ -356,7 +354,7 @@ dataflows_signal_by_key(PG_FUNCTION_ARGS)
 
 	require_given(fcinfo, 0, "the workflow");
 	require_given(fcinfo, 1, "the key");
-	begin_ask(fcinfo, &ask, "signal", false);
+	begin_ask(fcinfo, &ask, DF_MESSAGE_SIGNAL, false);
 	workflow = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	key = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	df_check_key(key);
@@ -374,7 +372,7 @@ dataflows_cancel(PG_FUNCTION_ARGS)
 	Ask ask;
 
 	require_given(fcinfo, 0, "the run");
-	begin_ask(fcinfo, &ask, "cancel", false);
+	begin_ask(fcinfo, &ask, DF_MESSAGE_CANCEL, false);
 	ask.message.note = note_argument(fcinfo, 1, false);
 	if (!open_run(fcinfo, &ask))
 		PG_RETURN_BOOL(false);
@@ -387,7 +385,7 @@ dataflows_retry(PG_FUNCTION_ARGS)
 	Ask ask;
 
 	require_given(fcinfo, 0, "the run");
-	begin_ask(fcinfo, &ask, "retry", true);
+	begin_ask(fcinfo, &ask, DF_MESSAGE_RETRY, true);
 	ask.message.note = note_argument(fcinfo, 1, false);
 	if (!open_run(fcinfo, &ask))
 		PG_RETURN_BOOL(false);
@@ -400,7 +398,7 @@ dataflows_undo(PG_FUNCTION_ARGS)
 	Ask ask;
 
 	require_given(fcinfo, 0, "the run");
-	begin_ask(fcinfo, &ask, "undo", true);
+	begin_ask(fcinfo, &ask, DF_MESSAGE_UNDO, true);
 	ask.message.note = note_argument(fcinfo, 1, true);
 	if (!open_run(fcinfo, &ask))
 		PG_RETURN_BOOL(false);
@@ -428,7 +426,7 @@ dataflows_abandon(PG_FUNCTION_ARGS)
 	bool useful;
 
 	require_given(fcinfo, 0, "the run");
-	begin_ask(fcinfo, &ask, "abandon", true);
+	begin_ask(fcinfo, &ask, DF_MESSAGE_ABANDON, true);
 	ask.message.note = note_argument(fcinfo, 1, true);
 	if (!open_run(fcinfo, &ask))
 		PG_RETURN_BOOL(false);
@@ -494,7 +492,7 @@ dataflows_resolve(PG_FUNCTION_ARGS)
 
 	require_given(fcinfo, 0, "the run");
 	require_given(fcinfo, 1, "the step");
-	begin_ask(fcinfo, &ask, "resolve", true);
+	begin_ask(fcinfo, &ask, DF_MESSAGE_RESOLVE, true);
 	ask.message.event = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	outcome = outcome_argument(fcinfo, 2);
 	ask.message.note = note_argument(fcinfo, 3, true);
@@ -514,6 +512,12 @@ dataflows_resolve(PG_FUNCTION_ARGS)
 
 /* ---- pause, resume -------------------------------------------------------- */
 
+static DfMessageKind
+pause_kind(bool paused)
+{
+	return paused ? DF_MESSAGE_PAUSE : DF_MESSAGE_RESUME;
+}
+
 static bool
 pause_workflow(const char *name, bool paused, const char *note)
 {
@@ -525,10 +529,10 @@ pause_workflow(const char *name, bool paused, const char *note)
 
 	df_store_enter(&store);
 	df_require_workflow(name, &definition, store.result_context);
-	df_require_own(caller, &definition, paused ? "pause" : "resume");
+	df_require_own(caller, &definition, df_message_kind_name(pause_kind(paused)));
 	changed = df_workflow_set_paused(name, paused);
 	if (changed)
-		df_inbox_note_paused(name, paused ? "pause" : "resume", sent_by, note);
+		df_inbox_note_paused(name, pause_kind(paused), sent_by, note);
 	df_store_leave(&store);
 	if (changed)
 		df_wake_owner(definition.owner);
@@ -547,13 +551,14 @@ pause_database(bool paused, const char *note)
 	if (!has_privs_of_role(GetUserId(), df_extension_owner()))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to %s the whole database", paused ? "pause" : "resume"),
+				 errmsg("permission denied to %s the whole database",
+						df_message_kind_name(pause_kind(paused))),
 				 errhint("Name one of your workflows, or ask a member of the owner of extension "
 						 "\"dataflows\".")));
 	df_store_enter(&store);
 	changed = df_installation_set_paused(paused);
 	if (changed)
-		df_inbox_note_paused(NULL, paused ? "pause" : "resume", sent_by, note);
+		df_inbox_note_paused(NULL, pause_kind(paused), sent_by, note);
 	owners = df_inbox_owners(store.result_context);
 	df_store_leave(&store);
 	if (!changed)
@@ -568,7 +573,7 @@ pause_or_resume(FunctionCallInfo fcinfo, bool paused)
 {
 	char *note = note_argument(fcinfo, 1, false);
 
-	df_require_writable(paused ? "pause" : "resume");
+	df_require_writable(df_message_kind_name(pause_kind(paused)));
 	if (PG_ARGISNULL(0))
 		PG_RETURN_BOOL(pause_database(paused, note));
 	PG_RETURN_BOOL(pause_workflow(text_to_cstring(PG_GETARG_TEXT_PP(0)), paused, note));

@@ -277,7 +277,7 @@ COMMENT ON COLUMN dataflows.inbox.id IS 'Arrival order';
 COMMENT ON COLUMN dataflows.inbox.run IS 'The run it is for; NULL while it is known by key only';
 COMMENT ON COLUMN dataflows.inbox.workflow IS 'Workflow of that run; empty: the whole database was paused or resumed';
 COMMENT ON COLUMN dataflows.inbox.key IS 'Key of that run, where it was given';
-COMMENT ON COLUMN dataflows.inbox.kind IS 'signal, cancel, retry, undo, abandon, resolve, or child: a run that this one called has ended';
+COMMENT ON COLUMN dataflows.inbox.kind IS 'signal, cancel, retry, undo, abandon or resolve; child: a run that this one called has ended; pause or resume: a record of what was done to a workflow or to the database';
 COMMENT ON COLUMN dataflows.inbox.event IS 'Event of a signal; step of a resolve';
 COMMENT ON COLUMN dataflows.inbox.payload IS 'Payload of a signal; what a child came to, until its parent has taken it over; of an abandon: the run was at rest';
 COMMENT ON COLUMN dataflows.inbox.note IS 'Reason that the sender gave';

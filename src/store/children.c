@@ -263,7 +263,7 @@ df_family_insert(List *rows, const char *sent_by)
 		DfFamilyRow *row = lfirst(lc);
 
 		columns[0][i] = UUIDPGetDatum(&row->run);
-		columns[1][i] = CStringGetTextDatum(row->kind);
+		columns[1][i] = CStringGetTextDatum(df_message_kind_name(row->kind));
 		nulls[2][i] = row->payload == NULL;
 		columns[2][i] = row->payload == NULL ? (Datum) 0 : JsonbPGetDatum(row->payload);
 		nulls[3][i] = row->note == NULL;

@@ -37,7 +37,7 @@ extern List *df_children_insert_keyed(List **children, int64 identity, const cha
 typedef struct DfFamilyRow
 {
 	pg_uuid_t run;
-	const char *kind; /* child, cancel or undo */
+	DfMessageKind kind; /* CHILD, CANCEL or UNDO */
 	Jsonb *payload;
 	const char *note;
 } DfFamilyRow;

@@ -418,7 +418,7 @@ message_from_row(DfMessage *message, uint64 row, MemoryContext cxt)
 {
 	memset(message, 0, sizeof(*message));
 	message->id = df_int64(row, 1, 0);
-	message->kind = df_copy_text(cxt, row, 2);
+	message->kind = df_message_kind_of(TextDatumGetCString(df_value(row, 2)));
 	message->event = df_copy_text(cxt, row, 3);
 	message->payload = df_copy_jsonb(cxt, row, 4);
 	message->note = df_copy_text(cxt, row, 5);

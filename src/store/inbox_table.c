@@ -110,7 +110,7 @@ df_inbox_insert(const DfNewMessage *message)
 	values[0] = UUIDPGetDatum(message->run);
 	values[1] = CStringGetTextDatum(message->workflow);
 	values[2] = message->key == NULL ? (Datum) 0 : CStringGetTextDatum(message->key);
-	values[3] = CStringGetTextDatum(message->kind);
+	values[3] = CStringGetTextDatum(df_message_kind_name(message->kind));
 	values[4] = message->event == NULL ? (Datum) 0 : CStringGetTextDatum(message->event);
 	values[5] = JsonbPGetDatum(message->payload);
 	values[6] = message->note == NULL ? (Datum) 0 : CStringGetTextDatum(message->note);
@@ -221,7 +221,8 @@ df_inbox_resolution(const char *outcome, const Jsonb *output, MemoryContext cxt)
 
 /* for the record alone: it has happened already */
 void
-df_inbox_note_paused(const char *workflow, const char *kind, const char *sent_by, const char *note)
+df_inbox_note_paused(const char *workflow, DfMessageKind kind, const char *sent_by,
+					 const char *note)
 {
 	static DfPlan plan = {
 		"INSERT INTO dataflows.inbox (workflow, kind, sent_by, sent_at, state, consumed_at, note)"
@@ -233,7 +234,7 @@ df_inbox_note_paused(const char *workflow, const char *kind, const char *sent_by
 	char nulls[6] = "     ";
 
 	values[0] = workflow == NULL ? (Datum) 0 : CStringGetTextDatum(workflow);
-	values[1] = CStringGetTextDatum(kind);
+	values[1] = CStringGetTextDatum(df_message_kind_name(kind));
 	values[2] = CStringGetTextDatum(sent_by);
 	values[3] = TimestampTzGetDatum(df_now());
 	values[4] = note == NULL ? (Datum) 0 : CStringGetTextDatum(note);

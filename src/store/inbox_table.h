@@ -40,7 +40,7 @@ typedef struct DfNewMessage
 	const pg_uuid_t *run; /* NULL = known by key only, until expires_at */
 	const char *workflow;
 	const char *key;
-	const char *kind;
+	DfMessageKind kind;
 	const char *event; /* of a signal; of a resolve the step */
 	const Jsonb *payload;
 	const char *note;
@@ -62,7 +62,7 @@ extern bool df_inbox_has_room(const pg_uuid_t *run, const char *workflow, const 
 extern Jsonb *df_inbox_resolution(const char *outcome, const Jsonb *output, MemoryContext cxt);
 
 /* who paused or resumed a workflow, NULL = the whole database, and when */
-extern void df_inbox_note_paused(const char *workflow, const char *kind, const char *sent_by,
+extern void df_inbox_note_paused(const char *workflow, DfMessageKind kind, const char *sent_by,
 								 const char *note);
 
 /* true if that changed anything */

@@ -454,7 +454,6 @@ forget_message(DfMessage *message)
 		pfree(message->event);
 	if (message->note != NULL)
 		pfree(message->note);
-	pfree(message->kind);
 	pfree(message->sent_by);
 	pfree(message);
 }
@@ -477,7 +476,7 @@ df_record_clean(List *runs)
 		for (int i = 0; i < run->nsteps && run->family; i++)
 		{
 			run->steps[i]->to_start = false;
-			run->steps[i]->ask = NULL;
+			run->steps[i]->ask = DF_MESSAGE_NONE;
 		}
 		run->family = false;
 		foreach (mc, run->messages)

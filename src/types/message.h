@@ -13,11 +13,29 @@
 #include "datatype/timestamp.h"
 #include "utils/jsonb.h"
 
-/* a signal or another request of the inbox that is for this run */
+/* what a row of the inbox is; flow/message_kind.c has the names */
+typedef enum DfMessageKind
+{
+	DF_MESSAGE_NONE, /* no message, or one whose kind this version does not know */
+	DF_MESSAGE_SIGNAL, /* an event for a wait */
+	DF_MESSAGE_CHILD, /* a run that this one called has ended */
+	/* operator requests: they take effect when they are read */
+	DF_MESSAGE_CANCEL,
+	DF_MESSAGE_RETRY,
+	DF_MESSAGE_UNDO,
+	DF_MESSAGE_ABANDON,
+	DF_MESSAGE_RESOLVE,
+	/* of a workflow or database, not of a run: kept as a record of what was done */
+	DF_MESSAGE_PAUSE,
+	DF_MESSAGE_RESUME
+} DfMessageKind;
+#define DF_MESSAGE_NKINDS (DF_MESSAGE_RESUME + 1)
+
+/* one that is for this run */
 typedef struct DfMessage
 {
 	int64 id;
-	char *kind;
+	DfMessageKind kind;
 	char *event;
 	Jsonb *payload;
 	char *note;

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
+#include "types/message.h"
 #include "types/states.h"
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
@@ -63,7 +64,7 @@ typedef struct DfStep
 	bool to_run; /* SQL: a sql worker is to run it, or its undo */
 	bool to_start; /* its child run is to be inserted */
 	bool own_child; /* it has a child run of its own, not an attached one */
-	const char *ask; /* "cancel" or "undo": to be asked of the child run; NULL = nothing */
+	DfMessageKind ask; /* CANCEL or UNDO: what is to be asked of the child run */
 	bool in_flight;
 	bool told; /* the body has learnt what came of it */
 	bool cleared; /* in doubt, but a probe or the step itself says: send it again */

@@ -254,7 +254,6 @@ deliver(DfRun *run, const DfMessage *message)
 
 	*copy = *message;
 	copy->is_new = true;
-	copy->kind = pstrdup(message->kind);
 	copy->event = message->event != NULL ? pstrdup(message->event) : NULL;
 	copy->note = message->note != NULL ? pstrdup(message->note) : NULL;
 	copy->sent_by = pstrdup(message->sent_by);
@@ -294,9 +293,9 @@ look_at_inbox(List **deliveries)
 	foreach (lc, rows)
 	{
 		DfInboxRow *row = lfirst(lc);
-		bool signal = strcmp(row->message.kind, "signal") == 0;
+		bool signal = row->message.kind == DF_MESSAGE_SIGNAL;
 
-		if (strcmp(row->message.kind, "abandon") == 0 && row->message.payload != NULL)
+		if (row->message.kind == DF_MESSAGE_ABANDON && row->message.payload != NULL)
 			continue; /* of a run at rest: the coordinator sees to it */
 		if (row->has_run && df_find_run(&row->run) != NULL)
 			*deliveries = lappend(*deliveries, row);

@@ -10,7 +10,7 @@
  * as tables by hand, and compared over the whole range of their arguments.
  * Whoever changes a rule changes it in two places on purpose.
  *
- * sources: src/flow/answer.c src/flow/classify.c src/flow/probe.c src/flow/retry.c
+ * sources: src/flow/answer.c src/flow/classify.c src/flow/message_kind.c src/flow/probe.c src/flow/retry.c
  * sources: src/flow/run_state.c src/flow/step_state.c src/flow/undo.c
  */
 #include "postgres.h"
@@ -302,6 +302,15 @@ test_names(void)
 	check_names(undos, DF_UNDO_NSTATES, undo_state_name, df_undo_state_of);
 	check_names(kinds, DF_STEP_NKINDS, step_kind_name, df_step_kind_of);
 	check_names(causes, lengthof(causes), cause_name, df_cause_of);
+	for (int kind = DF_MESSAGE_NONE + 1; kind < DF_MESSAGE_NKINDS; kind++)
+		EXPECT(df_message_kind_of(df_message_kind_name(kind)) == kind,
+			   "message kind %d does not come back from its name \"%s\"", kind,
+			   df_message_kind_name(kind));
+	EXPECT(strcmp(df_message_kind_name(DF_MESSAGE_ABANDON), "abandon") == 0, "name of abandon");
+	EXPECT(df_message_kind_of("nonsense") == DF_MESSAGE_NONE &&
+			   df_message_kind_of("unknown") == DF_MESSAGE_NONE &&
+			   df_message_kind_of(NULL) == DF_MESSAGE_NONE,
+		   "a name that is none is a kind of message");
 	for (event = 0; event < DF_RUN_NEVENTS; event++)
 		EXPECT(strcmp(df_run_event_name(event), "unknown") != 0, "run event %d", event);
 	for (event = 0; event < DF_STEP_NEVENTS; event++)
