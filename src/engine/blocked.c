@@ -7,8 +7,12 @@
  */
 #include "postgres.h"
 
+#include "engine/blocked.h"
 #include "engine/child_run.h"
-#include "engine/live.h"
+#include "engine/due.h"
+#include "engine/run_steps.h"
+#include "types/base.h"
+#include "types/run.h"
 #include "utils/memutils.h"
 
 /*

@@ -6,7 +6,7 @@
 #define DF_BODY_H
 
 #include "compat.h"
-#include "engine/live.h"
+#include "types/run.h"
 
 /* the entry under way in this process, or NULL: then nobody may call a step */
 typedef struct DfEntry
@@ -33,5 +33,28 @@ pg_noreturn extern void df_suspend_on(int *indexes, int n, bool any);
 
 /* stop the body for good with an error that no handler can hide */
 pg_noreturn extern void df_fatal(int sqlstate, char *message, char *hint);
+
+/* ---- entering it, for entry.c and the worker ------------------------------- */
+
+typedef enum DfBodyResult
+{
+	DF_BODY_RETURNED,
+	DF_BODY_SUSPENDED,
+	DF_BODY_CONTINUED, /* continue_with() was called */
+	DF_BODY_RAISED,
+	DF_BODY_REFUSED /* could not be entered: stuck, reason given */
+} DfBodyResult;
+
+typedef struct DfBodyExit
+{
+	DfBodyResult result;
+	Jsonb *value; /* RETURNED, CONTINUED; in run->cxt, NULL = SQL NULL */
+	ErrorData *error; /* RAISED */
+	int sqlstate; /* that decides, maybe of an inner error */
+	const char *reason; /* REFUSED */
+} DfBodyExit;
+
+extern void df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exit);
+extern void df_body_forget(void); /* after an error that left a body */
 
 #endif /* DF_BODY_H */

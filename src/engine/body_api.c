@@ -8,9 +8,12 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "engine/body.h"
 #include "engine/child_run.h"
-#include "shared/json.h"
+#include "engine/replay.h"
+#include "engine/run_steps.h"
 #include "engine/step_api.h"
+#include "shared/json.h"
 #include "shared/limits.h"
 #include "utils/array.h"
 #include "utils/builtins.h"

@@ -8,10 +8,18 @@
  */
 #include "postgres.h"
 
-#include "engine/live.h"
+#include "engine/blocked.h"
+#include "engine/body.h"
+#include "engine/body_error.h"
+#include "engine/due.h"
+#include "engine/run_failure.h"
+#include "engine/run_steps.h"
+#include "flow/flow.h"
 #include "shared/clock.h"
 #include "shared/json.h"
 #include "shared/limits.h"
+#include "types/base.h"
+#include "types/run.h"
 #include "utils/memutils.h"
 
 static Jsonb *

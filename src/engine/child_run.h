@@ -5,7 +5,7 @@
 #ifndef DF_CHILD_RUN_H
 #define DF_CHILD_RUN_H
 
-#include "df_types.h"
+#include "types/run.h"
 
 /*
  * Inside the store, before the runs are recorded and in the same transaction:

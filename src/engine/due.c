@@ -7,10 +7,14 @@
  */
 #include "postgres.h"
 
-#include "engine/live.h"
+#include "engine/due.h"
 #include "engine/outcome.h"
+#include "engine/run_steps.h"
+#include "flow/flow.h"
 #include "shared/clock.h"
 #include "shared/json.h"
+#include "types/base.h"
+#include "types/run.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 

@@ -8,10 +8,21 @@
  */
 #include "postgres.h"
 
-#include "engine/live.h"
+#include "engine/blocked.h"
+#include "engine/body.h"
+#include "engine/body_error.h"
+#include "engine/entry.h"
+#include "engine/run_failure.h"
 #include "engine/outcome.h"
+#include "engine/park.h"
+#include "engine/replay.h"
+#include "engine/run_steps.h"
+#include "engine/transition.h"
+#include "flow/flow.h"
 #include "shared/clock.h"
 #include "shared/json.h"
+#include "types/base.h"
+#include "types/run.h"
 #include "utils/memutils.h"
 
 static void

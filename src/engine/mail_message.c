@@ -10,10 +10,11 @@
  */
 #include "postgres.h"
 
-#include "shared/json.h"
 #include "engine/mail_message.h"
 #include "engine/outcome.h"
+#include "engine/outgoing.h"
 #include "mb/pg_wchar.h"
+#include "shared/json.h"
 #include "utils/builtins.h"
 #include "utils/varlena.h"
 

@@ -5,8 +5,10 @@
 #ifndef DF_MAIL_MESSAGE_H
 #define DF_MAIL_MESSAGE_H
 
-#include "engine/live.h"
 #include "engine/mime.h"
+#include "engine/outgoing.h"
+#include "types/reply.h"
+#include "types/run.h"
 
 /* servers take a hundred (RFC 5321); with more, some would come back as "try again" for ever */
 #define DF_MAX_RECIPIENTS 100

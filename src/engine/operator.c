@@ -8,11 +8,17 @@
  */
 #include "postgres.h"
 
+#include "engine/blocked.h"
 #include "engine/child_run.h"
-#include "shared/json.h"
-#include "engine/live.h"
+#include "engine/due.h"
+#include "engine/operator.h"
 #include "engine/outcome.h"
+#include "engine/run_steps.h"
+#include "engine/transition.h"
 #include "shared/clock.h"
+#include "shared/json.h"
+#include "types/base.h"
+#include "types/run.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 

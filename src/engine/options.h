@@ -5,7 +5,7 @@
 #ifndef DF_OPTIONS_H
 #define DF_OPTIONS_H
 
-#include "engine/live.h"
+#include "types/step.h"
 
 /* "POST" of "POST /users" */
 extern const char *df_step_method(const DfStep *step);

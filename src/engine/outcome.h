@@ -5,8 +5,26 @@
 #ifndef DF_OUTCOME_H
 #define DF_OUTCOME_H
 
-#include "engine/live.h"
 #include "engine/template.h"
+#include "flow/flow.h"
+#include "types/reply.h"
+#include "types/run.h"
+#include "types/system_policy.h"
+
+/* returns what the answer says about the system (for its breaker) */
+extern DfVerdict df_step_reply(DfRun *run, DfStep *step, const DfReply *reply,
+							   const DfSystemPolicy *policy);
+
+/* it was certainly not carried out, and is to be sent again at once: no attempt was used */
+extern void df_step_unsend(DfRun *run, DfStep *step);
+
+/* it cannot leave before `until`, and `why`; no attempt is used */
+extern void df_step_hold(DfRun *run, DfStep *step, const char *why, TimestampTz until);
+
+extern char *df_step_key(const DfRun *run, const DfStep *step);
+
+/* what was written in this turn beside runs and steps; palloc'd in the turn's context */
+extern List *df_turn_attempts;
 
 extern void df_step_vars(DfRun *run, DfStep *step, DfTemplateVars *vars);
 extern DfRetry df_step_retry(const DfRun *run, const DfStep *step, const DfSystemPolicy *policy);

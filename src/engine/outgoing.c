@@ -7,11 +7,12 @@
  */
 #include "postgres.h"
 
-#include "shared/json.h"
 #include "engine/mail_message.h"
 #include "engine/options.h"
 #include "engine/outcome.h"
+#include "engine/outgoing.h"
 #include "shared/encoding.h"
+#include "shared/json.h"
 #include "utils/memutils.h"
 
 bool

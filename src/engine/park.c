@@ -10,8 +10,17 @@
 #include "postgres.h"
 
 #include "engine/child_run.h"
-#include "engine/live.h"
+#include "engine/due.h"
+#include "engine/run_failure.h"
+#include "engine/park.h"
+#include "engine/run_steps.h"
+#include "engine/step_alias.h"
+#include "engine/transition.h"
+#include "engine/waits.h"
+#include "flow/flow.h"
 #include "shared/clock.h"
+#include "types/base.h"
+#include "types/run.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 

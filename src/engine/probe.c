@@ -11,14 +11,21 @@
  */
 #include "postgres.h"
 
-#include "shared/json.h"
-#include "engine/live.h"
+#include "engine/run_failure.h"
 #include "engine/options.h"
 #include "engine/outcome.h"
 #include "engine/template.h"
+#include "engine/transition.h"
+#include "flow/flow.h"
 #include "guc.h"
 #include "shared/clock.h"
+#include "shared/json.h"
 #include "shared/jsonpath.h"
+#include "types/base.h"
+#include "types/fate.h"
+#include "types/reply.h"
+#include "types/run.h"
+#include "types/system_policy.h"
 #include "utils/memutils.h"
 
 /* a probe that gets no answer is given up after this, if the step has no limit of its own */

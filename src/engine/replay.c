@@ -9,7 +9,8 @@
 #include "postgres.h"
 
 #include "common/hashfn.h"
-#include "engine/live.h"
+#include "engine/replay.h"
+#include "types/run.h"
 #include "utils/memutils.h"
 
 typedef struct DfName

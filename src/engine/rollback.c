@@ -8,11 +8,22 @@
  */
 #include "postgres.h"
 
+#include "engine/blocked.h"
 #include "engine/child_run.h"
-#include "engine/live.h"
+#include "engine/due.h"
+#include "engine/entry.h"
+#include "engine/run_failure.h"
 #include "engine/outcome.h"
+#include "engine/park.h"
+#include "engine/rollback.h"
+#include "engine/run_steps.h"
+#include "engine/transition.h"
+#include "engine/waits.h"
+#include "flow/flow.h"
 #include "shared/clock.h"
 #include "shared/json.h"
+#include "types/base.h"
+#include "types/run.h"
 
 static int
 pivot_of(const DfRun *run)

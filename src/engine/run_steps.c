@@ -7,7 +7,10 @@
  */
 #include "postgres.h"
 
-#include "engine/live.h"
+#include "engine/replay.h"
+#include "engine/run_steps.h"
+#include "types/base.h"
+#include "types/run.h"
 #include "utils/memutils.h"
 
 #define HANDLER_PREFIX "on_failure/"

@@ -9,10 +9,15 @@
  */
 #include "postgres.h"
 
-#include "engine/live.h"
+#include "engine/body.h"
+#include "engine/body_error.h"
+#include "engine/step_alias.h"
 #include "engine/step_api.h"
+#include "engine/transition.h"
 #include "mb/pg_wchar.h"
 #include "shared/json.h"
+#include "types/base.h"
+#include "types/run.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 

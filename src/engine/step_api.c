@@ -9,10 +9,15 @@
  */
 #include "postgres.h"
 
-#include "shared/json.h"
+#include "engine/body.h"
+#include "engine/replay.h"
+#include "engine/run_steps.h"
 #include "engine/step_api.h"
+#include "engine/transition.h"
+#include "flow/flow.h"
 #include "mb/pg_wchar.h"
 #include "shared/clock.h"
+#include "shared/json.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"

@@ -9,10 +9,13 @@
  */
 #include "postgres.h"
 
-#include "shared/json.h"
+#include "engine/body.h"
+#include "engine/run_steps.h"
 #include "engine/step_api.h"
+#include "engine/transition.h"
 #include "miscadmin.h"
 #include "shared/clock.h"
+#include "shared/json.h"
 #include "shared/limits.h"
 #include "store/children.h"
 #include "store/rights.h"

@@ -7,8 +7,9 @@
  */
 #include "postgres.h"
 
-#include "shared/json.h"
+#include "engine/body.h"
 #include "engine/step_api.h"
+#include "shared/json.h"
 #include "shared/limits.h"
 
 PG_FUNCTION_INFO_V1(dataflows_continue_with);

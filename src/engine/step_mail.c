@@ -8,12 +8,13 @@
  */
 #include "postgres.h"
 
-#include "shared/json.h"
+#include "engine/body.h"
 #include "engine/mail_message.h"
 #include "engine/step_api.h"
 #include "engine/template.h"
 #include "fdw/system.h"
 #include "guc.h"
+#include "shared/json.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 

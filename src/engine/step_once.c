@@ -7,8 +7,10 @@
  */
 #include "postgres.h"
 
+#include "engine/body.h"
 #include "engine/step_api.h"
 #include "engine/step_query.h"
+#include "engine/transition.h"
 #include "store/user_sql.h"
 
 PG_FUNCTION_INFO_V1(dataflows_once);

@@ -7,7 +7,9 @@
  */
 #include "postgres.h"
 
+#include "engine/body.h"
 #include "engine/step_api.h"
+#include "engine/transition.h"
 
 PG_FUNCTION_INFO_V1(dataflows_point_of_no_return);
 

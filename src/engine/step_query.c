@@ -10,12 +10,14 @@
  */
 #include "postgres.h"
 
-#include "shared/json.h"
+#include "engine/body.h"
 #include "engine/outcome.h"
 #include "engine/step_api.h"
 #include "engine/step_query.h"
+#include "engine/transition.h"
 #include "guc.h"
 #include "shared/clock.h"
+#include "shared/json.h"
 #include "shared/limits.h"
 #include "shared/trouble.h"
 #include "store/user_sql.h"

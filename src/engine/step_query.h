@@ -7,9 +7,9 @@
 #define DF_STEP_QUERY_H
 
 #include "compat.h"
-#include "df_types.h"
 #include "fmgr.h"
 #include "store/user_sql.h"
+#include "types/run.h"
 
 /* the SQL that is due for the step, by its phase, and its args (NULL = none) */
 extern const char *df_query_sql(DfRun *run, DfStep *step, Jsonb **args, bool *result_arg);

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "engine/body.h"
 #include "engine/step_api.h"
 #include "utils/timestamp.h"
 

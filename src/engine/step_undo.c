@@ -7,11 +7,13 @@
  */
 #include "postgres.h"
 
-#include "shared/json.h"
+#include "engine/body.h"
 #include "engine/outcome.h"
 #include "engine/step_api.h"
 #include "engine/template.h"
+#include "engine/transition.h"
 #include "fdw/system.h"
+#include "shared/json.h"
 #include "shared/limits.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"

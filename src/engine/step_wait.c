@@ -8,8 +8,9 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "shared/json.h"
+#include "engine/body.h"
 #include "engine/step_api.h"
+#include "shared/json.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/json.h"

@@ -8,7 +8,9 @@
 #ifndef DF_ENGINE_TEMPLATE_H
 #define DF_ENGINE_TEMPLATE_H
 
-#include "df_types.h"
+#include "postgres.h"
+
+#include "utils/jsonb.h"
 
 typedef struct DfTemplateVars
 {

@@ -9,9 +9,12 @@
  */
 #include "postgres.h"
 
-#include "engine/live.h"
+#include "engine/transition.h"
+#include "flow/flow.h"
 #include "shared/clock.h"
 #include "shared/metrics.h"
+#include "types/base.h"
+#include "types/run.h"
 
 static void
 count_run(const DfRun *run, DfRunState before)

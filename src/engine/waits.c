@@ -9,11 +9,14 @@
 #include "postgres.h"
 
 #include "engine/child_run.h"
-#include "engine/live.h"
+#include "engine/transition.h"
+#include "engine/waits.h"
 #include "shared/clock.h"
 #include "shared/json.h"
 #include "shared/metrics.h"
 #include "store/claim.h"
+#include "types/base.h"
+#include "types/run.h"
 #include "utils/acl.h"
 #include "utils/timestamp.h"
 

@@ -10,13 +10,16 @@
  */
 #include "postgres.h"
 
-#include "shared/json.h"
+#include "engine/run_failure.h"
 #include "engine/options.h"
 #include "engine/outcome.h"
+#include "engine/outgoing.h"
+#include "engine/transition.h"
 #include "guc.h"
 #include "http/url.h"
 #include "shared/clock.h"
 #include "shared/encoding.h"
+#include "shared/json.h"
 #include "shared/metrics.h"
 #include "shared/trouble.h"
 #include "utils/jsonb.h"

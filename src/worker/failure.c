@@ -11,6 +11,7 @@
 
 #include "utils/memutils.h"
 
+#include "engine/body.h"
 #include "shared/clock.h"
 #include "shared/trouble.h"
 #include "store/record.h"

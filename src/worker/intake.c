@@ -11,6 +11,10 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "engine/blocked.h"
+#include "engine/due.h"
+#include "engine/operator.h"
+#include "engine/run_steps.h"
 #include "guc.h"
 #include "shared/clock.h"
 #include "shared/line.h"

@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 
 #include "engine/child_run.h"
+#include "engine/outcome.h"
 #include "shared/metrics.h"
 #include "shared/wake.h"
 #include "store/record.h"

@@ -19,7 +19,11 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "engine/body.h"
 #include "engine/child_run.h"
+#include "engine/operator.h"
+#include "engine/outcome.h"
+#include "engine/run_steps.h"
 #include "engine/step_query.h"
 #include "guc.h"
 #include "shared/clock.h"

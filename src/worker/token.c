@@ -20,6 +20,7 @@
 #include "postgres.h"
 
 #include "common/hashfn.h"
+#include "engine/outcome.h"
 #include "http/oauth.h"
 #include "http/url.h"
 #include "miscadmin.h"

@@ -11,10 +11,11 @@
  */
 #include "postgres.h"
 
+#include "commands/dbcommands.h"
+#include "engine/run_steps.h"
 #include "flow/flow.h"
 #include "guc.h"
 #include "mb/pg_wchar.h"
-#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "shared/clock.h"
 #include "shared/spans.h"

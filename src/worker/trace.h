@@ -5,8 +5,9 @@
 #ifndef DF_TRACE_H
 #define DF_TRACE_H
 
-#include "engine/live.h"
 #include "http/client.h"
+#include "types/reply.h"
+#include "types/run.h"
 
 /* of the i-th export, of n spans; no address and no other mark has bit 1 */
 #define DF_TRACE_COOKIE(i, n) (((uint64) (i) << 20) | ((n) << 2) | 2)

@@ -19,6 +19,7 @@
 
 #include "miscadmin.h"
 
+#include "engine/outcome.h"
 #include "shared/clock.h"
 #include "shared/metrics.h"
 #include "shared/watchdog.h"

@@ -5,11 +5,14 @@
 #ifndef DF_WORKER_H
 #define DF_WORKER_H
 
-#include "engine/live.h"
 #include "fdw/system.h"
+#include "flow/flow.h"
 #include "http/client.h"
 #include "shared/slots.h"
 #include "shared/system_state.h"
+#include "types/reply.h"
+#include "types/run.h"
+#include "types/system_policy.h"
 
 /* one request on the wire; lives in its run's memory */
 typedef struct DfFlight

@@ -64,7 +64,7 @@ function_of()
 plant_includes()
 {
 	c flow include-arrows '#include "store/store.h"'
-	c store include-arrows '#include "engine/live.h"'
+	c store include-arrows '#include "engine/outcome.h"'
 	c store ok '#include "flow/flow.h"'
 	c http include-arrows '#include "guc.h"'
 	c http ok '#include "df_types.h"'
@@ -76,13 +76,13 @@ plant_includes()
 	c session include-arrows '#include "http/client.h"'
 	c engine include-arrows '#include "http/client.h"'
 	c engine ok '#include "http/url.h"'
-	c worker ok '#include "engine/live.h"'
+	c worker ok '#include "engine/outcome.h"'
 	c worker include-arrows '#include "session/planted.h"'
 	c fdw ok '#include "http/url.h"'
 	c fdw include-arrows '#include "store/store.h"'
 	c ingress ok '#include "store/store.h"'
 	c ingress include-arrows '#include "http/client.h"'
-	c . ok '#include "engine/live.h"'
+	c . ok '#include "engine/outcome.h"'
 	printf '/*\n * planted.h\n *	  Planted.\n */\n#include "guc.h"\n' >src/planted.h
 	expect src/planted.h 5 include-arrows
 	c flow include-arrows '#include "flow.h"'

@@ -1,5 +1,5 @@
 /*
- * engine/failure.c
+ * engine/run_failure.c
  *	  How a run fails, or gets stuck until a person acts.
  *
  * Runs in a worker, in its recording transaction, on structs in memory.  Says why
@@ -7,8 +7,11 @@
  */
 #include "postgres.h"
 
-#include "engine/live.h"
+#include "engine/run_failure.h"
+#include "engine/transition.h"
 #include "shared/json.h"
+#include "types/base.h"
+#include "types/run.h"
 
 #define ROLLBACKS_IN_A_ROW 10
 

@@ -1,5 +1,5 @@
 /*
- * engine/advance.c
+ * engine/run_advance.c
  *	  What a run does next: the one way in.
  *
  * Runs in a worker, in its recording transaction, on structs in memory: enters the
@@ -9,10 +9,19 @@
  */
 #include "postgres.h"
 
-#include "engine/live.h"
+#include "engine/run_advance.h"
+#include "engine/blocked.h"
+#include "engine/due.h"
+#include "engine/entry.h"
+#include "engine/run_failure.h"
+#include "engine/park.h"
+#include "engine/rollback.h"
+#include "engine/waits.h"
 #include "guc.h"
 #include "shared/clock.h"
 #include "shared/json.h"
+#include "types/base.h"
+#include "types/run.h"
 #include "utils/timestamp.h"
 
 static void

@@ -1,0 +1,18 @@
+/*
+ * engine/due.h
+ *	  When something of a run is due, and which of its steps are to be sent then.
+ */
+#ifndef DF_DUE_H
+#define DF_DUE_H
+
+#include "types/run.h"
+
+extern bool df_run_goes_forward(const DfRun *run);
+extern TimestampTz df_run_deadline(const DfRun *run);
+extern TimestampTz df_run_deadline_from(const DfRun *run, TimestampTz since);
+extern void df_run_renew_deadline(DfRun *run);
+extern TimestampTz df_run_next_step_due(const DfRun *run);
+extern TimestampTz df_run_next_due(const DfRun *run);
+extern void df_run_send_due_steps(DfRun *run);
+
+#endif /* DF_DUE_H */

@@ -1,0 +1,13 @@
+/*
+ * engine/park.h
+ *	  What becomes of a run that nothing can be done for at present.
+ */
+#ifndef DF_PARK_H
+#define DF_PARK_H
+
+#include "types/run.h"
+
+extern void df_run_claim_anew(DfRun *run);
+extern void df_run_park(DfRun *run);
+
+#endif /* DF_PARK_H */

@@ -1,0 +1,16 @@
+/*
+ * engine/replay.h
+ *	  The memory of a body: which recorded step a call means.
+ */
+#ifndef DF_REPLAY_H
+#define DF_REPLAY_H
+
+#include "types/run.h"
+
+extern DfStep *df_replay_find(DfRun *run, const char *base, char **name);
+extern void df_replay_begin(DfRun *run);
+extern void df_replay_index(DfRun *run, DfStep *step);
+extern DfStep *df_replay_named(DfRun *run, const char *name); /* by its whole name; NULL = none */
+extern int df_replay_uncalled(const DfRun *run, const char **which);
+
+#endif /* DF_REPLAY_H */

@@ -1,0 +1,14 @@
+/*
+ * engine/transition.h
+ *	  The one place where the state of a run, a step or an undo changes.
+ */
+#ifndef DF_TRANSITION_H
+#define DF_TRANSITION_H
+
+#include "types/run.h"
+
+extern void df_run_transition(DfRun *run, DfRunEvent event);
+extern void df_step_transition(DfRun *run, DfStep *step, DfStepEvent event);
+extern void df_undo_transition(DfRun *run, DfStep *step, DfUndoState to);
+
+#endif /* DF_TRANSITION_H */
