@@ -29,7 +29,6 @@ PG_FUNCTION_INFO_V1(dataflows_run_started_at);
 static DfStep *
 named_step(DfRun *run, const char *name)
 {
-	const char *scope;
 	DfStep *step;
 
 	if (name == NULL)
@@ -38,8 +37,7 @@ named_step(DfRun *run, const char *name)
 			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 			 errmsg("the name of the step must not be NULL"),
 			 errhint("Name a step that the body has called, or an event that it has waited for.")));
-	scope = run->state == DF_RUN_ROLLING_BACK ? psprintf("on_failure/%s", name) : name;
-	step = df_replay_named(run, scope);
+	step = df_replay_named(run, df_run_step_name(run, name));
 	if (step != NULL)
 		return step;
 	ereport(ERROR,

@@ -13,6 +13,7 @@
 #include "engine/mail_message.h"
 #include "engine/options.h"
 #include "engine/outcome.h"
+#include "engine/run_steps.h"
 #include "engine/template.h"
 #include "engine/transition.h"
 #include "flow/flow.h"
@@ -224,7 +225,7 @@ df_step_doubt(const DfStep *step)
 bool
 df_step_unwanted(const DfRun *run, const DfStep *step)
 {
-	return run->state == DF_RUN_ROLLING_BACK && strncmp(step->name, "on_failure/", 11) != 0;
+	return run->state == DF_RUN_ROLLING_BACK && !df_is_handler_step(step);
 }
 
 /* whether it is not known that the step was carried out: in doubt, or accepted so */

@@ -10,6 +10,7 @@
 
 #include "common/hashfn.h"
 #include "engine/replay.h"
+#include "engine/run_steps.h"
 #include "types/run.h"
 #include "utils/memutils.h"
 
@@ -183,7 +184,7 @@ df_replay_uncalled(const DfRun *run, const char **which)
 	{
 		const DfStep *step = run->steps[i];
 
-		if ((strncmp(step->name, "on_failure/", 11) == 0) != handler)
+		if (df_is_handler_step(step) != handler)
 			continue;
 		if (step->called != run->entry_no)
 		{

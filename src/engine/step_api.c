@@ -86,19 +86,10 @@ df_step_mismatch(const DfStep *step, const char *what, const char *recorded, con
 		NULL);
 }
 
-/* handlers have names of their own, so that they cannot meet the body's steps */
-static char *
-scoped(DfRun *run, const char *base)
-{
-	if (run->state == DF_RUN_ROLLING_BACK)
-		return psprintf("on_failure/%s", base);
-	return (char *) base;
-}
-
 DfStep *
 df_step_recorded(DfRun *run, const char *base, DfStepKind kind, char **name)
 {
-	DfStep *step = df_replay_find(run, scoped(run, base), name);
+	DfStep *step = df_replay_find(run, df_run_step_name(run, base), name);
 
 	if (step != NULL && step->kind != kind)
 		df_step_mismatch(step, "kind", df_step_kind_name(step->kind), df_step_kind_name(kind));
