@@ -99,7 +99,8 @@ df_record_one_by_one(List *runs)
 		if (failures < ALONE_FAILURES)
 		{
 			recorded =
-				df_try_record(list_make1(run), run->aside ? run->attempts_aside : df_attempts_of(run));
+				df_try_record(list_make1(run),
+							  run->aside ? run->attempts_aside : df_attempts_of(run));
 			failures = recorded == DF_RECORD_LATER ? failures + 1 : 0;
 		}
 		if (recorded == DF_RECORDED)

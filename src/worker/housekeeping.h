@@ -1,9 +1,9 @@
 /*
- * worker/tidy.h
+ * worker/housekeeping.h
  *	  A coordinator's tidying: what is to be thrown away, a little at a time.
  */
-#ifndef DF_TIDY_H
-#define DF_TIDY_H
+#ifndef DF_HOUSEKEEPING_H
+#define DF_HOUSEKEEPING_H
 
 #include "df_types.h"
 
@@ -16,4 +16,4 @@ extern void df_tidy(void);
 /* when it is to be called, DF_NEVER = not before the next sweep */
 extern TimestampTz df_tidy_due(void);
 
-#endif /* DF_TIDY_H */
+#endif /* DF_HOUSEKEEPING_H */

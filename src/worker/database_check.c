@@ -1,5 +1,5 @@
 /*
- * worker/probe.c
+ * worker/database_check.c
  *	  Looks whether a database has the extension, and whose it is.
  *
  * Runs as a short-lived background worker, one at a time in the cluster, in a

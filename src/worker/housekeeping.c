@@ -1,5 +1,5 @@
 /*
- * worker/tidy.c
+ * worker/housekeeping.c
  *	  A coordinator's tidying: what is to be thrown away, a little at a time.
  *
  * Runs in a coordinator, in transactions of its own, as the extension's owner,
@@ -23,7 +23,7 @@
 #include "store/purge.h"
 #include "store/xact.h"
 #include "worker/guarded.h"
-#include "worker/tidy.h"
+#include "worker/housekeeping.h"
 
 typedef struct Job
 {
