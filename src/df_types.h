@@ -14,6 +14,7 @@
 #include "types/run.h"
 #include "types/states.h"
 #include "types/step.h"
+#include "types/step_spec.h"
 #include "types/workflow_version.h"
 
 #endif /* DF_TYPES_H */

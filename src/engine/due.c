@@ -10,6 +10,7 @@
 #include "engine/due.h"
 #include "engine/outcome.h"
 #include "engine/run_steps.h"
+#include "engine/step_spec.h"
 #include "flow/flow.h"
 #include "shared/clock.h"
 #include "shared/json.h"
@@ -117,7 +118,7 @@ df_run_send_due_steps(DfRun *run)
 			continue;
 		}
 		/* with a key that is still trusted it is sent again: the dispatcher knows */
-		if (step->state == DF_STEP_DOUBT && df_step_has_probe(step) &&
+		if (step->state == DF_STEP_DOUBT && df_step_spec(run, step)->probe != NULL &&
 			(df_json_get_bool(step->error, "ask_probe") || df_step_unwanted(run, step)))
 			step->phase = DF_PHASE_PROBE;
 		else if (df_probe_wanted_first(run, step))

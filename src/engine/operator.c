@@ -14,6 +14,7 @@
 #include "engine/operator.h"
 #include "engine/outcome.h"
 #include "engine/run_steps.h"
+#include "engine/step_spec.h"
 #include "engine/transition.h"
 #include "shared/clock.h"
 #include "shared/json.h"
@@ -62,7 +63,8 @@ renew_step(DfRun *run, DfStep *step)
 	bool doubt = df_json_get_bool(step->error, "in_doubt");
 
 	/* a system that fails says little about what it did */
-	bool ask = step->kind == DF_STEP_HTTP && step->status / 100 == 5 && df_step_has_probe(step);
+	bool ask = step->kind == DF_STEP_HTTP && step->status / 100 == 5 &&
+		df_step_spec(run, step)->probe != NULL;
 
 	if (doubt)
 	{

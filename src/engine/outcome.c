@@ -9,11 +9,11 @@
  */
 #include "postgres.h"
 
-#include "engine/run_failure.h"
 #include "engine/mail_message.h"
-#include "engine/options.h"
 #include "engine/outcome.h"
+#include "engine/run_failure.h"
 #include "engine/run_steps.h"
+#include "engine/step_spec.h"
 #include "engine/template.h"
 #include "engine/transition.h"
 #include "flow/flow.h"
@@ -23,6 +23,7 @@
 #include "shared/encoding.h"
 #include "shared/json.h"
 #include "shared/json_size.h"
+#include "shared/jsonpath.h"
 #include "shared/metrics.h"
 #include "shared/retry_options.h"
 #include "types/base.h"
@@ -205,22 +206,6 @@ df_error_flag(DfRun *run, Jsonb *error, const char *flag, bool value)
 	return df_error_with(run, error, df_json_end(&json, CurrentMemoryContext));
 }
 
-bool
-df_step_has_probe(const DfStep *step)
-{
-	return df_json_get_text(step->options, "probe") != NULL;
-}
-
-DfDoubt
-df_step_doubt(const DfStep *step)
-{
-	char *doubt = df_json_get_text(step->options, "doubt");
-
-	if (doubt != NULL && strcmp(doubt, "resend") == 0)
-		return DF_DOUBT_RESEND;
-	return doubt != NULL && strcmp(doubt, "accept") == 0 ? DF_DOUBT_ACCEPT : DF_DOUBT_FAIL;
-}
-
 /* of a body that is being rolled back, not of its on_failure */
 bool
 df_step_unwanted(const DfRun *run, const DfStep *step)
@@ -270,28 +255,14 @@ df_step_note_attempt(DfRun *run, DfStep *step, const DfReply *reply, const char 
 
 /* ---- policies ------------------------------------------------------------- */
 
-DfRetry
-df_step_retry(const DfRun *run, const DfStep *step, const DfSystemPolicy *policy)
-{
-	DfRetry retry = policy->retry;
-	Jsonb *own = df_json_get(step->options, "retry");
-
-	if (run->workflow->retry != NULL)
-		df_retry_from_jsonb(run->workflow->retry, &retry, "retry");
-	if (own != NULL)
-		df_retry_from_jsonb(own, &retry, "retry");
-	return retry;
-}
-
 TimestampTz
 df_step_next_try(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
 {
 	DfRetryQuestion question;
 
-	question.policy = df_step_retry(run, step, policy);
+	question.policy = df_step_retry(run, step, &policy->retry);
 	/* a poll that was answered is an attempt, but no failure */
-	question.attempts = df_json_get_text(step->options, "until") != NULL ? 1
-																		 : Max(1, step->attempts);
+	question.attempts = df_step_spec(run, step)->until != NULL ? 1 : Max(1, step->attempts);
 	question.first_at = step->started_at;
 	question.now = df_now();
 	question.retry_after_ms = reply->retry_after_ms;
@@ -332,22 +303,22 @@ df_step_vars(DfRun *run, DfStep *step, DfTemplateVars *vars)
 bool
 df_step_render_undo(DfRun *run, DfStep *step, char **missing)
 {
-	char *template = df_json_get_text(step->options, "undo");
-	Jsonb *body = df_json_get(step->options, "undo_body");
+	const DfStepSpec *spec = df_step_spec(run, step);
+	Jsonb *body = spec->undo_body;
 	DfTemplateVars vars;
 	char *undo;
 
-	if (template == NULL || strcmp(template, "none") == 0 || step->undo != NULL)
+	if (spec->undo == NULL || step->undo != NULL)
 		return true;
 	if (step->kind == DF_STEP_QUERY)
 	{
 		/* SQL as it was written; its $1 is the output */
-		step->undo = MemoryContextStrdup(run->cxt, template);
+		step->undo = spec->undo;
 		step->dirty = true;
 		return true;
 	}
 	df_step_vars(run, step, &vars);
-	undo = df_template_path(template, &vars, missing);
+	undo = df_template_path(spec->undo, &vars, missing);
 	if (undo == NULL)
 		return false;
 	if (body != NULL)
@@ -356,9 +327,8 @@ df_step_render_undo(DfRun *run, DfStep *step, char **missing)
 		if (body == NULL)
 			return false;
 		step->undo_body = MemoryContextStrdup(run->cxt,
-											  df_json_get_bool(step->options, "form")
-												  ? df_body_form(body)
-												  : df_body_json(body));
+											  spec->form ? df_body_form(body)
+														 : df_body_json(body));
 	}
 	step->undo = MemoryContextStrdup(run->cxt, undo);
 	step->dirty = true;
@@ -435,13 +405,21 @@ df_step_remedy(const DfRun *run, const DfStep *step)
 					step->system, df_step_key(run, step), run->id_text, name, run->id_text, name);
 }
 
+static bool
+is_until_met(DfRun *run, DfStep *step, const Jsonb *output)
+{
+	const char *until = df_step_spec(run, step)->until;
+
+	return until == NULL || df_jsonpath_match(output, until);
+}
+
 /* `until` is not met yet: ask again after `every` */
 void
 df_step_poll_again(DfRun *run, DfStep *step, const DfReply *reply)
 {
-	int64 every = df_json_get_int(step->options, "every", 30000);
-	int64 limit = df_json_get_int(step->options, "until_timeout", 0);
-	TimestampTz at = df_now() + every * 1000;
+	const DfStepSpec *spec = df_step_spec(run, step);
+	int64 limit = spec->until_timeout_ms;
+	TimestampTz at = df_now() + spec->every_ms * 1000;
 	const char *why = "the answer does not meet \"until\" yet";
 
 	step->status = reply->status;
@@ -482,9 +460,9 @@ ask_probe(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *
 static void
 give_up_in_doubt(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
 {
-	if (df_step_has_probe(step))
+	if (df_step_spec(run, step)->probe != NULL)
 		ask_probe(run, step, reply, policy, NULL);
-	else if (df_step_doubt(step) == DF_DOUBT_ACCEPT)
+	else if (df_step_spec(run, step)->doubt == DF_DOUBT_ACCEPT)
 		df_step_accept_doubt(run, step, reply);
 	else
 		df_step_doubtful(run, step, reply, NULL);
@@ -553,7 +531,7 @@ step_again_same(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPo
 static void
 step_in_doubt(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
 {
-	if (!df_step_has_probe(step) && df_step_doubt(step) == DF_DOUBT_RESEND)
+	if (df_step_spec(run, step)->probe == NULL && df_step_spec(run, step)->doubt == DF_DOUBT_RESEND)
 		step_again_same(run, step, reply, policy);
 	else
 		give_up_in_doubt(run, step, reply, policy);
@@ -567,16 +545,16 @@ step_unusable(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPoli
 		: "the answer's body is not usable: invalid JSON, a NUL byte, a bad encoding, or too large "
 		  "with its numbers written out";
 
-	if (df_method_class(df_step_method(step)) == DF_METHOD_SAFE)
+	if (df_step_spec(run, step)->method_class == DF_METHOD_SAFE)
 	{
 		step->status = reply->status;
 		step->error = error_of(run, reply, why, false);
 		df_step_transition(run, step, DF_STEP_FAIL);
 		df_step_note_attempt(run, step, reply, "failed", DF_NEVER);
 	}
-	else if (df_step_has_probe(step))
+	else if (df_step_spec(run, step)->probe != NULL)
 		ask_probe(run, step, reply, policy, why);
-	else if (df_step_doubt(step) == DF_DOUBT_ACCEPT)
+	else if (df_step_spec(run, step)->doubt == DF_DOUBT_ACCEPT)
 		df_step_accept_doubt(run, step, reply);
 	else
 	{
@@ -670,26 +648,23 @@ df_undo_next_try(const DfStep *step, const DfReply *reply, const DfSystemPolicy 
  * only
  */
 static bool
-left_a_second(const DfStep *step)
+left_a_second(DfRun *run, DfStep *step)
 {
-	char *template = df_json_get_text(step->options, "undo");
-
 	return step->state == DF_STEP_DONE && df_json_get_bool(step->error, "maybe_twice") &&
-		template != NULL && df_template_needs_response(template);
+		df_step_spec(run, step)->undo_needs_response;
 }
 
 /* the same question about another request: that of the undo, with its own key */
 static void
-about_undo(const DfStep *step, const DfSystemPolicy *policy, DfAnswer *answer)
+about_undo(DfRun *run, DfStep *step, const DfSystemPolicy *policy, DfAnswer *answer)
 {
-	char *doubt = df_json_get_text(step->options, "doubt");
 	char *method = step->undo != NULL ? pnstrdup(step->undo, strcspn(step->undo, " "))
 									  : pstrdup("");
 
 	answer->method = df_method_class(method);
 	answer->key_trusted = (policy->key_trusted && step->undo_since != DF_NEVER &&
 						   df_now() - step->undo_since < policy->key_ttl_ms * 1000) ||
-		(doubt != NULL && strcmp(doubt, "resend") == 0);
+		df_step_spec(run, step)->doubt == DF_DOUBT_RESEND;
 }
 
 static const char *
@@ -715,7 +690,7 @@ undo_reply(DfRun *run, DfStep *step, const DfReply *reply, DfVerdict verdict,
 		step->wake_at = df_step_settled_at(step, policy);
 		return;
 	}
-	if ((verdict == DF_VERDICT_DONE || verdict == DF_VERDICT_DONE_NO_UNDO) && left_a_second(step))
+	if ((verdict == DF_VERDICT_DONE || verdict == DF_VERDICT_DONE_NO_UNDO) && left_a_second(run, step))
 	{
 		step->undo_error =
 			error_of(run, reply,
@@ -772,7 +747,7 @@ do_reply(DfRun *run, DfStep *step, const DfReply *reply, DfAnswer *answer,
 	switch (verdict_of(step, answer))
 	{
 		case DF_VERDICT_DONE:
-			if (df_step_until_met(step, output))
+			if (is_until_met(run, step, output))
 			{
 				df_step_done(run, step, reply, output);
 				if (answer->was_doubt && answer->method == DF_METHOD_EFFECT && !answer->key_trusted)
@@ -867,6 +842,7 @@ count_attempt(const DfStep *step, const DfReply *reply)
 DfVerdict
 df_step_reply(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
 {
+	const DfStepSpec *spec = df_step_spec(run, step);
 	DfAnswer answer;
 	DfVerdict verdict;
 
@@ -875,15 +851,16 @@ df_step_reply(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPoli
 	memset(&answer, 0, sizeof(answer));
 	answer.fate = reply->fate;
 	answer.status = reply->status;
-	answer.method = df_method_class(df_step_method(step));
+	answer.method = spec->method_class;
 	answer.key_trusted = df_step_key_is_trusted(step, policy);
 	answer.was_doubt = df_json_get_bool(step->error, "in_doubt");
 	answer.was_lost = df_json_get_bool(step->error, "was_lost");
-	answer.accept = df_step_accept(step, &answer.naccept);
+	answer.accept = spec->accept;
+	answer.naccept = spec->naccept;
 
 	if (step->phase == DF_PHASE_UNDO)
 	{
-		about_undo(step, policy, &answer);
+		about_undo(run, step, policy, &answer);
 		verdict = df_answer_undo_verdict(&answer);
 		undo_reply(run, step, reply, verdict, policy);
 	}

@@ -27,7 +27,6 @@ extern char *df_step_key(const DfRun *run, const DfStep *step);
 extern List *df_turn_attempts;
 
 extern void df_step_vars(DfRun *run, DfStep *step, DfTemplateVars *vars);
-extern DfRetry df_step_retry(const DfRun *run, const DfStep *step, const DfSystemPolicy *policy);
 /*
  * the same key would find the first attempt, if it was carried out; asked whenever it is to be
  * sent
@@ -41,8 +40,6 @@ extern void df_step_done(DfRun *run, DfStep *step, const DfReply *reply, Jsonb *
 extern void df_step_accept_doubt(DfRun *run, DfStep *step, const DfReply *reply);
 extern Jsonb *df_error_with(DfRun *run, Jsonb *error, const Jsonb *more);
 extern Jsonb *df_error_flag(DfRun *run, Jsonb *error, const char *flag, bool value);
-extern bool df_step_has_probe(const DfStep *step);
-extern DfDoubt df_step_doubt(const DfStep *step);
 extern bool df_step_unwanted(const DfRun *run, const DfStep *step);
 extern TimestampTz df_step_settled_at(const DfStep *step, const DfSystemPolicy *policy);
 extern char *df_step_remedy(const DfRun *run, const DfStep *step);
@@ -57,7 +54,7 @@ extern void df_step_poll_again(DfRun *run, DfStep *step, const DfReply *reply);
 /* probe.c */
 extern void df_probe_reply(DfRun *run, DfStep *step, const DfReply *reply,
 						   const DfSystemPolicy *policy);
-extern bool df_probe_wanted_first(const DfRun *run, const DfStep *step);
+extern bool df_probe_wanted_first(DfRun *run, DfStep *step);
 extern bool df_probe_render(DfRun *run, DfStep *step, char **path, Jsonb **body, char **missing);
 
 #endif /* DF_OUTCOME_H */

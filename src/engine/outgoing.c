@@ -8,9 +8,9 @@
 #include "postgres.h"
 
 #include "engine/mail_message.h"
-#include "engine/options.h"
 #include "engine/outcome.h"
 #include "engine/outgoing.h"
+#include "engine/step_spec.h"
 #include "shared/encoding.h"
 #include "shared/json.h"
 #include "utils/memutils.h"
@@ -18,12 +18,13 @@
 bool
 df_probe_render(DfRun *run, DfStep *step, char **path, Jsonb **body, char **missing)
 {
+	const DfStepSpec *spec = df_step_spec(run, step);
 	DfTemplateVars vars;
 
 	df_step_vars(run, step, &vars);
 	*missing = NULL;
-	*body = df_json_get(step->options, "probe_body");
-	*path = df_template_path(df_json_get_text(step->options, "probe"), &vars, missing);
+	*body = spec->probe_body;
+	*path = df_template_path(spec->probe, &vars, missing);
 	if (*path != NULL && *body != NULL)
 		*body = df_template_body(*body, &vars, missing);
 	return *missing == NULL;
@@ -55,18 +56,19 @@ probe_request(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why)
 bool
 df_step_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why)
 {
+	const DfStepSpec *spec = df_step_spec(run, step);
 	char *method;
 	char *path;
 
 	memset(out, 0, sizeof(*out));
 	if (step->kind == DF_STEP_MAIL)
 		return df_mail_outgoing(run, step, out, why);
-	out->timeout_ms = df_json_get_int(step->options, "timeout", 0);
+	out->timeout_ms = spec->timeout_ms;
 	switch (step->phase)
 	{
 		case DF_PHASE_DO:
-			out->method = df_step_method(step);
-			out->path = df_step_path(step);
+			out->method = spec->method;
+			out->path = spec->path;
 			out->body = step->body;
 			out->idempotency_key = df_step_key(run, step);
 			break;

@@ -11,9 +11,9 @@
  */
 #include "postgres.h"
 
-#include "engine/run_failure.h"
-#include "engine/options.h"
 #include "engine/outcome.h"
+#include "engine/run_failure.h"
+#include "engine/step_spec.h"
 #include "engine/template.h"
 #include "engine/transition.h"
 #include "flow/flow.h"
@@ -31,43 +31,21 @@
 /* a probe that gets no answer is given up after this, if the step has no limit of its own */
 #define PROBE_FOR_MS (INT64CONST(24) * 3600 * 1000)
 
-static bool
-body_names(const Jsonb *body, const char *field)
-{
-	JsonbIterator *it;
-	JsonbValue value;
-	JsonbIteratorToken token;
-
-	if (body == NULL)
-		return false;
-	it = JsonbIteratorInit(unconstify(JsonbContainer *, &body->root));
-	while ((token = JsonbIteratorNext(&it, &value, false)) != WJB_DONE)
-		if ((token == WJB_VALUE || token == WJB_ELEM) && value.type == jbvString &&
-			df_template_names(pnstrdup(value.val.string.val, value.val.string.len), field))
-			return true;
-	return false;
-}
-
-static bool
-names(const DfStep *step, const char *field)
-{
-	return df_template_names(df_json_get_text(step->options, "probe"), field) ||
-		body_names(df_json_get(step->options, "probe_body"), field);
-}
-
 /*
  * Whether the engine has to ask before it sends: for the first time, or after
  * retry() of a step whose last answer left it open.  The run alone proves
  * nothing once it has had another round, whose record would look the same.
  */
 bool
-df_probe_wanted_first(const DfRun *run, const DfStep *step)
+df_probe_wanted_first(DfRun *run, DfStep *step)
 {
+	const DfStepSpec *spec = df_step_spec(run, step);
+
 	if (step->kind != DF_STEP_HTTP || step->attempts > 0 || step->state != DF_STEP_PENDING ||
-		!df_step_has_probe(step))
+		spec->probe == NULL)
 		return false;
 	return df_json_get_bool(step->error, "ask_probe") ||
-		!((run->round_n == 0 && names(step, "run")) || names(step, "idempotency_key"));
+		!((run->round_n == 0 && spec->probe_names_run) || spec->probe_names_key);
 }
 
 /* ---- what the answer shows ------------------------------------------------ */
@@ -78,9 +56,9 @@ df_probe_wanted_first(const DfRun *run, const DfStep *step)
  * there" is a 404, a 410 or a list in which nothing matches.
  */
 static int
-found_records(const DfStep *step, const DfReply *reply, Jsonb **record)
+found_records(DfRun *run, DfStep *step, const DfReply *reply, Jsonb **record)
 {
-	char *path = df_json_get_text(step->options, "probe_found");
+	char *path = df_step_spec(run, step)->probe_found;
 	bool unusable;
 	bool scalar;
 	int matches;
@@ -121,14 +99,14 @@ asks_the_same(DfRun *run, DfStep *step)
 	Jsonb *their_body;
 	char *missing = NULL;
 
-	if (names(step, "idempotency_key") || !df_probe_render(run, step, &mine, &my_body, &missing))
+	if (df_step_spec(run, step)->probe_names_key || !df_probe_render(run, step, &mine, &my_body, &missing))
 		return NULL;
 	for (int i = 0; i < run->nsteps; i++)
 	{
 		DfStep *other = run->steps[i];
 
 		if (other == step || other->kind != DF_STEP_HTTP || other->attempts == 0 ||
-			other->state == DF_STEP_FAILED || !df_step_has_probe(other) ||
+			other->state == DF_STEP_FAILED || df_step_spec(run, other)->probe == NULL ||
 			strcmp(other->system, step->system) != 0)
 			continue;
 		if (df_probe_render(run, other, &theirs, &their_body, &missing) &&
@@ -325,7 +303,7 @@ ask_again_at(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolic
 	TimestampTz since = undoing ? step->undo_since : df_step_settled_at(step, policy);
 	int64 age_ms = Max(0, df_now() - since) / 1000;
 
-	question.policy = df_step_retry(run, step, policy);
+	question.policy = df_step_retry(run, step, &policy->retry);
 	question.policy.max_attempts = 0;
 	if (undoing)
 		question.policy.for_ms = (int64) df_undo_for * 1000;
@@ -364,11 +342,11 @@ ask_flow(DfRun *run, DfStep *step, DfProbeQuestion *question, const DfReply *rep
 	question->refused = step->attempts > 0 && df_status_is_refusal(step->status);
 	question->unwanted = df_step_unwanted(run, step);
 	question->undoing = step->undo_state == DF_UNDO_DUE;
-	question->harmless = df_method_class(df_step_method(step)) != DF_METHOD_EFFECT ||
+	question->harmless = df_step_spec(run, step)->method_class != DF_METHOD_EFFECT ||
 		df_step_key_is_trusted(step, policy);
 	question->budget_left = step->attempts == 0 ||
 		df_step_next_try(run, step, reply, policy) != DF_NEVER;
-	question->doubt = df_step_doubt(step);
+	question->doubt = df_step_spec(run, step)->doubt;
 }
 
 /* somebody has settled it by hand while the probe was on the wire */
@@ -412,7 +390,7 @@ df_probe_reply(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPol
 		at = df_now() + policy->retry.initial_ms * 1000;
 	else if (verdict == DF_VERDICT_DONE || reply->status == 404 || reply->status == 410)
 	{
-		question.found = found_records(step, reply, &record);
+		question.found = found_records(run, step, reply, &record);
 		if (question.found < 0)
 			said = psprintf("%s and nothing that can be read", said);
 		else

@@ -12,11 +12,12 @@
 #include "engine/child_run.h"
 #include "engine/due.h"
 #include "engine/entry.h"
-#include "engine/run_failure.h"
 #include "engine/outcome.h"
 #include "engine/park.h"
 #include "engine/rollback.h"
+#include "engine/run_failure.h"
 #include "engine/run_steps.h"
+#include "engine/step_spec.h"
 #include "engine/transition.h"
 #include "engine/waits.h"
 #include "flow/flow.h"
@@ -98,7 +99,7 @@ begin_undo(DfRun *run, DfStep *step)
 	}
 	if (!df_step_render_undo(run, step, &missing) || step->undo == NULL)
 	{
-		if (step->kind == DF_STEP_HTTP && step->output == NULL && df_step_has_probe(step))
+		if (step->kind == DF_STEP_HTTP && step->output == NULL && df_step_spec(run, step)->probe != NULL)
 		{
 			ask_for_undo(run, step);
 			return;
@@ -171,17 +172,15 @@ plan_items(DfRun *run, DfUndoItem *items, int *nitems)
 	{
 		DfStep *step = run->steps[i];
 		DfUndoItem *item;
-		char *undo;
 
 		if (df_is_handler_step(step))
 			break;
 		item = &items[(*nitems)++];
-		undo = step->undo != NULL ? step->undo : df_json_get_text(step->options, "undo");
 		item->n = step->n;
 		/* in doubt, but a probe or a re-send may still tell: as good as in flight */
 		item->state = df_step_ended(step) ? step->state : DF_STEP_SENT;
 		item->undo_state = step->undo_state;
-		item->has_undo = undo != NULL && strcmp(undo, "none") != 0;
+		item->has_undo = step->undo != NULL || df_step_spec(run, step)->undo != NULL;
 		item->before_pivot = i < pivot;
 		if (step->kind == DF_STEP_CALL)
 			plan_child(step, item);

@@ -10,7 +10,6 @@
 
 #include "catalog/pg_type.h"
 #include "engine/body.h"
-#include "engine/options.h"
 #include "engine/outcome.h"
 #include "engine/step_api.h"
 #include "engine/template.h"

@@ -94,13 +94,6 @@ extern bool df_status_is_refusal(int status);
 
 /* ---- probe.c: what a probe's answer means --------------------------------- */
 
-typedef enum DfDoubt
-{
-	DF_DOUBT_FAIL,
-	DF_DOUBT_RESEND,
-	DF_DOUBT_ACCEPT
-} DfDoubt;
-
 typedef struct DfProbeQuestion
 {
 	int found; /* records: 0, 1, more; -1 = the probe cannot tell */
@@ -112,7 +105,7 @@ typedef struct DfProbeQuestion
 	bool undoing; /* asked for what the undo needs to know */
 	bool harmless; /* may be sent again as it is: by its method, or a key that is still trusted */
 	bool budget_left; /* there may be one more attempt */
-	DfDoubt doubt;
+	DfDoubtPolicy doubt;
 } DfProbeQuestion;
 
 typedef enum DfProbeVerdict

@@ -13,6 +13,7 @@
 #include "datatype/timestamp.h"
 #include "types/message.h"
 #include "types/states.h"
+#include "types/step_spec.h"
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
 
@@ -33,7 +34,7 @@ typedef struct DfStep
 	char *request; /* "METHOD /path" or what else identifies it */
 	Jsonb *headers;
 	char *body;
-	Jsonb *options;
+	Jsonb *options; /* read by df_step_spec(), but those of waits and calls */
 	uint32 base_hash;
 	TimestampTz started_at;
 
@@ -55,6 +56,7 @@ typedef struct DfStep
 	Jsonb *undo_error;
 
 	/* memory only */
+	const DfStepSpec *spec; /* df_step_spec() has it; NULL = nobody has asked yet */
 	int index; /* in run->steps */
 	bool traced; /* its span was put out */
 	bool fresh; /* no row yet */

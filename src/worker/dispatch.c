@@ -10,10 +10,10 @@
  */
 #include "postgres.h"
 
-#include "engine/run_failure.h"
-#include "engine/options.h"
 #include "engine/outcome.h"
 #include "engine/outgoing.h"
+#include "engine/run_failure.h"
+#include "engine/step_spec.h"
 #include "engine/transition.h"
 #include "guc.h"
 #include "http/url.h"
@@ -163,7 +163,7 @@ refuse(DfRun *run, DfStep *step, const char *why)
 
 /* why a step in doubt must not be sent again as it is, NULL if it may be */
 static const char *
-objection(const DfRun *run, const DfStep *step, const DfSystem *system)
+objection(DfRun *run, DfStep *step, const DfSystem *system)
 {
 	DfSystemPolicy policy;
 
@@ -172,7 +172,7 @@ objection(const DfRun *run, const DfStep *step, const DfSystem *system)
 	policy_of(system, &policy);
 	if (step->cleared || df_step_key_is_trusted(step, &policy))
 		return NULL;
-	if (df_step_doubt(step) == DF_DOUBT_RESEND && !df_step_unwanted(run, step))
+	if (df_step_spec(run, step)->doubt == DF_DOUBT_RESEND && !df_step_unwanted(run, step))
 		return NULL;
 	if (step->kind == DF_STEP_MAIL)
 		return "a mail server cannot tell whether it has accepted a mail";
@@ -188,16 +188,17 @@ objection(const DfRun *run, const DfStep *step, const DfSystem *system)
 static bool
 stays_in_doubt(DfRun *run, DfStep *step, const DfSystem *system)
 {
+	const DfStepSpec *spec = df_step_spec(run, step);
 	DfReply reply;
 	const char *why;
 
 	if (step->phase != DF_PHASE_DO || step->state != DF_STEP_DOUBT ||
-		df_method_class(df_step_method(step)) != DF_METHOD_EFFECT)
+		spec->method_class != DF_METHOD_EFFECT)
 		return false;
 	why = objection(run, step, system);
 	if (why == NULL)
 		return false;
-	if (df_step_has_probe(step) && !step->cleared)
+	if (spec->probe != NULL && !step->cleared)
 	{
 		step->phase = DF_PHASE_PROBE;
 		return false;
@@ -206,7 +207,7 @@ stays_in_doubt(DfRun *run, DfStep *step, const DfSystem *system)
 	memset(&reply, 0, sizeof(reply));
 	reply.fate = DF_FATE_LOST;
 	reply.error = why;
-	if (df_step_doubt(step) == DF_DOUBT_ACCEPT)
+	if (spec->doubt == DF_DOUBT_ACCEPT)
 		df_step_accept_doubt(run, step, NULL);
 	else
 		df_step_doubtful(run, step, &reply, reply.error);

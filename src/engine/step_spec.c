@@ -1,0 +1,177 @@
+/*
+ * engine/step_spec.c
+ *	  What a body asked for with a step: its request and options, parsed once.
+ *
+ * Runs in workers and inside bodies, on structs in memory; pure but for memory.
+ * Options were checked when the body called the step, so that nothing here
+ * raises.  Nobody else looks into the options of a request, a mail or a query.
+ */
+#include "postgres.h"
+
+#include "engine/step_spec.h"
+#include "engine/template.h"
+#include "flow/flow.h"
+#include "shared/json.h"
+#include "shared/retry_options.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+
+#define DEFAULT_EVERY_MS 30000
+
+static const DfRetry unset_retry = {-1, -1, -1, -1};
+
+static DfDoubtPolicy
+doubt_of(const Jsonb *options)
+{
+	char *doubt = df_json_get_text(options, "doubt");
+
+	if (doubt != NULL && strcmp(doubt, "resend") == 0)
+		return DF_DOUBT_RESEND;
+	return doubt != NULL && strcmp(doubt, "accept") == 0 ? DF_DOUBT_ACCEPT : DF_DOUBT_FAIL;
+}
+
+/* DELETE has its own without being told */
+static void
+read_accept(const Jsonb *options, DfStepSpec *spec)
+{
+	static const int gone[] = {404, 410};
+	Jsonb *accept = df_json_get(options, "accept");
+	JsonbIterator *it;
+	JsonbValue value;
+	JsonbIteratorToken token;
+	int *statuses;
+
+	if (accept == NULL)
+	{
+		if (strcmp(spec->method, "DELETE") != 0)
+			return;
+		spec->accept = gone;
+		spec->naccept = lengthof(gone);
+		return;
+	}
+	spec->accept = statuses = palloc(sizeof(int) * (JB_ROOT_COUNT(accept) + 1));
+	it = JsonbIteratorInit(&accept->root);
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+		if (token == WJB_ELEM && value.type == jbvNumeric)
+			statuses[spec->naccept++] = DatumGetInt32(
+				DirectFunctionCall1(numeric_int4, NumericGetDatum(value.val.numeric)));
+}
+
+static bool
+body_names(const Jsonb *body, const char *field)
+{
+	JsonbIterator *it;
+	JsonbValue value;
+	JsonbIteratorToken token;
+
+	if (body == NULL)
+		return false;
+	it = JsonbIteratorInit(unconstify(JsonbContainer *, &body->root));
+	while ((token = JsonbIteratorNext(&it, &value, false)) != WJB_DONE)
+		if ((token == WJB_VALUE || token == WJB_ELEM) && value.type == jbvString &&
+			df_template_names(pnstrdup(value.val.string.val, value.val.string.len), field))
+			return true;
+	return false;
+}
+
+static bool
+probe_names(const DfStepSpec *spec, const char *field)
+{
+	return spec->probe != NULL &&
+		(df_template_names(spec->probe, field) || body_names(spec->probe_body, field));
+}
+
+static void
+read_request(const char *request, DfStepSpec *spec)
+{
+	const char *space = request != NULL ? strchr(request, ' ') : NULL;
+
+	spec->method = space == NULL ? "GET" : pnstrdup(request, space - request);
+	spec->path = space == NULL ? "/" : space + 1;
+	spec->method_class = df_method_class(spec->method);
+}
+
+static void
+read_undo(const Jsonb *options, bool sql, DfStepSpec *spec)
+{
+	char *undo = df_json_get_text(options, "undo");
+
+	if (undo == NULL || strcmp(undo, "none") == 0)
+		return;
+	spec->undo = undo;
+	spec->undo_body = df_json_get(options, "undo_body");
+	spec->undo_needs_response = !sql && df_template_needs_response(undo);
+}
+
+static void
+read_probe(const Jsonb *options, DfStepSpec *spec)
+{
+	spec->probe = df_json_get_text(options, "probe");
+	if (spec->probe == NULL)
+		return;
+	spec->probe_body = df_json_get(options, "probe_body");
+	spec->probe_found = df_json_get_text(options, "probe_found");
+	spec->probe_names_run = probe_names(spec, "run");
+	spec->probe_names_key = probe_names(spec, "idempotency_key");
+}
+
+static void
+read_options(const Jsonb *options, bool sql, DfStepSpec *spec)
+{
+	read_accept(options, spec);
+	spec->every_ms = DEFAULT_EVERY_MS;
+	if (options == NULL)
+		return;
+	spec->form = df_json_get_bool(options, "form");
+	read_undo(options, sql, spec);
+	read_probe(options, spec);
+	spec->doubt = doubt_of(options);
+	spec->until = df_json_get_text(options, "until");
+	spec->every_ms = df_json_get_int(options, "every", DEFAULT_EVERY_MS);
+	spec->until_timeout_ms = df_json_get_int(options, "until_timeout", 0);
+	spec->timeout_ms = df_json_get_int(options, "timeout", 0);
+	df_retry_from_jsonb(df_json_get(options, "retry"), &spec->retry, "retry");
+}
+
+const DfStepSpec *
+df_step_spec(DfRun *run, DfStep *step)
+{
+	MemoryContext old;
+	DfStepSpec *spec;
+
+	if (step->spec != NULL && step->spec->from_request == step->request &&
+		step->spec->from_options == step->options)
+		return step->spec;
+	old = MemoryContextSwitchTo(run->cxt);
+	spec = palloc0(sizeof(DfStepSpec));
+	spec->from_request = step->request;
+	spec->from_options = step->options;
+	spec->retry = unset_retry;
+	read_request(step->request, spec);
+	read_options(step->options, step->kind == DF_STEP_QUERY, spec);
+	MemoryContextSwitchTo(old);
+	step->spec = spec;
+	return spec;
+}
+
+/* ---- retry ---------------------------------------------------------------- */
+
+DfRetry
+df_step_retry(DfRun *run, DfStep *step, const DfRetry *of_system)
+{
+	const DfRetry *own = &df_step_spec(run, step)->retry;
+	DfRetry retry = *of_system;
+
+	if (run->workflow->retry != NULL)
+		df_retry_from_jsonb(run->workflow->retry, &retry, "retry");
+	if (own->max_attempts >= 0)
+		retry.max_attempts = own->max_attempts;
+	if (own->initial_ms >= 0)
+		retry.initial_ms = own->initial_ms;
+	if (own->max_ms >= 0)
+		retry.max_ms = own->max_ms;
+	if (own->for_ms >= 0)
+		retry.for_ms = own->for_ms;
+	return retry;
+}

@@ -1,0 +1,60 @@
+/*
+ * types/step_spec.h
+ *	  What a body asked for with an HTTP request, a mail or a query, parsed.
+ *
+ * Made once by engine/step_spec.c from the step's request and options, which are
+ * frozen with its intent; in run->cxt, and changed by nobody.  Decisions (flow/)
+ * take it as it is.
+ */
+#ifndef DF_TYPES_STEP_SPEC_H
+#define DF_TYPES_STEP_SPEC_H
+
+#include "postgres.h"
+
+#include "types/fate.h"
+#include "types/retry.h"
+#include "utils/jsonb.h"
+
+/* what is to become of a step of which nobody can tell whether it was carried out */
+typedef enum DfDoubtPolicy
+{
+	DF_DOUBT_FAIL, /* DF001 in the body: it decides, or a person */
+	DF_DOUBT_RESEND, /* twice is better than not at all */
+	DF_DOUBT_ACCEPT /* taken for done, without an output */
+} DfDoubtPolicy;
+
+typedef struct DfStepSpec
+{
+	/* what it was parsed from: retry() may have the step rendered anew */
+	const char *from_request;
+	const Jsonb *from_options;
+
+	const char *method;
+	const char *path;
+	DfMethodClass method_class;
+	bool form; /* bodies are sent as a form, not as JSON */
+
+	/* a template, of a query SQL; NULL = nothing to undo, also for 'none' */
+	char *undo;
+	Jsonb *undo_body;
+	bool undo_needs_response; /* it names a field of the response */
+
+	char *probe; /* a template, NULL = none */
+	Jsonb *probe_body;
+	char *probe_found; /* a jsonpath, NULL = the whole response */
+	bool probe_names_run; /* what it finds is this run's */
+	bool probe_names_key; /* what it finds is this step's */
+
+	DfDoubtPolicy doubt;
+	const int *accept; /* statuses that are as good as a 2xx, but leave nothing to undo */
+	int naccept;
+
+	char *until; /* a jsonpath: asked again until it is met; NULL = none */
+	int64 every_ms;
+	int64 until_timeout_ms; /* 0 = no limit */
+
+	DfRetry retry; /* -1 in a field = as the workflow or the system says */
+	int64 timeout_ms; /* 0 = the system's */
+} DfStepSpec;
+
+#endif /* DF_TYPES_STEP_SPEC_H */
