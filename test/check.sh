@@ -52,37 +52,23 @@ stage_lint()
 	done
 }
 
-# A unit test names what it is linked with in a line "sources: src/flow/x.c ...".
-build_unit()
-{
-	local source=$1 program=$2 sources libs archive
-
-	sources=$(sed -n 's/.*sources: *\(.*\)/\1/p' "$source" | sed 's/\*\///' | tr "\n" " ")
-	libs=
-	for archive in libpgcommon.a libpgport.a; do
-		archive=$("$PG_CONFIG" --libdir)/$archive
-		[ -e "$archive" ] || archive=$("$PG_CONFIG" --pkglibdir)/$(basename "$archive")
-		[ -e "$archive" ] && libs="$libs $archive"
-	done
-	# shellcheck disable=SC2086
-	gcc -g -Wall ${COPT:-} -Isrc -Itest/unit -I"$("$PG_CONFIG" --includedir-server)" -o "$program" "$source" $sources $libs \
-		-lcurl -lcrypto -lm
-}
-
 stage_unit()
 {
-	local source name
+	local source name log
 
-	for source in test/unit/*.c; do
-		[ -e "$source" ] || continue
+	export UNIT_OBJECTS=$work/unit/objects
+	while read -r source; do
 		name=$(basename "$source" .c)
-		if ! build_unit "$source" "$work/$name" >"$work/$name.log" 2>&1; then
-			record failed "$source (build)" "$work/$name.log"
+		log=$work/unit/$name.log
+		mkdir -p "$work/unit"
+		# shellcheck disable=SC2086
+		if ! test/unit/build "$work/unit/$name" "$source" -g -Wall ${COPT:-} >"$log" 2>&1; then
+			record failed "$source (build)" "$log"
 			continue
 		fi
-		timeout 60 "$work/$name" >"$work/$name.log" 2>&1
-		count_tap "$source" $? "$work/$name.log" "$work/$name.log"
-	done
+		timeout 120 "$work/unit/$name" >"$log" 2>&1
+		count_tap "$source" $? "$log" "$log"
+	done < <(find test/unit -name '*_test.c' | LC_ALL=C sort)
 }
 
 stage_systems()

@@ -1,7 +1,7 @@
 // Signs bodies with the libraries of those who send webhooks, and writes what
-// they made as test/unit/signature_vectors.h:
+// they made as test/unit/ingress/signature_vectors.h:
 //
-//   cd test/vectors && npm install && node make.mjs > ../unit/signature_vectors.h
+//   cd test/vectors && npm install && node make.mjs > ../unit/ingress/signature_vectors.h
 import Stripe from 'stripe';
 import { Webhook as Standard } from 'standardwebhooks';
 import { Webhook as Svix } from 'svix';
@@ -54,7 +54,7 @@ for (const [index, body] of bodies.entries())
 }
 
 console.log(`/*
- * test/unit/signature_vectors.h
+ * test/unit/ingress/signature_vectors.h
  *	  Deliveries as the senders' own libraries sign them.
  *
  * Made by test/vectors/make.mjs; not to be edited.

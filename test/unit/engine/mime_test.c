@@ -1,37 +1,17 @@
 /*
- * test/unit/mime_test.c
+ * test/unit/engine/mime_test.c
  *	  Tests of src/engine/mime.c, without a server.
  *
  * An ordinary program that prints TAP.  What is written is compared with what
  * the RFCs say, letter by letter, and over many lengths with what must hold for
  * every mail: ASCII, whole lines, none too long, and that it reads back.
  *
- * sources: src/engine/mime.c
+ * sources: test/unit/tap.c src/engine/mime.c
  */
 #include "postgres.h"
 
 #include "engine/mime.h"
-
-static int n_tests = 0;
-static int n_failed = 0;
-
-static void
-ok(bool good, const char *name, const char *got)
-{
-	n_tests++;
-	printf("%sok %d - %s\n", good ? "" : "not ", n_tests, name);
-	if (!good)
-	{
-		n_failed++;
-		printf("# got: %s\n", got);
-	}
-}
-
-static void
-is(const char *got, const char *expected, const char *name)
-{
-	ok(strcmp(got, expected) == 0, name, got);
-}
+#include "tap.h"
 
 static char *
 header(const char *name, const char *value)
@@ -292,6 +272,5 @@ main(void)
 		   df_mime_name_problem("X y") != NULL && df_mime_name_problem("X\xC3\xBC") != NULL &&
 		   df_mime_name_problem("X-Y_z") == NULL,
 	   "names of headers", "");
-	printf("1..%d\n", n_tests);
-	return n_failed == 0 ? 0 : 1;
+	return done_testing();
 }

@@ -1,47 +1,16 @@
 /*
- * test/unit/oauth_test.c
+ * test/unit/http/oauth_test.c
  *	  Tests of src/http/oauth.c: what an authorization server may answer.
  *
  * An ordinary program that prints TAP.  Each answer is read out of memory that
  * ends where it ends, so that a sanitizer or valgrind sees a read beyond it.
  *
- * sources: src/http/oauth.c
+ * sources: test/unit/tap.c src/http/oauth.c
  */
 #include "postgres.h"
 
 #include "http/oauth.h"
-
-static int n_tests = 0;
-static int n_failed = 0;
-
-#ifdef USE_ASSERT_CHECKING
-bool assert_enabled = true;
-
-#if PG_VERSION_NUM < 160000
-void
-ExceptionalCondition(const char *what, const char *type, const char *file, int line)
-#else
-void
-ExceptionalCondition(const char *what, const char *file, int line)
-#endif
-{
-	fprintf(stderr, "%s:%d: %s\n", file, line, what);
-	abort();
-}
-#endif
-
-static void
-report(bool good, const char *name, const char *got)
-{
-	n_tests++;
-	n_failed += !good;
-	printf("%sok %d - ", good ? "" : "not ", n_tests);
-	for (; *name != '\0'; name++)
-		putchar(*name > 0x20 && *name < 0x7F && *name != '#' ? *name : ' ');
-	putchar('\n');
-	if (!good)
-		printf("# got: %s\n", got != NULL ? got : "(nothing)");
-}
+#include "tap.h"
 
 /* "token expires_in error" or the reason */
 static void
@@ -67,7 +36,7 @@ check(const char *text, const char *expected)
 	char said[300];
 
 	read_text(text, strlen(text), said, sizeof(said));
-	report(strcmp(said, expected) == 0, text, said);
+	ok(strcmp(said, expected) == 0, text, said);
 }
 
 static void
@@ -136,8 +105,8 @@ check_sizes(void)
 	memset(text, '[', size);
 	memcpy(text, "{\"a\":", 5);
 	read_text(text, size, said, sizeof(said));
-	report(strcmp(said, "its answer is not a JSON object (-)") == 0, "a hundred thousand brackets",
-		   said);
+	ok(strcmp(said, "its answer is not a JSON object (-)") == 0, "a hundred thousand brackets",
+	   said);
 
 	for (int more = 0; more < 2; more++)
 	{
@@ -148,8 +117,8 @@ check_sizes(void)
 		len += DF_MAX_TOKEN + more;
 		memcpy(text + len, "\"}", 2);
 		read_text(text, len + 2, said, sizeof(said));
-		report((strncmp(said, "xxxx", 4) == 0) == (more == 0),
-			   more ? "a token that is too long" : "the longest token", said);
+		ok((strncmp(said, "xxxx", 4) == 0) == (more == 0),
+		   more ? "a token that is too long" : "the longest token", said);
 	}
 	free(text);
 }
@@ -178,7 +147,7 @@ check_noise(void)
 		}
 		read_text(text, sizeof(seed) - 1, said, sizeof(said));
 	}
-	report(true, "noise", NULL);
+	ok(true, "noise", NULL);
 }
 
 int
@@ -188,6 +157,5 @@ main(void)
 	check_bad();
 	check_sizes();
 	check_noise();
-	printf("1..%d\n", n_tests);
-	return n_failed == 0 ? 0 : 1;
+	return done_testing();
 }

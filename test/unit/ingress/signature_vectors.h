@@ -1,5 +1,5 @@
 /*
- * test/unit/signature_vectors.h
+ * test/unit/ingress/signature_vectors.h
  *	  Deliveries as the senders' own libraries sign them.
  *
  * Made by test/vectors/make.mjs; not to be edited.

@@ -1,16 +1,17 @@
 /*
- * test/unit/signature_test.c
+ * test/unit/ingress/signature_test.c
  *	  Tests of src/ingress/signature.c, without a server.
  *
  * What the senders' own libraries signed (signature_vectors.h) must be taken,
  * and nothing else: each vector is tried with every bit of trouble that one byte
  * can make, with another secret, and at the edges of its time.
  *
- * sources: src/ingress/signature.c
+ * sources: test/unit/tap.c src/ingress/signature.c
  */
 #include "postgres.h"
 
 #include "ingress/signature.h"
+#include "tap.h"
 
 typedef struct Pair
 {
@@ -28,19 +29,16 @@ typedef struct Vector
 	Pair headers[4];
 } Vector;
 
-#include "signature_vectors.h"
-
-static int n_tests = 0;
-static int n_failed = 0;
+#include "ingress/signature_vectors.h"
 
 static void
 expect(bool condition, const char *what, const Vector *vector)
 {
-	n_tests++;
-	if (!condition)
-		n_failed++;
-	printf("%sok %d - %s (%s)\n", condition ? "" : "not ", n_tests, what,
-		   vector != NULL ? vector->library : "-");
+	char name[128];
+
+	snprintf(name, sizeof(name), "%s (%s)", what, vector != NULL ? vector->library : "by hand");
+	EXPECT(condition, "it is not so");
+	end_test(name);
 }
 
 static char *
@@ -188,6 +186,5 @@ main(void)
 	for (int i = 0; i < lengthof(vectors); i++)
 		try_vector(&vectors[i]);
 	try_own_schemes();
-	printf("1..%d\n", n_tests);
-	return n_failed > 0 ? 1 : 0;
+	return done_testing();
 }

@@ -1,0 +1,144 @@
+/*
+ * test/unit/http/url_test.c
+ *	  Tests of src/http/url.c: paths are joined to bases, values encoded, and nothing leaves its host.
+ *
+ * An ordinary program that prints TAP.
+ *
+ * sources: test/unit/tap.c src/http/url.c
+ */
+#include "postgres.h"
+
+#include "http/url.h"
+#include "tap.h"
+
+static void
+check_join(const char *base, const char *path, const char *expected)
+{
+	const char *why = "";
+	char *url = df_url_join(base, path, &why);
+
+	EXPECT(url != NULL && strcmp(url, expected) == 0 && why == NULL, "%s: %s", path,
+		   url != NULL ? url : why);
+	pfree(url);
+}
+
+static void
+check_join_refused(const char *path, const char *reason)
+{
+	const char *why = NULL;
+	char *url = df_url_join("https://api.example.com/v1", path, &why);
+
+	EXPECT(url == NULL, "%s became %s", path, url);
+	EXPECT(why != NULL && strstr(why, reason) != NULL, "%s: %s", path,
+		   why == NULL ? "no reason" : why);
+	pfree(url);
+}
+
+static void
+test_join(void)
+{
+	check_join("https://api.example.com/v1", "/users/1?x=y",
+			   "https://api.example.com/v1/users/1?x=y");
+	check_join("https://api.example.com/v1/", "/users", "https://api.example.com/v1/users");
+	check_join("https://api.example.com", "/users/a@b.com",
+			   "https://api.example.com/users/a@b.com");
+	check_join("https://api.example.com/v1", "", "https://api.example.com/v1");
+	check_join("https://api.example.com", "?a=..&b=/../", "https://api.example.com?a=..&b=/../");
+	check_join("http://[::1]:8080/a", "/b:c;d=e,f/...", "http://[::1]:8080/a/b:c;d=e,f/...");
+	check_join("https://api.example.com", "/a b/\"x\"/m\xC3\xBCller",
+			   "https://api.example.com/a%20b/%22x%22/m%C3%BCller");
+	check_join("https://api.example.com", "/a%2Fb?n=%0A&expand[]=c",
+			   "https://api.example.com/a%2Fb?n=%0A&expand[]=c");
+	check_join("https://api.example.com", "/http://x/y", "https://api.example.com/http://x/y");
+	end_test("url: paths are joined");
+
+	check_join_refused("http://evil.example/", "a scheme");
+	check_join_refused("javascript:alert", "a scheme");
+	check_join_refused("//evil.example/", "two slashes");
+	check_join_refused("@evil.example/", "user information");
+	check_join_refused(":pw@evil.example/", "user information");
+	check_join_refused(".evil.example/", "begin with a slash");
+	check_join_refused("users", "begin with a slash");
+	check_join_refused(":8080/", "begin with a slash");
+	end_test("url: another host, scheme, port or user is refused");
+
+	check_join_refused("/a#b", "fragment");
+	check_join_refused("/a\r\nX: y", "control character");
+	check_join_refused("/a\x7F", "control character");
+	check_join_refused("/a\tb", "control character");
+	check_join_refused("/a\\b", "backslash");
+	check_join_refused("/\\evil.example", "backslash");
+	check_join_refused("/a%2", "percent sign");
+	check_join_refused("/a%zz", "percent sign");
+	end_test("url: fragments, control characters and backslashes are refused");
+
+	check_join_refused("/..", "dot segment");
+	check_join_refused("/.", "dot segment");
+	check_join_refused("/a/../b", "dot segment");
+	check_join_refused("/a/./b", "dot segment");
+	check_join_refused("/a/..?x=y", "dot segment");
+	check_join_refused("/a/%2e%2E/b", "dot segment");
+	check_join_refused("/a/.%2e/b", "dot segment");
+	check_join_refused("/a%2f..%2fb", "dot segment");
+	check_join_refused("/a%5c..%5cb", "dot segment");
+	check_join_refused("/a/%252e%252e/b", "dot segment");
+	check_join_refused("/a/..;x/b", "dot segment");
+	end_test("url: dot segments are refused, encoded ones too");
+}
+
+static void
+check_base(const char *base, const char *reason)
+{
+	const char *problem = df_url_base_problem(base);
+
+	EXPECT((problem == NULL) == (reason == NULL) &&
+			   (problem == NULL || strstr(problem, reason) != NULL),
+		   "%s: %s", base, problem == NULL ? "accepted" : problem);
+}
+
+static void
+test_base(void)
+{
+	check_base("https://api.example.com", NULL);
+	check_base("http://127.0.0.1:8080/v1/", NULL);
+	check_base("http://[::1]/", NULL);
+	check_base("HTTPS://Api.Example.com/x", NULL);
+	check_base("", "not a URL");
+	check_base("api.example.com", "not a URL");
+	check_base("/v1", "not a URL");
+	check_base("https://", "not a URL");
+	check_base("https://api.example.com:99999", "not a URL");
+	check_base("ftp://api.example.com", "scheme");
+	check_base("file:///etc/passwd", "scheme");
+	check_base("https://me:pw@api.example.com", "user mapping");
+	check_base("https://me@api.example.com", "user mapping");
+	check_base("https://api.example.com/?a=b", "query");
+	check_base("https://api.example.com/#a", "fragment");
+	check_base("https://api.example.com/a/../b", "dot segment");
+	check_base("https://api.example.com/a\nb", "control character");
+	check_base("https:\\\\api.example.com", "backslash");
+	check_base("https://api.example.com/a b", "space");
+	end_test("url: bases");
+}
+
+static void
+test_encode(void)
+{
+	char *encoded = df_url_encode("a-Z_0.9~ /?#%&=+:@\n\xC3\xBC");
+
+	EXPECT(strcmp(encoded, "a-Z_0.9~%20%2F%3F%23%25%26%3D%2B%3A%40%0A%C3%BC") == 0, "%s", encoded);
+	pfree(encoded);
+	encoded = df_url_encode("");
+	EXPECT(encoded[0] == '\0', "%s", encoded);
+	pfree(encoded);
+	end_test("url: percent-encoding");
+}
+
+int
+main(void)
+{
+	test_join();
+	test_base();
+	test_encode();
+	return done_testing();
+}
