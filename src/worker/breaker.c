@@ -22,7 +22,7 @@
 #include "utils/syscache.h"
 #include "worker/worker.h"
 
-struct DfSystemLive
+struct DfSystemUse
 {
 	Oid oid; /* key */
 	char name[NAMEDATALEN];
@@ -44,19 +44,16 @@ static HTAB *systems = NULL;
 /* status() tells that entries of our own are used */
 static bool reason_given = false;
 
-/* a place that was taken for a request which is not among the departures yet */
-static DfSystemLive *unused = NULL;
-
 static void
 leave_all(int code, Datum arg)
 {
 	HASH_SEQ_STATUS scan;
-	DfSystemLive *live;
+	DfSystemUse *use;
 
 	hash_seq_init(&scan, systems);
-	while ((live = hash_seq_search(&scan)) != NULL)
-		if (live->in_flight > 0)
-			df_system_leave(live->state, GetSessionUserId(), live->in_flight);
+	while ((use = hash_seq_search(&scan)) != NULL)
+		if (use->in_flight > 0)
+			df_system_leave(use->state, GetSessionUserId(), use->in_flight);
 }
 
 static void
@@ -66,7 +63,7 @@ make_table(void)
 
 	memset(&control, 0, sizeof(control));
 	control.keysize = sizeof(Oid);
-	control.entrysize = sizeof(DfSystemLive);
+	control.entrysize = sizeof(DfSystemUse);
 	control.hcxt = df_worker.process_cxt;
 	systems = hash_create("dataflows systems", 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	before_shmem_exit(leave_all, (Datum) 0);
@@ -100,12 +97,12 @@ static void
 clear_reason(TimestampTz now)
 {
 	HASH_SEQ_STATUS scan;
-	DfSystemLive *live;
+	DfSystemUse *use;
 	bool any = false;
 
 	hash_seq_init(&scan, systems);
-	while ((live = hash_seq_search(&scan)) != NULL)
-		any |= live->own && (live->in_flight > 0 || live->looked > now - OWN_US);
+	while ((use = hash_seq_search(&scan)) != NULL)
+		any |= use->own && (use->in_flight > 0 || use->looked > now - OWN_US);
 	if (any)
 		return;
 	df_slot_reason(df_worker.slot, "");
@@ -114,24 +111,24 @@ clear_reason(TimestampTz now)
 
 /* the entry in shared memory, or one of our own until there is one */
 static void
-find_state(DfSystemLive *live)
+find_state(DfSystemUse *use)
 {
-	DfSystemState *state = find_shared(live->oid);
+	DfSystemState *state = find_shared(use->oid);
 
 	if (state != NULL)
 	{
-		if (live->own)
-			pfree(live->state);
-		live->state = state;
-		live->own = false;
+		if (use->own)
+			pfree(use->state);
+		use->state = state;
+		use->own = false;
 		return;
 	}
-	live->looked = df_now();
-	if (!live->own)
+	use->looked = df_now();
+	if (!use->own)
 	{
-		live->state = MemoryContextAllocZero(df_worker.process_cxt, sizeof(DfSystemState));
-		df_system_init(live->state, MyDatabaseId, live->oid);
-		live->own = true;
+		use->state = MemoryContextAllocZero(df_worker.process_cxt, sizeof(DfSystemState));
+		df_system_init(use->state, MyDatabaseId, use->oid);
+		use->own = true;
 	}
 	reason_given = true;
 	df_slot_reason(df_worker.slot,
@@ -141,33 +138,33 @@ find_state(DfSystemLive *live)
 
 /* once a second whether there is a free one; always if it has become another's */
 static bool
-is_to_be_found(const DfSystemLive *live)
+is_to_be_found(const DfSystemUse *use)
 {
-	if (live->own)
-		return live->looked < df_now() - LOOK_US;
-	return !df_system_is(live->state, MyDatabaseId, live->oid);
+	if (use->own)
+		return use->looked < df_now() - LOOK_US;
+	return !df_system_is(use->state, MyDatabaseId, use->oid);
 }
 
-DfSystemLive *
-df_system_live(const DfSystem *system)
+DfSystemUse *
+df_system_use(const DfSystem *system)
 {
-	DfSystemLive *live;
+	DfSystemUse *use;
 	bool found;
 
 	if (systems == NULL)
 		make_table();
-	live = hash_search(systems, &system->oid, HASH_ENTER, &found);
+	use = hash_search(systems, &system->oid, HASH_ENTER, &found);
 	if (!found)
 	{
-		memset((char *) live + sizeof(Oid), 0, sizeof(*live) - sizeof(Oid));
-		find_state(live);
+		memset((char *) use + sizeof(Oid), 0, sizeof(*use) - sizeof(Oid));
+		find_state(use);
 	}
-	else if (live->in_flight == 0 && is_to_be_found(live))
-		find_state(live);
-	if (reason_given && !live->own)
+	else if (use->in_flight == 0 && is_to_be_found(use))
+		find_state(use);
+	if (reason_given && !use->own)
 		clear_reason(df_now());
-	strlcpy(live->name, system->name, NAMEDATALEN);
-	return live;
+	strlcpy(use->name, system->name, NAMEDATALEN);
+	return use;
 }
 
 static DfSystemRules
@@ -185,59 +182,49 @@ rules_of(const DfSystem *system)
 }
 
 DfEntrance
-df_system_take(DfSystemLive *live, const DfSystem *system, DfPatience patience, TimestampTz *until)
+df_place_take(DfPlace *place, DfSystemUse *use, const DfSystem *system, DfPatience patience,
+			  TimestampTz *until)
 {
 	DfSystemRules rules = rules_of(system);
 	DfEntrance entrance;
 
-	df_system_untake();
-	if (live->turn != df_worker.slot->turns)
+	place->use = NULL;
+	if (use->turn != df_worker.slot->turns)
 	{
-		live->turn = df_worker.slot->turns;
-		live->queued = 0;
+		use->turn = df_worker.slot->turns;
+		use->queued = 0;
 	}
-	if (patience == DF_PATIENCE_TABLE && live->queued < 4 * rules.max_concurrency)
+	if (patience == DF_PATIENCE_TABLE && use->queued < 4 * rules.max_concurrency)
 		patience = DF_PATIENCE_MEMORY;
-	entrance = df_system_enter(live->state, GetSessionUserId(), &rules, patience, until);
+	entrance = df_system_enter(use->state, GetSessionUserId(), &rules, patience, until);
 	if (entrance == DF_ENTRANCE_FULL)
-		live->queued++;
+		use->queued++;
 	if (entrance == DF_ENTRANCE_OPEN)
 	{
-		live->in_flight++;
-		unused = live;
+		use->in_flight++;
+		place->use = use;
 	}
 	return entrance;
 }
 
 bool
-df_system_is_held(DfSystemLive *live, const DfSystem *system, TimestampTz *until)
+df_system_is_held(DfSystemUse *use, const DfSystem *system, TimestampTz *until)
 {
 	DfSystemRules rules = rules_of(system);
 
-	return df_system_held(live->state, GetSessionUserId(), &rules, until);
+	return df_system_held(use->state, GetSessionUserId(), &rules, until);
 }
 
 void
-df_system_taken(void)
+df_place_give_back(DfPlace *place)
 {
-	unused = NULL;
-}
+	DfSystemUse *use = place->use;
 
-void
-df_system_untake(void)
-{
-	DfSystemLive *live = unused;
-
-	unused = NULL;
-	if (live != NULL)
-		df_system_left(live);
-}
-
-void
-df_system_left(DfSystemLive *live)
-{
-	live->in_flight--;
-	df_system_leave(live->state, GetSessionUserId(), 1);
+	if (use == NULL)
+		return;
+	place->use = NULL;
+	use->in_flight--;
+	df_system_leave(use->state, GetSessionUserId(), 1);
 }
 
 static DfHealth
@@ -255,7 +242,7 @@ health_of(const DfReply *reply, DfVerdict verdict)
 }
 
 void
-df_system_answered(DfSystemLive *live, const DfReply *reply, DfVerdict verdict,
+df_system_answered(DfSystemUse *use, const DfReply *reply, DfVerdict verdict,
 				   const DfSystem *system)
 {
 	DfSystemRules rules = rules_of(system);
@@ -266,7 +253,7 @@ df_system_answered(DfSystemLive *live, const DfReply *reply, DfVerdict verdict,
 	news.owner = GetSessionUserId();
 	news.took_us = reply->fate == DF_FATE_ANSWER ? reply->took_us : 0;
 	news.hold_us = reply->retry_after_ms > 0 ? reply->retry_after_ms * 1000 : 0;
-	if (!df_system_news(live->state, &rules, &news))
+	if (!df_system_news(use->state, &rules, &news))
 		return;
 	role = GetUserNameFromId(news.owner, true);
 	role = role != NULL ? role : "?";
@@ -274,12 +261,12 @@ df_system_answered(DfSystemLive *live, const DfReply *reply, DfVerdict verdict,
 		ereport(LOG,
 				(errmsg("dataflows system \"%s\" refuses our credentials (status %d): the steps of "
 						"role \"%s\" wait",
-						live->name, reply->status, role),
+						use->name, reply->status, role),
 				 errhint("Correct the user mapping with ALTER USER MAPPING; the steps then go on "
 						 "by themselves.")));
 	else
 		ereport(
 			LOG,
 			(errmsg("dataflows system \"%s\" failed again and again: the steps of role \"%s\" wait",
-					live->name, role)));
+					use->name, role)));
 }

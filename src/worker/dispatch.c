@@ -229,7 +229,7 @@ url_for(const DfStep *step, const DfSystem *system, const DfOutgoing *out, const
 
 /* marks the step as sent and makes its request ready */
 static void
-prepare(DfRun *run, DfStep *step, DfSystem *system, DfSystemLive *live)
+prepare(DfRun *run, DfStep *step, DfSystem *system, DfPlace *place)
 {
 	DfDeparture *departure = palloc0(sizeof(DfDeparture));
 	DfFlight *flight;
@@ -242,14 +242,13 @@ prepare(DfRun *run, DfStep *step, DfSystem *system, DfSystemLive *live)
 		url = url_for(step, system, &out, &problem);
 	if (url == NULL)
 	{
-		df_system_untake();
+		df_place_give_back(place);
 		refuse(run, step, problem != NULL ? problem : why);
 		return;
 	}
 	flight = MemoryContextAllocZero(run->cxt, sizeof(DfFlight));
 	flight->run = run;
 	flight->step = step;
-	flight->system = live;
 	policy_of(system, &flight->policy);
 	departure->flight = flight;
 	departure->request.cookie = (uint64) (uintptr_t) flight;
@@ -266,9 +265,27 @@ prepare(DfRun *run, DfStep *step, DfSystem *system, DfSystemLive *live)
 	run->in_flight++;
 	df_worker.in_flight++;
 	df_worker.departures = lappend(df_worker.departures, departure);
-	df_system_taken();
+	flight->place = *place;
+	place->use = NULL;
 	if (departure->request.body_len > 0)
 		df_metric_add(DF_METRIC_SENT_BYTES, step->system, NULL, NULL, departure->request.body_len);
+}
+
+/* an error costs one run, not the place as well */
+static void
+prepare_or_give_back(DfRun *run, DfStep *step, DfSystem *system, DfPlace *place)
+{
+	PG_TRY()
+		;
+		{
+			prepare(run, step, system, place);
+		}
+		PG_CATCH();
+		{
+			df_place_give_back(place);
+			PG_RE_THROW();
+		}
+	PG_END_TRY();
 }
 
 /* ---- descriptors, memory, threads: ours, nobody else's -------------------- */
@@ -327,9 +344,11 @@ not_starved(void)
  * own to end, but not those of a system that lets nobody in.
  */
 static DfEntrance
-entrance_to(DfSystemLive *live, const DfSystem *system, const DfRun *run, const DfStep *step,
-			TimestampTz *until)
+take_place(DfPlace *place, const DfSystem *system, const DfRun *run, const DfStep *step,
+		   TimestampTz *until)
 {
+	DfSystemUse *use = df_system_use(system);
+
 	*until = DF_NEVER;
 	if (df_worker.in_flight == 0 && df_trouble_waits(&shortage, df_now()))
 	{
@@ -337,13 +356,13 @@ entrance_to(DfSystemLive *live, const DfSystem *system, const DfRun *run, const 
 		return DF_ENTRANCE_LATER;
 	}
 	if (df_worker.in_flight >= Min(df_max_in_flight, df_worker.places))
-		return df_system_is_held(live, system, until) ? DF_ENTRANCE_LATER : DF_ENTRANCE_FULL;
+		return df_system_is_held(use, system, until) ? DF_ENTRANCE_LATER : DF_ENTRANCE_FULL;
 	/* a run with a request on the wire stays in memory in any case */
-	return df_system_take(live, system,
-						  step->urgent             ? DF_PATIENCE_URGENT
-							  : run->in_flight > 0 ? DF_PATIENCE_MEMORY
-												   : DF_PATIENCE_TABLE,
-						  until);
+	return df_place_take(place, use, system,
+						 step->urgent             ? DF_PATIENCE_URGENT
+							 : run->in_flight > 0 ? DF_PATIENCE_MEMORY
+												  : DF_PATIENCE_TABLE,
+						 until);
 }
 
 /* false: its system, or the worker, has no place for it now */
@@ -352,7 +371,7 @@ dispatch_step(DfRun *run, DfStep *step)
 {
 	char *why = NULL;
 	DfSystem *system = df_system_get(step->system, &why);
-	DfSystemLive *live;
+	DfPlace place = {NULL};
 	TimestampTz until;
 
 	if (system == NULL)
@@ -368,8 +387,7 @@ dispatch_step(DfRun *run, DfStep *step)
 	}
 	if (stays_in_doubt(run, step, system) || !df_token_ready(run, step, system))
 		return true;
-	live = df_system_live(system);
-	switch (entrance_to(live, system, run, step, &until))
+	switch (take_place(&place, system, run, step, &until))
 	{
 		case DF_ENTRANCE_FULL:
 			/* it stays to_send: a finished request makes room */
@@ -386,7 +404,7 @@ dispatch_step(DfRun *run, DfStep *step)
 		case DF_ENTRANCE_OPEN:
 			break;
 	}
-	prepare(run, step, system, live);
+	prepare_or_give_back(run, step, system, &place);
 	return true;
 }
 
@@ -447,7 +465,7 @@ df_depart(void)
 static void
 land(DfFlight *flight)
 {
-	df_system_left(flight->system);
+	df_place_give_back(&flight->place);
 	flight->run->in_flight--;
 	df_worker.in_flight--;
 	flight->step->in_flight = false;
@@ -578,7 +596,7 @@ apply_answer(DfFlight *flight, const DfHttpResult *result, const DfSystem *syste
 	df_trace_attempt(run, step, &reply);
 	verdict = df_step_reply(run, step, &reply, &flight->policy);
 	reply = seen_by_breaker(step, &reply, verdict);
-	df_system_answered(flight->system, &reply, verdict, system);
+	df_system_answered(flight->place.use, &reply, verdict, system);
 }
 
 /*

@@ -48,7 +48,7 @@ df_break_run(DfRun *run)
 
 		if (departure->flight != NULL && departure->flight->run == run)
 		{
-			df_system_left(departure->flight->system);
+			df_place_give_back(&departure->flight->place);
 			df_worker.in_flight--;
 			run->in_flight--;
 			departure->flight = NULL;

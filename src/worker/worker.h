@@ -14,12 +14,24 @@
 #include "types/run.h"
 #include "types/system_policy.h"
 
+/* a system as this worker uses it; see breaker.c */
+typedef struct DfSystemUse DfSystemUse;
+
+/*
+ * The permit for one request in flight to a system.  Whoever holds it gives it
+ * back, or hands it over by copying it and setting `use` to NULL.
+ */
+typedef struct DfPlace
+{
+	DfSystemUse *use; /* NULL = none */
+} DfPlace;
+
 /* one request on the wire; lives in its run's memory */
 typedef struct DfFlight
 {
 	DfRun *run;
 	DfStep *step;
-	struct DfSystemLive *system;
+	DfPlace place; /* given back when it lands */
 	DfSystemPolicy policy;
 	struct DfToken *token; /* that it was sent with, NULL = none */
 	uint64 token_serial;
@@ -81,23 +93,18 @@ extern void df_arrive(DfHttpResult *result);
 extern void df_recover_lost(DfRun *run);
 
 /* breaker.c: what all workers know of each system, and our places in it */
-typedef struct DfSystemLive DfSystemLive;
-
-extern DfSystemLive *df_system_live(const DfSystem *system);
+extern DfSystemUse *df_system_use(const DfSystem *system);
 
 /*
- * Takes a place for one request, or says when there is likely to be one: that is
- * waited for in the table, so that one slow system does not fill the worker's
- * memory, unless the step is to stay in memory.  The place goes back by itself
- * unless df_system_taken() is called once the request is among the departures.
+ * Takes a place for one request (OPEN), or says when there is likely to be one:
+ * that is waited for in the table, so that one slow system does not fill the
+ * worker's memory, unless the step is to stay in memory.
  */
-extern DfEntrance df_system_take(DfSystemLive *live, const DfSystem *system, DfPatience patience,
-								 TimestampTz *until);
-extern bool df_system_is_held(DfSystemLive *live, const DfSystem *system, TimestampTz *until);
-extern void df_system_taken(void);
-extern void df_system_untake(void);
-extern void df_system_left(DfSystemLive *live);
-extern void df_system_answered(DfSystemLive *live, const DfReply *reply, DfVerdict verdict,
+extern DfEntrance df_place_take(DfPlace *place, DfSystemUse *use, const DfSystem *system,
+								DfPatience patience, TimestampTz *until);
+extern void df_place_give_back(DfPlace *place); /* does nothing if there is none */
+extern bool df_system_is_held(DfSystemUse *use, const DfSystem *system, TimestampTz *until);
+extern void df_system_answered(DfSystemUse *use, const DfReply *reply, DfVerdict verdict,
 							   const DfSystem *system);
 
 extern PGDLLEXPORT void dataflows_worker_main(Datum arg);
