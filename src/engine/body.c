@@ -391,18 +391,17 @@ df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exi
 	MemoryContextSwitchTo(entrycxt);
 	df_entry = &entry;
 	df_user_code_begin(df_body_timeout, body_grace_ms());
-	PG_TRY()
-		;
-		{
-			run_body(run, function, argument, exit);
-		}
-		PG_CATCH();
-		{
-			MemoryContextSwitchTo(oldcxt);
-			judge_error(run, exit);
-			if (exit->sqlstate == ERRCODE_LOCK_NOT_AVAILABLE)
-				lock_refused_at = df_now();
-		}
+	PG_TRY();
+	{
+		run_body(run, function, argument, exit);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(oldcxt);
+		judge_error(run, exit);
+		if (exit->sqlstate == ERRCODE_LOCK_NOT_AVAILABLE)
+			lock_refused_at = df_now();
+	}
 	PG_END_TRY();
 	cut = df_user_code_end();
 	RollbackAndReleaseCurrentSubTransaction();

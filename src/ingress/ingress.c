@@ -155,23 +155,22 @@ in_one_transaction(Work *works, int n)
 {
 	volatile bool ok = false;
 
-	PG_TRY()
-		;
-		{
-			df_xact_begin();
-			MemoryContextSwitchTo(batch_cxt);
-			df_patience_alone(n == 1);
-			for (int i = 0; i < n; i++)
-				carry_out(&works[i]);
-			df_xact_commit();
-			ok = true;
-		}
-		PG_CATCH();
-		{
-			MemoryContextSwitchTo(batch_cxt);
-			disable_timeout(request_timer, false);
-			(void) df_caught(&commit_trouble, batch_cxt);
-		}
+	PG_TRY();
+	{
+		df_xact_begin();
+		MemoryContextSwitchTo(batch_cxt);
+		df_patience_alone(n == 1);
+		for (int i = 0; i < n; i++)
+			carry_out(&works[i]);
+		df_xact_commit();
+		ok = true;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(batch_cxt);
+		disable_timeout(request_timer, false);
+		(void) df_caught(&commit_trouble, batch_cxt);
+	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(batch_cxt);
 	if (ok)

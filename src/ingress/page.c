@@ -305,15 +305,14 @@ carry_out(void *arg)
 	if (timer == MAX_TIMEOUTS)
 		timer = RegisterTimeout(USER_TIMEOUT, out_of_patience);
 	enable_timeout_after(timer, PATIENCE_MS);
-	PG_TRY()
-		;
-		{
-			asked->result = df_page_call_run(call, asked->role, asked->values);
-		}
-		PG_FINALLY();
-		{
-			disable_timeout(timer, false);
-		}
+	PG_TRY();
+	{
+		asked->result = df_page_call_run(call, asked->role, asked->values);
+	}
+	PG_FINALLY();
+	{
+		disable_timeout(timer, false);
+	}
 	PG_END_TRY();
 }
 

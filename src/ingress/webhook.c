@@ -471,20 +471,19 @@ understand_in_time(Receipt *receipt)
 
 	df_patience_begin(receipt->hook.path, receipt->hook.owner);
 	df_user_code_begin(limit, Max(100, limit / 4));
-	PG_TRY()
-		;
-		{
-			understand(receipt);
-		}
-		PG_CATCH();
-		{
-			receipt->cut = df_user_code_end();
-			df_patience_end(receipt->cut);
-			if (receipt->cut == DF_CUT_NONE)
-				PG_RE_THROW();
-			MemoryContextSwitchTo(cxt);
-			FlushErrorState();
-		}
+	PG_TRY();
+	{
+		understand(receipt);
+	}
+	PG_CATCH();
+	{
+		receipt->cut = df_user_code_end();
+		df_patience_end(receipt->cut);
+		if (receipt->cut == DF_CUT_NONE)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(cxt);
+		FlushErrorState();
+	}
 	PG_END_TRY();
 	if (receipt->cut == DF_CUT_NONE)
 	{

@@ -153,25 +153,24 @@ df_json_parse(const char *bytes, size_t len, MemoryContext cxt)
 	if (!valid_text(bytes, len))
 		return NULL;
 	text = pnstrdup(bytes, len);
-	PG_TRY()
-		;
-		{
-			MemoryContextSwitchTo(cxt);
-			result = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
-			MemoryContextSwitchTo(old);
-		}
-		PG_CATCH();
-		{
-			int code = geterrcode();
+	PG_TRY();
+	{
+		MemoryContextSwitchTo(cxt);
+		result = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+		MemoryContextSwitchTo(old);
+	}
+	PG_CATCH();
+	{
+		int code = geterrcode();
 
-			MemoryContextSwitchTo(old);
-			if (ERRCODE_TO_CATEGORY(code) != ERRCODE_DATA_EXCEPTION &&
-				ERRCODE_TO_CATEGORY(code) != ERRCODE_PROGRAM_LIMIT_EXCEEDED &&
-				ERRCODE_TO_CATEGORY(code) != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION)
-				PG_RE_THROW();
-			FlushErrorState();
-			result = NULL;
-		}
+		MemoryContextSwitchTo(old);
+		if (ERRCODE_TO_CATEGORY(code) != ERRCODE_DATA_EXCEPTION &&
+			ERRCODE_TO_CATEGORY(code) != ERRCODE_PROGRAM_LIMIT_EXCEEDED &&
+			ERRCODE_TO_CATEGORY(code) != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION)
+			PG_RE_THROW();
+		FlushErrorState();
+		result = NULL;
+	}
 	PG_END_TRY();
 	pfree(text);
 	return result;

@@ -77,27 +77,26 @@ interval_text_ms(const char *text)
 	MemoryContext old = CurrentMemoryContext;
 	volatile int64 ms = -1;
 
-	PG_TRY()
-		;
-		{
-			Interval *span = DatumGetIntervalP(
-				DirectFunctionCall3(interval_in, CStringGetDatum(text),
-									ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+	PG_TRY();
+	{
+		Interval *span = DatumGetIntervalP(
+			DirectFunctionCall3(interval_in, CStringGetDatum(text),
+								ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 
-			ms = ((int64) span->month * DAYS_PER_MONTH + span->day) *
-					(SECS_PER_DAY * INT64CONST(1000)) +
-				span->time / 1000;
-		}
-		PG_CATCH();
-		{
-			int category = ERRCODE_TO_CATEGORY(geterrcode());
+		ms = ((int64) span->month * DAYS_PER_MONTH + span->day) *
+				(SECS_PER_DAY * INT64CONST(1000)) +
+			span->time / 1000;
+	}
+	PG_CATCH();
+	{
+		int category = ERRCODE_TO_CATEGORY(geterrcode());
 
-			MemoryContextSwitchTo(old);
-			if (category != ERRCODE_DATA_EXCEPTION)
-				PG_RE_THROW();
-			FlushErrorState();
-			ms = -1;
-		}
+		MemoryContextSwitchTo(old);
+		if (category != ERRCODE_DATA_EXCEPTION)
+			PG_RE_THROW();
+		FlushErrorState();
+		ms = -1;
+	}
 	PG_END_TRY();
 	return ms;
 }

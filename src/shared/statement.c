@@ -57,16 +57,15 @@ finish(QueryDesc *query)
 		call_finish(query);
 		return;
 	}
-	PG_TRY()
-		;
-		{
-			firing = &statement;
-			call_finish(query);
-		}
-		PG_FINALLY();
-		{
-			firing = outer;
-		}
+	PG_TRY();
+	{
+		firing = &statement;
+		call_finish(query);
+	}
+	PG_FINALLY();
+	{
+		firing = outer;
+	}
 	PG_END_TRY();
 }
 
@@ -78,17 +77,16 @@ utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 {
 	Statement *outer = firing;
 
-	PG_TRY()
-		;
-		{
-			firing = NULL;
-			(previous_utility ? previous_utility : standard_ProcessUtility)(
-				planned, query, read_only_tree, context, params, environment, receiver, completion);
-		}
-		PG_FINALLY();
-		{
-			firing = outer;
-		}
+	PG_TRY();
+	{
+		firing = NULL;
+		(previous_utility ? previous_utility : standard_ProcessUtility)(
+			planned, query, read_only_tree, context, params, environment, receiver, completion);
+	}
+	PG_FINALLY();
+	{
+		firing = outer;
+	}
 	PG_END_TRY();
 }
 

@@ -159,24 +159,23 @@ insert_or_give_up(List *children, int64 identity, const char *started_by, List *
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(cxt);
-	PG_TRY()
-		;
-		{
-			int level = NewGUCNestLevel();
+	PG_TRY();
+	{
+		int level = NewGUCNestLevel();
 
-			(void) set_config_option("lock_timeout", KEY_WAIT, PGC_SUSET, PGC_S_SESSION,
-									 GUC_ACTION_SAVE, true, 0, false);
-			found = df_children_insert(children, identity, started_by);
-			AtEOXact_GUC(false, level);
-			ReleaseCurrentSubTransaction();
-		}
-		PG_CATCH();
-		{
-			MemoryContextSwitchTo(cxt);
-			error = CopyErrorData();
-			FlushErrorState();
-			RollbackAndReleaseCurrentSubTransaction();
-		}
+		(void) set_config_option("lock_timeout", KEY_WAIT, PGC_SUSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+		found = df_children_insert(children, identity, started_by);
+		AtEOXact_GUC(false, level);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(cxt);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(cxt);
 	CurrentResourceOwner = owner;

@@ -83,16 +83,15 @@ learn_origin(void)
 	if (!OidIsValid(origin_table))
 		return false;
 	origin_known = true; /* unless it is changed while it is read */
-	PG_TRY()
-		;
-		{
-			read_origin();
-		}
-		PG_CATCH();
-		{
-			origin_known = false;
-			PG_RE_THROW();
-		}
+	PG_TRY();
+	{
+		read_origin();
+	}
+	PG_CATCH();
+	{
+		origin_known = false;
+		PG_RE_THROW();
+	}
 	PG_END_TRY();
 	return true;
 }

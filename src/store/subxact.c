@@ -29,24 +29,23 @@ df_subxact(void (*action)(void *), void *arg, bool keep, ErrorData **error)
 	*error = NULL;
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(cxt);
-	PG_TRY()
-		;
-		{
-			action(arg);
-			MemoryContextSwitchTo(cxt);
-			if (keep)
-				ReleaseCurrentSubTransaction();
-			else
-				RollbackAndReleaseCurrentSubTransaction();
-			ok = true;
-		}
-		PG_CATCH();
-		{
-			MemoryContextSwitchTo(cxt);
-			*error = CopyErrorData();
-			FlushErrorState();
+	PG_TRY();
+	{
+		action(arg);
+		MemoryContextSwitchTo(cxt);
+		if (keep)
+			ReleaseCurrentSubTransaction();
+		else
 			RollbackAndReleaseCurrentSubTransaction();
-		}
+		ok = true;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(cxt);
+		*error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(cxt);
 	CurrentResourceOwner = owner;

@@ -355,38 +355,37 @@ df_user_sql_run(const char *sql, const Jsonb *args, bool result_arg, int lock_ms
 
 	memset(outcome, 0, sizeof(*outcome));
 	BeginInternalSubTransaction(NULL);
-	PG_TRY()
-		;
-		{
-			int gucs = NewGUCNestLevel();
-			Jsonb *rows;
+	PG_TRY();
+	{
+		int gucs = NewGUCNestLevel();
+		Jsonb *rows;
 
-			/* longer than the engine's own statements wait */
-			(void) set_config_option("lock_timeout", psprintf("%d", lock_ms), PGC_SUSET,
-									 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-			rows = run_in_spi(sql, args, result_arg, cxt);
-			check_constraints();
-			AtEOXact_GUC(false, gucs);
-			verify_user();
-			ReleaseCurrentSubTransaction();
-			outcome->rows = rows;
-		}
-		PG_CATCH();
-		{
-			ErrorData *error;
+		/* longer than the engine's own statements wait */
+		(void) set_config_option("lock_timeout", psprintf("%d", lock_ms), PGC_SUSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+		rows = run_in_spi(sql, args, result_arg, cxt);
+		check_constraints();
+		AtEOXact_GUC(false, gucs);
+		verify_user();
+		ReleaseCurrentSubTransaction();
+		outcome->rows = rows;
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
 
-			MemoryContextSwitchTo(cxt);
-			error = CopyErrorData();
-			df_error_cut(error);
-			FlushErrorState();
-			RollbackAndReleaseCurrentSubTransaction();
-			outcome->rows = NULL;
-			outcome->sqlstate = error->sqlerrcode;
-			outcome->message = error->message;
-			outcome->detail = error->detail;
-			outcome->hint = error->hint;
-			outcome->context = error->context;
-		}
+		MemoryContextSwitchTo(cxt);
+		error = CopyErrorData();
+		df_error_cut(error);
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		outcome->rows = NULL;
+		outcome->sqlstate = error->sqlerrcode;
+		outcome->message = error->message;
+		outcome->detail = error->detail;
+		outcome->hint = error->hint;
+		outcome->context = error->context;
+	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(cxt);
 	CurrentResourceOwner = owner;

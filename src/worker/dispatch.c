@@ -275,16 +275,15 @@ prepare(DfRun *run, DfStep *step, DfSystem *system, DfPlace *place)
 static void
 prepare_or_give_back(DfRun *run, DfStep *step, DfSystem *system, DfPlace *place)
 {
-	PG_TRY()
-		;
-		{
-			prepare(run, step, system, place);
-		}
-		PG_CATCH();
-		{
-			df_place_give_back(place);
-			PG_RE_THROW();
-		}
+	PG_TRY();
+	{
+		prepare(run, step, system, place);
+	}
+	PG_CATCH();
+	{
+		df_place_give_back(place);
+		PG_RE_THROW();
+	}
 	PG_END_TRY();
 }
 

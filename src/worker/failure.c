@@ -139,21 +139,20 @@ give_back(DfRun *run)
 	DfStore store;
 	volatile bool ok = false;
 
-	PG_TRY()
-		;
-		{
-			df_xact_begin();
-			df_store_enter(&store);
-			df_record_release(run, df_worker.lease);
-			df_store_leave(&store);
-			df_xact_commit();
-			ok = true;
-		}
-		PG_CATCH();
-		{
-			MemoryContextSwitchTo(df_worker.turn_cxt);
-			(void) df_transaction_failed();
-		}
+	PG_TRY();
+	{
+		df_xact_begin();
+		df_store_enter(&store);
+		df_record_release(run, df_worker.lease);
+		df_store_leave(&store);
+		df_xact_commit();
+		ok = true;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(df_worker.turn_cxt);
+		(void) df_transaction_failed();
+	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(df_worker.turn_cxt);
 	if (ok)

@@ -40,16 +40,15 @@ df_guarded(void (*action)(void), DfTrouble *trouble)
 	volatile bool done = false;
 	MemoryContext context = CurrentMemoryContext;
 
-	PG_TRY()
-		;
-		{
-			action();
-			done = true;
-		}
-		PG_CATCH();
-		{
-			(void) df_caught(trouble, context);
-		}
+	PG_TRY();
+	{
+		action();
+		done = true;
+	}
+	PG_CATCH();
+	{
+		(void) df_caught(trouble, context);
+	}
 	PG_END_TRY();
 	if (done)
 		df_trouble_over(trouble);

@@ -161,17 +161,16 @@ df_notify_read(void)
 	PqCommMethods = &listener;
 	FrontendProtocol = PG_PROTOCOL_LATEST;
 	whereToSendOutput = DestRemote;
-	PG_TRY()
-		;
-		{
-			ProcessNotifyInterrupt(false);
-		}
-		PG_FINALLY();
-		{
-			whereToSendOutput = DestNone;
-			FrontendProtocol = protocol;
-			PqCommMethods = methods;
-		}
+	PG_TRY();
+	{
+		ProcessNotifyInterrupt(false);
+	}
+	PG_FINALLY();
+	{
+		whereToSendOutput = DestNone;
+		FrontendProtocol = protocol;
+		PqCommMethods = methods;
+	}
 	PG_END_TRY();
 
 	if (overflowed > 0)
@@ -277,26 +276,25 @@ df_notify_parse(int i, MemoryContext cxt, DfNotifySignal *signal)
 	memset(signal, 0, sizeof(*signal));
 	signal->pid = entries[i]->pid;
 	signal->at = entries[i]->at;
-	PG_TRY()
-		;
-		{
-			wrong = parse(entries[i]->payload, signal);
-		}
-		PG_CATCH();
-		{
-			ErrorData *error;
+	PG_TRY();
+	{
+		wrong = parse(entries[i]->payload, signal);
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
 
-			MemoryContextSwitchTo(cxt);
-			error = CopyErrorData();
-			FlushErrorState();
-			if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION &&
-				ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_PROGRAM_LIMIT_EXCEEDED)
-			{
-				MemoryContextSwitchTo(old);
-				ReThrowError(error);
-			}
-			wrong = error->message;
+		MemoryContextSwitchTo(cxt);
+		error = CopyErrorData();
+		FlushErrorState();
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION &&
+			ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_PROGRAM_LIMIT_EXCEEDED)
+		{
+			MemoryContextSwitchTo(old);
+			ReThrowError(error);
 		}
+		wrong = error->message;
+	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(old);
 	if (wrong == NULL)

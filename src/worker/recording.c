@@ -103,21 +103,20 @@ df_try_record(List *runs, List *attempts)
 	MemoryContext cxt = CurrentMemoryContext;
 	volatile DfRecorded recorded = DF_RECORD_NEVER;
 
-	PG_TRY()
-		;
-		{
-			df_xact_begin();
-			MemoryContextSwitchTo(cxt);
-			df_record_all(runs, attempts);
-			df_xact_commit();
-			recorded = DF_RECORDED;
-		}
-		PG_CATCH();
-		{
-			MemoryContextSwitchTo(cxt);
-			if (df_transaction_failed())
-				recorded = DF_RECORD_LATER;
-		}
+	PG_TRY();
+	{
+		df_xact_begin();
+		MemoryContextSwitchTo(cxt);
+		df_record_all(runs, attempts);
+		df_xact_commit();
+		recorded = DF_RECORDED;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(cxt);
+		if (df_transaction_failed())
+			recorded = DF_RECORD_LATER;
+	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(cxt);
 	return recorded;

@@ -30,18 +30,17 @@ apply_result(DfHttpResult *result)
 	int attempts = list_length(df_turn_attempts);
 
 	df_worker.current = run;
-	PG_TRY()
-		;
-		{
-			df_arrive(result);
-		}
-		PG_CATCH();
-		{
-			*run = run_before;
-			*step = step_before;
-			df_turn_attempts = list_truncate(df_turn_attempts, attempts);
-			PG_RE_THROW();
-		}
+	PG_TRY();
+	{
+		df_arrive(result);
+	}
+	PG_CATCH();
+	{
+		*run = run_before;
+		*step = step_before;
+		df_turn_attempts = list_truncate(df_turn_attempts, attempts);
+		PG_RE_THROW();
+	}
 	PG_END_TRY();
 	run->answered = true;
 	df_turn_list_add(run);
@@ -94,18 +93,17 @@ apply_alone(DfHttpResult *result)
 	DfRun *run = run_of(result);
 	volatile bool later = false;
 
-	PG_TRY()
-		;
-		{
-			df_xact_begin();
-			MemoryContextSwitchTo(df_worker.turn_cxt);
-			apply_result(result);
-			df_xact_commit();
-		}
-		PG_CATCH();
-		{
-			later = df_turn_failed() && !run->broken;
-		}
+	PG_TRY();
+	{
+		df_xact_begin();
+		MemoryContextSwitchTo(df_worker.turn_cxt);
+		apply_result(result);
+		df_xact_commit();
+	}
+	PG_CATCH();
+	{
+		later = df_turn_failed() && !run->broken;
+	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(df_worker.turn_cxt);
 	return !later;

@@ -366,16 +366,15 @@ one_turn(void)
 	df_worker.touched = NIL;
 	df_worker.only = NULL;
 	df_turn_attempts = NIL;
-	PG_TRY()
-		;
-		{
-			did = try_step(&id, &claimed);
-		}
-		PG_CATCH();
-		{
-			failed = true;
-			recover();
-		}
+	PG_TRY();
+	{
+		did = try_step(&id, &claimed);
+	}
+	PG_CATCH();
+	{
+		failed = true;
+		recover();
+	}
 	PG_END_TRY();
 	forget_runs();
 	if (!failed)
@@ -386,19 +385,18 @@ one_turn(void)
 	df_worker.next_due = trouble.retry_at;
 	if (claimed && !is_machines(last_error))
 	{
-		PG_TRY()
-			;
-			{
-				postpone(&id);
-				/* the others need not wait for it */
-				df_trouble_over(&trouble);
-				df_worker.next_due = TimestampTzPlusMilliseconds(df_now(), PAUSE_MS);
-			}
-			PG_CATCH();
-			{
-				recover();
-				df_worker.next_due = trouble.retry_at;
-			}
+		PG_TRY();
+		{
+			postpone(&id);
+			/* the others need not wait for it */
+			df_trouble_over(&trouble);
+			df_worker.next_due = TimestampTzPlusMilliseconds(df_now(), PAUSE_MS);
+		}
+		PG_CATCH();
+		{
+			recover();
+			df_worker.next_due = trouble.retry_at;
+		}
 		PG_END_TRY();
 		forget_runs();
 	}

@@ -95,17 +95,16 @@ new_turn(void)
 	df_turn_attempts = NIL;
 	recording = false;
 	df_trace_begin_turn();
-	PG_TRY()
-		;
-		{
-			turn_body();
-			ok = true;
-		}
-		PG_CATCH();
-		{
-			passes = df_turn_failed();
-			blocked = !recording;
-		}
+	PG_TRY();
+	{
+		turn_body();
+		ok = true;
+	}
+	PG_CATCH();
+	{
+		passes = df_turn_failed();
+		blocked = !recording;
+	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(df_worker.turn_cxt);
 	if (ok)
@@ -139,22 +138,21 @@ take_back(void)
 		return;
 	/* the last transaction is not to be interrupted by what it follows on */
 	ProcDiePending = false;
-	PG_TRY()
-		;
-		{
-			df_xact_begin();
-			MemoryContextSwitchTo(df_worker.turn_cxt);
-			df_record_all(df_worker.touched, NIL);
-			df_xact_commit_locally();
-			df_record_clean(df_worker.touched);
-		}
-		PG_CATCH();
-		{
-			MemoryContextSwitchTo(df_worker.turn_cxt);
-			EmitErrorReport();
-			FlushErrorState();
-			df_xact_abort();
-		}
+	PG_TRY();
+	{
+		df_xact_begin();
+		MemoryContextSwitchTo(df_worker.turn_cxt);
+		df_record_all(df_worker.touched, NIL);
+		df_xact_commit_locally();
+		df_record_clean(df_worker.touched);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(df_worker.turn_cxt);
+		EmitErrorReport();
+		FlushErrorState();
+		df_xact_abort();
+	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(df_worker.turn_cxt);
 	if (dying)
