@@ -450,13 +450,13 @@ df_mail_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, char **why)
 }
 
 Jsonb *
-df_mail_output(DfRun *run, DfStep *step, const DfReply *reply)
+df_mail_output(DfRun *run, DfStep *step, const DfResponse *response)
 {
 	DfMailMessage mail;
 	DfJson json;
-	char *text = reply->shown != NULL ? pnstrdup(reply->shown, reply->shown_len)
-		: reply->body != NULL         ? pnstrdup(reply->body, reply->body_len)
-									  : NULL;
+	char *text = response->shown != NULL ? pnstrdup(response->shown, response->shown_len)
+		: response->body != NULL         ? pnstrdup(response->body, response->body_len)
+										 : NULL;
 	char *why;
 
 	/* what a server says need not be text */

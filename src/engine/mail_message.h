@@ -7,7 +7,7 @@
 
 #include "engine/mime.h"
 #include "engine/outgoing.h"
-#include "types/reply.h"
+#include "types/response.h"
 #include "types/run.h"
 
 /* servers take a hundred (RFC 5321); with more, some would come back as "try again" for ever */
@@ -47,6 +47,6 @@ extern char *df_mail_render(const DfMailMessage *mail, const char *key, Timestam
 extern bool df_mail_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, char **why);
 
 /* {"message_id", "reply"} of a mail that was accepted */
-extern Jsonb *df_mail_output(DfRun *run, DfStep *step, const DfReply *reply);
+extern Jsonb *df_mail_output(DfRun *run, DfStep *step, const DfResponse *response);
 
 #endif /* DF_MAIL_MESSAGE_H */

@@ -28,7 +28,7 @@
 #include "shared/retry_options.h"
 #include "types/base.h"
 #include "types/fate.h"
-#include "types/reply.h"
+#include "types/response.h"
 #include "types/retry.h"
 #include "types/run.h"
 #include "types/system_policy.h"
@@ -54,10 +54,10 @@ is_json_type(const char *content_type)
  * numbers are written out.  White space is the rest that its text may have more.
  */
 static Jsonb *
-parse_body(const DfReply *reply, const char *text, MemoryContext cxt)
+parse_body(const DfResponse *response, const char *text, MemoryContext cxt)
 {
 	Jsonb *result = df_json_parse(text, strlen(text), cxt);
-	size_t most = Max((size_t) df_max_body, 2 * reply->body_len);
+	size_t most = Max((size_t) df_max_body, 2 * response->body_len);
 
 	return result != NULL && df_jsonb_text_size(result, most) <= most ? result : NULL;
 }
@@ -67,31 +67,31 @@ parse_body(const DfReply *reply, const char *text, MemoryContext cxt)
  * not, or cannot be kept.
  */
 Jsonb *
-df_reply_body(const DfReply *reply, MemoryContext cxt, bool *unusable)
+df_response_json(const DfResponse *response, MemoryContext cxt, bool *unusable)
 {
 	Jsonb *result;
 	char *text;
 
 	*unusable = false;
-	if (reply->body == NULL || reply->body_len == 0)
+	if (response->body == NULL || response->body_len == 0)
 		return NULL;
-	text = df_json_from_utf8(reply->body, reply->body_len);
+	text = df_json_from_utf8(response->body, response->body_len);
 	*unusable = text == NULL;
 	if (text == NULL)
 		return NULL;
-	if (is_json_type(reply->content_type))
+	if (is_json_type(response->content_type))
 	{
-		result = parse_body(reply, text, cxt);
+		result = parse_body(response, text, cxt);
 		*unusable = result == NULL;
 		return result;
 	}
-	if (reply->content_type == NULL || reply->content_type[0] == '\0')
+	if (response->content_type == NULL || response->content_type[0] == '\0')
 	{
-		result = parse_body(reply, text, cxt);
+		result = parse_body(response, text, cxt);
 		if (result != NULL)
 			return result;
 	}
-	text = df_text_from_utf8(reply->body, reply->body_len);
+	text = df_text_from_utf8(response->body, response->body_len);
 	result = df_json_string(text, strlen(text), cxt);
 	*unusable = result == NULL;
 	return result;
@@ -111,10 +111,10 @@ is_transport_header(const char *line, size_t len)
 }
 
 static Jsonb *
-answer_headers(const DfReply *reply, MemoryContext cxt)
+answer_headers(const DfResponse *response, MemoryContext cxt)
 {
 	DfJson json;
-	const char *line = reply->headers;
+	const char *line = response->headers;
 	bool some = false;
 
 	if (line == NULL)
@@ -149,10 +149,10 @@ answer_headers(const DfReply *reply, MemoryContext cxt)
 
 /* the beginning of a body for an error, without secrets, cut at a character */
 static char *
-cut_body(const DfReply *reply)
+cut_body(const DfResponse *response)
 {
-	const char *body = reply->shown != NULL ? reply->shown : reply->body;
-	size_t body_len = reply->shown != NULL ? reply->shown_len : reply->body_len;
+	const char *body = response->shown != NULL ? response->shown : response->body;
+	size_t body_len = response->shown != NULL ? response->shown_len : response->body_len;
 	int encoding = GetDatabaseEncoding() == PG_SQL_ASCII ? PG_SQL_ASCII : PG_UTF8;
 
 	if (body == NULL || body_len == 0)
@@ -162,26 +162,27 @@ cut_body(const DfReply *reply)
 }
 
 static Jsonb *
-error_of(DfRun *run, const DfReply *reply, const char *message, bool in_doubt)
+error_of(DfRun *run, const DfResponse *response, const char *message, bool in_doubt)
 {
 	DfJson json;
 	char *generic = NULL;
 
 	if (message == NULL)
 	{
-		if (reply->fate == DF_FATE_ANSWER)
-			generic = psprintf("the system answered with status %d", reply->status);
+		if (response->fate == DF_FATE_RESPONSE)
+			generic = psprintf("the system answered with status %d", response->status);
 		else
-			generic = pstrdup(reply->error != NULL && reply->error[0] != '\0' ? reply->error
-																			  : "no answer");
+			generic = pstrdup(response->error != NULL && response->error[0] != '\0'
+								  ? response->error
+								  : "no answer");
 		message = generic;
 	}
 	df_json_begin(&json);
 	df_json_text(&json, "message", message);
-	if (reply->status != 0)
-		df_json_int(&json, "status", reply->status);
+	if (response->status != 0)
+		df_json_int(&json, "status", response->status);
 	df_json_bool(&json, "in_doubt", in_doubt);
-	df_json_text(&json, "body", cut_body(reply));
+	df_json_text(&json, "body", cut_body(response));
 	return df_json_end(&json, run->cxt);
 }
 
@@ -230,7 +231,7 @@ df_step_settled_at(const DfStep *step, const DfSystemPolicy *policy)
 }
 
 void
-df_step_note_attempt(DfRun *run, DfStep *step, const DfReply *reply, const char *outcome,
+df_step_note_attempt(DfRun *run, DfStep *step, const DfResponse *response, const char *outcome,
 					 TimestampTz next_at)
 {
 	DfAttempt *attempt = palloc0(sizeof(DfAttempt));
@@ -242,13 +243,13 @@ df_step_note_attempt(DfRun *run, DfStep *step, const DfReply *reply, const char 
 	attempt->at = step->attempt_at != DF_NEVER
 		? step->attempt_at
 		: (step->sent_at != DF_NEVER ? step->sent_at : step->started_at);
-	attempt->took_ms = reply->took_us / 1000.0;
-	attempt->status = reply->status;
+	attempt->took_ms = response->took_us / 1000.0;
+	attempt->status = response->status;
 	attempt->outcome = outcome;
-	if (reply->fate == DF_FATE_ANSWER)
-		attempt->error = psprintf("the system answered with status %d", reply->status);
+	if (response->fate == DF_FATE_RESPONSE)
+		attempt->error = psprintf("the system answered with status %d", response->status);
 	else
-		attempt->error = pstrdup(reply->error != NULL ? reply->error : "no answer");
+		attempt->error = pstrdup(response->error != NULL ? response->error : "no answer");
 	attempt->next_at = next_at;
 	df_turn_attempts = lappend(df_turn_attempts, attempt);
 }
@@ -256,7 +257,7 @@ df_step_note_attempt(DfRun *run, DfStep *step, const DfReply *reply, const char 
 /* ---- policies ------------------------------------------------------------- */
 
 TimestampTz
-df_step_next_try(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
+df_step_next_try(DfRun *run, DfStep *step, const DfResponse *response, const DfSystemPolicy *policy)
 {
 	DfRetryQuestion question;
 
@@ -265,7 +266,7 @@ df_step_next_try(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemP
 	question.attempts = df_step_spec(run, step)->until != NULL ? 1 : Max(1, step->attempts);
 	question.first_at = step->started_at;
 	question.now = df_now();
-	question.retry_after_ms = reply->retry_after_ms;
+	question.retry_after_ms = response->retry_after_ms;
 	question.jitter = df_random();
 	return df_retry_at(&question);
 }
@@ -338,13 +339,13 @@ df_step_render_undo(DfRun *run, DfStep *step, char **missing)
 /* ---- what becomes of the step --------------------------------------------- */
 
 void
-df_step_done(DfRun *run, DfStep *step, const DfReply *reply, Jsonb *output)
+df_step_done(DfRun *run, DfStep *step, const DfResponse *response, Jsonb *output)
 {
 	char *missing = NULL;
 
-	step->status = reply->status;
+	step->status = response->status;
 	step->output = output;
-	step->answer = answer_headers(reply, run->cxt);
+	step->answer = answer_headers(response, run->cxt);
 	step->error = NULL;
 	df_step_transition(run, step, DF_STEP_SUCCEED);
 	if (!df_step_render_undo(run, step, &missing))
@@ -365,13 +366,13 @@ df_step_done(DfRun *run, DfStep *step, const DfReply *reply, Jsonb *output)
  * never came, the probe is asked then, or it is undo_failed.
  */
 void
-df_step_accept_doubt(DfRun *run, DfStep *step, const DfReply *reply)
+df_step_accept_doubt(DfRun *run, DfStep *step, const DfResponse *response)
 {
-	if (reply != NULL)
+	if (response != NULL)
 	{
-		step->status = reply->status;
-		step->error = error_of(run, reply, NULL, true);
-		df_step_note_attempt(run, step, reply, "in_doubt", DF_NEVER);
+		step->status = response->status;
+		step->error = error_of(run, response, NULL, true);
+		df_step_note_attempt(run, step, response, "in_doubt", DF_NEVER);
 	}
 	step->error = df_error_flag(run, step->error, "accepted", true);
 	df_step_transition(run, step, DF_STEP_SUCCEED);
@@ -379,17 +380,17 @@ df_step_accept_doubt(DfRun *run, DfStep *step, const DfReply *reply)
 
 /* ended in doubt: a candidate for undo, and DF001 in the body */
 void
-df_step_doubtful(DfRun *run, DfStep *step, const DfReply *reply, const char *message)
+df_step_doubtful(DfRun *run, DfStep *step, const DfResponse *response, const char *message)
 {
-	step->status = reply->status;
-	step->error = error_of(run, reply, message, true);
+	step->status = response->status;
+	step->error = error_of(run, response, message, true);
 	if (step->state != DF_STEP_DOUBT)
 		df_step_transition(run, step, DF_STEP_LOSE);
 	step->wake_at = DF_NEVER;
 	step->finished_at = df_now();
 	step->dirty = true;
 	df_metric_add(DF_METRIC_STEPS, step->system, df_step_kind_name(step->kind), "in_doubt", 1);
-	df_step_note_attempt(run, step, reply, "in_doubt", DF_NEVER);
+	df_step_note_attempt(run, step, response, "in_doubt", DF_NEVER);
 }
 
 /* what a person is to do about a step in doubt, with the calls to make */
@@ -415,25 +416,25 @@ is_until_met(DfRun *run, DfStep *step, const Jsonb *output)
 
 /* `until` is not met yet: ask again after `every` */
 void
-df_step_poll_again(DfRun *run, DfStep *step, const DfReply *reply)
+df_step_poll_again(DfRun *run, DfStep *step, const DfResponse *response)
 {
 	const DfStepSpec *spec = df_step_spec(run, step);
 	int64 limit = spec->until_timeout_ms;
 	TimestampTz at = df_now() + spec->every_ms * 1000;
 	const char *why = "the answer does not meet \"until\" yet";
 
-	step->status = reply->status;
+	step->status = response->status;
 	if (limit > 0 && at > step->started_at + limit * 1000)
 	{
-		step->error = error_of(run, reply, "\"until\" was not met within until_timeout", false);
+		step->error = error_of(run, response, "\"until\" was not met within until_timeout", false);
 		df_step_transition(run, step, DF_STEP_FAIL);
-		df_step_note_attempt(run, step, reply, "failed", DF_NEVER);
+		df_step_note_attempt(run, step, response, "failed", DF_NEVER);
 		return;
 	}
-	step->error = error_of(run, reply, why, false);
+	step->error = error_of(run, response, why, false);
 	df_step_transition(run, step, DF_STEP_AGAIN);
 	step->wake_at = at;
-	df_step_note_attempt(run, step, reply, "retry", at);
+	df_step_note_attempt(run, step, response, "retry", at);
 }
 
 /*
@@ -441,35 +442,35 @@ df_step_poll_again(DfRun *run, DfStep *step, const DfReply *reply)
  * be: the probe is asked.  The first time at once, later ones after a back-off.
  */
 static void
-ask_probe(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy,
+ask_probe(DfRun *run, DfStep *step, const DfResponse *response, const DfSystemPolicy *policy,
 		  const char *message)
 {
-	TimestampTz at = step->attempts > 1 ? df_step_next_try(run, step, reply, policy) : DF_NEVER;
+	TimestampTz at = step->attempts > 1 ? df_step_next_try(run, step, response, policy) : DF_NEVER;
 
-	step->status = reply->status;
-	step->error = df_error_flag(run, error_of(run, reply, message, true), "ask_probe", true);
+	step->status = response->status;
+	step->error = df_error_flag(run, error_of(run, response, message, true), "ask_probe", true);
 	if (step->state != DF_STEP_DOUBT)
 		df_step_transition(run, step, DF_STEP_LOSE);
 	step->wake_at = at != DF_NEVER ? at : df_now();
 	step->dirty = true;
 	step->phase = DF_PHASE_DO;
-	df_step_note_attempt(run, step, reply, "in_doubt", step->wake_at);
+	df_step_note_attempt(run, step, response, "in_doubt", step->wake_at);
 }
 
 /* it is not to be sent any more, and may have been carried out */
 static void
-give_up_in_doubt(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
+give_up_in_doubt(DfRun *run, DfStep *step, const DfResponse *response, const DfSystemPolicy *policy)
 {
 	if (df_step_spec(run, step)->probe != NULL)
-		ask_probe(run, step, reply, policy, NULL);
+		ask_probe(run, step, response, policy, NULL);
 	else if (df_step_spec(run, step)->doubt == DF_DOUBT_ACCEPT)
-		df_step_accept_doubt(run, step, reply);
+		df_step_accept_doubt(run, step, response);
 	else
-		df_step_doubtful(run, step, reply, NULL);
+		df_step_doubtful(run, step, response, NULL);
 }
 
 static void
-step_failed(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy,
+step_failed(DfRun *run, DfStep *step, const DfResponse *response, const DfSystemPolicy *policy,
 			bool settled)
 {
 	/*
@@ -479,89 +480,89 @@ step_failed(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy
 	 */
 	if (df_json_get_bool(step->error, "in_doubt") && !settled)
 	{
-		give_up_in_doubt(run, step, reply, policy);
+		give_up_in_doubt(run, step, response, policy);
 		return;
 	}
-	step->status = reply->status;
-	step->error = error_of(run, reply, NULL, false);
-	step->answer = answer_headers(reply, run->cxt);
+	step->status = response->status;
+	step->error = error_of(run, response, NULL, false);
+	step->answer = answer_headers(response, run->cxt);
 	df_step_transition(run, step, DF_STEP_FAIL);
-	df_step_note_attempt(run, step, reply, "failed", DF_NEVER);
+	df_step_note_attempt(run, step, response, "failed", DF_NEVER);
 }
 
 static void
-step_again(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
+step_again(DfRun *run, DfStep *step, const DfResponse *response, const DfSystemPolicy *policy)
 {
-	TimestampTz at = df_step_next_try(run, step, reply, policy);
+	TimestampTz at = df_step_next_try(run, step, response, policy);
 	bool doubt = df_json_get_bool(step->error, "in_doubt");
 	bool lost = df_json_get_bool(step->error, "was_lost");
 
 	if (at == DF_NEVER)
 	{
-		step_failed(run, step, reply, policy, false);
+		step_failed(run, step, response, policy, false);
 		return;
 	}
-	step->status = reply->status;
-	step->error = error_of(run, reply, NULL, doubt);
+	step->status = response->status;
+	step->error = error_of(run, response, NULL, doubt);
 	if (lost)
 		step->error = df_error_flag(run, step->error, "was_lost", true);
 	df_step_transition(run, step, doubt ? DF_STEP_LOSE : DF_STEP_AGAIN);
 	step->wake_at = at;
-	df_step_note_attempt(run, step, reply, "retry", at);
+	df_step_note_attempt(run, step, response, "retry", at);
 }
 
 /* may have been carried out, but the same key and bytes do no harm */
 static void
-step_again_same(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
+step_again_same(DfRun *run, DfStep *step, const DfResponse *response, const DfSystemPolicy *policy)
 {
-	TimestampTz at = df_step_next_try(run, step, reply, policy);
+	TimestampTz at = df_step_next_try(run, step, response, policy);
 
 	if (at == DF_NEVER)
 	{
-		give_up_in_doubt(run, step, reply, policy);
+		give_up_in_doubt(run, step, response, policy);
 		return;
 	}
-	step->status = reply->status;
-	step->error = error_of(run, reply, NULL, true);
+	step->status = response->status;
+	step->error = error_of(run, response, NULL, true);
 	df_step_transition(run, step, DF_STEP_LOSE);
 	step->wake_at = at;
-	df_step_note_attempt(run, step, reply, "in_doubt", at);
+	df_step_note_attempt(run, step, response, "in_doubt", at);
 }
 
 static void
-step_in_doubt(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
+step_in_doubt(DfRun *run, DfStep *step, const DfResponse *response, const DfSystemPolicy *policy)
 {
 	if (df_step_spec(run, step)->probe == NULL && df_step_spec(run, step)->doubt == DF_DOUBT_RESEND)
-		step_again_same(run, step, reply, policy);
+		step_again_same(run, step, response, policy);
 	else
-		give_up_in_doubt(run, step, reply, policy);
+		give_up_in_doubt(run, step, response, policy);
 }
 
 static void
-step_unusable(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
+step_unusable(DfRun *run, DfStep *step, const DfResponse *response, const DfSystemPolicy *policy)
 {
-	const char *why = reply->fate == DF_FATE_TOO_LARGE
-		? psprintf("the answer is larger than max_body (%zu bytes were read)", reply->body_len)
+	const char *why = response->fate == DF_FATE_TOO_LARGE
+		? psprintf("the answer is larger than max_body (%zu bytes were read)", response->body_len)
 		: "the answer's body is not usable: invalid JSON, a NUL byte, a bad encoding, or too large "
 		  "with its numbers written out";
 
 	if (df_step_spec(run, step)->method_class == DF_METHOD_SAFE)
 	{
-		step->status = reply->status;
-		step->error = error_of(run, reply, why, false);
+		step->status = response->status;
+		step->error = error_of(run, response, why, false);
 		df_step_transition(run, step, DF_STEP_FAIL);
-		df_step_note_attempt(run, step, reply, "failed", DF_NEVER);
+		df_step_note_attempt(run, step, response, "failed", DF_NEVER);
 	}
 	else if (df_step_spec(run, step)->probe != NULL)
-		ask_probe(run, step, reply, policy, why);
+		ask_probe(run, step, response, policy, why);
 	else if (df_step_spec(run, step)->doubt == DF_DOUBT_ACCEPT)
-		df_step_accept_doubt(run, step, reply);
+		df_step_accept_doubt(run, step, response);
 	else
 	{
-		df_step_doubtful(run, step, reply, why);
+		df_step_doubtful(run, step, response, why);
 		df_run_get_stuck(run, DF_ERR_STEP_FAILED,
 						 psprintf("step \"%s\" was carried out (status %d), but %s", step->name,
-								  reply->status, why),
+								  response->status, why),
 						 df_step_remedy(run, step));
 	}
 }
@@ -571,12 +572,12 @@ step_unusable(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPoli
  * until somebody has repaired the credentials.
  */
 static void
-step_refused(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
+step_refused(DfRun *run, DfStep *step, const DfResponse *response, const DfSystemPolicy *policy)
 {
 	bool doubt = df_json_get_bool(step->error, "in_doubt");
 
-	step->status = reply->status;
-	step->error = error_of(run, reply, "credentials refused", doubt);
+	step->status = response->status;
+	step->error = error_of(run, response, "credentials refused", doubt);
 	df_step_transition(run, step, doubt ? DF_STEP_LOSE : DF_STEP_AGAIN);
 	step->attempts--;
 	step->wake_at = df_now() + policy->retry.initial_ms * 1000;
@@ -628,7 +629,7 @@ df_step_hold(DfRun *run, DfStep *step, const char *why, TimestampTz until)
 
 /* an undo has a budget of its own, whatever the step's was */
 TimestampTz
-df_undo_next_try(const DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
+df_undo_next_try(const DfStep *step, const DfResponse *response, const DfSystemPolicy *policy)
 {
 	DfRetryQuestion question;
 
@@ -638,7 +639,7 @@ df_undo_next_try(const DfStep *step, const DfReply *reply, const DfSystemPolicy 
 	question.attempts = Max(1, step->undo_attempts);
 	question.first_at = step->undo_since;
 	question.now = df_now();
-	question.retry_after_ms = reply->retry_after_ms;
+	question.retry_after_ms = response->retry_after_ms;
 	question.jitter = df_random();
 	return df_retry_at(&question);
 }
@@ -668,16 +669,16 @@ about_undo(DfRun *run, DfStep *step, const DfSystemPolicy *policy, DfAnswer *ans
 }
 
 static const char *
-what_came(const DfReply *reply)
+what_came(const DfResponse *response)
 {
-	if (reply->fate == DF_FATE_ANSWER || reply->fate == DF_FATE_TOO_LARGE)
-		return psprintf("the system answered with status %d", reply->status);
-	return reply->error != NULL && reply->error[0] != '\0' ? reply->error : "no answer";
+	if (response->fate == DF_FATE_RESPONSE || response->fate == DF_FATE_TOO_LARGE)
+		return psprintf("the system answered with status %d", response->status);
+	return response->error != NULL && response->error[0] != '\0' ? response->error : "no answer";
 }
 
 static void
-undo_reply(DfRun *run, DfStep *step, const DfReply *reply, DfVerdict verdict,
-		   const DfSystemPolicy *policy)
+undo_response(DfRun *run, DfStep *step, const DfResponse *response, DfVerdict verdict,
+			  const DfSystemPolicy *policy)
 {
 	TimestampTz at = DF_NEVER;
 
@@ -685,15 +686,17 @@ undo_reply(DfRun *run, DfStep *step, const DfReply *reply, DfVerdict verdict,
 		df_now() < df_step_settled_at(step, policy))
 	{
 		/* what it would take away may still come */
-		step->undo_error = error_of(run, reply, "not there, which is believed only later", false);
+		step->undo_error =
+			error_of(run, response, "not there, which is believed only later", false);
 		df_undo_transition(run, step, DF_UNDO_DUE);
 		step->wake_at = df_step_settled_at(step, policy);
 		return;
 	}
-	if ((verdict == DF_VERDICT_DONE || verdict == DF_VERDICT_DONE_NO_UNDO) && left_a_second(run, step))
+	if ((verdict == DF_VERDICT_DONE || verdict == DF_VERDICT_DONE_NO_UNDO) &&
+		left_a_second(run, step))
 	{
 		step->undo_error =
-			error_of(run, reply,
+			error_of(run, response,
 					 "what the last attempt made is undone, but an earlier one got no answer and "
 					 "may have made a second, whose fields were never received",
 					 true);
@@ -707,15 +710,15 @@ undo_reply(DfRun *run, DfStep *step, const DfReply *reply, DfVerdict verdict,
 		return;
 	}
 	if (verdict == DF_VERDICT_RETRY)
-		at = df_undo_next_try(step, reply, policy);
+		at = df_undo_next_try(step, response, policy);
 	step->undo_error = error_of(
-		run, reply,
+		run, response,
 		verdict == DF_VERDICT_DOUBT
 			? psprintf("the undo may have been carried out, and a second one may do harm: %s",
-					   what_came(reply))
+					   what_came(response))
 			: NULL,
 		verdict == DF_VERDICT_DOUBT);
-	df_step_note_attempt(run, step, reply, at == DF_NEVER ? "failed" : "retry", at);
+	df_step_note_attempt(run, step, response, at == DF_NEVER ? "failed" : "retry", at);
 	df_undo_transition(run, step, at == DF_NEVER ? DF_UNDO_FAILED : DF_UNDO_DUE);
 	step->wake_at = at;
 }
@@ -729,79 +732,79 @@ verdict_of(const DfStep *step, const DfAnswer *answer)
 }
 
 static Jsonb *
-output_of(DfRun *run, DfStep *step, const DfReply *reply, DfAnswer *answer)
+output_of(DfRun *run, DfStep *step, const DfResponse *response, DfAnswer *answer)
 {
-	if (reply->fate != DF_FATE_ANSWER || reply->status / 100 != 2)
+	if (response->fate != DF_FATE_RESPONSE || response->status / 100 != 2)
 		return NULL;
 	if (step->kind == DF_STEP_MAIL)
-		return df_mail_output(run, step, reply);
-	return df_reply_body(reply, run->cxt, &answer->body_unusable);
+		return df_mail_output(run, step, response);
+	return df_response_json(response, run->cxt, &answer->body_unusable);
 }
 
 static void
-do_reply(DfRun *run, DfStep *step, const DfReply *reply, DfAnswer *answer,
-		 const DfSystemPolicy *policy)
+do_response(DfRun *run, DfStep *step, const DfResponse *response, DfAnswer *answer,
+			const DfSystemPolicy *policy)
 {
-	Jsonb *output = output_of(run, step, reply, answer);
+	Jsonb *output = output_of(run, step, response, answer);
 
 	switch (verdict_of(step, answer))
 	{
 		case DF_VERDICT_DONE:
 			if (is_until_met(run, step, output))
 			{
-				df_step_done(run, step, reply, output);
+				df_step_done(run, step, response, output);
 				if (answer->was_doubt && answer->method == DF_METHOD_EFFECT && !answer->key_trusted)
 					step->error = df_error_flag(
 						run,
 						error_of(
-							run, reply,
+							run, response,
 							"an earlier attempt got no answer and may have been carried out too",
 							false),
 						"maybe_twice", true);
 			}
 			else
-				df_step_poll_again(run, step, reply);
+				df_step_poll_again(run, step, response);
 			break;
 		case DF_VERDICT_DONE_NO_UNDO:
 		{
 			bool unusable;
 
 			step->options = NULL;
-			df_step_done(run, step, reply, df_reply_body(reply, run->cxt, &unusable));
+			df_step_done(run, step, response, df_response_json(response, run->cxt, &unusable));
 			break;
 		}
 		case DF_VERDICT_RETRY:
-			step_again(run, step, reply, policy);
+			step_again(run, step, response, policy);
 			break;
 		case DF_VERDICT_RETRY_SAME:
 			if (answer->method == DF_METHOD_SAFE)
-				step_again(run, step, reply, policy);
+				step_again(run, step, response, policy);
 			else
-				step_again_same(run, step, reply, policy);
+				step_again_same(run, step, response, policy);
 			break;
 		case DF_VERDICT_FAILED:
-			step_failed(run, step, reply, policy,
-						answer->key_trusted && reply->fate == DF_FATE_ANSWER &&
-							reply->status / 100 == 4);
+			step_failed(run, step, response, policy,
+						answer->key_trusted && response->fate == DF_FATE_RESPONSE &&
+							response->status / 100 == 4);
 			break;
 		case DF_VERDICT_DOUBT:
-			step_in_doubt(run, step, reply, policy);
+			step_in_doubt(run, step, response, policy);
 			break;
 		case DF_VERDICT_UNUSABLE:
-			step_unusable(run, step, reply, policy);
+			step_unusable(run, step, response, policy);
 			break;
 		case DF_VERDICT_CREDENTIALS:
-			step_refused(run, step, reply, policy);
+			step_refused(run, step, response, policy);
 			break;
 	}
 }
 
 static const char *
-result_of(const DfReply *reply)
+result_of(const DfResponse *response)
 {
 	static const char *const classes[] = {"1xx", "2xx", "3xx", "4xx", "5xx"};
 
-	switch (reply->fate)
+	switch (response->fate)
 	{
 		case DF_FATE_NOT_SENT:
 			return "not_sent";
@@ -813,26 +816,28 @@ result_of(const DfReply *reply)
 			return "refused";
 		case DF_FATE_STARVED:
 			return "not_sent";
-		case DF_FATE_ANSWER:
+		case DF_FATE_RESPONSE:
 			break;
 	}
-	if (reply->status == 429)
+	if (response->status == 429)
 		return "429"; /* asks for time: neither their fault nor ours */
-	if (reply->status == 401 || reply->status == 403)
+	if (response->status == 401 || response->status == 403)
 		return "credentials";
-	return reply->status >= 100 && reply->status < 600 ? classes[reply->status / 100 - 1] : "5xx";
+	return response->status >= 100 && response->status < 600
+		? classes[response->status / 100 - 1]
+		: "5xx";
 }
 
 static void
-count_attempt(const DfStep *step, const DfReply *reply)
+count_attempt(const DfStep *step, const DfResponse *response)
 {
 	static const char *const phases[] = {"do", "probe", "undo"};
 
-	df_metric_add(DF_METRIC_ATTEMPTS, step->system, phases[step->phase], result_of(reply), 1);
-	if (reply->took_us > 0)
-		df_metric_observe(DF_METRIC_ATTEMPT_DURATION, step->system, reply->took_us);
-	if (reply->body_len > 0)
-		df_metric_add(DF_METRIC_RECEIVED_BYTES, step->system, NULL, NULL, reply->body_len);
+	df_metric_add(DF_METRIC_ATTEMPTS, step->system, phases[step->phase], result_of(response), 1);
+	if (response->took_us > 0)
+		df_metric_observe(DF_METRIC_ATTEMPT_DURATION, step->system, response->took_us);
+	if (response->body_len > 0)
+		df_metric_add(DF_METRIC_RECEIVED_BYTES, step->system, NULL, NULL, response->body_len);
 }
 
 /*
@@ -840,17 +845,17 @@ count_attempt(const DfStep *step, const DfReply *reply)
  * about the system.
  */
 DfVerdict
-df_step_reply(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
+df_step_response(DfRun *run, DfStep *step, const DfResponse *response, const DfSystemPolicy *policy)
 {
 	const DfStepSpec *spec = df_step_spec(run, step);
 	DfAnswer answer;
 	DfVerdict verdict;
 
 	Assert(!step->to_send);
-	count_attempt(step, reply);
+	count_attempt(step, response);
 	memset(&answer, 0, sizeof(answer));
-	answer.fate = reply->fate;
-	answer.status = reply->status;
+	answer.fate = response->fate;
+	answer.status = response->status;
 	answer.method = spec->method_class;
 	answer.key_trusted = df_step_key_is_trusted(step, policy);
 	answer.was_doubt = df_json_get_bool(step->error, "in_doubt");
@@ -862,16 +867,16 @@ df_step_reply(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPoli
 	{
 		about_undo(run, step, policy, &answer);
 		verdict = df_answer_undo_verdict(&answer);
-		undo_reply(run, step, reply, verdict, policy);
+		undo_response(run, step, response, verdict, policy);
 	}
 	else if (step->phase == DF_PHASE_PROBE)
 	{
 		verdict = df_answer_verdict(&answer);
-		df_probe_reply(run, step, reply, policy);
+		df_probe_response(run, step, response, policy);
 	}
 	else
 	{
-		do_reply(run, step, reply, &answer, policy);
+		do_response(run, step, response, &answer, policy);
 		verdict = verdict_of(step, &answer);
 	}
 	run->advance = true;

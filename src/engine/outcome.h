@@ -7,13 +7,13 @@
 
 #include "engine/template.h"
 #include "flow/flow.h"
-#include "types/reply.h"
+#include "types/response.h"
 #include "types/run.h"
 #include "types/system_policy.h"
 
 /* returns what the answer says about the system (for its breaker) */
-extern DfVerdict df_step_reply(DfRun *run, DfStep *step, const DfReply *reply,
-							   const DfSystemPolicy *policy);
+extern DfVerdict df_step_response(DfRun *run, DfStep *step, const DfResponse *response,
+								  const DfSystemPolicy *policy);
 
 /* it was certainly not carried out, and is to be sent again at once: no attempt was used */
 extern void df_step_unsend(DfRun *run, DfStep *step);
@@ -32,28 +32,29 @@ extern void df_step_vars(DfRun *run, DfStep *step, DfTemplateVars *vars);
  * sent
  */
 extern bool df_step_key_is_trusted(const DfStep *step, const DfSystemPolicy *policy);
-extern Jsonb *df_reply_body(const DfReply *reply, MemoryContext cxt, bool *unusable);
-extern void df_step_note_attempt(DfRun *run, DfStep *step, const DfReply *reply,
+extern Jsonb *df_response_json(const DfResponse *response, MemoryContext cxt, bool *unusable);
+extern void df_step_note_attempt(DfRun *run, DfStep *step, const DfResponse *response,
 								 const char *outcome, TimestampTz next_at);
-extern void df_step_done(DfRun *run, DfStep *step, const DfReply *reply, Jsonb *output);
-/* the reply may be NULL: what the step's error says is what is accepted */
-extern void df_step_accept_doubt(DfRun *run, DfStep *step, const DfReply *reply);
+extern void df_step_done(DfRun *run, DfStep *step, const DfResponse *response, Jsonb *output);
+/* the response may be NULL: what the step's error says is what is accepted */
+extern void df_step_accept_doubt(DfRun *run, DfStep *step, const DfResponse *response);
 extern Jsonb *df_error_with(DfRun *run, Jsonb *error, const Jsonb *more);
 extern Jsonb *df_error_flag(DfRun *run, Jsonb *error, const char *flag, bool value);
 extern bool df_step_unwanted(const DfRun *run, const DfStep *step);
 extern TimestampTz df_step_settled_at(const DfStep *step, const DfSystemPolicy *policy);
 extern char *df_step_remedy(const DfRun *run, const DfStep *step);
-extern void df_step_doubtful(DfRun *run, DfStep *step, const DfReply *reply, const char *message);
+extern void df_step_doubtful(DfRun *run, DfStep *step, const DfResponse *response,
+							 const char *message);
 extern bool df_step_render_undo(DfRun *run, DfStep *step, char **missing);
-extern TimestampTz df_step_next_try(DfRun *run, DfStep *step, const DfReply *reply,
+extern TimestampTz df_step_next_try(DfRun *run, DfStep *step, const DfResponse *response,
 									const DfSystemPolicy *policy);
-extern TimestampTz df_undo_next_try(const DfStep *step, const DfReply *reply,
+extern TimestampTz df_undo_next_try(const DfStep *step, const DfResponse *response,
 									const DfSystemPolicy *policy);
-extern void df_step_poll_again(DfRun *run, DfStep *step, const DfReply *reply);
+extern void df_step_poll_again(DfRun *run, DfStep *step, const DfResponse *response);
 
 /* probe.c */
-extern void df_probe_reply(DfRun *run, DfStep *step, const DfReply *reply,
-						   const DfSystemPolicy *policy);
+extern void df_probe_response(DfRun *run, DfStep *step, const DfResponse *response,
+							  const DfSystemPolicy *policy);
 extern bool df_probe_wanted_first(DfRun *run, DfStep *step);
 extern bool df_probe_render(DfRun *run, DfStep *step, char **path, Jsonb **body, char **missing);
 

@@ -23,7 +23,7 @@
 #include "shared/jsonpath.h"
 #include "types/base.h"
 #include "types/fate.h"
-#include "types/reply.h"
+#include "types/response.h"
 #include "types/run.h"
 #include "types/system_policy.h"
 #include "utils/memutils.h"
@@ -56,7 +56,7 @@ df_probe_wanted_first(DfRun *run, DfStep *step)
  * there" is a 404, a 410 or a list in which nothing matches.
  */
 static int
-found_records(DfRun *run, DfStep *step, const DfReply *reply, Jsonb **record)
+found_records(DfRun *run, DfStep *step, const DfResponse *response, Jsonb **record)
 {
 	char *path = df_step_spec(run, step)->probe_found;
 	bool unusable;
@@ -64,9 +64,9 @@ found_records(DfRun *run, DfStep *step, const DfReply *reply, Jsonb **record)
 	int matches;
 	Jsonb *body;
 
-	if (reply->status == 404 || reply->status == 410)
+	if (response->status == 404 || response->status == 410)
 		return 0;
-	body = df_reply_body(reply, CurrentMemoryContext, &unusable);
+	body = df_response_json(response, CurrentMemoryContext, &unusable);
 	if (unusable || body == NULL)
 		return -1;
 	scalar = JB_ROOT_IS_SCALAR(body);
@@ -99,7 +99,8 @@ asks_the_same(DfRun *run, DfStep *step)
 	Jsonb *their_body;
 	char *missing = NULL;
 
-	if (df_step_spec(run, step)->probe_names_key || !df_probe_render(run, step, &mine, &my_body, &missing))
+	if (df_step_spec(run, step)->probe_names_key ||
+		!df_probe_render(run, step, &mine, &my_body, &missing))
 		return NULL;
 	for (int i = 0; i < run->nsteps; i++)
 	{
@@ -221,13 +222,13 @@ end_undo(DfRun *run, DfStep *step, bool gone, const char *why)
 
 /* found while rolling back: the undo is rendered from it when the plan comes to it again */
 static void
-adopt(DfRun *run, DfStep *step, const DfReply *reply, Jsonb *record)
+adopt(DfRun *run, DfStep *step, const DfResponse *response, Jsonb *record)
 {
 	bool undoing = step->undo_state == DF_UNDO_DUE;
 
 	if (!undoing && step->state != DF_STEP_DONE)
 	{
-		df_step_done(run, step, reply, df_json_copy(record, run->cxt));
+		df_step_done(run, step, response, df_json_copy(record, run->cxt));
 		return;
 	}
 	step->output = df_json_copy(record, run->cxt);
@@ -239,11 +240,11 @@ adopt(DfRun *run, DfStep *step, const DfReply *reply, Jsonb *record)
 }
 
 static void
-apply(DfRun *run, DfStep *step, DfProbeVerdict verdict, const DfReply *reply,
+apply(DfRun *run, DfStep *step, DfProbeVerdict verdict, const DfResponse *response,
 	  const DfSystemPolicy *policy)
 {
 	char *said = df_json_get_text(step->error, "probe");
-	TimestampTz at = df_step_next_try(run, step, reply, policy);
+	TimestampTz at = df_step_next_try(run, step, response, policy);
 	bool undoing = step->undo_state == DF_UNDO_DUE;
 
 	if (said == NULL)
@@ -296,7 +297,7 @@ apply(DfRun *run, DfStep *step, DfProbeVerdict verdict, const DfReply *reply,
  * grows with the age of the doubt.
  */
 static TimestampTz
-ask_again_at(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
+ask_again_at(DfRun *run, DfStep *step, const DfResponse *response, const DfSystemPolicy *policy)
 {
 	DfRetryQuestion question;
 	bool undoing = step->undo_state == DF_UNDO_DUE;
@@ -315,7 +316,7 @@ ask_again_at(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolic
 		question.attempts++;
 	question.first_at = since;
 	question.now = df_now();
-	question.retry_after_ms = reply->retry_after_ms;
+	question.retry_after_ms = response->retry_after_ms;
 	question.jitter = df_random();
 	return df_retry_at(&question);
 }
@@ -333,7 +334,7 @@ note(DfRun *run, DfStep *step, const char *said)
 }
 
 static void
-ask_flow(DfRun *run, DfStep *step, DfProbeQuestion *question, const DfReply *reply,
+ask_flow(DfRun *run, DfStep *step, DfProbeQuestion *question, const DfResponse *response,
 		 const DfSystemPolicy *policy)
 {
 	question->was_sent = step->attempts > 0 || df_json_get_bool(step->error, "ask_probe");
@@ -345,7 +346,7 @@ ask_flow(DfRun *run, DfStep *step, DfProbeQuestion *question, const DfReply *rep
 	question->harmless = df_step_spec(run, step)->method_class != DF_METHOD_EFFECT ||
 		df_step_key_is_trusted(step, policy);
 	question->budget_left = step->attempts == 0 ||
-		df_step_next_try(run, step, reply, policy) != DF_NEVER;
+		df_step_next_try(run, step, response, policy) != DF_NEVER;
 	question->doubt = df_step_spec(run, step)->doubt;
 }
 
@@ -359,7 +360,8 @@ comes_too_late(const DfStep *step)
 }
 
 void
-df_probe_reply(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPolicy *policy)
+df_probe_response(DfRun *run, DfStep *step, const DfResponse *response,
+				  const DfSystemPolicy *policy)
 {
 	DfAnswer answer;
 	DfVerdict verdict;
@@ -373,31 +375,31 @@ df_probe_reply(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPol
 		return;
 	memset(&answer, 0, sizeof(answer));
 	memset(&question, 0, sizeof(question));
-	answer.fate = reply->fate;
-	answer.status = reply->status;
+	answer.fate = response->fate;
+	answer.status = response->status;
 	answer.method = DF_METHOD_SAFE;
 	verdict = df_answer_verdict(&answer);
 
 	question.found = -1;
-	if (reply->fate != DF_FATE_ANSWER && reply->fate != DF_FATE_TOO_LARGE)
+	if (response->fate != DF_FATE_RESPONSE && response->fate != DF_FATE_TOO_LARGE)
 		said = psprintf("the probe got no answer (%s)",
-						reply->error != NULL ? reply->error : "no reason given");
+						response->error != NULL ? response->error : "no reason given");
 	else
-		said = psprintf("the probe was answered with status %d", reply->status);
+		said = psprintf("the probe was answered with status %d", response->status);
 	if (verdict == DF_VERDICT_RETRY || verdict == DF_VERDICT_RETRY_SAME)
-		at = ask_again_at(run, step, reply, policy);
+		at = ask_again_at(run, step, response, policy);
 	else if (verdict == DF_VERDICT_CREDENTIALS)
 		at = df_now() + policy->retry.initial_ms * 1000;
-	else if (verdict == DF_VERDICT_DONE || reply->status == 404 || reply->status == 410)
+	else if (verdict == DF_VERDICT_DONE || response->status == 404 || response->status == 410)
 	{
-		question.found = found_records(run, step, reply, &record);
+		question.found = found_records(run, step, response, &record);
 		if (question.found < 0)
 			said = psprintf("%s and nothing that can be read", said);
 		else
 			said = psprintf("the probe found %d record%s (status %d)", question.found,
-							question.found == 1 ? "" : "s", reply->status);
+							question.found == 1 ? "" : "s", response->status);
 	}
-	ask_flow(run, step, &question, reply, policy);
+	ask_flow(run, step, &question, response, policy);
 	if (question.found == 1 && question.was_sent && (other = asks_the_same(run, step)) != NULL)
 	{
 		question.found = -1;
@@ -410,7 +412,7 @@ df_probe_reply(DfRun *run, DfStep *step, const DfReply *reply, const DfSystemPol
 		return;
 	}
 	if (df_probe_verdict(&question) == DF_PROBE_ADOPT)
-		adopt(run, step, reply, record);
+		adopt(run, step, response, record);
 	else
-		apply(run, step, df_probe_verdict(&question), reply, policy);
+		apply(run, step, df_probe_verdict(&question), response, policy);
 }

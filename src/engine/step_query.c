@@ -180,12 +180,12 @@ error_of(DfRun *run, const DfSqlOutcome *outcome)
 
 /* what the record of attempts and the arithmetic of retries want to know */
 static void
-as_reply(const DfSqlOutcome *outcome, DfReply *reply)
+as_response(const DfSqlOutcome *outcome, DfResponse *response)
 {
-	memset(reply, 0, sizeof(*reply));
-	reply->fate = DF_FATE_REFUSED;
-	reply->retry_after_ms = -1;
-	reply->error = outcome->message;
+	memset(response, 0, sizeof(*response));
+	response->fate = DF_FATE_REFUSED;
+	response->retry_after_ms = -1;
+	response->error = outcome->message;
 }
 
 static bool
@@ -225,7 +225,7 @@ static void
 do_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool transient)
 {
 	TimestampTz at = DF_NEVER;
-	DfReply reply;
+	DfResponse response;
 	char *missing;
 
 	df_step_transition(run, step, DF_STEP_SEND);
@@ -237,20 +237,20 @@ do_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool transient
 		(void) df_step_render_undo(run, step, &missing);
 		return;
 	}
-	as_reply(outcome, &reply);
+	as_response(outcome, &response);
 	if (transient)
-		at = df_step_next_try(run, step, &reply, &sql_policy);
+		at = df_step_next_try(run, step, &response, &sql_policy);
 	step->error = error_of(run, outcome);
 	df_step_transition(run, step, at == DF_NEVER ? DF_STEP_FAIL : DF_STEP_AGAIN);
 	step->wake_at = at;
-	df_step_note_attempt(run, step, &reply, at == DF_NEVER ? "failed" : "retry", at);
+	df_step_note_attempt(run, step, &response, at == DF_NEVER ? "failed" : "retry", at);
 }
 
 static void
 undo_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool transient)
 {
 	TimestampTz at = DF_NEVER;
-	DfReply reply;
+	DfResponse response;
 
 	df_undo_transition(run, step, DF_UNDO_SENT);
 	if (outcome->sqlstate == 0)
@@ -259,11 +259,11 @@ undo_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool transie
 		df_undo_transition(run, step, DF_UNDO_UNDONE);
 		return;
 	}
-	as_reply(outcome, &reply);
+	as_response(outcome, &response);
 	if (transient)
-		at = df_undo_next_try(step, &reply, &sql_policy);
+		at = df_undo_next_try(step, &response, &sql_policy);
 	step->undo_error = error_of(run, outcome);
-	df_step_note_attempt(run, step, &reply, at == DF_NEVER ? "failed" : "retry", at);
+	df_step_note_attempt(run, step, &response, at == DF_NEVER ? "failed" : "retry", at);
 	df_undo_transition(run, step, at == DF_NEVER ? DF_UNDO_FAILED : DF_UNDO_DUE);
 	step->wake_at = at;
 }

@@ -120,7 +120,7 @@ df_answer_verdict(const DfAnswer *answer)
 {
 	switch (answer->fate)
 	{
-		case DF_FATE_ANSWER:
+		case DF_FATE_RESPONSE:
 			return status_verdict(answer);
 		case DF_FATE_TOO_LARGE:
 			if (is_success(answer->status))
@@ -185,7 +185,7 @@ df_answer_undo_verdict(const DfAnswer *answer)
 {
 	switch (answer->fate)
 	{
-		case DF_FATE_ANSWER:
+		case DF_FATE_RESPONSE:
 		case DF_FATE_TOO_LARGE:
 			return undo_status_verdict(answer);
 		case DF_FATE_NOT_SENT:
@@ -219,7 +219,7 @@ df_answer_mail_verdict(const DfAnswer *answer)
 
 	switch (answer->fate)
 	{
-		case DF_FATE_ANSWER:
+		case DF_FATE_RESPONSE:
 		case DF_FATE_TOO_LARGE:
 			if (is_success(answer->status))
 				return DF_VERDICT_DONE;

@@ -564,7 +564,7 @@ finish(DfExchange *exchange, CURLcode code)
 	DfHttpResult *result = &exchange->done->result;
 
 	result->fate = df_request_fate(exchange, code);
-	if (result->fate != DF_FATE_ANSWER)
+	if (result->fate != DF_FATE_RESPONSE)
 		df_request_error(exchange, code, result->error, sizeof(result->error));
 	fill_result(exchange, result);
 	queue_result(end_exchange(exchange));
@@ -576,9 +576,9 @@ finish_mail(DfExchange *exchange, CURLcode code, const DfMailEnd *end)
 	DfHttpResult *result = &exchange->done->result;
 
 	result->fate = end->fate;
-	if (end->fate != DF_FATE_ANSWER && end->error != NULL)
+	if (end->fate != DF_FATE_RESPONSE && end->error != NULL)
 		snprintf(result->error, sizeof(result->error), "%s", end->error);
-	else if (end->fate != DF_FATE_ANSWER)
+	else if (end->fate != DF_FATE_RESPONSE)
 		df_request_error(exchange, code, result->error, sizeof(result->error));
 	df_mail_keep_reply(exchange);
 	fill_result(exchange, result);

@@ -762,8 +762,9 @@ df_request_fate(const DfExchange *exchange, CURLcode code)
 {
 	/* libcurl takes a head that breaks off for a whole one */
 	if (code == CURLE_OK)
-		return exchange->response.status >= 200 && exchange->response.head_complete ? DF_FATE_ANSWER
-																					: DF_FATE_LOST;
+		return exchange->response.status >= 200 && exchange->response.head_complete
+			? DF_FATE_RESPONSE
+			: DF_FATE_LOST;
 	if (exchange->response.too_large)
 		return DF_FATE_TOO_LARGE;
 	if (exchange->sent)

@@ -318,7 +318,7 @@ not_connected(DfExchange *exchange, CURLcode code, DfMailEnd *end)
 		case CURLE_LOGIN_DENIED:
 			if (!refused)
 				mail->code = 535; /* as if it had said so of each way that there is */
-			return ended(end, DF_FATE_ANSWER, NULL);
+			return ended(end, DF_FATE_RESPONSE, NULL);
 		case CURLE_USE_SSL_FAILED:
 			forget_reply(mail);
 			return ended(end, DF_FATE_NOT_SENT,
@@ -326,7 +326,7 @@ not_connected(DfExchange *exchange, CURLcode code, DfMailEnd *end)
 		case CURLE_REMOTE_ACCESS_DENIED:
 		case CURLE_WEIRD_SERVER_REPLY:
 			if (refused)
-				return ended(end, DF_FATE_ANSWER, NULL);
+				return ended(end, DF_FATE_RESPONSE, NULL);
 			forget_reply(mail);
 			return ended(end, DF_FATE_NOT_SENT, "the server does not speak SMTP");
 		default:
@@ -385,12 +385,12 @@ hear(DfExchange *exchange, DfMailEnd *end)
 	{
 		if (mail->asked)
 			quit(exchange);
-		return ended(end, DF_FATE_ANSWER, NULL);
+		return ended(end, DF_FATE_RESPONSE, NULL);
 	}
 	if (mail->asked && is_message(mail) && code / 100 == 2)
 	{
 		quit(exchange);
-		return ended(end, DF_FATE_ANSWER, NULL);
+		return ended(end, DF_FATE_RESPONSE, NULL);
 	}
 	if (mail->asked && !is_message(mail) &&
 		(mail->turn == mail->nturns - 3 ? code == CODE_START_DATA : code / 100 == 2))

@@ -12,7 +12,7 @@
 
 typedef enum DfFate
 {
-	DF_FATE_ANSWER, /* a whole HTTP answer: look at status */
+	DF_FATE_RESPONSE, /* a whole HTTP answer: look at status */
 	DF_FATE_NOT_SENT, /* DNS, connect or TLS failed: nothing left us */
 	DF_FATE_LOST, /* bytes may have left, no whole answer */
 	DF_FATE_TOO_LARGE, /* an answer larger than max_body (status known) */

@@ -228,31 +228,31 @@ df_place_give_back(DfPlace *place)
 }
 
 static DfHealth
-health_of(const DfReply *reply, DfVerdict verdict)
+health_of(const DfResponse *response, DfVerdict verdict)
 {
 	if (verdict == DF_VERDICT_CREDENTIALS)
 		return DF_HEALTH_CREDENTIALS;
-	if (reply->fate == DF_FATE_ANSWER && reply->status < 500 && reply->status != 429 &&
-		reply->status != 408)
+	if (response->fate == DF_FATE_RESPONSE && response->status < 500 && response->status != 429 &&
+		response->status != 408)
 		return DF_HEALTH_GOOD;
-	if (reply->fate == DF_FATE_REFUSED || reply->fate == DF_FATE_TOO_LARGE ||
-		reply->fate == DF_FATE_STARVED)
+	if (response->fate == DF_FATE_REFUSED || response->fate == DF_FATE_TOO_LARGE ||
+		response->fate == DF_FATE_STARVED)
 		return DF_HEALTH_UNKNOWN;
 	return DF_HEALTH_FAILED;
 }
 
 void
-df_system_answered(DfSystemUse *use, const DfReply *reply, DfVerdict verdict,
+df_system_answered(DfSystemUse *use, const DfResponse *response, DfVerdict verdict,
 				   const DfSystem *system)
 {
 	DfSystemRules rules = rules_of(system);
 	DfSystemNews news;
 	const char *role;
 
-	news.health = health_of(reply, verdict);
+	news.health = health_of(response, verdict);
 	news.owner = GetSessionUserId();
-	news.took_us = reply->fate == DF_FATE_ANSWER ? reply->took_us : 0;
-	news.hold_us = reply->retry_after_ms > 0 ? reply->retry_after_ms * 1000 : 0;
+	news.took_us = response->fate == DF_FATE_RESPONSE ? response->took_us : 0;
+	news.hold_us = response->retry_after_ms > 0 ? response->retry_after_ms * 1000 : 0;
 	if (!df_system_news(use->state, &rules, &news))
 		return;
 	role = GetUserNameFromId(news.owner, true);
@@ -261,7 +261,7 @@ df_system_answered(DfSystemUse *use, const DfReply *reply, DfVerdict verdict,
 		ereport(LOG,
 				(errmsg("dataflows system \"%s\" refuses our credentials (status %d): the steps of "
 						"role \"%s\" wait",
-						use->name, reply->status, role),
+						use->name, response->status, role),
 				 errhint("Correct the user mapping with ALTER USER MAPPING; the steps then go on "
 						 "by themselves.")));
 	else

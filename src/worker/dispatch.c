@@ -145,20 +145,20 @@ fill_request(DfDeparture *departure, const DfSystem *system, const DfStep *step,
 static void
 refuse(DfRun *run, DfStep *step, const char *why)
 {
-	DfReply reply;
+	DfResponse response;
 	DfSystemPolicy policy;
 
 	step->to_send = false;
-	memset(&reply, 0, sizeof(reply));
-	reply.fate = DF_FATE_REFUSED;
-	reply.retry_after_ms = -1;
-	reply.error = why;
+	memset(&response, 0, sizeof(response));
+	response.fate = DF_FATE_REFUSED;
+	response.retry_after_ms = -1;
+	response.error = why;
 	policy_of(NULL, &policy);
 	if (step->phase == DF_PHASE_DO && step->state == DF_STEP_PENDING)
 		df_step_transition(run, step, DF_STEP_SEND);
 	else if (step->phase == DF_PHASE_UNDO)
 		df_undo_transition(run, step, DF_UNDO_SENT);
-	(void) df_step_reply(run, step, &reply, &policy);
+	(void) df_step_response(run, step, &response, &policy);
 }
 
 /* why a step in doubt must not be sent again as it is, NULL if it may be */
@@ -189,7 +189,7 @@ static bool
 stays_in_doubt(DfRun *run, DfStep *step, const DfSystem *system)
 {
 	const DfStepSpec *spec = df_step_spec(run, step);
-	DfReply reply;
+	DfResponse response;
 	const char *why;
 
 	if (step->phase != DF_PHASE_DO || step->state != DF_STEP_DOUBT ||
@@ -204,13 +204,13 @@ stays_in_doubt(DfRun *run, DfStep *step, const DfSystem *system)
 		return false;
 	}
 	step->to_send = false;
-	memset(&reply, 0, sizeof(reply));
-	reply.fate = DF_FATE_LOST;
-	reply.error = why;
+	memset(&response, 0, sizeof(response));
+	response.fate = DF_FATE_LOST;
+	response.error = why;
 	if (spec->doubt == DF_DOUBT_ACCEPT)
 		df_step_accept_doubt(run, step, NULL);
 	else
-		df_step_doubtful(run, step, &reply, reply.error);
+		df_step_doubtful(run, step, &response, response.error);
 	run->advance = true;
 	return true;
 }
@@ -532,19 +532,19 @@ df_departures_take_back(void)
  * the secrets that the request took along.
  */
 static void
-hide_secrets(const DfFlight *flight, const DfHttpResult *result, DfReply *reply)
+hide_secrets(const DfFlight *flight, const DfHttpResult *result, DfResponse *response)
 {
 	size_t headers_len = result->headers != NULL ? strlen(result->headers) : 0;
 	size_t error_len = strlen(result->error);
 
-	reply->headers = df_secrets_redact(flight->secrets, result->headers, &headers_len);
-	if (reply->headers == NULL)
-		reply->headers = result->headers;
-	reply->error = df_secrets_redact(flight->secrets, result->error, &error_len);
-	if (reply->error == NULL)
-		reply->error = result->error;
-	reply->shown_len = result->body_len;
-	reply->shown = df_secrets_redact(flight->secrets, result->body, &reply->shown_len);
+	response->headers = df_secrets_redact(flight->secrets, result->headers, &headers_len);
+	if (response->headers == NULL)
+		response->headers = result->headers;
+	response->error = df_secrets_redact(flight->secrets, result->error, &error_len);
+	if (response->error == NULL)
+		response->error = result->error;
+	response->shown_len = result->body_len;
+	response->shown = df_secrets_redact(flight->secrets, result->body, &response->shown_len);
 }
 
 /*
@@ -552,14 +552,14 @@ hide_secrets(const DfFlight *flight, const DfHttpResult *result, DfReply *reply)
  * that refuses a recipient or a text is as well as a system that answers 404; one
  * that closes (421) is not.
  */
-static DfReply
-seen_by_breaker(const DfStep *step, const DfReply *reply, DfVerdict verdict)
+static DfResponse
+seen_by_breaker(const DfStep *step, const DfResponse *response, DfVerdict verdict)
 {
-	DfReply seen = *reply;
+	DfResponse seen = *response;
 
-	if (step->kind == DF_STEP_MAIL && reply->fate == DF_FATE_ANSWER &&
+	if (step->kind == DF_STEP_MAIL && response->fate == DF_FATE_RESPONSE &&
 		verdict != DF_VERDICT_CREDENTIALS)
-		seen.status = reply->status == 421 ? 503 : 200;
+		seen.status = response->status == 421 ? 503 : 200;
 	return seen;
 }
 
@@ -569,11 +569,11 @@ apply_answer(DfFlight *flight, const DfHttpResult *result, const DfSystem *syste
 {
 	DfRun *run = flight->run;
 	DfStep *step = flight->step;
-	DfReply reply;
+	DfResponse response;
 	DfVerdict verdict;
 
-	memset(&reply, 0, sizeof(reply));
-	hide_secrets(flight, result, &reply);
+	memset(&response, 0, sizeof(response));
+	hide_secrets(flight, result, &response);
 	if (result->fate == DF_FATE_STARVED)
 	{
 		starved(run, step, result->error);
@@ -585,17 +585,17 @@ apply_answer(DfFlight *flight, const DfHttpResult *result, const DfSystem *syste
 		df_step_unsend(run, step);
 		return;
 	}
-	reply.fate = result->fate;
-	reply.status = result->status;
-	reply.body = result->body;
-	reply.body_len = result->body_len;
-	reply.content_type = result->content_type;
-	reply.retry_after_ms = result->retry_after_ms;
-	reply.took_us = result->took_us;
-	df_trace_attempt(run, step, &reply);
-	verdict = df_step_reply(run, step, &reply, &flight->policy);
-	reply = seen_by_breaker(step, &reply, verdict);
-	df_system_answered(flight->place.use, &reply, verdict, system);
+	response.fate = result->fate;
+	response.status = result->status;
+	response.body = result->body;
+	response.body_len = result->body_len;
+	response.content_type = result->content_type;
+	response.retry_after_ms = result->retry_after_ms;
+	response.took_us = result->took_us;
+	df_trace_attempt(run, step, &response);
+	verdict = df_step_response(run, step, &response, &flight->policy);
+	response = seen_by_breaker(step, &response, verdict);
+	df_system_answered(flight->place.use, &response, verdict, system);
 }
 
 /*
@@ -620,14 +620,14 @@ df_arrive(DfHttpResult *result)
 void
 df_recover_lost(DfRun *run)
 {
-	DfReply reply;
+	DfResponse response;
 	DfSystemPolicy policy;
 	char *why = NULL;
 
-	memset(&reply, 0, sizeof(reply));
-	reply.fate = DF_FATE_LOST;
-	reply.retry_after_ms = -1;
-	reply.error = "the engine was stopped before the answer was recorded";
+	memset(&response, 0, sizeof(response));
+	response.fate = DF_FATE_LOST;
+	response.retry_after_ms = -1;
+	response.error = "the engine was stopped before the answer was recorded";
 	for (int i = 0; i < run->nsteps; i++)
 	{
 		DfStep *step = run->steps[i];
@@ -638,6 +638,6 @@ df_recover_lost(DfRun *run)
 			continue; /* what was asked of a child stands in the child's inbox */
 		policy_of(df_system_get(step->system, &why), &policy);
 		step->phase = step->state == DF_STEP_SENT ? DF_PHASE_DO : DF_PHASE_UNDO;
-		(void) df_step_reply(run, step, &reply, &policy);
+		(void) df_step_response(run, step, &response, &policy);
 	}
 }

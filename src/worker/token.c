@@ -441,7 +441,7 @@ judge(DfToken *token, DfHttpResult *result)
 	const char *problem;
 	char status[64];
 
-	if (result->fate != DF_FATE_ANSWER)
+	if (result->fate != DF_FATE_RESPONSE)
 	{
 		failed(token, result, result->error[0] != '\0' ? result->error : "no answer");
 		return;

@@ -123,7 +123,7 @@ df_trace_begin_turn(void)
 }
 
 void
-df_trace_attempt(const DfRun *run, const DfStep *step, const DfReply *reply)
+df_trace_attempt(const DfRun *run, const DfStep *step, const DfResponse *response)
 {
 	static const char *const phases[] = {
 		[DF_PHASE_DO] = "do",
@@ -143,8 +143,8 @@ df_trace_attempt(const DfRun *run, const DfStep *step, const DfReply *reply)
 		span->id = df_span_id(run, step->n, attempt_number(step, attempts_made(step)));
 		span->start = step->attempt_at;
 		span->end = df_now();
-		span->status = reply->status;
-		span->failed = reply->fate != DF_FATE_ANSWER || reply->status >= 400;
+		span->status = response->status;
+		span->failed = response->fate != DF_FATE_RESPONSE || response->status >= 400;
 		copy_text(span->what, sizeof(span->what), phases[step->phase]);
 		pending = lappend(pending, span);
 	}
@@ -402,7 +402,7 @@ df_trace_export(void)
 bool
 df_trace_arrive(DfHttpResult *result)
 {
-	bool ok = result->fate == DF_FATE_ANSWER && result->status / 100 == 2;
+	bool ok = result->fate == DF_FATE_RESPONSE && result->status / 100 == 2;
 	int exported = DF_TRACE_SPANS(result->cookie);
 	char error[160];
 
@@ -413,7 +413,7 @@ df_trace_arrive(DfHttpResult *result)
 		df_spans_sent(exported, NULL);
 	else
 	{
-		if (result->fate == DF_FATE_ANSWER)
+		if (result->fate == DF_FATE_RESPONSE)
 			snprintf(error, sizeof(error), "the collector answered with status %d", result->status);
 		else
 			strlcpy(error, result->error, sizeof(error));

@@ -6,7 +6,7 @@
 #define DF_TRACE_H
 
 #include "http/client.h"
-#include "types/reply.h"
+#include "types/response.h"
 #include "types/run.h"
 
 /* of the i-th export, of n spans; no address and no other mark has bit 1 */
@@ -23,7 +23,7 @@ extern const char *df_trace_header(const DfRun *run, const DfStep *step);
 extern void df_trace_begin_turn(void);
 
 /* an attempt that has ended; put out with the next commit */
-extern void df_trace_attempt(const DfRun *run, const DfStep *step, const DfReply *reply);
+extern void df_trace_attempt(const DfRun *run, const DfStep *step, const DfResponse *response);
 
 /* after a commit, before what was dirty is marked clean: what has ended in these runs */
 extern void df_trace_commit(List *runs);

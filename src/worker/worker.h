@@ -10,7 +10,7 @@
 #include "http/client.h"
 #include "shared/slots.h"
 #include "shared/system_state.h"
-#include "types/reply.h"
+#include "types/response.h"
 #include "types/run.h"
 #include "types/system_policy.h"
 
@@ -104,7 +104,7 @@ extern DfEntrance df_place_take(DfPlace *place, DfSystemUse *use, const DfSystem
 								DfPatience patience, TimestampTz *until);
 extern void df_place_give_back(DfPlace *place); /* does nothing if there is none */
 extern bool df_system_is_held(DfSystemUse *use, const DfSystem *system, TimestampTz *until);
-extern void df_system_answered(DfSystemUse *use, const DfReply *reply, DfVerdict verdict,
+extern void df_system_answered(DfSystemUse *use, const DfResponse *response, DfVerdict verdict,
 							   const DfSystem *system);
 
 extern PGDLLEXPORT void dataflows_worker_main(Datum arg);

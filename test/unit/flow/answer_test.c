@@ -96,7 +96,7 @@ test_answers(void)
 	{
 		DfAnswer answer = context(i);
 
-		answer.fate = DF_FATE_ANSWER;
+		answer.fate = DF_FATE_RESPONSE;
 		for (status = 100; status <= 599; status++)
 		{
 			answer.status = status;
@@ -111,7 +111,7 @@ test_answers(void)
 		static const int nonsense[] = {-1, 0, 1, 99, 600, 999, INT_MAX};
 		DfAnswer answer = context(i);
 
-		answer.fate = DF_FATE_ANSWER;
+		answer.fate = DF_FATE_RESPONSE;
 		for (status = 0; status < (int) lengthof(nonsense); status++)
 		{
 			DfVerdict verdict;
@@ -165,7 +165,7 @@ test_fates(void)
 			continue;
 		for (status = 100; status <= 599; status++)
 		{
-			for (answer.fate = DF_FATE_ANSWER; answer.fate <= DF_FATE_STARVED; answer.fate++)
+			for (answer.fate = DF_FATE_RESPONSE; answer.fate <= DF_FATE_STARVED; answer.fate++)
 			{
 				answer.status = status;
 				EXPECT(df_answer_verdict(&answer) != DF_VERDICT_RETRY,
@@ -214,7 +214,7 @@ test_undo_answers(void)
 		for (status = 100; status <= 599; status++)
 		{
 			answer.status = status;
-			answer.fate = DF_FATE_ANSWER;
+			answer.fate = DF_FATE_RESPONSE;
 			EXPECT(df_answer_undo_verdict(&answer) == expected_undo_verdict(&answer, status),
 				   "undo: status %d, context %d", status, i);
 			answer.fate = DF_FATE_TOO_LARGE;
@@ -271,7 +271,7 @@ test_mail_answers(void)
 	{
 		DfAnswer answer = {.method = DF_METHOD_EFFECT, .was_doubt = was_doubt, .key_trusted = true};
 
-		answer.fate = DF_FATE_ANSWER;
+		answer.fate = DF_FATE_RESPONSE;
 		for (answer.status = 0; answer.status < 1000; answer.status++)
 			EXPECT(df_answer_mail_verdict(&answer) ==
 					   expected_mail_verdict(answer.status, was_doubt),

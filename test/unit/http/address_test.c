@@ -51,7 +51,7 @@ test_private(void)
 	check_private("[fd00::1]");
 
 	result = ask(&request);
-	expect_fate(result, DF_FATE_ANSWER, 200, "");
+	expect_fate(result, DF_FATE_RESPONSE, 200, "");
 	df_http_free(result);
 	seen->requests = 0;
 	seen->connections = 0;

@@ -181,7 +181,7 @@ expect_fate(const DfHttpResult *result, DfFate fate, int status, const char *err
 	EXPECT(result->fate == fate && result->status == status, "%s, status %d, error \"%s\"",
 		   fate_name(result->fate), result->status, result->error);
 	EXPECT(strstr(result->error, error) != NULL, "error is \"%s\"", result->error);
-	EXPECT((fate == DF_FATE_ANSWER) == (result->error[0] == '\0'), "error is \"%s\"",
+	EXPECT((fate == DF_FATE_RESPONSE) == (result->error[0] == '\0'), "error is \"%s\"",
 		   result->error);
 }
 
@@ -208,7 +208,7 @@ check_body(const char *path, const char *body)
 {
 	DfHttpResult *result = get(path);
 
-	expect_fate(result, DF_FATE_ANSWER, 200, "");
+	expect_fate(result, DF_FATE_RESPONSE, 200, "");
 	EXPECT(strcmp(body_of(result), body) == 0 && result->body_len == strlen(body), "body is \"%s\"",
 		   body_of(result));
 	df_http_free(result);

@@ -58,7 +58,7 @@ check_dead_connection(const char *method, DfFate fate, int requests, const char 
 	df_http_init();
 	seen->requests = 0;
 	result = ask(&request);
-	expect_fate(result, DF_FATE_ANSWER, 200, "");
+	expect_fate(result, DF_FATE_RESPONSE, 200, "");
 	df_http_free(result);
 	result = ask(&request);
 	EXPECT(result->fate == fate, "%s, \"%s\"", fate_name(result->fate), result->error);
@@ -73,8 +73,8 @@ test_dead_connections(void)
 	check_dead_connection("POST", DF_FATE_LOST, 2,
 						  "a POST is not sent again when its connection died");
 	check_dead_connection("PATCH", DF_FATE_LOST, 2, "nor a PATCH");
-	check_dead_connection("GET", DF_FATE_ANSWER, 3, "a GET is");
-	check_dead_connection("DELETE", DF_FATE_ANSWER, 3, "and a DELETE");
+	check_dead_connection("GET", DF_FATE_RESPONSE, 3, "a GET is");
+	check_dead_connection("DELETE", DF_FATE_RESPONSE, 3, "and a DELETE");
 }
 
 static void
@@ -95,7 +95,7 @@ test_many(void)
 	for (i = 0; i < 100; i++)
 	{
 		result = await_result();
-		EXPECT(result->fate == DF_FATE_ANSWER && result->cookie < 100 && !got[result->cookie],
+		EXPECT(result->fate == DF_FATE_RESPONSE && result->cookie < 100 && !got[result->cookie],
 			   "%s, cookie " UINT64_FORMAT, result->error, result->cookie);
 		got[result->cookie % 100] = true;
 		df_http_free(result);

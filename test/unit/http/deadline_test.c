@@ -68,7 +68,7 @@ test_absence(void)
 	poll_for(20);
 	rest(800);
 	result = await_result();
-	expect_fate(result, DF_FATE_ANSWER, 200, "");
+	expect_fate(result, DF_FATE_RESPONSE, 200, "");
 	df_http_free(result);
 	end_test("an answer that arrived in time but was read late is an answer");
 
@@ -78,7 +78,7 @@ test_absence(void)
 	poll_for(20);
 	rest(900); /* the first half lies there for most of this */
 	result = await_result();
-	expect_fate(result, DF_FATE_ANSWER, 200, "");
+	expect_fate(result, DF_FATE_RESPONSE, 200, "");
 	df_http_free(result);
 	end_test("the deadline is extended by the time in which nobody read");
 

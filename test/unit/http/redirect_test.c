@@ -41,7 +41,7 @@ test_redirects(void)
 	char origins[100];
 	DfHttpResult *result = get("/redirect/302//plain");
 
-	expect_fate(result, DF_FATE_ANSWER, 302, "");
+	expect_fate(result, DF_FATE_RESPONSE, 302, "");
 	EXPECT(strstr(result->headers, "location: /plain\n") != NULL, "headers are \"%s\"",
 		   result->headers);
 	EXPECT(strcmp(body_of(result), "moved") == 0, "body is \"%s\"", body_of(result));
@@ -49,7 +49,7 @@ test_redirects(void)
 	end_test("a redirect is an answer if none are followed");
 
 	result = ask_redirected("GET", "/redirect/302//plain", 1);
-	expect_fate(result, DF_FATE_ANSWER, 200, "");
+	expect_fate(result, DF_FATE_RESPONSE, 200, "");
 	EXPECT(result->retry_after_ms == -1 && strstr(result->headers, "location") == NULL,
 		   "something of the redirect is left");
 	EXPECT(strcmp(body_of(result), "{\"id\": 7}") == 0, "body is \"%s\"", body_of(result));
@@ -58,7 +58,7 @@ test_redirects(void)
 
 	seen->requests = 0;
 	result = ask_redirected("GET", "/redirect/302/loop", 3);
-	expect_fate(result, DF_FATE_ANSWER, 302, "");
+	expect_fate(result, DF_FATE_RESPONSE, 302, "");
 	EXPECT(seen->requests == 4, "%d requests", seen->requests);
 	df_http_free(result);
 	end_test("and no more often than allowed");
@@ -98,7 +98,7 @@ test_redirects(void)
 	redirect_origins = origins;
 	result = ask_redirected("POST", "/redirect/308/other", 1);
 	redirect_origins = NULL;
-	expect_fate(result, DF_FATE_ANSWER, 200, "");
+	expect_fate(result, DF_FATE_RESPONSE, 200, "");
 	expect_said(result, "POST /echo", true);
 	expect_said(result, "\r\nHost: localhost", true);
 	expect_said(result, "\r\nContent-Type: application/json\r\n", true);

@@ -28,7 +28,7 @@ test_request_lines(void)
 	request.body_len = 8;
 	request.bearer_token = "tok-1";
 	result = ask(&request);
-	expect_fate(result, DF_FATE_ANSWER, 200, "");
+	expect_fate(result, DF_FATE_RESPONSE, 200, "");
 	expect_said(result, "POST /echo HTTP/1.1\r\n", true);
 	expect_said(result, "\r\nUser-Agent: dataflows/", true);
 	expect_said(result, "\r\nAccept: application/json\r\n", true);
@@ -85,7 +85,7 @@ test_large_request(void)
 	memset(body, 'z', 20000);
 	free(body);
 	result = await_result();
-	expect_fate(result, DF_FATE_ANSWER, 200, "");
+	expect_fate(result, DF_FATE_RESPONSE, 200, "");
 	EXPECT(result->body_len > 20000 && strstr(result->body, "qqqq") != NULL &&
 			   strchr(result->body, 'z') != NULL,
 		   "body");

@@ -19,7 +19,7 @@ test_answers(void)
 {
 	DfHttpResult *result = get("/plain");
 
-	expect_fate(result, DF_FATE_ANSWER, 200, "");
+	expect_fate(result, DF_FATE_RESPONSE, 200, "");
 	EXPECT(strcmp(body_of(result), "{\"id\": 7}") == 0, "body is \"%s\"", body_of(result));
 	EXPECT(strcmp(result->content_type, "application/json; charset=utf-8") == 0, "type is \"%s\"",
 		   result->content_type);
@@ -42,7 +42,7 @@ test_answers(void)
 	end_test("a NUL in the body is kept and counted");
 
 	result = get("/hints");
-	expect_fate(result, DF_FATE_ANSWER, 200, "");
+	expect_fate(result, DF_FATE_RESPONSE, 200, "");
 	EXPECT(strcmp(result->headers, "x-late: 2\ncontent-length: 0\n") == 0, "headers are \"%s\"",
 		   result->headers);
 	df_http_free(result);
@@ -55,7 +55,7 @@ test_answers(void)
 	end_test("folded header");
 
 	result = get("/empty");
-	expect_fate(result, DF_FATE_ANSWER, 204, "");
+	expect_fate(result, DF_FATE_RESPONSE, 204, "");
 	EXPECT(result->body_len == 0, "body of %zu bytes", result->body_len);
 	df_http_free(result);
 	end_test("204 has no body");
@@ -67,7 +67,7 @@ test_head(void)
 	DfHttpRequest request = request_for("HEAD", "/head");
 	DfHttpResult *result = ask(&request);
 
-	expect_fate(result, DF_FATE_ANSWER, 200, "");
+	expect_fate(result, DF_FATE_RESPONSE, 200, "");
 	EXPECT(result->body_len == 0, "body of %zu bytes", result->body_len);
 	df_http_free(result);
 	end_test("HEAD announces a body and has none");
@@ -127,7 +127,7 @@ test_limits(void)
 	request.url = url_of("/large");
 	request.max_body = 8192;
 	result = ask(&request);
-	expect_fate(result, DF_FATE_ANSWER, 200, "");
+	expect_fate(result, DF_FATE_RESPONSE, 200, "");
 	EXPECT(result->body_len == 8192, "body of %zu bytes", result->body_len);
 	df_http_free(result);
 	end_test("an answer of just max_body is whole");
@@ -141,7 +141,7 @@ check_retry_after(const char *value, int64 low, int64 high)
 
 	snprintf(path, sizeof(path), "/retry/%s", value);
 	result = get(path);
-	expect_fate(result, DF_FATE_ANSWER, 503, "");
+	expect_fate(result, DF_FATE_RESPONSE, 503, "");
 	EXPECT(result->retry_after_ms >= low && result->retry_after_ms <= high,
 		   "%s: " INT64_FORMAT " ms", value, result->retry_after_ms);
 	df_http_free(result);

@@ -1,17 +1,17 @@
 /*
- * types/reply.h
+ * types/response.h
  *	  What came back for a request.
  *
  * The worker's, for as long as it is applied: worker/dispatch.c makes it, the engine
  * reads it.
  */
-#ifndef DF_TYPES_REPLY_H
-#define DF_TYPES_REPLY_H
+#ifndef DF_TYPES_RESPONSE_H
+#define DF_TYPES_RESPONSE_H
 
 #include "postgres.h"
 #include "types/fate.h"
 
-typedef struct DfReply
+typedef struct DfResponse
 {
 	DfFate fate;
 	int status;
@@ -24,6 +24,6 @@ typedef struct DfReply
 	const char *error;
 	const char *shown; /* the body without our secrets, for errors; NULL = it holds none */
 	size_t shown_len;
-} DfReply;
+} DfResponse;
 
-#endif /* DF_TYPES_REPLY_H */
+#endif /* DF_TYPES_RESPONSE_H */
