@@ -28,44 +28,52 @@
 #define HEADER_PREFIX "header."
 #define HEADER_PREFIX_LEN 7
 
-/* mail servers let a client wait before they greet, and think before they accept */
-#define MAIL_CONNECT_TIMEOUT_MS 30000
-#define MAIL_TIMEOUT_MS 300000
-
 #define SECOND 1000.0
+#define MINUTE (60.0 * SECOND)
 #define HOUR (3600.0 * SECOND)
 #define DAY (24.0 * HOUR)
 
 /* an answer is kept as jsonb, whose strings end at 256 MB */
 #define LONGEST_BODY (256.0 * 1024 * 1024 - 1)
 
-#define SERVER(name, kind, field, min, max) \
-	name, ForeignServerRelationId, kind, offsetof(DfSystem, field), min, max, false, false
+#define SERVER_BY_KIND(name, kind, field, min, max, preset, mail_preset) \
+	name, ForeignServerRelationId, kind, offsetof(DfSystem, field), min, max, preset, \
+		mail_preset, false, false
+#define SERVER_NUMBER(name, kind, field, min, max, preset) \
+	SERVER_BY_KIND(name, kind, field, min, max, preset, preset)
+#define SERVER(name, kind, field) SERVER_BY_KIND(name, kind, field, 0, 0, 0, 0)
 #define SERVER_SUPERUSER(name, kind, field) \
-	name, ForeignServerRelationId, kind, offsetof(DfSystem, field), 0, 0, false, true
+	name, ForeignServerRelationId, kind, offsetof(DfSystem, field), 0, 0, 0, 0, false, true
 #define MAPPING(name, kind, field) \
-	name, UserMappingRelationId, kind, offsetof(DfSystem, field), 0, 0, true, false
+	name, UserMappingRelationId, kind, offsetof(DfSystem, field), 0, 0, 0, 0, true, false
 #define MAPPING_SUPERUSER(name, kind, field) \
-	name, UserMappingRelationId, kind, offsetof(DfSystem, field), 0, 0, true, true
+	name, UserMappingRelationId, kind, offsetof(DfSystem, field), 0, 0, 0, 0, true, true
 
+/*
+ * Which options there are: name, kind, field, and of numbers least, greatest and
+ * preset.  A preset stands here and nowhere else.  Mail servers have longer
+ * timeouts: they let a client wait before they greet, and think before they accept.
+ */
 static const DfOption options_table[] = {
-	{SERVER("url", DF_OPTION_URL, url, 0, 0)},
-	{SERVER("timeout", DF_OPTION_MS, timeout_ms, 1, DAY)},
-	{SERVER("connect_timeout", DF_OPTION_MS, connect_timeout_ms, 1, HOUR)},
-	{SERVER("encoding", DF_OPTION_ENCODING, form, 0, 0)},
-	{SERVER("idempotency_header", DF_OPTION_HEADER_NAME, idempotency_header, 0, 0)},
-	{SERVER("idempotency_ttl", DF_OPTION_LONG_MS, idempotency_ttl_ms, 0, 3650 * DAY)},
-	{SERVER("max_concurrency", DF_OPTION_INT, max_concurrency, 1, 10000)},
-	{SERVER("rate_limit", DF_OPTION_RATE, rate_per_second, 0, 0)},
-	{SERVER("breaker_failures", DF_OPTION_INT, breaker_failures, 0, 1000000)},
-	{SERVER("breaker_cooldown", DF_OPTION_LONG_MS, breaker_cooldown_ms, 1, DAY)},
-	{SERVER("retry_max_attempts", DF_OPTION_INT, retry.max_attempts, 0, 1000000)},
-	{SERVER("retry_initial", DF_OPTION_LONG_MS, retry.initial_ms, 1, 30 * DAY)},
-	{SERVER("retry_max", DF_OPTION_LONG_MS, retry.max_ms, 1, 30 * DAY)},
-	{SERVER("retry_for", DF_OPTION_LONG_MS, retry.for_ms, 0, 3650 * DAY)},
-	{SERVER("settle", DF_OPTION_LONG_MS, settle_ms, 0, 30 * DAY)},
-	{SERVER("max_body", DF_OPTION_BYTES, max_body, 1, LONGEST_BODY)},
-	{SERVER("follow_redirects", DF_OPTION_INT, follow_redirects, 0, 20)},
+	{SERVER("url", DF_OPTION_URL, url)},
+	{SERVER_BY_KIND("timeout", DF_OPTION_MS, timeout_ms, 1, DAY, 30 * SECOND, 5 * MINUTE)},
+	{SERVER_BY_KIND("connect_timeout", DF_OPTION_MS, connect_timeout_ms, 1, HOUR, 5 * SECOND,
+					30 * SECOND)},
+	{SERVER("encoding", DF_OPTION_ENCODING, form)},
+	{SERVER("idempotency_header", DF_OPTION_HEADER_NAME, idempotency_header)},
+	{SERVER_NUMBER("idempotency_ttl", DF_OPTION_LONG_MS, idempotency_ttl_ms, 0, 3650 * DAY, DAY)},
+	{SERVER_NUMBER("max_concurrency", DF_OPTION_INT, max_concurrency, 1, 10000, 32)},
+	{SERVER("rate_limit", DF_OPTION_RATE, rate_per_second)},
+	{SERVER_NUMBER("breaker_failures", DF_OPTION_INT, breaker_failures, 0, 1000000, 5)},
+	{SERVER_NUMBER("breaker_cooldown", DF_OPTION_LONG_MS, breaker_cooldown_ms, 1, DAY,
+				   30 * SECOND)},
+	{SERVER_NUMBER("retry_max_attempts", DF_OPTION_INT, retry.max_attempts, 0, 1000000, 0)},
+	{SERVER_NUMBER("retry_initial", DF_OPTION_LONG_MS, retry.initial_ms, 1, 30 * DAY, SECOND)},
+	{SERVER_NUMBER("retry_max", DF_OPTION_LONG_MS, retry.max_ms, 1, 30 * DAY, 5 * MINUTE)},
+	{SERVER_NUMBER("retry_for", DF_OPTION_LONG_MS, retry.for_ms, 0, 3650 * DAY, DAY)},
+	{SERVER_NUMBER("settle", DF_OPTION_LONG_MS, settle_ms, 0, 30 * DAY, MINUTE)},
+	{SERVER_NUMBER("max_body", DF_OPTION_BYTES, max_body, 1, LONGEST_BODY, 0)},
+	{SERVER_NUMBER("follow_redirects", DF_OPTION_INT, follow_redirects, 0, 20, 0)},
 	{SERVER_SUPERUSER("starttls", DF_OPTION_STARTTLS, mail_in_clear)},
 	{SERVER_SUPERUSER("ca_file", DF_OPTION_PATH, ca_file)},
 	{SERVER_SUPERUSER("allow_private", DF_OPTION_BOOL, allow_private)},
@@ -88,6 +96,8 @@ static const DfOption header_option = {
 	HEADER_PREFIX "Name",
 	InvalidOid,
 	DF_OPTION_HEADER,
+	0,
+	0,
 	0,
 	0,
 	0,
@@ -141,6 +151,45 @@ df_option_needs_superuser(const DfOption *option, const char *value)
 	if (option->kind == DF_OPTION_STARTTLS)
 		return strcmp(value, "require") != 0;
 	return option->kind != DF_OPTION_BOOL || !parse_bool(value, &on) || on;
+}
+
+/* ---- presets -------------------------------------------------------------- */
+
+static void
+preset(DfSystem *system, const DfOption *option, double value)
+{
+	void *field = (char *) system + option->offset;
+
+	switch (option->kind)
+	{
+		case DF_OPTION_MS:
+		case DF_OPTION_INT:
+			*(int *) field = (int) value;
+			break;
+		case DF_OPTION_LONG_MS:
+		case DF_OPTION_BYTES:
+			*(int64 *) field = (int64) value;
+			break;
+		default:
+			break; /* texts and switches: not set, off */
+	}
+}
+
+void
+df_options_preset(DfSystem *system)
+{
+	memset(system, 0, sizeof(*system));
+	for (int i = 0; i < lengthof(options_table); i++)
+		preset(system, &options_table[i], options_table[i].preset);
+}
+
+const DfSystem *
+df_system_presets(void)
+{
+	static DfSystem presets;
+
+	df_options_preset(&presets);
+	return &presets;
 }
 
 /* ---- unknown names -------------------------------------------------------- */
@@ -318,7 +367,8 @@ set_header(DfSystem *system, Oid catalog, DefElem *def, int first, DfOptionProbl
 
 /* ---- one object's whole list ---------------------------------------------- */
 
-static bool requires(DfOptionProblem *problem, const char *option, const char *other)
+static bool
+needs_also(DfOptionProblem *problem, const char *option, const char *other)
 {
 	return refuse(problem, ERRCODE_FDW_OPTION_NAME_NOT_FOUND,
 				  psprintf("option \"%s\" requires option \"%s\"", option, other),
@@ -335,8 +385,10 @@ server_complete(const DfSystem *system, DfOptionProblem *problem)
 	if (system->retry.initial_ms > system->retry.max_ms)
 		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
 					  pstrdup("option \"retry_initial\" is longer than \"retry_max\""),
-					  pstrdup("Set \"retry_max\" to at least \"retry_initial\"; where they are not "
-							  "set, they are 5min and 1s."));
+					  psprintf("Set \"retry_max\" to at least \"retry_initial\"; where they are not "
+							   "set, they are %s and %s.",
+							   df_duration_text(df_system_presets()->retry.max_ms),
+							   df_duration_text(df_system_presets()->retry.initial_ms)));
 	if (system->idempotency_header != NULL && find_header(system, system->idempotency_header) >= 0)
 		return refuse(
 			problem, ERRCODE_INVALID_PARAMETER_VALUE,
@@ -390,10 +442,10 @@ mail_options_apply(DfSystem *system, List *options, DfOptionProblem *problem)
 		return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
 					  pstrdup("option \"starttls\" is not for an url that begins with smtps"),
 					  pstrdup("Drop it: such a connection is secure from its first byte."));
-	if (!is_given(options, "timeout"))
-		system->timeout_ms = MAIL_TIMEOUT_MS;
-	if (!is_given(options, "connect_timeout"))
-		system->connect_timeout_ms = MAIL_CONNECT_TIMEOUT_MS;
+	for (int i = 0; i < lengthof(options_table); i++)
+		if (options_table[i].mail_preset != options_table[i].preset &&
+			!is_given(options, options_table[i].name))
+			preset(system, &options_table[i], options_table[i].mail_preset);
 	return true;
 }
 
@@ -450,7 +502,7 @@ mapping_pairs_complete(const DfSystem *system, DfOptionProblem *problem)
 
 	for (int i = 0; i < lengthof(pairs); i++)
 		if (pairs[i].value != NULL && pairs[i].needed == NULL)
-	return requires(problem, pairs[i].name, pairs[i].needs);
+			return needs_also(problem, pairs[i].name, pairs[i].needs);
 	if (system->oauth_scope != NULL && system->oauth_token_url == NULL)
 		return refuse(problem, ERRCODE_FDW_OPTION_NAME_NOT_FOUND,
 					  pstrdup("option \"scope\" requires option \"oauth_token_url\""),
@@ -573,22 +625,6 @@ df_options_fit(const DfSystem *system, DfOptionProblem *problem)
 }
 
 void
-df_options_defaults(DfSystem *system)
-{
-	memset(system, 0, sizeof(*system));
-	system->timeout_ms = 30000;
-	system->connect_timeout_ms = 5000;
-	system->idempotency_ttl_ms = (int64) DAY;
-	system->max_concurrency = 32;
-	system->breaker_failures = 5;
-	system->breaker_cooldown_ms = 30000;
-	system->retry.initial_ms = 1000;
-	system->retry.max_ms = 5 * 60 * 1000;
-	system->retry.for_ms = (int64) DAY;
-	system->settle_ms = 60000;
-}
-
-void
 df_options_forget(DfSystem *system)
 {
 	for (int i = 0; i < lengthof(options_table); i++)
@@ -660,7 +696,7 @@ dataflows_fdw_validator(PG_FUNCTION_ARGS)
 	check_catalog(catalog, options);
 	if (catalog != ForeignServerRelationId && catalog != UserMappingRelationId)
 		PG_RETURN_VOID();
-	df_options_defaults(&system);
+	df_options_preset(&system);
 	valid = df_options_apply(&system, catalog, options, &problem);
 	df_options_forget(&system);
 	if (!valid)

@@ -42,6 +42,8 @@ typedef struct DfOption
 	size_t offset; /* in DfSystem */
 	double min; /* of numbers; durations in ms */
 	double max;
+	double preset; /* where it is not set; of numbers and durations */
+	double mail_preset; /* likewise, for a mail server */
 	bool secret; /* zeroed when forgotten */
 	bool superuser; /* only superusers may set it */
 } DfOption;
@@ -61,7 +63,7 @@ extern const DfOption *df_option_find(const char *name, Oid catalog);
 extern bool df_option_needs_superuser(const DfOption *option, const char *value);
 
 /* a system with nothing set */
-extern void df_options_defaults(DfSystem *system);
+extern void df_options_preset(DfSystem *system);
 
 /*
  * Lays one object's whole list of options (DefElems) over the system; strings
@@ -88,5 +90,8 @@ extern bool df_option_parse(const DfOption *option, const char *value, void *fie
 
 /* what would be valid, as a sentence */
 extern char *df_option_valid(const DfOption *option);
+
+/* "5min", as an option may be written */
+extern char *df_duration_text(double ms);
 
 #endif /* DF_FDW_OPTIONS_H */

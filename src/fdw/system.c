@@ -148,7 +148,7 @@ read_system(DfSystem *system, ForeignServer *server, char **why)
 	List *options;
 	bool valid;
 
-	df_options_defaults(system);
+	df_options_preset(system);
 	system->oid = server->serverid;
 	system->name = pstrdup(server->servername);
 	valid = df_options_apply(system, ForeignServerRelationId, server->options, &problem);

@@ -59,6 +59,9 @@ typedef struct DfSystem
  */
 extern DfSystem *df_system_get(const char *name, char **why);
 
+/* what holds for a system whose server sets nothing, or is no more; it has no url */
+extern const DfSystem *df_system_presets(void);
+
 /*
  * Whether a superuser allows private addresses for that URL: that of a system holds
  * for its own origin only, as roles may give a token URL of their own.

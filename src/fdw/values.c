@@ -250,8 +250,8 @@ df_option_parse(const DfOption *option, const char *value, void *field, const ch
 	}
 }
 
-static char *
-duration_text(double ms)
+char *
+df_duration_text(double ms)
 {
 	static const struct
 	{
@@ -297,7 +297,7 @@ df_option_valid(const DfOption *option)
 		case DF_OPTION_LONG_MS:
 			return psprintf("Write a duration from %s to %s, such as \"100ms\", \"30s\", \"5min\" "
 							"or \"24h\"; a plain number is seconds.",
-							duration_text(option->min), duration_text(option->max));
+							df_duration_text(option->min), df_duration_text(option->max));
 		case DF_OPTION_INT:
 			return psprintf("Write a whole number from %d to %d.", (int) option->min,
 							(int) option->max);

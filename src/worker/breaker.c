@@ -170,10 +170,10 @@ df_system_use(const DfSystem *system)
 static DfSystemRules
 rules_of(const DfSystem *system)
 {
-	DfSystemRules rules = {32, 0, 5, 30 * USECS_PER_SEC};
+	DfSystemRules rules;
 
 	if (system == NULL)
-		return rules; /* the server is gone: the defaults */
+		system = df_system_presets(); /* the server is gone */
 	rules.max_concurrency = system->max_concurrency;
 	rules.rate_per_second = system->rate_per_second;
 	rules.breaker_failures = system->breaker_failures;

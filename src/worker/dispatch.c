@@ -31,23 +31,20 @@
 static void
 policy_of(const DfSystem *system, DfSystemPolicy *policy)
 {
-	memset(policy, 0, sizeof(*policy));
-	if (system == NULL)
-	{
-		policy->retry.initial_ms = 1000;
-		policy->retry.max_ms = 300000;
-		policy->retry.for_ms = INT64CONST(24) * 3600 * 1000;
-		policy->settle_ms = 60000;
+	bool gone = system == NULL;
 
+	if (gone)
+		system = df_system_presets();
+	policy->retry = system->retry;
+	policy->settle_ms = system->settle_ms;
+	policy->key_trusted = system->idempotency_trusted && system->idempotency_header != NULL;
+	policy->key_ttl_ms = system->idempotency_ttl_ms;
+	if (gone)
+	{
 		/* nobody can say now; it is judged again when the step is to leave */
 		policy->key_trusted = true;
 		policy->key_ttl_ms = INT64CONST(366) * 24 * 3600 * 1000;
-		return;
 	}
-	policy->key_trusted = system->idempotency_trusted && system->idempotency_header != NULL;
-	policy->key_ttl_ms = system->idempotency_ttl_ms;
-	policy->retry = system->retry;
-	policy->settle_ms = system->settle_ms;
 }
 
 static char *

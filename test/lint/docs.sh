@@ -195,23 +195,25 @@ offence("there is no setting $_") for grep { !$settings{$_} } sort keys %rows;
 # ---- options ----------------------------------------------------------------------
 
 my $options = slurp('src/fdw/options.c');
-my %numbers = (SECOND => 1000, HOUR => 3_600_000, DAY => 86_400_000);
-my ($defaults) = $options =~ /^df_options_defaults\(.*?\)\n\{(.*?)^\}/ms;
-my %fields = map { /system->([\w.]+) = (.*?);/ ? ($1 => value_of($2, %numbers)) : () } split /\n/, $defaults // '';
+my %numbers = (SECOND => 1000, MINUTE => 60_000, HOUR => 3_600_000, DAY => 86_400_000);
 my %known = ('header.Name' => 1);
+my ($mail) = $page =~ /^For a mail server, (.*?)(?:;|unless)/ms;
 my %sections = (SERVER => section('SERVER'), MAPPING => section('USER MAPPING'));
 
 %numbers = (%numbers, $options =~ /^#define (LONGEST_\w+) \(([0-9. *+-]+)\)$/mg);
-while ($options =~ /\{(SERVER|MAPPING)(?:_SUPERUSER)?\("(\w+)", (\w+), ([\w.]+)(?:, ([^,]*), ([^)]*))?\)/g)
+$options =~ s/\s+/ /g;
+while ($options =~ /\{(SERVER|MAPPING)(?:_[A-Z_]+)?\("(\w+)", (\w+), [\w.]+(?:, ([^,]*), ([^,]*), ([^,)]*)(?:, ([^)]*))?)?\)/g)
 {
-	my ($object, $name, $kind, $field, $low, $high) = ($1, $2, $3, $4, $5, $6);
+	my ($object, $name, $kind, $low, $high, $preset, $for_mail) = ($1, $2, $3, $4, $5, $6, $7);
 
 	$known{$name} = 1;
 	if ($sections{$object} !~ /^\|[^|]*`\Q$name\E`[^|]*\|/m) { offence("option $name of $object is missing"); next; }
 	next unless $object eq 'SERVER' and $kind =~ /_(MS|LONG_MS|INT|BYTES)$/;
 	my ($given, $text) = $sections{$object} =~ /^\| `\Q$name\E` \| (.*?) \| (.*)/m;
 	check_range("option $name", $text, value_of($low, %numbers), value_of($high, %numbers));
-	my $wanted = $fields{$field} // 0;
+	my $wanted = value_of($preset, %numbers);
+	offence("option $name: for a mail server it is $for_mail, which $mail does not say")
+	  if defined $for_mail && !grep { base($_) eq value_of($for_mail, %numbers) } $mail =~ /`$name`.*? (\d+\w+)/;
 	next if $wanted eq '0' and $given =~ /^`dataflows\.\w+`$/;    # unset: as the setting says
 	offence("option $name: the default is $wanted, not $given") unless base($given) eq $wanted;
 }
