@@ -14,7 +14,7 @@
 #include "shared/clock.h"
 #include "shared/json.h"
 #include "shared/metrics.h"
-#include "store/claim.h"
+#include "store/inbox_read.h"
 #include "types/base.h"
 #include "types/run.h"
 #include "utils/acl.h"

@@ -24,6 +24,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "store/columns.h"
 #include "store/store.h"
 #include "store/version.h"
 
@@ -170,14 +171,18 @@ df_store_leave(DfStore *store)
 	MemoryContextSwitchTo(store->result_context);
 }
 
-static void
-prepare(DfPlan *plan)
+void
+df_plan_prepare(DfPlan *plan)
 {
 	SPIPlanPtr prepared;
 
 	if (plan->plan != NULL)
 		return;
-	prepared = SPI_prepare_cursor(plan->sql, plan->nargs, plan->types, CURSOR_OPT_GENERIC_PLAN);
+	if (plan->table == NULL)
+		plan->nparams = plan->nargs;
+	else if (!plan->expanded)
+		df_columns_expand(plan);
+	prepared = SPI_prepare_cursor(plan->sql, plan->nparams, plan->types, CURSOR_OPT_GENERIC_PLAN);
 	if (prepared == NULL)
 		elog(ERROR, "could not prepare \"%s\": %s", plan->sql, SPI_result_code_string(SPI_result));
 	SPI_keepplan(prepared);
@@ -195,14 +200,14 @@ checked(const DfPlan *plan, int code)
 uint64
 df_plan_run(DfPlan *plan, Datum *values, const char *nulls, long limit)
 {
-	prepare(plan);
+	df_plan_prepare(plan);
 	return checked(plan, SPI_execute_plan(plan->plan, values, nulls, false, limit));
 }
 
 uint64
 df_plan_look(DfPlan *plan, Datum *values, const char *nulls, long limit)
 {
-	prepare(plan);
+	df_plan_prepare(plan);
 	return checked(plan,
 				   SPI_execute_snapshot(plan->plan, values, nulls, GetLatestSnapshot(),
 										InvalidSnapshot, true, false, limit));
@@ -309,4 +314,16 @@ df_array(Oid element_type, Datum *values, bool *nulls, int n)
 	get_typlenbyvalalign(element_type, &length, &by_value, &align);
 	return PointerGetDatum(construct_md_array(values, nulls, 1, dims, lower,
 											  element_type, length, by_value, align));
+}
+
+Datum
+df_text_array(List *strings)
+{
+	Datum *values = palloc(sizeof(Datum) * Max(1, list_length(strings)));
+	int n = 0;
+	ListCell *lc;
+
+	foreach (lc, strings)
+		values[n++] = CStringGetTextDatum((char *) lfirst(lc));
+	return df_array(TEXTOID, values, NULL, n);
 }

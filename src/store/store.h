@@ -32,15 +32,43 @@ typedef struct DfStore
 	ErrorContextCallback explain; /* pushed if the library does not fit the schema */
 } DfStore;
 
+struct DfColumn;
+struct DfTable;
+
 /* one statement: constant text, prepared once per process, result code checked */
 typedef struct DfPlan
 {
 	const char *sql;
 	int expect; /* SPI_OK_... */
-	int nargs;
+	int nargs; /* parameters of its own */
 	Oid types[DF_MAX_ARGS];
-	SPIPlanPtr plan; /* NULL until first used */
+	/* store/columns.h: the text has marks for these columns; NULL = it has none */
+	const struct DfTable *table;
+	int in; /* those columns of the table that have one of these bits */
+
+	/* set when it is first used */
+	bool expanded; /* its marks are replaced */
+	int nparams; /* with those of its columns */
+	const struct DfColumn **columns;
+	int ncolumns;
+	SPIPlanPtr plan; /* NULL until then */
 } DfPlan;
+
+/*
+ * The rest of a plan behind its text and SPI_OK_...: the types of its parameters
+ * (DF_NO_PARAMS if it has none), the columns that its marks are about.
+ */
+#define DF_PARAMS(...) \
+	lengthof(((const Oid[]){__VA_ARGS__})), \
+	{ \
+		__VA_ARGS__ \
+	}
+#define DF_NO_PARAMS \
+	0, \
+	{ \
+		InvalidOid \
+	}
+#define DF_COLUMNS(table, in) &(table), in
 
 extern void df_store_enter(DfStore *store);
 
@@ -50,6 +78,9 @@ extern void df_store_enter(DfStore *store);
  */
 extern void df_store_enter_as(DfStore *store, Oid role);
 extern void df_store_leave(DfStore *store);
+
+/* what df_plan_run() does when it is first called */
+extern void df_plan_prepare(DfPlan *plan);
 
 /* runs it and returns the number of rows; nulls may be NULL (' ' and 'n' as in SPI) */
 extern uint64 df_plan_run(DfPlan *plan, Datum *values, const char *nulls, long limit);
@@ -70,6 +101,7 @@ extern TimestampTz df_time(uint64 row, int column); /* DF_NEVER if null */
 
 /* arrays as parameters, for statements over many rows; nulls may be NULL */
 extern Datum df_array(Oid element_type, Datum *values, bool *nulls, int n);
+extern Datum df_text_array(List *strings);
 
 /* the extension's owner; InvalidOid if this database has no extension */
 extern Oid df_extension_owner(void);

@@ -12,6 +12,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "store/identity.h"
 #include "store/store.h"
 #include "store/workflow_table.h"
 
@@ -163,4 +164,72 @@ df_workflow_live_runs(const char *name)
 	values[0] = CStringGetTextDatum(name);
 	(void) df_plan_run(&plan, values, NULL, 0);
 	return df_int64(0, 0, 0);
+}
+
+/* ---- for the worker ------------------------------------------------------- */
+
+static DfPlan names_plan = {
+	"SELECT w.name, bool_or(w.paused) OR EXISTS (SELECT FROM dataflows.installation i WHERE "
+	"i.paused) "
+	"FROM dataflows.workflow w WHERE w.owner = $1 GROUP BY w.name ORDER BY w.name",
+	SPI_OK_SELECT,
+	1,
+	{OIDOID}};
+
+List *
+df_load_workflow_names(Oid owner, MemoryContext cxt)
+{
+	Datum values[1] = {ObjectIdGetDatum(owner)};
+	DfInstallation installation;
+	uint64 n;
+	List *names = NIL;
+
+	df_installation_read(CurrentMemoryContext, &installation);
+	if (!installation.ours)
+		return NIL; /* held: the token was changed while we ran */
+	n = df_plan_run(&names_plan, values, NULL, 0);
+	for (uint64 i = 0; i < n; i++)
+	{
+		MemoryContext old;
+
+		if (df_bool(i, 1, false))
+			continue; /* paused */
+		old = MemoryContextSwitchTo(cxt);
+		names = lappend(names, df_copy_text(cxt, i, 0));
+		MemoryContextSwitchTo(old);
+	}
+	return names;
+}
+
+static DfPlan workflow_plan = {"SELECT w.function, w.function_owner, w.owner, w.owner_name, "
+							   "w.on_failure, w.retry, w.on_error, w.deadline "
+							   "FROM dataflows.workflow w WHERE w.name = $1 AND w.version = $2",
+							   SPI_OK_SELECT,
+							   2,
+							   {TEXTOID, INT4OID}};
+
+DfWorkflow *
+df_load_workflow(const char *name, int version, MemoryContext cxt)
+{
+	Datum values[2] = {CStringGetTextDatum(name), Int32GetDatum(version)};
+	DfWorkflow *workflow;
+	char *on_error;
+
+	if (df_plan_run(&workflow_plan, values, NULL, 1) == 0)
+		return NULL;
+	workflow = MemoryContextAllocZero(cxt, sizeof(DfWorkflow));
+	workflow->name = MemoryContextStrdup(cxt, name);
+	workflow->version = version;
+	workflow->function = df_copy_text(cxt, 0, 0);
+	workflow->function_owner = DatumGetObjectId(df_value(0, 1));
+	workflow->owner = DatumGetObjectId(df_value(0, 2));
+	workflow->owner_name = df_copy_text(cxt, 0, 3);
+	workflow->on_failure = df_copy_text(cxt, 0, 4);
+	workflow->retry = df_copy_jsonb(cxt, 0, 5);
+	on_error = df_copy_text(CurrentMemoryContext, 0, 6);
+	workflow->stuck_on_error = strcmp(on_error, "stuck") == 0;
+	workflow->has_deadline = !df_is_null(0, 7);
+	if (workflow->has_deadline)
+		workflow->deadline = *DatumGetIntervalP(df_value(0, 7));
+	return workflow;
 }

@@ -8,7 +8,8 @@
 #ifndef DF_STORE_WORKFLOW_TABLE_H
 #define DF_STORE_WORKFLOW_TABLE_H
 
-#include "df_types.h"
+#include "types/workflow_version.h"
+#include "nodes/pg_list.h"
 
 typedef struct DfWorkflowRow
 {
@@ -41,5 +42,11 @@ extern bool df_workflow_insert(const DfWorkflowRow *row);
 extern void df_workflow_lock(const char *name);
 extern void df_workflow_mark_dropped(const char *name);
 extern int64 df_workflow_live_runs(const char *name);
+
+/* the names of the workflows of that owner that are not paused; in cxt */
+extern List *df_load_workflow_names(Oid owner, MemoryContext cxt);
+
+/* one version, as a worker knows it; NULL if it is gone */
+extern DfWorkflow *df_load_workflow(const char *name, int version, MemoryContext cxt);
 
 #endif /* DF_STORE_WORKFLOW_TABLE_H */

@@ -2,8 +2,8 @@
  * types/message.h
  *	  One row of the inbox in a worker's memory.
  *
- * Its run's: store/inbox_table.c reads it, the engine says what became of it,
- * store/record.c writes that.
+ * Its run's: the engine says what became of it, store/inbox_read.c reads it and
+ * writes that.
  */
 #ifndef DF_TYPES_MESSAGE_H
 #define DF_TYPES_MESSAGE_H

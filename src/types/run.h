@@ -2,8 +2,8 @@
  * types/run.h
  *	  One run in a worker's memory.
  *
- * Its worker's, in a memory context of its own: store/claim.c reads it, the
- * engine changes it, store/record.c writes it.
+ * Its worker's, in a memory context of its own: the engine changes it,
+ * store/run_table.c reads its row and writes it.
  */
 #ifndef DF_TYPES_RUN_H
 #define DF_TYPES_RUN_H

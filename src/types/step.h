@@ -2,8 +2,8 @@
  * types/step.h
  *	  One step of a run, and one failed attempt of a step, in a worker's memory.
  *
- * Its run's, in run->cxt: store/claim.c reads it, the engine changes it,
- * store/record.c writes it.
+ * Its run's, in run->cxt: the engine changes it, store/step_table.c reads it
+ * and writes it.
  */
 #ifndef DF_TYPES_STEP_H
 #define DF_TYPES_STEP_H

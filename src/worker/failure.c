@@ -14,7 +14,7 @@
 #include "engine/body.h"
 #include "shared/clock.h"
 #include "shared/trouble.h"
-#include "store/record.h"
+#include "store/run_table.h"
 #include "store/store.h"
 #include "store/xact.h"
 #include "worker/turn.h"

@@ -18,9 +18,11 @@
 #include "guc.h"
 #include "shared/clock.h"
 #include "shared/line.h"
-#include "store/claim.h"
-#include "store/record.h"
+#include "store/inbox_read.h"
+#include "store/run_table.h"
+#include "store/step_table.h"
 #include "store/store.h"
+#include "store/workflow_table.h"
 #include "worker/turn.h"
 
 /* new rows of the inbox that a turn reads, and at least of each workflow */

@@ -14,6 +14,8 @@
 #include "engine/outcome.h"
 #include "shared/metrics.h"
 #include "shared/wake.h"
+#include "store/attempt_table.h"
+#include "store/inbox_read.h"
 #include "store/record.h"
 #include "store/store.h"
 #include "store/xact.h"

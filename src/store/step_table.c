@@ -1,0 +1,318 @@
+/*
+ * store/step_table.c
+ *	  Statements on dataflows.step.
+ *
+ * Runs in workers and sql workers, in their transaction, as the extension's
+ * owner, for runs that the caller holds.  It must never decide anything: a step
+ * is written as the engine left it.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "flow/flow.h"
+#include "store/columns.h"
+#include "store/run_table.h"
+#include "store/step_table.h"
+
+/* ---- columns -------------------------------------------------------------- */
+
+#define IN_KEY DF_IN_KEY
+#define IN_RENDERED (DF_IN_OTHER << 0) /* the intent: written again only if retry() renders it anew */
+#define IN_INTENT (DF_IN_OTHER << 1) /* what a step has that is on its way for the first time */
+#define IN_OUTCOME (DF_IN_OTHER << 2) /* what a later turn may change */
+#define IN_ALL (IN_KEY | IN_RENDERED | IN_INTENT | IN_OUTCOME)
+
+#define COLUMN(column, field, form, in) DF_COLUMN(DfStep, column, field, form, in)
+
+/* clang-format off */
+static const DfColumn step_columns[] = {
+	DF_COLUMN_OF_OWNER(DfRun, "run", id, UUID, IN_KEY),
+	COLUMN("n",             n,             INT,        IN_KEY),
+	COLUMN("base_hash",     base_hash,     HASH,       IN_INTENT | IN_RENDERED),
+	COLUMN("started_at",    started_at,    TIME,       IN_INTENT | IN_RENDERED),
+	COLUMN("kind",          kind,          STEP_KIND,  IN_INTENT),
+	COLUMN("step",          name,          TEXT,       IN_INTENT),
+	COLUMN("system",        system,        TEXT,       IN_INTENT),
+	COLUMN("request",       request,       TEXT,       IN_INTENT | IN_RENDERED),
+	COLUMN("headers",       headers,       JSONB,      IN_INTENT | IN_RENDERED),
+	COLUMN("body",          body,          TEXT,       IN_INTENT | IN_RENDERED),
+	COLUMN("options",       options,       JSONB,      IN_INTENT | IN_RENDERED),
+	COLUMN("state",         state,         STEP_STATE, IN_INTENT | IN_OUTCOME),
+	COLUMN("attempts",      attempts,      INT,        IN_INTENT | IN_OUTCOME),
+	COLUMN("renewals",      renewals,      INT,        IN_OUTCOME),
+	COLUMN("sent_at",       sent_at,       TIME,       IN_OUTCOME),
+	COLUMN("wake_at",       wake_at,       TIME,       IN_OUTCOME),
+	COLUMN("finished_at",   finished_at,   TIME,       IN_OUTCOME),
+	COLUMN("status",        status,        COUNT,      IN_OUTCOME),
+	COLUMN("output",        output,        JSONB,      IN_OUTCOME),
+	COLUMN("answer",        answer,        JSONB,      IN_OUTCOME),
+	COLUMN("error",         error,         JSONB,      IN_OUTCOME),
+	COLUMN("undo",          undo,          TEXT,       IN_OUTCOME),
+	COLUMN("undo_body",     undo_body,     TEXT,       IN_OUTCOME),
+	COLUMN("undo_state",    undo_state,    UNDO_STATE, IN_OUTCOME),
+	COLUMN("undo_attempts", undo_attempts, COUNT,      IN_OUTCOME),
+	COLUMN("undo_since",    undo_since,    TIME,       IN_OUTCOME),
+	COLUMN("undo_error",    undo_error,    JSONB,      IN_OUTCOME),
+};
+/* clang-format on */
+
+static const DfTable step_table = {step_columns, lengthof(step_columns)};
+
+/* ---- reading -------------------------------------------------------------- */
+
+static DfStep *
+step_from_row(const DfPlan *plan, uint64 row, MemoryContext cxt)
+{
+	DfStep *step = MemoryContextAllocZero(cxt, sizeof(DfStep));
+
+	df_row_read(plan, row, step, cxt);
+	/* what has ended by now was put out by who saw it end */
+	step->traced = step->finished_at != DF_NEVER;
+	return step;
+}
+
+static void
+load_first_rounds(List *runs)
+{
+	static DfPlan plan = {
+		"SELECT {s.*} FROM dataflows.step AS s"
+		" WHERE s.run = ANY ($1)"
+		" ORDER BY s.run, s.n",
+		SPI_OK_SELECT,
+		DF_PARAMS(UUIDARRAYOID),
+		DF_COLUMNS(step_table, IN_ALL)};
+	Datum *ids = palloc(sizeof(Datum) * list_length(runs));
+	Datum values[1];
+	DfRun *run = NULL;
+	int count = 0;
+	uint64 n;
+	ListCell *lc;
+
+	foreach (lc, runs)
+		ids[count++] = UUIDPGetDatum(&((DfRun *) lfirst(lc))->id);
+	values[0] = df_array(UUIDOID, ids, NULL, count);
+	n = df_plan_run(&plan, values, NULL, 0);
+	for (uint64 i = 0; i < n; i++)
+	{
+		pg_uuid_t id = df_copy_uuid(i, 0);
+		MemoryContext old;
+
+		if (run == NULL || memcmp(&run->id, &id, sizeof(id)) != 0)
+			run = df_run_find(runs, &id);
+		if (run == NULL)
+			continue;
+		old = MemoryContextSwitchTo(run->cxt);
+		run->loaded_steps = lappend(run->loaded_steps, step_from_row(&plan, i, run->cxt));
+		MemoryContextSwitchTo(old);
+	}
+}
+
+/* ---- runs that continue_with() has begun anew ----------------------------- */
+
+/*
+ * what earlier rounds did and may have to be undone, the newest; with the undos that have failed,
+ * or without
+ */
+#define FORMER_STEPS 100
+
+static bool
+has_failed_undo_of_former(const DfRun *run)
+{
+	static DfPlan plan = {
+		"SELECT FROM dataflows.step AS s"
+		" WHERE s.run = $1 AND s.n <= $2 AND s.undo_state = 'undo_failed'",
+		SPI_OK_SELECT,
+		DF_PARAMS(UUIDOID, INT4OID)};
+	Datum values[2] = {UUIDPGetDatum(&run->id), Int32GetDatum(run->round_n)};
+
+	return df_plan_run(&plan, values, NULL, 1) > 0;
+}
+
+static void
+load_former(DfRun *run)
+{
+	static DfPlan plan = {
+		"SELECT {s.*} FROM dataflows.step AS s"
+		" WHERE s.run = $1 AND s.n <= $2 AND s.n > $3"
+		" AND coalesce(s.undo_state, 'none') <> ALL (CASE WHEN $4 THEN '{undone,gone}'"
+		"  ELSE '{undone,gone,undo_failed}' END::text[])"
+		" AND CASE WHEN s.kind = 'call'"
+		"  THEN s.answer IS NOT NULL AND s.answer->'attached' IS DISTINCT FROM 'true'"
+		"   AND (s.state IN ('done', 'in_doubt') OR s.undo_state IS NOT NULL)"
+		"  ELSE s.state IN ('done', 'in_doubt')"
+		"   AND coalesce(s.undo, s.options->>'undo', 'none') <> 'none' END"
+		" ORDER BY s.n DESC LIMIT $5",
+		SPI_OK_SELECT,
+		DF_PARAMS(UUIDOID, INT4OID, INT4OID, BOOLOID, INT8OID),
+		DF_COLUMNS(step_table, IN_ALL)};
+	bool stuck = run->state == DF_RUN_STUCK;
+	Datum values[5] = {UUIDPGetDatum(&run->id), Int32GetDatum(run->round_n),
+					   Int32GetDatum(run->pivot_n), BoolGetDatum(stuck),
+					   Int64GetDatum(FORMER_STEPS)};
+	uint64 n = df_plan_run(&plan, values, NULL, 0);
+	MemoryContext old = MemoryContextSwitchTo(run->cxt);
+
+	for (uint64 i = 0; i < n; i++)
+		run->loaded_steps = lcons(step_from_row(&plan, i, run->cxt), run->loaded_steps);
+	MemoryContextSwitchTo(old);
+	run->former_loaded = true;
+	run->former_more = n == FORMER_STEPS;
+	run->former_failed = !stuck && has_failed_undo_of_former(run);
+}
+
+/* while it goes forward, the present round is all that it knows: its memory stays the same */
+static void
+load_round(DfRun *run)
+{
+	static DfPlan plan = {
+		"SELECT {s.*} FROM dataflows.step AS s"
+		" WHERE s.run = $1 AND s.n > $2"
+		" ORDER BY s.n",
+		SPI_OK_SELECT,
+		DF_PARAMS(UUIDOID, INT4OID),
+		DF_COLUMNS(step_table, IN_ALL)};
+	Datum values[2] = {UUIDPGetDatum(&run->id), Int32GetDatum(run->round_n)};
+	MemoryContext old;
+	uint64 n;
+
+	if (run->state != DF_RUN_RUNNING && run->state != DF_RUN_WAITING)
+		load_former(run);
+	n = df_plan_run(&plan, values, NULL, 0);
+	old = MemoryContextSwitchTo(run->cxt);
+	for (uint64 i = 0; i < n; i++)
+		run->loaded_steps = lappend(run->loaded_steps, step_from_row(&plan, i, run->cxt));
+	MemoryContextSwitchTo(old);
+}
+
+void
+df_load_steps(List *runs)
+{
+	List *first = NIL;
+	ListCell *lc;
+
+	foreach (lc, runs)
+	{
+		DfRun *run = lfirst(lc);
+
+		if (run->round_n > 0)
+			load_round(run);
+		else
+			first = lappend(first, run);
+	}
+	if (first != NIL)
+		load_first_rounds(first);
+}
+
+/* ---- writing -------------------------------------------------------------- */
+
+/*
+ * Most steps are new and on their way: no outcome yet.  Half the columns make
+ * half the work of a batch.
+ */
+static DfPlan insert_intents = {
+	"INSERT INTO dataflows.step ({*})"
+	" SELECT * FROM unnest({$[]})",
+	SPI_OK_INSERT,
+	DF_NO_PARAMS,
+	DF_COLUMNS(step_table, IN_KEY | IN_INTENT)};
+
+static DfPlan insert_steps = {
+	"INSERT INTO dataflows.step ({*})"
+	" SELECT * FROM unnest({$[]})",
+	SPI_OK_INSERT,
+	DF_NO_PARAMS,
+	DF_COLUMNS(step_table, IN_ALL)};
+
+static DfPlan update_steps = {
+	"UPDATE dataflows.step AS s SET {* = u.*}"
+	" FROM unnest({$[]}) AS u ({*})"
+	" WHERE s.run = u.run AND s.n = u.n",
+	SPI_OK_UPDATE,
+	DF_NO_PARAMS,
+	DF_COLUMNS(step_table, IN_KEY | IN_OUTCOME)};
+
+static bool
+is_intent(const DfStep *step)
+{
+	return step->state == DF_STEP_SENT && step->attempts == 1 && step->renewals == 0 &&
+		step->error == NULL && step->wake_at == DF_NEVER && step->sent_at == DF_NEVER;
+}
+
+/* a step that retry() had rendered anew: rare, one by one */
+static void
+update_rendered(const DfRun *run, const DfStep *step)
+{
+	static DfPlan plan = {
+		"UPDATE dataflows.step AS s SET {* = $}"
+		" WHERE s.run = $1 AND s.n = $2",
+		SPI_OK_UPDATE,
+		DF_PARAMS(UUIDOID, INT4OID),
+		DF_COLUMNS(step_table, IN_RENDERED)};
+	Datum key[2] = {UUIDPGetDatum(&run->id), Int32GetDatum(step->n)};
+
+	(void) df_row_run(&plan, key, step, run);
+}
+
+static void
+count_steps(List *runs, int *fresh, int *dirty)
+{
+	ListCell *lc;
+
+	*fresh = *dirty = 0;
+	foreach (lc, runs)
+	{
+		DfRun *run = lfirst(lc);
+
+		for (int i = 0; i < run->nsteps; i++)
+		{
+			if (run->steps[i]->fresh)
+				(*fresh)++;
+			else if (run->steps[i]->dirty)
+				(*dirty)++;
+		}
+	}
+}
+
+void
+df_steps_record(List *runs)
+{
+	DfBatch intents;
+	DfBatch inserts;
+	DfBatch updates;
+	int fresh;
+	int dirty;
+	ListCell *lc;
+
+	count_steps(runs, &fresh, &dirty);
+	if (fresh + dirty == 0)
+		return;
+	df_batch_begin(&intents, &insert_intents, fresh);
+	df_batch_begin(&inserts, &insert_steps, fresh);
+	df_batch_begin(&updates, &update_steps, dirty);
+	foreach (lc, runs)
+	{
+		DfRun *run = lfirst(lc);
+
+		for (int i = 0; i < run->nsteps; i++)
+		{
+			DfStep *step = run->steps[i];
+
+			if (step->fresh)
+				df_batch_add(is_intent(step) ? &intents : &inserts, step, run);
+			else if (step->dirty)
+			{
+				if (step->rerendered)
+					update_rendered(run, step);
+				df_batch_add(&updates, step, run);
+			}
+		}
+	}
+	(void) df_batch_run(&intents, NULL);
+	(void) df_batch_run(&inserts, NULL);
+	if (df_batch_run(&updates, NULL) != dirty)
+		elog(ERROR, "a recorded step is not there");
+}
