@@ -23,34 +23,23 @@ extern void df_step_hold(DfRun *run, DfStep *step, const char *why, TimestampTz 
 
 extern char *df_step_key(const DfRun *run, const DfStep *step);
 
-/* what was written in this turn beside runs and steps; palloc'd in the turn's context */
-extern List *df_turn_attempts;
-
 extern void df_step_vars(DfRun *run, DfStep *step, DfTemplateVars *vars);
 /*
  * the same key would find the first attempt, if it was carried out; asked whenever it is to be
  * sent
  */
 extern bool df_step_key_is_trusted(const DfStep *step, const DfSystemPolicy *policy);
-extern Jsonb *df_response_json(const DfResponse *response, MemoryContext cxt, bool *unusable);
-extern void df_step_note_attempt(DfRun *run, DfStep *step, const DfResponse *response,
-								 const char *outcome, TimestampTz next_at);
 extern void df_step_done(DfRun *run, DfStep *step, const DfResponse *response, Jsonb *output);
 /* the response may be NULL: what the step's error says is what is accepted */
 extern void df_step_accept_doubt(DfRun *run, DfStep *step, const DfResponse *response);
-extern Jsonb *df_error_with(DfRun *run, Jsonb *error, const Jsonb *more);
-extern Jsonb *df_error_flag(DfRun *run, Jsonb *error, const char *flag, bool value);
+extern bool df_step_is_unsure(const DfStep *step);
 extern bool df_step_unwanted(const DfRun *run, const DfStep *step);
 extern TimestampTz df_step_settled_at(const DfStep *step, const DfSystemPolicy *policy);
 extern char *df_step_remedy(const DfRun *run, const DfStep *step);
 extern void df_step_doubtful(DfRun *run, DfStep *step, const DfResponse *response,
 							 const char *message);
-extern bool df_step_render_undo(DfRun *run, DfStep *step, char **missing);
 extern TimestampTz df_step_next_try(DfRun *run, DfStep *step, const DfResponse *response,
 									const DfSystemPolicy *policy);
-extern TimestampTz df_undo_next_try(const DfStep *step, const DfResponse *response,
-									const DfSystemPolicy *policy);
-extern void df_step_poll_again(DfRun *run, DfStep *step, const DfResponse *response);
 
 /* probe.c */
 extern void df_probe_response(DfRun *run, DfStep *step, const DfResponse *response,

@@ -12,7 +12,9 @@
 #include "postgres.h"
 
 #include "engine/outcome.h"
+#include "engine/read_response.h"
 #include "engine/run_failure.h"
+#include "engine/step_error.h"
 #include "engine/step_spec.h"
 #include "engine/template.h"
 #include "engine/transition.h"

@@ -19,6 +19,7 @@
 #include "engine/run_steps.h"
 #include "engine/step_spec.h"
 #include "engine/transition.h"
+#include "engine/undo_outcome.h"
 #include "engine/waits.h"
 #include "flow/flow.h"
 #include "shared/clock.h"
@@ -99,7 +100,8 @@ begin_undo(DfRun *run, DfStep *step)
 	}
 	if (!df_step_render_undo(run, step, &missing) || step->undo == NULL)
 	{
-		if (step->kind == DF_STEP_HTTP && step->output == NULL && df_step_spec(run, step)->probe != NULL)
+		if (step->kind == DF_STEP_HTTP && step->output == NULL &&
+			df_step_spec(run, step)->probe != NULL)
 		{
 			ask_for_undo(run, step);
 			return;

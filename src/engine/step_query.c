@@ -10,11 +10,13 @@
  */
 #include "postgres.h"
 
+#include "engine/attempt.h"
 #include "engine/body.h"
 #include "engine/outcome.h"
 #include "engine/step_api.h"
 #include "engine/step_query.h"
 #include "engine/transition.h"
+#include "engine/undo_outcome.h"
 #include "guc.h"
 #include "shared/clock.h"
 #include "shared/json.h"
@@ -243,7 +245,7 @@ do_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool transient
 	step->error = error_of(run, outcome);
 	df_step_transition(run, step, at == DF_NEVER ? DF_STEP_FAIL : DF_STEP_AGAIN);
 	step->wake_at = at;
-	df_step_note_attempt(run, step, &response, at == DF_NEVER ? "failed" : "retry", at);
+	df_attempt_note(run, step, &response, at == DF_NEVER ? "failed" : "retry", at);
 }
 
 static void
@@ -263,7 +265,7 @@ undo_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool transie
 	if (transient)
 		at = df_undo_next_try(step, &response, &sql_policy);
 	step->undo_error = error_of(run, outcome);
-	df_step_note_attempt(run, step, &response, at == DF_NEVER ? "failed" : "retry", at);
+	df_attempt_note(run, step, &response, at == DF_NEVER ? "failed" : "retry", at);
 	df_undo_transition(run, step, at == DF_NEVER ? DF_UNDO_FAILED : DF_UNDO_DUE);
 	step->wake_at = at;
 }

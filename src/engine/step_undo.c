@@ -12,6 +12,7 @@
 #include "engine/step_api.h"
 #include "engine/template.h"
 #include "engine/transition.h"
+#include "engine/undo_outcome.h"
 #include "fdw/system.h"
 #include "shared/json.h"
 #include "shared/limits.h"

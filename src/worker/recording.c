@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "engine/attempt.h"
 #include "miscadmin.h"
 
 #include "engine/child_run.h"

@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "engine/attempt.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"

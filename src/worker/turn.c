@@ -17,6 +17,7 @@
  */
 #include "postgres.h"
 
+#include "engine/attempt.h"
 #include "miscadmin.h"
 
 #include "engine/outcome.h"

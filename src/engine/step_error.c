@@ -1,0 +1,59 @@
+/*
+ * engine/step_error.c
+ *	  The error of a step, as users and bodies see it.
+ *
+ * Runs in a worker, on structs in memory.  Written for people and bodies: no decision is
+ * ever read back out of it.
+ */
+#include "postgres.h"
+
+#include "engine/read_response.h"
+#include "engine/step_error.h"
+#include "shared/json.h"
+#include "utils/fmgrprotos.h"
+
+Jsonb *
+df_step_error(DfRun *run, const DfResponse *response, const char *message, bool in_doubt)
+{
+	DfJson json;
+	char *generic = NULL;
+
+	if (message == NULL)
+	{
+		if (response->fate == DF_FATE_RESPONSE)
+			generic = psprintf("the system answered with status %d", response->status);
+		else
+			generic = pstrdup(response->error != NULL && response->error[0] != '\0'
+								  ? response->error
+								  : "no answer");
+		message = generic;
+	}
+	df_json_begin(&json);
+	df_json_text(&json, "message", message);
+	if (response->status != 0)
+		df_json_int(&json, "status", response->status);
+	df_json_bool(&json, "in_doubt", in_doubt);
+	df_json_text(&json, "body", df_response_excerpt(response));
+	return df_json_end(&json, run->cxt);
+}
+
+/* one more thing to know beside what is known already */
+Jsonb *
+df_error_with(DfRun *run, Jsonb *error, const Jsonb *more)
+{
+	if (error == NULL)
+		return df_json_copy(more, run->cxt);
+	return df_json_copy(DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(error),
+														   JsonbPGetDatum(more))),
+						run->cxt);
+}
+
+Jsonb *
+df_error_flag(DfRun *run, Jsonb *error, const char *flag, bool value)
+{
+	DfJson json;
+
+	df_json_begin(&json);
+	df_json_bool(&json, flag, value);
+	return df_error_with(run, error, df_json_end(&json, CurrentMemoryContext));
+}

@@ -1,0 +1,17 @@
+/*
+ * engine/step_error.h
+ *	  The error of a step, as users and bodies see it.
+ */
+#ifndef DF_STEP_ERROR_H
+#define DF_STEP_ERROR_H
+
+#include "types/response.h"
+#include "types/run.h"
+
+/* what was answered, or that nothing was; message NULL = in the usual words */
+extern Jsonb *df_step_error(DfRun *run, const DfResponse *response, const char *message,
+							bool in_doubt);
+extern Jsonb *df_error_with(DfRun *run, Jsonb *error, const Jsonb *more);
+extern Jsonb *df_error_flag(DfRun *run, Jsonb *error, const char *flag, bool value);
+
+#endif /* DF_STEP_ERROR_H */
