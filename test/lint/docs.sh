@@ -6,10 +6,11 @@
 #   test/lint/docs.sh [tree]      a line for each thing that is missing or
 #                                 differs; exit status 1 if there is any
 #
-# Functions and their arguments, views and their columns, options, settings,
-# states and SQLSTATEs are read from src; names that begin with "_" and the
-# wrapper's validator are not for users.  Links in all documents lead to a file
-# and a heading that are there.
+# Functions with their arguments and results, views with their columns, options,
+# settings, states and SQLSTATEs are read from src; names that begin with "_" and
+# the wrapper's validator are not for users.  Each argument must be explained, and
+# each function say its errors.  Links in all documents lead to a file and a
+# heading that are there.
 
 set -euo pipefail
 self=$(cd "$(dirname "$0")" && pwd)/$(basename "$0")
@@ -49,18 +50,24 @@ sub section
 
 # ---- functions --------------------------------------------------------------
 
-my %documented;
-for my $heading ($page =~ /^### (.*)$/mg)
+# what a page writes below "## `name`": dataflows.name(arguments) RETURNS type
+my (%documented, %result, %below);
+while ($page =~ /^#{2,3} `[^\n]*\n(.*?)(?=^#{1,3} |\z)/msg)
 {
-	$documented{$1} .= $2 while $heading =~ /`(\w+)\(((?:[^()]|\([^()]*\))*)\)[^`]*`/g;
+	my $text = $1;
+
+	while ($text =~ /^dataflows\.(\w+)\(([^()]*)\) RETURNS (.*)$/mg)
+	{
+		($documented{$1}, $result{$1}, $below{$1}) = ($2, $3, $text);
+	}
 }
 
-my %functions;
-while ($sql =~ /CREATE FUNCTION dataflows\.(\w+)\s*\((.*?)\)\s*(?:RETURNS|LANGUAGE)\b/gs)
+my (%functions, %returned);
+while ($sql =~ /CREATE FUNCTION dataflows\.(\w+)\s*\((.*?)\)\s*(?:RETURNS (\w+(?: \w+)??)\s+LANGUAGE|LANGUAGE)\b/gs)
 {
-	my ($name, $arguments) = ($1, $2);
-	next if $name =~ /^_/ or $name eq 'fdw_validator';
-	$functions{$name} = $arguments;
+	my ($name, $arguments, $result) = ($1, $2, $3);
+	next if $name =~ /^_/ or $name eq 'fdw_validator' or !defined $result or $result eq 'event_trigger';
+	($functions{$name}, $returned{$name}) = ($arguments, $result);
 }
 die "no functions found in src/sql\n" unless %functions;
 
@@ -73,14 +80,37 @@ sub arguments_of
 	return grep { !/^OUT / } split /, ?(?![^(]*\))/, $list;
 }
 
+# the text below a function's heading explains each argument, and its errors
+sub check_explained
+{
+	my ($name, @arguments) = @_;
+
+	offence("function $name() returns $returned{$name}, not $result{$name}") if $result{$name} ne $returned{$name};
+	offence("function $name(): its errors are missing") unless $below{$name} =~ /\*\*Errors:\*\* /;
+	for my $argument (map { /^(?:VARIADIC )?(\w+)/ } @arguments)
+	{
+		offence("function $name(): argument \"$argument\" is not explained") unless $below{$name} =~ /^\| [^|]*`$argument`[^|]*\|/m;
+	}
+	return;
+}
+
 for my $name (sort keys %functions)
 {
 	if (!exists $documented{$name}) { offence("function $name() is missing"); next; }
-	next if $documented{$name} =~ /^'/ or $documented{$name} =~ /\.\.\.$/;    # a trigger's arguments; "as http()"
-	my %given = map { $_ => 1 } arguments_of($documented{$name});
-	my %wanted = map { $_ => 1 } arguments_of($functions{$name});
-	offence("function $name(): argument \"$_\" is missing") for grep { !$given{$_} } sort keys %wanted;
-	offence("function $name(): there is no argument \"$_\"") for grep { !$wanted{$_} } sort keys %given;
+	my @wanted = arguments_of($functions{$name});
+	if ($documented{$name} =~ /^'/) { check_explained($name); next; }    # a trigger's arguments
+	if ($documented{$name} =~ s/, \.\.\.$//)
+	{
+		# the others are those of http(), which has the method besides
+		my @all = grep { !/^method / } arguments_of($functions{http});
+		offence("function $name() differs from http()") unless "@wanted" eq "@all";
+		@wanted = @wanted[ 0 .. arguments_of($documented{$name}) - 1 ];
+		check_explained($name);
+	}
+	else { check_explained($name, @wanted); }
+	my $given = join ', ', arguments_of($documented{$name});
+	my $wanted = join ', ', @wanted;
+	offence("function $name(): its arguments are ($wanted), not ($given)") unless $given eq $wanted;
 }
 offence("there is no function $_()") for grep { !exists $functions{$_} } sort keys %documented;
 
@@ -96,10 +126,10 @@ for my $view (sort keys %views)
 	offence("view $view: column \"$_\" is missing") for grep { !$given{$_} } sort keys %wanted;
 	offence("view $view: there is no column \"$_\"") for grep { !$wanted{$_} } sort keys %given;
 }
-offence("there is no view $_") for grep { !$views{$_} } $page =~ /^### `(\w+)`$/mg;
+offence("there is no view $_") for grep { !$views{$_} } slurp('docs/reference/views.md') =~ /^## `(\w+)`$/mg;
 
 my ($out) = $sql =~ /CREATE FUNCTION dataflows\.status\((.*?)\) RETURNS/s;
-my $status = section('`status() RETURNS SETOF record`');
+my $status = section('`status`');
 for my $column (defined $out ? $out =~ /OUT (\w+)/g : ())
 {
 	offence("status(): column \"$column\" is missing") unless $status =~ /`$column`/;
@@ -228,7 +258,7 @@ for my $section (values %sections)
 
 # ---- states and errors ----------------------------------------------------------------
 
-my $states = section('States');
+my $states = slurp('docs/reference/states.md');
 for my $file ('src/flow/run_state.c', 'src/flow/step_state.c')
 {
 	for my $array (slurp($file) =~ /\b(?:state|undo)_names\[\] = \{(.*?)\};/gs)
