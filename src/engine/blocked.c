@@ -26,18 +26,20 @@ df_run_loaded(DfRun *run)
 	int n = 0;
 	bool render = false;
 
-	run->fails_at = run->deadline != DF_NEVER ? run->deadline : df_run_deadline_from(run, run->started_at);
-	run->blocked = MemoryContextAlloc(run->cxt, sizeof(int) * Max(1, run->nsteps));
+	run->engine.fails_at = run->row.deadline != DF_NEVER
+		? run->row.deadline
+		: df_run_deadline_from(run, run->started_at);
+	run->engine.blocked = MemoryContextAlloc(run->cxt, sizeof(int) * Max(1, run->nsteps));
 	for (int i = 0; i < run->nsteps; i++)
 	{
 		if (!df_step_ended(run->steps[i]))
-			run->blocked[n++] = i;
+			run->engine.blocked[n++] = i;
 		render = render || df_step_to_be_rendered(run->steps[i]);
 		df_child_loaded(run->steps[i]);
 	}
-	run->nblocked = render ? 0 : n;
-	run->blocked_any = true;
-	run->advance = true;
+	run->engine.nblocked = render ? 0 : n;
+	run->engine.blocked_any = true;
+	run->engine.advance = true;
 }
 
 bool
@@ -45,10 +47,12 @@ df_run_unblocked(const DfRun *run)
 {
 	int ended = 0;
 
-	for (int i = 0; i < run->nblocked; i++)
-		if (df_step_ended(run->steps[run->blocked[i]]))
+	for (int i = 0; i < run->engine.nblocked; i++)
+		if (df_step_ended(run->steps[run->engine.blocked[i]]))
 			ended++;
-	return run->blocked_any ? ended > 0 || run->nblocked == 0 : ended == run->nblocked;
+	if (run->engine.blocked_any)
+		return ended > 0 || run->engine.nblocked == 0;
+	return ended == run->engine.nblocked;
 }
 
 /* the body is done, but what it began without waiting is not */
@@ -57,11 +61,11 @@ df_run_block_on_unended(DfRun *run)
 {
 	int n = 0;
 
-	run->blocked = MemoryContextAlloc(run->cxt, sizeof(int) * Max(1, run->nsteps));
+	run->engine.blocked = MemoryContextAlloc(run->cxt, sizeof(int) * Max(1, run->nsteps));
 	for (int i = 0; i < run->nsteps; i++)
 		if (!df_step_ended(run->steps[i]))
-			run->blocked[n++] = i;
-	run->nblocked = n;
-	run->blocked_any = false;
+			run->engine.blocked[n++] = i;
+	run->engine.nblocked = n;
+	run->engine.blocked_any = false;
 	return n > 0;
 }

@@ -127,9 +127,9 @@ df_suspend_on(int *indexes, int n, bool any)
 
 	if (!df_entry->suspended)
 	{
-		run->blocked = indexes;
-		run->nblocked = n;
-		run->blocked_any = any;
+		run->engine.blocked = indexes;
+		run->engine.nblocked = n;
+		run->engine.blocked_any = any;
 		df_entry->suspended = true;
 	}
 	raise_suspension();
@@ -307,16 +307,16 @@ run_body(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exit)
 	}
 	else
 	{
-		if (run->state != DF_RUN_ROLLING_BACK)
+		if (run->row.state != DF_RUN_ROLLING_BACK)
 		{
-			if (run->body_hash == 0)
+			if (run->row.body_hash == 0)
 			{
-				run->body_hash = hash;
+				run->row.body_hash = hash;
 				run->dirty = true;
 			}
-			df_entry->drifted = run->body_hash != hash;
-			if (df_entry->drifted && !run->drifted)
-				run->drifted = run->dirty = true;
+			df_entry->drifted = run->row.body_hash != hash;
+			if (df_entry->drifted && !run->row.drifted)
+				run->row.drifted = run->dirty = true;
 		}
 		call_body(run, oid, argument, exit);
 	}
@@ -383,8 +383,8 @@ df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exi
 	memset(exit, 0, sizeof(*exit));
 	entry.run = run;
 	df_replay_begin(run);
-	run->blocked = NULL;
-	run->nblocked = 0;
+	run->engine.blocked = NULL;
+	run->engine.nblocked = 0;
 
 	entrycxt = AllocSetContextCreate(oldcxt, "dataflows body", ALLOCSET_DEFAULT_SIZES);
 	BeginInternalSubTransaction(NULL);

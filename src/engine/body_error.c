@@ -59,27 +59,27 @@ df_body_retry_later(DfRun *run, const char *message)
 {
 	DfRetryQuestion question;
 
-	run->body_retries++;
+	run->row.body_retries++;
 	memset(&question, 0, sizeof(question));
 	question.policy.initial_ms = 200;
 	question.policy.max_ms = 60000;
-	question.attempts = run->body_retries;
+	question.attempts = run->row.body_retries;
 	question.now = question.first_at = df_now();
 	question.retry_after_ms = -1;
 	question.jitter = 0.5 + df_random() / 2;
 	run->dirty = true;
-	if (run->in_flight > 0 || df_run_has_to_send(run))
+	if (run->worker.in_flight > 0 || df_run_has_to_send(run))
 	{
 		/* the next step that ends is reason enough to try again */
 		(void) df_run_block_on_unended(run);
-		run->blocked_any = true;
+		run->engine.blocked_any = true;
 		return;
 	}
-	run->wake_at = df_retry_at(&question);
+	run->row.wake_at = df_retry_at(&question);
 	if (df_run_deadline(run) != DF_NEVER)
-		run->wake_at = Min(run->wake_at, df_run_deadline(run));
-	run->waiting_for = MemoryContextStrdup(run->cxt, psprintf("transient error: %s", message));
-	run->lease = 0;
+		run->row.wake_at = Min(run->row.wake_at, df_run_deadline(run));
+	run->row.waiting_for = MemoryContextStrdup(run->cxt, psprintf("transient error: %s", message));
+	run->row.lease = 0;
 	run->released = true;
 }
 
@@ -122,7 +122,7 @@ df_body_raised(DfRun *run, DfBodyExit *exit, bool handler)
 
 	if (is_broken_sql(error, &cause))
 	{
-		run->error = error;
+		run->row.error = error;
 		df_run_get_stuck(run, cause, exit->error->message,
 						 "Mend the SQL or what it names, then call dataflows.retry(run), or "
 						 "dataflows.cancel(run) to undo the run.");

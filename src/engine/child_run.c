@@ -227,8 +227,8 @@ df_child_message(DfRun *run, DfMessage *message)
 	message->consumed_by = step->n;
 	child_ended(run, step, (DfRunState) ended, df_json_get(message->payload, "output"),
 				df_json_get(message->payload, "error"));
-	if (run->linger_until != DF_NEVER)
-		run->linger_until = TimestampTzPlusMilliseconds(df_now(), LINGER_MS);
+	if (run->engine.retained_until != DF_NEVER)
+		run->engine.retained_until = TimestampTzPlusMilliseconds(df_now(), LINGER_MS);
 }
 
 /* ---- attached runs -------------------------------------------------------- */
@@ -320,10 +320,10 @@ df_children_poll(DfRun *run)
 			poll_attached(run, step);
 			continue;
 		}
-		step->to_start = run->family = true;
+		step->to_start = run->engine.has_child_work = true;
 		step->wake_at = DF_NEVER;
 		if (df_json_get_text(step->options, "key") != NULL)
-			run->keyed_start = true;
+			run->engine.keyed_start = true;
 	}
 }
 
@@ -334,7 +334,7 @@ ask(DfRun *run, DfStep *step, DfMessageKind what)
 {
 	df_undo_transition(run, step, DF_UNDO_SENT);
 	step->ask = what;
-	run->family = true;
+	run->engine.has_child_work = true;
 }
 
 void
@@ -446,7 +446,7 @@ settle_start(DfNewChild *child)
 		look_again_later(step);
 	/* what it has come to decides how the run goes on */
 	if (child->key != NULL)
-		child->run->advance = true;
+		child->run->engine.advance = true;
 }
 
 static void
@@ -504,11 +504,11 @@ word_to_parent(DfRun *run)
 	df_json_begin(&json);
 	df_json_text(&json, "run", run->id_text);
 	df_json_int(&json, "n", run->parent_n);
-	df_json_text(&json, "state", df_run_state_name(run->state));
-	if (run->state == DF_RUN_COMPLETED)
-		df_json_value(&json, "output", run->result);
+	df_json_text(&json, "state", df_run_state_name(run->row.state));
+	if (run->row.state == DF_RUN_COMPLETED)
+		df_json_value(&json, "output", run->row.result);
 	else
-		df_json_value(&json, "error", run->error);
+		df_json_value(&json, "error", run->row.error);
 	row->payload = df_json_end(&json, CurrentMemoryContext);
 	return row;
 }
@@ -525,7 +525,7 @@ df_children_record(List *runs)
 	{
 		DfRun *run = lfirst(lc);
 
-		for (int i = 0; i < run->nsteps && run->family; i++)
+		for (int i = 0; i < run->nsteps && run->engine.has_child_work; i++)
 		{
 			DfStep *step = run->steps[i];
 
@@ -538,7 +538,7 @@ df_children_record(List *runs)
 			else
 				plain = lappend(plain, new_child(run, step));
 		}
-		if (run->tell_parent && df_run_is_terminal(run->state))
+		if (run->tell_parent && df_run_is_terminal(run->row.state))
 			rows = lappend(rows, word_to_parent(run));
 	}
 	if (plain != NIL || keyed != NIL)

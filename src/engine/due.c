@@ -22,8 +22,8 @@
 bool
 df_run_goes_forward(const DfRun *run)
 {
-	return run->state == DF_RUN_QUEUED || run->state == DF_RUN_RUNNING ||
-		run->state == DF_RUN_WAITING;
+	return run->row.state == DF_RUN_QUEUED || run->row.state == DF_RUN_RUNNING ||
+		run->row.state == DF_RUN_WAITING;
 }
 
 /*
@@ -32,7 +32,7 @@ df_run_goes_forward(const DfRun *run)
 TimestampTz
 df_run_deadline(const DfRun *run)
 {
-	return df_run_goes_forward(run) ? run->fails_at : DF_NEVER;
+	return df_run_goes_forward(run) ? run->engine.fails_at : DF_NEVER;
 }
 
 TimestampTz
@@ -49,7 +49,7 @@ df_run_deadline_from(const DfRun *run, TimestampTz since)
 void
 df_run_renew_deadline(DfRun *run)
 {
-	run->deadline = run->fails_at = df_run_deadline_from(run, df_now());
+	run->row.deadline = run->engine.fails_at = df_run_deadline_from(run, df_now());
 	run->dirty = true;
 }
 
@@ -82,14 +82,15 @@ df_run_next_due(const DfRun *run)
 	TimestampTz deadline;
 
 	/* a person is waited for, or nothing */
-	if (run->state == DF_RUN_STUCK || df_run_is_terminal(run->state))
+	if (run->row.state == DF_RUN_STUCK || df_run_is_terminal(run->row.state))
 		return DF_NEVER;
 	next = df_run_next_step_due(run);
 	deadline = df_run_deadline(run);
 	if (deadline != DF_NEVER && (next == DF_NEVER || deadline < next))
 		next = deadline;
-	if (run->linger_until != DF_NEVER && (next == DF_NEVER || run->linger_until < next))
-		return run->linger_until;
+	if (run->engine.retained_until != DF_NEVER &&
+		(next == DF_NEVER || run->engine.retained_until < next))
+		return run->engine.retained_until;
 	return next;
 }
 

@@ -28,7 +28,7 @@
 static void
 complete(DfRun *run, Jsonb *result)
 {
-	run->result = result;
+	run->row.result = result;
 	run->workflow->fail_count = 0;
 	df_run_transition(run, DF_RUN_COMPLETE);
 }
@@ -45,7 +45,7 @@ leave_out_renewed(DfRun *run)
 		DfStep *step = run->steps[i];
 		DfJson json;
 
-		if (!df_step_to_be_rendered(step) || step->called == run->entry_no)
+		if (!df_step_to_be_rendered(step) || step->called == run->engine.entry_no)
 			continue;
 		df_json_begin(&json);
 		df_json_text(&json, "message", "the function does not call this step any more");
@@ -62,7 +62,7 @@ leave_out_renewed(DfRun *run)
 static bool
 doubt_is_untold(DfRun *run)
 {
-	for (int i = run->nformer; i < run->nsteps; i++)
+	for (int i = run->engine.nearlier; i < run->nsteps; i++)
 	{
 		DfStep *step = run->steps[i];
 
@@ -85,7 +85,7 @@ all_has_ended(DfRun *run)
 {
 	const char *which = NULL;
 
-	if (!run->drifted && df_replay_uncalled(run, &which) > 0)
+	if (!run->row.drifted && df_replay_uncalled(run, &which) > 0)
 	{
 		df_run_get_stuck(
 			run, DF_ERR_RECORD_MISMATCH,
@@ -117,9 +117,9 @@ body_continued(DfRun *run, DfBodyExit *exit)
 
 	if (!all_has_ended(run))
 		return;
-	for (int i = run->nformer; i < run->nsteps; i++)
+	for (int i = run->engine.nearlier; i < run->nsteps; i++)
 		if (run->steps[i]->kind == DF_STEP_PIVOT)
-			run->pivot_n = run->steps[i]->n;
+			run->row.pivot_n = run->steps[i]->n;
 	step = MemoryContextAllocZero(run->cxt, sizeof(DfStep));
 	step->n = df_run_next_n(run);
 	(void) df_replay_find(run, "continue_with", &step->name);
@@ -128,16 +128,16 @@ body_continued(DfRun *run, DfBodyExit *exit)
 	step->fresh = true;
 	step->output = exit->value;
 	df_json_begin(&json);
-	df_json_int(&json, "round", run->round);
+	df_json_int(&json, "round", run->row.round);
 	step->options = df_json_end(&json, run->cxt);
 	df_run_add_step(run, step);
 	df_step_transition(run, step, DF_STEP_SUCCEED);
-	run->input = exit->value;
-	run->round++;
-	run->round_n = step->n;
+	run->row.input = exit->value;
+	run->row.round++;
+	run->row.round_n = step->n;
 	run->new_round = true;
-	run->body_hash = 0;
-	run->drifted = false;
+	run->row.body_hash = 0;
+	run->row.drifted = false;
 	df_run_claim_anew(run);
 }
 
@@ -151,7 +151,7 @@ rollback_context(DfRun *run)
 
 	initStringInfo(&list);
 	appendStringInfoChar(&list, '[');
-	for (int i = run->nformer; i < run->nsteps; i++)
+	for (int i = run->engine.nearlier; i < run->nsteps; i++)
 	{
 		DfStep *step = run->steps[i];
 		Jsonb *object;
@@ -174,9 +174,9 @@ rollback_context(DfRun *run)
 	df_json_text(&json, "run", run->id_text);
 	df_json_text(&json, "key", run->key);
 	df_json_text(&json, "workflow", run->workflow->name);
-	df_json_value(&json, "input", run->input);
-	df_json_bool(&json, "cancelled", run->cause == DF_CAUSE_CANCELLED);
-	df_json_value(&json, "error", run->error);
+	df_json_value(&json, "input", run->row.input);
+	df_json_bool(&json, "cancelled", run->row.cause == DF_CAUSE_CANCELLED);
+	df_json_value(&json, "error", run->row.error);
 	df_json_value(&json, "steps", df_json_parse(list.data, list.len, CurrentMemoryContext));
 	return df_json_end(&json, run->cxt);
 }
@@ -190,10 +190,10 @@ df_run_enter(DfRun *run, bool handler)
 	if (!handler)
 		df_run_transition(run, DF_RUN_ENTER);
 	df_body_enter(run, handler ? run->workflow->on_failure : run->workflow->function,
-				  handler ? rollback_context(run) : run->input, &exit);
-	if (exit.result != DF_BODY_RAISED && (run->body_retries > 0 || run->entries > 0))
+				  handler ? rollback_context(run) : run->row.input, &exit);
+	if (exit.result != DF_BODY_RAISED && (run->row.body_retries > 0 || run->row.entries > 0))
 	{
-		run->body_retries = run->entries = 0;
+		run->row.body_retries = run->row.entries = 0;
 		run->dirty = true;
 	}
 	switch (exit.result)
@@ -208,8 +208,8 @@ df_run_enter(DfRun *run, bool handler)
 				body_returned(run, &exit);
 			else if (!df_run_block_on_unended(run))
 				df_run_transition(run,
-								  run->cause == DF_CAUSE_CANCELLED ? DF_RUN_CANCEL_DONE
-																   : DF_RUN_ROLLBACK_DONE);
+								  run->row.cause == DF_CAUSE_CANCELLED ? DF_RUN_CANCEL_DONE
+																	   : DF_RUN_ROLLBACK_DONE);
 			break;
 		case DF_BODY_RAISED:
 			df_body_raised(run, &exit, handler);

@@ -41,16 +41,16 @@ who_and_why(DfRun *run, const DfMessage *message, const char *what)
 static void
 cancel(DfRun *run, const DfMessage *message)
 {
-	switch (run->state)
+	switch (run->row.state)
 	{
 		case DF_RUN_QUEUED:
 		case DF_RUN_RUNNING:
 		case DF_RUN_WAITING:
 		case DF_RUN_STUCK:
-			if (run->error == NULL || run->cause == DF_CAUSE_NONE)
-				run->error = who_and_why(run, message, "cancelled");
-			run->cause = DF_CAUSE_CANCELLED;
-			run->body_retries = run->entries = 0;
+			if (run->row.error == NULL || run->row.cause == DF_CAUSE_NONE)
+				run->row.error = who_and_why(run, message, "cancelled");
+			run->row.cause = DF_CAUSE_CANCELLED;
+			run->row.body_retries = run->row.entries = 0;
 			df_run_transition(run, DF_RUN_CANCEL);
 			break;
 		default:
@@ -167,10 +167,10 @@ retry(DfRun *run)
 {
 	Jsonb *detail;
 
-	if (run->state != DF_RUN_STUCK)
+	if (run->row.state != DF_RUN_STUCK)
 		return;
-	run->body_retries = run->entries = 0;
-	if (run->cause != DF_CAUSE_NONE)
+	run->row.body_retries = run->row.entries = 0;
+	if (run->row.cause != DF_CAUSE_NONE)
 	{
 		retry_rollback(run);
 		return;
@@ -179,11 +179,11 @@ retry(DfRun *run)
 	df_run_renew_deadline(run);
 	if (run->workflow != NULL)
 		run->workflow->fail_count = 0;
-	detail = df_json_get(run->error, "detail");
+	detail = df_json_get(run->row.error, "detail");
 	if (detail != NULL && !JB_ROOT_IS_OBJECT(detail))
 		detail = NULL;
-	run->error = NULL;
-	for (int i = run->nformer; i < run->nsteps && detail != NULL; i++)
+	run->row.error = NULL;
+	for (int i = run->engine.nearlier; i < run->nsteps && detail != NULL; i++)
 	{
 		DfStep *step = run->steps[i];
 
@@ -196,20 +196,20 @@ retry(DfRun *run)
 static void
 abandon(DfRun *run, const DfMessage *message)
 {
-	if (run->state != DF_RUN_STUCK)
+	if (run->row.state != DF_RUN_STUCK)
 		return;
-	if (run->error == NULL)
-		run->error = who_and_why(run, message, "abandoned");
+	if (run->row.error == NULL)
+		run->row.error = who_and_why(run, message, "abandoned");
 	df_run_transition(run, DF_RUN_ABANDON);
 }
 
 static void
 undo(DfRun *run, const DfMessage *message)
 {
-	if (run->state != DF_RUN_COMPLETED)
+	if (run->row.state != DF_RUN_COMPLETED)
 		return;
-	run->error = who_and_why(run, message, "undone");
-	run->cause = DF_CAUSE_UNDO;
+	run->row.error = who_and_why(run, message, "undone");
+	run->row.cause = DF_CAUSE_UNDO;
 	df_run_transition(run, DF_RUN_UNDO);
 }
 
@@ -262,14 +262,15 @@ resolve(DfRun *run, const DfMessage *message)
 	step->wake_at = DF_NEVER;
 	step->dirty = true;
 	step->to_send = false;
-	if (run->state == DF_RUN_STUCK)
+	if (run->row.state == DF_RUN_STUCK)
 	{
-		df_run_transition(run, run->cause == DF_CAUSE_NONE ? DF_RUN_RETRY : DF_RUN_RETRY_ROLLBACK);
-		if (run->cause == DF_CAUSE_NONE)
+		df_run_transition(run,
+						  run->row.cause == DF_CAUSE_NONE ? DF_RUN_RETRY : DF_RUN_RETRY_ROLLBACK);
+		if (run->row.cause == DF_CAUSE_NONE)
 			df_run_renew_deadline(run);
 	}
-	if (run->state == DF_RUN_RUNNING)
-		run->error = NULL;
+	if (run->row.state == DF_RUN_RUNNING)
+		run->row.error = NULL;
 	df_run_loaded(run);
 }
 
@@ -306,7 +307,7 @@ df_run_message(DfRun *run, DfMessage *message)
 {
 	if (!keep(run, message))
 		return;
-	run->advance = true;
+	run->engine.advance = true;
 	switch (message->kind)
 	{
 		case DF_MESSAGE_SIGNAL:

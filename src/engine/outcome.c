@@ -39,7 +39,7 @@
 bool
 df_step_unwanted(const DfRun *run, const DfStep *step)
 {
-	return run->state == DF_RUN_ROLLING_BACK && !df_is_handler_step(step);
+	return run->row.state == DF_RUN_ROLLING_BACK && !df_is_handler_step(step);
 }
 
 /* whether it is not known that the step was carried out: in doubt, or accepted so */
@@ -336,7 +336,7 @@ df_step_unsend(DfRun *run, DfStep *step)
 	}
 	step->wake_at = df_now();
 	step->dirty = true;
-	run->advance = true;
+	run->engine.advance = true;
 }
 
 void
@@ -357,7 +357,7 @@ df_step_hold(DfRun *run, DfStep *step, const char *why, TimestampTz until)
 	step->to_send = false;
 	step->wake_at = until;
 	step->dirty = true;
-	run->advance = true;
+	run->engine.advance = true;
 }
 
 /* ---- the one way in ------------------------------------------------------- */
@@ -473,6 +473,6 @@ df_step_response(DfRun *run, DfStep *step, const DfResponse *response, const DfS
 		do_response(run, step, response, &answer, policy);
 		verdict = verdict_of(step, &answer);
 	}
-	run->advance = true;
+	run->engine.advance = true;
 	return verdict;
 }

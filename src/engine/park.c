@@ -36,11 +36,11 @@
 void
 df_run_claim_anew(DfRun *run)
 {
-	run->sql = false;
-	run->wake_at = df_now();
-	run->waiting_for = NULL;
-	run->linger_until = DF_NEVER;
-	run->lease = 0;
+	run->row.sql = false;
+	run->row.wake_at = df_now();
+	run->row.waiting_for = NULL;
+	run->engine.retained_until = DF_NEVER;
+	run->row.lease = 0;
 	run->released = true;
 	run->dirty = true;
 }
@@ -80,15 +80,16 @@ waits_for(DfRun *run, bool *event)
 		if (step->state == DF_STEP_WAITING)
 		{
 			*event = true;
-			return MemoryContextStrdup(run->cxt,
-									   step->kind == DF_STEP_WAIT ? names_in_words(df_wait_events(step))
-																  : step->name);
+			if (step->kind == DF_STEP_WAIT)
+				return MemoryContextStrdup(run->cxt, names_in_words(df_wait_events(step)));
+			return MemoryContextStrdup(run->cxt, step->name);
 		}
 		if (what == NULL)
 			what = MemoryContextStrdup(
 				run->cxt,
 				psprintf("%s of step \"%s\"",
-						 df_undo_in_progress(step) ? "next try of the undo" : "next try", step->name));
+						 df_undo_in_progress(step) ? "next try of the undo" : "next try",
+						 step->name));
 	}
 	return what;
 }
@@ -97,7 +98,7 @@ waits_for(DfRun *run, bool *event)
 static bool
 start_is_open(const DfRun *run)
 {
-	for (int i = 0; i < run->nsteps && run->keyed_start; i++)
+	for (int i = 0; i < run->nsteps && run->engine.keyed_start; i++)
 		if (run->steps[i]->to_start)
 			return true;
 	return false;
@@ -115,21 +116,21 @@ lingers(DfRun *run)
 	TimestampTz due;
 	bool waits = false;
 
-	if (!run->may_linger || run->nsteps < LINGER_STEPS || df_run_step_to_run(run) != NULL)
+	if (!run->engine.may_retain || run->nsteps < LINGER_STEPS || df_run_step_to_run(run) != NULL)
 		return false;
 	due = df_run_next_step_due(run);
 	if (due != DF_NEVER && due <= soon)
 	{
-		run->linger_until = soon;
+		run->engine.retained_until = soon;
 		return true;
 	}
 	for (int i = 0; i < run->nsteps && !waits; i++)
 		waits = run->steps[i]->kind == DF_STEP_CALL && df_step_waits_for_child(run->steps[i]);
 	if (!waits)
 		return false;
-	if (run->linger_until == DF_NEVER)
-		run->linger_until = soon;
-	return run->linger_until > now;
+	if (run->engine.retained_until == DF_NEVER)
+		run->engine.retained_until = soon;
+	return run->engine.retained_until > now;
 }
 
 /* nothing can be done before an event, a time or a child; false: it stays in memory all the same */
@@ -139,20 +140,20 @@ park_live(DfRun *run)
 	bool event;
 	char *what = waits_for(run, &event);
 
-	if (event && run->state == DF_RUN_RUNNING)
+	if (event && run->row.state == DF_RUN_RUNNING)
 	{
 		df_run_transition(run, DF_RUN_WAIT);
-		run->waiting_for = what;
+		run->row.waiting_for = what;
 	}
 	if (lingers(run))
 		return false;
-	run->linger_until = DF_NEVER;
-	run->wake_at = df_run_next_due(run);
-	run->waiting_for = what;
-	run->sql = df_run_step_to_run(run) != NULL;
-	if (run->sql)
-		run->wake_at = df_now();
-	if (!event && !run->sql && df_run_next_step_due(run) == DF_NEVER)
+	run->engine.retained_until = DF_NEVER;
+	run->row.wake_at = df_run_next_due(run);
+	run->row.waiting_for = what;
+	run->row.sql = df_run_step_to_run(run) != NULL;
+	if (run->row.sql)
+		run->row.wake_at = df_now();
+	if (!event && !run->row.sql && df_run_next_step_due(run) == DF_NEVER)
 		df_run_get_stuck(run, ERRCODE_INTERNAL_ERROR, "it waits for nothing that could come", NULL);
 	return true;
 }
@@ -165,22 +166,22 @@ void
 df_run_park(DfRun *run)
 {
 	/* nothing leaves for a run that a person has to look at first */
-	for (int i = 0; i < run->nsteps && run->state == DF_RUN_STUCK; i++)
+	for (int i = 0; i < run->nsteps && run->row.state == DF_RUN_STUCK; i++)
 		run->steps[i]->to_send = false;
-	if (run->state != DF_RUN_STUCK && df_run_alias_wanted(run) != NULL)
-		run->want_alias = true;
-	if (run->in_flight > 0 || df_run_has_to_send(run) || run->want_inbox || run->want_alias ||
-		run->next_turn || start_is_open(run))
+	if (run->row.state != DF_RUN_STUCK && df_run_alias_wanted(run) != NULL)
+		run->engine.wants_alias = true;
+	if (run->worker.in_flight > 0 || df_run_has_to_send(run) || run->engine.wants_inbox ||
+		run->engine.wants_alias || run->engine.next_turn || start_is_open(run))
 		return;
-	run->sql = false;
-	if (!df_run_is_terminal(run->state) && run->state != DF_RUN_STUCK)
+	run->row.sql = false;
+	if (!df_run_is_terminal(run->row.state) && run->row.state != DF_RUN_STUCK)
 	{
 		if (!park_live(run))
 			return;
 	}
 	else
-		run->wake_at = DF_NEVER;
-	run->lease = 0;
+		run->row.wake_at = DF_NEVER;
+	run->row.lease = 0;
 	run->released = true;
 	run->dirty = true;
 }

@@ -47,7 +47,7 @@ df_probe_wanted_first(DfRun *run, DfStep *step)
 		spec->probe == NULL)
 		return false;
 	return df_json_get_bool(step->error, "ask_probe") ||
-		!((run->round_n == 0 && spec->probe_names_run) || spec->probe_names_key);
+		!((run->row.round_n == 0 && spec->probe_names_run) || spec->probe_names_key);
 }
 
 /* ---- what the answer shows ------------------------------------------------ */
@@ -151,7 +151,7 @@ send_probe(DfRun *run, DfStep *step)
 		step->cleared = true;
 	}
 	step->phase = DF_PHASE_DO;
-	step->to_send = step->urgent = run->urgent = true;
+	step->to_send = step->urgent = run->engine.urgent = true;
 	step->not_before = DF_NEVER;
 	step->dirty = true;
 }

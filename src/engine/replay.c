@@ -79,12 +79,12 @@ name_entry(DfRun *run, const char *base)
 	DfName *entry;
 	bool found;
 
-	if (run->names == NULL)
-		run->names = df_name_create(run->cxt, 8, NULL);
-	entry = df_name_lookup(run->names, (char *) base);
+	if (run->engine.names == NULL)
+		run->engine.names = df_name_create(run->cxt, 8, NULL);
+	entry = df_name_lookup(run->engine.names, (char *) base);
 	if (entry == NULL)
 	{
-		entry = df_name_insert(run->names, MemoryContextStrdup(run->cxt, base), &found);
+		entry = df_name_insert(run->engine.names, MemoryContextStrdup(run->cxt, base), &found);
 		entry->entry_no = 0;
 		entry->calls = 0;
 		entry->first = entry->last = entry->next = -1;
@@ -114,25 +114,26 @@ df_replay_named(DfRun *run, const char *name)
 	DfWhole *entry;
 	bool found;
 
-	if (run->whole_names == NULL)
+	if (run->engine.whole_names == NULL)
 	{
-		run->whole_names = df_whole_create(run->cxt, Max(16, run->nsteps), NULL);
-		run->nwhole = run->nformer;
+		run->engine.whole_names = df_whole_create(run->cxt, Max(16, run->nsteps), NULL);
+		run->engine.nwhole = run->engine.nearlier;
 	}
-	for (; run->nwhole < run->nsteps; run->nwhole++)
+	for (; run->engine.nwhole < run->nsteps; run->engine.nwhole++)
 	{
-		entry = df_whole_insert(run->whole_names, run->steps[run->nwhole]->name, &found);
-		entry->index = run->nwhole;
+		entry = df_whole_insert(run->engine.whole_names, run->steps[run->engine.nwhole]->name,
+								&found);
+		entry->index = run->engine.nwhole;
 	}
-	entry = df_whole_lookup(run->whole_names, (char *) name);
+	entry = df_whole_lookup(run->engine.whole_names, (char *) name);
 	return entry != NULL ? run->steps[entry->index] : NULL;
 }
 
 void
 df_replay_begin(DfRun *run)
 {
-	run->entry_no++;
-	run->calls = 0;
+	run->engine.entry_no++;
+	run->engine.calls = 0;
 }
 
 /*
@@ -145,9 +146,9 @@ df_replay_find(DfRun *run, const char *base, char **name)
 	DfName *entry = name_entry(run, base);
 	DfStep *step;
 
-	if (entry->entry_no != run->entry_no)
+	if (entry->entry_no != run->engine.entry_no)
 	{
-		entry->entry_no = run->entry_no;
+		entry->entry_no = run->engine.entry_no;
 		entry->calls = 0;
 		entry->next = entry->first;
 	}
@@ -163,10 +164,10 @@ df_replay_find(DfRun *run, const char *base, char **name)
 	step = run->steps[entry->next];
 	entry->next = step->next_same;
 	*name = step->name;
-	if (step->called != run->entry_no)
+	if (step->called != run->engine.entry_no)
 	{
-		step->called = run->entry_no;
-		run->calls++;
+		step->called = run->engine.entry_no;
+		run->engine.calls++;
 	}
 	return step;
 }
@@ -176,17 +177,17 @@ int
 df_replay_uncalled(const DfRun *run, const char **which)
 {
 	int uncalled = 0;
-	bool handler = run->state == DF_RUN_ROLLING_BACK;
+	bool handler = run->row.state == DF_RUN_ROLLING_BACK;
 
-	if (!handler && run->calls == run->nsteps - run->nformer)
+	if (!handler && run->engine.calls == run->nsteps - run->engine.nearlier)
 		return 0; /* the usual case, whatever the number of steps */
-	for (int i = run->nformer; i < run->nsteps && uncalled == 0; i++)
+	for (int i = run->engine.nearlier; i < run->nsteps && uncalled == 0; i++)
 	{
 		const DfStep *step = run->steps[i];
 
 		if (df_is_handler_step(step) != handler)
 			continue;
-		if (step->called != run->entry_no)
+		if (step->called != run->engine.entry_no)
 		{
 			*which = step->name;
 			uncalled++;

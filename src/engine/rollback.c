@@ -135,17 +135,17 @@ rollback_finished(DfRun *run, bool stuck)
 								  "dataflows.pending_undo WHERE run = '%s'; or mend the cause and "
 								  "have it tried again: SELECT dataflows.retry('%s');",
 								  run->id_text, run->id_text));
-	else if (run->workflow->on_failure != NULL && run->cause != DF_CAUSE_UNDO)
+	else if (run->workflow->on_failure != NULL && run->row.cause != DF_CAUSE_UNDO)
 	{
 		df_run_settle_waits(run);
 		if (df_run_unblocked(run))
 			df_run_enter(run, true);
-		if (run->state == DF_RUN_ROLLING_BACK && !run->released)
+		if (run->row.state == DF_RUN_ROLLING_BACK && !run->released)
 			df_run_send_due_steps(run);
 	}
 	else
 		df_run_transition(
-			run, run->cause == DF_CAUSE_CANCELLED ? DF_RUN_CANCEL_DONE : DF_RUN_ROLLBACK_DONE);
+			run, run->row.cause == DF_CAUSE_CANCELLED ? DF_RUN_CANCEL_DONE : DF_RUN_ROLLBACK_DONE);
 }
 
 /*
@@ -193,10 +193,10 @@ plan_items(DfRun *run, DfUndoItem *items, int *nitems)
 static void
 undo_former_rounds(DfRun *run, bool stuck)
 {
-	if (run->former_more)
+	if (run->engine.earlier_more)
 		df_run_claim_anew(run);
 	else
-		rollback_finished(run, stuck || run->former_failed);
+		rollback_finished(run, stuck || run->engine.earlier_failed);
 }
 
 void
@@ -207,13 +207,13 @@ df_run_roll_back(DfRun *run)
 	int index;
 
 	drop_unsent_steps(run);
-	if (run->round_n > 0 && !run->former_loaded)
+	if (run->row.round_n > 0 && !run->engine.earlier_loaded)
 	{
-		if (run->in_flight == 0)
+		if (run->worker.in_flight == 0)
 			df_run_claim_anew(run);
 		return;
 	}
-	if (run->cause != DF_CAUSE_NONE)
+	if (run->row.cause != DF_CAUSE_NONE)
 		df_run_send_due_steps(run);
 	for (;;)
 	{

@@ -50,9 +50,9 @@ advance_forward(DfRun *run)
 	for (;;)
 	{
 		df_run_settle_waits(run);
-		if (!df_run_unblocked(run) || run->next_turn)
+		if (!df_run_unblocked(run) || run->engine.next_turn)
 			break;
-		if (run->nsteps - run->nformer > df_max_steps)
+		if (run->nsteps - run->engine.nearlier > df_max_steps)
 		{
 			df_run_get_stuck(run, DF_ERR_LIMIT,
 							 psprintf("the run has more than dataflows.max_steps (%d) steps",
@@ -61,10 +61,10 @@ advance_forward(DfRun *run)
 			break;
 		}
 		df_run_enter(run, false);
-		if (run->released || (run->state != DF_RUN_RUNNING))
+		if (run->released || (run->row.state != DF_RUN_RUNNING))
 			break;
 	}
-	if (!run->released && (run->state == DF_RUN_RUNNING || run->state == DF_RUN_WAITING))
+	if (!run->released && (run->row.state == DF_RUN_RUNNING || run->row.state == DF_RUN_WAITING))
 		df_run_send_due_steps(run);
 }
 
@@ -77,15 +77,16 @@ df_run_advance(DfRun *run)
 {
 	DfRunState before;
 
-	run->advance = false;
+	run->engine.advance = false;
 	do
 	{
-		before = run->state;
+		before = run->row.state;
 		if (df_run_goes_forward(run))
 			advance_forward(run);
-		else if (run->state == DF_RUN_ROLLING_BACK)
+		else if (run->row.state == DF_RUN_ROLLING_BACK)
 			df_run_roll_back(run);
-	} while (run->state == DF_RUN_ROLLING_BACK && before != DF_RUN_ROLLING_BACK && !run->released);
+	} while (run->row.state == DF_RUN_ROLLING_BACK && before != DF_RUN_ROLLING_BACK &&
+			 !run->released);
 	if (!run->released)
 		df_run_park(run);
 }

@@ -20,7 +20,7 @@ df_run_get_stuck(DfRun *run, int sqlstate, const char *reason, const char *remed
 {
 	DfJson json;
 
-	if (run->state == DF_RUN_STUCK)
+	if (run->row.state == DF_RUN_STUCK)
 		return;
 	df_run_transition(run, DF_RUN_GET_STUCK);
 	df_json_begin(&json);
@@ -28,8 +28,8 @@ df_run_get_stuck(DfRun *run, int sqlstate, const char *reason, const char *remed
 	df_json_text(&json, "reason", reason);
 	df_json_text(&json, "remedy",
 				 remedy != NULL ? remedy : "Mend the cause, then call dataflows.retry(run).");
-	run->stuck = df_json_end(&json, run->cxt);
-	run->wake_at = DF_NEVER;
+	run->row.stuck = df_json_end(&json, run->cxt);
+	run->row.wake_at = DF_NEVER;
 	for (int i = 0; i < run->nsteps; i++)
 		run->steps[i]->to_send = run->steps[i]->to_run = run->steps[i]->to_start = false;
 	ereport(LOG,
@@ -65,11 +65,11 @@ failure_text(const Jsonb *error)
 void
 df_run_fail(DfRun *run, Jsonb *error, const char *step, int status)
 {
-	bool pivot = run->pivot_n > 0;
+	bool pivot = run->row.pivot_n > 0;
 
-	run->error = error;
+	run->row.error = error;
 	run->dirty = true;
-	for (int i = run->nformer; i < run->nsteps; i++)
+	for (int i = run->engine.nearlier; i < run->nsteps; i++)
 		pivot |= run->steps[i]->kind == DF_STEP_PIVOT;
 	if (pivot)
 	{
@@ -97,6 +97,6 @@ df_run_fail(DfRun *run, Jsonb *error, const char *step, int status)
 			"Mend the cause and call dataflows.retry(run), or dataflows.cancel(run) to undo it.");
 		return;
 	}
-	run->cause = DF_CAUSE_FAILED;
+	run->row.cause = DF_CAUSE_FAILED;
 	df_run_transition(run, DF_RUN_FAIL);
 }

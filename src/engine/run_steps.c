@@ -19,7 +19,7 @@
 const char *
 df_run_step_name(const DfRun *run, const char *name)
 {
-	return run->state == DF_RUN_ROLLING_BACK ? psprintf(HANDLER_PREFIX "%s", name) : name;
+	return run->row.state == DF_RUN_ROLLING_BACK ? psprintf(HANDLER_PREFIX "%s", name) : name;
 }
 
 bool
@@ -92,15 +92,17 @@ df_run_add_step(DfRun *run, DfStep *step)
 	step->index = run->nsteps;
 	run->steps[run->nsteps++] = step;
 	/* names begin anew in each round */
-	if (step->n > run->round_n)
+	if (step->n > run->row.round_n)
 		df_replay_index(run, step);
 	else
-		run->nformer = run->nsteps;
+		run->engine.nearlier = run->nsteps;
 }
 
 /* numbers go on: idempotency keys are made of them */
 int
 df_run_next_n(const DfRun *run)
 {
-	return run->nsteps > run->nformer ? run->steps[run->nsteps - 1]->n + 1 : run->round_n + 1;
+	if (run->nsteps > run->engine.nearlier)
+		return run->steps[run->nsteps - 1]->n + 1;
+	return run->row.round_n + 1;
 }

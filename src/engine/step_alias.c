@@ -82,12 +82,12 @@ df_run_alias_answer(DfRun *run, DfStep *step, const char *holder)
 {
 	DfJson json;
 
-	run->want_alias = false;
+	run->engine.wants_alias = false;
 	if (holder == NULL)
 	{
 		df_step_transition(run, step, DF_STEP_SUCCEED);
-		run->inbox_loaded = false;
-		run->next_turn = true;
+		run->engine.inbox_loaded = false;
+		run->engine.next_turn = true;
 		return;
 	}
 	df_json_begin(&json);
@@ -96,7 +96,7 @@ df_run_alias_answer(DfRun *run, DfStep *step, const char *holder)
 	df_json_bool(&json, "in_doubt", false);
 	step->error = df_json_end(&json, run->cxt);
 	df_step_transition(run, step, DF_STEP_FAIL);
-	run->advance = true;
+	run->engine.advance = true;
 }
 
 /* the body asks for the key again when it is entered again */

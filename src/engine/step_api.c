@@ -102,7 +102,7 @@ df_step_new(DfRun *run, char *name, DfStepKind kind)
 	DfStep *step;
 	const char *which = NULL;
 
-	if (!df_entry->drifted && !run->drifted && df_replay_uncalled(run, &which) > 0)
+	if (!df_entry->drifted && !run->row.drifted && df_replay_uncalled(run, &which) > 0)
 		df_fatal(DF_ERR_RECORD_MISMATCH,
 				 MemoryContextStrdup(
 					 run->cxt,
@@ -115,9 +115,9 @@ df_step_new(DfRun *run, char *name, DfStepKind kind)
 	step->kind = kind;
 	step->started_at = df_now();
 	step->fresh = step->dirty = true;
-	step->called = run->entry_no;
+	step->called = run->engine.entry_no;
 	df_run_add_step(run, step);
-	run->calls++;
+	run->engine.calls++;
 	return step;
 }
 
@@ -222,6 +222,6 @@ df_step_begin_wait(DfRun *run, char *name, DfStepKind kind, TimestampTz until, J
 	step->options = options;
 	df_step_transition(run, step, DF_STEP_HOLD);
 	step->wake_at = until;
-	run->inbox_loaded = false;
+	run->engine.inbox_loaded = false;
 	return step;
 }

@@ -60,9 +60,9 @@ check_depth(DfRun *run, const char *step)
 {
 	bool related;
 
-	if (run->depth < 0)
-		run->depth = run->parent_n == 0 ? 0 : df_run_depth(&run->id, NULL, &related);
-	if (run->depth >= MAX_DEPTH)
+	if (run->engine.depth < 0)
+		run->engine.depth = run->parent_n == 0 ? 0 : df_run_depth(&run->id, NULL, &related);
+	if (run->engine.depth >= MAX_DEPTH)
 		ereport(ERROR,
 				(errcode(DF_ERR_LIMIT),
 				 errmsg("step \"%s\" would be the %dth call within a call", step, MAX_DEPTH + 1),
@@ -106,9 +106,9 @@ render(DfRun *run, DfStep *step, const Call *call, int version)
 	step->answer = NULL;
 	step->own_child = false;
 	df_step_transition(run, step, DF_STEP_HOLD);
-	step->to_start = run->family = true;
+	step->to_start = run->engine.has_child_work = true;
 	if (call->key != NULL)
-		run->keyed_start = true;
+		run->engine.keyed_start = true;
 }
 
 static void

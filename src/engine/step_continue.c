@@ -21,7 +21,7 @@ dataflows_continue_with(PG_FUNCTION_ARGS)
 	DfRun *run = df_entry_run("continue_with");
 	Jsonb *input = df_arg_jsonb(fcinfo, 0);
 
-	if (run->state == DF_RUN_ROLLING_BACK)
+	if (run->row.state == DF_RUN_ROLLING_BACK)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("continue_with cannot be called in on_failure"),

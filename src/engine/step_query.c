@@ -283,5 +283,5 @@ df_query_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool tim
 		undo_outcome(run, step, outcome, transient);
 	else
 		do_outcome(run, step, outcome, transient);
-	run->advance = true;
+	run->engine.advance = true;
 }

@@ -21,46 +21,48 @@ count_run(const DfRun *run, DfRunState before)
 {
 	if (before == DF_RUN_QUEUED)
 		df_metric_add(DF_METRIC_RUNS_STARTED, run->workflow_name, NULL, NULL, 1);
-	if (run->state == DF_RUN_STUCK)
+	if (run->row.state == DF_RUN_STUCK)
 		df_metric_add(DF_METRIC_RUNS_STUCK, run->workflow_name, NULL, NULL, 1);
-	if (!df_run_is_terminal(run->state))
+	if (!df_run_is_terminal(run->row.state))
 		return;
-	df_metric_add(DF_METRIC_RUNS_ENDED, run->workflow_name, df_run_state_name(run->state), NULL, 1);
-	if (run->state == DF_RUN_COMPLETED)
+	df_metric_add(DF_METRIC_RUNS_ENDED, run->workflow_name, df_run_state_name(run->row.state), NULL,
+				  1);
+	if (run->row.state == DF_RUN_COMPLETED)
 		df_metric_observe(DF_METRIC_RUN_DURATION, run->workflow_name,
-						  run->finished_at - run->started_at);
+						  run->row.finished_at - run->started_at);
 }
 
 void
 df_run_transition(DfRun *run, DfRunEvent event)
 {
-	DfRunState before = run->state;
-	int to = df_run_next(run->state, event);
+	DfRunState before = run->row.state;
+	int to = df_run_next(run->row.state, event);
 
 	if (to < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("run \"%s\" is %s: there is no transition for \"%s\"",
-						run->id_text, df_run_state_name(run->state), df_run_event_name(event))));
-	if ((DfRunState) to == run->state)
+						run->id_text, df_run_state_name(run->row.state),
+						df_run_event_name(event))));
+	if ((DfRunState) to == run->row.state)
 		return;
 	elog(DEBUG1, "dataflows run %s: %s --%s--> %s", run->id_text,
-		 df_run_state_name(run->state), df_run_event_name(event), df_run_state_name(to));
+		 df_run_state_name(run->row.state), df_run_event_name(event), df_run_state_name(to));
 
-	run->state = (DfRunState) to;
+	run->row.state = (DfRunState) to;
 	run->dirty = true;
-	run->waiting_for = NULL;
-	if (df_run_is_terminal(run->state))
+	run->row.waiting_for = NULL;
+	if (df_run_is_terminal(run->row.state))
 	{
-		run->finished_at = df_now();
-		run->wake_at = DF_NEVER;
+		run->row.finished_at = df_now();
+		run->row.wake_at = DF_NEVER;
 		run->tell_parent = run->parent_n > 0;
 	}
-	else if (run->finished_at != DF_NEVER)
-		run->finished_at = DF_NEVER; /* undo() of a completed run */
-	if (run->state != DF_RUN_STUCK)
-		run->stuck = NULL;
-	run->alert = run->state == DF_RUN_STUCK;
+	else if (run->row.finished_at != DF_NEVER)
+		run->row.finished_at = DF_NEVER; /* undo() of a completed run */
+	if (run->row.state != DF_RUN_STUCK)
+		run->row.stuck = NULL;
+	run->alert = run->row.state == DF_RUN_STUCK;
 	count_run(run, before);
 }
 

@@ -3,7 +3,7 @@
  *	  What ends a wait: a signal, its timeout, or the time slept for.
  *
  * Runs in a worker, in its recording transaction and the owner's role, on structs
- * in memory.  Reads no inbox: it asks for that by want_inbox, and must never decide
+ * in memory.  Reads no inbox: it asks for that by wants_inbox, and must never decide
  * a timeout before the inbox has been read.
  */
 #include "postgres.h"
@@ -188,9 +188,9 @@ df_run_settle_waits(DfRun *run)
 		}
 		if (step->kind == DF_STEP_WAIT)
 		{
-			if (!run->inbox_loaded)
+			if (!run->engine.inbox_loaded)
 			{
-				run->want_inbox = true;
+				run->engine.wants_inbox = true;
 				continue;
 			}
 			message = find_signal(run, step);

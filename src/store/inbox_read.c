@@ -56,7 +56,7 @@ keep_message(const DfPlan *plan, List *runs, uint64 row)
 	message = MemoryContextAllocZero(run->cxt, sizeof(DfMessage));
 	df_row_read(plan, row, message, run->cxt);
 	old = MemoryContextSwitchTo(run->cxt);
-	run->loaded_messages = lappend(run->loaded_messages, message);
+	run->engine.loaded_messages = lappend(run->engine.loaded_messages, message);
 	MemoryContextSwitchTo(old);
 }
 

@@ -51,16 +51,17 @@ df_record_clean(List *runs)
 		bool crowded = list_length(run->messages) > MESSAGES_HELD;
 		ListCell *mc;
 
-		run->dirty = run->alert = run->new_round = run->tell_parent = run->keyed_start = false;
-		run->db_lease = run->lease;
+		run->dirty = run->alert = run->new_round = run->tell_parent = false;
+		run->engine.keyed_start = false;
+		run->db_lease = run->row.lease;
 		for (int i = 0; i < run->nsteps; i++)
 			run->steps[i]->fresh = run->steps[i]->dirty = run->steps[i]->rerendered = false;
-		for (int i = 0; i < run->nsteps && run->family; i++)
+		for (int i = 0; i < run->nsteps && run->engine.has_child_work; i++)
 		{
 			run->steps[i]->to_start = false;
 			run->steps[i]->ask = DF_MESSAGE_NONE;
 		}
-		run->family = false;
+		run->engine.has_child_work = false;
 		foreach (mc, run->messages)
 		{
 			DfMessage *message = lfirst(mc);
@@ -72,6 +73,6 @@ df_record_clean(List *runs)
 				forget_message(message);
 		}
 		if (crowded)
-			run->inbox_loaded = false;
+			run->engine.inbox_loaded = false;
 	}
 }

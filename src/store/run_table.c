@@ -31,36 +31,36 @@
 
 /* clang-format off */
 static const DfColumn run_columns[] = {
-	COLUMN("run",          id,            UUID,      IN_KEY | IN_READ),
-	COLUMN("workflow",     workflow_name, TEXT,      IN_READ),
-	COLUMN("key",          key,           TEXT,      IN_READ),
-	COLUMN("started_by",   started_by,    TEXT,      IN_READ),
-	COLUMN("started_at",   started_at,    TIME,      IN_READ),
-	COLUMN("traceparent",  traceparent,   TEXT,      IN_READ),
-	COLUMN("parent",       parent,        UUID,      IN_READ),
-	COLUMN("parent_n",     parent_n,      COUNT,     IN_READ),
-	COLUMN("input",        input,         JSONB,     IN_READ | IN_ROUND),
-	COLUMN("state",        state,         RUN_STATE, IN_READ | IN_UPDATE),
-	COLUMN("wake_at",      wake_at,       TIME,      IN_READ | IN_UPDATE),
-	COLUMN("lease",        db_lease,      NONCE,     IN_READ),
-	COLUMN("lease",        lease,         NONCE,     IN_UPDATE),
-	COLUMN("old_lease",    db_lease,      NONCE,     IN_KEY), /* what `lease` has to be in the row */
-	COLUMN("finished_at",  finished_at,   TIME,      IN_READ | IN_UPDATE),
-	COLUMN("waiting_for",  waiting_for,   TEXT,      IN_UPDATE),
-	COLUMN("entries",      entries,       COUNT,     IN_READ | IN_UPDATE),
-	COLUMN("body_retries", body_retries,  COUNT,     IN_READ | IN_UPDATE),
-	COLUMN("body_hash",    body_hash,     NONCE,     IN_READ | IN_UPDATE),
-	COLUMN("drifted",      drifted,       MARK,      IN_READ | IN_UPDATE),
-	COLUMN("cause",        cause,         CAUSE,     IN_READ | IN_UPDATE),
-	COLUMN("result",       result,        JSONB,     IN_READ | IN_UPDATE),
-	COLUMN("error",        error,         JSONB,     IN_READ | IN_UPDATE),
-	COLUMN("stuck",        stuck,         JSONB,     IN_READ | IN_UPDATE),
-	COLUMN("key_held",     state,         KEY_HELD,  IN_UPDATE),
-	COLUMN("sql",          sql,           BOOL,      IN_UPDATE),
-	COLUMN("deadline",     deadline,      TIME,      IN_READ | IN_UPDATE),
-	COLUMN("round",        round,         ROUND,     IN_READ | IN_ROUND),
-	COLUMN("round_n",      round_n,       INT,       IN_READ | IN_ROUND),
-	COLUMN("pivot_n",      pivot_n,       COUNT,     IN_READ | IN_ROUND),
+	COLUMN("run",          id,               UUID,      IN_KEY | IN_READ),
+	COLUMN("workflow",     workflow_name,    TEXT,      IN_READ),
+	COLUMN("key",          key,              TEXT,      IN_READ),
+	COLUMN("started_by",   started_by,       TEXT,      IN_READ),
+	COLUMN("started_at",   started_at,       TIME,      IN_READ),
+	COLUMN("traceparent",  traceparent,      TEXT,      IN_READ),
+	COLUMN("parent",       parent,           UUID,      IN_READ),
+	COLUMN("parent_n",     parent_n,         COUNT,     IN_READ),
+	COLUMN("input",        row.input,        JSONB,     IN_READ | IN_ROUND),
+	COLUMN("state",        row.state,        RUN_STATE, IN_READ | IN_UPDATE),
+	COLUMN("wake_at",      row.wake_at,      TIME,      IN_READ | IN_UPDATE),
+	COLUMN("lease",        db_lease,         NONCE,     IN_READ),
+	COLUMN("lease",        row.lease,        NONCE,     IN_UPDATE),
+	COLUMN("old_lease",    db_lease,         NONCE,     IN_KEY), /* what the row has to have */
+	COLUMN("finished_at",  row.finished_at,  TIME,      IN_READ | IN_UPDATE),
+	COLUMN("waiting_for",  row.waiting_for,  TEXT,      IN_UPDATE),
+	COLUMN("entries",      row.entries,      COUNT,     IN_READ | IN_UPDATE),
+	COLUMN("body_retries", row.body_retries, COUNT,     IN_READ | IN_UPDATE),
+	COLUMN("body_hash",    row.body_hash,    NONCE,     IN_READ | IN_UPDATE),
+	COLUMN("drifted",      row.drifted,      MARK,      IN_READ | IN_UPDATE),
+	COLUMN("cause",        row.cause,        CAUSE,     IN_READ | IN_UPDATE),
+	COLUMN("result",       row.result,       JSONB,     IN_READ | IN_UPDATE),
+	COLUMN("error",        row.error,        JSONB,     IN_READ | IN_UPDATE),
+	COLUMN("stuck",        row.stuck,        JSONB,     IN_READ | IN_UPDATE),
+	COLUMN("key_held",     row.state,        KEY_HELD,  IN_UPDATE),
+	COLUMN("sql",          row.sql,          BOOL,      IN_UPDATE),
+	COLUMN("deadline",     row.deadline,     TIME,      IN_READ | IN_UPDATE),
+	COLUMN("round",        row.round,        ROUND,     IN_READ | IN_ROUND),
+	COLUMN("round_n",      row.round_n,      INT,       IN_READ | IN_ROUND),
+	COLUMN("pivot_n",      row.pivot_n,      COUNT,     IN_READ | IN_ROUND),
 };
 /* clang-format on */
 
@@ -96,7 +96,7 @@ run_from_row(const DfPlan *plan, uint64 row, MemoryContext parent, List **versio
 	*versions = lappend_int(*versions, df_int32(row, plan->ncolumns, 0));
 	id = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&run->id)));
 	strlcpy(run->id_text, id, sizeof(run->id_text));
-	run->depth = -1;
+	run->engine.depth = -1;
 	return run;
 }
 

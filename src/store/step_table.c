@@ -106,7 +106,8 @@ load_first_rounds(List *runs)
 		if (run == NULL)
 			continue;
 		old = MemoryContextSwitchTo(run->cxt);
-		run->loaded_steps = lappend(run->loaded_steps, step_from_row(&plan, i, run->cxt));
+		run->engine.loaded_steps =
+			lappend(run->engine.loaded_steps, step_from_row(&plan, i, run->cxt));
 		MemoryContextSwitchTo(old);
 	}
 }
@@ -127,7 +128,7 @@ has_failed_undo_of_former(const DfRun *run)
 		" WHERE s.run = $1 AND s.n <= $2 AND s.undo_state = 'undo_failed'",
 		SPI_OK_SELECT,
 		DF_PARAMS(UUIDOID, INT4OID)};
-	Datum values[2] = {UUIDPGetDatum(&run->id), Int32GetDatum(run->round_n)};
+	Datum values[2] = {UUIDPGetDatum(&run->id), Int32GetDatum(run->row.round_n)};
 
 	return df_plan_run(&plan, values, NULL, 1) > 0;
 }
@@ -149,19 +150,20 @@ load_former(DfRun *run)
 		SPI_OK_SELECT,
 		DF_PARAMS(UUIDOID, INT4OID, INT4OID, BOOLOID, INT8OID),
 		DF_COLUMNS(step_table, IN_ALL)};
-	bool stuck = run->state == DF_RUN_STUCK;
-	Datum values[5] = {UUIDPGetDatum(&run->id), Int32GetDatum(run->round_n),
-					   Int32GetDatum(run->pivot_n), BoolGetDatum(stuck),
+	bool stuck = run->row.state == DF_RUN_STUCK;
+	Datum values[5] = {UUIDPGetDatum(&run->id), Int32GetDatum(run->row.round_n),
+					   Int32GetDatum(run->row.pivot_n), BoolGetDatum(stuck),
 					   Int64GetDatum(FORMER_STEPS)};
 	uint64 n = df_plan_run(&plan, values, NULL, 0);
 	MemoryContext old = MemoryContextSwitchTo(run->cxt);
 
 	for (uint64 i = 0; i < n; i++)
-		run->loaded_steps = lcons(step_from_row(&plan, i, run->cxt), run->loaded_steps);
+		run->engine.loaded_steps =
+			lcons(step_from_row(&plan, i, run->cxt), run->engine.loaded_steps);
 	MemoryContextSwitchTo(old);
-	run->former_loaded = true;
-	run->former_more = n == FORMER_STEPS;
-	run->former_failed = !stuck && has_failed_undo_of_former(run);
+	run->engine.earlier_loaded = true;
+	run->engine.earlier_more = n == FORMER_STEPS;
+	run->engine.earlier_failed = !stuck && has_failed_undo_of_former(run);
 }
 
 /* while it goes forward, the present round is all that it knows: its memory stays the same */
@@ -175,16 +177,17 @@ load_round(DfRun *run)
 		SPI_OK_SELECT,
 		DF_PARAMS(UUIDOID, INT4OID),
 		DF_COLUMNS(step_table, IN_ALL)};
-	Datum values[2] = {UUIDPGetDatum(&run->id), Int32GetDatum(run->round_n)};
+	Datum values[2] = {UUIDPGetDatum(&run->id), Int32GetDatum(run->row.round_n)};
 	MemoryContext old;
 	uint64 n;
 
-	if (run->state != DF_RUN_RUNNING && run->state != DF_RUN_WAITING)
+	if (run->row.state != DF_RUN_RUNNING && run->row.state != DF_RUN_WAITING)
 		load_former(run);
 	n = df_plan_run(&plan, values, NULL, 0);
 	old = MemoryContextSwitchTo(run->cxt);
 	for (uint64 i = 0; i < n; i++)
-		run->loaded_steps = lappend(run->loaded_steps, step_from_row(&plan, i, run->cxt));
+		run->engine.loaded_steps =
+			lappend(run->engine.loaded_steps, step_from_row(&plan, i, run->cxt));
 	MemoryContextSwitchTo(old);
 }
 
@@ -198,7 +201,7 @@ df_load_steps(List *runs)
 	{
 		DfRun *run = lfirst(lc);
 
-		if (run->round_n > 0)
+		if (run->row.round_n > 0)
 			load_round(run);
 		else
 			first = lappend(first, run);

@@ -2,8 +2,10 @@
  * types/run.h
  *	  One run in a worker's memory.
  *
- * Its worker's, in a memory context of its own: the engine changes it,
- * store/run_table.c reads its row and writes it.
+ * Its worker's alone: no other process sees it.  store/run_table.c makes it from its
+ * row, the engine changes it, and store/run_table.c writes what differs from the row.
+ * All of it lives in run->cxt, which goes away when the worker lets go of the run.
+ * Each part below says who writes it; everybody in the worker may read all of it.
  */
 #ifndef DF_TYPES_RUN_H
 #define DF_TYPES_RUN_H
@@ -21,96 +23,124 @@
 #include "utils/uuid.h"
 
 /*
- * Everything of a run lives in run->cxt, which goes away when the worker lets
- * go of the run.
+ * What its row holds and a worker changes.  Read by store/run_table.c, written to the
+ * table by store/run_table.c; in between the engine's, but where it says otherwise.
+ * A value behind a pointer is replaced, never edited or freed.
  */
+typedef struct DfRunRow
+{
+	DfRunState state; /* engine/transition.c */
+	DfCause cause; /* when it begins to roll back */
+	TimestampTz wake_at; /* when it is looked at next; of a leased run, when it was claimed */
+	int64 lease; /* 0 = none; the worker's when it takes the run, 0 when it is released */
+	TimestampTz finished_at; /* engine/transition.c */
+	TimestampTz deadline; /* given anew by retry(); DF_NEVER = what the workflow says */
+	int64 body_hash; /* of the function at the first entry, 0 = not entered yet */
+	char *waiting_for; /* when it is parked, in words */
+	Jsonb *input; /* anew in each round */
+	Jsonb *result; /* when it completes */
+	Jsonb *error; /* when it fails or is cancelled */
+	Jsonb *stuck; /* when it gets stuck */
+	int entries; /* counted before an entry that may end the server, 0 again after an exit */
+	int body_retries; /* of a transient error of the body, 0 again after an exit */
+	int round; /* 1, and one more for each continue_with() */
+	int round_n; /* last step of the rounds before this one */
+	int pivot_n; /* last point of no return in them, 0 = none */
+	bool sql; /* parked for a sql worker, not for a worker */
+	bool drifted; /* the function's text is not the first entry's any more */
+} DfRunRow;
+
+/* what the engine keeps of it between two looks; gone when it is released */
+typedef struct DfRunEngine
+{
+	/* replay.c: steps under their names, filled as they are added */
+	struct df_name_hash *names;
+	struct df_whole_hash *whole_names; /* made when it is first asked for */
+	int nwhole; /* so many steps are in it */
+	int nearlier; /* so many of the steps are of rounds before this one: run_steps.c */
+	int entry_no; /* counts entries into the body */
+	int calls; /* recorded steps called in this entry */
+
+	/* store/run_table.c, when it reads the steps of a run that rolls back or is stuck */
+	bool earlier_loaded; /* the steps of earlier rounds that may have to be undone are here, */
+	bool earlier_more; /* but for older ones, */
+	bool earlier_failed; /* and the undo of one that is not here has failed */
+
+	/* what the store has read, until the engine takes it */
+	List *loaded_steps;
+	List *loaded_messages;
+
+	/* blocked.c and body.c: the steps that the body waits for, as indexes */
+	int *blocked;
+	int nblocked;
+	bool blocked_any; /* one of them will do */
+
+	TimestampTz fails_at; /* due.c: its deadline, DF_NEVER = none */
+	TimestampTz retained_until; /* park.c: kept till then, though nothing of it is in flight */
+	int depth; /* callers above it, -1 = not known yet: step_call.c */
+
+	bool advance; /* whoever sees something happen to it: run_advance.c is to look at it */
+	bool urgent; /* some step may be: probe.c */
+	bool inbox_loaded; /* for all that it waits for now */
+	bool wants_inbox; /* a wait was begun: read the inbox, look again */
+	bool wants_alias; /* a step asks for a key: try to take it, look again */
+	bool next_turn; /* an alias was taken: the body goes on once that is committed */
+	bool has_child_work; /* some step has to_start or ask */
+	bool keyed_start; /* one of them by key: whether it starts is known after the recording */
+	bool may_retain; /* there is room to keep it while its children end: the worker's word */
+} DfRunEngine;
+
+/* what the worker keeps of it: the engine reads in_flight, no more */
+typedef struct DfRunWorker
+{
+	dlist_node node; /* run_list.c: in the list of all runs that it holds */
+	bool on_turn_list; /* run_list.c */
+	int in_flight; /* dispatch.c: requests on the wire, or about to leave */
+	int upsets; /* failure.c: errors in a row, not of its making, while it was looked at */
+	bool answered; /* responses.c: an answer was applied that is not recorded yet */
+	bool deferred; /* deferred.c: it could not be recorded yet, nothing is done with it before */
+	List *deferred_attempts; /* deferred.c: of DfAttempt, to be recorded with it */
+} DfRunWorker;
+
 typedef struct DfRun
 {
-	dlist_node node; /* the worker's list */
+	/* which run it is: store/run_table.c, and the same ever after */
 	pg_uuid_t id;
 	char id_text[40];
 	MemoryContext cxt;
 	char *workflow_name;
-	DfWorkflow *workflow;
+	DfWorkflow *workflow; /* worker/intake.c; NULL = its version is missing */
 	char *key;
 	char *started_by;
 	char *traceparent; /* of who started it, NULL = none */
 	TimestampTz started_at;
-	Jsonb *input;
 	pg_uuid_t parent; /* of a child run */
 	int parent_n; /* step of the parent, 0 = nobody called it */
 
-	DfRunState state;
-	TimestampTz wake_at;
-	int64 lease; /* 0 = none */
-	int64 db_lease; /* what the row has, the guard of our update */
-	bool sql; /* parked for a sql worker, not for a worker */
-	TimestampTz finished_at;
-	char *waiting_for;
-	int entries;
-	int body_retries;
-	int64 body_hash; /* 0 = not entered yet */
-	bool drifted;
-	DfCause cause;
-	int round; /* continue_with() began it anew so many times */
-	int round_n; /* last step of the rounds before this one */
-	int pivot_n; /* last point of no return in them, 0 = none */
-	TimestampTz deadline; /* given anew by retry(); DF_NEVER = what the workflow says */
-	Jsonb *result;
-	Jsonb *error;
-	Jsonb *stuck;
-
-	DfStep **steps; /* steps[i]->index == i, n ascends */
+	DfStep **steps; /* run_steps.c: steps[i]->index == i, n ascends */
 	int nsteps;
 	int maxsteps;
-	struct df_name_hash *names;
-	struct df_whole_hash *whole_names; /* made when it is first asked for */
-	int nwhole; /* so many steps are in it */
-	List *messages; /* of DfMessage, oldest first */
-	bool inbox_loaded; /* for all that it waits for now */
-	List *loaded_steps; /* what the store has read, until the engine takes it */
-	List *loaded_messages;
+	List *messages; /* operator.c: of DfMessage, oldest first */
 
-	TimestampTz fails_at; /* its deadline, DF_NEVER = none */
+	DfRunRow row;
+	DfRunEngine engine;
+	DfRunWorker worker;
+
+	int64 db_lease; /* what the row has, the guard of our update */
 	bool dirty; /* the row differs */
-	bool alert; /* it got stuck, and dataflows.on_stuck has not been told */
-	bool advance; /* something happened: look at it */
-	bool touched; /* is on the turn's list */
-	bool want_inbox; /* a wait was begun: read the inbox, look again */
-	int nformer; /* so many of the steps are of rounds before this one */
-	bool former_loaded; /* those of them that may have to be undone are here, */
-	bool former_more; /* but for older ones, */
-	bool former_failed; /* and the undo of one that is not here has failed */
 	bool new_round; /* to be written */
-	bool want_alias; /* a step asks for a key: try to take it, look again */
-	bool next_turn; /* an alias was taken: the body goes on once that is committed */
-	bool released; /* the worker is to let go of it after the commit */
-	bool adopted; /* its recorded steps are all here */
-	bool broken; /* not to be trusted any more: only to be let go of, at wake_at */
-	bool family; /* some step has to_start or ask */
-	bool keyed_start; /* one of them by key: whether it starts is known after the recording */
+	bool alert; /* it got stuck, and dataflows.on_stuck has not been told */
 	bool tell_parent; /* it has ended: whoever called it is to know */
-	bool may_linger; /* there is room to keep it while its children end */
-	bool urgent; /* some step may be */
-	TimestampTz linger_until; /* it is kept, though nothing of it is in flight */
-	int depth; /* callers above it, -1 = not known yet */
-	int entry_no; /* counts entries into the body */
-	int calls; /* recorded steps called in this entry */
-	int *blocked; /* indexes of the steps that the body waits for */
-	int nblocked;
-	bool blocked_any;
-	int in_flight;
-	int upsets; /* errors in a row, not of its making, that came while it was looked at */
-	bool answered; /* an answer was applied that is not recorded yet */
-	bool aside; /* it could not be recorded yet: nothing is done with it before it is */
-	List *attempts_aside; /* of DfAttempt, to be recorded with it */
+	bool adopted; /* its recorded steps are all here */
+	bool released; /* the worker is to let go of it after the commit */
+	bool broken; /* not to be trusted any more: only to be let go of, at wake_at */
 } DfRun;
 
 /* there is nothing to be done with it for now */
 static inline bool
 df_run_rests(const DfRun *run)
 {
-	return run->broken || run->aside;
+	return run->broken || run->worker.deferred;
 }
 
 #endif /* DF_TYPES_RUN_H */

@@ -38,8 +38,9 @@
 bool
 df_run_is_careful(const DfRun *run)
 {
-	return run->entries > 0 && run->entries < DF_CRASHES_ALLOWED && run->state != DF_RUN_STUCK &&
-		!df_run_is_terminal(run->state);
+	return run->row.entries > 0 && run->row.entries < DF_CRASHES_ALLOWED &&
+		run->row.state != DF_RUN_STUCK &&
+		!df_run_is_terminal(run->row.state);
 }
 
 /*
@@ -57,7 +58,7 @@ df_commit_entry(DfRun *run)
 	df_xact_commit();
 	run->db_lease = df_worker.lease;
 	run->dirty = true;
-	run->entries = 0; /* what the row says once the entry has ended */
+	run->row.entries = 0; /* what the row says once the entry has ended */
 	df_worker.only = run;
 	df_xact_begin();
 	MemoryContextSwitchTo(df_worker.turn_cxt);
@@ -71,9 +72,9 @@ df_choose_careful(void)
 
 	dlist_foreach (iter, &df_worker.runs)
 	{
-		DfRun *run = dlist_container(DfRun, node, iter.cur);
+		DfRun *run = dlist_container(DfRun, worker.node, iter.cur);
 
-		if (!run->advance || df_run_rests(run) || !df_run_is_careful(run))
+		if (!run->engine.advance || df_run_rests(run) || !df_run_is_careful(run))
 			continue;
 		df_worker.current = run;
 		df_commit_entry(run);
@@ -87,7 +88,7 @@ static bool
 may_enter(const DfRun *run)
 {
 	if (df_worker.only != NULL)
-		return run == df_worker.only || df_run_is_terminal(run->state);
+		return run == df_worker.only || df_run_is_terminal(run->row.state);
 	return !df_run_is_careful(run);
 }
 
@@ -104,11 +105,13 @@ take_wanted_aliases(void)
 	foreach (lc, df_worker.touched)
 	{
 		DfRun *run = lfirst(lc);
-		DfStep *step = run->want_alias && !df_run_rests(run) ? df_run_alias_wanted(run) : NULL;
+		DfStep *step = NULL;
 		char *holder;
 		bool known;
 
-		run->want_alias = false;
+		if (run->engine.wants_alias && !df_run_rests(run))
+			step = df_run_alias_wanted(run);
+		run->engine.wants_alias = false;
 		if (step == NULL)
 			continue;
 		df_store_enter(&store);
@@ -120,7 +123,7 @@ take_wanted_aliases(void)
 		else
 			df_run_alias_later(run);
 		df_worker.current = NULL;
-		some |= run->advance;
+		some |= run->engine.advance;
 	}
 	return some;
 }
@@ -136,7 +139,7 @@ read_wanted_inboxes(void)
 	DfStore store;
 
 	foreach (lc, df_worker.touched)
-		if (((DfRun *) lfirst(lc))->want_inbox)
+		if (((DfRun *) lfirst(lc))->engine.wants_inbox)
 			wanting = lappend(wanting, lfirst(lc));
 	if (wanting == NIL)
 		return false;
@@ -150,12 +153,12 @@ read_wanted_inboxes(void)
 	{
 		DfRun *run = lfirst(lc);
 
-		foreach (mc, run->loaded_messages)
+		foreach (mc, run->engine.loaded_messages)
 			df_run_message(run, lfirst(mc));
-		run->loaded_messages = NIL;
-		run->want_inbox = false;
-		run->inbox_loaded = true;
-		run->advance = true;
+		run->engine.loaded_messages = NIL;
+		run->engine.wants_inbox = false;
+		run->engine.inbox_loaded = true;
+		run->engine.advance = true;
 	}
 	return true;
 }
@@ -173,7 +176,7 @@ df_advance_run(DfRun *run)
 		df_run_get_stuck(run, ERRCODE_UNDEFINED_OBJECT, "the version of its workflow is missing",
 						 NULL);
 		run->released = true;
-		run->lease = 0;
+		run->row.lease = 0;
 		return;
 	}
 	if (!df_process_role_exists())
@@ -184,13 +187,13 @@ df_advance_run(DfRun *run)
 				 errhint("See dataflows.stuck.")));
 	if (run->workflow->owner != GetUserId())
 	{
-		if (!df_run_is_terminal(run->state))
+		if (!df_run_is_terminal(run->row.state))
 			df_run_get_stuck(run, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
 							 "the role that owns the workflow is not the one that defined it",
 							 NULL);
 	}
-	else if (run->entries >= DF_CRASHES_ALLOWED && run->state != DF_RUN_STUCK &&
-			 !df_run_is_terminal(run->state))
+	else if (run->row.entries >= DF_CRASHES_ALLOWED && run->row.state != DF_RUN_STUCK &&
+			 !df_run_is_terminal(run->row.state))
 		df_run_get_stuck(
 			run, ERRCODE_CRASH_SHUTDOWN,
 			"the body was entered three times without an exit, or it, or the SQL of a query step, "
@@ -198,11 +201,11 @@ df_advance_run(DfRun *run)
 			"Look into the server's log, mend the function, then call dataflows.retry(run).");
 	df_slot_enter_body(df_worker.slot, run->id, run == df_worker.only);
 	df_worker.current = run;
-	run->may_linger = df_worker.slot->kind == DF_SLOT_WORKER && !df_is_winding_down() &&
+	run->engine.may_retain = df_worker.slot->kind == DF_SLOT_WORKER && !df_is_winding_down() &&
 		df_worker.lingering < df_max_runs / LINGERING_PART;
-	lingered = run->linger_until != DF_NEVER;
+	lingered = run->engine.retained_until != DF_NEVER;
 	df_run_advance(run);
-	if (!lingered && run->linger_until != DF_NEVER)
+	if (!lingered && run->engine.retained_until != DF_NEVER)
 		df_worker.lingering++;
 	df_worker.current = NULL;
 	df_slot_leave_body(df_worker.slot);
@@ -217,11 +220,11 @@ df_advance_all(void)
 	{
 		dlist_foreach (iter, &df_worker.runs)
 		{
-			DfRun *run = dlist_container(DfRun, node, iter.cur);
+			DfRun *run = dlist_container(DfRun, worker.node, iter.cur);
 
 			if (df_leaving())
 				break;
-			if (run->advance && !df_run_rests(run) && may_enter(run))
+			if (run->engine.advance && !df_run_rests(run) && may_enter(run))
 			{
 				df_advance_run(run);
 				CHECK_FOR_INTERRUPTS();
@@ -236,17 +239,17 @@ df_advance_all(void)
 static bool
 dispatch_run(DfRun *run, bool urgent)
 {
-	int before = run->in_flight;
+	int before = run->worker.in_flight;
 
 	/* who has not been advanced yet may not want to send any more */
-	if (run->released || df_run_rests(run) || run->advance)
+	if (run->released || df_run_rests(run) || run->engine.advance)
 		return false;
 	df_worker.current = run;
 	df_dispatch(run, urgent);
 	df_worker.current = NULL;
-	if (run->in_flight != before || run->advance)
+	if (run->worker.in_flight != before || run->engine.advance)
 		df_turn_list_add(run);
-	return run->advance;
+	return run->engine.advance;
 }
 
 /*
@@ -261,15 +264,15 @@ dispatch_urgent(void)
 
 	dlist_foreach (iter, &df_worker.runs)
 	{
-		DfRun *run = dlist_container(DfRun, node, iter.cur);
+		DfRun *run = dlist_container(DfRun, worker.node, iter.cur);
 		bool some = false;
 
-		if (!run->urgent)
+		if (!run->engine.urgent)
 			continue;
 		again |= dispatch_run(run, true);
 		for (int i = 0; i < run->nsteps; i++)
 			some |= run->steps[i]->to_send && run->steps[i]->urgent;
-		run->urgent = some;
+		run->engine.urgent = some;
 	}
 	return again;
 }
@@ -290,7 +293,7 @@ df_dispatch_all(void)
 	for (int rounds = 0; rounds < 10; rounds++)
 	{
 		dlist_foreach (iter, &df_worker.runs)
-			again |= dispatch_run(dlist_container(DfRun, node, iter.cur), false);
+			again |= dispatch_run(dlist_container(DfRun, worker.node, iter.cur), false);
 		if (!again || df_worker.only != NULL)
 			break;
 		df_advance_all();

@@ -28,9 +28,9 @@ set_aside(DfRun *run)
 	ListCell *lc;
 
 	/* the next time, the others come first */
-	dlist_delete(&run->node);
-	dlist_push_tail(&df_worker.runs, &run->node);
-	if (run->aside)
+	dlist_delete(&run->worker.node);
+	dlist_push_tail(&df_worker.runs, &run->worker.node);
+	if (run->worker.deferred)
 		return;
 	old = MemoryContextSwitchTo(run->cxt);
 	foreach (lc, df_attempts_of(run))
@@ -39,12 +39,12 @@ set_aside(DfRun *run)
 
 		*attempt = *(DfAttempt *) lfirst(lc);
 		attempt->error = pstrdup(attempt->error);
-		run->attempts_aside = lappend(run->attempts_aside, attempt);
+		run->worker.deferred_attempts = lappend(run->worker.deferred_attempts, attempt);
 	}
 	MemoryContextSwitchTo(old);
 	df_worker.touched = list_delete_ptr(df_worker.touched, run);
-	run->touched = false;
-	run->aside = true;
+	run->worker.on_turn_list = false;
+	run->worker.deferred = true;
 	df_worker.aside++;
 }
 
@@ -53,10 +53,10 @@ static void
 take_in(DfRun *run)
 {
 	df_worker.touched = list_delete_ptr(df_worker.touched, run);
-	if (!run->aside)
+	if (!run->worker.deferred)
 		return;
-	run->aside = false;
-	run->attempts_aside = NIL;
+	run->worker.deferred = false;
+	run->worker.deferred_attempts = NIL;
 	df_worker.aside--;
 	/* what came for it meanwhile */
 	df_worker.look = true;
@@ -69,10 +69,10 @@ take_in(DfRun *run)
 static bool
 has_nothing_to_lose(const DfRun *run)
 {
-	int in_flight = run->in_flight;
+	int in_flight = run->worker.in_flight;
 	ListCell *lc;
 
-	if (!df_failed_for_lock() || run->answered || run->aside)
+	if (!df_failed_for_lock() || run->worker.answered || run->worker.deferred)
 		return false;
 	foreach (lc, df_worker.departures)
 		if (((DfDeparture *) lfirst(lc))->flight != NULL &&
@@ -98,9 +98,9 @@ df_record_one_by_one(List *runs)
 
 		if (failures < ALONE_FAILURES)
 		{
-			recorded =
-				df_try_record(list_make1(run),
-							  run->aside ? run->attempts_aside : df_attempts_of(run));
+			recorded = df_try_record(list_make1(run),
+									 run->worker.deferred ? run->worker.deferred_attempts
+														  : df_attempts_of(run));
 			failures = recorded == DF_RECORD_LATER ? failures + 1 : 0;
 		}
 		if (recorded == DF_RECORDED)
@@ -134,12 +134,12 @@ df_record_aside(void)
 
 	dlist_foreach (iter, &df_worker.runs)
 	{
-		DfRun *run = dlist_container(DfRun, node, iter.cur);
+		DfRun *run = dlist_container(DfRun, worker.node, iter.cur);
 
-		if (!run->aside)
+		if (!run->worker.deferred)
 			continue;
 		runs = lappend(runs, run);
-		attempts = list_concat(attempts, run->attempts_aside);
+		attempts = list_concat(attempts, run->worker.deferred_attempts);
 	}
 	df_xact_lock_timeout(ASIDE_LOCK_MS);
 	if (df_try_record(runs, attempts) != DF_RECORDED)

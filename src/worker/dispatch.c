@@ -208,7 +208,7 @@ stays_in_doubt(DfRun *run, DfStep *step, const DfSystem *system)
 		df_step_accept_doubt(run, step, NULL);
 	else
 		df_step_doubtful(run, step, &response, response.error);
-	run->advance = true;
+	run->engine.advance = true;
 	return true;
 }
 
@@ -259,7 +259,7 @@ prepare(DfRun *run, DfStep *step, DfSystem *system, DfPlace *place)
 	step->to_send = false;
 	step->in_flight = true;
 	step->attempt_at = df_now();
-	run->in_flight++;
+	run->worker.in_flight++;
 	df_worker.in_flight++;
 	df_worker.departures = lappend(df_worker.departures, departure);
 	flight->place = *place;
@@ -355,9 +355,9 @@ take_place(DfPlace *place, const DfSystem *system, const DfRun *run, const DfSte
 		return df_system_is_held(use, system, until) ? DF_ENTRANCE_LATER : DF_ENTRANCE_FULL;
 	/* a run with a request on the wire stays in memory in any case */
 	return df_place_take(place, use, system,
-						 step->urgent             ? DF_PATIENCE_URGENT
-							 : run->in_flight > 0 ? DF_PATIENCE_MEMORY
-												  : DF_PATIENCE_TABLE,
+						 step->urgent                    ? DF_PATIENCE_URGENT
+							 : run->worker.in_flight > 0 ? DF_PATIENCE_MEMORY
+														 : DF_PATIENCE_TABLE,
 						 until);
 }
 
@@ -378,7 +378,7 @@ dispatch_step(DfRun *run, DfStep *step)
 								  step->system, why),
 						 "Mend the server or its user mapping, or grant USAGE on it, then call "
 						 "dataflows.retry(run).");
-		run->advance = true;
+		run->engine.advance = true;
 		return true;
 	}
 	if (stays_in_doubt(run, step, system) || !df_token_ready(run, step, system))
@@ -395,7 +395,7 @@ dispatch_step(DfRun *run, DfStep *step)
 			step->to_send = false;
 			step->wake_at = until;
 			step->dirty = true;
-			run->advance = true;
+			run->engine.advance = true;
 			return true;
 		case DF_ENTRANCE_OPEN:
 			break;
@@ -422,7 +422,7 @@ df_dispatch(DfRun *run, bool urgent)
 			continue;
 		step->not_before = DF_NEVER;
 		if (!step->to_send ||
-			(full != NULL && run->in_flight > 0 && strcmp(step->system, full) == 0))
+			(full != NULL && run->worker.in_flight > 0 && strcmp(step->system, full) == 0))
 			continue;
 		if (!dispatch_step(run, step))
 			full = step->system;
@@ -462,7 +462,7 @@ static void
 land(DfFlight *flight)
 {
 	df_place_give_back(&flight->place);
-	flight->run->in_flight--;
+	flight->run->worker.in_flight--;
 	df_worker.in_flight--;
 	flight->step->in_flight = false;
 }
@@ -480,7 +480,7 @@ withdraw(DfDeparture *departure)
 		flight->step->to_send = true;
 	else
 		df_step_unsend(flight->run, flight->step);
-	flight->run->advance = true;
+	flight->run->engine.advance = true;
 }
 
 /* nothing leaves for runs that could not be recorded */
@@ -493,7 +493,7 @@ df_departures_withdraw(void)
 	{
 		DfDeparture *departure = lfirst(lc);
 
-		if (departure->flight != NULL && departure->flight->run->aside)
+		if (departure->flight != NULL && departure->flight->run->worker.deferred)
 			withdraw(departure);
 	}
 }

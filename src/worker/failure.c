@@ -50,13 +50,13 @@ df_break_run(DfRun *run)
 		{
 			df_place_give_back(&departure->flight->place);
 			df_worker.in_flight--;
-			run->in_flight--;
+			run->worker.in_flight--;
 			departure->flight = NULL;
 		}
 	}
 	run->broken = true;
-	run->advance = false;
-	run->wake_at = df_now();
+	run->engine.advance = false;
+	run->row.wake_at = df_now();
 	df_worker.touched = list_delete_ptr(df_worker.touched, run);
 }
 
@@ -122,9 +122,9 @@ df_turn_failed(void)
 	df_worker.current = NULL;
 	if (run == NULL)
 		return passes;
-	if (passes && ++run->upsets <= UPSETS_ALLOWED)
+	if (passes && ++run->worker.upsets <= UPSETS_ALLOWED)
 	{
-		run->advance = true;
+		run->engine.advance = true;
 		df_turn_list_add(run);
 	}
 	else
@@ -158,7 +158,7 @@ give_back(DfRun *run)
 	if (ok)
 		df_release_run(run);
 	else
-		run->wake_at = df_now() + USECS_PER_SEC;
+		run->row.wake_at = df_now() + USECS_PER_SEC;
 }
 
 /* broken runs whose requests have ended */
@@ -170,9 +170,9 @@ df_give_back_broken(void)
 
 	dlist_foreach_modify (iter, &df_worker.runs)
 	{
-		DfRun *run = dlist_container(DfRun, node, iter.cur);
+		DfRun *run = dlist_container(DfRun, worker.node, iter.cur);
 
-		if (run->broken && run->in_flight == 0 && run->wake_at <= now)
+		if (run->broken && run->worker.in_flight == 0 && run->row.wake_at <= now)
 			give_back(run);
 	}
 }

@@ -75,16 +75,16 @@ df_take(List *runs, List *versions)
 			continue;
 		}
 		run->workflow = workflow_of(run->workflow_name, lfirst_int(vc));
-		run->lease = df_worker.lease;
+		run->row.lease = df_worker.lease;
 		/* what is leased is due, or nobody would find the lease of a dead worker */
-		if (run->wake_at == DF_NEVER || run->wake_at > now)
-			run->wake_at = now;
+		if (run->row.wake_at == DF_NEVER || run->row.wake_at > now)
+			run->row.wake_at = now;
 		run->dirty = true;
-		run->advance = true;
-		dlist_push_tail(&df_worker.runs, &run->node);
+		run->engine.advance = true;
+		dlist_push_tail(&df_worker.runs, &run->worker.node);
 		df_worker.nruns++;
 		df_turn_list_add(run);
-		if (run->state != DF_RUN_QUEUED)
+		if (run->row.state != DF_RUN_QUEUED)
 			with_steps = lappend(with_steps, run);
 	}
 	if (with_steps != NIL)
@@ -97,9 +97,9 @@ df_adopt_loaded(DfRun *run)
 {
 	ListCell *lc;
 
-	foreach (lc, run->loaded_steps)
+	foreach (lc, run->engine.loaded_steps)
 		df_run_add_step(run, lfirst(lc));
-	run->loaded_steps = NIL;
+	run->engine.loaded_steps = NIL;
 	df_run_loaded(run);
 	df_recover_lost(run);
 	run->adopted = true;
@@ -240,13 +240,13 @@ df_wake_due_runs(void)
 	df_worker.lingering = 0;
 	dlist_foreach (iter, &df_worker.runs)
 	{
-		DfRun *run = dlist_container(DfRun, node, iter.cur);
+		DfRun *run = dlist_container(DfRun, worker.node, iter.cur);
 		TimestampTz due = df_run_next_due(run);
 
-		if (run->linger_until != DF_NEVER)
+		if (run->engine.retained_until != DF_NEVER)
 			df_worker.lingering++;
 		if (!df_run_rests(run) && due != DF_NEVER && due <= now)
-			run->advance = true;
+			run->engine.advance = true;
 	}
 }
 

@@ -69,17 +69,17 @@ df_after_commit(List *runs)
 	{
 		DfRun *run = lfirst(lc);
 
-		run->touched = run->answered = false;
-		run->upsets = 0;
-		run->advance |= run->next_turn;
-		run->next_turn = false;
+		run->worker.on_turn_list = run->worker.answered = false;
+		run->worker.upsets = 0;
+		run->engine.advance |= run->engine.next_turn;
+		run->engine.next_turn = false;
 		if (!run->released)
 			continue;
 		gone = lappend(gone, run);
-		if (run->sql)
+		if (run->row.sql)
 			sql = true;
 		else
-			df_worker.next_due = df_earlier(df_worker.next_due, run->wake_at);
+			df_worker.next_due = df_earlier(df_worker.next_due, run->row.wake_at);
 	}
 	foreach (lc, gone)
 		df_release_run(lfirst(lc));

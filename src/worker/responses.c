@@ -43,7 +43,7 @@ apply_result(DfHttpResult *result)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	run->answered = true;
+	run->worker.answered = true;
 	df_turn_list_add(run);
 	df_worker.current = NULL;
 	result->cookie = 0;
@@ -56,7 +56,7 @@ df_apply_responses(void)
 	ListCell *lc;
 
 	foreach (lc, df_worker.results)
-		if (!run_of(lfirst(lc))->aside)
+		if (!run_of(lfirst(lc))->worker.deferred)
 			apply_result(lfirst(lc));
 }
 
@@ -82,7 +82,7 @@ df_turn_has_results(void)
 	ListCell *lc;
 
 	foreach (lc, df_worker.results)
-		if (!run_of(lfirst(lc))->aside)
+		if (!run_of(lfirst(lc))->worker.deferred)
 			return true;
 	return false;
 }
@@ -120,7 +120,7 @@ df_apply_rest(void)
 		DfHttpResult *result = lfirst(lc);
 		DfRun *run;
 
-		if (result->cookie == 0 || run_of(result)->aside)
+		if (result->cookie == 0 || run_of(result)->worker.deferred)
 			continue;
 		run = run_of(result);
 		/* of a broken run nothing but the counts is changed */

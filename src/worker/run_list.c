@@ -21,9 +21,9 @@ df_turn_list_add(DfRun *run)
 	if (df_run_rests(run))
 		return;
 	old = MemoryContextSwitchTo(df_worker.turn_cxt);
-	if (!run->touched)
+	if (!run->worker.on_turn_list)
 		df_worker.touched = lappend(df_worker.touched, run);
-	run->touched = true;
+	run->worker.on_turn_list = true;
 	MemoryContextSwitchTo(old);
 }
 
@@ -37,7 +37,7 @@ df_release_run(DfRun *run)
 		if (((DfDeparture *) lfirst(lc))->flight != NULL &&
 			((DfDeparture *) lfirst(lc))->flight->run == run)
 			((DfDeparture *) lfirst(lc))->flight = NULL;
-	dlist_delete(&run->node);
+	dlist_delete(&run->worker.node);
 	df_worker.nruns--;
 	df_worker.touched = list_delete_ptr(df_worker.touched, run);
 	MemoryContextDelete(run->cxt);
@@ -50,7 +50,7 @@ df_find_run(const pg_uuid_t *id)
 
 	dlist_foreach (iter, &df_worker.runs)
 	{
-		DfRun *run = dlist_container(DfRun, node, iter.cur);
+		DfRun *run = dlist_container(DfRun, worker.node, iter.cur);
 
 		if (memcmp(&run->id, id, sizeof(*id)) == 0)
 			return run;

@@ -181,23 +181,23 @@ claim(const pg_uuid_t *id)
 static void
 hand_over(DfRun *run)
 {
-	bool more = !run->released || run->want_inbox || run->want_alias;
+	bool more = !run->released || run->engine.wants_inbox || run->engine.wants_alias;
 
 	for (int i = 0; i < run->nsteps; i++)
 	{
 		more |= run->steps[i]->to_send;
 		run->steps[i]->to_send = false;
 	}
-	if (run->state == DF_RUN_STUCK || df_run_is_terminal(run->state))
+	if (run->row.state == DF_RUN_STUCK || df_run_is_terminal(run->row.state))
 		more = false;
 	if (more)
 	{
-		run->sql = false;
-		run->wake_at = df_now();
-		run->waiting_for = NULL;
+		run->row.sql = false;
+		run->row.wake_at = df_now();
+		run->row.waiting_for = NULL;
 	}
-	run->want_inbox = run->want_alias = false;
-	run->lease = 0;
+	run->engine.wants_inbox = run->engine.wants_alias = false;
+	run->row.lease = 0;
 	run->released = true;
 	run->dirty = true;
 }
@@ -228,9 +228,9 @@ hear_cancel(DfRun *run)
 	df_store_enter(&store);
 	df_load_cancels(run);
 	df_store_leave(&store);
-	foreach (lc, run->loaded_messages)
+	foreach (lc, run->engine.loaded_messages)
 		df_run_message(run, lfirst(lc));
-	run->loaded_messages = NIL;
+	run->engine.loaded_messages = NIL;
 }
 
 /* what the statement's SQL comes to, or `failure`, with all that follows from it */
@@ -321,7 +321,7 @@ forget_runs(void)
 	dlist_mutable_iter iter;
 
 	dlist_foreach_modify (iter, &df_worker.runs)
-		df_release_run(dlist_container(DfRun, node, iter.cur));
+		df_release_run(dlist_container(DfRun, worker.node, iter.cur));
 	df_worker.touched = NIL;
 	df_turn_attempts = NIL;
 	MemoryContextSwitchTo(TopMemoryContext);

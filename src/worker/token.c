@@ -302,7 +302,7 @@ wait_for_token(DfToken *token, DfRun *run, DfStep *step)
 	step->to_send = false;
 	step->wake_at = df_now() + WAIT_IN_TABLE_US + (int64) (df_random() * WAIT_IN_TABLE_US);
 	step->dirty = true;
-	run->advance = true;
+	run->engine.advance = true;
 }
 
 bool

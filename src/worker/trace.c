@@ -176,14 +176,14 @@ put_run(const DfRun *run)
 {
 	DfSpan span;
 
-	if (!run->dirty || !df_run_is_terminal(run->state) ||
+	if (!run->dirty || !df_run_is_terminal(run->row.state) ||
 		!begin_span(&span, DF_SPAN_RUN, run, NULL))
 		return;
 	span.id = df_span_id(run, 0, 0);
 	span.start = run->started_at;
-	span.end = run->finished_at;
-	span.failed = run->state != DF_RUN_COMPLETED;
-	copy_text(span.state, sizeof(span.state), df_run_state_name(run->state));
+	span.end = run->row.finished_at;
+	span.failed = run->row.state != DF_RUN_COMPLETED;
+	copy_text(span.state, sizeof(span.state), df_run_state_name(run->row.state));
 	df_span_put(&span);
 }
 

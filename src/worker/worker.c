@@ -194,17 +194,17 @@ next_due_in_memory(void)
 
 	dlist_foreach (iter, &df_worker.runs)
 	{
-		DfRun *run = dlist_container(DfRun, node, iter.cur);
+		DfRun *run = dlist_container(DfRun, worker.node, iter.cur);
 
-		if (run->aside)
+		if (run->worker.deferred)
 			continue;
 		if (run->broken)
 		{
-			if (run->in_flight == 0)
-				due = df_earlier(due, run->wake_at);
+			if (run->worker.in_flight == 0)
+				due = df_earlier(due, run->row.wake_at);
 			continue;
 		}
-		if (run->advance)
+		if (run->engine.advance)
 			return df_now();
 		due = df_earlier(due, df_run_next_due(run));
 	}
