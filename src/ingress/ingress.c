@@ -53,7 +53,6 @@
 #define LOCK_MS 50
 
 static DfSlot *me;
-static MemoryContext batch_cxt;
 
 typedef struct Work
 {
@@ -158,7 +157,7 @@ in_one_transaction(Work *works, int n)
 	PG_TRY();
 	{
 		df_xact_begin();
-		MemoryContextSwitchTo(batch_cxt);
+		MemoryContextSwitchTo(df_turn_cxt);
 		df_patience_alone(n == 1);
 		for (int i = 0; i < n; i++)
 			carry_out(&works[i]);
@@ -167,12 +166,12 @@ in_one_transaction(Work *works, int n)
 	}
 	PG_CATCH();
 	{
-		MemoryContextSwitchTo(batch_cxt);
+		MemoryContextSwitchTo(df_turn_cxt);
 		disable_timeout(request_timer, false);
-		(void) df_caught(&commit_trouble, batch_cxt);
+		(void) df_caught(&commit_trouble, df_turn_cxt);
 	}
 	PG_END_TRY();
-	MemoryContextSwitchTo(batch_cxt);
+	MemoryContextSwitchTo(df_turn_cxt);
 	if (ok)
 		df_trouble_over(&commit_trouble);
 	return ok;
@@ -205,8 +204,7 @@ commit_and_answer(Work *works, int n)
 		else
 			df_listener_answer(works[i].request);
 	}
-	MemoryContextSwitchTo(TopMemoryContext);
-	MemoryContextReset(batch_cxt);
+	df_reset_turn_memory();
 }
 
 /* its handler ran into its time limit a moment ago */
@@ -349,8 +347,8 @@ is_starved(void)
 static bool
 listen_loop(void)
 {
-	char *listen = MemoryContextStrdup(TopMemoryContext, df_listen);
-	char *role = MemoryContextStrdup(TopMemoryContext, df_ingress_role);
+	char *listen = MemoryContextStrdup(df_process_cxt, df_listen);
+	char *role = MemoryContextStrdup(df_process_cxt, df_ingress_role);
 	int connections = df_ingress_connections;
 	int timeout_s = df_ingress_timeout;
 	int max_body = df_max_body;
@@ -360,6 +358,7 @@ listen_loop(void)
 		long timeout;
 		bool busy;
 
+		df_reset_turn_memory();
 		df_process_interrupts();
 		if (df_leaving())
 			return false;
@@ -397,9 +396,7 @@ dataflows_ingress_main(Datum arg)
 	me = df_process_begin(arg);
 	pqsignal(SIGTERM, df_handle_leave);
 	df_xact_lock_timeout(LOCK_MS);
-	batch_cxt =
-		AllocSetContextCreate(TopMemoryContext, "dataflows ingress batch", ALLOCSET_DEFAULT_SIZES);
-	MemoryContextSwitchTo(TopMemoryContext);
+	df_process_memory(0);
 	request_timer = RegisterTimeout(USER_TIMEOUT, request_timeout_handler);
 	df_patience_start(me);
 	if (!extension_is_there())

@@ -1,11 +1,11 @@
 /*
  * worker/advance.c
- *	  A turn's third phase: the engine's part.  Which runs are advanced, in what
- *	  order, and which of their requests are made ready.
+ *	  Third phase of a turn: enter bodies and make their requests ready; in which
+ *	  order, and how many.
  *
- * Runs in a worker, in the turn's transaction, as the workflows' owner: bodies
- * are entered here.  It must never send a byte: what is made ready leaves after
- * the commit.
+ * Runs in a worker, in the turn's transaction, as the role that owns the workflows.
+ * A sql worker also advances its one run here.  Never send a byte here: requests
+ * leave after the commit.
  */
 #include "postgres.h"
 
@@ -26,14 +26,16 @@
 #include "worker/process.h"
 #include "worker/turn.h"
 
-/* of the places for runs, which part those may have that only wait for their children */
-#define LINGERING_PART 4
+/* at most one in so many of dataflows.max_runs is retained while it waits for its children */
+#define RETAINED_PART 4
+/* how often a turn goes back to bodies whose request was refused at once */
+#define MAX_DISPATCH_ROUNDS 10
 
 /* ---- runs whose last entry may have ended the server ------------------------ */
 
 /*
- * Whose last entry nobody has seen end: it may be the body that ended the server,
- * or its worker.
+ * An entry into its body began and no exit is recorded: the body may be what ended
+ * the server or its worker.
  */
 bool
 df_run_is_careful(const DfRun *run)
@@ -44,8 +46,8 @@ df_run_is_careful(const DfRun *run)
 }
 
 /*
- * This entry is counted before it happens, under our lease: a body that ends the
- * server is known by its count.  Nothing else of the turn may be written yet.
+ * Commit the count of entries before the entry, so that it is known after a crash.
+ * Call it before the turn has written anything else.
  */
 void
 df_commit_entry(DfRun *run)
@@ -58,15 +60,15 @@ df_commit_entry(DfRun *run)
 	df_xact_commit();
 	run->db_lease = df_worker.lease;
 	run->dirty = true;
-	run->row.entries = 0; /* what the row says once the entry has ended */
-	df_worker.only = run;
+	run->row.entries = 0; /* what the row gets when the entry has ended */
+	df_worker.careful_run = run;
 	df_xact_begin();
-	MemoryContextSwitchTo(df_worker.turn_cxt);
+	MemoryContextSwitchTo(df_turn_cxt);
 }
 
-/* one careful run a turn, of those that were ours before it: their rows have our lease */
+/* one per turn, of runs claimed in an earlier turn: their rows already have our lease */
 void
-df_choose_careful(void)
+df_choose_careful_run(void)
 {
 	dlist_iter iter;
 
@@ -83,26 +85,26 @@ df_choose_careful(void)
 	}
 }
 
-/* the careful ones by turns, and with none of them another */
+/* a careful run is entered alone, so that a crash can only be its own */
 static bool
 may_enter(const DfRun *run)
 {
-	if (df_worker.only != NULL)
-		return run == df_worker.only || df_run_is_terminal(run->row.state);
+	if (df_worker.careful_run != NULL)
+		return run == df_worker.careful_run || df_run_is_terminal(run->row.state);
 	return !df_run_is_careful(run);
 }
 
-/* ---- what bodies ask the tables for ----------------------------------------- */
+/* ---- what bodies need from the tables ----------------------------------------- */
 
-/* runs whose bodies ask for a further key; true if one can go on in this turn */
+/* for runs whose bodies ask for an alias; true if one can go on in this turn */
 static bool
-take_wanted_aliases(void)
+claim_wanted_aliases(void)
 {
-	bool some = false;
+	bool can_go_on = false;
 	ListCell *lc;
 	DfStore store;
 
-	foreach (lc, df_worker.touched)
+	foreach (lc, df_worker.turn_list)
 	{
 		DfRun *run = lfirst(lc);
 		DfStep *step = NULL;
@@ -123,12 +125,12 @@ take_wanted_aliases(void)
 		else
 			df_run_alias_later(run);
 		df_worker.current = NULL;
-		some |= run->engine.advance;
+		can_go_on |= run->engine.advance;
 	}
-	return some;
+	return can_go_on;
 }
 
-/* runs whose bodies began to wait: what came before the wait counts too */
+/* for runs whose bodies began to wait: signals that came before the wait count, too */
 static bool
 read_wanted_inboxes(void)
 {
@@ -138,12 +140,12 @@ read_wanted_inboxes(void)
 	ListCell *mc;
 	DfStore store;
 
-	foreach (lc, df_worker.touched)
+	foreach (lc, df_worker.turn_list)
 		if (((DfRun *) lfirst(lc))->engine.wants_inbox)
 			wanting = lappend(wanting, lfirst(lc));
 	if (wanting == NIL)
 		return false;
-	MemoryContextSwitchTo(df_worker.turn_cxt);
+	MemoryContextSwitchTo(df_turn_cxt);
 	foreach (lc, wanting)
 		wanted = list_concat(wanted, df_run_wanted_signals(lfirst(lc)));
 	df_store_enter(&store);
@@ -165,20 +167,10 @@ read_wanted_inboxes(void)
 
 /* ---- advancing ------------------------------------------------------------ */
 
-void
-df_advance_run(DfRun *run)
+/* makes the run stuck if its body must not be entered */
+static void
+check_entry(DfRun *run)
 {
-	bool lingered;
-
-	df_turn_list_add(run);
-	if (run->workflow == NULL)
-	{
-		df_run_get_stuck(run, ERRCODE_UNDEFINED_OBJECT, "the version of its workflow is missing",
-						 NULL);
-		run->released = true;
-		run->row.lease = 0;
-		return;
-	}
 	if (!df_process_role_exists())
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -198,15 +190,32 @@ df_advance_run(DfRun *run)
 			run, ERRCODE_CRASH_SHUTDOWN,
 			"the body was entered three times without an exit, or it, or the SQL of a query step, "
 			"went on after its time limit and the cancel: it ended the server or its worker",
-			"Look into the server's log, mend the function, then call dataflows.retry(run).");
-	df_slot_enter_body(df_worker.slot, run->id, run == df_worker.only);
+			"Read the server log, fix the function, then call dataflows.retry(run).");
+}
+
+void
+df_advance_run(DfRun *run)
+{
+	bool was_retained;
+
+	df_turn_list_add(run);
+	if (run->workflow == NULL)
+	{
+		df_run_get_stuck(run, ERRCODE_UNDEFINED_OBJECT, "the version of its workflow is missing",
+						 NULL);
+		run->released = true;
+		run->row.lease = 0;
+		return;
+	}
+	check_entry(run);
+	df_slot_enter_body(df_worker.slot, run->id, run == df_worker.careful_run);
 	df_worker.current = run;
 	run->engine.may_retain = df_worker.slot->kind == DF_SLOT_WORKER && !df_is_winding_down() &&
-		df_worker.lingering < df_max_runs / LINGERING_PART;
-	lingered = run->engine.retained_until != DF_NEVER;
+		df_worker.nretained < df_max_runs / RETAINED_PART;
+	was_retained = run->engine.retained_until != DF_NEVER;
 	df_run_advance(run);
-	if (!lingered && run->engine.retained_until != DF_NEVER)
-		df_worker.lingering++;
+	if (!was_retained && run->engine.retained_until != DF_NEVER)
+		df_worker.nretained++;
 	df_worker.current = NULL;
 	df_slot_leave_body(df_worker.slot);
 }
@@ -230,18 +239,18 @@ df_advance_all(void)
 				CHECK_FOR_INTERRUPTS();
 			}
 		}
-	} while (take_wanted_aliases() | read_wanted_inboxes());
+	} while (claim_wanted_aliases() | read_wanted_inboxes());
 }
 
-/* ---- requests are made ready ----------------------------------------------- */
+/* ---- making requests ready ----------------------------------------------- */
 
-/* true: it is to be advanced, for a step of it was refused or put off */
+/* true: the run is to be advanced, because one of its steps was refused or has to wait */
 static bool
 dispatch_run(DfRun *run, bool urgent)
 {
 	int before = run->worker.in_flight;
 
-	/* who has not been advanced yet may not want to send any more */
+	/* advancing it may show that it has nothing to send any more */
 	if (run->released || df_run_rests(run) || run->engine.advance)
 		return false;
 	df_worker.current = run;
@@ -253,7 +262,7 @@ dispatch_run(DfRun *run, bool urgent)
 }
 
 /*
- * What follows on a probe comes before the probes of others, which would use up
+ * A request that follows a probe goes first, or the probes of other runs would take
  * all places.  True: some run is to be advanced.
  */
 static bool
@@ -265,19 +274,19 @@ dispatch_urgent(void)
 	dlist_foreach (iter, &df_worker.runs)
 	{
 		DfRun *run = dlist_container(DfRun, worker.node, iter.cur);
-		bool some = false;
+		bool still_urgent = false;
 
 		if (!run->engine.urgent)
 			continue;
 		again |= dispatch_run(run, true);
 		for (int i = 0; i < run->nsteps; i++)
-			some |= run->steps[i]->to_send && run->steps[i]->urgent;
-		run->engine.urgent = some;
+			still_urgent |= run->steps[i]->to_send && run->steps[i]->urgent;
+		run->engine.urgent = still_urgent;
 	}
 	return again;
 }
 
-/* requests of all runs for which there is room; a refusal may let a run go on */
+/* makes ready as many requests as there are places for */
 void
 df_dispatch_all(void)
 {
@@ -287,14 +296,14 @@ df_dispatch_all(void)
 	if (df_is_winding_down())
 		return;
 	again = dispatch_urgent();
-	/* another one comes first each time: a run of a thousand steps is not to have all places */
+	/* start with another run each time: one with a thousand steps must not take all places */
 	if (!dlist_is_empty(&df_worker.runs))
 		dlist_push_tail(&df_worker.runs, dlist_pop_head_node(&df_worker.runs));
-	for (int rounds = 0; rounds < 10; rounds++)
+	for (int rounds = 0; rounds < MAX_DISPATCH_ROUNDS; rounds++)
 	{
 		dlist_foreach (iter, &df_worker.runs)
 			again |= dispatch_run(dlist_container(DfRun, worker.node, iter.cur), false);
-		if (!again || df_worker.only != NULL)
+		if (!again || df_worker.careful_run != NULL)
 			break;
 		df_advance_all();
 		again = false;

@@ -64,7 +64,7 @@ make_table(void)
 	memset(&control, 0, sizeof(control));
 	control.keysize = sizeof(Oid);
 	control.entrysize = sizeof(DfSystemUse);
-	control.hcxt = df_worker.process_cxt;
+	control.hcxt = df_process_cxt;
 	systems = hash_create("dataflows systems", 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	before_shmem_exit(leave_all, (Datum) 0);
 }
@@ -126,7 +126,7 @@ find_state(DfSystemUse *use)
 	use->looked = df_now();
 	if (!use->own)
 	{
-		use->state = MemoryContextAllocZero(df_worker.process_cxt, sizeof(DfSystemState));
+		use->state = MemoryContextAllocZero(df_process_cxt, sizeof(DfSystemState));
 		df_system_init(use->state, MyDatabaseId, use->oid);
 		use->own = true;
 	}

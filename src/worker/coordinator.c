@@ -1,16 +1,16 @@
 /*
  * worker/coordinator.c
- *	  One process per database that has the extension: hears NOTIFY, asks for
- *	  workers, takes back what dead ones held, sweeps, purges.
+ *	  The coordinator, one process per database with the extension: its loop and
+ *	  how it sleeps.  coordinator.h lists what it does in a turn.
  *
- * Runs as a session of the extension's owner, in short transactions of its own,
- * and only when something has happened: it was woken, a worker has ended, a
- * notification came, a run is due whose owner has no worker, or the sweep is.
- * It must never run anything of a user's, enter a body or open a socket.
+ * A session of the extension's owner, in short transactions, and only when there
+ * is a reason: it was woken, a worker ended, a notification came, a run is due
+ * whose owner has no worker, or the next sweep is.  Never run users' code, enter a
+ * body or open a socket here.
  *
- * If the server has too few places for processes, it is asked to leave its own to
- * others, and rests: its slot says by when it is to be back, and whoever
- * would wake it has it started again.
+ * If the server has too few process slots, the coordinator is asked to give its
+ * own to others, and rests: its slot keeps when to start it again, and whatever
+ * would wake it starts it.
  */
 #include "postgres.h"
 
@@ -32,16 +32,16 @@
 #include "worker/housekeeping.h"
 #include "worker/wait.h"
 
-/* who rests comes back for its sweeps, but not more often than this */
+/* a resting coordinator comes back for its sweeps, but not more often than this */
 #define REST_MS 60000
 
-DfCoordinator df_coordinator = {.leases_void = true, .all_leases = true, .check_wanted = true};
+DfCoordinator df_coordinator = {.worker_ended = true, .all_leases = true, .check_wanted = true};
 
-static DfTrouble check_trouble = {"look what is due"};
+static DfTrouble check_trouble = {"check what is due"};
 
 /*
- * Between transactions the process ends by itself, without a line in the log.
- * In a transaction that may be waiting for somebody's lock it goes at once.
+ * Outside of transactions the loop sees the flag and ends without a log message.
+ * A transaction may be waiting for a lock, so it is interrupted.
  */
 static void
 handle_sigterm(SIGNAL_ARGS)
@@ -52,8 +52,8 @@ handle_sigterm(SIGNAL_ARGS)
 }
 
 /*
- * Others wait for a place: ours is left to them, until we are woken or something
- * is due.  Workers go on, or come and go, without us.
+ * Give the slot to a process that waits for one, until we are woken or something is
+ * due.  Workers go on meanwhile.
  */
 static void
 rest(TimestampTz next)
@@ -63,8 +63,9 @@ rest(TimestampTz next)
 
 	if (next != df_coordinator.next_sweep)
 		until = df_earlier(until, next);
-	/* what is to be tidied up goes on in the next sweep */
-	df_coordinator.slot->next_sweep = df_tidy_due() == DF_NEVER ? df_coordinator.next_sweep : until;
+	/* unfinished housekeeping goes on in the next sweep */
+	df_coordinator.slot->next_sweep =
+		df_housekeeping_due() == DF_NEVER ? df_coordinator.next_sweep : until;
 	if (df_slot_rest(df_coordinator.slot, until))
 		proc_exit(0);
 }
@@ -75,7 +76,7 @@ has_come(TimestampTz time, TimestampTz now)
 	return time != DF_NEVER && time <= now;
 }
 
-/* a look that failed is repeated when its time has come, whoever wakes us meanwhile */
+/* after a failed check, being woken does not repeat it before its retry is due */
 static void
 check_if_needed(void)
 {
@@ -83,7 +84,7 @@ check_if_needed(void)
 	bool ended = df_reap_workers();
 
 	df_coordinator.check_wanted |= df_slot_take_wake(df_coordinator.slot) | ended;
-	df_coordinator.leases_void |= ended;
+	df_coordinator.worker_ended |= ended;
 	df_coordinator.sweeping = df_coordinator.next_sweep <= now;
 	if (!df_coordinator.check_wanted && !df_coordinator.sweeping &&
 		!has_come(df_coordinator.next_check, now))
@@ -96,10 +97,10 @@ check_if_needed(void)
 	df_notify_flush_complaints();
 	df_coordinator.next_sweep = TimestampTzPlusMilliseconds(now, df_sweep_interval);
 	if (df_coordinator.ours)
-		df_tidy_sweep();
+		df_housekeeping_sweep();
 }
 
-/* one turn; returns when the next is due if nothing happens before */
+/* returns when the next turn is due if nothing happens before */
 static TimestampTz
 turn(void)
 {
@@ -108,13 +109,12 @@ turn(void)
 	df_notify_read();
 	df_insert_notifications();
 	check_if_needed();
-	df_tidy();
-	MemoryContextReset(df_coordinator.turn_cxt);
+	df_housekeeping();
 	df_coordinator.due_owners = NIL;
 	next = check_trouble.failures > 0
 		? check_trouble.retry_at
 		: df_earlier(df_coordinator.next_sweep, df_coordinator.next_check);
-	return df_earlier(df_earlier(next, df_notify_due()), df_tidy_due());
+	return df_earlier(df_earlier(next, df_notify_due()), df_housekeeping_due());
 }
 
 void
@@ -123,9 +123,7 @@ dataflows_coordinator_main(Datum arg)
 	df_coordinator.slot = df_process_begin(arg);
 	pqsignal(SIGTERM, handle_sigterm);
 	df_wait_init(PGINVALID_SOCKET);
-	df_coordinator.turn_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows coordinator turn",
-													ALLOCSET_DEFAULT_SIZES);
-	MemoryContextSwitchTo(TopMemoryContext);
+	df_process_memory(0);
 	df_coordinator.next_sweep = df_coordinator.slot->next_sweep != DF_NEVER
 		? df_coordinator.slot->next_sweep
 		: TimestampTzPlusMilliseconds(df_now(), df_sweep_interval);
@@ -135,11 +133,12 @@ dataflows_coordinator_main(Datum arg)
 	{
 		TimestampTz next;
 
+		df_reset_turn_memory();
 		if (ConfigReloadPending)
 		{
 			df_coordinator.next_check = df_now();
 			df_coordinator.next_sweep = df_now();
-			/* perhaps it is mended */
+			/* the new settings may have removed the cause */
 			check_trouble.retry_at = DF_NEVER;
 			df_hurry_ingress();
 		}
@@ -148,7 +147,7 @@ dataflows_coordinator_main(Datum arg)
 			break;
 		next = turn();
 		df_xact_idle();
-		df_line_idle(df_coordinator.slot, next > df_now() && df_tidy_due() == DF_NEVER);
+		df_line_idle(df_coordinator.slot, next > df_now() && df_housekeeping_due() == DF_NEVER);
 		if (df_line_is_asked(df_coordinator.slot))
 			rest(next);
 		(void) df_wait_until(next);

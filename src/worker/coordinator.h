@@ -1,12 +1,12 @@
 /*
  * worker/coordinator.h
- *	  What the files of the coordinator share, in the order of its turn.
+ *	  What the files of the coordinator share.  A turn of it is, in this order:
  *
- *	  notify_insert.c	signals that came by NOTIFY
- *	  supervise.c		workers that have ended
- *	  table_check.c		what is due
- *	  supervise.c		slots for the workers that are needed
- *	  housekeeping.c	what is to be thrown away
+ *	  notify_insert.c	write signals that came by NOTIFY into the inbox
+ *	  supervise.c		free the slots of workers that have ended
+ *	  table_check.c		read what is due, return the leases of ended workers
+ *	  supervise.c		take slots for the workers that are needed
+ *	  housekeeping.c	delete what has expired
  */
 #ifndef DF_COORDINATOR_H
 #define DF_COORDINATOR_H
@@ -19,27 +19,26 @@
 typedef struct DfCoordinator
 {
 	DfSlot *slot;
-	MemoryContext turn_cxt;
 
-	/* when to do what, DF_NEVER = not for the sake of time */
+	/* when to do what though nothing happens, DF_NEVER = not at all */
 	TimestampTz next_check;
 	TimestampTz next_sweep;
 
 	/* what this turn has to do */
 	bool check_wanted; /* something has happened since the last check */
-	bool leases_void; /* a worker ended: what it held is due */
-	bool all_leases; /* even those of runs that seem not to be due */
+	bool worker_ended; /* return the leases of ended workers */
+	bool all_leases; /* even of runs that are not due, as after a start */
 	bool sweeping;
 
 	/* what the last check found */
-	List *due_owners; /* of DfDueOwner, in turn_cxt */
-	bool ours; /* the runs are this database's own */
-	Oid ingress_role; /* of the ingress process that there is to be */
+	List *due_owners; /* of DfDueOwner, in df_turn_cxt */
+	bool ours; /* the runs belong to this database, which is not a copy */
+	Oid ingress_role; /* of the ingress process to have, InvalidOid = none */
 } DfCoordinator;
 
 extern DfCoordinator df_coordinator;
 
-/* the tables are to be checked at that time at the latest */
+/* check the tables at that time at the latest */
 static inline void
 df_check_by(TimestampTz time)
 {
@@ -53,12 +52,12 @@ extern TimestampTz df_notify_due(void);
 
 /* ---- supervise.c ------------------------------------------------------------ */
 
-extern bool df_reap_workers(void);
-extern void df_supervise(void);
+extern bool df_reap_workers(void); /* true: one has ended */
+extern void df_supervise(void); /* after a check */
 extern void df_hurry_ingress(void);
 extern void df_wake_all_workers(void);
 extern int df_count_workers(DfSlotKind kind, Oid owner, int *up);
-extern bool df_lease_is_alive(int64 lease);
+extern bool df_lease_is_live(int64 lease); /* a running process has it */
 extern DfSlotKind df_worker_kind_for(const DfDueOwner *due);
 extern bool df_owner_is_due_now(const DfDueOwner *due, TimestampTz now);
 

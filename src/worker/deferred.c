@@ -1,10 +1,11 @@
 /*
  * worker/deferred.c
- *	  A turn's second try: runs are recorded one by one, and those that cannot be
- *	  written now are recorded later.
+ *	  After the turn's transaction failed: record its runs one by one, and those
+ *	  that cannot be written now later.
  *
- * Runs in a worker, in transactions of its own, after the turn's was lost.  It
- * must never let a request leave for a run that is not recorded.
+ * Runs in a worker, in transactions of its own, outside of the turn's.  A deferred
+ * run stays in memory with all that is to be written of it, and nothing is done
+ * with it until it is recorded.  Never let a request leave for such a run.
  */
 #include "postgres.h"
 
@@ -13,21 +14,21 @@
 #include "store/xact.h"
 #include "worker/turn.h"
 
-/* runs are recorded one by one until so many in a row have failed */
-#define ALONE_FAILURES 3
-/* after the first of them, and when it is tried again, locks are waited for no longer than this */
-#define ASIDE_LOCK_MS 10
+/* after so many transient failures in a row the other runs of the turn are deferred untried */
+#define MAX_FAILURES_IN_A_ROW 3
+/* lock_timeout after the first failure, and for later tries */
+#define DEFERRED_LOCK_MS 10
 
-static DfTrouble lock_trouble = {"record runs, since somebody has locked what they need"};
+static DfTrouble lock_trouble = {"record runs, because another session locks rows they need"};
 
-/* all that there is to write of it goes into its own memory */
+/* the run's memory gets all that is to be written of it */
 static void
-set_aside(DfRun *run)
+defer_run(DfRun *run)
 {
 	MemoryContext old;
 	ListCell *lc;
 
-	/* the next time, the others come first */
+	/* next time, try it after the others */
 	dlist_delete(&run->worker.node);
 	dlist_push_tail(&df_worker.runs, &run->worker.node);
 	if (run->worker.deferred)
@@ -42,32 +43,32 @@ set_aside(DfRun *run)
 		run->worker.deferred_attempts = lappend(run->worker.deferred_attempts, attempt);
 	}
 	MemoryContextSwitchTo(old);
-	df_worker.touched = list_delete_ptr(df_worker.touched, run);
+	df_worker.turn_list = list_delete_ptr(df_worker.turn_list, run);
 	run->worker.on_turn_list = false;
 	run->worker.deferred = true;
-	df_worker.aside++;
+	df_worker.ndeferred++;
 }
 
-/* it is recorded, or never will be */
+/* the run is recorded now, or never will be */
 static void
-take_in(DfRun *run)
+end_deferral(DfRun *run)
 {
-	df_worker.touched = list_delete_ptr(df_worker.touched, run);
+	df_worker.turn_list = list_delete_ptr(df_worker.turn_list, run);
 	if (!run->worker.deferred)
 		return;
 	run->worker.deferred = false;
 	run->worker.deferred_attempts = NIL;
-	df_worker.aside--;
-	/* what came for it meanwhile */
-	df_worker.look = true;
+	df_worker.ndeferred--;
+	/* read what the inbox got for it meanwhile */
+	df_worker.check_tables = true;
 }
 
 /*
- * somebody's lock keeps it from being written, but its row knows all that matters, and when to
- * try again
+ * The run need not be deferred: nothing has happened to it that its row does not
+ * say, so it can be released and claimed again when the lock is gone.
  */
 static bool
-has_nothing_to_lose(const DfRun *run)
+can_be_claimed_again(const DfRun *run)
 {
 	int in_flight = run->worker.in_flight;
 	ListCell *lc;
@@ -81,10 +82,7 @@ has_nothing_to_lose(const DfRun *run)
 	return in_flight == 0;
 }
 
-/*
- * Each by itself: one that cannot be written is broken, one that cannot be written
- * now is set aside.  After a few of these in a row the rest is not tried.
- */
+/* a run that can never be written is broken; one that cannot be written now is deferred */
 void
 df_record_one_by_one(List *runs)
 {
@@ -95,37 +93,37 @@ df_record_one_by_one(List *runs)
 	{
 		DfRun *run = lfirst(lc);
 		DfRecorded recorded = DF_RECORD_LATER;
+		List *attempts;
 
-		if (failures < ALONE_FAILURES)
+		if (failures < MAX_FAILURES_IN_A_ROW)
 		{
-			recorded = df_try_record(list_make1(run),
-									 run->worker.deferred ? run->worker.deferred_attempts
-														  : df_attempts_of(run));
+			attempts = run->worker.deferred ? run->worker.deferred_attempts : df_attempts_of(run);
+			recorded = df_try_record(list_make1(run), attempts);
 			failures = recorded == DF_RECORD_LATER ? failures + 1 : 0;
 		}
 		if (recorded == DF_RECORDED)
 		{
-			take_in(run);
+			end_deferral(run);
 			df_after_commit(list_make1(run));
 		}
 		else if (recorded == DF_RECORD_NEVER ||
-				 (failures < ALONE_FAILURES && has_nothing_to_lose(run)))
+				 (failures < MAX_FAILURES_IN_A_ROW && can_be_claimed_again(run)))
 		{
-			take_in(run);
+			end_deferral(run);
 			df_break_run(run);
 		}
 		else
 		{
-			set_aside(run);
-			df_xact_lock_timeout(ASIDE_LOCK_MS);
+			defer_run(run);
+			df_xact_lock_timeout(DEFERRED_LOCK_MS);
 		}
 	}
 	df_xact_lock_timeout(0);
 }
 
-/* those that were set aside are tried again */
+/* another try, first in one transaction for all of them */
 void
-df_record_aside(void)
+df_record_deferred(void)
 {
 	List *runs = NIL;
 	List *attempts = NIL;
@@ -141,7 +139,7 @@ df_record_aside(void)
 		runs = lappend(runs, run);
 		attempts = list_concat(attempts, run->worker.deferred_attempts);
 	}
-	df_xact_lock_timeout(ASIDE_LOCK_MS);
+	df_xact_lock_timeout(DEFERRED_LOCK_MS);
 	if (df_try_record(runs, attempts) != DF_RECORDED)
 	{
 		df_record_one_by_one(runs);
@@ -149,30 +147,30 @@ df_record_aside(void)
 	}
 	df_xact_lock_timeout(0);
 	foreach (lc, runs)
-		take_in(lfirst(lc));
+		end_deferral(lfirst(lc));
 	df_after_commit(runs);
 }
 
 TimestampTz
-df_turn_aside_due(void)
+df_deferred_due(void)
 {
-	if (df_worker.aside == 0)
+	if (df_worker.ndeferred == 0)
 		return DF_NEVER;
 	return lock_trouble.failures > 0 ? lock_trouble.retry_at : df_now();
 }
 
 bool
-df_aside_waits(void)
+df_deferred_waits(void)
 {
-	return df_worker.aside == 0 || df_trouble_waits(&lock_trouble, df_now());
+	return df_worker.ndeferred == 0 || df_trouble_waits(&lock_trouble, df_now());
 }
 
 /* the turn's error if it is about a lock, else NULL */
 void
-df_aside_note(ErrorData *error)
+df_deferred_note_error(ErrorData *error)
 {
-	if (error != NULL && df_worker.aside > 0)
+	if (error != NULL && df_worker.ndeferred > 0)
 		df_trouble_note(&lock_trouble, error);
-	else if (df_worker.aside == 0)
+	else if (df_worker.ndeferred == 0)
 		df_trouble_over(&lock_trouble);
 }

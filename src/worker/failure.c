@@ -1,9 +1,10 @@
 /*
  * worker/failure.c
- *	  A turn's errors: which of them pass, whose they are, what is said of them.
+ *	  Errors of a turn: which are transient, which run is to blame, what is logged.
  *
- * Runs in a worker, after an error has ended the turn's transaction or one of its
- * second tries.  It must never trust the state of the run that was being changed.
+ * Runs in a worker, after an error ended the turn's transaction or another one of
+ * the turn.  Never rely on the state of the run that was being changed: it may be
+ * half changed.
  */
 #include "postgres.h"
 
@@ -19,23 +20,23 @@
 #include "store/xact.h"
 #include "worker/turn.h"
 
-/* errors that pass, but met one run again and again, are that run's */
-#define UPSETS_ALLOWED 3
-/* turns that fail in a row before the next one waits */
-#define FAILED_TURNS 3
+/* after so many transient errors in a row while one run was changed, that run is to blame */
+#define MAX_UPSETS 3
+/* after so many failed turns in a row, wait before the next one */
+#define MAX_FAILED_TURNS 3
 
-/* what keeps this worker from going on */
 static DfTrouble trouble = {"go on with its runs"};
-static ErrorData *worst = NULL; /* the error of this turn that is to be noted, in error_cxt */
-static int last_error = 0; /* its SQLSTATE */
-static int failed_turns = 0;
+/* of this turn: the error that delays the next one, in error_cxt; NULL = none */
+static ErrorData *noted_error = NULL;
+static int last_sqlstate = 0;
+static int failed_turns = 0; /* in a row */
 
-/* ---- runs that are broken -------------------------------------------------- */
+/* ---- broken runs -------------------------------------------------- */
 
 /*
- * What memory says of this run is not to be trusted, or cannot be written: the
- * tables decide.  What was to leave for it does not; what is on the wire stays
- * unanswered.
+ * The run's state in memory may be wrong, or can never be written: release it, so
+ * that it is loaded from its row again.  Its requests that have not left never do;
+ * responses to those that have are ignored, and their steps judged as lost.
  */
 void
 df_break_run(DfRun *run)
@@ -57,84 +58,12 @@ df_break_run(DfRun *run)
 	run->broken = true;
 	run->engine.advance = false;
 	run->row.wake_at = df_now();
-	df_worker.touched = list_delete_ptr(df_worker.touched, run);
+	df_worker.turn_list = list_delete_ptr(df_worker.turn_list, run);
 }
 
-/* ---- errors ---------------------------------------------------------------- */
-
-/*
- * Our own tables are not what they should be: renamed, altered, damaged.  That is no
- * run's fault, and lasts until somebody mends them.
- */
-static bool
-is_of_the_schema(int sqlerrcode)
-{
-	return ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION ||
-		sqlerrcode == ERRCODE_DATA_CORRUPTED || sqlerrcode == ERRCODE_INDEX_CORRUPTED;
-}
-
-/*
- * An error has ended our transaction: true if it passes.  That one is noted at
- * the end of the turn, and any other that comes in one turn after another; else
- * it is said now.  After an error about memory there may be none for a copy of
- * it: that has a place of its own.
- */
-bool
-df_transaction_failed(void)
-{
-	MemoryContext old = MemoryContextSwitchTo(df_worker.error_cxt);
-	ErrorData *error = CopyErrorData();
-	bool passes = df_error_is_transient(error->sqlerrcode) || is_of_the_schema(error->sqlerrcode);
-
-	/*
-	 * what PostgreSQL has no SQLSTATE for: a quota, a limit on the size of files, a disk that has
-	 * become read-only
-	 */
-	if (error->sqlerrcode == ERRCODE_INTERNAL_ERROR)
-		passes = error->saved_errno == EDQUOT || error->saved_errno == EFBIG ||
-			error->saved_errno == EROFS;
-	MemoryContextSwitchTo(old);
-	last_error = error->sqlerrcode;
-	if (!passes && failed_turns < FAILED_TURNS)
-		EmitErrorReport();
-	else if (worst == NULL || df_error_is_lock(worst->sqlerrcode))
-		worst = error;
-	FlushErrorState();
-	df_xact_abort();
-	return passes;
-}
-
-/*
- * After an error: whoever's state was being changed is looked at again if the
- * error passes, and is broken if not, or if this happens to it again and again.
- * True: it passes.
- */
-bool
-df_turn_failed(void)
-{
-	DfRun *run = df_worker.current;
-	bool passes;
-
-	MemoryContextSwitchTo(df_worker.turn_cxt);
-	df_slot_leave_body(df_worker.slot);
-	passes = df_transaction_failed();
-	df_body_forget();
-	df_worker.current = NULL;
-	if (run == NULL)
-		return passes;
-	if (passes && ++run->worker.upsets <= UPSETS_ALLOWED)
-	{
-		run->engine.advance = true;
-		df_turn_list_add(run);
-	}
-	else
-		df_break_run(run);
-	return passes;
-}
-
-/* lets go of a broken run: its row says when to try again; if even that fails, later */
+/* its row says when it is due again; if that cannot be written either, try in a second */
 static void
-give_back(DfRun *run)
+release_broken_run(DfRun *run)
 {
 	DfStore store;
 	volatile bool ok = false;
@@ -150,20 +79,20 @@ give_back(DfRun *run)
 	}
 	PG_CATCH();
 	{
-		MemoryContextSwitchTo(df_worker.turn_cxt);
+		MemoryContextSwitchTo(df_turn_cxt);
 		(void) df_transaction_failed();
 	}
 	PG_END_TRY();
-	MemoryContextSwitchTo(df_worker.turn_cxt);
+	MemoryContextSwitchTo(df_turn_cxt);
 	if (ok)
 		df_release_run(run);
 	else
 		run->row.wake_at = df_now() + USECS_PER_SEC;
 }
 
-/* broken runs whose requests have ended */
+/* those with no request in flight */
 void
-df_give_back_broken(void)
+df_release_broken_runs(void)
 {
 	TimestampTz now = df_now();
 	dlist_mutable_iter iter;
@@ -173,25 +102,91 @@ df_give_back_broken(void)
 		DfRun *run = dlist_container(DfRun, worker.node, iter.cur);
 
 		if (run->broken && run->worker.in_flight == 0 && run->row.wake_at <= now)
-			give_back(run);
+			release_broken_run(run);
 	}
 }
 
+/* ---- errors ---------------------------------------------------------------- */
+
+/* our own tables were altered or are damaged: no run is to blame, and it lasts until repaired */
+static bool
+is_about_schema(int sqlerrcode)
+{
+	return ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION ||
+		sqlerrcode == ERRCODE_DATA_CORRUPTED || sqlerrcode == ERRCODE_INDEX_CORRUPTED;
+}
+
 /*
- * The turn's errors that pass, or come again and again, keep the next one waiting;
- * but not if somebody's lock was all, and the runs that need it are set aside.
+ * In PG_CATCH(): aborts the transaction and returns whether its error is transient.
+ * A permanent error is logged now.  A transient one, or any error after several
+ * failed turns, is kept and noted at the end of the turn, which delays the next.
+ * The copy goes into error_cxt, which has memory when there is no more.
+ */
+bool
+df_transaction_failed(void)
+{
+	MemoryContext old = MemoryContextSwitchTo(df_worker.error_cxt);
+	ErrorData *error = CopyErrorData();
+	bool transient = df_error_is_transient(error->sqlerrcode) || is_about_schema(error->sqlerrcode);
+
+	/* PostgreSQL has no SQLSTATE for a quota, a limit on file size or a read-only disk */
+	if (error->sqlerrcode == ERRCODE_INTERNAL_ERROR)
+		transient = error->saved_errno == EDQUOT || error->saved_errno == EFBIG ||
+			error->saved_errno == EROFS;
+	MemoryContextSwitchTo(old);
+	last_sqlstate = error->sqlerrcode;
+	if (!transient && failed_turns < MAX_FAILED_TURNS)
+		EmitErrorReport();
+	else if (noted_error == NULL || df_error_is_lock(noted_error->sqlerrcode))
+		noted_error = error;
+	FlushErrorState();
+	df_xact_abort();
+	return transient;
+}
+
+/*
+ * In PG_CATCH(): the same, and decides about the run that was being changed.  After
+ * a transient error it is advanced again; after a permanent one, or too many
+ * transient ones in a row, it is broken.
+ */
+bool
+df_turn_failed(void)
+{
+	DfRun *run = df_worker.current;
+	bool transient;
+
+	MemoryContextSwitchTo(df_turn_cxt);
+	df_slot_leave_body(df_worker.slot);
+	transient = df_transaction_failed();
+	df_body_forget();
+	df_worker.current = NULL;
+	if (run == NULL)
+		return transient;
+	if (transient && ++run->worker.upsets <= MAX_UPSETS)
+	{
+		run->engine.advance = true;
+		df_turn_list_add(run);
+	}
+	else
+		df_break_run(run);
+	return transient;
+}
+
+/*
+ * At the end of a turn: its noted error delays the next turn, unless it is about a
+ * lock and came while recording: then only the runs that need the lock wait.
  */
 void
-df_note_failures(bool blocked)
+df_note_failures(bool early)
 {
-	bool lock = worst != NULL && df_error_is_lock(worst->sqlerrcode);
+	bool lock = noted_error != NULL && df_error_is_lock(noted_error->sqlerrcode);
 
-	if (worst != NULL && (blocked || !lock))
-		df_trouble_note(&trouble, worst);
+	if (noted_error != NULL && (early || !lock))
+		df_trouble_note(&trouble, noted_error);
 	else
 		df_trouble_over(&trouble);
-	df_aside_note(lock ? worst : NULL);
-	worst = NULL;
+	df_deferred_note_error(lock ? noted_error : NULL);
+	noted_error = NULL;
 	MemoryContextReset(df_worker.error_cxt);
 }
 
@@ -205,13 +200,13 @@ df_turn_waits(TimestampTz *until)
 bool
 df_failed_for_lock(void)
 {
-	return df_error_is_lock(last_error);
+	return df_error_is_lock(last_sqlstate);
 }
 
 bool
-df_failed_for_room(void)
+df_failed_for_resources(void)
 {
-	return worst != NULL && !df_error_is_lock(worst->sqlerrcode);
+	return noted_error != NULL && !df_error_is_lock(noted_error->sqlerrcode);
 }
 
 void

@@ -1,13 +1,12 @@
 /*
  * worker/housekeeping.c
- *	  A coordinator's tidying: what is to be thrown away, a little at a time.
+ *	  A coordinator's housekeeping: deletes what has expired, a little at a time.
  *
  * Runs in a coordinator, in transactions of its own, as the extension's owner,
- * after the workers were started.  Each kind of rubbish is a job by itself, in a
- * subtransaction: one that fails or that somebody's lock keeps out costs the others
- * nothing, and is tried again in the next sweep.  It must never wait for a row, and
- * leaves the machine and the coordinator's other duties as much time as it
- * takes.
+ * after workers were started.  Each kind of row is a job of its own, in a
+ * subtransaction: if one fails or meets a lock, the others go on and it is tried
+ * again in the next sweep.  Never wait for a row lock here; after each piece of
+ * work rest for as long as it took.
  */
 #include "postgres.h"
 
@@ -28,7 +27,7 @@
 typedef struct Job
 {
 	bool (*run)(TimestampTz time);
-	bool retained; /* its rows are kept for dataflows.retention */
+	bool by_retention; /* keeps its rows for dataflows.retention */
 	DfTrouble trouble;
 	TimestampTz due; /* DF_NEVER = in the next sweep */
 } Job;
@@ -43,7 +42,7 @@ static Job jobs[] = {
 	{df_tidy_runs, true, {"delete ended runs"}},
 };
 
-static DfTrouble commit_trouble = {"commit what was tidied up"};
+static DfTrouble commit_trouble = {"commit what housekeeping deleted"};
 
 static void
 run_job(void *arg)
@@ -51,12 +50,12 @@ run_job(void *arg)
 	Job *job = arg;
 	TimestampTz now = df_now();
 	int64 began = df_monotonic_us();
-	TimestampTz time = job->retained ? now - df_retention * USECS_PER_SEC : now;
+	TimestampTz time = job->by_retention ? now - df_retention * USECS_PER_SEC : now;
 
 	job->due = DF_NEVER;
-	if (job->retained && df_retention < 0)
+	if (job->by_retention && df_retention < 0)
 		return;
-	/* as long a rest as it was work */
+	/* there is more: go on after a rest as long as the work was */
 	if (job->run(time))
 		job->due = now + 2 * (df_monotonic_us() - began);
 }
@@ -68,11 +67,11 @@ is_due(const Job *job, TimestampTz now)
 }
 
 /*
- * The due jobs in one transaction.  It ends with a job that failed, for that one
- * may have waited: what the others have locked is not to stay locked meanwhile.
+ * Run the due jobs in one transaction.  End it after a job that failed: that one may
+ * have waited, and rows that the others have locked must not stay locked for long.
  */
 static void
-some_jobs(void)
+run_due_jobs(void)
 {
 	TimestampTz now = df_now();
 	bool good = true;
@@ -102,7 +101,7 @@ some_jobs(void)
 }
 
 void
-df_tidy_sweep(void)
+df_housekeeping_sweep(void)
 {
 	TimestampTz now = df_now();
 
@@ -112,7 +111,7 @@ df_tidy_sweep(void)
 }
 
 TimestampTz
-df_tidy_due(void)
+df_housekeeping_due(void)
 {
 	TimestampTz due = DF_NEVER;
 
@@ -123,19 +122,19 @@ df_tidy_due(void)
 }
 
 void
-df_tidy(void)
+df_housekeeping(void)
 {
 	TimestampTz now = df_now();
 	bool any = false;
 
 	for (int i = 0; i < lengthof(jobs); i++)
 	{
-		/* not before its trouble may be over: in a later sweep */
+		/* it failed lately: in a later sweep */
 		if (df_trouble_waits(&jobs[i].trouble, now))
 			jobs[i].due = DF_NEVER;
 		any |= is_due(&jobs[i], now);
 	}
-	if (!any || df_guarded(some_jobs, &commit_trouble))
+	if (!any || df_guarded(run_due_jobs, &commit_trouble))
 		return;
 	for (int i = 0; i < lengthof(jobs); i++)
 		jobs[i].due = DF_NEVER;

@@ -1,10 +1,10 @@
 /*
  * worker/intake.c
- *	  A turn's second phase: take in what is due, and what is new in the inbox.
+ *	  Second phase of a turn: claim runs that are due, and read the inbox.
  *
- * Runs in a worker, in the turn's transaction; reads the tables through the store,
- * as the extension's owner.  The sql worker claims its runs by df_take(), too.  It
- * must never enter a body.
+ * Runs in a worker, in the turn's transaction; reads and claims through the store,
+ * as the extension's owner.  A sql worker also adds the runs that it claims by
+ * df_add_claimed().  Never enter a body here.
  */
 #include "postgres.h"
 
@@ -25,12 +25,13 @@
 #include "store/workflow_table.h"
 #include "worker/turn.h"
 
-/* new rows of the inbox that a turn reads, and at least of each workflow */
+/* new inbox rows that a turn reads, over all workflows, and the least for each of them */
 #define INBOX_ROWS 1000
 #define INBOX_ROWS_EACH 20
 
 /* ---- claiming ------------------------------------------------------------- */
 
+/* versions never change, so each is read once; NULL = there is none */
 static DfWorkflow *
 workflow_of(const char *name, int version)
 {
@@ -44,10 +45,10 @@ workflow_of(const char *name, int version)
 		if (workflow->version == version && strcmp(workflow->name, name) == 0)
 			return workflow;
 	}
-	workflow = df_load_workflow(name, version, df_worker.process_cxt);
+	workflow = df_load_workflow(name, version, df_process_cxt);
 	if (workflow != NULL)
 	{
-		MemoryContext old = MemoryContextSwitchTo(df_worker.process_cxt);
+		MemoryContext old = MemoryContextSwitchTo(df_process_cxt);
 
 		known = lcons(workflow, known);
 		MemoryContextSwitchTo(old);
@@ -55,9 +56,9 @@ workflow_of(const char *name, int version)
 	return workflow;
 }
 
-/* runs that were just read become ours; inside the store */
+/* puts runs that were just claimed under our lease and reads their steps; inside the store */
 void
-df_take(List *runs, List *versions)
+df_add_claimed(List *runs, List *versions)
 {
 	List *with_steps = NIL;
 	TimestampTz now = df_now();
@@ -68,7 +69,7 @@ df_take(List *runs, List *versions)
 	{
 		DfRun *run = lfirst(lc);
 
-		/* our own lock does not keep us from finding a run twice in one turn */
+		/* SKIP LOCKED does not skip our own lock: a turn may claim a run twice */
 		if (df_find_run(&run->id) != NULL)
 		{
 			MemoryContextDelete(run->cxt);
@@ -76,7 +77,7 @@ df_take(List *runs, List *versions)
 		}
 		run->workflow = workflow_of(run->workflow_name, lfirst_int(vc));
 		run->row.lease = df_worker.lease;
-		/* what is leased is due, or nobody would find the lease of a dead worker */
+		/* a leased run must be due, or the coordinator would not find it if this process died */
 		if (run->row.wake_at == DF_NEVER || run->row.wake_at > now)
 			run->row.wake_at = now;
 		run->dirty = true;
@@ -91,9 +92,9 @@ df_take(List *runs, List *versions)
 		df_load_steps(with_steps);
 }
 
-/* the engine's part of taking: steps under their names, what was lost found out */
+/* the engine's part of loading: index the steps by name, judge requests that were lost */
 void
-df_adopt_loaded(DfRun *run)
+df_finish_loading(DfRun *run)
 {
 	ListCell *lc;
 
@@ -106,42 +107,42 @@ df_adopt_loaded(DfRun *run)
 }
 
 void
-df_adopt_all_loaded(void)
+df_finish_loading_all(void)
 {
-	List *touched = list_copy(df_worker.touched);
+	List *runs = list_copy(df_worker.turn_list);
 	ListCell *lc;
 
-	foreach (lc, touched)
+	foreach (lc, runs)
 	{
 		DfRun *run = lfirst(lc);
 
 		if (run->adopted)
 			continue;
 		df_worker.current = run;
-		df_adopt_loaded(run);
+		df_finish_loading(run);
 		df_worker.current = NULL;
 	}
 }
 
 /*
- * Runs that were claimed and not read to the end: nothing became of them, so
- * nothing is recorded.  If there are several, they are claimed one by one, until
- * the one that cannot be read is found; that one waits.
+ * Release runs whose loading did not end: nothing happened to them, so there is
+ * nothing to record.  If a permanent error met several, the next claims take one
+ * run each, until the run that cannot be loaded is alone; that one is broken.
  */
 void
-df_put_back_unread(List *touched, bool passes)
+df_release_unloaded(List *runs, bool transient)
 {
-	List *unread = NIL;
+	List *unloaded = NIL;
 	ListCell *lc;
 
-	foreach (lc, touched)
+	foreach (lc, runs)
 		if (!((DfRun *) lfirst(lc))->adopted)
-			unread = lappend(unread, lfirst(lc));
-	if (list_length(unread) > 1 && !passes)
-		df_worker.singly = list_length(unread);
-	foreach (lc, unread)
+			unloaded = lappend(unloaded, lfirst(lc));
+	if (list_length(unloaded) > 1 && !transient)
+		df_worker.one_at_a_time = list_length(unloaded);
+	foreach (lc, unloaded)
 	{
-		if (list_length(unread) > 1 || passes)
+		if (list_length(unloaded) > 1 || transient)
 			df_release_run(lfirst(lc));
 		else
 			df_break_run(lfirst(lc));
@@ -149,11 +150,11 @@ df_put_back_unread(List *touched, bool passes)
 }
 
 /*
- * Sessions wake the workers that are there; only the coordinator starts more of
- * them.  A worker that cannot take all that is due asks for it.
+ * Sessions wake only workers that exist.  A worker that leaves due runs behind
+ * wakes the coordinator, at most once a second, so that it starts another one.
  */
 static void
-ask_for_help(void)
+request_more_workers(void)
 {
 	static TimestampTz asked = DF_NEVER;
 	TimestampTz now = df_now();
@@ -166,18 +167,18 @@ ask_for_help(void)
 }
 
 /*
- * The runs come workflow by workflow, and will ask for places in the order in
- * which they are held: one of each workflow by turns.
+ * Reorder runs that come grouped by workflow so that the workflows alternate:
+ * runs take places in the order of the list, and one workflow must not take all.
  */
 static void
-take_turns(List **runs, List **versions)
+interleave_workflows(List **runs, List **versions)
 {
 	int n = list_length(*runs);
 	int *next = palloc(sizeof(int) * (n + 1));
 	int *end = palloc(sizeof(int) * (n + 1));
 	int ngroups = 0;
-	List *runs_by_turns = NIL;
-	List *versions_by_turns = NIL;
+	List *alternating_runs = NIL;
+	List *alternating_versions = NIL;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -190,61 +191,62 @@ take_turns(List **runs, List **versions)
 	}
 	if (ngroups < 2)
 		return;
-	while (list_length(runs_by_turns) < n)
+	while (list_length(alternating_runs) < n)
 		for (int g = 0; g < ngroups; g++)
 			if (next[g] < end[g])
 			{
-				runs_by_turns = lappend(runs_by_turns, list_nth(*runs, next[g]));
-				versions_by_turns =
-					lappend_int(versions_by_turns, list_nth_int(*versions, next[g]++));
+				alternating_runs = lappend(alternating_runs, list_nth(*runs, next[g]));
+				alternating_versions =
+					lappend_int(alternating_versions, list_nth_int(*versions, next[g]++));
 			}
-	*runs = runs_by_turns;
-	*versions = versions_by_turns;
+	*runs = alternating_runs;
+	*versions = alternating_versions;
 }
 
 static void
 claim_due(void)
 {
 	int room = df_max_runs - df_worker.nruns;
-	int workflows = Max(1, list_length(df_worker.names));
+	int workflows = Max(1, list_length(df_worker.workflow_names));
 	int each = Max(1, room / workflows);
 	List *versions;
 	List *runs;
 
-	df_worker.more = false;
+	df_worker.more_due = false;
 	if (room <= 0)
 	{
-		df_worker.more = true;
+		df_worker.more_due = true;
 		return;
 	}
-	if (df_worker.singly > 0)
+	if (df_worker.one_at_a_time > 0)
 	{
-		df_worker.singly--;
+		df_worker.one_at_a_time--;
 		each = room = 1;
 	}
-	runs = df_claim_due(df_worker.names, false, df_worker.identity, each, room,
+	runs = df_claim_due(df_worker.workflow_names, false, df_worker.identity, each, room,
 						df_worker.runs_cxt, &versions);
-	df_worker.more = list_length(runs) >= each;
-	if (df_worker.more)
-		ask_for_help();
-	take_turns(&runs, &versions);
-	df_take(runs, versions);
+	df_worker.more_due = list_length(runs) >= each;
+	if (df_worker.more_due)
+		request_more_workers();
+	interleave_workflows(&runs, &versions);
+	df_add_claimed(runs, versions);
 }
 
+/* of the runs in memory */
 void
 df_wake_due_runs(void)
 {
 	TimestampTz now = df_now();
 	dlist_iter iter;
 
-	df_worker.lingering = 0;
+	df_worker.nretained = 0;
 	dlist_foreach (iter, &df_worker.runs)
 	{
 		DfRun *run = dlist_container(DfRun, worker.node, iter.cur);
 		TimestampTz due = df_run_next_due(run);
 
 		if (run->engine.retained_until != DF_NEVER)
-			df_worker.lingering++;
+			df_worker.nretained++;
 		if (!df_run_rests(run) && due != DF_NEVER && due <= now)
 			run->engine.advance = true;
 	}
@@ -252,6 +254,7 @@ df_wake_due_runs(void)
 
 /* ---- the inbox ------------------------------------------------------------ */
 
+/* the engine gets a copy that lives as long as the run */
 static void
 deliver(DfRun *run, const DfMessage *message)
 {
@@ -273,28 +276,46 @@ deliver(DfRun *run, const DfMessage *message)
 	df_turn_list_add(run);
 }
 
+/* claims the runs whose ids are in `wanted`; inside the store */
+static void
+claim_addressed(List *wanted)
+{
+	List *versions;
+	List *runs;
+
+	if (df_worker.one_at_a_time > 0)
+	{
+		wanted = list_make1(list_nth(wanted, df_worker.one_at_a_time-- % list_length(wanted)));
+		df_worker.check_tables = true;
+	}
+	/* a statement of its own, since the call sets `versions` */
+	runs = df_claim_runs(wanted, df_worker.identity, df_worker.runs_cxt, &versions);
+	df_add_claimed(runs, versions);
+}
+
 /*
- * What is new in the inbox: for runs that we hold it is delivered; runs that
- * wait, and those that a person asks something of, are claimed and then get it;
- * for the rest it is kept.  Rows of runs that another worker holds stay new.
- * Inside the store; fills *deliveries with rows whose run is claimed by now.
+ * Read a page of new inbox rows.  A row for a run in memory is delivered.  A
+ * waiting run that is signalled, and any run with an operator request, is claimed
+ * first.  Rows of runs that another worker has claimed stay new.  The others are
+ * marked as kept until their run asks for them.  Inside the store; *deliveries
+ * gets the rows to deliver, in turn_cxt.
  */
 static void
-look_at_inbox(List **deliveries)
+read_inbox(List **deliveries)
 {
-	int each = Max(INBOX_ROWS / Max(1, list_length(df_worker.names)), INBOX_ROWS_EACH);
-	bool from_the_first = df_worker.inbox_after == 0;
+	int each = Max(INBOX_ROWS / Max(1, list_length(df_worker.workflow_names)), INBOX_ROWS_EACH);
+	bool from_oldest = df_worker.inbox_after == 0;
 	List *rows;
 	List *kept = NIL;
 	List *wanted = NIL;
-	List *versions;
 	ListCell *lc;
 
-	if (from_the_first)
-		df_worker.inbox_news = false;
-	rows = df_load_new_inbox(df_worker.names, each, &df_worker.inbox_after, df_worker.turn_cxt);
-	/* a statement leaves us in the memory of the SPI, which the deliveries outlive */
-	MemoryContextSwitchTo(df_worker.turn_cxt);
+	if (from_oldest)
+		df_worker.inbox_changed = false;
+	rows = df_load_new_inbox(df_worker.workflow_names, each, &df_worker.inbox_after,
+							 df_turn_cxt);
+	/* the statement left SPI's memory context current, which the lists must outlive */
+	MemoryContextSwitchTo(df_turn_cxt);
 	*deliveries = NIL;
 	foreach (lc, rows)
 	{
@@ -302,7 +323,7 @@ look_at_inbox(List **deliveries)
 		bool signal = row->message.kind == DF_MESSAGE_SIGNAL;
 
 		if (row->message.kind == DF_MESSAGE_ABANDON && row->message.payload != NULL)
-			continue; /* of a run at rest: the coordinator sees to it */
+			continue; /* for a run at rest: the coordinator ends it */
 		if (row->has_run && df_find_run(&row->run) != NULL)
 			*deliveries = lappend(*deliveries, row);
 		else if (row->has_run && row->held)
@@ -317,29 +338,14 @@ look_at_inbox(List **deliveries)
 	}
 	df_record_kept(kept);
 	if (wanted != NIL)
-	{
-		/* two statements: C may read `versions` before the call has set it */
-		List *runs;
-
-		if (df_worker.singly > 0)
-		{
-			wanted = list_make1(list_nth(wanted, df_worker.singly-- % list_length(wanted)));
-			df_worker.look = true;
-		}
-		runs = df_claim_runs(wanted, df_worker.identity, df_worker.runs_cxt, &versions);
-
-		df_take(runs, versions);
-	}
-	/*
-	 * what was passed over does not keep us from what lies behind it; what came meanwhile is
-	 * looked at afterwards
-	 */
-	if (df_worker.inbox_after != 0 || (!from_the_first && df_worker.inbox_news))
-		df_worker.look = true;
+		claim_addressed(wanted);
+	/* read the next page, or, after the last one, the rows that came meanwhile */
+	if (df_worker.inbox_after != 0 || (!from_oldest && df_worker.inbox_changed))
+		df_worker.check_tables = true;
 }
 
 void
-df_hand_out(List *deliveries)
+df_deliver_messages(List *deliveries)
 {
 	ListCell *lc;
 
@@ -360,33 +366,33 @@ void
 df_read_new_work(List **deliveries)
 {
 	DfStore store;
-	bool look = df_worker.look;
+	bool check = df_worker.check_tables;
 	bool due = df_worker.next_due != DF_NEVER && df_worker.next_due <= df_now();
 	bool room = df_worker.nruns <= df_max_runs - Max(1, df_max_runs / 8);
 
 	*deliveries = NIL;
 	if (df_is_winding_down())
 		return;
-	if (!look && !((df_worker.more || due) && room))
+	if (!check && !((df_worker.more_due || due) && room))
 		return;
 	if (!df_extension_usable())
 	{
-		df_worker.gone = true;
+		df_worker.obsolete = true;
 		return;
 	}
 	df_store_enter(&store);
-	MemoryContextSwitchTo(df_worker.turn_cxt);
-	if (look)
+	MemoryContextSwitchTo(df_turn_cxt);
+	if (check)
 	{
-		List *names = df_load_workflow_names(GetSessionUserId(), df_worker.process_cxt);
+		List *names = df_load_workflow_names(GetSessionUserId(), df_process_cxt);
 
-		df_worker.look = false;
-		list_free_deep(df_worker.names);
-		df_worker.names = names;
-		look_at_inbox(deliveries);
+		df_worker.check_tables = false;
+		list_free_deep(df_worker.workflow_names);
+		df_worker.workflow_names = names;
+		read_inbox(deliveries);
 	}
 	claim_due();
-	df_worker.next_due = df_worker.more ? df_worker.next_due
-										: df_next_due(df_worker.names, false, df_worker.identity);
+	if (!df_worker.more_due)
+		df_worker.next_due = df_next_due(df_worker.workflow_names, false, df_worker.identity);
 	df_store_leave(&store);
 }

@@ -54,7 +54,7 @@
 /* that there is none is said in the log once in this time */
 #define SAY_AGAIN_MS (60 * 60 * 1000)
 
-/* databases to be probed that have no slot yet: Oids, in TopMemoryContext */
+/* databases to be probed that have no slot yet: Oids, in df_process_cxt */
 static List *unvisited = NIL;
 
 /* ---- start and end -------------------------------------------------------- */
@@ -130,7 +130,6 @@ database_admits(DfSlotKind kind, Oid database)
 static void
 scan_databases(void)
 {
-	MemoryContext context = CurrentMemoryContext;
 	Relation relation;
 	TableScanDesc scan;
 	HeapTuple tuple;
@@ -145,7 +144,7 @@ scan_databases(void)
 
 		if (!is_visitable(database))
 			continue;
-		old = MemoryContextSwitchTo(context);
+		old = MemoryContextSwitchTo(df_process_cxt);
 		unvisited = list_append_unique_oid(unvisited, database->oid);
 		MemoryContextSwitchTo(old);
 	}
@@ -578,10 +577,11 @@ dataflows_launcher_main(Datum arg)
 	df_wait_init(PGINVALID_SOCKET);
 	df_xact_limit_locks();
 	attach();
-	MemoryContextSwitchTo(TopMemoryContext);
+	df_process_memory(0);
 
 	for (;;)
 	{
+		df_reset_turn_memory();
 		/* whoever wakes us while something fails does not make us try again before its time */
 		if (!df_trouble_waits(&trouble, df_now()))
 		{

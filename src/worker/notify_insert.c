@@ -2,9 +2,8 @@
  * worker/notify_insert.c
  *	  Writes signals that came by NOTIFY into the inbox.
  *
- * Runs in a coordinator, in transactions of its own, as the extension's owner.  It
- * must never keep the coordinator from its other duties: it takes a few batches a
- * turn.
+ * Runs in a coordinator, in transactions of its own, as the extension's owner.  A
+ * turn writes a few batches only: never keep the coordinator from its other duties.
  */
 #include "postgres.h"
 
@@ -19,7 +18,7 @@
 #include "worker/notify.h"
 #include "worker/process.h"
 
-/* notifications that are written in one transaction, and such transactions in one turn */
+/* notifications per transaction, and such transactions per turn */
 #define NOTIFY_BATCH 500
 #define NOTIFY_BATCHES 4
 
@@ -62,7 +61,7 @@ insert_signals(void)
 	df_xact_commit();
 }
 
-/* of a failed batch those that can be written; the others are given up */
+/* after a batch failed: write those that can be written, drop the others */
 static void
 insert_one_by_one(int n)
 {
@@ -78,25 +77,22 @@ insert_one_by_one(int n)
 	df_trouble_over(&trouble);
 }
 
-/* false: not now, and they are kept */
+/* false: a transient error, the batch is kept for later */
 static bool
 take_batch(void)
 {
 	int n = Min(df_notify_count(), NOTIFY_BATCH);
 	int good = 0;
 
-	signals = MemoryContextAlloc(df_coordinator.turn_cxt, sizeof(DfNotifySignal) * n);
+	signals = MemoryContextAlloc(df_turn_cxt, sizeof(DfNotifySignal) * n);
 	for (int i = 0; i < n; i++)
-		if (df_notify_parse(i, df_coordinator.turn_cxt, &signals[good]))
+		if (df_notify_parse(i, df_turn_cxt, &signals[good]))
 			good++;
 	first_signal = 0;
 	end_signal = good;
 	if (good > 0 && !df_guarded(insert_signals, &notify_trouble))
 	{
-		/*
-		 * what passes by itself is waited for; one that cannot be written must not cost the
-		 * others
-		 */
+		/* one that can never be written must not cost the others */
 		if (!df_error_is_transient(notify_trouble.sqlerrcode))
 		{
 			insert_one_by_one(good);
@@ -106,11 +102,10 @@ take_batch(void)
 			n = 0;
 	}
 	df_notify_drop(n);
-	MemoryContextReset(df_coordinator.turn_cxt);
+	df_reset_turn_memory();
 	return n > 0;
 }
 
-/* a few batches, so that a flood of them does not keep the coordinator from the rest */
 void
 df_insert_notifications(void)
 {
@@ -124,7 +119,7 @@ df_insert_notifications(void)
 	}
 }
 
-/* when the next one is to be written, DF_NEVER = there is none */
+/* when to write the next one, DF_NEVER = there is none */
 TimestampTz
 df_notify_due(void)
 {

@@ -127,7 +127,7 @@ df_process_start(int index, uint32 generation)
 
 	if (!begin_start(slot, generation))
 		return DF_START_CHANGED;
-	old = MemoryContextSwitchTo(TopMemoryContext);
+	old = MemoryContextSwitchTo(df_process_cxt);
 	if (handles == NULL)
 		handles = palloc0(sizeof(handles[0]) * df_shared->nslots);
 	if (handles[index] != NULL)
@@ -201,6 +201,30 @@ df_process_role_problem(Oid database, Oid role, const char **remedy)
 }
 
 /* ---- in what is started --------------------------------------------------- */
+
+MemoryContext df_process_cxt = NULL;
+MemoryContext df_turn_cxt = NULL;
+
+void
+df_process_memory(Size first_block)
+{
+	df_process_cxt =
+		AllocSetContextCreate(TopMemoryContext, "dataflows process", ALLOCSET_DEFAULT_SIZES);
+	if (first_block > 0)
+		df_turn_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows turn", 0, first_block,
+											ALLOCSET_DEFAULT_MAXSIZE);
+	else
+		df_turn_cxt =
+			AllocSetContextCreate(TopMemoryContext, "dataflows turn", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(df_turn_cxt);
+}
+
+void
+df_reset_turn_memory(void)
+{
+	Assert(CurrentMemoryContext == df_turn_cxt);
+	MemoryContextReset(df_turn_cxt);
+}
 
 DfSlot *
 df_process_begin(Datum arg)

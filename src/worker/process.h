@@ -36,6 +36,22 @@ extern TimestampTz df_process_back_off(int failures);
 /* ---- in what is started --------------------------------------------------- */
 
 /*
+ * A process of ours lives for months, so the loop of each has two memory contexts.
+ * df_process_cxt lives as long as the process.  df_turn_cxt is the current context
+ * at the top of the loop, which asserts that and resets it: code of a turn pallocs
+ * freely and frees nothing.  Whatever is to outlive the turn is allocated in a
+ * context that is named: df_process_cxt, or one of its own.
+ */
+extern MemoryContext df_process_cxt;
+extern MemoryContext df_turn_cxt;
+
+/* creates both and makes df_turn_cxt current; it keeps a first block of that size, 0 = default */
+extern void df_process_memory(Size first_block);
+
+/* at the top of the loop, and wherever a turn has ended */
+extern void df_reset_turn_memory(void);
+
+/*
  * The first call of a main function: claims the slot `arg`, installs the
  * standard signal handlers, connects to the slot's database as the slot's
  * owner and pins the session.  If the slot is not ours any more, or the database

@@ -1,10 +1,10 @@
 /*
  * worker/recording.c
- *	  A turn's fourth phase: write what became of its runs.
+ *	  Fourth phase of a turn: write what became of its runs.
  *
- * Runs in a worker, in the turn's transaction or, for a second try, in one of its
- * own; writes through the store, as the extension's owner.  It must never change
- * what a run has come to.
+ * Runs in a worker, in the turn's transaction or, for another try, in one of its
+ * own; writes through the store, as the extension's owner.  Never change here what
+ * a run came to.
  */
 #include "postgres.h"
 
@@ -24,6 +24,7 @@
 #include "worker/turn.h"
 #include "worker/wait.h"
 
+/* it ended, waits or is stuck: sessions in await() have something to see */
 static bool
 stopped_moving(const DfRun *run)
 {
@@ -50,12 +51,13 @@ df_record_all(List *runs, List *attempts)
 		}
 }
 
+/* the runs are recorded: mark them clean, and release those that are to leave memory */
 void
 df_after_commit(List *runs)
 {
 	ListCell *lc;
-	List *gone = NIL;
-	bool sql = false;
+	List *released = NIL;
+	bool sql_due = false;
 
 	df_worker.slot->commits++;
 	if (runs != NIL)
@@ -75,31 +77,31 @@ df_after_commit(List *runs)
 		run->engine.next_turn = false;
 		if (!run->released)
 			continue;
-		gone = lappend(gone, run);
+		released = lappend(released, run);
 		if (run->row.sql)
-			sql = true;
+			sql_due = true;
 		else
 			df_worker.next_due = df_earlier(df_worker.next_due, run->row.wake_at);
 	}
-	foreach (lc, gone)
+	foreach (lc, released)
 		df_release_run(lfirst(lc));
-	if (sql)
+	if (sql_due)
 		df_slot_wake(DF_SLOT_SQL_WORKER, MyDatabaseId, GetUserId());
 }
 
 List *
 df_attempts_of(const DfRun *run)
 {
-	List *own = NIL;
+	List *attempts = NIL;
 	ListCell *lc;
 
 	foreach (lc, df_turn_attempts)
 		if (memcmp(&((DfAttempt *) lfirst(lc))->run, &run->id, sizeof(pg_uuid_t)) == 0)
-			own = lappend(own, lfirst(lc));
-	return own;
+			attempts = lappend(attempts, lfirst(lc));
+	return attempts;
 }
 
-/* in a transaction of its own and in the present memory context */
+/* in a transaction of its own; the memory context stays the current one */
 DfRecorded
 df_try_record(List *runs, List *attempts)
 {

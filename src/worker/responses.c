@@ -1,10 +1,10 @@
 /*
  * worker/responses.c
- *	  A turn's first phase: apply the responses that came since the last turn.
+ *	  First phase of a turn: apply the responses that came since the last turn.
  *
- * Runs in a worker, in the turn's transaction, as the workflows' owner.  It
- * changes runs in memory only, and each response wholly or not at all.  It must
- * never free a response that is not applied.
+ * Runs in a worker, in the turn's transaction, as the role that owns the workflows.
+ * Changes runs in memory only; a response is applied completely or not at all.
+ * Never free a response that has not been applied.
  */
 #include "postgres.h"
 
@@ -19,9 +19,9 @@ run_of(const DfHttpResult *result)
 	return ((DfFlight *) (uintptr_t) result->cookie)->run;
 }
 
-/* all of it or nothing: after an error the run is what it was */
+/* after an error the run and the step are what they were */
 static void
-apply_result(DfHttpResult *result)
+apply_response(DfHttpResult *result)
 {
 	DfFlight *flight = (DfFlight *) (uintptr_t) result->cookie;
 	DfRun *run = flight->run;
@@ -49,15 +49,15 @@ apply_result(DfHttpResult *result)
 	result->cookie = 0;
 }
 
-/* what came for runs that are set aside is left for later */
+/* responses for deferred runs wait until the run is recorded */
 void
 df_apply_responses(void)
 {
 	ListCell *lc;
 
-	foreach (lc, df_worker.results)
+	foreach (lc, df_worker.responses)
 		if (!run_of(lfirst(lc))->worker.deferred)
-			apply_result(lfirst(lc));
+			apply_response(lfirst(lc));
 }
 
 void
@@ -65,29 +65,29 @@ df_free_responses(void)
 {
 	ListCell *lc;
 
-	foreach (lc, df_worker.results)
+	foreach (lc, df_worker.responses)
 	{
 		DfHttpResult *result = lfirst(lc);
 
 		if (result->cookie != 0)
 			continue;
 		df_http_free(result);
-		df_worker.results = foreach_delete_current(df_worker.results, lc);
+		df_worker.responses = foreach_delete_current(df_worker.responses, lc);
 	}
 }
 
 bool
-df_turn_has_results(void)
+df_have_responses(void)
 {
 	ListCell *lc;
 
-	foreach (lc, df_worker.results)
+	foreach (lc, df_worker.responses)
 		if (!run_of(lfirst(lc))->worker.deferred)
 			return true;
 	return false;
 }
 
-/* an answer that the failed turn did not come to; false: later */
+/* one that the failed turn did not reach, in a transaction of its own; false: try later */
 static bool
 apply_alone(DfHttpResult *result)
 {
@@ -97,8 +97,8 @@ apply_alone(DfHttpResult *result)
 	PG_TRY();
 	{
 		df_xact_begin();
-		MemoryContextSwitchTo(df_worker.turn_cxt);
-		apply_result(result);
+		MemoryContextSwitchTo(df_turn_cxt);
+		apply_response(result);
 		df_xact_commit();
 	}
 	PG_CATCH();
@@ -106,7 +106,7 @@ apply_alone(DfHttpResult *result)
 		later = df_turn_failed() && !run->broken;
 	}
 	PG_END_TRY();
-	MemoryContextSwitchTo(df_worker.turn_cxt);
+	MemoryContextSwitchTo(df_turn_cxt);
 	return !later;
 }
 
@@ -115,7 +115,7 @@ df_apply_rest(void)
 {
 	ListCell *lc;
 
-	foreach (lc, df_worker.results)
+	foreach (lc, df_worker.responses)
 	{
 		DfHttpResult *result = lfirst(lc);
 		DfRun *run;
@@ -123,10 +123,10 @@ df_apply_rest(void)
 		if (result->cookie == 0 || run_of(result)->worker.deferred)
 			continue;
 		run = run_of(result);
-		/* of a broken run nothing but the counts is changed */
+		/* for a broken run this only frees its place and counts it as landed */
 		if (!run->broken && !apply_alone(result))
 			return;
 		if (run->broken && result->cookie != 0)
-			apply_result(result);
+			apply_response(result);
 	}
 }

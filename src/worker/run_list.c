@@ -1,10 +1,10 @@
 /*
  * worker/run_list.c
- *	  The runs that a worker has claimed, and the list of those that this turn
- *	  has to record.
+ *	  The runs that a worker has claimed, and the list of those to record in this
+ *	  turn.
  *
- * Runs in a worker and in a sql worker, at any point of a turn; changes memory
- * only.  It must never raise an error half-way: its callers use it after one.
+ * Runs in workers and sql workers, at any point of a turn, after an error too.
+ * Changes memory only.  Never raise an error here: the callers are cleaning up.
  */
 #include "postgres.h"
 
@@ -12,7 +12,7 @@
 
 #include "worker/turn.h"
 
-/* the list outlives the store's memory, in which this may be called */
+/* may be called inside the store, whose memory the list must outlive */
 void
 df_turn_list_add(DfRun *run)
 {
@@ -20,9 +20,9 @@ df_turn_list_add(DfRun *run)
 
 	if (df_run_rests(run))
 		return;
-	old = MemoryContextSwitchTo(df_worker.turn_cxt);
+	old = MemoryContextSwitchTo(df_turn_cxt);
 	if (!run->worker.on_turn_list)
-		df_worker.touched = lappend(df_worker.touched, run);
+		df_worker.turn_list = lappend(df_worker.turn_list, run);
 	run->worker.on_turn_list = true;
 	MemoryContextSwitchTo(old);
 }
@@ -32,14 +32,14 @@ df_release_run(DfRun *run)
 {
 	ListCell *lc;
 
-	Assert(run->in_flight == 0);
+	Assert(run->worker.in_flight == 0);
 	foreach (lc, df_worker.departures)
 		if (((DfDeparture *) lfirst(lc))->flight != NULL &&
 			((DfDeparture *) lfirst(lc))->flight->run == run)
 			((DfDeparture *) lfirst(lc))->flight = NULL;
 	dlist_delete(&run->worker.node);
 	df_worker.nruns--;
-	df_worker.touched = list_delete_ptr(df_worker.touched, run);
+	df_worker.turn_list = list_delete_ptr(df_worker.turn_list, run);
 	MemoryContextDelete(run->cxt);
 }
 

@@ -1,14 +1,14 @@
 /*
  * worker/sql_worker.c
- *	  The sql worker: it runs the SQL of query steps, so that no user's statement
- *	  holds up a socket.
+ *	  The sql worker: runs the SQL of query steps, so that no user's statement
+ *	  delays requests.
  *
- * One session of the role that owns the workflows.  One step is one transaction:
- * the run is locked, the SQL runs in a subtransaction, its outcome is recorded,
- * the body entered for the next intent, all of it committed at once.  Whatever
- * ends this process before that commit undoes the SQL with its record, so that
- * it is run exactly once.  It must never open a socket or wait for an event, and
- * of the inbox it reads only who cancels: what is no SQL is the worker's.
+ * One session of the role that owns the workflows.  A step is one transaction:
+ * lock the run, run the SQL in a subtransaction, record its outcome, enter the body
+ * for the next intents, commit.  A crash before the commit undoes the SQL together
+ * with its record, so the SQL takes effect exactly once.  All else that a run
+ * needs is left to a worker.  Never open a socket or wait for an event here; of
+ * the inbox only cancel requests are read.
  */
 #include "postgres.h"
 
@@ -49,39 +49,38 @@
 #include "worker/wait.h"
 
 /*
- * How long a statement waits for a lock before it makes room for the owner's other
- * steps; and how long it does while one has just waited in vain, for many may want
+ * How long a statement waits for a lock before the owner's other steps go first.
+ * For a while after one waited in vain the others wait less, because they may want
  * the same lock.
  */
 #define LOCK_WAIT_MS 10000
-#define LATER_LOCK_WAIT_MS 1000
-#define LOCK_IS_NEWS_MS 60000
+#define SHORT_LOCK_WAIT_MS 1000
+#define SHORT_LOCK_WAITS_FOR_MS 60000
 
-/* after a run that could not be recorded was put off */
+/* pause after a run was postponed because of an error that is not its SQL's */
 #define PAUSE_MS 1000
 
-/* what keeps us from running SQL that is not the SQL's own */
 static DfTrouble trouble = {"run the SQL of its steps"};
 
-/* the last error that was not the statement's own */
+/* the last error that was not raised by the statement */
 static char last_message[400];
-static int last_error;
+static int last_sqlstate;
 
 /* ---- the statement -------------------------------------------------------- */
 
 static bool timed_out = false;
-static TimestampTz lock_missed = DF_NEVER; /* when a statement last waited in vain for one */
+static TimestampTz lock_missed = DF_NEVER; /* when a statement last waited for a lock in vain */
 
 static int
 lock_wait_ms(void)
 {
 	if (lock_missed != DF_NEVER &&
-		!TimestampDifferenceExceeds(lock_missed, df_now(), LOCK_IS_NEWS_MS))
-		return LATER_LOCK_WAIT_MS;
+		!TimestampDifferenceExceeds(lock_missed, df_now(), SHORT_LOCK_WAITS_FOR_MS))
+		return SHORT_LOCK_WAIT_MS;
 	return LOCK_WAIT_MS;
 }
 
-/* PostgreSQL says that it waited for a lock, and of a row also which; of a table we know it */
+/* adds what was locked: PostgreSQL names the row in its context, but no table */
 static void
 name_lock(DfSqlOutcome *outcome)
 {
@@ -92,9 +91,9 @@ name_lock(DfSqlOutcome *outcome)
 									pnstrdup(outcome->context, strcspn(outcome->context, "\n")));
 	else if (relation != NULL)
 		outcome->message =
-			psprintf("%s: it waited for a lock of relation \"%s\"", outcome->message, relation);
-	outcome->hint = pstrdup("The step is tried again by itself. Who holds the lock is told by "
-							"pg_blocking_pids() while it waits.");
+			psprintf("%s: it waited for a lock on relation \"%s\"", outcome->message, relation);
+	outcome->hint = pstrdup("The step is tried again automatically. While it waits, "
+							"pg_blocking_pids() shows which session holds the lock.");
 }
 
 static void
@@ -106,7 +105,7 @@ run_sql(DfRun *run, DfStep *step, DfSqlOutcome *outcome)
 	int lock_ms = lock_wait_ms();
 	TimestampTz began = df_now();
 
-	df_slot_enter_body(df_worker.slot, run->id, run == df_worker.only);
+	df_slot_enter_body(df_worker.slot, run->id, run == df_worker.careful_run);
 	df_user_code_begin(df_query_timeout, Max(1000, df_query_timeout / 2));
 	df_user_sql_run(sql, args, result_arg, lock_ms, outcome);
 	timed_out = df_user_code_end() == DF_CUT_LIMIT;
@@ -129,7 +128,7 @@ run_sql(DfRun *run, DfStep *step, DfSqlOutcome *outcome)
 
 /* ---- one step ------------------------------------------------------------- */
 
-/* one run is claimed at a time: each workflow comes first in its turn */
+/* a turn claims one run: begin with another workflow each time */
 static List *
 names_in_turn(List *names)
 {
@@ -151,33 +150,33 @@ claim(const pg_uuid_t *id)
 
 	if (!df_extension_usable() || !df_process_role_exists())
 	{
-		df_worker.gone = true;
+		df_worker.obsolete = true;
 		return NIL;
 	}
 	df_store_enter(&store);
-	/* the old ones stay until there are new ones: the statement may fail */
-	names = df_load_workflow_names(GetSessionUserId(), df_worker.process_cxt);
-	list_free_deep(df_worker.names);
-	df_worker.names = names;
-	MemoryContextSwitchTo(df_worker.turn_cxt);
+	/* free the old names only then: the statement may fail */
+	names = df_load_workflow_names(GetSessionUserId(), df_process_cxt);
+	list_free_deep(df_worker.workflow_names);
+	df_worker.workflow_names = names;
+	MemoryContextSwitchTo(df_turn_cxt);
 	if (id != NULL)
 		runs = df_claim_runs(list_make1((void *) id), df_worker.identity, df_worker.runs_cxt,
 							 &versions);
 	else
-		runs = df_claim_due(names_in_turn(df_worker.names), true, df_worker.identity, 1, 1,
+		runs = df_claim_due(names_in_turn(df_worker.workflow_names), true, df_worker.identity, 1, 1,
 							df_worker.runs_cxt, &versions);
-	df_take(runs, versions);
+	df_add_claimed(runs, versions);
 	if (runs == NIL)
-		df_worker.next_due = df_next_due(df_worker.names, true, df_worker.identity);
-	/* a statement leaves us in the memory of the SPI, which the list outlives */
-	MemoryContextSwitchTo(df_worker.turn_cxt);
+		df_worker.next_due = df_next_due(df_worker.workflow_names, true, df_worker.identity);
+	/* a statement left SPI's memory context current, which the list must outlive */
+	MemoryContextSwitchTo(df_turn_cxt);
 	runs = list_copy(runs);
 	df_store_leave(&store);
-	MemoryContextSwitchTo(df_worker.turn_cxt);
+	MemoryContextSwitchTo(df_turn_cxt);
 	return runs;
 }
 
-/* requests, waits and whatever else is no SQL are the worker's */
+/* releases the run; a worker goes on with it if it needs more than SQL */
 static void
 hand_over(DfRun *run)
 {
@@ -214,13 +213,13 @@ record(DfRun *run)
 	df_record_messages(list_make1(run));
 	df_store_leave(&store);
 	df_wake_awaiters();
-	/* what came for the run while we had it locked was left alone by the worker, too */
+	/* a worker skipped the messages for this run while we had it locked */
 	df_wake_owner(GetUserId());
 }
 
-/* who cancelled the run while its SQL was running is heard before the body goes on */
+/* applies cancel requests that came while the SQL ran, before the body goes on */
 static void
-hear_cancel(DfRun *run)
+apply_cancels(DfRun *run)
 {
 	DfStore store;
 	ListCell *lc;
@@ -233,7 +232,7 @@ hear_cancel(DfRun *run)
 	run->engine.loaded_messages = NIL;
 }
 
-/* what the statement's SQL comes to, or `failure`, with all that follows from it */
+/* runs the step's SQL, unless `failure` is its outcome, and records all that follows */
 static void
 do_step(DfRun *run, const DfSqlOutcome *failure)
 {
@@ -250,7 +249,7 @@ do_step(DfRun *run, const DfSqlOutcome *failure)
 		else
 			run_sql(run, step, &outcome);
 		df_query_outcome(run, step, &outcome, timed_out && failure == NULL);
-		hear_cancel(run);
+		apply_cancels(run);
 		df_advance_run(run);
 	}
 	hand_over(run);
@@ -265,7 +264,7 @@ try_step(pg_uuid_t *id, bool *claimed)
 	DfRun *run;
 
 	df_xact_begin();
-	MemoryContextSwitchTo(df_worker.turn_cxt);
+	MemoryContextSwitchTo(df_turn_cxt);
 	runs = claim(NULL);
 	if (runs == NIL)
 	{
@@ -275,7 +274,7 @@ try_step(pg_uuid_t *id, bool *claimed)
 	run = linitial(runs);
 	*id = run->id;
 	*claimed = true;
-	df_adopt_loaded(run);
+	df_finish_loading(run);
 	if (df_run_is_careful(run))
 		df_commit_entry(run);
 	do_step(run, NULL);
@@ -287,9 +286,9 @@ try_step(pg_uuid_t *id, bool *claimed)
 }
 
 /*
- * It was not the statement that raised but what came after it, the commit
- * perhaps: nothing of it has happened, and it is to be tried again later.  Others
- * of its owner go first.
+ * An error came after the statement, from the commit perhaps, so nothing of the step
+ * has happened: record it as a failure that is to be tried again later, after other
+ * steps of this owner.
  */
 static void
 postpone(const pg_uuid_t *id)
@@ -299,22 +298,22 @@ postpone(const pg_uuid_t *id)
 	DfRun *run;
 
 	memset(&failure, 0, sizeof(failure));
-	failure.sqlstate = df_error_is_transient(last_error) ? last_error
-														 : ERRCODE_T_R_SERIALIZATION_FAILURE;
+	failure.sqlstate = df_error_is_transient(last_sqlstate) ? last_sqlstate
+															: ERRCODE_T_R_SERIALIZATION_FAILURE;
 	failure.message = last_message;
 	df_xact_begin();
-	MemoryContextSwitchTo(df_worker.turn_cxt);
+	MemoryContextSwitchTo(df_turn_cxt);
 	runs = claim(id);
 	if (runs != NIL)
 	{
 		run = linitial(runs);
-		df_adopt_loaded(run);
+		df_finish_loading(run);
 		do_step(run, &failure);
 	}
 	df_xact_commit();
 }
 
-/* what is held in memory after a turn, well or badly ended */
+/* after each turn, also one that failed */
 static void
 forget_runs(void)
 {
@@ -322,33 +321,32 @@ forget_runs(void)
 
 	dlist_foreach_modify (iter, &df_worker.runs)
 		df_release_run(dlist_container(DfRun, worker.node, iter.cur));
-	df_worker.touched = NIL;
+	df_worker.turn_list = NIL;
 	df_turn_attempts = NIL;
-	MemoryContextSwitchTo(TopMemoryContext);
-	MemoryContextReset(df_worker.turn_cxt);
+	df_reset_turn_memory();
 }
 
-/* notes it and aborts; what it said is kept where no reset of memory reaches it */
+/* in PG_CATCH(): aborts, notes the error and keeps its text beyond the turn */
 static void
 recover(void)
 {
 	ErrorData *error;
 
-	MemoryContextSwitchTo(df_worker.turn_cxt);
+	MemoryContextSwitchTo(df_turn_cxt);
 	df_slot_leave_body(df_worker.slot);
 	error = CopyErrorData();
-	last_error = error->sqlerrcode;
+	last_sqlstate = error->sqlerrcode;
 	strlcpy(last_message, error->message != NULL ? error->message : "", sizeof(last_message));
 	FlushErrorState();
 	df_xact_abort();
 	df_body_forget();
-	MemoryContextSwitchTo(df_worker.turn_cxt);
+	MemoryContextSwitchTo(df_turn_cxt);
 	df_trouble_note(&trouble, error);
 }
 
-/* it is not the run's, and would meet the next one too */
+/* an error of the machine (no disk, no memory), which the next run would meet, too */
 static bool
-is_machines(int sqlstate)
+is_about_machine(int sqlstate)
 {
 	return df_error_is_transient(sqlstate) && !df_error_is_lock(sqlstate) &&
 		ERRCODE_TO_CATEGORY(sqlstate) != ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK);
@@ -358,7 +356,7 @@ is_machines(int sqlstate)
 static bool
 one_turn(void)
 {
-	/* of this turn; static, for they outlive the longjmp of an error */
+	/* static, because a longjmp may change automatic variables */
 	static pg_uuid_t id;
 	static bool claimed;
 	volatile bool did = false;
@@ -367,8 +365,8 @@ one_turn(void)
 	claimed = false;
 	df_worker.slot->turns++;
 	df_metric_add(DF_METRIC_TURNS, "sql worker", NULL, NULL, 1);
-	df_worker.touched = NIL;
-	df_worker.only = NULL;
+	df_worker.turn_list = NIL;
+	df_worker.careful_run = NULL;
 	df_turn_attempts = NIL;
 	PG_TRY();
 	{
@@ -387,12 +385,12 @@ one_turn(void)
 		return did;
 	}
 	df_worker.next_due = trouble.retry_at;
-	if (claimed && !is_machines(last_error))
+	if (claimed && !is_about_machine(last_sqlstate))
 	{
 		PG_TRY();
 		{
 			postpone(&id);
-			/* the others need not wait for it */
+			/* the other runs need not wait */
 			df_trouble_over(&trouble);
 			df_worker.next_due = TimestampTzPlusMilliseconds(df_now(), PAUSE_MS);
 		}
@@ -415,10 +413,7 @@ set_up(DfSlot *slot)
 	memset(&df_worker, 0, sizeof(df_worker));
 	df_worker.slot = slot;
 	df_worker.lease = slot->lease;
-	df_worker.process_cxt =
-		AllocSetContextCreate(TopMemoryContext, "dataflows sql worker", ALLOCSET_DEFAULT_SIZES);
-	df_worker.turn_cxt =
-		AllocSetContextCreate(TopMemoryContext, "dataflows turn", ALLOCSET_DEFAULT_SIZES);
+	df_process_memory(0);
 	df_worker.runs_cxt =
 		AllocSetContextCreate(TopMemoryContext, "dataflows runs", ALLOCSET_DEFAULT_SIZES);
 	dlist_init(&df_worker.runs);
@@ -429,7 +424,7 @@ set_up(DfSlot *slot)
 	df_wait_init(PGINVALID_SOCKET);
 }
 
-/* sleeps until there is something to do; true: the process is not worth its place any more */
+/* sleeps until there is something to do; true: idle for so long that the process can end */
 static bool
 sleep_or_retire(void)
 {
@@ -458,6 +453,7 @@ dataflows_sql_worker_main(Datum arg)
 	set_up(slot);
 	for (;;)
 	{
+		df_reset_turn_memory();
 		df_process_interrupts();
 		if (df_slot_take_wake(slot))
 			more = true;
@@ -476,7 +472,7 @@ dataflows_sql_worker_main(Datum arg)
 			df_worker.next_due = DF_NEVER;
 			df_worker.idle_since = DF_NEVER;
 			more = one_turn();
-			if (df_worker.gone)
+			if (df_worker.obsolete)
 				break;
 			continue;
 		}

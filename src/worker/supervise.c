@@ -1,11 +1,12 @@
 /*
  * worker/supervise.c
- *	  A coordinator's workers and its listener: which slots there are to be, what
- *	  becomes of one whose process has ended.
+ *	  Which workers, and whether an ingress process, a database has: the
+ *	  coordinator takes their slots, and decides what becomes of a slot whose
+ *	  process has ended.
  *
- * Runs in a coordinator, outside of transactions but for what table_check.c asks:
- * shared memory only, under df_shared->lock.  It must never start a process: the
- * launcher does.
+ * Runs in a coordinator, outside of transactions except for what table_check.c
+ * asks.  Touches shared memory only, under df_shared->lock.  Never start a process
+ * here: the launcher does that for slots that are WANTED.
  */
 #include "postgres.h"
 
@@ -19,7 +20,7 @@
 #include "worker/process.h"
 #include "worker/wait.h"
 
-/* a worker that lived longer than this starts its back-off anew */
+/* a worker that ran longer than this begins with the shortest back-off again */
 #define STEADY_MS 60000
 #define NO_SLOT_MS 5000
 
@@ -29,9 +30,9 @@ is_my_worker(DfSlot *slot)
 	return slot->kind >= DF_SLOT_WORKER && slot->database == MyDatabaseId;
 }
 
-/* for df_return_leases(): does a process hold this lease? */
+/* for df_return_leases() */
 bool
-df_lease_is_alive(int64 lease)
+df_lease_is_live(int64 lease)
 {
 	bool alive = false;
 
@@ -47,7 +48,7 @@ df_lease_is_alive(int64 lease)
 	return alive;
 }
 
-/* a worker that ended badly keeps its slot for the back-off; the lock is held */
+/* a worker that failed keeps its slot for the back-off, others free it; under the lock */
 static void
 settle_worker(DfSlot *slot)
 {
@@ -64,9 +65,9 @@ settle_worker(DfSlot *slot)
 	slot->state = DF_PROC_WANTED;
 	slot->runs_held = 0;
 	slot->in_flight = 0;
-	slot->woken = false; /* the look that follows sees what came before it */
+	slot->woken = false; /* the check that follows sees whatever woke it */
 	slot->not_before = df_process_back_off(slot->failures);
-	/* who could not listen has said why */
+	/* an ingress process that could not listen has given the reason itself */
 	if (slot->kind != DF_SLOT_INGRESS || slot->reason[0] == '\0')
 		strlcpy(slot->reason, "it ended unexpectedly, see the server log", sizeof(slot->reason));
 }
@@ -92,7 +93,7 @@ df_reap_workers(void)
 	return any;
 }
 
-/* slots of that owner's workers; *up = those with a process */
+/* slots of this owner's workers; *up = how many of them have a process */
 int
 df_count_workers(DfSlotKind kind, Oid owner, int *up)
 {
@@ -152,9 +153,9 @@ is_needed(const DfSlot *slot, TimestampTz now)
 }
 
 /*
- * Slots that wait for their process and are not needed any more; one that was
- * woken is, whatever the tables said before.  Who listens by his own leave looks
- * whether he has it still.
+ * Free slots that have no process yet and are no longer needed.  One that was woken
+ * meanwhile is needed, whatever the tables said before.  Wake an ingress process
+ * that is not needed, so that it rechecks its permission.
  */
 static void
 drop_unneeded(TimestampTz now)
@@ -177,20 +178,20 @@ drop_unneeded(TimestampTz now)
 	LWLockRelease(df_shared->lock);
 }
 
-/* we are told when a slot becomes free, after those who have lacked one for longer */
+/* df_slot_free() wakes the coordinator that has lacked a slot for the longest time */
 static void
-say_out_of_slots(Oid owner)
+report_out_of_slots(Oid owner)
 {
-	static bool said = false;
+	static bool reported = false;
 
 	df_slot_reason(df_coordinator.slot, "out of dataflows.max_processes");
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	df_coordinator.slot->lacks_since = df_now();
 	LWLockRelease(df_shared->lock);
 	df_check_by(TimestampTzPlusMilliseconds(df_now(), NO_SLOT_MS));
-	if (said)
+	if (reported)
 		return;
-	said = true;
+	reported = true;
 	ereport(LOG,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("no worker for the workflows of role %u: all %d slots of dataflows are in use",
@@ -198,9 +199,12 @@ say_out_of_slots(Oid owner)
 			 errhint("Increase dataflows.max_processes and restart the server.")));
 }
 
-/* the owner's first worker does not wait behind those who want a second one; the lock is held */
+/*
+ * Queue the owner's workers for a process: the first one as such, the others as
+ * extra, which come after everybody's first.  Under the lock.
+ */
 static void
-line_up(const DfDueOwner *due)
+queue_workers(const DfDueOwner *due)
 {
 	bool have_first = false;
 
@@ -221,9 +225,9 @@ line_up(const DfDueOwner *due)
 	}
 }
 
-/* slots for up to so many workers of the owner; false = there is none left */
+/* takes slots until the owner has that many workers; false: no slot is free */
 static bool
-want_workers(const DfDueOwner *due, int wanted)
+take_slots(const DfDueOwner *due, int wanted)
 {
 	int up;
 	int n = df_count_workers(df_worker_kind_for(due), due->owner, &up);
@@ -236,14 +240,14 @@ want_workers(const DfDueOwner *due, int wanted)
 
 		room = slot != NULL;
 	}
-	line_up(due);
+	queue_workers(due);
 	LWLockRelease(df_shared->lock);
 	return room;
 }
 
-/* a first worker for everybody comes before anybody's second */
+/* every owner's first worker comes before any owner's second */
 static void
-want_all_workers(void)
+take_all_slots(void)
 {
 	bool room = true;
 	ListCell *cell;
@@ -251,9 +255,9 @@ want_all_workers(void)
 	df_coordinator.slot->lacks_since = DF_NEVER;
 	foreach (cell, df_coordinator.due_owners)
 	{
-		if (!want_workers(lfirst(cell), 1))
+		if (!take_slots(lfirst(cell), 1))
 		{
-			say_out_of_slots(((DfDueOwner *) lfirst(cell))->owner);
+			report_out_of_slots(((DfDueOwner *) lfirst(cell))->owner);
 			return;
 		}
 	}
@@ -262,11 +266,11 @@ want_all_workers(void)
 		DfDueOwner *due = lfirst(cell);
 
 		if (room)
-			room = want_workers(due, due->sql ? df_sql_workers_per_owner : df_workers_per_owner);
+			room = take_slots(due, due->sql ? df_sql_workers_per_owner : df_workers_per_owner);
 	}
 }
 
-/* settings have changed, perhaps for the better: it is tried again at once */
+/* after a reload of the settings, start an ingress process without waiting for its back-off */
 void
 df_hurry_ingress(void)
 {
@@ -282,9 +286,9 @@ df_hurry_ingress(void)
 	LWLockRelease(df_shared->lock);
 }
 
-/* one process that hears HTTP, if this database is to have it */
+/* takes the slot of the ingress process if this database is to have one */
 static void
-want_ingress(void)
+take_ingress_slot(void)
 {
 	DfSlot *slot;
 
@@ -296,7 +300,7 @@ want_ingress(void)
 		slot = df_slot_take(DF_SLOT_INGRESS, MyDatabaseId, df_coordinator.ingress_role);
 	LWLockRelease(df_shared->lock);
 	if (slot == NULL)
-		say_out_of_slots(df_coordinator.ingress_role);
+		report_out_of_slots(df_coordinator.ingress_role);
 }
 
 void
@@ -311,15 +315,14 @@ df_wake_all_workers(void)
 	}
 }
 
-/* after a look: slots and processes */
 void
 df_supervise(void)
 {
 	ListCell *cell;
 
 	drop_unneeded(df_now());
-	want_all_workers();
-	want_ingress();
+	take_all_slots();
+	take_ingress_slot();
 	df_launcher_wake();
 	if (!df_coordinator.sweeping)
 		return;

@@ -1,12 +1,12 @@
 /*
  * worker/table_check.c
- *	  A coordinator's check of the tables: what is due, whose leases are to be
- *	  returned, which runs ended their worker, whether anything may move at all.
+ *	  A coordinator's check of the tables: may runs move in this database, whose
+ *	  are due, which leases must be returned, which runs ended their worker.
  *
- * Runs in a coordinator, in one transaction, as the extension's owner.  Each part
- * is a subtransaction: one that fails costs the others nothing.  It must never
- * enter a body, and of a run it changes nothing but that it gets stuck, abandoned
- * or free.
+ * Runs in a coordinator, in one transaction, as the extension's owner.  Each part is
+ * a subtransaction, so that one that fails does not stop the others.  Never enter a
+ * body here, and change of a run no more than this: it gets stuck, abandoned, or its
+ * lease is returned.
  */
 #include "postgres.h"
 
@@ -30,20 +30,17 @@
 #include "worker/process.h"
 #include "worker/wait.h"
 
-/* batches of runs that get stuck, in one turn */
+/* batches of runs that are made stuck in one check */
 #define STUCK_BATCHES 20
-/* what somebody's lock kept from being done is tried again after this time */
+/* rows that another session had locked are tried again after this time */
 #define LOCKED_MS 1000
 
-/*
- * runs that ended the server or their worker: those that this look has counted, once it is
- * committed
- */
+/* runs whose crash this check has counted: forgotten once that is committed */
 #define MAX_CRASHED 64
 static pg_uuid_t crashed[MAX_CRASHED];
 static int n_crashed = 0;
 
-/* what this look leaves behind, if it is committed */
+/* some leases could not be returned in this check */
 static bool leases_left;
 
 static DfTrouble lease_trouble = {"return the leases of ended workers"};
@@ -51,10 +48,7 @@ static DfTrouble crash_trouble = {"count the entry of a run that ended its worke
 static DfTrouble abandon_trouble = {"end runs that were abandoned"};
 static DfTrouble owner_trouble = {"make runs stuck whose owner can have no session"};
 
-/*
- * A part of a look, in a subtransaction: if it fails, it is tried again later, and
- * costs the other parts nothing.
- */
+/* a part of the check, in a subtransaction; false: it failed and is tried again later */
 static bool
 part_done(void (*action)(void *), void *arg, DfTrouble *trouble)
 {
@@ -75,7 +69,7 @@ part_done(void (*action)(void *), void *arg, DfTrouble *trouble)
 	return false;
 }
 
-/* nobody is left who could be woken here: end, unless somebody has just woken us */
+/* the extension is gone: end, unless somebody has just woken us */
 static void
 retire(void)
 {
@@ -83,14 +77,11 @@ retire(void)
 		proc_exit(0);
 }
 
-/*
- * whether this database is to hear webhooks, and as whom; why it cannot, if it is to; in a
- * transaction
- */
+/* sets ingress_role; returns why there is none although the settings ask for one; else NULL */
 static const char *
-judge_ingress(void)
+check_ingress(void)
 {
-	static char said[NAMEDATALEN + 100];
+	static char reported[NAMEDATALEN + 100];
 	Oid role = get_role_oid(df_ingress_role, true);
 	const char *problem;
 
@@ -100,24 +91,25 @@ judge_ingress(void)
 	if (problem == NULL)
 	{
 		df_coordinator.ingress_role = role;
-		said[0] = '\0';
+		reported[0] = '\0';
 		return NULL;
 	}
-	if (strncmp(said, problem, sizeof(said) - 1) == 0)
+	if (strncmp(reported, problem, sizeof(reported) - 1) == 0)
 		return problem;
-	strlcpy(said, problem, sizeof(said));
+	strlcpy(reported, problem, sizeof(reported));
 	ereport(LOG,
 			(errcode(ERRCODE_CONFIG_FILE_ERROR),
-			 errmsg("dataflows cannot hear webhooks as role \"%s\": %s", df_ingress_role, problem),
+			 errmsg("dataflows cannot receive webhooks as role \"%s\": %s", df_ingress_role,
+					problem),
 			 errhint("Create a plain role with LOGIN and CONNECT for it, set "
 					 "dataflows.ingress_role and reload.")));
 	return problem;
 }
 
 static void
-set_reason(const DfInstallation *installation, const char *deaf)
+set_reason(const DfInstallation *installation, const char *ingress_problem)
 {
-	static bool said = false;
+	static bool reported = false;
 
 	if (!installation->defined)
 		df_slot_reason(df_coordinator.slot, "no workflow is defined");
@@ -125,18 +117,19 @@ set_reason(const DfInstallation *installation, const char *deaf)
 		df_slot_reason(df_coordinator.slot, "held: see dataflows.adopt()");
 	else if (installation->paused)
 		df_slot_reason(df_coordinator.slot, "paused");
-	else
+	else if (ingress_problem != NULL)
 		df_slot_reason(df_coordinator.slot,
-					   deaf == NULL ? ""
-									: psprintf("nobody listens on \"%s\" as role \"%s\": %s",
-											   df_listen, df_ingress_role, deaf));
+					   psprintf("nobody listens on \"%s\" as role \"%s\": %s", df_listen,
+								df_ingress_role, ingress_problem));
+	else
+		df_slot_reason(df_coordinator.slot, "");
 
-	if (!installation->defined || installation->ours || said)
+	if (!installation->defined || installation->ours || reported)
 	{
-		said &= !installation->ours;
+		reported &= !installation->ours;
 		return;
 	}
-	said = true;
+	reported = true;
 	ereport(LOG,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("dataflows is held in database \"%s\": %s", get_database_name(MyDatabaseId),
@@ -144,7 +137,7 @@ set_reason(const DfInstallation *installation, const char *deaf)
 			 errdetail("The runs are of \"%s\", this database is \"%s\".",
 					   installation->identity == NULL ? "" : installation->identity,
 					   df_identity_text()),
-			 errhint("If nothing else runs them, let a superuser call dataflows.adopt().")));
+			 errhint("If no other database runs them, call dataflows.adopt() as a superuser.")));
 }
 
 static void
@@ -163,7 +156,7 @@ count_crash(void *arg)
 				   "exit the run is stuck.")));
 }
 
-/* entries that nobody has seen end; what cannot be counted now stays for the next look */
+/* entries into bodies that ended a process; those not counted now are counted in a later check */
 static void
 count_crashes(void)
 {
@@ -193,13 +186,13 @@ static void
 return_leases(void *arg)
 {
 	leases_left =
-		!df_return_leases(df_coordinator.all_leases ? DT_NOEND : df_now(), df_lease_is_alive);
-	/* the rows of some are locked by somebody */
+		!df_return_leases(df_coordinator.all_leases ? DT_NOEND : df_now(), df_lease_is_live);
+	/* another session has locked some rows */
 	if (leases_left)
 		df_check_by(TimestampTzPlusMilliseconds(df_now(), LOCKED_MS));
 }
 
-/* an owner who can have no session, why, and what to do */
+/* an owner that cannot have a session, why, and what to do about it */
 typedef struct Disabled
 {
 	const DfDueOwner *due;
@@ -207,9 +200,9 @@ typedef struct Disabled
 	const char *remedy;
 } Disabled;
 
-/* his due runs are stuck */
+/* makes the due runs of such an owner stuck */
 static void
-stick_owner(void *arg)
+make_runs_stuck(void *arg)
 {
 	const Disabled *disabled = arg;
 	const DfDueOwner *due = disabled->due;
@@ -244,13 +237,16 @@ owner_can_work(const DfDueOwner *due)
 	disabled.problem = df_process_role_problem(MyDatabaseId, due->owner, &disabled.remedy);
 	if (disabled.problem == NULL)
 		return true;
-	(void) part_done(stick_owner, &disabled, &owner_trouble);
+	(void) part_done(make_runs_stuck, &disabled, &owner_trouble);
 	return false;
 }
 
-/* who has something to do now; when the others will, if they have no worker who knows */
+/*
+ * Notes the owners with something to do now.  The workers of others know when their
+ * runs are due; if an owner has none, check again at that time.
+ */
 static void
-judge_owners(List *owners)
+check_owners(List *owners)
 {
 	TimestampTz now = df_now();
 	ListCell *cell;
@@ -270,7 +266,7 @@ judge_owners(List *owners)
 		}
 		if (!owner_can_work(due))
 			continue;
-		old = MemoryContextSwitchTo(df_coordinator.turn_cxt);
+		old = MemoryContextSwitchTo(df_turn_cxt);
 		df_coordinator.due_owners = lappend(df_coordinator.due_owners, due);
 		MemoryContextSwitchTo(old);
 	}
@@ -291,41 +287,41 @@ check_tables(void)
 	DfInstallation installation;
 
 	df_store_enter(&store);
-	df_installation_read(df_coordinator.turn_cxt, &installation);
+	df_installation_read(df_turn_cxt, &installation);
 	df_coordinator.ours = installation.ours;
-	set_reason(&installation, judge_ingress());
+	set_reason(&installation, check_ingress());
 	df_coordinator.slot->hears = installation.ours && df_some_accept_notify();
-	if ((df_coordinator.leases_void || df_coordinator.sweeping) &&
+	if ((df_coordinator.worker_ended || df_coordinator.sweeping) &&
 		!part_done(return_leases, NULL, &lease_trouble))
 		leases_left = true;
 	(void) part_done(abandon_asked, NULL, &abandon_trouble);
 	if (!installation.ours)
-		df_wake_all_workers(); /* those of before a change of the token: they see it, too */
+		df_wake_all_workers(); /* so that they see it, if they began before the token changed */
 	else
 	{
 		if (installation.new_token)
 			df_installation_take_token();
 		count_crashes();
 		if (!installation.paused)
-			judge_owners(
-				list_concat(df_due_owners(false, df_coordinator.turn_cxt),
-							df_due_owners(true, df_coordinator.turn_cxt)));
+			check_owners(
+				list_concat(df_due_owners(false, df_turn_cxt),
+							df_due_owners(true, df_turn_cxt)));
 	}
 	df_store_leave(&store);
 }
 
-/* files of another version are installed: nothing moves before the schema follows */
+/* the library has another version than the schema: nothing may move until it is updated */
 static void
 idle_for_version(void)
 {
-	static bool said = false;
+	static bool reported = false;
 	const char *problem = df_schema_problem();
 
 	df_slot_reason(df_coordinator.slot, problem);
 	df_coordinator.ingress_role = InvalidOid;
-	if (said)
+	if (reported)
 		return;
-	said = true;
+	reported = true;
 	ereport(LOG,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("dataflows does nothing in database \"%s\": %s",
@@ -333,7 +329,7 @@ idle_for_version(void)
 			 errhint("%s", df_schema_remedy())));
 }
 
-/* the extension may have been dropped, or created again by somebody else */
+/* the extension may have been dropped meanwhile, or created again by another role */
 void
 df_check_tables(void)
 {
@@ -364,7 +360,7 @@ df_check_tables(void)
 		df_slot_step_aside(df_coordinator.slot);
 		proc_exit(0);
 	}
-	df_coordinator.leases_void = leases_left;
+	df_coordinator.worker_ended = leases_left;
 	df_coordinator.all_leases &= leases_left;
 	df_coordinator.check_wanted = false;
 }

@@ -137,7 +137,7 @@ create_cache(void)
 	memset(&control, 0, sizeof(control));
 	control.keysize = sizeof(TokenKey);
 	control.entrysize = sizeof(DfToken);
-	control.hcxt = df_worker.process_cxt;
+	control.hcxt = df_process_cxt;
 	tokens = hash_create("dataflows tokens", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
@@ -225,7 +225,7 @@ ask(DfToken *token, const DfSystem *system)
 {
 	static const char *const headers[] = {"Content-Type: application/x-www-form-urlencoded",
 										  "Cache-Control: no-store", NULL};
-	MemoryContext old = MemoryContextSwitchTo(df_worker.turn_cxt);
+	MemoryContext old = MemoryContextSwitchTo(df_turn_cxt);
 	Question *question = palloc0(sizeof(Question));
 	DfHttpRequest *request = &question->request;
 
@@ -472,7 +472,7 @@ df_token_arrive(DfHttpResult *result)
 		return false;
 	token = (DfToken *) (uintptr_t) (result->cookie & ~COOKIE_MARK);
 	token->asking = false;
-	df_worker.token_news = true;
+	df_worker.token_arrived = true;
 	if (token->asked_options == token->options)
 		judge(token, result);
 	df_http_free(result);

@@ -135,7 +135,7 @@ df_trace_attempt(const DfRun *run, const DfStep *step, const DfResponse *respons
 
 	if (!tracing())
 		return;
-	old = MemoryContextSwitchTo(df_worker.turn_cxt);
+	old = MemoryContextSwitchTo(df_turn_cxt);
 	span = palloc(sizeof(DfSpan));
 	if (begin_span(span, DF_SPAN_ATTEMPT, run, step))
 	{
@@ -369,21 +369,12 @@ submit(const DfSpan *spans, int n)
 static bool
 export_batch(void)
 {
-	MemoryContext cxt;
-	MemoryContext old;
-	DfSpan *spans;
-	int n;
+	DfSpan *spans = palloc(sizeof(DfSpan) * MAX_BATCH);
+	int n = df_spans_take(MyDatabaseId, spans, MAX_BATCH);
 
-	/* there may be no turn for long, whose memory would be given back */
-	cxt = AllocSetContextCreate(df_worker.process_cxt, "dataflows export", ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(cxt);
-	spans = palloc(sizeof(DfSpan) * MAX_BATCH);
-	n = df_spans_take(MyDatabaseId, spans, MAX_BATCH);
 	if (n > 0)
 		submit(spans, n);
 	first_seen = DF_NEVER;
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(cxt);
 	return n > 0;
 }
 
@@ -428,5 +419,5 @@ df_trace_arrive(DfHttpResult *result)
 void
 df_trace_set_up(void)
 {
-	database_name = MemoryContextStrdup(TopMemoryContext, get_database_name(MyDatabaseId));
+	database_name = MemoryContextStrdup(df_process_cxt, get_database_name(MyDatabaseId));
 }

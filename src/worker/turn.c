@@ -1,19 +1,21 @@
 /*
  * worker/turn.c
- *	  One turn of a worker: one transaction for all runs that have something to
- *	  record, their outcomes and their next intents.
+ *	  One turn of a worker: one transaction that records what became of many runs.
  *
- * Runs in a worker, in a session of the workflows' owner.  Order is everything:
- * results are applied, due runs claimed, bodies entered, rows written, the
- * transaction committed, and only then do requests leave.  No socket is waited
- * for in here.  An error costs the turn its transaction, not its runs: each is
- * then recorded by itself, and only the one that cannot be is let go.
+ * Runs in a worker, in a session of the role that owns the workflows.  turn.h
+ * lists the phases in their order, and the order is what matters: responses are
+ * applied, due runs claimed, bodies entered, rows written, the transaction
+ * committed, and only then do requests leave.  Never wait for a socket here.
  *
- * An error that passes (a full disk, somebody's lock) costs nothing but time: what
- * became of the runs stays in memory, nothing leaves for them, and the recording
- * is tried again, later and later, until it is done.  For somebody's lock only the
- * runs that need it are set aside so; while the machine has no room, nothing new
- * is begun at all.
+ * If the transaction fails, only it is lost: what the runs came to is still in
+ * memory, and each run is then recorded in a transaction of its own.  Only a run
+ * that can never be recorded is released.
+ *
+ * A transient error (a full disk, a lock that another session holds) costs
+ * nothing but time.  Requests of runs that are not recorded do not leave, and the
+ * recording is tried again at growing intervals until it succeeds.  If a lock is
+ * the cause, only the runs that need it wait; if a resource of the machine is
+ * exhausted, the worker begins nothing new at all.
  */
 #include "postgres.h"
 
@@ -30,10 +32,11 @@
 #include "worker/trace.h"
 #include "worker/turn.h"
 
-static bool recording = false; /* this turn has come to that, */
-static bool blocked = false; /* or it failed before */
+/* where in this turn an error came */
+static bool reached_recording = false;
+static bool failed_early = false; /* before that: no run could be recorded */
 
-/* about to end: nothing new is taken, nothing leaves */
+/* this process is about to end: claim no runs, make no requests ready */
 bool
 df_is_winding_down(void)
 {
@@ -46,41 +49,41 @@ turn_body(void)
 	List *deliveries;
 
 	df_xact_begin();
-	MemoryContextSwitchTo(df_worker.turn_cxt);
+	MemoryContextSwitchTo(df_turn_cxt);
 	if (!df_process_role_exists())
 	{
-		/* the coordinator finds what we held, and says why it is stuck */
-		df_worker.gone = true;
+		/* the coordinator finds the runs of this lease and says why they are stuck */
+		df_worker.obsolete = true;
 		df_xact_commit();
 		return;
 	}
 	df_apply_responses();
 	df_wake_due_runs();
-	df_choose_careful();
+	df_choose_careful_run();
 	df_read_new_work(&deliveries);
-	df_adopt_all_loaded();
-	df_hand_out(deliveries);
+	df_finish_loading_all();
+	df_deliver_messages(deliveries);
 	df_advance_all();
 	df_dispatch_all();
-	recording = true;
-	df_record_all(df_worker.touched, df_turn_attempts);
+	reached_recording = true;
+	df_record_all(df_worker.turn_list, df_turn_attempts);
 	df_xact_commit();
 }
 
-/* the turn's transaction is lost, but not what its runs have come to */
+/* the turn's transaction failed: record its runs in other transactions */
 static void
-save_turn(bool passes)
+save_turn(bool transient)
 {
 	ListCell *lc;
 
-	df_worker.look = df_worker.inbox_news = true;
+	df_worker.check_tables = df_worker.inbox_changed = true;
 	df_apply_rest();
-	/* nothing leaves that is not recorded */
+	/* a request leaves only if its run is recorded */
 	foreach (lc, df_worker.departures)
 		if (((DfDeparture *) lfirst(lc))->flight != NULL)
 			df_turn_list_add(((DfDeparture *) lfirst(lc))->flight->run);
-	df_put_back_unread(list_copy(df_worker.touched), passes);
-	df_record_one_by_one(list_copy(df_worker.touched));
+	df_release_unloaded(list_copy(df_worker.turn_list), transient);
+	df_record_one_by_one(list_copy(df_worker.turn_list));
 	df_departures_withdraw();
 }
 
@@ -88,13 +91,13 @@ static void
 new_turn(void)
 {
 	volatile bool ok = false;
-	volatile bool passes = false;
+	volatile bool transient = false;
 
-	df_worker.touched = NIL;
+	df_worker.turn_list = NIL;
 	df_worker.departures = NIL;
-	df_worker.current = df_worker.only = NULL;
+	df_worker.current = df_worker.careful_run = NULL;
 	df_turn_attempts = NIL;
-	recording = false;
+	reached_recording = false;
 	df_trace_begin_turn();
 	PG_TRY();
 	{
@@ -103,28 +106,28 @@ new_turn(void)
 	}
 	PG_CATCH();
 	{
-		passes = df_turn_failed();
-		blocked = !recording;
+		transient = df_turn_failed();
+		failed_early = !reached_recording;
 	}
 	PG_END_TRY();
-	MemoryContextSwitchTo(df_worker.turn_cxt);
+	MemoryContextSwitchTo(df_turn_cxt);
 	if (ok)
 	{
-		List *runs = df_worker.touched;
+		List *runs = df_worker.turn_list;
 
-		df_worker.touched = NIL;
+		df_worker.turn_list = NIL;
 		df_after_commit(runs);
 	}
 	else
-		save_turn(passes);
-	df_count_failed_turn(!ok && !passes);
+		save_turn(transient);
+	df_count_failed_turn(!ok && !transient);
 }
 
 /*
- * What did not leave is taken back, for this process ends: the steps are what they
- * were, and the attempts not used.  This is recorded here alone, for a standby
- * may be what it waited for in vain.  If it cannot be, they are in doubt after
- * the restart, as what has left is.
+ * The process must end now, and the requests whose intent is committed have not
+ * left: record that their steps are unsent and their attempts unused.  Commit
+ * without waiting for a standby, because that wait may be why we must end.  If
+ * this fails, the steps are in doubt after the restart, like requests that left.
  */
 static void
 take_back(void)
@@ -132,30 +135,30 @@ take_back(void)
 	bool dying = ProcDiePending;
 	ListCell *lc;
 
-	df_worker.touched = NIL;
+	df_worker.turn_list = NIL;
 	foreach (lc, df_departures_take_back())
 		df_turn_list_add(lfirst(lc));
-	if (df_worker.touched == NIL)
+	if (df_worker.turn_list == NIL)
 		return;
-	/* the last transaction is not to be interrupted by what it follows on */
+	/* the pending request to end must not interrupt this transaction, too */
 	ProcDiePending = false;
 	PG_TRY();
 	{
 		df_xact_begin();
-		MemoryContextSwitchTo(df_worker.turn_cxt);
-		df_record_all(df_worker.touched, NIL);
+		MemoryContextSwitchTo(df_turn_cxt);
+		df_record_all(df_worker.turn_list, NIL);
 		df_xact_commit_locally();
-		df_record_clean(df_worker.touched);
+		df_record_clean(df_worker.turn_list);
 	}
 	PG_CATCH();
 	{
-		MemoryContextSwitchTo(df_worker.turn_cxt);
+		MemoryContextSwitchTo(df_turn_cxt);
 		EmitErrorReport();
 		FlushErrorState();
 		df_xact_abort();
 	}
 	PG_END_TRY();
-	MemoryContextSwitchTo(df_worker.turn_cxt);
+	MemoryContextSwitchTo(df_turn_cxt);
 	if (dying)
 		ProcDiePending = true;
 }
@@ -166,20 +169,20 @@ df_turn(void)
 	int64 began = df_monotonic_us();
 
 	df_worker.slot->turns++;
-	MemoryContextSwitchTo(df_worker.turn_cxt);
-	blocked = false;
-	if (df_worker.aside > 0 && (df_leaving() || !df_aside_waits()))
-		df_record_aside();
-	/* with no room for what there is, nothing is begun */
-	if (!df_failed_for_room())
+	MemoryContextSwitchTo(df_turn_cxt);
+	failed_early = false;
+	if (df_worker.ndeferred > 0 && (df_leaving() || !df_deferred_waits()))
+		df_record_deferred();
+	/* what is there cannot be recorded for want of a resource: begin nothing more */
+	if (!df_failed_for_resources())
 		new_turn();
 	if (df_must_go())
 		take_back();
 	else
 		df_depart();
-	df_give_back_broken();
+	df_release_broken_runs();
 	df_free_responses();
-	df_note_failures(blocked);
+	df_note_failures(failed_early);
 	df_metric_add(DF_METRIC_TURNS, "worker", NULL, NULL, 1);
 	df_metric_observe(DF_METRIC_TURN_DURATION, "worker", df_monotonic_us() - began);
 }

@@ -1,12 +1,12 @@
 /*
  * worker/worker.c
- *	  The worker process: claim, enter, send, wait, record.
+ *	  The worker process: its loop, how it sleeps, and how it ends.
  *
- * One session of the role that owns the workflows, and of no other; more of them
- * share the work by SKIP LOCKED.  It holds runs in memory under its lease, moves
- * bytes with no transaction open, and records in turns (worker/turn.c).  It
- * never runs SQL of its own: the store does.  With nothing to do it sleeps
- * without a timer, and after dataflows.worker_idle it ends.
+ * One session of the role that owns the workflows; several workers of one owner
+ * share the work by SKIP LOCKED.  A worker keeps runs in memory under its lease,
+ * moves bytes while no transaction is open, and records in turns (worker/turn.c).
+ * It sleeps without a timer while it has nothing to do, and ends after
+ * dataflows.worker_idle.  Never run SQL here, and never wait in a transaction.
  */
 #include "postgres.h"
 
@@ -38,30 +38,29 @@
 #include "worker/turn.h"
 #include "worker/wait.h"
 
-/* a batch is worth waiting for while many answers are on their way, this long */
-#define LINGER_US 400
+/* while many responses are outstanding, wait this long for more of them before a turn */
+#define BATCH_WAIT_US 400
+#define BATCH_MIN_IN_FLIGHT 8
 
 /*
- * How long a worker that is to end waits for answers that are on their way: what
- * it does not hear is in doubt after the restart.  DDL that has us step aside
- * is kept waiting no longer than a second.
+ * How long a worker that was asked to end waits for responses: a request whose
+ * response it does not see is in doubt after the restart.  DROP DATABASE and the
+ * like wait for us, so it is less than a second.
  */
 #define DRAIN_MS 800
-/* but what comes must be recorded before the watchdog ends us */
-#define LAST_ANSWER_MS 1800
+/* no longer than this after the request to end, or the watchdog ends us before we record */
+#define DRAIN_END_MS 1800
 
-/*
- * descriptors for the resolver and for files of libcurl's; for what a process has open beside
- * files
- */
+/* descriptors for the resolver and for files that libcurl opens */
 #define SPARE_DESCRIPTORS 16
+/* descriptors that a process has open beside files */
 #define OWN_DESCRIPTORS 24
-/* of those that PostgreSQL gives away: for what users' code opens */
+/* of the third that PostgreSQL grants to extensions: left to users' code */
 #define FOR_OTHERS 8
 
 DfWorker df_worker;
 
-/* a number that no other worker, living or dead, ever had */
+/* a random number that no other worker, running or ended, has used */
 static int64
 new_lease(DfSlot *slot)
 {
@@ -72,7 +71,7 @@ new_lease(DfSlot *slot)
 			ereport(
 				FATAL,
 				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("dataflows worker could not make a lease: there are no random numbers")));
+				 errmsg("dataflows worker could not create a lease: no random numbers")));
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	slot->lease = lease;
 	LWLockRelease(df_shared->lock);
@@ -80,11 +79,11 @@ new_lease(DfSlot *slot)
 }
 
 /*
- * A busy worker asks for the same large blocks in every turn: let malloc keep
- * them instead of giving them back to the kernel to be cleared again.
+ * A busy worker needs the same large blocks in every turn: have malloc keep them,
+ * because the kernel would clear them each time.
  */
 static void
-keep_memory(void)
+keep_freed_memory(void)
 {
 #ifdef M_TRIM_THRESHOLD
 	(void) mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024);
@@ -93,13 +92,12 @@ keep_memory(void)
 }
 
 /*
- * For how many requests at a time there are descriptors.  PostgreSQL takes as
- * many as it finds useful, up to max_safe_fds, and lets others have a third of
- * those (postgres_fdw for its connections): if it leaves too few, most of that
- * third is taken.
+ * Count how many requests can be in flight at a time with the descriptors that
+ * there are.  PostgreSQL reserves max_safe_fds for itself and grants a third of
+ * them to extensions; if the others are too few, take most of that third.
  */
 static int
-count_places(void)
+count_possible_requests(void)
 {
 	int wanted = df_max_in_flight + SPARE_DESCRIPTORS;
 	struct rlimit limit;
@@ -127,21 +125,18 @@ set_up(DfSlot *slot)
 	memset(&df_worker, 0, sizeof(df_worker));
 	df_worker.slot = slot;
 	df_worker.lease = new_lease(slot);
-	keep_memory();
-	df_worker.process_cxt =
-		AllocSetContextCreate(TopMemoryContext, "dataflows worker", ALLOCSET_DEFAULT_SIZES);
-	/* a first block that outlives the resets: a busy turn does not go to malloc */
-	df_worker.turn_cxt = AllocSetContextCreate(TopMemoryContext, "dataflows turn",
-											   0, 1024 * 1024, 8 * 1024 * 1024);
+	keep_freed_memory();
+	/* a large first block, which a reset keeps: a busy turn needs no malloc */
+	df_process_memory(1024 * 1024);
 	df_worker.error_cxt =
 		AllocSetContextCreate(TopMemoryContext, "dataflows error", 16 * 1024, 16 * 1024, 64 * 1024);
 	df_worker.runs_cxt =
 		AllocSetContextCreate(TopMemoryContext, "dataflows runs", ALLOCSET_DEFAULT_SIZES);
 	dlist_init(&df_worker.runs);
-	df_worker.look = df_worker.more = true;
+	df_worker.check_tables = df_worker.more_due = true;
 
 	df_xact_begin();
-	df_worker.gone = !df_extension_usable();
+	df_worker.obsolete = !df_extension_usable();
 	df_worker.identity = df_extension_exists() ? df_identity_hash() : 0;
 	df_trace_set_up();
 	df_xact_commit();
@@ -150,46 +145,43 @@ set_up(DfSlot *slot)
 				(errcode(ERRCODE_SYSTEM_ERROR),
 				 errmsg("dataflows worker could not initialize libcurl")));
 	df_wait_init(df_http_fd());
-	df_worker.places = df_worker.most_places = count_places();
-	/*
-	 * idle connections are kept unless descriptors are scarce: one made anew costs more than a
-	 * request
-	 */
+	df_worker.places = df_worker.most_places = count_possible_requests();
+	/* unless descriptors are scarce, keep idle connections: a new one costs more than a request */
 	if (df_worker.places < df_max_in_flight)
 		df_http_limit(df_worker.places);
 }
 
-/* finished exchanges; they stay until a turn has applied them */
+/* move bytes, and keep the responses that are complete until a turn has applied them */
 static void
 collect(void)
 {
-	MemoryContext old = MemoryContextSwitchTo(df_worker.process_cxt);
+	MemoryContext old = MemoryContextSwitchTo(df_process_cxt);
 	DfHttpResult *result;
 
 	df_http_perform();
 	while ((result = df_http_next()) != NULL)
 	{
 		if (!df_trace_arrive(result) && !df_token_arrive(result))
-			df_worker.results = lappend(df_worker.results, result);
+			df_worker.responses = lappend(df_worker.responses, result);
 	}
 	MemoryContextSwitchTo(old);
 }
 
-/* answers come one by one, a commit is for many: give the next ones a moment */
+/* one commit can record many responses: give the next ones a moment to arrive */
 static void
-collect_more(void)
+collect_batch(void)
 {
-	TimestampTz until = df_now() + LINGER_US;
-	int worth = df_worker.in_flight / 2;
+	TimestampTz until = df_now() + BATCH_WAIT_US;
+	int enough = df_worker.in_flight / 2;
 
-	while (list_length(df_worker.results) < worth && df_now() < until)
+	while (list_length(df_worker.responses) < enough && df_now() < until)
 		collect();
 }
 
 static TimestampTz
 next_due_in_memory(void)
 {
-	TimestampTz due = df_turn_aside_due();
+	TimestampTz due = df_deferred_due();
 	dlist_iter iter;
 
 	dlist_foreach (iter, &df_worker.runs)
@@ -212,11 +204,11 @@ next_due_in_memory(void)
 }
 
 static bool
-something_to_record(void)
+has_something_to_record(void)
 {
-	TimestampTz aside = df_turn_aside_due();
+	TimestampTz aside = df_deferred_due();
 
-	return (aside != DF_NEVER && aside <= df_now()) || df_turn_has_results();
+	return (aside != DF_NEVER && aside <= df_now()) || df_have_responses();
 }
 
 static bool
@@ -228,16 +220,16 @@ turn_wanted(TimestampTz due)
 
 	if (df_turn_waits(&until))
 		return false;
-	if (df_turn_has_results() || df_worker.look || df_worker.token_news)
+	if (df_have_responses() || df_worker.check_tables || df_worker.token_arrived)
 		return true;
 	if (due != DF_NEVER && due <= now)
 		return true;
-	if (df_worker.more && room)
+	if (df_worker.more_due && room)
 		return true;
 	return df_worker.next_due != DF_NEVER && df_worker.next_due <= now && room;
 }
 
-/* when to wake up by ourselves */
+/* when to wake up though nothing happens */
 static TimestampTz
 sleep_until(TimestampTz due)
 {
@@ -259,22 +251,23 @@ sleep_until(TimestampTz due)
 	return until;
 }
 
-/* nothing is held, nothing is due: it would be no loss to end */
+/* nothing in memory and nothing due: the process could end without loss */
 static bool
 is_idle(void)
 {
-	return df_worker.nruns == 0 && !df_worker.more && !df_worker.look &&
+	return df_worker.nruns == 0 && !df_worker.more_due && !df_worker.check_tables &&
 		df_trace_due() == DF_NEVER &&
 		(df_worker.next_due == DF_NEVER || df_worker.next_due > df_now());
 }
 
-/* true: nothing to do for so long that the process is not worth its place */
+/* idle for dataflows.worker_idle: give the process slot back */
 static bool
 may_retire(void)
 {
 	TimestampTz idle;
 
-	if (df_worker.nruns > 0 || df_worker.more || df_worker.look || df_trace_due() != DF_NEVER)
+	if (df_worker.nruns > 0 || df_worker.more_due || df_worker.check_tables ||
+		df_trace_due() != DF_NEVER)
 	{
 		df_worker.idle_since = DF_NEVER;
 		return false;
@@ -288,18 +281,17 @@ may_retire(void)
 static void
 one_turn(void)
 {
-	df_worker.token_news = false;
+	df_worker.token_arrived = false;
 	df_turn();
 	df_worker.slot->runs_held = df_worker.nruns;
 	df_worker.slot->in_flight = df_worker.in_flight;
-	MemoryContextSwitchTo(TopMemoryContext);
-	MemoryContextReset(df_worker.turn_cxt);
-	df_worker.touched = df_worker.departures = NIL;
+	df_reset_turn_memory();
+	df_worker.turn_list = df_worker.departures = NIL;
 }
 
-/* answers are recorded, nothing new is begun */
+/* wait for responses and record them; begins nothing new, as df_is_winding_down() says */
 static void
-hear_some(TimestampTz until)
+record_responses(TimestampTz until)
 {
 	TimestampTz next;
 	bool waits;
@@ -308,8 +300,8 @@ hear_some(TimestampTz until)
 	collect();
 	waits = df_turn_waits(&next);
 	if (!waits)
-		next = df_turn_aside_due();
-	if (!waits && something_to_record())
+		next = df_deferred_due();
+	if (!waits && has_something_to_record())
 		one_turn();
 	else
 		(void) df_wait_until(
@@ -317,21 +309,21 @@ hear_some(TimestampTz until)
 	df_process_interrupts();
 }
 
-/* the last turns of a process that was asked to end */
+/* the process was asked to end: record the responses that come soon */
 static void
 drain(void)
 {
-	TimestampTz until = df_now() + Min(DRAIN_MS, LAST_ANSWER_MS - df_leaving_ms()) * 1000;
+	TimestampTz until = df_now() + Min(DRAIN_MS, DRAIN_END_MS - df_leaving_ms()) * 1000;
 
 	while (df_worker.in_flight > 0 && df_now() < until)
-		hear_some(until);
-	/* what could not be recorded yet, and then what came meanwhile, once more */
-	for (int i = 0; i < 2 && (df_worker.aside > 0 || df_turn_has_results()); i++)
+		record_responses(until);
+	/* once more for deferred runs, then for responses that came meanwhile */
+	for (int i = 0; i < 2 && (df_worker.ndeferred > 0 || df_have_responses()); i++)
 		one_turn();
 	df_slot_step_aside(df_worker.slot);
 }
 
-static bool all_given_back;
+static bool all_returned; /* set by return_lease() */
 
 static void
 return_lease(void)
@@ -340,24 +332,24 @@ return_lease(void)
 
 	df_xact_begin();
 	df_store_enter(&store);
-	all_given_back = df_give_back_lease(df_worker.lease);
+	all_returned = df_give_back_lease(df_worker.lease);
 	df_store_leave(&store);
 	df_xact_commit();
 }
 
-/* what we hold is due again, for whoever comes next; false: not all of it */
+/* makes the runs in memory due for other workers; false: some could not be */
 static bool
-give_runs_back(void)
+return_runs(void)
 {
 	static DfTrouble trouble = {"give its runs back"};
 
-	return df_guarded(return_lease, &trouble) && all_given_back;
+	return df_guarded(return_lease, &trouble) && all_returned;
 }
 
 /*
- * Others wait for a place.  What is on the wire is heard out, however long it
- * takes, as it would be in doubt otherwise; the rest waits in the table for our
- * next turn.
+ * Another process waits for our slot.  Wait for the responses that are outstanding,
+ * however long that takes, since their requests would be in doubt; return the other
+ * runs to the table.
  */
 static void
 give_way(void)
@@ -365,15 +357,15 @@ give_way(void)
 	TimestampTz again = is_idle() ? df_worker.next_due : df_now();
 
 	df_worker.giving_way = true;
-	while ((df_worker.in_flight > 0 || df_worker.aside > 0 || df_turn_has_results()) &&
-		   !df_worker.gone && !df_leaving())
-		hear_some(DF_NEVER);
-	if (df_worker.gone)
+	while ((df_worker.in_flight > 0 || df_worker.ndeferred > 0 || df_have_responses()) &&
+		   !df_worker.obsolete && !df_leaving())
+		record_responses(DF_NEVER);
+	if (df_worker.obsolete)
 		return;
 	if (df_leaving())
 		drain();
-	else if (df_worker.nruns > 0 && !give_runs_back())
-		df_slot_step_aside(df_worker.slot); /* the coordinator takes them back */
+	else if (df_worker.nruns > 0 && !return_runs())
+		df_slot_step_aside(df_worker.slot); /* the coordinator returns their leases */
 	else
 		df_slot_give_way(df_worker.slot, again);
 }
@@ -383,14 +375,15 @@ dataflows_worker_main(Datum arg)
 {
 	DfSlot *slot = df_process_begin(arg);
 
-	/* not at once: a planned stop must not put every request on the wire in doubt */
+	/* do not end at once: a planned stop must not put every request in doubt */
 	pqsignal(SIGTERM, df_handle_leave);
 	set_up(slot);
 	for (;;)
 	{
 		TimestampTz due;
 
-		if (df_worker.gone)
+		df_reset_turn_memory();
+		if (df_worker.obsolete)
 			break;
 		if (df_leaving())
 		{
@@ -404,10 +397,10 @@ dataflows_worker_main(Datum arg)
 		}
 
 		collect();
-		if (df_worker.results != NIL && df_worker.in_flight >= 8)
-			collect_more();
+		if (df_worker.responses != NIL && df_worker.in_flight >= BATCH_MIN_IN_FLIGHT)
+			collect_batch();
 		if (df_slot_take_wake(slot))
-			df_worker.look = df_worker.more = df_worker.inbox_news = true;
+			df_worker.check_tables = df_worker.more_due = df_worker.inbox_changed = true;
 		df_trace_export();
 		due = next_due_in_memory();
 		if (turn_wanted(due))
@@ -430,7 +423,7 @@ dataflows_worker_main(Datum arg)
 		df_line_idle(slot, false);
 		df_process_interrupts();
 	}
-	/* what is still on the wire may wait for a name server, and libcurl for that */
+	/* with requests in flight libcurl might wait for a name server here */
 	if (df_http_in_flight() == 0)
 		df_http_shutdown();
 	proc_exit(0);

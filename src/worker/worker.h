@@ -10,6 +10,7 @@
 #include "http/client.h"
 #include "shared/slots.h"
 #include "shared/system_state.h"
+#include "worker/process.h"
 #include "types/response.h"
 #include "types/run.h"
 #include "types/system_policy.h"
@@ -52,32 +53,42 @@ typedef struct DfWorker
 	DfSlot *slot;
 	int64 lease;
 	int64 identity;
-	List *names; /* workflows of this owner that are not paused */
-	dlist_head runs; /* all that are held */
+
+	/* the runs in memory */
+	dlist_head runs; /* all that are claimed */
 	int nruns;
-	int lingering; /* of these, so many are kept though nothing of them is in flight */
-	int aside; /* so many of them are set aside */
+	int nretained; /* of these, kept though nothing of them is in flight */
+	int ndeferred; /* of these, not recorded yet: see deferred.c */
+
+	/* requests */
 	int in_flight;
 	int places; /* requests at a time for which there are descriptors, as far as is known, */
 	int most_places; /* and at most */
-	bool look; /* the inbox and the table are to be looked at */
-	int64 inbox_after; /* where the next look at the inbox goes on, 0 = at the oldest row */
-	bool inbox_news; /* something has come since it began at the oldest */
-	bool more; /* the last claim left something behind */
-	bool giving_way; /* others wait for its place: answers are recorded, nothing is begun */
-	bool gone; /* the extension was dropped: nothing left to work for */
-	List *results; /* of DfHttpResult, not applied yet */
-	bool token_news; /* a token has come, or will not: who waits for it is to be looked at */
+	List *responses; /* of DfHttpResult, not applied yet */
+	bool token_arrived; /* or will not arrive: check the runs that wait for it */
+
+	/* what to read */
+	List *workflow_names; /* of this owner, those that are not paused */
+	bool check_tables; /* read the inbox and claim what is due */
+	int64 inbox_after; /* id of the last row read, 0 = start at the oldest */
+	bool inbox_changed; /* a row came since the inbox was read from the oldest */
+	bool more_due; /* the last claim left due runs in the table */
 	TimestampTz next_due; /* of the runs in the table */
+	int one_at_a_time; /* so many of the next claims take a single run each */
+
+	/* how it ends */
+	bool giving_way; /* another process waits for the slot: record responses, begin nothing */
+	bool obsolete; /* the extension or the role was dropped: end */
 	TimestampTz idle_since;
-	DfRun *only; /* this turn enters no other body: its entry is counted; NULL = all */
-	DfRun *current; /* whose state is being changed: an error costs this one */
-	int singly; /* so many claims are for one run alone */
-	List *departures; /* of this turn */
-	List *touched; /* runs of this turn */
-	MemoryContext turn_cxt;
-	MemoryContext runs_cxt;
-	MemoryContext process_cxt;
+
+	/* this turn */
+	DfRun *current; /* its state is being changed: an error is blamed on it */
+	DfRun *careful_run; /* its entry is counted, so no other body is entered; NULL = all are */
+	List *turn_list; /* runs to record */
+	List *departures; /* requests to send after the commit */
+
+	/* beside df_process_cxt and df_turn_cxt */
+	MemoryContext runs_cxt; /* parent of each run's own */
 	MemoryContext error_cxt; /* has a block of its own, for when there is no more memory */
 } DfWorker;
 

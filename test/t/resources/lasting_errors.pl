@@ -85,7 +85,7 @@ for my $n (1 .. 30)
 my $after = $node->safe_psql('postgres', "SELECT xact_rollback FROM pg_stat_database WHERE datname = 'postgres'");
 
 cmp_ok($after - $before, '<', 25, 'it does not try again for each wake');
-cmp_ok(lines('could not look what is due', $from), '<=', 2, 'a line a minute');
+like(lines('could not check what is due', $from), qr/^[12]$/, 'a line a minute');
 $node->safe_psql('postgres', 'ALTER TABLE dataflows.installation_x RENAME TO installation');
 ok(wait_until($node, "SELECT count(*) = 0 FROM dataflows.runs WHERE state <> 'completed'", 120), 'all that was started meanwhile is completed, by itself');
 ok(wait_until($node, "SELECT ($first) = 'running'", 60), 'and the engine is running');

@@ -108,7 +108,7 @@ for my $case ([ 'missing', 'the role does not exist' ], @no_login, [ $node->safe
 	my $end = time() + 10;
 
 	set(ingress_role => $case->[0]);
-	usleep(20_000) while time() < $end && PostgreSQL::Test::Utils::slurp_file($node->logfile, $at) !~ /cannot hear webhooks as role "$case->[0]": \Q$case->[1]\E/;
+	usleep(20_000) while time() < $end && PostgreSQL::Test::Utils::slurp_file($node->logfile, $at) !~ /cannot receive webhooks as role "$case->[0]": \Q$case->[1]\E/;
 	cmp_ok(time(), '<', $end, "role $case->[0] is refused: $case->[1]");
 	ok(wait_until($node, "SELECT reason LIKE 'nobody listens on % as role \"$case->[0]\": $case->[1]%' FROM dataflows.status() WHERE process = 'coordinator'"), 'status() says so');
 }
