@@ -310,13 +310,10 @@ run_body(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exit)
 		if (run->row.state != DF_RUN_ROLLING_BACK)
 		{
 			if (run->row.body_hash == 0)
-			{
 				run->row.body_hash = hash;
-				run->dirty = true;
-			}
 			df_entry->drifted = run->row.body_hash != hash;
-			if (df_entry->drifted && !run->row.drifted)
-				run->row.drifted = run->dirty = true;
+			if (df_entry->drifted)
+				run->row.drifted = true;
 		}
 		call_body(run, oid, argument, exit);
 	}

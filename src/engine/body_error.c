@@ -67,7 +67,6 @@ df_body_retry_later(DfRun *run, const char *message)
 	question.now = question.first_at = df_now();
 	question.retry_after_ms = -1;
 	question.jitter = 0.5 + df_random() / 2;
-	run->dirty = true;
 	if (run->worker.in_flight > 0 || df_run_has_to_send(run))
 	{
 		/* the next step that ends is reason enough to try again */

@@ -538,7 +538,7 @@ df_children_record(List *runs)
 			else
 				plain = lappend(plain, new_child(run, step));
 		}
-		if (run->tell_parent && df_run_is_terminal(run->row.state))
+		if (run->parent_n > 0 && df_run_has_just_ended(run))
 			rows = lappend(rows, word_to_parent(run));
 	}
 	if (plain != NIL || keyed != NIL)

@@ -50,7 +50,6 @@ void
 df_run_renew_deadline(DfRun *run)
 {
 	run->row.deadline = run->engine.fails_at = df_run_deadline_from(run, df_now());
-	run->dirty = true;
 }
 
 /* the earliest time at which a step or an undo is due, DF_NEVER = no time */

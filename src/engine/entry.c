@@ -135,7 +135,6 @@ body_continued(DfRun *run, DfBodyExit *exit)
 	run->row.input = exit->value;
 	run->row.round++;
 	run->row.round_n = step->n;
-	run->new_round = true;
 	run->row.body_hash = 0;
 	run->row.drifted = false;
 	df_run_claim_anew(run);
@@ -191,11 +190,8 @@ df_run_enter(DfRun *run, bool handler)
 		df_run_transition(run, DF_RUN_ENTER);
 	df_body_enter(run, handler ? run->workflow->on_failure : run->workflow->function,
 				  handler ? rollback_context(run) : run->row.input, &exit);
-	if (exit.result != DF_BODY_RAISED && (run->row.body_retries > 0 || run->row.entries > 0))
-	{
+	if (exit.result != DF_BODY_RAISED)
 		run->row.body_retries = run->row.entries = 0;
-		run->dirty = true;
-	}
 	switch (exit.result)
 	{
 		case DF_BODY_SUSPENDED:

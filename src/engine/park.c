@@ -42,7 +42,6 @@ df_run_claim_anew(DfRun *run)
 	run->engine.retained_until = DF_NEVER;
 	run->row.lease = 0;
 	run->released = true;
-	run->dirty = true;
 }
 
 static char *
@@ -183,5 +182,4 @@ df_run_park(DfRun *run)
 		run->row.wake_at = DF_NEVER;
 	run->row.lease = 0;
 	run->released = true;
-	run->dirty = true;
 }

@@ -68,7 +68,6 @@ df_run_fail(DfRun *run, Jsonb *error, const char *step, int status)
 	bool pivot = run->row.pivot_n > 0;
 
 	run->row.error = error;
-	run->dirty = true;
 	for (int i = run->engine.nearlier; i < run->nsteps; i++)
 		pivot |= run->steps[i]->kind == DF_STEP_PIVOT;
 	if (pivot)

@@ -50,20 +50,24 @@ df_run_transition(DfRun *run, DfRunEvent event)
 		 df_run_state_name(run->row.state), df_run_event_name(event), df_run_state_name(to));
 
 	run->row.state = (DfRunState) to;
-	run->dirty = true;
 	run->row.waiting_for = NULL;
 	if (df_run_is_terminal(run->row.state))
 	{
 		run->row.finished_at = df_now();
 		run->row.wake_at = DF_NEVER;
-		run->tell_parent = run->parent_n > 0;
 	}
 	else if (run->row.finished_at != DF_NEVER)
 		run->row.finished_at = DF_NEVER; /* undo() of a completed run */
 	if (run->row.state != DF_RUN_STUCK)
 		run->row.stuck = NULL;
-	run->alert = run->row.state == DF_RUN_STUCK;
 	count_run(run, before);
+}
+
+bool
+df_run_has_just_ended(const DfRun *run)
+{
+	return df_run_is_terminal(run->row.state) &&
+		(run->row.state != run->saved.state || run->row.finished_at != run->saved.finished_at);
 }
 
 void

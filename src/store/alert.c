@@ -219,6 +219,12 @@ df_alert_stuck(const pg_uuid_t *runs, int n)
 	MemoryContextDelete(alert.cxt);
 }
 
+static bool
+has_just_got_stuck(const DfRun *run)
+{
+	return run->row.state == DF_RUN_STUCK && run->row.stuck != run->saved.stuck;
+}
+
 void
 df_alert_runs(List *runs)
 {
@@ -227,13 +233,13 @@ df_alert_runs(List *runs)
 	ListCell *lc;
 
 	foreach (lc, runs)
-		n += ((DfRun *) lfirst(lc))->alert;
+		n += has_just_got_stuck(lfirst(lc));
 	if (n == 0)
 		return;
 	ids = palloc(sizeof(pg_uuid_t) * n);
 	n = 0;
 	foreach (lc, runs)
-		if (((DfRun *) lfirst(lc))->alert)
+		if (has_just_got_stuck(lfirst(lc)))
 			ids[n++] = ((DfRun *) lfirst(lc))->id;
 	df_alert_stuck(ids, n);
 }

@@ -51,9 +51,8 @@ df_record_clean(List *runs)
 		bool crowded = list_length(run->messages) > MESSAGES_HELD;
 		ListCell *mc;
 
-		run->dirty = run->alert = run->new_round = run->tell_parent = false;
+		df_run_saved(run);
 		run->engine.keyed_start = false;
-		run->db_lease = run->row.lease;
 		for (int i = 0; i < run->nsteps; i++)
 			run->steps[i]->fresh = run->steps[i]->dirty = run->steps[i]->rerendered = false;
 		for (int i = 0; i < run->nsteps && run->engine.has_child_work; i++)

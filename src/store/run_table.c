@@ -42,9 +42,8 @@ static const DfColumn run_columns[] = {
 	COLUMN("input",        row.input,        JSONB,     IN_READ | IN_ROUND),
 	COLUMN("state",        row.state,        RUN_STATE, IN_READ | IN_UPDATE),
 	COLUMN("wake_at",      row.wake_at,      TIME,      IN_READ | IN_UPDATE),
-	COLUMN("lease",        db_lease,         NONCE,     IN_READ),
-	COLUMN("lease",        row.lease,        NONCE,     IN_UPDATE),
-	COLUMN("old_lease",    db_lease,         NONCE,     IN_KEY), /* what the row has to have */
+	COLUMN("lease",        row.lease,        NONCE,     IN_READ | IN_UPDATE),
+	COLUMN("old_lease",    saved.lease,      NONCE,     IN_KEY), /* what the row has to have */
 	COLUMN("finished_at",  row.finished_at,  TIME,      IN_READ | IN_UPDATE),
 	COLUMN("waiting_for",  row.waiting_for,  TEXT,      IN_UPDATE),
 	COLUMN("entries",      row.entries,      COUNT,     IN_READ | IN_UPDATE),
@@ -97,6 +96,7 @@ run_from_row(const DfPlan *plan, uint64 row, MemoryContext parent, List **versio
 	id = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&run->id)));
 	strlcpy(run->id_text, id, sizeof(run->id_text));
 	run->engine.depth = -1;
+	df_run_saved(run);
 	return run;
 }
 
@@ -212,7 +212,7 @@ update_rounds(List *runs)
 		DfRun *run = lfirst(lc);
 		Datum key[1] = {UUIDPGetDatum(&run->id)};
 
-		if (run->new_round)
+		if (run->row.round != run->saved.round)
 			(void) df_row_run(&plan, key, run, NULL);
 	}
 }
@@ -232,7 +232,7 @@ df_runs_update(List *runs)
 
 	df_batch_begin(&batch, &plan, list_length(runs));
 	foreach (lc, runs)
-		if (((DfRun *) lfirst(lc))->dirty)
+		if (df_run_differs(lfirst(lc)))
 			df_batch_add(&batch, lfirst(lc), NULL);
 	if (df_batch_run(&batch, NULL) != batch.nrows)
 		ereport(ERROR,
@@ -251,10 +251,10 @@ df_record_entry(DfRun *run, int64 lease)
 		" WHERE r.run = $1 AND r.lease IS NOT DISTINCT FROM $3",
 		SPI_OK_UPDATE,
 		DF_PARAMS(UUIDOID, INT8OID, INT8OID, TIMESTAMPTZOID)};
-	Datum values[4] = {UUIDPGetDatum(&run->id), Int64GetDatum(lease), Int64GetDatum(run->db_lease),
-					   TimestampTzGetDatum(df_now())};
+	Datum values[4] = {UUIDPGetDatum(&run->id), Int64GetDatum(lease),
+					   Int64GetDatum(run->saved.lease), TimestampTzGetDatum(df_now())};
 
-	if (df_plan_run(&plan, values, run->db_lease == 0 ? "  n " : "    ", 0) != 1)
+	if (df_plan_run(&plan, values, run->saved.lease == 0 ? "  n " : "    ", 0) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("run \"%s\" is no longer held by this worker", run->id_text)));
@@ -271,7 +271,7 @@ df_record_release(const DfRun *run, int64 lease)
 		DF_PARAMS(UUIDOID, INT8OID, TIMESTAMPTZOID, BOOLOID)};
 	Datum values[4] = {UUIDPGetDatum(&run->id), Int64GetDatum(lease),
 					   TimestampTzGetDatum(df_now() + 10 * USECS_PER_SEC),
-					   BoolGetDatum(run->db_lease == 0)};
+					   BoolGetDatum(run->saved.lease == 0)};
 
 	(void) df_plan_run(&plan, values, NULL, 0);
 }

@@ -16,7 +16,7 @@ extern DfRun *df_run_find(List *runs, const pg_uuid_t *id);
 /*
  * Locks up to `limit` runs of these workflows that are due and that nobody holds, at most `each`
  * per workflow; those that wait for a sql worker, or the others. The runs are new, in contexts
- * below `parent`, with run->db_lease as found; run->workflow is NULL, its version in *versions.
+ * below `parent`, with run->saved.lease as found; run->workflow is NULL, its version in *versions.
  */
 extern List *df_claim_due(List *names, bool sql, int64 identity, int each, int limit,
 						  MemoryContext parent, List **versions);
@@ -29,7 +29,7 @@ extern TimestampTz df_next_due(List *names, bool sql, int64 identity);
 
 /*
  * Writes the rows of these runs that differ from them.  Raises if one is not held
- * as run->db_lease says: then somebody else has it.
+ * as run->saved.lease says: then somebody else has it.
  */
 extern void df_runs_update(List *runs);
 

@@ -123,18 +123,33 @@ typedef struct DfRun
 	List *messages; /* operator.c: of DfMessage, oldest first */
 
 	DfRunRow row;
+	DfRunRow saved; /* what the table has: store/record.c, after each commit */
 	DfRunEngine engine;
 	DfRunWorker worker;
 
-	int64 db_lease; /* what the row has, the guard of our update */
-	bool dirty; /* the row differs */
-	bool new_round; /* to be written */
-	bool alert; /* it got stuck, and dataflows.on_stuck has not been told */
-	bool tell_parent; /* it has ended: whoever called it is to know */
 	bool adopted; /* its recorded steps are all here */
 	bool released; /* the worker is to let go of it after the commit */
 	bool broken; /* not to be trusted any more: only to be let go of, at wake_at */
 } DfRun;
+
+/* its row is what the table has now */
+static inline void
+df_run_saved(DfRun *run)
+{
+	memcpy(&run->saved, &run->row, sizeof(DfRunRow));
+}
+
+/*
+ * Whether its row is to be written.  Pointers are compared, not what they point to:
+ * values are replaced and never freed.  A run whose lease is not in the table yet is
+ * written in any case, for only the update of its row finds out whether somebody
+ * else has claimed it meanwhile.
+ */
+static inline bool
+df_run_differs(const DfRun *run)
+{
+	return run->saved.lease == 0 || memcmp(&run->row, &run->saved, sizeof(DfRunRow)) != 0;
+}
 
 /* there is nothing to be done with it for now */
 static inline bool

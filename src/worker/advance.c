@@ -58,8 +58,8 @@ df_commit_entry(DfRun *run)
 	df_record_entry(run, df_worker.lease);
 	df_store_leave(&store);
 	df_xact_commit();
-	run->db_lease = df_worker.lease;
-	run->dirty = true;
+	run->saved.lease = df_worker.lease;
+	run->saved.entries++;
 	run->row.entries = 0; /* what the row gets when the entry has ended */
 	df_worker.careful_run = run;
 	df_xact_begin();

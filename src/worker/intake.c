@@ -80,7 +80,6 @@ df_add_claimed(List *runs, List *versions)
 		/* a leased run must be due, or the coordinator would not find it if this process died */
 		if (run->row.wake_at == DF_NEVER || run->row.wake_at > now)
 			run->row.wake_at = now;
-		run->dirty = true;
 		run->engine.advance = true;
 		dlist_push_tail(&df_worker.runs, &run->worker.node);
 		df_worker.nruns++;

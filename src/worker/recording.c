@@ -28,7 +28,7 @@
 static bool
 stopped_moving(const DfRun *run)
 {
-	return run->released && run->dirty;
+	return run->released && df_run_differs(run);
 }
 
 void

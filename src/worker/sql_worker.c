@@ -198,7 +198,6 @@ hand_over(DfRun *run)
 	run->engine.wants_inbox = run->engine.wants_alias = false;
 	run->row.lease = 0;
 	run->released = true;
-	run->dirty = true;
 }
 
 static void

@@ -13,6 +13,7 @@
 
 #include "commands/dbcommands.h"
 #include "engine/run_steps.h"
+#include "engine/transition.h"
 #include "flow/flow.h"
 #include "guc.h"
 #include "mb/pg_wchar.h"
@@ -176,8 +177,7 @@ put_run(const DfRun *run)
 {
 	DfSpan span;
 
-	if (!run->dirty || !df_run_is_terminal(run->row.state) ||
-		!begin_span(&span, DF_SPAN_RUN, run, NULL))
+	if (!df_run_has_just_ended(run) || !begin_span(&span, DF_SPAN_RUN, run, NULL))
 		return;
 	span.id = df_span_id(run, 0, 0);
 	span.start = run->started_at;
