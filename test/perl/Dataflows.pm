@@ -16,8 +16,9 @@ use Dataflows::Systems;
 use Dataflows::Wait;
 
 our @EXPORT = (
-	qw(start_systems start_collector), @Dataflows::Onboarding::EXPORT, @Dataflows::Rate::EXPORT,
-	@Dataflows::Server::EXPORT, @Dataflows::Sql::EXPORT, @Dataflows::Wait::EXPORT);
+	qw(start_systems start_collector), @Dataflows::Onboarding::EXPORT,
+	@Dataflows::Rate::EXPORT, @Dataflows::Server::EXPORT,
+	@Dataflows::Sql::EXPORT, @Dataflows::Wait::EXPORT);
 
 sub start_systems
 {

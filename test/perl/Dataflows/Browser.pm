@@ -10,7 +10,7 @@ use warnings;
 use HTTP::Tiny;
 use JSON::PP;
 use MIME::Base64;
-use POSIX ();
+use POSIX       ();
 use Time::HiRes qw(time usleep);
 
 use PostgreSQL::Test::Cluster;
@@ -23,10 +23,16 @@ my $DEADLINE = 20;
 sub new
 {
 	my ($class, %params) = @_;
-	my $self = bless { port => PostgreSQL::Test::Cluster::get_free_port(), http => HTTP::Tiny->new(timeout => 120) }, $class;
+	my $self = bless {
+		port => PostgreSQL::Test::Cluster::get_free_port(),
+		http => HTTP::Tiny->new(timeout => 120)
+	}, $class;
 	my $home = PostgreSQL::Test::Utils::tempdir_short();
-	my @switches = ('--headless=new', '--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu', '--no-first-run',
-		'--disable-background-networking', '--hide-scrollbars', "--user-data-dir=$home/profile");
+	my @switches = (
+		'--headless=new', '--no-sandbox',
+		'--disable-dev-shm-usage', '--disable-gpu',
+		'--no-first-run', '--disable-background-networking',
+		'--hide-scrollbars', "--user-data-dir=$home/profile");
 
 	push @switches, '--force-dark-mode' if $params{dark};
 	$self->{pid} = fork();
@@ -41,9 +47,21 @@ sub new
 	}
 	my $end = time() + $DEADLINE;
 
-	usleep(50_000) while time() < $end && !$self->{http}->get("http://127.0.0.1:$self->{port}/status")->{success};
-	my $made = $self->_call('POST', '/session', { capabilities => { alwaysMatch => {
-		browserName => 'chrome', 'goog:chromeOptions' => { args => \@switches }, 'goog:loggingPrefs' => { browser => 'ALL' } } } });
+	usleep(50_000)
+		while time() < $end
+		&& !$self->{http}->get("http://127.0.0.1:$self->{port}/status")->{success};
+	my $made = $self->_call(
+		'POST',
+		'/session',
+		{
+			capabilities => {
+				alwaysMatch => {
+					browserName => 'chrome',
+					'goog:chromeOptions' => { args => \@switches },
+					'goog:loggingPrefs' => { browser => 'ALL' }
+				}
+			}
+		});
 
 	$self->{session} = "/session/$made->{sessionId}";
 	return $self;
@@ -65,29 +83,64 @@ sub DESTROY
 sub _call
 {
 	my ($self, $method, $path, $data) = @_;
-	my $answer = $self->{http}->request($method, "http://127.0.0.1:$self->{port}$path",
-		$method eq 'POST' ? { content => encode_json($data // {}), headers => { 'content-type' => 'application/json' } } : {});
+	my $answer = $self->{http}->request(
+		$method,
+		"http://127.0.0.1:$self->{port}$path",
+		$method eq 'POST'
+		? {
+			content => encode_json($data // {}),
+			headers => { 'content-type' => 'application/json' }
+			}
+		: {});
 	my $said = eval { decode_json($answer->{content}) };
 
-	die "$method $path: $answer->{status} " . substr($answer->{content}, 0, 500) if !$answer->{success};
+	die "$method $path: $answer->{status} " . substr($answer->{content}, 0, 500)
+		if !$answer->{success};
 	return $said->{value};
 }
 
-sub _do { my ($self, $method, $path, $data) = @_; return $self->_call($method, "$self->{session}$path", $data); }
+sub _do
+{
+	my ($self, $method, $path, $data) = @_;
+	return $self->_call($method, "$self->{session}$path", $data);
+}
 
-sub _element { my ($self, $css) = @_; return $self->_do('POST', '/element', { using => 'css selector', value => $css })->{$ELEMENT}; }
+sub _element
+{
+	my ($self, $css) = @_;
+	return $self->_do('POST', '/element', { using => 'css selector', value => $css })->{$ELEMENT};
+}
 
 # ---- looking -------------------------------------------------------------------------
 
 # what a function's body returns in the page
-sub js { my ($self, $script, @args) = @_; return $self->_do('POST', '/execute/sync', { script => $script, args => \@args }); }
+sub js
+{
+	my ($self, $script, @args) = @_;
+	return $self->_do('POST', '/execute/sync', { script => $script, args => \@args });
+}
 
 # the same, of a promise
-sub await_js { my ($self, $script) = @_; return $self->_do('POST', '/execute/async', { script => "const done = arguments[0]; ($script).then(done)", args => [] }); }
+sub await_js
+{
+	my ($self, $script) = @_;
+	return $self->_do('POST', '/execute/async',
+		{ script => "const done = arguments[0]; ($script).then(done)", args => [] });
+}
 
-sub text { my ($self, $css) = @_; return $self->js('return [...document.querySelectorAll(arguments[0])].map(e => e.innerText).join("\n")', $css // 'body'); }
+sub text
+{
+	my ($self, $css) = @_;
+	return $self->js(
+		'return [...document.querySelectorAll(arguments[0])].map(e => e.innerText).join("\n")',
+		$css // 'body');
+}
 
-sub count { my ($self, $css) = @_; return $self->js('return document.querySelectorAll(arguments[0]).length', $css); }
+sub count
+{
+	my ($self, $css) = @_;
+	return $self->js('return document.querySelectorAll(arguments[0]).length', $css);
+}
 
 # true once a script returns something true
 sub wait_js
@@ -119,9 +172,17 @@ sub sees
 }
 
 # what it is called, to who does not see it
-sub name_of { my ($self, $css) = @_; return $self->_do('GET', '/element/' . $self->_element($css) . '/computedlabel'); }
+sub name_of
+{
+	my ($self, $css) = @_;
+	return $self->_do('GET', '/element/' . $self->_element($css) . '/computedlabel');
+}
 
-sub role_of { my ($self, $css) = @_; return $self->_do('GET', '/element/' . $self->_element($css) . '/computedrole'); }
+sub role_of
+{
+	my ($self, $css) = @_;
+	return $self->_do('GET', '/element/' . $self->_element($css) . '/computedrole');
+}
 
 # what the browser complained of since the last time
 sub complaints
@@ -156,10 +217,26 @@ sub look
 {
 	my ($self, $width, $height, $scheme) = @_;
 
-	$self->_do('POST', '/goog/cdp/execute', { cmd => 'Emulation.setDeviceMetricsOverride',
-		params => { width => $width, height => $height, deviceScaleFactor => 1, mobile => $width < 600 ? JSON::PP::true() : JSON::PP::false() } });
-	$self->_do('POST', '/goog/cdp/execute', { cmd => 'Emulation.setEmulatedMedia',
-		params => { features => [ { name => 'prefers-color-scheme', value => $scheme // 'light' } ] } });
+	$self->_do(
+		'POST',
+		'/goog/cdp/execute',
+		{
+			cmd => 'Emulation.setDeviceMetricsOverride',
+			params => {
+				width => $width,
+				height => $height,
+				deviceScaleFactor => 1,
+				mobile => $width < 600 ? JSON::PP::true() : JSON::PP::false()
+			}
+		});
+	$self->_do(
+		'POST',
+		'/goog/cdp/execute',
+		{
+			cmd => 'Emulation.setEmulatedMedia',
+			params =>
+				{ features => [ { name => 'prefers-color-scheme', value => $scheme // 'light' } ] }
+		});
 	return;
 }
 
@@ -172,36 +249,47 @@ sub _again
 
 	until ($done = eval { $what->(); 1 })
 	{
-		die $@ if time() > $end || $@ !~ /stale element|no such element|not interactable|intercepted/;
+		die $@
+			if time() > $end || $@ !~ /stale element|no such element|not interactable|intercepted/;
 		usleep(50_000);
 	}
 	return;
 }
 
-sub click { my ($self, $css) = @_; return $self->_again(sub { $self->_do('POST', '/element/' . $self->_element($css) . '/click') }); }
+sub click
+{
+	my ($self, $css) = @_;
+	return $self->_again(sub { $self->_do('POST', '/element/' . $self->_element($css) . '/click') }
+	);
+}
 
 # a button or link by what it says, in what the selector finds
 sub press
 {
 	my ($self, $label, $within) = @_;
 
-	return $self->_again(sub {
-		my $found = $self->js('return [...document.querySelectorAll((arguments[1] || "body") + " button," + (arguments[1] || "body") + " a")]'
-			  . '.find(e => e.innerText.trim() === arguments[0])', $label, $within);
-		die "no such element: $label" unless $found;
-		$self->_do('POST', "/element/$found->{$ELEMENT}/click");
-	});
+	return $self->_again(
+		sub {
+			my $found = $self->js(
+				'return [...document.querySelectorAll((arguments[1] || "body") + " button," + '
+					. '(arguments[1] || "body") + " a")]'
+					. '.find(e => e.innerText.trim() === arguments[0])',
+				$label, $within);
+			die "no such element: $label" unless $found;
+			$self->_do('POST', "/element/$found->{$ELEMENT}/click");
+		});
 }
 
 sub type
 {
 	my ($self, $css, $text) = @_;
 
-	return $self->_again(sub {
-		my $element = $self->_element($css);
-		$self->_do('POST', "/element/$element/clear") if $text !~ /[\x{E000}-\x{F8FF}]/;
-		$self->_do('POST', "/element/$element/value", { text => $text });
-	});
+	return $self->_again(
+		sub {
+			my $element = $self->_element($css);
+			$self->_do('POST', "/element/$element/clear") if $text !~ /[\x{E000}-\x{F8FF}]/;
+			$self->_do('POST', "/element/$element/value", { text => $text });
+		});
 }
 
 sub choose { my ($self, $css, $value) = @_; return $self->click(qq($css option[value="$value"])); }
@@ -213,8 +301,21 @@ sub key
 	my %keys = (Tab => "\x{E004}", Enter => "\x{E007}", Escape => "\x{E00C}");
 	my $code = $keys{$key} // $key;
 
-	return $self->_do('POST', '/actions', { actions => [ { type => 'key', id => 'keyboard',
-		actions => [ { type => 'keyDown', value => $code }, { type => 'keyUp', value => $code } ] } ] });
+	return $self->_do(
+		'POST',
+		'/actions',
+		{
+			actions => [
+				{
+					type => 'key',
+					id => 'keyboard',
+					actions => [
+						{ type => 'keyDown', value => $code },
+						{ type => 'keyUp', value => $code }
+					]
+				}
+			]
+		});
 }
 
 1;

@@ -21,9 +21,17 @@ sub new
 sub url { my ($self) = @_; return $self->{url}; }
 
 # all spans that it took
-sub spans { my ($self) = @_; return @{ decode_json($self->{http}->get("$self->{url}/_spans")->{content}) }; }
+sub spans
+{
+	my ($self) = @_;
+	return @{ decode_json($self->{http}->get("$self->{url}/_spans")->{content}) };
+}
 
 # how it answers from now on: status, delay
-sub mode { my ($self, %mode) = @_; return $self->{http}->request('POST', "$self->{url}/_mode", { content => encode_json(\%mode) }); }
+sub mode
+{
+	my ($self, %mode) = @_;
+	return $self->{http}->request('POST', "$self->{url}/_mode", { content => encode_json(\%mode) });
+}
 
 1;

@@ -25,7 +25,8 @@ sub start
 {
 	my ($self) = @_;
 
-	$self->{ports} = $self->launch('smtp.py', '--book', $self->{book}, '--certificate', $self->{certificate});
+	$self->{ports} =
+		$self->launch('smtp.py', '--book', $self->{book}, '--certificate', $self->{certificate});
 	return;
 }
 
@@ -39,11 +40,17 @@ sub book
 	my ($self) = @_;
 	my ($out, $err);
 
-	IPC::Run::run([ 'python3', Dataflows::Program::program('smtp.py'), '--book', $self->{book}, '--show' ], '>', \$out, '2>', \$err)
-	  or die "smtp.py --show: $err";
+	IPC::Run::run(
+		[ 'python3', Dataflows::Program::program('smtp.py'), '--book', $self->{book}, '--show' ],
+		'>', \$out, '2>', \$err)
+		or die "smtp.py --show: $err";
 	return @{ decode_json($out) };
 }
 
-sub accepted { my ($self) = @_; return grep { $_->{event} eq 'accepted' } $self->book; }
+sub accepted
+{
+	my ($self) = @_;
+	return grep { $_->{event} eq 'accepted' } $self->book;
+}
 
 1;

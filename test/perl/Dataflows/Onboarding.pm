@@ -29,7 +29,7 @@ sub _server_sql
 	$options{idempotency_header} //= 'Idempotency-Key' unless $params{untrusted};
 	$list = join(', ', map { "$_ '$options{$_}'" } sort keys %options);
 	return "CREATE SERVER $name FOREIGN DATA WRAPPER dataflows OPTIONS ($list);\n"
-	  . "GRANT USAGE ON FOREIGN SERVER $name TO app;\n";
+		. "GRANT USAGE ON FOREIGN SERVER $name TO app;\n";
 }
 
 sub onboarding_sql
@@ -43,19 +43,23 @@ BEGIN
   account := dataflows.post('create-account', 'identity', '/users',
                jsonb_build_object('email', event->>'email'), undo => 'DELETE /users/{id}');
   customer := dataflows.post('create-billing', 'billing', '/customers',
-               jsonb_build_object('email', event->>'email', 'metadata', jsonb_build_object('account', account->>'id')),
+               jsonb_build_object('email', event->>'email', 'metadata',
+                 jsonb_build_object('account', account->>'id')),
                undo => 'DELETE /customers/{id}');
   PERFORM dataflows.post('create-crm-contact', 'crm', '/contacts',
-               jsonb_build_object('name', event->>'name', 'email', event->>'email', 'customer', customer->>'id'),
+               jsonb_build_object('name', event->>'name', 'email', event->>'email', 'customer',
+                 customer->>'id'),
                undo => 'DELETE /contacts/{id}');
   IF dataflows.wait_for('email-confirmed', timeout => '7 days') IS NULL THEN
     RAISE EXCEPTION 'address never confirmed';
   END IF;
-  PERFORM dataflows.post('send-welcome', 'email', '/send', jsonb_build_object('to', event->>'email', 'template', 'welcome'),
+  PERFORM dataflows.post('send-welcome', 'email', '/send', jsonb_build_object('to', event->>'email',
+    'template', 'welcome'),
                doubt => 'accept');
   RETURN jsonb_build_object('accountId', account->'id', 'customerId', customer->'id');
 END $$;
-CREATE TABLE app.signups (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, email text NOT NULL, name text);
+CREATE TABLE app.signups (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, email text NOT NULL,
+  name text);
 SELECT dataflows.define_workflow('customer-onboarding', 'app.customer_onboarding');
 CREATE TRIGGER onboard AFTER INSERT ON app.signups FOR EACH ROW
   EXECUTE FUNCTION dataflows.start_on_insert('customer-onboarding', 'id');
@@ -68,7 +72,9 @@ sub create_systems
 	my ($node, $db, $systems, %params) = @_;
 	my $sql = "CREATE EXTENSION dataflows;\n";
 
-	$sql .= "DO \$\$ BEGIN CREATE ROLE app LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END \$\$;\n";
+	$sql .=
+		  "DO \$\$ BEGIN CREATE ROLE app LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END "
+		. "\$\$;\n";
 	$sql .= "CREATE SCHEMA app AUTHORIZATION app;\n";
 	$sql .= "GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO app;\n";
 	$sql .= _server_sql($systems, $_, %params) for qw(identity billing crm email);
@@ -83,8 +89,11 @@ sub reconcile
 {
 	my ($node, $systems, %params) = @_;
 	my $db = $params{db} // 'postgres';
-	my $rows = $node->safe_psql($db,
-		"SELECT run || ' ' || state || ' ' || (input->>'email') FROM dataflows.runs WHERE workflow = 'customer-onboarding'");
+	my $rows = $node->safe_psql(
+		$db,
+		"SELECT run || ' ' || state || ' ' || (input->>'email') FROM dataflows.runs
+			WHERE workflow = 'customer-onboarding'"
+	);
 	my %books = map { $_ => $systems->summary($_) } Dataflows::Systems::names();
 	my (%known, @wrong);
 
@@ -97,7 +106,8 @@ sub reconcile
 	}
 	for my $name (sort keys %books)
 	{
-		push @wrong, map { "$name: $_ belongs to no run" } grep { !$known{$_} } sort keys %{ $books{$name} };
+		push @wrong,
+			map { "$name: $_ belongs to no run" } grep { !$known{$_} } sort keys %{ $books{$name} };
 	}
 	push @wrong, _without_run($node, $db, $params{table} // 'app.signups');
 	return @wrong;
@@ -132,8 +142,11 @@ sub _compare
 sub _without_run
 {
 	my ($node, $db, $table) = @_;
-	my $lost = $node->safe_psql($db,
-		"SELECT id FROM $table s WHERE NOT EXISTS (SELECT FROM dataflows.runs r WHERE r.key = s.id::text)");
+	my $lost = $node->safe_psql(
+		$db,
+		"SELECT id FROM $table s WHERE NOT EXISTS (SELECT FROM dataflows.runs r
+			WHERE r.key = s.id::text)"
+	);
 
 	return map { "row $_ of $table has no run" } split /\n/, $lost;
 }

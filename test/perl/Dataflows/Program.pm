@@ -30,7 +30,8 @@ sub launch
 	{
 		close $writer;
 		open STDIN, '<&', $reader or POSIX::_exit(126);
-		exec('python3', program($name), '--port-file', $port_file, '--with-stdin', @arguments) or POSIX::_exit(127);
+		exec('python3', program($name), '--port-file', $port_file, '--with-stdin', @arguments)
+			or POSIX::_exit(127);
 	}
 	close $reader;
 	$self->{stdin} = $writer;

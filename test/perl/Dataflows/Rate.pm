@@ -18,8 +18,10 @@ sub most_together
 	return max(0, map { $_->{together} } @requests);
 }
 
-# How many requests a second came at most, in the mean over all of these but those that may come ahead: a slow machine
-# makes the way longer for some of them, and so the mean of many tells more than the most of any second.
+# How many requests a second came at most, in the mean over all of these but those that may come
+# ahead: a slow machine
+# makes the way longer for some of them, and so the mean of many tells more than the most of any
+# second.
 sub rate_of
 {
 	my ($ahead, @requests) = @_;

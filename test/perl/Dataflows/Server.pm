@@ -41,8 +41,11 @@ CONF
 sub pids_of
 {
 	my ($node, $kind) = @_;
-	my ($rc, $out) = try_psql($node, 'postgres',
-		"SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'dataflows%$kind%' ORDER BY random()");
+	my ($rc, $out) = try_psql(
+		$node, 'postgres',
+		"SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'dataflows%$kind%'
+			ORDER BY random()"
+	);
 
 	return $rc == 0 ? split(/\n/, $out) : ();
 }
@@ -85,7 +88,8 @@ sub is_there
 sub kill_postmaster
 {
 	my ($node) = @_;
-	my ($pid) = PostgreSQL::Test::Utils::slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+	my ($pid) =
+		PostgreSQL::Test::Utils::slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
 	my @children = _children($pid);
 	my $begun = time();
 	my $took;
@@ -121,13 +125,18 @@ sub restart_hard
 	return;
 }
 
-# Runs in whose bodies the test has killed a process three times are stuck, as if they had crashed it.  Who knows
+# Runs in whose bodies the test has killed a process three times are stuck, as if they had crashed
+# it.  Who knows
 # better lets them go on.
 sub retry_killed
 {
 	my ($node) = @_;
 
-	try_psql($node, 'postgres', "SELECT dataflows.retry(run, 'killed by the test') FROM dataflows.runs WHERE state = 'stuck' AND stuck->>'sqlstate' = '57P02'");
+	try_psql(
+		$node, 'postgres',
+		"SELECT dataflows.retry(run, 'killed by the test') FROM dataflows.runs WHERE state = 'stuck'
+			AND stuck->>'sqlstate' = '57P02'"
+	);
 	return;
 }
 

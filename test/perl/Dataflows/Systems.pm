@@ -66,12 +66,24 @@ sub summary { my ($self, $name) = @_; return $self->command($name, 'GET', '_summ
 # the requests: method, target, email, key, status, fault
 sub requests { my ($self, $name) = @_; return $self->command($name, 'GET', '_log'); }
 
-sub fault { my ($self, $name, %rule) = @_; return $self->command($name, 'POST', '_faults', \%rule); }
+sub fault
+{
+	my ($self, $name, %rule) = @_;
+	return $self->command($name, 'POST', '_faults', \%rule);
+}
 
-sub config { my ($self, $name, %switches) = @_; return $self->command($name, 'POST', '_config', \%switches); }
+sub config
+{
+	my ($self, $name, %switches) = @_;
+	return $self->command($name, 'POST', '_config', \%switches);
+}
 
 # the authorization server, POST /token on each: sets switches; {asked, refused, issued}
-sub tokens { my ($self, %switches) = @_; return $self->command('identity', 'POST', '_tokens', \%switches); }
+sub tokens
+{
+	my ($self, %switches) = @_;
+	return $self->command('identity', 'POST', '_tokens', \%switches);
+}
 
 sub down { my ($self, $name) = @_; return $self->command($name, 'POST', '_down'); }
 

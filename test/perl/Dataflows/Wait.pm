@@ -40,7 +40,9 @@ sub wait_for_runs
 	my ($node, $states, $deadline, $db) = @_;
 	my $list = join(', ', map { "'$_'" } @$states);
 
-	return wait_until($node, "SELECT NOT EXISTS (SELECT FROM dataflows.runs WHERE state NOT IN ($list))", $deadline, $db);
+	return wait_until($node,
+		"SELECT NOT EXISTS (SELECT FROM dataflows.runs WHERE state NOT IN ($list))",
+		$deadline, $db);
 }
 
 # What a person would look at first.
@@ -48,15 +50,24 @@ sub dump_state
 {
 	my ($node, $db) = @_;
 	my %looks = (
-		'processes' => "SELECT pid, backend_type, usename, state, wait_event FROM pg_stat_activity WHERE backend_type LIKE 'dataflows%'",
+		'processes' => "SELECT pid, backend_type, usename, state, wait_event FROM pg_stat_activity
+				WHERE backend_type LIKE 'dataflows%'",
 		'states' => 'SELECT state, waiting_for, count(*) FROM dataflows.runs GROUP BY 1, 2',
-		'not finished' => "SELECT run, key, state, step, waiting_for, wake_at - now() AS wakes_in, error, (SELECT stuck FROM dataflows.run r WHERE r.run = runs.run) AS stuck FROM dataflows.runs WHERE state NOT IN ('completed', 'rolled_back', 'cancelled', 'waiting') LIMIT 8",
-		'their steps' => "SELECT run, n, s.step, s.state, s.attempts, s.status, s.error, undo, undo_state FROM dataflows.steps s JOIN dataflows.runs r USING (run) WHERE r.state NOT IN ('completed', 'rolled_back', 'cancelled', 'waiting') LIMIT 20",
+		'not finished' =>
+			"SELECT run, key, state, step, waiting_for, wake_at - now() AS wakes_in, error,
+				(SELECT stuck FROM dataflows.run r WHERE r.run = runs.run) AS stuck
+				FROM dataflows.runs WHERE state NOT IN ('completed', 'rolled_back', 'cancelled',
+				'waiting') LIMIT 8",
+		'their steps' =>
+			"SELECT run, n, s.step, s.state, s.attempts, s.status, s.error, undo, undo_state
+				FROM dataflows.steps s JOIN dataflows.runs r USING (run)
+				WHERE r.state NOT IN ('completed', 'rolled_back', 'cancelled', 'waiting') LIMIT 20",
 		'status' => 'SELECT * FROM dataflows.status()');
 
 	for my $look (sort keys %looks)
 	{
-		my ($rc, $out, $err) = try_psql($node, $db // 'postgres', $looks{$look}, extra_params => ['-x']);
+		my ($rc, $out, $err) =
+			try_psql($node, $db // 'postgres', $looks{$look}, extra_params => ['-x']);
 		diag("$look: " . ($out // '') . ($err // ''));
 	}
 	return;

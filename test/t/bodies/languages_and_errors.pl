@@ -9,7 +9,8 @@ use PostgreSQL::Test::Utils;
 use Dataflows;
 
 my $systems = start_systems();
-my $node = new_node('bodies', conf => "dataflows.body_timeout = '1s'\ndataflows.sweep_interval = '1s'");
+my $node =
+	new_node('bodies', conf => "dataflows.body_timeout = '1s'\ndataflows.sweep_interval = '1s'");
 
 create_systems($node, 'postgres', $systems, workflow => 0);
 
@@ -18,8 +19,8 @@ sub define
 {
 	my ($name, $sql, $as) = @_;
 
-	if ($as) { $node->safe_psql('postgres', $sql); }
-	else { as_app($node, 'postgres', $sql); }
+	if   ($as) { $node->safe_psql('postgres', $sql); }
+	else       { as_app($node, 'postgres', $sql); }
 	as_app($node, 'postgres', "SELECT dataflows.define_workflow('$name', 'app.$name')");
 	return;
 }
@@ -27,27 +28,38 @@ sub define
 sub run_of
 {
 	my ($name, $input) = @_;
-	my $run = as_app($node, 'postgres', "SELECT dataflows.start('$name', '" . ($input // '{}') . "')");
+	my $run =
+		as_app($node, 'postgres', "SELECT dataflows.start('$name', '" . ($input // '{}') . "')");
 	my $state = as_app($node, 'postgres', "SELECT dataflows.await('$run', '20 s')");
 
 	return ($run, $state);
 }
 
-sub result_of { return $node->safe_psql('postgres', "SELECT result FROM dataflows.runs WHERE run = '$_[0]'"); }
+sub result_of
+{
+	return $node->safe_psql('postgres', "SELECT result FROM dataflows.runs WHERE run = '$_[0]'");
+}
 
-sub stuck_of { return $node->safe_psql('postgres', "SELECT stuck FROM dataflows.run WHERE run = '$_[0]'"); }
+sub stuck_of
+{
+	return $node->safe_psql('postgres', "SELECT stuck FROM dataflows.run WHERE run = '$_[0]'");
+}
 
 sub steps_of
 {
-	return $node->safe_psql('postgres',
-		"SELECT string_agg(step || ' ' || state, ', ' ORDER BY n) FROM dataflows.steps WHERE run = '$_[0]'");
+	return $node->safe_psql(
+		'postgres',
+		"SELECT string_agg(step || ' ' || state, ', ' ORDER BY n) FROM dataflows.steps
+			WHERE run = '$_[0]'"
+	);
 }
 
 # ---- loops, helpers, exception blocks in PL/pgSQL ---------------------------------
 
 define('looping', <<'SQL');
 CREATE FUNCTION app.helper(email text, n int) RETURNS jsonb LANGUAGE sql VOLATILE AS $$
-  SELECT dataflows.post('create', 'crm', '/contacts', jsonb_build_object('email', email, 'n', n), undo => 'DELETE /contacts/{id}')
+  SELECT dataflows.post('create', 'crm', '/contacts', jsonb_build_object('email', email, 'n', n),
+    undo => 'DELETE /contacts/{id}')
 $$;
 CREATE FUNCTION app.looping(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
@@ -67,8 +79,11 @@ END $$;
 SQL
 my ($run, $state) = run_of('looping');
 
-is("$state " . result_of($run), 'completed [1, 2, 3]', 'a loop over a helper function inside an exception block');
-is(steps_of($run), 'create done, create#2 done, create#3 done, nap done', 'the n-th call is name#n');
+is( "$state " . result_of($run),
+	'completed [1, 2, 3]',
+	'a loop over a helper function inside an exception block');
+is(steps_of($run), 'create done, create#2 done, create#3 done, nap done',
+	'the n-th call is name#n');
 is($systems->ever('loop@example.com'), '0/0/3/0', 'each is made once');
 
 # ---- Python and Perl ------------------------------------------------------------------
@@ -83,7 +98,8 @@ CREATE FUNCTION app.pythonic(event jsonb) RETURNS jsonb LANGUAGE plpython3u AS $
 import json
 
 def post(step, system, path, body):
-    plan = plpy.prepare("SELECT dataflows.post($1, $2, $3, $4::jsonb, undo => 'none') AS answer", ["text", "text", "text", "text"])
+    plan = plpy.prepare("SELECT dataflows.post($1, $2, $3, $4::jsonb, undo => 'none') AS answer",
+                        ["text", "text", "text", "text"])
     return json.loads(plpy.execute(plan, [step, system, path, json.dumps(body)])[0]["answer"])
 
 made = []
@@ -100,9 +116,11 @@ return json.dumps(made)
 $$;
 SQL
 	$run = as_app($node, 'postgres', "SELECT dataflows.start('pythonic')");
-	ok(wait_until($node, "SELECT state = 'waiting' FROM dataflows.runs WHERE run = '$run'"), 'a Python body with bare excepts waits');
+	ok(wait_until($node, "SELECT state = 'waiting' FROM dataflows.runs WHERE run = '$run'"),
+		'a Python body with bare excepts waits');
 	as_app($node, 'postgres', "SELECT dataflows.signal('$run', 'go')");
-	is(as_app($node, 'postgres', "SELECT dataflows.await('$run', '20 s')") . ' ' . result_of($run), 'completed ["one", "two"]',
+	is( as_app($node, 'postgres', "SELECT dataflows.await('$run', '20 s')") . ' ' . result_of($run),
+		'completed ["one", "two"]',
 		'and is completed, with nothing swallowed in the record');
 	is($systems->ever('python@example.com'), '0/0/2/0', 'each once');
 
@@ -125,7 +143,9 @@ CREATE FUNCTION app.perlish(event jsonb) RETURNS jsonb LANGUAGE plperl AS $$
 my @made;
 for my $name (qw(one two)) {
 	eval {
-		my $plan = spi_prepare("SELECT dataflows.post(\$1, 'crm', '/contacts', jsonb_build_object('email', 'perl\@example.com', 'n', \$1), undo => 'none')->>'n' AS n", 'text');
+		my $plan = spi_prepare("SELECT dataflows.post(\$1, 'crm', '/contacts',
+          jsonb_build_object('email', 'perl\@example.com', 'n', \$1),
+          undo => 'none')->>'n' AS n", 'text');
 		push @made, spi_exec_prepared($plan, $name)->{rows}[0]{n};
 		1;
 	} or push @made, 'swallowed';
@@ -149,7 +169,11 @@ my @wrong = (
 	[ 'commits', q(COMMIT), 'stuck', '' ],
 	[ 'loops', q(LOOP PERFORM 1; END LOOP), 'stuck', 'body_timeout' ],
 	[ 'sleeps', q(PERFORM pg_sleep(60)), 'stuck', 'body_timeout' ],
-	[ 'catches', q(BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled OR OTHERS THEN NULL; END), 'stuck', '' ],
+	[
+		'catches',
+		q(BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled OR OTHERS THEN NULL; END),
+		'stuck', ''
+	],
 	[ 'forbidden', q(PERFORM * FROM app_secret), 'stuck', 'app_secret' ]);
 
 as_app($node, 'postgres', 'CREATE TABLE app.notes (note text)');
@@ -161,15 +185,21 @@ for my $case (@wrong)
 	define($name, <<"SQL");
 CREATE FUNCTION app.$name(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS \$\$
 BEGIN
-  PERFORM dataflows.post('create', 'identity', '/users', jsonb_build_object('email', '$name\@example.com'), undo => 'DELETE /users/{id}');
+  PERFORM dataflows.post('create', 'identity', '/users', jsonb_build_object('email',
+    '$name\@example.com'), undo => 'DELETE /users/{id}');
   $what;
   RETURN NULL;
 END \$\$;
 SQL
 	($run, $state) = run_of($name, '{"zero": 0}');
 	is($state, $expected, "a body that $name: $expected");
-	like($node->safe_psql('postgres', "SELECT coalesce(stuck, error) FROM dataflows.run WHERE run = '$run'"), qr/$reason/, 'and says why');
-	is($systems->live("$name\@example.com"), $expected eq 'stuck' ? '1/0/0/0' : '0/0/0/0',
+	like(
+		$node->safe_psql(
+			'postgres', "SELECT coalesce(stuck, error) FROM dataflows.run WHERE run = '$run'"),
+		qr/$reason/,
+		'and says why');
+	is( $systems->live("$name\@example.com"),
+		$expected eq 'stuck' ? '1/0/0/0'            : '0/0/0/0',
 		$expected eq 'stuck' ? 'nothing was undone' : 'it was undone');
 }
 is(number_of($node, 'SELECT count(*) FROM app.notes'), 0, 'nothing was written');
@@ -180,12 +210,14 @@ $run = $node->safe_psql('postgres', "SELECT run FROM dataflows.runs WHERE workfl
 as_app($node, 'postgres', <<"SQL");
 CREATE OR REPLACE FUNCTION app.misspells(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS \$\$
 BEGIN
-  PERFORM dataflows.post('create', 'identity', '/users', jsonb_build_object('email', 'misspells\@example.com'), undo => 'DELETE /users/{id}');
+  PERFORM dataflows.post('create', 'identity', '/users', jsonb_build_object('email',
+    'misspells\@example.com'), undo => 'DELETE /users/{id}');
   RETURN '"repaired"';
 END \$\$;
 SELECT dataflows.retry('$run');
 SQL
-ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$run'"), 'a stuck run goes on after the repair');
+ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$run'"),
+	'a stuck run goes on after the repair');
 is($systems->ever('misspells@example.com'), '1/0/0/0', 'without making anything twice');
 
 # ---- a body that does not match its record ------------------------------------------------------
@@ -193,57 +225,75 @@ is($systems->ever('misspells@example.com'), '1/0/0/0', 'without making anything 
 define('changing', <<'SQL');
 CREATE FUNCTION app.changing(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM dataflows.post('create', 'identity', '/users', jsonb_build_object('email', 'changing@example.com'), undo => 'DELETE /users/{id}');
+  PERFORM dataflows.post('create', 'identity', '/users', jsonb_build_object('email',
+    'changing@example.com'), undo => 'DELETE /users/{id}');
   PERFORM dataflows.wait_for('go');
   RETURN NULL;
 END $$;
 SQL
 $run = as_app($node, 'postgres', "SELECT dataflows.start('changing')");
-ok(wait_until($node, "SELECT state = 'waiting' FROM dataflows.runs WHERE run = '$run'"), 'a run waits');
+ok(wait_until($node, "SELECT state = 'waiting' FROM dataflows.runs WHERE run = '$run'"),
+	'a run waits');
 as_app($node, 'postgres', <<"SQL");
 CREATE OR REPLACE FUNCTION app.changing(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS \$\$
 BEGIN
-  PERFORM dataflows.post('create', 'crm', '/contacts', jsonb_build_object('email', 'changing\@example.com'), undo => 'DELETE /contacts/{id}');
+  PERFORM dataflows.post('create', 'crm', '/contacts', jsonb_build_object('email',
+    'changing\@example.com'), undo => 'DELETE /contacts/{id}');
   PERFORM dataflows.wait_for('go');
   RETURN NULL;
 END \$\$;
 SELECT dataflows.signal('$run', 'go');
 SQL
-ok(wait_until($node, "SELECT state = 'stuck' FROM dataflows.runs WHERE run = '$run'"), 'its function calls another system now: stuck');
+ok(wait_until($node, "SELECT state = 'stuck' FROM dataflows.runs WHERE run = '$run'"),
+	'its function calls another system now: stuck');
 like(stuck_of($run), qr/DF003/, 'with DF003');
 like(stuck_of($run), qr/create/, 'that names the step');
 is($systems->live('changing@example.com'), '1/0/0/0', 'nothing is sent or undone');
 as_app($node, 'postgres', "SELECT dataflows.cancel('$run', 'give up')");
-ok(wait_until($node, "SELECT state = 'cancelled' FROM dataflows.runs WHERE run = '$run'"), 'a stuck run can be cancelled');
+ok(wait_until($node, "SELECT state = 'cancelled' FROM dataflows.runs WHERE run = '$run'"),
+	'a stuck run can be cancelled');
 is($systems->live('changing@example.com'), '0/0/0/0', 'which undoes it');
 
-# ---- dropped functions, systems, rights ------------------------------------------------------------
+# ---- dropped functions, systems, rights ----------------------------------------------------------
 
 define('plain', <<'SQL');
 CREATE FUNCTION app.plain(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM dataflows.wait_for('go');
-  RETURN dataflows.post('create', 'crm', '/contacts', jsonb_build_object('email', event->>'email'), undo => 'none');
+  RETURN dataflows.post('create', 'crm', '/contacts', jsonb_build_object('email', event->>'email'),
+    undo => 'none');
 END $$;
 SQL
 my %lost = (
-	'no-usage' => [ 'REVOKE USAGE ON FOREIGN SERVER crm FROM app', 'GRANT USAGE ON FOREIGN SERVER crm TO app', qr/crm/ ],
-	'no-function' => [ 'ALTER FUNCTION app.plain(jsonb) RENAME TO gone', 'ALTER FUNCTION app.gone(jsonb) RENAME TO plain', qr/plain/ ],
+	'no-usage' => [
+		'REVOKE USAGE ON FOREIGN SERVER crm FROM app',
+		'GRANT USAGE ON FOREIGN SERVER crm TO app',
+		qr/crm/
+	],
+	'no-function' => [
+		'ALTER FUNCTION app.plain(jsonb) RENAME TO gone',
+		'ALTER FUNCTION app.gone(jsonb) RENAME TO plain',
+		qr/plain/
+	],
 	'no-system' => [ 'ALTER SERVER crm RENAME TO mrc', 'ALTER SERVER mrc RENAME TO crm', qr/crm/ ]);
 
 for my $what (sort keys %lost)
 {
 	my ($break, $mend, $reason) = @{ $lost{$what} };
 
-	$run = as_app($node, 'postgres', qq(SELECT dataflows.start('plain', '{"email": "$what\@example.com"}')));
-	ok(wait_until($node, "SELECT state = 'waiting' FROM dataflows.runs WHERE run = '$run'"), "$what: a run waits");
+	$run = as_app($node, 'postgres',
+		qq(SELECT dataflows.start('plain', '{"email": "$what\@example.com"}')));
+	ok(wait_until($node, "SELECT state = 'waiting' FROM dataflows.runs WHERE run = '$run'"),
+		"$what: a run waits");
 	$node->safe_psql('postgres', $break);
 	as_app($node, 'postgres', "SELECT dataflows.signal('$run', 'go')");
-	ok(wait_until($node, "SELECT state = 'stuck' FROM dataflows.runs WHERE run = '$run'"), 'it is stuck');
+	ok(wait_until($node, "SELECT state = 'stuck' FROM dataflows.runs WHERE run = '$run'"),
+		'it is stuck');
 	like(stuck_of($run), $reason, 'and names what is missing');
 	$node->safe_psql('postgres', $mend);
 	as_app($node, 'postgres', "SELECT dataflows.retry('$run')");
-	ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$run'"), 'after the repair it goes on');
+	ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$run'"),
+		'after the repair it goes on');
 	is($systems->ever("$what\@example.com"), '0/0/1/0', 'once');
 }
 

@@ -32,8 +32,10 @@ create_systems($node, 'postgres', $systems, workflow => 0);
 as_app($node, 'postgres', <<'SQL');
 CREATE FUNCTION app.leave_mark(system name) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM dataflows.post('mark', system, CASE system WHEN 'identity' THEN '/users' WHEN 'billing' THEN '/customers' ELSE '/contacts' END,
-    jsonb_build_object('email', dataflows.run_id()), undo => CASE system WHEN 'identity' THEN 'DELETE /users/{id}'
+  PERFORM dataflows.post('mark', system, CASE system WHEN 'identity' THEN '/users' WHEN 'billing'
+    THEN '/customers' ELSE '/contacts' END,
+    jsonb_build_object('email', dataflows.run_id()), undo => CASE system WHEN 'identity'
+      THEN 'DELETE /users/{id}'
       WHEN 'billing' THEN 'DELETE /customers/{id}' ELSE 'DELETE /contacts/{id}' END);
 END $$;
 CREATE FUNCTION app.account(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
@@ -73,7 +75,8 @@ for my $name (values %system_of)
 	$systems->fault($name, probability => 0.10, fault => 'latency', ms => 30);
 }
 
-# ---- load: orders with keys of their own or shared ones, some that fail, some cancelled, some undone later
+# ---- load: orders with keys of their own or shared ones, some that fail, some cancelled, some
+# undone later
 
 sub as_user
 {
@@ -88,8 +91,10 @@ sub order
 	my ($round) = @_;
 
 	as_user(<<"SQL");
-SELECT dataflows.start('order', jsonb_build_object('account', CASE WHEN i % 3 = 0 THEN 'shared-$round' ELSE 'own-$round-' || i END,
-    'fails', (ARRAY['account', 'bill', 'order', 'none', 'none', 'none', 'none', 'none'])[1 + floor(random() * 8)::int]), '$round-' || i)
+SELECT dataflows.start('order', jsonb_build_object('account', CASE WHEN i % 3 = 0
+  THEN 'shared-$round' ELSE 'own-$round-' || i END,
+    'fails', (ARRAY['account', 'bill', 'order', 'none', 'none', 'none', 'none', 'none'])[1 +
+      floor(random() * 8)::int]), '$round-' || i)
 FROM generate_series(1, 12) i
 SQL
 	return;
@@ -98,8 +103,10 @@ SQL
 sub meddle
 {
 	as_user(<<'SQL');
-SELECT dataflows.cancel(run, 'by the test') FROM dataflows.runs WHERE workflow = 'order' AND finished_at IS NULL AND random() < 0.05;
-SELECT dataflows.undo(run, 'by the test') FROM dataflows.runs WHERE workflow = 'order' AND state = 'completed' AND random() < 0.02;
+SELECT dataflows.cancel(run, 'by the test') FROM dataflows.runs WHERE workflow = 'order'
+  AND finished_at IS NULL AND random() < 0.05;
+SELECT dataflows.undo(run, 'by the test') FROM dataflows.runs WHERE workflow = 'order'
+  AND state = 'completed' AND random() < 0.02;
 SQL
 	return;
 }
@@ -139,28 +146,35 @@ diag(sprintf('%d rounds: %s', $round, join(', ', map { "$_ $kills{$_}" } sort ke
 
 ok(wait_until($node, 'SELECT true', 30), 'the server is up');
 $systems->clear_faults;
-ok(wait_for_runs($node, [ 'completed', 'rolled_back', 'cancelled', 'stuck' ], 60), 'every run has ended, or is taken to have crashed the server');
+ok(wait_for_runs($node, [ 'completed', 'rolled_back', 'cancelled', 'stuck' ], 60),
+	'every run has ended, or is taken to have crashed the server');
 retry_killed($node);
 ok(wait_for_runs($node, [ 'completed', 'rolled_back', 'cancelled' ], 60), 'every run has ended');
-ok(wait_until($node, "SELECT count(*) = 0 FROM dataflows.inbox WHERE state = 'new'"), 'and all has been said');
+ok(wait_until($node, "SELECT count(*) = 0 FROM dataflows.inbox WHERE state = 'new'"),
+	'and all has been said');
 
 my %books = map { $_ => $systems->summary($_) } values %system_of;
 my (@wrong, %known);
 
-for my $row (split /\n/, $node->safe_psql('postgres', "SELECT run || ' ' || workflow || ' ' || state FROM dataflows.runs"))
+for my $row (
+	split /\n/,
+	$node->safe_psql(
+		'postgres', "SELECT run || ' ' || workflow || ' ' || state FROM dataflows.runs"))
 {
 	my ($run, $workflow, $state) = split / /, $row;
 	my ($ever, $live) = @{ $books{ $system_of{$workflow} }{$run} // [ 0, 0 ] };
 
 	$known{$run} = 1;
 	push @wrong, "$workflow $run ($state): $live live of $ever"
-	  if $state eq 'completed' ? ($ever != 1 || $live != 1) : ($ever > 1 || $live != 0);
+		if $state eq 'completed' ? ($ever != 1 || $live != 1) : ($ever > 1 || $live != 0);
 }
 for my $name (sort keys %books)
 {
-	push @wrong, map { "$name: $_ belongs to no run" } grep { !$known{$_} } sort keys %{ $books{$name} };
+	push @wrong,
+		map { "$name: $_ belongs to no run" } grep { !$known{$_} } sort keys %{ $books{$name} };
 }
-is(scalar(@wrong), 0, 'the books agree with every run') or diag(join("\n", "seed $seed", @wrong[ 0 .. ($#wrong < 20 ? $#wrong : 20) ]));
+is(scalar(@wrong), 0, 'the books agree with every run')
+	or diag(join("\n", "seed $seed", @wrong[ 0 .. ($#wrong < 20 ? $#wrong : 20) ]));
 
 sub none
 {
@@ -170,20 +184,40 @@ sub none
 	return;
 }
 
-none('SELECT parent, parent_n, count(*) FROM dataflows.run WHERE parent IS NOT NULL GROUP BY 1, 2 HAVING count(*) > 1', 'no step has two children');
-none("SELECT s.run, s.step FROM dataflows.steps s WHERE s.kind = 'call' AND s.child IS NOT NULL AND NOT EXISTS (SELECT FROM dataflows.run r WHERE r.run = s.child)",
+none(
+	'SELECT parent, parent_n, count(*) FROM dataflows.run WHERE parent IS NOT NULL GROUP BY 1, 2
+		HAVING count(*) > 1',
+	'no step has two children');
+none(
+	"SELECT s.run, s.step FROM dataflows.steps s WHERE s.kind = 'call' AND s.child IS NOT NULL
+		AND NOT EXISTS (SELECT FROM dataflows.run r WHERE r.run = s.child)",
 	'no child is missing');
-none("SELECT c.run FROM dataflows.run c WHERE c.parent IS NOT NULL AND NOT EXISTS (SELECT FROM dataflows.steps s WHERE s.run = c.parent AND s.n = c.parent_n AND s.child = c.run)",
+none(
+	"SELECT c.run FROM dataflows.run c WHERE c.parent IS NOT NULL
+		AND NOT EXISTS (SELECT FROM dataflows.steps s WHERE s.run = c.parent AND s.n = c.parent_n
+		AND s.child = c.run)",
 	'no child is unknown to its parent');
-none("SELECT c.run, c.state, p.state FROM dataflows.run c JOIN dataflows.run p ON p.run = c.parent WHERE p.state IN ('rolled_back', 'cancelled') AND c.state = 'completed'",
+none(
+	"SELECT c.run, c.state, p.state FROM dataflows.run c JOIN dataflows.run p ON p.run = c.parent
+		WHERE p.state IN ('rolled_back', 'cancelled') AND c.state = 'completed'",
 	'no child is left of a parent that was undone');
-none("SELECT c.run, c.state, p.finished_at, c.finished_at FROM dataflows.run c JOIN dataflows.run p ON p.run = c.parent WHERE c.finished_at > p.finished_at",
+none(
+	"SELECT c.run, c.state, p.finished_at, c.finished_at FROM dataflows.run c
+		JOIN dataflows.run p ON p.run = c.parent WHERE c.finished_at > p.finished_at",
 	'no child ended after its parent');
 none('SELECT * FROM dataflows.unexplained', 'nothing is unexplained');
 none('SELECT * FROM dataflows.pending_undo', 'nothing is left for a person');
 # what became of them is chance, and told only
-note($node->safe_psql('postgres', "SELECT state, count(*) FROM dataflows.runs WHERE parent IS NOT NULL GROUP BY 1"));
-note('attached calls: ' . number_of($node, "SELECT count(*) FROM dataflows.step WHERE kind = 'call' AND answer->>'attached' = 'true'"));
+note(
+	$node->safe_psql(
+		'postgres',
+		"SELECT state, count(*) FROM dataflows.runs WHERE parent IS NOT NULL GROUP BY 1"));
+note(
+	'attached calls: '
+		. number_of(
+		$node,
+		"SELECT count(*) FROM dataflows.step WHERE kind = 'call' AND answer->>'attached' = 'true'")
+);
 
 $node->stop;
 $systems->stop;

@@ -39,17 +39,22 @@ BEGIN
   END LOOP;
   RETURN 1;
 END $$;
-CREATE FUNCTION app.holds(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RETURN to_jsonb(app.hold()); END $$;
-CREATE FUNCTION app.asks(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RETURN dataflows.query('hold', 'SELECT app.hold()'); END $$;
-CREATE FUNCTION app.quick(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RETURN event; END $$;
-SELECT dataflows.define_workflow('holds', 'app.holds'), dataflows.define_workflow('asks', 'app.asks'), dataflows.define_workflow('quick', 'app.quick');
+CREATE FUNCTION app.holds(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN
+  RETURN to_jsonb(app.hold()); END $$;
+CREATE FUNCTION app.asks(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN
+  RETURN dataflows.query('hold', 'SELECT app.hold()'); END $$;
+CREATE FUNCTION app.quick(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RETURN event;
+  END $$;
+SELECT dataflows.define_workflow('holds', 'app.holds'), dataflows.define_workflow('asks',
+  'app.asks'), dataflows.define_workflow('quick', 'app.quick');
 SQL
 
 # the pid of the process that is in a body, or in the SQL of a step
 sub in_body
 {
 	my ($on, $kind) = @_;
-	my $look = "FROM dataflows.status() WHERE process = '$kind' AND waits_for = 'the body of a run'";
+	my $look =
+		"FROM dataflows.status() WHERE process = '$kind' AND waits_for = 'the body of a run'";
 
 	wait_until($on, "SELECT count(*) = 1 $look", 120) or die 'no body is entered';
 	return $on->safe_psql('postgres', "SELECT pid $look");
@@ -75,7 +80,8 @@ sub start_quick
 {
 	my ($on) = @_;
 
-	as_app($on, 'postgres', "SELECT count(dataflows.start('quick', to_jsonb(i))) FROM generate_series(1, $quick) i");
+	as_app($on, 'postgres',
+		"SELECT count(dataflows.start('quick', to_jsonb(i))) FROM generate_series(1, $quick) i");
 	$started += $quick;
 	return;
 }
@@ -85,10 +91,21 @@ sub quick_ones_are_quick
 {
 	my ($on, $when) = @_;
 
-	ok(wait_until($on, "SELECT count(*) = $started FROM dataflows.runs WHERE workflow = 'quick' AND state = 'completed'", 120),
+	ok( wait_until(
+			$on,
+			"SELECT count(*) = $started FROM dataflows.runs WHERE workflow = 'quick'
+				AND state = 'completed'",
+			120),
 		"$when: all other runs are completed");
-	cmp_ok(number_of($on, "SELECT sum(value) FROM dataflows.metrics WHERE name = 'dataflows_commits_total' AND labels->>'process' = 'worker'"),
-		'<', $quick / 5, "$when: with few commits");
+	cmp_ok(
+		number_of(
+			$on,
+			"SELECT sum(value) FROM dataflows.metrics WHERE name = 'dataflows_commits_total'
+				AND labels->>'process' = 'worker'"
+		),
+		'<',
+		$quick / 5,
+		"$when: with few commits");
 	return;
 }
 
@@ -96,7 +113,8 @@ sub entries
 {
 	my ($on, $run) = @_;
 
-	return $on->safe_psql('postgres', "SELECT coalesce(entries, 0) FROM dataflows.run WHERE run = '$run'");
+	return $on->safe_psql('postgres',
+		"SELECT coalesce(entries, 0) FROM dataflows.run WHERE run = '$run'");
 }
 
 sub state
@@ -114,7 +132,8 @@ sub crash
 
 	kill_process('KILL', $pid) or die "no process $pid";
 	usleep(10_000) while kill(0, $pid);
-	wait_until($node, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $pid)", 120) or die 'the server does not come back';
+	wait_until($node, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $pid)", 120)
+		or die 'the server does not come back';
 	return;
 }
 
@@ -127,12 +146,17 @@ is(entries($node, $run), 0, 'the first entry is counted nowhere');
 start_quick($node);
 crash('worker');
 in_body($node, 'worker');
-is(entries($node, $run), 2, 'after the crash that entry is counted, and the next one before it happens');
+is(entries($node, $run),
+	2, 'after the crash that entry is counted, and the next one before it happens');
 gate($node, 'true');
-ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$run'", 60), 'a body that has an exit then is completed');
+ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$run'", 60),
+	'a body that has an exit then is completed');
 is(entries($node, $run), 0, 'and its entries are forgotten');
 quick_ones_are_quick($node, 'after a crash');
-like(slurp_file($node->logfile), qr/ended while the body of run "$run" was running/, 'the log says whose body it was');
+like(
+	slurp_file($node->logfile),
+	qr/ended while the body of run "$run" was running/,
+	'the log says whose body it was');
 
 gate($node, 'false');
 $run = start_run($node, 'holds');
@@ -141,21 +165,28 @@ in_body($node, 'worker');
 is(entries($node, $run), 3, 'two crashes, and the third entry');
 start_quick($node);
 crash('worker');
-ok(wait_until($node, "SELECT state = 'stuck' FROM dataflows.runs WHERE run = '$run'", 120), 'after the third the run is stuck');
-like($node->safe_psql('postgres', "SELECT reason FROM dataflows.stuck WHERE run = '$run'"), qr/three times without an exit/, 'with the reason');
+ok(wait_until($node, "SELECT state = 'stuck' FROM dataflows.runs WHERE run = '$run'", 120),
+	'after the third the run is stuck');
+like(
+	$node->safe_psql('postgres', "SELECT reason FROM dataflows.stuck WHERE run = '$run'"),
+	qr/three times without an exit/,
+	'with the reason');
 quick_ones_are_quick($node, 'after three crashes');
 as_app($node, 'postgres', "SELECT dataflows.cancel('$run')");
-ok(wait_until($node, "SELECT state = 'cancelled' FROM dataflows.runs WHERE run = '$run'", 60), 'it can be cancelled');
+ok(wait_until($node, "SELECT state = 'cancelled' FROM dataflows.runs WHERE run = '$run'", 60),
+	'it can be cancelled');
 
 # ---- the SQL of a step that ends the server ---------------------------------------------------
 
 $run = start_run($node, 'asks');
 crash('sql worker') for 1 .. 3;
-ok(wait_until($node, "SELECT state = 'stuck' FROM dataflows.runs WHERE run = '$run'", 120), 'so is one whose SQL ends the server three times');
+ok(wait_until($node, "SELECT state = 'stuck' FROM dataflows.runs WHERE run = '$run'", 120),
+	'so is one whose SQL ends the server three times');
 as_app($node, 'postgres', "SELECT dataflows.cancel('$run')");
-ok(wait_until($node, "SELECT state = 'cancelled' FROM dataflows.runs WHERE run = '$run'", 60), 'and can be cancelled');
+ok(wait_until($node, "SELECT state = 'cancelled' FROM dataflows.runs WHERE run = '$run'", 60),
+	'and can be cancelled');
 
-# ---- ends of all processes ------------------------------------------------------------------------
+# ---- ends of all processes -----------------------------------------------------------------------
 
 $run = start_run($node, 'holds');
 in_body($node, 'worker');
@@ -168,7 +199,8 @@ $node->start;
 in_body($node, 'worker');
 is(entries($node, $run), 2, 'an immediate one does');
 gate($node, 'true');
-ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$run'", 60), 'the run goes on');
+ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$run'", 60),
+	'the run goes on');
 
 gate($node, 'false');
 $run = start_run($node, 'holds');
@@ -180,7 +212,7 @@ restart_hard($node, 'kill');
 in_body($node, 'worker');
 is(entries($node, $run), 2, 'the note outlives the postmaster');
 
-# ---- a backup, and a promotion ---------------------------------------------------------------------------
+# ---- a backup, and a promotion -------------------------------------------------------------------
 
 start_quick($node);
 $node->backup('copy');
@@ -199,43 +231,61 @@ $node->stop('immediate');
 $standby->promote;
 in_body($standby, 'worker');
 gate($standby, 'true');
-ok(wait_until($standby, "SELECT bool_and(state = 'completed') FROM dataflows.runs WHERE run IN ('$run', '$other')", 60), 'after a promotion all goes on');
+ok( wait_until(
+		$standby,
+		"SELECT bool_and(state = 'completed') FROM dataflows.runs WHERE run IN ('$run', '$other')",
+		60),
+	'after a promotion all goes on');
 quick_ones_are_quick($standby, 'after a promotion');
 unlike(slurp_file($standby->logfile), qr/ended while the body of run/, 'which is no crash');
 $standby->stop;
 
-# ---- a file that cannot be used ---------------------------------------------------------------------------
+# ---- a file that cannot be used ------------------------------------------------------------------
 
 $node->start;
 $worker = in_body($node, 'worker');
 truncate($node->data_dir . "/$file", 0) or die "truncate: $!";
 gate($node, 'true');
-ok(wait_until($node, "SELECT bool_and(state = 'completed') FROM dataflows.runs WHERE workflow IN ('holds', 'quick') AND state <> 'cancelled'", 120),
+ok( wait_until(
+		$node,
+		"SELECT bool_and(state = 'completed') FROM dataflows.runs WHERE workflow IN ('holds',
+			'quick') AND state <> 'cancelled'",
+		120),
 	'a file that is cut off under it costs the worker nothing');
 my $again = start_run($node, 'quick');
-ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$again'", 60), 'it goes on');
-is($node->safe_psql('postgres', "SELECT pid FROM dataflows.status() WHERE process = 'worker'"), $worker, 'it is the same process');
+ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$again'", 60),
+	'it goes on');
+is($node->safe_psql('postgres', "SELECT pid FROM dataflows.status() WHERE process = 'worker'"),
+	$worker, 'it is the same process');
 
 $node->stop;
 unlink $node->data_dir . "/$file";
 append_to_file($node->data_dir . "/$file", join('', map { chr(int(rand(256))) } 1 .. 10_000));
 $node->start;
 $again = start_run($node, 'quick');
-ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$again'", 60), 'a file that is not ours is of no account');
+ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$again'", 60),
+	'a file that is not ours is of no account');
 
 $node->stop;
 unlink $node->data_dir . "/$file";
 mkdir $node->data_dir . "/$file" or die "mkdir: $!";
 $node->start;
-like(slurp_file($node->logfile), qr/could not write file "$file" of dataflows.*\n.*not recognised/, 'that it cannot be written is said');
+like(
+	slurp_file($node->logfile),
+	qr/could not write file "$file" of dataflows.*\n.*not recognised/,
+	'that it cannot be written is said');
 gate($node, 'false');
 $run = start_run($node, 'holds');
 crash('worker');
 in_body($node, 'worker');
 is(entries($node, $run), 2, 'and costs only what ends the postmaster, too');
 gate($node, 'true');
-ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$run'", 60), 'the run goes on');
+ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$run'", 60),
+	'the run goes on');
 
-unlike(slurp_file($node->logfile), qr/PANIC|TRAP|terminated by signal (?!9\b)/, 'nothing but what was killed has crashed');
+unlike(
+	slurp_file($node->logfile),
+	qr/PANIC|TRAP|terminated by signal (?!9\b)/,
+	'nothing but what was killed has crashed');
 $node->stop;
 done_testing();

@@ -29,7 +29,8 @@ srand($seed);
 diag("DF_CRASH_SEED=$seed, $rounds rounds");
 create_systems($node, 'postgres', $systems);
 as_app($node, 'postgres', <<'SQL');
-CREATE TRIGGER onboard_many AFTER INSERT ON app.signups REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT
+CREATE TRIGGER onboard_many AFTER INSERT ON app.signups REFERENCING NEW TABLE AS new_rows
+  FOR EACH STATEMENT
   EXECUTE FUNCTION dataflows.start_on_insert('customer-onboarding', 'id');
 DROP TRIGGER onboard ON app.signups;
 SQL
@@ -39,7 +40,10 @@ SQL
 # Refusals for good first (the first rule that matches decides), then the weather.
 for my $name (Dataflows::Systems::names())
 {
-	$systems->fault($name, match => { method => 'POST', email => "^refused-by-$name" }, status => 422);
+	$systems->fault(
+		$name,
+		match => { method => 'POST', email => "^refused-by-$name" },
+		status => 422);
 	$systems->fault($name, probability => 0.03, status => 503);
 	$systems->fault($name, probability => 0.02, fault => 'lost');
 	$systems->fault($name, probability => 0.02, fault => 'reset_before');
@@ -63,7 +67,9 @@ sub sign_up
 
 		push @values, "('$name-$round-$i\@example.com', 'N')";
 	}
-	try_psql($node, 'postgres', 'INSERT INTO app.signups (email, name) VALUES ' . join(', ', @values),
+	try_psql(
+		$node, 'postgres',
+		'INSERT INTO app.signups (email, name) VALUES ' . join(', ', @values),
 		extra_params => [ '-U', 'app' ]);
 	return;
 }
@@ -86,7 +92,11 @@ SQL
 sub kill_something
 {
 	my $dice = rand();
-	my $kind = $dice < 0.45 ? 'worker' : $dice < 0.65 ? 'coordinator' : $dice < 0.75 ? 'launcher' : 'postmaster';
+	my $kind =
+		  $dice < 0.45 ? 'worker'
+		: $dice < 0.65 ? 'coordinator'
+		: $dice < 0.75 ? 'launcher'
+		:                'postmaster';
 
 	if ($kind eq 'postmaster')
 	{
@@ -126,40 +136,76 @@ while ($round < $rounds && time() - $begun < $seconds)
 	usleep(int(rand(100_000)));
 }
 note(join(', ', map { "$_: $kills{$_}" } sort keys %kills));
-diag(sprintf('%d rounds in %d s, %d without a process to kill: %s', $round, time() - $begun, $missed, join(', ', map { "$_ $kills{$_}" } sort keys %kills)));
+diag(
+	sprintf(
+		'%d rounds in %d s, %d without a process to kill: %s',
+		$round, time() - $begun,
+		$missed, join(', ', map { "$_ $kills{$_}" } sort keys %kills)));
 
 # ---- and now let it finish ------------------------------------------------------------
 
 ok(wait_until($node, 'SELECT true', 30), 'the server is up');
-ok(wait_until($node, "SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type LIKE 'dataflows%coordinator%'", 60),
+ok( wait_until(
+		$node,
+		"SELECT count(*) > 0 FROM pg_stat_activity
+			WHERE backend_type LIKE 'dataflows%coordinator%'",
+		60),
 	'so is the engine');
 $systems->clear_faults;
 for my $name (Dataflows::Systems::names())
 {
-	$systems->fault($name, match => { method => 'POST', email => "^refused-by-$name" }, status => 422);
+	$systems->fault(
+		$name,
+		match => { method => 'POST', email => "^refused-by-$name" },
+		status => 422);
 }
 my $end = time() + 60;
 
 while (time() < $end)
 {
 	retry_killed($node);
-	try_psql($node, 'postgres',
-		"SELECT dataflows.signal(run, 'email-confirmed') FROM dataflows.runs WHERE state = 'waiting'", extra_params => [ '-U', 'app' ]);
+	try_psql(
+		$node,
+		'postgres',
+		"SELECT dataflows.signal(run, 'email-confirmed') FROM dataflows.runs
+			WHERE state = 'waiting'",
+		extra_params => [ '-U', 'app' ]);
 	usleep(300_000);
-	last if number_of($node, "SELECT count(*) FROM dataflows.runs WHERE state NOT IN ('completed', 'rolled_back', 'cancelled')") == 0;
+	last
+		if number_of(
+		$node,
+		"SELECT count(*) FROM dataflows.runs WHERE state NOT IN ('completed', 'rolled_back',
+			'cancelled')"
+		) == 0;
 }
 ok(wait_for_runs($node, [ 'completed', 'rolled_back', 'cancelled' ], 60), 'every run has ended');
 
 my @wrong = reconcile($node, $systems);
 
 is(scalar(@wrong), 0, 'the books agree with every run')
-  or diag(join("\n", "seed $seed", scalar(@wrong) . ' discrepancies', @wrong[ 0 .. ($#wrong < 30 ? $#wrong : 30) ]));
+	or diag(
+	join("\n",
+		"seed $seed",
+		scalar(@wrong) . ' discrepancies',
+		@wrong[ 0 .. ($#wrong < 30 ? $#wrong : 30) ]));
 # what became of them is chance, and told only
-note($node->safe_psql('postgres', 'SELECT state, count(*) FROM dataflows.runs GROUP BY 1 ORDER BY 1'));
-is(number_of($node, 'SELECT count(*) FROM dataflows.pending_undo'), 0, 'nothing is left for a person to undo');
-is(number_of($node, "SELECT count(*) FROM dataflows.steps WHERE state IN ('pending', 'sent', 'in_doubt') AND undo_state IS NULL"),
-	0, 'no step is left in between');
-is( number_of($node, "SELECT count(*) FROM dataflows.run WHERE lease IS NOT NULL OR (finished_at IS NOT NULL AND wake_at IS NOT NULL)"),
+note(
+	$node->safe_psql(
+		'postgres', 'SELECT state, count(*) FROM dataflows.runs GROUP BY 1 ORDER BY 1'));
+is(number_of($node, 'SELECT count(*) FROM dataflows.pending_undo'),
+	0, 'nothing is left for a person to undo');
+is( number_of(
+		$node,
+		"SELECT count(*) FROM dataflows.steps WHERE state IN ('pending', 'sent', 'in_doubt')
+			AND undo_state IS NULL"
+	),
+	0,
+	'no step is left in between');
+is( number_of(
+		$node,
+		"SELECT count(*) FROM dataflows.run WHERE lease IS NOT NULL OR (finished_at IS NOT NULL
+			AND wake_at IS NOT NULL)"
+	),
 	0,
 	'no run that has ended is leased or due');
 my $resent = 0;

@@ -96,7 +96,8 @@ sub start
 
 	$workflow //= 'does';
 	$systems->fault('identity', match => { method => 'POST' }, fault => 'hang') if $what eq 'post';
-	as_app($node, 'postgres', "SELECT dataflows.start('$workflow', '{\"what\": \"$what\"}', gen_random_uuid()::text)");
+	as_app($node, 'postgres',
+		"SELECT dataflows.start('$workflow', '{\"what\": \"$what\"}', gen_random_uuid()::text)");
 	return;
 }
 
@@ -106,7 +107,9 @@ sub deliver
 {
 	my $end = time() + 30;
 
-	usleep(100_000) until ($socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port)) || time() > $end;
+	usleep(100_000)
+		until ($socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port))
+		|| time() > $end;
 	syswrite($socket, "POST /one HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}");
 	return;
 }
@@ -123,14 +126,16 @@ sub process_waits_for
 {
 	my ($process, $what) = @_;
 
-	return "SELECT count(*) > 0 FROM dataflows.status() WHERE process = '$process' AND waits_for = '$what'";
+	return "SELECT count(*) > 0 FROM dataflows.status() WHERE process = '$process'
+			AND waits_for = '$what'";
 }
 
 sub has_wait_event
 {
 	my ($process, $column, $event) = @_;
 
-	return "SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'dataflows $process' AND $column = '$event'";
+	return "SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'dataflows $process'
+			AND $column = '$event'";
 }
 
 my $in_body = process_waits_for('worker', 'the body of a run');
@@ -140,23 +145,53 @@ my @cases = (
 	[ 'a body sleeps', sub { start('sleeps') }, $in_body ],
 	[ 'a body loops and catches cancels', sub { start('goes on') }, $in_body ],
 	[ 'a body loops in Python', sub { start('python', 'python') }, $in_body, !$python ],
-	[ 'a system does not answer', sub { start('post') }, "SELECT count(*) > 0 FROM dataflows.status() WHERE process = 'worker' AND in_flight > 0" ],
-	[ 'the SQL of a step sleeps', sub { start('query sleeps') }, has_wait_event('sql worker', 'wait_event', 'PgSleep') ],
-	[ 'the SQL of a step loops', sub { start('query goes on') }, process_waits_for('sql worker', 'the body of a run') ],
-	[   'the SQL of a step waits for a lock',
-		sub { lock_for_good('app.locked'); start('query is locked') }, has_wait_event('sql worker', 'wait_event_type', 'Lock') ],
-	[ 'a handler loops', sub { deliver() }, process_waits_for('ingress', 'the handler of a webhook') ],
-	[   'a commit waits for a standby',
+	[
+		'a system does not answer',
+		sub { start('post') },
+		"SELECT count(*) > 0 FROM dataflows.status() WHERE process = 'worker' AND in_flight > 0"
+	],
+	[
+		'the SQL of a step sleeps',
+		sub { start('query sleeps') },
+		has_wait_event('sql worker', 'wait_event', 'PgSleep')
+	],
+	[
+		'the SQL of a step loops',
+		sub { start('query goes on') },
+		process_waits_for('sql worker', 'the body of a run')
+	],
+	[
+		'the SQL of a step waits for a lock',
+		sub { lock_for_good('app.locked'); start('query is locked') },
+		has_wait_event('sql worker', 'wait_event_type', 'Lock')
+	],
+	[
+		'a handler loops',
+		sub { deliver() },
+		process_waits_for('ingress', 'the handler of a webhook')
+	],
+	[
+		'a commit waits for a standby',
 		sub {
 			start('sleeps');
 			wait_until($node, $in_body, 30);
 			$node->safe_psql('postgres', "ALTER SYSTEM SET synchronous_standby_names = 'nowhere'");
 			$node->reload;
-			$node->safe_psql('postgres', 'SET synchronous_commit = local; UPDATE app.trouble SET is_on = false');
-			$node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE backend_type = 'dataflows worker'");
+			$node->safe_psql('postgres',
+				'SET synchronous_commit = local; UPDATE app.trouble SET is_on = false');
+			$node->safe_psql(
+				'postgres',
+				"SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+					WHERE backend_type = 'dataflows worker'"
+			);
 		},
-		has_wait_event('worker', 'wait_event', 'SyncRep') ],
-	[ 'our own tables are locked', sub { lock_for_good('dataflows.installation') }, has_wait_event('coordinator', 'wait_event_type', 'Lock') ],);
+		has_wait_event('worker', 'wait_event', 'SyncRep')
+	],
+	[
+		'our own tables are locked',
+		sub { lock_for_good('dataflows.installation') },
+		has_wait_event('coordinator', 'wait_event_type', 'Lock')
+	],);
 
 for my $case (@cases)
 {
@@ -166,10 +201,13 @@ for my $case (@cases)
 	$node->safe_psql('postgres', 'UPDATE app.trouble SET is_on = true');
 	$begin->();
 	ok(wait_until($node, $seen, 30), $name);
-	$node->safe_psql('postgres', 'SET synchronous_commit = local; UPDATE app.trouble SET is_on = false') if $name !~ /our own/;
+	$node->safe_psql('postgres',
+		'SET synchronous_commit = local; UPDATE app.trouble SET is_on = false')
+		if $name !~ /our own/;
 	my $took = kill_postmaster($node);
 	cmp_ok($took, '<', $deadline, sprintf('all processes end with the postmaster (%.2f s)', $took));
 	$systems->clear_faults('identity');
+
 	if ($name =~ /standby/)
 	{
 		unlink $node->data_dir . '/postgresql.auto.conf';
@@ -187,12 +225,22 @@ for my $name (Dataflows::Systems::names())
 {
 	$systems->fault($name, probability => 0.1, fault => 'latency', ms => 50);
 }
-my $confirm = "SELECT count(dataflows.signal(run, 'email-confirmed')) FROM dataflows.runs WHERE state IN ('running', 'waiting') AND workflow <> 'does'";
+my $confirm = "SELECT count(dataflows.signal(run, 'email-confirmed')) FROM dataflows.runs
+		WHERE state IN ('running', 'waiting') AND workflow <> 'does'";
 
 for my $round (1, 2)
 {
-	as_app($node, 'postgres', "INSERT INTO app.signups (email, name) SELECT 'load-$round-' || i || '\@x', 'N' FROM generate_series(1, 400) i");
-	ok(wait_until($node, "SELECT count(*) > 50 FROM dataflows.steps WHERE state = 'done' AND step = 'create-account' AND run IN (SELECT run FROM dataflows.runs WHERE input->>'email' LIKE 'load-$round-%')", 60),
+	as_app(
+		$node, 'postgres',
+		"INSERT INTO app.signups (email, name) SELECT 'load-$round-' || i || '\@x', 'N'
+			FROM generate_series(1, 400) i"
+	);
+	ok( wait_until(
+			$node,
+			"SELECT count(*) > 50 FROM dataflows.steps WHERE state = 'done'
+				AND step = 'create-account' AND run IN (SELECT run FROM dataflows.runs
+				WHERE input->>'email' LIKE 'load-$round-%')",
+			60),
 		"round $round: the engine is busy");
 	my $took = kill_postmaster($node);
 
@@ -207,7 +255,10 @@ for my $round (1, 2)
 }
 my $end = time() + 120;
 
-while (time() < $end && number_of($node, "SELECT count(*) FROM dataflows.runs WHERE state NOT IN ('completed', 'rolled_back')") > 0)
+while (
+	time() < $end
+	&& number_of($node,
+		"SELECT count(*) FROM dataflows.runs WHERE state NOT IN ('completed', 'rolled_back')") > 0)
 {
 	try_psql($node, 'postgres', $confirm, extra_params => [ '-U', 'app' ]);
 	usleep(300_000);
@@ -215,8 +266,12 @@ while (time() < $end && number_of($node, "SELECT count(*) FROM dataflows.runs WH
 ok(wait_for_runs($node, ['completed'], 10), 'every run is completed');
 my @wrong = grep { !/post\@x/ } reconcile($node, $systems);
 
-is(scalar(@wrong), 0, 'and the books agree') or diag(join("\n", @wrong[ 0 .. ($#wrong < 20 ? $#wrong : 20) ]));
-unlike(slurp_file($node->logfile), qr/shared memory block .* still in use/, 'no start was held up by an old process');
+is(scalar(@wrong), 0, 'and the books agree')
+	or diag(join("\n", @wrong[ 0 .. ($#wrong < 20 ? $#wrong : 20) ]));
+unlike(
+	slurp_file($node->logfile),
+	qr/shared memory block .* still in use/,
+	'no start was held up by an old process');
 
 $node->stop;
 $systems->stop;

@@ -18,7 +18,8 @@ use Dataflows::Pages;
 
 my $systems = start_systems();
 my $node = new_node('tutorial', conf => "dataflows.identity = 'tutorial'");
-my %address = map { 8100 + $_->[0] => $systems->url($_->[1]) =~ s{^http://}{}r } [ 1, 'identity' ], [ 2, 'billing' ], [ 3, 'crm' ], [ 4, 'email' ];
+my %address = map { 8100 + $_->[0] => $systems->url($_->[1]) =~ s{^http://}{}r } [ 1, 'identity' ],
+	[ 2, 'billing' ], [ 3, 'crm' ], [ 4, 'email' ];
 my %ours;    # the run, or the link, of a one that the page shows
 my $body;
 
@@ -39,7 +40,10 @@ sub run_sql
 {
 	my ($role, $sql) = @_;
 	my ($out, $err);
-	my @command = ('psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-P', 'footer=off', '-U', $role, '-d', $node->connstr('shop'), '-c', $sql);
+	my @command = (
+		'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-P', 'footer=off', '-U', $role, '-d',
+		$node->connstr('shop'),
+		'-c', $sql);
 
 	IPC::Run::run(\@command, '<', \undef, '>', \$out, '2>', \$err) or return "ERROR: $err";
 	return $out;
@@ -55,16 +59,24 @@ sub run_shell
 		$node->start;
 		return '';
 	}
-	my ($post, $url, $data, $header) = $command =~ /^curl -s (-X POST )?'?(\S+?)'?(?: -d '(.*?)')?(?: -H '(.*)')?$/ or die "what is this? $command";
+	my ($post, $url, $data, $header) =
+		$command =~ /^curl -s (-X POST )?'?(\S+?)'?(?: -d '(.*?)')?(?: -H '(.*)')?$/
+		or die "what is this? $command";
 	my %headers = $data ? ('Content-Type' => 'application/x-www-form-urlencoded') : ();
 	$headers{$1} = $2 if ($header // '') =~ /^(.*?): (.*)/;
-	my $response = HTTP::Tiny->new->request($post || $data ? 'POST' : 'GET', $url, { content => $data // '', headers => \%headers });
+	my $response = HTTP::Tiny->new->request($post || $data ? 'POST' : 'GET',
+		$url, { content => $data // '', headers => \%headers });
 
 	return $response->{content} if $url !~ /_faults$/ && !$post;
 	return $response->{success} ? '' : "refused: $response->{content}";
 }
 
-sub has_effects { return $_[0] !~ /^SELECT/ || $_[0] =~ /dataflows\.(?:signal|start|retry|cancel|resolve|forget|define|schedule|await|create_webhook)|pg_reload_conf/; }
+sub has_effects
+{
+	my $functions = 'signal|start|retry|cancel|resolve|forget|define|schedule|await|create_webhook';
+
+	return $_[0] !~ /^SELECT/ || $_[0] =~ /dataflows\.(?:$functions)|pg_reload_conf/;
+}
 
 # one line behind a prompt and what is said to come of it
 sub step
@@ -76,10 +88,16 @@ sub step
 	$command = here($command);
 	do
 	{
-		$found = $prompt eq '$' ? run_shell($command) : run_sql($prompt eq 'shop=#' ? 'postgres' : 'app', $command);
-	} until (plain($found) eq plain($expected) || ($prompt ne '$' && has_effects($command)) || time() > $until || usleep(100_000) < 0);
+		$found =
+			$prompt eq '$'
+			? run_shell($command)
+			: run_sql($prompt eq 'shop=#' ? 'postgres' : 'app', $command);
+	} until (plain($found) eq plain($expected)
+			|| ($prompt ne '$' && has_effects($command))
+			|| time() > $until
+			|| usleep(100_000) < 0);
 	# most statements with effects are shown without their answer
-	if (plain($expected) eq '' && $found !~ /^ERROR|^refused/) { pass($command); }
+	if   (plain($expected) eq '' && $found !~ /^ERROR|^refused/) { pass($command); }
 	else { is(plain($found), plain($expected), $command) or diag("the page must say:\n$found"); }
 	my @said = $expected =~ /($UUID|$LINK)/g;
 	@ours{@said} = $found =~ /($UUID|$LINK)/g if @said;
@@ -93,9 +111,9 @@ sub session
 
 	for my $line (split /\n/, $text)
 	{
-		if ($line =~ /^(shop=[>#]|\$) (.*)/) { push @steps, [ $1, $2, '' ]; }
-		elsif ($line =~ /^shop-[>#] (.*)/) { $steps[-1][1] .= "\n$1"; }
-		elsif (@steps) { $steps[-1][2] .= "$line\n"; }
+		if    ($line =~ /^(shop=[>#]|\$) (.*)/) { push @steps, [ $1, $2, '' ]; }
+		elsif ($line =~ /^shop-[>#] (.*)/)      { $steps[-1][1] .= "\n$1"; }
+		elsif (@steps)                          { $steps[-1][2] .= "$line\n"; }
 	}
 	step(@$_) for @steps;
 	return;
@@ -129,8 +147,8 @@ my $page = slurp_file('docs/tutorial.md');
 
 while ($page =~ /^```(\w*)\n(.*?)^```$|^<!-- test: (\w+) -->$/msg)
 {
-	if (defined $3) { replace_body($3); }
-	else { block($1, $2); }
+	if   (defined $3) { replace_body($3); }
+	else              { block($1, $2); }
 }
 $node->stop;
 done_testing();

@@ -11,20 +11,25 @@ use Dataflows;
 my $systems = start_systems();
 my $node = new_node('cases', conf => "dataflows.undo_for = '10s'");
 my $url = $systems->url('crm');
-my $options = "url '$url', allow_private 'true', timeout '500ms', retry_initial '50ms', retry_max '200ms', settle '700ms', breaker_failures '100000', breaker_cooldown '200ms'";
+my $options =
+	  "url '$url', allow_private 'true', timeout '500ms', retry_initial '50ms', retry_max "
+	. "'200ms', "
+	. "settle '700ms', breaker_failures '100000', breaker_cooldown '200ms'";
 
 create_systems($node, 'postgres', $systems, workflow => 0);
 $systems->config('crm', idempotency => JSON::PP::false());
 $node->safe_psql('postgres', <<"SQL");
 CREATE SERVER plain FOREIGN DATA WRAPPER dataflows OPTIONS ($options);
-CREATE SERVER trusted FOREIGN DATA WRAPPER dataflows OPTIONS ($options, idempotency_header 'Idempotency-Key');
+CREATE SERVER trusted FOREIGN DATA WRAPPER dataflows
+  OPTIONS ($options, idempotency_header 'Idempotency-Key');
 GRANT USAGE ON FOREIGN SERVER plain, trusted TO app;
 SQL
 as_app($node, 'postgres', <<'SQL');
 CREATE FUNCTION app.one_step(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
   RETURN dataflows.post('call', coalesce(event->>'system', 'plain'), '/contacts',
-    jsonb_build_object('email', event->>'email', 'run', dataflows.run_id()), undo => 'DELETE /contacts/{id}',
+    jsonb_build_object('email', event->>'email', 'run', dataflows.run_id()),
+      undo => 'DELETE /contacts/{id}',
     doubt => coalesce(event->>'doubt', 'fail'), retry => event->'retry',
     probe => 'GET /contacts?' || coalesce(event->>'probe', 'run={run}'), probe_found => '$[*]');
 END $$;
@@ -32,7 +37,8 @@ SELECT dataflows.define_workflow('one-step', 'app.one_step');
 CREATE FUNCTION app.twins(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
   FOR i IN 1 .. 2 LOOP
-    PERFORM dataflows.post('twin', 'plain', '/contacts', jsonb_build_object('email', event->>'email', 'run', dataflows.run_id()),
+    PERFORM dataflows.post('twin', 'plain', '/contacts', jsonb_build_object('email',
+      event->>'email', 'run', dataflows.run_id()),
       undo => 'DELETE /contacts/{id}', probe => 'GET /contacts?run={run}', wait => false);
   END LOOP;
   PERFORM dataflows.wait_all('twin', 'twin#2');
@@ -41,7 +47,8 @@ END $$;
 SELECT dataflows.define_workflow('twins', 'app.twins');
 CREATE FUNCTION app.careless(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM dataflows.post('careless', 'plain', '/contacts', jsonb_build_object('email', event->>'email'), undo => 'none', wait => false);
+  PERFORM dataflows.post('careless', 'plain', '/contacts', jsonb_build_object('email',
+    event->>'email'), undo => 'none', wait => false);
   RETURN '"returned"';
 END $$;
 SELECT dataflows.define_workflow('careless', 'app.careless');
@@ -58,25 +65,51 @@ sub start
 
 	$systems->clear_faults;
 	$systems->fault('crm', %$_, match => { method => 'POST', %{ $_->{match} || {} } }) for @faults;
-	return ($email, as_app($node, 'postgres', "SELECT dataflows.start('$workflow', \$j\$$json\$j\$)"));
+	return ($email,
+		as_app($node, 'postgres', "SELECT dataflows.start('$workflow', \$j\$$json\$j\$)"));
 }
 
-sub state_of { my ($run) = @_; return as_app($node, 'postgres', "SELECT dataflows.await('$run', '20 s')"); }
+sub state_of
+{
+	my ($run) = @_;
+	return as_app($node, 'postgres', "SELECT dataflows.await('$run', '20 s')");
+}
 
 # "ever made/left"
-sub books { my ($email) = @_; return join('/', @{ $systems->summary('crm')->{$email} // [ 0, 0 ] }); }
+sub books
+{
+	my ($email) = @_;
+	return join('/', @{ $systems->summary('crm')->{$email} // [ 0, 0 ] });
+}
 
-sub made { my ($email) = @_; return (map { $_->{id} } grep { $_->{email} eq $email } @{ $systems->books('crm')->{records} })[0]; }
+sub made
+{
+	my ($email) = @_;
+	return (map { $_->{id} } grep { $_->{email} eq $email } @{ $systems->books('crm')->{records} })
+		[0];
+}
 
-sub pending { my ($run, $column) = @_; return $node->safe_psql('postgres', "SELECT $column FROM dataflows.pending_undo WHERE run = '$run' ORDER BY step LIMIT 1"); }
+sub pending
+{
+	my ($run, $column) = @_;
+	return $node->safe_psql('postgres',
+		"SELECT $column FROM dataflows.pending_undo WHERE run = '$run' ORDER BY step LIMIT 1");
+}
 
-sub create { my ($email) = @_; return HTTP::Tiny->new->post("$url/contacts", { content => qq({"email": "$email"}) })->{status}; }
+sub create
+{
+	my ($email) = @_;
+	return HTTP::Tiny->new->post("$url/contacts", { content => qq({"email": "$email"}) })->{status};
+}
 
 sub resolve
 {
 	my ($run, $step, $outcome, $output) = @_;
 
-	return as_app($node, 'postgres', "SELECT dataflows.resolve('$run', '$step', '$outcome', 'looked'" . ($output ? ", '$output'" : '') . ')');
+	return as_app($node, 'postgres',
+			  "SELECT dataflows.resolve('$run', '$step', '$outcome', 'looked'"
+			. ($output ? ", '$output'" : '')
+			. ')');
 }
 
 my @get = (match => { method => 'GET' });
@@ -86,102 +119,183 @@ my ($email, $run);
 $systems->clear_faults;
 is(create('c1@example.com'), 201, 'a record is there before');
 ($email, $run) = start({ probe => 'email={request.email}' }, { fault => 'lost' });
-is(state_of($run) . ' ' . books($email), 'rolled_back 1/1', 'it is neither adopted nor undone, and nothing was sent');
-is($node->safe_psql('postgres', "SELECT error->'detail'->>'existed' FROM dataflows.runs WHERE run = '$run'"), 'true', 'the body learns that it existed');
+is( state_of($run) . ' ' . books($email),
+	'rolled_back 1/1',
+	'it is neither adopted nor undone, and nothing was sent');
+is( $node->safe_psql(
+		'postgres', "SELECT error->'detail'->>'existed' FROM dataflows.runs WHERE run = '$run'"),
+	'true',
+	'the body learns that it existed');
 
 # a first probe that cannot be read: nothing is sent
-($email, $run) = start({ probe => 'email={request.email}', doubt => 'resend' }, { @get, fault => 'invalid_json' });
-is(state_of($run) . ' ' . books($email), 'rolled_back 0/0', 'without knowing what is there nothing is sent, whatever doubt says');
+($email, $run) = start({ probe => 'email={request.email}', doubt => 'resend' },
+	{ @get, fault => 'invalid_json' });
+is( state_of($run) . ' ' . books($email),
+	'rolled_back 0/0',
+	'without knowing what is there nothing is sent, whatever doubt says');
 
 # a probe that has its own trouble
-($email, $run) = start({}, { fault => 'lost', times => 1 }, { @get, status => 500, times => 2 }, { @get, fault => 'lost', times => 1 },
+($email, $run) = start(
+	{},
+	{ fault => 'lost', times => 1 },
+	{ @get, status => 500, times => 2 },
+	{ @get, fault => 'lost', times => 1 },
 	{ @get, status => 401, times => 1 });
 is(state_of($run) . ' ' . books($email), 'completed 1/1', 'a probe is asked until it answers');
 ($email, $run) = start({}, { fault => 'lost', times => 1 }, { @get, fault => 'empty', times => 1 });
-is(state_of($run) . ' ' . books($email), 'rolled_back 1/0', 'a 2xx without a body is no "not there"; the undo asks again and finds the id');
-($email, $run) = start({ system => 'trusted' }, { status => 500, times => 1 }, { @get, status => 405 });
+is( state_of($run) . ' ' . books($email),
+	'rolled_back 1/0',
+	'a 2xx without a body is no "not there"; the undo asks again and finds the id');
+($email, $run) =
+	start({ system => 'trusted' }, { status => 500, times => 1 }, { @get, status => 405 });
 is(state_of($run) . ' ' . books($email), 'completed 1/1', 'a trusted key needs no probe');
 
 # the budget holds with a probe, too
 ($email, $run) = start({ retry => { max_attempts => 2 } }, { fault => 'reset_before' });
-is(state_of($run) . ' ' . books($email), 'rolled_back 0/0', 'attempts are counted though a probe says each time that nothing is there');
-is(number_of($node, "SELECT attempts FROM dataflows.steps WHERE run = '$run'"), 2, 'two and no more');
+is( state_of($run) . ' ' . books($email),
+	'rolled_back 0/0',
+	'attempts are counted though a probe says each time that nothing is there');
+is(number_of($node, "SELECT attempts FROM dataflows.steps WHERE run = '$run'"),
+	2, 'two and no more');
 ($email, $run) = start({}, { fault => 'reset_before', times => 1 }, { status => 422 });
-is(state_of($run) . ' ' . books($email), 'rolled_back 0/0', 'not there, sent again, refused: failed for certain');
-($email, $run) = start({}, { fault => 'lost', times => 1 }, { @get, status => 404, times => 1 }, { status => 409, times => 1 });
-is(state_of($run) =~ /^completed$/ ? books($email) : 'no', '1/1', 'found before it is sent again, or by the probe after the conflict');
+is( state_of($run) . ' ' . books($email),
+	'rolled_back 0/0',
+	'not there, sent again, refused: failed for certain');
+($email, $run) = start(
+	{},
+	{ fault => 'lost', times => 1 },
+	{ @get, status => 404, times => 1 },
+	{ status => 409, times => 1 });
+is(state_of($run) =~ /^completed$/ ? books($email) : 'no',
+	'1/1', 'found before it is sent again, or by the probe after the conflict');
 
 # nobody can tell: a person
 ($email, $run) = start({}, { fault => 'lost', times => 1 }, { @get, fault => 'invalid_json' });
 is(state_of($run) . ' ' . books($email), 'stuck 1/1', 'a probe that cannot be read');
-is(pending($run, "step || ' ' || state || ' ' || request"), 'call in_doubt POST /contacts', 'pending_undo names the step and its request');
-like(pending($run, 'probe'), qr/^the probe was answered with status 200 and nothing that can be read$/, 'what the probe said');
-like($node->safe_psql('postgres', "SELECT remedy FROM dataflows.stuck WHERE run = '$run'"), qr/pending_undo WHERE run = '$run'; .*SELECT dataflows\.retry\('$run'\);/, 'stuck leads there');
+is( pending($run, "step || ' ' || state || ' ' || request"),
+	'call in_doubt POST /contacts',
+	'pending_undo names the step and its request');
+like(
+	pending($run, 'probe'),
+	qr/^the probe was answered with status 200 and nothing that can be read$/,
+	'what the probe said');
+like(
+	$node->safe_psql('postgres', "SELECT remedy FROM dataflows.stuck WHERE run = '$run'"),
+	qr/pending_undo WHERE run = '$run'; .*SELECT dataflows\.retry\('$run'\);/,
+	'stuck leads there');
 like(pending($run, 'answered'), qr/^no status: /, 'what was answered');
-like(pending($run, 'remedy'), qr/SELECT dataflows\.resolve\('$run', 'call', 'done', .*SELECT dataflows\.resolve\('$run', 'call', 'not_done', 'who looked'\);/, 'and the calls to make');
+my $resolve = qr/SELECT dataflows\.resolve\('$run', 'call'/;
+like(
+	pending($run, 'remedy'),
+	qr/$resolve, 'done', .*$resolve, 'not_done', 'who looked'\);/,
+	'and the calls to make');
 $systems->clear_faults;
-is(resolve($run, 'call', 'done', '{"id": "' . made($email) . '"}'), 't', 'a person gives the record');
-ok(wait_until($node, "SELECT state = 'rolled_back' FROM dataflows.runs WHERE run = '$run'"), 'and it is undone');
+is(resolve($run, 'call', 'done', '{"id": "' . made($email) . '"}'),
+	't', 'a person gives the record');
+ok(wait_until($node, "SELECT state = 'rolled_back' FROM dataflows.runs WHERE run = '$run'"),
+	'and it is undone');
 is(books($email), '1/0', 'nothing is left');
 
-($email, $run) = start({ probe => 'email={request.email}' }, { fault => 'lost', times => 1 }, { @get, status => 503, skip => 1 });
-ok(wait_until($node, "SELECT error->>'probe' LIKE '%503' FROM dataflows.steps WHERE run = '$run'"), 'while the probe gets no answer');
+($email, $run) = start(
+	{ probe => 'email={request.email}' },
+	{ fault => 'lost', times => 1 },
+	{ @get, status => 503, skip => 1 });
+ok( wait_until($node, "SELECT error->>'probe' LIKE '%503' FROM dataflows.steps WHERE run = '$run'"),
+	'while the probe gets no answer');
 is(create($email), 201, 'somebody makes a second one');
 $systems->clear_faults;
 is(state_of($run) . ' ' . books($email), 'stuck 2/2', 'two records: neither is adopted or undone');
 like(pending($run, 'probe'), qr/found 2 records/, 'the probe says so');
 is(resolve($run, 'call', 'not_done'), 't', 'a person says that neither is ours');
-ok(wait_until($node, "SELECT state = 'rolled_back' FROM dataflows.runs WHERE run = '$run'"), 'rolled back');
+ok(wait_until($node, "SELECT state = 'rolled_back' FROM dataflows.runs WHERE run = '$run'"),
+	'rolled back');
 is(books($email), '2/2', 'and both are left alone');
 
 # carried out for certain, but unreadable: never sent again, never failed
 for my $doubt (qw(fail resend))
 {
-	($email, $run) = start({ doubt => $doubt }, { fault => 'invalid_json' }, { @get, status => 405 });
-	is(state_of($run) . ' ' . books($email), 'stuck 1/1', "a 2xx that cannot be read and a probe that cannot tell, doubt => '$doubt'");
-	like($node->safe_psql('postgres', "SELECT reason FROM dataflows.stuck WHERE run = '$run'"), qr/was carried out \(status 201\).*405/, 'stuck says why');
+	($email, $run) =
+		start({ doubt => $doubt }, { fault => 'invalid_json' }, { @get, status => 405 });
+	is(state_of($run) . ' ' . books($email),
+		'stuck 1/1', "a 2xx that cannot be read and a probe that cannot tell, doubt => '$doubt'");
+	like(
+		$node->safe_psql('postgres', "SELECT reason FROM dataflows.stuck WHERE run = '$run'"),
+		qr/was carried out \(status 201\).*405/,
+		'stuck says why');
 }
 $systems->clear_faults;
-is(resolve($run, 'call', 'done', '{"id": "' . made($email) . '"}'), 't', 'a person gives the record');
-ok(wait_until($node, "SELECT state = 'completed' AND result ? 'id' FROM dataflows.runs WHERE run = '$run'"), 'and the body goes on with it');
+is(resolve($run, 'call', 'done', '{"id": "' . made($email) . '"}'),
+	't', 'a person gives the record');
+ok( wait_until(
+		$node,
+		"SELECT state = 'completed' AND result ? 'id' FROM dataflows.runs WHERE run = '$run'"),
+	'and the body goes on with it');
 
 # two steps in doubt that ask the same: one record could be of either
-($email, $run) = start({ workflow => 'twins' }, { fault => 'lost', times => 1 }, { fault => 'reset_before', times => 1 });
+($email, $run) = start(
+	{ workflow => 'twins' },
+	{ fault => 'lost', times => 1 },
+	{ fault => 'reset_before', times => 1 });
 is(state_of($run) . ' ' . books($email), 'stuck 1/1', 'one record is not adopted by two steps');
-like(pending($run, 'probe'), qr/which may be that of step "twin/, 'and the probe says whose it may be');
+like(
+	pending($run, 'probe'),
+	qr/which may be that of step "twin/,
+	'and the probe says whose it may be');
 
 # nobody asked what came of it
 ($email, $run) = start({ workflow => 'careless' }, { fault => 'lost', times => 1 });
-is(state_of($run) . ' ' . books($email), 'stuck 1/1', 'a doubt that the body never asked about does not look completed');
+is(state_of($run) . ' ' . books($email),
+	'stuck 1/1', 'a doubt that the body never asked about does not look completed');
 is(resolve($run, 'careless', 'done'), 't', 'a person settles it');
-ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$run'"), 'and it completes');
+ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$run'"),
+	'and it completes');
 
 # an undo that is a POST, a refund, is not made twice
 as_app($node, 'postgres', <<'SQL');
 CREATE FUNCTION app.refunds(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM dataflows.post('charge', event->>'system', '/contacts', jsonb_build_object('email', event->>'email'),
-    undo => 'POST /contacts', undo_body => jsonb_build_object('email', 'refund-' || (event->>'email')), doubt => coalesce(event->>'doubt', 'fail'));
+  PERFORM dataflows.post('charge', event->>'system', '/contacts', jsonb_build_object('email',
+    event->>'email'),
+    undo => 'POST /contacts', undo_body => jsonb_build_object('email',
+      'refund-' || (event->>'email')), doubt => coalesce(event->>'doubt', 'fail'));
   RAISE EXCEPTION 'no';
 END $$;
 SELECT dataflows.define_workflow('refunds', 'app.refunds');
 SQL
 for my $case (
 	[ 'plain', 'fail', { fault => 'lost', times => 1 }, 'stuck', '1/1', 'no answer: not repeated' ],
-	[ 'plain', 'fail', { status => 500, times => 1 }, 'stuck', '0/0', 'a 500: not repeated, for nobody knows' ],
-	[ 'plain', 'fail', { status => 503, times => 1 }, 'rolled_back', '1/1', 'a 503: certainly not carried out, repeated' ],
-	[ 'plain', 'resend', { fault => 'lost', times => 1 }, 'rolled_back', '2/2', 'repeated where the step says so' ],
-	[ 'trusted', 'fail', { fault => 'lost', times => 1 }, 'rolled_back', '1/1', 'repeated where the key is honoured' ],)
+	[
+		'plain', 'fail', { status => 500, times => 1 },
+		'stuck', '0/0', 'a 500: not repeated, for nobody knows'
+	],
+	[
+		'plain', 'fail', { status => 503, times => 1 },
+		'rolled_back', '1/1', 'a 503: certainly not carried out, repeated'
+	],
+	[
+		'plain', 'resend', { fault => 'lost', times => 1 },
+		'rolled_back', '2/2', 'repeated where the step says so'
+	],
+	[
+		'trusted', 'fail', { fault => 'lost', times => 1 },
+		'rolled_back', '1/1', 'repeated where the key is honoured'
+	],)
 {
 	my ($system, $doubt, $fault, $state, $books, $what) = @$case;
 
-	$systems->config('crm', idempotency => $system eq 'trusted' ? JSON::PP::true() : JSON::PP::false());
-	($email, $run) = start({ workflow => 'refunds', system => $system, doubt => $doubt }, { %$fault, match => { email => '^refund-' } });
+	$systems->config('crm',
+		idempotency => $system eq 'trusted' ? JSON::PP::true() : JSON::PP::false());
+	($email, $run) = start({ workflow => 'refunds', system => $system, doubt => $doubt },
+		{ %$fault, match => { email => '^refund-' } });
 	is(state_of($run) . ' ' . books("refund-$email"), "$state $books", "a refund with $what");
 	next if $state ne 'stuck';
-	like(pending($run, 'why'), qr/may have been carried out/, 'it stands in pending_undo with the reason');
+	like(
+		pending($run, 'why'),
+		qr/may have been carried out/,
+		'it stands in pending_undo with the reason');
 	ok(resolve($run, 'charge', 'undone') eq 't', 'a person looks and says that it was done');
-	ok(wait_until($node, "SELECT state = 'rolled_back' FROM dataflows.runs WHERE run = '$run'"), 'and the run ends');
+	ok(wait_until($node, "SELECT state = 'rolled_back' FROM dataflows.runs WHERE run = '$run'"),
+		'and the run ends');
 }
 
 # an undo that needs no answer: what it does not find may still come
@@ -189,40 +303,71 @@ $systems->config('crm', idempotency => JSON::PP::false());
 as_app($node, 'postgres', <<'SQL');
 CREATE FUNCTION app.by_filter(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
-  RETURN dataflows.post('call', 'plain', '/contacts', jsonb_build_object('email', event->>'email'), undo => 'DELETE /contacts?email={request.email}');
+  RETURN dataflows.post('call', 'plain', '/contacts', jsonb_build_object('email', event->>'email'),
+    undo => 'DELETE /contacts?email={request.email}');
 END $$;
 SELECT dataflows.define_workflow('by-filter', 'app.by_filter');
 SQL
 # given up after 500 ms, carried out after 600, settled after 700
 ($email, $run) = start({ workflow => 'by-filter' }, { fault => 'late', ms => 600 });
-is(state_of($run) . ' ' . books($email), 'rolled_back 1/0', 'a 404 before the system has settled is not believed');
-my @deletes = map { $_->{status} } grep { $_->{method} eq 'DELETE' && $_->{email} eq $email } @{ $systems->requests('crm') };
+is( state_of($run) . ' ' . books($email),
+	'rolled_back 1/0',
+	'a 404 before the system has settled is not believed');
+my @deletes = map { $_->{status} }
+	grep { $_->{method} eq 'DELETE' && $_->{email} eq $email } @{ $systems->requests('crm') };
 
 is("@deletes", '404 200', 'it was not there, and then it was');
-is($node->safe_psql('postgres', "SELECT undo_state FROM dataflows.steps WHERE run = '$run'"), 'undone', 'and is undone');
+is($node->safe_psql('postgres', "SELECT undo_state FROM dataflows.steps WHERE run = '$run'"),
+	'undone', 'and is undone');
 ($email, $run) = start({ workflow => 'by-filter' }, { fault => 'hang' });
 is(state_of($run) . ' ' . books($email), 'rolled_back 0/0', 'one after it is');
-is($node->safe_psql('postgres', "SELECT undo_state FROM dataflows.steps WHERE run = '$run'"), 'gone', 'as gone');
+is($node->safe_psql('postgres', "SELECT undo_state FROM dataflows.steps WHERE run = '$run'"),
+	'gone', 'as gone');
 
 # a person is quicker than the probe that is on the wire: his word counts
 for my $case (
 	[ 'lost', 'done', '{"id": "by hand"}', 'completed', '1/1', 'done, and the probe finds it' ],
-	[ 'reset_before', 'done', '{"id": "by hand"}', 'completed', '0/0', 'done, and the probe does not find it' ],
+	[
+		'reset_before', 'done', '{"id": "by hand"}',
+		'completed', '0/0', 'done, and the probe does not find it'
+	],
 	[ 'lost', 'not_done', undef, 'rolled_back', '1/1', 'not done, and the probe finds it' ],
-	[ 'reset_before', 'skipped', undef, 'completed', '0/0', 'skipped, and the probe does not find it' ],)
+	[
+		'reset_before', 'skipped', undef, 'completed', '0/0',
+		'skipped, and the probe does not find it'
+	],)
 {
 	my ($fault, $outcome, $output, $state, $books, $what) = @$case;
 
-	($email, $run) = start({}, { fault => $fault, times => 1 }, { @get, fault => 'latency', ms => 2500, skip => 0 });
+	($email, $run) = start(
+		{},
+		{ fault => $fault, times => 1 },
+		{ @get, fault => 'latency', ms => 2500, skip => 0 });
 	# the probe leaves when the system has settled
-	ok(wait_until($node, "SELECT (SELECT state = 'in_doubt' FROM dataflows.steps WHERE run = '$run') AND in_flight = 1 FROM dataflows.systems WHERE system = 'plain'"), 'the probe is on the wire');
+	ok( wait_until(
+			$node,
+			"SELECT (SELECT state = 'in_doubt' FROM dataflows.steps WHERE run = '$run')
+				AND in_flight = 1 FROM dataflows.systems WHERE system = 'plain'"
+		),
+		'the probe is on the wire');
 	is(resolve($run, 'call', $outcome, $output), 't', "a person says: $what");
 	is(state_of($run) . ' ' . books($email), "$state $books", 'and so it is');
-	ok(wait_until($node, "SELECT in_flight = 0 FROM dataflows.systems WHERE system = 'plain'"), 'the answer comes too late');
-	is($node->safe_psql('postgres', "SELECT state || ' ' || attempts || ' ' || (SELECT state FROM dataflows.runs WHERE run = '$run') FROM dataflows.steps WHERE run = '$run'"),
-		($outcome eq 'not_done' ? 'failed' : 'done') . " 1 $state", 'and changes nothing');
-	is($node->safe_psql('postgres', "SELECT (error->>'message') || ' ' || coalesce(output->>'id', 'nothing') FROM dataflows.steps WHERE run = '$run'"),
-		"resolved as $outcome by app " . ($output ? 'by hand' : 'nothing'), 'nor the record of it');
+	ok(wait_until($node, "SELECT in_flight = 0 FROM dataflows.systems WHERE system = 'plain'"),
+		'the answer comes too late');
+	is( $node->safe_psql(
+			'postgres',
+			"SELECT state || ' ' || attempts || ' ' || (SELECT state FROM dataflows.runs
+				WHERE run = '$run') FROM dataflows.steps WHERE run = '$run'"
+		),
+		($outcome eq 'not_done' ? 'failed' : 'done') . " 1 $state",
+		'and changes nothing');
+	is( $node->safe_psql(
+			'postgres',
+			"SELECT (error->>'message') || ' ' || coalesce(output->>'id', 'nothing')
+				FROM dataflows.steps WHERE run = '$run'"
+		),
+		"resolved as $outcome by app " . ($output ? 'by hand' : 'nothing'),
+		'nor the record of it');
 }
 
 $node->stop;

@@ -34,13 +34,19 @@ sub setting
 sub stuck_run
 {
 	my ($workflow, $input, $key) = @_;
-	my $run = as_app($node, 'postgres', "SELECT dataflows.start('$workflow', '$input'" . ($key ? ", '$key'" : '') . ')');
+	my $run = as_app($node, 'postgres',
+		"SELECT dataflows.start('$workflow', '$input'" . ($key ? ", '$key'" : '') . ')');
 
 	wait_until($node, "SELECT state = 'stuck' FROM dataflows.runs WHERE run = '$run'");
 	return $run;
 }
 
-sub alerts_of { my ($run) = @_; return ask("SELECT count(*) FROM dataflows.runs WHERE workflow = 'tell' AND input->>'run' = '$run'"); }
+sub alerts_of
+{
+	my ($run) = @_;
+	return ask(
+		"SELECT count(*) FROM dataflows.runs WHERE workflow = 'tell' AND input->>'run' = '$run'");
+}
 
 ask(<<'SQL');
 CREATE EXTENSION dataflows;
@@ -79,24 +85,51 @@ SQL
 # ---- a workflow --------------------------------------------------------------------
 
 my $run = stuck_run('typo', '{"secret": "of the input"}', 'key-1');
-ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE workflow = 'tell' AND input->>'run' = '$run'"),
+ok( wait_until(
+		$node,
+		"SELECT state = 'completed' FROM dataflows.runs WHERE workflow = 'tell'
+			AND input->>'run' = '$run'"
+	),
 	'a run of another owner is started, and runs');
-is(ask("SELECT key ~ ('^$run/' || '\\d{16}\$') AND owner = 'ops' AND started_by = 'ops' FROM dataflows.runs WHERE workflow = 'tell'"), 't',
+is( ask("SELECT key ~ ('^$run/' || '\\d{16}\$') AND owner = 'ops' AND started_by = 'ops' FROM "
+			. "dataflows.runs WHERE workflow = 'tell'"),
+	't',
 	'its key is the run and the time');
-is(ask("SELECT string_agg(k, ' ' ORDER BY k) FROM dataflows.runs, jsonb_object_keys(input) k WHERE workflow = 'tell'"),
-	'at key reason remedy run sqlstate undo_failed workflow', 'what it is told');
-is(ask("SELECT concat_ws('|', input->>'workflow', input->>'key', input->>'sqlstate', input->>'undo_failed', (input->>'at')::timestamptz <= now())
-	FROM dataflows.runs WHERE workflow = 'tell'"), 'typo|key-1|42883|[]|t', 'namely this');
-is(ask("SELECT r.input->>'reason' = s.reason AND r.input->>'remedy' = s.remedy FROM dataflows.runs r, dataflows.stuck s WHERE r.workflow = 'tell' AND s.run = '$run'"),
-	't', 'in the words of the view stuck');
-is(ask("SELECT count(*) FROM dataflows.runs WHERE workflow = 'tell' AND input::text LIKE '%of the input%'"), 0, 'and not what went into the run');
+is( ask("SELECT string_agg(k, ' ' ORDER BY k) FROM dataflows.runs, jsonb_object_keys(input) k
+	WHERE workflow = 'tell'"
+	),
+	'at key reason remedy run sqlstate undo_failed workflow',
+	'what it is told');
+is( ask("SELECT concat_ws('|', input->>'workflow', input->>'key', input->>'sqlstate',
+		input->>'undo_failed', (input->>'at')::timestamptz <= now())
+	FROM dataflows.runs WHERE workflow = 'tell'"),
+	'typo|key-1|42883|[]|t',
+	'namely this');
+is( ask("SELECT r.input->>'reason' = s.reason AND r.input->>'remedy' = s.remedy
+	FROM dataflows.runs r, dataflows.stuck s WHERE r.workflow = 'tell' AND s.run = '$run'"
+	),
+	't',
+	'in the words of the view stuck');
+is( ask("SELECT count(*) FROM dataflows.runs WHERE workflow = 'tell'
+	AND input::text LIKE '%of the input%'"
+	),
+	0,
+	'and not what went into the run');
 as_app($node, 'postgres', "SELECT dataflows.retry('$run')");
-ok(wait_until($node, "SELECT count(*) = 2 FROM dataflows.runs WHERE workflow = 'tell' AND input->>'run' = '$run'"), 'stuck again: told again');
+ok( wait_until(
+		$node,
+		"SELECT count(*) = 2 FROM dataflows.runs WHERE workflow = 'tell' AND input->>'run' = '$run'"
+	),
+	'stuck again: told again');
 
 $run = stuck_run('typo', '{"undo": 1}');
-wait_until($node, "SELECT count(*) = 1 FROM dataflows.runs WHERE workflow = 'tell' AND input->>'run' = '$run'");
-is(ask("SELECT concat_ws('|', u->>'step', u->>'undo', u->>'why' <> '') FROM dataflows.runs, jsonb_array_elements(input->'undo_failed') u WHERE workflow = 'tell' AND input->>'run' = '$run'"),
-	'make|SELECT 1/0|t', 'undos that failed are listed');
+wait_until($node,
+	"SELECT count(*) = 1 FROM dataflows.runs WHERE workflow = 'tell' AND input->>'run' = '$run'");
+is( ask("SELECT concat_ws('|', u->>'step', u->>'undo', u->>'why' <> '') FROM dataflows.runs,
+	jsonb_array_elements(input->'undo_failed') u WHERE workflow = 'tell' AND input->>'run' = '$run'"
+	),
+	'make|SELECT 1/0|t',
+	'undos that failed are listed');
 $run = stuck_run('typo', '{"sql": 1}');
 is(alerts_of($run), 1, 'a run that gets stuck in a sql worker');
 $run = stuck_run('typo', '{"deaf": 1}');
@@ -104,13 +137,29 @@ is(alerts_of($run), 1, 'a run whose body ended its worker three times, by the co
 SKIP:
 {
 	skip 'roles without LOGIN may have workers from PostgreSQL 17 on', 3 if $node->pg_version >= 17;
-	ask('ALTER ROLE app NOLOGIN; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type LIKE \'dataflows%worker\'');
-	my $two = ask(q{SET ROLE app; SELECT string_agg(dataflows.start('fine', to_jsonb(i))::text, ',') FROM generate_series(1, 2) i});
-	ok(wait_until($node, "SELECT count(*) = 2 FROM dataflows.runs WHERE state = 'stuck' AND run = ANY ('{$two}')"), 'runs of a role without LOGIN are stuck');
-	is(ask("SELECT count(DISTINCT input->>'run') || ' ' || count(*) FROM dataflows.runs WHERE workflow = 'tell' AND (input->>'run')::uuid = ANY ('{$two}')"), '2 2', 'each is told of, once');
+	ask('ALTER ROLE app NOLOGIN; SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+		WHERE backend_type LIKE \'dataflows%worker\''
+	);
+	my $two = ask(
+		q{SET ROLE app; SELECT string_agg(dataflows.start('fine', to_jsonb(i))::text, ',')
+			FROM generate_series(1, 2) i}
+	);
+	ok( wait_until(
+			$node,
+			"SELECT count(*) = 2 FROM dataflows.runs WHERE state = 'stuck' AND run = ANY ('{$two}')"
+		),
+		'runs of a role without LOGIN are stuck');
+	is( ask("SELECT count(DISTINCT input->>'run') || ' ' || count(*) FROM dataflows.runs
+		WHERE workflow = 'tell' AND (input->>'run')::uuid = ANY ('{$two}')"
+		),
+		'2 2',
+		'each is told of, once');
 	ask('ALTER ROLE app LOGIN');
-	is(ask(q{SELECT string_agg(labels->>'workflow' || ' ' || value, ', ' ORDER BY labels->>'workflow') FROM dataflows.metrics WHERE name = 'dataflows_runs_stuck'}),
-		'fine 2, typo 5', 'whoever made them stuck, they are counted');
+	is( ask(q{SELECT string_agg(labels->>'workflow' || ' ' || value, ', '
+		ORDER BY labels->>'workflow') FROM dataflows.metrics WHERE name = 'dataflows_runs_stuck'}
+		),
+		'fine 2, typo 5',
+		'whoever made them stuck, they are counted');
 }
 
 # ---- no circle -----------------------------------------------------------------------
@@ -122,14 +171,24 @@ BEGIN
   IF event->>'key' = 'child' THEN PERFORM dataflows.call('child', 'child', event); END IF;
   RETURN '1';
 END $$;
-CREATE FUNCTION ops.child(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$BEGIN PERFORM nothing(); END$$;
+CREATE FUNCTION ops.child(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$BEGIN PERFORM nothing();
+  END$$;
 SELECT dataflows.define_workflow('child', 'ops.child');
 SQL
 $run = stuck_run('typo', '{}', 'itself');
-ok(wait_until($node, "SELECT state = 'stuck' FROM dataflows.runs WHERE workflow = 'tell' AND input->>'run' = '$run'"), 'the run that tells is stuck itself');
+ok( wait_until(
+		$node,
+		"SELECT state = 'stuck' FROM dataflows.runs WHERE workflow = 'tell'
+			AND input->>'run' = '$run'"
+	),
+	'the run that tells is stuck itself');
 my $other = stuck_run('typo', '{}', 'child');
-ok(wait_until($node, "SELECT state = 'stuck' FROM dataflows.runs WHERE workflow = 'child'"), 'a run that it calls is stuck');
-is(ask("SELECT count(*) FROM dataflows.runs t JOIN dataflows.runs s ON s.run = (t.input->>'run')::uuid WHERE t.workflow = 'tell' AND s.workflow IN ('tell', 'child')"), 0,
+ok(wait_until($node, "SELECT state = 'stuck' FROM dataflows.runs WHERE workflow = 'child'"),
+	'a run that it calls is stuck');
+is( ask("SELECT count(*) FROM dataflows.runs t JOIN dataflows.runs s ON s.run =
+	(t.input->>'run')::uuid WHERE t.workflow = 'tell' AND s.workflow IN ('tell', 'child')"
+	),
+	0,
 	'nobody is told of either');
 
 # ---- wrong settings ----------------------------------------------------------------------
@@ -142,10 +201,19 @@ for my $wrong ('nobody', 'channel:', 'channel:dataflows', 'channel:' . 'x' x 64)
 
 	$run = stuck_run('typo', '{}');
 	ok($run, "$wrong: the run is stuck all the same");
-	like(substr(slurp_file($node->logfile), $offset), qr/dataflows\.on_stuck "\Q$wrong\E" was told nothing of 1 runs/, 'and the log says that nobody was told');
+	like(
+		substr(slurp_file($node->logfile), $offset),
+		qr/dataflows\.on_stuck "\Q$wrong\E" was told nothing of 1 runs/,
+		'and the log says that nobody was told');
 }
-is(ask("SELECT count(*) FROM dataflows.runs WHERE workflow = 'tell'"), $before, 'nothing was started');
-like(ask("SELECT value FROM dataflows.metrics WHERE name = 'dataflows_alerts' AND labels->>'outcome' = 'failed'"), qr/^4$/, 'which is counted');
+is(ask("SELECT count(*) FROM dataflows.runs WHERE workflow = 'tell'"),
+	$before, 'nothing was started');
+like(
+	ask("SELECT value FROM dataflows.metrics WHERE name = 'dataflows_alerts'
+		AND labels->>'outcome' = 'failed'"
+	),
+	qr/^4$/,
+	'which is counted');
 setting('');
 $run = stuck_run('typo', '{}');
 is(alerts_of($run), 0, 'empty: nothing happens');
@@ -154,7 +222,8 @@ is(alerts_of($run), 0, 'empty: nothing happens');
 
 setting('channel:ops_alarm');
 my ($in, $out, $timer) = ('', '', IPC::Run::timer(30));
-my $handle = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ], '<', \$in, '>', \$out, $timer);
+my $handle = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ],
+	'<', \$in, '>', \$out, $timer);
 $in .= "LISTEN ops_alarm;\n\\echo listening\n";
 $handle->pump until $out =~ /listening/;
 $run = stuck_run('typo', '{}', 'by-channel');
@@ -165,7 +234,10 @@ for (1 .. 100)
 	last if $out =~ /notification/;
 	usleep(50_000);
 }
-like($out, qr/notification "ops_alarm" with payload "\{.*"run": "$run".*"/, 'the channel is notified');
+like(
+	$out,
+	qr/notification "ops_alarm" with payload "\{.*"run": "$run".*"/,
+	'the channel is notified');
 unlike($out, qr/notification.*notification/s, 'once');
 $out = '';
 $run = stuck_run('typo', '{"long": 1}', 'é' x 300);
@@ -177,8 +249,10 @@ for (1 .. 100)
 	usleep(50_000);
 }
 my ($payload) = $out =~ /notification "ops_alarm" with payload "(\{.*\})"/;
-ok(defined $payload && length($payload) < 8000 && $payload =~ /"run": "$run"/, 'what is long is cut until it fits');
-is(ask("SELECT ('" . ($payload =~ s/'/''/gr) . "'::jsonb)->>'sqlstate'"), '42000', 'and is still JSON');
+ok(defined $payload && length($payload) < 8000 && $payload =~ /"run": "$run"/,
+	'what is long is cut until it fits');
+is(ask("SELECT ('" . ($payload =~ s/'/''/gr) . "'::jsonb)->>'sqlstate'"),
+	'42000', 'and is still JSON');
 $in .= "\\q\n";
 $handle->finish;
 
@@ -192,9 +266,21 @@ for my $round (1 .. 3)
 	usleep(20_000 + int(rand(150_000)));
 	restart_hard($node, 'kill');
 }
-ok(wait_until($node, "SELECT count(*) = 1200 FROM dataflows.run WHERE workflow = 'typo' AND state = 'stuck'", 60), 'all get stuck, whatever was killed');
-is(ask(q{SELECT count(*) || ' ' || count(DISTINCT input->>'run') FROM dataflows.run WHERE workflow = 'tell'}), '1200 1200', 'each was told of exactly once');
-is(ask(q{SELECT count(*) FROM dataflows.run t WHERE workflow = 'tell' AND NOT EXISTS (SELECT FROM dataflows.run s WHERE s.run = (t.input->>'run')::uuid AND s.state = 'stuck')}), 0,
+ok( wait_until(
+		$node,
+		"SELECT count(*) = 1200 FROM dataflows.run WHERE workflow = 'typo' AND state = 'stuck'", 60
+	),
+	'all get stuck, whatever was killed');
+is( ask(q{SELECT count(*) || ' ' || count(DISTINCT input->>'run') FROM dataflows.run
+	WHERE workflow = 'tell'}
+	),
+	'1200 1200',
+	'each was told of exactly once');
+is( ask(q{SELECT count(*) FROM dataflows.run t WHERE workflow = 'tell'
+	AND NOT EXISTS (SELECT FROM dataflows.run s WHERE s.run = (t.input->>'run')::uuid
+	AND s.state = 'stuck')}
+	),
+	0,
 	'and none that is not stuck');
 
 $node->stop;

@@ -23,7 +23,11 @@ CONF
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 sub app { return as_app($node, 'postgres', $_[0]); }
-sub state_is { return wait_until($node, "SELECT state = '$_[1]' FROM dataflows.runs WHERE run = '$_[0]'"); }
+
+sub state_is
+{
+	return wait_until($node, "SELECT state = '$_[1]' FROM dataflows.runs WHERE run = '$_[0]'");
+}
 
 sql('CREATE ROLE hearer LOGIN');
 create_systems($node, 'postgres', $systems);
@@ -31,7 +35,8 @@ app(<<'SQL');
 CREATE FUNCTION app.rounds(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE i int := (event->>'i')::int;
 BEGIN
-  PERFORM dataflows.post('make', 'crm', '/contacts', jsonb_build_object('email', event->>'email', 'i', i), undo => 'DELETE /contacts/{id}');
+  PERFORM dataflows.post('make', 'crm', '/contacts', jsonb_build_object('email', event->>'email',
+    'i', i), undo => 'DELETE /contacts/{id}');
   IF i = 3 THEN RAISE EXCEPTION 'round 3 is bad'; END IF;
   RETURN dataflows.continue_with(event || jsonb_build_object('i', i + 1));
 END $$;
@@ -42,7 +47,8 @@ BEGIN
   RETURN NULL;
 END $$;
 SELECT dataflows.define_workflow('<script>hacked=1</script>', 'app.hostile');
-CREATE FUNCTION app.breaks(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN PERFORM nosuch(); RETURN NULL; END $$;
+CREATE FUNCTION app.breaks(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN PERFORM nosuch();
+  RETURN NULL; END $$;
 SELECT dataflows.define_workflow('breaks', 'app.breaks');
 CREATE FUNCTION app.many(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
@@ -50,7 +56,8 @@ BEGIN
   RETURN '"all of them"';
 END $$;
 SELECT dataflows.define_workflow('many', 'app.many');
-CREATE FUNCTION app.waits(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RETURN dataflows.wait_for('go'); END $$;
+CREATE FUNCTION app.waits(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN
+  RETURN dataflows.wait_for('go'); END $$;
 SELECT dataflows.define_workflow('waits', 'app.waits');
 SELECT count(dataflows.start('waits', '{}', 'waiting-' || i)) FROM generate_series(1, 60) i;
 SQL
@@ -59,22 +66,43 @@ SQL
 $systems->fault('billing', status => 503, times => 2);
 app(q(INSERT INTO app.signups (email, name) VALUES ('ada@example.com', 'Ada <b>L</b>')));
 my $ada = sql("SELECT run FROM dataflows.runs WHERE workflow = 'customer-onboarding'");
-my $hostile = app(q(SELECT dataflows.start('<script>hacked=1</script>', '{"<img src=x onerror=hacked=1>": "<script>hacked=1</script>"}', '"><img src=x onerror=hacked=1>')));
+my $hostile = app(
+	q(SELECT dataflows.start('<script>hacked=1</script>',
+		'{"<img src=x onerror=hacked=1>": "<script>hacked=1</script>"}',
+		'"><img src=x onerror=hacked=1>'))
+);
 my $breaks = app("SELECT dataflows.start('breaks', '{}', 'broken')");
 my $many = app("SELECT dataflows.start('many', '{}', 'many')");
 
-ok(wait_until($node, "SELECT waiting_for = 'email-confirmed' FROM dataflows.runs WHERE run = '$ada'"), 'a customer is asked to confirm');
+ok( wait_until(
+		$node, "SELECT waiting_for = 'email-confirmed' FROM dataflows.runs WHERE run = '$ada'"),
+	'a customer is asked to confirm');
 $systems->fault('crm', match => { method => 'DELETE' }, status => 422, times => 3);
-my $rounds = app(q(SELECT dataflows.start('rounds', '{"i": 1, "email": "rounds@example.com"}', 'rounds')));
+my $rounds =
+	app(q(SELECT dataflows.start('rounds', '{"i": 1, "email": "rounds@example.com"}', 'rounds')));
 
 ok(state_is($rounds, 'stuck'), 'a run of rounds cannot be undone');
-ok(state_is($breaks, 'stuck') && state_is($many, 'completed') && state_is($hostile, 'waiting'), 'and others are there');
+ok(state_is($breaks, 'stuck') && state_is($many, 'completed') && state_is($hostile, 'waiting'),
+	'and others are there');
 
 my $browser = Dataflows::Browser->new;
 my @views = qw(runs stuck systems charts workflows ways);
-my %title = (runs => 'Runs', stuck => 'Needs a person', systems => 'Systems', charts => 'Charts', workflows => 'Workflows', ways => 'Webhooks and schedules');
+my %title = (
+	runs => 'Runs',
+	stuck => 'Needs a person',
+	systems => 'Systems',
+	charts => 'Charts',
+	workflows => 'Workflows',
+	ways => 'Webhooks and schedules');
 
-sub view { my ($name) = @_; $browser->go("$base#/$name"); return $browser->wait_js('return !!document.querySelector("main h1") && !document.querySelector("main form[method=post]")'); }
+sub view
+{
+	my ($name) = @_;
+	$browser->go("$base#/$name");
+	return $browser->wait_js(
+			  'return !!document.querySelector("main h1") && !document.querySelector("main '
+			. 'form[method=post]")');
+}
 
 # ---- logging in ---------------------------------------------------------------------------
 
@@ -89,13 +117,14 @@ is($browser->js('return document.activeElement.name'), 'token', 'and the focus')
 $browser->type('input[name=token]', 'f' x 64);
 $browser->press('Log in', 'main');
 ok($browser->sees('#notice', qr/this token is not good/), 'a wrong token is told so');
-$browser->complaints;	# the 401s of these
+$browser->complaints;    # the 401s of these
 $browser->type('input[name=token]', $token);
 $browser->press('Log in', 'main');
 ok($browser->sees('main h1', qr/^Runs$/), 'a good one shows the runs');
 is($browser->text('#who'), 'app @ postgres', 'and whose');
 unlike($browser->url, qr/$token/, 'it is in no URL');
-is($browser->js('return document.cookie + localStorage.length + sessionStorage.length'), '00', 'and nowhere that a script could read');
+is($browser->js('return document.cookie + localStorage.length + sessionStorage.length'),
+	'00', 'and nowhere that a script could read');
 
 # ---- the list ------------------------------------------------------------------------------
 
@@ -104,10 +133,12 @@ $browser->shot('runs');
 $browser->press('Older', 'main');
 ok($browser->sees('main tbody', qr/waiting-1\b/), 'older ones');
 $browser->press('Newest', 'main');
-ok($browser->wait_js('return document.querySelectorAll("main tbody tr").length === 50'), 'and back');
+ok($browser->wait_js('return document.querySelectorAll("main tbody tr").length === 50'),
+	'and back');
 $browser->type('input[name=key]', 'waiting-3');
 $browser->press('Show', 'main');
-ok($browser->wait_js('return document.querySelectorAll("main tbody tr").length === 1'), 'search by key');
+ok($browser->wait_js('return document.querySelectorAll("main tbody tr").length === 1'),
+	'search by key');
 ok($browser->sees('main tbody', qr/waiting-3\b/), 'finds it');
 $browser->go($base);
 view('runs');
@@ -123,10 +154,14 @@ view("run/$ada");
 ok($browser->sees('main h1', qr/waiting/), 'a run that waits');
 ok($browser->sees('main dl', qr/email-confirmed/), 'for what');
 is($browser->count('main .chart g > title'), 4, 'its steps over time');
-is($browser->js('return [...document.querySelectorAll("main .chart rect.fail")].length'), 2, 'with the two attempts that failed');
+is($browser->js('return [...document.querySelectorAll("main .chart rect.fail")].length'),
+	2, 'with the two attempts that failed');
 $browser->shot('run');
 $browser->js('document.querySelectorAll("main details")[1].open = true');
-ok($browser->sees('main details[open]', qr/Request\n.*"email": "ada\@example.com".*Answer\n.*"id": .*503/s), 'a step has its request, its answer and its attempts');
+ok( $browser->sees(
+		'main details[open]',
+		qr/Request\n.*"email": "ada\@example.com".*Answer\n.*"id": .*503/s),
+	'a step has its request, its answer and its attempts');
 $browser->shot('run-step');
 $browser->press('Signal', 'main');
 is($browser->name_of('dialog'), 'Signal', 'a dialog has a name');
@@ -135,13 +170,17 @@ $browser->type('dialog [name=event]', 'email-confirmed');
 $browser->type('dialog [name=payload]', 'no json');
 $browser->shot('dialog');
 $browser->press('Signal', 'dialog');
-ok($browser->sees('dialog [role=alert]', qr/invalid input syntax for type json/), 'what cannot be is said in the dialog');
+ok($browser->sees('dialog [role=alert]', qr/invalid input syntax for type json/),
+	'what cannot be is said in the dialog');
 $browser->type('dialog [name=payload]', '{"from": "the page"}');
 $browser->press('Signal', 'dialog');
-ok($browser->sees('main h1', qr/completed/), 'a signal from the page lets it go on, and the page follows by itself');
+ok($browser->sees('main h1', qr/completed/),
+	'a signal from the page lets it go on, and the page follows by itself');
 is($browser->count('main details[open]'), 1, 'what was open stays open');
-is($systems->live('ada@example.com'), '1/1/1/1', 'the customer is whole, by the books of the systems');
-ok($browser->sees('main', qr/signal email-confirmed.*app.*"from":\s*"the page"/s), 'and it is recorded');
+is($systems->live('ada@example.com'),
+	'1/1/1/1', 'the customer is whole, by the books of the systems');
+ok($browser->sees('main', qr/signal email-confirmed.*app.*"from":\s*"the page"/s),
+	'and it is recorded');
 sql(q(SELECT dataflows.signal(run, 'go', '"by SQL"') FROM dataflows.runs WHERE key = 'waiting-7'));
 view('run/' . sql("SELECT run FROM dataflows.runs WHERE key = 'waiting-7'"));
 ok($browser->sees('main h1', qr/completed/), 'and so does what is done elsewhere');
@@ -151,14 +190,16 @@ $browser->press('Last', 'main');
 ok($browser->sees('main .actions', qr/Steps 401 to 450 of 450/), 'and shows them all in turn');
 is($browser->count('main details'), 50, 'by the page');
 
-# ---- what needs a person ---------------------------------------------------------------------------
+# ---- what needs a person -------------------------------------------------------------------------
 
 view('stuck');
 ok($browser->sees('main', qr/nosuch\(\) does not exist/), 'the work list says why');
-is($browser->count('main table[aria-label^="To be settled"] tbody tr'), 3, 'and what could not be undone');
+is($browser->count('main table[aria-label^="To be settled"] tbody tr'),
+	3, 'and what could not be undone');
 $browser->shot('stuck');
 $browser->press('Resolve', 'main table[aria-label^="To be settled"] tbody tr:nth-child(1)');
-my $step = $browser->js('return document.querySelector("main table[aria-label^=To] tbody tr td[data-label=Remedy]").innerText');
+my $step = $browser->js('return document.querySelector("main table[aria-label^=To] tbody tr '
+		. 'td[data-label=Remedy]").innerText');
 my ($n) = $step =~ /'#(\d+)'/;
 $browser->press('Resolve', 'dialog');
 is($browser->count('dialog'), 1, 'without a note nothing is asked for');
@@ -166,12 +207,19 @@ $browser->choose('dialog [name=outcome]', 'undone');
 $browser->type('dialog [name=note]', 'deleted by hand');
 $browser->press('Resolve', 'dialog');
 ok($browser->sees('#notice', qr/Resolve: asked for/), 'with one it is');
-is(sql("SELECT step || ' ' || outcome || ' ' || note || ' ' || sent_by FROM dataflows.requests WHERE run = '$rounds'"), "#$n undone deleted by hand app", 'of that very step, and recorded');
-ok($browser->wait_js('return document.querySelectorAll("main table[aria-label^=To] tbody tr").length === 2'), 'it leaves the list');
+is( sql("SELECT step || ' ' || outcome || ' ' || note || ' ' || sent_by FROM dataflows.requests
+	WHERE run = '$rounds'"
+	),
+	"#$n undone deleted by hand app",
+	'of that very step, and recorded');
+ok( $browser->wait_js(
+		'return document.querySelectorAll("main table[aria-label^=To] tbody tr").length === 2'),
+	'it leaves the list');
 $browser->press('Abandon', 'main table[aria-label="Stuck runs"] tbody tr:last-child');
 $browser->key('Escape');
 ok($browser->wait_js('return !document.querySelector("dialog")'), 'Escape goes back');
-is(sql("SELECT count(*) FROM dataflows.requests WHERE request = 'abandon'"), '0', 'and asks for nothing');
+is(sql("SELECT count(*) FROM dataflows.requests WHERE request = 'abandon'"),
+	'0', 'and asks for nothing');
 view("run/$rounds");
 $browser->press('Retry', 'main');
 $browser->type('dialog [name=note]', 'the CRM is mended');
@@ -183,29 +231,51 @@ $browser->press('Pause', 'main table tbody tr:first-child');
 $browser->type('dialog [name=note]', 'a deploy');
 $browser->press('Pause', 'dialog');
 ok($browser->sees('main', qr/paused/), 'a workflow is paused');
-is(sql("SELECT note FROM dataflows.requests WHERE request = 'pause'"), 'a deploy', 'with the reason');
+is(sql("SELECT note FROM dataflows.requests WHERE request = 'pause'"),
+	'a deploy', 'with the reason');
 $browser->press('Resume', 'main');
 $browser->press('Resume', 'dialog');
-ok($browser->wait_js('return !/paused/.test(document.querySelector("main").innerText)'), 'and goes on');
+ok($browser->wait_js('return !/paused/.test(document.querySelector("main").innerText)'),
+	'and goes on');
 
-# ---- what is hostile is text ---------------------------------------------------------------------------
+# ---- what is hostile is text ---------------------------------------------------------------------
 
-for my $where ('runs?key=' . '%22%3E%3Cimg%20src%3Dx%20onerror%3Dhacked%3D1%3E', "run/$hostile", 'workflows', 'stuck')
+for my $where (
+	'runs?key=' . '%22%3E%3Cimg%20src%3Dx%20onerror%3Dhacked%3D1%3E', "run/$hostile",
+	'workflows', 'stuck')
 {
 	view($where);
-	ok($browser->wait_js('return document.querySelector("main").innerText.length > 40'), "$where is drawn");
-	is($browser->js('return window.hacked === undefined && !document.querySelector("main img, main script, main b")'), JSON::PP::true(), 'without running or drawing what came from outside');
+	ok($browser->wait_js('return document.querySelector("main").innerText.length > 40'),
+		"$where is drawn");
+	is( $browser->js(
+				  'return window.hacked === undefined && !document.querySelector("main img, main '
+				. 'script, main b")'),
+		JSON::PP::true(),
+		'without running or drawing what came from outside');
 }
 ok($browser->sees('main', qr/Needs a person/), 'a link to another view works');
-is(join("\n", grep { !/status of 400|status of 401/ } $browser->complaints), '', 'the browser complained of nothing: no script failed, the policy was not touched');
+is(join("\n", grep { !/status of 400|status of 401/ } $browser->complaints),
+	'', 'the browser complained of nothing: no script failed, the policy was not touched');
 
-# ---- everybody can ---------------------------------------------------------------------------------------
+# ---- everybody can -------------------------------------------------------------------------------
 
 # elements whose text is too faint on what is behind it: WCAG AA asks for 4.5, or 3 if it is large
 my $faint = <<'JS';
-const parse = c => { const m = c.match(/[\d.]+/g).map(Number); return { c: m.slice(0, 3), a: m.length > 3 ? m[3] : 1 }; };
-const lum = c => { const [r, g, b] = c.map(v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * g + .0722 * b; };
-const behind = e => { for (; e; e = e.parentElement) { const b = parse(getComputedStyle(e).backgroundColor); if (b.a === 1) return b.c; } return [255, 255, 255]; };
+const parse = c => {
+	const m = c.match(/[\d.]+/g).map(Number);
+	return { c: m.slice(0, 3), a: m.length > 3 ? m[3] : 1 };
+};
+const lum = c => {
+	const [r, g, b] = c.map(v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+	return .2126 * r + .7152 * g + .0722 * b;
+};
+const behind = e => {
+	for (; e; e = e.parentElement) {
+		const b = parse(getComputedStyle(e).backgroundColor);
+		if (b.a === 1) return b.c;
+	}
+	return [255, 255, 255];
+};
 const bad = [];
 for (const e of document.body.querySelectorAll('*')) {
 	const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
@@ -213,28 +283,48 @@ for (const e of document.body.querySelectorAll('*')) {
 	if (!own || s.visibility === 'hidden' || !e.getClientRects().length) continue;
 	const front = parse(e.namespaceURI.includes('svg') ? s.fill : s.color).c;
 	const [a, b] = [lum(front), lum(behind(e))].sort((x, y) => y - x);
-	const size = parseFloat(s.fontSize), need = size >= 24 || (size >= 18.66 && s.fontWeight >= 600) ? 3 : 4.5;
-	if ((a + .05) / (b + .05) < need) bad.push(e.tagName + ' ' + e.textContent.trim().slice(0, 30) + ' ' + ((a + .05) / (b + .05)).toFixed(2));
+	const size = parseFloat(s.fontSize);
+	const need = size >= 24 || (size >= 18.66 && s.fontWeight >= 600) ? 3 : 4.5;
+	const ratio = (a + .05) / (b + .05);
+	if (ratio < need)
+		bad.push(e.tagName + ' ' + e.textContent.trim().slice(0, 30) + ' ' + ratio.toFixed(2));
 }
 return bad;
 JS
 
-# controls without a name, pictures without words, tables without heads, ids twice, headings that skip a level
+# controls without a name, pictures without words, tables without heads, ids twice, headings that
+# skip a level
 my $mute = <<'JS';
 const bad = [];
-const name = e => e.getAttribute('aria-label') || (e.getAttribute('aria-labelledby') && document.getElementById(e.getAttribute('aria-labelledby'))?.textContent)
-	|| (e.labels && [...e.labels].map(l => l.textContent).join(' ').trim()) || e.innerText?.trim() || e.title;
-for (const e of document.querySelectorAll('button,a,input,select,textarea,dialog,summary')) if (!name(e)) bad.push('no name: ' + e.outerHTML.slice(0, 80));
-for (const e of document.querySelectorAll('svg')) if (!(e.getAttribute('role') === 'img' && e.getAttribute('aria-label'))) bad.push('a picture without words');
-for (const t of document.querySelectorAll('table')) if (!t.querySelector('th[scope=col]') || !name(t)) bad.push('a table without heads or name');
+const labelledby = e => e.getAttribute('aria-labelledby');
+const name = e => e.getAttribute('aria-label')
+	|| (labelledby(e) && document.getElementById(labelledby(e))?.textContent)
+	|| (e.labels && [...e.labels].map(l => l.textContent).join(' ').trim())
+	|| e.innerText?.trim() || e.title;
+for (const e of document.querySelectorAll('button,a,input,select,textarea,dialog,summary'))
+	if (!name(e)) bad.push('no name: ' + e.outerHTML.slice(0, 80));
+for (const e of document.querySelectorAll('svg'))
+	if (!(e.getAttribute('role') === 'img' && e.getAttribute('aria-label')))
+		bad.push('a picture without words');
+for (const t of document.querySelectorAll('table'))
+	if (!t.querySelector('th[scope=col]') || !name(t)) bad.push('a table without heads or name');
 const ids = [...document.querySelectorAll('[id]')].map(e => e.id);
 if (new Set(ids).size !== ids.length) bad.push('an id twice');
 const levels = [...document.querySelectorAll('h1,h2,h3,h4')].map(h => +h.tagName[1]);
 if (levels[0] !== 1 || levels.filter(l => l === 1).length !== 1) bad.push('not one first heading');
 levels.forEach((l, i) => { if (i && l > levels[i - 1] + 1) bad.push('a heading skips a level'); });
-for (const e of document.querySelectorAll('main *')) if (e.scrollWidth > e.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(e).overflowX) && e.tabIndex < 0) bad.push('cannot be scrolled by keys: ' + e.className);
-if (!document.documentElement.lang || !document.title || !document.querySelector('main') || !document.querySelector('nav[aria-label]')) bad.push('a landmark is missing');
-for (const e of document.querySelectorAll('button,nav a,select,input')) { const r = e.getBoundingClientRect(); if (r.width && (r.height < 24 || r.width < 24)) bad.push('too small to touch: ' + e.outerHTML.slice(0, 60)); }
+const scrolls = e => e.scrollWidth > e.clientWidth + 1
+	&& /auto|scroll/.test(getComputedStyle(e).overflowX);
+for (const e of document.querySelectorAll('main *'))
+	if (scrolls(e) && e.tabIndex < 0) bad.push('cannot be scrolled by keys: ' + e.className);
+if (!document.documentElement.lang || !document.title || !document.querySelector('main')
+	|| !document.querySelector('nav[aria-label]'))
+	bad.push('a landmark is missing');
+for (const e of document.querySelectorAll('button,nav a,select,input')) {
+	const r = e.getBoundingClientRect();
+	if (r.width && (r.height < 24 || r.width < 24))
+		bad.push('too small to touch: ' + e.outerHTML.slice(0, 60));
+}
 return bad;
 JS
 
@@ -242,7 +332,9 @@ JS
 sub axe
 {
 	$browser->js(PostgreSQL::Test::Utils::slurp_file($ENV{DF_AXE}));
-	return $browser->await_js('axe.run().then(r => r.violations.map(v => v.id + ": " + v.nodes.map(n => n.target.join(" ")).join(", ")))');
+	return $browser->await_js(
+			  'axe.run().then(r => r.violations.map(v => v.id + ": " + v.nodes.map(n => '
+			. 'n.target.join(" ")).join(", ")))');
 }
 
 for my $kind ([ 'light', 1280, 900 ], [ 'dark', 1280, 900 ], [ 'phone', 360, 740 ])
@@ -255,12 +347,15 @@ for my $kind ([ 'light', 1280, 900 ], [ 'dark', 1280, 900 ], [ 'phone', 360, 740
 		my ($name) = $where =~ /^(\w+)/;
 
 		view($where);
-		ok($browser->sees('main h1', $title{$where} ? qr/^$title{$where}$/ : qr/completed|rolled_back/), "$name, $what");
+		ok( $browser->sees(
+				'main h1', $title{$where} ? qr/^$title{$where}$/ : qr/completed|rolled_back/),
+			"$name, $what");
 		$browser->js('document.querySelectorAll("main details").forEach((d, i) => d.open = i < 2)');
 		is_deeply($browser->js($faint), [], 'everything can be read');
 		is_deeply($browser->js($mute), [], 'everything has a name');
 		is_deeply(axe(), [], 'axe-core finds nothing') if $ENV{DF_AXE};
-		cmp_ok($browser->js('return document.documentElement.scrollWidth'), '<=', $width, 'nothing hangs over the side');
+		cmp_ok($browser->js('return document.documentElement.scrollWidth'),
+			'<=', $width, 'nothing hangs over the side');
 		$browser->shot("$what-" . ($where eq "run/$rounds" ? 'undone' : $name));
 	}
 }
@@ -269,15 +364,26 @@ $browser->go("$base?anew");
 ok($browser->sees('main h1', qr/^Runs$/), 'who is logged in is so after a reload');
 $browser->click('#theme');
 $browser->go("$base?again");
-ok($browser->sees('main h1', qr/^Runs$/) && $browser->js('return document.documentElement.classList.contains("dark")'), 'and dark stays dark for who has chosen it');
+ok( $browser->sees('main h1', qr/^Runs$/)
+		&& $browser->js('return document.documentElement.classList.contains("dark")'),
+	'and dark stays dark for who has chosen it');
 $browser->click('#theme');
 $browser->go("$base?anew");
-ok($browser->sees('main h1', qr/^Runs$/) && !$browser->js('return document.documentElement.classList.contains("dark")'), 'until it is light again');
+ok( $browser->sees('main h1', qr/^Runs$/)
+		&& !$browser->js('return document.documentElement.classList.contains("dark")'),
+	'until it is light again');
 $browser->key('Tab');
-is($browser->js('return document.activeElement.innerText'), 'Skip to the content', 'the first key leads past the links');
+is( $browser->js('return document.activeElement.innerText'),
+	'Skip to the content',
+	'the first key leads past the links');
 my %reached;
 
-for (1 .. 25) { $browser->key('Tab'); $reached{ $browser->js('return document.activeElement.name || document.activeElement.innerText') // '' } = 1; }
+for (1 .. 25)
+{
+	$browser->key('Tab');
+	$reached{ $browser->js('return document.activeElement.name || document.activeElement.innerText')
+			// '' } = 1;
+}
 ok($reached{$_}, "by keys: $_") for 'Runs', 'Charts', 'Log out', 'workflow', 'state', 'key', 'Show';
 $browser->js('document.querySelector("main tbody a").focus()');
 $browser->js('window.focused = document.activeElement.innerText');
@@ -286,23 +392,30 @@ ok($browser->sees('main tbody', qr/newest/), 'a run comes into the list while it
 ok($browser->js('return document.activeElement.tagName') eq 'A', 'and the focus is not lost');
 $browser->type('input[name=key]', 'half a k');
 app("SELECT dataflows.start('waits', '{}', 'newer')");
-ok(wait_until($node, "SELECT state = 'waiting' FROM dataflows.runs WHERE key = 'newer'"), 'another one');
-is($browser->js('return document.querySelector("input[name=key]").value'), 'half a k', 'who types is not disturbed');
+ok(wait_until($node, "SELECT state = 'waiting' FROM dataflows.runs WHERE key = 'newer'"),
+	'another one');
+is($browser->js('return document.querySelector("input[name=key]").value'),
+	'half a k', 'who types is not disturbed');
 
-# ---- the server goes away, the log-in ends -----------------------------------------------------------------
+# ---- the server goes away, the log-in ends -------------------------------------------------------
 
 view('systems');
 $node->stop('immediate');
 ok($browser->sees('#notice', qr/cannot be reached/), 'a server that is away is told');
 $node->start;
-ok($browser->wait_js('return document.getElementById("notice").textContent === ""'), 'and that it is back');
+ok($browser->wait_js('return document.getElementById("notice").textContent === ""'),
+	'and that it is back');
 $browser->complaints;
 view("run/$hostile");
 $browser->press('Signal', 'main');
 is(app('SELECT dataflows.revoke_dashboard_tokens()'), '1', 'the tokens end');
 ok($browser->sees('main h1', qr/^Log in$/), 'who is logged in is asked to log in');
 is($browser->count('dialog'), 0, 'and no dialog is left');
-is($browser->js('return document.getElementById("nav").hidden && document.getElementById("who").textContent === ""'), JSON::PP::true(), 'nor anything of before');
+is( $browser->js(
+			  'return document.getElementById("nav").hidden && '
+			. 'document.getElementById("who").textContent === ""'),
+	JSON::PP::true(),
+	'nor anything of before');
 
 undef $browser;
 $node->stop;

@@ -79,7 +79,11 @@ sub start
 	my ($what) = @_;
 
 	$systems->fault('identity', match => { method => 'POST' }, fault => 'hang') if $what eq 'post';
-	as_app($node, 'postgres', "UPDATE app.trouble SET is_on = true; SELECT dataflows.start('does', '{\"what\": \"$what\"}', '$what')");
+	as_app(
+		$node, 'postgres',
+		"UPDATE app.trouble SET is_on = true;
+			SELECT dataflows.start('does', '{\"what\": \"$what\"}', '$what')"
+	);
 	return;
 }
 
@@ -112,7 +116,9 @@ sub deliver
 
 	as_app($node, 'postgres', 'UPDATE app.trouble SET is_on = true');
 
-	usleep(100_000) until ($socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port)) || time() > $end;
+	usleep(100_000)
+		until ($socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port))
+		|| time() > $end;
 	syswrite($socket, "POST $path HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}");
 	return $socket;
 }
@@ -127,16 +133,21 @@ sub lock_for_good
 }
 
 my $waiting = "FROM pg_stat_activity WHERE backend_type = 'dataflows %s'";
-my $in_body = "SELECT count(*) > 0 FROM dataflows.status() WHERE process = 'worker' AND waits_for = 'the body of a run'";
-my $on_wire = "SELECT count(*) > 0 FROM dataflows.status() WHERE process = 'worker' AND in_flight > 0";
-my $in_sql = "SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'dataflows sql worker' AND wait_event = 'PgSleep'";
-my $in_handler = "SELECT count(*) > 0 FROM dataflows.status() WHERE process = 'ingress' AND waits_for = 'the handler of a webhook'";
+my $in_body = "SELECT count(*) > 0 FROM dataflows.status() WHERE process = 'worker'
+		AND waits_for = 'the body of a run'";
+my $on_wire =
+	"SELECT count(*) > 0 FROM dataflows.status() WHERE process = 'worker' AND in_flight > 0";
+my $in_sql = "SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'dataflows sql worker'
+		AND wait_event = 'PgSleep'";
+my $in_handler = "SELECT count(*) > 0 FROM dataflows.status() WHERE process = 'ingress'
+		AND waits_for = 'the handler of a webhook'";
 
 sub at_lock
 {
 	my ($kind) = @_;
 
-	return "SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'dataflows $kind' AND wait_event_type = 'Lock'";
+	return "SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'dataflows $kind'
+			AND wait_event_type = 'Lock'";
 }
 
 # name, process, what brings it about, how it is seen
@@ -147,10 +158,16 @@ my @cases = (
 	[ 'a system does not answer', 'worker', sub { start('post') }, $on_wire ],
 	[ 'the SQL of a step sleeps', 'sql worker', sub { start('query sleeps') }, $in_sql ],
 	[ 'the SQL of a step catches cancels', 'sql worker', sub { start('query goes on') }, $in_sql ],
-	[   'the SQL of a step waits for a lock', 'sql worker',
-		sub { lock_for_good('app.locked'); start('query is locked') }, at_lock('sql worker') ],
+	[
+		'the SQL of a step waits for a lock',
+		'sql worker', sub { lock_for_good('app.locked'); start('query is locked') },
+		at_lock('sql worker')
+	],
 	[ 'a handler catches cancels', 'ingress', sub { our $kept = deliver() }, $in_handler ],
-	[ 'it sleeps', 'coordinator', sub { }, "SELECT count(*) = 1 $waiting AND wait_event IS NOT NULL" ],
+	[
+		'it sleeps', 'coordinator', sub { },
+		"SELECT count(*) = 1 $waiting AND wait_event IS NOT NULL"
+	],
 	[ 'it sleeps', 'launcher', sub { }, "SELECT count(*) = 1 $waiting" ],);
 
 sub ended
@@ -185,7 +202,8 @@ for my $case (@cases)
 	ok(wait_for_runs($node, ['completed'], 20), 'and the run goes on, and completes');
 }
 is($systems->ever('post@x'), '1/0/0/0', 'what was on the wire has had one effect');
-is($node->safe_psql('postgres', 'SELECT count(*) FROM dataflows.run WHERE entries > 0'), '0', 'no body counts as one that crashed its worker');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM dataflows.run WHERE entries > 0'),
+	'0', 'no body counts as one that crashed its worker');
 
 # ---- nobody is woken by what watches those who are busy ------------------------------------
 
@@ -193,12 +211,16 @@ sub wakes
 {
 	my ($pid) = @_;
 
-	return PostgreSQL::Test::Utils::slurp_file("/proc/$pid/status") =~ /^voluntary_ctxt_switches:\s+(\d+)/m ? $1 : 0;
+	return PostgreSQL::Test::Utils::slurp_file("/proc/$pid/status") =~
+		/^voluntary_ctxt_switches:\s+(\d+)/m ? $1 : 0;
 }
 # a sweep is a reason to wake
 $node->safe_psql('postgres', "ALTER SYSTEM SET dataflows.sweep_interval = '10min'");
 $node->reload;
-$node->safe_psql('postgres', "SELECT dataflows.start('does', '{\"what\": \"sleep\"}', 'idle')", extra_params => [ '-U', 'app' ]);
+$node->safe_psql(
+	'postgres',
+	"SELECT dataflows.start('does', '{\"what\": \"sleep\"}', 'idle')",
+	extra_params => [ '-U', 'app' ]);
 ok(wait_for_runs($node, ['completed'], 30), 'a run has ended');
 for my $kind ('worker', 'launcher')
 {
@@ -218,13 +240,18 @@ $node->reload;
 
 # ---- the engine's own statements wait for a lock -----------------------------------------
 
-$node->safe_psql('postgres', "BEGIN; LOCK TABLE dataflows.installation, dataflows.run, dataflows.inbox; PREPARE TRANSACTION 'lock'");
+$node->safe_psql(
+	'postgres',
+	"BEGIN; LOCK TABLE dataflows.installation, dataflows.run, dataflows.inbox;
+		PREPARE TRANSACTION 'lock'"
+);
 ok(wait_until($node, at_lock('coordinator'), 60), 'coordinator: our tables are locked');
 ok(stops(), 'a fast shutdown ends the server');
 $node->start;
 $node->safe_psql('postgres', "ROLLBACK PREPARED 'lock'");
 as_app($node, 'postgres', "INSERT INTO app.signups (email, name) VALUES ('after\@x', 'A')");
-ok(wait_until($node, "SELECT state = 'waiting' FROM dataflows.runs WHERE workflow <> 'does'"), 'and the engine comes back to work');
+ok(wait_until($node, "SELECT state = 'waiting' FROM dataflows.runs WHERE workflow <> 'does'"),
+	'and the engine comes back to work');
 
 $node->stop;
 $systems->stop;

@@ -23,7 +23,8 @@ max_wal_senders = 4
 synchronous_commit = on
 CONF
 my $standby = PostgreSQL::Test::Cluster->new('standby');
-my $waits = "SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type LIKE 'dataflows %s' AND wait_event = 'SyncRep'";
+my $waits = "SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type LIKE 'dataflows %s'
+		AND wait_event = 'SyncRep'";
 
 # the name of the standby that is waited for, '' = none
 sub wait_for_standby
@@ -40,12 +41,23 @@ sub sign_up
 {
 	my ($email) = @_;
 
-	return as_app($node, 'postgres', "SET synchronous_commit = local; INSERT INTO app.signups (email, name) VALUES ('$email', 'N')");
+	return as_app(
+		$node, 'postgres',
+		"SET synchronous_commit = local; INSERT INTO app.signups (email, name)
+			VALUES ('$email', 'N')"
+	);
 }
 
 sub seen_waiting { return wait_until($node, sprintf($waits, $_[0]), 30); }
 
-sub attempts { return $node->safe_psql('postgres', "SELECT string_agg(s.state || ' ' || s.attempts, ', ') FROM dataflows.steps s JOIN dataflows.runs r USING (run) WHERE r.input->>'email' = '$_[0]'"); }
+sub attempts
+{
+	return $node->safe_psql(
+		'postgres',
+		"SELECT string_agg(s.state || ' ' || s.attempts, ', ') FROM dataflows.steps s
+			JOIN dataflows.runs r USING (run) WHERE r.input->>'email' = '$_[0]'"
+	);
+}
 
 # until they have been heard, many times over
 sub cancel_all
@@ -54,7 +66,11 @@ sub cancel_all
 
 	for (1 .. 10)
 	{
-		$node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE backend_type = 'dataflows $kind'");
+		$node->safe_psql(
+			'postgres',
+			"SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+				WHERE backend_type = 'dataflows $kind'"
+		);
 		usleep(50_000);
 	}
 	return;
@@ -67,14 +83,18 @@ as_app($node, 'postgres', <<'SQL');
 SELECT dataflows.create_webhook('/in', starts => 'customer-onboarding');
 INSERT INTO app.signups (email, name) VALUES ('first@x', 'N');
 SQL
-ok(wait_until($node, "SELECT state = 'waiting' FROM dataflows.runs"), 'the engine is there, and so is a worker');
+ok(wait_until($node, "SELECT state = 'waiting' FROM dataflows.runs"),
+	'the engine is there, and so is a worker');
 
 # ---- nobody is there to wait for, and somebody cancels -------------------------------------
 
 wait_for_standby('nowhere');
 sign_up('cancelled@x');
 ok(seen_waiting('worker'), 'a worker waits for the standby');
-is($node->safe_psql('postgres', "SELECT waits_for FROM dataflows.status() WHERE process = 'worker'"), 'a synchronous standby: see synchronous_standby_names', 'and status() says so');
+is( $node->safe_psql(
+		'postgres', "SELECT waits_for FROM dataflows.status() WHERE process = 'worker'"),
+	'a synchronous standby: see synchronous_standby_names',
+	'and status() says so');
 cancel_all('worker');
 ok(seen_waiting('worker'), 'and goes on waiting, whoever cancels it');
 is($systems->ever('cancelled@x'), '0/0/0/0', 'nothing has left');
@@ -83,14 +103,16 @@ is($systems->ever('cancelled@x'), '0/0/0/0', 'nothing has left');
 
 my $delivery = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port);
 
-syswrite($delivery, "POST /in HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n{\"email\": \"hook\@x\"} ");
+syswrite($delivery,
+	"POST /in HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n{\"email\": \"hook\@x\"} ");
 ok(seen_waiting('ingress'), 'the ingress waits for it, too');
 cancel_all('ingress');
 ok(!IO::Select->new($delivery)->can_read(0.5), 'and answers nobody when it is cancelled');
 
 # ---- who is ended takes back what has not left ------------------------------------------------
 
-my $worker = $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'dataflows worker'");
+my $worker = $node->safe_psql('postgres',
+	"SELECT pid FROM pg_stat_activity WHERE backend_type = 'dataflows worker'");
 
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($worker)");
 my $end = time() + 30;
@@ -108,33 +130,49 @@ my $begun = time();
 
 {
 	local $ENV{PGCTLTIMEOUT} = 20;
-	ok($node->stop('fast', fail_ok => 1), 'a fast shutdown ends the server, though the standby is away');
+	ok($node->stop('fast', fail_ok => 1),
+		'a fast shutdown ends the server, though the standby is away');
 }
 diag(sprintf('it took %.1f s', time() - $begun)) if time() - $begun > 5;
-ok(!IO::Select->new($delivery)->can_read(0) || !sysread($delivery, my $answer, 1000), 'the delivery is not answered');
+ok(!IO::Select->new($delivery)->can_read(0) || !sysread($delivery, my $answer, 1000),
+	'the delivery is not answered');
 is($systems->ever('cancelled@x'), '0/0/0/0', 'nothing has left');
 
 $node->start;
 wait_for_standby('');
-ok(wait_until($node, "SELECT count(*) = 0 FROM dataflows.runs WHERE state NOT IN ('waiting')"), 'with nobody to wait for, all goes on');
+ok(wait_until($node, "SELECT count(*) = 0 FROM dataflows.runs WHERE state NOT IN ('waiting')"),
+	'with nobody to wait for, all goes on');
 is($systems->ever('cancelled@x'), '1/1/1/0', 'each request has had one effect');
-is(attempts('cancelled@x'), 'done 1, done 1, done 1, waiting 0', 'at the first attempt: what was taken back has used none');
-is( $node->safe_psql('postgres', "SELECT count(*) FROM dataflows.attempts WHERE outcome NOT IN ('done', 'ok')"),
-	'0', 'and none was in doubt') or diag($node->safe_psql('postgres', 'SELECT * FROM dataflows.attempts'));
+is( attempts('cancelled@x'),
+	'done 1, done 1, done 1, waiting 0',
+	'at the first attempt: what was taken back has used none');
+is( $node->safe_psql(
+		'postgres', "SELECT count(*) FROM dataflows.attempts WHERE outcome NOT IN ('done', 'ok')"),
+	'0',
+	'and none was in doubt'
+) or diag($node->safe_psql('postgres', 'SELECT * FROM dataflows.attempts'));
 
-# ---- a standby that is there, and then takes over -------------------------------------------------
+# ---- a standby that is there, and then takes over ------------------------------------------------
 
 $node->backup('base');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
-$standby->append_conf('postgresql.conf', "primary_conninfo = '" . $node->connstr . " application_name=standby'\ndataflows.listen = ''\nsynchronous_standby_names = ''\n");
+$standby->append_conf('postgresql.conf',
+		  "primary_conninfo = '"
+		. $node->connstr
+		. " application_name=standby'\ndataflows.listen = ''\nsynchronous_standby_names = ''\n");
 $standby->append_conf('postgresql.auto.conf', "synchronous_standby_names = ''\n");
 $standby->start;
 wait_for_standby('standby');
-ok(wait_until($node, "SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'"), 'a synchronous standby');
-is($standby->safe_psql('postgres', "SELECT reason FROM dataflows.status() WHERE process = 'launcher'"),
-	'this server is a standby: the engine starts when it is promoted', 'its status() sends nobody to the log for a launcher that is not meant to be there');
+ok(wait_until($node, "SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'"),
+	'a synchronous standby');
+is( $standby->safe_psql(
+		'postgres', "SELECT reason FROM dataflows.status() WHERE process = 'launcher'"),
+	'this server is a standby: the engine starts when it is promoted',
+	'its status() sends nobody to the log for a launcher that is not meant to be there');
 as_app($node, 'postgres', "INSERT INTO app.signups (email, name) VALUES ('there\@x', 'N')");
-ok(wait_until($node, "SELECT state = 'waiting' FROM dataflows.runs WHERE input->>'email' = 'there\@x'"), 'with it all goes on');
+ok( wait_until(
+		$node, "SELECT state = 'waiting' FROM dataflows.runs WHERE input->>'email' = 'there\@x'"),
+	'with it all goes on');
 
 $standby->stop('immediate');
 sign_up('lost@x');
@@ -143,10 +181,21 @@ cancel_all('worker');
 kill_postmaster($node);
 $standby->start;
 $standby->promote;
-ok(wait_until($standby, "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'dataflows coordinator'"), 'the standby takes over');
-as_app($standby, 'postgres', "SELECT dataflows.signal_by_key('customer-onboarding', id::text, 'email-confirmed') FROM app.signups");
-ok(wait_until($standby, "SELECT count(*) = 3 FROM dataflows.runs WHERE state = 'completed'", 60), 'and completes the runs it has');
-is($standby->safe_psql('postgres', "SELECT count(*) FROM dataflows.runs WHERE input->>'email' = 'lost\@x'"), '0', 'it does not know of the last one');
+ok( wait_until(
+		$standby,
+		"SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'dataflows coordinator'"),
+	'the standby takes over');
+as_app(
+	$standby, 'postgres',
+	"SELECT dataflows.signal_by_key('customer-onboarding', id::text, 'email-confirmed')
+		FROM app.signups"
+);
+ok(wait_until($standby, "SELECT count(*) = 3 FROM dataflows.runs WHERE state = 'completed'", 60),
+	'and completes the runs it has');
+is( $standby->safe_psql(
+		'postgres', "SELECT count(*) FROM dataflows.runs WHERE input->>'email' = 'lost\@x'"),
+	'0',
+	'it does not know of the last one');
 is($systems->ever('lost@x'), '0/0/0/0', 'for which nothing has left');
 is($systems->ever('there@x'), '1/1/1/1', 'and the others have had one effect each');
 

@@ -13,7 +13,8 @@ my $count = $clients * $rounds;
 my $systems = start_systems();
 
 # no sweep comes to the rescue of a signal that was put aside
-my $node = new_node('workers', conf => "dataflows.workers_per_owner = 3\ndataflows.sweep_interval = '1h'");
+my $node =
+	new_node('workers', conf => "dataflows.workers_per_owner = 3\ndataflows.sweep_interval = '1h'");
 
 create_systems($node, 'postgres', $systems);
 as_app($node, 'postgres', <<'SQL');
@@ -35,33 +36,62 @@ SELECT dataflows.signal_by_key('waiter', :client_id || '-' || :k, 'first');
 SELECT dataflows.signal_by_key('waiter', :client_id || '-' || :k, 'second');
 SQL
 $node->command_ok(
-	[ 'pgbench', '-n', '-c', $clients, '-t', $rounds, '-f', $script, '-U', 'app', '-h', $node->host, '-p', $node->port, 'postgres' ],
+	[
+		'pgbench', '-n', '-c', $clients, '-t', $rounds,
+		'-f', $script, '-U', 'app', '-h', $node->host,
+		'-p', $node->port, 'postgres'
+	],
 	"$count runs are started and signalled at once");
-ok(wait_until($node, "SELECT count(*) FILTER (WHERE state = 'completed') = count(*) AND count(*) > $count * 0.99 FROM dataflows.runs", 60),
+ok( wait_until(
+		$node,
+		"SELECT count(*) FILTER (WHERE state = 'completed') = count(*) AND count(*) > $count * 0.99
+			FROM dataflows.runs",
+		60),
 	'all of them end');
-is(number_of($node, "SELECT count(*) FROM dataflows.inbox WHERE state <> 'done'"), 0, 'every signal was consumed');
-cmp_ok(number_of($node, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'dataflows worker'"), '>', 1,
+is(number_of($node, "SELECT count(*) FROM dataflows.inbox WHERE state <> 'done'"),
+	0, 'every signal was consumed');
+cmp_ok(
+	number_of(
+		$node, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'dataflows worker'"),
+	'>', 1,
 	'by more than one worker');
 
 # the same with requests on the wire: the books tell of doubles
-as_app($node, 'postgres',
-	"INSERT INTO app.signups (email, name) SELECT 'm' || i || '\@example.com', 'N' FROM generate_series(1, 1000) i");
-as_app($node, 'postgres',
-	"SELECT dataflows.signal_by_key('customer-onboarding', id::text, 'email-confirmed') FROM app.signups");
+as_app(
+	$node, 'postgres',
+	"INSERT INTO app.signups (email, name) SELECT 'm' || i || '\@example.com', 'N'
+		FROM generate_series(1, 1000) i"
+);
+as_app(
+	$node, 'postgres',
+	"SELECT dataflows.signal_by_key('customer-onboarding', id::text, 'email-confirmed')
+		FROM app.signups"
+);
 ok(wait_for_runs($node, ['completed'], 90), 'a thousand onboardings are completed');
 
 my @wrong = reconcile($node, $systems);
 
-is(scalar(@wrong), 0, 'the books agree with the runs') or diag(join("\n", @wrong[ 0 .. ($#wrong < 20 ? $#wrong : 20) ]));
+is(scalar(@wrong), 0, 'the books agree with the runs')
+	or diag(join("\n", @wrong[ 0 .. ($#wrong < 20 ? $#wrong : 20) ]));
 
 # a worker ends alone, with a run on the wire that a signal had brought it
-as_app($node, 'postgres', "INSERT INTO app.signups (email, name) VALUES ('alone\@example.com', 'N')");
-ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.runs WHERE state = 'waiting'"), 'one more waits for days');
-$systems->fault('email', match => { method => 'POST' }, fault => 'latency', ms => 4000, times => 1);
 as_app($node, 'postgres',
-	"SELECT dataflows.signal_by_key('customer-onboarding', max(id)::text, 'email-confirmed') FROM app.signups");
-ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.steps WHERE step = 'send-welcome' AND state = 'sent'"), 'its mail is on the wire');
-$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'dataflows worker'");
+	"INSERT INTO app.signups (email, name) VALUES ('alone\@example.com', 'N')");
+ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.runs WHERE state = 'waiting'"),
+	'one more waits for days');
+$systems->fault('email', match => { method => 'POST' }, fault => 'latency', ms => 4000, times => 1);
+as_app(
+	$node, 'postgres',
+	"SELECT dataflows.signal_by_key('customer-onboarding', max(id)::text, 'email-confirmed')
+		FROM app.signups"
+);
+ok( wait_until(
+		$node,
+		"SELECT count(*) = 1 FROM dataflows.steps WHERE step = 'send-welcome' AND state = 'sent'"),
+	'its mail is on the wire');
+$node->safe_psql('postgres',
+	"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'dataflows worker'"
+);
 ok(wait_for_runs($node, ['completed'], 30), 'another worker takes it over');
 is($systems->ever('alone@example.com'), '1/1/1/1', 'each record once');
 

@@ -8,7 +8,8 @@ use Test::More;
 use PostgreSQL::Test::Cluster;
 use Dataflows;
 
-my $node = new_node('bounded', conf => "dataflows.sweep_interval = '1s'\ndataflows.retention = '30 days'\n");
+my $node = new_node('bounded',
+	conf => "dataflows.sweep_interval = '1s'\ndataflows.retention = '30 days'\n");
 my $limit = 10_000;
 
 $node->safe_psql('postgres', <<'SQL');
@@ -18,12 +19,14 @@ CREATE SCHEMA app AUTHORIZATION app;
 GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO app;
 SQL
 as_app($node, 'postgres', <<'SQL');
-CREATE FUNCTION app.waits(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RETURN dataflows.wait_for('go'); END $$;
+CREATE FUNCTION app.waits(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN
+  RETURN dataflows.wait_for('go'); END $$;
 CREATE FUNCTION app.noop(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RETURN e; END $$;
 CREATE FUNCTION app.twice(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM dataflows.wait_for('go');
-  RETURN jsonb_build_array(dataflows.wait_for('noise'), dataflows.wait_for('noise'), dataflows.wait_for('last'));
+  RETURN jsonb_build_array(dataflows.wait_for('noise'), dataflows.wait_for('noise'),
+    dataflows.wait_for('last'));
 END $$;
 CREATE FUNCTION app.slow(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
@@ -37,12 +40,15 @@ BEGIN
   PERFORM dataflows.call('child', 'noop', '{}');
   RETURN dataflows.wait_for('go');
 END $$;
-SELECT dataflows.define_workflow('noop', 'app.noop'), dataflows.define_workflow('waits', 'app.waits', accept_notify => 'key'),
-  dataflows.define_workflow('twice', 'app.twice'), dataflows.define_workflow('slow', 'app.slow'), dataflows.define_workflow('parent', 'app.parent');
+SELECT dataflows.define_workflow('noop', 'app.noop'), dataflows.define_workflow('waits',
+  'app.waits', accept_notify => 'key'),
+  dataflows.define_workflow('twice', 'app.twice'), dataflows.define_workflow('slow', 'app.slow'),
+    dataflows.define_workflow('parent', 'app.parent');
 CREATE TABLE app.noise (id bigint GENERATED ALWAYS AS IDENTITY, who text);
 CREATE TRIGGER each AFTER INSERT ON app.noise FOR EACH ROW WHEN (NEW.who LIKE 'row%')
   EXECUTE FUNCTION dataflows.signal_on_change('waits', 'noise', 'who');
-CREATE TRIGGER all_of_them AFTER INSERT ON app.noise REFERENCING NEW TABLE AS changed FOR EACH STATEMENT
+CREATE TRIGGER all_of_them AFTER INSERT ON app.noise REFERENCING NEW TABLE AS changed
+  FOR EACH STATEMENT
   EXECUTE FUNCTION dataflows.signal_on_change('waits', 'noise', 'who');
 SQL
 as_app($node, 'postgres', 'ALTER TABLE app.noise DISABLE TRIGGER all_of_them');
@@ -58,21 +64,28 @@ sub is_state
 {
 	my ($run, $state, $why) = @_;
 
-	return ok(wait_until($node, "SELECT state = '$state' FROM dataflows.runs WHERE run = '$run'", 120), $why);
+	return ok(
+		wait_until($node, "SELECT state = '$state' FROM dataflows.runs WHERE run = '$run'", 120),
+		$why);
 }
 
 sub waiting
 {
 	my ($where) = @_;
 
-	return number_of($node, "SELECT count(*) FROM dataflows.inbox WHERE state <> 'done' AND $where");
+	return number_of($node,
+		"SELECT count(*) FROM dataflows.inbox WHERE state <> 'done' AND $where");
 }
 
 sub refused
 {
 	my ($way) = @_;
 
-	return number_of($node, "SELECT coalesce(sum(value), 0) FROM dataflows.metrics WHERE name = 'dataflows_signals_refused' AND labels ->> 'way' = '$way'");
+	return number_of(
+		$node,
+		"SELECT coalesce(sum(value), 0) FROM dataflows.metrics
+			WHERE name = 'dataflows_signals_refused' AND labels ->> 'way' = '$way'"
+	);
 }
 
 # another run of the same owner goes on, whatever waits for the first
@@ -89,33 +102,67 @@ sub another_goes_on
 my $twice = start('twice', 'k');
 
 is_state($twice, 'waiting', 'a run waits');
-my ($rc, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nSELECT count(dataflows.signal('$twice', 'noise', '1')) FROM generate_series(1, $limit + 1)",
+my ($rc, $out, $err) = $node->psql(
+	'postgres',
+	"\\set VERBOSITY verbose\nSELECT count(dataflows.signal('$twice', 'noise', '1')) FROM "
+		. "generate_series(1, $limit + 1)",
 	extra_params => [ '-U', 'app' ]);
 
 isnt($rc, 0, 'more signals than may wait are refused in one statement');
-like($err, qr/54000.*$twice.*10000 wait to be taken.*HINT:.*cancel/s, 'with SQLSTATE, run and hint');
-as_app($node, 'postgres', "SELECT count(dataflows.signal('$twice', 'noise', to_jsonb(i))) FROM generate_series(1, $limit - 5) i");
+like($err, qr/54000.*$twice.*10000 wait to be taken.*HINT:.*cancel/s,
+	'with SQLSTATE, run and hint');
+as_app(
+	$node, 'postgres',
+	"SELECT count(dataflows.signal('$twice', 'noise', to_jsonb(i)))
+		FROM generate_series(1, $limit - 5) i"
+);
 another_goes_on('waits', 'while a run has many signals');
+
 for (1 .. 20)
 {
-	($rc, $out, $err) = $node->psql('postgres', "SELECT dataflows.signal('$twice', 'noise', '0')", extra_params => [ '-U', 'app' ]);
+	($rc, $out, $err) = $node->psql(
+		'postgres',
+		"SELECT dataflows.signal('$twice', 'noise', '0')",
+		extra_params => [ '-U', 'app' ]);
 	last if $rc != 0;
 }
 isnt($rc, 0, 'and one by one');
 cmp_ok(abs(waiting("run = '$twice'") - $limit), '<', 50, 'about as many as documented wait');
 cmp_ok(refused('signal'), '>=', 2, 'it is counted');
-($rc, $out, $err) = $node->psql('postgres', "SELECT dataflows.signal_by_key('twice', 'k', 'go', '0')", extra_params => [ '-U', 'app' ]);
+($rc, $out, $err) = $node->psql(
+	'postgres',
+	"SELECT dataflows.signal_by_key('twice', 'k', 'go', '0')",
+	extra_params => [ '-U', 'app' ]);
 isnt($rc, 0, 'by its key, too');
-$node->safe_psql('postgres', "DELETE FROM dataflows.inbox WHERE id IN (SELECT id FROM dataflows.inbox WHERE run = '$twice' AND state <> 'done' ORDER BY id DESC LIMIT 100)");
-as_app($node, 'postgres', "SELECT dataflows.signal('$twice', 'go'), dataflows.signal('$twice', 'last', '3')");
+$node->safe_psql(
+	'postgres',
+	"DELETE FROM dataflows.inbox WHERE id IN (SELECT id FROM dataflows.inbox WHERE run = '$twice'
+		AND state <> 'done' ORDER BY id DESC LIMIT 100)"
+);
+as_app($node, 'postgres',
+	"SELECT dataflows.signal('$twice', 'go'), dataflows.signal('$twice', 'last', '3')");
 is_state($twice, 'completed', 'the run takes what it waits for among them');
-is($node->safe_psql('postgres', "SELECT result FROM dataflows.run WHERE run = '$twice'"), '[1, 2, 3]', 'in the order in which they came');
+is($node->safe_psql('postgres', "SELECT result FROM dataflows.run WHERE run = '$twice'"),
+	'[1, 2, 3]', 'in the order in which they came');
 
 # ---- a key without a run
-as_app($node, 'postgres', "SELECT count(dataflows.signal_by_key('waits', 'nobody', 'noise')) FROM generate_series(1, $limit)");
-($rc, $out, $err) = $node->psql('postgres', "SELECT dataflows.signal_by_key('waits', 'nobody', 'noise')", extra_params => [ '-U', 'app' ]);
-like($err, qr/key "nobody" of workflow "waits" can be sent no more signals/, 'a key without a run is bounded, too');
-ok(wait_until($node, "SELECT count(*) = 0 FROM dataflows.inbox WHERE state = 'new' AND key = 'nobody'", 120), 'all of it is kept');
+as_app(
+	$node, 'postgres',
+	"SELECT count(dataflows.signal_by_key('waits', 'nobody', 'noise'))
+		FROM generate_series(1, $limit)"
+);
+($rc, $out, $err) = $node->psql(
+	'postgres',
+	"SELECT dataflows.signal_by_key('waits', 'nobody', 'noise')",
+	extra_params => [ '-U', 'app' ]);
+like(
+	$err,
+	qr/key "nobody" of workflow "waits" can be sent no more signals/,
+	'a key without a run is bounded, too');
+ok( wait_until(
+		$node, "SELECT count(*) = 0 FROM dataflows.inbox WHERE state = 'new' AND key = 'nobody'",
+		120),
+	'all of it is kept');
 another_goes_on('waits', 'while a key has many signals');
 
 # ---- triggers
@@ -126,12 +173,22 @@ for my $way (qw(row stmt))
 	my $run = start('waits', "$way flood");
 
 	is_state($run, 'waiting', 'a run waits');
-	($rc, $out, $err) = $node->psql('postgres',
-		"INSERT INTO app.noise (who) SELECT '$way flood' FROM generate_series(1, $limit + 1500); INSERT INTO app.noise (who) VALUES ('$way other'), ('$way flood'); SELECT count(*) FROM app.noise WHERE who LIKE '$way%'",
+	($rc, $out, $err) = $node->psql(
+		'postgres',
+		"INSERT INTO app.noise (who) SELECT '$way flood' FROM generate_series(1, $limit + 1500);
+			INSERT INTO app.noise (who) VALUES ('$way other'), ('$way flood');
+			SELECT count(*) FROM app.noise WHERE who LIKE '$way%'",
 		extra_params => [ '-U', 'app' ]);
 	is($out, $limit + 1502, "$way: the statement does not fail");
-	like($err, qr/WARNING:  \d+ signals "noise" to workflow "waits" were dropped: 10000 wait to be taken.*HINT/s, "$way: it warns");
-	cmp_ok(waiting("(run = '$run' OR key = '$way flood')"), '<', $limit + 1500, "$way: the rest is dropped");
+	like(
+		$err,
+		qr/WARNING:  \d+ signals "noise" to workflow "waits" were dropped: 10000 wait.*HINT/s,
+		"$way: it warns");
+	cmp_ok(
+		waiting("(run = '$run' OR key = '$way flood')"),
+		'<',
+		$limit + 1500,
+		"$way: the rest is dropped");
 	is(waiting("key = '$way other'"), 1, "$way: but not what another key is sent");
 	cmp_ok(refused('trigger') - $before, '>', 0, "$way: it is counted");
 	as_app($node, 'postgres', "SELECT dataflows.cancel('$run')");
@@ -142,8 +199,16 @@ for my $way (qw(row stmt))
 my $notified = start('waits', 'notified');
 
 is_state($notified, 'waiting', 'a run waits');
-as_app($node, 'postgres', "SELECT count(pg_notify('dataflows', json_build_object('run', '$notified', 'event', 'noise', 'payload', i)::text)) FROM generate_series(1, $limit + 500) i");
-ok(wait_until($node, "SELECT coalesce(sum(value), 0) >= 400 FROM dataflows.metrics WHERE name = 'dataflows_signals_refused' AND labels ->> 'way' = 'notify'", 180),
+as_app(
+	$node, 'postgres',
+	"SELECT count(pg_notify('dataflows', json_build_object('run', '$notified', 'event', 'noise',
+		'payload', i)::text)) FROM generate_series(1, $limit + 500) i"
+);
+ok( wait_until(
+		$node,
+		"SELECT coalesce(sum(value), 0) >= 400 FROM dataflows.metrics
+			WHERE name = 'dataflows_signals_refused' AND labels ->> 'way' = 'notify'",
+		180),
 	'a flood of NOTIFY is refused from there on');
 cmp_ok(waiting("run = '$notified'"), '<=', $limit + 100, 'and bounded');
 another_goes_on('waits', 'after a flood of NOTIFY');
@@ -151,15 +216,18 @@ another_goes_on('waits', 'after a flood of NOTIFY');
 # ---- many rows that nobody has looked at, and very many that are kept
 $node->safe_psql('postgres', <<'SQL');
 INSERT INTO dataflows.inbox (workflow, key, event, payload, sent_by, sent_at, expires_at, state)
-  SELECT 'waits', 'kept' || i % 100, 'go', '{}', 'app', now(), now() + interval '1 d', 'kept' FROM generate_series(1, 100000) i;
+  SELECT 'waits', 'kept' || i % 100, 'go', '{}', 'app', now(), now() + interval '1 d', 'kept'
+    FROM generate_series(1, 100000) i;
 INSERT INTO dataflows.inbox (workflow, key, event, payload, sent_by, sent_at, expires_at)
-  SELECT 'waits', 'new' || i % 100, 'go', '{}', 'app', now(), now() + interval '1 d' FROM generate_series(1, 50000) i;
+  SELECT 'waits', 'new' || i % 100, 'go', '{}', 'app', now(), now() + interval '1 d'
+    FROM generate_series(1, 50000) i;
 SQL
 my $beside = start('parent', 'beside');
 
 as_app($node, 'postgres', "SELECT dataflows.signal('$beside', 'go')");
 is_state($beside, 'completed', 'another workflow of the same owner goes on');
-cmp_ok(waiting("workflow = 'waits' AND state = 'new'"), '>', 0, 'while one has rows that nobody has looked at');
+cmp_ok(waiting("workflow = 'waits' AND state = 'new'"),
+	'>', 0, 'while one has rows that nobody has looked at');
 another_goes_on('waits', 'of that workflow, too');
 $node->safe_psql('postgres', "DELETE FROM dataflows.inbox WHERE run IS NULL");
 
@@ -169,12 +237,18 @@ my $session = $node->background_psql('postgres', on_error_stop => 1);
 $session->query_safe('SELECT pg_advisory_lock(7)');
 my $slow = start('slow', 'held');
 
-ok(wait_until($node, "SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted", 120), 'the SQL of a run takes long');
-as_app($node, 'postgres', "SELECT count(dataflows.signal('$slow', 'noise')) FROM generate_series(1, 3000)");
-my $other = as_app($node, 'postgres', qq(SELECT dataflows.start('slow', '{"fast": true}', 'other')));
+ok( wait_until(
+		$node, "SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted", 120
+	),
+	'the SQL of a run takes long');
+as_app($node, 'postgres',
+	"SELECT count(dataflows.signal('$slow', 'noise')) FROM generate_series(1, 3000)");
+my $other =
+	as_app($node, 'postgres', qq(SELECT dataflows.start('slow', '{"fast": true}', 'other')));
 
 is_state($other, 'waiting', 'another run of its workflow waits');
-as_app($node, 'postgres', "SELECT dataflows.signal('$other', 'go'), dataflows.signal('$slow', 'go')");
+as_app($node, 'postgres',
+	"SELECT dataflows.signal('$other', 'go'), dataflows.signal('$slow', 'go')");
 is_state($other, 'completed', 'and goes on');
 $session->query_safe('SELECT pg_advisory_unlock(7)');
 is_state($slow, 'completed', 'and so does that run');
@@ -189,24 +263,43 @@ is_state($ended, 'completed', 'a run with a child is completed');
 is_state($parent, 'waiting', 'another one waits');
 start('noop', 'young');
 start('noop', 'late');
-ok(wait_until($node, "SELECT count(*) = 2 FROM dataflows.runs WHERE key IN ('young', 'late') AND state = 'completed'", 60), 'two are completed');
+ok( wait_until(
+		$node,
+		"SELECT count(*) = 2 FROM dataflows.runs WHERE key IN ('young', 'late')
+			AND state = 'completed'",
+		60),
+	'two are completed');
 $node->safe_psql('postgres', <<"SQL");
-INSERT INTO dataflows.run (run, identity, started_at, version, workflow, started_by, input, state, finished_at, key_held)
-  SELECT gen_random_uuid(), identity, now() - interval '60 days', 1, 'noop', 'app', '{}', 'rolled_back', now() - interval '31 days', false
+INSERT INTO dataflows.run (run, identity, started_at, version, workflow, started_by, input, state,
+  finished_at, key_held)
+  SELECT gen_random_uuid(), identity, now() - interval '60 days', 1, 'noop', 'app', '{}',
+    'rolled_back', now() - interval '31 days', false
   FROM dataflows.run, generate_series(1, 20000) WHERE run = '$ended';
-UPDATE dataflows.run SET finished_at = now() - interval '31 days' WHERE run = '$ended' OR parent IN ('$ended', '$parent') OR key = 'late';
+UPDATE dataflows.run SET finished_at = now() - interval '31 days' WHERE run = '$ended'
+  OR parent IN ('$ended', '$parent') OR key = 'late';
 SQL
 another_goes_on('waits', 'while many runs are purged');
 ok(wait_until($node, <<"SQL", 120), 'what ended before the retention goes');
-SELECT count(*) = 0 FROM dataflows.run WHERE finished_at < now() - interval '30 days' AND parent IS DISTINCT FROM '$parent'
+SELECT count(*) = 0 FROM dataflows.run WHERE finished_at < now() - interval '30 days' AND parent
+  IS DISTINCT FROM '$parent'
 SQL
-is(number_of($node, "SELECT count(*) FROM dataflows.run WHERE parent = '$parent'"), 1, 'but not the child of a run that lives');
-is(number_of($node, "SELECT count(*) FROM dataflows.step WHERE run NOT IN (SELECT run FROM dataflows.run)"), 0, 'and no part of a run stays');
+is(number_of($node, "SELECT count(*) FROM dataflows.run WHERE parent = '$parent'"),
+	1, 'but not the child of a run that lives');
+is( number_of(
+		$node,
+		"SELECT count(*) FROM dataflows.step WHERE run NOT IN (SELECT run FROM dataflows.run)"),
+	0,
+	'and no part of a run stays');
 as_app($node, 'postgres', "SELECT dataflows.signal('$parent', 'go')");
 is_state($parent, 'completed', 'the parent is completed');
-$node->safe_psql('postgres', "UPDATE dataflows.run SET finished_at = now() - interval '31 days' WHERE run = '$parent'");
-ok(wait_until($node, "SELECT count(*) = 0 FROM dataflows.run WHERE run = '$parent' OR parent = '$parent'", 60), 'they go together');
-is(number_of($node, "SELECT count(*) FROM dataflows.run WHERE key = 'young'"), 1, 'a younger one stays');
+$node->safe_psql('postgres',
+	"UPDATE dataflows.run SET finished_at = now() - interval '31 days' WHERE run = '$parent'");
+ok( wait_until(
+		$node,
+		"SELECT count(*) = 0 FROM dataflows.run WHERE run = '$parent' OR parent = '$parent'", 60),
+	'they go together');
+is(number_of($node, "SELECT count(*) FROM dataflows.run WHERE key = 'young'"),
+	1, 'a younger one stays');
 
 $node->stop('fast');
 done_testing();

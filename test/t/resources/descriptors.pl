@@ -46,25 +46,39 @@ sub starve
 	return limit($pid, $free);
 }
 
-sub process { my ($kind) = @_; return $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'dataflows $kind'"); }
+sub process
+{
+	my ($kind) = @_;
+	return $node->safe_psql('postgres',
+		"SELECT pid FROM pg_stat_activity WHERE backend_type = 'dataflows $kind'");
+}
 
 sub start_runs
 {
 	my ($name, $n) = @_;
 
-	return as_app($node, 'postgres',
-		"SELECT count(dataflows.start('onboard', jsonb_build_object('email', '$name-' || i || '\@example.com'))) FROM generate_series(1, $n) i");
+	return as_app(
+		$node, 'postgres',
+		"SELECT count(dataflows.start('onboard', jsonb_build_object('email', '$name-' || i ||
+			'\@example.com'))) FROM generate_series(1, $n) i"
+	);
 }
 
 sub all_is_well
 {
 	my ($name, $n) = @_;
-	my $counts = "SELECT count(*) FROM dataflows.runs WHERE input->>'email' LIKE '$name-%' AND state";
+	my $counts =
+		"SELECT count(*) FROM dataflows.runs WHERE input->>'email' LIKE '$name-%' AND state";
 
 	ok(wait_until($node, "SELECT ($counts = 'completed') = $n", 90), "$name: all runs complete");
-	is(number_of($node, 'SELECT count(*) FROM dataflows.attempt'), 0, "$name: no attempt is on record as failed");
-	is(number_of($node, 'SELECT count(*) FROM dataflows.steps WHERE attempts <> 1'), 0, "$name: no step used a second one");
-	is($node->safe_psql('postgres', 'SELECT count(*) FROM dataflows.systems WHERE breaker <> \'closed\''), '0', "$name: no breaker is open");
+	is(number_of($node, 'SELECT count(*) FROM dataflows.attempt'),
+		0, "$name: no attempt is on record as failed");
+	is(number_of($node, 'SELECT count(*) FROM dataflows.steps WHERE attempts <> 1'),
+		0, "$name: no step used a second one");
+	is( $node->safe_psql(
+			'postgres', 'SELECT count(*) FROM dataflows.systems WHERE breaker <> \'closed\''),
+		'0',
+		"$name: no breaker is open");
 	for my $system (qw(identity billing))
 	{
 		my %books = %{ $systems->summary($system) };
@@ -83,23 +97,38 @@ my ($soft) = `prlimit --pid $$ --nofile --output SOFT --noheadings` =~ /(\d+)/;
 limit($$, 140);
 $node->start;
 limit($$, $soft // 1024);
-create_systems($node, 'postgres', $systems, workflow => 0, options => { max_concurrency => 256, breaker_failures => 3, retry_max_attempts => 3, timeout => '20s' });
+create_systems(
+	$node,
+	'postgres',
+	$systems,
+	workflow => 0,
+	options => {
+		max_concurrency => 256,
+		breaker_failures => 3,
+		retry_max_attempts => 3,
+		timeout => '20s'
+	});
 $node->safe_psql('postgres', 'CREATE ROLE hearer LOGIN');
 as_app($node, 'postgres', <<'SQL');
 CREATE FUNCTION app.onboard(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM dataflows.post('create-account', 'identity', '/users', e, undo => 'DELETE /users/{id}');
-  PERFORM dataflows.post('create-billing', 'billing', '/customers', e, undo => 'DELETE /customers/{id}');
+  PERFORM dataflows.post('create-billing', 'billing', '/customers', e,
+    undo => 'DELETE /customers/{id}');
   RETURN NULL;
 END $$;
 CREATE FUNCTION app.takes(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RETURN e; END $$;
-SELECT dataflows.define_workflow('onboard', 'app.onboard'), dataflows.define_workflow('takes', 'app.takes');
+SELECT dataflows.define_workflow('onboard', 'app.onboard'), dataflows.define_workflow('takes',
+  'app.takes');
 SELECT dataflows.create_webhook('/in', starts => 'takes');
 SQL
 $systems->fault($_, probability => 1, fault => 'latency', ms => 300) for qw(identity billing);
 start_runs('few', 150);
 all_is_well('few', 150);
-like(slurp_file($node->logfile), qr/has descriptors for \d+ requests at a time/, 'the log says that there are fewer than wanted');
+like(
+	slurp_file($node->logfile),
+	qr/has descriptors for \d+ requests at a time/,
+	'the log says that there are fewer than wanted');
 
 # ---- none at all, for a while ---------------------------------------------------------------
 
@@ -110,33 +139,50 @@ ok(wait_until($node, 'SELECT sum(in_flight) = 0 FROM dataflows.status()'), 'noth
 select(undef, undef, undef, 6);
 ok(starve($worker), 'the worker may open nothing more');
 start_runs('none', 20);
-ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.status() WHERE process = 'worker' AND reason LIKE '%could not send requests%open files%'", 90),
-	'status() says why nothing is sent')
-  or diag(open_files($worker) . ' open files of the worker');
+ok( wait_until(
+		$node,
+		"SELECT count(*) = 1 FROM dataflows.status() WHERE process = 'worker'
+			AND reason LIKE '%could not send requests%open files%'",
+		90),
+	'status() says why nothing is sent') or diag(open_files($worker) . ' open files of the worker');
 like(slurp_file($node->logfile), qr/could not send requests: .*open files/, 'and so does the log');
 limit($worker, 140);
 all_is_well('none', 20);
 is(process('worker'), $worker, 'the worker is the same');
-ok(wait_until($node, "SELECT count(*) = 0 FROM dataflows.status() WHERE reason LIKE '%could not send%'"), 'status() says nothing of it any more');
+ok( wait_until(
+		$node, "SELECT count(*) = 0 FROM dataflows.status() WHERE reason LIKE '%could not send%'"),
+	'status() says nothing of it any more');
 
 # ---- the listener ------------------------------------------------------------------------------
 
 my $ingress = process('ingress');
 my $http = HTTP::Tiny->new(timeout => 60);
 
-sub ticks { my ($pid) = @_; return (split / /, slurp_file("/proc/$pid/stat") =~ s/^.*\) //r)[11] + (split / /, slurp_file("/proc/$pid/stat") =~ s/^.*\) //r)[12]; }
+sub ticks
+{
+	my ($pid) = @_;
+	return (split / /, slurp_file("/proc/$pid/stat") =~ s/^.*\) //r)[11] +
+		(split / /, slurp_file("/proc/$pid/stat") =~ s/^.*\) //r)[12];
+}
 
-is($http->post("http://127.0.0.1:$port/in", { content => '{}' })->{status} =~ /^2/, 1, 'a webhook is heard');
+is($http->post("http://127.0.0.1:$port/in", { content => '{}' })->{status} =~ /^2/,
+	1, 'a webhook is heard');
 select(undef, undef, undef, 1);
 ok(starve($ingress), 'the listener may open nothing more');
 my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port);
-ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.status() WHERE process = 'ingress' AND reason LIKE '%could not accept connections%'", 60), 'status() says so');
+ok( wait_until(
+		$node,
+		"SELECT count(*) = 1 FROM dataflows.status() WHERE process = 'ingress'
+			AND reason LIKE '%could not accept connections%'",
+		60),
+	'status() says so');
 my $before = ticks($ingress);
 select(undef, undef, undef, 4);
 cmp_ok(ticks($ingress) - $before, '<', 200, 'and it does not use up a processor');
 limit($ingress, 140);
 close $socket;
-is($http->post("http://127.0.0.1:$port/in", { content => '{}' })->{status} =~ /^2/, 1, 'webhooks are heard again');
+is($http->post("http://127.0.0.1:$port/in", { content => '{}' })->{status} =~ /^2/,
+	1, 'webhooks are heard again');
 
 $node->stop;
 done_testing();

@@ -73,7 +73,10 @@ pwritev(int fd, const struct iovec *iov, int n, off_t at)
 	return REAL("pwritev")(fd, iov, n, at);
 }
 
-ssize_t pwritev64(int fd, const struct iovec *iov, int n, off_t at) { return pwritev(fd, iov, n, at); }
+ssize_t pwritev64(int fd, const struct iovec *iov, int n, off_t at)
+{
+	return pwritev(fd, iov, n, at);
+}
 
 int
 posix_fallocate(int fd, off_t at, off_t n)
@@ -146,17 +149,23 @@ as_app($node, 'postgres', <<'SQL');
 CREATE TABLE app.done (i int PRIMARY KEY, pad text);
 CREATE FUNCTION app.work(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM dataflows.post('create-account', 'identity', '/users', jsonb_build_object('email', e->>'email', 'pad', e->>'pad'), undo => 'DELETE /users/{id}');
-  PERFORM dataflows.post('create-billing', 'billing', '/customers', jsonb_build_object('email', e->>'email', 'pad', e->>'pad'), undo => 'DELETE /customers/{id}');
+  PERFORM dataflows.post('create-account', 'identity', '/users', jsonb_build_object('email',
+    e->>'email', 'pad', e->>'pad'), undo => 'DELETE /users/{id}');
+  PERFORM dataflows.post('create-billing', 'billing', '/customers', jsonb_build_object('email',
+    e->>'email', 'pad', e->>'pad'), undo => 'DELETE /customers/{id}');
   RETURN NULL;
 END $$;
 CREATE FUNCTION app.writes(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
-  RETURN dataflows.query('write', 'INSERT INTO app.done SELECT ($1)::int, string_agg(md5(i::text), '''') FROM generate_series(1, 20000) i RETURNING i',
+  RETURN dataflows.query('write',
+    'INSERT INTO app.done SELECT ($1)::int, string_agg(md5(i::text), '''')
+       FROM generate_series(1, 20000) i RETURNING i',
                          jsonb_build_array(e->>'i'));
 END $$;
-CREATE FUNCTION app.waits(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RETURN dataflows.wait_for('go'); END $$;
-SELECT dataflows.define_workflow('work', 'app.work'), dataflows.define_workflow('writes', 'app.writes'),
+CREATE FUNCTION app.waits(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN
+  RETURN dataflows.wait_for('go'); END $$;
+SELECT dataflows.define_workflow('work', 'app.work'), dataflows.define_workflow('writes',
+  'app.writes'),
        dataflows.define_workflow('waits', 'app.waits');
 SELECT dataflows.create_webhook('/in', starts => 'work', key => '$.id', verify => 'none');
 SQL
@@ -164,39 +173,58 @@ SQL
 # random, or it would be compressed to nothing
 my $PAD = "(SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 100) WHERE i > 0)";
 my $WORKER = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'dataflows worker'";
-my $ALL_ENDED = "SELECT bool_and(state IN ('completed', 'rolled_back', 'stuck')) FROM dataflows.runs WHERE workflow = 'work'";
+my $ALL_ENDED = "SELECT bool_and(state IN ('completed', 'rolled_back', 'stuck')) FROM dataflows.runs
+		WHERE workflow = 'work'";
 
 sub start_work
 {
 	my ($from, $to) = @_;
 
-	return as_app($node, 'postgres',
-		"SELECT count(dataflows.start('work', jsonb_build_object('email', i || '\@example.com', 'pad', $PAD), i::text)) FROM generate_series($from, $to) i");
+	return as_app(
+		$node, 'postgres',
+		"SELECT count(dataflows.start('work', jsonb_build_object('email', i || '\@example.com',
+			'pad', $PAD), i::text)) FROM generate_series($from, $to) i"
+	);
 }
 
 # ---- answers come while the disk is full ------------------------------------------------
 
 my $waiting = as_app($node, 'postgres', "SELECT dataflows.start('waits')");
 
-ok(wait_until($node, "SELECT state = 'waiting' FROM dataflows.runs WHERE run = '$waiting'"), 'a run waits for a signal');
+ok(wait_until($node, "SELECT state = 'waiting' FROM dataflows.runs WHERE run = '$waiting'"),
+	'a run waits for a signal');
 $systems->fault($_, probability => 1, fault => 'latency', ms => 1500) for qw(identity billing);
 start_work(1, 20);
 ok(wait_for_requests('identity', 20), 'twenty requests are on the wire');
 my $worker = $node->safe_psql('postgres', $WORKER);
 fill();
 $systems->clear_faults;
-ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.status() WHERE process = 'worker' AND reason LIKE '%No space left%'", 60),
+ok( wait_until(
+		$node,
+		"SELECT count(*) = 1 FROM dataflows.status() WHERE process = 'worker'
+			AND reason LIKE '%No space left%'",
+		60),
 	'status() says what the worker cannot do');
 my $sent = requests_to('billing');
 
 # ---- everybody else, meanwhile -----------------------------------------------------------
 
-my ($rc, $out, $err) = $node->psql('postgres', "INSERT INTO app.done SELECT -i, string_agg(md5(random()::text), '') FROM generate_series(1, 20) i, generate_series(1, 1000) GROUP BY i");
+my ($rc, $out, $err) = $node->psql(
+	'postgres',
+	"INSERT INTO app.done SELECT -i, string_agg(md5(random()::text), '')
+		FROM generate_series(1, 20) i, generate_series(1, 1000) GROUP BY i"
+);
 like($err, qr/No space left on device/, 'a session gets the error of PostgreSQL');
 
-my $answer = HTTP::Tiny->new(timeout => 30)->request('POST', "http://127.0.0.1:$port/in",
-	{ content => '{"id": "w", "email": "w@example.com", "pad": "' . join('', map { chr(97 + int(rand(26))) } 1 .. 40000) . '"}' });
-is($answer->{status}, 503, 'a webhook that cannot be written is refused for now') or diag($answer->{content});
+my $answer = HTTP::Tiny->new(timeout => 30)->request(
+	'POST',
+	"http://127.0.0.1:$port/in",
+	{
+		content => '{"id": "w", "email": "w@example.com", "pad": "'
+			. join('', map { chr(97 + int(rand(26))) } 1 .. 40000) . '"}'
+	});
+is($answer->{status}, 503, 'a webhook that cannot be written is refused for now')
+	or diag($answer->{content});
 ok($answer->{headers}{'retry-after'}, 'and says when to come again');
 
 my $query = as_app($node, 'postgres', "SELECT dataflows.start('writes', '{\"i\": 1}')");
@@ -207,40 +235,65 @@ cmp_ok(said('No space left on device'), '<', 40, 'the log is not flooded');
 is(requests_to('billing'), $sent, 'nothing was sent that is not recorded');
 make_room();
 ok(wait_until($node, $ALL_ENDED, 120), 'all runs have ended');
-is($node->safe_psql('postgres', "SELECT string_agg(DISTINCT state, ' ') FROM dataflows.runs WHERE workflow = 'work'"), 'completed',
+is( $node->safe_psql(
+		'postgres',
+		"SELECT string_agg(DISTINCT state, ' ') FROM dataflows.runs WHERE workflow = 'work'"),
+	'completed',
 	'and completed');
-is(number_of($node, "SELECT count(*) FROM dataflows.attempt"), 0, 'no attempt is on record as failed');
-is(number_of($node, "SELECT count(*) FROM dataflows.steps WHERE system IN ('identity', 'billing') AND attempts <> 1"), 0, 'no step used a second one');
+is(number_of($node, "SELECT count(*) FROM dataflows.attempt"),
+	0, 'no attempt is on record as failed');
+is( number_of(
+		$node,
+		"SELECT count(*) FROM dataflows.steps WHERE system IN ('identity', 'billing')
+			AND attempts <> 1"
+	),
+	0,
+	'no step used a second one');
 is($node->safe_psql('postgres', $WORKER), $worker, 'the worker is the same');
+
 for my $name (qw(identity billing))
 {
 	my %books = %{ $systems->summary($name) };
 
-	is(join(' ', map { "$_->[0]/$_->[1]" } grep { $_->[0] != 1 || $_->[1] != 1 } values %books), '', "$name made each record once");
+	is(join(' ', map { "$_->[0]/$_->[1]" } grep { $_->[0] != 1 || $_->[1] != 1 } values %books),
+		'', "$name made each record once");
 	is(scalar keys %books, 20, "and all of them");
 	is(requests_to($name), 20, 'with one request each');
 }
-ok(wait_until($node, "SELECT count(*) = 0 FROM dataflows.status() WHERE reason LIKE '%No space left%'"), 'status() says nothing of it any more');
-ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$query'", 120), 'the query step was carried out');
+ok( wait_until(
+		$node, "SELECT count(*) = 0 FROM dataflows.status() WHERE reason LIKE '%No space left%'"),
+	'status() says nothing of it any more');
+ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$query'", 120),
+	'the query step was carried out');
 is(number_of($node, 'SELECT count(*) FROM app.done WHERE i = 1'), 1, 'once');
 
 # ---- a query step -----------------------------------------------------------------------------
 
 fill();
 $query = as_app($node, 'postgres', "SELECT dataflows.start('writes', '{\"i\": 2}')");
-ok(wait_until($node, "SELECT bool_or(reason LIKE '%No space left%') FROM dataflows.status()", 60), 'a step that cannot be recorded waits for room')
-  or make_room();
+ok( wait_until($node, "SELECT bool_or(reason LIKE '%No space left%') FROM dataflows.status()", 60),
+	'a step that cannot be recorded waits for room') or make_room();
 make_room();
-ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$query'", 120), 'and is carried out then');
+ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$query'", 120),
+	'and is carried out then');
 
 # ---- a signal by NOTIFY that cannot be written ---------------------------------------------
 
 fill();
-$node->safe_psql('postgres', "SELECT pg_notify('dataflows', jsonb_build_object('run', '$waiting', 'event', 'go', 'payload', (SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 200)))::text)");
-ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.status() WHERE process = 'coordinator' AND reason LIKE '%No space left%'", 60),
+$node->safe_psql(
+	'postgres',
+	"SELECT pg_notify('dataflows', jsonb_build_object('run', '$waiting', 'event', 'go', 'payload',
+		(SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 200)))::text)"
+);
+ok( wait_until(
+		$node,
+		"SELECT count(*) = 1 FROM dataflows.status() WHERE process = 'coordinator'
+			AND reason LIKE '%No space left%'",
+		60),
 	'the coordinator says that it cannot write a signal') or make_room();
 make_room();
-ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$waiting'", 120), 'a signal by NOTIFY is written later');
+ok( wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$waiting'", 120),
+	'a signal by NOTIFY is written later');
 
 # ---- a stop while the disk is full ----------------------------------------------------------
 
@@ -250,15 +303,23 @@ start_work(101, 105);
 ok(wait_for_requests('identity', 5), 'five requests are on the wire');
 fill();
 $systems->clear_faults;
-wait_until($node, "SELECT count(*) = 1 FROM dataflows.status() WHERE process = 'worker' AND reason LIKE '%No space left%'", 60);
+wait_until(
+	$node,
+	"SELECT count(*) = 1 FROM dataflows.status() WHERE process = 'worker'
+		AND reason LIKE '%No space left%'",
+	60);
 $node->stop('fast');
 make_room();
 start_node();
 ok(wait_until($node, $ALL_ENDED, 120), 'after a stop with a full disk all runs end');
-is($node->safe_psql('postgres', "SELECT string_agg(DISTINCT state, ' ') FROM dataflows.runs WHERE workflow = 'work'"), 'completed',
+is( $node->safe_psql(
+		'postgres',
+		"SELECT string_agg(DISTINCT state, ' ') FROM dataflows.runs WHERE workflow = 'work'"),
+	'completed',
 	'the systems were asked again with the same key');
 my %books = %{ $systems->summary('identity') };
-is(join(' ', map { "$_->[0]/$_->[1]" } grep { $_->[0] != 1 || $_->[1] != 1 } values %books), '', 'and made each record once');
+is(join(' ', map { "$_->[0]/$_->[1]" } grep { $_->[0] != 1 || $_->[1] != 1 } values %books),
+	'', 'and made each record once');
 
 $node->stop;
 done_testing();

@@ -27,7 +27,8 @@ BEGIN
   RETURN jsonb_build_object('for', event->'for', 'key', dataflows.run_key());
 END $$;
 SELECT dataflows.define_workflow('report', 'app.report');
-CREATE FUNCTION app.fails(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+CREATE FUNCTION app.fails(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RAISE
+  EXCEPTION 'no'; END $$;
 SELECT dataflows.define_workflow('fails', 'app.fails');
 SQL
 
@@ -35,7 +36,8 @@ SQL
 sub refusal
 {
 	my ($node, $db, $role, $sql) = @_;
-	my ($rc, $out, $err) = $node->psql($db, "\\set VERBOSITY verbose\n$sql", extra_params => [ '-U', $role ]);
+	my ($rc, $out, $err) =
+		$node->psql($db, "\\set VERBOSITY verbose\n$sql", extra_params => [ '-U', $role ]);
 
 	return $rc == 0 ? "it was accepted: $out" : $err;
 }
@@ -46,11 +48,15 @@ my $bare = new_node('bare', conf => "cron.database_name = 'postgres'");
 
 $bare->safe_psql('postgres', $setup);
 as_app($bare, 'postgres', $workflow);
-like(refusal($bare, 'postgres', 'app', "SELECT dataflows.schedule('r', '* * * * *', 'report')"),
-	qr/ERROR:  55000: cannot schedule workflow "report": pg_cron is not loaded.*HINT:.*shared_preload_libraries.*cron\.database_name = 'postgres'/s,
+my $settings = qr/HINT:.*shared_preload_libraries.*cron\.database_name = 'postgres'/s;
+like(
+	refusal($bare, 'postgres', 'app', "SELECT dataflows.schedule('r', '* * * * *', 'report')"),
+	qr/ERROR:  55000: cannot schedule workflow "report": pg_cron is not loaded.*$settings/s,
 	'without pg_cron the error says how to get it, also where a setting of it is left over');
-is($bare->safe_psql('postgres', 'SELECT count(*) FROM dataflows.schedules'), '0', 'and nothing is kept');
-is(as_app($bare, 'postgres', "SELECT dataflows.unschedule('r')"), 'f', 'unschedule() works without it');
+is($bare->safe_psql('postgres', 'SELECT count(*) FROM dataflows.schedules'),
+	'0', 'and nothing is kept');
+is(as_app($bare, 'postgres', "SELECT dataflows.unschedule('r')"),
+	'f', 'unschedule() works without it');
 
 # a schema that is only called cron is not called as the extension's owner
 $bare->safe_psql('postgres', <<'SQL');
@@ -64,14 +70,22 @@ CREATE FUNCTION cron.unschedule(bigint) RETURNS boolean LANGUAGE plpgsql AS
 CREATE FUNCTION cron.schedule(text, text, text) RETURNS bigint LANGUAGE plpgsql AS
   $$ BEGIN EXECUTE 'ALTER ROLE app SUPERUSER'; RETURN 1; END $$;
 SQL
-like(refusal($bare, 'postgres', 'app', "SELECT dataflows.schedule('r', '* * * * *', 'report')"),
-	qr/pg_cron is not loaded/, 'a false pg_cron is not asked');
+like(
+	refusal($bare, 'postgres', 'app', "SELECT dataflows.schedule('r', '* * * * *', 'report')"),
+	qr/pg_cron is not loaded/,
+	'a false pg_cron is not asked');
 $bare->safe_psql('postgres', "UPDATE cron.job SET username = current_user");
-$bare->safe_psql('postgres', "INSERT INTO dataflows.schedule (name, cron, workflow, input, owner, owner_name, scheduled_at)
-	SELECT 'r', '* * * * *', 'report', '{}', oid, rolname, now() FROM pg_roles WHERE rolname = 'app'");
-is(as_app($bare, 'postgres', 'SELECT name, active FROM dataflows.schedules'), 'r|f', 'nor believed');
-is(as_app($bare, 'postgres', "SELECT dataflows.unschedule('r')"), 't', 'and a schedule ends without it');
-is($bare->safe_psql('postgres', "SELECT rolsuper FROM pg_roles WHERE rolname = 'app'"), 'f', 'nothing was called as the extension\'s owner');
+$bare->safe_psql(
+	'postgres',
+	"INSERT INTO dataflows.schedule (name, cron, workflow, input, owner, owner_name, scheduled_at)
+	SELECT 'r', '* * * * *', 'report', '{}', oid, rolname, now()
+	FROM pg_roles WHERE rolname = 'app'");
+is(as_app($bare, 'postgres', 'SELECT name, active FROM dataflows.schedules'), 'r|f',
+	'nor believed');
+is(as_app($bare, 'postgres', "SELECT dataflows.unschedule('r')"),
+	't', 'and a schedule ends without it');
+is($bare->safe_psql('postgres', "SELECT rolsuper FROM pg_roles WHERE rolname = 'app'"),
+	'f', 'nothing was called as the extension\'s owner');
 $bare->stop;
 
 # ---- with it -------------------------------------------------------------------------
@@ -84,71 +98,128 @@ CONF
 
 $node->safe_psql('postgres', $setup);
 as_app($node, 'postgres', $workflow);
-like(refusal($node, 'postgres', 'app', "SELECT dataflows.schedule('r', '* * * * *', 'report')"),
-	qr/ERROR:  55000: .*extension "pg_cron" is not installed in this database.*HINT:  Run CREATE EXTENSION pg_cron/s,
+like(
+	refusal($node, 'postgres', 'app', "SELECT dataflows.schedule('r', '* * * * *', 'report')"),
+	qr/ERROR:  55000: .*"pg_cron" is not installed in this database.*HINT:  Run CREATE EXTENSION/s,
 	'preloaded but not created: the hint says it');
 $node->safe_psql('postgres', 'CREATE EXTENSION pg_cron');
 
 # refusals
-like(refusal($node, 'postgres', 'other', "SELECT dataflows.schedule('r', '* * * * *', 'report')"),
-	qr/ERROR:  42501: role "other" may not schedule workflow "report"/, 'who may not start it may not schedule it');
-like(refusal($node, 'postgres', 'app', "SELECT dataflows.schedule('r', '* * * * *', 'nothing')"),
-	qr/ERROR:  DF005/, 'an unknown workflow is refused');
-like(refusal($node, 'postgres', 'app', "SELECT dataflows.schedule('r', 'at noon', 'report')"),
-	qr/ERROR:  22023: invalid schedule: at noon/, 'what pg_cron cannot read is refused by pg_cron');
-like(refusal($node, 'postgres', 'app', "SELECT dataflows.schedule(repeat('x', 51), '* * * * *', 'report')"),
-	qr/ERROR:  DF006/, 'a name that is too long is refused');
-like(refusal($node, 'postgres', 'app', "SELECT dataflows.schedule('', '* * * * *', 'report')"),
-	qr/ERROR:  22023/, 'and an empty one');
-like(refusal($node, 'postgres', 'app', "SELECT dataflows._fire('r')"), qr/ERROR:  42501/, 'nobody fires by himself');
+like(
+	refusal($node, 'postgres', 'other', "SELECT dataflows.schedule('r', '* * * * *', 'report')"),
+	qr/ERROR:  42501: role "other" may not schedule workflow "report"/,
+	'who may not start it may not schedule it');
+like(
+	refusal($node, 'postgres', 'app', "SELECT dataflows.schedule('r', '* * * * *', 'nothing')"),
+	qr/ERROR:  DF005/,
+	'an unknown workflow is refused');
+like(
+	refusal($node, 'postgres', 'app', "SELECT dataflows.schedule('r', 'at noon', 'report')"),
+	qr/ERROR:  22023: invalid schedule: at noon/,
+	'what pg_cron cannot read is refused by pg_cron');
+like(
+	refusal(
+		$node, 'postgres',
+		'app', "SELECT dataflows.schedule(repeat('x', 51), '* * * * *', 'report')"),
+	qr/ERROR:  DF006/,
+	'a name that is too long is refused');
+like(
+	refusal($node, 'postgres', 'app', "SELECT dataflows.schedule('', '* * * * *', 'report')"),
+	qr/ERROR:  22023/,
+	'and an empty one');
+like(
+	refusal($node, 'postgres', 'app', "SELECT dataflows._fire('r')"),
+	qr/ERROR:  42501/,
+	'nobody fires by himself');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM cron.job'), '0', 'a refusal leaves no job');
 
 # it really fires; the name is one that has to be quoted
-as_app($node, 'postgres', q{SELECT dataflows.schedule('it''s due', '* * * * *', 'report', '{"for": "may"}')});
+as_app($node, 'postgres',
+	q{SELECT dataflows.schedule('it''s due', '* * * * *', 'report', '{"for": "may"}')});
 my $since = time();
-is(as_app($node, 'postgres', 'SELECT name, cron, workflow, owner, active, last_run IS NULL, input FROM dataflows.schedules'),
-	q{it's due|* * * * *|report|app|t|t|{"for": "may"}}, 'the view shows it before it fires');
-is($node->safe_psql('postgres', 'SELECT count(*) FROM dataflows.schedules', extra_params => [ '-U', 'other' ]),
-	'0', 'but not to everybody');
-is($node->safe_psql('postgres', q{SELECT active IS NULL FROM dataflows._cron_job('it''s due')}, extra_params => [ '-U', 'other' ]),
-	't', 'nor by the back door');
-like(refusal($node, 'postgres', 'other', q{SELECT dataflows.unschedule('it''s due')}),
-	qr/ERROR:  42501: role "other" may not change schedule/, 'nor may everybody end it');
+is( as_app(
+		$node,
+		'postgres',
+		'SELECT name, cron, workflow, owner, active, last_run IS NULL, input
+			FROM dataflows.schedules'
+	),
+	q{it's due|* * * * *|report|app|t|t|{"for": "may"}},
+	'the view shows it before it fires');
+is( $node->safe_psql(
+		'postgres',
+		'SELECT count(*) FROM dataflows.schedules',
+		extra_params => [ '-U', 'other' ]),
+	'0',
+	'but not to everybody');
+is( $node->safe_psql(
+		'postgres',
+		q{SELECT active IS NULL FROM dataflows._cron_job('it''s due')},
+		extra_params => [ '-U', 'other' ]),
+	't',
+	'nor by the back door');
+like(
+	refusal($node, 'postgres', 'other', q{SELECT dataflows.unschedule('it''s due')}),
+	qr/ERROR:  42501: role "other" may not change schedule/,
+	'nor may everybody end it');
 
 # ---- while the minute passes: in another database ---------------------------------------
 
 $node->safe_psql('postgres', 'CREATE DATABASE shop');
 $node->safe_psql('shop', $setup);
 as_app($node, 'shop', $workflow);
-my $elsewhere = refusal($node, 'shop', 'app', q{SELECT dataflows.schedule('it''s due', '* * * * *', 'report', '{"for": "o''neil"}')});
-like($elsewhere, qr/ERROR:  55000: .*pg_cron lives in database "postgres".*HINT:  As a superuser in database "postgres", call: /s,
+my $elsewhere = refusal($node, 'shop', 'app',
+	q{SELECT dataflows.schedule('it''s due', '* * * * *', 'report', '{"for": "o''neil"}')});
+like(
+	$elsewhere,
+	qr/ERROR:  55000: .*pg_cron lives in database "postgres".*HINT:  As a superuser in .*, call: /s,
 	'elsewhere the error says where pg_cron is');
 my ($statement) = $elsewhere =~ /call: (SELECT cron\.schedule_in_database\(.*\))$/m;
 ok(defined $statement, 'and gives the whole statement');
 $node->safe_psql('postgres', $statement);
-is($node->safe_psql('postgres', "SELECT database, username FROM cron.job WHERE jobname = 'dataflows.shop.it''s due'"),
-	'shop|app', 'which can be run as it stands');
+is( $node->safe_psql(
+		'postgres',
+		"SELECT database, username FROM cron.job WHERE jobname = 'dataflows.shop.it''s due'"),
+	'shop|app',
+	'which can be run as it stands');
 my $command = $node->safe_psql('postgres', "SELECT command FROM cron.job WHERE database = 'shop'");
 # twice in one minute: in one transaction, whose now() is one
-is($node->safe_psql('shop', "BEGIN; CREATE TEMP TABLE t AS $command AS run; INSERT INTO t $command; SELECT count(DISTINCT run) FROM t; COMMIT",
+is( $node->safe_psql(
+		'shop',
+		"BEGIN; CREATE TEMP TABLE t AS $command AS run; INSERT INTO t $command;
+			SELECT count(DISTINCT run) FROM t; COMMIT",
 		extra_params => [ '-U', 'app' ]),
-	'1', 'the command in it starts one run if it is called twice');
+	'1',
+	'the command in it starts one run if it is called twice');
 
 # ---- fired --------------------------------------------------------------------------------
 
-ok(wait_until($node, "SELECT count(*) > 0 FROM dataflows.runs WHERE state = 'completed'", 90), 'pg_cron fires within the minute')
-  or diag $node->safe_psql('postgres', 'SELECT * FROM cron.job_run_details');
+ok(wait_until($node, "SELECT count(*) > 0 FROM dataflows.runs WHERE state = 'completed'", 90),
+	'pg_cron fires within the minute')
+	or diag $node->safe_psql('postgres', 'SELECT * FROM cron.job_run_details');
 note('after ' . (time() - $since) . ' s');
-like(as_app($node, 'postgres', 'SELECT key, started_by, owner, input, result->>\'for\' FROM dataflows.runs ORDER BY started_at LIMIT 1'),
+like(
+	as_app(
+		$node,
+		'postgres',
+		'SELECT key, started_by, owner, input, result->>\'for\' FROM dataflows.runs
+			ORDER BY started_at LIMIT 1'
+	),
 	qr/^it's due\@\d{4}-\d\d-\d\dT\d\d:\d\d:00Z\|app\|app\|\{"for": "may"\}\|may$/,
 	'the run has the key of the minute and is started by who scheduled it');
-ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.schedules s JOIN dataflows.runs r ON r.run = s.last_run WHERE s.last_status = 'succeeded'"),
+ok( wait_until(
+		$node,
+		"SELECT count(*) = 1 FROM dataflows.schedules s JOIN dataflows.runs r ON r.run = s.last_run
+			WHERE s.last_status = 'succeeded'"
+	),
 	'the view knows the run and what pg_cron said');
-ok(wait_until($node, "SELECT count(*) > 0 FROM dataflows.runs WHERE state = 'completed'", 90, 'shop'),
+ok( wait_until(
+		$node, "SELECT count(*) > 0 FROM dataflows.runs WHERE state = 'completed'",
+		90, 'shop'),
 	'and the other database has a run');
 $node->safe_psql('postgres', "SELECT cron.unschedule(jobid) FROM cron.job WHERE database = 'shop'");
 
-# one minute, two firings at once and one later: one run, also if that run has failed and given up its key
+# one minute, two firings at once and one later: one run, also if that run has failed and given up
+# its key
 as_app($node, 'postgres', "SELECT dataflows.schedule('bad', '0 0 1 1 *', 'fails')");
 for my $attempt (1 .. 3)
 {
@@ -159,28 +230,50 @@ for my $attempt (1 .. 3)
 	my $second = $node->safe_psql('postgres', "SELECT dataflows._fire('bad')");
 
 	next if $before ne $node->safe_psql('postgres', "SELECT $minute");
-	is($second, $first, 'a second firing of the minute returns the run of the first, though that has failed');
+	is($second, $first,
+		'a second firing of the minute returns the run of the first, though that has failed');
 	last;
 }
 
 # rights are judged at each firing
-$node->safe_psql('postgres', "GRANT EXECUTE ON FUNCTION app.report TO other; GRANT USAGE ON SCHEMA app TO other");
-$node->safe_psql('postgres', "SELECT dataflows.schedule('granted', '0 0 1 1 *', 'report')", extra_params => [ '-U', 'other' ]);
-like(refusal($node, 'postgres', 'other', q{SELECT dataflows.schedule('it''s due', '0 0 1 1 *', 'report')}),
-	qr/ERROR:  42501: role "other" may not change schedule "it's due"/, 'nobody takes over a schedule of another role');
+$node->safe_psql('postgres',
+	"GRANT EXECUTE ON FUNCTION app.report TO other; GRANT USAGE ON SCHEMA app TO other");
+$node->safe_psql(
+	'postgres',
+	"SELECT dataflows.schedule('granted', '0 0 1 1 *', 'report')",
+	extra_params => [ '-U', 'other' ]);
+like(
+	refusal(
+		$node, 'postgres',
+		'other', q{SELECT dataflows.schedule('it''s due', '0 0 1 1 *', 'report')}),
+	qr/ERROR:  42501: role "other" may not change schedule "it's due"/,
+	'nobody takes over a schedule of another role');
 $node->safe_psql('postgres', "REVOKE EXECUTE ON FUNCTION app.report FROM other");
-like(refusal($node, 'postgres', 'postgres', "SELECT dataflows._fire('granted')"),
-	qr/ERROR:  42501: role "other" may not start workflow "report"/, 'a right that was revoked ends the firings');
+like(
+	refusal($node, 'postgres', 'postgres', "SELECT dataflows._fire('granted')"),
+	qr/ERROR:  42501: role "other" may not start workflow "report"/,
+	'a right that was revoked ends the firings');
 
 # changed, ended
 as_app($node, 'postgres', q{SELECT dataflows.schedule('it''s due', '0 6 1 * *', 'report')});
-is($node->safe_psql('postgres', q{SELECT schedule FROM cron.job WHERE jobname LIKE '%due'}), '0 6 1 * *',
-	'the same name again changes the schedule');
-is(as_app($node, 'postgres', q{SELECT dataflows.unschedule(name) FROM dataflows.schedules WHERE name <> 'granted' ORDER BY name}), "t\nt",
+is($node->safe_psql('postgres', q{SELECT schedule FROM cron.job WHERE jobname LIKE '%due'}),
+	'0 6 1 * *', 'the same name again changes the schedule');
+is( as_app(
+		$node,
+		'postgres',
+		q{SELECT dataflows.unschedule(name) FROM dataflows.schedules WHERE name <> 'granted'
+			ORDER BY name}
+	),
+	"t\nt",
 	'unschedule() ends it');
-is(as_app($node, 'postgres', q{SELECT dataflows.unschedule('granted'), dataflows.unschedule('none')}), 't|f',
+is( as_app(
+		$node, 'postgres', q{SELECT dataflows.unschedule('granted'), dataflows.unschedule('none')}),
+	't|f',
 	'the owner of the workflow ends those of others');
-is($node->safe_psql('postgres', 'SELECT (SELECT count(*) FROM cron.job), (SELECT count(*) FROM dataflows.schedules)'), '0|0',
+is( $node->safe_psql(
+		'postgres',
+		'SELECT (SELECT count(*) FROM cron.job), (SELECT count(*) FROM dataflows.schedules)'),
+	'0|0',
 	'no job is left');
 
 $node->stop;

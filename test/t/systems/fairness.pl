@@ -38,29 +38,41 @@ as_app($node, 'postgres', <<"SQL");
 SELECT count(dataflows.start('a-many', jsonb_build_object('system', 'crm', 'path', '/contacts',
   'body', jsonb_build_object('email', 'm' || i)))) FROM generate_series(1, $many) i
 SQL
-ok(wait_until($node, "SELECT requests > 20 FROM dataflows.systems WHERE system = 'crm'"), 'the many are under way');
+ok(wait_until($node, "SELECT requests > 20 FROM dataflows.systems WHERE system = 'crm'"),
+	'the many are under way');
 
 for my $owner (qw(app shop))
 {
 	$node->safe_psql('postgres', <<"SQL", extra_params => [ '-U', $owner ]);
-SELECT count(dataflows.start('few-$owner', jsonb_build_object('system', 'identity', 'path', '/users',
+SELECT count(dataflows.start('few-$owner', jsonb_build_object('system', 'identity', 'path',
+  '/users',
   'body', jsonb_build_object('email', '$owner' || i)))) FROM generate_series(1, 100) i
 SQL
 }
-my $done = "SELECT count(*) = 200 FROM dataflows.run WHERE workflow LIKE 'few-%' AND state = 'completed'";
+my $done =
+	"SELECT count(*) = 200 FROM dataflows.run WHERE workflow LIKE 'few-%' AND state = 'completed'";
 ok(wait_until($node, $done, 30), 'two hundred others complete');
-my $left = number_of($node, "SELECT count(*) FROM dataflows.run WHERE workflow = 'a-many' AND finished_at IS NULL");
+my $left = number_of($node,
+	"SELECT count(*) FROM dataflows.run WHERE workflow = 'a-many' AND finished_at IS NULL");
 ok($left > $many * 0.9, "while nearly all of the many are left: $left");
 my $progress = column_of('crm');
-ok(wait_until($node, "SELECT requests > $progress + 50 FROM dataflows.systems WHERE system = 'crm'"), 'and the many go on');
-is($node->safe_psql('postgres', "SELECT count(*) FROM dataflows.run WHERE workflow = 'a-many' AND state NOT IN ('queued', 'running', 'completed', 'waiting')"),
-	'0', 'none of them has failed');
+ok( wait_until(
+		$node, "SELECT requests > $progress + 50 FROM dataflows.systems WHERE system = 'crm'"),
+	'and the many go on');
+is( $node->safe_psql(
+		'postgres',
+		"SELECT count(*) FROM dataflows.run WHERE workflow = 'a-many' AND state NOT IN ('queued',
+			'running', 'completed', 'waiting')"
+	),
+	'0',
+	'none of them has failed');
 
 sub column_of
 {
 	my ($system) = @_;
 
-	return $node->safe_psql('postgres', "SELECT requests FROM dataflows.systems WHERE system = '$system'");
+	return $node->safe_psql('postgres',
+		"SELECT requests FROM dataflows.systems WHERE system = '$system'");
 }
 
 $node->stop('immediate');

@@ -39,13 +39,16 @@ sub start_runs
 	my ($owner, $system, $n) = @_;
 
 	$node->safe_psql('postgres', <<"SQL", extra_params => [ '-U', $owner ]);
-SELECT count(dataflows.start('one-$owner', jsonb_build_object('system', '$system', 'path', '$path{$system}',
-  'body', jsonb_build_object('email', '$owner-$system-' || i, 'to', '$owner-$system-' || i)))) FROM generate_series(1, $n) i
+SELECT count(dataflows.start('one-$owner', jsonb_build_object('system', '$system', 'path',
+  '$path{$system}',
+  'body', jsonb_build_object('email', '$owner-$system-' || i, 'to', '$owner-$system-' || i))))
+    FROM generate_series(1, $n) i
 SQL
 	return;
 }
 
-my $told = "SELECT count(*) > 0 FROM dataflows.status() WHERE reason LIKE '%dataflows.max_systems%'";
+my $told =
+	"SELECT count(*) > 0 FROM dataflows.status() WHERE reason LIKE '%dataflows.max_systems%'";
 
 # one entry for two systems
 start_runs('app', 'crm', 3);
@@ -55,9 +58,17 @@ start_runs('app', 'email', 3);
 ok(wait_for_runs($node, ['completed']), 'another system goes on without one');
 is($node->safe_psql('postgres', $told), 't', 'which status() tells');
 $node->safe_psql('postgres', 'DROP SERVER crm CASCADE');
-ok(wait_until($node, "SELECT count(dataflows.start('one-app', '{\"system\": \"email\", \"path\": \"/send\", \"body\": {\"to\": \"more\"}}')) = 0 OR NOT ($told)"),
+ok( wait_until(
+		$node,
+		"SELECT count(dataflows.start('one-app',
+			'{\"system\": \"email\", \"path\": \"/send\", \"body\": {\"to\": \"more\"}}')) = 0
+			OR NOT ($told)"
+	),
 	'once a server is dropped, its entry is another\'s and the reason goes');
-is($node->safe_psql('postgres', "SELECT requests > 0 FROM dataflows.systems WHERE system = 'email'"), 't', 'the view counts it now');
+is( $node->safe_psql(
+		'postgres', "SELECT requests > 0 FROM dataflows.systems WHERE system = 'email'"),
+	't',
+	'the view counts it now');
 ok(wait_for_runs($node, ['completed']), 'all complete');
 
 # one owner's credentials are refused: he waits, the other goes on
@@ -65,26 +76,60 @@ $node->append_conf('postgresql.conf', "dataflows.max_systems = 8\ndataflows.max_
 $node->restart;
 $systems->config('billing', bearer => 'right-hush-1');
 start_runs('shop', 'billing', 5);
-ok(wait_until($node, "SELECT reason = 'credentials refused' FROM dataflows.systems WHERE system = 'billing'"), 'refused');
+ok( wait_until(
+		$node,
+		"SELECT reason = 'credentials refused' FROM dataflows.systems WHERE system = 'billing'"),
+	'refused');
 start_runs('app', 'billing', 5);
-ok(wait_until($node, "SELECT count(*) = 5 FROM dataflows.runs WHERE owner = 'app' AND state = 'completed' AND input->>'system' = 'billing'"), 'the other owner is not held');
-is($node->safe_psql('postgres', "SELECT count(*) FROM dataflows.runs WHERE owner = 'shop' AND state <> 'completed'"), '5', 'he whose credentials are refused is');
-unlike($node->safe_psql('postgres', 'SELECT s::text FROM dataflows.systems s'), qr/hush/, 'the view shows no secret');
-$node->safe_psql('postgres', "ALTER USER MAPPING FOR shop SERVER billing OPTIONS (SET bearer_token 'right-hush-1')");
+ok( wait_until(
+		$node,
+		"SELECT count(*) = 5 FROM dataflows.runs WHERE owner = 'app' AND state = 'completed'
+			AND input->>'system' = 'billing'"
+	),
+	'the other owner is not held');
+is( $node->safe_psql(
+		'postgres',
+		"SELECT count(*) FROM dataflows.runs WHERE owner = 'shop' AND state <> 'completed'"),
+	'5',
+	'he whose credentials are refused is');
+unlike($node->safe_psql('postgres', 'SELECT s::text FROM dataflows.systems s'),
+	qr/hush/, 'the view shows no secret');
+$node->safe_psql('postgres',
+	"ALTER USER MAPPING FOR shop SERVER billing OPTIONS (SET bearer_token 'right-hush-1')");
 ok(wait_for_runs($node, ['completed']), 'ALTER USER MAPPING lets them go on by themselves');
-is($node->safe_psql('postgres', "SELECT breaker FROM dataflows.systems WHERE system = 'billing'"), 'closed', 'and nothing is held');
+is( $node->safe_psql('postgres', "SELECT breaker FROM dataflows.systems WHERE system = 'billing'"),
+	'closed',
+	'and nothing is held');
 
 # the worker is full: who waits for a system that is held waits in the table
-$systems->fault('identity', match => { method => 'POST' }, status => 503, retry_after => 20, times => 1);
+$systems->fault(
+	'identity',
+	match => { method => 'POST' },
+	status => 503,
+	retry_after => 20,
+	times => 1);
 start_runs('app', 'identity', 1);
-ok(wait_until($node, "SELECT reason = 'asked to wait' AND held_until > now() FROM dataflows.systems WHERE system = 'identity'"), 'Retry-After holds the system');
+ok( wait_until(
+		$node,
+		"SELECT reason = 'asked to wait' AND held_until > now() FROM dataflows.systems
+			WHERE system = 'identity'"
+	),
+	'Retry-After holds the system');
 $systems->config('email', latency_ms => 20000);
 start_runs('app', 'email', 2);
-ok(wait_until($node, "SELECT in_flight = 2 FROM dataflows.systems WHERE system = 'email'"), 'the worker is full');
+ok(wait_until($node, "SELECT in_flight = 2 FROM dataflows.systems WHERE system = 'email'"),
+	'the worker is full');
 start_runs('app', 'identity', 5);
-ok(wait_until($node, "SELECT count(*) = 6 AND bool_and(r.lease IS NULL) AND sum(s.attempts) <= 1 FROM dataflows.run r JOIN dataflows.steps s USING (run) WHERE s.system = 'identity' AND s.state = 'pending'", 15),
+ok( wait_until(
+		$node,
+		"SELECT count(*) = 6 AND bool_and(r.lease IS NULL) AND sum(s.attempts) <= 1
+			FROM dataflows.run r JOIN dataflows.steps s USING (run) WHERE s.system = 'identity'
+			AND s.state = 'pending'",
+		15),
 	'those of the held system are in the table');
-is($node->safe_psql('postgres', "SELECT in_flight FROM dataflows.systems WHERE system = 'email'"), '2', 'while it is full');
+is( $node->safe_psql('postgres', "SELECT in_flight FROM dataflows.systems WHERE system = 'email'"),
+	'2',
+	'while it is full');
 
 $node->stop;
 $systems->stop;

@@ -18,7 +18,8 @@ GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO shop;
 GRANT USAGE ON FOREIGN SERVER crm, email, billing, identity TO shop;
 ALTER SERVER crm OPTIONS (ADD max_concurrency '4');
 ALTER SERVER email OPTIONS (ADD rate_limit '40/s');
-ALTER SERVER billing OPTIONS (ADD max_concurrency '16', SET breaker_failures '3', ADD breaker_cooldown '500ms');
+ALTER SERVER billing OPTIONS (ADD max_concurrency '16',
+  SET breaker_failures '3', ADD breaker_cooldown '500ms');
 CREATE SCHEMA shop AUTHORIZATION shop;
 SQL
 
@@ -40,8 +41,10 @@ sub start_runs
 	my ($owner, $system, $n) = @_;
 
 	$node->safe_psql('postgres', <<"SQL", extra_params => [ '-U', $owner ]);
-SELECT count(dataflows.start('one-$owner', jsonb_build_object('system', '$system', 'path', '$path{$system}',
-  'body', jsonb_build_object('email', '$owner-$system-' || i, 'to', '$owner-$system-' || i)))) FROM generate_series(1, $n) i
+SELECT count(dataflows.start('one-$owner', jsonb_build_object('system', '$system', 'path',
+  '$path{$system}',
+  'body', jsonb_build_object('email', '$owner-$system-' || i, 'to', '$owner-$system-' || i))))
+    FROM generate_series(1, $n) i
 SQL
 	return;
 }
@@ -50,14 +53,16 @@ sub arrivals
 {
 	my ($system) = @_;
 
-	return sort { $a->{at} <=> $b->{at} } grep { $_->{method} eq 'POST' } @{ $systems->requests($system) };
+	return sort { $a->{at} <=> $b->{at} }
+		grep { $_->{method} eq 'POST' } @{ $systems->requests($system) };
 }
 
 sub column
 {
 	my ($system, $column) = @_;
 
-	return $node->safe_psql('postgres', "SELECT $column FROM dataflows.systems WHERE system = '$system'");
+	return $node->safe_psql('postgres',
+		"SELECT $column FROM dataflows.systems WHERE system = '$system'");
 }
 
 # places: each request stays 100 ms
@@ -71,10 +76,16 @@ ok($peak <= 4, "never more than max_concurrency at a time, over all workers: $pe
 ok($peak >= 3, "and nearly all places are used: $peak");
 is(column('crm', 'in_flight'), '0', 'all places are given back');
 is(column('crm', 'requests'), '120', 'all are counted');
-is(scalar(grep { ($_->{email} // '') !~ /^(app|shop)-crm-/ } grep { $_->{method} eq 'POST' } @{ $systems->requests('crm') }), 0, 'the log tells whose each is');
+is( scalar(
+		grep { ($_->{email} // '') !~ /^(app|shop)-crm-/ }
+		grep { $_->{method} eq 'POST' } @{ $systems->requests('crm') }),
+	0,
+	'the log tells whose each is');
 my %half = map { $_ => 0 } qw(app shop);
-$half{ ($_->{email} // '') =~ /^shop/ ? 'shop' : 'app' }++ for grep { $_->{method} eq 'POST' } @{ $systems->requests('crm') }[ 0 .. 79 ];
-ok($half{app} >= 15 && $half{shop} >= 15, "no owner starves the other: $half{app} and $half{shop} of the first 80");
+$half{ ($_->{email} // '') =~ /^shop/ ? 'shop' : 'app' }++
+	for grep { $_->{method} eq 'POST' } @{ $systems->requests('crm') }[ 0 .. 79 ];
+ok($half{app} >= 15 && $half{shop} >= 15,
+	"no owner starves the other: $half{app} and $half{shop} of the first 80");
 
 # rate: 40/s, and a tenth of a second's worth ahead
 start_runs($_, 'email', 60) for qw(app shop);
@@ -88,46 +99,79 @@ ok($rate <= 44, "no more than the rate: $rate");
 $systems->config('billing', latency_ms => 100);
 $systems->down('billing');
 start_runs($_, 'billing', 50) for qw(app shop);
-ok(wait_until($node, "SELECT breaker <> 'closed' AND reason = 'failing' FROM dataflows.systems WHERE system = 'billing'"), 'the breaker opens');
-ok(wait_until($node, "SELECT queued = 100 FROM dataflows.systems WHERE system = 'billing'"), 'all its steps wait');
+ok( wait_until(
+		$node,
+		"SELECT breaker <> 'closed' AND reason = 'failing' FROM dataflows.systems
+			WHERE system = 'billing'"
+	),
+	'the breaker opens');
+ok(wait_until($node, "SELECT queued = 100 FROM dataflows.systems WHERE system = 'billing'"),
+	'all its steps wait');
 my $requests = column('billing', 'requests');
 my $before = number_of($node, 'SELECT count(*) FROM dataflows.attempts');
 start_runs('app', 'identity', 300);
-ok(wait_until($node, "SELECT count(*) = 300 FROM dataflows.runs r JOIN dataflows.steps s USING (run) WHERE s.system = 'identity' AND r.state = 'completed'", 30),
+ok( wait_until(
+		$node,
+		"SELECT count(*) = 300 FROM dataflows.runs r JOIN dataflows.steps s USING (run)
+			WHERE s.system = 'identity' AND r.state = 'completed'",
+		30),
 	'300 other runs complete meanwhile');
 is(column('billing', 'queued'), '100', 'while all of the system that is down still wait');
-ok(wait_until($node, "SELECT requests >= $requests + 4 FROM dataflows.systems WHERE system = 'billing'"), 'one request of each owner at a time tries');
+ok( wait_until(
+		$node, "SELECT requests >= $requests + 4 FROM dataflows.systems WHERE system = 'billing'"),
+	'one request of each owner at a time tries');
 # in this order: what is under way counts as a request before it counts as an attempt
 my $used = number_of($node, 'SELECT count(*) FROM dataflows.attempts') - $before;
 my $probes = column('billing', 'requests') - $requests;
 ok($used <= $probes + 1, "who waits uses no attempts: $used for $probes requests");
-is($node->safe_psql('postgres', "SELECT count(*) FROM dataflows.runs WHERE state IN ('rolling_back', 'rolled_back', 'stuck')"),
-	'0', 'nobody is rolled back');
+is( $node->safe_psql(
+		'postgres',
+		"SELECT count(*) FROM dataflows.runs
+			WHERE state IN ('rolling_back', 'rolled_back', 'stuck')"
+	),
+	'0',
+	'nobody is rolled back');
 
 $systems->up('billing');
 ok(wait_for_runs($node, ['completed'], 40), 'it is back: all complete');
 @at = arrivals('billing');
 is(scalar(@at), 100, 'each request once');
-cmp_ok(most_together(@at[ 0 .. 3 ]), '<=', 3, 'one of each owner goes first, and is answered before two of that owner follow');
+cmp_ok(most_together(@at[ 0 .. 3 ]),
+	'<=', 3, 'one of each owner goes first, and is answered before two of that owner follow');
 $peak = most_together(@at);
 ok($peak <= 16, "and never more than max_concurrency: $peak");
-is(scalar(grep { $_->[0] != 1 } values %{ $systems->summary('billing') }), 0, 'the books say each record once');
+is(scalar(grep { $_->[0] != 1 } values %{ $systems->summary('billing') }),
+	0, 'the books say each record once');
 is(column('billing', 'in_flight || breaker'), '0closed', 'the breaker is closed, no place is lost');
 
 # a worker that ends gives its places back, and shared limits do not outlive their server
 $systems->config('crm', latency_ms => 1500);
 start_runs('app', 'crm', 4);
-ok(wait_until($node, "SELECT in_flight >= 1 FROM dataflows.systems WHERE system = 'crm'"), 'on the wire');
-$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'dataflows worker'");
+ok(wait_until($node, "SELECT in_flight >= 1 FROM dataflows.systems WHERE system = 'crm'"),
+	'on the wire');
+$node->safe_psql('postgres',
+	"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'dataflows worker'"
+);
 $systems->config('crm', latency_ms => 0);
 ok(wait_for_runs($node, ['completed'], 30), 'others take over');
-ok(wait_until($node, "SELECT in_flight = 0 FROM dataflows.systems WHERE system = 'crm'"), 'its places are free');
+ok(wait_until($node, "SELECT in_flight = 0 FROM dataflows.systems WHERE system = 'crm'"),
+	'its places are free');
 
 # who may see it
 $node->safe_psql('postgres', 'CREATE ROLE stranger LOGIN');
-is($node->safe_psql('postgres', 'SELECT count(*) FROM dataflows.systems', extra_params => [ '-U', 'stranger' ]), '0', 'a stranger sees no system');
+is( $node->safe_psql(
+		'postgres',
+		'SELECT count(*) FROM dataflows.systems',
+		extra_params => [ '-U', 'stranger' ]),
+	'0',
+	'a stranger sees no system');
 $node->safe_psql('postgres', 'GRANT pg_monitor TO stranger');
-is($node->safe_psql('postgres', 'SELECT count(*) FROM dataflows.systems', extra_params => [ '-U', 'stranger' ]), '4', 'who monitors sees all');
+is( $node->safe_psql(
+		'postgres',
+		'SELECT count(*) FROM dataflows.systems',
+		extra_params => [ '-U', 'stranger' ]),
+	'4',
+	'who monitors sees all');
 
 $node->stop;
 $systems->stop;

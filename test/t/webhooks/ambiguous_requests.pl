@@ -36,7 +36,8 @@ SQL
 sub raw
 {
 	my ($bytes, $seconds) = @_;
-	my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port) or return ('no connection', 0);
+	my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port)
+		or return ('no connection', 0);
 	my $end = time() + ($seconds // 60);
 	my $answer = '';
 
@@ -53,14 +54,28 @@ sub raw
 sub runs { return number_of($node, 'SELECT count(*) FROM dataflows.runs'); }
 
 my $ready = time() + 120;
-usleep(100_000) while time() < $ready && (raw("GET /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 10))[0] !~ /^HTTP\S+ 200/;
+usleep(100_000)
+	while time() < $ready
+	&& (raw("GET /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 10))[0] !~
+	/^HTTP\S+ 200/;
 
 my $host = "Host: hooks.example\r\n";
 my $json = "Content-Type: application/json\r\n";
-my $second = "POST /smuggled HTTP/1.1\r\n${host}${json}Content-Length: 17\r\nConnection: close\r\n\r\n{\"smuggled\": \"1\"}";
+my $second =
+	  "POST /smuggled HTTP/1.1\r\n${host}${json}Content-Length: 17\r\nConnection: "
+	. "close\r\n\r\n{\"smuggled\": \"1\"}";
 my $chunked = "Transfer-Encoding: chunked\r\n";
 
-sub post { my ($headers, $body, %how) = @_; return "POST @{[ $how{target} // '/h' ]} @{[ $how{version} // 'HTTP/1.1' ]}\r\n" . ($how{host} // $host) . $json . $headers . "\r\n" . ($body // ''); }
+sub post
+{
+	my ($headers, $body, %how) = @_;
+	return
+		  "POST @{[ $how{target} // '/h' ]} @{[ $how{version} // 'HTTP/1.1' ]}\r\n"
+		. ($how{host} // $host)
+		. $json
+		. $headers . "\r\n"
+		. ($body // '');
+}
 
 # ---- what is well formed is heard
 
@@ -68,15 +83,22 @@ my %good = (
 	'a body with a length' => post("Content-Length: 2\r\nConnection: close\r\n", '{}'),
 	'no body' => post("Content-Length: 0\r\nConnection: close\r\n"),
 	'chunks' => post("${chunked}Connection: close\r\n", "1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"),
-	'chunks, by another name' => post("transfer-encoding: Chunked\r\nConnection: close\r\n", "2\r\n{}\r\n0\r\n\r\n"),
-	'chunks with an extension and zeros' => post("${chunked}Connection: close\r\n", "0002;a=b\r\n{}\r\n0\r\n\r\n"),
+	'chunks, by another name' =>
+		post("transfer-encoding: Chunked\r\nConnection: close\r\n", "2\r\n{}\r\n0\r\n\r\n"),
+	'chunks with an extension and zeros' =>
+		post("${chunked}Connection: close\r\n", "0002;a=b\r\n{}\r\n0\r\n\r\n"),
 	'a query' => post("Content-Length: 2\r\nConnection: close\r\n", '{}', target => '/h?a=b&c=%41'),
-	'spaces around a value' => post("X-Given: \t a b \t \r\nContent-Length:  2\r\nConnection: close\r\n", '{}'),
+	'spaces around a value' =>
+		post("X-Given: \t a b \t \r\nContent-Length:  2\r\nConnection: close\r\n", '{}'),
 	'an empty value' => post("X-Given:\r\nContent-Length: 2\r\nConnection: close\r\n", '{}'),
-	'a name with odd characters' => post("X-!#\$%&'*+.^_`|~: 1\r\nContent-Length: 2\r\nConnection: close\r\n", '{}'),
-	'a host with a port' => post("Content-Length: 2\r\nConnection: close\r\n", '{}', host => "Host: 127.0.0.1:$port\r\n"),
+	'a name with odd characters' =>
+		post("X-!#\$%&'*+.^_`|~: 1\r\nContent-Length: 2\r\nConnection: close\r\n", '{}'),
+	'a host with a port' => post(
+		"Content-Length: 2\r\nConnection: close\r\n",
+		'{}', host => "Host: 127.0.0.1:$port\r\n"),
 	'HTTP/1.0' => post("Content-Length: 2\r\n", '{}', version => 'HTTP/1.0'),
-	'HTTP/1.0 without Host' => post("Content-Length: 2\r\n", '{}', version => 'HTTP/1.0', host => ''));
+	'HTTP/1.0 without Host' =>
+		post("Content-Length: 2\r\n", '{}', version => 'HTTP/1.0', host => ''));
 
 for my $name (sort keys %good)
 {
@@ -95,12 +117,19 @@ is(scalar(() = $two =~ m{HTTP/1\.1 20[02] }g), 2, 'two in a row, on one connecti
 	my $count = runs();
 	my $answer = '';
 
-	for my $piece ("POST /h HT", "TP/1.1\r", "\nHost: x", "\r\n", map({ "X-$_: " . ('z' x 1500) . "\r\n" } 1 .. 12), $json, "Content-Length: 2\r\nConnection: close\r\n\r", "\n{", '}')
+	for my $piece (
+		"POST /h HT", "TP/1.1\r", "\nHost: x", "\r\n",
+		map({ "X-$_: " . ('z' x 1500) . "\r\n" } 1 .. 12),
+		$json, "Content-Length: 2\r\nConnection: close\r\n\r",
+		"\n{", '}')
 	{
 		syswrite($socket, $piece);
 		usleep(10_000);
 	}
-	while (IO::Select->new($socket)->can_read(60)) { sysread($socket, $answer, 65536, length $answer) or last; }
+	while (IO::Select->new($socket)->can_read(60))
+	{
+		sysread($socket, $answer, 65536, length $answer) or last;
+	}
 	like($answer, qr{^HTTP/1\.1 202 }, 'heard: a long head in pieces');
 	is(runs(), $count + 1, 'and carried out');
 }
@@ -114,14 +143,26 @@ my %bad = (
 	'two lengths' => post("Content-Length: 2\r\nContent-Length: 30\r\n", '{}'),
 	'two lengths, in two spellings' => post("Content-Length: 2\r\ncontent-length: 0\r\n", '{}'),
 	'a list of lengths' => post("Content-Length: 2, 2\r\n", '{}'),
-	(map { ("a length that is $_" => post("Content-Length: $_\r\n", '{}')) } '+2', '-2', '0x2', '2a', '2 2', '1e1', '99999999999999999999999', "2\x0b", '"2"', ''),
-	(map { ("Transfer-Encoding: $_" => post("Transfer-Encoding: $_\r\n", "0\r\n\r\n")) } 'chunked, chunked', 'gzip, chunked', 'identity', 'xchunked', 'chunked, identity', 'gzip', '"chunked"', '', "chunked\x0b"),
+	(   map { ("a length that is $_" => post("Content-Length: $_\r\n", '{}')) } '+2',
+		'-2', '0x2', '2a', '2 2', '1e1', '99999999999999999999999', "2\x0b", '"2"', ''),
+	(   map { ("Transfer-Encoding: $_" => post("Transfer-Encoding: $_\r\n", "0\r\n\r\n")) }
+			'chunked, chunked',
+		'gzip, chunked',
+		'identity',
+		'xchunked',
+		'chunked, identity',
+		'gzip',
+		'"chunked"',
+		'',
+		"chunked\x0b"),
 	'two Transfer-Encoding' => post($chunked . $chunked, "0\r\n\r\n"),
-	'two Transfer-Encoding, one of which is none' => post("${chunked}Transfer-Encoding: identity\r\n", "0\r\n\r\n"),
+	'two Transfer-Encoding, one of which is none' =>
+		post("${chunked}Transfer-Encoding: identity\r\n", "0\r\n\r\n"),
 	'chunks in HTTP/1.0' => post($chunked, "0\r\n\r\n", version => 'HTTP/1.0'),
 	'lines that end with LF' => post("Content-Length: 2\r\n", '{}') =~ s/\r\n/\n/gr,
 	'one line that ends with LF' => post("X-Given: a\nContent-Length: 2\r\n", '{}'),
-	'a request line that ends with LF' => post("Content-Length: 2\r\n", '{}') =~ s/HTTP\/1.1\r\n/HTTP\/1.1\n/r,
+	'a request line that ends with LF' => post("Content-Length: 2\r\n", '{}') =~
+		s/HTTP\/1.1\r\n/HTTP\/1.1\n/r,
 	'a head that ends with LF' => post("Content-Length: 2\r\n", '{}') =~ s/\r\n\r\n/\r\n\n/r,
 	'a CR within a line' => post("X-Given: a\rContent-Length: 0\r\nContent-Length: 2\r\n", '{}'),
 	'a CR at the end of a line' => post("X-Given: a\r\r\nContent-Length: 2\r\n", '{}'),
@@ -137,15 +178,45 @@ my %bad = (
 	'a tab before the colon' => post("X-Given\t: a\r\nContent-Length: 2\r\n", '{}'),
 	'a line without a colon' => post("X-Given\r\nContent-Length: 2\r\n", '{}'),
 	'a line without a name' => post(": a\r\nContent-Length: 2\r\n", '{}'),
-	(map { ("a name with $_" => post("X${_}Y: a\r\nContent-Length: 2\r\n", '{}')) } '(', '"', '/', '@', '{', "\x7f", "\x01", "\xe4", ' '),
-	(map { (sprintf('a value with 0x%02x', ord) => post("X-Given: a${_}b\r\nContent-Length: 2\r\n", '{}')) } "\x01", "\x0b", "\x1b", "\x7f"),
+	(   map { ("a name with $_" => post("X${_}Y: a\r\nContent-Length: 2\r\n", '{}')) } '(',
+		'"', '/', '@', '{', "\x7f", "\x01", "\xe4", ' '),
+	(   map {
+			(   sprintf('a value with 0x%02x', ord) =>
+					post("X-Given: a${_}b\r\nContent-Length: 2\r\n", '{}'))
+		} "\x01",
+		"\x0b", "\x1b",
+		"\x7f"),
 	'no Host' => post("Content-Length: 2\r\n", '{}', host => ''),
 	'two Host' => post("Content-Length: 2\r\n", '{}', host => $host . "Host: other.example\r\n"),
 	'two equal Host' => post("Content-Length: 2\r\n", '{}', host => $host . $host),
-	(map { ("Host: $_" => post("Content-Length: 2\r\n", '{}', host => "Host: $_\r\n")) } 'a b', 'a,b', 'a/b', 'u@a', 'a?b', 'a#b', "a\\b"),
-	(map { ("the target $_" => post("Content-Length: 2\r\n", '{}', target => $_)) } 'http://hooks.example/h', 'HTTP://hooks.example/h', 'h', '*', 'hooks.example:80', '?a=b', '/h#fragment', "/h\x01", "/h\x7f", "/\xe4", '/h"', '/h<x>', '/h\\x', '/%00h', '/h%zz', '/h%', '/h?a=%0'),
-	(map { ("the request line $_" => "$_\r\n${host}Content-Length: 0\r\n\r\n") } 'POST /h', 'POST /h HTTP/1.1 x', 'POST  /h HTTP/1.1', 'POST /h  HTTP/1.1', "POST\t/h HTTP/1.1", ' POST /h HTTP/1.1', 'POST /h HTTP/1.1 ', 'POST /h http/1.1', 'POST /h HTTP/2.0', 'POST /h HTTP/1.2', 'POST /h HTTP/0.9', 'POST /h HTTP/1.10', 'POST /h HTTP/1', 'PO(ST /h HTTP/1.1', "PO\x01ST /h HTTP/1.1", 'POST /h /x HTTP/1.1'),
-	(map { ("a chunk of $_" => post($chunked, "$_\r\n{}\r\n0\r\n\r\n")) } '0x2', '-2', '+2', '2 2', ' 2', 'g', '', 'ffffffffffffffff2', '10000000000000002', '2;' . ('x' x 40_000)),
+	(   map { ("Host: $_" => post("Content-Length: 2\r\n", '{}', host => "Host: $_\r\n")) } 'a b',
+		'a,b', 'a/b', 'u@a', 'a?b', 'a#b', "a\\b"),
+	(   map { ("the target $_" => post("Content-Length: 2\r\n", '{}', target => $_)) }
+			'http://hooks.example/h',
+		'HTTP://hooks.example/h',
+		'h',
+		'*',
+		'hooks.example:80',
+		'?a=b',
+		'/h#fragment',
+		"/h\x01",
+		"/h\x7f",
+		"/\xe4",
+		'/h"',
+		'/h<x>',
+		'/h\\x',
+		'/%00h',
+		'/h%zz',
+		'/h%',
+		'/h?a=%0'),
+	(   map { ("the request line $_" => "$_\r\n${host}Content-Length: 0\r\n\r\n") } 'POST /h',
+		'POST /h HTTP/1.1 x', 'POST  /h HTTP/1.1', 'POST /h  HTTP/1.1', "POST\t/h HTTP/1.1",
+		' POST /h HTTP/1.1', 'POST /h HTTP/1.1 ', 'POST /h http/1.1', 'POST /h HTTP/2.0',
+		'POST /h HTTP/1.2', 'POST /h HTTP/0.9', 'POST /h HTTP/1.10', 'POST /h HTTP/1',
+		'PO(ST /h HTTP/1.1', "PO\x01ST /h HTTP/1.1", 'POST /h /x HTTP/1.1'),
+	(   map { ("a chunk of $_" => post($chunked, "$_\r\n{}\r\n0\r\n\r\n")) } '0x2',
+		'-2', '+2', '2 2', ' 2', 'g', '', 'ffffffffffffffff2', '10000000000000002',
+		'2;' . ('x' x 40_000)),
 	'a chunk that is longer than it says' => post($chunked, "1\r\n{}\r\n0\r\n\r\n"),
 	'a chunk without an end' => post($chunked, "2\r\n{}0\r\n\r\n"));
 
@@ -160,7 +231,8 @@ for my $name (sort keys %bad)
 	$label = substr($label, 0, 60);
 	# libmicrohttpd repeats the head of what it refuses by itself
 	ok($closed && !(grep { $_ < 400 } @statuses) && runs() == $before, "refused: $label")
-	  or diag("answered: @statuses" . ($closed ? '' : ', not closed') . ', runs: ' . (runs() - $before));
+		or diag(
+		"answered: @statuses" . ($closed ? '' : ', not closed') . ', runs: ' . (runs() - $before));
 	$before = runs();
 }
 
@@ -173,11 +245,14 @@ my %framed = (
 
 for my $name ('chunks', sort keys %framed)
 {
-	my ($answer, $closed) = raw(($framed{$name} // post($chunked, "2\r\n{}\r\n0\r\n\r\n")) . $second);
+	my ($answer, $closed) =
+		raw(($framed{$name} // post($chunked, "2\r\n{}\r\n0\r\n\r\n")) . $second);
 
-	ok($closed && (() = $answer =~ m{HTTP/1\.[01] \d\d\d }g) <= 1, "nothing is heard behind: $name");
+	ok($closed && (() = $answer =~ m{HTTP/1\.[01] \d\d\d }g) <= 1,
+		"nothing is heard behind: $name");
 }
-is(number_of($node, "SELECT count(*) FROM dataflows.runs WHERE key = '1'"), 1, 'no request was smuggled, but one was sent');
+is(number_of($node, "SELECT count(*) FROM dataflows.runs WHERE key = '1'"),
+	1, 'no request was smuggled, but one was sent');
 my ($last) = raw($good{'a body with a length'});
 like($last, qr{^HTTP/1\.1 20[02] }, 'the listener goes on');
 
