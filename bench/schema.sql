@@ -9,10 +9,12 @@ BEGIN
   account := dataflows.post('create-account', 'identity', '/users',
                jsonb_build_object('email', event->>'email'), undo => 'DELETE /users/{id}');
   customer := dataflows.post('create-billing', 'billing', '/customers',
-               jsonb_build_object('email', event->>'email', 'metadata', jsonb_build_object('account', account->>'id')),
+               jsonb_build_object('email', event->>'email', 'metadata',
+                 jsonb_build_object('account', account->>'id')),
                undo => 'DELETE /customers/{id}');
   PERFORM dataflows.post('create-crm-contact', 'crm', '/contacts',
-               jsonb_build_object('name', event->>'name', 'email', event->>'email', 'customer', customer->>'id'),
+               jsonb_build_object('name', event->>'name', 'email', event->>'email', 'customer',
+                 customer->>'id'),
                undo => 'DELETE /contacts/{id}');
   PERFORM dataflows.post('send-welcome', 'email', '/send',
                jsonb_build_object('to', event->>'email', 'template', 'welcome'), doubt => 'accept');
@@ -47,7 +49,8 @@ DECLARE
 BEGIN
   FOR i IN 1 .. runs LOOP
     begun := clock_timestamp();
-    id := dataflows.start('customer-onboarding', jsonb_build_object('email', 'one' || i || '@example.com', 'name', 'One'));
+    id := dataflows.start('customer-onboarding', jsonb_build_object('email', 'one' || i ||
+      '@example.com', 'name', 'One'));
     COMMIT;
     state := dataflows.await(id);
     INSERT INTO latency VALUES (id, begun, clock_timestamp());

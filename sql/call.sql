@@ -26,17 +26,21 @@ DECLARE
 	hint text;
 BEGIN
 	IF e ? 'no_input' THEN RETURN dataflows.call('c', 'regress-kid', NULL); END IF;
-	RETURN dataflows.call(coalesce(e->>'step', 'c'), e->>'workflow', coalesce(e->'input', '{}'), e->>'key');
+	RETURN dataflows.call(coalesce(e->>'step', 'c'), e->>'workflow', coalesce(e->'input', '{}'),
+		e->>'key');
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	RETURN jsonb_strip_nulls(jsonb_build_object('sqlstate', SQLSTATE, 'message', SQLERRM, 'detail', nullif(detail, ''), 'hint', nullif(hint, '')));
+	RETURN jsonb_strip_nulls(jsonb_build_object('sqlstate', SQLSTATE, 'message', SQLERRM, 'detail',
+		nullif(detail, ''), 'hint', nullif(hint, '')));
 END $$;
 SELECT dataflows.define_workflow('regress-caller', 'df_call.caller');
 
 -- runs it and tells what came of it; the ids of runs are not the same twice
-CREATE FUNCTION df_call.began(e jsonb) RETURNS uuid LANGUAGE sql AS $$ SELECT dataflows.start('regress-caller', e) $$;
+CREATE FUNCTION df_call.began(e jsonb) RETURNS uuid LANGUAGE sql AS $$
+  SELECT dataflows.start('regress-caller', e) $$;
 CREATE FUNCTION df_call.told(id uuid) RETURNS text LANGUAGE sql AS $$
-SELECT regexp_replace(concat_ws(E'\n', state, result, error->>'message', stuck->>'reason'), '[0-9a-f]{8}-[0-9a-f-]{27}', '<run>', 'g')
+SELECT regexp_replace(concat_ws(E'\n', state, result, error->>'message', stuck->>'reason'),
+  '[0-9a-f]{8}-[0-9a-f-]{27}', '<run>', 'g')
 FROM dataflows.runs WHERE run = id $$;
 
 SELECT df_call.began('{"workflow": "regress-kid", "input": {"n": 7}}') AS run \gset
@@ -63,7 +67,8 @@ SELECT df_call.told(:'run');
 SELECT df_call.began('{"workflow": "regress-kid", "key": ""}') AS run \gset
 SELECT dataflows.await(:'run');
 SELECT df_call.told(:'run');
-SELECT df_call.began(jsonb_build_object('workflow', 'regress-kid', 'key', repeat('k', 1025))) AS run \gset
+SELECT df_call.began(jsonb_build_object('workflow', 'regress-kid', 'key', repeat('k', 1025)))
+  AS run \gset
 SELECT dataflows.await(:'run');
 SELECT df_call.told(:'run');
 -- a workflow that is not there, or not any more, or somebody else's
@@ -114,6 +119,7 @@ SELECT count(*) FROM dataflows.unexplained;
 -- the tests that follow count rows of their own
 RESET ROLE;
 DELETE FROM dataflows.inbox WHERE workflow LIKE 'regress-%';
-DELETE FROM dataflows.step s USING dataflows.run r WHERE r.run = s.run AND r.workflow LIKE 'regress-%';
+DELETE FROM dataflows.step s USING dataflows.run r WHERE r.run = s.run
+  AND r.workflow LIKE 'regress-%';
 DELETE FROM dataflows.run WHERE workflow LIKE 'regress-%';
 DELETE FROM dataflows.workflow WHERE name LIKE 'regress-%';

@@ -26,8 +26,10 @@ BEGIN
 	EXECUTE command INTO answer;
 	RETURN 'ok: ' || coalesce(answer, 'NULL');
 EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	RETURN concat_ws(E'\n', SQLSTATE || ': ' || message, 'DETAIL: ' || nullif(detail, ''), 'HINT: ' || nullif(hint, ''));
+	GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
+		hint = PG_EXCEPTION_HINT;
+	RETURN concat_ws(E'\n', SQLSTATE || ': ' || message, 'DETAIL: ' || nullif(detail, ''),
+		'HINT: ' || nullif(hint, ''));
 END $$;
 
 -- define_workflow() is granted to nobody
@@ -42,12 +44,15 @@ SET ROLE regress_df_author;
 SELECT dataflows.define_workflow('df-define', 'body');
 SELECT dataflows.define_workflow('df-define', 'body');
 SELECT dataflows.define_workflow('df-define', 'df_define.body(jsonb)', deadline => '30 days',
-	retry => '{"max_attempts": 5, "initial": "2 s", "max": 60, "for": 0}', accept_notify => 'none', on_error => 'stuck');
-CREATE FUNCTION on_failure(context jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$;
+	retry => '{"max_attempts": 5, "initial": "2 s", "max": 60, "for": 0}', accept_notify => 'none',
+		on_error => 'stuck');
+CREATE FUNCTION on_failure(context jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$BEGIN RETURN NULL;
+  END$$;
 SELECT dataflows.define_workflow('df-define', 'body', on_failure => 'on_failure');
 RESET ROLE;
 SELECT version, function, owner = 'regress_df_author'::regrole AS owner, owner_name,
-	function_owner = owner AS function_owner, on_failure, retry, deadline, accept_notify, on_error, paused, dropped
+	function_owner = owner AS function_owner, on_failure, retry, deadline, accept_notify, on_error,
+		paused, dropped
 	FROM dataflows.workflow WHERE name = 'df-define' ORDER BY version;
 SELECT count(*), bool_and(identity ~ '^.+/[0-9]+$') AS identity FROM dataflows.installation;
 
@@ -60,7 +65,8 @@ SELECT max(version) FROM dataflows.workflow WHERE name = 'df-define';
 
 -- functions are found in the caller's search_path, and kept qualified
 SET ROLE regress_df_author;
-CREATE FUNCTION df_define."Odd (name"(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$BEGIN RETURN event; END$$;
+CREATE FUNCTION df_define."Odd (name"(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$BEGIN
+  RETURN event; END$$;
 SELECT dataflows.define_workflow('df-define-odd', '"Odd (name"');
 SELECT dataflows.define_workflow('df-define-odd', 'df_define."Odd (name"(pg_catalog.jsonb)');
 RESET ROLE;
@@ -75,17 +81,24 @@ CREATE FUNCTION gives_set(event jsonb) RETURNS SETOF jsonb LANGUAGE sql AS 'SELE
 CREATE FUNCTION stable_body(event jsonb) RETURNS jsonb LANGUAGE sql STABLE AS 'SELECT event';
 CREATE FUNCTION immutable_body(event jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS 'SELECT event';
 CREATE FUNCTION safe_body(event jsonb) RETURNS jsonb LANGUAGE sql PARALLEL SAFE AS 'SELECT event';
-CREATE FUNCTION restricted_body(event jsonb) RETURNS jsonb LANGUAGE sql PARALLEL RESTRICTED AS 'SELECT event';
-CREATE FUNCTION definer_body(event jsonb) RETURNS jsonb LANGUAGE sql SECURITY DEFINER AS 'SELECT event';
+CREATE FUNCTION restricted_body(event jsonb) RETURNS jsonb LANGUAGE sql PARALLEL RESTRICTED
+  AS 'SELECT event';
+CREATE FUNCTION definer_body(event jsonb) RETURNS jsonb LANGUAGE sql
+  SECURITY DEFINER AS 'SELECT event';
 CREATE PROCEDURE a_procedure(event jsonb) LANGUAGE sql AS '';
 CREATE AGGREGATE an_aggregate(jsonb) (sfunc = jsonb_concat, stype = jsonb);
 CREATE FUNCTION pg_temp.temporary_body(event jsonb) RETURNS jsonb LANGUAGE sql AS 'SELECT event';
 SELECT attempt(format('SELECT dataflows.define_workflow(%L, %L)', 'df-define', f))
-	FROM unnest('{no_such, nowhere.body, no_such(jsonb), takes_text, takes_text(text), takes_two, gives_text, gives_set, stable_body, immutable_body,
-		safe_body, restricted_body, definer_body, a_procedure, an_aggregate, pg_temp.temporary_body, "", ""}'::text[]) AS f;
+	FROM
+		unnest('{no_such, nowhere.body, no_such(jsonb), takes_text, takes_text(text), takes_two,
+			gives_text, gives_set, stable_body, immutable_body,
+		safe_body, restricted_body, definer_body, a_procedure, an_aggregate, pg_temp.temporary_body,
+			"", ""}'::text[]) AS f;
 -- PostgreSQL 16 and later do not say what is wrong with it
-SELECT attempt($$SELECT dataflows.define_workflow('df-define', 'body(')$$) ~ '^(22P02: expected a right parenthesis|42883: function body\( does not exist)';
-SELECT attempt($$SELECT dataflows.define_workflow('df-define', 'body', on_failure => 'stable_body')$$);
+SELECT attempt($$SELECT dataflows.define_workflow('df-define', 'body(')$$) ~
+  '^(22P02: expected a right parenthesis|42883: function body\( does not exist)';
+SELECT attempt($$SELECT dataflows.define_workflow('df-define', 'body', on_failure =>
+  'stable_body')$$);
 SELECT attempt($$SELECT dataflows.define_workflow('df-define', NULL)$$);
 SELECT attempt($$SELECT dataflows.define_workflow(NULL, 'body')$$);
 
@@ -98,7 +111,8 @@ SELECT attempt($$SELECT dataflows.define_workflow('df-define', 'others_body')$$)
 SET ROLE regress_df_author2;
 GRANT EXECUTE ON FUNCTION others_body TO regress_df_author;
 SET ROLE regress_df_author;
-SELECT attempt($$SELECT dataflows.define_workflow('df-define', 'others_body', on_failure => 'on_failure')$$);
+SELECT attempt($$SELECT dataflows.define_workflow('df-define', 'others_body', on_failure =>
+  'on_failure')$$);
 SELECT attempt($$SELECT dataflows.define_workflow('df-define', 'others_body')$$);
 
 -- the other arguments
@@ -112,13 +126,19 @@ SELECT attempt($$SELECT dataflows.define_workflow('df-define', 'body', accept_no
 SELECT attempt($$SELECT dataflows.define_workflow('df-define', 'body', on_error => 'ignore')$$);
 
 -- retry policies
-SELECT retry, attempt(format('SELECT dataflows.define_workflow(%L, %L, retry => %L)', 'df-define', 'body', retry))
-	FROM unnest(ARRAY['[]', '"5"', '{"max_attempt": 5}', '{"maximum": 5}', '{"initially": 5}', '{"nothing like it": 5}',
-		'{"max_attempts": -1}', '{"max_attempts": 1.5}', '{"max_attempts": "5"}', '{"max_attempts": 1e300}',
-		'{"initial": 0}', '{"initial": "-1 s"}', '{"initial": "soon"}', '{"initial": null}', '{"initial": [1]}', '{"initial": {"s": 1}}',
+SELECT retry, attempt(format('SELECT dataflows.define_workflow(%L, %L, retry => %L)', 'df-define',
+  'body', retry))
+	FROM unnest(ARRAY['[]', '"5"', '{"max_attempt": 5}', '{"maximum": 5}', '{"initially": 5}',
+		'{"nothing like it": 5}',
+		'{"max_attempts": -1}', '{"max_attempts": 1.5}', '{"max_attempts": "5"}',
+			'{"max_attempts": 1e300}',
+		'{"initial": 0}', '{"initial": "-1 s"}', '{"initial": "soon"}', '{"initial": null}',
+			'{"initial": [1]}', '{"initial": {"s": 1}}',
 		'{"max": "5 parsecs"}', '{"for": -1}', '{"for": 1e300}']) AS retry;
-SELECT attempt(format('SELECT dataflows.define_workflow(%L, %L, retry => %L)', 'df-define-retry', 'body', retry))
-	FROM unnest(ARRAY['{}', '{"max_attempts": 0}', '{"for": 0, "initial": 0.5}', '{"initial": "00:00:01.5", "max": "1 day"}']) AS retry;
+SELECT attempt(format('SELECT dataflows.define_workflow(%L, %L, retry => %L)', 'df-define-retry',
+  'body', retry))
+	FROM unnest(ARRAY['{}', '{"max_attempts": 0}', '{"for": 0, "initial": 0.5}',
+		'{"initial": "00:00:01.5", "max": "1 day"}']) AS retry;
 
 -- a name is its owner's, dropped or not
 SET ROLE regress_df_author2;
@@ -130,14 +150,17 @@ ALTER ROLE regress_df_author2 NOLOGIN;
 SET ROLE regress_df_author2;
 SELECT CASE WHEN current_setting('server_version_num')::int < 170000
 	THEN attempt($$SELECT dataflows.define_workflow('df-define-2', 'others_body')$$) LIKE
-		'42501: role "regress_df_author2" cannot own a workflow: it may not log in%ALTER ROLE regress_df_author2 LOGIN first%'
-	ELSE attempt($$SELECT dataflows.define_workflow('df-define-2', 'others_body')$$) = 'ok: 1' END AS login_as_needed;
+		'42501: role "regress_df_author2" cannot own a workflow: it may not log in'
+		'%ALTER ROLE regress_df_author2 LOGIN first%'
+	ELSE attempt($$SELECT dataflows.define_workflow('df-define-2', 'others_body')$$) = 'ok: 1'
+		END AS login_as_needed;
 RESET ROLE;
 ALTER ROLE regress_df_author2 LOGIN;
 BEGIN;
 DO $$BEGIN EXECUTE format('REVOKE CONNECT ON DATABASE %I FROM PUBLIC', current_database()); END$$;
 SET LOCAL ROLE regress_df_author2;
-SELECT replace(attempt($$SELECT dataflows.define_workflow('df-define-2', 'others_body')$$), quote_ident(current_database()), '<database>');
+SELECT replace(attempt($$SELECT dataflows.define_workflow('df-define-2', 'others_body')$$),
+  quote_ident(current_database()), '<database>');
 ROLLBACK;
 
 -- a superuser may own a workflow, with a warning, unless that is refused
@@ -205,25 +228,31 @@ ALTER ROLE regress_df_author3 RENAME TO regress_df_author2;
 -- in a copy that nobody has adopted the oid may be another role's: the name must be the same, too
 BEGIN;
 UPDATE dataflows.installation SET identity = 'another one';
-UPDATE dataflows.workflow SET owner = 'regress_df_nobody'::regrole, owner_name = 'regress_df_author2' WHERE name = 'df-define';
+UPDATE dataflows.workflow SET owner = 'regress_df_nobody'::regrole,
+  owner_name = 'regress_df_author2' WHERE name = 'df-define';
 SET LOCAL ROLE regress_df_nobody;
 SELECT attempt($$SELECT dataflows.start('df-define')$$);
 SET LOCAL ROLE regress_df_author2;
 SELECT attempt($$SELECT dataflows.start('df-define')$$);
-SELECT attempt($$SELECT dataflows.define_workflow('df-define', 'others_body')$$) LIKE 'ok: %' AS defined;
+SELECT attempt($$SELECT dataflows.define_workflow('df-define', 'others_body')$$) LIKE 'ok: %'
+  AS defined;
 RESET ROLE;
 SELECT dataflows.adopt() IS NOT NULL AS adopted;
-SELECT DISTINCT owner = 'regress_df_author2'::regrole AS found_by_name FROM dataflows.workflow WHERE name = 'df-define';
+SELECT DISTINCT owner = 'regress_df_author2'::regrole AS found_by_name FROM dataflows.workflow
+  WHERE name = 'df-define';
 ROLLBACK;
 
 -- every argument has its name and default
 SELECT p.oid::regprocedure, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid),
 	has_function_privilege('regress_df_nobody', p.oid, 'EXECUTE') AS public
 	FROM pg_proc p WHERE pronamespace = 'dataflows'::regnamespace
-	AND proname IN ('define_workflow', 'drop_workflow', 'start', 'restart', 'start_on_insert', 'signal_on_change') ORDER BY proname;
+	AND proname IN ('define_workflow', 'drop_workflow', 'start', 'restart', 'start_on_insert',
+		'signal_on_change') ORDER BY proname;
 
 DELETE FROM dataflows.workflow WHERE name LIKE 'df-define%' OR name LIKE 'xxx%';
 SET client_min_messages = warning;
 DROP SCHEMA df_define CASCADE;
-DROP OWNED BY regress_df_author, regress_df_author2, regress_df_member, regress_df_nobody, regress_df_super CASCADE;
-DROP ROLE regress_df_author, regress_df_author2, regress_df_member, regress_df_nobody, regress_df_super;
+DROP OWNED BY regress_df_author, regress_df_author2, regress_df_member, regress_df_nobody,
+  regress_df_super CASCADE;
+DROP ROLE regress_df_author, regress_df_author2, regress_df_member, regress_df_nobody,
+  regress_df_super;

@@ -25,12 +25,14 @@ END $$;
 -- as users would write them
 SELECT pg_temp.attempt($$SELECT dataflows.http('step', 'crm', 'GET', '/contacts')$$);
 SELECT pg_temp.attempt($$SELECT dataflows.get('step', 'crm', '/contacts')$$);
-SELECT pg_temp.attempt($$SELECT dataflows.post('step', 'crm', '/contacts', '{"email": "ada@example.com"}', undo => 'DELETE /contacts/{id}')$$);
+SELECT pg_temp.attempt($$SELECT dataflows.post('step', 'crm', '/contacts',
+  '{"email": "ada@example.com"}', undo => 'DELETE /contacts/{id}')$$);
 SELECT pg_temp.attempt($$SELECT dataflows.put('step', 'crm', '/contacts/1', '{}')$$);
 SELECT pg_temp.attempt($$SELECT dataflows.patch('step', 'crm', '/contacts/1', '{}')$$);
 SELECT pg_temp.attempt($$SELECT dataflows.delete('step', 'crm', '/contacts/1')$$);
 SELECT pg_temp.attempt($$SELECT dataflows.wait_for('event')$$);
-SELECT pg_temp.attempt($$SELECT dataflows.wait_for('event', timeout => '1 day', required => true)$$);
+SELECT pg_temp.attempt($$SELECT dataflows.wait_for('event', timeout => '1 day',
+  required => true)$$);
 SELECT pg_temp.attempt($$SELECT dataflows.sleep('step', '1 day')$$);
 SELECT pg_temp.attempt($$SELECT dataflows.sleep_until('step', 'tomorrow')$$);
 SELECT pg_temp.attempt($$SELECT dataflows.on_rollback('step', 'crm', 'DELETE /contacts/1')$$);
@@ -46,9 +48,14 @@ SELECT pg_temp.attempt($$SELECT dataflows.run_started_at()$$);
 SELECT count(*) >= 15 AS all_of_them,
 	string_agg(name || ': ' || answer, E'\n') FILTER (WHERE answer NOT LIKE 'DF004: %') AS other
 	FROM (SELECT p.proname AS name, pg_temp.attempt(format('SELECT dataflows.%I(%s)', p.proname,
-				(SELECT string_agg('NULL::' || format_type(t, NULL), ', ') FROM unnest(p.proargtypes) AS t))) AS answer
+				(SELECT string_agg('NULL::' || format_type(t, NULL), ', ')
+					FROM unnest(p.proargtypes) AS t))) AS answer
 		FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-		WHERE n.nspname = 'dataflows' AND NOT p.proisstrict AND p.proname = ANY ('{http,get,post,put,patch,delete,wait_for,wait_any,sleep,sleep_until,on_rollback,point_of_no_return,response,query,once,call,send_mail,alias,continue_with,run_id,run_key,run_started_at}')) AS calls;
+		WHERE n.nspname = 'dataflows' AND NOT p.proisstrict
+			AND p.proname = ANY
+			('{http,get,post,put,patch,delete,wait_for,wait_any,sleep,sleep_until,on_rollback,
+			point_of_no_return,response,query,once,call,send_mail,alias,continue_with,run_id,run_key,
+			run_started_at}')) AS calls;
 
 -- the state by itself, out of a trigger, a DO and a read-only transaction
 \set VERBOSITY sqlstate

@@ -32,8 +32,10 @@ BEGIN
 	EXECUTE command INTO answer;
 	RETURN 'ok: ' || coalesce(answer, 'NULL');
 EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	RETURN concat_ws(E'\n', SQLSTATE || ': ' || message, 'DETAIL: ' || nullif(detail, ''), 'HINT: ' || nullif(hint, ''));
+	GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
+		hint = PG_EXCEPTION_HINT;
+	RETURN concat_ws(E'\n', SQLSTATE || ': ' || message, 'DETAIL: ' || nullif(detail, ''),
+		'HINT: ' || nullif(hint, ''));
 END $$;
 
 SET ROLE regress_df_author;
@@ -47,8 +49,10 @@ BEGIN;
 SET LOCAL ROLE regress_df_author;
 SELECT dataflows.start('df-start', '{"a": 1}', 'key') AS run \gset
 RESET ROLE;
-SELECT workflow, version, key, key_held, state, started_by, input, restarted_from, parent, lease, finished_at,
-	wake_at = started_at AS due, started_at >= now() AS started_at, identity IS NOT NULL AS identity,
+SELECT workflow, version, key, key_held, state, started_by, input, restarted_from, parent, lease,
+  finished_at,
+	wake_at = started_at AS due, started_at >= now() AS started_at, identity
+		IS NOT NULL AS identity,
 	substr(run::text, 15, 1) AS uuid_version
 	FROM dataflows.run WHERE run = :'run';
 ROLLBACK;
@@ -57,8 +61,10 @@ SELECT count(*) FROM dataflows.run WHERE workflow = 'df-start';
 -- ids are in the order of the starts
 BEGIN;
 SET LOCAL ROLE regress_df_author;
-CREATE TEMP TABLE started AS SELECT i, dataflows.start(workflow => 'df-start', input => to_jsonb(i)) AS run FROM generate_series(1, 1000) AS i;
-SELECT count(DISTINCT run), bool_and(run > before) AS in_order FROM (SELECT run, lag(run) OVER (ORDER BY i) AS before FROM started) AS s;
+CREATE TEMP TABLE started AS SELECT i, dataflows.start(workflow => 'df-start', input => to_jsonb(i))
+  AS run FROM generate_series(1, 1000) AS i;
+SELECT count(DISTINCT run), bool_and(run > before) AS in_order
+  FROM (SELECT run, lag(run) OVER (ORDER BY i) AS before FROM started) AS s;
 ROLLBACK;
 
 -- one run per key; none holds NULL
@@ -66,7 +72,8 @@ BEGIN;
 SET LOCAL ROLE regress_df_author;
 SELECT count(DISTINCT dataflows.start('df-start', '{}', 'one')) FROM generate_series(1, 3);
 SELECT count(DISTINCT dataflows.start('df-start')) FROM generate_series(1, 3);
-SELECT dataflows.start('df-start', '{}', 'one') <> dataflows.start('df-start', '{}', 'two') AS differ;
+SELECT dataflows.start('df-start', '{}', 'one') <> dataflows.start('df-start', '{}', 'two')
+  AS differ;
 RESET ROLE;
 SELECT key, count(*) FROM dataflows.run WHERE workflow = 'df-start' GROUP BY key ORDER BY key;
 ROLLBACK;
@@ -74,11 +81,13 @@ ROLLBACK;
 -- the key is held by live, completed and stuck runs, and free again after the others
 BEGIN;
 SELECT dataflows.start('df-start', '{}', 'one') AS run \gset
-UPDATE dataflows.run SET state = 'completed', finished_at = now(), wake_at = NULL WHERE run = :'run';
+UPDATE dataflows.run SET state = 'completed', finished_at = now(), wake_at = NULL
+  WHERE run = :'run';
 SELECT dataflows.start('df-start', '{}', 'one') = :'run' AS completed;
 UPDATE dataflows.run SET state = 'stuck', finished_at = NULL WHERE run = :'run';
 SELECT dataflows.start('df-start', '{}', 'one') = :'run' AS stuck;
-UPDATE dataflows.run SET state = 'rolled_back', finished_at = now(), key_held = false WHERE run = :'run';
+UPDATE dataflows.run SET state = 'rolled_back', finished_at = now(), key_held = false
+  WHERE run = :'run';
 SELECT dataflows.start('df-start', '{}', 'one') = :'run' AS rolled_back;
 SELECT count(*) FROM dataflows.run WHERE workflow = 'df-start' AND key = 'one';
 ROLLBACK;
@@ -101,9 +110,11 @@ SELECT attempt($$SELECT dataflows.start('df-start', '{}', repeat('k', 10240))$$)
 BEGIN;
 SELECT attempt($$SELECT dataflows.start('df-start', '{}', repeat('k', 1024)) IS NOT NULL$$);
 ROLLBACK;
-SELECT regexp_replace(attempt($$SELECT dataflows.start('df-start', jsonb_build_object('blob', repeat('x', 100 * 1024 * 1024)))$$), '\d{6,}', 'N', 'g');
+SELECT regexp_replace(attempt($$SELECT dataflows.start('df-start', jsonb_build_object('blob',
+  repeat('x', 100 * 1024 * 1024)))$$), '\d{6,}', 'N', 'g');
 SET dataflows.max_body = 2000;
-SELECT regexp_replace(attempt($$SELECT dataflows.start('df-start', jsonb_build_object('blob', repeat('x', 2000)))$$), 'has \d+', 'has N');
+SELECT regexp_replace(attempt($$SELECT dataflows.start('df-start', jsonb_build_object('blob',
+  repeat('x', 2000)))$$), 'has \d+', 'has N');
 SET ROLE regress_df_author;
 SET dataflows.max_body = 1000000000;
 RESET ROLE;
@@ -156,7 +167,8 @@ RESET ROLE;
 
 -- as another role's function, the run is started by that role
 SET ROLE regress_df_author;
-CREATE FUNCTION start_it() RETURNS uuid LANGUAGE sql SECURITY DEFINER AS $$SELECT dataflows.start('df-start', '{}', 'definer')$$;
+CREATE FUNCTION start_it() RETURNS uuid LANGUAGE sql
+  SECURITY DEFINER AS $$SELECT dataflows.start('df-start', '{}', 'definer')$$;
 SET ROLE regress_df_nobody;
 BEGIN;
 SELECT start_it() IS NOT NULL;
@@ -184,7 +196,8 @@ SELECT dataflows.restart(:'old') AS with_key \gset
 SET ROLE regress_df_nobody;
 SELECT replace(attempt(format('SELECT dataflows.restart(%L)', :'old')), :'old', '<run>');
 RESET ROLE;
-SELECT CASE run WHEN :'old' THEN 'old' WHEN :'without_key' THEN 'without key' WHEN :'with_key' THEN 'with key' END,
+SELECT CASE run WHEN :'old' THEN 'old' WHEN :'without_key' THEN 'without key' WHEN :'with_key'
+  THEN 'with key' END,
 	version, key, state, input, started_by, restarted_from = :'old' AS linked
 	FROM dataflows.run WHERE workflow = 'df-start' ORDER BY run;
 SELECT attempt($$SELECT dataflows.restart('00000000-0000-7000-8000-000000000000')$$);
@@ -194,5 +207,7 @@ ROLLBACK;
 DELETE FROM dataflows.workflow WHERE name LIKE 'df-start%';
 SET client_min_messages = warning;
 DROP SCHEMA df_start CASCADE;
-DROP OWNED BY regress_df_author, regress_df_member, regress_df_named, regress_df_group, regress_df_in_group, regress_df_noinherit, regress_df_nobody CASCADE;
-DROP ROLE regress_df_author, regress_df_member, regress_df_named, regress_df_group, regress_df_in_group, regress_df_noinherit, regress_df_nobody;
+DROP OWNED BY regress_df_author, regress_df_member, regress_df_named, regress_df_group,
+  regress_df_in_group, regress_df_noinherit, regress_df_nobody CASCADE;
+DROP ROLE regress_df_author, regress_df_member, regress_df_named, regress_df_group,
+  regress_df_in_group, regress_df_noinherit, regress_df_nobody;

@@ -26,12 +26,16 @@ BEGIN
 	EXECUTE command INTO answer;
 	RETURN 'ok: ' || coalesce(answer, 'NULL');
 EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	RETURN concat_ws(E'\n', SQLSTATE || ': ' || message, 'DETAIL: ' || nullif(detail, ''), 'HINT: ' || nullif(hint, ''));
+	GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
+		hint = PG_EXCEPTION_HINT;
+	RETURN concat_ws(E'\n', SQLSTATE || ': ' || message, 'DETAIL: ' || nullif(detail, ''),
+		'HINT: ' || nullif(hint, ''));
 END $$;
 
-CREATE VIEW started AS SELECT workflow, version, key, input, started_by FROM dataflows.run WHERE workflow LIKE 'df-trigger%' ORDER BY run;
-CREATE VIEW signalled AS SELECT workflow, key, kind, event, payload, sent_by, state, run, expires_at - sent_at AS ttl
+CREATE VIEW started AS SELECT workflow, version, key, input, started_by FROM dataflows.run
+  WHERE workflow LIKE 'df-trigger%' ORDER BY run;
+CREATE VIEW signalled AS SELECT workflow, key, kind, event, payload, sent_by, state, run,
+  expires_at - sent_at AS ttl
 	FROM dataflows.inbox WHERE workflow LIKE 'df-trigger%' ORDER BY id;
 
 SET ROLE regress_df_author;
@@ -42,10 +46,12 @@ ALTER TABLE signups DROP COLUMN gone;
 GRANT INSERT, SELECT, UPDATE ON signups TO regress_df_inserter;
 
 -- a row; who inserts needs no right but that
-CREATE TRIGGER onboard AFTER INSERT ON signups FOR EACH ROW EXECUTE FUNCTION dataflows.start_on_insert('df-trigger', 'id');
+CREATE TRIGGER onboard AFTER INSERT ON signups FOR EACH ROW
+  EXECUTE FUNCTION dataflows.start_on_insert('df-trigger', 'id');
 BEGIN;
 SET LOCAL ROLE regress_df_inserter;
-INSERT INTO signups VALUES (7, 'ada@example.com', '1999-12-31', '{"a": [1, 2.50]}'), (8, 'bob@example.com', NULL, NULL), (NULL, 'nobody@example.com', NULL, NULL);
+INSERT INTO signups VALUES (7, 'ada@example.com', '1999-12-31', '{"a": [1, 2.50]}'),
+  (8, 'bob@example.com', NULL, NULL), (NULL, 'nobody@example.com', NULL, NULL);
 INSERT INTO signups VALUES (7, 'again@example.com', NULL, NULL);
 RESET ROLE;
 TABLE started;
@@ -68,7 +74,8 @@ ROLLBACK;
 -- without a key column each row starts a run
 SET ROLE regress_df_author;
 DROP TRIGGER onboard ON signups;
-CREATE TRIGGER onboard AFTER INSERT ON signups FOR EACH ROW EXECUTE FUNCTION dataflows.start_on_insert('df-trigger');
+CREATE TRIGGER onboard AFTER INSERT ON signups FOR EACH ROW
+  EXECUTE FUNCTION dataflows.start_on_insert('df-trigger');
 BEGIN;
 INSERT INTO signups VALUES (7), (7);
 RESET ROLE;
@@ -87,7 +94,8 @@ INSERT INTO signups VALUES (6, 'a'), (7, 'c');
 INSERT INTO signups SELECT 8, 'd' WHERE false;
 RESET ROLE;
 TABLE started;
-SELECT key, count(*), bool_and(input ->> 'id' IN ('2', '5')) FROM started WHERE key = 'a' GROUP BY key;
+SELECT key, count(*), bool_and(input ->> 'id' IN ('2', '5')) FROM started WHERE key = 'a'
+  GROUP BY key;
 ROLLBACK;
 
 -- COPY, and more rows than go in at once
@@ -99,8 +107,10 @@ COPY signups (id, email) FROM stdin;
 RESET ROLE;
 TABLE started;
 INSERT INTO signups SELECT i, 'k' || (i % 20000) FROM generate_series(1, 25000) AS i;
-SELECT count(*), count(DISTINCT key), count(DISTINCT run), bool_and(key COLLATE "C" >= before) AS in_order
-	FROM (SELECT key, run, lag(key) OVER (ORDER BY run) COLLATE "C" AS before FROM dataflows.run WHERE workflow = 'df-trigger' AND key LIKE 'k%') AS r;
+SELECT count(*), count(DISTINCT key), count(DISTINCT run), bool_and(key COLLATE "C" >= before)
+  AS in_order
+	FROM (SELECT key, run, lag(key) OVER (ORDER BY run) COLLATE "C" AS before FROM dataflows.run
+		WHERE workflow = 'df-trigger' AND key LIKE 'k%') AS r;
 ROLLBACK;
 SET ROLE regress_df_author;
 DROP TRIGGER onboard ON signups;
@@ -110,14 +120,17 @@ BEGIN;
 INSERT INTO signups SELECT i, 'k' || (i % 20000) FROM generate_series(1, 20000) AS i;
 RESET ROLE;
 SELECT count(*), count(key), bool_and((input ->> 'id')::int > before) AS in_order
-	FROM (SELECT key, input, lag((input ->> 'id')::int) OVER (ORDER BY run) AS before FROM dataflows.run WHERE workflow = 'df-trigger') AS r;
+	FROM (SELECT key, input, lag((input ->> 'id')::int) OVER (ORDER BY run) AS before
+		FROM dataflows.run WHERE workflow = 'df-trigger') AS r;
 ROLLBACK;
 
 -- the UPDATE arm of an upsert is no insert
 SET ROLE regress_df_author;
 CREATE TABLE upserted (id int PRIMARY KEY, n int DEFAULT 1);
-CREATE TRIGGER by_row AFTER INSERT ON upserted FOR EACH ROW EXECUTE FUNCTION dataflows.start_on_insert('df-trigger');
-CREATE TRIGGER by_statement AFTER INSERT ON upserted REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT
+CREATE TRIGGER by_row AFTER INSERT ON upserted FOR EACH ROW
+  EXECUTE FUNCTION dataflows.start_on_insert('df-trigger');
+CREATE TRIGGER by_statement AFTER INSERT ON upserted REFERENCING NEW TABLE AS new_rows
+  FOR EACH STATEMENT
 	EXECUTE FUNCTION dataflows.start_on_insert('df-trigger');
 BEGIN;
 INSERT INTO upserted VALUES (1);
@@ -132,8 +145,10 @@ CREATE TABLE parted (id int, email text) PARTITION BY LIST (id);
 CREATE TABLE parted_1 (email text, gone text, id int);
 ALTER TABLE parted_1 DROP COLUMN gone;
 ALTER TABLE parted ATTACH PARTITION parted_1 FOR VALUES IN (1);
-CREATE TRIGGER by_row AFTER INSERT ON parted FOR EACH ROW EXECUTE FUNCTION dataflows.start_on_insert('df-trigger', 'email');
-CREATE TRIGGER by_statement AFTER INSERT ON parted REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT
+CREATE TRIGGER by_row AFTER INSERT ON parted FOR EACH ROW
+  EXECUTE FUNCTION dataflows.start_on_insert('df-trigger', 'email');
+CREATE TRIGGER by_statement AFTER INSERT ON parted REFERENCING NEW TABLE AS new_rows
+  FOR EACH STATEMENT
 	EXECUTE FUNCTION dataflows.start_on_insert('df-trigger', 'id');
 BEGIN;
 INSERT INTO parted VALUES (1, 'parted@example.com');
@@ -155,13 +170,17 @@ ROLLBACK;
 
 -- keys of many types are what the event shows
 SET ROLE regress_df_author;
-CREATE TABLE typed (i bigint, n numeric, t timestamp, d date, b bool, u uuid, j jsonb, c varchar(3));
+CREATE TABLE typed (i bigint, n numeric, t timestamp, d date, b bool, u uuid, j jsonb,
+  c varchar(3));
 CREATE FUNCTION key_by(key_column text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	answer text;
 BEGIN
-	EXECUTE format('CREATE TRIGGER t AFTER INSERT ON typed FOR EACH ROW EXECUTE FUNCTION dataflows.start_on_insert(%L, %L)', 'df-trigger', key_column);
-	INSERT INTO typed VALUES (9007199254740993, 1.50, '2026-01-02 03:04:05', '2026-01-02', true, 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '{"k": [1]}', 'abc');
+	EXECUTE
+		format('CREATE TRIGGER t AFTER INSERT ON typed FOR EACH ROW '
+			'EXECUTE FUNCTION dataflows.start_on_insert(%L, %L)', 'df-trigger', key_column);
+	INSERT INTO typed VALUES (9007199254740993, 1.50, '2026-01-02 03:04:05', '2026-01-02', true,
+		'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '{"k": [1]}', 'abc');
 	DROP TRIGGER t ON typed;
 	RETURN key_column;
 END $$;
@@ -176,12 +195,16 @@ RESET DateStyle;
 -- the table's owner must have the right to start, whoever inserts
 SET ROLE regress_df_stranger;
 CREATE TABLE strangers (id int);
-CREATE TRIGGER onboard AFTER INSERT ON strangers FOR EACH ROW EXECUTE FUNCTION dataflows.start_on_insert('df-trigger', 'id');
+CREATE TRIGGER onboard AFTER INSERT ON strangers FOR EACH ROW
+  EXECUTE FUNCTION dataflows.start_on_insert('df-trigger', 'id');
 RESET ROLE;
-GRANT EXECUTE ON FUNCTION dataflows.start_on_insert, dataflows.signal_on_change TO regress_df_stranger;
+GRANT EXECUTE ON FUNCTION dataflows.start_on_insert, dataflows.signal_on_change
+  TO regress_df_stranger;
 SET ROLE regress_df_stranger;
-CREATE TRIGGER onboard AFTER INSERT ON strangers FOR EACH ROW EXECUTE FUNCTION dataflows.start_on_insert('df-trigger', 'id');
-CREATE TRIGGER onboard_all AFTER INSERT ON strangers REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION dataflows.start_on_insert('df-trigger', 'id');
+CREATE TRIGGER onboard AFTER INSERT ON strangers FOR EACH ROW
+  EXECUTE FUNCTION dataflows.start_on_insert('df-trigger', 'id');
+CREATE TRIGGER onboard_all AFTER INSERT ON strangers REFERENCING NEW TABLE AS n FOR EACH STATEMENT
+  EXECUTE FUNCTION dataflows.start_on_insert('df-trigger', 'id');
 SELECT attempt('INSERT INTO strangers VALUES (1)');
 GRANT INSERT ON strangers TO regress_df_author;
 SET ROLE regress_df_author;
@@ -196,7 +219,8 @@ ROLLBACK;
 
 -- triggers made otherwise
 CREATE TABLE wrong (id int, email text);
-CREATE FUNCTION try(how text, function text, what text DEFAULT 'INSERT INTO wrong VALUES (1, ''x'')') RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION try(how text, function text, what text DEFAULT
+  'INSERT INTO wrong VALUES (1, ''x'')') RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	answer text;
 BEGIN
@@ -210,28 +234,37 @@ INSERT INTO wrong VALUES (0);
 SELECT try('AFTER INSERT ON wrong FOR EACH ROW', 'start_on_insert()');
 SELECT try('AFTER INSERT ON wrong FOR EACH ROW', 'start_on_insert('''')');
 SELECT try('AFTER INSERT ON wrong FOR EACH ROW', 'start_on_insert(''df-trigger'', '''')');
-SELECT try('AFTER INSERT ON wrong FOR EACH ROW', 'start_on_insert(''df-trigger'', ''id'', ''email'')');
+SELECT try('AFTER INSERT ON wrong FOR EACH ROW',
+  'start_on_insert(''df-trigger'', ''id'', ''email'')');
 SELECT try('AFTER INSERT ON wrong FOR EACH ROW', 'start_on_insert(''no such'')');
 SELECT try('AFTER INSERT ON wrong FOR EACH ROW', 'start_on_insert(''df-trigger'', ''ID'')');
 SELECT try('AFTER INSERT ON wrong FOR EACH ROW', 'start_on_insert(''df-trigger'', ''ctid'')');
 SELECT try('BEFORE INSERT ON wrong FOR EACH ROW', 'start_on_insert(''df-trigger'')');
 SELECT try('AFTER INSERT ON wrong FOR EACH STATEMENT', 'start_on_insert(''df-trigger'')');
 SELECT try('BEFORE INSERT ON wrong FOR EACH STATEMENT', 'start_on_insert(''df-trigger'')');
-SELECT try('AFTER UPDATE ON wrong FOR EACH ROW', 'start_on_insert(''df-trigger'')', 'UPDATE wrong SET id = 2');
+SELECT try('AFTER UPDATE ON wrong FOR EACH ROW', 'start_on_insert(''df-trigger'')',
+  'UPDATE wrong SET id = 2');
 SELECT try('AFTER INSERT OR UPDATE ON wrong FOR EACH ROW', 'start_on_insert(''df-trigger'')');
 SELECT try('AFTER INSERT OR DELETE ON wrong FOR EACH ROW', 'start_on_insert(''df-trigger'')');
-SELECT try('AFTER DELETE ON wrong FOR EACH ROW', 'start_on_insert(''df-trigger'')', 'DELETE FROM wrong');
+SELECT try('AFTER DELETE ON wrong FOR EACH ROW', 'start_on_insert(''df-trigger'')',
+  'DELETE FROM wrong');
 SELECT try('AFTER TRUNCATE ON wrong', 'start_on_insert(''df-trigger'')', 'TRUNCATE wrong');
-SELECT try('AFTER INSERT ON wrong FOR EACH ROW', 'start_on_insert(''df-trigger'', ''email'')', 'INSERT INTO wrong VALUES (1, '''')');
-SELECT try('AFTER INSERT ON wrong FOR EACH ROW', 'start_on_insert(''df-trigger'', ''email'')', 'INSERT INTO wrong VALUES (1, repeat(''x'', 1025))');
-SELECT try('AFTER INSERT ON wrong FOR EACH ROW', 'start_on_insert(''df-trigger'', ''id'')', 'INSERT INTO wrong VALUES (1, repeat(''x'', 2000000))');
+SELECT try('AFTER INSERT ON wrong FOR EACH ROW', 'start_on_insert(''df-trigger'', ''email'')',
+  'INSERT INTO wrong VALUES (1, '''')');
+SELECT try('AFTER INSERT ON wrong FOR EACH ROW', 'start_on_insert(''df-trigger'', ''email'')',
+  'INSERT INTO wrong VALUES (1, repeat(''x'', 1025))');
+SELECT try('AFTER INSERT ON wrong FOR EACH ROW', 'start_on_insert(''df-trigger'', ''id'')',
+  'INSERT INTO wrong VALUES (1, repeat(''x'', 2000000))');
 SELECT try('AFTER INSERT ON wrong FOR EACH ROW', 'signal_on_change()');
 SELECT try('AFTER INSERT ON wrong FOR EACH ROW', 'signal_on_change(''df-trigger'', ''paid'')');
 SELECT try('AFTER INSERT ON wrong FOR EACH ROW', 'signal_on_change(''df-trigger'', '''', ''id'')');
-SELECT try('AFTER INSERT ON wrong FOR EACH ROW', 'signal_on_change(''df-trigger'', ''paid'', ''nr'')');
+SELECT try('AFTER INSERT ON wrong FOR EACH ROW',
+  'signal_on_change(''df-trigger'', ''paid'', ''nr'')');
 SELECT try('AFTER INSERT ON wrong FOR EACH ROW', 'signal_on_change(''no such'', ''paid'', ''id'')');
-SELECT try('AFTER UPDATE ON wrong FOR EACH STATEMENT', 'signal_on_change(''df-trigger'', ''paid'', ''id'')', 'UPDATE wrong SET id = 2');
-SELECT try('AFTER DELETE ON wrong FOR EACH ROW', 'signal_on_change(''df-trigger'', ''paid'', ''id'')', 'DELETE FROM wrong');
+SELECT try('AFTER UPDATE ON wrong FOR EACH STATEMENT',
+  'signal_on_change(''df-trigger'', ''paid'', ''id'')', 'UPDATE wrong SET id = 2');
+SELECT try('AFTER DELETE ON wrong FOR EACH ROW',
+  'signal_on_change(''df-trigger'', ''paid'', ''id'')', 'DELETE FROM wrong');
 ROLLBACK;
 SELECT dataflows.start_on_insert();
 
@@ -253,7 +286,8 @@ ROLLBACK;
 RESET ROLE;
 TABLE signalled;
 SET ROLE regress_df_stranger;
-CREATE TRIGGER signals AFTER INSERT ON strangers FOR EACH ROW EXECUTE FUNCTION dataflows.signal_on_change('df-trigger', 'e', 'id');
+CREATE TRIGGER signals AFTER INSERT ON strangers FOR EACH ROW
+  EXECUTE FUNCTION dataflows.signal_on_change('df-trigger', 'e', 'id');
 DROP TRIGGER onboard ON strangers;
 DROP TRIGGER onboard_all ON strangers;
 SELECT attempt('INSERT INTO strangers VALUES (1)');

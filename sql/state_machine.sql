@@ -19,7 +19,8 @@ WHERE comment IS NULL OR length(comment) NOT BETWEEN 10 AND 100;
 -- states that nothing leads to, and states that nothing leads out of
 SELECT DISTINCT machine, from_state AS begins FROM dataflows.state_machine a
 WHERE NOT EXISTS (SELECT FROM dataflows.state_machine b
-                  WHERE b.machine = a.machine AND b.to_state = a.from_state AND b.from_state <> b.to_state)
+                  WHERE b.machine = a.machine AND b.to_state = a.from_state
+                    AND b.from_state <> b.to_state)
 ORDER BY 1, 2;
 SELECT DISTINCT machine, to_state AS ends FROM dataflows.state_machine a
 WHERE NOT EXISTS (SELECT FROM dataflows.state_machine b

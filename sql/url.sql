@@ -10,7 +10,8 @@ SELECT dataflows.url('/contacts/%s', 'ada@example.com');
 SELECT dataflows.url('/a/%s/b?q=%s&r=%s', 'x/y z', '"quoted" & more', 'ü');
 SELECT dataflows.url('/plain');
 SELECT dataflows.url('/discounts/10%%/%s', 'x');
-SELECT dataflows.url('/files/%s', 'archive.tar.gz'), dataflows.url('/files/%s', '...'), dataflows.url('/.well-known/%s', 'x');
+SELECT dataflows.url('/files/%s', 'archive.tar.gz'), dataflows.url('/files/%s', '...'),
+  dataflows.url('/.well-known/%s', 'x');
 SELECT dataflows.url('/contacts?email=%s', '');
 SELECT dataflows.url('/contacts?path=%s', '../x');
 SELECT dataflows.url('/%s', VARIADIC ARRAY['a%2Fb']);
@@ -47,5 +48,6 @@ SELECT dataflows.url('//%s/x', 'evil.example.com');
 \echo :LAST_ERROR_SQLSTATE
 
 -- anybody may use it, also in an index
-SELECT proisstrict, provolatile, proparallel, pg_catalog.has_function_privilege('public', oid, 'EXECUTE') AS public
+SELECT proisstrict, provolatile, proparallel, pg_catalog.has_function_privilege('public', oid,
+  'EXECUTE') AS public
 	FROM pg_catalog.pg_proc WHERE oid = 'dataflows.url(text, text[])'::pg_catalog.regprocedure;

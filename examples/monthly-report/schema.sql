@@ -11,6 +11,7 @@ CREATE SERVER crm FOREIGN DATA WRAPPER dataflows OPTIONS (url :'crm', allow_priv
   idempotency_header 'Idempotency-Key', retry_initial '100ms');
 
 -- a mail server; the one of this example knows no STARTTLS, which only a superuser may allow
-CREATE SERVER mail FOREIGN DATA WRAPPER dataflows OPTIONS (url :'smtp', allow_private 'true', starttls 'off',
+CREATE SERVER mail FOREIGN DATA WRAPPER dataflows OPTIONS (url :'smtp', allow_private 'true',
+  starttls 'off',
   retry_initial '100ms');
 GRANT USAGE ON FOREIGN SERVER crm, mail TO app;

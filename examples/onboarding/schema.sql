@@ -1,16 +1,20 @@
--- Run as superuser in an empty database, with -v identity=URL -v billing=URL -v crm=URL -v email=URL.
+-- Run as superuser in an empty database, with -v identity=URL -v billing=URL -v crm=URL -v
+-- email=URL.
 
 CREATE EXTENSION dataflows;
 
--- app owns the tables and the workflow, and its body runs as app; web is what the website connects as
+-- app owns the tables and the workflow, and its body runs as app; web is what the website connects
+-- as
 CREATE ROLE web LOGIN;
 GRANT CREATE ON SCHEMA public TO app;
 GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO app;
 
--- Each system as it is: only here stands what one can rely on. allow_private is for the test systems on
+-- Each system as it is: only here stands what one can rely on. allow_private is for the test
+-- systems on
 -- loopback; the short times are for a story that is told in seconds.
 
-CREATE SERVER identity FOREIGN DATA WRAPPER dataflows OPTIONS (url :'identity', allow_private 'true',
+CREATE SERVER identity FOREIGN DATA WRAPPER dataflows OPTIONS (url :'identity', allow_private
+  'true',
   retry_initial '100ms');
 
 -- like Stripe: form bodies, a[b]=c for what is nested, and idempotency keys that can be trusted

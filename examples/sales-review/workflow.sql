@@ -37,13 +37,16 @@ BEGIN
     jsonb_build_object('email', event->>'email', 'company', event->>'company', 'stage', 'review'),
     undo => 'DELETE /contacts/{id}');
 
-  -- Only members of sales can decide, and no NOTIFY. Each time round is a step of its own: reviewed, reviewed#2, ...
+  -- Only members of sales can decide, and no NOTIFY. Each time round is a step of its own:
+  -- reviewed, reviewed#2, ...
   FOR reminder IN 0 .. (policy->>'reminders')::int LOOP
-    review := dataflows.wait_for('reviewed', timeout => (policy->>'remind_after')::interval, by => 'sales');
+    review := dataflows.wait_for('reviewed', timeout => (policy->>'remind_after')::interval,
+      by => 'sales');
     reviewed := concat_ws('#', 'reviewed', nullif(reminder + 1, 1));
     EXIT WHEN review IS NOT NULL OR reminder = (policy->>'reminders')::int;
     PERFORM dataflows.post('remind-sales', 'email', '/send',
-      jsonb_build_object('to', 'sales@example.com', 'template', 'please-review', 'company', event->>'company'),
+      jsonb_build_object('to', 'sales@example.com', 'template', 'please-review', 'company',
+        event->>'company'),
       undo => 'none', doubt => 'accept');
   END LOOP;
   IF review IS NULL THEN
@@ -52,10 +55,12 @@ BEGIN
     RAISE EXCEPTION 'rejected by sales: %', review->>'why';
   END IF;
   PERFORM dataflows.patch('mark-approved', 'crm', '/contacts/' || (contact->>'id'),
-    jsonb_build_object('stage', 'approved', 'by', dataflows.response(reviewed)->>'sent_by'), undo => 'none');
+    jsonb_build_object('stage', 'approved', 'by', dataflows.response(reviewed)->>'sent_by'),
+      undo => 'none');
 
   customer := dataflows.post('create-billing', 'billing', '/customers',
-    jsonb_build_object('email', event->>'email', 'metadata', jsonb_build_object('application', event->>'id')),
+    jsonb_build_object('email', event->>'email', 'metadata', jsonb_build_object('application',
+      event->>'id')),
     undo => 'DELETE /customers/{id}');
 
   -- from here on this run is also found by billing's id, which is all that the bank knows
@@ -79,11 +84,13 @@ GRANT EXECUTE ON FUNCTION sales_review(jsonb) TO sales;
 CREATE FUNCTION tell_applicant(context jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
   RETURN dataflows.post('tell-applicant', 'email', '/send',
-    jsonb_build_object('to', context->'input'->>'email', 'template', 'sorry', 'why', context->'error'->>'message'),
+    jsonb_build_object('to', context->'input'->>'email', 'template', 'sorry', 'why',
+      context->'error'->>'message'),
     undo => 'none', doubt => 'accept');
 END $$;
 
-SELECT dataflows.define_workflow('sales-review', 'sales_review', on_failure => 'tell_applicant', deadline => '30 days');
+SELECT dataflows.define_workflow('sales-review', 'sales_review', on_failure => 'tell_applicant',
+  deadline => '30 days');
 
 CREATE TRIGGER apply AFTER INSERT ON applications FOR EACH ROW
   EXECUTE FUNCTION dataflows.start_on_insert('sales-review', 'id');

@@ -95,7 +95,7 @@ sub kill_postmaster
 	my $took;
 
 	$node->kill9;
-	usleep(10_000) while (time() < $begun + 20 && grep { is_there($_) } @children);
+	usleep(10_000) while (time() < $begun + 90 && grep { is_there($_) } @children);
 	$took = time() - $begun;
 	@children = grep { is_there($_) } @children;
 	if (@children)
