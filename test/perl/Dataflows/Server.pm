@@ -94,6 +94,7 @@ sub kill_postmaster
 	my $begun = time();
 	my $took;
 
+	# PostgreSQL's startup process, left without a checkpointer, goes on for a minute
 	$node->kill9;
 	usleep(10_000) while (time() < $begun + 90 && grep { is_there($_) } @children);
 	$took = time() - $begun;
