@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "common/base64.h"
 #include "engine/mime.h"
 
 #define LINE 76
@@ -185,24 +186,13 @@ df_mailbox_parse(const char *text, DfMailbox *box, const char **why)
 /* ---- encodings ------------------------------------------------------------ */
 
 static void
-put_base64(StringInfo to, const unsigned char *from, size_t len)
+put_base64(StringInfo to, const char *from, size_t len)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	size_t i;
+	int size = pg_b64_enc_len((int) len);
 
-	for (i = 0; i < len; i += 3)
-	{
-		uint32 bits = (uint32) from[i] << 16;
-
-		if (i + 1 < len)
-			bits |= (uint32) from[i + 1] << 8;
-		if (i + 2 < len)
-			bits |= from[i + 2];
-		appendStringInfoChar(to, digits[bits >> 18]);
-		appendStringInfoChar(to, digits[(bits >> 12) & 63]);
-		appendStringInfoChar(to, i + 1 < len ? digits[(bits >> 6) & 63] : '=');
-		appendStringInfoChar(to, i + 2 < len ? digits[bits & 63] : '=');
-	}
+	enlargeStringInfo(to, size);
+	to->len += pg_b64_encode((const void *) from, (int) len, to->data + to->len, size);
+	to->data[to->len] = '\0';
 }
 
 /* how many of the first bytes fit, without cutting a character */
@@ -275,7 +265,7 @@ put_encoded(Field *field, const char *text, size_t len)
 
 		initStringInfo(&word);
 		appendStringInfoString(&word, "=?UTF-8?B?");
-		put_base64(&word, (const unsigned char *) text, n);
+		put_base64(&word, text, n);
 		appendStringInfoString(&word, "?=");
 		put_word(field, word.data, word.len);
 		pfree(word.data);
@@ -523,7 +513,7 @@ put_base64_lines(StringInfo to, const char *text)
 	{
 		size_t n = Min(len, LINE / 4 * 3);
 
-		put_base64(to, (const unsigned char *) text, n);
+		put_base64(to, text, n);
 		appendStringInfoString(to, "\r\n");
 		text += n;
 		len -= n;

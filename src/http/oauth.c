@@ -16,6 +16,7 @@
 #include <math.h>
 
 #include "http/oauth.h"
+#include "shared/hex.h"
 
 #define MAX_DEPTH 32
 #define MAX_NUMBER 31
@@ -73,14 +74,11 @@ take_hex(Scan *scan, uint32 *code)
 		return false;
 	for (int i = 0; i < 4; i++)
 	{
-		char c = *scan->at++;
+		int digit = df_hex_digit(*scan->at++);
 
-		if (c >= '0' && c <= '9')
-			*code = *code * 16 + (c - '0');
-		else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-			*code = *code * 16 + ((c | 0x20) - 'a' + 10);
-		else
+		if (digit < 0)
 			return false;
+		*code = *code * 16 + digit;
 	}
 	return true;
 }

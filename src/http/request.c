@@ -24,6 +24,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/base64.h"
 #include "http/address_filter.h"
 #include "http/request.h"
 #include "shared/descriptors.h"
@@ -192,28 +193,6 @@ copy_header(DfExchange *exchange, const char *line)
 	return copied;
 }
 
-static void
-base64(const unsigned char *from, size_t len, char *to)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	size_t i;
-
-	for (i = 0; i < len; i += 3)
-	{
-		uint32 bits = from[i] << 16;
-
-		if (i + 1 < len)
-			bits |= from[i + 1] << 8;
-		if (i + 2 < len)
-			bits |= from[i + 2];
-		*to++ = digits[bits >> 18];
-		*to++ = digits[(bits >> 12) & 63];
-		*to++ = i + 1 < len ? digits[(bits >> 6) & 63] : '=';
-		*to++ = i + 2 < len ? digits[bits & 63] : '=';
-	}
-	*to = '\0';
-}
-
 /* "Authorization: ..." in the arena, or NULL; what the caller gave by hand goes first. */
 static char *
 authorization(DfExchange *exchange, const DfHttpRequest *request)
@@ -222,6 +201,7 @@ authorization(DfExchange *exchange, const DfHttpRequest *request)
 	char *pair;
 	size_t pair_len;
 	size_t size;
+	size_t used;
 
 	if (gives_header(request, "authorization"))
 		return NULL;
@@ -237,10 +217,12 @@ authorization(DfExchange *exchange, const DfHttpRequest *request)
 	pair_len = strlen(request->username) + 1 + strlen(request->password);
 	pair = df_exchange_take(exchange, pair_len + 1);
 	snprintf(pair, pair_len + 1, "%s:%s", request->username, request->password);
-	size = sizeof("Authorization: Basic ") + (pair_len + 2) / 3 * 4;
+	size = sizeof("Authorization: Basic ") + pg_b64_enc_len((int) pair_len);
 	line = df_exchange_take(exchange, size);
 	snprintf(line, size, "Authorization: Basic ");
-	base64((unsigned char *) pair, pair_len, line + strlen(line));
+	used = strlen(line);
+	used += pg_b64_encode((const void *) pair, (int) pair_len, line + used, (int) (size - used));
+	line[used] = '\0';
 	return line;
 }
 

@@ -15,6 +15,7 @@
 #include <curl/curl.h>
 
 #include "http/url.h"
+#include "shared/hex.h"
 
 static bool
 is_unreserved(unsigned char c)
@@ -28,18 +29,6 @@ static bool
 is_url_char(unsigned char c)
 {
 	return is_unreserved(c) || (c != '\0' && strchr("!$&'()*+,;=:@/?%[]", c) != NULL);
-}
-
-static int
-hex_value(unsigned char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
 }
 
 static void
@@ -84,7 +73,7 @@ character_problem(const char *text)
 			return "it contains a backslash";
 		if (c == '#')
 			return "it contains a fragment (#)";
-		if (c == '%' && (hex_value(text[1]) < 0 || hex_value(text[2]) < 0))
+		if (c == '%' && df_hex_byte(text + 1) < 0)
 			return "it contains a percent sign that is not followed by two hexadecimal digits";
 	}
 	return NULL;
@@ -99,16 +88,11 @@ decode(char *text, size_t len)
 
 	for (from = 0; from < len; from++)
 	{
-		bool escaped = text[from] == '%' && from + 2 < len &&
-			hex_value(text[from + 1]) >= 0 && hex_value(text[from + 2]) >= 0;
+		int byte = text[from] == '%' && from + 2 < len ? df_hex_byte(text + from + 1) : -1;
 
-		if (!escaped)
-			text[to++] = text[from];
-		else
-		{
-			text[to++] = (char) (hex_value(text[from + 1]) * 16 + hex_value(text[from + 2]));
+		text[to++] = byte < 0 ? text[from] : (char) byte;
+		if (byte >= 0)
 			from += 2;
-		}
 	}
 	return to;
 }

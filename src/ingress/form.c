@@ -11,6 +11,7 @@
 #include "ingress/form.h"
 #include "nodes/pg_list.h"
 #include "shared/encoding.h"
+#include "shared/hex.h"
 
 #define MAX_NAMES 1000
 /* each is looked for among the names: a megabyte of them would take a second */
@@ -21,15 +22,6 @@ typedef struct Entry
 	char *name;
 	List *values; /* of char * */
 } Entry;
-
-static int
-hex_value(char c)
-{
-	const char *digits = "0123456789abcdef";
-	const char *found = c == '\0' ? NULL : strchr(digits, pg_tolower((unsigned char) c));
-
-	return found == NULL ? -1 : (int) (found - digits);
-}
 
 static void
 raise_malformed(void)
@@ -52,12 +44,11 @@ decoded(char *text)
 			*to++ = ' ';
 		else if (*from == '%')
 		{
-			int high = hex_value(from[1]);
-			int low = high < 0 ? -1 : hex_value(from[2]);
+			int byte = df_hex_byte(from + 1);
 
-			if (low < 0 || high * 16 + low == 0)
+			if (byte <= 0)
 				raise_malformed();
-			*to++ = (char) (high * 16 + low);
+			*to++ = (char) byte;
 			from += 2;
 		}
 		else

@@ -74,10 +74,7 @@ dataflows_dashboard_token(PG_FUNCTION_ARGS)
 				 errmsg("role \"%s\" cannot have a token of the page: it %s", name, refused),
 				 errhint("Make it as an ordinary role with LOGIN and CONNECT: "
 						 "SET ROLE <role>; SELECT dataflows.dashboard_token();")));
-	if (!pg_strong_random(bytes, sizeof(bytes)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not make a random token")));
+	df_random_bytes(bytes, sizeof(bytes));
 	(void) hex_encode((const char *) bytes, sizeof(bytes), token);
 	token[TOKEN_LEN] = '\0';
 	df_store_enter(&store);

@@ -13,6 +13,7 @@
 #include "common/hmac.h"
 #include "common/sha2.h"
 #include "ingress/signature.h"
+#include "shared/hex.h"
 
 /* how old, or how early, a signed time may be */
 #define WINDOW_S 300
@@ -107,33 +108,10 @@ mac_of(const char *key, size_t key_len, const Part *parts, int nparts, uint8 *ma
 	return ok;
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 static bool
-from_hex(const char *text, size_t len, uint8 *mac)
+from_hex(const char *text, uint8 *mac)
 {
-	if (len != 2 * MAC_LEN)
-		return false;
-	for (int i = 0; i < MAC_LEN; i++)
-	{
-		int high = hex_digit(text[2 * i]);
-		int low = hex_digit(text[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return false;
-		mac[i] = (uint8) (high * 16 + low);
-	}
-	return true;
+	return strlen(text) == 2 * MAC_LEN && df_hex_decode(text, MAC_LEN, mac);
 }
 
 static bool
@@ -222,7 +200,7 @@ verify_stripe(const char *secret, const DfDelivery *delivery)
 		uint8 given[MAC_LEN];
 
 		item += strspn(item, " ");
-		if (strncmp(item, "v1=", 3) == 0 && from_hex(item + 3, strlen(item + 3), given))
+		if (strncmp(item, "v1=", 3) == 0 && from_hex(item + 3, given))
 			found |= same(mac, given, MAC_LEN);
 	}
 	return found ? NULL : bad_signature;
@@ -241,7 +219,7 @@ verify_body(const char *name, const char *secret, const DfDelivery *delivery)
 		return "the header with the signature is missing";
 	if (strncmp(header, "sha256=", 7) == 0)
 		header += 7;
-	if (!from_hex(header, strlen(header), given) && !from_base64(header, strlen(header), given))
+	if (!from_hex(header, given) && !from_base64(header, strlen(header), given))
 		return "the header with the signature is malformed";
 	part.bytes = delivery->body;
 	part.len = delivery->body_len;

@@ -22,6 +22,7 @@
 
 #include "ingress/strict.h"
 #include "shared/header.h"
+#include "shared/hex.h"
 
 #define LONGEST_LENGTH 18
 #define PROBLEM(why) "{\"error\": \"" why "\"}"
@@ -37,12 +38,6 @@ typedef struct Head
 
 /* ---- the request line ----------------------------------------------------- */
 
-static bool
-is_hex(char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F') || (c >= 'a' && c <= 'f');
-}
-
 bool
 df_strict_target_is_plain(const char *target)
 {
@@ -56,9 +51,8 @@ df_strict_target_is_plain(const char *target)
 
 		if (c <= ' ' || c >= 0x7f || strchr("\"#<>\\", c) != NULL)
 			return false;
-		if (c == '%' &&
-			!(i + 2 < len && is_hex(target[i + 1]) && is_hex(target[i + 2]) &&
-			  !(target[i + 1] == '0' && target[i + 2] == '0')))
+		/* the byte 0 would end the text for some, and not for others */
+		if (c == '%' && df_hex_byte(target + i + 1) <= 0)
 			return false;
 	}
 	return true;

@@ -43,8 +43,7 @@ pseudonym_of(const char *workflow, const char *key)
 				 errmsg("could not compute the digest of the key"),
 				 errhint("Look into the settings of the server's cryptographic library.")));
 	pg_cryptohash_free(sha);
-	for (int i = 0; i < 16; i++)
-		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+	hex[hex_encode((const char *) digest, 16, hex)] = '\0';
 	return psprintf("forgotten:%s", hex);
 }
 

@@ -21,8 +21,8 @@ df_now(void)
 	return GetCurrentTimestamp();
 }
 
-static void
-strong_random(void *buffer, size_t length)
+void
+df_random_bytes(void *buffer, size_t length)
 {
 	if (!pg_strong_random(buffer, length))
 		ereport(ERROR,
@@ -68,7 +68,7 @@ df_new_uuid(void)
 		ticks = last + 1;
 	last = ticks;
 	put_ticks(&uuid, ticks);
-	strong_random(uuid.data + 8, 8);
+	df_random_bytes(uuid.data + 8, 8);
 	uuid.data[8] = (uuid.data[8] & 0x3f) | 0x80;
 	return uuid;
 }
@@ -90,7 +90,7 @@ df_random_int64(void)
 {
 	int64 result;
 
-	strong_random(&result, sizeof(result));
+	df_random_bytes(&result, sizeof(result));
 	return result;
 }
 
@@ -99,6 +99,6 @@ df_random(void)
 {
 	uint64 bits;
 
-	strong_random(&bits, sizeof(bits));
+	df_random_bytes(&bits, sizeof(bits));
 	return (double) (bits >> 11) / (double) (UINT64CONST(1) << 53);
 }

@@ -1,6 +1,6 @@
 /*
  * shared/clock.h
- *	  The one place that reads the clock.
+ *	  The one place that reads the clock and draws random numbers.
  */
 #ifndef DF_CLOCK_H
 #define DF_CLOCK_H
@@ -31,7 +31,10 @@ extern pg_uuid_t df_new_uuid(void);
 /* no UUID made at that time or later is below it */
 extern pg_uuid_t df_uuid_floor(TimestampTz at);
 
-/* a nonce, from the strong source */
+/* from the strong source, for keys and tokens; raises if there is none */
+extern void df_random_bytes(void *buffer, size_t length);
+
+/* a nonce, likewise */
 extern int64 df_random_int64(void);
 
 /* a number in [0,1) for jitter */

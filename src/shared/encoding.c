@@ -9,12 +9,11 @@
  */
 #include "postgres.h"
 
-#include <ctype.h>
-
 #include "catalog/namespace.h"
 #include "mb/pg_wchar.h"
 
 #include "shared/encoding.h"
+#include "shared/hex.h"
 #include "utils/memutils.h"
 
 static bool
@@ -85,11 +84,11 @@ escaped_code(const char *text)
 		return -1;
 	for (int i = 2; i < 6; i++)
 	{
-		char c = text[i];
+		int digit = df_hex_digit(text[i]);
 
-		if (!isxdigit((unsigned char) c))
+		if (digit < 0)
 			return -1;
-		code = code * 16 + (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+		code = code * 16 + digit;
 	}
 	return code;
 }

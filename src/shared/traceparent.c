@@ -10,33 +10,15 @@
 
 #include "common/hashfn.h"
 #include "guc.h"
+#include "shared/hex.h"
 #include "shared/traceparent.h"
 #include "utils/builtins.h"
-
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
-}
 
 /* n bytes of small hexadecimal digits */
 static bool
 read_bytes(const char *text, int n, uint8 *bytes)
 {
-	for (int i = 0; i < n; i++)
-	{
-		int high = hex_value(text[2 * i]);
-		int low = high < 0 ? -1 : hex_value(text[2 * i + 1]);
-
-		if (low < 0)
-			return false;
-		bytes[i] = (uint8) (high * 16 + low);
-	}
-	return true;
+	return strspn(text, "0123456789abcdef") >= 2 * n && df_hex_decode(text, n, bytes);
 }
 
 static bool

@@ -12,6 +12,7 @@
 
 #include "common/base64.h"
 #include "lib/stringinfo.h"
+#include "utils/builtins.h"
 #include "worker/secrets.h"
 #include "worker/unescape.h"
 
@@ -104,35 +105,29 @@ end_form(DfSecrets *secrets, DfForm form, char *text, size_t len)
 static void
 add_base64(DfSecrets *secrets, const char *secret, size_t len, size_t ahead)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	size_t first = (8 * ahead + 5) / 6;
 	size_t last = 8 * (ahead + len) / 6;
+	int size = pg_b64_enc_len(ahead + len);
+	char *bytes = palloc0(ahead + len);
+	char *digits = palloc(size);
 	char *to = begin_form(secrets, DF_FORM_BASE64, last - first);
 
-	for (size_t i = first; i < last; i++)
-	{
-		uint32 bits = 0;
-
-		/* the two bytes that the six bits are in, the one behind the last being 0 */
-		for (size_t at = 6 * i / 8; at <= 6 * i / 8 + 1; at++)
-			bits = bits << 8 |
-				(at >= ahead && at < ahead + len ? (unsigned char) secret[at - ahead] : 0);
-		to[i - first] = digits[(bits >> (10 - 6 * i % 8)) & 63];
-	}
+	memcpy(bytes + ahead, secret, len);
+	(void) pg_b64_encode((const void *) bytes, ahead + len, digits, size);
+	memcpy(to, digits + first, last - first);
 	end_form(secrets, DF_FORM_BASE64, to, last - first);
+	explicit_bzero(bytes, ahead + len);
+	explicit_bzero(digits, size);
+	pfree(bytes);
+	pfree(digits);
 }
 
 static void
 add_hex(DfSecrets *secrets, const char *secret, size_t len)
 {
-	static const char digits[] = "0123456789abcdef";
 	char *to = begin_form(secrets, DF_FORM_HEX, 2 * len);
 
-	for (size_t i = 0; i < len; i++)
-	{
-		to[2 * i] = digits[(unsigned char) secret[i] >> 4];
-		to[2 * i + 1] = digits[(unsigned char) secret[i] & 15];
-	}
+	(void) hex_encode(secret, len, to);
 	end_form(secrets, DF_FORM_HEX, to, 2 * len);
 }
 

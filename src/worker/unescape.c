@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "mb/pg_wchar.h"
+#include "shared/hex.h"
 #include "worker/unescape.h"
 
 #define LONGEST_ENTITY 10
@@ -36,14 +37,6 @@ read_byte(const char *text, size_t len, int layers, unsigned char *c)
 	return 1;
 }
 
-static int
-hex_value(unsigned char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10
-		: c >= 'A' && c <= 'F'                                   ? c - 'A' + 10
-																 : -1;
-}
-
 /* so many hexadecimal digits; how long they are in the text, 0 = they are none */
 static size_t
 read_hex(const char *text, size_t len, int layers, int digits, uint32 *value)
@@ -56,9 +49,9 @@ read_hex(const char *text, size_t len, int layers, int digits, uint32 *value)
 		unsigned char c;
 		size_t used = read_byte(text + at, len - at, layers, &c);
 
-		if (used == 0 || hex_value(c) < 0)
+		if (used == 0 || df_hex_digit((char) c) < 0)
 			return 0;
-		*value = *value * 16 + hex_value(c);
+		*value = *value * 16 + df_hex_digit((char) c);
 		at += used;
 	}
 	return at;

@@ -67,11 +67,7 @@ new_lease(DfSlot *slot)
 	int64 lease = 0;
 
 	while (lease == 0)
-		if (!pg_strong_random(&lease, sizeof(lease)))
-			ereport(
-				FATAL,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("dataflows worker could not create a lease: no random numbers")));
+		lease = df_random_int64();
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	slot->lease = lease;
 	LWLockRelease(df_shared->lock);
