@@ -8,9 +8,9 @@
 #include "postgres.h"
 
 #include "engine/blocked.h"
-#include "engine/child_run.h"
 #include "engine/due.h"
 #include "engine/run_steps.h"
+#include "engine/step_kind.h"
 #include "types/base.h"
 #include "types/run.h"
 #include "utils/memutils.h"
@@ -32,10 +32,13 @@ df_run_loaded(DfRun *run)
 	run->engine.blocked = MemoryContextAlloc(run->cxt, sizeof(int) * Max(1, run->nsteps));
 	for (int i = 0; i < run->nsteps; i++)
 	{
-		if (!df_step_ended(run->steps[i]))
+		DfStep *step = run->steps[i];
+
+		if (!df_step_ended(step))
 			run->engine.blocked[n++] = i;
-		render = render || df_step_to_be_rendered(run->steps[i]);
-		df_child_loaded(run->steps[i]);
+		render = render || df_step_to_be_rendered(step);
+		if (df_step_ops(step)->loaded != NULL)
+			df_step_ops(step)->loaded(step);
 	}
 	run->engine.nblocked = render ? 0 : n;
 	run->engine.blocked_any = true;

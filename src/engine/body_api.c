@@ -9,10 +9,10 @@
 
 #include "catalog/pg_type.h"
 #include "engine/body.h"
-#include "engine/child_run.h"
 #include "engine/replay.h"
 #include "engine/run_steps.h"
 #include "engine/step_api.h"
+#include "engine/step_kind.h"
 #include "shared/json.h"
 #include "shared/limits.h"
 #include "utils/array.h"
@@ -65,48 +65,42 @@ headers_of(const DfStep *step)
 	return df_json_end(&json, CurrentMemoryContext);
 }
 
+/* {"status", "headers", "body"}: of a step that got a response, as far as it has them */
+static Jsonb *
+response_of(const DfStep *step)
+{
+	char *body = df_json_get_text(step->error, "body");
+	DfJson json;
+
+	df_json_begin(&json);
+	if (step->status != 0)
+		df_json_int(&json, "status", step->status);
+	df_json_value(&json, "headers", headers_of(step));
+	if (step->output != NULL)
+		df_json_value(&json, "body", step->output);
+	else if (body != NULL)
+	{
+		Jsonb *parsed = df_json_parse(body, strlen(body), CurrentMemoryContext);
+
+		if (parsed != NULL && df_payload_fits(parsed))
+			df_json_value(&json, "body", parsed);
+		else
+			df_json_text(&json, "body", body);
+	}
+	return df_json_end(&json, CurrentMemoryContext);
+}
+
 Datum
 dataflows_response(PG_FUNCTION_ARGS)
 {
 	DfRun *run = df_entry_run("response");
 	DfStep *step = named_step(run, df_arg_text(fcinfo, 0));
-	DfJson json;
+	const DfStepOps *ops = df_step_ops(step);
 
 	if (!df_step_ended(step))
 		df_suspend(step);
 	step->told = true;
-	if (step->kind == DF_STEP_CALL)
-		PG_RETURN_JSONB_P(df_child_response(step));
-	df_json_begin(&json);
-	if (step->kind == DF_STEP_WAIT)
-	{
-		bool any = df_json_get(step->options, "events") != NULL;
-
-		df_json_text(&json, "event", any ? df_json_get_text(step->output, "event") : NULL);
-		df_json_value(&json, "payload", any ? df_json_get(step->output, "payload") : step->output);
-		df_json_text(&json, "sent_by", df_json_get_text(step->answer, "sent_by"));
-		df_json_text(&json, "sent_at", df_json_get_text(step->answer, "sent_at"));
-	}
-	else
-	{
-		char *body = df_json_get_text(step->error, "body");
-
-		if (step->status != 0)
-			df_json_int(&json, "status", step->status);
-		df_json_value(&json, "headers", headers_of(step));
-		if (step->output != NULL)
-			df_json_value(&json, "body", step->output);
-		else if (body != NULL)
-		{
-			Jsonb *parsed = df_json_parse(body, strlen(body), CurrentMemoryContext);
-
-			if (parsed != NULL && df_payload_fits(parsed))
-				df_json_value(&json, "body", parsed);
-			else
-				df_json_text(&json, "body", body);
-		}
-	}
-	PG_RETURN_JSONB_P(df_json_end(&json, CurrentMemoryContext));
+	PG_RETURN_JSONB_P(ops->response != NULL ? ops->response(step) : response_of(step));
 }
 
 /* all of them, or DF001 with every failure */

@@ -55,47 +55,22 @@ uuid_of(const char *text)
 	return *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(text)));
 }
 
-void
-df_child_loaded(DfStep *step)
-{
-	step->own_child = step->kind == DF_STEP_CALL && step->answer != NULL &&
-		!df_json_get_bool(step->answer, "attached");
-}
-
 /* the run that the step waits for, or would start */
-static char *
-child_id(const DfStep *step)
+char *
+df_child_id(const DfStep *step)
 {
 	char *id = df_json_get_text(step->answer, "run");
 
 	return id != NULL ? id : df_json_get_text(step->options, "run");
 }
 
-char *
-df_child_words(const DfStep *step)
+/* a child run is under way, or is being undone: it will say when it has ended */
+bool
+df_step_waits_for_child(const DfStep *step)
 {
-	char *workflow = df_json_get_text(step->options, "workflow");
-
-	if (step->answer == NULL && !step->to_start)
-		return psprintf("key \"%s\" of workflow \"%s\"", df_json_get_text(step->options, "key"),
-						workflow);
-	return psprintf("run %s (%s)", child_id(step), workflow);
-}
-
-Jsonb *
-df_child_response(const DfStep *step)
-{
-	DfJson json;
-
-	df_json_begin(&json);
-	df_json_text(&json, "run", df_json_get_text(step->answer, "run"));
-	df_json_bool(&json, "attached", df_json_get_bool(step->answer, "attached"));
-	df_json_text(&json, "state",
-				 step->state == DF_STEP_DONE ? df_run_state_name(DF_RUN_COMPLETED)
-											 : df_json_get_text(step->error, "state"));
-	df_json_value(&json, "body", step->output);
-	df_json_value(&json, "error", df_json_get(step->error, "error"));
-	return df_json_end(&json, CurrentMemoryContext);
+	if (step->kind != DF_STEP_CALL)
+		return false;
+	return step->state == DF_STEP_WAITING || step->undo_state == DF_UNDO_SENT;
 }
 
 /* ---- what a child has come to --------------------------------------------- */
@@ -107,7 +82,7 @@ fail_step(DfRun *run, DfStep *step, int sqlstate, const char *message)
 
 	df_json_begin(&json);
 	df_json_text(&json, "message", message);
-	df_json_text(&json, "run", child_id(step));
+	df_json_text(&json, "run", df_child_id(step));
 	if (sqlstate != 0)
 		df_json_text(&json, "sqlstate", unpack_sql_state(sqlstate));
 	df_json_bool(&json, "in_doubt", false);
@@ -121,12 +96,12 @@ ended_badly(DfRun *run, const DfStep *step, DfRunState state, const Jsonb *error
 {
 	DfJson json;
 	char *why = df_json_get_text(error, "message");
-	char *ended = psprintf("run %s (%s) ended %s", child_id(step),
+	char *ended = psprintf("run %s (%s) ended %s", df_child_id(step),
 						   df_json_get_text(step->options, "workflow"), df_run_state_name(state));
 
 	df_json_begin(&json);
 	df_json_text(&json, "message", why == NULL ? ended : psprintf("%s: %s", ended, why));
-	df_json_text(&json, "run", child_id(step));
+	df_json_text(&json, "run", df_child_id(step));
 	df_json_text(&json, "state", df_run_state_name(state));
 	df_json_value(&json, "error", error);
 	df_json_bool(&json, "in_doubt", false);
@@ -160,7 +135,7 @@ settle_undo(DfRun *run, DfStep *step, DfRunState state)
 	if (abandoned)
 	{
 		undo_failed(run, step,
-					psprintf("run %s was abandoned before everything was undone", child_id(step)));
+					psprintf("run %s was abandoned before everything was undone", df_child_id(step)));
 		return;
 	}
 	step->undo_error = NULL;
@@ -256,7 +231,7 @@ fail_in_circle(DfRun *run, DfStep *step)
 	fail_step(
 		run, step, 0,
 		psprintf("run %s holds key \"%s\" of workflow \"%s\", and it waits for this call itself",
-				 child_id(step), df_json_get_text(step->options, "key"),
+				 df_child_id(step), df_json_get_text(step->options, "key"),
 				 df_json_get_text(step->options, "workflow")));
 }
 
@@ -279,7 +254,7 @@ gives_way(const DfRun *run, const DfStep *step, const pg_uuid_t *holder)
 static void
 poll_attached(DfRun *run, DfStep *step)
 {
-	pg_uuid_t id = uuid_of(child_id(step));
+	pg_uuid_t id = uuid_of(df_child_id(step));
 	DfChildLook look;
 	DfStore store;
 
@@ -288,7 +263,7 @@ poll_attached(DfRun *run, DfStep *step)
 	df_store_leave(&store);
 	if (!look.found || look.forgotten)
 		fail_step(run, step, 0,
-				  psprintf("run %s, which held the key, was %s", child_id(step),
+				  psprintf("run %s, which held the key, was %s", df_child_id(step),
 						   look.found ? "forgotten" : "purged"));
 	else if (!df_run_is_terminal(look.state) && gives_way(run, step, &id))
 		fail_in_circle(run, step);
@@ -298,33 +273,26 @@ poll_attached(DfRun *run, DfStep *step)
 		fail_step(run, step, ERRCODE_INSUFFICIENT_PRIVILEGE,
 				  psprintf("run %s, which held the key, was started by role \"%s\", and role "
 						   "\"%s\" may not see what it returned",
-						   child_id(step), look.started_by, GetUserNameFromId(GetUserId(), false)));
+						   df_child_id(step), look.started_by, GetUserNameFromId(GetUserId(), false)));
 	else
 		child_ended(run, step, look.state, look.result, look.error);
 }
 
+/* a child that is not started yet, or an attached run, is due to be looked at */
 void
-df_children_poll(DfRun *run)
+df_child_settle(DfRun *run, DfStep *step, TimestampTz now)
 {
-	TimestampTz now = df_now();
-
-	for (int i = 0; i < run->nsteps; i++)
+	if (step->own_child || step->to_start || step->wake_at > now)
+		return;
+	if (step->answer != NULL)
 	{
-		DfStep *step = run->steps[i];
-
-		if (step->kind != DF_STEP_CALL || step->state != DF_STEP_WAITING || step->own_child ||
-			step->to_start || step->wake_at > now)
-			continue;
-		if (step->answer != NULL)
-		{
-			poll_attached(run, step);
-			continue;
-		}
-		step->to_start = run->engine.has_child_work = true;
-		step->wake_at = DF_NEVER;
-		if (df_json_get_text(step->options, "key") != NULL)
-			run->engine.keyed_start = true;
+		poll_attached(run, step);
+		return;
 	}
+	step->to_start = run->engine.has_child_work = true;
+	step->wake_at = DF_NEVER;
+	if (df_json_get_text(step->options, "key") != NULL)
+		run->engine.keyed_start = true;
 }
 
 /* ---- rolling back --------------------------------------------------------- */
@@ -350,7 +318,7 @@ df_child_cancel(DfRun *run, DfStep *step)
 void
 df_child_undo(DfRun *run, DfStep *step)
 {
-	char *id = child_id(step);
+	char *id = df_child_id(step);
 	pg_uuid_t uuid = uuid_of(id);
 	DfChildLook look;
 	DfStore store;
@@ -488,7 +456,7 @@ family_row(const pg_uuid_t *run, DfMessageKind kind)
 static DfFamilyRow *
 request_to_child(DfRun *run, DfStep *step)
 {
-	pg_uuid_t id = uuid_of(child_id(step));
+	pg_uuid_t id = uuid_of(df_child_id(step));
 	DfFamilyRow *row = family_row(&id, step->ask);
 
 	row->note = psprintf("parent %s rolls back", run->id_text);

@@ -14,25 +14,22 @@
  */
 extern void df_children_record(List *runs);
 
-/* a loaded step: whether it has a child run of its own */
-extern void df_child_loaded(DfStep *step);
+/* the run that the step waits for, or would start */
+extern char *df_child_id(const DfStep *step);
+
+/* its child run is under way, or is being undone: that will say when it has ended */
+extern bool df_step_waits_for_child(const DfStep *step);
 
 /* a message of kind "child": a run that this one called has ended */
 extern void df_child_message(DfRun *run, DfMessage *message);
 
-/* children that are not started yet, and attached runs that are due to be looked at */
-extern void df_children_poll(DfRun *run);
+/* the step is waiting: starts its child, or looks at the run that it is attached to */
+extern void df_child_settle(DfRun *run, DfStep *step, TimestampTz now);
 
 /*
  * rolling back: a child that is under way is to be cancelled, one that has completed to be undone
  */
 extern void df_child_cancel(DfRun *run, DfStep *step);
 extern void df_child_undo(DfRun *run, DfStep *step);
-
-/* the run that is waited for, in words */
-extern char *df_child_words(const DfStep *step);
-
-/* what response() returns of a call */
-extern Jsonb *df_child_response(const DfStep *step);
 
 #endif /* DF_CHILD_RUN_H */

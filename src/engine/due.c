@@ -1,19 +1,17 @@
 /*
  * engine/due.c
- *	  When something of a run is due, and which of its steps are to be sent then.
+ *	  When something of a run is due, and what becomes of its steps then.
  *
  * Runs in a worker, in its recording transaction, on structs in memory.  Only
- * marks steps to_send or to_run; it sends and writes nothing.
+ * ends waits and marks steps to_send or to_run; it sends and writes nothing.
  */
 #include "postgres.h"
 
 #include "engine/due.h"
-#include "engine/outcome.h"
 #include "engine/run_steps.h"
-#include "engine/step_spec.h"
+#include "engine/step_kind.h"
 #include "flow/flow.h"
 #include "shared/clock.h"
-#include "shared/json.h"
 #include "types/base.h"
 #include "types/run.h"
 #include "utils/builtins.h"
@@ -93,7 +91,7 @@ df_run_next_due(const DfRun *run)
 	return next;
 }
 
-/* steps whose next attempt is due are to be sent */
+/* steps whose next try is due are to be sent, or run */
 void
 df_run_send_due_steps(DfRun *run)
 {
@@ -103,30 +101,28 @@ df_run_send_due_steps(DfRun *run)
 	{
 		DfStep *step = run->steps[i];
 
-		if (step->in_flight || step->to_send || df_step_ended(step))
-			continue;
-		if (step->kind != DF_STEP_HTTP && step->kind != DF_STEP_QUERY && step->kind != DF_STEP_MAIL)
+		if (df_step_ops(step)->due == NULL || step->in_flight || step->to_send ||
+			df_step_ended(step))
 			continue;
 		if (step->state != DF_STEP_PENDING && step->state != DF_STEP_DOUBT)
 			continue;
 		if (step->wake_at > now || step->request == NULL)
 			continue;
-		if (step->kind == DF_STEP_QUERY)
-		{
-			step->phase = DF_PHASE_DO;
-			step->to_run = true;
-			continue;
-		}
-		/* with a key that is still trusted it is sent again: the dispatcher knows */
-		if (step->state == DF_STEP_DOUBT && df_step_spec(run, step)->probe != NULL &&
-			(df_json_get_bool(step->error, "ask_probe") || df_step_unwanted(run, step)))
-			step->phase = DF_PHASE_PROBE;
-		else if (df_probe_wanted_first(run, step))
-			step->phase = DF_PHASE_PROBE;
-		else
-			step->phase = DF_PHASE_DO;
-		step->cleared = step->urgent = false;
-		step->not_before = DF_NEVER;
-		step->to_send = true;
+		df_step_ops(step)->due(run, step);
+	}
+}
+
+/* ends the waits whose event or time has come */
+void
+df_run_settle_waits(DfRun *run)
+{
+	TimestampTz now = df_now();
+
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		DfStep *step = run->steps[i];
+
+		if (step->state == DF_STEP_WAITING)
+			df_step_ops(step)->settle(run, step, now);
 	}
 }

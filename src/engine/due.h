@@ -1,6 +1,6 @@
 /*
  * engine/due.h
- *	  When something of a run is due, and which of its steps are to be sent then.
+ *	  When something of a run is due, and what becomes of its steps then.
  */
 #ifndef DF_DUE_H
 #define DF_DUE_H
@@ -14,5 +14,6 @@ extern void df_run_renew_deadline(DfRun *run);
 extern TimestampTz df_run_next_step_due(const DfRun *run);
 extern TimestampTz df_run_next_due(const DfRun *run);
 extern void df_run_send_due_steps(DfRun *run);
+extern void df_run_settle_waits(DfRun *run);
 
 #endif /* DF_DUE_H */

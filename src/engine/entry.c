@@ -17,6 +17,7 @@
 #include "engine/park.h"
 #include "engine/replay.h"
 #include "engine/run_steps.h"
+#include "engine/step_continue.h"
 #include "engine/transition.h"
 #include "flow/flow.h"
 #include "shared/clock.h"
@@ -105,38 +106,12 @@ body_returned(DfRun *run, DfBodyExit *exit)
 		complete(run, exit->value);
 }
 
-/*
- * The round ends with a step of its own, which keeps the next one's input.  The
- * next one may take a function that was replaced meanwhile.
- */
 static void
 body_continued(DfRun *run, DfBodyExit *exit)
 {
-	DfStep *step;
-	DfJson json;
-
 	if (!all_has_ended(run))
 		return;
-	for (int i = run->engine.nearlier; i < run->nsteps; i++)
-		if (run->steps[i]->kind == DF_STEP_PIVOT)
-			run->row.pivot_n = run->steps[i]->n;
-	step = MemoryContextAllocZero(run->cxt, sizeof(DfStep));
-	step->n = df_run_next_n(run);
-	(void) df_replay_find(run, "continue_with", &step->name);
-	step->kind = DF_STEP_CONTINUE;
-	step->started_at = df_now();
-	step->fresh = true;
-	step->output = exit->value;
-	df_json_begin(&json);
-	df_json_int(&json, "round", run->row.round);
-	step->options = df_json_end(&json, run->cxt);
-	df_run_add_step(run, step);
-	df_step_transition(run, step, DF_STEP_SUCCEED);
-	run->row.input = exit->value;
-	run->row.round++;
-	run->row.round_n = step->n;
-	run->row.body_hash = 0;
-	run->row.drifted = false;
+	df_run_begin_round(run, exit->value);
 	df_run_claim_anew(run);
 }
 

@@ -337,8 +337,8 @@ dotted(const char *key)
 	return result;
 }
 
-static char *
-message_id(const DfMailMessage *mail, const char *key)
+char *
+df_mail_id(const DfMailMessage *mail, const char *key)
 {
 	return psprintf("<%s%s>", dotted(key), strrchr(mail->from.address, '@'));
 }
@@ -406,66 +406,8 @@ df_mail_render(const DfMailMessage *mail, const char *key, TimestampTz at)
 	if (mail->subject != NULL)
 		df_mime_header(&out, "Subject", mail->subject);
 	df_mime_date(&out, at);
-	appendStringInfo(&out, "Message-ID: %s\r\n", message_id(mail, key));
+	appendStringInfo(&out, "Message-ID: %s\r\n", df_mail_id(mail, key));
 	put_headers(&out, mail);
 	put_body(&out, mail, key);
 	return out.data;
-}
-
-/* ---- leaving and arriving ------------------------------------------------- */
-
-static bool
-recorded_mail(const DfStep *step, DfMailMessage *mail, char **why)
-{
-	Jsonb *message = step->body == NULL
-		? NULL
-		: df_json_parse(step->body, strlen(step->body), CurrentMemoryContext);
-	DfMailProblem problem;
-
-	if (df_mail_read(message, mail, &problem))
-		return true;
-	*why = psprintf("the message of step \"%s\" %s", step->name, problem.message);
-	return false;
-}
-
-bool
-df_mail_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, char **why)
-{
-	DfMailMessage mail;
-	const char **to;
-	int n;
-
-	if (!recorded_mail(step, &mail, why))
-		return false;
-	n = mail.nto + mail.ncc + mail.nbcc;
-	to = palloc(sizeof(char *) * (n + 1));
-	for (int i = 0; i < n; i++)
-		to[i] = mail.to[i].address;
-	to[n] = NULL;
-	out->method = "MAIL";
-	out->mail_from = mail.from.address;
-	out->mail_to = to;
-	out->body = df_mail_render(&mail, df_step_key(run, step), step->started_at);
-	return true;
-}
-
-Jsonb *
-df_mail_output(DfRun *run, DfStep *step, const DfResponse *response)
-{
-	DfMailMessage mail;
-	DfJson json;
-	char *text = response->shown != NULL ? pnstrdup(response->shown, response->shown_len)
-		: response->body != NULL         ? pnstrdup(response->body, response->body_len)
-										 : NULL;
-	char *why;
-
-	/* what a server says need not be text */
-	for (char *c = text; c != NULL && *c != '\0'; c++)
-		if ((unsigned char) *c > 0x7E || ((unsigned char) *c < ' ' && *c != '\n'))
-			*c = '?';
-	df_json_begin(&json);
-	if (recorded_mail(step, &mail, &why))
-		df_json_text(&json, "message_id", message_id(&mail, df_step_key(run, step)));
-	df_json_text(&json, "reply", text);
-	return df_json_end(&json, run->cxt);
 }

@@ -1,13 +1,11 @@
 /*
  * engine/mail_message.h
- *	  A mail: what a body gave send_mail(), and what leaves for it.
+ *	  The message of a mail: read from what a body gave send_mail(), and written.
  */
 #ifndef DF_MAIL_MESSAGE_H
 #define DF_MAIL_MESSAGE_H
 
 #include "engine/mime.h"
-#include "engine/outgoing.h"
-#include "types/response.h"
 #include "types/run.h"
 
 /* servers take a hundred (RFC 5321); with more, some would come back as "try again" for ever */
@@ -43,10 +41,7 @@ extern char *df_mail_request(const DfMailMessage *mail);
 /* the message as it is sent; the same for all attempts */
 extern char *df_mail_render(const DfMailMessage *mail, const char *key, TimestampTz at);
 
-/* what leaves next for a mail step; false with *why */
-extern bool df_mail_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, char **why);
-
-/* {"message_id", "reply"} of a mail that was accepted */
-extern Jsonb *df_mail_output(DfRun *run, DfStep *step, const DfResponse *response);
+/* its Message-ID, which the key decides */
+extern char *df_mail_id(const DfMailMessage *mail, const char *key);
 
 #endif /* DF_MAIL_MESSAGE_H */

@@ -15,6 +15,7 @@
 #include "engine/outcome.h"
 #include "engine/run_steps.h"
 #include "engine/step_error.h"
+#include "engine/step_kind.h"
 #include "engine/step_spec.h"
 #include "engine/transition.h"
 #include "engine/undo_outcome.h"
@@ -65,8 +66,7 @@ renew_step(DfRun *run, DfStep *step)
 	bool doubt = df_json_get_bool(step->error, "in_doubt");
 
 	/* a system that fails says little about what it did */
-	bool ask = step->kind == DF_STEP_HTTP && step->status / 100 == 5 &&
-		df_step_spec(run, step)->probe != NULL;
+	bool ask = step->status / 100 == 5 && df_step_spec(run, step)->probe != NULL;
 
 	if (doubt)
 	{
@@ -83,12 +83,7 @@ renew_step(DfRun *run, DfStep *step)
 		return;
 	}
 	df_step_transition(run, step, DF_STEP_RENEW);
-	if (step->status / 100 == 4 || step->kind != DF_STEP_HTTP)
-	{
-		/* a definite no, and nothing done: rendered anew, with a new key */
-		step->renewals++;
-		step->request = NULL;
-	}
+	df_step_ops(step)->renew(step);
 	/* nothing of it was carried out: it begins anew, with its whole budget */
 	step->attempts = 0;
 	step->rerendered = true;
@@ -98,12 +93,6 @@ renew_step(DfRun *run, DfStep *step)
 	step->finished_at = DF_NEVER;
 	step->wake_at = DF_NEVER;
 	step->error = ask ? df_error_flag(run, NULL, "ask_probe", true) : NULL;
-	if (step->kind == DF_STEP_CALL)
-	{
-		/* the child has been undone, or a person took it over: another one is called */
-		step->answer = NULL;
-		step->own_child = false;
-	}
 }
 
 /*
@@ -136,8 +125,7 @@ is_failed_at(const Jsonb *detail, const DfStep *step)
 static bool
 may_be_renewed(const DfStep *step)
 {
-	return (step->kind == DF_STEP_HTTP || step->kind == DF_STEP_QUERY ||
-			step->kind == DF_STEP_CALL || step->kind == DF_STEP_MAIL) &&
+	return df_step_ops(step)->renew != NULL &&
 		(step->state == DF_STEP_FAILED || step->state == DF_STEP_DOUBT);
 }
 

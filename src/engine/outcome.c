@@ -10,13 +10,13 @@
 #include "postgres.h"
 
 #include "engine/attempt.h"
-#include "engine/mail_message.h"
 #include "engine/outcome.h"
 #include "engine/polling.h"
 #include "engine/read_response.h"
 #include "engine/run_failure.h"
 #include "engine/run_steps.h"
 #include "engine/step_error.h"
+#include "engine/step_kind.h"
 #include "engine/step_spec.h"
 #include "engine/template.h"
 #include "engine/transition.h"
@@ -362,20 +362,12 @@ df_step_hold(DfRun *run, DfStep *step, const char *why, TimestampTz until)
 
 /* ---- the one way in ------------------------------------------------------- */
 
-static DfVerdict
-verdict_of(const DfStep *step, const DfAnswer *answer)
-{
-	return step->kind == DF_STEP_MAIL ? df_answer_mail_verdict(answer) : df_answer_verdict(answer);
-}
-
 static Jsonb *
 output_of(DfRun *run, DfStep *step, const DfResponse *response, DfAnswer *answer)
 {
 	if (response->fate != DF_FATE_RESPONSE || response->status / 100 != 2)
 		return NULL;
-	if (step->kind == DF_STEP_MAIL)
-		return df_mail_output(run, step, response);
-	return df_response_json(response, run->cxt, &answer->body_unusable);
+	return df_step_ops(step)->output(run, step, response, &answer->body_unusable);
 }
 
 static void
@@ -384,7 +376,7 @@ do_response(DfRun *run, DfStep *step, const DfResponse *response, DfAnswer *answ
 {
 	Jsonb *output = output_of(run, step, response, answer);
 
-	switch (verdict_of(step, answer))
+	switch (df_step_ops(step)->verdict(answer))
 	{
 		case DF_VERDICT_DONE:
 			if (df_step_until_met(run, step, output))
@@ -471,7 +463,7 @@ df_step_response(DfRun *run, DfStep *step, const DfResponse *response, const DfS
 	else
 	{
 		do_response(run, step, response, &answer, policy);
-		verdict = verdict_of(step, &answer);
+		verdict = df_step_ops(step)->verdict(&answer);
 	}
 	run->engine.advance = true;
 	return verdict;

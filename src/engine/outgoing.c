@@ -1,18 +1,25 @@
 /*
  * engine/outgoing.c
- *	  The request that leaves next for a step: its effect, its probe or its undo.
+ *	  The requests of a step: when which one is due, and what leaves for it: its
+ *	  effect, its probe or its undo.
  *
  * Runs in a worker, in the transaction that commits the intent, before any byte
- * leaves.  The effect's bytes are those that were frozen with the intent.
+ * leaves.  The effect's bytes are those that were frozen with the intent.  What
+ * steps have in common that call a system is here; nothing here sends.
  */
 #include "postgres.h"
 
-#include "engine/mail_message.h"
 #include "engine/outcome.h"
 #include "engine/outgoing.h"
+#include "engine/step_kind.h"
 #include "engine/step_spec.h"
+#include "engine/template.h"
+#include "engine/transition.h"
+#include "engine/undo_outcome.h"
+#include "shared/clock.h"
 #include "shared/encoding.h"
 #include "shared/json.h"
+#include "types/base.h"
 #include "utils/memutils.h"
 
 bool
@@ -54,15 +61,12 @@ probe_request(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why)
 }
 
 bool
-df_step_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why)
+df_request_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why)
 {
 	const DfStepSpec *spec = df_step_spec(run, step);
 	char *method;
 	char *path;
 
-	memset(out, 0, sizeof(*out));
-	if (step->kind == DF_STEP_MAIL)
-		return df_mail_outgoing(run, step, out, why);
 	out->timeout_ms = spec->timeout_ms;
 	switch (step->phase)
 	{
@@ -89,4 +93,104 @@ df_step_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **wh
 	if (out->body != NULL)
 		out->content_type = form ? "application/x-www-form-urlencoded" : "application/json";
 	return true;
+}
+
+bool
+df_step_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why)
+{
+	memset(out, 0, sizeof(*out));
+	return df_step_ops(step)->outgoing(run, step, out, form, why);
+}
+
+/* ---- the effect ----------------------------------------------------------- */
+
+void
+df_request_due(DfRun *run, DfStep *step)
+{
+	/* with a key that is still trusted it is sent again: the dispatcher knows */
+	if (step->state == DF_STEP_DOUBT && df_step_spec(run, step)->probe != NULL &&
+		(df_json_get_bool(step->error, "ask_probe") || df_step_unwanted(run, step)))
+		step->phase = DF_PHASE_PROBE;
+	else if (df_probe_wanted_first(run, step))
+		step->phase = DF_PHASE_PROBE;
+	else
+		step->phase = DF_PHASE_DO;
+	step->cleared = step->urgent = false;
+	step->not_before = DF_NEVER;
+	step->to_send = true;
+}
+
+/* ---- the undo ------------------------------------------------------------- */
+
+bool
+df_request_render_undo(DfRun *run, DfStep *step, char **missing)
+{
+	const DfStepSpec *spec = df_step_spec(run, step);
+	Jsonb *body = spec->undo_body;
+	DfTemplateVars vars;
+	char *undo;
+
+	df_step_vars(run, step, &vars);
+	undo = df_template_path(spec->undo, &vars, missing);
+	if (undo == NULL)
+		return false;
+	if (body != NULL)
+	{
+		body = df_template_body(body, &vars, missing);
+		if (body == NULL)
+			return false;
+		step->undo_body = MemoryContextStrdup(run->cxt,
+											  spec->form ? df_body_form(body)
+														 : df_body_json(body));
+	}
+	step->undo = MemoryContextStrdup(run->cxt, undo);
+	step->dirty = true;
+	return true;
+}
+
+/* the answer never came, but the probe may know what the undo needs */
+static void
+ask_for_undo(DfRun *run, DfStep *step)
+{
+	if (step->undo_since == DF_NEVER)
+		step->undo_since = df_now();
+	step->dirty = true;
+	if (step->wake_at > df_now() || step->in_flight)
+		return;
+	step->phase = DF_PHASE_PROBE;
+	step->to_send = true;
+}
+
+static void
+undo_lacks_field(DfRun *run, DfStep *step, const char *missing)
+{
+	DfJson json;
+
+	df_json_begin(&json);
+	df_json_text(&json, "message",
+				 psprintf("the undo needs the field \"%s\" of an answer that was never received",
+						  missing != NULL ? missing : "?"));
+	df_json_bool(&json, "in_doubt", true);
+	step->undo_error = df_json_end(&json, run->cxt);
+	df_undo_transition(run, step, DF_UNDO_FAILED);
+	step->wake_at = DF_NEVER;
+}
+
+void
+df_request_undo(DfRun *run, DfStep *step)
+{
+	char *missing = NULL;
+
+	if (!df_step_render_undo(run, step, &missing) || step->undo == NULL)
+	{
+		if (step->output == NULL && df_step_spec(run, step)->probe != NULL)
+			ask_for_undo(run, step);
+		else
+			undo_lacks_field(run, step, missing);
+		return;
+	}
+	if (step->wake_at > df_now() || step->in_flight)
+		return;
+	step->phase = DF_PHASE_UNDO;
+	step->to_send = true;
 }

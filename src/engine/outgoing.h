@@ -1,6 +1,6 @@
 /*
  * engine/outgoing.h
- *	  The request that leaves next for a step: its effect, its probe or its undo.
+ *	  The requests of a step: its effect, its probe and its undo.
  */
 #ifndef DF_OUTGOING_H
 #define DF_OUTGOING_H
@@ -21,5 +21,18 @@ typedef struct DfOutgoing
 } DfOutgoing;
 
 extern bool df_step_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why);
+
+/* ---- what the kinds of steps have in common that call a system ------------ */
+
+/* its next request is due: its effect, or its probe */
+extern void df_request_due(DfRun *run, DfStep *step);
+
+extern bool df_request_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why);
+
+/* the undo, rendered from its template and the step's output */
+extern bool df_request_render_undo(DfRun *run, DfStep *step, char **missing);
+
+/* has the undo sent, or the probe for what it lacks; or finds that it cannot be undone */
+extern void df_request_undo(DfRun *run, DfStep *step);
 
 #endif /* DF_OUTGOING_H */

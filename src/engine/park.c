@@ -15,8 +15,8 @@
 #include "engine/park.h"
 #include "engine/run_steps.h"
 #include "engine/step_alias.h"
+#include "engine/step_kind.h"
 #include "engine/transition.h"
-#include "engine/waits.h"
 #include "flow/flow.h"
 #include "shared/clock.h"
 #include "types/base.h"
@@ -44,20 +44,6 @@ df_run_claim_anew(DfRun *run)
 	run->released = true;
 }
 
-static char *
-names_in_words(List *names)
-{
-	StringInfoData words;
-	ListCell *lc;
-
-	initStringInfo(&words);
-	foreach (lc, names)
-		appendStringInfo(&words, "%s%s", words.len == 0 ? "" : lnext(names, lc) == NULL ? " or "
-																						: ", ",
-						 (char *) lfirst(lc));
-	return words.data;
-}
-
 /* what the run waits for, in words */
 static char *
 waits_for(DfRun *run, bool *event)
@@ -68,20 +54,15 @@ waits_for(DfRun *run, bool *event)
 	for (int i = 0; i < run->nsteps; i++)
 	{
 		DfStep *step = run->steps[i];
+		const DfStepOps *ops = df_step_ops(step);
+		char *words;
 
 		if (df_step_ended(step) && !df_undo_in_progress(step))
 			continue;
-		if (df_step_waits_for_child(step))
+		if (ops->waits_for != NULL && (words = ops->waits_for(step)) != NULL)
 		{
 			*event = true;
-			return MemoryContextStrdup(run->cxt, df_child_words(step));
-		}
-		if (step->state == DF_STEP_WAITING)
-		{
-			*event = true;
-			if (step->kind == DF_STEP_WAIT)
-				return MemoryContextStrdup(run->cxt, names_in_words(df_wait_events(step)));
-			return MemoryContextStrdup(run->cxt, step->name);
+			return MemoryContextStrdup(run->cxt, words);
 		}
 		if (what == NULL)
 			what = MemoryContextStrdup(
@@ -124,7 +105,7 @@ lingers(DfRun *run)
 		return true;
 	}
 	for (int i = 0; i < run->nsteps && !waits; i++)
-		waits = run->steps[i]->kind == DF_STEP_CALL && df_step_waits_for_child(run->steps[i]);
+		waits = df_step_waits_for_child(run->steps[i]);
 	if (!waits)
 		return false;
 	if (run->engine.retained_until == DF_NEVER)

@@ -43,7 +43,7 @@ df_probe_wanted_first(DfRun *run, DfStep *step)
 {
 	const DfStepSpec *spec = df_step_spec(run, step);
 
-	if (step->kind != DF_STEP_HTTP || step->attempts > 0 || step->state != DF_STEP_PENDING ||
+	if (step->attempts > 0 || step->state != DF_STEP_PENDING ||
 		spec->probe == NULL)
 		return false;
 	return df_json_get_bool(step->error, "ask_probe") ||
@@ -108,7 +108,7 @@ asks_the_same(DfRun *run, DfStep *step)
 	{
 		DfStep *other = run->steps[i];
 
-		if (other == step || other->kind != DF_STEP_HTTP || other->attempts == 0 ||
+		if (other == step || other->attempts == 0 ||
 			other->state == DF_STEP_FAILED || df_step_spec(run, other)->probe == NULL ||
 			strcmp(other->system, step->system) != 0)
 			continue;

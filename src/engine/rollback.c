@@ -12,31 +12,19 @@
 #include "engine/child_run.h"
 #include "engine/due.h"
 #include "engine/entry.h"
-#include "engine/outcome.h"
 #include "engine/park.h"
 #include "engine/rollback.h"
 #include "engine/run_failure.h"
 #include "engine/run_steps.h"
+#include "engine/step_kind.h"
+#include "engine/step_pivot.h"
 #include "engine/step_spec.h"
 #include "engine/transition.h"
-#include "engine/undo_outcome.h"
-#include "engine/waits.h"
 #include "flow/flow.h"
 #include "shared/clock.h"
 #include "shared/json.h"
 #include "types/base.h"
 #include "types/run.h"
-
-static int
-pivot_of(const DfRun *run)
-{
-	int pivot = 0;
-
-	for (int i = 0; i < run->nsteps; i++)
-		if (run->steps[i]->kind == DF_STEP_PIVOT)
-			pivot = i;
-	return pivot;
-}
 
 /*
  * What was never sent will not be, and nobody waits any more, but for the runs
@@ -45,7 +33,7 @@ pivot_of(const DfRun *run)
 static void
 drop_unsent_steps(DfRun *run)
 {
-	int pivot = pivot_of(run);
+	const DfStep *pivot = df_run_pivot(run);
 
 	for (int i = 0; i < run->nsteps; i++)
 	{
@@ -58,7 +46,7 @@ drop_unsent_steps(DfRun *run)
 			continue;
 		if (step->own_child)
 		{
-			if (i >= pivot)
+			if (pivot == NULL || i >= pivot->index)
 				df_child_cancel(run, step);
 			continue;
 		}
@@ -71,59 +59,12 @@ drop_unsent_steps(DfRun *run)
 	}
 }
 
-/* the answer never came, but the probe may know what the undo needs */
-static void
-ask_for_undo(DfRun *run, DfStep *step)
-{
-	if (step->undo_since == DF_NEVER)
-		step->undo_since = df_now();
-	step->dirty = true;
-	if (step->wake_at > df_now() || step->in_flight)
-		return;
-	step->phase = DF_PHASE_PROBE;
-	step->to_send = true;
-}
-
-/* has the undo of this step sent, or finds out that it cannot be */
 static void
 begin_undo(DfRun *run, DfStep *step)
 {
-	char *missing = NULL;
-	DfJson json;
-
 	if (step->undo_state == DF_UNDO_NONE)
 		df_undo_transition(run, step, DF_UNDO_DUE);
-	if (step->kind == DF_STEP_CALL)
-	{
-		df_child_undo(run, step);
-		return;
-	}
-	if (!df_step_render_undo(run, step, &missing) || step->undo == NULL)
-	{
-		if (step->kind == DF_STEP_HTTP && step->output == NULL &&
-			df_step_spec(run, step)->probe != NULL)
-		{
-			ask_for_undo(run, step);
-			return;
-		}
-		df_json_begin(&json);
-		df_json_text(
-			&json, "message",
-			psprintf("the undo needs the field \"%s\" of an answer that was never received",
-					 missing != NULL ? missing : "?"));
-		df_json_bool(&json, "in_doubt", true);
-		step->undo_error = df_json_end(&json, run->cxt);
-		df_undo_transition(run, step, DF_UNDO_FAILED);
-		step->wake_at = DF_NEVER;
-		return;
-	}
-	if (step->wake_at > df_now() || step->in_flight)
-		return;
-	step->phase = DF_PHASE_UNDO;
-	if (step->kind == DF_STEP_QUERY)
-		step->to_run = true;
-	else
-		step->to_send = true;
+	df_step_ops(step)->undo(run, step);
 }
 
 static void
@@ -148,26 +89,10 @@ rollback_finished(DfRun *run, bool stuck)
 			run, run->row.cause == DF_CAUSE_CANCELLED ? DF_RUN_CANCEL_DONE : DF_RUN_ROLLBACK_DONE);
 }
 
-/*
- * A child run of one's own is a thing to undo whether it completed or was
- * cancelled, and one under way is as good as in flight.
- */
-static void
-plan_child(const DfStep *step, DfUndoItem *item)
-{
-	item->has_undo = step->own_child;
-	if (!step->own_child)
-		return;
-	if (step->state == DF_STEP_WAITING)
-		item->state = DF_STEP_SENT;
-	else if (step->undo_state != DF_UNDO_NONE)
-		item->state = DF_STEP_DONE;
-}
-
 static void
 plan_items(DfRun *run, DfUndoItem *items, int *nitems)
 {
-	int pivot = pivot_of(run);
+	const DfStep *pivot = df_run_pivot(run);
 
 	*nitems = 0;
 	for (int i = 0; i < run->nsteps; i++)
@@ -183,9 +108,9 @@ plan_items(DfRun *run, DfUndoItem *items, int *nitems)
 		item->state = df_step_ended(step) ? step->state : DF_STEP_SENT;
 		item->undo_state = step->undo_state;
 		item->has_undo = step->undo != NULL || df_step_spec(run, step)->undo != NULL;
-		item->before_pivot = i < pivot;
-		if (step->kind == DF_STEP_CALL)
-			plan_child(step, item);
+		item->before_pivot = pivot != NULL && i < pivot->index;
+		if (df_step_ops(step)->undo_item != NULL)
+			df_step_ops(step)->undo_item(step, item);
 	}
 }
 

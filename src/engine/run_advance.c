@@ -16,7 +16,6 @@
 #include "engine/run_failure.h"
 #include "engine/park.h"
 #include "engine/rollback.h"
-#include "engine/waits.h"
 #include "guc.h"
 #include "shared/clock.h"
 #include "shared/json.h"

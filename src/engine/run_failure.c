@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "engine/run_failure.h"
+#include "engine/step_pivot.h"
 #include "engine/transition.h"
 #include "shared/json.h"
 #include "types/base.h"
@@ -65,12 +66,8 @@ failure_text(const Jsonb *error)
 void
 df_run_fail(DfRun *run, Jsonb *error, const char *step, int status)
 {
-	bool pivot = run->row.pivot_n > 0;
-
 	run->row.error = error;
-	for (int i = run->engine.nearlier; i < run->nsteps; i++)
-		pivot |= run->steps[i]->kind == DF_STEP_PIVOT;
-	if (pivot)
+	if (run->row.pivot_n > 0 || df_run_pivot(run) != NULL)
 	{
 		df_run_get_stuck(run, DF_ERR_STEP_FAILED,
 						 psprintf("the run failed after the point of no return%s%s: %s",

@@ -9,6 +9,7 @@
 
 #include "engine/replay.h"
 #include "engine/run_steps.h"
+#include "engine/step_kind.h"
 #include "types/base.h"
 #include "types/run.h"
 #include "utils/memutils.h"
@@ -41,22 +42,11 @@ df_undo_in_progress(const DfStep *step)
 	return step->undo_state == DF_UNDO_DUE || step->undo_state == DF_UNDO_SENT;
 }
 
-/* a child run is under way, or is being undone: it will say when it has ended */
-bool
-df_step_waits_for_child(const DfStep *step)
-{
-	if (step->kind != DF_STEP_CALL)
-		return false;
-	return step->state == DF_STEP_WAITING || step->undo_state == DF_UNDO_SENT;
-}
-
 /* a step that retry() renewed: it is not sent before the body has rendered it anew */
 bool
 df_step_to_be_rendered(const DfStep *step)
 {
-	return (step->kind == DF_STEP_HTTP || step->kind == DF_STEP_QUERY ||
-			step->kind == DF_STEP_CALL || step->kind == DF_STEP_MAIL) &&
-		step->request == NULL && !df_step_ended(step);
+	return df_step_ops(step)->renew != NULL && step->request == NULL && !df_step_ended(step);
 }
 
 bool

@@ -14,7 +14,6 @@ extern bool df_is_handler_step(const DfStep *step);
 /* whether the body may go on past this step */
 extern bool df_step_ended(const DfStep *step);
 extern bool df_undo_in_progress(const DfStep *step);
-extern bool df_step_waits_for_child(const DfStep *step);
 extern bool df_step_to_be_rendered(const DfStep *step);
 extern bool df_run_has_to_send(const DfRun *run);
 extern DfStep *df_run_step_to_run(const DfRun *run); /* whose SQL is due, NULL = none */

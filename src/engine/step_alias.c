@@ -13,6 +13,7 @@
 #include "engine/body_error.h"
 #include "engine/step_alias.h"
 #include "engine/step_api.h"
+#include "engine/step_kind.h"
 #include "engine/transition.h"
 #include "mb/pg_wchar.h"
 #include "shared/json.h"
@@ -105,3 +106,6 @@ df_run_alias_later(DfRun *run)
 {
 	df_body_retry_later(run, "somebody's open transaction has the key of its alias");
 }
+
+/* it ends when the worker has tried to take the key */
+const DfStepOps df_alias_ops = {.kind = DF_STEP_ALIAS};

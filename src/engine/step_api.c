@@ -13,6 +13,7 @@
 #include "engine/replay.h"
 #include "engine/run_steps.h"
 #include "engine/step_api.h"
+#include "engine/step_kind.h"
 #include "engine/transition.h"
 #include "flow/flow.h"
 #include "mb/pg_wchar.h"
@@ -148,13 +149,8 @@ df_step_error_detail(const DfStep *step)
 	if (df_json_get_bool(step->error, "existed"))
 		df_json_bool(&json, "existed", true);
 	df_json_text(&json, "body", df_json_get_text(step->error, "body"));
-	/* of a child run */
-	if (step->kind == DF_STEP_CALL)
-	{
-		df_json_text(&json, "run", df_json_get_text(step->error, "run"));
-		df_json_text(&json, "state", df_json_get_text(step->error, "state"));
-		df_json_value(&json, "error", df_json_get(step->error, "error"));
-	}
+	if (df_step_ops(step)->error_detail != NULL)
+		df_step_ops(step)->error_detail(step, &json);
 	/* of SQL */
 	df_json_text(&json, "sqlstate", df_json_get_text(step->error, "sqlstate"));
 	df_json_text(&json, "detail", df_json_get_text(step->error, "detail"));

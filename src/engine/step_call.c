@@ -2,17 +2,21 @@
  * engine/step_call.c
  *	  call(): a run of another workflow as a step.
  *
- * Runs inside a body, in its read-only subtransaction, as the workflow's owner.
- * The id of the child run is made here and stands in the step's intent; the run
- * itself is inserted when that is recorded (engine/child_run.c), so that it is there
- * exactly if the intent is.  Nothing here writes.
+ * The SQL function runs inside a body, in its read-only subtransaction, as the
+ * workflow's owner.  The id of the child run is made here and stands in the step's
+ * intent; the run itself is inserted when that is recorded (engine/child_run.c), so
+ * that it is there exactly if the intent is.  The functions of the kind, at the
+ * end, run in the worker.  Nothing here writes.
  */
 #include "postgres.h"
 
 #include "engine/body.h"
+#include "engine/child_run.h"
 #include "engine/run_steps.h"
 #include "engine/step_api.h"
+#include "engine/step_kind.h"
 #include "engine/transition.h"
+#include "flow/flow.h"
 #include "miscadmin.h"
 #include "shared/clock.h"
 #include "shared/json.h"
@@ -20,6 +24,7 @@
 #include "store/children.h"
 #include "store/rights.h"
 #include "store/store.h"
+#include "types/run.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/uuid.h"
@@ -158,3 +163,86 @@ dataflows_call(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	return df_step_await(fcinfo, step);
 }
+
+/* ---- in the worker -------------------------------------------------------- */
+
+static void
+loaded(DfStep *step)
+{
+	step->own_child = step->answer != NULL && !df_json_get_bool(step->answer, "attached");
+}
+
+/* the run that is waited for, in words */
+static char *
+waits_for(const DfStep *step)
+{
+	char *workflow = df_json_get_text(step->options, "workflow");
+
+	if (!df_step_waits_for_child(step))
+		return NULL;
+	if (step->answer == NULL && !step->to_start)
+		return psprintf("key \"%s\" of workflow \"%s\"", df_json_get_text(step->options, "key"),
+						workflow);
+	return psprintf("run %s (%s)", df_child_id(step), workflow);
+}
+
+/* the child has been undone, or a person took it over: another one is called */
+static void
+renew(DfStep *step)
+{
+	df_step_render_anew(step);
+	step->answer = NULL;
+	step->own_child = false;
+}
+
+/*
+ * A child run of its own is a thing to undo whether it completed or was cancelled,
+ * and one under way is as good as in flight.
+ */
+static void
+undo_item(const DfStep *step, DfUndoItem *item)
+{
+	item->has_undo = step->own_child;
+	if (!step->own_child)
+		return;
+	if (step->state == DF_STEP_WAITING)
+		item->state = DF_STEP_SENT;
+	else if (step->undo_state != DF_UNDO_NONE)
+		item->state = DF_STEP_DONE;
+}
+
+static void
+error_detail(const DfStep *step, DfJson *json)
+{
+	df_json_text(json, "run", df_json_get_text(step->error, "run"));
+	df_json_text(json, "state", df_json_get_text(step->error, "state"));
+	df_json_value(json, "error", df_json_get(step->error, "error"));
+}
+
+static Jsonb *
+response(const DfStep *step)
+{
+	DfJson json;
+
+	df_json_begin(&json);
+	df_json_text(&json, "run", df_json_get_text(step->answer, "run"));
+	df_json_bool(&json, "attached", df_json_get_bool(step->answer, "attached"));
+	df_json_text(&json, "state",
+				 step->state == DF_STEP_DONE ? df_run_state_name(DF_RUN_COMPLETED)
+											 : df_json_get_text(step->error, "state"));
+	df_json_value(&json, "body", step->output);
+	df_json_value(&json, "error", df_json_get(step->error, "error"));
+	return df_json_end(&json, CurrentMemoryContext);
+}
+
+const DfStepOps df_call_ops = {
+	.kind = DF_STEP_CALL,
+	.loaded = loaded,
+	.settle = df_child_settle,
+	.waits_for = waits_for,
+	.undo = df_child_undo,
+	.undo_item = undo_item,
+	.renew = renew,
+	.error_detail = error_detail,
+	.response = response,
+};

@@ -2,15 +2,26 @@
  * engine/step_continue.c
  *	  continue_with(): the end of a round, and the input of the next.
  *
- * Runs inside a body, in its read-only subtransaction, as the workflow's owner.
+ * The SQL function runs inside a body, in its read-only subtransaction, as the
+ * workflow's owner, and leaves the body.  The next round begins in the worker
+ * after that, on structs in memory, when all that the body began has ended.
  * Nothing here writes a row.
  */
 #include "postgres.h"
 
 #include "engine/body.h"
+#include "engine/replay.h"
+#include "engine/run_steps.h"
 #include "engine/step_api.h"
+#include "engine/step_continue.h"
+#include "engine/step_kind.h"
+#include "engine/step_pivot.h"
+#include "engine/transition.h"
+#include "shared/clock.h"
 #include "shared/json.h"
 #include "shared/limits.h"
+#include "types/run.h"
+#include "utils/memutils.h"
 
 PG_FUNCTION_INFO_V1(dataflows_continue_with);
 
@@ -37,3 +48,41 @@ dataflows_continue_with(PG_FUNCTION_ARGS)
 	df_suspend_on(NULL, 0, false);
 	PG_RETURN_NULL();
 }
+
+/* the step that ends the round keeps the input of the next one */
+static DfStep *
+add_step(DfRun *run, Jsonb *input)
+{
+	DfStep *step = MemoryContextAllocZero(run->cxt, sizeof(DfStep));
+	DfJson json;
+
+	step->n = df_run_next_n(run);
+	(void) df_replay_find(run, "continue_with", &step->name);
+	step->kind = DF_STEP_CONTINUE;
+	step->started_at = df_now();
+	step->fresh = true;
+	step->output = input;
+	df_json_begin(&json);
+	df_json_int(&json, "round", run->row.round);
+	step->options = df_json_end(&json, run->cxt);
+	df_run_add_step(run, step);
+	df_step_transition(run, step, DF_STEP_SUCCEED);
+	return step;
+}
+
+void
+df_run_begin_round(DfRun *run, Jsonb *input)
+{
+	const DfStep *pivot = df_run_pivot(run);
+
+	if (pivot != NULL)
+		run->row.pivot_n = pivot->n;
+	run->row.round_n = add_step(run, input)->n;
+	run->row.input = input;
+	run->row.round++;
+	run->row.body_hash = 0;
+	run->row.drifted = false;
+}
+
+/* it is done as soon as it is there */
+const DfStepOps df_continue_ops = {.kind = DF_STEP_CONTINUE};

@@ -2,16 +2,20 @@
  * engine/step_http.c
  *	  http() and its short forms: the steps that call a system.
  *
- * Runs inside a body, in its read-only subtransaction, as the workflow's owner.
- * Renders the request and notes it as an intent; the worker commits it and only
- * then sends.  Credentials are not touched here.
+ * The SQL functions run inside a body, in its read-only subtransaction, as the
+ * workflow's owner: they render the request and note it as an intent; the worker
+ * commits that and only then sends.  The functions of the kind, at the end, run in
+ * the worker.  Credentials are not touched here.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "engine/body.h"
 #include "engine/outcome.h"
+#include "engine/outgoing.h"
+#include "engine/read_response.h"
 #include "engine/step_api.h"
+#include "engine/step_kind.h"
 #include "engine/template.h"
 #include "fdw/system.h"
 #include "guc.h"
@@ -524,3 +528,32 @@ dataflows_delete(PG_FUNCTION_ARGS)
 {
 	return http_step(fcinfo, "delete", "DELETE", 2);
 }
+
+/* ---- in the worker -------------------------------------------------------- */
+
+static Jsonb *
+output(DfRun *run, DfStep *step, const DfResponse *response, bool *unusable)
+{
+	return df_response_json(response, run->cxt, unusable);
+}
+
+/* a definite no, and nothing done: rendered anew; else the same bytes are sent again */
+static void
+renew(DfStep *step)
+{
+	if (step->status / 100 == 4)
+		df_step_render_anew(step);
+}
+
+const DfStepOps df_http_ops = {
+	.kind = DF_STEP_HTTP,
+	.sends_requests = true,
+	.no_resend = "the system would no longer know its idempotency key",
+	.due = df_request_due,
+	.outgoing = df_request_outgoing,
+	.verdict = df_answer_verdict,
+	.output = output,
+	.undo = df_request_undo,
+	.render_undo = df_request_render_undo,
+	.renew = renew,
+};

@@ -2,15 +2,19 @@
  * engine/step_mail.c
  *	  send_mail(): the step that sends a mail.
  *
- * Runs inside a body, in its read-only subtransaction, as the workflow's owner.
- * Checks the message and notes it as an intent; the worker commits it and only
- * then sends.  Credentials are not touched here.
+ * The SQL function runs inside a body, in its read-only subtransaction, as the
+ * workflow's owner: it checks the message and notes it as an intent; the worker
+ * commits that and only then sends.  What leaves and what came back runs in the
+ * worker, in its recording transaction.  Credentials are not touched here.
  */
 #include "postgres.h"
 
 #include "engine/body.h"
 #include "engine/mail_message.h"
+#include "engine/outcome.h"
+#include "engine/outgoing.h"
 #include "engine/step_api.h"
+#include "engine/step_kind.h"
 #include "engine/template.h"
 #include "fdw/system.h"
 #include "guc.h"
@@ -138,3 +142,86 @@ dataflows_send_mail(PG_FUNCTION_ARGS)
 		df_step_mismatch(step, "recipients", step->request, df_mail_request(&mail));
 	return df_step_await(fcinfo, step);
 }
+
+/* ---- in the worker: what leaves, and what comes back ---------------------- */
+
+static bool
+recorded_mail(const DfStep *step, DfMailMessage *mail, char **why)
+{
+	Jsonb *message = step->body == NULL
+		? NULL
+		: df_json_parse(step->body, strlen(step->body), CurrentMemoryContext);
+	DfMailProblem problem;
+
+	if (df_mail_read(message, mail, &problem))
+		return true;
+	*why = psprintf("the message of step \"%s\" %s", step->name, problem.message);
+	return false;
+}
+
+static bool
+outgoing(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why)
+{
+	DfMailMessage mail;
+	const char **to;
+	int n;
+
+	if (!recorded_mail(step, &mail, why))
+		return false;
+	n = mail.nto + mail.ncc + mail.nbcc;
+	to = palloc(sizeof(char *) * (n + 1));
+	for (int i = 0; i < n; i++)
+		to[i] = mail.to[i].address;
+	to[n] = NULL;
+	out->method = "MAIL";
+	out->mail_from = mail.from.address;
+	out->mail_to = to;
+	out->body = df_mail_render(&mail, df_step_key(run, step), step->started_at);
+	return true;
+}
+
+/* {"message_id", "reply"} of a mail that was accepted */
+static Jsonb *
+output(DfRun *run, DfStep *step, const DfResponse *response, bool *unusable)
+{
+	DfMailMessage mail;
+	DfJson json;
+	char *text = response->shown != NULL ? pnstrdup(response->shown, response->shown_len)
+		: response->body != NULL         ? pnstrdup(response->body, response->body_len)
+										 : NULL;
+	char *why;
+
+	/* what a server says need not be text */
+	for (char *c = text; c != NULL && *c != '\0'; c++)
+		if ((unsigned char) *c > 0x7E || ((unsigned char) *c < ' ' && *c != '\n'))
+			*c = '?';
+	df_json_begin(&json);
+	if (recorded_mail(step, &mail, &why))
+		df_json_text(&json, "message_id", df_mail_id(&mail, df_step_key(run, step)));
+	df_json_text(&json, "reply", text);
+	return df_json_end(&json, run->cxt);
+}
+
+/*
+ * A mail server that refuses a recipient or a text is as well as a system that
+ * answers 404; one that closes (421) is not.
+ */
+static int
+http_status(const DfResponse *response, DfVerdict verdict)
+{
+	if (response->fate != DF_FATE_RESPONSE || verdict == DF_VERDICT_CREDENTIALS)
+		return response->status;
+	return response->status == 421 ? 503 : 200;
+}
+
+const DfStepOps df_mail_ops = {
+	.kind = DF_STEP_MAIL,
+	.sends_requests = true,
+	.no_resend = "a mail server cannot tell whether it has accepted a mail",
+	.due = df_request_due,
+	.outgoing = outgoing,
+	.verdict = df_answer_mail_verdict,
+	.output = output,
+	.http_status = http_status,
+	.renew = df_step_render_anew,
+};

@@ -9,6 +9,7 @@
 
 #include "engine/body.h"
 #include "engine/step_api.h"
+#include "engine/step_kind.h"
 #include "engine/step_query.h"
 #include "engine/transition.h"
 #include "store/user_sql.h"
@@ -39,3 +40,6 @@ dataflows_once(PG_FUNCTION_ARGS)
 		df_sql_check_recorded(step, sql, args);
 	return df_step_result(fcinfo, step);
 }
+
+/* it is done as soon as the body has called it */
+const DfStepOps df_once_ops = {.kind = DF_STEP_ONCE};

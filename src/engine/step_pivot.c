@@ -2,14 +2,18 @@
  * engine/step_pivot.c
  *	  point_of_no_return(): what came before it is not undone any more.
  *
- * Runs inside a body, in its read-only subtransaction, as the workflow's owner.
- * Nothing here writes a row.
+ * The SQL function runs inside a body, in its read-only subtransaction, as the
+ * workflow's owner; the rest in a worker, on structs in memory.  Nothing here
+ * writes a row.
  */
 #include "postgres.h"
 
 #include "engine/body.h"
 #include "engine/step_api.h"
+#include "engine/step_kind.h"
+#include "engine/step_pivot.h"
 #include "engine/transition.h"
+#include "types/run.h"
 
 PG_FUNCTION_INFO_V1(dataflows_point_of_no_return);
 
@@ -25,3 +29,15 @@ dataflows_point_of_no_return(PG_FUNCTION_ARGS)
 		df_step_transition(run, df_step_new(run, name, DF_STEP_PIVOT), DF_STEP_SUCCEED);
 	PG_RETURN_VOID();
 }
+
+const DfStep *
+df_run_pivot(const DfRun *run)
+{
+	for (int i = run->nsteps - 1; i >= 0; i--)
+		if (run->steps[i]->kind == DF_STEP_PIVOT)
+			return run->steps[i];
+	return NULL;
+}
+
+/* it is done as soon as the body has called it */
+const DfStepOps df_pivot_ops = {.kind = DF_STEP_PIVOT};

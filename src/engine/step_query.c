@@ -14,7 +14,9 @@
 #include "engine/body.h"
 #include "engine/outcome.h"
 #include "engine/step_api.h"
+#include "engine/step_kind.h"
 #include "engine/step_query.h"
+#include "engine/step_spec.h"
 #include "engine/transition.h"
 #include "engine/undo_outcome.h"
 #include "guc.h"
@@ -275,7 +277,6 @@ df_query_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool tim
 {
 	bool transient = is_transient(outcome, timed_out);
 
-	Assert(step->kind == DF_STEP_QUERY);
 	step->to_run = false;
 	if (is_no_fault(outcome, timed_out))
 		wait_for_better_times(run, step, outcome);
@@ -285,3 +286,41 @@ df_query_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool tim
 		do_outcome(run, step, outcome, transient);
 	run->engine.advance = true;
 }
+
+/* ---- when it is due ------------------------------------------------------- */
+
+static void
+due(DfRun *run, DfStep *step)
+{
+	step->phase = DF_PHASE_DO;
+	step->to_run = true;
+}
+
+/* SQL as it was written; its $1 is the output */
+static bool
+render_undo(DfRun *run, DfStep *step, char **missing)
+{
+	step->undo = df_step_spec(run, step)->undo;
+	step->dirty = true;
+	return true;
+}
+
+static void
+undo(DfRun *run, DfStep *step)
+{
+	char *missing;
+
+	(void) df_step_render_undo(run, step, &missing);
+	if (step->wake_at > df_now())
+		return;
+	step->phase = DF_PHASE_UNDO;
+	step->to_run = true;
+}
+
+const DfStepOps df_query_ops = {
+	.kind = DF_STEP_QUERY,
+	.due = due,
+	.undo = undo,
+	.render_undo = render_undo,
+	.renew = df_step_render_anew,
+};

@@ -2,13 +2,18 @@
  * engine/step_sleep.c
  *	  sleep(), sleep_until(): a step that waits for a time.
  *
- * Runs inside a body, in its read-only subtransaction, as the workflow's owner.
- * The time is decided once, when the step begins, and recorded with it.
+ * The SQL functions run inside a body, in its read-only subtransaction, as the
+ * workflow's owner.  The time is decided once, when the step begins, and recorded
+ * with it.  What ends the sleep runs in a worker, on structs in memory.
  */
 #include "postgres.h"
 
 #include "engine/body.h"
 #include "engine/step_api.h"
+#include "engine/step_kind.h"
+#include "engine/transition.h"
+#include "types/base.h"
+#include "types/run.h"
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(dataflows_sleep);
@@ -49,3 +54,22 @@ dataflows_sleep_until(PG_FUNCTION_ARGS)
 {
 	return sleep_step(fcinfo, "sleep_until", true);
 }
+
+static void
+settle(DfRun *run, DfStep *step, TimestampTz now)
+{
+	if (step->wake_at != DF_NEVER && step->wake_at <= now)
+		df_step_transition(run, step, DF_STEP_SUCCEED);
+}
+
+static char *
+waits_for(const DfStep *step)
+{
+	return step->state == DF_STEP_WAITING ? step->name : NULL;
+}
+
+const DfStepOps df_sleep_ops = {
+	.kind = DF_STEP_SLEEP,
+	.settle = settle,
+	.waits_for = waits_for,
+};

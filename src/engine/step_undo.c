@@ -9,7 +9,9 @@
 
 #include "engine/body.h"
 #include "engine/outcome.h"
+#include "engine/outgoing.h"
 #include "engine/step_api.h"
+#include "engine/step_kind.h"
 #include "engine/template.h"
 #include "engine/transition.h"
 #include "engine/undo_outcome.h"
@@ -79,3 +81,11 @@ dataflows_on_rollback(PG_FUNCTION_ARGS)
 				 NULL);
 	PG_RETURN_VOID();
 }
+
+const DfStepOps df_undo_ops = {
+	.kind = DF_STEP_UNDO,
+	.sends_requests = true,
+	.outgoing = df_request_outgoing,
+	.undo = df_request_undo,
+	.render_undo = df_request_render_undo,
+};

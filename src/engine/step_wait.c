@@ -2,15 +2,27 @@
  * engine/step_wait.c
  *	  wait_for(), wait_any(): steps that wait for an event.
  *
- * Runs inside a body, in its read-only subtransaction, as the workflow's owner.
- * A time limit is decided once, when the wait begins, and recorded with it.
+ * The SQL functions run inside a body, in its read-only subtransaction, as the
+ * workflow's owner.  A time limit is decided once, when the wait begins, and
+ * recorded with it.  What ends a wait runs in a worker, in its recording
+ * transaction and the owner's role, on structs in memory.  It reads no inbox: it
+ * asks for that by wants_inbox, and must never decide a timeout before the inbox
+ * has been read.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "engine/body.h"
 #include "engine/step_api.h"
+#include "engine/step_kind.h"
+#include "engine/step_wait.h"
+#include "engine/transition.h"
 #include "shared/json.h"
+#include "shared/metrics.h"
+#include "store/inbox_read.h"
+#include "types/base.h"
+#include "types/run.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -134,3 +146,217 @@ dataflows_wait_any(PG_FUNCTION_ARGS)
 		check_events(step, events);
 	return df_step_await(fcinfo, step);
 }
+
+/* ---- what ends a wait ----------------------------------------------------- */
+
+static bool
+sent_by_member(const DfMessage *message, const char *by)
+{
+	Oid role = get_role_oid(by, true);
+	Oid sender;
+
+	if (by == NULL)
+		return true;
+	/* these are no roles, even if there is one of that name */
+	if (strcmp(message->sent_by, "NOTIFY") == 0 || strcmp(message->sent_by, "link") == 0)
+		return false;
+	sender = get_role_oid(message->sent_by, true);
+	return OidIsValid(role) && OidIsValid(sender) && is_member_of_role(sender, role);
+}
+
+/* the events of a wait: of wait_for() the one, of wait_any() all */
+static List *
+events_of(const DfStep *step)
+{
+	char *event = df_json_get_text(step->options, "event");
+	Jsonb *events = df_json_get(step->options, "events");
+	List *names = event != NULL ? list_make1(event) : NIL;
+
+	if (events == NULL || !JB_ROOT_IS_ARRAY(events))
+		return names;
+	for (uint32 i = 0; i < JB_ROOT_COUNT(events); i++)
+	{
+		JsonbValue *value = getIthJsonbValueFromContainer(&events->root, i);
+
+		if (value != NULL && value->type == jbvString)
+			names = lappend(names, pnstrdup(value->val.string.val, value->val.string.len));
+	}
+	return names;
+}
+
+static bool
+is_one_of(List *names, const char *name)
+{
+	ListCell *lc;
+
+	foreach (lc, names)
+		if (name != NULL && strcmp(lfirst(lc), name) == 0)
+			return true;
+	return false;
+}
+
+/* the oldest signal that this wait may have; NULL if there is none */
+static DfMessage *
+find_signal(DfRun *run, const DfStep *step)
+{
+	List *events;
+	char *by;
+	ListCell *lc;
+
+	if (run->messages == NIL)
+		return NULL;
+	events = events_of(step);
+	by = df_json_get_text(step->options, "by");
+	foreach (lc, run->messages)
+	{
+		DfMessage *message = lfirst(lc);
+
+		if (!message->done && message->kind == DF_MESSAGE_SIGNAL &&
+			is_one_of(events, message->event) && (by == NULL || sent_by_member(message, by)))
+			return message;
+	}
+	return NULL;
+}
+
+/* the events that the run waits for, in the present memory context */
+List *
+df_run_wanted_signals(DfRun *run)
+{
+	List *wanted = NIL;
+	ListCell *lc;
+
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		DfStep *step = run->steps[i];
+
+		if (step->state != DF_STEP_WAITING || step->kind != DF_STEP_WAIT)
+			continue;
+		foreach (lc, events_of(step))
+		{
+			DfWantedSignal *want = palloc(sizeof(DfWantedSignal));
+
+			want->run = run;
+			want->event = lfirst(lc);
+			want->by = df_json_get_text(step->options, "by") != NULL;
+			wanted = lappend(wanted, want);
+		}
+	}
+	return wanted;
+}
+
+/* wait_any() says which event it was */
+static Jsonb *
+with_event(DfRun *run, const DfMessage *message)
+{
+	DfJson json;
+
+	df_json_begin(&json);
+	df_json_text(&json, "event", message->event);
+	df_json_value(&json, "payload", message->payload);
+	return df_json_end(&json, run->cxt);
+}
+
+static void
+consume(DfRun *run, DfStep *step, DfMessage *message)
+{
+	DfJson json;
+
+	message->done = true;
+	message->consumed_by = step->n;
+	step->output = df_json_get(step->options, "events") != NULL ? with_event(run, message)
+																: message->payload;
+	df_json_begin(&json);
+	df_json_text(&json, "sent_by", message->sent_by);
+	df_json_text(&json, "sent_at", timestamptz_to_str(message->sent_at));
+	step->answer = df_json_end(&json, run->cxt);
+	df_step_transition(run, step, DF_STEP_SUCCEED);
+	df_metric_add(DF_METRIC_WAITS, run->workflow_name, "signalled", NULL, 1);
+}
+
+static void
+timed_out(DfRun *run, DfStep *step)
+{
+	DfJson json;
+
+	if (!df_json_get_bool(step->options, "required"))
+	{
+		/* done without output: the timeout is recorded, it stays decided */
+		df_step_transition(run, step, DF_STEP_SUCCEED);
+		return;
+	}
+	df_json_begin(&json);
+	df_json_text(&json, "message",
+				 psprintf("event \"%s\" did not come in time",
+						  df_json_get_text(step->options, "event")));
+	df_json_bool(&json, "in_doubt", false);
+	step->error = df_json_end(&json, run->cxt);
+	df_step_transition(run, step, DF_STEP_FAIL);
+}
+
+/*
+ * Signals beat timeouts that nobody has recorded yet.  While the inbox has not
+ * been read since the wait began, no timeout is decided.
+ */
+static void
+settle(DfRun *run, DfStep *step, TimestampTz now)
+{
+	DfMessage *message;
+
+	if (!run->engine.inbox_loaded)
+	{
+		run->engine.wants_inbox = true;
+		return;
+	}
+	message = find_signal(run, step);
+	if (message != NULL)
+		consume(run, step, message);
+	else if (step->wake_at != DF_NEVER && step->wake_at <= now)
+	{
+		timed_out(run, step);
+		df_metric_add(DF_METRIC_WAITS, run->workflow_name, "timed_out", NULL, 1);
+	}
+}
+
+/* ---- what it says of itself ----------------------------------------------- */
+
+static char *
+names_in_words(List *names)
+{
+	StringInfoData words;
+	ListCell *lc;
+
+	initStringInfo(&words);
+	foreach (lc, names)
+		appendStringInfo(&words, "%s%s", words.len == 0 ? "" : lnext(names, lc) == NULL ? " or "
+																						: ", ",
+						 (char *) lfirst(lc));
+	return words.data;
+}
+
+static char *
+waits_for(const DfStep *step)
+{
+	return step->state == DF_STEP_WAITING ? names_in_words(events_of(step)) : NULL;
+}
+
+/* {"event", "payload", "sent_by", "sent_at"}; wait_for() leaves out the event */
+static Jsonb *
+response(const DfStep *step)
+{
+	bool any = df_json_get(step->options, "events") != NULL;
+	DfJson json;
+
+	df_json_begin(&json);
+	df_json_text(&json, "event", any ? df_json_get_text(step->output, "event") : NULL);
+	df_json_value(&json, "payload", any ? df_json_get(step->output, "payload") : step->output);
+	df_json_text(&json, "sent_by", df_json_get_text(step->answer, "sent_by"));
+	df_json_text(&json, "sent_at", df_json_get_text(step->answer, "sent_at"));
+	return df_json_end(&json, CurrentMemoryContext);
+}
+
+const DfStepOps df_wait_ops = {
+	.kind = DF_STEP_WAIT,
+	.settle = settle,
+	.waits_for = waits_for,
+	.response = response,
+};

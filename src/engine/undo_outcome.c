@@ -11,6 +11,7 @@
 #include "engine/outcome.h"
 #include "engine/outgoing.h"
 #include "engine/step_error.h"
+#include "engine/step_kind.h"
 #include "engine/step_spec.h"
 #include "engine/template.h"
 #include "engine/transition.h"
@@ -29,36 +30,11 @@
 bool
 df_step_render_undo(DfRun *run, DfStep *step, char **missing)
 {
-	const DfStepSpec *spec = df_step_spec(run, step);
-	Jsonb *body = spec->undo_body;
-	DfTemplateVars vars;
-	char *undo;
+	const DfStepOps *ops = df_step_ops(step);
 
-	if (spec->undo == NULL || step->undo != NULL)
+	if (df_step_spec(run, step)->undo == NULL || step->undo != NULL)
 		return true;
-	if (step->kind == DF_STEP_QUERY)
-	{
-		/* SQL as it was written; its $1 is the output */
-		step->undo = spec->undo;
-		step->dirty = true;
-		return true;
-	}
-	df_step_vars(run, step, &vars);
-	undo = df_template_path(spec->undo, &vars, missing);
-	if (undo == NULL)
-		return false;
-	if (body != NULL)
-	{
-		body = df_template_body(body, &vars, missing);
-		if (body == NULL)
-			return false;
-		step->undo_body = MemoryContextStrdup(run->cxt,
-											  spec->form ? df_body_form(body)
-														 : df_body_json(body));
-	}
-	step->undo = MemoryContextStrdup(run->cxt, undo);
-	step->dirty = true;
-	return true;
+	return ops->render_undo == NULL || ops->render_undo(run, step, missing);
 }
 
 /* an undo has a budget of its own, whatever the step's was */

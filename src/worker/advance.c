@@ -9,13 +9,13 @@
  */
 #include "postgres.h"
 
+#include "engine/step_wait.h"
 #include "miscadmin.h"
 
 #include "engine/run_advance.h"
 #include "engine/run_failure.h"
 #include "engine/operator.h"
 #include "engine/step_alias.h"
-#include "engine/waits.h"
 #include "guc.h"
 #include "shared/watchdog.h"
 #include "store/alias_table.h"

@@ -13,6 +13,7 @@
 #include "engine/outcome.h"
 #include "engine/outgoing.h"
 #include "engine/run_failure.h"
+#include "engine/step_kind.h"
 #include "engine/step_spec.h"
 #include "engine/transition.h"
 #include "guc.h"
@@ -171,9 +172,7 @@ objection(DfRun *run, DfStep *step, const DfSystem *system)
 		return NULL;
 	if (df_step_spec(run, step)->doubt == DF_DOUBT_RESEND && !df_step_unwanted(run, step))
 		return NULL;
-	if (step->kind == DF_STEP_MAIL)
-		return "a mail server cannot tell whether it has accepted a mail";
-	return "the system would no longer know its idempotency key";
+	return df_step_ops(step)->no_resend;
 }
 
 /*
@@ -544,22 +543,6 @@ hide_secrets(const DfFlight *flight, const DfHttpResult *result, DfResponse *res
 	response->shown = df_secrets_redact(flight->secrets, result->body, &response->shown_len);
 }
 
-/*
- * What an answer says about the system as such, in HTTP's words.  A mail server
- * that refuses a recipient or a text is as well as a system that answers 404; one
- * that closes (421) is not.
- */
-static DfResponse
-seen_by_breaker(const DfStep *step, const DfResponse *response, DfVerdict verdict)
-{
-	DfResponse seen = *response;
-
-	if (step->kind == DF_STEP_MAIL && response->fate == DF_FATE_RESPONSE &&
-		verdict != DF_VERDICT_CREDENTIALS)
-		seen.status = response->status == 421 ? 503 : 200;
-	return seen;
-}
-
 /* what the answer does to its step, and what it says about the system */
 static void
 apply_answer(DfFlight *flight, const DfHttpResult *result, const DfSystem *system)
@@ -591,7 +574,8 @@ apply_answer(DfFlight *flight, const DfHttpResult *result, const DfSystem *syste
 	response.took_us = result->took_us;
 	df_trace_attempt(run, step, &response);
 	verdict = df_step_response(run, step, &response, &flight->policy);
-	response = seen_by_breaker(step, &response, verdict);
+	if (df_step_ops(step)->http_status != NULL)
+		response.status = df_step_ops(step)->http_status(&response, verdict);
 	df_system_answered(flight->place.use, &response, verdict, system);
 }
 
@@ -631,8 +615,8 @@ df_recover_lost(DfRun *run)
 
 		if (step->state != DF_STEP_SENT && step->undo_state != DF_UNDO_SENT)
 			continue;
-		if (step->kind == DF_STEP_CALL)
-			continue; /* what was asked of a child stands in the child's inbox */
+		if (!df_step_ops(step)->sends_requests)
+			continue; /* what was asked of a child run stands in its inbox */
 		policy_of(df_system_get(step->system, &why), &policy);
 		step->phase = step->state == DF_STEP_SENT ? DF_PHASE_DO : DF_PHASE_UNDO;
 		(void) df_step_response(run, step, &response, &policy);

@@ -1,0 +1,102 @@
+/*
+ * engine/step_kind.h
+ *	  What the engine asks of a step without looking at its kind.
+ *
+ * Each kind fills in one DfStepOps at the end of its own file, step_<kind>.c;
+ * step_kind.c has the table of them.  A function that is NULL means what its
+ * comment says; most kinds need few of them.
+ */
+#ifndef DF_STEP_KIND_H
+#define DF_STEP_KIND_H
+
+#include "engine/outgoing.h"
+#include "flow/flow.h"
+#include "shared/json.h"
+#include "types/response.h"
+#include "types/run.h"
+
+typedef struct DfStepOps
+{
+	DfStepKind kind;
+
+	/* ---- going forward --------------------------------------------------- */
+
+	/*
+	 * Its next try is due: marks it to_send or to_run.  NULL: nobody tries it, it ends with its
+	 * call, by what it waits for or by its recording.
+	 */
+	void (*due)(DfRun *run, DfStep *step);
+
+	/* it is waiting: ends it if what it waits for has come, or its time is up */
+	void (*settle)(DfRun *run, DfStep *step, TimestampTz now);
+
+	/* what it, or its undo, waits for, in words; NULL = for nothing but its next try */
+	char *(*waits_for)(const DfStep *step);
+
+	/* ---- requests -------------------------------------------------------- */
+
+	/* it, or its undo, is a request that this worker sends, and whose answer dies with it */
+	bool sends_requests;
+
+	/* why it must not be sent again when in doubt, unless its key is trusted */
+	const char *no_resend;
+
+	/* what leaves next, by step->phase; false with *why if nothing can.  NULL: nothing ever does */
+	bool (*outgoing)(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why);
+
+	/* what the response to the step's own request means */
+	DfVerdict (*verdict)(const DfAnswer *answer);
+
+	/* the output that a response of 2xx carries; *unusable = it cannot be read */
+	Jsonb *(*output)(DfRun *run, DfStep *step, const DfResponse *response, bool *unusable);
+
+	/* the response's status in terms of HTTP, as the breaker counts them.  NULL: as it is */
+	int (*http_status)(const DfResponse *response, DfVerdict verdict);
+
+	/* ---- undo, retry ----------------------------------------------------- */
+
+	/* its undo is due: marks it to_send or to_run, or ends it.  NULL: there is none */
+	void (*undo)(DfRun *run, DfStep *step);
+
+	/* corrects what the order of undoing is told of the step.  NULL: nothing to correct */
+	void (*undo_item)(const DfStep *step, DfUndoItem *item);
+
+	/* fills in step->undo from its template; false with *missing.  NULL: it has no template */
+	bool (*render_undo)(DfRun *run, DfStep *step, char **missing);
+
+	/*
+	 * retry() wants it done again.  Sets request to NULL if the body has to render it anew.
+	 * NULL: it is never renewed.
+	 */
+	void (*renew)(DfStep *step);
+
+	/* ---- what a body is told --------------------------------------------- */
+
+	/* adds to the DETAIL of DF001.  NULL: nothing to add */
+	void (*error_detail)(const DfStep *step, DfJson *json);
+
+	/* what response() returns.  NULL: status, headers and body */
+	Jsonb *(*response)(const DfStep *step);
+
+	/* it has just been read from its row.  NULL: nothing to do */
+	void (*loaded)(DfStep *step);
+} DfStepOps;
+
+extern const DfStepOps *df_step_ops(const DfStep *step);
+
+/* the body renders the step anew: a new request, under a new key */
+extern void df_step_render_anew(DfStep *step);
+
+extern const DfStepOps df_http_ops;
+extern const DfStepOps df_mail_ops;
+extern const DfStepOps df_query_ops;
+extern const DfStepOps df_once_ops;
+extern const DfStepOps df_call_ops;
+extern const DfStepOps df_wait_ops;
+extern const DfStepOps df_sleep_ops;
+extern const DfStepOps df_undo_ops;
+extern const DfStepOps df_pivot_ops;
+extern const DfStepOps df_alias_ops;
+extern const DfStepOps df_continue_ops;
+
+#endif /* DF_STEP_KIND_H */
