@@ -268,7 +268,7 @@ static void
 write_signals(Firing *firing)
 {
 	Oid table_owner = firing->trigger->tg_relation->rd_rel->relowner;
-	DfNewSignal common;
+	DfNewMessage common = {.kind = DF_MESSAGE_SIGNAL};
 	DfWorkflowRow definition;
 	DfStore store;
 

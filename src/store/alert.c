@@ -61,23 +61,30 @@ describe(const pg_uuid_t *run, int chars, int undos, const char *except, Jsonb *
 {
 	static DfPlan plan = {
 		"WITH RECURSIVE up (run, parent, workflow) AS ("
-		" SELECT r.run, r.parent, r.workflow FROM dataflows.run r WHERE r.run = $1"
-		" UNION SELECT r.run, r.parent, r.workflow FROM up JOIN dataflows.run r ON r.run = "
-		"up.parent)"
-		" SELECT jsonb_build_object('run', r.run, 'workflow', r.workflow, 'key', left(r.key, $3),"
-		"  'reason', left(r.stuck ->> 'reason', $3), 'sqlstate', r.stuck ->> 'sqlstate',"
-		"  'remedy', left(r.stuck ->> 'remedy', $3), 'at', to_jsonb($2),"
-		"  'undo_failed', coalesce((SELECT jsonb_agg(u.one ORDER BY u.n) FROM"
-		"   (SELECT s.n, jsonb_build_object('step', s.step, 'system', s.system, 'undo', "
-		"left(s.undo, $3),"
-		"      'why', left(s.undo_error ->> 'message', $3)) AS one"
-		"    FROM dataflows.step s WHERE s.run = r.run AND s.undo_state = 'undo_failed' ORDER BY "
-		"s.n LIMIT $4) AS u), '[]'))"
-		" FROM dataflows.run r WHERE r.run = $1 AND r.state = 'stuck'"
+		"  SELECT r.run, r.parent, r.workflow"
+		"  FROM dataflows.run AS r"
+		"  WHERE r.run = $1"
+		"  UNION"
+		"  SELECT r.run, r.parent, r.workflow"
+		"  FROM up"
+		"  JOIN dataflows.run AS r ON r.run = up.parent)"
+		" SELECT jsonb_build_object('run', r.run, 'workflow', r.workflow, 'key', left(r.key,"
+		"    $3), 'reason', left(r.stuck ->> 'reason', $3), 'sqlstate', r.stuck ->> 'sqlstate', 'remedy', left(r.stuck ->> 'remedy',"
+		"    $3), 'at', to_jsonb($2), 'undo_failed', coalesce("
+		"   (SELECT jsonb_agg(u.one ORDER BY u.n)"
+		"    FROM ("
+		"     SELECT s.n,"
+		"      jsonb_build_object('step', s.step, 'system', s.system, 'undo',"
+		"        left(s.undo, $3), 'why', left(s.undo_error ->> 'message', $3)) AS one"
+		"     FROM dataflows.step AS s"
+		"     WHERE s.run = r.run AND s.undo_state = 'undo_failed'"
+		"     ORDER BY s.n"
+		"     LIMIT $4) AS u), '[]'))"
+		" FROM dataflows.run AS r"
+		" WHERE r.run = $1 AND r.state = 'stuck'"
 		" AND NOT EXISTS (SELECT FROM up WHERE up.workflow = $5)",
 		SPI_OK_SELECT,
-		5,
-		{UUIDOID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID}};
+		DF_PARAMS(UUIDOID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID)};
 	Datum values[5] = {UUIDPGetDatum(run), TimestampTzGetDatum(df_now()), Int32GetDatum(chars),
 					   Int32GetDatum(undos), CStringGetTextDatum(except)};
 

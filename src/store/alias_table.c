@@ -25,15 +25,20 @@ static bool
 held_by_another(const DfRun *run, Datum *values, MemoryContext cxt, char **holder)
 {
 	static DfPlan plan = {
-		"SELECT h.run FROM ("
-		" SELECT r.run FROM dataflows.run r WHERE r.workflow = $1 AND r.key = $2 AND r.key_held "
-		"AND r.key IS NOT NULL"
+		"SELECT h.run"
+		" FROM ("
+		"  SELECT r.run"
+		"  FROM dataflows.run AS r"
+		"  WHERE r.workflow = $1 AND r.key = $2 AND r.key_held AND r.key IS NOT NULL"
 		"  AND r.finished_at IS NULL"
-		" UNION ALL SELECT r.run FROM dataflows.alias a JOIN dataflows.run r ON r.run = a.run"
-		"  WHERE a.workflow = $1 AND a.key = $2 AND r.finished_at IS NULL) h WHERE h.run <> $3",
+		"  UNION ALL"
+		"  SELECT r.run"
+		"  FROM dataflows.alias AS a"
+		"  JOIN dataflows.run AS r ON r.run = a.run"
+		"  WHERE a.workflow = $1 AND a.key = $2 AND r.finished_at IS NULL) h"
+		" WHERE h.run <> $3",
 		SPI_OK_SELECT,
-		3,
-		{TEXTOID, TEXTOID, UUIDOID}};
+		DF_PARAMS(TEXTOID, TEXTOID, UUIDOID)};
 	pg_uuid_t id;
 
 	if (df_plan_run(&plan, values, NULL, 1) == 0)
@@ -48,13 +53,15 @@ char *
 df_alias_take(const DfRun *run, const char *key, MemoryContext cxt)
 {
 	static DfPlan plan = {
-		"INSERT INTO dataflows.alias AS a (workflow, key, run) VALUES ($1, $2, $3) "
-		"ON CONFLICT (workflow, key) DO UPDATE SET run = excluded.run WHERE a.run = excluded.run"
-		" OR EXISTS (SELECT FROM dataflows.run r WHERE r.run = a.run AND r.finished_at IS NOT "
-		"NULL)",
+		"INSERT INTO dataflows.alias AS a (workflow, key, run)"
+		" VALUES ($1, $2, $3)"
+		" ON CONFLICT (workflow, key) DO UPDATE SET run = excluded.run"
+		" WHERE a.run = excluded.run"
+		" OR EXISTS ("
+		"  SELECT FROM dataflows.run AS r"
+		"  WHERE r.run = a.run AND r.finished_at IS NOT NULL)",
 		SPI_OK_INSERT,
-		3,
-		{TEXTOID, TEXTOID, UUIDOID}};
+		DF_PARAMS(TEXTOID, TEXTOID, UUIDOID)};
 	Datum values[3] = {CStringGetTextDatum(run->workflow_name), CStringGetTextDatum(key),
 					   UUIDPGetDatum(&run->id)};
 	char *holder = NULL;

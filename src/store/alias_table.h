@@ -16,14 +16,15 @@
  */
 #define DF_HOLDER_SQL(workflow, key) \
 	"(SELECT h.run, h.workflow, h.version, h.key, h.state, h.lease FROM (" \
-	" SELECT r.*, CASE WHEN r.finished_at IS NULL THEN 0 ELSE 2 END AS place FROM dataflows.run " \
-	"AS r" \
-	"  WHERE r.workflow OPERATOR(pg_catalog.=) " workflow " AND r.key OPERATOR(pg_catalog.=) " key \
-	"  AND r.key_held AND r.key IS NOT NULL" \
-	" UNION ALL SELECT r.*, 1 FROM dataflows.alias AS a, dataflows.run AS r" \
-	"  WHERE a.workflow OPERATOR(pg_catalog.=) " workflow " AND a.key OPERATOR(pg_catalog.=) " key \
-	"  AND r.run OPERATOR(pg_catalog.=) a.run AND r.finished_at IS NULL) AS h ORDER BY h.place " \
-	"LIMIT 1)"
+	"  SELECT r.*, CASE WHEN r.finished_at IS NULL THEN 0 ELSE 2 END AS place" \
+	"  FROM dataflows.run AS r" \
+	"  WHERE r.workflow = " workflow " AND r.key = " key " AND r.key_held AND r.key IS NOT NULL" \
+	"  UNION ALL" \
+	"  SELECT r.*, 1" \
+	"  FROM dataflows.alias AS a, dataflows.run AS r" \
+	"  WHERE a.workflow = " workflow " AND a.key = " key \
+	"  AND r.run = a.run AND r.finished_at IS NULL) AS h" \
+	" ORDER BY h.place LIMIT 1)"
 
 /*
  * Takes the key for the run, or confirms that it has it.  NULL, or the live run

@@ -43,9 +43,11 @@ df_record_attempts(List *attempts)
 	static DfPlan plan = {
 		"INSERT INTO dataflows.attempt AS t ({*})"
 		" SELECT u.run, u.n,"
-		"  greatest(u.seq, (SELECT max(a.seq) + 1 FROM dataflows.attempt AS a"
-		"   WHERE a.run = u.run AND a.n = u.n AND a.undo = u.undo)),"
-		"  u.undo, u.at, u.took_ms, u.status, u.outcome, u.error, u.next_at"
+		"  greatest(u.seq, ("
+		"    SELECT max(a.seq) + 1"
+		"    FROM dataflows.attempt AS a"
+		"    WHERE a.run = u.run AND a.n = u.n AND a.undo = u.undo)), u.undo, u.at, u.took_ms,"
+		"  u.status, u.outcome, u.error, u.next_at"
 		" FROM unnest({$[]}) AS u ({*})",
 		SPI_OK_INSERT,
 		DF_NO_PARAMS,

@@ -22,6 +22,8 @@
 #include "shared/clock.h"
 #include "shared/traceparent.h"
 #include "store/children.h"
+#include "store/columns.h"
+#include "store/run_start.h"
 #include "store/store.h"
 
 /* how long somebody's open transaction may keep all runs of this worker waiting */
@@ -78,62 +80,53 @@ mark_inserted(List *children, uint64 n)
 	}
 }
 
+static DfNewRun
+run_of_child(const DfNewChild *child, const DfNewRun *common)
+{
+	DfNewRun run = *common;
+
+	run.id = child->id;
+	run.workflow = child->workflow;
+	run.version = child->version;
+	run.key = child->key;
+	run.parent = &child->run->id;
+	run.parent_n = child->step->n;
+	run.input = child->input;
+	run.traceparent = df_child_traceparent(child->run, child->step);
+	return run;
+}
+
 List *
 df_children_insert(List *children, int64 identity, const char *started_by)
 {
 	static DfPlan plan = {
-		"WITH i AS (INSERT INTO dataflows.run (run, identity, started_at, wake_at, version, "
-		"workflow, key, "
-		" started_by, parent, parent_n, input, traceparent) "
-		" SELECT u.run, $9, $10, $10, u.version, u.workflow, u.key, $11, u.parent, u.parent_n, "
-		"u.input, u.traceparent "
-		" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) AS u(run, version, workflow, key, parent, "
-		"parent_n, input, traceparent) "
-		" ON CONFLICT (workflow, key) WHERE key_held AND key IS NOT NULL DO NOTHING "
-		" RETURNING run, workflow, version) "
-		"SELECT i.run, w.owner FROM i JOIN dataflows.workflow w ON w.name = i.workflow AND "
-		"w.version = i.version",
+		"WITH i AS ("
+		"  INSERT INTO dataflows.run ({*})"
+		"  SELECT *"
+		"  FROM unnest({$[]})"
+		"  ON CONFLICT (workflow, key)"
+		"  WHERE key_held AND key IS NOT NULL DO NOTHING"
+		"  RETURNING run, workflow, version)"
+		" SELECT i.run, w.owner"
+		" FROM i"
+		" JOIN dataflows.workflow AS w ON w.name = i.workflow AND w.version = i.version",
 		SPI_OK_SELECT,
-		11,
-		{UUIDARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, UUIDARRAYOID, INT4ARRAYOID,
-		 JSONBARRAYOID, TEXTARRAYOID, INT8OID, TIMESTAMPTZOID, TEXTOID}};
-	static const Oid types[8] = {UUIDOID, INT4OID, TEXTOID, TEXTOID,
-								 UUIDOID, INT4OID, JSONBOID, TEXTOID};
-	int count = list_length(children);
-	Datum *columns[8];
-	bool *no_key = palloc(sizeof(bool) * Max(1, count));
-	bool *no_trace = palloc(sizeof(bool) * Max(1, count));
-	Datum values[11];
+		DF_NO_PARAMS,
+		DF_COLUMNS(df_new_run_table, DF_IN_RUN)};
+	DfNewRun common = {.identity = identity, .now = df_now(), .started_by = started_by};
+	DfNewRun *rows = palloc(sizeof(DfNewRun) * Max(1, list_length(children)));
+	DfBatch batch;
 	uint64 n;
 	int i = 0;
 	ListCell *lc;
 
-	for (int c = 0; c < 8; c++)
-		columns[c] = palloc(sizeof(Datum) * Max(1, count));
+	df_batch_begin(&batch, &plan, list_length(children));
 	foreach (lc, children)
 	{
-		DfNewChild *child = lfirst(lc);
-		char *trace = df_child_traceparent(child->run, child->step);
-
-		no_key[i] = child->key == NULL;
-		no_trace[i] = trace == NULL;
-		columns[0][i] = UUIDPGetDatum(&child->id);
-		columns[1][i] = Int32GetDatum(child->version);
-		columns[2][i] = CStringGetTextDatum(child->workflow);
-		columns[3][i] = no_key[i] ? (Datum) 0 : CStringGetTextDatum(child->key);
-		columns[4][i] = UUIDPGetDatum(&child->run->id);
-		columns[5][i] = Int32GetDatum(child->step->n);
-		columns[6][i] = JsonbPGetDatum(child->input);
-		columns[7][i++] = trace == NULL ? (Datum) 0 : CStringGetTextDatum(trace);
+		rows[i] = run_of_child(lfirst(lc), &common);
+		df_batch_add(&batch, &rows[i++], NULL);
 	}
-	for (int c = 0; c < 8; c++)
-		values[c] = df_array(types[c], columns[c], c == 3 ? no_key : c == 7 ? no_trace
-																			: NULL,
-							 count);
-	values[8] = Int64GetDatum(identity);
-	values[9] = TimestampTzGetDatum(df_now());
-	values[10] = CStringGetTextDatum(started_by);
-	n = df_plan_run(&plan, values, NULL, 0);
+	n = df_batch_run(&batch, NULL);
 	mark_inserted(children, n);
 	return oids_of_column(n, 1);
 }
@@ -228,52 +221,44 @@ df_children_insert_keyed(List **children, int64 identity, const char *started_by
 
 /* ---- messages ------------------------------------------------------------- */
 
+#define COLUMN(column, field, form) DF_COLUMN(DfFamilyRow, column, field, form, DF_IN_OTHER)
+
+/* clang-format off */
+static const DfColumn family_columns[] = {
+	COLUMN("run",     run,     UUID),
+	COLUMN("kind",    kind,    MESSAGE_KIND),
+	COLUMN("payload", payload, JSONB),
+	COLUMN("note",    note,    TEXT),
+};
+/* clang-format on */
+
+static const DfTable family_table = {family_columns, lengthof(family_columns)};
+
 List *
 df_family_insert(List *rows, const char *sent_by)
 {
 	static DfPlan plan = {
-		"WITH t AS MATERIALIZED (SELECT u.run, r.workflow, r.key, u.kind, u.payload, u.note, "
-		"w.owner "
-		" FROM unnest($1, $2, $3, $4) AS u(run, kind, payload, note) JOIN dataflows.run r ON r.run "
-		"= u.run "
-		" JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version), "
-		"i AS (INSERT INTO dataflows.inbox (run, workflow, key, kind, payload, note, sent_by, "
-		"sent_at) "
-		" SELECT t.run, t.workflow, t.key, t.kind, t.payload, t.note, $5, $6 FROM t) "
-		"SELECT DISTINCT t.owner FROM t",
+		"WITH t AS MATERIALIZED ("
+		"  SELECT {u.*}, r.workflow, r.key, w.owner"
+		"  FROM unnest({$[]}) AS u ({*})"
+		"  JOIN dataflows.run AS r ON r.run = u.run"
+		"  JOIN dataflows.workflow AS w ON w.name = r.workflow AND w.version = r.version),"
+		"  i AS ("
+		"   INSERT INTO dataflows.inbox ({*}, workflow, key, sent_by, sent_at)"
+		"   SELECT {t.*}, t.workflow, t.key, $1, $2"
+		"   FROM t)"
+		" SELECT DISTINCT t.owner FROM t",
 		SPI_OK_SELECT,
-		6,
-		{UUIDARRAYOID, TEXTARRAYOID, JSONBARRAYOID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID}};
-	static const Oid types[4] = {UUIDOID, TEXTOID, JSONBOID, TEXTOID};
-	int count = list_length(rows);
-	Datum *columns[4];
-	bool *nulls[4];
-	Datum values[6];
-	int i = 0;
+		DF_PARAMS(TEXTOID, TIMESTAMPTZOID),
+		DF_COLUMNS(family_table, DF_IN_OTHER)};
+	Datum own[2] = {CStringGetTextDatum(sent_by), TimestampTzGetDatum(df_now())};
+	DfBatch batch;
 	ListCell *lc;
 
-	for (int c = 0; c < 4; c++)
-	{
-		columns[c] = palloc(sizeof(Datum) * Max(1, count));
-		nulls[c] = palloc0(sizeof(bool) * Max(1, count));
-	}
+	df_batch_begin(&batch, &plan, list_length(rows));
 	foreach (lc, rows)
-	{
-		DfFamilyRow *row = lfirst(lc);
-
-		columns[0][i] = UUIDPGetDatum(&row->run);
-		columns[1][i] = CStringGetTextDatum(df_message_kind_name(row->kind));
-		nulls[2][i] = row->payload == NULL;
-		columns[2][i] = row->payload == NULL ? (Datum) 0 : JsonbPGetDatum(row->payload);
-		nulls[3][i] = row->note == NULL;
-		columns[3][i] = row->note == NULL ? (Datum) 0 : CStringGetTextDatum(row->note);
-		i++;
-	}
-	for (int c = 0; c < 4; c++)
-		values[c] = df_array(types[c], columns[c], nulls[c], count);
-	values[4] = CStringGetTextDatum(sent_by);
-	values[5] = TimestampTzGetDatum(df_now());
-	return oids_of_column(df_plan_run(&plan, values, NULL, 0), 0);
+		df_batch_add(&batch, lfirst(lc), NULL);
+	return oids_of_column(df_batch_run(&batch, own), 0);
 }
 
 /* ---- looks ---------------------------------------------------------------- */
@@ -281,14 +266,14 @@ df_family_insert(List *rows, const char *sent_by)
 void
 df_child_look(const pg_uuid_t *run, DfChildLook *look, MemoryContext cxt)
 {
-	static DfPlan plan = {"SELECT r.state, r.result, r.error, coalesce(r.error ? 'forgotten_at', "
-						  "false), r.started_by, w.owner, w.owner_name "
-						  "FROM dataflows.run r JOIN dataflows.workflow w ON w.name = r.workflow "
-						  "AND w.version = r.version "
-						  "WHERE r.run = $1",
-						  SPI_OK_SELECT,
-						  1,
-						  {UUIDOID}};
+	static DfPlan plan = {
+		"SELECT r.state, r.result, r.error, coalesce(r.error ? 'forgotten_at', false),"
+		"  r.started_by, w.owner, w.owner_name"
+		" FROM dataflows.run AS r"
+		" JOIN dataflows.workflow AS w ON w.name = r.workflow AND w.version = r.version"
+		" WHERE r.run = $1",
+		SPI_OK_SELECT,
+		DF_PARAMS(UUIDOID)};
 	Datum values[1] = {UUIDPGetDatum(run)};
 
 	memset(look, 0, sizeof(*look));
@@ -308,13 +293,18 @@ int
 df_run_depth(const pg_uuid_t *run, const pg_uuid_t *other, bool *related)
 {
 	static DfPlan plan = {
-		"WITH RECURSIVE up (run, parent) AS (SELECT r.run, r.parent FROM dataflows.run r WHERE "
-		"r.run = $1 "
-		" UNION SELECT r.run, r.parent FROM up JOIN dataflows.run r ON r.run = up.parent) "
-		"SELECT count(*)::int - 1, coalesce(bool_or(up.run = $2), false) FROM up",
+		"WITH RECURSIVE up (run, parent) AS ("
+		"  SELECT r.run, r.parent"
+		"  FROM dataflows.run AS r"
+		"  WHERE r.run = $1"
+		"  UNION"
+		"  SELECT r.run, r.parent"
+		"  FROM up"
+		"  JOIN dataflows.run AS r ON r.run = up.parent)"
+		" SELECT count(*)::int - 1, coalesce(bool_or(up.run = $2), false)"
+		" FROM up",
 		SPI_OK_SELECT,
-		2,
-		{UUIDOID, UUIDOID}};
+		DF_PARAMS(UUIDOID, UUIDOID)};
 	Datum values[2] = {UUIDPGetDatum(run), UUIDPGetDatum(other)};
 
 	(void) df_plan_run(&plan, values, other == NULL ? " n" : NULL, 1);
@@ -331,21 +321,33 @@ bool
 df_run_in_circle(const pg_uuid_t *run, const pg_uuid_t *called, pg_uuid_t *youngest)
 {
 	static DfPlan plan = {
-		"WITH RECURSIVE reached (run) AS (SELECT $2 UNION SELECT (s.answer->>'run')::uuid "
-		" FROM reached r JOIN dataflows.step s ON s.run = r.run "
-		" WHERE s.kind = 'call' AND s.state = 'waiting' AND s.answer IS NOT NULL), "
-		"called (run, other, attached) AS (SELECT s.run, (s.answer->>'run')::uuid, s.answer ? "
-		"'attached' "
-		" FROM reached r JOIN dataflows.step s ON s.run = r.run "
-		" WHERE s.kind = 'call' AND s.state = 'waiting' AND s.answer IS NOT NULL), "
-		"circle (run) AS (SELECT $1 UNION SELECT c.run FROM circle r JOIN called c ON c.other = "
-		"r.run) "
-		"SELECT c.run FROM called c JOIN circle r ON r.run = c.run JOIN circle o ON o.run = "
-		"c.other "
-		"WHERE c.attached ORDER BY c.run DESC LIMIT 1",
+		"WITH RECURSIVE reached (run) AS ("
+		"  SELECT $2"
+		"  UNION"
+		"  SELECT (s.answer->>'run')::uuid"
+		"  FROM reached r"
+		"  JOIN dataflows.step AS s ON s.run = r.run"
+		"  WHERE s.kind = 'call' AND s.state = 'waiting' AND s.answer IS NOT NULL),"
+		"  called (run, other, attached) AS ("
+		"   SELECT s.run, (s.answer->>'run')::uuid, s.answer ? 'attached'"
+		"   FROM reached r"
+		"   JOIN dataflows.step AS s ON s.run = r.run"
+		"   WHERE s.kind = 'call' AND s.state = 'waiting' AND s.answer IS NOT NULL),"
+		"  circle (run) AS ("
+		"   SELECT $1"
+		"   UNION"
+		"   SELECT c.run"
+		"   FROM circle r"
+		"   JOIN called c ON c.other = r.run)"
+		" SELECT c.run"
+		" FROM called c"
+		" JOIN circle r ON r.run = c.run"
+		" JOIN circle o ON o.run = c.other"
+		" WHERE c.attached"
+		" ORDER BY c.run DESC"
+		" LIMIT 1",
 		SPI_OK_SELECT,
-		2,
-		{UUIDOID, UUIDOID}};
+		DF_PARAMS(UUIDOID, UUIDOID)};
 	Datum values[2] = {UUIDPGetDatum(run), UUIDPGetDatum(called)};
 
 	if (df_plan_run(&plan, values, NULL, 1) == 0)

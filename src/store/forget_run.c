@@ -41,12 +41,17 @@
 void
 df_forget_find(const DfForget *forget, DfForgetRuns *runs, MemoryContext cxt)
 {
+	/* clang-format off */
 	static DfPlan plan = {
-		RUNS_OF_KEY " SELECT r.run, r.state FROM dataflows.run AS r"
-					" WHERE r.run" EQ "ANY (ARRAY(SELECT f.run FROM f)) ORDER BY r.run FOR UPDATE",
+		RUNS_OF_KEY
+		" SELECT r.run, r.state"
+		" FROM dataflows.run AS r"
+		" WHERE r.run = ANY (ARRAY(SELECT f.run FROM f))"
+		" ORDER BY r.run"
+		" FOR UPDATE",
 		SPI_OK_SELECT,
-		3,
-		{TEXTOID, TEXTOID, OIDOID}};
+		DF_PARAMS(TEXTOID, TEXTOID, OIDOID)};
+	/* clang-format on */
 	Datum values[3];
 	uint64 n;
 
@@ -75,11 +80,13 @@ char *
 df_forget_asked(const DfForgetRuns *runs, MemoryContext cxt)
 {
 	static DfPlan plan = {
-		"SELECT i.kind FROM dataflows.inbox AS i WHERE i.run" EQ "ANY ($1) AND i.run IS NOT NULL"
-		" AND i.state" EQ "'new' AND i.kind" NE "'signal' AND i.kind" NE "'child' ORDER BY i.id",
+		"SELECT i.kind"
+		" FROM dataflows.inbox AS i"
+		" WHERE i.run = ANY ($1) AND i.run IS NOT NULL AND i.state = 'new'"
+		" AND i.kind <> 'signal' AND i.kind <> 'child'"
+		" ORDER BY i.id",
 		SPI_OK_SELECT,
-		1,
-		{UUIDARRAYOID}};
+		DF_PARAMS(UUIDARRAYOID)};
 	Datum values[1];
 
 	values[0] = df_array(UUIDOID, runs->ids, NULL, runs->n);
@@ -141,18 +148,16 @@ static void
 erase_runs(const DfForget *forget, Datum runs)
 {
 	static DfPlan plan = {
-		"UPDATE dataflows.run AS r SET key = CASE WHEN r.key IS NOT NULL THEN $2 END, key_held = "
-		"false,"
-		" input = '{}', result = NULL, waiting_for = NULL, stuck = NULL,"
-		" error = pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object("
-		"  'message', 'forgotten', 'sqlstate', r.error OPERATOR(pg_catalog.->>) 'sqlstate',"
-		"  'forgotten_by', COALESCE(r.error OPERATOR(pg_catalog.->>) 'forgotten_by', $3),"
-		"  'forgotten_at', COALESCE(r.error OPERATOR(pg_catalog.->) 'forgotten_at', "
-		"pg_catalog.to_jsonb($4))))"
-		" WHERE r.run" EQ "ANY ($1)",
+		"UPDATE dataflows.run AS r"
+		" SET key = CASE WHEN r.key IS NOT NULL THEN $2 END, key_held = false, input = '{}',"
+		"  result = NULL, waiting_for = NULL, stuck = NULL,"
+		"  error = jsonb_strip_nulls(jsonb_build_object('message', 'forgotten', 'sqlstate',"
+		"      r.error ->> 'sqlstate', 'forgotten_by',"
+		"      coalesce(r.error ->> 'forgotten_by', $3), 'forgotten_at',"
+		"      coalesce(r.error -> 'forgotten_at', to_jsonb($4))))"
+		" WHERE r.run = ANY ($1)",
 		SPI_OK_UPDATE,
-		4,
-		{UUIDARRAYOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}};
+		DF_PARAMS(UUIDARRAYOID, TEXTOID, TEXTOID, TIMESTAMPTZOID)};
 	Datum values[4];
 
 	values[0] = runs;
@@ -170,11 +175,10 @@ static void
 delete_waiting_signals(const DfForget *forget)
 {
 	static DfPlan plan = {
-		"DELETE FROM dataflows.inbox AS i WHERE i.workflow" EQ "$1 AND i.key" EQ "$2"
-		" AND i.run IS NULL",
+		"DELETE FROM dataflows.inbox AS i"
+		" WHERE i.workflow = $1 AND i.key = $2 AND i.run IS NULL",
 		SPI_OK_DELETE,
-		2,
-		{TEXTOID, TEXTOID}};
+		DF_PARAMS(TEXTOID, TEXTOID)};
 	Datum values[2];
 
 	values[0] = CStringGetTextDatum(forget->workflow);
@@ -201,11 +205,12 @@ bool
 df_run_is_forgotten(const pg_uuid_t *run)
 {
 	static DfPlan plan = {
-		"SELECT COALESCE(r.error OPERATOR(pg_catalog.?) 'forgotten_at', false)"
-		" FROM dataflows.run AS r WHERE r.run" EQ "$1 FOR KEY SHARE",
+		"SELECT coalesce(r.error ? 'forgotten_at', false)"
+		" FROM dataflows.run AS r"
+		" WHERE r.run = $1"
+		" FOR KEY SHARE",
 		SPI_OK_SELECT,
-		1,
-		{UUIDOID}};
+		DF_PARAMS(UUIDOID)};
 	Datum values[1];
 
 	values[0] = UUIDPGetDatum(run);

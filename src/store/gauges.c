@@ -61,14 +61,23 @@ add_counts(List *gauges, DfGaugeKind kind, uint64 rows, bool *capped, MemoryCont
 static List *
 read_runs(List *gauges, bool *capped, MemoryContext cxt)
 {
-	static DfPlan plan = {"SELECT l.workflow, l.state, pg_catalog.count(*) FROM ("
-						  "(SELECT r.workflow, r.state FROM dataflows.run r WHERE r.wake_at IS NOT "
-						  "NULL LIMIT " CAP_SQL ")"
-						  " UNION ALL "
-						  "(SELECT r.workflow, r.state FROM dataflows.run r WHERE r.wake_at IS "
-						  "NULL AND r.finished_at IS NULL LIMIT " CAP_SQL ")"
-						  ") AS l GROUP BY l.workflow, l.state ORDER BY l.workflow, l.state",
-						  SPI_OK_SELECT, 0};
+	/* clang-format off */
+	static DfPlan plan = {
+		"SELECT l.workflow, l.state, count(*)"
+		" FROM ("
+		"  (SELECT r.workflow, r.state"
+		"   FROM dataflows.run AS r"
+		"   WHERE r.wake_at IS NOT NULL"
+		"   LIMIT " CAP_SQL ")"
+		"  UNION ALL ("
+		"   SELECT r.workflow, r.state"
+		"   FROM dataflows.run AS r"
+		"   WHERE r.wake_at IS NULL AND r.finished_at IS NULL"
+		"   LIMIT " CAP_SQL ")) AS l"
+		" GROUP BY l.workflow, l.state"
+		" ORDER BY l.workflow, l.state",
+		SPI_OK_SELECT, 0};
+	/* clang-format on */
 
 	return add_counts(gauges, DF_GAUGE_RUNS, df_plan_run(&plan, NULL, NULL, 0), capped, cxt);
 }
@@ -76,11 +85,18 @@ read_runs(List *gauges, bool *capped, MemoryContext cxt)
 static List *
 read_inbox(List *gauges, bool *capped, MemoryContext cxt)
 {
+	/* clang-format off */
 	static DfPlan plan = {
-		"SELECT l.workflow, NULL::text, pg_catalog.count(*) FROM"
-		" (SELECT i.workflow FROM dataflows.inbox i WHERE i.state = 'new' LIMIT " CAP_SQL ") AS l"
-		" GROUP BY l.workflow ORDER BY l.workflow",
+		"SELECT l.workflow, NULL::text, count(*)"
+		" FROM ("
+		"  SELECT i.workflow"
+		"  FROM dataflows.inbox AS i"
+		"  WHERE i.state = 'new'"
+		"  LIMIT " CAP_SQL ") AS l"
+		" GROUP BY l.workflow"
+		" ORDER BY l.workflow",
 		SPI_OK_SELECT, 0};
+	/* clang-format on */
 
 	return add_counts(gauges, DF_GAUGE_INBOX, df_plan_run(&plan, NULL, NULL, 0), capped, cxt);
 }
@@ -88,13 +104,22 @@ read_inbox(List *gauges, bool *capped, MemoryContext cxt)
 static List *
 read_pending_undo(List *gauges, bool *capped, MemoryContext cxt)
 {
+	/* clang-format off */
 	static DfPlan plan = {
-		"SELECT l.workflow, NULL::text, pg_catalog.count(*) FROM"
-		" (SELECT (SELECT r.workflow FROM dataflows.run r WHERE r.run = s.run AND r.finished_at IS "
-		"NULL) AS workflow"
-		"   FROM dataflows.step s WHERE s.undo_state = 'undo_failed' LIMIT " CAP_SQL ") AS l"
-		" WHERE l.workflow IS NOT NULL GROUP BY l.workflow ORDER BY l.workflow",
+		"SELECT l.workflow, NULL::text, count(*)"
+		" FROM ("
+		"  SELECT ("
+		"   SELECT r.workflow"
+		"   FROM dataflows.run AS r"
+		"   WHERE r.run = s.run AND r.finished_at IS NULL) AS workflow"
+		"  FROM dataflows.step AS s"
+		"  WHERE s.undo_state = 'undo_failed'"
+		"  LIMIT " CAP_SQL ") AS l"
+		" WHERE l.workflow IS NOT NULL"
+		" GROUP BY l.workflow"
+		" ORDER BY l.workflow",
 		SPI_OK_SELECT, 0};
+	/* clang-format on */
 
 	return add_counts(gauges, DF_GAUGE_PENDING_UNDO, df_plan_run(&plan, NULL, NULL, 0), capped,
 					  cxt);
@@ -104,18 +129,23 @@ read_pending_undo(List *gauges, bool *capped, MemoryContext cxt)
 static List *
 read_due(List *gauges, TimestampTz now, int64 identity, MemoryContext cxt)
 {
+	/* clang-format off */
 	static DfPlan plan = {
-		"SELECT g.name, d.n, EXTRACT(epoch FROM $1 - d.oldest)::float8 FROM"
-		" (SELECT DISTINCT w.name FROM dataflows.workflow w WHERE NOT w.paused) AS g,"
-		" LATERAL (SELECT pg_catalog.count(*) AS n, pg_catalog.min(q.wake_at) AS oldest FROM"
-		"   (SELECT r.wake_at FROM dataflows.run r WHERE r.workflow = g.name AND r.sql = ANY "
-		"('{f,t}')"
-		"     AND r.wake_at IS NOT NULL AND r.wake_at <= $1 AND r.lease IS NULL AND r.identity = $2"
-		"     LIMIT " CAP_SQL ") AS q) AS d"
-		" WHERE d.n > 0 ORDER BY g.name",
+		"SELECT g.name, d.n, extract(epoch FROM $1 - d.oldest)::float8"
+		" FROM (SELECT DISTINCT w.name FROM dataflows.workflow AS w WHERE NOT w.paused) AS g,"
+		"  LATERAL ("
+		"   SELECT count(*) AS n, min(q.wake_at) AS oldest"
+		"   FROM ("
+		"    SELECT r.wake_at"
+		"    FROM dataflows.run AS r"
+		"    WHERE r.workflow = g.name AND r.sql = ANY ('{f,t}') AND r.wake_at IS NOT NULL"
+		"    AND r.wake_at <= $1 AND r.lease IS NULL AND r.identity = $2"
+		"    LIMIT " CAP_SQL ") AS q) AS d"
+		" WHERE d.n > 0"
+		" ORDER BY g.name",
 		SPI_OK_SELECT,
-		2,
-		{TIMESTAMPTZOID, INT8OID}};
+		DF_PARAMS(TIMESTAMPTZOID, INT8OID)};
+	/* clang-format on */
 	Datum values[2] = {TimestampTzGetDatum(now), Int64GetDatum(identity)};
 	uint64 rows = df_plan_run(&plan, values, NULL, 0);
 
@@ -155,7 +185,8 @@ List *
 df_workflow_owners(MemoryContext cxt)
 {
 	static DfPlan plan = {
-		"SELECT DISTINCT w.name, w.owner, w.owner_name FROM dataflows.workflow w",
+		"SELECT DISTINCT w.name, w.owner, w.owner_name"
+		" FROM dataflows.workflow AS w",
 		SPI_OK_SELECT, 0};
 	uint64 rows = df_plan_run(&plan, NULL, NULL, 0);
 	List *owners = NIL;

@@ -56,7 +56,7 @@ static void
 read_origin(void)
 {
 	static DfPlan plan = {
-		"SELECT o.random::pg_catalog.text FROM dataflows.origin AS o",
+		"SELECT o.random::text FROM dataflows.origin AS o",
 		SPI_OK_SELECT, 0};
 	DfStore store;
 
@@ -127,7 +127,9 @@ static void
 ensure_origin(void)
 {
 	static DfPlan plan = {
-		"INSERT INTO dataflows.origin DEFAULT VALUES ON CONFLICT (one) DO NOTHING",
+		"INSERT INTO dataflows.origin DEFAULT"
+		" VALUES"
+		" ON CONFLICT (one) DO NOTHING",
 		SPI_OK_INSERT, 0};
 
 	if (df_plan_run(&plan, NULL, NULL, 0) > 0)
@@ -173,8 +175,9 @@ void
 df_installation_read(MemoryContext cxt, DfInstallation *installation)
 {
 	static DfPlan plan = {
-		"SELECT i.identity, i.token, i.system, COALESCE(i.paused, false)"
-		" FROM (SELECT 1) AS x LEFT JOIN dataflows.installation AS i ON true"
+		"SELECT i.identity, i.token, i.system, coalesce(i.paused, false)"
+		" FROM (SELECT 1) AS x"
+		" LEFT JOIN dataflows.installation AS i ON true"
 		" WHERE i.one OR EXISTS (SELECT FROM dataflows.workflow)",
 		SPI_OK_SELECT, 0};
 
@@ -229,11 +232,12 @@ df_installation_insert(void)
 	static DfPlan look = {
 		"SELECT FROM dataflows.installation",
 		SPI_OK_SELECT, 0};
-	static DfPlan plan = {"INSERT INTO dataflows.installation (identity, token, system) VALUES "
-						  "($1, $2, $3) ON CONFLICT (one) DO NOTHING",
-						  SPI_OK_INSERT,
-						  3,
-						  {TEXTOID, TEXTOID, TEXTOID}};
+	static DfPlan plan = {
+		"INSERT INTO dataflows.installation (identity, token, system)"
+		" VALUES ($1, $2, $3)"
+		" ON CONFLICT (one) DO NOTHING",
+		SPI_OK_INSERT,
+		DF_PARAMS(TEXTOID, TEXTOID, TEXTOID)};
 	Datum values[3];
 	char nulls[3];
 
@@ -248,13 +252,16 @@ df_installation_insert(void)
 void
 df_installation_take_token(void)
 {
-	static DfPlan plan = {"UPDATE dataflows.installation AS i SET token = $1 WHERE i.one" EQ
-						  "ANY (ARRAY("
-						  "  SELECT k.one FROM dataflows.installation AS k WHERE k.token IS NULL "
-						  "FOR UPDATE SKIP LOCKED))",
-						  SPI_OK_UPDATE,
-						  1,
-						  {TEXTOID}};
+	static DfPlan plan = {
+		"UPDATE dataflows.installation AS i"
+		" SET token = $1"
+		" WHERE i.one = ANY (ARRAY("
+		"   SELECT k.one"
+		"   FROM dataflows.installation AS k"
+		"   WHERE k.token IS NULL"
+		"   FOR UPDATE SKIP LOCKED))",
+		SPI_OK_UPDATE,
+		DF_PARAMS(TEXTOID)};
 	Datum values[1] = {CStringGetTextDatum(df_identity_token)};
 
 	if (df_plan_run(&plan, values, NULL, 0) > 0)
@@ -356,10 +363,10 @@ static void
 adopt_installation(void)
 {
 	static DfPlan plan = {
-		"UPDATE dataflows.installation SET identity = $1, token = $2, system = $3, link_key = NULL",
+		"UPDATE dataflows.installation"
+		" SET identity = $1, token = $2, system = $3, link_key = NULL",
 		SPI_OK_UPDATE,
-		3,
-		{TEXTOID, TEXTOID, TEXTOID}};
+		DF_PARAMS(TEXTOID, TEXTOID, TEXTOID)};
 	Datum values[3];
 	char nulls[3];
 
@@ -375,13 +382,17 @@ static uint64
 adopt_runs(void)
 {
 	static DfPlan plan = {
-		"WITH u AS (UPDATE dataflows.run AS r SET identity = $1,"
-		" wake_at = CASE WHEN r.lease IS NULL THEN r.wake_at ELSE $2 END, lease = NULL"
-		" WHERE r.identity" NE "$1 AND r.state" EQ "ANY ($3) RETURNING r.finished_at)"
-		" SELECT pg_catalog.count(*) FROM u WHERE u.finished_at IS NULL",
+		"WITH u AS ("
+		"  UPDATE dataflows.run AS r"
+		"  SET identity = $1, wake_at = CASE WHEN r.lease IS NULL THEN r.wake_at ELSE $2 END,"
+		"   lease = NULL"
+		"  WHERE r.identity <> $1 AND r.state = ANY ($3)"
+		"  RETURNING r.finished_at)"
+		" SELECT count(*)"
+		" FROM u"
+		" WHERE u.finished_at IS NULL",
 		SPI_OK_SELECT,
-		3,
-		{INT8OID, TIMESTAMPTZOID, TEXTARRAYOID}};
+		DF_PARAMS(INT8OID, TIMESTAMPTZOID, TEXTARRAYOID)};
 	Datum names[DF_RUN_NSTATES];
 	Datum values[3];
 	int n = 0;
@@ -400,11 +411,12 @@ adopt_runs(void)
 static uint64
 count_live(void)
 {
-	static DfPlan plan = {"SELECT pg_catalog.count(*) FROM dataflows.run AS r WHERE r.identity" EQ
-						  "$1 AND r.finished_at IS NULL",
-						  SPI_OK_SELECT,
-						  1,
-						  {INT8OID}};
+	static DfPlan plan = {
+		"SELECT count(*)"
+		" FROM dataflows.run AS r"
+		" WHERE r.identity = $1 AND r.finished_at IS NULL",
+		SPI_OK_SELECT,
+		DF_PARAMS(INT8OID)};
 	Datum values[1] = {Int64GetDatum(df_identity_hash())};
 
 	(void) df_plan_run(&plan, values, NULL, 0);

@@ -17,11 +17,9 @@
 #include "shared/clock.h"
 #include "shared/limits.h"
 #include "store/alias_table.h"
+#include "store/columns.h"
 #include "store/inbox_table.h"
 #include "store/store.h"
-
-#define EQ " OPERATOR(pg_catalog.=) "
-#define NE " OPERATOR(pg_catalog.<>) "
 
 #define TARGET_COLUMNS "r.run, r.state, r.workflow, r.version, r.key"
 
@@ -45,11 +43,14 @@ copy_target(uint64 n, DfInboxTarget *target, MemoryContext cxt)
 bool
 df_inbox_find_run(const pg_uuid_t *run, DfInboxTarget *target, MemoryContext cxt)
 {
+	/* clang-format off */
 	static DfPlan plan = {
-		"SELECT " TARGET_COLUMNS " FROM dataflows.run AS r WHERE r.run" EQ "$1",
+		"SELECT " TARGET_COLUMNS
+		" FROM dataflows.run AS r"
+		" WHERE r.run = $1",
 		SPI_OK_SELECT,
-		1,
-		{UUIDOID}};
+		DF_PARAMS(UUIDOID)};
+	/* clang-format on */
 	Datum values[1];
 
 	values[0] = UUIDPGetDatum(run);
@@ -59,11 +60,13 @@ df_inbox_find_run(const pg_uuid_t *run, DfInboxTarget *target, MemoryContext cxt
 bool
 df_inbox_find_key(const char *workflow, const char *key, DfInboxTarget *target, MemoryContext cxt)
 {
+	/* clang-format off */
 	static DfPlan plan = {
-		"SELECT " TARGET_COLUMNS " FROM " DF_HOLDER_SQL("$1", "$2") " AS r",
+		"SELECT " TARGET_COLUMNS
+		" FROM " DF_HOLDER_SQL("$1", "$2") " AS r",
 		SPI_OK_SELECT,
-		2,
-		{TEXTOID, TEXTOID}};
+		DF_PARAMS(TEXTOID, TEXTOID)};
+	/* clang-format on */
 	Datum values[2];
 
 	values[0] = CStringGetTextDatum(workflow);
@@ -75,11 +78,12 @@ bool
 df_inbox_find_step(const pg_uuid_t *run, const char *step, DfStepLook *look)
 {
 	static DfPlan plan = {
-		"SELECT s.state, COALESCE(s.undo_state, 'none') FROM dataflows.step AS s"
-		" WHERE s.run" EQ "$1 AND (s.step" EQ "$2 OR s.n" EQ "$3) ORDER BY s.n DESC",
+		"SELECT s.state, coalesce(s.undo_state, 'none')"
+		" FROM dataflows.step AS s"
+		" WHERE s.run = $1 AND (s.step = $2 OR s.n = $3)"
+		" ORDER BY s.n DESC",
 		SPI_OK_SELECT,
-		3,
-		{UUIDOID, TEXTOID, INT4OID}};
+		DF_PARAMS(UUIDOID, TEXTOID, INT4OID)};
 	Datum values[3];
 
 	values[0] = UUIDPGetDatum(run);
@@ -93,36 +97,62 @@ df_inbox_find_step(const pg_uuid_t *run, const char *step, DfStepLook *look)
 	return true;
 }
 
+/* ---- new rows ------------------------------------------------------------- */
+
+#define COLUMN(column, field, form, in) DF_COLUMN(DfNewMessage, column, field, form, in)
+
+/* clang-format off */
+static const DfColumn new_message_columns[] = {
+	COLUMN("run",        run,        UUID_REF,     DF_IN_MESSAGE),
+	COLUMN("workflow",   workflow,   TEXT,         DF_IN_MESSAGE | DF_IN_SIGNALS),
+	COLUMN("key",        key,        TEXT,         DF_IN_MESSAGE),
+	COLUMN("kind",       kind,       MESSAGE_KIND, DF_IN_MESSAGE | DF_IN_SIGNALS),
+	COLUMN("event",      event,      TEXT,         DF_IN_MESSAGE | DF_IN_SIGNALS),
+	COLUMN("payload",    payload,    JSONB,        DF_IN_MESSAGE),
+	COLUMN("note",       note,       TEXT,         DF_IN_MESSAGE),
+	COLUMN("sent_by",    sent_by,    TEXT,         DF_IN_MESSAGE | DF_IN_SIGNALS),
+	COLUMN("sent_pid",   sent_pid,   COUNT,        DF_IN_MESSAGE),
+	COLUMN("sent_at",    now,        TIME,         DF_IN_MESSAGE | DF_IN_SIGNALS),
+	COLUMN("expires_at", expires_at, TIME,         DF_IN_MESSAGE | DF_IN_SIGNALS),
+};
+/* clang-format on */
+
+const DfTable df_new_message_table = {new_message_columns, lengthof(new_message_columns)};
+
 void
 df_inbox_insert(const DfNewMessage *message)
 {
 	static DfPlan plan = {
-		"INSERT INTO dataflows.inbox"
-		" (run, workflow, key, kind, event, payload, note, sent_by, sent_at, expires_at)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+		"INSERT INTO dataflows.inbox ({*})"
+		" VALUES ({$})",
 		SPI_OK_INSERT,
-		10,
-		{UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, TEXTOID, TEXTOID, TIMESTAMPTZOID,
-		 TIMESTAMPTZOID}};
-	Datum values[10];
-	char nulls[11] = "          ";
+		DF_NO_PARAMS,
+		DF_COLUMNS(df_new_message_table, DF_IN_MESSAGE)};
 
-	values[0] = UUIDPGetDatum(message->run);
-	values[1] = CStringGetTextDatum(message->workflow);
-	values[2] = message->key == NULL ? (Datum) 0 : CStringGetTextDatum(message->key);
-	values[3] = CStringGetTextDatum(df_message_kind_name(message->kind));
-	values[4] = message->event == NULL ? (Datum) 0 : CStringGetTextDatum(message->event);
-	values[5] = JsonbPGetDatum(message->payload);
-	values[6] = message->note == NULL ? (Datum) 0 : CStringGetTextDatum(message->note);
-	values[7] = CStringGetTextDatum(message->sent_by);
-	values[8] = TimestampTzGetDatum(message->now);
-	values[9] = TimestampTzGetDatum(message->expires_at);
-	for (int i = 0; i < 7; i++)
-		if (values[i] == (Datum) 0)
-			nulls[i] = 'n';
-	if (message->expires_at == DF_NEVER)
-		nulls[9] = 'n';
-	(void) df_plan_run(&plan, values, nulls, 0);
+	(void) df_row_run(&plan, NULL, message, NULL);
+}
+
+/* for the record alone: it has happened already */
+void
+df_inbox_note_paused(const char *workflow, DfMessageKind kind, const char *sent_by,
+					 const char *note)
+{
+	static DfPlan plan = {
+		"INSERT INTO dataflows.inbox ({*}, state, consumed_at)"
+		" VALUES ({$}, 'done', $1)",
+		SPI_OK_INSERT,
+		DF_PARAMS(TIMESTAMPTZOID),
+		DF_COLUMNS(df_new_message_table, DF_IN_MESSAGE)};
+	DfNewMessage message = {
+		.workflow = workflow == NULL ? "" : workflow,
+		.kind = kind,
+		.sent_by = sent_by,
+		.note = note,
+		.now = df_now(),
+	};
+	Datum now[1] = {TimestampTzGetDatum(message.now)};
+
+	(void) df_row_run(&plan, now, &message, NULL);
 }
 
 /* ---- how many signals may wait -------------------------------------------- */
@@ -166,15 +196,17 @@ static int
 count_waiting(const pg_uuid_t *run, const char *workflow, const char *key)
 {
 	static DfPlan plan = {
-		"SELECT ((SELECT pg_catalog.count(*) FROM (SELECT FROM dataflows.inbox AS i WHERE i.run" EQ
-		"$1 AND i.run IS NOT NULL"
-		"   AND i.state" NE "'done' LIMIT $4) AS x) OPERATOR(pg_catalog.+)"
-		" (SELECT pg_catalog.count(*) FROM (SELECT FROM dataflows.inbox AS i WHERE i.workflow" EQ
-		"$2 AND i.key" EQ "$3"
-		"   AND i.run IS NULL AND i.state" NE "'done' LIMIT $4) AS x))::pg_catalog.int4",
+		"SELECT count(*)::int4"
+		" FROM ("
+		"  (SELECT FROM dataflows.inbox AS i"
+		"   WHERE i.run = $1 AND i.run IS NOT NULL AND i.state <> 'done'"
+		"   LIMIT $4)"
+		"  UNION ALL"
+		"  (SELECT FROM dataflows.inbox AS i"
+		"   WHERE i.workflow = $2 AND i.key = $3 AND i.run IS NULL AND i.state <> 'done'"
+		"   LIMIT $4)) AS x",
 		SPI_OK_SELECT,
-		4,
-		{UUIDOID, TEXTOID, TEXTOID, INT4OID}};
+		DF_PARAMS(UUIDOID, TEXTOID, TEXTOID, INT4OID)};
 	Datum values[4] = {0};
 	char nulls[] = "    ";
 
@@ -206,11 +238,10 @@ Jsonb *
 df_inbox_resolution(const char *outcome, const Jsonb *output, MemoryContext cxt)
 {
 	static DfPlan plan = {
-		"SELECT CASE WHEN $2 IS NULL THEN pg_catalog.jsonb_build_object('outcome', $1)"
-		" ELSE pg_catalog.jsonb_build_object('outcome', $1, 'output', $2) END",
+		"SELECT CASE WHEN $2 IS NULL THEN jsonb_build_object('outcome', $1)"
+		" ELSE jsonb_build_object('outcome', $1, 'output', $2) END",
 		SPI_OK_SELECT,
-		2,
-		{TEXTOID, JSONBOID}};
+		DF_PARAMS(TEXTOID, JSONBOID)};
 	Datum values[2];
 
 	values[0] = CStringGetTextDatum(outcome);
@@ -219,40 +250,18 @@ df_inbox_resolution(const char *outcome, const Jsonb *output, MemoryContext cxt)
 	return df_copy_jsonb(cxt, 0, 0);
 }
 
-/* for the record alone: it has happened already */
-void
-df_inbox_note_paused(const char *workflow, DfMessageKind kind, const char *sent_by,
-					 const char *note)
-{
-	static DfPlan plan = {
-		"INSERT INTO dataflows.inbox (workflow, kind, sent_by, sent_at, state, consumed_at, note)"
-		" VALUES (COALESCE($1, ''), $2, $3, $4, 'done', $4, $5)",
-		SPI_OK_INSERT,
-		5,
-		{TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID}};
-	Datum values[5];
-	char nulls[6] = "     ";
-
-	values[0] = workflow == NULL ? (Datum) 0 : CStringGetTextDatum(workflow);
-	values[1] = CStringGetTextDatum(df_message_kind_name(kind));
-	values[2] = CStringGetTextDatum(sent_by);
-	values[3] = TimestampTzGetDatum(df_now());
-	values[4] = note == NULL ? (Datum) 0 : CStringGetTextDatum(note);
-	nulls[0] = workflow == NULL ? 'n' : ' ';
-	nulls[4] = note == NULL ? 'n' : ' ';
-	(void) df_plan_run(&plan, values, nulls, 0);
-}
+/* ---- pause and resume ------------------------------------------------------ */
 
 /* all versions: a run of an older one is held as well */
 bool
 df_workflow_set_paused(const char *name, bool paused)
 {
 	static DfPlan plan = {
-		"UPDATE dataflows.workflow AS w SET paused = $2"
-		" WHERE w.name" EQ "$1 AND w.paused" NE "$2 AND NOT w.dropped",
+		"UPDATE dataflows.workflow AS w"
+		" SET paused = $2"
+		" WHERE w.name = $1 AND w.paused <> $2 AND NOT w.dropped",
 		SPI_OK_UPDATE,
-		2,
-		{TEXTOID, BOOLOID}};
+		DF_PARAMS(TEXTOID, BOOLOID)};
 	Datum values[2];
 
 	values[0] = CStringGetTextDatum(name);
@@ -264,10 +273,11 @@ bool
 df_installation_set_paused(bool paused)
 {
 	static DfPlan plan = {
-		"UPDATE dataflows.installation AS i SET paused = $1 WHERE i.paused" NE "$1",
+		"UPDATE dataflows.installation AS i"
+		" SET paused = $1"
+		" WHERE i.paused <> $1",
 		SPI_OK_UPDATE,
-		1,
-		{BOOLOID}};
+		DF_PARAMS(BOOLOID)};
 	Datum values[1];
 
 	values[0] = BoolGetDatum(paused);
@@ -278,7 +288,8 @@ List *
 df_inbox_owners(MemoryContext cxt)
 {
 	static DfPlan plan = {
-		"SELECT DISTINCT w.owner FROM dataflows.workflow AS w WHERE NOT w.dropped",
+		"SELECT DISTINCT w.owner FROM dataflows.workflow AS w"
+		" WHERE NOT w.dropped",
 		SPI_OK_SELECT, 0};
 	uint64 n = df_plan_run(&plan, NULL, NULL, 0);
 	MemoryContext old = MemoryContextSwitchTo(cxt);

@@ -45,9 +45,15 @@ typedef struct DfNewMessage
 	const Jsonb *payload;
 	const char *note;
 	const char *sent_by;
+	int sent_pid; /* of a NOTIFY */
 	TimestampTz now;
-	TimestampTz expires_at;
+	TimestampTz expires_at; /* DF_NEVER = it goes with its run */
 } DfNewMessage;
+
+/* its columns, for the statements that insert many */
+extern const struct DfTable df_new_message_table;
+#define DF_IN_MESSAGE DF_IN_OTHER /* all of them */
+#define DF_IN_SIGNALS (DF_IN_OTHER << 1) /* but those in which the signals of a statement differ */
 
 extern void df_inbox_insert(const DfNewMessage *message);
 

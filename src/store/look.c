@@ -29,21 +29,23 @@ bool
 df_run_look(const pg_uuid_t *run, DfRunLook *look, MemoryContext cxt)
 {
 	static DfPlan plan = {
-		"SELECT r.state, CASE WHEN r.state" EQ
-		"'waiting' THEN EXISTS (SELECT FROM dataflows.step AS s"
-		"  WHERE s.run" EQ "r.run AND s.kind" EQ "'wait' AND s.state" EQ "'waiting') ELSE true END,"
-		" EXISTS (SELECT FROM dataflows.inbox AS i WHERE i.run" EQ "r.run AND i.run IS NOT NULL"
-		"  AND i.state" EQ "'new' AND (i.kind" NE "'signal' OR r.state" EQ "'waiting'))"
-		" OR (r.state" EQ "'waiting' AND EXISTS (SELECT FROM dataflows.inbox AS i"
-		"  WHERE i.workflow" EQ "r.workflow AND i.key" EQ "r.key AND i.run IS NULL"
-		"  AND i.state" NE "'done' AND i.state" EQ "'new')),"
-		" r.xmin, w.owner, w.owner_name, r.started_by"
-		" FROM dataflows.run AS r LEFT JOIN dataflows.workflow AS w"
-		"  ON (w.name" EQ "r.workflow AND w.version" EQ "r.version)"
-		" WHERE r.run" EQ "$1",
+		"SELECT r.state,"
+		"  CASE WHEN r.state = 'waiting' THEN EXISTS ("
+		"   SELECT FROM dataflows.step AS s"
+		"   WHERE s.run = r.run AND s.kind = 'wait' AND s.state = 'waiting') ELSE true END,"
+		"  EXISTS ("
+		"   SELECT FROM dataflows.inbox AS i"
+		"   WHERE i.run = r.run AND i.run IS NOT NULL AND i.state = 'new'"
+		"   AND (i.kind <> 'signal' OR r.state = 'waiting')) OR (r.state = 'waiting' AND EXISTS ("
+		"    SELECT FROM dataflows.inbox AS i"
+		"    WHERE i.workflow = r.workflow AND i.key = r.key AND i.run IS NULL"
+		"    AND i.state <> 'done' AND i.state = 'new')), r.xmin, w.owner, w.owner_name,"
+		"  r.started_by"
+		" FROM dataflows.run AS r"
+		" LEFT JOIN dataflows.workflow AS w ON (w.name = r.workflow AND w.version = r.version)"
+		" WHERE r.run = $1",
 		SPI_OK_SELECT,
-		1,
-		{UUIDOID}};
+		DF_PARAMS(UUIDOID)};
 	Datum values[1];
 	int state;
 	bool at_rest;
@@ -66,11 +68,15 @@ df_run_look(const pg_uuid_t *run, DfRunLook *look, MemoryContext cxt)
 int64
 df_live_look(void)
 {
-	static DfPlan plan = {"SELECT (SELECT pg_catalog.count(*) FROM dataflows.run AS r WHERE "
-						  "r.wake_at IS NOT NULL AND r.finished_at IS NULL)"
-						  " OPERATOR(pg_catalog.+) (SELECT pg_catalog.count(*) FROM dataflows.run "
-						  "AS r WHERE r.wake_at IS NULL AND r.finished_at IS NULL)",
-						  SPI_OK_SELECT, 0};
+	static DfPlan plan = {
+		"SELECT ("
+		"  SELECT count(*)"
+		"  FROM dataflows.run AS r"
+		"  WHERE r.wake_at IS NOT NULL AND r.finished_at IS NULL) + ("
+		"  SELECT count(*)"
+		"  FROM dataflows.run AS r"
+		"  WHERE r.wake_at IS NULL AND r.finished_at IS NULL)",
+		SPI_OK_SELECT, 0};
 
 	(void) df_plan_look(&plan, NULL, NULL, 0);
 	return df_int64(0, 0, 0);
@@ -80,24 +86,33 @@ List *
 df_owners_look(int64 identity, MemoryContext cxt)
 {
 	static DfPlan plan = {
-		"SELECT g.owner, g.owner_name, pg_catalog.count(*)::pg_catalog.int4,"
-		" pg_catalog.count(*) FILTER (WHERE g.paused)::pg_catalog.int4,"
-		" pg_catalog.min(d.wake_at), COALESCE(pg_catalog.bool_or(n.found), false)"
-		" FROM (SELECT w.name, w.owner, w.owner_name, pg_catalog.bool_or(w.paused) AS paused"
-		"   FROM dataflows.workflow AS w WHERE NOT w.dropped"
-		"   GROUP BY w.name, w.owner, w.owner_name) AS g"
-		" LEFT JOIN LATERAL (SELECT pg_catalog.min(e.wake_at) AS wake_at"
-		"   FROM (VALUES (false), (true)) AS k (sql), LATERAL ("
-		"     SELECT r.wake_at FROM dataflows.run AS r WHERE r.workflow" EQ "g.name AND r.sql" EQ
-		"k.sql"
-		"     AND r.wake_at IS NOT NULL AND r.lease IS NULL AND r.identity" EQ "$1"
-		"     ORDER BY r.wake_at LIMIT 1) AS e) AS d ON true"
-		" LEFT JOIN LATERAL (SELECT true AS found FROM dataflows.inbox AS i"
-		"   WHERE i.workflow" EQ "g.name AND i.state" EQ "'new' LIMIT 1) AS n ON true"
-		" GROUP BY g.owner, g.owner_name ORDER BY g.owner_name, g.owner",
+		"SELECT g.owner, g.owner_name, count(*)::int4,"
+		"  count(*) FILTER (WHERE g.paused)::int4, min(d.wake_at),"
+		"  coalesce(bool_or(n.found), false)"
+		" FROM ("
+		"  SELECT w.name, w.owner, w.owner_name, bool_or(w.paused) AS paused"
+		"  FROM dataflows.workflow AS w"
+		"  WHERE NOT w.dropped"
+		"  GROUP BY w.name, w.owner, w.owner_name) AS g"
+		" LEFT JOIN LATERAL ("
+		"  SELECT min(e.wake_at) AS wake_at"
+		"  FROM (VALUES (false), (true)) AS k (sql),"
+		"   LATERAL ("
+		"    SELECT r.wake_at"
+		"    FROM dataflows.run AS r"
+		"    WHERE r.workflow = g.name AND r.sql = k.sql AND r.wake_at IS NOT NULL"
+		"    AND r.lease IS NULL AND r.identity = $1"
+		"    ORDER BY r.wake_at"
+		"    LIMIT 1) AS e) AS d ON true"
+		" LEFT JOIN LATERAL ("
+		"  SELECT true AS found"
+		"  FROM dataflows.inbox AS i"
+		"  WHERE i.workflow = g.name AND i.state = 'new'"
+		"  LIMIT 1) AS n ON true"
+		" GROUP BY g.owner, g.owner_name"
+		" ORDER BY g.owner_name, g.owner",
 		SPI_OK_SELECT,
-		1,
-		{INT8OID}};
+		DF_PARAMS(INT8OID)};
 	Datum values[1];
 	uint64 n;
 	List *result = NIL;

@@ -103,13 +103,18 @@ delete_batch(DfPlan *plan, TimestampTz time)
 bool
 df_tidy_signals(TimestampTz now)
 {
+	/* clang-format off */
 	static DfPlan plan = {
-		"DELETE FROM dataflows.inbox AS i WHERE i.id" EQ "ANY (ARRAY("
-		"  SELECT k.id FROM dataflows.inbox AS k WHERE k.run IS NULL AND k.state" EQ "'kept'"
-		"  AND k.expires_at" LE "$1 LIMIT " BATCH_SQL " FOR UPDATE SKIP LOCKED))",
+		"DELETE FROM dataflows.inbox AS i"
+		" WHERE i.id = ANY (ARRAY("
+		"   SELECT k.id"
+		"   FROM dataflows.inbox AS k"
+		"   WHERE k.run IS NULL AND k.state = 'kept' AND k.expires_at <= $1"
+		"   LIMIT " BATCH_SQL
+		"   FOR UPDATE SKIP LOCKED))",
 		SPI_OK_DELETE,
-		1,
-		{TIMESTAMPTZOID}};
+		DF_PARAMS(TIMESTAMPTZOID)};
+	/* clang-format on */
 
 	return delete_batch(&plan, now);
 }
@@ -117,13 +122,18 @@ df_tidy_signals(TimestampTz now)
 bool
 df_tidy_page_tokens(TimestampTz now)
 {
+	/* clang-format off */
 	static DfPlan plan = {
-		"DELETE FROM dataflows.page_token AS t WHERE t.hash" EQ "ANY (ARRAY("
-		"  SELECT k.hash FROM dataflows.page_token AS k WHERE k.expires_at" LE "$1"
-		"  LIMIT " BATCH_SQL " FOR UPDATE SKIP LOCKED))",
+		"DELETE FROM dataflows.page_token AS t"
+		" WHERE t.hash = ANY (ARRAY("
+		"   SELECT k.hash"
+		"   FROM dataflows.page_token AS k"
+		"   WHERE k.expires_at <= $1"
+		"   LIMIT " BATCH_SQL
+		"   FOR UPDATE SKIP LOCKED))",
 		SPI_OK_DELETE,
-		1,
-		{TIMESTAMPTZOID}};
+		DF_PARAMS(TIMESTAMPTZOID)};
+	/* clang-format on */
 
 	return delete_batch(&plan, now);
 }
@@ -132,13 +142,18 @@ df_tidy_page_tokens(TimestampTz now)
 bool
 df_tidy_notes(TimestampTz before)
 {
+	/* clang-format off */
 	static DfPlan plan = {
-		"DELETE FROM dataflows.inbox AS i WHERE i.id" EQ "ANY (ARRAY("
-		"  SELECT k.id FROM dataflows.inbox AS k WHERE k.run IS NULL AND k.state" EQ "'done'"
-		"  AND k.consumed_at" LT "$1 LIMIT " BATCH_SQL " FOR UPDATE SKIP LOCKED))",
+		"DELETE FROM dataflows.inbox AS i"
+		" WHERE i.id = ANY (ARRAY("
+		"   SELECT k.id"
+		"   FROM dataflows.inbox AS k"
+		"   WHERE k.run IS NULL AND k.state = 'done' AND k.consumed_at < $1"
+		"   LIMIT " BATCH_SQL
+		"   FOR UPDATE SKIP LOCKED))",
 		SPI_OK_DELETE,
-		1,
-		{TIMESTAMPTZOID}};
+		DF_PARAMS(TIMESTAMPTZOID)};
+	/* clang-format on */
 
 	return delete_batch(&plan, before);
 }
@@ -146,13 +161,19 @@ df_tidy_notes(TimestampTz before)
 bool
 df_tidy_deliveries(TimestampTz before)
 {
+	/* clang-format off */
 	static DfPlan plan = {
-		"DELETE FROM dataflows.webhook_delivery AS d WHERE d.id" EQ "ANY (ARRAY("
-		"  SELECT k.id FROM dataflows.webhook_delivery AS k WHERE k.at" LT "$1 ORDER BY k.at"
-		"  LIMIT " BATCH_SQL " FOR UPDATE SKIP LOCKED))",
+		"DELETE FROM dataflows.webhook_delivery AS d"
+		" WHERE d.id = ANY (ARRAY("
+		"   SELECT k.id"
+		"   FROM dataflows.webhook_delivery AS k"
+		"   WHERE k.at < $1"
+		"   ORDER BY k.at"
+		"   LIMIT " BATCH_SQL
+		"   FOR UPDATE SKIP LOCKED))",
 		SPI_OK_DELETE,
-		1,
-		{TIMESTAMPTZOID}};
+		DF_PARAMS(TIMESTAMPTZOID)};
+	/* clang-format on */
 
 	return delete_batch(&plan, before);
 }
@@ -163,14 +184,17 @@ df_tidy_deliveries(TimestampTz before)
 static int
 read_orphans(Datum *ids, uint64 *n)
 {
+	/* clang-format off */
 	static DfPlan plan = {
-		"SELECT k.workflow, k.id, NOT EXISTS (SELECT FROM dataflows.run AS r WHERE r.run" EQ
-		"k.run)"
-		" FROM dataflows.inbox AS k WHERE k.state" EQ "'new' AND k.run IS NOT NULL"
-		" AND (k.workflow, k.id)" GT "($1, $2) ORDER BY k.workflow, k.id LIMIT " BATCH_SQL,
+		"SELECT k.workflow, k.id,"
+		"  NOT EXISTS (SELECT FROM dataflows.run AS r WHERE r.run = k.run)"
+		" FROM dataflows.inbox AS k"
+		" WHERE k.state = 'new' AND k.run IS NOT NULL AND (k.workflow, k.id) > ($1, $2)"
+		" ORDER BY k.workflow, k.id"
+		" LIMIT " BATCH_SQL,
 		SPI_OK_SELECT,
-		2,
-		{TEXTOID, INT8OID}};
+		DF_PARAMS(TEXTOID, INT8OID)};
+	/* clang-format on */
 	Datum values[2];
 	int found = 0;
 
@@ -194,11 +218,14 @@ bool
 df_tidy_orphans(TimestampTz now)
 {
 	static DfPlan plan = {
-		"DELETE FROM dataflows.inbox AS i WHERE i.id" EQ "ANY (ARRAY("
-		"  SELECT k.id FROM dataflows.inbox AS k WHERE k.id" EQ "ANY ($1) FOR UPDATE SKIP LOCKED))",
+		"DELETE FROM dataflows.inbox AS i"
+		" WHERE i.id = ANY (ARRAY("
+		"   SELECT k.id"
+		"   FROM dataflows.inbox AS k"
+		"   WHERE k.id = ANY ($1)"
+		"   FOR UPDATE SKIP LOCKED))",
 		SPI_OK_DELETE,
-		1,
-		{INT8ARRAYOID}};
+		DF_PARAMS(INT8ARRAYOID)};
 	Datum ids[BATCH];
 	Datum values[1];
 	uint64 n;
@@ -235,15 +262,20 @@ typedef struct Purge
 static uint64
 read_ended(TimestampTz before, Datum *runs, int *found)
 {
+	/* clang-format off */
 	static DfPlan plan = {
-		"SELECT r.run, r.finished_at, EXISTS (SELECT FROM dataflows.run AS p WHERE p.run" EQ
-		"r.parent"
-		"  AND (p.finished_at IS NULL OR p.finished_at" GE "$3))"
-		" FROM dataflows.run AS r WHERE r.finished_at IS NOT NULL AND r.finished_at" LT "$3"
-		" AND (r.finished_at, r.run)" GT "($1, $2) ORDER BY r.finished_at, r.run LIMIT " BATCH_SQL,
+		"SELECT r.run, r.finished_at,"
+		"  EXISTS ("
+		"   SELECT FROM dataflows.run AS p"
+		"   WHERE p.run = r.parent AND (p.finished_at IS NULL OR p.finished_at >= $3))"
+		" FROM dataflows.run AS r"
+		" WHERE r.finished_at IS NOT NULL AND r.finished_at < $3"
+		" AND (r.finished_at, r.run) > ($1, $2)"
+		" ORDER BY r.finished_at, r.run"
+		" LIMIT " BATCH_SQL,
 		SPI_OK_SELECT,
-		3,
-		{TIMESTAMPTZOID, UUIDOID, TIMESTAMPTZOID}};
+		DF_PARAMS(TIMESTAMPTZOID, UUIDOID, TIMESTAMPTZOID)};
+	/* clang-format on */
 	Datum values[3];
 	uint64 n;
 
@@ -261,11 +293,15 @@ read_ended(TimestampTz before, Datum *runs, int *found)
 static int
 read_children(const Datum *parents, int n, TimestampTz before, Datum *children)
 {
-	static DfPlan plan = {"SELECT r.run FROM dataflows.run AS r WHERE r.parent" EQ
-						  "ANY ($1) AND r.finished_at" LT "$2 LIMIT " BATCH_SQL,
-						  SPI_OK_SELECT,
-						  2,
-						  {UUIDARRAYOID, TIMESTAMPTZOID}};
+	/* clang-format off */
+	static DfPlan plan = {
+		"SELECT r.run"
+		" FROM dataflows.run AS r"
+		" WHERE r.parent = ANY ($1) AND r.finished_at < $2"
+		" LIMIT " BATCH_SQL,
+		SPI_OK_SELECT,
+		DF_PARAMS(UUIDARRAYOID, TIMESTAMPTZOID)};
+	/* clang-format on */
 	Datum values[2];
 	uint64 found;
 
@@ -281,14 +317,16 @@ read_children(const Datum *parents, int n, TimestampTz before, Datum *children)
 static Datum
 lock_runs(const Purge *purge, int *n)
 {
-	static DfPlan plan = {"SELECT r.run FROM dataflows.run AS r WHERE r.run" EQ
-						  "ANY ($1) AND r.finished_at" LT "$2"
-						  " AND NOT EXISTS (SELECT FROM dataflows.run AS c WHERE c.parent" EQ
-						  "r.run AND c.finished_at" LT "$2)"
-						  " FOR UPDATE OF r SKIP LOCKED",
-						  SPI_OK_SELECT,
-						  2,
-						  {UUIDARRAYOID, TIMESTAMPTZOID}};
+	static DfPlan plan = {
+		"SELECT r.run"
+		" FROM dataflows.run AS r"
+		" WHERE r.run = ANY ($1) AND r.finished_at < $2"
+		" AND NOT EXISTS ("
+		"  SELECT FROM dataflows.run AS c"
+		"  WHERE c.parent = r.run AND c.finished_at < $2)"
+		" FOR UPDATE OF r SKIP LOCKED",
+		SPI_OK_SELECT,
+		DF_PARAMS(UUIDARRAYOID, TIMESTAMPTZOID)};
 	Datum values[2];
 	Datum runs[BATCH];
 

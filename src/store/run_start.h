@@ -7,13 +7,13 @@
 #ifndef DF_STORE_RUN_START_H
 #define DF_STORE_RUN_START_H
 
-#include "df_types.h"
+#include "store/inbox_table.h"
 
 typedef struct DfNewRun
 {
 	pg_uuid_t id;
 	int64 identity;
-	TimestampTz now;
+	TimestampTz now; /* it starts and is due */
 	const char *workflow;
 	int version;
 	const char *key; /* NULL = none */
@@ -27,6 +27,11 @@ typedef struct DfNewRun
 
 /* false if another run holds the key */
 extern bool df_run_insert(const DfNewRun *run);
+
+/* its columns, for the statements that insert many */
+extern const struct DfTable df_new_run_table;
+#define DF_IN_RUN DF_IN_OTHER /* all of them */
+#define DF_IN_RUNS (DF_IN_OTHER << 1) /* but those in which the runs of a statement differ */
 
 /* the run that holds the key, if there is one to be seen */
 extern bool df_run_of_key(const char *workflow, const char *key, pg_uuid_t *id);
@@ -58,19 +63,10 @@ typedef struct DfRows
 /* `common` gives all but id, key and input; returns how many were started */
 extern uint64 df_runs_insert(const DfNewRun *common, const DfRows *rows);
 
-typedef struct DfNewSignal
-{
-	const char *workflow;
-	const char *event;
-	const char *sent_by;
-	TimestampTz now;
-	TimestampTz expires_at;
-} DfNewSignal;
-
 /*
- * signals by key; the rows have one each. Returns how many were refused: see
- * DF_MAX_WAITING_SIGNALS
+ * Signals by key; `common` gives all but key and payload.  Returns how many were
+ * refused: see DF_MAX_WAITING_SIGNALS.
  */
-extern uint64 df_signals_insert(const DfNewSignal *common, const DfRows *rows);
+extern uint64 df_signals_insert(const DfNewMessage *common, const DfRows *rows);
 
 #endif /* DF_STORE_RUN_START_H */

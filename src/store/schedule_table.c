@@ -35,16 +35,23 @@
 bool
 df_schedule_find(const char *name, bool lock, DfSchedule *schedule, MemoryContext cxt)
 {
+	/* clang-format off */
 	static DfPlan look = {
-		"SELECT " COLUMNS " FROM dataflows.schedule AS s WHERE s.name" EQ "$1",
+		"SELECT " COLUMNS
+		" FROM dataflows.schedule AS s"
+		" WHERE s.name = $1",
 		SPI_OK_SELECT,
-		1,
-		{TEXTOID}};
+		DF_PARAMS(TEXTOID)};
+	/* clang-format on */
+	/* clang-format off */
 	static DfPlan look_and_lock = {
-		"SELECT " COLUMNS " FROM dataflows.schedule AS s WHERE s.name" EQ "$1 FOR UPDATE",
+		"SELECT " COLUMNS
+		" FROM dataflows.schedule AS s"
+		" WHERE s.name = $1"
+		" FOR UPDATE",
 		SPI_OK_SELECT,
-		1,
-		{TEXTOID}};
+		DF_PARAMS(TEXTOID)};
+	/* clang-format on */
 	Datum values[1];
 
 	values[0] = CStringGetTextDatum(name);
@@ -76,12 +83,13 @@ values_of(const DfSchedule *schedule, TimestampTz now, Datum *values)
 bool
 df_schedule_insert(const DfSchedule *schedule, TimestampTz now)
 {
-	static DfPlan plan = {"INSERT INTO dataflows.schedule (name, cron, workflow, input, owner, "
-						  "owner_name, scheduled_at)"
-						  " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING",
-						  SPI_OK_INSERT,
-						  7,
-						  {TEXTOID, TEXTOID, TEXTOID, JSONBOID, OIDOID, TEXTOID, TIMESTAMPTZOID}};
+	static DfPlan plan = {
+		"INSERT INTO dataflows.schedule (name, cron, workflow, input, owner, owner_name,"
+		"  scheduled_at)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7)"
+		" ON CONFLICT (name) DO NOTHING",
+		SPI_OK_INSERT,
+		DF_PARAMS(TEXTOID, TEXTOID, TEXTOID, JSONBOID, OIDOID, TEXTOID, TIMESTAMPTZOID)};
 	Datum values[7];
 
 	values_of(schedule, now, values);
@@ -93,11 +101,12 @@ void
 df_schedule_update(const DfSchedule *schedule, TimestampTz now)
 {
 	static DfPlan plan = {
-		"UPDATE dataflows.schedule AS s SET cron = $2, workflow = $3, input = $4, owner = $5,"
-		" owner_name = $6, scheduled_at = $7 WHERE s.name" EQ "$1",
+		"UPDATE dataflows.schedule AS s"
+		" SET cron = $2, workflow = $3, input = $4, owner = $5, owner_name = $6,"
+		"  scheduled_at = $7"
+		" WHERE s.name = $1",
 		SPI_OK_UPDATE,
-		7,
-		{TEXTOID, TEXTOID, TEXTOID, JSONBOID, OIDOID, TEXTOID, TIMESTAMPTZOID}};
+		DF_PARAMS(TEXTOID, TEXTOID, TEXTOID, JSONBOID, OIDOID, TEXTOID, TIMESTAMPTZOID)};
 	Datum values[7];
 
 	values_of(schedule, now, values);
@@ -108,10 +117,11 @@ void
 df_schedule_fired(const char *name, TimestampTz at, const pg_uuid_t *run)
 {
 	static DfPlan plan = {
-		"UPDATE dataflows.schedule AS s SET last_at = $2, last_run = $3 WHERE s.name" EQ "$1",
+		"UPDATE dataflows.schedule AS s"
+		" SET last_at = $2, last_run = $3"
+		" WHERE s.name = $1",
 		SPI_OK_UPDATE,
-		3,
-		{TEXTOID, TIMESTAMPTZOID, UUIDOID}};
+		DF_PARAMS(TEXTOID, TIMESTAMPTZOID, UUIDOID)};
 	Datum values[3];
 
 	values[0] = CStringGetTextDatum(name);
@@ -124,10 +134,9 @@ void
 df_schedule_delete(const char *name)
 {
 	static DfPlan plan = {
-		"DELETE FROM dataflows.schedule AS s WHERE s.name" EQ "$1",
+		"DELETE FROM dataflows.schedule AS s WHERE s.name = $1",
 		SPI_OK_DELETE,
-		1,
-		{TEXTOID}};
+		DF_PARAMS(TEXTOID)};
 	Datum values[1];
 
 	values[0] = CStringGetTextDatum(name);
@@ -192,8 +201,7 @@ df_cron_schedule(const DfSchedule *schedule)
 	static DfPlan plan = {
 		"SELECT cron.schedule($1, $2, $3)",
 		SPI_OK_SELECT,
-		3,
-		{TEXTOID, TEXTOID, TEXTOID}};
+		DF_PARAMS(TEXTOID, TEXTOID, TEXTOID)};
 	Datum values[3];
 
 	values[0] = CStringGetTextDatum(job_name(schedule->name));
@@ -206,12 +214,12 @@ df_cron_schedule(const DfSchedule *schedule)
 void
 df_cron_unschedule(const char *name)
 {
-	static DfPlan plan = {"SELECT cron.unschedule(j.jobid) FROM cron.job AS j"
-						  " WHERE j.jobname::pg_catalog.text" EQ "$1 AND j.username" EQ
-						  "CURRENT_USER::pg_catalog.text",
-						  SPI_OK_SELECT,
-						  1,
-						  {TEXTOID}};
+	static DfPlan plan = {
+		"SELECT cron.unschedule(j.jobid)"
+		" FROM cron.job AS j"
+		" WHERE j.jobname::text = $1 AND j.username = CURRENT_USER::text",
+		SPI_OK_SELECT,
+		DF_PARAMS(TEXTOID)};
 	Datum values[1];
 
 	if (!cron_is_created())
@@ -224,11 +232,10 @@ static bool
 has_job_here(const char *name)
 {
 	static DfPlan plan = {
-		"SELECT FROM cron.job AS j WHERE j.jobname::pg_catalog.text" EQ "$1"
-		" AND j.username" EQ "CURRENT_USER::pg_catalog.text AND j.database" EQ "$2",
+		"SELECT FROM cron.job AS j"
+		" WHERE j.jobname::text = $1 AND j.username = CURRENT_USER::text AND j.database = $2",
 		SPI_OK_SELECT,
-		2,
-		{TEXTOID, TEXTOID}};
+		DF_PARAMS(TEXTOID, TEXTOID)};
 	Datum values[2];
 
 	values[0] = CStringGetTextDatum(job_name(name));
@@ -296,11 +303,13 @@ static void
 look_at_firing(int64 jobid, DfCronJob *job, MemoryContext cxt)
 {
 	static DfPlan plan = {
-		"SELECT d.status, d.return_message FROM cron.job_run_details AS d"
-		" WHERE d.jobid" EQ "$1 ORDER BY d.runid DESC LIMIT 1",
+		"SELECT d.status, d.return_message"
+		" FROM cron.job_run_details AS d"
+		" WHERE d.jobid = $1"
+		" ORDER BY d.runid DESC"
+		" LIMIT 1",
 		SPI_OK_SELECT,
-		1,
-		{INT8OID}};
+		DF_PARAMS(INT8OID)};
 	Datum values[1];
 
 	values[0] = Int64GetDatum(jobid);
@@ -313,12 +322,12 @@ look_at_firing(int64 jobid, DfCronJob *job, MemoryContext cxt)
 bool
 df_cron_look(const char *name, DfCronJob *job, MemoryContext cxt)
 {
-	static DfPlan plan = {"SELECT j.jobid, j.active FROM cron.job AS j"
-						  " WHERE j.jobname::pg_catalog.text" EQ "$1 AND j.username" EQ
-						  "CURRENT_USER::pg_catalog.text",
-						  SPI_OK_SELECT,
-						  1,
-						  {TEXTOID}};
+	static DfPlan plan = {
+		"SELECT j.jobid, j.active"
+		" FROM cron.job AS j"
+		" WHERE j.jobname::text = $1 AND j.username = CURRENT_USER::text",
+		SPI_OK_SELECT,
+		DF_PARAMS(TEXTOID)};
 	Datum values[1];
 
 	memset(job, 0, sizeof(*job));

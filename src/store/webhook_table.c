@@ -23,12 +23,12 @@ bool
 df_webhook_find(const char *path, DfWebhook *webhook, MemoryContext cxt)
 {
 	static DfPlan plan = {
-		"SELECT w.path, w.starts, w.signals, w.event, w.key, w.verify, w.secret, w.filter, "
-		"w.handler,"
-		" w.handler_owner, w.owner, w.owner_name FROM dataflows.webhook AS w WHERE w.path" EQ "$1",
+		"SELECT w.path, w.starts, w.signals, w.event, w.key, w.verify, w.secret, w.filter,"
+		"  w.handler, w.handler_owner, w.owner, w.owner_name"
+		" FROM dataflows.webhook AS w"
+		" WHERE w.path = $1",
 		SPI_OK_SELECT,
-		1,
-		{TEXTOID}};
+		DF_PARAMS(TEXTOID)};
 	Datum values[1];
 
 	values[0] = CStringGetTextDatum(path);
@@ -59,15 +59,13 @@ set_text(Datum *values, char *nulls, int i, const char *text)
 bool
 df_webhook_insert(const DfWebhook *webhook, TimestampTz now)
 {
-	static DfPlan plan = {"INSERT INTO dataflows.webhook (path, starts, signals, event, key, "
-						  "verify, secret, filter, handler,"
-						  " handler_owner, owner, owner_name, created_at)"
-						  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON "
-						  "CONFLICT (path) DO NOTHING",
-						  SPI_OK_INSERT,
-						  13,
-						  {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-						   TEXTOID, OIDOID, OIDOID, TEXTOID, TIMESTAMPTZOID}};
+	static DfPlan plan = {
+		"INSERT INTO dataflows.webhook (path, starts, signals, event, key, verify, secret,"
+		"  filter, handler, handler_owner, owner, owner_name, created_at)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+		" ON CONFLICT (path) DO NOTHING",
+		SPI_OK_INSERT,
+		DF_PARAMS(TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID, OIDOID, TEXTOID, TIMESTAMPTZOID)};
 	Datum values[13];
 	char nulls[14] = "             ";
 
@@ -111,11 +109,12 @@ df_webhook_delete(const char *path)
 static void
 find_delivery(const char *path, const char *event_id, Jsonb **answer, MemoryContext cxt)
 {
-	static DfPlan plan = {"SELECT d.answer FROM dataflows.webhook_delivery AS d WHERE d.path" EQ
-						  "$1 AND d.event_id" EQ "$2",
-						  SPI_OK_SELECT,
-						  2,
-						  {TEXTOID, TEXTOID}};
+	static DfPlan plan = {
+		"SELECT d.answer"
+		" FROM dataflows.webhook_delivery AS d"
+		" WHERE d.path = $1 AND d.event_id = $2",
+		SPI_OK_SELECT,
+		DF_PARAMS(TEXTOID, TEXTOID)};
 	Datum values[2];
 
 	values[0] = CStringGetTextDatum(path);
@@ -128,11 +127,13 @@ df_delivery_insert(const char *path, const char *event_id, TimestampTz now,
 				   int64 *id, Jsonb **answer, MemoryContext cxt)
 {
 	static DfPlan plan = {
-		"INSERT INTO dataflows.webhook_delivery (path, event_id, at) VALUES ($1, $2, $3)"
-		" ON CONFLICT (path, event_id) WHERE event_id IS NOT NULL DO NOTHING RETURNING id",
+		"INSERT INTO dataflows.webhook_delivery (path, event_id, at)"
+		" VALUES ($1, $2, $3)"
+		" ON CONFLICT (path, event_id)"
+		" WHERE event_id IS NOT NULL DO NOTHING"
+		" RETURNING id",
 		SPI_OK_INSERT_RETURNING,
-		3,
-		{TEXTOID, TEXTOID, TIMESTAMPTZOID}};
+		DF_PARAMS(TEXTOID, TEXTOID, TIMESTAMPTZOID)};
 	Datum values[3];
 	char nulls[4] = "   ";
 
@@ -152,11 +153,12 @@ df_delivery_insert(const char *path, const char *event_id, TimestampTz now,
 void
 df_delivery_answered(int64 id, const char *outcome, const pg_uuid_t *run, const Jsonb *answer)
 {
-	static DfPlan plan = {"UPDATE dataflows.webhook_delivery AS d SET outcome = $2, run = $3, "
-						  "answer = $4 WHERE d.id" EQ "$1",
-						  SPI_OK_UPDATE,
-						  4,
-						  {INT8OID, TEXTOID, UUIDOID, JSONBOID}};
+	static DfPlan plan = {
+		"UPDATE dataflows.webhook_delivery AS d"
+		" SET outcome = $2, run = $3, answer = $4"
+		" WHERE d.id = $1",
+		SPI_OK_UPDATE,
+		DF_PARAMS(INT8OID, TEXTOID, UUIDOID, JSONBOID)};
 	Datum values[4];
 	char nulls[5] = "    ";
 
@@ -171,12 +173,16 @@ df_delivery_answered(int64 id, const char *outcome, const pg_uuid_t *run, const 
 uint64
 df_deliveries_purge(TimestampTz before)
 {
-	static DfPlan plan = {"DELETE FROM dataflows.webhook_delivery AS d WHERE d.id" EQ "ANY (ARRAY("
-						  "  SELECT k.id FROM dataflows.webhook_delivery AS k WHERE k.at" LT
-						  "$1 ORDER BY k.at LIMIT 500))",
-						  SPI_OK_DELETE,
-						  1,
-						  {TIMESTAMPTZOID}};
+	static DfPlan plan = {
+		"DELETE FROM dataflows.webhook_delivery AS d"
+		" WHERE d.id = ANY (ARRAY("
+		"   SELECT k.id"
+		"   FROM dataflows.webhook_delivery AS k"
+		"   WHERE k.at < $1"
+		"   ORDER BY k.at"
+		"   LIMIT 500))",
+		SPI_OK_DELETE,
+		DF_PARAMS(TIMESTAMPTZOID)};
 	Datum values[1];
 
 	values[0] = TimestampTzGetDatum(before);

@@ -46,12 +46,16 @@ copy_row(DfWorkflowRow *row, MemoryContext cxt)
 bool
 df_workflow_latest(const char *name, DfWorkflowRow *row, MemoryContext cxt)
 {
+	/* clang-format off */
 	static DfPlan plan = {
-		"SELECT " WORKFLOW_COLUMNS " FROM dataflows.workflow"
-		" WHERE name OPERATOR(pg_catalog.=) $1 ORDER BY version DESC LIMIT 1",
+		"SELECT " WORKFLOW_COLUMNS
+		" FROM dataflows.workflow"
+		" WHERE name = $1"
+		" ORDER BY version DESC"
+		" LIMIT 1",
 		SPI_OK_SELECT,
-		1,
-		{TEXTOID}};
+		DF_PARAMS(TEXTOID)};
+	/* clang-format on */
 	Datum values[1];
 
 	values[0] = CStringGetTextDatum(name);
@@ -64,12 +68,14 @@ df_workflow_latest(const char *name, DfWorkflowRow *row, MemoryContext cxt)
 bool
 df_workflow_version(const char *name, int version, DfWorkflowRow *row, MemoryContext cxt)
 {
+	/* clang-format off */
 	static DfPlan plan = {
-		"SELECT " WORKFLOW_COLUMNS " FROM dataflows.workflow"
-		" WHERE name OPERATOR(pg_catalog.=) $1 AND version OPERATOR(pg_catalog.=) $2",
+		"SELECT " WORKFLOW_COLUMNS
+		" FROM dataflows.workflow"
+		" WHERE name = $1 AND version = $2",
 		SPI_OK_SELECT,
-		2,
-		{TEXTOID, INT4OID}};
+		DF_PARAMS(TEXTOID, INT4OID)};
+	/* clang-format on */
 	Datum values[2];
 
 	values[0] = CStringGetTextDatum(name);
@@ -84,14 +90,14 @@ df_workflow_version(const char *name, int version, DfWorkflowRow *row, MemoryCon
 bool
 df_workflow_insert(const DfWorkflowRow *row)
 {
+	/* clang-format off */
 	static DfPlan plan = {
 		"INSERT INTO dataflows.workflow (" WORKFLOW_COLUMNS ")"
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, false)"
 		" ON CONFLICT (name, version) DO NOTHING",
 		SPI_OK_INSERT,
-		12,
-		{TEXTOID, INT4OID, TEXTOID, OIDOID, OIDOID, TEXTOID, TEXTOID, JSONBOID, INTERVALOID,
-		 TEXTOID, TEXTOID, BOOLOID}};
+		DF_PARAMS(TEXTOID, INT4OID, TEXTOID, OIDOID, OIDOID, TEXTOID, TEXTOID, JSONBOID, INTERVALOID, TEXTOID, TEXTOID, BOOLOID)};
+	/* clang-format on */
 	Datum values[12] = {0};
 	char nulls[] = "            ";
 
@@ -123,11 +129,13 @@ void
 df_workflow_lock(const char *name)
 {
 	static DfPlan plan = {
-		"SELECT version FROM dataflows.workflow"
-		" WHERE name OPERATOR(pg_catalog.=) $1 ORDER BY version FOR NO KEY UPDATE",
+		"SELECT version"
+		" FROM dataflows.workflow"
+		" WHERE name = $1"
+		" ORDER BY version"
+		" FOR NO KEY UPDATE",
 		SPI_OK_SELECT,
-		1,
-		{TEXTOID}};
+		DF_PARAMS(TEXTOID)};
 	Datum values[1];
 
 	values[0] = CStringGetTextDatum(name);
@@ -138,11 +146,11 @@ void
 df_workflow_mark_dropped(const char *name)
 {
 	static DfPlan plan = {
-		"UPDATE dataflows.workflow SET dropped = true, paused = false"
-		" WHERE name OPERATOR(pg_catalog.=) $1 AND NOT dropped",
+		"UPDATE dataflows.workflow"
+		" SET dropped = true, paused = false"
+		" WHERE name = $1 AND NOT dropped",
 		SPI_OK_UPDATE,
-		1,
-		{TEXTOID}};
+		DF_PARAMS(TEXTOID)};
 	Datum values[1];
 
 	values[0] = CStringGetTextDatum(name);
@@ -154,11 +162,11 @@ int64
 df_workflow_live_runs(const char *name)
 {
 	static DfPlan plan = {
-		"SELECT pg_catalog.count(*) FROM dataflows.run"
-		" WHERE workflow OPERATOR(pg_catalog.=) $1 AND finished_at IS NULL",
+		"SELECT count(*)"
+		" FROM dataflows.run"
+		" WHERE workflow = $1 AND finished_at IS NULL",
 		SPI_OK_SELECT,
-		1,
-		{TEXTOID}};
+		DF_PARAMS(TEXTOID)};
 	Datum values[1];
 
 	values[0] = CStringGetTextDatum(name);
@@ -169,12 +177,14 @@ df_workflow_live_runs(const char *name)
 /* ---- for the worker ------------------------------------------------------- */
 
 static DfPlan names_plan = {
-	"SELECT w.name, bool_or(w.paused) OR EXISTS (SELECT FROM dataflows.installation i WHERE "
-	"i.paused) "
-	"FROM dataflows.workflow w WHERE w.owner = $1 GROUP BY w.name ORDER BY w.name",
+	"SELECT w.name,"
+	"  bool_or(w.paused) OR EXISTS (SELECT FROM dataflows.installation AS i WHERE i.paused)"
+	" FROM dataflows.workflow AS w"
+	" WHERE w.owner = $1"
+	" GROUP BY w.name"
+	" ORDER BY w.name",
 	SPI_OK_SELECT,
-	1,
-	{OIDOID}};
+	DF_PARAMS(OIDOID)};
 
 List *
 df_load_workflow_names(Oid owner, MemoryContext cxt)
@@ -201,12 +211,13 @@ df_load_workflow_names(Oid owner, MemoryContext cxt)
 	return names;
 }
 
-static DfPlan workflow_plan = {"SELECT w.function, w.function_owner, w.owner, w.owner_name, "
-							   "w.on_failure, w.retry, w.on_error, w.deadline "
-							   "FROM dataflows.workflow w WHERE w.name = $1 AND w.version = $2",
-							   SPI_OK_SELECT,
-							   2,
-							   {TEXTOID, INT4OID}};
+static DfPlan workflow_plan = {
+	"SELECT w.function, w.function_owner, w.owner, w.owner_name, w.on_failure, w.retry,"
+	"  w.on_error, w.deadline"
+	" FROM dataflows.workflow AS w"
+	" WHERE w.name = $1 AND w.version = $2",
+	SPI_OK_SELECT,
+	DF_PARAMS(TEXTOID, INT4OID)};
 
 DfWorkflow *
 df_load_workflow(const char *name, int version, MemoryContext cxt)
