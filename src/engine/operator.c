@@ -181,11 +181,9 @@ retry(DfRun *run)
 	df_run_loaded(run);
 }
 
-static void
-abandon(DfRun *run, const DfMessage *message)
+void
+df_run_abandon(DfRun *run, const DfMessage *message)
 {
-	if (run->row.state != DF_RUN_STUCK)
-		return;
 	if (run->row.error == NULL)
 		run->row.error = who_and_why(run, message, "abandoned");
 	df_run_transition(run, DF_RUN_ABANDON);
@@ -313,7 +311,8 @@ df_run_message(DfRun *run, DfMessage *message)
 			undo(run, message);
 			break;
 		case DF_MESSAGE_ABANDON:
-			abandon(run, message);
+			if (run->row.state == DF_RUN_STUCK)
+				df_run_abandon(run, message);
 			break;
 		case DF_MESSAGE_RESOLVE:
 			resolve(run, message);

@@ -9,4 +9,7 @@
 
 extern void df_run_message(DfRun *run, DfMessage *message); /* something new in the inbox */
 
+/* the run ends as it is; its steps need not be here */
+extern void df_run_abandon(DfRun *run, const DfMessage *message);
+
 #endif /* DF_OPERATOR_H */

@@ -17,12 +17,10 @@
 #define ROLLBACKS_IN_A_ROW 10
 
 void
-df_run_get_stuck(DfRun *run, int sqlstate, const char *reason, const char *remedy)
+df_run_mark_stuck(DfRun *run, int sqlstate, const char *reason, const char *remedy)
 {
 	DfJson json;
 
-	if (run->row.state == DF_RUN_STUCK)
-		return;
 	df_run_transition(run, DF_RUN_GET_STUCK);
 	df_json_begin(&json);
 	df_json_text(&json, "sqlstate", unpack_sql_state(sqlstate));
@@ -31,6 +29,14 @@ df_run_get_stuck(DfRun *run, int sqlstate, const char *reason, const char *remed
 				 remedy != NULL ? remedy : "Mend the cause, then call dataflows.retry(run).");
 	run->row.stuck = df_json_end(&json, run->cxt);
 	run->row.wake_at = DF_NEVER;
+}
+
+void
+df_run_get_stuck(DfRun *run, int sqlstate, const char *reason, const char *remedy)
+{
+	if (run->row.state == DF_RUN_STUCK)
+		return;
+	df_run_mark_stuck(run, sqlstate, reason, remedy);
 	for (int i = 0; i < run->nsteps; i++)
 		run->steps[i]->to_send = run->steps[i]->to_run = run->steps[i]->to_start = false;
 	ereport(LOG,

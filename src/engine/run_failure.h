@@ -7,7 +7,11 @@
 
 #include "types/run.h"
 
+/* `remedy` is what a person is to do; NULL = mend the cause and call retry() */
 extern void df_run_get_stuck(DfRun *run, int sqlstate, const char *reason, const char *remedy);
+
+/* the same for a run without its steps, and without a line in the log */
+extern void df_run_mark_stuck(DfRun *run, int sqlstate, const char *reason, const char *remedy);
 extern void df_run_fail(DfRun *run, Jsonb *error, const char *step, int status);
 
 #endif /* DF_RUN_FAILURE_H */

@@ -67,22 +67,29 @@ df_load_signals(List *runs, List *wanted)
 	/* clang-format off */
 	static DfPlan plan = {
 		"SELECT {i.*}, w.run"
-		" FROM unnest($1, $2, $3, $4, $5) AS w (run, workflow, key, event, rows), LATERAL ("
-		"  (SELECT x.* FROM dataflows.inbox AS x"
-		"   WHERE x.run = w.run AND x.run IS NOT NULL AND x.state <> 'done'"
-		"   AND x.kind = 'signal' AND x.event = w.event"
-		"   ORDER BY x.id LIMIT w.rows)"
-		"  UNION ALL"
-		"  (SELECT x.* FROM dataflows.inbox AS x"
-		"   WHERE x.workflow = w.workflow AND x.key = w.key AND x.run IS NULL AND x.state <> 'done'"
-		"   AND x.event = w.event"
-		"   ORDER BY x.id LIMIT w.rows)"
-		"  UNION ALL"
-		"  (SELECT x.* FROM dataflows.alias AS a"
-		"   JOIN dataflows.inbox AS x ON x.workflow = a.workflow AND x.key = a.key"
-		"    AND x.run IS NULL AND x.state <> 'done' AND x.event = w.event"
-		"   WHERE a.run = w.run AND a.key IS DISTINCT FROM w.key"
-		"   ORDER BY x.id LIMIT w.rows)) AS i"
+		" FROM unnest($1, $2, $3, $4, $5) AS w (run, workflow, key, event, rows),"
+		"  LATERAL ("
+		"   (SELECT x.*"
+		"    FROM dataflows.inbox AS x"
+		"    WHERE x.run = w.run AND x.run IS NOT NULL AND x.state <> 'done'"
+		"    AND x.kind = 'signal' AND x.event = w.event"
+		"    ORDER BY x.id"
+		"    LIMIT w.rows)"
+		"   UNION ALL ("
+		"    SELECT x.*"
+		"    FROM dataflows.inbox AS x"
+		"    WHERE x.workflow = w.workflow AND x.key = w.key AND x.run IS NULL"
+		"    AND x.state <> 'done' AND x.event = w.event"
+		"    ORDER BY x.id"
+		"    LIMIT w.rows)"
+		"   UNION ALL ("
+		"    SELECT x.*"
+		"    FROM dataflows.alias AS a"
+		"    JOIN dataflows.inbox AS x ON x.workflow = a.workflow AND x.key = a.key"
+		"     AND x.run IS NULL AND x.state <> 'done' AND x.event = w.event"
+		"    WHERE a.run = w.run AND a.key IS DISTINCT FROM w.key"
+		"    ORDER BY x.id"
+		"    LIMIT w.rows)) AS i"
 		" ORDER BY i.id",
 		SPI_OK_SELECT,
 		DF_PARAMS(UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID),
@@ -127,7 +134,8 @@ void
 df_load_cancels(DfRun *run)
 {
 	static DfPlan plan = {
-		"SELECT {i.*}, i.run FROM dataflows.inbox AS i"
+		"SELECT {i.*}, i.run"
+		" FROM dataflows.inbox AS i"
 		" WHERE i.run = $1 AND i.run IS NOT NULL AND i.state <> 'done' AND i.kind = 'cancel'"
 		" ORDER BY i.id",
 		SPI_OK_SELECT,
@@ -149,10 +157,15 @@ df_load_new_inbox(List *names, int each, int64 *after, MemoryContext cxt)
 		"SELECT {i.*}, coalesce(i.run, k.run),"
 		"  coalesce(r.state, k.state) IN ('waiting', 'rolling_back'),"
 		"  coalesce(r.lease, k.lease) IS NOT NULL, i.workflow"
-		" FROM (SELECT n.* FROM unnest($1) AS w (name), LATERAL ("
-		"   SELECT * FROM dataflows.inbox AS q"
-		"   WHERE q.workflow = w.name AND q.state = 'new' AND q.id > $3"
-		"   ORDER BY q.id LIMIT $2) AS n) AS i"
+		" FROM ("
+		"  SELECT n.*"
+		"  FROM unnest($1) AS w (name),"
+		"   LATERAL ("
+		"    SELECT *"
+		"    FROM dataflows.inbox AS q"
+		"    WHERE q.workflow = w.name AND q.state = 'new' AND q.id > $3"
+		"    ORDER BY q.id"
+		"    LIMIT $2) AS n) AS i"
 		" LEFT JOIN dataflows.run AS r ON r.run = i.run"
 		" LEFT JOIN LATERAL " DF_HOLDER_SQL("i.workflow", "i.key") " AS k ON i.run IS NULL"
 		" ORDER BY i.workflow, i.id",
@@ -227,11 +240,13 @@ static DfPlan done_plan = {
 	"  run = coalesce(i.run, u.run)" \
 	" FROM unnest({$[]}) AS u ({*})"
 
+/* clang-format off */
 static DfPlan kept_plan = {
 	KEEP " WHERE i.id = u.id AND i.state = 'new'",
 	SPI_OK_UPDATE,
 	DF_NO_PARAMS,
 	DF_COLUMNS(read_table, DF_IN_OTHER)};
+/* clang-format on */
 
 /*
  * Whoever claimed the run meanwhile may have begun to wait in that very
@@ -324,4 +339,18 @@ df_record_kept(List *rows)
 		add_row(&batch, row->message.id, row->has_run ? &row->run : NULL, 0);
 	}
 	(void) df_batch_run(&batch, NULL);
+}
+
+void
+df_inbox_close(List *runs)
+{
+	static DfPlan plan = {
+		"UPDATE dataflows.inbox AS i"
+		" SET state = 'done', consumed_at = $2"
+		" WHERE i.run = ANY ($1) AND i.run IS NOT NULL AND i.state <> 'done'",
+		SPI_OK_UPDATE,
+		DF_PARAMS(UUIDARRAYOID, TIMESTAMPTZOID)};
+	Datum values[2] = {df_run_ids(runs), TimestampTzGetDatum(df_now())};
+
+	(void) df_plan_run(&plan, values, NULL, 0);
 }

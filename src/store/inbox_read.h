@@ -49,4 +49,7 @@ extern void df_record_messages(List *runs);
 /* inbox rows that were looked at and are kept: ids, and the runs that they are for */
 extern void df_record_kept(List *rows);
 
+/* these runs have ended: nobody will read what is there for them */
+extern void df_inbox_close(List *runs);
+
 #endif /* DF_STORE_INBOX_READ_H */

@@ -80,6 +80,19 @@ df_run_find(List *runs, const pg_uuid_t *id)
 	return NULL;
 }
 
+/* their ids as a uuid[] */
+Datum
+df_run_ids(List *runs)
+{
+	Datum *ids = palloc(sizeof(Datum) * Max(1, list_length(runs)));
+	int n = 0;
+	ListCell *lc;
+
+	foreach (lc, runs)
+		ids[n++] = UUIDPGetDatum(&((DfRun *) lfirst(lc))->id);
+	return df_array(UUIDOID, ids, NULL, n);
+}
+
 /* ---- claiming ------------------------------------------------------------- */
 
 /* the version stands behind the columns of the map */
@@ -125,12 +138,15 @@ df_claim_due(List *names, bool sql, int64 identity, int each, int limit,
 	/* clang-format off */
 	static DfPlan plan = {
 		"SELECT {r.*}, r.version"
-		" FROM unnest($1) AS w (name), LATERAL ("
-		"  SELECT * FROM dataflows.run AS q"
-		"  WHERE q.workflow = w.name AND q.sql = $6 AND q.wake_at <= $2"
-		"  AND q.lease IS NULL AND q.identity = $3" NOT_ABANDONED("q.run")
-		"  ORDER BY q.wake_at LIMIT $4"
-		"  FOR NO KEY UPDATE SKIP LOCKED) AS r"
+		" FROM unnest($1) AS w (name),"
+		"  LATERAL ("
+		"   SELECT *"
+		"   FROM dataflows.run AS q"
+		"   WHERE q.workflow = w.name AND q.sql = $6 AND q.wake_at <= $2 AND q.lease IS NULL"
+		"   AND q.identity = $3" NOT_ABANDONED("q.run")
+		"   ORDER BY q.wake_at"
+		"   LIMIT $4"
+		"   FOR NO KEY UPDATE SKIP LOCKED) AS r"
 		" LIMIT $5",
 		SPI_OK_SELECT,
 		DF_PARAMS(TEXTARRAYOID, TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID, BOOLOID),
@@ -154,7 +170,8 @@ df_claim_runs(List *ids, int64 identity, MemoryContext parent, List **versions)
 	static DfPlan plan = {
 		"SELECT {r.*}, r.version"
 		" FROM dataflows.run AS r"
-		" WHERE r.run = ANY ($1) AND r.lease IS NULL AND r.identity = $2" NOT_ABANDONED("r.run")
+		" WHERE r.run = ANY ($1) AND r.lease IS NULL"
+		" AND r.identity = $2" NOT_ABANDONED("r.run")
 		" FOR NO KEY UPDATE SKIP LOCKED",
 		SPI_OK_SELECT,
 		DF_PARAMS(UUIDARRAYOID, INT8OID),
@@ -178,11 +195,14 @@ df_next_due(List *names, bool sql, int64 identity)
 	/* clang-format off */
 	static DfPlan plan = {
 		"SELECT min(d.wake_at)"
-		" FROM unnest($1) AS w (name), LATERAL ("
-		"  SELECT q.wake_at FROM dataflows.run AS q"
-		"  WHERE q.workflow = w.name AND q.sql = $3 AND q.wake_at IS NOT NULL"
-		"  AND q.lease IS NULL AND q.identity = $2" NOT_ABANDONED("q.run")
-		"  ORDER BY q.wake_at LIMIT 1) AS d",
+		" FROM unnest($1) AS w (name),"
+		"  LATERAL ("
+		"   SELECT q.wake_at"
+		"   FROM dataflows.run AS q"
+		"   WHERE q.workflow = w.name AND q.sql = $3 AND q.wake_at IS NOT NULL"
+		"   AND q.lease IS NULL AND q.identity = $2" NOT_ABANDONED("q.run")
+		"   ORDER BY q.wake_at"
+		"   LIMIT 1) AS d",
 		SPI_OK_SELECT,
 		DF_PARAMS(TEXTARRAYOID, INT8OID, BOOLOID)};
 	/* clang-format on */
@@ -193,6 +213,155 @@ df_next_due(List *names, bool sql, int64 identity)
 	return df_time(0, 0);
 }
 
+/* ---- runs that no worker has ---------------------------------------------- */
+
+/* rows that a coordinator takes at once */
+#define BATCH 500
+
+/* the states from which the machine has an arrow for the event, as a text[] */
+static Datum
+states_with(DfRunEvent event)
+{
+	Datum names[DF_RUN_NSTATES];
+	int n = 0;
+
+	for (int state = 0; state < DF_RUN_NSTATES; state++)
+		if (df_run_next(state, event) >= 0)
+			names[n++] = CStringGetTextDatum(df_run_state_name(state));
+	return df_array(TEXTOID, names, NULL, n);
+}
+
+/* of those that can get stuck: what is due, or what something has come for */
+List *
+df_claim_of_owner(Oid owner, const char *owner_name, int64 identity, bool inbox,
+				  MemoryContext parent)
+{
+	static DfPlan due = {
+		"SELECT {r.*}, r.version"
+		" FROM dataflows.workflow AS w, dataflows.run AS r"
+		" WHERE w.owner = $1 AND w.owner_name = $2"
+		" AND r.workflow = w.name AND r.version = w.version"
+		/* with `sql` compared the index run_due bounds wake_at */
+		" AND r.sql = ANY ('{f,t}') AND r.wake_at IS NOT NULL AND r.wake_at <= $3"
+		" AND r.lease IS NULL AND r.identity = $4 AND r.state = ANY ($5)"
+		" LIMIT $6"
+		" FOR NO KEY UPDATE OF r SKIP LOCKED",
+		SPI_OK_SELECT,
+		DF_PARAMS(OIDOID, TEXTOID, TIMESTAMPTZOID, INT8OID, TEXTARRAYOID, INT8OID),
+		DF_COLUMNS(run_table, IN_READ)};
+	static DfPlan asked = {
+		"SELECT {r.*}, r.version"
+		" FROM dataflows.workflow AS w, dataflows.run AS r"
+		" WHERE w.owner = $1 AND w.owner_name = $2"
+		" AND r.workflow = w.name AND r.version = w.version"
+		" AND r.run = ANY (ARRAY("
+		"  SELECT i.run FROM dataflows.inbox AS i"
+		"  WHERE i.workflow = w.name AND i.state = 'new' AND i.sent_at <= $3))"
+		" AND r.lease IS NULL AND r.identity = $4 AND r.state = ANY ($5)"
+		" LIMIT $6"
+		" FOR NO KEY UPDATE OF r SKIP LOCKED",
+		SPI_OK_SELECT,
+		DF_PARAMS(OIDOID, TEXTOID, TIMESTAMPTZOID, INT8OID, TEXTARRAYOID, INT8OID),
+		DF_COLUMNS(run_table, IN_READ)};
+	DfPlan *plan = inbox ? &asked : &due;
+	Datum values[6];
+	List *versions;
+
+	values[0] = ObjectIdGetDatum(owner);
+	values[1] = CStringGetTextDatum(owner_name);
+	values[2] = TimestampTzGetDatum(df_now());
+	values[3] = Int64GetDatum(identity);
+	values[4] = states_with(DF_RUN_GET_STUCK);
+	values[5] = Int64GetDatum(BATCH);
+	return runs_of_result(plan, df_plan_run(plan, values, NULL, 0), parent, &versions);
+}
+
+/* who has asked for it, and why, is the run's first message */
+static void
+read_request(DfRun *run, uint64 row, int column)
+{
+	DfMessage *message = MemoryContextAllocZero(run->cxt, sizeof(DfMessage));
+	MemoryContext old = MemoryContextSwitchTo(run->cxt);
+
+	message->kind = DF_MESSAGE_ABANDON;
+	message->sent_by = df_copy_text(run->cxt, row, column);
+	message->sent_at = df_time(row, column + 1);
+	message->note = df_copy_text(run->cxt, row, column + 2);
+	run->engine.loaded_messages = list_make1(message);
+	MemoryContextSwitchTo(old);
+}
+
+List *
+df_claim_abandoned(Oid owner, MemoryContext parent)
+{
+	static DfPlan plan = {
+		"SELECT {r.*}, r.version, i.sent_by, i.sent_at, i.note"
+		" FROM dataflows.inbox AS i, dataflows.run AS r, dataflows.workflow AS w"
+		" WHERE i.kind = 'abandon' AND i.state = 'new'"
+		" AND r.run = i.run AND r.lease IS NULL AND r.state = ANY ($1)"
+		" AND w.name = r.workflow AND w.version = r.version"
+		/* the run was at rest when it was asked for, or has an owner who can have no worker */
+		" AND (i.payload IS NOT NULL OR w.owner = $2)"
+		" ORDER BY i.id LIMIT $3"
+		" FOR NO KEY UPDATE OF r SKIP LOCKED",
+		SPI_OK_SELECT,
+		DF_PARAMS(TEXTARRAYOID, OIDOID, INT8OID),
+		DF_COLUMNS(run_table, IN_READ)};
+	Datum values[3] = {states_with(DF_RUN_ABANDON), ObjectIdGetDatum(owner), Int64GetDatum(BATCH)};
+	uint64 n = df_plan_run(&plan, values, NULL, 0);
+	List *runs = NIL;
+
+	for (uint64 row = 0; row < n; row++)
+	{
+		pg_uuid_t id = df_copy_uuid(row, 0);
+		List *version = NIL;
+		DfRun *run;
+
+		if (df_run_find(runs, &id) != NULL)
+			continue; /* it was asked for twice */
+		run = run_from_row(&plan, row, parent, &version);
+		read_request(run, row, plan.ncolumns + 1);
+		runs = lappend(runs, run);
+	}
+	return runs;
+}
+
+/* waits for who has locked one of them: none is to be left behind */
+List *
+df_claim_children(List *parents, MemoryContext parent)
+{
+	static DfPlan plan = {
+		"SELECT {r.*}, r.version"
+		" FROM dataflows.run AS r"
+		" WHERE r.parent = ANY ($1) AND r.lease IS NULL AND r.state = ANY ($2)"
+		" FOR NO KEY UPDATE",
+		SPI_OK_SELECT,
+		DF_PARAMS(UUIDARRAYOID, TEXTARRAYOID),
+		DF_COLUMNS(run_table, IN_READ)};
+	Datum values[2] = {df_run_ids(parents), states_with(DF_RUN_ABANDON)};
+	List *versions;
+
+	return runs_of_result(&plan, df_plan_run(&plan, values, NULL, 0), parent, &versions);
+}
+
+void
+df_count_crash(const pg_uuid_t *run)
+{
+	static DfPlan plan = {
+		"UPDATE dataflows.run AS r"
+		" SET entries = coalesce(r.entries, 0) + 1"
+		" FROM ("
+		"  SELECT q.run FROM dataflows.run AS q"
+		"  WHERE q.run = $1 AND q.state = ANY ($2)"
+		"  FOR UPDATE NOWAIT) AS x"
+		" WHERE r.run = x.run",
+		SPI_OK_UPDATE,
+		DF_PARAMS(UUIDOID, TEXTARRAYOID)};
+	Datum values[2] = {UUIDPGetDatum(run), states_with(DF_RUN_GET_STUCK)};
+
+	(void) df_plan_run(&plan, values, NULL, 0);
+}
+
 /* ---- writing -------------------------------------------------------------- */
 
 /* continue_with(): rare, one by one; the lease was looked at with the rest of the row */
@@ -200,8 +369,7 @@ static void
 update_rounds(List *runs)
 {
 	static DfPlan plan = {
-		"UPDATE dataflows.run AS r SET {* = $}"
-		" WHERE r.run = $1",
+		"UPDATE dataflows.run AS r SET {* = $} WHERE r.run = $1",
 		SPI_OK_UPDATE,
 		DF_PARAMS(UUIDOID),
 		DF_COLUMNS(run_table, IN_ROUND)};
@@ -221,7 +389,8 @@ void
 df_runs_update(List *runs)
 {
 	static DfPlan plan = {
-		"UPDATE dataflows.run AS r SET {* = u.*}"
+		"UPDATE dataflows.run AS r"
+		" SET {* = u.*}"
 		" FROM unnest({$[]}) AS u ({*})"
 		" WHERE r.run = u.run AND r.lease IS NOT DISTINCT FROM u.old_lease",
 		SPI_OK_UPDATE,
@@ -264,9 +433,9 @@ void
 df_record_release(const DfRun *run, int64 lease)
 {
 	static DfPlan plan = {
-		"UPDATE dataflows.run AS r SET lease = NULL, wake_at = $3"
-		" WHERE r.run = $1"
-		" AND (r.lease = $2 OR ($4 AND r.lease IS NULL AND r.wake_at <= $3))",
+		"UPDATE dataflows.run AS r"
+		" SET lease = NULL, wake_at = $3"
+		" WHERE r.run = $1 AND (r.lease = $2 OR ($4 AND r.lease IS NULL AND r.wake_at <= $3))",
 		SPI_OK_UPDATE,
 		DF_PARAMS(UUIDOID, INT8OID, TIMESTAMPTZOID, BOOLOID)};
 	Datum values[4] = {UUIDPGetDatum(&run->id), Int64GetDatum(lease),

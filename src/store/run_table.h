@@ -13,6 +13,8 @@
 /* the run of that id among these, NULL = there is none */
 extern DfRun *df_run_find(List *runs, const pg_uuid_t *id);
 
+extern Datum df_run_ids(List *runs);
+
 /*
  * Locks up to `limit` runs of these workflows that are due and that nobody holds, at most `each`
  * per workflow; those that wait for a sql worker, or the others. The runs are new, in contexts
@@ -41,5 +43,27 @@ extern void df_record_entry(DfRun *run, int64 lease);
  * nothing else changes.
  */
 extern void df_record_release(const DfRun *run, int64 lease);
+
+/* ---- for coordinators: runs that no worker has ---------------------------- */
+
+/*
+ * Locks up to 500 runs of an owner's that nobody holds and that can get stuck:
+ * those that are due, or those for which something is in the inbox.
+ */
+extern List *df_claim_of_owner(Oid owner, const char *owner_name, int64 identity, bool inbox,
+							   MemoryContext parent);
+
+/*
+ * Locks up to 500 runs that somebody has abandoned and no worker hears of: those
+ * that were at rest, and those of that owner (InvalidOid = nobody's).  The request
+ * is the first of engine.loaded_messages.
+ */
+extern List *df_claim_abandoned(Oid owner, MemoryContext parent);
+
+/* locks those that these runs have called, that nobody holds and that can be abandoned */
+extern List *df_claim_children(List *parents, MemoryContext parent);
+
+/* the server or a worker ended inside the body of that run; 55P03 if somebody has locked it */
+extern void df_count_crash(const pg_uuid_t *run);
 
 #endif /* DF_STORE_RUN_TABLE_H */

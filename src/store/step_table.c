@@ -79,23 +79,17 @@ static void
 load_first_rounds(List *runs)
 {
 	static DfPlan plan = {
-		"SELECT {s.*} FROM dataflows.step AS s"
+		"SELECT {s.*}"
+		" FROM dataflows.step AS s"
 		" WHERE s.run = ANY ($1)"
 		" ORDER BY s.run, s.n",
 		SPI_OK_SELECT,
 		DF_PARAMS(UUIDARRAYOID),
 		DF_COLUMNS(step_table, IN_ALL)};
-	Datum *ids = palloc(sizeof(Datum) * list_length(runs));
-	Datum values[1];
+	Datum values[1] = {df_run_ids(runs)};
+	uint64 n = df_plan_run(&plan, values, NULL, 0);
 	DfRun *run = NULL;
-	int count = 0;
-	uint64 n;
-	ListCell *lc;
 
-	foreach (lc, runs)
-		ids[count++] = UUIDPGetDatum(&((DfRun *) lfirst(lc))->id);
-	values[0] = df_array(UUIDOID, ids, NULL, count);
-	n = df_plan_run(&plan, values, NULL, 0);
 	for (uint64 i = 0; i < n; i++)
 	{
 		pg_uuid_t id = df_copy_uuid(i, 0);
@@ -137,7 +131,8 @@ static void
 load_former(DfRun *run)
 {
 	static DfPlan plan = {
-		"SELECT {s.*} FROM dataflows.step AS s"
+		"SELECT {s.*}"
+		" FROM dataflows.step AS s"
 		" WHERE s.run = $1 AND s.n <= $2 AND s.n > $3"
 		" AND coalesce(s.undo_state, 'none') <> ALL (CASE WHEN $4 THEN '{undone,gone}'"
 		"  ELSE '{undone,gone,undo_failed}' END::text[])"
@@ -146,7 +141,8 @@ load_former(DfRun *run)
 		"   AND (s.state IN ('done', 'in_doubt') OR s.undo_state IS NOT NULL)"
 		"  ELSE s.state IN ('done', 'in_doubt')"
 		"   AND coalesce(s.undo, s.options->>'undo', 'none') <> 'none' END"
-		" ORDER BY s.n DESC LIMIT $5",
+		" ORDER BY s.n DESC"
+		" LIMIT $5",
 		SPI_OK_SELECT,
 		DF_PARAMS(UUIDOID, INT4OID, INT4OID, BOOLOID, INT8OID),
 		DF_COLUMNS(step_table, IN_ALL)};
@@ -171,7 +167,8 @@ static void
 load_round(DfRun *run)
 {
 	static DfPlan plan = {
-		"SELECT {s.*} FROM dataflows.step AS s"
+		"SELECT {s.*}"
+		" FROM dataflows.step AS s"
 		" WHERE s.run = $1 AND s.n > $2"
 		" ORDER BY s.n",
 		SPI_OK_SELECT,
@@ -217,21 +214,20 @@ df_load_steps(List *runs)
  * half the work of a batch.
  */
 static DfPlan insert_intents = {
-	"INSERT INTO dataflows.step ({*})"
-	" SELECT * FROM unnest({$[]})",
+	"INSERT INTO dataflows.step ({*}) SELECT * FROM unnest({$[]})",
 	SPI_OK_INSERT,
 	DF_NO_PARAMS,
 	DF_COLUMNS(step_table, IN_KEY | IN_INTENT)};
 
 static DfPlan insert_steps = {
-	"INSERT INTO dataflows.step ({*})"
-	" SELECT * FROM unnest({$[]})",
+	"INSERT INTO dataflows.step ({*}) SELECT * FROM unnest({$[]})",
 	SPI_OK_INSERT,
 	DF_NO_PARAMS,
 	DF_COLUMNS(step_table, IN_ALL)};
 
 static DfPlan update_steps = {
-	"UPDATE dataflows.step AS s SET {* = u.*}"
+	"UPDATE dataflows.step AS s"
+	" SET {* = u.*}"
 	" FROM unnest({$[]}) AS u ({*})"
 	" WHERE s.run = u.run AND s.n = u.n",
 	SPI_OK_UPDATE,
@@ -250,7 +246,8 @@ static void
 update_rendered(const DfRun *run, const DfStep *step)
 {
 	static DfPlan plan = {
-		"UPDATE dataflows.step AS s SET {* = $}"
+		"UPDATE dataflows.step AS s"
+		" SET {* = $}"
 		" WHERE s.run = $1 AND s.n = $2",
 		SPI_OK_UPDATE,
 		DF_PARAMS(UUIDOID, INT4OID),

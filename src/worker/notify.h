@@ -6,7 +6,7 @@
 #define DF_NOTIFY_H
 
 #include "df_types.h"
-#include "store/due.h"
+#include "store/notify_signal.h"
 
 /* LISTEN; once, outside of a transaction */
 extern void df_notify_listen(void);

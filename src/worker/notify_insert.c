@@ -12,6 +12,7 @@
 #include "shared/clock.h"
 #include "shared/limits.h"
 #include "shared/wake.h"
+#include "store/notify_signal.h"
 #include "store/xact.h"
 #include "worker/coordinator.h"
 #include "worker/guarded.h"

@@ -23,6 +23,8 @@
 #include "shared/trouble.h"
 #include "shared/wake.h"
 #include "store/identity.h"
+#include "store/notify_signal.h"
+#include "store/run_table.h"
 #include "store/subxact.h"
 #include "store/version.h"
 #include "store/xact.h"
