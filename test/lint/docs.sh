@@ -10,7 +10,8 @@
 # settings, states and SQLSTATEs are read from src; names that begin with "_" and
 # the wrapper's validator are not for users.  Each argument must be explained, and
 # each function say its errors.  Links in all documents lead to a file and a
-# heading that are there.
+# heading that are there, and the files and names of the source that they tell of
+# are there, too.
 
 set -euo pipefail
 self=$(cd "$(dirname "$0")" && pwd)/$(basename "$0")
@@ -324,5 +325,42 @@ sub check_links
 }
 
 check_links($_) for glob '*.md docs/*.md docs/*/*.md bench/*.md examples/*.md examples/*/*.md test/*/*.md test/*/*/*.md';
+
+# ---- files and names of the source that documents tell of ------------------------------------
+
+my $source = join '', map { slurp($_) } glob 'src/*.[ch] src/*/*.[ch] src/sql/*.sql test/lint/rooms.sh';
+my %word = map { $_ => 1 } $source =~ /(?<![\w-])([a-z][\w-]*)/g;
+
+# `folder/file.c`, below the top, src or test; and `df_name` or, in the table of
+# the invariants, any other name that stands beside a file
+sub check_names
+{
+	my ($file) = @_;
+	my $text = slurp($file);
+
+	$text =~ s/^```.*?^```$//msg;
+	for my $name ($text =~ /`([\w.-]+(?:\/[\w.*-]+)+\.(?:c|h|pl|pm|sql|sh|py|spec))`/g)
+	{
+		next if $name =~ /^pg_stat_tmp|NN_topic|<|\.\./;
+		offence_in($file, "there is no file $name") unless grep { -e } map { glob "$_$name" } '', 'src/', 'test/';
+	}
+	for my $name ($text =~ /`(df_\w+)(?:\(\))?`/g)
+	{
+		offence_in($file, "src has no $name") unless $word{$name};
+	}
+	return unless $file eq 'docs/invariants.md';
+	for my $row ($text =~ /^\| I\d+ \|(.*)\|$/mg)
+	{
+		my (undef, $code, $tests) = split / \| /, $row;
+
+		for my $name ("$code $tests" =~ /`([a-z][\w-]*)`/g)
+		{
+			offence_in($file, "src has no $name") unless $word{$name};
+		}
+	}
+	return;
+}
+
+check_names($_) for glob '*.md docs/*.md docs/*/*.md test/lint/*.md';
 
 exit($offences == 0 ? 0 : 1);
