@@ -87,7 +87,7 @@ sub check_explained
 	my ($name, @arguments) = @_;
 
 	offence("function $name() returns $returned{$name}, not $result{$name}") if $result{$name} ne $returned{$name};
-	offence("function $name(): its errors are missing") unless $below{$name} =~ /\*\*Errors:\*\* /;
+	offence("function $name(): its errors are missing") unless $below{$name} =~ /\*\*Errors:\*\*\s/;
 	for my $argument (map { /^(?:VARIADIC )?(\w+)/ } @arguments)
 	{
 		offence("function $name(): argument \"$argument\" is not explained") unless $below{$name} =~ /^\| [^|]*`$argument`[^|]*\|/m;
