@@ -161,7 +161,7 @@ child_ended(DfRun *run, DfStep *step, DfRunState state, const Jsonb *output, con
 		if (step->undo_state == DF_UNDO_SENT)
 			settle_undo(run, step, state);
 	}
-	else if (step->own_child && state != DF_RUN_COMPLETED)
+	else if (step->has_own_child && state != DF_RUN_COMPLETED)
 		settle_undo(run, step, state);
 }
 
@@ -282,26 +282,26 @@ poll_attached(DfRun *run, DfStep *step)
 void
 df_child_settle(DfRun *run, DfStep *step, TimestampTz now)
 {
-	if (step->own_child || step->to_start || step->wake_at > now)
+	if (step->has_own_child || step->to_insert_child || step->wake_at > now)
 		return;
 	if (step->answer != NULL)
 	{
 		poll_attached(run, step);
 		return;
 	}
-	step->to_start = run->engine.has_child_work = true;
+	step->to_insert_child = run->engine.has_child_work = true;
 	step->wake_at = DF_NEVER;
 	if (df_json_get_text(step->options, "key") != NULL)
-		run->engine.keyed_start = true;
+		run->engine.has_keyed_start = true;
 }
 
 /* ---- rolling back --------------------------------------------------------- */
 
 static void
-ask(DfRun *run, DfStep *step, DfMessageKind what)
+send_request(DfRun *run, DfStep *step, DfMessageKind what)
 {
 	df_undo_transition(run, step, DF_UNDO_SENT);
-	step->ask = what;
+	step->child_request = what;
 	run->engine.has_child_work = true;
 }
 
@@ -311,7 +311,7 @@ df_child_cancel(DfRun *run, DfStep *step)
 	if (step->undo_state == DF_UNDO_NONE)
 		df_undo_transition(run, step, DF_UNDO_DUE);
 	if (step->undo_state == DF_UNDO_DUE)
-		ask(run, step, DF_MESSAGE_CANCEL);
+		send_request(run, step, DF_MESSAGE_CANCEL);
 }
 
 /* the undo is due: of a child that completed */
@@ -333,7 +333,7 @@ df_child_undo(DfRun *run, DfStep *step)
 	else if (look.forgotten)
 		undo_failed(run, step, psprintf("run %s was forgotten, and how to undo it with it", id));
 	else if (look.state == DF_RUN_COMPLETED)
-		ask(run, step, DF_MESSAGE_UNDO);
+		send_request(run, step, DF_MESSAGE_UNDO);
 	else if (df_run_is_terminal(look.state))
 		settle_undo(run, step, look.state);
 	else
@@ -367,7 +367,7 @@ note_child(DfRun *run, DfStep *step, const char *id, bool attached)
 	if (attached)
 		df_json_bool(&json, "attached", true);
 	step->answer = df_json_end(&json, run->cxt);
-	step->own_child = !attached;
+	step->has_own_child = !attached;
 	step->dirty = true;
 }
 
@@ -402,7 +402,7 @@ settle_start(DfNewChild *child)
 	if (step->state != DF_STEP_WAITING)
 		return;
 	step->answer = NULL;
-	step->own_child = false;
+	step->has_own_child = false;
 	if (child->inserted)
 	{
 		note_child(child->run, step, df_json_get_text(step->options, "run"), false);
@@ -457,7 +457,7 @@ static DfFamilyRow *
 request_to_child(DfRun *run, DfStep *step)
 {
 	pg_uuid_t id = uuid_of(df_child_id(step));
-	DfFamilyRow *row = family_row(&id, step->ask);
+	DfFamilyRow *row = family_row(&id, step->child_request);
 
 	row->note = psprintf("parent %s rolls back", run->id_text);
 	return row;
@@ -497,9 +497,9 @@ df_children_record(List *runs)
 		{
 			DfStep *step = run->steps[i];
 
-			if (step->ask != DF_MESSAGE_NONE)
+			if (step->child_request != DF_MESSAGE_NONE)
 				rows = lappend(rows, request_to_child(run, step));
-			if (!step->to_start)
+			if (!step->to_insert_child)
 				continue;
 			if (df_json_get_text(step->options, "key") != NULL)
 				keyed = lappend(keyed, new_child(run, step));

@@ -3,7 +3,7 @@
  *	  When something of a run is due, and what becomes of its steps then.
  *
  * Runs in a worker, in its recording transaction, on structs in memory.  Only
- * ends waits and marks steps to_send or to_run; it sends and writes nothing.
+ * ends waits and marks steps to_send or to_run_sql; it sends and writes nothing.
  */
 #include "postgres.h"
 

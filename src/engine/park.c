@@ -78,8 +78,8 @@ waits_for(DfRun *run, bool *event)
 static bool
 start_is_open(const DfRun *run)
 {
-	for (int i = 0; i < run->nsteps && run->engine.keyed_start; i++)
-		if (run->steps[i]->to_start)
+	for (int i = 0; i < run->nsteps && run->engine.has_keyed_start; i++)
+		if (run->steps[i]->to_insert_child)
 			return true;
 	return false;
 }
@@ -96,7 +96,7 @@ lingers(DfRun *run)
 	TimestampTz due;
 	bool waits = false;
 
-	if (!run->engine.may_retain || run->nsteps < LINGER_STEPS || df_run_step_to_run(run) != NULL)
+	if (!run->engine.may_retain || run->nsteps < LINGER_STEPS || df_run_due_query(run) != NULL)
 		return false;
 	due = df_run_next_step_due(run);
 	if (due != DF_NEVER && due <= soon)
@@ -130,7 +130,7 @@ park_live(DfRun *run)
 	run->engine.retained_until = DF_NEVER;
 	run->row.wake_at = df_run_next_due(run);
 	run->row.waiting_for = what;
-	run->row.sql = df_run_step_to_run(run) != NULL;
+	run->row.sql = df_run_due_query(run) != NULL;
 	if (run->row.sql)
 		run->row.wake_at = df_now();
 	if (!event && !run->row.sql && df_run_next_step_due(run) == DF_NEVER)

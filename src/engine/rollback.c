@@ -44,13 +44,13 @@ drop_unsent_steps(DfRun *run)
 			continue;
 		if (step->state != DF_STEP_PENDING && step->state != DF_STEP_WAITING)
 			continue;
-		if (step->own_child)
+		if (step->has_own_child)
 		{
 			if (pivot == NULL || i >= pivot->index)
 				df_child_cancel(run, step);
 			continue;
 		}
-		step->to_send = step->to_run = step->to_start = false;
+		step->to_send = step->to_run_sql = step->to_insert_child = false;
 		df_json_begin(&json);
 		df_json_text(&json, "message", "given up: the run is rolling back");
 		df_json_bool(&json, "in_doubt", false);

@@ -59,10 +59,10 @@ df_run_has_to_send(const DfRun *run)
 }
 
 DfStep *
-df_run_step_to_run(const DfRun *run)
+df_run_due_query(const DfRun *run)
 {
 	for (int i = 0; i < run->nsteps; i++)
-		if (run->steps[i]->to_run)
+		if (run->steps[i]->to_run_sql)
 			return run->steps[i];
 	return NULL;
 }

@@ -16,7 +16,7 @@ extern bool df_step_ended(const DfStep *step);
 extern bool df_undo_in_progress(const DfStep *step);
 extern bool df_step_to_be_rendered(const DfStep *step);
 extern bool df_run_has_to_send(const DfRun *run);
-extern DfStep *df_run_step_to_run(const DfRun *run); /* whose SQL is due, NULL = none */
+extern DfStep *df_run_due_query(const DfRun *run); /* whose SQL is due, NULL = none */
 extern void df_run_add_step(DfRun *run, DfStep *step);
 extern int df_run_next_n(const DfRun *run);
 

@@ -109,11 +109,11 @@ render(DfRun *run, DfStep *step, const Call *call, int version)
 	step->body = MemoryContextStrdup(
 		run->cxt, JsonbToCString(NULL, &call->input->root, VARSIZE(call->input)));
 	step->answer = NULL;
-	step->own_child = false;
+	step->has_own_child = false;
 	df_step_transition(run, step, DF_STEP_HOLD);
-	step->to_start = run->engine.has_child_work = true;
+	step->to_insert_child = run->engine.has_child_work = true;
 	if (call->key != NULL)
-		run->engine.keyed_start = true;
+		run->engine.has_keyed_start = true;
 }
 
 static void
@@ -169,7 +169,7 @@ dataflows_call(PG_FUNCTION_ARGS)
 static void
 loaded(DfStep *step)
 {
-	step->own_child = step->answer != NULL && !df_json_get_bool(step->answer, "attached");
+	step->has_own_child = step->answer != NULL && !df_json_get_bool(step->answer, "attached");
 }
 
 /* the run that is waited for, in words */
@@ -180,7 +180,7 @@ waits_for(const DfStep *step)
 
 	if (!df_step_waits_for_child(step))
 		return NULL;
-	if (step->answer == NULL && !step->to_start)
+	if (step->answer == NULL && !step->to_insert_child)
 		return psprintf("key \"%s\" of workflow \"%s\"", df_json_get_text(step->options, "key"),
 						workflow);
 	return psprintf("run %s (%s)", df_child_id(step), workflow);
@@ -192,7 +192,7 @@ renew(DfStep *step)
 {
 	df_step_render_anew(step);
 	step->answer = NULL;
-	step->own_child = false;
+	step->has_own_child = false;
 }
 
 /*
@@ -202,8 +202,8 @@ renew(DfStep *step)
 static void
 undo_item(const DfStep *step, DfUndoItem *item)
 {
-	item->has_undo = step->own_child;
-	if (!step->own_child)
+	item->has_undo = step->has_own_child;
+	if (!step->has_own_child)
 		return;
 	if (step->state == DF_STEP_WAITING)
 		item->state = DF_STEP_SENT;

@@ -22,7 +22,7 @@ typedef struct DfStepOps
 	/* ---- going forward --------------------------------------------------- */
 
 	/*
-	 * Its next try is due: marks it to_send or to_run.  NULL: nobody tries it, it ends with its
+	 * Its next try is due: marks it to_send or to_run_sql.  NULL: nobody tries it, it ends with its
 	 * call, by what it waits for or by its recording.
 	 */
 	void (*due)(DfRun *run, DfStep *step);
@@ -55,7 +55,7 @@ typedef struct DfStepOps
 
 	/* ---- undo, retry ----------------------------------------------------- */
 
-	/* its undo is due: marks it to_send or to_run, or ends it.  NULL: there is none */
+	/* its undo is due: marks it to_send or to_run_sql, or ends it.  NULL: there is none */
 	void (*undo)(DfRun *run, DfStep *step);
 
 	/* corrects what the order of undoing is told of the step.  NULL: nothing to correct */

@@ -277,7 +277,7 @@ df_query_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool tim
 {
 	bool transient = is_transient(outcome, timed_out);
 
-	step->to_run = false;
+	step->to_run_sql = false;
 	if (is_no_fault(outcome, timed_out))
 		wait_for_better_times(run, step, outcome);
 	else if (step->phase == DF_PHASE_UNDO)
@@ -293,7 +293,7 @@ static void
 due(DfRun *run, DfStep *step)
 {
 	step->phase = DF_PHASE_DO;
-	step->to_run = true;
+	step->to_run_sql = true;
 }
 
 /* SQL as it was written; its $1 is the output */
@@ -314,7 +314,7 @@ undo(DfRun *run, DfStep *step)
 	if (step->wake_at > df_now())
 		return;
 	step->phase = DF_PHASE_UNDO;
-	step->to_run = true;
+	step->to_run_sql = true;
 }
 
 const DfStepOps df_query_ops = {

@@ -52,13 +52,13 @@ df_record_clean(List *runs)
 		ListCell *mc;
 
 		df_run_saved(run);
-		run->engine.keyed_start = false;
+		run->engine.has_keyed_start = false;
 		for (int i = 0; i < run->nsteps; i++)
 			run->steps[i]->fresh = run->steps[i]->dirty = run->steps[i]->rerendered = false;
 		for (int i = 0; i < run->nsteps && run->engine.has_child_work; i++)
 		{
-			run->steps[i]->to_start = false;
-			run->steps[i]->ask = DF_MESSAGE_NONE;
+			run->steps[i]->to_insert_child = false;
+			run->steps[i]->child_request = DF_MESSAGE_NONE;
 		}
 		run->engine.has_child_work = false;
 		foreach (mc, run->messages)

@@ -63,10 +63,10 @@ typedef struct DfStep
 	bool dirty; /* differs from its row */
 	bool rerendered; /* so does its intent */
 	bool to_send; /* the dispatcher is to send `phase` */
-	bool to_run; /* SQL: a sql worker is to run it, or its undo */
-	bool to_start; /* its child run is to be inserted */
-	bool own_child; /* it has a child run of its own, not an attached one */
-	DfMessageKind ask; /* CANCEL or UNDO: what is to be asked of the child run */
+	bool to_run_sql; /* SQL: a sql worker is to run it, or its undo */
+	bool to_insert_child; /* its child run is to be inserted */
+	bool has_own_child; /* a child run that was inserted for it, not one that held its key already */
+	DfMessageKind child_request; /* CANCEL or UNDO: to be sent to the child run */
 	bool in_flight;
 	bool told; /* the body has learnt what came of it */
 	bool cleared; /* in doubt, but a probe or the step itself says: send it again */

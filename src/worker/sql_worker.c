@@ -239,7 +239,7 @@ do_step(DfRun *run, const DfSqlOutcome *failure)
 	DfStep *step;
 
 	df_advance_run(run);
-	step = df_run_step_to_run(run);
+	step = df_run_due_query(run);
 	if (step != NULL)
 	{
 		run->released = false;
