@@ -328,11 +328,10 @@ check_links($_) for glob '*.md docs/*.md docs/*/*.md bench/*.md examples/*.md ex
 
 # ---- files and names of the source that documents tell of ------------------------------------
 
-my $source = join '', map { slurp($_) } glob 'src/*.[ch] src/*/*.[ch] src/sql/*.sql test/lint/rooms.sh';
-my %word = map { $_ => 1 } $source =~ /(?<![\w-])([a-z][\w-]*)/g;
+my $source = join '', map { slurp($_) } glob 'src/*.[ch] src/*/*.[ch] src/sql/*.sql';
+my %word = map { $_ => 1 } $source =~ /\b(df_\w+)/g;
 
-# `folder/file.c`, below the top, src or test; and `df_name` or, in the table of
-# the invariants, any other name that stands beside a file
+# `folder/file.c`, below the top, src or test; `df_name`; and names beside a file
 sub check_names
 {
 	my ($file) = @_;
@@ -348,14 +347,16 @@ sub check_names
 	{
 		offence_in($file, "src has no $name") unless $word{$name};
 	}
-	return unless $file eq 'docs/invariants.md';
-	for my $row ($text =~ /^\| I\d+ \|(.*)\|$/mg)
+	# `worker/turn.c` (`take_back`): a name in that file
+	while ($text =~ /`([\w\/]+\.[ch])`\s+\(([^()]*`[^()]*)\)/g)
 	{
-		my (undef, $code, $tests) = split / \| /, $row;
+		my ($path, $names) = ($1, $2);
 
-		for my $name ("$code $tests" =~ /`([a-z][\w-]*)`/g)
+		next unless -e "src/$path";
+		my $code = slurp("src/$path");
+		for my $name ($names =~ /`([a-z_]\w*)`/g)
 		{
-			offence_in($file, "src has no $name") unless $word{$name};
+			offence_in($file, "$path has no $name") unless $code =~ /\b\Q$name\E\b/;
 		}
 	}
 	return;
