@@ -407,6 +407,6 @@ dataflows_ingress_main(Datum arg)
 	/* the address first: who comes after us is started as soon as we say that we go */
 	df_listener_stop();
 	if (aside)
-		df_slot_step_aside(me);
+		df_slot_restart(me);
 	proc_exit(0);
 }

@@ -114,7 +114,7 @@ ended_in_handler(int code, Datum arg)
 		return;
 	pause_current();
 	df_listener_give_up();
-	df_slot_step_aside(me);
+	df_slot_restart(me);
 }
 
 /* ---- who is slow ---------------------------------------------------------- */

@@ -25,7 +25,7 @@
 #include "session/measures.h"
 #include "session/rows.h"
 #include "shared/clock.h"
-#include "shared/line.h"
+#include "shared/slot_queue.h"
 #include "shared/slots.h"
 #include "shared/system_state.h"
 #include "store/due.h"
@@ -100,7 +100,7 @@ read_processes(Processes *processes)
 
 		if (slot->kind == DF_SLOT_FREE || slot->database != MyDatabaseId)
 			continue;
-		if (df_shared->full_since != DF_NEVER && df_line_waits(slot, now))
+		if (df_shared->full_since != DF_NEVER && df_queue_waits(slot, now))
 		{
 			processes->waiting[slot->kind]++;
 			processes->longest_us = Max(processes->longest_us, now - slot->not_before);

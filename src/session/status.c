@@ -19,7 +19,7 @@
 #include "miscadmin.h"
 #include "session/rows.h"
 #include "shared/clock.h"
-#include "shared/line.h"
+#include "shared/slot_queue.h"
 #include "shared/slots.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
@@ -118,7 +118,7 @@ read_shared(Known *known)
 
 		if (slot->kind != DF_SLOT_FREE && slot->database == MyDatabaseId)
 			known->slots[known->nslots++] = *slot;
-		if (known->full && df_line_waits(slot, known->now))
+		if (known->full && df_queue_waits(slot, known->now))
 		{
 			known->waiting++;
 			known->waiting_here += slot->database == MyDatabaseId;
@@ -188,7 +188,7 @@ first_trouble(const Known *known)
 		return psprintf("launcher: %s", known->launcher_trouble);
 	if (known->launcher_reason[0] != '\0')
 		return psprintf("launcher: %s", known->launcher_reason);
-	for (DfSlotKind kind = DF_SLOT_PROBE; kind <= DF_SLOT_INGRESS; kind++)
+	for (DfSlotKind kind = DF_SLOT_CHECK; kind <= DF_SLOT_INGRESS; kind++)
 		for (int i = 0; i < known->nslots; i++)
 		{
 			const DfSlot *slot = &known->slots[i];
@@ -217,7 +217,7 @@ static const char *
 crowd(const Known *known)
 {
 	for (int i = 0; i < known->nslots; i++)
-		if (known->slots[i].kind == DF_SLOT_COORDINATOR && known->slots[i].lacks_since != DF_NEVER)
+		if (known->slots[i].kind == DF_SLOT_COORDINATOR && known->slots[i].lacks_slot_since != DF_NEVER)
 			return psprintf("all %d slots of dataflows.max_processes are in use, the owners of "
 							"workflows go on by turns: increase it and restart the server",
 							df_shared->nslots);
@@ -354,7 +354,7 @@ state_name(const DfSlot *slot)
 static bool
 waits_for_place(const Known *known, const DfSlot *slot)
 {
-	return known->full && df_line_waits(slot, known->now);
+	return known->full && df_queue_waits(slot, known->now);
 }
 
 /* its commit is here, but not yet on the standbys */
@@ -382,7 +382,7 @@ waits_of(const Known *known, const DfSlot *slot)
 		return "a process";
 	if (slot->state == DF_PROC_STARTING)
 		return "its process to connect";
-	if (slot->state != DF_PROC_RUNNING || slot->kind == DF_SLOT_PROBE)
+	if (slot->state != DF_PROC_RUNNING || slot->kind == DF_SLOT_CHECK)
 		return NULL;
 	if (waits_for_standby(slot))
 		return "a synchronous standby: see synchronous_standby_names";
@@ -504,7 +504,7 @@ missing_coordinator_row(Known *known)
 	row->owner = GetUserNameFromId(df_extension_owner(), true);
 	if (RecoveryInProgress() || known->launcher_pid == 0 || known->aside)
 		row->reason = known->why_not;
-	else if (has_slot(known, DF_SLOT_PROBE, InvalidOid))
+	else if (has_slot(known, DF_SLOT_CHECK, InvalidOid))
 		row->waits_for = "the launcher's look at this database";
 	else
 		row->reason =
@@ -575,7 +575,7 @@ make_rows(Known *known)
 
 	engine_row(known);
 	launcher_row(known);
-	slot_rows(known, DF_SLOT_PROBE);
+	slot_rows(known, DF_SLOT_CHECK);
 	slot_rows(known, DF_SLOT_COORDINATOR);
 	missing_coordinator_row(known);
 	slot_rows(known, DF_SLOT_WORKER);

@@ -1,10 +1,10 @@
 /*
  * shared/slots.c
- *	  Shared memory: who runs where, who is to be woken, what is held.
+ *	  Shared memory: one slot for each process of the engine, wakes, holds.
  *
- * Used by every process and by user sessions, with or without a transaction.
- * All of it is done under one LWLock that is held for a few hundred
- * instructions: nobody may raise an error, allocate or wait while holding it.
+ * Used by every process of the engine and by user sessions, with or without a
+ * transaction.  Everything happens under one LWLock that is held for a few hundred
+ * instructions: never raise an error, allocate or wait while holding it.
  */
 #include "postgres.h"
 
@@ -25,13 +25,13 @@
 #include "shared/watchdog.h"
 
 #define TRANCHE "dataflows"
-/* a worker that is due again later than this gives its slot back meanwhile */
+/* a worker that gives way frees its slot if it is due again later than this */
 #define KEEP_SLOT_MS 60000
 
 DfShared *df_shared = NULL;
 
-/* whether this backend has holds to release */
-static bool holding = false;
+/* this backend has holds to release */
+static bool has_holds = false;
 
 /* ---- set-up --------------------------------------------------------------- */
 
@@ -77,7 +77,7 @@ df_slot_kind_name(DfSlotKind kind)
 {
 	switch (kind)
 	{
-		case DF_SLOT_PROBE:
+		case DF_SLOT_CHECK:
 			return "probe";
 		case DF_SLOT_COORDINATOR:
 			return "coordinator";
@@ -112,7 +112,7 @@ df_slot_find(DfSlotKind kind, Oid database, Oid owner)
 DfSlot *
 df_slot_take(DfSlotKind kind, Oid database, Oid owner)
 {
-	if (kind >= DF_SLOT_WORKER && df_shared->probe_lacks)
+	if (kind >= DF_SLOT_WORKER && df_shared->check_lacks_slot)
 		return NULL;
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
@@ -147,7 +147,7 @@ set_launcher_latch(void)
 }
 
 void
-df_slot_hurry(DfSlot *slot)
+df_slot_start_soon(DfSlot *slot)
 {
 	TimestampTz now = df_now();
 
@@ -165,12 +165,12 @@ wake_slot(DfSlot *slot)
 	slot->woken = true;
 	if (slot->latch != NULL)
 		SetLatch(slot->latch);
-	df_slot_hurry(slot);
+	df_slot_start_soon(slot);
 }
 
-/* the coordinator that has lacked a slot for the longest time is to look again */
+/* a slot is free: wake the coordinator that has lacked one for the longest time */
 static void
-tell_who_lacks(void)
+offer_slot(void)
 {
 	DfSlot *first = NULL;
 
@@ -178,8 +178,8 @@ tell_who_lacks(void)
 	{
 		DfSlot *slot = &df_shared->slots[i];
 
-		if (slot->kind == DF_SLOT_COORDINATOR && slot->lacks_since != DF_NEVER &&
-			(first == NULL || slot->lacks_since < first->lacks_since))
+		if (slot->kind == DF_SLOT_COORDINATOR && slot->lacks_slot_since != DF_NEVER &&
+			(first == NULL || slot->lacks_slot_since < first->lacks_slot_since))
 			first = slot;
 	}
 	if (first != NULL)
@@ -192,9 +192,9 @@ df_slot_free(DfSlot *slot)
 	Assert(slot->pid == 0);
 	slot->kind = DF_SLOT_FREE;
 	slot->generation++;
-	if (df_shared->probe_lacks)
+	if (df_shared->check_lacks_slot)
 		set_launcher_latch();
-	tell_who_lacks();
+	offer_slot();
 }
 
 bool
@@ -215,9 +215,9 @@ wake_coordinator_locked(Oid database)
 		wake_slot(slot);
 }
 
-/* the coordinator, if it is at rest, is to be back by then */
+/* has a resting coordinator started at that time at the latest */
 static void
-call_coordinator_by(Oid database, TimestampTz time)
+start_coordinator_by(Oid database, TimestampTz time)
 {
 	DfSlot *slot = df_slot_find(DF_SLOT_COORDINATOR, database, InvalidOid);
 
@@ -230,9 +230,9 @@ call_coordinator_by(Oid database, TimestampTz time)
 
 /* ---- the process of a slot ------------------------------------------------ */
 
-/* who retired held nothing: a coordinator that is not there need not come for that */
+/* a retired worker has no runs: do not start a resting coordinator only to free its slot */
 static void
-tell_coordinator_of_end(DfSlot *slot)
+worker_ended(DfSlot *slot)
 {
 	DfSlot *coordinator = df_slot_find(DF_SLOT_COORDINATOR, slot->database, InvalidOid);
 
@@ -242,10 +242,7 @@ tell_coordinator_of_end(DfSlot *slot)
 		wake_coordinator_locked(slot->database);
 }
 
-/*
- * a body that does not heed its cancel is not given another chance: the next one would cost as
- * much
- */
+/* to be counted in the run's row by the coordinator; the present one may be in it already */
 static void
 count_entries(DfSlot *slot, int n)
 {
@@ -254,9 +251,10 @@ count_entries(DfSlot *slot, int n)
 }
 
 /*
- * The process ends, well or badly: its slot says so, and the coordinator is
- * told.  A body that ends its process is noted, unless the process was asked to
- * end.
+ * Marks the slot when the process ends in any way, and tells the coordinator.  If a
+ * body was running, its entry is counted, unless the process was asked to end.  A
+ * body that ignored its cancel gets no second chance, which would cost another
+ * worker: its entry counts as all that are allowed.
  */
 static void
 slot_exit(int code, Datum arg)
@@ -272,7 +270,7 @@ slot_exit(int code, Datum arg)
 			bool overran = slot->in_body && df_user_code_overran();
 
 			slot->state = DF_PROC_GONE;
-			slot->end = asked || overran ? DF_END_ASIDE : DF_END_BADLY;
+			slot->end = asked || overran ? DF_END_RESTART : DF_END_FAILED;
 			if (slot->in_body && !asked)
 				count_entries(slot, overran ? DF_CRASHES_ALLOWED : 1);
 		}
@@ -281,16 +279,15 @@ slot_exit(int code, Datum arg)
 		slot->latch = NULL;
 		slot->trouble[0] = '\0';
 		if (slot->kind >= DF_SLOT_WORKER && slot->state == DF_PROC_GONE)
-			tell_coordinator_of_end(slot);
+			worker_ended(slot);
 		set_launcher_latch();
 	}
 	LWLockRelease(df_shared->lock);
 }
 
 /*
- * This process is the one that the slot was waiting for.  A slot that has been
- * given to another use meanwhile, or a database that is held, ends the
- * process at once, before it has connected to anything.
+ * Called by the process that was started for the slot.  If the slot has another use
+ * by now, or the database is held, the process ends here, before it connects.
  */
 DfSlot *
 df_slot_claim(int index, uint32 generation)
@@ -345,8 +342,8 @@ end_slot(DfSlot *slot, DfSlotEnd end)
 }
 
 /*
- * A wake finds either a process that will look again, or no process at all, in
- * which case it goes to the coordinator: both are decided under the lock.
+ * No wake is lost: under the lock it either finds a process, which will check again,
+ * or none, and goes to the coordinator.
  */
 bool
 df_slot_retire(DfSlot *slot, TimestampTz next_due)
@@ -359,15 +356,15 @@ df_slot_retire(DfSlot *slot, TimestampTz next_due)
 	{
 		end_slot(slot, DF_END_RETIRED);
 		if (slot->kind >= DF_SLOT_WORKER)
-			call_coordinator_by(slot->database, next_due);
+			start_coordinator_by(slot->database, next_due);
 	}
 	LWLockRelease(df_shared->lock);
 	return !woken;
 }
 
-/* no process, but wanted again from that time on; the new one is another use of the slot */
+/* the slot has no process now, and gets another one from that time on */
 static void
-want_from(DfSlot *slot, DfSlotState state, TimestampTz time)
+queue_again(DfSlot *slot, DfSlotState state, TimestampTz time)
 {
 	slot->state = state;
 	slot->generation++;
@@ -379,32 +376,32 @@ want_from(DfSlot *slot, DfSlotState state, TimestampTz time)
 }
 
 bool
-df_slot_rest(DfSlot *slot, TimestampTz until)
+df_slot_rest(DfSlot *slot, TimestampTz next_due)
 {
 	bool woken;
 
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	woken = slot->woken;
 	if (!woken)
-		want_from(slot, DF_PROC_AT_REST, until);
+		queue_again(slot, DF_PROC_AT_REST, next_due);
 	LWLockRelease(df_shared->lock);
 	return !woken;
 }
 
-/* does somebody lack a slot, of which there are too few? */
+/* some coordinator has found no free slot */
 static bool
 slots_are_short(void)
 {
 	for (int i = 0; i < df_shared->nslots; i++)
 		if (df_shared->slots[i].kind == DF_SLOT_COORDINATOR &&
-			df_shared->slots[i].lacks_since != DF_NEVER)
+			df_shared->slots[i].lacks_slot_since != DF_NEVER)
 			return true;
 	return false;
 }
 
 /*
- * It goes to the end of the line itself, with no need for its coordinator; but
- * it gives back its slot as well if others lack one, or if it would keep it for long.
+ * The worker queues again by itself, without its coordinator.  But it frees its slot
+ * if others lack one, or if it will not need it for long.
  */
 void
 df_slot_give_way(DfSlot *slot, TimestampTz next_due)
@@ -418,18 +415,18 @@ df_slot_give_way(DfSlot *slot, TimestampTz next_due)
 		slots_are_short())
 	{
 		end_slot(slot, DF_END_RETIRED);
-		call_coordinator_by(slot->database, next_due);
+		start_coordinator_by(slot->database, next_due);
 	}
 	else
-		want_from(slot, DF_PROC_WANTED, next_due);
+		queue_again(slot, DF_PROC_WANTED, next_due);
 	LWLockRelease(df_shared->lock);
 }
 
 void
-df_slot_step_aside(DfSlot *slot)
+df_slot_restart(DfSlot *slot)
 {
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
-	end_slot(slot, DF_END_ASIDE);
+	end_slot(slot, DF_END_RESTART);
 	LWLockRelease(df_shared->lock);
 }
 
@@ -440,9 +437,9 @@ df_slot_lost(DfSlot *slot)
 	if (slot->state == DF_PROC_STARTING)
 	{
 		slot->state = DF_PROC_GONE;
-		slot->end = df_database_held(slot->database) ? DF_END_ASIDE : DF_END_BADLY;
+		slot->end = df_database_held(slot->database) ? DF_END_RESTART : DF_END_FAILED;
 		if (slot->kind >= DF_SLOT_WORKER)
-			tell_coordinator_of_end(slot);
+			worker_ended(slot);
 	}
 	LWLockRelease(df_shared->lock);
 }
@@ -455,7 +452,7 @@ df_slot_reason(DfSlot *slot, const char *reason)
 	LWLockRelease(df_shared->lock);
 }
 
-/* ---- wakes ---------------------------------------------------------------- */
+/* ---- bodies --------------------------------------------------------------- */
 
 void
 df_slot_enter_body(DfSlot *slot, pg_uuid_t run, bool counted)
@@ -474,7 +471,8 @@ df_slot_leave_body(DfSlot *slot)
 	slot->in_body = false;
 }
 
-/* one that waits for its process will look as soon as it has it */
+/* ---- wakes ---------------------------------------------------------------- */
+
 void
 df_slot_wake(DfSlotKind kind, Oid database, Oid owner)
 {
@@ -547,10 +545,10 @@ df_launcher_rescan(void)
 }
 
 void
-df_launcher_probe(Oid database)
+df_launcher_check(Oid database)
 {
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
-	if (df_slot_take(DF_SLOT_PROBE, database, InvalidOid) == NULL)
+	if (df_slot_take(DF_SLOT_CHECK, database, InvalidOid) == NULL)
 		df_shared->rescan = true;
 	set_launcher_latch();
 	LWLockRelease(df_shared->lock);
@@ -575,14 +573,14 @@ df_hold_database(Oid database)
 		done = true;
 	}
 	LWLockRelease(df_shared->lock);
-	holding |= done;
+	has_holds |= done;
 	return done;
 }
 
 void
 df_hold_release(void)
 {
-	if (!holding)
+	if (!has_holds)
 		return;
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < DF_MAX_HOLDS; i++)
@@ -590,13 +588,10 @@ df_hold_release(void)
 			memset(&df_shared->holds[i], 0, sizeof(DfHold));
 	set_launcher_latch();
 	LWLockRelease(df_shared->lock);
-	holding = false;
+	has_holds = false;
 }
 
-/*
- * A pid in a slot is alive: its process takes it out, under the lock, before
- * it ends.
- */
+/* a process removes its pid from the slot under the lock before it ends: none is reused here */
 int
 df_hold_terminate(Oid database)
 {

@@ -46,7 +46,7 @@ grant_wishes(void)
 			df_slot_wake(DF_SLOT_WORKER, MyDatabaseId, owners[i]);
 	}
 	if (launcher)
-		df_launcher_probe(MyDatabaseId);
+		df_launcher_check(MyDatabaseId);
 	if (awaiters)
 		ConditionVariableBroadcast(&df_shared->moved);
 }

@@ -185,7 +185,7 @@ df_leaving_ms(void)
 }
 
 bool
-df_must_go(void)
+df_must_end(void)
 {
 	return leaving || ProcDiePending || !PostmasterIsAlive();
 }

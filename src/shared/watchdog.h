@@ -32,6 +32,6 @@ extern void df_handle_cancel(SIGNAL_ARGS);
 
 extern bool df_leaving(void); /* nothing new is to be begun */
 extern int64 df_leaving_ms(void); /* since when, 0 = it is not */
-extern bool df_must_go(void); /* nothing may leave this process any more */
+extern bool df_must_end(void); /* nothing may leave this process any more */
 
 #endif /* DF_WATCHDOG_H */

@@ -22,7 +22,7 @@
 
 #include "guc.h"
 #include "shared/clock.h"
-#include "shared/line.h"
+#include "shared/slot_queue.h"
 #include "shared/watchdog.h"
 #include "store/xact.h"
 #include "worker/coordinator.h"
@@ -147,10 +147,11 @@ dataflows_coordinator_main(Datum arg)
 			break;
 		next = turn();
 		df_xact_idle();
-		df_line_idle(df_coordinator.slot, next > df_now() && df_housekeeping_due() == DF_NEVER);
-		if (df_line_is_asked(df_coordinator.slot))
+		df_queue_set_idle(df_coordinator.slot,
+						  next > df_now() && df_housekeeping_due() == DF_NEVER);
+		if (df_must_give_way(df_coordinator.slot))
 			rest(next);
 		(void) df_wait_until(next);
-		df_line_idle(df_coordinator.slot, false);
+		df_queue_set_idle(df_coordinator.slot, false);
 	}
 }

@@ -1,12 +1,12 @@
 /*
  * worker/database_check.c
- *	  Looks whether a database has the extension, and whose it is.
+ *	  Checks whether a database has the extension, and who owns it.
  *
- * Runs as a short-lived background worker, one at a time in the cluster, in a
- * superuser's session of the database, in one transaction that reads catalogs
- * and nothing else.  Its finding stands in its slot; the launcher reads it.  It
- * must never run anything that a user can replace: a schema that is only called
- * dataflows is not the extension.
+ * Runs as a short-lived background worker, shown as "probe" in status(), one at a
+ * time in the cluster; in a superuser's session of the database and one transaction
+ * that reads catalogs only.  It leaves the owner in its slot, where the launcher
+ * reads it.  Never call anything that a user can replace: a schema that is merely
+ * named dataflows is not the extension.
  */
 #include "postgres.h"
 
@@ -23,7 +23,7 @@
 #include "worker/launcher.h"
 #include "worker/process.h"
 
-/* the owner, if the tables are really members of the extension; else InvalidOid */
+/* InvalidOid = there is no extension, or its tables are not members of it */
 static Oid
 find_owner(void)
 {
@@ -40,7 +40,7 @@ find_owner(void)
 }
 
 void
-dataflows_probe_main(Datum arg)
+dataflows_database_check_main(Datum arg)
 {
 	DfSlot *slot = df_process_begin(arg);
 	Oid owner;

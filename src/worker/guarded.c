@@ -1,10 +1,10 @@
 /*
  * worker/guarded.c
- *	  Work of a process whose error is not to end it.
+ *	  Calls a function whose errors must not end the process.
  *
- * Runs in every process of the engine, which is in no transaction when it calls
- * and in none when it is back.  The role does not matter.  It must never be used
- * for work that holds anything but what the end of a transaction gives back.
+ * Runs in every process of the engine, in any role.  There is no transaction when it
+ * is called, and none when it returns.  Never use it for work that holds anything
+ * that the end of a transaction does not release.
  */
 #include "postgres.h"
 

@@ -1,6 +1,6 @@
 /*
  * worker/guarded.h
- *	  Work of a process whose error is not to end it.
+ *	  Calls a function whose errors must not end the process.
  */
 #ifndef DF_GUARDED_H
 #define DF_GUARDED_H
@@ -8,12 +8,12 @@
 #include "df_types.h"
 #include "shared/trouble.h"
 
-/* false: it raised; its transaction is aborted, and the trouble knows what and when to try again */
+/* false: it raised an error; its transaction is aborted, the trouble has the error noted */
 extern bool df_guarded(void (*action)(void), DfTrouble *trouble);
 
 /*
- * in PG_CATCH(): the same for an error that was caught elsewhere; afterwards in that memory
- * context
+ * In PG_CATCH(): aborts the transaction, notes the error, returns its SQLSTATE, and
+ * leaves `context` current.
  */
 extern int df_caught(DfTrouble *trouble, MemoryContext context);
 

@@ -17,7 +17,7 @@
 #include "engine/run_steps.h"
 #include "guc.h"
 #include "shared/clock.h"
-#include "shared/line.h"
+#include "shared/slot_queue.h"
 #include "store/inbox_read.h"
 #include "store/run_table.h"
 #include "store/step_table.h"
@@ -158,7 +158,7 @@ request_more_workers(void)
 	static TimestampTz asked = DF_NEVER;
 	TimestampTz now = df_now();
 
-	if (df_workers_per_owner < 2 || df_line_is_full() ||
+	if (df_workers_per_owner < 2 || df_queue_has_waiters() ||
 		(asked != DF_NEVER && now < asked + USECS_PER_SEC))
 		return;
 	asked = now;

@@ -1,21 +1,21 @@
 /*
  * worker/launcher.c
- *	  The one static background worker: starts all other processes, and sees to
- *	  it that each database that has the extension has its coordinator.
+ *	  The launcher, our one static background worker: starts all other processes
+ *	  and gives each database that has the extension its coordinator.
  *
- * Started at the end of recovery, so at boot, after a crash and at promotion.
- * Its session is connected to no database: it reads pg_database and pg_authid
- * in short transactions, and only when something has changed.  To learn
- * whether a database has the extension, it sends a probe there: to all of them
- * at boot, one at a time, and to one when CREATE EXTENSION commits.  It must
- * never run anything of a user's and never connect to a database.
+ * Started at the end of recovery: at boot, after a crash, at promotion.  Its
+ * session is connected to no database; it reads pg_database and pg_authid in short
+ * transactions, and only after a change.  To learn whether a database has the
+ * extension it starts a check there (worker/database_check.c): in every database at
+ * boot, one at a time, and in one when CREATE EXTENSION commits.  Never run users'
+ * code here, and never connect to a database.
  *
- * Whatever is WANTED in shared memory is started here and nowhere else, so that
- * all databases and owners stand in one line where the server has too few
- * places (shared/line.c).  The postmaster tells us when a process of ours is gone.
+ * Slots that are WANTED are started here and nowhere else, so that all databases
+ * and owners share one queue where the server has too few workers
+ * (shared/slot_queue.c).  The postmaster signals us when a process of ours ends.
  *
- * A slot of kind COORDINATOR that is WANTED without an owner stands for a
- * database that is to be probed (again) before its coordinator is started.
+ * A slot of kind COORDINATOR that is WANTED and has no owner stands for a database
+ * that is to be checked (again) before its coordinator is started.
  */
 #include "postgres.h"
 
@@ -34,7 +34,7 @@
 #include "utils/wait_event.h"
 
 #include "shared/clock.h"
-#include "shared/line.h"
+#include "shared/slot_queue.h"
 #include "shared/slots.h"
 #include "shared/watchdog.h"
 #include "store/xact.h"
@@ -45,17 +45,17 @@
 
 /* seconds until a launcher that died is started again */
 #define RESTART_S 1
-/* a coordinator that lived longer than this starts its back-off anew */
+/* a coordinator that ran longer than this begins with the shortest back-off again */
 #define STEADY_MS (5 * 60 * 1000)
-/* when all slots are in use, look again after this time */
+/* when all slots are in use, try again after this time */
 #define NO_SLOT_MS 5000
-/* when there is no place: it may be freed by others than us, or somebody's turn be over */
-#define NO_PLACE_MS 250
-/* that there is none is said in the log once in this time */
-#define SAY_AGAIN_MS (60 * 60 * 1000)
+/* when max_worker_processes is used up, try again: others may free one without telling us */
+#define NO_WORKER_MS 250
+/* log that at most once in this time */
+#define LOG_AGAIN_MS (60 * 60 * 1000)
 
-/* databases to be probed that have no slot yet: Oids, in df_process_cxt */
-static List *unvisited = NIL;
+/* databases to check that have no slot yet: Oids, in df_process_cxt */
+static List *unchecked = NIL;
 
 /* ---- start and end -------------------------------------------------------- */
 
@@ -104,14 +104,14 @@ may_connect(Form_pg_database database)
 	return database->datallowconn && database->datconnlimit > -2; /* -2 = being dropped */
 }
 
-/* is it to be looked whether it has the extension? */
+/* may it have the extension in use? */
 static bool
-is_visitable(Form_pg_database database)
+is_checkable(Form_pg_database database)
 {
 	return may_connect(database) && !database->datistemplate;
 }
 
-/* in a transaction: can a process of that kind be there? */
+/* in a transaction: can a process of that kind connect? */
 static bool
 database_admits(DfSlotKind kind, Oid database)
 {
@@ -120,13 +120,13 @@ database_admits(DfSlotKind kind, Oid database)
 
 	if (!HeapTupleIsValid(tuple))
 		return false;
-	admits = kind == DF_SLOT_PROBE ? is_visitable((Form_pg_database) GETSTRUCT(tuple))
+	admits = kind == DF_SLOT_CHECK ? is_checkable((Form_pg_database) GETSTRUCT(tuple))
 								   : may_connect((Form_pg_database) GETSTRUCT(tuple));
 	ReleaseSysCache(tuple);
 	return admits;
 }
 
-/* the databases without coordinator are to be visited, each once */
+/* puts all databases on the list; those with a coordinator are skipped later */
 static void
 scan_databases(void)
 {
@@ -142,10 +142,10 @@ scan_databases(void)
 		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
 		MemoryContext old;
 
-		if (!is_visitable(database))
+		if (!is_checkable(database))
 			continue;
 		old = MemoryContextSwitchTo(df_process_cxt);
-		unvisited = list_append_unique_oid(unvisited, database->oid);
+		unchecked = list_append_unique_oid(unchecked, database->oid);
 		MemoryContextSwitchTo(old);
 	}
 	table_endscan(scan);
@@ -168,7 +168,7 @@ scan_if_asked(void)
 
 /* ---- processes that have ended: under the lock ---------------------------- */
 
-/* the database of this slot is to be probed, then its coordinator started */
+/* has the database of this slot checked, and then its coordinator started */
 static void
 want_coordinator(DfSlot *slot, TimestampTz not_before, const char *reason)
 {
@@ -183,7 +183,7 @@ want_coordinator(DfSlot *slot, TimestampTz not_before, const char *reason)
 static void
 want_again(DfSlot *slot)
 {
-	if (slot->end == DF_END_ASIDE)
+	if (slot->end == DF_END_RESTART)
 	{
 		slot->failures = 0;
 		want_coordinator(slot, df_now(), "stepped aside");
@@ -195,21 +195,21 @@ want_again(DfSlot *slot)
 }
 
 static void
-settle_coordinator(DfSlot *slot)
+coordinator_ended(DfSlot *slot)
 {
 	if (slot->end == DF_END_RETIRED)
 	{
 		df_slot_free(slot);
 		return;
 	}
-	slot->lacks_since = DF_NEVER;
+	slot->lacks_slot_since = DF_NEVER;
 	if (TimestampDifferenceExceeds(slot->started_at, df_now(), STEADY_MS))
 		slot->failures = 0;
 	want_again(slot);
 }
 
 static void
-settle_probe(DfSlot *slot)
+check_ended(DfSlot *slot)
 {
 	DfSlot *coordinator = df_slot_find(DF_SLOT_COORDINATOR, slot->database, InvalidOid);
 	Oid owner = slot->owner;
@@ -247,7 +247,7 @@ settle_probe(DfSlot *slot)
 	else if (OidIsValid(owner))
 	{
 		coordinator->owner = owner;
-		df_slot_hurry(coordinator);
+		df_slot_start_soon(coordinator);
 	}
 	else if (coordinator->pid == 0)
 		df_slot_free(coordinator);
@@ -267,45 +267,45 @@ has_slot(DfSlotKind kind, Oid database, bool gone_only)
 	return false;
 }
 
-/* a slot whose process is not there and will not come by itself */
+/* its process has ended, or will never come */
 static bool
-is_over(DfSlot *slot, DfSlotKind kind)
+has_ended(DfSlot *slot, DfSlotKind kind)
 {
 	return slot->kind == kind && slot->state == DF_PROC_GONE && slot->pid == 0;
 }
 
 /*
- * Coordinators first: what a probe found is settled against those that are
- * still there.  Slots of workers are their coordinator's; where there will be
- * none, they are freed here.
+ * Coordinators first, because what becomes of a check depends on whether the
+ * database has one.  Slots of workers are their coordinator's to free, unless there
+ * will be none.
  */
 static void
 reap(void)
 {
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < df_shared->nslots; i++)
-		if (is_over(&df_shared->slots[i], DF_SLOT_COORDINATOR))
-			settle_coordinator(&df_shared->slots[i]);
+		if (has_ended(&df_shared->slots[i], DF_SLOT_COORDINATOR))
+			coordinator_ended(&df_shared->slots[i]);
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
 		DfSlot *slot = &df_shared->slots[i];
 
-		if (is_over(slot, DF_SLOT_PROBE) && !has_slot(DF_SLOT_COORDINATOR, slot->database, true))
-			settle_probe(slot);
+		if (has_ended(slot, DF_SLOT_CHECK) && !has_slot(DF_SLOT_COORDINATOR, slot->database, true))
+			check_ended(slot);
 		else if (slot->kind >= DF_SLOT_WORKER &&
 				 slot->pid == 0 && slot->state != DF_PROC_STARTING &&
 				 !has_slot(DF_SLOT_COORDINATOR, slot->database, false) &&
-				 !has_slot(DF_SLOT_PROBE, slot->database, false))
+				 !has_slot(DF_SLOT_CHECK, slot->database, false))
 			df_slot_free(slot);
 	}
 	LWLockRelease(df_shared->lock);
 }
 
-/* ---- databases to be probed: under the lock ------------------------------- */
+/* ---- databases to check: under the lock ------------------------------------ */
 
-/* a slot whose database waits for a probe; NULL = none */
+/* a slot whose database waits for a check; NULL = none */
 static DfSlot *
-slot_to_probe(TimestampTz now)
+slot_to_check(TimestampTz now)
 {
 	for (int i = 0; i < df_shared->nslots; i++)
 	{
@@ -319,91 +319,92 @@ slot_to_probe(TimestampTz now)
 	return NULL;
 }
 
-/* the next of those that have none; InvalidOid = none, or it is held */
+/* the next database on the list; InvalidOid = none, or it is held */
 static Oid
-database_unvisited(void)
+next_unchecked(void)
 {
-	while (unvisited != NIL)
+	while (unchecked != NIL)
 	{
-		Oid database = linitial_oid(unvisited);
+		Oid database = linitial_oid(unchecked);
 
 		if (df_database_held(database))
 			break;
 		if (!has_slot(DF_SLOT_COORDINATOR, database, false))
 			return database;
-		unvisited = list_delete_first(unvisited);
+		unchecked = list_delete_first(unchecked);
 	}
 	return InvalidOid;
 }
 
-/* whose database may be held stands in nobody's way */
+/* a check of a database that is held must not block the others */
 static bool
-have_probe(void)
+have_check(void)
 {
 	for (int i = 0; i < df_shared->nslots; i++)
-		if (df_shared->slots[i].kind == DF_SLOT_PROBE &&
+		if (df_shared->slots[i].kind == DF_SLOT_CHECK &&
 			!df_database_held(df_shared->slots[i].database))
 			return true;
 	return false;
 }
 
 /*
- * One probe is WANTED at a time, but for those of CREATE EXTENSION.  Where there was
- * a coordinator its slot serves, as there may be no other; true = there is none.
+ * Have one check WANTED at a time, beside those for CREATE EXTENSION.  The slot of a
+ * coordinator that ended is used for the check of its database, because there may be
+ * no other.  True: no slot is free.
  */
 static bool
-want_probe(void)
+want_check(void)
 {
 	Oid database = InvalidOid;
 	bool full = false;
 
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
-	if (!have_probe())
+	if (!have_check())
 	{
-		DfSlot *slot = slot_to_probe(df_now());
+		DfSlot *slot = slot_to_check(df_now());
 
-		df_shared->probe_lacks = false;
+		df_shared->check_lacks_slot = false;
 		if (slot != NULL)
 		{
-			slot->kind = DF_SLOT_PROBE;
+			slot->kind = DF_SLOT_CHECK;
 			slot->generation++;
 		}
 		else
 		{
-			database = database_unvisited();
+			database = next_unchecked();
 			full = OidIsValid(database) &&
-				df_slot_take(DF_SLOT_PROBE, database, InvalidOid) == NULL;
-			df_shared->probe_lacks = full;
+				df_slot_take(DF_SLOT_CHECK, database, InvalidOid) == NULL;
+			df_shared->check_lacks_slot = full;
 		}
 	}
 	strlcpy(df_shared->launcher_reason, full ? "out of dataflows.max_processes" : "",
 			sizeof(df_shared->launcher_reason));
 	LWLockRelease(df_shared->lock);
 	if (!full)
-		unvisited = list_delete_oid(unvisited, database);
+		unchecked = list_delete_oid(unchecked, database);
 	return full;
 }
 
-/* returns when to look again if there is no slot for a probe */
+/* returns when to try again if there is no slot for a check */
 static TimestampTz
-look_for_databases(void)
+check_databases(void)
 {
-	static bool said = false;
+	static bool reported = false;
 
-	if (!want_probe())
+	if (!want_check())
 		return DF_NEVER;
-	if (!said)
+	if (!reported)
 		ereport(LOG,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("all %d slots of dataflows are in use", df_shared->nslots),
 				 errhint("Increase dataflows.max_processes and restart the server.")));
-	said = true;
+	reported = true;
 	return TimestampTzPlusMilliseconds(df_now(), NO_SLOT_MS);
 }
 
-/* ---- processes to be started ---------------------------------------------- */
+/* ---- processes to start ----------------------------------------------------- */
 
-/* under the lock: whether the slot still is what `copy` says */
+/* under the lock: is the slot still in the use that `copy` was taken of? */
 static bool
 is_unchanged(const DfSlot *slot, const DfSlot *copy)
 {
@@ -411,7 +412,7 @@ is_unchanged(const DfSlot *slot, const DfSlot *copy)
 		slot->pid == 0 && !df_slot_is_up(slot);
 }
 
-/* a database that is gone or closed needs nothing of us */
+/* the database was dropped or closed: free its slots */
 static void
 forget(DfSlot *slot, const DfSlot *copy)
 {
@@ -421,7 +422,7 @@ forget(DfSlot *slot, const DfSlot *copy)
 	if (is_unchanged(slot, copy))
 	{
 		coordinator = df_slot_find(DF_SLOT_COORDINATOR, copy->database, InvalidOid);
-		if (copy->kind == DF_SLOT_PROBE && coordinator != NULL && coordinator->pid == 0 &&
+		if (copy->kind == DF_SLOT_CHECK && coordinator != NULL && coordinator->pid == 0 &&
 			!df_slot_is_up(coordinator))
 			df_slot_free(coordinator);
 		df_slot_free(slot);
@@ -429,9 +430,9 @@ forget(DfSlot *slot, const DfSlot *copy)
 	LWLockRelease(df_shared->lock);
 }
 
-/* the extension's owner can have no session: later */
+/* the extension's owner can have no session: try again later */
 static void
-put_off(DfSlot *slot, const DfSlot *copy, const char *problem)
+postpone(DfSlot *slot, const DfSlot *copy, const char *problem)
 {
 	if (copy->failures == 0)
 		ereport(LOG,
@@ -449,7 +450,7 @@ put_off(DfSlot *slot, const DfSlot *copy, const char *problem)
 	LWLockRelease(df_shared->lock);
 }
 
-/* looks whether there can be such a process; if not, its slot is dealt with */
+/* false: there can be no such process now, and its slot was freed or postponed */
 static bool
 can_start(DfSlot *slot, const DfSlot *copy)
 {
@@ -465,52 +466,52 @@ can_start(DfSlot *slot, const DfSlot *copy)
 	if (!admitted)
 		forget(slot, copy);
 	else if (problem != NULL)
-		put_off(slot, copy, problem);
+		postpone(slot, copy, problem);
 	return admitted && problem == NULL;
 }
 
 static void
-say_full(const DfSlot *first)
+report_full(const DfSlot *first)
 {
-	static TimestampTz said_at = DF_NEVER;
+	static TimestampTz reported_at = DF_NEVER;
 	TimestampTz now = df_now();
 
-	if (said_at != DF_NEVER && !TimestampDifferenceExceeds(said_at, now, SAY_AGAIN_MS))
+	if (reported_at != DF_NEVER && !TimestampDifferenceExceeds(reported_at, now, LOG_AGAIN_MS))
 		return;
-	said_at = now;
+	reported_at = now;
 	ereport(LOG,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("could not start \"dataflows %s\" in database %u at once: out of background "
 					"worker slots",
 					df_slot_kind_name(first->kind), first->database),
-			 errdetail("All databases and owners go on by turns."),
+			 errdetail("Databases and owners take turns."),
 			 errhint("Increase max_worker_processes and restart the server.")));
 }
 
-/* starts who is WANTED, as long as there are places; returns when to try again */
+/* starts what is in the queue until max_worker_processes is used up; returns when to try again */
 static TimestampTz
-start_in_line(void)
+start_queued(void)
 {
 	DfSlot next;
 	int index;
 
-	while (df_line_next(&next, &index))
+	while (df_queue_next(&next, &index))
 	{
 		if (!can_start(&df_shared->slots[index], &next))
 			continue;
-		if (df_process_start(index, next.generation) != DF_START_NO_PLACE)
+		if (df_process_start(index, next.generation) != DF_START_NO_WORKER)
 			continue;
-		if (df_line_full())
-			say_full(&next);
-		return TimestampTzPlusMilliseconds(df_now(), NO_PLACE_MS);
+		if (df_queue_make_room())
+			report_full(&next);
+		return TimestampTzPlusMilliseconds(df_now(), NO_WORKER_MS);
 	}
-	df_line_clear();
+	df_queue_clear();
 	return DF_NEVER;
 }
 
 /*
- * When the first slot wants a process that does not want one yet, DF_NEVER if
- * there is none.  What wants one by now waits for something that will set our latch.
+ * The next time at which a slot becomes due, DF_NEVER = none.  Slots that are due by
+ * now wait for something that sets our latch.
  */
 static TimestampTz
 next_start(void)
@@ -532,7 +533,7 @@ next_start(void)
 	return next;
 }
 
-/* a launcher that ends each time before its first turn is not to fill the log */
+/* a launcher that keeps ending before its first turn must not fill the log */
 static void
 wait_after_failures(void)
 {
@@ -559,8 +560,8 @@ turn(void)
 
 	reap();
 	scan_if_asked();
-	again = df_earlier(again, look_for_databases());
-	again = df_earlier(again, start_in_line());
+	again = df_earlier(again, check_databases());
+	again = df_earlier(again, start_queued());
 	next_turn = df_earlier(again, next_start());
 }
 
@@ -582,7 +583,7 @@ dataflows_launcher_main(Datum arg)
 	for (;;)
 	{
 		df_reset_turn_memory();
-		/* whoever wakes us while something fails does not make us try again before its time */
+		/* after a failed turn, being woken does not repeat it before its retry is due */
 		if (!df_trouble_waits(&trouble, df_now()))
 		{
 			if (df_guarded(turn, &trouble))

@@ -1,16 +1,14 @@
 /*
  * worker/notify.c
- *	  NOTIFY dataflows, '...' as a coordinator hears it.
+ *	  Receives NOTIFY dataflows, '...' in a coordinator.
  *
- * Runs in a coordinator, outside of transactions but for those that the server
- * itself opens to read its queue.  The server hands a notification to "the
- * client": while the queue is read, we are that client.  Our putmessage
- * callback copies it into a bounded list and must never raise an error; all
- * else that the server would tell a client is dropped.
+ * Runs outside of transactions, except for those that the server opens to read its
+ * queue.  The server hands notifications to "the client"; while it reads the queue,
+ * the client is our putmessage callback, which copies them into a bounded list and
+ * drops everything else.  The callback must never raise an error.
  *
- * The payload is whatever anybody cared to send: it is parsed with care, and
- * one that is not understood costs a line in the log (not one each) and nothing
- * more.
+ * Any role can send any payload.  It is parsed defensively, and a payload that makes
+ * no sense costs at most a log line, not one each.
  */
 #include "postgres.h"
 
@@ -37,7 +35,7 @@
 
 #define CHANNEL "dataflows"
 
-/* what is kept at most between two turns of the coordinator */
+/* the most that is kept between two turns of the coordinator */
 #define MAX_ENTRIES 65536
 #define MAX_BYTES (16 * 1024 * 1024)
 #define COMPLAIN_EVERY_MS 60000
@@ -55,13 +53,13 @@ static Entry **entries = NULL;
 static int n_entries = 0;
 static int max_entries = 0;
 static size_t n_bytes = 0;
-static uint64 overflowed = 0;
+static uint64 dropped = 0;
 
-/* ---- the client that the server speaks to --------------------------------- */
+/* ---- the client that the server talks to ---------------------------------- */
 
-/* 'A': int32 pid, channel, payload, both NUL-terminated */
+/* NotificationResponse: int32 pid, channel, payload, both NUL-terminated */
 static void
-take(const char *message, size_t length)
+add_entry(const char *message, size_t length)
 {
 	uint32 pid;
 	const char *channel = message + sizeof(pid);
@@ -77,20 +75,20 @@ take(const char *message, size_t length)
 		return;
 	if (n_entries == max_entries && max_entries < MAX_ENTRIES)
 	{
-		int more = Max(256, max_entries * 2);
-		Entry **larger = realloc(entries, sizeof(Entry *) * more);
+		int larger_max = Max(256, max_entries * 2);
+		Entry **larger = realloc(entries, sizeof(Entry *) * larger_max);
 
 		if (larger != NULL)
 		{
 			entries = larger;
-			max_entries = more;
+			max_entries = larger_max;
 		}
 	}
 	size = offsetof(Entry, payload) + (end - payload);
 	entry = n_entries < max_entries && n_bytes + size <= MAX_BYTES ? malloc(size) : NULL;
 	if (entry == NULL)
 	{
-		overflowed++;
+		dropped++;
 		return;
 	}
 	memcpy(&pid, message, sizeof(pid));
@@ -105,7 +103,7 @@ static int
 put_message(char type, const char *message, size_t length)
 {
 	if (type == 'A')
-		take(message, length);
+		add_entry(message, length);
 	return 0;
 }
 
@@ -173,14 +171,14 @@ df_notify_read(void)
 	}
 	PG_END_TRY();
 
-	if (overflowed > 0)
+	if (dropped > 0)
 		ereport(LOG,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg(UINT64_FORMAT
 						" notifications on channel \"%s\" were dropped: too many came at once",
-						overflowed, CHANNEL),
+						dropped, CHANNEL),
 				 errhint("Send signals that must not be lost with dataflows.signal().")));
-	overflowed = 0;
+	dropped = 0;
 }
 
 int
@@ -207,9 +205,9 @@ df_notify_drop(int n)
 	memmove(entries, entries + n, sizeof(Entry *) * n_entries);
 }
 
-/* ---- what a payload says -------------------------------------------------- */
+/* ---- parsing payloads ------------------------------------------------------ */
 
-/* a string of at most `limit` bytes that is not empty; else NULL */
+/* NULL unless it is a string of 1 to `limit` bytes */
 static char *
 string_field(JsonbContainer *object, const char *name, int limit)
 {
@@ -233,7 +231,7 @@ payload_field(JsonbContainer *object)
 	return JsonbValueToJsonb(value);
 }
 
-/* NULL, or what is wrong; raises an error for what is not JSON at all */
+/* returns what is wrong, NULL = nothing; raises an error for text that is not JSON */
 static const char *
 parse(const char *text, DfNotifySignal *signal)
 {
@@ -247,7 +245,7 @@ parse(const char *text, DfNotifySignal *signal)
 		return "\"event\" is not a name";
 	signal->payload = payload_field(&jsonb->root);
 	if (!df_payload_fits(signal->payload))
-		return "\"payload\" is too large, its numbers written out";
+		return "\"payload\" is too large with its numbers written out";
 	run = string_field(&jsonb->root, "run", DF_MAX_NAME);
 	if (run != NULL)
 	{
@@ -263,8 +261,8 @@ parse(const char *text, DfNotifySignal *signal)
 }
 
 /*
- * jsonb_in() and uuid_in() raise errors for bad input.  Nothing but memory is
- * touched by then, and there is no transaction: catching them is clean.
+ * jsonb_in() and uuid_in() raise errors for bad input.  Without a transaction they
+ * hold nothing but memory, so the errors can be caught here.
  */
 bool
 df_notify_parse(int i, MemoryContext cxt, DfNotifySignal *signal)
@@ -306,7 +304,7 @@ df_notify_parse(int i, MemoryContext cxt, DfNotifySignal *signal)
 /* ---- complaints ----------------------------------------------------------- */
 
 static TimestampTz last_complaint = DF_NEVER;
-static uint64 unsaid = 0;
+static uint64 not_logged = 0;
 
 static bool
 may_complain(void)
@@ -325,27 +323,29 @@ df_notify_complain(int pid, const char *why)
 {
 	if (!may_complain())
 	{
-		unsaid++;
+		not_logged++;
 		return;
 	}
 	ereport(LOG,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("a notification on channel \"%s\" from process %d was ignored: %s", CHANNEL,
 					pid, why),
-			 unsaid == 0 ? 0 : errdetail("So were " UINT64_FORMAT " more before it.", unsaid),
+			 not_logged == 0
+				 ? 0
+				 : errdetail("Another " UINT64_FORMAT " were ignored before it.", not_logged),
 			 errhint("Send {\"run\": ..., \"event\": ..., \"payload\": ...} for a workflow that "
 					 "accepts NOTIFY.")));
-	unsaid = 0;
+	not_logged = 0;
 }
 
 void
 df_notify_flush_complaints(void)
 {
-	if (unsaid == 0 || !may_complain())
+	if (not_logged == 0 || !may_complain())
 		return;
 	ereport(LOG,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg(UINT64_FORMAT " more notifications on channel \"%s\" were ignored", unsaid,
+			 errmsg(UINT64_FORMAT " more notifications on channel \"%s\" were ignored", not_logged,
 					CHANNEL)));
-	unsaid = 0;
+	not_logged = 0;
 }

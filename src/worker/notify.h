@@ -1,6 +1,6 @@
 /*
  * worker/notify.h
- *	  NOTIFY dataflows, '...' as a coordinator hears it.
+ *	  Receives NOTIFY dataflows, '...' in a coordinator.
  */
 #ifndef DF_NOTIFY_H
 #define DF_NOTIFY_H
@@ -11,25 +11,22 @@
 /* LISTEN; once, outside of a transaction */
 extern void df_notify_listen(void);
 
-/*
- * takes what has come out of the server's queue; outside of a transaction, whenever the latch was
- * set
- */
+/* moves notifications out of the server's queue; after each wait, outside of a transaction */
 extern void df_notify_read(void);
 
 extern bool df_notify_has_some(void);
 
 /*
- * The i-th notification that was taken in (from 0), parsed into `cxt`; false =
- * not for us to act on, and counted.  Outside of a transaction.
+ * Parses the i-th notification (from 0) into `cxt`.  False: its payload is bad, which
+ * was reported.  Outside of a transaction.
  */
 extern int df_notify_count(void);
 extern bool df_notify_parse(int i, MemoryContext cxt, DfNotifySignal *signal);
 
-/* the first n are dealt with */
+/* removes the first n */
 extern void df_notify_drop(int n);
 
-/* one that was refused, for the log: a line at once, then at most one a minute */
+/* logs one that is ignored: at once, then at most one line per minute */
 extern void df_notify_complain(int pid, const char *why);
 extern void df_notify_flush_complaints(void);
 

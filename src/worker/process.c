@@ -1,10 +1,9 @@
 /*
  * worker/process.c
- *	  How a process of the engine is started, and what it does first and last.
+ *	  How a process of the engine is started, and what it does first.
  *
- * The first half runs in the launcher, which alone starts processes, the second
- * half in every process of the engine, in its own session.  Nothing here may look at a
- * table of ours.
+ * The first half runs in the launcher, which alone starts processes; the second in
+ * every process of the engine, in its own session.  Never read a table of ours here.
  */
 #include "postgres.h"
 
@@ -37,23 +36,23 @@
 #include "worker/wait.h"
 
 #define LONGEST_BACK_OFF_S 60
-/* a slot whose process has not come after this time will not see it any more */
+/* give up on a process that has not started by then */
 #define LOST_MS 30000
 
-/* what each kind of slot runs, and how it is called in pg_stat_activity */
+/* main function of each kind of slot, and its name in pg_stat_activity */
 static const struct
 {
 	const char *function;
 	const char *name;
 } programs[] = {
-	[DF_SLOT_PROBE] = {"dataflows_probe_main", "dataflows probe"},
+	[DF_SLOT_CHECK] = {"dataflows_database_check_main", "dataflows probe"},
 	[DF_SLOT_COORDINATOR] = {"dataflows_coordinator_main", "dataflows coordinator"},
 	[DF_SLOT_WORKER] = {"dataflows_worker_main", "dataflows worker"},
 	[DF_SLOT_SQL_WORKER] = {"dataflows_sql_worker_main", "dataflows sql worker"},
 	[DF_SLOT_INGRESS] = {"dataflows_ingress_main", "dataflows ingress"},
 };
 
-/* handles of what this launcher has started, by slot; NULL = another one did, before us */
+/* by slot: handles of the processes that this launcher has started, NULL = an earlier one did */
 static BackgroundWorkerHandle **handles = NULL;
 
 /* ---- in the launcher ------------------------------------------------------ */
@@ -84,12 +83,12 @@ fill_worker(BackgroundWorker *worker, const DfSlot *slot)
 
 	memset(&params, 0, sizeof(params));
 	params.database = slot->database;
-	params.owner = slot->kind == DF_SLOT_PROBE ? InvalidOid : slot->owner;
+	params.owner = slot->kind == DF_SLOT_CHECK ? InvalidOid : slot->owner;
 	params.generation = slot->generation;
 	memcpy(worker->bgw_extra, &params, sizeof(params));
 }
 
-/* if the slot is still what the launcher has looked at, nobody but us changes it from here on */
+/* if nobody has changed the slot since the launcher read it, it is ours to start */
 static bool
 begin_start(DfSlot *slot, uint32 generation)
 {
@@ -107,9 +106,9 @@ begin_start(DfSlot *slot, uint32 generation)
 	return mine;
 }
 
-/* not_before stays, and with it the place in the line */
+/* not_before does not change, so the slot keeps its position in the queue */
 static void
-stay_in_line(DfSlot *slot)
+return_to_queue(DfSlot *slot)
 {
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
 	slot->state = DF_PROC_WANTED;
@@ -140,14 +139,14 @@ df_process_start(int index, uint32 generation)
 	if (started)
 		handles[index] = handle;
 	else
-		stay_in_line(slot);
-	return started ? DF_START_DONE : DF_START_NO_PLACE;
+		return_to_queue(slot);
+	return started ? DF_START_DONE : DF_START_NO_WORKER;
 }
 
 /*
- * A process that could not be forked, or ended before it claimed its slot,
- * leaves a slot that nobody marks.  Only who registered it can tell; what a
- * launcher before us has started is waited for no longer than LOST_MS.
+ * A process that could not be forked, or that ended before it claimed its slot,
+ * leaves the slot STARTING.  The postmaster tells only the launcher that registered
+ * it; a process that an earlier launcher registered is given up after LOST_MS.
  */
 TimestampTz
 df_process_check(void)
@@ -200,7 +199,7 @@ df_process_role_problem(Oid database, Oid role, const char **remedy)
 	return problem;
 }
 
-/* ---- in what is started --------------------------------------------------- */
+/* ---- in the process that is started --------------------------------------- */
 
 MemoryContext df_process_cxt = NULL;
 MemoryContext df_turn_cxt = NULL;
@@ -236,7 +235,7 @@ df_process_begin(Datum arg)
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, df_handle_die);
 	pqsignal(SIGINT, df_handle_cancel);
-	ConfigReloadPending = true; /* a signal that came while we were forked is lost */
+	ConfigReloadPending = true; /* a SIGHUP during the fork is lost: read the settings once */
 	df_crash_attach();
 	slot = df_slot_claim(DatumGetInt32(arg), params.generation);
 	df_trouble_owner(slot);
@@ -281,11 +280,11 @@ df_process_role_exists(void)
 void
 df_process_interrupts(void)
 {
-	/* there is no statement to cancel here; the process is not to end of it */
+	/* between transactions there is nothing to cancel, and the cancel must not end us */
 	QueryCancelPending = false;
 	if (!PostmasterIsAlive())
 		proc_exit(1);
-	/* a wait for a standby that ended with the postmaster sets no more than this */
+	/* a wait for a standby that the postmaster's death ended sets ProcDiePending alone */
 	if (ProcDiePending)
 		InterruptPending = true;
 	CHECK_FOR_INTERRUPTS();

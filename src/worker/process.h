@@ -13,27 +13,27 @@
 typedef enum DfProcessStart
 {
 	DF_START_DONE,
-	DF_START_CHANGED, /* the slot is not wanted any more */
-	DF_START_NO_PLACE /* none of max_worker_processes is free; it stays WANTED */
+	DF_START_CHANGED, /* the slot was changed meanwhile */
+	DF_START_NO_WORKER /* none of max_worker_processes is free; it stays WANTED */
 } DfProcessStart;
 
 /*
  * Registers the process of a slot that is WANTED or AT_REST, in a session of the
- * slot's owner (InvalidOid = a superuser), if this use of the slot still is.  Called
- * without the lock.
+ * slot's owner (InvalidOid = a superuser), unless the generation has changed.  Call
+ * it without the lock.
  */
 extern DfProcessStart df_process_start(int index, uint32 generation);
 
 /*
- * STARTING slots whose process will never come are GONE; call when the latch was
- * set.  Returns when to look again, DF_NEVER if there is no such time.
+ * Marks STARTING slots whose process will never come as GONE.  Call it whenever the
+ * latch was set.  Returns when to call it again, DF_NEVER = no need.
  */
 extern TimestampTz df_process_check(void);
 
 /* when to try again after so many failures in a row: 1 s, doubled up to 60 s */
 extern TimestampTz df_process_back_off(int failures);
 
-/* ---- in what is started --------------------------------------------------- */
+/* ---- in the process that is started --------------------------------------- */
 
 /*
  * A process of ours lives for months, so the loop of each has two memory contexts.
@@ -52,29 +52,29 @@ extern void df_process_memory(Size first_block);
 extern void df_reset_turn_memory(void);
 
 /*
- * The first call of a main function: claims the slot `arg`, installs the
- * standard signal handlers, connects to the slot's database as the slot's
- * owner and pins the session.  If the slot is not ours any more, or the database
- * is held, the process ends here.
+ * The first call of a main function: claims the slot whose index is `arg`, installs
+ * signal handlers, connects to the slot's database as the slot's owner and pins the
+ * session's settings.  Ends the process if the slot has been given to another use,
+ * or if the database is held.
  */
 extern DfSlot *df_process_begin(Datum arg);
 
-/* in a transaction: false if the role of this session was dropped, for which it is time to end */
+/* in a transaction; false: the role of this session was dropped, end the process */
 extern bool df_process_role_exists(void);
 
 /*
- * in a transaction: whether this database is to hear webhooks, as that role; if it is to and
- * cannot, there is a problem
+ * In a transaction: may an ingress process run in this database as that role?  If
+ * the settings ask for one but there can be none, *problem says why.
  */
 extern bool df_process_may_listen(Oid role, const char **problem);
 
 /*
- * after each wait and each turn: the end of the postmaster, interrupts, and postgresql.conf if it
- * was reloaded
+ * After each wait and each turn: ends the process if the postmaster is gone, handles
+ * interrupts, and reads postgresql.conf after a reload.
  */
 extern void df_process_interrupts(void);
 
-/* a role that cannot be a session of this database: why, and what to do; else NULL */
+/* why the role can have no session in the database, and what to do about it; else NULL */
 extern const char *df_process_role_problem(Oid database, Oid role, const char **remedy);
 
 #endif /* DF_PROCESS_H */

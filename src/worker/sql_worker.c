@@ -28,7 +28,7 @@
 #include "engine/step_query.h"
 #include "guc.h"
 #include "shared/clock.h"
-#include "shared/line.h"
+#include "shared/slot_queue.h"
 #include "shared/metrics.h"
 #include "shared/trouble.h"
 #include "shared/user_code.h"
@@ -436,10 +436,10 @@ sleep_or_retire(void)
 	if (now >= end && (df_worker.next_due == DF_NEVER || df_worker.next_due > now))
 		return df_slot_retire(df_worker.slot, df_worker.next_due);
 	df_xact_idle();
-	df_line_idle(df_worker.slot, true);
-	if (!df_line_is_asked(df_worker.slot))
+	df_queue_set_idle(df_worker.slot, true);
+	if (!df_must_give_way(df_worker.slot))
 		(void) df_wait_until(df_earlier(end, df_worker.next_due));
-	df_line_idle(df_worker.slot, false);
+	df_queue_set_idle(df_worker.slot, false);
 	return false;
 }
 
@@ -456,7 +456,7 @@ dataflows_sql_worker_main(Datum arg)
 		df_process_interrupts();
 		if (df_slot_take_wake(slot))
 			more = true;
-		if (df_line_is_asked(slot))
+		if (df_must_give_way(slot))
 		{
 			df_slot_give_way(slot, more ? df_now() : df_worker.next_due);
 			break;

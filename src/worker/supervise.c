@@ -52,7 +52,7 @@ df_lease_is_live(int64 lease)
 static void
 settle_worker(DfSlot *slot)
 {
-	if (slot->end != DF_END_BADLY)
+	if (slot->end != DF_END_FAILED)
 	{
 		df_slot_free(slot);
 		return;
@@ -186,7 +186,7 @@ report_out_of_slots(Oid owner)
 
 	df_slot_reason(df_coordinator.slot, "out of dataflows.max_processes");
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
-	df_coordinator.slot->lacks_since = df_now();
+	df_coordinator.slot->lacks_slot_since = df_now();
 	LWLockRelease(df_shared->lock);
 	df_check_by(TimestampTzPlusMilliseconds(df_now(), NO_SLOT_MS));
 	if (reported)
@@ -220,7 +220,7 @@ queue_workers(const DfDueOwner *due)
 				continue;
 			slot->extra = have_first;
 			have_first = true;
-			df_slot_hurry(slot);
+			df_slot_start_soon(slot);
 		}
 	}
 }
@@ -252,7 +252,7 @@ take_all_slots(void)
 	bool room = true;
 	ListCell *cell;
 
-	df_coordinator.slot->lacks_since = DF_NEVER;
+	df_coordinator.slot->lacks_slot_since = DF_NEVER;
 	foreach (cell, df_coordinator.due_owners)
 	{
 		if (!take_slots(lfirst(cell), 1))

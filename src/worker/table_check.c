@@ -359,7 +359,7 @@ df_check_tables(void)
 	}
 	if (owner != GetSessionUserId())
 	{
-		df_slot_step_aside(df_coordinator.slot);
+		df_slot_restart(df_coordinator.slot);
 		proc_exit(0);
 	}
 	df_coordinator.worker_ended = leases_left;

@@ -176,7 +176,7 @@ df_turn(void)
 	/* what is there cannot be recorded for want of a resource: begin nothing more */
 	if (!df_failed_for_resources())
 		new_turn();
-	if (df_must_go())
+	if (df_must_end())
 		take_back();
 	else
 		df_depart();

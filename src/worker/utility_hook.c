@@ -1,17 +1,17 @@
 /*
  * worker/utility_hook.c
- *	  Commands that the engine has to step aside for, or to be woken by.
+ *	  Commands for which our processes must leave a database, or which wake them.
  *
  * Runs in user sessions, in their transaction and role, before DROP and ALTER
- * EXTENSION dataflows and the commands that need a database without sessions: DROP
- * DATABASE, ALTER DATABASE ... RENAME and SET TABLESPACE, CREATE DATABASE ...
- * TEMPLATE.  The database is held in shared memory, its processes are sent
- * SIGTERM and waited for; the hold ends with the transaction, whichever way,
- * and the launcher brings them back.  Who may not run the command anyway
- * disturbs nobody.  COMMIT PREPARED and ROLLBACK PREPARED wake the engine, or
- * have it started.  It must never fail a
- * command by itself: if a process does not go, the command itself says that the
- * database is in use.
+ * EXTENSION dataflows and before commands that need a database without sessions:
+ * DROP DATABASE, ALTER DATABASE ... RENAME and SET TABLESPACE, CREATE DATABASE ...
+ * TEMPLATE.  The database is held in shared memory, its processes get SIGTERM and
+ * are waited for.  The hold ends with the transaction, and the launcher starts them
+ * again.  A role that may not run the command disturbs nobody.  COMMIT PREPARED and
+ * ROLLBACK PREPARED wake the engine, or have it started.
+ *
+ * Never fail a command here: if a process does not leave, the command itself reports
+ * that the database is in use.
  */
 #include "postgres.h"
 
@@ -35,15 +35,15 @@
 #include "shared/wake.h"
 #include "worker/utility_hook.h"
 
-/* how long the processes of a database have for going, and how often we look */
+/* how long to wait for the processes of a database, and how often to check */
 #define PATIENCE_MS 5000
-#define LOOK_MS 10
-/* a SIGTERM that came at a bad moment is repeated */
+#define CHECK_MS 10
+/* SIGTERM is repeated, because a process may miss one while it starts */
 #define REPEAT_MS 200
 
 static ProcessUtility_hook_type previous_utility = NULL;
 
-/* this transaction makes or alters a database */
+/* this transaction creates or alters a database */
 static bool rescan_at_commit = false;
 
 static int
@@ -78,26 +78,26 @@ wait_for_processes(Oid database)
 		{
 			ereport(LOG,
 					(errcode(ERRCODE_OBJECT_IN_USE),
-					 errmsg("dataflows processes of database %u did not step aside within %d ms",
+					 errmsg("dataflows processes of database %u did not end within %d ms",
 							database, PATIENCE_MS)));
 			return;
 		}
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 LOOK_MS, PG_WAIT_EXTENSION);
+						 CHECK_MS, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
-		waited += LOOK_MS;
+		waited += CHECK_MS;
 	}
 }
 
 static void
-step_aside(Oid database)
+clear_database(Oid database)
 {
 	if (df_hold_database(database))
 		wait_for_processes(database);
 }
 
-/* the database of that name, if the user may do this to it; else InvalidOid */
+/* InvalidOid unless the user owns the database */
 static Oid
 own_database(const char *name)
 {
@@ -133,7 +133,7 @@ template_of(CreatedbStmt *statement)
 	return own_database(defGetString(option));
 }
 
-/* DROP EXTENSION dataflows, or DROP SCHEMA dataflows CASCADE, by who may */
+/* DROP EXTENSION dataflows, or DROP SCHEMA dataflows CASCADE, by a role that may */
 static bool
 drops_us(DropStmt *statement)
 {
@@ -153,10 +153,7 @@ drops_us(DropStmt *statement)
 	return false;
 }
 
-/*
- * ALTER EXTENSION dataflows UPDATE, by who may: nobody is to be in the middle of something that
- * the old schema knows
- */
+/* ALTER EXTENSION dataflows UPDATE, by a role that may: no process may be using the old schema */
 static bool
 updates_us(AlterExtensionStmt *statement)
 {
@@ -168,9 +165,9 @@ updates_us(AlterExtensionStmt *statement)
 	return OidIsValid(extension) && object_ownercheck(ExtensionRelationId, extension, GetUserId());
 }
 
-/* the database whose processes must be gone before the command; else InvalidOid */
+/* the database whose processes must end before the command; else InvalidOid */
 static Oid
-database_to_leave(Node *command)
+database_to_clear(Node *command)
 {
 	switch (nodeTag(command))
 	{
@@ -195,17 +192,14 @@ database_to_leave(Node *command)
 	}
 }
 
-/* a database that the launcher may not know yet, or may visit only now */
+/* the launcher may not know the database yet, or may connect to it only now */
 static bool
 changes_databases(Node *command)
 {
 	return IsA(command, CreatedbStmt) || IsA(command, AlterDatabaseStmt);
 }
 
-/*
- * COMMIT PREPARED or ROLLBACK PREPARED: the former may have made anything, the latter may end
- * what held us up
- */
+/* the former makes rows visible that we do not know of, either may end a lock that blocked us */
 static bool
 ends_prepared(Node *command)
 {
@@ -216,10 +210,7 @@ ends_prepared(Node *command)
 		 statement->kind == TRANS_STMT_ROLLBACK_PREPARED);
 }
 
-/*
- * It has succeeded, and what it did can be seen: the extension may be there since
- * this moment, or since a restart of the server, without the launcher knowing it.
- */
+/* the prepared transaction may have created the extension, which the launcher does not know */
 static void
 after_prepared(void)
 {
@@ -238,10 +229,10 @@ utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 
 	if (df_shared != NULL)
 	{
-		Oid database = database_to_leave(command);
+		Oid database = database_to_clear(command);
 
 		if (OidIsValid(database))
-			step_aside(database);
+			clear_database(database);
 		rescan_at_commit |= changes_databases(command);
 	}
 
@@ -252,11 +243,11 @@ utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 		after_prepared();
 }
 
-/* the transaction that held a database has ended: its processes may come back */
+/* the transaction has ended: processes of a database that it held may come back */
 static void
 at_xact_end(XactEvent event, void *arg)
 {
-	/* one that is prepared may end in another session, or never: its locks are enough */
+	/* a prepared one may end in another session, or never: its locks are enough */
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
 	df_hold_release();

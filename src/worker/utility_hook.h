@@ -1,6 +1,6 @@
 /*
  * worker/utility_hook.h
- *	  DDL that the engine has to step aside for.
+ *	  Commands for which our processes must leave a database, or which wake them.
  */
 #ifndef DF_UTILITY_HOOK_H
 #define DF_UTILITY_HOOK_H

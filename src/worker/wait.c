@@ -1,10 +1,10 @@
 /*
  * worker/wait.c
- *	  The one wait of a process of the engine.
+ *	  The only wait of a process of the engine.
  *
- * Runs in launcher, coordinators and workers, outside of transactions.  Latch,
- * postmaster death and the extra descriptor are registered once; what changes
- * from turn to turn is only the time.  It must never do any work itself.
+ * Runs in launcher, coordinators, workers and ingress, outside of transactions.
+ * Latch, postmaster death and the extra descriptor are registered once; a wait sets
+ * the timeout only.  Never do any work here.
  */
 #include "postgres.h"
 
@@ -18,7 +18,7 @@
 #include "shared/watchdog.h"
 #include "worker/wait.h"
 
-/* times are those of the database's clock, which may be set: never sleep longer */
+/* the clock may be set while we sleep: never sleep longer */
 #define LONGEST_MS (60 * 60 * 1000L)
 
 static WaitEventSet *wait_set = NULL;
@@ -46,7 +46,7 @@ df_earlier(TimestampTz a, TimestampTz b)
 	return Min(a, b);
 }
 
-/* rounds up: waking a moment early would mean to find nothing and to sleep again */
+/* rounded up: a process that wakes too early finds nothing to do and sleeps again */
 static long
 milliseconds_until(TimestampTz until)
 {

@@ -1,6 +1,6 @@
 /*
  * worker/wait.h
- *	  The one wait of a process of the engine.
+ *	  The only wait of a process of the engine.
  */
 #ifndef DF_WAIT_H
 #define DF_WAIT_H
@@ -8,28 +8,25 @@
 #include "df_types.h"
 #include "storage/latch.h"
 
-/*
- * once per process, after connecting; `fd` (PGINVALID_SOCKET = none) is one more thing to wait
- * for
- */
+/* once per process, after connecting; `fd` is waited for, too (PGINVALID_SOCKET = none) */
 extern void df_wait_init(pgsocket fd);
 
 /*
- * Sleeps until the latch is set, the fd is readable or that time has come
- * (DF_NEVER = no time).  Returns WL_LATCH_SET, WL_SOCKET_READABLE and WL_TIMEOUT
- * as they apply.  The latch is reset before it returns: look at everything that
- * may have set it afterwards.  If the postmaster has died, so does this process.
- * The caller has no transaction, and calls CHECK_FOR_INTERRUPTS() afterwards.
+ * Sleeps until the latch is set, the fd is readable or `until` has come (DF_NEVER =
+ * no timeout), and returns which of WL_LATCH_SET, WL_SOCKET_READABLE, WL_TIMEOUT it
+ * was.  Resets the latch before it returns, so check whatever may have set it only
+ * then.  Ends the process if the postmaster has died.  Call it without a
+ * transaction, and df_process_interrupts() afterwards.
  */
 extern int df_wait_until(TimestampTz until);
 
 /*
- * a short wait for the latch alone: while there are no descriptors, the fd stays readable and
- * nobody can help it
+ * A short wait for the latch alone.  While no descriptor is free, the listener cannot
+ * accept, and its fd stays readable: df_wait_until() would return at once.
  */
 extern void df_wait_for_descriptors(int ms);
 
-/* the earlier of two times, of which either may be DF_NEVER */
+/* the earlier of two times; DF_NEVER is later than all */
 extern TimestampTz df_earlier(TimestampTz a, TimestampTz b);
 
 #endif /* DF_WAIT_H */

@@ -25,7 +25,7 @@
 #include "engine/due.h"
 #include "guc.h"
 #include "shared/clock.h"
-#include "shared/line.h"
+#include "shared/slot_queue.h"
 #include "shared/watchdog.h"
 #include "store/due.h"
 #include "store/identity.h"
@@ -316,7 +316,7 @@ drain(void)
 	/* once more for deferred runs, then for responses that came meanwhile */
 	for (int i = 0; i < 2 && (df_worker.ndeferred > 0 || df_have_responses()); i++)
 		one_turn();
-	df_slot_step_aside(df_worker.slot);
+	df_slot_restart(df_worker.slot);
 }
 
 static bool all_returned; /* set by return_lease() */
@@ -361,7 +361,7 @@ give_way(void)
 	if (df_leaving())
 		drain();
 	else if (df_worker.nruns > 0 && !return_runs())
-		df_slot_step_aside(df_worker.slot); /* the coordinator returns their leases */
+		df_slot_restart(df_worker.slot); /* the coordinator returns their leases */
 	else
 		df_slot_give_way(df_worker.slot, again);
 }
@@ -386,7 +386,7 @@ dataflows_worker_main(Datum arg)
 			drain();
 			break;
 		}
-		if (df_line_is_asked(slot))
+		if (df_must_give_way(slot))
 		{
 			give_way();
 			break;
@@ -412,11 +412,11 @@ dataflows_worker_main(Datum arg)
 			continue;
 		}
 		df_xact_idle();
-		df_line_idle(slot, is_idle());
-		if (df_line_is_asked(slot))
+		df_queue_set_idle(slot, is_idle());
+		if (df_must_give_way(slot))
 			continue;
 		(void) df_wait_until(sleep_until(due));
-		df_line_idle(slot, false);
+		df_queue_set_idle(slot, false);
 		df_process_interrupts();
 	}
 	/* with requests in flight libcurl might wait for a name server here */
