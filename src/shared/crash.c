@@ -1,17 +1,17 @@
 /*
  * shared/crash.c
- *	  Whose bodies were running when the server died: notes in a mapped file.
+ *	  Which bodies were running when the server crashed: notes in a mapped file.
  *
- * The postmaster reads and writes the file while it makes shared memory; the
- * processes of the engine inherit the mapping and store into it, with or without
- * a transaction.  The file lies where the server keeps what no base backup and
- * no pg_rewind takes along, so that a standby or a copy never has the notes of
- * another server.  After a crash of the operating system it may say too much or
- * too little: one entry more or less is counted, which the next good exit of
- * that body takes back.  Without the file the notes are in memory that outlives
- * a restart of all processes by the postmaster, but not the postmaster.
+ * The postmaster reads and writes the file when it creates shared memory; the
+ * processes of the engine inherit the mapping and store into it, with or without a
+ * transaction.  The file lies in a directory that base backups and pg_rewind skip, so
+ * that a standby or a copy never has the notes of another server.  After a crash of
+ * the operating system the notes may be a little old: then one entry too many or too
+ * few is counted, which the next normal exit of that body corrects.  Without the file
+ * the notes are in memory that survives a restart of all processes by the postmaster,
+ * but not the postmaster.
  *
- * Nothing here may raise an error: no file of ours keeps a server from starting.
+ * Never raise an error here: no file of ours may keep a server from starting.
  */
 #include "postgres.h"
 
@@ -32,10 +32,10 @@
 #define MAGIC UINT64CONST(0x64666c6f77733031)
 #define MAX_NOTES 1000000
 
-/* never across a sector: it is written as a whole */
+/* of a size that never crosses a sector, which is written as a whole */
 typedef struct Note
 {
-	uint64 check; /* of what follows; anything else = no note */
+	uint64 check; /* checksum of the rest; anything else = no note */
 	Oid database;
 	uint32 counted;
 	uint64 run[2];
@@ -49,7 +49,7 @@ typedef struct Head
 	uint32 padding[11];
 } Head;
 
-/* a note per slot, then as many of runs that are to be counted */
+/* a note per slot, then as many for runs whose entry is to be counted */
 typedef struct Notes
 {
 	Head head;
@@ -81,7 +81,7 @@ erase(volatile Note *note)
 	note->check = ~check_of(note);
 }
 
-/* whatever ends the process in here leaves the old note, none, or the new one */
+/* a process that ends in here leaves the old note, none, or the new one */
 static void
 write_note(volatile Note *note, Oid database, const pg_uuid_t *run, bool counted)
 {
@@ -106,7 +106,7 @@ is_of(const volatile Note *note, Oid database, const pg_uuid_t *run)
 		note->run[1] == words[1];
 }
 
-/* ---- the postmaster: what is left of the last time ------------------------ */
+/* ---- in the postmaster: reading the old notes ------------------------------ */
 
 static Size
 size_for(int nslots)
@@ -114,7 +114,7 @@ size_for(int nslots)
 	return offsetof(Notes, notes) + sizeof(Note) * 2 * nslots;
 }
 
-/* a standby has entered no bodies: what lies there came with a copy of another server's files */
+/* a standby has entered no bodies: a file there was copied from another server */
 static bool
 is_standby(void)
 {
@@ -123,7 +123,7 @@ is_standby(void)
 	return stat(STANDBY_SIGNAL_FILE, &st) == 0 || stat(RECOVERY_SIGNAL_FILE, &st) == 0;
 }
 
-/* the whole of the file if it is one of this server's, else NULL */
+/* NULL if there is none, or if it is another server's or damaged */
 static Notes *
 read_file(void)
 {
@@ -150,8 +150,8 @@ read_file(void)
 }
 
 /*
- * What ran becomes what is to be counted, unless its entry has been; the newest
- * first, for what nobody counts must not take the places.
+ * The bodies that were running are to be counted, unless their entry is already.
+ * Newest first: notes that no coordinator counts must not fill the list.
  */
 static void
 carry_over(const Notes *old, Notes *new)
@@ -163,9 +163,9 @@ carry_over(const Notes *old, Notes *new)
 			new->notes[to++] = old->notes[i];
 }
 
-/* ---- the postmaster: a new mapping ---------------------------------------- */
+/* ---- in the postmaster: the new mapping ------------------------------------ */
 
-/* the disk blocks are taken by writing: a store into a page without one would end the process */
+/* written, not only extended: a store into a page without a disk block would raise SIGBUS */
 static bool
 write_file(int fd, const Notes *notes, Size size)
 {
@@ -208,21 +208,21 @@ map_memory(const Notes *notes, Size size)
 static void
 map(const Notes *notes, Size size)
 {
-	static bool said = false;
+	static bool reported = false;
 
 	if (mapped != NULL)
 		(void) munmap((void *) mapped, mapped_size);
 	mapped = map_file(notes, size);
 	in_file = mapped != NULL;
-	if (!in_file && !said)
+	if (!in_file && !reported)
 		ereport(
 			LOG,
 			(errcode_for_file_access(),
 			 errmsg("could not write file \"%s\" of dataflows: %m", PATH),
 			 errdetail(
-				 "A body that ends the postmaster, too, is not recognised at the next start."),
-			 errhint("Make room or give the server the right to write there, and restart it.")));
-	said = !in_file;
+				 "A body that crashes the postmaster, too, is not recognised at the next start."),
+			 errhint("Free disk space or let the server write there, and restart it.")));
+	reported = !in_file;
 	if (!in_file)
 		mapped = map_memory(notes, size);
 	mapped_size = size;
@@ -255,12 +255,12 @@ df_crash_startup(int nslots)
 	pfree(notes);
 }
 
-/* ---- processes of the engine ---------------------------------------------- */
+/* ---- in processes of the engine --------------------------------------------- */
 
 /*
- * Somebody has cut the file off, or its file system needs a new block for each
- * store and has none: the notes go on in memory that nobody else sees.  More
- * than to set a flag, but mmap() is all that is called.
+ * The file was truncated, or its file system needs a new block for each store and has
+ * none: go on with private memory in its place.  This is more than setting a flag,
+ * but mmap() is all it calls.
  */
 static void
 handle_sigbus(int signo, siginfo_t *info, void *context)
@@ -275,7 +275,7 @@ handle_sigbus(int signo, siginfo_t *info, void *context)
 	{
 		struct sigaction action;
 
-		/* not ours: it happens again, and ends the process */
+		/* not our mapping: the default action ends the process when it happens again */
 		memset(&action, 0, sizeof(action));
 		action.sa_handler = SIG_DFL;
 		(void) sigaction(SIGBUS, &action, NULL);
@@ -309,7 +309,7 @@ df_crash_leave(int slot)
 		erase(&mapped->notes[slot]);
 }
 
-/* the n-th note of those that are to be counted, NULL = there are not so many */
+/* the n-th note of the list to be counted, NULL = the list has ended */
 static volatile Note *
 to_count(int n)
 {

@@ -1,6 +1,6 @@
 /*
  * shared/descriptors.h
- *	  Whether this process may open anything more.
+ *	  Can this process open more descriptors?
  */
 #ifndef DF_DESCRIPTORS_H
 #define DF_DESCRIPTORS_H
@@ -9,17 +9,14 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-/* an error that says so, and that of memory: ours, not the other side's */
+/* too few descriptors or too little memory: our problem, not the other side's */
 static inline bool
 df_errno_is_shortage(int code)
 {
 	return code == EMFILE || code == ENFILE || code == ENOBUFS || code == ENOMEM;
 }
 
-/*
- * Libraries often do not say why they could not open something: so it is tried
- * here.  `any` is an open descriptor.
- */
+/* tries, because libraries often do not say why they could not open one; `any` is open */
 static inline bool
 df_descriptors_used_up(int any)
 {

@@ -1,9 +1,9 @@
 /*
  * shared/params.h
- *	  What a process is told when it is started, in bgw_extra; bgw_main_arg is
- *	  the index of its slot.
+ *	  The parameters of a new process, in bgw_extra; bgw_main_arg is the index of its
+ *	  slot.
  *
- * Plain data, no pointers: it is copied byte by byte through shared memory.
+ * Plain data without pointers, since it is copied through shared memory.
  */
 #ifndef DF_PARAMS_H
 #define DF_PARAMS_H
@@ -14,8 +14,8 @@
 typedef struct DfWorkerParams
 {
 	Oid database;
-	Oid owner; /* role of the session; InvalidOid = probe, a superuser */
-	uint32 generation; /* of the slot: a late starter must not take another's */
+	Oid owner; /* role of the session; InvalidOid = a superuser, for a database check */
+	uint32 generation; /* of the slot: a process that starts late must not claim a later use */
 } DfWorkerParams;
 
 StaticAssertDecl(sizeof(DfWorkerParams) <= BGW_EXTRALEN,

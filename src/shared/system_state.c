@@ -1,14 +1,14 @@
 /*
  * shared/system_state.c
- *	  Shared memory: limits, breakers and counters of each system.
+ *	  Shared memory: limits, breaker and counters of each system.
  *
- * Used by workers, with or without a transaction, and by sessions that read the
- * view "systems".  What is done under an entry's spinlock is a few hundred
- * instructions: no error, no allocation, no clock, no other lock in it.
+ * Used by workers, with or without a transaction, and by sessions that read the view
+ * "systems".  An entry's spinlock is held for a few hundred instructions: never raise
+ * an error, allocate, read the clock or take another lock while holding it.
  *
- * Places: a worker's requests count in in_flight and in its share.  A process
- * gives back what it has when it ends (worker/breaker.c); if one is killed, the
- * postmaster makes all shared memory anew.
+ * Places: a worker's requests count in in_flight and in its share.  A process gives
+ * its places back when it ends (worker/breaker.c); if one is killed, the postmaster
+ * creates all shared memory anew.
  */
 #include "postgres.h"
 
@@ -20,18 +20,15 @@
 #include "shared/system_state.h"
 
 #define TRANCHE "dataflows_systems"
-/* an entry that nobody asked for so long may be another's */
+/* an entry that was not used for so long may be given to another system */
 #define REUSE_US (60 * USECS_PER_SEC)
-/* who asked in vain within this time still waits */
+/* a worker that got no place within this time still waits for one */
 #define RECENT_US USECS_PER_SEC
 #define WINDOW_US (30 * USECS_PER_SEC)
-/* steps that wait in the table come at most so densely, in waves at least so far apart */
+/* steps that wait in the table: least distance between two, and between two waves of them */
 #define INTERVAL_US 1000.0
 #define WAVE_US 10000.0
-/*
- * Nobody gets a place further ahead: limits may be raised meanwhile.  Who finds
- * all taken looks again within that time.
- */
+/* no step is given a later time than this: limits may be raised meanwhile, so it tries again */
 #define LONGEST_US (600 * USECS_PER_SEC)
 
 typedef struct DfSystems
@@ -67,7 +64,7 @@ df_systems_startup(void)
 
 /* ---- entries -------------------------------------------------------------- */
 
-/* all but the spinlock */
+/* everything but the spinlock */
 static void
 clear(DfSystemState *state, Oid database, Oid system)
 {
@@ -76,10 +73,10 @@ clear(DfSystemState *state, Oid database, Oid system)
 	state->database = database;
 	state->system = system;
 	state->next_free = state->window = DF_NEVER;
-	state->took_us = 10000; /* too low is mended by one more wait, too high is idleness */
+	state->took_us = 10000; /* too low costs another wait, too high leaves places unused */
 }
 
-/* memory of a worker's own, when all entries are in use */
+/* a state in a worker's own memory, when all entries are in use */
 void
 df_system_init(DfSystemState *state, Oid database, Oid system)
 {
@@ -102,7 +99,7 @@ anyone_is_held(const DfSystemState *state, TimestampTz now)
 	return false;
 }
 
-/* an unused entry, or one that nobody has asked for lately */
+/* an unused entry, or one that was not used lately; NULL = none */
 static DfSystemState *
 take_entry(Oid database, Oid system, TimestampTz now)
 {
@@ -146,7 +143,7 @@ df_system_find(Oid database, Oid system)
 	return state;
 }
 
-/* the server was dropped: its entry may be another's, unless a last request is on the wire */
+/* frees the entry of a dropped server, unless a last request is in flight */
 void
 df_system_forget(Oid database, Oid system)
 {
@@ -167,7 +164,7 @@ df_system_forget(Oid database, Oid system)
 
 /* ---- shares: the caller holds the spinlock -------------------------------- */
 
-/* this process's share, NULL = too many workers to be told apart */
+/* this process's share, NULL = more workers than there are shares */
 static DfSystemShare *
 own_share(DfSystemState *state, Oid owner, TimestampTz now)
 {
@@ -193,11 +190,12 @@ own_share(DfSystemState *state, Oid owner, TimestampTz now)
 }
 
 /*
- * How many other workers have waited for longer and have less than their part:
- * so many places are theirs before there is one for us.
+ * How many places go to other workers first, because they have waited longer and have
+ * less than their equal part.
  */
 static int
-ahead_of(const DfSystemState *state, const DfSystemShare *own, int limit, TimestampTz now)
+reserved_for_others(const DfSystemState *state, const DfSystemShare *own, int limit,
+					TimestampTz now)
 {
 	TimestampTz since = own != NULL && own->since != DF_NEVER ? own->since : now;
 	int active = 0;
@@ -222,8 +220,8 @@ ahead_of(const DfSystemState *state, const DfSystemShare *own, int limit, Timest
 /* ---- entering ------------------------------------------------------------- */
 
 /*
- * rate_limit as a leaky bucket: next_free runs ahead of the clock by one
- * interval per request, and may do so by a tenth of a second's worth.
+ * rate_limit is a leaky bucket: next_free runs ahead of the clock by one interval per
+ * request, and by a tenth of a second at most.
  */
 static int64
 burst_of(double rate)
@@ -239,7 +237,7 @@ take_token(DfSystemState *state, double rate, TimestampTz now)
 
 	if (state->next_free == DF_NEVER || state->next_free < now)
 		state->next_free = now;
-	/* it was a lower rate that went so far ahead */
+	/* it is too far ahead if the rate was lower before */
 	state->next_free = Min(state->next_free, now + burst + (int64) interval);
 	if (state->next_free > now + burst)
 		return false;
@@ -247,9 +245,9 @@ take_token(DfSystemState *state, double rate, TimestampTz now)
 	return true;
 }
 
-/* places that were given by other rules say nothing any more */
+/* times that were given under other rules are void */
 static void
-follow_rules(DfSystemState *state, const DfSystemRules *rules)
+apply_rules(DfSystemState *state, const DfSystemRules *rules)
 {
 	if (state->max_concurrency == rules->max_concurrency &&
 		state->rate_per_second == rules->rate_per_second)
@@ -262,8 +260,8 @@ follow_rules(DfSystemState *state, const DfSystemRules *rules)
 }
 
 /*
- * A time for one that waits in the table: in the order of asking, in waves, from
- * `from` on; but not long after `held`, before which nothing changes.
+ * When a step that waits in the table is to try again: in the order of asking, grouped
+ * into waves, from `from` on; but at most LONGEST_US after `held`.
  */
 static TimestampTz
 later_place(const DfSystemState *state, DfSystemQueue *queue, const DfSystemRules *rules,
@@ -278,7 +276,7 @@ later_place(const DfSystemState *state, DfSystemQueue *queue, const DfSystemRule
 	place = Max(queue->next_place, from) + (int64) interval;
 	if (place > held + LONGEST_US)
 	{
-		/* evenly over the second half of the time */
+		/* evenly spread over the second half of that time, by the golden ratio */
 		queue->beyond += 0.618;
 		queue->beyond -= (int) queue->beyond;
 		return held + (TimestampTz) ((0.5 + queue->beyond / 2) * LONGEST_US);
@@ -287,7 +285,7 @@ later_place(const DfSystemState *state, DfSystemQueue *queue, const DfSystemRule
 	return from + (TimestampTz) (((place - from) / (int64) wave + 1) * (int64) wave);
 }
 
-/* NULL = all is well for that owner, as far as is known */
+/* NULL = no failures are known for that owner */
 static DfSystemOwner *
 owner_of(DfSystemState *state, Oid owner)
 {
@@ -297,7 +295,7 @@ owner_of(DfSystemState *state, Oid owner)
 	return NULL;
 }
 
-/* the time before which nothing of the owner's leaves, DF_NEVER = none */
+/* no request of the owner's may leave before that time, DF_NEVER = they may */
 static TimestampTz
 held_until(const DfSystemOwner *own, TimestampTz now)
 {
@@ -305,13 +303,13 @@ held_until(const DfSystemOwner *own, TimestampTz now)
 		return DF_NEVER;
 	if (own->hold_until > now)
 		return own->hold_until;
-	/* half open: the one request on the wire decides for all of the owner's */
+	/* half open: the one request in flight decides for all others of the owner */
 	if (own->breaker == DF_BREAKER_OPEN && own->in_flight > 0)
 		return now + 200 * 1000;
 	return DF_NEVER;
 }
 
-/* whether the owner has as many on the wire as it may while it recovers */
+/* the owner recovers, and has as many requests in flight as it may */
 static bool
 is_throttled(const DfSystemOwner *own)
 {
@@ -339,15 +337,15 @@ enter(DfSystemState *state, Oid owner, const DfSystemRules *rules, DfPatience pa
 	bool throttled = is_throttled(own);
 	int limit = rules->max_concurrency;
 
-	follow_rules(state, rules);
+	apply_rules(state, rules);
 	if (held != DF_NEVER)
 	{
 		*until = later_place(state, &own->queue, rules, held, held);
 		return DF_ENTRANCE_LATER;
 	}
-	if (throttled || state->in_flight + ahead_of(state, share, limit, now) >= limit)
+	if (throttled || state->in_flight + reserved_for_others(state, share, limit, now) >= limit)
 	{
-		/* who may not have more claims no place of the others' */
+		/* an owner that may not have more must not reserve places */
 		if (!throttled)
 			wait_for_place(share, now);
 		*until = now + (int64) Min(state->took_us, RECENT_US / 4);
@@ -391,7 +389,7 @@ df_system_enter(DfSystemState *state, Oid owner, const DfSystemRules *rules, DfP
 	return entrance;
 }
 
-/* true: whoever asks is not admitted before *until, however many places are free */
+/* true: the owner's requests are held until *until, however many places are free */
 bool
 df_system_held(DfSystemState *state, Oid owner, const DfSystemRules *rules, TimestampTz *until)
 {
@@ -424,7 +422,7 @@ df_system_leave(DfSystemState *state, Oid owner, int n)
 	SpinLockRelease(&state->mutex);
 }
 
-/* ---- news: the caller holds the spinlock ---------------------------------- */
+/* ---- reports: the caller holds the spinlock --------------------------------- */
 
 static void
 count(DfSystemState *state, bool failed, TimestampTz now)
@@ -447,12 +445,12 @@ count(DfSystemState *state, bool failed, TimestampTz now)
 }
 
 /*
- * The owner's entry, made if there is none.  If all are in use, the one goes for
- * whom nothing is held, else the one whose pause ends first: that owner tries
- * once more, and is noted again if it fails.
+ * The owner's entry; takes one if there is none.  If all are in use, it takes one that
+ * is not held, or else the one whose hold ends first: that owner may try once more,
+ * and gets an entry again if it fails.
  */
 static DfSystemOwner *
-note_owner(DfSystemState *state, Oid owner, TimestampTz now)
+take_owner_entry(DfSystemState *state, Oid owner, TimestampTz now)
 {
 	DfSystemOwner *place = owner_of(state, owner);
 
@@ -480,11 +478,11 @@ hold(DfSystemOwner *own, TimestampTz until, DfHoldReason reason)
 {
 	own->hold_until = Max(own->hold_until, until);
 	own->reason = reason;
-	own->allowed = 1; /* what comes after it comes gradually */
+	own->allowed = 1; /* afterwards it recovers gradually */
 }
 
 static void
-good(DfSystemState *state, const DfSystemRules *rules, Oid owner, TimestampTz now)
+report_good(DfSystemState *state, const DfSystemRules *rules, Oid owner, TimestampTz now)
 {
 	DfSystemOwner *own = owner_of(state, owner);
 
@@ -495,7 +493,7 @@ good(DfSystemState *state, const DfSystemRules *rules, Oid owner, TimestampTz no
 	own->failures = 0;
 	own->breaker = DF_BREAKER_CLOSED;
 	own->reason = DF_HOLD_NONE;
-	/* each answer admits one more, which doubles them in the time of an answer */
+	/* each response allows one more, so that they double in the time of a response */
 	if (own->allowed > 0 && ++own->allowed >= rules->max_concurrency)
 		own->allowed = 0;
 	if (own->allowed == 0 && own->hold_until <= now)
@@ -504,58 +502,59 @@ good(DfSystemState *state, const DfSystemRules *rules, Oid owner, TimestampTz no
 
 /* true: it was not known */
 static bool
-refuse(DfSystemState *state, const DfSystemRules *rules, Oid owner, TimestampTz now)
+report_refused(DfSystemState *state, const DfSystemRules *rules, Oid owner, TimestampTz now)
 {
-	DfSystemOwner *own = note_owner(state, owner, now);
-	bool news = own->reason != DF_HOLD_CREDENTIALS;
+	DfSystemOwner *own = take_owner_entry(state, owner, now);
+	bool is_new = own->reason != DF_HOLD_CREDENTIALS;
 
-	own->failures = 0; /* it answers: if it was thought to be down, it is not */
+	own->failures = 0; /* it responds, so it is not down */
 	own->breaker = DF_BREAKER_OPEN;
 	own->reason = DF_HOLD_CREDENTIALS;
 	own->hold_until = now + rules->cooldown_us;
-	return news;
+	return is_new;
 }
 
 static bool
-fail(DfSystemState *state, const DfSystemRules *rules, const DfSystemNews *news, TimestampTz now)
+report_failed(DfSystemState *state, const DfSystemRules *rules, const DfSystemReport *report,
+			  TimestampTz now)
 {
-	DfSystemOwner *own = note_owner(state, news->owner, now);
+	DfSystemOwner *own = take_owner_entry(state, report->owner, now);
 	bool was_open = own->breaker == DF_BREAKER_OPEN;
 
-	if (news->hold_us > 0)
-		hold(own, now + news->hold_us, DF_HOLD_ASKED);
+	if (report->hold_us > 0)
+		hold(own, now + report->hold_us, DF_HOLD_ASKED);
 	if (own->allowed > 1)
 		own->allowed /= 2;
 	own->failures++;
 	if (rules->breaker_failures <= 0 || (own->failures < rules->breaker_failures && !was_open))
 		return false;
 	own->breaker = DF_BREAKER_OPEN;
-	hold(own, now + rules->cooldown_us, news->hold_us > 0 ? DF_HOLD_ASKED : DF_HOLD_FAILING);
+	hold(own, now + rules->cooldown_us, report->hold_us > 0 ? DF_HOLD_ASKED : DF_HOLD_FAILING);
 	return !was_open;
 }
 
 bool
-df_system_news(DfSystemState *state, const DfSystemRules *rules, const DfSystemNews *news)
+df_system_report(DfSystemState *state, const DfSystemRules *rules, const DfSystemReport *report)
 {
 	TimestampTz now = df_now();
 	bool opened = false;
 
 	SpinLockAcquire(&state->mutex);
-	if (news->took_us > 0)
-		state->took_us += (news->took_us - state->took_us) / 8;
-	if (news->health != DF_HEALTH_UNKNOWN)
-		count(state, news->health != DF_HEALTH_GOOD, now);
-	if (news->health == DF_HEALTH_GOOD)
-		good(state, rules, news->owner, now);
-	else if (news->health == DF_HEALTH_CREDENTIALS)
-		opened = refuse(state, rules, news->owner, now);
-	else if (news->health == DF_HEALTH_FAILED)
-		opened = fail(state, rules, news, now);
+	if (report->took_us > 0)
+		state->took_us += (report->took_us - state->took_us) / 8;
+	if (report->health != DF_HEALTH_UNKNOWN)
+		count(state, report->health != DF_HEALTH_GOOD, now);
+	if (report->health == DF_HEALTH_GOOD)
+		report_good(state, rules, report->owner, now);
+	else if (report->health == DF_HEALTH_CREDENTIALS)
+		opened = report_refused(state, rules, report->owner, now);
+	else if (report->health == DF_HEALTH_FAILED)
+		opened = report_failed(state, rules, report, now);
 	SpinLockRelease(&state->mutex);
 	return opened;
 }
 
-/* ---- looking -------------------------------------------------------------- */
+/* ---- views ------------------------------------------------------------------ */
 
 int
 df_systems_count(void)

@@ -1,14 +1,15 @@
 /*
  * shared/system_state.h
- *	  Shared memory: what is known of each system, by all workers of a database.
+ *	  Shared memory: limits, breaker and counters of each system, for all workers of
+ *	  a database.
  *
- * A fixed number of entries, one per (database, foreign server).  Which entry
- * is whose is decided under systems->lock; what is in one, under its spinlock.
- * A server that is dropped and made again has another oid, so another entry.
+ * A fixed number of entries, one per (database, foreign server).  systems->lock
+ * protects which entry belongs to which server, each entry's spinlock what is in it.
+ * A server that is dropped and created again has another oid, so another entry.
  *
- * Places and rate belong to the system.  Breaker and pauses belong to the system
- * and one owner role: another owner has other credentials, paths and limits, and
- * must not be held for what this one asks for.
+ * Places and rate belong to the system.  Breaker and pauses belong to the system and
+ * one owner role: another owner has other credentials, paths and limits, and must not
+ * be held because of this one's requests.
  */
 #ifndef DF_SYSTEM_STATE_H
 #define DF_SYSTEM_STATE_H
@@ -17,7 +18,7 @@
 #include "storage/lwlock.h"
 #include "storage/spin.h"
 
-/* workers whose shares are told apart, and owners for whom not all is well */
+/* workers whose shares are counted apart, and owners with failures, per system */
 #define DF_SYSTEM_SHARES 16
 #define DF_SYSTEM_OWNERS 16
 
@@ -35,35 +36,32 @@ typedef enum DfHoldReason
 	DF_HOLD_ASKED
 } DfHoldReason;
 
-/* what one worker has of a system */
+/* one worker's part of a system's places */
 typedef struct DfSystemShare
 {
 	int pid; /* 0 = unused */
 	Oid owner; /* whose worker it is */
 	int in_flight;
-	TimestampTz since; /* it has been without the place it wants, DF_NEVER = it does not wait */
-	TimestampTz wanted; /* when it last asked in vain */
+	TimestampTz since; /* it waits for a place, DF_NEVER = it does not */
+	TimestampTz wanted; /* when it last got none */
 } DfSystemShare;
 
-/* the times that are given to steps which wait in the table */
+/* spreads the times at which steps that wait in the table try again */
 typedef struct DfSystemQueue
 {
-	TimestampTz next_place; /* the last one */
-	double beyond; /* from 0 to 1: where the last one without a place was put */
+	TimestampTz next_place; /* the last time that was given */
+	double beyond; /* 0 to 1: position of the last one that was put beyond LONGEST_US */
 } DfSystemQueue;
 
-/*
- * What one owner's requests have met with.  It is there only from the first
- * failure until all is well again.
- */
+/* of one owner's requests; used from its first failure until it has recovered */
 typedef struct DfSystemOwner
 {
 	Oid owner; /* InvalidOid = unused */
 	DfBreaker breaker;
 	DfHoldReason reason;
 	int failures; /* in a row */
-	int allowed; /* places while it recovers, 0 = as many as max_concurrency */
-	int in_flight; /* of this owner's */
+	int allowed; /* places while it recovers, 0 = up to max_concurrency */
+	int in_flight;
 	TimestampTz hold_until;
 	DfSystemQueue queue;
 } DfSystemOwner;
@@ -73,14 +71,14 @@ typedef struct DfSystemState
 	slock_t mutex;
 	Oid database; /* InvalidOid = unused */
 	Oid system;
-	TimestampTz used; /* when it was last asked for a place */
+	TimestampTz used; /* when a place was last asked for */
 	int in_flight; /* of all workers */
 	DfSystemShare shares[DF_SYSTEM_SHARES];
-	TimestampTz next_free; /* rate_limit: when the bucket would be full again */
-	DfSystemQueue queue; /* of those for whom all is well */
-	int max_concurrency; /* the rules by which places were given */
+	TimestampTz next_free; /* rate_limit: when the bucket will be full again */
+	DfSystemQueue queue; /* of all owners without failures */
+	int max_concurrency; /* the rules by which `queue` was filled */
 	double rate_per_second;
-	double took_us; /* of an answer, smoothed */
+	double took_us; /* smoothed time of a response */
 	DfSystemOwner owners[DF_SYSTEM_OWNERS];
 	/* for the view */
 	uint64 requests;
@@ -90,7 +88,7 @@ typedef struct DfSystemState
 	int window_failed[2];
 } DfSystemState;
 
-/* the options that count, as they are now */
+/* the present options of the system */
 typedef struct DfSystemRules
 {
 	int max_concurrency;
@@ -111,17 +109,17 @@ typedef enum DfHealth
 	DF_HEALTH_GOOD,
 	DF_HEALTH_FAILED,
 	DF_HEALTH_CREDENTIALS,
-	DF_HEALTH_UNKNOWN /* says nothing of the system */
+	DF_HEALTH_UNKNOWN /* says nothing about the system */
 } DfHealth;
 
-/* an answer, as far as it concerns the system */
-typedef struct DfSystemNews
+/* what a response says about the system */
+typedef struct DfSystemReport
 {
 	DfHealth health;
-	Oid owner; /* who asked */
+	Oid owner; /* whose request it was */
 	int64 took_us; /* 0 = do not count it */
-	int64 hold_us; /* it asks for so much time, 0 = it does not */
-} DfSystemNews;
+	int64 hold_us; /* the system asks us to wait so long, 0 = it does not */
+} DfSystemReport;
 
 extern Size df_systems_size(void);
 extern void df_systems_startup(void);
@@ -130,21 +128,21 @@ extern void df_systems_startup(void);
 extern DfSystemState *df_system_find(Oid database, Oid system);
 extern void df_system_init(DfSystemState *state, Oid database, Oid system);
 
-/* the server is no more */
+/* the server was dropped */
 extern void df_system_forget(Oid database, Oid system);
 
-/* whether the entry still is that of the system */
+/* false: the entry has been given to another system */
 extern bool df_system_is(const DfSystemState *state, Oid database, Oid system);
 
-/* how who finds no place may wait */
+/* how a step may wait if it gets no place */
 typedef enum DfPatience
 {
-	DF_PATIENCE_TABLE, /* not in memory */
-	DF_PATIENCE_MEMORY, /* in memory, if a request of this worker that ends will make room */
-	DF_PATIENCE_URGENT /* in memory in any case, unless nobody is let in */
+	DF_PATIENCE_TABLE, /* in the table */
+	DF_PATIENCE_MEMORY, /* in memory, if a request of this worker will free a place */
+	DF_PATIENCE_URGENT /* in memory in any case, unless the system is held */
 } DfPatience;
 
-/* takes a place, or says when there may be one */
+/* takes a place, or sets *until to when there may be one */
 extern DfEntrance df_system_enter(DfSystemState *state, Oid owner, const DfSystemRules *rules,
 								  DfPatience patience, TimestampTz *until);
 extern bool df_system_held(DfSystemState *state, Oid owner, const DfSystemRules *rules,
@@ -152,10 +150,10 @@ extern bool df_system_held(DfSystemState *state, Oid owner, const DfSystemRules 
 extern void df_system_leave(DfSystemState *state, Oid owner, int n);
 
 /* true: this opened the owner's breaker */
-extern bool df_system_news(DfSystemState *state, const DfSystemRules *rules,
-						   const DfSystemNews *news);
+extern bool df_system_report(DfSystemState *state, const DfSystemRules *rules,
+							 const DfSystemReport *report);
 
-/* for who looks: a copy of entry i of this database, false = not one of them */
+/* for views: a copy of entry i; false: it is not of this database */
 extern int df_systems_count(void);
 extern bool df_system_copy(int i, Oid database, DfSystemState *copy);
 

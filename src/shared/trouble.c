@@ -1,13 +1,12 @@
 /*
  * shared/trouble.c
- *	  An error that stays: tried again later and later, said once a minute, and
- *	  told by status().
+ *	  Errors that persist: retried at growing intervals, logged once a minute, shown
+ *	  by status().
  *
- * Used by every process of the engine, after an error was caught and its
- * transaction aborted, or its subtransaction rolled back.  The role does not
- * matter.  Whoever fails notes it here and asks when to try again: so no fault,
- * however long it stays, can fill the log or use up a processor.  It must never
- * raise an error.
+ * Used by every process of the engine, in any role, after an error was caught and its
+ * transaction aborted, or its subtransaction rolled back.  Work that fails notes the
+ * error here and asks when to try again, so that no error, however long it lasts, can
+ * fill the log or use up a processor.  Never raise an error here.
  */
 #include "postgres.h"
 
@@ -20,16 +19,16 @@
 
 #define LONGEST_MS 60000
 #define FIRST_MS 1000
-#define SAY_EVERY_MS 60000
+#define LOG_EVERY_MS 60000
 
 /*
- * Somebody's lock costs no more to ask for again than the short wait for it, and
- * is gone when it is gone: the work goes on soon after.
+ * A lock of another session is tried for more often: a try costs only a short wait,
+ * and the work should go on soon after the lock is released.
  */
 #define LONGEST_FOR_LOCK_MS 5000
 #define FIRST_FOR_LOCK_MS 250
-/* a lock that is held no longer than this is nobody's mistake */
-#define LOCK_IS_NEWS_MS 10000
+/* do not log a lock that is held for less than this: it is normal */
+#define LOG_LOCK_AFTER_MS 10000
 
 static DfSlot *owner = NULL;
 static dlist_head troubles = DLIST_STATIC_INIT(troubles); /* of DfTrouble, the latest first */
@@ -58,7 +57,7 @@ df_error_is_transient(int sqlerrcode)
 		sqlerrcode == ERRCODE_IO_ERROR;
 }
 
-/* what status() tells of this process; cut between characters */
+/* for status(): the latest trouble of this process */
 static void
 publish(void)
 {
@@ -90,15 +89,15 @@ next_try(const DfTrouble *trouble, bool lock, TimestampTz now)
 }
 
 static void
-say(DfTrouble *trouble, const ErrorData *error, TimestampTz now)
+log_trouble(DfTrouble *trouble, const ErrorData *error, TimestampTz now)
 {
-	trouble->said_at = now;
+	trouble->logged_at = now;
 	ereport(LOG,
 			(errcode(error->sqlerrcode),
 			 errmsg("dataflows could not %s: %s", trouble->what,
 					error->message != NULL ? error->message : "unknown error"),
 			 trouble->failures > 1
-				 ? errdetail("It has failed %d times since %s and is tried again by itself.",
+				 ? errdetail("It has failed %d times since %s and is tried again automatically.",
 							 trouble->failures, timestamptz_to_str(trouble->since))
 				 : 0,
 			 error->hint != NULL ? errhint("%s", error->hint) : 0,
@@ -123,11 +122,11 @@ df_trouble_note(DfTrouble *trouble, const ErrorData *error)
 	trouble->message[pg_mbcliplen(trouble->message, strlen(trouble->message),
 								  sizeof(trouble->message) - 1)] = '\0';
 	publish();
-	if (lock && !TimestampDifferenceExceeds(trouble->since, now, LOCK_IS_NEWS_MS))
+	if (lock && !TimestampDifferenceExceeds(trouble->since, now, LOG_LOCK_AFTER_MS))
 		return;
-	if (trouble->said_at == DF_NEVER ||
-		TimestampDifferenceExceeds(trouble->said_at, now, SAY_EVERY_MS))
-		say(trouble, error, now);
+	if (trouble->logged_at == DF_NEVER ||
+		TimestampDifferenceExceeds(trouble->logged_at, now, LOG_EVERY_MS))
+		log_trouble(trouble, error, now);
 }
 
 void

@@ -1,7 +1,7 @@
 /*
  * shared/trouble.h
- *	  An error that stays: tried again later and later, said once a minute, and
- *	  told by status().
+ *	  Errors that persist: retried at growing intervals, logged once a minute, shown
+ *	  by status().
  */
 #ifndef DF_TROUBLE_H
 #define DF_TROUBLE_H
@@ -10,35 +10,35 @@
 #include "lib/ilist.h"
 #include "shared/slots.h"
 
-/* one kind of work of a process; static, begins as {"what it is"} */
+/* one kind of work of a process; a static variable, initialized as {"what it does"} */
 typedef struct DfTrouble
 {
 	const char *what; /* completes "could not ..." */
-	int failures; /* in a row; 0 = there is no trouble */
+	int failures; /* in a row; 0 = no trouble */
 	TimestampTz since;
-	TimestampTz retry_at; /* before this it is not to be tried again */
-	TimestampTz said_at; /* when the log was told last, also of an earlier trouble */
+	TimestampTz retry_at; /* do not try again before */
+	TimestampTz logged_at; /* last time, also of an earlier trouble of this kind */
 	int sqlerrcode;
 	char message[160];
-	dlist_node node; /* in the list of present troubles */
+	dlist_node node; /* in the list of all present troubles */
 } DfTrouble;
 
-/* whose status() tells of troubles; NULL = the launcher's */
+/* the slot in which status() finds troubles of this process; NULL = it is the launcher */
 extern void df_trouble_owner(DfSlot *slot);
 
-/* somebody has locked what was needed */
+/* another session has locked what was needed */
 extern bool df_error_is_lock(int sqlerrcode);
 
-/* it passes by itself, or when somebody has made room: a lock, a conflict, no disk, no memory */
+/* it may succeed when tried again: a lock, a conflict, no disk space, no memory */
 extern bool df_error_is_transient(int sqlerrcode);
 
-/* it failed; the error was copied, and nothing of it is left */
+/* the work failed; the error was copied, and its transaction aborted */
 extern void df_trouble_note(DfTrouble *trouble, const ErrorData *error);
 
-/* it was done */
+/* the work succeeded */
 extern void df_trouble_over(DfTrouble *trouble);
 
-/* is it to be left alone for now? */
+/* true: it failed, and must not be tried again yet */
 extern bool df_trouble_waits(const DfTrouble *trouble, TimestampTz now);
 
 #endif /* DF_TROUBLE_H */

@@ -1,11 +1,11 @@
 /*
  * shared/user_code.c
- *	  Code of a user's that is running in this process, and what ends it.
+ *	  Time limits and cancels for users' code that runs in this process.
  *
- * Used in workers, sql workers, the ingress and in sessions that call
- * receive_webhook(), around the call of the user's code, in their transaction.
- * statement_timeout is not armed in background workers, so the timer is our own.
- * Its handler sets flags only; nothing here may raise an error.
+ * Used in workers, sql workers, ingress processes and sessions that call
+ * receive_webhook(), around the call of the user's code, in its transaction.
+ * statement_timeout is not armed in background workers, so we have a timer of our own.
+ * Its handler only sets flags.  Never raise an error here.
  */
 #include "postgres.h"
 
@@ -21,18 +21,18 @@
 #include "shared/user_code.h"
 #include "shared/watchdog.h"
 
-/* it is looked at so often; what passes while it waits for a lock is not its own time */
+/* the timer's interval; an interval in which the code waits for a lock does not count */
 #define TICK_MS 100
 
 static TimeoutId timer = MAX_TIMEOUTS;
-static volatile sig_atomic_t running =
-	0; /* how deep: the SQL of a query step may pass a webhook on */
+/* how deep: the SQL of a query step may call receive_webhook() */
+static volatile sig_atomic_t running = 0;
 static volatile sig_atomic_t cut = DF_CUT_NONE;
 static volatile sig_atomic_t overran = false;
 static int limit = 0;
 static int grace = 0;
-static int tick = 0; /* that is running */
-static int ran = 0; /* time of its own, up to that */
+static int tick = 0; /* length of the present interval */
+static int ran = 0; /* milliseconds that count against the limit */
 static LOCKTAG waited_for;
 
 static bool
@@ -41,7 +41,7 @@ waiting_for_lock(void)
 	return MyProc != NULL && MyProc->waitStatus == PROC_WAIT_STATUS_WAITING;
 }
 
-/* nobody but us sets or clears what we wait for, and its memory is never given back */
+/* only this process changes waitLock, and the lock table is never freed */
 static void
 note_lock(void)
 {
@@ -92,7 +92,7 @@ out_of_time(void)
 			return;
 		}
 		cancel(DF_CUT_LIMIT);
-		/* what catches the cancel, too, ends with its process */
+		/* code that catches the cancel and goes on is ended with its process */
 		enable_timeout_after(timer, grace);
 	}
 }
@@ -124,8 +124,9 @@ df_user_code_waited_for(void)
 }
 
 /*
- * A session's own cancel is the session's affair; one of a process of ours is for
- * the code that has just ended, as is the late alarm of a lock that it waited for.
+ * In a process of ours a pending cancel was meant for the code that has just ended, or
+ * comes from the timeout of a lock that it waited for: forget it.  A session's cancel
+ * is left to the session.
  */
 DfCut
 df_user_code_end(void)

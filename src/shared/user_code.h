@@ -1,17 +1,16 @@
 /*
  * shared/user_code.h
- *	  Code of a user's that is running in this process, and what ends it.
+ *	  Time limits and cancels for users' code that runs in this process.
  *
- * A body, the SQL of a query step, the handler of a webhook.  Time limits and
- * cancels are for these alone: what the engine does around them must not end
- * halfway.
+ * That is a body, the SQL of a query step, or the handler of a webhook.  Limits and
+ * cancels are for these alone: what the engine does around them must not be cut short.
  */
 #ifndef DF_USER_CODE_H
 #define DF_USER_CODE_H
 
 #include "df_types.h"
 
-/* why it was cancelled; a cancel by somebody else is none of these */
+/* why we cancelled it; NONE also if somebody else did */
 typedef enum DfCut
 {
 	DF_CUT_NONE,
@@ -20,27 +19,26 @@ typedef enum DfCut
 } DfCut;
 
 /*
- * The timer has two stages: after the limit the code is cancelled, and if it goes
- * on all the same, the process ends after the grace.  The time in which it waits
- * for a lock does not count.  limit_ms = 0: no limit.  Within other code of a
- * user's that one's limit counts.
+ * After the limit the code is cancelled; if it still runs after the grace period, the
+ * process is ended.  Time in which it waits for a lock does not count.  limit_ms = 0:
+ * no limit.  Nested calls keep the limit of the outermost one.
  */
 extern void df_user_code_begin(int limit_ms, int grace_ms);
 
-/* also after an error; a cancel that came too late is forgotten */
+/* also after an error; forgets a cancel that came too late */
 extern DfCut df_user_code_end(void);
 
 /*
- * the relation whose lock, or a lock in which, it waited for last; InvalidOid = not known; kept
- * until the next begin
+ * The relation for whose lock, or a row's lock in it, the code waited last; InvalidOid
+ * = unknown.  Kept until the next begin.
  */
 extern Oid df_user_code_waited_for(void);
 
 /* these may be called in a signal handler */
 extern bool df_user_code_running(void);
-extern void df_user_code_leave(void); /* cancels it, as the process is to end */
+extern void df_user_code_leave(void); /* cancels it, because the process must end */
 
-/* it went on after its limit and the cancel, which the process ends of */
+/* it went on after its limit, cancel and grace period: the process ends because of it */
 extern bool df_user_code_overran(void);
 
 #endif /* DF_USER_CODE_H */

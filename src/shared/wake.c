@@ -1,14 +1,14 @@
 /*
  * shared/wake.c
- *	  Wake at commit: a hint, never the truth.
+ *	  Wakes the engine's processes when a transaction commits.
  *
- * Runs in whatever process writes rows that the engine is to look at, in its
- * transaction.  The wishes are kept in static memory until the transaction
- * ends; at the commit, when its rows are visible to all, each latch is set
- * once.  A wish made in a subtransaction that is rolled back wakes somebody for
- * nothing, which is harmless.  PREPARE TRANSACTION forgets the wishes: at
- * COMMIT PREPARED, which cannot know them, everybody is woken.  The callback
- * must never raise an error: the transaction is committed by then.
+ * Runs in any process that writes rows for the engine, in its transaction.  Requests
+ * to wake are collected in static memory until the transaction ends; after the
+ * commit, when its rows are visible, each latch is set once.  A wake is only a hint: a
+ * lost one costs time, and one of a subtransaction that was rolled back wakes a process
+ * for nothing.  PREPARE TRANSACTION forgets the requests, so COMMIT PREPARED, which
+ * cannot know them, wakes everybody.  Never raise an error in the callback: the
+ * transaction is committed by then.
  */
 #include "postgres.h"
 
@@ -18,11 +18,11 @@
 #include "shared/slots.h"
 #include "shared/wake.h"
 
-#define MAX_WISHES 16
+#define MAX_OWNERS 16
 
-static Oid owners[MAX_WISHES];
+static Oid owners[MAX_OWNERS];
 static int n_owners = 0;
-static bool everybody = false; /* more than MAX_WISHES owners, or unknown ones */
+static bool everybody = false; /* more than MAX_OWNERS owners, or unknown ones */
 static bool awaiters = false;
 static bool launcher = false;
 
@@ -36,7 +36,7 @@ forget(void)
 }
 
 static void
-grant_wishes(void)
+wake_all_requested(void)
 {
 	if (everybody)
 		df_slot_wake_all(MyDatabaseId);
@@ -57,7 +57,7 @@ at_xact_end(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_COMMIT:
-			grant_wishes();
+			wake_all_requested();
 			forget();
 			break;
 		case XACT_EVENT_ABORT:
@@ -69,7 +69,7 @@ at_xact_end(XactEvent event, void *arg)
 	}
 }
 
-/* false if nobody is there to be woken: the library was not preloaded */
+/* false: the library was not preloaded, so there is no engine to wake */
 static bool
 can_wake(void)
 {
@@ -93,7 +93,7 @@ df_wake_owner(Oid owner)
 	for (int i = 0; i < n_owners; i++)
 		if (owners[i] == owner)
 			return;
-	if (n_owners == MAX_WISHES)
+	if (n_owners == MAX_OWNERS)
 		everybody = true;
 	else
 		owners[n_owners++] = owner;

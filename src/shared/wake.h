@@ -1,26 +1,25 @@
 /*
  * shared/wake.h
- *	  Wake at commit: a hint, never the truth.
+ *	  Wakes the engine's processes when a transaction commits.
  *
- * Sessions call these in their transaction; at its commit (once, after the rows
- * are visible) the latch of the owner's worker is set, or the coordinator's if
- * there is none.  A rollback wakes nobody.
+ * Call these in a transaction.  After its commit the latch of the owner's workers is
+ * set, or the coordinator's if there are none.  A rollback wakes nobody.
  */
 #ifndef DF_WAKE_H
 #define DF_WAKE_H
 
 #include "df_types.h"
 
-/* work for workflows of that owner role was written in this transaction */
+/* this transaction wrote work for workflows of that owner role */
 extern void df_wake_owner(Oid owner);
 
-/* it is not known what this transaction makes visible, nor for whom */
+/* it is unknown what this transaction makes visible, and for whom */
 extern void df_wake_everybody(void);
 
-/* a run stopped moving: those in await() look again, after the commit */
+/* a run stopped moving: sessions in await() are to check */
 extern void df_wake_awaiters(void);
 
-/* CREATE EXTENSION: the launcher is to look at this database */
+/* CREATE EXTENSION: the launcher is to check this database */
 extern void df_wake_launcher(void);
 
 #endif /* DF_WAKE_H */

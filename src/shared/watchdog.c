@@ -1,13 +1,13 @@
 /*
  * shared/watchdog.c
- *	  That a process of the engine ends when it has to, whatever it is doing.
+ *	  Makes sure that a process of the engine ends when it must, whatever it does.
  *
- * Runs in every process of the engine: signal handlers, and a timer that is armed by the first
- * transaction after a sleep and goes on while the process is busy. They set flags only, but for
- * the very last means: what has not ended half a second after it was told that the postmaster is
- * dead is ended by _exit(), though never in a critical section or with a lightweight lock held,
- * for which other processes may be waiting. An old process that stays attached to the shared
- * memory would keep the server from being started again.
+ * Runs in every process of the engine: signal handlers, and a timer that the first
+ * transaction after a sleep arms and that goes on while the process is busy.  They
+ * only set flags, with one exception: half a second after a process was told that the
+ * postmaster is dead, _exit() ends it.  But never in a critical section or while it
+ * holds a lightweight lock, since other processes may be waiting for that.  A process
+ * that stays attached to shared memory would prevent a restart of the server.
  */
 #include "postgres.h"
 
@@ -26,11 +26,11 @@
 #include "shared/watchdog.h"
 
 #define TICK_MS 250
-/* after the request to leave: code of a user's is cancelled; the process dies, again and again */
+/* after the request to end: cancel users' code, then have the process die, repeatedly */
 #define CANCEL_MS 1000
 #define DIE_MS 2000
 #define DIE_AGAIN_MS 1000
-/* after the death of the postmaster was noticed */
+/* after the postmaster was found dead */
 #define EXIT_MS 500
 #define EXIT_TICK_MS 50
 
@@ -52,9 +52,9 @@ die_soon(void)
 }
 
 /*
- * Timeout handlers run with interrupts held off once; a lightweight lock holds
- * them off once more.  At the end of a process they are held off for good, but
- * no lock is held once the callbacks of the shared memory have run.
+ * Timeout handlers run with interrupts held off once, and a lightweight lock holds
+ * them off once more.  During proc_exit() they are held off until the end, but after
+ * the callbacks for shared memory no lock is held.
  */
 static bool
 holds_nothing(void)
@@ -75,7 +75,7 @@ end_orphan(int64 now)
 }
 
 static void
-hurry(int64 now)
+enforce_end(int64 now)
 {
 	if (now - leaving_us >= DIE_MS * 1000 && now - killed_us >= DIE_AGAIN_MS * 1000)
 	{
@@ -97,11 +97,11 @@ tick(void)
 	if (!PostmasterIsAlive())
 		next = end_orphan(now);
 	else if (leaving)
-		hurry(now);
+		enforce_end(now);
 	enable_timeout_after(timer, next);
 }
 
-/* a first SIGTERM that is repeated soon is still the first */
+/* a SIGTERM that is repeated within a second counts once */
 void
 df_handle_leave(SIGNAL_ARGS)
 {
@@ -126,7 +126,7 @@ df_handle_die(SIGNAL_ARGS)
 	die(postgres_signal_arg);
 }
 
-/* lock_timeout comes this way, too */
+/* lock_timeout sends SIGINT to this process, too */
 void
 df_handle_cancel(SIGNAL_ARGS)
 {
@@ -137,7 +137,7 @@ df_handle_cancel(SIGNAL_ARGS)
 	errno = save_errno;
 }
 
-/* ---- for the process ------------------------------------------------------ */
+/* ---- called by the process -------------------------------------------------- */
 
 void
 df_watchdog_start(void)

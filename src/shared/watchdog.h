@@ -1,37 +1,37 @@
 /*
  * shared/watchdog.h
- *	  That a process of the engine ends when it has to, whatever it is doing.
+ *	  Makes sure that a process of the engine ends when it must, whatever it does.
  *
- * It has to if the postmaster has died, if it was asked to (SIGTERM: leaving),
- * or if it must die at the next chance.  A cancel (SIGINT) is heard only while
- * code of a user's is running: the engine's own transactions end whole, with
- * their wait for a synchronous standby.
+ * It must end if the postmaster has died, if it got SIGTERM (df_leaving()), or if it
+ * has to die at the next opportunity.  A cancel (SIGINT) is obeyed only while users'
+ * code runs: the engine's own transactions are never cut short, nor is their wait for
+ * a synchronous standby.
  */
 #ifndef DF_WATCHDOG_H
 #define DF_WATCHDOG_H
 
 #include "df_types.h"
 
-/* once per process, after connecting; the process counts as busy from then on */
+/* once per process, after connecting; from then on it counts as busy */
 extern void df_watchdog_start(void);
 extern bool df_watchdog_is_on(void);
 
-/* around each long sleep: who sleeps needs no timer, for its wait hears everything */
+/* around each long sleep, whose wait notices everything without a timer */
 extern void df_watchdog_sleep(void);
 extern void df_watchdog_wake(void);
 
-/* when a transaction begins: not at each wake, or the timer's own would be the next one */
+/* when a transaction begins; not after each sleep, or the timer itself would end the next one */
 extern void df_watchdog_arm(void);
 
-/* for SIGTERM: end in good order, a second later without it; or end at the next chance */
+/* for SIGTERM: the loop ends the process, a second SIGTERM does at once; or die at once */
 extern void df_handle_leave(SIGNAL_ARGS);
 extern void df_handle_die(SIGNAL_ARGS);
 
 /* for SIGINT */
 extern void df_handle_cancel(SIGNAL_ARGS);
 
-extern bool df_leaving(void); /* nothing new is to be begun */
-extern int64 df_leaving_ms(void); /* since when, 0 = it is not */
-extern bool df_must_end(void); /* nothing may leave this process any more */
+extern bool df_leaving(void); /* asked to end: begin nothing new */
+extern int64 df_leaving_ms(void); /* for how long, 0 = not asked */
+extern bool df_must_end(void); /* send nothing any more */
 
 #endif /* DF_WATCHDOG_H */

@@ -1,14 +1,13 @@
 /*
  * worker/breaker.c
- *	  A worker's way to what is known of each system: how busy it is, whether
- *	  it answers.
+ *	  A worker's view of each system: its places, and whether it is held.
  *
- * Runs in workers.  The knowledge is in shared memory (shared/system_state.c), so
- * that limits and breaker hold for all workers of the database; here are this
- * worker's places, which it gives back when it ends, however it ends.  A system
- * that fails often in a row, asks for time or refuses our credentials is held for
- * the owner whose worker this is: its steps wait without using attempts; other
- * systems, and other owners of this one, go on.
+ * Runs in workers.  The state of a system is in shared memory (shared/system_state.c),
+ * so that limits and breaker hold for all workers of the database.  Here is which
+ * places this worker has; it gives them back when it ends, in any way.  A system that
+ * keeps failing, asks for time or refuses our credentials is held for the owner of
+ * this worker: its steps wait without using attempts, while other systems, and other
+ * owners of this one, go on.
  */
 #include "postgres.h"
 
@@ -27,21 +26,21 @@ struct DfSystemUse
 	Oid oid; /* key */
 	char name[NAMEDATALEN];
 	DfSystemState *state;
-	bool own; /* memory of our own, as all entries are in use */
-	TimestampTz looked; /* then they were */
+	bool own; /* the state is in our own memory, because all shared entries are in use */
+	TimestampTz checked; /* when they were found to be */
 	int in_flight; /* ours */
-	uint64 turn; /* that `queued` counts */
-	int queued; /* steps that wait for a place, in memory */
+	uint64 turn; /* in which `queued` steps wait */
+	int queued; /* steps that wait for a place in memory */
 };
 
-/* whether a free entry has come is looked at so often, */
-#define LOOK_US USECS_PER_SEC
-/* and one of our own that was not asked for so long needs none */
+/* how often to check for a free shared entry */
+#define CHECK_US USECS_PER_SEC
+/* a state of our own that was not used for so long does not count any more */
 #define OWN_US (60 * USECS_PER_SEC)
 
 static HTAB *systems = NULL;
 
-/* status() tells that entries of our own are used */
+/* status() shows that states of our own are used */
 static bool reason_given = false;
 
 static void
@@ -92,7 +91,7 @@ find_shared(Oid system)
 	return df_system_find(MyDatabaseId, system);
 }
 
-/* those of our own that nobody uses any more do not count; the last one takes the reason along */
+/* when no state of our own is in use any more */
 static void
 clear_reason(TimestampTz now)
 {
@@ -102,14 +101,14 @@ clear_reason(TimestampTz now)
 
 	hash_seq_init(&scan, systems);
 	while ((use = hash_seq_search(&scan)) != NULL)
-		any |= use->own && (use->in_flight > 0 || use->looked > now - OWN_US);
+		any |= use->own && (use->in_flight > 0 || use->checked > now - OWN_US);
 	if (any)
 		return;
 	df_slot_reason(df_worker.slot, "");
 	reason_given = false;
 }
 
-/* the entry in shared memory, or one of our own until there is one */
+/* the shared entry, or a state of our own until one is free */
 static void
 find_state(DfSystemUse *use)
 {
@@ -123,7 +122,7 @@ find_state(DfSystemUse *use)
 		use->own = false;
 		return;
 	}
-	use->looked = df_now();
+	use->checked = df_now();
 	if (!use->own)
 	{
 		use->state = MemoryContextAllocZero(df_process_cxt, sizeof(DfSystemState));
@@ -136,12 +135,12 @@ find_state(DfSystemUse *use)
 				   "for each worker by itself");
 }
 
-/* once a second whether there is a free one; always if it has become another's */
+/* search for the shared entry again: from time to time, or if it is another system's now */
 static bool
-is_to_be_found(const DfSystemUse *use)
+must_search(const DfSystemUse *use)
 {
 	if (use->own)
-		return use->looked < df_now() - LOOK_US;
+		return use->checked < df_now() - CHECK_US;
 	return !df_system_is(use->state, MyDatabaseId, use->oid);
 }
 
@@ -159,7 +158,7 @@ df_system_use(const DfSystem *system)
 		memset((char *) use + sizeof(Oid), 0, sizeof(*use) - sizeof(Oid));
 		find_state(use);
 	}
-	else if (use->in_flight == 0 && is_to_be_found(use))
+	else if (use->in_flight == 0 && must_search(use))
 		find_state(use);
 	if (reason_given && !use->own)
 		clear_reason(df_now());
@@ -246,18 +245,18 @@ df_system_answered(DfSystemUse *use, const DfResponse *response, DfVerdict verdi
 				   const DfSystem *system)
 {
 	DfSystemRules rules = rules_of(system);
-	DfSystemNews news;
+	DfSystemReport report;
 	const char *role;
 
-	news.health = health_of(response, verdict);
-	news.owner = GetSessionUserId();
-	news.took_us = response->fate == DF_FATE_RESPONSE ? response->took_us : 0;
-	news.hold_us = response->retry_after_ms > 0 ? response->retry_after_ms * 1000 : 0;
-	if (!df_system_news(use->state, &rules, &news))
+	report.health = health_of(response, verdict);
+	report.owner = GetSessionUserId();
+	report.took_us = response->fate == DF_FATE_RESPONSE ? response->took_us : 0;
+	report.hold_us = response->retry_after_ms > 0 ? response->retry_after_ms * 1000 : 0;
+	if (!df_system_report(use->state, &rules, &report))
 		return;
-	role = GetUserNameFromId(news.owner, true);
+	role = GetUserNameFromId(report.owner, true);
 	role = role != NULL ? role : "?";
-	if (news.health == DF_HEALTH_CREDENTIALS)
+	if (report.health == DF_HEALTH_CREDENTIALS)
 		ereport(LOG,
 				(errmsg("dataflows system \"%s\" refuses our credentials (status %d): the steps of "
 						"role \"%s\" wait",
@@ -267,6 +266,6 @@ df_system_answered(DfSystemUse *use, const DfResponse *response, DfVerdict verdi
 	else
 		ereport(
 			LOG,
-			(errmsg("dataflows system \"%s\" failed again and again: the steps of role \"%s\" wait",
+			(errmsg("dataflows system \"%s\" keeps failing: the steps of role \"%s\" wait",
 					use->name, role)));
 }

@@ -1,12 +1,12 @@
 /*
  * worker/secrets.c
- *	  Hides the secrets of a request in what is kept of its answer.
+ *	  Hides the secrets of a request in what is kept of its response.
  *
- * Runs in a worker.  Some systems send back what they were sent when they refuse
- * it: as it is, or as JSON, URLs, HTML, base64 or hexadecimal digits write it.  So
- * the secrets of a request are kept while it is on the wire, in one block that is
- * wiped when the answer has come, and are looked for in all that goes into errors.
- * Nothing beyond this room ever sees them.  It must never log what it holds.
+ * Runs in a worker.  Some systems return what was sent when they refuse it: as it
+ * is, or escaped as in JSON, URLs or HTML, or in base64 or hexadecimal digits.  So
+ * the secrets of a request are kept while it is in flight, in one block that is wiped
+ * when the response has come, and searched for in everything that goes into errors.
+ * Never log what this file holds, and never pass it to another room.
  */
 #include "postgres.h"
 
@@ -18,19 +18,19 @@
 
 #define REDACTED "[redacted]"
 
-/* what is shorter is in every text, and guarded by nothing anyway */
+/* shorter ones would be found in every text, and protect nothing */
 #define SHORTEST_SECRET 6
 
-/* pairs of characters with which something begins, hashed */
+/* size of the hash of the pairs of characters that a form begins with */
 #define PAIRS 1024
 
-/* ways of reading a text that are tried at a time */
+/* partial matches that are followed at a time */
 #define MAX_WAYS 64
 
 typedef enum DfForm
 {
 	DF_FORM_PLAIN,
-	DF_FORM_BASE64, /* by either of its alphabets, a part of something longer perhaps */
+	DF_FORM_BASE64, /* in either alphabet, possibly as a part of something longer */
 	DF_FORM_HEX /* in either case */
 } DfForm;
 
@@ -38,21 +38,21 @@ struct DfSecrets
 {
 	size_t size;
 	size_t used;
-	bool firsts[256]; /* whether something begins with that character, */
-	bool pairs[PAIRS]; /* and with that pair of them */
-	char text
-		[FLEXIBLE_ARRAY_MEMBER]; /* one behind the other: a DfForm, then text that ends with NUL */
+	bool firsts[256]; /* some form begins with this character */
+	bool pairs[PAIRS]; /* some form begins with a pair of this hash */
+	char text[FLEXIBLE_ARRAY_MEMBER]; /* for each form a byte DfForm, then its text and a NUL */
 };
 
 /* ---- the secrets of a request --------------------------------------------- */
 
-/* most texts hold none, and are read at the pace of this one look-up */
+/* most texts hold no secret: this look-up alone determines how fast they are read */
 static size_t
 pair_of(char one, char other)
 {
 	return ((unsigned char) one * 37 + (unsigned char) other) % PAIRS;
 }
 
+/* the characters that stand for c in this form, one or two */
 static size_t
 other_spellings(DfForm form, char c, char spellings[2])
 {
@@ -81,7 +81,7 @@ note_beginning(DfSecrets *secrets, DfForm form, const char *text)
 	}
 }
 
-/* room for len characters more has been made sure of */
+/* the block was made large enough for all forms */
 static char *
 begin_form(DfSecrets *secrets, DfForm form, size_t len)
 {
@@ -99,8 +99,8 @@ end_form(DfSecrets *secrets, DfForm form, char *text, size_t len)
 }
 
 /*
- * As it stands within something longer that is in base64, behind a multiple of
- * three bytes and `ahead` more: the digits that come of the secret alone.
+ * The secret as part of a longer text in base64, `ahead` bytes after a multiple of
+ * three: those digits that depend on the secret alone.
  */
 static void
 add_base64(DfSecrets *secrets, const char *secret, size_t len, size_t ahead)
@@ -131,7 +131,7 @@ add_hex(DfSecrets *secrets, const char *secret, size_t len)
 	end_form(secrets, DF_FORM_HEX, to, 2 * len);
 }
 
-/* of all forms of a secret of that length */
+/* for all forms of a secret of that length */
 static size_t
 room_for_length(size_t len)
 {
@@ -163,7 +163,7 @@ add_pair(DfSecrets *secrets, const char *pair)
 		add(secrets, colon + 1);
 }
 
-/* what a header holds in base64 is a secret, too; it is no longer than that */
+/* the decoded value of a header is a secret, too, and no longer than the encoded one */
 static void
 add_decoded(DfSecrets *secrets, const char *word)
 {
@@ -180,10 +180,7 @@ add_decoded(DfSecrets *secrets, const char *word)
 	pfree(pair);
 }
 
-/*
- * "Authorization: Token abc", "Cookie: a=1; b=2": the value, its last word, and what is behind
- * the last "="
- */
+/* "X: Token abc", "Cookie: a=1; b=2": the value, its last word, the part after the last "=" */
 static void
 add_header(DfSecrets *secrets, const char *line)
 {
@@ -225,7 +222,7 @@ df_secrets_of(const DfSystem *system, const char *token)
 		room_for(token) + (basic ? 2 * room_for_pair(system) : 0);
 	DfSecrets *secrets;
 
-	/* of a header five parts: see add_header() */
+	/* add_header() adds up to five parts of each */
 	for (int i = 0; i < system->nheaders; i++)
 		size += system->header_is_secret[i] ? 5 * room_for(system->headers[i]) : 0;
 	if (size == 0)
@@ -263,9 +260,9 @@ df_secrets_forget(DfSecrets *secrets)
 	free(secrets);
 }
 
-/* ---- looking for them ----------------------------------------------------- */
+/* ---- searching for them ---------------------------------------------------- */
 
-/* so many characters of the form have been found, up to there */
+/* a partial match: so many characters of the form were found, the text is read up to `at` */
 typedef struct Way
 {
 	size_t found;
@@ -276,7 +273,7 @@ typedef struct Ways
 {
 	Way ways[MAX_WAYS];
 	int n;
-	long left; /* steps that may still be made: a text must not keep us */
+	long left; /* steps that may still be tried: no text may take long */
 } Ways;
 
 static void
@@ -305,10 +302,7 @@ same_character(DfForm form, unsigned char c, char wanted)
 	return c == (unsigned char) spellings[1];
 }
 
-/*
- * adds the ways on which the text goes on with the next characters of the form; false = it breaks
- * off in an escape
- */
+/* adds the ways in which the text continues the match; false: the text ends within an escape */
 static bool
 go_on(Ways *ways, DfForm form, const char *wanted, size_t wanted_len, Way way, const char *text,
 	  size_t len)
@@ -339,8 +333,8 @@ go_on(Ways *ways, DfForm form, const char *wanted, size_t wanted_len, Way way, c
 }
 
 /*
- * How much of the text is this form of a secret, 0 = it does not begin with it.
- * A text that ends within the secret counts: it was cut there.
+ * The length of this form of a secret at the beginning of the text, 0 = it is not
+ * there.  A text that ends within the secret matches, because it may have been cut.
  */
 static size_t
 matches(DfForm form, const char *wanted, const char *text, size_t len)
@@ -365,7 +359,7 @@ matches(DfForm form, const char *wanted, const char *text, size_t len)
 	return 0;
 }
 
-/* whether it is worth a look, which nearly no place in a text is */
+/* a fast filter: false at nearly every position of a text */
 static bool
 may_begin(const DfSecrets *secrets, const char *text, size_t len)
 {
@@ -401,7 +395,7 @@ df_secrets_redact(const DfSecrets *secrets, const char *text, size_t *len)
 {
 	StringInfoData shown;
 	size_t copied = 0;
-	bool some = false;
+	bool found_any = false;
 
 	if (secrets == NULL || text == NULL)
 		return NULL;
@@ -414,15 +408,15 @@ df_secrets_redact(const DfSecrets *secrets, const char *text, size_t *len)
 			i++;
 			continue;
 		}
-		if (!some)
+		if (!found_any)
 			initStringInfo(&shown);
-		some = true;
+		found_any = true;
 		appendBinaryStringInfo(&shown, text + copied, i - copied);
 		appendStringInfoString(&shown, REDACTED);
 		i += found;
 		copied = i;
 	}
-	if (!some)
+	if (!found_any)
 		return NULL;
 	appendBinaryStringInfo(&shown, text + copied, *len - copied);
 	*len = shown.len;

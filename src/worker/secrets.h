@@ -1,6 +1,6 @@
 /*
  * worker/secrets.h
- *	  The secrets of one request, to be hidden in what is kept of its answer.
+ *	  Hides the secrets of a request in what is kept of its response.
  */
 #ifndef DF_SECRETS_H
 #define DF_SECRETS_H
@@ -9,15 +9,15 @@
 
 typedef struct DfSecrets DfSecrets;
 
-/* malloc'd, of a system and the token that is sent, if any; NULL = there is nothing to hide */
+/* malloc'd; of a system, and of the token that is sent or NULL; NULL = there are none */
 extern DfSecrets *df_secrets_of(const DfSystem *system, const char *token);
 
 /* wipes and frees; NULL is allowed */
 extern void df_secrets_forget(DfSecrets *secrets);
 
 /*
- * A palloc'd copy of the text with "[redacted]" in the place of each secret, its
- * length in *len; NULL if there is none in it.
+ * A palloc'd copy of the text with "[redacted]" for each secret, *len is updated;
+ * NULL if there is no secret in it.
  */
 extern char *df_secrets_redact(const DfSecrets *secrets, const char *text, size_t *len);
 

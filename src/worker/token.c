@@ -1,21 +1,20 @@
 /*
  * worker/token.c
- *	  OAuth tokens: asked for with a client's credentials, kept in memory, shared
- *	  by all runs of the worker.
+ *	  OAuth tokens: requested with client credentials, kept in memory, shared by
+ *	  all runs of the worker.
  *
- * Runs in a worker.  A request for a token is an exchange of its own beside those
- * of the steps: it belongs to no run, it is made ready in the recording
- * transaction, where the options are read, leaves after the commit, and is
- * answered between turns, with no transaction open.  There is at most one per
- * system at a time; whoever needs the token waits for it, without using
- * attempts.  A token is asked for again a little before it expires, while the
- * old one is still in use, and once when the system refuses it.
+ * Runs in a worker.  A token request belongs to no run.  It is made ready in the
+ * turn's transaction, where the options are read, leaves after the commit, and its
+ * response is read between turns, without a transaction.  At most one per system is
+ * in flight; steps that need the token wait for it without using attempts.  A token
+ * is requested again shortly before it expires, while the old one is still used, and
+ * once when the system refuses it.
  *
- * The credentials go by basic authentication first, as the standard has it, and
- * are tried in the body if the server does not take that.
+ * The client's credentials are sent by basic authentication first, as the standard
+ * wants, and in the body if the server does not accept that.
  *
- * Tokens and secrets never leave this file but for the HTTP room; they are
- * never logged, and wiped when they are dropped.
+ * Tokens and secrets leave this file for the HTTP room only.  Never log them; wipe
+ * them when they are dropped.
  */
 #include "postgres.h"
 
@@ -31,13 +30,13 @@
 #define DEFAULT_LIFE_S 300
 #define LONGEST_LIFE_S (24 * 3600)
 #define SHORTEST_USE_US INT64CONST(500000)
-/* before its end a token is renewed: a tenth of its life, but no more than this */
+/* a token is renewed a tenth of its life before its end, but no earlier than this */
 #define MARGIN_US (30 * INT64CONST(1000000))
 #define LONGEST_TIMEOUT_MS 30000
-/* the HTTP room always answers, unless it had no memory for that */
+/* give up on a response: the HTTP room always returns one, unless it is out of memory */
 #define LOST_US (600 * INT64CONST(1000000))
-#define MAX_ANSWER (64 * 1024)
-/* steps that wait in memory for one token; the others wait in the table */
+#define MAX_RESPONSE (64 * 1024)
+/* steps that wait in memory for a token; others wait in the table */
 #define MAX_WAITING 256
 #define WAIT_IN_TABLE_US (500 * INT64CONST(1000))
 
@@ -57,13 +56,13 @@ struct DfToken
 	uint64 options; /* hash of all options that it depends on */
 
 	char *text; /* malloc'd, NULL = there is none */
-	uint64 serial; /* of the text: no two are the same */
+	uint64 serial; /* of the text, unique */
 	int64 renew_us; /* df_monotonic_us() */
 	int64 expires_us;
-	bool renewed; /* fetched since the one before was refused */
-	bool proven; /* some request with it was not refused */
+	bool renewed; /* requested because the one before was refused */
+	bool proven; /* some request with it was accepted */
 
-	bool asking; /* a request is on the wire, or about to leave */
+	bool asking; /* a request is in flight, or about to leave */
 	uint64 asked_options;
 	int64 asked_us;
 	bool asked_in_body;
@@ -71,28 +70,28 @@ struct DfToken
 
 	int failures; /* in a row */
 	bool refused; /* the server refuses our credentials */
-	TimestampTz hold_until; /* not asked again before */
+	TimestampTz hold_until; /* do not request one before */
 	char why[400]; /* of the last failure */
 	int64 retry_initial_ms;
 	int64 cooldown_ms;
 	int breaker_failures;
 
-	uint64 turn; /* that `waiting` counts */
+	uint64 turn; /* in which `waiting` steps wait */
 	int waiting;
 };
 
-/* a request that leaves after the commit; in the turn's memory */
-typedef struct Question
+/* a token request that leaves after the commit, in df_turn_cxt */
+typedef struct TokenRequest
 {
 	DfToken *token;
 	DfHttpRequest request;
-	char *body; /* all three are wiped */
+	char *body; /* these three are wiped after it has left */
 	char *username;
 	char *password;
-} Question;
+} TokenRequest;
 
 static HTAB *tokens = NULL;
-static List *questions = NIL;
+static List *token_requests = NIL;
 static uint64 last_serial = 0;
 
 /* ---- the cache ------------------------------------------------------------ */
@@ -141,9 +140,9 @@ create_cache(void)
 	tokens = hash_create("dataflows tokens", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
-/* all is forgotten that other options have led to; what is on the wire is known by its hash */
+/* the options have changed; a request in flight is recognised by their hash */
 static void
-begin_anew(DfToken *token, uint64 options)
+reset_token(DfToken *token, uint64 options)
 {
 	drop(token);
 	token->options = options;
@@ -154,7 +153,7 @@ begin_anew(DfToken *token, uint64 options)
 	token->why[0] = '\0';
 }
 
-/* the system's token; NULL if it needs none, and then one that it had is dropped */
+/* the system's token; NULL if it needs none (any more) */
 static DfToken *
 token_of(const DfSystem *system)
 {
@@ -178,7 +177,7 @@ token_of(const DfSystem *system)
 		memset((char *) token + sizeof(TokenKey), 0, sizeof(DfToken) - sizeof(TokenKey));
 	options = hash_options(system);
 	if (!found || token->options != options)
-		begin_anew(token, options);
+		reset_token(token, options);
 	strlcpy(token->name, system->name, sizeof(token->name));
 	token->retry_initial_ms = system->retry.initial_ms;
 	token->cooldown_ms = system->breaker_cooldown_ms;
@@ -186,7 +185,7 @@ token_of(const DfSystem *system)
 	return wanted ? token : NULL;
 }
 
-/* those that nobody asks for any more do not stay for ever */
+/* so that tokens that are no longer used do not stay in memory */
 static void
 drop_expired(int64 now)
 {
@@ -199,9 +198,9 @@ drop_expired(int64 now)
 			drop(token);
 }
 
-/* ---- asking --------------------------------------------------------------- */
+/* ---- requesting ----------------------------------------------------------- */
 
-/* the credentials as form fields, or nothing of them */
+/* with the credentials as form fields, or without them */
 static char *
 form_body(const DfSystem *system, bool in_body)
 {
@@ -221,36 +220,36 @@ form_body(const DfSystem *system, bool in_body)
 }
 
 static void
-ask(DfToken *token, const DfSystem *system)
+request_token(DfToken *token, const DfSystem *system)
 {
 	static const char *const headers[] = {"Content-Type: application/x-www-form-urlencoded",
 										  "Cache-Control: no-store", NULL};
 	MemoryContext old = MemoryContextSwitchTo(df_turn_cxt);
-	Question *question = palloc0(sizeof(Question));
-	DfHttpRequest *request = &question->request;
+	TokenRequest *pending = palloc0(sizeof(TokenRequest));
+	DfHttpRequest *request = &pending->request;
 
-	question->token = token;
-	question->body = form_body(system, token->in_body);
+	pending->token = token;
+	pending->body = form_body(system, token->in_body);
 	if (!token->in_body)
 	{
-		/* encoded: RFC 6749, 2.3.1; so neither holds a colon */
-		question->username = df_url_encode(system->oauth_client_id);
-		question->password = df_url_encode(system->oauth_client_secret);
+		/* encoded (RFC 6749, 2.3.1), so neither contains a colon */
+		pending->username = df_url_encode(system->oauth_client_id);
+		pending->password = df_url_encode(system->oauth_client_secret);
 	}
 	request->cookie = (uint64) (uintptr_t) token | COOKIE_MARK;
 	request->url = pstrdup(system->oauth_token_url);
 	request->method = "POST";
-	request->body = question->body;
-	request->body_len = strlen(question->body);
+	request->body = pending->body;
+	request->body_len = strlen(pending->body);
 	request->headers = headers;
-	request->username = question->username;
-	request->password = question->password;
+	request->username = pending->username;
+	request->password = pending->password;
 	request->ca_file = system->ca_file != NULL ? pstrdup(system->ca_file) : NULL;
 	request->connect_timeout_ms = system->connect_timeout_ms;
 	request->timeout_ms = Min(system->timeout_ms, LONGEST_TIMEOUT_MS);
-	request->max_body = MAX_ANSWER;
+	request->max_body = MAX_RESPONSE;
 	request->allow_private = df_system_allows_private(system, system->oauth_token_url);
-	questions = lappend(questions, question);
+	token_requests = lappend(token_requests, pending);
 	token->asking = true;
 	token->asked_us = df_monotonic_us();
 	token->asked_options = token->options;
@@ -270,25 +269,22 @@ df_token_depart(bool leave)
 {
 	ListCell *lc;
 
-	foreach (lc, questions)
+	foreach (lc, token_requests)
 	{
-		Question *question = lfirst(lc);
+		TokenRequest *pending = lfirst(lc);
 
-		question->token->asked_us = df_monotonic_us();
-		question->token->asking = leave;
+		pending->token->asked_us = df_monotonic_us();
+		pending->token->asking = leave;
 		if (leave)
-			df_http_submit(&question->request);
-		wipe(question->body);
-		wipe(question->username);
-		wipe(question->password);
+			df_http_submit(&pending->request);
+		wipe(pending->body);
+		wipe(pending->username);
+		wipe(pending->password);
 	}
-	questions = NIL;
+	token_requests = NIL;
 }
 
-/*
- * Waits in memory for the token that is on its way, if there are not too many
- * already; those are to look again in the table.
- */
+/* the step waits in memory for the token; if many do so already, in the table */
 static void
 wait_for_token(DfToken *token, DfRun *run, DfStep *step)
 {
@@ -320,7 +316,7 @@ df_token_ready(DfRun *run, DfStep *step, const DfSystem *system)
 	if (now - token->asked_us > LOST_US)
 		token->asking = false;
 	if (!token->asking && !held && (token->text == NULL || now >= token->renew_us))
-		ask(token, system);
+		request_token(token, system);
 	if (token->text != NULL)
 		return true;
 	if (token->asking)
@@ -342,7 +338,7 @@ df_token_take(DfFlight *flight, const DfSystem *system)
 	return token->text;
 }
 
-/* ---- what comes back ------------------------------------------------------ */
+/* ---- responses ------------------------------------------------------------ */
 
 static void
 hold(DfToken *token, int64 ms)
@@ -350,7 +346,7 @@ hold(DfToken *token, int64 ms)
 	token->hold_until = df_now() + ms * 1000;
 }
 
-/* no token for now: later again, and later and later up to the breaker's cooldown */
+/* request one again later, at intervals that double up to the breaker's cooldown */
 static void
 failed(DfToken *token, const DfHttpResult *result, const char *problem)
 {
@@ -367,7 +363,7 @@ failed(DfToken *token, const DfHttpResult *result, const char *problem)
 			LOG,
 			(errmsg("dataflows system \"%s\" gets no token from its authorization server: %s",
 					token->name, problem),
-			 errhint("Steps that need it wait without using attempts, and go on by themselves.")));
+			 errhint("Steps that need it wait, without using attempts, until there is one.")));
 }
 
 static void
@@ -397,7 +393,7 @@ keep(DfToken *token, const DfHttpResult *result, const DfTokenAnswer *answer)
 
 	if (text == NULL)
 	{
-		failed(token, result, "there was no memory for it");
+		failed(token, result, "out of memory");
 		return;
 	}
 	memcpy(text, answer->token, answer->token_len);
@@ -407,10 +403,7 @@ keep(DfToken *token, const DfHttpResult *result, const DfTokenAnswer *answer)
 	token->text = text;
 	token->serial = ++last_serial;
 	token->proven = false;
-	/*
-	 * counted from when it was asked for, as it is no younger; but it is tried, however slow that
-	 * was
-	 */
+	/* its life may have begun when it was requested; but use it once, however long that took */
 	token->expires_us = Max(token->asked_us + life * 1000000, df_monotonic_us() + SHORTEST_USE_US);
 	token->renew_us = token->expires_us - Min(life * 100000, MARGIN_US);
 	if (token->failures > 0 || token->refused)
@@ -423,10 +416,7 @@ keep(DfToken *token, const DfHttpResult *result, const DfTokenAnswer *answer)
 	token->why[0] = '\0';
 }
 
-/*
- * errors by which a server says that it has understood who we are, or that the body would not
- * help
- */
+/* the server has accepted our identity, or says that sending it in the body would not help */
 static bool
 knows_us(const char *error)
 {
@@ -443,7 +433,7 @@ judge(DfToken *token, DfHttpResult *result)
 
 	if (result->fate != DF_FATE_RESPONSE)
 	{
-		failed(token, result, result->error[0] != '\0' ? result->error : "no answer");
+		failed(token, result, result->error[0] != '\0' ? result->error : "no response");
 		return;
 	}
 	problem = df_oauth_read(result->body, result->body_len, &answer);
@@ -481,9 +471,9 @@ df_token_arrive(DfHttpResult *result)
 }
 
 /*
- * A step that was refused twice, or a token that nobody took since the one
- * before was refused: then it is not the token's age, and the answer counts.
- * The next try, after the breaker's cooldown, is made with another token.
+ * If a step was refused twice, or a renewed token was never accepted, the token's age
+ * is not the reason, and the 401 counts as the system's response.  The next try, after
+ * the breaker's cooldown, uses another token.
  */
 bool
 df_token_refused(DfFlight *flight, const DfHttpResult *result)

@@ -10,25 +10,22 @@
 typedef struct DfToken DfToken;
 
 /*
- * Whether a request may leave for the system now: it needs no token, or there is
- * one.  Else the step stays to_send, as a token is being asked for, or is held;
- * in both cases nothing more is to be done for it.  In the recording transaction.
+ * True if a request may leave for the system now: it needs no token, or there is one.
+ * Else the step waits for one, and nothing more is to be done for it in this turn.  In
+ * the turn's transaction.
  */
 extern bool df_token_ready(DfRun *run, DfStep *step, const DfSystem *system);
 
-/* notes in the flight which token it takes along; its text, NULL = none is needed */
+/* the token to send, NULL = none is needed; the flight keeps which one it was */
 extern const char *df_token_take(DfFlight *flight, const DfSystem *system);
 
-/* after the commit: requests for tokens leave, or are dropped */
+/* after the commit: sends the token requests, or drops them */
 extern void df_token_depart(bool leave);
 
-/* a result, outside of transactions; true: it was a token's, and is gone */
+/* outside of transactions; true: it was the response to a token request, and is freed */
 extern bool df_token_arrive(DfHttpResult *result);
 
-/*
- * What an answer says about the token.  True: no more than that it was not valid
- * any more, so that the request is to be sent again with a fresh one.
- */
+/* true: the response only says that the token is no longer valid; send again with a new one */
 extern bool df_token_refused(DfFlight *flight, const DfHttpResult *result);
 
 #endif /* DF_TOKEN_H */

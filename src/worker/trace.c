@@ -1,13 +1,12 @@
 /*
  * worker/trace.c
- *	  Spans of runs, steps and attempts, and their way to the collector.
+ *	  Spans of runs, steps and attempts, and their export to a collector.
  *
- * Runs in workers; the first half in sql workers too, which have no sockets.
- * Spans are made of what was committed, in no transaction, and put into the ring
- * of shared memory; a worker sends them as OTLP/HTTP JSON, in a few requests at
- * a time.  Their ids are computed from the run's, so that nothing of them is
- * stored.  Tracing must never hold a run up: what the collector does not take at
- * once is dropped and counted.
+ * Runs in workers; the first half also in sql workers, which have no sockets.  Spans
+ * are made of what was committed, outside of transactions, and put into a ring in
+ * shared memory; a worker exports them as OTLP/HTTP JSON, a few requests at a time.
+ * Their ids are computed from the run's, so nothing of them is stored.  Never delay
+ * a run for tracing: spans that the collector does not take are dropped and counted.
  */
 #include "postgres.h"
 
@@ -28,16 +27,16 @@
 #include "worker/trace.h"
 #include "worker/worker.h"
 
-#define MAX_BATCH 1024 /* proxies often take bodies of 1 MB and no more */
+#define MAX_BATCH 1024 /* proxies often limit bodies to 1 MB */
 #define MAX_EXPORTS 4
 #define FULL_BATCH 256
-#define LINGER_MS 1000
+#define BATCH_DELAY_MS 1000
 #define PAUSE_MS 5000
 #define TIMEOUT_MS 10000
 #define EPOCH_US ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
-static List *pending = NIL; /* of DfSpan, in the turn's memory: attempts of this turn */
-static int exports = 0; /* requests on their way */
+static List *pending = NIL; /* of DfSpan, in df_turn_cxt: attempts of this turn */
+static int exports = 0; /* in flight */
 static TimestampTz next_export = DF_NEVER;
 static TimestampTz first_seen = DF_NEVER;
 static char *database_name = NULL;
@@ -50,7 +49,7 @@ tracing(void)
 	return df_otlp_endpoint[0] != '\0';
 }
 
-/* numbers of attempts to do it, to ask for it and to undo it do not meet */
+/* unique over the phases of a step */
 static int
 attempt_number(const DfStep *step, int made)
 {
@@ -63,7 +62,7 @@ attempts_made(const DfStep *step)
 	return step->phase == DF_PHASE_UNDO ? step->undo_attempts : step->attempts;
 }
 
-/* asked before the attempt is counted */
+/* called before the attempt is counted */
 const char *
 df_trace_header(const DfRun *run, const DfStep *step)
 {
@@ -210,8 +209,8 @@ df_trace_commit(List *runs)
 /* ---- OTLP ----------------------------------------------------------------- */
 
 /*
- * A collector takes UTF-8 and refuses all if one name is not.  Outside transactions
- * there is nothing to convert with.
+ * A collector refuses the whole export if one name is not UTF-8, and outside of
+ * transactions text cannot be converted: write "?" instead.
  */
 static void
 add_text(StringInfo json, const char *text)
@@ -250,7 +249,7 @@ add_number(StringInfo json, const char *key, int value)
 		return;
 	if (json->data[json->len - 1] != '[')
 		appendStringInfoChar(json, ',');
-	/* whole numbers are strings in the JSON of protobuf */
+	/* protobuf's JSON has integers as strings */
 	appendStringInfo(json, "{\"key\":\"%s\",\"value\":{\"intValue\":\"%d\"}}", key, value);
 }
 
@@ -308,7 +307,7 @@ as_json(const DfSpan *spans, int n)
 	return json.data;
 }
 
-/* the base of a collector is asked at the standard's path */
+/* with the standard path if the setting has none */
 static char *
 endpoint_url(void)
 {
@@ -321,7 +320,7 @@ endpoint_url(void)
 								  : pstrdup(df_otlp_endpoint);
 }
 
-/* ---- the way out ---------------------------------------------------------- */
+/* ---- exporting ------------------------------------------------------------ */
 
 TimestampTz
 df_trace_due(void)
@@ -340,7 +339,9 @@ df_trace_due(void)
 		first_seen = df_now();
 	if (next_export != DF_NEVER && next_export > df_now())
 		return next_export;
-	return waiting >= FULL_BATCH ? df_now() : TimestampTzPlusMilliseconds(first_seen, LINGER_MS);
+	return waiting >= FULL_BATCH
+		? df_now()
+		: TimestampTzPlusMilliseconds(first_seen, BATCH_DELAY_MS);
 }
 
 static void
@@ -360,12 +361,12 @@ submit(const DfSpan *spans, int n)
 	request.connect_timeout_ms = TIMEOUT_MS / 2;
 	request.timeout_ms = TIMEOUT_MS;
 	request.max_body = 65536;
-	request.allow_private = true; /* an administrator named it */
+	request.allow_private = true; /* the setting is an administrator's */
 	exports++;
 	df_http_submit(&request);
 }
 
-/* false if there was nothing */
+/* false: there are no spans */
 static bool
 export_batch(void)
 {

@@ -1,11 +1,10 @@
 /*
  * worker/unescape.c
- *	  Characters as JSON (\/, \u0041), URLs (%41, +) and HTML (&amp;, &#65;) may
- *	  write them, also one in the other.
+ *	  Reads characters that are escaped as in JSON (\/, \u0041), URLs (%41, +) or
+ *	  HTML (&amp;, &#65;), also one within the other.
  *
- * Runs in a worker, where secrets are looked for in what a system has answered,
- * in any transaction.  It reads the text alone, which is not trusted, and must
- * never read behind its end, raise or allocate.
+ * Runs in a worker, in any transaction, where secrets are searched for in responses.
+ * The text is not trusted: never read behind its end, raise an error or allocate.
  */
 #include "postgres.h"
 
@@ -15,7 +14,7 @@
 
 #define LONGEST_ENTITY 10
 
-/* one byte of the text with so many layers undone; 0 = the text has ended */
+/* one byte of the text with up to `layers` escapes undone; 0 = the text has ended */
 static size_t
 read_byte(const char *text, size_t len, int layers, unsigned char *c)
 {
@@ -68,7 +67,7 @@ put_character(uint32 code, unsigned char bytes[4], int *n)
 	return true;
 }
 
-/* behind "\u" */
+/* after "\u" */
 static size_t
 read_utf16(const char *text, size_t len, int layers, unsigned char bytes[4], int *n)
 {
@@ -94,7 +93,7 @@ read_utf16(const char *text, size_t len, int layers, unsigned char bytes[4], int
 																					   : 0;
 }
 
-/* behind a backslash: "u0041", "x41", "n", or the character itself */
+/* after a backslash: "u0041", "x41", "n", or the character itself */
 static size_t
 read_backslash(const char *text, size_t len, int layers, unsigned char bytes[4], int *n)
 {
@@ -170,7 +169,7 @@ entity_means(const char *entity, unsigned char bytes[4], int *n)
 	return false;
 }
 
-/* behind an ampersand */
+/* after an ampersand */
 static size_t
 read_entity(const char *text, size_t len, int layers, unsigned char bytes[4], int *n)
 {

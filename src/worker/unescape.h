@@ -1,19 +1,19 @@
 /*
  * worker/unescape.h
- *	  Characters as JSON, URLs and HTML may write them.
+ *	  Reads characters that are escaped as in JSON, URLs or HTML.
  */
 #ifndef DF_UNESCAPE_H
 #define DF_UNESCAPE_H
 
-/* escapes within escapes that are understood: "\u0026amp;" is two */
+/* escapes within escapes: "\u0026amp;" is two */
 #define DF_ESCAPE_LAYERS 2
 
-/* characters of the longest escape that is understood, within another */
+/* of the longest escape, written within another one */
 #define DF_LONGEST_ESCAPE 72
 
 /*
- * An escape of that many layers at the beginning of a text: the bytes that it
- * stands for, their number in *n.  Returns its length, 0 = there is none.
+ * Reads an escape of that many layers at the beginning of the text: *n bytes that it
+ * stands for.  Returns its length, 0 = there is none.
  */
 extern size_t df_unescape(const char *text, size_t len, int layers, unsigned char bytes[4], int *n);
 
