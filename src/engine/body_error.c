@@ -13,6 +13,7 @@
 #include "engine/body_error.h"
 #include "engine/due.h"
 #include "engine/run_failure.h"
+#include "engine/run_life.h"
 #include "engine/run_steps.h"
 #include "flow/flow.h"
 #include "shared/clock.h"
@@ -78,8 +79,7 @@ df_body_retry_later(DfRun *run, const char *message)
 	if (df_run_deadline(run) != DF_NEVER)
 		run->row.wake_at = Min(run->row.wake_at, df_run_deadline(run));
 	run->row.waiting_for = MemoryContextStrdup(run->cxt, psprintf("transient error: %s", message));
-	run->row.lease = 0;
-	run->released = true;
+	df_run_release(run);
 }
 
 /* what a person is to do about a body that cannot run; NULL = the usual */

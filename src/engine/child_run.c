@@ -47,7 +47,7 @@
 #define CIRCLE_LAST 6
 
 /* how long a parent is kept in memory after a child has ended: the next may follow */
-#define LINGER_MS 1000
+#define RETAIN_MS 1000
 
 static pg_uuid_t
 uuid_of(const char *text)
@@ -203,7 +203,7 @@ df_child_message(DfRun *run, DfMessage *message)
 	child_ended(run, step, (DfRunState) ended, df_json_get(message->payload, "output"),
 				df_json_get(message->payload, "error"));
 	if (run->engine.retained_until != DF_NEVER)
-		run->engine.retained_until = TimestampTzPlusMilliseconds(df_now(), LINGER_MS);
+		run->engine.retained_until = TimestampTzPlusMilliseconds(df_now(), RETAIN_MS);
 }
 
 /* ---- attached runs -------------------------------------------------------- */

@@ -85,7 +85,7 @@ df_run_next_due(const DfRun *run)
 	deadline = df_run_deadline(run);
 	if (deadline != DF_NEVER && (next == DF_NEVER || deadline < next))
 		next = deadline;
-	if (run->engine.retained_until != DF_NEVER &&
+	if (run->life == DF_LIFE_RETAINED &&
 		(next == DF_NEVER || run->engine.retained_until < next))
 		return run->engine.retained_until;
 	return next;

@@ -13,6 +13,7 @@
 #include "engine/due.h"
 #include "engine/run_failure.h"
 #include "engine/park.h"
+#include "engine/run_life.h"
 #include "engine/run_steps.h"
 #include "engine/step_alias.h"
 #include "engine/step_kind.h"
@@ -29,19 +30,17 @@
  * its next tries: to read and enter it for each one that ends would cost the
  * square of their number.
  */
-#define LINGER_STEPS 16
-#define LINGER_MS 1000
+#define RETAIN_STEPS 16
+#define RETAIN_MS 1000
 
-/* lets go of the run, which is to be claimed anew at once: its memory goes with it */
+/* it is to be claimed anew at once, so that more of it, or less, is read */
 void
 df_run_claim_anew(DfRun *run)
 {
 	run->row.sql = false;
 	run->row.wake_at = df_now();
 	run->row.waiting_for = NULL;
-	run->engine.retained_until = DF_NEVER;
-	run->row.lease = 0;
-	run->released = true;
+	df_run_release(run);
 }
 
 /* what the run waits for, in words */
@@ -84,19 +83,16 @@ start_is_open(const DfRun *run)
 	return false;
 }
 
-/*
- * the next child may end at once, the next try is due soon: the run stays in memory, though it
- * waits
- */
+/* whether it is worth its memory though it waits: the next child may end, or try be due, soon */
 static bool
-lingers(DfRun *run)
+is_worth_retaining(DfRun *run)
 {
 	TimestampTz now = df_now();
-	TimestampTz soon = TimestampTzPlusMilliseconds(now, LINGER_MS);
+	TimestampTz soon = TimestampTzPlusMilliseconds(now, RETAIN_MS);
 	TimestampTz due;
 	bool waits = false;
 
-	if (!run->engine.may_retain || run->nsteps < LINGER_STEPS || df_run_due_query(run) != NULL)
+	if (run->nsteps < RETAIN_STEPS || df_run_due_query(run) != NULL)
 		return false;
 	due = df_run_next_step_due(run);
 	if (due != DF_NEVER && due <= soon)
@@ -113,9 +109,9 @@ lingers(DfRun *run)
 	return run->engine.retained_until > now;
 }
 
-/* nothing can be done before an event, a time or a child; false: it stays in memory all the same */
+/* nothing can be done before an event, a time or a child; false: it is retained */
 static bool
-park_live(DfRun *run)
+park_live(DfRun *run, bool may_retain)
 {
 	bool event;
 	char *what = waits_for(run, &event);
@@ -125,8 +121,11 @@ park_live(DfRun *run)
 		df_run_transition(run, DF_RUN_WAIT);
 		run->row.waiting_for = what;
 	}
-	if (lingers(run))
+	if (may_retain && is_worth_retaining(run))
+	{
+		df_run_set_life(run, DF_LIFE_RETAINED);
 		return false;
+	}
 	run->engine.retained_until = DF_NEVER;
 	run->row.wake_at = df_run_next_due(run);
 	run->row.waiting_for = what;
@@ -139,11 +138,11 @@ park_live(DfRun *run)
 }
 
 /*
- * Lets go of a run that has nothing in flight: its row says when, or for what,
- * it is to be looked at again.
+ * Releases a run that has nothing in flight: its row says when, or for what, it is
+ * to be claimed again.
  */
 void
-df_run_park(DfRun *run)
+df_run_park(DfRun *run, bool may_retain)
 {
 	/* nothing leaves for a run that a person has to look at first */
 	for (int i = 0; i < run->nsteps && run->row.state == DF_RUN_STUCK; i++)
@@ -151,16 +150,15 @@ df_run_park(DfRun *run)
 	if (run->row.state != DF_RUN_STUCK && df_run_alias_wanted(run) != NULL)
 		run->engine.wants_alias = true;
 	if (run->worker.in_flight > 0 || df_run_has_to_send(run) || run->engine.wants_inbox ||
-		run->engine.wants_alias || run->engine.next_turn || start_is_open(run))
+		run->engine.wants_alias || run->engine.awaits_commit || start_is_open(run))
 		return;
 	run->row.sql = false;
 	if (!df_run_is_terminal(run->row.state) && run->row.state != DF_RUN_STUCK)
 	{
-		if (!park_live(run))
+		if (!park_live(run, may_retain))
 			return;
 	}
 	else
 		run->row.wake_at = DF_NEVER;
-	run->row.lease = 0;
-	run->released = true;
+	df_run_release(run);
 }

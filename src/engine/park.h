@@ -8,6 +8,7 @@
 #include "types/run.h"
 
 extern void df_run_claim_anew(DfRun *run);
-extern void df_run_park(DfRun *run);
+/* may_retain: there is room to keep it in memory while it waits */
+extern void df_run_park(DfRun *run, bool may_retain);
 
 #endif /* DF_PARK_H */

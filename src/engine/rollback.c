@@ -81,7 +81,7 @@ rollback_finished(DfRun *run, bool stuck)
 		df_run_settle_waits(run);
 		if (df_run_unblocked(run))
 			df_run_enter(run, true);
-		if (run->row.state == DF_RUN_ROLLING_BACK && !run->released)
+		if (run->row.state == DF_RUN_ROLLING_BACK && run->life == DF_LIFE_ACTIVE)
 			df_run_send_due_steps(run);
 	}
 	else
@@ -118,7 +118,7 @@ plan_items(DfRun *run, DfUndoItem *items, int *nitems)
 static void
 undo_former_rounds(DfRun *run, bool stuck)
 {
-	if (run->engine.earlier_more)
+	if (run->engine.earlier == DF_EARLIER_NEWEST)
 		df_run_claim_anew(run);
 	else
 		rollback_finished(run, stuck || run->engine.earlier_failed);
@@ -132,7 +132,7 @@ df_run_roll_back(DfRun *run)
 	int index;
 
 	drop_unsent_steps(run);
-	if (run->row.round_n > 0 && !run->engine.earlier_loaded)
+	if (run->row.round_n > 0 && run->engine.earlier == DF_EARLIER_UNREAD)
 	{
 		if (run->worker.in_flight == 0)
 			df_run_claim_anew(run);

@@ -16,6 +16,7 @@
 #include "engine/run_failure.h"
 #include "engine/park.h"
 #include "engine/rollback.h"
+#include "engine/run_life.h"
 #include "guc.h"
 #include "shared/clock.h"
 #include "shared/json.h"
@@ -49,7 +50,7 @@ advance_forward(DfRun *run)
 	for (;;)
 	{
 		df_run_settle_waits(run);
-		if (!df_run_unblocked(run) || run->engine.next_turn)
+		if (!df_run_unblocked(run) || run->engine.awaits_commit)
 			break;
 		if (run->nsteps - run->engine.nearlier > df_max_steps)
 		{
@@ -60,10 +61,11 @@ advance_forward(DfRun *run)
 			break;
 		}
 		df_run_enter(run, false);
-		if (run->released || (run->row.state != DF_RUN_RUNNING))
+		if (run->life != DF_LIFE_ACTIVE || run->row.state != DF_RUN_RUNNING)
 			break;
 	}
-	if (!run->released && (run->row.state == DF_RUN_RUNNING || run->row.state == DF_RUN_WAITING))
+	if (run->life == DF_LIFE_ACTIVE &&
+		(run->row.state == DF_RUN_RUNNING || run->row.state == DF_RUN_WAITING))
 		df_run_send_due_steps(run);
 }
 
@@ -72,11 +74,13 @@ advance_forward(DfRun *run)
  * steps to send or in flight, or wants its inbox.
  */
 void
-df_run_advance(DfRun *run)
+df_run_advance(DfRun *run, bool may_retain)
 {
 	DfRunState before;
 
 	run->engine.advance = false;
+	if (run->life == DF_LIFE_RETAINED)
+		df_run_set_life(run, DF_LIFE_ACTIVE);
 	do
 	{
 		before = run->row.state;
@@ -85,7 +89,7 @@ df_run_advance(DfRun *run)
 		else if (run->row.state == DF_RUN_ROLLING_BACK)
 			df_run_roll_back(run);
 	} while (run->row.state == DF_RUN_ROLLING_BACK && before != DF_RUN_ROLLING_BACK &&
-			 !run->released);
-	if (!run->released)
-		df_run_park(run);
+			 run->life == DF_LIFE_ACTIVE);
+	if (run->life == DF_LIFE_ACTIVE)
+		df_run_park(run, may_retain);
 }

@@ -7,6 +7,7 @@
 
 #include "types/run.h"
 
-extern void df_run_advance(DfRun *run);
+/* may_retain: there is room to keep it in memory while it waits */
+extern void df_run_advance(DfRun *run, bool may_retain);
 
 #endif /* DF_RUN_ADVANCE_H */

@@ -88,7 +88,7 @@ df_run_alias_answer(DfRun *run, DfStep *step, const char *holder)
 	{
 		df_step_transition(run, step, DF_STEP_SUCCEED);
 		run->engine.inbox_loaded = false;
-		run->engine.next_turn = true;
+		run->engine.awaits_commit = true;
 		return;
 	}
 	df_json_begin(&json);

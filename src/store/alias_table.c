@@ -123,7 +123,7 @@ df_alias_confirm(List *runs)
 	{
 		DfRun *run = lfirst(lc);
 
-		for (int i = 0; run->engine.next_turn && i < run->nsteps; i++)
+		for (int i = 0; run->engine.awaits_commit && i < run->nsteps; i++)
 		{
 			DfStep *step = run->steps[i];
 

@@ -157,8 +157,7 @@ load_former(DfRun *run)
 		run->engine.loaded_steps =
 			lcons(step_from_row(&plan, i, run->cxt), run->engine.loaded_steps);
 	MemoryContextSwitchTo(old);
-	run->engine.earlier_loaded = true;
-	run->engine.earlier_more = n == FORMER_STEPS;
+	run->engine.earlier = n == FORMER_STEPS ? DF_EARLIER_NEWEST : DF_EARLIER_ALL;
 	run->engine.earlier_failed = !stuck && has_failed_undo_of_former(run);
 }
 

@@ -22,6 +22,17 @@
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
 
+/* a run's life in this worker's memory: engine/run_life.c says what is true in each */
+typedef enum DfRunLife
+{
+	DF_LIFE_CLAIMED, /* its row was read */
+	DF_LIFE_ACTIVE, /* its steps are here */
+	DF_LIFE_RETAINED, /* it waits, and is kept in memory for a moment */
+	DF_LIFE_RELEASED, /* it leaves memory once it is recorded */
+	DF_LIFE_DEFERRED, /* it could not be recorded yet */
+	DF_LIFE_BROKEN /* what memory says of it is not to be trusted */
+} DfRunLife;
+
 /*
  * What its row holds and a worker changes.  Read by store/run_table.c, written to the
  * table by store/run_table.c; in between the engine's, but where it says otherwise.
@@ -50,6 +61,14 @@ typedef struct DfRunRow
 	bool drifted; /* the function's text is not the first entry's any more */
 } DfRunRow;
 
+/* which steps of earlier rounds are here: they are read for a run that does not go forward */
+typedef enum DfEarlierSteps
+{
+	DF_EARLIER_UNREAD,
+	DF_EARLIER_NEWEST, /* there are older ones in the table */
+	DF_EARLIER_ALL
+} DfEarlierSteps;
+
 /* what the engine keeps of it between two looks; gone when it is released */
 typedef struct DfRunEngine
 {
@@ -61,10 +80,9 @@ typedef struct DfRunEngine
 	int entry_no; /* counts entries into the body */
 	int calls; /* recorded steps called in this entry */
 
-	/* store/run_table.c, when it reads the steps of a run that rolls back or is stuck */
-	bool earlier_loaded; /* the steps of earlier rounds that may have to be undone are here, */
-	bool earlier_more; /* but for older ones, */
-	bool earlier_failed; /* and the undo of one that is not here has failed */
+	/* store/step_table.c: of earlier rounds' steps, those that may have to be undone */
+	DfEarlierSteps earlier;
+	bool earlier_failed; /* the undo of one that is not here has failed */
 
 	/* what the store has read, until the engine takes it */
 	List *loaded_steps;
@@ -76,7 +94,7 @@ typedef struct DfRunEngine
 	bool blocked_any; /* one of them will do */
 
 	TimestampTz fails_at; /* due.c: its deadline, DF_NEVER = none */
-	TimestampTz retained_until; /* park.c: kept till then, though nothing of it is in flight */
+	TimestampTz retained_until; /* park.c: it may be RETAINED till then, DF_NEVER = anew */
 	int depth; /* callers above it, -1 = not known yet: step_call.c */
 
 	bool advance; /* whoever sees something happen to it: run_advance.c is to look at it */
@@ -84,10 +102,9 @@ typedef struct DfRunEngine
 	bool inbox_loaded; /* for all that it waits for now */
 	bool wants_inbox; /* a wait was begun: read the inbox, look again */
 	bool wants_alias; /* a step asks for a key: try to take it, look again */
-	bool next_turn; /* an alias was taken: the body goes on once that is committed */
+	bool awaits_commit; /* an alias was taken: the body goes on once that is committed */
 	bool has_child_work; /* some step has to_insert_child or child_request */
 	bool has_keyed_start; /* one of them by key: whether it starts is known after the recording */
-	bool may_retain; /* there is room to keep it while its children end: the worker's word */
 } DfRunEngine;
 
 /* what the worker keeps of it: the engine reads in_flight, no more */
@@ -97,8 +114,8 @@ typedef struct DfRunWorker
 	bool on_turn_list; /* run_list.c */
 	int in_flight; /* dispatch.c: requests on the wire, or about to leave */
 	int upsets; /* failure.c: errors in a row, not of its making, while it was looked at */
-	bool answered; /* responses.c: an answer was applied that is not recorded yet */
-	bool deferred; /* deferred.c: it could not be recorded yet, nothing is done with it before */
+	bool response_applied; /* responses.c: one that is not recorded yet */
+	TimestampTz let_go_at; /* failure.c: of a broken run, when its lease is given back */
 	List *deferred_attempts; /* deferred.c: of DfAttempt, to be recorded with it */
 } DfRunWorker;
 
@@ -117,6 +134,8 @@ typedef struct DfRun
 	pg_uuid_t parent; /* of a child run */
 	int parent_n; /* step of the parent, 0 = nobody called it */
 
+	DfRunLife life; /* engine/run_life.c alone */
+
 	DfStep **steps; /* run_steps.c: steps[i]->index == i, n ascends */
 	int nsteps;
 	int maxsteps;
@@ -126,10 +145,6 @@ typedef struct DfRun
 	DfRunRow saved; /* what the table has: store/record.c, after each commit */
 	DfRunEngine engine;
 	DfRunWorker worker;
-
-	bool adopted; /* its recorded steps are all here */
-	bool released; /* the worker is to let go of it after the commit */
-	bool broken; /* not to be trusted any more: only to be let go of, at wake_at */
 } DfRun;
 
 /* its row is what the table has now */
@@ -155,7 +170,7 @@ df_run_differs(const DfRun *run)
 static inline bool
 df_run_rests(const DfRun *run)
 {
-	return run->broken || run->worker.deferred;
+	return run->life == DF_LIFE_BROKEN || run->life == DF_LIFE_DEFERRED;
 }
 
 #endif /* DF_TYPES_RUN_H */

@@ -15,6 +15,7 @@
 #include "engine/run_advance.h"
 #include "engine/run_failure.h"
 #include "engine/operator.h"
+#include "engine/run_life.h"
 #include "engine/step_alias.h"
 #include "guc.h"
 #include "shared/watchdog.h"
@@ -196,25 +197,24 @@ check_entry(DfRun *run)
 void
 df_advance_run(DfRun *run)
 {
-	bool was_retained;
+	bool was_retained = run->life == DF_LIFE_RETAINED;
+	bool may_retain;
 
 	df_turn_list_add(run);
 	if (run->workflow == NULL)
 	{
 		df_run_get_stuck(run, ERRCODE_UNDEFINED_OBJECT, "the version of its workflow is missing",
 						 NULL);
-		run->released = true;
-		run->row.lease = 0;
+		df_run_release(run);
 		return;
 	}
 	check_entry(run);
 	df_slot_enter_body(df_worker.slot, run->id, run == df_worker.careful_run);
 	df_worker.current = run;
-	run->engine.may_retain = df_worker.slot->kind == DF_SLOT_WORKER && !df_is_winding_down() &&
+	may_retain = df_worker.slot->kind == DF_SLOT_WORKER && !df_is_winding_down() &&
 		df_worker.nretained < df_max_runs / RETAINED_PART;
-	was_retained = run->engine.retained_until != DF_NEVER;
-	df_run_advance(run);
-	if (!was_retained && run->engine.retained_until != DF_NEVER)
+	df_run_advance(run, may_retain);
+	if (!was_retained && run->life == DF_LIFE_RETAINED)
 		df_worker.nretained++;
 	df_worker.current = NULL;
 	df_slot_leave_body(df_worker.slot);
@@ -251,7 +251,7 @@ dispatch_run(DfRun *run, bool urgent)
 	int before = run->worker.in_flight;
 
 	/* advancing it may show that it has nothing to send any more */
-	if (run->released || df_run_rests(run) || run->engine.advance)
+	if (run->life == DF_LIFE_RELEASED || df_run_rests(run) || run->engine.advance)
 		return false;
 	df_worker.current = run;
 	df_dispatch(run, urgent);

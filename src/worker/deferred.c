@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "engine/run_life.h"
 #include "shared/clock.h"
 #include "shared/trouble.h"
 #include "store/xact.h"
@@ -31,7 +32,7 @@ defer_run(DfRun *run)
 	/* next time, try it after the others */
 	dlist_delete(&run->worker.node);
 	dlist_push_tail(&df_worker.runs, &run->worker.node);
-	if (run->worker.deferred)
+	if (run->life == DF_LIFE_DEFERRED)
 		return;
 	old = MemoryContextSwitchTo(run->cxt);
 	foreach (lc, df_attempts_of(run))
@@ -43,9 +44,8 @@ defer_run(DfRun *run)
 		run->worker.deferred_attempts = lappend(run->worker.deferred_attempts, attempt);
 	}
 	MemoryContextSwitchTo(old);
-	df_worker.turn_list = list_delete_ptr(df_worker.turn_list, run);
-	run->worker.on_turn_list = false;
-	run->worker.deferred = true;
+	df_turn_list_remove(run);
+	df_run_set_life(run, DF_LIFE_DEFERRED);
 	df_worker.ndeferred++;
 }
 
@@ -53,10 +53,10 @@ defer_run(DfRun *run)
 static void
 end_deferral(DfRun *run)
 {
-	df_worker.turn_list = list_delete_ptr(df_worker.turn_list, run);
-	if (!run->worker.deferred)
+	df_turn_list_remove(run);
+	if (run->life != DF_LIFE_DEFERRED)
 		return;
-	run->worker.deferred = false;
+	df_run_end_deferral(run);
 	run->worker.deferred_attempts = NIL;
 	df_worker.ndeferred--;
 	/* read what the inbox got for it meanwhile */
@@ -73,7 +73,7 @@ can_be_claimed_again(const DfRun *run)
 	int in_flight = run->worker.in_flight;
 	ListCell *lc;
 
-	if (!df_failed_for_lock() || run->worker.answered || run->worker.deferred)
+	if (!df_failed_for_lock() || run->worker.response_applied || run->life == DF_LIFE_DEFERRED)
 		return false;
 	foreach (lc, df_worker.departures)
 		if (((DfDeparture *) lfirst(lc))->flight != NULL &&
@@ -97,7 +97,8 @@ df_record_one_by_one(List *runs)
 
 		if (failures < MAX_FAILURES_IN_A_ROW)
 		{
-			attempts = run->worker.deferred ? run->worker.deferred_attempts : df_attempts_of(run);
+			attempts = run->life == DF_LIFE_DEFERRED ? run->worker.deferred_attempts
+													 : df_attempts_of(run);
 			recorded = df_try_record(list_make1(run), attempts);
 			failures = recorded == DF_RECORD_LATER ? failures + 1 : 0;
 		}
@@ -134,7 +135,7 @@ df_record_deferred(void)
 	{
 		DfRun *run = dlist_container(DfRun, worker.node, iter.cur);
 
-		if (!run->worker.deferred)
+		if (run->life != DF_LIFE_DEFERRED)
 			continue;
 		runs = lappend(runs, run);
 		attempts = list_concat(attempts, run->worker.deferred_attempts);

@@ -492,7 +492,7 @@ df_departures_withdraw(void)
 	{
 		DfDeparture *departure = lfirst(lc);
 
-		if (departure->flight != NULL && departure->flight->run->worker.deferred)
+		if (departure->flight != NULL && departure->flight->run->life == DF_LIFE_DEFERRED)
 			withdraw(departure);
 	}
 }
@@ -590,7 +590,7 @@ df_arrive(DfHttpResult *result)
 	char *why = NULL;
 
 	/* of a broken run, whoever claims it next takes the answer for lost */
-	if (!flight->run->broken)
+	if (flight->run->life != DF_LIFE_BROKEN)
 		apply_answer(flight, result, df_system_get(flight->step->system, &why));
 	df_secrets_forget(flight->secrets);
 	flight->secrets = NULL;

@@ -13,6 +13,7 @@
 #include "utils/memutils.h"
 
 #include "engine/body.h"
+#include "engine/run_life.h"
 #include "shared/clock.h"
 #include "shared/trouble.h"
 #include "store/run_table.h"
@@ -55,10 +56,10 @@ df_break_run(DfRun *run)
 			departure->flight = NULL;
 		}
 	}
-	run->broken = true;
+	df_turn_list_remove(run);
+	df_run_set_life(run, DF_LIFE_BROKEN);
 	run->engine.advance = false;
-	run->row.wake_at = df_now();
-	df_worker.turn_list = list_delete_ptr(df_worker.turn_list, run);
+	run->worker.let_go_at = df_now();
 }
 
 /* its row says when it is due again; if that cannot be written either, try in a second */
@@ -85,9 +86,9 @@ release_broken_run(DfRun *run)
 	PG_END_TRY();
 	MemoryContextSwitchTo(df_turn_cxt);
 	if (ok)
-		df_release_run(run);
+		df_run_let_go(run);
 	else
-		run->row.wake_at = df_now() + USECS_PER_SEC;
+		run->worker.let_go_at = df_now() + USECS_PER_SEC;
 }
 
 /* those with no request in flight */
@@ -101,7 +102,8 @@ df_release_broken_runs(void)
 	{
 		DfRun *run = dlist_container(DfRun, worker.node, iter.cur);
 
-		if (run->broken && run->worker.in_flight == 0 && run->row.wake_at <= now)
+		if (run->life == DF_LIFE_BROKEN && run->worker.in_flight == 0 &&
+			run->worker.let_go_at <= now)
 			release_broken_run(run);
 	}
 }

@@ -14,6 +14,7 @@
 #include "engine/blocked.h"
 #include "engine/due.h"
 #include "engine/operator.h"
+#include "engine/run_life.h"
 #include "engine/run_steps.h"
 #include "guc.h"
 #include "shared/clock.h"
@@ -72,7 +73,7 @@ df_add_claimed(List *runs, List *versions)
 		/* SKIP LOCKED does not skip our own lock: a turn may claim a run twice */
 		if (df_find_run(&run->id) != NULL)
 		{
-			MemoryContextDelete(run->cxt);
+			df_run_let_go(run);
 			continue;
 		}
 		run->workflow = workflow_of(run->workflow_name, lfirst_int(vc));
@@ -102,7 +103,7 @@ df_finish_loading(DfRun *run)
 	run->engine.loaded_steps = NIL;
 	df_run_loaded(run);
 	df_recover_lost(run);
-	run->adopted = true;
+	df_run_set_life(run, DF_LIFE_ACTIVE);
 }
 
 void
@@ -115,7 +116,7 @@ df_finish_loading_all(void)
 	{
 		DfRun *run = lfirst(lc);
 
-		if (run->adopted)
+		if (run->life != DF_LIFE_CLAIMED)
 			continue;
 		df_worker.current = run;
 		df_finish_loading(run);
@@ -135,14 +136,14 @@ df_release_unloaded(List *runs, bool transient)
 	ListCell *lc;
 
 	foreach (lc, runs)
-		if (!((DfRun *) lfirst(lc))->adopted)
+		if (((DfRun *) lfirst(lc))->life == DF_LIFE_CLAIMED)
 			unloaded = lappend(unloaded, lfirst(lc));
 	if (list_length(unloaded) > 1 && !transient)
 		df_worker.one_at_a_time = list_length(unloaded);
 	foreach (lc, unloaded)
 	{
 		if (list_length(unloaded) > 1 || transient)
-			df_release_run(lfirst(lc));
+			df_run_let_go(lfirst(lc));
 		else
 			df_break_run(lfirst(lc));
 	}
@@ -244,7 +245,7 @@ df_wake_due_runs(void)
 		DfRun *run = dlist_container(DfRun, worker.node, iter.cur);
 		TimestampTz due = df_run_next_due(run);
 
-		if (run->engine.retained_until != DF_NEVER)
+		if (run->life == DF_LIFE_RETAINED)
 			df_worker.nretained++;
 		if (!df_run_rests(run) && due != DF_NEVER && due <= now)
 			run->engine.advance = true;

@@ -28,7 +28,7 @@
 static bool
 stopped_moving(const DfRun *run)
 {
-	return run->released && df_run_differs(run);
+	return run->life == DF_LIFE_RELEASED && df_run_differs(run);
 }
 
 void
@@ -71,11 +71,11 @@ df_after_commit(List *runs)
 	{
 		DfRun *run = lfirst(lc);
 
-		run->worker.on_turn_list = run->worker.answered = false;
+		run->worker.on_turn_list = run->worker.response_applied = false;
 		run->worker.upsets = 0;
-		run->engine.advance |= run->engine.next_turn;
-		run->engine.next_turn = false;
-		if (!run->released)
+		run->engine.advance |= run->engine.awaits_commit;
+		run->engine.awaits_commit = false;
+		if (run->life != DF_LIFE_RELEASED)
 			continue;
 		released = lappend(released, run);
 		if (run->row.sql)
@@ -84,7 +84,7 @@ df_after_commit(List *runs)
 			df_worker.next_due = df_earlier(df_worker.next_due, run->row.wake_at);
 	}
 	foreach (lc, released)
-		df_release_run(lfirst(lc));
+		df_run_let_go(lfirst(lc));
 	if (sql_due)
 		df_slot_wake(DF_SLOT_SQL_WORKER, MyDatabaseId, GetUserId());
 }

@@ -43,7 +43,7 @@ apply_response(DfHttpResult *result)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	run->worker.answered = true;
+	run->worker.response_applied = true;
 	df_turn_list_add(run);
 	df_worker.current = NULL;
 	result->cookie = 0;
@@ -56,7 +56,7 @@ df_apply_responses(void)
 	ListCell *lc;
 
 	foreach (lc, df_worker.responses)
-		if (!run_of(lfirst(lc))->worker.deferred)
+		if (run_of(lfirst(lc))->life != DF_LIFE_DEFERRED)
 			apply_response(lfirst(lc));
 }
 
@@ -82,7 +82,7 @@ df_have_responses(void)
 	ListCell *lc;
 
 	foreach (lc, df_worker.responses)
-		if (!run_of(lfirst(lc))->worker.deferred)
+		if (run_of(lfirst(lc))->life != DF_LIFE_DEFERRED)
 			return true;
 	return false;
 }
@@ -103,7 +103,7 @@ apply_alone(DfHttpResult *result)
 	}
 	PG_CATCH();
 	{
-		later = df_turn_failed() && !run->broken;
+		later = df_turn_failed() && run->life != DF_LIFE_BROKEN;
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(df_turn_cxt);
@@ -120,13 +120,13 @@ df_apply_rest(void)
 		DfHttpResult *result = lfirst(lc);
 		DfRun *run;
 
-		if (result->cookie == 0 || run_of(result)->worker.deferred)
+		if (result->cookie == 0 || run_of(result)->life == DF_LIFE_DEFERRED)
 			continue;
 		run = run_of(result);
 		/* for a broken run this only frees its place and counts it as landed */
-		if (!run->broken && !apply_alone(result))
+		if (run->life != DF_LIFE_BROKEN && !apply_alone(result))
 			return;
-		if (run->broken && result->cookie != 0)
+		if (run->life == DF_LIFE_BROKEN && result->cookie != 0)
 			apply_response(result);
 	}
 }

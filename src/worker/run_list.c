@@ -28,18 +28,42 @@ df_turn_list_add(DfRun *run)
 }
 
 void
-df_release_run(DfRun *run)
+df_turn_list_remove(DfRun *run)
+{
+	df_worker.turn_list = list_delete_ptr(df_worker.turn_list, run);
+	run->worker.on_turn_list = false;
+}
+
+#ifdef USE_ASSERT_CHECKING
+static bool
+is_about_to_send(const DfRun *run)
 {
 	ListCell *lc;
 
-	Assert(run->worker.in_flight == 0);
 	foreach (lc, df_worker.departures)
 		if (((DfDeparture *) lfirst(lc))->flight != NULL &&
 			((DfDeparture *) lfirst(lc))->flight->run == run)
-			((DfDeparture *) lfirst(lc))->flight = NULL;
-	dlist_delete(&run->worker.node);
-	df_worker.nruns--;
-	df_worker.turn_list = list_delete_ptr(df_worker.turn_list, run);
+			return true;
+	return false;
+}
+#endif
+
+/*
+ * The one way out of memory: of a run that is recorded and released, one that is
+ * broken and whose lease is given back, one that was never loaded, one that a sql
+ * worker is through with.  What it came to since it was last recorded is lost.
+ */
+void
+df_run_let_go(DfRun *run)
+{
+	Assert(run->worker.in_flight == 0 && !is_about_to_send(run));
+	/* one that is not in the list was claimed twice */
+	if (run->worker.node.next != NULL)
+	{
+		dlist_delete(&run->worker.node);
+		df_worker.nruns--;
+		df_turn_list_remove(run);
+	}
 	MemoryContextDelete(run->cxt);
 }
 

@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "engine/attempt.h"
+#include "engine/run_life.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -180,7 +181,7 @@ claim(const pg_uuid_t *id)
 static void
 hand_over(DfRun *run)
 {
-	bool more = !run->released || run->engine.wants_inbox || run->engine.wants_alias;
+	bool more = run->life != DF_LIFE_RELEASED;
 
 	for (int i = 0; i < run->nsteps; i++)
 	{
@@ -195,9 +196,7 @@ hand_over(DfRun *run)
 		run->row.wake_at = df_now();
 		run->row.waiting_for = NULL;
 	}
-	run->engine.wants_inbox = run->engine.wants_alias = false;
-	run->row.lease = 0;
-	run->released = true;
+	df_run_release(run);
 }
 
 static void
@@ -242,7 +241,8 @@ do_step(DfRun *run, const DfSqlOutcome *failure)
 	step = df_run_due_query(run);
 	if (step != NULL)
 	{
-		run->released = false;
+		/* it was released for its SQL to be run: that is done here and now */
+		df_run_take_up(run, df_worker.lease);
 		if (failure != NULL)
 			outcome = *failure;
 		else
@@ -319,7 +319,7 @@ forget_runs(void)
 	dlist_mutable_iter iter;
 
 	dlist_foreach_modify (iter, &df_worker.runs)
-		df_release_run(dlist_container(DfRun, worker.node, iter.cur));
+		df_run_let_go(dlist_container(DfRun, worker.node, iter.cur));
 	df_worker.turn_list = NIL;
 	df_turn_attempts = NIL;
 	df_reset_turn_memory();

@@ -24,7 +24,8 @@ extern bool df_is_winding_down(void); /* begin nothing new */
 
 extern DfRun *df_find_run(const pg_uuid_t *id); /* NULL = not in memory */
 extern void df_turn_list_add(DfRun *run); /* it is to be recorded in this turn */
-extern void df_release_run(DfRun *run);
+extern void df_turn_list_remove(DfRun *run);
+extern void df_run_let_go(DfRun *run); /* its memory goes; its row is as it should be */
 
 /* ---- responses.c ------------------------------------------------------------ */
 

@@ -184,12 +184,12 @@ next_due_in_memory(void)
 	{
 		DfRun *run = dlist_container(DfRun, worker.node, iter.cur);
 
-		if (run->worker.deferred)
+		if (run->life == DF_LIFE_DEFERRED)
 			continue;
-		if (run->broken)
+		if (run->life == DF_LIFE_BROKEN)
 		{
 			if (run->worker.in_flight == 0)
-				due = df_earlier(due, run->row.wake_at);
+				due = df_earlier(due, run->worker.let_go_at);
 			continue;
 		}
 		if (run->engine.advance)
