@@ -136,6 +136,13 @@ for my $column (defined $out ? $out =~ /OUT (\w+)/g : ())
 	offence("status(): column \"$column\" is missing") unless $status =~ /`$column`/;
 }
 
+# the index leads to all of them
+my $index = slurp('docs/reference/README.md');
+for my $name (sort(keys %functions, keys %views))
+{
+	offence("the index has no link to $name") unless $index =~ /\[`$name`\]\(/;
+}
+
 # ---- settings -------------------------------------------------------------------
 
 my %size = (ms => 1, s => 1000, min => 60_000, h => 3_600_000, d => 86_400_000, B => 1, kB => 1024, MB => 1024**2, '' => 1);

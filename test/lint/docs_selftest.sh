@@ -33,6 +33,7 @@ change $reference/operators.md 's/^dataflows.adopt\(\) RETURNS bigint/dataflows.
 change $reference/waits.md '/^## `alias`/,$s/\*\*Errors:\*\*//' 'docs/reference: function alias(): its errors are missing'
 change $reference/http.md 's/^dataflows\.url\(/dataflows.uri(/' 'docs/reference: function url() is missing'
 echo 'docs/reference: there is no function uri()' >>"$copy.expected"
+change $reference/README.md 's/\[`forget`\]/forget/' 'docs/reference: the index has no link to forget'
 change $reference/views.md 's/^\| `drifted` \|/| `drifts` |/' 'docs/reference: view runs: column "drifted" is missing'
 echo 'docs/reference: view runs: there is no column "drifts"' >>"$copy.expected"
 change $reference/settings.md 's/^(\| `dataflows.undo_for` \|) 24h/\1 25h/' \
