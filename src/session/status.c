@@ -217,7 +217,8 @@ static const char *
 crowd(const Known *known)
 {
 	for (int i = 0; i < known->nslots; i++)
-		if (known->slots[i].kind == DF_SLOT_COORDINATOR && known->slots[i].lacks_slot_since != DF_NEVER)
+		if (known->slots[i].kind == DF_SLOT_COORDINATOR &&
+			known->slots[i].lacks_slot_since != DF_NEVER)
 			return psprintf("all %d slots of dataflows.max_processes are in use, the owners of "
 							"workflows go on by turns: increase it and restart the server",
 							df_shared->nslots);

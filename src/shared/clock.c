@@ -1,9 +1,9 @@
 /*
  * shared/clock.c
- *	  The one place that reads the clock and draws random numbers.
+ *	  The only place that reads the clock and draws random numbers.
  *
- * Used by every process, inside and outside of transactions.  It must never
- * touch a table or keep anything but the last UUID of this process.
+ * Used by every process, inside and outside of transactions.  Never read a table here,
+ * and keep nothing but the last UUID of this process.
  */
 #include "postgres.h"
 
@@ -53,10 +53,7 @@ put_ticks(pg_uuid_t *uuid, uint64 ticks)
 	uuid->data[7] = (unsigned char) ticks;
 }
 
-/*
- * A UUIDv7 that is greater than every other that this process has made, even
- * if the clock was set back in between.
- */
+/* greater than every other UUID of this process, even if the clock was set back meanwhile */
 pg_uuid_t
 df_new_uuid(void)
 {
@@ -73,7 +70,6 @@ df_new_uuid(void)
 	return uuid;
 }
 
-/* not above any UUID that is made at that time or later */
 pg_uuid_t
 df_uuid_floor(TimestampTz at)
 {

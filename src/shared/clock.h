@@ -12,9 +12,8 @@
 extern TimestampTz df_now(void);
 
 /*
- * Microseconds since some moment, for measuring how long something took or may
- * take: unlike df_now() it never jumps.  Inline, so that rooms that are built
- * alone (tests of http/) need nothing else of this one.
+ * Microseconds since some moment, to measure how long something takes: unlike df_now()
+ * it never jumps.  Inline, so that unit tests of http/ need no other file of this room.
  */
 static inline int64
 df_monotonic_us(void)
@@ -28,7 +27,7 @@ df_monotonic_us(void)
 /* a new UUIDv7: time-ordered, also within one process and millisecond */
 extern pg_uuid_t df_new_uuid(void);
 
-/* no UUID made at that time or later is below it */
+/* the least UUIDv7 of that time: no UUID made then or later is below it */
 extern pg_uuid_t df_uuid_floor(TimestampTz at);
 
 /* from the strong source, for keys and tokens; raises if there is none */

@@ -1,11 +1,11 @@
 /*
  * shared/encoding.c
- *	  Text between the database and the world, which speaks UTF-8.
+ *	  Converts text between the database's encoding and UTF-8, which systems use.
  *
- * Runs wherever requests are made and answers and webhooks are read, in a
- * transaction, in any role: it looks conversions up in the catalog.  In a
- * database of SQL_ASCII bytes are bytes.  It must never raise for what is in the
- * text: what cannot be said in the other encoding becomes "?".
+ * Runs where requests are made and responses and webhooks are read, in a transaction,
+ * since it looks up conversions in the catalog; in any role.  In a SQL_ASCII database
+ * nothing is converted.  Never raise an error for what a text contains: a character
+ * that the other encoding lacks becomes "?".
  */
 #include "postgres.h"
 
@@ -16,6 +16,7 @@
 #include "shared/hex.h"
 #include "utils/memutils.h"
 
+/* nothing is to be converted */
 static bool
 speaks_utf8(void)
 {
@@ -93,7 +94,7 @@ escaped_code(const char *text)
 	return code;
 }
 
-/* in place: what is no ASCII as it is; half of a pair is left for who finds it invalid */
+/* replaces, in place, escapes of characters beyond ASCII; leaves halves of a pair as they are */
 static void
 unescape(char *text)
 {
@@ -120,7 +121,7 @@ unescape(char *text)
 			from += 6;
 			continue;
 		}
-		/* what follows a backslash is no beginning of an escape */
+		/* a character after a backslash cannot begin an escape */
 		if (from[0] == '\\' && from[1] != '\0')
 			len = 2;
 		memmove(to, from, len);

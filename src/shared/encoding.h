@@ -1,23 +1,23 @@
 /*
  * shared/encoding.h
- *	  Text between the database and the world, which speaks UTF-8.
+ *	  Converts text between the database's encoding and UTF-8, which systems use.
  */
 #ifndef DF_ENCODING_H
 #define DF_ENCODING_H
 
 #include "df_types.h"
 
-/* the same text in UTF-8; palloc'd, or the text itself where nothing is to be done */
+/* palloc'd, or the text itself if nothing is to be converted */
 extern char *df_text_to_utf8(const char *text);
 
 /*
- * Bytes of the world as text of the database, terminated by a NUL; NULL if they
- * are not valid or contain a NUL.  A character that the database's encoding does
- * not have becomes "?".
+ * Bytes from outside as a NUL-terminated string in the database's encoding; NULL if
+ * they are not valid UTF-8 or contain a NUL.  A character that the database's encoding
+ * lacks becomes "?".
  */
 extern char *df_text_from_utf8(const char *bytes, size_t len);
 
-/* the same of JSON, where characters may be written as \uXXXX */
+/* the same for JSON, where characters may be written as \uXXXX */
 extern char *df_json_from_utf8(const char *bytes, size_t len);
 
 #endif /* DF_ENCODING_H */

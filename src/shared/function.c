@@ -1,10 +1,10 @@
 /*
  * shared/function.c
- *	  The function of a workflow, found by its stored signature.
+ *	  Finds the function of a workflow by its stored signature.
  *
- * Runs in sessions, which judge rights by it, and in workers, which enter it.
- * It reads catalogs only.  It never looks at the search_path: "jsonb" is
- * PostgreSQL's own type, even where somebody's schema has another one.
+ * Runs in sessions, which check rights on it, and in workers, which enter it.  Reads
+ * catalogs only.  Never use the search_path: "jsonb" is PostgreSQL's type, even if
+ * some schema has another one.
  */
 #include "postgres.h"
 
@@ -19,7 +19,7 @@
 #include "utils/regproc.h"
 #include "utils/syscache.h"
 
-/* the n arguments are jsonb, all of them */
+/* a function with n arguments of type jsonb */
 static Oid
 oid_with_arguments(const char *signature, int n)
 {

@@ -1,16 +1,16 @@
 /*
  * shared/header.c
- *	  Facts about headers of requests: whose they are, and what is legal.
+ *	  Facts about request headers: who may set them, and what is legal.
  *
- * Called in sessions that set options, in bodies, and in the HTTP room: in any
- * process, transaction and role.  It only reads what it is given, and must never
- * raise or allocate, as callbacks of libcurl's may be above it.
+ * Called in sessions that set options, in bodies and in the HTTP room: in any process,
+ * transaction and role.  Reads its arguments only.  Never raise an error or allocate
+ * here, since a callback of libcurl's may be the caller.
  */
 #include "postgres.h"
 
 #include "shared/header.h"
 
-/* what is not here is free */
+/* all others are DF_HEADER_FREE */
 static const struct
 {
 	const char *name;
@@ -26,8 +26,8 @@ static const struct
 	{"Cookie", DF_HEADER_SECRET},
 	{"Proxy-Authorization", DF_HEADER_SECRET},
 	{DF_IDEMPOTENCY_HEADER, DF_HEADER_KEY},
-	/* with one of these, what is sent could be read in two ways, or not at all */
-	{"Accept-Encoding", DF_HEADER_TRANSPORT}, /* libcurl says what it can decode */
+	/* these could make a request ambiguous, or unreadable */
+	{"Accept-Encoding", DF_HEADER_TRANSPORT}, /* libcurl sets what it can decode */
 	{"Connection", DF_HEADER_TRANSPORT},
 	{"Content-Length", DF_HEADER_TRANSPORT},
 	{"Expect", DF_HEADER_TRANSPORT},

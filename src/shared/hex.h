@@ -1,6 +1,6 @@
 /*
  * shared/hex.h
- *	  Hexadecimal digits, read; the server's hex_encode() writes them.
+ *	  Reads hexadecimal digits; the server's hex_encode() writes them.
  *
  * Inline, so that rooms that are built alone (tests of http/) need nothing else
  * of this one.  For base64 the server's pg_b64_encode() and pg_b64_decode() are
@@ -12,7 +12,7 @@
 
 #include "postgres.h"
 
-/* -1 = it is none */
+/* -1 = it is not one */
 static inline int
 df_hex_digit(char c)
 {

@@ -1,10 +1,10 @@
 /*
  * shared/json.c
- *	  Small jsonb objects, made and read.
+ *	  Builds and reads small jsonb objects.
  *
- * Runs in workers and sessions; pure but for memory.  Bytes from outside are
- * checked for encoding and NUL before any function of the server sees them, and
- * text that is no JSON is an answer (NULL), never an error.
+ * Runs in workers and sessions; allocates memory, nothing else.  Bytes from outside are
+ * checked for encoding and NUL before any function of the server sees them; text that
+ * is not JSON gives NULL, never an error.
  */
 #include "postgres.h"
 
@@ -139,9 +139,9 @@ valid_text(const char *bytes, size_t len)
 }
 
 /*
- * jsonb_in() raises on what is not JSON, or is JSON that jsonb cannot hold
- * (\u0000).  It takes no lock, no buffer and no snapshot, so that catching its
- * error without a subtransaction leaves nothing behind.
+ * jsonb_in() raises an error for text that is not JSON, or that jsonb cannot hold
+ * (\u0000).  It takes no lock, buffer or snapshot, so the error can be caught without
+ * a subtransaction.
  */
 Jsonb *
 df_json_parse(const char *bytes, size_t len, MemoryContext cxt)

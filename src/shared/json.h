@@ -1,6 +1,6 @@
 /*
  * shared/json.h
- *	  Small jsonb objects, made and read.
+ *	  Builds and reads small jsonb objects.
  */
 #ifndef DF_JSON_H
 #define DF_JSON_H
@@ -14,7 +14,7 @@ typedef struct DfJson
 	bool some;
 } DfJson;
 
-/* an object is written key by key; absent (NULL) values are left out */
+/* builds an object key by key; keys whose value is NULL are left out */
 extern void df_json_begin(DfJson *json);
 extern void df_json_text(DfJson *json, const char *key, const char *value);
 extern void df_json_int(DfJson *json, const char *key, int64 value);
@@ -22,7 +22,7 @@ extern void df_json_bool(DfJson *json, const char *key, bool value);
 extern void df_json_value(DfJson *json, const char *key, const Jsonb *value);
 extern Jsonb *df_json_end(DfJson *json, MemoryContext cxt);
 
-/* a field of an object; NULL, -1 or false if absent or not of that type */
+/* a field of an object; NULL, if_absent or false if it is absent or of another type */
 extern char *df_json_get_text(const Jsonb *object, const char *key);
 extern int64 df_json_get_int(const Jsonb *object, const char *key, int64 if_absent);
 extern bool df_json_get_bool(const Jsonb *object, const char *key);

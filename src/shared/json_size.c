@@ -1,11 +1,11 @@
 /*
  * shared/json_size.c
- *	  How long a jsonb is as text.
+ *	  The length of a jsonb's text.
  *
- * Runs in every process, in whatever transaction and role is there; pure but
- * for memory.  A number takes up few bytes in jsonb and up to 150,000 as text:
- * half a megabyte may be 8 GB long.  Therefore the text is measured, number by
- * number, and must never be rendered to find that out.
+ * Runs in every process, in any transaction and role; allocates memory, nothing else.
+ * A number of a few bytes in jsonb may have 150,000 characters of text, so that half a
+ * megabyte may be 8 GB long.  So the text is measured number by number: never render
+ * it to find out.
  */
 #include "postgres.h"
 
@@ -19,7 +19,7 @@
 
 PG_FUNCTION_INFO_V1(dataflows_text_size);
 
-/* in a digit of a numeric, as numeric_send() writes it: base 10,000 */
+/* decimal digits in a digit of numeric_send(), whose base is 10,000 */
 #define DECIMALS 4
 
 static int16
@@ -31,7 +31,7 @@ field_of(const char *bytes, int i)
 	return (int16) pg_ntoh16(raw);
 }
 
-/* numeric_send() gives the digits that are stored, whatever the scale and the exponent are */
+/* numeric_send() returns only the stored digits, however large scale and exponent are */
 static size_t
 number_size(Numeric number)
 {
@@ -91,7 +91,7 @@ scalar_size(const JsonbValue *value)
 	}
 }
 
-/* brackets and what stands between the n members, as JsonbToCString() writes them */
+/* brackets, and separators between n members, as JsonbToCString() writes them */
 static size_t
 punctuation(int n)
 {

@@ -1,10 +1,10 @@
 /*
  * shared/jsonpath.c
- *	  Asking a document by jsonpath, with the server's own functions.
+ *	  Evaluates a jsonpath on a document, with the server's own functions.
  *
- * Used wherever a user may name a place in an answer or in a webhook's body, in
- * the caller's transaction.  It needs no tables and no rights, and must never
- * raise because of what a document contains.
+ * Used where users name a part of a response or of a webhook's body, in the caller's
+ * transaction.  Needs no tables and no rights.  Never raise an error because of what a
+ * document contains.
  */
 #include "postgres.h"
 
@@ -56,7 +56,6 @@ df_jsonpath_match(const Jsonb *value, const char *path)
 	return !isnull && DatumGetBool(result);
 }
 
-/* the first match, and how many there are */
 Jsonb *
 df_jsonpath_first(const Jsonb *value, const char *path, int *matches)
 {

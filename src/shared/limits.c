@@ -1,9 +1,9 @@
 /*
  * shared/limits.c
- *	  How large what a run is started or signalled with may be.
+ *	  Limits on the size of what runs are started or signalled with.
  *
- * Runs in user sessions and inside bodies, in whatever transaction and role is
- * there.  It reads its arguments and one setting, and must never read more.
+ * Runs in user sessions and inside bodies, in any transaction and role.  Reads its
+ * arguments and one setting, and must never read more.
  */
 #include "postgres.h"
 

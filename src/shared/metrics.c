@@ -2,16 +2,15 @@
  * shared/metrics.c
  *	  Counters and histograms in shared memory.
  *
- * Used by the engine's processes, with or without a transaction, in any role.
- * An update is a look into a hash table and an atomic addition; only a series
- * that is new takes a lock.  Series are never removed, and their number is fixed
- * when the server starts, so nobody who invents names can fill the memory: when
- * it is full, what users named is counted under "other".  It must never raise an
- * error, allocate before df_metrics_read(), or hold anybody up.
+ * Used by the engine's processes, with or without a transaction, in any role.  An
+ * update is a look-up in a hash table and an atomic addition; only a new series takes
+ * a lock.  Series are never removed, and their number is fixed when the server starts,
+ * so users who invent names cannot fill the memory: when it is full, such series are
+ * counted under "other".  Never raise an error, wait, or allocate here, except in
+ * df_metrics_read().
  *
- * What is counted is what the engine decided.  If the transaction that was to
- * record it fails, it is decided again, and then counted twice: that is rare, and
- * the tables are the truth.
+ * What is counted is what the engine decides.  If the transaction that should record
+ * it fails, it is decided and counted again.  That is rare; the tables are the truth.
  */
 #include "postgres.h"
 
@@ -30,7 +29,7 @@
 #define TRANCHE "dataflows metrics"
 #define LABEL_BYTES 256
 #define MAX_LABEL 200
-/* places that are kept for "other" */
+/* series that are reserved for "other" */
 #define RESERVED 64
 #define OTHER "other"
 
@@ -145,7 +144,7 @@ const DfMetricInfo df_metric_infos[DF_NMETRICS] = {
 
 typedef struct Series
 {
-	pg_atomic_uint32 ready; /* all but the values is written, for good */
+	pg_atomic_uint32 ready; /* 1 = the fields below except values are set and never change */
 	uint32 hash;
 	Oid database;
 	uint16 metric;
@@ -158,13 +157,13 @@ typedef struct Series
 
 typedef struct Metrics
 {
-	LWLock *lock; /* of new series */
+	LWLock *lock; /* held while a series is added */
 	TimestampTz since;
-	int nplaces; /* more than are used, so that a search ends soon */
+	int nentries; /* more than are used, so that searches are short */
 	int max;
 	int used;
 	pg_atomic_uint64 lost;
-	Series places[FLEXIBLE_ARRAY_MEMBER];
+	Series entries[FLEXIBLE_ARRAY_MEMBER];
 } Metrics;
 
 static Metrics *metrics = NULL;
@@ -173,7 +172,7 @@ static bool enabled = false;
 /* ---- set-up --------------------------------------------------------------- */
 
 static int
-places(void)
+count_entries(void)
 {
 	return df_max_metrics + df_max_metrics / 2;
 }
@@ -181,7 +180,7 @@ places(void)
 static Size
 metrics_size(void)
 {
-	return add_size(offsetof(Metrics, places), mul_size(sizeof(Series), places()));
+	return add_size(offsetof(Metrics, entries), mul_size(sizeof(Series), count_entries()));
 }
 
 void
@@ -203,14 +202,14 @@ df_metrics_startup(void)
 		memset(metrics, 0, metrics_size());
 		metrics->lock = &GetNamedLWLockTranche(TRANCHE)->lock;
 		metrics->since = df_now();
-		metrics->nplaces = places();
+		metrics->nentries = count_entries();
 		metrics->max = df_max_metrics;
 		pg_atomic_init_u64(&metrics->lost, 0);
-		for (int i = 0; i < metrics->nplaces; i++)
+		for (int i = 0; i < metrics->nentries; i++)
 		{
-			pg_atomic_init_u32(&metrics->places[i].ready, 0);
+			pg_atomic_init_u32(&metrics->entries[i].ready, 0);
 			for (int v = 0; v < DF_METRIC_BOUNDS + 2; v++)
-				pg_atomic_init_u64(&metrics->places[i].values[v], 0);
+				pg_atomic_init_u64(&metrics->entries[i].values[v], 0);
 		}
 	}
 	LWLockRelease(AddinShmemInitLock);
@@ -222,7 +221,7 @@ df_metrics_enable(void)
 	enabled = true;
 }
 
-/* ---- places --------------------------------------------------------------- */
+/* ---- entries -------------------------------------------------------------- */
 
 typedef struct Key
 {
@@ -253,13 +252,13 @@ make_key(Key *key, DfMetric metric, const char *const *labels)
 		MyDatabaseId;
 }
 
-/* its place, or the free one where it would be; NULL if all are taken by others */
+/* its entry, or the free one where it belongs; NULL if all are used by others */
 static Series *
 find(const Key *key)
 {
-	for (int i = 0; i < metrics->nplaces; i++)
+	for (int i = 0; i < metrics->nentries; i++)
 	{
-		Series *series = &metrics->places[(key->hash + (uint32) i) % (uint32) metrics->nplaces];
+		Series *series = &metrics->entries[(key->hash + (uint32) i) % (uint32) metrics->nentries];
 
 		if (pg_atomic_read_u32(&series->ready) == 0)
 			return series;
@@ -272,7 +271,7 @@ find(const Key *key)
 	return NULL;
 }
 
-/* its series, made if it is new; NULL if there are so many already */
+/* its series, added if it is new; NULL if there are too many already */
 static Series *
 find_or_make(const Key *key, int reserve)
 {
@@ -347,7 +346,7 @@ df_metric_observe(DfMetric metric, const char *a, int64 value)
 	if (series == NULL)
 		return;
 	if (value < 0)
-		value = 0; /* the clock was put back */
+		value = 0; /* the clock was set back */
 	while (i < info->nbounds && value > info->bounds[i])
 		i++;
 	(void) pg_atomic_fetch_add_u64(&series->values[i], 1);
@@ -408,9 +407,9 @@ df_metrics_read(void)
 
 	if (metrics == NULL)
 		return NIL;
-	for (int i = 0; i < metrics->nplaces; i++)
+	for (int i = 0; i < metrics->nentries; i++)
 	{
-		Series *series = &metrics->places[i];
+		Series *series = &metrics->entries[i];
 
 		if (pg_atomic_read_u32(&series->ready) == 0)
 			continue;
@@ -434,10 +433,7 @@ df_metrics_since(void)
 	return metrics == NULL ? DF_NEVER : metrics->since;
 }
 
-/*
- * as Prometheus' histogram_quantile() does: even within a bucket, and no more than the highest
- * bound
- */
+/* as Prometheus' histogram_quantile(): linear within a bucket, at most the highest bound */
 double
 df_metric_quantile(const DfSeries *series, double share)
 {

@@ -2,8 +2,8 @@
  * shared/metrics.h
  *	  Counters and histograms in shared memory.
  *
- * A series is a metric, a database and the values of the metric's labels.  They
- * begin with the server and are lost with it: no row is written for them.
+ * A series is a metric, a database and values for the metric's labels.  They are lost
+ * when the server restarts: no row is written for them.
  */
 #ifndef DF_METRICS_H
 #define DF_METRICS_H
@@ -43,15 +43,15 @@ typedef struct DfMetricInfo
 	const char *name; /* without the suffix _total of counters */
 	const char *help;
 	const char *labels[DF_METRIC_LABELS];
-	int named; /* so many labels, from the first, hold what users name */
+	int named; /* so many labels, from the first, have values that users choose */
 	int nbounds; /* 0 = a counter */
 	double scale; /* stored value per unit */
-	int64 bounds[DF_METRIC_BOUNDS]; /* upper ones, as stored */
+	int64 bounds[DF_METRIC_BOUNDS]; /* upper bounds, as stored */
 } DfMetricInfo;
 
 extern const DfMetricInfo df_metric_infos[DF_NMETRICS];
 
-/* one series as it is at this moment */
+/* a copy of one series */
 typedef struct DfSeries
 {
 	DfMetric metric;
@@ -61,7 +61,7 @@ typedef struct DfSeries
 	uint64 buckets[DF_METRIC_BOUNDS + 1]; /* not cumulative; the last one is +Inf's */
 } DfSeries;
 
-/* only processes of the engine count; what a session simulates is not to be seen */
+/* in processes of the engine: what a session simulates must not be counted */
 extern void df_metrics_enable(void);
 
 extern void df_metric_add(DfMetric metric, const char *a, const char *b, const char *c, uint64 n);
@@ -70,14 +70,11 @@ extern void df_metric_observe(DfMetric metric, const char *a, int64 value);
 /* all series of this database, ordered by metric; palloc'd */
 extern List *df_metrics_read(void);
 
-/* series that found no place and went to "other", and updates that were lost for lack of any */
+/* updates that went to "other" or were lost because there were too many series */
 extern uint64 df_metrics_lost(void);
 extern TimestampTz df_metrics_since(void);
 
-/*
- * the value below which that share of the observations is, as estimated from the buckets; < 0 =
- * none
- */
+/* estimates below which value that share of the observations is; < 0 = there are none */
 extern double df_metric_quantile(const DfSeries *series, double share);
 
 extern void df_metrics_request(void); /* shmem_request_hook */

@@ -1,10 +1,10 @@
 /*
  * shared/retry_options.c
- *	  Retry policies as users write them.
+ *	  Reads retry options as users write them.
  *
- * Runs in sessions, where a policy is given and checked, and in workers, where
- * it is laid over the system's.  Pure but for memory; it raises what is wrong
- * with a policy and nothing else.
+ * Runs in sessions, where such options are given and checked, and in workers, where
+ * they override the system's.  Allocates memory, nothing else.  Raises errors about the
+ * options and no others.
  */
 #include "postgres.h"
 
@@ -15,18 +15,18 @@
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 
-typedef enum PolicyKey
+typedef enum RetryKey
 {
 	KEY_MAX_ATTEMPTS,
 	KEY_INITIAL,
 	KEY_MAX,
 	KEY_FOR
-} PolicyKey;
+} RetryKey;
 
-static const char *const policy_keys[] = {"max_attempts", "initial", "max", "for"};
+static const char *const retry_keys[] = {"max_attempts", "initial", "max", "for"};
 
 #define LONGEST_MS (INT64CONST(10) * 366 * 24 * 3600 * 1000)
-#define POLICY_HINT \
+#define RETRY_HINT \
 	"Give an object such as '{\"max_attempts\": 5, \"initial\": \"1 s\", \"max\": \"5 min\", " \
 	"\"for\": \"24 h\"}'."
 
@@ -36,10 +36,10 @@ nearest_key(const char *given, int len)
 	int best = -1;
 	int best_distance = 4;
 
-	for (int i = 0; i < lengthof(policy_keys) && len <= 64; i++)
+	for (int i = 0; i < lengthof(retry_keys) && len <= 64; i++)
 	{
-		int distance = varstr_levenshtein_less_equal(given, len, policy_keys[i],
-													 strlen(policy_keys[i]), 1, 1, 1,
+		int distance = varstr_levenshtein_less_equal(given, len, retry_keys[i],
+													 strlen(retry_keys[i]), 1, 1, 1,
 													 best_distance, true);
 
 		if (distance < best_distance)
@@ -48,18 +48,18 @@ nearest_key(const char *given, int len)
 			best_distance = distance;
 		}
 	}
-	return best < 0 ? pstrdup(POLICY_HINT)
-					: psprintf("Perhaps you meant \"%s\".", policy_keys[best]);
+	return best < 0 ? pstrdup(RETRY_HINT)
+					: psprintf("Perhaps you meant \"%s\".", retry_keys[best]);
 }
 
-static PolicyKey
+static RetryKey
 key_of(const JsonbValue *key, const char *what)
 {
 	char *given = pnstrdup(key->val.string.val, key->val.string.len);
 
-	for (int i = 0; i < lengthof(policy_keys); i++)
-		if (strcmp(policy_keys[i], given) == 0)
-			return (PolicyKey) i;
+	for (int i = 0; i < lengthof(retry_keys); i++)
+		if (strcmp(retry_keys[i], given) == 0)
+			return (RetryKey) i;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("\"%s\" has an unknown key \"%s\"", what, given),
@@ -68,8 +68,8 @@ key_of(const JsonbValue *key, const char *what)
 }
 
 /*
- * An interval's input function takes no lock and no snapshot, so that its error
- * may be caught without a subtransaction; -1 = it is no interval.
+ * -1 = it is not an interval.  interval_in() takes no lock and no snapshot, so its error
+ * can be caught without a subtransaction.
  */
 static int64
 interval_text_ms(const char *text)
@@ -115,9 +115,9 @@ value_ms(const JsonbValue *value)
 	return seconds >= 0 && seconds * 1000 <= LONGEST_MS ? (int64) (seconds * 1000) : -1;
 }
 
-/* milliseconds from an interval string or a number of seconds; 0 only if that means "no limit" */
+/* in milliseconds; of the keys only "for" may be 0, which means no limit */
 static int64
-duration(const JsonbValue *value, PolicyKey key, const char *what)
+duration(const JsonbValue *value, RetryKey key, const char *what)
 {
 	int64 ms = value_ms(value);
 	bool zero_allowed = key == KEY_FOR;
@@ -128,7 +128,7 @@ duration(const JsonbValue *value, PolicyKey key, const char *what)
 		return 0;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("\"%s\" of \"%s\" is not a duration", policy_keys[key], what),
+			 errmsg("\"%s\" of \"%s\" is not a duration", retry_keys[key], what),
 			 errhint("Give an interval such as \"30 s\" or a number of seconds%s.",
 					 zero_allowed ? "; 0 means no limit" : " greater than 0")));
 	return 0;
@@ -151,21 +151,21 @@ count_of(const JsonbValue *value, const char *what)
 }
 
 static void
-set_key(DfRetry *policy, PolicyKey key, const JsonbValue *value, const char *what)
+set_key(DfRetry *retry, RetryKey key, const JsonbValue *value, const char *what)
 {
 	switch (key)
 	{
 		case KEY_MAX_ATTEMPTS:
-			policy->max_attempts = count_of(value, what);
+			retry->max_attempts = count_of(value, what);
 			break;
 		case KEY_INITIAL:
-			policy->initial_ms = duration(value, key, what);
+			retry->initial_ms = duration(value, key, what);
 			break;
 		case KEY_MAX:
-			policy->max_ms = duration(value, key, what);
+			retry->max_ms = duration(value, key, what);
 			break;
 		case KEY_FOR:
-			policy->for_ms = duration(value, key, what);
+			retry->for_ms = duration(value, key, what);
 			break;
 	}
 }
@@ -176,7 +176,7 @@ df_retry_from_jsonb(const Jsonb *retry, DfRetry *inout, const char *what)
 	JsonbIterator *it;
 	JsonbIteratorToken token;
 	JsonbValue item;
-	PolicyKey key = KEY_FOR;
+	RetryKey key = KEY_FOR;
 
 	if (retry == NULL)
 		return;
@@ -184,7 +184,7 @@ df_retry_from_jsonb(const Jsonb *retry, DfRetry *inout, const char *what)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"%s\" is not a JSON object", what),
-				 errhint(POLICY_HINT)));
+				 errhint(RETRY_HINT)));
 	it = JsonbIteratorInit((JsonbContainer *) &retry->root);
 	while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
 	{

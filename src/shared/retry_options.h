@@ -1,6 +1,6 @@
 /*
  * shared/retry_options.h
- *	  Retry policies as users write them.
+ *	  Reads retry options as users write them.
  */
 #ifndef DF_RETRY_OPTIONS_H
 #define DF_RETRY_OPTIONS_H
@@ -8,8 +8,8 @@
 #include "df_types.h"
 
 /*
- * Lays '{"max_attempts","initial","max","for"}' over a policy; raises 22023,
- * naming `what`, if it is malformed.
+ * Overrides the fields of *inout that '{"max_attempts", "initial", "max", "for"}' has.
+ * Raises 22023, naming `what`, if it is malformed.
  */
 extern void df_retry_from_jsonb(const Jsonb *retry, DfRetry *inout, const char *what);
 

@@ -1,10 +1,10 @@
 /*
  * shared/spans.c
- *	  Spans on their way to the collector of traces.
+ *	  Spans that wait for their export to a collector of traces.
  *
- * Used by workers and sql workers after a commit, outside transactions, and by
- * sessions that look at the counts.  A spinlock is held for the copy of one span
- * at a time: nobody may raise an error, allocate or wait while holding it.
+ * Used by workers and sql workers after a commit, outside of transactions, and by
+ * sessions that read the counts.  A spinlock is held while one span is copied: never
+ * raise an error, allocate or wait while holding it.
  */
 #include "postgres.h"
 
@@ -20,8 +20,8 @@ typedef struct Ring
 	uint64 exported;
 	uint64 dropped;
 	char error[160];
-	uint64 head; /* number of the oldest one */
-	uint64 tail; /* number of the next one */
+	uint64 head; /* number of the oldest span */
+	uint64 tail; /* number of the next span */
 	DfSpan spans[RING];
 } Ring;
 
@@ -62,8 +62,8 @@ df_span_put(const DfSpan *span)
 }
 
 /*
- * Databases share the ring, and most servers trace one: what is another's at its
- * head is put behind the rest, once around at most.
+ * Databases share the ring, and most servers trace only one: spans of another database
+ * are moved from the head to the tail, each at most once.
  */
 int
 df_spans_take(Oid database, DfSpan *spans, int max)
@@ -101,7 +101,7 @@ df_spans_take(Oid database, DfSpan *spans, int max)
 	return n;
 }
 
-/* a guess without the lock is good enough to decide whether to look */
+/* how many wait, of all databases, if any is of this one; without the lock if the ring is empty */
 int
 df_spans_waiting(Oid database)
 {

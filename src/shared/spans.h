@@ -1,10 +1,10 @@
 /*
  * shared/spans.h
- *	  Spans on their way to the collector of traces.
+ *	  Spans that wait for their export to a collector of traces.
  *
- * A ring in shared memory: the processes of the engine put in what has ended,
- * a worker of the same database takes out and sends.  What does not fit is
- * dropped and counted: tracing never holds anything up.
+ * A ring in shared memory: processes of the engine put spans in, a worker of the same
+ * database takes them out and exports them.  When the ring is full, the oldest is
+ * dropped and counted: tracing never delays anything.
  */
 #ifndef DF_SPANS_H
 #define DF_SPANS_H
@@ -32,7 +32,7 @@ typedef struct DfSpan
 	int n; /* of a step, 0 = none */
 	int attempt; /* 0 = none */
 	int status; /* of HTTP, 0 = none */
-	char name[96]; /* cut off where it is longer, at a character */
+	char name[96]; /* longer ones are cut between characters */
 	char workflow[64];
 	char system[64];
 	char what[24]; /* kind of the step, phase of the attempt */
@@ -48,7 +48,7 @@ typedef struct DfSpanCounts
 } DfSpanCounts;
 
 extern Size df_spans_size(void);
-extern void df_spans_startup(void); /* while the shared memory is made, under its lock */
+extern void df_spans_startup(void); /* shmem_startup_hook, under AddinShmemInitLock */
 
 extern void df_span_put(const DfSpan *span);
 
@@ -56,7 +56,7 @@ extern void df_span_put(const DfSpan *span);
 extern int df_spans_take(Oid database, DfSpan *spans, int max);
 extern int df_spans_waiting(Oid database);
 
-/* what became of spans that were taken; error: NULL = they arrived */
+/* the export of n spans has ended; error NULL = the collector has them */
 extern void df_spans_sent(int n, const char *error);
 extern void df_spans_counts(DfSpanCounts *counts);
 

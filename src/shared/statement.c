@@ -1,14 +1,14 @@
 /*
  * shared/statement.c
- *	  Which statement it is whose triggers are being fired.
+ *	  Tells whether a row trigger fires for a new row or for one that was moved
+ *	  between partitions.
  *
- * Runs in every backend that has loaded the library, around the end of each
- * statement that changes rows: there its AFTER triggers are fired.  PostgreSQL
- * moves a row to another partition by a DELETE and an INSERT, and a row trigger
- * sees nothing but the INSERT.  That no part of the statement inserts into that
- * table or a table above it tells that the row was moved: by an UPDATE of this
- * statement or by a foreign key ON UPDATE CASCADE.  Nothing here looks at rows,
- * and nobody's rights are asked.
+ * Runs in every backend that has loaded the library, around the end of each statement
+ * that changes rows, where its AFTER triggers fire.  PostgreSQL moves a row to another
+ * partition by a DELETE and an INSERT, of which a row trigger sees only the INSERT.  If
+ * no part of the statement inserts into that table or an ancestor, the row was moved:
+ * by an UPDATE, or by a foreign key ON UPDATE CASCADE.  Never read rows here, and never
+ * check rights.
  */
 #include "postgres.h"
 
@@ -22,18 +22,18 @@
 #include "compat.h"
 #include "shared/statement.h"
 
-/* on the stack of the function that fires the triggers */
+/* lives on the stack of finish() */
 typedef struct Statement
 {
 	const PlannedStmt *plan;
-	Oid partition; /* that was asked for last, and the answer */
-	bool moved;
+	Oid partition; /* the last one that was asked for, */
+	bool moved; /* and the answer for it */
 } Statement;
 
 static ExecutorFinish_hook_type previous_finish = NULL;
 static ProcessUtility_hook_type previous_utility = NULL;
 
-/* the innermost; NULL = none, or one that is no plan */
+/* the innermost statement; NULL = none, or one without a plan */
 static Statement *firing = NULL;
 
 static void
@@ -51,7 +51,7 @@ finish(QueryDesc *query)
 	Statement statement = {query->plannedstmt};
 	Statement *outer = firing;
 
-	/* fires none */
+	/* fires no triggers */
 	if (query->operation == CMD_SELECT && !query->plannedstmt->hasModifyingCTE)
 	{
 		call_finish(query);
@@ -69,7 +69,7 @@ finish(QueryDesc *query)
 	PG_END_TRY();
 }
 
-/* COPY fires its own triggers, SET CONSTRAINTS those of any statement before it */
+/* COPY fires its own triggers, SET CONSTRAINTS those of any earlier statement */
 static void
 utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 		ProcessUtilityContext context, ParamListInfo params,
@@ -99,7 +99,7 @@ df_statement_install(void)
 	ProcessUtility_hook = utility;
 }
 
-/* the table that this part of the statement inserts into, InvalidOid if it does not */
+/* the table that this part of the statement inserts into, InvalidOid = none */
 static Oid
 inserts_into(const PlannedStmt *plan, const Plan *part)
 {

@@ -1,10 +1,9 @@
 /*
  * shared/traceparent.c
- *	  The header traceparent of W3C Trace Context, read and written.
+ *	  Reads and writes the header traceparent of W3C Trace Context.
  *
- * Used by sessions (the setting dataflows.traceparent), by ingress and by
- * workers.  Pure.  It must never take what is not one: ids of zeros only are
- * none, as the standard says.
+ * Used by sessions (the setting dataflows.traceparent), by ingress and by workers.
+ * Never accept an invalid one: ids of zeros are invalid, as the standard says.
  */
 #include "postgres.h"
 
@@ -30,7 +29,7 @@ all_zero(const uint8 *bytes, int n)
 	return true;
 }
 
-/* of a later version only what this one knows is looked at */
+/* of a later version only the fields of this one are read */
 bool
 df_traceparent_parse(const char *text, DfTraceparent *traceparent)
 {
@@ -74,7 +73,7 @@ df_run_trace(const DfRun *run, DfTraceparent *trace)
 	trace->sampled = true;
 }
 
-/* computed from the run, so that nothing of it is stored */
+/* computed from the run, so that no id needs to be stored */
 uint64
 df_span_id(const DfRun *run, int n, int attempt)
 {

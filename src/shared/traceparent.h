@@ -25,10 +25,10 @@ extern void df_traceparent_print(const DfTraceparent *traceparent, char *text);
 /* the trace that a run belongs to: its caller's, or one of its own */
 extern void df_run_trace(const DfRun *run, DfTraceparent *trace);
 
-/* of a span, never 0; n = 0: the run itself, attempt = 0: the step */
+/* id of a span, never 0; n = 0: of the run, attempt = 0: of the step */
 extern uint64 df_span_id(const DfRun *run, int n, int attempt);
 
-/* what a run that is called by this step is told; NULL = nobody traces */
+/* for the run that this step calls; NULL = nothing is traced */
 extern char *df_child_traceparent(const DfRun *run, const DfStep *step);
 
 #endif /* DF_TRACEPARENT_H */
