@@ -2,8 +2,8 @@
  * engine/blocked.c
  *	  Which steps the body waits for, and whether it may be entered again.
  *
- * Runs in a worker, in its recording transaction, on structs in memory.  Must
- * never change a state.
+ * Runs in a worker, in its recording transaction, on structs in memory.  Never
+ * change a state here.
  */
 #include "postgres.h"
 
@@ -16,9 +16,9 @@
 #include "utils/memutils.h"
 
 /*
- * A run that was claimed: what its body waits for is not known before it is
- * entered, so any step that ends will do.  It need not wait for that if there is
- * a step that only the body can render.
+ * The steps of a claimed run are loaded.  Which of them the body waits for is known
+ * only after an entry, so enter it when any step ends; or at once if there is a step
+ * that only the body can render.
  */
 void
 df_run_loaded(DfRun *run)
@@ -58,7 +58,7 @@ df_run_unblocked(const DfRun *run)
 	return ended == run->engine.nblocked;
 }
 
-/* the body is done, but what it began without waiting is not */
+/* the body has returned: wait for the steps that it did not wait for; false: there are none */
 bool
 df_run_block_on_unended(DfRun *run)
 {

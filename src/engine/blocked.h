@@ -8,7 +8,7 @@
 #include "types/run.h"
 
 extern void df_run_loaded(DfRun *run); /* all recorded steps are there */
-extern bool df_run_unblocked(const DfRun *run);
+extern bool df_run_unblocked(const DfRun *run); /* the body may be entered */
 extern bool df_run_block_on_unended(DfRun *run);
 
 #endif /* DF_BLOCKED_H */

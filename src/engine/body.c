@@ -40,14 +40,14 @@
 DfEntry *df_entry = NULL;
 
 /*
- * after a body has waited in vain for somebody's lock, those that follow wait no longer than
- * this, for so long: other runs wait with them
+ * After a body has waited in vain for a lock, bodies wait no longer than this for
+ * LATER_MS, because all other runs of the worker wait with them.
  */
 #define LATER_LOCK_WAIT "10ms"
 #define LATER_MS 1000
 static TimestampTz lock_refused_at = DF_NEVER;
 
-/* of a body that was left by an error of ours */
+/* after an error of ours that left a body */
 void
 df_body_forget(void)
 {
@@ -55,7 +55,7 @@ df_body_forget(void)
 	df_entry = NULL;
 }
 
-/* a body that catches the cancel is not given much more time */
+/* how long a body may go on after its cancel before the watchdog ends the worker */
 static int
 body_grace_ms(void)
 {
@@ -65,8 +65,8 @@ body_grace_ms(void)
 /* ---- errors inside the body ----------------------------------------------- */
 
 /*
- * Languages wrap what SQL raised into class 38.  This callback sees each error
- * on its way and keeps the last one that is not such a wrapper.
+ * Languages wrap an error of their SQL into one of class 38.  This callback sees each
+ * error and keeps the last one that is not such a wrapper.
  */
 static void
 note_inner_error(void *arg)
@@ -108,8 +108,8 @@ df_entry_run(const char *function)
 }
 
 /*
- * Class 57 is what PL/pgSQL's WHEN OTHERS does not catch.  Nobody reads this
- * error, so the callbacks that would describe where it happened are spared.
+ * PL/pgSQL's WHEN OTHERS does not catch class 57.  Nobody reads this error, so do not
+ * run the callbacks that would add its context.
  */
 static void
 raise_suspension(void)
@@ -151,7 +151,7 @@ df_fatal(int sqlstate, char *message, char *hint)
 	df_entry->fatal = sqlstate;
 	df_entry->fatal_message = message;
 	df_entry->fatal_hint = hint;
-	/* cancelled, so that no handler hides it; df_body_enter() knows better */
+	/* raised as a cancel so that no handler catches it; df_body_enter() returns the real one */
 	error_context_stack = NULL;
 	ereport(ERROR,
 			(errcode(ERRCODE_QUERY_CANCELED),
@@ -170,9 +170,9 @@ function_changed(Datum arg, int cacheid, uint32 hashvalue)
 }
 
 /*
- * The function of that signature, InvalidOid if there is none.  Looking it up
- * costs as much as entering a small body, so the last answer is kept until a
- * function or a schema changes.
+ * The function of that signature, InvalidOid if there is none.  Looking it up costs as
+ * much as entering a small body, so the last result is kept until a function or a
+ * schema changes.
  */
 static Oid
 function_oid(const char *signature)
@@ -197,8 +197,8 @@ function_oid(const char *signature)
 }
 
 /*
- * Checks that the function is still the one that was defined: there, of the
- * same owner, executable.  Returns its oid, or InvalidOid with *reason.
+ * Checks that the function still exists, has the owner that it had when the workflow
+ * was defined, and may be executed.  Returns its oid, or InvalidOid with *reason.
  */
 static Oid
 resolve_function(DfRun *run, const char *function, const char **reason, int64 *hash)
@@ -244,7 +244,7 @@ resolve_function(DfRun *run, const char *function, const char **reason, int64 *h
 	return *reason == NULL ? oid : InvalidOid;
 }
 
-/* drops what a rolled-back subtransaction leaves behind */
+/* drops what the body's subtransaction leaves behind though it was rolled back */
 static void
 drop_leaks(void)
 {
@@ -321,7 +321,7 @@ run_body(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exit)
 	error_context_stack = callback.previous;
 }
 
-/* turns the error that came out of the body into what the exit says */
+/* what the error that left the body means: it was suspended, or it raised */
 static void
 judge_error(DfRun *run, DfBodyExit *exit)
 {
@@ -348,8 +348,8 @@ judge_error(DfRun *run, DfBodyExit *exit)
 }
 
 /*
- * The process is to end, and the body was cancelled, for no fault of its own:
- * another process enters it again, whatever this one made of the cancel.
+ * The body was cancelled because the process is to end, which is no fault of the body:
+ * another process enters it again.
  */
 static void
 cut_short(DfRun *run, DfBodyExit *exit)
@@ -362,10 +362,7 @@ cut_short(DfRun *run, DfBodyExit *exit)
 	exit->error->message = "the process was asked to end";
 }
 
-/*
- * Enters the body once.  Whatever happens in it, the subtransaction is rolled
- * back; run->steps may have grown.
- */
+/* enters the body once; its subtransaction is always rolled back, run->steps may have grown */
 void
 df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exit)
 {
@@ -408,7 +405,7 @@ df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exi
 	MemoryContextDelete(entrycxt);
 	drop_leaks();
 
-	/* a flag beats whatever the body made of it */
+	/* the entry's flags count, whatever the body made of the error that they raised */
 	if (entry.fatal != 0)
 	{
 		exit->result = DF_BODY_REFUSED;

@@ -3,8 +3,8 @@
  *	  What an error that the body raised makes of the run.
  *
  * Runs in a worker, in its recording transaction, on structs in memory, after the
- * body's subtransaction is over.  The decision is that of flow/classify.c; a
- * transient error is tried again for ever, and must never fail the run.
+ * body's subtransaction has been rolled back.  flow/classify.c decides.  Never fail
+ * a run for a transient error: its body is entered again, for ever.
  */
 #include "postgres.h"
 
@@ -34,7 +34,7 @@ error_json(DfRun *run, ErrorData *error, int sqlstate, char **step, int *status)
 	if (sqlstate == DF_ERR_STEP_FAILED && error->detail != NULL)
 	{
 		detail = df_json_parse(error->detail, strlen(error->detail), run->cxt);
-		/* the body may have raised it itself */
+		/* the body can raise this SQLSTATE, too, with any detail */
 		if (detail != NULL && !df_payload_fits(detail))
 			detail = NULL;
 		if (detail == NULL)
@@ -54,7 +54,7 @@ error_json(DfRun *run, ErrorData *error, int sqlstate, char **step, int *status)
 	return df_json_end(&json, run->cxt);
 }
 
-/* transient: the body is entered again a little later, for ever */
+/* enters the body again later, at growing intervals, for ever */
 void
 df_body_retry_later(DfRun *run, const char *message)
 {
@@ -70,7 +70,7 @@ df_body_retry_later(DfRun *run, const char *message)
 	question.jitter = 0.5 + df_random() / 2;
 	if (run->worker.in_flight > 0 || df_run_has_to_send(run))
 	{
-		/* the next step that ends is reason enough to try again */
+		/* try again when the next step ends */
 		(void) df_run_block_on_unended(run);
 		run->engine.blocked_any = true;
 		return;
@@ -82,7 +82,7 @@ df_body_retry_later(DfRun *run, const char *message)
 	df_run_release(run);
 }
 
-/* what a person is to do about a body that cannot run; NULL = the usual */
+/* what a person is to do about an error of the body; NULL = the usual text */
 static const char *
 remedy_for(int sqlstate)
 {
@@ -95,7 +95,7 @@ remedy_for(int sqlstate)
 	return NULL;
 }
 
-/* a query step failed because of its SQL, not because of its data: a typo, a dropped column */
+/* a query step failed because its SQL is wrong: a typo, a dropped column; not for its data */
 static bool
 is_broken_sql(const Jsonb *error, int *sqlstate)
 {

@@ -24,9 +24,7 @@ df_run_goes_forward(const DfRun *run)
 		run->row.state == DF_RUN_WAITING;
 }
 
-/*
- * when the run fails if it has not ended by then; DF_NEVER = it has no deadline, or none any more
- */
+/* when the run fails unless it has ended; DF_NEVER = it has no deadline, or rolls back */
 TimestampTz
 df_run_deadline(const DfRun *run)
 {
@@ -43,7 +41,7 @@ df_run_deadline_from(const DfRun *run, TimestampTz since)
 												   IntervalPGetDatum(&run->workflow->deadline)));
 }
 
-/* a person has sent the run on its way again: its whole time begins anew */
+/* after retry(): the run has its whole time again */
 void
 df_run_renew_deadline(DfRun *run)
 {
@@ -78,7 +76,7 @@ df_run_next_due(const DfRun *run)
 	TimestampTz next;
 	TimestampTz deadline;
 
-	/* a person is waited for, or nothing */
+	/* it waits for a person, or has ended */
 	if (run->row.state == DF_RUN_STUCK || df_run_is_terminal(run->row.state))
 		return DF_NEVER;
 	next = df_run_next_step_due(run);
@@ -91,7 +89,7 @@ df_run_next_due(const DfRun *run)
 	return next;
 }
 
-/* steps whose next try is due are to be sent, or run */
+/* marks the steps whose next try is due as to be sent, or to be run */
 void
 df_run_send_due_steps(DfRun *run)
 {

@@ -2,9 +2,9 @@
  * engine/entry.c
  *	  One entry into the body, or into on_failure, and what it makes of the run.
  *
- * Runs in a worker, in its recording transaction and the owner's role.  The body
- * runs in body.c; here are its ends: returned, continued, raised, refused.  Must
- * never call a run completed while something it began has not ended.
+ * Runs in a worker, in its recording transaction and the owner's role.  body.c runs
+ * the body; this file says what follows when it returned, continued, raised or could
+ * not be entered.  Never complete a run before all steps that it began have ended.
  */
 #include "postgres.h"
 
@@ -35,11 +35,11 @@ complete(DfRun *run, Jsonb *result)
 }
 
 /*
- * The repair before a retry() took a step out of the function: it had failed, so
- * it stays failed, and nobody waits for a request that will never be rendered.
+ * Before retry() renewed a failed step, somebody removed it from the function: it
+ * fails again, or the run would wait for a request that is never rendered.
  */
 static void
-leave_out_renewed(DfRun *run)
+fail_removed_steps(DfRun *run)
 {
 	for (int i = 0; i < run->nsteps; i++)
 	{
@@ -57,11 +57,11 @@ leave_out_renewed(DfRun *run)
 }
 
 /*
- * A step begun with wait => false ended in doubt, and the body never asked what
- * came of it: what is in nobody's hands must not look completed.
+ * A step begun with wait => false ended in doubt, and the body never asked for its
+ * result: nobody would learn of the doubt if the run completed.
  */
 static bool
-doubt_is_untold(DfRun *run)
+stuck_for_unseen_doubt(DfRun *run)
 {
 	for (int i = run->engine.nearlier; i < run->nsteps; i++)
 	{
@@ -80,7 +80,7 @@ doubt_is_untold(DfRun *run)
 	return false;
 }
 
-/* whether the body has come to an end of its own and everything that it began, too */
+/* the body has come to its end: whether everything that it began has, too */
 static bool
 all_has_ended(DfRun *run)
 {
@@ -95,8 +95,8 @@ all_has_ended(DfRun *run)
 			"answers of its steps alone, then call dataflows.retry(run).");
 		return false;
 	}
-	leave_out_renewed(run);
-	return !df_run_block_on_unended(run) && !doubt_is_untold(run);
+	fail_removed_steps(run);
+	return !df_run_block_on_unended(run) && !stuck_for_unseen_doubt(run);
 }
 
 static void
@@ -115,6 +115,7 @@ body_continued(DfRun *run, DfBodyExit *exit)
 	df_run_claim_anew(run);
 }
 
+/* the argument of on_failure */
 static Jsonb *
 rollback_context(DfRun *run)
 {
@@ -155,7 +156,6 @@ rollback_context(DfRun *run)
 	return df_json_end(&json, run->cxt);
 }
 
-/* one entry into the body, or into on_failure, and what it makes of the run */
 void
 df_run_enter(DfRun *run, bool handler)
 {

@@ -7,6 +7,6 @@
 
 #include "types/run.h"
 
-extern void df_run_enter(DfRun *run, bool handler);
+extern void df_run_enter(DfRun *run, bool handler); /* handler: on_failure, not the body */
 
 #endif /* DF_ENTRY_H */

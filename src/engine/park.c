@@ -1,11 +1,11 @@
 /*
  * engine/park.c
- *	  What becomes of a run that nothing can be done for at present: it is released,
- *	  or stays in memory.
+ *	  A run that has nothing to do at present is released, or retained in memory for
+ *	  a moment.
  *
- * Runs in a worker, in its recording transaction, on structs in memory.  Its row
- * says when, or for what, it is to be looked at again.  Must never release a run
- * that has something in flight.
+ * Runs in a worker, in its recording transaction, on structs in memory.  The row of
+ * a released run says when, or for what event, it is to be claimed again.  Never
+ * release a run that has a request in flight.
  */
 #include "postgres.h"
 
@@ -26,14 +26,14 @@
 #include "utils/timestamp.h"
 
 /*
- * A run with so many steps is kept for a while when it waits for children or for
- * its next tries: to read and enter it for each one that ends would cost the
- * square of their number.
+ * A run with so many steps is retained for so long while it waits for children or for
+ * its next tries.  To load and enter it for each step that ends would cost the square
+ * of their number.
  */
 #define RETAIN_STEPS 16
 #define RETAIN_MS 1000
 
-/* it is to be claimed anew at once, so that more of it, or less, is read */
+/* releases the run so that it is claimed at once, with other steps loaded */
 void
 df_run_claim_anew(DfRun *run)
 {
@@ -43,7 +43,7 @@ df_run_claim_anew(DfRun *run)
 	df_run_release(run);
 }
 
-/* what the run waits for, in words */
+/* what the run waits for, in words; *event: for an event, a time or a child */
 static char *
 waits_for(DfRun *run, bool *event)
 {
@@ -73,9 +73,9 @@ waits_for(DfRun *run, bool *event)
 	return what;
 }
 
-/* a child by key may turn out to be there already, or its key in somebody's hands */
+/* a child by key is to be started: only the recording shows whether another run has the key */
 static bool
-start_is_open(const DfRun *run)
+start_is_undecided(const DfRun *run)
 {
 	for (int i = 0; i < run->nsteps && run->engine.has_keyed_start; i++)
 		if (run->steps[i]->to_insert_child)
@@ -83,7 +83,7 @@ start_is_open(const DfRun *run)
 	return false;
 }
 
-/* whether it is worth its memory though it waits: the next child may end, or try be due, soon */
+/* the next child may end soon, or the next try is due soon */
 static bool
 is_worth_retaining(DfRun *run)
 {
@@ -109,7 +109,7 @@ is_worth_retaining(DfRun *run)
 	return run->engine.retained_until > now;
 }
 
-/* nothing can be done before an event, a time or a child; false: it is retained */
+/* the run waits for an event, a time or a child; false: it is retained */
 static bool
 park_live(DfRun *run, bool may_retain)
 {
@@ -137,20 +137,16 @@ park_live(DfRun *run, bool may_retain)
 	return true;
 }
 
-/*
- * Releases a run that has nothing in flight: its row says when, or for what, it is
- * to be claimed again.
- */
 void
 df_run_park(DfRun *run, bool may_retain)
 {
-	/* nothing leaves for a run that a person has to look at first */
+	/* a stuck run waits for a person: it sends nothing */
 	for (int i = 0; i < run->nsteps && run->row.state == DF_RUN_STUCK; i++)
 		run->steps[i]->to_send = false;
 	if (run->row.state != DF_RUN_STUCK && df_run_alias_wanted(run) != NULL)
 		run->engine.wants_alias = true;
 	if (run->worker.in_flight > 0 || df_run_has_to_send(run) || run->engine.wants_inbox ||
-		run->engine.wants_alias || run->engine.awaits_commit || start_is_open(run))
+		run->engine.wants_alias || run->engine.awaits_commit || start_is_undecided(run))
 		return;
 	run->row.sql = false;
 	if (!df_run_is_terminal(run->row.state) && run->row.state != DF_RUN_STUCK)

@@ -2,9 +2,9 @@
  * engine/replay.c
  *	  The memory of a body: which recorded step a call means.
  *
- * Runs in a worker while a body is being executed.  The n-th call with one name
- * in an entry is the step "name#n"; a name's calls are counted anew in each
- * entry.  No SQL, no clock.
+ * Runs in a worker while a body is being executed, on structs in memory.  The n-th
+ * call with one name in an entry is the step "name#n"; each entry counts from 1 again.
+ * Never use SQL or the clock here.
  */
 #include "postgres.h"
 
@@ -39,7 +39,7 @@ typedef struct DfName
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
-/* steps by their whole names, name#n: for who names a thousand of them */
+/* steps by their whole names, name#n: a body may name a thousand of them */
 typedef struct DfWhole
 {
 	char *name; /* key */
@@ -92,7 +92,7 @@ name_entry(DfRun *run, const char *base)
 	return entry;
 }
 
-/* files a step that was recorded or has just been created under its name */
+/* makes a step that was loaded or just created known by its name */
 void
 df_replay_index(DfRun *run, DfStep *step)
 {
@@ -180,7 +180,7 @@ df_replay_uncalled(const DfRun *run, const char **which)
 	bool handler = run->row.state == DF_RUN_ROLLING_BACK;
 
 	if (!handler && run->engine.calls == run->nsteps - run->engine.nearlier)
-		return 0; /* the usual case, whatever the number of steps */
+		return 0; /* usually, and without a search through all steps */
 	for (int i = run->engine.nearlier; i < run->nsteps && uncalled == 0; i++)
 	{
 		const DfStep *step = run->steps[i];

@@ -2,9 +2,9 @@
  * engine/rollback.c
  *	  Undoing a run, last step first, and on_failure afterwards.
  *
- * Runs in a worker, in its recording transaction, on structs in memory.  The order
- * is that of flow/undo.c.  Only marks what is to be sent or run; must never undo
- * what is in flight or still in doubt.
+ * Runs in a worker, in its recording transaction, on structs in memory.  flow/undo.c
+ * decides the order.  Marks what is to be sent or run; never undo a step that is in
+ * flight or whose doubt may still be resolved.
  */
 #include "postgres.h"
 
@@ -27,8 +27,8 @@
 #include "types/run.h"
 
 /*
- * What was never sent will not be, and nobody waits any more, but for the runs
- * that this one called: they are told to stop, unless they are past undoing.
+ * Fails the steps that were never sent and those that wait.  Child runs are asked to
+ * cancel, and waited for; not those from before the point of no return.
  */
 static void
 drop_unsent_steps(DfRun *run)
@@ -104,7 +104,7 @@ plan_items(DfRun *run, DfUndoItem *items, int *nitems)
 			break;
 		item = &items[(*nitems)++];
 		item->n = step->n;
-		/* in doubt, but a probe or a re-send may still tell: as good as in flight */
+		/* if its doubt may still be resolved, wait for that as for a response */
 		item->state = df_step_ended(step) ? step->state : DF_STEP_SENT;
 		item->undo_state = step->undo_state;
 		item->has_undo = step->undo != NULL || df_step_spec(run, step)->undo != NULL;
@@ -114,9 +114,9 @@ plan_items(DfRun *run, DfUndoItem *items, int *nitems)
 	}
 }
 
-/* what earlier rounds did is read when the run is claimed while it rolls back */
+/* the steps that are here are undone: load older ones, of earlier rounds, if there are any */
 static void
-undo_former_rounds(DfRun *run, bool stuck)
+undo_earlier_rounds(DfRun *run, bool stuck)
 {
 	if (run->engine.earlier == DF_EARLIER_NEWEST)
 		df_run_claim_anew(run);
@@ -155,10 +155,10 @@ df_run_roll_back(DfRun *run)
 					continue;
 				return;
 			case DF_PLAN_DONE:
-				undo_former_rounds(run, false);
+				undo_earlier_rounds(run, false);
 				return;
 			case DF_PLAN_STUCK:
-				undo_former_rounds(run, true);
+				undo_earlier_rounds(run, true);
 				return;
 		}
 	}

@@ -2,10 +2,10 @@
  * engine/run_advance.c
  *	  What a run does next: the one way in.
  *
- * Runs in a worker, in its recording transaction, on structs in memory: enters the
- * body, settles waits, undoes, parks.  The states change in transition.c, the
- * decisions are those of flow/.  Must never send or write: steps that are to leave
- * are marked to_send, and what differs from the tables is marked dirty.
+ * Runs in a worker, in its recording transaction, on structs in memory: settles
+ * waits, enters the body, undoes, parks.  States change in transition.c, and flow/
+ * decides.  Never send or write here: steps are marked to_send, and the store writes
+ * what differs from the tables.
  */
 #include "postgres.h"
 
@@ -70,8 +70,8 @@ advance_forward(DfRun *run)
 }
 
 /*
- * Does all that can be done for the run now.  Afterwards it is released, or has
- * steps to send or in flight, or wants its inbox.
+ * Does all that can be done for the run now.  Afterwards it is released or retained,
+ * or has steps to send or in flight, or wants its inbox read or its alias claimed.
  */
 void
 df_run_advance(DfRun *run, bool may_retain)

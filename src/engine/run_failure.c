@@ -2,8 +2,8 @@
  * engine/run_failure.c
  *	  How a run fails, or gets stuck until a person acts.
  *
- * Runs in a worker, in its recording transaction, on structs in memory.  Says why
- * in the run's error or in `stuck`; it must never undo or release anything.
+ * Runs in a worker, in its recording transaction, on structs in memory.  Says why in
+ * the run's error or in `stuck`.  Never undo or release anything here.
  */
 #include "postgres.h"
 
@@ -44,7 +44,7 @@ df_run_get_stuck(DfRun *run, int sqlstate, const char *reason, const char *remed
 			 errhidestmt(true), errhidecontext(true)));
 }
 
-/* ten failures of one workflow at one step with one status are no customers' fault */
+/* a workflow that fails ten times in a row at one step with one status is itself broken */
 static bool
 too_many_failures(DfWorkflow *workflow, const char *step, int status)
 {

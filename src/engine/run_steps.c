@@ -2,8 +2,8 @@
  * engine/run_steps.c
  *	  The steps of a run in memory: adding one, and simple questions about them.
  *
- * Runs in a worker, in its recording transaction, on structs in memory.  Changes
- * nothing but the list of the steps, and must never change a step's state.
+ * Runs in a worker, in its recording transaction, on structs in memory.  Changes the
+ * list of the steps and nothing else.  Never change a step's state here.
  */
 #include "postgres.h"
 
@@ -42,7 +42,7 @@ df_undo_in_progress(const DfStep *step)
 	return step->undo_state == DF_UNDO_DUE || step->undo_state == DF_UNDO_SENT;
 }
 
-/* a step that retry() renewed: it is not sent before the body has rendered it anew */
+/* retry() renewed the step: the body has to render its request before it is sent */
 bool
 df_step_to_be_rendered(const DfStep *step)
 {
@@ -81,14 +81,14 @@ df_run_add_step(DfRun *run, DfStep *step)
 	Assert(run->nsteps == 0 || step->n > run->steps[run->nsteps - 1]->n);
 	step->index = run->nsteps;
 	run->steps[run->nsteps++] = step;
-	/* names begin anew in each round */
+	/* each round counts its names from #1 again */
 	if (step->n > run->row.round_n)
 		df_replay_index(run, step);
 	else
 		run->engine.nearlier = run->nsteps;
 }
 
-/* numbers go on: idempotency keys are made of them */
+/* numbers never begin again: idempotency keys are made of them */
 int
 df_run_next_n(const DfRun *run)
 {

@@ -2,10 +2,9 @@
  * engine/transition.c
  *	  The one place where the state of a run, a step or an undo changes.
  *
- * Runs in a worker, on structs in memory; the store writes what is marked dirty
- * in the same transaction.  It looks the machine up (flow/run_state.c,
- * flow/step_state.c); a transition that the machine lacks is a bug of ours and
- * costs the batch, never a wrong state.
+ * Runs in a worker, in its recording transaction, on structs in memory.  The machines
+ * are flow/run_state.c and flow/step_state.c.  A transition that they lack is a bug of
+ * ours: it raises an error, and never leads to a wrong state.
  */
 #include "postgres.h"
 
@@ -91,7 +90,7 @@ df_step_transition(DfRun *run, DfStep *step, DfStepEvent event)
 	{
 		step->attempts++;
 		step->sent_before = step->sent_at;
-		/* a new step leaves as soon as it is written: its started_at says when */
+		/* a new step leaves right after it is recorded: started_at is that time */
 		step->sent_at = step->fresh ? DF_NEVER : df_now();
 		step->wake_at = DF_NEVER;
 	}
