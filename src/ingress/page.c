@@ -22,7 +22,8 @@
 
 #include "ingress/page.h"
 #include "shared/clock.h"
-#include "store/page.h"
+#include "store/page_calls.h"
+#include "store/page_token_table.h"
 #include "store/rights.h"
 #include "store/store.h"
 #include "store/subxact.h"

@@ -22,6 +22,7 @@
 #include "shared/clock.h"
 #include "shared/wake.h"
 #include "store/identity.h"
+#include "store/cron_job.h"
 #include "store/schedule_table.h"
 #include "store/store.h"
 #include "utils/acl.h"

@@ -68,18 +68,20 @@ describe(const pg_uuid_t *run, int chars, int undos, const char *except, Jsonb *
 		"  SELECT r.run, r.parent, r.workflow"
 		"  FROM up"
 		"  JOIN dataflows.run AS r ON r.run = up.parent)"
-		" SELECT jsonb_build_object('run', r.run, 'workflow', r.workflow, 'key', left(r.key,"
-		"    $3), 'reason', left(r.stuck ->> 'reason', $3), 'sqlstate', r.stuck ->> 'sqlstate', 'remedy', left(r.stuck ->> 'remedy',"
-		"    $3), 'at', to_jsonb($2), 'undo_failed', coalesce("
+		" SELECT jsonb_build_object("
+		"  'run', r.run, 'workflow', r.workflow, 'key', left(r.key, $3),"
+		"  'reason', left(r.stuck ->> 'reason', $3), 'sqlstate', r.stuck ->> 'sqlstate',"
+		"  'remedy', left(r.stuck ->> 'remedy', $3), 'at', to_jsonb($2),"
+		"  'undo_failed', coalesce("
 		"   (SELECT jsonb_agg(u.one ORDER BY u.n)"
 		"    FROM ("
-		"     SELECT s.n,"
-		"      jsonb_build_object('step', s.step, 'system', s.system, 'undo',"
-		"        left(s.undo, $3), 'why', left(s.undo_error ->> 'message', $3)) AS one"
+		"     SELECT s.n, jsonb_build_object("
+		"      'step', s.step, 'system', s.system, 'undo', left(s.undo, $3),"
+		"      'why', left(s.undo_error ->> 'message', $3)) AS one"
 		"     FROM dataflows.step AS s"
 		"     WHERE s.run = r.run AND s.undo_state = 'undo_failed'"
-		"     ORDER BY s.n"
-		"     LIMIT $4) AS u), '[]'))"
+		"     ORDER BY s.n LIMIT $4) AS u),"
+		"   '[]'))"
 		" FROM dataflows.run AS r"
 		" WHERE r.run = $1 AND r.state = 'stuck'"
 		" AND NOT EXISTS (SELECT FROM up WHERE up.workflow = $5)",
@@ -193,8 +195,8 @@ tell(void *arg)
 
 /* ---- the ways in ---------------------------------------------------------- */
 
-void
-df_alert_stuck(const pg_uuid_t *runs, int n)
+static void
+alert_stuck(const pg_uuid_t *runs, int n)
 {
 	MemoryContext old = CurrentMemoryContext;
 	Alert alert = {runs, n};
@@ -248,5 +250,5 @@ df_alert_runs(List *runs)
 	foreach (lc, runs)
 		if (has_just_got_stuck(lfirst(lc)))
 			ids[n++] = ((DfRun *) lfirst(lc))->id;
-	df_alert_stuck(ids, n);
+	alert_stuck(ids, n);
 }

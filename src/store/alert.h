@@ -10,10 +10,7 @@
 
 #include "df_types.h"
 
-/* ids of runs that have just got stuck */
-extern void df_alert_stuck(const pg_uuid_t *runs, int n);
-
-/* the same, of those in the list whose flag says so */
+/* of these runs those that have just got stuck: dataflows.on_stuck hears of them */
 extern void df_alert_runs(List *runs);
 
 #endif /* DF_STORE_ALERT_H */

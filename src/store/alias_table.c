@@ -49,8 +49,9 @@ held_by_another(const DfRun *run, Datum *values, MemoryContext cxt, char **holde
 	return true;
 }
 
-char *
-df_alias_take(const DfRun *run, const char *key, MemoryContext cxt)
+/* NULL, or the live run that has it, in `cxt`; a key that the run has is confirmed */
+static char *
+take(const DfRun *run, const char *key, MemoryContext cxt)
 {
 	static DfPlan plan = {
 		"INSERT INTO dataflows.alias AS a (workflow, key, run)"
@@ -90,7 +91,7 @@ take_soon(void *arg)
 
 	(void) set_config_option("lock_timeout", KEY_WAIT, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 							 true, 0, false);
-	taking->holder = df_alias_take(taking->run, taking->key, taking->cxt);
+	taking->holder = take(taking->run, taking->key, taking->cxt);
 	AtEOXact_GUC(false, level);
 }
 
@@ -128,7 +129,7 @@ df_alias_confirm(List *runs)
 			DfStep *step = run->steps[i];
 
 			if (step->kind == DF_STEP_ALIAS && step->state == DF_STEP_DONE && step->dirty &&
-				df_alias_take(run, step->request, CurrentMemoryContext) != NULL)
+				take(run, step->request, CurrentMemoryContext) != NULL)
 				ereport(
 					ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -27,12 +27,10 @@
 	" ORDER BY h.place LIMIT 1)"
 
 /*
- * Takes the key for the run, or confirms that it has it.  NULL, or the live run
- * that has it, in `cxt`.
+ * Takes the key for the run, or confirms that it has it; *holder is NULL, or the
+ * live run that has it, in `cxt`.  False: an open transaction holds the key, and
+ * that was not waited for any longer.
  */
-extern char *df_alias_take(const DfRun *run, const char *key, MemoryContext cxt);
-
-/* the same, not waiting for long: false = somebody's open transaction has the key in its hands */
 extern bool df_alias_try(const DfRun *run, const char *key, MemoryContext cxt, char **holder);
 
 /* the aliases of these runs that are recorded in this turn are theirs, or an error */

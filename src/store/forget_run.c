@@ -18,9 +18,6 @@
 #include "store/forget_run.h"
 #include "store/store.h"
 
-#define EQ " OPERATOR(pg_catalog.=) "
-#define NE " OPERATOR(pg_catalog.<>) "
-
 /*
  * By both partial indexes on the key, and from run to restarted run: a restart
  * has the input of the old run also where the key was no longer free for it.
@@ -29,14 +26,17 @@
  */
 #define RUNS_OF_KEY \
 	"WITH RECURSIVE f (run) AS (" \
-	" (SELECT a.run FROM dataflows.run AS a WHERE a.workflow" EQ "$1 AND a.key" EQ "$2" \
-	"   AND a.key_held AND a.key IS NOT NULL" \
-	"  UNION ALL SELECT b.run FROM dataflows.run AS b WHERE b.workflow" EQ "$1 AND b.key" EQ "$2" \
-	"   AND NOT b.key_held AND b.key IS NOT NULL)" \
-	" UNION SELECT c.run FROM f, dataflows.run AS c WHERE c.restarted_from" EQ "f.run" \
-	"  OR (c.parent" EQ "f.run AND EXISTS (SELECT FROM dataflows.workflow AS w WHERE w.name" EQ \
-	"c.workflow" \
-	"   AND w.version" EQ "c.version AND w.owner" EQ "$3)))"
+	"  (SELECT a.run FROM dataflows.run AS a" \
+	"   WHERE a.workflow = $1 AND a.key = $2 AND a.key_held AND a.key IS NOT NULL" \
+	"   UNION ALL" \
+	"   SELECT b.run FROM dataflows.run AS b" \
+	"   WHERE b.workflow = $1 AND b.key = $2 AND NOT b.key_held AND b.key IS NOT NULL)" \
+	"  UNION" \
+	"  SELECT c.run FROM f, dataflows.run AS c" \
+	"  WHERE c.restarted_from = f.run" \
+	"  OR (c.parent = f.run AND EXISTS (" \
+	"   SELECT FROM dataflows.workflow AS w" \
+	"   WHERE w.name = c.workflow AND w.version = c.version AND w.owner = $3)))"
 
 void
 df_forget_find(const DfForget *forget, DfForgetRuns *runs, MemoryContext cxt)
@@ -95,6 +95,8 @@ df_forget_asked(const DfForgetRuns *runs, MemoryContext cxt)
 	return df_copy_text(cxt, 0, 0);
 }
 
+#define FORGOTTEN "'{\"message\": \"forgotten\"}'::jsonb"
+
 /*
  * the statements on rows that hang on the runs; what identifies a step in the record keeps its
  * method only
@@ -102,39 +104,33 @@ df_forget_asked(const DfForgetRuns *runs, MemoryContext cxt)
 static void
 erase_parts(const DfForget *forget, Datum runs)
 {
+	/* clang-format off */
 	static DfPlan plans[] = {
-		{"UPDATE dataflows.step AS s SET request = CASE WHEN s.kind" EQ "'http'"
-		 " THEN pg_catalog.split_part(s.request, ' ', 1) END,"
-		 " headers = NULL, body = NULL, options = NULL, output = NULL, answer = NULL,"
-		 " error = CASE WHEN s.error IS NOT NULL THEN '{\"message\": "
-		 "\"forgotten\"}'::pg_catalog.jsonb END,"
-		 " undo = NULL, undo_body = NULL,"
-		 " undo_error = CASE WHEN s.undo_error IS NOT NULL THEN '{\"message\": "
-		 "\"forgotten\"}'::pg_catalog.jsonb END"
-		 " WHERE s.run" EQ "ANY ($1)",
-		 SPI_OK_UPDATE,
-		 1,
-		 {UUIDARRAYOID}},
-		{"UPDATE dataflows.attempt AS a SET error = NULL WHERE a.run" EQ "ANY ($1)",
-		 SPI_OK_UPDATE,
-		 1,
-		 {UUIDARRAYOID}},
-		{"UPDATE dataflows.inbox AS i SET payload = NULL, note = NULL,"
-		 " key = CASE WHEN i.key IS NOT NULL THEN $2 END"
-		 " WHERE i.run" EQ "ANY ($1) AND i.run IS NOT NULL",
-		 SPI_OK_UPDATE,
-		 2,
-		 {UUIDARRAYOID, TEXTOID}},
-		{"DELETE FROM dataflows.inbox AS i USING dataflows.alias AS a WHERE a.run" EQ "ANY ($1)"
-		 " AND i.workflow" EQ "a.workflow AND i.key" EQ "a.key AND i.run IS NULL",
-		 SPI_OK_DELETE,
-		 1,
-		 {UUIDARRAYOID}},
-		{"DELETE FROM dataflows.alias AS a WHERE a.run" EQ "ANY ($1)",
-		 SPI_OK_DELETE,
-		 1,
-		 {UUIDARRAYOID}},
+		{"UPDATE dataflows.step AS s"
+		 " SET request = CASE WHEN s.kind = 'http' THEN split_part(s.request, ' ', 1) END,"
+		 "  headers = NULL, body = NULL, options = NULL, output = NULL, answer = NULL,"
+		 "  error = CASE WHEN s.error IS NOT NULL THEN " FORGOTTEN " END,"
+		 "  undo = NULL, undo_body = NULL,"
+		 "  undo_error = CASE WHEN s.undo_error IS NOT NULL THEN " FORGOTTEN " END"
+		 " WHERE s.run = ANY ($1)",
+		 SPI_OK_UPDATE, DF_PARAMS(UUIDARRAYOID)},
+		{"UPDATE dataflows.attempt AS a SET error = NULL"
+		 " WHERE a.run = ANY ($1)",
+		 SPI_OK_UPDATE, DF_PARAMS(UUIDARRAYOID)},
+		{"UPDATE dataflows.inbox AS i"
+		 " SET payload = NULL, note = NULL, key = CASE WHEN i.key IS NOT NULL THEN $2 END"
+		 " WHERE i.run = ANY ($1) AND i.run IS NOT NULL",
+		 SPI_OK_UPDATE, DF_PARAMS(UUIDARRAYOID, TEXTOID)},
+		{"DELETE FROM dataflows.inbox AS i"
+		 " USING dataflows.alias AS a"
+		 " WHERE a.run = ANY ($1)"
+		 " AND i.workflow = a.workflow AND i.key = a.key AND i.run IS NULL",
+		 SPI_OK_DELETE, DF_PARAMS(UUIDARRAYOID)},
+		{"DELETE FROM dataflows.alias AS a"
+		 " WHERE a.run = ANY ($1)",
+		 SPI_OK_DELETE, DF_PARAMS(UUIDARRAYOID)},
 	};
+	/* clang-format on */
 	Datum values[2];
 
 	values[0] = runs;

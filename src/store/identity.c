@@ -24,12 +24,9 @@
 #include "guc.h"
 #include "shared/clock.h"
 #include "store/identity.h"
-#include "store/page.h"
-#include "store/schedule_table.h"
+#include "store/page_token_table.h"
+#include "store/cron_job.h"
 #include "store/store.h"
-
-#define EQ " OPERATOR(pg_catalog.=) "
-#define NE " OPERATOR(pg_catalog.<>) "
 
 /* ---- the random part ------------------------------------------------------ */
 
@@ -277,19 +274,20 @@ df_installation_take_token(void)
  * that oid
  */
 #define BY_NAME_SQL \
-	"$1 OR NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS a WHERE a.oid" EQ "t.owner)"
+	"$1 OR NOT EXISTS (SELECT FROM pg_roles AS a WHERE a.oid = t.owner)"
 #define OWNER_SQL \
 	" owner = CASE WHEN " BY_NAME_SQL \
-	"  THEN COALESCE((SELECT a.oid FROM pg_catalog.pg_roles AS a WHERE a.rolname" EQ \
-	"t.owner_name), 0) ELSE t.owner END," \
+	"  THEN coalesce((SELECT a.oid FROM pg_roles AS a WHERE a.rolname = t.owner_name), 0)" \
+	"  ELSE t.owner END," \
 	" owner_name = CASE WHEN $1 THEN t.owner_name" \
-	"  ELSE COALESCE((SELECT a.rolname FROM pg_catalog.pg_roles AS a WHERE a.oid" EQ \
-	"t.owner), t.owner_name) END"
+	"  ELSE coalesce((SELECT a.rolname FROM pg_roles AS a WHERE a.oid = t.owner)," \
+	"   t.owner_name) END"
 /* who owns the function of that signature, 0 = there is none */
 #define FUNCTION_OWNER_SQL(column, signature) \
-	", " column " = CASE WHEN " BY_NAME_SQL " OR t." column EQ \
-	"0 THEN COALESCE((SELECT p.proowner FROM pg_catalog.pg_proc AS p" \
-	"  WHERE p.oid" EQ "pg_catalog.to_regprocedure(t." signature ")), 0) ELSE t." column " END"
+	" " column " = CASE WHEN " BY_NAME_SQL " OR t." column " = 0" \
+	"  THEN coalesce((SELECT p.proowner FROM pg_proc AS p" \
+	"   WHERE p.oid = to_regprocedure(t." signature ")), 0)" \
+	"  ELSE t." column " END"
 
 /*
  * In another cluster the same names have other oids, and these oids may be
@@ -300,19 +298,18 @@ df_installation_take_token(void)
 static void
 adopt_owners(bool held)
 {
+	/* clang-format off */
 	static DfPlan plans[] = {
-		{"UPDATE dataflows.workflow AS t SET" OWNER_SQL FUNCTION_OWNER_SQL("function_owner",
-																		   "function"),
-		 SPI_OK_UPDATE,
-		 1,
-		 {BOOLOID}},
-		{"UPDATE dataflows.webhook AS t SET" OWNER_SQL FUNCTION_OWNER_SQL("handler_owner",
-																		  "handler"),
-		 SPI_OK_UPDATE,
-		 1,
-		 {BOOLOID}},
-		{"UPDATE dataflows.schedule AS t SET" OWNER_SQL, SPI_OK_UPDATE, 1, {BOOLOID}},
+		{"UPDATE dataflows.workflow AS t SET"
+		 OWNER_SQL "," FUNCTION_OWNER_SQL("function_owner", "function"),
+		 SPI_OK_UPDATE, DF_PARAMS(BOOLOID)},
+		{"UPDATE dataflows.webhook AS t SET"
+		 OWNER_SQL "," FUNCTION_OWNER_SQL("handler_owner", "handler"),
+		 SPI_OK_UPDATE, DF_PARAMS(BOOLOID)},
+		{"UPDATE dataflows.schedule AS t SET" OWNER_SQL,
+		 SPI_OK_UPDATE, DF_PARAMS(BOOLOID)},
 	};
+	/* clang-format on */
 	Datum values[1] = {BoolGetDatum(held)};
 
 	for (int i = 0; i < lengthof(plans); i++)
@@ -320,10 +317,12 @@ adopt_owners(bool held)
 }
 
 #define NAMES_SQL(table) \
-	"UPDATE dataflows." table " AS t SET owner_name = a.rolname FROM pg_catalog.pg_roles AS a" \
-	" WHERE a.oid" EQ "t.owner AND t.ctid" EQ "ANY (ARRAY(" \
-	"  SELECT k.ctid FROM dataflows." table " AS k, pg_catalog.pg_roles AS b" \
-	"  WHERE b.oid" EQ "k.owner AND b.rolname" NE "k.owner_name FOR UPDATE OF k SKIP LOCKED))"
+	"UPDATE dataflows." table " AS t SET owner_name = a.rolname" \
+	" FROM pg_roles AS a" \
+	" WHERE a.oid = t.owner AND t.ctid = ANY (ARRAY(" \
+	"  SELECT k.ctid FROM dataflows." table " AS k, pg_roles AS b" \
+	"  WHERE b.oid = k.owner AND b.rolname <> k.owner_name" \
+	"  FOR UPDATE OF k SKIP LOCKED))"
 
 /* a dump takes the names along, and another cluster has nothing else to go by */
 bool

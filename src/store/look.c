@@ -16,9 +16,6 @@
 #include "store/look.h"
 #include "store/store.h"
 
-#define EQ " OPERATOR(pg_catalog.=) "
-#define NE " OPERATOR(pg_catalog.<>) "
-
 /*
  * A run that waits for an event moves all the same if something has come for
  * it that the engine has not looked at yet; so does one that is stuck or
@@ -30,17 +27,20 @@ df_run_look(const pg_uuid_t *run, DfRunLook *look, MemoryContext cxt)
 {
 	static DfPlan plan = {
 		"SELECT r.state,"
-		"  CASE WHEN r.state = 'waiting' THEN EXISTS ("
-		"   SELECT FROM dataflows.step AS s"
-		"   WHERE s.run = r.run AND s.kind = 'wait' AND s.state = 'waiting') ELSE true END,"
+		"  CASE WHEN r.state = 'waiting'"
+		"   THEN EXISTS ("
+		"    SELECT FROM dataflows.step AS s"
+		"    WHERE s.run = r.run AND s.kind = 'wait' AND s.state = 'waiting')"
+		"   ELSE true END,"
 		"  EXISTS ("
 		"   SELECT FROM dataflows.inbox AS i"
 		"   WHERE i.run = r.run AND i.run IS NOT NULL AND i.state = 'new'"
-		"   AND (i.kind <> 'signal' OR r.state = 'waiting')) OR (r.state = 'waiting' AND EXISTS ("
-		"    SELECT FROM dataflows.inbox AS i"
-		"    WHERE i.workflow = r.workflow AND i.key = r.key AND i.run IS NULL"
-		"    AND i.state <> 'done' AND i.state = 'new')), r.xmin, w.owner, w.owner_name,"
-		"  r.started_by"
+		"   AND (i.kind <> 'signal' OR r.state = 'waiting'))"
+		"  OR (r.state = 'waiting' AND EXISTS ("
+		"   SELECT FROM dataflows.inbox AS i"
+		"   WHERE i.workflow = r.workflow AND i.key = r.key AND i.run IS NULL"
+		"   AND i.state <> 'done' AND i.state = 'new')),"
+		"  r.xmin, w.owner, w.owner_name, r.started_by"
 		" FROM dataflows.run AS r"
 		" LEFT JOIN dataflows.workflow AS w ON (w.name = r.workflow AND w.version = r.version)"
 		" WHERE r.run = $1",
@@ -69,13 +69,11 @@ int64
 df_live_look(void)
 {
 	static DfPlan plan = {
-		"SELECT ("
-		"  SELECT count(*)"
-		"  FROM dataflows.run AS r"
-		"  WHERE r.wake_at IS NOT NULL AND r.finished_at IS NULL) + ("
-		"  SELECT count(*)"
-		"  FROM dataflows.run AS r"
-		"  WHERE r.wake_at IS NULL AND r.finished_at IS NULL)",
+		"SELECT"
+		"  (SELECT count(*) FROM dataflows.run AS r"
+		"   WHERE r.wake_at IS NOT NULL AND r.finished_at IS NULL)"
+		"  + (SELECT count(*) FROM dataflows.run AS r"
+		"   WHERE r.wake_at IS NULL AND r.finished_at IS NULL)",
 		SPI_OK_SELECT, 0};
 
 	(void) df_plan_look(&plan, NULL, NULL, 0);

@@ -23,12 +23,6 @@
 #include "store/subxact.h"
 #include "store/purge.h"
 
-#define EQ " OPERATOR(pg_catalog.=) "
-#define LT " OPERATOR(pg_catalog.<) "
-#define LE " OPERATOR(pg_catalog.<=) "
-#define GT " OPERATOR(pg_catalog.>) "
-#define GE " OPERATOR(pg_catalog.>=) "
-
 /* rows that one statement changes at most */
 #define BATCH 500
 #define BATCH_SQL "500"
@@ -342,28 +336,20 @@ lock_runs(const Purge *purge, int *n)
 static void
 delete_runs(void *arg)
 {
+	/* clang-format off */
 	static DfPlan plans[] = {
-		{"DELETE FROM dataflows.alias AS x WHERE x.run" EQ "ANY ($1)",
-		 SPI_OK_DELETE,
-		 1,
-		 {UUIDARRAYOID}},
-		{"DELETE FROM dataflows.attempt AS x WHERE x.run" EQ "ANY ($1)",
-		 SPI_OK_DELETE,
-		 1,
-		 {UUIDARRAYOID}},
-		{"DELETE FROM dataflows.step AS x WHERE x.run" EQ "ANY ($1)",
-		 SPI_OK_DELETE,
-		 1,
-		 {UUIDARRAYOID}},
-		{"DELETE FROM dataflows.inbox AS x WHERE x.run" EQ "ANY ($1) AND x.run IS NOT NULL",
-		 SPI_OK_DELETE,
-		 1,
-		 {UUIDARRAYOID}},
-		{"DELETE FROM dataflows.run AS x WHERE x.run" EQ "ANY ($1)",
-		 SPI_OK_DELETE,
-		 1,
-		 {UUIDARRAYOID}},
+		{"DELETE FROM dataflows.alias AS x WHERE x.run = ANY ($1)",
+		 SPI_OK_DELETE, DF_PARAMS(UUIDARRAYOID)},
+		{"DELETE FROM dataflows.attempt AS x WHERE x.run = ANY ($1)",
+		 SPI_OK_DELETE, DF_PARAMS(UUIDARRAYOID)},
+		{"DELETE FROM dataflows.step AS x WHERE x.run = ANY ($1)",
+		 SPI_OK_DELETE, DF_PARAMS(UUIDARRAYOID)},
+		{"DELETE FROM dataflows.inbox AS x WHERE x.run = ANY ($1) AND x.run IS NOT NULL",
+		 SPI_OK_DELETE, DF_PARAMS(UUIDARRAYOID)},
+		{"DELETE FROM dataflows.run AS x WHERE x.run = ANY ($1)",
+		 SPI_OK_DELETE, DF_PARAMS(UUIDARRAYOID)},
 	};
+	/* clang-format on */
 	Purge *purge = arg;
 	Datum values[1];
 	int n;

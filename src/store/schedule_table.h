@@ -1,6 +1,6 @@
 /*
  * store/schedule_table.h
- *	  Schedules: our rows, and the jobs of pg_cron that fire them.
+ *	  Schedules.
  *
  * Between df_store_enter() and df_store_leave(); what a row points to is
  * allocated in `cxt`.
@@ -34,40 +34,7 @@ extern void df_schedule_update(const DfSchedule *schedule, TimestampTz now);
 extern void df_schedule_fired(const char *name, TimestampTz at, const pg_uuid_t *run);
 extern void df_schedule_delete(const char *name);
 
-typedef enum DfCron
-{
-	DF_CRON_HERE,
-	DF_CRON_NOT_LOADED,
-	DF_CRON_ELSEWHERE, /* in database *database */
-	DF_CRON_NOT_CREATED,
-	DF_CRON_TOO_OLD
-} DfCron;
-
-extern DfCron df_cron_where(const char **database);
-
-/*
- * has pg_cron fire the schedule, instead of how it did before; its error if the text is no
- * schedule
- */
-extern void df_cron_schedule(const DfSchedule *schedule);
-
-/* does nothing if pg_cron is not here or has no such job */
-extern void df_cron_unschedule(const char *name);
-
-/* makes the jobs of all schedules that have none of this role and database */
-extern void df_cron_adopt(void);
-
-/* the statement by which somebody in pg_cron's database has this schedule fired here */
-extern char *df_cron_statement(const DfSchedule *schedule, const char *database, const char *unit);
-
-typedef struct DfCronJob
-{
-	bool active;
-	char *status; /* of the last firing; NULL = none that pg_cron remembers */
-	char *message;
-} DfCronJob;
-
-/* what pg_cron knows of it; false if it is not here or has no such job */
-extern bool df_cron_look(const char *name, DfCronJob *job, MemoryContext cxt);
+/* the names of all, in order */
+extern List *df_schedule_names(MemoryContext cxt);
 
 #endif /* DF_STORE_SCHEDULE_TABLE_H */

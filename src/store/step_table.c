@@ -21,7 +21,8 @@
 /* ---- columns -------------------------------------------------------------- */
 
 #define IN_KEY DF_IN_KEY
-#define IN_RENDERED (DF_IN_OTHER << 0) /* the intent: written again only if retry() renders it anew */
+/* the intent, written again only if retry() renders it anew */
+#define IN_RENDERED (DF_IN_OTHER << 0)
 #define IN_INTENT (DF_IN_OTHER << 1) /* what a step has that is on its way for the first time */
 #define IN_OUTCOME (DF_IN_OTHER << 2) /* what a later turn may change */
 #define IN_ALL (IN_KEY | IN_RENDERED | IN_INTENT | IN_OUTCOME)

@@ -14,6 +14,12 @@
  * (sub)transaction undoes the user id, the settings and SPI.
  * No user's expression, cast or output function may be evaluated in between:
  * parameters are finished values of built-in types.
+ *
+ * A statement names our tables and functions with their schema and everything
+ * else without one (a = b, count(*)).  The search_path is pg_catalog, pg_temp:
+ * operators and functions are never looked for in pg_temp, relations and types
+ * are found in pg_catalog first, and only superusers create in pg_catalog.  So
+ * there is nothing that OPERATOR(pg_catalog.=) could keep away.
  */
 #ifndef DF_STORE_H
 #define DF_STORE_H

@@ -23,8 +23,9 @@
 #include "compat.h"
 #include "store/version.h"
 
-char *
-df_schema_version(void)
+/* the extension's version in this database, NULL if it is not installed */
+static char *
+schema_version(void)
 {
 	Relation relation = table_open(ExtensionRelationId, AccessShareLock);
 	ScanKeyData key[1];
@@ -60,7 +61,7 @@ df_schema_fits(void)
 
 	if (asked == now)
 		return true;
-	version = df_schema_version();
+	version = schema_version();
 	fits = version != NULL && strcmp(version, DF_VERSION) == 0;
 	if (version != NULL)
 		pfree(version);
@@ -76,7 +77,7 @@ df_schema_problem(void)
 
 	if (df_schema_fits())
 		return NULL;
-	version = df_schema_version();
+	version = schema_version();
 	if (version == NULL)
 		return "the extension is not installed";
 	return psprintf("the schema is of version %s, the library of %s", version, DF_VERSION);
@@ -103,7 +104,7 @@ compare_versions(const char *version, const char *other)
 const char *
 df_schema_remedy(void)
 {
-	char *version = df_schema_version();
+	char *version = schema_version();
 
 	if (version == NULL)
 		return "Run CREATE EXTENSION dataflows in this database.";

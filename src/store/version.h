@@ -5,12 +5,6 @@
 #ifndef DF_STORE_VERSION_H
 #define DF_STORE_VERSION_H
 
-/*
- * in a transaction: the extension's version in this database, NULL if it is not installed;
- * palloc'd
- */
-extern char *df_schema_version(void);
-
 /* in a transaction: whether that is the version that this library was made for */
 extern bool df_schema_fits(void);
 

@@ -13,95 +13,81 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "store/columns.h"
 #include "store/store.h"
 #include "store/webhook_table.h"
 
-#define EQ " OPERATOR(pg_catalog.=) "
-#define LT " OPERATOR(pg_catalog.<) "
+#define IN_ALL DF_IN_OTHER
+
+#define COLUMN(column, field, form) DF_COLUMN(DfWebhook, column, field, form, IN_ALL)
+
+/* clang-format off */
+static const DfColumn webhook_columns[] = {
+	COLUMN("path",          path,          TEXT),
+	COLUMN("starts",        starts,        TEXT),
+	COLUMN("signals",       signals,       TEXT),
+	COLUMN("event",         event,         TEXT),
+	COLUMN("key",           key,           TEXT),
+	COLUMN("verify",        verify,        TEXT),
+	COLUMN("secret",        secret,        TEXT),
+	COLUMN("filter",        filter,        TEXT),
+	COLUMN("handler",       handler,       TEXT),
+	COLUMN("handler_owner", handler_owner, OID),
+	COLUMN("owner",         owner,         OID),
+	COLUMN("owner_name",    owner_name,    TEXT),
+};
+/* clang-format on */
+
+static const DfTable webhook_table = {webhook_columns, lengthof(webhook_columns)};
 
 bool
 df_webhook_find(const char *path, DfWebhook *webhook, MemoryContext cxt)
 {
 	static DfPlan plan = {
-		"SELECT w.path, w.starts, w.signals, w.event, w.key, w.verify, w.secret, w.filter,"
-		"  w.handler, w.handler_owner, w.owner, w.owner_name"
-		" FROM dataflows.webhook AS w"
+		"SELECT {w.*} FROM dataflows.webhook AS w"
 		" WHERE w.path = $1",
 		SPI_OK_SELECT,
-		DF_PARAMS(TEXTOID)};
-	Datum values[1];
+		DF_PARAMS(TEXTOID),
+		DF_COLUMNS(webhook_table, IN_ALL)};
+	Datum values[1] = {CStringGetTextDatum(path)};
 
-	values[0] = CStringGetTextDatum(path);
 	if (df_plan_run(&plan, values, NULL, 1) == 0)
 		return false;
-	webhook->path = df_copy_text(cxt, 0, 0);
-	webhook->starts = df_copy_text(cxt, 0, 1);
-	webhook->signals = df_copy_text(cxt, 0, 2);
-	webhook->event = df_copy_text(cxt, 0, 3);
-	webhook->key = df_copy_text(cxt, 0, 4);
-	webhook->verify = df_copy_text(cxt, 0, 5);
-	webhook->secret = df_copy_text(cxt, 0, 6);
-	webhook->filter = df_copy_text(cxt, 0, 7);
-	webhook->handler = df_copy_text(cxt, 0, 8);
-	webhook->handler_owner = df_is_null(0, 9) ? InvalidOid : DatumGetObjectId(df_value(0, 9));
-	webhook->owner = DatumGetObjectId(df_value(0, 10));
-	webhook->owner_name = df_copy_text(cxt, 0, 11);
+	df_row_read(&plan, 0, webhook, cxt);
 	return true;
-}
-
-static void
-set_text(Datum *values, char *nulls, int i, const char *text)
-{
-	values[i] = text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
-	nulls[i] = text == NULL ? 'n' : ' ';
 }
 
 bool
 df_webhook_insert(const DfWebhook *webhook, TimestampTz now)
 {
 	static DfPlan plan = {
-		"INSERT INTO dataflows.webhook (path, starts, signals, event, key, verify, secret,"
-		"  filter, handler, handler_owner, owner, owner_name, created_at)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+		"INSERT INTO dataflows.webhook ({*}, created_at)"
+		" VALUES ({$}, $1)"
 		" ON CONFLICT (path) DO NOTHING",
 		SPI_OK_INSERT,
-		DF_PARAMS(TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, OIDOID, OIDOID, TEXTOID, TIMESTAMPTZOID)};
-	Datum values[13];
-	char nulls[14] = "             ";
+		DF_PARAMS(TIMESTAMPTZOID),
+		DF_COLUMNS(webhook_table, IN_ALL)};
+	Datum own[1] = {TimestampTzGetDatum(now)};
 
-	set_text(values, nulls, 0, webhook->path);
-	set_text(values, nulls, 1, webhook->starts);
-	set_text(values, nulls, 2, webhook->signals);
-	set_text(values, nulls, 3, webhook->event);
-	set_text(values, nulls, 4, webhook->key);
-	set_text(values, nulls, 5, webhook->verify);
-	set_text(values, nulls, 6, webhook->secret);
-	set_text(values, nulls, 7, webhook->filter);
-	set_text(values, nulls, 8, webhook->handler);
-	values[9] = ObjectIdGetDatum(webhook->handler_owner);
-	nulls[9] = OidIsValid(webhook->handler_owner) ? ' ' : 'n';
-	values[10] = ObjectIdGetDatum(webhook->owner);
-	set_text(values, nulls, 11, webhook->owner_name);
-	values[12] = TimestampTzGetDatum(now);
-	return df_plan_run(&plan, values, nulls, 0) == 1;
+	return df_row_run(&plan, own, webhook, NULL) == 1;
 }
 
 /* its deliveries go with it: another one on that path knows nothing of them */
 void
 df_webhook_delete(const char *path)
 {
-	static DfPlan plans[] = {
-		{"DELETE FROM dataflows.webhook_delivery AS d WHERE d.path" EQ "$1",
-		 SPI_OK_DELETE,
-		 1,
-		 {TEXTOID}},
-		{"DELETE FROM dataflows.webhook AS w WHERE w.path" EQ "$1", SPI_OK_DELETE, 1, {TEXTOID}},
-	};
-	Datum values[1];
+	static DfPlan deliveries = {
+		"DELETE FROM dataflows.webhook_delivery AS d WHERE d.path = $1",
+		SPI_OK_DELETE,
+		DF_PARAMS(TEXTOID)};
+	static DfPlan hook = {
+		"DELETE FROM dataflows.webhook AS w WHERE w.path = $1",
+		SPI_OK_DELETE,
+		DF_PARAMS(TEXTOID)};
+	Datum values[1] = {CStringGetTextDatum(path)};
 
-	values[0] = CStringGetTextDatum(path);
-	for (int i = 0; i < lengthof(plans); i++)
-		(void) df_plan_run(&plans[i], values, NULL, 0);
+	(void) df_plan_run(&deliveries, values, NULL, 0);
+	(void) df_plan_run(&hook, values, NULL, 0);
 }
 
 /* ---- deliveries ----------------------------------------------------------- */
@@ -138,8 +124,9 @@ df_delivery_insert(const char *path, const char *event_id, TimestampTz now,
 	char nulls[4] = "   ";
 
 	*answer = NULL;
-	set_text(values, nulls, 0, path);
-	set_text(values, nulls, 1, event_id);
+	values[0] = CStringGetTextDatum(path);
+	values[1] = event_id == NULL ? (Datum) 0 : CStringGetTextDatum(event_id);
+	nulls[1] = event_id == NULL ? 'n' : ' ';
 	values[2] = TimestampTzGetDatum(now);
 	if (df_plan_run(&plan, values, nulls, 0) == 1)
 	{
@@ -168,23 +155,4 @@ df_delivery_answered(int64 id, const char *outcome, const pg_uuid_t *run, const 
 	nulls[2] = run == NULL ? 'n' : ' ';
 	values[3] = JsonbPGetDatum(answer);
 	(void) df_plan_run(&plan, values, nulls, 0);
-}
-
-uint64
-df_deliveries_purge(TimestampTz before)
-{
-	static DfPlan plan = {
-		"DELETE FROM dataflows.webhook_delivery AS d"
-		" WHERE d.id = ANY (ARRAY("
-		"   SELECT k.id"
-		"   FROM dataflows.webhook_delivery AS k"
-		"   WHERE k.at < $1"
-		"   ORDER BY k.at"
-		"   LIMIT 500))",
-		SPI_OK_DELETE,
-		DF_PARAMS(TIMESTAMPTZOID)};
-	Datum values[1];
-
-	values[0] = TimestampTzGetDatum(before);
-	return df_plan_run(&plan, values, NULL, 0);
 }

@@ -42,7 +42,4 @@ extern bool df_delivery_insert(const char *path, const char *event_id, Timestamp
 extern void df_delivery_answered(int64 id, const char *outcome, const pg_uuid_t *run,
 								 const Jsonb *answer);
 
-/* deliveries of before that time, in batches; returns how many went */
-extern uint64 df_deliveries_purge(TimestampTz before);
-
 #endif /* DF_STORE_WEBHOOK_TABLE_H */

@@ -17,7 +17,7 @@ set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 
 RULES='include-arrows spi-room sql-room curl-room mhd-room clock-room transaction-room
-version-room transition-room sql-state-room http-quiet function-length essay banned-function
+version-room transition-room sql-state-room store-names http-quiet function-length essay banned-function
 machine-path sql-comment sql-replace sql-qualified state-diagram'
 
 if [ "${1:-}" = --rules ]; then
@@ -209,6 +209,16 @@ rule_states()
 		'^src/.*\.([ch]|sql)$' '^src/store/'
 }
 
+rule_store_names()
+{
+	local ours='installation|origin|workflow|run|step|alias|attempt|inbox|schedule|webhook|webhook_delivery|page_token'
+
+	forbid store-names 'the store resolves names in pg_catalog only: write it without a schema' text \
+		'"[^"\n]*(\bOPERATOR\s*\(|\bpg_catalog\.)' '^src/store/.*\.[ch]$'
+	forbid store-names 'name the table with its schema, dataflows' text \
+		"\"[^\"\\n]*\\b(FROM|JOIN|INTO|UPDATE|USING)\\s+(ONLY\\s+)?($ours)\\b(?!\\.)" '^src/store/.*\.[ch]$'
+}
+
 rule_http_quiet()
 {
 	forbid http-quiet 'nothing in src/http raises, or allocates by palloc' code \
@@ -298,6 +308,7 @@ rule_include_arrows
 rule_rooms
 rule_clock
 rule_states
+rule_store_names
 rule_http_quiet
 rule_function_length
 rule_essay

@@ -143,6 +143,12 @@ plant_states()
 	c session sql-state-room '	say("UPDATE dataflows.run SET wake_at = NULL");'
 	expect "src/session/planted_$((planted - 1)).c" 9 sql-room
 	c session sql-state-room '	say(" SET n = 1, state = $2");'
+	c store store-names '	run("SELECT 1 OPERATOR(pg_catalog.+) 1");'
+	c store store-names '	run("SELECT pg_catalog.now()");'
+	c store store-names '	run("SELECT FROM run AS r");'
+	c store store-names '		" JOIN workflow AS w ON true");'
+	c store ok '	run("SELECT now() FROM dataflows.run AS r, u FOR UPDATE OF r");'
+	c store ok '	/* "FROM run" and pg_catalog.now() are only spoken of */'
 	sql sql-state-room 'UPDATE dataflows.step SET n = n;'
 	sql ok '-- UPDATE dataflows.step SET n = n;'
 	sql ok "SELECT run FROM dataflows.run WHERE state = 'stuck';"
