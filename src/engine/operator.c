@@ -11,12 +11,11 @@
 #include "engine/blocked.h"
 #include "engine/child_run.h"
 #include "engine/due.h"
+#include "engine/evidence.h"
 #include "engine/operator.h"
 #include "engine/outcome.h"
 #include "engine/run_steps.h"
-#include "engine/step_error.h"
 #include "engine/step_kind.h"
-#include "engine/step_spec.h"
 #include "engine/transition.h"
 #include "engine/undo_outcome.h"
 #include "shared/clock.h"
@@ -63,36 +62,27 @@ cancel(DfRun *run, const DfMessage *message)
 static void
 renew_step(DfRun *run, DfStep *step)
 {
-	bool doubt = df_json_get_bool(step->error, "in_doubt");
+	DfDoubtCase about = df_step_case(run, step, NULL);
+	DfRenewal renewal = df_decide_renewal(&about);
 
-	/* a system that fails says little about what it did */
-	bool ask = step->status / 100 == 5 && df_step_spec(run, step)->probe != NULL;
-
-	if (doubt)
-	{
-		/*
-		 * Still in doubt: the probe is asked, or the same key and bytes are
-		 * sent if the system can still tell.  Its age counts from the first
-		 * attempt, not from now.
-		 */
-		step->finished_at = DF_NEVER;
-		step->wake_at = DF_NEVER;
-		step->dirty = true;
-		if (ask)
-			step->error = df_error_flag(run, step->error, "ask_probe", true);
+	df_step_know(step, &renewal.evidence);
+	step->finished_at = DF_NEVER;
+	step->wake_at = DF_NEVER;
+	step->dirty = true;
+	if (renewal.stays_in_doubt)
 		return;
-	}
 	df_step_transition(run, step, DF_STEP_RENEW);
-	df_step_ops(step)->renew(step);
+	if (renewal.new_key)
+		df_step_render_anew(step);
+	if (df_step_ops(step)->renewed != NULL)
+		df_step_ops(step)->renewed(step);
 	/* nothing of it was carried out: it begins anew, with its whole budget */
 	step->attempts = 0;
 	step->rerendered = true;
-	if (!ask)
+	if (!renewal.evidence.ask_probe)
 		step->sent_at = DF_NEVER;
 	step->started_at = df_now();
-	step->finished_at = DF_NEVER;
-	step->wake_at = DF_NEVER;
-	step->error = ask ? df_error_flag(run, NULL, "ask_probe", true) : NULL;
+	step->error = NULL;
 }
 
 /*
@@ -125,7 +115,7 @@ is_failed_at(const Jsonb *detail, const DfStep *step)
 static bool
 may_be_renewed(const DfStep *step)
 {
-	return df_step_ops(step)->renew != NULL &&
+	return df_step_ops(step)->renewable &&
 		(step->state == DF_STEP_FAILED || step->state == DF_STEP_DOUBT);
 }
 
@@ -199,50 +189,46 @@ undo(DfRun *run, const DfMessage *message)
 	df_run_transition(run, DF_RUN_UNDO);
 }
 
+/* with the output that a person found, it can be undone after all */
+static void
+take_output(DfRun *run, DfStep *step, const Jsonb *payload, DfWord word)
+{
+	Jsonb *output = df_json_get(payload, "output");
+	char *missing;
+
+	step->output = output != NULL ? df_json_copy(output, run->cxt) : NULL;
+	if (word == DF_WORD_DONE && df_step_render_undo(run, step, &missing) &&
+		df_word_revives_undo(step, word))
+	{
+		df_undo_transition(run, step, DF_UNDO_DUE);
+		step->undo_since = df_now();
+	}
+}
+
 /* a person settles a doubt or a pending undo */
 static void
 resolve(DfRun *run, const DfMessage *message)
 {
 	char *outcome = df_json_get_text(message->payload, "outcome");
+	int word = df_word_of(outcome);
 	DfStep *step = NULL;
-	char *missing;
+	DfDoubtCase about;
+	DfDecision made;
 
 	for (int i = 0; i < run->nsteps; i++)
 		if (message->event != NULL &&
 			(message->event[0] == '#' ? run->steps[i]->n == strtol(message->event + 1, NULL, 10)
 									  : strcmp(run->steps[i]->name, message->event) == 0))
 			step = run->steps[i];
-	if (step == NULL || outcome == NULL)
+	if (step == NULL || word < 0)
 		return;
-	if (strcmp(outcome, "undone") == 0 ||
-		(strcmp(outcome, "skipped") == 0 && step->undo_state == DF_UNDO_FAILED))
-	{
-		if (step->undo_state == DF_UNDO_FAILED || step->undo_state == DF_UNDO_DUE)
-			df_undo_transition(run, step, DF_UNDO_UNDONE);
-	}
-	else if (strcmp(outcome, "not_done") == 0)
-	{
-		if (step->state == DF_STEP_DOUBT)
-			df_step_transition(run, step, DF_STEP_FAIL);
-		if (step->undo_state == DF_UNDO_FAILED)
-			df_undo_transition(run, step, DF_UNDO_UNDONE);
-	}
-	else if (step->state == DF_STEP_DOUBT) /* done, skipped */
-	{
-		step->output = df_json_get(message->payload, "output");
-		if (step->output != NULL)
-			step->output = df_json_copy(step->output, run->cxt);
-		df_step_transition(run, step, DF_STEP_SUCCEED);
-		if (strcmp(outcome, "done") == 0 && df_step_render_undo(run, step, &missing) &&
-			step->undo != NULL && step->undo_state == DF_UNDO_FAILED)
-		{
-			/* with the output that a person found, it can be undone after all */
-			df_undo_transition(run, step, DF_UNDO_DUE);
-			step->undo_since = df_now();
-		}
-	}
-	else
+	about = df_step_case(run, step, NULL);
+	made = df_decide_word(&about, (DfWord) word);
+	if (made.verdict == DF_VERDICT_NONE)
 		return;
+	df_step_apply(run, step, &made);
+	if (made.verdict == DF_VERDICT_DONE)
+		take_output(run, step, message->payload, (DfWord) word);
 	step->error = who_and_why(run, message, psprintf("resolved as %s", outcome));
 	step->undo_error = NULL;
 	step->wake_at = DF_NEVER;

@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "engine/evidence.h"
 #include "engine/outcome.h"
 #include "engine/outgoing.h"
 #include "engine/step_kind.h"
@@ -107,15 +108,8 @@ df_step_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **wh
 void
 df_request_due(DfRun *run, DfStep *step)
 {
-	/* with a key that is still trusted it is sent again: the dispatcher knows */
-	if (step->state == DF_STEP_DOUBT && df_step_spec(run, step)->probe != NULL &&
-		(df_json_get_bool(step->error, "ask_probe") || df_step_unwanted(run, step)))
-		step->phase = DF_PHASE_PROBE;
-	else if (df_probe_wanted_first(run, step))
-		step->phase = DF_PHASE_PROBE;
-	else
-		step->phase = DF_PHASE_DO;
-	step->cleared = step->urgent = false;
+	step->phase = df_step_phase(run, step);
+	step->urgent = false;
 	step->not_before = DF_NEVER;
 	step->to_send = true;
 }

@@ -46,7 +46,7 @@ df_undo_in_progress(const DfStep *step)
 bool
 df_step_to_be_rendered(const DfStep *step)
 {
-	return df_step_ops(step)->renew != NULL && step->request == NULL && !df_step_ended(step);
+	return df_step_ops(step)->renewable && step->request == NULL && !df_step_ended(step);
 }
 
 bool

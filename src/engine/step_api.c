@@ -146,7 +146,7 @@ df_step_error_detail(const DfStep *step)
 	if (step->status != 0)
 		df_json_int(&json, "status", step->status);
 	df_json_bool(&json, "in_doubt", step->state == DF_STEP_DOUBT);
-	if (df_json_get_bool(step->error, "existed"))
+	if (step->evidence.existed)
 		df_json_bool(&json, "existed", true);
 	df_json_text(&json, "body", df_json_get_text(step->error, "body"));
 	if (df_step_ops(step)->error_detail != NULL)

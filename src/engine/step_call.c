@@ -188,9 +188,8 @@ waits_for(const DfStep *step)
 
 /* the child has been undone, or a person took it over: another one is called */
 static void
-renew(DfStep *step)
+renewed(DfStep *step)
 {
-	df_step_render_anew(step);
 	step->answer = NULL;
 	step->has_own_child = false;
 }
@@ -242,7 +241,8 @@ const DfStepOps df_call_ops = {
 	.waits_for = waits_for,
 	.undo = df_child_undo,
 	.undo_item = undo_item,
-	.renew = renew,
+	.renewable = true,
+	.renewed = renewed,
 	.error_detail = error_detail,
 	.response = response,
 };

@@ -11,6 +11,7 @@
 
 #include "catalog/pg_type.h"
 #include "engine/body.h"
+#include "engine/evidence.h"
 #include "engine/outcome.h"
 #include "engine/outgoing.h"
 #include "engine/read_response.h"
@@ -426,7 +427,7 @@ render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step, 
 	step->base_hash = system->url_hash;
 	step->request = MemoryContextStrdup(run->cxt, request);
 	step->to_send = true;
-	step->phase = df_probe_wanted_first(run, step) ? DF_PHASE_PROBE : DF_PHASE_DO;
+	step->phase = df_step_phase(run, step);
 	step->dirty = true;
 }
 
@@ -537,23 +538,13 @@ output(DfRun *run, DfStep *step, const DfResponse *response, bool *unusable)
 	return df_response_json(response, run->cxt, unusable);
 }
 
-/* a definite no, and nothing done: rendered anew; else the same bytes are sent again */
-static void
-renew(DfStep *step)
-{
-	if (step->status / 100 == 4)
-		df_step_render_anew(step);
-}
-
 const DfStepOps df_http_ops = {
 	.kind = DF_STEP_HTTP,
 	.sends_requests = true,
-	.no_resend = "the system would no longer know its idempotency key",
 	.due = df_request_due,
 	.outgoing = df_request_outgoing,
-	.verdict = df_answer_verdict,
 	.output = output,
 	.undo = df_request_undo,
 	.render_undo = df_request_render_undo,
-	.renew = renew,
+	.renewable = true,
 };

@@ -11,6 +11,7 @@
 
 #include "engine/outgoing.h"
 #include "flow/flow.h"
+#include "flow/meaning.h"
 #include "shared/json.h"
 #include "types/response.h"
 #include "types/run.h"
@@ -38,20 +39,14 @@ typedef struct DfStepOps
 	/* it, or its undo, is a request that this worker sends, and whose answer dies with it */
 	bool sends_requests;
 
-	/* why it must not be sent again when in doubt, unless its key is trusted */
-	const char *no_resend;
-
 	/* what leaves next, by step->phase; false with *why if nothing can.  NULL: nothing ever does */
 	bool (*outgoing)(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why);
-
-	/* what the response to the step's own request means */
-	DfVerdict (*verdict)(const DfAnswer *answer);
 
 	/* the output that a response of 2xx carries; *unusable = it cannot be read */
 	Jsonb *(*output)(DfRun *run, DfStep *step, const DfResponse *response, bool *unusable);
 
 	/* the response's status in terms of HTTP, as the breaker counts them.  NULL: as it is */
-	int (*http_status)(const DfResponse *response, DfVerdict verdict);
+	int (*http_status)(const DfResponse *response, DfMeaning meaning);
 
 	/* ---- undo, retry ----------------------------------------------------- */
 
@@ -64,11 +59,11 @@ typedef struct DfStepOps
 	/* fills in step->undo from its template; false with *missing.  NULL: it has no template */
 	bool (*render_undo)(DfRun *run, DfStep *step, char **missing);
 
-	/*
-	 * retry() wants it done again.  Sets request to NULL if the body has to render it anew.
-	 * NULL: it is never renewed.
-	 */
-	void (*renew)(DfStep *step);
+	/* retry() may have it done again */
+	bool renewable;
+
+	/* it begins anew: forgets what is left of its last time.  NULL: nothing is */
+	void (*renewed)(DfStep *step);
 
 	/* ---- what a body is told --------------------------------------------- */
 

@@ -207,9 +207,9 @@ output(DfRun *run, DfStep *step, const DfResponse *response, bool *unusable)
  * answers 404; one that closes (421) is not.
  */
 static int
-http_status(const DfResponse *response, DfVerdict verdict)
+http_status(const DfResponse *response, DfMeaning meaning)
 {
-	if (response->fate != DF_FATE_RESPONSE || verdict == DF_VERDICT_CREDENTIALS)
+	if (response->fate != DF_FATE_RESPONSE || meaning == DF_MEANS_CREDENTIALS)
 		return response->status;
 	return response->status == 421 ? 503 : 200;
 }
@@ -217,11 +217,9 @@ http_status(const DfResponse *response, DfVerdict verdict)
 const DfStepOps df_mail_ops = {
 	.kind = DF_STEP_MAIL,
 	.sends_requests = true,
-	.no_resend = "a mail server cannot tell whether it has accepted a mail",
 	.due = df_request_due,
 	.outgoing = outgoing,
-	.verdict = df_answer_mail_verdict,
 	.output = output,
 	.http_status = http_status,
-	.renew = df_step_render_anew,
+	.renewable = true,
 };

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "engine/attempt.h"
+#include "engine/evidence.h"
 #include "engine/body.h"
 #include "engine/outcome.h"
 #include "engine/step_api.h"
@@ -19,6 +20,7 @@
 #include "engine/step_spec.h"
 #include "engine/transition.h"
 #include "engine/undo_outcome.h"
+#include "flow/flow.h"
 #include "guc.h"
 #include "shared/clock.h"
 #include "shared/json.h"
@@ -265,7 +267,7 @@ undo_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool transie
 	}
 	as_response(outcome, &response);
 	if (transient)
-		at = df_undo_next_try(step, &response, &sql_policy);
+		at = df_undo_next_try(run, step, &response, &sql_policy);
 	step->undo_error = error_of(run, outcome);
 	df_attempt_note(run, step, &response, at == DF_NEVER ? "failed" : "retry", at);
 	df_undo_transition(run, step, at == DF_NEVER ? DF_UNDO_FAILED : DF_UNDO_DUE);
@@ -322,5 +324,5 @@ const DfStepOps df_query_ops = {
 	.due = due,
 	.undo = undo,
 	.render_undo = render_undo,
-	.renew = df_step_render_anew,
+	.renewable = true,
 };

@@ -10,7 +10,7 @@
 
 #include "engine/step_spec.h"
 #include "engine/template.h"
-#include "flow/flow.h"
+#include "flow/meaning.h"
 #include "shared/json.h"
 #include "shared/retry_options.h"
 #include "utils/builtins.h"
@@ -148,6 +148,7 @@ df_step_spec(DfRun *run, DfStep *step)
 	spec->from_request = step->request;
 	spec->from_options = step->options;
 	spec->retry = unset_retry;
+	spec->is_mail = step->kind == DF_STEP_MAIL;
 	read_request(step->request, spec);
 	read_options(step->options, step->kind == DF_STEP_QUERY, spec);
 	MemoryContextSwitchTo(old);

@@ -5,16 +5,15 @@
 #ifndef DF_UNDO_OUTCOME_H
 #define DF_UNDO_OUTCOME_H
 
-#include "flow/flow.h"
+#include "flow/meaning.h"
 #include "types/response.h"
 #include "types/run.h"
 #include "types/system_policy.h"
 
 extern bool df_step_render_undo(DfRun *run, DfStep *step, char **missing);
-extern TimestampTz df_undo_next_try(const DfStep *step, const DfResponse *response,
-									const DfSystemPolicy *policy);
+
 /* returns what the response says about the system */
-extern DfVerdict df_undo_response(DfRun *run, DfStep *step, const DfResponse *response,
+extern DfMeaning df_undo_response(DfRun *run, DfStep *step, const DfResponse *response,
 								  const DfSystemPolicy *policy);
 
 #endif /* DF_UNDO_OUTCOME_H */

@@ -176,6 +176,19 @@ CREATE TABLE dataflows.step (
 	undo_attempts int,
 	undo_since timestamptz,
 	undo_error jsonb,
+	-- the evidence: what is known of whether it was carried out, where something went wrong
+	lost int,
+	lost_at timestamptz,
+	may_resend boolean,
+	ask_probe boolean,
+	probed_at timestamptz,
+	probe_found int,
+	probe_said text,
+	existed boolean,
+	kept boolean,
+	accepted boolean,
+	maybe_twice boolean,
+	resolved text,
 	PRIMARY KEY (run, n)
 ) WITH (fillfactor = 36, toast_tuple_target = 512,
 	autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
@@ -208,6 +221,18 @@ COMMENT ON COLUMN dataflows.step.undo_state IS 'NULL (none), due, sent, undone, 
 COMMENT ON COLUMN dataflows.step.undo_attempts IS 'Attempts of the undo';
 COMMENT ON COLUMN dataflows.step.undo_since IS 'When the undo was first tried';
 COMMENT ON COLUMN dataflows.step.undo_error IS 'Why the undo failed';
+COMMENT ON COLUMN dataflows.step.lost IS 'Attempts that may have been carried out and of which nothing proves what became; NULL = none';
+COMMENT ON COLUMN dataflows.step.lost_at IS 'When the last of them was lost';
+COMMENT ON COLUMN dataflows.step.may_resend IS 'A probe has found nothing since: the step may be sent again';
+COMMENT ON COLUMN dataflows.step.ask_probe IS 'The probe is asked before the step is sent again';
+COMMENT ON COLUMN dataflows.step.probed_at IS 'When a probe was last answered, or given up';
+COMMENT ON COLUMN dataflows.step.probe_found IS 'How many resources it found; NULL = none, -1 = it could not tell';
+COMMENT ON COLUMN dataflows.step.probe_said IS 'The same in words';
+COMMENT ON COLUMN dataflows.step.existed IS 'A probe found it before the step was sent for the first time';
+COMMENT ON COLUMN dataflows.step.kept IS 'Done by a status that the step accepts: it is not undone';
+COMMENT ON COLUMN dataflows.step.accepted IS 'Done by doubt => ''accept'', which nothing confirms';
+COMMENT ON COLUMN dataflows.step.maybe_twice IS 'Done, but an earlier attempt may have been carried out, too';
+COMMENT ON COLUMN dataflows.step.resolved IS 'What a person said with resolve(): done, not_done, skipped or undone';
 
 CREATE TABLE dataflows.alias (
 	workflow text NOT NULL,

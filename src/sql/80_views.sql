@@ -246,12 +246,12 @@ CREATE VIEW dataflows.pending_undo WITH (security_barrier) AS
 			'it may have been carried out, and no full answer came') AS why,
 		pg_catalog.concat_ws(': ', COALESCE('status ' OPERATOR(pg_catalog.||) NULLIF(s.status, 0), 'no status'),
 			s.error OPERATOR(pg_catalog.->>) 'message') AS answered,
-		s.error OPERATOR(pg_catalog.->>) 'probe' AS probe,
+		s.probe_said AS probe,
 		COALESCE(s.undo_since, s.sent_at, s.started_at) AS since,
 		CASE WHEN s.system IS NOT NULL THEN pg_catalog.concat(s.run, '/', s.n,
 			CASE WHEN s.renewals > 0 THEN pg_catalog.concat('/r', s.renewals) END) END AS idempotency_key,
 		CASE
-			WHEN s.undo_state = 'undo_failed' AND s.error OPERATOR(pg_catalog.->>) 'maybe_twice' = 'true'
+			WHEN s.undo_state = 'undo_failed' AND s.maybe_twice
 			THEN pg_catalog.format('Look in the system for a second record with the same data and delete it, then: SELECT dataflows.resolve(%L, %L, ''undone'', ''who looked'');', s.run, named.step)
 			WHEN s.undo_state = 'undo_failed' AND (s.undo IS NOT NULL OR s.system IS NULL)
 			THEN pg_catalog.format('Undo it by hand, then: SELECT dataflows.resolve(%L, %L, ''undone'', ''how''); or mend the cause and have it tried again: SELECT dataflows.retry(%L);', s.run, named.step, s.run)

@@ -51,6 +51,7 @@ static const FormTypes form_types[] = {
 	[DF_AS_STEP_STATE] = {TEXTOID,        TEXTARRAYOID},
 	[DF_AS_UNDO_STATE] = {TEXTOID,        TEXTARRAYOID},
 	[DF_AS_MESSAGE_KIND] = {TEXTOID,      TEXTARRAYOID},
+	[DF_AS_WORD]       = {TEXTOID,        TEXTARRAYOID},
 	[DF_AS_KEY_HELD]   = {BOOLOID,        BOOLARRAYOID},
 };
 /* clang-format on */
@@ -280,6 +281,9 @@ read_field(const DfColumn *column, Datum value, bool isnull, void *field)
 			*(DfMessageKind *) field =
 				(DfMessageKind) read_name(value, isnull, message_kind_of, DF_MESSAGE_NONE);
 			break;
+		case DF_AS_WORD:
+			*(DfWord *) field = (DfWord) read_name(value, isnull, df_word_of, DF_WORD_NONE);
+			break;
 		case DF_AS_KEY_HELD:
 			elog(ERROR, "column \"%s\" is not to be read", column->name);
 	}
@@ -388,6 +392,8 @@ field_value(const DfColumn *column, const void *field, bool *isnull)
 			return undo_state_value(*(const DfUndoState *) field, isnull);
 		case DF_AS_MESSAGE_KIND:
 			return text_value(df_message_kind_name(*(const DfMessageKind *) field), isnull);
+		case DF_AS_WORD:
+			return text_value(df_word_name(*(const DfWord *) field), isnull);
 		case DF_AS_KEY_HELD:
 			return BoolGetDatum(df_run_holds_key(*(const DfRunState *) field));
 	}

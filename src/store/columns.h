@@ -29,6 +29,7 @@
 
 #include "postgres.h"
 
+#include "flow/doubt.h"
 #include "flow/flow.h"
 #include "store/store.h"
 
@@ -61,6 +62,7 @@ typedef enum DfColumnForm
 	DF_AS_STEP_STATE,
 	DF_AS_UNDO_STATE,
 	DF_AS_MESSAGE_KIND,
+	DF_AS_WORD,
 	DF_AS_KEY_HELD /* DfRunState: bool, whether a run in that state holds its key; not read */
 } DfColumnForm;
 
@@ -118,6 +120,7 @@ typedef struct DfTable
 #define DF_TYPE_STEP_STATE(field) ((const DfStepState *) 0 == &(field))
 #define DF_TYPE_UNDO_STATE(field) ((const DfUndoState *) 0 == &(field))
 #define DF_TYPE_MESSAGE_KIND(field) ((const DfMessageKind *) 0 == &(field))
+#define DF_TYPE_WORD(field) ((const DfWord *) 0 == &(field))
 #define DF_TYPE_KEY_HELD(field) ((const DfRunState *) 0 == &(field))
 
 /* replaces the marks, gives the plan its columns and their types; called by df_plan_run() */

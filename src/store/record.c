@@ -54,7 +54,11 @@ df_record_clean(List *runs)
 		df_run_saved(run);
 		run->engine.has_keyed_start = false;
 		for (int i = 0; i < run->nsteps; i++)
-			run->steps[i]->fresh = run->steps[i]->dirty = run->steps[i]->rerendered = false;
+		{
+			DfStep *step = run->steps[i];
+
+			step->fresh = step->dirty = step->rerendered = step->evidence_dirty = false;
+		}
 		for (int i = 0; i < run->nsteps && run->engine.has_child_work; i++)
 		{
 			run->steps[i]->to_insert_child = false;

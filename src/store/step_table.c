@@ -25,7 +25,9 @@
 #define IN_RENDERED (DF_IN_OTHER << 0)
 #define IN_INTENT (DF_IN_OTHER << 1) /* what a step has that is on its way for the first time */
 #define IN_OUTCOME (DF_IN_OTHER << 2) /* what a later turn may change */
-#define IN_ALL (IN_KEY | IN_RENDERED | IN_INTENT | IN_OUTCOME)
+#define IN_NEW (IN_KEY | IN_RENDERED | IN_INTENT | IN_OUTCOME)
+#define IN_EVIDENCE (DF_IN_OTHER << 3) /* what only steps have that something went wrong with */
+#define IN_ALL (IN_NEW | IN_EVIDENCE)
 
 #define COLUMN(column, field, form, in) DF_COLUMN(DfStep, column, field, form, in)
 
@@ -58,6 +60,18 @@ static const DfColumn step_columns[] = {
 	COLUMN("undo_attempts", undo_attempts, COUNT,      IN_OUTCOME),
 	COLUMN("undo_since",    undo_since,    TIME,       IN_OUTCOME),
 	COLUMN("undo_error",    undo_error,    JSONB,      IN_OUTCOME),
+	COLUMN("lost",          evidence.lost,        COUNT, IN_EVIDENCE),
+	COLUMN("lost_at",       evidence.lost_at,     TIME,  IN_EVIDENCE),
+	COLUMN("may_resend",    evidence.may_resend,  MARK,  IN_EVIDENCE),
+	COLUMN("ask_probe",     evidence.ask_probe,   MARK,  IN_EVIDENCE),
+	COLUMN("probed_at",     evidence.probed_at,   TIME,  IN_EVIDENCE),
+	COLUMN("probe_found",   evidence.probe_found, COUNT, IN_EVIDENCE),
+	COLUMN("probe_said",    evidence.probe_said,  TEXT,  IN_EVIDENCE),
+	COLUMN("existed",       evidence.existed,     MARK,  IN_EVIDENCE),
+	COLUMN("kept",          evidence.kept,        MARK,  IN_EVIDENCE),
+	COLUMN("accepted",      evidence.accepted,    MARK,  IN_EVIDENCE),
+	COLUMN("maybe_twice",   evidence.maybe_twice, MARK,  IN_EVIDENCE),
+	COLUMN("resolved",      evidence.resolved,    WORD,  IN_EVIDENCE),
 };
 /* clang-format on */
 
@@ -141,7 +155,7 @@ load_former(DfRun *run)
 		"  THEN s.answer IS NOT NULL AND s.answer->'attached' IS DISTINCT FROM 'true'"
 		"   AND (s.state IN ('done', 'in_doubt') OR s.undo_state IS NOT NULL)"
 		"  ELSE s.state IN ('done', 'in_doubt')"
-		"   AND coalesce(s.undo, s.options->>'undo', 'none') <> 'none' END"
+		"   AND s.kept IS NOT TRUE AND coalesce(s.undo, s.options->>'undo', 'none') <> 'none' END"
 		" ORDER BY s.n DESC"
 		" LIMIT $5",
 		SPI_OK_SELECT,
@@ -223,7 +237,7 @@ static DfPlan insert_steps = {
 	"INSERT INTO dataflows.step ({*}) SELECT * FROM unnest({$[]})",
 	SPI_OK_INSERT,
 	DF_NO_PARAMS,
-	DF_COLUMNS(step_table, IN_ALL)};
+	DF_COLUMNS(step_table, IN_NEW)};
 
 static DfPlan update_steps = {
 	"UPDATE dataflows.step AS s"
@@ -233,6 +247,15 @@ static DfPlan update_steps = {
 	SPI_OK_UPDATE,
 	DF_NO_PARAMS,
 	DF_COLUMNS(step_table, IN_KEY | IN_OUTCOME)};
+
+static DfPlan update_with_evidence = {
+	"UPDATE dataflows.step AS s"
+	" SET {* = u.*}"
+	" FROM unnest({$[]}) AS u ({*})"
+	" WHERE s.run = u.run AND s.n = u.n",
+	SPI_OK_UPDATE,
+	DF_NO_PARAMS,
+	DF_COLUMNS(step_table, IN_KEY | IN_OUTCOME | IN_EVIDENCE)};
 
 static bool
 is_intent(const DfStep *step)
@@ -257,42 +280,53 @@ update_rendered(const DfRun *run, const DfStep *step)
 	(void) df_row_run(&plan, key, step, run);
 }
 
-static void
-count_steps(List *runs, int *fresh, int *dirty)
+typedef struct StepCounts
 {
+	int fresh;
+	int dirty;
+	int evident; /* of the dirty ones, those whose evidence differs, too */
+} StepCounts;
+
+static StepCounts
+count_steps(List *runs)
+{
+	StepCounts counts = {0, 0, 0};
 	ListCell *lc;
 
-	*fresh = *dirty = 0;
 	foreach (lc, runs)
 	{
 		DfRun *run = lfirst(lc);
 
 		for (int i = 0; i < run->nsteps; i++)
 		{
-			if (run->steps[i]->fresh)
-				(*fresh)++;
-			else if (run->steps[i]->dirty)
-				(*dirty)++;
+			const DfStep *step = run->steps[i];
+
+			/* nothing can have gone wrong with a step that has not left yet */
+			Assert(!(step->fresh && step->evidence_dirty));
+			counts.fresh += step->fresh;
+			counts.dirty += step->dirty && !step->fresh;
+			counts.evident += step->evidence_dirty && !step->fresh;
 		}
 	}
+	return counts;
 }
 
 void
 df_steps_record(List *runs)
 {
+	StepCounts counts = count_steps(runs);
 	DfBatch intents;
 	DfBatch inserts;
 	DfBatch updates;
-	int fresh;
-	int dirty;
+	DfBatch evident;
 	ListCell *lc;
 
-	count_steps(runs, &fresh, &dirty);
-	if (fresh + dirty == 0)
+	if (counts.fresh + counts.dirty == 0)
 		return;
-	df_batch_begin(&intents, &insert_intents, fresh);
-	df_batch_begin(&inserts, &insert_steps, fresh);
-	df_batch_begin(&updates, &update_steps, dirty);
+	df_batch_begin(&intents, &insert_intents, counts.fresh);
+	df_batch_begin(&inserts, &insert_steps, counts.fresh);
+	df_batch_begin(&updates, &update_steps, counts.dirty - counts.evident);
+	df_batch_begin(&evident, &update_with_evidence, counts.evident);
 	foreach (lc, runs)
 	{
 		DfRun *run = lfirst(lc);
@@ -307,12 +341,12 @@ df_steps_record(List *runs)
 			{
 				if (step->rerendered)
 					update_rendered(run, step);
-				df_batch_add(&updates, step, run);
+				df_batch_add(step->evidence_dirty ? &evident : &updates, step, run);
 			}
 		}
 	}
 	(void) df_batch_run(&intents, NULL);
 	(void) df_batch_run(&inserts, NULL);
-	if (df_batch_run(&updates, NULL) != dirty)
+	if (df_batch_run(&updates, NULL) + df_batch_run(&evident, NULL) != counts.dirty)
 		elog(ERROR, "a recorded step is not there");
 }

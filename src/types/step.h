@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
+#include "types/evidence.h"
 #include "types/message.h"
 #include "types/states.h"
 #include "types/step_spec.h"
@@ -55,12 +56,15 @@ typedef struct DfStep
 	TimestampTz undo_since;
 	Jsonb *undo_error;
 
+	DfEvidence evidence; /* changed by df_step_know() alone */
+
 	/* memory only */
 	const DfStepSpec *spec; /* df_step_spec() has it; NULL = nobody has asked yet */
 	int index; /* in run->steps */
 	bool traced; /* its span was put out */
 	bool fresh; /* no row yet */
 	bool dirty; /* differs from its row */
+	bool evidence_dirty; /* so does its evidence, too */
 	bool rerendered; /* so does its intent */
 	bool to_send; /* the dispatcher is to send `phase` */
 	bool to_run_sql; /* SQL: a sql worker is to run it, or its undo */
@@ -69,7 +73,6 @@ typedef struct DfStep
 	DfMessageKind child_request; /* CANCEL or UNDO: to be sent to the child run */
 	bool in_flight;
 	bool told; /* the body has learnt what came of it */
-	bool cleared; /* in doubt, but a probe or the step itself says: send it again */
 	/* its probe has just been answered: put off, it would be asked again, for ever perhaps */
 	bool urgent;
 	TimestampTz not_before; /* urgent, and has no place: when to look for one again */

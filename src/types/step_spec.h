@@ -29,6 +29,7 @@ typedef struct DfStepSpec
 	const char *from_request;
 	const Jsonb *from_options;
 
+	bool is_mail; /* no key and no probe can tell */
 	const char *method;
 	const char *path;
 	DfMethodClass method_class;

@@ -227,9 +227,9 @@ df_place_give_back(DfPlace *place)
 }
 
 static DfHealth
-health_of(const DfResponse *response, DfVerdict verdict)
+health_of(const DfResponse *response, DfMeaning meaning)
 {
-	if (verdict == DF_VERDICT_CREDENTIALS)
+	if (meaning == DF_MEANS_CREDENTIALS)
 		return DF_HEALTH_CREDENTIALS;
 	if (response->fate == DF_FATE_RESPONSE && response->status < 500 && response->status != 429 &&
 		response->status != 408)
@@ -241,14 +241,14 @@ health_of(const DfResponse *response, DfVerdict verdict)
 }
 
 void
-df_system_answered(DfSystemUse *use, const DfResponse *response, DfVerdict verdict,
+df_system_answered(DfSystemUse *use, const DfResponse *response, DfMeaning meaning,
 				   const DfSystem *system)
 {
 	DfSystemRules rules = rules_of(system);
 	DfSystemReport report;
 	const char *role;
 
-	report.health = health_of(response, verdict);
+	report.health = health_of(response, meaning);
 	report.owner = GetSessionUserId();
 	report.took_us = response->fate == DF_FATE_RESPONSE ? response->took_us : 0;
 	report.hold_us = response->retry_after_ms > 0 ? response->retry_after_ms * 1000 : 0;

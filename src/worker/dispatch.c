@@ -14,7 +14,6 @@
 #include "engine/outgoing.h"
 #include "engine/run_failure.h"
 #include "engine/step_kind.h"
-#include "engine/step_spec.h"
 #include "engine/transition.h"
 #include "guc.h"
 #include "http/url.h"
@@ -159,56 +158,14 @@ refuse(DfRun *run, DfStep *step, const char *why)
 	(void) df_step_response(run, step, &response, &policy);
 }
 
-/* why a step in doubt must not be sent again as it is, NULL if it may be */
-static const char *
-objection(DfRun *run, DfStep *step, const DfSystem *system)
+/* false: it stays here, in doubt or accepted */
+static bool
+may_leave(DfRun *run, DfStep *step, const DfSystem *system)
 {
 	DfSystemPolicy policy;
 
-	if (step->base_hash != system->url_hash)
-		return "the url of the system has changed since the step was sent";
 	policy_of(system, &policy);
-	if (step->cleared || df_step_key_is_trusted(step, &policy))
-		return NULL;
-	if (df_step_spec(run, step)->doubt == DF_DOUBT_RESEND && !df_step_unwanted(run, step))
-		return NULL;
-	return df_step_ops(step)->no_resend;
-}
-
-/*
- * What was decided when the answer was lost is asked again when the step is to
- * leave: it may have waited for days.  Sent to another place, or with a key
- * that is forgotten, it would be carried out twice: ask the probe, or leave the
- * doubt to a person.
- */
-static bool
-stays_in_doubt(DfRun *run, DfStep *step, const DfSystem *system)
-{
-	const DfStepSpec *spec = df_step_spec(run, step);
-	DfResponse response;
-	const char *why;
-
-	if (step->phase != DF_PHASE_DO || step->state != DF_STEP_DOUBT ||
-		spec->method_class != DF_METHOD_EFFECT)
-		return false;
-	why = objection(run, step, system);
-	if (why == NULL)
-		return false;
-	if (spec->probe != NULL && !step->cleared)
-	{
-		step->phase = DF_PHASE_PROBE;
-		return false;
-	}
-	step->to_send = false;
-	memset(&response, 0, sizeof(response));
-	response.fate = DF_FATE_LOST;
-	response.error = why;
-	if (spec->doubt == DF_DOUBT_ACCEPT)
-		df_step_accept_doubt(run, step, NULL);
-	else
-		df_step_doubtful(run, step, &response, response.error);
-	run->engine.advance = true;
-	return true;
+	return df_step_may_leave(run, step, &policy, step->base_hash == system->url_hash);
 }
 
 /* the url may have been changed since the step was called */
@@ -380,7 +337,7 @@ dispatch_step(DfRun *run, DfStep *step)
 		run->engine.advance = true;
 		return true;
 	}
-	if (stays_in_doubt(run, step, system) || !df_token_ready(run, step, system))
+	if (!may_leave(run, step, system) || !df_token_ready(run, step, system))
 		return true;
 	switch (take_place(&place, system, run, step, &until))
 	{
@@ -550,7 +507,7 @@ apply_answer(DfFlight *flight, const DfHttpResult *result, const DfSystem *syste
 	DfRun *run = flight->run;
 	DfStep *step = flight->step;
 	DfResponse response;
-	DfVerdict verdict;
+	DfMeaning meaning;
 
 	memset(&response, 0, sizeof(response));
 	hide_secrets(flight, result, &response);
@@ -573,10 +530,10 @@ apply_answer(DfFlight *flight, const DfHttpResult *result, const DfSystem *syste
 	response.retry_after_ms = result->retry_after_ms;
 	response.took_us = result->took_us;
 	df_trace_attempt(run, step, &response);
-	verdict = df_step_response(run, step, &response, &flight->policy);
+	meaning = df_step_response(run, step, &response, &flight->policy);
 	if (df_step_ops(step)->http_status != NULL)
-		response.status = df_step_ops(step)->http_status(&response, verdict);
-	df_system_answered(flight->place.use, &response, verdict, system);
+		response.status = df_step_ops(step)->http_status(&response, meaning);
+	df_system_answered(flight->place.use, &response, meaning, system);
 }
 
 /*

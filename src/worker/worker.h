@@ -7,6 +7,7 @@
 
 #include "fdw/system.h"
 #include "flow/flow.h"
+#include "flow/meaning.h"
 #include "http/client.h"
 #include "shared/slots.h"
 #include "shared/system_state.h"
@@ -115,7 +116,7 @@ extern DfEntrance df_place_take(DfPlace *place, DfSystemUse *use, const DfSystem
 								DfPatience patience, TimestampTz *until);
 extern void df_place_give_back(DfPlace *place); /* does nothing if there is none */
 extern bool df_system_is_held(DfSystemUse *use, const DfSystem *system, TimestampTz *until);
-extern void df_system_answered(DfSystemUse *use, const DfResponse *response, DfVerdict verdict,
+extern void df_system_answered(DfSystemUse *use, const DfResponse *response, DfMeaning meaning,
 							   const DfSystem *system);
 
 extern PGDLLEXPORT void dataflows_worker_main(Datum arg);

@@ -1,0 +1,88 @@
+/*
+ * engine/evidence.c
+ *	  Takes a step's case to flow/doubt.c, and keeps what is decided.
+ *
+ * Runs in a worker, on structs in memory.  The only place that changes the evidence of
+ * a step; what it changes is written with the turn.  It decides nothing.
+ */
+#include "postgres.h"
+
+#include "engine/evidence.h"
+#include "engine/run_steps.h"
+#include "engine/step_spec.h"
+#include "engine/transition.h"
+#include "guc.h"
+#include "shared/clock.h"
+#include "types/base.h"
+
+bool
+df_step_unwanted(const DfRun *run, const DfStep *step)
+{
+	return run->row.state == DF_RUN_ROLLING_BACK && !df_is_handler_step(step);
+}
+
+DfDoubtCase
+df_step_case(DfRun *run, DfStep *step, const DfSystemPolicy *policy)
+{
+	static const DfSystemPolicy none;
+	DfDoubtCase about;
+
+	memset(&about, 0, sizeof(about));
+	(void) df_step_spec(run, step);
+	about.step = step;
+	about.policy = policy != NULL ? policy : &none;
+	if (policy != NULL)
+		about.retry = df_step_retry(run, step, &policy->retry);
+	about.undo_for_ms = (int64) df_undo_for * 1000;
+	about.first_round = run->row.round_n == 0;
+	about.unwanted = df_step_unwanted(run, step);
+	about.now = df_now();
+	about.jitter = df_random();
+	return about;
+}
+
+void
+df_step_know(DfStep *step, const DfEvidence *evidence)
+{
+	if (memcmp(&step->evidence, evidence, sizeof(DfEvidence)) == 0)
+		return;
+	step->evidence = *evidence;
+	step->evidence_dirty = step->dirty = true;
+}
+
+void
+df_step_apply(DfRun *run, DfStep *step, const DfDecision *made)
+{
+	df_step_know(step, &made->evidence);
+	if (made->event != DF_NO_EVENT)
+		df_step_transition(run, step, (DfStepEvent) made->event);
+	if (made->undo_to != DF_NO_EVENT)
+		df_undo_transition(run, step, (DfUndoState) made->undo_to);
+	step->wake_at = made->at;
+	step->phase = made->phase;
+	step->dirty = true;
+}
+
+DfPhase
+df_step_phase(DfRun *run, DfStep *step)
+{
+	DfDoubtCase about = df_step_case(run, step, NULL);
+
+	return df_decide_phase(&about);
+}
+
+TimestampTz
+df_step_next_try(DfRun *run, DfStep *step, const DfResponse *response, const DfSystemPolicy *policy)
+{
+	DfDoubtCase about = df_step_case(run, step, policy);
+
+	return df_next_try(&about, response->retry_after_ms);
+}
+
+TimestampTz
+df_undo_next_try(DfRun *run, DfStep *step, const DfResponse *response, const DfSystemPolicy *policy)
+{
+	DfDoubtCase about = df_step_case(run, step, policy);
+
+	return df_next_undo_try(&about, response->retry_after_ms);
+}

@@ -1,0 +1,31 @@
+/*
+ * engine/evidence.h
+ *	  Takes a step's case to flow/doubt.c, and keeps what is decided.
+ */
+#ifndef DF_ENGINE_EVIDENCE_H
+#define DF_ENGINE_EVIDENCE_H
+
+#include "flow/doubt.h"
+#include "types/response.h"
+#include "types/run.h"
+
+/* policy NULL: it is not asked for times */
+extern DfDoubtCase df_step_case(DfRun *run, DfStep *step, const DfSystemPolicy *policy);
+
+/* the evidence, the event, the time and the phase of a decision */
+extern void df_step_apply(DfRun *run, DfStep *step, const DfDecision *made);
+extern void df_step_know(DfStep *step, const DfEvidence *evidence);
+
+/* what is to leave for the step now that it is due: itself or its probe */
+extern DfPhase df_step_phase(DfRun *run, DfStep *step);
+
+/* of a body that is being rolled back, not of its on_failure */
+extern bool df_step_unwanted(const DfRun *run, const DfStep *step);
+
+/* DF_NEVER = the budget is used up */
+extern TimestampTz df_step_next_try(DfRun *run, DfStep *step, const DfResponse *response,
+									const DfSystemPolicy *policy);
+extern TimestampTz df_undo_next_try(DfRun *run, DfStep *step, const DfResponse *response,
+									const DfSystemPolicy *policy);
+
+#endif /* DF_ENGINE_EVIDENCE_H */

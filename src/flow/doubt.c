@@ -1,0 +1,890 @@
+/*
+ * flow/doubt.c
+ *	  The one place that decides what becomes of a step that may have been carried out.
+ *
+ * Called by a worker when something came of a step, or is about to be sent for it, in
+ * no transaction.  Pure: the case and what came go in, a decision comes out.
+ *
+ * What holds of every decision here:
+ *
+ * - Success is never guessed.  What may have been carried out is harmless to repeat,
+ *   or in doubt.
+ * - A loss is remembered until something proves what became of that attempt: a
+ *   response under the same key, what a probe finds, a person's word.  A refusal, fresh
+ *   credentials, a renewal and a restart prove nothing.
+ * - A probe that finds nothing (may_resend) permits another attempt; it is no proof,
+ *   for a system may carry out late.  So a conflict afterwards contradicts it.
+ * - What was there before the first attempt is never adopted, "not there" is not
+ *   believed before the system has settled, and what a 2xx once said was carried out is
+ *   never sent again.
+ */
+#include "postgres.h"
+
+#include "flow/doubt.h"
+#include "flow/flow.h"
+#include "flow/names.h"
+
+/* a probe that gets no answer is given up after this, if the step has no limit of its own */
+#define PROBE_FOR_MS (INT64CONST(24) * 3600 * 1000)
+
+/* ---- facts ---------------------------------------------------------------- */
+
+/* the same key would find the first attempt, if it was carried out */
+static bool
+key_is_trusted(const DfDoubtCase *about, TimestampTz since)
+{
+	const DfSystemPolicy *policy = about->policy;
+
+	return policy->key_trusted && about->now - since < policy->key_ttl_ms * 1000;
+}
+
+/* GET, HEAD, PUT, DELETE may always be sent again; the others by a trusted key */
+static bool
+is_harmless(const DfDoubtCase *about)
+{
+	const DfStepSpec *spec = about->step->spec;
+
+	if (spec->is_mail)
+		return false;
+	return spec->method_class != DF_METHOD_EFFECT ||
+		key_is_trusted(about, about->step->started_at);
+}
+
+static bool
+is_undoing(const DfDoubtCase *about)
+{
+	return about->step->undo_state == DF_UNDO_DUE;
+}
+
+TimestampTz
+df_settled_at(const DfDoubtCase *about)
+{
+	const DfStep *step = about->step;
+
+	return (step->sent_at != DF_NEVER ? step->sent_at : step->started_at) +
+		about->policy->settle_ms * 1000;
+}
+
+static DfRetryQuestion
+retry_question(const DfDoubtCase *about, int attempts, TimestampTz since, int64 retry_after_ms)
+{
+	DfRetryQuestion question;
+
+	question.policy = about->retry;
+	question.attempts = Max(1, attempts);
+	question.first_at = since;
+	question.now = about->now;
+	question.retry_after_ms = retry_after_ms;
+	question.jitter = about->jitter;
+	return question;
+}
+
+TimestampTz
+df_next_try(const DfDoubtCase *about, int64 retry_after_ms)
+{
+	const DfStep *step = about->step;
+	/* a poll that was answered is an attempt, but no failure */
+	int attempts = step->spec->until != NULL ? 1 : step->attempts;
+	DfRetryQuestion question = retry_question(about, attempts, step->started_at, retry_after_ms);
+
+	return df_retry_at(&question);
+}
+
+/* an undo has a budget of its own, whatever the step's was */
+TimestampTz
+df_next_undo_try(const DfDoubtCase *about, int64 retry_after_ms)
+{
+	const DfStep *step = about->step;
+	DfRetryQuestion question =
+		retry_question(about, step->undo_attempts, step->undo_since, retry_after_ms);
+
+	question.policy = about->policy->retry;
+	question.policy.max_attempts = 0;
+	question.policy.for_ms = about->undo_for_ms;
+	return df_retry_at(&question);
+}
+
+/*
+ * When to ask again after no answer.  Probes are not counted: their back-off
+ * grows with the age of the doubt.
+ */
+static TimestampTz
+next_probe(const DfDoubtCase *about, int64 retry_after_ms)
+{
+	TimestampTz since = is_undoing(about) ? about->step->undo_since : df_settled_at(about);
+	int64 age_ms = Max(0, about->now - since) / 1000;
+	DfRetryQuestion question = retry_question(about, 1, since, retry_after_ms);
+
+	question.policy.max_attempts = 0;
+	if (is_undoing(about))
+		question.policy.for_ms = about->undo_for_ms;
+	else if (question.policy.for_ms <= 0)
+		question.policy.for_ms = PROBE_FOR_MS;
+	while (question.attempts < 30 &&
+		   (Max(1, question.policy.initial_ms) << question.attempts) < age_ms)
+		question.attempts++;
+	return df_retry_at(&question);
+}
+
+static DfDecision
+decision(const DfDoubtCase *about, DfMeaning meaning)
+{
+	DfDecision made;
+
+	memset(&made, 0, sizeof(made));
+	made.meaning = meaning;
+	made.event = made.undo_to = DF_NO_EVENT;
+	made.phase = DF_PHASE_DO;
+	made.evidence = about->step->evidence;
+	return made;
+}
+
+/* its state says so from now on; one that stands in doubt already stays there */
+static int
+event_lose(const DfDoubtCase *about)
+{
+	return about->step->state == DF_STEP_DOUBT ? DF_NO_EVENT : DF_STEP_LOSE;
+}
+
+/* ---- a response to the step itself ---------------------------------------- */
+
+/*
+ * After a loss, "conflict" may be our own earlier attempt that the system stumbles
+ * over, or one with the same key that it is still working on.  A read has nothing to
+ * conflict with.  An accepted 409 is an answer for the methods that may be repeated;
+ * for a POST it would mean "somebody else's, nothing to undo", and that is just what
+ * is not known.
+ */
+static bool
+is_conflict_with_ourselves(const DfDoubtCase *about, const DfCame *came, DfMeaning meaning)
+{
+	DfMethodClass method = about->step->spec->method_class;
+
+	if (came->status != 409 || about->step->evidence.lost == 0 || method == DF_METHOD_SAFE ||
+		about->step->spec->is_mail)
+		return false;
+	if (came->fate != DF_FATE_RESPONSE && came->fate != DF_FATE_TOO_LARGE)
+		return false;
+	return method == DF_METHOD_EFFECT || meaning != DF_MEANS_KEPT;
+}
+
+/* the first time at once, later ones after a back-off */
+static void
+ask_probe(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
+{
+	TimestampTz at = about->step->attempts > 1 ? df_next_try(about, came->retry_after_ms)
+											   : DF_NEVER;
+
+	made->verdict = DF_VERDICT_ASK_PROBE;
+	made->event = event_lose(about);
+	made->phase = DF_PHASE_PROBE;
+	made->at = at != DF_NEVER ? at : about->now;
+	made->evidence.ask_probe = true;
+}
+
+static void
+accept(DfDecision *made)
+{
+	made->verdict = DF_VERDICT_ACCEPTED;
+	made->event = DF_STEP_SUCCEED;
+	made->evidence.accepted = true;
+	made->evidence.ask_probe = false;
+}
+
+static void
+end_in_doubt(const DfDoubtCase *about, DfVerdict verdict, DfDecision *made)
+{
+	made->verdict = verdict;
+	made->event = event_lose(about);
+	made->evidence.ask_probe = false;
+}
+
+/* it is not to be sent any more, and may have been carried out */
+static void
+give_up_in_doubt(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
+{
+	if (about->step->spec->probe != NULL)
+		ask_probe(about, came, made);
+	else if (about->step->spec->doubt == DF_DOUBT_ACCEPT)
+		accept(made);
+	else
+		end_in_doubt(about, DF_VERDICT_DOUBTFUL, made);
+}
+
+/*
+ * What an earlier attempt left in doubt is not settled by a refusal of a later one:
+ * the effect of the first may be there.  But a system whose key is trusted would have
+ * answered as it did the first time.
+ */
+static void
+fail(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
+{
+	bool settles = came->fate == DF_FATE_RESPONSE && came->status / 100 == 4 &&
+		made->meaning == DF_MEANS_REFUSED && key_is_trusted(about, about->step->started_at);
+
+	if (df_evidence_in_doubt(&made->evidence) && !settles)
+	{
+		give_up_in_doubt(about, came, made);
+		return;
+	}
+	if (settles)
+		made->evidence.lost = 0;
+	made->verdict = DF_VERDICT_FAILED;
+	made->event = DF_STEP_FAIL;
+}
+
+static void
+again(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
+{
+	made->at = df_next_try(about, came->retry_after_ms);
+	if (made->at == DF_NEVER)
+	{
+		fail(about, came, made);
+		return;
+	}
+	made->verdict = DF_VERDICT_AGAIN;
+	made->event = df_evidence_in_doubt(&made->evidence) ? DF_STEP_LOSE : DF_STEP_AGAIN;
+}
+
+static void
+again_same(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
+{
+	made->at = df_next_try(about, came->retry_after_ms);
+	if (made->at == DF_NEVER)
+	{
+		give_up_in_doubt(about, came, made);
+		return;
+	}
+	made->verdict = DF_VERDICT_AGAIN_SAME;
+	made->event = event_lose(about);
+}
+
+static void
+stay_in_doubt(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
+{
+	const DfStepSpec *spec = about->step->spec;
+
+	if (spec->probe == NULL && spec->doubt == DF_DOUBT_RESEND)
+		again_same(about, came, made);
+	else
+		give_up_in_doubt(about, came, made);
+}
+
+static void
+may_be_carried_out(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
+{
+	if (about->step->spec->method_class == DF_METHOD_SAFE)
+		again(about, came, made);
+	else if (is_harmless(about))
+		again_same(about, came, made);
+	else
+		stay_in_doubt(about, came, made);
+}
+
+static void
+unusable(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
+{
+	const DfStepSpec *spec = about->step->spec;
+
+	if (spec->method_class == DF_METHOD_SAFE)
+	{
+		made->verdict = DF_VERDICT_UNREADABLE;
+		made->event = DF_STEP_FAIL;
+	}
+	else if (spec->probe != NULL)
+		ask_probe(about, came, made);
+	else if (spec->doubt == DF_DOUBT_ACCEPT)
+		accept(made);
+	else
+		end_in_doubt(about, DF_VERDICT_STUCK, made);
+}
+
+/* a 2xx proves what became of the attempts before it only if they are one request */
+static void
+settle_by_success(const DfDoubtCase *about, DfEvidence *evidence)
+{
+	DfEvidence nothing;
+
+	if (evidence->lost > 0 && !is_harmless(about))
+	{
+		evidence->maybe_twice = df_evidence_in_doubt(evidence);
+		return;
+	}
+	memset(&nothing, 0, sizeof(nothing));
+	*evidence = nothing;
+}
+
+static void
+poll_again(const DfDoubtCase *about, DfDecision *made)
+{
+	const DfStepSpec *spec = about->step->spec;
+	TimestampTz at = about->now + spec->every_ms * 1000;
+
+	if (spec->until_timeout_ms > 0 &&
+		at > about->step->started_at + spec->until_timeout_ms * 1000)
+	{
+		made->verdict = DF_VERDICT_UNTIL_TIMEOUT;
+		made->event = DF_STEP_FAIL;
+		return;
+	}
+	made->verdict = DF_VERDICT_POLL;
+	made->event = df_evidence_in_doubt(&made->evidence) ? DF_STEP_LOSE : DF_STEP_AGAIN;
+	made->at = at;
+}
+
+static void
+carried_out(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
+{
+	settle_by_success(about, &made->evidence);
+	if (!came->until_met)
+	{
+		poll_again(about, made);
+		return;
+	}
+	made->verdict = DF_VERDICT_DONE;
+	made->event = DF_STEP_SUCCEED;
+}
+
+/* the attempt is given back: it waits until somebody has repaired the credentials */
+static void
+wait_for_credentials(const DfDoubtCase *about, DfDecision *made)
+{
+	made->verdict = DF_VERDICT_CREDENTIALS;
+	made->event = df_evidence_in_doubt(&made->evidence) ? DF_STEP_LOSE : DF_STEP_AGAIN;
+	made->at = about->now + about->policy->retry.initial_ms * 1000;
+}
+
+/* what this attempt adds to what is known */
+static void
+note_attempt(const DfDoubtCase *about, DfMeaning meaning, DfEvidence *evidence)
+{
+	evidence->ask_probe = false;
+	if (about->step->spec->method_class == DF_METHOD_SAFE)
+		return;
+	if (meaning == DF_MEANS_MAYBE || meaning == DF_MEANS_UNUSABLE)
+	{
+		evidence->lost++;
+		evidence->lost_at = about->now;
+		evidence->may_resend = false;
+	}
+}
+
+DfDecision
+df_decide_response(const DfDoubtCase *about, const DfCame *came)
+{
+	DfDecision made = decision(about, df_response_meaning(about->step->spec, came));
+
+	note_attempt(about, made.meaning, &made.evidence);
+	if (is_conflict_with_ourselves(about, came, made.meaning))
+	{
+		/* what the probe did not find is there after all, it seems */
+		made.evidence.may_resend = false;
+		stay_in_doubt(about, came, &made);
+		return made;
+	}
+	switch (made.meaning)
+	{
+		case DF_MEANS_DONE:
+			carried_out(about, came, &made);
+			break;
+		case DF_MEANS_UNUSABLE:
+			unusable(about, came, &made);
+			break;
+		case DF_MEANS_KEPT:
+			made.verdict = DF_VERDICT_KEPT;
+			made.event = DF_STEP_SUCCEED;
+			made.evidence.kept = true;
+			break;
+		case DF_MEANS_RETRY:
+			if (df_evidence_in_doubt(&made.evidence))
+				may_be_carried_out(about, came, &made);
+			else
+				again(about, came, &made);
+			break;
+		case DF_MEANS_REFUSED:
+			fail(about, came, &made);
+			break;
+		case DF_MEANS_CREDENTIALS:
+			wait_for_credentials(about, &made);
+			break;
+		case DF_MEANS_MAYBE:
+			may_be_carried_out(about, came, &made);
+			break;
+	}
+	return made;
+}
+
+/* ---- a probe -------------------------------------------------------------- */
+
+bool
+df_was_sent(const DfStep *step)
+{
+	return step->attempts > 0 || step->evidence.ask_probe;
+}
+
+/* a 2xx was seen, only its body was of no use */
+static bool
+was_carried_out(const DfStep *step)
+{
+	return step->attempts > 0 && step->status / 100 == 2;
+}
+
+/* the last attempt was refused for good */
+static bool
+was_refused(const DfStep *step)
+{
+	return step->attempts > 0 && df_status_is_refusal(step->status);
+}
+
+/* the system said that there is something of ours, which a "not there" contradicts */
+static bool
+contradicts(const DfStep *step)
+{
+	return was_carried_out(step) ||
+		(step->attempts > 0 && step->status == 409 && step->evidence.lost > 0);
+}
+
+static bool
+has_budget(const DfDoubtCase *about, const DfProbeCame *came)
+{
+	return about->step->attempts == 0 || df_next_try(about, came->retry_after_ms) != DF_NEVER;
+}
+
+static void
+send_same(const DfDoubtCase *about, const DfProbeCame *came, DfDecision *made)
+{
+	TimestampTz at = df_next_try(about, came->retry_after_ms);
+
+	made->verdict = DF_VERDICT_AGAIN_SAME;
+	made->at = at != DF_NEVER ? at : about->now;
+	made->evidence.ask_probe = false;
+}
+
+static void
+not_carried_out(const DfDoubtCase *about, DfDecision *made)
+{
+	made->evidence.may_resend = made->evidence.lost > 0;
+	if (is_undoing(about))
+	{
+		made->verdict = DF_VERDICT_GONE;
+		made->undo_to = DF_UNDO_GONE;
+		return;
+	}
+	made->verdict = DF_VERDICT_NOT_DONE;
+	made->event = DF_STEP_FAIL;
+	made->evidence.ask_probe = false;
+}
+
+static void
+nobody_can_tell(const DfDoubtCase *about, DfVerdict verdict, DfDecision *made)
+{
+	if (is_undoing(about))
+	{
+		made->verdict = DF_VERDICT_UNDO_UNKNOWN;
+		made->undo_to = DF_UNDO_FAILED;
+	}
+	else if (about->step->state == DF_STEP_PENDING)
+		not_carried_out(about, made); /* renewed: nothing of it is out since */
+	else
+		end_in_doubt(about, verdict, made);
+}
+
+/* as the key, the method or `doubt` says */
+static void
+probe_cannot_tell(const DfDoubtCase *about, const DfProbeCame *came, DfDecision *made)
+{
+	const DfStep *step = about->step;
+	DfDoubtPolicy doubt = step->spec->doubt;
+	bool carried_out = was_carried_out(step);
+
+	/* what has never left needs no guess: it is not sent without knowing what is there */
+	if (!df_was_sent(step))
+	{
+		not_carried_out(about, made);
+		return;
+	}
+	if (is_undoing(about))
+	{
+		nobody_can_tell(about, DF_VERDICT_DOUBTFUL, made);
+		return;
+	}
+	if (has_budget(about, came) && !was_refused(step) && !carried_out &&
+		(is_harmless(about) || (doubt == DF_DOUBT_RESEND && !about->unwanted)))
+		send_same(about, came, made);
+	else if (doubt == DF_DOUBT_ACCEPT)
+		accept(made);
+	else
+		nobody_can_tell(about,
+						carried_out && !about->unwanted ? DF_VERDICT_STUCK : DF_VERDICT_DOUBTFUL,
+						made);
+}
+
+/* what the probe has just seen may be otherwise a little later: it leaves at once */
+static void
+send_now(const DfDoubtCase *about, DfDecision *made)
+{
+	made->verdict = DF_VERDICT_SEND;
+	made->evidence.may_resend = made->evidence.lost > 0;
+}
+
+static void
+found_nothing(const DfDoubtCase *about, const DfProbeCame *came, DfDecision *made)
+{
+	const DfStep *step = about->step;
+
+	if (!df_was_sent(step))
+		send_now(about, made);
+	else if (about->now < df_settled_at(about))
+	{
+		made->verdict = DF_VERDICT_NOT_SETTLED;
+		made->phase = DF_PHASE_PROBE;
+		made->at = df_settled_at(about);
+	}
+	else if (contradicts(step))
+		probe_cannot_tell(about, came, made);
+	else if (is_undoing(about) || about->unwanted || was_refused(step) || !has_budget(about, came))
+		not_carried_out(about, made);
+	else
+		send_now(about, made);
+}
+
+static void
+adopt(const DfDoubtCase *about, DfDecision *made)
+{
+	DfEvidence *evidence = &made->evidence;
+
+	made->verdict = DF_VERDICT_ADOPTED;
+	if (about->step->state != DF_STEP_DONE)
+		made->event = DF_STEP_SUCCEED;
+	evidence->lost = 0;
+	evidence->may_resend = evidence->ask_probe = false;
+	evidence->accepted = evidence->maybe_twice = false;
+}
+
+static void
+existed(DfDecision *made)
+{
+	made->verdict = DF_VERDICT_EXISTED;
+	made->event = DF_STEP_FAIL;
+	made->evidence.existed = true;
+	made->evidence.ask_probe = false;
+}
+
+/* a person has settled it by hand while the probe was on the wire */
+static bool
+comes_too_late(const DfStep *step)
+{
+	if (step->undo_state != DF_UNDO_NONE)
+		return step->undo_state != DF_UNDO_DUE;
+	return step->state != DF_STEP_PENDING && step->state != DF_STEP_DOUBT;
+}
+
+static bool
+ask_again(const DfDoubtCase *about, const DfProbeCame *came, DfDecision *made)
+{
+	if (made->meaning == DF_MEANS_RETRY || made->meaning == DF_MEANS_MAYBE)
+		made->at = next_probe(about, came->retry_after_ms);
+	else if (made->meaning == DF_MEANS_CREDENTIALS)
+		made->at = about->now + about->policy->retry.initial_ms * 1000;
+	if (made->at == DF_NEVER)
+		return false;
+	made->verdict = DF_VERDICT_PROBE_AGAIN;
+	made->phase = DF_PHASE_PROBE;
+	return true;
+}
+
+DfDecision
+df_decide_probe(const DfDoubtCase *about, const DfProbeCame *came)
+{
+	DfCame plain = {.fate = came->fate, .status = came->status};
+	DfDecision made = decision(about, df_probe_meaning(&plain));
+	int found = came->found;
+	bool sent = df_was_sent(about->step);
+
+	if (comes_too_late(about->step))
+		return made;
+	/* one resource could be of either */
+	if (found == 1 && sent && came->of_another)
+		found = DF_FOUND_UNKNOWN;
+	made.evidence.probed_at = about->now;
+	made.evidence.probe_found = found;
+	if (ask_again(about, came, &made))
+		return made;
+	if (found == 0)
+		found_nothing(about, came, &made);
+	else if (found == 1 && sent)
+		adopt(about, &made);
+	else if (found >= 1 && !sent)
+		existed(&made);
+	else
+		probe_cannot_tell(about, came, &made);
+	return made;
+}
+
+/* ---- an undo -------------------------------------------------------------- */
+
+/* what the undo would take away may still come, or need not be there at all */
+static bool
+is_unsure(const DfStep *step)
+{
+	return step->state == DF_STEP_DOUBT || step->evidence.accepted;
+}
+
+/*
+ * doubt => 'resend': an earlier attempt may have made one more, and the undo names the
+ * last one's only
+ */
+static bool
+leaves_a_second(const DfStep *step)
+{
+	return step->state == DF_STEP_DONE && step->evidence.maybe_twice &&
+		step->spec->undo_needs_response;
+}
+
+static DfMethodClass
+undo_method(const DfStep *step)
+{
+	char method[16];
+	size_t len = step->undo == NULL ? 0 : strcspn(step->undo, " ");
+
+	if (len >= sizeof(method))
+		return DF_METHOD_EFFECT;
+	memcpy(method, step->undo == NULL ? "" : step->undo, len);
+	method[len] = '\0';
+	return df_method_class(method);
+}
+
+/*
+ * An undo that may have been carried out is as much in doubt as any other request: a
+ * DELETE may be repeated, its second 404 or 410 means gone; a POST, a refund say, only
+ * with a key that the system honours, or if the step says so.
+ */
+static bool
+may_repeat_undo(const DfDoubtCase *about)
+{
+	const DfStep *step = about->step;
+
+	return undo_method(step) != DF_METHOD_EFFECT || step->spec->doubt == DF_DOUBT_RESEND ||
+		(step->undo_since != DF_NEVER && key_is_trusted(about, step->undo_since));
+}
+
+static void
+undo_ends(DfVerdict verdict, DfUndoState to, DfDecision *made)
+{
+	made->verdict = verdict;
+	made->undo_to = to;
+	made->phase = DF_PHASE_UNDO;
+}
+
+static void
+undo_again(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
+{
+	made->at = df_next_undo_try(about, came->retry_after_ms);
+	if (made->at == DF_NEVER)
+		undo_ends(DF_VERDICT_UNDO_FAILED, DF_UNDO_FAILED, made);
+	else
+		undo_ends(DF_VERDICT_UNDO_AGAIN, DF_UNDO_DUE, made);
+}
+
+DfDecision
+df_decide_undo(const DfDoubtCase *about, const DfCame *came)
+{
+	DfDecision made = decision(about, df_undo_meaning(came));
+	bool gone = made.meaning == DF_MEANS_KEPT;
+
+	switch (made.meaning)
+	{
+		case DF_MEANS_DONE:
+		case DF_MEANS_KEPT:
+			if (gone && is_unsure(about->step) && about->now < df_settled_at(about))
+			{
+				undo_ends(DF_VERDICT_UNDO_NOT_SETTLED, DF_UNDO_DUE, &made);
+				made.at = df_settled_at(about);
+			}
+			else if (leaves_a_second(about->step))
+				undo_ends(DF_VERDICT_UNDO_LEFT_A_SECOND, DF_UNDO_FAILED, &made);
+			else if (gone)
+				undo_ends(DF_VERDICT_GONE, DF_UNDO_GONE, &made);
+			else
+				undo_ends(DF_VERDICT_UNDONE, DF_UNDO_UNDONE, &made);
+			break;
+		case DF_MEANS_MAYBE:
+			if (may_repeat_undo(about))
+				undo_again(about, came, &made);
+			else
+				undo_ends(DF_VERDICT_UNDO_DOUBTFUL, DF_UNDO_FAILED, &made);
+			break;
+		case DF_MEANS_RETRY:
+		case DF_MEANS_CREDENTIALS:
+			undo_again(about, came, &made);
+			break;
+		case DF_MEANS_UNUSABLE:
+		case DF_MEANS_REFUSED:
+			undo_ends(DF_VERDICT_UNDO_FAILED, DF_UNDO_FAILED, &made);
+			break;
+	}
+	return made;
+}
+
+/* ---- before it leaves ----------------------------------------------------- */
+
+/*
+ * Whether the engine has to ask before it sends: for the first time, or after
+ * retry() of a step whose last response left it open.  The run alone proves
+ * nothing once it has had another round, whose record would look the same.
+ */
+static bool
+is_probed_first(const DfDoubtCase *about)
+{
+	const DfStep *step = about->step;
+	const DfStepSpec *spec = step->spec;
+
+	if (spec->probe == NULL || step->attempts > 0 || step->state != DF_STEP_PENDING)
+		return false;
+	return step->evidence.ask_probe ||
+		!((about->first_round && spec->probe_names_run) || spec->probe_names_key);
+}
+
+/* with a key that is still trusted it is sent again: the departure decides */
+DfPhase
+df_decide_phase(const DfDoubtCase *about)
+{
+	const DfStep *step = about->step;
+
+	if (step->state == DF_STEP_DOUBT && step->spec->probe != NULL &&
+		(step->evidence.ask_probe || about->unwanted))
+		return DF_PHASE_PROBE;
+	return is_probed_first(about) ? DF_PHASE_PROBE : DF_PHASE_DO;
+}
+
+/* Sent to another place, or with a key that is forgotten, it would be carried out twice. */
+static DfObjection
+objection_to(const DfDoubtCase *about, bool same_url)
+{
+	const DfStep *step = about->step;
+
+	if (!same_url)
+		return DF_OBJECTION_URL;
+	if (step->urgent || key_is_trusted(about, step->started_at))
+		return DF_OBJECTION_NONE;
+	if (step->spec->doubt == DF_DOUBT_RESEND && !about->unwanted)
+		return DF_OBJECTION_NONE;
+	return step->spec->is_mail ? DF_OBJECTION_MAIL : DF_OBJECTION_KEY;
+}
+
+DfDecision
+df_decide_departure(const DfDoubtCase *about, bool same_url, DfObjection *objection)
+{
+	const DfStep *step = about->step;
+	DfDecision made = decision(about, DF_MEANS_MAYBE);
+
+	*objection = DF_OBJECTION_NONE;
+	made.phase = step->phase;
+	if (step->phase != DF_PHASE_DO || step->state != DF_STEP_DOUBT ||
+		step->spec->method_class != DF_METHOD_EFFECT)
+		return made;
+	*objection = objection_to(about, same_url);
+	if (*objection == DF_OBJECTION_NONE)
+		return made;
+	if (step->spec->probe != NULL && !step->urgent)
+		made.phase = DF_PHASE_PROBE;
+	else if (step->spec->doubt == DF_DOUBT_ACCEPT)
+		accept(&made);
+	else
+		end_in_doubt(about, DF_VERDICT_DOUBTFUL, &made);
+	return made;
+}
+
+/* ---- what people ask ------------------------------------------------------ */
+
+DfRenewal
+df_decide_renewal(const DfDoubtCase *about)
+{
+	const DfStep *step = about->step;
+	/* a system that fails says little about what it did */
+	bool ask = step->status / 100 == 5 && step->spec->probe != NULL;
+	DfRenewal renewal;
+
+	memset(&renewal, 0, sizeof(renewal));
+	renewal.evidence = step->evidence;
+	renewal.evidence.ask_probe = ask || renewal.evidence.ask_probe;
+	renewal.stays_in_doubt = df_evidence_in_doubt(&step->evidence);
+	if (renewal.stays_in_doubt)
+		return renewal;
+	renewal.evidence.ask_probe = ask;
+	renewal.evidence.existed = false;
+	renewal.new_key = step->kind != DF_STEP_HTTP || step->status / 100 == 4;
+	return renewal;
+}
+
+/* nothing is unknown any more, but for what the probe said last */
+static void
+settle_by_word(DfEvidence *evidence, DfWord word)
+{
+	evidence->lost = 0;
+	evidence->may_resend = evidence->ask_probe = false;
+	evidence->accepted = evidence->maybe_twice = evidence->existed = false;
+	evidence->resolved = word;
+}
+
+DfDecision
+df_decide_word(const DfDoubtCase *about, DfWord word)
+{
+	const DfStep *step = about->step;
+	DfDecision made = decision(about, DF_MEANS_MAYBE);
+	bool undo_failed = step->undo_state == DF_UNDO_FAILED;
+
+	if (word == DF_WORD_UNDONE || (word == DF_WORD_SKIPPED && undo_failed))
+	{
+		made.verdict = DF_VERDICT_UNDONE;
+		if (undo_failed || step->undo_state == DF_UNDO_DUE)
+			made.undo_to = DF_UNDO_UNDONE;
+	}
+	else if (word == DF_WORD_NOT_DONE)
+	{
+		made.verdict = DF_VERDICT_NOT_DONE;
+		if (step->state == DF_STEP_DOUBT)
+			made.event = DF_STEP_FAIL;
+		if (undo_failed)
+			made.undo_to = DF_UNDO_UNDONE;
+	}
+	else if (step->state == DF_STEP_DOUBT) /* done, skipped */
+	{
+		made.verdict = DF_VERDICT_DONE;
+		made.event = DF_STEP_SUCCEED;
+	}
+	else
+		return made;
+	settle_by_word(&made.evidence, word);
+	return made;
+}
+
+bool
+df_word_revives_undo(const DfStep *step, DfWord word)
+{
+	return word == DF_WORD_DONE && step->undo != NULL && step->undo_state == DF_UNDO_FAILED;
+}
+
+/* ---- names ---------------------------------------------------------------- */
+
+static const char *const word_names[] = {
+	[DF_WORD_NONE] = NULL,
+	[DF_WORD_DONE] = "done",
+	[DF_WORD_NOT_DONE] = "not_done",
+	[DF_WORD_SKIPPED] = "skipped",
+	[DF_WORD_UNDONE] = "undone",
+};
+
+StaticAssertDecl(lengthof(word_names) == DF_NWORDS, "every word has a name");
+
+const char *
+df_word_name(DfWord word)
+{
+	return df_name_of(word_names, lengthof(word_names), word);
+}
+
+int
+df_word_of(const char *name)
+{
+	return df_value_of(word_names, lengthof(word_names), name);
+}

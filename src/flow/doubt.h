@@ -1,0 +1,147 @@
+/*
+ * flow/doubt.h
+ *	  The one place that decides what becomes of a step that may have been carried out.
+ *
+ * Each function takes the case (what was asked, what is known, what the system's
+ * options say, now) and what came, and returns the decision whole: the event, the
+ * phase, the time and the new evidence.  The engine applies it and decides nothing.
+ */
+#ifndef DF_FLOW_DOUBT_H
+#define DF_FLOW_DOUBT_H
+
+#include "flow/meaning.h"
+#include "types/evidence.h"
+#include "types/retry.h"
+#include "types/step.h"
+#include "types/system_policy.h"
+
+typedef struct DfDoubtCase
+{
+	const DfStep *step; /* with its spec and its evidence */
+	const DfSystemPolicy *policy;
+	DfRetry retry; /* the system's, with what the workflow and the step say instead */
+	int64 undo_for_ms; /* how long an undo is tried */
+	bool first_round; /* the run has had no other one, whose steps would look the same */
+	bool unwanted; /* the run is being rolled back: nobody wants the step any more */
+	TimestampTz now;
+	double jitter; /* in [0,1), the caller's random number */
+} DfDoubtCase;
+
+/* which rule decided: the engine chooses its words by it */
+typedef enum DfVerdict
+{
+	DF_VERDICT_NONE, /* nothing is to be changed: a person was quicker */
+
+	/* the step has ended */
+	DF_VERDICT_DONE, /* carried out: record the output */
+	DF_VERDICT_KEPT, /* an accepted status: record the output, there is nothing to undo */
+	DF_VERDICT_ADOPTED, /* a probe found it, and it is ours */
+	DF_VERDICT_ACCEPTED, /* doubt => 'accept': taken for done */
+	DF_VERDICT_FAILED, /* refused for good, or its budget is used up */
+	DF_VERDICT_UNREADABLE, /* a read whose response cannot be used */
+	DF_VERDICT_UNTIL_TIMEOUT, /* `until` was not met in time */
+	DF_VERDICT_NOT_DONE, /* a probe says that it was not carried out, and it will not be */
+	DF_VERDICT_EXISTED, /* it was there before we sent anything */
+	DF_VERDICT_DOUBTFUL, /* nobody can tell: DF001 in the body, and a candidate for undo */
+	DF_VERDICT_STUCK, /* carried out for certain, but what came of it is not known */
+
+	/* it goes on */
+	DF_VERDICT_POLL, /* `until` is not met yet */
+	DF_VERDICT_AGAIN, /* not carried out: tried again */
+	DF_VERDICT_AGAIN_SAME, /* maybe carried out: repeating it does no harm, or is asked for */
+	DF_VERDICT_CREDENTIALS, /* when somebody has repaired them; no attempt is used */
+	DF_VERDICT_ASK_PROBE,
+	DF_VERDICT_PROBE_AGAIN, /* the probe itself got no answer */
+	DF_VERDICT_NOT_SETTLED, /* not there, but that is believed only later */
+	DF_VERDICT_SEND, /* not there: it is sent now */
+
+	/* of an undo; UNDO_ASKED: of the probe that was asked for it */
+	DF_VERDICT_UNDONE,
+	DF_VERDICT_GONE, /* there is nothing to undo */
+	DF_VERDICT_UNDO_AGAIN,
+	DF_VERDICT_UNDO_NOT_SETTLED, /* gone, but what it would take away may still come */
+	DF_VERDICT_UNDO_FAILED,
+	DF_VERDICT_UNDO_LEFT_A_SECOND, /* of two that may be there one is undone */
+	DF_VERDICT_UNDO_DOUBTFUL, /* it may have been carried out, and must not be repeated */
+	DF_VERDICT_UNDO_UNKNOWN /* no probe can tell what the undo has to know */
+} DfVerdict;
+#define DF_NVERDICTS (DF_VERDICT_UNDO_UNKNOWN + 1)
+
+#define DF_NO_EVENT (-1)
+
+typedef struct DfDecision
+{
+	DfMeaning meaning; /* what came, by itself */
+	DfVerdict verdict;
+	int event; /* DfStepEvent, or DF_NO_EVENT: its state stays */
+	int undo_to; /* DfUndoState, or DF_NO_EVENT */
+	DfPhase phase; /* what is sent next, if anything is */
+	TimestampTz at; /* when, DF_NEVER = it is not due by itself */
+	DfEvidence evidence; /* from now on */
+} DfDecision;
+
+/* a response to the step itself, or none */
+extern DfDecision df_decide_response(const DfDoubtCase *about, const DfCame *came);
+
+/* its request left at least once */
+extern bool df_was_sent(const DfStep *step);
+
+/* what a probe's response shows */
+typedef struct DfProbeCame
+{
+	DfFate fate;
+	int status;
+	int64 retry_after_ms;
+	int found; /* resources that the response shows, DF_FOUND_UNKNOWN = it cannot be read */
+	bool of_another; /* the one that was found may as well be another step's */
+} DfProbeCame;
+
+extern DfDecision df_decide_probe(const DfDoubtCase *about, const DfProbeCame *came);
+extern DfDecision df_decide_undo(const DfDoubtCase *about, const DfCame *came);
+
+/* its next try is due: the step itself, or the probe before it */
+extern DfPhase df_decide_phase(const DfDoubtCase *about);
+
+/* why a step in doubt must not be sent again as it is */
+typedef enum DfObjection
+{
+	DF_OBJECTION_NONE,
+	DF_OBJECTION_URL, /* it would go to another place than before */
+	DF_OBJECTION_KEY, /* the system would no longer know its key */
+	DF_OBJECTION_MAIL
+} DfObjection;
+
+/*
+ * It is about to leave: what was decided when the response was lost is asked again,
+ * for it may have waited for days.  verdict NONE: it leaves, by decision.phase.
+ */
+extern DfDecision df_decide_departure(const DfDoubtCase *about, bool same_url,
+									  DfObjection *objection);
+
+/* retry() of a step that has failed or ended in doubt */
+typedef struct DfRenewal
+{
+	bool stays_in_doubt; /* it goes on as it is: the same key, its age from the first attempt */
+	bool new_key; /* a definite no, and nothing done: the body renders it anew */
+	DfEvidence evidence;
+} DfRenewal;
+
+extern DfRenewal df_decide_renewal(const DfDoubtCase *about);
+
+/* resolve(): a person knows better than any evidence */
+extern DfDecision df_decide_word(const DfDoubtCase *about, DfWord word);
+
+/* with the outcome 'done' and an undo that can be rendered after all */
+extern bool df_word_revives_undo(const DfStep *step, DfWord word);
+
+/* the time of the next try, DF_NEVER = the budget is used up */
+extern TimestampTz df_next_try(const DfDoubtCase *about, int64 retry_after_ms);
+extern TimestampTz df_next_undo_try(const DfDoubtCase *about, int64 retry_after_ms);
+
+/* from when on "not there" is believed */
+extern TimestampTz df_settled_at(const DfDoubtCase *about);
+
+extern const char *df_word_name(DfWord word); /* NULL for DF_WORD_NONE */
+extern int df_word_of(const char *name); /* -1 = no such name */
+
+#endif /* DF_FLOW_DOUBT_H */

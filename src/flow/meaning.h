@@ -1,0 +1,42 @@
+/*
+ * flow/meaning.h
+ *	  What a response says by itself, whatever is known of the step.
+ */
+#ifndef DF_FLOW_MEANING_H
+#define DF_FLOW_MEANING_H
+
+#include "types/fate.h"
+#include "types/step_spec.h"
+
+typedef enum DfMeaning
+{
+	DF_MEANS_DONE, /* carried out */
+	DF_MEANS_UNUSABLE, /* carried out, but the response's body cannot be used */
+	DF_MEANS_KEPT, /* a status that the step accepts: there already; of an undo: gone */
+	DF_MEANS_RETRY, /* not carried out, to be tried again */
+	DF_MEANS_REFUSED, /* not carried out, and another time will not change it */
+	DF_MEANS_CREDENTIALS, /* 401, 403: the system's fault, not the run's */
+	DF_MEANS_MAYBE /* nobody can tell */
+} DfMeaning;
+#define DF_NMEANINGS (DF_MEANS_MAYBE + 1)
+
+/* what came back, with what flow/ cannot see by itself */
+typedef struct DfCame
+{
+	DfFate fate;
+	int status;
+	bool body_unusable; /* announced as JSON and none, NUL, bad encoding, too large */
+	bool until_met; /* or the step has no `until` */
+	int64 retry_after_ms; /* what the system asked for, -1 = nothing */
+} DfCame;
+
+extern DfMeaning df_response_meaning(const DfStepSpec *spec, const DfCame *came);
+extern DfMeaning df_probe_meaning(const DfCame *came);
+extern DfMeaning df_undo_meaning(const DfCame *came);
+
+/* a definite no, that another time would not lift */
+extern bool df_status_is_refusal(int status);
+
+extern DfMethodClass df_method_class(const char *method);
+
+#endif /* DF_FLOW_MEANING_H */

@@ -1,0 +1,1059 @@
+/*
+ * test/unit/flow/doubt_test.c
+ *	  Tests of flow/doubt.c: every combination of what was asked, what is known and what came.
+ *
+ * The rules are written down a second time here, as tables of patterns in which the first row
+ * that fits decides, and compared over the whole product of the arguments.  Whoever changes a
+ * rule changes it in two places on purpose.
+ *
+ * An ordinary program that prints TAP; test/unit/run builds it plain, with sanitizers and
+ * under valgrind.
+ *
+ * sources: test/unit/tap.c src/flow
+ */
+#include "postgres.h"
+
+#include "flow/doubt.h"
+#include "flow/flow.h"
+#include "tap.h"
+
+#define NOW ((TimestampTz) INT64CONST(800000000000000))
+#define SECONDS(s) ((TimestampTz) (s) *USECS_PER_SEC)
+
+/* one value of each argument: the next number of the product, in mixed radix */
+typedef struct Product
+{
+	unsigned rest;
+} Product;
+
+static int
+choose(Product *product, int n)
+{
+	int value = product->rest % n;
+
+	product->rest /= n;
+	return value;
+}
+
+/* letters of the patterns; '*' fits all, several letters fit any of them */
+static bool
+fits(const char *pattern, char letter)
+{
+	return pattern[0] == '*' || strchr(pattern, letter) != NULL;
+}
+
+/* what all tests ask about; the pointers lead to each other, so it stays where it is */
+typedef struct World
+{
+	DfStepSpec spec;
+	DfStep step;
+	DfSystemPolicy policy;
+	DfDoubtCase about;
+	char method; /* Safe, Idempotent, Effect, Letter */
+	char lost; /* Nothing, in Doubt, a probe said that it may be sent again: R */
+} World;
+
+static char probe[] = "GET /x";
+
+static void
+begin(World *world, char method, char lost)
+{
+	memset(world, 0, sizeof(*world));
+	world->method = method;
+	world->lost = lost;
+	world->spec.is_mail = method == 'L';
+	world->spec.method_class = method == 'S' ? DF_METHOD_SAFE
+		: method == 'I'                      ? DF_METHOD_IDEMPOTENT
+											 : DF_METHOD_EFFECT;
+	world->spec.every_ms = 30000;
+	world->step.spec = &world->spec;
+	world->step.attempts = 1;
+	world->step.started_at = NOW - SECONDS(100);
+	world->step.sent_at = NOW - SECONDS(50);
+	world->step.undo_since = NOW - SECONDS(10);
+	world->step.evidence.lost = lost == 'N' ? 0 : 2;
+	world->step.evidence.lost_at = lost == 'N' ? DF_NEVER : NOW - SECONDS(60);
+	world->step.evidence.may_resend = lost == 'R';
+	world->policy.retry.initial_ms = 1000;
+	world->policy.retry.max_ms = 60000;
+	world->policy.key_ttl_ms = 3600000;
+	world->policy.settle_ms = 10000;
+	world->about.step = &world->step;
+	world->about.policy = &world->policy;
+	world->about.retry = world->policy.retry;
+	world->about.undo_for_ms = 3600000;
+	world->about.first_round = true;
+	world->about.now = NOW;
+	world->about.jitter = 0.5;
+}
+
+/* its budget is used up by the attempts that were made */
+static void
+use_up(World *world)
+{
+	world->about.retry.max_attempts = world->step.attempts;
+}
+
+static void
+check_event(const World *world, const DfDecision *made, unsigned n)
+{
+	EXPECT(made->event == DF_NO_EVENT ||
+			   df_step_next(world->step.state, (DfStepEvent) made->event) >= 0,
+		   "case %u: a step that is %s cannot %s", n, df_step_state_name(world->step.state),
+		   df_step_event_name((DfStepEvent) made->event));
+	EXPECT(made->undo_to == DF_NO_EVENT ||
+			   df_undo_allowed(world->step.undo_state, (DfUndoState) made->undo_to),
+		   "case %u: an undo that is %s becomes %s", n, df_undo_state_name(world->step.undo_state),
+		   df_undo_state_name((DfUndoState) made->undo_to));
+}
+
+/* ---- a response to the step itself ---------------------------------------- */
+
+/*
+ * came: Done, Unusable, Kept, come aGain, Refused by a 4xx, refused otherwise (Y),
+ * Credentials, Maybe, conflict with ourselves (X).
+ * lost: with what came, as in World.  key: Trusted, not.  probe: Probe, none.
+ * doubt: Fail, Resend, Accept.  budget: Left, used up (-).  until: Met, not yet (-), Timed out.
+ */
+typedef struct ResponseRule
+{
+	const char *came;
+	const char *method;
+	const char *lost;
+	const char *key;
+	const char *probe;
+	const char *doubt;
+	const char *budget;
+	const char *until;
+	DfVerdict verdict;
+} ResponseRule;
+
+/* clang-format off */
+static const ResponseRule response_rules[] = {
+	/* came method lost key probe doubt budget until */
+	{"D",  "*",  "*",  "*", "*", "*", "*", "M", DF_VERDICT_DONE},
+	{"D",  "*",  "*",  "*", "*", "*", "*", "-", DF_VERDICT_POLL},
+	{"D",  "*",  "*",  "*", "*", "*", "*", "T", DF_VERDICT_UNTIL_TIMEOUT},
+	{"K",  "*",  "*",  "*", "*", "*", "*", "*", DF_VERDICT_KEPT},
+	{"C",  "*",  "*",  "*", "*", "*", "*", "*", DF_VERDICT_CREDENTIALS},
+
+	/* carried out for certain: never sent again */
+	{"U",  "S",  "*",  "*", "*", "*", "*", "*", DF_VERDICT_UNREADABLE},
+	{"U",  "*",  "*",  "*", "P", "*", "*", "*", DF_VERDICT_ASK_PROBE},
+	{"U",  "*",  "*",  "*", "-", "A", "*", "*", DF_VERDICT_ACCEPTED},
+	{"U",  "*",  "*",  "*", "-", "*", "*", "*", DF_VERDICT_STUCK},
+
+	/* not carried out, and no other attempt is in doubt */
+	{"RY", "*",  "NR", "*", "*", "*", "*", "*", DF_VERDICT_FAILED},
+	{"R",  "IEL","D",  "T", "*", "*", "*", "*", DF_VERDICT_FAILED}, /* the same key: settled */
+	{"G",  "*",  "NR", "*", "*", "*", "L", "*", DF_VERDICT_AGAIN},
+	{"G",  "*",  "NR", "*", "*", "*", "-", "*", DF_VERDICT_FAILED},
+	{"M",  "S",  "*",  "*", "*", "*", "L", "*", DF_VERDICT_AGAIN},
+	{"M",  "S",  "*",  "*", "*", "*", "-", "*", DF_VERDICT_FAILED},
+
+	/* it may have been carried out: repeated where that is harmless, or asked for */
+	{"GM", "I",  "D",  "*", "*", "*", "L", "*", DF_VERDICT_AGAIN_SAME},
+	{"GM", "E",  "D",  "T", "*", "*", "L", "*", DF_VERDICT_AGAIN_SAME},
+	{"GM", "EL", "D",  "*", "-", "R", "L", "*", DF_VERDICT_AGAIN_SAME},
+	{"X",  "IE", "D",  "*", "-", "R", "L", "*", DF_VERDICT_AGAIN_SAME},
+
+	/* and given up where it is not */
+	{"*",  "IEL","D",  "*", "P", "*", "*", "*", DF_VERDICT_ASK_PROBE},
+	{"*",  "IEL","D",  "*", "-", "A", "*", "*", DF_VERDICT_ACCEPTED},
+	{"*",  "IEL","D",  "*", "-", "*", "*", "*", DF_VERDICT_DOUBTFUL},
+};
+
+static const struct
+{
+	DfFate fate;
+	int status;
+	char came; /* to a request; of a conflict: without a loss */
+	char mail;
+} responses[] = {
+	{DF_FATE_RESPONSE, 200, 'D', 'D'}, {DF_FATE_RESPONSE, 201, 'D', 'D'},
+	{DF_FATE_RESPONSE, 302, 'Y', '?'}, {DF_FATE_RESPONSE, 400, 'R', 'G'},
+	{DF_FATE_RESPONSE, 401, 'C', 'G'}, {DF_FATE_RESPONSE, 403, 'C', 'G'},
+	{DF_FATE_RESPONSE, 404, 'K', 'G'}, {DF_FATE_RESPONSE, 409, 'X', 'G'},
+	{DF_FATE_RESPONSE, 422, 'R', 'G'}, {DF_FATE_RESPONSE, 429, 'G', 'G'},
+	{DF_FATE_RESPONSE, 500, 'M', 'Y'}, {DF_FATE_RESPONSE, 503, 'G', 'Y'},
+	{DF_FATE_RESPONSE, 535, 'M', 'C'}, {DF_FATE_RESPONSE, 0,   'M', 'M'},
+	{DF_FATE_TOO_LARGE, 200, 'U', 'D'}, {DF_FATE_TOO_LARGE, 500, 'M', 'Y'},
+	{DF_FATE_NOT_SENT, 0, 'G', 'G'},   {DF_FATE_STARVED, 0, 'G', 'G'},
+	{DF_FATE_LOST, 0, 'M', 'M'},       {DF_FATE_REFUSED, 0, 'Y', 'Y'},
+};
+/* clang-format on */
+
+static const int accept_both[] = {404, 409};
+
+typedef struct Response
+{
+	World world;
+	DfCame came;
+	char letter;
+	char lost; /* with what came */
+	char key;
+	char probe;
+	char doubt;
+	char budget;
+	char until;
+} Response;
+
+#define N_RESPONSES (20 * 4 * 3 * 2 * 2 * 3 * 2 * 3 * 2 * 2 * 2)
+
+static char
+letter_of(const Response *one, int i, bool accepts)
+{
+	char letter = one->world.method == 'L' ? responses[i].mail : responses[i].came;
+
+	/* a mail server's 302 is no reply that there is */
+	if (letter == '?')
+		letter = 'M';
+	if (letter == 'K' && !accepts)
+		letter = 'R';
+	if (letter != 'X')
+		return letter;
+	if (one->world.lost == 'N' || one->world.method == 'S')
+		return accepts ? 'K' : 'R';
+	return accepts && one->world.method == 'I' ? 'K' : 'X';
+}
+
+/* what this attempt adds to what was known */
+static char
+lost_with(const Response *one)
+{
+	if (one->world.method == 'S')
+		return one->world.lost;
+	return strchr("MUX", one->letter) != NULL ? 'D' : one->world.lost;
+}
+
+/* false: nothing that can be */
+static bool
+next_response(unsigned n, Response *one)
+{
+	Product product = {n};
+	int i = choose(&product, lengthof(responses));
+	char method = "SIEL"[choose(&product, 4)];
+	char lost = "NDR"[choose(&product, 3)];
+	bool accepts;
+	bool spoilt;
+
+	if (method == 'S' && lost != 'N')
+		return false;
+	begin(&one->world, method, lost);
+	one->key = "T-"[choose(&product, 2)];
+	one->probe = "P-"[choose(&product, 2)];
+	one->doubt = "FRA"[choose(&product, 3)];
+	one->budget = "L-"[choose(&product, 2)];
+	one->until = "M-T"[choose(&product, 3)];
+	accepts = choose(&product, 2);
+	spoilt = choose(&product, 2);
+	one->world.step.attempts = 1 + choose(&product, 2);
+	if (method == 'L' && one->probe == 'P')
+		return false;
+
+	one->world.step.state = DF_STEP_SENT;
+	one->world.step.evidence.ask_probe = lost == 'D' && one->probe == 'P';
+	one->world.policy.key_trusted = one->key == 'T';
+	one->world.spec.probe = one->probe == 'P' ? probe : NULL;
+	one->world.spec.doubt = (DfDoubtPolicy) (strchr("FRA", one->doubt) - "FRA");
+	one->world.spec.doubt = one->doubt == 'F' ? DF_DOUBT_FAIL
+		: one->doubt == 'R'                   ? DF_DOUBT_RESEND
+											  : DF_DOUBT_ACCEPT;
+	one->world.spec.accept = accept_both;
+	one->world.spec.naccept = accepts ? lengthof(accept_both) : 0;
+	if (one->until != 'M')
+		one->world.spec.until = probe;
+	one->world.spec.until_timeout_ms = one->until == 'T' ? 60000 : 0;
+	if (one->budget == '-')
+	{
+		/* a poll that was answered is no failure: its attempts are not counted */
+		if (one->until != 'M')
+			one->world.about.retry.for_ms = 1000;
+		else
+			use_up(&one->world);
+	}
+
+	one->came.fate = responses[i].fate;
+	one->came.status = responses[i].status;
+	one->came.body_unusable = spoilt;
+	one->came.until_met = one->until == 'M';
+	one->came.retry_after_ms = -1;
+	one->letter = letter_of(one, i, accepts && method != 'L');
+	if (one->letter == 'D' && spoilt && method != 'L')
+		one->letter = 'U';
+	one->lost = lost_with(one);
+	return true;
+}
+
+static DfVerdict
+expected_verdict(const Response *one)
+{
+	for (int i = 0; i < lengthof(response_rules); i++)
+	{
+		const ResponseRule *rule = &response_rules[i];
+
+		if (fits(rule->came, one->letter) && fits(rule->method, one->world.method) &&
+			fits(rule->lost, one->lost) && fits(rule->key, one->key) &&
+			fits(rule->probe, one->probe) && fits(rule->doubt, one->doubt) &&
+			fits(rule->budget, one->budget) && fits(rule->until, one->until))
+			return rule->verdict;
+	}
+	return DF_VERDICT_NONE;
+}
+
+static int
+expected_event(const Response *one, DfVerdict verdict, const DfEvidence *evidence)
+{
+	bool in_doubt = evidence->lost > 0 && !evidence->may_resend;
+
+	switch (verdict)
+	{
+		case DF_VERDICT_DONE:
+		case DF_VERDICT_KEPT:
+		case DF_VERDICT_ACCEPTED:
+			return DF_STEP_SUCCEED;
+		case DF_VERDICT_FAILED:
+		case DF_VERDICT_UNREADABLE:
+		case DF_VERDICT_UNTIL_TIMEOUT:
+			return DF_STEP_FAIL;
+		case DF_VERDICT_AGAIN:
+		case DF_VERDICT_POLL:
+		case DF_VERDICT_CREDENTIALS:
+			return in_doubt ? DF_STEP_LOSE : DF_STEP_AGAIN;
+		default:
+			return DF_STEP_LOSE;
+	}
+}
+
+/* what proves nothing takes nothing away */
+static void
+expected_evidence(const Response *one, DfVerdict verdict, DfEvidence *evidence)
+{
+	bool one_request = one->world.method == 'S' || one->world.method == 'I' ||
+		(one->world.method == 'E' && one->key == 'T');
+
+	*evidence = one->world.step.evidence;
+	evidence->ask_probe = verdict == DF_VERDICT_ASK_PROBE;
+	if (one->world.method != 'S' && (one->letter == 'M' || one->letter == 'U'))
+	{
+		evidence->lost++;
+		evidence->lost_at = NOW;
+	}
+	evidence->may_resend = one->lost == 'R';
+	if (one->letter == 'D' && (one_request || one->lost == 'N'))
+		memset(evidence, 0, sizeof(*evidence));
+	else if (one->letter == 'D')
+		evidence->maybe_twice = one->lost == 'D';
+	if (one->letter == 'R' && one->key == 'T' && one->world.method != 'L')
+		evidence->lost = 0;
+	evidence->kept = verdict == DF_VERDICT_KEPT;
+	evidence->accepted = verdict == DF_VERDICT_ACCEPTED;
+}
+
+static TimestampTz
+expected_at(const Response *one, DfVerdict verdict)
+{
+	TimestampTz next = df_next_try(&one->world.about, -1);
+
+	switch (verdict)
+	{
+		case DF_VERDICT_AGAIN:
+		case DF_VERDICT_AGAIN_SAME:
+			return next;
+		case DF_VERDICT_ASK_PROBE:
+			return one->world.step.attempts > 1 && next != DF_NEVER ? next : NOW;
+		case DF_VERDICT_CREDENTIALS:
+			return NOW + SECONDS(1);
+		case DF_VERDICT_POLL:
+			return NOW + SECONDS(30);
+		default:
+			return DF_NEVER;
+	}
+}
+
+static bool
+same_evidence(const DfEvidence *a, const DfEvidence *b)
+{
+	return a->lost == b->lost && a->lost_at == b->lost_at && a->may_resend == b->may_resend &&
+		a->ask_probe == b->ask_probe && a->probed_at == b->probed_at &&
+		a->probe_found == b->probe_found && a->probe_said == b->probe_said &&
+		a->existed == b->existed && a->kept == b->kept && a->accepted == b->accepted &&
+		a->maybe_twice == b->maybe_twice && a->resolved == b->resolved;
+}
+
+static void
+test_responses(void)
+{
+	unsigned asked = 0;
+	unsigned verdicts = 0;
+
+	for (unsigned n = 0; n < N_RESPONSES; n++)
+	{
+		Response one;
+		DfDecision made;
+		DfVerdict verdict;
+		DfEvidence evidence;
+
+		if (!next_response(n, &one))
+			continue;
+		asked++;
+		verdict = expected_verdict(&one);
+		expected_evidence(&one, verdict, &evidence);
+		made = df_decide_response(&one.world.about, &one.came);
+		verdicts |= 1u << made.verdict;
+		EXPECT(verdict != DF_VERDICT_NONE, "case %u: no rule for %c to %c, %c", n, one.letter,
+			   one.world.method, one.lost);
+		EXPECT(made.verdict == verdict,
+			   "case %u: %c to %c, lost %c, key %c, probe %c, doubt %c, budget %c: %d, not %d", n,
+			   one.letter, one.world.method, one.lost, one.key, one.probe, one.doubt, one.budget,
+			   made.verdict, verdict);
+		EXPECT(same_evidence(&made.evidence, &evidence), "case %u: other evidence after %d", n,
+			   verdict);
+		EXPECT(made.event == expected_event(&one, verdict, &evidence), "case %u: event %d", n,
+			   made.event);
+		EXPECT(made.at == expected_at(&one, verdict), "case %u: another time after %d", n, verdict);
+		EXPECT(made.undo_to == DF_NO_EVENT, "case %u: an undo", n);
+		check_event(&one.world, &made, n);
+	}
+	EXPECT(asked > 90000, "%u cases only", asked);
+	end_test("every response by method, loss, key, probe, doubt, budget and until");
+
+	for (DfVerdict v = DF_VERDICT_DONE; v <= DF_VERDICT_ASK_PROBE; v++)
+	{
+		bool of_probe = v == DF_VERDICT_ADOPTED || v == DF_VERDICT_NOT_DONE ||
+			v == DF_VERDICT_EXISTED;
+
+		EXPECT(of_probe == ((verdicts & (1u << v)) == 0), "verdict %d", v);
+	}
+	end_test("each verdict on a response was given");
+}
+
+/* ---- a probe -------------------------------------------------------------- */
+
+/*
+ * found: None, One, Many, cannot tell (-), no answer to the probe but budget to ask again (A).
+ * sent: Sent, not.  settled: Yes, no.  last: what was answered to the step last: refused for
+ * good (R), a conflict after a loss (X), a 2xx (D), else -.  goal: Forwards, Unwanted by a run
+ * that is rolled back, undo Known to be due (K).  harmless, budget: Yes, no.
+ */
+typedef struct ProbeRule
+{
+	const char *found;
+	const char *sent;
+	const char *settled;
+	const char *last;
+	const char *goal;
+	const char *harmless;
+	const char *budget;
+	const char *doubt;
+	DfVerdict verdict;
+} ProbeRule;
+
+/* clang-format off */
+static const ProbeRule probe_rules[] = {
+	/* found sent settled last goal harmless budget doubt */
+	{"A",  "*", "*", "*",  "*",  "*", "*", "*",  DF_VERDICT_PROBE_AGAIN},
+
+	/* never sent: what is there is not ours, and nothing is sent without knowing */
+	{"OM", "-", "*", "*",  "*",  "*", "*", "*",  DF_VERDICT_EXISTED},
+	{"N",  "-", "*", "*",  "*",  "*", "*", "*",  DF_VERDICT_SEND},
+	{"-",  "-", "*", "*",  "FU", "*", "*", "*",  DF_VERDICT_NOT_DONE},
+	{"-",  "-", "*", "*",  "K",  "*", "*", "*",  DF_VERDICT_GONE},
+
+	{"O",  "S", "*", "*",  "*",  "*", "*", "*",  DF_VERDICT_ADOPTED},
+
+	/* not there */
+	{"N",  "S", "-", "*",  "*",  "*", "*", "*",  DF_VERDICT_NOT_SETTLED},
+	{"N",  "S", "Y", "-R", "K",  "*", "*", "*",  DF_VERDICT_GONE},
+	{"N",  "S", "Y", "-R", "U",  "*", "*", "*",  DF_VERDICT_NOT_DONE},
+	{"N",  "S", "Y", "R",  "F",  "*", "*", "*",  DF_VERDICT_NOT_DONE},
+	{"N",  "S", "Y", "-",  "F",  "*", "-", "*",  DF_VERDICT_NOT_DONE},
+	{"N",  "S", "Y", "-",  "F",  "*", "Y", "*",  DF_VERDICT_SEND},
+
+	/* it cannot tell, or contradicts what the system said before */
+	{"*",  "S", "*", "*",  "K",  "*", "*", "*",  DF_VERDICT_UNDO_UNKNOWN},
+	{"*",  "S", "*", "-",  "FU", "Y", "Y", "*",  DF_VERDICT_AGAIN_SAME},
+	{"*",  "S", "*", "-",  "F",  "*", "Y", "R",  DF_VERDICT_AGAIN_SAME},
+	{"*",  "S", "*", "*",  "*",  "*", "*", "A",  DF_VERDICT_ACCEPTED},
+	{"*",  "S", "*", "D",  "F",  "*", "*", "*",  DF_VERDICT_STUCK},
+	{"*",  "S", "*", "*",  "*",  "*", "*", "*",  DF_VERDICT_DOUBTFUL},
+};
+
+static const struct
+{
+	DfFate fate;
+	int status;
+	int found;
+	char letter; /* of probe_rules; '?' = asked again, unless it has no more budget */
+} probes[] = {
+	{DF_FATE_RESPONSE, 200, 0, 'N'},   {DF_FATE_RESPONSE, 200, 1, 'O'},
+	{DF_FATE_RESPONSE, 200, 2, 'M'},   {DF_FATE_RESPONSE, 200, -1, '-'},
+	{DF_FATE_RESPONSE, 404, 0, 'N'},   {DF_FATE_RESPONSE, 410, 0, 'N'},
+	{DF_FATE_RESPONSE, 302, -1, '-'},  {DF_FATE_RESPONSE, 405, -1, '-'},
+	{DF_FATE_RESPONSE, 401, -1, 'A'},  {DF_FATE_RESPONSE, 500, -1, '?'},
+	{DF_FATE_RESPONSE, 429, -1, '?'},  {DF_FATE_TOO_LARGE, 200, -1, '-'},
+	{DF_FATE_NOT_SENT, 0, -1, '?'},    {DF_FATE_LOST, 0, -1, '?'},
+	{DF_FATE_REFUSED, 0, -1, '-'},
+};
+/* clang-format on */
+
+static const int last_statuses[] = {0, 409, 422, 201, 500};
+
+typedef struct Probe
+{
+	World world;
+	DfProbeCame came;
+	char found;
+	char sent;
+	char settled;
+	char last;
+	char goal;
+	char harmless;
+	char budget;
+	char doubt;
+	bool too_late;
+} Probe;
+
+#define N_PROBES (15 * 2 * 2 * 2 * 5 * 3 * 3 * 2 * 2 * 3 * 3 * 2 * 2 * 2)
+
+static bool
+next_probe_case(unsigned n, Probe *one)
+{
+	Product product = {n};
+	int i = choose(&product, lengthof(probes));
+	char method = "IE"[choose(&product, 2)];
+	bool attempted = choose(&product, 2);
+	bool renewed = choose(&product, 2);
+	int status = last_statuses[choose(&product, lengthof(last_statuses))];
+	char lost = "NDR"[choose(&product, 3)];
+	char goal = "FUK"[choose(&product, 3)];
+	bool twin;
+	bool patient;
+	bool trusted;
+
+	/* in doubt after an attempt; not sent, or renewed by retry(), pending */
+	if ((attempted && (renewed || lost == 'N')) || (!attempted && lost == 'D'))
+		return false;
+	begin(&one->world, method, lost);
+	trusted = choose(&product, 2);
+	one->budget = "Y-"[choose(&product, 2)];
+	one->doubt = "FRA"[choose(&product, 3)];
+	one->too_late = choose(&product, 3) == 2;
+	twin = choose(&product, 2);
+	patient = choose(&product, 2);
+	one->settled = "Y-"[choose(&product, 2)];
+
+	one->world.step.attempts = attempted ? 1 : 0;
+	one->world.step.state = attempted ? DF_STEP_DOUBT : DF_STEP_PENDING;
+	one->world.step.status = status;
+	one->world.step.evidence.ask_probe = renewed;
+	one->world.about.unwanted = goal != 'F';
+	if (goal == 'K')
+	{
+		/* what is undone has ended: in doubt, or accepted */
+		one->world.step.undo_state = one->too_late ? DF_UNDO_UNDONE : DF_UNDO_DUE;
+		one->world.step.state = DF_STEP_DOUBT;
+		if (!attempted)
+			return false;
+	}
+	else if (one->too_late)
+		one->world.step.state = DF_STEP_DONE;
+	one->world.spec.probe = probe;
+	one->world.spec.doubt = one->doubt == 'F' ? DF_DOUBT_FAIL
+		: one->doubt == 'R'                   ? DF_DOUBT_RESEND
+											  : DF_DOUBT_ACCEPT;
+	one->world.policy.key_trusted = trusted;
+	if (one->settled == '-')
+		one->world.policy.settle_ms = 60000;
+	/* the time of a probe is the step's, from settling on; that of an undo its own */
+	one->world.about.undo_for_ms = patient ? 3600000 : 1;
+	if (!patient)
+	{
+		one->world.about.retry.for_ms = 1;
+		one->world.step.undo_since = NOW - SECONDS(10);
+		one->budget = '-';
+		if (one->settled == '-')
+			return false;
+	}
+	else if (one->budget == '-')
+		one->world.about.retry.max_attempts = 1;
+
+	one->came.fate = probes[i].fate;
+	one->came.status = probes[i].status;
+	one->came.found = probes[i].found;
+	one->came.of_another = twin;
+	one->came.retry_after_ms = -1;
+	one->sent = attempted || renewed ? 'S' : '-';
+	one->found = probes[i].letter;
+	if (one->found == '?')
+		one->found = patient ? 'A' : '-';
+	if (one->found == 'O' && one->sent == 'S' && twin)
+		one->found = '-';
+	one->last = !attempted ? '-'
+		: status == 409    ? 'X'
+		: status == 422    ? 'R'
+		: status == 201    ? 'D'
+						   : '-';
+	one->goal = goal;
+	one->harmless = method == 'I' || trusted ? 'Y' : '-';
+	if (!attempted)
+		one->budget = 'Y';
+	return true;
+}
+
+static DfVerdict
+expected_probe_verdict(const Probe *one)
+{
+	DfVerdict verdict = DF_VERDICT_NONE;
+
+	for (int i = 0; i < lengthof(probe_rules) && verdict == DF_VERDICT_NONE; i++)
+	{
+		const ProbeRule *rule = &probe_rules[i];
+
+		if (fits(rule->found, one->found) && fits(rule->sent, one->sent) &&
+			fits(rule->settled, one->settled) && fits(rule->last, one->last) &&
+			fits(rule->goal, one->goal) && fits(rule->harmless, one->harmless) &&
+			fits(rule->budget, one->budget) && fits(rule->doubt, one->doubt))
+			verdict = rule->verdict;
+	}
+	/* a step that retry() renewed has nothing out that could be in doubt */
+	if (verdict == DF_VERDICT_DOUBTFUL && one->world.step.state == DF_STEP_PENDING)
+		verdict = DF_VERDICT_NOT_DONE;
+	return verdict;
+}
+
+static void
+expected_probe_evidence(const Probe *one, DfVerdict verdict, DfEvidence *evidence)
+{
+	*evidence = one->world.step.evidence;
+	evidence->probed_at = NOW;
+	evidence->probe_found = one->came.found;
+	if (one->came.found == 1 && one->found == '-')
+		evidence->probe_found = DF_FOUND_UNKNOWN;
+	switch (verdict)
+	{
+		case DF_VERDICT_ADOPTED:
+			evidence->lost = 0;
+			evidence->may_resend = evidence->ask_probe = false;
+			break;
+		case DF_VERDICT_SEND:
+		case DF_VERDICT_GONE:
+			evidence->may_resend = evidence->lost > 0;
+			break;
+		case DF_VERDICT_NOT_DONE:
+			evidence->may_resend = evidence->lost > 0;
+			evidence->ask_probe = false;
+			break;
+		case DF_VERDICT_EXISTED:
+			evidence->existed = true;
+			evidence->ask_probe = false;
+			break;
+		case DF_VERDICT_ACCEPTED:
+			evidence->accepted = true;
+			evidence->ask_probe = false;
+			break;
+		case DF_VERDICT_AGAIN_SAME:
+		case DF_VERDICT_DOUBTFUL:
+		case DF_VERDICT_STUCK:
+			evidence->ask_probe = false;
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+check_probe_time(const Probe *one, const DfDecision *made, unsigned n)
+{
+	switch (made->verdict)
+	{
+		case DF_VERDICT_PROBE_AGAIN:
+		case DF_VERDICT_AGAIN_SAME:
+			EXPECT(made->at >= NOW, "case %u: at no time", n);
+			break;
+		case DF_VERDICT_NOT_SETTLED:
+			EXPECT(made->at == df_settled_at(&one->world.about), "case %u: not when settled", n);
+			break;
+		default:
+			EXPECT(made->at == DF_NEVER, "case %u: at a time", n);
+			break;
+	}
+}
+
+static void
+test_probes(void)
+{
+	unsigned asked = 0;
+
+	for (unsigned n = 0; n < N_PROBES; n++)
+	{
+		Probe one;
+		DfDecision made;
+		DfVerdict verdict;
+		DfEvidence evidence;
+
+		if (!next_probe_case(n, &one))
+			continue;
+		asked++;
+		made = df_decide_probe(&one.world.about, &one.came);
+		if (one.too_late)
+		{
+			EXPECT(made.verdict == DF_VERDICT_NONE &&
+					   same_evidence(&made.evidence, &one.world.step.evidence),
+				   "case %u: it comes too late, %d", n, made.verdict);
+			continue;
+		}
+		verdict = expected_probe_verdict(&one);
+		expected_probe_evidence(&one, verdict, &evidence);
+		EXPECT(made.verdict == verdict,
+			   "case %u: found %c, sent %c, settled %c, last %c, goal %c, harmless %c, budget %c, "
+			   "doubt %c: %d, not %d",
+			   n, one.found, one.sent, one.settled, one.last, one.goal, one.harmless, one.budget,
+			   one.doubt, made.verdict, verdict);
+		EXPECT(same_evidence(&made.evidence, &evidence), "case %u: other evidence after %d", n,
+			   verdict);
+		check_probe_time(&one, &made, n);
+		check_event(&one.world, &made, n);
+	}
+	EXPECT(asked > 50000, "%u cases only", asked);
+	end_test("every probe by what it found, what was answered before, goal, key, budget and doubt");
+}
+
+/* ---- an undo -------------------------------------------------------------- */
+
+static DfVerdict
+expected_undo_verdict(const World *world, const DfCame *came, bool budget)
+{
+	const DfStep *step = &world->step;
+	bool effect = step->undo == NULL || strncmp(step->undo, "DELETE ", 7) != 0;
+	bool repeated = !effect || world->spec.doubt == DF_DOUBT_RESEND || world->policy.key_trusted;
+	bool unsure = step->state == DF_STEP_DOUBT || step->evidence.accepted;
+	DfVerdict again = budget ? DF_VERDICT_UNDO_AGAIN : DF_VERDICT_UNDO_FAILED;
+
+	switch (df_undo_meaning(came))
+	{
+		case DF_MEANS_KEPT:
+			if (unsure && world->policy.settle_ms > 50000)
+				return DF_VERDICT_UNDO_NOT_SETTLED;
+			/* FALLTHROUGH */
+		case DF_MEANS_DONE:
+			if (step->state == DF_STEP_DONE && step->evidence.maybe_twice &&
+				world->spec.undo_needs_response)
+				return DF_VERDICT_UNDO_LEFT_A_SECOND;
+			return came->status == 404 ? DF_VERDICT_GONE : DF_VERDICT_UNDONE;
+		case DF_MEANS_RETRY:
+			return again;
+		case DF_MEANS_MAYBE:
+			return repeated ? again : DF_VERDICT_UNDO_DOUBTFUL;
+		default:
+			return DF_VERDICT_UNDO_FAILED;
+	}
+}
+
+static void
+test_undos(void)
+{
+	static char *const undos[] = {"DELETE /x", "POST /refunds", NULL,
+								  "AVERYLONGMETHODTHATNOBODYHAS /x"};
+	static const int statuses[] = {200, 404, 409, 422, 500, 503, 401, 0};
+
+	for (unsigned n = 0; n < 4 * 8 * 2 * 2 * 2 * 2 * 2 * 2 * 2 * 3; n++)
+	{
+		Product product = {n};
+		World world;
+		DfCame came = {.retry_after_ms = -1};
+		DfDecision made;
+		DfVerdict verdict;
+		bool budget;
+
+		begin(&world, 'E', 'D');
+		world.step.undo = undos[choose(&product, 4)];
+		came.status = statuses[choose(&product, 8)];
+		came.fate = came.status == 0 ? DF_FATE_LOST : DF_FATE_RESPONSE;
+		world.step.state = choose(&product, 2) ? DF_STEP_DOUBT : DF_STEP_DONE;
+		world.step.undo_state = DF_UNDO_SENT;
+		world.step.evidence.accepted = choose(&product, 2);
+		world.step.evidence.maybe_twice = choose(&product, 2);
+		world.spec.undo_needs_response = choose(&product, 2);
+		world.policy.key_trusted = choose(&product, 2);
+		world.policy.settle_ms = choose(&product, 2) ? 60000 : 10000;
+		budget = choose(&product, 2);
+		world.about.undo_for_ms = budget ? 3600000 : 1;
+		world.spec.doubt = (DfDoubtPolicy) choose(&product, 3);
+		verdict = expected_undo_verdict(&world, &came, budget);
+		made = df_decide_undo(&world.about, &came);
+		EXPECT(made.verdict == verdict, "case %u: status %d: %d, not %d", n, came.status,
+			   made.verdict, verdict);
+		EXPECT(same_evidence(&made.evidence, &world.step.evidence), "case %u: other evidence", n);
+		EXPECT((made.at != DF_NEVER) ==
+				   (verdict == DF_VERDICT_UNDO_AGAIN || verdict == DF_VERDICT_UNDO_NOT_SETTLED),
+			   "case %u: the time of %d", n, verdict);
+		check_event(&world, &made, n);
+	}
+	end_test("every response to an undo");
+}
+
+/* ---- before it leaves ----------------------------------------------------- */
+
+static void
+test_phase(void)
+{
+	for (unsigned n = 0; n < 2 * 2 * 2 * 2 * 2 * 2 * 2 * 2; n++)
+	{
+		Product product = {n};
+		World world;
+		bool first;
+		DfPhase expected = DF_PHASE_DO;
+
+		begin(&world, 'E', 'D');
+		world.step.state = choose(&product, 2) ? DF_STEP_DOUBT : DF_STEP_PENDING;
+		world.spec.probe = choose(&product, 2) ? probe : NULL;
+		world.step.evidence.ask_probe = choose(&product, 2);
+		world.about.unwanted = choose(&product, 2);
+		world.step.attempts = choose(&product, 2);
+		world.spec.probe_names_run = choose(&product, 2);
+		world.spec.probe_names_key = choose(&product, 2);
+		world.about.first_round = choose(&product, 2);
+
+		first = !world.spec.probe_names_key &&
+			!(world.spec.probe_names_run && world.about.first_round);
+		if (world.spec.probe == NULL)
+			expected = DF_PHASE_DO;
+		else if (world.step.state == DF_STEP_DOUBT)
+			expected = world.step.evidence.ask_probe || world.about.unwanted ? DF_PHASE_PROBE
+																			 : DF_PHASE_DO;
+		else if (world.step.attempts == 0)
+			expected = world.step.evidence.ask_probe || first ? DF_PHASE_PROBE : DF_PHASE_DO;
+		EXPECT(df_decide_phase(&world.about) == expected, "case %u: phase %d", n, expected);
+	}
+	end_test("what is sent when a try is due");
+}
+
+static void
+test_departure(void)
+{
+	for (unsigned n = 0; n < 3 * 2 * 3 * 2 * 2 * 2 * 2 * 3 * 2; n++)
+	{
+		Product product = {n};
+		World world;
+		DfObjection objection;
+		DfObjection expected = DF_OBJECTION_NONE;
+		DfVerdict verdict = DF_VERDICT_NONE;
+		DfPhase phase;
+		DfDecision made;
+		bool same_url;
+
+		begin(&world, "IEL"[choose(&product, 3)], 'D');
+		world.step.state = choose(&product, 2) ? DF_STEP_DOUBT : DF_STEP_PENDING;
+		phase = world.step.phase = (DfPhase) choose(&product, 3);
+		same_url = choose(&product, 2);
+		world.step.urgent = choose(&product, 2);
+		world.policy.key_trusted = choose(&product, 2);
+		world.spec.probe = choose(&product, 2) ? probe : NULL;
+		world.spec.doubt = (DfDoubtPolicy) choose(&product, 3);
+		world.about.unwanted = choose(&product, 2);
+
+		if (world.method != 'I' && world.step.state == DF_STEP_DOUBT && phase == DF_PHASE_DO)
+		{
+			if (!same_url)
+				expected = DF_OBJECTION_URL;
+			else if (!world.step.urgent && !world.policy.key_trusted &&
+					 (world.spec.doubt != DF_DOUBT_RESEND || world.about.unwanted))
+				expected = world.method == 'L' ? DF_OBJECTION_MAIL : DF_OBJECTION_KEY;
+		}
+		if (expected != DF_OBJECTION_NONE && world.spec.probe != NULL && !world.step.urgent)
+			phase = DF_PHASE_PROBE;
+		else if (expected != DF_OBJECTION_NONE)
+			verdict = world.spec.doubt == DF_DOUBT_ACCEPT ? DF_VERDICT_ACCEPTED
+														  : DF_VERDICT_DOUBTFUL;
+		made = df_decide_departure(&world.about, same_url, &objection);
+		EXPECT(objection == expected, "case %u: objection %d, not %d", n, objection, expected);
+		EXPECT(made.verdict == verdict, "case %u: %d, not %d", n, made.verdict, verdict);
+		EXPECT(verdict != DF_VERDICT_NONE || made.phase == phase, "case %u: phase %d", n,
+			   made.phase);
+		EXPECT(made.evidence.lost == 2, "case %u: a loss is forgotten", n);
+		check_event(&world, &made, n);
+	}
+	end_test("what is asked again before a step in doubt leaves");
+}
+
+/* ---- what people ask ------------------------------------------------------ */
+
+static void
+test_renewal(void)
+{
+	static const int statuses[] = {0, 201, 409, 422, 500, 503};
+
+	for (unsigned n = 0; n < 6 * 3 * 2 * 2 * 3; n++)
+	{
+		Product product = {n};
+		World world;
+		int status = statuses[choose(&product, 6)];
+		bool ask;
+		bool asked;
+		DfRenewal renewal;
+
+		begin(&world, 'E', "NDR"[choose(&product, 3)]);
+		world.spec.probe = choose(&product, 2) ? probe : NULL;
+		asked = world.step.evidence.ask_probe = choose(&product, 2);
+		world.step.kind = (DfStepKind[]){DF_STEP_HTTP, DF_STEP_MAIL,
+										 DF_STEP_QUERY}[choose(&product, 3)];
+		world.step.status = status;
+		ask = status >= 500 && world.spec.probe != NULL;
+		renewal = df_decide_renewal(&world.about);
+		EXPECT(renewal.stays_in_doubt == (world.lost == 'D'), "case %u: stays in doubt", n);
+		EXPECT(renewal.new_key ==
+				   (world.lost != 'D' &&
+					(world.step.kind != DF_STEP_HTTP || (status >= 400 && status <= 499))),
+			   "case %u: a new key", n);
+		EXPECT(renewal.evidence.ask_probe == (ask || (world.lost == 'D' && asked)),
+			   "case %u: asks the probe", n);
+		EXPECT(renewal.evidence.lost == world.step.evidence.lost &&
+				   renewal.evidence.may_resend == world.step.evidence.may_resend,
+			   "case %u: a loss is forgotten", n);
+	}
+	end_test("retry() forgets no loss");
+}
+
+static void
+test_words(void)
+{
+	for (unsigned n = 0; n < DF_STEP_NSTATES * DF_UNDO_NSTATES * 4; n++)
+	{
+		Product product = {n};
+		World world;
+		DfWord word;
+		DfDecision made;
+		bool undo_open;
+		bool doubt;
+		DfVerdict verdict = DF_VERDICT_NONE;
+
+		begin(&world, 'E', 'D');
+		world.step.state = (DfStepState) choose(&product, DF_STEP_NSTATES);
+		world.step.undo_state = (DfUndoState) choose(&product, DF_UNDO_NSTATES);
+		word = (DfWord) (DF_WORD_DONE + choose(&product, 4));
+		world.step.evidence.maybe_twice = world.step.evidence.accepted = true;
+		doubt = world.step.state == DF_STEP_DOUBT;
+		undo_open = world.step.undo_state == DF_UNDO_FAILED;
+		made = df_decide_word(&world.about, word);
+		check_event(&world, &made, n);
+		switch (word)
+		{
+			case DF_WORD_UNDONE:
+				verdict = DF_VERDICT_UNDONE;
+				break;
+			case DF_WORD_NOT_DONE:
+				verdict = DF_VERDICT_NOT_DONE;
+				EXPECT((made.event == DF_STEP_FAIL) == doubt, "case %u: event", n);
+				break;
+			case DF_WORD_SKIPPED:
+				verdict = undo_open ? DF_VERDICT_UNDONE : doubt ? DF_VERDICT_DONE
+																: DF_VERDICT_NONE;
+				break;
+			default:
+				verdict = doubt ? DF_VERDICT_DONE : DF_VERDICT_NONE;
+				break;
+		}
+		EXPECT(made.verdict == verdict, "case %u: %d, not %d", n, made.verdict, verdict);
+		EXPECT((made.event == DF_STEP_SUCCEED) == (verdict == DF_VERDICT_DONE), "case %u: done", n);
+		if (verdict == DF_VERDICT_NONE)
+		{
+			EXPECT(same_evidence(&made.evidence, &world.step.evidence), "case %u: evidence", n);
+			continue;
+		}
+		EXPECT(made.evidence.lost == 0 && !made.evidence.maybe_twice && !made.evidence.accepted &&
+				   made.evidence.resolved == word,
+			   "case %u: a person's word settles it", n);
+	}
+	end_test("every word of a person, whatever state it meets");
+
+	for (int word = DF_WORD_DONE; word < DF_NWORDS; word++)
+		EXPECT(df_word_of(df_word_name((DfWord) word)) == word, "word %d", word);
+	EXPECT(df_word_name(DF_WORD_NONE) == NULL && df_word_of(NULL) == -1 && df_word_of("") == -1 &&
+			   df_word_of("perhaps") == -1,
+		   "no word");
+	end_test("names of words, both ways");
+}
+
+/* ---- one step through several answers ------------------------------------- */
+
+static DfVerdict
+tell(World *world, DfFate fate, int status)
+{
+	DfCame came = {.fate = fate, .status = status, .until_met = true, .retry_after_ms = -1};
+	DfDecision made;
+
+	world->step.state = DF_STEP_SENT;
+	made = df_decide_response(&world->about, &came);
+	world->step.evidence = made.evidence;
+	world->step.status = status;
+	world->step.state = (DfStepState) df_step_next(DF_STEP_SENT, (DfStepEvent) made.event);
+	return made.verdict;
+}
+
+static DfVerdict
+look(World *world, int found)
+{
+	DfProbeCame came = {.status = 200, .found = found, .retry_after_ms = -1};
+	DfDecision made = df_decide_probe(&world->about, &came);
+
+	world->step.evidence = made.evidence;
+	if (made.event != DF_NO_EVENT)
+		world->step.state =
+			(DfStepState) df_step_next(world->step.state, (DfStepEvent) made.event);
+	return made.verdict;
+}
+
+/* what happens between the second attempt and the conflict */
+static void
+test_a_loss_is_remembered(void)
+{
+	static const struct
+	{
+		int status;
+		bool renewed;
+		const char *what;
+	} between[] = {{0, false, "nothing"},
+				   {401, false, "a token refresh"},
+				   {503, false, "come later"},
+				   {422, true, "a refusal and a renewal"}};
+
+	for (int i = 0; i < lengthof(between); i++)
+	{
+		World world;
+
+		begin(&world, 'E', 'N');
+		world.spec.probe = probe;
+		EXPECT(tell(&world, DF_FATE_LOST, 0) == DF_VERDICT_ASK_PROBE, "lost");
+		EXPECT(look(&world, 0) == DF_VERDICT_SEND, "the probe finds nothing");
+		if (between[i].status != 0)
+			(void) tell(&world, DF_FATE_RESPONSE, between[i].status);
+		if (between[i].renewed)
+		{
+			EXPECT(world.step.state == DF_STEP_FAILED, "%s: refused", between[i].what);
+			world.step.evidence = df_decide_renewal(&world.about).evidence;
+		}
+		EXPECT(tell(&world, DF_FATE_RESPONSE, 409) == DF_VERDICT_ASK_PROBE,
+			   "after %s, a conflict asks the probe", between[i].what);
+		EXPECT(look(&world, 0) == DF_VERDICT_DOUBTFUL && world.step.state == DF_STEP_DOUBT,
+			   "after %s, a conflict and a probe that finds nothing contradict each other",
+			   between[i].what);
+		EXPECT(look(&world, 1) == DF_VERDICT_ADOPTED && world.step.evidence.lost == 0,
+			   "after %s, what is found proves it", between[i].what);
+	}
+	end_test("a loss is remembered until something proves what became of it");
+}
+
+int
+main(void)
+{
+	test_responses();
+	test_probes();
+	test_undos();
+	test_phase();
+	test_departure();
+	test_renewal();
+	test_words();
+	test_a_loss_is_remembered();
+	return done_testing();
+}
