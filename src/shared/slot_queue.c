@@ -133,7 +133,7 @@ count_process(Census *census, const DfSlot *slot)
 	if (slot->kind == DF_SLOT_COORDINATOR)
 	{
 		census->coordinators++;
-		census->listeners += slot->hears;
+		census->listeners += slot->listens;
 	}
 }
 
@@ -168,7 +168,7 @@ rank_coordinator(const Census *census, const DfSlot *slot)
 
 	if (census->coordinators < 2 && census->workers > 0)
 		return 0;
-	if (slot->hears && (census->listeners * 2 <= census->share || age < LISTENER_TURN_US))
+	if (slot->listens && (census->listeners * 2 <= census->share || age < LISTENER_TURN_US))
 		return 0;
 	if (slot->idle)
 		return 4;
@@ -264,7 +264,7 @@ df_queue_make_room(void)
 		if (slot->kind == DF_SLOT_COORDINATOR)
 		{
 			census.coordinators--;
-			census.listeners -= slot->hears;
+			census.listeners -= slot->listens;
 		}
 		else
 			census.workers--;
@@ -287,7 +287,7 @@ df_queue_clear(void)
 	LWLockRelease(df_shared->lock);
 }
 
-/* without the lock: whoever asks will ask again */
+/* without the lock: the caller will ask again */
 bool
 df_queue_has_waiters(void)
 {

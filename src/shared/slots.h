@@ -42,7 +42,7 @@ typedef enum DfSlotState
 	DF_PROC_AT_REST, /* a coordinator that ended so that others can run */
 	DF_PROC_STARTING, /* registered, not running yet */
 	DF_PROC_RUNNING,
-	DF_PROC_GONE /* ended; who took the slot frees it or has it started again */
+	DF_PROC_GONE /* ended; launcher or coordinator frees the slot or starts another process */
 } DfSlotState;
 
 /* how the process of a slot ended */
@@ -77,7 +77,7 @@ typedef struct DfSlot
 	TimestampTz lacks_slot_since; /* coordinator: no slot is free for a worker; DF_NEVER = one is */
 	/* of a coordinator, kept while it is at rest [own] */
 	TimestampTz next_sweep;
-	bool hears; /* some live run accepts NOTIFY */
+	bool listens; /* some live run accepts NOTIFY */
 	/* [own] */
 	bool idle; /* it could end without loss */
 	/* of a worker [own]; of an ingress process: in a handler, for no run */

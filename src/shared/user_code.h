@@ -10,7 +10,7 @@
 
 #include "df_types.h"
 
-/* why we cancelled it; NONE also if somebody else did */
+/* why we cancelled it; NONE also if another session did */
 typedef enum DfCut
 {
 	DF_CUT_NONE,

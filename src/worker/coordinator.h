@@ -5,7 +5,7 @@
  *	  notify_insert.c	write signals that came by NOTIFY into the inbox
  *	  supervise.c		free the slots of workers that have ended
  *	  table_check.c		read what is due, return the leases of ended workers
- *	  resting_runs.c	let runs get stuck or end that no worker can have
+ *	  resting_runs.c	end runs, or make them stuck, that no worker can take
  *	  supervise.c		take slots for the workers that are needed
  *	  housekeeping.c	delete what has expired
  */
@@ -68,12 +68,12 @@ extern void df_check_tables(void);
 
 /* ---- resting_runs.c --------------------------------------------------------- */
 
-/* due runs of an owner who can have no session are stuck; returns how many */
-extern int df_stick_owner(const DfDueOwner *owner, const char *problem, const char *remedy);
+/* makes due runs of an owner stuck that can have no session; returns how many */
+extern int df_make_runs_stuck(const DfDueOwner *owner, const char *problem, const char *remedy);
 
 /*
- * Carries out abandon() where no worker does: of runs at rest, and of that owner
- * if it can have no worker (InvalidOid = of nobody's).  Returns how many ended.
+ * Carries out abandon() where no worker does: for runs at rest, and for all runs of an
+ * owner that can have no worker (InvalidOid = no owner).  Returns how many ended.
  */
 extern int df_abandon_asked(Oid owner);
 

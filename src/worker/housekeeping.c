@@ -33,7 +33,7 @@ typedef struct Job
 } Job;
 
 static Job jobs[] = {
-	{df_tidy_orphans, false, {"delete requests for runs that are gone"}},
+	{df_tidy_orphans, false, {"delete operator requests for runs that do not exist"}},
 	{df_tidy_signals, false, {"delete expired signals"}},
 	{df_tidy_owner_names, false, {"bring the names of renamed roles up to date"}},
 	{df_tidy_page_tokens, false, {"delete expired tokens of the page"}},

@@ -186,7 +186,7 @@ want_again(DfSlot *slot)
 	if (slot->end == DF_END_RESTART)
 	{
 		slot->failures = 0;
-		want_coordinator(slot, df_now(), "stepped aside");
+		want_coordinator(slot, df_now(), "it left the database to DDL");
 		return;
 	}
 	slot->failures++;

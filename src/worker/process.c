@@ -179,9 +179,9 @@ df_process_role_problem(Oid database, Oid role, const char **remedy)
 	const char *problem = NULL;
 
 	*remedy = "Create a role of that name again and call dataflows.adopt(), then "
-			  "dataflows.retry(run). Or as a superuser call dataflows.abandon(run, note) for its "
-			  "runs and dataflows.drop_workflow(name); have the workflow defined anew by another "
-			  "role, and call dataflows.restart(run) for those that are to begin again.";
+			  "dataflows.retry(run). Or, as a superuser, call dataflows.abandon(run, note) for its "
+			  "runs and dataflows.drop_workflow(name), define the workflow again as another role, "
+			  "and call dataflows.restart(run) for each run that should begin again.";
 	if (!HeapTupleIsValid(tuple))
 		return "it does not exist any more";
 	form = (Form_pg_authid) GETSTRUCT(tuple);

@@ -1,12 +1,12 @@
 /*
  * worker/resting_runs.c
- *	  Runs that no worker has and that get stuck or end all the same: their owner
- *	  can have no session, or a person has abandoned them.
+ *	  Ends or makes stuck runs that no worker can take: because their owner can have
+ *	  no session, or because they were abandoned while at rest.
  *
  * Runs in a coordinator, in a subtransaction of its check of the tables, as the
- * extension's owner, for databases that are held too.  The runs are claimed,
- * changed and recorded as a worker does it, without their steps: nothing here may
- * enter a body or read what a step holds.
+ * extension's owner, also in a database that is held.  The runs are claimed, changed
+ * and recorded by the same code as in a worker, but without their steps: never enter a
+ * body here, or read what a step holds.
  */
 #include "postgres.h"
 
@@ -24,7 +24,7 @@
 #include "worker/process.h"
 
 static MemoryContext
-make_context(void)
+create_context(void)
 {
 	return AllocSetContextCreate(df_turn_cxt, "dataflows resting runs",
 								 ALLOCSET_DEFAULT_SIZES);
@@ -33,9 +33,9 @@ make_context(void)
 /* ---- stuck ---------------------------------------------------------------- */
 
 static int
-stick_batch(const DfDueOwner *owner, bool inbox, const char *reason, const char *remedy)
+make_batch_stuck(const DfDueOwner *owner, bool inbox, const char *reason, const char *remedy)
 {
-	MemoryContext cxt = make_context();
+	MemoryContext cxt = create_context();
 	List *runs = df_claim_of_owner(owner->owner, owner->name, df_identity_hash(), inbox, cxt);
 	int n = list_length(runs);
 	ListCell *lc;
@@ -48,16 +48,16 @@ stick_batch(const DfDueOwner *owner, bool inbox, const char *reason, const char 
 }
 
 int
-df_stick_owner(const DfDueOwner *owner, const char *problem, const char *remedy)
+df_make_runs_stuck(const DfDueOwner *owner, const char *problem, const char *remedy)
 {
 	char *reason = psprintf("role \"%s\" owns the workflow, but %s", owner->name, problem);
 
-	return stick_batch(owner, false, reason, remedy) + stick_batch(owner, true, reason, remedy);
+	return make_batch_stuck(owner, false, reason, remedy) + make_batch_stuck(owner, true, reason, remedy);
 }
 
 /* ---- abandoned ------------------------------------------------------------ */
 
-/* those that these runs have called, and what those have called, for the same reason */
+/* adds the runs that these have called, and so on: they are abandoned with their callers */
 static List *
 with_children(List *runs, MemoryContext cxt)
 {
@@ -75,7 +75,7 @@ with_children(List *runs, MemoryContext cxt)
 			DfRun *child = lfirst(lc);
 
 			if (df_run_find(runs, &child->id) != NULL)
-				continue; /* somebody has asked for itself */
+				continue; /* it was abandoned itself */
 			child->engine.loaded_messages =
 				df_run_find(parents, &child->parent)->engine.loaded_messages;
 			added = lappend(added, child);
@@ -89,7 +89,7 @@ with_children(List *runs, MemoryContext cxt)
 int
 df_abandon_asked(Oid owner)
 {
-	MemoryContext cxt = make_context();
+	MemoryContext cxt = create_context();
 	List *runs = with_children(df_claim_abandoned(owner, cxt), cxt);
 	int n = list_length(runs);
 	ListCell *lc;
@@ -104,7 +104,7 @@ df_abandon_asked(Oid owner)
 	{
 		df_children_record(runs);
 		df_record_runs(runs);
-		/* with what a child has just told a parent that ends, too */
+		/* including what a child has just sent to a parent that ends, too */
 		df_inbox_close(runs);
 		df_wake_awaiters();
 	}

@@ -71,7 +71,7 @@ part_done(void (*action)(void *), void *arg, DfTrouble *trouble)
 	return false;
 }
 
-/* the extension is gone: end, unless somebody has just woken us */
+/* the extension was dropped: end, unless a wake has just come */
 static void
 retire(void)
 {
@@ -213,7 +213,7 @@ make_runs_stuck(void *arg)
 
 	for (int i = 0; i < STUCK_BATCHES; i++)
 	{
-		n = df_stick_owner(due, disabled->problem, disabled->remedy);
+		n = df_make_runs_stuck(due, disabled->problem, disabled->remedy);
 		total += n;
 		if (n == 0)
 			break;
@@ -292,7 +292,7 @@ check_tables(void)
 	df_installation_read(df_turn_cxt, &installation);
 	df_coordinator.ours = installation.ours;
 	set_reason(&installation, check_ingress());
-	df_coordinator.slot->hears = installation.ours && df_some_accept_notify();
+	df_coordinator.slot->listens = installation.ours && df_some_accept_notify();
 	if ((df_coordinator.worker_ended || df_coordinator.sweeping) &&
 		!part_done(return_leases, NULL, &lease_trouble))
 		leases_left = true;

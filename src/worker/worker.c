@@ -202,9 +202,9 @@ next_due_in_memory(void)
 static bool
 has_something_to_record(void)
 {
-	TimestampTz aside = df_deferred_due();
+	TimestampTz deferred = df_deferred_due();
 
-	return (aside != DF_NEVER && aside <= df_now()) || df_have_responses();
+	return (deferred != DF_NEVER && deferred <= df_now()) || df_have_responses();
 }
 
 static bool
