@@ -78,11 +78,11 @@ df_spans_take(Oid database, DfSpan *spans, int max)
 	SpinLockRelease(&ring->lock);
 	while (n < max)
 	{
-		bool more;
+		bool found;
 
 		SpinLockAcquire(&ring->lock);
-		more = ring->head < Min(end, ring->tail);
-		if (more)
+		found = ring->head < Min(end, ring->tail);
+		if (found)
 		{
 			DfSpan *span = &ring->spans[ring->head++ % RING];
 
@@ -95,7 +95,7 @@ df_spans_take(Oid database, DfSpan *spans, int max)
 			}
 		}
 		SpinLockRelease(&ring->lock);
-		if (!more)
+		if (!found)
 			break;
 	}
 	return n;

@@ -194,10 +194,10 @@ own_share(DfSystemState *state, Oid owner, TimestampTz now)
  * less than their equal part.
  */
 static int
-reserved_for_others(const DfSystemState *state, const DfSystemShare *own, int limit,
+reserved_for_others(const DfSystemState *state, const DfSystemShare *mine, int limit,
 					TimestampTz now)
 {
-	TimestampTz since = own != NULL && own->since != DF_NEVER ? own->since : now;
+	TimestampTz since = mine != NULL && mine->since != DF_NEVER ? mine->since : now;
 	int active = 0;
 	int ahead = 0;
 	int part;
@@ -210,11 +210,11 @@ reserved_for_others(const DfSystemState *state, const DfSystemShare *own, int li
 	{
 		const DfSystemShare *other = &state->shares[i];
 
-		if (other != own && other->since != DF_NEVER && other->since < since &&
+		if (other != mine && other->since != DF_NEVER && other->since < since &&
 			other->wanted >= now - RECENT_US && other->in_flight < part)
 			ahead += part - other->in_flight;
 	}
-	return own != NULL && own->in_flight < part ? Min(ahead, 1) : ahead;
+	return mine != NULL && mine->in_flight < part ? Min(ahead, 1) : ahead;
 }
 
 /* ---- entering ------------------------------------------------------------- */
@@ -297,23 +297,23 @@ owner_of(DfSystemState *state, Oid owner)
 
 /* no request of the owner's may leave before that time, DF_NEVER = they may */
 static TimestampTz
-held_until(const DfSystemOwner *own, TimestampTz now)
+held_until(const DfSystemOwner *entry, TimestampTz now)
 {
-	if (own == NULL)
+	if (entry == NULL)
 		return DF_NEVER;
-	if (own->hold_until > now)
-		return own->hold_until;
+	if (entry->hold_until > now)
+		return entry->hold_until;
 	/* half open: the one request in flight decides for all others of the owner */
-	if (own->breaker == DF_BREAKER_OPEN && own->in_flight > 0)
+	if (entry->breaker == DF_BREAKER_OPEN && entry->in_flight > 0)
 		return now + 200 * 1000;
 	return DF_NEVER;
 }
 
 /* the owner recovers, and has as many requests in flight as it may */
 static bool
-is_throttled(const DfSystemOwner *own)
+is_throttled(const DfSystemOwner *entry)
 {
-	return own != NULL && own->allowed > 0 && own->in_flight >= own->allowed;
+	return entry != NULL && entry->allowed > 0 && entry->in_flight >= entry->allowed;
 }
 
 static void
@@ -332,15 +332,15 @@ enter(DfSystemState *state, Oid owner, const DfSystemRules *rules, DfPatience pa
 {
 	TimestampTz now = *until;
 	DfSystemShare *share = own_share(state, owner, now);
-	DfSystemOwner *own = owner_of(state, owner);
-	TimestampTz held = held_until(own, now);
-	bool throttled = is_throttled(own);
+	DfSystemOwner *entry = owner_of(state, owner);
+	TimestampTz held = held_until(entry, now);
+	bool throttled = is_throttled(entry);
 	int limit = rules->max_concurrency;
 
 	apply_rules(state, rules);
 	if (held != DF_NEVER)
 	{
-		*until = later_place(state, &own->queue, rules, held, held);
+		*until = later_place(state, &entry->queue, rules, held, held);
 		return DF_ENTRANCE_LATER;
 	}
 	if (throttled || state->in_flight + reserved_for_others(state, share, limit, now) >= limit)
@@ -353,7 +353,7 @@ enter(DfSystemState *state, Oid owner, const DfSystemRules *rules, DfPatience pa
 			return DF_ENTRANCE_FULL;
 		if (patience == DF_PATIENCE_MEMORY && share != NULL && share->in_flight > 0)
 			return DF_ENTRANCE_FULL;
-		*until = later_place(state, throttled ? &own->queue : &state->queue, rules, *until, now);
+		*until = later_place(state, throttled ? &entry->queue : &state->queue, rules, *until, now);
 		return DF_ENTRANCE_LATER;
 	}
 	if (rules->rate_per_second > 0 && !take_token(state, rules->rate_per_second, now))
@@ -365,8 +365,8 @@ enter(DfSystemState *state, Oid owner, const DfSystemRules *rules, DfPatience pa
 		return DF_ENTRANCE_LATER;
 	}
 	state->in_flight++;
-	if (own != NULL)
-		own->in_flight++;
+	if (entry != NULL)
+		entry->in_flight++;
 	if (share != NULL)
 	{
 		share->in_flight++;
@@ -394,14 +394,14 @@ bool
 df_system_held(DfSystemState *state, Oid owner, const DfSystemRules *rules, TimestampTz *until)
 {
 	TimestampTz now = df_now();
-	DfSystemOwner *own;
+	DfSystemOwner *entry;
 	TimestampTz held;
 
 	SpinLockAcquire(&state->mutex);
-	own = owner_of(state, owner);
-	held = held_until(own, now);
+	entry = owner_of(state, owner);
+	held = held_until(entry, now);
 	if (held != DF_NEVER)
-		*until = later_place(state, &own->queue, rules, held, held);
+		*until = later_place(state, &entry->queue, rules, held, held);
 	SpinLockRelease(&state->mutex);
 	return held != DF_NEVER;
 }
@@ -409,13 +409,13 @@ df_system_held(DfSystemState *state, Oid owner, const DfSystemRules *rules, Time
 void
 df_system_leave(DfSystemState *state, Oid owner, int n)
 {
-	DfSystemOwner *own;
+	DfSystemOwner *entry;
 
 	SpinLockAcquire(&state->mutex);
 	state->in_flight -= n;
-	own = owner_of(state, owner);
-	if (own != NULL)
-		own->in_flight = Max(0, own->in_flight - n);
+	entry = owner_of(state, owner);
+	if (entry != NULL)
+		entry->in_flight = Max(0, entry->in_flight - n);
 	for (int i = 0; i < DF_SYSTEM_SHARES; i++)
 		if (state->shares[i].pid == MyProcPid)
 			state->shares[i].in_flight = Max(0, state->shares[i].in_flight - n);
@@ -474,43 +474,43 @@ take_owner_entry(DfSystemState *state, Oid owner, TimestampTz now)
 }
 
 static void
-hold(DfSystemOwner *own, TimestampTz until, DfHoldReason reason)
+hold(DfSystemOwner *entry, TimestampTz until, DfHoldReason reason)
 {
-	own->hold_until = Max(own->hold_until, until);
-	own->reason = reason;
-	own->allowed = 1; /* afterwards it recovers gradually */
+	entry->hold_until = Max(entry->hold_until, until);
+	entry->reason = reason;
+	entry->allowed = 1; /* afterwards it recovers gradually */
 }
 
 static void
 report_good(DfSystemState *state, const DfSystemRules *rules, Oid owner, TimestampTz now)
 {
-	DfSystemOwner *own = owner_of(state, owner);
+	DfSystemOwner *entry = owner_of(state, owner);
 
-	if (own == NULL)
+	if (entry == NULL)
 		return;
-	if (own->reason == DF_HOLD_CREDENTIALS)
-		own->hold_until = DF_NEVER;
-	own->failures = 0;
-	own->breaker = DF_BREAKER_CLOSED;
-	own->reason = DF_HOLD_NONE;
+	if (entry->reason == DF_HOLD_CREDENTIALS)
+		entry->hold_until = DF_NEVER;
+	entry->failures = 0;
+	entry->breaker = DF_BREAKER_CLOSED;
+	entry->reason = DF_HOLD_NONE;
 	/* each response allows one more, so that they double in the time of a response */
-	if (own->allowed > 0 && ++own->allowed >= rules->max_concurrency)
-		own->allowed = 0;
-	if (own->allowed == 0 && own->hold_until <= now)
-		own->owner = InvalidOid;
+	if (entry->allowed > 0 && ++entry->allowed >= rules->max_concurrency)
+		entry->allowed = 0;
+	if (entry->allowed == 0 && entry->hold_until <= now)
+		entry->owner = InvalidOid;
 }
 
 /* true: it was not known */
 static bool
 report_refused(DfSystemState *state, const DfSystemRules *rules, Oid owner, TimestampTz now)
 {
-	DfSystemOwner *own = take_owner_entry(state, owner, now);
-	bool is_new = own->reason != DF_HOLD_CREDENTIALS;
+	DfSystemOwner *entry = take_owner_entry(state, owner, now);
+	bool is_new = entry->reason != DF_HOLD_CREDENTIALS;
 
-	own->failures = 0; /* it responds, so it is not down */
-	own->breaker = DF_BREAKER_OPEN;
-	own->reason = DF_HOLD_CREDENTIALS;
-	own->hold_until = now + rules->cooldown_us;
+	entry->failures = 0; /* it responds, so it is not down */
+	entry->breaker = DF_BREAKER_OPEN;
+	entry->reason = DF_HOLD_CREDENTIALS;
+	entry->hold_until = now + rules->cooldown_us;
 	return is_new;
 }
 
@@ -518,18 +518,18 @@ static bool
 report_failed(DfSystemState *state, const DfSystemRules *rules, const DfSystemReport *report,
 			  TimestampTz now)
 {
-	DfSystemOwner *own = take_owner_entry(state, report->owner, now);
-	bool was_open = own->breaker == DF_BREAKER_OPEN;
+	DfSystemOwner *entry = take_owner_entry(state, report->owner, now);
+	bool was_open = entry->breaker == DF_BREAKER_OPEN;
 
 	if (report->hold_us > 0)
-		hold(own, now + report->hold_us, DF_HOLD_ASKED);
-	if (own->allowed > 1)
-		own->allowed /= 2;
-	own->failures++;
-	if (rules->breaker_failures <= 0 || (own->failures < rules->breaker_failures && !was_open))
+		hold(entry, now + report->hold_us, DF_HOLD_ASKED);
+	if (entry->allowed > 1)
+		entry->allowed /= 2;
+	entry->failures++;
+	if (rules->breaker_failures <= 0 || (entry->failures < rules->breaker_failures && !was_open))
 		return false;
-	own->breaker = DF_BREAKER_OPEN;
-	hold(own, now + rules->cooldown_us, report->hold_us > 0 ? DF_HOLD_ASKED : DF_HOLD_FAILING);
+	entry->breaker = DF_BREAKER_OPEN;
+	hold(entry, now + rules->cooldown_us, report->hold_us > 0 ? DF_HOLD_ASKED : DF_HOLD_FAILING);
 	return !was_open;
 }
 

@@ -26,7 +26,7 @@ struct DfSystemUse
 	Oid oid; /* key */
 	char name[NAMEDATALEN];
 	DfSystemState *state;
-	bool own; /* the state is in our own memory, because all shared entries are in use */
+	bool is_local; /* the state is in our own memory, because all shared entries are in use */
 	TimestampTz checked; /* when they were found to be */
 	int in_flight; /* ours */
 	uint64 turn; /* in which `queued` steps wait */
@@ -101,7 +101,7 @@ clear_reason(TimestampTz now)
 
 	hash_seq_init(&scan, systems);
 	while ((use = hash_seq_search(&scan)) != NULL)
-		any |= use->own && (use->in_flight > 0 || use->checked > now - OWN_US);
+		any |= use->is_local && (use->in_flight > 0 || use->checked > now - OWN_US);
 	if (any)
 		return;
 	df_slot_reason(df_worker.slot, "");
@@ -116,18 +116,18 @@ find_state(DfSystemUse *use)
 
 	if (state != NULL)
 	{
-		if (use->own)
+		if (use->is_local)
 			pfree(use->state);
 		use->state = state;
-		use->own = false;
+		use->is_local = false;
 		return;
 	}
 	use->checked = df_now();
-	if (!use->own)
+	if (!use->is_local)
 	{
 		use->state = MemoryContextAllocZero(df_process_cxt, sizeof(DfSystemState));
 		df_system_init(use->state, MyDatabaseId, use->oid);
-		use->own = true;
+		use->is_local = true;
 	}
 	reason_given = true;
 	df_slot_reason(df_worker.slot,
@@ -139,7 +139,7 @@ find_state(DfSystemUse *use)
 static bool
 must_search(const DfSystemUse *use)
 {
-	if (use->own)
+	if (use->is_local)
 		return use->checked < df_now() - CHECK_US;
 	return !df_system_is(use->state, MyDatabaseId, use->oid);
 }
@@ -160,7 +160,7 @@ df_system_use(const DfSystem *system)
 	}
 	else if (use->in_flight == 0 && must_search(use))
 		find_state(use);
-	if (reason_given && !use->own)
+	if (reason_given && !use->is_local)
 		clear_reason(df_now());
 	strlcpy(use->name, system->name, NAMEDATALEN);
 	return use;

@@ -140,7 +140,7 @@ dataflows_coordinator_main(Datum arg)
 			df_coordinator.next_sweep = df_now();
 			/* the new settings may have removed the cause */
 			check_trouble.retry_at = DF_NEVER;
-			df_hurry_ingress();
+			df_start_ingress_now();
 		}
 		df_process_interrupts();
 		if (df_leaving())

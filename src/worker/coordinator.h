@@ -55,7 +55,7 @@ extern TimestampTz df_notify_due(void);
 
 extern bool df_reap_workers(void); /* true: one has ended */
 extern void df_supervise(void); /* after a check */
-extern void df_hurry_ingress(void);
+extern void df_start_ingress_now(void);
 extern void df_wake_all_workers(void);
 extern int df_count_workers(DfSlotKind kind, Oid owner, int *up);
 extern bool df_lease_is_live(int64 lease); /* a running process has it */

@@ -52,7 +52,8 @@ df_make_runs_stuck(const DfDueOwner *owner, const char *problem, const char *rem
 {
 	char *reason = psprintf("role \"%s\" owns the workflow, but %s", owner->name, problem);
 
-	return make_batch_stuck(owner, false, reason, remedy) + make_batch_stuck(owner, true, reason, remedy);
+	return make_batch_stuck(owner, false, reason, remedy) +
+		make_batch_stuck(owner, true, reason, remedy);
 }
 
 /* ---- abandoned ------------------------------------------------------------ */

@@ -181,16 +181,16 @@ claim(const pg_uuid_t *id)
 static void
 hand_over(DfRun *run)
 {
-	bool more = run->life != DF_LIFE_RELEASED;
+	bool more_to_do = run->life != DF_LIFE_RELEASED;
 
 	for (int i = 0; i < run->nsteps; i++)
 	{
-		more |= run->steps[i]->to_send;
+		more_to_do |= run->steps[i]->to_send;
 		run->steps[i]->to_send = false;
 	}
 	if (run->row.state == DF_RUN_STUCK || df_run_is_terminal(run->row.state))
-		more = false;
-	if (more)
+		more_to_do = false;
+	if (more_to_do)
 	{
 		run->row.sql = false;
 		run->row.wake_at = df_now();
@@ -447,7 +447,7 @@ void
 dataflows_sql_worker_main(Datum arg)
 {
 	DfSlot *slot = df_process_begin(arg);
-	bool more = true;
+	bool more_to_do = true;
 
 	set_up(slot);
 	for (;;)
@@ -455,10 +455,10 @@ dataflows_sql_worker_main(Datum arg)
 		df_reset_turn_memory();
 		df_process_interrupts();
 		if (df_slot_take_wake(slot))
-			more = true;
+			more_to_do = true;
 		if (df_must_give_way(slot))
 		{
-			df_slot_give_way(slot, more ? df_now() : df_worker.next_due);
+			df_slot_give_way(slot, more_to_do ? df_now() : df_worker.next_due);
 			break;
 		}
 		if (df_trouble_waits(&trouble, df_now()))
@@ -466,11 +466,11 @@ dataflows_sql_worker_main(Datum arg)
 			(void) df_wait_until(trouble.retry_at);
 			continue;
 		}
-		if (more || (df_worker.next_due != DF_NEVER && df_worker.next_due <= df_now()))
+		if (more_to_do || (df_worker.next_due != DF_NEVER && df_worker.next_due <= df_now()))
 		{
 			df_worker.next_due = DF_NEVER;
 			df_worker.idle_since = DF_NEVER;
-			more = one_turn();
+			more_to_do = one_turn();
 			if (df_worker.obsolete)
 				break;
 			continue;

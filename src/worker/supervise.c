@@ -272,7 +272,7 @@ take_all_slots(void)
 
 /* after a reload of the settings, start an ingress process without waiting for its back-off */
 void
-df_hurry_ingress(void)
+df_start_ingress_now(void)
 {
 	DfSlot *slot;
 
