@@ -21,6 +21,7 @@
 #include "port/pg_bswap.h"
 #include "store/rights.h"
 #include "shared/clock.h"
+#include "shared/json.h"
 #include "shared/wake.h"
 #include "store/inbox_table.h"
 #include "store/store.h"
@@ -37,6 +38,9 @@ PG_FUNCTION_INFO_V1(dataflows_event_url);
 #define MAC_LEN PG_SHA256_DIGEST_LENGTH
 #define MAX_PAYLOAD (1 + UUID_LEN + 8 + DF_MAX_NAME)
 #define MAX_CODE 512
+
+/* what the record of a link's use says where there was nothing to signal */
+#define ALREADY_ENDED "{\"ignored\": \"the run has ended\"}"
 
 /* what a link says */
 typedef struct Link
@@ -323,6 +327,7 @@ signal_run(const Link *link, MemoryContext cxt)
 	DfInboxTarget target;
 	DfWorkflowRow definition;
 	DfNewMessage message;
+	DfJson payload;
 
 	if (!df_inbox_find_run(&link->run, &target, cxt) || df_run_is_terminal(target.state) ||
 		!df_workflow_version(target.workflow, target.version, &definition, cxt))
@@ -333,8 +338,9 @@ signal_run(const Link *link, MemoryContext cxt)
 	message.key = target.key;
 	message.kind = DF_MESSAGE_SIGNAL;
 	message.event = link->event;
-	message.payload =
-		DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{\"confirmed\": true}")));
+	df_json_begin(&payload);
+	df_json_bool(&payload, "confirmed", true);
+	message.payload = df_json_end(&payload, cxt);
 	message.note = "link";
 	message.sent_by = "link";
 	message.now = df_now();
@@ -369,9 +375,7 @@ df_event_link_follow(DfRequest *request)
 		useful = signal_run(&link, cxt);
 		df_delivery_answered(
 			id, useful ? "signalled" : "ignored", &link.run,
-			DatumGetJsonbP(DirectFunctionCall1(
-				jsonb_in,
-				CStringGetDatum(useful ? "{}" : "{\"ignored\": \"the run has ended\"}"))));
+			useful ? df_json_empty() : df_json_read(ALREADY_ENDED));
 	}
 	else
 		useful = before == NULL || JB_ROOT_COUNT(before) == 0;

@@ -12,6 +12,7 @@
 #include "nodes/pg_list.h"
 #include "shared/encoding.h"
 #include "shared/hex.h"
+#include "shared/json.h"
 
 #define MAX_NAMES 1000
 /* each is looked for among the names: a megabyte of them would take a second */
@@ -79,21 +80,10 @@ entry_of(List **entries, const char *name)
 	return entry;
 }
 
-static void
-push_text(JsonbParseState **state, JsonbIteratorToken token, const char *text)
-{
-	JsonbValue value;
-
-	value.type = jbvString;
-	value.val.string.val = (char *) text;
-	value.val.string.len = strlen(text);
-	(void) pushJsonbValue(state, token, &value);
-}
-
 Jsonb *
 df_form_parse(char *text)
 {
-	JsonbParseState *state = NULL;
+	DfJson json;
 	List *entries = NIL;
 	char *rest = NULL;
 	ListCell *lc;
@@ -112,21 +102,20 @@ df_form_parse(char *text)
 		entry = entry_of(&entries, decoded(pair));
 		entry->values = lappend(entry->values, equals != NULL ? decoded(equals + 1) : pstrdup(""));
 	}
-	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	df_json_begin(&json);
 	foreach (lc, entries)
 	{
 		Entry *entry = lfirst(lc);
 
-		push_text(&state, WJB_KEY, entry->name);
 		if (list_length(entry->values) == 1)
 		{
-			push_text(&state, WJB_VALUE, linitial(entry->values));
+			df_json_text(&json, entry->name, linitial(entry->values));
 			continue;
 		}
-		(void) pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+		df_json_open_array(&json, entry->name);
 		foreach (vc, entry->values)
-			push_text(&state, WJB_ELEM, lfirst(vc));
-		(void) pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+			df_json_text(&json, NULL, lfirst(vc));
+		df_json_close_array(&json);
 	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	return df_json_end(&json, CurrentMemoryContext);
 }

@@ -30,6 +30,7 @@
 #include "ingress/routes.h"
 #include "shared/clock.h"
 #include "shared/descriptors.h"
+#include "shared/json.h"
 #include "shared/metrics.h"
 #include "shared/slots.h"
 #include "shared/trouble.h"
@@ -86,7 +87,7 @@ run_handler(void *arg)
 static void
 answer_busy(DfRequest *request, int retry_after_s)
 {
-	static const char text[] = "{\"error\": \"not possible now\"}";
+	static const char text[] = DF_JSON_ERROR("not possible now");
 	char seconds[16];
 
 	snprintf(seconds, sizeof(seconds), "%d", retry_after_s);

@@ -16,6 +16,7 @@
 
 #include "ingress/listener.h"
 #include "shared/clock.h"
+#include "shared/json.h"
 
 #define HEADER_BYTES (32 * 1024)
 #define MAX_FIELDS 100
@@ -309,10 +310,10 @@ begin_request(DfRequest *request, struct MHD_Connection *connection, const char 
 		MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, take_argument, request) < 0)
 		return MHD_NO;
 	if (request->nheaders >= MAX_FIELDS || request->narguments >= MAX_FIELDS)
-		return refuse(request, HTTP_TOO_MANY_FIELDS, "{\"error\": \"too many fields\"}");
+		return refuse(request, HTTP_TOO_MANY_FIELDS, DF_JSON_ERROR("too many fields"));
 	length = df_request_header(request, "content-length");
 	if (length != NULL && strtoull(length, NULL, 10) > limits.max_body)
-		return refuse(request, HTTP_TOO_LARGE, "{\"error\": \"the body is too large\"}");
+		return refuse(request, HTTP_TOO_LARGE, DF_JSON_ERROR("the body is too large"));
 	return MHD_YES;
 }
 
@@ -371,9 +372,9 @@ handle(void *cls, struct MHD_Connection *connection, const char *url, const char
 		return MHD_YES;
 	}
 	if (request->crowded)
-		return refuse(request, HTTP_UNAVAILABLE, "{\"error\": \"not possible now\"}");
+		return refuse(request, HTTP_UNAVAILABLE, DF_JSON_ERROR("not possible now"));
 	if (request->refused)
-		return refuse(request, HTTP_TOO_LARGE, "{\"error\": \"the body is too large\"}");
+		return refuse(request, HTTP_TOO_LARGE, DF_JSON_ERROR("the body is too large"));
 	if (request->status != 0)
 		return send_answer(request);
 	set_reading(connection, false);

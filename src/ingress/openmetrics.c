@@ -21,6 +21,7 @@
 #include "ingress/signature.h"
 #include "session/measures.h"
 #include "shared/clock.h"
+#include "shared/json.h"
 
 #define LOCAL "local"
 #define TOKEN "token:"
@@ -252,7 +253,7 @@ df_metrics_answer(DfRequest *request)
 
 	if (local ? !is_local(request) : !shows_token(request))
 	{
-		text = "{\"error\": \"not allowed\"}";
+		text = DF_JSON_ERROR("not allowed");
 		(void) df_request_reply(request, local ? 403 : 401, "application/json", text, strlen(text));
 		if (!local)
 			(void) df_request_add_header(request, "WWW-Authenticate", "Bearer");

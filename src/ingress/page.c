@@ -22,6 +22,7 @@
 
 #include "ingress/page.h"
 #include "shared/clock.h"
+#include "shared/json.h"
 #include "store/page_calls.h"
 #include "store/page_token_table.h"
 #include "store/rights.h"
@@ -146,37 +147,19 @@ reply_data(DfRequest *request, const char *text)
 }
 
 static void
-push_member(JsonbParseState **state, const char *name, const char *text)
-{
-	JsonbValue value;
-
-	if (text == NULL)
-		return;
-	value.type = jbvString;
-	value.val.string.val = (char *) name;
-	value.val.string.len = strlen(name);
-	(void) pushJsonbValue(state, WJB_KEY, &value);
-	value.val.string.val = (char *) text;
-	value.val.string.len = strlen(text);
-	(void) pushJsonbValue(state, WJB_VALUE, &value);
-}
-
-static void
 reply_error(DfRequest *request, const ErrorData *error)
 {
-	JsonbParseState *state = NULL;
-	Jsonb *body;
+	DfJson json;
 	bool late = error->sqlerrcode == ERRCODE_QUERY_CANCELED;
 
-	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_member(&state, "error", late ? "that took too long" : error->message);
-	push_member(&state, "detail", error->detail);
-	push_member(&state, "hint", late ? "Narrow the filters, by time say." : error->hint);
-	push_member(&state, "sqlstate", unpack_sql_state(error->sqlerrcode));
-	body = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	df_json_begin(&json);
+	df_json_text(&json, "error", late ? "that took too long" : error->message);
+	df_json_text(&json, "detail", error->detail);
+	df_json_text(&json, "hint", late ? "Narrow the filters, by time say." : error->hint);
+	df_json_text(&json, "sqlstate", unpack_sql_state(error->sqlerrcode));
 	reply_json(request, late ? 503 : error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE ? 403
 																						 : 400,
-			   utf8_of(JsonbToCString(NULL, &body->root, VARSIZE(body))));
+			   utf8_of(df_json_to_text(df_json_end(&json, CurrentMemoryContext))));
 }
 
 /* ---- who asks ------------------------------------------------------------- */
@@ -241,20 +224,6 @@ server_text(const char *text)
 	return pg_any_to_server(pstrdup(text), strlen(text), PG_UTF8);
 }
 
-/* a member of the body: a string as it is, all else as JSON */
-static char *
-member(Jsonb *body, const char *name)
-{
-	JsonbValue value;
-
-	if (getKeyJsonValueFromContainer(&body->root, name, strlen(name), &value) == NULL ||
-		value.type == jbvNull)
-		return NULL;
-	if (value.type == jbvString)
-		return pnstrdup(value.val.string.val, value.val.string.len);
-	return JsonbToCString(NULL, &JsonbValueToJsonb(&value)->root, 64);
-}
-
 static Jsonb *
 body_of(const DfRequest *request)
 {
@@ -264,8 +233,7 @@ body_of(const DfRequest *request)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the body is not a JSON object")));
-	body =
-		DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(server_text(request->body))));
+	body = df_json_read(server_text(request->body));
 	if (!JB_ROOT_IS_OBJECT(body))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -296,7 +264,7 @@ carry_out(void *arg)
 		const char *given = call->writes ? NULL
 										 : df_request_argument(asked->request, call->args[i]);
 
-		asked->values[i] = call->writes         ? member(body, call->args[i])
+		asked->values[i] = call->writes         ? df_json_get_as_text(body, call->args[i])
 			: given == NULL || given[0] == '\0' ? NULL
 												: server_text(given);
 	}
@@ -325,11 +293,11 @@ answer_call(DfRequest *request)
 	asked.call = df_page_call_find(request->path + strlen(API));
 	asked.role = role_of(request);
 	if (!OidIsValid(asked.role))
-		reply_json(request, 401, "{\"error\": \"log in\"}");
+		reply_json(request, 401, DF_JSON_ERROR("log in"));
 	else if (!df_subxact(carry_out, &asked, asked.call->writes, &error))
 		reply_error(request, error);
 	else if (asked.result == NULL)
-		reply_json(request, 404, "{\"error\": \"not found\"}");
+		reply_json(request, 404, DF_JSON_ERROR("not found"));
 	else
 		reply_data(request, asked.result);
 }
@@ -341,7 +309,7 @@ read_token(void *arg)
 {
 	Asked *asked = arg;
 
-	asked->result = member(body_of(asked->request), "token");
+	asked->result = df_json_get_as_text(body_of(asked->request), "token");
 }
 
 static void
@@ -355,7 +323,7 @@ log_in(DfRequest *request)
 	if (!df_subxact(read_token, &asked, false, &error) || asked.result == NULL ||
 		!OidIsValid(role_of_token(asked.result, strlen(asked.result))))
 	{
-		reply_json(request, 401, "{\"error\": \"this token is not good, or not any more\"}");
+		reply_json(request, 401, DF_JSON_ERROR("this token is not good, or not any more"));
 		return;
 	}
 	reply_json(request, 200, "{\"done\": true}");
@@ -375,7 +343,7 @@ log_out(DfRequest *request)
 static DfRouteHandler
 not_allowed(DfRequest *request, const char *allow)
 {
-	reply_json(request, 405, "{\"error\": \"method not allowed\"}");
+	reply_json(request, 405, DF_JSON_ERROR("method not allowed"));
 	(void) df_request_add_header(request, "Allow", allow);
 	return NULL;
 }
@@ -403,7 +371,7 @@ file(DfRequest *request)
 		secure(request, "no-cache");
 		return NULL;
 	}
-	reply_json(request, 404, "{\"error\": \"not found\"}");
+	reply_json(request, 404, DF_JSON_ERROR("not found"));
 	return NULL;
 }
 
@@ -429,7 +397,7 @@ df_page_route(DfRequest *request)
 		return not_allowed(request, "GET, HEAD, POST");
 	if (post && !is_from_page(request))
 	{
-		reply_json(request, 403, "{\"error\": \"the header X-Dataflows is missing\"}");
+		reply_json(request, 403, DF_JSON_ERROR("the header X-Dataflows is missing"));
 		return NULL;
 	}
 	if (strcmp(request->path, "/page") == 0 && get)

@@ -14,6 +14,7 @@
 #include "ingress/page.h"
 #include "ingress/routes.h"
 #include "ingress/webhook.h"
+#include "shared/json.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -28,23 +29,12 @@ reply_text(DfRequest *request, int status, const char *body)
 
 /* ---- webhooks ------------------------------------------------------------- */
 
-static void
-push_text(JsonbParseState **state, JsonbIteratorToken token, const char *text)
-{
-	JsonbValue value;
-
-	value.type = jbvString;
-	value.val.string.val = (char *) text;
-	value.val.string.len = strlen(text);
-	(void) pushJsonbValue(state, token, &value);
-}
-
 static Jsonb *
 headers_as_jsonb(const DfRequest *request)
 {
-	JsonbParseState *state = NULL;
+	DfJson json;
 
-	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	df_json_begin(&json);
 	for (int i = 0; i < request->nheaders; i++)
 	{
 		/* what is no text in this database is no header that we know */
@@ -53,24 +43,21 @@ headers_as_jsonb(const DfRequest *request)
 			request->headers[i].name[strspn(request->headers[i].name,
 											"abcdefghijklmnopqrstuvwxyz0123456789-_")] != '\0')
 			continue;
-		push_text(&state, WJB_KEY, request->headers[i].name);
-		push_text(&state, WJB_VALUE, request->headers[i].value);
+		df_json_text(&json, request->headers[i].name, request->headers[i].value);
 	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	return df_json_end(&json, CurrentMemoryContext);
 }
 
 static void
 receive(DfRequest *request)
 {
 	DfWebhookAnswer answer;
-	char *text;
 
 	df_webhook_receive(request->path, headers_as_jsonb(request),
 					   request->body != NULL ? request->body : "", request->body_len, &answer);
 	if (answer.status == 0)
 		return;
-	text = JsonbToCString(NULL, &answer.body->root, VARSIZE(answer.body));
-	reply_text(request, answer.status, text);
+	reply_text(request, answer.status, df_json_to_text(answer.body));
 	if (answer.retry_after_s > 0)
 		(void) df_request_add_header(request, "Retry-After", psprintf("%d", answer.retry_after_s));
 }
@@ -89,7 +76,7 @@ event_link(DfRequest *request)
 		return df_event_link_show;
 	if (strcmp(request->method, "POST") == 0)
 		return df_event_link_follow;
-	reply_text(request, 405, "{\"error\": \"method not allowed\"}");
+	reply_text(request, 405, DF_JSON_ERROR("method not allowed"));
 	(void) df_request_add_header(request, "Allow", "GET, HEAD, POST");
 	return NULL;
 }
@@ -102,7 +89,7 @@ other_path(DfRequest *request)
 {
 	if (strcmp(request->method, "POST") == 0)
 		return receive;
-	reply_text(request, 404, "{\"error\": \"not found\"}");
+	reply_text(request, 404, DF_JSON_ERROR("not found"));
 	return NULL;
 }
 
@@ -138,7 +125,7 @@ df_route(DfRequest *request)
 			continue;
 		if (df_request_is_get(request))
 			return routes[i].route(request);
-		reply_text(request, 405, "{\"error\": \"method not allowed\"}");
+		reply_text(request, 405, DF_JSON_ERROR("method not allowed"));
 		(void) df_request_add_header(request, "Allow", "GET, HEAD");
 		return NULL;
 	}

@@ -23,9 +23,9 @@
 #include "ingress/strict.h"
 #include "shared/header.h"
 #include "shared/hex.h"
+#include "shared/json.h"
 
 #define LONGEST_LENGTH 18
-#define PROBLEM(why) "{\"error\": \"" why "\"}"
 
 typedef struct Head
 {
@@ -62,12 +62,12 @@ static const char *
 line_problem(const DfRequestLine *line)
 {
 	if (!df_header_name_is_legal(line->method, strlen(line->method)))
-		return PROBLEM("the method is not a word");
+		return DF_JSON_ERROR("the method is not a word");
 	if (strcmp(line->version, MHD_HTTP_VERSION_1_1) != 0 &&
 		strcmp(line->version, MHD_HTTP_VERSION_1_0) != 0)
-		return PROBLEM("the version is neither HTTP/1.1 nor HTTP/1.0");
+		return DF_JSON_ERROR("the version is neither HTTP/1.1 nor HTTP/1.0");
 	if (!line->target_is_plain)
-		return PROBLEM("the target is not a path");
+		return DF_JSON_ERROR("the target is not a path");
 	return NULL;
 }
 
@@ -83,10 +83,10 @@ static const char *
 host_problem(Head *head, const char *value)
 {
 	if (++head->hosts > 1)
-		return PROBLEM("there is more than one Host");
+		return DF_JSON_ERROR("there is more than one Host");
 	if (!consists_of(value,
 					 "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_:[]%"))
-		return PROBLEM("the Host is not one");
+		return DF_JSON_ERROR("the Host is not one");
 	return NULL;
 }
 
@@ -94,9 +94,9 @@ static const char *
 length_problem(Head *head, const char *value)
 {
 	if (++head->lengths > 1)
-		return PROBLEM("there is more than one Content-Length");
+		return DF_JSON_ERROR("there is more than one Content-Length");
 	if (!consists_of(value, "0123456789") || strlen(value) > LONGEST_LENGTH)
-		return PROBLEM("the Content-Length is not a number");
+		return DF_JSON_ERROR("the Content-Length is not a number");
 	return NULL;
 }
 
@@ -104,9 +104,9 @@ static const char *
 coding_problem(Head *head, const char *value)
 {
 	if (++head->codings > 1)
-		return PROBLEM("there is more than one Transfer-Encoding");
+		return DF_JSON_ERROR("there is more than one Transfer-Encoding");
 	if (pg_strcasecmp(value, "chunked") != 0)
-		return PROBLEM("the Transfer-Encoding is not chunked");
+		return DF_JSON_ERROR("the Transfer-Encoding is not chunked");
 	return NULL;
 }
 
@@ -114,12 +114,12 @@ static const char *
 header_problem(Head *head, const char *name, size_t name_len, const char *value, size_t value_len)
 {
 	if (!df_header_name_is_legal(name, name_len))
-		return PROBLEM("a header has no proper name");
+		return DF_JSON_ERROR("a header has no proper name");
 	if (!df_header_value_is_legal(value, value_len))
-		return PROBLEM("a header contains a control character");
+		return DF_JSON_ERROR("a header contains a control character");
 	/* two bytes end a line: CR and LF */
 	if (head->line_end != NULL && name != head->line_end + 2)
-		return PROBLEM("a line of the head does not end as it must");
+		return DF_JSON_ERROR("a line of the head does not end as it must");
 	if (df_header_is(name, name_len, "Host"))
 		return host_problem(head, value);
 	if (df_header_is(name, name_len, "Content-Length"))
@@ -180,12 +180,12 @@ df_strict_problem(struct MHD_Connection *connection, const DfRequestLine *line, 
 	if (head.problem != NULL)
 		return head.problem;
 	if (head.line_end != NULL && !pieces_add_up(connection, line, &head))
-		return PROBLEM("a line of the head is not as it must be");
+		return DF_JSON_ERROR("a line of the head is not as it must be");
 	if (head.hosts == 0 && !old)
-		return PROBLEM("there is no Host");
+		return DF_JSON_ERROR("there is no Host");
 	if (*chunked && head.lengths > 0)
-		return PROBLEM("there is a Content-Length and a Transfer-Encoding");
+		return DF_JSON_ERROR("there is a Content-Length and a Transfer-Encoding");
 	if (*chunked && old)
-		return PROBLEM("there is a Transfer-Encoding in HTTP/1.0");
+		return DF_JSON_ERROR("there is a Transfer-Encoding in HTTP/1.0");
 	return NULL;
 }

@@ -29,6 +29,7 @@
 #include "shared/limits.h"
 #include "shared/encoding.h"
 #include "shared/function.h"
+#include "shared/json.h"
 #include "shared/jsonpath.h"
 #include "shared/limits.h"
 #include "shared/traceparent.h"
@@ -72,23 +73,11 @@ typedef struct Receipt
 	DfWebhookAnswer *answer;
 } Receipt;
 
-/* ---- documents ------------------------------------------------------------ */
-
-/* a text field of an object, NULL if there is none */
+/* a header by its name in lower case, for signature.c; NULL = there is none */
 static char *
-field_text(const void *object, const char *key)
+header_text(const void *headers, const char *name)
 {
-	const Jsonb *document = object;
-	JsonbValue buffer;
-	JsonbValue *value;
-
-	if (document == NULL || !JB_ROOT_IS_OBJECT(document))
-		return NULL;
-	value =
-		getKeyJsonValueFromContainer((JsonbContainer *) &document->root, key, strlen(key), &buffer);
-	if (value == NULL || value->type != jbvString)
-		return NULL;
-	return pnstrdup(value->val.string.val, value->val.string.len);
+	return df_json_get_text(headers, name);
 }
 
 /* ---- answers -------------------------------------------------------------- */
@@ -96,23 +85,14 @@ field_text(const void *object, const char *key)
 static Jsonb *
 object_of(const char *key, const char *value)
 {
-	JsonbParseState *state = NULL;
-	JsonbValue item;
+	DfJson json;
 
-	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	item.type = jbvString;
-	item.val.string.val = (char *) key;
-	item.val.string.len = strlen(key);
-	(void) pushJsonbValue(&state, WJB_KEY, &item);
+	df_json_begin(&json);
 	if (value != NULL)
-	{
-		item.val.string.val = (char *) value;
-		item.val.string.len = strlen(value);
-	}
+		df_json_text(&json, key, value);
 	else
-		item.type = jbvNull;
-	(void) pushJsonbValue(&state, WJB_VALUE, &item);
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+		df_json_null(&json, key);
+	return df_json_end(&json, CurrentMemoryContext);
 }
 
 static void
@@ -170,7 +150,7 @@ creator_is_there(const DfWebhook *hook)
 static Jsonb *
 parsed(const DfDelivery *delivery)
 {
-	char *type = field_text(delivery->headers, "content-type");
+	char *type = df_json_get_text(delivery->headers, "content-type");
 	char *text;
 
 	text = df_json_from_utf8(delivery->body, delivery->body_len);
@@ -184,24 +164,7 @@ parsed(const DfDelivery *delivery)
 		return df_form_parse(pnstrdup(delivery->body, delivery->body_len));
 	if (strspn(text, " \t\r\n") == strlen(text))
 		text = pstrdup("{}");
-	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
-}
-
-/* a string or a number as text, NULL for anything else */
-static char *
-scalar_text(const Jsonb *value)
-{
-	JsonbValue scalar;
-
-	if (value == NULL || !JB_ROOT_IS_SCALAR(value) ||
-		!JsonbExtractScalar((JsonbContainer *) &value->root, &scalar))
-		return NULL;
-	if (scalar.type == jbvString)
-		return pnstrdup(scalar.val.string.val, scalar.val.string.len);
-	if (scalar.type == jbvNumeric)
-		return DatumGetCString(
-			DirectFunctionCall1(numeric_out, NumericGetDatum(scalar.val.numeric)));
-	return NULL;
+	return df_json_read(text);
 }
 
 /* a literal, or what a jsonpath finds in the body; NULL = it finds no text */
@@ -212,7 +175,7 @@ located(const Receipt *receipt, const char *where)
 
 	if (where == NULL || where[0] != '$')
 		return where == NULL ? NULL : pstrdup(where);
-	return scalar_text(df_jsonpath_first(receipt->body, where, &matches));
+	return df_json_scalar_text(df_jsonpath_first(receipt->body, where, &matches));
 }
 
 /* ---- the handler ---------------------------------------------------------- */
@@ -300,11 +263,11 @@ ask_handler(Receipt *receipt)
 		receipt->ignored = "the handler says so";
 		return;
 	}
-	receipt->ignored = field_text(handling.decision, "ignored");
-	if (field_text(handling.decision, "key") != NULL)
-		receipt->key = field_text(handling.decision, "key");
-	if (field_text(handling.decision, "event") != NULL)
-		receipt->event = field_text(handling.decision, "event");
+	receipt->ignored = df_json_get_text(handling.decision, "ignored");
+	if (df_json_get_text(handling.decision, "key") != NULL)
+		receipt->key = df_json_get_text(handling.decision, "key");
+	if (df_json_get_text(handling.decision, "event") != NULL)
+		receipt->event = df_json_get_text(handling.decision, "event");
 	input = df_jsonpath_first(handling.decision, "$.input", &matches);
 	if (input != NULL)
 		receipt->input = input;
@@ -326,7 +289,7 @@ start_run(Receipt *receipt)
 	run.key = receipt->key;
 	run.input = receipt->input;
 	/* a sender's trace; what is none is not worth refusing a delivery */
-	run.traceparent = field_text(receipt->delivery.headers, "traceparent");
+	run.traceparent = df_json_get_text(receipt->delivery.headers, "traceparent");
 	if (run.traceparent != NULL && !df_traceparent_parse(run.traceparent, &ignored))
 		run.traceparent = NULL;
 	df_start_common(receipt->hook.starts, receipt->hook.owner, &run, &definition,
@@ -397,7 +360,7 @@ static void
 take_effect(Receipt *receipt)
 {
 	char *event_id = receipt->scheme == DF_VERIFY_STRIPE
-		? field_text(receipt->body, "id")
+		? df_json_get_text(receipt->body, "id")
 		: df_event_id(receipt->scheme, &receipt->delivery);
 	MemoryContext cxt = CurrentMemoryContext;
 	DfStore store;
@@ -520,7 +483,7 @@ carry_out(void *arg)
 			df_check_payload(receipt->input, "what the handler returned");
 	}
 	take_effect(receipt);
-	receipt->answer->status = field_text(receipt->answer->body, "ignored") != NULL ? 200 : 202;
+	receipt->answer->status = df_json_get_text(receipt->answer->body, "ignored") != NULL ? 200 : 202;
 }
 
 /* anybody may send, so not a line for each: the metrics count all of them */
@@ -612,7 +575,7 @@ df_webhook_receive(const char *path, const Jsonb *headers, const char *body, siz
 	memset(&receipt, 0, sizeof(receipt));
 	memset(answer, 0, sizeof(*answer));
 	receipt.answer = answer;
-	receipt.delivery.header = field_text;
+	receipt.delivery.header = header_text;
 	receipt.delivery.headers = headers;
 	receipt.delivery.body = body;
 	receipt.delivery.body_len = body_len;

@@ -24,6 +24,7 @@
 #include "session/start.h"
 #include "shared/clock.h"
 #include "shared/function.h"
+#include "shared/json.h"
 #include "shared/jsonpath.h"
 #include "store/store.h"
 #include "store/webhook_table.h"
@@ -317,10 +318,8 @@ dataflows_drop_webhook(PG_FUNCTION_ARGS)
 static Jsonb *
 lowered(Jsonb *headers)
 {
-	JsonbParseState *state = NULL;
-	JsonbIterator *it;
-	JsonbValue value;
-	JsonbIteratorToken token;
+	DfJsonWalk walk;
+	DfJson json;
 
 	if (!JB_ROOT_IS_OBJECT(headers))
 		ereport(
@@ -329,24 +328,15 @@ lowered(Jsonb *headers)
 			 errmsg("the headers of a delivery are not a JSON object"),
 			 errhint(
 				 "Give names and values, such as '{\"Content-Type\": \"application/json\"}'.")));
-	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	it = JsonbIteratorInit(&headers->root);
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	df_json_begin(&json);
+	df_json_walk(&walk, headers);
+	while (df_json_next(&walk))
 	{
-		JsonbValue name = value;
-
-		if (token != WJB_KEY)
-			continue;
-		name.val.string.val = pnstrdup(value.val.string.val, value.val.string.len);
-		for (int i = 0; i < name.val.string.len; i++)
-			name.val.string.val[i] = pg_ascii_tolower((unsigned char) name.val.string.val[i]);
-		(void) JsonbIteratorNext(&it, &value, true);
-		if (value.type != jbvString)
-			continue;
-		(void) pushJsonbValue(&state, WJB_KEY, &name);
-		(void) pushJsonbValue(&state, WJB_VALUE, &value);
+		for (char *c = walk.key; *c != '\0'; c++)
+			*c = pg_ascii_tolower((unsigned char) *c);
+		df_json_text(&json, walk.key, df_json_string_of(&walk.value));
 	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	return df_json_end(&json, CurrentMemoryContext);
 }
 
 static void
@@ -364,7 +354,7 @@ dataflows_receive_webhook(PG_FUNCTION_ARGS)
 {
 	DfWebhookAnswer answer;
 	bytea *body;
-	Jsonb *status;
+	DfJson status;
 
 	require_given(fcinfo, 0, "the path");
 	require_given(fcinfo, 1, "the headers");
@@ -373,8 +363,9 @@ dataflows_receive_webhook(PG_FUNCTION_ARGS)
 	body = PG_GETARG_BYTEA_PP(2);
 	df_webhook_receive(text_to_cstring(PG_GETARG_TEXT_PP(0)), lowered(PG_GETARG_JSONB_P(1)),
 					   VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), &answer);
-	status = DatumGetJsonbP(DirectFunctionCall1(
-		jsonb_in, CStringGetDatum(psprintf("{\"status\": %d}", answer.status))));
-	PG_RETURN_DATUM(
-		DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(status), JsonbPGetDatum(answer.body)));
+	df_json_begin(&status);
+	df_json_int(&status, "status", answer.status);
+	PG_RETURN_DATUM(DirectFunctionCall2(
+		jsonb_concat, JsonbPGetDatum(df_json_end(&status, CurrentMemoryContext)),
+		JsonbPGetDatum(answer.body)));
 }

@@ -17,6 +17,7 @@
 #include "store/rights.h"
 #include "session/start.h"
 #include "shared/clock.h"
+#include "shared/json.h"
 #include "shared/limits.h"
 #include "shared/metrics.h"
 #include "shared/wake.h"
@@ -95,7 +96,7 @@ payload_argument(FunctionCallInfo fcinfo, int arg)
 	Jsonb *payload;
 
 	if (PG_ARGISNULL(arg))
-		return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
+		return df_json_empty();
 	payload = PG_GETARG_JSONB_P(arg);
 	df_check_payload(payload, "the payload of a signal");
 	return payload;

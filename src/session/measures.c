@@ -26,6 +26,8 @@
 #include "session/rows.h"
 #include "shared/clock.h"
 #include "shared/slot_queue.h"
+#include "shared/json.h"
+#include "shared/line.h"
 #include "shared/slots.h"
 #include "shared/system_state.h"
 #include "store/due.h"
@@ -365,29 +367,15 @@ is_seen(const DfSample *sample, List *seen)
 	return false;
 }
 
-static void
-push_string(JsonbParseState **state, JsonbIteratorToken token, const char *text)
-{
-	JsonbValue value;
-
-	value.type = jbvString;
-	value.val.string.val = (char *) text;
-	value.val.string.len = strlen(text);
-	(void) pushJsonbValue(state, token, &value);
-}
-
 static Jsonb *
 labels_of(const DfSample *sample)
 {
-	JsonbParseState *state = NULL;
+	DfJson json;
 
-	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	df_json_begin(&json);
 	for (int i = 0; i < DF_METRIC_LABELS && sample->labels[i] != NULL; i++)
-	{
-		push_string(&state, WJB_KEY, sample->labels[i]);
-		push_string(&state, WJB_VALUE, sample->values[i]);
-	}
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+		df_json_text(&json, sample->labels[i], sample->values[i]);
+	return df_json_end(&json, CurrentMemoryContext);
 }
 
 static HeapTuple

@@ -26,6 +26,7 @@
 #include "store/rights.h"
 #include "session/start.h"
 #include "shared/clock.h"
+#include "shared/json.h"
 #include "shared/limits.h"
 #include "shared/metrics.h"
 #include "shared/statement.h"
@@ -185,31 +186,13 @@ render_row(Firing *firing, TupleTableSlot *slot)
 static char *
 key_of(const Firing *firing, Jsonb *event)
 {
-	JsonbValue value;
-	char *key = NULL;
+	char *key;
 
-	if (firing->key_column == NULL ||
-		getKeyJsonValueFromContainer(&event->root, firing->key_column,
-									 strlen(firing->key_column), &value) == NULL)
+	if (firing->key_column == NULL)
 		return NULL;
-	switch (value.type)
-	{
-		case jbvNull:
-			return NULL;
-		case jbvString:
-			key = pnstrdup(value.val.string.val, value.val.string.len);
-			break;
-		case jbvNumeric:
-			key = DatumGetCString(
-				DirectFunctionCall1(numeric_out, NumericGetDatum(value.val.numeric)));
-			break;
-		case jbvBool:
-			key = pstrdup(value.val.boolean ? "true" : "false");
-			break;
-		default:
-			key = JsonbToCString(NULL, value.val.binary.data, value.val.binary.len);
-			break;
-	}
+	key = df_json_get_as_text(event, firing->key_column);
+	if (key == NULL)
+		return NULL;
 	df_check_key(key);
 	return key;
 }

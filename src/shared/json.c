@@ -1,10 +1,11 @@
 /*
  * shared/json.c
- *	  Builds and reads small jsonb objects.
+ *	  JSON, written and read: the one place for it.
  *
- * Runs in workers and sessions; allocates memory, nothing else.  Bytes from outside are
- * checked for encoding and NUL before any function of the server sees them; text that
- * is not JSON gives NULL, never an error.
+ * Runs in any process, transaction and role; it only allocates memory.
+ * df_json_parse() and df_json_string() are for bytes from outside: they check
+ * encoding and NUL before any function of the server sees them, and return NULL
+ * for what is no JSON.  They must never raise for what is in the bytes.
  */
 #include "postgres.h"
 
@@ -29,6 +30,8 @@ add_key(DfJson *json, const char *key)
 	if (json->some)
 		appendStringInfoChar(&json->text, ',');
 	json->some = true;
+	if (key == NULL)
+		return;
 	escape_json(&json->text, key);
 	appendStringInfoChar(&json->text, ':');
 }
@@ -65,17 +68,80 @@ df_json_value(DfJson *json, const char *key, const Jsonb *value)
 	(void) JsonbToCString(&json->text, (JsonbContainer *) &value->root, VARSIZE(value));
 }
 
+void
+df_json_null(DfJson *json, const char *key)
+{
+	add_key(json, key);
+	appendStringInfoString(&json->text, "null");
+}
+
+static void
+open_value(DfJson *json, const char *key, char bracket)
+{
+	add_key(json, key);
+	appendStringInfoChar(&json->text, bracket);
+	json->some = false;
+}
+
+static void
+close_value(DfJson *json, char bracket)
+{
+	appendStringInfoChar(&json->text, bracket);
+	json->some = true;
+}
+
+void
+df_json_open_object(DfJson *json, const char *key)
+{
+	open_value(json, key, '{');
+}
+
+void
+df_json_close_object(DfJson *json)
+{
+	close_value(json, '}');
+}
+
+void
+df_json_open_array(DfJson *json, const char *key)
+{
+	open_value(json, key, '[');
+}
+
+void
+df_json_close_array(DfJson *json)
+{
+	close_value(json, ']');
+}
+
+char *
+df_json_end_text(DfJson *json)
+{
+	appendStringInfoChar(&json->text, '}');
+	return json->text.data;
+}
+
 Jsonb *
 df_json_end(DfJson *json, MemoryContext cxt)
 {
 	MemoryContext old = MemoryContextSwitchTo(cxt);
-	Jsonb *result;
+	Jsonb *result = df_json_read(df_json_end_text(json));
 
-	appendStringInfoChar(&json->text, '}');
-	result = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json->text.data)));
 	MemoryContextSwitchTo(old);
 	pfree(json->text.data);
 	return result;
+}
+
+Jsonb *
+df_json_empty(void)
+{
+	return df_json_read("{}");
+}
+
+char *
+df_json_to_text(const Jsonb *value)
+{
+	return JsonbToCString(NULL, unconstify(JsonbContainer *, &value->root), VARSIZE(value));
 }
 
 static bool
@@ -88,13 +154,71 @@ get_field(const Jsonb *object, const char *key, JsonbValue *value)
 }
 
 char *
+df_json_string_of(const JsonbValue *value)
+{
+	return value->type == jbvString ? pnstrdup(value->val.string.val, value->val.string.len)
+									: NULL;
+}
+
+char *
 df_json_get_text(const Jsonb *object, const char *key)
 {
 	JsonbValue value;
 
-	if (!get_field(object, key, &value) || value.type != jbvString)
+	return get_field(object, key, &value) ? df_json_string_of(&value) : NULL;
+}
+
+char *
+df_json_get_as_text(const Jsonb *object, const char *key)
+{
+	JsonbValue value;
+
+	if (!get_field(object, key, &value) || value.type == jbvNull)
 		return NULL;
-	return pnstrdup(value.val.string.val, value.val.string.len);
+	return value.type == jbvString ? df_json_string_of(&value)
+								   : df_json_to_text(JsonbValueToJsonb(&value));
+}
+
+char *
+df_json_scalar_text(const Jsonb *value)
+{
+	JsonbValue scalar;
+
+	if (value == NULL ||
+		!JsonbExtractScalar(unconstify(JsonbContainer *, &value->root), &scalar))
+		return NULL;
+	if (scalar.type == jbvNumeric)
+		return DatumGetCString(
+			DirectFunctionCall1(numeric_out, NumericGetDatum(scalar.val.numeric)));
+	return df_json_string_of(&scalar);
+}
+
+void
+df_json_walk(DfJsonWalk *walk, const Jsonb *value)
+{
+	walk->it = JsonbIteratorInit(unconstify(JsonbContainer *, &value->root));
+	walk->key = NULL;
+}
+
+bool
+df_json_next(DfJsonWalk *walk)
+{
+	JsonbIteratorToken token;
+
+	while ((token = JsonbIteratorNext(&walk->it, &walk->value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			walk->key = df_json_string_of(&walk->value);
+		else if (token == WJB_VALUE || token == WJB_ELEM)
+			return true;
+	}
+	return false;
+}
+
+Jsonb *
+df_json_read(const char *text)
+{
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
 }
 
 int64
@@ -119,6 +243,14 @@ df_json_get_bool(const Jsonb *object, const char *key)
 	JsonbValue value;
 
 	return get_field(object, key, &value) && value.type == jbvBool && value.val.boolean;
+}
+
+Jsonb *
+df_json_get_or_null(const Jsonb *object, const char *key)
+{
+	JsonbValue value;
+
+	return get_field(object, key, &value) ? JsonbValueToJsonb(&value) : NULL;
 }
 
 Jsonb *
@@ -156,7 +288,7 @@ df_json_parse(const char *bytes, size_t len, MemoryContext cxt)
 	PG_TRY();
 	{
 		MemoryContextSwitchTo(cxt);
-		result = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+		result = df_json_read(text);
 		MemoryContextSwitchTo(old);
 	}
 	PG_CATCH();

@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "shared/json.h"
 #include "shared/retry_options.h"
 #include "utils/builtins.h"
 #include "utils/numeric.h"
@@ -53,10 +54,8 @@ nearest_key(const char *given, int len)
 }
 
 static RetryKey
-key_of(const JsonbValue *key, const char *what)
+key_of(const char *given, const char *what)
 {
-	char *given = pnstrdup(key->val.string.val, key->val.string.len);
-
 	for (int i = 0; i < lengthof(retry_keys); i++)
 		if (strcmp(retry_keys[i], given) == 0)
 			return (RetryKey) i;
@@ -173,10 +172,7 @@ set_key(DfRetry *retry, RetryKey key, const JsonbValue *value, const char *what)
 void
 df_retry_from_jsonb(const Jsonb *retry, DfRetry *inout, const char *what)
 {
-	JsonbIterator *it;
-	JsonbIteratorToken token;
-	JsonbValue item;
-	RetryKey key = KEY_FOR;
+	DfJsonWalk walk;
 
 	if (retry == NULL)
 		return;
@@ -185,12 +181,7 @@ df_retry_from_jsonb(const Jsonb *retry, DfRetry *inout, const char *what)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"%s\" is not a JSON object", what),
 				 errhint(RETRY_HINT)));
-	it = JsonbIteratorInit((JsonbContainer *) &retry->root);
-	while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
-	{
-		if (token == WJB_KEY)
-			key = key_of(&item, what);
-		else if (token == WJB_VALUE)
-			set_key(inout, key, &item, what);
-	}
+	df_json_walk(&walk, retry);
+	while (df_json_next(&walk))
+		set_key(inout, key_of(walk.key, what), &walk.value, what);
 }

@@ -29,6 +29,7 @@
 #include "utils/uuid.h"
 
 #include "shared/clock.h"
+#include "shared/json.h"
 #include "shared/limits.h"
 #include "store/xact.h"
 #include "worker/notify.h"
@@ -209,52 +210,39 @@ df_notify_drop(int n)
 
 /* NULL unless it is a string of 1 to `limit` bytes */
 static char *
-string_field(JsonbContainer *object, const char *name, int limit)
+string_field(const Jsonb *object, const char *name, size_t limit)
 {
-	JsonbValue buffer;
-	JsonbValue *value = getKeyJsonValueFromContainer(object, name, strlen(name), &buffer);
+	char *text = df_json_get_text(object, name);
 
-	if (value == NULL || value->type != jbvString ||
-		value->val.string.len == 0 || value->val.string.len > limit)
-		return NULL;
-	return pnstrdup(value->val.string.val, value->val.string.len);
-}
-
-static Jsonb *
-payload_field(JsonbContainer *object)
-{
-	JsonbValue buffer;
-	JsonbValue *value = getKeyJsonValueFromContainer(object, "payload", strlen("payload"), &buffer);
-
-	if (value == NULL)
-		return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
-	return JsonbValueToJsonb(value);
+	return text != NULL && text[0] != '\0' && strlen(text) <= limit ? text : NULL;
 }
 
 /* returns what is wrong, NULL = nothing; raises an error for text that is not JSON */
 static const char *
 parse(const char *text, DfNotifySignal *signal)
 {
-	Jsonb *jsonb = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+	Jsonb *jsonb = df_json_read(text);
 	char *run;
 
 	if (!JB_ROOT_IS_OBJECT(jsonb))
 		return "the payload is not a JSON object";
-	signal->event = string_field(&jsonb->root, "event", DF_MAX_NAME);
+	signal->event = string_field(jsonb, "event", DF_MAX_NAME);
 	if (signal->event == NULL || !df_name_is_clean(signal->event))
 		return "\"event\" is not a name";
-	signal->payload = payload_field(&jsonb->root);
+	signal->payload = df_json_get_or_null(jsonb, "payload");
+	if (signal->payload == NULL)
+		signal->payload = df_json_empty();
 	if (!df_payload_fits(signal->payload))
 		return "\"payload\" is too large with its numbers written out";
-	run = string_field(&jsonb->root, "run", DF_MAX_NAME);
+	run = string_field(jsonb, "run", DF_MAX_NAME);
 	if (run != NULL)
 	{
 		signal->run = *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(run)));
 		return NULL;
 	}
 	signal->by_key = true;
-	signal->workflow = string_field(&jsonb->root, "workflow", DF_MAX_NAME);
-	signal->key = string_field(&jsonb->root, "key", DF_MAX_KEY);
+	signal->workflow = string_field(jsonb, "workflow", DF_MAX_NAME);
+	signal->key = string_field(jsonb, "key", DF_MAX_KEY);
 	if (signal->workflow == NULL || signal->key == NULL)
 		return "it has neither \"run\" nor \"workflow\" and \"key\"";
 	return NULL;

@@ -18,10 +18,10 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "shared/clock.h"
+#include "shared/json.h"
 #include "shared/spans.h"
 #include "shared/traceparent.h"
 #include "utils/builtins.h"
-#include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "worker/trace.h"
@@ -212,99 +212,117 @@ df_trace_commit(List *runs)
  * A collector refuses the whole export if one name is not UTF-8, and outside of
  * transactions text cannot be converted: write "?" instead.
  */
-static void
-add_text(StringInfo json, const char *text)
+static const char *
+utf8_or_marks(const char *text)
 {
 	int len = strlen(text);
 	char *plain;
 
 	if (pg_encoding_verifymbstr(PG_UTF8, text, len) == len)
-	{
-		escape_json(json, text);
-		return;
-	}
+		return text;
 	plain = pstrdup(text);
 	for (char *c = plain; *c != '\0'; c++)
 		if (IS_HIGHBIT_SET(*c))
 			*c = '?';
-	escape_json(json, plain);
+	return plain;
 }
 
 static void
-add_attribute(StringInfo json, const char *key, const char *value)
+add_attribute(DfJson *json, const char *key, const char *type, const char *value)
 {
-	if (value[0] == '\0')
-		return;
-	if (json->data[json->len - 1] != '[')
-		appendStringInfoChar(json, ',');
-	appendStringInfo(json, "{\"key\":\"%s\",\"value\":{\"stringValue\":", key);
-	add_text(json, value);
-	appendStringInfoString(json, "}}");
+	df_json_open_object(json, NULL);
+	df_json_text(json, "key", key);
+	df_json_open_object(json, "value");
+	df_json_text(json, type, value);
+	df_json_close_object(json);
+	df_json_close_object(json);
 }
 
 static void
-add_number(StringInfo json, const char *key, int value)
+add_word(DfJson *json, const char *key, const char *value)
 {
-	if (value == 0)
-		return;
-	if (json->data[json->len - 1] != '[')
-		appendStringInfoChar(json, ',');
-	/* protobuf's JSON has integers as strings */
-	appendStringInfo(json, "{\"key\":\"%s\",\"value\":{\"intValue\":\"%d\"}}", key, value);
+	if (value[0] != '\0')
+		add_attribute(json, key, "stringValue", utf8_or_marks(value));
 }
 
+/* whole numbers are strings in the JSON of protobuf */
 static void
-add_span(StringInfo json, const DfSpan *span)
+add_number(DfJson *json, const char *key, int value)
 {
-	char *run = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&span->run)));
-	char trace[2 * sizeof(span->trace) + 1];
-
-	trace[hex_encode((const char *) span->trace, sizeof(span->trace), trace)] = '\0';
-	appendStringInfo(json, "{\"traceId\":\"%s\",\"spanId\":\"%016llx\"", trace,
-					 (unsigned long long) span->id);
-	if (span->parent != 0)
-		appendStringInfo(json, ",\"parentSpanId\":\"%016llx\"", (unsigned long long) span->parent);
-	appendStringInfoString(json, ",\"name\":");
-	add_text(json, span->name);
-	appendStringInfo(json,
-					 ",\"kind\":%d,\"startTimeUnixNano\":\"" INT64_FORMAT
-					 "000\",\"endTimeUnixNano\":\"" INT64_FORMAT "000\"",
-					 span->kind == DF_SPAN_ATTEMPT ? 3 : 1, span->start + EPOCH_US,
-					 span->end + EPOCH_US);
-	appendStringInfoString(json, ",\"attributes\":[");
-	add_attribute(json, "dataflows.run", run);
-	add_attribute(json, "dataflows.workflow", span->workflow);
-	add_attribute(json, "dataflows.state", span->state);
-	add_attribute(json, span->kind == DF_SPAN_ATTEMPT ? "dataflows.phase" : "dataflows.kind",
-				  span->what);
-	add_attribute(json, "dataflows.system", span->system);
-	add_number(json, "dataflows.step", span->n);
-	add_number(json, "dataflows.attempt", span->attempt);
-	add_number(json, "http.response.status_code", span->status);
-	appendStringInfo(json, "],\"status\":{\"code\":%d}}", span->failed ? 2 : 1);
+	if (value != 0)
+		add_attribute(json, key, "intValue", psprintf("%d", value));
 }
 
 static char *
+nanoseconds(TimestampTz at)
+{
+	return psprintf(INT64_FORMAT "000", at + EPOCH_US);
+}
+
+static void
+add_span(DfJson *json, const DfSpan *span)
+{
+	bool attempt = span->kind == DF_SPAN_ATTEMPT;
+	char trace[2 * sizeof(span->trace) + 1];
+
+	trace[hex_encode((const char *) span->trace, sizeof(span->trace), trace)] = '\0';
+	df_json_open_object(json, NULL);
+	df_json_text(json, "traceId", trace);
+	df_json_text(json, "spanId", psprintf("%016llx", (unsigned long long) span->id));
+	if (span->parent != 0)
+		df_json_text(json, "parentSpanId",
+					 psprintf("%016llx", (unsigned long long) span->parent));
+	df_json_text(json, "name", utf8_or_marks(span->name));
+	df_json_int(json, "kind", attempt ? 3 : 1);
+	df_json_text(json, "startTimeUnixNano", nanoseconds(span->start));
+	df_json_text(json, "endTimeUnixNano", nanoseconds(span->end));
+	df_json_open_array(json, "attributes");
+	add_word(json, "dataflows.run",
+			 DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&span->run))));
+	add_word(json, "dataflows.workflow", span->workflow);
+	add_word(json, "dataflows.state", span->state);
+	add_word(json, attempt ? "dataflows.phase" : "dataflows.kind", span->what);
+	add_word(json, "dataflows.system", span->system);
+	add_number(json, "dataflows.step", span->n);
+	add_number(json, "dataflows.attempt", span->attempt);
+	add_number(json, "http.response.status_code", span->status);
+	df_json_close_array(json);
+	df_json_open_object(json, "status");
+	df_json_int(json, "code", span->failed ? 2 : 1);
+	df_json_close_object(json);
+	df_json_close_object(json);
+}
+
+/* one resource, with one scope, with all spans */
+static char *
 as_json(const DfSpan *spans, int n)
 {
-	StringInfoData json;
+	DfJson json;
 
-	initStringInfo(&json);
-	appendStringInfoString(&json, "{\"resourceSpans\":[{\"resource\":{\"attributes\":[");
-	add_attribute(&json, "service.name", "dataflows");
-	add_attribute(&json, "db.namespace", database_name);
-	appendStringInfoString(
-		&json,
-		"]},\"scopeSpans\":[{\"scope\":{\"name\":\"dataflows\",\"version\":\"" DF_VERSION
-		"\"},\"spans\":[");
+	df_json_begin(&json);
+	df_json_open_array(&json, "resourceSpans");
+	df_json_open_object(&json, NULL);
+	df_json_open_object(&json, "resource");
+	df_json_open_array(&json, "attributes");
+	add_word(&json, "service.name", "dataflows");
+	add_word(&json, "db.namespace", database_name);
+	df_json_close_array(&json);
+	df_json_close_object(&json);
+	df_json_open_array(&json, "scopeSpans");
+	df_json_open_object(&json, NULL);
+	df_json_open_object(&json, "scope");
+	df_json_text(&json, "name", "dataflows");
+	df_json_text(&json, "version", DF_VERSION);
+	df_json_close_object(&json);
+	df_json_open_array(&json, "spans");
 	for (int i = 0; i < n; i++)
-	{
-		if (i > 0)
-			appendStringInfoChar(&json, ',');
 		add_span(&json, &spans[i]);
-	}
-	appendStringInfoString(&json, "]}]}]}");
-	return json.data;
+	df_json_close_array(&json);
+	df_json_close_object(&json);
+	df_json_close_array(&json);
+	df_json_close_object(&json);
+	df_json_close_array(&json);
+	return df_json_end_text(&json);
 }
 
 /* with the standard path if the setting has none */
