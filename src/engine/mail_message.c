@@ -14,6 +14,7 @@
 #include "engine/outcome.h"
 #include "engine/outgoing.h"
 #include "mb/pg_wchar.h"
+#include "shared/header.h"
 #include "shared/json.h"
 #include "utils/builtins.h"
 #include "utils/varlena.h"
@@ -32,21 +33,6 @@ static const char *const keys[] = {
 	"headers",
 	"doubt",
 };
-
-/* what the engine writes itself, or what would change who gets the mail */
-static const char *const reserved_headers[] = {
-	"From",
-	"To",
-	"Cc",
-	"Bcc",
-	"Subject",
-	"Date",
-	"Message-ID",
-	"MIME-Version",
-	"Return-Path",
-	"Received",
-};
-static const char *const reserved_prefixes[] = {"Content-", "Resent-"};
 
 static bool
 refuse(DfMailProblem *problem, char *message, char *hint)
@@ -192,18 +178,6 @@ read_recipients(const Jsonb *message, const char *key, DfMailMessage *mail, int 
 }
 
 static bool
-is_reserved(const char *name)
-{
-	for (int i = 0; i < lengthof(reserved_headers); i++)
-		if (pg_strcasecmp(name, reserved_headers[i]) == 0)
-			return true;
-	for (int i = 0; i < lengthof(reserved_prefixes); i++)
-		if (pg_strncasecmp(name, reserved_prefixes[i], strlen(reserved_prefixes[i])) == 0)
-			return true;
-	return false;
-}
-
-static bool
 check_header_name(const char *name, DfMailProblem *problem)
 {
 	const char *why = df_mime_name_problem(name);
@@ -212,7 +186,7 @@ check_header_name(const char *name, DfMailProblem *problem)
 		return refuse(
 			problem, psprintf("has a header that cannot be used: %s", why),
 			pstrdup("Give names and values, such as '{\"Reply-To\": \"help@example.com\"}'."));
-	if (is_reserved(name))
+	if (df_header_is_reserved_in_mails(name))
 		return refuse(problem,
 					  psprintf("has the header \"%s\", which is the engine's to write", name),
 					  pstrdup("Leave it out; addresses and the subject have keys of their own."));
@@ -360,7 +334,7 @@ put_headers(StringInfo to, const DfMailMessage *mail)
 		else if (token == WJB_VALUE)
 		{
 			df_mime_header(to, name, string_of(&value));
-			auto_submitted = auto_submitted || pg_strcasecmp(name, "Auto-Submitted") == 0;
+			auto_submitted = auto_submitted || df_header_is(name, strlen(name), "Auto-Submitted");
 		}
 	}
 	if (!auto_submitted)

@@ -11,6 +11,7 @@
 #include "guc.h"
 #include "mb/pg_wchar.h"
 #include "shared/encoding.h"
+#include "shared/header.h"
 #include "shared/json.h"
 #include "shared/json_size.h"
 
@@ -71,19 +72,6 @@ df_response_json(const DfResponse *response, MemoryContext cxt, bool *unusable)
 	return result;
 }
 
-/* headers that say something about the transport only are not worth a row */
-static bool
-is_transport_header(const char *line, size_t len)
-{
-	static const char *const names[] = {"date", "server", "connection", "keep-alive",
-										"content-length", "transfer-encoding"};
-
-	for (int i = 0; i < lengthof(names); i++)
-		if (len == strlen(names[i]) && strncmp(line, names[i], len) == 0)
-			return true;
-	return false;
-}
-
 Jsonb *
 df_response_headers(const DfResponse *response, MemoryContext cxt)
 {
@@ -99,7 +87,7 @@ df_response_headers(const DfResponse *response, MemoryContext cxt)
 		const char *end = line + strcspn(line, "\n");
 		const char *colon = memchr(line, ':', end - line);
 
-		if (colon != NULL && !is_transport_header(line, colon - line) &&
+		if (colon != NULL && df_header_is_recorded(line, colon - line) &&
 			pg_verify_mbstr(GetDatabaseEncoding(), line, end - line, true))
 		{
 			const char *value = colon + 1 + strspn(colon + 1, " ");

@@ -313,10 +313,8 @@ header_value_is_valid(const char *value)
 static int
 find_header(const DfSystem *system, const char *name)
 {
-	size_t len = strlen(name);
-
 	for (int i = 0; i < system->nheaders; i++)
-		if (pg_strncasecmp(system->headers[i], name, len) == 0 && system->headers[i][len] == ':')
+		if (df_header_line_is(system->headers[i], name))
 			return i;
 	return -1;
 }
@@ -336,7 +334,7 @@ set_header(DfSystem *system, Oid catalog, DefElem *def, int first, DfOptionProbl
 					  psprintf("invalid value for option \"%s\"", def->defname),
 					  df_option_valid(&header_option));
 	if (catalog == UserMappingRelationId && system->idempotency_header != NULL &&
-		pg_strcasecmp(system->idempotency_header, name) == 0)
+		df_header_is(name, strlen(name), system->idempotency_header))
 		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
 					  psprintf("option \"%s\" sets the header that carries the idempotency key",
 							   def->defname),

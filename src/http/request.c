@@ -51,18 +51,12 @@ kind_of(const char *line)
 }
 
 static bool
-is_header(const char *line, const char *name)
-{
-	return df_header_is(line, df_header_name_length(line), name);
-}
-
-static bool
 gives_header(const DfHttpRequest *request, const char *name)
 {
 	const char *const *line;
 
 	for (line = request->headers; line != NULL && *line != NULL; line++)
-		if (is_header(*line, name))
+		if (df_header_line_is(*line, name))
 			return true;
 	return false;
 }
@@ -253,7 +247,7 @@ list_headers(DfExchange *exchange, const DfHttpRequest *request)
 	exchange->last_public = last;
 	for (line = request->headers; line != NULL && *line != NULL; line++)
 	{
-		bool is_type = is_header(*line, "content-type");
+		bool is_type = df_header_line_is(*line, "content-type");
 		bool is_public = kind_of(*line) == DF_HEADER_PUBLIC;
 		struct curl_slist *after = is_type ? exchange->headers : is_public ? exchange->last_public
 																		   : last;

@@ -11,12 +11,11 @@
 #include "postgres.h"
 
 #include "common/base64.h"
-#include "common/hmac.h"
-#include "common/sha2.h"
 #include "flow/flow.h"
 #include "fmgr.h"
 #include "guc.h"
 #include "ingress/event_link.h"
+#include "ingress/mac.h"
 #include "miscadmin.h"
 #include "port/pg_bswap.h"
 #include "store/rights.h"
@@ -35,7 +34,6 @@ PG_FUNCTION_INFO_V1(dataflows_event_url);
 
 #define PREFIX "/event/"
 #define LINK_VERSION 1
-#define MAC_LEN PG_SHA256_DIGEST_LENGTH
 #define MAX_PAYLOAD (1 + UUID_LEN + 8 + DF_MAX_NAME)
 #define MAX_CODE 512
 
@@ -48,7 +46,7 @@ typedef struct Link
 	pg_uuid_t run;
 	TimestampTz expires;
 	char event[DF_MAX_NAME + 1];
-	uint8 mac[MAC_LEN]; /* once it is read: what it is known by */
+	uint8 mac[DF_MAC_LEN]; /* once it is read: what it is known by */
 } Link;
 
 /* ---- base64 as URLs like it ----------------------------------------------- */
@@ -94,14 +92,9 @@ decoded(const char *text, size_t len, uint8 *bytes, int size)
 static void
 mac_of(const bytea *key, const uint8 *payload, int len, uint8 *mac)
 {
-	pg_hmac_ctx *context = pg_hmac_create(PG_SHA256);
-	bool ok = context != NULL &&
-		pg_hmac_init(context, (const uint8 *) VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)) == 0 &&
-		pg_hmac_update(context, payload, len) == 0 &&
-		pg_hmac_final(context, mac, MAC_LEN) == 0;
+	DfSigned part = {payload, len};
 
-	pg_hmac_free(context);
-	if (!ok)
+	if (!df_mac_make(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key), &part, 1, mac))
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not compute the code of a link")));
@@ -140,9 +133,8 @@ read_link(const char *text, const bytea *key, Link *link)
 {
 	const char *dot = strchr(text, '.');
 	uint8 payload[MAX_CODE];
-	uint8 given[MAC_LEN + 4];
-	uint8 mac[MAC_LEN];
-	volatile uint8 difference = 0;
+	uint8 given[DF_MAC_LEN + 4];
+	uint8 mac[DF_MAC_LEN];
 	uint64 expires;
 	int len;
 
@@ -150,19 +142,17 @@ read_link(const char *text, const bytea *key, Link *link)
 		return false;
 	len = decoded(text, dot - text, payload, sizeof(payload));
 	if (len <= 1 + UUID_LEN + 8 || len > MAX_PAYLOAD || payload[0] != LINK_VERSION ||
-		decoded(dot + 1, strlen(dot + 1), given, sizeof(given)) != MAC_LEN)
+		decoded(dot + 1, strlen(dot + 1), given, sizeof(given)) != DF_MAC_LEN)
 		return false;
 	mac_of(key, payload, len, mac);
-	for (int i = 0; i < MAC_LEN; i++)
-		difference |= mac[i] ^ given[i];
-	if (difference != 0)
+	if (!df_mac_equal(mac, given))
 		return false;
 	memcpy(link->run.data, payload + 1, UUID_LEN);
 	memcpy(&expires, payload + 1 + UUID_LEN, 8);
 	link->expires = (TimestampTz) pg_ntoh64(expires);
 	memcpy(link->event, payload + 1 + UUID_LEN + 8, len - 1 - UUID_LEN - 8);
 	link->event[len - 1 - UUID_LEN - 8] = '\0';
-	memcpy(link->mac, mac, MAC_LEN);
+	memcpy(link->mac, mac, DF_MAC_LEN);
 	return true;
 }
 
@@ -215,7 +205,7 @@ dataflows_event_url(PG_FUNCTION_ARGS)
 	MemoryContext cxt = CurrentMemoryContext;
 	Link link;
 	uint8 payload[MAX_PAYLOAD];
-	uint8 mac[MAC_LEN];
+	uint8 mac[DF_MAC_LEN];
 	char *event = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	DfStore store;
 	bytea *key;
@@ -242,7 +232,7 @@ dataflows_event_url(PG_FUNCTION_ARGS)
 	mac_of(key, payload, len, mac);
 	explicit_bzero(key, VARSIZE_ANY(key));
 	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%s" PREFIX "%s.%s", df_public_url,
-											  encoded(payload, len), encoded(mac, MAC_LEN))));
+											  encoded(payload, len), encoded(mac, DF_MAC_LEN))));
 }
 
 /* ---- pages ---------------------------------------------------------------- */
@@ -364,7 +354,7 @@ df_event_link_follow(DfRequest *request)
 	if (!open_link(request, &link, cxt))
 		return;
 	/* spelt anew: the last character of a code has bits that decode to nothing */
-	code = encoded(link.mac, MAC_LEN);
+	code = encoded(link.mac, DF_MAC_LEN);
 	df_store_enter(&store);
 	/*
 	 * kept from its end on, not from now: purged earlier, it would be forgotten that the link was

@@ -10,14 +10,13 @@
 #include "postgres.h"
 
 #include "common/base64.h"
-#include "common/hmac.h"
-#include "common/sha2.h"
+#include "ingress/mac.h"
 #include "ingress/signature.h"
+#include "shared/header.h"
 #include "shared/hex.h"
 
 /* how old, or how early, a signed time may be */
 #define WINDOW_S 300
-#define MAC_LEN PG_SHA256_DIGEST_LENGTH
 #define MAX_KEY 1024
 
 static const char no_memory[] = "the signature could not be computed";
@@ -77,41 +76,10 @@ df_verify_parse(const char *text, DfVerify *scheme, char **header)
 
 /* ---- codes ---------------------------------------------------------------- */
 
-/* how long it takes says nothing about where they differ */
-static bool
-same(const uint8 *a, const uint8 *b, size_t len)
-{
-	volatile uint8 difference = 0;
-
-	for (size_t i = 0; i < len; i++)
-		difference |= a[i] ^ b[i];
-	return difference == 0;
-}
-
-typedef struct Part
-{
-	const char *bytes;
-	size_t len;
-} Part;
-
-/* HMAC-SHA256 over the parts, one after the other; false if there is no memory for it */
-static bool
-mac_of(const char *key, size_t key_len, const Part *parts, int nparts, uint8 *mac)
-{
-	pg_hmac_ctx *context = pg_hmac_create(PG_SHA256);
-	bool ok = context != NULL && pg_hmac_init(context, (const uint8 *) key, key_len) == 0;
-
-	for (int i = 0; i < nparts && ok; i++)
-		ok = pg_hmac_update(context, (const uint8 *) parts[i].bytes, parts[i].len) == 0;
-	ok = ok && pg_hmac_final(context, mac, MAC_LEN) == 0;
-	pg_hmac_free(context);
-	return ok;
-}
-
 static bool
 from_hex(const char *text, uint8 *mac)
 {
-	return strlen(text) == 2 * MAC_LEN && df_hex_decode(text, MAC_LEN, mac);
+	return strlen(text) == 2 * DF_MAC_LEN && df_hex_decode(text, DF_MAC_LEN, mac);
 }
 
 static bool
@@ -121,9 +89,9 @@ from_base64(const char *text, size_t len, uint8 *mac)
 
 	if (len != 44)
 		return false;
-	if (pg_b64_decode(text, (int) len, (void *) decoded, sizeof(decoded)) != MAC_LEN)
+	if (pg_b64_decode(text, (int) len, (void *) decoded, sizeof(decoded)) != DF_MAC_LEN)
 		return false;
-	memcpy(mac, decoded, MAC_LEN);
+	memcpy(mac, decoded, DF_MAC_LEN);
 	return true;
 }
 
@@ -149,22 +117,23 @@ static const char *
 verify_bearer(const char *secret, const DfDelivery *delivery)
 {
 	char *given = header_of(delivery, "authorization");
-	uint8 a[MAC_LEN];
-	uint8 b[MAC_LEN];
-	Part part;
+	uint8 a[DF_MAC_LEN];
+	uint8 b[DF_MAC_LEN];
+	const char *token = given != NULL ? df_header_credentials(given, "Bearer") : NULL;
+	DfSigned part;
 
-	if (given == NULL || pg_strncasecmp(given, "bearer ", 7) != 0)
+	if (token == NULL)
 		return "there is no bearer token";
-	/* of one length, whatever was sent */
-	part.bytes = given + 7;
-	part.len = strlen(given + 7);
-	if (!mac_of("bearer", 6, &part, 1, a))
+	/* codes of both are compared, which have one length, so that no length is told */
+	part.bytes = token;
+	part.len = strlen(token);
+	if (!df_mac_make("bearer", 6, &part, 1, a))
 		return no_memory;
 	part.bytes = secret;
 	part.len = strlen(secret);
-	if (!mac_of("bearer", 6, &part, 1, b))
+	if (!df_mac_make("bearer", 6, &part, 1, b))
 		return no_memory;
-	return same(a, b, MAC_LEN) ? NULL : "the bearer token is not the right one";
+	return df_mac_equal(a, b) ? NULL : "the bearer token is not the right one";
 }
 
 /* t=1492774577,v1=<hex>[,v1=<hex>...] over "t.body" */
@@ -174,9 +143,9 @@ verify_stripe(const char *secret, const DfDelivery *delivery)
 	char *header = header_of(delivery, "stripe-signature");
 	char *time = NULL;
 	char *state = NULL;
-	uint8 mac[MAC_LEN];
+	uint8 mac[DF_MAC_LEN];
 	bool found = false;
-	Part parts[3];
+	DfSigned parts[3];
 
 	if (header == NULL)
 		return "there is no header Stripe-Signature";
@@ -189,19 +158,19 @@ verify_stripe(const char *secret, const DfDelivery *delivery)
 	}
 	if (time == NULL || !in_window(time, delivery))
 		return "the signed time is missing or too far from now";
-	parts[0] = (Part){time, strlen(time)};
-	parts[1] = (Part){".", 1};
-	parts[2] = (Part){delivery->body, delivery->body_len};
-	if (!mac_of(secret, strlen(secret), parts, 3, mac))
+	parts[0] = (DfSigned){time, strlen(time)};
+	parts[1] = (DfSigned){".", 1};
+	parts[2] = (DfSigned){delivery->body, delivery->body_len};
+	if (!df_mac_make(secret, strlen(secret), parts, 3, mac))
 		return no_memory;
 	for (char *item = strtok_r(pstrdup(header), ",", &state); item != NULL;
 		 item = strtok_r(NULL, ",", &state))
 	{
-		uint8 given[MAC_LEN];
+		uint8 given[DF_MAC_LEN];
 
 		item += strspn(item, " ");
 		if (strncmp(item, "v1=", 3) == 0 && from_hex(item + 3, given))
-			found |= same(mac, given, MAC_LEN);
+			found |= df_mac_equal(mac, given);
 	}
 	return found ? NULL : bad_signature;
 }
@@ -211,9 +180,9 @@ static const char *
 verify_body(const char *name, const char *secret, const DfDelivery *delivery)
 {
 	char *header = header_of(delivery, name);
-	Part part;
-	uint8 mac[MAC_LEN];
-	uint8 given[MAC_LEN];
+	DfSigned part;
+	uint8 mac[DF_MAC_LEN];
+	uint8 given[DF_MAC_LEN];
 
 	if (header == NULL)
 		return "the header with the signature is missing";
@@ -223,9 +192,9 @@ verify_body(const char *name, const char *secret, const DfDelivery *delivery)
 		return "the header with the signature is malformed";
 	part.bytes = delivery->body;
 	part.len = delivery->body_len;
-	if (!mac_of(secret, strlen(secret), &part, 1, mac))
+	if (!df_mac_make(secret, strlen(secret), &part, 1, mac))
 		return no_memory;
-	return same(mac, given, MAC_LEN) ? NULL : bad_signature;
+	return df_mac_equal(mac, given) ? NULL : bad_signature;
 }
 
 /* the names of the standard, or those of who wrote it */
@@ -259,9 +228,9 @@ verify_standard(const char *secret, const DfDelivery *delivery)
 	char *state = NULL;
 	char key[MAX_KEY];
 	size_t key_len = standard_key(secret, key);
-	uint8 mac[MAC_LEN];
+	uint8 mac[DF_MAC_LEN];
 	bool found = false;
-	Part parts[5];
+	DfSigned parts[5];
 
 	if (id == NULL || time == NULL || signatures == NULL)
 		return "the headers webhook-id, webhook-timestamp and webhook-signature are not all there";
@@ -269,12 +238,12 @@ verify_standard(const char *secret, const DfDelivery *delivery)
 		return "the signed time is too far from now";
 	if (key_len == 0 || key_len >= MAX_KEY)
 		return "the secret is not usable";
-	parts[0] = (Part){id, strlen(id)};
-	parts[1] = (Part){".", 1};
-	parts[2] = (Part){time, strlen(time)};
-	parts[3] = (Part){".", 1};
-	parts[4] = (Part){delivery->body, delivery->body_len};
-	found = mac_of(key, key_len, parts, 5, mac);
+	parts[0] = (DfSigned){id, strlen(id)};
+	parts[1] = (DfSigned){".", 1};
+	parts[2] = (DfSigned){time, strlen(time)};
+	parts[3] = (DfSigned){".", 1};
+	parts[4] = (DfSigned){delivery->body, delivery->body_len};
+	found = df_mac_make(key, key_len, parts, 5, mac);
 	explicit_bzero(key, sizeof(key));
 	if (!found)
 		return no_memory;
@@ -282,10 +251,10 @@ verify_standard(const char *secret, const DfDelivery *delivery)
 	for (char *item = strtok_r(signatures, " ", &state); item != NULL;
 		 item = strtok_r(NULL, " ", &state))
 	{
-		uint8 given[MAC_LEN];
+		uint8 given[DF_MAC_LEN];
 
 		if (strncmp(item, "v1,", 3) == 0 && from_base64(item + 3, strlen(item + 3), given))
-			found |= same(mac, given, MAC_LEN);
+			found |= df_mac_equal(mac, given);
 	}
 	return found ? NULL : bad_signature;
 }

@@ -1,45 +1,69 @@
 /*
  * shared/header.c
- *	  Facts about request headers: who may set them, and what is legal.
+ *	  Facts about headers: who may set which, what is recorded, what is legal.
  *
- * Called in sessions that set options, in bodies and in the HTTP room: in any process,
- * transaction and role.  Reads its arguments only.  Never raise an error or allocate
- * here, since a callback of libcurl's may be the caller.
+ * Options of systems (fdw), calls of steps and mails (engine), requests (http)
+ * and deliveries of webhooks (ingress) ask here, so that what one lets in the
+ * other can send.  It is in shared because no other room may be included by all
+ * four.  Runs in any process, transaction and role.  Reads its arguments only.
+ * Never raise an error or allocate here: a callback of libcurl may be the caller.
  */
 #include "postgres.h"
 
 #include "shared/header.h"
 
-/* all others are DF_HEADER_FREE */
+#define RECORDED false
+#define NOT_RECORDED true
+
+/* a header that is not here is free, and recorded */
 static const struct
 {
 	const char *name;
-	DfHeaderKind kind;
+	DfHeaderKind kind; /* in a request */
+	bool not_recorded; /* in a response: it is about the transport or the server only */
 } facts[] = {
-	{"Accept", DF_HEADER_PUBLIC},
-	{"Accept-Language", DF_HEADER_PUBLIC},
-	{"Content-Encoding", DF_HEADER_PUBLIC},
-	{"Content-Language", DF_HEADER_PUBLIC},
-	{"Content-Type", DF_HEADER_PUBLIC},
-	{"User-Agent", DF_HEADER_PUBLIC},
-	{"Authorization", DF_HEADER_SECRET},
-	{"Cookie", DF_HEADER_SECRET},
-	{"Proxy-Authorization", DF_HEADER_SECRET},
-	{DF_IDEMPOTENCY_HEADER, DF_HEADER_KEY},
+	{"Accept", DF_HEADER_PUBLIC, RECORDED},
+	{"Accept-Language", DF_HEADER_PUBLIC, RECORDED},
+	{"Content-Encoding", DF_HEADER_PUBLIC, RECORDED},
+	{"Content-Language", DF_HEADER_PUBLIC, RECORDED},
+	{"Content-Type", DF_HEADER_PUBLIC, RECORDED},
+	{"User-Agent", DF_HEADER_PUBLIC, RECORDED},
+	{"Authorization", DF_HEADER_SECRET, RECORDED},
+	{"Cookie", DF_HEADER_SECRET, RECORDED},
+	{"Proxy-Authorization", DF_HEADER_SECRET, RECORDED},
+	{DF_IDEMPOTENCY_HEADER, DF_HEADER_KEY, RECORDED},
 	/* these could make a request ambiguous, or unreadable */
-	{"Accept-Encoding", DF_HEADER_TRANSPORT}, /* libcurl sets what it can decode */
-	{"Connection", DF_HEADER_TRANSPORT},
-	{"Content-Length", DF_HEADER_TRANSPORT},
-	{"Expect", DF_HEADER_TRANSPORT},
-	{"Host", DF_HEADER_TRANSPORT},
-	{"HTTP2-Settings", DF_HEADER_TRANSPORT},
-	{"Keep-Alive", DF_HEADER_TRANSPORT},
-	{"Proxy-Authenticate", DF_HEADER_TRANSPORT},
-	{"Proxy-Connection", DF_HEADER_TRANSPORT},
-	{"TE", DF_HEADER_TRANSPORT},
-	{"Trailer", DF_HEADER_TRANSPORT},
-	{"Transfer-Encoding", DF_HEADER_TRANSPORT},
-	{"Upgrade", DF_HEADER_TRANSPORT},
+	{"Accept-Encoding", DF_HEADER_TRANSPORT, RECORDED}, /* libcurl sets what it can decode */
+	{"Connection", DF_HEADER_TRANSPORT, NOT_RECORDED},
+	{"Content-Length", DF_HEADER_TRANSPORT, NOT_RECORDED},
+	{"Expect", DF_HEADER_TRANSPORT, RECORDED},
+	{"Host", DF_HEADER_TRANSPORT, RECORDED},
+	{"HTTP2-Settings", DF_HEADER_TRANSPORT, RECORDED},
+	{"Keep-Alive", DF_HEADER_TRANSPORT, NOT_RECORDED},
+	{"Proxy-Authenticate", DF_HEADER_TRANSPORT, RECORDED},
+	{"Proxy-Connection", DF_HEADER_TRANSPORT, RECORDED},
+	{"TE", DF_HEADER_TRANSPORT, RECORDED},
+	{"Trailer", DF_HEADER_TRANSPORT, RECORDED},
+	{"Transfer-Encoding", DF_HEADER_TRANSPORT, NOT_RECORDED},
+	{"Upgrade", DF_HEADER_TRANSPORT, RECORDED},
+	{"Date", DF_HEADER_FREE, NOT_RECORDED},
+	{"Server", DF_HEADER_FREE, NOT_RECORDED},
+};
+
+/* of a mail: those that the engine writes, or that change who gets it */
+static const char *const reserved_in_mails[] = {
+	"From",
+	"To",
+	"Cc",
+	"Bcc",
+	"Subject",
+	"Date",
+	"Message-ID",
+	"MIME-Version",
+	"Return-Path",
+	"Received",
+	"Content-*",
+	"Resent-*",
 };
 
 bool
@@ -48,13 +72,63 @@ df_header_is(const char *name, size_t len, const char *other)
 	return strlen(other) == len && pg_strncasecmp(name, other, len) == 0;
 }
 
-DfHeaderKind
-df_header_kind(const char *name, size_t len)
+/* -1 = none is known of it */
+static int
+fact_of(const char *name, size_t len)
 {
 	for (int i = 0; i < (int) lengthof(facts); i++)
 		if (df_header_is(name, len, facts[i].name))
-			return facts[i].kind;
-	return DF_HEADER_FREE;
+			return i;
+	return -1;
+}
+
+DfHeaderKind
+df_header_kind(const char *name, size_t len)
+{
+	int i = fact_of(name, len);
+
+	return i < 0 ? DF_HEADER_FREE : facts[i].kind;
+}
+
+bool
+df_header_is_recorded(const char *name, size_t len)
+{
+	int i = fact_of(name, len);
+
+	return i < 0 || !facts[i].not_recorded;
+}
+
+bool
+df_header_is_reserved_in_mails(const char *name)
+{
+	for (int i = 0; i < (int) lengthof(reserved_in_mails); i++)
+	{
+		const char *reserved = reserved_in_mails[i];
+		size_t len = strlen(reserved);
+
+		if (reserved[len - 1] == '*' ? pg_strncasecmp(name, reserved, len - 1) == 0
+									 : df_header_is(name, strlen(name), reserved))
+			return true;
+	}
+	return false;
+}
+
+bool
+df_header_line_is(const char *line, const char *name)
+{
+	size_t len = df_header_name_length(line);
+
+	return line[len] == ':' && df_header_is(line, len, name);
+}
+
+const char *
+df_header_credentials(const char *value, const char *scheme)
+{
+	size_t len = strlen(scheme);
+
+	if (pg_strncasecmp(value, scheme, len) != 0 || value[len] != ' ')
+		return NULL;
+	return value + len + strspn(value + len, " ");
 }
 
 static bool

@@ -1,9 +1,6 @@
 /*
  * shared/header.h
- *	  Facts about request headers: who may set them, and what is legal.
- *
- * Options of systems, calls of steps and the HTTP room all ask here, so that whatever
- * is accepted can be sent.
+ *	  Facts about headers: who may set which, what is recorded, what is legal.
  */
 #ifndef DF_SHARED_HEADER_H
 #define DF_SHARED_HEADER_H
@@ -22,10 +19,21 @@ typedef enum DfHeaderKind
 	DF_HEADER_TRANSPORT /* nobody may set it: it is libcurl's, or concerns the connection */
 } DfHeaderKind;
 
+/* of a request */
 extern DfHeaderKind df_header_kind(const char *name, size_t len);
+
+/* of a response: whether response() is to show it */
+extern bool df_header_is_recorded(const char *name, size_t len);
+
+/* of a mail: whether a workflow may not give it */
+extern bool df_header_is_reserved_in_mails(const char *name);
 
 /* compares names without regard to case */
 extern bool df_header_is(const char *name, size_t len, const char *other);
+extern bool df_header_line_is(const char *line, const char *name); /* "Name: value" */
+
+/* what follows "Bearer " or another scheme in an Authorization; NULL = it is another scheme */
+extern const char *df_header_credentials(const char *value, const char *scheme);
 
 /* names are tokens of RFC 9110: the length of the one at the beginning of a text; is it one? */
 extern size_t df_header_name_length(const char *text);

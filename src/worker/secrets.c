@@ -12,6 +12,7 @@
 
 #include "common/base64.h"
 #include "lib/stringinfo.h"
+#include "shared/header.h"
 #include "utils/builtins.h"
 #include "worker/secrets.h"
 #include "worker/unescape.h"
@@ -187,6 +188,7 @@ add_header(DfSecrets *secrets, const char *line)
 	const char *value = strchr(line, ':');
 	const char *word;
 	const char *equals;
+	const char *pair;
 
 	if (value == NULL)
 		return;
@@ -198,8 +200,9 @@ add_header(DfSecrets *secrets, const char *line)
 	equals = strrchr(value, '=');
 	if (equals != NULL)
 		add(secrets, equals + 1);
-	if (pg_strncasecmp(value, "Basic ", 6) == 0)
-		add_decoded(secrets, value + 6 + strspn(value + 6, " "));
+	pair = df_header_credentials(value, "Basic");
+	if (pair != NULL)
+		add_decoded(secrets, pair);
 }
 
 static size_t
