@@ -25,6 +25,7 @@
 #include "fdw/system.h"
 #include "store/rights.h"
 #include "session/start.h"
+#include "shared/as_role.h"
 #include "shared/clock.h"
 #include "shared/limits.h"
 #include "shared/encoding.h"
@@ -114,19 +115,17 @@ verified(Receipt *receipt, const char **why)
 	char *problem = NULL;
 	char *present = NULL;
 	char *old = NULL;
-	Oid save_user;
-	int save_sec;
+	DfAsRole before;
 
 	if (receipt->scheme == DF_VERIFY_NONE)
 		return true;
-	GetUserIdAndSecContext(&save_user, &save_sec);
-	SetUserIdAndSecContext(hook->owner, save_sec | SECURITY_LOCAL_USERID_CHANGE);
+	df_as_role_begin(&before, hook->owner, false);
 	system = df_system_get(hook->secret, &problem);
 	if (system != NULL && system->webhook_secret != NULL)
 		present = pstrdup(system->webhook_secret);
 	if (system != NULL && system->webhook_secret_old != NULL)
 		old = pstrdup(system->webhook_secret_old);
-	SetUserIdAndSecContext(save_user, save_sec);
+	df_as_role_end(&before);
 
 	*why = df_verify(receipt->scheme, receipt->header, present, &receipt->delivery);
 	if (*why != NULL && old != NULL)
@@ -196,8 +195,7 @@ call_handler(void *arg)
 {
 	Handling *handling = arg;
 	MemoryContext old;
-	Oid save_user;
-	int save_sec;
+	DfAsRole before;
 	FmgrInfo flinfo;
 	Datum value;
 
@@ -205,9 +203,7 @@ call_handler(void *arg)
 
 	XactReadOnly = true;
 	df_settings_of_others_pin();
-	GetUserIdAndSecContext(&save_user, &save_sec);
-	SetUserIdAndSecContext(handling->role,
-						   save_sec | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	df_as_role_begin(&before, handling->role, true);
 	fmgr_info(handling->function, &flinfo);
 	InitFunctionCallInfoData(*fcinfo, &flinfo, 2, InvalidOid, NULL, NULL);
 	fcinfo->args[0].value = JsonbPGetDatum(handling->headers);
@@ -215,7 +211,7 @@ call_handler(void *arg)
 	fcinfo->args[1].value = JsonbPGetDatum(handling->body);
 	fcinfo->args[1].isnull = false;
 	value = FunctionCallInvoke(fcinfo);
-	SetUserIdAndSecContext(save_user, save_sec);
+	df_as_role_end(&before);
 	handling->decision = NULL;
 	if (fcinfo->isnull)
 		return;

@@ -27,7 +27,6 @@
 #include "shared/clock.h"
 #include "shared/slot_queue.h"
 #include "shared/json.h"
-#include "shared/line.h"
 #include "shared/slots.h"
 #include "shared/system_state.h"
 #include "store/due.h"

@@ -124,7 +124,7 @@ push_explanation(DfStore *store)
 }
 
 static void
-enter(DfStore *store, Oid role, int flags)
+enter(DfStore *store, Oid role, bool restricted)
 {
 	Oid owner = run_table_owner();
 
@@ -140,8 +140,7 @@ enter(DfStore *store, Oid role, int flags)
 		(void) set_config_option(store_settings[i].name, store_settings[i].value,
 								 PGC_SUSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);
-	GetUserIdAndSecContext(&store->save_user, &store->save_sec);
-	SetUserIdAndSecContext(OidIsValid(role) ? role : owner, store->save_sec | flags);
+	df_as_role_begin(&store->before, OidIsValid(role) ? role : owner, restricted);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	push_explanation(store);
@@ -150,13 +149,13 @@ enter(DfStore *store, Oid role, int flags)
 void
 df_store_enter(DfStore *store)
 {
-	enter(store, InvalidOid, SECURITY_LOCAL_USERID_CHANGE);
+	enter(store, InvalidOid, false);
 }
 
 void
 df_store_enter_as(DfStore *store, Oid role)
 {
-	enter(store, role, SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	enter(store, role, true);
 }
 
 void
@@ -166,7 +165,7 @@ df_store_leave(DfStore *store)
 		error_context_stack = store->explain.previous;
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
-	SetUserIdAndSecContext(store->save_user, store->save_sec);
+	df_as_role_end(&store->before);
 	AtEOXact_GUC(false, store->gucs);
 	MemoryContextSwitchTo(store->result_context);
 }

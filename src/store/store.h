@@ -26,13 +26,13 @@
 
 #include "df_types.h"
 #include "executor/spi.h"
+#include "shared/as_role.h"
 
 #define DF_MAX_ARGS 40
 
 typedef struct DfStore
 {
-	Oid save_user;
-	int save_sec;
+	DfAsRole before;
 	int gucs; /* nest level */
 	MemoryContext result_context; /* the caller's */
 	ErrorContextCallback explain; /* pushed if the library does not fit the schema */

@@ -79,9 +79,9 @@ df_choose_careful_run(void)
 
 		if (!run->engine.advance || df_run_rests(run) || !df_run_is_careful(run))
 			continue;
-		df_worker.current = run;
+		df_blame_begin(run);
 		df_commit_entry(run);
-		df_worker.current = NULL;
+		df_blame_end();
 		return;
 	}
 }
@@ -120,12 +120,12 @@ claim_wanted_aliases(void)
 		df_store_enter(&store);
 		known = df_alias_try(run, step->request, store.result_context, &holder);
 		df_store_leave(&store);
-		df_worker.current = run;
+		df_blame_begin(run);
 		if (known)
 			df_run_alias_answer(run, step, holder);
 		else
 			df_run_alias_later(run);
-		df_worker.current = NULL;
+		df_blame_end();
 		can_go_on |= run->engine.advance;
 	}
 	return can_go_on;
@@ -210,13 +210,13 @@ df_advance_run(DfRun *run)
 	}
 	check_entry(run);
 	df_slot_enter_body(df_worker.slot, run->id, run == df_worker.careful_run);
-	df_worker.current = run;
+	df_blame_begin(run);
 	may_retain = df_worker.slot->kind == DF_SLOT_WORKER && !df_is_winding_down() &&
 		df_worker.nretained < df_max_runs / RETAINED_PART;
 	df_run_advance(run, may_retain);
 	if (!was_retained && run->life == DF_LIFE_RETAINED)
 		df_worker.nretained++;
-	df_worker.current = NULL;
+	df_blame_end();
 	df_slot_leave_body(df_worker.slot);
 }
 
@@ -253,9 +253,9 @@ dispatch_run(DfRun *run, bool urgent)
 	/* advancing it may show that it has nothing to send any more */
 	if (run->life == DF_LIFE_RELEASED || df_run_rests(run) || run->engine.advance)
 		return false;
-	df_worker.current = run;
+	df_blame_begin(run);
 	df_dispatch(run, urgent);
-	df_worker.current = NULL;
+	df_blame_end();
 	if (run->worker.in_flight != before || run->engine.advance)
 		df_turn_list_add(run);
 	return run->engine.advance;

@@ -29,6 +29,8 @@
 static DfTrouble trouble = {"go on with its runs"};
 /* of this turn: the error that delays the next one, in error_cxt; NULL = none */
 static ErrorData *noted_error = NULL;
+/* the run whose state is being changed; NULL = an error is no run's */
+static DfRun *blamed = NULL;
 static int last_sqlstate = 0;
 static int failed_turns = 0; /* in a row */
 
@@ -146,6 +148,19 @@ df_transaction_failed(void)
 	return transient;
 }
 
+void
+df_blame_begin(DfRun *run)
+{
+	Assert(blamed == NULL);
+	blamed = run;
+}
+
+void
+df_blame_end(void)
+{
+	blamed = NULL;
+}
+
 /*
  * In PG_CATCH(): the same, and decides about the run that was being changed.  After
  * a transient error it is advanced again; after a permanent one, or too many
@@ -154,14 +169,14 @@ df_transaction_failed(void)
 bool
 df_turn_failed(void)
 {
-	DfRun *run = df_worker.current;
+	DfRun *run = blamed;
 	bool transient;
 
 	MemoryContextSwitchTo(df_turn_cxt);
 	df_slot_leave_body(df_worker.slot);
 	transient = df_transaction_failed();
 	df_body_forget();
-	df_worker.current = NULL;
+	blamed = NULL;
 	if (run == NULL)
 		return transient;
 	if (transient && ++run->worker.upsets <= MAX_UPSETS)

@@ -118,9 +118,9 @@ df_finish_loading_all(void)
 
 		if (run->life != DF_LIFE_CLAIMED)
 			continue;
-		df_worker.current = run;
+		df_blame_begin(run);
 		df_finish_loading(run);
-		df_worker.current = NULL;
+		df_blame_end();
 	}
 }
 
@@ -356,9 +356,9 @@ df_deliver_messages(List *deliveries)
 
 		if (run == NULL || df_run_rests(run))
 			continue;
-		df_worker.current = run;
+		df_blame_begin(run);
 		deliver(run, &row->message);
-		df_worker.current = NULL;
+		df_blame_end();
 	}
 }
 

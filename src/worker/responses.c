@@ -30,7 +30,7 @@ apply_response(DfHttpResult *result)
 	DfStep step_before = *step;
 	int attempts = list_length(df_turn_attempts);
 
-	df_worker.current = run;
+	df_blame_begin(run);
 	PG_TRY();
 	{
 		df_arrive(result);
@@ -45,7 +45,7 @@ apply_response(DfHttpResult *result)
 	PG_END_TRY();
 	run->worker.response_applied = true;
 	df_turn_list_add(run);
-	df_worker.current = NULL;
+	df_blame_end();
 	result->cookie = 0;
 }
 

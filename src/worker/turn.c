@@ -95,7 +95,7 @@ new_turn(void)
 
 	df_worker.turn_list = NIL;
 	df_worker.departures = NIL;
-	df_worker.current = df_worker.careful_run = NULL;
+	df_worker.careful_run = NULL;
 	df_turn_attempts = NIL;
 	reached_recording = false;
 	df_trace_begin_turn();

@@ -78,6 +78,12 @@ extern TimestampTz df_deferred_due(void); /* when to try them again, DF_NEVER = 
 /* ---- failure.c -------------------------------------------------------------- */
 
 extern bool df_transaction_failed(void);
+/*
+ * Between the two, the state of `run` is being changed: an error is blamed on it,
+ * and df_turn_failed() decides what becomes of it.  They are not nested.
+ */
+extern void df_blame_begin(DfRun *run);
+extern void df_blame_end(void);
 extern bool df_turn_failed(void);
 extern void df_break_run(DfRun *run);
 extern void df_release_broken_runs(void);

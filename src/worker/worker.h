@@ -83,7 +83,6 @@ typedef struct DfWorker
 	TimestampTz idle_since;
 
 	/* this turn */
-	DfRun *current; /* its state is being changed: an error is blamed on it */
 	DfRun *careful_run; /* its entry is counted, so no other body is entered; NULL = all are */
 	List *turn_list; /* runs to record */
 	List *departures; /* requests to send after the commit */
