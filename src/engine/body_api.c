@@ -1,6 +1,6 @@
 /*
  * engine/body_api.c
- *	  What a body may ask of its run: response(), wait_all(), run_id() and its like.
+ *	  What a body may ask about its run: response(), wait_all(), run_id() and others.
  *
  * Runs inside a body, in its read-only subtransaction, as the workflow's owner.
  * None of these is a step: they look at what is recorded, and may have to wait for it.
@@ -54,7 +54,7 @@ headers_of(const DfStep *step)
 
 	if (step->answer != NULL && df_json_get_text(step->answer, "content-type") != NULL)
 		return step->answer;
-	/* what is left out of the record because it goes without saying */
+	/* the usual content-type is not recorded */
 	df_json_begin(&json);
 	if (step->output != NULL)
 		df_json_text(&json, "content-type", "application/json");

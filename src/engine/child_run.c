@@ -1,16 +1,17 @@
 /*
  * engine/child_run.c
- *	  What a run and those that it called have to do with each other.
+ *	  Parents and children: a run and the runs that it called.
  *
- * Runs in a worker or a sql worker, in its recording transaction.  A child is a
- * run like any other; parent and child speak by inbox rows that are written in
- * the transaction in which they come true, so that each is said exactly once and
- * none is lost whoever holds the other run.  Nothing here may write a run or a
- * step of another run.
+ * Runs in a worker or a sql worker, in its recording transaction.  A child is an
+ * ordinary run.  Parent and child tell each other what happened by inbox rows,
+ * each written in the same transaction as the change that it tells: none is lost
+ * or told twice, whichever worker holds the other run.  Must never write a run or
+ * a step of another run.
  *
- * step->answer says what the call has come to: NULL before the child is there,
- * {"run"} for one of its own, {"run", "attached": true} for one that held the
- * key already: that one is waited for, but is nobody's to cancel or undo.
+ * step->answer says which run the call waits for: NULL = the child has not been
+ * inserted yet; {"run"} = a child of its own; {"run", "attached": true} = a run
+ * that held the key already.  The call waits for an attached run, but never
+ * cancels or undoes it.
  */
 #include "postgres.h"
 
@@ -33,20 +34,21 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
-/* how often an attached run is looked at, or a key that is taken is tried again */
+/* how often an attached run is checked, or a key that is taken is tried again */
 #define POLL_FIRST_MS 200
 #define POLL_MAX_MS 5000
 
 /*
- * When it is looked whether the run waits for this one in its turn.  Several may
- * find their circle at once, and one is enough: first only the youngest of them
- * gives way.  It may look no more if it has waited for long, so later any does.
+ * At which polls the call checks for a circle: whether the run that it waits for
+ * waits for this one.  One call of a circle has to fail.  At first only the
+ * youngest run does; but that one may have waited for long and check no more, so
+ * from CIRCLE_ALL on any of them does.
  */
 #define CIRCLE_FIRST 1
 #define CIRCLE_ALL 3
 #define CIRCLE_LAST 6
 
-/* how long a parent is kept in memory after a child has ended: the next may follow */
+/* how long a parent stays in memory after a child has ended: the next one may follow */
 #define RETAIN_MS 1000
 
 static pg_uuid_t
@@ -55,7 +57,6 @@ uuid_of(const char *text)
 	return *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(text)));
 }
 
-/* the run that the step waits for, or would start */
 char *
 df_child_id(const DfStep *step)
 {
@@ -64,7 +65,6 @@ df_child_id(const DfStep *step)
 	return id != NULL ? id : df_json_get_text(step->options, "run");
 }
 
-/* a child run is under way, or is being undone: it will say when it has ended */
 bool
 df_step_waits_for_child(const DfStep *step)
 {
@@ -73,7 +73,7 @@ df_step_waits_for_child(const DfStep *step)
 	return step->state == DF_STEP_WAITING || step->undo_state == DF_UNDO_SENT;
 }
 
-/* ---- what a child has come to --------------------------------------------- */
+/* ---- a child has ended ---------------------------------------------------- */
 
 static void
 fail_step(DfRun *run, DfStep *step, int sqlstate, const char *message)
@@ -90,7 +90,7 @@ fail_step(DfRun *run, DfStep *step, int sqlstate, const char *message)
 	df_step_transition(run, step, DF_STEP_FAIL);
 }
 
-/* {"message", "run", "state", "error"}: DF001 in the body */
+/* the error of a call whose child did not complete: DF001 in the body */
 static Jsonb *
 ended_badly(DfRun *run, const DfStep *step, DfRunState state, const Jsonb *error)
 {
@@ -121,7 +121,7 @@ undo_failed(DfRun *run, DfStep *step, const char *why)
 	step->wake_at = DF_NEVER;
 }
 
-/* a child that was to be undone, or that somebody undid by hand, is not what it was */
+/* the child is undone, at the request of its parent or of a person; or it is abandoned */
 static void
 settle_undo(DfRun *run, DfStep *step, DfRunState state)
 {
@@ -150,7 +150,7 @@ child_ended(DfRun *run, DfStep *step, DfRunState state, const Jsonb *output, con
 	{
 		step->output = output != NULL ? df_json_copy(output, run->cxt) : NULL;
 		df_step_transition(run, step, DF_STEP_SUCCEED);
-		/* it was quicker than the request to cancel it: undone in its turn */
+		/* it completed before it read the request to cancel it: it is undone instead */
 		if (step->undo_state == DF_UNDO_SENT)
 			df_undo_transition(run, step, DF_UNDO_DUE);
 	}
@@ -183,7 +183,7 @@ step_of_number(DfRun *run, int n)
 	return low < run->nsteps && run->steps[low]->n == n ? run->steps[low] : NULL;
 }
 
-/* what the child said may be older than a retry() that called another one: that has another id */
+/* the message may come from before a retry() that called another child, with another id */
 void
 df_child_message(DfRun *run, DfMessage *message)
 {
@@ -218,7 +218,7 @@ look_again_later(DfStep *step)
 	step->dirty = true;
 }
 
-/* the right to start a workflow is not the right to read what somebody else's run returned */
+/* the right to start a workflow does not include reading what another role's run returned */
 static bool
 may_see(const DfChildLook *look)
 {

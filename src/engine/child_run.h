@@ -1,6 +1,6 @@
 /*
  * engine/child_run.h
- *	  What a run and those that it called have to do with each other.
+ *	  Parents and children: a run and the runs that it called.
  */
 #ifndef DF_CHILD_RUN_H
 #define DF_CHILD_RUN_H
@@ -8,27 +8,26 @@
 #include "types/run.h"
 
 /*
- * Inside the store, before the runs are recorded and in the same transaction:
- * inserts the children that were called, asks those that are to be cancelled or
- * undone, tells the parents of those that have ended.
+ * Between df_store_enter() and df_store_leave(), before the runs are recorded and
+ * in the same transaction: inserts the children that were called, sends requests
+ * to those that are to be cancelled or undone, tells the parents of runs that have
+ * ended.
  */
 extern void df_children_record(List *runs);
 
-/* the run that the step waits for, or would start */
+/* the id of the run that the step waits for, or will insert */
 extern char *df_child_id(const DfStep *step);
 
-/* its child run is under way, or is being undone: that will say when it has ended */
+/* its child run is live, or is being undone: a message says when that has ended */
 extern bool df_step_waits_for_child(const DfStep *step);
 
 /* a message of kind "child": a run that this one called has ended */
 extern void df_child_message(DfRun *run, DfMessage *message);
 
-/* the step is waiting: starts its child, or looks at the run that it is attached to */
+/* the step is waiting: has its child inserted, or checks the run that it is attached to */
 extern void df_child_settle(DfRun *run, DfStep *step, TimestampTz now);
 
-/*
- * rolling back: a child that is under way is to be cancelled, one that has completed to be undone
- */
+/* the parent rolls back: a live child is cancelled, a completed one undone */
 extern void df_child_cancel(DfRun *run, DfStep *step);
 extern void df_child_undo(DfRun *run, DfStep *step);
 

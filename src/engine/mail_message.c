@@ -1,12 +1,12 @@
 /*
  * engine/mail_message.c
- *	  A mail: what a body gave send_mail(), and what leaves for it.
+ *	  The message of a mail: read from what a body gave send_mail(), and written.
  *
  * Runs in workers: within a body, where a call is checked, and in the recording
  * transaction, where the message is rendered from what was recorded.  Pure but
  * for memory.  Message-ID, Date and the boundary come from the step's key and
  * the time of its intent, so that every attempt sends the same bytes and a
- * reader's mail program can tell a second delivery from a second mail.
+ * reader's mail program recognizes a second delivery of the same mail.
  */
 #include "postgres.h"
 
@@ -19,7 +19,7 @@
 #include "utils/builtins.h"
 #include "utils/varlena.h"
 
-/* how much of a key that nobody knows is shown */
+/* how many bytes of an unknown key an error shows */
 #define SHOWN_KEY 40
 
 static const char *const keys[] = {
@@ -344,7 +344,7 @@ put_headers(StringInfo to, const DfMailMessage *mail)
 static void
 put_body(StringInfo to, const DfMailMessage *mail, const char *key)
 {
-	/* "=_" stands in no body that is encoded; one that is not is looked at */
+	/* no encoded body contains "=_"; a body that is sent as it is may contain the boundary */
 	char *boundary = psprintf("=_%s", dotted(key));
 
 	appendStringInfoString(to, "MIME-Version: 1.0\r\n");

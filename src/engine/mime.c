@@ -16,7 +16,7 @@
 #include "engine/mime.h"
 
 #define LINE 76
-/* what one line may be at most is 998; a word that long cannot be folded */
+/* a line has at most 998 characters, and a word cannot be folded */
 #define LONGEST_WORD 900
 /* =?UTF-8?B?...?= has 75 characters at most */
 #define ENCODED_WORD_FRAME 12
@@ -127,7 +127,7 @@ copy_span(const char *from, const char *end)
 	return copy;
 }
 
-/* "..." without the quotes and backslashes; NULL if that is not what it is */
+/* a quoted string without its quotes and backslashes; NULL if it is not one */
 static char *
 unquoted(const char *name)
 {
@@ -208,10 +208,7 @@ whole_characters(const char *text, size_t len, size_t most)
 
 /* ---- headers -------------------------------------------------------------- */
 
-/*
- * a header that is being written; every word follows a space, or a fold, and the first one a
- * space
- */
+/* a header that is being written: a space or a fold stands before each word, a space at first */
 typedef struct Field
 {
 	StringInfo to;
@@ -274,7 +271,7 @@ put_encoded(Field *field, const char *text, size_t len)
 	}
 }
 
-/* not as it is: what is not ASCII, what looks encoded, what cannot be folded */
+/* whether a word has to be encoded: not ASCII, looks encoded, or is too long to fold */
 static bool
 needs_encoding(const char *word, size_t len)
 {
@@ -287,7 +284,7 @@ needs_encoding(const char *word, size_t len)
 	return len > LONGEST_WORD;
 }
 
-/* spaces that a reader would not see again after folding */
+/* spaces that folding would lose */
 static bool
 has_odd_spaces(const char *text)
 {
@@ -313,7 +310,7 @@ put_text(Field *field, const char *text)
 
 		if (needs_encoding(text, len))
 		{
-			/* the spaces between encoded words are not shown: they are encoded too */
+			/* readers drop spaces between encoded words: so the space is encoded too */
 			run = run != NULL ? run : text;
 			run_end = text + len;
 		}
@@ -352,7 +349,7 @@ put_name(Field *field, const char *name)
 		plain = is_atom_char((unsigned char) *c) || *c == ' ';
 	if (plain || !is_ascii(name) || strlen(name) > LINE)
 	{
-		/* in encoded words every character may stand */
+		/* an encoded word may hold any character */
 		if (plain && strstr(name, "=?") == NULL)
 			put_text(field, name);
 		else
@@ -421,7 +418,7 @@ df_mime_date(StringInfo to, TimestampTz at)
 
 /* ---- bodies --------------------------------------------------------------- */
 
-/* each end of a line as CR LF, one at the end included */
+/* the text with CR LF at the end of each line, also of the last one */
 static char *
 with_line_ends(const char *text)
 {
@@ -449,7 +446,7 @@ typedef enum BodyEncoding
 	BODY_BASE64
 } BodyEncoding;
 
-/* the most readable one that will do */
+/* the most readable encoding that can carry the text */
 static BodyEncoding
 encoding_for(const char *text)
 {
@@ -490,7 +487,7 @@ put_quoted(StringInfo to, const char *text)
 			column = 0;
 			continue;
 		}
-		/* room for the sign that the line goes on, too */
+		/* leave room for the "=" that says that the line goes on */
 		if (column + (plain ? 1 : 3) > LINE - 1)
 		{
 			appendStringInfoString(to, "=\r\n");

@@ -1,11 +1,11 @@
 /*
  * engine/outgoing.c
- *	  The requests of a step: when which one is due, and what leaves for it: its
- *	  effect, its probe or its undo.
+ *	  The requests of a step: its effect, its probe and its undo; which is due, and
+ *	  how it is rendered.
  *
  * Runs in a worker, in the transaction that commits the intent, before any byte
- * leaves.  The effect's bytes are those that were frozen with the intent.  What
- * steps have in common that call a system is here; nothing here sends.
+ * leaves.  Shared by the kinds of steps that call a system.  The effect is sent
+ * with the bytes that were fixed with its intent.  Must never send.
  */
 #include "postgres.h"
 
@@ -142,7 +142,7 @@ df_request_render_undo(DfRun *run, DfStep *step, char **missing)
 	return true;
 }
 
-/* the answer never came, but the probe may know what the undo needs */
+/* the response never came, but the probe may find the fields that the undo needs */
 static void
 ask_for_undo(DfRun *run, DfStep *step)
 {

@@ -75,8 +75,9 @@ df_run_alias_wanted(const DfRun *run)
 }
 
 /*
- * The key is the run's, or `holder` has it.  The body goes on when the alias is
- * committed: whoever sends by that key after the inbox was read then finds us.
+ * `holder` NULL: the run has the key now.  The body goes on only when that is
+ * committed: a signal by the key that is sent after the run has read its inbox
+ * must find the run.
  */
 void
 df_run_alias_answer(DfRun *run, DfStep *step, const char *holder)
@@ -107,5 +108,5 @@ df_run_alias_later(DfRun *run)
 	df_body_retry_later(run, "somebody's open transaction has the key of its alias");
 }
 
-/* it ends when the worker has tried to take the key */
+/* the worker ends it when it has tried to take the key */
 const DfStepOps df_alias_ops = {.kind = DF_STEP_ALIAS};

@@ -183,7 +183,6 @@ df_step_result(FunctionCallInfo fcinfo, DfStep *step)
 	PG_RETURN_NULL();
 }
 
-/* what it came to, in this entry or a later one */
 Datum
 df_step_await(FunctionCallInfo fcinfo, DfStep *step)
 {
@@ -194,7 +193,6 @@ df_step_await(FunctionCallInfo fcinfo, DfStep *step)
 
 /* ---- steps that wait for a time or an event ------------------------------- */
 
-/* a time from now on, as an argument says */
 TimestampTz
 df_time_from_now(FunctionCallInfo fcinfo, int arg)
 {
@@ -203,7 +201,7 @@ df_time_from_now(FunctionCallInfo fcinfo, int arg)
 												   PG_GETARG_DATUM(arg)));
 }
 
-/* the first moment of 2000 is written like no time at all */
+/* 2000-01-01 00:00 has the value of DF_NEVER */
 TimestampTz
 df_time_given(TimestampTz at)
 {

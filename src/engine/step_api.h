@@ -17,7 +17,7 @@ extern DfStep *df_step_recorded(DfRun *run, const char *base, DfStepKind kind, c
 /* a new step, pending, with nothing but its name; raises DF003 if it comes too early */
 extern DfStep *df_step_new(DfRun *run, char *name, DfStepKind kind);
 
-/* a step that was recorded otherwise than this call would have it: DF003 */
+/* the step is recorded with another kind, system or request than the call has: DF003 */
 pg_noreturn extern void df_step_mismatch(const DfStep *step, const char *what, const char *recorded,
 										 const char *called);
 
@@ -36,20 +36,20 @@ extern Jsonb *df_step_error_detail(const DfStep *step);
 /* a request cannot be sent to a mail server: 22023 */
 extern void df_step_check_http(const DfSystem *system, const char *step);
 
-/* an undo or a probe that would lead away from the system's host: 22023 */
+/* an undo or a probe must not lead to another host: 22023 */
 extern void df_template_check_stays(const char *url, const char *text, const char *key);
 
 /* a new step that waits for an event, or until a time (DF_NEVER = for ever) */
 extern DfStep *df_step_begin_wait(DfRun *run, char *name, DfStepKind kind, TimestampTz until,
 								  Jsonb *options);
 
-/* the time that an interval argument makes from now on; a time argument as it is recorded */
+/* now plus an interval argument; a time argument, which must not look like DF_NEVER */
 extern TimestampTz df_time_from_now(FunctionCallInfo fcinfo, int arg);
 extern TimestampTz df_time_given(TimestampTz at);
 
 extern int64 df_interval_ms(Datum interval);
 
-/* step names of one call after another: an argument as C string, NULL if absent */
+/* an argument, NULL if it is NULL */
 extern char *df_arg_text(FunctionCallInfo fcinfo, int arg);
 extern Jsonb *df_arg_jsonb(FunctionCallInfo fcinfo, int arg);
 

@@ -31,7 +31,7 @@
 
 PG_FUNCTION_INFO_V1(dataflows_call);
 
-/* calls within calls: further down nobody means it */
+/* calls within calls: more are an endless chain */
 #define MAX_DEPTH 100
 
 typedef struct Call
@@ -59,7 +59,7 @@ read_call(FunctionCallInfo fcinfo, Call *call)
 	df_check_key(call->key);
 }
 
-/* an endless chain of calls is found before it fills the disk */
+/* stops an endless chain of calls before it fills the disk */
 static void
 check_depth(DfRun *run, const char *step)
 {
@@ -74,7 +74,7 @@ check_depth(DfRun *run, const char *step)
 				 errhint("Let the workflow end, or call in a loop instead of calling itself.")));
 }
 
-/* the version that is to be started, which the body's role must have the right to */
+/* the version of the workflow to start; the role of the body must have the right to start it */
 static int
 version_to_start(DfRun *run, const Call *call)
 {
@@ -90,7 +90,7 @@ version_to_start(DfRun *run, const Call *call)
 	return definition.version;
 }
 
-/* fills in the intent: its child will have this id, whenever it can be started */
+/* fills in the intent, with the id that the child will have */
 static void
 render(DfRun *run, DfStep *step, const Call *call, int version)
 {
@@ -141,7 +141,7 @@ dataflows_call(PG_FUNCTION_ARGS)
 	step = df_step_recorded(run, call.step, DF_STEP_CALL, &name);
 	if (step == NULL)
 	{
-		/* what may be wrong with the call is found before the step exists */
+		/* all checks come before the step exists */
 		int version = version_to_start(run, &call);
 
 		step = df_step_new(run, name, DF_STEP_CALL);
@@ -155,10 +155,7 @@ dataflows_call(PG_FUNCTION_ARGS)
 	}
 	else
 		check_recorded(step, &call);
-	/*
-	 * the same at each entry, whatever it has come to: that is for wait_all() and response() to
-	 * tell
-	 */
+	/* NULL at each entry, even when it has ended: wait_all() and response() tell the outcome */
 	if (!wait)
 		PG_RETURN_NULL();
 	return df_step_await(fcinfo, step);
@@ -186,7 +183,7 @@ waits_for(const DfStep *step)
 	return psprintf("run %s (%s)", df_child_id(step), workflow);
 }
 
-/* the child has been undone, or a person took it over: another one is called */
+/* the old child is undone, or a person has abandoned it: the body calls another one */
 static void
 renewed(DfStep *step)
 {
@@ -195,8 +192,8 @@ renewed(DfStep *step)
 }
 
 /*
- * A child run of its own is a thing to undo whether it completed or was cancelled,
- * and one under way is as good as in flight.
+ * A child of its own is undone whether it completed or was cancelled; undoing waits
+ * for a live one, as for a request in flight.
  */
 static void
 undo_item(const DfStep *step, DfUndoItem *item)

@@ -25,7 +25,7 @@
 
 PG_FUNCTION_INFO_V1(dataflows_continue_with);
 
-/* the body is left here and now; what it began ends first, then the next round begins */
+/* leaves the body; the next round begins when all that the body began has ended */
 Datum
 dataflows_continue_with(PG_FUNCTION_ARGS)
 {

@@ -62,7 +62,7 @@ enum
 
 /* ---- reading the call ----------------------------------------------------- */
 
-/* what stands in the head of a request is not for data: no server takes much of it */
+/* servers accept only a short head of a request */
 static void
 check_head_size(const char *what, size_t size, const char *step)
 {
@@ -91,8 +91,8 @@ rendered_path(FunctionCallInfo fcinfo, int path_arg, const char *step)
 	if (query == NULL)
 		return path;
 	/*
-	 * its text is up to three times as long as the form; numbers are measured before they are
-	 * written out
+	 * its text is up to three times as long as the form.  Measured before it is written out:
+	 * a number of few bytes may have very many digits
 	 */
 	check_head_size("query", df_jsonb_text_size(query, 4 * DF_MAX_HEAD) / 4, step);
 	if (!JB_ROOT_IS_OBJECT(query))
@@ -355,9 +355,9 @@ checked_system(const char *system, const char *step)
 }
 
 /*
- * What a field becomes is percent-encoded and cannot lead to another host, so
- * that a template that would can be told by its text: now, and not when it is
- * needed for an undo.
+ * The value of a field is percent-encoded and cannot lead to another host; so the
+ * text of the template alone shows whether it would.  Checked when the step is
+ * called, not when the undo is needed.
  */
 void
 df_template_check_stays(const char *url, const char *text, const char *key)
@@ -374,14 +374,14 @@ df_template_check_stays(const char *url, const char *text, const char *key)
 			 errhint("Give a path below the system's url, such as 'DELETE /users/{id}'.")));
 }
 
-/* which step an argument was wrong of */
+/* names the step in the context of errors about its arguments */
 static void
 name_the_step(void *arg)
 {
 	errcontext("step \"%s\"", (const char *) arg);
 }
 
-/* fills in what is sent: frozen from here on */
+/* fills in what is sent; all attempts send these bytes */
 static void
 render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step, const char *request)
 {
@@ -455,7 +455,7 @@ http_step(FunctionCallInfo fcinfo, const char *function, const char *method, int
 	step = df_step_recorded(run, base, DF_STEP_HTTP, &name);
 	if (step == NULL)
 	{
-		/* everything that can be wrong with the call is found before the step exists */
+		/* all checks come before the step exists */
 		DfStep draft;
 
 		memset(&draft, 0, sizeof(draft));
@@ -485,10 +485,7 @@ http_step(FunctionCallInfo fcinfo, const char *function, const char *method, int
 		else if (strcmp(step->request, request) != 0)
 			df_step_mismatch(step, "request", step->request, request);
 	}
-	/*
-	 * the same at each entry, whatever it has come to: that is for wait_all() and response() to
-	 * tell
-	 */
+	/* NULL at each entry, even when it has ended: wait_all() and response() tell the outcome */
 	if (!wait)
 		PG_RETURN_NULL();
 	return df_step_await(fcinfo, step);

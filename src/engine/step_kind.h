@@ -23,46 +23,46 @@ typedef struct DfStepOps
 	/* ---- going forward --------------------------------------------------- */
 
 	/*
-	 * Its next try is due: marks it to_send or to_run_sql.  NULL: nobody tries it, it ends with its
-	 * call, by what it waits for or by its recording.
+	 * Its next try is due: marks it to_send or to_run_sql.  NULL: it is not tried; it ends when
+	 * the body has called it, when its wait ends, or when it is recorded.
 	 */
 	void (*due)(DfRun *run, DfStep *step);
 
-	/* it is waiting: ends it if what it waits for has come, or its time is up */
+	/* it is `waiting`: ends it if its event or its time has come */
 	void (*settle)(DfRun *run, DfStep *step, TimestampTz now);
 
-	/* what it, or its undo, waits for, in words; NULL = for nothing but its next try */
+	/* what it or its undo waits for, in words; NULL = only for its next try */
 	char *(*waits_for)(const DfStep *step);
 
 	/* ---- requests -------------------------------------------------------- */
 
-	/* it, or its undo, is a request that this worker sends, and whose answer dies with it */
+	/* the step or its undo is a request that this worker sends: if the worker dies, it is lost */
 	bool sends_requests;
 
-	/* what leaves next, by step->phase; false with *why if nothing can.  NULL: nothing ever does */
+	/* the request for step->phase; false with *why if it cannot be made.  NULL: it has none */
 	bool (*outgoing)(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why);
 
-	/* the output that a response of 2xx carries; *unusable = it cannot be read */
+	/* the output in a response of 2xx; *unusable = the body cannot be read */
 	Jsonb *(*output)(DfRun *run, DfStep *step, const DfResponse *response, bool *unusable);
 
-	/* the response's status in terms of HTTP, as the breaker counts them.  NULL: as it is */
+	/* the status that the breaker counts, in terms of HTTP.  NULL: that of the response */
 	int (*http_status)(const DfResponse *response, DfMeaning meaning);
 
 	/* ---- undo, retry ----------------------------------------------------- */
 
-	/* its undo is due: marks it to_send or to_run_sql, or ends it.  NULL: there is none */
+	/* its undo is due: marks it to_send or to_run_sql, or ends the undo.  NULL: it has none */
 	void (*undo)(DfRun *run, DfStep *step);
 
-	/* corrects what the order of undoing is told of the step.  NULL: nothing to correct */
+	/* corrects the item that stands for the step in the undo order.  NULL: nothing to correct */
 	void (*undo_item)(const DfStep *step, DfUndoItem *item);
 
 	/* fills in step->undo from its template; false with *missing.  NULL: it has no template */
 	bool (*render_undo)(DfRun *run, DfStep *step, char **missing);
 
-	/* retry() may have it done again */
+	/* retry() may have it carried out again */
 	bool renewable;
 
-	/* it begins anew: forgets what is left of its last time.  NULL: nothing is */
+	/* retry() begins it anew: forgets what the last time left.  NULL: nothing to forget */
 	void (*renewed)(DfStep *step);
 
 	/* ---- what a body is told --------------------------------------------- */
@@ -79,7 +79,7 @@ typedef struct DfStepOps
 
 extern const DfStepOps *df_step_ops(const DfStep *step);
 
-/* the body renders the step anew: a new request, under a new key */
+/* the body is to render the step anew: with a new request and a new key */
 extern void df_step_render_anew(DfStep *step);
 
 extern const DfStepOps df_http_ops;

@@ -58,7 +58,7 @@ check_message(const Jsonb *message, DfMailMessage *mail, const char *step)
 				 errhint("%s", problem.hint)));
 }
 
-/* fills in what is sent: frozen from here on */
+/* fills in what is sent; all attempts render the same message from it */
 static void
 render(DfRun *run, DfStep *step, const Jsonb *message, const DfMailMessage *mail)
 {
@@ -66,7 +66,7 @@ render(DfRun *run, DfStep *step, const Jsonb *message, const DfMailMessage *mail
 	char *body = df_body_json(message);
 	DfJson json;
 
-	/* it is rendered once for its size alone: the key is not known yet, its length is */
+	/* rendered here only to measure it; the key is not known yet, but its length is */
 	if (Max(strlen(body), strlen(df_mail_render(mail, run->id_text, run->started_at))) >
 		(size_t) df_max_body)
 		ereport(ERROR,
@@ -95,7 +95,7 @@ new_mail(DfRun *run, char *name, char *system, const Jsonb *message, const DfMai
 	DfStep draft;
 	DfStep *step;
 
-	/* everything that can be wrong with the call is found before the step exists */
+	/* all checks come before the step exists */
 	memset(&draft, 0, sizeof(draft));
 	draft.name = name;
 	draft.system = system;
@@ -191,7 +191,7 @@ output(DfRun *run, DfStep *step, const DfResponse *response, bool *unusable)
 										 : NULL;
 	char *why;
 
-	/* what a server says need not be text */
+	/* the text of a server may have any bytes */
 	for (char *c = text; c != NULL && *c != '\0'; c++)
 		if ((unsigned char) *c > 0x7E || ((unsigned char) *c < ' ' && *c != '\n'))
 			*c = '?';
@@ -203,8 +203,8 @@ output(DfRun *run, DfStep *step, const DfResponse *response, bool *unusable)
 }
 
 /*
- * A mail server that refuses a recipient or a text is as well as a system that
- * answers 404; one that closes (421) is not.
+ * A mail server that refuses a recipient or a text is healthy, as a system that
+ * responds with 404 is; one that closes the connection (421) is not.
  */
 static int
 http_status(const DfResponse *response, DfMeaning meaning)

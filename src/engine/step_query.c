@@ -134,11 +134,11 @@ dataflows_query(PG_FUNCTION_ARGS)
 
 /* ---- its SQL in the sql worker -------------------------------------------- */
 
-/* how long a step waits that met a lock or a full disk */
+/* how long a step waits after a lock that it could not get, or a full disk */
 #define SHORTEST_PAUSE_US (USECS_PER_SEC / 2)
 #define LONGEST_PAUSE_US (60 * USECS_PER_SEC)
 
-/* a serialization failure is over soon, another server may be away for long */
+/* from a short pause, for serialization failures, to a long one, for a server that is away */
 static const DfSystemPolicy sql_policy = {
 	.retry = {
 		.initial_ms = 100,
@@ -184,7 +184,7 @@ error_of(DfRun *run, const DfSqlOutcome *outcome)
 	return df_json_end(&json, run->cxt);
 }
 
-/* what the record of attempts and the arithmetic of retries want to know */
+/* in the form that the record of attempts and the retry want */
 static void
 as_response(const DfSqlOutcome *outcome, DfResponse *response)
 {
@@ -201,7 +201,7 @@ is_transient(const DfSqlOutcome *outcome, bool timed_out)
 		df_classify_body_error(outcome->sqlstate, outcome->message) == DF_BODY_TRANSIENT;
 }
 
-/* somebody's lock, a full disk: nothing that the statement did; no attempt is used */
+/* not the statement's fault: a lock, a full disk; no attempt is used */
 static bool
 is_no_fault(const DfSqlOutcome *outcome, bool timed_out)
 {
@@ -211,7 +211,7 @@ is_no_fault(const DfSqlOutcome *outcome, bool timed_out)
 			 ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES));
 }
 
-/* the longer it has waited, the longer until the next try */
+/* the pause grows with the time that the step has waited */
 static void
 wait_for_better_times(DfRun *run, DfStep *step, const DfSqlOutcome *outcome)
 {

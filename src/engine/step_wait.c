@@ -101,7 +101,7 @@ events_argument(FunctionCallInfo fcinfo, int arg)
 	return df_json_parse(list.data, list.len, CurrentMemoryContext);
 }
 
-/* each of the one is in the other, and the other way round: their order is all the same */
+/* the same events, in any order */
 static bool
 same_events(Jsonb *a, Jsonb *b)
 {
@@ -157,14 +157,14 @@ sent_by_member(const DfMessage *message, const char *by)
 
 	if (by == NULL)
 		return true;
-	/* these are no roles, even if there is one of that name */
+	/* not roles, even if a role has that name */
 	if (strcmp(message->sent_by, "NOTIFY") == 0 || strcmp(message->sent_by, "link") == 0)
 		return false;
 	sender = get_role_oid(message->sent_by, true);
 	return OidIsValid(role) && OidIsValid(sender) && is_member_of_role(sender, role);
 }
 
-/* the events of a wait: of wait_for() the one, of wait_any() all */
+/* the events that the step waits for: wait_for() has one, wait_any() several */
 static List *
 events_of(const DfStep *step)
 {
@@ -195,7 +195,7 @@ is_one_of(List *names, const char *name)
 	return false;
 }
 
-/* the oldest signal that this wait may have; NULL if there is none */
+/* the oldest signal that this wait may consume; NULL = none */
 static DfMessage *
 find_signal(DfRun *run, const DfStep *step)
 {
@@ -244,7 +244,7 @@ df_run_wanted_signals(DfRun *run)
 	return wanted;
 }
 
-/* wait_any() says which event it was */
+/* the output of wait_any(), which says which event came */
 static Jsonb *
 with_event(DfRun *run, const DfMessage *message)
 {
@@ -280,7 +280,7 @@ timed_out(DfRun *run, DfStep *step)
 
 	if (!df_json_get_bool(step->options, "required"))
 	{
-		/* done without output: the timeout is recorded, it stays decided */
+		/* done without output: that records the timeout, so that a later signal changes nothing */
 		df_step_transition(run, step, DF_STEP_SUCCEED);
 		return;
 	}
@@ -294,8 +294,8 @@ timed_out(DfRun *run, DfStep *step)
 }
 
 /*
- * Signals beat timeouts that nobody has recorded yet.  While the inbox has not
- * been read since the wait began, no timeout is decided.
+ * A signal wins over a timeout that is not recorded yet.  Therefore no timeout is
+ * decided before the inbox has been read, after the wait began.
  */
 static void
 settle(DfRun *run, DfStep *step, TimestampTz now)
