@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "engine/child_run.h"
+#include "engine/step_error.h"
 #include "engine/transition.h"
 #include "flow/flow.h"
 #include "miscadmin.h"
@@ -111,12 +112,7 @@ ended_badly(DfRun *run, const DfStep *step, DfRunState state, const Jsonb *error
 static void
 undo_failed(DfRun *run, DfStep *step, const char *why)
 {
-	DfJson json;
-
-	df_json_begin(&json);
-	df_json_text(&json, "message", why);
-	df_json_bool(&json, "in_doubt", true);
-	step->undo_error = df_json_end(&json, run->cxt);
+	step->undo_error = df_error_text(run, why, true);
 	df_undo_transition(run, step, DF_UNDO_FAILED);
 	step->wake_at = DF_NEVER;
 }
@@ -135,7 +131,8 @@ settle_undo(DfRun *run, DfStep *step, DfRunState state)
 	if (abandoned)
 	{
 		undo_failed(run, step,
-					psprintf("run %s was abandoned before everything was undone", df_child_id(step)));
+					psprintf("run %s was abandoned before everything was undone",
+							 df_child_id(step)));
 		return;
 	}
 	step->undo_error = NULL;
@@ -273,7 +270,8 @@ poll_attached(DfRun *run, DfStep *step)
 		fail_step(run, step, ERRCODE_INSUFFICIENT_PRIVILEGE,
 				  psprintf("run %s, which held the key, was started by role \"%s\", and role "
 						   "\"%s\" may not see what it returned",
-						   df_child_id(step), look.started_by, GetUserNameFromId(GetUserId(), false)));
+						   df_child_id(step), look.started_by,
+						   GetUserNameFromId(GetUserId(), false)));
 	else
 		child_ended(run, step, look.state, look.result, look.error);
 }

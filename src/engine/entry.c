@@ -18,6 +18,7 @@
 #include "engine/replay.h"
 #include "engine/run_steps.h"
 #include "engine/step_continue.h"
+#include "engine/step_error.h"
 #include "engine/transition.h"
 #include "flow/flow.h"
 #include "shared/clock.h"
@@ -44,14 +45,10 @@ fail_removed_steps(DfRun *run)
 	for (int i = 0; i < run->nsteps; i++)
 	{
 		DfStep *step = run->steps[i];
-		DfJson json;
 
 		if (!df_step_to_be_rendered(step) || step->called == run->engine.entry_no)
 			continue;
-		df_json_begin(&json);
-		df_json_text(&json, "message", "the function does not call this step any more");
-		df_json_bool(&json, "in_doubt", false);
-		step->error = df_json_end(&json, run->cxt);
+		step->error = df_error_text(run, "the function does not call this step any more", false);
 		df_step_transition(run, step, DF_STEP_FAIL);
 	}
 }

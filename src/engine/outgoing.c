@@ -12,6 +12,7 @@
 #include "engine/evidence.h"
 #include "engine/outcome.h"
 #include "engine/outgoing.h"
+#include "engine/step_error.h"
 #include "engine/step_kind.h"
 #include "engine/step_spec.h"
 #include "engine/template.h"
@@ -158,14 +159,11 @@ ask_for_undo(DfRun *run, DfStep *step)
 static void
 undo_lacks_field(DfRun *run, DfStep *step, const char *missing)
 {
-	DfJson json;
-
-	df_json_begin(&json);
-	df_json_text(&json, "message",
-				 psprintf("the undo needs the field \"%s\" of an answer that was never received",
-						  missing != NULL ? missing : "?"));
-	df_json_bool(&json, "in_doubt", true);
-	step->undo_error = df_json_end(&json, run->cxt);
+	step->undo_error = df_error_text(
+		run,
+		psprintf("the undo needs the field \"%s\" of an answer that was never received",
+				 missing != NULL ? missing : "?"),
+		true);
 	df_undo_transition(run, step, DF_UNDO_FAILED);
 	step->wake_at = DF_NEVER;
 }

@@ -16,13 +16,13 @@
 #include "engine/rollback.h"
 #include "engine/run_failure.h"
 #include "engine/run_steps.h"
+#include "engine/step_error.h"
 #include "engine/step_kind.h"
 #include "engine/step_pivot.h"
 #include "engine/step_spec.h"
 #include "engine/transition.h"
 #include "flow/flow.h"
 #include "shared/clock.h"
-#include "shared/json.h"
 #include "types/base.h"
 #include "types/run.h"
 
@@ -38,7 +38,6 @@ drop_unsent_steps(DfRun *run)
 	for (int i = 0; i < run->nsteps; i++)
 	{
 		DfStep *step = run->steps[i];
-		DfJson json;
 
 		if (df_is_handler_step(step) || step->in_flight)
 			continue;
@@ -51,10 +50,7 @@ drop_unsent_steps(DfRun *run)
 			continue;
 		}
 		step->to_send = step->to_run_sql = step->to_insert_child = false;
-		df_json_begin(&json);
-		df_json_text(&json, "message", "given up: the run is rolling back");
-		df_json_bool(&json, "in_doubt", false);
-		step->error = df_json_end(&json, run->cxt);
+		step->error = df_error_text(run, "given up: the run is rolling back", false);
 		df_step_transition(run, step, DF_STEP_FAIL);
 	}
 }

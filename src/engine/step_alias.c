@@ -13,10 +13,10 @@
 #include "engine/body_error.h"
 #include "engine/step_alias.h"
 #include "engine/step_api.h"
+#include "engine/step_error.h"
 #include "engine/step_kind.h"
 #include "engine/transition.h"
 #include "mb/pg_wchar.h"
-#include "shared/json.h"
 #include "types/base.h"
 #include "types/run.h"
 #include "utils/builtins.h"
@@ -82,8 +82,6 @@ df_run_alias_wanted(const DfRun *run)
 void
 df_run_alias_answer(DfRun *run, DfStep *step, const char *holder)
 {
-	DfJson json;
-
 	run->engine.wants_alias = false;
 	if (holder == NULL)
 	{
@@ -92,11 +90,8 @@ df_run_alias_answer(DfRun *run, DfStep *step, const char *holder)
 		run->engine.awaits_commit = true;
 		return;
 	}
-	df_json_begin(&json);
-	df_json_text(&json, "message",
-				 psprintf("the key \"%s\" is held by run \"%s\"", step->request, holder));
-	df_json_bool(&json, "in_doubt", false);
-	step->error = df_json_end(&json, run->cxt);
+	step->error = df_error_text(
+		run, psprintf("the key \"%s\" is held by run \"%s\"", step->request, holder), false);
 	df_step_transition(run, step, DF_STEP_FAIL);
 	run->engine.advance = true;
 }

@@ -122,9 +122,26 @@ df_step_new(DfRun *run, char *name, DfStepKind kind)
 	return step;
 }
 
-void
-df_step_check_http(const DfSystem *system, const char *step)
+DfSystem *
+df_step_system(const char *name, const char *step)
 {
+	char *why = NULL;
+	DfSystem *system = df_system_get(name, &why);
+
+	if (system == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("step \"%s\" cannot call system \"%s\": %s", step, name, why),
+				 errhint("Create it with CREATE SERVER ... FOREIGN DATA WRAPPER dataflows, and "
+						 "GRANT USAGE on it to the workflow's owner.")));
+	return system;
+}
+
+DfSystem *
+df_step_http_system(const char *name, const char *step)
+{
+	DfSystem *system = df_step_system(name, step);
+
 	if (system->mail)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -132,6 +149,7 @@ df_step_check_http(const DfSystem *system, const char *step)
 				 errdetail("The url of the system begins with smtp."),
 				 errhint("Send mail with dataflows.send_mail(), or name a system whose url begins "
 						 "with http.")));
+	return system;
 }
 
 /* {step, system, status, in_doubt, body} of a failed step */

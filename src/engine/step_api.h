@@ -33,11 +33,9 @@ extern Datum df_step_await(FunctionCallInfo fcinfo, DfStep *step);
 
 extern Jsonb *df_step_error_detail(const DfStep *step);
 
-/* a request cannot be sent to a mail server: 22023 */
-extern void df_step_check_http(const DfSystem *system, const char *step);
-
-/* an undo or a probe must not lead to another host: 22023 */
-extern void df_template_check_stays(const char *url, const char *text, const char *key);
+/* the system that a step calls, or an error that names the step; the second: not a mail server */
+extern DfSystem *df_step_system(const char *name, const char *step);
+extern DfSystem *df_step_http_system(const char *name, const char *step);
 
 /* a new step that waits for an event, or until a time (DF_NEVER = for ever) */
 extern DfStep *df_step_begin_wait(DfRun *run, char *name, DfStepKind kind, TimestampTz until,

@@ -37,6 +37,17 @@ df_step_error(DfRun *run, const DfResponse *response, const char *message, bool 
 	return df_json_end(&json, run->cxt);
 }
 
+Jsonb *
+df_error_text(DfRun *run, const char *message, bool in_doubt)
+{
+	DfJson json;
+
+	df_json_begin(&json);
+	df_json_text(&json, "message", message);
+	df_json_bool(&json, "in_doubt", in_doubt);
+	return df_json_end(&json, run->cxt);
+}
+
 /* one more thing to know beside what is known already */
 Jsonb *
 df_error_with(DfRun *run, Jsonb *error, const Jsonb *more)

@@ -11,6 +11,9 @@
 /* what was answered, or that nothing was; message NULL = in the usual words */
 extern Jsonb *df_step_error(DfRun *run, const DfResponse *response, const char *message,
 							bool in_doubt);
+/* {"message", "in_doubt"}: what the engine itself has to say */
+extern Jsonb *df_error_text(DfRun *run, const char *message, bool in_doubt);
+
 extern Jsonb *df_error_with(DfRun *run, Jsonb *error, const Jsonb *more);
 extern Jsonb *df_error_flag(DfRun *run, Jsonb *error, const char *flag, bool value);
 

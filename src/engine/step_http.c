@@ -338,42 +338,6 @@ call_options(FunctionCallInfo fcinfo, int path_arg, bool form, MemoryContext cxt
 
 /* ---- the intent ----------------------------------------------------------- */
 
-static DfSystem *
-checked_system(const char *system, const char *step)
-{
-	char *why = NULL;
-	DfSystem *found = df_system_get(system, &why);
-
-	if (found == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("step \"%s\" cannot call system \"%s\": %s", step, system, why),
-				 errhint("Create it with CREATE SERVER ... FOREIGN DATA WRAPPER dataflows, and "
-						 "GRANT USAGE on it to the workflow's owner.")));
-	df_step_check_http(found, step);
-	return found;
-}
-
-/*
- * The value of a field is percent-encoded and cannot lead to another host; so the
- * text of the template alone shows whether it would.  Checked when the step is
- * called, not when the undo is needed.
- */
-void
-df_template_check_stays(const char *url, const char *text, const char *key)
-{
-	const char *space = text == NULL ? NULL : strchr(text, ' ');
-	const char *why = NULL;
-
-	if (space == NULL || df_url_join(url, space + 1, &why) != NULL)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s \"%s\" cannot be used", key, text),
-			 errdetail_internal("%s", why),
-			 errhint("Give a path below the system's url, such as 'DELETE /users/{id}'.")));
-}
-
 /* names the step in the context of errors about its arguments */
 static void
 name_the_step(void *arg)
@@ -385,7 +349,7 @@ name_the_step(void *arg)
 static void
 render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step, const char *request)
 {
-	DfSystem *system = checked_system(step->system, step->name);
+	DfSystem *system = df_step_http_system(step->system, step->name);
 	Jsonb *body = df_arg_jsonb(fcinfo, path_arg + ARG_BODY);
 	Jsonb *headers =
 		checked_headers(fcinfo, path_arg + ARG_HEADERS, step->name, system->idempotency_header);

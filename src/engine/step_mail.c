@@ -27,15 +27,8 @@ PG_FUNCTION_INFO_V1(dataflows_send_mail);
 static DfSystem *
 checked_mail_server(const char *name, const char *step)
 {
-	char *why = NULL;
-	DfSystem *system = df_system_get(name, &why);
+	DfSystem *system = df_step_system(name, step);
 
-	if (system == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("step \"%s\" cannot call system \"%s\": %s", step, name, why),
-				 errhint("Create it with CREATE SERVER ... FOREIGN DATA WRAPPER dataflows, and "
-						 "GRANT USAGE on it to the workflow's owner.")));
 	if (!system->mail)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -33,7 +33,6 @@ dataflows_on_rollback(PG_FUNCTION_ARGS)
 	char *missing = NULL;
 	char *method;
 	char *path;
-	char *why;
 	char *name;
 	DfStep *step = df_step_recorded(run, base, DF_STEP_UNDO, &name);
 	DfSystem *system;
@@ -51,15 +50,7 @@ dataflows_on_rollback(PG_FUNCTION_ARGS)
 				 errhint("Name a system and a request such as 'DELETE /users/7'.")));
 	df_template_split(request, "request", &method, &path);
 	df_template_check(request, "request");
-	system = df_system_get(NameStr(*PG_GETARG_NAME(1)), &why);
-	if (system == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("step \"%s\" cannot call system \"%s\": %s", base,
-						NameStr(*PG_GETARG_NAME(1)), why),
-				 errhint("Create it with CREATE SERVER ... FOREIGN DATA WRAPPER dataflows, and "
-						 "GRANT USAGE on it to the workflow's owner.")));
-	df_step_check_http(system, base);
+	system = df_step_http_system(NameStr(*PG_GETARG_NAME(1)), base);
 	df_template_check_stays(system->url, request, "request");
 	if (body != NULL)
 		df_check_payload(body, psprintf("the body of step \"%s\"", base));

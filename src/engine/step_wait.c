@@ -14,6 +14,7 @@
 #include "catalog/pg_type.h"
 #include "engine/body.h"
 #include "engine/step_api.h"
+#include "engine/step_error.h"
 #include "engine/step_kind.h"
 #include "engine/step_wait.h"
 #include "engine/transition.h"
@@ -276,20 +277,16 @@ consume(DfRun *run, DfStep *step, DfMessage *message)
 static void
 timed_out(DfRun *run, DfStep *step)
 {
-	DfJson json;
-
 	if (!df_json_get_bool(step->options, "required"))
 	{
 		/* done without output: that records the timeout, so that a later signal changes nothing */
 		df_step_transition(run, step, DF_STEP_SUCCEED);
 		return;
 	}
-	df_json_begin(&json);
-	df_json_text(&json, "message",
-				 psprintf("event \"%s\" did not come in time",
-						  df_json_get_text(step->options, "event")));
-	df_json_bool(&json, "in_doubt", false);
-	step->error = df_json_end(&json, run->cxt);
+	step->error = df_error_text(run,
+								psprintf("event \"%s\" did not come in time",
+										 df_json_get_text(step->options, "event")),
+								false);
 	df_step_transition(run, step, DF_STEP_FAIL);
 }
 

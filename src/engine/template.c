@@ -422,6 +422,26 @@ df_template_split(const char *request, const char *what, char **method, char **p
 					 "GET, HEAD, POST, PUT, PATCH or DELETE.")));
 }
 
+/*
+ * The value of a field is percent-encoded and cannot lead to another host; so the
+ * text of the template alone shows whether it would.  Checked when the step is
+ * called, not when the undo is needed.
+ */
+void
+df_template_check_stays(const char *url, const char *text, const char *key)
+{
+	const char *space = text == NULL ? NULL : strchr(text, ' ');
+	const char *why = NULL;
+
+	if (space == NULL || df_url_join(url, space + 1, &why) != NULL)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%s \"%s\" cannot be used", key, text),
+			 errdetail_internal("%s", why),
+			 errhint("Give a path below the system's url, such as 'DELETE /users/{id}'.")));
+}
+
 /* ---- bodies as bytes ------------------------------------------------------ */
 
 char *

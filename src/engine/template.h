@@ -48,6 +48,9 @@ extern bool df_template_names(const char *tmpl, const char *field);
 /* raises 22023 if the template is malformed (unclosed brace, empty field) */
 extern void df_template_check(const char *tmpl, const char *what);
 
+/* an undo or a probe must not lead to another host than that of the url: 22023 */
+extern void df_template_check_stays(const char *url, const char *text, const char *key);
+
 /* the same for all strings of a body template */
 extern void df_template_check_body(const Jsonb *tmpl, const char *what);
 
