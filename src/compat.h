@@ -40,7 +40,7 @@
 #define pg_noreturn pg_attribute_noreturn()
 #endif
 
-/* 16 replaced the pg_xxx_aclcheck() family by one function */
+/* 16 replaced pg_class_aclcheck and its like by one function */
 #if PG_VERSION_NUM < 160000
 static inline AclResult
 object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)

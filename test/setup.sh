@@ -34,10 +34,15 @@ wanted_packages()
 {
 	local v=$1
 
-	echo gcc make libc6-dev libcurl4-openssl-dev libmicrohttpd-dev libkrb5-dev python3 "postgresql-$v" "postgresql-server-dev-$v"
+	echo gcc make libc6-dev libcurl4-openssl-dev libmicrohttpd-dev libkrb5-dev python3 \
+		"postgresql-$v" "postgresql-server-dev-$v"
 	case $purpose in
 		examples) echo openssl "postgresql-$v-cron" ;;
-		check) echo openssl chromium chromium-driver python3-prometheus-client libipc-run-perl "postgresql-plperl-$v" "postgresql-plpython3-$v" "postgresql-$v-cron" ;;
+		check)
+			echo clang-format openssl chromium chromium-driver python3-prometheus-client \
+				libipc-run-perl "postgresql-plperl-$v" "postgresql-plpython3-$v" \
+				"postgresql-$v-cron"
+			;;
 		demo) echo curl ;;
 		bench) echo nginx-light ;;
 	esac
@@ -62,7 +67,8 @@ install_packages()
 {
 	local missing
 
-	if [ "$(id -u)" = 0 ] && ! command -v "$pg_config" >/dev/null && ! apt-cache show postgresql >/dev/null 2>&1; then
+	if [ "$(id -u)" = 0 ] && ! command -v "$pg_config" >/dev/null &&
+		! apt-cache show postgresql >/dev/null 2>&1; then
 		say "Reading the package lists (apt-get update)"
 		apt-get update -qq
 	fi
@@ -74,9 +80,11 @@ sudo apt-get install -y --no-install-recommends $missing"
 	fi
 	say "Installing Debian packages: $missing"
 	# shellcheck disable=SC2086
-	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing >/dev/null ||
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing \
+		>/dev/null ||
 		{ apt-get update -qq &&
-			DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing >/dev/null; } ||
+			DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing \
+				>/dev/null; } ||
 		die "The packages could not be installed."
 }
 
@@ -86,7 +94,8 @@ check_tools()
 
 	for tool in "$pg_config" gcc make python3; do
 		command -v "$tool" >/dev/null ||
-			die "$tool is missing: install PostgreSQL's server and development files, libcurl's, a C compiler and Python 3."
+			die "$tool is missing: install PostgreSQL's server and development files, libcurl's," \
+				"a C compiler and Python 3."
 	done
 }
 
@@ -111,7 +120,9 @@ is_current()
 	lib=$("$pg_config" --pkglibdir)
 	ext=$("$pg_config" --sharedir)/extension
 	cmp -s dataflows.so "$lib/dataflows.so" && cmp -s dataflows.control "$ext/dataflows.control" &&
-		for sql in dataflows--*.sql src/sql/upgrade/*.sql; do cmp -s "$sql" "$ext/$(basename "$sql")" || return 1; done
+		for sql in dataflows--*.sql src/sql/upgrade/*.sql; do
+			cmp -s "$sql" "$ext/$(basename "$sql")" || return 1
+		done
 }
 
 install_extension()
@@ -127,7 +138,8 @@ install_extension()
 	elif sudo -n true 2>/dev/null; then
 		sudo -n make -s install PG_CONFIG="$pg_config" >/dev/null
 	else
-		die "The extension must be installed by somebody who may write there. Run this line, then the same command again:
+		die "The extension must be installed by somebody who may write there.
+Run this line, then the same command again:
 sudo make install"
 	fi
 }

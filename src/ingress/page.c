@@ -5,7 +5,7 @@
  * dashboard_token() and revoke_dashboard_tokens() run in user sessions, the rest
  * in the ingress process: files without a transaction, all else in a request's
  * subtransaction, where what is shown and asked for runs as the token's role
- * (store/page.c).  It must never put a token into a log, a URL or an answer, do
+ * (store/page_calls.c).  It must never put a token into a log, a URL or an answer, do
  * anything for a GET, or let a question keep webhooks waiting for long.
  */
 #include "postgres.h"

@@ -36,4 +36,4 @@ extern void df_queue_set_idle(DfSlot *slot, bool idle);
 /* in a process, between turns: has it been asked to end so that others can run? */
 extern bool df_must_give_way(const DfSlot *slot);
 
-#endif /* DF_LINE_H */
+#endif /* DF_SLOT_QUEUE_H */

@@ -8,96 +8,15 @@
 #   test/lint/rooms.sh [tree]     prints "file:line: rule: what is wrong" for
 #                                 each offence; exit status 1 if there is any
 #   test/lint/rooms.sh --rules    prints the names of the rules
-#
-# Patterns are looked for in three views of a file, which have the same lines:
-# raw (as it is), text (without comments) and code (without comments and without
-# what is inside quotes).  So a comment may speak of what code may not do.
 
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 
 RULES='include-arrows spi-room sql-room curl-room mhd-room clock-room transaction-room
-version-room transition-room sql-state-room store-names http-quiet function-length essay banned-function
-machine-path sql-comment sql-replace sql-qualified state-diagram'
+version-room transition-room sql-state-room store-names http-quiet function-length essay
+banned-function machine-path sql-comment sql-replace sql-qualified state-diagram'
 
-if [ "${1:-}" = --rules ]; then
-	printf '%s\n' $RULES
-	exit 0
-fi
-
-cd "${1:-$here/../..}" || exit 2
-views=$(mktemp -d)
-trap 'rm -rf "$views"' EXIT
-offences=$views/offences
-: >"$offences"
-
-# ---- views of the files ----------------------------------------------------------
-
-files()
-{
-	find . \( -name .git -o -name results -o -name tmp_check -o -name node_modules -o -name __pycache__ \
-		-o -name output_iso \) -prune -o -type f -print | sed 's|^\./||' | LC_ALL=C sort
-}
-
-c_files() { files | grep -E '^(src|test)/.*\.[ch]$'; }
-# not src/sql/upgrade: what is frozen there is not ours to change, and what leads from it is compared with the schema by a test
-sql_files() { files | grep -E '^src/sql/[^/]*\.sql$'; }
-
-# make_views <c|sql>: file names on stdin, views below $views/text and $views/code
-make_views()
-{
-	perl -e '
-		use strict;
-		use warnings;
-		use File::Basename;
-		use File::Path;
-		my ($views, $language) = @ARGV;
-		my $comment = $language eq "c" ? qr{//[^\n]*|/\*.*?\*/}s : qr{--[^\n]*|/\*.*?\*/}s;
-		my $quoted = $language eq "c" ? qr{"(?:[^"\\\n]|\\.)*"|\x27(?:[^\x27\\\n]|\\.)*\x27}s
-			: qr{\x27(?:[^\x27]|\x27\x27)*\x27}s;
-		sub blank { my $s = shift; $s =~ s/[^\n]/ /g; return $s; }
-		sub hollow { my $s = shift; return substr($s, 0, 1) . blank(substr($s, 1, -1)) . substr($s, -1); }
-		sub save
-		{
-			my ($file, $content) = @_;
-			mkpath(dirname($file));
-			open(my $out, ">", $file) or die "$file: $!";
-			print $out $content;
-			close($out);
-		}
-		while (my $file = <STDIN>)
-		{
-			chomp $file;
-			open(my $in, "<", $file) or die "$file: $!";
-			local $/;
-			my $text = <$in>;
-			$text =~ s/($comment)|($quoted)/defined $1 ? blank($1) : $2/ge;
-			save("$views/text/$file", $text);
-			$text =~ s/($quoted)/hollow($1)/ge;
-			save("$views/code/$file", $text);
-			$/ = "\n";
-		}' "$views" "$1"
-}
-
-# ---- rules -------------------------------------------------------------------------
-
-# offend <rule> <message>: "file:line:..." on stdin
-offend()
-{
-	sed -E "s|^([^:]*:[0-9]+):.*|\1: $1: $2|" >>"$offences"
-}
-
-# forbid <rule> <message> <raw|text|code> <pattern> <where> [except where]
-# The pattern is Perl's; the two last are extended patterns on the file's name.
-forbid()
-{
-	local rule=$1 message=$2 view=$3 pattern=$4 where=$5 except=${6:-^$}
-
-	(
-		[ "$view" = raw ] || cd "$views/$view" || exit
-		files | grep -E "$where" | grep -vE "$except" | tr '\n' '\0' | xargs -0 -r grep -HnIP -- "$pattern"
-	) | offend "$rule" "$message"
-}
+. "$here/common.bash"
 
 # Who may include whom.  Everybody may include types/, df_types.h, compat.h and its own room.
 arrows()
@@ -109,7 +28,9 @@ arrows()
 	store) echo 'flow shared guc.h' ;;
 	fdw) echo 'shared http/url.h guc.h' ;;
 	session) echo 'store flow shared guc.h' ;;
-	ingress) echo 'session store flow shared fdw guc.h worker/guarded.h worker/process.h worker/wait.h' ;;
+	ingress)
+		echo 'session store flow shared fdw guc.h worker/guarded.h worker/process.h worker/wait.h'
+		;;
 	engine) echo 'store flow shared fdw http/url.h guc.h' ;;
 	worker) echo 'store flow shared engine http fdw guc.h' ;;
 	top-header) echo 'none' ;;
@@ -161,10 +82,16 @@ rule_include_arrows()
 
 rule_rooms()
 {
+	local statements='SELECT|INSERT INTO|UPDATE|DELETE FROM|MERGE INTO|WITH|VALUES|SET LOCAL'
+	local transactions='StartTransactionCommand|CommitTransactionCommand|AbortCurrentTransaction'
+
+	statements+='|SET SESSION|LOCK TABLE|TRUNCATE|LISTEN|NOTIFY|COPY'
+	transactions+='|AbortOutOfAnyTransaction|BeginTransactionBlock|EndTransactionBlock'
 	forbid spi-room 'SPI is used in src/store only' code '\bSPI_\w+' '^src/.*\.[ch]$' '^src/store/'
-	forbid spi-room 'SPI is used in src/store only' text 'include\s*"executor/spi\.h"' '^src/.*\.[ch]$' '^src/store/'
+	forbid spi-room 'SPI is used in src/store only' text 'include\s*"executor/spi\.h"' \
+		'^src/.*\.[ch]$' '^src/store/'
 	forbid sql-room 'SQL text stands in src/store only' text \
-		'"\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|MERGE INTO|WITH|VALUES|SET LOCAL|SET SESSION|LOCK TABLE|TRUNCATE|LISTEN|NOTIFY|COPY)\s' \
+		"\"\\s*($statements)\\s" \
 		'^src/.*\.[ch]$' '^src/store/'
 	forbid curl-room 'libcurl is used in src/http only' code \
 		'\bcurl_\w+|\bCURL(\w*)\b|include\s*<curl/' '^src/.*\.[ch]$' '^src/http/'
@@ -173,20 +100,23 @@ rule_rooms()
 	forbid version-room 'versions of PostgreSQL differ in src/compat.h only' code \
 		'\bPG_(VERSION|MAJORVERSION)(_NUM)?\b' '^src/.*\.[ch]$' '^src/compat\.h$'
 	forbid transaction-room 'transactions begin and end in src/store/xact.c only' code \
-		'\b(StartTransactionCommand|CommitTransactionCommand|AbortCurrentTransaction|AbortOutOfAnyTransaction|BeginTransactionBlock|EndTransactionBlock)\b' \
+		"\\b($transactions)\\b" \
 		'^src/.*\.[ch]$' '^src/store/xact\.c$'
 	forbid transaction-room 'subtransactions belong to src/engine and src/store' code \
-		'\b(BeginInternalSubTransaction|ReleaseCurrentSubTransaction|RollbackAndReleaseCurrentSubTransaction)\b' \
+		'\b(BeginInternal|ReleaseCurrent|RollbackAndReleaseCurrent)SubTransaction\b' \
 		'^src/.*\.[ch]$' '^src/(engine|store)/'
 }
 
 rule_clock()
 {
-	local readers='GetCurrentTimestamp|GetCurrentTransactionStartTimestamp|GetCurrentStatementStartTimestamp|GetCurrentTransactionStopTimestamp|GetSQLCurrent\w+|gettimeofday|clock_gettime|INSTR_TIME_SET_CURRENT\w*'
+	local readers='GetCurrent(Transaction|Statement)?(Start|Stop)?Timestamp|GetSQLCurrent\w+'
+
+	readers+='|gettimeofday|clock_gettime|INSTR_TIME_SET_CURRENT\w*'
 
 	forbid clock-room 'the clock is read in src/shared/clock.[ch] only' code "\\b($readers)\\b" \
 		'^src/.*\.[ch]$' '^src/shared/clock\.[ch]$|^src/http/'
-	forbid clock-room 'the clock is read in src/shared/clock.[ch] only' code '(?<![\w.>])time\s*\(' \
+	forbid clock-room 'the clock is read in src/shared/clock.[ch] only' code \
+		'(?<![\w.>])time\s*\(' \
 		'^src/.*\.[ch]$' '^src/shared/clock\.[ch]$'
 	forbid clock-room 'src/http reads the monotonic clock only' code \
 		"\\b($readers)\\b(?!\\s*\\(\\s*CLOCK_MONOTONIC\\b)" '^src/http/'
@@ -211,18 +141,23 @@ rule_states()
 
 rule_store_names()
 {
-	local ours='installation|origin|workflow|run|step|alias|attempt|inbox|schedule|webhook|webhook_delivery|page_token'
+	local ours='installation|origin|workflow|run|step|alias|attempt|inbox|schedule|webhook'
 
-	forbid store-names 'the store resolves names in pg_catalog only: write it without a schema' text \
+	ours+='|webhook_delivery|page_token'
+	forbid store-names 'names resolve in pg_catalog only: write it without a schema' text \
 		'"[^"\n]*(\bOPERATOR\s*\(|\bpg_catalog\.)' '^src/store/.*\.[ch]$'
 	forbid store-names 'name the table with its schema, dataflows' text \
-		"\"[^\"\\n]*\\b(FROM|JOIN|INTO|UPDATE|USING)\\s+(ONLY\\s+)?($ours)\\b(?!\\.)" '^src/store/.*\.[ch]$'
+		"\"[^\"\\n]*\\b(FROM|JOIN|INTO|UPDATE|USING)\\s+(ONLY\\s+)?($ours)\\b(?!\\.)" \
+		'^src/store/.*\.[ch]$'
 }
 
 rule_http_quiet()
 {
-	forbid http-quiet 'nothing in src/http raises, or allocates by palloc' code \
-		'\b(ereport|elog|palloc\w*|repalloc\w*|pfree|pstrdup|pnstrdup|psprintf|MemoryContext\w+|initStringInfo|makeStringInfo|appendStringInfo\w*|PG_TRY|PG_RE_THROW|CHECK_FOR_INTERRUPTS)\b' \
+	local loud='ereport|elog|PG_TRY|PG_RE_THROW|CHECK_FOR_INTERRUPTS'
+
+	loud+='|palloc\w*|repalloc\w*|pfree|pstrdup|pnstrdup|psprintf|MemoryContext\w+'
+	loud+='|initStringInfo|makeStringInfo|appendStringInfo\w*'
+	forbid http-quiet 'nothing in src/http raises, or allocates by palloc' code "\\b($loud)\\b" \
 		'^src/http/' '^src/http/url\.[ch]$'
 }
 
@@ -234,7 +169,8 @@ rule_function_length()
 		/^\{/ { start = FNR }
 		/^}/ {
 			if (start && /^}[ \t]*$/ && FNR - start - 1 > 100)
-				print FILENAME ":" start ": function-length: " FNR - start - 1 " lines, 100 are the most"
+				print FILENAME ":" start ": function-length: " FNR - start - 1 \
+					" lines, 100 are the most"
 			start = 0
 		}') >>"$offences"
 }
@@ -245,8 +181,14 @@ rule_essay()
 
 	c_files | while read -r file; do
 		awk -v file="$file" -v name="${file#src/}" '
-			NR == 1 && $0 != "/*" { bad = "begins with a comment that tells what the file is"; exit }
-			NR == 2 && $0 != " * " name { bad = "names itself in its second line: \" * " name "\""; exit }
+			NR == 1 && $0 != "/*" {
+				bad = "begins with a comment that tells what the file is"
+				exit
+			}
+			NR == 2 && $0 != " * " name {
+				bad = "names itself in its second line: \" * " name "\""
+				exit
+			}
 			/\*\// { exit }
 			/[a-z]/ { words++ }
 			END {
@@ -271,24 +213,27 @@ KINDS='FUNCTION|PROCEDURE|AGGREGATE|TABLE|VIEW|MATERIALIZED VIEW|SEQUENCE|TYPE|D
 
 rule_sql()
 {
+	local kinds='TABLE|INDEX|VIEW|SCHEMA|SEQUENCE|COLUMN|TYPE|EXTENSION|WRAPPER|SERVER'
+
 	forbid sql-replace 'the install script replaces nothing that is there' code \
-		'\bOR\s+REPLACE\b|\b(TABLE|INDEX|VIEW|SCHEMA|SEQUENCE|COLUMN|TYPE|EXTENSION|WRAPPER|SERVER)\s+IF\s+NOT\s+EXISTS\b' \
+		"\\bOR\\s+REPLACE\\b|\\b($kinds)\\s+IF\\s+NOT\\s+EXISTS\\b" \
 		'^src/sql/'
 	forbid sql-qualified 'every object is created with its schema' code \
 		"^\\s*CREATE\\s+(UNLOGGED\\s+)?($KINDS)\\s+(?!dataflows\\.)" '^src/sql/'
 	(cd "$views/code" && sql_files | tr '\n' '\0' | xargs -0 -r perl -ne '
-		BEGIN { $kinds = shift; }
-		if (/^CREATE\s+(?:OR\s+REPLACE\s+)?(?:UNLOGGED\s+)?($kinds|FOREIGN DATA WRAPPER|EVENT TRIGGER)\s+([\w."]+)/)
+		BEGIN { $kinds = shift . "|FOREIGN DATA WRAPPER|EVENT TRIGGER"; }
+		if (/^CREATE\s+(?:OR\s+REPLACE\s+)?(?:UNLOGGED\s+)?($kinds)\s+([\w."]+)/)
 		{
 			push @created, [ "$ARGV:$.", "$1 $2" ];
 		}
-		$comments{"$1 $2"}++ if /^COMMENT\s+ON\s+($kinds|FOREIGN DATA WRAPPER|EVENT TRIGGER)\s+([\w."]+)/;
+		$comments{"$1 $2"}++ if /^COMMENT\s+ON\s+($kinds)\s+([\w."]+)/;
 		close ARGV if eof;
 		END
 		{
 			for (@created)
 			{
-				print "$_->[0]: sql-comment: there is no COMMENT ON $_->[1]\n" if $comments{$_->[1]}-- <= 0;
+				print "$_->[0]: sql-comment: there is no COMMENT ON $_->[1]\n"
+					if $comments{$_->[1]}-- <= 0;
 			}
 		}' "$KINDS") >>"$offences"
 }
@@ -316,5 +261,4 @@ rule_words
 rule_sql
 rule_state_diagram
 
-LC_ALL=C sort -t: -k1,1 -k2,2n -k3 -u "$offences"
-[ ! -s "$offences" ]
+tell_offences

@@ -1,7 +1,7 @@
 #!/bin/bash
 #
-# Shows that each rule of rooms.sh fires: in a copy of the tree, one offence of
-# each kind is planted, with forms beside it that are allowed, and the lint has
+# Shows that each rule of form.sh, names.sh and rooms.sh fires: in a copy of the tree, one
+# offence of each kind is planted, with forms beside it that are allowed, and the lint has
 # to report the planted lines and no others more than it did before.
 
 set -euo pipefail
@@ -9,11 +9,44 @@ here=$(cd "$(dirname "$0")" && pwd)
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 mkdir "$copy/tree"
-(cd "$here/../.." && tar -c --exclude=./.git --exclude='*.o' --exclude='*.so' .) | tar -x -C "$copy/tree"
+(cd "$here/../.." && tar -c --exclude=./.git --exclude='*.o' --exclude='*.so' .) |
+	tar -x -C "$copy/tree"
 cd "$copy/tree"
 planted=0
+rules=0
+# a rule that cannot fire here
+skipped=none
 
-lint() { "$here/rooms.sh" "$copy/tree" | sed -E 's/^([^:]*:[0-9]+: [a-z-]+):.*/\1/'; }
+# lint <script>: the offences without their words
+lint() { "$here/$1" "$copy/tree" 2>/dev/null | sed -E 's/^([^:]*:[0-9]+: [a-z-]+):.*/\1/'; }
+
+# prove <script> <function that plants> ...
+prove()
+{
+	local script=$1 plant
+
+	shift
+	lint "$script" >"$copy/before" || true
+	: >"$copy/expected"
+	for plant in "$@"; do "$plant"; done
+	if "$here/$script" "$copy/tree" >/dev/null 2>&1; then
+		echo "$script succeeds on a tree with offences"
+		exit 1
+	fi
+	lint "$script" >"$copy/after" || true
+	LC_ALL=C sort -u "$copy/before" "$copy/expected" >"$copy/wanted"
+	LC_ALL=C sort -u "$copy/after" >"$copy/got"
+	if ! diff "$copy/wanted" "$copy/got"; then
+		echo "selftest.sh: $script: < is an offence that was not found, > is no offence"
+		exit 1
+	fi
+	sed 's/.*: //' "$copy/expected" | LC_ALL=C sort -u >"$copy/fired"
+	if ! "$here/$script" --rules | grep -vx "$skipped" | LC_ALL=C sort | diff - "$copy/fired"; then
+		echo "selftest.sh: $script: < is a rule without a planted offence"
+		exit 1
+	fi
+	rules=$((rules + $(wc -l <"$copy/fired")))
+}
 
 # expect <file> <line> <rule>; the rule "ok" expects nothing
 expect()
@@ -24,7 +57,8 @@ expect()
 
 essay()
 {
-	printf '/*\n * %s\n *\t  Planted.\n *\n * Runs nowhere, in no transaction\n * and no role, and must never\n * be kept.\n */\n' "${1#src/}"
+	printf '%s\n' '/*' " * ${1#src/}" $' *\t  Planted.' ' *' ' * Runs nowhere, in no transaction' \
+		' * and no role, and must never' ' * be kept.' ' */'
 }
 
 # c <room> <rule> <line>: a file of its own with that one line, which is line 9
@@ -89,7 +123,8 @@ plant_includes()
 	c flow ok '#include "utils/builtins.h"'
 	c flow ok '/* #include "store/store.h" */'
 	: >src/session/planted.h
-	printf '/*\n * session/planted.h\n *	  Planted: what\n *	  it is.\n */\n' >src/session/planted.h
+	printf '/*\n * session/planted.h\n *	  Planted: what\n *	  it is.\n */\n' \
+		>src/session/planted.h
 }
 
 plant_rooms()
@@ -189,12 +224,14 @@ plant_sql()
 	sql sql-comment 'CREATE VIEW dataflows.planted AS SELECT 1;'
 	sql sql-comment 'CREATE TABLE dataflows.planted_t (n int);'
 	sql sql-comment 'CREATE FOREIGN DATA WRAPPER planted;'
-	printf "CREATE VIEW dataflows.planted_3 AS SELECT 1;\nCOMMENT ON VIEW dataflows.planted_3 IS 'OR REPLACE';\n" \
+	printf "CREATE VIEW dataflows.planted_3 AS SELECT 1;\nCOMMENT ON VIEW dataflows.planted_3 IS
+		'OR REPLACE';\n" \
 		>src/sql/99_planted_ok.sql
 	# two functions of one name need two comments
 	printf "%s\n" 'CREATE FUNCTION dataflows.twice(int) RETURNS void LANGUAGE sql AS $$ $$;' \
 		"COMMENT ON FUNCTION dataflows.twice(int) IS 'x';" \
-		'CREATE FUNCTION dataflows.twice(text) RETURNS void LANGUAGE sql AS $$ $$;' >src/sql/99_planted_twice.sql
+		'CREATE FUNCTION dataflows.twice(text) RETURNS void LANGUAGE sql AS $$ $$;' \
+			>src/sql/99_planted_twice.sql
 	expect src/sql/99_planted_twice.sql 3 sql-comment
 	sql sql-replace 'ALTER TABLE dataflows.run ADD COLUMN IF NOT EXISTS n int;'
 	sql sql-replace 'DO $$ BEGIN EXECUTE $x$ CREATE OR REPLACE VIEW v AS SELECT 1 $x$; END $$;'
@@ -206,39 +243,88 @@ plant_sql()
 plant_diagram()
 {
 	mkdir -p docs/reference
-	printf '%s\n' '# States' '<!-- state-machine:begin -->' '<!-- state-machine:end -->' >docs/reference/states.md
+	printf '%s\n' '# States' '<!-- state-machine:begin -->' '<!-- state-machine:end -->' \
+		>docs/reference/states.md
 	expect docs/reference/states.md 1 state-diagram
 }
 
-# before: without the page, so that a diagram of today's tree does not matter
-rm -f docs/reference/states.md
-lint >"$copy/before" || true
-: >"$copy/expected"
-plant_includes
-plant_rooms
-plant_clock
-plant_states
-plant_style
-plant_essays
-plant_sql
-plant_diagram
-if "$here/rooms.sh" "$copy/tree" >/dev/null; then
-	echo "rooms.sh succeeds on a tree with offences"
-	exit 1
-fi
-lint >"$copy/after" || true
+# ---- form.sh -------------------------------------------------------------------------
 
-LC_ALL=C sort -u "$copy/before" "$copy/expected" >"$copy/wanted"
-LC_ALL=C sort -u "$copy/after" >"$copy/got"
-if ! diff "$copy/wanted" "$copy/got"; then
-	echo "selftest.sh: < is an offence that was not found, > is no offence"
-	exit 1
-fi
-sed 's/.*: //' "$copy/expected" | LC_ALL=C sort -u >"$copy/fired"
-if ! "$here/rooms.sh" --rules | LC_ALL=C sort | diff - "$copy/fired"; then
-	echo "selftest.sh: < is a rule without a planted offence"
-	exit 1
-fi
+# line <file> <line> <rule> <text>
+line()
+{
+	printf '%s\n' "$4" >>"$1"
+	expect "$1" "$2" "$3"
+}
+
+# wide <characters> <rule> <tail>: a line of its own in a new file
+wide()
+{
+	local file=test/planted_$planted.$4
+
+	line "$file" 1 "$2" "$3$(printf '%*s' "$1" '' | tr ' ' x)"
+}
+
+plant_form()
+{
+	local file=src/flow/planted_form.c
+
+	essay "$file" >"$file"
+	line "$file" 9 ok 'int planted;'
+	if clang-format --version | grep -q 'version 14\.'; then
+		line "$file" 10 clang-format 'int  planted_badly;'
+	else
+		skipped=clang-format
+		echo "selftest.sh: clang-format: skipped, it is not version 14" >&2
+	fi
+	wide 100 ok '' sh
+	wide 101 line-width '' sh
+	wide 96 ok $'\t' pl
+	wide 97 line-width $'\t' pl
+	wide 97 line-width $'  \t' py
+	wide 99 ok 'é' sql
+	wide 200 ok '' md
+	for file in src/flow/planted_twice.c src/http/planted_twice.c; do
+		essay "$file" >"$file"
+	done
+	expect src/http/planted_twice.c 1 same-name
+	printf '/*\n * flow/planted_a.h\n *\t  Planted a.\n */\n#include "flow/planted_b.h"\n' \
+		>src/flow/planted_a.h
+	printf '/*\n * flow/planted_b.h\n *\t  Planted b.\n */\n#include "flow/planted_a.h"\n' \
+		>src/flow/planted_b.h
+	expect src/flow/planted_b.h 5 include-cycle
+}
+
+# ---- names.sh ------------------------------------------------------------------------
+
+plant_names()
+{
+	local page=docs/planted.md file=src/flow/planted_names.c
+
+	line "$page" 1 name-of-file 'The file `worker/no_such.c` is not there.'
+	line "$page" 2 name-of-file 'Nor is `test/t/doubt/no_such.pl`.'
+	line "$page" 3 ok \
+		'There are `worker/turn.c`, `turn.c` and `src/worker/turn.c`; no_such.c is prose.'
+	line "$page" 4 name-of-symbol 'It calls `df_no''_such`.'
+	line "$page" 5 ok 'It calls `df_run_next` with a `DfRunState`, and `df_run_*` are all of them.'
+	line "$page" 6 name-in-file 'Shown by `worker/turn.c` (`no_such_function`).'
+	line "$page" 7 ok 'Shown by `flow/run_state.c` (`df_run_next`).'
+	essay "$file" >"$file"
+	line "$file" 9 name-of-file '/* see worker/no_such.c */'
+	line "$file" 10 name-of-symbol '/* a DfNo''Such */'
+	line "$file" 11 name-of-function '/* as no_such_function() does */'
+	line "$file" 12 ok '/* as df_run_next() and pg_terminate_backend() do, see turn.c */'
+	line "$file" 13 ok 'int df_planted; /* df_planted is there */'
+}
+
+# ---- all ---------------------------------------------------------------------------
+
+prove form.sh plant_form
+prove names.sh plant_names
+# without the page, so that a diagram of today's tree does not matter
+rm -f docs/ARCHITECTURE.md
+prove rooms.sh plant_includes plant_rooms plant_clock plant_states plant_style plant_essays \
+	plant_sql plant_diagram
 
 # a page without diagrams is reported as that, not because they could not be made
 if ! grep -q 'state-diagram: the diagrams differ' <<<"$("$here/rooms.sh" "$copy/tree")"; then
@@ -253,4 +339,4 @@ if ! grep -q 'queued --> running: enter' docs/reference/states.md; then
 	echo "selftest.sh: the diagrams were not written"
 	exit 1
 fi
-echo "selftest.sh: $planted planted lines, $(wc -l <"$copy/fired") rules, all as expected"
+echo "selftest.sh: $planted planted lines, $rules rules, all as expected"

@@ -29,14 +29,16 @@ skip()
 
 library_dirs()
 {
-	printf -- '-L%s -L%s -L%s/../lib' "$($pg_config --libdir)" "$($pg_config --pkglibdir)" "$($pg_config --pkglibdir)"
+	printf -- '-L%s -L%s -L%s/../lib' "$($pg_config --libdir)" "$($pg_config --pkglibdir)" \
+		"$($pg_config --pkglibdir)"
 }
 
 print_diagrams()
 {
 	# shellcheck disable=SC2046
-	${CC:-cc} -std=gnu99 -I src -isystem "$($pg_config --includedir-server)" -o "$work/state_diagram" \
-		test/lint/state_diagram.c src/flow/run_state.c src/flow/step_state.c $(library_dirs) -lpgport -lpgcommon -lm
+	${CC:-cc} -std=gnu99 -I src -isystem "$($pg_config --includedir-server)" \
+		-o "$work/state_diagram" test/lint/state_diagram.c src/flow/run_state.c \
+		src/flow/step_state.c $(library_dirs) -lpgport -lpgcommon -lm
 	"$work/state_diagram"
 }
 
@@ -55,7 +57,8 @@ page_with_diagrams()
 
 check_markers()
 {
-	if [ "$(grep -cFx -e "$begin" "$page")" != 1 ] || [ "$(grep -cFx -e "$end" "$page")" != 1 ]; then
+	if [ "$(grep -cFx -e "$begin" "$page")" != 1 ] ||
+		[ "$(grep -cFx -e "$end" "$page")" != 1 ]; then
 		echo "$page needs one line \"$begin\" and one \"$end\""
 		exit 1
 	fi

@@ -1,0 +1,116 @@
+#!/bin/bash
+#
+# How files are laid out and named: by clang-format, in lines of at most 100 columns, no
+# name twice, no headers that include each other.  README.md beside this file has the
+# reasons; selftest.sh shows that each rule fires.
+#
+#   test/lint/form.sh [tree]     prints "file:line: rule: what is wrong" for each
+#                                offence; exit status 1 if there is any
+#   test/lint/form.sh --rules    prints the names of the rules
+
+set -uo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+RULES='clang-format line-width same-name include-cycle'
+. "$here/common.bash"
+
+# The version that .clang-format is written for; others break the same lines elsewhere.
+CLANG_FORMAT=14
+
+# What nobody lays out: it is frozen, or a program writes it.
+WRITTEN_OTHERWISE='^src/sql/upgrade/dataflows--0\.1\.sql$|^test/fixtures/|^dataflows--.*\.sql$'
+WRITTEN_OTHERWISE+='|^src/ingress/page_files\.c$'
+
+# What is not yet laid out.
+NOT_YET='^src/.*\.sql$|/(due\.[ch]|evidence\.h|response\.h|step_spec\.h)$'
+
+wide_files()
+{
+	files | grep -E '\.(c|h|sql|spec|pl|pm|sh|bash|py)$|^test/unit/(run|build)$|^\.ci/run$' |
+		grep -vE "$WRITTEN_OTHERWISE|$NOT_YET"
+}
+
+# the program of the right version, nothing if there is only another one
+clang_format()
+{
+	local program
+
+	for program in "clang-format-$CLANG_FORMAT" clang-format; do
+		if "$program" --version 2>/dev/null | grep -q "version $CLANG_FORMAT\\."; then
+			echo "$program"
+			return
+		fi
+	done
+	return 1
+}
+
+rule_clang_format()
+{
+	local program
+
+	if ! program=$(clang_format); then
+		if command -v clang-format >/dev/null; then
+			echo "clang-format: skipped, $(clang-format --version) is not version $CLANG_FORMAT" >&2
+		else
+			echo "test/lint/form.sh:1: clang-format: the program is not installed" >>"$offences"
+		fi
+		return
+	fi
+	c_files | grep -vE "$WRITTEN_OTHERWISE|$NOT_YET" | tr '\n' '\0' |
+		xargs -0 -r "$program" --dry-run 2>&1 |
+		sed -nE 's/^([^ :]+:[0-9]+):[0-9]+: (warning|error): .*/\1: clang-format: run it, -i/p' |
+		sort -u >>"$offences"
+}
+
+# Columns are characters; a tab goes on to the next multiple of four.
+rule_line_width()
+{
+	wide_files | tr '\n' '\0' | xargs -0 -r perl -CSD -ne '
+		chomp;
+		my $columns = 0;
+		$columns += $_ eq "\t" ? 4 - $columns % 4 : 1 for split //;
+		print "$ARGV:$.: line-width: $columns columns, 100 are the most\n" if $columns > 100;
+		close ARGV if eof;' >>"$offences"
+}
+
+rule_same_name()
+{
+	files | grep -E '^src/.*\.[ch]$' | grep -vE "$NOT_YET" | awk -F/ '
+		$NF in first { print $0 ":1: same-name: " first[$NF] " has the same name"; next }
+		{ first[$NF] = $0 }' >>"$offences"
+}
+
+# A header that includes itself by a way over others: it cannot be read alone.
+rule_include_cycle()
+{
+	files | grep -E '^src/.*\.h$' | tr '\n' '\0' | xargs -0 -r perl -e '
+		my (%includes, %state);
+		for my $file (@ARGV)
+		{
+			open(my $in, "<", $file) or die "$file: $!";
+			while (<$in>)
+			{
+				push @{ $includes{$file} }, [ "src/$1", $. ] if /^\s*#\s*include\s*"([^"]+)"/;
+			}
+		}
+		sub visit
+		{
+			my ($file) = @_;
+			$state{$file} = "open";
+			for my $arrow (@{ $includes{$file} // [] })
+			{
+				my ($to, $line) = @$arrow;
+				print "$file:$line: include-cycle: $to includes this file\n"
+					if ($state{$to} // "") eq "open";
+				visit($to) unless $state{$to};
+			}
+			$state{$file} = "done";
+		}
+		visit($_) for grep { !$state{$_} } sort @ARGV;' >>"$offences"
+}
+
+mkdir -p "$views/text" "$views/code"
+rule_clang_format
+rule_line_width
+rule_same_name
+rule_include_cycle
+tell_offences
