@@ -167,7 +167,8 @@ main(int argc, char **argv)
 
 	if (argc < 4 || argc > 5)
 	{
-		fprintf(stderr, "usage: %s <url> <total requests> <concurrency> [<body to POST>]\n", argv[0]);
+		fprintf(stderr, "usage: %s <url> <total requests> <concurrency> [<body to POST>]\n",
+				argv[0]);
 		return 2;
 	}
 	url = argv[1];

@@ -67,13 +67,15 @@ create_objects()
 	CREATE EXTENSION dataflows;
 	GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO app;
 	GRANT CREATE ON SCHEMA public TO app;
-	CREATE SERVER crm FOREIGN DATA WRAPPER dataflows OPTIONS (url 'http://127.0.0.1:${ports[0]}/api', allow_private 'true', max_concurrency '64');
+	CREATE SERVER crm FOREIGN DATA WRAPPER dataflows
+	  OPTIONS (url 'http://127.0.0.1:${ports[0]}/api', allow_private 'true', max_concurrency '64');
 	GRANT USAGE ON FOREIGN SERVER crm TO app;
 	SET ROLE app;
 	CREATE FUNCTION small(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS \$\$ BEGIN RETURN e; END \$\$;
 	CREATE FUNCTION posts(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS \$\$
 	BEGIN
-	  RETURN dataflows.post('post', 'crm', '/contacts', jsonb_build_object('n', e), undo => 'DELETE /contacts/{id}');
+	  RETURN dataflows.post('post', 'crm', '/contacts', jsonb_build_object('n', e),
+	    undo => 'DELETE /contacts/{id}');
 	END \$\$;
 	CREATE FUNCTION fan(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS \$\$
 	DECLARE
@@ -81,7 +83,8 @@ create_objects()
 	BEGIN
 	  FOR i IN 1 .. (e->>'n')::int LOOP
 	    IF e->>'of' = 'steps' THEN
-	      PERFORM dataflows.post('part:' || i, 'crm', '/contacts', jsonb_build_object('n', i), undo => 'DELETE /contacts/{id}', wait => false);
+	      PERFORM dataflows.post('part:' || i, 'crm', '/contacts', jsonb_build_object('n', i),
+	        undo => 'DELETE /contacts/{id}', wait => false);
 	    ELSE
 	      PERFORM dataflows.call('part:' || i, e->>'of', to_jsonb(i), wait => false,
 	        key => CASE WHEN e ? 'key' THEN (e->>'key') || i END);
@@ -110,7 +113,8 @@ fan_out()
 		state=$(ask "SELECT state FROM dataflows.runs WHERE run = '$run'")
 		[ "$state" != stuck ] || fail "run $run is stuck"
 	done
-	ask "SELECT round(1e6 * extract(epoch FROM finished_at - started_at) / (input->>'n')::int) FROM dataflows.runs WHERE run = '$run'"
+	ask "SELECT round(1e6 * extract(epoch FROM finished_at - started_at) / (input->>'n')::int)
+		FROM dataflows.runs WHERE run = '$run'"
 }
 
 median() { printf '%s\n' "$@" | sort -g | awk '{ a[NR] = $1 } END { print a[int((NR + 1) / 2)] }'; }
@@ -142,7 +146,8 @@ run_inside()
 	start_all
 	create_objects
 	fan_out '{"n": 100, "of": "posts"}' >/dev/null
-	say "Microseconds per step or child, median of $ROUNDS; load average $(cut -d ' ' -f 1-3 /proc/loadavg)"
+	say "Microseconds per step or child, median of $ROUNDS; load average" \
+		"$(cut -d ' ' -f 1-3 /proc/loadavg)"
 	printf '  %-44s' 'in one run'
 	for n in $SIZES; do printf '%12s' "$n"; done
 	echo

@@ -14,7 +14,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . test/lib.sh
 export PG_CONFIG=${PG_CONFIG:-pg_config}
-N=${N:-20000} ROUNDS=${ROUNDS:-3} SINGLE=${SINGLE:-200} WAITING=${WAITING:-10000} IDLE=${IDLE:-20} WORKERS=${WORKERS:-1} TRACED=${TRACED:-0}
+N=${N:-20000} ROUNDS=${ROUNDS:-3} SINGLE=${SINGLE:-200} WAITING=${WAITING:-10000} IDLE=${IDLE:-20} \
+	WORKERS=${WORKERS:-1} TRACED=${TRACED:-0}
 LIMIT_REQUESTS=40000
 LIMIT_IN_FLIGHT=64
 PGBENCH_SECONDS=5
@@ -78,7 +79,8 @@ create_objects()
 	SQL
 	for i in 0 1 2 3; do
 		psql -X -q <<-SQL
-		CREATE SERVER ${names[i]} FOREIGN DATA WRAPPER dataflows OPTIONS (url 'http://127.0.0.1:${ports[i]}/api',
+		CREATE SERVER ${names[i]} FOREIGN DATA WRAPPER dataflows OPTIONS (
+		  url 'http://127.0.0.1:${ports[i]}/api',
 		  allow_private 'true', max_concurrency '256');
 		GRANT USAGE ON FOREIGN SERVER ${names[i]} TO app;
 		SQL
@@ -99,7 +101,10 @@ ask() { psql -X -q -A -t -c "$1"; }
 # from the database postgres, so that the question is not counted with the answer
 ask_aside() { psql -X -q -A -t -d postgres -c "$1"; }
 
-transactions() { ask_aside "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = 'bench'"; }
+transactions()
+{
+	ask_aside "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = 'bench'"
+}
 
 now() { echo "$EPOCHREALTIME"; }
 
@@ -107,7 +112,12 @@ now() { echo "$EPOCHREALTIME"; }
 calc() { awk "BEGIN { printf \"${2:-%.1f}\", $1 }"; }
 
 # median <numbers>
-median() { printf '%s\n' "$@" | sort -g | awk '{ a[NR] = $1 } END { print NR % 2 ? a[(NR + 1) / 2] : (a[NR / 2] + a[NR / 2 + 1]) / 2 }'; }
+median()
+{
+	printf '%s\n' "$@" | sort -g |
+		awk '{ a[NR] = $1 }
+			END { print NR % 2 ? a[(NR + 1) / 2] : (a[NR / 2] + a[NR / 2 + 1]) / 2 }'
+}
 
 # processor time of processes in clock ticks; nothing for those that are gone
 ticks()
@@ -125,7 +135,10 @@ ticks()
 
 # the engine's processes, from outside of the database
 engine_pids() { ask_aside "SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'dataflows%'"; }
-worker_pids() { ask_aside "SELECT pid FROM pg_stat_activity WHERE backend_type = 'dataflows worker'"; }
+worker_pids()
+{
+	ask_aside "SELECT pid FROM pg_stat_activity WHERE backend_type = 'dataflows worker'"
+}
 
 # One session that is asked again and again costs less than a psql each time.
 open_asker()
@@ -182,7 +195,8 @@ wal_facts()
 
 load_round()
 {
-	local from to begun ended worker_before worker_after nginx_before nginx_after pids commits fpi inserted bytes
+	local from to begun ended worker_before worker_after nginx_before nginx_after pids commits fpi \
+		inserted bytes
 
 	ask "CHECKPOINT" >/dev/null
 	pids=$(worker_pids)
@@ -215,7 +229,8 @@ load_round()
 
 curl_round()
 {
-	curl_limit+=("$("$work/curl_limit" "http://127.0.0.1:${ports[0]}/api/users" $LIMIT_REQUESTS $LIMIT_IN_FLIGHT \
+	curl_limit+=("$("$work/curl_limit" "http://127.0.0.1:${ports[0]}/api/users" \
+		$LIMIT_REQUESTS $LIMIT_IN_FLIGHT \
 		'{"email": "user1@example.com"}')")
 }
 
@@ -223,12 +238,15 @@ measure_load()
 {
 	local i
 
-	runs_per_s=() wal=() wal_fpi=() commits_per_run=() worker_cpu=() nginx_cpu=() insert_s=() curl_limit=()
+	runs_per_s=() wal=() wal_fpi=() commits_per_run=() worker_cpu=() nginx_cpu=() insert_s=() \
+		curl_limit=()
 	for ((i = 0; i < ROUNDS; i++)); do
 		load_round
 		curl_round
-		say "  round $((i + 1)): ${runs_per_s[i]} runs/s, ${wal[i]} bytes of WAL (${wal_fpi[i]} of full pages), ${commits_per_run[i]} commits," \
-			"${worker_cpu[i]} us of the worker, ${nginx_cpu[i]} us of nginx, INSERT ${insert_s[i]} s; libcurl alone ${curl_limit[i]} requests/s"
+		say "  round $((i + 1)): ${runs_per_s[i]} runs/s, ${wal[i]} bytes of WAL" \
+			"(${wal_fpi[i]} of full pages), ${commits_per_run[i]} commits," \
+			"${worker_cpu[i]} us of the worker, ${nginx_cpu[i]} us of nginx," \
+			"INSERT ${insert_s[i]} s; libcurl alone ${curl_limit[i]} requests/s"
 	done
 }
 
@@ -258,8 +276,10 @@ measure_traced()
 			load_round
 			declare -n these=traced_$mode
 			these+=("${runs_per_s[-1]}")
-			say "  traces $mode, round $((i + 1)): ${runs_per_s[-1]} runs/s, ${worker_cpu[-1]} us of the worker;" \
-				"spans exported and dropped: from $before to $(ask "SELECT exported || ' and ' || dropped FROM dataflows.tracing")"
+			say "  traces $mode, round $((i + 1)): ${runs_per_s[-1]} runs/s, ${worker_cpu[-1]} us" \
+				"of the worker;" \
+				"spans exported and dropped: from $before to $(ask "SELECT exported || ' and '
+					|| dropped FROM dataflows.tracing")"
 		done
 	done
 	trace_to ''
@@ -269,7 +289,8 @@ measure_traced()
 
 measure_single()
 {
-	psql -X -q -U app -c "CALL one_after_another(20)" -c "TRUNCATE latency" -c "CALL one_after_another($SINGLE)"
+	psql -X -q -U app -c "CALL one_after_another(20)" -c "TRUNCATE latency" \
+		-c "CALL one_after_another($SINGLE)"
 	read -r done_p50 done_p99 seen_p50 seen_p99 < <(psql -X -q -A -t -F ' ' <<-SQL
 	SELECT round((percentile_cont(0.5) WITHIN GROUP (ORDER BY done))::numeric, 2),
 	       round((percentile_cont(0.99) WITHIN GROUP (ORDER BY done))::numeric, 2),
@@ -292,7 +313,8 @@ measure_idle()
 	close_asker
 	# autovacuum has transactions of its own; the asking session is idle
 	psql -X -q -c "ALTER SYSTEM SET autovacuum = off" -c "SELECT pg_reload_conf()" -o /dev/null
-	while [ "$(ask_aside "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'")" != 0 ]; do
+	while [ "$(ask_aside "SELECT count(*) FROM pg_stat_activity
+		WHERE backend_type = 'autovacuum worker'")" != 0 ]; do
 		sleep 0.2
 	done
 	sleep 2
@@ -311,10 +333,12 @@ measure_commits()
 {
 	local clients
 
-	echo "INSERT INTO one_row (note) VALUES ('a row of some bytes, to be durable');" >"$work/insert.sql"
+	echo "INSERT INTO one_row (note) VALUES ('a row of some bytes, to be durable');" \
+		>"$work/insert.sql"
 	pgbench_tps=()
 	for clients in 1 8; do
-		pgbench_tps+=("$(pgbench -n -U app -f "$work/insert.sql" -M prepared -c "$clients" -j 1 -T "$PGBENCH_SECONDS" 2>/dev/null |
+		pgbench_tps+=("$(pgbench -n -U app -f "$work/insert.sql" -M prepared -c "$clients" -j 1 \
+			-T "$PGBENCH_SECONDS" 2>/dev/null |
 			sed -n 's/^tps = \([0-9]*\).*/\1/p')")
 	done
 }
@@ -330,7 +354,8 @@ describe_machine()
 	say "Machine: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores," \
 		"$(awk '/MemTotal/ { printf "%.0f GB", $2 / 1048576 }' /proc/meminfo), Linux $(uname -r)," \
 		"$("$PG_CONFIG" --version)"
-	say "Disk: one 8 kB write with fdatasync takes ${fsync:-an unknown time}; load average $(cut -d ' ' -f 1-3 /proc/loadavg)"
+	say "Disk: one 8 kB write with fdatasync takes ${fsync:-an unknown time}; load average" \
+		"$(cut -d ' ' -f 1-3 /proc/loadavg)"
 }
 
 line() { printf '  %-46s %12s   %s\n' "$@"; }
@@ -344,7 +369,8 @@ report()
 	say "Load: $N signups in one statement, median of $ROUNDS rounds"
 	line "runs/s" "$runs" "to reach: 3000"
 	line "durable steps/s" "$((${runs%.*} * 4))" "to reach: 12000"
-	line "WAL per run, bytes" "$(median "${wal[@]}")" "to reach: 3500; $(median "${wal_fpi[@]}") of it full pages"
+	line "WAL per run, bytes" "$(median "${wal[@]}")" \
+		"to reach: 3500; $(median "${wal_fpi[@]}") of it full pages"
 	line "commits per run" "$(median "${commits_per_run[@]}")" "to reach: 0.3"
 	line "processor time of the worker per run, us" "$(median "${worker_cpu[@]}")" ""
 	line "processor time of nginx per run, us" "$(median "${nginx_cpu[@]}")" "shares the cores"
@@ -354,8 +380,10 @@ report()
 	line "start() to the return of await(), p50 ms" "$seen_p50" ""
 	line "start() to the return of await(), p99 ms" "$seen_p99" ""
 	say "At rest, $WAITING runs that wait, $IDLE s"
-	line "transactions per second" "$(calc "$idle_transactions / $IDLE" %.2f)" "to reach: 0; $idle_transactions in all, a sweep is due every 60 s"
-	line "processor time of the engine, ms" "$(calc "$idle_ticks * 1000 / $hertz" %.0f)" "to reach: 0"
+	line "transactions per second" "$(calc "$idle_transactions / $IDLE" %.2f)" \
+		"to reach: 0; $idle_transactions in all, a sweep is due every 60 s"
+	line "processor time of the engine, ms" "$(calc "$idle_ticks * 1000 / $hertz" %.0f)" \
+		"to reach: 0"
 	if [ "$TRACED" != 0 ]; then
 		say "Traces, median of $TRACED rounds each, by turns"
 		line "runs/s without" "$(median "${traced_off[@]}")" ""
@@ -363,9 +391,12 @@ report()
 		line "runs/s, the collector is away" "$(median "${traced_away[@]}")" ""
 	fi
 	say "The limits, in the same session"
-	line "libcurl alone, $LIMIT_IN_FLIGHT in flight, requests/s" "$curl" "the engine: $(calc "100 * $runs * 4 / $curl" %.0f) % of it"
-	line "one-row commits/s, 1 client" "${pgbench_tps[0]}" "4 steps of one commit each: $(calc "${pgbench_tps[0]} / 4" %.0f) runs/s"
-	line "one-row commits/s, 8 clients" "$commit8" "the engine's durable steps: $(calc "100 * $runs * 4 / $commit8" %.0f) % of it"
+	line "libcurl alone, $LIMIT_IN_FLIGHT in flight, requests/s" "$curl" \
+		"the engine: $(calc "100 * $runs * 4 / $curl" %.0f) % of it"
+	line "one-row commits/s, 1 client" "${pgbench_tps[0]}" \
+		"4 steps of one commit each: $(calc "${pgbench_tps[0]} / 4" %.0f) runs/s"
+	line "one-row commits/s, 8 clients" "$commit8" \
+		"the engine's durable steps: $(calc "100 * $runs * 4 / $commit8" %.0f) % of it"
 }
 
 run_inside()

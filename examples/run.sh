@@ -34,7 +34,8 @@ play()
 	start_mail
 	# shellcheck disable=SC2046
 	start_server $(preloads)
-	scene "$1: the systems, the roles and the tables ($example/schema.sql), the workflow ($example/workflow.sql)"
+	scene "$1: the systems, the roles and the tables ($example/schema.sql), the workflow" \
+		"($example/workflow.sql)"
 	grep -v '^--' "$example/workflow.sql"
 	# shellcheck disable=SC2046
 	psql -X -q -v ON_ERROR_STOP=1 -o /dev/null -U postgres $(urls) -f "$example/schema.sql"
@@ -73,7 +74,8 @@ run_inside()
 [ "${1:-}" != all ] || set -- $(names)
 for name in "${@:-}"; do
 	if [ -z "$name" ] || [ ! -d "examples/$name" ]; then
-		say "usage: examples/run.sh NAME ..., where NAME is all or one of: $(names | tr '\n' ' ')" >&2
+		say "usage: examples/run.sh NAME ..., where NAME is all or one of: $(names | tr '\n' ' ')" \
+			>&2
 		exit 2
 	fi
 done

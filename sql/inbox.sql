@@ -224,7 +224,9 @@ COMMIT;
 \setenv PGDATABASE :DBNAME
 BEGIN ISOLATION LEVEL SERIALIZABLE;
 SELECT dataflows.await('20000000-0000-4000-8000-000000000005', '0');
-\! psql -X -q -c "UPDATE dataflows.run SET state = 'completed', finished_at = now() WHERE run = '20000000-0000-4000-8000-000000000005'"
+\set ended 'UPDATE dataflows.run SET state = ''completed'', finished_at = now() WHERE run = '
+\setenv ended :ended
+\! psql -X -q -c "$ended '20000000-0000-4000-8000-000000000005'"
 SELECT dataflows.await('20000000-0000-4000-8000-000000000005');
 COMMIT;
 DELETE FROM dataflows.inbox WHERE workflow = 'await-flow';

@@ -54,8 +54,8 @@ SELECT count(*) >= 15 AS all_of_them,
 		WHERE n.nspname = 'dataflows' AND NOT p.proisstrict
 			AND p.proname = ANY
 			('{http,get,post,put,patch,delete,wait_for,wait_any,sleep,sleep_until,on_rollback,
-			point_of_no_return,response,query,once,call,send_mail,alias,continue_with,run_id,run_key,
-			run_started_at}')) AS calls;
+			point_of_no_return,response,query,once,call,send_mail,alias,continue_with,run_id,
+			run_key,run_started_at}')) AS calls;
 
 -- the state by itself, out of a trigger, a DO and a read-only transaction
 \set VERBOSITY sqlstate

@@ -48,7 +48,11 @@ stage_lint()
 
 	for script in test/lint/*.sh; do
 		[ -e "$script" ] || continue
-		if bash "$script" >"$log" 2>&1; then record ok "$script"; else record failed "$script" "$log"; fi
+		if bash "$script" >"$log" 2>&1; then
+			record ok "$script"
+		else
+			record failed "$script" "$log"
+		fi
 	done
 }
 
@@ -115,8 +119,11 @@ count_tap()
 # for: assertions, overwritten memory, references and snapshots that are left
 faults_in()
 {
-	grep -rshE 'TRAP: |(reference|refcount|memory|file) leak: |resource was not closed|problem in alloc set|problem in (slab|Generation)|detected write past chunk end|snapshot .* still active|left non-empty SPI stack' \
-		--include='*.log' "$1" | head -n 20
+	local faults='TRAP: |(reference|refcount|memory|file) leak: |resource was not closed'
+
+	faults+='|problem in alloc set|problem in (slab|Generation)|detected write past chunk end'
+	faults+='|snapshot .* still active|left non-empty SPI stack'
+	grep -rshE "$faults" --include='*.log' "$1" | head -n 20
 }
 
 write_temp_config()
@@ -168,8 +175,9 @@ run_regress()
 	mkdir -p "$out"
 	write_temp_config
 	# shellcheck disable=SC2086
-	timeout -k 10 "${DF_REGRESS_TIMEOUT:-300}" "$program" --inputdir="$input" --outputdir="$out" --bindir="$("$PG_CONFIG" --bindir)" \
-		--temp-instance="$out/instance" --temp-config="$work/temp.conf" --encoding=UTF8 --no-locale \
+	timeout -k 10 "${DF_REGRESS_TIMEOUT:-300}" "$program" --inputdir="$input" --outputdir="$out" \
+		--bindir="$("$PG_CONFIG" --bindir)" --temp-instance="$out/instance" \
+		--temp-config="$work/temp.conf" --encoding=UTF8 --no-locale \
 		--dbname=regression "${schedule[@]}" $tests >"$log" 2>&1
 	rc=$?
 	passed=$((passed + $(grep -cE '^(test|    ) .*\.\.\. ok |^ok [0-9]+' "$log")))
@@ -182,7 +190,8 @@ run_regress()
 	say "FAILED $name"
 	grep -vE '\.\.\. ok ' "$log" | tail -n 30 | sed 's/^/    /'
 	[ -e "$out/regression.diffs" ] && head -n 400 "$out/regression.diffs"
-	grep -E 'PANIC|FATAL|terminated by signal|TRAP' "$out"/log/postmaster.log 2>/dev/null | tail -n 20
+	grep -E 'PANIC|FATAL|terminated by signal|TRAP' "$out"/log/postmaster.log 2>/dev/null |
+		tail -n 20
 }
 
 stage_regress()
@@ -210,7 +219,8 @@ run_tap()
 		perl -Itest/perl -I"$pgxs/test/perl" "$file" >"$dir/out" 2>"$dir/err"
 	rc=$?
 	echo "$rc $((SECONDS - began))" >"$dir/rc"
-	say "  $name: $(grep -c '^ok ' "$dir/out") ok, $(grep -c '^not ok' "$dir/out") not ok, $((SECONDS - began)) s"
+	say "  $name: $(grep -c '^ok ' "$dir/out") ok, $(grep -c '^not ok' "$dir/out") not ok," \
+		"$((SECONDS - began)) s"
 	faults_in "$dir"/tmp_check/log >"$dir/faults"
 	[ "$rc" = 0 ] && rm -rf "$dir"/tmp_check
 	return 0
@@ -222,7 +232,8 @@ path_of_number()
 	sed -n "s/^$1 //p" test/t/NUMBERS
 }
 
-# tap_files: those that TESTS asks for, the longest first, so that all that run beside each other end together
+# tap_files: those that TESTS asks for, the longest first, so that all that run beside each other
+# end together
 tap_files()
 {
 	local part pattern='' file
@@ -232,7 +243,8 @@ tap_files()
 		pattern+=${pattern:+|}$part
 	done
 	for file in $LONG_TESTS; do printf '%s\n' "test/t/$file.pl"; done |
-		cat - <(find test/t -name '*.pl' | LC_ALL=C sort) | awk '!seen[$0]++' | grep -E "^test/t/.*(${pattern})"
+		cat - <(find test/t -name '*.pl' | LC_ALL=C sort) | awk '!seen[$0]++' |
+			grep -E "^test/t/.*(${pattern})"
 }
 
 stage_tap()
@@ -250,11 +262,13 @@ stage_tap()
 			[ -e "$log" ] && tail -n 40 "$log" >>"$dir/out.log"
 		done
 		for log in "$dir"/tmp_check/log/*.log; do
-			[ -e "$log" ] && grep -E 'PANIC|FATAL|WARNING|ERROR|signal' "$log" | tail -n 25 >>"$dir/out.log"
+			[ -e "$log" ] && grep -E 'PANIC|FATAL|WARNING|ERROR|signal' "$log" |
+				tail -n 25 >>"$dir/out.log"
 		done
 		count_tap "test/t/$name.pl" "$rc" "$dir/out" "$dir/out.log"
 		[ -s "$dir/faults" ] && record failed "test/t/$name.pl: faults in the log" "$dir/faults"
-	done < <(cd "$work/tap" 2>/dev/null && find . -name rc -printf '%P\n' | sed 's|/rc$||' | LC_ALL=C sort)
+	done < <(cd "$work/tap" 2>/dev/null && find . -name rc -printf '%P\n' | sed 's|/rc$||' |
+		LC_ALL=C sort)
 }
 
 # each promise that a story keeps is a test passed
@@ -268,7 +282,9 @@ stage_examples()
 		DF_WORK=$work/examples timeout -k 10 120 examples/run.sh "$name" >"$log" 2>&1 </dev/null
 		rc=$?
 		passed=$((passed + $(grep -c '^kept: ' "$log")))
-		if [ "$rc" != 0 ] || ! grep -q '^kept: ' "$log"; then record failed "$dir (exit code $rc)" "$log"; fi
+		if [ "$rc" != 0 ] || ! grep -q '^kept: ' "$log"; then
+			record failed "$dir (exit code $rc)" "$log"
+		fi
 	done
 }
 
@@ -295,7 +311,10 @@ run_inside()
 }
 
 for stage in "$@"; do
-	[[ " $STAGES " == *" $stage "* ]] || { say "no such stage: $stage (there are: $STAGES)" >&2; exit 2; }
+	if [[ " $STAGES " != *" $stage "* ]]; then
+		say "no such stage: $stage (there are: $STAGES)" >&2
+		exit 2
+	fi
 done
 # shellcheck disable=SC2086
 [ $# -gt 0 ] || set -- $STAGES

@@ -23,7 +23,8 @@ create_objects()
 	SQL
 	for name in identity billing crm email; do
 		psql -X -q -U postgres <<-SQL
-		CREATE SERVER $name FOREIGN DATA WRAPPER dataflows OPTIONS (url '$(url $name)', allow_private 'true',
+		CREATE SERVER $name FOREIGN DATA WRAPPER dataflows OPTIONS (
+		  url '$(url $name)', allow_private 'true',
 		  idempotency_header 'Idempotency-Key', retry_initial '200ms');
 		GRANT USAGE ON FOREIGN SERVER $name TO app;
 		SQL
@@ -43,16 +44,20 @@ workflow()
 	  account := dataflows.post('create-account', 'identity', '/users',
 	               jsonb_build_object('email', event->>'email'), undo => 'DELETE /users/{id}');
 	  customer := dataflows.post('create-billing', 'billing', '/customers',
-	               jsonb_build_object('email', event->>'email', 'metadata', jsonb_build_object('account', account->>'id')),
+	               jsonb_build_object('email', event->>'email',
+	                 'metadata', jsonb_build_object('account', account->>'id')),
 	               undo => 'DELETE /customers/{id}');
 	  PERFORM dataflows.post('create-crm-contact', 'crm', '/contacts',
-	               jsonb_build_object('name', event->>'name', 'email', event->>'email', 'customer', customer->>'id'),
+	               jsonb_build_object('name', event->>'name', 'email', event->>'email',
+	                 'customer', customer->>'id'),
 	               undo => 'DELETE /contacts/{id}');
 	  IF dataflows.wait_for('email-confirmed', timeout => '7 days') IS NULL THEN
-	    RAISE EXCEPTION 'address never confirmed';          -- everything above is undone, newest first
+	    -- everything above is undone, newest first
+	    RAISE EXCEPTION 'address never confirmed';
 	  END IF;
 	  PERFORM dataflows.post('send-welcome', 'email', '/send',
-	               jsonb_build_object('to', event->>'email', 'template', 'welcome'), doubt => 'accept');
+	               jsonb_build_object('to', event->>'email', 'template', 'welcome'),
+	               doubt => 'accept');
 	  RETURN jsonb_build_object('accountId', account->'id', 'customerId', customer->'id');
 	END $$;
 
@@ -75,7 +80,8 @@ tell_of_ada()
 	run=$(run_of 1)
 	sql "SELECT key, state, step, waiting_for FROM dataflows.runs;"
 	sql "SELECT * FROM dataflows.timeline('$run');"
-	tale "It waits for her to confirm her address, for days if need be, as a row and not as a process."
+	tale "It waits for her to confirm her address, for days if need be, as a row and not as a" \
+		"process."
 	books ada@example.com
 
 	scene "Ada clicks the link in her mail, and somebody rings the bell"
@@ -89,7 +95,8 @@ tell_of_ada()
 # webhooks are heard on a port of this machine alone, as a role that may nothing
 open_ingress()
 {
-	port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+	port=$(python3 -c 'import socket
+s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 	psql -X -q -o /dev/null -U postgres <<-SQL
 	CREATE ROLE hearer LOGIN;
 	ALTER SYSTEM SET dataflows.ingress_role = 'hearer';
@@ -119,12 +126,15 @@ tell_of_cleo()
 	local link run
 
 	scene "Cleo signs up on a web site that knows nothing but a URL"
-	sql "SELECT dataflows.create_webhook('/signup', starts => 'customer-onboarding', key => '\$.email');"
-	shell "curl -s -d '{\"email\": \"cleo@example.com\", \"name\": \"Cleo\"}' http://127.0.0.1:$port/signup"
+	sql "SELECT dataflows.create_webhook('/signup', starts => 'customer-onboarding', key =>
+		'\$.email');"
+	shell "curl -s -d '{\"email\": \"cleo@example.com\", \"name\": \"Cleo\"}' \
+		http://127.0.0.1:$port/signup"
 	expect cleo@example.com waiting
 	run=$(run_of cleo@example.com)
 	[[ $answer == *$run* ]] || fail "the webhook answered $answer, but the run is $run"
-	tale "The answer came after the commit. The mail that she gets may have this link, which shows a page with a button:"
+	tale "The answer came after the commit. The mail that she gets may have this link, which" \
+		"shows a page with a button:"
 	sql "SELECT dataflows.event_url('$run', 'email-confirmed');"
 	link=$(ask "SELECT dataflows.event_url('$run', 'email-confirmed')")
 	tale "She presses it."
@@ -140,8 +150,12 @@ show_page()
 	scene "And all of it to look at"
 	sql "SELECT dataflows.dashboard_token();"
 	tale "With that token anybody sees what app sees, on http://127.0.0.1:$port/page/"
-	curl -sf "http://127.0.0.1:$port/page/" | grep -q '<title>dataflows' || fail "the page is not there"
-	[ -n "${DF_LOOK:-}" ] || { tale "(DF_LOOK=600 make demo leaves it there for ten minutes.)"; return; }
+	curl -sf "http://127.0.0.1:$port/page/" | grep -q '<title>dataflows' ||
+		fail "the page is not there"
+	if [ -z "${DF_LOOK:-}" ]; then
+		tale "(DF_LOOK=600 make demo leaves it there for ten minutes.)"
+		return
+	fi
 	tale "The server stays for $DF_LOOK seconds."
 	sleep "$DF_LOOK"
 }
@@ -151,13 +165,15 @@ tell_of_bob()
 	local run
 
 	scene "Bob signs up, and billing refuses him for good"
-	tell billing '{"match": {"email": "^bob@", "method": "POST"}, "status": 402, "body": {"error": "card declined"}}'
+	tell billing '{"match": {"email": "^bob@", "method": "POST"}, "status": 402,
+		"body": {"error": "card declined"}}'
 	books bob@example.com
 	sql "INSERT INTO signups (email, name) VALUES ('bob@example.com', 'Bob');"
 	expect 2 rolled_back
 	run=$(run_of 2)
 	sql "SELECT state, error->>'message' AS error FROM dataflows.runs WHERE key = '2';"
-	sql "SELECT step, state, status, undo, undo_state FROM dataflows.steps WHERE run = '$run' ORDER BY n;"
+	sql "SELECT step, state, status, undo, undo_state FROM dataflows.steps WHERE run = '$run'
+		ORDER BY n;"
 	tale "The account that had been made for him was deleted again: no half-created customer."
 	books bob@example.com
 }
@@ -181,7 +197,8 @@ run_inside()
 	open_ingress
 	tell_of_cleo
 	show_page
-	printf '\n%sThat was all, in %d s. The server and the systems are gone now.%s\n' "$bold" $((SECONDS - began)) "$plain"
+	printf '\n%sThat was all, in %d s. The server and the systems are gone now.%s\n' "$bold" \
+		$((SECONDS - began)) "$plain"
 }
 
 if [ -n "${DF_WORK:-}" ]; then

@@ -43,7 +43,8 @@ run_aside()
 	fi
 	# in a process group of its own, so that clean_up can end all of it
 	set -m
-	"${become[@]}" env DF_WORK="$work" HOME="$work" TMPDIR="$work/tmp" "$work/tree/$script" "$@" </dev/null &
+	"${become[@]}" env DF_WORK="$work" HOME="$work" TMPDIR="$work/tmp" "$work/tree/$script" "$@" \
+		</dev/null &
 	child=$!
 	set +m
 	wait "$child" || rc=$?

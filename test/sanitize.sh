@@ -2,7 +2,7 @@
 #
 # Runs the tests on a server that is built to find faults; not part of make check.
 #
-#   PG_CONFIG=<of that server> test/sanitize.sh [stage ...]     as test/check.sh; TESTS and JOBS, too
+#   PG_CONFIG=<of that server> test/sanitize.sh [stage ...]     with TESTS and JOBS as check.sh
 #
 # The server is PostgreSQL's own source, configured with
 #   --enable-cassert --enable-debug --enable-tap-tests --with-openssl --with-perl --with-python
@@ -43,7 +43,8 @@ if grep -q __asan_init "$("$PG_CONFIG" --bindir)/postgres"; then
 fi
 export COPT
 # everything is slower by a factor of three to ten
-export DF_TAP_TIMEOUT=${DF_TAP_TIMEOUT:-1800} DF_REGRESS_TIMEOUT=${DF_REGRESS_TIMEOUT:-1800} JOBS=${JOBS:-1}
+export DF_TAP_TIMEOUT=${DF_TAP_TIMEOUT:-1800} DF_REGRESS_TIMEOUT=${DF_REGRESS_TIMEOUT:-1800} \
+	JOBS=${JOBS:-1}
 
 # a copy, because objects that are compiled in another way are not compiled anew
 mkdir "$work/tree"

@@ -4,7 +4,8 @@
 # with expect and must: if it is not so, the story fails.
 
 if [ -n "${DF_COLOR:-}" ] || [ -t 1 ]; then
-	bold=$'\e[1m' dim=$'\e[2m' green=$'\e[32m' blue=$'\e[34m' red=$'\e[31m' plain=$'\e[0m' pause=${DF_PAUSE:-1}
+	bold=$'\e[1m' dim=$'\e[2m' green=$'\e[32m' blue=$'\e[34m' red=$'\e[31m' plain=$'\e[0m' \
+		pause=${DF_PAUSE:-1}
 	export DF_COLOR=1
 else
 	bold='' dim='' green='' blue='' red='' plain='' pause=${DF_PAUSE:-0}
@@ -37,7 +38,8 @@ start_systems()
 {
 	# they end when this shell does, because their stdin is closed then
 	mkfifo "$work/stdin"
-	python3 test/systems/systems.py --port-file "$work/ports" --books "$work/books" --seed 1 --with-stdin \
+	python3 test/systems/systems.py --port-file "$work/ports" --books "$work/books" --seed 1 \
+		--with-stdin \
 		<"$work/stdin" &
 	exec 7>"$work/stdin"
 	wait_for_file "$work/ports"
@@ -70,9 +72,11 @@ stop_all()
 	exec 7>&- 8>&-
 }
 
-url() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$work/ports" "$1"; }
+url() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' \
+	"$work/ports" "$1"; }
 
-# command_to <system> <path> <json>: a request to a test system, such as a command (see test/systems/README.md)
+# command_to <system> <path> <json>: a request to a test system, such as a command (see
+# test/systems/README.md)
 command_to()
 {
 	python3 - "$(url "$1")/$2" "$3" <<-'PYTHON'
@@ -118,7 +122,8 @@ books()
 	    with urllib.request.urlopen(urls[name] + "/_books") as answer:
 	        found = [r for r in json.load(answer)["records"] if r["email"] == sys.argv[2]]
 	    for record in found:
-	        print("  %-9s %-14s %s" % (name, record["id"], "deleted again" if record["deleted_at"] else "there"))
+	        state = "deleted again" if record["deleted_at"] else "there"
+	        print("  %-9s %-14s %s" % (name, record["id"], state))
 	    if not found:
 	        print("  %-9s -" % name)
 	PYTHON
@@ -131,7 +136,8 @@ expect()
 	local i state
 
 	for ((i = 0; i < 200; i++)); do
-		state=$(ask "SELECT concat_ws(' ', state, CASE WHEN '${3:-}' <> '' THEN waiting_for END) FROM dataflows.runs
+		state=$(ask "SELECT concat_ws(' ', state, CASE WHEN '${3:-}' <> '' THEN waiting_for END)
+			FROM dataflows.runs
 			WHERE key = '$1' ORDER BY started_at DESC LIMIT 1")
 		[ "$state" = "$2${3:+ $3}" ] && return
 		sleep 0.05
@@ -186,7 +192,8 @@ record()
 	python3 - "$(url "$1")/_books" "$2" "$3" <<-'PYTHON'
 	import json, sys, urllib.request
 	with urllib.request.urlopen(sys.argv[1]) as answer:
-	    print(*(r["data"].get(sys.argv[3]) for r in json.load(answer)["records"] if r["email"] == sys.argv[2]))
+	    records = json.load(answer)["records"]
+	print(*(r["data"].get(sys.argv[3]) for r in records if r["email"] == sys.argv[2]))
 	PYTHON
 }
 

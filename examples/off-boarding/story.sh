@@ -5,13 +5,16 @@ python3 - "$work/ports" >"$work/customers.sql" <<'PYTHON'
 import json, sys, urllib.request
 urls = json.load(open(sys.argv[1]))
 def make(system, things, email):
-    request = urllib.request.Request(urls[system] + things, json.dumps({"email": email, "subscription": "active"}).encode(),
+    body = json.dumps({"email": email, "subscription": "active"}).encode()
+    request = urllib.request.Request(urls[system] + things, body,
                                      {"Content-Type": "application/json"})
     return json.load(urllib.request.urlopen(request))["id"]
 for name in ("ada", "bob", "cy"):
     email = name + "@example.com"
-    print("INSERT INTO customers (email, account, customer, contact) VALUES ('%s', '%s', '%s', '%s');" % (
-        email, make("identity", "/users", email), make("billing", "/customers", email), make("crm", "/contacts", email)))
+    print("INSERT INTO customers (email, account, customer, contact)"
+          " VALUES ('%s', '%s', '%s', '%s');" % (
+              email, make("identity", "/users", email), make("billing", "/customers", email),
+              make("crm", "/contacts", email)))
 print("INSERT INTO orders VALUES (1, 'a loom', 120), (1, 'punched cards', 7.5), (2, 'a kite', 3);")
 print("INSERT INTO legal_holds VALUES (2, 'a lawsuit about the kite');")
 PYTHON
@@ -33,8 +36,10 @@ timeline 2
 tale "His subscription is active again, and support has a mail."
 books bob@example.com
 
-scene "Cy leaves, but the CRM refuses: beyond the point of no return nothing is undone, a person is called"
-tell crm '{"match": {"method": "DELETE", "email": "^cy@"}, "status": 422, "times": 1, "body": {"error": "an open ticket"}}'
+scene "Cy leaves, but the CRM refuses: beyond the point of no return nothing is undone, a person" \
+	"is called"
+tell crm '{"match": {"method": "DELETE", "email": "^cy@"}, "status": 422, "times": 1,
+	"body": {"error": "an open ticket"}}'
 sql "INSERT INTO leaving (customer) VALUES (3);" support
 expect 3 stuck
 sql "SELECT key, reason, remedy FROM dataflows.stuck;"
@@ -45,21 +50,26 @@ timeline 3
 
 scene "Ada is forgotten here, too"
 sql "SELECT dataflows.forget('off-boarding', '1');"
-sql "SELECT key, state, input, result FROM dataflows.runs WHERE workflow = 'off-boarding' ORDER BY started_at;"
+sql "SELECT key, state, input, result FROM dataflows.runs WHERE workflow = 'off-boarding'
+	ORDER BY started_at;"
 
 scene "What was promised"
-must "two have left, one has not" "SELECT string_agg(state, ', ' ORDER BY started_at) FROM dataflows.runs" \
+must "two have left, one has not" "SELECT string_agg(state, ', ' ORDER BY started_at)
+	FROM dataflows.runs" \
 	"completed, rolled_back, completed"
 must_live "Ada is nowhere any more, and had one mail" ada@example.com "0/0/0/1 of 1/1/1/1"
 must_live "Cy neither" cy@example.com "0/0/0/1 of 1/1/1/1"
 must_live "Bob is where he was" bob@example.com "1/1/1/0 of 1/1/1/0"
 must_live "support was told once" support@example.com "0/0/0/1 of 0/0/0/1"
 must "each of those who left was exported once, and only they" \
-	"SELECT string_agg(customer || ': ' || jsonb_array_length(data->'orders'), ', ' ORDER BY customer) FROM exports" "1: 2, 3: 0"
+	"SELECT string_agg(customer || ': ' || jsonb_array_length(data->'orders'), ', '
+		ORDER BY customer) FROM exports" "1: 2, 3: 0"
 must "our tables know only Bob" "SELECT string_agg(email, ', ') FROM customers" bob@example.com
-must "Bob's subscription was cancelled, and is active again" "SELECT string_agg(step || ' ' || undo_state, ', ' ORDER BY n)
+must "Bob's subscription was cancelled, and is active again" \
+	"SELECT string_agg(step || ' ' || undo_state, ', ' ORDER BY n)
 	FROM dataflows.steps WHERE key = '2' AND undo_state <> 'none'" "cancel-subscription undone"
 promise "billing says so too" "$(record billing bob@example.com subscription)" active
-PGUSER=postgres must "no run, step or signal names Ada" "SELECT count(*) FROM dataflows.run r, dataflows.step s
+PGUSER=postgres must "no run, step or signal names Ada" \
+	"SELECT count(*) FROM dataflows.run r, dataflows.step s
 	WHERE r.run = s.run AND (r::text || s::text) LIKE '%ada@%'" 0
 must_nothing_open

@@ -383,8 +383,8 @@ server_complete(const DfSystem *system, DfOptionProblem *problem)
 	if (system->retry.initial_ms > system->retry.max_ms)
 		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
 					  pstrdup("option \"retry_initial\" is longer than \"retry_max\""),
-					  psprintf("Set \"retry_max\" to at least \"retry_initial\"; where they are not "
-							   "set, they are %s and %s.",
+					  psprintf("Set \"retry_max\" to at least \"retry_initial\"; where they "
+							   "are not set, they are %s and %s.",
 							   df_duration_text(df_system_presets()->retry.max_ms),
 							   df_duration_text(df_system_presets()->retry.initial_ms)));
 	if (system->idempotency_header != NULL && find_header(system, system->idempotency_header) >= 0)

@@ -69,7 +69,7 @@ typedef struct DfStep
 	bool to_send; /* the dispatcher is to send `phase` */
 	bool to_run_sql; /* SQL: a sql worker is to run it, or its undo */
 	bool to_insert_child; /* its child run is to be inserted */
-	bool has_own_child; /* a child run that was inserted for it, not one that held its key already */
+	bool has_own_child; /* its child run was inserted for it, and did not hold its key already */
 	DfMessageKind child_request; /* CANCEL or UNDO: to be sent to the child run */
 	bool in_flight;
 	bool told; /* the body has learnt what came of it */

@@ -57,7 +57,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             for resource in document['resourceSpans']:
                 for scope in resource['scopeSpans']:
                     for span in scope['spans']:
-                        spans.append(dict(span, attributes=attributes(span), resource=attributes(resource['resource'])))
+                        spans.append(dict(span, attributes=attributes(span),
+                                          resource=attributes(resource['resource'])))
         self.answer(200, {'partialSuccess': {}})
 
 

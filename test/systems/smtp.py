@@ -29,7 +29,8 @@ SERVICES = {
     "odd": (False, True, ["X-UNKNOWN"], True),
     "closed": (False, True, [], False),
 }
-FAULT = re.compile(r"^(busy|nobody|closing|later|spam|lost|dropped|cut|hang|slow|early|garbled)(\d*)(?:[-.]|$)")
+FAULT = re.compile(r"^(busy|nobody|closing|later|spam|lost|dropped|cut|hang|slow|early|garbled)"
+                   r"(\d*)(?:[-.]|$)")
 
 
 class Book:
@@ -59,7 +60,8 @@ class Server:
     def fault(self, address, stage):
         """The fault that an address asks for at this stage, as often as it says."""
         match = FAULT.match(address)
-        stages = {"busy": "rcpt", "nobody": "rcpt", "closing": "rcpt", "cut": "data", "early": "data"}
+        stages = {"busy": "rcpt", "nobody": "rcpt", "closing": "rcpt", "cut": "data",
+                  "early": "data"}
         if not match or stages.get(match[1], "end") != stage:
             return None
         self.seen[address] = self.seen.get(address, 0) + 1
@@ -132,9 +134,11 @@ class Session:
             data = base64.b64decode(initial).decode() if initial else await self.challenge("")
             _, user, password = data.split("\0")
         elif mechanism == "LOGIN":
-            user = base64.b64decode(initial).decode() if initial else await self.challenge("Username:")
+            user = (base64.b64decode(initial).decode() if initial
+                    else await self.challenge("Username:"))
             password = await self.challenge("Password:")
-        self.server.book.write(event="auth", service=self.name, mechanism=mechanism, user=user, tls=self.encrypted)
+        self.server.book.write(event="auth", service=self.name, mechanism=mechanism, user=user,
+                               tls=self.encrypted)
         if (user, password) == (self.server.user, self.server.password):
             self.user = user
             await self.say("235 2.7.0 welcome")
@@ -182,7 +186,8 @@ class Session:
 
     def accept(self, raw):
         head = email.message_from_bytes(raw, policy=email.policy.default)
-        self.server.book.write(event="accepted", service=self.name, message_id=head["Message-ID"], sender=self.sender,
+        self.server.book.write(event="accepted", service=self.name, message_id=head["Message-ID"],
+                               sender=self.sender,
                                recipients=self.recipients, user=self.user, tls=self.encrypted,
                                raw=base64.b64encode(raw).decode())
 
@@ -267,9 +272,11 @@ async def serve(options):
 
 def make_certificate(options):
     if not os.path.exists(options.certificate):
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-                        "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", options.key,
-                        "-out", options.certificate], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                        "-subj", "/CN=localhost",
+                        "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", 
+                        "-keyout", options.key, "-out", options.certificate],
+                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def show(path):
@@ -286,7 +293,8 @@ def show(path):
             facts["names"] = [name for name, _ in message.items()]
             facts["defects"] = [repr(d) for part in message.walk() for d in part.defects]
             facts["type"] = message.get_content_type()
-            facts["parts"] = [[part.get_content_type(), part.get_content().replace("\r\n", "\n")] for part in message.walk()
+            facts["parts"] = [[part.get_content_type(), part.get_content().replace("\r\n", "\n")]
+                              for part in message.walk()
                               if not part.is_multipart()]
             facts["raw"] = raw.decode("latin-1")
         out.append(facts)

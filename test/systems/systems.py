@@ -21,15 +21,18 @@ from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit
 
 THINGS = {"identity": "users", "billing": "customers", "crm": "contacts", "email": "send"}
 PREFIX = {"identity": "usr", "billing": "cus", "crm": "con", "email": "msg"}
-REASONS = {100: "Continue", 200: "OK", 201: "Created", 202: "Accepted", 204: "No Content", 302: "Found",
+REASONS = {100: "Continue", 200: "OK", 201: "Created", 202: "Accepted", 204: "No Content",
+           302: "Found",
            400: "Bad Request", 401: "Unauthorized", 402: "Payment Required", 403: "Forbidden",
            404: "Not Found", 405: "Method Not Allowed", 409: "Conflict", 410: "Gone",
            411: "Length Required", 422: "Unprocessable Entity", 429: "Too Many Requests",
            500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable"}
-FAULTS = {"status", "latency", "hang", "late", "reset_before", "lost", "truncated", "invalid_json", "drip",
+FAULTS = {"status", "latency", "hang", "late", "reset_before", "lost", "truncated", "invalid_json",
+          "drip",
           "huge", "half_headers", "redirect", "nul", "bad_utf8", "empty", "echo"}
 # faults after which the effect has happened all the same, unless "effect" says otherwise
-AFTER_EFFECT = {"latency", "lost", "truncated", "invalid_json", "drip", "huge", "half_headers", "nul", "bad_utf8",
+AFTER_EFFECT = {"latency", "lost", "truncated", "invalid_json", "drip", "huge", "half_headers",
+                "nul", "bad_utf8",
                 "empty"}
 MAX_REQUEST = 64 * 1024 * 1024
 LOG_KEPT = 20000
@@ -154,8 +157,10 @@ class Tokens:
 
     def __init__(self, rng):
         self.rng = rng
-        self.config = {"client_id": "dataflows", "client_secret": "the client's secret", "auth": "both",
-                       "expires_in": 3600, "say_expires": True, "uses": None, "token_type": "Bearer", "scope": None}
+        self.config = {"client_id": "dataflows", "client_secret": "the client's secret",
+                       "auth": "both",
+                       "expires_in": 3600, "say_expires": True, "uses": None,
+                       "token_type": "Bearer", "scope": None}
         self.issued = {}
         self.asked = self.refused = 0
 
@@ -173,13 +178,15 @@ class Tokens:
         if (name, secret) != (self.config["client_id"], self.config["client_secret"]) or \
                 self.config["auth"] not in (how, "both"):
             self.refused += 1
-            return 401, {"error": "invalid_client", "error_description": "not %s with %s" % (name, secret)}
+            return 401, {"error": "invalid_client",
+                         "error_description": "not %s with %s" % (name, secret)}
         if request.data().get("grant_type") != "client_credentials":
             return 400, {"error": "unsupported_grant_type"}
         if request.data().get("scope") != self.config["scope"]:
             return 400, {"error": "invalid_scope"}
         token = "token/%d-%032x" % (len(self.issued) + 1, self.rng.getrandbits(128))
-        self.issued[token] = {"at": time.time(), "uses": 0, "revoked": False, "life": self.config["expires_in"], "late": 0}
+        self.issued[token] = {"at": time.time(), "uses": 0, "revoked": False,
+                              "life": self.config["expires_in"], "late": 0}
         answer = {"access_token": token, "token_type": self.config["token_type"]}
         if self.config["say_expires"]:
             answer["expires_in"] = self.config["expires_in"]
@@ -193,7 +200,8 @@ class Tokens:
         if entry["life"] is not None and time.time() > entry["at"] + entry["life"]:
             entry["late"] += 1
             return False
-        if entry["revoked"] or (self.config["uses"] is not None and entry["uses"] >= self.config["uses"]):
+        if entry["revoked"] or (self.config["uses"] is not None
+                                and entry["uses"] >= self.config["uses"]):
             return False
         entry["uses"] += 1
         return True
@@ -241,7 +249,8 @@ class System:
 
     def apply(self, line):
         if line["op"] == "create":
-            record = {"id": line["id"], "email": line["email"], "data": line["data"], "key": line.get("key"),
+            record = {"id": line["id"], "email": line["email"], "data": line["data"],
+                      "key": line.get("key"),
                       "created_at": line["at"], "deleted_at": None}
             self.records[record["id"]] = record
             self.live_email.setdefault(record["email"], []).append(record["id"])
@@ -269,8 +278,10 @@ class System:
             self.key_uses[key] = self.key_uses.get(key, 0) + 1
         if len(self.log) >= LOG_KEPT:
             del self.log[:LOG_KEPT // 2]
-        self.log.append({"at": time.time(), "traceparent": request.headers.get("traceparent"), "method": request.method, "target": request.target,
-                         "email": request.email(), "key": key, "status": status, "together": together,
+        self.log.append({"at": time.time(), "traceparent": request.headers.get("traceparent"),
+                         "method": request.method, "target": request.target,
+                         "email": request.email(), "key": key, "status": status,
+                         "together": together,
                          "fault": fault.kind if fault else None, "bytes": len(request.raw)})
 
     def perform(self, request):
@@ -280,7 +291,8 @@ class System:
             return self.world.tokens.issue(request)
         if self.config["oauth"] and not self.world.tokens.accepts(request):
             return 401, {"error": "who are you?"}
-        if self.config["bearer"] and request.headers.get("authorization") != "Bearer " + self.config["bearer"]:
+        bearer = self.config["bearer"]
+        if bearer and request.headers.get("authorization") != "Bearer " + bearer:
             return 401, {"error": "who are you?"}
         if not key or not self.config["idempotency"] or request.method not in ("POST", "PATCH"):
             return self.act(request)
@@ -409,8 +421,10 @@ class System:
         return out
 
     def books(self):
-        return {"system": self.name, "records": list(self.records.values()), "live": len(self.live()),
-                "requests": self.counts, "total": sum(self.counts.values()), "replays": self.replays,
+        return {"system": self.name, "records": list(self.records.values()),
+                "live": len(self.live()),
+                "requests": self.counts, "total": sum(self.counts.values()),
+                "replays": self.replays,
                 "resent_keys": sum(1 for n in self.key_uses.values() if n > 1),
                 "faults": [f.show() for f in self.faults]}
 
@@ -445,7 +459,8 @@ class World:
     async def listen(self, name):
         loop = asyncio.get_running_loop()
         system = self.systems.get(name)
-        server = await loop.create_server(lambda: Connection(self, system), "127.0.0.1", self.ports.get(name, 0),
+        server = await loop.create_server(lambda: Connection(self, system), "127.0.0.1",
+                                          self.ports.get(name, 0),
                                           backlog=512)
         self.servers[name] = server
         self.ports[name] = server.sockets[0].getsockname()[1]
@@ -564,7 +579,8 @@ class Connection(asyncio.Protocol):
                 self.answer(status, body, head=request.method == "HEAD")
             return
         if fault.kind == "late":
-            asyncio.get_running_loop().call_later(fault.spec.get("ms", 500) / 1000.0, system.perform, request)
+            asyncio.get_running_loop().call_later(fault.spec.get("ms", 500) / 1000.0,
+                                                  system.perform, request)
         status, body = system.perform(request) if fault.effect() else (None, None)
         system.note(request, status, fault, together)
         self.echoed = request.headers
@@ -601,7 +617,8 @@ class Connection(asyncio.Protocol):
 
     def fault_echo(self, spec, status, body):
         """What some systems do: send back what they were sent."""
-        self.answer(int(spec.get("status", 422)), {"error": "look what you sent", "headers": self.echoed},
+        self.answer(int(spec.get("status", 422)), {"error": "look what you sent",
+                                                   "headers": self.echoed},
                     "X-Echo: %s\r\n" % self.echoed.get("authorization", "none"))
 
     def fault_latency(self, spec, status, body):
@@ -620,7 +637,8 @@ class Connection(asyncio.Protocol):
 
     def fault_truncated(self, spec, status, body):
         payload = json.dumps(body).encode()
-        head = "HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (status, len(payload))
+        head = ("HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+                % (status, len(payload)))
         self.transport.write(head.encode() + payload[:len(payload) // 2])
         self.transport.close()
 
@@ -639,7 +657,8 @@ class Connection(asyncio.Protocol):
     def fault_drip(self, spec, status, body):
         payload = json.dumps(body).encode()
         self.busy = True
-        head = "HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (status, len(payload))
+        head = ("HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+                % (status, len(payload)))
         self.transport.write(head.encode())
         asyncio.ensure_future(self.drip(payload, spec.get("ms", 200) / 1000.0))
 
@@ -698,7 +717,8 @@ async def serve(args):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port-file", help="write the addresses there instead of to stdout")
-    parser.add_argument("--ports", help="identity,billing,crm,email,control; default: chosen by the system")
+    parser.add_argument("--ports",
+                        help="identity,billing,crm,email,control; default: chosen by the system")
     parser.add_argument("--books", help="append-only ledger; read at the start if it is there")
     parser.add_argument("--seed", type=int, help="of the randomness in faults and ids")
     parser.add_argument("--with-stdin", action="store_true", help="end when stdin is closed")

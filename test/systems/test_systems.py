@@ -51,7 +51,8 @@ class SystemsTest(unittest.TestCase):
 
     @classmethod
     def start(cls):
-        cls.process = subprocess.Popen([sys.executable, os.path.join(HERE, "systems.py"), "--books", cls.ledger,
+        cls.process = subprocess.Popen([sys.executable, os.path.join(HERE, "systems.py"), "--books",
+                                        cls.ledger,
                                         "--seed", "1", "--with-stdin"],
                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         cls.urls = json.loads(cls.process.stdout.readline())
@@ -81,7 +82,8 @@ class SystemsTest(unittest.TestCase):
         self.assertEqual(self.identity("GET", "/users/" + user["id"])[1], user)
         self.assertEqual(self.identity("GET", "/users?email=a%40x")[1], [user])
         self.assertEqual(self.identity("GET", "/users?email=b%40x")[1], [])
-        self.assertEqual(self.identity("PATCH", "/users/" + user["id"], {"name": "A"})[1]["name"], "A")
+        self.assertEqual(self.identity("PATCH", "/users/" + user["id"], {"name": "A"})[1]["name"],
+                         "A")
         self.assertEqual(self.identity("DELETE", "/users/" + user["id"])[0], 200)
         self.assertEqual(self.identity("DELETE", "/users/" + user["id"])[0], 404)
         books = self.identity("GET", "/_books")[1]
@@ -118,15 +120,18 @@ class SystemsTest(unittest.TestCase):
         books = self.billing("GET", "/_books")[1]
         self.assertEqual((books["live"], books["replays"], books["resent_keys"]), (1, 1, 1))
         self.billing("POST", "/_config", {"idempotency": False})
-        self.assertNotEqual(self.billing("POST", "/customers", {"email": "a@x"}, key)[1]["id"], first[1]["id"])
+        self.assertNotEqual(self.billing("POST", "/customers", {"email": "a@x"}, key)[1]["id"],
+                            first[1]["id"])
 
     def test_bearer(self):
         self.crm("POST", "/_config", {"bearer": "s3cret"})
         self.assertEqual(self.crm("GET", "/contacts")[0], 401)
-        self.assertEqual(self.crm("GET", "/contacts", headers={"Authorization": "Bearer s3cret"})[0], 200)
+        self.assertEqual(self.crm("GET", "/contacts",
+                                  headers={"Authorization": "Bearer s3cret"})[0], 200)
 
     def test_status_so_many_times(self):
-        self.crm("POST", "/_faults", {"match": {"method": "POST", "email": "^a@"}, "times": 2, "status": 503,
+        self.crm("POST", "/_faults", {"match": {"method": "POST", "email": "^a@"}, "times": 2,
+                                      "status": 503,
                                       "retry_after": 1})
         self.assertEqual(self.crm("POST", "/contacts", {"email": "b@x"})[0], 201)
         self.assertEqual(self.crm("POST", "/contacts", {"email": "a@x"})[0], 503)
@@ -166,7 +171,8 @@ class SystemsTest(unittest.TestCase):
         with self.assertRaises(ValueError):
             self.crm("POST", "/contacts", {"email": "a@x"})
         self.crm("POST", "/_faults", {"fault": "huge", "times": 1, "bytes": 3000000})
-        self.assertGreater(len(self.crm("POST", "/contacts", {"email": "a@x"}, raw=True)[1]), 3000000)
+        self.assertGreater(len(self.crm("POST", "/contacts", {"email": "a@x"}, raw=True)[1]),
+                           3000000)
         self.crm("POST", "/_faults", {"fault": "redirect", "times": 1})
         self.assertEqual(self.crm("POST", "/contacts", {"email": "a@x"})[0], 302)
         for fault, text in (("nul", b"\\u0000"), ("bad_utf8", b"\xff")):

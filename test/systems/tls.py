@@ -3,8 +3,9 @@
 
 tls.py --port-file FILE --directory DIR --to PORT [--with-stdin]
 
-Bytes are passed on to PORT of this machine. DIR gets the certificates, made by openssl: ca.pem, client.pem, client.key,
-other.pem (the certificate of another authority). The port file gets {"good": port, ...}:
+Bytes are passed on to PORT of this machine. DIR gets the certificates, made by openssl: ca.pem,
+client.pem, client.key, other.pem (the certificate of another authority). The port file gets
+{"good": port, ...}:
 
 good      a certificate for localhost and 127.0.0.1
 mutual    wants a certificate of the client's
@@ -33,7 +34,8 @@ CERTIFICATES = {
     "stranger": ("other", LOCAL, 2),
     "client": ("ca", "subjectAltName=DNS:dataflows", 2),
 }
-SERVICES = {"good": "server", "mutual": "server", "name": "name", "expired": "expired", "stranger": "stranger",
+SERVICES = {"good": "server", "mutual": "server", "name": "name", "expired": "expired",
+            "stranger": "stranger",
             "old": "server", "loses": "server", "abrupt": "server"}
 lost = 0
 
@@ -54,7 +56,8 @@ commonName = supplied
 
 
 def openssl(*arguments):
-    subprocess.run(["openssl", *arguments], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(["openssl", *arguments], check=True, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
 
 
 def write(name, text):
@@ -72,13 +75,17 @@ def make_certificates(directory):
     write("index.txt", "")
     write("serial", "01\n")
     for name in ("ca", "other"):
-        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=" + name,
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+                "/CN=" + name,
                 "-keyout", name + ".key", "-out", name + ".pem")
     for name, (authority, names, days) in CERTIFICATES.items():
         write(name + ".ext", names + "\n")
-        openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=" + name, "-keyout", name + ".key", "-out", name + ".csr")
-        openssl("ca", "-batch", "-notext", "-config", "authority.cnf", "-cert", authority + ".pem", "-keyfile", authority + ".key",
-                "-in", name + ".csr", "-extfile", name + ".ext", "-startdate", date(-2), "-enddate", date(days), "-out", name + ".pem")
+        openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=" + name, "-keyout",
+                name + ".key", "-out", name + ".csr")
+        openssl("ca", "-batch", "-notext", "-config", "authority.cnf", "-cert", authority + ".pem",
+                "-keyfile", authority + ".key",
+                "-in", name + ".csr", "-extfile", name + ".ext", "-startdate", date(-2),
+                "-enddate", date(days), "-out", name + ".pem")
 
 
 def context_for(service):
@@ -133,7 +140,8 @@ async def main(options):
     ports = {}
     make_certificates(options.directory)
     for service in SERVICES:
-        server = await asyncio.start_server(lambda r, w, service=service: serve(service, options.to, r, w), "127.0.0.1", 0,
+        server = await asyncio.start_server(lambda r, w, service=service:
+                                            serve(service, options.to, r, w), "127.0.0.1", 0,
                                             ssl=context_for(service))
         ports[service] = server.sockets[0].getsockname()[1]
     with open(options.port_file + ".new", "w", encoding="ascii") as file:

@@ -522,7 +522,8 @@ is( number_of(
 # ---- kill -9 -------------------------------------------------------------------------------------
 
 # however long the server takes to come back, there is time left to send again
-as_app($node, 'postgres', q{SELECT dataflows.define_workflow('mailing', 'app.mailing', retry => '{"for": "10min"}')});
+as_app($node, 'postgres',
+	q{SELECT dataflows.define_workflow('mailing', 'app.mailing', retry => '{"for": "10min"}')});
 for my $round (1 .. 6)
 {
 	my $resend = $round % 2 ? 'fail' : 'resend';

@@ -1,6 +1,6 @@
 /*
  * test/unit/http/url_test.c
- *	  Tests of src/http/url.c: paths are joined to bases, values encoded, and nothing leaves its host.
+ *	  Tests of src/http/url.c: paths that are joined to bases stay at their host.
  *
  * An ordinary program that prints TAP.
  *
