@@ -2,7 +2,7 @@
  * types/fate.h
  *	  What became of a request, and what a method does when it is sent twice.
  *
- * The worker says what came back from the network (worker/dispatch.c); flow/
+ * The worker says what came back from the network (worker/flight.c); flow/
  * classifies it.
  */
 #ifndef DF_TYPES_FATE_H

@@ -2,7 +2,7 @@
  * types/response.h
  *	  What came back for a request.
  *
- * The worker's, for as long as it is applied: worker/dispatch.c makes it, the engine
+ * The worker's, for as long as it is applied: worker/flight.c makes it, the engine
  * reads it.
  */
 #ifndef DF_TYPES_RESPONSE_H

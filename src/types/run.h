@@ -112,8 +112,8 @@ typedef struct DfRunWorker
 {
 	dlist_node node; /* run_list.c: in the list of all runs that it holds */
 	bool on_turn_list; /* run_list.c */
-	int in_flight; /* dispatch.c: requests on the wire, or about to leave */
-	int upsets; /* failure.c: errors in a row, not of its making, while it was looked at */
+	int in_flight; /* dispatch.c, flight.c: requests in flight, or about to leave */
+	int transient_errors; /* failure.c: in a row, while this run was being changed */
 	bool response_applied; /* responses.c: one that is not recorded yet */
 	TimestampTz let_go_at; /* failure.c: of a broken run, when its lease is given back */
 	List *deferred_attempts; /* deferred.c: of DfAttempt, to be recorded with it */

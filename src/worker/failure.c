@@ -22,7 +22,7 @@
 #include "worker/turn.h"
 
 /* after so many transient errors in a row while one run was changed, that run is to blame */
-#define MAX_UPSETS 3
+#define MAX_TRANSIENT_ERRORS 3
 /* after so many failed turns in a row, wait before the next one */
 #define MAX_FAILED_TURNS 3
 
@@ -179,7 +179,7 @@ df_turn_failed(void)
 	blamed = NULL;
 	if (run == NULL)
 		return transient;
-	if (transient && ++run->worker.upsets <= MAX_UPSETS)
+	if (transient && ++run->worker.transient_errors <= MAX_TRANSIENT_ERRORS)
 	{
 		run->engine.advance = true;
 		df_turn_list_add(run);

@@ -72,7 +72,7 @@ df_after_commit(List *runs)
 		DfRun *run = lfirst(lc);
 
 		run->worker.on_turn_list = run->worker.response_applied = false;
-		run->worker.upsets = 0;
+		run->worker.transient_errors = 0;
 		run->engine.advance |= run->engine.awaits_commit;
 		run->engine.awaits_commit = false;
 		if (run->life != DF_LIFE_RELEASED)

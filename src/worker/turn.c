@@ -173,7 +173,7 @@ df_turn(void)
 	failed_early = false;
 	if (df_worker.ndeferred > 0 && (df_leaving() || !df_deferred_waits()))
 		df_record_deferred();
-	/* what is there cannot be recorded for want of a resource: begin nothing more */
+	/* deferred runs cannot be recorded for lack of a resource: begin nothing new */
 	if (!df_failed_for_resources())
 		new_turn();
 	if (df_must_end())

@@ -4,9 +4,9 @@
  *
  *	  responses.c	apply the responses that came
  *	  intake.c		claim runs that are due, read the inbox
- *	  advance.c		enter bodies, make requests ready
+ *	  advance.c		enter bodies; dispatch.c: make their requests ready
  *	  recording.c	write what became of the runs; then turn.c commits
- *	  dispatch.c	send the requests
+ *	  flight.c		send the requests
  *	  failure.c		after an error: is it transient, which run is to blame
  *	  deferred.c	after an error: record runs one by one, now or later
  */

@@ -141,10 +141,10 @@ set_up(DfSlot *slot)
 				(errcode(ERRCODE_SYSTEM_ERROR),
 				 errmsg("dataflows worker could not initialize libcurl")));
 	df_wait_init(df_http_fd());
-	df_worker.places = df_worker.most_places = count_possible_requests();
+	df_worker.request_limit = df_worker.max_request_limit = count_possible_requests();
 	/* unless descriptors are scarce, keep idle connections: a new one costs more than a request */
-	if (df_worker.places < df_max_in_flight)
-		df_http_limit(df_worker.places);
+	if (df_worker.request_limit < df_max_in_flight)
+		df_http_limit(df_worker.request_limit);
 }
 
 /* move bytes, and keep the responses that are complete until a turn has applied them */

@@ -5,6 +5,7 @@
 #ifndef DF_WORKER_H
 #define DF_WORKER_H
 
+#include "engine/outgoing.h"
 #include "fdw/system.h"
 #include "flow/flow.h"
 #include "flow/meaning.h"
@@ -20,15 +21,15 @@
 typedef struct DfSystemUse DfSystemUse;
 
 /*
- * The permit for one request in flight to a system.  Whoever holds it gives it
- * back, or hands it over by copying it and setting `use` to NULL.
+ * The permit for one request in flight to a system.  Its owner gives it back, or hands
+ * it over by copying it and setting `use` to NULL.
  */
 typedef struct DfPlace
 {
 	DfSystemUse *use; /* NULL = none */
 } DfPlace;
 
-/* one request on the wire; lives in its run's memory */
+/* one request in flight, in its run's memory */
 typedef struct DfFlight
 {
 	DfRun *run;
@@ -37,15 +38,15 @@ typedef struct DfFlight
 	DfSystemPolicy policy;
 	struct DfToken *token; /* that it was sent with, NULL = none */
 	uint64 token_serial;
-	struct DfSecrets *secrets; /* not to be kept of its answer; malloc'd, NULL = none */
+	struct DfSecrets *secrets; /* to hide in what is kept of its response; malloc'd, NULL = none */
 } DfFlight;
 
-/* a request that is ready to leave once its intent is committed */
+/* a request that is ready to leave once its intent is committed; in df_turn_cxt */
 typedef struct DfDeparture
 {
 	DfFlight *flight;
 	DfHttpRequest request;
-	struct DfSecrets *hidden; /* the flight's: freed here if it does not leave */
+	struct DfSecrets *hidden; /* the flight's, freed here if the request does not leave */
 	List *secrets; /* of char *: wiped after the request has left */
 } DfDeparture;
 
@@ -63,8 +64,8 @@ typedef struct DfWorker
 
 	/* requests */
 	int in_flight;
-	int places; /* requests at a time for which there are descriptors, as far as is known, */
-	int most_places; /* and at most */
+	int request_limit; /* requests at a time for which there seem to be descriptors */
+	int max_request_limit; /* the most that request_limit can be */
 	List *responses; /* of DfHttpResult, not applied yet */
 	bool token_arrived; /* or will not arrive: check the runs that wait for it */
 
@@ -94,22 +95,41 @@ typedef struct DfWorker
 
 extern DfWorker df_worker;
 
-/* dispatch.c: from steps to requests and from results to replies */
-extern void df_dispatch(DfRun *run, bool urgent);
-extern void df_depart(void);
-extern List *
-df_departures_take_back(void); /* nothing leaves: the run of each step that is changed by that */
-extern void df_departures_withdraw(void);
-extern void df_arrive(DfHttpResult *result);
-extern void df_recover_lost(DfRun *run);
+/* ---- dispatch.c ------------------------------------------------------------- */
 
-/* breaker.c: what all workers know of each system, and our places in it */
+/* makes ready the steps that are to be sent, or only the urgent ones */
+extern void df_dispatch(DfRun *run, bool urgent);
+extern void df_policy_of(const DfSystem *system, DfSystemPolicy *policy); /* NULL = unknown */
+
+/* ---- request_build.c -------------------------------------------------------- */
+
+extern void df_build_request(DfDeparture *departure, const DfSystem *system, const DfStep *step,
+							 const DfOutgoing *out);
+extern char *df_request_url(const DfStep *step, const DfSystem *system, const DfOutgoing *out,
+							const char **problem); /* NULL = see *problem */
+
+/* ---- flight.c --------------------------------------------------------------- */
+
+extern void df_depart(void); /* after the commit */
+extern List *df_departures_take_back(void); /* instead: nothing leaves; returns the changed runs */
+extern void df_departures_withdraw(void); /* before: those of deferred runs do not leave */
+extern void df_arrive(DfHttpResult *result); /* in a turn's transaction */
+extern void df_recover_lost(DfRun *run); /* requests whose worker ended before the response */
+
+/* ---- shortage.c ------------------------------------------------------------- */
+
+extern void df_shortage_met(DfRun *run, DfStep *step, const char *why); /* it could not leave */
+extern void df_shortage_over(void); /* a request has left */
+extern bool df_shortage_waits(TimestampTz *until);
+
+/* ---- breaker.c: what all workers know of each system, and our places in it ---- */
+
 extern DfSystemUse *df_system_use(const DfSystem *system);
 
 /*
- * Takes a place for one request (OPEN), or says when there is likely to be one:
- * that is waited for in the table, so that one slow system does not fill the
- * worker's memory, unless the step is to stay in memory.
+ * OPEN: *place has a place for one request.  Else *until is when there may be one, and
+ * the step waits in memory (FULL) or in the table (LATER), so that one slow system
+ * does not fill the worker's memory.
  */
 extern DfEntrance df_place_take(DfPlace *place, DfSystemUse *use, const DfSystem *system,
 								DfPatience patience, TimestampTz *until);

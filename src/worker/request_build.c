@@ -1,0 +1,120 @@
+/*
+ * worker/request_build.c
+ *	  Builds the HTTP request of a step, with the credentials of its system.
+ *
+ * Runs in a worker, in the turn's transaction.  Copies of credentials are wiped after
+ * the request has left (worker/flight.c).  Never log one, and never keep one elsewhere.
+ */
+#include "postgres.h"
+
+#include "guc.h"
+#include "http/url.h"
+#include "shared/encoding.h"
+#include "worker/secrets.h"
+#include "worker/token.h"
+#include "worker/trace.h"
+
+/* a copy that is wiped after the request has left */
+static char *
+secret(DfDeparture *departure, const char *value)
+{
+	char *copy;
+
+	if (value == NULL)
+		return NULL;
+	copy = pstrdup(value);
+	departure->secrets = lappend(departure->secrets, copy);
+	return copy;
+}
+
+static void
+add_step_headers(const DfStep *step, const char **headers, int *n)
+{
+	JsonbIterator *it;
+	JsonbValue value;
+	JsonbIteratorToken token;
+	char *name = NULL;
+
+	if (step->headers == NULL)
+		return;
+	it = JsonbIteratorInit(&step->headers->root);
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			name = pnstrdup(value.val.string.val, value.val.string.len);
+		else if (token == WJB_VALUE && value.type == jbvString)
+			headers[(*n)++] =
+				psprintf("%s: %s", name,
+						 df_text_to_utf8(pnstrdup(value.val.string.val, value.val.string.len)));
+	}
+}
+
+static const char *const *
+request_headers(DfDeparture *departure, const DfSystem *system, const DfStep *step,
+				const DfOutgoing *out)
+{
+	int extra = step->headers != NULL ? JB_ROOT_COUNT(step->headers) : 0;
+	const char *trace = df_trace_header(departure->flight->run, step);
+	const char **headers = palloc(sizeof(char *) * (system->nheaders + extra + 4));
+	int n = 0;
+
+	for (int i = 0; i < system->nheaders; i++)
+		headers[n++] = secret(departure, system->headers[i]);
+	if (out->content_type != NULL)
+		headers[n++] = psprintf("Content-Type: %s", out->content_type);
+	if (trace != NULL)
+		headers[n++] = trace;
+	if (step->phase != DF_PHASE_UNDO)
+		add_step_headers(step, headers, &n);
+	/* of headers with the same name the last one counts: nothing replaces the key */
+	if (out->idempotency_key != NULL && system->idempotency_header != NULL)
+		headers[n++] =
+			psprintf("%s: %s", system->idempotency_header, df_text_to_utf8(out->idempotency_key));
+	headers[n] = NULL;
+	return headers;
+}
+
+void
+df_build_request(DfDeparture *departure, const DfSystem *system, const DfStep *step,
+				 const DfOutgoing *out)
+{
+	DfHttpRequest *request = &departure->request;
+	const char *token = df_token_take(departure->flight, system);
+
+	departure->hidden = departure->flight->secrets = df_secrets_of(system, token);
+
+	request->method = out->method;
+	request->body = out->body;
+	request->body_len = out->body != NULL ? strlen(out->body) : 0;
+	request->headers = request_headers(departure, system, step, out);
+	request->username = secret(departure, system->username);
+	request->password = secret(departure, system->password);
+	request->bearer_token = secret(departure, token != NULL ? token : system->bearer_token);
+	request->ca_file = system->ca_file != NULL ? pstrdup(system->ca_file) : NULL;
+	request->client_cert = system->client_cert != NULL ? pstrdup(system->client_cert) : NULL;
+	request->client_key = system->client_key != NULL ? pstrdup(system->client_key) : NULL;
+	request->connect_timeout_ms = system->connect_timeout_ms;
+	request->timeout_ms = out->timeout_ms > 0 ? (int) Min(out->timeout_ms, INT_MAX)
+											  : system->timeout_ms;
+	request->max_body = system->max_body > 0 ? system->max_body : df_max_body;
+	request->follow_redirects = system->follow_redirects;
+	request->allow_private = system->allow_private;
+	request->private_origins = system->private_origins != NULL ? pstrdup(system->private_origins)
+															   : NULL;
+	request->mail_from = out->mail_from;
+	request->mail_to = (const char *const *) out->mail_to;
+	request->mail_in_clear = system->mail_in_clear;
+}
+
+/* the system's url may have changed since the step was called */
+char *
+df_request_url(const DfStep *step, const DfSystem *system, const DfOutgoing *out,
+			   const char **problem)
+{
+	if (system->mail == (out->mail_from != NULL))
+		return system->mail ? pstrdup(system->url) : df_url_join(system->url, out->path, problem);
+	*problem =
+		psprintf("the url of system \"%s\" is now %s", step->system,
+				 system->mail ? "that of a mail server" : "not that of a mail server any more");
+	return NULL;
+}
