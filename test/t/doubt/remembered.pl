@@ -1,0 +1,190 @@
+# A loss is remembered until something proves what became of it, whatever comes in between: the
+# books of the systems are the proof that "failed for certain" would be wrong.
+
+use strict;
+use warnings;
+
+use Test::More;
+use HTTP::Tiny;
+use PostgreSQL::Test::Cluster;
+use Dataflows;
+
+my $systems = start_systems();
+my $node = new_node('remembered', conf => "dataflows.undo_for = '10s'");
+my $url = $systems->url('crm');
+my $options =
+	  "url '$url', allow_private 'true', timeout '5s', retry_initial '50ms', retry_max '200ms', "
+	. "settle '300ms', breaker_failures '0', breaker_cooldown '200ms'";
+
+create_systems($node, 'postgres', $systems, workflow => 0);
+$systems->config('crm', idempotency => JSON::PP::false(), unique_email => JSON::PP::true());
+$node->safe_psql('postgres', <<"SQL");
+CREATE SERVER plain FOREIGN DATA WRAPPER dataflows OPTIONS ($options);
+GRANT USAGE ON FOREIGN SERVER plain TO app;
+SQL
+as_app($node, 'postgres', <<'SQL');
+CREATE FUNCTION app.one_step(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN dataflows.post('call', 'plain', '/contacts',
+    jsonb_build_object('email', event->>'email', 'run', dataflows.run_id()),
+    undo => 'DELETE /contacts/{id}', probe => 'GET /contacts?run={run}', probe_found => '$[*]');
+END $$;
+SELECT dataflows.define_workflow('one-step', 'app.one_step');
+SELECT dataflows.define_workflow('careful', 'app.one_step', on_error => 'stuck');
+CREATE FUNCTION app.kept(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM dataflows.post('call', 'plain', '/contacts', jsonb_build_object('email', event->>'email'),
+    undo => 'DELETE /contacts/{id}', accept => ARRAY[409]);
+  PERFORM dataflows.wait_for('go');
+  RETURN NULL;
+END $$;
+SELECT dataflows.define_workflow('kept', 'app.kept');
+SQL
+
+my $number = 0;
+
+# the systems that the probe asks show nothing, however often they are asked
+my $blind = { match => { method => 'GET' }, fault => 'status', status => 404 };
+
+sub start
+{
+	my ($workflow, @faults) = @_;
+	my $email = 'r' . ++$number . '@example.com';
+
+	$systems->clear_faults;
+	$systems->fault('crm', match => { method => 'POST' }, %$_) for @faults;
+	return ($email,
+		as_app(
+			$node, 'postgres', "SELECT dataflows.start('$workflow', '{\"email\": \"$email\"}')"));
+}
+
+sub state_of
+{
+	my ($run) = @_;
+	return as_app($node, 'postgres', "SELECT dataflows.await('$run', '60 s')");
+}
+
+# "ever made/left"
+sub books
+{
+	my ($email) = @_;
+	return join('/', @{ $systems->summary('crm')->{$email} // [ 0, 0 ] });
+}
+
+sub made
+{
+	my ($email) = @_;
+	return (map { $_->{id} } grep { $_->{email} eq $email } @{ $systems->books('crm')->{records} })
+		[0];
+}
+
+sub of_step
+{
+	my ($run, $what) = @_;
+	return $node->safe_psql('postgres',
+		"SELECT $what FROM dataflows.step WHERE run = '$run' AND step = 'call'");
+}
+
+# ---- what comes between the loss and the conflict ------------------------------------------------
+
+my @lost = ({ fault => 'lost', times => 1 });
+
+for my $case (
+	[ 'nothing' ],
+	[ 'a refusal of the credentials', { status => 401, times => 1 } ],
+	[ 'two of them', { status => 401, times => 2 } ],
+	[ 'a request to come later', { status => 503, times => 1 } ],)
+{
+	my ($between, @between) = @$case;
+	my ($email, $run) = start('one-step', @lost, @between, $blind);
+
+	# what is there already is refused by the system itself, with 409
+	is(state_of($run) . ' ' . books($email),
+		'stuck 1/1', "between a loss and a conflict $between: nobody can tell");
+	is(of_step($run, 'state'), 'in_doubt', 'the step is in doubt, not failed for certain');
+	is(of_step($run, 'status'), 409, 'after the conflict');
+	is(of_step($run, 'lost || $$ $$ || coalesce(may_resend, false)'),
+		'1 false', 'the loss is remembered, and in doubt again');
+	like(
+		$node->safe_psql('postgres', "SELECT probe FROM dataflows.pending_undo WHERE run = '$run'"),
+		qr/found 0 records \(status 404\)/,
+		'a person learns what the probe said');
+
+	# a person sees more than the probe
+	$systems->clear_faults;
+	my $resource = sprintf('{"id": "%s"}', made($email));
+
+	is(
+		as_app(
+			$node, 'postgres',
+			"SELECT dataflows.resolve('$run', 'call', 'done', 'seen', '$resource')"
+		),
+		't',
+		'a person finds it');
+	ok(
+		wait_until($node, "SELECT state = 'rolled_back' FROM dataflows.runs WHERE run = '$run'"),
+		'and the run goes on to its end');
+	is(books($email), '1/0', 'nothing is left behind');
+	is(of_step($run, 'lost IS NULL AND resolved = $$done$$'), 't', 'a word of a person is proof');
+}
+
+# ---- retry() -------------------------------------------------------------------------------------
+
+my ($email, $run) = start('careful', @lost, { status => 422, times => 1 }, $blind);
+
+is(state_of($run), 'stuck', 'lost, not found, sent again and refused');
+is(of_step($run, 'state'), 'failed', 'that has failed, as far as anybody knows');
+is(of_step($run, 'lost || $$ $$ || may_resend'), '1 true', 'but the loss is remembered');
+as_app($node, 'postgres', "SELECT dataflows.retry('$run')");
+ok(
+	wait_until(
+		$node,
+		"SELECT r.state = 'stuck' AND s.renewals = 1 AND s.status = 409"
+		  . " AND s.finished_at IS NOT NULL"
+		  . " FROM dataflows.runs r JOIN dataflows.step s USING (run) WHERE run = '$run'"),
+	'a person has it tried again, and it meets what the first attempt did');
+is(of_step($run, 'state') . ' ' . books($email),
+	'in_doubt 1/1', 'in doubt, not failed for certain');
+
+# ---- a restart -----------------------------------------------------------------------------------
+
+($email, $run) = start('one-step', @lost, { status => 503, retry_after => 8, times => 1 }, $blind);
+ok(
+	wait_until(
+		$node, "SELECT state = 'pending' AND status = 503 FROM dataflows.steps WHERE run = '$run'"),
+	'lost, not found, and asked to come later');
+$node->restart;
+is(state_of($run) . ' ' . books($email), 'stuck 1/1', 'a restart later');
+is(of_step($run, 'state'), 'in_doubt', 'the conflict is still one with the first attempt');
+
+# ---- what was there before is not undone, whenever the run is read anew --------------------------
+
+$systems->clear_faults;
+($email, $run) = ('theirs@example.com');
+is(HTTP::Tiny->new->post("$url/contacts", { content => qq({"email": "$email"}) })->{status},
+	201, 'somebody has a contact');
+$run = as_app($node, 'postgres', "SELECT dataflows.start('kept', '{\"email\": \"$email\"}')");
+ok(wait_until($node, "SELECT waiting_for = 'go' FROM dataflows.runs WHERE run = '$run'"),
+	'a step accepts that it is there');
+is(of_step($run, 'state || $$ $$ || status || $$ $$ || kept'),
+	'done 409 true', 'which is recorded');
+$node->restart;
+as_app($node, 'postgres', "SELECT dataflows.cancel('$run')");
+is(state_of($run) . ' ' . books($email),
+	'cancelled 1/1', 'a cancel after a restart leaves it alone');
+
+# ---- an ordinary step costs nothing --------------------------------------------------------------
+
+($email, $run) = start('one-step');
+is(state_of($run) . ' ' . books($email), 'completed 1/1', 'all goes well');
+is(
+	of_step(
+		$run,
+		'num_nonnulls(lost, lost_at, may_resend, ask_probe, probed_at, probe_found, probe_said,'
+		  . ' existed, kept, accepted, maybe_twice, resolved)'),
+	0,
+	'and there is nothing to know');
+
+$node->stop;
+$systems->stop;
+done_testing();
