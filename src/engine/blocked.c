@@ -8,7 +8,7 @@
 #include "postgres.h"
 
 #include "engine/blocked.h"
-#include "engine/due.h"
+#include "engine/run_due.h"
 #include "engine/run_steps.h"
 #include "engine/step_kind.h"
 #include "types/base.h"

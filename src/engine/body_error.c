@@ -11,7 +11,7 @@
 #include "engine/blocked.h"
 #include "engine/body.h"
 #include "engine/body_error.h"
-#include "engine/due.h"
+#include "engine/run_due.h"
 #include "engine/run_failure.h"
 #include "engine/run_life.h"
 #include "engine/run_steps.h"

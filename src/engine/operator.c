@@ -10,7 +10,7 @@
 
 #include "engine/blocked.h"
 #include "engine/child_run.h"
-#include "engine/due.h"
+#include "engine/run_due.h"
 #include "engine/evidence.h"
 #include "engine/operator.h"
 #include "engine/outcome.h"

@@ -10,7 +10,7 @@
 #include "postgres.h"
 
 #include "engine/child_run.h"
-#include "engine/due.h"
+#include "engine/run_due.h"
 #include "engine/run_failure.h"
 #include "engine/park.h"
 #include "engine/run_life.h"

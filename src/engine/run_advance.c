@@ -11,7 +11,7 @@
 
 #include "engine/run_advance.h"
 #include "engine/blocked.h"
-#include "engine/due.h"
+#include "engine/run_due.h"
 #include "engine/entry.h"
 #include "engine/run_failure.h"
 #include "engine/park.h"

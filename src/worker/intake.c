@@ -12,7 +12,7 @@
 #include "utils/memutils.h"
 
 #include "engine/blocked.h"
-#include "engine/due.h"
+#include "engine/run_due.h"
 #include "engine/operator.h"
 #include "engine/run_life.h"
 #include "engine/run_steps.h"

@@ -22,7 +22,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "engine/due.h"
+#include "engine/run_due.h"
 #include "guc.h"
 #include "shared/clock.h"
 #include "shared/slot_queue.h"

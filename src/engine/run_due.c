@@ -1,5 +1,5 @@
 /*
- * engine/due.c
+ * engine/run_due.c
  *	  When something of a run is due, and what becomes of its steps then.
  *
  * Runs in a worker, in its recording transaction, on structs in memory.  Only
@@ -7,7 +7,7 @@
  */
 #include "postgres.h"
 
-#include "engine/due.h"
+#include "engine/run_due.h"
 #include "engine/run_steps.h"
 #include "engine/step_kind.h"
 #include "flow/flow.h"

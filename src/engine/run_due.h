@@ -1,9 +1,9 @@
 /*
- * engine/due.h
+ * engine/run_due.h
  *	  When something of a run is due, and what becomes of its steps then.
  */
-#ifndef DF_DUE_H
-#define DF_DUE_H
+#ifndef DF_RUN_DUE_H
+#define DF_RUN_DUE_H
 
 #include "types/run.h"
 
@@ -16,4 +16,4 @@ extern TimestampTz df_run_next_due(const DfRun *run);
 extern void df_run_send_due_steps(DfRun *run);
 extern void df_run_settle_waits(DfRun *run);
 
-#endif /* DF_DUE_H */
+#endif /* DF_RUN_DUE_H */
