@@ -99,7 +99,7 @@ dataflows_response(PG_FUNCTION_ARGS)
 
 	if (!df_step_ended(step))
 		df_suspend(step);
-	step->told = true;
+	step->seen_by_body = true;
 	PG_RETURN_JSONB_P(ops->response != NULL ? ops->response(step) : response_of(step));
 }
 
@@ -140,7 +140,7 @@ dataflows_wait_all(PG_FUNCTION_ARGS)
 		{
 			Jsonb *detail = df_step_error_detail(step);
 
-			step->told = true;
+			step->seen_by_body = true;
 			appendStringInfo(&failures, "%s%s", failures.len > 0 ? "," : "",
 							 JsonbToCString(NULL, &detail->root, VARSIZE(detail)));
 		}

@@ -64,7 +64,7 @@ stuck_for_unseen_doubt(DfRun *run)
 	{
 		DfStep *step = run->steps[i];
 
-		if (step->state != DF_STEP_DOUBT || step->told || df_is_handler_step(step))
+		if (step->state != DF_STEP_DOUBT || step->seen_by_body || df_is_handler_step(step))
 			continue;
 		df_run_get_stuck(
 			run, DF_ERR_STEP_FAILED,

@@ -183,7 +183,7 @@ df_step_result(FunctionCallInfo fcinfo, DfStep *step)
 	Jsonb *detail;
 
 	Assert(df_step_ended(step));
-	step->told = true;
+	step->seen_by_body = true;
 	if (step->state == DF_STEP_DONE)
 	{
 		if (step->output == NULL)

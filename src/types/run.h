@@ -93,7 +93,7 @@ typedef struct DfRunEngine
 	int nblocked;
 	bool blocked_any; /* one of them will do */
 
-	TimestampTz fails_at; /* due.c: its deadline, DF_NEVER = none */
+	TimestampTz fails_at; /* run_due.c: its deadline, DF_NEVER = none */
 	TimestampTz retained_until; /* park.c: it may be RETAINED till then, DF_NEVER = anew */
 	int depth; /* callers above it, -1 = not known yet: step_call.c */
 

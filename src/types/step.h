@@ -18,7 +18,7 @@
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
 
-/* what is to be sent next for a step that is in flight or about to be */
+/* which request of a step is in flight, or is sent next */
 typedef enum DfPhase
 {
 	DF_PHASE_DO,
@@ -62,21 +62,21 @@ typedef struct DfStep
 	const DfStepSpec *spec; /* df_step_spec() has it; NULL = nobody has asked yet */
 	int index; /* in run->steps */
 	bool traced; /* its span was put out */
-	bool fresh; /* no row yet */
+	bool fresh; /* it has no row yet */
 	bool dirty; /* differs from its row */
-	bool evidence_dirty; /* so does its evidence, too */
-	bool rerendered; /* so does its intent */
+	bool evidence_dirty; /* so does its evidence */
+	bool rerendered; /* so does its intent: retry() renewed it */
 	bool to_send; /* the dispatcher is to send `phase` */
 	bool to_run_sql; /* SQL: a sql worker is to run it, or its undo */
 	bool to_insert_child; /* its child run is to be inserted */
 	bool has_own_child; /* its child run was inserted for it, and did not hold its key already */
 	DfMessageKind child_request; /* CANCEL or UNDO: to be sent to the child run */
 	bool in_flight;
-	bool told; /* the body has learnt what came of it */
-	/* its probe has just been answered: put off, it would be asked again, for ever perhaps */
+	bool seen_by_body; /* the body has been given its outcome */
+	/* its probe has just been answered; if it waited in line, the probe would be asked again */
 	bool urgent;
-	TimestampTz not_before; /* urgent, and has no place: when to look for one again */
-	bool unauthorized; /* its token was refused, it is sent again with a fresh one */
+	TimestampTz not_before; /* urgent, and got no place: when to try for one again */
+	bool unauthorized; /* its token was refused: it is sent again with a new one */
 	DfPhase phase;
 	int called; /* number of the entry that last called it */
 	int next_same; /* index of the next step of that base name, -1 */
