@@ -5,7 +5,8 @@
 #ifndef DF_ENGINE_STEP_SPEC_H
 #define DF_ENGINE_STEP_SPEC_H
 
-#include "df_types.h"
+#include "types/retry.h"
+#include "types/run.h"
 
 /* parsed when it is first asked for, and again if the step was rendered anew */
 extern const DfStepSpec *df_step_spec(DfRun *run, DfStep *step);

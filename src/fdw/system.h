@@ -6,7 +6,7 @@
 #ifndef DF_FDW_SYSTEM_H
 #define DF_FDW_SYSTEM_H
 
-#include "df_types.h"
+#include "types/retry.h"
 
 typedef struct DfSystem
 {

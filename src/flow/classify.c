@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "flow/flow.h"
+#include "types/base.h"
 
 /* classes that a deploy error has: a person is needed, nothing is undone */
 static const char *const stuck_classes[] = {

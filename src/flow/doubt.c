@@ -23,6 +23,7 @@
 #include "flow/doubt.h"
 #include "flow/flow.h"
 #include "flow/names.h"
+#include "types/base.h"
 
 /* a probe that gets no answer is given up after this, if the step has no limit of its own */
 #define PROBE_FOR_MS (INT64CONST(24) * 3600 * 1000)

@@ -7,7 +7,10 @@
 #ifndef DF_FLOW_H
 #define DF_FLOW_H
 
-#include "df_types.h"
+#include "datatype/timestamp.h"
+#include "types/message.h"
+#include "types/retry.h"
+#include "types/states.h"
 
 /* ---- run_state.c, step_state.c -------------------------------------------- */
 

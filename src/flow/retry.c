@@ -12,6 +12,7 @@
 #include "common/int.h"
 
 #include "flow/flow.h"
+#include "types/base.h"
 
 /* no system gets to put us off for longer than that */
 #define MAX_RETRY_AFTER_MS (INT64CONST(3600) * 1000)

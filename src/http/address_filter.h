@@ -5,8 +5,6 @@
 #ifndef DF_HTTP_ADDRESS_FILTER_H
 #define DF_HTTP_ADDRESS_FILTER_H
 
-#include "df_types.h"
-
 #include <sys/socket.h>
 
 /* NULL if the address is a public one, else a word for what it is ("private") */

@@ -9,7 +9,7 @@
 #ifndef DF_HTTP_CLIENT_H
 #define DF_HTTP_CLIENT_H
 
-#include "df_types.h"
+#include "types/fate.h"
 
 typedef struct DfHttpRequest
 {

@@ -5,8 +5,6 @@
 #ifndef DF_HTTP_OAUTH_H
 #define DF_HTTP_OAUTH_H
 
-#include "df_types.h"
-
 /* RFC 6749 sets no limit; what is longer would not fit into servers' headers */
 #define DF_MAX_TOKEN 16384
 

@@ -5,8 +5,6 @@
 #ifndef DF_HTTP_REQUEST_H
 #define DF_HTTP_REQUEST_H
 
-#include "df_types.h"
-
 #include <curl/curl.h>
 
 #include "http/client.h"

@@ -5,8 +5,6 @@
 #ifndef DF_HTTP_RESPONSE_H
 #define DF_HTTP_RESPONSE_H
 
-#include "df_types.h"
-
 /* all header lines of one exchange, interim answers included */
 #define DF_MAX_HEADER_BYTES (64 * 1024)
 

@@ -5,8 +5,6 @@
 #ifndef DF_HTTP_URL_H
 #define DF_HTTP_URL_H
 
-#include "df_types.h"
-
 /*
  * Joins a system's base URL and a step's path ("/users/1?x=y").  NULL, with
  * *why set to a constant sentence, if the path would leave the host, has a

@@ -5,7 +5,7 @@
 #ifndef DF_FORM_H
 #define DF_FORM_H
 
-#include "df_types.h"
+#include "utils/jsonb.h"
 
 /* "a=1&b=x%20y" as an object of strings; a name that comes again makes an array; changes `text` */
 extern Jsonb *df_form_parse(char *text);

@@ -38,6 +38,7 @@
 #include "store/store.h"
 #include "store/subxact.h"
 #include "store/xact.h"
+#include "types/base.h"
 #include "worker/guarded.h"
 #include "worker/process.h"
 #include "worker/wait.h"

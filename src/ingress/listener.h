@@ -9,7 +9,6 @@
 #ifndef DF_LISTENER_H
 #define DF_LISTENER_H
 
-#include "df_types.h"
 #include "ingress/strict.h"
 
 typedef struct DfField

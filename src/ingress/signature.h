@@ -5,8 +5,6 @@
 #ifndef DF_SIGNATURE_H
 #define DF_SIGNATURE_H
 
-#include "df_types.h"
-
 typedef enum DfVerify
 {
 	DF_VERIFY_NONE,

@@ -5,8 +5,6 @@
 #ifndef DF_STRICT_H
 #define DF_STRICT_H
 
-#include "df_types.h"
-
 struct MHD_Connection;
 
 /*

@@ -5,7 +5,7 @@
 #ifndef DF_WEBHOOK_H
 #define DF_WEBHOOK_H
 
-#include "df_types.h"
+#include "utils/jsonb.h"
 
 typedef struct DfWebhookAnswer
 {

@@ -5,7 +5,7 @@
 #ifndef DF_AUTHOR_H
 #define DF_AUTHOR_H
 
-#include "df_types.h"
+#include "nodes/pg_list.h"
 
 /* start_on_insert() and signal_on_change(), as GRANT names them */
 extern List *df_trigger_functions(void);

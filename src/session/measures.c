@@ -30,9 +30,10 @@
 #include "shared/slots.h"
 #include "shared/system_state.h"
 #include "store/due.h"
-#include "store/identity.h"
 #include "store/gauges.h"
+#include "store/identity.h"
 #include "store/store.h"
+#include "types/base.h"
 
 PG_FUNCTION_INFO_V1(dataflows_metrics);
 

@@ -5,7 +5,7 @@
 #ifndef DF_MEASURES_H
 #define DF_MEASURES_H
 
-#include "df_types.h"
+#include "nodes/pg_list.h"
 #include "shared/metrics.h"
 
 typedef struct DfSample

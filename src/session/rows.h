@@ -7,7 +7,6 @@
 
 #include "access/htup_details.h"
 #include "access/tupdesc.h"
-#include "df_types.h"
 #include "fmgr.h"
 #include "nodes/pg_list.h"
 

@@ -5,10 +5,10 @@
 #ifndef DF_START_H
 #define DF_START_H
 
-#include "df_types.h"
 #include "shared/limits.h"
 #include "store/run_start.h"
 #include "store/workflow_table.h"
+#include "utils/uuid.h"
 
 /* warns once per session if nothing will move for lack of an engine */
 extern void df_warn_not_moving(void);

@@ -29,6 +29,7 @@
 #include "store/store.h"
 #include "store/subxact.h"
 #include "store/version.h"
+#include "types/base.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"

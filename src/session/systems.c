@@ -15,6 +15,7 @@
 #include "session/rows.h"
 #include "shared/clock.h"
 #include "shared/system_state.h"
+#include "types/base.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"

@@ -5,7 +5,8 @@
 #ifndef DF_CLOCK_H
 #define DF_CLOCK_H
 
-#include "df_types.h"
+#include "datatype/timestamp.h"
+#include "utils/uuid.h"
 
 #include <time.h>
 

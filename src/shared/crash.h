@@ -10,7 +10,7 @@
 #ifndef DF_CRASH_H
 #define DF_CRASH_H
 
-#include "df_types.h"
+#include "utils/uuid.h"
 
 /* in the postmaster, when it creates shared memory and no other process runs */
 extern void df_crash_startup(int nslots);

@@ -5,8 +5,6 @@
 #ifndef DF_ENCODING_H
 #define DF_ENCODING_H
 
-#include "df_types.h"
-
 /* palloc'd, or the text itself if nothing is to be converted */
 extern char *df_text_to_utf8(const char *text);
 

@@ -5,8 +5,6 @@
 #ifndef DF_FUNCTION_H
 #define DF_FUNCTION_H
 
-#include "df_types.h"
-
 /*
  * The function "schema.name(jsonb)", names quoted as needed, whatever the search_path
  * is and whether or not the user has USAGE on the schema; InvalidOid = none.

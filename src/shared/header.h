@@ -5,8 +5,6 @@
 #ifndef DF_SHARED_HEADER_H
 #define DF_SHARED_HEADER_H
 
-#include "df_types.h"
-
 /* the header with the idempotency key, unless a system names another */
 #define DF_IDEMPOTENCY_HEADER "Idempotency-Key"
 

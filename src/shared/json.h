@@ -9,8 +9,8 @@
 #ifndef DF_JSON_H
 #define DF_JSON_H
 
-#include "df_types.h"
 #include "lib/stringinfo.h"
+#include "utils/jsonb.h"
 
 /* the body of a response that says what is wrong, as a constant; plain words only */
 #define DF_JSON_ERROR(why) "{\"error\": \"" why "\"}"

@@ -5,7 +5,7 @@
 #ifndef DF_JSON_SIZE_H
 #define DF_JSON_SIZE_H
 
-#include "df_types.h"
+#include "utils/jsonb.h"
 
 /* more levels than a sensible document has; parsers recurse once per level */
 #define DF_MAX_JSON_DEPTH 1000

@@ -5,7 +5,7 @@
 #ifndef DF_JSONPATH_H
 #define DF_JSONPATH_H
 
-#include "df_types.h"
+#include "utils/jsonb.h"
 
 /* both silent: without a match, or after an error at run time, they return false or NULL */
 extern bool df_jsonpath_match(const Jsonb *value, const char *path);

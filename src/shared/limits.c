@@ -11,6 +11,7 @@
 #include "mb/pg_wchar.h"
 #include "shared/json_size.h"
 #include "shared/limits.h"
+#include "types/base.h"
 
 #define KEPT_TEXT 65536
 

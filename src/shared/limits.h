@@ -5,7 +5,7 @@
 #ifndef DF_LIMITS_H
 #define DF_LIMITS_H
 
-#include "df_types.h"
+#include "utils/jsonb.h"
 
 /* signals that may wait for a run, or for a key without a run; more are refused (54000) */
 #define DF_MAX_WAITING_SIGNALS 10000

@@ -25,6 +25,7 @@
 #include "guc.h"
 #include "shared/clock.h"
 #include "shared/metrics.h"
+#include "types/base.h"
 
 #define TRANCHE "dataflows metrics"
 #define LABEL_BYTES 256

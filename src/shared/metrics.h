@@ -8,7 +8,8 @@
 #ifndef DF_METRICS_H
 #define DF_METRICS_H
 
-#include "df_types.h"
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
 
 typedef enum DfMetric
 {

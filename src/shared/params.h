@@ -8,7 +8,6 @@
 #ifndef DF_PARAMS_H
 #define DF_PARAMS_H
 
-#include "df_types.h"
 #include "postmaster/bgworker.h"
 
 typedef struct DfWorkerParams

@@ -5,7 +5,8 @@
 #ifndef DF_RETRY_OPTIONS_H
 #define DF_RETRY_OPTIONS_H
 
-#include "df_types.h"
+#include "types/retry.h"
+#include "utils/jsonb.h"
 
 /*
  * Overrides the fields of *inout that '{"max_attempts", "initial", "max", "for"}' has.

@@ -18,6 +18,7 @@
 
 #include "shared/clock.h"
 #include "shared/slot_queue.h"
+#include "types/base.h"
 
 /* added to the waiting time of a coordinator or a check */
 #define HEAD_START_US (5 * USECS_PER_SEC)

@@ -23,6 +23,7 @@
 #include "shared/system_state.h"
 #include "shared/user_code.h"
 #include "shared/watchdog.h"
+#include "types/base.h"
 
 #define TRANCHE "dataflows"
 /* a worker that gives way frees its slot if it is due again later than this */

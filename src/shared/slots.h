@@ -21,10 +21,11 @@
 #ifndef DF_SLOTS_H
 #define DF_SLOTS_H
 
-#include "df_types.h"
+#include "datatype/timestamp.h"
 #include "storage/condition_variable.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
+#include "utils/uuid.h"
 
 typedef enum DfSlotKind
 {

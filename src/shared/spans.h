@@ -9,7 +9,8 @@
 #ifndef DF_SPANS_H
 #define DF_SPANS_H
 
-#include "df_types.h"
+#include "datatype/timestamp.h"
+#include "utils/uuid.h"
 
 typedef enum DfSpanKind
 {

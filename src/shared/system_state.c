@@ -18,6 +18,7 @@
 #include "guc.h"
 #include "shared/clock.h"
 #include "shared/system_state.h"
+#include "types/base.h"
 
 #define TRANCHE "dataflows_systems"
 /* an entry that was not used for so long may be given to another system */

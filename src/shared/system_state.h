@@ -14,7 +14,7 @@
 #ifndef DF_SYSTEM_STATE_H
 #define DF_SYSTEM_STATE_H
 
-#include "df_types.h"
+#include "datatype/timestamp.h"
 #include "storage/lwlock.h"
 #include "storage/spin.h"
 

@@ -5,7 +5,7 @@
 #ifndef DF_TRACEPARENT_H
 #define DF_TRACEPARENT_H
 
-#include "df_types.h"
+#include "types/run.h"
 
 #define DF_TRACEPARENT_LEN 55
 

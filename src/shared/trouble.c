@@ -16,6 +16,7 @@
 
 #include "shared/clock.h"
 #include "shared/trouble.h"
+#include "types/base.h"
 
 #define LONGEST_MS 60000
 #define FIRST_MS 1000

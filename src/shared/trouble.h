@@ -6,7 +6,6 @@
 #ifndef DF_TROUBLE_H
 #define DF_TROUBLE_H
 
-#include "df_types.h"
 #include "lib/ilist.h"
 #include "shared/slots.h"
 

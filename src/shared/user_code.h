@@ -8,8 +8,6 @@
 #ifndef DF_USER_CODE_H
 #define DF_USER_CODE_H
 
-#include "df_types.h"
-
 /* why we cancelled it; NONE also if another session did */
 typedef enum DfCut
 {

@@ -8,8 +8,6 @@
 #ifndef DF_WAKE_H
 #define DF_WAKE_H
 
-#include "df_types.h"
-
 /* this transaction wrote work for workflows of that owner role */
 extern void df_wake_owner(Oid owner);
 

@@ -10,8 +10,6 @@
 #ifndef DF_WATCHDOG_H
 #define DF_WATCHDOG_H
 
-#include "df_types.h"
-
 /* once per process, after connecting; from then on it counts as busy */
 extern void df_watchdog_start(void);
 extern bool df_watchdog_is_on(void);

@@ -30,6 +30,7 @@
 #include "store/store.h"
 #include "store/subxact.h"
 #include "store/workflow_table.h"
+#include "types/run.h"
 
 #define CHANNEL "channel:"
 #define OUR_CHANNEL "dataflows"

@@ -8,7 +8,7 @@
 #ifndef DF_STORE_ALERT_H
 #define DF_STORE_ALERT_H
 
-#include "df_types.h"
+#include "nodes/pg_list.h"
 
 /* of these runs those that have just got stuck: dataflows.on_stuck hears of them */
 extern void df_alert_runs(List *runs);

@@ -7,7 +7,8 @@
 #ifndef DF_STORE_ALIAS_TABLE_H
 #define DF_STORE_ALIAS_TABLE_H
 
-#include "df_types.h"
+#include "nodes/pg_list.h"
+#include "types/run.h"
 
 /*
  * The run that a signal by key is for, as a subquery: a live run with that key,

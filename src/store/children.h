@@ -8,7 +8,9 @@
 #ifndef DF_STORE_CHILDREN_H
 #define DF_STORE_CHILDREN_H
 
-#include "df_types.h"
+#include "nodes/pg_list.h"
+#include "types/message.h"
+#include "types/run.h"
 
 /* a child run that is to be inserted; `run` and `step` are the caller's */
 typedef struct DfNewChild

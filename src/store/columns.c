@@ -18,6 +18,7 @@
 #include "utils/uuid.h"
 
 #include "store/columns.h"
+#include "types/base.h"
 
 /* ---- text ----------------------------------------------------------------- */
 

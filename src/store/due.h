@@ -7,7 +7,7 @@
 #ifndef DF_STORE_DUE_H
 #define DF_STORE_DUE_H
 
-#include "df_types.h"
+#include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 #include "store/store.h"
 

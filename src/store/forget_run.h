@@ -7,7 +7,8 @@
 #ifndef DF_STORE_FORGET_RUN_H
 #define DF_STORE_FORGET_RUN_H
 
-#include "df_types.h"
+#include "datatype/timestamp.h"
+#include "utils/uuid.h"
 
 typedef struct DfForget
 {

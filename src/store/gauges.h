@@ -7,7 +7,8 @@
 #ifndef DF_STORE_GAUGES_H
 #define DF_STORE_GAUGES_H
 
-#include "df_types.h"
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
 
 typedef enum DfGaugeKind
 {

@@ -10,7 +10,7 @@
 #ifndef DF_STORE_IDENTITY_H
 #define DF_STORE_IDENTITY_H
 
-#include "df_types.h"
+#include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
 /* the present one: "<random>/<oid of the database>", palloc'd */

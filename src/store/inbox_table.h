@@ -8,7 +8,11 @@
 #ifndef DF_STORE_INBOX_TABLE_H
 #define DF_STORE_INBOX_TABLE_H
 
-#include "df_types.h"
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+#include "types/message.h"
+#include "types/states.h"
+#include "utils/uuid.h"
 
 /* the run that something is asked of, as it is now */
 typedef struct DfInboxTarget

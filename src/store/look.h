@@ -7,8 +7,9 @@
 #ifndef DF_STORE_LOOK_H
 #define DF_STORE_LOOK_H
 
-#include "df_types.h"
+#include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
+#include "utils/uuid.h"
 
 /* a run as it is this moment */
 typedef struct DfRunLook

@@ -19,9 +19,10 @@
 
 #include "shared/clock.h"
 #include "shared/trouble.h"
+#include "store/purge.h"
 #include "store/store.h"
 #include "store/subxact.h"
-#include "store/purge.h"
+#include "types/base.h"
 
 /* rows that one statement changes at most */
 #define BATCH 500

@@ -5,7 +5,7 @@
 #ifndef DF_STORE_PURGE_H
 #define DF_STORE_PURGE_H
 
-#include "df_types.h"
+#include "datatype/timestamp.h"
 
 /*
  * Each deletes a batch of what is old at that time, passes over what somebody

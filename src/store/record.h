@@ -5,7 +5,7 @@
 #ifndef DF_STORE_RECORD_H
 #define DF_STORE_RECORD_H
 
-#include "df_types.h"
+#include "nodes/pg_list.h"
 
 /*
  * Writes what is dirty of these runs and marks it clean.  Raises if a run is

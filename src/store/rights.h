@@ -5,8 +5,8 @@
 #ifndef DF_STORE_RIGHTS_H
 #define DF_STORE_RIGHTS_H
 
-#include "df_types.h"
 #include "store/workflow_table.h"
+#include "utils/uuid.h"
 
 /* start, signal, cancel, ...: members of the owner, and who may execute the function by name */
 extern bool df_may_use(Oid role, const DfWorkflowRow *workflow);

@@ -8,7 +8,10 @@
 #ifndef DF_STORE_SCHEDULE_TABLE_H
 #define DF_STORE_SCHEDULE_TABLE_H
 
-#include "df_types.h"
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+#include "utils/jsonb.h"
+#include "utils/uuid.h"
 
 /* with the prefix of the job it must fit into what older versions of pg_cron call a name */
 #define DF_MAX_SCHEDULE_NAME 50

@@ -27,6 +27,7 @@
 #include "store/columns.h"
 #include "store/store.h"
 #include "store/version.h"
+#include "types/base.h"
 
 /*
  * What a session may have bent and our statements rely on.  The planner's

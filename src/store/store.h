@@ -24,9 +24,12 @@
 #ifndef DF_STORE_H
 #define DF_STORE_H
 
-#include "df_types.h"
+#include "datatype/timestamp.h"
 #include "executor/spi.h"
+#include "nodes/pg_list.h"
 #include "shared/as_role.h"
+#include "utils/jsonb.h"
+#include "utils/uuid.h"
 
 #define DF_MAX_ARGS 40
 

@@ -5,8 +5,6 @@
 #ifndef DF_STORE_SUBXACT_H
 #define DF_STORE_SUBXACT_H
 
-#include "df_types.h"
-
 /* false: it raised, *error tells what (palloc'd), and nothing of it has happened */
 extern bool df_subxact(void (*action)(void *), void *arg, bool keep, ErrorData **error);
 

@@ -38,6 +38,7 @@
 #include "shared/json_size.h"
 #include "shared/limits.h"
 #include "store/user_sql.h"
+#include "types/base.h"
 
 /* ---- parameters ----------------------------------------------------------- */
 

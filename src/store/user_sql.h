@@ -8,7 +8,7 @@
 #ifndef DF_STORE_USER_SQL_H
 #define DF_STORE_USER_SQL_H
 
-#include "df_types.h"
+#include "utils/jsonb.h"
 
 /* what became of one statement */
 typedef struct DfSqlOutcome

@@ -8,7 +8,9 @@
 #ifndef DF_STORE_WEBHOOK_TABLE_H
 #define DF_STORE_WEBHOOK_TABLE_H
 
-#include "df_types.h"
+#include "datatype/timestamp.h"
+#include "utils/jsonb.h"
+#include "utils/uuid.h"
 
 typedef struct DfWebhook
 {

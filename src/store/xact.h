@@ -7,8 +7,6 @@
 #ifndef DF_STORE_XACT_H
 #define DF_STORE_XACT_H
 
-#include "df_types.h"
-
 /* afterwards the current memory context is the transaction's */
 extern void df_xact_begin(void);
 

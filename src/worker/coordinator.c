@@ -25,11 +25,12 @@
 #include "shared/slot_queue.h"
 #include "shared/watchdog.h"
 #include "store/xact.h"
+#include "types/base.h"
 #include "worker/coordinator.h"
 #include "worker/guarded.h"
+#include "worker/housekeeping.h"
 #include "worker/notify.h"
 #include "worker/process.h"
-#include "worker/housekeeping.h"
 #include "worker/wait.h"
 
 /* a resting coordinator comes back for its sweeps, but not more often than this */

@@ -12,7 +12,6 @@
 #ifndef DF_COORDINATOR_H
 #define DF_COORDINATOR_H
 
-#include "df_types.h"
 #include "shared/slots.h"
 #include "store/due.h"
 #include "worker/wait.h"

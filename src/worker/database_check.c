@@ -20,6 +20,7 @@
 #include "shared/slots.h"
 #include "store/store.h"
 #include "store/xact.h"
+#include "types/base.h"
 #include "worker/launcher.h"
 #include "worker/process.h"
 

@@ -5,7 +5,6 @@
 #ifndef DF_GUARDED_H
 #define DF_GUARDED_H
 
-#include "df_types.h"
 #include "shared/trouble.h"
 
 /* false: it raised an error; its transaction is aborted, the trouble has the error noted */

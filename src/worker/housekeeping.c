@@ -17,10 +17,11 @@
 #include "shared/clock.h"
 #include "shared/trouble.h"
 #include "store/identity.h"
+#include "store/purge.h"
 #include "store/store.h"
 #include "store/subxact.h"
-#include "store/purge.h"
 #include "store/xact.h"
+#include "types/base.h"
 #include "worker/guarded.h"
 #include "worker/housekeeping.h"
 

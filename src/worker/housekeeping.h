@@ -5,7 +5,7 @@
 #ifndef DF_HOUSEKEEPING_H
 #define DF_HOUSEKEEPING_H
 
-#include "df_types.h"
+#include "datatype/timestamp.h"
 
 /* a sweep begins: all jobs are due */
 extern void df_housekeeping_sweep(void);

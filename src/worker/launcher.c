@@ -38,6 +38,7 @@
 #include "shared/slots.h"
 #include "shared/watchdog.h"
 #include "store/xact.h"
+#include "types/base.h"
 #include "worker/guarded.h"
 #include "worker/launcher.h"
 #include "worker/process.h"

@@ -5,8 +5,6 @@
 #ifndef DF_LAUNCHER_H
 #define DF_LAUNCHER_H
 
-#include "df_types.h"
-
 extern void df_launcher_register(void); /* from _PG_init, when preloaded */
 extern PGDLLEXPORT void dataflows_launcher_main(Datum arg);
 extern PGDLLEXPORT void dataflows_database_check_main(Datum arg);

@@ -32,6 +32,7 @@
 #include "shared/json.h"
 #include "shared/limits.h"
 #include "store/xact.h"
+#include "types/base.h"
 #include "worker/notify.h"
 
 #define CHANNEL "dataflows"

@@ -5,7 +5,6 @@
 #ifndef DF_NOTIFY_H
 #define DF_NOTIFY_H
 
-#include "df_types.h"
 #include "store/notify_signal.h"
 
 /* LISTEN; once, outside of a transaction */

@@ -14,6 +14,7 @@
 #include "shared/wake.h"
 #include "store/notify_signal.h"
 #include "store/xact.h"
+#include "types/base.h"
 #include "worker/coordinator.h"
 #include "worker/guarded.h"
 #include "worker/notify.h"

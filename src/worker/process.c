@@ -32,6 +32,7 @@
 #include "shared/trouble.h"
 #include "shared/watchdog.h"
 #include "store/xact.h"
+#include "types/base.h"
 #include "worker/process.h"
 #include "worker/wait.h"
 

@@ -5,7 +5,6 @@
 #ifndef DF_PROCESS_H
 #define DF_PROCESS_H
 
-#include "df_types.h"
 #include "shared/slots.h"
 
 /* ---- in the launcher ------------------------------------------------------ */

@@ -16,6 +16,7 @@
 #include "guc.h"
 #include "shared/clock.h"
 #include "shared/metrics.h"
+#include "types/base.h"
 #include "worker/coordinator.h"
 #include "worker/process.h"
 #include "worker/wait.h"

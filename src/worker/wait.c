@@ -16,6 +16,7 @@
 #include "compat.h"
 #include "shared/clock.h"
 #include "shared/watchdog.h"
+#include "types/base.h"
 #include "worker/wait.h"
 
 /* the clock may be set while we sleep: never sleep longer */

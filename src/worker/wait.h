@@ -5,7 +5,7 @@
 #ifndef DF_WAIT_H
 #define DF_WAIT_H
 
-#include "df_types.h"
+#include "datatype/timestamp.h"
 #include "storage/latch.h"
 
 /* once per process, after connecting; `fd` is waited for, too (PGINVALID_SOCKET = none) */

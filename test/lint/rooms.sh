@@ -18,7 +18,7 @@ banned-function machine-path sql-comment sql-replace sql-qualified state-diagram
 
 . "$here/common.bash"
 
-# Who may include whom.  Everybody may include types/, df_types.h, compat.h and its own room.
+# Who may include whom.  Everybody may include types/, compat.h and its own room.
 arrows()
 {
 	case $1 in
@@ -56,7 +56,7 @@ may_include()
 	[ "$allowed" = none ] && return 1
 	[ "${target%%/*}" = "$room" ] && return 0
 	[ "$room" = types ] && return 1
-	case $target in df_types.h | compat.h) return 0 ;; esac
+	[ "$target" = compat.h ] && return 0
 	for allowed in $allowed; do
 		[ "$target" = "$allowed" ] && return 0
 		[ "${target%%/*}" = "$allowed" ] && return 0

@@ -101,7 +101,7 @@ plant_includes()
 	c store include-arrows '#include "engine/outcome.h"'
 	c store ok '#include "flow/flow.h"'
 	c http include-arrows '#include "guc.h"'
-	c http ok '#include "df_types.h"'
+	c http ok '#include "compat.h"'
 	c http ok '#include "types/run.h"'
 	c types ok '#include "types/run.h"'
 	c types include-arrows '#include "flow/flow.h"'

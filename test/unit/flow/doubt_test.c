@@ -16,6 +16,7 @@
 #include "flow/doubt.h"
 #include "flow/flow.h"
 #include "tap.h"
+#include "types/base.h"
 
 #define NOW ((TimestampTz) INT64CONST(800000000000000))
 #define SECONDS(s) ((TimestampTz) (s) *USECS_PER_SEC)

@@ -14,6 +14,7 @@
 #include "flow/flow.h"
 #include "flow/random.h"
 #include "tap.h"
+#include "types/base.h"
 
 #define NOW ((TimestampTz) INT64CONST(800000000000000))
 #define MS(ms) ((TimestampTz) (ms) *1000)
