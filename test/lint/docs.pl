@@ -263,7 +263,7 @@ sub settings_of_source
 	}
 	# the table of texts: all of them are empty by default and SIGHUP
 	$settings{$1} = [ "''", 'sighup' ] while $guc =~ /\{"(dataflows\.\w+)",[^{}]*?&\w+\}/gs;
-	while ($guc =~ /DefineCustom(Bool|Int|String)Variable\( ?"(dataflows\.\w+)",.*?&(\w+), (.*?);/gs)
+	while ($guc =~ /DefineCustom(\w+)Variable\( ?"(dataflows\.\w+)",.*?&(\w+), (.*?);/gs)
 	{
 		my ($type, $name, $variable, $rest) = ($1, $2, $3, $4);
 		my $start = $type eq 'String' ? "''" : $on{ $initial{$variable} } // $initial{$variable};
@@ -426,42 +426,6 @@ sub check_links
 	return;
 }
 
-# ---- files and functions of the source that documents name -----------------------------------
-
-my $source = join '', map { slurp($_) } glob 'src/*.[ch] src/*/*.[ch] src/sql/*.sql';
-my %word = map { $_ => 1 } $source =~ /\b(df_\w+)/g;
-my $path = qr{[\w.-]+(?:/[\w.*-]+)+\.(?:c|h|pl|pm|sql|sh|py|spec)};
-
-# `folder/file.c` is below the top, src or test; src has `df_name`
-sub check_names
-{
-	my ($file) = @_;
-	my $text = prose($file);
-
-	for my $name (grep { !/NN_topic/ } $text =~ /`($path)`/g)
-	{
-		offence($file, "there is no file $name")
-		  unless grep { -e } map { glob "$_$name" } '', 'src/', 'test/';
-	}
-	for my $name ($text =~ /`(df_\w+)(?:\(\))?`/g)
-	{
-		offence($file, "src has no $name") unless $word{$name};
-	}
-	# `worker/turn.c` (`take_back`) is in that file
-	while ($text =~ /`([\w\/]+\.[ch])`\s+\(([^()]*`[^()]*)\)/g)
-	{
-		my ($where, $names) = ($1, $2);
-
-		next unless -e "src/$where";
-		my $code = slurp("src/$where");
-		for my $name ($names =~ /`([a-z_]\w*)`/g)
-		{
-			offence($file, "$where has no $name") unless $code =~ /\b\Q$name\E\b/;
-		}
-	}
-	return;
-}
-
 check_functions();
 check_views();
 check_settings();
@@ -470,6 +434,5 @@ check_states();
 check_sqlstates();
 check_links($_)
   for glob '*.md {docs,bench,examples}/*.md {docs,examples,test}/*/*.md test/*/*/*.md';
-check_names($_) for glob '*.md docs/*.md docs/*/*.md test/lint/*.md';
 
 exit($offences == 0 ? 0 : 1);

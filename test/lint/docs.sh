@@ -10,8 +10,7 @@
 # settings, states and SQLSTATEs are read from src; names that begin with "_" and
 # the wrapper's validator are not for users.  Each argument must be explained, and
 # each function say its errors.  Links in all documents lead to a file and a
-# heading that are there, and the files and names of the source that they tell of
-# are there, too.
+# heading that are there.  Names of the source in documents: names.sh.
 
 set -euo pipefail
 self=$(cd "$(dirname "$0")" && pwd)
