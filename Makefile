@@ -67,9 +67,16 @@ $(OBJS): $(wildcard src/*.h src/*/*.h) dataflows.control
 dataflows--$(DF_VERSION).sql: $(sort $(wildcard src/sql/*.sql)) dataflows.control
 	cat $(filter %.sql,$^) > $@.tmp && mv $@.tmp $@
 
+# Behind its pieces a script that leads to this version restates all comments of
+# the schema, so that no piece has to.
+COMMENTS = awk '/^COMMENT ON / { on = 1; quotes = 0 } on { print; quotes += gsub(/\047/, ""); \
+	if (quotes % 2 == 0 && /; *$$/) on = 0 }'
 define upgrade_rule
-$(1): $$(sort $$(wildcard src/sql/upgrade/$(patsubst dataflows--%.sql,%,$(1))/*.sql))
-	cat $$^ > $$@.tmp && mv $$@.tmp $$@
+$(1): $$(sort $$(wildcard src/sql/upgrade/$(patsubst dataflows--%.sql,%,$(1))/*.sql)) \
+		$(if $(filter %--$(DF_VERSION).sql,$(1)),dataflows--$(DF_VERSION).sql)
+	cat $$(filter src/%,$$^) > $$@.tmp
+	$(if $(filter %--$(DF_VERSION).sql,$(1)),$$(COMMENTS) dataflows--$(DF_VERSION).sql >> $$@.tmp)
+	mv $$@.tmp $$@
 endef
 $(foreach upgrade,$(UPGRADES),$(eval $(call upgrade_rule,$(upgrade))))
 

@@ -1,6 +1,5 @@
 /* last of all, for what the whole script has made */
 CREATE FUNCTION dataflows._guard_grants(installed boolean) RETURNS void
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_guard_grants';
-COMMENT ON FUNCTION dataflows._guard_grants(boolean) IS 'Internal: takes back what default privileges gave others on what this transaction made for the extension; true: of tables alone, for an update';
 REVOKE ALL ON FUNCTION dataflows._guard_grants(boolean) FROM PUBLIC;
 SELECT dataflows._guard_grants(true);
