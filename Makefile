@@ -69,8 +69,8 @@ dataflows--$(DF_VERSION).sql: $(sort $(wildcard src/sql/*.sql)) dataflows.contro
 
 # Behind its pieces a script that leads to this version restates all comments of
 # the schema, so that no piece has to.
-COMMENTS = awk '/^COMMENT ON / { on = 1; quotes = 0 } on { print; quotes += gsub(/\047/, ""); \
-	if (quotes % 2 == 0 && /; *$$/) on = 0 }'
+COMMENTS = awk '/^COMMENT ON / { on = 1; quotes = 0 } \
+	on { print; line = $$0; quotes += gsub(/\047/, ""); if (quotes % 2 == 0 && line ~ /; *$$/) on = 0 }'
 define upgrade_rule
 $(1): $$(sort $$(wildcard src/sql/upgrade/$(patsubst dataflows--%.sql,%,$(1))/*.sql)) \
 		$(if $(filter %--$(DF_VERSION).sql,$(1)),dataflows--$(DF_VERSION).sql)

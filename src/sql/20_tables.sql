@@ -14,24 +14,37 @@ CREATE TABLE dataflows.installation (
 	token text,
 	system text
 );
-COMMENT ON TABLE dataflows.installation IS 'One row, written by the first define_workflow(): which database the runs belong to; dumped with them';
+COMMENT ON TABLE dataflows.installation IS
+	'One row, written by the first define_workflow(): which database the runs belong to; it is '
+	'dumped with them';
 COMMENT ON COLUMN dataflows.installation.one IS 'Always true: there is one row';
-COMMENT ON COLUMN dataflows.installation.identity IS 'The random part in dataflows.origin, with the database oid; runs move only where it is the same';
-COMMENT ON COLUMN dataflows.installation.token IS 'dataflows.identity of the server; NULL = none was set';
-COMMENT ON COLUMN dataflows.installation.system IS 'System identifier of the cluster; looked at where there is no token';
+COMMENT ON COLUMN dataflows.installation.identity IS
+	'Identity of the database: the random part in dataflows.origin and the oid of the database; '
+	'runs move only in the database with this identity';
+COMMENT ON COLUMN dataflows.installation.token IS
+	'dataflows.identity of the server when the row was written; NULL = it was not set';
+COMMENT ON COLUMN dataflows.installation.system IS
+	'System identifier of the cluster; compared where there is no token';
 COMMENT ON COLUMN dataflows.installation.live IS 'Not used: only a dump of version 0.1 fills it';
-COMMENT ON COLUMN dataflows.installation.link_key IS 'Not used: only a dump of version 0.1 fills it. The key of links is in dataflows.origin';
-COMMENT ON COLUMN dataflows.installation.paused IS 'The whole database is held by pause()';
+COMMENT ON COLUMN dataflows.installation.link_key IS
+	'Not used: only a dump of version 0.1 fills it. The key of links is in dataflows.origin';
+COMMENT ON COLUMN dataflows.installation.paused IS
+	'pause() without a workflow: no run of the database moves';
 
 CREATE TABLE dataflows.origin (
 	one boolean PRIMARY KEY DEFAULT true CHECK (one),
 	random uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
-	link_key bytea NOT NULL DEFAULT pg_catalog.uuid_send(pg_catalog.gen_random_uuid()) OPERATOR(pg_catalog.||) pg_catalog.uuid_send(pg_catalog.gen_random_uuid())
+	link_key bytea NOT NULL DEFAULT pg_catalog.uuid_send(pg_catalog.gen_random_uuid())
+		OPERATOR(pg_catalog.||) pg_catalog.uuid_send(pg_catalog.gen_random_uuid())
 );
-COMMENT ON TABLE dataflows.origin IS 'One row, written by CREATE EXTENSION and in no dump: what makes this database another one than its copies';
+COMMENT ON TABLE dataflows.origin IS
+	'One row, written by CREATE EXTENSION and never dumped: it tells this database from its '
+	'copies';
 COMMENT ON COLUMN dataflows.origin.one IS 'Always true: there is one row';
 COMMENT ON COLUMN dataflows.origin.random IS 'Random part of the identity';
-COMMENT ON COLUMN dataflows.origin.link_key IS 'What the links of event_url() are signed with: random, of this installation alone; see renew_link_key()';
+COMMENT ON COLUMN dataflows.origin.link_key IS
+	'Key that signs the links of event_url(): random, of this installation only; see '
+	'renew_link_key()';
 INSERT INTO dataflows.origin DEFAULT VALUES;
 
 CREATE TABLE dataflows.workflow (
@@ -55,17 +68,27 @@ COMMENT ON TABLE dataflows.workflow IS 'One row per version of a workflow; a ver
 COMMENT ON COLUMN dataflows.workflow.name IS 'Name of the workflow';
 COMMENT ON COLUMN dataflows.workflow.version IS 'Version, from 1';
 COMMENT ON COLUMN dataflows.workflow.function IS 'Qualified signature of the body';
-COMMENT ON COLUMN dataflows.workflow.function_owner IS 'Owner of the body when it was defined; if it differs at an entry, the run is stuck';
-COMMENT ON COLUMN dataflows.workflow.owner IS 'Role that defined the workflow; its bodies run as this role';
-COMMENT ON COLUMN dataflows.workflow.owner_name IS 'Name of that role; oid and name must both match';
-COMMENT ON COLUMN dataflows.workflow.on_failure IS 'Qualified signature of the body that is run after a rollback, or NULL';
-COMMENT ON COLUMN dataflows.workflow.retry IS 'Retry policy of its steps: {"max_attempts","initial","max","for"}';
-COMMENT ON COLUMN dataflows.workflow.deadline IS 'How long a run may take before it fails';
-COMMENT ON COLUMN dataflows.workflow.accept_notify IS 'Whether NOTIFY may signal its runs: none, run (by run id), key (also by key)';
-COMMENT ON COLUMN dataflows.workflow.on_error IS 'What a failing run does: undo, or stuck';
-COMMENT ON COLUMN dataflows.workflow.paused IS 'Held by pause(workflow)';
+COMMENT ON COLUMN dataflows.workflow.function_owner IS
+	'Owner of the body when the version was defined; a run whose body has another owner now gets '
+	'stuck';
+COMMENT ON COLUMN dataflows.workflow.owner IS
+	'Role that defined the workflow; its bodies run as this role';
+COMMENT ON COLUMN dataflows.workflow.owner_name IS
+	'Name of that role; oid and name must both match';
+COMMENT ON COLUMN dataflows.workflow.on_failure IS
+	'Qualified signature of the body that is run after a rollback, or NULL';
+COMMENT ON COLUMN dataflows.workflow.retry IS
+	'Retry of its steps: {"max_attempts","initial","max","for"}; NULL = what the system says';
+COMMENT ON COLUMN dataflows.workflow.deadline IS
+	'How long a run may take before it fails; NULL = for ever';
+COMMENT ON COLUMN dataflows.workflow.accept_notify IS
+	'Whether NOTIFY may signal its runs: none, run (by run id), key (also by key)';
+COMMENT ON COLUMN dataflows.workflow.on_error IS
+	'What a failing run does: undo (roll back) or stuck (wait for a person)';
+COMMENT ON COLUMN dataflows.workflow.paused IS 'pause(workflow): no run of it moves';
 COMMENT ON COLUMN dataflows.workflow.defined_at IS 'When define_workflow() was called';
-COMMENT ON COLUMN dataflows.workflow.dropped IS 'drop_workflow() was called; finished runs still refer to the version';
+COMMENT ON COLUMN dataflows.workflow.dropped IS
+	'drop_workflow() was called; runs that have ended still refer to the version';
 
 CREATE TABLE dataflows.run (
 	-- what never changes after the start
@@ -106,7 +129,10 @@ CREATE TABLE dataflows.run (
 CREATE INDEX run_due ON dataflows.run (workflow, sql, wake_at) WHERE wake_at IS NOT NULL;
 CREATE UNIQUE INDEX run_key ON dataflows.run (workflow, key) WHERE key_held AND key IS NOT NULL;
 CREATE INDEX run_parent ON dataflows.run (parent) WHERE parent IS NOT NULL;
-/* for people, and for free: they hold what has given up its key, what waits without a time, and what is stuck */
+/*
+ * for people, and for free: they hold what has given up its key, what waits without a
+ * time, and what is stuck
+ */
 CREATE INDEX run_key_free ON dataflows.run (workflow, key) WHERE NOT key_held AND key IS NOT NULL;
 CREATE INDEX run_parked ON dataflows.run (workflow) WHERE wake_at IS NULL AND finished_at IS NULL;
 CREATE INDEX run_stuck ON dataflows.run (run) WHERE stuck IS NOT NULL;
@@ -114,35 +140,52 @@ CREATE INDEX run_stuck ON dataflows.run (run) WHERE stuck IS NOT NULL;
 CREATE INDEX run_ended ON dataflows.run (finished_at, run) WHERE finished_at IS NOT NULL;
 COMMENT ON TABLE dataflows.run IS 'One row per execution of a workflow';
 COMMENT ON COLUMN dataflows.run.run IS 'UUIDv7 of the run';
-COMMENT ON COLUMN dataflows.run.identity IS 'Hash of the installation identity that the run was made under; only runs of the present one move';
+COMMENT ON COLUMN dataflows.run.identity IS
+	'Hash of the identity of the database in which the run was started; only runs of the present '
+	'identity move';
 COMMENT ON COLUMN dataflows.run.started_at IS 'When start() was called';
-COMMENT ON COLUMN dataflows.run.version IS 'Version of the workflow that the run keeps';
+COMMENT ON COLUMN dataflows.run.version IS
+	'Version of the workflow with which the run was started; it keeps it';
 COMMENT ON COLUMN dataflows.run.workflow IS 'Name of the workflow';
 COMMENT ON COLUMN dataflows.run.key IS 'Business key, unique among the runs that hold it';
 COMMENT ON COLUMN dataflows.run.started_by IS 'Role that started the run';
-COMMENT ON COLUMN dataflows.run.traceparent IS 'Trace that the run belongs to, as who started it said (W3C Trace Context); NULL = one of its own';
+COMMENT ON COLUMN dataflows.run.traceparent IS
+	'Trace that the run belongs to, given by the session that started it (W3C Trace Context); '
+	'NULL = a trace of its own';
 COMMENT ON COLUMN dataflows.run.restarted_from IS 'The run that this one was restarted from';
 COMMENT ON COLUMN dataflows.run.parent IS 'The run that called this one';
-COMMENT ON COLUMN dataflows.run.parent_n IS 'The step of the parent that called this one';
+COMMENT ON COLUMN dataflows.run.parent_n IS 'Number of the step of the parent that called this one';
 COMMENT ON COLUMN dataflows.run.input IS 'What the body is called with';
-COMMENT ON COLUMN dataflows.run.key_held IS 'False once the key is free for another run';
-COMMENT ON COLUMN dataflows.run.sql IS 'What is due next is SQL of a query step: a sql worker is to do it';
+COMMENT ON COLUMN dataflows.run.key_held IS 'True while no other run can have the key';
+COMMENT ON COLUMN dataflows.run.sql IS
+	'The next step is the SQL of a query step: a sql worker takes the run, not a worker';
 COMMENT ON COLUMN dataflows.run.state IS 'See the view state_machine';
-COMMENT ON COLUMN dataflows.run.wake_at IS 'When the engine is to look at the run next; NULL = not before an event; a leased run keeps its old value';
-COMMENT ON COLUMN dataflows.run.lease IS 'Nonce of the worker that holds the run in memory';
+COMMENT ON COLUMN dataflows.run.wake_at IS
+	'When the engine advances the run next; NULL = not before an event; while a worker has a '
+	'lease, when the run was claimed';
+COMMENT ON COLUMN dataflows.run.lease IS
+	'Random number of the worker that has claimed the run; NULL = none has';
 COMMENT ON COLUMN dataflows.run.finished_at IS 'When the run reached a terminal state';
-COMMENT ON COLUMN dataflows.run.waiting_for IS 'Event or reason for which a run that does not move is waiting';
-COMMENT ON COLUMN dataflows.run.entries IS 'Entries into the body without an exit, counted after a crash of the server or a worker';
+COMMENT ON COLUMN dataflows.run.waiting_for IS 'Event or reason for which the run waits';
+COMMENT ON COLUMN dataflows.run.entries IS
+	'Entries into the body that have not returned; counted only after the server or a worker '
+	'ended inside the body';
 COMMENT ON COLUMN dataflows.run.body_retries IS 'Transient errors of the body in a row';
-COMMENT ON COLUMN dataflows.run.body_hash IS 'Fingerprint of the function at the first entry';
-COMMENT ON COLUMN dataflows.run.drifted IS 'The function was replaced while the run was under way';
-COMMENT ON COLUMN dataflows.run.cause IS 'Why the run rolled back: failed, cancelled or undo; NULL while it goes forward';
+COMMENT ON COLUMN dataflows.run.body_hash IS 'Hash of the function at the first entry';
+COMMENT ON COLUMN dataflows.run.drifted IS 'The function was replaced after the first entry';
+COMMENT ON COLUMN dataflows.run.cause IS
+	'Why the run rolls or rolled back: failed, cancelled or undo; NULL = it did not';
 COMMENT ON COLUMN dataflows.run.result IS 'What the body returned';
-COMMENT ON COLUMN dataflows.run.error IS 'Why the run failed or was cancelled: {"sqlstate","message",...}';
-COMMENT ON COLUMN dataflows.run.round IS 'Which round continue_with() has begun; NULL = the first';
-COMMENT ON COLUMN dataflows.run.round_n IS 'Last step of the rounds before';
-COMMENT ON COLUMN dataflows.run.pivot_n IS 'Last point of no return in the rounds before';
-COMMENT ON COLUMN dataflows.run.deadline IS 'Deadline that retry() or resolve() has given it anew; NULL = what its workflow says, from its start';
+COMMENT ON COLUMN dataflows.run.error IS
+	'Why the run failed or was cancelled: {"sqlstate","message",...}';
+COMMENT ON COLUMN dataflows.run.round IS
+	'Number of the round that continue_with() began; NULL = the first';
+COMMENT ON COLUMN dataflows.run.round_n IS 'Number of the last step of earlier rounds';
+COMMENT ON COLUMN dataflows.run.pivot_n IS
+	'Number of the last point of no return in earlier rounds';
+COMMENT ON COLUMN dataflows.run.deadline IS
+	'New deadline, given by retry() or resolve(); NULL = the deadline of the workflow, from the '
+	'start of the run';
 COMMENT ON COLUMN dataflows.run.stuck IS 'Why a person is needed: {"sqlstate","reason","remedy"}';
 
 CREATE TABLE dataflows.step (
@@ -196,43 +239,62 @@ CREATE INDEX step_undo_failed ON dataflows.step (run) WHERE undo_state = 'undo_f
 COMMENT ON TABLE dataflows.step IS 'One row per recorded effect or wait of a run';
 COMMENT ON COLUMN dataflows.step.run IS 'The run';
 COMMENT ON COLUMN dataflows.step.n IS 'Start order within the run, from 1';
-COMMENT ON COLUMN dataflows.step.base_hash IS 'Hash of the system''s url when the intent was written';
-COMMENT ON COLUMN dataflows.step.started_at IS 'When the intent was written';
-COMMENT ON COLUMN dataflows.step.kind IS 'http, wait, sleep, undo, query, once, call, mail, pivot, alias or continue';
+COMMENT ON COLUMN dataflows.step.base_hash IS
+	'Hash of the system''s url when the intent was recorded';
+COMMENT ON COLUMN dataflows.step.started_at IS 'When the intent was recorded';
+COMMENT ON COLUMN dataflows.step.kind IS
+	'http, wait, sleep, undo, query, once, call, mail, pivot, alias or continue';
 COMMENT ON COLUMN dataflows.step.step IS 'Name in the body; the n-th call with one name is name#n';
-COMMENT ON COLUMN dataflows.step.system IS 'FOREIGN SERVER that is called';
-COMMENT ON COLUMN dataflows.step.request IS 'METHOD /path as sent, or what else identifies the step';
-COMMENT ON COLUMN dataflows.step.headers IS 'Headers given by the body; never a secret of the system''s';
-COMMENT ON COLUMN dataflows.step.body IS 'The frozen bytes that are sent';
-COMMENT ON COLUMN dataflows.step.options IS 'What the body asked for: undo, probe, doubt, accept, retry, timeout (ms), ...';
+COMMENT ON COLUMN dataflows.step.system IS 'System (FOREIGN SERVER) that is called';
+COMMENT ON COLUMN dataflows.step.request IS
+	'METHOD /path as sent, or what else identifies the step';
+COMMENT ON COLUMN dataflows.step.headers IS
+	'Headers given by the body; never a secret of the system';
+COMMENT ON COLUMN dataflows.step.body IS 'The bytes that each attempt sends';
+COMMENT ON COLUMN dataflows.step.options IS
+	'What the body asked for: undo, probe, doubt, accept, retry, timeout (ms), ...';
 COMMENT ON COLUMN dataflows.step.state IS 'See the view state_machine';
 COMMENT ON COLUMN dataflows.step.attempts IS 'Attempts begun';
-COMMENT ON COLUMN dataflows.step.renewals IS 'How often retry() rendered the step anew; part of its idempotency key';
-COMMENT ON COLUMN dataflows.step.sent_at IS 'When the last attempt was committed; NULL = with the intent';
-COMMENT ON COLUMN dataflows.step.wake_at IS 'Next attempt, end of the wait or of the sleep';
+COMMENT ON COLUMN dataflows.step.renewals IS
+	'How often retry() rendered the step again; part of its idempotency key';
+COMMENT ON COLUMN dataflows.step.sent_at IS
+	'When the last attempt was committed; NULL = with the intent, at started_at';
+COMMENT ON COLUMN dataflows.step.wake_at IS
+	'When the next attempt follows, or the wait or sleep ends';
 COMMENT ON COLUMN dataflows.step.finished_at IS 'When the step ended';
-COMMENT ON COLUMN dataflows.step.status IS 'HTTP status of the last answer, or code of the last reply to a mail';
+COMMENT ON COLUMN dataflows.step.status IS
+	'HTTP status of the last response, or code of the mail server''s last reply';
 COMMENT ON COLUMN dataflows.step.output IS 'What the step returned to the body';
-COMMENT ON COLUMN dataflows.step.answer IS 'Headers of the answer but those of the transport, or who sent a signal and when';
+COMMENT ON COLUMN dataflows.step.answer IS
+	'Headers of the response without those of the transport; of a wait, who sent the signal and '
+	'when';
 COMMENT ON COLUMN dataflows.step.error IS 'Why it failed';
-COMMENT ON COLUMN dataflows.step.undo IS 'METHOD /path that undoes the step, rendered when its outcome was recorded';
+COMMENT ON COLUMN dataflows.step.undo IS
+	'METHOD /path of the request that undoes the step, rendered when its output was recorded';
 COMMENT ON COLUMN dataflows.step.undo_body IS 'Body of that request';
-COMMENT ON COLUMN dataflows.step.undo_state IS 'NULL (none), due, sent, undone, gone or undo_failed';
-COMMENT ON COLUMN dataflows.step.undo_attempts IS 'Attempts of the undo';
+COMMENT ON COLUMN dataflows.step.undo_state IS
+	'NULL (none), due, sent, undone, gone or undo_failed';
+COMMENT ON COLUMN dataflows.step.undo_attempts IS 'Attempts of the undo begun';
 COMMENT ON COLUMN dataflows.step.undo_since IS 'When the undo was first tried';
 COMMENT ON COLUMN dataflows.step.undo_error IS 'Why the undo failed';
-COMMENT ON COLUMN dataflows.step.lost IS 'Attempts that may have been carried out and of which nothing proves what became; NULL = none';
+COMMENT ON COLUMN dataflows.step.lost IS
+	'Attempts that may have been carried out and of which nothing proves what became; NULL = none';
 COMMENT ON COLUMN dataflows.step.lost_at IS 'When the last of them was lost';
-COMMENT ON COLUMN dataflows.step.may_resend IS 'A probe has found nothing since: the step may be sent again';
+COMMENT ON COLUMN dataflows.step.may_resend IS
+	'A probe has found nothing since: the step may be sent again';
 COMMENT ON COLUMN dataflows.step.ask_probe IS 'The probe is asked before the step is sent again';
 COMMENT ON COLUMN dataflows.step.probed_at IS 'When a probe was last answered, or given up';
-COMMENT ON COLUMN dataflows.step.probe_found IS 'How many resources it found; NULL = none, -1 = it could not tell';
+COMMENT ON COLUMN dataflows.step.probe_found IS
+	'How many resources it found; NULL = none, -1 = it could not tell';
 COMMENT ON COLUMN dataflows.step.probe_said IS 'The same in words';
-COMMENT ON COLUMN dataflows.step.existed IS 'A probe found it before the step was sent for the first time';
+COMMENT ON COLUMN dataflows.step.existed IS
+	'A probe found it before the step was sent for the first time';
 COMMENT ON COLUMN dataflows.step.kept IS 'Done by a status that the step accepts: it is not undone';
 COMMENT ON COLUMN dataflows.step.accepted IS 'Done by doubt => ''accept'', which nothing confirms';
-COMMENT ON COLUMN dataflows.step.maybe_twice IS 'Done, but an earlier attempt may have been carried out, too';
-COMMENT ON COLUMN dataflows.step.resolved IS 'What a person said with resolve(): done, not_done, skipped or undone';
+COMMENT ON COLUMN dataflows.step.maybe_twice IS
+	'Done, but an earlier attempt may have been carried out, too';
+COMMENT ON COLUMN dataflows.step.resolved IS
+	'What a person said with resolve(): done, not_done, skipped or undone';
 
 CREATE TABLE dataflows.alias (
 	workflow text NOT NULL,
@@ -241,7 +303,8 @@ CREATE TABLE dataflows.alias (
 	PRIMARY KEY (workflow, key)
 );
 CREATE INDEX alias_run ON dataflows.alias (run);
-COMMENT ON TABLE dataflows.alias IS 'Further keys of runs; one whose run has ended is nobody''s, and is taken by the next that asks for it';
+COMMENT ON TABLE dataflows.alias IS
+	'Further keys of runs. An alias whose run has ended is free for another run';
 COMMENT ON COLUMN dataflows.alias.workflow IS 'Workflow of the run';
 COMMENT ON COLUMN dataflows.alias.key IS 'The further key';
 COMMENT ON COLUMN dataflows.alias.run IS 'The run that took it last';
@@ -259,17 +322,17 @@ CREATE TABLE dataflows.attempt (
 	next_at timestamptz,
 	PRIMARY KEY (run, n, undo, seq)
 );
-COMMENT ON TABLE dataflows.attempt IS 'Every failed try of a step or an undo';
+COMMENT ON TABLE dataflows.attempt IS 'One row per failed attempt of a step or an undo';
 COMMENT ON COLUMN dataflows.attempt.run IS 'The run';
-COMMENT ON COLUMN dataflows.attempt.n IS 'The step';
+COMMENT ON COLUMN dataflows.attempt.n IS 'Number of the step';
 COMMENT ON COLUMN dataflows.attempt.seq IS 'Number of the attempt, from 1';
-COMMENT ON COLUMN dataflows.attempt.undo IS 'Whether it was an attempt to undo the step';
+COMMENT ON COLUMN dataflows.attempt.undo IS 'Whether the step was being undone';
 COMMENT ON COLUMN dataflows.attempt.at IS 'When it was sent';
 COMMENT ON COLUMN dataflows.attempt.took_ms IS 'How long it took, milliseconds';
-COMMENT ON COLUMN dataflows.attempt.status IS 'HTTP status, NULL if none came';
+COMMENT ON COLUMN dataflows.attempt.status IS 'HTTP status; NULL = no response';
 COMMENT ON COLUMN dataflows.attempt.outcome IS 'retry, failed or in_doubt';
-COMMENT ON COLUMN dataflows.attempt.error IS 'What went wrong, without secrets';
-COMMENT ON COLUMN dataflows.attempt.next_at IS 'When the next attempt follows, NULL = none';
+COMMENT ON COLUMN dataflows.attempt.error IS 'Why it failed, without secrets';
+COMMENT ON COLUMN dataflows.attempt.next_at IS 'When the next attempt follows; NULL = none';
 
 CREATE TABLE dataflows.inbox (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -297,19 +360,27 @@ CREATE INDEX inbox_abandon ON dataflows.inbox (run) WHERE kind = 'abandon' AND s
 /* what is thrown away: signals that no run took, and what pause() left */
 CREATE INDEX inbox_expires ON dataflows.inbox (expires_at) WHERE run IS NULL AND state = 'kept';
 CREATE INDEX inbox_notes ON dataflows.inbox (consumed_at) WHERE run IS NULL AND state = 'done';
-COMMENT ON TABLE dataflows.inbox IS 'What the world asks of runs: signals, cancel, retry; rows are inserted by sessions and read by the engine';
+COMMENT ON TABLE dataflows.inbox IS
+	'Signals and operator requests for runs: sessions insert rows, the engine reads them';
 COMMENT ON COLUMN dataflows.inbox.id IS 'Arrival order';
-COMMENT ON COLUMN dataflows.inbox.run IS 'The run it is for; NULL while it is known by key only';
-COMMENT ON COLUMN dataflows.inbox.workflow IS 'Workflow of that run; empty: the whole database was paused or resumed';
+COMMENT ON COLUMN dataflows.inbox.run IS 'The run that it is for; NULL = known by its key only';
+COMMENT ON COLUMN dataflows.inbox.workflow IS
+	'Workflow of that run; '''' = the whole database was paused or resumed';
 COMMENT ON COLUMN dataflows.inbox.key IS 'Key of that run, where it was given';
-COMMENT ON COLUMN dataflows.inbox.kind IS 'signal, cancel, retry, undo, abandon or resolve; child: a run that this one called has ended; pause or resume: a record of what was done to a workflow or to the database';
+COMMENT ON COLUMN dataflows.inbox.kind IS
+	'signal, cancel, retry, undo, abandon or resolve; child: a run that this one called has '
+	'ended; pause or resume: a record of what was done to a workflow or to the database';
 COMMENT ON COLUMN dataflows.inbox.event IS 'Event of a signal; step of a resolve';
-COMMENT ON COLUMN dataflows.inbox.payload IS 'Payload of a signal; what a child came to, until its parent has taken it over; of an abandon: the run was at rest';
+COMMENT ON COLUMN dataflows.inbox.payload IS
+	'Payload of a signal; of a child, its result or error, until the parent has recorded it; of '
+	'an abandon, set if the run was at rest';
 COMMENT ON COLUMN dataflows.inbox.note IS 'Reason that the sender gave';
 COMMENT ON COLUMN dataflows.inbox.sent_by IS 'Role that sent it, or NOTIFY';
-COMMENT ON COLUMN dataflows.inbox.sent_pid IS 'Process id of a NOTIFY''s sender';
+COMMENT ON COLUMN dataflows.inbox.sent_pid IS 'Process id of the session that sent a NOTIFY';
 COMMENT ON COLUMN dataflows.inbox.sent_at IS 'When it was sent';
-COMMENT ON COLUMN dataflows.inbox.expires_at IS 'When a signal that found no run is dropped';
-COMMENT ON COLUMN dataflows.inbox.state IS 'new (the engine has not seen it), kept (for a later wait), done';
+COMMENT ON COLUMN dataflows.inbox.expires_at IS
+	'When a signal for which there is no run is deleted';
+COMMENT ON COLUMN dataflows.inbox.state IS
+	'new (the engine has not read it), kept (for a later wait) or done';
 COMMENT ON COLUMN dataflows.inbox.consumed_by IS 'Step that consumed the signal';
-COMMENT ON COLUMN dataflows.inbox.consumed_at IS 'When it was consumed or done';
+COMMENT ON COLUMN dataflows.inbox.consumed_at IS 'When it was consumed or took effect';

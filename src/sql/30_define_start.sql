@@ -2,49 +2,77 @@
  * Define and start.  define_workflow() is for those whom it is granted to; the
  * others are for all, since the functions look themselves who may.
  */
-CREATE FUNCTION dataflows.define_workflow(
-	name text, function text, on_failure text DEFAULT NULL, retry jsonb DEFAULT NULL,
-	deadline interval DEFAULT NULL, accept_notify text DEFAULT 'run', on_error text DEFAULT 'undo')
+CREATE FUNCTION dataflows.define_workflow(name text, function text, on_failure text DEFAULT NULL,
+	retry jsonb DEFAULT NULL, deadline interval DEFAULT NULL, accept_notify text DEFAULT 'run',
+	on_error text DEFAULT 'undo')
 	RETURNS int
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_define_workflow';
 COMMENT ON FUNCTION dataflows.define_workflow(text, text, text, jsonb, interval, text, text) IS
-'Makes a new version of a workflow and returns its number; runs keep the version that they were started with.
-name: 1 to 200 bytes. function: name of a function (jsonb) RETURNS jsonb, or a signature. on_failure: the same, called with what happened after a rollback; default none.
-retry: {"max_attempts","initial","max","for"}, durations as intervals or seconds; default what each system says. deadline: how long a run may take; default for ever.
-accept_notify: what NOTIFY may signal: run (by run id; the default), key (also by key) or none. on_error: undo (the default) or stuck.
-The caller becomes the owner, as whom the bodies run. Errors: 42P13 (function unfit), 42883 (no such function), 42501 (a missing right, or the name is another role''s), 22023 (a bad argument), DF007 (engine not loaded).';
-REVOKE ALL ON FUNCTION dataflows.define_workflow(text, text, text, jsonb, interval, text, text) FROM PUBLIC;
+'Makes a new version of a workflow and returns its number; runs keep the version that they were '
+'started with.
+name: 1 to 200 bytes. function: name of a function (jsonb) RETURNS jsonb, or a signature. '
+'on_failure: the same, called with what happened after a rollback; default none.
+retry: {"max_attempts","initial","max","for"}, durations as intervals or seconds; default what '
+'each system says. deadline: how long a run may take; default for ever.
+accept_notify: what NOTIFY may signal: run (by run id; the default), key (also by key) or none. '
+'on_error: undo (the default) or stuck.
+The caller becomes the owner, as whom the bodies run. Errors: 42P13 (function unfit), 42883 (no '
+'such function), 42501 (a missing right, or the name is another role''s), 22023 (a bad '
+'argument), DF007 (engine not loaded).';
+REVOKE ALL ON FUNCTION dataflows.define_workflow(text, text, text, jsonb, interval, text, text)
+	FROM PUBLIC;
 
 CREATE FUNCTION dataflows.drop_workflow(name text) RETURNS void
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_drop_workflow';
 COMMENT ON FUNCTION dataflows.drop_workflow(text) IS
-'Drops a workflow: no run can be started any more; what has ended stays to be looked at, and the name stays its owner''s.
-For members of its owner. Errors: 55006 (it has live runs), 42501 (not the owner''s), DF005 (unknown).';
+'Drops a workflow: no run can be started any more; what has ended stays to be looked at, and the '
+'name stays its owner''s.
+For members of its owner. Errors: 55006 (it has live runs), 42501 (not the owner''s), DF005 '
+'(unknown).';
 
-CREATE FUNCTION dataflows.start(workflow text, input jsonb DEFAULT '{}', key text DEFAULT NULL) RETURNS uuid
+CREATE FUNCTION dataflows.start(workflow text, input jsonb DEFAULT '{}', key text DEFAULT NULL)
+	RETURNS uuid
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_start';
 COMMENT ON FUNCTION dataflows.start(text, jsonb, text) IS
-'Starts a run of the newest version, in this transaction, and returns its id; if a run holds the same key, returns that one''s.
-input: what the body is called with, at most dataflows.max_body bytes; default {}. key: business key, 1 to 1024 bytes, free again after rolled_back, cancelled or abandoned; default none.
-For members of the workflow''s owner and roles that were granted EXECUTE on its function by name. Errors: DF005 (unknown workflow), DF006 (too large), 42501 (a missing right), 25006 (read-only transaction), 40001 (the run that holds the key is not visible to this snapshot).';
+'Starts a run of the newest version, in this transaction, and returns its id; if a run holds the '
+'same key, returns that one''s.
+input: what the body is called with, at most dataflows.max_body bytes; default {}. key: '
+'business key, 1 to 1024 bytes, free again after rolled_back, cancelled or abandoned; default '
+'none.
+For members of the workflow''s owner and roles that were granted EXECUTE on its function by '
+'name. Errors: DF005 (unknown workflow), DF006 (too large), 42501 (a missing right), 25006 '
+'(read-only transaction), 40001 (the run that holds the key is not visible to this snapshot).';
 
 CREATE FUNCTION dataflows.restart(run uuid) RETURNS uuid
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_restart';
 COMMENT ON FUNCTION dataflows.restart(uuid) IS
-'Starts a new run of the newest version with the input of one that has ended, and its key if that is free; returns the new run''s id.
-For who may start the workflow and see what the run was started with. Errors: DF005 (unknown run or workflow), 55000 (the run has not ended), 42501 (a missing right), DF006 (too large).';
+'Starts a new run of the newest version with the input of one that has ended, and its key if '
+'that is free; returns the new run''s id.
+For who may start the workflow and see what the run was started with. Errors: DF005 (unknown '
+'run or workflow), 55000 (the run has not ended), 42501 (a missing right), DF006 (too large).';
 
 CREATE FUNCTION dataflows.start_on_insert() RETURNS trigger
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_start_on_insert';
 COMMENT ON FUNCTION dataflows.start_on_insert() IS
-'Trigger function start_on_insert(workflow [, key column]): starts a run for each inserted row, with the row as its input, in the inserting transaction.
-AFTER INSERT FOR EACH ROW, or FOR EACH STATEMENT with REFERENCING NEW TABLE. The table''s owner must have the right to start; who inserts needs none. A row whose key is NULL starts a run without a key.
-To make such a trigger takes EXECUTE, which follows that on define_workflow(), and on another role''s table the right to start the workflow.
+'Trigger function start_on_insert(workflow [, key column]): starts a run for each inserted row, '
+'with the row as its input, in the inserting transaction.
+AFTER INSERT FOR EACH ROW, or FOR EACH STATEMENT with REFERENCING NEW TABLE. The table''s owner '
+'must have the right to start; who inserts needs none. A row whose key is NULL starts a run '
+'without a key.
+To make such a trigger takes EXECUTE, which follows that on define_workflow(), and on another '
+'role''s table the right to start the workflow.
 Errors: 39P01 (the trigger was made otherwise), 42703 (no such column), and those of start().';
 
 CREATE FUNCTION dataflows.signal_on_change() RETURNS trigger
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_signal_on_change';
 COMMENT ON FUNCTION dataflows.signal_on_change() IS
-'Trigger function signal_on_change(workflow, event, key column): each inserted or updated row is a signal, with the row as its payload, to the run of that key.
-AFTER INSERT, UPDATE or both FOR EACH ROW (say in WHEN which rows), or after one of them FOR EACH STATEMENT with REFERENCING NEW TABLE. The table''s owner must have the right to signal. A row whose key is NULL signals nobody; a signal without a run is kept for dataflows.signal_ttl. While about 10,000 signals to a run or key wait to be taken, further ones are dropped with a WARNING.
-To make such a trigger takes what it takes for start_on_insert(). Errors: 39P01 (the trigger was made otherwise), 42703 (no such column), DF005 (unknown workflow), DF006 (too large), 42501 (a missing right).';
+'Trigger function signal_on_change(workflow, event, key column): each inserted or updated row is '
+'a signal, with the row as its payload, to the run of that key.
+AFTER INSERT, UPDATE or both FOR EACH ROW (say in WHEN which rows), or after one of them FOR '
+'EACH STATEMENT with REFERENCING NEW TABLE. The table''s owner must have the right to signal. A '
+'row whose key is NULL signals nobody; a signal without a run is kept for dataflows.signal_ttl. '
+'While about 10,000 signals to a run or key wait to be taken, further ones are dropped with a '
+'WARNING.
+To make such a trigger takes what it takes for start_on_insert(). Errors: 39P01 (the trigger '
+'was made otherwise), 42703 (no such column), DF005 (unknown workflow), DF006 (too large), 42501 '
+'(a missing right).';

@@ -5,68 +5,105 @@
 CREATE FUNCTION dataflows.signal(run uuid, event text, payload jsonb DEFAULT '{}') RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_signal';
 COMMENT ON FUNCTION dataflows.signal(uuid, text, jsonb) IS
-'Delivers an event to a run, durably, in this transaction; one that comes before the run waits for it is kept. Returns false if the run has ended.
-event: the name in wait_for(), 1 to 200 bytes. payload: what wait_for() returns, at most dataflows.max_body bytes; default {}.
-For members of the workflow''s owner and roles that were granted EXECUTE on its function by name. Errors: DF005 (unknown run), DF006 (too large), 54000 (about 10,000 signals to the run wait to be taken), 42501 (a missing right), 25006 (read-only transaction).';
+'Delivers an event to a run, durably, in this transaction; one that comes before the run waits '
+'for it is kept. Returns false if the run has ended.
+event: the name in wait_for(), 1 to 200 bytes. payload: what wait_for() returns, at most '
+'dataflows.max_body bytes; default {}.
+For members of the workflow''s owner and roles that were granted EXECUTE on its function by '
+'name. Errors: DF005 (unknown run), DF006 (too large), 54000 (about 10,000 signals to the run '
+'wait to be taken), 42501 (a missing right), 25006 (read-only transaction).';
 
-CREATE FUNCTION dataflows.signal_by_key(workflow text, key text, event text, payload jsonb DEFAULT '{}') RETURNS boolean
+CREATE FUNCTION dataflows.signal_by_key(workflow text, key text, event text,
+	payload jsonb DEFAULT '{}') RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_signal_by_key';
 COMMENT ON FUNCTION dataflows.signal_by_key(text, text, text, jsonb) IS
-'Delivers an event to the run that holds a key. If there is none yet, the signal is kept for dataflows.signal_ttl and goes to the run that is started with that key. Returns false if that run has ended.
-event, payload and rights: as for signal(). Errors: DF005 (unknown workflow), DF006 (too large), 54000 (about 10,000 signals to that run, or by that key while there is none, wait to be taken), 42501 (a missing right), 25006 (read-only transaction).';
+'Delivers an event to the run that holds a key. If there is none yet, the signal is kept for '
+'dataflows.signal_ttl and goes to the run that is started with that key. Returns false if that '
+'run has ended.
+event, payload and rights: as for signal(). Errors: DF005 (unknown workflow), DF006 (too '
+'large), 54000 (about 10,000 signals to that run, or by that key while there is none, wait to be '
+'taken), 42501 (a missing right), 25006 (read-only transaction).';
 
 CREATE FUNCTION dataflows.cancel(run uuid, reason text DEFAULT NULL) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_cancel';
 COMMENT ON FUNCTION dataflows.cancel(uuid, text) IS
-'Asks that a run be undone and end as cancelled; a stuck one, too. Returns false if it has ended or is rolling back already.
-reason: recorded with who and when; default none. Rights: as for signal(). Errors: DF005 (unknown run), 42501 (a missing right), 25006 (read-only transaction).';
+'Asks that a run, stuck or not, be undone and end as cancelled. Returns false if it has ended or '
+'is rolling back already.
+reason: recorded with who and when; default none. Rights: as for signal(). Errors: DF005 '
+'(unknown run), 42501 (a missing right), 25006 (read-only transaction).';
 
 CREATE FUNCTION dataflows.retry(run uuid, note text DEFAULT NULL) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_retry';
 COMMENT ON FUNCTION dataflows.retry(uuid, text) IS
-'Lets a stuck run go on where it is, with a fresh retry budget. Returns false if it is not stuck.
-note: why; recorded with who and when; default none. For members of the workflow''s owner. Errors: DF005 (unknown run), 42501 (a missing right), 25006 (read-only transaction).';
+'Lets a stuck run go on where it is; its retries are counted from the beginning. Returns false '
+'if it is not stuck.
+note: why; recorded with who and when; default none. For members of the workflow''s owner. '
+'Errors: DF005 (unknown run), 42501 (a missing right), 25006 (read-only transaction).';
 
-CREATE FUNCTION dataflows.resolve(run uuid, step text, outcome text, note text, output jsonb DEFAULT NULL) RETURNS boolean
+CREATE FUNCTION dataflows.resolve(run uuid, step text, outcome text, note text,
+	output jsonb DEFAULT NULL) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_resolve';
 COMMENT ON FUNCTION dataflows.resolve(uuid, text, text, text, jsonb) IS
-'A person settles a step that is in doubt, or an undo that failed. Returns false if there is nothing to settle in that way.
-outcome: done (it was carried out; output is what it returned), not_done (it was not), skipped (go on without it) or undone (what it did was undone by hand). note: how you know; recorded with who and when. output: default none.
-For members of the workflow''s owner. Errors: DF005 (unknown run or step), 22023 (no such outcome, no note), 42501 (a missing right), 25006 (read-only transaction).';
+'A person settles a step that is in doubt, or an undo that failed. Returns false if there is '
+'nothing to settle in that way.
+outcome: done (it was carried out; output is what it returned), not_done (it was not), skipped '
+'(go on without it) or undone (what it did was undone by hand). note: how you know; recorded '
+'with who and when. output: default none.
+For members of the workflow''s owner. Errors: DF005 (unknown run or step), 22023 (no such '
+'outcome, no note), 42501 (a missing right), 25006 (read-only transaction).';
 
 CREATE FUNCTION dataflows.undo(run uuid, note text) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_undo';
 COMMENT ON FUNCTION dataflows.undo(uuid, text) IS
 'Asks that a completed run be undone, newest step first. Returns false if it is not completed.
-note: why; recorded with who and when. For members of the workflow''s owner. Errors: DF005 (unknown run), 22023 (no note), 42501 (a missing right), 25006 (read-only transaction).';
+note: why; recorded with who and when. For members of the workflow''s owner. Errors: DF005 '
+'(unknown run), 22023 (no note), 42501 (a missing right), 25006 (read-only transaction).';
 
 CREATE FUNCTION dataflows.abandon(run uuid, note text) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_abandon';
 COMMENT ON FUNCTION dataflows.abandon(uuid, text) IS
-'A person takes a run off the engine''s hands: nothing more is done or undone, it ends as abandoned, and so do the runs that it called and that have not ended. Works for a stuck run, and in any state while its workflow or the database is paused or held: for runs that a restored backup shows as under way and that were done since. Returns false for any other.
-note: why; recorded with who and when. For members of the workflow''s owner. Errors: DF005 (unknown run), 22023 (no note), 42501 (a missing right), 25006 (read-only transaction).';
+'Ends a run as abandoned, because a person has taken it over: nothing more of it is done or '
+'undone. The runs that it called and that have not ended are abandoned, too. Works for a stuck '
+'run, and in any state while its workflow or the database is paused or held: for runs that were '
+'completed after a restored backup was made. Returns false for any other.
+note: why; recorded with who and when. For members of the workflow''s owner. Errors: DF005 '
+'(unknown run), 22023 (no note), 42501 (a missing right), 25006 (read-only transaction).';
 
 CREATE FUNCTION dataflows.pause(workflow text DEFAULT NULL, note text DEFAULT NULL) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_pause';
 COMMENT ON FUNCTION dataflows.pause(text, text) IS
-'Holds the runs of a workflow, or of the whole database, where they are; what is in flight is recorded. Runs can still be started and signalled. Returns false if that was so already.
-workflow: for members of its owner; default the whole database, for members of the extension''s owner. note: why; recorded with who and when; default none. Errors: DF005 (unknown workflow), 42501 (a missing right).';
+'Holds the runs of a workflow, or of the whole database, where they are; responses to requests '
+'in flight are recorded. Runs can still be started and signalled. Returns false if they were '
+'held already.
+workflow: for members of its owner; default the whole database, for members of the extension''s '
+'owner. note: why; recorded with who and when; default none. Errors: DF005 (unknown workflow), '
+'42501 (a missing right).';
 
 CREATE FUNCTION dataflows.resume(workflow text DEFAULT NULL, note text DEFAULT NULL) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_resume';
 COMMENT ON FUNCTION dataflows.resume(text, text) IS
-'Lets the runs that pause() holds go on. Returns false if they were not held. A workflow that is held by itself stays so when the whole database is resumed.
+'Lets the runs that pause() holds go on. Returns false if they were not held. A workflow that is '
+'held by itself stays so when the whole database is resumed.
 workflow: default the whole database; rights and errors as for pause().';
 
 CREATE FUNCTION dataflows.await(run uuid, timeout interval DEFAULT '30 s') RETURNS text
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_await';
 COMMENT ON FUNCTION dataflows.await(uuid, interval) IS
-'Blocks until a run stops moving and returns its state: a terminal one, stuck, or waiting (for an event); after the timeout the state that it has then.
-timeout: NULL = for ever; default 30 s. The run must be committed: it cannot move before. For whoever may see the run. Errors: DF005 (unknown run), DF007 (engine not loaded), 42501 (a missing right), 55000 (started in this transaction), 0A000 (called by a workflow), 22023 (negative timeout).';
+'Blocks until a run stops moving and returns its state: a terminal one, stuck, or waiting (for '
+'an event); after the timeout the state that it has then.
+timeout: NULL = for ever; default 30 s. The run must be committed: it cannot move before. For '
+'whoever may see the run. Errors: DF005 (unknown run), DF007 (engine not loaded), 42501 (a '
+'missing right), 55000 (started in this transaction), 0A000 (called by a workflow), 22023 '
+'(negative timeout).';
 
-CREATE FUNCTION dataflows.status(
-	OUT process text, OUT database text, OUT owner text, OUT pid int, OUT state text, OUT waits_for text,
-	OUT reason text, OUT since timestamptz, OUT runs_held int, OUT in_flight int) RETURNS SETOF record
+CREATE FUNCTION dataflows.status(OUT process text, OUT database text, OUT owner text, OUT pid int,
+	OUT state text, OUT waits_for text, OUT reason text, OUT since timestamptz, OUT runs_held int,
+	OUT in_flight int)
+		RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'dataflows_status';
 COMMENT ON FUNCTION dataflows.status() IS
-'Is the engine running in this database, per process and owner; what does each wait for; why not. The first row is the engine as a whole: running, not loaded, standby, not running, idle, outdated, held, paused, aside or degraded (it runs, but something of it is tried in vain: see the reason). An owner without a worker has a row that says why.';
+	'Says whether the engine runs in this database, and if not, why: a row per process and '
+	'owner, with what it waits for. The first row is the engine as a whole: running, not loaded, '
+	'standby, not running, idle, outdated, held, paused, aside or degraded (it runs, but a part '
+	'of it fails again and again: see the reason). An owner without a worker has a row that says '
+	'why.';

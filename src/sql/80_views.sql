@@ -9,48 +9,58 @@
 CREATE FUNCTION dataflows._sees(owner oid, owner_name text, started_by text) RETURNS text
 	LANGUAGE c STABLE PARALLEL SAFE COST 2 AS 'MODULE_PATHNAME', 'dataflows_sees';
 COMMENT ON FUNCTION dataflows._sees(oid, text, text) IS
-'Internal: what the current role sees of a run: all, meta (no inputs, outputs, payloads) or NULL (nothing)';
+	'Internal: what the current role may see of a run: all, meta (no inputs, outputs, payloads) '
+	'or NULL (nothing)';
 
 CREATE FUNCTION dataflows._without_body(error jsonb) RETURNS jsonb
 	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 	RETURN CASE WHEN pg_catalog.jsonb_typeof(error) OPERATOR(pg_catalog.=) 'object'
-		THEN (error OPERATOR(pg_catalog.#-) '{detail,body}'::text[]) OPERATOR(pg_catalog.#-) '{body}'::text[] END;
-COMMENT ON FUNCTION dataflows._without_body(jsonb) IS 'Internal: an error as members of pg_monitor see it';
+		THEN (error OPERATOR(pg_catalog.#-) '{detail,body}'::text[])
+			OPERATOR(pg_catalog.#-) '{body}'::text[] END;
+COMMENT ON FUNCTION dataflows._without_body(jsonb) IS
+	'Internal: an error as members of pg_monitor see it';
 
 CREATE FUNCTION dataflows._text_size(value jsonb, most int) RETURNS bigint
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'dataflows_text_size';
 COMMENT ON FUNCTION dataflows._text_size(jsonb, int) IS
-'Internal: bytes of a value as text, without rendering it; any number above most if it has more or is nested more than 1000 deep';
+	'Internal: bytes of a value as text, without rendering it; any number above most if it has '
+	'more or is nested more than 1000 deep';
 
 CREATE FUNCTION dataflows._shown(value jsonb) RETURNS jsonb
 	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 	RETURN CASE WHEN dataflows._text_size(value, 262144) OPERATOR(pg_catalog.<=) 262144 THEN value
 		ELSE pg_catalog.to_jsonb('too large to be shown here'::text) END;
-COMMENT ON FUNCTION dataflows._shown(jsonb) IS 'Internal: a value as the page shows it: one whose text is above 256 kB is not';
+COMMENT ON FUNCTION dataflows._shown(jsonb) IS
+	'Internal: a value for the page; replaced by a note if its text is above 256 kB';
 
 /* ---- workflows ------------------------------------------------------------------------ */
 
 CREATE VIEW dataflows.workflows WITH (security_barrier) AS
 	SELECT w.name, w.version, w.function, w.owner_name AS owner, w.paused,
-		CASE WHEN dataflows._sees(w.owner, w.owner_name, NULL) IS NOT NULL THEN COALESCE(l.n, 0) END AS live_runs,
+		CASE WHEN dataflows._sees(w.owner, w.owner_name, NULL) IS NOT NULL THEN COALESCE(l.n, 0) END
+			AS live_runs,
 		w.on_failure, w.retry, w.deadline, w.accept_notify, w.on_error, w.defined_at
 	FROM dataflows.workflow w
 	LEFT JOIN (SELECT r.workflow, r.version, pg_catalog.count(*) AS n
 			FROM dataflows.run r WHERE r.finished_at IS NULL GROUP BY r.workflow, r.version) l
 		ON l.workflow = w.name AND l.version = w.version
 	WHERE NOT w.dropped;
-COMMENT ON VIEW dataflows.workflows IS 'The workflows that are defined, each version; everybody sees them';
+COMMENT ON VIEW dataflows.workflows IS 'All versions of all workflows; every role sees them';
 COMMENT ON COLUMN dataflows.workflows.name IS 'Name';
 COMMENT ON COLUMN dataflows.workflows.version IS 'Version; new runs take the newest';
 COMMENT ON COLUMN dataflows.workflows.function IS 'Function that is the body';
 COMMENT ON COLUMN dataflows.workflows.owner IS 'Role that defined it, as which its bodies run';
-COMMENT ON COLUMN dataflows.workflows.paused IS 'Held by pause(workflow)';
-COMMENT ON COLUMN dataflows.workflows.live_runs IS 'Runs of this version that have not ended; NULL for who may not see them';
+COMMENT ON COLUMN dataflows.workflows.paused IS 'pause(workflow): no run of it moves';
+COMMENT ON COLUMN dataflows.workflows.live_runs IS
+	'Runs of this version that have not ended; NULL = the current role may not see them';
 COMMENT ON COLUMN dataflows.workflows.on_failure IS 'Function that is called after a rollback';
-COMMENT ON COLUMN dataflows.workflows.retry IS 'Retry policy of its steps';
-COMMENT ON COLUMN dataflows.workflows.deadline IS 'How long a run may take';
+COMMENT ON COLUMN dataflows.workflows.retry IS
+	'Retry of its steps: {"max_attempts","initial","max","for"}; NULL = what the system says';
+COMMENT ON COLUMN dataflows.workflows.deadline IS
+	'How long a run may take before it fails; NULL = for ever';
 COMMENT ON COLUMN dataflows.workflows.accept_notify IS 'What NOTIFY may signal: none, run or key';
-COMMENT ON COLUMN dataflows.workflows.on_error IS 'What a failing run does: undo, or stuck';
+COMMENT ON COLUMN dataflows.workflows.on_error IS
+	'What a failing run does: undo (roll back) or stuck (wait for a person)';
 COMMENT ON COLUMN dataflows.workflows.defined_at IS 'When define_workflow() was called';
 
 /* ---- runs ------------------------------------------------------------------------------- */
@@ -60,17 +70,22 @@ CREATE VIEW dataflows.runs WITH (security_barrier) AS
 	SELECT r.run, r.workflow, r.version, r.key, w.owner_name AS owner, r.state,
 		CASE WHEN r.finished_at IS NULL THEN (
 			SELECT s.step FROM dataflows.step s WHERE s.run = r.run
-			ORDER BY (s.state IN ('pending', 'sent', 'waiting') OR (s.state = 'in_doubt' AND s.finished_at IS NULL)
-				OR COALESCE(s.undo_state IN ('due', 'sent'), false)) DESC, s.n DESC LIMIT 1) END AS step,
+			ORDER BY (s.state IN ('pending', 'sent', 'waiting')
+				OR (s.state = 'in_doubt' AND s.finished_at IS NULL)
+				OR COALESCE(s.undo_state IN ('due', 'sent'), false)) DESC, s.n DESC LIMIT 1) END
+					AS step,
 		r.waiting_for,
 		CASE WHEN r.lease IS NULL THEN r.wake_at END AS wake_at,
 		r.started_by, r.started_at, r.finished_at,
-		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN r.input END AS input,
-		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN r.result END AS result,
+		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN r.input END
+			AS input,
+		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN r.result END
+			AS result,
 		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN r.error
 			ELSE dataflows._without_body(r.error) END AS error,
 		r.stuck, r.cause, COALESCE(r.drifted, false) AS drifted, r.parent, r.restarted_from,
-		COALESCE(r.deadline, r.started_at + w.deadline) AS deadline, COALESCE(r.round, 1) AS round, r.traceparent
+		COALESCE(r.deadline, r.started_at + w.deadline) AS deadline, COALESCE(r.round, 1) AS round,
+			r.traceparent
 	FROM dataflows.run r JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
 	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL
 		AND (r.key_held OR NOT r.key_held);
@@ -80,46 +95,61 @@ COMMENT ON COLUMN dataflows.runs.workflow IS 'Its workflow';
 COMMENT ON COLUMN dataflows.runs.version IS 'The version that it was started with and keeps';
 COMMENT ON COLUMN dataflows.runs.key IS 'Its business key';
 COMMENT ON COLUMN dataflows.runs.owner IS 'Role as which its body runs';
-COMMENT ON COLUMN dataflows.runs.state IS 'queued, running, waiting, rolling_back, stuck, completed, rolled_back, cancelled or abandoned';
-COMMENT ON COLUMN dataflows.runs.step IS 'The step that it is at; NULL once it has ended';
-COMMENT ON COLUMN dataflows.runs.waiting_for IS 'The event, or what else it waits for';
-COMMENT ON COLUMN dataflows.runs.wake_at IS 'When it goes on by itself; NULL = not before an event, or a worker has it';
+COMMENT ON COLUMN dataflows.runs.state IS
+	'queued, running, waiting, rolling_back, stuck, completed, rolled_back, cancelled or '
+	'abandoned';
+COMMENT ON COLUMN dataflows.runs.step IS 'The step in progress; NULL = none, or the run has ended';
+COMMENT ON COLUMN dataflows.runs.waiting_for IS 'The event or reason for which it waits';
+COMMENT ON COLUMN dataflows.runs.wake_at IS
+	'When it goes on without an event; NULL = only with one, or a worker has it';
 COMMENT ON COLUMN dataflows.runs.started_by IS 'Role that started it';
 COMMENT ON COLUMN dataflows.runs.started_at IS 'When start() was called';
 COMMENT ON COLUMN dataflows.runs.finished_at IS 'When it ended';
 COMMENT ON COLUMN dataflows.runs.input IS 'What the body is called with';
 COMMENT ON COLUMN dataflows.runs.result IS 'What the body returned';
-COMMENT ON COLUMN dataflows.runs.error IS 'Why it failed or was cancelled: {"sqlstate","message","detail",...}';
+COMMENT ON COLUMN dataflows.runs.error IS
+	'Why it failed or was cancelled: {"sqlstate","message","detail",...}';
 COMMENT ON COLUMN dataflows.runs.stuck IS 'Why a person is needed: {"sqlstate","reason","remedy"}';
-COMMENT ON COLUMN dataflows.runs.cause IS 'Why it rolls or rolled back: failed, cancelled or undo';
-COMMENT ON COLUMN dataflows.runs.drifted IS 'The function was replaced while the run was under way';
+COMMENT ON COLUMN dataflows.runs.cause IS
+	'Why it rolls or rolled back: failed, cancelled or undo; NULL = it did not';
+COMMENT ON COLUMN dataflows.runs.drifted IS 'The function was replaced after the first entry';
 COMMENT ON COLUMN dataflows.runs.parent IS 'The run that called it';
 COMMENT ON COLUMN dataflows.runs.restarted_from IS 'The run that it was restarted from';
 COMMENT ON COLUMN dataflows.runs.round IS 'Which round of continue_with() it is in, from 1';
-COMMENT ON COLUMN dataflows.runs.deadline IS 'When it fails if it has not ended; NULL = never';
-COMMENT ON COLUMN dataflows.runs.traceparent IS 'Trace that it belongs to, as who started it said; NULL = one of its own';
+COMMENT ON COLUMN dataflows.runs.deadline IS
+	'When it fails if it has not ended by then; NULL = never';
+COMMENT ON COLUMN dataflows.runs.traceparent IS
+	'Trace that it belongs to, given by the session that started it (W3C Trace Context); NULL = '
+	'a trace of its own';
 
 /* ---- steps ------------------------------------------------------------------------------- */
 
 CREATE VIEW dataflows.steps WITH (security_barrier) AS
 	SELECT s.run, s.n, s.step, s.kind, s.system, s.state, s.attempts, s.request, s.status,
-		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.output END AS output,
+		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.output END
+			AS output,
 		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.error
 			ELSE dataflows._without_body(s.error) END AS error,
 		s.undo, COALESCE(s.undo_state, 'none') AS undo_state,
 		CASE WHEN s.system IS NOT NULL THEN pg_catalog.concat(s.run, '/', s.n,
-			CASE WHEN s.renewals > 0 THEN pg_catalog.concat('/r', s.renewals) END) END AS idempotency_key,
+			CASE WHEN s.renewals > 0 THEN pg_catalog.concat('/r', s.renewals) END) END
+				AS idempotency_key,
 		s.started_at, s.finished_at,
-		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.body END AS body,
-		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.undo_body END AS undo_body,
-		COALESCE(s.sent_at, CASE WHEN s.attempts > 0 THEN s.started_at END) AS sent_at, s.wake_at, COALESCE(s.undo_attempts, 0) AS undo_attempts, s.undo_since,
+		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.body END
+			AS body,
+		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.undo_body END
+			AS undo_body,
+		COALESCE(s.sent_at, CASE WHEN s.attempts > 0 THEN s.started_at END) AS sent_at, s.wake_at,
+			COALESCE(s.undo_attempts, 0) AS undo_attempts, s.undo_since,
 		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.undo_error
 			ELSE dataflows._without_body(s.undo_error) END AS undo_error,
 		r.workflow, r.key,
-		CASE WHEN s.kind = 'call' THEN (s.answer OPERATOR(pg_catalog.->>) 'run')::pg_catalog.uuid END AS child,
+		CASE WHEN s.kind = 'call' THEN (s.answer OPERATOR(pg_catalog.->>) 'run')::pg_catalog.uuid
+			END AS child,
 		CASE WHEN r.round IS NULL THEN 1 WHEN s.n > r.round_n THEN r.round ELSE 1 + COALESCE((
 			SELECT (c.options OPERATOR(pg_catalog.->>) 'round')::int FROM dataflows.step c
-			WHERE c.run = s.run AND c.n < s.n AND c.kind = 'continue' ORDER BY c.n DESC LIMIT 1), 0) END AS round
+			WHERE c.run = s.run AND c.n < s.n AND c.kind = 'continue' ORDER BY c.n DESC LIMIT 1), 0)
+				END AS round
 	FROM dataflows.step s JOIN dataflows.run r ON r.run = s.run
 		JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
 	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL
@@ -128,30 +158,36 @@ COMMENT ON VIEW dataflows.steps IS 'Steps: each recorded effect or wait of a run
 COMMENT ON COLUMN dataflows.steps.run IS 'The run';
 COMMENT ON COLUMN dataflows.steps.n IS 'Start order, from 1';
 COMMENT ON COLUMN dataflows.steps.step IS 'Name in the body; the n-th call with one name is name#n';
-COMMENT ON COLUMN dataflows.steps.kind IS 'http, wait, sleep, undo, query, once, call, mail, pivot, alias or continue';
+COMMENT ON COLUMN dataflows.steps.kind IS
+	'http, wait, sleep, undo, query, once, call, mail, pivot, alias or continue';
 COMMENT ON COLUMN dataflows.steps.system IS 'System that is called';
 COMMENT ON COLUMN dataflows.steps.state IS 'pending, sent, waiting, in_doubt, done or failed';
 COMMENT ON COLUMN dataflows.steps.attempts IS 'Attempts begun';
-COMMENT ON COLUMN dataflows.steps.request IS 'METHOD /path as sent, or what else identifies the step';
-COMMENT ON COLUMN dataflows.steps.status IS 'HTTP status of the last answer, or code of the last reply to a mail';
-COMMENT ON COLUMN dataflows.steps.output IS 'What the body got';
+COMMENT ON COLUMN dataflows.steps.request IS
+	'METHOD /path as sent, or what else identifies the step';
+COMMENT ON COLUMN dataflows.steps.status IS
+	'HTTP status of the last response, or code of the mail server''s last reply';
+COMMENT ON COLUMN dataflows.steps.output IS 'What the step returned to the body';
 COMMENT ON COLUMN dataflows.steps.error IS 'Why it failed, or who resolved it';
 COMMENT ON COLUMN dataflows.steps.undo IS 'Request that undoes it';
 COMMENT ON COLUMN dataflows.steps.undo_state IS 'none, due, sent, undone, gone or undo_failed';
 COMMENT ON COLUMN dataflows.steps.idempotency_key IS 'Key that its requests carry';
 COMMENT ON COLUMN dataflows.steps.started_at IS 'When the intent was recorded';
 COMMENT ON COLUMN dataflows.steps.finished_at IS 'When it ended';
-COMMENT ON COLUMN dataflows.steps.body IS 'The bytes that are sent';
+COMMENT ON COLUMN dataflows.steps.body IS 'The bytes that each attempt sends';
 COMMENT ON COLUMN dataflows.steps.undo_body IS 'Body of the undo';
 COMMENT ON COLUMN dataflows.steps.sent_at IS 'When the last attempt was recorded';
-COMMENT ON COLUMN dataflows.steps.wake_at IS 'Next attempt, end of the wait or of the sleep';
-COMMENT ON COLUMN dataflows.steps.undo_attempts IS 'Attempts of the undo';
+COMMENT ON COLUMN dataflows.steps.wake_at IS
+	'When the next attempt follows, or the wait or sleep ends';
+COMMENT ON COLUMN dataflows.steps.undo_attempts IS 'Attempts of the undo begun';
 COMMENT ON COLUMN dataflows.steps.undo_since IS 'When the undo was first tried';
 COMMENT ON COLUMN dataflows.steps.undo_error IS 'Why the undo failed';
 COMMENT ON COLUMN dataflows.steps.workflow IS 'Workflow of the run';
 COMMENT ON COLUMN dataflows.steps.key IS 'Key of the run';
-COMMENT ON COLUMN dataflows.steps.round IS 'Round of continue_with() that it belongs to, from 1; names begin anew in each';
-COMMENT ON COLUMN dataflows.steps.child IS 'Run that the step called, or that held its key; NULL = none yet';
+COMMENT ON COLUMN dataflows.steps.round IS
+	'Round of continue_with() that it belongs to, from 1; names begin anew in each';
+COMMENT ON COLUMN dataflows.steps.child IS
+	'Run that the step called, or that held its key; NULL = none yet';
 
 /* ---- attempts ------------------------------------------------------------------------------ */
 
@@ -164,7 +200,7 @@ CREATE VIEW dataflows.attempts WITH (security_barrier) AS
 		JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
 	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL
 		AND (r.key_held OR NOT r.key_held);
-COMMENT ON VIEW dataflows.attempts IS 'Every failed try of a step or of an undo';
+COMMENT ON VIEW dataflows.attempts IS 'Failed attempts of steps and undos, one row each';
 COMMENT ON COLUMN dataflows.attempts.run IS 'The run';
 COMMENT ON COLUMN dataflows.attempts.n IS 'Number of the step';
 COMMENT ON COLUMN dataflows.attempts.step IS 'Its name';
@@ -173,7 +209,7 @@ COMMENT ON COLUMN dataflows.attempts.undo IS 'Whether the step was being undone'
 COMMENT ON COLUMN dataflows.attempts.at IS 'When it was sent';
 COMMENT ON COLUMN dataflows.attempts.took_ms IS 'How long it took, milliseconds';
 COMMENT ON COLUMN dataflows.attempts.request IS 'What was sent';
-COMMENT ON COLUMN dataflows.attempts.status IS 'HTTP status; NULL = no answer';
+COMMENT ON COLUMN dataflows.attempts.status IS 'HTTP status; NULL = no response';
 COMMENT ON COLUMN dataflows.attempts.outcome IS 'retry, failed or in_doubt';
 COMMENT ON COLUMN dataflows.attempts.error IS 'Why it failed';
 COMMENT ON COLUMN dataflows.attempts.next_at IS 'When the next one follows; NULL = none';
@@ -181,56 +217,66 @@ COMMENT ON COLUMN dataflows.attempts.system IS 'System that was called';
 COMMENT ON COLUMN dataflows.attempts.workflow IS 'Workflow of the run';
 COMMENT ON COLUMN dataflows.attempts.key IS 'Key of the run';
 
-/* ---- signals, requests ------------------------------------------------------------------------ */
+/* ---- signals, requests ----------------------------------------------------------------------- */
 
 CREATE VIEW dataflows.signals WITH (security_barrier) AS
 	SELECT i.sent_by, i.sent_at, i.event,
-		(SELECT s.step FROM dataflows.step s WHERE s.run = i.run AND s.n = i.consumed_by) AS consumed_by,
+		(SELECT s.step FROM dataflows.step s WHERE s.run = i.run AND s.n = i.consumed_by)
+			AS consumed_by,
 		i.run, i.workflow, i.key,
-		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN i.payload END AS payload,
+		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN i.payload END
+			AS payload,
 		i.state, i.consumed_at, i.expires_at, i.sent_pid, i.id
 	FROM dataflows.inbox i LEFT JOIN dataflows.run r ON r.run = i.run
 		JOIN dataflows.workflow w ON w.name = i.workflow AND w.version = COALESCE(r.version,
 			(SELECT pg_catalog.max(v.version) FROM dataflows.workflow v WHERE v.name = i.workflow))
 	WHERE i.kind = 'signal' AND dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL;
-COMMENT ON VIEW dataflows.signals IS 'Signals: each delivery of an event, who sent it and which step got it';
+COMMENT ON VIEW dataflows.signals IS 'Signals: who sent each, and which step consumed it';
 COMMENT ON COLUMN dataflows.signals.sent_by IS 'Role that sent it, or NOTIFY';
 COMMENT ON COLUMN dataflows.signals.sent_at IS 'When';
 COMMENT ON COLUMN dataflows.signals.event IS 'The event';
-COMMENT ON COLUMN dataflows.signals.consumed_by IS 'Step that got it; NULL = none yet';
-COMMENT ON COLUMN dataflows.signals.run IS 'The run; NULL = none with that key yet';
+COMMENT ON COLUMN dataflows.signals.consumed_by IS 'Step that consumed it; NULL = none yet';
+COMMENT ON COLUMN dataflows.signals.run IS 'The run; NULL = no run has that key yet';
 COMMENT ON COLUMN dataflows.signals.workflow IS 'Its workflow';
 COMMENT ON COLUMN dataflows.signals.key IS 'Its key';
 COMMENT ON COLUMN dataflows.signals.payload IS 'What wait_for() returns';
-COMMENT ON COLUMN dataflows.signals.state IS 'new (the engine has not seen it), kept (for a later wait) or done';
+COMMENT ON COLUMN dataflows.signals.state IS
+	'new (the engine has not read it), kept (for a later wait) or done';
 COMMENT ON COLUMN dataflows.signals.consumed_at IS 'When it was consumed';
-COMMENT ON COLUMN dataflows.signals.expires_at IS 'When it is dropped if no run comes';
-COMMENT ON COLUMN dataflows.signals.sent_pid IS 'Process of a NOTIFY''s sender';
+COMMENT ON COLUMN dataflows.signals.expires_at IS
+	'When it is deleted if no run with that key comes';
+COMMENT ON COLUMN dataflows.signals.sent_pid IS 'Process id of the session that sent a NOTIFY';
 COMMENT ON COLUMN dataflows.signals.id IS 'Arrival order';
 
 CREATE VIEW dataflows.requests WITH (security_barrier) AS
-	SELECT i.sent_by, i.sent_at, i.kind AS request, i.run, NULLIF(i.workflow, '') AS workflow, i.key, i.event AS step,
-		i.payload OPERATOR(pg_catalog.->>) 'outcome' AS outcome, i.note, i.state, i.consumed_at, i.id
+	SELECT i.sent_by, i.sent_at, i.kind AS request, i.run, NULLIF(i.workflow, '') AS workflow,
+		i.key, i.event AS step,
+		i.payload OPERATOR(pg_catalog.->>) 'outcome' AS outcome, i.note, i.state, i.consumed_at,
+			i.id
 	FROM dataflows.inbox i LEFT JOIN dataflows.run r ON r.run = i.run
 		LEFT JOIN dataflows.workflow w ON w.name = i.workflow AND w.version = COALESCE(r.version,
 			(SELECT pg_catalog.max(v.version) FROM dataflows.workflow v WHERE v.name = i.workflow))
 	WHERE i.kind NOT IN ('signal', 'child') AND (r.run IS NOT NULL OR i.run IS NULL)
 		AND (i.workflow = '' OR dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL);
-COMMENT ON VIEW dataflows.requests IS 'What people, or parents that roll back, asked: cancel, retry, resolve, undo, abandon of runs, pause and resume of workflows or (workflow NULL) of the database; who, when and why';
+COMMENT ON VIEW dataflows.requests IS
+	'Operator requests: cancel, retry, resolve, undo and abandon of runs, pause and resume of '
+	'workflows or (workflow NULL) of the database; by whom, when and why. A parent that rolls '
+	'back asks its children in the same way';
 COMMENT ON COLUMN dataflows.requests.sent_by IS 'Role that asked';
 COMMENT ON COLUMN dataflows.requests.sent_at IS 'When';
-COMMENT ON COLUMN dataflows.requests.request IS 'cancel, retry, resolve, undo, abandon, pause or resume';
+COMMENT ON COLUMN dataflows.requests.request IS
+	'cancel, retry, resolve, undo, abandon, pause or resume';
 COMMENT ON COLUMN dataflows.requests.run IS 'The run';
 COMMENT ON COLUMN dataflows.requests.workflow IS 'Its workflow';
 COMMENT ON COLUMN dataflows.requests.key IS 'Its key';
 COMMENT ON COLUMN dataflows.requests.step IS 'Step of a resolve';
 COMMENT ON COLUMN dataflows.requests.outcome IS 'Outcome of a resolve';
 COMMENT ON COLUMN dataflows.requests.note IS 'Why';
-COMMENT ON COLUMN dataflows.requests.state IS 'new (the engine has not seen it) or done';
+COMMENT ON COLUMN dataflows.requests.state IS 'new (the engine has not read it) or done';
 COMMENT ON COLUMN dataflows.requests.consumed_at IS 'When the engine acted on it';
 COMMENT ON COLUMN dataflows.requests.id IS 'Arrival order';
 
-/* ---- what needs a person ------------------------------------------------------------------------ */
+/* ---- what needs a person --------------------------------------------------------------------- */
 
 CREATE VIEW dataflows.pending_undo WITH (security_barrier) AS
 	WITH pending AS (
@@ -241,32 +287,54 @@ CREATE VIEW dataflows.pending_undo WITH (security_barrier) AS
 			AND COALESCE(s.undo_state, 'none') NOT IN ('undo_failed', 'undone', 'gone'))
 	SELECT s.run, r.workflow, r.key, s.step, s.system, s.request, s.state,
 		COALESCE(s.undo, s.options OPERATOR(pg_catalog.->>) 'undo') AS undo,
-		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.undo_body END AS undo_body,
-		COALESCE(s.undo_error OPERATOR(pg_catalog.->>) 'message', s.error OPERATOR(pg_catalog.->>) 'message',
+		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.undo_body END
+			AS undo_body,
+		COALESCE(s.undo_error OPERATOR(pg_catalog.->>) 'message',
+			s.error OPERATOR(pg_catalog.->>) 'message',
 			'it may have been carried out, and no full answer came') AS why,
-		pg_catalog.concat_ws(': ', COALESCE('status ' OPERATOR(pg_catalog.||) NULLIF(s.status, 0), 'no status'),
+		pg_catalog.concat_ws(': ', COALESCE('status ' OPERATOR(pg_catalog.||) NULLIF(s.status, 0),
+			'no status'),
 			s.error OPERATOR(pg_catalog.->>) 'message') AS answered,
 		s.probe_said AS probe,
 		COALESCE(s.undo_since, s.sent_at, s.started_at) AS since,
 		CASE WHEN s.system IS NOT NULL THEN pg_catalog.concat(s.run, '/', s.n,
-			CASE WHEN s.renewals > 0 THEN pg_catalog.concat('/r', s.renewals) END) END AS idempotency_key,
+			CASE WHEN s.renewals > 0 THEN pg_catalog.concat('/r', s.renewals) END) END
+				AS idempotency_key,
 		CASE
 			WHEN s.undo_state = 'undo_failed' AND s.maybe_twice
-			THEN pg_catalog.format('Look in the system for a second record with the same data and delete it, then: SELECT dataflows.resolve(%L, %L, ''undone'', ''who looked'');', s.run, named.step)
+			THEN pg_catalog.format('Look in the system for a second record with the same data and '
+				'delete it, then: SELECT dataflows.resolve(%L, %L, ''undone'', ''who looked'');',
+				s.run, named.step)
 			WHEN s.undo_state = 'undo_failed' AND (s.undo IS NOT NULL OR s.system IS NULL)
-			THEN pg_catalog.format('Undo it by hand, then: SELECT dataflows.resolve(%L, %L, ''undone'', ''how''); or mend the cause and have it tried again: SELECT dataflows.retry(%L);', s.run, named.step, s.run)
+			THEN pg_catalog.format('Undo it by hand, then: SELECT dataflows.resolve(%L, %L, '
+				'''undone'', ''how''); or mend the cause and have it tried again: SELECT '
+				'dataflows.retry(%L);', s.run, named.step, s.run)
 			WHEN s.undo_state = 'undo_failed' AND s.state = 'in_doubt'
-			THEN pg_catalog.format('Look in the system for the request or its key. If it is there, say so with the record, and it is undone: SELECT dataflows.resolve(%L, %L, ''done'', ''who saw it'', ''{"id": "..."}''); If it is not: SELECT dataflows.resolve(%L, %L, ''not_done'', ''who looked'');', s.run, named.step, s.run, named.step)
+			THEN pg_catalog.format('Look in the system for the request or its key. If it is there, '
+				'say so with the record, and it is undone: SELECT dataflows.resolve(%L, %L, '
+				'''done'', ''who saw it'', ''{"id": "..."}''); If it is not: SELECT '
+				'dataflows.resolve(%L, %L, ''not_done'', ''who looked'');', s.run, named.step,
+				s.run, named.step)
 			WHEN s.undo_state = 'undo_failed'
-			THEN pg_catalog.format('Look in the system for the request or its key. If it is there, undo it by hand, then: SELECT dataflows.resolve(%L, %L, ''undone'', ''how''); If it is not: SELECT dataflows.resolve(%L, %L, ''not_done'', ''who looked'');', s.run, named.step, s.run, named.step)
-			ELSE pg_catalog.format('Look in the system for the request or its key. If it is there, say so with the record, and the run goes on: SELECT dataflows.resolve(%L, %L, ''done'', ''who saw it'', ''{"id": "..."}''); If it is not: SELECT dataflows.resolve(%L, %L, ''not_done'', ''who looked'');', s.run, named.step, s.run, named.step)
+			THEN pg_catalog.format('Look in the system for the request or its key. If it is there, '
+				'undo it by hand, then: SELECT dataflows.resolve(%L, %L, ''undone'', ''how''); If '
+				'it is not: SELECT dataflows.resolve(%L, %L, ''not_done'', ''who looked'');', s.run,
+				named.step, s.run, named.step)
+			ELSE pg_catalog.format('Look in the system for the request or its key. If it is there, '
+				'say so with the record, and the run goes on: SELECT dataflows.resolve(%L, %L, '
+				'''done'', ''who saw it'', ''{"id": "..."}''); If it is not: SELECT '
+				'dataflows.resolve(%L, %L, ''not_done'', ''who looked'');', s.run, named.step,
+				s.run, named.step)
 		END AS remedy, s.n
 	FROM pending p JOIN dataflows.step s ON s.run = p.run AND s.n = p.n
 		JOIN dataflows.run r ON r.run = s.run AND r.finished_at IS NULL
 		JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
-		CROSS JOIN LATERAL (SELECT CASE WHEN r.round IS NULL THEN s.step ELSE pg_catalog.concat('#', s.n) END AS step) AS named
+		CROSS JOIN LATERAL (SELECT CASE WHEN r.round IS NULL THEN s.step
+			ELSE pg_catalog.concat('#', s.n) END AS step) AS named
 	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL;
-COMMENT ON VIEW dataflows.pending_undo IS 'What a person must undo or settle by hand: undos that failed, and steps in doubt of runs that are stuck';
+COMMENT ON VIEW dataflows.pending_undo IS
+	'What a person must undo or settle by hand: undos that failed, and steps in doubt of stuck '
+	'runs';
 COMMENT ON COLUMN dataflows.pending_undo.run IS 'The run';
 COMMENT ON COLUMN dataflows.pending_undo.workflow IS 'Its workflow';
 COMMENT ON COLUMN dataflows.pending_undo.key IS 'Its key';
@@ -274,15 +342,20 @@ COMMENT ON COLUMN dataflows.pending_undo.step IS 'The step';
 COMMENT ON COLUMN dataflows.pending_undo.system IS 'System where the effect is';
 COMMENT ON COLUMN dataflows.pending_undo.request IS 'Request of the step';
 COMMENT ON COLUMN dataflows.pending_undo.state IS 'State of the step: in_doubt, or done';
-COMMENT ON COLUMN dataflows.pending_undo.undo IS 'Request that would undo it; with {field} if the field was never received';
+COMMENT ON COLUMN dataflows.pending_undo.undo IS
+	'Request that would undo it; with {field} if the field was never received';
 COMMENT ON COLUMN dataflows.pending_undo.undo_body IS 'Its body';
-COMMENT ON COLUMN dataflows.pending_undo.why IS 'Why the engine could not';
-COMMENT ON COLUMN dataflows.pending_undo.answered IS 'What was answered to the step itself';
-COMMENT ON COLUMN dataflows.pending_undo.probe IS 'What the probe said last; NULL = none was asked';
-COMMENT ON COLUMN dataflows.pending_undo.since IS 'When that began';
-COMMENT ON COLUMN dataflows.pending_undo.idempotency_key IS 'Key that its requests carried, to look for on the other side';
-COMMENT ON COLUMN dataflows.pending_undo.remedy IS 'What to do, and the SQL that says that it is done';
-COMMENT ON COLUMN dataflows.pending_undo.n IS 'Number of the step in its run: ''#'' and this names it to resolve() without doubt';
+COMMENT ON COLUMN dataflows.pending_undo.why IS 'Why the engine could not undo or settle it';
+COMMENT ON COLUMN dataflows.pending_undo.answered IS 'Response to the request of the step';
+COMMENT ON COLUMN dataflows.pending_undo.probe IS 'Last result of the probe; NULL = there was none';
+COMMENT ON COLUMN dataflows.pending_undo.since IS 'Since when it has been pending';
+COMMENT ON COLUMN dataflows.pending_undo.idempotency_key IS
+	'Key that its requests carried, to search for in the system';
+COMMENT ON COLUMN dataflows.pending_undo.remedy IS
+	'What to do, and the SQL that records that it is done';
+COMMENT ON COLUMN dataflows.pending_undo.n IS
+	'Number of the step in its run; resolve() takes ''#'' and this number as a name that is '
+	'never ambiguous';
 
 /* since: the last thing that is recorded of the run, which is what it got stuck at */
 CREATE VIEW dataflows.stuck WITH (security_barrier) AS
@@ -293,21 +366,22 @@ CREATE VIEW dataflows.stuck WITH (security_barrier) AS
 		GREATEST(r.started_at,
 			(SELECT pg_catalog.max(GREATEST(s.started_at, s.sent_at, s.finished_at, s.undo_since))
 				FROM dataflows.step s WHERE s.run = r.run),
-			(SELECT pg_catalog.max(i.consumed_at) FROM dataflows.inbox i WHERE i.run = r.run)) AS since
+			(SELECT pg_catalog.max(i.consumed_at) FROM dataflows.inbox i WHERE i.run = r.run))
+				AS since
 	FROM dataflows.run r JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
 	WHERE r.stuck IS NOT NULL AND r.state = 'stuck'
 		AND dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL;
-COMMENT ON VIEW dataflows.stuck IS 'Runs that need a person: the reason and the remedy';
+COMMENT ON VIEW dataflows.stuck IS 'Runs that wait for a person: why, and what to do';
 COMMENT ON COLUMN dataflows.stuck.run IS 'The run';
 COMMENT ON COLUMN dataflows.stuck.workflow IS 'Its workflow';
 COMMENT ON COLUMN dataflows.stuck.key IS 'Its key';
 COMMENT ON COLUMN dataflows.stuck.owner IS 'Role as which its body runs';
 COMMENT ON COLUMN dataflows.stuck.reason IS 'Why it is stuck';
-COMMENT ON COLUMN dataflows.stuck.sqlstate IS 'The same as an SQLSTATE';
+COMMENT ON COLUMN dataflows.stuck.sqlstate IS 'SQLSTATE of the reason';
 COMMENT ON COLUMN dataflows.stuck.remedy IS 'What to do';
-COMMENT ON COLUMN dataflows.stuck.since IS 'When the run last did something';
+COMMENT ON COLUMN dataflows.stuck.since IS 'When the run was last advanced';
 
-/* ---- what should be empty ------------------------------------------------------------------------ */
+/* ---- what should be empty -------------------------------------------------------------------- */
 
 CREATE VIEW dataflows.unexplained WITH (security_barrier) AS
 	SELECT r.run, r.workflow, r.key, w.owner_name AS owner, r.state,
@@ -316,10 +390,13 @@ CREATE VIEW dataflows.unexplained WITH (security_barrier) AS
 			ELSE 'not held by a worker, and never due' END AS why
 	FROM dataflows.run r JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
 	WHERE r.finished_at IS NULL AND r.wake_at IS NULL AND r.lease IS NULL
-		AND NOT COALESCE(r.state IN ('waiting', 'rolling_back') AND r.waiting_for IS NOT NULL, false)
-		AND NOT COALESCE(r.state = 'stuck' AND r.stuck OPERATOR(pg_catalog.->>) 'reason' IS NOT NULL, false)
+		AND NOT COALESCE(r.state IN ('waiting', 'rolling_back') AND r.waiting_for IS NOT NULL,
+			false)
+		AND NOT COALESCE(r.state = 'stuck' AND r.stuck OPERATOR(pg_catalog.->>) 'reason'
+			IS NOT NULL, false)
 		AND dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL;
-COMMENT ON VIEW dataflows.unexplained IS 'Runs that do not move and have neither a reason nor a time nor an event: must be empty, a row is a bug';
+COMMENT ON VIEW dataflows.unexplained IS
+	'Runs that do not move and have no time, event or reason. It must be empty: each row is a bug';
 COMMENT ON COLUMN dataflows.unexplained.run IS 'The run';
 COMMENT ON COLUMN dataflows.unexplained.workflow IS 'Its workflow';
 COMMENT ON COLUMN dataflows.unexplained.key IS 'Its key';
@@ -327,26 +404,35 @@ COMMENT ON COLUMN dataflows.unexplained.owner IS 'Role as which its body runs';
 COMMENT ON COLUMN dataflows.unexplained.state IS 'Its state';
 COMMENT ON COLUMN dataflows.unexplained.why IS 'What is missing';
 
-/* ---- what is measured -------------------------------------------------------------------------------- */
+/* ---- what is measured ------------------------------------------------------------------------ */
 
-CREATE FUNCTION dataflows._metrics(gauges boolean, OUT name text, OUT type text, OUT labels jsonb, OUT value double precision,
-	OUT sum double precision, OUT p50 double precision, OUT p95 double precision, OUT p99 double precision)
-	RETURNS SETOF record LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 100 AS 'MODULE_PATHNAME', 'dataflows_metrics';
-COMMENT ON FUNCTION dataflows._metrics(boolean) IS 'Internal: what the view metrics shows to the current role; gauges: with what the tables say';
+CREATE FUNCTION dataflows._metrics(gauges boolean, OUT name text, OUT type text, OUT labels jsonb,
+	OUT value double precision, OUT sum double precision, OUT p50 double precision,
+	OUT p95 double precision, OUT p99 double precision)
+	RETURNS SETOF record LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 100
+		AS 'MODULE_PATHNAME', 'dataflows_metrics';
+COMMENT ON FUNCTION dataflows._metrics(boolean) IS
+	'Internal: what the view metrics shows to the current role; gauges: also what is counted '
+	'from the tables';
 
 CREATE VIEW dataflows.metrics AS
-	SELECT m.name, m.type, m.labels, m.value, m.sum, m.p50, m.p95, m.p99 FROM dataflows._metrics(true) m;
-COMMENT ON VIEW dataflows.metrics IS 'What GET /metrics says: counters and histograms since the server started, and gauges; members of pg_monitor see all, others what is of workflows that they own';
+	SELECT m.name, m.type, m.labels, m.value, m.sum, m.p50, m.p95, m.p99
+		FROM dataflows._metrics(true) m;
+COMMENT ON VIEW dataflows.metrics IS
+	'What GET /metrics returns: counters and histograms since the server started, and gauges. '
+	'Members of pg_monitor see all; others see their own workflows';
 COMMENT ON COLUMN dataflows.metrics.name IS 'Name; GET /metrics adds _total to counters';
 COMMENT ON COLUMN dataflows.metrics.type IS 'counter, gauge or histogram';
-COMMENT ON COLUMN dataflows.metrics.labels IS 'What it is of: workflow, state, system, outcome, ...';
-COMMENT ON COLUMN dataflows.metrics.value IS 'The number; of a histogram, how many observations there are';
+COMMENT ON COLUMN dataflows.metrics.labels IS
+	'What the number is about: workflow, state, system, outcome, ...';
+COMMENT ON COLUMN dataflows.metrics.value IS
+	'The number; of a histogram, the number of observations';
 COMMENT ON COLUMN dataflows.metrics.sum IS 'Sum of the observations of a histogram';
 COMMENT ON COLUMN dataflows.metrics.p50 IS 'Median of a histogram, estimated from its buckets';
 COMMENT ON COLUMN dataflows.metrics.p95 IS '95th percentile, likewise';
 COMMENT ON COLUMN dataflows.metrics.p99 IS '99th percentile, likewise';
 
-/* ---- stats ---------------------------------------------------------------------------------------- */
+/* ---- stats ----------------------------------------------------------------------------------- */
 
 CREATE VIEW dataflows.stats WITH (security_barrier) AS
 	SELECT r.workflow, w.owner_name AS owner,
@@ -359,8 +445,10 @@ CREATE VIEW dataflows.stats WITH (security_barrier) AS
 		pg_catalog.count(*) FILTER (WHERE r.state = 'rolled_back') AS rolled_back,
 		pg_catalog.count(*) FILTER (WHERE r.state = 'cancelled') AS cancelled,
 		pg_catalog.count(*) FILTER (WHERE r.state = 'abandoned') AS abandoned,
-		pg_catalog.count(*) FILTER (WHERE r.started_at > pg_catalog.now() - '1 hour'::interval) AS started_1h,
-		pg_catalog.count(*) FILTER (WHERE r.finished_at > pg_catalog.now() - '1 hour'::interval) AS finished_1h,
+		pg_catalog.count(*) FILTER (WHERE r.started_at > pg_catalog.now() - '1 hour'::interval)
+			AS started_1h,
+		pg_catalog.count(*) FILTER (WHERE r.finished_at > pg_catalog.now() - '1 hour'::interval)
+			AS finished_1h,
 		pg_catalog.percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY
 			CASE WHEN r.state = 'completed' THEN r.finished_at - r.started_at END) AS took,
 		pg_catalog.min(r.started_at) FILTER (WHERE r.state = 'queued') AS oldest_queued,
@@ -373,16 +461,21 @@ CREATE VIEW dataflows.stats WITH (security_barrier) AS
 			pg_catalog.sum(x.value) FILTER (WHERE x.name = 'dataflows_runs_started') AS started,
 			pg_catalog.sum(x.value) FILTER (WHERE x.name = 'dataflows_runs_ended') AS ended,
 			pg_catalog.sum(x.value) FILTER (WHERE x.name = 'dataflows_runs_stuck') AS got_stuck,
-			pg_catalog.max(x.p50 * '1 second'::interval) FILTER (WHERE x.name = 'dataflows_run_duration_seconds') AS p50,
-			pg_catalog.max(x.p95 * '1 second'::interval) FILTER (WHERE x.name = 'dataflows_run_duration_seconds') AS p95,
-			pg_catalog.max(x.p99 * '1 second'::interval) FILTER (WHERE x.name = 'dataflows_run_duration_seconds') AS p99
+			pg_catalog.max(x.p50 * '1 second'::interval)
+				FILTER (WHERE x.name = 'dataflows_run_duration_seconds') AS p50,
+			pg_catalog.max(x.p95 * '1 second'::interval)
+				FILTER (WHERE x.name = 'dataflows_run_duration_seconds') AS p95,
+			pg_catalog.max(x.p99 * '1 second'::interval)
+				FILTER (WHERE x.name = 'dataflows_run_duration_seconds') AS p99
 		FROM dataflows._metrics(false) x GROUP BY 1) m ON m.workflow = r.workflow
 	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL
 	GROUP BY r.workflow, w.owner_name;
-COMMENT ON VIEW dataflows.stats IS 'Per workflow: how many of the runs that are kept are in each state, and how long completed ones took; and what was counted since the server started';
+COMMENT ON VIEW dataflows.stats IS
+	'Per workflow: runs by state and how long completed ones took, from the tables; and what was '
+	'counted since the server started';
 COMMENT ON COLUMN dataflows.stats.workflow IS 'The workflow';
 COMMENT ON COLUMN dataflows.stats.owner IS 'Its owner';
-COMMENT ON COLUMN dataflows.stats.queued IS 'Runs that have not begun';
+COMMENT ON COLUMN dataflows.stats.queued IS 'Runs that no worker has begun';
 COMMENT ON COLUMN dataflows.stats.running IS 'Runs under way';
 COMMENT ON COLUMN dataflows.stats.waiting IS 'Runs that wait for an event, a time or a child';
 COMMENT ON COLUMN dataflows.stats.rolling_back IS 'Runs that are being undone';
@@ -390,28 +483,33 @@ COMMENT ON COLUMN dataflows.stats.stuck IS 'Runs that need a person';
 COMMENT ON COLUMN dataflows.stats.completed IS 'Runs that succeeded';
 COMMENT ON COLUMN dataflows.stats.rolled_back IS 'Runs that failed and were undone';
 COMMENT ON COLUMN dataflows.stats.cancelled IS 'Runs that were cancelled and undone';
-COMMENT ON COLUMN dataflows.stats.abandoned IS 'Runs that a person took over';
+COMMENT ON COLUMN dataflows.stats.abandoned IS 'Runs that a person has taken over';
 COMMENT ON COLUMN dataflows.stats.started_1h IS 'Runs started in the last hour';
 COMMENT ON COLUMN dataflows.stats.finished_1h IS 'Runs ended in the last hour';
-COMMENT ON COLUMN dataflows.stats.took IS 'From start to end of completed runs: median, 95th and 99th percentile';
-COMMENT ON COLUMN dataflows.stats.oldest_queued IS 'Start of the oldest run that has not begun';
+COMMENT ON COLUMN dataflows.stats.took IS
+	'From start to end of completed runs: median, 95th and 99th percentile';
+COMMENT ON COLUMN dataflows.stats.oldest_queued IS
+	'Start of the oldest run that no worker has begun';
 COMMENT ON COLUMN dataflows.stats.last_finished IS 'End of the last run that ended';
-COMMENT ON COLUMN dataflows.stats.started IS 'Runs that the engine began with since the server started; NULL = none, or not to be seen';
-COMMENT ON COLUMN dataflows.stats.ended IS 'Runs that came to an end since then';
-COMMENT ON COLUMN dataflows.stats.got_stuck IS 'How often runs got stuck since then';
-COMMENT ON COLUMN dataflows.stats.p50 IS 'Median of how long runs took that completed since then, estimated from a histogram';
+COMMENT ON COLUMN dataflows.stats.started IS
+	'Runs begun by a worker since the server started; NULL = none, or the current role may not '
+	'see them';
+COMMENT ON COLUMN dataflows.stats.ended IS 'Runs that have ended since then';
+COMMENT ON COLUMN dataflows.stats.got_stuck IS 'How often a run got stuck since then';
+COMMENT ON COLUMN dataflows.stats.p50 IS
+	'Median duration of the runs completed since then, estimated from a histogram';
 COMMENT ON COLUMN dataflows.stats.p95 IS '95th percentile, likewise';
 COMMENT ON COLUMN dataflows.stats.p99 IS '99th percentile, likewise';
 
-/* ---- systems --------------------------------------------------------------------------------------- */
+/* ---- systems --------------------------------------------------------------------------------- */
 
-CREATE FUNCTION dataflows._system_states(OUT system oid, OUT in_flight int, OUT breaker text, OUT held_until timestamptz,
-		OUT reason text, OUT error_rate float8, OUT requests bigint, OUT failures bigint, OUT latency_ms float8, OUT allowed int,
-		OUT held_owners text[])
+CREATE FUNCTION dataflows._system_states(OUT system oid, OUT in_flight int, OUT breaker text,
+	OUT held_until timestamptz, OUT reason text, OUT error_rate float8, OUT requests bigint,
+	OUT failures bigint, OUT latency_ms float8, OUT allowed int, OUT held_owners text[])
 	RETURNS SETOF record
 	LANGUAGE c VOLATILE ROWS 20 AS 'MODULE_PATHNAME', 'dataflows_systems';
 COMMENT ON FUNCTION dataflows._system_states() IS
-'Internal: what shared memory knows of the systems of this database; see the view systems';
+	'Internal: the state of the systems of this database in shared memory; see the view systems';
 
 CREATE VIEW dataflows.systems WITH (security_barrier) AS
 	SELECT s.srvname::text AS system,
@@ -419,38 +517,55 @@ CREATE VIEW dataflows.systems WITH (security_barrier) AS
 		COALESCE(l.in_flight, 0) AS in_flight, COALESCE(q.n, 0) AS queued,
 		COALESCE(o.max_concurrency::int, 32) AS max_concurrency, l.allowed, o.rate_limit,
 		COALESCE(l.breaker, 'closed') AS breaker, l.held_until, l.reason, l.error_rate,
-		COALESCE(l.requests, 0) AS requests, COALESCE(l.failures, 0) AS failures, l.latency_ms, l.held_owners
+		COALESCE(l.requests, 0) AS requests, COALESCE(l.failures, 0) AS failures, l.latency_ms,
+			l.held_owners
 	FROM pg_catalog.pg_foreign_server s
 		JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw AND w.fdwname = 'dataflows'
 		LEFT JOIN LATERAL (SELECT
 				pg_catalog.max(x.option_value) FILTER (WHERE x.option_name = 'url') AS url,
-				pg_catalog.max(x.option_value) FILTER (WHERE x.option_name = 'max_concurrency') AS max_concurrency,
-				pg_catalog.max(x.option_value) FILTER (WHERE x.option_name = 'rate_limit') AS rate_limit
+				pg_catalog.max(x.option_value) FILTER (WHERE x.option_name = 'max_concurrency')
+					AS max_concurrency,
+				pg_catalog.max(x.option_value) FILTER (WHERE x.option_name = 'rate_limit')
+					AS rate_limit
 			FROM pg_catalog.pg_options_to_table(s.srvoptions) x) o ON true
 		LEFT JOIN dataflows._system_states() l ON l.system = s.oid
 		LEFT JOIN (SELECT t.system, pg_catalog.count(*) AS n
 			FROM dataflows.run r JOIN dataflows.step t ON t.run = r.run
 			WHERE r.finished_at IS NULL AND t.system IS NOT NULL
-				AND (t.state = 'pending' OR (t.state = 'in_doubt' AND t.finished_at IS NULL) OR t.undo_state = 'due')
+				AND (t.state = 'pending' OR (t.state = 'in_doubt' AND t.finished_at IS NULL)
+					OR t.undo_state = 'due')
 			GROUP BY t.system) q ON q.system = s.srvname::text
-	WHERE pg_catalog.has_server_privilege(s.oid, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'MEMBER');
-COMMENT ON VIEW dataflows.systems IS 'The systems that one may use: how busy each is, whether it answers';
+	WHERE pg_catalog.has_server_privilege(s.oid, 'USAGE')
+		OR pg_catalog.pg_has_role('pg_monitor', 'MEMBER');
+COMMENT ON VIEW dataflows.systems IS
+	'Systems on which the current role has USAGE: how busy each is, and whether it responds';
 COMMENT ON COLUMN dataflows.systems.system IS 'Name of the server';
 COMMENT ON COLUMN dataflows.systems.url IS 'Its url, without credentials';
-COMMENT ON COLUMN dataflows.systems.in_flight IS 'Requests on the wire, of all workers of the database';
-COMMENT ON COLUMN dataflows.systems.queued IS 'Steps and undos that are recorded and wait to be sent, or to be sent again';
-COMMENT ON COLUMN dataflows.systems.max_concurrency IS 'Requests at a time';
-COMMENT ON COLUMN dataflows.systems.allowed IS 'Requests at a time of the first of held_owners while it recovers; NULL = max_concurrency';
-COMMENT ON COLUMN dataflows.systems.rate_limit IS 'Requests in a time; NULL = no limit';
-COMMENT ON COLUMN dataflows.systems.breaker IS 'closed, open (nothing leaves) or half_open (few requests try whether it answers), for the first of held_owners; each owner role has its own';
-COMMENT ON COLUMN dataflows.systems.held_until IS 'Until when nothing of that owner leaves';
+COMMENT ON COLUMN dataflows.systems.in_flight IS
+	'Requests in flight, of all workers of the database';
+COMMENT ON COLUMN dataflows.systems.queued IS
+	'Steps and undos that wait to be sent, for the first time or again';
+COMMENT ON COLUMN dataflows.systems.max_concurrency IS 'Most requests in flight at a time';
+COMMENT ON COLUMN dataflows.systems.allowed IS
+	'Most requests in flight of the first of held_owners, while the system recovers; NULL = '
+	'max_concurrency';
+COMMENT ON COLUMN dataflows.systems.rate_limit IS
+	'Most requests in a time, such as 100/s; NULL = no limit';
+COMMENT ON COLUMN dataflows.systems.breaker IS
+	'closed, open (no request is sent) or half_open (a few requests test whether it responds), '
+	'for the first of held_owners; each owner role has its own breaker';
+COMMENT ON COLUMN dataflows.systems.held_until IS 'Until when no request of that owner is sent';
 COMMENT ON COLUMN dataflows.systems.reason IS 'failing, asked to wait or credentials refused';
-COMMENT ON COLUMN dataflows.systems.error_rate IS 'Part of the requests of about the last minute that failed, 0 to 1; NULL = none were answered';
-COMMENT ON COLUMN dataflows.systems.requests IS 'Requests that ended, since the server started';
-COMMENT ON COLUMN dataflows.systems.failures IS 'Those of them that failed for the system''s sake';
-COMMENT ON COLUMN dataflows.systems.latency_ms IS 'How long an answer takes, smoothed, milliseconds';
-COMMENT ON COLUMN dataflows.systems.held_owners IS 'Owner roles whose breaker is not closed, the longest pause first; of those that one is a member of, for pg_monitor of all; NULL = none';
+COMMENT ON COLUMN dataflows.systems.error_rate IS
+	'Share of the requests of about the last minute that failed, 0 to 1; NULL = no request ended';
+COMMENT ON COLUMN dataflows.systems.requests IS 'Requests that have ended since the server started';
+COMMENT ON COLUMN dataflows.systems.failures IS 'Those of them that failed because of the system';
+COMMENT ON COLUMN dataflows.systems.latency_ms IS 'Time until a response, smoothed, milliseconds';
+COMMENT ON COLUMN dataflows.systems.held_owners IS
+	'Owner roles whose breaker is not closed, the longest pause first: those of which the '
+	'current role is a member, for pg_monitor all; NULL = none';
 
-GRANT SELECT ON dataflows.workflows, dataflows.runs, dataflows.steps, dataflows.attempts, dataflows.signals,
-	dataflows.requests, dataflows.pending_undo, dataflows.stuck, dataflows.unexplained, dataflows.metrics, dataflows.stats,
+GRANT SELECT ON dataflows.workflows, dataflows.runs, dataflows.steps, dataflows.attempts,
+	dataflows.signals, dataflows.requests, dataflows.pending_undo, dataflows.stuck,
+	dataflows.unexplained, dataflows.metrics, dataflows.stats,
 	dataflows.systems TO PUBLIC;

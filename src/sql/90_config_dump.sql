@@ -11,6 +11,7 @@ SELECT pg_catalog.pg_extension_config_dump('dataflows.inbox_id_seq', '');
 /* tell the launcher, at commit, that this database has an engine now */
 CREATE FUNCTION dataflows._created() RETURNS void
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'dataflows_created';
-COMMENT ON FUNCTION dataflows._created() IS 'Internal: tells the launcher of this database at commit';
+COMMENT ON FUNCTION dataflows._created() IS
+	'Internal: wakes the launcher for this database at commit';
 REVOKE ALL ON FUNCTION dataflows._created() FROM PUBLIC;
 SELECT dataflows._created();

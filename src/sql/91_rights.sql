@@ -8,21 +8,27 @@ REVOKE ALL ON FUNCTION dataflows.start_on_insert(), dataflows.signal_on_change()
 CREATE FUNCTION dataflows._guard_rights() RETURNS event_trigger
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_guard_rights';
 COMMENT ON FUNCTION dataflows._guard_rights() IS
-'Internal: called by the event triggers dataflows_rights and dataflows_rights_order. Errors: 42501 (a trigger on another role''s table, for a workflow that its maker may not use).';
+	'Internal: called by the event triggers dataflows_rights and dataflows_rights_order. Errors: '
+	'42501 (a trigger on another role''s table, for a workflow that its maker may not use).';
 REVOKE ALL ON FUNCTION dataflows._guard_rights() FROM PUBLIC;
 
-CREATE EVENT TRIGGER dataflows_rights ON ddl_command_end WHEN TAG IN ('GRANT', 'REVOKE', 'CREATE TRIGGER')
+CREATE EVENT TRIGGER dataflows_rights ON ddl_command_end
+	WHEN TAG IN ('GRANT', 'REVOKE', 'CREATE TRIGGER')
 	EXECUTE FUNCTION dataflows._guard_rights();
 CREATE EVENT TRIGGER dataflows_rights_order ON ddl_command_start WHEN TAG IN ('GRANT', 'REVOKE')
 	EXECUTE FUNCTION dataflows._guard_rights();
 COMMENT ON EVENT TRIGGER dataflows_rights_order IS
-'Lets GRANTs of define_workflow(), start_on_insert() and signal_on_change() come one after the other, as in a parallel restore';
+	'Lets GRANTs of define_workflow(), start_on_insert() and signal_on_change() come one after '
+	'the other, as in a parallel restore';
 COMMENT ON EVENT TRIGGER dataflows_rights IS
-'GRANT and REVOKE of define_workflow() hold for start_on_insert() and signal_on_change(), too; a trigger on another role''s table needs the right to use the workflow';
+	'GRANT and REVOKE of define_workflow() hold for start_on_insert() and signal_on_change(), '
+	'too; a trigger on another role''s table needs the right to use the workflow';
 
 /* last of all, for what the whole script has made */
 CREATE FUNCTION dataflows._guard_grants(installed boolean) RETURNS void
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_guard_grants';
-COMMENT ON FUNCTION dataflows._guard_grants(boolean) IS 'Internal: takes back what default privileges gave others on what this transaction made for the extension; true: of tables alone, for an update';
+COMMENT ON FUNCTION dataflows._guard_grants(boolean) IS
+	'Internal: takes back what default privileges gave others on what this transaction made for '
+	'the extension; true: of tables alone, for an update';
 REVOKE ALL ON FUNCTION dataflows._guard_grants(boolean) FROM PUBLIC;
 SELECT dataflows._guard_grants(false);

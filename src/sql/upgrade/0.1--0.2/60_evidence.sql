@@ -12,18 +12,6 @@ ALTER TABLE dataflows.step
 	ADD COLUMN accepted boolean,
 	ADD COLUMN maybe_twice boolean,
 	ADD COLUMN resolved text;
-COMMENT ON COLUMN dataflows.step.lost IS 'Attempts that may have been carried out and of which nothing proves what became; NULL = none';
-COMMENT ON COLUMN dataflows.step.lost_at IS 'When the last of them was lost';
-COMMENT ON COLUMN dataflows.step.may_resend IS 'A probe has found nothing since: the step may be sent again';
-COMMENT ON COLUMN dataflows.step.ask_probe IS 'The probe is asked before the step is sent again';
-COMMENT ON COLUMN dataflows.step.probed_at IS 'When a probe was last answered, or given up';
-COMMENT ON COLUMN dataflows.step.probe_found IS 'How many resources it found; NULL = none, -1 = it could not tell';
-COMMENT ON COLUMN dataflows.step.probe_said IS 'The same in words';
-COMMENT ON COLUMN dataflows.step.existed IS 'A probe found it before the step was sent for the first time';
-COMMENT ON COLUMN dataflows.step.kept IS 'Done by a status that the step accepts: it is not undone';
-COMMENT ON COLUMN dataflows.step.accepted IS 'Done by doubt => ''accept'', which nothing confirms';
-COMMENT ON COLUMN dataflows.step.maybe_twice IS 'Done, but an earlier attempt may have been carried out, too';
-COMMENT ON COLUMN dataflows.step.resolved IS 'What a person said with resolve(): done, not_done, skipped or undone';
 
 -- of runs that go on, or may be undone
 UPDATE dataflows.step AS s SET
