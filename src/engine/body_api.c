@@ -43,7 +43,7 @@ named_step(DfRun *run, const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("the run has no step \"%s\"", name),
-			 errhint("Call the step first; the second call with one name is \"name#2\".")));
+			 errhint("Call the step first. The second call with the same name is \"name#2\".")));
 	return NULL;
 }
 

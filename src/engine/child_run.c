@@ -329,7 +329,7 @@ df_child_undo(DfRun *run, DfStep *step)
 	if (!look.found)
 		undo_failed(run, step, psprintf("run %s was purged", id));
 	else if (look.forgotten)
-		undo_failed(run, step, psprintf("run %s was forgotten, and how to undo it with it", id));
+		undo_failed(run, step, psprintf("run %s was forgotten, with all that its undo needs", id));
 	else if (look.state == DF_RUN_COMPLETED)
 		send_request(run, step, DF_MESSAGE_UNDO);
 	else if (df_run_is_terminal(look.state))

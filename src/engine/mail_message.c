@@ -188,7 +188,7 @@ check_header_name(const char *name, DfMailProblem *problem)
 			pstrdup("Give names and values, such as '{\"Reply-To\": \"help@example.com\"}'."));
 	if (df_header_is_reserved_in_mails(name))
 		return refuse(problem,
-					  psprintf("has the header \"%s\", which is the engine's to write", name),
+					  psprintf("has the header \"%s\", which the engine writes itself", name),
 					  pstrdup("Leave it out; addresses and the subject have keys of their own."));
 	return true;
 }

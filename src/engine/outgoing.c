@@ -161,7 +161,7 @@ undo_lacks_field(DfRun *run, DfStep *step, const char *missing)
 {
 	step->undo_error = df_error_text(
 		run,
-		psprintf("the undo needs the field \"%s\" of an answer that was never received",
+		psprintf("the undo needs the field \"%s\" of a response that was never received",
 				 missing != NULL ? missing : "?"),
 		true);
 	df_undo_transition(run, step, DF_UNDO_FAILED);

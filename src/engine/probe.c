@@ -171,7 +171,7 @@ undo_unknown(DfRun *run, const char *said)
 
 	df_json_begin(&json);
 	df_json_text(&json, "message",
-				 psprintf("the undo needs a field of an answer that was never received, and %s",
+				 psprintf("the undo needs a field of a response that was never received, and %s",
 						  said));
 	df_json_bool(&json, "in_doubt", true);
 	return df_json_end(&json, run->cxt);

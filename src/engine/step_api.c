@@ -68,7 +68,7 @@ df_check_name(char *name, const char *what)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s \"%s\" contains a control character or \"#\"", what, name),
-				 errhint("The second call with one name is recorded as name#2 by itself.")));
+				 errhint("The engine records the second call with the same name as name#2.")));
 	return name;
 }
 

@@ -71,7 +71,7 @@ check_depth(DfRun *run, const char *step)
 		ereport(ERROR,
 				(errcode(DF_ERR_LIMIT),
 				 errmsg("step \"%s\" would be the %dth call within a call", step, MAX_DEPTH + 1),
-				 errhint("Let the workflow end, or call in a loop instead of calling itself.")));
+				 errhint("Let the workflow do its work in a loop instead of calling itself.")));
 }
 
 /* the version of the workflow to start; the role of the body must have the right to start it */

@@ -143,14 +143,14 @@ check_header_name(const char *name, size_t len, const char *key_header, const ch
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("header \"%s\" of step \"%s\" is the engine's to write", pnstrdup(name, len),
-					step),
+			 errmsg("step \"%s\" must not set header \"%s\", which the engine writes itself", step,
+					pnstrdup(name, len)),
 			 errhint("Leave it out: it belongs to the connection or says how the body is sent.")));
 	if (kind == DF_HEADER_KEY || (key_header != NULL && df_header_is(name, len, key_header)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("header \"%s\" of step \"%s\" is the engine's to write",
-						pnstrdup(name, len), step),
+				 errmsg("step \"%s\" must not set header \"%s\", which the engine writes itself",
+						step, pnstrdup(name, len)),
 				 errhint("Leave it out; the idempotency key is set by the system's option "
 						 "idempotency_header.")));
 }
@@ -209,7 +209,7 @@ add_interval(DfJson *json, FunctionCallInfo fcinfo, int arg, const char *key, bo
 	if (ms <= 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" must be longer than nothing", key),
+				 errmsg("\"%s\" must be more than zero", key),
 				 errhint("Give an interval such as '30 seconds'.")));
 	df_json_int(json, key, ms);
 	*some = true;
@@ -268,7 +268,7 @@ add_accept(DfJson *json, FunctionCallInfo fcinfo, int arg, bool *some)
 		if (nulls[i] || DatumGetInt32(values[i]) < 100 || DatumGetInt32(values[i]) > 599)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("\"accept\" names a status that is not one of HTTP's"),
+					 errmsg("\"accept\" contains a number that is not an HTTP status"),
 					 errhint("Give statuses from 100 to 599, such as ARRAY[404].")));
 		appendStringInfo(&list, "%s%d", i > 0 ? "," : "", DatumGetInt32(values[i]));
 	}

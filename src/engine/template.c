@@ -383,8 +383,8 @@ df_template_check(const char *tmpl, const char *what)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("%s \"%s\" is malformed", what, tmpl), errdetail("%s", piece.problem),
-					 errhint("A field is written {id}, {a.b}, {a.0.id}, {request.x} or {x|quoted}; "
-							 "a brace is written {{ or }}.")));
+					 errhint("Write a field as {id}, {a.b}, {a.0.id}, {request.x} or {x|quoted}; "
+							 "write a brace as {{ or }}.")));
 }
 
 void

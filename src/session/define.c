@@ -247,7 +247,7 @@ checked_deadline(FunctionCallInfo fcinfo)
 	if ((double) days * USECS_PER_DAY + (double) deadline->time <= 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the deadline of a workflow must be longer than nothing"),
+				 errmsg("the deadline of a workflow must be more than zero"),
 				 errhint("Give how long a run may take, such as '30 days', or leave it out.")));
 	if (days > MAX_DEADLINE_DAYS || deadline->time / USECS_PER_DAY > MAX_DEADLINE_DAYS)
 		ereport(ERROR,

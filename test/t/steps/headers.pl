@@ -90,7 +90,8 @@ for my $name (@transport, 'Idempotency-Key')
 	}
 	my ($state, $why) = outcome(begin({ lc $name => 'x' }));
 	isnt($state, 'completed', "a step: $name");
-	like($why, qr/header .* of step .* is the engine's to write/, 'says whose it is') or diag($why);
+	like($why, qr/step .* must not set header .*, which the engine writes itself/, 'says who writes it')
+	  or diag($why);
 }
 is(heard(), 0, 'nothing was sent');
 
@@ -183,7 +184,7 @@ $node->safe_psql('postgres',
 my ($state, $why) = outcome(begin({ 'x-request-key' => 'mine' }));
 like(
 	$why,
-	qr/header "x-request-key" of step "make" is the engine's to write/,
+	qr/step "make" must not set header "x-request-key", which the engine writes itself/,
 	'a step does not set the header that carries the key') or diag($why);
 like(
 	refused(q(ALTER SERVER billing OPTIONS (ADD "header.X-Request-Key" 'x'))),
