@@ -160,6 +160,22 @@ sub check_index
 
 # ---- views -----------------------------------------------------------------------
 
+# what COMMENT ON COLUMN says of each column
+sub comments_of
+{
+	my ($view) = @_;
+	my %said =
+	  $sql =~ /COMMENT ON COLUMN dataflows\.\Q$view\E\.(\w+) IS\s+((?:'(?:[^']|'')*'\s*)+);/g;
+
+	for my $text (values %said)
+	{
+		$text =~ s/'\s*\n\s*'//g;
+		$text =~ s/^'|'\s*$//g;
+		$text =~ s/''/'/g;
+	}
+	return %said;
+}
+
 sub check_views
 {
 	my $views_page = slurp('docs/reference/views.md');
@@ -168,13 +184,20 @@ sub check_views
 	for my $view (sort keys %views)
 	{
 		my $text = $views_page =~ /^## `$view`\n(.*?)(?=^## |\z)/ms ? $1 : '';
-		my %wanted = map { $_ => 1 } $sql =~ /COMMENT ON COLUMN dataflows\.\Q$view\E\.(\w+)/g;
-		my %given = map { $_ => 1 } $text =~ /^\| `(\w+)` \|/mg;
+		my %wanted = comments_of($view);
+		my %given = $text =~ /^\| `(\w+)` \| .*? \| (.*) \|$/mg;
 
 		if ($text eq '') { missing("view $view is missing"); next; }
 		missing("view $view: column \"$_\" is missing") for grep { !$given{$_} } sort keys %wanted;
 		missing("view $view: there is no column \"$_\"")
 		  for grep { !$wanted{$_} } sort keys %given;
+		for my $column (grep { $wanted{$_} && $given{$_} } sort keys %wanted)
+		{
+			my $told = $given{$column} =~ s/`|\\(?=\|)//gr;
+
+			missing("view $view: the comment on $column is: $wanted{$column}")
+			  if $told ne $wanted{$column};
+		}
 	}
 	missing("there is no view $_") for grep { !$views{$_} } $views_page =~ /^## `(\w+)`$/mg;
 	check_index(keys %views);

@@ -44,6 +44,9 @@ change $reference/README.md 's/\[`forget`\]/forget/' \
 change $reference/views.md 's/^\| `drifted` \|/| `drifts` |/' \
 	"$reference: view runs: column \"drifted\" is missing" \
 	"$reference: view runs: there is no column \"drifts\""
+change $reference/views.md 's/^\| `undo_state` \| text \| none/| `undo_state` | text | nothing/' \
+	"$reference: view steps: the comment on undo_state is: none, due, sent, undone, gone or \
+undo_failed"
 change $reference/operators.md 's/^\| `runs_held` \|/| runs |/' \
 	"$reference: status(): column \"runs_held\" is missing"
 change $reference/settings.md 's/^(\| `dataflows.undo_for` \|) 24h/\1 25h/' \
