@@ -479,7 +479,8 @@ carry_out(void *arg)
 			df_check_payload(receipt->input, "what the handler returned");
 	}
 	take_effect(receipt);
-	receipt->answer->status = df_json_get_text(receipt->answer->body, "ignored") != NULL ? 200 : 202;
+	receipt->answer->status =
+		df_json_get_text(receipt->answer->body, "ignored") != NULL ? 200 : 202;
 }
 
 /* anybody may send, so not a line for each: the metrics count all of them */

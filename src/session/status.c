@@ -447,7 +447,8 @@ reason_of(const Known *known, const DfSlot *slot)
 	if (reason == NULL && slot->state == DF_PROC_AT_REST)
 		reason = slot->listens ? "it left its place to others that waited, and hears no NOTIFY "
 								 "meanwhile: increase max_worker_processes"
-							   : "it left its place to others that waited: see max_worker_processes";
+							   : "it left its place to others that waited: see "
+								 "max_worker_processes";
 	if (reason == NULL && slot->reason[0] != '\0')
 		reason = pstrdup(slot->reason);
 	if (reason == NULL && slot->kind == DF_SLOT_WORKER)

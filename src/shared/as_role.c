@@ -15,8 +15,11 @@
 void
 df_as_role_begin(DfAsRole *before, Oid role, bool restricted)
 {
+	int flags;
+
 	GetUserIdAndSecContext(&before->user, &before->security);
-	SetUserIdAndSecContext(role, before->security | SECURITY_LOCAL_USERID_CHANGE | (restricted ? SECURITY_RESTRICTED_OPERATION : 0));
+	flags = before->security | SECURITY_LOCAL_USERID_CHANGE;
+	SetUserIdAndSecContext(role, restricted ? flags | SECURITY_RESTRICTED_OPERATION : flags);
 }
 
 void

@@ -434,7 +434,7 @@ df_metrics_since(void)
 	return metrics == NULL ? DF_NEVER : metrics->since;
 }
 
-/* as Prometheus' histogram_quantile(): linear within a bucket, at most the highest bound */
+/* as Prometheus' histogram_quantile: linear within a bucket, at most the highest bound */
 double
 df_metric_quantile(const DfSeries *series, double share)
 {

@@ -153,6 +153,7 @@ sub wait_js
 		return 1 if $self->js($script, @args);
 		usleep(50_000);
 	}
+	main::diag("not true in time: $script\nthe page: " . substr($self->text('body'), 0, 2000));
 	return 0;
 }
 

@@ -6,11 +6,12 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time usleep);
 use Dataflows::Sql;
 
-our @EXPORT = qw(wait_until wait_for_runs dump_state);
+our @EXPORT = qw(wait_until wait_for_runs wait_for log_says let_pass dump_state);
 
 # Poll until the query says t; the server may be down in between.
 sub wait_until
@@ -45,10 +46,81 @@ sub wait_for_runs
 		$deadline, $db);
 }
 
-# What a person would look at first.
+# The same for a condition in Perl: its true value, or nothing.
+sub wait_for
+{
+	my ($what, $condition, $deadline) = @_;
+	my $end = time() + ($deadline // 60);
+
+	while (1)
+	{
+		my $value = $condition->();
+
+		return $value if $value;
+		last if time() >= $end;
+		usleep(50_000);
+	}
+	diag("not in time: $what");
+	return;
+}
+
+# Wait until the server's log, from an offset on, says so; what is new in it if it does not.
+sub log_says
+{
+	my ($node, $pattern, $offset, $deadline) = @_;
+	my $said = sub { slurp_file($node->logfile, $offset // 0) =~ $pattern };
+
+	return 1 if wait_for("the log says $pattern", $said, $deadline);
+	diag(log_end($node));
+	return 0;
+}
+
+# Nothing to wait for: that something does not happen shows in some time without it.
+sub let_pass
+{
+	my ($seconds) = @_;
+
+	usleep($seconds * 1_000_000);
+	return;
+}
+
+# ---- what a person would look at first ---------------------------------------------------------
+
+# the last lines of the log, without those that only count and measure
+sub log_end
+{
+	my ($node, $lines) = @_;
+	my @log = grep { !/ LOG:  (?:checkpoint|redo|connection)/ } split /\n/,
+		slurp_file($node->logfile);
+
+	$lines //= 30;
+	@log = @log[ -$lines .. -1 ] if @log > $lines;
+	return join("\n", "the end of the log of $node->{_name}:", @log);
+}
+
+# the story of the runs that have not ended, each as timeline() tells it
+sub show_timelines
+{
+	my ($node, $db) = @_;
+	my ($rc, $runs) = try_psql($node, $db,
+		"SELECT run FROM dataflows.runs WHERE finished_at IS NULL ORDER BY started_at DESC LIMIT 4"
+	);
+
+	for my $run ($rc == 0 ? split(/\n/, $runs) : ())
+	{
+		my (undef, $told) =
+			try_psql($node, $db, "SELECT * FROM dataflows.timeline('$run')",
+			extra_params => ['-X']);
+		diag("timeline of $run:\n" . ($told // ''));
+	}
+	return;
+}
+
 sub dump_state
 {
 	my ($node, $db) = @_;
+
+	$db //= 'postgres';
 	my %looks = (
 		'processes' => "SELECT pid, backend_type, usename, state, wait_event FROM pg_stat_activity
 				WHERE backend_type LIKE 'dataflows%'",
@@ -67,9 +139,11 @@ sub dump_state
 	for my $look (sort keys %looks)
 	{
 		my ($rc, $out, $err) =
-			try_psql($node, $db // 'postgres', $looks{$look}, extra_params => ['-x']);
+			try_psql($node, $db, $looks{$look}, extra_params => ['-x']);
 		diag("$look: " . ($out // '') . ($err // ''));
 	}
+	show_timelines($node, $db);
+	diag(log_end($node));
 	return;
 }
 

@@ -50,10 +50,10 @@ ok( wait_until(
 		"SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'dataflows%worker%'",
 		30, 'other'),
 	'the idle worker retires');
-sleep 2;
+let_pass(2);
 my ($ticks, $transactions) = (processor_time(), transactions());
 
-sleep 5;
+let_pass(5);
 $ticks = processor_time() - $ticks;
 # pids_of() looks in twice from the database postgres
 $transactions = transactions() - $transactions;

@@ -246,7 +246,7 @@ for my $tables ('run, dataflows.step', 'inbox', 'workflow', 'installation', 'pag
 
 	is($node->safe_psql('postgres', "SELECT count(*) > 0 FROM dataflows.status()"),
 		't', 'status() waits for nobody');
-	sleep 2;
+	let_pass(2);
 	close_session($session);
 	start_app('noop', "locked $tables");
 	completes('noop', "locked $tables", 'all goes on afterwards');

@@ -96,15 +96,13 @@ sub of_step
 my $WAITS = "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'dataflows sql worker'
 		AND wait_event_type = 'Lock'";
 
-sub sleep_s { select(undef, undef, undef, $_[0]); return; }
-
 # ---- a lock that is held longer than query_timeout ---------------------------------------
 
 my $session = open_session('app', 'LOCK TABLE app.seats IN ACCESS EXCLUSIVE MODE');
 my $run = start('book', '{"email": "one@example.com"}');
 
 ok(wait_until($node, $WAITS, 60), 'a query step waits for a table that is locked');
-sleep_s(2.5);
+let_pass(2.5);
 is( $node->safe_psql('postgres', "SELECT state FROM dataflows.runs WHERE run = '$run'") =~
 		/^(running|waiting)$/,
 	1,
@@ -203,11 +201,11 @@ sub while_requests_are_out
 		"SELECT count(dataflows.start('asks', jsonb_build_object('email', '$name-' || i ||
 			'\@example.com'))) FROM generate_series(1, 10) i"
 	);
-	sleep_s(0.02) while (requests_to() < $before + 10 && time() < $end);
+	let_pass(0.02) while (requests_to() < $before + 10 && time() < $end);
 	my $token = $away->();
 	$systems->clear_faults;
 	# longer than the timeout of the system
-	sleep_s(5);
+	let_pass(5);
 	$back->($token);
 	ok( wait_until(
 			$node,

@@ -224,16 +224,19 @@ setting('channel:ops_alarm');
 my ($in, $out, $timer) = ('', '', IPC::Run::timer(30));
 my $handle = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ],
 	'<', \$in, '>', \$out, $timer);
-$in .= "LISTEN ops_alarm;\n\\echo listening\n";
-$handle->pump until $out =~ /listening/;
-$run = stuck_run('typo', '{}', 'by-channel');
-for (1 .. 100)
+
+# psql tells of notifications after a statement
+sub notified
 {
 	$in .= "SELECT 1;\n";
 	$handle->pump;
-	last if $out =~ /notification/;
-	usleep(50_000);
+	return $out =~ /notification/;
 }
+
+$in .= "LISTEN ops_alarm;\n\\echo listening\n";
+$handle->pump until $out =~ /listening/;
+$run = stuck_run('typo', '{}', 'by-channel');
+wait_for('a notification', \&notified);
 like(
 	$out,
 	qr/notification "ops_alarm" with payload "\{.*"run": "$run".*"/,
@@ -241,16 +244,10 @@ like(
 unlike($out, qr/notification.*notification/s, 'once');
 $out = '';
 $run = stuck_run('typo', '{"long": 1}', 'é' x 300);
-for (1 .. 100)
-{
-	$in .= "SELECT 1;\n";
-	$handle->pump;
-	last if $out =~ /notification/;
-	usleep(50_000);
-}
+wait_for('a notification', \&notified);
 my ($payload) = $out =~ /notification "ops_alarm" with payload "(\{.*\})"/;
-ok(defined $payload && length($payload) < 8000 && $payload =~ /"run": "$run"/,
-	'what is long is cut until it fits');
+like($payload // '', qr/"run": "$run"/, 'what is long is told');
+cmp_ok(length($payload // ''), '<', 8000, 'cut until it fits');
 is(ask("SELECT ('" . ($payload =~ s/'/''/gr) . "'::jsonb)->>'sqlstate'"),
 	'42000', 'and is still JSON');
 $in .= "\\q\n";

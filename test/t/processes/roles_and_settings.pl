@@ -20,7 +20,7 @@ CONF
 
 create_systems($node, 'postgres', $systems);
 as_app($node, 'postgres', "INSERT INTO app.signups (email, name) VALUES ('a\@x', 'A')");
-sleep 3;
+let_pass(3);
 my $blocker = 'launcher, logical replication launcher and coordinator leave no room';
 my $state = $node->safe_psql('postgres', 'SELECT state FROM dataflows.runs');
 
@@ -193,11 +193,11 @@ $node->safe_psql('postgres', 'ALTER ROLE app NOLOGIN');
 $node->restart;
 $node->safe_psql('postgres',
 	"SET ROLE app; INSERT INTO app.signups (email, name) VALUES ('later\@x', 'L')");
-sleep 2;
-is( $node->safe_psql(
-		'postgres', "SELECT state, stuck->>'sqlstate' FROM dataflows.run WHERE finished_at IS NULL"
-	),
-	$node->pg_version >= 17 ? 'waiting|' : 'stuck|28000',
+my $becomes = $node->pg_version >= 17 ? 'waiting ' : 'stuck 28000';
+ok( wait_until(
+		$node,
+		"SELECT concat_ws(' ', state, coalesce(stuck->>'sqlstate', '')) = '$becomes'
+			FROM dataflows.run WHERE finished_at IS NULL"),
 	'an owner that lost LOGIN: its run is stuck before PostgreSQL 17, and moves from then on');
 SKIP:
 {

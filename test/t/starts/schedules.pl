@@ -174,7 +174,7 @@ like(
 	qr/ERROR:  55000: .*pg_cron lives in database "postgres".*HINT:  As a superuser in .*, call: /s,
 	'elsewhere the error says where pg_cron is');
 my ($statement) = $elsewhere =~ /call: (SELECT cron\.schedule_in_database\(.*\))$/m;
-ok(defined $statement, 'and gives the whole statement');
+isnt($statement, undef, 'and gives the whole statement') or diag($elsewhere);
 $node->safe_psql('postgres', $statement);
 is( $node->safe_psql(
 		'postgres',

@@ -219,15 +219,21 @@ my %by_subject =
 
 is(came_to($_), 'completed|done|1|250', $_)
 	for ('simple', 'by auth', 'by login', 'by smtps', 'in clear', 'login in clear');
-ok($by_subject{simple}{tls} && !defined $by_subject{simple}{user}, 'STARTTLS, without credentials');
-ok($by_subject{'by auth'}{tls} && $by_subject{'by auth'}{user} eq 'shop', 'STARTTLS, then AUTH');
-ok($by_subject{'by login'}{tls} && $by_subject{'by login'}{user} eq 'shop',
-	'AUTH LOGIN, where there is nothing else');
-ok($by_subject{'by smtps'}{tls} && $by_subject{'by smtps'}{user} eq 'shop',
-	'secure from the first byte, then AUTH');
-ok(!$by_subject{'in clear'}{tls}, 'in clear, as a superuser has said');
-ok(!$by_subject{'login in clear'}{tls} && $by_subject{'login in clear'}{user} eq 'shop',
-	'with credentials too: it is a private network');
+
+# "TLS" or "clear", and who logged in
+sub way_of
+{
+	my ($mail) = $by_subject{ $_[0] };
+
+	return ($mail->{tls} ? 'TLS' : 'clear') . ', ' . ($mail->{user} // 'nobody');
+}
+
+is(way_of('simple'), 'TLS, nobody', 'STARTTLS, without credentials');
+is(way_of('by auth'), 'TLS, shop', 'STARTTLS, then AUTH');
+is(way_of('by login'), 'TLS, shop', 'AUTH LOGIN, where there is nothing else');
+is(way_of('by smtps'), 'TLS, shop', 'TLS from the first byte, then AUTH');
+like(way_of('in clear'), qr/^clear/, 'in clear, as a superuser has said');
+is(way_of('login in clear'), 'clear, shop', 'with credentials too: it is a private network');
 my $output = $json->decode(field('simple', 'output'));
 is($output->{message_id}, $by_subject{simple}{message_id}, 'the output has the Message-ID');
 is($output->{message_id}, "<$case{simple}.1\@example.org>",

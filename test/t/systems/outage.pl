@@ -72,8 +72,8 @@ ok(wait_for_runs($node, ['completed'], 40), 'two owners share one system');
 my @at = arrivals('crm');
 is(scalar(@at), 120, 'each request once');
 my $peak = most_together(@at);
-ok($peak <= 4, "never more than max_concurrency at a time, over all workers: $peak");
-ok($peak >= 3, "and nearly all places are used: $peak");
+cmp_ok($peak, '<=', 4, "never more than max_concurrency at a time, over all workers: $peak");
+cmp_ok($peak, '>=', 3, "and nearly all places are used: $peak");
 is(column('crm', 'in_flight'), '0', 'all places are given back');
 is(column('crm', 'requests'), '120', 'all are counted');
 is( scalar(
@@ -84,8 +84,8 @@ is( scalar(
 my %half = map { $_ => 0 } qw(app shop);
 $half{ ($_->{email} // '') =~ /^shop/ ? 'shop' : 'app' }++
 	for grep { $_->{method} eq 'POST' } @{ $systems->requests('crm') }[ 0 .. 79 ];
-ok($half{app} >= 15 && $half{shop} >= 15,
-	"no owner starves the other: $half{app} and $half{shop} of the first 80");
+cmp_ok($half{$_}, '>=', 15, "no owner starves the other: of the first 80 are of $_")
+	for qw(app shop);
 
 # rate: 40/s, and a tenth of a second's worth ahead
 start_runs($_, 'email', 60) for qw(app shop);
@@ -93,7 +93,7 @@ ok(wait_for_runs($node, ['completed'], 40), 'with a rate');
 @at = arrivals('email');
 is(scalar(@at), 120, 'each request once');
 my $rate = rate_of(4, @at);
-ok($rate <= 44, "no more than the rate: $rate");
+cmp_ok($rate, '<=', 44, "no more than the rate: $rate");
 
 # the outage
 $systems->config('billing', latency_ms => 100);
@@ -125,7 +125,7 @@ ok( wait_until(
 # in this order: what is under way counts as a request before it counts as an attempt
 my $used = number_of($node, 'SELECT count(*) FROM dataflows.attempts') - $before;
 my $probes = column('billing', 'requests') - $requests;
-ok($used <= $probes + 1, "who waits uses no attempts: $used for $probes requests");
+cmp_ok($used, '<=', $probes + 1, "who waits uses no attempts: $used for $probes requests");
 is( $node->safe_psql(
 		'postgres',
 		"SELECT count(*) FROM dataflows.runs
@@ -141,7 +141,7 @@ is(scalar(@at), 100, 'each request once');
 cmp_ok(most_together(@at[ 0 .. 3 ]),
 	'<=', 3, 'one of each owner goes first, and is answered before two of that owner follow');
 $peak = most_together(@at);
-ok($peak <= 16, "and never more than max_concurrency: $peak");
+cmp_ok($peak, '<=', 16, "and never more than max_concurrency: $peak");
 is(scalar(grep { $_->[0] != 1 } values %{ $systems->summary('billing') }),
 	0, 'the books say each record once');
 is(column('billing', 'in_flight || breaker'), '0closed', 'the breaker is closed, no place is lost');

@@ -122,14 +122,10 @@ for my $case ([ 'missing', 'the role does not exist' ],
 	@no_login, [ $node->safe_psql('postgres', 'SELECT current_user'), 'it is a superuser' ])
 {
 	my $at = -s $node->logfile;
-	my $end = time() + 10;
+	my $refusal = qr/cannot receive webhooks as role "$case->[0]": \Q$case->[1]\E/;
 
 	set(ingress_role => $case->[0]);
-	usleep(20_000)
-		while time() < $end
-		&& PostgreSQL::Test::Utils::slurp_file($node->logfile, $at) !~
-		/cannot receive webhooks as role "$case->[0]": \Q$case->[1]\E/;
-	cmp_ok(time(), '<', $end, "role $case->[0] is refused: $case->[1]");
+	ok(log_says($node, $refusal, $at), "role $case->[0] is refused: $case->[1]");
 	ok( wait_until(
 			$node,
 			"SELECT reason LIKE 'nobody listens on % as role \"$case->[0]\": $case->[1]%'
@@ -612,7 +608,7 @@ my %open = map { $_ => 1 } 0 .. $#slow;
 local $SIG{PIPE} = 'IGNORE';
 syswrite($_, "POST /any HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n") for @slow;
 is(post('/any', '{"beside": 1}')->{status}, 202, 'slow clients hold up nobody');
-while (%open && time() < $begun + 10)
+while (%open && time() < $begun + 60)
 {
 	for my $i (keys %open)
 	{
@@ -632,7 +628,7 @@ close($_) for @slow;
 sub status_comes
 {
 	my ($status, $ask) = @_;
-	my $end = time() + 10;
+	my $end = time() + 60;
 	my $came = 0;
 
 	usleep(20_000) while time() < $end && ($came = $ask->()->{status}) != $status;
@@ -684,7 +680,7 @@ as_app_(
 );
 $answer = post('/gone', '{}');
 is($answer->{status}, 503, 'a workflow that was dropped: not now');
-ok($answer->{headers}{'retry-after'}, 'with Retry-After');
+like($answer->{headers}{'retry-after'} // '', qr/^\d+$/, 'with Retry-After');
 
 # ---- somebody holds a key in an open transaction -------------------------------------------------
 
