@@ -35,7 +35,7 @@
 #include "varatt.h"
 #endif
 
-/* 18: what does not return says so in front, as in C11 */
+/* 18: noreturn stands before the function, as in C11 */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn pg_attribute_noreturn()
 #endif
@@ -62,7 +62,7 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 }
 #endif
 
-/* 15: shared memory is asked for in a hook; 14 asks in _PG_init itself */
+/* 15: shared memory is requested in a hook; in 14 in _PG_init itself */
 #if PG_VERSION_NUM >= 150000
 #define df_compat_request_shmem(previous, hook) \
 	((previous) = shmem_request_hook, shmem_request_hook = (hook))
@@ -132,7 +132,7 @@ object_ownercheck(Oid classid, Oid objectid, Oid roleid)
 #define df_compat_wait_event_set(n) CreateWaitEventSet(TopMemoryContext, n)
 #endif
 
-/* 17: the number of this backend's transaction has moved */
+/* 17: this backend's transaction number has moved */
 #if PG_VERSION_NUM >= 170000
 #define df_compat_lxid() (MyProc->vxid.lxid)
 #else
@@ -146,7 +146,7 @@ object_ownercheck(Oid classid, Oid objectid, Oid roleid)
 #define df_compat_wait_event(name) PG_WAIT_EXTENSION
 #endif
 
-/* 15: parse analysis knows of a query environment, which we have none of */
+/* 15: parse analysis has a query environment, which we do not use */
 #if PG_VERSION_NUM >= 150000
 #define df_compat_analyze_varparams(statement, sql, types, n) \
 	parse_analyze_varparams(statement, sql, types, n, NULL)

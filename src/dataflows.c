@@ -1,11 +1,11 @@
 /*
  * dataflows.c
- *	  What happens when the library is loaded.
+ *	  Loads the library: settings, hooks, shared memory, the launcher.
  *
- * Runs in the postmaster if dataflows is one of shared_preload_libraries, and
- * in a backend otherwise.  Without preloading only the settings and what
- * triggers need exist: the extension can be created, workflows can be defined,
- * runs can be started, and nothing moves.  It must never touch a table.
+ * Runs in the postmaster if dataflows is in shared_preload_libraries, else in a backend.
+ * Without preloading only the settings and what triggers need exist: the extension can be
+ * created, workflows can be defined and runs can be started, but no run moves. Must never
+ * touch a table.
  */
 #include "postgres.h"
 
@@ -59,7 +59,7 @@ _PG_init(void)
 	shmem_startup_hook = startup_shmem;
 	df_utility_hook_install();
 
-	/* pg_upgrade reads the databases: nothing may move in them meanwhile */
+	/* pg_upgrade is reading the databases: no run may move meanwhile */
 	if (!IsBinaryUpgrade)
 		df_launcher_register();
 }

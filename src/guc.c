@@ -1,11 +1,11 @@
 /*
  * guc.c
- *	  Every setting of dataflows, in alphabetical order.
+ *	  All settings of dataflows, in alphabetical order.
  *
- * Called from _PG_init, in the postmaster or, without shared_preload_libraries,
- * in the backend that loads the library.  What guards or limits is SIGHUP (read
- * by the engine's processes) or SUSET (read in sessions), so that no owner of a
- * workflow can loosen it for himself.  Nothing here decides anything.
+ * Called from _PG_init, in the postmaster or, without shared_preload_libraries, in the
+ * backend that loads the library. A setting that guards or limits something is SIGHUP (read
+ * by the engine's processes) or SUSET (read in sessions), so that the owner of a workflow
+ * cannot raise it. Nothing here makes a decision.
  */
 #include "postgres.h"
 
@@ -52,7 +52,7 @@ int df_undo_for = SECONDS_PER_DAY;
 int df_worker_idle = 60 * MS_PER_SECOND;
 int df_workers_per_owner = 1;
 
-/* one integer; all of ours have neither hooks nor more flags than their unit */
+/* an integer setting; all of them have no hooks and no flags but their unit */
 typedef struct IntSetting
 {
 	const char *name;
@@ -66,11 +66,14 @@ typedef struct IntSetting
 } IntSetting;
 
 static const IntSetting int_settings[] = {
-	/* SIGHUP: workers read it, and an owner must not give himself more time */
+	/* SIGHUP: workers read it, and an owner must not give itself more time */
 	{"dataflows.body_timeout", "How long one entry into a workflow's function may take.",
 	 "Time spent in waiting for locks does not count. A run whose body takes longer is stuck.",
 	 &df_body_timeout, 10, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS},
-	/* SIGHUP: the ingress reads it, and no creator of a webhook must give himself more time */
+	/*
+	 * SIGHUP: the ingress process reads it, and the creator of a webhook must not give
+	 * itself more time
+	 */
 	{"dataflows.handler_timeout",
 	 "How long the handler of a webhook may take, with the filter and the paths of that webhook.",
 	 "dataflows.body_timeout counts if it is less. A delivery whose handler takes longer is "
@@ -96,12 +99,12 @@ static const IntSetting int_settings[] = {
 	/* SIGHUP: a limit against endless loops, read by workers */
 	{"dataflows.max_steps", "How many steps one run may have before it is stuck.",
 	 "Each call of a step in a loop is one.", &df_max_steps, 1, 1000000, PGC_SIGHUP, 0},
-	/* SUSET: a superuser may give a role another one; its sql workers read it */
+	/* SUSET: a superuser may set another value for a role; its sql workers read it */
 	{"dataflows.query_timeout", "How long the SQL of one query step may take.",
 	 "A step that takes longer fails with DF001; the time in which it waits for locks does not "
 	 "count. 0 sets no limit.",
 	 &df_query_timeout, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MS},
-	/* SIGHUP: the coordinator purges, nobody else */
+	/* SIGHUP: only the coordinator purges */
 	{"dataflows.retention", "How long runs are kept after they have reached a terminal state.",
 	 "-1 keeps them for ever.", &df_retention, -1, INT_MAX, PGC_SIGHUP, GUC_UNIT_S},
 	/* SUSET: read by the sessions that send signals */
@@ -127,7 +130,7 @@ static const IntSetting int_settings[] = {
 	 &df_workers_per_owner, 1, 64, PGC_SIGHUP, 0},
 };
 
-/* texts that the postmaster's file sets */
+/* texts, set in postgresql.conf */
 typedef struct TextSetting
 {
 	const char *name;
@@ -137,7 +140,7 @@ typedef struct TextSetting
 } TextSetting;
 
 static const TextSetting text_settings[] = {
-	/* SIGHUP, all of them: which doors are open is the administrator's to say */
+	/* SIGHUP, all of them: the administrator decides what is reachable */
 	{"dataflows.ingress_database", "Database whose webhooks are heard.",
 	 "Empty: the first that has the extension and gets the address.", &df_ingress_database},
 	{"dataflows.ingress_role", "Role whose session hears webhooks.",
@@ -163,9 +166,9 @@ static const TextSetting text_settings[] = {
 };
 
 /*
- * A POSTMASTER setting can be defined only while the postmaster preloads.  In
- * a backend that loads the library by itself it is SIGHUP, so that a value in
- * postgresql.conf is still known there.
+ * A POSTMASTER setting can be defined only while the postmaster preloads libraries. In a
+ * backend that loads the library by itself it is SIGHUP, so that a value in postgresql.conf
+ * is valid there, too.
  */
 static void
 define_fixed_at_start(bool preloaded)
@@ -193,7 +196,10 @@ define_fixed_at_start(bool preloaded)
 		&df_max_systems, 256, 1, 10000, context, 0, NULL, NULL, NULL);
 }
 
-/* SIGHUP: a token can be given to a server that runs; the coordinators see to it that all agree */
+/*
+ * SIGHUP: a running server can be given a token; the coordinators make sure that all use
+ * the same one
+ */
 static void
 define_identity(bool preloaded)
 {
@@ -228,7 +234,7 @@ df_guc_define(bool preloaded)
 							 &df_allow_superuser_owner, true, PGC_SUSET,
 							 0, NULL, NULL, NULL);
 
-	/* SIGHUP: it opens a door */
+	/* SIGHUP: it makes the page reachable */
 	DefineCustomBoolVariable("dataflows.dashboard",
 							 "Whether dataflows.listen shows the page to people, too.",
 							 "They log in there with a token of dashboard_token().",
@@ -249,7 +255,7 @@ df_guc_define(bool preloaded)
 		DefineCustomStringVariable(s->name, s->summary, s->detail, s->value, "",
 								   PGC_SIGHUP, 0, NULL, NULL, NULL);
 	}
-	/* USERSET: it says something of the session's own runs alone */
+	/* USERSET: it concerns the runs that the session starts only */
 	DefineCustomStringVariable(
 		"dataflows.traceparent",
 		"Trace that the runs started from here belong to: a traceparent of W3C Trace Context.",

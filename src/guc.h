@@ -18,7 +18,7 @@ extern char *df_ingress_database; /* "" = whichever */
 extern char *df_ingress_role;
 extern char *df_otlp_endpoint; /* "" = no tracing */
 extern char *df_traceparent; /* of this session, "" = none */
-extern char *df_public_url; /* "" = links cannot be made */
+extern char *df_public_url; /* "" = event_url() raises an error */
 extern char *df_listen; /* "" = no ingress */
 extern char *df_metrics; /* "" = off, "local", "token:<system>" */
 extern char *df_on_stuck; /* "" = nothing, a workflow, "channel:<name>" */
@@ -33,12 +33,12 @@ extern int df_sql_workers_per_owner;
 extern int df_signal_ttl; /* seconds */
 extern int df_undo_for; /* seconds */
 extern bool df_allow_superuser_owner;
-extern bool df_dashboard; /* whether there is a page */
+extern bool df_dashboard; /* whether the page for people is served */
 extern char *df_identity_token;
-/* as the server was started with it; NULL in a backend that loaded the library by itself */
+/* its value when the server started; NULL in a backend that loaded the library by itself */
 extern char *df_identity_at_start;
 
-/* from _PG_init; `preloaded` = as one of shared_preload_libraries */
+/* called from _PG_init; `preloaded`: by shared_preload_libraries */
 extern void df_guc_define(bool preloaded);
 
 #endif /* DF_GUC_H */

@@ -1,11 +1,10 @@
 /*
  * fdw/options.c
- *	  Which options there are, and how a system is put together from them.
+ *	  The options of systems and credentials, and how a system is made from them.
  *
- * Runs in a user's session that creates or alters a server or a user mapping
- * (validator), and in workers (fdw/system.c), in their transaction and role.
- * Only the validator itself raises, and nothing here ever quotes a value, which
- * may be a secret.
+ * Runs in a user's session that creates or alters a server or a user mapping (the
+ * validator), and in workers (fdw/system.c), in their transaction and role. Only the
+ * validator raises errors. Never quote a value here: it may be a secret.
  */
 #include "postgres.h"
 
@@ -33,7 +32,7 @@
 #define HOUR (3600.0 * SECOND)
 #define DAY (24.0 * HOUR)
 
-/* an answer is kept as jsonb, whose strings end at 256 MB */
+/* a response is kept as jsonb, whose strings have at most 256 MB */
 #define LONGEST_BODY (256.0 * 1024 * 1024 - 1)
 
 #define SERVER_BY_KIND(name, kind, field, min, max, preset, mail_preset) \
@@ -50,9 +49,9 @@
 	name, UserMappingRelationId, kind, offsetof(DfSystem, field), 0, 0, 0, 0, true, true
 
 /*
- * Which options there are: name, kind, field, and of numbers least, greatest and
- * preset.  A preset stands here and nowhere else.  Mail servers have longer
- * timeouts: they let a client wait before they greet, and think before they accept.
+ * Every option: name, kind, field, and for numbers least, greatest and default value. A
+ * default stands here and nowhere else. Mail servers have longer timeouts, because they
+ * delay greeting and accepting.
  */
 static const DfOption options_table[] = {
 	{SERVER("url", DF_OPTION_URL, url)},
@@ -91,7 +90,7 @@ static const DfOption options_table[] = {
 	{MAPPING_SUPERUSER("client_key", DF_OPTION_PATH, client_key)},
 };
 
-/* "header.Name" may be set on both, and has no field of its own */
+/* "header.Name" may be set on a SERVER and on a USER MAPPING, and has no field of its own */
 static const DfOption header_option = {
 	HEADER_PREFIX "Name",
 	InvalidOid,
@@ -140,7 +139,7 @@ df_option_find(const char *name, Oid catalog)
 	return NULL;
 }
 
-/* switching something off that is off by default needs no right */
+/* turning something off that is off by default needs no right */
 bool
 df_option_needs_superuser(const DfOption *option, const char *value)
 {
@@ -171,7 +170,7 @@ preset(DfSystem *system, const DfOption *option, double value)
 			*(int64 *) field = (int64) value;
 			break;
 		default:
-			break; /* texts and switches: not set, off */
+			break; /* texts are not set, switches are off */
 	}
 }
 
@@ -207,7 +206,10 @@ list_of_options(Oid catalog)
 	return list.data;
 }
 
-/* fewest keystrokes away, if that is near enough; else what holds the name ("user") */
+/*
+ * the option with the fewest differing letters, if few enough; else one that contains the
+ * name ("user")
+ */
 static const char *
 nearest_option(const char *name, Oid catalog)
 {
@@ -302,7 +304,7 @@ header_name_allowed(const char *option, const char *name, Oid catalog, DfOptionP
 	return true;
 }
 
-/* no empty ones: to libcurl "Name:" says that the header is not to be sent */
+/* not empty: for libcurl "Name:" means that the header is not sent */
 static bool
 header_value_is_valid(const char *value)
 {
@@ -319,7 +321,7 @@ find_header(const DfSystem *system, const char *name)
 	return -1;
 }
 
-/* a header of the mapping takes the place of the server's; `first` is its own first one */
+/* a header of the mapping replaces the server's; `first` is the mapping's first one */
 static bool
 set_header(DfSystem *system, Oid catalog, DefElem *def, int first, DfOptionProblem *problem)
 {
@@ -397,7 +399,7 @@ server_complete(const DfSystem *system, DfOptionProblem *problem)
 
 /* ---- systems that are mail servers ---------------------------------------- */
 
-/* what is said about requests by HTTP */
+/* options that concern HTTP requests only */
 static const char *const http_options[] = {
 	"encoding",
 	"idempotency_header",
@@ -420,7 +422,7 @@ is_given(List *options, const char *name)
 	return false;
 }
 
-/* an option that would do nothing is refused, or somebody would rely on it */
+/* refuses options that would have no effect, because somebody would rely on them */
 static bool
 mail_options_apply(DfSystem *system, List *options, DfOptionProblem *problem)
 {
@@ -462,8 +464,8 @@ server_kind_apply(DfSystem *system, List *options, DfOptionProblem *problem)
 }
 
 /*
- * Credentials never leave in clear, unless a superuser has said both that there
- * is no TLS and that the network is a private one.
+ * Credentials are never sent in clear, unless a superuser has set both that there is no TLS
+ * and that private addresses are allowed.
  */
 static bool
 mail_options_fit(const DfSystem *system, DfOptionProblem *problem)
@@ -513,7 +515,7 @@ mapping_pairs_complete(const DfSystem *system, DfOptionProblem *problem)
 	return true;
 }
 
-/* two ways to authenticate would fill one header twice */
+/* two ways to authenticate would set one header twice */
 static bool
 mapping_complete(const DfSystem *system, DfOptionProblem *problem)
 {
@@ -549,7 +551,7 @@ set_option(DfSystem *system, Oid catalog, DefElem *def, int first, DfOptionProbl
 	return false;
 }
 
-/* a named header is one that the system honours; '' means that none is sent */
+/* naming the header says that the system honours it; '' means that none is sent */
 static bool
 set_idempotency_header(DfSystem *system, DfOptionProblem *problem)
 {
@@ -657,8 +659,8 @@ check_catalog(Oid catalog, List *options)
 }
 
 /*
- * The whole list is looked at, so that nobody else can bend what a superuser has
- * opened: changing the url of a server that may reach private addresses, say.
+ * Checks the whole list, so that nobody can change what a superuser has allowed: the url of
+ * a server that may reach private addresses, for example.
  */
 static void
 check_rights(Oid catalog, List *options)

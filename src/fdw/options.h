@@ -2,9 +2,9 @@
  * fdw/options.h
  *	  The options of systems (SERVER) and of credentials (USER MAPPING).
  *
- * One table says which options there are, where they belong, what they may hold
- * and where they go in a DfSystem.  Nothing here raises: what is wrong is
- * described in a DfOptionProblem, which never holds an option's value.
+ * One table has all options: where they belong, what they may hold, and their field in
+ * DfSystem. Nothing here raises an error: a DfOptionProblem describes what is wrong, and
+ * never contains an option's value.
  */
 #ifndef DF_FDW_OPTIONS_H
 #define DF_FDW_OPTIONS_H
@@ -42,8 +42,8 @@ typedef struct DfOption
 	size_t offset; /* in DfSystem */
 	double min; /* of numbers; durations in ms */
 	double max;
-	double preset; /* where it is not set; of numbers and durations */
-	double mail_preset; /* likewise, for a mail server */
+	double preset; /* the default of numbers and durations */
+	double mail_preset; /* the default for a mail server */
 	bool secret; /* zeroed when forgotten */
 	bool superuser; /* only superusers may set it */
 } DfOption;
@@ -62,20 +62,19 @@ extern const DfOption *df_option_find(const char *name, Oid catalog);
 /* whether the option as set here may be set by superusers only */
 extern bool df_option_needs_superuser(const DfOption *option, const char *value);
 
-/* a system with nothing set */
+/* sets all defaults */
 extern void df_options_preset(DfSystem *system);
 
 /*
- * Lays one object's whole list of options (DefElems) over the system; strings
- * are copied into the current memory context.  False, with *problem set, at the
- * first thing that is wrong.
+ * Applies the whole list of options (DefElems) of one object to the system; strings are
+ * copied into the current memory context. False at the first error, with *problem set.
  */
 extern bool df_options_apply(DfSystem *system, Oid catalog, List *options,
 							 DfOptionProblem *problem);
 
 /*
- * Whether the options of a server and of a user mapping go together, which the
- * validator cannot see, as it is given those of one object at a time.
+ * Whether the options of a server and of a user mapping can be combined. The validator
+ * cannot check that, since it gets those of one object.
  */
 extern bool df_options_fit(const DfSystem *system, DfOptionProblem *problem);
 
@@ -84,11 +83,11 @@ extern void df_options_forget(DfSystem *system);
 
 /* ---- values (fdw/values.c) ------------------------------------------------ */
 
-/* puts the value into *field; false if it is malformed, maybe with *why */
+/* stores the value in *field; false if it is malformed, with *why where that is known */
 extern bool df_option_parse(const DfOption *option, const char *value, void *field,
 							const char **why);
 
-/* what would be valid, as a sentence */
+/* a sentence that says what is valid */
 extern char *df_option_valid(const DfOption *option);
 
 /* "5min", as an option may be written */

@@ -1,12 +1,12 @@
 /*
  * fdw/system.c
- *	  Systems and credentials, read from the catalogs and cached.
+ *	  Reads systems and credentials from the catalogs, and caches them.
  *
- * Runs in workers, as the owner of the runs they serve, inside a transaction.
- * The cache belongs to the process; catalog invalidations only mark it stale,
- * and it is emptied by the next look-up, so that nothing is freed under a
- * caller.  Ordinary problems (no such system, no right) are an answer, never an
- * error, and no secret leaves this file but in a DfSystem.
+ * Runs in workers, as the owner of the runs they serve, inside a transaction. Each process
+ * has a cache of its own. Catalog invalidations only mark it stale; the next look-up
+ * empties it, so that nothing is freed while a caller uses it. Returns ordinary problems
+ * (no such system, no right) as a sentence instead of an error. Secrets leave this file
+ * only in a DfSystem.
  */
 #include "postgres.h"
 
@@ -70,7 +70,7 @@ create_cache(void)
 	CacheRegisterSyscacheCallback(FOREIGNDATAWRAPPEROID, mark_stale, (Datum) 0);
 }
 
-/* an invalidation that comes later, while an entry is read, counts for the next time */
+/* an invalidation that arrives while entries are removed counts for the next call */
 static void
 empty_stale_cache(void)
 {
@@ -102,7 +102,7 @@ forget_options(List *options)
 	}
 }
 
-/* GetUserMapping() raises if there is none; to us a system without one is a public one */
+/* GetUserMapping() raises an error if there is none; here a system without one is public */
 static List *
 mapping_options(Oid server, Oid user)
 {
@@ -124,7 +124,7 @@ mapping_options(Oid server, Oid user)
 	return options;
 }
 
-/* of our wrapper, and that wrapper of our extension: names alone can be taken */
+/* whether the wrapper is that of our extension: its name alone proves nothing */
 static bool
 is_ours(ForeignServer *server, char **why)
 {
@@ -140,7 +140,7 @@ is_ours(ForeignServer *server, char **why)
 	return false;
 }
 
-/* fills *system in the current context; false with *why */
+/* fills *system in the current context; false, with *why, if it cannot be used */
 static bool
 read_system(DfSystem *system, ForeignServer *server, char **why)
 {
@@ -171,7 +171,7 @@ read_system(DfSystem *system, ForeignServer *server, char **why)
 	return true;
 }
 
-/* the context becomes the cache's own only when nothing can fail any more */
+/* the cache takes the context over only when nothing can fail any more */
 static DfSystem *
 load_system(const SystemKey *key, char **why)
 {
@@ -208,7 +208,7 @@ load_system(const SystemKey *key, char **why)
 	return system;
 }
 
-/* asked each time: a grant is not part of what the cache is emptied for */
+/* checked at each call, because a GRANT does not empty the cache */
 static bool
 may_use(const DfSystem *system, char **why)
 {

@@ -1,7 +1,7 @@
 /*
  * fdw/system.h
- *	  A system: a FOREIGN SERVER of the wrapper "dataflows" with the current
- *	  role's credentials for it, parsed and ready for a request.
+ *	  A system: a FOREIGN SERVER of the wrapper "dataflows" with the current role's
+ *	  credentials for it, ready for requests.
  */
 #ifndef DF_FDW_SYSTEM_H
 #define DF_FDW_SYSTEM_H
@@ -15,12 +15,12 @@ typedef struct DfSystem
 	char *url;
 	bool mail; /* smtp or smtps: for send_mail() and nothing else */
 	bool mail_in_clear; /* starttls 'off' */
-	uint32 url_hash; /* the intent keeps it: has the base changed? */
+	uint32 url_hash; /* recorded with each intent, to notice a changed url */
 	int timeout_ms;
 	int connect_timeout_ms;
 	bool form; /* encoding 'form' instead of 'json' */
 	char *idempotency_header; /* NULL = not sent */
-	bool idempotency_trusted; /* the system named the header itself */
+	bool idempotency_trusted; /* its options name the header */
 	int64 idempotency_ttl_ms;
 	int max_concurrency;
 	double rate_per_second; /* 0 = no limit */
@@ -30,12 +30,12 @@ typedef struct DfSystem
 	int64 settle_ms;
 	int64 max_body; /* 0 = dataflows.max_body */
 	bool allow_private; /* of the url's origin */
-	char *private_origins; /* further ones, separated by spaces; NULL = none */
+	char *private_origins; /* further private origins, separated by spaces; NULL = none */
 	int follow_redirects;
 	char *ca_file;
-	int nheaders; /* plain and secret ones, "Name: value" */
+	int nheaders; /* public and secret ones, "Name: value" */
 	char **headers;
-	bool *header_is_secret; /* of the user mapping: every role may read the server's */
+	bool *header_is_secret; /* from the user mapping; every role may read the server's */
 	/* credentials: only ever handed to the HTTP room, zeroed when forgotten */
 	char *bearer_token;
 	char *username;
@@ -46,25 +46,24 @@ typedef struct DfSystem
 	char *oauth_client_id;
 	char *oauth_client_secret;
 	char *oauth_scope;
-	char *webhook_secret; /* what senders of webhooks sign with */
+	char *webhook_secret; /* the secret that senders of webhooks sign with */
 	char *webhook_secret_old; /* accepted too while rotating */
 } DfSystem;
 
 /*
- * The system of that name for the current role, from a per-process cache that
- * catalog invalidations empty.  Needs a transaction.  NULL, with *why set to a
- * palloc'd sentence naming it, if there is no such server, it is of another
- * wrapper, or the role lacks USAGE.  The result is valid until the next
- * AcceptInvalidationMessages(): use it at once, do not keep it.
+ * The system of that name for the current role, from a cache of this process that catalog
+ * invalidations empty. Needs a transaction. NULL, with *why set to a palloc'd sentence that
+ * names it, if there is no such server, if it has another wrapper, or if the role lacks
+ * USAGE. Valid until the next AcceptInvalidationMessages(): use it at once, do not keep it.
  */
 extern DfSystem *df_system_get(const char *name, char **why);
 
-/* what holds for a system whose server sets nothing, or is no more; it has no url */
+/* the defaults, for a system whose server is gone; it has no url */
 extern const DfSystem *df_system_presets(void);
 
 /*
- * Whether a superuser allows private addresses for that URL: that of a system holds
- * for its own origin only, as roles may give a token URL of their own.
+ * Whether a superuser allows private addresses for that URL. What is allowed for a system
+ * holds for its own origin only, because roles can set token URLs of their own.
  */
 extern bool df_system_allows_private(const DfSystem *system, const char *url);
 

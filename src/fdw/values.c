@@ -1,10 +1,9 @@
 /*
  * fdw/values.c
- *	  The values of options: what is valid, and how it is read.
+ *	  The values of options: what is valid, and how it is parsed.
  *
- * Runs in whichever process validates or uses a system, in its transaction; pure
- * but for memory.  It never raises and never quotes a value, which may be a
- * secret.
+ * Runs in whichever process validates or uses a system, in its transaction; it only
+ * allocates memory. Never raise an error and never quote a value here: it may be a secret.
  */
 #include "postgres.h"
 
@@ -17,7 +16,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
-/* the fastest rate that is still a limit, and the slowest that still moves */
+/* the highest and the lowest rate_limit */
 #define MAX_RATE_PER_SECOND 1000000.0
 #define MIN_RATE_PER_SECOND (1.0 / 86400.0)
 
@@ -51,7 +50,7 @@ parse_port(const char *port)
 	return *end == '\0' && number > 0 && number <= 65535;
 }
 
-/* "smtp://host[:port]" or smtps; the http room's parser knows only http */
+/* what follows "smtp://" or "smtps://"; http/url.c parses http URLs only */
 static const char *
 smtp_url_problem(const char *host)
 {
@@ -138,7 +137,7 @@ parse_text(const DfOption *option, const char *value, char **field)
 	return valid;
 }
 
-/* as settings of the server are written, but a plain number is seconds */
+/* written like a setting of the server, but a number without unit is in seconds */
 static bool
 parse_duration(const DfOption *option, const char *value, int64 *ms)
 {

@@ -1,14 +1,16 @@
 /*
  * http/address_filter.c
- *	  Which addresses a request may go to, unless its system says allow_private.
+ *	  The addresses that a request may not be sent to.
  *
- * Runs in workers, from callbacks of libcurl's, in no transaction.  It judges
- * the address that a socket is about to be connected to (or is connected to),
- * never a name: a name may resolve to something else the next time.  An IPv6
- * address that carries an IPv4 one is judged by the latter, or 10.0.0.1 would
- * have as many spellings as there are transition mechanisms.
+ * Runs in workers, in callbacks of libcurl's, in no transaction. Judges the address that a
+ * socket is about to be connected to or is connected to, never a name, because the same
+ * name may resolve to another address next time. Judges an IPv6 address that carries an
+ * IPv4 address by the latter: otherwise each transition mechanism would be a way around the
+ * filter.
  *
- * It must never allocate, raise or wait.
+ *
+ *
+ * Must never allocate, raise an error or wait.
  */
 #include "postgres.h"
 

@@ -1,35 +1,44 @@
 /*
  * http/client.c
- *	  The exchanges of a worker: requests in, results out.
+ *	  The HTTP requests and mails of a worker: sends them, returns their results.
  *
- * Runs in workers, outside of transactions: no transaction is open while a
- * socket is awaited.  The worker waits for df_http_fd() together with its latch
- * and then calls df_http_perform(), which moves what there is to move and never
- * waits itself.  libcurl's sockets live in a private epoll set, whose own
- * descriptor is pollable: the worker registers it once and for all.
+ * Runs in workers, outside of transactions: no transaction may be open while a socket is
+ * awaited. The worker waits for df_http_fd() together with its latch, then calls
+ * df_http_perform(), which reads and writes what is possible and never waits. The sockets
+ * of libcurl are in an epoll set of their own, whose descriptor is pollable, so the worker
+ * registers it once.
  *
- * Deadlines of attempts are judged here and not by libcurl (CURLOPT_TIMEOUT),
- * because a worker that was busy elsewhere for a while must not take answers
- * that lay in its sockets for timeouts.  So a deadline is looked at only after
- * what had arrived was read, and is extended by the time in which nobody read
- * although there was something.  That time is measured between the end of one
- * df_http_perform() and the df_http_timeout_ms() that begins the next wait.
  *
- * All signals are blocked while libcurl moves: it may start a thread to resolve
- * a name, a thread inherits the mask, and a handler of PostgreSQL's must never
- * run on a thread that is not the process's own.
  *
- * A connection carries one request at a time, with HTTP/2 too.  Multiplexing
- * makes doubts: a server that says GOAWAY (nginx does after 1,000 requests) drops
- * the requests under way on that connection, libcurl reports that like a broken
- * one, and a POST can then not be told from one that was carried out.  Measured
- * with 64 POSTs in flight: 1 to 2 % in doubt with multiplexing, none without.
+ * Deadlines of attempts are judged here instead of by libcurl (CURLOPT_TIMEOUT): a worker
+ * that was busy must not count responses that are already in its sockets as timeouts. A
+ * deadline is judged only after everything that has arrived was read, and is extended by
+ * the time in which nobody read. That time is measured from the end of one
+ * df_http_perform() to the df_http_timeout_ms() before the next wait.
  *
- * A mail (http/smtp.c) is an exchange like the others, with a multi handle of its
- * own until it is connected; its sockets are in the same epoll set.
  *
- * Nothing here may raise or palloc.  Memory that is short makes a result with
- * DF_FATE_STARVED, and for that there is a reserve.
+ *
+ * All signals are blocked while libcurl runs: libcurl may start a thread to resolve a name,
+ * a thread inherits the signal mask, and a signal handler of PostgreSQL must never run in
+ * another thread.
+ *
+ *
+ *
+ * A connection carries one request at a time, even with HTTP/2. With multiplexing, a server
+ * that sends GOAWAY (nginx does after 1,000 requests) drops all requests on that
+ * connection; libcurl reports this like a broken connection, so that nobody can tell
+ * whether a POST was carried out. Measured with 64 POSTs in flight: 1 to 2 % in doubt with
+ * multiplexing, none without.
+ *
+ *
+ *
+ * A mail (http/smtp.c) is an exchange like the others, with a multi handle of its own until
+ * it is connected; its sockets are in the same epoll set.
+ *
+ *
+ *
+ * Never raise an error or palloc here. If memory is short, the result is DF_FATE_STARVED; a
+ * reserve is kept for that.
  */
 #include "postgres.h"
 
@@ -50,10 +59,10 @@
 #define MAX_CONNECTIONS 512
 #define RESERVE_RESULTS 64
 
-/* shorter absences are the ordinary turn of a worker */
+/* a shorter absence is an ordinary turn of a worker */
 #define ABSENCE_US INT64CONST(100000)
 
-/* rounds of reading before a deadline is judged, so that a flood cannot keep us */
+/* read at most so often before judging a deadline, because a peer may never stop sending */
 #define MAX_READ_ROUNDS 16
 
 /* The result is first: df_http_free() gets its address and frees the whole. */
@@ -65,10 +74,10 @@ typedef struct DfDone
 } DfDone;
 
 /*
- * What libcurl wants of a descriptor and what epoll was told.  They differ when
- * libcurl has lost interest in a connection that it keeps: as the next request
- * on it will want the same again, epoll is told only if something happens there
- * in the meantime.  That saves two system calls per request.
+ * What libcurl wants to know of a descriptor, and what epoll reports. They differ when
+ * libcurl keeps an idle connection: the next request on it will want the same, so epoll is
+ * changed only if the descriptor reports something in the meantime. That saves two system
+ * calls per request.
  */
 typedef struct Watch
 {
@@ -99,16 +108,16 @@ static struct
 	CURL *idle[MAX_IDLE_HANDLES];
 	int nidle;
 
-	/* who has the process: the worker (away) or the wait */
+	/* whether the worker runs (away) or waits */
 	bool waiting;
 	int64 mark_us; /* since when */
 	int64 promised_us; /* when the wait is to end, -1 = open */
-	int64 away_us; /* spent away since the last perform */
+	int64 away_us; /* how long it was away since the last perform */
 } client = {.epoll_fd = -1, .timer_us = -1, .nearest_us = -1};
 
 /* ---- results -------------------------------------------------------------- */
 
-/* A result, if need be out of the reserve; NULL only if that is used up too. */
+/* A result, from the reserve if malloc fails; NULL only if the reserve is used up. */
 static DfDone *
 new_result(uint64 cookie)
 {
@@ -161,7 +170,7 @@ df_http_next(void)
 	return &done->result;
 }
 
-/* An answer may hold a token, so it is wiped like a request. */
+/* A response may hold a token, so it is wiped like a request. */
 void
 df_http_free(DfHttpResult *result)
 {
@@ -218,7 +227,7 @@ tell_epoll(Watch *watch, int fd, uint32 events)
 																  : EPOLL_CTL_ADD;
 	int rc = epoll_ctl(client.epoll_fd, op, fd, &event);
 
-	/* a descriptor that was closed behind our back left the set by itself */
+	/* a descriptor that libcurl closed has left the set by itself */
 	if (rc != 0 && op == EPOLL_CTL_MOD && errno == ENOENT)
 		rc = epoll_ctl(client.epoll_fd, EPOLL_CTL_ADD, fd, &event);
 	else if (rc != 0 && op == EPOLL_CTL_ADD && errno == EEXIST)
@@ -258,7 +267,7 @@ on_timer(CURLM *multi, long timeout_ms, void *arg)
 	return 0;
 }
 
-/* A new connection: whatever is noted about its number was about another one. */
+/* A new connection may reuse the number of a closed one: forget what was noted for it. */
 static int
 on_connection(void *arg, curl_socket_t fd, curlsocktype purpose)
 {
@@ -339,7 +348,7 @@ df_http_fd(void)
 static void
 give_back_handle(CURL *easy)
 {
-	/* it holds pointers into the exchange and names of files: forget them now */
+	/* it holds pointers into the exchange and names of files */
 	curl_easy_reset(easy);
 	if (client.nidle < MAX_IDLE_HANDLES)
 		client.idle[client.nidle++] = easy;
@@ -347,7 +356,7 @@ give_back_handle(CURL *easy)
 		curl_easy_cleanup(easy);
 }
 
-/* Closes its connection too. */
+/* Closes the connection, too. */
 static void
 end_mail(DfExchange *exchange)
 {
@@ -357,7 +366,7 @@ end_mail(DfExchange *exchange)
 	exchange->mail->multi = NULL;
 }
 
-/* Takes an exchange out of libcurl and out of the list; its result is the caller's. */
+/* Removes an exchange from libcurl and from the list; its result then belongs to the caller. */
 static DfDone *
 end_exchange(DfExchange *exchange)
 {
@@ -429,8 +438,8 @@ apply_sockets(CURL *easy)
 }
 
 /*
- * A multi handle for one mail, that tells the same epoll set and a timer of its own; NULL = no
- * memory.
+ * A multi handle for one mail, which uses the same epoll set and a timer of its own; NULL =
+ * no memory.
  */
 static CURLM *
 multi_for(DfExchange *exchange)
@@ -460,7 +469,7 @@ add_exchange(DfExchange *exchange)
 	return true;
 }
 
-/* Hands an exchange to libcurl; NULL or, if that fails, words for it and *fate. */
+/* Hands an exchange to libcurl; NULL, or the reason why that failed, with *fate. */
 static const char *
 begin_exchange(DfExchange *exchange, const DfHttpRequest *request, DfFate *fate)
 {
@@ -512,7 +521,7 @@ df_http_submit(const DfHttpRequest *request)
 	DfFate fate;
 
 	if (done == NULL)
-		return; /* the reserve is gone too: the lease will run out */
+		return; /* the reserve is used up: the run is released when its lease runs out */
 	client.count++;
 	problem = problem_of(request);
 	if (problem != NULL)
@@ -539,7 +548,7 @@ df_http_submit(const DfHttpRequest *request)
 
 /* ---- results out ---------------------------------------------------------- */
 
-/* Moves the buffers of the answer over to the result. */
+/* Moves the buffers of the response to the result. */
 static void
 fill_result(DfExchange *exchange, DfHttpResult *result)
 {
@@ -617,7 +626,7 @@ time_out(DfExchange *exchange)
 	queue_result(end_exchange(exchange));
 }
 
-/* One exchange that libcurl is done with: an end, or a redirect to go on with. */
+/* An exchange that libcurl has finished: the end, or a redirect to follow. */
 static void
 handle_end(DfExchange *exchange, CURLcode code)
 {
@@ -635,7 +644,7 @@ handle_end(DfExchange *exchange, CURLcode code)
 	}
 }
 
-/* How a mail goes on: while the socket is blocked, it is watched for room too. */
+/* Watches a mail's socket for room, too, while it cannot take more. */
 static void
 go_on_with_mail(DfExchange *exchange)
 {
@@ -644,7 +653,7 @@ go_on_with_mail(DfExchange *exchange)
 	DfMailEnd end;
 
 	if (watch == NULL)
-		return; /* no memory; the deadline is near enough */
+		return; /* no memory to watch it: its deadline will end it */
 	if (df_mail_talk(exchange, &end))
 	{
 		finish_mail(exchange, CURLE_OK, &end);
@@ -656,7 +665,7 @@ go_on_with_mail(DfExchange *exchange)
 		(void) tell_epoll(watch, mail->fd, watch->wanted);
 }
 
-/* The mails that libcurl has connected, or failed to. */
+/* Continues the mails that libcurl has connected or failed to connect. */
 static void
 collect_mails(void)
 {
@@ -703,7 +712,7 @@ collect_ends(void)
 
 /* ---- moving --------------------------------------------------------------- */
 
-/* Tells libcurl about sockets that are ready; how many events there were. */
+/* Tells libcurl which sockets are ready; returns the number of events. */
 static int
 serve_sockets(void)
 {
@@ -722,12 +731,12 @@ serve_sockets(void)
 			continue;
 		if (watch->wanted == 0)
 		{
-			/* on a connection that rests, or closed by an event before this one */
+			/* of an idle connection, or of one that an earlier event closed */
 			if (watch->registered != 0)
 				tell_epoll(watch, fd, 0);
 			continue;
 		}
-		/* errors are found out by reading or writing, with the right errno */
+		/* reading or writing finds the error with its errno */
 		if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 			what |= CURL_CSELECT_IN;
 		if (events[i].events & (EPOLLOUT | EPOLLERR))
@@ -756,7 +765,7 @@ serve_timer_of(CURLM *multi, int64 *timer_us)
 	}
 }
 
-/* Runs what libcurl's timers are due for: new requests first of all. */
+/* Runs what libcurl's timers are due for; new requests first. */
 static void
 serve_timers(void)
 {
@@ -769,7 +778,7 @@ serve_timers(void)
 			serve_timer_of(exchange->mail->multi, &exchange->mail->timer_us);
 }
 
-/* The earliest time at which libcurl wants to be called, -1 = none. */
+/* The earliest time at which libcurl wants to be called; -1 = never. */
 static int64
 next_timer(void)
 {
@@ -795,10 +804,9 @@ move(void)
 }
 
 /*
- * Extends all deadlines by an absence.  One that is longer than the timeout
- * counts in full; but many small ones together count no more than the timeout
- * once again, or a peer that drips would keep an exchange of a busy worker
- * alive for ever.
+ * Extends all deadlines by an absence. An absence that is longer than the timeout counts in
+ * full. Many short ones together count at most as much as the timeout: otherwise a peer
+ * that sends byte by byte would keep the exchange of a busy worker alive for ever.
  */
 static void
 grant_absence(int64 now, int64 absence)
@@ -815,7 +823,7 @@ grant_absence(int64 now, int64 absence)
 	}
 }
 
-/* Ends what is past its deadline, after all that has arrived by now was read. */
+/* Ends exchanges that are past their deadline, after reading all that has arrived. */
 static void
 judge_deadlines(int64 now)
 {
@@ -838,7 +846,7 @@ judge_deadlines(int64 now)
 	}
 }
 
-/* How long nobody read, up to now; begins to count anew. */
+/* Returns how long nobody read, and starts to count anew. */
 static int64
 take_absence(int64 now)
 {
@@ -872,7 +880,7 @@ df_http_perform(void)
 	client.mark_us = df_monotonic_us();
 }
 
-/* Also the sign that the worker's turn is over and its wait begins. */
+/* Also tells that the worker's turn has ended and that it begins to wait. */
 long
 df_http_timeout_ms(void)
 {

@@ -1,15 +1,16 @@
 /*
  * http/oauth.c
- *	  Reads what an authorization server answers (RFC 6749, 5.1 and 5.2).
+ *	  Reads the response of an authorization server (RFC 6749, 5.1 and 5.2).
  *
- * Runs in workers, between turns, in no transaction.  The JSON is read where it
- * lies, by a reader of our own and not by PostgreSQL's: that one would leave
- * copies of the token behind that nobody can wipe, and raises.  The other side
- * is not trusted: depth and lengths have caps, a token that could not stand in
- * a header line is none, and of an error only codes that are known are taken
- * over, since another text may be our own secret sent back.
+ * Runs in workers, between turns, in no transaction. Parses the JSON in place instead of
+ * with PostgreSQL's parser, which would leave copies of the token in memory that cannot be
+ * wiped, and would raise errors. The other side is not trusted: depth and lengths are
+ * limited, a token that cannot stand in a header line is refused, and of an error only
+ * known codes are passed on, since any other text may be our own secret, sent back.
  *
- * It must never raise and never palloc.
+ *
+ *
+ * Must never raise an error and never palloc.
  */
 #include "postgres.h"
 
@@ -83,7 +84,10 @@ take_hex(Scan *scan, uint32 *code)
 	return true;
 }
 
-/* One escape behind its backslash.  What is not ASCII becomes a DEL, which no token may hold. */
+/*
+ * Reads an escape after its backslash. A character that is not ASCII becomes DEL, which no
+ * token may contain.
+ */
 static bool
 take_escape(Scan *scan, char *to)
 {
@@ -109,7 +113,7 @@ take_escape(Scan *scan, char *to)
 	return true;
 }
 
-/* A string, unescaped where it lies: it never gets longer. */
+/* Reads a string and unescapes it in place: it never gets longer. */
 static bool
 take_string(Scan *scan, Piece *piece)
 {
@@ -135,7 +139,7 @@ take_string(Scan *scan, Piece *piece)
 	return take_char(scan, '"');
 }
 
-/* A number, or true, false or null: a word of their characters. */
+/* Reads a number, true, false or null. */
 static bool
 take_word(Scan *scan, Piece *piece)
 {
@@ -192,7 +196,7 @@ is(const Piece *piece, const char *text)
 	return piece->len == strlen(text) && memcmp(piece->text, text, piece->len) == 0;
 }
 
-/* Seconds, written as a number or, as some do, as a string; -1 = not understood. */
+/* Seconds as a number or, as some servers send them, as a string; -1 = not understood. */
 static int64
 seconds(const Piece *piece)
 {

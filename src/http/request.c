@@ -1,23 +1,24 @@
 /*
  * http/request.c
- *	  One exchange: from a DfHttpRequest to a libcurl easy handle, and what its
+ *	  One exchange: makes a libcurl easy handle from a DfHttpRequest, and tells what its
  *	  end means.
  *
- * Runs in workers, in no transaction.  An exchange is one block of memory: the
- * struct and, behind it, copies of all that is sent, the list nodes of the
- * headers included.  So a request costs one malloc, and wiping its secrets is
- * one explicit_bzero.  libcurl is told to use the block, not to copy it; only
- * the URL and the names of certificate files are copied by libcurl itself.
- * Credentials travel as header lines of ours, not as options of libcurl's,
- * because those would leave copies behind that nobody can wipe.
+ * Runs in workers, in no transaction. An exchange is one block of memory: the struct, then
+ * copies of everything that is sent, list nodes of headers included. So a request costs one
+ * malloc, and one explicit_bzero wipes its secrets. libcurl uses the block in place; it
+ * copies only the URL and the names of certificate files. Credentials are sent as header
+ * lines instead of by options of libcurl, which would leave copies that nobody can wipe.
  *
- * Redirects are followed here and not by libcurl: it would repeat a DELETE on
- * the page that a 303 names, and it would take along to another host every header
- * that it does not know as a credential, and the client certificate.  Nor does the
- * right to reach private addresses go along: it was given for one origin.
  *
- * It must never raise and never palloc; the callbacks at its end run under
- * libcurl's frames.
+ *
+ * Redirects are followed here instead of by libcurl, which would repeat a DELETE on the
+ * page that a 303 names, and would send to another host the client certificate and every
+ * header that it does not know as a credential. The right to reach private addresses is not
+ * carried over either: it was granted for one origin.
+ *
+ *
+ *
+ * Must never raise an error and never palloc; libcurl calls the callbacks at the end.
  */
 #include "postgres.h"
 
@@ -32,7 +33,7 @@
 #include "shared/header.h"
 
 #define MAX_METHOD_LENGTH 32
-/* servers of a widespread kind close idle connections after 5 s */
+/* many servers close idle connections after 5 s */
 #define MAX_IDLE_S 4L
 
 /* ---- is it a request? ----------------------------------------------------- */
@@ -128,7 +129,7 @@ df_exchange_take(DfExchange *exchange, size_t len)
 	return taken;
 }
 
-/* An upper bound of what the copies need, each rounded up as df_exchange_take() does. */
+/* An upper bound of the size of the copies, each rounded up like df_exchange_take() does. */
 static size_t
 arena_bound(const DfHttpRequest *request)
 {
@@ -157,7 +158,7 @@ copy(DfExchange *exchange, const char *text)
 	return memcpy(df_exchange_take(exchange, len), text, len);
 }
 
-/* Links a line in behind after, or as the first of the list. */
+/* Links a line into the list, after `after` or as the first. */
 static struct curl_slist *
 link_header(DfExchange *exchange, char *line, struct curl_slist *after)
 {
@@ -172,7 +173,7 @@ link_header(DfExchange *exchange, char *line, struct curl_slist *after)
 	return node;
 }
 
-/* libcurl takes "Name:" as "leave it out"; an empty value is written "Name;". */
+/* For libcurl "Name:" means to leave the header out; it writes an empty value for "Name;". */
 static char *
 copy_header(DfExchange *exchange, const char *line)
 {
@@ -187,7 +188,7 @@ copy_header(DfExchange *exchange, const char *line)
 	return copied;
 }
 
-/* "Authorization: ..." in the arena, or NULL; what the caller gave by hand goes first. */
+/* "Authorization: ..." in the arena; NULL if there is none or the caller gave one. */
 static char *
 authorization(DfExchange *exchange, const DfHttpRequest *request)
 {
@@ -221,8 +222,8 @@ authorization(DfExchange *exchange, const DfHttpRequest *request)
 }
 
 /*
- * A header that is given twice would be two; what a step says follows what its system says, and
- * wins.
+ * The last of several headers of one name is sent: a step's headers follow those of its
+ * system and take their place.
  */
 static bool
 given_again(const char *const *line)
@@ -236,7 +237,10 @@ given_again(const char *const *line)
 	return false;
 }
 
-/* Expect, Content-Type, what any host may see, | what only this one may. */
+/*
+ * The order: Expect, Content-Type, headers that any host may see, then those that only this
+ * host may see.
+ */
 static void
 list_headers(DfExchange *exchange, const DfHttpRequest *request)
 {
@@ -266,7 +270,7 @@ list_headers(DfExchange *exchange, const DfHttpRequest *request)
 	if (!gives_header(request, "accept"))
 		exchange->last_public = link_header(exchange, copy(exchange, "Accept: application/json"),
 											exchange->last_public);
-	/* "leave it out": libcurl would say that the body is a form */
+	/* leaves it out: libcurl would say that the body is a form */
 	if (exchange->content_type == NULL)
 		exchange->last_public =
 			link_header(exchange, copy(exchange, "Content-Type:"), exchange->last_public);
@@ -346,7 +350,7 @@ may_connect(DfExchange *exchange, const char *what)
 	return false;
 }
 
-/* Asked for each address of a name before a socket is connected to it. */
+/* libcurl calls it for each address of a name before it connects to it. */
 static curl_socket_t
 open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
@@ -365,13 +369,15 @@ open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 }
 
 /*
- * Called when the connection stands, right before the first byte: after this
- * the request may have been carried out.  The address is judged once more,
- * because a connection may be one that a request with other rights left open.
+ * libcurl calls it when the connection is there, right before the first byte: from now on
+ * the request may be carried out. Judges the address once more, because the connection may
+ * have been opened by a request with other rights.
  *
- * A second call without an answer in between means that libcurl found a reused
- * connection dead and is about to send the request again.  For a request that
- * has an effect that is not its decision.
+ *
+ *
+ * A second call without a response in between means that libcurl found a reused connection
+ * dead and is about to send the request again. If the request has an effect, libcurl must
+ * not decide that.
  */
 static int
 before_request(void *arg, char *address, char *local, int port, int local_port)
@@ -392,7 +398,7 @@ before_request(void *arg, char *address, char *local, int port, int local_port)
 
 /* ---- the easy handle ------------------------------------------------------ */
 
-/* ends the function with libcurl's code if an option is not taken */
+/* returns libcurl's code if it refuses an option */
 #define SET(option, value) \
 	do \
 	{ \
@@ -401,15 +407,12 @@ before_request(void *arg, char *address, char *local, int port, int local_port)
 			return set_code_; \
 	} while (0)
 
-/*
- * What holds for every connection, whatever is spoken on it; nothing of it is an option of a
- * system's.
- */
+/* Options of every connection, whatever its protocol; none of them comes from a system. */
 static CURLcode
 apply_rules(CURL *easy)
 {
 #if LIBCURL_VERSION_NUM >= 0x075700
-	/* or a deadline would wait for a name server that does not answer */
+	/* otherwise a deadline would wait for a name server that does not respond */
 	SET(CURLOPT_QUICK_EXIT, 1L);
 #endif
 	SET(CURLOPT_PROXY, ""); /* none from the environment either */
@@ -446,7 +449,7 @@ df_request_apply_connection(DfExchange *exchange, const DfHttpRequest *request)
 	return CURLE_OK;
 }
 
-/* What holds for every request by HTTP. */
+/* Options of every HTTP request. */
 static CURLcode
 apply_http(CURL *easy)
 {
@@ -461,7 +464,10 @@ apply_http(CURL *easy)
 	SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
 	SET(CURLOPT_USERAGENT, "dataflows/" DF_VERSION);
 	SET(CURLOPT_ACCEPT_ENCODING, "");
-	/* shorter than what most servers keep: a connection that dies under a request makes a doubt */
+	/*
+	 * shorter than most servers keep it: a connection that dies during a request leaves the
+	 * request in doubt
+	 */
 	SET(CURLOPT_MAXAGE_CONN, MAX_IDLE_S);
 	SET(CURLOPT_MAXLIFETIME_CONN, 600L);
 	return CURLE_OK;
@@ -486,7 +492,7 @@ apply_method(CURL *easy, const DfExchange *exchange)
 	bool has_body = exchange->body != NULL || strcmp(method, "POST") == 0 ||
 		strcmp(method, "PUT") == 0 || strcmp(method, "PATCH") == 0;
 
-	/* the fields first: setting them makes it a POST */
+	/* sets the fields first, because that makes it a POST */
 	SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) exchange->body_len);
 	if (has_body)
 		SET(CURLOPT_POSTFIELDS, exchange->body != NULL ? exchange->body : "");
@@ -558,7 +564,7 @@ read_origin(const char *url, Origin *origin)
 	return good;
 }
 
-/* NULL if the way from one origin to the other may be taken. */
+/* NULL if a redirect from one origin to the other may be followed. */
 static const char *
 redirect_problem(const Origin *from, const Origin *to)
 {
@@ -573,10 +579,7 @@ redirect_problem(const Origin *from, const Origin *to)
 	return NULL;
 }
 
-/*
- * 303 asks for a page about the outcome, and so do 301 and 302 after a POST, as all clients have
- * it.
- */
+/* 303 asks to GET another page; so do 301 and 302 after a POST, as all clients read them. */
 static void
 change_method(DfExchange *exchange, int status)
 {
@@ -613,8 +616,8 @@ go_to(DfExchange *exchange, const char *url)
 }
 
 /*
- * What was given for one origin stays there: secret headers, the client certificate, private
- * addresses.
+ * Drops what was given for the first origin only: secret headers, the client certificate,
+ * the right to reach private addresses.
  */
 static CURLcode
 leave_origin(DfExchange *exchange, const char *url)
@@ -630,7 +633,7 @@ leave_origin(DfExchange *exchange, const char *url)
 	return CURLE_OK;
 }
 
-/* NULL, and the handle is ready for the next address, or why it is not followed. */
+/* NULL if the handle is ready for the next address, else why the redirect is not followed. */
 static const char *
 follow(DfExchange *exchange, const char *here, const char *there)
 {
@@ -680,7 +683,7 @@ df_request_redirect(DfExchange *exchange)
 
 /* ---- what its end means --------------------------------------------------- */
 
-/* Codes that say that the request or the system's options are wrong, not the network. */
+/* Codes that blame the request or the system's options, not the network. */
 static bool
 is_our_fault(CURLcode code)
 {
@@ -721,7 +724,7 @@ may_be_shortage(CURLcode code)
 	}
 }
 
-/* Before anything was sent: was it for want of something here that the request could not leave? */
+/* Whether the request could not be sent because something is short on this machine. */
 static bool
 is_starved(const DfExchange *exchange, CURLcode code)
 {
@@ -736,7 +739,7 @@ is_starved(const DfExchange *exchange, CURLcode code)
 DfFate
 df_request_fate(const DfExchange *exchange, CURLcode code)
 {
-	/* libcurl takes a head that breaks off for a whole one */
+	/* libcurl accepts a head that breaks off as complete */
 	if (code == CURLE_OK)
 		return exchange->response.status >= 200 && exchange->response.head_complete
 			? DF_FATE_RESPONSE
@@ -755,7 +758,7 @@ df_request_fate(const DfExchange *exchange, CURLcode code)
 	return is_our_fault(code) ? DF_FATE_REFUSED : DF_FATE_NOT_SENT;
 }
 
-/* Plain words for what happens often; the rest is left to libcurl's own. */
+/* Plain sentences for frequent errors; for the rest libcurl's own. */
 static const char *
 words_for(const DfExchange *exchange, CURLcode code)
 {
@@ -790,7 +793,7 @@ words_for(const DfExchange *exchange, CURLcode code)
 		case CURLE_SSL_CACERT_BADFILE:
 			return "the file of certificate authorities cannot be used";
 		case CURLE_BAD_FUNCTION_ARGUMENT:
-			/* libcurl 8.22 says so of a key that is not the certificate's */
+			/* libcurl 8.22 returns it for a key that does not belong to the certificate */
 			return exchange->with_certificate ? "the client certificate cannot be used"
 											  : "the request failed";
 		default:
@@ -798,7 +801,7 @@ words_for(const DfExchange *exchange, CURLcode code)
 	}
 }
 
-/* libcurl's longer text where it explains TLS; elsewhere it may quote what is not ours to tell. */
+/* Use libcurl's longer text for TLS only; elsewhere it may quote secrets. */
 static const char *
 detail_for(const DfExchange *exchange, CURLcode code, long os_errno)
 {

@@ -16,9 +16,9 @@
 
 typedef struct DfExchange
 {
-	struct DfExchange *prev; /* among those in flight, client.c's */
+	struct DfExchange *prev; /* client.c's list of those in flight */
 	struct DfExchange *next;
-	struct DfDone *done; /* the result to be, made before anything is sent */
+	struct DfDone *done; /* allocated before anything is sent */
 	CURL *easy;
 	struct DfMail *mail; /* a mail, in the arena; NULL = HTTP */
 	DfResponse response;
@@ -26,11 +26,11 @@ typedef struct DfExchange
 	/* times are df_monotonic_us() */
 	int64 started_us;
 	int64 deadline_us;
-	int64 granted_us; /* by which the deadline has been extended */
+	int64 granted_us; /* how much the deadline has been extended */
 	int timeout_ms;
 	int connect_timeout_ms;
 
-	/* what is sent; all of it lies in the arena below */
+	/* what is sent, all in the arena below */
 	const char *body;
 	size_t body_len;
 	const char *method;
@@ -44,13 +44,13 @@ typedef struct DfExchange
 	const char *private_origins;
 	bool elsewhere; /* a redirect has left the origin of the request */
 	bool repeatable; /* libcurl may send it again on a fresh connection */
-	bool sent; /* bytes may have left and were not answered yet */
+	bool sent; /* bytes may have been sent that nobody has responded to */
 	bool carried_out; /* a redirect says that the first request was */
 	bool cut_off; /* not sent again on a fresh connection */
 	bool with_certificate; /* of ours */
-	bool tried_public; /* some address was one that we may connect to */
+	bool tried_public; /* the filter allowed some address */
 	int shortage; /* errno of a socket that we could not have, 0 = none */
-	char refusal[160]; /* what the policy said, "" = nothing */
+	char refusal[160]; /* the address filter's reason, "" = none */
 	char curl_error[CURL_ERROR_SIZE];
 
 	size_t arena_used;
@@ -58,17 +58,17 @@ typedef struct DfExchange
 	char arena[FLEXIBLE_ARRAY_MEMBER];
 } DfExchange;
 
-/* NULL if the request can be made, else a constant sentence why not */
+/* NULL if the request can be made, else a constant sentence that says why not */
 extern const char *df_request_problem(const DfHttpRequest *request);
 
 /*
- * a malloc'd exchange with an empty arena of that size, and a piece of the arena; NULL = no
- * memory
+ * A malloc'd exchange with an empty arena of that size, and a piece of the arena; NULL = no
+ * memory.
  */
 extern DfExchange *df_exchange_new(const DfHttpRequest *request, size_t arena_size);
 extern void *df_exchange_take(DfExchange *exchange, size_t len);
 
-/* where to, how secure, and which addresses are allowed: for any protocol */
+/* sets URL, TLS and allowed addresses, for any protocol */
 extern CURLcode df_request_apply_connection(DfExchange *exchange, const DfHttpRequest *request);
 
 /* a malloc'd exchange with copies of all that is sent; NULL = no memory */
@@ -79,15 +79,15 @@ extern CURLcode df_request_apply(DfExchange *exchange, const DfHttpRequest *requ
 
 typedef enum DfRedirect
 {
-	DF_REDIRECT_NONE, /* the answer is the answer */
+	DF_REDIRECT_NONE, /* the response is the result */
 	DF_REDIRECT_FOLLOW, /* the handle is ready for the next address */
 	DF_REDIRECT_REFUSED /* exchange->refusal says why */
 } DfRedirect;
 
-/* what to do about a whole answer */
+/* decides what to do with a complete response */
 extern DfRedirect df_request_redirect(DfExchange *exchange);
 
-/* fate and words of an exchange that libcurl ended with this code */
+/* sets fate and error of an exchange that libcurl ended with this code */
 extern DfFate df_request_fate(const DfExchange *exchange, CURLcode code);
 extern void df_request_error(const DfExchange *exchange, CURLcode code, char *text, size_t room);
 

@@ -1,16 +1,16 @@
 /*
  * http/response.c
- *	  What comes back: bounded collectors of headers and body.
+ *	  Collects headers and body of a response, within limits.
  *
- * Runs in workers, as callbacks of libcurl's, in no transaction.  The other
- * side is not trusted: a header block has a cap, a body has a cap that counts
- * decoded bytes (so that a small zip bomb is as large as it gets), and memory
- * grows by doubling, so that a drip of single bytes costs no more than a
- * flood.
+ * Runs in workers, in callbacks of libcurl's, in no transaction. The other side is not
+ * trusted. Headers have a size limit; the body has one that counts decoded bytes, against
+ * compressed bodies that grow. Buffers grow by doubling, so that a response byte by byte
+ * costs no more than a large one.
  *
- * It must never raise and never palloc: the frames above are libcurl's.
- * Returning fewer bytes than were given makes libcurl end the transfer; the
- * flags in the response say why.
+ *
+ *
+ * Must never raise an error and never palloc, because libcurl is the caller. Returning
+ * fewer bytes than given makes libcurl end the transfer; flags in the response say why.
  */
 #include "postgres.h"
 
@@ -49,7 +49,7 @@ df_response_next(DfResponse *response)
 	response->header_bytes = 0;
 }
 
-/* Makes room for more bytes and a NUL: at once for what is expected, else by doubling. */
+/* Makes room for more bytes and a NUL: at once for the expected length, else by doubling. */
 static bool
 reserve(DfBuffer *buffer, size_t more, size_t first)
 {
@@ -83,7 +83,7 @@ is_space(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* A status line begins an answer; what an interim answer or a redirect said is forgotten. */
+/* A status line begins a response: forgets what an interim response or a redirect said. */
 static void
 begin_answer(DfResponse *response, const char *line, size_t len)
 {
@@ -114,7 +114,7 @@ df_response_retry_after(const char *value)
 
 	if (value[0] >= '0' && value[0] <= '9')
 	{
-		/* an absurd number saturates at LONG_MAX, which the cap takes care of */
+		/* a number out of range becomes LONG_MAX, which is then capped */
 		seconds = strtol(value, &end, 10);
 		if (*end == '\0')
 			return Min((int64) seconds, DF_MAX_RETRY_AFTER_MS / 1000) * 1000;
@@ -126,7 +126,7 @@ df_response_retry_after(const char *value)
 	return Max(0, Min(ms, DF_MAX_RETRY_AFTER_MS));
 }
 
-/* Copies a header's value, cut to the room that there is. */
+/* Copies a header's value, truncated to the size of the buffer. */
 static void
 copy_value(char *to, size_t room, const char *value, size_t len)
 {
@@ -154,7 +154,10 @@ note_header(DfResponse *response, const char *name, const char *value, size_t le
 	}
 }
 
-/* Appends "name: value\n" with the name in lower case; a folded line joins the one before. */
+/*
+ * Appends "name: value\n" with the name in lower case; joins a folded line to the one
+ * before.
+ */
 static void
 store_header(DfResponse *response, const char *line, size_t len)
 {
@@ -171,7 +174,7 @@ store_header(DfResponse *response, const char *line, size_t len)
 	if (is_space(line[0]))
 	{
 		if (headers->len > 0)
-			headers->len--; /* the newline of the line that goes on */
+			headers->len--; /* the newline of the line that is continued */
 		append(headers, line, len);
 		append(headers, "\n", 1);
 		return;
@@ -203,7 +206,7 @@ df_response_header(char *data, size_t size, size_t count, void *arg)
 		response->headers_too_large = true;
 		return 0;
 	}
-	/* two more than were read: ": " may take the place of ":" */
+	/* one more than was read, and a NUL: ": " may replace ":" */
 	if (!reserve(&response->headers, len + 2, FIRST_HEADER_ROOM))
 	{
 		response->out_of_memory = true;

@@ -45,10 +45,7 @@ is_path(const char *address)
 	return at != NULL && at != address && at[1] != '\0' && strchr(at + 1, '@') == NULL;
 }
 
-/*
- * The last line of defence: nothing that is given can end a line, or the message, but its own
- * ends.
- */
+/* Checks once more that nothing given can end a line, or the message, early. */
 static const char *
 message_problem(const char *text, size_t len)
 {
@@ -97,7 +94,7 @@ df_mail_problem(const DfHttpRequest *request)
 
 /* ---- the script ----------------------------------------------------------- */
 
-/* The message with a dot before each line that begins with one, and the line that ends it. */
+/* The message with dots doubled at the beginning of lines, and the line that ends it. */
 static char *
 put_message(char *to, const char *text, size_t len)
 {
@@ -185,7 +182,7 @@ keep_char(DfMail *mail, char c)
 	}
 }
 
-/* The line is there: was it the last one of a reply?  0 = what it says is no code. */
+/* The code of the reply if this line is its last; 0 = the line has no valid code. */
 static void
 end_line(DfMail *mail)
 {
@@ -199,7 +196,7 @@ end_line(DfMail *mail)
 	mail->line_len = 0;
 }
 
-/* Takes one character in; true if a reply is whole with it. */
+/* Adds one character; true if it completes a reply. */
 static bool
 read_char(DfMail *mail, char c)
 {
@@ -228,7 +225,7 @@ read_char(DfMail *mail, char c)
 	return false;
 }
 
-/* CURLOPT_HEADERFUNCTION: what the server says while libcurl connects */
+/* CURLOPT_HEADERFUNCTION: receives the replies while libcurl connects. */
 static size_t
 on_reply(char *data, size_t size, size_t count, void *arg)
 {
@@ -254,7 +251,7 @@ df_mail_keep_reply(DfExchange *exchange)
 
 /* ---- connecting ----------------------------------------------------------- */
 
-/* ends the function with libcurl's code if an option is not taken */
+/* returns libcurl's code if it refuses an option */
 #define SET(option, value) \
 	do \
 	{ \
@@ -280,7 +277,7 @@ df_mail_apply(DfExchange *exchange, const DfHttpRequest *request)
 	SET(CURLOPT_USE_SSL, (long) (request->mail_in_clear ? CURLUSESSL_NONE : CURLUSESSL_ALL));
 	SET(CURLOPT_HEADERFUNCTION, on_reply);
 	SET(CURLOPT_HEADERDATA, exchange);
-	/* after the URL, which must not have them */
+	/* after the URL, which must not contain credentials */
 	if (request->username != NULL)
 	{
 		SET(CURLOPT_USERNAME, request->username);
@@ -298,7 +295,7 @@ ended(DfMailEnd *end, DfFate fate, const char *error)
 	return true;
 }
 
-/* What the server said last is not why it ended: not to be shown as if it were. */
+/* Forgets the last reply, which is not the reason for this end. */
 static void
 forget_reply(DfMail *mail)
 {
@@ -306,7 +303,7 @@ forget_reply(DfMail *mail)
 	mail->reply_len = 0;
 }
 
-/* The connection is no good; what the server said last may be why. */
+/* Ends because the connection failed; the last reply may say why. */
 static bool
 not_connected(DfExchange *exchange, CURLcode code, DfMailEnd *end)
 {
@@ -317,7 +314,7 @@ not_connected(DfExchange *exchange, CURLcode code, DfMailEnd *end)
 	{
 		case CURLE_LOGIN_DENIED:
 			if (!refused)
-				mail->code = 535; /* as if it had said so of each way that there is */
+				mail->code = 535; /* as if each of its addresses had failed like this */
 			return ended(end, DF_FATE_RESPONSE, NULL);
 		case CURLE_USE_SSL_FAILED:
 			forget_reply(mail);
@@ -361,7 +358,7 @@ is_message(const DfMail *mail)
 	return mail->turn == mail->nturns - 2;
 }
 
-/* Says goodbye if that can be done at once, and does not wait for the answer. */
+/* Sends QUIT if that needs no waiting, and does not wait for the reply. */
 static void
 quit(DfExchange *exchange)
 {
@@ -373,14 +370,14 @@ quit(DfExchange *exchange)
 						  mail->ends[mail->nturns - 1] - start, &sent);
 }
 
-/* A whole reply: on with the next turn, or the end. */
+/* Acts on a complete reply: the next turn, or the end. */
 static bool
 hear(DfExchange *exchange, DfMailEnd *end)
 {
 	DfMail *mail = exchange->mail;
 	int code = mail->code;
 
-	/* a refusal counts whenever it comes: a server need not hear a message out */
+	/* a refusal counts at any time: a server need not read the message to its end */
 	if (code >= 400 && code <= 599)
 	{
 		if (mail->asked)
@@ -414,7 +411,7 @@ lost(DfExchange *exchange, DfMailEnd *end)
 					 : "the connection was lost before the message was sent");
 }
 
-/* Reads what is there; true = the end. */
+/* Reads what has arrived; true = the end. */
 static bool
 read_replies(DfExchange *exchange, DfMailEnd *end)
 {
@@ -438,7 +435,7 @@ read_replies(DfExchange *exchange, DfMailEnd *end)
 	return false;
 }
 
-/* Writes what is to be said in this turn; true = the end. */
+/* Writes this turn's lines; true = the end. */
 static bool
 write_turn(DfExchange *exchange, DfMailEnd *end)
 {
@@ -452,7 +449,7 @@ write_turn(DfExchange *exchange, DfMailEnd *end)
 		size_t sent = 0;
 		CURLcode code;
 
-		/* from here on the dot may be under way */
+		/* from here on the final dot may have been sent */
 		if (is_message(mail) && chunk == rest)
 			exchange->sent = true;
 		code = curl_easy_send(exchange->easy, mail->script + mail->written, chunk, &sent);
@@ -461,7 +458,7 @@ write_turn(DfExchange *exchange, DfMailEnd *end)
 			mail->blocked = true;
 			return false;
 		}
-		/* a server that has heard enough says why, and closes: that is there to be read */
+		/* a server that refuses early says why before it closes: read that */
 		if (code != CURLE_OK)
 			return read_replies(exchange, end) || lost(exchange, end);
 		mail->written += sent;

@@ -11,50 +11,50 @@ typedef struct DfMail
 {
 	CURLM *multi; /* its own; NULL = not begun */
 	int64 timer_us; /* when libcurl wants to be called for it, -1 = not */
-	int fd; /* the connection, once the dialogue is ours; -1 before */
+	int fd; /* the connection once it is connected; -1 before */
 
-	/* all that we say, turn by turn; the last turn but one is the message */
+	/* everything that is sent, turn by turn; the message is the last turn but one */
 	const char *script;
 	const size_t *ends; /* where each turn ends */
 	int nturns;
 	int turn;
 	size_t written; /* of the script */
 	bool asked; /* the turn is out, its reply is awaited */
-	bool blocked; /* the socket takes no more at the moment */
+	bool blocked; /* the socket can take no more at present */
 
-	/* the reply that is being read, or was read last */
+	/* the last reply, complete or not */
 	char reply[2048]; /* its lines, without CR, joined by LF */
 	size_t reply_len;
-	size_t line_start; /* of the present line, in reply */
+	size_t line_start; /* where the present line begins in the reply */
 	size_t line_len; /* of the present line, even where it is not kept */
 	char line_head[5]; /* "250-" */
 	bool whole;
 	int code;
 } DfMail;
 
-/* NULL if the mail can be sent, else a constant sentence why not */
+/* NULL if the mail can be sent, else a constant sentence that says why not */
 extern const char *df_mail_problem(const DfHttpRequest *request);
 
-/* a malloc'd exchange with a copy of all that is said; NULL = no memory */
+/* a malloc'd exchange with a copy of everything that is sent; NULL = no memory */
 extern DfExchange *df_mail_new(const DfHttpRequest *request);
 
-/* sets the exchange's easy handle up: connection, TLS, authentication, and no more */
+/* sets up the easy handle for connecting, TLS and authentication only */
 extern CURLcode df_mail_apply(DfExchange *exchange, const DfHttpRequest *request);
 
 /* what became of it */
 typedef struct DfMailEnd
 {
 	DfFate fate;
-	const char *error; /* NULL = libcurl's words */
+	const char *error; /* NULL = libcurl's text */
 } DfMailEnd;
 
-/* libcurl is done with connecting; true if that is the end, else the dialogue begins */
+/* libcurl has connected or failed; true = the end, else the dialogue begins */
 extern bool df_mail_connected(DfExchange *exchange, CURLcode code, DfMailEnd *end);
 
-/* reads and writes what can be without waiting; true = the end */
+/* reads and writes what is possible without waiting; true = the end */
 extern bool df_mail_talk(DfExchange *exchange, DfMailEnd *end);
 
-/* the text of the last reply becomes the body of the answer, its code the status */
+/* makes the last reply the body of the response, and its code the status */
 extern void df_mail_keep_reply(DfExchange *exchange);
 
 #endif /* DF_HTTP_SMTP_H */

@@ -1,13 +1,12 @@
 /*
  * http/url.c
- *	  URLs and encodings: a step's path may choose what is asked of a system,
- *	  never which host is asked.
+ *	  URLs: a step's path may choose what is requested from a system, never from which
+ *	  host.
  *
- * Runs in user sessions (checking options) and in workers (rendering requests),
- * in any transaction and role.  What is refused is refused by reading the text;
- * libcurl's own parser, the one that will read it when it is sent, then has to
- * agree that the origin is still the system's.  Results are palloc'd; nothing
- * here knows SQL, and no reason quotes what it was given, as that may hold a
+ * Runs in user sessions (checking options) and in workers (rendering requests), in any
+ * transaction and role. Refuses bad URLs by reading their text; then libcurl's own parser,
+ * which reads the URL again when it is sent, has to agree that the origin is still the
+ * system's. Results are palloc'd. Never quote an argument in a reason: it may contain a
  * secret.
  */
 #include "postgres.h"
@@ -24,7 +23,7 @@ is_unreserved(unsigned char c)
 		c == '-' || c == '.' || c == '_' || c == '~';
 }
 
-/* May stand in a path or query as it is, the percent sign of an escape included. */
+/* Whether the character may stand in a path or query as it is, "%" of an escape included. */
 static bool
 is_url_char(unsigned char c)
 {
@@ -79,7 +78,7 @@ character_problem(const char *text)
 	return NULL;
 }
 
-/* Undoes one layer of percent-encoding in place; the new length. */
+/* Decodes one layer of percent-encoding in place; returns the new length. */
 static size_t
 decode(char *text, size_t len)
 {
@@ -97,7 +96,10 @@ decode(char *text, size_t len)
 	return to;
 }
 
-/* Is "." or ".." a segment, where a server may also take \ for / and ; for an end? */
+/*
+ * Whether "." or ".." is a segment, for servers that read \ as / or end a segment at ; as
+ * well.
+ */
 static bool
 has_dot_segment(const char *path, size_t len)
 {
@@ -118,7 +120,7 @@ has_dot_segment(const char *path, size_t len)
 	return false;
 }
 
-/* The path before its query: as written, decoded once, and decoded twice. */
+/* Checks the path before its query: as written, decoded once, and decoded twice. */
 static bool
 climbs(const char *path)
 {
@@ -169,9 +171,8 @@ path_problem(const char *path)
 /* ---- what libcurl reads in a URL ------------------------------------------ */
 
 /*
- * Compares scheme, host or port of two URLs, absent ones being equal, and a port
- * that is not written being the scheme's.  curl_url_get() hands out malloc'd
- * strings, so nothing between here and curl_free() may raise.
+ * Compares scheme, host or port of two URLs. Absent parts are equal, and an absent port is
+ * the scheme's. curl_url_get() returns malloc'd strings: raise no error before curl_free().
  */
 static bool
 same_part(CURLU *one, CURLU *other, CURLUPart part)
@@ -232,7 +233,7 @@ df_url_origin_in(const char *origins, const char *url)
 	return found;
 }
 
-/* The part of a base URL that libcurl's parser is needed for. */
+/* Checks what only libcurl's parser can tell of a base URL. */
 static const char *
 parsed_problem(CURLU *url, const char *base)
 {
@@ -305,7 +306,10 @@ df_url_origins_problem(const char *origins)
 	return NULL;
 }
 
-/* base without the slashes at its end, then path, what no URL may hold being encoded */
+/*
+ * base without slashes at its end, then path, with all characters encoded that no URL may
+ * have
+ */
 static char *
 concatenate(const char *base, const char *path)
 {

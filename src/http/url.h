@@ -1,34 +1,34 @@
 /*
  * http/url.h
- *	  URLs and encodings, by libcurl's own parser.  palloc'd results, no SQL.
+ *	  URLs and encodings, checked by libcurl's own parser. Results are palloc'd.
  */
 #ifndef DF_HTTP_URL_H
 #define DF_HTTP_URL_H
 
 /*
- * Joins a system's base URL and a step's path ("/users/1?x=y").  NULL, with
- * *why set to a constant sentence, if the path would leave the host, has a
- * scheme, a "//host", user info, a fragment, dot segments (also encoded),
- * control characters or backslashes.
+ * Joins a system's base URL and a step's path ("/users/1?x=y"). NULL, with *why set to a
+ * constant sentence, if the path would leave the host or has a scheme, a "//host", user
+ * info, a fragment, dot segments (encoded ones included), control characters or
+ * backslashes.
  */
 extern char *df_url_join(const char *base, const char *path, const char **why);
 
-/* NULL if base is usable as a system's url, else a constant sentence why not */
+/* NULL if base can be a system's url, else a constant sentence that says why not */
 extern const char *df_url_base_problem(const char *base);
 
 /*
- * Whether two URLs have the same scheme, host and port; the other one must have no
- * user name.  Neither of these two raises or pallocs.
+ * Whether two URLs have the same scheme, host and port; the other one must have no user
+ * name. Neither of these two functions raises errors or pallocs.
  */
 extern bool df_url_same_origin(const char *url, const char *other);
 
-/* whether the origin of a URL is one of a list of origins, separated by spaces */
+/* whether the origin of a URL is in a list of origins, separated by spaces */
 extern bool df_url_origin_in(const char *origins, const char *url);
 
-/* NULL if it is such a list, else a constant sentence why not */
+/* NULL if it is such a list, else a constant sentence that says why not */
 extern const char *df_url_origins_problem(const char *origins);
 
-/* RFC 3986 percent-encoding of everything but unreserved characters */
+/* percent-encodes everything but RFC 3986's unreserved characters */
 extern char *df_url_encode(const char *text);
 
 #endif /* DF_HTTP_URL_H */
