@@ -1,12 +1,12 @@
 /*
  * ingress/event_link.c
- *	  Links that signal a run: event_url(), and what happens when one is opened.
+ *	  Links that signal a run: event_url(), and the requests that open them.
  *
- * event_url() runs in a user's backend or in a body, and reads only; the rest in
- * the ingress process, in a request's subtransaction.  A link is a capability:
- * who has it may send this event to this run until it expires, and nothing else.
- * Opening it must never be enough: programs that look at mails open links, so
- * that GET shows a page and only its button signals.
+ * event_url() runs in a user's backend or in a body, and only reads; the rest runs in the
+ * ingress process, in a request's subtransaction. A link is a capability: whoever has it
+ * may send this event to this run until it expires, and nothing else. Opening it must never
+ * signal: mail programs open links to check them. So GET shows a page, and only its button
+ * signals.
  */
 #include "postgres.h"
 
@@ -37,16 +37,16 @@ PG_FUNCTION_INFO_V1(dataflows_event_url);
 #define MAX_PAYLOAD (1 + UUID_LEN + 8 + DF_MAX_NAME)
 #define MAX_CODE 512
 
-/* what the record of a link's use says where there was nothing to signal */
+/* recorded as the result of a link that had nothing to signal */
 #define ALREADY_ENDED "{\"ignored\": \"the run has ended\"}"
 
-/* what a link says */
+/* what is encoded in a link */
 typedef struct Link
 {
 	pg_uuid_t run;
 	TimestampTz expires;
 	char event[DF_MAX_NAME + 1];
-	uint8 mac[DF_MAC_LEN]; /* once it is read: what it is known by */
+	uint8 mac[DF_MAC_LEN]; /* set when it is read; identifies it */
 } Link;
 
 /* ---- base64 as URLs like it ----------------------------------------------- */
@@ -67,7 +67,7 @@ encoded(const uint8 *bytes, int len)
 	return text;
 }
 
-/* -1 if it is none */
+/* -1 if the text is invalid */
 static int
 decoded(const char *text, size_t len, uint8 *bytes, int size)
 {
@@ -113,7 +113,7 @@ payload_of(const Link *link, uint8 *payload)
 	return 1 + UUID_LEN + 8 + len;
 }
 
-/* the key of this installation; inside the store */
+/* the key of this installation; call it inside the store */
 static bytea *
 link_key(MemoryContext cxt)
 {
@@ -127,7 +127,7 @@ link_key(MemoryContext cxt)
 	return key;
 }
 
-/* false: it was not made here; in constant time once it looks like one */
+/* false if it was not made here; the comparison takes constant time */
 static bool
 read_link(const char *text, const bytea *key, Link *link)
 {
@@ -273,7 +273,7 @@ df_event_link_style(DfRequest *request)
 	(void) df_request_add_header(request, "Cache-Control", "max-age=86400");
 }
 
-/* the link, if it was made here and has not expired; else the request is answered */
+/* reads the link; if it is invalid or has expired, answers the request and returns false */
 static bool
 open_link(DfRequest *request, Link *link, MemoryContext cxt)
 {
@@ -310,7 +310,7 @@ df_event_link_show(DfRequest *request)
 			"<form method=\"post\"><p><button type=\"submit\">Confirm</button></p></form>\n");
 }
 
-/* in the store: false if the run has ended, or is not there any more */
+/* call it inside the store; false if the run has ended or does not exist any more */
 static bool
 signal_run(const Link *link, MemoryContext cxt)
 {
@@ -339,7 +339,7 @@ signal_run(const Link *link, MemoryContext cxt)
 	return true;
 }
 
-/* a link works once; who presses the button again is told the same */
+/* a link works once; pressing the button again shows the same page */
 void
 df_event_link_follow(DfRequest *request)
 {
@@ -353,12 +353,15 @@ df_event_link_follow(DfRequest *request)
 
 	if (!open_link(request, &link, cxt))
 		return;
-	/* spelt anew: the last character of a code has bits that decode to nothing */
+	/*
+	 * encoded again, because different last characters of a code can decode to the same
+	 * bytes
+	 */
 	code = encoded(link.mac, DF_MAC_LEN);
 	df_store_enter(&store);
 	/*
-	 * kept from its end on, not from now: purged earlier, it would be forgotten that the link was
-	 * used
+	 * Its retention begins when the link expires: if the record were purged earlier, the
+	 * link could be used again.
 	 */
 	if (df_delivery_insert("/event", code, link.expires, &id, &before, cxt))
 	{

@@ -7,11 +7,11 @@
 
 #include "ingress/listener.h"
 
-/* GET shows a page with a button, POST signals; both in a transaction */
+/* GET shows a page with a button, POST signals; both need a transaction */
 extern void df_event_link_show(DfRequest *request);
 extern void df_event_link_follow(DfRequest *request);
 
-/* the style of those pages */
+/* the style sheet of those pages */
 extern void df_event_link_style(DfRequest *request);
 
 #endif /* DF_EVENT_LINK_H */

@@ -1,10 +1,10 @@
 /*
  * ingress/form.c
- *	  Bodies of forms (application/x-www-form-urlencoded) as documents.
+ *	  Parses forms (application/x-www-form-urlencoded) into jsonb.
  *
- * Called in the ingress process and in sessions that pass webhooks on, in their
- * transaction; pure.  It must never take what it does not understand for
- * something else: a broken escape is an error, which the caller answers.
+ * Called in the ingress process and in sessions that call receive_webhook(), in their
+ * transaction; it only allocates memory. Raises an error for a broken escape instead of
+ * guessing what was meant.
  */
 #include "postgres.h"
 
@@ -15,7 +15,7 @@
 #include "shared/json.h"
 
 #define MAX_NAMES 1000
-/* each is looked for among the names: a megabyte of them would take a second */
+/* the names are searched for each of them: a megabyte of pairs would take a second */
 #define MAX_PAIRS 10000
 
 typedef struct Entry
@@ -32,7 +32,7 @@ raise_malformed(void)
 			 errmsg("the form is malformed")));
 }
 
-/* in place, but for the encoding */
+/* decodes in place, then converts the encoding */
 static char *
 decoded(char *text)
 {

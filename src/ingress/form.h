@@ -7,7 +7,7 @@
 
 #include "utils/jsonb.h"
 
-/* "a=1&b=x%20y" as an object of strings; a name that comes again makes an array; changes `text` */
+/* "a=1&b=x%20y" as an object of strings; a repeated name gives an array; changes `text` */
 extern Jsonb *df_form_parse(char *text);
 
 #endif /* DF_FORM_H */

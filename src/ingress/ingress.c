@@ -1,16 +1,14 @@
 /*
  * ingress/ingress.c
- *	  The process that hears HTTP: webhooks in, and what people look at.
+ *	  The ingress process: serves HTTP requests, webhooks and what people look at.
  *
- * A session of dataflows.ingress_role, which does nothing but this.  Whole
- * requests come from the listener; those that need the database are carried out
- * in one transaction for all that are there, each in a subtransaction of its
- * own, and answered after the commit.  What people look at takes its time, and
- * has a transaction of its own, one request between two batches, and so have
- * deliveries to a role whose handlers were slow (ingress/patience.c): a webhook
- * waits for one of each at most.  It must never answer before the commit, wait for
- * a client inside a transaction, or run anything but handlers of webhooks that a
- * user wrote.
+ * It is a session of dataflows.ingress_role that does nothing else. The listener returns
+ * complete requests. Those that need the database are handled in one transaction per batch,
+ * each in a subtransaction of its own, and are answered after the commit. Requests of
+ * people are slow: each has a transaction of its own, one between two batches. So have
+ * deliveries to a role whose handlers were slow (ingress/patience.c). A webhook therefore
+ * waits for at most one of each. Must never answer before the commit, wait for a client
+ * inside a transaction, or run user code other than handlers of webhooks.
  */
 #include "postgres.h"
 
@@ -45,12 +43,12 @@
 
 #define MAX_BATCH 64
 #define SAY_EVERY_MS 60000
-/* how often it is looked whether there are descriptors again */
+/* how often to check for free descriptors */
 #define STARVED_MS 100
 /*
- * How long a request may wait for somebody's open transaction, which has its key
- * or a table: all others wait with it.  The sender tries again.  It is less than
- * deadlock_timeout, so that it is never a user's session that has to give way.
+ * How long a request may wait for a lock of somebody's open transaction: all other requests
+ * wait with it, and the sender tries again. It is less than deadlock_timeout, so that the
+ * deadlock check of a user's session never finds us.
  */
 #define LOCK_MS 50
 
@@ -102,7 +100,7 @@ answer_failure(DfRequest *request)
 	answer_busy(request, 60);
 }
 
-/* anybody may ask, so not a line for each */
+/* anybody can send requests, so do not log each one */
 static void
 say_failure(const DfRequest *request, const ErrorData *error)
 {
@@ -150,7 +148,7 @@ carry_out(Work *work)
 
 static DfTrouble commit_trouble = {"commit what requests ask for"};
 
-/* true: committed */
+/* true = committed */
 static bool
 in_one_transaction(Work *works, int n)
 {
@@ -179,7 +177,7 @@ in_one_transaction(Work *works, int n)
 	return ok;
 }
 
-/* one request whose commit fails must not cost the others */
+/* a request whose commit fails must not fail the others */
 static void
 one_by_one(Work *works, int n)
 {
@@ -209,7 +207,7 @@ commit_and_answer(Work *works, int n)
 	df_reset_turn_memory();
 }
 
-/* its handler ran into its time limit a moment ago */
+/* its handler was cancelled a moment ago */
 static bool
 turned_away(DfRequest *request)
 {
@@ -220,7 +218,7 @@ turned_away(DfRequest *request)
 	return seconds > 0;
 }
 
-/* all that is there, up to a batch; false if there was nothing */
+/* handles what has arrived, up to a batch; false if there was nothing */
 static bool
 serve(void)
 {
@@ -246,7 +244,7 @@ serve(void)
 	return any;
 }
 
-/* one of those that wait for their turn; false if there was none */
+/* handles one of the requests set aside; false if there was none */
 static bool
 serve_aside(DfAside kind)
 {
@@ -255,7 +253,7 @@ serve_aside(DfAside kind)
 	work.request = df_listener_next_aside(kind);
 	if (work.request == NULL)
 		return false;
-	/* settings may have changed since it came */
+	/* settings may have changed since it arrived */
 	work.handler = df_route(work.request);
 	if (work.handler == NULL || turned_away(work.request))
 		df_listener_answer(work.request);
@@ -277,7 +275,10 @@ extension_is_there(void)
 	return there;
 }
 
-/* after a wake: the extension may be gone, and so may our role, or its rights */
+/*
+ * after a wake-up: checks that the extension is still there and that our role still has its
+ * rights
+ */
 static bool
 may_go_on(void)
 {
@@ -291,7 +292,7 @@ may_go_on(void)
 	return may;
 }
 
-/* the listener cannot be had: say so once, try again when the coordinator starts us anew */
+/* the listener cannot start: log it once; the coordinator will start another process later */
 static void
 listen_or_leave(void)
 {
@@ -314,7 +315,7 @@ listen_or_leave(void)
 			 "name one in dataflows.ingress_database. It is tried again by itself.")));
 }
 
-/* settings that only a new process can follow */
+/* whether settings have changed that only a new process can apply */
 static bool
 settings_changed(const char *listen, const char *role, int connections, int timeout_s, int max_body)
 {
@@ -323,7 +324,10 @@ settings_changed(const char *listen, const char *role, int connections, int time
 		max_body != df_max_body;
 }
 
-/* no connection can be accepted: the library would ask for it again at once, and for ever */
+/*
+ * no connection can be accepted for want of descriptors: the library would try again at
+ * once, for ever
+ */
 static bool
 is_starved(void)
 {
@@ -345,7 +349,7 @@ is_starved(void)
 	return true;
 }
 
-/* true: another process is to go on, or nobody; false: the server ends us */
+/* true: a new process is to take over, or none; false: the server is stopping */
 static bool
 listen_loop(void)
 {
@@ -367,11 +371,11 @@ listen_loop(void)
 		if (settings_changed(listen, role, connections, timeout_s, max_body) ||
 			(df_slot_take_wake(me) && !may_go_on()))
 			return true;
-		/* the answers leave, and what else has come is read, before we sleep */
+		/* send the responses and read what has arrived before sleeping */
 		df_listener_run();
 		busy = serve();
 		busy |= serve_aside(DF_ASIDE_PEOPLE);
-		/* what has come meanwhile goes before what is slow */
+		/* handle what has arrived in the meantime before slow requests */
 		df_process_interrupts();
 		df_listener_run();
 		busy |= serve();
@@ -406,7 +410,10 @@ dataflows_ingress_main(Datum arg)
 	listen_or_leave();
 	df_wait_init(df_listener_fd());
 	aside = listen_loop();
-	/* the address first: who comes after us is started as soon as we say that we go */
+	/*
+	 * free the address first: the next process is started as soon as this one reports its
+	 * end
+	 */
 	df_listener_stop();
 	if (aside)
 		df_slot_restart(me);

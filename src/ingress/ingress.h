@@ -1,6 +1,6 @@
 /*
  * ingress/ingress.h
- *	  The process that hears HTTP.
+ *	  The ingress process: serves HTTP requests.
  */
 #ifndef DF_INGRESS_H
 #define DF_INGRESS_H

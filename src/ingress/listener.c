@@ -1,11 +1,10 @@
 /*
  * ingress/listener.c
- *	  HTTP in, by libmicrohttpd: connections, limits, whole requests.
+ *	  Receives HTTP requests by libmicrohttpd: connections, limits, complete requests.
  *
- * Runs in the ingress process, in its one thread, outside any transaction; the
- * callbacks run below df_listener_run().  Nothing here may raise an error,
- * palloc, or look at a setting or a table: what a request means is decided by
- * who takes it from the queue.
+ * Runs in the ingress process, in its only thread, outside any transaction;
+ * df_listener_run() calls the callbacks. Never raise an error, palloc, or read a setting or
+ * a table here: whoever takes a request from the queue decides what it means.
  */
 #include "postgres.h"
 
@@ -21,7 +20,7 @@
 #define HEADER_BYTES (32 * 1024)
 #define MAX_FIELDS 100
 #define PER_ADDRESS 256
-/* by number: their names differ between versions of the library */
+/* numbers, because the names differ between versions of the library */
 #define HTTP_BAD_REQUEST 400
 #define HTTP_TOO_LARGE 413
 #define HTTP_TOO_MANY_FIELDS 431
@@ -46,10 +45,10 @@ typedef struct Queue
 	DfRequest *last;
 } Queue;
 
-static Queue whole; /* come in and not looked at yet */
+static Queue whole; /* complete and not handled yet */
 static Queue aside[DF_ASIDE_KINDS]; /* looked at, and to wait for their turn */
 
-/* what the bodies of all requests take, and may take: so many of the largest */
+/* the memory that the bodies of all requests use and may use: a few of the largest size */
 #define LARGEST_BODIES 64
 static size_t body_bytes = 0;
 
@@ -241,8 +240,8 @@ send_answer(DfRequest *request)
 		(void) MHD_add_response_header(response, request->extra[i].name, request->extra[i].value);
 	(void) MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
 	/*
-	 * how chunks are framed only libmicrohttpd has seen, and it forgives: nothing behind them is
-	 * a request
+	 * Close the connection after a chunked body: only libmicrohttpd has seen how the chunks
+	 * were framed, and it is lenient, so what follows is not trusted as a request.
 	 */
 	if (request->refused || request->chunked)
 		(void) MHD_add_response_header(response, "Connection", "close");
@@ -273,7 +272,10 @@ set_reading(struct MHD_Connection *connection, bool reading)
 		peer->since_us = reading ? df_monotonic_us() : 0;
 }
 
-/* called first of all, with the target as it came; the result becomes the request's context */
+/*
+ * libmicrohttpd calls it first, with the target as it was sent; the result becomes the
+ * context of the request
+ */
 static void *
 note_target(void *cls, const char *target, struct MHD_Connection *connection)
 {
@@ -361,7 +363,10 @@ handle(void *cls, struct MHD_Connection *connection, const char *url, const char
 	{
 		bool fits = request->body_len + *upload_size <= limits.max_body;
 
-		/* what is too much is read and thrown away, until the answer can be heard */
+		/*
+		 * read and discard what exceeds the limits, because the client reads the response
+		 * only then
+		 */
 		if (fits && body_bytes + *upload_size > LARGEST_BODIES * limits.max_body)
 			request->crowded = true;
 		if (!fits || request->crowded)
@@ -383,7 +388,7 @@ handle(void *cls, struct MHD_Connection *connection, const char *url, const char
 	return MHD_YES;
 }
 
-/* a client may go away while its request is in a queue */
+/* a client may disconnect while its request is queued */
 static void
 forget(Queue *queue, DfRequest *request)
 {
@@ -412,7 +417,10 @@ request_completed(void *cls, struct MHD_Connection *connection, void **context,
 	for (int i = 0; i < DF_ASIDE_KINDS; i++)
 		forget(&aside[i], request);
 	free_request(request);
-	/* a further one on this connection has its time from here on; idle ones have the timeout */
+	/*
+	 * the time limit of the next request on this connection begins here; idle connections
+	 * have the timeout
+	 */
 	set_reading(connection, true);
 }
 
@@ -449,7 +457,7 @@ connection_changed(void *cls, struct MHD_Connection *connection, void **context,
 	*context = NULL;
 }
 
-/* libmicrohttpd's own timeout begins anew with each byte: one that drips has to be cut off */
+/* libmicrohttpd restarts its timeout with each byte, so end requests that arrive too slowly */
 static void
 cut_off_slow_ones(void)
 {
@@ -471,7 +479,7 @@ cut_off_slow_ones(void)
 
 /* ---- start, run, stop ----------------------------------------------------- */
 
-/* "host:port" or "[host]:port" in two parts, in place; false if it is neither */
+/* splits "host:port" or "[host]:port" in place; false if it is neither */
 static bool
 split_address(char *address, char **host, char **port)
 {
@@ -518,7 +526,7 @@ resolve(const char *address, const char **why)
 	return found;
 }
 
-/* asked for by itself: libmicrohttpd 1.0 leaves another errno behind */
+/* created separately, because libmicrohttpd 1.0 changes errno */
 static bool
 is_in_use(const struct addrinfo *address)
 {
@@ -589,7 +597,7 @@ df_listener_stop(void)
 	epoll_fd = -1;
 }
 
-/* what is connected goes with the process, but the next one is to have the address now */
+/* connections end with the process, but the next process needs the address now */
 void
 df_listener_give_up(void)
 {

@@ -1,10 +1,10 @@
 /*
  * ingress/listener.h
- *	  HTTP in: the only libmicrohttpd.
+ *	  Receives HTTP requests, sends responses: the only user of libmicrohttpd.
  *
- * Whole requests come out, answers go in; in between a connection is suspended.
- * Nothing here raises or pallocs: memory is malloc's, so that no callback of the
- * library's ever reaches the server's.
+ * Returns complete requests and takes responses; in between the connection is suspended.
+ * Never raises an error and never pallocs: all memory is malloc's, because callbacks of
+ * libmicrohttpd must not call the server.
  */
 #ifndef DF_LISTENER_H
 #define DF_LISTENER_H
@@ -13,13 +13,13 @@
 
 typedef struct DfField
 {
-	char *name; /* of headers in lower case */
+	char *name; /* in lower case for headers */
 	char *value;
 } DfField;
 
 typedef struct DfRequest
 {
-	struct DfRequest *next; /* among those that are whole and not answered */
+	struct DfRequest *next; /* in a queue of complete requests */
 	struct MHD_Connection *connection;
 	char *method;
 	char *path;
@@ -27,17 +27,17 @@ typedef struct DfRequest
 	int nheaders;
 	DfField *arguments; /* of the query string, decoded */
 	int narguments;
-	char *body; /* NUL-terminated behind its end */
+	char *body; /* with a NUL after its end */
 	size_t body_len;
 	size_t body_size;
-	DfRequestLine line; /* in libmicrohttpd's memory, until its head was looked at */
+	DfRequestLine line; /* in libmicrohttpd's memory, until the head was checked */
 	bool begun; /* its head was looked at */
-	bool chunked; /* the body comes in chunks */
+	bool chunked; /* the body is sent in chunks */
 	bool refused; /* answered by the listener itself */
-	bool crowded; /* because there are too many others */
+	bool crowded; /* because there were too many requests */
 	bool queued; /* handed to libmicrohttpd */
 
-	/* the answer */
+	/* the response */
 	int status; /* 0 = none yet */
 	const char *content_type; /* constant */
 	char *answer; /* malloc'd */
@@ -51,24 +51,24 @@ typedef struct DfListenOptions
 	const char *address; /* "host:port", "[v6]:port" */
 	size_t max_body;
 	int max_connections;
-	int timeout_s; /* a whole request, from its first byte on */
+	int timeout_s; /* for a complete request, from its first byte */
 } DfListenOptions;
 
-/* false with *why (static text or malloc'd, not to be freed) */
+/* false, with *why (static text or malloc'd, not to be freed) */
 extern bool df_listener_start(const DfListenOptions *options, const char **why);
 extern void df_listener_stop(void);
-extern void df_listener_give_up(void); /* the address alone, at once: the process ends */
+extern void df_listener_give_up(void); /* frees the address at once, because the process ends */
 extern int df_listener_fd(void); /* pollable */
 extern long df_listener_timeout_ms(void); /* -1 = none */
 extern void df_listener_run(void); /* moves bytes; requests get whole */
 
-/* the oldest request that is whole, or NULL; it stays valid until it is answered */
+/* the oldest complete request, or NULL; valid until it is answered */
 extern DfRequest *df_listener_next(void);
 
-/* a request that has time: it is kept until it is asked for, among its like */
+/* requests that can wait are set aside, in a queue per kind */
 typedef enum DfAside
 {
-	DF_ASIDE_PEOPLE, /* what people look at */
+	DF_ASIDE_PEOPLE, /* requests of people */
 	DF_ASIDE_SLOW, /* deliveries whose handlers were slow */
 	DF_ASIDE_KINDS
 } DfAside;
@@ -76,15 +76,15 @@ typedef enum DfAside
 extern void df_listener_set_aside(DfRequest *request, DfAside kind);
 extern DfRequest *df_listener_next_aside(DfAside kind);
 
-/* the answer of this request is set: it leaves with the next run */
+/* this request's response is complete: df_listener_run() sends it */
 extern void df_listener_answer(DfRequest *request);
 
-/* for who fills in answers: copies; false = out of memory */
+/* these copy their arguments; false = out of memory */
 extern bool df_request_reply(DfRequest *request, int status, const char *content_type,
 							 const char *body, size_t len);
 extern bool df_request_add_header(DfRequest *request, const char *name, const char *value);
 extern bool df_request_is_get(
-	const DfRequest *request); /* or HEAD, whose answer the library sends without its body */
+	const DfRequest *request); /* or HEAD; the library sends that response without its body */
 extern const char *df_request_header(const DfRequest *request, const char *name);
 extern bool df_request_is_local(const DfRequest *request); /* its client is on this machine */
 extern int df_listener_connections(void);

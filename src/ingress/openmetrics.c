@@ -1,11 +1,10 @@
 /*
  * ingress/openmetrics.c
- *	  GET /metrics: OpenMetrics, or the older text format of Prometheus.
+ *	  GET /metrics, in OpenMetrics or the older text format of Prometheus.
  *
- * Runs in the ingress process, in its transaction and as its role.  Who may read
- * is said by dataflows.metrics: clients on this machine, unless a proxy speaks
- * for others, or who shows the token.  Somebody who asks without a pause gets
- * what was read a moment ago.  It must never show more than names and numbers.
+ * Runs in the ingress process, in its transaction and as its role. dataflows.metrics says
+ * who may read: clients on this machine (not through a proxy), or whoever sends the token.
+ * Repeated requests get the result of a moment ago. Shows names and numbers only.
  */
 #include "postgres.h"
 
@@ -39,7 +38,7 @@ df_metrics_are_shown(void)
 	return strcmp(df_metrics, LOCAL) == 0 || strncmp(df_metrics, TOKEN, strlen(TOKEN)) == 0;
 }
 
-/* a proxy on this machine speaks for clients that are not */
+/* a proxy on this machine may forward requests of other machines */
 static bool
 is_local(const DfRequest *request)
 {
@@ -65,7 +64,7 @@ shows_secret(const DfDelivery *delivery, const char *secret)
 	return secret != NULL && df_verify(DF_VERIFY_BEARER, NULL, secret, delivery) == NULL;
 }
 
-/* the secret is the one that this session's role has for the system */
+/* the secret is in this role's user mapping for the system */
 static bool
 shows_token(const DfRequest *request)
 {
@@ -100,7 +99,7 @@ shows_token(const DfRequest *request)
 
 /* ---- the text ------------------------------------------------------------- */
 
-/* in UTF-8, whatever the database's encoding is; what is in none becomes "?" */
+/* converts to UTF-8; an invalid name gets "?" for its bytes */
 static char *
 utf8_of(const char *text)
 {
@@ -131,7 +130,7 @@ append_label(StringInfo out, const char *name, const char *value)
 	appendStringInfoChar(out, '"');
 }
 
-/* shortest text of a number that has a point, as both formats like bounds */
+/* the shortest text of a number with a decimal point, as both formats write bounds */
 static const char *
 bound_text(double bound)
 {
@@ -140,7 +139,7 @@ bound_text(double bound)
 	return strpbrk(text, ".e") != NULL ? text : psprintf("%s.0", text);
 }
 
-/* name{labels} and a blank; le = the bound of a bucket, or NULL */
+/* writes name{labels} and a space; le = the bound of a bucket, or NULL */
 static void
 append_name(StringInfo out, const DfSample *sample, const char *suffix, const char *le)
 {
@@ -225,7 +224,7 @@ text_of(bool open)
 
 /* ---- the answer ----------------------------------------------------------- */
 
-/* read anew at most once a second in each format */
+/* read again at most once a second per format */
 static const char *
 recent_text(bool open)
 {

@@ -7,10 +7,10 @@
 
 #include "ingress/listener.h"
 
-/* whether anybody may read them; else there is no such path */
+/* whether the metrics are served; if not, the path does not exist */
 extern bool df_metrics_are_shown(void);
 
-/* in a transaction: the answer to who asks */
+/* answers a request; needs a transaction */
 extern void df_metrics_answer(DfRequest *request);
 
 #endif /* DF_OPENMETRICS_H */

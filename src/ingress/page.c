@@ -1,12 +1,12 @@
 /*
  * ingress/page.c
- *	  The page for people: its files, logging in, its questions and actions.
+ *	  The page for people: its files, login, queries and actions.
  *
- * dashboard_token() and revoke_dashboard_tokens() run in user sessions, the rest
- * in the ingress process: files without a transaction, all else in a request's
- * subtransaction, where what is shown and asked for runs as the token's role
- * (store/page_calls.c).  It must never put a token into a log, a URL or an answer, do
- * anything for a GET, or let a question keep webhooks waiting for long.
+ * dashboard_token() and revoke_dashboard_tokens() run in user sessions, the rest in the
+ * ingress process: files without a transaction, everything else in a request's
+ * subtransaction, where queries and actions run as the token's role (store/page_calls.c).
+ * Must never write a token to a log, a URL or a response, act on a GET, or let a query
+ * delay webhooks for long.
  */
 #include "postgres.h"
 
@@ -130,7 +130,7 @@ utf8_of(const char *text)
 												 : pg_server_to_any(copy, strlen(copy), PG_UTF8);
 }
 
-/* the same text again is not sent again */
+/* sends the text only if the client does not have it already */
 static void
 reply_data(DfRequest *request, const char *text)
 {
@@ -212,7 +212,7 @@ set_cookie(DfRequest *request, const char *value, const char *more)
 typedef struct Asked
 {
 	DfRequest *request;
-	const DfPageCall *call; /* NULL = to log in */
+	const DfPageCall *call; /* NULL = the request to log in */
 	Oid role;
 	char *values[DF_PAGE_MAX_ARGS];
 	char *result;
@@ -250,7 +250,7 @@ out_of_patience(void)
 	SetLatch(MyLatch);
 }
 
-/* the process serves everybody: an answer is quick, or none */
+/* limits the time of a query, because the process serves everybody */
 static void
 carry_out(void *arg)
 {
@@ -376,7 +376,8 @@ file(DfRequest *request)
 }
 
 /*
- * no other site can make a browser send this header without asking us first, which we never allow
+ * Requires a header that pages of other sites cannot send: browsers ask for permission
+ * first, which is never granted.
  */
 static bool
 is_from_page(const DfRequest *request)

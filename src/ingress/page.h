@@ -7,7 +7,7 @@
 
 #include "ingress/routes.h"
 
-/* what is embedded at build time; the last has no name */
+/* files embedded at build time; the last has no name */
 typedef struct DfPageFile
 {
 	const char *name;
@@ -17,7 +17,7 @@ typedef struct DfPageFile
 
 extern const DfPageFile df_page_files[];
 
-/* for paths that begin with /page, while dataflows.dashboard is on */
+/* routes paths that begin with /page, if dataflows.dashboard is on */
 extern DfRouteHandler df_page_route(DfRequest *request);
 
 #endif /* DF_INGRESS_PAGE_H */

@@ -1,15 +1,14 @@
 /*
  * ingress/patience.c
- *	  That no handler of a webhook takes the listener from the others.
+ *	  Keeps slow handlers of webhooks from delaying the deliveries of others.
  *
- * Runs in the ingress process, inside and outside of transactions; it touches
- * no table.  One process hears the webhooks of all roles, and carries out one
- * delivery after the other.  A role whose handlers were slow has its deliveries
- * carried out one at a time, between the batches of all others.  A webhook whose
- * handler ran into its time limit is turned away for a while, the longer the
- * more there are of them, so that all of them together cost a part of the time
- * and not all of it; that is kept in shared memory, as such a handler may have
- * ended the process.
+ * Runs in the ingress process, inside and outside of transactions; it touches no table. One
+ * process serves the webhooks of all roles, one delivery after the other. Deliveries of a
+ * role whose handlers were slow are handled one at a time, between the batches of the
+ * others. A webhook whose handler exceeded its time limit is paused: its deliveries are
+ * refused for a while, the longer the more webhooks are paused, so that all of them
+ * together take only a part of the time. The pauses are in shared memory, because such a
+ * handler may have ended the process.
  */
 #include "postgres.h"
 
@@ -21,11 +20,11 @@
 #include "shared/clock.h"
 #include "storage/ipc.h"
 
-/* a handler that takes longer is slow, and its role is remembered so long */
+/* a handler that takes longer is slow; how long its role stays slow */
 #define SLOW_US 100000
 #define REMEMBER_US (60 * INT64CONST(1000000))
 #define MAX_SLOW 64
-/* a pause is so many times the limit, for each webhook that is paused */
+/* a pause lasts so many times the time limit, per paused webhook */
 #define PAUSE_FACTOR 5
 #define LONGEST_PAUSE_S 600
 
@@ -39,7 +38,7 @@ static DfSlot *me = NULL;
 static Slow slow[MAX_SLOW];
 static bool alone = false;
 
-/* the delivery under way */
+/* the present delivery */
 static uint64 current_path = 0;
 static Oid current_owner = InvalidOid;
 static int64 begun_us = 0;
@@ -58,7 +57,7 @@ is_over(const DfPause *pause, TimestampTz now)
 	return pause->until <= now;
 }
 
-/* if all places are taken, the one that ends first gives way */
+/* if all entries are in use, replaces the one that ends first */
 static void
 pause_current(void)
 {
@@ -104,8 +103,8 @@ df_patience_paused_s(const char *path)
 }
 
 /*
- * The process ends within a handler, which caught the cancel: another one is to
- * take its place at once, and to leave that webhook alone.
+ * The process ends in a handler that caught the cancel: the next process starts at once and
+ * pauses that webhook.
  */
 static void
 ended_in_handler(int code, Datum arg)

@@ -1,8 +1,8 @@
 /*
  * ingress/patience.h
- *	  That no handler of a webhook takes the listener from the others.
+ *	  Keeps slow handlers of webhooks from delaying the deliveries of others.
  *
- * In sessions that call receive_webhook() none of this does anything.
+ * In sessions that call receive_webhook() these functions do nothing.
  */
 #ifndef DF_PATIENCE_H
 #define DF_PATIENCE_H
@@ -10,19 +10,19 @@
 #include "shared/slots.h"
 #include "shared/user_code.h"
 
-/* once, in the ingress process */
+/* called once, by the ingress process */
 extern void df_patience_start(DfSlot *slot);
 
-/* seconds for which deliveries to that path are turned away, 0 = they are not */
+/* for how many seconds deliveries to that path are refused, 0 = they are not */
 extern int df_patience_paused_s(const char *path);
 
-/* the deliveries that follow are carried out each by itself, or with others */
+/* whether the next deliveries are handled one by one or in a batch */
 extern void df_patience_alone(bool alone);
 
-/* whether a delivery to a webhook of that role has to wait until it is carried out by itself */
+/* whether a delivery to a webhook of that role has to be handled by itself */
 extern bool df_patience_put_off(Oid owner);
 
-/* around the code of a webhook's creator; `cut` is what df_user_code_end() said */
+/* call them before and after user code; `cut` is what df_user_code_end() returned */
 extern void df_patience_begin(const char *path, Oid owner);
 extern void df_patience_end(DfCut cut);
 

@@ -1,10 +1,9 @@
 /*
  * ingress/routes.c
- *	  Which path is whose; the answers that need no table.
+ *	  Routes requests by their path, and answers those that need no table.
  *
- * Runs in the ingress process: df_route() outside any transaction, the handlers
- * that it returns in one.  An unknown path is told nothing but that it is not
- * there.
+ * Runs in the ingress process: df_route() outside any transaction, the handlers that it
+ * returns inside one. The response to an unknown path tells only that it was not found.
  */
 #include "postgres.h"
 
@@ -37,7 +36,7 @@ headers_as_jsonb(const DfRequest *request)
 	df_json_begin(&json);
 	for (int i = 0; i < request->nheaders; i++)
 	{
-		/* what is no text in this database is no header that we know */
+		/* skips headers that are not valid text in this database */
 		if (!pg_verify_mbstr(GetDatabaseEncoding(), request->headers[i].value,
 							 strlen(request->headers[i].value), true) ||
 			request->headers[i].name[strspn(request->headers[i].name,
@@ -83,7 +82,7 @@ event_link(DfRequest *request)
 
 /* ---- the table ------------------------------------------------------------ */
 
-/* what a path that is none of ours is told, by whatever method */
+/* answers any method to a path that is not one of these; POST may be a webhook */
 static DfRouteHandler
 other_path(DfRequest *request)
 {
@@ -106,7 +105,7 @@ metrics(DfRequest *request)
 	return df_metrics_are_shown() ? df_metrics_answer : other_path(request);
 }
 
-/* paths that are read */
+/* paths for GET and HEAD */
 static const struct
 {
 	const char *path;

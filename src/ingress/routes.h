@@ -1,6 +1,6 @@
 /*
  * ingress/routes.h
- *	  Which path is whose.
+ *	  Routes requests by their path.
  */
 #ifndef DF_ROUTES_H
 #define DF_ROUTES_H
@@ -8,15 +8,15 @@
 #include "ingress/listener.h"
 
 /*
- * Sets the answer of a request.  In a transaction that can write, in a
- * subtransaction of the request's own, which is undone if it raises.
+ * Sets the response to a request. Called in a transaction that can write, in a
+ * subtransaction of its own, which an error rolls back.
  */
 typedef void (*DfRouteHandler)(DfRequest *request);
 
-/* the handler of a request, or NULL if it was answered at once, without a transaction */
+/* the handler of a request; NULL if it was answered at once, without a transaction */
 extern DfRouteHandler df_route(DfRequest *request);
 
-/* a person or a scraper asks, who waits longer than a system that tells us something */
+/* whether a person or a scraper sent it, who can wait longer than the sender of a webhook */
 extern bool df_route_has_time(const DfRequest *request);
 
 #endif /* DF_ROUTES_H */

@@ -1,11 +1,11 @@
 /*
  * ingress/signature.c
- *	  Whether a webhook is from who it says.
+ *	  Verifies who sent a webhook.
  *
- * Called in the ingress process and in sessions that call receive_webhook(), in
- * their transaction; pure: body, headers, secret and the time go in, a verdict
- * comes out.  Signatures are compared in constant time.  It must never put a
- * secret, or the signature that would be right, into a message.
+ * Called in the ingress process and in sessions that call receive_webhook(), in their
+ * transaction. Pure: the result depends only on body, headers, secret and time. Compares
+ * signatures in constant time. Must never put a secret, or the right signature, into a
+ * message.
  */
 #include "postgres.h"
 
@@ -15,7 +15,7 @@
 #include "shared/header.h"
 #include "shared/hex.h"
 
-/* how old, or how early, a signed time may be */
+/* how far a signed time may be from now */
 #define WINDOW_S 300
 #define MAX_KEY 1024
 
@@ -30,7 +30,7 @@ header_of(const DfDelivery *delivery, const char *name)
 	return delivery->header(delivery->headers, name);
 }
 
-/* in ASCII, whatever the locale */
+/* lowers ASCII letters only, in any locale */
 static char *
 lowered(const char *text)
 {
@@ -97,7 +97,7 @@ from_base64(const char *text, size_t len, uint8 *mac)
 
 /* ---- schemes -------------------------------------------------------------- */
 
-/* a signed time, or false */
+/* whether the signed time is valid and close to now */
 static bool
 in_window(const char *text, const DfDelivery *delivery)
 {
@@ -124,7 +124,10 @@ verify_bearer(const char *secret, const DfDelivery *delivery)
 
 	if (token == NULL)
 		return "there is no bearer token";
-	/* codes of both are compared, which have one length, so that no length is told */
+	/*
+	 * compare MACs of both, so that the comparison does not depend on the length of the
+	 * secret
+	 */
 	part.bytes = token;
 	part.len = strlen(token);
 	if (!df_mac_make("bearer", 6, &part, 1, a))
@@ -175,7 +178,7 @@ verify_stripe(const char *secret, const DfDelivery *delivery)
 	return found ? NULL : bad_signature;
 }
 
-/* hex or base64, with or without "sha256=" before it, over the body */
+/* hex or base64, with or without "sha256=", over the body */
 static const char *
 verify_body(const char *name, const char *secret, const DfDelivery *delivery)
 {
@@ -197,7 +200,7 @@ verify_body(const char *name, const char *secret, const DfDelivery *delivery)
 	return df_mac_equal(mac, given) ? NULL : bad_signature;
 }
 
-/* the names of the standard, or those of who wrote it */
+/* the header names of the standard, or those of its first implementation */
 static char *
 standard_header(const DfDelivery *delivery, const char *what)
 {
@@ -206,7 +209,7 @@ standard_header(const DfDelivery *delivery, const char *what)
 	return value != NULL ? value : header_of(delivery, psprintf("svix-%s", what));
 }
 
-/* the secret is "whsec_" and base64, or, without that, as it is */
+/* the secret is "whsec_" and base64, or plain text */
 static size_t
 standard_key(const char *secret, char *key)
 {

@@ -1,6 +1,6 @@
 /*
  * ingress/signature.h
- *	  Whether a webhook is from who it says: the schemes of its senders.
+ *	  Verifies who sent a webhook, by one of several schemes.
  */
 #ifndef DF_SIGNATURE_H
 #define DF_SIGNATURE_H
@@ -15,10 +15,10 @@ typedef enum DfVerify
 	DF_VERIFY_HMAC /* HMAC-SHA256 of the body in a header of its own */
 } DfVerify;
 
-/* what stands in `verify`; false if it is none of them; *header is lower case, for HMAC only */
+/* parses the argument `verify`; false if it is unknown; *header (HMAC only) is in lower case */
 extern bool df_verify_parse(const char *text, DfVerify *scheme, char **header);
 
-/* a header by its name in lower case, palloc'd; NULL = it is not there */
+/* the value of a header, by its name in lower case, palloc'd; NULL = absent */
 typedef char *(*DfHeaderLookup)(const void *headers, const char *name);
 
 typedef struct DfDelivery
@@ -30,12 +30,16 @@ typedef struct DfDelivery
 	int64 now; /* seconds since 1970 */
 } DfDelivery;
 
-/* NULL if it is signed with the secret, else why it is not, without telling what would be right */
+/*
+ * NULL if the delivery is signed with the secret, else why not, without telling what would
+ * be right
+ */
 extern const char *df_verify(DfVerify scheme, const char *header, const char *secret,
 							 const DfDelivery *delivery);
 
 /*
- * how the sender calls this delivery, the same when it is repeated; NULL = its headers do not say
+ * The sender's id of this delivery, the same when it is repeated; NULL = its headers have
+ * none.
  */
 extern char *df_event_id(DfVerify scheme, const DfDelivery *delivery);
 

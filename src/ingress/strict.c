@@ -1,20 +1,24 @@
 /*
  * ingress/strict.c
- *	  Is the head of a request one that can be read in one way only?
+ *	  Refuses requests whose head can be read in more than one way.
  *
- * Runs in the ingress process, below libmicrohttpd's callbacks, outside any
- * transaction; it must never raise, palloc or look at a setting.
+ * Runs in the ingress process, called by libmicrohttpd's callbacks, outside any
+ * transaction. Must never raise an error, palloc or read a setting.
  *
- * A proxy before us and libmicrohttpd must see the same requests in the same
- * bytes, or one can be smuggled past what the proxy checks.  libmicrohttpd 0.9.75
- * forgives much: two lengths, a length with chunks, lines that end with LF, lines
- * that are folded, NUL.
  *
- * What was dropped on the way to names and values is not shown, but missed: the
- * pieces of a head must add up to its size, each line's CRLF and each separator
- * being of the length that it must have.  So far libmicrohttpd cuts a head to
- * pieces in its place; later ones (from 0.9.77 on) document that they are strict
- * about line ends themselves, may cut otherwise, and are not asked.
+ *
+ * A proxy in front of us and libmicrohttpd must read the same bytes as the same requests:
+ * otherwise a request can be smuggled past the checks of the proxy. libmicrohttpd 0.9.75
+ * accepts two lengths, a length with chunks, lines that end with LF only, folded lines, and
+ * NUL.
+ *
+ *
+ *
+ * libmicrohttpd does not show what it drops between names and values, so this is computed:
+ * the pieces of the head, with CRLFs and separators of the right length, must add up to its
+ * size. That relies on libmicrohttpd cutting the head in place. Versions from 0.9.77 on
+ * document that they check line ends themselves and may work differently, so this check is
+ * not made with them.
  */
 #include "postgres.h"
 
@@ -51,7 +55,7 @@ df_strict_target_is_plain(const char *target)
 
 		if (c <= ' ' || c >= 0x7f || strchr("\"#<>\\", c) != NULL)
 			return false;
-		/* the byte 0 would end the text for some, and not for others */
+		/* some readers would take the byte 0 for the end of the text */
 		if (c == '%' && df_hex_byte(target + i + 1) <= 0)
 			return false;
 	}
@@ -117,7 +121,7 @@ header_problem(Head *head, const char *name, size_t name_len, const char *value,
 		return DF_JSON_ERROR("a header has no proper name");
 	if (!df_header_value_is_legal(value, value_len))
 		return DF_JSON_ERROR("a header contains a control character");
-	/* two bytes end a line: CR and LF */
+	/* a line ends with two bytes: CR and LF */
 	if (head->line_end != NULL && name != head->line_end + 2)
 		return DF_JSON_ERROR("a line of the head does not end as it must");
 	if (df_header_is(name, name_len, "Host"))
@@ -143,7 +147,7 @@ look_at_header(void *cls, enum MHD_ValueKind kind, const char *name, size_t name
 
 /* ---- the whole ------------------------------------------------------------ */
 
-/* whether the library that runs leaves the pieces of a head where they came */
+/* whether this version of the library cuts the head in place */
 static bool
 pieces_stay(void)
 {
@@ -152,7 +156,7 @@ pieces_stay(void)
 	return strncmp(version, "0.9.", 4) == 0 && strtol(version + 4, NULL, 10) < 77;
 }
 
-/* method SP target SP version, and the head's last line being empty */
+/* the request line is method SP target SP version; the head ends with an empty line */
 static bool
 pieces_add_up(struct MHD_Connection *connection, const DfRequestLine *line, const Head *head)
 {

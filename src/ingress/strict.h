@@ -1,6 +1,6 @@
 /*
  * ingress/strict.h
- *	  Is the head of a request one that can be read in one way only?
+ *	  Refuses requests whose head can be read in more than one way.
  */
 #ifndef DF_STRICT_H
 #define DF_STRICT_H
@@ -8,8 +8,8 @@
 struct MHD_Connection;
 
 /*
- * what libmicrohttpd says of a request line; where the target began, and how long it was before
- * it was decoded
+ * A request line as libmicrohttpd reports it; where the target began, and its length before
+ * it was decoded.
  */
 typedef struct DfRequestLine
 {
@@ -21,14 +21,14 @@ typedef struct DfRequestLine
 } DfRequestLine;
 
 /*
- * a path and maybe a query, as they came; nothing that some readers take for an end or for
- * something else
+ * Whether it is a path with or without a query, without characters that some servers take
+ * for an end or a separator.
  */
 extern bool df_strict_target_is_plain(const char *target);
 
 /*
- * NULL if it is, else a constant JSON document that says why not; *chunked = the body comes in
- * chunks
+ * NULL if it can be read in one way only, else a constant JSON document that says why not;
+ * *chunked = the body is sent in chunks.
  */
 extern const char *df_strict_problem(struct MHD_Connection *connection, const DfRequestLine *line,
 									 bool *chunked);

@@ -1,13 +1,12 @@
 /*
  * ingress/webhook.c
- *	  What becomes of a delivery: verified, filtered, and the run started or
- *	  signalled.
+ *	  Handles a delivery to a webhook: verifies and filters it, starts or signals a run.
  *
- * Runs in the ingress process and in sessions that call receive_webhook(), in
- * their transaction, after whose commit the sender is answered.  Runs are
- * started and signalled with the right of the webhook's creator, judged at each
- * delivery; his handler runs as he, read-only.  It must never raise for what a
- * sender wrote, nor tell him more than that it was wrong.
+ * Runs in the ingress process and in sessions that call receive_webhook(), in their
+ * transaction; the sender gets the response after the commit. Starts and signals runs with
+ * the rights of the webhook's creator, which are checked at each delivery; the creator's
+ * handler runs as the creator, read-only. Must never raise an error because of what a
+ * sender wrote, nor tell the sender more than that it was wrong.
  */
 #include "postgres.h"
 
@@ -55,7 +54,7 @@
 #define SAY_EVERY_MS 10000
 #define EPOCH_US ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
-/* one delivery on its way */
+/* one delivery while it is handled */
 typedef struct Receipt
 {
 	DfWebhook hook;
@@ -65,9 +64,9 @@ typedef struct Receipt
 	Jsonb *body;
 	char *key;
 	char *event;
-	const Jsonb *input; /* of the run, or payload of the signal */
+	const Jsonb *input; /* input of the run, or payload of the signal */
 	const char *ignored; /* why nothing happens; NULL = something does */
-	DfCut cut; /* why its creator's code was cancelled */
+	DfCut cut; /* why the creator's code was cancelled */
 	bool repeated; /* and this was the answer */
 	bool has_run;
 	pg_uuid_t run;
@@ -106,7 +105,7 @@ answer_error(DfWebhookAnswer *answer, int status, const char *why)
 
 /* ---- verification --------------------------------------------------------- */
 
-/* the creator's secrets for it; he must still be who he was */
+/* verifies with the creator's secrets; call creator_is_there() first */
 static bool
 verified(Receipt *receipt, const char **why)
 {
@@ -145,7 +144,10 @@ creator_is_there(const DfWebhook *hook)
 
 /* ---- the body ------------------------------------------------------------- */
 
-/* in a subtransaction: raises if it is no document that jsonb can hold */
+/*
+ * called in a subtransaction: raises an error if the body is not a document that jsonb can
+ * hold
+ */
 static Jsonb *
 parsed(const DfDelivery *delivery)
 {
@@ -157,7 +159,7 @@ parsed(const DfDelivery *delivery)
 		ereport(ERROR,
 				(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
 				 errmsg("the body is not text in UTF-8")));
-	/* many tools call everything a form: what begins as a document is one */
+	/* many tools send JSON with the type of a form, so look how the body begins */
 	if (type != NULL && pg_strncasecmp(type, "application/x-www-form-urlencoded", 33) == 0 &&
 		text[0] != '{' && text[0] != '[')
 		return df_form_parse(pnstrdup(delivery->body, delivery->body_len));
@@ -166,7 +168,7 @@ parsed(const DfDelivery *delivery)
 	return df_json_read(text);
 }
 
-/* a literal, or what a jsonpath finds in the body; NULL = it finds no text */
+/* the literal, or the text that a jsonpath finds in the body; NULL = none */
 static char *
 located(const Receipt *receipt, const char *where)
 {
@@ -186,10 +188,10 @@ typedef struct Handling
 	const Jsonb *headers;
 	const Jsonb *body;
 	MemoryContext cxt;
-	Jsonb *decision; /* NULL = NULL */
+	Jsonb *decision; /* NULL = SQL NULL */
 } Handling;
 
-/* read-only, and rolled back whatever it did */
+/* read-only; its subtransaction is always rolled back */
 static void
 call_handler(void *arg)
 {
@@ -284,7 +286,7 @@ start_run(Receipt *receipt)
 	run.started_by = receipt->hook.owner_name;
 	run.key = receipt->key;
 	run.input = receipt->input;
-	/* a sender's trace; what is none is not worth refusing a delivery */
+	/* the sender's trace; ignores an invalid one */
 	run.traceparent = df_json_get_text(receipt->delivery.headers, "traceparent");
 	if (run.traceparent != NULL && !df_traceparent_parse(run.traceparent, &ignored))
 		run.traceparent = NULL;
@@ -296,7 +298,7 @@ start_run(Receipt *receipt)
 	df_wake_owner(definition.owner);
 }
 
-/* by key: a signal that comes before its run is kept, one that comes after it is not */
+/* signals by key: kept if the run does not exist yet, dropped if it has ended */
 static void
 signal_run(Receipt *receipt, MemoryContext cxt)
 {
@@ -351,7 +353,7 @@ outcome_of(const Receipt *receipt)
 									  : NULL);
 }
 
-/* the delivery is recorded with its effect and its answer, or neither is */
+/* records the delivery together with its effect and response, or none of them */
 static void
 take_effect(Receipt *receipt)
 {
@@ -391,7 +393,7 @@ take_effect(Receipt *receipt)
 
 /* ---- the order of things -------------------------------------------------- */
 
-/* what the delivery is about; receipt->ignored says why it is about nothing */
+/* finds key, event and input; receipt->ignored says why nothing happens */
 static void
 understand(Receipt *receipt)
 {
@@ -418,9 +420,9 @@ understand(Receipt *receipt)
 }
 
 /*
- * Handler, filter and paths are its creator's: they have their time, and no more.
- * In a session that passes webhooks on, too, what goes on after the cancel ends the
- * session, for nothing else ends it.
+ * Handler, filter and paths are the creator's code, so they have a time limit. In a session
+ * that calls receive_webhook(), too, code that goes on after the cancel ends the session,
+ * because nothing else can stop it.
  */
 static void
 understand_in_time(Receipt *receipt)
@@ -462,14 +464,17 @@ understand_in_time(Receipt *receipt)
 						 "workflow.")));
 }
 
-/* in a subtransaction: what is wrong with the delivery, or with the webhook, is raised */
+/*
+ * called in a subtransaction: raises an error for whatever is wrong with the delivery or
+ * the webhook
+ */
 static void
 carry_out(void *arg)
 {
 	Receipt *receipt = arg;
 
 	receipt->body = parsed(&receipt->delivery);
-	/* before a filter or a handler looks at it */
+	/* checked before a filter or a handler runs */
 	df_check_payload(receipt->body, "the body of a delivery");
 	understand_in_time(receipt);
 	if (receipt->ignored == NULL)
@@ -483,7 +488,7 @@ carry_out(void *arg)
 		df_json_get_text(receipt->answer->body, "ignored") != NULL ? 200 : 202;
 }
 
-/* anybody may send, so not a line for each: the metrics count all of them */
+/* anybody can send, so do not log each delivery; the metrics count all of them */
 static void
 log_failure(const Receipt *receipt, const ErrorData *error)
 {
@@ -508,7 +513,7 @@ log_failure(const Receipt *receipt, const ErrorData *error)
 	unsaid = 0;
 }
 
-/* bad data is the sender's fault; anything else may be mended, and then he tries again */
+/* bad data is the sender's fault; after any other error it should try again */
 static void
 answer_raised(Receipt *receipt, const ErrorData *error)
 {
@@ -542,7 +547,7 @@ find_webhook(const char *path, DfWebhook *hook, bool *ready)
 	return found;
 }
 
-/* an unknown path is not a name of ours: whoever scans for one must not make a series of each */
+/* do not count unknown paths by name: a scan would make a series for each */
 static void
 count_delivery(const Receipt *receipt)
 {
@@ -590,7 +595,7 @@ df_webhook_receive(const char *path, const Jsonb *headers, const char *body, siz
 		return;
 	else if (!df_subxact(carry_out, &receipt, true, &error))
 	{
-		/* who cancels the statement of a session means the statement, not the delivery */
+		/* a cancel in a session is meant for the statement, not for the delivery */
 		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && receipt.cut == DF_CUT_NONE &&
 			!df_watchdog_is_on())
 			ThrowErrorData(error);

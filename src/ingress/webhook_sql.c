@@ -2,9 +2,9 @@
  * ingress/webhook_sql.c
  *	  create_webhook(), drop_webhook(), receive_webhook().
  *
- * Runs in a user's backend, in his transaction.  A webhook is its creator's: it
- * starts and signals with his right, and finds its secret in his user mapping.
- * The secret itself must never be looked at here but for whether it is there.
+ * Runs in a user's backend, in the caller's transaction. A webhook belongs to its creator:
+ * it starts and signals with the creator's rights, and finds its secret in the creator's
+ * user mapping. Never read the secret here; only check that it is there.
  */
 #include "postgres.h"
 
@@ -52,7 +52,7 @@ text_arg(FunctionCallInfo fcinfo, int arg)
 	return PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
 }
 
-/* paths that are, or may become, our own */
+/* paths that this extension uses or may use */
 static bool
 is_reserved(const char *path)
 {
@@ -202,7 +202,7 @@ unfit(const Form_pg_proc proc)
 	return NULL;
 }
 
-/* its qualified signature, found in the caller's search_path */
+/* finds it in the caller's search_path; returns its qualified signature */
 static char *
 checked_handler(const char *given, Oid *owner)
 {
@@ -314,7 +314,7 @@ dataflows_drop_webhook(PG_FUNCTION_ARGS)
 
 /* ---- receive_webhook() ---------------------------------------------------- */
 
-/* names in lower case, values that are strings */
+/* lowers the names, and drops values that are not strings */
 static Jsonb *
 lowered(Jsonb *headers)
 {
