@@ -2,8 +2,8 @@
  * session/adopt.c
  *	  adopt(), renew_link_key(), and what CREATE EXTENSION calls at its end.
  *
- * Runs in a user's backend, in his transaction and role.  It must never start
- * a process or set a latch before the commit.
+ * Runs in a user's backend, in the caller's transaction and role. Must never start a
+ * process or set a latch before the commit.
  */
 #include "postgres.h"
 
@@ -33,7 +33,7 @@ require_extension_owner(const char *what, const char *call)
 			 errhint("Ask a superuser or the owner of extension \"dataflows\" to call %s.", call)));
 }
 
-/* this copy of the database is the one whose runs are to move from now on */
+/* makes this copy of the database the one whose runs move */
 Datum
 dataflows_adopt(PG_FUNCTION_ARGS)
 {

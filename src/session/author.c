@@ -1,13 +1,14 @@
 /*
  * session/author.c
- *	  Who may make triggers with start_on_insert() and signal_on_change().
+ *	  Who may create triggers with start_on_insert() and signal_on_change().
  *
- * Runs in a user's backend, at the beginning and the end of GRANT and REVOKE and at the end of
- * CREATE TRIGGER, in his transaction and role, as the function of event triggers: that works
- * where the library is not preloaded, too. A trigger starts and signals with the right of the
- * table's owner, whoever made it. So whoever may define workflows, and nobody else, may make one
- * (EXECUTE on the two functions follows that on define_workflow()), and on another's table only
- * for a workflow that he may use himself. It must never fail a command that is not about these.
+ * Runs in a user's backend, at the beginning and the end of GRANT and REVOKE and at the end
+ * of CREATE TRIGGER, in the caller's transaction and role, as a function of event triggers:
+ * these work without preloading, too. A trigger starts and signals with the rights of the
+ * table's owner, whoever created it. So only those who may define workflows may create one
+ * (EXECUTE on the two functions follows that on define_workflow()), and on another role's
+ * table only for a workflow that they may use themselves. Must never fail a command that is
+ * about something else.
  */
 #include "postgres.h"
 
@@ -42,7 +43,7 @@ PG_FUNCTION_INFO_V1(dataflows_guard_rights);
 
 static const char *const trigger_functions[] = {"start_on_insert", "signal_on_change"};
 
-/* nobody but the extension's owner makes functions in its schema */
+/* only the extension's owner creates functions in its schema */
 static bool
 is_ours(Oid function, const char *name)
 {
@@ -109,9 +110,9 @@ is_about_all(const GrantStmt *grant)
 }
 
 /*
- * PostgreSQL fails the second of two GRANTs of one function ("tuple concurrently
- * updated"), and a parallel restore gives all of them at a time: who changes one
- * of the three waits here for who changes another.
+ * PostgreSQL fails the second of two concurrent GRANTs on one function ("tuple concurrently
+ * updated"), and a parallel restore runs all of them at once: a session that changes one of
+ * the three functions waits here for one that changes another.
  */
 static void
 wait_for_others(const GrantStmt *grant)
@@ -130,7 +131,10 @@ wait_for_others(const GrantStmt *grant)
 		LockDatabaseObject(ProcedureRelationId, function, 0, ShareUpdateExclusiveLock);
 }
 
-/* the same for the two trigger functions, with the same grantor, grant options and behaviour */
+/*
+ * repeats the command for the two trigger functions, with the same grantor, grant options
+ * and behaviour
+ */
 static void
 follow(GrantStmt *grant)
 {
@@ -248,7 +252,7 @@ may_use_named(Oid role, const char *workflow)
 	return may;
 }
 
-/* a trigger without arguments never starts anything: it fails when it is fired */
+/* a trigger without arguments raises an error when it fires, so it starts nothing */
 static void
 check_trigger(const CreateTrigStmt *trigger)
 {

@@ -7,12 +7,12 @@
 
 #include "nodes/pg_list.h"
 
-/* start_on_insert() and signal_on_change(), as GRANT names them */
+/* the two trigger functions, as GRANT names them */
 extern List *df_trigger_functions(void);
 
 /*
- * who but its owner may create objects in a schema: a list of oids, ACL_ID_PUBLIC among them
- * perhaps
+ * The roles beside its owner that may create objects in a schema, as a list of oids; may
+ * contain ACL_ID_PUBLIC.
  */
 extern List *df_schema_creators(Oid schema);
 

@@ -2,11 +2,10 @@
  * session/await.c
  *	  await(): blocks the caller until a run stops moving.
  *
- * Runs in a user's backend, in his transaction and role.  Each look reads with
- * the latest snapshot; in between it sleeps on the condition variable that
- * workers broadcast after the commits in which runs stopped, and looks again
- * once a second in case one was missed.  It writes nothing, and must never be
- * the reason why a run does not move: it takes no lock on it.
+ * Runs in a user's backend, in the caller's transaction and role. Each check reads with a
+ * new snapshot. In between it sleeps on a condition variable, which workers broadcast after
+ * a commit in which a run stopped, and wakes once a second in case it missed a broadcast.
+ * Writes nothing, and must never keep a run from moving: it takes no lock on it.
  */
 #include "postgres.h"
 
@@ -27,7 +26,7 @@
 
 PG_FUNCTION_INFO_V1(dataflows_await);
 
-/* a broadcast that was missed costs no more than this */
+/* a missed broadcast delays the result by at most this */
 #define POLL_MS 1000
 
 static void
@@ -41,7 +40,7 @@ require_engine(void)
 						 "restart the server.")));
 }
 
-/* a worker that sleeps in a body or a query step would wait for itself */
+/* a worker that waited inside a body or a query step would wait for itself */
 static void
 forbid_in_engine(void)
 {
@@ -64,7 +63,7 @@ run_text(const pg_uuid_t *run)
 	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(run)));
 }
 
-/* who may see the run may wait for it */
+/* whoever may see the run may wait for it */
 static void
 require_sight(const pg_uuid_t *run, const DfRunLook *look)
 {
@@ -116,7 +115,7 @@ deadline_argument(FunctionCallInfo fcinfo, int arg)
 	return deadline;
 }
 
-/* how long to sleep before the next look; 0 = the time is over */
+/* how long to sleep before the next check; 0 = the timeout has passed */
 static long
 nap_ms(TimestampTz deadline)
 {
@@ -142,7 +141,7 @@ wait_until_settled(const pg_uuid_t *run, TimestampTz deadline)
 
 	if (wait_event == 0)
 		wait_event = df_compat_wait_event("DataflowsAwait");
-	/* from before the first look on, so that no broadcast falls between look and sleep */
+	/* before the first check, so that no broadcast is missed between a check and the sleep */
 	ConditionVariablePrepareToSleep(&df_shared->moved);
 	for (;;)
 	{

@@ -2,10 +2,10 @@
  * session/define.c
  *	  define_workflow(), drop_workflow().
  *
- * Runs in a user's backend, in his transaction.  Everything that depends on the
- * caller (search_path, rights) is settled as the caller, before the store is
- * entered; only the finished row is written as the extension's owner.  A
- * version is never changed: each definition makes a new one.
+ * Runs in a user's backend, in the caller's transaction. Resolves everything that depends
+ * on the caller (search_path, rights) as the caller, before it enters the store; only the
+ * finished row is written as the extension's owner. Never change a version: each definition
+ * creates a new one.
  */
 #include "postgres.h"
 
@@ -82,7 +82,7 @@ lookup_signature(const char *given)
 	return fcinfo->isnull ? InvalidOid : DatumGetObjectId(result);
 }
 
-/* resolved in the caller's search_path */
+/* finds it in the caller's search_path */
 static Oid
 lookup_function(const char *given)
 {
@@ -110,7 +110,7 @@ lookup_function(const char *given)
 	return function;
 }
 
-/* why a function cannot be a body; NULL = it can */
+/* why a function cannot be a body; NULL = it can be one */
 static const char *
 unfit(const Form_pg_proc proc)
 {
@@ -131,7 +131,10 @@ unfit(const Form_pg_proc proc)
 	return NULL;
 }
 
-/* the qualified signature of a function that can be a body, and its owner */
+/*
+ * the qualified signature of a function that can be a body, and its owner; raises an error
+ * if it cannot
+ */
 static char *
 checked_function(const char *given, Oid *owner)
 {
@@ -205,7 +208,7 @@ checked_workflow_name(FunctionCallInfo fcinfo)
 	return name;
 }
 
-/* one of a few words; `words` ends in NULL */
+/* raises an error unless it is one of `words`, which end with NULL */
 static char *
 checked_word(FunctionCallInfo fcinfo, int arg, const char *what, const char *const *words)
 {
@@ -231,7 +234,7 @@ checked_word(FunctionCallInfo fcinfo, int arg, const char *what, const char *con
 	return NULL;
 }
 
-/* added to any time of these days it stays a time */
+/* the limit: added to the present time it still gives a valid time */
 #define MAX_DEADLINE_DAYS 365000
 
 static Interval *
@@ -257,7 +260,7 @@ checked_deadline(FunctionCallInfo fcinfo)
 	return deadline;
 }
 
-/* the caller becomes the owner: can a worker be his session? */
+/* the caller becomes the owner, so a worker must be able to run as the caller */
 static void
 check_new_owner(Oid owner, const char *owner_name, const char *workflow)
 {
@@ -311,8 +314,8 @@ require_engine(void)
 /* ---- define_workflow() ---------------------------------------------------- */
 
 /*
- * A name stays its owner's, even dropped, as long as he is there: under his oid
- * or, where that is nobody's or another cluster's, under his name.
+ * A name belongs to its owner, even after drop_workflow(), as long as the role exists: with
+ * the same oid or, if that oid is unused or comes from another cluster, with the same name.
  */
 static void
 check_name_is_free(const DfWorkflowRow *latest, const DfWorkflowRow *mine)
@@ -333,7 +336,7 @@ check_name_is_free(const DfWorkflowRow *latest, const DfWorkflowRow *mine)
 					 quote_identifier(owner))));
 }
 
-/* inserts the next version; whoever else is defining the name is waited for */
+/* inserts the next version; waits for other sessions that define this name */
 static void
 insert_version(DfWorkflowRow *row)
 {
@@ -394,10 +397,7 @@ dataflows_define_workflow(PG_FUNCTION_ARGS)
 
 /* ---- drop_workflow() ------------------------------------------------------ */
 
-/*
- * A run that somebody starts at this moment is not seen; it goes on, because
- * its version stays.
- */
+/* A run that is started at this moment is not seen; it goes on, because its version stays. */
 Datum
 dataflows_drop_workflow(PG_FUNCTION_ARGS)
 {

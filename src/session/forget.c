@@ -1,11 +1,10 @@
 /*
  * session/forget.c
- *	  forget(): erases what the ended runs of one key held.
+ *	  forget(): erases the data of the ended runs of one key.
  *
- * Runs in a user's backend, in his transaction; the rows are changed as the
- * extension's owner.  The engine does not look at an ended run again but to
- * undo or to purge it, so that a session may change it here, where else none
- * may.  It must never touch a run that has not ended.
+ * Runs in a user's backend, in the caller's transaction; changes the rows as the
+ * extension's owner. The engine reads an ended run only to undo or to purge it, which is
+ * why a session may change it here. Must never touch a run that has not ended.
  */
 #include "postgres.h"
 
@@ -24,8 +23,8 @@
 PG_FUNCTION_INFO_V1(dataflows_forget);
 
 /*
- * The same for each call with the same workflow and key, so that the runs of
- * one person still stand together; who guesses the key can confirm it.
+ * The same for each call with the same workflow and key, so that the runs of one person can
+ * still be found together. Somebody who guesses the key can confirm the guess.
  */
 static char *
 pseudonym_of(const char *workflow, const char *key)
@@ -82,7 +81,7 @@ require_ended(const DfForgetRuns *runs, MemoryContext cxt)
 			 errhint("Call forget() again when the view dataflows.requests shows no new one.")));
 }
 
-/* forget(workflow, key): how many runs there were */
+/* forget(workflow, key): returns the number of runs */
 Datum
 dataflows_forget(PG_FUNCTION_ARGS)
 {
@@ -100,7 +99,7 @@ dataflows_forget(PG_FUNCTION_ARGS)
 
 	df_store_enter(&store);
 	require_known(&forget, caller, store.result_context);
-	/* again once they are locked: one may have been restarted while we waited */
+	/* checks again after locking them: one may have been restarted in the meantime */
 	df_forget_find(&forget, &runs, store.result_context);
 	df_forget_find(&forget, &runs, store.result_context);
 	require_ended(&runs, store.result_context);

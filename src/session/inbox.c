@@ -1,12 +1,12 @@
 /*
  * session/inbox.c
- *	  signal(), signal_by_key(), cancel(), retry(), resolve(), undo(), abandon();
- *	  pause() and resume().
+ *	  Signals and operator requests: signal(), signal_by_key(), cancel(), retry(),
+ *	  resolve(), undo(), abandon(); pause() and resume().
  *
- * Runs in a user's backend, in his transaction: each judges who asks and
- * inserts one row into inbox, as the extension's owner.  What becomes of it the
- * engine decides when it reads the row; here it is only looked whether there is
- * anything to do any more.  It must never update a run or a step, nor lock one.
+ * Runs in a user's backend, in the caller's transaction: checks the caller's rights and
+ * inserts one row into the inbox, as the extension's owner. The engine decides what the row
+ * does when it reads it; here only requests that can have no effect are dropped. Must never
+ * update or lock a run or a step.
  */
 #include "postgres.h"
 
@@ -37,7 +37,7 @@ PG_FUNCTION_INFO_V1(dataflows_abandon);
 PG_FUNCTION_INFO_V1(dataflows_pause);
 PG_FUNCTION_INFO_V1(dataflows_resume);
 
-/* one call: from open_*(), with the store entered, to close_ask() */
+/* one call; open_run() or open_key() enters the store, close_ask() leaves it */
 typedef struct Ask
 {
 	DfStore store;
@@ -89,7 +89,7 @@ event_argument(FunctionCallInfo fcinfo, int arg)
 	return event;
 }
 
-/* NULL stays what the body gets for an event without payload: {} */
+/* NULL becomes {}, which a body gets for an event without payload */
 static Jsonb *
 payload_argument(FunctionCallInfo fcinfo, int arg)
 {
@@ -126,7 +126,7 @@ note_argument(FunctionCallInfo fcinfo, int arg, bool required)
 typedef struct Verdict
 {
 	Oid role;
-	int version; /* as asked: 0 = the newest */
+	int version; /* the requested one; 0 = the newest */
 	bool known;
 	bool may;
 	DfWorkflowRow definition;
@@ -186,7 +186,7 @@ judge(Ask *ask, const char *workflow, int version)
 	return verdict;
 }
 
-/* the definition, which the caller has the right to ask something of; NULL = unknown */
+/* checks that the caller may ask this of the workflow; NULL = there is no such workflow */
 static const DfWorkflowRow *
 require_right(Ask *ask, const char *workflow, int version)
 {
@@ -218,8 +218,8 @@ begin_ask(FunctionCallInfo fcinfo, Ask *ask, DfMessageKind kind, bool owners_onl
 }
 
 /*
- * A run that is not there may have ended and been purged: then its id, which
- * tells when it was made, is older than the retention.
+ * A run that does not exist may have ended and been purged: then its id, which contains its
+ * time, is older than dataflows.retention.
  */
 static bool
 may_have_been_purged(const pg_uuid_t *run)
@@ -243,7 +243,7 @@ raise_unknown_run(const pg_uuid_t *run)
 					 "dataflows.retention.")));
 }
 
-/* argument 0 is a run; false = it is there no more, and the store is left again */
+/* argument 0 is the run; false = it was purged, and the store is left again */
 static bool
 open_run(FunctionCallInfo fcinfo, Ask *ask)
 {
@@ -287,7 +287,7 @@ require_room(const DfNewMessage *message)
 		 errhint("Start the run, or wait until they are dropped after dataflows.signal_ttl.")));
 }
 
-/* writes the row if there is anything to do, and has the engine woken at the commit */
+/* writes the row if it can have an effect; the engine is woken at the commit */
 static bool
 close_ask(Ask *ask, bool useful)
 {
@@ -318,9 +318,8 @@ dataflows_signal(PG_FUNCTION_ARGS)
 }
 
 /*
- * A workflow that was dropped will have no more runs, so that nothing is kept for
- * them; but one that was started at the same moment lives on.  A run that
- * goes by an older version is its owner's of that time.
+ * A dropped workflow gets no new runs, so a signal without a run is not kept, but one for a
+ * run that still exists is. A run of an older version belongs to the owner of that version.
  */
 static bool
 open_key(Ask *ask, const char *workflow, const char *key)
@@ -407,7 +406,7 @@ dataflows_undo(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(close_ask(&ask, df_run_next(ask.target.state, DF_RUN_UNDO) >= 0));
 }
 
-/* whether nothing moves the run, by the will of a person or because this is a copy */
+/* whether the run does not move because somebody paused it or because this is a copy */
 static bool
 rests(Ask *ask)
 {
@@ -419,7 +418,10 @@ rests(Ask *ask)
 	return installation.paused || !installation.ours;
 }
 
-/* a run that moves is cancelled, which undoes; one that rests may be one that was done elsewhere */
+/*
+ * a run that moves has to be cancelled, which undoes its steps; one that does not may be
+ * finished elsewhere
+ */
 Datum
 dataflows_abandon(PG_FUNCTION_ARGS)
 {
@@ -434,7 +436,7 @@ dataflows_abandon(PG_FUNCTION_ARGS)
 	useful = df_run_next(ask.target.state, DF_RUN_ABANDON) >= 0;
 	if (useful && rests(&ask))
 	{
-		/* the coordinator sees to it: no worker moves the run now */
+		/* the coordinator does it, because no worker moves the run now */
 		ask.message.payload = df_inbox_resolution("abandoned", NULL, ask.store.result_context);
 		df_wake_everybody();
 	}
@@ -443,7 +445,7 @@ dataflows_abandon(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(close_ask(&ask, useful));
 }
 
-/* what each outcome may settle */
+/* what each outcome can settle */
 static const struct Outcome
 {
 	const char *name;

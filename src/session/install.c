@@ -1,12 +1,11 @@
 /*
  * session/install.c
- *	  What the scripts of CREATE EXTENSION and ALTER EXTENSION UPDATE call.
+ *	  Functions for the scripts of CREATE EXTENSION and ALTER EXTENSION UPDATE.
  *
- * Runs in the session of a superuser, in the script's transaction.  Who owns
- * the schema of the extension, or may create in it, can put functions beside
- * ours that fit a call better and run as whoever calls: a new installation
- * refuses such a schema, one that is there is mended.  It must never take an
- * object away that somebody else made.
+ * Runs in the session of a superuser, in the script's transaction. Whoever owns the
+ * extension's schema or may create in it could add functions that match a call better than
+ * ours and run as the caller. A new installation refuses such a schema; an update repairs
+ * it. Must never drop an object that somebody else created.
  */
 #include "postgres.h"
 
@@ -125,7 +124,7 @@ schema_owner(Oid schema)
 	return owner;
 }
 
-/* superusers have all rights anyway */
+/* superusers have all rights in any case */
 static bool
 is_trusted(Oid owner)
 {
@@ -246,7 +245,10 @@ take_create_back(List *creators)
 	}
 }
 
-/* an operator, or a function that has the name of one of ours: there is no honest reason for it */
+/*
+ * an operator, or a function with the name of one of ours: there is no honest reason to
+ * have it here
+ */
 static bool
 shadows(const ObjectAddress *object, Oid schema)
 {
@@ -298,7 +300,7 @@ judge_objects(List *objects, Oid schema)
 	}
 }
 
-/* _guard_schema(installed boolean): true = an installation that is there is updated */
+/* _guard_schema(installed boolean): true = an existing installation is updated */
 Datum
 dataflows_guard_schema(PG_FUNCTION_ARGS)
 {
@@ -341,7 +343,7 @@ relation_acl(Oid relation, char *kind)
 	return acl;
 }
 
-/* views are granted to PUBLIC by the script, tables and sequences to nobody */
+/* the script grants views to PUBLIC, and tables and sequences to nobody */
 static void
 guard_relation(Oid relation, bool tables_alone)
 {
@@ -389,10 +391,10 @@ guard_routine(Oid function)
 }
 
 /*
- * _guard_grants(installed boolean): what this transaction has made for the
- * extension is granted to no role by name, whatever default privileges there
- * are; an update may have made views and functions anew that users had been
- * granted.  A member's row in pg_depend is as old as its membership.
+ * _guard_grants(installed boolean): revokes what default privileges granted to roles on the
+ * objects that this transaction created for the extension. An update may have created views
+ * and functions again that users had been granted: these grants stay. The row in pg_depend
+ * of a member is as old as its membership.
  */
 Datum
 dataflows_guard_grants(PG_FUNCTION_ARGS)
@@ -467,7 +469,10 @@ public_may(const Acl *acl)
 	return false;
 }
 
-/* whose tables have such a trigger: they go on making partitions, which clones it */
+/*
+ * owners of tables with such a trigger: they must be able to create partitions, which
+ * clones it
+ */
 static void
 grant_to_owners_of_tables(List *function, Oid function_oid)
 {
@@ -498,10 +503,10 @@ grant_to_owners_of_tables(List *function, Oid function_oid)
 }
 
 /*
- * PUBLIC could make triggers with both functions.  Now who may define workflows
- * can, who was granted it by name, and whose tables have such triggers.
- * Everything is taken back first, since what a script leaves is kept as what the
- * extension itself granted, and would be in no dump.
+ * PUBLIC could create triggers with both functions. From now on only roles can that may
+ * define workflows, that were granted it by name, or whose tables have such triggers.
+ * Everything is revoked first, because what a script leaves becomes the extension's initial
+ * privileges, which no dump contains.
  */
 static void
 guard_function(ObjectWithArgs *function, const Acl *authors, Oid owner)

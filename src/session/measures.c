@@ -1,12 +1,11 @@
 /*
  * session/measures.c
- *	  All that can be measured, as a list: for the view metrics and for
- *	  GET /metrics, so that both say the same.
+ *	  All measurements as a list, for the view metrics and for GET /metrics.
  *
- * Runs in a user's backend, in his transaction and role, and in the ingress
- * process.  Counters and processes come from shared memory, the rest from the
- * tables, read as the extension's owner.  Names of workflows, systems and paths
- * are shown, and numbers: never a key, an input or an address.
+ * Runs in a user's backend, in the caller's transaction and role, and in the ingress
+ * process. Counters and processes come from shared memory, the rest from the tables, which
+ * are read as the extension's owner. Shows numbers and the names of workflows, systems and
+ * paths: never a key, an input or an address.
  */
 #include "postgres.h"
 
@@ -325,7 +324,7 @@ df_samples(bool with_gauges)
 
 /* ---- the function --------------------------------------------------------- */
 
-/* names of the workflows whose numbers the caller may see; *all = there is no limit */
+/* names of the workflows whose numbers the caller may see; *all = it may see all */
 static List *
 seen_workflows(bool *all)
 {
@@ -427,7 +426,10 @@ rows_for_caller(FunctionCallInfo fcinfo, TupleDesc desc)
 	return rows;
 }
 
-/* _metrics(gauges boolean): to members of pg_monitor all, to others what is of their workflows */
+/*
+ * _metrics(gauges boolean): members of pg_monitor see everything, others what concerns
+ * their workflows
+ */
 Datum
 dataflows_metrics(PG_FUNCTION_ARGS)
 {

@@ -1,6 +1,6 @@
 /*
  * session/measures.h
- *	  All that can be measured, as a list: for the view and for GET /metrics.
+ *	  All measurements as a list, for the view metrics and for GET /metrics.
  */
 #ifndef DF_MEASURES_H
 #define DF_MEASURES_H
@@ -10,7 +10,7 @@
 
 typedef struct DfSample
 {
-	const char *name; /* of a counter without the suffix _total */
+	const char *name; /* of a counter: without the suffix _total */
 	const char *help;
 	const char *type; /* counter, gauge or histogram */
 	const char *labels[DF_METRIC_LABELS]; /* names, up to the first NULL */
@@ -19,7 +19,7 @@ typedef struct DfSample
 	const DfSeries *series; /* of a histogram, else NULL */
 } DfSample;
 
-/* a List of DfSample, those of one name together; needs a transaction if with gauges */
+/* a List of DfSample, sorted by name; needs a transaction if with gauges */
 extern List *df_samples(bool gauges);
 
 #endif /* DF_MEASURES_H */

@@ -1,10 +1,9 @@
 /*
  * session/rows.c
- *	  Functions that return rows: all of them are made at the first call.
+ *	  Functions that return rows: the first call computes all of them.
  *
- * Runs in sessions, in their transaction and role.  What is shown is of one
- * moment, so nothing may be read between two rows.  It must never be used for
- * what does not fit into memory.
+ * Runs in sessions, in the caller's transaction and role. All rows show the same moment, so
+ * nothing may be read between two rows. Do not use it for more rows than fit into memory.
  */
 #include "postgres.h"
 
@@ -38,7 +37,7 @@ df_return_rows(FunctionCallInfo fcinfo, DfMakeRows make, const char *hint)
 	call = SRF_PERCALL_SETUP();
 	if (call->call_cntr >= (uint64) list_length(call->user_fctx))
 		SRF_RETURN_DONE(call);
-	/* the macro counts before it looks at the row */
+	/* the macro increments the counter before it evaluates the row */
 	row = list_nth(call->user_fctx, call->call_cntr);
 	SRF_RETURN_NEXT(call, HeapTupleGetDatum(row));
 }

@@ -10,10 +10,13 @@
 #include "fmgr.h"
 #include "nodes/pg_list.h"
 
-/* all rows of the answer, as a list of HeapTuple, in memory that lasts until the last is fetched */
+/*
+ * all rows of the result, as a list of HeapTuple, in memory that lasts until the last is
+ * fetched
+ */
 typedef List *(*DfMakeRows)(FunctionCallInfo fcinfo, TupleDesc desc);
 
-/* what such a function returns, call by call; hint: how it is called rightly */
+/* the return value of each call; hint: the correct way to call it */
 extern Datum df_return_rows(FunctionCallInfo fcinfo, DfMakeRows make, const char *hint);
 
 #endif /* DF_ROWS_H */

@@ -1,13 +1,13 @@
 /*
  * session/schedule.c
- *	  schedule(), unschedule(), what pg_cron calls at each firing, and what the
- *	  view of the schedules asks.
+ *	  schedule(), unschedule(), the function that pg_cron calls, and what the view of
+ *	  the schedules reads.
  *
- * The first two run in a user's backend, in his transaction; _fire() in a
- * session of pg_cron's, which is the extension owner's, and starts the run with
- * the right of the role that scheduled it, judged again at each firing.  Rows
- * of schedule and run are written as the extension's owner.  It must never take
- * the extension owner's right for the scheduler's.
+ * The first two run in a user's backend, in the caller's transaction. _fire() runs in a
+ * session of pg_cron as the extension's owner, and starts the run with the rights of the
+ * role that scheduled it, which are checked at each firing. Rows of schedule and run are
+ * written as the extension's owner. Must never use the extension owner's rights instead of
+ * the scheduler's.
  */
 #include "postgres.h"
 
@@ -89,7 +89,7 @@ input_argument(FunctionCallInfo fcinfo, int arg)
 	return input;
 }
 
-/* "30 seconds" is how pg_cron 1.5 and later say what a minute is too long for */
+/* "30 seconds": pg_cron 1.5 and later have this form for less than a minute */
 static bool
 fires_by_second(const char *cron)
 {
@@ -187,7 +187,7 @@ require_change(Oid caller, const DfSchedule *schedule, MemoryContext cxt)
 		 errhint("Choose another name, or act as a member of role \"%s\".", schedule->owner_name)));
 }
 
-/* another session may insert the name between the look and our insert */
+/* another session may insert the name between our check and our INSERT */
 static void
 keep(const DfSchedule *schedule, MemoryContext cxt)
 {
@@ -253,7 +253,7 @@ dataflows_unschedule(PG_FUNCTION_ARGS)
 
 /* ---- a firing ------------------------------------------------------------- */
 
-/* the beginning of the minute, or of the second, that a firing counts for */
+/* the beginning of the minute or second that a firing belongs to */
 static TimestampTz
 slot_of(const char *cron, TimestampTz at)
 {
@@ -287,7 +287,7 @@ require_owner(const DfSchedule *schedule)
 					 schedule->workflow)));
 }
 
-/* runs that a copy started on the clock would all move when it is adopted */
+/* if a copy started scheduled runs, all of them would move when it is adopted */
 static void
 require_not_held(const char *name)
 {
@@ -300,8 +300,8 @@ require_not_held(const char *name)
 }
 
 /*
- * The row is locked, so that of two firings of one minute the second sees what
- * the first did, also when that run has failed since and given up its key.
+ * Locks the row, so that the second of two firings for one minute sees the effect of the
+ * first, even if that run has already failed and released its key.
  */
 Datum
 dataflows_fire(PG_FUNCTION_ARGS)
@@ -350,8 +350,8 @@ dataflows_fire(PG_FUNCTION_ARGS)
 /* ---- what the view asks --------------------------------------------------- */
 
 /*
- * _cron_job(name, OUT active, OUT last_status, OUT last_message): NULLs for who may not see the
- * schedule
+ * _cron_job(name, OUT active, OUT last_status, OUT last_message): NULLs if the caller may
+ * not see the schedule
  */
 Datum
 dataflows_cron_job(PG_FUNCTION_ARGS)

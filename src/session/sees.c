@@ -2,11 +2,11 @@
  * session/sees.c
  *	  Who sees which run, for the views.
  *
- * Runs in a user's backend, in his transaction and role, once per row that a
- * view reads: the answer of the row before is kept as long as the query runs,
- * so that a hundred thousand rows of one owner cost one look at the catalogs.
- * It reads catalogs, and for an owner that was renamed the row that says whether
- * this database is held; it must never raise for a role that is gone.
+ * Runs in a user's backend, in the caller's transaction and role, once per row that a view
+ * reads. Keeps the result of the previous row while the query runs, so that a hundred
+ * thousand rows of one owner need one look-up in the catalogs. Reads catalogs and, for an
+ * owner that was renamed, the row that tells whether this database is held. Must never
+ * raise an error because a role was dropped.
  */
 #include "postgres.h"
 
@@ -58,7 +58,7 @@ sight_cache(FmgrInfo *flinfo)
 	return cache;
 }
 
-/* true if the name was kept from the row before; else it is kept now */
+/* true if the name is that of the previous row; else keeps it */
 static bool
 same_name(char *kept, const text *name)
 {

@@ -2,9 +2,9 @@
  * session/start.c
  *	  start(), restart().
  *
- * Runs in a user's backend, in his transaction: a run is started if and when
- * that commits.  The only write is one INSERT into run, as the extension's
- * owner.  It must never update a run: that is the engine's.
+ * Runs in a user's backend, in the caller's transaction: the run is started if and when
+ * that commits. Its only write is one INSERT into run, as the extension's owner. Must never
+ * update a run: only the engine does.
  */
 #include "postgres.h"
 
@@ -53,7 +53,7 @@ df_warn_not_moving(void)
 				 "server.")));
 }
 
-/* `started_by` and `identity` are the caller's to give, from before the store was entered */
+/* the caller sets `started_by` and `identity`, before it enters the store */
 void
 df_start_common(const char *workflow, Oid judged, DfNewRun *common,
 				DfWorkflowRow *definition, MemoryContext cxt)
@@ -68,9 +68,9 @@ df_start_common(const char *workflow, Oid judged, DfNewRun *common,
 /* ---- start() -------------------------------------------------------------- */
 
 /*
- * Inserts the run, or finds the one that holds its key.  That one may vanish
- * between the two, so both are tried until one succeeds; where the snapshot does
- * not show it, the INSERT itself raises a serialization failure.
+ * Inserts the run, or finds the one that holds its key. That one may vanish in between, so
+ * both are tried until one succeeds. If the snapshot does not show it, the INSERT raises a
+ * serialization failure.
  */
 void
 df_start_insert_or_find(DfNewRun *run)
@@ -150,7 +150,10 @@ require_ended(const DfOldRun *old, const char *id)
 			 : errhint("Wait until it has ended, or cancel() it before you restart it.")));
 }
 
-/* the old run may hold the key, or one that was started since: then this one has none */
+/*
+ * the key may be held by the old run or by one that was started later: then the new run has
+ * none
+ */
 static void
 insert_with_key_if_free(DfNewRun *run)
 {
@@ -186,7 +189,7 @@ dataflows_restart(PG_FUNCTION_ARGS)
 				(errcode(DF_ERR_UNKNOWN), errmsg("run \"%s\" does not exist", old_text),
 				 errhint("Look for it in the view dataflows.runs; ended runs are purged after "
 						 "dataflows.retention.")));
-	/* whoever starts a run sees its input */
+	/* whoever starts a run can see its input */
 	df_require_sight(caller, old_id, df_sight(caller, old.owner, old.owner_name, old.started_by),
 					 DF_SEES_ALL);
 	df_start_common(old.workflow, caller, &run, &definition, store.result_context);

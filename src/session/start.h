@@ -1,6 +1,6 @@
 /*
  * session/start.h
- *	  What start(), restart() and the triggers share.
+ *	  Shared by start(), restart() and the triggers.
  */
 #ifndef DF_START_H
 #define DF_START_H
@@ -10,21 +10,25 @@
 #include "store/workflow_table.h"
 #include "utils/uuid.h"
 
-/* warns once per session if nothing will move for lack of an engine */
+/* warns once per session if no run moves because the engine is not running */
 extern void df_warn_not_moving(void);
 
 /*
- * Inside the store: what all runs have in common that are started now of the
- * newest version, which `judged` must have the right to start.
+ * Call it inside the store: fills what all runs have in common that are started now of the
+ * newest version. Raises an error unless `judged` has the right to start it.
  */
 extern void df_start_common(const char *workflow, Oid judged, DfNewRun *common,
 							DfWorkflowRow *definition, MemoryContext cxt);
 
-/* inside the store: inserts the run, or sets its id to that of the run that holds its key */
+/*
+ * call it inside the store: inserts the run, or sets its id to that of the run that holds
+ * its key
+ */
 extern void df_start_insert_or_find(DfNewRun *run);
 
 /*
- * inside the store: 55000 if forget() has erased what the run held; `verb` completes "cannot ..."
+ * Call it inside the store: raises 55000 if forget() has erased the run's data; `verb`
+ * completes "cannot ...".
  */
 extern void df_refuse_forgotten(const pg_uuid_t *run, const char *verb);
 

@@ -2,12 +2,12 @@
  * session/start_on_insert.c
  *	  The trigger functions start_on_insert() and signal_on_change().
  *
- * Runs in the backend of whoever changes the table, in his transaction.  Rows
- * are rendered as that role (casts to json are user code) before any switch of
- * the user; what is then inserted as the extension's owner are finished values.
- * The inserting role needs no right on the workflow: the table's owner does,
- * looked at each time.  A statement's rows go in by sets of CHUNK_ROWS; between
- * statements nothing is kept but prepared plans.
+ * Runs in the backend of whoever changes the table, in its transaction. Rows are converted
+ * to jsonb as that role, before any switch of the role, because casts to json are user
+ * code; only finished values are then inserted as the extension's owner. The inserting role
+ * needs no right on the workflow: the table's owner does, which is checked each time. The
+ * rows of a statement are inserted in chunks of CHUNK_ROWS. Between statements only
+ * prepared plans are kept.
  */
 #include "postgres.h"
 
@@ -44,7 +44,7 @@ PG_FUNCTION_INFO_V1(dataflows_start_on_insert);
 PG_FUNCTION_INFO_V1(dataflows_signal_on_change);
 
 #define CHUNK_ROWS 10000
-/* a chunk of large rows ends earlier */
+/* a chunk has at most so many bytes */
 #define CHUNK_BYTES (8 * 1024 * 1024)
 
 typedef struct Firing
@@ -58,7 +58,7 @@ typedef struct Firing
 	int64 identity;
 	FmgrInfo to_jsonb;
 
-	/* the chunk that is being gathered */
+	/* the chunk that is being filled */
 	MemoryContext cxt;
 	DfRows rows;
 	size_t bytes;
@@ -115,7 +115,7 @@ argument(const Firing *firing, int i)
 	return value;
 }
 
-/* a column that is there under that name, as to_jsonb() will write it */
+/* an existing column of that name, as to_jsonb() writes it */
 static void
 check_key_column(const Firing *firing)
 {
@@ -180,8 +180,8 @@ render_row(Firing *firing, TupleTableSlot *slot)
 }
 
 /*
- * The key as the event shows it (event ->> 'column'), so that it is the same
- * whatever DateStyle a session has; NULL = the row has none.
+ * The key as the event shows it (event ->> 'column'), independent of the session's
+ * DateStyle; NULL = the row has none.
  */
 static char *
 key_of(const Firing *firing, Jsonb *event)
@@ -232,7 +232,7 @@ write_runs(Firing *firing)
 	df_wake_owner(definition.owner);
 }
 
-/* the statement that changed the table is not to fail because a run does not listen */
+/* the statement must not fail because a run accepts no more signals */
 static void
 warn_refused(const Firing *firing, uint64 refused)
 {
@@ -269,7 +269,7 @@ write_signals(Firing *firing)
 	df_wake_owner(definition.owner);
 }
 
-/* also without rows: a missing right or workflow is to be noticed at once */
+/* even without rows, so that a missing right or workflow is noticed at once */
 static void
 write_chunk(Firing *firing)
 {
@@ -280,14 +280,14 @@ write_chunk(Firing *firing)
 	MemoryContextReset(firing->cxt);
 }
 
-/* takes key and event over into the chunk; key NULL = none */
+/* adds key and event to the chunk; key NULL = none */
 static void
 add_row(Firing *firing, Datum key, bool no_key, Datum event)
 {
 	DfRows *rows = &firing->rows;
 	MemoryContext old;
 
-	/* nobody can be meant by a signal without a key */
+	/* a signal without a key has no receiver */
 	if (no_key && firing->event != NULL)
 		return;
 	if (rows->n == CHUNK_ROWS || firing->bytes > CHUNK_BYTES)
@@ -322,8 +322,8 @@ fired_slot(const Firing *firing)
 }
 
 /*
- * An UPDATE that moves a row to another partition fires the INSERT trigger there
- * and no UPDATE trigger anywhere.
+ * An UPDATE that moves a row to another partition fires the INSERT trigger there, and no
+ * UPDATE trigger at all.
  */
 static bool
 only_moved(const Firing *firing)
@@ -352,9 +352,9 @@ fire_for_row(Firing *firing)
 }
 
 /*
- * Calls `take` for each new row, in a memory context that lasts as long as the
- * row.  The slot is filled outside of that context: what is read from a store
- * that went to disk is allocated in the current context and freed by the slot.
+ * Calls `take` for each new row, in a memory context that is reset after each row. Fill the
+ * slot outside of that context: what is read from a store on disk is allocated in the
+ * current context and freed by the slot.
  */
 static void
 each_new_row(Firing *firing, void (*take)(Firing *, Jsonb *, char *, void *), void *arg)
@@ -378,7 +378,7 @@ each_new_row(Firing *firing, void (*take)(Firing *, Jsonb *, char *, void *), vo
 		take(firing, event, key_of(firing, event), arg);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(row_cxt);
-		/* user code may have read the same rows */
+		/* user code may have read from the same store */
 		tuplestore_select_read_pointer(store, pointer);
 	}
 	ExecDropSingleTupleTableSlot(slot);
@@ -419,8 +419,8 @@ sort_row(void)
 }
 
 /*
- * In the order of the keys, so that two statements with the same keys wait for
- * each other and do not deadlock.  The sort spills to disk beyond work_mem.
+ * Sorts by key, so that two statements with the same keys wait for each other instead of
+ * deadlocking. The sort spills to disk beyond work_mem.
  */
 static void
 fire_in_key_order(Firing *firing)

@@ -1,12 +1,12 @@
 /*
  * session/status.c
- *	  status(): is the engine running, per process and owner; what does it wait
- *	  for; why not.
+ *	  status(): whether the engine runs, per process and owner, what each waits for, and
+ *	  why it does not move.
  *
- * Runs in a user's backend, in his transaction and role, also on a standby and
- * without the engine.  Shared memory is copied under its lock, the few rows of
- * workflow are read as the extension's owner, and the rest is told from these
- * copies.  It shows no run's data but its id, and must never wait for anybody.
+ * Runs in a user's backend, in the caller's transaction and role, also on a standby and
+ * without the engine. Copies shared memory under its lock, reads the few rows of workflow
+ * as the extension's owner, and computes the result from these copies. Shows nothing of a
+ * run but its id. Must never wait long for anybody.
  */
 #include "postgres.h"
 
@@ -40,14 +40,17 @@
 PG_FUNCTION_INFO_V1(dataflows_status);
 
 #define N_COLUMNS 10
-/* it must never wait for anybody for long */
+/* lock_timeout: status() must not wait for long */
 #define LOCK_WAIT "200ms"
 #define NOT_LOADED \
 	"the library is not preloaded: add \"dataflows\" to shared_preload_libraries and restart the " \
 	"server"
 #define STANDBY "this server is a standby: the engine starts when it is promoted"
 
-/* one row of the answer; NULL, 0 and DF_NEVER are NULL, but for the counts of a live process */
+/*
+ * one row of the result; NULL, 0 and DF_NEVER become NULL, except for the counts of a live
+ * process
+ */
 typedef struct Row
 {
 	const char *process;
@@ -62,7 +65,7 @@ typedef struct Row
 	int in_flight;
 } Row;
 
-/* all that is known, read once */
+/* everything that is read, once */
 typedef struct Known
 {
 	TimestampTz now;
@@ -77,15 +80,15 @@ typedef struct Known
 	bool full; /* there are too few places for processes in the server */
 	int waiting_here; /* processes of this database that wait for one */
 	int waiting; /* of all databases */
-	const char *crowd; /* what follows from it, NULL = nothing */
+	const char *crowd; /* what follows from it; NULL = nothing */
 	DfInstallation installation;
-	/* the schema is of another version than the library: which; then nothing below is known */
+	/* the other version that the schema has; then everything below is unknown */
 	const char *outdated;
 	List *owners; /* of DfOwnerLook */
 	int64 live; /* if the database is held: runs that have not ended */
-	const char *why_not; /* why nothing moves in this database, NULL = it does */
+	const char *why_not; /* why no run moves in this database; NULL = they do */
 	const char *engine_state;
-	const char *trouble; /* why it moves not as it should, NULL = it does */
+	const char *trouble; /* why runs do not move as they should; NULL = they do */
 	List *rows;
 } Known;
 
@@ -157,7 +160,7 @@ read_tables(void *arg)
 	AtEOXact_GUC(false, level);
 }
 
-/* a table that is locked, or gone, is an answer, too */
+/* a locked or missing table is reported, not raised */
 static void
 try_tables(Known *known)
 {
@@ -170,8 +173,8 @@ try_tables(Known *known)
 }
 
 /*
- * what a process tries in vain, or why there is none although one is wanted; NULL = all is well
- * with it
+ * What a process fails to do, or why it is not there although it is needed; NULL = all is
+ * well.
  */
 static const char *
 trouble_of(const DfSlot *slot)
@@ -181,7 +184,7 @@ trouble_of(const DfSlot *slot)
 	return slot->state == DF_PROC_WANTED && slot->reason[0] != '\0' ? slot->reason : NULL;
 }
 
-/* the first trouble that a process here has, and which process it is; NULL = none has any */
+/* the first trouble of a process of this database, with the kind of the process; NULL = none */
 static const char *
 first_trouble(const Known *known)
 {
@@ -200,7 +203,7 @@ first_trouble(const Known *known)
 	return NULL;
 }
 
-/* said before all else: it is what a person has to decide */
+/* reported first, because a person has to decide it */
 static const char *
 why_held(const Known *known)
 {
@@ -213,7 +216,7 @@ why_held(const Known *known)
 											   : "");
 }
 
-/* too few places, or too few slots: all go on, but later than they could */
+/* too few background worker slots: everything moves, but later than it could */
 static const char *
 crowd(const Known *known)
 {
@@ -230,7 +233,7 @@ crowd(const Known *known)
 					known->waiting, max_worker_processes, known->waiting_here);
 }
 
-/* the first of the reasons that hold everything back */
+/* the first reason why no run moves */
 static void
 judge_engine(Known *known)
 {
@@ -352,14 +355,14 @@ state_name(const DfSlot *slot)
 	}
 }
 
-/* it is not there because there is no room for it */
+/* it does not run for want of a background worker slot */
 static bool
 waits_for_place(const Known *known, const DfSlot *slot)
 {
 	return known->full && df_queue_waits(slot, known->now);
 }
 
-/* its commit is here, but not yet on the standbys */
+/* it has committed here, but waits for the standbys */
 static bool
 waits_for_standby(const DfSlot *slot)
 {
@@ -397,7 +400,7 @@ waits_of(const Known *known, const DfSlot *slot)
 	return slot->in_flight > 0 ? "answers of systems" : "due runs";
 }
 
-/* one body that keeps the whole worker is named */
+/* names the run whose body keeps the worker busy */
 static const char *
 long_body(const Known *known, const DfSlot *slot)
 {
@@ -514,7 +517,7 @@ missing_coordinator_row(Known *known)
 			"the launcher has not found the extension in this database: see the server log";
 }
 
-/* why an owner can have no session here, and what to do; NULL = he can */
+/* why an owner can have no session here, and what to do; NULL = it can */
 static const char *
 role_problem(const Known *known, const DfOwnerLook *owner)
 {
@@ -546,7 +549,7 @@ role_problem(const Known *known, const DfOwnerLook *owner)
 	return problem;
 }
 
-/* an owner without a process: because there is nothing to do for him, or why not */
+/* why an owner has no process: nothing to do, or a reason */
 static void
 owner_row(Known *known, const DfOwnerLook *owner)
 {

@@ -1,10 +1,10 @@
 /*
  * session/systems.c
- *	  What shared memory knows of the systems, for the view "systems".
+ *	  The shared memory of the systems, for the view "systems".
  *
- * Runs in a user's backend, in his transaction and role; it copies entries one
- * by one and waits for nobody.  It tells numbers and times, for servers that the
- * view shows, and of owners whose steps are held those that the caller may see.
+ * Runs in a user's backend, in the caller's transaction and role; copies the entries one by
+ * one and waits for nobody. Shows numbers and times of the servers that the view shows, and
+ * only those owners with held steps that the caller may see.
  */
 #include "postgres.h"
 
@@ -25,7 +25,7 @@ PG_FUNCTION_INFO_V1(dataflows_systems);
 
 #define N_COLUMNS 11
 
-/* an owner whose breaker is not closed, and what the view says of it */
+/* an owner whose breaker is not closed, and its text in the view */
 typedef struct Trouble
 {
 	const DfSystemOwner *own;
@@ -50,7 +50,7 @@ breaker_of(const DfSystemOwner *own, TimestampTz now)
 	return own->breaker == DF_BREAKER_OPEN || own->allowed > 0 ? "half_open" : "closed";
 }
 
-/* the longest pause first */
+/* sorts the longest pause first */
 static int
 compare_troubles(const void *a, const void *b)
 {
@@ -60,7 +60,7 @@ compare_troubles(const void *a, const void *b)
 	return one > other ? -1 : one < other;
 }
 
-/* those that the caller may know of: of roles that it is a member of, or all */
+/* owners that the caller may see: roles that it is a member of, or all */
 static int
 troubles_of(const DfSystemState *state, TimestampTz now, Trouble *troubles)
 {
@@ -132,7 +132,7 @@ row_of(TupleDesc desc, const DfSystemState *state, TimestampTz now)
 	return heap_form_tuple(desc, values, nulls);
 }
 
-/* tuples of all entries of this database, as a list */
+/* the tuples of all entries of this database, as a list */
 static List *
 read_all(FunctionCallInfo fcinfo, TupleDesc desc)
 {

@@ -1,8 +1,8 @@
 /*
  * session/tracing.c
- *	  How many spans went out: what the view tracing asks.
+ *	  How many spans were exported, for the view tracing.
  *
- * Runs in a user's backend; reads shared memory only.
+ * Runs in a user's backend; only reads shared memory.
  */
 #include "postgres.h"
 
