@@ -3,9 +3,9 @@
  *	  All settings of dataflows, in alphabetical order.
  *
  * Called from _PG_init, in the postmaster or, without shared_preload_libraries, in the
- * backend that loads the library. A setting that guards or limits something is SIGHUP (read
+ * backend that loads the library.  A setting that guards or limits something is SIGHUP (read
  * by the engine's processes) or SUSET (read in sessions), so that the owner of a workflow
- * cannot raise it. Nothing here makes a decision.
+ * cannot raise it.  Nothing here makes a decision.
  */
 #include "postgres.h"
 
@@ -166,7 +166,7 @@ static const TextSetting text_settings[] = {
 };
 
 /*
- * A POSTMASTER setting can be defined only while the postmaster preloads libraries. In a
+ * A POSTMASTER setting can be defined only while the postmaster preloads libraries.  In a
  * backend that loads the library by itself it is SIGHUP, so that a value in postgresql.conf
  * is valid there, too.
  */

@@ -3,8 +3,8 @@
  *	  The options of systems and credentials, and how a system is made from them.
  *
  * Runs in a user's session that creates or alters a server or a user mapping (the
- * validator), and in workers (fdw/system.c), in their transaction and role. Only the
- * validator raises errors. Never quote a value here: it may be a secret.
+ * validator), and in workers (fdw/system.c), in their transaction and role.  Only the
+ * validator raises errors.  Never quote a value here: it may be a secret.
  */
 #include "postgres.h"
 
@@ -49,8 +49,8 @@
 	name, UserMappingRelationId, kind, offsetof(DfSystem, field), 0, 0, 0, 0, true, true
 
 /*
- * Every option: name, kind, field, and for numbers least, greatest and default value. A
- * default stands here and nowhere else. Mail servers have longer timeouts, because they
+ * Every option: name, kind, field, and for numbers least, greatest and default value.  A
+ * default stands here and nowhere else.  Mail servers have longer timeouts, because they
  * delay greeting and accepting.
  */
 static const DfOption options_table[] = {

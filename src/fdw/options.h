@@ -3,7 +3,7 @@
  *	  The options of systems (SERVER) and of credentials (USER MAPPING).
  *
  * One table has all options: where they belong, what they may hold, and their field in
- * DfSystem. Nothing here raises an error: a DfOptionProblem describes what is wrong, and
+ * DfSystem.  Nothing here raises an error: a DfOptionProblem describes what is wrong, and
  * never contains an option's value.
  */
 #ifndef DF_FDW_OPTIONS_H
@@ -67,13 +67,13 @@ extern void df_options_preset(DfSystem *system);
 
 /*
  * Applies the whole list of options (DefElems) of one object to the system; strings are
- * copied into the current memory context. False at the first error, with *problem set.
+ * copied into the current memory context.  False at the first error, with *problem set.
  */
 extern bool df_options_apply(DfSystem *system, Oid catalog, List *options,
 							 DfOptionProblem *problem);
 
 /*
- * Whether the options of a server and of a user mapping can be combined. The validator
+ * Whether the options of a server and of a user mapping can be combined.  The validator
  * cannot check that, since it gets those of one object.
  */
 extern bool df_options_fit(const DfSystem *system, DfOptionProblem *problem);

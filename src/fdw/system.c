@@ -2,10 +2,10 @@
  * fdw/system.c
  *	  Reads systems and credentials from the catalogs, and caches them.
  *
- * Runs in workers, as the owner of the runs they serve, inside a transaction. Each process
- * has a cache of its own. Catalog invalidations only mark it stale; the next look-up
- * empties it, so that nothing is freed while a caller uses it. Returns ordinary problems
- * (no such system, no right) as a sentence instead of an error. Secrets leave this file
+ * Runs in workers, as the owner of the runs they serve, inside a transaction.  Each process
+ * has a cache of its own.  Catalog invalidations only mark it stale; the next look-up
+ * empties it, so that nothing is freed while a caller uses it.  Returns ordinary problems
+ * (no such system, no right) as a sentence instead of an error.  Secrets leave this file
  * only in a DfSystem.
  */
 #include "postgres.h"

@@ -52,9 +52,9 @@ typedef struct DfSystem
 
 /*
  * The system of that name for the current role, from a cache of this process that catalog
- * invalidations empty. Needs a transaction. NULL, with *why set to a palloc'd sentence that
+ * invalidations empty.  Needs a transaction.  NULL, with *why set to a palloc'd sentence that
  * names it, if there is no such server, if it has another wrapper, or if the role lacks
- * USAGE. Valid until the next AcceptInvalidationMessages(): use it at once, do not keep it.
+ * USAGE.  Valid until the next AcceptInvalidationMessages(): use it at once, do not keep it.
  */
 extern DfSystem *df_system_get(const char *name, char **why);
 
@@ -62,7 +62,7 @@ extern DfSystem *df_system_get(const char *name, char **why);
 extern const DfSystem *df_system_presets(void);
 
 /*
- * Whether a superuser allows private addresses for that URL. What is allowed for a system
+ * Whether a superuser allows private addresses for that URL.  What is allowed for a system
  * holds for its own origin only, because roles can set token URLs of their own.
  */
 extern bool df_system_allows_private(const DfSystem *system, const char *url);

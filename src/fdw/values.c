@@ -3,7 +3,7 @@
  *	  The values of options: what is valid, and how it is parsed.
  *
  * Runs in whichever process validates or uses a system, in its transaction; it only
- * allocates memory. Never raise an error and never quote a value here: it may be a secret.
+ * allocates memory.  Never raise an error and never quote a value here: it may be a secret.
  */
 #include "postgres.h"
 

@@ -2,9 +2,9 @@
  * http/address_filter.c
  *	  The addresses that a request may not be sent to.
  *
- * Runs in workers, in callbacks of libcurl's, in no transaction. Judges the address that a
+ * Runs in workers, in callbacks of libcurl's, in no transaction.  Judges the address that a
  * socket is about to be connected to or is connected to, never a name, because the same
- * name may resolve to another address next time. Judges an IPv6 address that carries an
+ * name may resolve to another address next time.  Judges an IPv6 address that carries an
  * IPv4 address by the latter: otherwise each transition mechanism would be a way around the
  * filter.
  *

@@ -3,17 +3,17 @@
  *	  The HTTP requests and mails of a worker: sends them, returns their results.
  *
  * Runs in workers, outside of transactions: no transaction may be open while a socket is
- * awaited. The worker waits for df_http_fd() together with its latch, then calls
- * df_http_perform(), which reads and writes what is possible and never waits. The sockets
+ * awaited.  The worker waits for df_http_fd() together with its latch, then calls
+ * df_http_perform(), which reads and writes what is possible and never waits.  The sockets
  * of libcurl are in an epoll set of their own, whose descriptor is pollable, so the worker
  * registers it once.
  *
  *
  *
  * Deadlines of attempts are judged here instead of by libcurl (CURLOPT_TIMEOUT): a worker
- * that was busy must not count responses that are already in its sockets as timeouts. A
+ * that was busy must not count responses that are already in its sockets as timeouts.  A
  * deadline is judged only after everything that has arrived was read, and is extended by
- * the time in which nobody read. That time is measured from the end of one
+ * the time in which nobody read.  That time is measured from the end of one
  * df_http_perform() to the df_http_timeout_ms() before the next wait.
  *
  *
@@ -24,10 +24,10 @@
  *
  *
  *
- * A connection carries one request at a time, even with HTTP/2. With multiplexing, a server
+ * A connection carries one request at a time, even with HTTP/2.  With multiplexing, a server
  * that sends GOAWAY (nginx does after 1,000 requests) drops all requests on that
  * connection; libcurl reports this like a broken connection, so that nobody can tell
- * whether a POST was carried out. Measured with 64 POSTs in flight: 1 to 2 % in doubt with
+ * whether a POST was carried out.  Measured with 64 POSTs in flight: 1 to 2 % in doubt with
  * multiplexing, none without.
  *
  *
@@ -37,7 +37,7 @@
  *
  *
  *
- * Never raise an error or palloc here. If memory is short, the result is DF_FATE_STARVED; a
+ * Never raise an error or palloc here.  If memory is short, the result is DF_FATE_STARVED; a
  * reserve is kept for that.
  */
 #include "postgres.h"
@@ -74,9 +74,9 @@ typedef struct DfDone
 } DfDone;
 
 /*
- * What libcurl wants to know of a descriptor, and what epoll reports. They differ when
+ * What libcurl wants to know of a descriptor, and what epoll reports.  They differ when
  * libcurl keeps an idle connection: the next request on it will want the same, so epoll is
- * changed only if the descriptor reports something in the meantime. That saves two system
+ * changed only if the descriptor reports something in the meantime.  That saves two system
  * calls per request.
  */
 typedef struct Watch
@@ -804,8 +804,8 @@ move(void)
 }
 
 /*
- * Extends all deadlines by an absence. An absence that is longer than the timeout counts in
- * full. Many short ones together count at most as much as the timeout: otherwise a peer
+ * Extends all deadlines by an absence.  An absence that is longer than the timeout counts in
+ * full.  Many short ones together count at most as much as the timeout: otherwise a peer
  * that sends byte by byte would keep the exchange of a busy worker alive for ever.
  */
 static void

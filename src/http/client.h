@@ -2,8 +2,8 @@
  * http/client.h
  *	  Sends HTTP requests and mails, returns their results.
  *
- * One multi handle per process. Nothing here raises an error: a request that cannot be made
- * gives a result with DF_FATE_REFUSED. All memory is malloc's, because callbacks of libcurl
+ * One multi handle per process.  Nothing here raises an error: a request that cannot be made
+ * gives a result with DF_FATE_REFUSED.  All memory is malloc's, because callbacks of libcurl
  * must never call palloc or ereport.
  */
 #ifndef DF_HTTP_CLIENT_H
@@ -57,7 +57,7 @@ extern void df_http_limit(int connections); /* that are kept, at most */
 extern int df_http_fd(void); /* pollable: readable when perform has work */
 
 /*
- * Milliseconds until df_http_perform() is to be called, -1 = no timer. Call it right before
+ * Milliseconds until df_http_perform() is to be called, -1 = no timer.  Call it right before
  * waiting: the time since the last df_http_perform() counts as time in which nobody read,
  * which extends deadlines.
  */

@@ -2,9 +2,9 @@
  * http/oauth.c
  *	  Reads the response of an authorization server (RFC 6749, 5.1 and 5.2).
  *
- * Runs in workers, between turns, in no transaction. Parses the JSON in place instead of
+ * Runs in workers, between turns, in no transaction.  Parses the JSON in place instead of
  * with PostgreSQL's parser, which would leave copies of the token in memory that cannot be
- * wiped, and would raise errors. The other side is not trusted: depth and lengths are
+ * wiped, and would raise errors.  The other side is not trusted: depth and lengths are
  * limited, a token that cannot stand in a header line is refused, and of an error only
  * known codes are passed on, since any other text may be our own secret, sent back.
  *
@@ -85,7 +85,7 @@ take_hex(Scan *scan, uint32 *code)
 }
 
 /*
- * Reads an escape after its backslash. A character that is not ASCII becomes DEL, which no
+ * Reads an escape after its backslash.  A character that is not ASCII becomes DEL, which no
  * token may contain.
  */
 static bool

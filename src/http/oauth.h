@@ -17,9 +17,9 @@ typedef struct DfTokenAnswer
 } DfTokenAnswer;
 
 /*
- * Reads the body of a response and unescapes strings in place. NULL if it holds a bearer
+ * Reads the body of a response and unescapes strings in place.  NULL if it holds a bearer
  * token that can be sent, else a constant sentence that says why not; *answer has whatever
- * was understood. The sentence never quotes the body.
+ * was understood.  The sentence never quotes the body.
  */
 extern const char *df_oauth_read(char *body, size_t len, DfTokenAnswer *answer);
 

@@ -3,17 +3,17 @@
  *	  One exchange: makes a libcurl easy handle from a DfHttpRequest, and tells what its
  *	  end means.
  *
- * Runs in workers, in no transaction. An exchange is one block of memory: the struct, then
- * copies of everything that is sent, list nodes of headers included. So a request costs one
+ * Runs in workers, in no transaction.  An exchange is one block of memory: the struct, then
+ * copies of everything that is sent, list nodes of headers included.  So a request costs one
  * malloc, and one explicit_bzero wipes its secrets. libcurl uses the block in place; it
- * copies only the URL and the names of certificate files. Credentials are sent as header
+ * copies only the URL and the names of certificate files.  Credentials are sent as header
  * lines instead of by options of libcurl, which would leave copies that nobody can wipe.
  *
  *
  *
  * Redirects are followed here instead of by libcurl, which would repeat a DELETE on the
  * page that a 303 names, and would send to another host the client certificate and every
- * header that it does not know as a credential. The right to reach private addresses is not
+ * header that it does not know as a credential.  The right to reach private addresses is not
  * carried over either: it was granted for one origin.
  *
  *
@@ -370,13 +370,13 @@ open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 
 /*
  * libcurl calls it when the connection is there, right before the first byte: from now on
- * the request may be carried out. Judges the address once more, because the connection may
+ * the request may be carried out.  Judges the address once more, because the connection may
  * have been opened by a request with other rights.
  *
  *
  *
  * A second call without a response in between means that libcurl found a reused connection
- * dead and is about to send the request again. If the request has an effect, libcurl must
+ * dead and is about to send the request again.  If the request has an effect, libcurl must
  * not decide that.
  */
 static int

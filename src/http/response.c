@@ -2,14 +2,14 @@
  * http/response.c
  *	  Collects headers and body of a response, within limits.
  *
- * Runs in workers, in callbacks of libcurl's, in no transaction. The other side is not
- * trusted. Headers have a size limit; the body has one that counts decoded bytes, against
- * compressed bodies that grow. Buffers grow by doubling, so that a response byte by byte
+ * Runs in workers, in callbacks of libcurl's, in no transaction.  The other side is not
+ * trusted.  Headers have a size limit; the body has one that counts decoded bytes, against
+ * compressed bodies that grow.  Buffers grow by doubling, so that a response byte by byte
  * costs no more than a large one.
  *
  *
  *
- * Must never raise an error and never palloc, because libcurl is the caller. Returning
+ * Must never raise an error and never palloc, because libcurl is the caller.  Returning
  * fewer bytes than given makes libcurl end the transfer; flags in the response say why.
  */
 #include "postgres.h"

@@ -4,9 +4,9 @@
  *	  host.
  *
  * Runs in user sessions (checking options) and in workers (rendering requests), in any
- * transaction and role. Refuses bad URLs by reading their text; then libcurl's own parser,
+ * transaction and role.  Refuses bad URLs by reading their text; then libcurl's own parser,
  * which reads the URL again when it is sent, has to agree that the origin is still the
- * system's. Results are palloc'd. Never quote an argument in a reason: it may contain a
+ * system's.  Results are palloc'd.  Never quote an argument in a reason: it may contain a
  * secret.
  */
 #include "postgres.h"
@@ -171,7 +171,7 @@ path_problem(const char *path)
 /* ---- what libcurl reads in a URL ------------------------------------------ */
 
 /*
- * Compares scheme, host or port of two URLs. Absent parts are equal, and an absent port is
+ * Compares scheme, host or port of two URLs.  Absent parts are equal, and an absent port is
  * the scheme's. curl_url_get() returns malloc'd strings: raise no error before curl_free().
  */
 static bool

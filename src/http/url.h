@@ -1,12 +1,12 @@
 /*
  * http/url.h
- *	  URLs and encodings, checked by libcurl's own parser. Results are palloc'd.
+ *	  URLs and encodings, checked by libcurl's own parser.  Results are palloc'd.
  */
 #ifndef DF_HTTP_URL_H
 #define DF_HTTP_URL_H
 
 /*
- * Joins a system's base URL and a step's path ("/users/1?x=y"). NULL, with *why set to a
+ * Joins a system's base URL and a step's path ("/users/1?x=y").  NULL, with *why set to a
  * constant sentence, if the path would leave the host or has a scheme, a "//host", user
  * info, a fragment, dot segments (encoded ones included), control characters or
  * backslashes.
@@ -18,7 +18,7 @@ extern const char *df_url_base_problem(const char *base);
 
 /*
  * Whether two URLs have the same scheme, host and port; the other one must have no user
- * name. Neither of these two functions raises errors or pallocs.
+ * name.  Neither of these two functions raises errors or pallocs.
  */
 extern bool df_url_same_origin(const char *url, const char *other);
 

@@ -3,7 +3,7 @@
  *	  Parses forms (application/x-www-form-urlencoded) into jsonb.
  *
  * Called in the ingress process and in sessions that call receive_webhook(), in their
- * transaction; it only allocates memory. Raises an error for a broken escape instead of
+ * transaction; it only allocates memory.  Raises an error for a broken escape instead of
  * guessing what was meant.
  */
 #include "postgres.h"

@@ -2,12 +2,12 @@
  * ingress/ingress.c
  *	  The ingress process: serves HTTP requests, webhooks and what people look at.
  *
- * It is a session of dataflows.ingress_role that does nothing else. The listener returns
- * complete requests. Those that need the database are handled in one transaction per batch,
- * each in a subtransaction of its own, and are answered after the commit. Requests of
- * people are slow: each has a transaction of its own, one between two batches. So have
- * deliveries to a role whose handlers were slow (ingress/patience.c). A webhook therefore
- * waits for at most one of each. Must never answer before the commit, wait for a client
+ * It is a session of dataflows.ingress_role that does nothing else.  The listener returns
+ * complete requests.  Those that need the database are handled in one transaction per batch,
+ * each in a subtransaction of its own, and are answered after the commit.  Requests of
+ * people are slow: each has a transaction of its own, one between two batches.  So have
+ * deliveries to a role whose handlers were slow (ingress/patience.c).  A webhook therefore
+ * waits for at most one of each.  Must never answer before the commit, wait for a client
  * inside a transaction, or run user code other than handlers of webhooks.
  */
 #include "postgres.h"
@@ -47,7 +47,7 @@
 #define STARVED_MS 100
 /*
  * How long a request may wait for a lock of somebody's open transaction: all other requests
- * wait with it, and the sender tries again. It is less than deadlock_timeout, so that the
+ * wait with it, and the sender tries again.  It is less than deadlock_timeout, so that the
  * deadlock check of a user's session never finds us.
  */
 #define LOCK_MS 50
@@ -119,7 +119,7 @@ say_failure(const DfRequest *request, const ErrorData *error)
 			 errmsg("dataflows ingress could not answer %s %s: %s", request->method, request->path,
 					error->message),
 			 unsaid > 0
-				 ? errdetail("So it was with %d requests more since the last such line.", unsaid)
+				 ? errdetail("%d more requests failed since the last such line.", unsaid)
 				 : 0,
 			 errhidestmt(true), errhidecontext(true)));
 	unsaid = 0;
@@ -311,8 +311,9 @@ listen_or_leave(void)
 		(errcode(ERRCODE_CONFIG_FILE_ERROR),
 		 errmsg("dataflows ingress cannot listen on \"%s\": %s", df_listen, why),
 		 errhint(
-			 "Correct dataflows.listen, or end what uses the address; if it is another database, "
-			 "name one in dataflows.ingress_database. It is tried again by itself.")));
+			 "Correct dataflows.listen, or stop the process that uses the address; if that is the "
+			 "engine of another database, name the database that is to listen in "
+			 "dataflows.ingress_database. The engine tries again by itself.")));
 }
 
 /* whether settings have changed that only a new process can apply */

@@ -3,7 +3,7 @@
  *	  Receives HTTP requests by libmicrohttpd: connections, limits, complete requests.
  *
  * Runs in the ingress process, in its only thread, outside any transaction;
- * df_listener_run() calls the callbacks. Never raise an error, palloc, or read a setting or
+ * df_listener_run() calls the callbacks.  Never raise an error, palloc, or read a setting or
  * a table here: whoever takes a request from the queue decides what it means.
  */
 #include "postgres.h"

@@ -4,7 +4,7 @@
  *
  * Runs in the ingress process, in its transaction and as its role. dataflows.metrics says
  * who may read: clients on this machine (not through a proxy), or whoever sends the token.
- * Repeated requests get the result of a moment ago. Shows names and numbers only.
+ * Repeated requests get the result of a moment ago.  Shows names and numbers only.
  */
 #include "postgres.h"
 

@@ -51,7 +51,7 @@ expiry(Datum interval, TimestampTz now)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("a token of the page cannot be good for %s",
+			 errmsg("a token of the page cannot be valid for %s",
 					DatumGetCString(DirectFunctionCall1(interval_out, interval))),
 			 errhint("Give an interval of up to %d days, such as '12 hours'.", MAX_EXPIRES_DAYS)));
 	return expires;
@@ -153,9 +153,9 @@ reply_error(DfRequest *request, const ErrorData *error)
 	bool late = error->sqlerrcode == ERRCODE_QUERY_CANCELED;
 
 	df_json_begin(&json);
-	df_json_text(&json, "error", late ? "that took too long" : error->message);
+	df_json_text(&json, "error", late ? "the query took too long" : error->message);
 	df_json_text(&json, "detail", error->detail);
-	df_json_text(&json, "hint", late ? "Narrow the filters, by time say." : error->hint);
+	df_json_text(&json, "hint", late ? "Narrow the filters, for example by time." : error->hint);
 	df_json_text(&json, "sqlstate", unpack_sql_state(error->sqlerrcode));
 	reply_json(request, late ? 503 : error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE ? 403
 																						 : 400,
@@ -323,7 +323,7 @@ log_in(DfRequest *request)
 	if (!df_subxact(read_token, &asked, false, &error) || asked.result == NULL ||
 		!OidIsValid(role_of_token(asked.result, strlen(asked.result))))
 	{
-		reply_json(request, 401, DF_JSON_ERROR("this token is not good, or not any more"));
+		reply_json(request, 401, DF_JSON_ERROR("this token is not valid, or has expired"));
 		return;
 	}
 	reply_json(request, 200, "{\"done\": true}");

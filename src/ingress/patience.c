@@ -2,12 +2,12 @@
  * ingress/patience.c
  *	  Keeps slow handlers of webhooks from delaying the deliveries of others.
  *
- * Runs in the ingress process, inside and outside of transactions; it touches no table. One
- * process serves the webhooks of all roles, one delivery after the other. Deliveries of a
+ * Runs in the ingress process, inside and outside of transactions; it touches no table.  One
+ * process serves the webhooks of all roles, one delivery after the other.  Deliveries of a
  * role whose handlers were slow are handled one at a time, between the batches of the
- * others. A webhook whose handler exceeded its time limit is paused: its deliveries are
+ * others.  A webhook whose handler exceeded its time limit is paused: its deliveries are
  * refused for a while, the longer the more webhooks are paused, so that all of them
- * together take only a part of the time. The pauses are in shared memory, because such a
+ * together take only a part of the time.  The pauses are in shared memory, because such a
  * handler may have ended the process.
  */
 #include "postgres.h"

@@ -3,7 +3,7 @@
  *	  Routes requests by their path, and answers those that need no table.
  *
  * Runs in the ingress process: df_route() outside any transaction, the handlers that it
- * returns inside one. The response to an unknown path tells only that it was not found.
+ * returns inside one.  The response to an unknown path tells only that it was not found.
  */
 #include "postgres.h"
 

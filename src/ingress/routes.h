@@ -8,7 +8,7 @@
 #include "ingress/listener.h"
 
 /*
- * Sets the response to a request. Called in a transaction that can write, in a
+ * Sets the response to a request.  Called in a transaction that can write, in a
  * subtransaction of its own, which an error rolls back.
  */
 typedef void (*DfRouteHandler)(DfRequest *request);

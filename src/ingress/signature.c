@@ -3,8 +3,8 @@
  *	  Verifies who sent a webhook.
  *
  * Called in the ingress process and in sessions that call receive_webhook(), in their
- * transaction. Pure: the result depends only on body, headers, secret and time. Compares
- * signatures in constant time. Must never put a secret, or the right signature, into a
+ * transaction.  Pure: the result depends only on body, headers, secret and time.  Compares
+ * signatures in constant time.  Must never put a secret, or the right signature, into a
  * message.
  */
 #include "postgres.h"

@@ -3,7 +3,7 @@
  *	  Refuses requests whose head can be read in more than one way.
  *
  * Runs in the ingress process, called by libmicrohttpd's callbacks, outside any
- * transaction. Must never raise an error, palloc or read a setting.
+ * transaction.  Must never raise an error, palloc or read a setting.
  *
  *
  *
@@ -16,7 +16,7 @@
  *
  * libmicrohttpd does not show what it drops between names and values, so this is computed:
  * the pieces of the head, with CRLFs and separators of the right length, must add up to its
- * size. That relies on libmicrohttpd cutting the head in place. Versions from 0.9.77 on
+ * size.  That relies on libmicrohttpd cutting the head in place.  Versions from 0.9.77 on
  * document that they check line ends themselves and may work differently, so this check is
  * not made with them.
  */
@@ -90,7 +90,7 @@ host_problem(Head *head, const char *value)
 		return DF_JSON_ERROR("there is more than one Host");
 	if (!consists_of(value,
 					 "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_:[]%"))
-		return DF_JSON_ERROR("the Host is not one");
+		return DF_JSON_ERROR("the Host is not a valid name");
 	return NULL;
 }
 
@@ -118,7 +118,7 @@ static const char *
 header_problem(Head *head, const char *name, size_t name_len, const char *value, size_t value_len)
 {
 	if (!df_header_name_is_legal(name, name_len))
-		return DF_JSON_ERROR("a header has no proper name");
+		return DF_JSON_ERROR("a header has an invalid name");
 	if (!df_header_value_is_legal(value, value_len))
 		return DF_JSON_ERROR("a header contains a control character");
 	/* a line ends with two bytes: CR and LF */

@@ -3,9 +3,9 @@
  *	  Handles a delivery to a webhook: verifies and filters it, starts or signals a run.
  *
  * Runs in the ingress process and in sessions that call receive_webhook(), in their
- * transaction; the sender gets the response after the commit. Starts and signals runs with
+ * transaction; the sender gets the response after the commit.  Starts and signals runs with
  * the rights of the webhook's creator, which are checked at each delivery; the creator's
- * handler runs as the creator, read-only. Must never raise an error because of what a
+ * handler runs as the creator, read-only.  Must never raise an error because of what a
  * sender wrote, nor tell the sender more than that it was wrong.
  */
 #include "postgres.h"
@@ -229,7 +229,7 @@ require_handler(const DfWebhook *hook, Oid function)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_UNDEFINED_FUNCTION),
-			 errmsg("handler %s of webhook \"%s\" is not there, or has another owner than before",
+			 errmsg("handler %s of webhook \"%s\" does not exist, or has another owner than before",
 					hook->handler, hook->path),
 			 errhint("Create it again, or drop the webhook and create it anew.")));
 	if (object_aclcheck(ProcedureRelationId, function, hook->owner, ACL_EXECUTE) != ACLCHECK_OK)
@@ -420,7 +420,7 @@ understand(Receipt *receipt)
 }
 
 /*
- * Handler, filter and paths are the creator's code, so they have a time limit. In a session
+ * Handler, filter and paths are the creator's code, so they have a time limit.  In a session
  * that calls receive_webhook(), too, code that goes on after the cancel ends the session,
  * because nothing else can stop it.
  */
@@ -458,10 +458,10 @@ understand_in_time(Receipt *receipt)
 					 ? errmsg("the handler of webhook \"%s\" ran longer than "
 							  "dataflows.handler_timeout (%d ms)",
 							  receipt->hook.path, limit)
-					 : errmsg("the handler of webhook \"%s\" was cancelled: the process is to end",
+					 : errmsg("the handler of webhook \"%s\" was cancelled because the process "
+							  "has to end",
 							  receipt->hook.path),
-				 errhint("Let it decide by the delivery alone, and leave what takes time to the "
-						 "workflow.")));
+				 errhint("Decide from the delivery alone, and leave slow work to the workflow.")));
 }
 
 /*
@@ -501,7 +501,7 @@ log_failure(const Receipt *receipt, const ErrorData *error)
 		return;
 	}
 	ereport(LOG,
-			(errmsg("dataflows could not carry out a delivery to webhook \"%s\": %s",
+			(errmsg("dataflows could not handle a delivery to webhook \"%s\": %s",
 					receipt->hook.path, error->message),
 			 unsaid > 0
 				 ? errdetail_plural("%d more has failed since the last such line.",

@@ -2,9 +2,9 @@
  * ingress/webhook_sql.c
  *	  create_webhook(), drop_webhook(), receive_webhook().
  *
- * Runs in a user's backend, in the caller's transaction. A webhook belongs to its creator:
+ * Runs in a user's backend, in the caller's transaction.  A webhook belongs to its creator:
  * it starts and signals with the creator's rights, and finds its secret in the creator's
- * user mapping. Never read the secret here; only check that it is there.
+ * user mapping.  Never read the secret here; only check that it is there.
  */
 #include "postgres.h"
 
@@ -86,7 +86,7 @@ checked_path(char *path)
 	if (is_reserved(path))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("path \"%s\" is one of dataflows' own", path),
+				 errmsg("path \"%s\" is used by dataflows itself", path),
 				 errhint("Choose another one, such as '/hooks%s'.", path)));
 	return path;
 }

@@ -2,7 +2,7 @@
  * session/adopt.c
  *	  adopt(), renew_link_key(), and what CREATE EXTENSION calls at its end.
  *
- * Runs in a user's backend, in the caller's transaction and role. Must never start a
+ * Runs in a user's backend, in the caller's transaction and role.  Must never start a
  * process or set a latch before the commit.
  */
 #include "postgres.h"

@@ -4,10 +4,10 @@
  *
  * Runs in a user's backend, at the beginning and the end of GRANT and REVOKE and at the end
  * of CREATE TRIGGER, in the caller's transaction and role, as a function of event triggers:
- * these work without preloading, too. A trigger starts and signals with the rights of the
- * table's owner, whoever created it. So only those who may define workflows may create one
+ * these work without preloading, too.  A trigger starts and signals with the rights of the
+ * table's owner, whoever created it.  So only those who may define workflows may create one
  * (EXECUTE on the two functions follows that on define_workflow()), and on another role's
- * table only for a workflow that they may use themselves. Must never fail a command that is
+ * table only for a workflow that they may use themselves.  Must never fail a command that is
  * about something else.
  */
 #include "postgres.h"
@@ -204,8 +204,8 @@ warn_of_creators(void)
 		ereport(WARNING,
 				(errcode(ERRCODE_WARNING),
 				 errmsg("%s may create objects in schema \"%s\"", name, SCHEMA),
-				 errdetail("A function there may be called instead of one of the extension, as "
-						   "whoever calls it."),
+				 errdetail("A function there may be called instead of one of the extension, with "
+						   "the rights of the caller."),
 				 errhint("REVOKE CREATE ON SCHEMA %s FROM %s", SCHEMA, name)));
 	}
 }

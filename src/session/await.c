@@ -2,8 +2,8 @@
  * session/await.c
  *	  await(): blocks the caller until a run stops moving.
  *
- * Runs in a user's backend, in the caller's transaction and role. Each check reads with a
- * new snapshot. In between it sleeps on a condition variable, which workers broadcast after
+ * Runs in a user's backend, in the caller's transaction and role.  Each check reads with a
+ * new snapshot.  In between it sleeps on a condition variable, which workers broadcast after
  * a commit in which a run stopped, and wakes once a second in case it missed a broadcast.
  * Writes nothing, and must never keep a run from moving: it takes no lock on it.
  */
@@ -111,7 +111,7 @@ deadline_argument(FunctionCallInfo fcinfo, int arg)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the timeout must not be negative"),
-				 errhint("Give '0' to look once.")));
+				 errhint("Give '0' to check once.")));
 	return deadline;
 }
 

@@ -2,9 +2,9 @@
  * session/define.c
  *	  define_workflow(), drop_workflow().
  *
- * Runs in a user's backend, in the caller's transaction. Resolves everything that depends
+ * Runs in a user's backend, in the caller's transaction.  Resolves everything that depends
  * on the caller (search_path, rights) as the caller, before it enters the store; only the
- * finished row is written as the extension's owner. Never change a version: each definition
+ * finished row is written as the extension's owner.  Never change a version: each definition
  * creates a new one.
  */
 #include "postgres.h"

@@ -3,8 +3,8 @@
  *	  forget(): erases the data of the ended runs of one key.
  *
  * Runs in a user's backend, in the caller's transaction; changes the rows as the
- * extension's owner. The engine reads an ended run only to undo or to purge it, which is
- * why a session may change it here. Must never touch a run that has not ended.
+ * extension's owner.  The engine reads an ended run only to undo or to purge it, which is
+ * why a session may change it here.  Must never touch a run that has not ended.
  */
 #include "postgres.h"
 
@@ -24,7 +24,7 @@ PG_FUNCTION_INFO_V1(dataflows_forget);
 
 /*
  * The same for each call with the same workflow and key, so that the runs of one person can
- * still be found together. Somebody who guesses the key can confirm the guess.
+ * still be found together.  Somebody who guesses the key can confirm the guess.
  */
 static char *
 pseudonym_of(const char *workflow, const char *key)
@@ -77,7 +77,7 @@ require_ended(const DfForgetRuns *runs, MemoryContext cxt)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_OBJECT_IN_USE),
-			 errmsg("the engine has not looked yet at a request to %s a run of this key", asked),
+			 errmsg("the engine has not handled yet a request to %s a run of this key", asked),
 			 errhint("Call forget() again when the view dataflows.requests shows no new one.")));
 }
 
@@ -117,7 +117,7 @@ df_refuse_forgotten(const pg_uuid_t *run, const char *verb)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("cannot %s run \"%s\": it was forgotten", verb,
 					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(run)))),
-			 errdetail("What it held, and how to undo it, was erased by dataflows.forget()."),
+			 errdetail("dataflows.forget() erased its data, and how to undo it."),
 			 errhint("Undo by hand in the systems what is to be undone; start a new run with "
 					 "dataflows.start().")));
 }

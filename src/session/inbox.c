@@ -4,8 +4,8 @@
  *	  resolve(), undo(), abandon(); pause() and resume().
  *
  * Runs in a user's backend, in the caller's transaction: checks the caller's rights and
- * inserts one row into the inbox, as the extension's owner. The engine decides what the row
- * does when it reads it; here only requests that can have no effect are dropped. Must never
+ * inserts one row into the inbox, as the extension's owner.  The engine decides what the row
+ * does when it reads it; here only requests that can have no effect are dropped.  Must never
  * update or lock a run or a step.
  */
 #include "postgres.h"
@@ -59,7 +59,7 @@ require_given(FunctionCallInfo fcinfo, int arg, const char *what)
 	ereport(ERROR,
 			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 			 errmsg("%s must not be null", what),
-			 errhint("Leave out rows without one by a WHERE clause.")));
+			 errhint("Exclude rows without one by a WHERE clause.")));
 }
 
 static char *
@@ -117,7 +117,7 @@ note_argument(FunctionCallInfo fcinfo, int arg, bool required)
 				(errcode(DF_ERR_LIMIT), errmsg("the note is too long"),
 				 errdetail("It has %zu bytes; dataflows.max_body allows %d.", strlen(note),
 						   df_max_body),
-				 errhint("Say it shorter.")));
+				 errhint("Shorten the note.")));
 	return note;
 }
 
@@ -319,7 +319,7 @@ dataflows_signal(PG_FUNCTION_ARGS)
 
 /*
  * A dropped workflow gets no new runs, so a signal without a run is not kept, but one for a
- * run that still exists is. A run of an older version belongs to the owner of that version.
+ * run that still exists is.  A run of an older version belongs to the owner of that version.
  */
 static bool
 open_key(Ask *ask, const char *workflow, const char *key)

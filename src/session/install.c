@@ -2,10 +2,10 @@
  * session/install.c
  *	  Functions for the scripts of CREATE EXTENSION and ALTER EXTENSION UPDATE.
  *
- * Runs in the session of a superuser, in the script's transaction. Whoever owns the
+ * Runs in the session of a superuser, in the script's transaction.  Whoever owns the
  * extension's schema or may create in it could add functions that match a call better than
- * ours and run as the caller. A new installation refuses such a schema; an update repairs
- * it. Must never drop an object that somebody else created.
+ * ours and run as the caller.  A new installation refuses such a schema; an update repairs
+ * it.  Must never drop an object that somebody else created.
  */
 #include "postgres.h"
 
@@ -170,11 +170,11 @@ refuse_owner(Oid owner)
 
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("schema \"%s\" is there already and belongs to role \"%s\"", SCHEMA, name),
-			 errdetail("Its owner could put functions beside those of the extension, which would "
-					   "run as whoever calls them."),
-			 errhint("Look what is in it, then: DROP SCHEMA %s CASCADE, or, if it is empty: ALTER "
-					 "SCHEMA %s OWNER TO %s",
+			 errmsg("schema \"%s\" exists already and belongs to role \"%s\"", SCHEMA, name),
+			 errdetail("Its owner could add functions beside those of the extension, which would "
+					   "run with the rights of the caller."),
+			 errhint("Check what is in it, then run: DROP SCHEMA %s CASCADE, or, if it is empty: "
+					 "ALTER SCHEMA %s OWNER TO %s",
 					 SCHEMA, SCHEMA, quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 }
 
@@ -189,8 +189,8 @@ refuse_creators(List *creators)
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("%s may create objects in schema \"%s\"", name, SCHEMA),
-			 errdetail("A function there may be called instead of one of the extension, as whoever "
-					   "calls it."),
+			 errdetail("A function there may be called instead of one of the extension, with the "
+					   "rights of the caller."),
 			 errhint("REVOKE CREATE ON SCHEMA %s FROM %s", SCHEMA, name)));
 }
 
@@ -220,10 +220,10 @@ take_over(Oid schema, Oid owner)
 			(errcode(ERRCODE_WARNING),
 			 errmsg("schema \"%s\" belonged to role \"%s\" and belongs to role \"%s\" now", SCHEMA,
 					before, GetUserNameFromId(after, false)),
-			 errdetail("Its owner could put functions beside those of the extension, which would "
-					   "run as whoever calls them."),
-			 errhint("Look what this role has done: dataflows.start(), say, may have been another "
-					 "function.")));
+			 errdetail("Its owner could add functions beside those of the extension, which would "
+					   "run with the rights of the caller."),
+			 errhint("Check what this role has done: it may have replaced dataflows.start(), for "
+					 "example.")));
 }
 
 static void
@@ -240,8 +240,9 @@ take_create_back(List *creators)
 		ereport(
 			WARNING,
 			(errcode(ERRCODE_WARNING_PRIVILEGE_NOT_REVOKED),
-			 errmsg("%s could create objects in schema \"%s\", and cannot any more", name, SCHEMA),
-			 errhint("Make them in another schema.")));
+			 errmsg("%s could create objects in schema \"%s\"; this right was revoked", name,
+					SCHEMA),
+			 errhint("Create them in another schema.")));
 	}
 }
 
@@ -291,7 +292,7 @@ judge_objects(List *objects, Oid schema)
 				 errdetail("It is in schema \"%s\", and was not made by the extension; the update "
 						   "does not run beside it.",
 						   SCHEMA),
-				 errhint("Drop it, look who made it and what it does, and update again.")));
+				 errhint("Find out who created it and what it does, drop it, and update again.")));
 		ereport(WARNING,
 				(errcode(ERRCODE_WARNING),
 				 errmsg("%s is in schema \"%s\" and does not belong to the extension", description,
@@ -392,8 +393,8 @@ guard_routine(Oid function)
 
 /*
  * _guard_grants(installed boolean): revokes what default privileges granted to roles on the
- * objects that this transaction created for the extension. An update may have created views
- * and functions again that users had been granted: these grants stay. The row in pg_depend
+ * objects that this transaction created for the extension.  An update may have created views
+ * and functions again that users had been granted: these grants stay.  The row in pg_depend
  * of a member is as old as its membership.
  */
 Datum
@@ -503,7 +504,7 @@ grant_to_owners_of_tables(List *function, Oid function_oid)
 }
 
 /*
- * PUBLIC could create triggers with both functions. From now on only roles can that may
+ * PUBLIC could create triggers with both functions.  From now on only roles can that may
  * define workflows, that were granted it by name, or whose tables have such triggers.
  * Everything is revoked first, because what a script leaves becomes the extension's initial
  * privileges, which no dump contains.

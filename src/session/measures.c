@@ -3,8 +3,8 @@
  *	  All measurements as a list, for the view metrics and for GET /metrics.
  *
  * Runs in a user's backend, in the caller's transaction and role, and in the ingress
- * process. Counters and processes come from shared memory, the rest from the tables, which
- * are read as the extension's owner. Shows numbers and the names of workflows, systems and
+ * process.  Counters and processes come from shared memory, the rest from the tables, which
+ * are read as the extension's owner.  Shows numbers and the names of workflows, systems and
  * paths: never a key, an input or an address.
  */
 #include "postgres.h"
@@ -133,7 +133,7 @@ add_processes(List *samples)
 	for (int kind = DF_SLOT_COORDINATOR; kind <= DF_SLOT_INGRESS; kind++)
 	{
 		sample = new_sample(&samples, "dataflows_processes_waiting",
-							"Processes that wait for a place among max_worker_processes.", "gauge");
+							"Processes that wait for one of the server's max_worker_processes.", "gauge");
 		sample->labels[0] = "process";
 		sample->values[0] = df_slot_kind_name((DfSlotKind) kind);
 		sample->value = processes.waiting[kind];

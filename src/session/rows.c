@@ -2,8 +2,8 @@
  * session/rows.c
  *	  Functions that return rows: the first call computes all of them.
  *
- * Runs in sessions, in the caller's transaction and role. All rows show the same moment, so
- * nothing may be read between two rows. Do not use it for more rows than fit into memory.
+ * Runs in sessions, in the caller's transaction and role.  All rows show the same moment, so
+ * nothing may be read between two rows.  Do not use it for more rows than fit into memory.
  */
 #include "postgres.h"
 

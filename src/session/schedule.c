@@ -5,8 +5,8 @@
  *
  * The first two run in a user's backend, in the caller's transaction. _fire() runs in a
  * session of pg_cron as the extension's owner, and starts the run with the rights of the
- * role that scheduled it, which are checked at each firing. Rows of schedule and run are
- * written as the extension's owner. Must never use the extension owner's rights instead of
+ * role that scheduled it, which are checked at each firing.  Rows of schedule and run are
+ * written as the extension's owner.  Must never use the extension owner's rights instead of
  * the scheduler's.
  */
 #include "postgres.h"
@@ -105,7 +105,7 @@ report_elsewhere(const DfSchedule *schedule, const char *database)
 
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("cannot schedule workflow \"%s\": pg_cron lives in database \"%s\"",
+			 errmsg("cannot schedule workflow \"%s\": pg_cron runs in database \"%s\"",
 					schedule->workflow, database),
 			 errdetail("SQL in database \"%s\" cannot reach it.", here),
 			 errhint("As a superuser in database \"%s\", call: %s", database,
@@ -279,8 +279,8 @@ require_owner(const DfSchedule *schedule)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("schedule \"%s\" cannot fire: role \"%s\" is not there any more, or is another "
-					"one of that name",
+			 errmsg("schedule \"%s\" cannot fire: role \"%s\" does not exist any more, or another "
+					"role has its name",
 					schedule->name, schedule->owner_name),
 			 errhint("Have a role that may start workflow \"%s\" call dataflows.schedule() again, "
 					 "or call dataflows.unschedule().",

@@ -3,9 +3,9 @@
  *	  Who sees which run, for the views.
  *
  * Runs in a user's backend, in the caller's transaction and role, once per row that a view
- * reads. Keeps the result of the previous row while the query runs, so that a hundred
- * thousand rows of one owner need one look-up in the catalogs. Reads catalogs and, for an
- * owner that was renamed, the row that tells whether this database is held. Must never
+ * reads.  Keeps the result of the previous row while the query runs, so that a hundred
+ * thousand rows of one owner need one look-up in the catalogs.  Reads catalogs and, for an
+ * owner that was renamed, the row that tells whether this database is held.  Must never
  * raise an error because a role was dropped.
  */
 #include "postgres.h"

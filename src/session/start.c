@@ -3,7 +3,7 @@
  *	  start(), restart().
  *
  * Runs in a user's backend, in the caller's transaction: the run is started if and when
- * that commits. Its only write is one INSERT into run, as the extension's owner. Must never
+ * that commits.  Its only write is one INSERT into run, as the extension's owner.  Must never
  * update a run: only the engine does.
  */
 #include "postgres.h"
@@ -41,14 +41,14 @@ df_warn_not_moving(void)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the engine of \"dataflows\" does nothing in this database: %s",
 						df_schema_problem()),
-				 errdetail("What is started or signalled is kept, and goes on afterwards."),
+				 errdetail("Runs and signals are kept, and go on afterwards."),
 				 errhint("%s", df_schema_remedy())));
 		return;
 	}
 	ereport(
 		WARNING,
 		(errcode(DF_ERR_NOT_LOADED), errmsg("the engine of \"dataflows\" is not loaded"),
-		 errdetail("What is started or signalled is kept, and goes on once the engine is there."),
+		 errdetail("Runs and signals are kept, and go on once the engine is loaded."),
 		 errhint("Set shared_preload_libraries = 'dataflows' in postgresql.conf and restart the "
 				 "server.")));
 }
@@ -68,8 +68,8 @@ df_start_common(const char *workflow, Oid judged, DfNewRun *common,
 /* ---- start() -------------------------------------------------------------- */
 
 /*
- * Inserts the run, or finds the one that holds its key. That one may vanish in between, so
- * both are tried until one succeeds. If the snapshot does not show it, the INSERT raises a
+ * Inserts the run, or finds the one that holds its key.  That one may vanish in between, so
+ * both are tried until one succeeds.  If the snapshot does not show it, the INSERT raises a
  * serialization failure.
  */
 void

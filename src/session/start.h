@@ -15,7 +15,7 @@ extern void df_warn_not_moving(void);
 
 /*
  * Call it inside the store: fills what all runs have in common that are started now of the
- * newest version. Raises an error unless `judged` has the right to start it.
+ * newest version.  Raises an error unless `judged` has the right to start it.
  */
 extern void df_start_common(const char *workflow, Oid judged, DfNewRun *common,
 							DfWorkflowRow *definition, MemoryContext cxt);

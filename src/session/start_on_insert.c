@@ -2,11 +2,11 @@
  * session/start_on_insert.c
  *	  The trigger functions start_on_insert() and signal_on_change().
  *
- * Runs in the backend of whoever changes the table, in its transaction. Rows are converted
+ * Runs in the backend of whoever changes the table, in its transaction.  Rows are converted
  * to jsonb as that role, before any switch of the role, because casts to json are user
- * code; only finished values are then inserted as the extension's owner. The inserting role
- * needs no right on the workflow: the table's owner does, which is checked each time. The
- * rows of a statement are inserted in chunks of CHUNK_ROWS. Between statements only
+ * code; only finished values are then inserted as the extension's owner.  The inserting role
+ * needs no right on the workflow: the table's owner does, which is checked each time.  The
+ * rows of a statement are inserted in chunks of CHUNK_ROWS.  Between statements only
  * prepared plans are kept.
  */
 #include "postgres.h"
@@ -352,7 +352,7 @@ fire_for_row(Firing *firing)
 }
 
 /*
- * Calls `take` for each new row, in a memory context that is reset after each row. Fill the
+ * Calls `take` for each new row, in a memory context that is reset after each row.  Fill the
  * slot outside of that context: what is read from a store on disk is allocated in the
  * current context and freed by the slot.
  */
@@ -420,7 +420,7 @@ sort_row(void)
 
 /*
  * Sorts by key, so that two statements with the same keys wait for each other instead of
- * deadlocking. The sort spills to disk beyond work_mem.
+ * deadlocking.  The sort spills to disk beyond work_mem.
  */
 static void
 fire_in_key_order(Firing *firing)

@@ -2,8 +2,8 @@
  * session/state_machine.c
  *	  The state machines as rows, for the view dataflows.state_machine.
  *
- * Runs in any user's backend, in the caller's transaction and role. Shows the arrays of
- * flow/ and nothing else; reads no table. Must never contain a transition that the arrays
+ * Runs in any user's backend, in the caller's transaction and role.  Shows the arrays of
+ * flow/ and nothing else; reads no table.  Must never contain a transition that the arrays
  * do not have.
  */
 #include "postgres.h"

@@ -4,9 +4,9 @@
  *	  why it does not move.
  *
  * Runs in a user's backend, in the caller's transaction and role, also on a standby and
- * without the engine. Copies shared memory under its lock, reads the few rows of workflow
- * as the extension's owner, and computes the result from these copies. Shows nothing of a
- * run but its id. Must never wait long for anybody.
+ * without the engine.  Copies shared memory under its lock, reads the few rows of workflow
+ * as the extension's owner, and computes the result from these copies.  Shows nothing of a
+ * run but its id.  Must never wait long for anybody.
  */
 #include "postgres.h"
 
@@ -224,12 +224,12 @@ crowd(const Known *known)
 		if (known->slots[i].kind == DF_SLOT_COORDINATOR &&
 			known->slots[i].lacks_slot_since != DF_NEVER)
 			return psprintf("all %d slots of dataflows.max_processes are in use, the owners of "
-							"workflows go on by turns: increase it and restart the server",
+							"workflows take turns: increase it and restart the server",
 							df_shared->nslots);
 	if (known->waiting_here == 0)
 		return NULL;
-	return psprintf("%d processes wait for a place among max_worker_processes (%d), %d of them in "
-					"this database, and go on by turns: increase it and restart the server",
+	return psprintf("%d processes wait for one of max_worker_processes (%d), %d of them in "
+					"this database, and take turns: increase it and restart the server",
 					known->waiting, max_worker_processes, known->waiting_here);
 }
 
@@ -375,9 +375,9 @@ static const char *
 waits_of(const Known *known, const DfSlot *slot)
 {
 	if (waits_for_place(known, slot))
-		return psprintf("a place among max_worker_processes (%d)", max_worker_processes);
+		return psprintf("one of max_worker_processes (%d)", max_worker_processes);
 	if (slot->state == DF_PROC_AT_REST)
-		return psprintf("a wake, or its next look at %s", timestamptz_to_str(slot->not_before));
+		return psprintf("a wake-up, or its next check at %s", timestamptz_to_str(slot->not_before));
 	if (slot->state == DF_PROC_WANTED && slot->not_before > known->now && slot->failures == 0)
 		return psprintf("its next run, due at %s", timestamptz_to_str(slot->not_before));
 	if (slot->state == DF_PROC_WANTED && slot->not_before > known->now)

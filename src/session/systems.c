@@ -3,7 +3,7 @@
  *	  The shared memory of the systems, for the view "systems".
  *
  * Runs in a user's backend, in the caller's transaction and role; copies the entries one by
- * one and waits for nobody. Shows numbers and times of the servers that the view shows, and
+ * one and waits for nobody.  Shows numbers and times of the servers that the view shows, and
  * only those owners with held steps that the caller may see.
  */
 #include "postgres.h"

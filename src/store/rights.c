@@ -153,8 +153,8 @@ df_require_use(Oid role, const DfWorkflowRow *workflow, const char *verb)
 			 ? errdetail("It belongs to role \"%s\", and EXECUTE on its function counts only where "
 						 "it is granted by name, not to PUBLIC.",
 						 owner_called(workflow))
-			 : errdetail("The role \"%s\" that defined it is not there any more, or is another one "
-						 "of that name.",
+			 : errdetail("The role \"%s\" that defined it does not exist any more, or another "
+						 "role has its name.",
 						 workflow->owner_name),
 		 owner_exists(workflow)
 			 ? errhint(

@@ -163,7 +163,7 @@ my ($rc, $out, $err) = $node->psql(
 	"SELECT dataflows.dashboard_token('1 year')",
 	extra_params => [ '-U', 'app' ]);
 
-like($err, qr/a token of the page cannot be good for 1 year/, 'a token is not for ever');
+like($err, qr/a token of the page cannot be valid for 1 year/, 'a token is not for ever');
 
 # ---- who sees what -------------------------------------------------------------------------------
 

@@ -116,7 +116,7 @@ is($browser->name_of('input[name=token]'), 'Token', 'the field has a name');
 is($browser->js('return document.activeElement.name'), 'token', 'and the focus');
 $browser->type('input[name=token]', 'f' x 64);
 $browser->press('Log in', 'main');
-ok($browser->sees('#notice', qr/this token is not good/), 'a wrong token is told so');
+ok($browser->sees('#notice', qr/this token is not valid/), 'a wrong token is told so');
 $browser->complaints;    # the 401s of these
 $browser->type('input[name=token]', $token);
 $browser->press('Log in', 'main');

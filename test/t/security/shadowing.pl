@@ -50,7 +50,7 @@ $node->safe_psql(
 my @before = (
 	[
 		'it is another role\'s',
-		'42501: schema "dataflows" is there already and belongs to role "eve"',
+		'42501: schema "dataflows" exists already and belongs to role "eve"',
 		[ eve => 'CREATE SCHEMA dataflows' ]
 	],
 	[
@@ -371,7 +371,7 @@ for my $trapdoor (
 	$said = says($super, 'ALTER EXTENSION dataflows UPDATE', $db);
 	like(
 		$said,
-		qr/ERROR:  42501: (function|operator) .* may be called instead of.*HINT:  Drop it/s,
+		qr/ERROR:  42501: (function|operator) .* may be called instead of.*HINT:  Find out who created it/s,
 		'it refuses to run beside: ' . substr($trapdoor, 0, 50));
 	is($node->safe_psql($db, "SELECT extversion FROM pg_extension WHERE extname = 'dataflows'"),
 		'0.1', 'and leaves all as it was');

@@ -171,7 +171,7 @@ my $elsewhere = refusal($node, 'shop', 'app',
 	q{SELECT dataflows.schedule('it''s due', '* * * * *', 'report', '{"for": "o''neil"}')});
 like(
 	$elsewhere,
-	qr/ERROR:  55000: .*pg_cron lives in database "postgres".*HINT:  As a superuser in .*, call: /s,
+	qr/ERROR:  55000: .*pg_cron runs in database "postgres".*HINT:  As a superuser in .*, call: /s,
 	'elsewhere the error says where pg_cron is');
 my ($statement) = $elsewhere =~ /call: (SELECT cron\.schedule_in_database\(.*\))$/m;
 isnt($statement, undef, 'and gives the whole statement') or diag($elsewhere);

@@ -245,7 +245,7 @@ my $log_at = -s $node->logfile;
 is(scalar(grep { post('/decided', '{"write": 1}')->{status} == 503 } 1 .. 30),
 	30, 'anybody may send what fails');
 my @lines = PostgreSQL::Test::Utils::slurp_file($node->logfile, $log_at) =~
-	/could not carry out a delivery to webhook "\/decided"/g;
+	/could not handle a delivery to webhook "\/decided"/g;
 
 cmp_ok(scalar(@lines), '<=', 2, 'and does not fill the log');
 
