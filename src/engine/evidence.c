@@ -8,7 +8,7 @@
 #include "postgres.h"
 
 #include "engine/evidence.h"
-#include "engine/run_steps.h"
+#include "engine/replay.h"
 #include "engine/step_spec.h"
 #include "engine/transition.h"
 #include "guc.h"

@@ -11,8 +11,6 @@
 #include "postgres.h"
 
 #include "engine/mail_message.h"
-#include "engine/outcome.h"
-#include "engine/outgoing.h"
 #include "mb/pg_wchar.h"
 #include "shared/header.h"
 #include "shared/json.h"

@@ -10,11 +10,10 @@
 
 #include "engine/blocked.h"
 #include "engine/child_run.h"
-#include "engine/run_due.h"
 #include "engine/evidence.h"
 #include "engine/operator.h"
-#include "engine/outcome.h"
-#include "engine/run_steps.h"
+#include "engine/replay.h"
+#include "engine/run_due.h"
 #include "engine/step_kind.h"
 #include "engine/transition.h"
 #include "engine/undo_outcome.h"

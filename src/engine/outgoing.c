@@ -10,9 +10,9 @@
 #include "postgres.h"
 
 #include "engine/evidence.h"
-#include "engine/outcome.h"
 #include "engine/outgoing.h"
 #include "engine/step_error.h"
+#include "engine/step_key.h"
 #include "engine/step_kind.h"
 #include "engine/step_spec.h"
 #include "engine/template.h"
@@ -23,21 +23,6 @@
 #include "shared/json.h"
 #include "types/base.h"
 #include "utils/memutils.h"
-
-bool
-df_probe_render(DfRun *run, DfStep *step, char **path, Jsonb **body, char **missing)
-{
-	const DfStepSpec *spec = df_step_spec(run, step);
-	DfTemplateVars vars;
-
-	df_step_vars(run, step, &vars);
-	*missing = NULL;
-	*body = spec->probe_body;
-	*path = df_template_path(spec->probe, &vars, missing);
-	if (*path != NULL && *body != NULL)
-		*body = df_template_body(*body, &vars, missing);
-	return *missing == NULL;
-}
 
 static bool
 probe_request(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why)

@@ -13,4 +13,9 @@ extern void df_replay_index(DfRun *run, DfStep *step);
 extern DfStep *df_replay_named(DfRun *run, const char *name); /* by its whole name; NULL = none */
 extern int df_replay_uncalled(const DfRun *run, const char **which);
 
+/* the name under which a call of `name` is recorded, of the body or of on_failure */
+extern const char *df_run_step_name(const DfRun *run, const char *name);
+/* of on_failure, not of the body */
+extern bool df_is_handler_step(const DfStep *step);
+
 #endif /* DF_REPLAY_H */

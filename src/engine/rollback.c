@@ -10,10 +10,11 @@
 
 #include "engine/blocked.h"
 #include "engine/child_run.h"
-#include "engine/run_due.h"
 #include "engine/entry.h"
 #include "engine/park.h"
+#include "engine/replay.h"
 #include "engine/rollback.h"
+#include "engine/run_due.h"
 #include "engine/run_failure.h"
 #include "engine/run_steps.h"
 #include "engine/step_error.h"

@@ -14,21 +14,6 @@
 #include "types/run.h"
 #include "utils/memutils.h"
 
-/* on_failure has step names of its own, so that they cannot meet those of the body */
-#define HANDLER_PREFIX "on_failure/"
-
-const char *
-df_run_step_name(const DfRun *run, const char *name)
-{
-	return run->row.state == DF_RUN_ROLLING_BACK ? psprintf(HANDLER_PREFIX "%s", name) : name;
-}
-
-bool
-df_is_handler_step(const DfStep *step)
-{
-	return strncmp(step->name, HANDLER_PREFIX, strlen(HANDLER_PREFIX)) == 0;
-}
-
 bool
 df_step_ended(const DfStep *step)
 {

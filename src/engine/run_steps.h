@@ -7,10 +7,6 @@
 
 #include "types/run.h"
 
-/* the name under which a call of `name` is recorded, of the body or of on_failure */
-extern const char *df_run_step_name(const DfRun *run, const char *name);
-/* of on_failure, not of the body */
-extern bool df_is_handler_step(const DfStep *step);
 /* whether the body may go on past this step */
 extern bool df_step_ended(const DfStep *step);
 extern bool df_undo_in_progress(const DfStep *step);

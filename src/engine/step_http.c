@@ -12,7 +12,6 @@
 #include "catalog/pg_type.h"
 #include "engine/body.h"
 #include "engine/evidence.h"
-#include "engine/outcome.h"
 #include "engine/outgoing.h"
 #include "engine/read_response.h"
 #include "engine/step_api.h"

@@ -9,12 +9,13 @@
 #ifndef DF_STEP_KIND_H
 #define DF_STEP_KIND_H
 
-#include "engine/outgoing.h"
 #include "flow/flow.h"
 #include "flow/meaning.h"
 #include "shared/json.h"
 #include "types/response.h"
 #include "types/run.h"
+
+struct DfOutgoing; /* engine/outgoing.h */
 
 typedef struct DfStepOps
 {
@@ -40,7 +41,7 @@ typedef struct DfStepOps
 	bool sends_requests;
 
 	/* the request for step->phase; false with *why if it cannot be made.  NULL: it has none */
-	bool (*outgoing)(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why);
+	bool (*outgoing)(DfRun *run, DfStep *step, struct DfOutgoing *out, bool form, char **why);
 
 	/* the output in a response of 2xx; *unusable = the body cannot be read */
 	Jsonb *(*output)(DfRun *run, DfStep *step, const DfResponse *response, bool *unusable);

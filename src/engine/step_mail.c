@@ -11,9 +11,9 @@
 
 #include "engine/body.h"
 #include "engine/mail_message.h"
-#include "engine/outcome.h"
 #include "engine/outgoing.h"
 #include "engine/step_api.h"
+#include "engine/step_key.h"
 #include "engine/step_kind.h"
 #include "engine/template.h"
 #include "fdw/system.h"

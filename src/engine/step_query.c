@@ -11,9 +11,8 @@
 #include "postgres.h"
 
 #include "engine/attempt.h"
-#include "engine/evidence.h"
 #include "engine/body.h"
-#include "engine/outcome.h"
+#include "engine/evidence.h"
 #include "engine/step_api.h"
 #include "engine/step_kind.h"
 #include "engine/step_query.h"

@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "engine/body.h"
-#include "engine/outcome.h"
 #include "engine/outgoing.h"
 #include "engine/step_api.h"
 #include "engine/step_kind.h"

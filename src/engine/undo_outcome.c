@@ -9,8 +9,6 @@
 
 #include "engine/attempt.h"
 #include "engine/evidence.h"
-#include "engine/outcome.h"
-#include "engine/outgoing.h"
 #include "engine/step_error.h"
 #include "engine/step_kind.h"
 #include "engine/step_spec.h"

@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "engine/outcome.h"
+#include "engine/outgoing.h"
 #include "engine/run_failure.h"
 #include "engine/transition.h"
 #include "guc.h"

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "engine/outgoing.h"
 #include "guc.h"
 #include "http/url.h"
 #include "shared/encoding.h"

@@ -9,7 +9,6 @@
 #include "postgres.h"
 
 #include "engine/attempt.h"
-#include "engine/outcome.h"
 #include "store/xact.h"
 #include "worker/turn.h"
 

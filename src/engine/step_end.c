@@ -1,0 +1,60 @@
+/*
+ * engine/step_end.c
+ *	  How a step that calls a system ends: done, accepted in doubt, or left to a person.
+ *
+ * Runs in a worker, in its recording transaction, on structs in memory.  outcome.c and
+ * probe.c apply here what flow/doubt.c has decided.  Never decide anything here.
+ */
+#include "postgres.h"
+
+#include "engine/read_response.h"
+#include "engine/run_failure.h"
+#include "engine/step_end.h"
+#include "engine/step_error.h"
+#include "engine/step_key.h"
+#include "engine/transition.h"
+#include "engine/undo_outcome.h"
+#include "types/base.h"
+#include "utils/builtins.h"
+
+void
+df_step_done(DfRun *run, DfStep *step, const DfResponse *response, Jsonb *output)
+{
+	char *missing = NULL;
+
+	step->status = response->status;
+	step->output = output;
+	step->answer = df_response_headers(response, run->cxt);
+	step->error = NULL;
+	df_step_transition(run, step, DF_STEP_SUCCEED);
+	if (!df_step_render_undo(run, step, &missing))
+		df_run_get_stuck(
+			run, DF_ERR_STEP_FAILED,
+			psprintf("the undo of step \"%s\" cannot be rendered: the answer has no field \"%s\"",
+					 step->name, missing),
+			psprintf("Correct the undo in the function for later runs. To go on with "
+					 "this one: SELECT dataflows.retry('%s'); if it is undone later, this step is "
+					 "left for a person. To undo the rest of it now: SELECT dataflows.cancel('%s', "
+					 "'why');",
+					 run->id_text, run->id_text));
+}
+
+/* doubt => 'accept': the error says what was accepted, by whatever is in it already */
+void
+df_step_say_accepted(DfRun *run, DfStep *step)
+{
+	step->error = df_error_flag(run, step->error, "accepted", true);
+}
+
+/* what a person is to do about a step in doubt, with the calls to make */
+char *
+df_step_remedy(const DfRun *run, const DfStep *step)
+{
+	char *name = quote_literal_cstr(step->name);
+
+	return psprintf("Look in system \"%s\" for what the step was to do (its key is \"%s\"). If it "
+					"is there: SELECT dataflows.resolve('%s', %s, 'done', 'who saw it', '{\"id\": "
+					"\"...\"}'); with the record as the output. If it is not: SELECT "
+					"dataflows.resolve('%s', %s, 'not_done', 'who looked');",
+					step->system, df_step_key(run, step), run->id_text, name, run->id_text, name);
+}
