@@ -104,7 +104,7 @@ plan_items(DfRun *run, DfUndoItem *items, int *nitems)
 		/* if its doubt may still be resolved, wait for that as for a response */
 		item->state = df_step_ended(step) ? step->state : DF_STEP_SENT;
 		item->undo_state = step->undo_state;
-		item->has_undo = !step->evidence.kept &&
+		item->has_undo = df_step_ops(step)->undo != NULL && !step->evidence.kept &&
 			(step->undo != NULL || df_step_spec(run, step)->undo != NULL);
 		item->before_pivot = pivot != NULL && i < pivot->index;
 		if (df_step_ops(step)->undo_item != NULL)

@@ -120,7 +120,7 @@ df_run_settle_waits(DfRun *run)
 	{
 		DfStep *step = run->steps[i];
 
-		if (step->state == DF_STEP_WAITING)
+		if (step->state == DF_STEP_WAITING && df_step_ops(step)->settle != NULL)
 			df_step_ops(step)->settle(run, step, now);
 	}
 }

@@ -21,6 +21,9 @@ typedef struct DfStepOps
 {
 	DfStepKind kind;
 
+	/* it has just been read from its row.  NULL: nothing to do */
+	void (*loaded)(DfStep *step);
+
 	/* ---- going forward --------------------------------------------------- */
 
 	/*
@@ -29,7 +32,7 @@ typedef struct DfStepOps
 	 */
 	void (*due)(DfRun *run, DfStep *step);
 
-	/* it is `waiting`: ends it if its event or its time has come */
+	/* it is `waiting`: ends it if its event or its time has come.  NULL: it never waits */
 	void (*settle)(DfRun *run, DfStep *step, TimestampTz now);
 
 	/* what it or its undo waits for, in words; NULL = only for its next try */
@@ -49,7 +52,7 @@ typedef struct DfStepOps
 	/* the status that the breaker counts, in terms of HTTP.  NULL: that of the response */
 	int (*http_status)(const DfResponse *response, DfMeaning meaning);
 
-	/* ---- undo, retry ----------------------------------------------------- */
+	/* ---- undo and retry() ----------------------------------------------- */
 
 	/* its undo is due: marks it to_send or to_run_sql, or ends the undo.  NULL: it has none */
 	void (*undo)(DfRun *run, DfStep *step);
@@ -73,9 +76,6 @@ typedef struct DfStepOps
 
 	/* what response() returns.  NULL: status, headers and body */
 	Jsonb *(*response)(const DfStep *step);
-
-	/* it has just been read from its row.  NULL: nothing to do */
-	void (*loaded)(DfStep *step);
 } DfStepOps;
 
 extern const DfStepOps *df_step_ops(const DfStep *step);

@@ -144,29 +144,31 @@ static const DfSystemPolicy sql_policy = {
 		.max_ms = 60000,
 		.for_ms = INT64CONST(24) * 3600 * 1000}};
 
+/* the undo gets the output as its $1 */
+static Jsonb *
+undo_args(const Jsonb *output)
+{
+	const char *text = output == NULL
+		? "null"
+		: JsonbToCString(NULL, unconstify(JsonbContainer *, &output->root), VARSIZE(output));
+	char *array = psprintf("[%s]", text);
+
+	return df_json_parse(array, strlen(array), CurrentMemoryContext);
+}
+
 const char *
 df_query_sql(DfRun *run, DfStep *step, Jsonb **args, bool *result_arg)
 {
-	Jsonb *output;
-
-	*args = NULL;
 	*result_arg = step->phase == DF_PHASE_UNDO;
-	if (!*result_arg)
+	if (*result_arg)
 	{
-		if (step->body != NULL)
-			*args = df_json_parse(step->body, strlen(step->body), CurrentMemoryContext);
-		return step->request;
+		*args = undo_args(step->output);
+		return step->undo;
 	}
-	output = step->output;
-	if (output != NULL)
-	{
-		char *text = psprintf("[%s]", JsonbToCString(NULL, &output->root, VARSIZE(output)));
-
-		*args = df_json_parse(text, strlen(text), CurrentMemoryContext);
-	}
-	else
-		*args = df_json_parse("[null]", strlen("[null]"), CurrentMemoryContext);
-	return step->undo;
+	*args = step->body == NULL
+		? NULL
+		: df_json_parse(step->body, strlen(step->body), CurrentMemoryContext);
+	return step->request;
 }
 
 static Jsonb *
@@ -212,7 +214,7 @@ is_no_fault(const DfSqlOutcome *outcome, bool timed_out)
 
 /* the pause grows with the time that the step has waited */
 static void
-wait_for_better_times(DfRun *run, DfStep *step, const DfSqlOutcome *outcome)
+wait_without_attempt(DfRun *run, DfStep *step, const DfSqlOutcome *outcome)
 {
 	bool undo = step->phase == DF_PHASE_UNDO;
 	TimestampTz since = undo && step->undo_since != DF_NEVER ? step->undo_since : step->started_at;
@@ -280,7 +282,7 @@ df_query_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool tim
 
 	step->to_run_sql = false;
 	if (is_no_fault(outcome, timed_out))
-		wait_for_better_times(run, step, outcome);
+		wait_without_attempt(run, step, outcome);
 	else if (step->phase == DF_PHASE_UNDO)
 		undo_outcome(run, step, outcome, transient);
 	else
