@@ -181,6 +181,7 @@ want_coordinator(DfSlot *slot, TimestampTz not_before, const char *reason)
 	strlcpy(slot->reason, reason, sizeof(slot->reason));
 }
 
+/* its process has ended, not for want of work */
 static void
 want_again(DfSlot *slot)
 {
@@ -209,36 +210,27 @@ coordinator_ended(DfSlot *slot)
 	want_again(slot);
 }
 
+/* have it repeated: by the slot of the coordinator that waits for it, or by its own */
 static void
-check_ended(DfSlot *slot)
+check_failed(DfSlot *check, DfSlot *coordinator)
 {
-	DfSlot *coordinator = df_slot_find(DF_SLOT_COORDINATOR, slot->database, InvalidOid);
-	Oid owner = slot->owner;
-
-	if (slot->end != DF_END_RETIRED)
-	{
-		if (coordinator == NULL)
-			want_again(slot);
-		else
-		{
-			if (coordinator->state == DF_PROC_WANTED)
-			{
-				coordinator->end = slot->end;
-				want_again(coordinator);
-			}
-			df_slot_free(slot);
-		}
-		return;
-	}
-	if (coordinator == NULL && OidIsValid(owner))
-	{
-		want_coordinator(slot, df_now(), "");
-		slot->owner = owner;
-		return;
-	}
-	df_slot_free(slot);
 	if (coordinator == NULL)
+	{
+		want_again(check);
 		return;
+	}
+	if (coordinator->state == DF_PROC_WANTED)
+	{
+		coordinator->end = check->end;
+		want_again(coordinator);
+	}
+	df_slot_free(check);
+}
+
+/* the extension's owner is known now, InvalidOid = there is no extension */
+static void
+check_succeeded(DfSlot *coordinator, Oid owner)
+{
 	if (df_slot_is_up(coordinator))
 	{
 		coordinator->woken = true;
@@ -252,6 +244,28 @@ check_ended(DfSlot *slot)
 	}
 	else if (coordinator->pid == 0)
 		df_slot_free(coordinator);
+}
+
+static void
+check_ended(DfSlot *check)
+{
+	DfSlot *coordinator = df_slot_find(DF_SLOT_COORDINATOR, check->database, InvalidOid);
+	Oid owner = check->owner;
+
+	if (check->end != DF_END_RETIRED)
+		check_failed(check, coordinator);
+	else if (coordinator == NULL && OidIsValid(owner))
+	{
+		/* the slot of the check becomes the coordinator's */
+		want_coordinator(check, df_now(), "");
+		check->owner = owner;
+	}
+	else
+	{
+		df_slot_free(check);
+		if (coordinator != NULL)
+			check_succeeded(coordinator, owner);
+	}
 }
 
 static bool
