@@ -453,7 +453,8 @@ is( $node->safe_psql(
 	'as the view says');
 $run = slow('wait', { workflow => 'careful' });
 ok(state_is($run, 'stuck'), "with on_error => 'stuck' a deadline is a matter for people");
-my $first = sql("SELECT deadline FROM dataflows.runs WHERE run = '$run'");
+my $first =
+	$node->safe_psql('postgres', "SELECT deadline FROM dataflows.runs WHERE run = '$run'");
 app("SELECT dataflows.retry('$run')");
 # it may be stuck again before anybody sees it wait
 ok( wait_until(
