@@ -15,8 +15,9 @@
 #include "shared/clock.h"
 #include "types/base.h"
 
-bool
-df_step_unwanted(const DfRun *run, const DfStep *step)
+/* of a body that is being rolled back, not of its on_failure */
+static bool
+is_unwanted(const DfRun *run, const DfStep *step)
 {
 	return run->row.state == DF_RUN_ROLLING_BACK && !df_is_handler_step(step);
 }
@@ -35,7 +36,7 @@ df_step_case(DfRun *run, DfStep *step, const DfSystemPolicy *policy)
 		about.retry = df_step_retry(run, step, &policy->retry);
 	about.undo_for_ms = (int64) df_undo_for * 1000;
 	about.first_round = run->row.round_n == 0;
-	about.unwanted = df_step_unwanted(run, step);
+	about.unwanted = is_unwanted(run, step);
 	about.now = df_now();
 	about.jitter = df_random();
 	return about;

@@ -19,9 +19,6 @@ extern void df_step_know(DfStep *step, const DfEvidence *evidence);
 /* what is to leave for the step now that it is due: itself or its probe */
 extern DfPhase df_step_phase(DfRun *run, DfStep *step);
 
-/* of a body that is being rolled back, not of its on_failure */
-extern bool df_step_unwanted(const DfRun *run, const DfStep *step);
-
 /* DF_NEVER = the budget is used up */
 extern TimestampTz df_step_next_try(DfRun *run, DfStep *step, const DfResponse *response,
 									const DfSystemPolicy *policy);

@@ -104,8 +104,9 @@ begin_answer(DfResponse *response, const char *line, size_t len)
 		response->status = 0;
 }
 
-int64
-df_response_retry_after(const char *value)
+/* Retry-After in ms from now, capped; -1 if it cannot be understood */
+static int64
+read_retry_after(const char *value)
 {
 	int64 ms;
 	char *end;
@@ -145,7 +146,7 @@ note_header(DfResponse *response, const char *name, const char *value, size_t le
 	else if (strcmp(name, "retry-after") == 0)
 	{
 		copy_value(text, sizeof(text), value, len);
-		response->retry_after_ms = df_response_retry_after(text);
+		response->retry_after_ms = read_retry_after(text);
 	}
 	else if (strcmp(name, "content-length") == 0)
 	{

@@ -14,7 +14,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 RULES='include-arrows spi-room sql-room curl-room mhd-room clock-room transaction-room
 version-room transition-room sql-state-room store-names http-quiet function-length essay
-banned-function machine-path sql-comment sql-replace sql-qualified state-diagram'
+banned-function dead-extern machine-path sql-comment sql-replace sql-qualified state-diagram'
 
 . "$here/common.bash"
 
@@ -175,6 +175,31 @@ rule_function_length()
 		}') >>"$offences"
 }
 
+# What the server looks up by name is marked PGDLLEXPORT; who else declares a function
+# for others has them.
+rule_dead_extern()
+{
+	(cd "$views/code" && c_files | tr '\n' '\0' | xargs -0 -r perl -e '
+		my (%users, @declared);
+		for my $file (@ARGV)
+		{
+			open(my $in, "<", $file) or die "$file: $!";
+			while (<$in>)
+			{
+				push @declared, [ "$file:$.", $1, $file ]
+					if $file =~ /^src.*\.h$/ && /^extern\b(?!.*PGDLLEXPORT)[^(]*?\b(\w+)\(/;
+				$users{$_}{$file} = 1 for /\w+/g;
+			}
+		}
+		for (@declared)
+		{
+			my ($where, $name, $header) = @$_;
+			my @others = grep { $_ ne $header } keys %{ $users{$name} };
+			print "$where: dead-extern: only one file has $name(): make it static, or delete it\n"
+				if @others < 2;
+		}') >>"$offences"
+}
+
 rule_essay()
 {
 	local file
@@ -256,6 +281,7 @@ rule_states
 rule_store_names
 rule_http_quiet
 rule_function_length
+rule_dead_extern
 rule_essay
 rule_words
 rule_sql

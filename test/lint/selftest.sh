@@ -198,6 +198,12 @@ plant_style()
 	c fdw ok '	copy = pstrdup(text);'
 	function_of 100 ok
 	function_of 101 function-length
+	essay src/flow/planted_extern.h >src/flow/planted_extern.h
+	line src/flow/planted_extern.h 9 dead-extern 'extern int df_planted_alone(void);'
+	line src/flow/planted_extern.h 10 ok 'extern int df_planted_called(void);'
+	line src/flow/planted_extern.h 11 ok 'extern PGDLLEXPORT int df_planted_looked_up(void);'
+	c flow ok 'int df_planted_alone(void) { return df_planted_called(); }'
+	c worker ok 'int df_planted_called(void) { return 1; }'
 	c flow banned-function '	strcpy(a, b);'
 	c flow banned-function '	n = atoi(a);'
 	c flow ok '	strlcpy(a, b, n); snprintf(a, n, "strcpy(a, b)"); pg_strtoint32(a);'

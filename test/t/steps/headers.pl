@@ -90,7 +90,8 @@ for my $name (@transport, 'Idempotency-Key')
 	}
 	my ($state, $why) = outcome(begin({ lc $name => 'x' }));
 	isnt($state, 'completed', "a step: $name");
-	like($why, qr/step .* must not set header .*, which the engine writes itself/, 'says who writes it')
+	like($why, qr/step .* must not set header .*, which the engine writes itself/,
+		'says who writes it')
 	  or diag($why);
 }
 is(heard(), 0, 'nothing was sent');
