@@ -128,8 +128,9 @@ is_header_option(const char *name)
 	return strncmp(name, HEADER_PREFIX, HEADER_PREFIX_LEN) == 0;
 }
 
-const DfOption *
-df_option_find(const char *name, Oid catalog)
+/* the option of that name in that catalog, or NULL */
+static const DfOption *
+find_option(const char *name, Oid catalog)
 {
 	if (is_header_option(name))
 		return &header_option;
@@ -140,8 +141,8 @@ df_option_find(const char *name, Oid catalog)
 }
 
 /* turning something off that is off by default needs no right */
-bool
-df_option_needs_superuser(const DfOption *option, const char *value)
+static bool
+needs_superuser(const DfOption *option, const char *value)
 {
 	bool on;
 
@@ -247,7 +248,7 @@ refuse_name(const char *name, Oid catalog, DfOptionProblem *problem)
 	const char *nearest = nearest_option(name, catalog);
 	char *hint;
 
-	if (df_option_find(name, other) != NULL)
+	if (find_option(name, other) != NULL)
 		hint = psprintf("\"%s\" is an option of a %s, not of a %s.", name,
 						catalog_name(other), catalog_name(catalog));
 	else if (pg_strncasecmp(name, "header", 6) == 0)
@@ -536,7 +537,7 @@ mapping_complete(const DfSystem *system, DfOptionProblem *problem)
 static bool
 set_option(DfSystem *system, Oid catalog, DefElem *def, int first, DfOptionProblem *problem)
 {
-	const DfOption *option = df_option_find(def->defname, catalog);
+	const DfOption *option = find_option(def->defname, catalog);
 	const char *why;
 
 	if (option == NULL)
@@ -672,9 +673,9 @@ check_rights(Oid catalog, List *options)
 	foreach (lc, options)
 	{
 		DefElem *def = lfirst_node(DefElem, lc);
-		const DfOption *option = df_option_find(def->defname, catalog);
+		const DfOption *option = find_option(def->defname, catalog);
 
-		if (option != NULL && df_option_needs_superuser(option, strVal(def->arg)))
+		if (option != NULL && needs_superuser(option, strVal(def->arg)))
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					 errmsg("permission denied to set option \"%s\"", option->name),

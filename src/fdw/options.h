@@ -56,12 +56,6 @@ typedef struct DfOptionProblem
 	char *hint;
 } DfOptionProblem;
 
-/* the option of that name in that catalog, or NULL */
-extern const DfOption *df_option_find(const char *name, Oid catalog);
-
-/* whether the option as set here may be set by superusers only */
-extern bool df_option_needs_superuser(const DfOption *option, const char *value);
-
 /* sets all defaults */
 extern void df_options_preset(DfSystem *system);
 

@@ -43,7 +43,4 @@ extern void df_response_next(DfResponse *response);
 extern size_t df_response_header(char *data, size_t size, size_t count, void *response);
 extern size_t df_response_body(char *data, size_t size, size_t count, void *response);
 
-/* Retry-After in milliseconds from now, capped; -1 if it cannot be parsed */
-extern int64 df_response_retry_after(const char *value);
-
 #endif /* DF_HTTP_RESPONSE_H */

@@ -25,7 +25,6 @@ typedef struct DfMail
 	/* the last reply, complete or not */
 	char reply[2048]; /* its lines, without CR, joined by LF */
 	size_t reply_len;
-	size_t line_start; /* where the present line begins in the reply */
 	size_t line_len; /* of the present line, even where it is not kept */
 	char line_head[5]; /* "250-" */
 	bool whole;

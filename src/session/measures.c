@@ -133,7 +133,8 @@ add_processes(List *samples)
 	for (int kind = DF_SLOT_COORDINATOR; kind <= DF_SLOT_INGRESS; kind++)
 	{
 		sample = new_sample(&samples, "dataflows_processes_waiting",
-							"Processes that wait for one of the server's max_worker_processes.", "gauge");
+							"Processes that wait for one of the server's max_worker_processes.",
+							"gauge");
 		sample->labels[0] = "process";
 		sample->values[0] = df_slot_kind_name((DfSlotKind) kind);
 		sample->value = processes.waiting[kind];

@@ -49,12 +49,14 @@ sub arrivals
 		grep { $_->{at} > ($after // 0) } @{ $systems->requests($system) };
 }
 
+# Until when the old limit held for sure, and since when the new one does.
 sub alter
 {
 	my ($system, $options) = @_;
+	my $before = time();
 
 	$node->safe_psql('postgres', "ALTER SERVER $system OPTIONS ($options)");
-	return time();
+	return ($before, time());
 }
 
 # at least so many have arrived
@@ -73,26 +75,26 @@ alter('crm', "ADD max_concurrency '2'");
 $systems->config('crm', latency_ms => 100);
 start_runs('one', 'crm', 'places', 300);
 ok(until_arrived('crm', 40), 'under way with two places');
-my $wider = alter('crm', "SET max_concurrency '12'");
+my ($until_wider, $wider) = alter('crm', "SET max_concurrency '12'");
 
 ok(until_arrived('crm', 120), 'and with twelve');
-my $narrower = alter('crm', "SET max_concurrency '1'");
+my (undef, $narrower) = alter('crm', "SET max_concurrency '1'");
 my $before = number_of($node, "SELECT requests FROM dataflows.systems WHERE system = 'crm'");
 
 ok(until_arrived('crm', $before + 30), 'and with one');
-my $wide = alter('crm', "SET max_concurrency '50'");
+my ($until_wide) = alter('crm', "SET max_concurrency '50'");
 
 ok(wait_for_runs($node, ['completed'], 40), 'all complete');
 my @at = arrivals('crm');
 
 is(scalar(@at), 300, 'each request once');
-my $peak = most_together(grep { $_->{at} < $wider } @at);
+my $peak = most_together(grep { $_->{at} < $until_wider } @at);
 cmp_ok($peak, '<=', 2, "never more than two at first: $peak");
 $peak = most_together(grep { $_->{at} >= $wider && $_->{at} < $narrower } @at);
 cmp_ok($peak, '<=', 12, "never more than twelve then: $peak");
 cmp_ok($peak, '>', 2, 'and more than two are used');
 # what was on the wire when it was changed is answered first
-my @narrow = grep { $_->{at} >= $narrower && $_->{at} < $wide } @at;
+my @narrow = grep { $_->{at} >= $narrower && $_->{at} < $until_wide } @at;
 $peak = most_together(@narrow[ 13 .. $#narrow ]);
 is($peak, 1, 'then one at a time');
 is(scalar(grep { $_->[0] != 1 } values %{ $systems->summary('crm') }),
