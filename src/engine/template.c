@@ -4,10 +4,9 @@
  *
  * Runs in workers and in sessions that simulate; pure but for memory: no SQL, no
  * state.  Values go into a path percent-encoded and into a body as JSON, never
- * as text that is parsed again, so that no answer of a system can say more than
- * a value.
+ * as text that is parsed again: what a system responds stays a value.
  *
- * "run", "run_key", "idempotency_key" and "request" are the engine's own words;
+ * "run", "run_key", "idempotency_key" and "request" are fields of the engine;
  * every other field is one of the response.
  */
 #include "postgres.h"
@@ -186,7 +185,7 @@ whole_value(const Jsonb *json)
 	return value;
 }
 
-/* follows a.b.0.c; NULL if there is nothing */
+/* the value at a path such as a.b.0.c; NULL = none */
 static JsonbValue *
 descend(const Jsonb *json, const char *path, int len)
 {
@@ -223,7 +222,7 @@ text_value(const char *text)
 	return value;
 }
 
-/* what the field stands for; NULL if there is none, and null is none */
+/* the value of a field; NULL if there is none or it is null */
 static JsonbValue *
 field_value(const Piece *field, const DfTemplateVars *vars)
 {
@@ -327,7 +326,7 @@ df_template_path(const char *tmpl, const DfTemplateVars *vars, char **missing)
 	return render(tmpl, vars, true, missing);
 }
 
-/* a string that is only a field becomes its value, containers too */
+/* a string that is nothing but a field becomes its value, an object or array too */
 static JsonbValue *
 render_string(const JsonbValue *string, const DfTemplateVars *vars, char **missing)
 {
@@ -488,7 +487,7 @@ form_container(StringInfo out, const char *prefix, JsonbContainer *container)
 	}
 }
 
-/* keys a[b] and a[0]; null is left out; a body that is one value is that value */
+/* as a form: keys a[b] and a[0], without nulls; a body that is a single value stays that value */
 char *
 df_body_form(const Jsonb *body)
 {

@@ -6,15 +6,14 @@
  * connection and authenticates (CURLOPT_CONNECT_ONLY); from MAIL FROM on, the
  * dialogue is ours, over curl_easy_send() and curl_easy_recv().  There are two
  * reasons.  libcurl's own upload waits for the reply to the message in a call
- * that blocks (smtp_done), so that one mail server that thinks would hold up
- * every other request of the worker.  And what a failure means depends on one
- * fact alone, whether the line with the dot may have left: here that is seen,
- * not guessed.  Before it a mail is certainly not accepted, whatever happens;
- * after it, only a reply tells.
+ * that blocks (smtp_done), so that one slow mail server would hold up every other
+ * request of the worker.  And what a failure means depends on one fact alone,
+ * whether the line with the dot may have left: here that is known.  Before it a
+ * mail is certainly not accepted; after it, only a reply tells.
  *
  * Each mail has a multi handle of its own, because in a shared one libcurl may
- * close a connection that it takes for idle.  No connection is used twice: a
- * stale one would be one more way to lose a reply.
+ * close a connection that it takes for idle.  No connection is used twice: on a
+ * stale one a reply can be lost.
  *
  * A recipient that is refused ends the mail before DATA: all of them get it, or
  * none.
@@ -31,7 +30,7 @@
 #define MAX_LINE 998
 #define CODE_START_DATA 354
 
-/* ---- is it a mail? -------------------------------------------------------- */
+/* ---- checks --------------------------------------------------------------- */
 
 static bool
 is_path(const char *address)
@@ -372,7 +371,7 @@ quit(DfExchange *exchange)
 
 /* Acts on a complete reply: the next turn, or the end. */
 static bool
-hear(DfExchange *exchange, DfMailEnd *end)
+take_reply(DfExchange *exchange, DfMailEnd *end)
 {
 	DfMail *mail = exchange->mail;
 	int code = mail->code;
@@ -429,7 +428,7 @@ read_replies(DfExchange *exchange, DfMailEnd *end)
 		if (code != CURLE_OK || len == 0)
 			return lost(exchange, end);
 		for (i = 0; i < len; i++)
-			if (read_char(exchange->mail, bytes[i]) && hear(exchange, end))
+			if (read_char(exchange->mail, bytes[i]) && take_reply(exchange, end))
 				return true;
 	}
 	return false;
