@@ -217,7 +217,7 @@ look_again_later(DfStep *step)
 
 /* the right to start a workflow does not include reading what another role's run returned */
 static bool
-may_see(const DfChildLook *look)
+may_see(const DfChildRun *look)
 {
 	return df_sight(GetUserId(), look->owner, look->owner_name, look->started_by) == DF_SEES_ALL;
 }
@@ -252,11 +252,11 @@ static void
 poll_attached(DfRun *run, DfStep *step)
 {
 	pg_uuid_t id = uuid_of(df_child_id(step));
-	DfChildLook look;
+	DfChildRun look;
 	DfStore store;
 
 	df_store_enter(&store);
-	df_child_look(&id, &look, store.result_context);
+	df_child_read(&id, &look, store.result_context);
 	df_store_leave(&store);
 	if (!look.found || look.forgotten)
 		fail_step(run, step, 0,
@@ -318,13 +318,13 @@ df_child_undo(DfRun *run, DfStep *step)
 {
 	char *id = df_child_id(step);
 	pg_uuid_t uuid = uuid_of(id);
-	DfChildLook look;
+	DfChildRun look;
 	DfStore store;
 
 	if (step->undo == NULL)
 		step->undo = MemoryContextStrdup(run->cxt, psprintf("undo of run %s", id));
 	df_store_enter(&store);
-	df_child_look(&uuid, &look, store.result_context);
+	df_child_read(&uuid, &look, store.result_context);
 	df_store_leave(&store);
 	if (!look.found)
 		undo_failed(run, step, psprintf("run %s was purged", id));

@@ -16,7 +16,7 @@
 #include "store/rights.h"
 #include "shared/clock.h"
 #include "shared/slots.h"
-#include "store/look.h"
+#include "store/run_progress.h"
 #include "store/store.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -65,7 +65,7 @@ run_text(const pg_uuid_t *run)
 
 /* whoever may see the run may wait for it */
 static void
-require_sight(const pg_uuid_t *run, const DfRunLook *look)
+require_sight(const pg_uuid_t *run, const DfRunProgress *look)
 {
 	Oid role = GetUserId();
 
@@ -74,13 +74,13 @@ require_sight(const pg_uuid_t *run, const DfRunLook *look)
 }
 
 static void
-look_once(const pg_uuid_t *run, DfRunLook *look)
+look_once(const pg_uuid_t *run, DfRunProgress *look)
 {
 	DfStore store;
 	bool found;
 
 	df_store_enter(&store);
-	found = df_run_look(run, look, store.result_context);
+	found = df_run_progress(run, look, store.result_context);
 	df_store_leave(&store);
 	if (!found)
 		ereport(ERROR,
@@ -135,7 +135,7 @@ wait_until_settled(const pg_uuid_t *run, TimestampTz deadline)
 		AllocSetContextCreate(CurrentMemoryContext, "dataflows await", ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(turn);
 	bool seen = false;
-	DfRunLook look;
+	DfRunProgress look;
 	long nap;
 	char *state;
 

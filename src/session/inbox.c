@@ -478,7 +478,7 @@ outcome_argument(FunctionCallInfo fcinfo, int arg)
 }
 
 static bool
-settles(const struct Outcome *outcome, const DfStepLook *step)
+settles(const struct Outcome *outcome, const DfStepStates *step)
 {
 	return (outcome->doubt && step->state == DF_STEP_DOUBT) ||
 		(outcome->failed_undo && step->undo_state == DF_UNDO_FAILED) ||
@@ -489,7 +489,7 @@ Datum
 dataflows_resolve(PG_FUNCTION_ARGS)
 {
 	Ask ask;
-	DfStepLook step;
+	DfStepStates step;
 	const struct Outcome *outcome;
 	Jsonb *output = PG_ARGISNULL(4) ? NULL : PG_GETARG_JSONB_P(4);
 

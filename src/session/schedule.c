@@ -372,7 +372,7 @@ dataflows_cron_job(PG_FUNCTION_ARGS)
 		(has_privs_of_role(caller, ROLE_PG_MONITOR) ||
 		 may_change(caller, &schedule, store.result_context)))
 	{
-		bool has_job = df_cron_look(name, &job, store.result_context);
+		bool has_job = df_cron_job_read(name, &job, store.result_context);
 
 		values[0] = BoolGetDatum(has_job && job.active);
 		nulls[0] = false;

@@ -25,7 +25,7 @@
 #include "storage/procarray.h"
 #include "store/due.h"
 #include "store/identity.h"
-#include "store/look.h"
+#include "store/run_progress.h"
 #include "store/store.h"
 #include "store/subxact.h"
 #include "store/version.h"
@@ -84,7 +84,7 @@ typedef struct Known
 	DfInstallation installation;
 	/* the other version that the schema has; then everything below is unknown */
 	const char *outdated;
-	List *owners; /* of DfOwnerLook */
+	List *owners; /* of DfOwnerWork */
 	int64 live; /* if the database is held: runs that have not ended */
 	const char *why_not; /* why no run moves in this database; NULL = they do */
 	const char *engine_state;
@@ -153,9 +153,9 @@ read_tables(void *arg)
 							 true, 0, false);
 	df_store_enter(&store);
 	df_installation_read(store.result_context, &known->installation);
-	known->owners = df_owners_look(identity, store.result_context);
+	known->owners = df_owners_read(identity, store.result_context);
 	if (known->installation.defined && !known->installation.ours)
-		known->live = df_live_look();
+		known->live = df_count_live_runs();
 	df_store_leave(&store);
 	AtEOXact_GUC(false, level);
 }
@@ -418,19 +418,19 @@ long_body(const Known *known, const DfSlot *slot)
 					ms / 1000, df_body_timeout);
 }
 
-static const DfOwnerLook *
+static const DfOwnerWork *
 owner_look(const Known *known, Oid owner)
 {
 	ListCell *cell;
 
 	foreach (cell, known->owners)
-		if (((DfOwnerLook *) lfirst(cell))->owner == owner)
+		if (((DfOwnerWork *) lfirst(cell))->owner == owner)
 			return lfirst(cell);
 	return NULL;
 }
 
 static const char *
-paused_workflows(const DfOwnerLook *owner)
+paused_workflows(const DfOwnerWork *owner)
 {
 	if (owner == NULL || owner->paused == 0)
 		return NULL;
@@ -519,7 +519,7 @@ missing_coordinator_row(Known *known)
 
 /* why an owner can have no session here, and what to do; NULL = it can */
 static const char *
-role_problem(const Known *known, const DfOwnerLook *owner)
+role_problem(const Known *known, const DfOwnerWork *owner)
 {
 	HeapTuple tuple;
 	const char *problem = NULL;
@@ -551,7 +551,7 @@ role_problem(const Known *known, const DfOwnerLook *owner)
 
 /* why an owner has no process: nothing to do, or a reason */
 static void
-owner_row(Known *known, const DfOwnerLook *owner)
+owner_row(Known *known, const DfOwnerWork *owner)
 {
 	bool due = owner->inbox || (owner->wake_at != DF_NEVER && owner->wake_at <= known->now);
 	Row *row = add_row(known, "worker", due ? "not running" : "not needed");
@@ -588,7 +588,7 @@ make_rows(Known *known)
 	slot_rows(known, DF_SLOT_SQL_WORKER);
 	slot_rows(known, DF_SLOT_INGRESS);
 	foreach (cell, known->owners)
-		if (!has_slot(known, DF_SLOT_WORKER, ((DfOwnerLook *) lfirst(cell))->owner))
+		if (!has_slot(known, DF_SLOT_WORKER, ((DfOwnerWork *) lfirst(cell))->owner))
 			owner_row(known, lfirst(cell));
 }
 

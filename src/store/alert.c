@@ -7,7 +7,7 @@
  * that a run is stuck and as the extension's owner: both are committed, or
  * neither is.  It runs in a subtransaction: whatever is wrong with the alert costs
  * a line in the log, never the record.  The administrator has named the
- * workflow, so nobody's right to start it is asked.  Runs of that workflow, and
+ * workflow, so no role's right to start it is checked.  Runs of that workflow, and
  * those that they call, start no further ones, or one fault would run for ever.
  */
 #include "postgres.h"
@@ -45,11 +45,11 @@ typedef struct Alert
 	const pg_uuid_t *runs;
 	int n;
 	MemoryContext cxt;
-	int told;
-	const char *problem; /* why nobody was told; NULL = nothing is wrong */
+	int sent;
+	const char *problem; /* why no alert was sent; NULL = nothing is wrong */
 } Alert;
 
-/* ---- what is told --------------------------------------------------------- */
+/* ---- what an alert says --------------------------------------------------- */
 
 /*
  * Of a run what a person needs to know, without what went in or out of it; texts
@@ -116,14 +116,14 @@ start_run(Alert *alert, const DfWorkflowRow *workflow, const pg_uuid_t *stuck)
 	run.version = workflow->version;
 	run.started_by = workflow->owner_name;
 	run.input = input;
-	/* the time makes it a key that nobody could take beforehand, to have us wait for him */
+	/* nobody can guess the time, and take the key in a transaction for which we would wait */
 	run.key = psprintf("%s/" INT64_FORMAT,
 					   DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(stuck))),
 					   (int64) run.now + EPOCH_US);
 	if (df_run_insert(&run))
 	{
 		df_wake_owner(workflow->owner);
-		alert->told++;
+		alert->sent++;
 	}
 }
 
@@ -181,7 +181,7 @@ notify(Alert *alert)
 		if (payload == NULL)
 			continue;
 		Async_Notify(channel, payload);
-		alert->told++;
+		alert->sent++;
 	}
 }
 
@@ -211,7 +211,7 @@ alert_stuck(const pg_uuid_t *runs, int n)
 	if (!df_subxact(tell, &alert, true, &error))
 	{
 		alert.problem = error->message;
-		alert.told = 0;
+		alert.sent = 0;
 	}
 	if (alert.problem != NULL)
 		ereport(LOG,
@@ -221,8 +221,8 @@ alert_stuck(const pg_uuid_t *runs, int n)
 				 errhint("Set it to a workflow of this database or to channel:<name>. The runs are "
 						 "in dataflows.stuck."),
 				 errhidestmt(true), errhidecontext(true)));
-	if (alert.told > 0)
-		df_metric_add(DF_METRIC_ALERTS, notified ? "notified" : "started", NULL, NULL, alert.told);
+	if (alert.sent > 0)
+		df_metric_add(DF_METRIC_ALERTS, notified ? "notified" : "started", NULL, NULL, alert.sent);
 	if (alert.problem != NULL)
 		df_metric_add(DF_METRIC_ALERTS, "failed", NULL, NULL, n);
 	MemoryContextSwitchTo(old);

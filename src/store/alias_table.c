@@ -4,7 +4,7 @@
  *
  * Runs in a worker, in its transaction, inside df_store_enter/leave.  The unique
  * index decides between two runs that want one key; an alias whose run has ended
- * is nobody's.  The row is written in the transaction that records the step.
+ * is free.  The row is written in the transaction that records the step.
  */
 #include "postgres.h"
 
@@ -18,7 +18,7 @@
 #include "store/store.h"
 #include "store/subxact.h"
 
-/* how long somebody's open transaction may keep all runs of this worker waiting */
+/* how long an open transaction may keep all runs of this worker waiting */
 #define KEY_WAIT "50ms"
 
 static bool

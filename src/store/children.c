@@ -3,7 +3,7 @@
  *	  Statements between a run and those that it called.
  *
  * Runs in workers and sql workers, in the recording transaction, inside
- * df_store_enter/leave; df_run_depth() and df_child_look() inside bodies too.
+ * df_store_enter/leave; df_run_depth() and df_child_read() inside bodies too.
  * A child is inserted once and is then a run like any other: nothing here may
  * update a run.
  */
@@ -26,7 +26,7 @@
 #include "store/run_start.h"
 #include "store/store.h"
 
-/* how long somebody's open transaction may keep all runs of this worker waiting */
+/* how long an open transaction may keep all runs of this worker waiting */
 #define KEY_WAIT "50ms"
 /* and how often in one turn */
 #define KEY_WAITS 4
@@ -75,7 +75,7 @@ mark_inserted(List *children, uint64 n)
 		if (child == NULL)
 			child = find_child(children, &id);
 		if (child == NULL)
-			elog(ERROR, "a child run was inserted that nobody called");
+			elog(ERROR, "a child run was inserted that no step called");
 		child->inserted = true;
 	}
 }
@@ -180,8 +180,8 @@ insert_or_give_up(List *children, int64 identity, const char *started_by, List *
 }
 
 /*
- * Normally no key is in anybody's hands, and one statement does.  Else the half
- * that has the trouble is looked for, but not for long: what is left is tried
+ * Normally no open transaction holds a key, and one statement does.  Else the half
+ * with that key is searched for, but not for long: what is left is tried
  * again in another turn.
  */
 static void
@@ -261,10 +261,10 @@ df_family_insert(List *rows, const char *sent_by)
 	return oids_of_column(df_batch_run(&batch, own), 0);
 }
 
-/* ---- looks ---------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------- */
 
 void
-df_child_look(const pg_uuid_t *run, DfChildLook *look, MemoryContext cxt)
+df_child_read(const pg_uuid_t *run, DfChildRun *child, MemoryContext cxt)
 {
 	static DfPlan plan = {
 		"SELECT r.state, r.result, r.error, coalesce(r.error ? 'forgotten_at', false),"
@@ -276,17 +276,17 @@ df_child_look(const pg_uuid_t *run, DfChildLook *look, MemoryContext cxt)
 		DF_PARAMS(UUIDOID)};
 	Datum values[1] = {UUIDPGetDatum(run)};
 
-	memset(look, 0, sizeof(*look));
-	look->found = df_plan_run(&plan, values, NULL, 1) > 0;
-	if (!look->found)
+	memset(child, 0, sizeof(*child));
+	child->found = df_plan_run(&plan, values, NULL, 1) > 0;
+	if (!child->found)
 		return;
-	look->state = (DfRunState) df_run_state_of(df_copy_text(cxt, 0, 0));
-	look->result = df_copy_jsonb(cxt, 0, 1);
-	look->error = df_copy_jsonb(cxt, 0, 2);
-	look->forgotten = df_bool(0, 3, false);
-	look->started_by = df_copy_text(cxt, 0, 4);
-	look->owner = DatumGetObjectId(df_value(0, 5));
-	look->owner_name = df_copy_text(cxt, 0, 6);
+	child->state = (DfRunState) df_run_state_of(df_copy_text(cxt, 0, 0));
+	child->result = df_copy_jsonb(cxt, 0, 1);
+	child->error = df_copy_jsonb(cxt, 0, 2);
+	child->forgotten = df_bool(0, 3, false);
+	child->started_by = df_copy_text(cxt, 0, 4);
+	child->owner = DatumGetObjectId(df_value(0, 5));
+	child->owner_name = df_copy_text(cxt, 0, 6);
 }
 
 int

@@ -23,7 +23,7 @@ typedef struct DfNewChild
 	const char *key; /* NULL = none */
 	const Jsonb *input;
 	bool inserted;
-	bool busy; /* an open transaction of somebody's holds the key */
+	bool busy; /* an open transaction holds the key */
 } DfNewChild;
 
 /* all of them in one statement; sets `inserted`, false where another run holds the key */
@@ -46,8 +46,8 @@ typedef struct DfFamilyRow
 
 extern List *df_family_insert(List *rows, const char *sent_by);
 
-/* what a parent may look at in a run that it did not start, or is to undo */
-typedef struct DfChildLook
+/* what a parent reads of a run that it did not start, or is to undo */
+typedef struct DfChildRun
 {
 	bool found;
 	DfRunState state;
@@ -57,9 +57,9 @@ typedef struct DfChildLook
 	char *started_by;
 	Oid owner;
 	char *owner_name;
-} DfChildLook;
+} DfChildRun;
 
-extern void df_child_look(const pg_uuid_t *run, DfChildLook *look, MemoryContext cxt);
+extern void df_child_read(const pg_uuid_t *run, DfChildRun *child, MemoryContext cxt);
 
 /* how many runs stand above this one, and whether `other` is it or one of those */
 extern int df_run_depth(const pg_uuid_t *run, const pg_uuid_t *other, bool *related);

@@ -59,7 +59,7 @@ cron_is_created(void)
 	return OidIsValid(extension) && OidIsValid(cron_function(extension));
 }
 
-/* a setting of that name that nobody has defined is a line in a file, not the library */
+/* a setting that no library has defined is a line in a file, and pg_cron is not loaded */
 DfCron
 df_cron_where(const char **database)
 {
@@ -76,7 +76,7 @@ df_cron_where(const char **database)
 	return cron_is_created() ? DF_CRON_HERE : DF_CRON_TOO_OLD;
 }
 
-/* the job is the extension owner's: who scheduled it needs neither rights in pg_cron nor a login */
+/* the job belongs to the extension's owner: a schedule needs no rights in pg_cron and no login */
 void
 df_cron_schedule(const DfSchedule *schedule)
 {
@@ -166,7 +166,7 @@ df_cron_statement(const DfSchedule *schedule, const char *database, const char *
 }
 
 static void
-look_at_firing(int64 jobid, DfCronJob *job, MemoryContext cxt)
+read_last_firing(int64 jobid, DfCronJob *job, MemoryContext cxt)
 {
 	static DfPlan plan = {
 		"SELECT d.status, d.return_message"
@@ -186,7 +186,7 @@ look_at_firing(int64 jobid, DfCronJob *job, MemoryContext cxt)
 }
 
 bool
-df_cron_look(const char *name, DfCronJob *job, MemoryContext cxt)
+df_cron_job_read(const char *name, DfCronJob *job, MemoryContext cxt)
 {
 	static DfPlan plan = {
 		"SELECT j.jobid, j.active"
@@ -203,6 +203,6 @@ df_cron_look(const char *name, DfCronJob *job, MemoryContext cxt)
 	if (df_plan_run(&plan, values, NULL, 1) == 0)
 		return false;
 	job->active = df_bool(0, 1, false);
-	look_at_firing(df_int64(0, 0, 0), job, cxt);
+	read_last_firing(df_int64(0, 0, 0), job, cxt);
 	return true;
 }

@@ -32,7 +32,7 @@ extern void df_cron_unschedule(const char *name);
 /* makes the jobs of all schedules that have none of this role and database */
 extern void df_cron_adopt(void);
 
-/* the statement by which somebody in pg_cron's database has this schedule fired here */
+/* the statement to run in pg_cron's database, so that this schedule fires here */
 extern char *df_cron_statement(const DfSchedule *schedule, const char *database, const char *unit);
 
 typedef struct DfCronJob
@@ -43,6 +43,6 @@ typedef struct DfCronJob
 } DfCronJob;
 
 /* what pg_cron knows of it; false if it is not here or has no such job */
-extern bool df_cron_look(const char *name, DfCronJob *job, MemoryContext cxt);
+extern bool df_cron_job_read(const char *name, DfCronJob *job, MemoryContext cxt);
 
 #endif /* DF_STORE_CRON_JOB_H */

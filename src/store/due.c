@@ -3,7 +3,7 @@
  *	  Statements of the coordinator: who has something due, whose lease is void.
  *
  * Runs in a coordinator, in its transaction, as the extension's owner.  It
- * must never evaluate anything of a user's, nor wait for rows that somebody has
+ * must never evaluate anything of a user's, nor wait for rows that a transaction has
  * locked, and no statement here may take longer because runs have finished or
  * wait: all go by partial indexes.
  */
@@ -33,7 +33,7 @@ copy_due_owner(MemoryContext cxt, uint64 row)
 
 /*
  * A row per owner.  The versions of a workflow normally have one owner, so the
- * first due run that is looked at is also the one that is wanted.
+ * first due run that is read is also the one that is wanted.
  */
 List *
 df_due_owners(bool sql, MemoryContext cxt)
@@ -106,7 +106,7 @@ read_leases(TimestampTz up_to)
 	return df_plan_run(&plan, values, NULL, 0);
 }
 
-/* but for those that somebody has locked */
+/* but for rows that a transaction has locked */
 static void
 void_leases(Datum *leases, int n, TimestampTz up_to)
 {

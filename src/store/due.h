@@ -17,11 +17,11 @@ typedef struct DfDueOwner
 	Oid owner;
 	char *name;
 	TimestampTz wake_at; /* earliest of its runs, DF_NEVER if none */
-	bool inbox; /* has rows that nobody has looked at */
+	bool inbox; /* has new rows */
 	bool sql; /* it is for a sql worker */
 } DfDueOwner;
 
-/* who has waited longest comes first */
+/* the owner whose runs have waited longest comes first */
 extern List *df_due_owners(bool sql, MemoryContext cxt);
 
 /*
@@ -31,7 +31,7 @@ extern List *df_due_owners(bool sql, MemoryContext cxt);
  */
 extern bool df_return_leases(TimestampTz up_to, bool (*is_alive)(int64 lease));
 
-/* a worker gives back what it holds: it is due at once; false: somebody has locked some of it */
+/* the runs of a lease are due at once; false: a transaction has locked some of them */
 extern bool df_give_back_lease(int64 lease);
 
 #endif /* DF_STORE_DUE_H */

@@ -2,7 +2,7 @@
  * store/forget_run.c
  *	  Statements that erase what the ended runs of one key held.
  *
- * Runs in a user's session, in his transaction, as the extension's owner.  With
+ * Runs in a user's session, in its transaction, as the extension's owner.  With
  * adopt() it is the one place outside of the engine that changes runs and
  * steps.  It locks them first, touches none that has not ended, and never
  * changes a state.
@@ -22,7 +22,7 @@
  * By both partial indexes on the key, and from run to restarted run: a restart
  * has the input of the old run also where the key was no longer free for it.
  * And from parent to child, whose input is the parent's: but only of workflows
- * of the same owner, for nobody erases runs that are not his.
+ * of the same owner, for no role erases runs of another owner.
  */
 #define RUNS_OF_KEY \
 	"WITH RECURSIVE f (run) AS (" \

@@ -1,11 +1,11 @@
 /*
  * store/gauges.c
- *	  What the tables say for those who watch: runs by state, how late the
+ *	  What is counted from the tables: runs by state, how late the
  *	  engine is, what needs a person.
  *
- * Runs in the ingress process and in sessions that look, in their transaction,
+ * Runs in the ingress process and in sessions that read them, in their transaction,
  * as the extension's owner.  All of it goes by partial indexes that hold what is
- * live, and each count stops at a limit: somebody who asks every few seconds
+ * live, and each count stops at a limit: a monitor that asks every few seconds
  * must never cost more because much has ended or waits.
  */
 #include "postgres.h"

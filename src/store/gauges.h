@@ -1,6 +1,6 @@
 /*
  * store/gauges.h
- *	  What the tables say for those who watch.
+ *	  What is counted from the tables.
  *
  * Between df_store_enter() and df_store_leave().
  */
@@ -13,7 +13,7 @@
 typedef enum DfGaugeKind
 {
 	DF_GAUGE_RUNS, /* that have not ended, by state */
-	DF_GAUGE_DUE, /* that nobody has looked at yet */
+	DF_GAUGE_DUE, /* that no worker has claimed yet */
 	DF_GAUGE_OLDEST_DUE, /* for so many seconds */
 	DF_GAUGE_INBOX,
 	DF_GAUGE_PENDING_UNDO,

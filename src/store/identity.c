@@ -48,7 +48,7 @@ forget_origin(Datum arg, Oid relation)
 		origin_known = false;
 }
 
-/* a table that somebody has emptied makes it an identity that no row has */
+/* if the table is empty the identity is one that no row has */
 static void
 read_origin(void)
 {
@@ -119,7 +119,7 @@ df_identity_hash(void)
 	return (int64) hash;
 }
 
-/* whoever has emptied our tables begins anew */
+/* where our tables were emptied, everything begins anew */
 static void
 ensure_origin(void)
 {
@@ -226,7 +226,7 @@ present_values(Datum *values, char *nulls)
 void
 df_installation_insert(void)
 {
-	static DfPlan look = {
+	static DfPlan find = {
 		"SELECT FROM dataflows.installation",
 		SPI_OK_SELECT, 0};
 	static DfPlan plan = {
@@ -238,14 +238,14 @@ df_installation_insert(void)
 	Datum values[3];
 	char nulls[3];
 
-	if (df_plan_run(&look, NULL, NULL, 1) > 0)
+	if (df_plan_run(&find, NULL, NULL, 1) > 0)
 		return;
 	ensure_origin();
 	present_values(values, nulls);
 	(void) df_plan_run(&plan, values, nulls, 0);
 }
 
-/* a session that has called pause() and not committed is waited for at the next look */
+/* a session that has called pause() and not committed is waited for at the next check */
 void
 df_installation_take_token(void)
 {
@@ -326,7 +326,7 @@ adopt_owners(bool held)
 
 /* a dump takes the names along, and another cluster has nothing else to go by */
 bool
-df_tidy_owner_names(TimestampTz now)
+df_update_owner_names(TimestampTz now)
 {
 	static DfPlan plans[] = {
 		{NAMES_SQL("workflow"), SPI_OK_UPDATE, 0},

@@ -55,7 +55,7 @@ extern bool df_identity_is_ours(void);
 extern bool df_role_is_there(Oid role, const char *name);
 
 /* inside the store: brings the names of renamed roles up to date; false: there is no more to do */
-extern bool df_tidy_owner_names(TimestampTz now);
+extern bool df_update_owner_names(TimestampTz now);
 
 /*
  * adopt(): makes the present identity the installation's, and the runs that

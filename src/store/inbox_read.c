@@ -39,7 +39,7 @@ static const DfColumn message_columns[] = {
 
 static const DfTable message_table = {message_columns, lengthof(message_columns)};
 
-/* rows of an event that a wait can have one of; with `by` it may have to look through more */
+/* rows of an event that a wait can have one of; with `by` it may have to read more */
 #define EVENT_ROWS 1000
 
 /* the run stands behind the columns of the message */
@@ -194,7 +194,7 @@ df_load_new_inbox(List *names, int each, int64 *after, MemoryContext cxt)
 		row->held = df_bool(i, behind + 2, false);
 		of_workflow = strcmp(workflow, its) == 0 ? of_workflow + 1 : 1;
 		workflow = its;
-		/* of a workflow that has more, the last one is where the next look begins */
+		/* of a workflow that has more, the next page begins behind the last one */
 		if (of_workflow == each && (*after == 0 || row->message.id < *after))
 			*after = row->message.id;
 		old = MemoryContextSwitchTo(cxt);
@@ -249,14 +249,14 @@ static DfPlan kept_plan = {
 /* clang-format on */
 
 /*
- * Whoever claimed the run meanwhile may have begun to wait in that very
- * transaction, after it had read the inbox: such a row stays new, and the wake
- * of its sender, which all workers got, makes him look at it.  The lock lets
- * those pass who only keep the run from being purged.  A row that somebody has
- * locked (forget() has, until its transaction ends) is passed over.
+ * Another worker may have claimed the run meanwhile and begun to wait, after it
+ * had read the inbox: such a row stays new, and that worker reads it because the
+ * sender has woken all workers.  The lock does not conflict with locks that only
+ * keep the run from being purged.  A row that another transaction has locked
+ * (forget() does, until it ends) is passed over.
  */
 /* clang-format off */
-static DfPlan looked_at_plan = {
+static DfPlan kept_at_rest_plan = {
 	KEEP
 	" LEFT JOIN LATERAL (SELECT r.run FROM dataflows.run AS r"
 	"  WHERE r.run = u.run AND r.lease IS NULL"
@@ -280,8 +280,8 @@ add_row(DfBatch *batch, int64 id, const pg_uuid_t *run, int consumed_by)
 }
 
 /*
- * Each message is consumed by one wait alone: if a row is done already, somebody
- * else has it and this turn is wrong.
+ * Each message is consumed by one wait only: if a row is done already, another run
+ * has it and this turn is wrong.
  */
 static void
 write_done(DfBatch *batch)
@@ -289,7 +289,7 @@ write_done(DfBatch *batch)
 	Datum now[1] = {TimestampTzGetDatum(df_now())};
 
 	if (df_batch_run(batch, now) != batch->nrows)
-		elog(ERROR, "a message of the inbox was consumed by somebody else");
+		elog(ERROR, "a message of the inbox was consumed by another run");
 }
 
 void
@@ -331,7 +331,7 @@ df_record_kept(List *rows)
 	DfBatch batch;
 	ListCell *lc;
 
-	df_batch_begin(&batch, &looked_at_plan, list_length(rows));
+	df_batch_begin(&batch, &kept_at_rest_plan, list_length(rows));
 	foreach (lc, rows)
 	{
 		DfInboxRow *row = lfirst(lc);

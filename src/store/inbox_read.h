@@ -23,17 +23,17 @@ typedef struct DfWantedSignal
  */
 extern void df_load_signals(List *runs, List *wanted);
 
-/* who has cancelled the run, and was not heard yet */
+/* requests to cancel the run that have not taken effect */
 extern void df_load_cancels(DfRun *run);
 
-/* what the engine has not looked at yet; the run as found by id or key */
+/* a new row; the run as found by id or key */
 typedef struct DfInboxRow
 {
 	DfMessage message;
 	bool has_run;
 	pg_uuid_t run;
 	bool waiting; /* the run, or its on_failure, may be waiting for a signal */
-	bool held; /* somebody's lease is on it */
+	bool held; /* it is claimed */
 } DfInboxRow;
 
 /*
@@ -46,10 +46,10 @@ extern List *df_load_new_inbox(List *names, int each, int64 *after, MemoryContex
 /* messages of these runs that were consumed or took effect */
 extern void df_record_messages(List *runs);
 
-/* inbox rows that were looked at and are kept: ids, and the runs that they are for */
+/* new rows that were read: signals are kept for a later wait, the rest is done */
 extern void df_record_kept(List *rows);
 
-/* these runs have ended: nobody will read what is there for them */
+/* these runs have ended: their rows are done */
 extern void df_inbox_close(List *runs);
 
 #endif /* DF_STORE_INBOX_READ_H */

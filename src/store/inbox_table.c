@@ -75,7 +75,7 @@ df_inbox_find_key(const char *workflow, const char *key, DfInboxTarget *target, 
 }
 
 bool
-df_inbox_find_step(const pg_uuid_t *run, const char *step, DfStepLook *look)
+df_inbox_find_step(const pg_uuid_t *run, const char *step, DfStepStates *states)
 {
 	static DfPlan plan = {
 		"SELECT s.state, coalesce(s.undo_state, 'none')"
@@ -92,8 +92,8 @@ df_inbox_find_step(const pg_uuid_t *run, const char *step, DfStepLook *look)
 	values[2] = Int32GetDatum(step[0] == '#' ? (int32) strtol(step + 1, NULL, 10) : 0);
 	if (df_plan_run(&plan, values, NULL, 1) == 0)
 		return false;
-	look->state = (DfStepState) df_step_state_of(TextDatumGetCString(df_value(0, 0)));
-	look->undo_state = (DfUndoState) df_undo_state_of(TextDatumGetCString(df_value(0, 1)));
+	states->state = (DfStepState) df_step_state_of(TextDatumGetCString(df_value(0, 0)));
+	states->undo_state = (DfUndoState) df_undo_state_of(TextDatumGetCString(df_value(0, 1)));
 	return true;
 }
 
@@ -158,8 +158,8 @@ df_inbox_note_paused(const char *workflow, DfMessageKind kind, const char *sent_
 /* ---- how many signals may wait -------------------------------------------- */
 
 /*
- * what was counted lately: who sends thousands of signals does not count them for each; only this
- * session knows of it
+ * Counts of the last second, of this session only: a session that sends thousands
+ * of signals does not count the waiting ones each time.
  */
 typedef struct Counted
 {

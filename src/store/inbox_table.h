@@ -30,13 +30,13 @@ extern bool df_inbox_find_key(const char *workflow, const char *key, DfInboxTarg
 							  MemoryContext cxt);
 
 /* what a step may be resolved from; false if the run has no step of that name */
-typedef struct DfStepLook
+typedef struct DfStepStates
 {
 	DfStepState state;
 	DfUndoState undo_state;
-} DfStepLook;
+} DfStepStates;
 
-extern bool df_inbox_find_step(const pg_uuid_t *run, const char *step, DfStepLook *look);
+extern bool df_inbox_find_step(const pg_uuid_t *run, const char *step, DfStepStates *states);
 
 /* a row to be; NULL = not given */
 typedef struct DfNewMessage
@@ -71,7 +71,7 @@ extern bool df_inbox_has_room(const pg_uuid_t *run, const char *workflow, const 
 /* the payload of a resolve: {"outcome"[, "output"]}; output may be NULL */
 extern Jsonb *df_inbox_resolution(const char *outcome, const Jsonb *output, MemoryContext cxt);
 
-/* who paused or resumed a workflow, NULL = the whole database, and when */
+/* a record of pause() or resume() of a workflow, NULL = the whole database */
 extern void df_inbox_note_paused(const char *workflow, DfMessageKind kind, const char *sent_by,
 								 const char *note);
 

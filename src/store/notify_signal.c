@@ -129,7 +129,7 @@ df_some_accept_notify(void)
 /*
  * A signal by key for which there is no run yet is written as new, not as kept:
  * a run may be starting in a transaction that we cannot see, and the engine
- * looks for the key once more.
+ * tries the key once more.
  */
 DfNotifyFate
 df_insert_notify(const DfNotifySignal *signal, Oid *owner)

@@ -37,7 +37,7 @@ typedef struct DfNotifySignal
 /* is there a live run that NOTIFY may signal? */
 extern bool df_some_accept_notify(void);
 
-/* writes the inbox row; *owner is who is to be woken */
+/* writes the inbox row; wake *owner then */
 extern DfNotifyFate df_insert_notify(const DfNotifySignal *signal, Oid *owner);
 
 #endif /* DF_STORE_NOTIFY_SIGNAL_H */

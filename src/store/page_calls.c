@@ -6,7 +6,7 @@
  * token, not as the extension's owner: the text is ours, reads our views and
  * calls our functions, so that their rights hold.  Only window_floor() runs as
  * the owner.  What came from outside must never be anything but a parameter.
- * Lists are bounded by a limit and go by an index, or look at so many of the
+ * Lists are bounded by a limit and go by an index, or read so many of the
  * newest runs: the process that waits for them hears webhooks, too.
  */
 #include "postgres.h"
@@ -20,7 +20,7 @@
 typedef struct Call
 {
 	DfPageCall call;
-	int window; /* looks at so many of the newest runs; 0 = an index bounds what it reads */
+	int window; /* reads so many of the newest runs; 0 = an index bounds what it reads */
 	DfPlan plan;
 } Call;
 
@@ -95,7 +95,7 @@ static Call calls[] = {
 		"SELECT json_build_object('role', CURRENT_USER, 'database', current_database())::text",
 		NULL),
 
-	/* next: before which run to look further; NULL = all were looked at */
+	/* next: before which run to go on; NULL = all were read */
 	SHOW_WINDOW("runs",
 		"SELECT json_build_object('runs', coalesce(json_agg(x), '[]'),"
 		"  'next', CASE WHEN count(*) = 50 THEN min(x.run::text) ELSE $7 END)::text"
@@ -288,7 +288,7 @@ window_floor(const Call *call, char **values)
 	}
 	datums[2] = Int64GetDatum(call->window - 1);
 	df_store_enter(&store);
-	if (df_plan_look(&plan, datums, nulls, 1) == 1)
+	if (df_plan_run_latest(&plan, datums, nulls, 1) == 1)
 		result = df_copy_text(cxt, 0, 0);
 	df_store_leave(&store);
 	return result;
@@ -314,7 +314,7 @@ df_page_call_run(const DfPageCall *call, Oid role, char **values)
 	}
 	df_store_enter_as(&store, role);
 	n = call->writes ? df_plan_run(&found->plan, datums, nulls, 1)
-					 : df_plan_look(&found->plan, datums, nulls, 1);
+					 : df_plan_run_latest(&found->plan, datums, nulls, 1);
 	if (n == 1)
 		result = df_copy_text(cxt, 0, 0);
 	df_store_leave(&store);

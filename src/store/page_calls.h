@@ -22,7 +22,7 @@ extern const DfPageCall *df_page_call_find(const char *name);
 
 /*
  * What it comes to, as JSON, copied to the present context.  Runs as the role,
- * and raises what the role is told.  values: one per argument, NULL = not given.
+ * and raises errors for that role.  values: one per argument, NULL = not given.
  */
 extern char *df_page_call_run(const DfPageCall *call, Oid role, char **values);
 

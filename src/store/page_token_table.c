@@ -96,7 +96,7 @@ df_page_token_delete(Oid owner)
 	return df_plan_run(&plan, values, NULL, 0);
 }
 
-/* a copy of the files has them, too, and who made them made them for the original */
+/* for adopt(): tokens in a copy of the files were made for the original */
 uint64
 df_page_tokens_drop(void)
 {
@@ -163,7 +163,7 @@ df_page_token_role(const char *token, TimestampTz now)
 	values[0] = PointerGetDatum(hash_text(token));
 	values[1] = TimestampTzGetDatum(now);
 	df_store_enter(&store);
-	if (df_plan_look(&plan, values, NULL, 1) == 1)
+	if (df_plan_run_latest(&plan, values, NULL, 1) == 1)
 	{
 		bytea *password = df_is_null(0, 2) ? NULL : DatumGetByteaPP(df_value(0, 2));
 

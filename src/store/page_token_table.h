@@ -18,7 +18,7 @@ extern uint64 df_page_tokens_drop(void);
 /* why a role may not use the page now, completing "it ..."; NULL = it may */
 extern const char *df_page_role_refused(Oid role, const char *name, TimestampTz now);
 
-/* whose it is; InvalidOid if it is nobody's any more.  Enters the store by itself */
+/* the role that made it; InvalidOid if it has ended.  Enters the store by itself */
 extern Oid df_page_token_role(const char *token, TimestampTz now);
 
 #endif /* DF_STORE_PAGE_TOKEN_TABLE_H */

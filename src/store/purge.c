@@ -1,12 +1,12 @@
 /*
  * store/purge.c
- *	  The SQL of a coordinator's tidying: ended runs, expired signals and tokens,
+ *	  Statements of a coordinator's purge: ended runs, expired signals and tokens,
  *	  old deliveries and notes.
  *
  * Runs in a coordinator, in its transaction, as the extension's owner.  Every
- * statement is bounded and goes by an index, and none waits for a row that
- * somebody has locked: his transaction may stay open for hours, and we have
- * time.  It must never touch a run that has not ended.
+ * statement is bounded and goes by an index, and none waits for a row that a
+ * transaction has locked: it may stay open for hours, and we have time.  It must
+ * never touch a run that has not ended.
  */
 #include "postgres.h"
 
@@ -27,24 +27,24 @@
 /* rows that one statement changes at most */
 #define BATCH 500
 #define BATCH_SQL "500"
-/* batches of new inbox rows that a sweep looks through for orphans */
+/* batches of new inbox rows that a sweep searches for orphans */
 #define ORPHAN_BATCHES 20
 /* as deep as calls within calls go */
 #define MAX_LEVELS 101
 /*
- * how long one run that somebody has locked a part of is waited for, and how many of them in a
+ * how long one run is waited for of which a transaction has locked a part, and how many in a
  * batch
  */
 #define LOCKED_WAIT "10ms"
 #define MAX_LOCKED 20
 
-/* from where on this sweep looks: what lies before was dealt with or passed over */
+/* from where on this sweep reads: what lies before was deleted or passed over */
 static struct
 {
 	TimestampTz finished_at;
 	pg_uuid_t run;
 	TimestampTz began_at; /* when it last began with the oldest */
-	int64 idle_pages; /* since then: pages that were looked at in vain */
+	int64 idle_pages; /* since then: pages that were read in vain */
 	bool first; /* nothing was read since */
 } ended;
 
@@ -57,7 +57,7 @@ static struct
 
 /*
  * Each sweep begins with the oldest.  But where it has to go through many rows to
- * find one to delete (dead ones that somebody's old snapshot keeps, children of
+ * find one to delete (dead ones that an old snapshot keeps, children of
  * runs that live on), it goes on where the last one ended, and begins anew once an
  * hour.
  */
@@ -67,7 +67,7 @@ static struct
 #define COMMIT_MS (10 * 60 * 1000)
 
 void
-df_tidy_begin(TimestampTz now)
+df_purge_begin(TimestampTz now)
 {
 	orphans.batches = 0;
 	if (ended.idle_pages > SLOW_PAGES &&
@@ -96,7 +96,7 @@ delete_batch(DfPlan *plan, TimestampTz time)
 
 /* signals by key whose run never came */
 bool
-df_tidy_signals(TimestampTz now)
+df_purge_signals(TimestampTz now)
 {
 	/* clang-format off */
 	static DfPlan plan = {
@@ -115,7 +115,7 @@ df_tidy_signals(TimestampTz now)
 }
 
 bool
-df_tidy_page_tokens(TimestampTz now)
+df_purge_page_tokens(TimestampTz now)
 {
 	/* clang-format off */
 	static DfPlan plan = {
@@ -135,7 +135,7 @@ df_tidy_page_tokens(TimestampTz now)
 
 /* what pause() and resume() left for the record: it belongs to no run, with which it would go */
 bool
-df_tidy_notes(TimestampTz before)
+df_purge_notes(TimestampTz before)
 {
 	/* clang-format off */
 	static DfPlan plan = {
@@ -154,7 +154,7 @@ df_tidy_notes(TimestampTz before)
 }
 
 bool
-df_tidy_deliveries(TimestampTz before)
+df_purge_deliveries(TimestampTz before)
 {
 	/* clang-format off */
 	static DfPlan plan = {
@@ -173,9 +173,9 @@ df_tidy_deliveries(TimestampTz before)
 	return delete_batch(&plan, before);
 }
 
-/* ---- requests for runs that have been purged: nobody will ever look at them  */
+/* ---- requests for runs that have been purged ------------------------------ */
 
-/* the next rows that nobody has looked at, in the order of the index; n = how many were read */
+/* the next new rows, in the order of the index; n = how many were read */
 static int
 read_orphans(Datum *ids, uint64 *n)
 {
@@ -210,7 +210,7 @@ read_orphans(Datum *ids, uint64 *n)
 
 /* so many rows in each sweep, around and around */
 bool
-df_tidy_orphans(TimestampTz now)
+df_purge_orphans(TimestampTz now)
 {
 	static DfPlan plan = {
 		"DELETE FROM dataflows.inbox AS i"
@@ -308,7 +308,7 @@ read_children(const Datum *parents, int n, TimestampTz before, Datum *children)
 	return (int) found;
 }
 
-/* of these runs those that nobody has locked, and whose children have gone */
+/* of these runs those that no transaction has locked and whose children are deleted */
 static Datum
 lock_runs(const Purge *purge, int *n)
 {
@@ -366,7 +366,7 @@ delete_runs(void *arg)
 	purge->deleted += n;
 }
 
-/* false: somebody's lock was in the way, and nothing was deleted */
+/* false: a lock was in the way, and nothing was deleted */
 static bool
 try_delete(Purge *purge)
 {
@@ -381,7 +381,7 @@ try_delete(Purge *purge)
 	return false;
 }
 
-/* somebody has locked a step, say: the other runs go, his waits for a later sweep */
+/* if a step is locked, say: the other runs are deleted, its run in a later sweep */
 static void
 delete_level(Purge *purge)
 {
@@ -403,7 +403,7 @@ delete_level(Purge *purge)
 
 /*
  * Children go before their parent, so that none is left behind.  False: one run
- * has more of them than a batch, and the same runs are to be looked at again.
+ * has more of them than a batch, and the same runs are to be read again.
  */
 static bool
 delete_families(TimestampTz before, const Datum *runs, int n, int *deleted)
@@ -442,7 +442,7 @@ pages_read(void)
 }
 
 bool
-df_tidy_runs(TimestampTz before)
+df_purge_runs(TimestampTz before)
 {
 	int64 began = pages_read();
 	Datum runs[BATCH];

@@ -4,7 +4,7 @@
  *
  * Runs in a worker, in its transaction, inside df_store_enter/leave.  One
  * statement for all rows of a kind, whatever the number of runs.  An update of
- * a run is guarded by the lease that its row had: who lost it writes nothing.
+ * a run is guarded by the lease that its row had: a worker that lost it writes nothing.
  */
 #include "postgres.h"
 

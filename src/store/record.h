@@ -9,7 +9,7 @@
 
 /*
  * Writes what is dirty of these runs and marks it clean.  Raises if a run is
- * not held as run->saved.lease says: then somebody else has it.
+ * not held as run->saved.lease says: then another worker has it.
  */
 extern void df_record_runs(List *runs);
 

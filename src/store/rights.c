@@ -2,7 +2,7 @@
  * store/rights.c
  *	  Who may do what with a workflow and its runs.
  *
- * Runs in a user's backend, in his transaction, and in a body that calls another
+ * Runs in a user's backend, in its transaction, and in a body that calls another
  * workflow.  The role that is judged is an argument, because the user id may be
  * the extension's owner at that moment.  It reads catalogs, by oid and
  * without any search_path, and for a renamed owner the row that says whether this
@@ -98,8 +98,8 @@ df_may_own(Oid role, const DfWorkflowRow *workflow)
 /*
  * Whether EXECUTE on the function was granted to a role of which this one is a
  * member.  PUBLIC may execute every new function, so that it cannot count; nor
- * does an entry that the function's owner has by owning it: he got it from
- * nobody.  A function of another owner than at the definition is another
+ * does an entry that the function's owner has by owning it: it was
+ * granted by no role.  A function of another owner than at the definition is another
  * function.
  */
 static bool

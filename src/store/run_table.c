@@ -5,7 +5,7 @@
  * Runs in workers and sql workers, in their transaction, as the extension's
  * owner.  Claiming locks a run's row for this transaction; the lease is written
  * with whatever else becomes of the run.  An update is guarded by the lease that
- * the row had: who lost it must never write anything.
+ * the row had: a worker that lost it must never write.
  */
 #include "postgres.h"
 
@@ -124,7 +124,7 @@ runs_of_result(const DfPlan *plan, uint64 n, MemoryContext parent, List **versio
 	return runs;
 }
 
-/* somebody has abandoned it while it rested: the coordinator is about to end it */
+/* it was abandoned at rest: the coordinator is about to end it */
 #define NOT_ABANDONED(run) \
 	" AND NOT EXISTS (SELECT FROM dataflows.inbox AS x" \
 	"  WHERE x.run = " run " AND x.kind = 'abandon' AND x.state = 'new'" \
@@ -276,7 +276,7 @@ df_claim_of_owner(Oid owner, const char *owner_name, int64 identity, bool inbox,
 	return runs_of_result(plan, df_plan_run(plan, values, NULL, 0), parent, &versions);
 }
 
-/* who has asked for it, and why, is the run's first message */
+/* the request: by whom, when and why */
 static void
 read_request(DfRun *run, uint64 row, int column)
 {
@@ -326,7 +326,7 @@ df_claim_abandoned(Oid owner, MemoryContext parent)
 	return runs;
 }
 
-/* waits for who has locked one of them: none is to be left behind */
+/* waits for locked ones: none is to be left behind */
 List *
 df_claim_children(List *parents, MemoryContext parent)
 {
@@ -364,7 +364,7 @@ df_count_crash(const pg_uuid_t *run)
 
 /* ---- writing -------------------------------------------------------------- */
 
-/* continue_with(): rare, one by one; the lease was looked at with the rest of the row */
+/* continue_with(): rare, one by one; the lease was checked with the rest of the row */
 static void
 update_rounds(List *runs)
 {

@@ -16,7 +16,7 @@ extern DfRun *df_run_find(List *runs, const pg_uuid_t *id);
 extern Datum df_run_ids(List *runs);
 
 /*
- * Locks up to `limit` runs of these workflows that are due and that nobody holds, at most `each`
+ * Locks up to `limit` runs of these workflows that are due and that no worker has, at most `each`
  * per workflow; those that wait for a sql worker, or the others. The runs are new, in contexts
  * below `parent`, with run->saved.lease as found; run->workflow is NULL, its version in *versions.
  */
@@ -31,7 +31,7 @@ extern TimestampTz df_next_due(List *names, bool sql, int64 identity);
 
 /*
  * Writes the rows of these runs that differ from them.  Raises if one is not held
- * as run->saved.lease says: then somebody else has it.
+ * as run->saved.lease says: then another worker has it.
  */
 extern void df_runs_update(List *runs);
 
@@ -39,7 +39,7 @@ extern void df_runs_update(List *runs);
 extern void df_record_entry(DfRun *run, int64 lease);
 
 /*
- * The lease goes, or was never written; the run is looked at again in ten seconds;
+ * The lease goes, or was never written; the run is due again in ten seconds;
  * nothing else changes.
  */
 extern void df_record_release(const DfRun *run, int64 lease);
@@ -47,23 +47,23 @@ extern void df_record_release(const DfRun *run, int64 lease);
 /* ---- for coordinators: runs that no worker has ---------------------------- */
 
 /*
- * Locks up to 500 runs of an owner's that nobody holds and that can get stuck:
+ * Locks up to 500 runs of an owner's that no worker has and that can get stuck:
  * those that are due, or those for which something is in the inbox.
  */
 extern List *df_claim_of_owner(Oid owner, const char *owner_name, int64 identity, bool inbox,
 							   MemoryContext parent);
 
 /*
- * Locks up to 500 runs that somebody has abandoned and no worker hears of: those
- * that were at rest, and those of that owner (InvalidOid = nobody's).  The request
+ * Locks up to 500 abandoned runs that no worker ends: those
+ * that were at rest, and those of that owner (InvalidOid = of none).  The request
  * is the first of engine.loaded_messages.
  */
 extern List *df_claim_abandoned(Oid owner, MemoryContext parent);
 
-/* locks those that these runs have called, that nobody holds and that can be abandoned */
+/* locks those that these runs have called, that no worker has and that can be abandoned */
 extern List *df_claim_children(List *parents, MemoryContext parent);
 
-/* the server or a worker ended inside the body of that run; 55P03 if somebody has locked it */
+/* the server or a worker ended inside the body of that run; 55P03 if it is locked */
 extern void df_count_crash(const pg_uuid_t *run);
 
 #endif /* DF_STORE_RUN_TABLE_H */

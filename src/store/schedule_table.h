@@ -28,7 +28,7 @@ typedef struct DfSchedule
 	pg_uuid_t last_run;
 } DfSchedule;
 
-/* reads the row; with `lock` it waits for whoever fires or changes the schedule */
+/* reads the row; with `lock` it waits for a session that fires or changes the schedule */
 extern bool df_schedule_find(const char *name, bool lock, DfSchedule *schedule, MemoryContext cxt);
 
 /* false if there is one of that name already */

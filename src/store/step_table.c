@@ -85,7 +85,7 @@ step_from_row(const DfPlan *plan, uint64 row, MemoryContext cxt)
 	DfStep *step = MemoryContextAllocZero(cxt, sizeof(DfStep));
 
 	df_row_read(plan, row, step, cxt);
-	/* what has ended by now was put out by who saw it end */
+	/* the span of a step that has ended was exported when it ended */
 	step->traced = step->finished_at != DF_NEVER;
 	return step;
 }
@@ -124,13 +124,13 @@ load_first_rounds(List *runs)
 /* ---- runs that continue_with() has begun anew ----------------------------- */
 
 /*
- * what earlier rounds did and may have to be undone, the newest; with the undos that have failed,
- * or without
+ * What earlier rounds did and may have to be undone, the newest; with or without
+ * undos that have failed.
  */
-#define FORMER_STEPS 100
+#define EARLIER_STEPS 100
 
 static bool
-has_failed_undo_of_former(const DfRun *run)
+has_failed_undo_of_earlier(const DfRun *run)
 {
 	static DfPlan plan = {
 		"SELECT FROM dataflows.step AS s"
@@ -143,7 +143,7 @@ has_failed_undo_of_former(const DfRun *run)
 }
 
 static void
-load_former(DfRun *run)
+load_earlier(DfRun *run)
 {
 	static DfPlan plan = {
 		"SELECT {s.*}"
@@ -164,7 +164,7 @@ load_former(DfRun *run)
 	bool stuck = run->row.state == DF_RUN_STUCK;
 	Datum values[5] = {UUIDPGetDatum(&run->id), Int32GetDatum(run->row.round_n),
 					   Int32GetDatum(run->row.pivot_n), BoolGetDatum(stuck),
-					   Int64GetDatum(FORMER_STEPS)};
+					   Int64GetDatum(EARLIER_STEPS)};
 	uint64 n = df_plan_run(&plan, values, NULL, 0);
 	MemoryContext old = MemoryContextSwitchTo(run->cxt);
 
@@ -172,8 +172,8 @@ load_former(DfRun *run)
 		run->engine.loaded_steps =
 			lcons(step_from_row(&plan, i, run->cxt), run->engine.loaded_steps);
 	MemoryContextSwitchTo(old);
-	run->engine.earlier = n == FORMER_STEPS ? DF_EARLIER_NEWEST : DF_EARLIER_ALL;
-	run->engine.earlier_failed = !stuck && has_failed_undo_of_former(run);
+	run->engine.earlier = n == EARLIER_STEPS ? DF_EARLIER_NEWEST : DF_EARLIER_ALL;
+	run->engine.earlier_failed = !stuck && has_failed_undo_of_earlier(run);
 }
 
 /* while it goes forward, the present round is all that it knows: its memory stays the same */
@@ -193,7 +193,7 @@ load_round(DfRun *run)
 	uint64 n;
 
 	if (run->row.state != DF_RUN_RUNNING && run->row.state != DF_RUN_WAITING)
-		load_former(run);
+		load_earlier(run);
 	n = df_plan_run(&plan, values, NULL, 0);
 	old = MemoryContextSwitchTo(run->cxt);
 	for (uint64 i = 0; i < n; i++)

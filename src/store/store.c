@@ -52,7 +52,7 @@ static const struct
 
 /*
  * A schema that is only called dataflows is not the extension.  A table keeps
- * its oid for life, so one look at its dependencies is enough.
+ * its oid for life, so its dependencies are checked once.
  */
 static bool
 is_ours(Oid table)
@@ -205,7 +205,7 @@ df_plan_run(DfPlan *plan, Datum *values, const char *nulls, long limit)
 }
 
 uint64
-df_plan_look(DfPlan *plan, Datum *values, const char *nulls, long limit)
+df_plan_run_latest(DfPlan *plan, Datum *values, const char *nulls, long limit)
 {
 	df_plan_prepare(plan);
 	return checked(plan,

@@ -95,7 +95,7 @@ extern void df_plan_prepare(DfPlan *plan);
 extern uint64 df_plan_run(DfPlan *plan, Datum *values, const char *nulls, long limit);
 
 /* the same for a SELECT, with what is committed this moment, at any isolation level */
-extern uint64 df_plan_look(DfPlan *plan, Datum *values, const char *nulls, long limit);
+extern uint64 df_plan_run_latest(DfPlan *plan, Datum *values, const char *nulls, long limit);
 
 /* values of the last result, row/column from 0; text and jsonb are copied to `cxt` */
 extern bool df_is_null(uint64 row, int column);

@@ -3,7 +3,7 @@
  *	  An action of which an error is an answer.
  *
  * Runs in the ingress process and in sessions that pass webhooks on, in their
- * transaction and as whoever they are at that moment.  The action must leave
+ * transaction and role.  The action must leave
  * the store if it entered it; after an error that has happened by itself.
  */
 #include "postgres.h"

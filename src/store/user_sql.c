@@ -5,7 +5,7 @@
  * query() is run by a sql worker, once() inside a body; both in the process's
  * transaction and as the workflow's owner, who is the session's role.  The
  * engine's own tables must not be touched in here, nor its user id be taken:
- * this is somebody else's SQL, with his rights and no more.
+ * this is a user's SQL, with the user's rights and no more.
  */
 #include "postgres.h"
 
@@ -330,8 +330,8 @@ check_constraints(void)
 }
 
 /*
- * The statement was somebody's: whatever it did to the role of the session must
- * be undone by now, or this process can be nobody's any more.
+ * The statement was a user's: what it did to the role of the session must be undone
+ * by now, or this process must not go on.
  */
 static void
 verify_user(void)

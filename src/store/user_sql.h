@@ -3,7 +3,7 @@
  *	  SQL that users wrote: of query() and once().
  *
  * Not between df_store_enter() and df_store_leave(): it is run as whoever the
- * process is, with his settings.
+ * process is, with its settings.
  */
 #ifndef DF_STORE_USER_SQL_H
 #define DF_STORE_USER_SQL_H

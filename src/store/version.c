@@ -4,7 +4,7 @@
  *
  * Runs in every process, in the caller's transaction.  New files of the
  * extension are in use from the next start of the server on, the schema of a
- * database is of the old version until somebody runs ALTER EXTENSION there.
+ * database is of the old version until ALTER EXTENSION is run there.
  * In between the engine's processes leave that database alone; what sessions
  * ask for is tried, and an error that the old schema causes says what to do.
  * It reads a catalog and must never raise for what it finds there.

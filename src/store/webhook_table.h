@@ -36,8 +36,8 @@ extern void df_webhook_delete(const char *path);
 
 /*
  * A delivery is written before it takes effect: false if there is one with this
- * event id already, whose answer is then *answer.  Waits for whoever is
- * writing the same one.
+ * event id already, whose answer is then *answer.  Waits for a session
+ * that is writing the same one.
  */
 extern bool df_delivery_insert(const char *path, const char *event_id, TimestampTz now,
 							   int64 *id, Jsonb **answer, MemoryContext cxt);

@@ -76,7 +76,7 @@ df_workflow_version(const char *name, int version, DfWorkflowRow *row, MemoryCon
 	return true;
 }
 
-/* a version that somebody else is just inserting is waited for */
+/* waits for a session that is inserting the same version */
 bool
 df_workflow_insert(const DfWorkflowRow *row)
 {

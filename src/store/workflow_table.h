@@ -38,7 +38,7 @@ extern bool df_workflow_version(const char *name, int version, DfWorkflowRow *ro
 /* false if that version is there already */
 extern bool df_workflow_insert(const DfWorkflowRow *row);
 
-/* waits for whoever is defining or dropping the same workflow */
+/* waits for a session that is defining or dropping the same workflow */
 extern void df_workflow_lock(const char *name);
 extern void df_workflow_mark_dropped(const char *name);
 extern int64 df_workflow_live_runs(const char *name);

@@ -168,8 +168,8 @@ df_session_pin(void)
 }
 
 /*
- * A handler of a webhook runs as the webhook's creator in a session of somebody
- * else's, who may set these for himself: names would lead to his objects, and SQL
+ * A handler of a webhook runs as the webhook's creator in a session of another
+ * role, which may set these for itself: names would lead to its objects, and SQL
  * would mean something else.  The handler gets PostgreSQL's own defaults, until the
  * subtransaction that it runs in ends.
  */

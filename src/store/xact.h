@@ -34,7 +34,7 @@ extern void df_settings_of_others_pin(void);
 /* a shorter wait for locks than the usual one, which 0 brings back; after df_session_pin() */
 extern void df_xact_lock_timeout(int ms);
 
-/* after connecting, or when settings were read again: nobody is waited for longer than a second */
+/* after connecting, or when settings were read again: no lock is waited for longer than a second */
 extern void df_xact_limit_locks(void);
 
 #endif /* DF_STORE_XACT_H */

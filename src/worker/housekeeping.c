@@ -34,13 +34,13 @@ typedef struct Job
 } Job;
 
 static Job jobs[] = {
-	{df_tidy_orphans, false, {"delete operator requests for runs that do not exist"}},
-	{df_tidy_signals, false, {"delete expired signals"}},
-	{df_tidy_owner_names, false, {"bring the names of renamed roles up to date"}},
-	{df_tidy_page_tokens, false, {"delete expired tokens of the page"}},
-	{df_tidy_notes, true, {"delete old notes of pause() and resume()"}},
-	{df_tidy_deliveries, true, {"delete old deliveries of webhooks"}},
-	{df_tidy_runs, true, {"delete ended runs"}},
+	{df_purge_orphans, false, {"delete operator requests for runs that do not exist"}},
+	{df_purge_signals, false, {"delete expired signals"}},
+	{df_update_owner_names, false, {"bring the names of renamed roles up to date"}},
+	{df_purge_page_tokens, false, {"delete expired tokens of the page"}},
+	{df_purge_notes, true, {"delete old notes of pause() and resume()"}},
+	{df_purge_deliveries, true, {"delete old deliveries of webhooks"}},
+	{df_purge_runs, true, {"delete ended runs"}},
 };
 
 static DfTrouble commit_trouble = {"commit what housekeeping deleted"};
@@ -106,7 +106,7 @@ df_housekeeping_sweep(void)
 {
 	TimestampTz now = df_now();
 
-	df_tidy_begin(now);
+	df_purge_begin(now);
 	for (int i = 0; i < lengthof(jobs); i++)
 		jobs[i].due = now;
 }

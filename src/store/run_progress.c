@@ -1,10 +1,10 @@
 /*
- * store/look.c
+ * store/run_progress.c
  *	  What await() and status() read.
  *
  * Runs in user sessions, in the caller's transaction, as the extension's owner.
- * Whether the caller may see what is read, he is asked afterwards; here nothing
- * is written and nothing is locked.
+ * It must never write or lock anything.  Whether the caller may see what is read
+ * is checked afterwards.
  */
 #include "postgres.h"
 
@@ -13,17 +13,16 @@
 #include "utils/timestamp.h"
 
 #include "flow/flow.h"
-#include "store/look.h"
+#include "store/run_progress.h"
 #include "store/store.h"
 
 /*
  * A run that waits for an event moves all the same if something has come for
- * it that the engine has not looked at yet; so does one that is stuck or
- * completed, if a person has asked something of it.  A sleeping run moves by
- * itself.
+ * it that the engine has not read yet; so does one that is stuck or completed,
+ * if there is an operator request for it.  A sleeping run moves by itself.
  */
 bool
-df_run_look(const pg_uuid_t *run, DfRunLook *look, MemoryContext cxt)
+df_run_progress(const pg_uuid_t *run, DfRunProgress *progress, MemoryContext cxt)
 {
 	static DfPlan plan = {
 		"SELECT r.state,"
@@ -51,22 +50,22 @@ df_run_look(const pg_uuid_t *run, DfRunLook *look, MemoryContext cxt)
 	bool at_rest;
 
 	values[0] = UUIDPGetDatum(run);
-	if (df_plan_look(&plan, values, NULL, 1) == 0)
+	if (df_plan_run_latest(&plan, values, NULL, 1) == 0)
 		return false;
-	look->state = df_copy_text(cxt, 0, 0);
-	state = df_run_state_of(look->state);
+	progress->state = df_copy_text(cxt, 0, 0);
+	state = df_run_state_of(progress->state);
 	at_rest = state == DF_RUN_STUCK || (state == DF_RUN_WAITING && df_bool(0, 1, false)) ||
 		(state >= 0 && df_run_is_terminal((DfRunState) state));
-	look->settled = at_rest && !df_bool(0, 2, false);
-	look->xmin = DatumGetTransactionId(df_value(0, 3));
-	look->owner = df_is_null(0, 4) ? InvalidOid : DatumGetObjectId(df_value(0, 4));
-	look->owner_name = df_copy_text(cxt, 0, 5);
-	look->started_by = df_copy_text(cxt, 0, 6);
+	progress->settled = at_rest && !df_bool(0, 2, false);
+	progress->xmin = DatumGetTransactionId(df_value(0, 3));
+	progress->owner = df_is_null(0, 4) ? InvalidOid : DatumGetObjectId(df_value(0, 4));
+	progress->owner_name = df_copy_text(cxt, 0, 5);
+	progress->started_by = df_copy_text(cxt, 0, 6);
 	return true;
 }
 
 int64
-df_live_look(void)
+df_count_live_runs(void)
 {
 	static DfPlan plan = {
 		"SELECT"
@@ -76,12 +75,12 @@ df_live_look(void)
 		"   WHERE r.wake_at IS NULL AND r.finished_at IS NULL)",
 		SPI_OK_SELECT, 0};
 
-	(void) df_plan_look(&plan, NULL, NULL, 0);
+	(void) df_plan_run_latest(&plan, NULL, NULL, 0);
 	return df_int64(0, 0, 0);
 }
 
 List *
-df_owners_look(int64 identity, MemoryContext cxt)
+df_owners_read(int64 identity, MemoryContext cxt)
 {
 	static DfPlan plan = {
 		"SELECT g.owner, g.owner_name, count(*)::int4,"
@@ -116,20 +115,20 @@ df_owners_look(int64 identity, MemoryContext cxt)
 	List *result = NIL;
 
 	values[0] = Int64GetDatum(identity);
-	n = df_plan_look(&plan, values, NULL, 0);
+	n = df_plan_run_latest(&plan, values, NULL, 0);
 	for (uint64 row = 0; row < n; row++)
 	{
-		DfOwnerLook *look = MemoryContextAlloc(cxt, sizeof(DfOwnerLook));
+		DfOwnerWork *work = MemoryContextAlloc(cxt, sizeof(DfOwnerWork));
 		MemoryContext old;
 
-		look->owner = DatumGetObjectId(df_value(row, 0));
-		look->name = df_copy_text(cxt, row, 1);
-		look->workflows = df_int32(row, 2, 0);
-		look->paused = df_int32(row, 3, 0);
-		look->wake_at = df_time(row, 4);
-		look->inbox = df_bool(row, 5, false);
+		work->owner = DatumGetObjectId(df_value(row, 0));
+		work->name = df_copy_text(cxt, row, 1);
+		work->workflows = df_int32(row, 2, 0);
+		work->paused = df_int32(row, 3, 0);
+		work->wake_at = df_time(row, 4);
+		work->inbox = df_bool(row, 5, false);
 		old = MemoryContextSwitchTo(cxt);
-		result = lappend(result, look);
+		result = lappend(result, work);
 		MemoryContextSwitchTo(old);
 	}
 	return result;
