@@ -10,7 +10,7 @@
 
 #include "engine/blocked.h"
 #include "engine/child_run.h"
-#include "engine/evidence.h"
+#include "engine/step_evidence.h"
 #include "engine/operator.h"
 #include "engine/replay.h"
 #include "engine/run_due.h"

@@ -10,7 +10,7 @@
 #include "postgres.h"
 
 #include "engine/attempt.h"
-#include "engine/evidence.h"
+#include "engine/step_evidence.h"
 #include "engine/outcome.h"
 #include "engine/probe.h"
 #include "engine/read_response.h"
@@ -18,7 +18,7 @@
 #include "engine/step_end.h"
 #include "engine/step_error.h"
 #include "engine/step_kind.h"
-#include "engine/step_spec.h"
+#include "engine/read_spec.h"
 #include "engine/transition.h"
 #include "engine/undo_outcome.h"
 #include "flow/flow.h"

@@ -9,12 +9,12 @@
  */
 #include "postgres.h"
 
-#include "engine/evidence.h"
+#include "engine/step_evidence.h"
 #include "engine/outgoing.h"
 #include "engine/step_error.h"
 #include "engine/step_key.h"
 #include "engine/step_kind.h"
-#include "engine/step_spec.h"
+#include "engine/read_spec.h"
 #include "engine/template.h"
 #include "engine/transition.h"
 #include "engine/undo_outcome.h"

@@ -11,14 +11,14 @@
  */
 #include "postgres.h"
 
-#include "engine/evidence.h"
+#include "engine/step_evidence.h"
 #include "engine/probe.h"
 #include "engine/read_response.h"
 #include "engine/run_failure.h"
 #include "engine/step_end.h"
 #include "engine/step_error.h"
 #include "engine/step_key.h"
-#include "engine/step_spec.h"
+#include "engine/read_spec.h"
 #include "engine/template.h"
 #include "engine/transition.h"
 #include "shared/clock.h"

@@ -20,7 +20,7 @@
 #include "engine/step_error.h"
 #include "engine/step_kind.h"
 #include "engine/step_pivot.h"
-#include "engine/step_spec.h"
+#include "engine/read_spec.h"
 #include "engine/transition.h"
 #include "flow/flow.h"
 #include "shared/clock.h"

@@ -11,7 +11,7 @@
 
 #include "catalog/pg_type.h"
 #include "engine/body.h"
-#include "engine/evidence.h"
+#include "engine/step_evidence.h"
 #include "engine/outgoing.h"
 #include "engine/read_response.h"
 #include "engine/step_api.h"

@@ -9,7 +9,7 @@
 #include "postgres.h"
 
 #include "engine/step_key.h"
-#include "engine/step_spec.h"
+#include "engine/read_spec.h"
 #include "shared/json.h"
 
 char *

@@ -12,11 +12,11 @@
 
 #include "engine/attempt.h"
 #include "engine/body.h"
-#include "engine/evidence.h"
+#include "engine/step_evidence.h"
 #include "engine/step_api.h"
 #include "engine/step_kind.h"
 #include "engine/step_query.h"
-#include "engine/step_spec.h"
+#include "engine/read_spec.h"
 #include "engine/transition.h"
 #include "engine/undo_outcome.h"
 #include "flow/flow.h"

@@ -8,10 +8,10 @@
 #include "postgres.h"
 
 #include "engine/attempt.h"
-#include "engine/evidence.h"
+#include "engine/step_evidence.h"
 #include "engine/step_error.h"
 #include "engine/step_kind.h"
-#include "engine/step_spec.h"
+#include "engine/read_spec.h"
 #include "engine/transition.h"
 #include "engine/undo_outcome.h"
 #include "types/base.h"

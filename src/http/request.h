@@ -8,7 +8,7 @@
 #include <curl/curl.h>
 
 #include "http/client.h"
-#include "http/response.h"
+#include "http/collector.h"
 
 #ifndef DF_VERSION
 #define DF_VERSION "0.1"

@@ -2,7 +2,7 @@
  * types/step_spec.h
  *	  What a body asked for with an HTTP request, a mail or a query, parsed.
  *
- * Made once by engine/step_spec.c from the step's request and options, which are
+ * Made once by engine/read_spec.c from the step's request and options, which are
  * frozen with its intent; in run->cxt, and changed by nobody.  Decisions (flow/)
  * take it as it is.
  */

@@ -1,5 +1,5 @@
 /*
- * http/response.c
+ * http/collector.c
  *	  Collects headers and body of a response, within limits.
  *
  * Runs in workers, in callbacks of libcurl's, in no transaction.  The other side is not
@@ -16,7 +16,7 @@
 
 #include <curl/curl.h>
 
-#include "http/response.h"
+#include "http/collector.h"
 #include "shared/clock.h"
 
 #define FIRST_HEADER_ROOM 1024

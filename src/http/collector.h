@@ -1,9 +1,9 @@
 /*
- * http/response.h
+ * http/collector.h
  *	  Collects headers and body of a response, within limits.
  */
-#ifndef DF_HTTP_RESPONSE_H
-#define DF_HTTP_RESPONSE_H
+#ifndef DF_HTTP_COLLECTOR_H
+#define DF_HTTP_COLLECTOR_H
 
 /* of all headers of one exchange, those of interim responses included */
 #define DF_MAX_HEADER_BYTES (64 * 1024)
@@ -43,4 +43,4 @@ extern void df_response_next(DfResponse *response);
 extern size_t df_response_header(char *data, size_t size, size_t count, void *response);
 extern size_t df_response_body(char *data, size_t size, size_t count, void *response);
 
-#endif /* DF_HTTP_RESPONSE_H */
+#endif /* DF_HTTP_COLLECTOR_H */

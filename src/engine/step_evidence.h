@@ -1,9 +1,9 @@
 /*
- * engine/evidence.h
+ * engine/step_evidence.h
  *	  Takes a step's case to flow/doubt.c, and keeps what is decided.
  */
-#ifndef DF_ENGINE_EVIDENCE_H
-#define DF_ENGINE_EVIDENCE_H
+#ifndef DF_ENGINE_STEP_EVIDENCE_H
+#define DF_ENGINE_STEP_EVIDENCE_H
 
 #include "flow/doubt.h"
 #include "types/response.h"
@@ -25,4 +25,4 @@ extern TimestampTz df_step_next_try(DfRun *run, DfStep *step, const DfResponse *
 extern TimestampTz df_undo_next_try(DfRun *run, DfStep *step, const DfResponse *response,
 									const DfSystemPolicy *policy);
 
-#endif /* DF_ENGINE_EVIDENCE_H */
+#endif /* DF_ENGINE_STEP_EVIDENCE_H */

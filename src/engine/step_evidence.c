@@ -1,5 +1,5 @@
 /*
- * engine/evidence.c
+ * engine/step_evidence.c
  *	  Takes a step's case to flow/doubt.c, and keeps what is decided.
  *
  * Runs in a worker, on structs in memory.  The only place that changes the evidence of
@@ -7,9 +7,9 @@
  */
 #include "postgres.h"
 
-#include "engine/evidence.h"
+#include "engine/step_evidence.h"
 #include "engine/replay.h"
-#include "engine/step_spec.h"
+#include "engine/read_spec.h"
 #include "engine/transition.h"
 #include "guc.h"
 #include "shared/clock.h"

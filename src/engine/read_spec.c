@@ -1,5 +1,5 @@
 /*
- * engine/step_spec.c
+ * engine/read_spec.c
  *	  What a body asked for with a step: its request and options, parsed once.
  *
  * Runs in workers and inside bodies, on structs in memory; pure but for memory.
@@ -8,7 +8,7 @@
  */
 #include "postgres.h"
 
-#include "engine/step_spec.h"
+#include "engine/read_spec.h"
 #include "engine/template.h"
 #include "flow/meaning.h"
 #include "shared/json.h"
