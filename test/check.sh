@@ -13,8 +13,10 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 . test/lib.sh
 export PG_CONFIG=${PG_CONFIG:-pg_config}
-# see tap_files
-LONG_TESTS='crash/killed_at_random'
+# from one to three minutes each, the longest first; see tap_files
+LONG_TESTS='crash/killed_at_random steps/mail processes/many_databases steps/query
+starts/trigger_spills resources/bounded systems/changed_limits webhooks/deliveries
+copies/dump_and_restore observing/traces crash/postmaster_killed steps/headers page/browser'
 STAGES='lint unit systems regress isolation tap examples'
 JOBS=${JOBS:-2}
 
@@ -226,12 +228,6 @@ run_tap()
 	return 0
 }
 
-# the old numbers, as long as somebody still asks for one
-path_of_number()
-{
-	sed -n "s/^$1 //p" test/t/NUMBERS
-}
-
 # tap_files: those that TESTS asks for, the longest first, so that all that run beside each other
 # end together
 tap_files()
@@ -239,7 +235,6 @@ tap_files()
 	local part pattern='' file
 
 	for part in ${TESTS:-}; do
-		[[ $part =~ ^[0-9]+$ ]] && part=$(path_of_number "$part")
 		pattern+=${pattern:+|}$part
 	done
 	for file in $LONG_TESTS; do printf '%s\n' "test/t/$file.pl"; done |
