@@ -1,14 +1,12 @@
 /*
  * shared/slots.c
- *	  Shared memory: one slot for each process of the engine, wakes, holds.
+ *	  Shared memory: one slot for each process of the engine, and wakes.
  *
  * Used by every process of the engine and by user sessions, with or without a
  * transaction.  Everything happens under one LWLock that is held for a few hundred
  * instructions: never raise an error, allocate or wait while holding it.
  */
 #include "postgres.h"
-
-#include <signal.h>
 
 #include "miscadmin.h"
 #include "storage/ipc.h"
@@ -30,9 +28,6 @@
 #define KEEP_SLOT_MS 60000
 
 DfShared *df_shared = NULL;
-
-/* this backend has holds to release */
-static bool has_holds = false;
 
 /* ---- set-up --------------------------------------------------------------- */
 
@@ -196,15 +191,6 @@ df_slot_free(DfSlot *slot)
 	if (df_shared->check_lacks_slot)
 		set_launcher_latch();
 	offer_slot();
-}
-
-bool
-df_database_held(Oid database)
-{
-	for (int i = 0; i < DF_MAX_HOLDS; i++)
-		if (df_shared->holds[i].database == database)
-			return true;
-	return false;
 }
 
 static void
@@ -553,62 +539,4 @@ df_launcher_check(Oid database)
 		df_shared->rescan = true;
 	set_launcher_latch();
 	LWLockRelease(df_shared->lock);
-}
-
-/* ---- holds ---------------------------------------------------------------- */
-
-bool
-df_hold_database(Oid database)
-{
-	bool done = false;
-
-	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < DF_MAX_HOLDS && !done; i++)
-	{
-		DfHold *hold = &df_shared->holds[i];
-
-		if (OidIsValid(hold->database))
-			continue;
-		hold->database = database;
-		hold->pid = MyProcPid;
-		done = true;
-	}
-	LWLockRelease(df_shared->lock);
-	has_holds |= done;
-	return done;
-}
-
-void
-df_hold_release(void)
-{
-	if (!has_holds)
-		return;
-	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < DF_MAX_HOLDS; i++)
-		if (df_shared->holds[i].pid == MyProcPid)
-			memset(&df_shared->holds[i], 0, sizeof(DfHold));
-	set_launcher_latch();
-	LWLockRelease(df_shared->lock);
-	has_holds = false;
-}
-
-/* a process removes its pid from the slot under the lock before it ends: none is reused here */
-int
-df_hold_terminate(Oid database)
-{
-	int n = 0;
-
-	LWLockAcquire(df_shared->lock, LW_SHARED);
-	for (int i = 0; i < df_shared->nslots; i++)
-	{
-		DfSlot *slot = &df_shared->slots[i];
-
-		if (slot->kind == DF_SLOT_FREE || slot->database != database ||
-			slot->pid == 0 || slot->pid == MyProcPid)
-			continue;
-		(void) kill(slot->pid, SIGTERM);
-		n++;
-	}
-	LWLockRelease(df_shared->lock);
-	return n;
 }

@@ -8,6 +8,9 @@
 #include "postgres.h"
 
 #include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
 #include "catalog/pg_database.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
