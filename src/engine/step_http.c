@@ -394,6 +394,47 @@ render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step, 
 	step->dirty = true;
 }
 
+static DfStep *
+new_step(FunctionCallInfo fcinfo, int path_arg, DfRun *run, char *name, char *system,
+		 const char *request)
+{
+	DfStep draft;
+	DfStep *step;
+
+	/* all checks come before the step exists */
+	memset(&draft, 0, sizeof(draft));
+	draft.name = name;
+	draft.kind = DF_STEP_HTTP;
+	draft.system = system;
+	render_request(fcinfo, path_arg, run, &draft, request);
+	step = df_step_new(run, name, DF_STEP_HTTP);
+	step->system = MemoryContextStrdup(run->cxt, system);
+	step->options = draft.options;
+	step->headers = draft.headers;
+	step->body = draft.body;
+	step->base_hash = draft.base_hash;
+	step->request = draft.request;
+	step->phase = draft.phase;
+	step->to_send = true;
+	return step;
+}
+
+/* the call must be the recorded one; a step that retry() renewed is rendered anew by it */
+static void
+check_or_render(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step,
+				const char *system, const char *request)
+{
+	if (strcmp(step->system, system) != 0)
+		df_step_mismatch(step, "system", step->system, system);
+	if (step->request == NULL)
+	{
+		render_request(fcinfo, path_arg, run, step, request);
+		step->rerendered = true;
+	}
+	else if (strcmp(step->request, request) != 0)
+		df_step_mismatch(step, "request", step->request, request);
+}
+
 static Datum
 http_step(FunctionCallInfo fcinfo, const char *function, const char *method, int path_arg)
 {
@@ -417,37 +458,9 @@ http_step(FunctionCallInfo fcinfo, const char *function, const char *method, int
 
 	step = df_step_recorded(run, base, DF_STEP_HTTP, &name);
 	if (step == NULL)
-	{
-		/* all checks come before the step exists */
-		DfStep draft;
-
-		memset(&draft, 0, sizeof(draft));
-		draft.name = name;
-		draft.kind = DF_STEP_HTTP;
-		draft.system = system;
-		render_request(fcinfo, path_arg, run, &draft, request);
-		step = df_step_new(run, name, DF_STEP_HTTP);
-		step->system = MemoryContextStrdup(run->cxt, system);
-		step->options = draft.options;
-		step->headers = draft.headers;
-		step->body = draft.body;
-		step->base_hash = draft.base_hash;
-		step->request = draft.request;
-		step->phase = draft.phase;
-		step->to_send = true;
-	}
+		step = new_step(fcinfo, path_arg, run, name, system, request);
 	else
-	{
-		if (strcmp(step->system, system) != 0)
-			df_step_mismatch(step, "system", step->system, system);
-		if (step->request == NULL)
-		{
-			render_request(fcinfo, path_arg, run, step, request);
-			step->rerendered = true;
-		}
-		else if (strcmp(step->request, request) != 0)
-			df_step_mismatch(step, "request", step->request, request);
-	}
+		check_or_render(fcinfo, path_arg, run, step, system, request);
 	/* NULL at each entry, even when it has ended: wait_all() and response() tell the outcome */
 	if (!wait)
 		PG_RETURN_NULL();

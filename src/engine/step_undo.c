@@ -22,6 +22,46 @@
 
 PG_FUNCTION_INFO_V1(dataflows_on_rollback);
 
+static DfSystem *
+checked_system(const char *name, const char *step, const char *request)
+{
+	DfSystem *system;
+	char *method;
+	char *path;
+
+	df_template_split(request, "request", &method, &path);
+	df_template_check(request, "request");
+	system = df_step_http_system(name, step);
+	df_template_check_stays(system->url, request, "request");
+	return system;
+}
+
+/* done at once: it only keeps the undo, for which nothing but the run is known */
+static void
+new_step(DfRun *run, char *name, const DfSystem *system, const char *request, const Jsonb *body)
+{
+	DfStep *step;
+	DfJson json;
+	char *missing = NULL;
+
+	df_json_begin(&json);
+	df_json_text(&json, "undo", request);
+	df_json_value(&json, "undo_body", body);
+	if (system->form)
+		df_json_bool(&json, "form", true);
+	step = df_step_new(run, name, DF_STEP_UNDO);
+	step->system = MemoryContextStrdup(run->cxt, system->name);
+	step->base_hash = system->url_hash;
+	step->options = df_json_end(&json, run->cxt);
+	df_step_transition(run, step, DF_STEP_SUCCEED);
+	if (!df_step_render_undo(run, step, &missing))
+		df_fatal(ERRCODE_INVALID_PARAMETER_VALUE,
+				 MemoryContextStrdup(run->cxt,
+									 psprintf("the request of step \"%s\" has no field \"%s\"",
+											  name, missing)),
+				 NULL);
+}
+
 Datum
 dataflows_on_rollback(PG_FUNCTION_ARGS)
 {
@@ -29,13 +69,9 @@ dataflows_on_rollback(PG_FUNCTION_ARGS)
 	char *base = df_checked_name(fcinfo, 0, "step");
 	char *request = df_arg_text(fcinfo, 2);
 	Jsonb *body = df_arg_jsonb(fcinfo, 3);
-	char *missing = NULL;
-	char *method;
-	char *path;
 	char *name;
 	DfStep *step = df_step_recorded(run, base, DF_STEP_UNDO, &name);
 	DfSystem *system;
-	DfJson json;
 
 	if (step != NULL)
 	{
@@ -47,28 +83,10 @@ dataflows_on_rollback(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("system and request of step \"%s\" must not be NULL", base),
 				 errhint("Name a system and a request such as 'DELETE /users/7'.")));
-	df_template_split(request, "request", &method, &path);
-	df_template_check(request, "request");
-	system = df_step_http_system(NameStr(*PG_GETARG_NAME(1)), base);
-	df_template_check_stays(system->url, request, "request");
+	system = checked_system(NameStr(*PG_GETARG_NAME(1)), base, request);
 	if (body != NULL)
 		df_check_payload(body, psprintf("the body of step \"%s\"", base));
-	df_json_begin(&json);
-	df_json_text(&json, "undo", request);
-	df_json_value(&json, "undo_body", body);
-	if (system->form)
-		df_json_bool(&json, "form", true);
-	step = df_step_new(run, name, DF_STEP_UNDO);
-	step->system = MemoryContextStrdup(run->cxt, NameStr(*PG_GETARG_NAME(1)));
-	step->base_hash = system->url_hash;
-	step->options = df_json_end(&json, run->cxt);
-	df_step_transition(run, step, DF_STEP_SUCCEED);
-	if (!df_step_render_undo(run, step, &missing))
-		df_fatal(ERRCODE_INVALID_PARAMETER_VALUE,
-				 MemoryContextStrdup(run->cxt,
-									 psprintf("the request of step \"%s\" has no field \"%s\"",
-											  name, missing)),
-				 NULL);
+	new_step(run, name, system, request, body);
 	PG_RETURN_VOID();
 }
 
