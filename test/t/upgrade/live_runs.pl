@@ -141,7 +141,19 @@ cmp_ok(scalar(() = slurp_file($node->logfile) =~ /dataflows does nothing in data
 
 # ---- the update, and what was under way ----
 
-$node->safe_psql('postgres', 'ALTER EXTENSION dataflows UPDATE');
+# what 0.1 kept in the error of its steps has columns of its own, before anything goes on by it
+is( $node->safe_psql('postgres', <<'SQL'),
+BEGIN;
+ALTER EXTENSION dataflows UPDATE;
+SELECT s.lost, s.lost_at = s.sent_at, s.may_resend IS NULL, s.ask_probe, s.probe_found, s.probe_said
+  FROM dataflows.step s JOIN dataflows.run r USING (run) WHERE r.key = 'doubt';
+SELECT count(*) FROM dataflows.step s JOIN dataflows.run r USING (run) WHERE r.key <> 'doubt'
+  AND num_nonnulls(lost, lost_at, may_resend, ask_probe, probed_at, probe_found, probe_said,
+    existed, kept, accepted, maybe_twice, resolved) > 0;
+COMMIT;
+SQL
+	"1|t|t|t|-1|the probe was answered with status 503\n0",
+	'what was known of the step in doubt is known, and nothing of the others');
 is( $node->safe_psql('postgres', "SELECT extversion FROM pg_extension WHERE extname = 'dataflows'"),
 	'0.2',
 	'the schema is updated');
