@@ -142,7 +142,7 @@ dataflows_wait_all(PG_FUNCTION_ARGS)
 
 			step->seen_by_body = true;
 			appendStringInfo(&failures, "%s%s", failures.len > 0 ? "," : "",
-							 JsonbToCString(NULL, &detail->root, VARSIZE(detail)));
+							 df_json_to_text(detail));
 		}
 	}
 	if (nunended > 0)

@@ -22,6 +22,7 @@
 #include "miscadmin.h"
 #include "shared/clock.h"
 #include "shared/json.h"
+#include "shared/uuid.h"
 #include "shared/wake.h"
 #include "store/children.h"
 #include "store/identity.h"
@@ -55,7 +56,7 @@
 static pg_uuid_t
 uuid_of(const char *text)
 {
-	return *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(text)));
+	return df_uuid_read(text);
 }
 
 char *
@@ -383,7 +384,7 @@ attach(DfNewChild *child)
 		return;
 	}
 	(void) df_run_depth(&child->run->id, &holder, &related);
-	id = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&holder)));
+	id = df_uuid_text(&holder);
 	note_child(child->run, child->step, id, true);
 	child->step->attempts = 0;
 	child->step->wake_at = df_now();

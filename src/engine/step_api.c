@@ -197,7 +197,7 @@ df_step_result(FunctionCallInfo fcinfo, DfStep *step)
 			 errmsg("step \"%s\" %s: %s", step->name,
 					step->state == DF_STEP_DOUBT ? "is in doubt" : "failed",
 					message != NULL ? message : "no reason was recorded"),
-			 errdetail_internal("%s", JsonbToCString(NULL, &detail->root, VARSIZE(detail)))));
+			 errdetail_internal("%s", df_json_to_text(detail))));
 	PG_RETURN_NULL();
 }
 

@@ -21,6 +21,7 @@
 #include "shared/clock.h"
 #include "shared/json.h"
 #include "shared/limits.h"
+#include "shared/uuid.h"
 #include "store/children.h"
 #include "store/rights.h"
 #include "store/store.h"
@@ -101,13 +102,13 @@ render(DfRun *run, DfStep *step, const Call *call, int version)
 	df_json_text(&json, "workflow", call->workflow);
 	df_json_int(&json, "version", version);
 	df_json_text(&json, "key", call->key);
-	df_json_text(&json, "run", DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&id))));
+	df_json_text(&json, "run", df_uuid_text(&id));
 	step->options = df_json_end(&json, run->cxt);
 	step->request = MemoryContextStrdup(
 		run->cxt,
 		call->key == NULL ? call->workflow : psprintf("%s, key %s", call->workflow, call->key));
 	step->body = MemoryContextStrdup(
-		run->cxt, JsonbToCString(NULL, &call->input->root, VARSIZE(call->input)));
+		run->cxt, df_json_to_text(call->input));
 	step->answer = NULL;
 	step->has_own_child = false;
 	df_step_transition(run, step, DF_STEP_HOLD);

@@ -70,7 +70,7 @@ df_sql_args_argument(FunctionCallInfo fcinfo, int arg, const char *step)
 				 errmsg("args of step \"%s\" are larger than dataflows.max_body (%d bytes)", step,
 						df_max_body),
 				 errhint("Keep the data in a table and pass its key.")));
-	return JsonbToCString(NULL, &args->root, VARSIZE(args));
+	return df_json_to_text(args);
 }
 
 void

@@ -119,9 +119,9 @@ check_events(const DfStep *step, Jsonb *events)
 	if (recorded != NULL && same_events(recorded, events))
 		return;
 	df_step_mismatch(step, "events",
-					 recorded != NULL ? JsonbToCString(NULL, &recorded->root, VARSIZE(recorded))
+					 recorded != NULL ? df_json_to_text(recorded)
 									  : df_json_get_text(step->options, "event"),
-					 JsonbToCString(NULL, &events->root, VARSIZE(events)));
+					 df_json_to_text(events));
 }
 
 Datum

@@ -16,6 +16,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "shared/encoding.h"
+#include "shared/json.h"
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 
@@ -446,7 +447,7 @@ df_template_check_stays(const char *url, const char *text, const char *key)
 char *
 df_body_json(const Jsonb *body)
 {
-	return JsonbToCString(NULL, (JsonbContainer *) &body->root, VARSIZE(body));
+	return df_json_to_text(body);
 }
 
 static void form_container(StringInfo out, const char *prefix, JsonbContainer *container);

@@ -21,6 +21,7 @@
 #include "store/rights.h"
 #include "shared/clock.h"
 #include "shared/json.h"
+#include "shared/uuid.h"
 #include "shared/wake.h"
 #include "store/inbox_table.h"
 #include "store/store.h"
@@ -193,7 +194,7 @@ require_right(Oid caller, const pg_uuid_t *run, MemoryContext cxt)
 		ereport(ERROR,
 				(errcode(DF_ERR_UNKNOWN),
 				 errmsg("run \"%s\" does not exist",
-						DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(run)))),
+						df_uuid_text(run)),
 				 errhint("Look for it in the view dataflows.runs.")));
 	df_require_use(caller, &definition, "signal");
 }

@@ -35,6 +35,7 @@
 #include "shared/traceparent.h"
 #include "shared/metrics.h"
 #include "shared/user_code.h"
+#include "shared/uuid.h"
 #include "shared/wake.h"
 #include "shared/watchdog.h"
 #include "store/due.h"
@@ -348,8 +349,7 @@ outcome_of(const Receipt *receipt)
 	if (receipt->ignored != NULL)
 		return object_of("ignored", receipt->ignored);
 	return object_of("run",
-					 receipt->has_run ? DatumGetCString(DirectFunctionCall1(
-											uuid_out, UUIDPGetDatum(&receipt->run)))
+					 receipt->has_run ? df_uuid_text(&receipt->run)
 									  : NULL);
 }
 

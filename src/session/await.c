@@ -16,6 +16,7 @@
 #include "store/rights.h"
 #include "shared/clock.h"
 #include "shared/slots.h"
+#include "shared/uuid.h"
 #include "store/run_progress.h"
 #include "store/store.h"
 #include "utils/builtins.h"
@@ -60,7 +61,7 @@ forbid_in_engine(void)
 static char *
 run_text(const pg_uuid_t *run)
 {
-	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(run)));
+	return df_uuid_text(run);
 }
 
 /* whoever may see the run may wait for it */

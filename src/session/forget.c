@@ -15,6 +15,7 @@
 #include "store/rights.h"
 #include "session/start.h"
 #include "shared/clock.h"
+#include "shared/uuid.h"
 #include "store/forget_run.h"
 #include "store/store.h"
 #include "utils/builtins.h"
@@ -77,7 +78,7 @@ require_ended(const DfForgetRuns *runs, MemoryContext cxt)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_OBJECT_IN_USE),
-			 errmsg("the engine has not handled yet a request to %s a run of this key", asked),
+			 errmsg("the engine has not yet handled a request to %s a run of this key", asked),
 			 errhint("Call forget() again when the view dataflows.requests shows no new one.")));
 }
 
@@ -116,7 +117,7 @@ df_refuse_forgotten(const pg_uuid_t *run, const char *verb)
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("cannot %s run \"%s\": it was forgotten", verb,
-					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(run)))),
+					df_uuid_text(run)),
 			 errdetail("dataflows.forget() erased its data, and how to undo it."),
 			 errhint("Undo by hand in the systems what is to be undone; start a new run with "
 					 "dataflows.start().")));

@@ -20,6 +20,7 @@
 #include "shared/json.h"
 #include "shared/limits.h"
 #include "shared/metrics.h"
+#include "shared/uuid.h"
 #include "shared/wake.h"
 #include "store/identity.h"
 #include "store/inbox_table.h"
@@ -238,7 +239,7 @@ raise_unknown_run(const pg_uuid_t *run)
 	ereport(ERROR,
 			(errcode(DF_ERR_UNKNOWN),
 			 errmsg("run \"%s\" does not exist",
-					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(run)))),
+					df_uuid_text(run)),
 			 errhint("Look for it in the view dataflows.runs; ended runs are purged after "
 					 "dataflows.retention.")));
 }
@@ -277,7 +278,7 @@ require_room(const DfNewMessage *message)
 			ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("run \"%s\" can be sent no more signals: " DF_TOO_MANY_SIGNALS,
-					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(message->run)))),
+					df_uuid_text(message->run)),
 			 errhint(DF_TOO_MANY_SIGNALS_HINT)));
 	ereport(
 		ERROR,

@@ -15,6 +15,7 @@
 #include "session/start.h"
 #include "shared/clock.h"
 #include "shared/slots.h"
+#include "shared/uuid.h"
 #include "shared/wake.h"
 #include "store/identity.h"
 #include "store/rights.h"
@@ -167,7 +168,7 @@ Datum
 dataflows_restart(PG_FUNCTION_ARGS)
 {
 	pg_uuid_t *old_id = PG_GETARG_UUID_P(0);
-	char *old_text = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(old_id)));
+	char *old_text = df_uuid_text(old_id);
 	pg_uuid_t *result = palloc(sizeof(pg_uuid_t));
 	Oid caller = GetUserId();
 	DfNewRun run;

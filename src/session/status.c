@@ -21,6 +21,7 @@
 #include "shared/clock.h"
 #include "shared/slot_queue.h"
 #include "shared/slots.h"
+#include "shared/uuid.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "store/due.h"
@@ -414,7 +415,7 @@ long_body(const Known *known, const DfSlot *slot)
 						ms / 1000, df_handler_timeout);
 	return psprintf("the body of run \"%s\" has not returned for " INT64_FORMAT
 					" s; dataflows.body_timeout is %d ms",
-					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&slot->body_run))),
+					df_uuid_text(&slot->body_run),
 					ms / 1000, df_body_timeout);
 }
 

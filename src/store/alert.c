@@ -22,7 +22,9 @@
 
 #include "guc.h"
 #include "shared/clock.h"
+#include "shared/json.h"
 #include "shared/metrics.h"
+#include "shared/uuid.h"
 #include "shared/wake.h"
 #include "store/alert.h"
 #include "store/identity.h"
@@ -118,7 +120,7 @@ start_run(Alert *alert, const DfWorkflowRow *workflow, const pg_uuid_t *stuck)
 	run.input = input;
 	/* nobody can guess the time, and take the key in a transaction for which we would wait */
 	run.key = psprintf("%s/" INT64_FORMAT,
-					   DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(stuck))),
+					   df_uuid_text(stuck),
 					   (int64) run.now + EPOCH_US);
 	if (df_run_insert(&run))
 	{
@@ -156,7 +158,7 @@ payload_of(const pg_uuid_t *run, MemoryContext cxt)
 		if (!describe(run, chars[i], undos[i], "", &description, cxt))
 			return NULL;
 		MemoryContextSwitchTo(cxt);
-		text = JsonbToCString(NULL, &description->root, VARSIZE(description));
+		text = df_json_to_text(description);
 		if (strlen(text) < MAX_NOTIFY)
 			return text;
 	}

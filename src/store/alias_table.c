@@ -14,6 +14,7 @@
 #include "utils/uuid.h"
 
 #include "shared/trouble.h"
+#include "shared/uuid.h"
 #include "store/alias_table.h"
 #include "store/store.h"
 #include "store/subxact.h"
@@ -44,7 +45,7 @@ held_by_another(const DfRun *run, Datum *values, MemoryContext cxt, char **holde
 	if (df_plan_run(&plan, values, NULL, 1) == 0)
 		return false;
 	id = df_copy_uuid(0, 0);
-	*holder = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&id)));
+	*holder = df_uuid_text(&id);
 	*holder = MemoryContextStrdup(cxt, *holder);
 	return true;
 }

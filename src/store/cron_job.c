@@ -23,6 +23,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "shared/json.h"
 #include "store/cron_job.h"
 #include "store/schedule_table.h"
 #include "store/store.h"
@@ -156,7 +157,7 @@ df_cron_statement(const DfSchedule *schedule, const char *database, const char *
 		"SELECT dataflows.start(%s, %s, %s || to_char(date_trunc('%s', now() AT TIME ZONE 'UTC'), "
 		"'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'))",
 		quote_literal_cstr(schedule->workflow),
-		quote_literal_cstr(JsonbToCString(NULL, (JsonbContainer *) &schedule->input->root, 0)),
+		quote_literal_cstr(df_json_to_text(schedule->input)),
 		quote_literal_cstr(psprintf("%s@", schedule->name)), unit);
 
 	return psprintf("SELECT cron.schedule_in_database(%s, %s, %s, %s, %s)",

@@ -15,6 +15,7 @@
 #include "utils/uuid.h"
 
 #include "flow/flow.h"
+#include "shared/uuid.h"
 #include "store/forget_run.h"
 #include "store/store.h"
 
@@ -71,7 +72,7 @@ df_forget_find(const DfForget *forget, DfForgetRuns *runs, MemoryContext cxt)
 		if (df_run_is_terminal((DfRunState) df_run_state_of(state)))
 			continue;
 		runs->live = MemoryContextStrdup(
-			cxt, DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(id))));
+			cxt, df_uuid_text(id));
 		runs->live_state = state;
 	}
 }

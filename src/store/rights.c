@@ -17,6 +17,7 @@
 #include "catalog/pg_proc.h"
 #include "miscadmin.h"
 #include "shared/function.h"
+#include "shared/uuid.h"
 #include "store/identity.h"
 #include "store/rights.h"
 #include "utils/acl.h"
@@ -80,7 +81,7 @@ df_require_sight(Oid role, const pg_uuid_t *run, DfSight seen, DfSight least)
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("role \"%s\" may not see %srun \"%s\"", GetUserNameFromId(role, false),
 					seen == DF_SEES_NOTHING ? "" : "the input of ",
-					DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(run)))),
+					df_uuid_text(run)),
 			 errhint("Act as a member of the role that owns its workflow, or of the one that "
 					 "started it.")));
 }

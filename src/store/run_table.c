@@ -17,6 +17,7 @@
 
 #include "flow/flow.h"
 #include "shared/clock.h"
+#include "shared/uuid.h"
 #include "store/columns.h"
 #include "store/run_table.h"
 
@@ -106,7 +107,7 @@ run_from_row(const DfPlan *plan, uint64 row, MemoryContext parent, List **versio
 	run->cxt = cxt;
 	df_row_read(plan, row, run, cxt);
 	*versions = lappend_int(*versions, df_int32(row, plan->ncolumns, 0));
-	id = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&run->id)));
+	id = df_uuid_text(&run->id);
 	strlcpy(run->id_text, id, sizeof(run->id_text));
 	run->engine.depth = -1;
 	df_run_saved(run);

@@ -35,6 +35,7 @@
 
 #include "compat.h"
 #include "guc.h"
+#include "shared/json.h"
 #include "shared/json_size.h"
 #include "shared/limits.h"
 #include "store/user_sql.h"
@@ -87,7 +88,7 @@ scalar_text(const JsonbValue *value)
 		{
 			Jsonb *whole = JsonbValueToJsonb((JsonbValue *) value);
 
-			return JsonbToCString(NULL, &whole->root, VARSIZE(whole));
+			return df_json_to_text(whole);
 		}
 	}
 }
@@ -140,7 +141,7 @@ read_parameter(Oid type, JsonbValue *value)
 	{
 		Jsonb *whole = JsonbValueToJsonb(value);
 
-		return CStringGetTextDatum(JsonbToCString(NULL, &whole->root, VARSIZE(whole)));
+		return CStringGetTextDatum(df_json_to_text(whole));
 	}
 	if (OidIsValid(element) && value->type == jbvBinary &&
 		JsonContainerIsArray(value->val.binary.data))

@@ -31,6 +31,7 @@
 #include "shared/clock.h"
 #include "shared/json.h"
 #include "shared/limits.h"
+#include "shared/uuid.h"
 #include "store/xact.h"
 #include "types/base.h"
 #include "worker/notify.h"
@@ -238,7 +239,7 @@ parse(const char *text, DfNotifySignal *signal)
 	run = string_field(jsonb, "run", DF_MAX_NAME);
 	if (run != NULL)
 	{
-		signal->run = *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(run)));
+		signal->run = df_uuid_read(run);
 		return NULL;
 	}
 	signal->by_key = true;

@@ -21,6 +21,7 @@
 #include "shared/clock.h"
 #include "shared/crash.h"
 #include "shared/trouble.h"
+#include "shared/uuid.h"
 #include "shared/wake.h"
 #include "store/identity.h"
 #include "store/notify_signal.h"
@@ -146,7 +147,7 @@ static void
 count_crash(void *arg)
 {
 	pg_uuid_t *run = arg;
-	char *id = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(run)));
+	char *id = df_uuid_text(run);
 
 	df_count_crash(run);
 	ereport(

@@ -21,6 +21,7 @@
 #include "shared/json.h"
 #include "shared/spans.h"
 #include "shared/traceparent.h"
+#include "shared/uuid.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -278,7 +279,7 @@ add_span(DfJson *json, const DfSpan *span)
 	df_json_text(json, "endTimeUnixNano", nanoseconds(span->end));
 	df_json_open_array(json, "attributes");
 	add_word(json, "dataflows.run",
-			 DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&span->run))));
+			 df_uuid_text(&span->run));
 	add_word(json, "dataflows.workflow", span->workflow);
 	add_word(json, "dataflows.state", span->state);
 	add_word(json, attempt ? "dataflows.phase" : "dataflows.kind", span->what);

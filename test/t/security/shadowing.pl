@@ -55,7 +55,7 @@ my @before = (
 	],
 	[
 		'it is another role\'s, with a trap',
-		'42501: schema "dataflows" is there already',
+		'42501: schema "dataflows" exists already',
 		[
 			eve => "CREATE SCHEMA dataflows; CREATE FUNCTION dataflows.signal_by_key(workflow text,
 					key varchar, event text) RETURNS boolean $trap"
@@ -71,7 +71,7 @@ my @before = (
 	],
 	[
 		'a function that fits a call of the guard is in it',
-		'42501: schema "dataflows" is there already',
+		'42501: schema "dataflows" exists already',
 		[
 			eve => "CREATE SCHEMA dataflows;
 					CREATE FUNCTION dataflows._guard_schema(VARIADIC boolean[]) RETURNS void
