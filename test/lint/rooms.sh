@@ -12,9 +12,10 @@
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 
-RULES='include-arrows spi-room sql-room curl-room mhd-room clock-room transaction-room
-version-room transition-room sql-state-room store-names http-quiet function-length essay
-banned-function dead-extern machine-path sql-comment sql-replace sql-qualified state-diagram'
+RULES='include-arrows include-circle spi-room sql-room curl-room mhd-room clock-room transaction-
+room version-room transition-room sql-state-room store-names http-quiet function-length
+essay banned-function dead-extern machine-path sql-comment sql-replace sql-qualified
+state-diagram'
 
 . "$here/common.bash"
 
@@ -78,6 +79,47 @@ rule_include_arrows()
 				echo "$file:$line: include-arrows: includes are relative to src"
 			fi
 		done >>"$offences"
+}
+
+# In these rooms no file may lead back to itself; x.c and x.h are one file here.
+NO_CIRCLES='types flow session engine'
+
+rule_include_circle()
+{
+	local room
+
+	for room in $NO_CIRCLES; do
+		(cd "$views/text" && grep -rnoP --include='*.[ch]' \
+			"^\s*#\s*include\s*\"\K$room/[^\"]+(?=\.h\")" "src/$room") | perl -ne '
+				our (%includes, %place);
+				my ($file, $line, $to) = m{^src/(.*\.[ch]):(\d+):(.*)$} or next;
+				(my $from = $file) =~ s/\.[ch]$//;
+				next if $from eq $to;
+				$includes{$from}{$to} = 1;
+				$place{$from}{$to} //= "src/$file:$line";
+				sub leads
+				{
+					my ($at, $goal, $seen) = @_;
+					return 1 if $at eq $goal;
+					return 0 if $seen->{$at}++;
+					for my $next (keys %{ $includes{$at} // {} })
+					{
+						return 1 if leads($next, $goal, $seen);
+					}
+					return 0;
+				}
+				END
+				{
+					for my $from (keys %includes)
+					{
+						for my $to (keys %{ $includes{$from} })
+						{
+							print "$place{$from}{$to}: include-circle: $to leads back to $from\n"
+								if leads($to, $from, {});
+						}
+					}
+				}'
+	done >>"$offences"
 }
 
 rule_rooms()
@@ -275,6 +317,7 @@ mkdir -p "$views/text" "$views/code"
 c_files | make_views c || exit 2
 sql_files | make_views sql || exit 2
 rule_include_arrows
+rule_include_circle
 rule_rooms
 rule_clock
 rule_states
