@@ -12,10 +12,10 @@
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 
-RULES='include-arrows include-circle spi-room sql-room curl-room mhd-room clock-room transaction-
-room version-room transition-room sql-state-room store-names http-quiet function-length
-essay banned-function dead-extern machine-path sql-comment sql-replace sql-qualified
-state-diagram'
+RULES='include-arrows include-circle spi-room sql-room curl-room mhd-room clock-room
+transaction-room version-room transition-room sql-state-room store-names http-quiet
+function-length essay banned-function dead-extern machine-path sql-comment sql-replace
+sql-qualified state-diagram'
 
 . "$here/common.bash"
 
