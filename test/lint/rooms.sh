@@ -13,7 +13,7 @@ set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 
 RULES='include-arrows include-circle spi-room sql-room curl-room mhd-room clock-room
-transaction-room version-room transition-room sql-state-room store-names http-quiet
+transaction-room version-room role-room transition-room sql-state-room store-names http-quiet
 function-length essay banned-function dead-extern machine-path sql-comment sql-replace
 sql-qualified state-diagram'
 
@@ -141,6 +141,8 @@ rule_rooms()
 		'\bMHD_\w+|include\s*<microhttpd' '^src/.*\.[ch]$' '^src/ingress/'
 	forbid version-room 'versions of PostgreSQL differ in src/compat.h only' code \
 		'\bPG_(VERSION|MAJORVERSION)(_NUM)?\b' '^src/.*\.[ch]$' '^src/compat\.h$'
+	forbid role-room 'roles are switched in src/shared/as_role.c only' code \
+		'\bSetUserId\w*' '^src/.*\.[ch]$' '^src/shared/as_role\.c$'
 	forbid transaction-room 'transactions begin and end in src/store/xact.c only' code \
 		"\\b($transactions)\\b" \
 		'^src/.*\.[ch]$' '^src/store/xact\.c$'

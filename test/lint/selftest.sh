@@ -158,6 +158,8 @@ plant_rooms()
 	c http mhd-room '	MHD_stop_daemon(daemon);'
 	c ingress ok '	MHD_stop_daemon(daemon);'
 	c engine version-room '#if PG_VERSION_NUM >= 160000'
+	c store role-room '	SetUserIdAndSecContext(role, flags);'
+	c store ok '	GetUserIdAndSecContext(&role, &flags);'
 	c worker transaction-room '	StartTransactionCommand();'
 	c store transaction-room '	AbortCurrentTransaction();'
 	c worker transaction-room '	BeginInternalSubTransaction(NULL);'
