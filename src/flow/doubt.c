@@ -25,7 +25,7 @@
 #include "flow/names.h"
 #include "types/base.h"
 
-/* a probe that gets no answer is given up after this, if the step has no limit of its own */
+/* a probe that gets no response is given up after this, if the step has no limit of its own */
 #define PROBE_FOR_MS (INT64CONST(24) * 3600 * 1000)
 
 /* ---- facts ---------------------------------------------------------------- */
@@ -84,7 +84,7 @@ TimestampTz
 df_next_try(const DfDoubtCase *about, int64 retry_after_ms)
 {
 	const DfStep *step = about->step;
-	/* a poll that was answered is an attempt, but no failure */
+	/* a poll that got a response is an attempt, but no failure */
 	int attempts = step->spec->until != NULL ? 1 : step->attempts;
 	DfRetryQuestion question = retry_question(about, attempts, step->started_at, retry_after_ms);
 
@@ -106,7 +106,7 @@ df_next_undo_try(const DfDoubtCase *about, int64 retry_after_ms)
 }
 
 /*
- * When to ask again after no answer.  Probes are not counted: their back-off
+ * When to ask again after no response.  Probes are not counted: their back-off
  * grows with the age of the doubt.
  */
 static TimestampTz
@@ -152,7 +152,7 @@ event_lose(const DfDoubtCase *about)
 /*
  * After a loss, "conflict" may be our own earlier attempt that the system stumbles
  * over, or one with the same key that it is still working on.  A read has nothing to
- * conflict with.  An accepted 409 is an answer for the methods that may be repeated;
+ * conflict with.  An accepted 409 is the output for the methods that may be repeated;
  * for a POST it would mean "somebody else's, nothing to undo", and that is just what
  * is not known.
  */
@@ -215,7 +215,7 @@ give_up_in_doubt(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 /*
  * What an earlier attempt left in doubt is not settled by a refusal of a later one:
  * the effect of the first may be there.  But a system whose key is trusted would have
- * answered as it did the first time.
+ * responded as it did the first time.
  */
 static void
 fail(const DfDoubtCase *about, const DfCame *came, DfDecision *made)

@@ -51,7 +51,7 @@ typedef enum DfVerdict
 	DF_VERDICT_AGAIN_SAME, /* maybe carried out: repeating it does no harm, or is asked for */
 	DF_VERDICT_CREDENTIALS, /* when somebody has repaired them; no attempt is used */
 	DF_VERDICT_ASK_PROBE,
-	DF_VERDICT_PROBE_AGAIN, /* the probe itself got no answer */
+	DF_VERDICT_PROBE_AGAIN, /* the probe itself got no response */
 	DF_VERDICT_NOT_SETTLED, /* not there, but that is believed only later */
 	DF_VERDICT_SEND, /* not there: it is sent now */
 

@@ -1,8 +1,8 @@
 /*
  * flow/flow.h
- *	  Pure decisions: the two state machines, retries, what an answer means, the
- *	  order of undo.  No SQL, no clock, no randomness of its own (given as
- *	  arguments), no palloc beyond the result.
+ *	  Pure decisions: the state machines, retries, the order of undo.  No SQL, no
+ *	  clock, no randomness of its own (given as arguments), no palloc beyond the
+ *	  result.
  */
 #ifndef DF_FLOW_H
 #define DF_FLOW_H

@@ -142,8 +142,8 @@ may_be_lifted(int status)
 }
 
 /*
- * What the step accepts is about the step: a 409 that is an answer to a POST is none
- * to the DELETE that undoes it.  The body of a 2xx does not matter.
+ * What the step accepts is about the step: a 409 that is as good as done for a POST is
+ * not for the DELETE that undoes it.  The body of a 2xx does not matter.
  */
 DfMeaning
 df_undo_meaning(const DfCame *came)
