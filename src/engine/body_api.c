@@ -113,8 +113,10 @@ dataflows_wait_all(PG_FUNCTION_ARGS)
 	int n;
 	int *unended;
 	int nunended = 0;
+	int nfailed = 0;
 	DfJson json;
-	StringInfoData failures;
+	DfJson failures;
+	char *detail;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
@@ -124,7 +126,8 @@ dataflows_wait_all(PG_FUNCTION_ARGS)
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT, &names, &nulls,
 					  &n);
 	unended = MemoryContextAlloc(run->cxt, sizeof(int) * Max(1, n));
-	initStringInfo(&failures);
+	df_json_begin(&failures);
+	df_json_open_array(&failures, "failures");
 	df_json_begin(&json);
 	for (int i = 0; i < n; i++)
 	{
@@ -138,20 +141,20 @@ dataflows_wait_all(PG_FUNCTION_ARGS)
 			df_json_value(&json, step->name, step->output);
 		else
 		{
-			Jsonb *detail = df_step_error_detail(step);
-
 			step->seen_by_body = true;
-			appendStringInfo(&failures, "%s%s", failures.len > 0 ? "," : "",
-							 df_json_to_text(detail));
+			df_json_value(&failures, NULL, df_step_error_detail(step));
+			nfailed++;
 		}
 	}
 	if (nunended > 0)
 		df_suspend_on(unended, nunended, false);
-	if (failures.len > 0)
+	df_json_close_array(&failures);
+	detail = df_json_to_text(df_json_end(&failures, CurrentMemoryContext));
+	if (nfailed > 0)
 		ereport(ERROR,
 				(errcode(DF_ERR_STEP_FAILED),
 				 errmsg("not all steps could be carried out"),
-				 errdetail_internal("{\"failures\": [%s]}", failures.data)));
+				 errdetail_internal("%s", detail)));
 	PG_RETURN_JSONB_P(df_json_end(&json, CurrentMemoryContext));
 }
 

@@ -117,31 +117,7 @@ static Jsonb *
 rollback_context(DfRun *run)
 {
 	DfJson json;
-	DfJson item;
-	StringInfoData list;
-	bool some = false;
 
-	initStringInfo(&list);
-	appendStringInfoChar(&list, '[');
-	for (int i = run->engine.nearlier; i < run->nsteps; i++)
-	{
-		DfStep *step = run->steps[i];
-		Jsonb *object;
-
-		if (df_is_handler_step(step))
-			continue;
-		df_json_begin(&item);
-		df_json_text(&item, "step", step->name);
-		df_json_text(&item, "state", df_step_state_name(step->state));
-		df_json_text(&item, "undo_state", df_undo_state_name(step->undo_state));
-		df_json_value(&item, "output", step->output);
-		object = df_json_end(&item, CurrentMemoryContext);
-		if (some)
-			appendStringInfoChar(&list, ',');
-		some = true;
-		(void) JsonbToCString(&list, &object->root, VARSIZE(object));
-	}
-	appendStringInfoChar(&list, ']');
 	df_json_begin(&json);
 	df_json_text(&json, "run", run->id_text);
 	df_json_text(&json, "key", run->key);
@@ -149,7 +125,21 @@ rollback_context(DfRun *run)
 	df_json_value(&json, "input", run->row.input);
 	df_json_bool(&json, "cancelled", run->row.cause == DF_CAUSE_CANCELLED);
 	df_json_value(&json, "error", run->row.error);
-	df_json_value(&json, "steps", df_json_parse(list.data, list.len, CurrentMemoryContext));
+	df_json_open_array(&json, "steps");
+	for (int i = run->engine.nearlier; i < run->nsteps; i++)
+	{
+		DfStep *step = run->steps[i];
+
+		if (df_is_handler_step(step))
+			continue;
+		df_json_open_object(&json, NULL);
+		df_json_text(&json, "step", step->name);
+		df_json_text(&json, "state", df_step_state_name(step->state));
+		df_json_text(&json, "undo_state", df_undo_state_name(step->undo_state));
+		df_json_value(&json, "output", step->output);
+		df_json_close_object(&json);
+	}
+	df_json_close_array(&json);
 	return df_json_end(&json, run->cxt);
 }
 

@@ -46,7 +46,7 @@ refuse(DfMailProblem *problem, char *message, char *hint)
 static char *
 string_of(const JsonbValue *value)
 {
-	char *text = pnstrdup(value->val.string.val, value->val.string.len);
+	char *text = df_json_string_of(value);
 
 	return pg_server_to_any(text, strlen(text), PG_UTF8);
 }
@@ -79,22 +79,17 @@ refuse_key(const char *key, DfMailProblem *problem)
 static bool
 check_keys(const Jsonb *message, DfMailProblem *problem)
 {
-	JsonbIterator *it = JsonbIteratorInit((JsonbContainer *) &message->root);
-	JsonbValue value;
-	JsonbIteratorToken token;
+	DfJsonWalk walk;
 
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	df_json_walk(&walk, message);
+	while (df_json_next(&walk))
 	{
 		bool known = false;
-		char *key;
 
-		if (token != WJB_KEY)
-			continue;
-		key = pnstrdup(value.val.string.val, value.val.string.len);
 		for (int i = 0; i < lengthof(keys); i++)
-			known = known || strcmp(keys[i], key) == 0;
+			known = known || strcmp(keys[i], walk.key) == 0;
 		if (!known)
-			return refuse_key(key, problem);
+			return refuse_key(walk.key, problem);
 	}
 	return true;
 }
@@ -106,9 +101,7 @@ read_text(const Jsonb *message, const char *key, char **text, DfMailProblem *pro
 	JsonbValue value;
 
 	*text = NULL;
-	if (getKeyJsonValueFromContainer((JsonbContainer *) &message->root, key, strlen(key), &value) ==
-			NULL ||
-		value.type == jbvNull)
+	if (!df_json_find(message, key, &value) || value.type == jbvNull)
 		return true;
 	if (value.type != jbvString)
 		return refuse(problem, psprintf("has a \"%s\" that is not a string", key),
@@ -125,13 +118,19 @@ address_hint(const char *key)
 }
 
 static bool
+refuse_address(const char *key, DfMailProblem *problem)
+{
+	return refuse(problem, psprintf("has an address in \"%s\" that is not a string", key),
+				  address_hint(key));
+}
+
+static bool
 read_mailbox(const JsonbValue *value, const char *key, DfMailbox *box, DfMailProblem *problem)
 {
 	const char *why;
 
 	if (value->type != jbvString)
-		return refuse(problem, psprintf("has an address in \"%s\" that is not a string", key),
-					  address_hint(key));
+		return refuse_address(key, problem);
 	if (df_mailbox_parse(string_of(value), box, &why))
 		return true;
 	return refuse(problem, psprintf("has an address in \"%s\" that cannot be used: %s", key, why),
@@ -145,23 +144,16 @@ read_recipients(const Jsonb *message, const char *key, DfMailMessage *mail, int 
 {
 	Jsonb *value = df_json_get(message, key);
 	int at = mail->nto + mail->ncc + mail->nbcc;
-	JsonbIterator *it;
-	JsonbValue item;
-	JsonbIteratorToken token;
+	DfJsonWalk walk;
 
 	*n = 0;
 	if (value == NULL)
 		return true;
-	it = JsonbIteratorInit(&value->root);
-	while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
+	if (JB_ROOT_IS_OBJECT(value))
+		return refuse_address(key, problem);
+	df_json_walk(&walk, value);
+	while (df_json_next(&walk))
 	{
-		if (token == WJB_BEGIN_OBJECT)
-		{
-			item.type = jbvObject;
-			return read_mailbox(&item, key, &mail->to[0], problem);
-		}
-		if (token != WJB_ELEM)
-			continue;
 		if (at + *n >= DF_MAX_RECIPIENTS)
 		{
 			refuse(problem, psprintf("has more than %d recipients", DF_MAX_RECIPIENTS),
@@ -169,7 +161,7 @@ read_recipients(const Jsonb *message, const char *key, DfMailMessage *mail, int 
 			problem->sqlstate = DF_ERR_LIMIT;
 			return false;
 		}
-		if (!read_mailbox(&item, key, &mail->to[at + (*n)++], problem))
+		if (!read_mailbox(&walk.value, key, &mail->to[at + (*n)++], problem))
 			return false;
 	}
 	return true;
@@ -194,9 +186,7 @@ check_header_name(const char *name, DfMailProblem *problem)
 static bool
 check_headers(const Jsonb *headers, DfMailProblem *problem)
 {
-	JsonbIterator *it;
-	JsonbValue value;
-	JsonbIteratorToken token;
+	DfJsonWalk walk;
 	size_t size = 0;
 
 	if (headers == NULL)
@@ -205,19 +195,17 @@ check_headers(const Jsonb *headers, DfMailProblem *problem)
 		return refuse(
 			problem, pstrdup("has \"headers\" that are not a JSON object"),
 			pstrdup("Give names and values, such as '{\"Reply-To\": \"help@example.com\"}'."));
-	it = JsonbIteratorInit((JsonbContainer *) &headers->root);
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	df_json_walk(&walk, headers);
+	while (df_json_next(&walk))
 	{
-		if (token == WJB_KEY &&
-			!check_header_name(pnstrdup(value.val.string.val, value.val.string.len), problem))
+		if (!check_header_name(walk.key, problem))
 			return false;
-		if (token != WJB_VALUE)
-			continue;
-		if (value.type != jbvString || df_mime_value_problem(string_of(&value)) != NULL)
+		if (walk.value.type != jbvString ||
+			df_mime_value_problem(string_of(&walk.value)) != NULL)
 			return refuse(
 				problem, pstrdup("has a header whose value is not a string without line breaks"),
 				pstrdup("Give each header's value as a JSON string without control characters."));
-		size += value.val.string.len;
+		size += walk.value.val.string.len;
 	}
 	if (size <= DF_MAX_HEAD)
 		return true;
@@ -266,8 +254,7 @@ df_mail_read(const Jsonb *message, DfMailMessage *mail, DfMailProblem *problem)
 	if (!check_keys(message, problem))
 		return false;
 	mail->to = palloc0(sizeof(DfMailbox) * DF_MAX_RECIPIENTS);
-	if (getKeyJsonValueFromContainer((JsonbContainer *) &message->root, "from", 4, &from) == NULL ||
-		from.type == jbvNull)
+	if (!df_json_find(message, "from", &from) || from.type == jbvNull)
 		return refuse(problem, pstrdup("has no \"from\""),
 					  pstrdup("Give the address of the sender."));
 	mail->headers = df_json_get(message, "headers");
@@ -318,22 +305,16 @@ df_mail_id(const DfMailMessage *mail, const char *key)
 static void
 put_headers(StringInfo to, const DfMailMessage *mail)
 {
-	JsonbIterator *it;
-	JsonbValue value;
-	JsonbIteratorToken token;
-	char *name = NULL;
+	DfJsonWalk walk;
 	bool auto_submitted = false;
 
-	it = mail->headers != NULL ? JsonbIteratorInit((JsonbContainer *) &mail->headers->root) : NULL;
-	while (it != NULL && (token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	if (mail->headers != NULL)
+		df_json_walk(&walk, mail->headers);
+	while (mail->headers != NULL && df_json_next(&walk))
 	{
-		if (token == WJB_KEY)
-			name = pnstrdup(value.val.string.val, value.val.string.len);
-		else if (token == WJB_VALUE)
-		{
-			df_mime_header(to, name, string_of(&value));
-			auto_submitted = auto_submitted || df_header_is(name, strlen(name), "Auto-Submitted");
-		}
+		df_mime_header(to, walk.key, string_of(&walk.value));
+		auto_submitted = auto_submitted ||
+			df_header_is(walk.key, strlen(walk.key), "Auto-Submitted");
 	}
 	if (!auto_submitted)
 		df_mime_header(to, "Auto-Submitted", "auto-generated");

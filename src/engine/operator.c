@@ -93,18 +93,16 @@ is_failed_at(const Jsonb *detail, const DfStep *step)
 {
 	char *name = df_json_get_text(detail, "step");
 	Jsonb *failures = df_json_get(detail, "failures");
+	DfJsonWalk walk;
 
 	if (name != NULL && strcmp(name, step->name) == 0)
 		return true;
 	if (failures == NULL || !JB_ROOT_IS_ARRAY(failures))
 		return false;
-	for (uint32 i = 0; i < JB_ROOT_COUNT(failures); i++)
+	df_json_walk(&walk, failures);
+	while (df_json_next(&walk))
 	{
-		JsonbValue *failure = getIthJsonbValueFromContainer(&failures->root, i);
-
-		if (failure->type != jbvBinary)
-			continue;
-		name = df_json_get_text(JsonbValueToJsonb(failure), "step");
+		name = df_json_get_text(df_json_of(&walk.value), "step");
 		if (name != NULL && strcmp(name, step->name) == 0)
 			return true;
 	}

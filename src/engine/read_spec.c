@@ -37,9 +37,7 @@ read_accept(const Jsonb *options, DfStepSpec *spec)
 {
 	static const int gone[] = {404, 410};
 	Jsonb *accept = df_json_get(options, "accept");
-	JsonbIterator *it;
-	JsonbValue value;
-	JsonbIteratorToken token;
+	DfJsonWalk walk;
 	int *statuses;
 
 	if (accept == NULL)
@@ -51,26 +49,24 @@ read_accept(const Jsonb *options, DfStepSpec *spec)
 		return;
 	}
 	spec->accept = statuses = palloc(sizeof(int) * (JB_ROOT_COUNT(accept) + 1));
-	it = JsonbIteratorInit(&accept->root);
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
-		if (token == WJB_ELEM && value.type == jbvNumeric)
+	df_json_walk(&walk, accept);
+	while (df_json_next(&walk))
+		if (walk.value.type == jbvNumeric)
 			statuses[spec->naccept++] = DatumGetInt32(
-				DirectFunctionCall1(numeric_int4, NumericGetDatum(value.val.numeric)));
+				DirectFunctionCall1(numeric_int4, NumericGetDatum(walk.value.val.numeric)));
 }
 
 static bool
 body_names(const Jsonb *body, const char *field)
 {
-	JsonbIterator *it;
-	JsonbValue value;
-	JsonbIteratorToken token;
+	DfJsonWalk walk;
 
 	if (body == NULL)
 		return false;
-	it = JsonbIteratorInit(unconstify(JsonbContainer *, &body->root));
-	while ((token = JsonbIteratorNext(&it, &value, false)) != WJB_DONE)
-		if ((token == WJB_VALUE || token == WJB_ELEM) && value.type == jbvString &&
-			df_template_names(pnstrdup(value.val.string.val, value.val.string.len), field))
+	df_json_walk_deep(&walk, body);
+	while (df_json_next(&walk))
+		if (walk.value.type == jbvString &&
+			df_template_names(df_json_string_of(&walk.value), field))
 			return true;
 	return false;
 }

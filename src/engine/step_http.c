@@ -174,9 +174,7 @@ static Jsonb *
 checked_headers(FunctionCallInfo fcinfo, int arg, const char *step, const char *key_header)
 {
 	Jsonb *headers = df_arg_jsonb(fcinfo, arg);
-	JsonbIterator *it;
-	JsonbValue value;
-	JsonbIteratorToken token;
+	DfJsonWalk walk;
 
 	if (headers == NULL)
 		return NULL;
@@ -186,13 +184,11 @@ checked_headers(FunctionCallInfo fcinfo, int arg, const char *step, const char *
 				 errmsg("headers of step \"%s\" are not a JSON object", step),
 				 errhint("Give names and values, such as '{\"X-Tenant\": \"7\"}'.")));
 	check_head_size("headers", VARSIZE(headers), step);
-	it = JsonbIteratorInit(&headers->root);
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	df_json_walk(&walk, headers);
+	while (df_json_next(&walk))
 	{
-		if (token == WJB_KEY)
-			check_header_name(value.val.string.val, value.val.string.len, key_header, step);
-		else if (token == WJB_VALUE)
-			check_header_value(&value, step);
+		check_header_name(walk.key, strlen(walk.key), key_header, step);
+		check_header_value(&walk.value, step);
 	}
 	return headers;
 }
@@ -255,13 +251,12 @@ add_accept(DfJson *json, FunctionCallInfo fcinfo, int arg, bool *some)
 	Datum *values;
 	bool *nulls;
 	int n;
-	StringInfoData list;
 
 	if (PG_ARGISNULL(arg))
 		return;
 	array = PG_GETARG_ARRAYTYPE_P(arg);
 	deconstruct_array(array, INT4OID, 4, true, TYPALIGN_INT, &values, &nulls, &n);
-	initStringInfo(&list);
+	df_json_open_array(json, "accept");
 	for (int i = 0; i < n; i++)
 	{
 		if (nulls[i] || DatumGetInt32(values[i]) < 100 || DatumGetInt32(values[i]) > 599)
@@ -269,10 +264,9 @@ add_accept(DfJson *json, FunctionCallInfo fcinfo, int arg, bool *some)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("\"accept\" contains a number that is not an HTTP status"),
 					 errhint("Give statuses from 100 to 599, such as ARRAY[404].")));
-		appendStringInfo(&list, "%s%d", i > 0 ? "," : "", DatumGetInt32(values[i]));
+		df_json_int(json, NULL, DatumGetInt32(values[i]));
 	}
-	df_json_value(json, "accept",
-				  df_json_parse(psprintf("[%s]", list.data), list.len + 2, CurrentMemoryContext));
+	df_json_close_array(json);
 	*some = true;
 }
 

@@ -148,12 +148,16 @@ static const DfSystemPolicy sql_policy = {
 static Jsonb *
 undo_args(const Jsonb *output)
 {
-	const char *text = output == NULL
-		? "null"
-		: JsonbToCString(NULL, unconstify(JsonbContainer *, &output->root), VARSIZE(output));
-	char *array = psprintf("[%s]", text);
+	DfJson json;
 
-	return df_json_parse(array, strlen(array), CurrentMemoryContext);
+	df_json_begin(&json);
+	df_json_open_array(&json, "args");
+	if (output == NULL)
+		df_json_null(&json, NULL);
+	else
+		df_json_value(&json, NULL, output);
+	df_json_close_array(&json);
+	return df_json_get(df_json_end(&json, CurrentMemoryContext), "args");
 }
 
 const char *

@@ -26,7 +26,6 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/json.h"
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(dataflows_wait_for);
@@ -72,7 +71,7 @@ events_argument(FunctionCallInfo fcinfo, int arg)
 	Datum *names;
 	bool *nulls;
 	int n = 0;
-	StringInfoData list;
+	DfJson json;
 
 	if (!PG_ARGISNULL(arg))
 		deconstruct_array(PG_GETARG_ARRAYTYPE_P(arg), TEXTOID, -1, false, TYPALIGN_INT, &names,
@@ -87,7 +86,8 @@ events_argument(FunctionCallInfo fcinfo, int arg)
 				(errcode(DF_ERR_LIMIT),
 				 errmsg("wait_any waits for %d events; %d are allowed", n, MAX_EVENTS),
 				 errhint("Wait for one event, and tell cases apart by its payload.")));
-	initStringInfo(&list);
+	df_json_begin(&json);
+	df_json_open_array(&json, "events");
 	for (int i = 0; i < n; i++)
 	{
 		if (nulls[i])
@@ -95,11 +95,10 @@ events_argument(FunctionCallInfo fcinfo, int arg)
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("the name of an event must not be NULL"),
 					 errhint("Leave it out, for example with array_remove(events, NULL).")));
-		appendStringInfoChar(&list, i == 0 ? '[' : ',');
-		escape_json(&list, df_check_name(TextDatumGetCString(names[i]), "event"));
+		df_json_text(&json, NULL, df_check_name(TextDatumGetCString(names[i]), "event"));
 	}
-	appendStringInfoChar(&list, ']');
-	return df_json_parse(list.data, list.len, CurrentMemoryContext);
+	df_json_close_array(&json);
+	return df_json_get(df_json_end(&json, CurrentMemoryContext), "events");
 }
 
 /* the same events, in any order */
@@ -172,16 +171,14 @@ events_of(const DfStep *step)
 	char *event = df_json_get_text(step->options, "event");
 	Jsonb *events = df_json_get(step->options, "events");
 	List *names = event != NULL ? list_make1(event) : NIL;
+	DfJsonWalk walk;
 
 	if (events == NULL || !JB_ROOT_IS_ARRAY(events))
 		return names;
-	for (uint32 i = 0; i < JB_ROOT_COUNT(events); i++)
-	{
-		JsonbValue *value = getIthJsonbValueFromContainer(&events->root, i);
-
-		if (value != NULL && value->type == jbvString)
-			names = lappend(names, pnstrdup(value->val.string.val, value->val.string.len));
-	}
+	df_json_walk(&walk, events);
+	while (df_json_next(&walk))
+		if (walk.value.type == jbvString)
+			names = lappend(names, df_json_string_of(&walk.value));
 	return names;
 }
 

@@ -390,13 +390,12 @@ df_template_check(const char *tmpl, const char *what)
 void
 df_template_check_body(const Jsonb *tmpl, const char *what)
 {
-	JsonbIterator *it = JsonbIteratorInit((JsonbContainer *) &tmpl->root);
-	JsonbValue value;
-	JsonbIteratorToken token;
+	DfJsonWalk walk;
 
-	while ((token = JsonbIteratorNext(&it, &value, false)) != WJB_DONE)
-		if ((token == WJB_VALUE || token == WJB_ELEM) && value.type == jbvString)
-			df_template_check(pnstrdup(value.val.string.val, value.val.string.len), what);
+	df_json_walk_deep(&walk, tmpl);
+	while (df_json_next(&walk))
+		if (walk.value.type == jbvString)
+			df_template_check(df_json_string_of(&walk.value), what);
 }
 
 void

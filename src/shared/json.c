@@ -144,8 +144,8 @@ df_json_to_text(const Jsonb *value)
 	return JsonbToCString(NULL, unconstify(JsonbContainer *, &value->root), VARSIZE(value));
 }
 
-static bool
-get_field(const Jsonb *object, const char *key, JsonbValue *value)
+bool
+df_json_find(const Jsonb *object, const char *key, JsonbValue *value)
 {
 	if (object == NULL || !JB_ROOT_IS_OBJECT(object))
 		return false;
@@ -165,7 +165,7 @@ df_json_get_text(const Jsonb *object, const char *key)
 {
 	JsonbValue value;
 
-	return get_field(object, key, &value) ? df_json_string_of(&value) : NULL;
+	return df_json_find(object, key, &value) ? df_json_string_of(&value) : NULL;
 }
 
 char *
@@ -173,7 +173,7 @@ df_json_get_as_text(const Jsonb *object, const char *key)
 {
 	JsonbValue value;
 
-	if (!get_field(object, key, &value) || value.type == jbvNull)
+	if (!df_json_find(object, key, &value) || value.type == jbvNull)
 		return NULL;
 	return value.type == jbvString ? df_json_string_of(&value)
 								   : df_json_to_text(JsonbValueToJsonb(&value));
@@ -198,6 +198,14 @@ df_json_walk(DfJsonWalk *walk, const Jsonb *value)
 {
 	walk->it = JsonbIteratorInit(unconstify(JsonbContainer *, &value->root));
 	walk->key = NULL;
+	walk->deep = false;
+}
+
+void
+df_json_walk_deep(DfJsonWalk *walk, const Jsonb *value)
+{
+	df_json_walk(walk, value);
+	walk->deep = true;
 }
 
 bool
@@ -205,7 +213,7 @@ df_json_next(DfJsonWalk *walk)
 {
 	JsonbIteratorToken token;
 
-	while ((token = JsonbIteratorNext(&walk->it, &walk->value, true)) != WJB_DONE)
+	while ((token = JsonbIteratorNext(&walk->it, &walk->value, !walk->deep)) != WJB_DONE)
 	{
 		if (token == WJB_KEY)
 			walk->key = df_json_string_of(&walk->value);
@@ -213,6 +221,12 @@ df_json_next(DfJsonWalk *walk)
 			return true;
 	}
 	return false;
+}
+
+Jsonb *
+df_json_of(const JsonbValue *value)
+{
+	return JsonbValueToJsonb(unconstify(JsonbValue *, value));
 }
 
 Jsonb *
@@ -228,7 +242,7 @@ df_json_get_int(const Jsonb *object, const char *key, int64 if_absent)
 
 	char *text;
 
-	if (!get_field(object, key, &value) || value.type != jbvNumeric)
+	if (!df_json_find(object, key, &value) || value.type != jbvNumeric)
 		return if_absent;
 	/* numeric_int8() raises for what is out of range */
 	text = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value.val.numeric)));
@@ -242,7 +256,7 @@ df_json_get_bool(const Jsonb *object, const char *key)
 {
 	JsonbValue value;
 
-	return get_field(object, key, &value) && value.type == jbvBool && value.val.boolean;
+	return df_json_find(object, key, &value) && value.type == jbvBool && value.val.boolean;
 }
 
 Jsonb *
@@ -250,7 +264,7 @@ df_json_get_or_null(const Jsonb *object, const char *key)
 {
 	JsonbValue value;
 
-	return get_field(object, key, &value) ? JsonbValueToJsonb(&value) : NULL;
+	return df_json_find(object, key, &value) ? JsonbValueToJsonb(&value) : NULL;
 }
 
 Jsonb *
@@ -258,7 +272,7 @@ df_json_get(const Jsonb *object, const char *key)
 {
 	JsonbValue value;
 
-	if (!get_field(object, key, &value) || value.type == jbvNull)
+	if (!df_json_find(object, key, &value) || value.type == jbvNull)
 		return NULL;
 	return JsonbValueToJsonb(&value);
 }

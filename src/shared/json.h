@@ -2,9 +2,10 @@
  * shared/json.h
  *	  JSON, written and read: the one place for it.
  *
- * What is not here either: templates (engine/template.c) and parameters of users'
- * SQL (store/user_sql.c) go through values of any depth, and do so with
- * PostgreSQL's own JsonbIterator.
+ * What is not here: templates (engine/template.c) and parameters and rows of users'
+ * SQL (store/user_sql.c) are values of any depth that are made anew, and the size of a
+ * value (shared/json_size.c) is counted without printing it.  These three use
+ * PostgreSQL's own functions.
  */
 #ifndef DF_JSON_H
 #define DF_JSON_H
@@ -54,6 +55,9 @@ extern bool df_json_get_bool(const Jsonb *object, const char *key);
 extern Jsonb *df_json_get(const Jsonb *object, const char *key);
 extern Jsonb *df_json_get_or_null(const Jsonb *object, const char *key); /* null is a value */
 
+/* likewise, as it is stored: for who asks for its type, null included */
+extern bool df_json_find(const Jsonb *object, const char *key, JsonbValue *value);
+
 /* likewise; a string as it is, any other value as JSON; NULL if absent or null */
 extern char *df_json_get_as_text(const Jsonb *object, const char *key);
 
@@ -72,10 +76,13 @@ typedef struct DfJsonWalk
 	JsonbIterator *it;
 	char *key; /* palloc'd; NULL in an array */
 	JsonbValue value;
+	bool deep; /* what is in objects and arrays is met, not they themselves */
 } DfJsonWalk;
 
 extern void df_json_walk(DfJsonWalk *walk, const Jsonb *value);
+extern void df_json_walk_deep(DfJsonWalk *walk, const Jsonb *value);
 extern bool df_json_next(DfJsonWalk *walk);
+extern Jsonb *df_json_of(const JsonbValue *value);
 extern char *df_json_string_of(const JsonbValue *value); /* NULL if it is no string */
 
 /* raises what jsonb_in() raises */

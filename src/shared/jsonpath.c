@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "shared/json.h"
 #include "shared/jsonpath.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -16,7 +17,6 @@
 static Datum
 jsonpath_call(PGFunction function, const Jsonb *value, const char *path, bool *isnull)
 {
-	static const char empty[] = "{}";
 	Datum result;
 
 	LOCAL_FCINFO(fcinfo, 4);
@@ -24,7 +24,7 @@ jsonpath_call(PGFunction function, const Jsonb *value, const char *path, bool *i
 	InitFunctionCallInfoData(*fcinfo, NULL, 4, InvalidOid, NULL, NULL);
 	fcinfo->args[0].value = JsonbPGetDatum(value);
 	fcinfo->args[1].value = DirectFunctionCall1(jsonpath_in, CStringGetDatum(path));
-	fcinfo->args[2].value = DirectFunctionCall1(jsonb_in, CStringGetDatum(empty));
+	fcinfo->args[2].value = JsonbPGetDatum(df_json_empty());
 	fcinfo->args[3].value = BoolGetDatum(true);
 	for (int i = 0; i < 4; i++)
 		fcinfo->args[i].isnull = false;
@@ -62,7 +62,7 @@ df_jsonpath_first(const Jsonb *value, const char *path, int *matches)
 	bool isnull;
 	Datum result;
 	Jsonb *all;
-	JsonbValue *first;
+	DfJsonWalk walk;
 
 	*matches = 0;
 	if (value == NULL)
@@ -74,6 +74,7 @@ df_jsonpath_first(const Jsonb *value, const char *path, int *matches)
 	*matches = JB_ROOT_COUNT(all);
 	if (*matches == 0)
 		return NULL;
-	first = getIthJsonbValueFromContainer(&all->root, 0);
-	return JsonbValueToJsonb(first);
+	df_json_walk(&walk, all);
+	(void) df_json_next(&walk);
+	return df_json_of(&walk.value);
 }

@@ -11,6 +11,7 @@
 #include "guc.h"
 #include "http/url.h"
 #include "shared/encoding.h"
+#include "shared/json.h"
 #include "worker/secrets.h"
 #include "worker/token.h"
 #include "worker/trace.h"
@@ -31,23 +32,15 @@ secret(DfDeparture *departure, const char *value)
 static void
 add_step_headers(const DfStep *step, const char **headers, int *n)
 {
-	JsonbIterator *it;
-	JsonbValue value;
-	JsonbIteratorToken token;
-	char *name = NULL;
+	DfJsonWalk walk;
 
 	if (step->headers == NULL)
 		return;
-	it = JsonbIteratorInit(&step->headers->root);
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
-	{
-		if (token == WJB_KEY)
-			name = pnstrdup(value.val.string.val, value.val.string.len);
-		else if (token == WJB_VALUE && value.type == jbvString)
-			headers[(*n)++] =
-				psprintf("%s: %s", name,
-						 df_text_to_utf8(pnstrdup(value.val.string.val, value.val.string.len)));
-	}
+	df_json_walk(&walk, step->headers);
+	while (df_json_next(&walk))
+		if (walk.value.type == jbvString)
+			headers[(*n)++] = psprintf("%s: %s", walk.key,
+									   df_text_to_utf8(df_json_string_of(&walk.value)));
 }
 
 static const char *const *

@@ -12,7 +12,7 @@
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 
-RULES='include-arrows include-circle spi-room sql-room curl-room mhd-room clock-room
+RULES='include-arrows include-circle spi-room sql-room curl-room mhd-room json-room clock-room
 transaction-room version-room role-room transition-room sql-state-room store-names http-quiet
 function-length essay banned-function dead-extern machine-path sql-comment sql-replace
 sql-qualified state-diagram'
@@ -126,7 +126,10 @@ rule_rooms()
 {
 	local statements='SELECT|INSERT INTO|UPDATE|DELETE FROM|MERGE INTO|WITH|VALUES|SET LOCAL'
 	local transactions='StartTransactionCommand|CommitTransactionCommand|AbortCurrentTransaction'
+	local json='JsonbIterator(Init|Next)|getKeyJsonValueFromContainer|getIthJsonbValueFromContainer'
 
+	json+='|findJsonbValueFromContainer|pushJsonbValue|JsonbToCString|JsonbValueToJsonb'
+	json+='|JsonbToJsonbValue|JsonbExtractScalar|jsonb_(in|out)|escape_json'
 	statements+='|SET SESSION|LOCK TABLE|TRUNCATE|LISTEN|NOTIFY|COPY'
 	transactions+='|AbortOutOfAnyTransaction|BeginTransactionBlock|EndTransactionBlock'
 	forbid spi-room 'SPI is used in src/store only' code '\bSPI_\w+' '^src/.*\.[ch]$' '^src/store/'
@@ -139,6 +142,9 @@ rule_rooms()
 		'\bcurl_\w+|\bCURL(\w*)\b|include\s*<curl/' '^src/.*\.[ch]$' '^src/http/'
 	forbid mhd-room 'libmicrohttpd is used in src/ingress only' code \
 		'\bMHD_\w+|include\s*<microhttpd' '^src/.*\.[ch]$' '^src/ingress/'
+	forbid json-room 'JSON is built and read by src/shared/json.c' code "\\b($json)\\b" \
+		'^src/.*\.[ch]$' \
+		'^src/shared/json(_size)?\.c$|^src/engine/template\.c$|^src/store/user_sql\.c$'
 	forbid version-room 'versions of PostgreSQL differ in src/compat.h only' code \
 		'\bPG_(VERSION|MAJORVERSION)(_NUM)?\b' '^src/.*\.[ch]$' '^src/compat\.h$'
 	forbid role-room 'roles are switched in src/shared/as_role.c only' code \
