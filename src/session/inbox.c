@@ -38,8 +38,8 @@ PG_FUNCTION_INFO_V1(dataflows_abandon);
 PG_FUNCTION_INFO_V1(dataflows_pause);
 PG_FUNCTION_INFO_V1(dataflows_resume);
 
-/* one call; open_run() or open_key() enters the store, close_ask() leaves it */
-typedef struct Ask
+/* one call; open_run() or open_key() enters the store, close_call() leaves it */
+typedef struct Call
 {
 	DfStore store;
 	FmgrInfo *flinfo;
@@ -48,7 +48,7 @@ typedef struct Ask
 	DfInboxTarget target;
 	const DfWorkflowRow *definition;
 	DfNewMessage message;
-} Ask;
+} Call;
 
 /* ---- arguments ------------------------------------------------------------ */
 
@@ -156,10 +156,10 @@ call_cache(FmgrInfo *flinfo, Oid role)
 }
 
 static Verdict *
-judge(Ask *ask, const char *workflow, int version)
+judge(Call *call, const char *workflow, int version)
 {
-	CallCache *cache = call_cache(ask->flinfo, ask->caller);
-	MemoryContext cxt = ask->flinfo->fn_mcxt;
+	CallCache *cache = call_cache(call->flinfo, call->caller);
+	MemoryContext cxt = call->flinfo->fn_mcxt;
 	MemoryContext old;
 	Verdict *verdict;
 	ListCell *cell;
@@ -167,55 +167,56 @@ judge(Ask *ask, const char *workflow, int version)
 	foreach (cell, cache->verdicts)
 	{
 		verdict = lfirst(cell);
-		if (verdict->role == ask->caller && verdict->version == version &&
+		if (verdict->role == call->caller && verdict->version == version &&
 			strcmp(verdict->definition.name, workflow) == 0)
 			return verdict;
 	}
 	verdict = MemoryContextAllocZero(cxt, sizeof(Verdict));
-	verdict->role = ask->caller;
+	verdict->role = call->caller;
 	verdict->version = version;
 	verdict->known = version == 0
 		? df_workflow_latest(workflow, &verdict->definition, cxt)
 		: df_workflow_version(workflow, version, &verdict->definition, cxt);
 	if (!verdict->known)
 		return verdict;
-	verdict->may = ask->owners_only ? df_may_own(ask->caller, &verdict->definition)
-									: df_may_use(ask->caller, &verdict->definition);
+	verdict->may = call->owners_only ? df_may_own(call->caller, &verdict->definition)
+									 : df_may_use(call->caller, &verdict->definition);
 	old = MemoryContextSwitchTo(cxt);
 	cache->verdicts = lappend(cache->verdicts, verdict);
 	MemoryContextSwitchTo(old);
 	return verdict;
 }
 
-/* checks that the caller may ask this of the workflow; NULL = there is no such workflow */
+/* checks that the caller may do this with the workflow; NULL = there is no such workflow */
 static const DfWorkflowRow *
-require_right(Ask *ask, const char *workflow, int version)
+require_right(Call *call, const char *workflow, int version)
 {
-	Verdict *verdict = judge(ask, workflow, version);
+	Verdict *verdict = judge(call, workflow, version);
+	const char *what = df_message_kind_name(call->message.kind);
 
 	if (!verdict->known)
 		return NULL;
-	if (!verdict->may && ask->owners_only)
-		df_require_own(ask->caller, &verdict->definition, df_message_kind_name(ask->message.kind));
+	if (!verdict->may && call->owners_only)
+		df_require_own(call->caller, &verdict->definition, what);
 	else if (!verdict->may)
-		df_require_use(ask->caller, &verdict->definition, df_message_kind_name(ask->message.kind));
+		df_require_use(call->caller, &verdict->definition, what);
 	return &verdict->definition;
 }
 
 /* ---- opening and closing -------------------------------------------------- */
 
 static void
-begin_ask(FunctionCallInfo fcinfo, Ask *ask, DfMessageKind kind, bool owners_only)
+begin_call(FunctionCallInfo fcinfo, Call *call, DfMessageKind kind, bool owners_only)
 {
 	df_require_writable(psprintf("%s a run", df_message_kind_name(kind)));
 	df_warn_not_moving();
-	memset(ask, 0, sizeof(*ask));
-	ask->flinfo = fcinfo->flinfo;
-	ask->owners_only = owners_only;
-	ask->caller = GetUserId();
-	ask->message.kind = kind;
-	ask->message.sent_by = call_cache(ask->flinfo, ask->caller)->role_name;
-	ask->message.now = df_now();
+	memset(call, 0, sizeof(*call));
+	call->flinfo = fcinfo->flinfo;
+	call->owners_only = owners_only;
+	call->caller = GetUserId();
+	call->message.kind = kind;
+	call->message.sent_by = call_cache(call->flinfo, call->caller)->role_name;
+	call->message.now = df_now();
 }
 
 /*
@@ -246,24 +247,24 @@ raise_unknown_run(const pg_uuid_t *run)
 
 /* argument 0 is the run; false = it was purged, and the store is left again */
 static bool
-open_run(FunctionCallInfo fcinfo, Ask *ask)
+open_run(FunctionCallInfo fcinfo, Call *call)
 {
 	pg_uuid_t *run = PG_GETARG_UUID_P(0);
 
-	df_store_enter(&ask->store);
-	if (!df_inbox_find_run(run, &ask->target, ask->store.result_context))
+	df_store_enter(&call->store);
+	if (!df_inbox_find_run(run, &call->target, call->store.result_context))
 	{
 		if (!may_have_been_purged(run))
 			raise_unknown_run(run);
-		df_store_leave(&ask->store);
+		df_store_leave(&call->store);
 		return false;
 	}
-	ask->definition = require_right(ask, ask->target.workflow, ask->target.version);
-	if (ask->definition == NULL)
+	call->definition = require_right(call, call->target.workflow, call->target.version);
+	if (call->definition == NULL)
 		raise_unknown_run(run);
-	ask->message.run = &ask->target.run;
-	ask->message.workflow = ask->target.workflow;
-	ask->message.key = ask->target.key;
+	call->message.run = &call->target.run;
+	call->message.workflow = call->target.workflow;
+	call->message.key = call->target.key;
 	return true;
 }
 
@@ -290,15 +291,15 @@ require_room(const DfNewMessage *message)
 
 /* writes the row if it can have an effect; the engine is woken at the commit */
 static bool
-close_ask(Ask *ask, bool useful)
+close_call(Call *call, bool useful)
 {
-	if (useful && ask->message.kind == DF_MESSAGE_SIGNAL)
-		require_room(&ask->message);
+	if (useful && call->message.kind == DF_MESSAGE_SIGNAL)
+		require_room(&call->message);
 	if (useful)
-		df_inbox_insert(&ask->message);
-	df_store_leave(&ask->store);
+		df_inbox_insert(&call->message);
+	df_store_leave(&call->store);
 	if (useful)
-		df_wake_owner(ask->definition->owner);
+		df_wake_owner(call->definition->owner);
 	return useful;
 }
 
@@ -307,15 +308,15 @@ close_ask(Ask *ask, bool useful)
 Datum
 dataflows_signal(PG_FUNCTION_ARGS)
 {
-	Ask ask;
+	Call call;
 
 	require_given(fcinfo, 0, "the run");
-	begin_ask(fcinfo, &ask, DF_MESSAGE_SIGNAL, false);
-	ask.message.event = event_argument(fcinfo, 1);
-	ask.message.payload = payload_argument(fcinfo, 2);
-	if (!open_run(fcinfo, &ask))
+	begin_call(fcinfo, &call, DF_MESSAGE_SIGNAL, false);
+	call.message.event = event_argument(fcinfo, 1);
+	call.message.payload = payload_argument(fcinfo, 2);
+	if (!open_run(fcinfo, &call))
 		PG_RETURN_BOOL(false);
-	PG_RETURN_BOOL(close_ask(&ask, !df_run_is_terminal(ask.target.state)));
+	PG_RETURN_BOOL(close_call(&call, !df_run_is_terminal(call.target.state)));
 }
 
 /*
@@ -323,99 +324,111 @@ dataflows_signal(PG_FUNCTION_ARGS)
  * run that still exists is.  A run of an older version belongs to the owner of that version.
  */
 static bool
-open_key(Ask *ask, const char *workflow, const char *key)
+open_key(Call *call, const char *workflow, const char *key)
 {
-	ask->definition = require_right(ask, workflow, 0);
-	if (ask->definition == NULL)
+	call->definition = require_right(call, workflow, 0);
+	if (call->definition == NULL)
 		ereport(ERROR,
 				(errcode(DF_ERR_UNKNOWN),
 				 errmsg("workflow \"%s\" does not exist", workflow),
 				 errhint("Look for its name in the view dataflows.workflows.")));
-	ask->message.workflow = workflow;
-	ask->message.key = key;
-	if (!df_inbox_find_key(workflow, key, &ask->target, ask->store.result_context))
+	call->message.workflow = workflow;
+	call->message.key = key;
+	if (!df_inbox_find_key(workflow, key, &call->target, call->store.result_context))
 	{
-		if (ask->definition->dropped)
+		if (call->definition->dropped)
 			return false;
-		ask->message.expires_at = ask->message.now + df_signal_ttl * USECS_PER_SEC;
+		call->message.expires_at = call->message.now + df_signal_ttl * USECS_PER_SEC;
 		return true;
 	}
-	if (ask->target.version != ask->definition->version)
-		ask->definition = require_right(ask, workflow, ask->target.version);
-	ask->message.run = &ask->target.run;
-	return ask->definition != NULL && !df_run_is_terminal(ask->target.state);
+	if (call->target.version != call->definition->version)
+		call->definition = require_right(call, workflow, call->target.version);
+	call->message.run = &call->target.run;
+	return call->definition != NULL && !df_run_is_terminal(call->target.state);
 }
 
 Datum
 dataflows_signal_by_key(PG_FUNCTION_ARGS)
 {
-	Ask ask;
+	Call call;
 	char *workflow;
 	char *key;
 
 	require_given(fcinfo, 0, "the workflow");
 	require_given(fcinfo, 1, "the key");
-	begin_ask(fcinfo, &ask, DF_MESSAGE_SIGNAL, false);
+	begin_call(fcinfo, &call, DF_MESSAGE_SIGNAL, false);
 	workflow = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	key = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	df_check_key(key);
-	ask.message.event = event_argument(fcinfo, 2);
-	ask.message.payload = payload_argument(fcinfo, 3);
-	df_store_enter(&ask.store);
-	PG_RETURN_BOOL(close_ask(&ask, open_key(&ask, workflow, key)));
+	call.message.event = event_argument(fcinfo, 2);
+	call.message.payload = payload_argument(fcinfo, 3);
+	df_store_enter(&call.store);
+	PG_RETURN_BOOL(close_call(&call, open_key(&call, workflow, key)));
 }
 
-/* ---- what people ask ------------------------------------------------------ */
+/* ---- operator requests ---------------------------------------------------- */
+
+/* the payload of a resolve; output may be NULL */
+static Jsonb *
+resolution(const char *outcome, const Jsonb *output, MemoryContext cxt)
+{
+	DfJson json;
+
+	df_json_begin(&json);
+	df_json_text(&json, "outcome", outcome);
+	df_json_value(&json, "output", output);
+	return df_json_end(&json, cxt);
+}
 
 Datum
 dataflows_cancel(PG_FUNCTION_ARGS)
 {
-	Ask ask;
+	Call call;
 
 	require_given(fcinfo, 0, "the run");
-	begin_ask(fcinfo, &ask, DF_MESSAGE_CANCEL, false);
-	ask.message.note = note_argument(fcinfo, 1, false);
-	if (!open_run(fcinfo, &ask))
+	begin_call(fcinfo, &call, DF_MESSAGE_CANCEL, false);
+	call.message.note = note_argument(fcinfo, 1, false);
+	if (!open_run(fcinfo, &call))
 		PG_RETURN_BOOL(false);
-	PG_RETURN_BOOL(close_ask(&ask, df_run_next(ask.target.state, DF_RUN_CANCEL) >= 0));
+	PG_RETURN_BOOL(close_call(&call, df_run_next(call.target.state, DF_RUN_CANCEL) >= 0));
 }
 
 Datum
 dataflows_retry(PG_FUNCTION_ARGS)
 {
-	Ask ask;
+	Call call;
 
 	require_given(fcinfo, 0, "the run");
-	begin_ask(fcinfo, &ask, DF_MESSAGE_RETRY, true);
-	ask.message.note = note_argument(fcinfo, 1, false);
-	if (!open_run(fcinfo, &ask))
+	begin_call(fcinfo, &call, DF_MESSAGE_RETRY, true);
+	call.message.note = note_argument(fcinfo, 1, false);
+	if (!open_run(fcinfo, &call))
 		PG_RETURN_BOOL(false);
-	PG_RETURN_BOOL(close_ask(&ask, ask.target.state == DF_RUN_STUCK));
+	PG_RETURN_BOOL(close_call(&call, call.target.state == DF_RUN_STUCK));
 }
 
 Datum
 dataflows_undo(PG_FUNCTION_ARGS)
 {
-	Ask ask;
+	Call call;
 
 	require_given(fcinfo, 0, "the run");
-	begin_ask(fcinfo, &ask, DF_MESSAGE_UNDO, true);
-	ask.message.note = note_argument(fcinfo, 1, true);
-	if (!open_run(fcinfo, &ask))
+	begin_call(fcinfo, &call, DF_MESSAGE_UNDO, true);
+	call.message.note = note_argument(fcinfo, 1, true);
+	if (!open_run(fcinfo, &call))
 		PG_RETURN_BOOL(false);
-	df_refuse_forgotten(&ask.target.run, "undo");
-	PG_RETURN_BOOL(close_ask(&ask, df_run_next(ask.target.state, DF_RUN_UNDO) >= 0));
+	df_refuse_forgotten(&call.target.run, "undo");
+	PG_RETURN_BOOL(close_call(&call, df_run_next(call.target.state, DF_RUN_UNDO) >= 0));
 }
 
 /* whether the run does not move because somebody paused it or because this is a copy */
 static bool
-rests(Ask *ask)
+rests(Call *call)
 {
 	DfInstallation installation;
 
-	if (ask->definition->paused)
+	if (call->definition->paused)
 		return true;
-	df_installation_read(ask->store.result_context, &installation);
+	df_installation_read(call->store.result_context, &installation);
 	return installation.paused || !installation.ours;
 }
 
@@ -426,24 +439,24 @@ rests(Ask *ask)
 Datum
 dataflows_abandon(PG_FUNCTION_ARGS)
 {
-	Ask ask;
+	Call call;
 	bool useful;
 
 	require_given(fcinfo, 0, "the run");
-	begin_ask(fcinfo, &ask, DF_MESSAGE_ABANDON, true);
-	ask.message.note = note_argument(fcinfo, 1, true);
-	if (!open_run(fcinfo, &ask))
+	begin_call(fcinfo, &call, DF_MESSAGE_ABANDON, true);
+	call.message.note = note_argument(fcinfo, 1, true);
+	if (!open_run(fcinfo, &call))
 		PG_RETURN_BOOL(false);
-	useful = df_run_next(ask.target.state, DF_RUN_ABANDON) >= 0;
-	if (useful && rests(&ask))
+	useful = df_run_next(call.target.state, DF_RUN_ABANDON) >= 0;
+	if (useful && rests(&call))
 	{
 		/* the coordinator does it, because no worker moves the run now */
-		ask.message.payload = df_inbox_resolution("abandoned", NULL, ask.store.result_context);
+		call.message.payload = resolution("abandoned", NULL, call.store.result_context);
 		df_wake_everybody();
 	}
 	else
-		useful &= ask.target.state == DF_RUN_STUCK;
-	PG_RETURN_BOOL(close_ask(&ask, useful));
+		useful &= call.target.state == DF_RUN_STUCK;
+	PG_RETURN_BOOL(close_call(&call, useful));
 }
 
 /* what each outcome can settle */
@@ -489,29 +502,29 @@ settles(const struct Outcome *outcome, const DfStepStates *step)
 Datum
 dataflows_resolve(PG_FUNCTION_ARGS)
 {
-	Ask ask;
+	Call call;
 	DfStepStates step;
 	const struct Outcome *outcome;
 	Jsonb *output = PG_ARGISNULL(4) ? NULL : PG_GETARG_JSONB_P(4);
 
 	require_given(fcinfo, 0, "the run");
 	require_given(fcinfo, 1, "the step");
-	begin_ask(fcinfo, &ask, DF_MESSAGE_RESOLVE, true);
-	ask.message.event = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	begin_call(fcinfo, &call, DF_MESSAGE_RESOLVE, true);
+	call.message.event = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	outcome = outcome_argument(fcinfo, 2);
-	ask.message.note = note_argument(fcinfo, 3, true);
+	call.message.note = note_argument(fcinfo, 3, true);
 	if (output != NULL)
 		df_check_payload(output, "the output of a step");
-	if (!open_run(fcinfo, &ask))
+	if (!open_run(fcinfo, &call))
 		PG_RETURN_BOOL(false);
-	if (!df_inbox_find_step(&ask.target.run, ask.message.event, &step))
+	if (!df_inbox_find_step(&call.target.run, call.message.event, &step))
 		ereport(ERROR,
 				(errcode(DF_ERR_UNKNOWN),
-				 errmsg("the run has no step \"%s\"", ask.message.event),
+				 errmsg("the run has no step \"%s\"", call.message.event),
 				 errhint("Look for its name in the view dataflows.steps.")));
-	ask.message.payload = df_inbox_resolution(outcome->name, output, ask.store.result_context);
+	call.message.payload = resolution(outcome->name, output, call.store.result_context);
 	PG_RETURN_BOOL(
-		close_ask(&ask, !df_run_is_terminal(ask.target.state) && settles(outcome, &step)));
+		close_call(&call, !df_run_is_terminal(call.target.state) && settles(outcome, &step)));
 }
 
 /* ---- pause, resume -------------------------------------------------------- */

@@ -234,22 +234,6 @@ df_inbox_has_room(const pg_uuid_t *run, const char *workflow, const char *key)
 	return place->waiting++ < DF_MAX_WAITING_SIGNALS;
 }
 
-Jsonb *
-df_inbox_resolution(const char *outcome, const Jsonb *output, MemoryContext cxt)
-{
-	static DfPlan plan = {
-		"SELECT CASE WHEN $2 IS NULL THEN jsonb_build_object('outcome', $1)"
-		" ELSE jsonb_build_object('outcome', $1, 'output', $2) END",
-		SPI_OK_SELECT,
-		DF_PARAMS(TEXTOID, JSONBOID)};
-	Datum values[2];
-
-	values[0] = CStringGetTextDatum(outcome);
-	values[1] = JsonbPGetDatum(output);
-	(void) df_plan_run(&plan, values, output == NULL ? " n" : "  ", 1);
-	return df_copy_jsonb(cxt, 0, 0);
-}
-
 /* ---- pause and resume ------------------------------------------------------ */
 
 /* all versions: a run of an older one is held as well */

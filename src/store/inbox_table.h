@@ -68,9 +68,6 @@ extern void df_inbox_insert(const DfNewMessage *message);
  */
 extern bool df_inbox_has_room(const pg_uuid_t *run, const char *workflow, const char *key);
 
-/* the payload of a resolve: {"outcome"[, "output"]}; output may be NULL */
-extern Jsonb *df_inbox_resolution(const char *outcome, const Jsonb *output, MemoryContext cxt);
-
 /* a record of pause() or resume() of a workflow, NULL = the whole database */
 extern void df_inbox_note_paused(const char *workflow, DfMessageKind kind, const char *sent_by,
 								 const char *note);
