@@ -442,30 +442,30 @@ start_children(List *plain, List *keyed)
 		settle_start(lfirst(lc));
 }
 
-static DfFamilyRow *
-family_row(const pg_uuid_t *run, DfMessageKind kind)
+static DfChildMessage *
+child_message(const pg_uuid_t *run, DfMessageKind kind)
 {
-	DfFamilyRow *row = palloc0(sizeof(DfFamilyRow));
+	DfChildMessage *row = palloc0(sizeof(DfChildMessage));
 
 	row->run = *run;
 	row->kind = kind;
 	return row;
 }
 
-static DfFamilyRow *
+static DfChildMessage *
 request_to_child(DfRun *run, DfStep *step)
 {
 	pg_uuid_t id = uuid_of(df_child_id(step));
-	DfFamilyRow *row = family_row(&id, step->child_request);
+	DfChildMessage *row = child_message(&id, step->child_request);
 
 	row->note = psprintf("parent %s rolls back", run->id_text);
 	return row;
 }
 
-static DfFamilyRow *
+static DfChildMessage *
 word_to_parent(DfRun *run)
 {
-	DfFamilyRow *row = family_row(&run->parent, DF_MESSAGE_CHILD);
+	DfChildMessage *row = child_message(&run->parent, DF_MESSAGE_CHILD);
 	DfJson json;
 
 	df_json_begin(&json);
@@ -511,5 +511,5 @@ df_children_record(List *runs)
 	if (plain != NIL || keyed != NIL)
 		start_children(plain, keyed);
 	if (rows != NIL)
-		wake_owners(df_family_insert(rows, GetUserNameFromId(GetSessionUserId(), false)));
+		wake_owners(df_child_messages_insert(rows, GetUserNameFromId(GetSessionUserId(), false)));
 }

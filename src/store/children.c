@@ -221,10 +221,10 @@ df_children_insert_keyed(List **children, int64 identity, const char *started_by
 
 /* ---- messages ------------------------------------------------------------- */
 
-#define COLUMN(column, field, form) DF_COLUMN(DfFamilyRow, column, field, form, DF_IN_OTHER)
+#define COLUMN(column, field, form) DF_COLUMN(DfChildMessage, column, field, form, DF_IN_OTHER)
 
 /* clang-format off */
-static const DfColumn family_columns[] = {
+static const DfColumn message_columns[] = {
 	COLUMN("run",     run,     UUID),
 	COLUMN("kind",    kind,    MESSAGE_KIND),
 	COLUMN("payload", payload, JSONB),
@@ -232,10 +232,10 @@ static const DfColumn family_columns[] = {
 };
 /* clang-format on */
 
-static const DfTable family_table = {family_columns, lengthof(family_columns)};
+static const DfTable message_table = {message_columns, lengthof(message_columns)};
 
 List *
-df_family_insert(List *rows, const char *sent_by)
+df_child_messages_insert(List *rows, const char *sent_by)
 {
 	static DfPlan plan = {
 		"WITH t AS MATERIALIZED ("
@@ -250,7 +250,7 @@ df_family_insert(List *rows, const char *sent_by)
 		" SELECT DISTINCT t.owner FROM t",
 		SPI_OK_SELECT,
 		DF_PARAMS(TEXTOID, TIMESTAMPTZOID),
-		DF_COLUMNS(family_table, DF_IN_OTHER)};
+		DF_COLUMNS(message_table, DF_IN_OTHER)};
 	Datum own[2] = {CStringGetTextDatum(sent_by), TimestampTzGetDatum(df_now())};
 	DfBatch batch;
 	ListCell *lc;

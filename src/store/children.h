@@ -36,15 +36,15 @@ extern List *df_children_insert(List *children, int64 identity, const char *star
 extern List *df_children_insert_keyed(List **children, int64 identity, const char *started_by);
 
 /* an inbox row for a parent or a child */
-typedef struct DfFamilyRow
+typedef struct DfChildMessage
 {
 	pg_uuid_t run;
 	DfMessageKind kind; /* CHILD, CANCEL or UNDO */
 	Jsonb *payload;
 	const char *note;
-} DfFamilyRow;
+} DfChildMessage;
 
-extern List *df_family_insert(List *rows, const char *sent_by);
+extern List *df_child_messages_insert(List *rows, const char *sent_by);
 
 /* what a parent reads of a run that it did not start, or is to undo */
 typedef struct DfChildRun
