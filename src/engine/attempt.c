@@ -21,11 +21,11 @@ df_attempt_note(DfRun *run, DfStep *step, const DfResponse *response, const char
 
 	attempt->run = run->id;
 	attempt->n = step->n;
-	attempt->undo = step->phase == DF_PHASE_UNDO;
-	attempt->seq = attempt->undo ? step->undo_attempts : step->attempts;
-	attempt->at = step->attempt_at != DF_NEVER
-		? step->attempt_at
-		: (step->sent_at != DF_NEVER ? step->sent_at : step->started_at);
+	attempt->undo = step->engine.phase == DF_PHASE_UNDO;
+	attempt->seq = attempt->undo ? step->row.undo_attempts : step->row.attempts;
+	attempt->at = step->worker.attempt_at != DF_NEVER
+		? step->worker.attempt_at
+		: (step->row.sent_at != DF_NEVER ? step->row.sent_at : step->row.started_at);
 	attempt->took_ms = response->took_us / 1000.0;
 	attempt->status = response->status;
 	attempt->outcome = outcome;
@@ -71,7 +71,8 @@ df_attempt_count(const DfStep *step, const DfResponse *response)
 {
 	static const char *const phases[] = {"do", "probe", "undo"};
 
-	df_metric_add(DF_METRIC_ATTEMPTS, step->system, phases[step->phase], result_of(response), 1);
+	df_metric_add(DF_METRIC_ATTEMPTS, step->system, phases[step->engine.phase],
+				  result_of(response), 1);
 	if (response->took_us > 0)
 		df_metric_observe(DF_METRIC_ATTEMPT_DURATION, step->system, response->took_us);
 	if (response->body_len > 0)

@@ -141,7 +141,7 @@ df_suspend(DfStep *step)
 {
 	int *index = MemoryContextAlloc(df_entry->run->cxt, sizeof(int));
 
-	*index = step->index;
+	*index = step->engine.index;
 	df_suspend_on(index, 1, false);
 }
 

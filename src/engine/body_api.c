@@ -52,16 +52,16 @@ headers_of(const DfStep *step)
 {
 	DfJson json;
 
-	if (step->answer != NULL && df_json_get_text(step->answer, "content-type") != NULL)
-		return step->answer;
+	if (step->row.answer != NULL && df_json_get_text(step->row.answer, "content-type") != NULL)
+		return step->row.answer;
 	/* the usual content-type is not recorded */
 	df_json_begin(&json);
-	if (step->output != NULL)
+	if (step->row.output != NULL)
 		df_json_text(&json, "content-type", "application/json");
-	if (step->answer != NULL)
+	if (step->row.answer != NULL)
 		return DatumGetJsonbP(DirectFunctionCall2(
 			jsonb_concat, JsonbPGetDatum(df_json_end(&json, CurrentMemoryContext)),
-			JsonbPGetDatum(step->answer)));
+			JsonbPGetDatum(step->row.answer)));
 	return df_json_end(&json, CurrentMemoryContext);
 }
 
@@ -69,15 +69,15 @@ headers_of(const DfStep *step)
 static Jsonb *
 response_of(const DfStep *step)
 {
-	char *body = df_json_get_text(step->error, "body");
+	char *body = df_json_get_text(step->row.error, "body");
 	DfJson json;
 
 	df_json_begin(&json);
-	if (step->status != 0)
-		df_json_int(&json, "status", step->status);
+	if (step->row.status != 0)
+		df_json_int(&json, "status", step->row.status);
 	df_json_value(&json, "headers", headers_of(step));
-	if (step->output != NULL)
-		df_json_value(&json, "body", step->output);
+	if (step->row.output != NULL)
+		df_json_value(&json, "body", step->row.output);
 	else if (body != NULL)
 	{
 		Jsonb *parsed = df_json_parse(body, strlen(body), CurrentMemoryContext);
@@ -99,7 +99,7 @@ dataflows_response(PG_FUNCTION_ARGS)
 
 	if (!df_step_ended(step))
 		df_suspend(step);
-	step->seen_by_body = true;
+	step->engine.seen_by_body = true;
 	PG_RETURN_JSONB_P(ops->response != NULL ? ops->response(step) : response_of(step));
 }
 
@@ -136,12 +136,12 @@ dataflows_wait_all(PG_FUNCTION_ARGS)
 		if (step == NULL)
 			continue;
 		if (!df_step_ended(step))
-			unended[nunended++] = step->index;
-		else if (step->state == DF_STEP_DONE)
-			df_json_value(&json, step->name, step->output);
+			unended[nunended++] = step->engine.index;
+		else if (step->row.state == DF_STEP_DONE)
+			df_json_value(&json, step->name, step->row.output);
 		else
 		{
-			step->seen_by_body = true;
+			step->engine.seen_by_body = true;
 			df_json_value(&failures, NULL, df_step_error_detail(step));
 			nfailed++;
 		}

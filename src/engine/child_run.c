@@ -8,7 +8,7 @@
  * or told twice, whichever worker holds the other run.  Must never write a run or
  * a step of another run.
  *
- * step->answer says which run the call waits for: NULL = the child has not been
+ * step->row.answer says which run the call waits for: NULL = the child has not been
  * inserted yet; {"run"} = a child of its own; {"run", "attached": true} = a run
  * that held the key already.  The call waits for an attached run, but never
  * cancels or undoes it.
@@ -62,9 +62,9 @@ uuid_of(const char *text)
 char *
 df_child_id(const DfStep *step)
 {
-	char *id = df_json_get_text(step->answer, "run");
+	char *id = df_json_get_text(step->row.answer, "run");
 
-	return id != NULL ? id : df_json_get_text(step->options, "run");
+	return id != NULL ? id : df_json_get_text(step->row.options, "run");
 }
 
 bool
@@ -72,7 +72,7 @@ df_step_waits_for_child(const DfStep *step)
 {
 	if (step->kind != DF_STEP_CALL)
 		return false;
-	return step->state == DF_STEP_WAITING || step->undo_state == DF_UNDO_SENT;
+	return step->row.state == DF_STEP_WAITING || step->row.undo_state == DF_UNDO_SENT;
 }
 
 /* ---- a child has ended ---------------------------------------------------- */
@@ -88,7 +88,7 @@ fail_step(DfRun *run, DfStep *step, int sqlstate, const char *message)
 	if (sqlstate != 0)
 		df_json_text(&json, "sqlstate", unpack_sql_state(sqlstate));
 	df_json_bool(&json, "in_doubt", false);
-	step->error = df_json_end(&json, run->cxt);
+	step->row.error = df_json_end(&json, run->cxt);
 	df_step_transition(run, step, DF_STEP_FAIL);
 }
 
@@ -99,7 +99,8 @@ ended_badly(DfRun *run, const DfStep *step, DfRunState state, const Jsonb *error
 	DfJson json;
 	char *why = df_json_get_text(error, "message");
 	char *ended = psprintf("run %s (%s) ended %s", df_child_id(step),
-						   df_json_get_text(step->options, "workflow"), df_run_state_name(state));
+						   df_json_get_text(step->row.options, "workflow"),
+						   df_run_state_name(state));
 
 	df_json_begin(&json);
 	df_json_text(&json, "message", why == NULL ? ended : psprintf("%s: %s", ended, why));
@@ -113,9 +114,9 @@ ended_badly(DfRun *run, const DfStep *step, DfRunState state, const Jsonb *error
 static void
 undo_failed(DfRun *run, DfStep *step, const char *why)
 {
-	step->undo_error = df_error_text(run, why, true);
+	step->row.undo_error = df_error_text(run, why, true);
 	df_undo_transition(run, step, DF_UNDO_FAILED);
-	step->wake_at = DF_NEVER;
+	step->row.wake_at = DF_NEVER;
 }
 
 /* the child is undone, at the request of its parent or of a person; or it is abandoned */
@@ -124,10 +125,10 @@ settle_undo(DfRun *run, DfStep *step, DfRunState state)
 {
 	bool abandoned = state == DF_RUN_ABANDONED;
 
-	if (step->undo_state == DF_UNDO_NONE && !abandoned)
+	if (step->row.undo_state == DF_UNDO_NONE && !abandoned)
 		df_undo_transition(run, step, DF_UNDO_DUE);
-	if (step->undo_state != DF_UNDO_DUE && step->undo_state != DF_UNDO_SENT &&
-		(step->undo_state != DF_UNDO_FAILED || abandoned))
+	if (step->row.undo_state != DF_UNDO_DUE && step->row.undo_state != DF_UNDO_SENT &&
+		(step->row.undo_state != DF_UNDO_FAILED || abandoned))
 		return;
 	if (abandoned)
 	{
@@ -136,30 +137,30 @@ settle_undo(DfRun *run, DfStep *step, DfRunState state)
 							 df_child_id(step)));
 		return;
 	}
-	step->undo_error = NULL;
-	step->wake_at = DF_NEVER;
+	step->row.undo_error = NULL;
+	step->row.wake_at = DF_NEVER;
 	df_undo_transition(run, step, DF_UNDO_UNDONE);
 }
 
 static void
 child_ended(DfRun *run, DfStep *step, DfRunState state, const Jsonb *output, const Jsonb *error)
 {
-	if (step->state == DF_STEP_WAITING && state == DF_RUN_COMPLETED)
+	if (step->row.state == DF_STEP_WAITING && state == DF_RUN_COMPLETED)
 	{
-		step->output = output != NULL ? df_json_copy(output, run->cxt) : NULL;
+		step->row.output = output != NULL ? df_json_copy(output, run->cxt) : NULL;
 		df_step_transition(run, step, DF_STEP_SUCCEED);
 		/* it completed before it read the request to cancel it: it is undone instead */
-		if (step->undo_state == DF_UNDO_SENT)
+		if (step->row.undo_state == DF_UNDO_SENT)
 			df_undo_transition(run, step, DF_UNDO_DUE);
 	}
-	else if (step->state == DF_STEP_WAITING)
+	else if (step->row.state == DF_STEP_WAITING)
 	{
-		step->error = ended_badly(run, step, state, error);
+		step->row.error = ended_badly(run, step, state, error);
 		df_step_transition(run, step, DF_STEP_FAIL);
-		if (step->undo_state == DF_UNDO_SENT)
+		if (step->row.undo_state == DF_UNDO_SENT)
 			settle_undo(run, step, state);
 	}
-	else if (step->has_own_child && state != DF_RUN_COMPLETED)
+	else if (step->engine.has_own_child && state != DF_RUN_COMPLETED)
 		settle_undo(run, step, state);
 }
 
@@ -194,7 +195,7 @@ df_child_message(DfRun *run, DfMessage *message)
 	if (step == NULL || step->kind != DF_STEP_CALL || id == NULL ||
 		ended < 0 || !df_run_is_terminal((DfRunState) ended))
 		return;
-	expected = df_json_get_text(step->answer, "run");
+	expected = df_json_get_text(step->row.answer, "run");
 	if (expected == NULL || strcmp(expected, id) != 0)
 		return;
 	message->consumed_by = step->n;
@@ -209,10 +210,10 @@ df_child_message(DfRun *run, DfMessage *message)
 static void
 look_again_later(DfStep *step)
 {
-	int64 ms = (int64) POLL_FIRST_MS << Min(step->attempts, 10);
+	int64 ms = (int64) POLL_FIRST_MS << Min(step->row.attempts, 10);
 
-	step->attempts++;
-	step->wake_at = TimestampTzPlusMilliseconds(df_now(), Min(ms, POLL_MAX_MS));
+	step->row.attempts++;
+	step->row.wake_at = TimestampTzPlusMilliseconds(df_now(), Min(ms, POLL_MAX_MS));
 	step->dirty = true;
 }
 
@@ -229,8 +230,8 @@ fail_in_circle(DfRun *run, DfStep *step)
 	fail_step(
 		run, step, 0,
 		psprintf("run %s holds key \"%s\" of workflow \"%s\", and it waits for this call itself",
-				 df_child_id(step), df_json_get_text(step->options, "key"),
-				 df_json_get_text(step->options, "workflow")));
+				 df_child_id(step), df_json_get_text(step->row.options, "key"),
+				 df_json_get_text(step->row.options, "workflow")));
 }
 
 static bool
@@ -240,13 +241,13 @@ gives_way(const DfRun *run, const DfStep *step, const pg_uuid_t *holder)
 	DfStore store;
 	bool circle;
 
-	if (step->attempts < CIRCLE_FIRST || step->attempts > CIRCLE_LAST)
+	if (step->row.attempts < CIRCLE_FIRST || step->row.attempts > CIRCLE_LAST)
 		return false;
 	df_store_enter(&store);
 	circle = df_run_in_circle(&run->id, holder, &youngest);
 	df_store_leave(&store);
 	return circle &&
-		(step->attempts >= CIRCLE_ALL || memcmp(&youngest, &run->id, sizeof(youngest)) == 0);
+		(step->row.attempts >= CIRCLE_ALL || memcmp(&youngest, &run->id, sizeof(youngest)) == 0);
 }
 
 static void
@@ -281,16 +282,16 @@ poll_attached(DfRun *run, DfStep *step)
 void
 df_child_settle(DfRun *run, DfStep *step, TimestampTz now)
 {
-	if (step->has_own_child || step->to_insert_child || step->wake_at > now)
+	if (step->engine.has_own_child || step->engine.to_insert_child || step->row.wake_at > now)
 		return;
-	if (step->answer != NULL)
+	if (step->row.answer != NULL)
 	{
 		poll_attached(run, step);
 		return;
 	}
-	step->to_insert_child = run->engine.has_child_work = true;
-	step->wake_at = DF_NEVER;
-	if (df_json_get_text(step->options, "key") != NULL)
+	step->engine.to_insert_child = run->engine.has_child_work = true;
+	step->row.wake_at = DF_NEVER;
+	if (df_json_get_text(step->row.options, "key") != NULL)
 		run->engine.has_keyed_start = true;
 }
 
@@ -300,16 +301,16 @@ static void
 send_request(DfRun *run, DfStep *step, DfMessageKind what)
 {
 	df_undo_transition(run, step, DF_UNDO_SENT);
-	step->child_request = what;
+	step->engine.child_request = what;
 	run->engine.has_child_work = true;
 }
 
 void
 df_child_cancel(DfRun *run, DfStep *step)
 {
-	if (step->undo_state == DF_UNDO_NONE)
+	if (step->row.undo_state == DF_UNDO_NONE)
 		df_undo_transition(run, step, DF_UNDO_DUE);
-	if (step->undo_state == DF_UNDO_DUE)
+	if (step->row.undo_state == DF_UNDO_DUE)
 		send_request(run, step, DF_MESSAGE_CANCEL);
 }
 
@@ -322,8 +323,8 @@ df_child_undo(DfRun *run, DfStep *step)
 	DfChildRun look;
 	DfStore store;
 
-	if (step->undo == NULL)
-		step->undo = MemoryContextStrdup(run->cxt, psprintf("undo of run %s", id));
+	if (step->row.undo == NULL)
+		step->row.undo = MemoryContextStrdup(run->cxt, psprintf("undo of run %s", id));
 	df_store_enter(&store);
 	df_child_read(&uuid, &look, store.result_context);
 	df_store_leave(&store);
@@ -348,11 +349,11 @@ new_child(DfRun *run, DfStep *step)
 
 	child->run = run;
 	child->step = step;
-	child->id = uuid_of(df_json_get_text(step->options, "run"));
-	child->workflow = df_json_get_text(step->options, "workflow");
-	child->version = (int) df_json_get_int(step->options, "version", 0);
-	child->key = df_json_get_text(step->options, "key");
-	child->input = df_json_parse(step->body, strlen(step->body), CurrentMemoryContext);
+	child->id = uuid_of(df_json_get_text(step->row.options, "run"));
+	child->workflow = df_json_get_text(step->row.options, "workflow");
+	child->version = (int) df_json_get_int(step->row.options, "version", 0);
+	child->key = df_json_get_text(step->row.options, "key");
+	child->input = df_json_parse(step->row.body, strlen(step->row.body), CurrentMemoryContext);
 	return child;
 }
 
@@ -365,8 +366,8 @@ note_child(DfRun *run, DfStep *step, const char *id, bool attached)
 	df_json_text(&json, "run", id);
 	if (attached)
 		df_json_bool(&json, "attached", true);
-	step->answer = df_json_end(&json, run->cxt);
-	step->has_own_child = !attached;
+	step->row.answer = df_json_end(&json, run->cxt);
+	step->engine.has_own_child = !attached;
 	step->dirty = true;
 }
 
@@ -386,8 +387,8 @@ attach(DfNewChild *child)
 	(void) df_run_depth(&child->run->id, &holder, &related);
 	id = df_uuid_text(&holder);
 	note_child(child->run, child->step, id, true);
-	child->step->attempts = 0;
-	child->step->wake_at = df_now();
+	child->step->row.attempts = 0;
+	child->step->row.wake_at = df_now();
 	if (related)
 		fail_in_circle(child->run, child->step);
 }
@@ -398,14 +399,14 @@ settle_start(DfNewChild *child)
 {
 	DfStep *step = child->step;
 
-	if (step->state != DF_STEP_WAITING)
+	if (step->row.state != DF_STEP_WAITING)
 		return;
-	step->answer = NULL;
-	step->has_own_child = false;
+	step->row.answer = NULL;
+	step->engine.has_own_child = false;
 	if (child->inserted)
 	{
-		note_child(child->run, step, df_json_get_text(step->options, "run"), false);
-		step->attempts = 0;
+		note_child(child->run, step, df_json_get_text(step->row.options, "run"), false);
+		step->row.attempts = 0;
 	}
 	else if (!child->busy)
 		attach(child);
@@ -456,7 +457,7 @@ static DfChildMessage *
 request_to_child(DfRun *run, DfStep *step)
 {
 	pg_uuid_t id = uuid_of(df_child_id(step));
-	DfChildMessage *row = child_message(&id, step->child_request);
+	DfChildMessage *row = child_message(&id, step->engine.child_request);
 
 	row->note = psprintf("parent %s rolls back", run->id_text);
 	return row;
@@ -496,11 +497,11 @@ df_children_record(List *runs)
 		{
 			DfStep *step = run->steps[i];
 
-			if (step->child_request != DF_MESSAGE_NONE)
+			if (step->engine.child_request != DF_MESSAGE_NONE)
 				rows = lappend(rows, request_to_child(run, step));
-			if (!step->to_insert_child)
+			if (!step->engine.to_insert_child)
 				continue;
-			if (df_json_get_text(step->options, "key") != NULL)
+			if (df_json_get_text(step->row.options, "key") != NULL)
 				keyed = lappend(keyed, new_child(run, step));
 			else
 				plain = lappend(plain, new_child(run, step));

@@ -46,9 +46,10 @@ fail_removed_steps(DfRun *run)
 	{
 		DfStep *step = run->steps[i];
 
-		if (!df_step_to_be_rendered(step) || step->called == run->engine.entry_no)
+		if (!df_step_to_be_rendered(step) || step->engine.called == run->engine.entry_no)
 			continue;
-		step->error = df_error_text(run, "the function does not call this step any more", false);
+		step->row.error =
+			df_error_text(run, "the function does not call this step any more", false);
 		df_step_transition(run, step, DF_STEP_FAIL);
 	}
 }
@@ -64,7 +65,8 @@ stuck_for_unseen_doubt(DfRun *run)
 	{
 		DfStep *step = run->steps[i];
 
-		if (step->state != DF_STEP_DOUBT || step->seen_by_body || df_is_handler_step(step))
+		if (step->row.state != DF_STEP_DOUBT || step->engine.seen_by_body ||
+			df_is_handler_step(step))
 			continue;
 		df_run_get_stuck(
 			run, DF_ERR_STEP_FAILED,
@@ -134,9 +136,9 @@ rollback_context(DfRun *run)
 			continue;
 		df_json_open_object(&json, NULL);
 		df_json_text(&json, "step", step->name);
-		df_json_text(&json, "state", df_step_state_name(step->state));
-		df_json_text(&json, "undo_state", df_undo_state_name(step->undo_state));
-		df_json_value(&json, "output", step->output);
+		df_json_text(&json, "state", df_step_state_name(step->row.state));
+		df_json_text(&json, "undo_state", df_undo_state_name(step->row.undo_state));
+		df_json_value(&json, "output", step->row.output);
 		df_json_close_object(&json);
 	}
 	df_json_close_array(&json);

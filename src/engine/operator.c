@@ -65,8 +65,8 @@ renew_step(DfRun *run, DfStep *step)
 	DfRenewal renewal = df_decide_renewal(&about);
 
 	df_step_know(step, &renewal.evidence);
-	step->finished_at = DF_NEVER;
-	step->wake_at = DF_NEVER;
+	step->row.finished_at = DF_NEVER;
+	step->row.wake_at = DF_NEVER;
 	step->dirty = true;
 	if (renewal.stays_in_doubt)
 		return;
@@ -76,12 +76,12 @@ renew_step(DfRun *run, DfStep *step)
 	if (df_step_ops(step)->renewed != NULL)
 		df_step_ops(step)->renewed(step);
 	/* nothing of it was carried out: it begins anew, with its whole budget */
-	step->attempts = 0;
+	step->row.attempts = 0;
 	step->rerendered = true;
 	if (!renewal.evidence.ask_probe)
-		step->sent_at = DF_NEVER;
-	step->started_at = df_now();
-	step->error = NULL;
+		step->row.sent_at = DF_NEVER;
+	step->row.started_at = df_now();
+	step->row.error = NULL;
 }
 
 /*
@@ -113,7 +113,7 @@ static bool
 may_be_renewed(const DfStep *step)
 {
 	return df_step_ops(step)->renewable &&
-		(step->state == DF_STEP_FAILED || step->state == DF_STEP_DOUBT);
+		(step->row.state == DF_STEP_FAILED || step->row.state == DF_STEP_DOUBT);
 }
 
 /* the undos that failed, and what failed in on_failure: it was entered after them */
@@ -125,11 +125,11 @@ retry_rollback(DfRun *run)
 	{
 		DfStep *step = run->steps[i];
 
-		if (step->undo_state == DF_UNDO_FAILED)
+		if (step->row.undo_state == DF_UNDO_FAILED)
 		{
 			df_undo_transition(run, step, DF_UNDO_DUE);
-			step->undo_since = df_now();
-			step->wake_at = DF_NEVER;
+			step->row.undo_since = df_now();
+			step->row.wake_at = DF_NEVER;
 		}
 		else if (df_is_handler_step(step) && may_be_renewed(step))
 			renew_step(run, step);
@@ -193,12 +193,12 @@ take_output(DfRun *run, DfStep *step, const Jsonb *payload, DfWord word)
 	Jsonb *output = df_json_get(payload, "output");
 	char *missing;
 
-	step->output = output != NULL ? df_json_copy(output, run->cxt) : NULL;
+	step->row.output = output != NULL ? df_json_copy(output, run->cxt) : NULL;
 	if (word == DF_WORD_DONE && df_step_render_undo(run, step, &missing) &&
 		df_word_revives_undo(step, word))
 	{
 		df_undo_transition(run, step, DF_UNDO_DUE);
-		step->undo_since = df_now();
+		step->row.undo_since = df_now();
 	}
 }
 
@@ -226,11 +226,11 @@ resolve(DfRun *run, const DfMessage *message)
 	df_step_apply(run, step, &made);
 	if (made.verdict == DF_VERDICT_DONE)
 		take_output(run, step, message->payload, (DfWord) word);
-	step->error = who_and_why(run, message, psprintf("resolved as %s", outcome));
-	step->undo_error = NULL;
-	step->wake_at = DF_NEVER;
+	step->row.error = who_and_why(run, message, psprintf("resolved as %s", outcome));
+	step->row.undo_error = NULL;
+	step->row.wake_at = DF_NEVER;
 	step->dirty = true;
-	step->to_send = false;
+	step->engine.to_send = false;
 	if (run->row.state == DF_RUN_STUCK)
 	{
 		df_run_transition(run,

@@ -35,19 +35,19 @@
 void
 df_step_unsend(DfRun *run, DfStep *step)
 {
-	if (step->phase == DF_PHASE_UNDO)
+	if (step->engine.phase == DF_PHASE_UNDO)
 	{
 		df_undo_transition(run, step, DF_UNDO_DUE);
-		step->undo_attempts--;
+		step->row.undo_attempts--;
 	}
-	else if (step->phase == DF_PHASE_DO)
+	else if (step->engine.phase == DF_PHASE_DO)
 	{
 		df_step_transition(
-			run, step, df_evidence_in_doubt(&step->evidence) ? DF_STEP_LOSE : DF_STEP_AGAIN);
-		step->attempts--;
-		step->sent_at = step->sent_before;
+			run, step, df_evidence_in_doubt(&step->row.evidence) ? DF_STEP_LOSE : DF_STEP_AGAIN);
+		step->row.attempts--;
+		step->row.sent_at = step->engine.sent_before;
 	}
-	step->wake_at = df_now();
+	step->row.wake_at = df_now();
 	step->dirty = true;
 	run->engine.advance = true;
 }
@@ -55,20 +55,20 @@ df_step_unsend(DfRun *run, DfStep *step)
 void
 df_step_hold(DfRun *run, DfStep *step, const char *why, TimestampTz until)
 {
-	bool undo = step->phase == DF_PHASE_UNDO;
+	bool undo = step->engine.phase == DF_PHASE_UNDO;
 	DfJson json;
 	Jsonb *error;
 
 	df_json_begin(&json);
 	df_json_text(&json, "message", why);
-	df_json_bool(&json, "in_doubt", !undo && df_evidence_in_doubt(&step->evidence));
+	df_json_bool(&json, "in_doubt", !undo && df_evidence_in_doubt(&step->row.evidence));
 	error = df_json_end(&json, run->cxt);
 	if (undo)
-		step->undo_error = error;
+		step->row.undo_error = error;
 	else
-		step->error = error;
-	step->to_send = false;
-	step->wake_at = until;
+		step->row.error = error;
+	step->engine.to_send = false;
+	step->row.wake_at = until;
 	step->dirty = true;
 	run->engine.advance = true;
 }
@@ -87,7 +87,7 @@ output_of(DfRun *run, DfStep *step, const DfResponse *response, bool *unusable)
 static bool
 is_until_met(const DfStep *step, const Jsonb *output)
 {
-	return step->spec->until == NULL || df_jsonpath_match(output, step->spec->until);
+	return step->engine.spec->until == NULL || df_jsonpath_match(output, step->engine.spec->until);
 }
 
 static const char *
@@ -161,7 +161,7 @@ get_stuck_carried_out(DfRun *run, DfStep *step, const DfResponse *response)
 static void
 end_in_doubt(DfStep *step)
 {
-	step->finished_at = df_now();
+	step->row.finished_at = df_now();
 	df_metric_add(DF_METRIC_STEPS, step->system, df_step_kind_name(step->kind), "in_doubt", 1);
 }
 
@@ -176,7 +176,7 @@ do_done(DfRun *run, DfStep *step, const DfResponse *response, const DfDecision *
 	df_step_know(step, &made->evidence);
 	df_step_done(run, step, response, output);
 	if (made->evidence.maybe_twice)
-		step->error = df_step_error(run, response, words_for(made, response), false);
+		step->row.error = df_step_error(run, response, words_for(made, response), false);
 }
 
 /* it goes on, or has ended without an output */
@@ -185,19 +185,19 @@ do_not_done(DfRun *run, DfStep *step, const DfResponse *response, const DfDecisi
 {
 	const char *outcome = attempt_outcome(made->verdict);
 
-	step->status = response->status;
-	step->error = df_step_error(run, response, words_for(made, response),
-								df_evidence_in_doubt(&made->evidence));
+	step->row.status = response->status;
+	step->row.error = df_step_error(run, response, words_for(made, response),
+									df_evidence_in_doubt(&made->evidence));
 	if (outcome != NULL)
 		df_attempt_note(run, step, response, outcome, made->at);
 	df_step_apply(run, step, made);
 	switch (made->verdict)
 	{
 		case DF_VERDICT_FAILED:
-			step->answer = df_response_headers(response, run->cxt);
+			step->row.answer = df_response_headers(response, run->cxt);
 			break;
 		case DF_VERDICT_CREDENTIALS:
-			step->attempts--;
+			step->row.attempts--;
 			break;
 		case DF_VERDICT_ACCEPTED:
 			df_step_say_accepted(run, step);
@@ -252,10 +252,10 @@ df_step_may_leave(DfRun *run, DfStep *step, const DfSystemPolicy *policy, bool s
 
 	if (made.verdict == DF_VERDICT_NONE)
 	{
-		step->phase = made.phase;
+		step->engine.phase = made.phase;
 		return true;
 	}
-	step->to_send = false;
+	step->engine.to_send = false;
 	run->engine.advance = true;
 	if (made.verdict == DF_VERDICT_ACCEPTED)
 	{
@@ -280,7 +280,7 @@ df_step_response(DfRun *run, DfStep *step, const DfResponse *response, const DfS
 
 	Assert(!step->to_send);
 	df_attempt_count(step, response);
-	switch (step->phase)
+	switch (step->engine.phase)
 	{
 		case DF_PHASE_DO:
 			meaning = do_response(run, step, response, policy);

@@ -15,7 +15,7 @@ extern DfMeaning df_step_response(DfRun *run, DfStep *step, const DfResponse *re
 								  const DfSystemPolicy *policy);
 
 /*
- * It is about to leave, as step->phase says then: a step in doubt may have to be probed
+ * It is about to leave, as its phase says then: a step in doubt may have to be probed
  * first, which changes the phase.  false: it stays here, in doubt or accepted.
  */
 extern bool df_step_may_leave(DfRun *run, DfStep *step, const DfSystemPolicy *policy,

@@ -55,12 +55,12 @@ df_request_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char *
 	char *path;
 
 	out->timeout_ms = spec->timeout_ms;
-	switch (step->phase)
+	switch (step->engine.phase)
 	{
 		case DF_PHASE_DO:
 			out->method = spec->method;
 			out->path = spec->path;
-			out->body = step->body;
+			out->body = step->row.body;
 			out->idempotency_key = df_step_key(run, step);
 			break;
 		case DF_PHASE_PROBE:
@@ -68,10 +68,10 @@ df_request_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char *
 				return false;
 			break;
 		case DF_PHASE_UNDO:
-			df_template_split(step->undo, "undo", &method, &path);
+			df_template_split(step->row.undo, "undo", &method, &path);
 			out->method = method;
 			out->path = path;
-			out->body = step->undo_body;
+			out->body = step->row.undo_body;
 			out->idempotency_key = psprintf("%s/undo", df_step_key(run, step));
 			break;
 	}
@@ -94,10 +94,10 @@ df_step_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **wh
 void
 df_request_due(DfRun *run, DfStep *step)
 {
-	step->phase = df_step_phase(run, step);
-	step->urgent = false;
-	step->not_before = DF_NEVER;
-	step->to_send = true;
+	step->engine.phase = df_step_phase(run, step);
+	step->engine.urgent = false;
+	step->engine.not_before = DF_NEVER;
+	step->engine.to_send = true;
 }
 
 /* ---- the undo ------------------------------------------------------------- */
@@ -119,11 +119,11 @@ df_request_render_undo(DfRun *run, DfStep *step, char **missing)
 		body = df_template_body(body, &vars, missing);
 		if (body == NULL)
 			return false;
-		step->undo_body = MemoryContextStrdup(run->cxt,
-											  spec->form ? df_body_form(body)
-														 : df_body_json(body));
+		step->row.undo_body = MemoryContextStrdup(run->cxt,
+												  spec->form ? df_body_form(body)
+															 : df_body_json(body));
 	}
-	step->undo = MemoryContextStrdup(run->cxt, undo);
+	step->row.undo = MemoryContextStrdup(run->cxt, undo);
 	step->dirty = true;
 	return true;
 }
@@ -132,25 +132,25 @@ df_request_render_undo(DfRun *run, DfStep *step, char **missing)
 static void
 ask_for_undo(DfRun *run, DfStep *step)
 {
-	if (step->undo_since == DF_NEVER)
-		step->undo_since = df_now();
+	if (step->row.undo_since == DF_NEVER)
+		step->row.undo_since = df_now();
 	step->dirty = true;
-	if (step->wake_at > df_now() || step->in_flight)
+	if (step->row.wake_at > df_now() || step->worker.in_flight)
 		return;
-	step->phase = DF_PHASE_PROBE;
-	step->to_send = true;
+	step->engine.phase = DF_PHASE_PROBE;
+	step->engine.to_send = true;
 }
 
 static void
 undo_lacks_field(DfRun *run, DfStep *step, const char *missing)
 {
-	step->undo_error = df_error_text(
+	step->row.undo_error = df_error_text(
 		run,
 		psprintf("the undo needs the field \"%s\" of a response that was never received",
 				 missing != NULL ? missing : "?"),
 		true);
 	df_undo_transition(run, step, DF_UNDO_FAILED);
-	step->wake_at = DF_NEVER;
+	step->row.wake_at = DF_NEVER;
 }
 
 void
@@ -158,16 +158,16 @@ df_request_undo(DfRun *run, DfStep *step)
 {
 	char *missing = NULL;
 
-	if (!df_step_render_undo(run, step, &missing) || step->undo == NULL)
+	if (!df_step_render_undo(run, step, &missing) || step->row.undo == NULL)
 	{
-		if (step->output == NULL && df_step_spec(run, step)->probe != NULL)
+		if (step->row.output == NULL && df_step_spec(run, step)->probe != NULL)
 			ask_for_undo(run, step);
 		else
 			undo_lacks_field(run, step, missing);
 		return;
 	}
-	if (step->wake_at > df_now() || step->in_flight)
+	if (step->row.wake_at > df_now() || step->worker.in_flight)
 		return;
-	step->phase = DF_PHASE_UNDO;
-	step->to_send = true;
+	step->engine.phase = DF_PHASE_UNDO;
+	step->engine.to_send = true;
 }

@@ -7,7 +7,7 @@
 
 #include "types/run.h"
 
-/* the request that is to leave next for step->phase; NULL with *why set if none can be made */
+/* the request that is to leave next for its phase; NULL with *why set if none can be made */
 typedef struct DfOutgoing
 {
 	const char *method;

@@ -78,7 +78,7 @@ static bool
 start_is_undecided(const DfRun *run)
 {
 	for (int i = 0; i < run->nsteps && run->engine.has_keyed_start; i++)
-		if (run->steps[i]->to_insert_child)
+		if (run->steps[i]->engine.to_insert_child)
 			return true;
 	return false;
 }
@@ -142,7 +142,7 @@ df_run_park(DfRun *run, bool may_retain)
 {
 	/* a stuck run waits for a person: it sends nothing */
 	for (int i = 0; i < run->nsteps && run->row.state == DF_RUN_STUCK; i++)
-		run->steps[i]->to_send = false;
+		run->steps[i]->engine.to_send = false;
 	if (run->row.state != DF_RUN_STUCK && df_run_alias_wanted(run) != NULL)
 		run->engine.wants_alias = true;
 	if (run->worker.in_flight > 0 || df_run_has_to_send(run) || run->engine.wants_inbox ||

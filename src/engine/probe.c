@@ -89,8 +89,8 @@ asks_the_same(DfRun *run, DfStep *step)
 	{
 		DfStep *other = run->steps[i];
 
-		if (other == step || other->attempts == 0 ||
-			other->state == DF_STEP_FAILED || df_step_spec(run, other)->probe == NULL ||
+		if (other == step || other->row.attempts == 0 ||
+			other->row.state == DF_STEP_FAILED || df_step_spec(run, other)->probe == NULL ||
 			strcmp(other->system, step->system) != 0)
 			continue;
 		if (df_probe_render(run, other, &theirs, &their_body, &missing) &&
@@ -115,19 +115,20 @@ fail(DfRun *run, DfStep *step, const char *message, bool existed)
 	if (existed)
 		df_json_bool(&json, "existed", true);
 	df_json_bool(&json, "in_doubt", false);
-	step->error = df_error_with(run, existed || step->attempts == 0 ? NULL : step->error,
-								df_json_end(&json, CurrentMemoryContext));
+	step->row.error = df_error_with(run,
+									existed || step->row.attempts == 0 ? NULL : step->row.error,
+									df_json_end(&json, CurrentMemoryContext));
 }
 
 static void
 not_done(DfRun *run, DfStep *step, const char *said)
 {
-	if (step->attempts == 0)
+	if (step->row.attempts == 0)
 		fail(run, step, said, false);
 	else
 		fail(run, step,
 			 psprintf("%s, and it was not carried out: %s",
-					  df_json_get_text(step->error, "message"), said),
+					  df_json_get_text(step->row.error, "message"), said),
 			 false);
 }
 
@@ -135,10 +136,10 @@ not_done(DfRun *run, DfStep *step, const char *said)
 static void
 send_now(DfRun *run, DfStep *step)
 {
-	if (step->attempts > 0)
-		step->error = df_error_flag(run, step->error, "in_doubt", false);
-	step->to_send = step->urgent = run->engine.urgent = true;
-	step->not_before = DF_NEVER;
+	if (step->row.attempts > 0)
+		step->row.error = df_error_flag(run, step->row.error, "in_doubt", false);
+	step->engine.to_send = step->engine.urgent = run->engine.urgent = true;
+	step->engine.not_before = DF_NEVER;
 }
 
 /* ended in doubt; status and body stay those of the step's own response */
@@ -146,13 +147,13 @@ static void
 doubtful(DfRun *run, DfStep *step, const char *said)
 {
 	DfJson json;
-	char *before = df_json_get_text(step->error, "message");
+	char *before = df_json_get_text(step->row.error, "message");
 
 	df_json_begin(&json);
 	df_json_text(&json, "message", before != NULL ? psprintf("%s, and %s", before, said) : said);
 	df_json_bool(&json, "in_doubt", true);
-	step->error = df_error_with(run, step->error, df_json_end(&json, CurrentMemoryContext));
-	step->finished_at = df_now();
+	step->row.error = df_error_with(run, step->row.error, df_json_end(&json, CurrentMemoryContext));
+	step->row.finished_at = df_now();
 }
 
 static void
@@ -161,7 +162,7 @@ get_stuck(DfRun *run, DfStep *step, const char *said)
 	df_run_get_stuck(
 		run, DF_ERR_STEP_FAILED,
 		psprintf("step \"%s\" was carried out (status %d), but its answer is not usable, and %s",
-				 step->name, step->status, said),
+				 step->name, step->row.status, said),
 		df_step_remedy(run, step));
 }
 
@@ -184,17 +185,17 @@ static void
 adopt(DfRun *run, DfStep *step, const DfResponse *response, const DfDecision *made,
 	  Jsonb *resource)
 {
-	bool undoing = step->undo_state == DF_UNDO_DUE;
+	bool undoing = step->row.undo_state == DF_UNDO_DUE;
 
 	resource = df_json_copy(resource, run->cxt);
-	if (!undoing && step->state != DF_STEP_DONE)
+	if (!undoing && step->row.state != DF_STEP_DONE)
 	{
 		df_step_know(step, &made->evidence);
 		df_step_done(run, step, response, resource);
 		return;
 	}
-	step->output = resource;
-	step->error = NULL;
+	step->row.output = resource;
+	step->row.error = NULL;
 	df_step_apply(run, step, made);
 }
 
@@ -224,10 +225,10 @@ apply(DfRun *run, DfStep *step, const DfDecision *made, const char *said)
 			get_stuck(run, step, said);
 			break;
 		case DF_VERDICT_GONE:
-			step->undo_error = NULL;
+			step->row.undo_error = NULL;
 			break;
 		case DF_VERDICT_UNDO_UNKNOWN:
-			step->undo_error = undo_unknown(run, said);
+			step->row.undo_error = undo_unknown(run, said);
 			break;
 		default:
 			break; /* asked, or sent, again at its time */
@@ -266,7 +267,7 @@ note(DfRun *run, DfStep *step, const char *said)
 
 	df_json_begin(&json);
 	df_json_text(&json, "probe", said);
-	step->error = df_error_with(run, step->error, df_json_end(&json, CurrentMemoryContext));
+	step->row.error = df_error_with(run, step->row.error, df_json_end(&json, CurrentMemoryContext));
 }
 
 /* a response in which there may be something to be found, or that says that there is nothing */

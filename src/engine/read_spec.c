@@ -136,19 +136,19 @@ df_step_spec(DfRun *run, DfStep *step)
 	MemoryContext old;
 	DfStepSpec *spec;
 
-	if (step->spec != NULL && step->spec->from_request == step->request &&
-		step->spec->from_options == step->options)
-		return step->spec;
+	if (step->engine.spec != NULL && step->engine.spec->from_request == step->row.request &&
+		step->engine.spec->from_options == step->row.options)
+		return step->engine.spec;
 	old = MemoryContextSwitchTo(run->cxt);
 	spec = palloc0(sizeof(DfStepSpec));
-	spec->from_request = step->request;
-	spec->from_options = step->options;
+	spec->from_request = step->row.request;
+	spec->from_options = step->row.options;
 	spec->retry = unset_retry;
 	spec->is_mail = step->kind == DF_STEP_MAIL;
-	read_request(step->request, spec);
-	read_options(step->options, step->kind == DF_STEP_QUERY, spec);
+	read_request(step->row.request, spec);
+	read_options(step->row.options, step->kind == DF_STEP_QUERY, spec);
 	MemoryContextSwitchTo(old);
-	step->spec = spec;
+	step->engine.spec = spec;
 	return spec;
 }
 

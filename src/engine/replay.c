@@ -113,12 +113,12 @@ df_replay_index(DfRun *run, DfStep *step)
 	char *base = base_of(run->cxt, step->name);
 	DfName *entry = name_entry(run, base);
 
-	step->next_same = -1;
+	step->engine.next_same = -1;
 	if (entry->last >= 0)
-		run->steps[entry->last]->next_same = step->index;
+		run->steps[entry->last]->engine.next_same = step->engine.index;
 	else
-		entry->first = step->index;
-	entry->last = step->index;
+		entry->first = step->engine.index;
+	entry->last = step->engine.index;
 	pfree(base);
 }
 
@@ -176,11 +176,11 @@ df_replay_find(DfRun *run, const char *base, char **name)
 		return NULL;
 	}
 	step = run->steps[entry->next];
-	entry->next = step->next_same;
+	entry->next = step->engine.next_same;
 	*name = step->name;
-	if (step->called != run->engine.entry_no)
+	if (step->engine.called != run->engine.entry_no)
 	{
-		step->called = run->engine.entry_no;
+		step->engine.called = run->engine.entry_no;
 		run->engine.calls++;
 	}
 	return step;
@@ -201,7 +201,7 @@ df_replay_uncalled(const DfRun *run, const char **which)
 
 		if (df_is_handler_step(step) != handler)
 			continue;
-		if (step->called != run->engine.entry_no)
+		if (step->engine.called != run->engine.entry_no)
 		{
 			*which = step->name;
 			uncalled++;

@@ -40,18 +40,18 @@ drop_unsent_steps(DfRun *run)
 	{
 		DfStep *step = run->steps[i];
 
-		if (df_is_handler_step(step) || step->in_flight)
+		if (df_is_handler_step(step) || step->worker.in_flight)
 			continue;
-		if (step->state != DF_STEP_PENDING && step->state != DF_STEP_WAITING)
+		if (step->row.state != DF_STEP_PENDING && step->row.state != DF_STEP_WAITING)
 			continue;
-		if (step->has_own_child)
+		if (step->engine.has_own_child)
 		{
-			if (pivot == NULL || i >= pivot->index)
+			if (pivot == NULL || i >= pivot->engine.index)
 				df_child_cancel(run, step);
 			continue;
 		}
-		step->to_send = step->to_run_sql = step->to_insert_child = false;
-		step->error = df_error_text(run, "given up: the run is rolling back", false);
+		step->engine.to_send = step->engine.to_run_sql = step->engine.to_insert_child = false;
+		step->row.error = df_error_text(run, "given up: the run is rolling back", false);
 		df_step_transition(run, step, DF_STEP_FAIL);
 	}
 }
@@ -59,7 +59,7 @@ drop_unsent_steps(DfRun *run)
 static void
 begin_undo(DfRun *run, DfStep *step)
 {
-	if (step->undo_state == DF_UNDO_NONE)
+	if (step->row.undo_state == DF_UNDO_NONE)
 		df_undo_transition(run, step, DF_UNDO_DUE);
 	df_step_ops(step)->undo(run, step);
 }
@@ -102,11 +102,11 @@ plan_items(DfRun *run, DfUndoItem *items, int *nitems)
 		item = &items[(*nitems)++];
 		item->n = step->n;
 		/* if its doubt may still be resolved, wait for that as for a response */
-		item->state = df_step_ended(step) ? step->state : DF_STEP_SENT;
-		item->undo_state = step->undo_state;
-		item->has_undo = df_step_ops(step)->undo != NULL && !step->evidence.kept &&
-			(step->undo != NULL || df_step_spec(run, step)->undo != NULL);
-		item->before_pivot = pivot != NULL && i < pivot->index;
+		item->state = df_step_ended(step) ? step->row.state : DF_STEP_SENT;
+		item->undo_state = step->row.undo_state;
+		item->has_undo = df_step_ops(step)->undo != NULL && !step->row.evidence.kept &&
+			(step->row.undo != NULL || df_step_spec(run, step)->undo != NULL);
+		item->before_pivot = pivot != NULL && i < pivot->engine.index;
 		if (df_step_ops(step)->undo_item != NULL)
 			df_step_ops(step)->undo_item(step, item);
 	}
@@ -148,8 +148,8 @@ df_run_roll_back(DfRun *run)
 				return;
 			case DF_PLAN_UNDO:
 				begin_undo(run, run->steps[index]);
-				if (run->steps[index]->undo_state == DF_UNDO_FAILED ||
-					run->steps[index]->undo_state == DF_UNDO_UNDONE)
+				if (run->steps[index]->row.undo_state == DF_UNDO_FAILED ||
+					run->steps[index]->row.undo_state == DF_UNDO_UNDONE)
 					continue;
 				return;
 			case DF_PLAN_DONE:

@@ -57,11 +57,11 @@ df_run_next_step_due(const DfRun *run)
 	for (int i = 0; i < run->nsteps; i++)
 	{
 		const DfStep *step = run->steps[i];
-		TimestampTz due = step->to_send ? step->not_before : step->wake_at;
+		TimestampTz due = step->engine.to_send ? step->engine.not_before : step->row.wake_at;
 
-		if (due == DF_NEVER || step->in_flight)
+		if (due == DF_NEVER || step->worker.in_flight)
 			continue;
-		if (!step->to_send && df_step_ended(step) && !df_undo_in_progress(step))
+		if (!step->engine.to_send && df_step_ended(step) && !df_undo_in_progress(step))
 			continue;
 		if (next == DF_NEVER || due < next)
 			next = due;
@@ -99,12 +99,12 @@ df_run_send_due_steps(DfRun *run)
 	{
 		DfStep *step = run->steps[i];
 
-		if (df_step_ops(step)->due == NULL || step->in_flight || step->to_send ||
+		if (df_step_ops(step)->due == NULL || step->worker.in_flight || step->engine.to_send ||
 			df_step_ended(step))
 			continue;
-		if (step->state != DF_STEP_PENDING && step->state != DF_STEP_DOUBT)
+		if (step->row.state != DF_STEP_PENDING && step->row.state != DF_STEP_DOUBT)
 			continue;
-		if (step->wake_at > now || step->request == NULL)
+		if (step->row.wake_at > now || step->row.request == NULL)
 			continue;
 		df_step_ops(step)->due(run, step);
 	}
@@ -120,7 +120,7 @@ df_run_settle_waits(DfRun *run)
 	{
 		DfStep *step = run->steps[i];
 
-		if (step->state == DF_STEP_WAITING && df_step_ops(step)->settle != NULL)
+		if (step->row.state == DF_STEP_WAITING && df_step_ops(step)->settle != NULL)
 			df_step_ops(step)->settle(run, step, now);
 	}
 }

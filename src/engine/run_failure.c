@@ -38,7 +38,11 @@ df_run_get_stuck(DfRun *run, int sqlstate, const char *reason, const char *remed
 		return;
 	df_run_mark_stuck(run, sqlstate, reason, remedy);
 	for (int i = 0; i < run->nsteps; i++)
-		run->steps[i]->to_send = run->steps[i]->to_run_sql = run->steps[i]->to_insert_child = false;
+	{
+		DfStepEngine *engine = &run->steps[i]->engine;
+
+		engine->to_send = engine->to_run_sql = engine->to_insert_child = false;
+	}
 	ereport(LOG,
 			(errmsg("dataflows run \"%s\" is stuck: %s", run->id_text, reason),
 			 errhidestmt(true), errhidecontext(true)));

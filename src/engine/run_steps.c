@@ -17,28 +17,28 @@
 bool
 df_step_ended(const DfStep *step)
 {
-	return step->state == DF_STEP_DONE || step->state == DF_STEP_FAILED ||
-		(step->state == DF_STEP_DOUBT && step->finished_at != DF_NEVER);
+	return step->row.state == DF_STEP_DONE || step->row.state == DF_STEP_FAILED ||
+		(step->row.state == DF_STEP_DOUBT && step->row.finished_at != DF_NEVER);
 }
 
 bool
 df_undo_in_progress(const DfStep *step)
 {
-	return step->undo_state == DF_UNDO_DUE || step->undo_state == DF_UNDO_SENT;
+	return step->row.undo_state == DF_UNDO_DUE || step->row.undo_state == DF_UNDO_SENT;
 }
 
 /* retry() renewed the step: the body has to render its request before it is sent */
 bool
 df_step_to_be_rendered(const DfStep *step)
 {
-	return df_step_ops(step)->renewable && step->request == NULL && !df_step_ended(step);
+	return df_step_ops(step)->renewable && step->row.request == NULL && !df_step_ended(step);
 }
 
 bool
 df_run_has_to_send(const DfRun *run)
 {
 	for (int i = 0; i < run->nsteps; i++)
-		if (run->steps[i]->to_send)
+		if (run->steps[i]->engine.to_send)
 			return true;
 	return false;
 }
@@ -47,7 +47,7 @@ DfStep *
 df_run_due_query(const DfRun *run)
 {
 	for (int i = 0; i < run->nsteps; i++)
-		if (run->steps[i]->to_run_sql)
+		if (run->steps[i]->engine.to_run_sql)
 			return run->steps[i];
 	return NULL;
 }
@@ -64,7 +64,7 @@ df_run_add_step(DfRun *run, DfStep *step)
 			run->steps = repalloc(run->steps, run->maxsteps * sizeof(DfStep *));
 	}
 	Assert(run->nsteps == 0 || step->n > run->steps[run->nsteps - 1]->n);
-	step->index = run->nsteps;
+	step->engine.index = run->nsteps;
 	run->steps[run->nsteps++] = step;
 	/* each round counts its names from #1 again */
 	if (step->n > run->row.round_n)

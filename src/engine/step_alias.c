@@ -54,10 +54,10 @@ dataflows_alias(PG_FUNCTION_ARGS)
 	if (step == NULL)
 	{
 		step = df_step_new(run, name, DF_STEP_ALIAS);
-		step->request = MemoryContextStrdup(run->cxt, key);
+		step->row.request = MemoryContextStrdup(run->cxt, key);
 	}
-	else if (step->request == NULL || strcmp(step->request, key) != 0)
-		df_step_mismatch(step, "key", step->request, key);
+	else if (step->row.request == NULL || strcmp(step->row.request, key) != 0)
+		df_step_mismatch(step, "key", step->row.request, key);
 	(void) df_step_await(fcinfo, step);
 	PG_RETURN_VOID();
 }
@@ -69,7 +69,7 @@ DfStep *
 df_run_alias_wanted(const DfRun *run)
 {
 	for (int i = 0; i < run->nsteps; i++)
-		if (run->steps[i]->kind == DF_STEP_ALIAS && run->steps[i]->state == DF_STEP_PENDING)
+		if (run->steps[i]->kind == DF_STEP_ALIAS && run->steps[i]->row.state == DF_STEP_PENDING)
 			return run->steps[i];
 	return NULL;
 }
@@ -90,8 +90,8 @@ df_run_alias_answer(DfRun *run, DfStep *step, const char *holder)
 		run->engine.awaits_commit = true;
 		return;
 	}
-	step->error = df_error_text(
-		run, psprintf("the key \"%s\" is held by run \"%s\"", step->request, holder), false);
+	step->row.error = df_error_text(
+		run, psprintf("the key \"%s\" is held by run \"%s\"", step->row.request, holder), false);
 	df_step_transition(run, step, DF_STEP_FAIL);
 	run->engine.advance = true;
 }

@@ -114,9 +114,9 @@ df_step_new(DfRun *run, char *name, DfStepKind kind)
 	step->n = df_run_next_n(run);
 	step->name = name;
 	step->kind = kind;
-	step->started_at = df_now();
+	step->row.started_at = df_now();
 	step->fresh = step->dirty = true;
-	step->called = run->engine.entry_no;
+	step->engine.called = run->engine.entry_no;
 	df_run_add_step(run, step);
 	run->engine.calls++;
 	return step;
@@ -161,18 +161,18 @@ df_step_error_detail(const DfStep *step)
 	df_json_begin(&json);
 	df_json_text(&json, "step", step->name);
 	df_json_text(&json, "system", step->system);
-	if (step->status != 0)
-		df_json_int(&json, "status", step->status);
-	df_json_bool(&json, "in_doubt", step->state == DF_STEP_DOUBT);
-	if (step->evidence.existed)
+	if (step->row.status != 0)
+		df_json_int(&json, "status", step->row.status);
+	df_json_bool(&json, "in_doubt", step->row.state == DF_STEP_DOUBT);
+	if (step->row.evidence.existed)
 		df_json_bool(&json, "existed", true);
-	df_json_text(&json, "body", df_json_get_text(step->error, "body"));
+	df_json_text(&json, "body", df_json_get_text(step->row.error, "body"));
 	if (df_step_ops(step)->error_detail != NULL)
 		df_step_ops(step)->error_detail(step, &json);
 	/* of SQL */
-	df_json_text(&json, "sqlstate", df_json_get_text(step->error, "sqlstate"));
-	df_json_text(&json, "detail", df_json_get_text(step->error, "detail"));
-	df_json_text(&json, "hint", df_json_get_text(step->error, "hint"));
+	df_json_text(&json, "sqlstate", df_json_get_text(step->row.error, "sqlstate"));
+	df_json_text(&json, "detail", df_json_get_text(step->row.error, "detail"));
+	df_json_text(&json, "hint", df_json_get_text(step->row.error, "hint"));
 	return df_json_end(&json, CurrentMemoryContext);
 }
 
@@ -183,19 +183,19 @@ df_step_result(FunctionCallInfo fcinfo, DfStep *step)
 	Jsonb *detail;
 
 	Assert(df_step_ended(step));
-	step->seen_by_body = true;
-	if (step->state == DF_STEP_DONE)
+	step->engine.seen_by_body = true;
+	if (step->row.state == DF_STEP_DONE)
 	{
-		if (step->output == NULL)
+		if (step->row.output == NULL)
 			PG_RETURN_NULL();
-		PG_RETURN_JSONB_P(step->output);
+		PG_RETURN_JSONB_P(step->row.output);
 	}
-	message = df_json_get_text(step->error, "message");
+	message = df_json_get_text(step->row.error, "message");
 	detail = df_step_error_detail(step);
 	ereport(ERROR,
 			(errcode(DF_ERR_STEP_FAILED),
 			 errmsg("step \"%s\" %s: %s", step->name,
-					step->state == DF_STEP_DOUBT ? "is in doubt" : "failed",
+					step->row.state == DF_STEP_DOUBT ? "is in doubt" : "failed",
 					message != NULL ? message : "no reason was recorded"),
 			 errdetail_internal("%s", df_json_to_text(detail))));
 	PG_RETURN_NULL();
@@ -231,9 +231,9 @@ df_step_begin_wait(DfRun *run, char *name, DfStepKind kind, TimestampTz until, J
 {
 	DfStep *step = df_step_new(run, name, kind);
 
-	step->options = options;
+	step->row.options = options;
 	df_step_transition(run, step, DF_STEP_HOLD);
-	step->wake_at = until;
+	step->row.wake_at = until;
 	run->engine.inbox_loaded = false;
 	return step;
 }

@@ -103,16 +103,16 @@ render(DfRun *run, DfStep *step, const Call *call, int version)
 	df_json_int(&json, "version", version);
 	df_json_text(&json, "key", call->key);
 	df_json_text(&json, "run", df_uuid_text(&id));
-	step->options = df_json_end(&json, run->cxt);
-	step->request = MemoryContextStrdup(
+	step->row.options = df_json_end(&json, run->cxt);
+	step->row.request = MemoryContextStrdup(
 		run->cxt,
 		call->key == NULL ? call->workflow : psprintf("%s, key %s", call->workflow, call->key));
-	step->body = MemoryContextStrdup(
+	step->row.body = MemoryContextStrdup(
 		run->cxt, df_json_to_text(call->input));
-	step->answer = NULL;
-	step->has_own_child = false;
+	step->row.answer = NULL;
+	step->engine.has_own_child = false;
 	df_step_transition(run, step, DF_STEP_HOLD);
-	step->to_insert_child = run->engine.has_child_work = true;
+	step->engine.to_insert_child = run->engine.has_child_work = true;
 	if (call->key != NULL)
 		run->engine.has_keyed_start = true;
 }
@@ -120,8 +120,8 @@ render(DfRun *run, DfStep *step, const Call *call, int version)
 static void
 check_recorded(const DfStep *step, const Call *call)
 {
-	char *workflow = df_json_get_text(step->options, "workflow");
-	char *key = df_json_get_text(step->options, "key");
+	char *workflow = df_json_get_text(step->row.options, "workflow");
+	char *key = df_json_get_text(step->row.options, "key");
 
 	if (workflow == NULL || strcmp(workflow, call->workflow) != 0)
 		df_step_mismatch(step, "workflow", workflow, call->workflow);
@@ -148,7 +148,7 @@ dataflows_call(PG_FUNCTION_ARGS)
 		step = df_step_new(run, name, DF_STEP_CALL);
 		render(run, step, &call, version);
 	}
-	else if (step->request == NULL && !df_step_ended(step))
+	else if (step->row.request == NULL && !df_step_ended(step))
 	{
 		/* renewed by retry() */
 		render(run, step, &call, version_to_start(run, &call));
@@ -167,19 +167,20 @@ dataflows_call(PG_FUNCTION_ARGS)
 static void
 loaded(DfStep *step)
 {
-	step->has_own_child = step->answer != NULL && !df_json_get_bool(step->answer, "attached");
+	step->engine.has_own_child =
+		step->row.answer != NULL && !df_json_get_bool(step->row.answer, "attached");
 }
 
 /* the run that is waited for, in words */
 static char *
 waits_for(const DfStep *step)
 {
-	char *workflow = df_json_get_text(step->options, "workflow");
+	char *workflow = df_json_get_text(step->row.options, "workflow");
 
 	if (!df_step_waits_for_child(step))
 		return NULL;
-	if (step->answer == NULL && !step->to_insert_child)
-		return psprintf("key \"%s\" of workflow \"%s\"", df_json_get_text(step->options, "key"),
+	if (step->row.answer == NULL && !step->engine.to_insert_child)
+		return psprintf("key \"%s\" of workflow \"%s\"", df_json_get_text(step->row.options, "key"),
 						workflow);
 	return psprintf("run %s (%s)", df_child_id(step), workflow);
 }
@@ -188,8 +189,8 @@ waits_for(const DfStep *step)
 static void
 renewed(DfStep *step)
 {
-	step->answer = NULL;
-	step->has_own_child = false;
+	step->row.answer = NULL;
+	step->engine.has_own_child = false;
 }
 
 /*
@@ -199,21 +200,21 @@ renewed(DfStep *step)
 static void
 undo_item(const DfStep *step, DfUndoItem *item)
 {
-	item->has_undo = step->has_own_child;
-	if (!step->has_own_child)
+	item->has_undo = step->engine.has_own_child;
+	if (!step->engine.has_own_child)
 		return;
-	if (step->state == DF_STEP_WAITING)
+	if (step->row.state == DF_STEP_WAITING)
 		item->state = DF_STEP_SENT;
-	else if (step->undo_state != DF_UNDO_NONE)
+	else if (step->row.undo_state != DF_UNDO_NONE)
 		item->state = DF_STEP_DONE;
 }
 
 static void
 error_detail(const DfStep *step, DfJson *json)
 {
-	df_json_text(json, "run", df_json_get_text(step->error, "run"));
-	df_json_text(json, "state", df_json_get_text(step->error, "state"));
-	df_json_value(json, "error", df_json_get(step->error, "error"));
+	df_json_text(json, "run", df_json_get_text(step->row.error, "run"));
+	df_json_text(json, "state", df_json_get_text(step->row.error, "state"));
+	df_json_value(json, "error", df_json_get(step->row.error, "error"));
 }
 
 static Jsonb *
@@ -222,13 +223,13 @@ response(const DfStep *step)
 	DfJson json;
 
 	df_json_begin(&json);
-	df_json_text(&json, "run", df_json_get_text(step->answer, "run"));
-	df_json_bool(&json, "attached", df_json_get_bool(step->answer, "attached"));
+	df_json_text(&json, "run", df_json_get_text(step->row.answer, "run"));
+	df_json_bool(&json, "attached", df_json_get_bool(step->row.answer, "attached"));
 	df_json_text(&json, "state",
-				 step->state == DF_STEP_DONE ? df_run_state_name(DF_RUN_COMPLETED)
-											 : df_json_get_text(step->error, "state"));
-	df_json_value(&json, "body", step->output);
-	df_json_value(&json, "error", df_json_get(step->error, "error"));
+				 step->row.state == DF_STEP_DONE ? df_run_state_name(DF_RUN_COMPLETED)
+												 : df_json_get_text(step->row.error, "state"));
+	df_json_value(&json, "body", step->row.output);
+	df_json_value(&json, "error", df_json_get(step->row.error, "error"));
 	return df_json_end(&json, CurrentMemoryContext);
 }
 

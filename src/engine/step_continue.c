@@ -59,12 +59,12 @@ add_step(DfRun *run, Jsonb *input)
 	step->n = df_run_next_n(run);
 	(void) df_replay_find(run, "continue_with", &step->name);
 	step->kind = DF_STEP_CONTINUE;
-	step->started_at = df_now();
+	step->row.started_at = df_now();
 	step->fresh = true;
-	step->output = input;
+	step->row.output = input;
 	df_json_begin(&json);
 	df_json_int(&json, "round", run->row.round);
-	step->options = df_json_end(&json, run->cxt);
+	step->row.options = df_json_end(&json, run->cxt);
 	df_run_add_step(run, step);
 	df_step_transition(run, step, DF_STEP_SUCCEED);
 	return step;

@@ -22,10 +22,10 @@ df_step_done(DfRun *run, DfStep *step, const DfResponse *response, Jsonb *output
 {
 	char *missing = NULL;
 
-	step->status = response->status;
-	step->output = output;
-	step->answer = df_response_headers(response, run->cxt);
-	step->error = NULL;
+	step->row.status = response->status;
+	step->row.output = output;
+	step->row.answer = df_response_headers(response, run->cxt);
+	step->row.error = NULL;
 	df_step_transition(run, step, DF_STEP_SUCCEED);
 	if (!df_step_render_undo(run, step, &missing))
 		df_run_get_stuck(
@@ -43,7 +43,7 @@ df_step_done(DfRun *run, DfStep *step, const DfResponse *response, Jsonb *output
 void
 df_step_say_accepted(DfRun *run, DfStep *step)
 {
-	step->error = df_error_flag(run, step->error, "accepted", true);
+	step->row.error = df_error_flag(run, step->row.error, "accepted", true);
 }
 
 /* what a person is to do about a step in doubt, with the calls to make */

@@ -45,9 +45,9 @@ df_step_case(DfRun *run, DfStep *step, const DfSystemPolicy *policy)
 void
 df_step_know(DfStep *step, const DfEvidence *evidence)
 {
-	if (memcmp(&step->evidence, evidence, sizeof(DfEvidence)) == 0)
+	if (memcmp(&step->row.evidence, evidence, sizeof(DfEvidence)) == 0)
 		return;
-	step->evidence = *evidence;
+	step->row.evidence = *evidence;
 	step->evidence_dirty = step->dirty = true;
 }
 
@@ -59,8 +59,8 @@ df_step_apply(DfRun *run, DfStep *step, const DfDecision *made)
 		df_step_transition(run, step, (DfStepEvent) made->event);
 	if (made->undo_to != DF_NO_EVENT)
 		df_undo_transition(run, step, (DfUndoState) made->undo_to);
-	step->wake_at = made->at;
-	step->phase = made->phase;
+	step->row.wake_at = made->at;
+	step->engine.phase = made->phase;
 	step->dirty = true;
 }
 

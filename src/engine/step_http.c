@@ -375,16 +375,16 @@ render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step, 
 	callback.arg = step->name;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
-	step->options = call_options(fcinfo, path_arg, system->form, run->cxt);
+	step->row.options = call_options(fcinfo, path_arg, system->form, run->cxt);
 	df_template_check_stays(system->url, df_arg_text(fcinfo, path_arg + ARG_UNDO), "undo");
 	df_template_check_stays(system->url, df_arg_text(fcinfo, path_arg + ARG_PROBE), "probe");
 	error_context_stack = callback.previous;
-	step->headers = headers != NULL ? df_json_copy(headers, run->cxt) : NULL;
-	step->body = bytes;
-	step->base_hash = system->url_hash;
-	step->request = MemoryContextStrdup(run->cxt, request);
-	step->to_send = true;
-	step->phase = df_step_phase(run, step);
+	step->row.headers = headers != NULL ? df_json_copy(headers, run->cxt) : NULL;
+	step->row.body = bytes;
+	step->row.base_hash = system->url_hash;
+	step->row.request = MemoryContextStrdup(run->cxt, request);
+	step->engine.to_send = true;
+	step->engine.phase = df_step_phase(run, step);
 	step->dirty = true;
 }
 
@@ -403,13 +403,13 @@ new_step(FunctionCallInfo fcinfo, int path_arg, DfRun *run, char *name, char *sy
 	render_request(fcinfo, path_arg, run, &draft, request);
 	step = df_step_new(run, name, DF_STEP_HTTP);
 	step->system = MemoryContextStrdup(run->cxt, system);
-	step->options = draft.options;
-	step->headers = draft.headers;
-	step->body = draft.body;
-	step->base_hash = draft.base_hash;
-	step->request = draft.request;
-	step->phase = draft.phase;
-	step->to_send = true;
+	step->row.options = draft.row.options;
+	step->row.headers = draft.row.headers;
+	step->row.body = draft.row.body;
+	step->row.base_hash = draft.row.base_hash;
+	step->row.request = draft.row.request;
+	step->engine.phase = draft.engine.phase;
+	step->engine.to_send = true;
 	return step;
 }
 
@@ -420,13 +420,13 @@ check_or_render(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step,
 {
 	if (strcmp(step->system, system) != 0)
 		df_step_mismatch(step, "system", step->system, system);
-	if (step->request == NULL)
+	if (step->row.request == NULL)
 	{
 		render_request(fcinfo, path_arg, run, step, request);
 		step->rerendered = true;
 	}
-	else if (strcmp(step->request, request) != 0)
-		df_step_mismatch(step, "request", step->request, request);
+	else if (strcmp(step->row.request, request) != 0)
+		df_step_mismatch(step, "request", step->row.request, request);
 }
 
 static Datum

@@ -15,18 +15,18 @@
 char *
 df_step_key(const DfRun *run, const DfStep *step)
 {
-	if (step->renewals > 0)
-		return psprintf("%s/%d/r%d", run->id_text, step->n, step->renewals);
+	if (step->row.renewals > 0)
+		return psprintf("%s/%d/r%d", run->id_text, step->n, step->row.renewals);
 	return psprintf("%s/%d", run->id_text, step->n);
 }
 
 void
 df_step_vars(DfRun *run, DfStep *step, DfTemplateVars *vars)
 {
-	vars->response = step->output;
-	vars->request = step->body == NULL
+	vars->response = step->row.output;
+	vars->request = step->row.body == NULL
 		? NULL
-		: df_json_parse(step->body, strlen(step->body), CurrentMemoryContext);
+		: df_json_parse(step->row.body, strlen(step->row.body), CurrentMemoryContext);
 	vars->run = run->id_text;
 	vars->run_key = run->key;
 	vars->idempotency_key = df_step_key(run, step);

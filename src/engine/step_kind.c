@@ -34,6 +34,6 @@ df_step_ops(const DfStep *step)
 void
 df_step_render_anew(DfStep *step)
 {
-	step->renewals++;
-	step->request = NULL;
+	step->row.renewals++;
+	step->row.request = NULL;
 }

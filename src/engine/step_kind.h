@@ -43,7 +43,7 @@ typedef struct DfStepOps
 	/* the step or its undo is a request that this worker sends: if the worker dies, it is lost */
 	bool sends_requests;
 
-	/* the request for step->phase; false with *why if it cannot be made.  NULL: it has none */
+	/* the request for its phase; false with *why if it cannot be made.  NULL: it has none */
 	bool (*outgoing)(DfRun *run, DfStep *step, struct DfOutgoing *out, bool form, char **why);
 
 	/* the output in a response of 2xx; *unusable = the body cannot be read */
@@ -60,7 +60,7 @@ typedef struct DfStepOps
 	/* corrects the item that stands for the step in the undo order.  NULL: nothing to correct */
 	void (*undo_item)(const DfStep *step, DfUndoItem *item);
 
-	/* fills in step->undo from its template; false with *missing.  NULL: it has no template */
+	/* fills in its undo from its template; false with *missing.  NULL: it has no template */
 	bool (*render_undo)(DfRun *run, DfStep *step, char **missing);
 
 	/* retry() may have it carried out again */

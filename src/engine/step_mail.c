@@ -67,18 +67,18 @@ render(DfRun *run, DfStep *step, const Jsonb *message, const DfMailMessage *mail
 				 errmsg("the message of step \"%s\" is larger than dataflows.max_body (%d bytes)",
 						step->name, df_max_body),
 				 errhint("Send less, or raise dataflows.max_body.")));
-	step->options = NULL;
+	step->row.options = NULL;
 	if (mail->doubt != NULL && strcmp(mail->doubt, "fail") != 0)
 	{
 		df_json_begin(&json);
 		df_json_text(&json, "doubt", mail->doubt);
-		step->options = df_json_end(&json, run->cxt);
+		step->row.options = df_json_end(&json, run->cxt);
 	}
-	step->body = MemoryContextStrdup(run->cxt, body);
-	step->base_hash = system->url_hash;
-	step->request = MemoryContextStrdup(run->cxt, df_mail_request(mail));
-	step->to_send = true;
-	step->phase = DF_PHASE_DO;
+	step->row.body = MemoryContextStrdup(run->cxt, body);
+	step->row.base_hash = system->url_hash;
+	step->row.request = MemoryContextStrdup(run->cxt, df_mail_request(mail));
+	step->engine.to_send = true;
+	step->engine.phase = DF_PHASE_DO;
 	step->dirty = true;
 }
 
@@ -95,11 +95,11 @@ new_mail(DfRun *run, char *name, char *system, const Jsonb *message, const DfMai
 	render(run, &draft, message, mail);
 	step = df_step_new(run, name, DF_STEP_MAIL);
 	step->system = MemoryContextStrdup(run->cxt, system);
-	step->options = draft.options;
-	step->body = draft.body;
-	step->base_hash = draft.base_hash;
-	step->request = draft.request;
-	step->to_send = true;
+	step->row.options = draft.row.options;
+	step->row.body = draft.row.body;
+	step->row.base_hash = draft.row.base_hash;
+	step->row.request = draft.row.request;
+	step->engine.to_send = true;
 	return step;
 }
 
@@ -126,13 +126,13 @@ dataflows_send_mail(PG_FUNCTION_ARGS)
 		step = new_mail(run, name, system, message, &mail);
 	else if (strcmp(step->system, system) != 0)
 		df_step_mismatch(step, "system", step->system, system);
-	else if (step->request == NULL)
+	else if (step->row.request == NULL)
 	{
 		render(run, step, message, &mail);
 		step->rerendered = true;
 	}
-	else if (strcmp(step->request, df_mail_request(&mail)) != 0)
-		df_step_mismatch(step, "recipients", step->request, df_mail_request(&mail));
+	else if (strcmp(step->row.request, df_mail_request(&mail)) != 0)
+		df_step_mismatch(step, "recipients", step->row.request, df_mail_request(&mail));
 	return df_step_await(fcinfo, step);
 }
 
@@ -141,9 +141,9 @@ dataflows_send_mail(PG_FUNCTION_ARGS)
 static bool
 recorded_mail(const DfStep *step, DfMailMessage *mail, char **why)
 {
-	Jsonb *message = step->body == NULL
+	Jsonb *message = step->row.body == NULL
 		? NULL
-		: df_json_parse(step->body, strlen(step->body), CurrentMemoryContext);
+		: df_json_parse(step->row.body, strlen(step->row.body), CurrentMemoryContext);
 	DfMailProblem problem;
 
 	if (df_mail_read(message, mail, &problem))
@@ -169,7 +169,7 @@ outgoing(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why)
 	out->method = "MAIL";
 	out->mail_from = mail.from.address;
 	out->mail_to = to;
-	out->body = df_mail_render(&mail, df_step_key(run, step), step->started_at);
+	out->body = df_mail_render(&mail, df_step_key(run, step), step->row.started_at);
 	return true;
 }
 

@@ -33,7 +33,7 @@ dataflows_once(PG_FUNCTION_ARGS)
 		value = df_user_sql_value(sql, df_arg_jsonb(fcinfo, 2), run->cxt);
 		step = df_step_new(run, name, DF_STEP_ONCE);
 		df_sql_note(run, step, sql, args);
-		step->output = value;
+		step->row.output = value;
 		df_step_transition(run, step, DF_STEP_SUCCEED);
 	}
 	else

@@ -76,17 +76,17 @@ df_sql_args_argument(FunctionCallInfo fcinfo, int arg, const char *step)
 void
 df_sql_check_recorded(const DfStep *step, const char *sql, const char *args)
 {
-	if (strcmp(step->request, sql) != 0)
-		df_step_mismatch(step, "SQL", step->request, sql);
-	if (strcmp(step->body != NULL ? step->body : "", args != NULL ? args : "") != 0)
-		df_step_mismatch(step, "args", step->body, args);
+	if (strcmp(step->row.request, sql) != 0)
+		df_step_mismatch(step, "SQL", step->row.request, sql);
+	if (strcmp(step->row.body != NULL ? step->row.body : "", args != NULL ? args : "") != 0)
+		df_step_mismatch(step, "args", step->row.body, args);
 }
 
 void
 df_sql_note(DfRun *run, DfStep *step, const char *sql, const char *args)
 {
-	step->request = MemoryContextStrdup(run->cxt, sql);
-	step->body = args != NULL ? MemoryContextStrdup(run->cxt, args) : NULL;
+	step->row.request = MemoryContextStrdup(run->cxt, sql);
+	step->row.body = args != NULL ? MemoryContextStrdup(run->cxt, args) : NULL;
 	step->dirty = true;
 }
 
@@ -117,13 +117,13 @@ dataflows_query(PG_FUNCTION_ARGS)
 	{
 		step = df_step_new(run, name, DF_STEP_QUERY);
 		df_sql_note(run, step, sql, args);
-		step->options = undo_option(run, undo);
+		step->row.options = undo_option(run, undo);
 	}
-	else if (step->request == NULL)
+	else if (step->row.request == NULL)
 	{
 		/* renewed by retry() */
 		df_sql_note(run, step, sql, args);
-		step->options = undo_option(run, undo);
+		step->row.options = undo_option(run, undo);
 		step->rerendered = true;
 	}
 	else
@@ -163,16 +163,16 @@ undo_args(const Jsonb *output)
 const char *
 df_query_sql(DfRun *run, DfStep *step, Jsonb **args, bool *result_arg)
 {
-	*result_arg = step->phase == DF_PHASE_UNDO;
+	*result_arg = step->engine.phase == DF_PHASE_UNDO;
 	if (*result_arg)
 	{
-		*args = undo_args(step->output);
-		return step->undo;
+		*args = undo_args(step->row.output);
+		return step->row.undo;
 	}
-	*args = step->body == NULL
+	*args = step->row.body == NULL
 		? NULL
-		: df_json_parse(step->body, strlen(step->body), CurrentMemoryContext);
-	return step->request;
+		: df_json_parse(step->row.body, strlen(step->row.body), CurrentMemoryContext);
+	return step->row.request;
 }
 
 static Jsonb *
@@ -220,15 +220,16 @@ is_no_fault(const DfSqlOutcome *outcome, bool timed_out)
 static void
 wait_without_attempt(DfRun *run, DfStep *step, const DfSqlOutcome *outcome)
 {
-	bool undo = step->phase == DF_PHASE_UNDO;
-	TimestampTz since = undo && step->undo_since != DF_NEVER ? step->undo_since : step->started_at;
+	bool undo = step->engine.phase == DF_PHASE_UNDO;
+	TimestampTz since =
+		undo && step->row.undo_since != DF_NEVER ? step->row.undo_since : step->row.started_at;
 	int64 pause = (df_now() - since) / 4;
 
 	if (undo)
-		step->undo_error = error_of(run, outcome);
+		step->row.undo_error = error_of(run, outcome);
 	else
-		step->error = error_of(run, outcome);
-	step->wake_at = df_now() + Max(Min(pause, LONGEST_PAUSE_US), SHORTEST_PAUSE_US);
+		step->row.error = error_of(run, outcome);
+	step->row.wake_at = df_now() + Max(Min(pause, LONGEST_PAUSE_US), SHORTEST_PAUSE_US);
 	step->dirty = true;
 }
 
@@ -242,8 +243,8 @@ do_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool transient
 	df_step_transition(run, step, DF_STEP_SEND);
 	if (outcome->sqlstate == 0)
 	{
-		step->output = df_json_copy(outcome->rows, run->cxt);
-		step->error = NULL;
+		step->row.output = df_json_copy(outcome->rows, run->cxt);
+		step->row.error = NULL;
 		df_step_transition(run, step, DF_STEP_SUCCEED);
 		(void) df_step_render_undo(run, step, &missing);
 		return;
@@ -251,9 +252,9 @@ do_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool transient
 	as_response(outcome, &response);
 	if (transient)
 		at = df_step_next_try(run, step, &response, &sql_policy);
-	step->error = error_of(run, outcome);
+	step->row.error = error_of(run, outcome);
 	df_step_transition(run, step, at == DF_NEVER ? DF_STEP_FAIL : DF_STEP_AGAIN);
-	step->wake_at = at;
+	step->row.wake_at = at;
 	df_attempt_note(run, step, &response, at == DF_NEVER ? "failed" : "retry", at);
 }
 
@@ -266,17 +267,17 @@ undo_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool transie
 	df_undo_transition(run, step, DF_UNDO_SENT);
 	if (outcome->sqlstate == 0)
 	{
-		step->undo_error = NULL;
+		step->row.undo_error = NULL;
 		df_undo_transition(run, step, DF_UNDO_UNDONE);
 		return;
 	}
 	as_response(outcome, &response);
 	if (transient)
 		at = df_undo_next_try(run, step, &response, &sql_policy);
-	step->undo_error = error_of(run, outcome);
+	step->row.undo_error = error_of(run, outcome);
 	df_attempt_note(run, step, &response, at == DF_NEVER ? "failed" : "retry", at);
 	df_undo_transition(run, step, at == DF_NEVER ? DF_UNDO_FAILED : DF_UNDO_DUE);
-	step->wake_at = at;
+	step->row.wake_at = at;
 }
 
 void
@@ -284,10 +285,10 @@ df_query_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool tim
 {
 	bool transient = is_transient(outcome, timed_out);
 
-	step->to_run_sql = false;
+	step->engine.to_run_sql = false;
 	if (is_no_fault(outcome, timed_out))
 		wait_without_attempt(run, step, outcome);
-	else if (step->phase == DF_PHASE_UNDO)
+	else if (step->engine.phase == DF_PHASE_UNDO)
 		undo_outcome(run, step, outcome, transient);
 	else
 		do_outcome(run, step, outcome, transient);
@@ -299,15 +300,15 @@ df_query_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool tim
 static void
 due(DfRun *run, DfStep *step)
 {
-	step->phase = DF_PHASE_DO;
-	step->to_run_sql = true;
+	step->engine.phase = DF_PHASE_DO;
+	step->engine.to_run_sql = true;
 }
 
 /* SQL as it was written; its $1 is the output */
 static bool
 render_undo(DfRun *run, DfStep *step, char **missing)
 {
-	step->undo = df_step_spec(run, step)->undo;
+	step->row.undo = df_step_spec(run, step)->undo;
 	step->dirty = true;
 	return true;
 }
@@ -318,10 +319,10 @@ undo(DfRun *run, DfStep *step)
 	char *missing;
 
 	(void) df_step_render_undo(run, step, &missing);
-	if (step->wake_at > df_now())
+	if (step->row.wake_at > df_now())
 		return;
-	step->phase = DF_PHASE_UNDO;
-	step->to_run_sql = true;
+	step->engine.phase = DF_PHASE_UNDO;
+	step->engine.to_run_sql = true;
 }
 
 const DfStepOps df_query_ops = {

@@ -60,14 +60,14 @@ dataflows_sleep_until(PG_FUNCTION_ARGS)
 static void
 settle(DfRun *run, DfStep *step, TimestampTz now)
 {
-	if (step->wake_at != DF_NEVER && step->wake_at <= now)
+	if (step->row.wake_at != DF_NEVER && step->row.wake_at <= now)
 		df_step_transition(run, step, DF_STEP_SUCCEED);
 }
 
 static char *
 waits_for(const DfStep *step)
 {
-	return step->state == DF_STEP_WAITING ? step->name : NULL;
+	return step->row.state == DF_STEP_WAITING ? step->name : NULL;
 }
 
 const DfStepOps df_sleep_ops = {

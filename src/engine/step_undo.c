@@ -51,8 +51,8 @@ new_step(DfRun *run, char *name, const DfSystem *system, const char *request, co
 		df_json_bool(&json, "form", true);
 	step = df_step_new(run, name, DF_STEP_UNDO);
 	step->system = MemoryContextStrdup(run->cxt, system->name);
-	step->base_hash = system->url_hash;
-	step->options = df_json_end(&json, run->cxt);
+	step->row.base_hash = system->url_hash;
+	step->row.options = df_json_end(&json, run->cxt);
 	df_step_transition(run, step, DF_STEP_SUCCEED);
 	if (!df_step_render_undo(run, step, &missing))
 		df_fatal(ERRCODE_INVALID_PARAMETER_VALUE,

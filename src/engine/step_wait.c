@@ -113,13 +113,13 @@ same_events(Jsonb *a, Jsonb *b)
 static void
 check_events(const DfStep *step, Jsonb *events)
 {
-	Jsonb *recorded = df_json_get(step->options, "events");
+	Jsonb *recorded = df_json_get(step->row.options, "events");
 
 	if (recorded != NULL && same_events(recorded, events))
 		return;
 	df_step_mismatch(step, "events",
 					 recorded != NULL ? df_json_to_text(recorded)
-									  : df_json_get_text(step->options, "event"),
+									  : df_json_get_text(step->row.options, "event"),
 					 df_json_to_text(events));
 }
 
@@ -168,8 +168,8 @@ sent_by_member(const DfMessage *message, const char *by)
 static List *
 events_of(const DfStep *step)
 {
-	char *event = df_json_get_text(step->options, "event");
-	Jsonb *events = df_json_get(step->options, "events");
+	char *event = df_json_get_text(step->row.options, "event");
+	Jsonb *events = df_json_get(step->row.options, "events");
 	List *names = event != NULL ? list_make1(event) : NIL;
 	DfJsonWalk walk;
 
@@ -204,7 +204,7 @@ find_signal(DfRun *run, const DfStep *step)
 	if (run->messages == NIL)
 		return NULL;
 	events = events_of(step);
-	by = df_json_get_text(step->options, "by");
+	by = df_json_get_text(step->row.options, "by");
 	foreach (lc, run->messages)
 	{
 		DfMessage *message = lfirst(lc);
@@ -227,7 +227,7 @@ df_run_wanted_signals(DfRun *run)
 	{
 		DfStep *step = run->steps[i];
 
-		if (step->state != DF_STEP_WAITING || step->kind != DF_STEP_WAIT)
+		if (step->row.state != DF_STEP_WAITING || step->kind != DF_STEP_WAIT)
 			continue;
 		foreach (lc, events_of(step))
 		{
@@ -235,7 +235,7 @@ df_run_wanted_signals(DfRun *run)
 
 			want->run = run;
 			want->event = lfirst(lc);
-			want->by = df_json_get_text(step->options, "by") != NULL;
+			want->by = df_json_get_text(step->row.options, "by") != NULL;
 			wanted = lappend(wanted, want);
 		}
 	}
@@ -261,12 +261,12 @@ consume(DfRun *run, DfStep *step, DfMessage *message)
 
 	message->done = true;
 	message->consumed_by = step->n;
-	step->output = df_json_get(step->options, "events") != NULL ? with_event(run, message)
-																: message->payload;
+	step->row.output = df_json_get(step->row.options, "events") != NULL ? with_event(run, message)
+																		: message->payload;
 	df_json_begin(&json);
 	df_json_text(&json, "sent_by", message->sent_by);
 	df_json_text(&json, "sent_at", timestamptz_to_str(message->sent_at));
-	step->answer = df_json_end(&json, run->cxt);
+	step->row.answer = df_json_end(&json, run->cxt);
 	df_step_transition(run, step, DF_STEP_SUCCEED);
 	df_metric_add(DF_METRIC_WAITS, run->workflow_name, "signalled", NULL, 1);
 }
@@ -274,16 +274,16 @@ consume(DfRun *run, DfStep *step, DfMessage *message)
 static void
 timed_out(DfRun *run, DfStep *step)
 {
-	if (!df_json_get_bool(step->options, "required"))
+	if (!df_json_get_bool(step->row.options, "required"))
 	{
 		/* done without output: that records the timeout, so that a later signal changes nothing */
 		df_step_transition(run, step, DF_STEP_SUCCEED);
 		return;
 	}
-	step->error = df_error_text(run,
-								psprintf("event \"%s\" did not come in time",
-										 df_json_get_text(step->options, "event")),
-								false);
+	step->row.error = df_error_text(run,
+									psprintf("event \"%s\" did not come in time",
+											 df_json_get_text(step->row.options, "event")),
+									false);
 	df_step_transition(run, step, DF_STEP_FAIL);
 }
 
@@ -304,7 +304,7 @@ settle(DfRun *run, DfStep *step, TimestampTz now)
 	message = find_signal(run, step);
 	if (message != NULL)
 		consume(run, step, message);
-	else if (step->wake_at != DF_NEVER && step->wake_at <= now)
+	else if (step->row.wake_at != DF_NEVER && step->row.wake_at <= now)
 	{
 		timed_out(run, step);
 		df_metric_add(DF_METRIC_WAITS, run->workflow_name, "timed_out", NULL, 1);
@@ -330,21 +330,22 @@ names_in_words(List *names)
 static char *
 waits_for(const DfStep *step)
 {
-	return step->state == DF_STEP_WAITING ? names_in_words(events_of(step)) : NULL;
+	return step->row.state == DF_STEP_WAITING ? names_in_words(events_of(step)) : NULL;
 }
 
 /* {"event", "payload", "sent_by", "sent_at"}; wait_for() leaves out the event */
 static Jsonb *
 response(const DfStep *step)
 {
-	bool any = df_json_get(step->options, "events") != NULL;
+	bool any = df_json_get(step->row.options, "events") != NULL;
 	DfJson json;
 
 	df_json_begin(&json);
-	df_json_text(&json, "event", any ? df_json_get_text(step->output, "event") : NULL);
-	df_json_value(&json, "payload", any ? df_json_get(step->output, "payload") : step->output);
-	df_json_text(&json, "sent_by", df_json_get_text(step->answer, "sent_by"));
-	df_json_text(&json, "sent_at", df_json_get_text(step->answer, "sent_at"));
+	df_json_text(&json, "event", any ? df_json_get_text(step->row.output, "event") : NULL);
+	df_json_value(&json, "payload",
+				  any ? df_json_get(step->row.output, "payload") : step->row.output);
+	df_json_text(&json, "sent_by", df_json_get_text(step->row.answer, "sent_by"));
+	df_json_text(&json, "sent_at", df_json_get_text(step->row.answer, "sent_at"));
 	return df_json_end(&json, CurrentMemoryContext);
 }
 

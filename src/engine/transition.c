@@ -72,58 +72,58 @@ df_run_has_just_ended(const DfRun *run)
 void
 df_step_transition(DfRun *run, DfStep *step, DfStepEvent event)
 {
-	int to = df_step_next(step->state, event);
+	int to = df_step_next(step->row.state, event);
 
 	if (to < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("step \"%s\" of run \"%s\" is %s: there is no transition for \"%s\"",
-						step->name, run->id_text, df_step_state_name(step->state),
+						step->name, run->id_text, df_step_state_name(step->row.state),
 						df_step_event_name(event))));
 	elog(DEBUG2, "dataflows run %s step %d \"%s\": %s --%s--> %s", run->id_text, step->n,
-		 step->name, df_step_state_name(step->state), df_step_event_name(event),
+		 step->name, df_step_state_name(step->row.state), df_step_event_name(event),
 		 df_step_state_name(to));
 
-	step->state = (DfStepState) to;
+	step->row.state = (DfStepState) to;
 	step->dirty = true;
 	if (event == DF_STEP_SEND)
 	{
-		step->attempts++;
-		step->sent_before = step->sent_at;
+		step->row.attempts++;
+		step->engine.sent_before = step->row.sent_at;
 		/* a new step leaves right after it is recorded: started_at is that time */
-		step->sent_at = step->fresh ? DF_NEVER : df_now();
-		step->wake_at = DF_NEVER;
+		step->row.sent_at = step->fresh ? DF_NEVER : df_now();
+		step->row.wake_at = DF_NEVER;
 	}
-	if (step->state == DF_STEP_DONE || step->state == DF_STEP_FAILED)
+	if (step->row.state == DF_STEP_DONE || step->row.state == DF_STEP_FAILED)
 	{
-		step->wake_at = DF_NEVER;
-		step->finished_at = df_now();
+		step->row.wake_at = DF_NEVER;
+		step->row.finished_at = df_now();
 		df_metric_add(DF_METRIC_STEPS, step->system, df_step_kind_name(step->kind),
-					  df_step_state_name(step->state), 1);
+					  df_step_state_name(step->row.state), 1);
 	}
 }
 
 void
 df_undo_transition(DfRun *run, DfStep *step, DfUndoState to)
 {
-	if (!df_undo_allowed(step->undo_state, to))
+	if (!df_undo_allowed(step->row.undo_state, to))
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("undo of step \"%s\" of run \"%s\" cannot go from %s to %s",
-						step->name, run->id_text, df_undo_state_name(step->undo_state),
+						step->name, run->id_text, df_undo_state_name(step->row.undo_state),
 						df_undo_state_name(to))));
 	elog(DEBUG2, "dataflows run %s step %d \"%s\": undo %s -> %s", run->id_text, step->n,
-		 step->name, df_undo_state_name(step->undo_state), df_undo_state_name(to));
+		 step->name, df_undo_state_name(step->row.undo_state), df_undo_state_name(to));
 
-	step->undo_state = to;
+	step->row.undo_state = to;
 	step->dirty = true;
 	if (to == DF_UNDO_UNDONE || to == DF_UNDO_GONE || to == DF_UNDO_FAILED)
 		df_metric_add(DF_METRIC_UNDOS, step->system, df_undo_state_name(to), NULL, 1);
 	if (to == DF_UNDO_SENT)
 	{
-		step->undo_attempts++;
-		step->wake_at = DF_NEVER;
-		if (step->undo_since == DF_NEVER)
-			step->undo_since = df_now();
+		step->row.undo_attempts++;
+		step->row.wake_at = DF_NEVER;
+		if (step->row.undo_since == DF_NEVER)
+			step->row.undo_since = df_now();
 	}
 }

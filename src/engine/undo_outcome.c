@@ -25,7 +25,7 @@ df_step_render_undo(DfRun *run, DfStep *step, char **missing)
 {
 	const DfStepOps *ops = df_step_ops(step);
 
-	if (df_step_spec(run, step)->undo == NULL || step->undo != NULL || step->evidence.kept)
+	if (df_step_spec(run, step)->undo == NULL || step->row.undo != NULL || step->row.evidence.kept)
 		return true;
 	return ops->render_undo == NULL || ops->render_undo(run, step, missing);
 }
@@ -75,7 +75,7 @@ df_undo_response(DfRun *run, DfStep *step, const DfResponse *response,
 				   .retry_after_ms = response->retry_after_ms};
 	DfDecision made = df_decide_undo(&about, &came);
 
-	step->undo_error = error_for(run, &made, response);
+	step->row.undo_error = error_for(run, &made, response);
 	if (made.verdict == DF_VERDICT_UNDO_AGAIN)
 		df_attempt_note(run, step, response, "retry", made.at);
 	else if (made.verdict == DF_VERDICT_UNDO_FAILED || made.verdict == DF_VERDICT_UNDO_DOUBTFUL)

@@ -43,18 +43,18 @@ key_is_trusted(const DfDoubtCase *about, TimestampTz since)
 static bool
 is_harmless(const DfDoubtCase *about)
 {
-	const DfStepSpec *spec = about->step->spec;
+	const DfStepSpec *spec = about->step->engine.spec;
 
 	if (spec->is_mail)
 		return false;
 	return spec->method_class != DF_METHOD_EFFECT ||
-		key_is_trusted(about, about->step->started_at);
+		key_is_trusted(about, about->step->row.started_at);
 }
 
 static bool
 is_undoing(const DfDoubtCase *about)
 {
-	return about->step->undo_state == DF_UNDO_DUE;
+	return about->step->row.undo_state == DF_UNDO_DUE;
 }
 
 TimestampTz
@@ -62,7 +62,7 @@ df_settled_at(const DfDoubtCase *about)
 {
 	const DfStep *step = about->step;
 
-	return (step->sent_at != DF_NEVER ? step->sent_at : step->started_at) +
+	return (step->row.sent_at != DF_NEVER ? step->row.sent_at : step->row.started_at) +
 		about->policy->settle_ms * 1000;
 }
 
@@ -85,8 +85,9 @@ df_next_try(const DfDoubtCase *about, int64 retry_after_ms)
 {
 	const DfStep *step = about->step;
 	/* a poll that got a response is an attempt, but no failure */
-	int attempts = step->spec->until != NULL ? 1 : step->attempts;
-	DfRetryQuestion question = retry_question(about, attempts, step->started_at, retry_after_ms);
+	int attempts = step->engine.spec->until != NULL ? 1 : step->row.attempts;
+	DfRetryQuestion question =
+		retry_question(about, attempts, step->row.started_at, retry_after_ms);
 
 	return df_retry_at(&question);
 }
@@ -97,7 +98,7 @@ df_next_undo_try(const DfDoubtCase *about, int64 retry_after_ms)
 {
 	const DfStep *step = about->step;
 	DfRetryQuestion question =
-		retry_question(about, step->undo_attempts, step->undo_since, retry_after_ms);
+		retry_question(about, step->row.undo_attempts, step->row.undo_since, retry_after_ms);
 
 	question.policy = about->policy->retry;
 	question.policy.max_attempts = 0;
@@ -112,7 +113,7 @@ df_next_undo_try(const DfDoubtCase *about, int64 retry_after_ms)
 static TimestampTz
 next_probe(const DfDoubtCase *about, int64 retry_after_ms)
 {
-	TimestampTz since = is_undoing(about) ? about->step->undo_since : df_settled_at(about);
+	TimestampTz since = is_undoing(about) ? about->step->row.undo_since : df_settled_at(about);
 	int64 age_ms = Max(0, about->now - since) / 1000;
 	DfRetryQuestion question = retry_question(about, 1, since, retry_after_ms);
 
@@ -136,7 +137,7 @@ decision(const DfDoubtCase *about, DfMeaning meaning)
 	made.meaning = meaning;
 	made.event = made.undo_to = DF_NO_EVENT;
 	made.phase = DF_PHASE_DO;
-	made.evidence = about->step->evidence;
+	made.evidence = about->step->row.evidence;
 	return made;
 }
 
@@ -144,7 +145,7 @@ decision(const DfDoubtCase *about, DfMeaning meaning)
 static int
 event_lose(const DfDoubtCase *about)
 {
-	return about->step->state == DF_STEP_DOUBT ? DF_NO_EVENT : DF_STEP_LOSE;
+	return about->step->row.state == DF_STEP_DOUBT ? DF_NO_EVENT : DF_STEP_LOSE;
 }
 
 /* ---- a response to the step itself ---------------------------------------- */
@@ -159,10 +160,10 @@ event_lose(const DfDoubtCase *about)
 static bool
 is_conflict_with_ourselves(const DfDoubtCase *about, const DfCame *came, DfMeaning meaning)
 {
-	DfMethodClass method = about->step->spec->method_class;
+	DfMethodClass method = about->step->engine.spec->method_class;
 
-	if (came->status != 409 || about->step->evidence.lost == 0 || method == DF_METHOD_SAFE ||
-		about->step->spec->is_mail)
+	if (came->status != 409 || about->step->row.evidence.lost == 0 || method == DF_METHOD_SAFE ||
+		about->step->engine.spec->is_mail)
 		return false;
 	if (came->fate != DF_FATE_RESPONSE && came->fate != DF_FATE_TOO_LARGE)
 		return false;
@@ -173,8 +174,8 @@ is_conflict_with_ourselves(const DfDoubtCase *about, const DfCame *came, DfMeani
 static void
 ask_probe(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 {
-	TimestampTz at = about->step->attempts > 1 ? df_next_try(about, came->retry_after_ms)
-											   : DF_NEVER;
+	TimestampTz at = about->step->row.attempts > 1 ? df_next_try(about, came->retry_after_ms)
+												   : DF_NEVER;
 
 	made->verdict = DF_VERDICT_ASK_PROBE;
 	made->event = event_lose(about);
@@ -204,9 +205,9 @@ end_in_doubt(const DfDoubtCase *about, DfVerdict verdict, DfDecision *made)
 static void
 give_up_in_doubt(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 {
-	if (about->step->spec->probe != NULL)
+	if (about->step->engine.spec->probe != NULL)
 		ask_probe(about, came, made);
-	else if (about->step->spec->doubt == DF_DOUBT_ACCEPT)
+	else if (about->step->engine.spec->doubt == DF_DOUBT_ACCEPT)
 		accept(made);
 	else
 		end_in_doubt(about, DF_VERDICT_DOUBTFUL, made);
@@ -221,7 +222,7 @@ static void
 fail(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 {
 	bool settles = came->fate == DF_FATE_RESPONSE && came->status / 100 == 4 &&
-		made->meaning == DF_MEANS_REFUSED && key_is_trusted(about, about->step->started_at);
+		made->meaning == DF_MEANS_REFUSED && key_is_trusted(about, about->step->row.started_at);
 
 	if (df_evidence_in_doubt(&made->evidence) && !settles)
 	{
@@ -263,7 +264,7 @@ again_same(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 static void
 stay_in_doubt(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 {
-	const DfStepSpec *spec = about->step->spec;
+	const DfStepSpec *spec = about->step->engine.spec;
 
 	if (spec->probe == NULL && spec->doubt == DF_DOUBT_RESEND)
 		again_same(about, came, made);
@@ -274,7 +275,7 @@ stay_in_doubt(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 static void
 may_be_carried_out(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 {
-	if (about->step->spec->method_class == DF_METHOD_SAFE)
+	if (about->step->engine.spec->method_class == DF_METHOD_SAFE)
 		again(about, came, made);
 	else if (is_harmless(about))
 		again_same(about, came, made);
@@ -285,7 +286,7 @@ may_be_carried_out(const DfDoubtCase *about, const DfCame *came, DfDecision *mad
 static void
 unusable(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 {
-	const DfStepSpec *spec = about->step->spec;
+	const DfStepSpec *spec = about->step->engine.spec;
 
 	if (spec->method_class == DF_METHOD_SAFE)
 	{
@@ -318,11 +319,11 @@ settle_by_success(const DfDoubtCase *about, DfEvidence *evidence)
 static void
 poll_again(const DfDoubtCase *about, DfDecision *made)
 {
-	const DfStepSpec *spec = about->step->spec;
+	const DfStepSpec *spec = about->step->engine.spec;
 	TimestampTz at = about->now + spec->every_ms * 1000;
 
 	if (spec->until_timeout_ms > 0 &&
-		at > about->step->started_at + spec->until_timeout_ms * 1000)
+		at > about->step->row.started_at + spec->until_timeout_ms * 1000)
 	{
 		made->verdict = DF_VERDICT_UNTIL_TIMEOUT;
 		made->event = DF_STEP_FAIL;
@@ -360,7 +361,7 @@ static void
 note_attempt(const DfDoubtCase *about, DfMeaning meaning, DfEvidence *evidence)
 {
 	evidence->ask_probe = false;
-	if (about->step->spec->method_class == DF_METHOD_SAFE)
+	if (about->step->engine.spec->method_class == DF_METHOD_SAFE)
 		return;
 	if (meaning == DF_MEANS_MAYBE || meaning == DF_MEANS_UNUSABLE)
 	{
@@ -373,7 +374,7 @@ note_attempt(const DfDoubtCase *about, DfMeaning meaning, DfEvidence *evidence)
 DfDecision
 df_decide_response(const DfDoubtCase *about, const DfCame *came)
 {
-	DfDecision made = decision(about, df_response_meaning(about->step->spec, came));
+	DfDecision made = decision(about, df_response_meaning(about->step->engine.spec, came));
 
 	note_attempt(about, made.meaning, &made.evidence);
 	if (is_conflict_with_ourselves(about, came, made.meaning))
@@ -420,21 +421,21 @@ df_decide_response(const DfDoubtCase *about, const DfCame *came)
 bool
 df_was_sent(const DfStep *step)
 {
-	return step->attempts > 0 || step->evidence.ask_probe;
+	return step->row.attempts > 0 || step->row.evidence.ask_probe;
 }
 
 /* a 2xx was seen, only its body was of no use */
 static bool
 was_carried_out(const DfStep *step)
 {
-	return step->attempts > 0 && step->status / 100 == 2;
+	return step->row.attempts > 0 && step->row.status / 100 == 2;
 }
 
 /* the last attempt was refused for good */
 static bool
 was_refused(const DfStep *step)
 {
-	return step->attempts > 0 && df_status_is_refusal(step->status);
+	return step->row.attempts > 0 && df_status_is_refusal(step->row.status);
 }
 
 /* the system said that there is something of ours, which a "not there" contradicts */
@@ -442,13 +443,13 @@ static bool
 contradicts(const DfStep *step)
 {
 	return was_carried_out(step) ||
-		(step->attempts > 0 && step->status == 409 && step->evidence.lost > 0);
+		(step->row.attempts > 0 && step->row.status == 409 && step->row.evidence.lost > 0);
 }
 
 static bool
 has_budget(const DfDoubtCase *about, const DfProbeCame *came)
 {
-	return about->step->attempts == 0 || df_next_try(about, came->retry_after_ms) != DF_NEVER;
+	return about->step->row.attempts == 0 || df_next_try(about, came->retry_after_ms) != DF_NEVER;
 }
 
 static void
@@ -484,7 +485,7 @@ nobody_can_tell(const DfDoubtCase *about, DfVerdict verdict, DfDecision *made)
 		made->verdict = DF_VERDICT_UNDO_UNKNOWN;
 		made->undo_to = DF_UNDO_FAILED;
 	}
-	else if (about->step->state == DF_STEP_PENDING)
+	else if (about->step->row.state == DF_STEP_PENDING)
 		not_carried_out(about, made); /* renewed: nothing of it is out since */
 	else
 		end_in_doubt(about, verdict, made);
@@ -495,7 +496,7 @@ static void
 probe_cannot_tell(const DfDoubtCase *about, const DfProbeCame *came, DfDecision *made)
 {
 	const DfStep *step = about->step;
-	DfDoubtPolicy doubt = step->spec->doubt;
+	DfDoubtPolicy doubt = step->engine.spec->doubt;
 	bool carried_out = was_carried_out(step);
 
 	/* what has never left needs no guess: it is not sent without knowing what is there */
@@ -555,7 +556,7 @@ adopt(const DfDoubtCase *about, DfDecision *made)
 	DfEvidence *evidence = &made->evidence;
 
 	made->verdict = DF_VERDICT_ADOPTED;
-	if (about->step->state != DF_STEP_DONE)
+	if (about->step->row.state != DF_STEP_DONE)
 		made->event = DF_STEP_SUCCEED;
 	evidence->lost = 0;
 	evidence->may_resend = evidence->ask_probe = false;
@@ -575,9 +576,9 @@ existed(DfDecision *made)
 static bool
 comes_too_late(const DfStep *step)
 {
-	if (step->undo_state != DF_UNDO_NONE)
-		return step->undo_state != DF_UNDO_DUE;
-	return step->state != DF_STEP_PENDING && step->state != DF_STEP_DOUBT;
+	if (step->row.undo_state != DF_UNDO_NONE)
+		return step->row.undo_state != DF_UNDO_DUE;
+	return step->row.state != DF_STEP_PENDING && step->row.state != DF_STEP_DOUBT;
 }
 
 static bool
@@ -628,7 +629,7 @@ df_decide_probe(const DfDoubtCase *about, const DfProbeCame *came)
 static bool
 is_unsure(const DfStep *step)
 {
-	return step->state == DF_STEP_DOUBT || step->evidence.accepted;
+	return step->row.state == DF_STEP_DOUBT || step->row.evidence.accepted;
 }
 
 /*
@@ -638,19 +639,19 @@ is_unsure(const DfStep *step)
 static bool
 leaves_a_second(const DfStep *step)
 {
-	return step->state == DF_STEP_DONE && step->evidence.maybe_twice &&
-		step->spec->undo_needs_response;
+	return step->row.state == DF_STEP_DONE && step->row.evidence.maybe_twice &&
+		step->engine.spec->undo_needs_response;
 }
 
 static DfMethodClass
 undo_method(const DfStep *step)
 {
 	char method[16];
-	size_t len = step->undo == NULL ? 0 : strcspn(step->undo, " ");
+	size_t len = step->row.undo == NULL ? 0 : strcspn(step->row.undo, " ");
 
 	if (len >= sizeof(method))
 		return DF_METHOD_EFFECT;
-	memcpy(method, step->undo == NULL ? "" : step->undo, len);
+	memcpy(method, step->row.undo == NULL ? "" : step->row.undo, len);
 	method[len] = '\0';
 	return df_method_class(method);
 }
@@ -665,8 +666,8 @@ may_repeat_undo(const DfDoubtCase *about)
 {
 	const DfStep *step = about->step;
 
-	return undo_method(step) != DF_METHOD_EFFECT || step->spec->doubt == DF_DOUBT_RESEND ||
-		(step->undo_since != DF_NEVER && key_is_trusted(about, step->undo_since));
+	return undo_method(step) != DF_METHOD_EFFECT || step->engine.spec->doubt == DF_DOUBT_RESEND ||
+		(step->row.undo_since != DF_NEVER && key_is_trusted(about, step->row.undo_since));
 }
 
 static void
@@ -738,11 +739,11 @@ static bool
 is_probed_first(const DfDoubtCase *about)
 {
 	const DfStep *step = about->step;
-	const DfStepSpec *spec = step->spec;
+	const DfStepSpec *spec = step->engine.spec;
 
-	if (spec->probe == NULL || step->attempts > 0 || step->state != DF_STEP_PENDING)
+	if (spec->probe == NULL || step->row.attempts > 0 || step->row.state != DF_STEP_PENDING)
 		return false;
-	return step->evidence.ask_probe ||
+	return step->row.evidence.ask_probe ||
 		!((about->first_round && spec->probe_names_run) || spec->probe_names_key);
 }
 
@@ -752,8 +753,8 @@ df_decide_phase(const DfDoubtCase *about)
 {
 	const DfStep *step = about->step;
 
-	if (step->state == DF_STEP_DOUBT && step->spec->probe != NULL &&
-		(step->evidence.ask_probe || about->unwanted))
+	if (step->row.state == DF_STEP_DOUBT && step->engine.spec->probe != NULL &&
+		(step->row.evidence.ask_probe || about->unwanted))
 		return DF_PHASE_PROBE;
 	return is_probed_first(about) ? DF_PHASE_PROBE : DF_PHASE_DO;
 }
@@ -766,11 +767,11 @@ objection_to(const DfDoubtCase *about, bool same_url)
 
 	if (!same_url)
 		return DF_OBJECTION_URL;
-	if (step->urgent || key_is_trusted(about, step->started_at))
+	if (step->engine.urgent || key_is_trusted(about, step->row.started_at))
 		return DF_OBJECTION_NONE;
-	if (step->spec->doubt == DF_DOUBT_RESEND && !about->unwanted)
+	if (step->engine.spec->doubt == DF_DOUBT_RESEND && !about->unwanted)
 		return DF_OBJECTION_NONE;
-	return step->spec->is_mail ? DF_OBJECTION_MAIL : DF_OBJECTION_KEY;
+	return step->engine.spec->is_mail ? DF_OBJECTION_MAIL : DF_OBJECTION_KEY;
 }
 
 DfDecision
@@ -780,16 +781,16 @@ df_decide_departure(const DfDoubtCase *about, bool same_url, DfObjection *object
 	DfDecision made = decision(about, DF_MEANS_MAYBE);
 
 	*objection = DF_OBJECTION_NONE;
-	made.phase = step->phase;
-	if (step->phase != DF_PHASE_DO || step->state != DF_STEP_DOUBT ||
-		step->spec->method_class != DF_METHOD_EFFECT)
+	made.phase = step->engine.phase;
+	if (step->engine.phase != DF_PHASE_DO || step->row.state != DF_STEP_DOUBT ||
+		step->engine.spec->method_class != DF_METHOD_EFFECT)
 		return made;
 	*objection = objection_to(about, same_url);
 	if (*objection == DF_OBJECTION_NONE)
 		return made;
-	if (step->spec->probe != NULL && !step->urgent)
+	if (step->engine.spec->probe != NULL && !step->engine.urgent)
 		made.phase = DF_PHASE_PROBE;
-	else if (step->spec->doubt == DF_DOUBT_ACCEPT)
+	else if (step->engine.spec->doubt == DF_DOUBT_ACCEPT)
 		accept(&made);
 	else
 		end_in_doubt(about, DF_VERDICT_DOUBTFUL, &made);
@@ -803,18 +804,18 @@ df_decide_renewal(const DfDoubtCase *about)
 {
 	const DfStep *step = about->step;
 	/* a system that fails says little about what it did */
-	bool ask = step->status / 100 == 5 && step->spec->probe != NULL;
+	bool ask = step->row.status / 100 == 5 && step->engine.spec->probe != NULL;
 	DfRenewal renewal;
 
 	memset(&renewal, 0, sizeof(renewal));
-	renewal.evidence = step->evidence;
+	renewal.evidence = step->row.evidence;
 	renewal.evidence.ask_probe = ask || renewal.evidence.ask_probe;
-	renewal.stays_in_doubt = df_evidence_in_doubt(&step->evidence);
+	renewal.stays_in_doubt = df_evidence_in_doubt(&step->row.evidence);
 	if (renewal.stays_in_doubt)
 		return renewal;
 	renewal.evidence.ask_probe = ask;
 	renewal.evidence.existed = false;
-	renewal.new_key = step->kind != DF_STEP_HTTP || step->status / 100 == 4;
+	renewal.new_key = step->kind != DF_STEP_HTTP || step->row.status / 100 == 4;
 	return renewal;
 }
 
@@ -833,23 +834,23 @@ df_decide_word(const DfDoubtCase *about, DfWord word)
 {
 	const DfStep *step = about->step;
 	DfDecision made = decision(about, DF_MEANS_MAYBE);
-	bool undo_failed = step->undo_state == DF_UNDO_FAILED;
+	bool undo_failed = step->row.undo_state == DF_UNDO_FAILED;
 
 	if (word == DF_WORD_UNDONE || (word == DF_WORD_SKIPPED && undo_failed))
 	{
 		made.verdict = DF_VERDICT_UNDONE;
-		if (undo_failed || step->undo_state == DF_UNDO_DUE)
+		if (undo_failed || step->row.undo_state == DF_UNDO_DUE)
 			made.undo_to = DF_UNDO_UNDONE;
 	}
 	else if (word == DF_WORD_NOT_DONE)
 	{
 		made.verdict = DF_VERDICT_NOT_DONE;
-		if (step->state == DF_STEP_DOUBT)
+		if (step->row.state == DF_STEP_DOUBT)
 			made.event = DF_STEP_FAIL;
 		if (undo_failed)
 			made.undo_to = DF_UNDO_UNDONE;
 	}
-	else if (step->state == DF_STEP_DOUBT) /* done, skipped */
+	else if (step->row.state == DF_STEP_DOUBT) /* done, skipped */
 	{
 		made.verdict = DF_VERDICT_DONE;
 		made.event = DF_STEP_SUCCEED;
@@ -863,7 +864,7 @@ df_decide_word(const DfDoubtCase *about, DfWord word)
 bool
 df_word_revives_undo(const DfStep *step, DfWord word)
 {
-	return word == DF_WORD_DONE && step->undo != NULL && step->undo_state == DF_UNDO_FAILED;
+	return word == DF_WORD_DONE && step->row.undo != NULL && step->row.undo_state == DF_UNDO_FAILED;
 }
 
 /* ---- names ---------------------------------------------------------------- */

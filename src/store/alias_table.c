@@ -129,12 +129,13 @@ df_alias_confirm(List *runs)
 		{
 			DfStep *step = run->steps[i];
 
-			if (step->kind == DF_STEP_ALIAS && step->state == DF_STEP_DONE && step->dirty &&
-				take(run, step->request, CurrentMemoryContext) != NULL)
+			if (step->kind == DF_STEP_ALIAS && step->row.state == DF_STEP_DONE && step->dirty &&
+				take(run, step->row.request, CurrentMemoryContext) != NULL)
 				ereport(
 					ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("another run has taken the alias \"%s\" meanwhile", step->request)));
+					 errmsg("another run has taken the alias \"%s\" meanwhile",
+							step->row.request)));
 		}
 	}
 }

@@ -61,8 +61,8 @@ df_record_clean(List *runs)
 		}
 		for (int i = 0; i < run->nsteps && run->engine.has_child_work; i++)
 		{
-			run->steps[i]->to_insert_child = false;
-			run->steps[i]->child_request = DF_MESSAGE_NONE;
+			run->steps[i]->engine.to_insert_child = false;
+			run->steps[i]->engine.child_request = DF_MESSAGE_NONE;
 		}
 		run->engine.has_child_work = false;
 		foreach (mc, run->messages)

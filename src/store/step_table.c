@@ -34,44 +34,44 @@
 /* clang-format off */
 static const DfColumn step_columns[] = {
 	DF_COLUMN_OF_OWNER(DfRun, "run", id, UUID, IN_KEY),
-	COLUMN("n",             n,             INT,        IN_KEY),
-	COLUMN("base_hash",     base_hash,     HASH,       IN_INTENT | IN_RENDERED),
-	COLUMN("started_at",    started_at,    TIME,       IN_INTENT | IN_RENDERED),
-	COLUMN("kind",          kind,          STEP_KIND,  IN_INTENT),
-	COLUMN("step",          name,          TEXT,       IN_INTENT),
-	COLUMN("system",        system,        TEXT,       IN_INTENT),
-	COLUMN("request",       request,       TEXT,       IN_INTENT | IN_RENDERED),
-	COLUMN("headers",       headers,       JSONB,      IN_INTENT | IN_RENDERED),
-	COLUMN("body",          body,          TEXT,       IN_INTENT | IN_RENDERED),
-	COLUMN("options",       options,       JSONB,      IN_INTENT | IN_RENDERED),
-	COLUMN("state",         state,         STEP_STATE, IN_INTENT | IN_OUTCOME),
-	COLUMN("attempts",      attempts,      INT,        IN_INTENT | IN_OUTCOME),
-	COLUMN("renewals",      renewals,      INT,        IN_OUTCOME),
-	COLUMN("sent_at",       sent_at,       TIME,       IN_OUTCOME),
-	COLUMN("wake_at",       wake_at,       TIME,       IN_OUTCOME),
-	COLUMN("finished_at",   finished_at,   TIME,       IN_OUTCOME),
-	COLUMN("status",        status,        COUNT,      IN_OUTCOME),
-	COLUMN("output",        output,        JSONB,      IN_OUTCOME),
-	COLUMN("answer",        answer,        JSONB,      IN_OUTCOME),
-	COLUMN("error",         error,         JSONB,      IN_OUTCOME),
-	COLUMN("undo",          undo,          TEXT,       IN_OUTCOME),
-	COLUMN("undo_body",     undo_body,     TEXT,       IN_OUTCOME),
-	COLUMN("undo_state",    undo_state,    UNDO_STATE, IN_OUTCOME),
-	COLUMN("undo_attempts", undo_attempts, COUNT,      IN_OUTCOME),
-	COLUMN("undo_since",    undo_since,    TIME,       IN_OUTCOME),
-	COLUMN("undo_error",    undo_error,    JSONB,      IN_OUTCOME),
-	COLUMN("lost",          evidence.lost,        COUNT, IN_EVIDENCE),
-	COLUMN("lost_at",       evidence.lost_at,     TIME,  IN_EVIDENCE),
-	COLUMN("may_resend",    evidence.may_resend,  MARK,  IN_EVIDENCE),
-	COLUMN("ask_probe",     evidence.ask_probe,   MARK,  IN_EVIDENCE),
-	COLUMN("probed_at",     evidence.probed_at,   TIME,  IN_EVIDENCE),
-	COLUMN("probe_found",   evidence.probe_found, COUNT, IN_EVIDENCE),
-	COLUMN("probe_said",    evidence.probe_said,  TEXT,  IN_EVIDENCE),
-	COLUMN("existed",       evidence.existed,     MARK,  IN_EVIDENCE),
-	COLUMN("kept",          evidence.kept,        MARK,  IN_EVIDENCE),
-	COLUMN("accepted",      evidence.accepted,    MARK,  IN_EVIDENCE),
-	COLUMN("maybe_twice",   evidence.maybe_twice, MARK,  IN_EVIDENCE),
-	COLUMN("resolved",      evidence.resolved,    WORD,  IN_EVIDENCE),
+	COLUMN("n",            n,                        INT,        IN_KEY),
+	COLUMN("base_hash",    row.base_hash,            HASH,       IN_INTENT | IN_RENDERED),
+	COLUMN("started_at",   row.started_at,           TIME,       IN_INTENT | IN_RENDERED),
+	COLUMN("kind",         kind,                     STEP_KIND,  IN_INTENT),
+	COLUMN("step",         name,                     TEXT,       IN_INTENT),
+	COLUMN("system",       system,                   TEXT,       IN_INTENT),
+	COLUMN("request",      row.request,              TEXT,       IN_INTENT | IN_RENDERED),
+	COLUMN("headers",      row.headers,              JSONB,      IN_INTENT | IN_RENDERED),
+	COLUMN("body",         row.body,                 TEXT,       IN_INTENT | IN_RENDERED),
+	COLUMN("options",      row.options,              JSONB,      IN_INTENT | IN_RENDERED),
+	COLUMN("state",        row.state,                STEP_STATE, IN_INTENT | IN_OUTCOME),
+	COLUMN("attempts",     row.attempts,             INT,        IN_INTENT | IN_OUTCOME),
+	COLUMN("renewals",     row.renewals,             INT,        IN_OUTCOME),
+	COLUMN("sent_at",      row.sent_at,              TIME,       IN_OUTCOME),
+	COLUMN("wake_at",      row.wake_at,              TIME,       IN_OUTCOME),
+	COLUMN("finished_at",  row.finished_at,          TIME,       IN_OUTCOME),
+	COLUMN("status",       row.status,               COUNT,      IN_OUTCOME),
+	COLUMN("output",       row.output,               JSONB,      IN_OUTCOME),
+	COLUMN("answer",       row.answer,               JSONB,      IN_OUTCOME),
+	COLUMN("error",        row.error,                JSONB,      IN_OUTCOME),
+	COLUMN("undo",         row.undo,                 TEXT,       IN_OUTCOME),
+	COLUMN("undo_body",    row.undo_body,            TEXT,       IN_OUTCOME),
+	COLUMN("undo_state",   row.undo_state,           UNDO_STATE, IN_OUTCOME),
+	COLUMN("undo_attempts",row.undo_attempts,        COUNT,      IN_OUTCOME),
+	COLUMN("undo_since",   row.undo_since,           TIME,       IN_OUTCOME),
+	COLUMN("undo_error",   row.undo_error,           JSONB,      IN_OUTCOME),
+	COLUMN("lost",         row.evidence.lost,        COUNT,      IN_EVIDENCE),
+	COLUMN("lost_at",      row.evidence.lost_at,     TIME,       IN_EVIDENCE),
+	COLUMN("may_resend",   row.evidence.may_resend,  MARK,       IN_EVIDENCE),
+	COLUMN("ask_probe",    row.evidence.ask_probe,   MARK,       IN_EVIDENCE),
+	COLUMN("probed_at",    row.evidence.probed_at,   TIME,       IN_EVIDENCE),
+	COLUMN("probe_found",  row.evidence.probe_found, COUNT,      IN_EVIDENCE),
+	COLUMN("probe_said",   row.evidence.probe_said,  TEXT,       IN_EVIDENCE),
+	COLUMN("existed",      row.evidence.existed,     MARK,       IN_EVIDENCE),
+	COLUMN("kept",         row.evidence.kept,        MARK,       IN_EVIDENCE),
+	COLUMN("accepted",     row.evidence.accepted,    MARK,       IN_EVIDENCE),
+	COLUMN("maybe_twice",  row.evidence.maybe_twice, MARK,       IN_EVIDENCE),
+	COLUMN("resolved",     row.evidence.resolved,    WORD,       IN_EVIDENCE),
 };
 /* clang-format on */
 
@@ -86,7 +86,7 @@ step_from_row(const DfPlan *plan, uint64 row, MemoryContext cxt)
 
 	df_row_read(plan, row, step, cxt);
 	/* the span of a step that has ended was exported when it ended */
-	step->traced = step->finished_at != DF_NEVER;
+	step->worker.traced = step->row.finished_at != DF_NEVER;
 	return step;
 }
 
@@ -260,8 +260,8 @@ static DfPlan update_with_evidence = {
 static bool
 is_intent(const DfStep *step)
 {
-	return step->state == DF_STEP_SENT && step->attempts == 1 && step->renewals == 0 &&
-		step->error == NULL && step->wake_at == DF_NEVER && step->sent_at == DF_NEVER;
+	return step->row.state == DF_STEP_SENT && step->row.attempts == 1 && step->row.renewals == 0 &&
+		step->row.error == NULL && step->row.wake_at == DF_NEVER && step->row.sent_at == DF_NEVER;
 }
 
 /* a step that retry() had rendered anew: rare, one by one */

@@ -136,7 +136,7 @@ typedef struct DfRun
 
 	DfRunLife life; /* engine/run_life.c alone */
 
-	DfStep **steps; /* run_steps.c: steps[i]->index == i, n ascends */
+	DfStep **steps; /* run_steps.c: steps[i]->engine.index == i, n ascends */
 	int nsteps;
 	int maxsteps;
 	List *messages; /* operator.c: of DfMessage, oldest first */

@@ -2,8 +2,9 @@
  * types/step.h
  *	  One step of a run, and one failed attempt of a step, in a worker's memory.
  *
- * Its run's, in run->cxt: the engine changes it, store/step_table.c reads it
- * and writes it.
+ * Its run's, in run->cxt: store/step_table.c makes it from its row, or the engine when a
+ * body first calls it; store/step_table.c writes it.  Each part below says who writes it;
+ * everybody in the worker may read all of it.
  */
 #ifndef DF_TYPES_STEP_H
 #define DF_TYPES_STEP_H
@@ -26,62 +27,89 @@ typedef enum DfPhase
 	DF_PHASE_UNDO
 } DfPhase;
 
+/*
+ * What its row holds and a worker changes, in the order of the columns.  Read and written
+ * by store/step_table.c; in between the engine's, but where it says otherwise.  A value
+ * behind a pointer is replaced, never edited or freed.
+ */
+typedef struct DfStepRow
+{
+	/* its intent, what the body asks for: when it is made, and when retry() renewed it */
+	Jsonb *headers;
+	char *body;
+	char *request; /* "METHOD /path" or what else identifies it; NULL = to be rendered anew */
+	Jsonb *options; /* read by df_step_spec(), but those of waits and calls */
+	TimestampTz started_at;
+	uint32 base_hash;
+
+	DfStepState state; /* engine/transition.c */
+	int attempts; /* transition.c counts them; as if it had not left: outcome.c */
+	int renewals; /* step_kind.c: how often it was rendered anew */
+	TimestampTz sent_at; /* transition.c */
+	TimestampTz wake_at; /* when it is looked at next; worker: when to try for a place again */
+	TimestampTz finished_at; /* when it has ended, DF_NEVER = it has not */
+	int status; /* of the last response, 0 = none */
+	Jsonb *output;
+	Jsonb *answer; /* headers of the response; of a call, which run; of a wait, who sent it */
+	Jsonb *error; /* why it waits, failed, is in doubt, or what a person said of it */
+	char *undo; /* rendered when it is done: outgoing.c and the kinds */
+	char *undo_body;
+	DfUndoState undo_state; /* engine/transition.c */
+	int undo_attempts; /* transition.c, outcome.c */
+	TimestampTz undo_since; /* when its undo was first sent, or begun anew by retry() */
+	Jsonb *undo_error;
+
+	DfEvidence evidence; /* step_evidence.c alone */
+} DfStepRow;
+
+/* what the engine keeps of it between two looks */
+typedef struct DfStepEngine
+{
+	const DfStepSpec *spec; /* read_spec.c: df_step_spec() has it; NULL = nobody has asked yet */
+	int index; /* run_steps.c: in run->steps */
+	int called; /* replay.c, step_api.c: number of the entry that last called it */
+	int next_same; /* replay.c: index of the next step of that base name, -1 */
+	DfPhase phase; /* the request that is in flight, or sent next; worker/flight.c too */
+	TimestampTz sent_before; /* transition.c: sent_at before the attempt in flight left */
+	TimestampTz not_before; /* urgent, and got no place (dispatch.c): when to try for one again */
+
+	/* it is to be ...; set by the engine, and back by whoever does it */
+	bool to_send; /* worker/dispatch.c sends `phase` */
+	bool to_run_sql; /* a sql worker runs its SQL, or its undo */
+	bool to_insert_child; /* child_run.c inserts its child run, back in store/record.c */
+	DfMessageKind child_request; /* CANCEL or UNDO: the same, sent to the child run */
+
+	bool has_own_child; /* its child run was inserted for it, and did not hold its key already */
+	bool seen_by_body; /* the body has been given its outcome */
+	/* its probe has just been answered; if it waited in line, the probe would be asked again */
+	bool urgent;
+} DfStepEngine;
+
+/* what the worker keeps of it: the engine reads in_flight and attempt_at, no more */
+typedef struct DfStepWorker
+{
+	bool in_flight; /* dispatch.c, flight.c */
+	TimestampTz attempt_at; /* dispatch.c: when the attempt in flight left */
+	bool unauthorized; /* token.c: its token was refused, it is sent again with a new one */
+	bool traced; /* trace.c: its span was put out; so it was if it is read when it has ended */
+} DfStepWorker;
+
 typedef struct DfStep
 {
+	/* which step it is: who makes it, or store/step_table.c, and the same ever after */
 	int n;
 	char *name; /* base#k */
 	DfStepKind kind;
 	char *system;
-	char *request; /* "METHOD /path" or what else identifies it */
-	Jsonb *headers;
-	char *body;
-	Jsonb *options; /* read by df_step_spec(), but those of waits and calls */
-	uint32 base_hash;
-	TimestampTz started_at;
 
-	DfStepState state;
-	int attempts;
-	int renewals;
-	TimestampTz sent_at;
-	TimestampTz wake_at;
-	TimestampTz finished_at;
-	int status;
-	Jsonb *output;
-	Jsonb *answer;
-	Jsonb *error;
-	char *undo;
-	char *undo_body;
-	DfUndoState undo_state;
-	int undo_attempts;
-	TimestampTz undo_since;
-	Jsonb *undo_error;
-
-	DfEvidence evidence; /* changed by df_step_know() alone */
-
-	/* memory only */
-	const DfStepSpec *spec; /* df_step_spec() has it; NULL = nobody has asked yet */
-	int index; /* in run->steps */
-	bool traced; /* its span was put out */
 	bool fresh; /* it has no row yet */
 	bool dirty; /* differs from its row */
 	bool evidence_dirty; /* so does its evidence */
 	bool rerendered; /* so does its intent: retry() renewed it */
-	bool to_send; /* the dispatcher is to send `phase` */
-	bool to_run_sql; /* SQL: a sql worker is to run it, or its undo */
-	bool to_insert_child; /* its child run is to be inserted */
-	bool has_own_child; /* its child run was inserted for it, and did not hold its key already */
-	DfMessageKind child_request; /* CANCEL or UNDO: to be sent to the child run */
-	bool in_flight;
-	bool seen_by_body; /* the body has been given its outcome */
-	/* its probe has just been answered; if it waited in line, the probe would be asked again */
-	bool urgent;
-	TimestampTz not_before; /* urgent, and got no place: when to try for one again */
-	bool unauthorized; /* its token was refused: it is sent again with a new one */
-	DfPhase phase;
-	int called; /* number of the entry that last called it */
-	int next_same; /* index of the next step of that base name, -1 */
-	TimestampTz attempt_at; /* when the attempt in flight left */
-	TimestampTz sent_before; /* sent_at before it did */
+
+	DfStepRow row;
+	DfStepEngine engine;
+	DfStepWorker worker;
 } DfStep;
 
 /* a failed try, to be written */

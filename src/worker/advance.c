@@ -118,7 +118,7 @@ claim_wanted_aliases(void)
 		if (step == NULL)
 			continue;
 		df_store_enter(&store);
-		known = df_alias_try(run, step->request, store.result_context, &holder);
+		known = df_alias_try(run, step->row.request, store.result_context, &holder);
 		df_store_leave(&store);
 		df_blame_begin(run);
 		if (known)
@@ -280,7 +280,7 @@ dispatch_urgent(void)
 			continue;
 		again |= dispatch_run(run, true);
 		for (int i = 0; i < run->nsteps; i++)
-			still_urgent |= run->steps[i]->to_send && run->steps[i]->urgent;
+			still_urgent |= run->steps[i]->engine.to_send && run->steps[i]->engine.urgent;
 		run->engine.urgent = still_urgent;
 	}
 	return again;

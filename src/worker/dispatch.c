@@ -43,15 +43,15 @@ refuse(DfRun *run, DfStep *step, const char *why)
 	DfResponse response;
 	DfSystemPolicy policy;
 
-	step->to_send = false;
+	step->engine.to_send = false;
 	memset(&response, 0, sizeof(response));
 	response.fate = DF_FATE_REFUSED;
 	response.retry_after_ms = -1;
 	response.error = why;
 	df_policy_of(NULL, &policy);
-	if (step->phase == DF_PHASE_DO && step->state == DF_STEP_PENDING)
+	if (step->engine.phase == DF_PHASE_DO && step->row.state == DF_STEP_PENDING)
 		df_step_transition(run, step, DF_STEP_SEND);
-	else if (step->phase == DF_PHASE_UNDO)
+	else if (step->engine.phase == DF_PHASE_UNDO)
 		df_undo_transition(run, step, DF_UNDO_SENT);
 	(void) df_step_response(run, step, &response, &policy);
 }
@@ -63,7 +63,7 @@ may_leave(DfRun *run, DfStep *step, const DfSystem *system)
 	DfSystemPolicy policy;
 
 	df_policy_of(system, &policy);
-	return df_step_may_leave(run, step, &policy, step->base_hash == system->url_hash);
+	return df_step_may_leave(run, step, &policy, step->row.base_hash == system->url_hash);
 }
 
 /*
@@ -83,7 +83,7 @@ take_place(DfPlace *place, const DfSystem *system, const DfRun *run, const DfSte
 		return df_system_is_held(use, system, until) ? DF_ENTRANCE_LATER : DF_ENTRANCE_FULL;
 	/* a run with a request in flight stays in memory anyway */
 	return df_place_take(place, use, system,
-						 step->urgent                    ? DF_PATIENCE_URGENT
+						 step->engine.urgent             ? DF_PATIENCE_URGENT
 							 : run->worker.in_flight > 0 ? DF_PATIENCE_MEMORY
 														 : DF_PATIENCE_TABLE,
 						 until);
@@ -117,13 +117,13 @@ prepare(DfRun *run, DfStep *step, DfSystem *system, DfPlace *place)
 	departure->request.url = url;
 	df_build_request(departure, system, step, &out);
 
-	if (step->phase == DF_PHASE_DO)
+	if (step->engine.phase == DF_PHASE_DO)
 		df_step_transition(run, step, DF_STEP_SEND);
-	else if (step->phase == DF_PHASE_UNDO)
+	else if (step->engine.phase == DF_PHASE_UNDO)
 		df_undo_transition(run, step, DF_UNDO_SENT);
-	step->to_send = false;
-	step->in_flight = true;
-	step->attempt_at = df_now();
+	step->engine.to_send = false;
+	step->worker.in_flight = true;
+	step->worker.attempt_at = df_now();
 	run->worker.in_flight++;
 	df_worker.in_flight++;
 	df_worker.departures = lappend(df_worker.departures, departure);
@@ -160,7 +160,7 @@ dispatch_step(DfRun *run, DfStep *step)
 
 	if (system == NULL)
 	{
-		step->to_send = false;
+		step->engine.to_send = false;
 		df_run_get_stuck(run, ERRCODE_UNDEFINED_OBJECT,
 						 psprintf("step \"%s\" cannot call system \"%s\": %s", step->name,
 								  step->system, why),
@@ -175,13 +175,13 @@ dispatch_step(DfRun *run, DfStep *step)
 	{
 		case DF_ENTRANCE_FULL:
 			/* it is still to_send: when a request ends it is tried again */
-			if (step->urgent)
-				step->not_before = until;
+			if (step->engine.urgent)
+				step->engine.not_before = until;
 			return false;
 		case DF_ENTRANCE_LATER:
 			/* wait in the table, so that other runs have the memory */
-			step->to_send = false;
-			step->wake_at = until;
+			step->engine.to_send = false;
+			step->row.wake_at = until;
 			step->dirty = true;
 			run->engine.advance = true;
 			return true;
@@ -202,10 +202,10 @@ df_dispatch(DfRun *run, bool urgent)
 	{
 		DfStep *step = run->steps[i];
 
-		if (urgent && !step->urgent)
+		if (urgent && !step->engine.urgent)
 			continue;
-		step->not_before = DF_NEVER;
-		if (!step->to_send ||
+		step->engine.not_before = DF_NEVER;
+		if (!step->engine.to_send ||
 			(full != NULL && run->worker.in_flight > 0 && strcmp(step->system, full) == 0))
 			continue;
 		if (!dispatch_step(run, step))

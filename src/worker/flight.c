@@ -50,7 +50,7 @@ land(DfFlight *flight)
 	df_place_give_back(&flight->place);
 	flight->run->worker.in_flight--;
 	df_worker.in_flight--;
-	flight->step->in_flight = false;
+	flight->step->worker.in_flight = false;
 }
 
 /* the request does not leave, and its step is what it was; df_depart() frees the rest */
@@ -62,8 +62,8 @@ withdraw(DfDeparture *departure)
 	departure->flight = NULL;
 	flight->secrets = NULL;
 	land(flight);
-	if (flight->step->phase == DF_PHASE_PROBE)
-		flight->step->to_send = true;
+	if (flight->step->engine.phase == DF_PHASE_PROBE)
+		flight->step->engine.to_send = true;
 	else
 		df_step_unsend(flight->run, flight->step);
 	flight->run->engine.advance = true;
@@ -194,12 +194,12 @@ df_recover_lost(DfRun *run)
 	{
 		DfStep *step = run->steps[i];
 
-		if (step->state != DF_STEP_SENT && step->undo_state != DF_UNDO_SENT)
+		if (step->row.state != DF_STEP_SENT && step->row.undo_state != DF_UNDO_SENT)
 			continue;
 		if (!df_step_ops(step)->sends_requests)
 			continue; /* a request to a child run is in its inbox, not lost */
 		df_policy_of(df_system_get(step->system, &why), &policy);
-		step->phase = step->state == DF_STEP_SENT ? DF_PHASE_DO : DF_PHASE_UNDO;
+		step->engine.phase = step->row.state == DF_STEP_SENT ? DF_PHASE_DO : DF_PHASE_UNDO;
 		(void) df_step_response(run, step, &response, &policy);
 	}
 }

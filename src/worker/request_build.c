@@ -34,9 +34,9 @@ add_step_headers(const DfStep *step, const char **headers, int *n)
 {
 	DfJsonWalk walk;
 
-	if (step->headers == NULL)
+	if (step->row.headers == NULL)
 		return;
-	df_json_walk(&walk, step->headers);
+	df_json_walk(&walk, step->row.headers);
 	while (df_json_next(&walk))
 		if (walk.value.type == jbvString)
 			headers[(*n)++] = psprintf("%s: %s", walk.key,
@@ -47,7 +47,7 @@ static const char *const *
 request_headers(DfDeparture *departure, const DfSystem *system, const DfStep *step,
 				const DfOutgoing *out)
 {
-	int extra = step->headers != NULL ? JB_ROOT_COUNT(step->headers) : 0;
+	int extra = step->row.headers != NULL ? JB_ROOT_COUNT(step->row.headers) : 0;
 	const char *trace = df_trace_header(departure->flight->run, step);
 	const char **headers = palloc(sizeof(char *) * (system->nheaders + extra + 4));
 	int n = 0;
@@ -58,7 +58,7 @@ request_headers(DfDeparture *departure, const DfSystem *system, const DfStep *st
 		headers[n++] = psprintf("Content-Type: %s", out->content_type);
 	if (trace != NULL)
 		headers[n++] = trace;
-	if (step->phase != DF_PHASE_UNDO)
+	if (step->engine.phase != DF_PHASE_UNDO)
 		add_step_headers(step, headers, &n);
 	/* of headers with the same name the last one counts: nothing replaces the key */
 	if (out->idempotency_key != NULL && system->idempotency_header != NULL)

@@ -185,8 +185,8 @@ hand_over(DfRun *run)
 
 	for (int i = 0; i < run->nsteps; i++)
 	{
-		more_to_do |= run->steps[i]->to_send;
-		run->steps[i]->to_send = false;
+		more_to_do |= run->steps[i]->engine.to_send;
+		run->steps[i]->engine.to_send = false;
 	}
 	if (run->row.state == DF_RUN_STUCK || df_run_is_terminal(run->row.state))
 		more_to_do = false;

@@ -295,8 +295,8 @@ wait_for_token(DfToken *token, DfRun *run, DfStep *step)
 	}
 	if (token->waiting++ < MAX_WAITING)
 		return;
-	step->to_send = false;
-	step->wake_at = df_now() + WAIT_IN_TABLE_US + (int64) (df_random() * WAIT_IN_TABLE_US);
+	step->engine.to_send = false;
+	step->row.wake_at = df_now() + WAIT_IN_TABLE_US + (int64) (df_random() * WAIT_IN_TABLE_US);
 	step->dirty = true;
 	run->engine.advance = true;
 }
@@ -481,9 +481,9 @@ df_token_refused(DfFlight *flight, const DfHttpResult *result)
 	DfToken *token = flight->token;
 	DfStep *step = flight->step;
 	bool current = token != NULL && token->text != NULL && token->serial == flight->token_serial;
-	bool again = step->unauthorized;
+	bool again = step->worker.unauthorized;
 
-	step->unauthorized = false;
+	step->worker.unauthorized = false;
 	if (token == NULL || result->status == 0)
 		return false;
 	if (result->status != 401)
@@ -499,6 +499,6 @@ df_token_refused(DfFlight *flight, const DfHttpResult *result)
 		token->renewed = true;
 		token->proven = false;
 	}
-	step->unauthorized = !again;
+	step->worker.unauthorized = !again;
 	return !again;
 }

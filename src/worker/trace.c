@@ -54,13 +54,13 @@ tracing(void)
 static int
 attempt_number(const DfStep *step, int made)
 {
-	return step->phase * 1000000 + made;
+	return step->engine.phase * 1000000 + made;
 }
 
 static int
 attempts_made(const DfStep *step)
 {
-	return step->phase == DF_PHASE_UNDO ? step->undo_attempts : step->attempts;
+	return step->engine.phase == DF_PHASE_UNDO ? step->row.undo_attempts : step->row.attempts;
 }
 
 /* called before the attempt is counted */
@@ -69,7 +69,7 @@ df_trace_header(const DfRun *run, const DfStep *step)
 {
 	DfTraceparent trace;
 	char text[DF_TRACEPARENT_LEN + 1];
-	int number = attempts_made(step) + (step->phase == DF_PHASE_PROBE ? 0 : 1);
+	int number = attempts_made(step) + (step->engine.phase == DF_PHASE_PROBE ? 0 : 1);
 
 	if (run->traceparent == NULL && !tracing())
 		return NULL;
@@ -142,11 +142,11 @@ df_trace_attempt(const DfRun *run, const DfStep *step, const DfResponse *respons
 	{
 		span->attempt = attempts_made(step);
 		span->id = df_span_id(run, step->n, attempt_number(step, attempts_made(step)));
-		span->start = step->attempt_at;
+		span->start = step->worker.attempt_at;
 		span->end = df_now();
 		span->status = response->status;
 		span->failed = response->fate != DF_FATE_RESPONSE || response->status >= 400;
-		copy_text(span->what, sizeof(span->what), phases[step->phase]);
+		copy_text(span->what, sizeof(span->what), phases[step->engine.phase]);
 		pending = lappend(pending, span);
 	}
 	MemoryContextSwitchTo(old);
@@ -157,18 +157,18 @@ put_step(const DfRun *run, DfStep *step)
 {
 	DfSpan span;
 
-	if (step->traced || !df_step_ended(step) || !(step->fresh || step->dirty))
+	if (step->worker.traced || !df_step_ended(step) || !(step->fresh || step->dirty))
 		return;
-	step->traced = true;
+	step->worker.traced = true;
 	if (!begin_span(&span, DF_SPAN_STEP, run, step))
 		return;
 	span.id = df_span_id(run, step->n, 0);
-	span.start = step->started_at;
-	span.end = step->finished_at;
-	span.status = step->status;
-	span.failed = step->state != DF_STEP_DONE;
+	span.start = step->row.started_at;
+	span.end = step->row.finished_at;
+	span.status = step->row.status;
+	span.failed = step->row.state != DF_STEP_DONE;
 	copy_text(span.what, sizeof(span.what), df_step_kind_name(step->kind));
-	copy_text(span.state, sizeof(span.state), df_step_state_name(step->state));
+	copy_text(span.state, sizeof(span.state), df_step_state_name(step->row.state));
 	df_span_put(&span);
 }
 

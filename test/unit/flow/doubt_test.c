@@ -67,14 +67,14 @@ begin(World *world, char method, char lost)
 		: method == 'I'                      ? DF_METHOD_IDEMPOTENT
 											 : DF_METHOD_EFFECT;
 	world->spec.every_ms = 30000;
-	world->step.spec = &world->spec;
-	world->step.attempts = 1;
-	world->step.started_at = NOW - SECONDS(100);
-	world->step.sent_at = NOW - SECONDS(50);
-	world->step.undo_since = NOW - SECONDS(10);
-	world->step.evidence.lost = lost == 'N' ? 0 : 2;
-	world->step.evidence.lost_at = lost == 'N' ? DF_NEVER : NOW - SECONDS(60);
-	world->step.evidence.may_resend = lost == 'R';
+	world->step.engine.spec = &world->spec;
+	world->step.row.attempts = 1;
+	world->step.row.started_at = NOW - SECONDS(100);
+	world->step.row.sent_at = NOW - SECONDS(50);
+	world->step.row.undo_since = NOW - SECONDS(10);
+	world->step.row.evidence.lost = lost == 'N' ? 0 : 2;
+	world->step.row.evidence.lost_at = lost == 'N' ? DF_NEVER : NOW - SECONDS(60);
+	world->step.row.evidence.may_resend = lost == 'R';
 	world->policy.retry.initial_ms = 1000;
 	world->policy.retry.max_ms = 60000;
 	world->policy.key_ttl_ms = 3600000;
@@ -92,19 +92,20 @@ begin(World *world, char method, char lost)
 static void
 use_up(World *world)
 {
-	world->about.retry.max_attempts = world->step.attempts;
+	world->about.retry.max_attempts = world->step.row.attempts;
 }
 
 static void
 check_event(const World *world, const DfDecision *made, unsigned n)
 {
 	EXPECT(made->event == DF_NO_EVENT ||
-			   df_step_next(world->step.state, (DfStepEvent) made->event) >= 0,
-		   "case %u: a step that is %s cannot %s", n, df_step_state_name(world->step.state),
+			   df_step_next(world->step.row.state, (DfStepEvent) made->event) >= 0,
+		   "case %u: a step that is %s cannot %s", n, df_step_state_name(world->step.row.state),
 		   df_step_event_name((DfStepEvent) made->event));
 	EXPECT(made->undo_to == DF_NO_EVENT ||
-			   df_undo_allowed(world->step.undo_state, (DfUndoState) made->undo_to),
-		   "case %u: an undo that is %s becomes %s", n, df_undo_state_name(world->step.undo_state),
+			   df_undo_allowed(world->step.row.undo_state, (DfUndoState) made->undo_to),
+		   "case %u: an undo that is %s becomes %s", n,
+		   df_undo_state_name(world->step.row.undo_state),
 		   df_undo_state_name((DfUndoState) made->undo_to));
 }
 
@@ -248,12 +249,12 @@ next_response(unsigned n, Response *one)
 	one->until = "M-T"[choose(&product, 3)];
 	accepts = choose(&product, 2);
 	spoilt = choose(&product, 2);
-	one->world.step.attempts = 1 + choose(&product, 2);
+	one->world.step.row.attempts = 1 + choose(&product, 2);
 	if (method == 'L' && one->probe == 'P')
 		return false;
 
-	one->world.step.state = DF_STEP_SENT;
-	one->world.step.evidence.ask_probe = lost == 'D' && one->probe == 'P';
+	one->world.step.row.state = DF_STEP_SENT;
+	one->world.step.row.evidence.ask_probe = lost == 'D' && one->probe == 'P';
 	one->world.policy.key_trusted = one->key == 'T';
 	one->world.spec.probe = one->probe == 'P' ? probe : NULL;
 	one->world.spec.doubt = (DfDoubtPolicy) (strchr("FRA", one->doubt) - "FRA");
@@ -333,7 +334,7 @@ expected_evidence(const Response *one, DfVerdict verdict, DfEvidence *evidence)
 	bool one_request = one->world.method == 'S' || one->world.method == 'I' ||
 		(one->world.method == 'E' && one->key == 'T');
 
-	*evidence = one->world.step.evidence;
+	*evidence = one->world.step.row.evidence;
 	evidence->ask_probe = verdict == DF_VERDICT_ASK_PROBE;
 	if (one->world.method != 'S' && (one->letter == 'M' || one->letter == 'U'))
 	{
@@ -362,7 +363,7 @@ expected_at(const Response *one, DfVerdict verdict)
 		case DF_VERDICT_AGAIN_SAME:
 			return next;
 		case DF_VERDICT_ASK_PROBE:
-			return one->world.step.attempts > 1 && next != DF_NEVER ? next : NOW;
+			return one->world.step.row.attempts > 1 && next != DF_NEVER ? next : NOW;
 		case DF_VERDICT_CREDENTIALS:
 			return NOW + SECONDS(1);
 		case DF_VERDICT_POLL:
@@ -544,21 +545,21 @@ next_probe_case(unsigned n, Probe *one)
 	patient = choose(&product, 2);
 	one->settled = "Y-"[choose(&product, 2)];
 
-	one->world.step.attempts = attempted ? 1 : 0;
-	one->world.step.state = attempted ? DF_STEP_DOUBT : DF_STEP_PENDING;
-	one->world.step.status = status;
-	one->world.step.evidence.ask_probe = renewed;
+	one->world.step.row.attempts = attempted ? 1 : 0;
+	one->world.step.row.state = attempted ? DF_STEP_DOUBT : DF_STEP_PENDING;
+	one->world.step.row.status = status;
+	one->world.step.row.evidence.ask_probe = renewed;
 	one->world.about.unwanted = goal != 'F';
 	if (goal == 'K')
 	{
 		/* what is undone has ended: in doubt, or accepted */
-		one->world.step.undo_state = one->too_late ? DF_UNDO_UNDONE : DF_UNDO_DUE;
-		one->world.step.state = DF_STEP_DOUBT;
+		one->world.step.row.undo_state = one->too_late ? DF_UNDO_UNDONE : DF_UNDO_DUE;
+		one->world.step.row.state = DF_STEP_DOUBT;
 		if (!attempted)
 			return false;
 	}
 	else if (one->too_late)
-		one->world.step.state = DF_STEP_DONE;
+		one->world.step.row.state = DF_STEP_DONE;
 	one->world.spec.probe = probe;
 	one->world.spec.doubt = one->doubt == 'F' ? DF_DOUBT_FAIL
 		: one->doubt == 'R'                   ? DF_DOUBT_RESEND
@@ -571,7 +572,7 @@ next_probe_case(unsigned n, Probe *one)
 	if (!patient)
 	{
 		one->world.about.retry.for_ms = 1;
-		one->world.step.undo_since = NOW - SECONDS(10);
+		one->world.step.row.undo_since = NOW - SECONDS(10);
 		one->budget = '-';
 		if (one->settled == '-')
 			return false;
@@ -618,7 +619,7 @@ expected_probe_verdict(const Probe *one)
 			verdict = rule->verdict;
 	}
 	/* a step that retry() renewed has nothing out that could be in doubt */
-	if (verdict == DF_VERDICT_DOUBTFUL && one->world.step.state == DF_STEP_PENDING)
+	if (verdict == DF_VERDICT_DOUBTFUL && one->world.step.row.state == DF_STEP_PENDING)
 		verdict = DF_VERDICT_NOT_DONE;
 	return verdict;
 }
@@ -626,7 +627,7 @@ expected_probe_verdict(const Probe *one)
 static void
 expected_probe_evidence(const Probe *one, DfVerdict verdict, DfEvidence *evidence)
 {
-	*evidence = one->world.step.evidence;
+	*evidence = one->world.step.row.evidence;
 	evidence->probed_at = NOW;
 	evidence->probe_found = one->came.found;
 	if (one->came.found == 1 && one->found == '-')
@@ -700,7 +701,7 @@ test_probes(void)
 		if (one.too_late)
 		{
 			EXPECT(made.verdict == DF_VERDICT_NONE &&
-					   same_evidence(&made.evidence, &one.world.step.evidence),
+					   same_evidence(&made.evidence, &one.world.step.row.evidence),
 				   "case %u: it comes too late, %d", n, made.verdict);
 			continue;
 		}
@@ -726,9 +727,9 @@ static DfVerdict
 expected_undo_verdict(const World *world, const DfCame *came, bool budget)
 {
 	const DfStep *step = &world->step;
-	bool effect = step->undo == NULL || strncmp(step->undo, "DELETE ", 7) != 0;
+	bool effect = step->row.undo == NULL || strncmp(step->row.undo, "DELETE ", 7) != 0;
 	bool repeated = !effect || world->spec.doubt == DF_DOUBT_RESEND || world->policy.key_trusted;
-	bool unsure = step->state == DF_STEP_DOUBT || step->evidence.accepted;
+	bool unsure = step->row.state == DF_STEP_DOUBT || step->row.evidence.accepted;
 	DfVerdict again = budget ? DF_VERDICT_UNDO_AGAIN : DF_VERDICT_UNDO_FAILED;
 
 	switch (df_undo_meaning(came))
@@ -738,7 +739,7 @@ expected_undo_verdict(const World *world, const DfCame *came, bool budget)
 				return DF_VERDICT_UNDO_NOT_SETTLED;
 			/* FALLTHROUGH */
 		case DF_MEANS_DONE:
-			if (step->state == DF_STEP_DONE && step->evidence.maybe_twice &&
+			if (step->row.state == DF_STEP_DONE && step->row.evidence.maybe_twice &&
 				world->spec.undo_needs_response)
 				return DF_VERDICT_UNDO_LEFT_A_SECOND;
 			return came->status == 404 ? DF_VERDICT_GONE : DF_VERDICT_UNDONE;
@@ -768,13 +769,13 @@ test_undos(void)
 		bool budget;
 
 		begin(&world, 'E', 'D');
-		world.step.undo = undos[choose(&product, 4)];
+		world.step.row.undo = undos[choose(&product, 4)];
 		came.status = statuses[choose(&product, 8)];
 		came.fate = came.status == 0 ? DF_FATE_LOST : DF_FATE_RESPONSE;
-		world.step.state = choose(&product, 2) ? DF_STEP_DOUBT : DF_STEP_DONE;
-		world.step.undo_state = DF_UNDO_SENT;
-		world.step.evidence.accepted = choose(&product, 2);
-		world.step.evidence.maybe_twice = choose(&product, 2);
+		world.step.row.state = choose(&product, 2) ? DF_STEP_DOUBT : DF_STEP_DONE;
+		world.step.row.undo_state = DF_UNDO_SENT;
+		world.step.row.evidence.accepted = choose(&product, 2);
+		world.step.row.evidence.maybe_twice = choose(&product, 2);
 		world.spec.undo_needs_response = choose(&product, 2);
 		world.policy.key_trusted = choose(&product, 2);
 		world.policy.settle_ms = choose(&product, 2) ? 60000 : 10000;
@@ -785,7 +786,8 @@ test_undos(void)
 		made = df_decide_undo(&world.about, &came);
 		EXPECT(made.verdict == verdict, "case %u: status %d: %d, not %d", n, came.status,
 			   made.verdict, verdict);
-		EXPECT(same_evidence(&made.evidence, &world.step.evidence), "case %u: other evidence", n);
+		EXPECT(same_evidence(&made.evidence, &world.step.row.evidence),
+			   "case %u: other evidence", n);
 		EXPECT((made.at != DF_NEVER) ==
 				   (verdict == DF_VERDICT_UNDO_AGAIN || verdict == DF_VERDICT_UNDO_NOT_SETTLED),
 			   "case %u: the time of %d", n, verdict);
@@ -807,11 +809,11 @@ test_phase(void)
 		DfPhase expected = DF_PHASE_DO;
 
 		begin(&world, 'E', 'D');
-		world.step.state = choose(&product, 2) ? DF_STEP_DOUBT : DF_STEP_PENDING;
+		world.step.row.state = choose(&product, 2) ? DF_STEP_DOUBT : DF_STEP_PENDING;
 		world.spec.probe = choose(&product, 2) ? probe : NULL;
-		world.step.evidence.ask_probe = choose(&product, 2);
+		world.step.row.evidence.ask_probe = choose(&product, 2);
 		world.about.unwanted = choose(&product, 2);
-		world.step.attempts = choose(&product, 2);
+		world.step.row.attempts = choose(&product, 2);
 		world.spec.probe_names_run = choose(&product, 2);
 		world.spec.probe_names_key = choose(&product, 2);
 		world.about.first_round = choose(&product, 2);
@@ -820,11 +822,11 @@ test_phase(void)
 			!(world.spec.probe_names_run && world.about.first_round);
 		if (world.spec.probe == NULL)
 			expected = DF_PHASE_DO;
-		else if (world.step.state == DF_STEP_DOUBT)
-			expected = world.step.evidence.ask_probe || world.about.unwanted ? DF_PHASE_PROBE
-																			 : DF_PHASE_DO;
-		else if (world.step.attempts == 0)
-			expected = world.step.evidence.ask_probe || first ? DF_PHASE_PROBE : DF_PHASE_DO;
+		else if (world.step.row.state == DF_STEP_DOUBT)
+			expected = world.step.row.evidence.ask_probe || world.about.unwanted ? DF_PHASE_PROBE
+																				 : DF_PHASE_DO;
+		else if (world.step.row.attempts == 0)
+			expected = world.step.row.evidence.ask_probe || first ? DF_PHASE_PROBE : DF_PHASE_DO;
 		EXPECT(df_decide_phase(&world.about) == expected, "case %u: phase %d", n, expected);
 	}
 	end_test("what is sent when a try is due");
@@ -845,24 +847,24 @@ test_departure(void)
 		bool same_url;
 
 		begin(&world, "IEL"[choose(&product, 3)], 'D');
-		world.step.state = choose(&product, 2) ? DF_STEP_DOUBT : DF_STEP_PENDING;
-		phase = world.step.phase = (DfPhase) choose(&product, 3);
+		world.step.row.state = choose(&product, 2) ? DF_STEP_DOUBT : DF_STEP_PENDING;
+		phase = world.step.engine.phase = (DfPhase) choose(&product, 3);
 		same_url = choose(&product, 2);
-		world.step.urgent = choose(&product, 2);
+		world.step.engine.urgent = choose(&product, 2);
 		world.policy.key_trusted = choose(&product, 2);
 		world.spec.probe = choose(&product, 2) ? probe : NULL;
 		world.spec.doubt = (DfDoubtPolicy) choose(&product, 3);
 		world.about.unwanted = choose(&product, 2);
 
-		if (world.method != 'I' && world.step.state == DF_STEP_DOUBT && phase == DF_PHASE_DO)
+		if (world.method != 'I' && world.step.row.state == DF_STEP_DOUBT && phase == DF_PHASE_DO)
 		{
 			if (!same_url)
 				expected = DF_OBJECTION_URL;
-			else if (!world.step.urgent && !world.policy.key_trusted &&
+			else if (!world.step.engine.urgent && !world.policy.key_trusted &&
 					 (world.spec.doubt != DF_DOUBT_RESEND || world.about.unwanted))
 				expected = world.method == 'L' ? DF_OBJECTION_MAIL : DF_OBJECTION_KEY;
 		}
-		if (expected != DF_OBJECTION_NONE && world.spec.probe != NULL && !world.step.urgent)
+		if (expected != DF_OBJECTION_NONE && world.spec.probe != NULL && !world.step.engine.urgent)
 			phase = DF_PHASE_PROBE;
 		else if (expected != DF_OBJECTION_NONE)
 			verdict = world.spec.doubt == DF_DOUBT_ACCEPT ? DF_VERDICT_ACCEPTED
@@ -896,10 +898,10 @@ test_renewal(void)
 
 		begin(&world, 'E', "NDR"[choose(&product, 3)]);
 		world.spec.probe = choose(&product, 2) ? probe : NULL;
-		asked = world.step.evidence.ask_probe = choose(&product, 2);
+		asked = world.step.row.evidence.ask_probe = choose(&product, 2);
 		world.step.kind = (DfStepKind[]){DF_STEP_HTTP, DF_STEP_MAIL,
 										 DF_STEP_QUERY}[choose(&product, 3)];
-		world.step.status = status;
+		world.step.row.status = status;
 		ask = status >= 500 && world.spec.probe != NULL;
 		renewal = df_decide_renewal(&world.about);
 		EXPECT(renewal.stays_in_doubt == (world.lost == 'D'), "case %u: stays in doubt", n);
@@ -909,8 +911,8 @@ test_renewal(void)
 			   "case %u: a new key", n);
 		EXPECT(renewal.evidence.ask_probe == (ask || (world.lost == 'D' && asked)),
 			   "case %u: asks the probe", n);
-		EXPECT(renewal.evidence.lost == world.step.evidence.lost &&
-				   renewal.evidence.may_resend == world.step.evidence.may_resend,
+		EXPECT(renewal.evidence.lost == world.step.row.evidence.lost &&
+				   renewal.evidence.may_resend == world.step.row.evidence.may_resend,
 			   "case %u: a loss is forgotten", n);
 	}
 	end_test("retry() forgets no loss");
@@ -930,12 +932,12 @@ test_words(void)
 		DfVerdict verdict = DF_VERDICT_NONE;
 
 		begin(&world, 'E', 'D');
-		world.step.state = (DfStepState) choose(&product, DF_STEP_NSTATES);
-		world.step.undo_state = (DfUndoState) choose(&product, DF_UNDO_NSTATES);
+		world.step.row.state = (DfStepState) choose(&product, DF_STEP_NSTATES);
+		world.step.row.undo_state = (DfUndoState) choose(&product, DF_UNDO_NSTATES);
 		word = (DfWord) (DF_WORD_DONE + choose(&product, 4));
-		world.step.evidence.maybe_twice = world.step.evidence.accepted = true;
-		doubt = world.step.state == DF_STEP_DOUBT;
-		undo_open = world.step.undo_state == DF_UNDO_FAILED;
+		world.step.row.evidence.maybe_twice = world.step.row.evidence.accepted = true;
+		doubt = world.step.row.state == DF_STEP_DOUBT;
+		undo_open = world.step.row.undo_state == DF_UNDO_FAILED;
 		made = df_decide_word(&world.about, word);
 		check_event(&world, &made, n);
 		switch (word)
@@ -959,7 +961,7 @@ test_words(void)
 		EXPECT((made.event == DF_STEP_SUCCEED) == (verdict == DF_VERDICT_DONE), "case %u: done", n);
 		if (verdict == DF_VERDICT_NONE)
 		{
-			EXPECT(same_evidence(&made.evidence, &world.step.evidence), "case %u: evidence", n);
+			EXPECT(same_evidence(&made.evidence, &world.step.row.evidence), "case %u: evidence", n);
 			continue;
 		}
 		EXPECT(made.evidence.lost == 0 && !made.evidence.maybe_twice && !made.evidence.accepted &&
@@ -984,11 +986,11 @@ tell(World *world, DfFate fate, int status)
 	DfCame came = {.fate = fate, .status = status, .until_met = true, .retry_after_ms = -1};
 	DfDecision made;
 
-	world->step.state = DF_STEP_SENT;
+	world->step.row.state = DF_STEP_SENT;
 	made = df_decide_response(&world->about, &came);
-	world->step.evidence = made.evidence;
-	world->step.status = status;
-	world->step.state = (DfStepState) df_step_next(DF_STEP_SENT, (DfStepEvent) made.event);
+	world->step.row.evidence = made.evidence;
+	world->step.row.status = status;
+	world->step.row.state = (DfStepState) df_step_next(DF_STEP_SENT, (DfStepEvent) made.event);
 	return made.verdict;
 }
 
@@ -998,10 +1000,10 @@ look(World *world, int found)
 	DfProbeCame came = {.status = 200, .found = found, .retry_after_ms = -1};
 	DfDecision made = df_decide_probe(&world->about, &came);
 
-	world->step.evidence = made.evidence;
+	world->step.row.evidence = made.evidence;
 	if (made.event != DF_NO_EVENT)
-		world->step.state =
-			(DfStepState) df_step_next(world->step.state, (DfStepEvent) made.event);
+		world->step.row.state =
+			(DfStepState) df_step_next(world->step.row.state, (DfStepEvent) made.event);
 	return made.verdict;
 }
 
@@ -1031,15 +1033,15 @@ test_a_loss_is_remembered(void)
 			(void) tell(&world, DF_FATE_RESPONSE, between[i].status);
 		if (between[i].renewed)
 		{
-			EXPECT(world.step.state == DF_STEP_FAILED, "%s: refused", between[i].what);
-			world.step.evidence = df_decide_renewal(&world.about).evidence;
+			EXPECT(world.step.row.state == DF_STEP_FAILED, "%s: refused", between[i].what);
+			world.step.row.evidence = df_decide_renewal(&world.about).evidence;
 		}
 		EXPECT(tell(&world, DF_FATE_RESPONSE, 409) == DF_VERDICT_ASK_PROBE,
 			   "after %s, a conflict asks the probe", between[i].what);
-		EXPECT(look(&world, 0) == DF_VERDICT_DOUBTFUL && world.step.state == DF_STEP_DOUBT,
+		EXPECT(look(&world, 0) == DF_VERDICT_DOUBTFUL && world.step.row.state == DF_STEP_DOUBT,
 			   "after %s, a conflict and a probe that finds nothing contradict each other",
 			   between[i].what);
-		EXPECT(look(&world, 1) == DF_VERDICT_ADOPTED && world.step.evidence.lost == 0,
+		EXPECT(look(&world, 1) == DF_VERDICT_ADOPTED && world.step.row.evidence.lost == 0,
 			   "after %s, what is found proves it", between[i].what);
 	}
 	end_test("a loss is remembered until something proves what became of it");
