@@ -9,8 +9,8 @@
 #ifndef DF_FDW_OPTIONS_H
 #define DF_FDW_OPTIONS_H
 
-#include "fdw/system.h"
 #include "nodes/pg_list.h"
+#include "types/system_options.h"
 
 typedef enum DfOptionKind
 {
@@ -74,6 +74,15 @@ extern bool df_options_fit(const DfSystem *system, DfOptionProblem *problem);
 
 /* overwrites the credentials in memory */
 extern void df_options_forget(DfSystem *system);
+
+/* the defaults, for a system whose server is gone; it has no url */
+extern const DfSystem *df_system_presets(void);
+
+/*
+ * Whether a superuser allows private addresses for that URL.  What is allowed for a system
+ * holds for its own origin only, because roles can set token URLs of their own.
+ */
+extern bool df_system_allows_private(const DfSystem *system, const char *url);
 
 /* ---- values (fdw/values.c) ------------------------------------------------ */
 

@@ -20,6 +20,7 @@
 #include "common/hashfn.h"
 #include "compat.h"
 #include "fdw/options.h"
+#include "fdw/system.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "utils/acl.h"

@@ -536,6 +536,7 @@ df_http_submit(const DfHttpRequest *request)
 		return;
 	}
 	exchange->done = done;
+	exchange->open_fd = client.epoll_fd;
 	problem = begin_exchange(exchange, request, &fate);
 	if (problem == NULL)
 		list_exchange(exchange);

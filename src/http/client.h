@@ -9,48 +9,7 @@
 #ifndef DF_HTTP_CLIENT_H
 #define DF_HTTP_CLIENT_H
 
-#include "types/fate.h"
-
-typedef struct DfHttpRequest
-{
-	uint64 cookie; /* returned with the result; unique among the requests in flight */
-	const char *url; /* absolute: http or https, for a mail smtp or smtps */
-	const char *method; /* "GET", "POST", ... */
-	const char *body; /* NULL = none */
-	size_t body_len;
-	const char *const
-		*headers; /* "Name: value", NULL-terminated, may be NULL; the last of a name counts */
-	const char *username; /* basic authentication, both or neither */
-	const char *password;
-	const char *bearer_token;
-	const char *ca_file;
-	const char *client_cert;
-	const char *client_key;
-	int connect_timeout_ms;
-	int timeout_ms; /* of the whole attempt; judged by df_http_perform() */
-	size_t max_body; /* longest answer body that is kept */
-	int follow_redirects; /* 0 = none */
-	/* loopback, private and link-local addresses; not after a redirect to another origin */
-	bool allow_private;
-	const char *private_origins; /* that may be private, too; separated by spaces */
-	const char *mail_from; /* NULL = HTTP; else the body is a message, lines ending in CRLF */
-	const char *const *mail_to; /* addresses, NULL-terminated */
-	bool mail_in_clear; /* no STARTTLS on smtp:// */
-} DfHttpRequest;
-
-typedef struct DfHttpResult
-{
-	uint64 cookie;
-	DfFate fate;
-	int status; /* 0 = none was read; of a mail, the code of the last SMTP reply */
-	char *body; /* NUL-terminated, body_len bytes, maybe cut; NULL = none was read */
-	size_t body_len;
-	char *headers; /* lower-case "name: value\n" lines of the last response; NULL = none */
-	char content_type[128];
-	int64 retry_after_ms; /* from Retry-After, -1 = none, capped at 1 h */
-	int64 took_us;
-	char error[256]; /* a plain sentence without secrets; "" when fate is ANSWER */
-} DfHttpResult;
+#include "types/http.h"
 
 extern bool df_http_init(void); /* once per process; false = libcurl refused */
 extern void df_http_limit(int connections); /* that are kept, at most */

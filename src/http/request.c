@@ -733,7 +733,7 @@ is_starved(const DfExchange *exchange, CURLcode code)
 	if (code == CURLE_COULDNT_RESOLVE_HOST &&
 		strstr(exchange->curl_error, "thread failed to start") != NULL)
 		return true;
-	return may_be_shortage(code) && df_descriptors_used_up(df_http_fd());
+	return may_be_shortage(code) && df_descriptors_used_up(exchange->open_fd);
 }
 
 DfFate

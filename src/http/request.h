@@ -7,8 +7,8 @@
 
 #include <curl/curl.h>
 
-#include "http/client.h"
 #include "http/collector.h"
+#include "types/http.h"
 
 #ifndef DF_VERSION
 #define DF_VERSION "0.1"
@@ -49,6 +49,7 @@ typedef struct DfExchange
 	bool cut_off; /* not sent again on a fresh connection */
 	bool with_certificate; /* of ours */
 	bool tried_public; /* the filter allowed some address */
+	int open_fd; /* any that is open, to try whether one more can be had */
 	int shortage; /* errno of a socket that we could not have, 0 = none */
 	char refusal[160]; /* the address filter's reason, "" = none */
 	char curl_error[CURL_ERROR_SIZE];

@@ -46,6 +46,12 @@ typedef struct DfRequest
 	int nextra;
 } DfRequest;
 
+/*
+ * Sets the response to a request.  Called in a transaction that can write, in a
+ * subtransaction of its own, which an error rolls back.
+ */
+typedef void (*DfRouteHandler)(DfRequest *request);
+
 typedef struct DfListenOptions
 {
 	const char *address; /* "host:port", "[v6]:port" */

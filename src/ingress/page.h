@@ -5,7 +5,7 @@
 #ifndef DF_INGRESS_PAGE_H
 #define DF_INGRESS_PAGE_H
 
-#include "ingress/routes.h"
+#include "ingress/listener.h"
 
 /* files embedded at build time; the last has no name */
 typedef struct DfPageFile

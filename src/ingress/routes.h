@@ -7,12 +7,6 @@
 
 #include "ingress/listener.h"
 
-/*
- * Sets the response to a request.  Called in a transaction that can write, in a
- * subtransaction of its own, which an error rolls back.
- */
-typedef void (*DfRouteHandler)(DfRequest *request);
-
 /* the handler of a request; NULL if it was answered at once, without a transaction */
 extern DfRouteHandler df_route(DfRequest *request);
 

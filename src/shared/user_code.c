@@ -19,7 +19,6 @@
 
 #include "shared/clock.h"
 #include "shared/user_code.h"
-#include "shared/watchdog.h"
 
 /* the timer's interval; an interval in which the code waits for a lock does not count */
 #define TICK_MS 100
@@ -29,6 +28,7 @@ static TimeoutId timer = MAX_TIMEOUTS;
 static volatile sig_atomic_t running = 0;
 static volatile sig_atomic_t cut = DF_CUT_NONE;
 static volatile sig_atomic_t overran = false;
+static bool takes_cancels = false; /* all that come: see df_user_code_take_cancels() */
 static int limit = 0;
 static int grace = 0;
 static int tick = 0; /* length of the present interval */
@@ -98,6 +98,12 @@ out_of_time(void)
 }
 
 void
+df_user_code_take_cancels(void)
+{
+	takes_cancels = true;
+}
+
+void
 df_user_code_begin(int limit_ms, int grace_ms)
 {
 	if (running++ > 0)
@@ -135,7 +141,7 @@ df_user_code_end(void)
 		return DF_CUT_NONE;
 	if (limit > 0)
 		disable_timeout(timer, false);
-	if (cut != DF_CUT_NONE || df_watchdog_is_on())
+	if (cut != DF_CUT_NONE || takes_cancels)
 		QueryCancelPending = false;
 	return (DfCut) cut;
 }

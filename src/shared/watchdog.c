@@ -143,6 +143,7 @@ void
 df_watchdog_start(void)
 {
 	timer = RegisterTimeout(USER_TIMEOUT, tick);
+	df_user_code_take_cancels();
 	df_watchdog_wake();
 	df_watchdog_arm();
 }

@@ -24,7 +24,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-#include "store/columns.h"
+#include "store/column_map.h"
 #include "store/store.h"
 #include "store/version.h"
 #include "types/base.h"

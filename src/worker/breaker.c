@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_foreign_server.h"
+#include "fdw/options.h"
 #include "miscadmin.h"
 #include "shared/clock.h"
 #include "shared/system_state.h"
@@ -19,7 +20,7 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
-#include "worker/worker.h"
+#include "worker/worker_state.h"
 
 struct DfSystemUse
 {

@@ -12,6 +12,7 @@
 #include "engine/outgoing.h"
 #include "engine/run_failure.h"
 #include "engine/transition.h"
+#include "fdw/options.h"
 #include "guc.h"
 #include "shared/clock.h"
 #include "shared/metrics.h"

@@ -20,6 +20,7 @@
 
 #include "common/hashfn.h"
 #include "engine/outcome.h"
+#include "fdw/options.h"
 #include "http/oauth.h"
 #include "http/url.h"
 #include "miscadmin.h"

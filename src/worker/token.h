@@ -5,7 +5,7 @@
 #ifndef DF_TOKEN_H
 #define DF_TOKEN_H
 
-#include "worker/worker.h"
+#include "worker/worker_state.h"
 
 typedef struct DfToken DfToken;
 

@@ -26,7 +26,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "worker/trace.h"
-#include "worker/worker.h"
+#include "worker/worker_state.h"
 
 #define MAX_BATCH 1024 /* proxies often limit bodies to 1 MB */
 #define MAX_EXPORTS 4

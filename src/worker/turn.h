@@ -13,7 +13,7 @@
 #ifndef DF_TURN_H
 #define DF_TURN_H
 
-#include "worker/worker.h"
+#include "worker/worker_state.h"
 
 /* ---- turn.c ----------------------------------------------------------------- */
 

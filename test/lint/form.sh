@@ -1,8 +1,7 @@
 #!/bin/bash
 #
 # How files are laid out and named: by clang-format, in lines of at most 100 columns, no
-# name twice, no headers that include each other.  README.md beside this file has the
-# reasons; selftest.sh shows that each rule fires.
+# name twice.  README.md beside this file has the reasons; selftest.sh shows that each rule fires.
 #
 #   test/lint/form.sh [tree]     prints "file:line: rule: what is wrong" for each
 #                                offence; exit status 1 if there is any
@@ -10,7 +9,7 @@
 
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-RULES='clang-format line-width same-name include-cycle'
+RULES='clang-format line-width same-name'
 . "$here/common.bash"
 
 # The version that .clang-format is written for; others break the same lines elsewhere.
@@ -76,38 +75,8 @@ rule_same_name()
 		{ first[$NF] = $0 }' >>"$offences"
 }
 
-# A header that includes itself by a way over others: it cannot be read alone.
-rule_include_cycle()
-{
-	files | grep -E '^src/.*\.h$' | tr '\n' '\0' | xargs -0 -r perl -e '
-		my (%includes, %state);
-		for my $file (@ARGV)
-		{
-			open(my $in, "<", $file) or die "$file: $!";
-			while (<$in>)
-			{
-				push @{ $includes{$file} }, [ "src/$1", $. ] if /^\s*#\s*include\s*"([^"]+)"/;
-			}
-		}
-		sub visit
-		{
-			my ($file) = @_;
-			$state{$file} = "open";
-			for my $arrow (@{ $includes{$file} // [] })
-			{
-				my ($to, $line) = @$arrow;
-				print "$file:$line: include-cycle: $to includes this file\n"
-					if ($state{$to} // "") eq "open";
-				visit($to) unless $state{$to};
-			}
-			$state{$file} = "done";
-		}
-		visit($_) for grep { !$state{$_} } sort @ARGV;' >>"$offences"
-}
-
 mkdir -p "$views/text" "$views/code"
 rule_clang_format
 rule_line_width
 rule_same_name
-rule_include_cycle
 tell_offences

@@ -130,16 +130,20 @@ plant_includes()
 # two files that lead to each other, and a third that leads to them
 plant_circle()
 {
-	local name
+	local room name
 
-	for name in day night; do
-		printf '/*\n * engine/planted_%s.h\n *\t  Planted: what\n *\t  it is.\n */\n' $name \
-			>src/engine/planted_$name.h
-		essay src/engine/planted_$name.c >src/engine/planted_$name.c
+	for room in engine http worker; do
+		for name in day night; do
+			printf '/*\n * %s/planted_%s.h\n *\t  Planted: what\n *\t  it is.\n */\n' \
+				$room ${room}_$name >src/$room/planted_${room}_$name.h
+			essay src/$room/planted_${room}_$name.c >src/$room/planted_${room}_$name.c
+		done
+		line src/$room/planted_${room}_day.c 9 include-circle \
+			"#include \"$room/planted_${room}_night.h\""
+		line src/$room/planted_${room}_night.c 9 include-circle \
+			"#include \"$room/planted_${room}_day.h\""
+		c $room ok "#include \"$room/planted_${room}_day.h\""
 	done
-	line src/engine/planted_day.c 9 include-circle '#include "engine/planted_night.h"'
-	line src/engine/planted_night.c 9 include-circle '#include "engine/planted_day.h"'
-	c engine ok '#include "engine/planted_day.h"'
 }
 
 plant_rooms()
@@ -316,11 +320,6 @@ plant_form()
 		essay "$file" >"$file"
 	done
 	expect src/http/planted_twice.c 1 same-name
-	printf '/*\n * flow/planted_a.h\n *\t  Planted a.\n */\n#include "flow/planted_b.h"\n' \
-		>src/flow/planted_a.h
-	printf '/*\n * flow/planted_b.h\n *\t  Planted b.\n */\n#include "flow/planted_a.h"\n' \
-		>src/flow/planted_b.h
-	expect src/flow/planted_b.h 5 include-cycle
 }
 
 # ---- names.sh ------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 /*
- * worker/worker.h
- *	  What the files of the worker process share.
+ * worker/worker_state.h
+ *	  What the files of the worker process share: its state, and what one asks of another.
  */
-#ifndef DF_WORKER_H
-#define DF_WORKER_H
+#ifndef DF_WORKER_STATE_H
+#define DF_WORKER_STATE_H
 
 #include "engine/outgoing.h"
 #include "fdw/system.h"
@@ -140,4 +140,4 @@ extern void df_system_answered(DfSystemUse *use, const DfResponse *response, DfM
 
 extern PGDLLEXPORT void dataflows_worker_main(Datum arg);
 
-#endif /* DF_WORKER_H */
+#endif /* DF_WORKER_STATE_H */

@@ -1,0 +1,52 @@
+/*
+ * types/system_options.h
+ *	  A system as its options describe it, with the credentials of one role.
+ */
+#ifndef DF_TYPES_SYSTEM_OPTIONS_H
+#define DF_TYPES_SYSTEM_OPTIONS_H
+
+#include "types/retry.h"
+
+typedef struct DfSystem
+{
+	Oid oid;
+	char *name;
+	char *url;
+	bool mail; /* smtp or smtps: for send_mail() and nothing else */
+	bool mail_in_clear; /* starttls 'off' */
+	uint32 url_hash; /* recorded with each intent, to notice a changed url */
+	int timeout_ms;
+	int connect_timeout_ms;
+	bool form; /* encoding 'form' instead of 'json' */
+	char *idempotency_header; /* NULL = not sent */
+	bool idempotency_trusted; /* its options name the header */
+	int64 idempotency_ttl_ms;
+	int max_concurrency;
+	double rate_per_second; /* 0 = no limit */
+	int breaker_failures;
+	int64 breaker_cooldown_ms;
+	DfRetry retry;
+	int64 settle_ms;
+	int64 max_body; /* 0 = dataflows.max_body */
+	bool allow_private; /* of the url's origin */
+	char *private_origins; /* further private origins, separated by spaces; NULL = none */
+	int follow_redirects;
+	char *ca_file;
+	int nheaders; /* public and secret ones, "Name: value" */
+	char **headers;
+	bool *header_is_secret; /* from the user mapping; every role may read the server's */
+	/* credentials: only ever handed to the HTTP room, zeroed when forgotten */
+	char *bearer_token;
+	char *username;
+	char *password;
+	char *client_cert;
+	char *client_key;
+	char *oauth_token_url;
+	char *oauth_client_id;
+	char *oauth_client_secret;
+	char *oauth_scope;
+	char *webhook_secret; /* the secret that senders of webhooks sign with */
+	char *webhook_secret_old; /* accepted too while rotating */
+} DfSystem;
+
+#endif /* DF_TYPES_SYSTEM_OPTIONS_H */
