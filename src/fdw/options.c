@@ -439,7 +439,7 @@ mail_options_apply(DfSystem *system, List *options, DfOptionProblem *problem)
 						  pstrdup("Drop it: it is about HTTP, and the url begins with smtp. "
 								  "Headers of a mail are given to dataflows.send_mail()."));
 	}
-	if (pg_strncasecmp(system->url, "smtps:", 6) == 0 && is_given(options, "starttls"))
+	if (df_url_scheme(system->url) == DF_URL_SMTPS && is_given(options, "starttls"))
 		return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
 					  pstrdup("option \"starttls\" is not for an url that begins with smtps"),
 					  pstrdup("Drop it: such a connection is secure from its first byte."));
@@ -453,8 +453,7 @@ mail_options_apply(DfSystem *system, List *options, DfOptionProblem *problem)
 static bool
 server_kind_apply(DfSystem *system, List *options, DfOptionProblem *problem)
 {
-	system->mail = pg_strncasecmp(system->url, "smtp:", 5) == 0 ||
-		pg_strncasecmp(system->url, "smtps:", 6) == 0;
+	system->mail = df_url_is_mail(system->url);
 	if (system->mail)
 		return mail_options_apply(system, options, problem);
 	if (!is_given(options, "starttls"))
@@ -592,7 +591,7 @@ df_options_apply(DfSystem *system, Oid catalog, List *options, DfOptionProblem *
 static bool
 is_https(const char *url)
 {
-	return pg_strncasecmp(url, "https:", 6) == 0;
+	return df_url_scheme(url) == DF_URL_HTTPS;
 }
 
 bool

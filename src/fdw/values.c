@@ -50,7 +50,7 @@ parse_port(const char *port)
 	return *end == '\0' && number > 0 && number <= 65535;
 }
 
-/* what follows "smtp://" or "smtps://"; http/url.c parses http URLs only */
+/* what follows "://" in the url of a mail server; http/url.c parses http URLs only */
 static const char *
 smtp_url_problem(const char *host)
 {
@@ -84,10 +84,8 @@ smtp_url_problem(const char *host)
 static bool
 parse_url(const DfOption *option, const char *value, char **field, const char **why)
 {
-	if (option->kind == DF_OPTION_URL && pg_strncasecmp(value, "smtp://", 7) == 0)
-		*why = smtp_url_problem(value + 7);
-	else if (option->kind == DF_OPTION_URL && pg_strncasecmp(value, "smtps://", 8) == 0)
-		*why = smtp_url_problem(value + 8);
+	if (option->kind == DF_OPTION_URL && df_url_is_mail(value))
+		*why = smtp_url_problem(strstr(value, "://") + strlen("://"));
 	else
 		*why = df_url_base_problem(value);
 	if (*why != NULL)

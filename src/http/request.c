@@ -568,9 +568,12 @@ read_origin(const char *url, Origin *origin)
 static const char *
 redirect_problem(const Origin *from, const Origin *to)
 {
-	if (strcmp(to->scheme, "http") != 0 && strcmp(to->scheme, "https") != 0)
+	DfUrlScheme before = df_url_scheme_named(from->scheme, strlen(from->scheme));
+	DfUrlScheme after = df_url_scheme_named(to->scheme, strlen(to->scheme));
+
+	if (after != DF_URL_HTTP && after != DF_URL_HTTPS)
 		return "the answer redirects to something that is not http or https";
-	if (strcmp(from->scheme, "https") == 0 && strcmp(to->scheme, "https") != 0)
+	if (before == DF_URL_HTTPS && after != DF_URL_HTTPS)
 		return "the answer redirects from https to http";
 	if (to->host == NULL || to->port == NULL)
 		return "the answer redirects to a URL without a host";

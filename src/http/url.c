@@ -16,6 +16,30 @@
 #include "http/url.h"
 #include "shared/hex.h"
 
+DfUrlScheme
+df_url_scheme_named(const char *name, size_t len)
+{
+	static const char *const names[] = {
+		[DF_URL_HTTP] = "http",
+		[DF_URL_HTTPS] = "https",
+		[DF_URL_SMTP] = "smtp",
+		[DF_URL_SMTPS] = "smtps",
+	};
+
+	for (int i = DF_URL_HTTP; i < lengthof(names); i++)
+		if (strlen(names[i]) == len && pg_strncasecmp(names[i], name, len) == 0)
+			return (DfUrlScheme) i;
+	return DF_URL_OTHER;
+}
+
+DfUrlScheme
+df_url_scheme(const char *url)
+{
+	const char *end = strstr(url, "://");
+
+	return end == NULL ? DF_URL_OTHER : df_url_scheme_named(url, end - url);
+}
+
 static bool
 is_unreserved(unsigned char c)
 {
@@ -237,16 +261,16 @@ df_url_origin_in(const char *origins, const char *url)
 static const char *
 parsed_problem(CURLU *url, const char *base)
 {
-	char *scheme = NULL;
-	bool web;
+	char *name = NULL;
+	DfUrlScheme scheme = DF_URL_OTHER;
 
 	if (url == NULL ||
 		curl_url_set(url, CURLUPART_URL, base, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
 		return "it is not a URL such as https://api.example.com/v1";
-	web = curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-		(strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
-	curl_free(scheme);
-	if (!web)
+	if (curl_url_get(url, CURLUPART_SCHEME, &name, 0) == CURLUE_OK)
+		scheme = df_url_scheme_named(name, strlen(name));
+	curl_free(name);
+	if (scheme != DF_URL_HTTP && scheme != DF_URL_HTTPS)
 		return "its scheme is neither https nor http";
 	if (has_part(url, CURLUPART_USER) || has_part(url, CURLUPART_PASSWORD))
 		return "it contains a user name or password, which belong into a user mapping";

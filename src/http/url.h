@@ -5,6 +5,26 @@
 #ifndef DF_HTTP_URL_H
 #define DF_HTTP_URL_H
 
+typedef enum DfUrlScheme
+{
+	DF_URL_OTHER,
+	DF_URL_HTTP,
+	DF_URL_HTTPS,
+	DF_URL_SMTP,
+	DF_URL_SMTPS
+} DfUrlScheme;
+
+/* by its name, in any case; of a URL, by what is in front of "://".  No errors, no palloc. */
+extern DfUrlScheme df_url_scheme_named(const char *name, size_t len);
+extern DfUrlScheme df_url_scheme(const char *url);
+
+/* one to send mails to */
+static inline bool
+df_url_is_mail(const char *url)
+{
+	return df_url_scheme(url) == DF_URL_SMTP || df_url_scheme(url) == DF_URL_SMTPS;
+}
+
 /*
  * Joins a system's base URL and a step's path ("/users/1?x=y").  NULL, with *why set to a
  * constant sentence, if the path would leave the host or has a scheme, a "//host", user

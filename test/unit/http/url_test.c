@@ -122,6 +122,21 @@ test_base(void)
 }
 
 static void
+test_schemes(void)
+{
+	EXPECT(df_url_scheme("http://a") == DF_URL_HTTP, "http");
+	EXPECT(df_url_scheme("HTTPS://a") == DF_URL_HTTPS, "HTTPS");
+	EXPECT(df_url_scheme("smtp://a") == DF_URL_SMTP, "smtp");
+	EXPECT(df_url_scheme("sMtPs://a:465") == DF_URL_SMTPS, "sMtPs");
+	EXPECT(df_url_scheme("smtp:a") == DF_URL_OTHER, "no //");
+	EXPECT(df_url_scheme("ftp://smtp://a") == DF_URL_OTHER, "ftp");
+	EXPECT(df_url_scheme("httpss://a") == DF_URL_OTHER, "httpss");
+	EXPECT(df_url_scheme("") == DF_URL_OTHER, "nothing");
+	EXPECT(df_url_is_mail("smtps://a") && !df_url_is_mail("https://a"), "is_mail");
+	end_test("url: schemes");
+}
+
+static void
 test_encode(void)
 {
 	char *encoded = df_url_encode("a-Z_0.9~ /?#%&=+:@\n\xC3\xBC");
@@ -139,6 +154,7 @@ main(void)
 {
 	test_join();
 	test_base();
+	test_schemes();
 	test_encode();
 	return done_testing();
 }
