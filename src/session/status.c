@@ -71,12 +71,13 @@ typedef struct Known
 {
 	TimestampTz now;
 	char *database;
+	bool standby;
 	int nslots;
 	DfSlot *slots; /* copies */
 	int launcher_pid;
 	char *launcher_reason;
 	char *launcher_trouble;
-	bool aside;
+	bool held; /* for a command that needs it without sessions */
 	const char *unread; /* why the tables could not be read; then the next two are empty */
 	bool full; /* there are too few places for processes in the server */
 	int waiting_here; /* processes of this database that wait for one */
@@ -132,7 +133,7 @@ read_shared(Known *known)
 	known->launcher_pid = df_shared->launcher_pid;
 	strlcpy(reason, df_shared->launcher_reason, sizeof(reason));
 	strlcpy(trouble, df_shared->launcher_trouble, sizeof(trouble));
-	known->aside = df_database_held(MyDatabaseId);
+	known->held = df_database_held(MyDatabaseId);
 	LWLockRelease(df_shared->lock);
 	known->launcher_reason = pstrdup(reason);
 	known->launcher_trouble = pstrdup(trouble);
@@ -212,9 +213,9 @@ why_held(const Known *known)
 								 "changed: %s. If nothing else runs them, call dataflows.adopt()%s",
 					known->live, known->live == 1 ? "run is" : "runs are",
 					known->installation.why_held,
-					df_shared == NULL          ? "; " NOT_LOADED
-						: RecoveryInProgress() ? " once this standby is promoted"
-											   : "");
+					df_shared == NULL    ? "; " NOT_LOADED
+						: known->standby ? " once this standby is promoted"
+										 : "");
 }
 
 /* too few background worker slots: everything moves, but later than it could */
@@ -251,7 +252,7 @@ judge_engine(Known *known)
 		known->engine_state = "not loaded";
 		known->why_not = NOT_LOADED;
 	}
-	else if (RecoveryInProgress())
+	else if (known->standby)
 	{
 		known->engine_state = "standby";
 		known->why_not = STANDBY;
@@ -278,7 +279,7 @@ judge_engine(Known *known)
 		known->engine_state = "paused";
 		known->why_not = "the whole database is paused: see dataflows.resume()";
 	}
-	else if (known->aside)
+	else if (known->held)
 	{
 		known->engine_state = "aside";
 		known->why_not =
@@ -329,7 +330,7 @@ launcher_row(Known *known)
 														   : "running");
 	row->pid = known->launcher_pid;
 	if (known->launcher_pid == 0)
-		row->reason = RecoveryInProgress() ? STANDBY : "see the server log";
+		row->reason = known->standby ? STANDBY : "see the server log";
 	else if (known->launcher_trouble[0] != '\0')
 		row->reason = known->launcher_trouble;
 	else if (known->launcher_reason[0] != '\0')
@@ -509,7 +510,7 @@ missing_coordinator_row(Known *known)
 		return;
 	row = add_row(known, "coordinator", "not running");
 	row->owner = GetUserNameFromId(df_extension_owner(), true);
-	if (RecoveryInProgress() || known->launcher_pid == 0 || known->aside)
+	if (known->standby || known->launcher_pid == 0 || known->held)
 		row->reason = known->why_not;
 	else if (has_slot(known, DF_SLOT_CHECK, InvalidOid))
 		row->waits_for = "the launcher's look at this database";
@@ -631,6 +632,7 @@ learn(void)
 	Known *known = palloc0(sizeof(Known));
 
 	known->now = df_now();
+	known->standby = RecoveryInProgress();
 	known->database = get_database_name(MyDatabaseId);
 	read_shared(known);
 	try_tables(known);
