@@ -12,17 +12,16 @@
 
 #include "access/htup_details.h"
 #include "access/reloptions.h"
-#include "catalog/dependency.h"
 #include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_user_mapping.h"
-#include "commands/extension.h"
 #include "common/hashfn.h"
 #include "compat.h"
 #include "fdw/options.h"
 #include "fdw/system.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
+#include "shared/extension.h"
 #include "utils/acl.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -30,7 +29,6 @@
 #include "utils/syscache.h"
 
 #define WRAPPER_NAME "dataflows"
-#define EXTENSION_NAME "dataflows"
 
 typedef struct SystemKey
 {
@@ -130,10 +128,9 @@ static bool
 is_ours(ForeignServer *server, char **why)
 {
 	ForeignDataWrapper *fdw = GetForeignDataWrapperExtended(server->fdwid, FDW_MISSING_OK);
-	Oid extension = get_extension_oid(EXTENSION_NAME, true);
 
-	if (fdw != NULL && strcmp(fdw->fdwname, WRAPPER_NAME) == 0 && OidIsValid(extension) &&
-		getExtensionOfObject(ForeignDataWrapperRelationId, fdw->fdwid) == extension)
+	if (fdw != NULL && strcmp(fdw->fdwname, WRAPPER_NAME) == 0 &&
+		df_extension_has(ForeignDataWrapperRelationId, fdw->fdwid))
 		return true;
 	*why = psprintf("foreign server \"%s\" is not a system: its wrapper is not "
 					"that of the extension dataflows",

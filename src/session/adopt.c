@@ -9,7 +9,6 @@
 
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
 
 #include "shared/slots.h"
 #include "shared/wake.h"
@@ -25,7 +24,7 @@ PG_FUNCTION_INFO_V1(dataflows_created);
 static void
 require_extension_owner(const char *what, const char *call)
 {
-	if (has_privs_of_role(GetUserId(), df_extension_owner()))
+	if (df_may_own_extension(GetUserId()))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

@@ -25,7 +25,6 @@
 #include "store/identity.h"
 #include "store/inbox_table.h"
 #include "store/store.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(dataflows_signal);
@@ -565,7 +564,7 @@ pause_database(bool paused, const char *note)
 	char *sent_by = GetUserNameFromId(GetUserId(), false);
 	bool changed;
 
-	if (!has_privs_of_role(GetUserId(), df_extension_owner()))
+	if (!df_may_own_extension(GetUserId()))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to %s the whole database",

@@ -32,6 +32,7 @@
 #include "nodes/parsenodes.h"
 #include "parser/parse_func.h"
 #include "session/author.h"
+#include "shared/extension.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
@@ -135,7 +136,7 @@ static List *
 foreign_objects(Oid schema)
 {
 	Relation depend = table_open(DependRelationId, AccessShareLock);
-	Oid extension = get_extension_oid("dataflows", false);
+	Oid extension = df_extension_oid();
 	List *result = NIL;
 	ScanKeyData keys[2];
 	SysScanDesc scan;
@@ -267,8 +268,7 @@ shadows(const ObjectAddress *object, Oid schema)
 		Form_pg_proc function = (Form_pg_proc) GETSTRUCT(&list->members[i]->tuple);
 
 		found = function->pronamespace == schema &&
-			getExtensionOfObject(ProcedureRelationId, function->oid) ==
-				get_extension_oid("dataflows", false);
+			df_extension_has(ProcedureRelationId, function->oid);
 	}
 	ReleaseSysCacheList(list);
 	return found;
@@ -412,7 +412,7 @@ dataflows_guard_grants(PG_FUNCTION_ARGS)
 	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(ExtensionRelationId));
 	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(get_extension_oid("dataflows", false)));
+				ObjectIdGetDatum(df_extension_oid()));
 	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, 2, keys);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{

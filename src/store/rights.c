@@ -20,6 +20,7 @@
 #include "shared/uuid.h"
 #include "store/identity.h"
 #include "store/rights.h"
+#include "store/store.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -84,6 +85,12 @@ df_require_sight(Oid role, const pg_uuid_t *run, DfSight seen, DfSight least)
 					df_uuid_text(run)),
 			 errhint("Act as a member of the role that owns its workflow, or of the one that "
 					 "started it.")));
+}
+
+bool
+df_may_own_extension(Oid role)
+{
+	return has_privs_of_role(role, df_extension_owner());
 }
 
 /* ---- who may use a workflow ----------------------------------------------- */

@@ -8,6 +8,9 @@
 #include "store/workflow_table.h"
 #include "utils/uuid.h"
 
+/* a member of the extension's owner */
+extern bool df_may_own_extension(Oid role);
+
 /* start, signal, cancel, ...: members of the owner, and who may execute the function by name */
 extern bool df_may_use(Oid role, const DfWorkflowRow *workflow);
 

@@ -9,11 +9,9 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -24,6 +22,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "shared/extension.h"
 #include "store/column_map.h"
 #include "store/store.h"
 #include "store/version.h"
@@ -58,19 +57,17 @@ static bool
 is_ours(Oid table)
 {
 	static Oid known = InvalidOid;
-	Oid extension;
 
 	if (table == known)
 		return true;
-	extension = get_extension_oid("dataflows", true);
-	if (!OidIsValid(extension) || getExtensionOfObject(RelationRelationId, table) != extension)
+	if (!df_extension_has(RelationRelationId, table))
 		return false;
 	known = table;
 	return true;
 }
 
-static Oid
-run_table_owner(void)
+Oid
+df_extension_owner(void)
 {
 	Oid schema = get_namespace_oid("dataflows", true);
 	Oid table;
@@ -90,16 +87,10 @@ run_table_owner(void)
 	return owner;
 }
 
-Oid
-df_extension_owner(void)
-{
-	return run_table_owner();
-}
-
 bool
 df_extension_exists(void)
 {
-	return OidIsValid(run_table_owner());
+	return OidIsValid(df_extension_owner());
 }
 
 bool
@@ -127,7 +118,7 @@ push_explanation(DfStore *store)
 static void
 enter(DfStore *store, Oid role, bool restricted)
 {
-	Oid owner = run_table_owner();
+	Oid owner = df_extension_owner();
 
 	if (!OidIsValid(owner))
 		ereport(ERROR,

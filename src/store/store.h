@@ -72,7 +72,7 @@ extern TimestampTz df_time(uint64 row, int column); /* DF_NEVER if null */
 extern Datum df_array(Oid element_type, Datum *values, bool *nulls, int n);
 extern Datum df_text_array(List *strings);
 
-/* the extension's owner; InvalidOid if this database has no extension */
+/* the owner of its tables; InvalidOid if this database has no extension */
 extern Oid df_extension_owner(void);
 extern bool df_extension_exists(void);
 

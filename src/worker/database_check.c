@@ -10,35 +10,12 @@
  */
 #include "postgres.h"
 
-#include "catalog/dependency.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_class.h"
-#include "catalog/pg_extension.h"
-#include "commands/extension.h"
-#include "utils/lsyscache.h"
-
 #include "shared/slots.h"
 #include "store/store.h"
 #include "store/xact.h"
 #include "types/base.h"
 #include "worker/launcher.h"
 #include "worker/process.h"
-
-/* InvalidOid = there is no extension, or its tables are not members of it */
-static Oid
-find_owner(void)
-{
-	Oid extension = get_extension_oid("dataflows", true);
-	Oid schema = get_namespace_oid("dataflows", true);
-	Oid table;
-
-	if (!OidIsValid(extension) || !OidIsValid(schema))
-		return InvalidOid;
-	table = get_relname_relid("run", schema);
-	if (!OidIsValid(table) || getExtensionOfObject(RelationRelationId, table) != extension)
-		return InvalidOid;
-	return df_extension_owner();
-}
 
 void
 dataflows_database_check_main(Datum arg)
@@ -47,7 +24,7 @@ dataflows_database_check_main(Datum arg)
 	Oid owner;
 
 	df_xact_begin();
-	owner = find_owner();
+	owner = df_extension_owner();
 	df_xact_commit();
 
 	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);

@@ -20,7 +20,6 @@
 #include "catalog/pg_extension.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
-#include "commands/extension.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "storage/latch.h"
@@ -31,6 +30,7 @@
 
 #include "compat.h"
 #include "shared/clock.h"
+#include "shared/extension.h"
 #include "shared/slots.h"
 #include "shared/wake.h"
 #include "worker/utility_hook.h"
@@ -133,22 +133,26 @@ template_of(CreatedbStmt *statement)
 	return own_database(defGetString(option));
 }
 
+static bool
+may_change_extension(void)
+{
+	Oid extension = df_extension_oid();
+
+	return OidIsValid(extension) && object_ownercheck(ExtensionRelationId, extension, GetUserId());
+}
+
 /* DROP EXTENSION dataflows, or DROP SCHEMA dataflows CASCADE, by a role that may */
 static bool
 drops_us(DropStmt *statement)
 {
 	ListCell *cell;
-	Oid extension;
 
 	if (statement->removeType != OBJECT_EXTENSION && statement->removeType != OBJECT_SCHEMA)
 		return false;
 	foreach (cell, statement->objects)
 	{
-		if (strcmp(strVal(lfirst(cell)), "dataflows") != 0)
-			continue;
-		extension = get_extension_oid("dataflows", true);
-		return OidIsValid(extension) &&
-			object_ownercheck(ExtensionRelationId, extension, GetUserId());
+		if (strcmp(strVal(lfirst(cell)), "dataflows") == 0)
+			return may_change_extension();
 	}
 	return false;
 }
@@ -157,12 +161,7 @@ drops_us(DropStmt *statement)
 static bool
 updates_us(AlterExtensionStmt *statement)
 {
-	Oid extension;
-
-	if (strcmp(statement->extname, "dataflows") != 0)
-		return false;
-	extension = get_extension_oid("dataflows", true);
-	return OidIsValid(extension) && object_ownercheck(ExtensionRelationId, extension, GetUserId());
+	return strcmp(statement->extname, "dataflows") == 0 && may_change_extension();
 }
 
 /* the database whose processes must end before the command; else InvalidOid */
@@ -215,7 +214,7 @@ static void
 after_prepared(void)
 {
 	df_wake_everybody();
-	if (!df_slot_has_coordinator(MyDatabaseId) && OidIsValid(get_extension_oid("dataflows", true)))
+	if (!df_slot_has_coordinator(MyDatabaseId) && OidIsValid(df_extension_oid()))
 		df_wake_launcher();
 }
 
