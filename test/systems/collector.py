@@ -4,7 +4,7 @@
 collector.py --port-file FILE [--with-stdin]
 
 GET /_spans returns them as a list, each with its resource's attributes; POST /_mode with
-{"status": 503} or {"delay": 5} (seconds) makes it answer so, {} takes that back.
+{"status": 503} or {"delay": 5} (seconds) makes it respond so, {} takes that back.
 """
 import argparse
 import http.server
@@ -29,7 +29,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *args):
         pass
 
-    def answer(self, status, document):
+    def respond(self, status, document):
         body = json.dumps(document).encode()
         self.send_response(status)
         self.send_header('Content-Type', 'application/json')
@@ -39,19 +39,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         with lock:
-            self.answer(200, spans)
+            self.respond(200, spans)
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get('Content-Length', 0)))
         if self.path == '/_mode':
             mode.clear()
             mode.update(json.loads(body))
-            return self.answer(200, {})
+            return self.respond(200, {})
         time.sleep(mode.get('delay', 0))
         if mode.get('status'):
-            return self.answer(mode['status'], {})
+            return self.respond(mode['status'], {})
         if self.path != '/v1/traces' or self.headers.get('Content-Type') != 'application/json':
-            return self.answer(404, {})
+            return self.respond(404, {})
         document = json.loads(body)
         with lock:
             for resource in document['resourceSpans']:
@@ -59,7 +59,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     for span in scope['spans']:
                         spans.append(dict(span, attributes=attributes(span),
                                           resource=attributes(resource['resource'])))
-        self.answer(200, {'partialSuccess': {}})
+        self.respond(200, {'partialSuccess': {}})
 
 
 parser = argparse.ArgumentParser()

@@ -39,7 +39,7 @@ LOG_KEPT = 20000
 
 
 class Refusal(Exception):
-    """An answer that is not a success."""
+    """A response that is not a success."""
 
     def __init__(self, status, message):
         super().__init__(message)
@@ -147,8 +147,8 @@ class Request:
             return None
         address = data.get("email") or data.get("to") or self.query.get("email")
         if address is None:
-            record = self.system.records.get(self.path.rpartition("/")[2])
-            address = record["email"] if record else None
+            resource = self.system.resources.get(self.path.rpartition("/")[2])
+            address = resource["email"] if resource else None
         return address if isinstance(address, str) else None
 
 
@@ -187,10 +187,10 @@ class Tokens:
         token = "token/%d-%032x" % (len(self.issued) + 1, self.rng.getrandbits(128))
         self.issued[token] = {"at": time.time(), "uses": 0, "revoked": False,
                               "life": self.config["expires_in"], "late": 0}
-        answer = {"access_token": token, "token_type": self.config["token_type"]}
+        response = {"access_token": token, "token_type": self.config["token_type"]}
         if self.config["say_expires"]:
-            answer["expires_in"] = self.config["expires_in"]
-        return 200, answer
+            response["expires_in"] = self.config["expires_in"]
+        return 200, response
 
     def accepts(self, request):
         kind, _, token = request.headers.get("authorization", "").partition(" ")
@@ -229,7 +229,7 @@ class System:
         self.config = {"idempotency": True, "unique_email": self.name == "identity",
                        "idempotency_header": "Idempotency-Key", "bearer": None, "oauth": False,
                        "latency_ms": 0}
-        self.records = {}
+        self.resources = {}
         self.live_email = {}
         self.keys = {}
         self.faults = []
@@ -241,7 +241,7 @@ class System:
     # -- the books -----------------------------------------------------------
 
     def enter(self, op, **what):
-        """One line in the ledger, before the answer leaves."""
+        """One line in the ledger, before the response leaves."""
         line = dict(what, system=self.name, op=op, at=time.time())
         self.apply(line)
         self.world.write(line)
@@ -249,24 +249,24 @@ class System:
 
     def apply(self, line):
         if line["op"] == "create":
-            record = {"id": line["id"], "email": line["email"], "data": line["data"],
-                      "key": line.get("key"),
-                      "created_at": line["at"], "deleted_at": None}
-            self.records[record["id"]] = record
-            self.live_email.setdefault(record["email"], []).append(record["id"])
+            resource = {"id": line["id"], "email": line["email"], "data": line["data"],
+                        "key": line.get("key"),
+                        "created_at": line["at"], "deleted_at": None}
+            self.resources[resource["id"]] = resource
+            self.live_email.setdefault(resource["email"], []).append(resource["id"])
         elif line["op"] == "delete":
-            record = self.records[line["id"]]
-            record["deleted_at"] = line["at"]
-            self.live_email[record["email"]].remove(record["id"])
+            resource = self.resources[line["id"]]
+            resource["deleted_at"] = line["at"]
+            self.live_email[resource["email"]].remove(resource["id"])
         elif line["op"] == "update":
-            self.records[line["id"]]["data"].update(line["data"])
+            self.resources[line["id"]]["data"].update(line["data"])
         elif line["op"] == "key":
             self.keys[line["key"]] = (line["digest"], line["status"], line["answer"])
         elif line["op"] == "reset":
             self.reset()
 
     def live(self):
-        return [r for r in self.records.values() if r["deleted_at"] is None]
+        return [r for r in self.resources.values() if r["deleted_at"] is None]
 
     # -- what the service does -------------------------------------------------
 
@@ -285,7 +285,7 @@ class System:
                          "fault": fault.kind if fault else None, "bytes": len(request.raw)})
 
     def perform(self, request):
-        """The effect and its answer; the idempotency key is looked at first."""
+        """The effect and its response; the idempotency key is looked at first."""
         key = request.key()
         if request.path == "/token" and request.method == "POST":
             return self.world.tokens.issue(request)
@@ -299,15 +299,15 @@ class System:
         digest = hashlib.sha256(b"%s %s\n%s" % (request.method.encode(), request.target.encode(),
                                                 request.raw)).hexdigest()
         if key in self.keys:
-            before, status, answer = self.keys[key]
+            before, status, response = self.keys[key]
             if before != digest:
                 return 422, {"error": "this idempotency key was used for another request"}
             self.replays += 1
-            return status, answer
-        status, answer = self.act(request)
+            return status, response
+        status, response = self.act(request)
         if status < 500:
-            self.enter("key", key=key, digest=digest, status=status, answer=answer)
-        return status, answer
+            self.enter("key", key=key, digest=digest, status=status, answer=response)
+        return status, response
 
     def act(self, request):
         parts = [unquote(p) for p in request.path.split("/")[1:]]
@@ -332,9 +332,9 @@ class System:
         if not isinstance(email, str) or not email:
             return 422, {"error": "an address is missing"}
         if self.config["unique_email"] and self.live_email.get(email):
-            return 409, {"error": "there is a record of %s already" % email,
+            return 409, {"error": "there is a resource of %s already" % email,
                          "id": self.live_email[email][0]}
-        number = len(self.records) + 1
+        number = len(self.resources) + 1
         ident = "%s_%06d%04x" % (PREFIX[self.name], number, self.world.rng.getrandbits(16))
         self.enter("create", id=ident, email=email, data=data, key=request.key())
         return 201, dict(data, id=ident)
@@ -346,7 +346,7 @@ class System:
 
     def candidates(self, query):
         if "email" in query:
-            pool = [self.records[i] for i in self.live_email.get(query["email"], [])]
+            pool = [self.resources[i] for i in self.live_email.get(query["email"], [])]
         else:
             pool = self.live()
         for name, value in query.items():
@@ -363,17 +363,17 @@ class System:
         return (200, {"deleted": found}) if found else (404, {"error": "nothing matches"})
 
     def one(self, request, ident):
-        record = self.records.get(ident)
-        if record is None or record["deleted_at"] is not None:
-            return 404, {"error": "no such record: %s" % ident}
+        resource = self.resources.get(ident)
+        if resource is None or resource["deleted_at"] is not None:
+            return 404, {"error": "no such resource: %s" % ident}
         if request.method in ("GET", "HEAD"):
-            return 200, dict(record["data"], id=ident)
+            return 200, dict(resource["data"], id=ident)
         if request.method == "DELETE":
             self.enter("delete", id=ident)
             return 200, {"id": ident, "deleted": True}
         if request.method in ("PATCH", "PUT"):
             self.enter("update", id=ident, data=request.data())
-            return 200, dict(record["data"], id=ident)
+            return 200, dict(resource["data"], id=ident)
         return 405, {"error": "not here"}
 
     # -- administration ----------------------------------------------------------
@@ -412,16 +412,16 @@ class System:
         return 200, [f.show() for f in self.faults]
 
     def summary(self):
-        """{address: [records ever, live ones]}"""
+        """{address: [resources ever, live ones]}"""
         out = {}
-        for record in self.records.values():
-            pair = out.setdefault(record["email"], [0, 0])
+        for resource in self.resources.values():
+            pair = out.setdefault(resource["email"], [0, 0])
             pair[0] += 1
-            pair[1] += record["deleted_at"] is None
+            pair[1] += resource["deleted_at"] is None
         return out
 
     def books(self):
-        return {"system": self.name, "records": list(self.records.values()),
+        return {"system": self.name, "records": list(self.resources.values()),
                 "live": len(self.live()),
                 "requests": self.counts, "total": sum(self.counts.values()),
                 "replays": self.replays,
@@ -541,14 +541,14 @@ class Connection(asyncio.Protocol):
         return Request(self.system, method, target, headers, body)
 
     def give_up(self, status):
-        self.answer(status, {"error": REASONS[status]})
+        self.respond(status, {"error": REASONS[status]})
         self.transport.close()
 
     def handle(self, request):
         try:
             self.dispatch(request)
         except Refusal as refusal:
-            self.answer(refusal.status, refusal.body)
+            self.respond(refusal.status, refusal.body)
 
     def dispatch(self, request):
         system, path = request.system, request.path
@@ -560,23 +560,23 @@ class Connection(asyncio.Protocol):
                 raise Refusal(404, "no such system: %s" % name)
         if path.startswith("/_"):
             data = json.loads(request.raw) if request.raw else {}
-            self.answer(*system.admin(request.method, path, data, request.query))
+            self.respond(*system.admin(request.method, path, data, request.query))
             return
         if request.system is None:
             raise Refusal(404, "the control port takes commands only")
         self.serve(system, request)
 
     def serve(self, system, request):
-        # this one and those that have no answer yet
+        # this one and those that have no response yet
         together = 1 + sum(c.busy for c in self.world.connections[system.name])
         fault = next((f for f in system.faults if f.applies(request, self.world.rng)), None)
         if fault is None:
             status, body = system.perform(request)
             system.note(request, status, None, together)
             if system.config["latency_ms"]:
-                self.later(system.config["latency_ms"], lambda: self.answer(status, body))
+                self.later(system.config["latency_ms"], lambda: self.respond(status, body))
             else:
-                self.answer(status, body, head=request.method == "HEAD")
+                self.respond(status, body, head=request.method == "HEAD")
             return
         if fault.kind == "late":
             asyncio.get_running_loop().call_later(fault.spec.get("ms", 500) / 1000.0,
@@ -586,9 +586,9 @@ class Connection(asyncio.Protocol):
         self.echoed = request.headers
         getattr(self, "fault_" + fault.kind)(fault.spec, status, body)
 
-    # -- answers out ------------------------------------------------------------
+    # -- responses out ----------------------------------------------------------
 
-    def answer(self, status, body, extra="", head=False):
+    def respond(self, status, body, extra="", head=False):
         payload = b"" if status == 204 else json.dumps(body, separators=(",", ":")).encode()
         self.send(status, payload, extra, head=head)
 
@@ -598,7 +598,7 @@ class Connection(asyncio.Protocol):
         self.transport.write(text.encode() + (b"" if head else payload))
 
     def later(self, ms, action):
-        """No other request of this connection before the answer to this one."""
+        """No other request of this connection before the response to this one."""
         self.busy = True
         asyncio.get_running_loop().call_later(ms / 1000.0, self.resume, action)
 
@@ -612,17 +612,17 @@ class Connection(asyncio.Protocol):
         extra = ""
         if "retry_after" in spec:
             extra = "Retry-After: %s\r\n" % spec["retry_after"]
-        answer = spec.get("body", {"error": "as you wished"})
-        self.answer(int(spec.get("status", 503)), answer, extra)
+        response = spec.get("body", {"error": "as you wished"})
+        self.respond(int(spec.get("status", 503)), response, extra)
 
     def fault_echo(self, spec, status, body):
         """What some systems do: send back what they were sent."""
-        self.answer(int(spec.get("status", 422)), {"error": "look what you sent",
-                                                   "headers": self.echoed},
-                    "X-Echo: %s\r\n" % self.echoed.get("authorization", "none"))
+        self.respond(int(spec.get("status", 422)), {"error": "look what you sent",
+                                                    "headers": self.echoed},
+                     "X-Echo: %s\r\n" % self.echoed.get("authorization", "none"))
 
     def fault_latency(self, spec, status, body):
-        self.later(spec.get("ms", 100), lambda: self.answer(status, body))
+        self.later(spec.get("ms", 100), lambda: self.respond(status, body))
 
     def fault_hang(self, spec, status, body):
         self.busy = True
@@ -680,7 +680,7 @@ class Connection(asyncio.Protocol):
 
     def fault_redirect(self, spec, status, body):
         where = spec.get("location", "http://169.254.169.254/latest/meta-data/")
-        self.answer(int(spec.get("status", 302)), {}, "Location: %s\r\n" % where)
+        self.respond(int(spec.get("status", 302)), {}, "Location: %s\r\n" % where)
 
 
 def announce(args, world):

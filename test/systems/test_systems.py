@@ -26,15 +26,15 @@ class Client:
         data = body if body is None or isinstance(body, (str, bytes)) else json.dumps(body)
         try:
             self.connection.request(method, path, data, headers or {})
-            answer = self.connection.getresponse()
-            text = answer.read()
+            response = self.connection.getresponse()
+            text = response.read()
         except Exception:
             self.close()
             raise
-        self.last = answer
+        self.last = response
         if raw:
-            return answer.status, text
-        return answer.status, json.loads(text) if text else None
+            return response.status, text
+        return response.status, json.loads(text) if text else None
 
     def close(self):
         if self.connection is not None:
@@ -151,7 +151,7 @@ class SystemsTest(unittest.TestCase):
             self.email("POST", "/send", {"to": "a@x"})
         self.assertEqual(self.email("GET", "/_books")[1]["live"], 1)
 
-    def test_lost_answer_is_replayed(self):
+    def test_lost_response_is_replayed(self):
         self.email("POST", "/_faults", {"fault": "lost", "times": 1})
         key = {"Idempotency-Key": "k"}
         with self.assertRaises((ConnectionError, http.client.HTTPException)):
@@ -159,7 +159,7 @@ class SystemsTest(unittest.TestCase):
         self.assertEqual(self.email("POST", "/send", {"to": "a@x"}, key)[0], 201)
         self.assertEqual(self.email("GET", "/_books")[1]["live"], 1)
 
-    def test_broken_answers(self):
+    def test_broken_responses(self):
         self.crm("POST", "/_faults", {"fault": "truncated", "times": 1})
         with self.assertRaises((ConnectionError, http.client.HTTPException)):
             self.crm("POST", "/contacts", {"email": "a@x"})
@@ -179,7 +179,7 @@ class SystemsTest(unittest.TestCase):
             self.crm("POST", "/_faults", {"fault": fault, "times": 1})
             self.assertIn(text, self.crm("POST", "/contacts", {"email": "a@x"}, raw=True)[1])
 
-    def test_slow_answers(self):
+    def test_slow_responses(self):
         self.crm("POST", "/_faults", {"fault": "hang", "times": 1})
         slow = Client(self.urls["crm"])
         with self.assertRaises(OSError):

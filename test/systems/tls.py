@@ -13,8 +13,8 @@ name      a certificate for another host
 expired   one that was good until yesterday
 stranger  one of another authority
 old       speaks TLS 1.1 and less
-loses     the first answer is never passed on, and the connection closed
-abrupt    closes without TLS's own end, after the answer
+loses     the first response is never passed on, and the connection closed
+abrupt    closes without TLS's own end, after the response
 """
 import argparse
 import asyncio

@@ -83,7 +83,7 @@ sub DESTROY
 sub _call
 {
 	my ($self, $method, $path, $data) = @_;
-	my $answer = $self->{http}->request(
+	my $response = $self->{http}->request(
 		$method,
 		"http://127.0.0.1:$self->{port}$path",
 		$method eq 'POST'
@@ -92,10 +92,10 @@ sub _call
 			headers => { 'content-type' => 'application/json' }
 			}
 		: {});
-	my $said = eval { decode_json($answer->{content}) };
+	my $said = eval { decode_json($response->{content}) };
 
-	die "$method $path: $answer->{status} " . substr($answer->{content}, 0, 500)
-		if !$answer->{success};
+	die "$method $path: $response->{status} " . substr($response->{content}, 0, 500)
+		if !$response->{success};
 	return $said->{value};
 }
 

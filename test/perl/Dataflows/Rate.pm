@@ -10,7 +10,7 @@ use List::Util qw(max);
 
 our @EXPORT = qw(most_together rate_of);
 
-# The most of these requests that a system had without an answer at a time.
+# The most of these requests that a system had without a response at a time.
 sub most_together
 {
 	my (@requests) = @_;

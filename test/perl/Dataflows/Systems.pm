@@ -51,13 +51,13 @@ sub command
 {
 	my ($self, $name, $method, $path, $data) = @_;
 	my %options = defined $data ? (content => encode_json($data)) : ();
-	my $answer = $self->{http}->request($method, "$self->{urls}{control}/$name/$path", \%options);
+	my $response = $self->{http}->request($method, "$self->{urls}{control}/$name/$path", \%options);
 
-	die "$name $path: $answer->{status} $answer->{content}" unless $answer->{success};
-	return decode_json($answer->{content});
+	die "$name $path: $response->{status} $response->{content}" unless $response->{success};
+	return decode_json($response->{content});
 }
 
-# every record ever, and counts of requests
+# every resource ever, and counts of requests
 sub books { my ($self, $name) = @_; return $self->command($name, 'GET', '_books'); }
 
 # {address => [ever, live]}
@@ -105,7 +105,7 @@ sub reset
 	return;
 }
 
-# "identity/billing/crm/email" numbers of live records of an address
+# "identity/billing/crm/email" numbers of live resources of an address
 sub live
 {
 	my ($self, $email) = @_;
@@ -113,7 +113,7 @@ sub live
 	return join('/', map { ($self->summary($_)->{$email} // [ 0, 0 ])->[1] } names());
 }
 
-# the same, of records ever made
+# the same, of resources ever made
 sub ever
 {
 	my ($self, $email) = @_;

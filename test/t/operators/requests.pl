@@ -119,7 +119,7 @@ my $again = app("SELECT dataflows.restart('$mend')");
 ok(state_is($again, 'completed'), 'restart() begins another');
 is(sql("SELECT restarted_from FROM dataflows.runs WHERE run = '$again'"),
 	$mend, 'linked to the old one');
-is($systems->live('mend@example.com'), '0/0/1/0', 'with a record of its own');
+is($systems->live('mend@example.com'), '0/0/1/0', 'with a resource of its own');
 
 # ---- pause and resume, of a workflow and of all --------------------------------------------------
 
