@@ -87,7 +87,7 @@ static const IntSetting int_settings[] = {
 	 "How long a client may take to send a request, and a connection may be idle.", NULL,
 	 &df_ingress_timeout, 1, 3600, PGC_SIGHUP, GUC_UNIT_S},
 	/* SUSET: read by workers and by sessions that pass inputs and payloads */
-	{"dataflows.max_body", "Largest input, payload, request or answer.",
+	{"dataflows.max_body", "Largest input, payload, request or response.",
 	 "A system may have a smaller limit as its option max_body.", &df_max_body, 1024,
 	 256 * 1024 * 1024, PGC_SUSET, GUC_UNIT_BYTE},
 	/* SIGHUP: a limit on sockets, read by workers */

@@ -49,7 +49,8 @@ COMMENT ON FUNCTION dataflows.restart(uuid) IS
 'Starts a new run of the newest version with the input of one that has ended, and its key if '
 'that is free; returns the new run''s id.
 For who may start the workflow and see what the run was started with. Errors: DF005 (unknown '
-'run or workflow), 55000 (the run has not ended), 42501 (a missing right), DF006 (too large).';
+'run or workflow), 55000 (the run has not ended, or was forgotten), 42501 (a missing right), '
+'DF006 (too large).';
 
 CREATE FUNCTION dataflows.start_on_insert() RETURNS trigger
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_start_on_insert';

@@ -30,7 +30,8 @@ COMMENT ON FUNCTION dataflows.cancel(uuid, text) IS
 'Asks that a run, stuck or not, be undone and end as cancelled. Returns false if it has ended or '
 'is rolling back already.
 reason: recorded with who and when; default none. Rights: as for signal(). Errors: DF005 '
-'(unknown run), 42501 (a missing right), 25006 (read-only transaction).';
+'(unknown run), DF006 (the reason is too long), 42501 (a missing right), 25006 (read-only '
+'transaction).';
 
 CREATE FUNCTION dataflows.retry(run uuid, note text DEFAULT NULL) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_retry';
@@ -38,7 +39,8 @@ COMMENT ON FUNCTION dataflows.retry(uuid, text) IS
 'Lets a stuck run go on where it is; its retries are counted from the beginning. Returns false '
 'if it is not stuck.
 note: why; recorded with who and when; default none. For members of the workflow''s owner. '
-'Errors: DF005 (unknown run), 42501 (a missing right), 25006 (read-only transaction).';
+'Errors: DF005 (unknown run), DF006 (the note is too long), 42501 (a missing right), 25006 '
+'(read-only transaction).';
 
 CREATE FUNCTION dataflows.resolve(run uuid, step text, outcome text, note text,
 	output jsonb DEFAULT NULL) RETURNS boolean
@@ -50,14 +52,16 @@ outcome: done (it was carried out; output is what it returned), not_done (it was
 '(go on without it) or undone (what it did was undone by hand). note: how you know; recorded '
 'with who and when. output: default none.
 For members of the workflow''s owner. Errors: DF005 (unknown run or step), 22023 (no such '
-'outcome, no note), 42501 (a missing right), 25006 (read-only transaction).';
+'outcome, no note), DF006 (note or output too large), 42501 (a missing right), 25006 (read-only '
+'transaction).';
 
 CREATE FUNCTION dataflows.undo(run uuid, note text) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_undo';
 COMMENT ON FUNCTION dataflows.undo(uuid, text) IS
 'Asks that a completed run be undone, newest step first. Returns false if it is not completed.
 note: why; recorded with who and when. For members of the workflow''s owner. Errors: DF005 '
-'(unknown run), 22023 (no note), 42501 (a missing right), 25006 (read-only transaction).';
+'(unknown run), 22023 (no note), DF006 (the note is too long), 55000 (the run was forgotten), '
+'42501 (a missing right), 25006 (read-only transaction).';
 
 CREATE FUNCTION dataflows.abandon(run uuid, note text) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_abandon';
@@ -67,7 +71,8 @@ COMMENT ON FUNCTION dataflows.abandon(uuid, text) IS
 'run, and in any state while its workflow or the database is paused or held: for runs that were '
 'completed after a restored backup was made. Returns false for any other.
 note: why; recorded with who and when. For members of the workflow''s owner. Errors: DF005 '
-'(unknown run), 22023 (no note), 42501 (a missing right), 25006 (read-only transaction).';
+'(unknown run), 22023 (no note), DF006 (the note is too long), 42501 (a missing right), 25006 '
+'(read-only transaction).';
 
 CREATE FUNCTION dataflows.pause(workflow text DEFAULT NULL, note text DEFAULT NULL) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_pause';
@@ -77,7 +82,7 @@ COMMENT ON FUNCTION dataflows.pause(text, text) IS
 'held already.
 workflow: for members of its owner; default the whole database, for members of the extension''s '
 'owner. note: why; recorded with who and when; default none. Errors: DF005 (unknown workflow), '
-'42501 (a missing right).';
+'DF006 (the note is too long), 42501 (a missing right), 25006 (read-only transaction).';
 
 CREATE FUNCTION dataflows.resume(workflow text DEFAULT NULL, note text DEFAULT NULL) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_resume';
@@ -104,6 +109,6 @@ CREATE FUNCTION dataflows.status(OUT process text, OUT database text, OUT owner 
 COMMENT ON FUNCTION dataflows.status() IS
 	'Says whether the engine runs in this database, and if not, why: a row per process and '
 	'owner, with what it waits for. The first row is the engine as a whole: running, not loaded, '
-	'standby, not running, idle, outdated, held, paused, aside or degraded (it runs, but a part '
-	'of it fails again and again: see the reason). An owner without a worker has a row that says '
-	'why.';
+	'standby, not running, idle, outdated, held, paused, aside, crowded (processes take turns) '
+	'or degraded (it runs, but a part of it fails again and again: see the reason). An owner '
+	'without a worker has a row that says why.';

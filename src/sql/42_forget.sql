@@ -8,5 +8,6 @@ COMMENT ON FUNCTION dataflows.forget(text, text) IS
 The runs, names of steps and events, states, times and statuses stay; in the place of the key '
 'stands a digest of it; runs.error says who forgot it and when. It cannot be undone, nor can '
 'such a run be undone or restarted. The systems that were called are not told.
-For members of the workflow''s owner. Errors: 55006 (a run of the key has not ended), DF005 '
-'(unknown workflow), 42501 (a missing right), 25006 (read-only transaction).';
+For members of the workflow''s owner. Errors: 55006 (a run of the key has not ended, or '
+'an operator request for it is not read yet), DF005 (unknown workflow), 42501 (a missing right), '
+'25006 (read-only transaction).';

@@ -83,8 +83,8 @@ path: begins with "/"; up to 200 letters, digits and - . _ ~ /. starts or signal
 'body. handler: a function (headers jsonb, body jsonb) RETURNS jsonb, run read-only as the '
 'caller; NULL ignores the delivery, an object may have key, event, input and ignored.
 For members of the workflow''s owner. Errors: DF005 (unknown workflow), 42710 (the path is '
-'taken), 22023 (a bad argument), 42883 (no such handler), 42501 (a missing right), 25006 '
-'(read-only transaction).';
+'taken), 42704 (no such secret), 22023 (a bad argument), 42883, 42P13 (no such handler, or the '
+'function cannot be one), 42501 (a missing right), 25006 (read-only transaction).';
 
 CREATE FUNCTION dataflows.drop_webhook(path text) RETURNS void
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_drop_webhook';
