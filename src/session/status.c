@@ -513,7 +513,7 @@ missing_coordinator_row(Known *known)
 	if (known->standby || known->launcher_pid == 0 || known->held)
 		row->reason = known->why_not;
 	else if (has_slot(known, DF_SLOT_CHECK, InvalidOid))
-		row->waits_for = "the launcher's look at this database";
+		row->waits_for = "the launcher's check of this database";
 	else
 		row->reason =
 			"the launcher has not found the extension in this database: see the server log";
