@@ -3,7 +3,7 @@
  *	  What a body may ask about its run: response(), wait_all(), run_id() and others.
  *
  * Runs inside a body, in its read-only subtransaction, as the workflow's owner.
- * None of these is a step: they look at what is recorded, and may have to wait for it.
+ * None of these is a step: they read what is recorded, and may have to wait for it.
  */
 #include "postgres.h"
 

@@ -1,6 +1,6 @@
 /*
  * engine/body_error.c
- *	  What an error that the body raised makes of the run.
+ *	  What an error of the body means for its run.
  *
  * Runs in a worker, in its recording transaction, on structs in memory, after the
  * body's subtransaction has been rolled back.  flow/classify.c decides.  Never fail

@@ -4,8 +4,8 @@
  *
  * Runs in a worker or a sql worker, in its recording transaction.  A child is an
  * ordinary run.  Parent and child tell each other what happened by inbox rows,
- * each written in the same transaction as the change that it tells: none is lost
- * or told twice, whichever worker holds the other run.  Must never write a run or
+ * each written in the transaction of the change that it reports: none is lost or
+ * reported twice, whichever worker holds the other run.  Must never write a run or
  * a step of another run.
  *
  * step->row.answer says which run the call waits for: NULL = the child has not been
@@ -278,7 +278,7 @@ poll_attached(DfRun *run, DfStep *step)
 		child_ended(run, step, look.state, look.result, look.error);
 }
 
-/* a child that is not started yet, or an attached run, is due to be looked at */
+/* a child that is not started yet, or an attached run, is due to be checked */
 void
 df_child_settle(DfRun *run, DfStep *step, TimestampTz now)
 {
@@ -393,7 +393,7 @@ attach(DfNewChild *child)
 		fail_in_circle(child->run, child->step);
 }
 
-/* may be done twice: what is recorded alone after its batch failed is started anew */
+/* may be done twice: what is recorded alone after its batch failed is started again */
 static void
 settle_start(DfNewChild *child)
 {

@@ -1,6 +1,6 @@
 /*
  * engine/entry.c
- *	  One entry into the body, or into on_failure, and what it makes of the run.
+ *	  One entry into the body, or into on_failure, and what it means for the run.
  *
  * Runs in a worker, in its recording transaction and the owner's role.  body.c runs
  * the body; this file says what follows when it returned, continued, raised or could

@@ -8,7 +8,7 @@
  *
  * The same arguments give the same bytes, always: a mail that is sent again is
  * the same mail.  Nothing here lets a value end its line: what is not printable
- * ASCII leaves as an encoded word or an encoded body.
+ * ASCII is written as an encoded word or an encoded body.
  */
 #include "postgres.h"
 

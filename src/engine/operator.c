@@ -75,7 +75,7 @@ renew_step(DfRun *run, DfStep *step)
 		df_step_render_anew(step);
 	if (df_step_ops(step)->renewed != NULL)
 		df_step_ops(step)->renewed(step);
-	/* nothing of it was carried out: it begins anew, with its whole budget */
+	/* nothing of it was carried out: it begins again, with its whole budget */
 	step->row.attempts = 0;
 	step->rerendered = true;
 	if (!renewal.evidence.ask_probe)

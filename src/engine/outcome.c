@@ -1,11 +1,11 @@
 /*
  * engine/outcome.c
- *	  What a response does to the step that asked.
+ *	  What a response does to the step that sent the request.
  *
- * Runs in a worker, in its recording transaction, on structs in memory.  What is to
- * become of the step is decided in flow/doubt.c; here the decision is applied: the
- * step's new state, its output, its undo, what users see of it, the failed attempt.
- * Nothing here decides or sends, and no response, however broken, raises.
+ * Runs in a worker, in its recording transaction, on structs in memory.
+ * flow/doubt.c decides what becomes of the step; here the decision is applied: the
+ * step's new state, its output, its undo, what users see of it, the failed
+ * attempt.  Nothing here decides or sends, and no response, however broken, raises.
  */
 #include "postgres.h"
 
@@ -31,7 +31,7 @@
 
 /* ---- what becomes of the step --------------------------------------------- */
 
-/* as if the request had not left, which phase it is in is found anew */
+/* as if the request had not been sent: its phase is determined again */
 void
 df_step_unsend(DfRun *run, DfStep *step)
 {

@@ -3,9 +3,9 @@
  *	  The requests of a step: its effect, its probe and its undo; which is due, and
  *	  how it is rendered.
  *
- * Runs in a worker, in the transaction that commits the intent, before any byte
- * leaves.  Shared by the kinds of steps that call a system.  The effect is sent
- * with the bytes that were fixed with its intent.  Must never send.
+ * Runs in a worker, in the transaction that commits the intent, before any byte is
+ * sent.  Shared by the kinds of steps that call a system.  The effect is sent with
+ * the bytes that were fixed with its intent.  Must never send.
  */
 #include "postgres.h"
 

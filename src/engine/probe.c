@@ -4,10 +4,10 @@
  *
  * Runs in a worker, in its recording transaction, on structs in memory.  What
  * a response means is decided in flow/doubt.c; here the resources in it are
- * counted and the decision is applied.  A probe adopts only one single match
- * that is provably ours: its template names {run} or {idempotency_key}, or the
- * same probe found nothing before the first send.  What was there before is
- * never adopted and never undone.
+ * counted and the decision is applied.  A probe takes over only a single match that
+ * is provably ours: its template names {run} or {idempotency_key}, or the same
+ * probe found nothing before the first send.  What existed before is never taken
+ * over and never undone.
  */
 #include "postgres.h"
 

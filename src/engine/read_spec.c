@@ -4,7 +4,7 @@
  *
  * Runs in workers and inside bodies, on structs in memory; pure but for memory.
  * Options were checked when the body called the step, so that nothing here
- * raises.  Nobody else looks into the options of a request, a mail or a query.
+ * raises.  No other file reads the options of a request, a mail or a query.
  */
 #include "postgres.h"
 

@@ -8,7 +8,7 @@
 #include "types/retry.h"
 #include "types/run.h"
 
-/* parsed when it is first asked for, and again if the step was rendered anew */
+/* parsed when it is first asked for, and again if the step was rendered again */
 extern const DfStepSpec *df_step_spec(DfRun *run, DfStep *step);
 
 /* the system's retry, with what the workflow and the step say instead */

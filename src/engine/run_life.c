@@ -1,6 +1,6 @@
 /*
  * engine/run_life.c
- *	  A run's life in this worker's memory: from the claim until it is let go of.
+ *	  A run's life in this worker's memory: from the claim until it leaves memory.
  *
  * Runs in workers and sql workers, at any point of a turn, after an error too, on
  * structs in memory.  Never raise an error here: the callers may be cleaning up.

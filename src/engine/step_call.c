@@ -3,9 +3,9 @@
  *	  call(): a run of another workflow as a step.
  *
  * The SQL function runs inside a body, in its read-only subtransaction, as the
- * workflow's owner.  The id of the child run is made here and stands in the step's
+ * workflow's owner.  The id of the child run is made here and is in the step's
  * intent; the run itself is inserted when that is recorded (engine/child_run.c), so
- * that it is there exactly if the intent is.  The functions of the kind, at the
+ * that it exists if and only if the intent does.  The functions of the kind, at the
  * end, run in the worker.  Nothing here writes.
  */
 #include "postgres.h"

@@ -413,7 +413,7 @@ new_step(FunctionCallInfo fcinfo, int path_arg, DfRun *run, char *name, char *sy
 	return step;
 }
 
-/* the call must be the recorded one; a step that retry() renewed is rendered anew by it */
+/* the call must be the recorded one; a step that retry() renewed is rendered again by it */
 static void
 check_or_render(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step,
 				const char *system, const char *request)

@@ -66,7 +66,7 @@ typedef struct DfStepOps
 	/* retry() may have it carried out again */
 	bool renewable;
 
-	/* retry() begins it anew: forgets what the last time left.  NULL: nothing to forget */
+	/* retry() begins it again: forgets what the last time left.  NULL: nothing to forget */
 	void (*renewed)(DfStep *step);
 
 	/* ---- what a body is told --------------------------------------------- */
@@ -80,7 +80,7 @@ typedef struct DfStepOps
 
 extern const DfStepOps *df_step_ops(const DfStep *step);
 
-/* the body is to render the step anew: with a new request and a new key */
+/* the body is to render the step again: with a new request and a new key */
 extern void df_step_render_anew(DfStep *step);
 
 extern const DfStepOps df_http_ops;

@@ -4,8 +4,9 @@
  *
  * The SQL function runs inside a body, in its read-only subtransaction, as the
  * workflow's owner: it checks the message and notes it as an intent; the worker
- * commits that and only then sends.  What leaves and what came back runs in the
- * worker, in its recording transaction.  Credentials are not touched here.
+ * commits that and only then sends.  The request is made and the response is
+ * applied in the worker, in its recording transaction.  Credentials are not touched
+ * here.
  */
 #include "postgres.h"
 

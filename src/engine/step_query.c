@@ -5,8 +5,8 @@
  * The SQL function runs inside a body, in its read-only subtransaction, as the
  * workflow's owner, and only notes what is to be run.  The outcome is applied in a
  * sql worker, in the transaction in which the SQL ran, on structs in memory: what is
- * decided here is written and committed with the effects of the SQL, or neither is.
- * Nothing here runs SQL or writes.
+ * decided here commits together with the effects of the SQL.  Nothing here runs SQL
+ * or writes.
  */
 #include "postgres.h"
 

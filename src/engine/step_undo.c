@@ -3,7 +3,7 @@
  *	  on_rollback(): a step that is nothing but an undo.
  *
  * Runs inside a body, in its read-only subtransaction, as the workflow's owner.
- * Nothing here sends; the undo leaves when the run is rolled back.
+ * Nothing here sends; the undo is sent when the run is rolled back.
  */
 #include "postgres.h"
 

@@ -1,11 +1,11 @@
 /*
  * flow/classify.c
- *	  What an error out of a body, or out of a query step, means for its run.
+ *	  What an error of a body, or of a query step, means for its run.
  *
  * Called by a worker after the body's subtransaction was rolled back.  Pure: an
  * SQLSTATE and a message go in.  It must never call an error of the deployment
- * a failure of the run, for that would undo customers because of a typo; when
- * an SQLSTATE is not known to it, the body meant to raise it.
+ * a failure of the run, since that would undo customers because of a typo.  An
+ * SQLSTATE that it does not know counts as raised by the body on purpose.
  *
  * Our own suspension and our own body timeout are 57014 too; the caller knows
  * them by their flags and does not ask.

@@ -2,8 +2,9 @@
  * flow/doubt.c
  *	  The one place that decides what becomes of a step that may have been carried out.
  *
- * Called by a worker when something came of a step, or is about to be sent for it, in
- * no transaction.  Pure: the case and what came go in, a decision comes out.
+ * Called by a worker when there is news of a step (a response, a loss, a person's
+ * word), or a request is about to be sent for it, in no transaction.  Pure: the case
+ * and what came go in, a decision comes out.
  *
  * What holds of every decision here:
  *
@@ -13,8 +14,8 @@
  *   response under the same key, what a probe finds, a person's word.  A refusal, fresh
  *   credentials, a renewal and a restart prove nothing.
  * - A probe that finds nothing (may_resend) permits another attempt; it is no proof,
- *   for a system may carry out late.  So a conflict afterwards contradicts it.
- * - What was there before the first attempt is never adopted, "not there" is not
+ *   for a system may carry a request out late.  So a conflict afterwards contradicts it.
+ * - What existed before the first attempt is never taken over, "not there" is not
  *   believed before the system has settled, and what a 2xx once said was carried out is
  *   never sent again.
  */
@@ -572,7 +573,7 @@ existed(DfDecision *made)
 	made->evidence.ask_probe = false;
 }
 
-/* a person has settled it by hand while the probe was on the wire */
+/* a person has settled it by hand while the probe was in flight */
 static bool
 comes_too_late(const DfStep *step)
 {

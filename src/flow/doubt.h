@@ -122,7 +122,7 @@ extern DfDecision df_decide_departure(const DfDoubtCase *about, bool same_url,
 typedef struct DfRenewal
 {
 	bool stays_in_doubt; /* it goes on as it is: the same key, its age from the first attempt */
-	bool new_key; /* a definite no, and nothing done: the body renders it anew */
+	bool new_key; /* a definite no, and nothing done: the body renders it again */
 	DfEvidence evidence;
 } DfRenewal;
 

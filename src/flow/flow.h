@@ -50,7 +50,7 @@ extern bool df_run_is_terminal(DfRunState state);
 extern bool df_run_holds_key(DfRunState state); /* all but rolled_back, cancelled, abandoned */
 extern bool df_step_is_ended(DfStepState state); /* done, failed, in_doubt */
 
-/* ---- message_kind.c: what stands in the inbox ----------------------------- */
+/* ---- message_kind.c: what can be in the inbox ----------------------------- */
 
 extern const char *df_message_kind_name(DfMessageKind kind);
 extern DfMessageKind df_message_kind_of(const char *name); /* DF_MESSAGE_NONE = no such name */

@@ -1,6 +1,6 @@
 /*
  * flow/message_kind.c
- *	  The names of what can stand in the inbox.
+ *	  The names of what can be in the inbox.
  *
  * Any process, pure: no memory, no errors.  The names are those of the column
  * dataflows.inbox.kind.  SQL text in src/store and src/sql spells them out; C

@@ -5,7 +5,7 @@
  * Called by a worker after a failed attempt, in no transaction.  Pure: now and
  * the random number are arguments, so that a test can ask for any of them.  It
  * must never overflow, whatever policy a user wrote and however many attempts
- * there were, and must never answer with a time before now.
+ * there were, and must never return a time before now.
  */
 #include "postgres.h"
 

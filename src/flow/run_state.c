@@ -2,15 +2,14 @@
  * flow/run_state.c
  *	  The state machine of a run, and the names of its states.
  *
- * Called by whichever process has a run before it: workers when they change
- * one (engine/transition.c), sessions when they show one.  Pure: it needs no
- * transaction, no role and no memory, and it must never look at anything but
- * its arguments.
+ * Called by workers when they change a run (engine/transition.c), and by sessions
+ * when they show one.  Pure: it needs no transaction, no role and no memory, and it
+ * must never read anything but its arguments.
  *
  * The array is the machine: what is not listed cannot happen.  The view
  * state_machine prints it, a regression test pins it, docs/reference/states.md
  * draws it.  A run that parks while it is rolling back stays in that state:
- * parking is a matter of wake_at, not of the machine.
+ * whether a run is parked is seen in wake_at, not in its state.
  */
 #include "postgres.h"
 

@@ -4,13 +4,13 @@
  *
  * Called by workers when they change a step (engine/transition.c) and by
  * sessions when they show one.  Pure: it needs no transaction, no role and no
- * memory, and it must never look at anything but its arguments.
+ * memory, and it must never read anything but its arguments.
  *
- * "pending" promises that the step was certainly not carried out.  Whoever
- * cannot promise that any more, because one attempt of several was lost, goes
- * by "lose" to in_doubt and sends from there; only an answer, a probe or a
- * person leads out of doubt.  That is what keeps a step with a lost attempt in
- * the undo plan.
+ * "pending" promises that the step was certainly not carried out.  A step of which
+ * that is not certain any more, because one of its attempts was lost, goes to
+ * in_doubt by "lose" and is sent again from there; only a response, a probe or a
+ * person leads out of doubt.  So a step with a lost attempt stays in the undo
+ * order.
  */
 #include "postgres.h"
 

@@ -1,12 +1,12 @@
 /*
  * flow/undo.c
- *	  The undo plan: what is undone next, and whether anything is left.
+ *	  The undo order: what is undone next, and whether anything is left.
  *
- * Called by a worker whenever a run that is rolling back is looked at, in no
- * transaction.  Pure, and without memory: the plan is read anew from the
- * recorded states each time, so a rollback that was cut off at any point goes
- * on from there.  It must never name a step twice, nor an older one while a
- * newer one is not settled, nor pass over one silently.
+ * Called by a worker each time it advances a run that is rolling back, in no
+ * transaction.  Pure, and without memory: the order is computed from the recorded
+ * states each time, so a rollback that was cut off at any point goes on from
+ * there.  It must never name a step twice, nor an older one while a newer one is
+ * not settled, nor pass over one silently.
  */
 #include "postgres.h"
 
@@ -25,7 +25,7 @@ df_undo_candidate(const DfUndoItem *item)
 }
 
 /*
- * What is on the wire ends first: its outcome may be one more thing to undo.
+ * What is in flight ends first: its outcome may be one more thing to undo.
  * A step that waits and has an undo is a child run, which may still be doing
  * things; one that waits without an undo is an event or a sleep that nobody
  * needs any more.  A pending step was not carried out and never will be.

@@ -2,7 +2,7 @@
  * types/retry.h
  *	  How often and how long something is tried again.
  *
- * Whoever reads it from a workflow, a system or a step fills it; flow/retry.c
+ * The code that reads it from a workflow, a system or a step fills it; flow/retry.c
  * decides by it.
  */
 #ifndef DF_TYPES_RETRY_H

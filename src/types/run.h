@@ -45,10 +45,10 @@ typedef struct DfRunRow
 	TimestampTz wake_at; /* when it is looked at next; of a leased run, when it was claimed */
 	int64 lease; /* 0 = none; the worker's when it takes the run, 0 when it is released */
 	TimestampTz finished_at; /* engine/transition.c */
-	TimestampTz deadline; /* given anew by retry(); DF_NEVER = what the workflow says */
+	TimestampTz deadline; /* set again by retry(); DF_NEVER = what the workflow says */
 	int64 body_hash; /* of the function at the first entry, 0 = not entered yet */
 	char *waiting_for; /* when it is parked, in words */
-	Jsonb *input; /* anew in each round */
+	Jsonb *input; /* a new one in each round */
 	Jsonb *result; /* when it completes */
 	Jsonb *error; /* when it fails or is cancelled */
 	Jsonb *stuck; /* when it gets stuck */
@@ -94,7 +94,7 @@ typedef struct DfRunEngine
 	bool blocked_any; /* one of them will do */
 
 	TimestampTz fails_at; /* run_due.c: its deadline, DF_NEVER = none */
-	TimestampTz retained_until; /* park.c: it may be RETAINED till then, DF_NEVER = anew */
+	TimestampTz retained_until; /* park.c: it may be RETAINED till then, DF_NEVER = nothing decided yet */
 	int depth; /* callers above it, -1 = not known yet: step_call.c */
 
 	bool advance; /* whoever sees something happen to it: run_advance.c is to look at it */

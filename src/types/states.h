@@ -89,7 +89,7 @@ typedef enum DfStepEvent
 	DF_STEP_SUCCEED,
 	DF_STEP_FAIL,
 	DF_STEP_LOSE, /* bytes left, no answer: in doubt */
-	DF_STEP_RENEW /* retry(): a failed step is rendered anew */
+	DF_STEP_RENEW /* retry(): a failed step is rendered again */
 } DfStepEvent;
 #define DF_STEP_NEVENTS (DF_STEP_RENEW + 1)
 

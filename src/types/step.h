@@ -44,7 +44,7 @@ typedef struct DfStepRow
 
 	DfStepState state; /* engine/transition.c */
 	int attempts; /* transition.c counts them; as if it had not left: outcome.c */
-	int renewals; /* step_kind.c: how often it was rendered anew */
+	int renewals; /* step_kind.c: how often it was rendered again */
 	TimestampTz sent_at; /* transition.c */
 	TimestampTz wake_at; /* when it is looked at next; worker: when to try for a place again */
 	TimestampTz finished_at; /* when it has ended, DF_NEVER = it has not */
@@ -56,7 +56,7 @@ typedef struct DfStepRow
 	char *undo_body;
 	DfUndoState undo_state; /* engine/transition.c */
 	int undo_attempts; /* transition.c, outcome.c */
-	TimestampTz undo_since; /* when its undo was first sent, or begun anew by retry() */
+	TimestampTz undo_since; /* when its undo was first sent, or begun again by retry() */
 	Jsonb *undo_error;
 
 	DfEvidence evidence; /* step_evidence.c alone */
@@ -73,7 +73,7 @@ typedef struct DfStepEngine
 	TimestampTz sent_before; /* transition.c: sent_at before the attempt in flight left */
 	TimestampTz not_before; /* urgent, and got no place (dispatch.c): when to try for one again */
 
-	/* it is to be ...; set by the engine, and back by whoever does it */
+	/* it is to be ...; set by the engine, and reset by the code that does it */
 	bool to_send; /* worker/dispatch.c sends `phase` */
 	bool to_run_sql; /* a sql worker runs its SQL, or its undo */
 	bool to_insert_child; /* child_run.c inserts its child run, back in store/record.c */

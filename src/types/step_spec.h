@@ -25,7 +25,7 @@ typedef enum DfDoubtPolicy
 
 typedef struct DfStepSpec
 {
-	/* what it was parsed from: retry() may have the step rendered anew */
+	/* what it was parsed from: retry() may have the step rendered again */
 	const char *from_request;
 	const Jsonb *from_options;
 
