@@ -5,10 +5,10 @@
  *
  * Runs in workers, sql workers and coordinators, in the transaction that writes
  * that a run is stuck and as the extension's owner: both are committed, or
- * neither is.  It runs in a subtransaction: whatever is wrong with the alert costs
- * a line in the log, never the record.  The administrator has named the
- * workflow, so no role's right to start it is checked.  Runs of that workflow, and
- * those that they call, start no further ones, or one fault would run for ever.
+ * neither is.  It runs in a subtransaction: an error of the alert costs a line in
+ * the log, never the record.  The administrator has named the workflow, so no
+ * role's right to start it is checked.  Runs of that workflow, and those that they
+ * call, start no further ones, or one fault would run for ever.
  */
 #include "postgres.h"
 

@@ -4,7 +4,7 @@
  *
  * Runs in workers and sql workers, in the transaction that records the turn, as
  * the extension's owner.  Rows are only added here: store/forget_run.c and
- * store/purge.c take away.
+ * store/purge.c delete them.
  */
 #include "postgres.h"
 
@@ -33,7 +33,7 @@ static const DfColumn attempt_columns[] = {
 static const DfTable attempt_table = {attempt_columns, lengthof(attempt_columns)};
 
 /*
- * An attempt whose number is taken, after retry() say, which counts anew, gets
+ * An attempt whose number is taken, after retry() say, which counts again, gets
  * the next one that is free.
  */
 void

@@ -3,7 +3,7 @@
  *	  From maps of columns: the text of statements and the types of their parameters.
  *
  * Runs wherever a statement is prepared, between df_store_enter() and
- * df_store_leave(); only allocates memory.  It knows no table: the maps stand with
+ * df_store_leave(); only allocates memory.  It knows no table: the maps are beside
  * the statements that use them.  It must never put a value into the text of a
  * statement.
  */

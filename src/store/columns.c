@@ -3,7 +3,7 @@
  *	  Rows by their maps of columns: read into structs, and written from them.
  *
  * Runs wherever statements run, between df_store_enter() and df_store_leave().
- * It knows no table: the maps stand with the statements that use them.  Never
+ * It knows no table: the maps are beside the statements that use them.  Never
  * keep a pointer into SPI's memory in a struct.
  */
 #include "postgres.h"

@@ -15,7 +15,7 @@ typedef struct DfForget
 	const char *workflow;
 	const char *key;
 	Oid owner; /* of the workflow */
-	const char *pseudonym; /* what stands in the key's place afterwards */
+	const char *pseudonym; /* what replaces the key */
 	const char *by;
 	TimestampTz now;
 } DfForget;

@@ -5,8 +5,9 @@
  * The identity is asked for in every process, in the caller's transaction, as
  * the extension's owner.  adopt() runs in the transaction of a superuser's or
  * of the extension owner's session and is, with forget(), the one place outside
- * of the engine that changes runs.  Nothing here may take an owner's name for
- * his oid where the database is not held, or his oid for his name where it is.
+ * of the engine that changes runs.  Nothing here may use an owner's name instead of
+ * its oid where the database is not held, or its oid instead of its name where it
+ * is held.
  */
 #include "postgres.h"
 
@@ -119,7 +120,7 @@ df_identity_hash(void)
 	return (int64) hash;
 }
 
-/* where our tables were emptied, everything begins anew */
+/* where our tables were emptied, everything begins again */
 static void
 ensure_origin(void)
 {
@@ -374,7 +375,7 @@ adopt_installation(void)
 }
 
 /*
- * Whoever held these runs in the original does not exist here.  A completed run
+ * The workers that held these runs in the original do not exist here.  A completed run
  * comes along, since it can still be undone.
  */
 static uint64

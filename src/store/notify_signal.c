@@ -2,9 +2,9 @@
  * store/notify_signal.c
  *	  Statements for signals that come by NOTIFY.
  *
- * Runs in a coordinator, in its transaction, as the extension's owner.  Whoever
- * can connect can notify: a signal is taken only if the workflow accepts it, and
- * the payload must never be more than a value.
+ * Runs in a coordinator, in its transaction, as the extension's owner.  Every role
+ * that can connect can notify: a signal is taken only if the workflow accepts it,
+ * and the payload must never be more than a value.
  */
 #include "postgres.h"
 

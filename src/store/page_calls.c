@@ -6,8 +6,8 @@
  * token, not as the extension's owner: the text is ours, reads our views and
  * calls our functions, so that their rights hold.  Only window_floor() runs as
  * the owner.  What came from outside must never be anything but a parameter.
- * Lists are bounded by a limit and go by an index, or read so many of the
- * newest runs: the process that waits for them hears webhooks, too.
+ * Lists are bounded by a limit and go by an index, or read a fixed number of the
+ * newest runs: the process that waits for them serves webhooks, too.
  */
 #include "postgres.h"
 

@@ -5,8 +5,8 @@
  *
  * Runs in a coordinator, in its transaction, as the extension's owner.  Every
  * statement is bounded and goes by an index, and none waits for a row that a
- * transaction has locked: it may stay open for hours, and we have time.  It must
- * never touch a run that has not ended.
+ * transaction has locked: such a transaction may stay open for hours, and a purge
+ * can wait.  It must never touch a run that has not ended.
  */
 #include "postgres.h"
 
@@ -58,7 +58,7 @@ static struct
 /*
  * Each sweep begins with the oldest.  But where it has to go through many rows to
  * find one to delete (dead ones that an old snapshot keeps, children of
- * runs that live on), it goes on where the last one ended, and begins anew once an
+ * runs that live on), it goes on where the last one ended, and begins again once an
  * hour.
  */
 #define SLOW_PAGES 50000

@@ -21,7 +21,7 @@
 /* ---- columns -------------------------------------------------------------- */
 
 #define IN_KEY DF_IN_KEY
-/* the intent, written again only if retry() renders it anew */
+/* the intent, written again only if retry() renders it again */
 #define IN_RENDERED (DF_IN_OTHER << 0)
 #define IN_INTENT (DF_IN_OTHER << 1) /* what a step has that is on its way for the first time */
 #define IN_OUTCOME (DF_IN_OTHER << 2) /* what a later turn may change */
@@ -121,7 +121,7 @@ load_first_rounds(List *runs)
 	}
 }
 
-/* ---- runs that continue_with() has begun anew ----------------------------- */
+/* ---- runs that continue_with() has begun again ----------------------------- */
 
 /*
  * What earlier rounds did and may have to be undone, the newest; with or without
@@ -264,7 +264,7 @@ is_intent(const DfStep *step)
 		step->row.error == NULL && step->row.wake_at == DF_NEVER && step->row.sent_at == DF_NEVER;
 }
 
-/* a step that retry() had rendered anew: rare, one by one */
+/* a step that retry() had rendered again: rare, one by one */
 static void
 update_rendered(const DfRun *run, const DfStep *step)
 {

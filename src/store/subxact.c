@@ -1,10 +1,10 @@
 /*
  * store/subxact.c
- *	  An action of which an error is an answer.
+ *	  Runs an action whose error is an expected result.
  *
  * Runs in the ingress process and in sessions that pass webhooks on, in their
- * transaction and role.  The action must leave
- * the store if it entered it; after an error that has happened by itself.
+ * transaction and role.  An action that entered the store must leave it; after an
+ * error it has been left already.
  */
 #include "postgres.h"
 

@@ -3,9 +3,9 @@
  *	  Running SQL that users wrote: the statements of query() and once().
  *
  * query() is run by a sql worker, once() inside a body; both in the process's
- * transaction and as the workflow's owner, who is the session's role.  The
- * engine's own tables must not be touched in here, nor its user id be taken:
- * this is a user's SQL, with the user's rights and no more.
+ * transaction and as the workflow's owner, which is the session's role.  Never
+ * touch the engine's own tables or take its user id here: this is a user's SQL,
+ * with the user's rights and no more.
  */
 #include "postgres.h"
 

@@ -2,12 +2,12 @@
  * store/version.c
  *	  Which version of the schema is installed, and whether this library fits it.
  *
- * Runs in every process, in the caller's transaction.  New files of the
- * extension are in use from the next start of the server on, the schema of a
- * database is of the old version until ALTER EXTENSION is run there.
- * In between the engine's processes leave that database alone; what sessions
- * ask for is tried, and an error that the old schema causes says what to do.
- * It reads a catalog and must never raise for what it finds there.
+ * Runs in every process, in the caller's transaction.  New files of the extension
+ * are used from the next start of the server on; the schema of a database keeps the
+ * old version until ALTER EXTENSION is run there.  In between the engine's
+ * processes leave that database alone; calls of sessions are tried, and an error
+ * that the old schema causes says what to do.  It reads a catalog and must never
+ * raise for what it finds there.
  */
 #include "postgres.h"
 

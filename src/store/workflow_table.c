@@ -4,7 +4,7 @@
  *
  * Runs in sessions (define, drop, start) and workers, in the caller's
  * transaction, as the extension's owner.  A version is inserted once and never
- * changes but for its marks `paused` and `dropped`.
+ * changes, except for its marks `paused` and `dropped`.
  */
 #include "postgres.h"
 

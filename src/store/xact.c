@@ -3,8 +3,8 @@
  *	  The only place where a transaction of the engine begins and ends.
  *
  * Runs in launcher, coordinators and workers, in their own session; never in a
- * user's.  It knows no tables, and must never be called with a socket to be
- * awaited in between.
+ * user's.  It knows no tables, and no process may wait for a socket between begin
+ * and end.
  */
 #include "postgres.h"
 

@@ -5,7 +5,7 @@
  *
  * Runs in a worker, in the turn's transaction, as the role that owns the workflows.
  * A sql worker also advances its one run here.  Never send a byte here: requests
- * leave after the commit.
+ * are sent after the commit.
  */
 #include "postgres.h"
 

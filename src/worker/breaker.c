@@ -3,11 +3,11 @@
  *	  A worker's view of each system: its places, and whether it is held.
  *
  * Runs in workers.  The state of a system is in shared memory (shared/system_state.c),
- * so that limits and breaker hold for all workers of the database.  Here is which
- * places this worker has; it gives them back when it ends, in any way.  A system that
- * keeps failing, asks for time or refuses our credentials is held for the owner of
- * this worker: its steps wait without using attempts, while other systems, and other
- * owners of this one, go on.
+ * so that limits and breaker hold for all workers of the database.  This file keeps
+ * which places this worker has; the worker gives them back when it ends, in any way.
+ * A system that keeps failing, asks for time or refuses our credentials is held for
+ * the owner of this worker: its steps wait without using attempts, while other
+ * systems, and other owners of this one, go on.
  */
 #include "postgres.h"
 

@@ -9,8 +9,8 @@
  * body or open a socket here.
  *
  * If the server has too few process slots, the coordinator is asked to give its
- * own to others, and rests: its slot keeps when to start it again, and whatever
- * would wake it starts it.
+ * own to others, and rests: its slot says when to start it again, and what would
+ * wake it starts it.
  */
 #include "postgres.h"
 

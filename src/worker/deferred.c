@@ -1,11 +1,11 @@
 /*
  * worker/deferred.c
- *	  After the turn's transaction failed: record its runs one by one, and those
- *	  that cannot be written now later.
+ *	  After the turn's transaction failed: records its runs one by one; a run that
+ *	  cannot be written now is tried again later.
  *
  * Runs in a worker, in transactions of its own, outside of the turn's.  A deferred
- * run stays in memory with all that is to be written of it, and nothing is done
- * with it until it is recorded.  Never let a request leave for such a run.
+ * run stays in memory with all changes that must be written, and nothing is done
+ * with it until it is recorded.  Never send a request of such a run.
  */
 #include "postgres.h"
 

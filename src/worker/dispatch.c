@@ -3,7 +3,7 @@
  *	  End of a turn's third phase: which steps are sent now, and their requests.
  *
  * Runs in a worker, in the turn's transaction, as the role that owns the workflows.
- * It marks steps as sent, so that the intent is committed before the request leaves.
+ * It marks steps as sent, so that the intent is committed before the request is sent.
  * Never send a byte here.
  */
 #include "postgres.h"

@@ -1,11 +1,11 @@
 /*
  * worker/flight.c
- *	  Requests in flight: they leave after the commit, and their responses change
+ *	  Requests in flight: they are sent after the commit, and their responses change
  *	  their steps.
  *
- * Runs in a worker.  df_depart() is the only place where bytes start to leave: after
+ * Runs in a worker.  df_depart() is the only place that starts to send bytes: after
  * the commit, with no transaction open.  df_arrive() runs in the transaction of a
- * later turn.  Never let a request leave whose intent is not committed.
+ * later turn.  Never send a request whose intent is not committed.
  */
 #include "postgres.h"
 

@@ -4,7 +4,7 @@
  *
  * Runs in a worker, in the turn's transaction or, for another try, in one of its
  * own; writes through the store, as the extension's owner.  Never change here what
- * a run came to.
+ * was decided for a run.
  */
 #include "postgres.h"
 

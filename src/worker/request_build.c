@@ -3,7 +3,8 @@
  *	  Builds the HTTP request of a step, with the credentials of its system.
  *
  * Runs in a worker, in the turn's transaction.  Copies of credentials are wiped after
- * the request has left (worker/flight.c).  Never log one, and never keep one elsewhere.
+ * the request was sent (worker/flight.c).  Never log one, and never keep one
+ * elsewhere.
  */
 #include "postgres.h"
 

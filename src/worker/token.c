@@ -4,7 +4,7 @@
  *	  all runs of the worker.
  *
  * Runs in a worker.  A token request belongs to no run.  It is made ready in the
- * turn's transaction, where the options are read, leaves after the commit, and its
+ * turn's transaction, where the options are read, is sent after the commit, and its
  * response is read between turns, without a transaction.  At most one per system is
  * in flight; steps that need the token wait for it without using attempts.  A token
  * is requested again shortly before it expires, while the old one is still used, and
@@ -13,7 +13,7 @@
  * The client's credentials are sent by basic authentication first, as the standard
  * wants, and in the body if the server does not accept that.
  *
- * Tokens and secrets leave this file for the HTTP room only.  Never log them; wipe
+ * Tokens and secrets are passed to the HTTP room only.  Never log them; wipe
  * them when they are dropped.
  */
 #include "postgres.h"

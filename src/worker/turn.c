@@ -5,14 +5,14 @@
  * Runs in a worker, in a session of the role that owns the workflows.  turn.h
  * lists the phases in their order, and the order is what matters: responses are
  * applied, due runs claimed, bodies entered, rows written, the transaction
- * committed, and only then do requests leave.  Never wait for a socket here.
+ * committed, and only then requests are sent.  Never wait for a socket here.
  *
- * If the transaction fails, only it is lost: what the runs came to is still in
- * memory, and each run is then recorded in a transaction of its own.  Only a run
+ * If the transaction fails, only it is lost: what was decided for its runs is still
+ * in memory, and each run is then recorded in a transaction of its own.  Only a run
  * that can never be recorded is released.
  *
  * A transient error (a full disk, a lock that another session holds) costs
- * nothing but time.  Requests of runs that are not recorded do not leave, and the
+ * nothing but time.  Requests of runs that are not recorded are not sent, and the
  * recording is tried again at growing intervals until it succeeds.  If a lock is
  * the cause, only the runs that need it wait; if a resource of the machine is
  * exhausted, the worker begins nothing new at all.
