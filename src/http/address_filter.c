@@ -8,8 +8,6 @@
  * IPv4 address by the latter: otherwise each transition mechanism would be a way around the
  * filter.
  *
- *
- *
  * Must never allocate, raise an error or wait.
  */
 #include "postgres.h"

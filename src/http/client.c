@@ -8,21 +8,15 @@
  * of libcurl are in an epoll set of their own, whose descriptor is pollable, so the worker
  * registers it once.
  *
- *
- *
  * Deadlines of attempts are judged here instead of by libcurl (CURLOPT_TIMEOUT): a worker
  * that was busy must not count responses that are already in its sockets as timeouts.  A
  * deadline is judged only after everything that has arrived was read, and is extended by
  * the time in which nobody read.  That time is measured from the end of one
  * df_http_perform() to the df_http_timeout_ms() before the next wait.
  *
- *
- *
  * All signals are blocked while libcurl runs: libcurl may start a thread to resolve a name,
  * a thread inherits the signal mask, and a signal handler of PostgreSQL must never run in
  * another thread.
- *
- *
  *
  * A connection carries one request at a time, even with HTTP/2.  With multiplexing, a server
  * that sends GOAWAY (nginx does after 1,000 requests) drops all requests on that
@@ -30,12 +24,8 @@
  * whether a POST was carried out.  Measured with 64 POSTs in flight: 1 to 2 % in doubt with
  * multiplexing, none without.
  *
- *
- *
  * A mail (http/smtp.c) is an exchange like the others, with a multi handle of its own until
  * it is connected; its sockets are in the same epoll set.
- *
- *
  *
  * Never raise an error or palloc here.  If memory is short, the result is DF_FATE_STARVED; a
  * reserve is kept for that.
@@ -847,7 +837,7 @@ judge_deadlines(int64 now)
 	}
 }
 
-/* Returns how long nobody read, and starts to count anew. */
+/* Returns how long nobody read, and starts to count again. */
 static int64
 take_absence(int64 now)
 {

@@ -7,8 +7,6 @@
  * compressed bodies that grow.  Buffers grow by doubling, so that a response byte by byte
  * costs no more than a large one.
  *
- *
- *
  * Must never raise an error and never palloc, because libcurl is the caller.  Returning
  * fewer bytes than given makes libcurl end the transfer; flags in the response say why.
  */

@@ -8,8 +8,6 @@
  * limited, a token that cannot stand in a header line is refused, and of an error only
  * known codes are passed on, since any other text may be our own secret, sent back.
  *
- *
- *
  * Must never raise an error and never palloc.
  */
 #include "postgres.h"

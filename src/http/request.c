@@ -9,14 +9,10 @@
  * copies only the URL and the names of certificate files.  Credentials are sent as header
  * lines instead of by options of libcurl, which would leave copies that nobody can wipe.
  *
- *
- *
  * Redirects are followed here instead of by libcurl, which would repeat a DELETE on the
  * page that a 303 names, and would send to another host the client certificate and every
  * header that it does not know as a credential.  The right to reach private addresses is not
  * carried over either: it was granted for one origin.
- *
- *
  *
  * Must never raise an error and never palloc; libcurl calls the callbacks at the end.
  */
@@ -372,8 +368,6 @@ open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
  * libcurl calls it when the connection is there, right before the first byte: from now on
  * the request may be carried out.  Judges the address once more, because the connection may
  * have been opened by a request with other rights.
- *
- *
  *
  * A second call without a response in between means that libcurl found a reused connection
  * dead and is about to send the request again.  If the request has an effect, libcurl must

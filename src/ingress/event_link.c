@@ -3,10 +3,10 @@
  *	  Links that signal a run: event_url(), and the requests that open them.
  *
  * event_url() runs in a user's backend or in a body, and only reads; the rest runs in the
- * ingress process, in a request's subtransaction.  A link is a capability: whoever has it
- * may send this event to this run until it expires, and nothing else.  Opening it must never
- * signal: mail programs open links to check them.  So GET shows a page, and only its button
- * signals.
+ * ingress process, in a request's subtransaction.  A link is a capability: a client that has
+ * it may send this event to this run until it expires, and nothing else.  Opening it must
+ * never signal: mail programs open links to check them.  So GET shows a page, and only its
+ * button signals.
  */
 #include "postgres.h"
 

@@ -1,13 +1,13 @@
 /*
  * ingress/ingress.c
- *	  The ingress process: serves HTTP requests, webhooks and what people look at.
+ *	  The ingress process: serves webhooks, links, the page and metrics.
  *
  * It is a session of dataflows.ingress_role that does nothing else.  The listener returns
  * complete requests.  Those that need the database are handled in one transaction per batch,
  * each in a subtransaction of its own, and are answered after the commit.  Requests of
  * people are slow: each has a transaction of its own, one between two batches.  So have
  * deliveries to a role whose handlers were slow (ingress/patience.c).  A webhook therefore
- * waits for at most one of each.  Must never answer before the commit, wait for a client
+ * waits for at most one of each.  Must never respond before the commit, wait for a client
  * inside a transaction, or run user code other than handlers of webhooks.
  */
 #include "postgres.h"

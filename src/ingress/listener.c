@@ -4,7 +4,7 @@
  *
  * Runs in the ingress process, in its only thread, outside any transaction;
  * df_listener_run() calls the callbacks.  Never raise an error, palloc, or read a setting or
- * a table here: whoever takes a request from the queue decides what it means.
+ * a table here: the code that takes a request from the queue decides what it means.
  */
 #include "postgres.h"
 
@@ -46,7 +46,7 @@ typedef struct Queue
 } Queue;
 
 static Queue whole; /* complete and not handled yet */
-static Queue aside[DF_ASIDE_KINDS]; /* looked at, and to wait for their turn */
+static Queue aside[DF_ASIDE_KINDS]; /* checked, and waiting for their turn */
 
 /* the memory that the bodies of all requests use and may use: a few of the largest size */
 #define LARGEST_BODIES 64

@@ -31,7 +31,7 @@ typedef struct DfRequest
 	size_t body_len;
 	size_t body_size;
 	DfRequestLine line; /* in libmicrohttpd's memory, until the head was checked */
-	bool begun; /* its head was looked at */
+	bool begun; /* its head was checked */
 	bool chunked; /* the body is sent in chunks */
 	bool refused; /* answered by the listener itself */
 	bool crowded; /* because there were too many requests */

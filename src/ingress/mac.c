@@ -3,7 +3,7 @@
  *	  Message authentication codes: HMAC-SHA256, made and compared.
  *
  * Runs in the ingress process and in sessions, in any transaction and role, with
- * whatever key it is given.  It must never raise, and keeps nothing of a key.
+ * any key.  It must never raise, and keeps nothing of a key.
  */
 #include "postgres.h"
 

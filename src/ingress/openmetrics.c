@@ -3,7 +3,7 @@
  *	  GET /metrics, in OpenMetrics or the older text format of Prometheus.
  *
  * Runs in the ingress process, in its transaction and as its role. dataflows.metrics says
- * who may read: clients on this machine (not through a proxy), or whoever sends the token.
+ * who may read: clients on this machine (not through a proxy), or clients that send the token.
  * Repeated requests get the result of a moment ago.  Shows names and numbers only.
  */
 #include "postgres.h"

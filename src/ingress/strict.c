@@ -5,14 +5,10 @@
  * Runs in the ingress process, called by libmicrohttpd's callbacks, outside any
  * transaction.  Must never raise an error, palloc or read a setting.
  *
- *
- *
  * A proxy in front of us and libmicrohttpd must read the same bytes as the same requests:
  * otherwise a request can be smuggled past the checks of the proxy. libmicrohttpd 0.9.75
  * accepts two lengths, a length with chunks, lines that end with LF only, folded lines, and
  * NUL.
- *
- *
  *
  * libmicrohttpd does not show what it drops between names and values, so this is computed:
  * the pieces of the head, with CRLFs and separators of the right length, must add up to its

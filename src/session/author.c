@@ -1,14 +1,14 @@
 /*
  * session/author.c
- *	  Who may create triggers with start_on_insert() and signal_on_change().
+ *	  Which roles may create triggers with start_on_insert() and signal_on_change().
  *
  * Runs in a user's backend, at the beginning and the end of GRANT and REVOKE and at the end
  * of CREATE TRIGGER, in the caller's transaction and role, as a function of event triggers:
  * these work without preloading, too.  A trigger starts and signals with the rights of the
- * table's owner, whoever created it.  So only those who may define workflows may create one
- * (EXECUTE on the two functions follows that on define_workflow()), and on another role's
- * table only for a workflow that they may use themselves.  Must never fail a command that is
- * about something else.
+ * table's owner, no matter which role created it.  So only roles that may define workflows
+ * may create one (EXECUTE on the two functions follows that on define_workflow()), and on
+ * another role's table only for a workflow that they may use themselves.  Must never fail a
+ * command that is about something else.
  */
 #include "postgres.h"
 

@@ -64,7 +64,7 @@ run_text(const pg_uuid_t *run)
 	return df_uuid_text(run);
 }
 
-/* whoever may see the run may wait for it */
+/* roles that may see the run may wait for it */
 static void
 require_sight(const pg_uuid_t *run, const DfRunProgress *look)
 {

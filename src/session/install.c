@@ -2,7 +2,7 @@
  * session/install.c
  *	  Functions for the scripts of CREATE EXTENSION and ALTER EXTENSION UPDATE.
  *
- * Runs in the session of a superuser, in the script's transaction.  Whoever owns the
+ * Runs in the session of a superuser, in the script's transaction.  A role that owns the
  * extension's schema or may create in it could add functions that match a call better than
  * ours and run as the caller.  A new installation refuses such a schema; an update repairs
  * it.  Must never drop an object that somebody else created.

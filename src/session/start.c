@@ -190,7 +190,7 @@ dataflows_restart(PG_FUNCTION_ARGS)
 				(errcode(DF_ERR_UNKNOWN), errmsg("run \"%s\" does not exist", old_text),
 				 errhint("Look for it in the view dataflows.runs; ended runs are purged after "
 						 "dataflows.retention.")));
-	/* whoever starts a run can see its input */
+	/* a role that starts a run can see its input */
 	df_require_sight(caller, old_id, df_sight(caller, old.owner, old.owner_name, old.started_by),
 					 DF_SEES_ALL);
 	df_start_common(old.workflow, caller, &run, &definition, store.result_context);

@@ -2,12 +2,12 @@
  * session/start_on_insert.c
  *	  The trigger functions start_on_insert() and signal_on_change().
  *
- * Runs in the backend of whoever changes the table, in its transaction.  Rows are converted
- * to jsonb as that role, before any switch of the role, because casts to json are user
- * code; only finished values are then inserted as the extension's owner.  The inserting role
- * needs no right on the workflow: the table's owner does, which is checked each time.  The
- * rows of a statement are inserted in chunks of CHUNK_ROWS.  Between statements only
- * prepared plans are kept.
+ * Runs in the backend that changes the table, in its transaction.  Rows are converted to
+ * jsonb as the role that changes the table, before any switch of the role, because casts to
+ * json are user code; only finished values are then inserted as the extension's owner.  The
+ * inserting role needs no right on the workflow: the table's owner does, which is checked
+ * each time.  The rows of a statement are inserted in chunks of CHUNK_ROWS.  Between
+ * statements only prepared plans are kept.
  */
 #include "postgres.h"
 

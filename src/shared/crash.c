@@ -4,7 +4,7 @@
  *
  * The postmaster reads and writes the file when it creates shared memory; the
  * processes of the engine inherit the mapping and store into it, with or without a
- * transaction.  The file lies in a directory that base backups and pg_rewind skip, so
+ * transaction.  The file is in a directory that base backups and pg_rewind skip, so
  * that a standby or a copy never has the notes of another server.  After a crash of
  * the operating system the notes may be a little old: then one entry too many or too
  * few is counted, which the next normal exit of that body corrects.  Without the file

@@ -3,7 +3,7 @@
  *	  JSON, written and read: the one place for it.
  *
  * What is not here: templates (engine/template.c) and parameters and rows of users'
- * SQL (store/user_sql.c) are values of any depth that are made anew, and the size of a
+ * SQL (store/user_sql.c) are values of any depth that are newly built, and the size of a
  * value (shared/json_size.c) is counted without printing it.  These three use
  * PostgreSQL's own functions.
  */

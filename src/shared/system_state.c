@@ -8,7 +8,7 @@
  *
  * Places: a worker's requests count in in_flight and in its share.  A process gives
  * its places back when it ends (worker/breaker.c); if one is killed, the postmaster
- * creates all shared memory anew.
+ * creates all shared memory again.
  */
 #include "postgres.h"
 
