@@ -4,8 +4,8 @@
  *
  * Runs in the postmaster if dataflows is in shared_preload_libraries, else in a backend.
  * Without preloading only the settings and what triggers need exist: the extension can be
- * created, workflows can be defined and runs can be started, but no run moves.  Must never
- * touch a table.
+ * created and runs can be started, but workflows cannot be defined and no run moves.  Must
+ * never touch a table.
  */
 #include "postgres.h"
 
