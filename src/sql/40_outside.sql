@@ -97,7 +97,7 @@ COMMENT ON FUNCTION dataflows.await(uuid, interval) IS
 'Blocks until a run stops moving and returns its state: a terminal one, stuck, or waiting (for '
 'an event); after the timeout the state that it has then.
 timeout: NULL = for ever; default 30 s. The run must be committed: it cannot move before. For '
-'whoever may see the run. Errors: DF005 (unknown run), DF007 (engine not loaded), 42501 (a '
+'roles that may see the run. Errors: DF005 (unknown run), DF007 (engine not loaded), 42501 (a '
 'missing right), 55000 (started in this transaction), 0A000 (called by a workflow), 22023 '
 '(negative timeout).';
 

@@ -1,9 +1,9 @@
 /*
- * The views.  Everybody may read them, and sees the runs of the owner roles that
- * he is a member of and the runs that he started; superusers see all, members
- * of pg_monitor all but what went in and out.  The barrier keeps a reader's
- * functions from rows that are not his; what compares run, workflow, key or
- * state is leakproof and goes down to the indexes all the same.
+ * The views.  Every role may read them, and sees the runs of the owner roles that it
+ * is a member of and the runs that it started; superusers see all rows, members of
+ * pg_monitor all rows without inputs, outputs, bodies and payloads.  security_barrier
+ * keeps a reader's functions from rows that the reader may not see; comparisons of run,
+ * workflow, key or state are leakproof, so that they still use the indexes.
  */
 
 CREATE FUNCTION dataflows._sees(owner oid, owner_name text, started_by text) RETURNS text
@@ -185,7 +185,7 @@ COMMENT ON COLUMN dataflows.steps.undo_error IS 'Why the undo failed';
 COMMENT ON COLUMN dataflows.steps.workflow IS 'Workflow of the run';
 COMMENT ON COLUMN dataflows.steps.key IS 'Key of the run';
 COMMENT ON COLUMN dataflows.steps.round IS
-	'Round of continue_with() that it belongs to, from 1; names begin anew in each';
+	'Round of continue_with() that it belongs to, from 1; names start again in each';
 COMMENT ON COLUMN dataflows.steps.child IS
 	'Run that the step called, or that held its key; NULL = none yet';
 

@@ -1,6 +1,6 @@
 /*
- * A run as a picture.  Plain SQL over the views, so that everybody gets the
- * picture of what he may see; 100 columns are the most, or as many as asked for.
+ * A run as a picture.  Plain SQL over the views, so that each role gets the
+ * picture of what it may see, in at most 100 columns or the width that it asks for.
  */
 
 CREATE FUNCTION dataflows._duration(took interval) RETURNS text

@@ -100,8 +100,8 @@ COMMENT ON FUNCTION dataflows.receive_webhook(text, jsonb, bytea) IS
 'HTTP, in this transaction. Send the response after the commit.
 headers: an object of strings; the case of names does not matter. Returns {"status": the HTTP '
 'status, and "run", "ignored" or "error"}; what is wrong with a delivery is in the result, not '
-'an error. A handler runs with search_path "$user", public of the webhook''s creator, whatever '
-'the caller''s is, and is cancelled after dataflows.handler_timeout; one that goes on all the '
+'an error. A handler runs with search_path "$user", public of the webhook''s creator, not '
+'with the caller''s, and is cancelled after dataflows.handler_timeout; one that goes on all the '
 'same ends the session.
 For roles to which EXECUTE was granted: by default none. Errors: 22004 (NULL), 25006 (read-only '
 'transaction).';
@@ -113,8 +113,8 @@ CREATE FUNCTION dataflows.event_url(run uuid, event text, expires interval DEFAU
 COMMENT ON FUNCTION dataflows.event_url(uuid, text, interval) IS
 'A link for a mail, by which its reader sends an event to a run: '
 '<dataflows.public_url>/event/... Opening it shows a page with a button; pressing that signals '
-'the run, once, with the payload {"confirmed": true}, sent_by ''link''. Whoever has the link may '
-'do this and nothing else, until it expires.
+'the run, once, with the payload {"confirmed": true}, sent_by ''link''. A client that has the link '
+'may do this and nothing else, until it expires.
 event: the name in wait_for(). expires: from now; default 7 days. May be called in a body '
 '(dataflows.event_url(dataflows.run_id(), ...)).
 Rights: as for signal(). Errors: DF005 (unknown run), 55000 (dataflows.public_url is not set), '

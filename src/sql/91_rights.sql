@@ -1,5 +1,5 @@
 /*
- * Who may make triggers with start_on_insert() and signal_on_change(): whoever
+ * Which roles may make triggers with start_on_insert() and signal_on_change(): those that
  * may define workflows.  What is granted and revoked of define_workflow() is
  * granted and revoked of these two, by an event trigger.
  */
