@@ -1,7 +1,7 @@
 #!/bin/bash
 #
 # Fan-out: one run that begins many steps, or calls many runs, and waits for all
-# of them.  What is to be seen is that one of them costs the same, however many
+# of them.  It shows that one of them costs the same, however many
 # there are.
 #
 # Everything lives in a temporary directory and is gone afterwards.  To change
