@@ -123,7 +123,7 @@ df_body_raised(DfRun *run, DfBodyExit *exit, bool handler)
 	{
 		run->row.error = error;
 		df_run_get_stuck(run, cause, exit->error->message,
-						 "Mend the SQL or what it names, then call dataflows.retry(run), or "
+						 "Repair the SQL or what it names, then call dataflows.retry(run), or "
 						 "dataflows.cancel(run) to undo the run.");
 		return;
 	}

@@ -69,9 +69,9 @@ rollback_finished(DfRun *run, bool stuck)
 {
 	if (stuck)
 		df_run_get_stuck(run, DF_ERR_STEP_FAILED, "not everything could be undone",
-						 psprintf("Do what stands there: SELECT step, why, remedy FROM "
-								  "dataflows.pending_undo WHERE run = '%s'; or mend the cause and "
-								  "have it tried again: SELECT dataflows.retry('%s');",
+						 psprintf("Do what this shows: SELECT step, why, remedy FROM "
+								  "dataflows.pending_undo WHERE run = '%s'; or repair the cause "
+								  "and have it tried again: SELECT dataflows.retry('%s');",
 								  run->id_text, run->id_text));
 	else if (run->workflow->on_failure != NULL && run->row.cause != DF_CAUSE_UNDO)
 	{

@@ -26,7 +26,7 @@ df_run_mark_stuck(DfRun *run, int sqlstate, const char *reason, const char *reme
 	df_json_text(&json, "sqlstate", unpack_sql_state(sqlstate));
 	df_json_text(&json, "reason", reason);
 	df_json_text(&json, "remedy",
-				 remedy != NULL ? remedy : "Mend the cause, then call dataflows.retry(run).");
+				 remedy != NULL ? remedy : "Repair the cause, then call dataflows.retry(run).");
 	run->row.stuck = df_json_end(&json, run->cxt);
 	run->row.wake_at = DF_NEVER;
 }
@@ -82,7 +82,7 @@ df_run_fail(DfRun *run, Jsonb *error, const char *step, int status)
 		df_run_get_stuck(run, DF_ERR_STEP_FAILED,
 						 psprintf("the run failed after the point of no return%s%s: %s",
 								  step ? " at step " : "", step ? step : "", failure_text(error)),
-						 "Mend the cause and call dataflows.retry(run).");
+						 "Repair the cause and call dataflows.retry(run).");
 		return;
 	}
 	if (run->workflow->stuck_on_error)
@@ -91,7 +91,7 @@ df_run_fail(DfRun *run, Jsonb *error, const char *step, int status)
 			run, DF_ERR_STEP_FAILED,
 			psprintf("the run failed, and its workflow says on_error => 'stuck': %s",
 					 failure_text(error)),
-			"Mend the cause and call dataflows.retry(run), or dataflows.cancel(run) to undo it.");
+			"Repair the cause and call dataflows.retry(run), or dataflows.cancel(run) to undo it.");
 		return;
 	}
 	if (too_many_failures(run->workflow, step, status))
@@ -100,7 +100,7 @@ df_run_fail(DfRun *run, Jsonb *error, const char *step, int status)
 			run, DF_ERR_STEP_FAILED,
 			psprintf("ten runs of \"%s\" in a row were rolled back at step \"%s\" with status %d",
 					 run->workflow->name, step, status),
-			"Mend the cause and call dataflows.retry(run), or dataflows.cancel(run) to undo it.");
+			"Repair the cause and call dataflows.retry(run), or dataflows.cancel(run) to undo it.");
 		return;
 	}
 	run->row.cause = DF_CAUSE_FAILED;

@@ -7,7 +7,7 @@
 
 #include "types/run.h"
 
-/* `remedy` is what a person is to do; NULL = mend the cause and call retry() */
+/* `remedy` is what a person is to do; NULL = repair the cause and call retry() */
 extern void df_run_get_stuck(DfRun *run, int sqlstate, const char *reason, const char *remedy);
 
 /* the same for a run without its steps, and without a line in the log */

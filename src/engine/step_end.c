@@ -54,7 +54,7 @@ df_step_remedy(const DfRun *run, const DfStep *step)
 
 	return psprintf("Look in system \"%s\" for what the step was to do (its key is \"%s\"). If it "
 					"is there: SELECT dataflows.resolve('%s', %s, 'done', 'who saw it', '{\"id\": "
-					"\"...\"}'); with the record as the output. If it is not: SELECT "
+					"\"...\"}'); with the resource as the output. If it is not: SELECT "
 					"dataflows.resolve('%s', %s, 'not_done', 'who looked');",
 					step->system, df_step_key(run, step), run->id_text, name, run->id_text, name);
 }

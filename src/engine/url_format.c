@@ -93,7 +93,7 @@ append_argument(StringInfo out, Arguments *args)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument %d of dataflows.url() is empty", n + 1),
-				 errdetail("In a path, an empty value would name another thing than was meant."),
+				 errdetail("An empty value would make the path name something else."),
 				 errhint("Decide before the call what to do without a value.")));
 	appendStringInfoString(out, df_url_encode(df_text_to_utf8(value)));
 }

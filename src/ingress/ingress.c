@@ -312,7 +312,7 @@ listen_or_leave(void)
 		 errmsg("dataflows ingress cannot listen on \"%s\": %s", df_listen, why),
 		 errhint(
 			 "Correct dataflows.listen, or stop the process that uses the address; if that is the "
-			 "engine of another database, name the database that is to listen in "
+			 "engine of another database, name the database that should listen in "
 			 "dataflows.ingress_database. The engine tries again by itself.")));
 }
 

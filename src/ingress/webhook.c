@@ -232,7 +232,7 @@ require_handler(const DfWebhook *hook, Oid function)
 			(errcode(ERRCODE_UNDEFINED_FUNCTION),
 			 errmsg("handler %s of webhook \"%s\" does not exist, or has another owner than before",
 					hook->handler, hook->path),
-			 errhint("Create it again, or drop the webhook and create it anew.")));
+			 errhint("Create the handler again, or drop the webhook and create another one.")));
 	if (object_aclcheck(ProcedureRelationId, function, hook->owner, ACL_EXECUTE) != ACLCHECK_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

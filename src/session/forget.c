@@ -41,7 +41,7 @@ pseudonym_of(const char *workflow, const char *key)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not compute the digest of the key"),
-				 errhint("Look into the settings of the server's cryptographic library.")));
+				 errhint("Check the settings of the server's cryptographic library.")));
 	pg_cryptohash_free(sha);
 	hex[hex_encode((const char *) digest, 16, hex)] = '\0';
 	return psprintf("forgotten:%s", hex);
@@ -119,6 +119,6 @@ df_refuse_forgotten(const pg_uuid_t *run, const char *verb)
 			 errmsg("cannot %s run \"%s\": it was forgotten", verb,
 					df_uuid_text(run)),
 			 errdetail("dataflows.forget() erased its data, and how to undo it."),
-			 errhint("Undo by hand in the systems what is to be undone; start a new run with "
+			 errhint("Undo by hand in the systems what must be undone; start a new run with "
 					 "dataflows.start().")));
 }

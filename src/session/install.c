@@ -202,7 +202,7 @@ refuse_objects(List *objects)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_DUPLICATE_SCHEMA), errmsg("schema \"%s\" is not empty", SCHEMA),
-			 errdetail("In it is %s.", getObjectDescription(linitial(objects), false)),
+			 errdetail("It contains %s.", getObjectDescription(linitial(objects), false)),
 			 errhint("Move what is in it to another schema, or drop it: the extension needs a "
 					 "schema of its own.")));
 }

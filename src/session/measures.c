@@ -144,7 +144,7 @@ add_processes(List *samples)
 	sample->value = processes.longest_us / 1e6;
 	sample = new_sample(&samples, "dataflows_runs_held", "Runs in the memory of workers.", "gauge");
 	sample->value = processes.held;
-	sample = new_sample(&samples, "dataflows_requests_in_flight", "Requests on the wire.", "gauge");
+	sample = new_sample(&samples, "dataflows_requests_in_flight", "Requests in flight.", "gauge");
 	sample->value = processes.in_flight;
 	sample = new_sample(&samples, "dataflows_start_time_seconds",
 						"When the counters began, in seconds since 1970.", "gauge");
@@ -211,7 +211,7 @@ static const struct
 	const char *help;
 	SystemValue value;
 } system_gauges[] = {
-	{"dataflows_system_requests_in_flight", "Requests on the wire to the system.", in_flight_of},
+	{"dataflows_system_requests_in_flight", "Requests in flight to the system.", in_flight_of},
 	{"dataflows_system_breaker_open",
 	 "1 while the system does not answer and steps wait, of one owner role at least.", breaker_of},
 	{"dataflows_system_failures_in_row", "Failures in a row, of the owner role with most of them.",

@@ -324,7 +324,7 @@ dataflows_fire(PG_FUNCTION_ARGS)
 	if (!df_schedule_find(name, true, &schedule, store.result_context))
 		ereport(ERROR,
 				(errcode(DF_ERR_UNKNOWN), errmsg("schedule \"%s\" does not exist", name),
-				 errhint("Call dataflows.schedule() again, or have pg_cron forget the job with "
+				 errhint("Call dataflows.schedule() again, or remove the job from pg_cron with "
 						 "cron.unschedule().")));
 	slot = slot_of(schedule.cron, df_now());
 	if (schedule.last_at == slot)

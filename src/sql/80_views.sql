@@ -302,16 +302,16 @@ CREATE VIEW dataflows.pending_undo WITH (security_barrier) AS
 				AS idempotency_key,
 		CASE
 			WHEN s.undo_state = 'undo_failed' AND s.maybe_twice
-			THEN pg_catalog.format('Look in the system for a second record with the same data and '
-				'delete it, then: SELECT dataflows.resolve(%L, %L, ''undone'', ''who looked'');',
-				s.run, named.step)
+			THEN pg_catalog.format('Look in the system for a second resource with the same data '
+				'and delete it, then: SELECT dataflows.resolve(%L, %L, ''undone'', '
+				'''who looked'');', s.run, named.step)
 			WHEN s.undo_state = 'undo_failed' AND (s.undo IS NOT NULL OR s.system IS NULL)
 			THEN pg_catalog.format('Undo it by hand, then: SELECT dataflows.resolve(%L, %L, '
-				'''undone'', ''how''); or mend the cause and have it tried again: SELECT '
+				'''undone'', ''how''); or repair the cause and have it tried again: SELECT '
 				'dataflows.retry(%L);', s.run, named.step, s.run)
 			WHEN s.undo_state = 'undo_failed' AND s.state = 'in_doubt'
 			THEN pg_catalog.format('Look in the system for the request or its key. If it is there, '
-				'say so with the record, and it is undone: SELECT dataflows.resolve(%L, %L, '
+				'say so with the resource, and it is undone: SELECT dataflows.resolve(%L, %L, '
 				'''done'', ''who saw it'', ''{"id": "..."}''); If it is not: SELECT '
 				'dataflows.resolve(%L, %L, ''not_done'', ''who looked'');', s.run, named.step,
 				s.run, named.step)
@@ -321,7 +321,7 @@ CREATE VIEW dataflows.pending_undo WITH (security_barrier) AS
 				'it is not: SELECT dataflows.resolve(%L, %L, ''not_done'', ''who looked'');', s.run,
 				named.step, s.run, named.step)
 			ELSE pg_catalog.format('Look in the system for the request or its key. If it is there, '
-				'say so with the record, and the run goes on: SELECT dataflows.resolve(%L, %L, '
+				'say so with the resource, and the run goes on: SELECT dataflows.resolve(%L, %L, '
 				'''done'', ''who saw it'', ''{"id": "..."}''); If it is not: SELECT '
 				'dataflows.resolve(%L, %L, ''not_done'', ''who looked'');', s.run, named.step,
 				s.run, named.step)

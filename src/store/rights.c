@@ -165,11 +165,11 @@ df_require_use(Oid role, const DfWorkflowRow *workflow, const char *verb)
 						 "role has its name.",
 						 workflow->owner_name),
 		 owner_exists(workflow)
-			 ? errhint(
-				   "Have GRANT EXECUTE ON FUNCTION %s TO %s run, or act as a member of the owner.",
-				   workflow->function, quote_identifier(GetUserNameFromId(role, false)))
+			 ? errhint("Ask the owner to run GRANT EXECUTE ON FUNCTION %s TO %s, or act as a "
+					   "member of the owner.",
+					   workflow->function, quote_identifier(GetUserNameFromId(role, false)))
 			 : df_identity_is_ours()
-			 ? errhint("Define the workflow again as the role that is to own it.")
+			 ? errhint("Define the workflow again as the role that should own it.")
 			 : errhint("This database is a copy: if nothing else runs its runs, have a superuser "
 					   "call dataflows.adopt().")));
 }

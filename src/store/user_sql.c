@@ -287,7 +287,7 @@ execute(const char *sql, const Params *params, bool read_only, long limit)
 				 errmsg("the SQL of a step must not be %s",
 						code == SPI_ERROR_COPY ? "COPY from or to the client"
 											   : "a transaction command"),
-				 errhint("The engine begins and commits the transaction.")));
+				 errhint("Leave it out: the engine begins and commits the transaction.")));
 	if (code < 0)
 		elog(ERROR, "SPI_execute_with_args failed: %s", SPI_result_code_string(code));
 	return SPI_processed;

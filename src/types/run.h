@@ -94,10 +94,10 @@ typedef struct DfRunEngine
 	bool blocked_any; /* one of them will do */
 
 	TimestampTz fails_at; /* run_due.c: its deadline, DF_NEVER = none */
-	TimestampTz retained_until; /* park.c: it may be RETAINED till then, DF_NEVER = nothing decided yet */
+	TimestampTz retained_until; /* park.c: it may be RETAINED till then, DF_NEVER = undecided */
 	int depth; /* callers above it, -1 = not known yet: step_call.c */
 
-	bool advance; /* whoever sees something happen to it: run_advance.c is to look at it */
+	bool advance; /* something happened to it: run_advance.c must check it */
 	bool urgent; /* some step may be: probe.c */
 	bool inbox_loaded; /* for all that it waits for now */
 	bool wants_inbox; /* a wait was begun: read the inbox, look again */

@@ -177,7 +177,7 @@ check_entry(DfRun *run)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("role %u, which owns workflow \"%s\", was dropped", GetUserId(),
 						run->workflow_name),
-				 errhint("See dataflows.stuck.")));
+				 errhint("Read the reason and the remedy in the view dataflows.stuck.")));
 	if (run->workflow->owner != GetUserId())
 	{
 		if (!df_run_is_terminal(run->row.state))

@@ -56,7 +56,7 @@ cmp_ok(
 	'>', 1,
 	'by more than one worker');
 
-# the same with requests on the wire: the books tell of doubles
+# the same with requests in flight: the books tell of doubles
 as_app(
 	$node, 'postgres',
 	"INSERT INTO app.signups (email, name) SELECT 'm' || i || '\@example.com', 'N'
