@@ -214,7 +214,6 @@ look_again_later(DfStep *step)
 
 	step->row.attempts++;
 	step->row.wake_at = TimestampTzPlusMilliseconds(df_now(), Min(ms, POLL_MAX_MS));
-	step->dirty = true;
 }
 
 /* the right to start a workflow does not include reading what another role's run returned */
@@ -368,7 +367,6 @@ note_child(DfRun *run, DfStep *step, const char *id, bool attached)
 		df_json_bool(&json, "attached", true);
 	step->row.answer = df_json_end(&json, run->cxt);
 	step->engine.has_own_child = !attached;
-	step->dirty = true;
 }
 
 /* another run holds the key: it is as good as a child, unless it waits for us itself */

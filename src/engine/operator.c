@@ -67,7 +67,6 @@ renew_step(DfRun *run, DfStep *step)
 	df_step_know(step, &renewal.evidence);
 	step->row.finished_at = DF_NEVER;
 	step->row.wake_at = DF_NEVER;
-	step->dirty = true;
 	if (renewal.stays_in_doubt)
 		return;
 	df_step_transition(run, step, DF_STEP_RENEW);
@@ -77,7 +76,6 @@ renew_step(DfRun *run, DfStep *step)
 		df_step_ops(step)->renewed(step);
 	/* nothing of it was carried out: it begins again, with its whole budget */
 	step->row.attempts = 0;
-	step->rerendered = true;
 	if (!renewal.evidence.ask_probe)
 		step->row.sent_at = DF_NEVER;
 	step->row.started_at = df_now();
@@ -229,7 +227,6 @@ resolve(DfRun *run, const DfMessage *message)
 	step->row.error = who_and_why(run, message, psprintf("resolved as %s", outcome));
 	step->row.undo_error = NULL;
 	step->row.wake_at = DF_NEVER;
-	step->dirty = true;
 	step->engine.to_send = false;
 	if (run->row.state == DF_RUN_STUCK)
 	{

@@ -48,7 +48,6 @@ df_step_unsend(DfRun *run, DfStep *step)
 		step->row.sent_at = step->engine.sent_before;
 	}
 	step->row.wake_at = df_now();
-	step->dirty = true;
 	run->engine.advance = true;
 }
 
@@ -69,7 +68,6 @@ df_step_hold(DfRun *run, DfStep *step, const char *why, TimestampTz until)
 		step->row.error = error;
 	step->engine.to_send = false;
 	step->row.wake_at = until;
-	step->dirty = true;
 	run->engine.advance = true;
 }
 

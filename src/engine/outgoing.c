@@ -124,7 +124,6 @@ df_request_render_undo(DfRun *run, DfStep *step, char **missing)
 															 : df_body_json(body));
 	}
 	step->row.undo = MemoryContextStrdup(run->cxt, undo);
-	step->dirty = true;
 	return true;
 }
 
@@ -134,7 +133,6 @@ ask_for_undo(DfRun *run, DfStep *step)
 {
 	if (step->row.undo_since == DF_NEVER)
 		step->row.undo_since = df_now();
-	step->dirty = true;
 	if (step->row.wake_at > df_now() || step->worker.in_flight)
 		return;
 	step->engine.phase = DF_PHASE_PROBE;

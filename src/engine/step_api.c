@@ -115,7 +115,6 @@ df_step_new(DfRun *run, char *name, DfStepKind kind)
 	step->name = name;
 	step->kind = kind;
 	step->row.started_at = df_now();
-	step->fresh = step->dirty = true;
 	step->engine.called = run->engine.entry_no;
 	df_run_add_step(run, step);
 	run->engine.calls++;

@@ -152,7 +152,6 @@ dataflows_call(PG_FUNCTION_ARGS)
 	{
 		/* renewed by retry() */
 		render(run, step, &call, version_to_start(run, &call));
-		step->rerendered = true;
 	}
 	else
 		check_recorded(step, &call);

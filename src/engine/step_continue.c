@@ -60,7 +60,6 @@ add_step(DfRun *run, Jsonb *input)
 	(void) df_replay_find(run, "continue_with", &step->name);
 	step->kind = DF_STEP_CONTINUE;
 	step->row.started_at = df_now();
-	step->fresh = true;
 	step->row.output = input;
 	df_json_begin(&json);
 	df_json_int(&json, "round", run->row.round);

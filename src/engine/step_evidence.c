@@ -45,10 +45,7 @@ df_step_case(DfRun *run, DfStep *step, const DfSystemPolicy *policy)
 void
 df_step_know(DfStep *step, const DfEvidence *evidence)
 {
-	if (memcmp(&step->row.evidence, evidence, sizeof(DfEvidence)) == 0)
-		return;
-	step->row.evidence = *evidence;
-	step->evidence_dirty = step->dirty = true;
+	memcpy(&step->row.evidence, evidence, sizeof(DfEvidence));
 }
 
 void
@@ -61,7 +58,6 @@ df_step_apply(DfRun *run, DfStep *step, const DfDecision *made)
 		df_undo_transition(run, step, (DfUndoState) made->undo_to);
 	step->row.wake_at = made->at;
 	step->engine.phase = made->phase;
-	step->dirty = true;
 }
 
 DfPhase

@@ -385,7 +385,6 @@ render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step, 
 	step->row.request = MemoryContextStrdup(run->cxt, request);
 	step->engine.to_send = true;
 	step->engine.phase = df_step_phase(run, step);
-	step->dirty = true;
 }
 
 static DfStep *
@@ -423,7 +422,6 @@ check_or_render(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step,
 	if (step->row.request == NULL)
 	{
 		render_request(fcinfo, path_arg, run, step, request);
-		step->rerendered = true;
 	}
 	else if (strcmp(step->row.request, request) != 0)
 		df_step_mismatch(step, "request", step->row.request, request);

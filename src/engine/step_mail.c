@@ -80,7 +80,6 @@ render(DfRun *run, DfStep *step, const Jsonb *message, const DfMailMessage *mail
 	step->row.request = MemoryContextStrdup(run->cxt, df_mail_request(mail));
 	step->engine.to_send = true;
 	step->engine.phase = DF_PHASE_DO;
-	step->dirty = true;
 }
 
 static DfStep *
@@ -130,7 +129,6 @@ dataflows_send_mail(PG_FUNCTION_ARGS)
 	else if (step->row.request == NULL)
 	{
 		render(run, step, message, &mail);
-		step->rerendered = true;
 	}
 	else if (strcmp(step->row.request, df_mail_request(&mail)) != 0)
 		df_step_mismatch(step, "recipients", step->row.request, df_mail_request(&mail));

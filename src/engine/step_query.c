@@ -87,7 +87,6 @@ df_sql_note(DfRun *run, DfStep *step, const char *sql, const char *args)
 {
 	step->row.request = MemoryContextStrdup(run->cxt, sql);
 	step->row.body = args != NULL ? MemoryContextStrdup(run->cxt, args) : NULL;
-	step->dirty = true;
 }
 
 static Jsonb *
@@ -124,7 +123,6 @@ dataflows_query(PG_FUNCTION_ARGS)
 		/* renewed by retry() */
 		df_sql_note(run, step, sql, args);
 		step->row.options = undo_option(run, undo);
-		step->rerendered = true;
 	}
 	else
 		df_sql_check_recorded(step, sql, args);
@@ -230,7 +228,6 @@ wait_without_attempt(DfRun *run, DfStep *step, const DfSqlOutcome *outcome)
 	else
 		step->row.error = error_of(run, outcome);
 	step->row.wake_at = df_now() + Max(Min(pause, LONGEST_PAUSE_US), SHORTEST_PAUSE_US);
-	step->dirty = true;
 }
 
 static void
@@ -309,7 +306,6 @@ static bool
 render_undo(DfRun *run, DfStep *step, char **missing)
 {
 	step->row.undo = df_step_spec(run, step)->undo;
-	step->dirty = true;
 	return true;
 }
 

@@ -85,13 +85,12 @@ df_step_transition(DfRun *run, DfStep *step, DfStepEvent event)
 		 df_step_state_name(to));
 
 	step->row.state = (DfStepState) to;
-	step->dirty = true;
 	if (event == DF_STEP_SEND)
 	{
 		step->row.attempts++;
 		step->engine.sent_before = step->row.sent_at;
 		/* a new step leaves right after it is recorded: started_at is that time */
-		step->row.sent_at = step->fresh ? DF_NEVER : df_now();
+		step->row.sent_at = df_step_is_new(step) ? DF_NEVER : df_now();
 		step->row.wake_at = DF_NEVER;
 	}
 	if (step->row.state == DF_STEP_DONE || step->row.state == DF_STEP_FAILED)
@@ -116,7 +115,6 @@ df_undo_transition(DfRun *run, DfStep *step, DfUndoState to)
 		 step->name, df_undo_state_name(step->row.undo_state), df_undo_state_name(to));
 
 	step->row.undo_state = to;
-	step->dirty = true;
 	if (to == DF_UNDO_UNDONE || to == DF_UNDO_GONE || to == DF_UNDO_FAILED)
 		df_metric_add(DF_METRIC_UNDOS, step->system, df_undo_state_name(to), NULL, 1);
 	if (to == DF_UNDO_SENT)

@@ -129,7 +129,8 @@ df_alias_confirm(List *runs)
 		{
 			DfStep *step = run->steps[i];
 
-			if (step->kind == DF_STEP_ALIAS && step->row.state == DF_STEP_DONE && step->dirty &&
+			if (step->kind == DF_STEP_ALIAS && step->row.state == DF_STEP_DONE &&
+				df_step_differs(step) &&
 				take(run, step->row.request, CurrentMemoryContext) != NULL)
 				ereport(
 					ERROR,

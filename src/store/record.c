@@ -41,7 +41,7 @@ forget_message(DfMessage *message)
 }
 
 void
-df_record_clean(List *runs)
+df_record_saved(List *runs)
 {
 	ListCell *lc;
 
@@ -54,11 +54,8 @@ df_record_clean(List *runs)
 		df_run_saved(run);
 		run->engine.has_keyed_start = false;
 		for (int i = 0; i < run->nsteps; i++)
-		{
-			DfStep *step = run->steps[i];
-
-			step->fresh = step->dirty = step->rerendered = step->evidence_dirty = false;
-		}
+			if (df_step_differs(run->steps[i]))
+				df_step_saved(run->steps[i]);
 		for (int i = 0; i < run->nsteps && run->engine.has_child_work; i++)
 		{
 			run->steps[i]->engine.to_insert_child = false;

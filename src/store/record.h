@@ -8,12 +8,12 @@
 #include "nodes/pg_list.h"
 
 /*
- * Writes what is dirty of these runs and marks it clean.  Raises if a run is
- * not held as run->saved.lease says: then another worker has it.
+ * Writes what of these runs and their steps differs from what was saved.  Raises if a
+ * run is not held as run->saved.lease says: then another worker has it.
  */
 extern void df_record_runs(List *runs);
 
 /* after a commit: what was written is the state of the tables */
-extern void df_record_clean(List *runs);
+extern void df_record_saved(List *runs);
 
 #endif /* DF_STORE_RECORD_H */

@@ -85,6 +85,7 @@ step_from_row(const DfPlan *plan, uint64 row, MemoryContext cxt)
 	DfStep *step = MemoryContextAllocZero(cxt, sizeof(DfStep));
 
 	df_row_read(plan, row, step, cxt);
+	df_step_saved(step);
 	/* the span of a step that has ended was exported when it ended */
 	step->worker.traced = step->row.finished_at != DF_NEVER;
 	return step;
@@ -280,73 +281,85 @@ update_rendered(const DfRun *run, const DfStep *step)
 	(void) df_row_run(&plan, key, step, run);
 }
 
-typedef struct StepCounts
+/* a step whose row is to be written */
+typedef struct Change
 {
-	int fresh;
-	int dirty;
-	int evident; /* of the dirty ones, those whose evidence differs, too */
-} StepCounts;
+	const DfRun *run;
+	const DfStep *step;
+} Change;
 
-static StepCounts
-count_steps(List *runs)
+typedef struct Changes
 {
-	StepCounts counts = {0, 0, 0};
+	List *all; /* of Change */
+	int made; /* of them, new steps */
+	int evident; /* of the others, those whose evidence differs, too */
+} Changes;
+
+/* the one look at all steps of the runs: a run may have thousands */
+static void
+find_changes(List *runs, Changes *changes)
+{
 	ListCell *lc;
 
+	memset(changes, 0, sizeof(*changes));
 	foreach (lc, runs)
 	{
-		DfRun *run = lfirst(lc);
+		const DfRun *run = lfirst(lc);
 
 		for (int i = 0; i < run->nsteps; i++)
 		{
 			const DfStep *step = run->steps[i];
+			Change *change;
 
+			if (!df_step_differs(step))
+				continue;
 			/* nothing can have gone wrong with a step that has not left yet */
-			Assert(!(step->fresh && step->evidence_dirty));
-			counts.fresh += step->fresh;
-			counts.dirty += step->dirty && !step->fresh;
-			counts.evident += step->evidence_dirty && !step->fresh;
+			Assert(!(df_step_is_new(step) && df_step_evidence_differs(step)));
+			change = palloc(sizeof(Change));
+			change->run = run;
+			change->step = step;
+			changes->all = lappend(changes->all, change);
+			changes->made += df_step_is_new(step);
+			changes->evident += !df_step_is_new(step) && df_step_evidence_differs(step);
 		}
 	}
-	return counts;
 }
 
 void
 df_steps_record(List *runs)
 {
-	StepCounts counts = count_steps(runs);
+	Changes changes;
 	DfBatch intents;
 	DfBatch inserts;
 	DfBatch updates;
 	DfBatch evident;
+	int changed;
 	ListCell *lc;
 
-	if (counts.fresh + counts.dirty == 0)
+	find_changes(runs, &changes);
+	if (changes.all == NIL)
 		return;
-	df_batch_begin(&intents, &insert_intents, counts.fresh);
-	df_batch_begin(&inserts, &insert_steps, counts.fresh);
-	df_batch_begin(&updates, &update_steps, counts.dirty - counts.evident);
-	df_batch_begin(&evident, &update_with_evidence, counts.evident);
-	foreach (lc, runs)
+	changed = list_length(changes.all) - changes.made;
+	df_batch_begin(&intents, &insert_intents, changes.made);
+	df_batch_begin(&inserts, &insert_steps, changes.made);
+	df_batch_begin(&updates, &update_steps, changed - changes.evident);
+	df_batch_begin(&evident, &update_with_evidence, changes.evident);
+	foreach (lc, changes.all)
 	{
-		DfRun *run = lfirst(lc);
+		const DfRun *run = ((Change *) lfirst(lc))->run;
+		const DfStep *step = ((Change *) lfirst(lc))->step;
 
-		for (int i = 0; i < run->nsteps; i++)
+		if (df_step_is_new(step))
+			df_batch_add(is_intent(step) ? &intents : &inserts, step, run);
+		else
 		{
-			DfStep *step = run->steps[i];
-
-			if (step->fresh)
-				df_batch_add(is_intent(step) ? &intents : &inserts, step, run);
-			else if (step->dirty)
-			{
-				if (step->rerendered)
-					update_rendered(run, step);
-				df_batch_add(step->evidence_dirty ? &evident : &updates, step, run);
-			}
+			if (df_step_intent_differs(step))
+				update_rendered(run, step);
+			df_batch_add(df_step_evidence_differs(step) ? &evident : &updates, step, run);
 		}
 	}
 	(void) df_batch_run(&intents, NULL);
 	(void) df_batch_run(&inserts, NULL);
-	if (df_batch_run(&updates, NULL) + df_batch_run(&evident, NULL) != counts.dirty)
+	if (df_batch_run(&updates, NULL) + df_batch_run(&evident, NULL) != changed)
 		elog(ERROR, "a recorded step is not there");
 }

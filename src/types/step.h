@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
+#include "types/base.h"
 #include "types/evidence.h"
 #include "types/message.h"
 #include "types/states.h"
@@ -28,13 +29,13 @@ typedef enum DfPhase
 } DfPhase;
 
 /*
- * What its row holds and a worker changes, in the order of the columns.  Read and written
- * by store/step_table.c; in between the engine's, but where it says otherwise.  A value
- * behind a pointer is replaced, never edited or freed.
+ * What its row holds and a worker changes.  Read and written by store/step_table.c; in
+ * between the engine's, but where it says otherwise.  A value behind a pointer is
+ * replaced, never edited or freed.
  */
 typedef struct DfStepRow
 {
-	/* its intent, what the body asks for: when it is made, and when retry() renewed it */
+	/* its intent, all before `state`: what the body asks for, anew when retry() renewed it */
 	Jsonb *headers;
 	char *body;
 	char *request; /* "METHOD /path" or what else identifies it; NULL = to be rendered anew */
@@ -96,21 +97,57 @@ typedef struct DfStepWorker
 
 typedef struct DfStep
 {
-	/* which step it is: who makes it, or store/step_table.c, and the same ever after */
+	/* which step it is: written when it is made or read, and the same ever after */
 	int n;
 	char *name; /* base#k */
 	DfStepKind kind;
 	char *system;
 
-	bool fresh; /* it has no row yet */
-	bool dirty; /* differs from its row */
-	bool evidence_dirty; /* so does its evidence */
-	bool rerendered; /* so does its intent: retry() renewed it */
-
 	DfStepRow row;
+	DfStepRow saved; /* what the table has: store/record.c, after each commit; zero = no row */
 	DfStepEngine engine;
 	DfStepWorker worker;
 } DfStep;
+
+/* its row is what the table has now */
+static inline void
+df_step_saved(DfStep *step)
+{
+	memcpy(&step->saved, &step->row, sizeof(DfStepRow));
+}
+
+/* it has no row yet */
+static inline bool
+df_step_is_new(const DfStep *step)
+{
+	return step->saved.started_at == DF_NEVER;
+}
+
+/*
+ * Whether its row is to be written, to be made even if it is new.  Pointers are compared,
+ * not what they point to: values are replaced and never freed.  Steps are allocated as
+ * zeros, so that bytes between fields are equal; if they were not, a row would be written
+ * that need not be.
+ */
+static inline bool
+df_step_differs(const DfStep *step)
+{
+	return memcmp(&step->row, &step->saved, sizeof(DfStepRow)) != 0;
+}
+
+/* the same for its intent alone, which an ordinary step never changes */
+static inline bool
+df_step_intent_differs(const DfStep *step)
+{
+	return memcmp(&step->row, &step->saved, offsetof(DfStepRow, state)) != 0;
+}
+
+/* and for its evidence, which a step has that something went wrong with */
+static inline bool
+df_step_evidence_differs(const DfStep *step)
+{
+	return memcmp(&step->row.evidence, &step->saved.evidence, sizeof(DfEvidence)) != 0;
+}
 
 /* a failed try, to be written */
 typedef struct DfAttempt

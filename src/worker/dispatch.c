@@ -183,7 +183,6 @@ dispatch_step(DfRun *run, DfStep *step)
 			/* wait in the table, so that other runs have the memory */
 			step->engine.to_send = false;
 			step->row.wake_at = until;
-			step->dirty = true;
 			run->engine.advance = true;
 			return true;
 		case DF_ENTRANCE_OPEN:

@@ -51,7 +51,7 @@ df_record_all(List *runs, List *attempts)
 		}
 }
 
-/* the runs are recorded: mark them clean, and release those that are to leave memory */
+/* the runs are recorded: note that, and release those that are to leave memory */
 void
 df_after_commit(List *runs)
 {
@@ -66,7 +66,7 @@ df_after_commit(List *runs)
 		df_metric_observe(DF_METRIC_TURN_RUNS, "worker", list_length(runs));
 	}
 	df_trace_commit(runs);
-	df_record_clean(runs);
+	df_record_saved(runs);
 	foreach (lc, runs)
 	{
 		DfRun *run = lfirst(lc);

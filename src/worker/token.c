@@ -298,7 +298,6 @@ wait_for_token(DfToken *token, DfRun *run, DfStep *step)
 		return;
 	step->engine.to_send = false;
 	step->row.wake_at = df_now() + WAIT_IN_TABLE_US + (int64) (df_random() * WAIT_IN_TABLE_US);
-	step->dirty = true;
 	run->engine.advance = true;
 }
 

@@ -157,7 +157,7 @@ put_step(const DfRun *run, DfStep *step)
 {
 	DfSpan span;
 
-	if (step->worker.traced || !df_step_ended(step) || !(step->fresh || step->dirty))
+	if (step->worker.traced || !df_step_ended(step) || !df_step_differs(step))
 		return;
 	step->worker.traced = true;
 	if (!begin_span(&span, DF_SPAN_STEP, run, step))

@@ -148,7 +148,7 @@ take_back(void)
 		MemoryContextSwitchTo(df_turn_cxt);
 		df_record_all(df_worker.turn_list, NIL);
 		df_xact_commit_locally();
-		df_record_clean(df_worker.turn_list);
+		df_record_saved(df_worker.turn_list);
 	}
 	PG_CATCH();
 	{
