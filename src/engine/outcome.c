@@ -276,7 +276,7 @@ df_step_response(DfRun *run, DfStep *step, const DfResponse *response, const DfS
 {
 	DfMeaning meaning = DF_MEANS_MAYBE;
 
-	Assert(!step->to_send);
+	Assert(!step->engine.to_send);
 	df_attempt_count(step, response);
 	switch (step->engine.phase)
 	{
