@@ -36,7 +36,7 @@ df_run_loaded(DfRun *run)
 
 		if (!df_step_ended(step))
 			run->engine.blocked[n++] = i;
-		render = render || df_step_to_be_rendered(step);
+		render = render || df_step_to_be_rendered(step) || !df_step_kind_is_known(step);
 		if (df_step_ops(step)->loaded != NULL)
 			df_step_ops(step)->loaded(step);
 	}

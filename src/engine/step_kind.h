@@ -78,7 +78,9 @@ typedef struct DfStepOps
 	Jsonb *(*response)(const DfStep *step);
 } DfStepOps;
 
+/* of a step whose row was damaged: functions that do nothing for it, and fail its undo */
 extern const DfStepOps *df_step_ops(const DfStep *step);
+extern bool df_step_kind_is_known(const DfStep *step);
 
 /* the body is to render the step again: with a new request and a new key */
 extern void df_step_render_anew(DfStep *step);
