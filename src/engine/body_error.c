@@ -82,7 +82,7 @@ df_body_retry_later(DfRun *run, const char *message)
 	df_run_release(run);
 }
 
-/* what a person is to do about an error of the body; NULL = the usual text */
+/* what a person must do about an error of the body; NULL = the usual text */
 static const char *
 remedy_for(int sqlstate)
 {

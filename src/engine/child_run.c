@@ -336,7 +336,7 @@ df_child_undo(DfRun *run, DfStep *step)
 	else if (df_run_is_terminal(look.state))
 		settle_undo(run, step, look.state);
 	else
-		df_undo_transition(run, step, DF_UNDO_SENT); /* somebody is undoing it: it will say so */
+		df_undo_transition(run, step, DF_UNDO_SENT); /* it is being undone already */
 }
 
 /* ---- recording ------------------------------------------------------------ */
@@ -369,7 +369,7 @@ note_child(DfRun *run, DfStep *step, const char *id, bool attached)
 	step->engine.has_own_child = !attached;
 }
 
-/* another run holds the key: it is as good as a child, unless it waits for us itself */
+/* another run holds the key: it is treated like a child, unless it waits for us itself */
 static void
 attach(DfNewChild *child)
 {

@@ -79,7 +79,7 @@ stuck_for_unseen_doubt(DfRun *run)
 	return false;
 }
 
-/* the body has come to its end: whether everything that it began has, too */
+/* after the body has returned: whether everything that it began has ended, too */
 static bool
 all_has_ended(DfRun *run)
 {

@@ -53,7 +53,7 @@ cancel(DfRun *run, const DfMessage *message)
 			df_run_transition(run, DF_RUN_CANCEL);
 			break;
 		default:
-			break; /* rolling back already, or over */
+			break; /* rolling back already, or ended */
 	}
 }
 
@@ -241,8 +241,7 @@ resolve(DfRun *run, const DfMessage *message)
 }
 
 /*
- * in the order in which they came, whatever the order in which they are read; false: it was read
- * before
+ * adds a message in the order of arrival, not of reading; false: it was read before
  */
 static bool
 keep(DfRun *run, DfMessage *message)

@@ -98,7 +98,7 @@ why_unusable(const DfResponse *response)
 		   "large with its numbers written out";
 }
 
-/* NULL = what was answered, in the usual words */
+/* NULL = the usual text about the response */
 static const char *
 words_for(const DfDecision *made, const DfResponse *response)
 {
@@ -231,7 +231,7 @@ do_response(DfRun *run, DfStep *step, const DfResponse *response, const DfSystem
 	return made.meaning;
 }
 
-/* ---- before it leaves ----------------------------------------------------- */
+/* ---- before it is sent --------------------------------------------------- */
 
 static const char *const objections[] = {
 	[DF_OBJECTION_NONE] = NULL,

@@ -70,8 +70,8 @@ found_resources(DfRun *run, DfStep *step, const DfResponse *response, Jsonb **re
 }
 
 /*
- * Another step of this run whose request left and that asks for the same: one
- * resource could be of either.
+ * Another step of this run whose request was sent and whose probe asks the same:
+ * one resource could belong to either.
  */
 static DfStep *
 asks_the_same(DfRun *run, DfStep *step)
@@ -132,7 +132,7 @@ not_done(DfRun *run, DfStep *step, const char *said)
 			 false);
 }
 
-/* sent again at once: what the probe has just seen may be otherwise a little later */
+/* sent again at once: what the probe has just seen may change soon */
 static void
 send_now(DfRun *run, DfStep *step)
 {
@@ -166,7 +166,7 @@ get_stuck(DfRun *run, DfStep *step, const char *said)
 		df_step_remedy(run, step));
 }
 
-/* what the probe says is no help to the undo */
+/* the result of the probe does not help the undo */
 static Jsonb *
 undo_unknown(DfRun *run, const char *said)
 {

@@ -26,7 +26,7 @@ is_json_type(const char *content_type)
 
 /*
  * JSON that can be kept: few bytes of it may be gigabytes of text, once the
- * numbers are written out.  White space is the rest that its text may have more.
+ * numbers are written out.  Otherwise its text is longer than its bytes only by white space.
  */
 static Jsonb *
 parse_body(const DfResponse *response, const char *text, MemoryContext cxt)

@@ -31,7 +31,7 @@ doubt_of(const Jsonb *options)
 	return doubt != NULL && strcmp(doubt, "accept") == 0 ? DF_DOUBT_ACCEPT : DF_DOUBT_FAIL;
 }
 
-/* DELETE has its own without being told */
+/* DELETE has a default */
 static void
 read_accept(const Jsonb *options, DfStepSpec *spec)
 {

@@ -39,14 +39,14 @@ df_step_done(DfRun *run, DfStep *step, const DfResponse *response, Jsonb *output
 					 run->id_text, run->id_text));
 }
 
-/* doubt => 'accept': the error says what was accepted, by whatever is in it already */
+/* doubt => 'accept': adds what was accepted to what the error says already */
 void
 df_step_say_accepted(DfRun *run, DfStep *step)
 {
 	step->row.error = df_error_flag(run, step->row.error, "accepted", true);
 }
 
-/* what a person is to do about a step in doubt, with the calls to make */
+/* what a person must do about a step in doubt, with the calls to make */
 char *
 df_step_remedy(const DfRun *run, const DfStep *step)
 {

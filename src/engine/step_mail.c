@@ -135,7 +135,7 @@ dataflows_send_mail(PG_FUNCTION_ARGS)
 	return df_step_await(fcinfo, step);
 }
 
-/* ---- in the worker: what leaves, and what comes back ---------------------- */
+/* ---- in the worker: request and response ---------------------------------- */
 
 static bool
 recorded_mail(const DfStep *step, DfMailMessage *mail, char **why)

@@ -89,7 +89,7 @@ df_step_transition(DfRun *run, DfStep *step, DfStepEvent event)
 	{
 		step->row.attempts++;
 		step->engine.sent_before = step->row.sent_at;
-		/* a new step leaves right after it is recorded: started_at is that time */
+		/* a new step is sent right after it is recorded: started_at is that time */
 		step->row.sent_at = df_step_is_new(step) ? DF_NEVER : df_now();
 		step->row.wake_at = DF_NEVER;
 	}

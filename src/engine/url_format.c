@@ -49,9 +49,9 @@ refuse_null(const char *what)
 }
 
 /*
- * What a step would refuse as a path is refused here, where the arguments are in
- * sight: dot segments above all, also encoded, also out of an argument.  A bare
- * percent sign is the format's own business.
+ * Refuses here, where the arguments are known, what a step would refuse as a path:
+ * above all dot segments, also encoded or from an argument.  A bare percent sign in
+ * the format is left as it is.
  */
 static void
 check_path(const char *url)

@@ -141,7 +141,7 @@ by_key(const ListCell *a, const ListCell *b)
 	return order != 0 ? order : strcmp(left->key, right->key);
 }
 
-/* false: a key was waited for in vain, and nothing was inserted */
+/* false: the wait for a key was given up, and nothing was inserted */
 static bool
 insert_or_give_up(List *children, int64 identity, const char *started_by, List **owners)
 {
@@ -180,9 +180,9 @@ insert_or_give_up(List *children, int64 identity, const char *started_by, List *
 }
 
 /*
- * Normally no open transaction holds a key, and one statement does.  Else the half
- * with that key is searched for, but not for long: what is left is tried
- * again in another turn.
+ * Normally no open transaction holds a key, and one statement does.  Otherwise the
+ * batch is halved to find the row with that key, but not for long: what is left is
+ * tried again in another turn.
  */
 static void
 insert_halves(List *children, int64 identity, const char *started_by, int *waits, List **owners)

@@ -3,7 +3,7 @@
  *	  Maps of columns: which columns a table has, and in which field of a struct
  *	  each of them is kept.
  *
- * A map is the one place where a column stands: the lists in the statements,
+ * A map is the one place that names a column: the lists in the statements,
  * the parameters, their types, reading a row and writing one come from it.  To
  * add a column, add a line to the map (and the column to src/sql).
  *
@@ -20,7 +20,7 @@
  *		{* = x.*}	state = x.state
  *
  * The statement's own parameters come first, the columns' behind them.  What a
- * SELECT reads besides its {x.*} stands behind that, from plan->ncolumns on.
+ * SELECT reads besides its {x.*} comes after that, from plan->ncolumns on.
  */
 #ifndef DF_STORE_COLUMN_MAP_H
 #define DF_STORE_COLUMN_MAP_H

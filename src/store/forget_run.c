@@ -194,9 +194,9 @@ df_forget_erase(const DfForget *forget, const DfForgetRuns *runs)
 }
 
 /*
- * The lock keeps forget() away until what the caller is about to write can be
- * seen, and waits for one that is under way; it is the weakest there is, which
- * no update of the engine's minds.
+ * The lock keeps forget() away until what the caller is about to write is visible,
+ * and waits for a forget() that is under way.  It is the weakest row lock, which
+ * blocks no update of the engine.
  */
 bool
 df_run_is_forgotten(const pg_uuid_t *run)

@@ -292,9 +292,9 @@ df_installation_take_token(void)
 
 /*
  * In another cluster the same names have other oids, and these oids may be
- * other roles'.  Who adopts a copy says that its roles and functions are the
- * ones that were meant; what belongs to nobody here is nobody's (0) until
- * adopt() is called again.
+ * other roles'.  A role that calls adopt() says that the roles and functions of
+ * this cluster are the ones that were meant; what has no owner here gets owner 0
+ * until adopt() is called again.
  */
 static void
 adopt_owners(bool held)

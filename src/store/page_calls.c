@@ -257,7 +257,7 @@ value_of(const DfPageCall *call, char **values, const char *name)
 }
 
 /*
- * The least id of so many of the newest runs, whosever they are; NULL = there are
+ * The least id of so many of the newest runs, of all owners; NULL = there are
  * not more.  A list that asks for each run whether the role may see it would
  * read a whole table of others' runs otherwise.  Only its milliseconds are given.
  */

@@ -34,8 +34,8 @@ hash_text(const char *token)
 }
 
 /*
- * What the server keeps of a role's password, with the token, hashed: of no use
- * without the token.  NULL = the role has none.
+ * A hash of the token together with what the server stores of the role's password:
+ * useless without the token.  NULL = the role has none.
  */
 static bytea *
 hash_password(Oid role, const char *token)

@@ -133,7 +133,7 @@ df_purge_page_tokens(TimestampTz now)
 	return delete_batch(&plan, now);
 }
 
-/* what pause() and resume() left for the record: it belongs to no run, with which it would go */
+/* the rows of pause() and resume(): they belong to no run with which they would be deleted */
 bool
 df_purge_notes(TimestampTz before)
 {
@@ -250,8 +250,8 @@ typedef struct Purge
 } Purge;
 
 /*
- * The next runs that ended before that time.  A child whose parent is to stay is
- * left out, for that one may still want it undone: it goes with the parent.
+ * The next runs that ended before that time.  A child whose parent stays is left
+ * out, since the parent may still have to undo it: it is deleted with the parent.
  * Returns how many were read; those that may go are put into runs.
  */
 static uint64

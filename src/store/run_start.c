@@ -139,7 +139,7 @@ df_runs_insert(const DfNewRun *common, const DfRows *rows)
 	return df_row_run(&plan, values, &row, NULL);
 }
 
-/* none for a key for whose run, or for which itself, too many wait */
+/* no signal is inserted for a key if too many wait for it or for its run */
 uint64
 df_signals_insert(const DfNewMessage *common, const DfRows *rows)
 {

@@ -327,7 +327,7 @@ df_claim_abandoned(Oid owner, MemoryContext parent)
 	return runs;
 }
 
-/* waits for locked ones: none is to be left behind */
+/* waits for locked rows, so that none is left out */
 List *
 df_claim_children(List *parents, MemoryContext parent)
 {

@@ -29,10 +29,10 @@
 #include "types/base.h"
 
 /*
- * What a session may have bent and our statements rely on.  The planner's
+ * Settings that our statements rely on and that a session may have changed.  The planner's
  * switches are here because every statement of ours goes by an index: a plan
- * made while a table was empty must not become a sequential scan for life.  Nor
- * a bitmap: it reads and sorts all runs that are due for the few that are
+ * made while a table was empty must not use a sequential scan for ever.  Nor a
+ * bitmap scan: it reads and sorts all runs that are due for the few that are
  * claimed, and leaves the dead entries of those that ended in the index.
  */
 static const struct
@@ -100,8 +100,7 @@ df_extension_usable(void)
 }
 
 /*
- * until df_store_leave(): what the other version's schema does not have is explained where it is
- * missed
+ * until df_store_leave(): an error about what the schema of the other version lacks gets a hint
  */
 static void
 push_explanation(DfStore *store)

@@ -66,10 +66,10 @@ commit(void)
 
 /*
  * A cancel ends the server's wait for a synchronous standby, and the commit
- * returns as if it was there.  Cancels are not heard outside of code of users'
+ * returns as if it was there.  Cancels are not handled outside of users' code
  * (shared/watchdog.c), but one that came just in time, or the late alarm of a lock,
  * may still be pending: so the wait is begun once more, which costs nothing if
- * there is nothing to wait for.  Who must die does not wait: it sends nothing.
+ * there is nothing to wait for.  A process that must end does not wait: it sends nothing.
  */
 void
 df_xact_commit(void)
@@ -113,11 +113,11 @@ df_xact_busy(void)
 }
 
 /*
- * Nobody's open transaction may hold the engine up: whatever we wait for is left
- * for later after this time.  And no session of a user's may be made to give way
- * to us: it looks for a deadlock once, deadlock_timeout after it began to wait.
- * As we wait no longer than half of that, we have given up by then, unless we
- * came in the second half.
+ * No open transaction may stop the engine: a wait for a lock is given up after this
+ * time, and the work is tried again later.  Nor may a session of a user fail with a
+ * deadlock because of us: it checks for a deadlock once, deadlock_timeout after its
+ * wait began.  We wait no longer than half of that, so we have given up by then,
+ * unless our wait began in the second half.
  */
 void
 df_xact_limit_locks(void)

@@ -2,7 +2,7 @@
  * types/run.h
  *	  One run in a worker's memory.
  *
- * Its worker's alone: no other process sees it.  store/run_table.c makes it from its
+ * It belongs to its worker alone: no other process sees it.  store/run_table.c makes it from its
  * row, the engine changes it, and store/run_table.c writes what differs from the row.
  * All of it lives in run->cxt, which goes away when the worker lets go of the run.
  * Each part below says who writes it; everybody in the worker may read all of it.
@@ -35,14 +35,14 @@ typedef enum DfRunLife
 
 /*
  * What its row holds and a worker changes.  Read by store/run_table.c, written to the
- * table by store/run_table.c; in between the engine's, but where it says otherwise.
+ * table by store/run_table.c; in between the engine owns it, unless a field says otherwise.
  * A value behind a pointer is replaced, never edited or freed.
  */
 typedef struct DfRunRow
 {
 	DfRunState state; /* engine/transition.c */
 	DfCause cause; /* when it begins to roll back */
-	TimestampTz wake_at; /* when it is looked at next; of a leased run, when it was claimed */
+	TimestampTz wake_at; /* when it is due next; of a leased run, when it was claimed */
 	int64 lease; /* 0 = none; the worker's when it takes the run, 0 when it is released */
 	TimestampTz finished_at; /* engine/transition.c */
 	TimestampTz deadline; /* set again by retry(); DF_NEVER = what the workflow says */
@@ -69,7 +69,7 @@ typedef enum DfEarlierSteps
 	DF_EARLIER_ALL
 } DfEarlierSteps;
 
-/* what the engine keeps of it between two looks; gone when it is released */
+/* what the engine keeps of it between two advances; gone when it is released */
 typedef struct DfRunEngine
 {
 	/* replay.c: steps under their names, filled as they are added */
@@ -98,7 +98,7 @@ typedef struct DfRunEngine
 	int depth; /* callers above it, -1 = not known yet: step_call.c */
 
 	bool advance; /* something happened to it: run_advance.c must check it */
-	bool urgent; /* some step may be: probe.c */
+	bool urgent; /* some step may be urgent: probe.c */
 	bool inbox_loaded; /* for all that it waits for now */
 	bool wants_inbox; /* a wait was begun: read the inbox, look again */
 	bool wants_alias; /* a step asks for a key: try to take it, look again */
@@ -112,7 +112,7 @@ typedef struct DfRunWorker
 {
 	dlist_node node; /* run_list.c: in the list of all runs that it holds */
 	bool on_turn_list; /* run_list.c */
-	int in_flight; /* dispatch.c, flight.c: requests in flight, or about to leave */
+	int in_flight; /* dispatch.c, flight.c: requests in flight, or about to be sent */
 	int transient_errors; /* failure.c: in a row, while this run was being changed */
 	bool response_applied; /* responses.c: one that is not recorded yet */
 	TimestampTz let_go_at; /* failure.c: of a broken run, when its lease is given back */
@@ -129,7 +129,7 @@ typedef struct DfRun
 	DfWorkflow *workflow; /* worker/intake.c; NULL = its version is missing */
 	char *key;
 	char *started_by;
-	char *traceparent; /* of who started it, NULL = none */
+	char *traceparent; /* of the session that started it, NULL = none */
 	TimestampTz started_at;
 	pg_uuid_t parent; /* of a child run */
 	int parent_n; /* step of the parent, 0 = nobody called it */
@@ -155,10 +155,10 @@ df_run_saved(DfRun *run)
 }
 
 /*
- * Whether its row is to be written.  Pointers are compared, not what they point to:
+ * Whether its row must be written.  Pointers are compared, not what they point to:
  * values are replaced and never freed.  A run whose lease is not in the table yet is
- * written in any case, for only the update of its row finds out whether somebody
- * else has claimed it meanwhile.
+ * written in any case, since only the update of its row finds out whether another
+ * worker has claimed it meanwhile.
  */
 static inline bool
 df_run_differs(const DfRun *run)

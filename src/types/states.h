@@ -73,7 +73,7 @@ typedef enum DfStepKind
 typedef enum DfStepState
 {
 	DF_STEP_PENDING, /* to be sent, certainly not carried out yet */
-	DF_STEP_SENT, /* committed before the bytes leave */
+	DF_STEP_SENT, /* committed before the bytes are sent */
 	DF_STEP_WAITING, /* for an event, a time or a child */
 	DF_STEP_DOUBT, /* may have been carried out: in_doubt */
 	DF_STEP_DONE,

@@ -30,8 +30,8 @@ typedef enum DfPhase
 
 /*
  * What its row holds and a worker changes.  Read and written by store/step_table.c; in
- * between the engine's, but where it says otherwise.  A value behind a pointer is
- * replaced, never edited or freed.
+ * between the engine owns it, unless a field says otherwise.  A value behind a pointer
+ * is replaced, never edited or freed.
  */
 typedef struct DfStepRow
 {

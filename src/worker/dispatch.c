@@ -31,7 +31,7 @@ df_policy_of(const DfSystem *system, DfSystemPolicy *policy)
 	policy->key_ttl_ms = system->idempotency_ttl_ms;
 	if (gone)
 	{
-		/* unknown now; checked again when the step is to leave */
+		/* unknown now; checked again when the step is sent */
 		policy->key_trusted = true;
 		policy->key_ttl_ms = INT64CONST(366) * 24 * 3600 * 1000;
 	}

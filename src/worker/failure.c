@@ -38,8 +38,9 @@ static int failed_turns = 0; /* in a row */
 
 /*
  * The run's state in memory may be wrong, or can never be written: release it, so
- * that it is loaded from its row again.  Its requests that have not left never do;
- * responses to those that have are ignored, and their steps judged as lost.
+ * that it is loaded from its row again.  Its requests that were not sent yet are
+ * dropped; responses to those that were sent are ignored, and their steps count as
+ * lost.
  */
 void
 df_break_run(DfRun *run)

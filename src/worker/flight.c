@@ -53,7 +53,7 @@ land(DfFlight *flight)
 	flight->step->worker.in_flight = false;
 }
 
-/* the request does not leave, and its step is what it was; df_depart() frees the rest */
+/* the request is not sent, and its step is as it was before; df_depart() frees the rest */
 static void
 withdraw(DfDeparture *departure)
 {

@@ -51,7 +51,7 @@ is_about_to_send(const DfRun *run)
 /*
  * The one way out of memory: of a run that is recorded and released, one that is
  * broken and whose lease is given back, one that was never loaded, one that a sql
- * worker is through with.  What it came to since it was last recorded is lost.
+ * worker is through with.  What was decided for it since it was last recorded is lost.
  */
 void
 df_run_let_go(DfRun *run)

@@ -27,8 +27,8 @@ set_limit(int limit)
 }
 
 /*
- * The request could not leave.  Its step is tried again later, and until then no more
- * requests leave than are in flight now.
+ * The request could not be sent.  Its step is tried again later, and until then no
+ * more requests are in flight than now.
  */
 void
 df_shortage_met(DfRun *run, DfStep *step, const char *why)
@@ -47,7 +47,7 @@ df_shortage_met(DfRun *run, DfStep *step, const char *why)
 	step->row.wake_at = shortage.retry_at;
 }
 
-/* a request has left: raise the limit step by step */
+/* a request was sent: raise the limit step by step */
 void
 df_shortage_over(void)
 {

@@ -51,7 +51,7 @@
 
 /*
  * How long a statement waits for a lock before the owner's other steps go first.
- * For a while after one waited in vain the others wait less, because they may want
+ * For a while after one gave up waiting the others wait less, because they may want
  * the same lock.
  */
 #define LOCK_WAIT_MS 10000
@@ -70,7 +70,7 @@ static int last_sqlstate;
 /* ---- the statement -------------------------------------------------------- */
 
 static bool timed_out = false;
-static TimestampTz lock_missed = DF_NEVER; /* when a statement last waited for a lock in vain */
+static TimestampTz lock_missed = DF_NEVER; /* when a statement last gave up waiting for a lock */
 
 static int
 lock_wait_ms(void)

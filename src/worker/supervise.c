@@ -287,7 +287,7 @@ df_start_ingress_now(void)
 	LWLockRelease(df_shared->lock);
 }
 
-/* takes the slot of the ingress process if this database is to have one */
+/* takes the slot of the ingress process if this database should have one */
 static void
 take_ingress_slot(void)
 {

@@ -23,9 +23,9 @@ extern bool df_is_winding_down(void); /* begin nothing new */
 /* ---- run_list.c -------------------------------------------------------------- */
 
 extern DfRun *df_find_run(const pg_uuid_t *id); /* NULL = not in memory */
-extern void df_turn_list_add(DfRun *run); /* it is to be recorded in this turn */
+extern void df_turn_list_add(DfRun *run); /* it must be recorded in this turn */
 extern void df_turn_list_remove(DfRun *run);
-extern void df_run_let_go(DfRun *run); /* its memory goes; its row is as it should be */
+extern void df_run_let_go(DfRun *run); /* frees its memory; its row is right already */
 
 /* ---- responses.c ------------------------------------------------------------ */
 
