@@ -49,8 +49,8 @@
 	name, UserMappingRelationId, kind, offsetof(DfSystem, field), 0, 0, 0, 0, true, true
 
 /*
- * Every option: name, kind, field, and for numbers least, greatest and default value.  A
- * default stands here and nowhere else.  Mail servers have longer timeouts, because they
+ * Every option: name, kind, field, and for numbers least, greatest and default value.
+ * Defaults are here and nowhere else.  Mail servers have longer timeouts, because they
  * delay greeting and accepting.
  */
 static const DfOption options_table[] = {

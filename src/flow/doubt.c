@@ -142,7 +142,7 @@ decision(const DfDoubtCase *about, DfMeaning meaning)
 	return made;
 }
 
-/* its state says so from now on; one that stands in doubt already stays there */
+/* its state says so from now on; one that is in doubt already stays there */
 static int
 event_lose(const DfDoubtCase *about)
 {
@@ -152,11 +152,11 @@ event_lose(const DfDoubtCase *about)
 /* ---- a response to the step itself ---------------------------------------- */
 
 /*
- * After a loss, "conflict" may be our own earlier attempt that the system stumbles
- * over, or one with the same key that it is still working on.  A read has nothing to
- * conflict with.  An accepted 409 is the output for the methods that may be repeated;
- * for a POST it would mean "somebody else's, nothing to undo", and that is just what
- * is not known.
+ * After a loss, a "conflict" may be with our own earlier attempt, or with one of the
+ * same key that the system is still working on.  A read has nothing to conflict
+ * with.  An accepted 409 is the output for the methods that may be repeated; for a
+ * POST it would mean "somebody else's, nothing to undo", and that is just what is not
+ * known.
  */
 static bool
 is_conflict_with_ourselves(const DfDoubtCase *about, const DfCame *came, DfMeaning meaning)
@@ -202,7 +202,7 @@ end_in_doubt(const DfDoubtCase *about, DfVerdict verdict, DfDecision *made)
 	made->evidence.ask_probe = false;
 }
 
-/* it is not to be sent any more, and may have been carried out */
+/* it must not be sent any more, and may have been carried out */
 static void
 give_up_in_doubt(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 {
@@ -487,7 +487,7 @@ nobody_can_tell(const DfDoubtCase *about, DfVerdict verdict, DfDecision *made)
 		made->undo_to = DF_UNDO_FAILED;
 	}
 	else if (about->step->row.state == DF_STEP_PENDING)
-		not_carried_out(about, made); /* renewed: nothing of it is out since */
+		not_carried_out(about, made); /* renewed, and not sent since */
 	else
 		end_in_doubt(about, verdict, made);
 }
@@ -500,7 +500,7 @@ probe_cannot_tell(const DfDoubtCase *about, const DfProbeCame *came, DfDecision 
 	DfDoubtPolicy doubt = step->engine.spec->doubt;
 	bool carried_out = was_carried_out(step);
 
-	/* what has never left needs no guess: it is not sent without knowing what is there */
+	/* what was never sent needs no guess: it is not sent before the probe says what exists */
 	if (!df_was_sent(step))
 	{
 		not_carried_out(about, made);
@@ -522,7 +522,7 @@ probe_cannot_tell(const DfDoubtCase *about, const DfProbeCame *came, DfDecision 
 						made);
 }
 
-/* what the probe has just seen may be otherwise a little later: it leaves at once */
+/* it is sent at once: what the probe has just seen may change soon */
 static void
 send_now(const DfDoubtCase *about, DfDecision *made)
 {
@@ -606,7 +606,7 @@ df_decide_probe(const DfDoubtCase *about, const DfProbeCame *came)
 
 	if (comes_too_late(about->step))
 		return made;
-	/* one resource could be of either */
+	/* one resource could belong to either */
 	if (found == 1 && sent && came->of_another)
 		found = DF_FOUND_UNKNOWN;
 	made.evidence.probed_at = about->now;
@@ -733,7 +733,7 @@ df_decide_undo(const DfDoubtCase *about, const DfCame *came)
 
 /*
  * Whether the engine has to ask before it sends: for the first time, or after
- * retry() of a step whose last response left it open.  The run alone proves
+ * retry() of a step whose last response did not tell.  The run alone proves
  * nothing once it has had another round, whose record would look the same.
  */
 static bool

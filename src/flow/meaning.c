@@ -96,7 +96,7 @@ is_about_credentials(int code)
 
 /*
  * A mail server says by its codes whether it has accepted the message, and one that
- * has not been asked to (the line with the dot never left) has not: that is
+ * has not been asked to (the line with the dot was never sent) has not: that is
  * DF_FATE_NOT_SENT, however many bytes were sent before.
  */
 static DfMeaning
@@ -129,7 +129,7 @@ df_probe_meaning(const DfCame *came)
 }
 
 /*
- * A refusal of an undo that another time may lift: what it takes away is in
+ * A refusal of an undo that may pass with time: what it takes away is in
  * use or locked (an older step of the same customer may be undone by hand
  * meanwhile), or the credentials are refused, which a person repairs.  Trying
  * until the undo's own budget ends costs nothing but requests; giving up costs
@@ -142,7 +142,7 @@ may_be_lifted(int status)
 }
 
 /*
- * What the step accepts is about the step: a 409 that is as good as done for a POST is
+ * What the step accepts is about the step: a 409 that counts as done for a POST does
  * not for the DELETE that undoes it.  The body of a 2xx does not matter.
  */
 DfMeaning

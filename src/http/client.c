@@ -55,7 +55,7 @@
 /* read at most so often before judging a deadline, because a peer may never stop sending */
 #define MAX_READ_ROUNDS 16
 
-/* The result is first: df_http_free() gets its address and frees the whole. */
+/* The result is first: df_http_free() gets its address and frees the whole exchange. */
 typedef struct DfDone
 {
 	DfHttpResult result;
@@ -101,7 +101,7 @@ static struct
 	/* whether the worker runs (away) or waits */
 	bool waiting;
 	int64 mark_us; /* since when */
-	int64 promised_us; /* when the wait is to end, -1 = open */
+	int64 promised_us; /* when the wait should end, -1 = open */
 	int64 away_us; /* how long it was away since the last perform */
 } client = {.epoll_fd = -1, .timer_us = -1, .nearest_us = -1};
 

@@ -350,7 +350,7 @@ is_starved(void)
 	return true;
 }
 
-/* true: a new process is to take over, or none; false: the server is stopping */
+/* true: a new process must take over, or none; false: the server is stopping */
 static bool
 listen_loop(void)
 {

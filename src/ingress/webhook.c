@@ -160,7 +160,7 @@ parsed(const DfDelivery *delivery)
 		ereport(ERROR,
 				(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
 				 errmsg("the body is not text in UTF-8")));
-	/* many tools send JSON with the type of a form, so look how the body begins */
+	/* many tools send JSON with the type of a form, so check how the body begins */
 	if (type != NULL && pg_strncasecmp(type, "application/x-www-form-urlencoded", 33) == 0 &&
 		text[0] != '{' && text[0] != '[')
 		return df_form_parse(pnstrdup(delivery->body, delivery->body_len));
@@ -465,8 +465,8 @@ understand_in_time(Receipt *receipt)
 }
 
 /*
- * called in a subtransaction: raises an error for whatever is wrong with the delivery or
- * the webhook
+ * called in a subtransaction: raises an error for anything that is wrong with the
+ * delivery or the webhook
  */
 static void
 carry_out(void *arg)

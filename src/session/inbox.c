@@ -419,7 +419,7 @@ dataflows_undo(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(close_call(&call, df_run_next(call.target.state, DF_RUN_UNDO) >= 0));
 }
 
-/* whether the run does not move because somebody paused it or because this is a copy */
+/* whether the run does not move because it is paused or because this is a copy */
 static bool
 rests(Call *call)
 {

@@ -504,10 +504,10 @@ grant_to_owners_of_tables(List *function, Oid function_oid)
 }
 
 /*
- * PUBLIC could create triggers with both functions.  From now on only roles can that may
- * define workflows, that were granted it by name, or whose tables have such triggers.
- * Everything is revoked first, because what a script leaves becomes the extension's initial
- * privileges, which no dump contains.
+ * PUBLIC could create triggers with both functions.  From now on only these roles can:
+ * those that may define workflows, that were granted it by name, or whose tables have such
+ * triggers.  Everything is revoked first, because what a script leaves becomes the
+ * extension's initial privileges, which no dump contains.
  */
 static void
 guard_function(ObjectWithArgs *function, const Acl *authors, Oid owner)

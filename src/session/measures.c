@@ -80,7 +80,7 @@ typedef struct Processes
 {
 	int running[DF_SLOT_INGRESS + 1];
 	int waiting[DF_SLOT_INGRESS + 1]; /* for a place in the server */
-	int64 longest_us; /* for so long the first of them */
+	int64 longest_us; /* how long the first of them has waited */
 	int held;
 	int in_flight;
 } Processes;

@@ -54,7 +54,7 @@ typedef struct Firing
 	const char *workflow;
 	const char *event; /* NULL = start */
 	const char *key_column; /* NULL = none */
-	char *role; /* who changes the table */
+	char *role; /* the role that changes the table */
 	int64 identity;
 	FmgrInfo to_jsonb;
 

@@ -49,7 +49,7 @@ typedef struct Head
 	uint32 padding[11];
 } Head;
 
-/* a note per slot, then as many for runs whose entry is to be counted */
+/* a note per slot, then as many for runs whose entry must be counted */
 typedef struct Notes
 {
 	Head head;
@@ -150,7 +150,7 @@ read_file(void)
 }
 
 /*
- * The bodies that were running are to be counted, unless their entry is already.
+ * The bodies that were running must be counted, unless their entry was counted already.
  * Newest first: notes that no coordinator counts must not fill the list.
  */
 static void

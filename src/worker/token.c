@@ -63,7 +63,7 @@ struct DfToken
 	bool renewed; /* requested because the one before was refused */
 	bool proven; /* some request with it was accepted */
 
-	bool asking; /* a request is in flight, or about to leave */
+	bool asking; /* a request is in flight, or about to be sent */
 	uint64 asked_options;
 	int64 asked_us;
 	bool asked_in_body;
@@ -81,12 +81,12 @@ struct DfToken
 	int waiting;
 };
 
-/* a token request that leaves after the commit, in df_turn_cxt */
+/* a token request that is sent after the commit, in df_turn_cxt */
 typedef struct TokenRequest
 {
 	DfToken *token;
 	DfHttpRequest request;
-	char *body; /* these three are wiped after it has left */
+	char *body; /* these three are wiped after it was sent */
 	char *username;
 	char *password;
 } TokenRequest;

@@ -78,7 +78,7 @@ save_turn(bool transient)
 
 	df_worker.check_tables = df_worker.inbox_changed = true;
 	df_apply_rest();
-	/* a request leaves only if its run is recorded */
+	/* a request is sent only if its run is recorded */
 	foreach (lc, df_worker.departures)
 		if (((DfDeparture *) lfirst(lc))->flight != NULL)
 			df_turn_list_add(((DfDeparture *) lfirst(lc))->flight->run);
@@ -124,10 +124,10 @@ new_turn(void)
 }
 
 /*
- * The process must end now, and the requests whose intent is committed have not
- * left: record that their steps are unsent and their attempts unused.  Commit
- * without waiting for a standby, because that wait may be why we must end.  If
- * this fails, the steps are in doubt after the restart, like requests that left.
+ * The process must end now, and the requests whose intent is committed are not sent
+ * yet: record that their steps are unsent and their attempts unused.  Commit
+ * without waiting for a standby, because that wait may be why we must end.  If this
+ * fails, the steps are in doubt after the restart, like requests that were sent.
  */
 static void
 take_back(void)
