@@ -220,7 +220,7 @@ ok(!-e $node->backup_dir . "/copy/$file", 'a base backup does not have the notes
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 
 $standby->init_from_backup($node, 'copy', has_streaming => 1);
-# as somebody does who copies the files himself
+# as happens if a person copies the files
 append_to_file($standby->data_dir . "/$file", slurp_file($node->data_dir . "/$file"));
 $standby->start;
 $node->wait_for_catchup($standby, 'replay', $node->lsn('insert'));

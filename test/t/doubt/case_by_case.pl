@@ -324,7 +324,7 @@ is(state_of($run) . ' ' . books($email), 'rolled_back 0/0', 'one after it is');
 is($node->safe_psql('postgres', "SELECT undo_state FROM dataflows.steps WHERE run = '$run'"),
 	'gone', 'as gone');
 
-# a person is quicker than the probe that is on the wire: his word counts
+# a person is quicker than the probe that is in flight: what the person says counts
 for my $case (
 	[ 'lost', 'done', '{"id": "by hand"}', 'completed', '1/1', 'done, and the probe finds it' ],
 	[

@@ -379,7 +379,7 @@ is( seen_by(
 is(seen_by('stranger', 'SELECT count(*) FROM dataflows.metrics'), 0, 'a stranger sees nothing');
 is( seen_by('app', "SELECT count(*) > 0 AND bool_and(labels ? 'workflow') FROM dataflows.metrics"),
 	't',
-	'an owner sees what is of his workflows');
+	'an owner sees what concerns its workflows');
 is( seen_by(
 		'app',
 		"SELECT started || ' ' || ended || ' ' || got_stuck || ' ' || completed || ' ' || (p50 > '0'

@@ -145,7 +145,7 @@ for my $role (qw(app other caller))
 		qr/^dataflows=[0-9a-f]{64}; Path=\/page; HttpOnly; SameSite=Strict$/,
 		'by a cookie that no script reads and no other site sends');
 	($jar{$role}) = $answer->{headers}{'set-cookie'} =~ /^dataflows=([0-9a-f]+)/;
-	is(get($role, 'me')->{role}, $role, 'and is who he is');
+	is(get($role, 'me')->{role}, $role, 'and is that role');
 }
 like(
 	ask(undef, 'POST', '/page/login', { token => $jar{app} }, 'x-forwarded-proto' => 'https')
@@ -167,7 +167,7 @@ like($err, qr/a token of the page cannot be valid for 1 year/, 'a token is not f
 
 # ---- who sees what -------------------------------------------------------------------------------
 
-is(scalar(@{ get('app', 'runs')->{runs} }), 50, 'the owner sees his runs, a page of them');
+is(scalar(@{ get('app', 'runs')->{runs} }), 50, 'the owner sees its runs, a page of them');
 is(scalar(@{ get('other', 'runs')->{runs} }), 0, 'another owner none');
 is(scalar(@{ get('other', $_) }), 0, "nor $_")
 	for qw(stuck pending_undo webhooks schedules throughput latency);
@@ -231,7 +231,7 @@ ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run =
 	'and the run goes on');
 is( $node->safe_psql('postgres', "SELECT sent_by FROM dataflows.signals WHERE run = '$one->{run}'"),
 	'caller',
-	'he is who sent it');
+	'and it is the sender');
 my $answer = ask('app', 'POST', '/page/api/abandon', { run => get('app', 'stuck')->[0]{run} });
 
 is($answer->{status}, 400, 'abandoning needs a note');

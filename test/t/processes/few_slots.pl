@@ -121,7 +121,7 @@ ok( wait_until(
 		"SELECT sum(value) > 0 FROM dataflows.metrics WHERE name = 'dataflows_processes_waiting'"),
 	'so do the metrics');
 start('one', 'o20');
-ok(wait_until($node, completed('one', 51)), 'another owner gets his turn among them');
+ok(wait_until($node, completed('one', 51)), 'another owner gets its turn among them');
 
 my $rounds = $node->safe_psql('postgres',
 	"SELECT sum(round) FROM dataflows.runs WHERE workflow LIKE 'endless-o%'");

@@ -214,7 +214,7 @@ ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.runs WHERE state = 'wai
 as_app($node, 'postgres', $confirm);
 ok(wait_for_runs($node, ['completed']), 'and is completed');
 
-# ---- an owner that is dropped while his runs are in a worker's memory ------------------
+# ---- an owner that is dropped while its runs are in a worker's memory ------------------
 
 $node->safe_psql('postgres', <<'SQL');
 CREATE ROLE leaver LOGIN;
@@ -254,7 +254,7 @@ ok( wait_until(
 		"SELECT count(*) = 6 FROM dataflows.stuck WHERE workflow LIKE 'leaves%'
 			AND reason ~ 'leaver.*does not exist any more'",
 		40),
-	'who is dropped: his runs are stuck, and say why');
+	'of a dropped owner the runs are stuck, and say why');
 my @errors = grep { /ERROR: / } split(/\n/, slurp_file($node->logfile, $at));
 
 ok( wait_until(

@@ -347,7 +347,7 @@ like(
 	says(
 		'eve', 'CREATE FUNCTION dataflows.another() RETURNS int LANGUAGE sql AS $$SELECT 1$$', $db),
 	qr/42501: permission denied for schema/,
-	'she may create no more');
+	'that role may create no more');
 like(
 	says(
 		'app', 'CREATE FUNCTION dataflows.another() RETURNS int LANGUAGE sql AS $$SELECT 1$$', $db),

@@ -227,7 +227,7 @@ $node->safe_psql('postgres',
 is($able->('later'), 'false false', 'and taken back with all that came of it');
 refused(
 	'eve', 'GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO eve',
-	qr/42501/, 'nobody grants it to himself');
+	qr/42501/, 'no role grants it to itself');
 refused(
 	'eve', 'GRANT EXECUTE ON FUNCTION dataflows.start_on_insert TO eve',
 	qr/42501/, 'nor the trigger function');
@@ -334,7 +334,7 @@ refused(
 		CREATE TRIGGER via AFTER INSERT ON eve.own FOR EACH ROW EXECUTE FUNCTION eve.via();
 		INSERT INTO eve.own VALUES (1, 1)',
 	qr/trigger functions can only be called as triggers|permission denied for function/,
-	'refused: from a trigger function of his own');
+	'refused: from a trigger function of its own');
 is(counts('dataflows.run') . counts('dataflows.inbox'), $before,
 	'nothing was started or signalled');
 is( number_of(
@@ -380,7 +380,7 @@ refused(
 		EXECUTE FUNCTION dataflows.start_on_insert('takes', 'id'); INSERT INTO public.plain
 		VALUES (41, 1)",
 	qr/^\s*$/,
-	'but for one that he may start himself');
+	'but for one that it may start itself');
 is(counts("dataflows.runs WHERE workflow = 'takes' AND key = '41'"), 1, 'and it starts');
 hears(
 	'author',
@@ -391,7 +391,7 @@ refused(
 	'author',
 	'INSERT INTO author.own VALUES (1)',
 	qr/42501: role "author" may not start workflow "pay-out"/,
-	'his own table starts what he may start');
+	'its own table starts what it may start');
 hears('author', 'GRANT INSERT ON author.own TO app; GRANT USAGE ON SCHEMA author TO app');
 refused(
 	'app',

@@ -130,7 +130,7 @@ like(
 like(
 	refusal($node, 'postgres', 'app', "SELECT dataflows._fire('r')"),
 	qr/ERROR:  42501/,
-	'nobody fires by himself');
+	'no role fires by itself');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM cron.job'), '0', 'a refusal leaves no job');
 
 # it really fires; the name is one that has to be quoted
