@@ -573,6 +573,22 @@ existed(DfDecision *made)
 	made->evidence.ask_probe = false;
 }
 
+/*
+ * It was renewed and has not been sent since, but an attempt before that was lost: what
+ * the probe finds may be of that attempt, or have been there before it.
+ */
+static void
+may_be_of_lost_attempt(const DfDoubtCase *about, DfDecision *made)
+{
+	if (about->step->engine.spec->doubt == DF_DOUBT_ACCEPT)
+	{
+		accept(made);
+		return;
+	}
+	end_in_doubt(about, DF_VERDICT_DOUBTFUL, made);
+	made->evidence.may_resend = false;
+}
+
 /* a person has settled it by hand while the probe was in flight */
 static bool
 comes_too_late(const DfStep *step)
@@ -617,6 +633,8 @@ df_decide_probe(const DfDoubtCase *about, const DfProbeCame *came)
 		found_nothing(about, came, &made);
 	else if (found == 1 && sent)
 		adopt(about, &made);
+	else if (found >= 1 && !sent && about->step->row.evidence.lost > 0)
+		may_be_of_lost_attempt(about, &made);
 	else if (found >= 1 && !sent)
 		existed(&made);
 	else

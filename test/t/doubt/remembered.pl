@@ -31,6 +31,13 @@ BEGIN
 END $$;
 SELECT dataflows.define_workflow('one-step', 'app.one_step');
 SELECT dataflows.define_workflow('careful', 'app.one_step', on_error => 'stuck');
+CREATE FUNCTION app.by_email(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN dataflows.post('call', 'plain', '/contacts', jsonb_build_object('email', event->>'email'),
+    undo => 'DELETE /contacts/{id}', probe => 'GET /contacts?email={request.email}',
+    probe_found => '$[*]');
+END $$;
+SELECT dataflows.define_workflow('by-email', 'app.by_email', on_error => 'stuck');
 CREATE FUNCTION app.kept(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM dataflows.post('call', 'plain', '/contacts', jsonb_build_object('email', event->>'email'),
@@ -145,6 +152,26 @@ ok(
 	'a person has it tried again, and it meets what the first attempt did');
 is(of_step($run, 'state') . ' ' . books($email),
 	'in_doubt 1/1', 'in doubt, not failed for certain');
+
+# a probe that says nothing of whose it is
+($email, $run) = start('by-email', @lost, { status => 422, times => 1 }, $blind);
+is(state_of($run) . ' ' . of_step($run, 'state') . ' ' . books($email),
+	'stuck failed 1/1', 'lost, not found, sent again and refused');
+$systems->clear_faults;
+as_app($node, 'postgres', "SELECT dataflows.retry('$run')");
+ok(
+	wait_until(
+		$node,
+		"SELECT r.state = 'stuck' AND s.renewals = 1 AND s.finished_at IS NOT NULL"
+		  . " FROM dataflows.runs r JOIN dataflows.step s USING (run) WHERE run = '$run'"),
+	'tried again by a person, and now the probe finds a contact');
+is(of_step($run, 'state'), 'in_doubt', 'it may be of the lost attempt: in doubt');
+is(of_step($run, 'existed'), '', 'nobody says that it was there before');
+is(books($email), '1/1', 'and it is neither adopted, nor deleted, nor doubled');
+like(
+	$node->safe_psql('postgres', "SELECT probe FROM dataflows.pending_undo WHERE run = '$run'"),
+	qr/found 1 record/,
+	'a person learns what was found');
 
 # ---- a restart -----------------------------------------------------------------------------------
 

@@ -458,9 +458,13 @@ static const ProbeRule probe_rules[] = {
 
 	/* never sent: what is there is not ours, and nothing is sent without knowing */
 	{"OM", "-", "*", "*",  "*",  "*", "*", "*",  DF_VERDICT_EXISTED},
-	{"N",  "-", "*", "*",  "*",  "*", "*", "*",  DF_VERDICT_SEND},
-	{"-",  "-", "*", "*",  "FU", "*", "*", "*",  DF_VERDICT_NOT_DONE},
-	{"-",  "-", "*", "*",  "K",  "*", "*", "*",  DF_VERDICT_GONE},
+	{"N",  "-L", "*", "*", "*",  "*", "*", "*",  DF_VERDICT_SEND},
+	{"-",  "-L", "*", "*", "FU", "*", "*", "*",  DF_VERDICT_NOT_DONE},
+	{"-",  "-L", "*", "*", "K",  "*", "*", "*",  DF_VERDICT_GONE},
+
+	/* not sent since it was renewed, but lost before: whose is it? */
+	{"OM", "L", "*", "*",  "*",  "*", "*", "A",  DF_VERDICT_ACCEPTED},
+	{"OM", "L", "*", "*",  "*",  "*", "*", "*",  DF_VERDICT_DOUBTFUL},
 
 	{"O",  "S", "*", "*",  "*",  "*", "*", "*",  DF_VERDICT_ADOPTED},
 
@@ -585,7 +589,8 @@ next_probe_case(unsigned n, Probe *one)
 	one->came.found = probes[i].found;
 	one->came.of_another = twin;
 	one->came.retry_after_ms = -1;
-	one->sent = attempted || renewed ? 'S' : '-';
+	one->sent = attempted || renewed ? 'S' : lost == 'R' ? 'L'
+														 : '-';
 	one->found = probes[i].letter;
 	if (one->found == '?')
 		one->found = patient ? 'A' : '-';
@@ -618,8 +623,9 @@ expected_probe_verdict(const Probe *one)
 			fits(rule->budget, one->budget) && fits(rule->doubt, one->doubt))
 			verdict = rule->verdict;
 	}
-	/* a step that retry() renewed has nothing out that could be in doubt */
-	if (verdict == DF_VERDICT_DOUBTFUL && one->world.step.row.state == DF_STEP_PENDING)
+	/* a probe that cannot tell adds nothing to what an earlier one said of a renewed step */
+	if (verdict == DF_VERDICT_DOUBTFUL && one->sent == 'S' &&
+		one->world.step.row.state == DF_STEP_PENDING)
 		verdict = DF_VERDICT_NOT_DONE;
 	return verdict;
 }
@@ -658,6 +664,8 @@ expected_probe_evidence(const Probe *one, DfVerdict verdict, DfEvidence *evidenc
 		case DF_VERDICT_DOUBTFUL:
 		case DF_VERDICT_STUCK:
 			evidence->ask_probe = false;
+			if (one->sent == 'L')
+				evidence->may_resend = false;
 			break;
 		default:
 			break;

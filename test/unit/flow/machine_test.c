@@ -37,7 +37,7 @@ static const char *const run_machine[DF_RUN_NSTATES] = {
 /* columns: send hold again succeed fail lose renew */
 static const char step_letters[] = "PSWIDF";
 static const char *const step_machine[DF_STEP_NSTATES] = {
-	"SW.DF..", /* Pending */
+	"SW.DFI.", /* Pending */
 	"..PDFI.", /* Sent */
 	"...DF..", /* Waiting */
 	"S..DF.P", /* In doubt */
