@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "engine/child_run.h"
+#include "engine/run_failure.h"
 #include "engine/step_error.h"
 #include "engine/transition.h"
 #include "flow/flow.h"
@@ -56,6 +57,8 @@
 static pg_uuid_t
 uuid_of(const char *text)
 {
+	if (text == NULL)
+		elog(ERROR, "the row of a call names no run");
 	return df_uuid_read(text);
 }
 
@@ -277,6 +280,21 @@ poll_attached(DfRun *run, DfStep *step)
 		child_ended(run, step, look.state, look.result, look.error);
 }
 
+/* its row was changed by hand, or storage lost a part of it: no child can be made of it */
+static bool
+is_damaged(DfRun *run, DfStep *step)
+{
+	if (step->row.body != NULL && df_json_get_text(step->row.options, "run") != NULL &&
+		df_json_get_text(step->row.options, "workflow") != NULL)
+		return false;
+	df_run_get_stuck(run, DF_ERR_RECORD_MISMATCH,
+					 psprintf("the row of step \"%s\" has no input, run or workflow to call",
+							  step->name),
+					 "Restore the row of the step in dataflows.step from a backup, then call "
+					 "dataflows.retry(run); or call dataflows.cancel(run).");
+	return true;
+}
+
 /* a child that is not started yet, or an attached run, is due to be checked */
 void
 df_child_settle(DfRun *run, DfStep *step, TimestampTz now)
@@ -288,6 +306,8 @@ df_child_settle(DfRun *run, DfStep *step, TimestampTz now)
 		poll_attached(run, step);
 		return;
 	}
+	if (is_damaged(run, step))
+		return;
 	step->engine.to_insert_child = run->engine.has_child_work = true;
 	step->row.wake_at = DF_NEVER;
 	if (df_json_get_text(step->row.options, "key") != NULL)
@@ -352,6 +372,8 @@ new_child(DfRun *run, DfStep *step)
 	child->workflow = df_json_get_text(step->row.options, "workflow");
 	child->version = (int) df_json_get_int(step->row.options, "version", 0);
 	child->key = df_json_get_text(step->row.options, "key");
+	if (step->row.body == NULL)
+		elog(ERROR, "the row of call \"%s\" has no input", step->name);
 	child->input = df_json_parse(step->row.body, strlen(step->row.body), CurrentMemoryContext);
 	return child;
 }

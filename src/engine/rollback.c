@@ -76,7 +76,7 @@ rollback_finished(DfRun *run, bool stuck)
 	else if (run->workflow->on_failure != NULL && run->row.cause != DF_CAUSE_UNDO)
 	{
 		df_run_settle_waits(run);
-		if (df_run_unblocked(run))
+		if (run->row.state == DF_RUN_ROLLING_BACK && df_run_unblocked(run))
 			df_run_enter(run, true);
 		if (run->row.state == DF_RUN_ROLLING_BACK && run->life == DF_LIFE_ACTIVE)
 			df_run_send_due_steps(run);

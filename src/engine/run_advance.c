@@ -50,7 +50,7 @@ advance_forward(DfRun *run)
 	for (;;)
 	{
 		df_run_settle_waits(run);
-		if (!df_run_unblocked(run) || run->engine.awaits_commit)
+		if (run->row.state == DF_RUN_STUCK || !df_run_unblocked(run) || run->engine.awaits_commit)
 			break;
 		if (run->nsteps - run->engine.nearlier > df_max_steps)
 		{

@@ -92,6 +92,35 @@ as_app($node, 'postgres', "SELECT dataflows.retry('$run')");
 becomes($run, 'cancelled', 'with the row repaired, retry goes on');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM app.seat'), '0', 'and undoes it');
 
+# ---- a call that waits for a key -----------------------------------------------------------------
+
+as_app($node, 'postgres', <<'SQL');
+CREATE FUNCTION app.calls(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN
+  RETURN dataflows.call('child', 'quick', event, key => 'held'); END $$;
+SELECT dataflows.define_workflow('calls', 'app.calls');
+SQL
+for my $damage ("body = NULL", "options = options - 'run'", "options = options - 'workflow'")
+{
+	my $holder = $node->background_psql('postgres', on_error_die => 1);
+
+	$holder->query_safe('SET SESSION AUTHORIZATION app');
+	$holder->query_safe("BEGIN; SELECT dataflows.start('quick', key => 'held')");
+	$run = as_app($node, 'postgres', "SELECT dataflows.start('calls')");
+	ok(
+		wait_until(
+			$node,
+			"SELECT count(*) = 1 FROM dataflows.run r JOIN dataflows.step s USING (run)"
+			  . " WHERE run = '$run' AND s.state = 'waiting' AND r.lease IS NULL",
+			120),
+		'a call waits for the key that an open transaction holds');
+	$node->safe_psql('postgres', "UPDATE dataflows.step SET $damage WHERE run = '$run'");
+	$holder->quit;
+	becomes($run, 'stuck', "with $damage it is stuck once the key is free");
+	others_move("with $damage");
+	as_app($node, 'postgres', "SELECT dataflows.cancel('$run')");
+	becomes($run, 'cancelled', 'and can be cancelled');
+}
+
 unlike(slurp_file($node->logfile), qr/terminated by signal|PANIC|TRAP/, 'no process was lost');
 is($node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()'), $began, 'nor the server');
 $node->stop;
