@@ -35,12 +35,13 @@ UPDATE dataflows.step AS s SET
 	resolved = substring(s.error ->> 'message'
 		FROM '^resolved as (done|not_done|skipped|undone) by ')
 FROM dataflows.run AS r, dataflows.step AS e,
-	LATERAL (SELECT coalesce((e.error -> 'in_doubt')::bool, false) AS in_doubt,
-		coalesce((e.error -> 'was_lost')::bool, false) AS was_lost,
-		coalesce((e.error -> 'ask_probe')::bool, false) AS ask_probe, e.error ->> 'probe' AS probe,
-		coalesce((e.error -> 'existed')::bool, false) AS existed,
-			coalesce((e.error -> 'accepted')::bool, false) AS accepted,
-		coalesce((e.error -> 'maybe_twice')::bool, false) AS maybe_twice) AS known
+	LATERAL (SELECT coalesce(e.error ->> 'in_doubt' = 'true', false) AS in_doubt,
+		coalesce(e.error ->> 'was_lost' = 'true', false) AS was_lost,
+		coalesce(e.error ->> 'ask_probe' = 'true', false) AS ask_probe,
+		e.error ->> 'probe' AS probe,
+		coalesce(e.error ->> 'existed' = 'true', false) AS existed,
+		coalesce(e.error ->> 'accepted' = 'true', false) AS accepted,
+		coalesce(e.error ->> 'maybe_twice' = 'true', false) AS maybe_twice) AS known
 WHERE r.run = s.run AND (r.finished_at IS NULL OR r.state = 'completed')
   AND s.kind IN ('http', 'mail')
 	AND e.run = s.run AND e.n = s.n
