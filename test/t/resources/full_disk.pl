@@ -123,6 +123,16 @@ sub fill { append_to_file($flag, 'full'); return; }
 
 sub make_room { unlink $flag; return; }
 
+# undef: its row needs a new page, and there is none
+sub start_query
+{
+	my ($i) = @_;
+	my ($code, $out) = try_psql($node, 'postgres',
+		"SELECT dataflows.start('writes', '{\"i\": $i}')", extra_params => [ '-U', 'app' ]);
+
+	return $code == 0 ? $out : undef;
+}
+
 sub requests_to { my ($name) = @_; return scalar @{ $systems->requests($name) }; }
 
 sub wait_for_requests
@@ -227,13 +237,14 @@ is($answer->{status}, 503, 'a webhook that cannot be written is refused for now'
 	or diag($answer->{content});
 like($answer->{headers}{'retry-after'} // '', qr/^\d+$/, 'and says when to come again');
 
-my $query = as_app($node, 'postgres', "SELECT dataflows.start('writes', '{\"i\": 1}')");
+my $query = start_query(1);
 
 # ---- there is room again -------------------------------------------------------------------
 
 cmp_ok(said('No space left on device'), '<', 40, 'the log is not flooded');
 is(requests_to('billing'), $sent, 'nothing was sent that is not recorded');
 make_room();
+$query //= start_query(1);
 ok(wait_until($node, $ALL_ENDED, 120), 'all runs have ended');
 is( $node->safe_psql(
 		'postgres',
@@ -269,8 +280,14 @@ is(number_of($node, 'SELECT count(*) FROM app.done WHERE i = 1'), 1, 'once');
 
 # ---- a query step -----------------------------------------------------------------------------
 
-fill();
-$query = as_app($node, 'postgres', "SELECT dataflows.start('writes', '{\"i\": 2}')");
+# where its row needs a new page, give the table one
+for (1 .. 20)
+{
+	fill();
+	last if defined($query = start_query(2));
+	make_room();
+	start_query(3);
+}
 ok( wait_until($node, "SELECT bool_or(reason LIKE '%No space left%') FROM dataflows.status()", 60),
 	'a step that cannot be recorded waits for room') or make_room();
 make_room();
