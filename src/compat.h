@@ -35,6 +35,14 @@
 #include "varatt.h"
 #endif
 
+/* 15: a generator of the server's own, seeded in each process */
+#if PG_VERSION_NUM >= 150000
+#include "common/pg_prng.h"
+#define df_compat_random() pg_prng_double(&pg_global_prng_state)
+#else
+#define df_compat_random() ((double) random() / ((double) MAX_RANDOM_VALUE + 1))
+#endif
+
 /* 18: noreturn stands before the function, as in C11 */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn pg_attribute_noreturn()

@@ -9,6 +9,7 @@
 
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "shared/clock.h"
 
 /* microseconds from the Unix epoch to PostgreSQL's */
@@ -93,8 +94,5 @@ df_random_int64(void)
 double
 df_random(void)
 {
-	uint64 bits;
-
-	df_random_bytes(&bits, sizeof(bits));
-	return (double) (bits >> 11) / (double) (UINT64CONST(1) << 53);
+	return df_compat_random();
 }
