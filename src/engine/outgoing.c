@@ -156,6 +156,11 @@ df_request_undo(DfRun *run, DfStep *step)
 {
 	char *missing = NULL;
 
+	if (df_step_undo_needs_probe(run, step))
+	{
+		ask_for_undo(run, step);
+		return;
+	}
 	if (!df_step_render_undo(run, step, &missing) || step->row.undo == NULL)
 	{
 		if (step->row.output == NULL && df_step_spec(run, step)->probe != NULL)

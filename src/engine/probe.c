@@ -150,7 +150,11 @@ doubtful(DfRun *run, DfStep *step, const char *said)
 	char *before = df_json_get_text(step->row.error, "message");
 
 	df_json_begin(&json);
-	df_json_text(&json, "message", before != NULL ? psprintf("%s, and %s", before, said) : said);
+	if (before == NULL)
+		before = "an earlier attempt may have been carried out";
+	/* a probe that is asked again after retry() may say the same */
+	df_json_text(&json, "message",
+				 strstr(before, said) != NULL ? before : psprintf("%s, and %s", before, said));
 	df_json_bool(&json, "in_doubt", true);
 	step->row.error = df_error_with(run, step->row.error, df_json_end(&json, CurrentMemoryContext));
 	step->row.finished_at = df_now();
@@ -168,14 +172,16 @@ get_stuck(DfRun *run, DfStep *step, const char *said)
 
 /* the result of the probe does not help the undo */
 static Jsonb *
-undo_unknown(DfRun *run, const char *said)
+undo_unknown(DfRun *run, const DfStep *step, const char *said)
 {
+	const char *why = step->engine.spec->undo_needs_response
+		? "the undo needs a field of a response that was never received"
+		: "the undo may take away what is not this step's";
 	DfJson json;
 
 	df_json_begin(&json);
 	df_json_text(&json, "message",
-				 psprintf("the undo needs a field of a response that was never received, and %s",
-						  said));
+				 psprintf("%s, and %s", why, said));
 	df_json_bool(&json, "in_doubt", true);
 	return df_json_end(&json, run->cxt);
 }
@@ -228,7 +234,7 @@ apply(DfRun *run, DfStep *step, const DfDecision *made, const char *said)
 			step->row.undo_error = NULL;
 			break;
 		case DF_VERDICT_UNDO_UNKNOWN:
-			step->row.undo_error = undo_unknown(run, said);
+			step->row.undo_error = undo_unknown(run, step, said);
 			break;
 		default:
 			break; /* asked, or sent, again at its time */

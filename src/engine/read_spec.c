@@ -145,6 +145,7 @@ df_step_spec(DfRun *run, DfStep *step)
 	spec->from_options = step->row.options;
 	spec->retry = unset_retry;
 	spec->is_mail = step->kind == DF_STEP_MAIL;
+	spec->has_key = step->kind == DF_STEP_HTTP;
 	read_request(step->row.request, spec);
 	read_options(step->row.options, step->kind == DF_STEP_QUERY, spec);
 	MemoryContextSwitchTo(old);

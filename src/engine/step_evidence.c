@@ -68,6 +68,14 @@ df_step_phase(DfRun *run, DfStep *step)
 	return df_decide_phase(&about);
 }
 
+bool
+df_step_undo_needs_probe(DfRun *run, DfStep *step)
+{
+	DfDoubtCase about = df_step_case(run, step, NULL);
+
+	return df_undo_needs_probe(&about);
+}
+
 TimestampTz
 df_step_next_try(DfRun *run, DfStep *step, const DfResponse *response, const DfSystemPolicy *policy)
 {

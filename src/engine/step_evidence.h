@@ -19,6 +19,9 @@ extern void df_step_know(DfStep *step, const DfEvidence *evidence);
 /* what is to leave for the step now that it is due: itself or its probe */
 extern DfPhase df_step_phase(DfRun *run, DfStep *step);
 
+/* its undo is not sent before the probe has been asked */
+extern bool df_step_undo_needs_probe(DfRun *run, DfStep *step);
+
 /* DF_NEVER = the budget is used up */
 extern TimestampTz df_step_next_try(DfRun *run, DfStep *step, const DfResponse *response,
 									const DfSystemPolicy *policy);

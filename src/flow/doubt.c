@@ -40,13 +40,23 @@ key_is_trusted(const DfDoubtCase *about, TimestampTz since)
 	return policy->key_trusted && about->now - since < policy->key_ttl_ms * 1000;
 }
 
+/*
+ * retry() had it rendered anew: to send it is not to repeat what was lost.  Once it was
+ * sent, the attempts before count as those that the probe did not find.
+ */
+static bool
+is_another_request(const DfStep *step)
+{
+	return step->row.attempts == 0 && step->row.renewals > 0 && step->row.evidence.lost > 0;
+}
+
 /* GET, HEAD, PUT, DELETE may always be sent again; the others by a trusted key */
 static bool
 is_harmless(const DfDoubtCase *about)
 {
 	const DfStepSpec *spec = about->step->engine.spec;
 
-	if (spec->is_mail)
+	if (spec->is_mail || is_another_request(about->step))
 		return false;
 	return spec->method_class != DF_METHOD_EFFECT ||
 		key_is_trusted(about, about->step->row.started_at);
@@ -152,23 +162,37 @@ event_lose(const DfDoubtCase *about)
 /* ---- a response to the step itself ---------------------------------------- */
 
 /*
+ * After a loss, an accepted status may be about what our own earlier attempt did, and then
+ * there is something to undo.  A trusted key proves that the system has responded so to the
+ * first attempt, too.  For methods that may be repeated the output is as wanted in any case.
+ */
+static bool
+accepts_what_may_be_ours(const DfDoubtCase *about, int status)
+{
+	const DfStepSpec *spec = about->step->engine.spec;
+
+	if (spec->method_class == DF_METHOD_IDEMPOTENT && spec->undo == NULL)
+		return false;
+	return status == 409 || !key_is_trusted(about, about->step->row.started_at);
+}
+
+/*
  * After a loss, a "conflict" may be with our own earlier attempt, or with one of the
- * same key that the system is still working on.  A read has nothing to conflict
- * with.  An accepted 409 is the output for the methods that may be repeated; for a
- * POST it would mean "somebody else's, nothing to undo", and that is just what is not
- * known.
+ * same key that the system is still working on.  A read has nothing to conflict with.
  */
 static bool
 is_conflict_with_ourselves(const DfDoubtCase *about, const DfCame *came, DfMeaning meaning)
 {
-	DfMethodClass method = about->step->engine.spec->method_class;
+	const DfStepSpec *spec = about->step->engine.spec;
 
-	if (came->status != 409 || about->step->row.evidence.lost == 0 || method == DF_METHOD_SAFE ||
-		about->step->engine.spec->is_mail)
+	if (about->step->row.evidence.lost == 0 || spec->method_class == DF_METHOD_SAFE ||
+		spec->is_mail)
 		return false;
 	if (came->fate != DF_FATE_RESPONSE && came->fate != DF_FATE_TOO_LARGE)
 		return false;
-	return method == DF_METHOD_EFFECT || meaning != DF_MEANS_KEPT;
+	if (meaning == DF_MEANS_KEPT)
+		return accepts_what_may_be_ours(about, came->status);
+	return came->status == 409;
 }
 
 /* the first time at once, later ones after a back-off */
@@ -419,10 +443,40 @@ df_decide_response(const DfDoubtCase *about, const DfCame *came)
 
 /* ---- a probe -------------------------------------------------------------- */
 
+/* of a step that retry() renewed: since then, or its last response left it open */
 bool
 df_was_sent(const DfStep *step)
 {
-	return step->row.attempts > 0 || step->row.evidence.ask_probe;
+	return step->row.attempts > 0 || step->row.evidence.ask_probe ||
+		step->row.state == DF_STEP_DOUBT;
+}
+
+/* nothing of it is out, and nothing that was lost before retry() can be there */
+static bool
+is_certainly_not_carried_out(const DfStep *step)
+{
+	return step->row.state == DF_STEP_PENDING && step->row.evidence.lost == 0;
+}
+
+static bool
+probe_names_step(const DfDoubtCase *about)
+{
+	const DfStepSpec *spec = about->step->engine.spec;
+
+	return spec->probe_names_key || (spec->probe_names_run && about->first_round);
+}
+
+/*
+ * What the probe finds is this step's: its template says so, or the same probe found
+ * nothing before the step was sent.  After a retry() of a step with a loss it is neither:
+ * anybody may have made it since the probe found nothing.
+ */
+static bool
+finds_its_own(const DfDoubtCase *about)
+{
+	const DfStep *step = about->step;
+
+	return step->row.attempts > 0 || step->row.evidence.lost == 0 || probe_names_step(about);
 }
 
 /* a 2xx was seen, only its body was of no use */
@@ -443,8 +497,10 @@ was_refused(const DfStep *step)
 static bool
 contradicts(const DfStep *step)
 {
-	return was_carried_out(step) ||
-		(step->row.attempts > 0 && step->row.status == 409 && step->row.evidence.lost > 0);
+	if (was_carried_out(step))
+		return true;
+	return step->row.attempts > 0 && step->row.evidence.lost > 0 &&
+		(step->row.status == 409 || df_status_is_accepted(step->engine.spec, step->row.status));
 }
 
 static bool
@@ -486,10 +542,25 @@ nobody_can_tell(const DfDoubtCase *about, DfVerdict verdict, DfDecision *made)
 		made->verdict = DF_VERDICT_UNDO_UNKNOWN;
 		made->undo_to = DF_UNDO_FAILED;
 	}
-	else if (about->step->row.state == DF_STEP_PENDING)
-		not_carried_out(about, made); /* renewed, and not sent since */
+	else if (is_certainly_not_carried_out(about->step))
+		not_carried_out(about, made);
 	else
+	{
 		end_in_doubt(about, verdict, made);
+		made->evidence.may_resend = false;
+	}
+}
+
+static bool
+may_be_sent_same(const DfDoubtCase *about, const DfProbeCame *came)
+{
+	const DfStep *step = about->step;
+
+	if (!df_was_sent(step) || was_refused(step) || was_carried_out(step) ||
+		!has_budget(about, came))
+		return false;
+	return is_harmless(about) ||
+		(step->engine.spec->doubt == DF_DOUBT_RESEND && !about->unwanted);
 }
 
 /* as the key, the method or `doubt` says */
@@ -497,28 +568,20 @@ static void
 probe_cannot_tell(const DfDoubtCase *about, const DfProbeCame *came, DfDecision *made)
 {
 	const DfStep *step = about->step;
-	DfDoubtPolicy doubt = step->engine.spec->doubt;
-	bool carried_out = was_carried_out(step);
 
 	/* what was never sent needs no guess: it is not sent before the probe says what exists */
-	if (!df_was_sent(step))
-	{
+	if (!df_was_sent(step) && step->row.evidence.lost == 0)
 		not_carried_out(about, made);
-		return;
-	}
-	if (is_undoing(about))
-	{
+	else if (is_undoing(about))
 		nobody_can_tell(about, DF_VERDICT_DOUBTFUL, made);
-		return;
-	}
-	if (has_budget(about, came) && !was_refused(step) && !carried_out &&
-		(is_harmless(about) || (doubt == DF_DOUBT_RESEND && !about->unwanted)))
+	else if (may_be_sent_same(about, came))
 		send_same(about, came, made);
-	else if (doubt == DF_DOUBT_ACCEPT)
+	else if (step->engine.spec->doubt == DF_DOUBT_ACCEPT)
 		accept(made);
 	else
 		nobody_can_tell(about,
-						carried_out && !about->unwanted ? DF_VERDICT_STUCK : DF_VERDICT_DOUBTFUL,
+						was_carried_out(step) && !about->unwanted ? DF_VERDICT_STUCK
+																  : DF_VERDICT_DOUBTFUL,
 						made);
 }
 
@@ -573,22 +636,6 @@ existed(DfDecision *made)
 	made->evidence.ask_probe = false;
 }
 
-/*
- * It was renewed and has not been sent since, but an attempt before that was lost: what
- * the probe finds may be of that attempt, or have been there before it.
- */
-static void
-may_be_of_lost_attempt(const DfDoubtCase *about, DfDecision *made)
-{
-	if (about->step->engine.spec->doubt == DF_DOUBT_ACCEPT)
-	{
-		accept(made);
-		return;
-	}
-	end_in_doubt(about, DF_VERDICT_DOUBTFUL, made);
-	made->evidence.may_resend = false;
-}
-
 /* a person has settled it by hand while the probe was in flight */
 static bool
 comes_too_late(const DfStep *step)
@@ -631,11 +678,9 @@ df_decide_probe(const DfDoubtCase *about, const DfProbeCame *came)
 		return made;
 	if (found == 0)
 		found_nothing(about, came, &made);
-	else if (found == 1 && sent)
+	else if (found == 1 && sent && finds_its_own(about))
 		adopt(about, &made);
-	else if (found >= 1 && !sent && about->step->row.evidence.lost > 0)
-		may_be_of_lost_attempt(about, &made);
-	else if (found >= 1 && !sent)
+	else if (found >= 1 && !sent && about->step->row.evidence.lost == 0)
 		existed(&made);
 	else
 		probe_cannot_tell(about, came, &made);
@@ -643,6 +688,19 @@ df_decide_probe(const DfDoubtCase *about, const DfProbeCame *came)
 }
 
 /* ---- an undo -------------------------------------------------------------- */
+
+/*
+ * What there is may be somebody else's, also if the undo could be sent without having
+ * seen it: only a probe that finds nothing, or a person, can say more.
+ */
+bool
+df_undo_needs_probe(const DfDoubtCase *about)
+{
+	const DfStep *step = about->step;
+
+	return step->row.state == DF_STEP_DOUBT && step->engine.spec->probe != NULL &&
+		!finds_its_own(about);
+}
 
 /* what the undo would take away may still come, or need not be there at all */
 static bool
@@ -762,8 +820,7 @@ is_probed_first(const DfDoubtCase *about)
 
 	if (spec->probe == NULL || step->row.attempts > 0 || step->row.state != DF_STEP_PENDING)
 		return false;
-	return step->row.evidence.ask_probe ||
-		!((about->first_round && spec->probe_names_run) || spec->probe_names_key);
+	return step->row.evidence.ask_probe || !probe_names_step(about);
 }
 
 /* with a key that is still trusted it is sent again: the departure decides */
@@ -786,7 +843,8 @@ objection_to(const DfDoubtCase *about, bool same_url)
 
 	if (!same_url)
 		return DF_OBJECTION_URL;
-	if (step->engine.urgent || key_is_trusted(about, step->row.started_at))
+	if (step->engine.urgent ||
+		(key_is_trusted(about, step->row.started_at) && !is_another_request(step)))
 		return DF_OBJECTION_NONE;
 	if (step->engine.spec->doubt == DF_DOUBT_RESEND && !about->unwanted)
 		return DF_OBJECTION_NONE;
@@ -802,7 +860,7 @@ df_decide_departure(const DfDoubtCase *about, bool same_url, DfObjection *object
 	*objection = DF_OBJECTION_NONE;
 	made.phase = step->engine.phase;
 	if (step->engine.phase != DF_PHASE_DO || step->row.state != DF_STEP_DOUBT ||
-		step->engine.spec->method_class != DF_METHOD_EFFECT)
+		(step->engine.spec->method_class != DF_METHOD_EFFECT && !is_another_request(step)))
 		return made;
 	*objection = objection_to(about, same_url);
 	if (*objection == DF_OBJECTION_NONE)
@@ -834,7 +892,7 @@ df_decide_renewal(const DfDoubtCase *about)
 		return renewal;
 	renewal.evidence.ask_probe = ask;
 	renewal.evidence.existed = false;
-	renewal.new_key = step->kind != DF_STEP_HTTP || step->row.status / 100 == 4;
+	renewal.new_key = !step->engine.spec->has_key || step->row.status / 100 == 4;
 	return renewal;
 }
 

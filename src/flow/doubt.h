@@ -97,6 +97,9 @@ typedef struct DfProbeCame
 } DfProbeCame;
 
 extern DfDecision df_decide_probe(const DfDoubtCase *about, const DfProbeCame *came);
+
+/* its undo is not sent before the probe has been asked */
+extern bool df_undo_needs_probe(const DfDoubtCase *about);
 extern DfDecision df_decide_undo(const DfDoubtCase *about, const DfCame *came);
 
 /* its next try is due: the step itself, or the probe before it */

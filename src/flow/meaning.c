@@ -24,8 +24,8 @@ is_come_later(int status)
 	return status == 408 || status == 425 || status == 429 || status == 503;
 }
 
-static bool
-is_accepted(const DfStepSpec *spec, int status)
+bool
+df_status_is_accepted(const DfStepSpec *spec, int status)
 {
 	for (int i = 0; i < spec->naccept; i++)
 	{
@@ -55,7 +55,7 @@ status_meaning(const DfStepSpec *spec, const DfCame *came)
 	if (is_success(status))
 		return came->body_unusable || came->fate == DF_FATE_TOO_LARGE ? DF_MEANS_UNUSABLE
 																	  : DF_MEANS_DONE;
-	if (spec != NULL && is_accepted(spec, status))
+	if (spec != NULL && df_status_is_accepted(spec, status))
 		return DF_MEANS_KEPT;
 	if (is_come_later(status))
 		return DF_MEANS_RETRY;

@@ -37,6 +37,9 @@ extern DfMeaning df_undo_meaning(const DfCame *came);
 /* a definite no, that another time would not lift */
 extern bool df_status_is_refusal(int status);
 
+/* the step names it in `accept` */
+extern bool df_status_is_accepted(const DfStepSpec *spec, int status);
+
 extern DfMethodClass df_method_class(const char *method);
 
 #endif /* DF_FLOW_MEANING_H */

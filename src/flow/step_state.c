@@ -27,7 +27,7 @@ const DfTransition df_step_transitions[] = {
 	{DF_STEP_PENDING, DF_STEP_FAIL, DF_STEP_FAILED,
 	 "its budget is used up, or it cannot be sent at all"},
 	{DF_STEP_PENDING, DF_STEP_LOSE, DF_STEP_DOUBT,
-	 "renewed, and a probe finds what an attempt before that may have made"},
+	 "after retry() the probe finds what an attempt that was lost before may have made"},
 
 	{DF_STEP_SENT, DF_STEP_AGAIN, DF_STEP_PENDING,
 	 "certainly not carried out by this or an earlier attempt: to be tried again"},

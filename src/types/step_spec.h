@@ -30,6 +30,7 @@ typedef struct DfStepSpec
 	const Jsonb *from_options;
 
 	bool is_mail; /* no key and no probe can tell */
+	bool has_key; /* a request to a system, which may know it by its idempotency key */
 	const char *method;
 	const char *path;
 	DfMethodClass method_class;

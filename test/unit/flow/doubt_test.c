@@ -55,6 +55,7 @@ typedef struct World
 } World;
 
 static char probe[] = "GET /x";
+static char undo[] = "DELETE /x";
 
 static void
 begin(World *world, char method, char lost)
@@ -200,7 +201,7 @@ typedef struct Response
 	char until;
 } Response;
 
-#define N_RESPONSES (20 * 4 * 3 * 2 * 2 * 3 * 2 * 3 * 2 * 2 * 2)
+#define N_RESPONSES (20 * 4 * 3 * 2 * 2 * 3 * 2 * 3 * 2 * 2 * 2 * 2)
 
 static char
 letter_of(const Response *one, int i, bool accepts)
@@ -212,11 +213,16 @@ letter_of(const Response *one, int i, bool accepts)
 		letter = 'M';
 	if (letter == 'K' && !accepts)
 		letter = 'R';
-	if (letter != 'X')
+	if (letter != 'X' && letter != 'K')
 		return letter;
 	if (one->world.lost == 'N' || one->world.method == 'S')
 		return accepts ? 'K' : 'R';
-	return accepts && one->world.method == 'I' ? 'K' : 'X';
+	if (!accepts)
+		return 'X';
+	/* after a loss, what is accepted may be there by it, and is to be undone then */
+	if (one->world.method == 'I' && one->world.spec.undo == NULL)
+		return 'K';
+	return letter == 'K' && one->key == 'T' ? 'K' : 'X';
 }
 
 /* what this attempt adds to what was known */
@@ -250,6 +256,7 @@ next_response(unsigned n, Response *one)
 	accepts = choose(&product, 2);
 	spoilt = choose(&product, 2);
 	one->world.step.row.attempts = 1 + choose(&product, 2);
+	one->world.spec.undo = choose(&product, 2) ? undo : NULL;
 	if (method == 'L' && one->probe == 'P')
 		return false;
 
@@ -436,7 +443,9 @@ test_responses(void)
  * found: None, One, Many, cannot tell (-), no answer to the probe but budget to ask again (A).
  * sent: Sent, not.  settled: Yes, no.  last: what was answered to the step last: refused for
  * good (R), a conflict after a loss (X), a 2xx (D), else -.  goal: Forwards, Unwanted by a run
- * that is rolled back, undo Known to be due (K).  harmless, budget: Yes, no.
+ * that is rolled back, undo Known to be due (K).  harmless, budget: Yes, no.  lost: Nothing,
+ * something (L).  own: what it finds is this step's, Yes or no: nothing proves it after retry()
+ * of a step with a loss, if the probe names neither run nor key.
  */
 typedef struct ProbeRule
 {
@@ -448,41 +457,38 @@ typedef struct ProbeRule
 	const char *harmless;
 	const char *budget;
 	const char *doubt;
+	const char *lost;
+	const char *own;
 	DfVerdict verdict;
 } ProbeRule;
 
 /* clang-format off */
 static const ProbeRule probe_rules[] = {
-	/* found sent settled last goal harmless budget doubt */
-	{"A",  "*", "*", "*",  "*",  "*", "*", "*",  DF_VERDICT_PROBE_AGAIN},
+	/* found sent settled last goal harmless budget doubt lost own */
+	{"A",  "*", "*", "*",  "*",  "*", "*", "*", "*", "*", DF_VERDICT_PROBE_AGAIN},
 
 	/* never sent: what is there is not ours, and nothing is sent without knowing */
-	{"OM", "-", "*", "*",  "*",  "*", "*", "*",  DF_VERDICT_EXISTED},
-	{"N",  "-L", "*", "*", "*",  "*", "*", "*",  DF_VERDICT_SEND},
-	{"-",  "-L", "*", "*", "FU", "*", "*", "*",  DF_VERDICT_NOT_DONE},
-	{"-",  "-L", "*", "*", "K",  "*", "*", "*",  DF_VERDICT_GONE},
+	{"OM", "-", "*", "*",  "*",  "*", "*", "*", "N", "*", DF_VERDICT_EXISTED},
+	{"N",  "-", "*", "*",  "*",  "*", "*", "*", "*", "*", DF_VERDICT_SEND},
+	{"-",  "-", "*", "*",  "FU", "*", "*", "*", "N", "*", DF_VERDICT_NOT_DONE},
 
-	/* not sent since it was renewed, but lost before: whose is it? */
-	{"OM", "L", "*", "*",  "*",  "*", "*", "A",  DF_VERDICT_ACCEPTED},
-	{"OM", "L", "*", "*",  "*",  "*", "*", "*",  DF_VERDICT_DOUBTFUL},
-
-	{"O",  "S", "*", "*",  "*",  "*", "*", "*",  DF_VERDICT_ADOPTED},
+	{"O",  "S", "*", "*",  "*",  "*", "*", "*", "*", "Y", DF_VERDICT_ADOPTED},
 
 	/* not there */
-	{"N",  "S", "-", "*",  "*",  "*", "*", "*",  DF_VERDICT_NOT_SETTLED},
-	{"N",  "S", "Y", "-R", "K",  "*", "*", "*",  DF_VERDICT_GONE},
-	{"N",  "S", "Y", "-R", "U",  "*", "*", "*",  DF_VERDICT_NOT_DONE},
-	{"N",  "S", "Y", "R",  "F",  "*", "*", "*",  DF_VERDICT_NOT_DONE},
-	{"N",  "S", "Y", "-",  "F",  "*", "-", "*",  DF_VERDICT_NOT_DONE},
-	{"N",  "S", "Y", "-",  "F",  "*", "Y", "*",  DF_VERDICT_SEND},
+	{"N",  "S", "-", "*",  "*",  "*", "*", "*", "*", "*", DF_VERDICT_NOT_SETTLED},
+	{"N",  "S", "Y", "-R", "K",  "*", "*", "*", "*", "*", DF_VERDICT_GONE},
+	{"N",  "S", "Y", "-R", "U",  "*", "*", "*", "*", "*", DF_VERDICT_NOT_DONE},
+	{"N",  "S", "Y", "R",  "F",  "*", "*", "*", "*", "*", DF_VERDICT_NOT_DONE},
+	{"N",  "S", "Y", "-",  "F",  "*", "-", "*", "*", "*", DF_VERDICT_NOT_DONE},
+	{"N",  "S", "Y", "-",  "F",  "*", "Y", "*", "*", "*", DF_VERDICT_SEND},
 
 	/* it cannot tell, or contradicts what the system said before */
-	{"*",  "S", "*", "*",  "K",  "*", "*", "*",  DF_VERDICT_UNDO_UNKNOWN},
-	{"*",  "S", "*", "-",  "FU", "Y", "Y", "*",  DF_VERDICT_AGAIN_SAME},
-	{"*",  "S", "*", "-",  "F",  "*", "Y", "R",  DF_VERDICT_AGAIN_SAME},
-	{"*",  "S", "*", "*",  "*",  "*", "*", "A",  DF_VERDICT_ACCEPTED},
-	{"*",  "S", "*", "D",  "F",  "*", "*", "*",  DF_VERDICT_STUCK},
-	{"*",  "S", "*", "*",  "*",  "*", "*", "*",  DF_VERDICT_DOUBTFUL},
+	{"*",  "*", "*", "*",  "K",  "*", "*", "*", "*", "*", DF_VERDICT_UNDO_UNKNOWN},
+	{"*",  "S", "*", "-",  "FU", "Y", "Y", "*", "*", "*", DF_VERDICT_AGAIN_SAME},
+	{"*",  "S", "*", "-",  "F",  "*", "Y", "R", "*", "*", DF_VERDICT_AGAIN_SAME},
+	{"*",  "*", "*", "*",  "*",  "*", "*", "A", "*", "*", DF_VERDICT_ACCEPTED},
+	{"*",  "S", "*", "D",  "F",  "*", "*", "*", "*", "*", DF_VERDICT_STUCK},
+	{"*",  "*", "*", "*",  "*",  "*", "*", "*", "*", "*", DF_VERDICT_DOUBTFUL},
 };
 
 static const struct
@@ -503,7 +509,8 @@ static const struct
 };
 /* clang-format on */
 
-static const int last_statuses[] = {0, 409, 422, 201, 500};
+static const int last_statuses[] = {0, 409, 422, 201, 500, 412};
+static const int accept_412[] = {412};
 
 typedef struct Probe
 {
@@ -517,10 +524,12 @@ typedef struct Probe
 	char harmless;
 	char budget;
 	char doubt;
+	char loss;
+	char own;
 	bool too_late;
 } Probe;
 
-#define N_PROBES (15 * 2 * 2 * 2 * 5 * 3 * 3 * 2 * 2 * 3 * 3 * 2 * 2 * 2)
+#define N_PROBES (15 * 2 * 4 * 6 * 3 * 3 * 2 * 2 * 3 * 3 * 2 * 2 * 2 * 2 * 2)
 
 static bool
 next_probe_case(unsigned n, Probe *one)
@@ -528,8 +537,10 @@ next_probe_case(unsigned n, Probe *one)
 	Product product = {n};
 	int i = choose(&product, lengthof(probes));
 	char method = "IE"[choose(&product, 2)];
-	bool attempted = choose(&product, 2);
-	bool renewed = choose(&product, 2);
+	/* not sent yet; renewed by retry() and asked about, in doubt since; sent */
+	char way = "-ADS"[choose(&product, 4)];
+	bool attempted = way == 'S';
+	bool doubted = way == 'S' || way == 'D';
 	int status = last_statuses[choose(&product, lengthof(last_statuses))];
 	char lost = "NDR"[choose(&product, 3)];
 	char goal = "FUK"[choose(&product, 3)];
@@ -537,8 +548,8 @@ next_probe_case(unsigned n, Probe *one)
 	bool patient;
 	bool trusted;
 
-	/* in doubt after an attempt; not sent, or renewed by retry(), pending */
-	if ((attempted && (renewed || lost == 'N')) || (!attempted && lost == 'D'))
+	if ((attempted && lost == 'N') || (way == 'D' && lost != 'D') ||
+		(!doubted && lost == 'D'))
 		return false;
 	begin(&one->world, method, lost);
 	trusted = choose(&product, 2);
@@ -548,18 +559,21 @@ next_probe_case(unsigned n, Probe *one)
 	twin = choose(&product, 2);
 	patient = choose(&product, 2);
 	one->settled = "Y-"[choose(&product, 2)];
+	one->world.spec.probe_names_run = choose(&product, 2);
+	one->world.step.row.renewals = choose(&product, 2);
 
 	one->world.step.row.attempts = attempted ? 1 : 0;
-	one->world.step.row.state = attempted ? DF_STEP_DOUBT : DF_STEP_PENDING;
+	one->world.step.row.state = doubted ? DF_STEP_DOUBT : DF_STEP_PENDING;
 	one->world.step.row.status = status;
-	one->world.step.row.evidence.ask_probe = renewed;
+	one->world.step.row.evidence.ask_probe = way == 'A';
+	one->world.spec.accept = accept_412;
+	one->world.spec.naccept = lengthof(accept_412);
 	one->world.about.unwanted = goal != 'F';
 	if (goal == 'K')
 	{
 		/* what is undone has ended: in doubt, or accepted */
 		one->world.step.row.undo_state = one->too_late ? DF_UNDO_UNDONE : DF_UNDO_DUE;
-		one->world.step.row.state = DF_STEP_DOUBT;
-		if (!attempted)
+		if (!doubted)
 			return false;
 	}
 	else if (one->too_late)
@@ -589,8 +603,9 @@ next_probe_case(unsigned n, Probe *one)
 	one->came.found = probes[i].found;
 	one->came.of_another = twin;
 	one->came.retry_after_ms = -1;
-	one->sent = attempted || renewed ? 'S' : lost == 'R' ? 'L'
-														 : '-';
+	one->sent = way == '-' ? '-' : 'S';
+	one->loss = lost == 'N' ? 'N' : 'L';
+	one->own = attempted || lost == 'N' || one->world.spec.probe_names_run ? 'Y' : '-';
 	one->found = probes[i].letter;
 	if (one->found == '?')
 		one->found = patient ? 'A' : '-';
@@ -598,11 +613,15 @@ next_probe_case(unsigned n, Probe *one)
 		one->found = '-';
 	one->last = !attempted ? '-'
 		: status == 409    ? 'X'
+		: status == 412    ? 'X'
 		: status == 422    ? 'R'
 		: status == 201    ? 'D'
 						   : '-';
 	one->goal = goal;
 	one->harmless = method == 'I' || trusted ? 'Y' : '-';
+	/* rendered anew it is another request than the one that was lost */
+	if (!attempted && lost != 'N' && one->world.step.row.renewals > 0)
+		one->harmless = '-';
 	if (!attempted)
 		one->budget = 'Y';
 	return true;
@@ -620,12 +639,12 @@ expected_probe_verdict(const Probe *one)
 		if (fits(rule->found, one->found) && fits(rule->sent, one->sent) &&
 			fits(rule->settled, one->settled) && fits(rule->last, one->last) &&
 			fits(rule->goal, one->goal) && fits(rule->harmless, one->harmless) &&
-			fits(rule->budget, one->budget) && fits(rule->doubt, one->doubt))
+			fits(rule->budget, one->budget) && fits(rule->doubt, one->doubt) &&
+			fits(rule->lost, one->loss) && fits(rule->own, one->own))
 			verdict = rule->verdict;
 	}
-	/* a probe that cannot tell adds nothing to what an earlier one said of a renewed step */
-	if (verdict == DF_VERDICT_DOUBTFUL && one->sent == 'S' &&
-		one->world.step.row.state == DF_STEP_PENDING)
+	/* nothing is out that could be in doubt: retry() renewed it, and nothing was lost before */
+	if (verdict == DF_VERDICT_DOUBTFUL && one->loss == 'N')
 		verdict = DF_VERDICT_NOT_DONE;
 	return verdict;
 }
@@ -660,9 +679,11 @@ expected_probe_evidence(const Probe *one, DfVerdict verdict, DfEvidence *evidenc
 			evidence->accepted = true;
 			evidence->ask_probe = false;
 			break;
-		case DF_VERDICT_AGAIN_SAME:
 		case DF_VERDICT_DOUBTFUL:
 		case DF_VERDICT_STUCK:
+			evidence->may_resend = evidence->ask_probe = false;
+			break;
+		case DF_VERDICT_AGAIN_SAME:
 			evidence->ask_probe = false;
 			if (one->sent == 'L')
 				evidence->may_resend = false;
@@ -727,6 +748,106 @@ test_probes(void)
 	}
 	EXPECT(asked > 50000, "%u cases only", asked);
 	end_test("every probe by what it found, what was answered before, goal, key, budget and doubt");
+}
+
+/* ---- what is certain ------------------------------------------------------ */
+
+static bool
+is_certain(DfVerdict verdict)
+{
+	return verdict == DF_VERDICT_DONE || verdict == DF_VERDICT_KEPT ||
+		verdict == DF_VERDICT_ADOPTED || verdict == DF_VERDICT_FAILED ||
+		verdict == DF_VERDICT_UNREADABLE || verdict == DF_VERDICT_NOT_DONE ||
+		verdict == DF_VERDICT_EXISTED || verdict == DF_VERDICT_GONE;
+}
+
+/* why a response makes the outcome of a step with a loss certain; NULL = nothing does */
+static const char *
+proof_in_response(const Response *one, DfVerdict verdict)
+{
+	bool answered = one->came.fate == DF_FATE_RESPONSE || one->came.fate == DF_FATE_TOO_LARGE;
+	int status = one->came.status;
+	bool same_key = one->key == 'T' && one->world.method != 'L';
+
+	if (verdict == DF_VERDICT_DONE)
+		return answered && status / 100 == 2 ? "the system has carried it out" : NULL;
+	if (verdict == DF_VERDICT_KEPT && one->world.method == 'I' && one->world.spec.undo == NULL)
+		return "repeating it comes to the same, and nothing is to be undone";
+	if (answered && same_key && status / 100 == 4 && status != 409)
+		return "the same key got the same response the first time";
+	/* what the probe did not find is contradicted by a conflict, and by what is accepted */
+	if (verdict == DF_VERDICT_FAILED && one->world.lost == 'R' &&
+		(status != 409 || one->world.method == 'L'))
+		return "a probe found nothing, and nothing has been lost since";
+	return NULL;
+}
+
+static void
+test_responses_are_certain_by_proof(void)
+{
+	unsigned certain = 0;
+
+	for (unsigned n = 0; n < N_RESPONSES; n++)
+	{
+		Response one;
+		DfDecision made;
+
+		if (!next_response(n, &one) || one.world.lost == 'N')
+			continue;
+		made = df_decide_response(&one.world.about, &one.came);
+		if (!is_certain(made.verdict))
+			continue;
+		certain++;
+		EXPECT(proof_in_response(&one, made.verdict) != NULL,
+			   "case %u: %d after a loss, and nothing proves it: status %d", n, made.verdict,
+			   one.came.status);
+		if (made.verdict == DF_VERDICT_FAILED && one.world.lost == 'D')
+			EXPECT(made.evidence.lost == 0, "case %u: what was proved is still unknown", n);
+	}
+	EXPECT(certain > 1000, "%u certain outcomes only", certain);
+	end_test("no response makes an outcome certain after a loss but by a proof");
+}
+
+/* the same of a probe */
+static const char *
+proof_in_probe(const Probe *one, DfVerdict verdict)
+{
+	const DfStep *step = &one->world.step;
+
+	if (verdict == DF_VERDICT_ADOPTED && one->came.found == 1 && !one->came.of_another)
+	{
+		if (one->world.spec.probe_names_run)
+			return "it bears the name of the run";
+		return step->row.attempts > 0 ? "it was not there before the step was sent" : NULL;
+	}
+	if ((verdict == DF_VERDICT_NOT_DONE || verdict == DF_VERDICT_GONE) && one->came.found == 0 &&
+		NOW >= df_settled_at(&one->world.about) && !strchr("XD", one->last))
+		return "it is not there, the system has settled, and nothing contradicts that";
+	return NULL;
+}
+
+static void
+test_probes_are_certain_by_proof(void)
+{
+	unsigned certain = 0;
+
+	for (unsigned n = 0; n < N_PROBES; n++)
+	{
+		Probe one;
+		DfDecision made;
+
+		if (!next_probe_case(n, &one) || one.world.lost == 'N')
+			continue;
+		made = df_decide_probe(&one.world.about, &one.came);
+		if (!is_certain(made.verdict))
+			continue;
+		certain++;
+		EXPECT(proof_in_probe(&one, made.verdict) != NULL,
+			   "case %u: %d after a loss, and nothing proves it: found %c, sent %c, own %c", n,
+			   made.verdict, one.found, one.sent, one.own);
+	}
+	EXPECT(certain > 1000, "%u certain outcomes only", certain);
+	end_test("no probe makes an outcome certain after a loss but by a proof");
 }
 
 /* ---- an undo -------------------------------------------------------------- */
@@ -843,7 +964,7 @@ test_phase(void)
 static void
 test_departure(void)
 {
-	for (unsigned n = 0; n < 3 * 2 * 3 * 2 * 2 * 2 * 2 * 3 * 2; n++)
+	for (unsigned n = 0; n < 3 * 2 * 3 * 2 * 2 * 2 * 2 * 3 * 2 * 2; n++)
 	{
 		Product product = {n};
 		World world;
@@ -853,6 +974,7 @@ test_departure(void)
 		DfPhase phase;
 		DfDecision made;
 		bool same_url;
+		bool anew;
 
 		begin(&world, "IEL"[choose(&product, 3)], 'D');
 		world.step.row.state = choose(&product, 2) ? DF_STEP_DOUBT : DF_STEP_PENDING;
@@ -864,11 +986,19 @@ test_departure(void)
 		world.spec.doubt = (DfDoubtPolicy) choose(&product, 3);
 		world.about.unwanted = choose(&product, 2);
 
-		if (world.method != 'I' && world.step.row.state == DF_STEP_DOUBT && phase == DF_PHASE_DO)
+		anew = choose(&product, 2);
+		if (anew)
+		{
+			world.step.row.attempts = 0;
+			world.step.row.renewals = 1;
+		}
+
+		if ((world.method != 'I' || anew) && world.step.row.state == DF_STEP_DOUBT &&
+			phase == DF_PHASE_DO)
 		{
 			if (!same_url)
 				expected = DF_OBJECTION_URL;
-			else if (!world.step.engine.urgent && !world.policy.key_trusted &&
+			else if (!world.step.engine.urgent && (!world.policy.key_trusted || anew) &&
 					 (world.spec.doubt != DF_DOUBT_RESEND || world.about.unwanted))
 				expected = world.method == 'L' ? DF_OBJECTION_MAIL : DF_OBJECTION_KEY;
 		}
@@ -909,6 +1039,7 @@ test_renewal(void)
 		asked = world.step.row.evidence.ask_probe = choose(&product, 2);
 		world.step.kind = (DfStepKind[]){DF_STEP_HTTP, DF_STEP_MAIL,
 										 DF_STEP_QUERY}[choose(&product, 3)];
+		world.spec.has_key = world.step.kind == DF_STEP_HTTP;
 		world.step.row.status = status;
 		ask = status >= 500 && world.spec.probe != NULL;
 		renewal = df_decide_renewal(&world.about);
@@ -1060,6 +1191,8 @@ main(void)
 {
 	test_responses();
 	test_probes();
+	test_responses_are_certain_by_proof();
+	test_probes_are_certain_by_proof();
 	test_undos();
 	test_phase();
 	test_departure();
