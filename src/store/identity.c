@@ -346,14 +346,8 @@ workflow_owners(MemoryContext cxt)
 	static DfPlan plan = {
 		"SELECT DISTINCT w.owner FROM dataflows.workflow AS w",
 		SPI_OK_SELECT, 0};
-	uint64 n = df_plan_run(&plan, NULL, NULL, 0);
-	MemoryContext old = MemoryContextSwitchTo(cxt);
-	List *owners = NIL;
 
-	for (uint64 row = 0; row < n; row++)
-		owners = lappend_oid(owners, DatumGetObjectId(df_value(row, 0)));
-	MemoryContextSwitchTo(old);
-	return owners;
+	return df_plan_oids(&plan, cxt);
 }
 
 /* ---- adopt() -------------------------------------------------------------- */

@@ -275,12 +275,6 @@ df_inbox_owners(MemoryContext cxt)
 		"SELECT DISTINCT w.owner FROM dataflows.workflow AS w"
 		" WHERE NOT w.dropped",
 		SPI_OK_SELECT, 0};
-	uint64 n = df_plan_run(&plan, NULL, NULL, 0);
-	MemoryContext old = MemoryContextSwitchTo(cxt);
-	List *owners = NIL;
 
-	for (uint64 row = 0; row < n; row++)
-		owners = lappend_oid(owners, DatumGetObjectId(df_value(row, 0)));
-	MemoryContextSwitchTo(old);
-	return owners;
+	return df_plan_oids(&plan, cxt);
 }

@@ -225,6 +225,19 @@ df_value(uint64 row, int column)
 	return isnull ? (Datum) 0 : value;
 }
 
+List *
+df_plan_oids(DfPlan *plan, MemoryContext cxt)
+{
+	uint64 n = df_plan_run(plan, NULL, NULL, 0);
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	List *oids = NIL;
+
+	for (uint64 row = 0; row < n; row++)
+		oids = lappend_oid(oids, DatumGetObjectId(df_value(row, 0)));
+	MemoryContextSwitchTo(old);
+	return oids;
+}
+
 char *
 df_copy_text(MemoryContext cxt, uint64 row, int column)
 {

@@ -54,7 +54,10 @@ extern void df_plan_prepare(DfPlan *plan);
 /* runs it and returns the number of rows; nulls may be NULL (' ' and 'n' as in SPI) */
 extern uint64 df_plan_run(DfPlan *plan, Datum *values, const char *nulls, long limit);
 
-/* the same for a SELECT, with what is committed this moment, at any isolation level */
+/* runs a SELECT without parameters: a list, in cxt, of the oids in its only column */
+extern List *df_plan_oids(DfPlan *plan, MemoryContext cxt);
+
+/* df_plan_run() of a SELECT, with what is committed this moment, at any isolation level */
 extern uint64 df_plan_run_latest(DfPlan *plan, Datum *values, const char *nulls, long limit);
 
 /* values of the last result, row/column from 0; text and jsonb are copied to `cxt` */
