@@ -68,8 +68,8 @@ df_check_name(char *name, const char *what)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s \"%s\" contains a control character or \"#\"", what, name),
-				 errhint("Choose a name without them. The engine itself writes name#2 for the second "
-						 "call with one name.")));
+				 errhint("Choose a name without them. The engine itself writes name#2 for the "
+						 "second call with one name.")));
 	return name;
 }
 
