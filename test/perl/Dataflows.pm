@@ -7,6 +7,7 @@ use warnings;
 
 use Exporter 'import';
 
+use Dataflows::Cases;
 use Dataflows::Collector;
 use Dataflows::Onboarding;
 use Dataflows::Rate;
@@ -16,13 +17,19 @@ use Dataflows::Systems;
 use Dataflows::Wait;
 
 our @EXPORT = (
-	qw(start_systems start_collector), @Dataflows::Onboarding::EXPORT,
-	@Dataflows::Rate::EXPORT, @Dataflows::Server::EXPORT,
-	@Dataflows::Sql::EXPORT, @Dataflows::Wait::EXPORT);
+	qw(start_systems start_collector new_cases), @Dataflows::Onboarding::EXPORT,
+	@Dataflows::Rate::EXPORT,
+	@Dataflows::Server::EXPORT, @Dataflows::Sql::EXPORT,
+	@Dataflows::Wait::EXPORT);
 
 sub start_systems
 {
 	return Dataflows::Systems->new(@_);
+}
+
+sub new_cases
+{
+	return Dataflows::Cases->new(@_);
 }
 
 sub start_collector

@@ -15,6 +15,16 @@ sub names
 	return qw(identity billing crm email);
 }
 
+# where a system's resources are made
+sub path_of
+{
+	my ($name) = @_;
+	my %path =
+		(identity => '/users', billing => '/customers', crm => '/contacts', email => '/send');
+
+	return $path{$name};
+}
+
 # params: seed, ledger
 sub new
 {
@@ -65,6 +75,31 @@ sub summary { my ($self, $name) = @_; return $self->command($name, 'GET', '_summ
 
 # the requests: method, target, email, key, status, fault
 sub requests { my ($self, $name) = @_; return $self->command($name, 'GET', '_log'); }
+
+# of one address: "ever made/left"
+sub made_and_left
+{
+	my ($self, $name, $email) = @_;
+
+	return join('/', @{ $self->summary($name)->{$email} // [ 0, 0 ] });
+}
+
+# the id of the first resource made for an address
+sub id_of
+{
+	my ($self, $name, $email) = @_;
+
+	return (map { $_->{id} } grep { $_->{email} eq $email } @{ $self->books($name)->{records} })[0];
+}
+
+# makes a resource, as somebody else does; the status
+sub make
+{
+	my ($self, $name, $email) = @_;
+
+	return $self->{http}->post($self->url($name) . path_of($name),
+		{ content => encode_json({ email => $email }) })->{status};
+}
 
 sub fault
 {

@@ -6,7 +6,6 @@ use strict;
 use warnings;
 
 use Test::More;
-use HTTP::Tiny;
 use PostgreSQL::Test::Cluster;
 use Dataflows;
 
@@ -36,62 +35,16 @@ SELECT dataflows.define_workflow('one-step', 'app.one_step');
 SELECT dataflows.define_workflow('careful', 'app.one_step', on_error => 'stuck');
 SQL
 
-my $number = 0;
+my $cases = new_cases($node, $systems, 'crm');
 
 # the probe shows nothing, however often it is asked
 my $blind = { match => { method => 'GET' }, fault => 'status', status => 404 };
-
-sub start
-{
-	my ($workflow, $input, @faults) = @_;
-	my $email = 'a' . ++$number . '@example.com';
-	my $json = JSON::PP->new->encode({ email => $email, %$input });
-
-	$systems->clear_faults;
-	$systems->fault('crm', match => { method => 'POST' }, %$_) for @faults;
-	return ($email,
-		as_app($node, 'postgres', "SELECT dataflows.start('$workflow', \$j\$$json\$j\$)"));
-}
-
-sub state_of
-{
-	my ($run) = @_;
-	return as_app($node, 'postgres', "SELECT dataflows.await('$run', '60 s')");
-}
-
-# "ever made/left"
-sub books
-{
-	my ($email) = @_;
-	return join('/', @{ $systems->summary('crm')->{$email} // [ 0, 0 ] });
-}
-
-sub made
-{
-	my ($email) = @_;
-	return (map { $_->{id} } grep { $_->{email} eq $email } @{ $systems->books('crm')->{records} })
-		[0];
-}
-
-sub of_step
-{
-	my ($run, $what) = @_;
-	return $node->safe_psql('postgres',
-		"SELECT $what FROM dataflows.step WHERE run = '$run' AND step = 'call'");
-}
-
-sub pending
-{
-	my ($run, $column) = @_;
-	return $node->safe_psql('postgres',
-		"SELECT $column FROM dataflows.pending_undo WHERE run = '$run'");
-}
 
 # probed once more, and stuck again
 sub retry
 {
 	my ($run) = @_;
-	my $before = of_step($run, 'probed_at');
+	my $before = $cases->of_step($run, 'probed_at');
 
 	as_app($node, 'postgres', "SELECT dataflows.retry('$run')");
 	return wait_until($node,
@@ -118,32 +71,34 @@ my @lost_and_refused = ({ fault => 'lost', times => 1 }, { status => 422, times 
 
 for my $undo ('DELETE /contacts/{id}', 'DELETE /contacts?email={request.email}')
 {
-	($email, $run) = start('careful', { undo => $undo }, @lost_and_refused);
-	is(state_of($run), 'stuck', 'lost, not found, sent again and refused');
-	is(of_step($run, 'state || $$ $$ || lost'), 'failed 1', 'the loss is remembered');
+	($email, $run) = $cases->start('careful', { undo => $undo }, @lost_and_refused);
+	is($cases->state_of($run), 'stuck', 'lost, not found, sent again and refused');
+	is($cases->of_step($run, 'state || $$ $$ || lost'), 'failed 1', 'the loss is remembered');
 	$systems->clear_faults;
 	ok(retry($run), 'a person has it tried again, and the probe finds a contact');
-	is(of_step($run, 'state'), 'in_doubt',
+	is($cases->of_step($run, 'state'), 'in_doubt',
 		'it may be what the lost attempt made: not failed for certain');
-	is(of_step($run, 'coalesce(existed, false)'), 'f', 'nor was it there before, for certain');
-	is(of_step($run, 'output IS NULL'), 't', 'nor is it ours, for certain');
-	is(books($email), '1/1', 'and nothing else is made');
-	like(of_step($run, "error->>'message'"),
+	is($cases->of_step($run, 'coalesce(existed, false)'),
+		'f', 'nor was it there before, for certain');
+	is($cases->of_step($run, 'output IS NULL'), 't', 'nor is it ours, for certain');
+	is($cases->books($email), '1/1', 'and nothing else is made');
+	like($cases->of_step($run, "error->>'message'"),
 		qr/earlier attempt may have been carried out, and the probe found 1 record/,
 		'the error says both');
 	like(
-		pending($run, 'remedy'),
+		$cases->pending($run, 'remedy'),
 		qr/resolve\('$run', 'call', 'done', .*resolve\('$run', 'call', 'not_done'/,
 		'a person learns which calls to make');
 	ok(retry($run), 'to try again changes nothing');
-	is(of_step($run, 'state') . ' ' . books($email), 'in_doubt 1/1', 'it is still in doubt');
+	is($cases->of_step($run, 'state') . ' ' . $cases->books($email),
+		'in_doubt 1/1', 'it is still in doubt');
 	ok(cancel($run), "a cancel, undo => '$undo'");
 	is(
 		$node->safe_psql('postgres', "SELECT state FROM dataflows.runs WHERE run = '$run'") . ' '
-		  . of_step($run, 'undo_state') . ' ' . books($email),
+		  . $cases->of_step($run, 'undo_state') . ' ' . $cases->books($email),
 		'stuck undo_failed 1/1', 'takes nothing away that may be somebody else\'s');
 
-	my $resource = sprintf('{"id": "%s"}', made($email));
+	my $resource = sprintf('{"id": "%s"}', $cases->made($email));
 
 	is(
 		as_app(
@@ -153,46 +108,48 @@ for my $undo ('DELETE /contacts/{id}', 'DELETE /contacts?email={request.email}')
 		't', 'a person says that it is ours');
 	ok(wait_until($node, "SELECT state = 'cancelled' FROM dataflows.runs WHERE run = '$run'"),
 		'and the run ends');
-	is(books($email), '1/0', 'and nothing is left behind');
+	is($cases->books($email), '1/0', 'and nothing is left behind');
 }
 
 # ---- the probe cannot be read any more -----------------------------------------------------------
 
-($email, $run) = start('careful', {}, @lost_and_refused);
-is(state_of($run), 'stuck', 'lost, not found, sent again and refused');
+($email, $run) = $cases->start('careful', {}, @lost_and_refused);
+is($cases->state_of($run), 'stuck', 'lost, not found, sent again and refused');
 $systems->clear_faults;
 $systems->fault('crm', match => { method => 'GET' }, status => 405);
 ok(retry($run), 'and after retry() the probe cannot be read');
-is(of_step($run, 'state') . ' ' . books($email), 'in_doubt 1/1', 'nobody can tell');
+is($cases->of_step($run, 'state') . ' ' . $cases->books($email), 'in_doubt 1/1', 'nobody can tell');
 
 # ---- what somebody else makes before retry() is not adopted --------------------------------------
 
 ($email, $run) =
-	start('careful', { retry => { max_attempts => 1 } }, { status => 500, times => 1 });
-is(state_of($run) . ' ' . books($email), 'stuck 0/0', 'a 500, and the probe finds nothing');
-is(of_step($run, 'state || $$ $$ || lost'), 'failed 1', 'failed, as far as anybody knows');
-is(HTTP::Tiny->new->post("$url/contacts", { content => qq({"email": "$email"}) })->{status},
-	201, 'somebody makes a contact by hand');
+	$cases->start('careful', { retry => { max_attempts => 1 } }, { status => 500, times => 1 });
+is($cases->outcome($email, $run), 'stuck 0/0', 'a 500, and the probe finds nothing');
+is($cases->of_step($run, 'state || $$ $$ || lost'), 'failed 1', 'failed, as far as anybody knows');
+is($cases->make_by_hand($email), 201, 'somebody makes a contact by hand');
 ok(retry($run), 'and has it tried again');
-is(of_step($run, 'state || $$ $$ || (output IS NULL)'), 'in_doubt true', 'it is not adopted');
+is($cases->of_step($run, 'state || $$ $$ || (output IS NULL)'),
+	'in_doubt true', 'it is not adopted');
 ok(cancel($run), 'a cancel');
-is(books($email), '1/1', 'leaves it alone');
+is($cases->books($email), '1/1', 'leaves it alone');
 
 # ---- a status that is accepted, after a loss -----------------------------------------------------
 
-($email, $run) = start(
+($email, $run) = $cases->start(
 	'one-step', { probe => 'run={run}', accepts => 1 },
 	{ fault => 'lost', times => 1 }, { status => 422 }, $blind);
-is(state_of($run) . ' ' . books($email),
+is($cases->outcome($email, $run),
 	'stuck 1/1', 'what is there may be ours: it is not left behind as somebody else\'s');
-is(of_step($run, 'state || $$ $$ || coalesce(kept, false)'), 'in_doubt false', 'in doubt');
+is($cases->of_step($run, 'state || $$ $$ || coalesce(kept, false)'), 'in_doubt false', 'in doubt');
 $systems->clear_faults;
 as_app($node, 'postgres', "SELECT dataflows.retry('$run')");
 ok(wait_until($node, "SELECT state = 'rolled_back' FROM dataflows.runs WHERE run = '$run'"),
 	'once the probe finds it by the run, it is undone');
-is(books($email), '1/0', 'and nothing is left behind');
-($email, $run) = start('one-step', { probe => 'run={run}', accepts => 1 }, { status => 422 });
-is(state_of($run) . ' ' . of_step($run, 'kept'), 'completed t', 'without a loss it is accepted');
+is($cases->books($email), '1/0', 'and nothing is left behind');
+($email, $run) =
+	$cases->start('one-step', { probe => 'run={run}', accepts => 1 }, { status => 422 });
+is($cases->state_of($run) . ' ' . $cases->of_step($run, 'kept'),
+	'completed t', 'without a loss it is accepted');
 
 $node->stop;
 $systems->stop;

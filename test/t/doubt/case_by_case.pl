@@ -4,7 +4,6 @@ use strict;
 use warnings;
 
 use Test::More;
-use HTTP::Tiny;
 use PostgreSQL::Test::Cluster;
 use Dataflows;
 
@@ -54,53 +53,7 @@ END $$;
 SELECT dataflows.define_workflow('careless', 'app.careless');
 SQL
 
-my $number = 0;
-
-sub start
-{
-	my ($input, @faults) = @_;
-	my $email = 'c' . ++$number . '@example.com';
-	my $workflow = delete $input->{workflow} // 'one-step';
-	my $json = JSON::PP->new->encode({ email => $email, %$input });
-
-	$systems->clear_faults;
-	$systems->fault('crm', %$_, match => { method => 'POST', %{ $_->{match} || {} } }) for @faults;
-	return ($email,
-		as_app($node, 'postgres', "SELECT dataflows.start('$workflow', \$j\$$json\$j\$)"));
-}
-
-sub state_of
-{
-	my ($run) = @_;
-	return as_app($node, 'postgres', "SELECT dataflows.await('$run', '20 s')");
-}
-
-# "ever made/left"
-sub books
-{
-	my ($email) = @_;
-	return join('/', @{ $systems->summary('crm')->{$email} // [ 0, 0 ] });
-}
-
-sub made
-{
-	my ($email) = @_;
-	return (map { $_->{id} } grep { $_->{email} eq $email } @{ $systems->books('crm')->{records} })
-		[0];
-}
-
-sub pending
-{
-	my ($run, $column) = @_;
-	return $node->safe_psql('postgres',
-		"SELECT $column FROM dataflows.pending_undo WHERE run = '$run' ORDER BY step LIMIT 1");
-}
-
-sub create
-{
-	my ($email) = @_;
-	return HTTP::Tiny->new->post("$url/contacts", { content => qq({"email": "$email"}) })->{status};
-}
+my $cases = new_cases($node, $systems, 'crm');
 
 sub resolve
 {
@@ -117,9 +70,10 @@ my ($email, $run);
 
 # somebody else's record
 $systems->clear_faults;
-is(create('c1@example.com'), 201, 'a record is there before');
-($email, $run) = start({ probe => 'email={request.email}' }, { fault => 'lost' });
-is( state_of($run) . ' ' . books($email),
+is($cases->make_by_hand('c1@example.com'), 201, 'a record is there before');
+($email, $run) =
+	$cases->start('one-step', { probe => 'email={request.email}' }, { fault => 'lost' });
+is( $cases->outcome($email, $run),
 	'rolled_back 1/1',
 	'it is neither adopted nor undone, and nothing was sent');
 is( $node->safe_psql(
@@ -128,95 +82,101 @@ is( $node->safe_psql(
 	'the body learns that it existed');
 
 # a first probe that cannot be read: nothing is sent
-($email, $run) = start({ probe => 'email={request.email}', doubt => 'resend' },
+($email, $run) = $cases->start('one-step', { probe => 'email={request.email}', doubt => 'resend' },
 	{ @get, fault => 'invalid_json' });
-is( state_of($run) . ' ' . books($email),
+is( $cases->outcome($email, $run),
 	'rolled_back 0/0',
 	'without knowing what is there nothing is sent, whatever doubt says');
 
 # a probe that has its own trouble
-($email, $run) = start(
-	{},
+($email, $run) = $cases->start(
+	'one-step', {},
 	{ fault => 'lost', times => 1 },
 	{ @get, status => 500, times => 2 },
 	{ @get, fault => 'lost', times => 1 },
 	{ @get, status => 401, times => 1 });
-is(state_of($run) . ' ' . books($email), 'completed 1/1', 'a probe is asked until it answers');
-($email, $run) = start({}, { fault => 'lost', times => 1 }, { @get, fault => 'empty', times => 1 });
-is( state_of($run) . ' ' . books($email),
+is($cases->outcome($email, $run), 'completed 1/1', 'a probe is asked until it answers');
+($email, $run) = $cases->start('one-step', {},
+	{ fault => 'lost', times => 1 }, { @get, fault => 'empty', times => 1 });
+is( $cases->outcome($email, $run),
 	'rolled_back 1/0',
 	'a 2xx without a body is no "not there"; the undo asks again and finds the id');
 ($email, $run) =
-	start({ system => 'trusted' }, { status => 500, times => 1 }, { @get, status => 405 });
-is(state_of($run) . ' ' . books($email), 'completed 1/1', 'a trusted key needs no probe');
+	$cases->start('one-step', { system => 'trusted' },
+		{ status => 500, times => 1 }, { @get, status => 405 });
+is($cases->outcome($email, $run), 'completed 1/1', 'a trusted key needs no probe');
 
 # the budget holds with a probe, too
-($email, $run) = start({ retry => { max_attempts => 2 } }, { fault => 'reset_before' });
-is( state_of($run) . ' ' . books($email),
+($email, $run) =
+	$cases->start('one-step', { retry => { max_attempts => 2 } }, { fault => 'reset_before' });
+is( $cases->outcome($email, $run),
 	'rolled_back 0/0',
 	'attempts are counted though a probe says each time that nothing is there');
 is(number_of($node, "SELECT attempts FROM dataflows.steps WHERE run = '$run'"),
 	2, 'two and no more');
-($email, $run) = start({}, { fault => 'reset_before', times => 1 }, { status => 422 });
-is( state_of($run) . ' ' . books($email),
+($email, $run) =
+	$cases->start('one-step', {}, { fault => 'reset_before', times => 1 }, { status => 422 });
+is( $cases->outcome($email, $run),
 	'rolled_back 0/0',
 	'not there, sent again, refused: failed for certain');
-($email, $run) = start(
-	{},
+($email, $run) = $cases->start(
+	'one-step', {},
 	{ fault => 'lost', times => 1 },
 	{ @get, status => 404, times => 1 },
 	{ status => 409, times => 1 });
-is(state_of($run) =~ /^completed$/ ? books($email) : 'no',
+is($cases->state_of($run) =~ /^completed$/ ? $cases->books($email) : 'no',
 	'1/1', 'found before it is sent again, or by the probe after the conflict');
 
 # nobody can tell: a person
-($email, $run) = start({}, { fault => 'lost', times => 1 }, { @get, fault => 'invalid_json' });
-is(state_of($run) . ' ' . books($email), 'stuck 1/1', 'a probe that cannot be read');
-is( pending($run, "step || ' ' || state || ' ' || request"),
+($email, $run) = $cases->start('one-step', {},
+	{ fault => 'lost', times => 1 }, { @get, fault => 'invalid_json' });
+is($cases->outcome($email, $run), 'stuck 1/1', 'a probe that cannot be read');
+is( $cases->pending($run, "step || ' ' || state || ' ' || request"),
 	'call in_doubt POST /contacts',
 	'pending_undo names the step and its request');
 like(
-	pending($run, 'probe'),
+	$cases->pending($run, 'probe'),
 	qr/^the probe was answered with status 200 and nothing that can be read$/,
 	'what the probe said');
 like(
 	$node->safe_psql('postgres', "SELECT remedy FROM dataflows.stuck WHERE run = '$run'"),
 	qr/pending_undo WHERE run = '$run'; .*SELECT dataflows\.retry\('$run'\);/,
 	'stuck leads there');
-like(pending($run, 'answered'), qr/^no status: /, 'what was answered');
+like($cases->pending($run, 'answered'), qr/^no status: /, 'what was answered');
 my $resolve = qr/SELECT dataflows\.resolve\('$run', 'call'/;
 like(
-	pending($run, 'remedy'),
+	$cases->pending($run, 'remedy'),
 	qr/$resolve, 'done', .*$resolve, 'not_done', 'who looked'\);/,
 	'and the calls to make');
 $systems->clear_faults;
-is(resolve($run, 'call', 'done', '{"id": "' . made($email) . '"}'),
+is(resolve($run, 'call', 'done', '{"id": "' . $cases->made($email) . '"}'),
 	't', 'a person gives the record');
 ok(wait_until($node, "SELECT state = 'rolled_back' FROM dataflows.runs WHERE run = '$run'"),
 	'and it is undone');
-is(books($email), '1/0', 'nothing is left');
+is($cases->books($email), '1/0', 'nothing is left');
 
-($email, $run) = start(
-	{ probe => 'email={request.email}' },
+($email, $run) = $cases->start(
+	'one-step', { probe => 'email={request.email}' },
 	{ fault => 'lost', times => 1 },
 	{ @get, status => 503, skip => 1 });
 ok( wait_until($node, "SELECT error->>'probe' LIKE '%503' FROM dataflows.steps WHERE run = '$run'"),
 	'while the probe gets no answer');
-is(create($email), 201, 'somebody makes a second one');
+is($cases->make_by_hand($email), 201, 'somebody makes a second one');
 $systems->clear_faults;
-is(state_of($run) . ' ' . books($email), 'stuck 2/2', 'two records: neither is adopted or undone');
-like(pending($run, 'probe'), qr/found 2 records/, 'the probe says so');
+is($cases->outcome($email, $run), 'stuck 2/2', 'two records: neither is adopted or undone');
+like($cases->pending($run, 'probe'), qr/found 2 records/, 'the probe says so');
 is(resolve($run, 'call', 'not_done'), 't', 'a person says that neither is ours');
 ok(wait_until($node, "SELECT state = 'rolled_back' FROM dataflows.runs WHERE run = '$run'"),
 	'rolled back');
-is(books($email), '2/2', 'and both are left alone');
+is($cases->books($email), '2/2', 'and both are left alone');
 
 # carried out for certain, but unreadable: never sent again, never failed
 for my $doubt (qw(fail resend))
 {
 	($email, $run) =
-		start({ doubt => $doubt }, { fault => 'invalid_json' }, { @get, status => 405 });
-	is(state_of($run) . ' ' . books($email),
+		$cases->start('one-step', { doubt => $doubt },
+			{ fault => 'invalid_json' }, { @get, status => 405 });
+	is($cases->outcome($email, $run),
 		'stuck 1/1', "a 2xx that cannot be read and a probe that cannot tell, doubt => '$doubt'");
 	like(
 		$node->safe_psql('postgres', "SELECT reason FROM dataflows.stuck WHERE run = '$run'"),
@@ -224,7 +184,7 @@ for my $doubt (qw(fail resend))
 		'stuck says why');
 }
 $systems->clear_faults;
-is(resolve($run, 'call', 'done', '{"id": "' . made($email) . '"}'),
+is(resolve($run, 'call', 'done', '{"id": "' . $cases->made($email) . '"}'),
 	't', 'a person gives the record');
 ok( wait_until(
 		$node,
@@ -232,19 +192,19 @@ ok( wait_until(
 	'and the body goes on with it');
 
 # two steps in doubt that ask the same: one record could be of either
-($email, $run) = start(
-	{ workflow => 'twins' },
+($email, $run) = $cases->start(
+	'twins', {},
 	{ fault => 'lost', times => 1 },
 	{ fault => 'reset_before', times => 1 });
-is(state_of($run) . ' ' . books($email), 'stuck 1/1', 'one record is not adopted by two steps');
+is($cases->outcome($email, $run), 'stuck 1/1', 'one record is not adopted by two steps');
 like(
-	pending($run, 'probe'),
+	$cases->pending($run, 'probe'),
 	qr/which may be that of step "twin/,
 	'and the probe says whose it may be');
 
 # nobody asked what came of it
-($email, $run) = start({ workflow => 'careless' }, { fault => 'lost', times => 1 });
-is(state_of($run) . ' ' . books($email),
+($email, $run) = $cases->start('careless', {}, { fault => 'lost', times => 1 });
+is($cases->outcome($email, $run),
 	'stuck 1/1', 'a doubt that the body never asked about does not look completed');
 is(resolve($run, 'careless', 'done'), 't', 'a person settles it');
 ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$run'"),
@@ -285,12 +245,12 @@ for my $case (
 
 	$systems->config('crm',
 		idempotency => $system eq 'trusted' ? JSON::PP::true() : JSON::PP::false());
-	($email, $run) = start({ workflow => 'refunds', system => $system, doubt => $doubt },
+	($email, $run) = $cases->start('refunds', { system => $system, doubt => $doubt },
 		{ %$fault, match => { email => '^refund-' } });
-	is(state_of($run) . ' ' . books("refund-$email"), "$state $books", "a refund with $what");
+	is($cases->outcome("refund-$email", $run), "$state $books", "a refund with $what");
 	next if $state ne 'stuck';
 	like(
-		pending($run, 'why'),
+		$cases->pending($run, 'why'),
 		qr/may have been carried out/,
 		'it stands in pending_undo with the reason');
 	ok(resolve($run, 'charge', 'undone') eq 't', 'a person looks and says that it was done');
@@ -309,8 +269,8 @@ END $$;
 SELECT dataflows.define_workflow('by-filter', 'app.by_filter');
 SQL
 # given up after 500 ms, carried out after 600, settled after 700
-($email, $run) = start({ workflow => 'by-filter' }, { fault => 'late', ms => 600 });
-is( state_of($run) . ' ' . books($email),
+($email, $run) = $cases->start('by-filter', {}, { fault => 'late', ms => 600 });
+is( $cases->outcome($email, $run),
 	'rolled_back 1/0',
 	'a 404 before the system has settled is not believed');
 my @deletes = map { $_->{status} }
@@ -319,8 +279,8 @@ my @deletes = map { $_->{status} }
 is("@deletes", '404 200', 'it was not there, and then it was');
 is($node->safe_psql('postgres', "SELECT undo_state FROM dataflows.steps WHERE run = '$run'"),
 	'undone', 'and is undone');
-($email, $run) = start({ workflow => 'by-filter' }, { fault => 'hang' });
-is(state_of($run) . ' ' . books($email), 'rolled_back 0/0', 'one after it is');
+($email, $run) = $cases->start('by-filter', {}, { fault => 'hang' });
+is($cases->outcome($email, $run), 'rolled_back 0/0', 'one after it is');
 is($node->safe_psql('postgres', "SELECT undo_state FROM dataflows.steps WHERE run = '$run'"),
 	'gone', 'as gone');
 
@@ -339,8 +299,8 @@ for my $case (
 {
 	my ($fault, $outcome, $output, $state, $books, $what) = @$case;
 
-	($email, $run) = start(
-		{},
+	($email, $run) = $cases->start(
+		'one-step', {},
 		{ fault => $fault, times => 1 },
 		{ @get, fault => 'latency', ms => 2500, skip => 0 });
 	# the probe leaves when the system has settled
@@ -351,7 +311,7 @@ for my $case (
 		),
 		'the probe is on the wire');
 	is(resolve($run, 'call', $outcome, $output), 't', "a person says: $what");
-	is(state_of($run) . ' ' . books($email), "$state $books", 'and so it is');
+	is($cases->outcome($email, $run), "$state $books", 'and so it is');
 	ok(wait_until($node, "SELECT in_flight = 0 FROM dataflows.systems WHERE system = 'plain'"),
 		'the answer comes too late');
 	is( $node->safe_psql(

@@ -5,7 +5,6 @@ use strict;
 use warnings;
 
 use Test::More;
-use HTTP::Tiny;
 use PostgreSQL::Test::Cluster;
 use Dataflows;
 
@@ -48,49 +47,10 @@ END $$;
 SELECT dataflows.define_workflow('kept', 'app.kept');
 SQL
 
-my $number = 0;
+my $cases = new_cases($node, $systems, 'crm');
 
 # the systems that the probe asks show nothing, however often they are asked
 my $blind = { match => { method => 'GET' }, fault => 'status', status => 404 };
-
-sub start
-{
-	my ($workflow, @faults) = @_;
-	my $email = 'r' . ++$number . '@example.com';
-
-	$systems->clear_faults;
-	$systems->fault('crm', match => { method => 'POST' }, %$_) for @faults;
-	return ($email,
-		as_app(
-			$node, 'postgres', "SELECT dataflows.start('$workflow', '{\"email\": \"$email\"}')"));
-}
-
-sub state_of
-{
-	my ($run) = @_;
-	return as_app($node, 'postgres', "SELECT dataflows.await('$run', '60 s')");
-}
-
-# "ever made/left"
-sub books
-{
-	my ($email) = @_;
-	return join('/', @{ $systems->summary('crm')->{$email} // [ 0, 0 ] });
-}
-
-sub made
-{
-	my ($email) = @_;
-	return (map { $_->{id} } grep { $_->{email} eq $email } @{ $systems->books('crm')->{records} })
-		[0];
-}
-
-sub of_step
-{
-	my ($run, $what) = @_;
-	return $node->safe_psql('postgres',
-		"SELECT $what FROM dataflows.step WHERE run = '$run' AND step = 'call'");
-}
 
 # ---- what comes between the loss and the conflict ------------------------------------------------
 
@@ -103,14 +63,14 @@ for my $case (
 	[ 'a request to come later', { status => 503, times => 1 } ],)
 {
 	my ($between, @between) = @$case;
-	my ($email, $run) = start('one-step', @lost, @between, $blind);
+	my ($email, $run) = $cases->start('one-step', {}, @lost, @between, $blind);
 
 	# what is there already is refused by the system itself, with 409
-	is(state_of($run) . ' ' . books($email),
+	is($cases->outcome($email, $run),
 		'stuck 1/1', "between a loss and a conflict $between: nobody can tell");
-	is(of_step($run, 'state'), 'in_doubt', 'the step is in doubt, not failed for certain');
-	is(of_step($run, 'status'), 409, 'after the conflict');
-	is(of_step($run, 'lost || $$ $$ || coalesce(may_resend, false)'),
+	is($cases->of_step($run, 'state'), 'in_doubt', 'the step is in doubt, not failed for certain');
+	is($cases->of_step($run, 'status'), 409, 'after the conflict');
+	is($cases->of_step($run, 'lost || $$ $$ || coalesce(may_resend, false)'),
 		'1 false', 'the loss is remembered, and in doubt again');
 	like(
 		$node->safe_psql('postgres', "SELECT probe FROM dataflows.pending_undo WHERE run = '$run'"),
@@ -119,7 +79,7 @@ for my $case (
 
 	# a person sees more than the probe
 	$systems->clear_faults;
-	my $resource = sprintf('{"id": "%s"}', made($email));
+	my $resource = sprintf('{"id": "%s"}', $cases->made($email));
 
 	is(
 		as_app(
@@ -131,17 +91,18 @@ for my $case (
 	ok(
 		wait_until($node, "SELECT state = 'rolled_back' FROM dataflows.runs WHERE run = '$run'"),
 		'and the run goes on to its end');
-	is(books($email), '1/0', 'nothing is left behind');
-	is(of_step($run, 'lost IS NULL AND resolved = $$done$$'), 't', 'a word of a person is proof');
+	is($cases->books($email), '1/0', 'nothing is left behind');
+	is($cases->of_step($run, 'lost IS NULL AND resolved = $$done$$'),
+		't', 'a word of a person is proof');
 }
 
 # ---- retry() -------------------------------------------------------------------------------------
 
-my ($email, $run) = start('careful', @lost, { status => 422, times => 1 }, $blind);
+my ($email, $run) = $cases->start('careful', {}, @lost, { status => 422, times => 1 }, $blind);
 
-is(state_of($run), 'stuck', 'lost, not found, sent again and refused');
-is(of_step($run, 'state'), 'failed', 'that has failed, as far as anybody knows');
-is(of_step($run, 'lost || $$ $$ || may_resend'), '1 true', 'but the loss is remembered');
+is($cases->state_of($run), 'stuck', 'lost, not found, sent again and refused');
+is($cases->of_step($run, 'state'), 'failed', 'that has failed, as far as anybody knows');
+is($cases->of_step($run, 'lost || $$ $$ || may_resend'), '1 true', 'but the loss is remembered');
 as_app($node, 'postgres', "SELECT dataflows.retry('$run')");
 ok(
 	wait_until(
@@ -150,12 +111,12 @@ ok(
 		  . " AND s.finished_at IS NOT NULL"
 		  . " FROM dataflows.runs r JOIN dataflows.step s USING (run) WHERE run = '$run'"),
 	'a person has it tried again, and it meets what the first attempt did');
-is(of_step($run, 'state') . ' ' . books($email),
+is($cases->of_step($run, 'state') . ' ' . $cases->books($email),
 	'in_doubt 1/1', 'in doubt, not failed for certain');
 
 # a probe that says nothing of whose it is
-($email, $run) = start('by-email', @lost, { status => 422, times => 1 }, $blind);
-is(state_of($run) . ' ' . of_step($run, 'state') . ' ' . books($email),
+($email, $run) = $cases->start('by-email', {}, @lost, { status => 422, times => 1 }, $blind);
+is($cases->state_of($run) . ' ' . $cases->of_step($run, 'state') . ' ' . $cases->books($email),
 	'stuck failed 1/1', 'lost, not found, sent again and refused');
 $systems->clear_faults;
 as_app($node, 'postgres', "SELECT dataflows.retry('$run')");
@@ -165,9 +126,9 @@ ok(
 		"SELECT r.state = 'stuck' AND s.renewals = 1 AND s.finished_at IS NOT NULL"
 		  . " FROM dataflows.runs r JOIN dataflows.step s USING (run) WHERE run = '$run'"),
 	'tried again by a person, and now the probe finds a contact');
-is(of_step($run, 'state'), 'in_doubt', 'it may be of the lost attempt: in doubt');
-is(of_step($run, 'existed'), '', 'nobody says that it was there before');
-is(books($email), '1/1', 'and it is neither adopted, nor deleted, nor doubled');
+is($cases->of_step($run, 'state'), 'in_doubt', 'it may be of the lost attempt: in doubt');
+is($cases->of_step($run, 'existed'), '', 'nobody says that it was there before');
+is($cases->books($email), '1/1', 'and it is neither adopted, nor deleted, nor doubled');
 like(
 	$node->safe_psql('postgres', "SELECT probe FROM dataflows.pending_undo WHERE run = '$run'"),
 	qr/found 1 record/,
@@ -175,37 +136,37 @@ like(
 
 # ---- a restart -----------------------------------------------------------------------------------
 
-($email, $run) = start('one-step', @lost, { status => 503, retry_after => 8, times => 1 }, $blind);
+($email, $run) =
+	$cases->start('one-step', {}, @lost, { status => 503, retry_after => 8, times => 1 }, $blind);
 ok(
 	wait_until(
 		$node, "SELECT state = 'pending' AND status = 503 FROM dataflows.steps WHERE run = '$run'"),
 	'lost, not found, and asked to come later');
 $node->restart;
-is(state_of($run) . ' ' . books($email), 'stuck 1/1', 'a restart later');
-is(of_step($run, 'state'), 'in_doubt', 'the conflict is still one with the first attempt');
+is($cases->outcome($email, $run), 'stuck 1/1', 'a restart later');
+is($cases->of_step($run, 'state'), 'in_doubt', 'the conflict is still one with the first attempt');
 
 # ---- what was there before is not undone, whenever the run is read anew --------------------------
 
 $systems->clear_faults;
 ($email, $run) = ('theirs@example.com');
-is(HTTP::Tiny->new->post("$url/contacts", { content => qq({"email": "$email"}) })->{status},
-	201, 'somebody has a contact');
+is($cases->make_by_hand($email), 201, 'somebody has a contact');
 $run = as_app($node, 'postgres', "SELECT dataflows.start('kept', '{\"email\": \"$email\"}')");
 ok(wait_until($node, "SELECT waiting_for = 'go' FROM dataflows.runs WHERE run = '$run'"),
 	'a step accepts that it is there');
-is(of_step($run, 'state || $$ $$ || status || $$ $$ || kept'),
+is($cases->of_step($run, 'state || $$ $$ || status || $$ $$ || kept'),
 	'done 409 true', 'which is recorded');
 $node->restart;
 as_app($node, 'postgres', "SELECT dataflows.cancel('$run')");
-is(state_of($run) . ' ' . books($email),
+is($cases->outcome($email, $run),
 	'cancelled 1/1', 'a cancel after a restart leaves it alone');
 
 # ---- an ordinary step costs nothing --------------------------------------------------------------
 
-($email, $run) = start('one-step');
-is(state_of($run) . ' ' . books($email), 'completed 1/1', 'all goes well');
+($email, $run) = $cases->start('one-step', {});
+is($cases->outcome($email, $run), 'completed 1/1', 'all goes well');
 is(
-	of_step(
+	$cases->of_step(
 		$run,
 		'num_nonnulls(lost, lost_at, may_resend, ask_probe, probed_at, probe_found, probe_said,'
 		  . ' existed, kept, accepted, maybe_twice, resolved)'),

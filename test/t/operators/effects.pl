@@ -62,41 +62,15 @@ SELECT dataflows.define_workflow('doubtful', 'app.doubtful', on_error => 'stuck'
   dataflows.define_workflow('put', 'app.put_it'), dataflows.define_workflow('sleeps', 'app.sleeps'),
   dataflows.define_workflow('telling', 'app.doubtful', on_failure => 'app.told');
 SQL
-my $number = 0;
-
-sub start
-{
-	my ($workflow, $input, @faults) = @_;
-	my $email = 'e' . ++$number . '@example.com';
-	my $json = JSON::PP->new->encode({ email => $email, %$input });
-
-	$systems->clear_faults;
-	$systems->fault('crm', %$_, match => { method => 'POST', %{ $_->{match} || {} } }) for @faults;
-	return ($email,
-		as_app($node, 'postgres', "SELECT dataflows.start('$workflow', \$j\$$json\$j\$)"));
-}
+my $cases = new_cases($node, $systems, 'crm');
 
 sub app   { return as_app($node, 'postgres', $_[0]); }
 sub sql   { return $node->safe_psql('postgres', $_[0]); }
-sub await { my ($run) = @_; return app("SELECT dataflows.await('$run', '20 s')"); }
 
 sub ends
 {
 	my ($run, $state) = @_;
 	return wait_until($node, "SELECT state = '$state' FROM dataflows.runs WHERE run = '$run'");
-}
-
-sub books
-{
-	my ($email) = @_;
-	return join('/', @{ $systems->summary('crm')->{$email} // [ 0, 0 ] });
-}
-
-sub made
-{
-	my ($email) = @_;
-	return (map { $_->{id} } grep { $_->{email} eq $email } @{ $systems->books('crm')->{records} })
-		[0];
 }
 
 sub asked
@@ -122,9 +96,9 @@ for my $case (
 {
 	my ($outcome, $with_output, $state, $books, $what) = @$case;
 
-	($email, $run) = start('doubtful', {}, { fault => 'lost', times => 1 });
-	is(await($run), 'stuck', 'a step in doubt');
-	my $output = $with_output ? ", '{\"id\": \"" . made($email) . "\"}'" : '';
+	($email, $run) = $cases->start('doubtful', {}, { fault => 'lost', times => 1 });
+	is($cases->state_of($run), 'stuck', 'a step in doubt');
+	my $output = $with_output ? ", '{\"id\": \"" . $cases->made($email) . "\"}'" : '';
 
 	is(app("SELECT dataflows.resolve('$run', 'make', '$outcome', 'looked'$output)"),
 		't', "resolve($outcome)");
@@ -135,7 +109,7 @@ for my $case (
 				WHERE run = '$run'"
 		),
 		$what);
-	is(books($email), $books, 'nothing was sent for it');
+	is($cases->books($email), $books, 'nothing was sent for it');
 	is(asked($run), "resolve app $outcome looked", 'who asked, and why, is recorded');
 }
 is( sql("SELECT count(*) FROM dataflows.runs WHERE state = 'completed' AND result->>'id' IS NOT NULL
@@ -148,8 +122,9 @@ is( sql("SELECT count(*) FROM dataflows.runs WHERE state = 'completed' AND resul
 for my $outcome (qw(undone skipped not_done))
 {
 	($email, $run) =
-		start('undoing', { after => 1 }, { match => { method => 'DELETE' }, status => 422 });
-	is(await($run), 'stuck', 'an undo that was refused');
+		$cases->start('undoing', { after => 1 },
+			{ match => { method => 'DELETE' }, status => 422 });
+	is($cases->state_of($run), 'stuck', 'an undo that was refused');
 	is(app("SELECT dataflows.resolve('$run', 'make', '$outcome', 'by hand')"),
 		't', "resolve($outcome)");
 	ok(ends($run, 'rolled_back'), 'the rollback ends');
@@ -159,69 +134,70 @@ for my $outcome (qw(undone skipped not_done))
 
 # ---- retry, by what was answered ---------------------------------------------------------------
 
-($email, $run) = start('doubtful', {}, { status => 422, times => 1 });
-is(await($run), 'stuck', 'refused');
+($email, $run) = $cases->start('doubtful', {}, { status => 422, times => 1 });
+is($cases->state_of($run), 'stuck', 'refused');
 is(app("SELECT dataflows.retry('$run', 'they mended it')"), 't', 'retry() with a note');
 ok(ends($run, 'completed'), 'goes on');
 is(asked($run), 'retry app they mended it', 'and the note is recorded');
 is(sql("SELECT idempotency_key ~ '/r1\$' FROM dataflows.steps WHERE run = '$run'"),
 	't', 'with a new key, since the answer was a no');
 
-($email, $run) = start(
+($email, $run) = $cases->start(
 	'doubtful',
 	{ probe => 'GET /contacts?run={run}' },
 	{ fault => 'lost', times => 1 },
 	{ match => { method => 'GET' }, status => 405 });
-is(await($run), 'stuck', 'in doubt, with a probe that cannot tell');
+is($cases->state_of($run), 'stuck', 'in doubt, with a probe that cannot tell');
 $systems->clear_faults;
 app("SELECT dataflows.retry('$run')");
 ok(ends($run, 'completed'), 'retry() asks the probe again');
-is(books($email), '1/1', 'and sends nothing');
+is($cases->books($email), '1/1', 'and sends nothing');
 
-($email, $run) = start(
+($email, $run) = $cases->start(
 	'doubtful',
 	{ probe => 'GET /contacts?run={run}', system => 'brief' },
 	{ fault => 'lost', times => 1 });
-is( await($run) . ' ' . books($email),
+is( $cases->outcome($email, $run),
 	'completed 1/1',
 	'a key that has outlived its TTL is not trusted: the probe is asked');
-($email, $run) = start('doubtful', { system => 'brief' }, { fault => 'lost', times => 1 });
-is(await($run) . ' ' . books($email), 'stuck 1/1', 'and without one the doubt stays');
+($email, $run) = $cases->start('doubtful', { system => 'brief' }, { fault => 'lost', times => 1 });
+is($cases->outcome($email, $run), 'stuck 1/1', 'and without one the doubt stays');
 
 # the url of the system changes while a step is in doubt
-($email, $run) = start('doubtful', { system => 'moved' }, { fault => 'lost', times => 30 });
+($email, $run) = $cases->start('doubtful', { system => 'moved' }, { fault => 'lost', times => 30 });
 ok(wait_until($node, "SELECT state = 'in_doubt' FROM dataflows.steps WHERE run = '$run'"),
 	'in doubt, to be sent again by its key');
 my $elsewhere = $systems->url('email');
 
 sql("ALTER SERVER moved OPTIONS (SET url '$elsewhere')");
-is(await($run), 'stuck', 'it is not sent to another place');
+is($cases->state_of($run), 'stuck', 'it is not sent to another place');
 like(
 	sql("SELECT error->>'message' FROM dataflows.steps WHERE run = '$run'"),
 	qr/url of the system has changed/,
 	'and says so');
-is(join(' ', @{ $systems->summary('email')->{$email} // [ 0, 0 ] }), '0 0',
-	'nothing arrived there');
+is($systems->made_and_left('email', $email), '0/0', 'nothing arrived there');
 
 # ---- timeout, PUT --------------------------------------------------------------------------------
 
 ($email, $run) =
-	start('doubtful', { timeout => '200 ms' }, { fault => 'latency', ms => 2000, times => 1 });
-is(await($run), 'stuck', 'a step\'s own timeout');
+	$cases->start('doubtful', { timeout => '200 ms' },
+		{ fault => 'latency', ms => 2000, times => 1 });
+is($cases->state_of($run), 'stuck', 'a step\'s own timeout');
 like(
 	sql("SELECT string_agg(error, ' ') FROM dataflows.attempts WHERE run = '$run'"),
 	qr/timed out after 200 ms/,
 	'counts before the system\'s');
-($email, $run) = start('put', {}, { match => { method => 'PUT' }, fault => 'lost', times => 2 });
-is(await($run), 'completed', 'a PUT without an answer is sent again');
+($email, $run) =
+	$cases->start('put', {}, { match => { method => 'PUT' }, fault => 'lost', times => 2 });
+is($cases->state_of($run), 'completed', 'a PUT without an answer is sent again');
 is(sql("SELECT attempts FROM dataflows.steps WHERE run = '$run'"), '3', 'until there is one');
 
 # ---- cancel, wherever the run is -----------------------------------------------------------------
 
-($email, $run) = start('doubtful', {}, { fault => 'lost', times => 1 });
-is(await($run), 'stuck', 'stuck in doubt, without a probe');
+($email, $run) = $cases->start('doubtful', {}, { fault => 'lost', times => 1 });
+is($cases->state_of($run), 'stuck', 'stuck in doubt, without a probe');
 is(app("SELECT dataflows.cancel('$run', 'no more')"), 't', 'cancel()');
-is(await($run), 'stuck', 'the undo needs an id that nobody knows: a person must');
+is($cases->state_of($run), 'stuck', 'the undo needs an id that nobody knows: a person must');
 is(sql("SELECT undo_state FROM dataflows.steps WHERE run = '$run'"),
 	'undo_failed', 'never silently skipped');
 app("SELECT dataflows.resolve('$run', 'make', 'undone', 'deleted by hand')");
@@ -229,11 +205,11 @@ ok(ends($run, 'cancelled'), 'then it is cancelled');
 
 for my $input ({ sleep => 1 }, {})
 {
-	($email, $run) = start('sleeps', $input);
+	($email, $run) = $cases->start('sleeps', $input);
 	ok(ends($run, 'waiting'), 'a run that waits');
 	app("SELECT dataflows.cancel('$run', 'not wanted')");
 	ok(ends($run, 'cancelled'), 'is cancelled');
-	is(books($email), '1/0', 'and undone');
+	is($cases->books($email), '1/0', 'and undone');
 }
 is( app("SELECT dataflows.cancel('$run'), dataflows.retry('$run'), dataflows.abandon('$run', 'x'),
 	dataflows.undo('$run', 'x')"
@@ -243,23 +219,25 @@ is( app("SELECT dataflows.cancel('$run'), dataflows.retry('$run'), dataflows.aba
 
 # ---- on_failure: its own doubt, its own failure --------------------------------------------------
 
-($email, $run) = start(
+($email, $run) = $cases->start(
 	'telling',
 	{ after => 1 },
 	{ match => { email => '^told-' }, fault => 'lost', times => 1 });
 ok(ends($run, 'rolled_back'), 'a step of on_failure that says resend');
-is(books("told-$email"), '2/2', 'is sent again');
+is($cases->books("told-$email"), '2/2', 'is sent again');
 ($email, $run) =
-	start('telling', { after => 1 }, { match => { email => '^told-' }, status => 422, times => 1 });
+	$cases->start('telling', { after => 1 },
+		{ match => { email => '^told-' }, status => 422, times => 1 });
 ok(ends($run, 'stuck'), 'on_failure that fails');
 app("SELECT dataflows.retry('$run', 'mended')");
 ok(ends($run, 'rolled_back'), 'is tried again by retry()');
-is(books($email) . ' ' . books("told-$email"), '1/0 1/1', 'nothing is undone or told twice');
+is($cases->books($email) . ' ' . $cases->books("told-$email"),
+	'1/0 1/1', 'nothing is undone or told twice');
 
 # ---- abandon -------------------------------------------------------------------------------------
 
-($email, $run) = start('doubtful', {}, { status => 422 });
-is(await($run), 'stuck', 'a run that nobody will mend');
+($email, $run) = $cases->start('doubtful', {}, { status => 422 });
+is($cases->state_of($run), 'stuck', 'a run that nobody will mend');
 is(app("SELECT dataflows.abandon('$run', 'done by hand')"), 't', 'abandon()');
 ok(ends($run, 'abandoned'), 'takes it off the engine\'s hands');
 is(asked($run), 'abandon app done by hand', 'with the reason');
