@@ -10,6 +10,7 @@ use Exporter 'import';
 use Dataflows::Cases;
 use Dataflows::Collector;
 use Dataflows::Onboarding;
+use Dataflows::Owners;
 use Dataflows::Rate;
 use Dataflows::Server;
 use Dataflows::Sql;
@@ -18,7 +19,7 @@ use Dataflows::Wait;
 
 our @EXPORT = (
 	qw(start_systems start_collector new_cases), @Dataflows::Onboarding::EXPORT,
-	@Dataflows::Rate::EXPORT,
+	@Dataflows::Owners::EXPORT, @Dataflows::Rate::EXPORT,
 	@Dataflows::Server::EXPORT, @Dataflows::Sql::EXPORT,
 	@Dataflows::Wait::EXPORT);
 

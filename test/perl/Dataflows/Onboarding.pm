@@ -6,6 +6,7 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use Dataflows::Owners;
 use Dataflows::Sql;
 use Dataflows::Systems;
 
@@ -70,15 +71,10 @@ SQL
 sub create_systems
 {
 	my ($node, $db, $systems, %params) = @_;
-	my $sql = "CREATE EXTENSION dataflows;\n";
 
-	$sql .=
-		  "DO \$\$ BEGIN CREATE ROLE app LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END "
-		. "\$\$;\n";
-	$sql .= "CREATE SCHEMA app AUTHORIZATION app;\n";
-	$sql .= "GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO app;\n";
-	$sql .= _server_sql($systems, $_, %params) for qw(identity billing crm email);
-	$node->safe_psql($db, $sql);
+	create_app($node, $db);
+	$node->safe_psql($db,
+		join('', map { _server_sql($systems, $_, %params) } Dataflows::Systems::names()));
 	as_app($node, $db, onboarding_sql()) unless exists $params{workflow} && !$params{workflow};
 	return;
 }

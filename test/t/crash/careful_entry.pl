@@ -23,12 +23,7 @@ CONF
 my $file = 'pg_stat_tmp/dataflows.bodies';
 my $started = 0;
 
-$node->safe_psql('postgres', <<'SQL');
-CREATE EXTENSION dataflows;
-CREATE ROLE app LOGIN;
-CREATE SCHEMA app AUTHORIZATION app;
-GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO app;
-SQL
+create_app($node);
 as_app($node, 'postgres', <<'SQL');
 CREATE TABLE app.gate (open bool);
 INSERT INTO app.gate VALUES (false);

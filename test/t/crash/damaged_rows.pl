@@ -11,12 +11,7 @@ use Dataflows;
 
 my $node = new_node('damaged', conf => "dataflows.sweep_interval = '1s'\n");
 
-$node->safe_psql('postgres', <<'SQL');
-CREATE EXTENSION dataflows;
-CREATE ROLE app LOGIN;
-CREATE SCHEMA app AUTHORIZATION app;
-GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO app;
-SQL
+create_app($node);
 as_app($node, 'postgres', <<'SQL');
 CREATE TABLE app.seat (what text);
 CREATE FUNCTION app.waits(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN

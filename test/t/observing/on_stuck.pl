@@ -48,14 +48,8 @@ sub alerts_of
 		"SELECT count(*) FROM dataflows.runs WHERE workflow = 'tell' AND input->>'run' = '$run'");
 }
 
-ask(<<'SQL');
-CREATE EXTENSION dataflows;
-CREATE ROLE app LOGIN;
-CREATE ROLE ops LOGIN;
-CREATE SCHEMA app AUTHORIZATION app;
-CREATE SCHEMA ops AUTHORIZATION ops;
-GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO app, ops;
-SQL
+create_app($node);
+create_owner($node, 'ops');
 as_app($node, 'postgres', <<'SQL');
 CREATE FUNCTION app.typo(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN

@@ -36,11 +36,7 @@ prepare('shop', 'create', 'CREATE EXTENSION dataflows');
 $node->safe_psql('shop', "COMMIT PREPARED 'create'");
 ok(wait_until($node, has_coordinator('shop')),
 	'CREATE EXTENSION, COMMIT PREPARED: the engine is there');
-$node->safe_psql('shop', <<'SQL');
-CREATE ROLE app LOGIN;
-CREATE SCHEMA app AUTHORIZATION app;
-GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO app;
-SQL
+create_owner($node, 'app', 'shop');
 as_app($node, 'shop', <<'SQL');
 CREATE FUNCTION app.waits(event jsonb) RETURNS jsonb LANGUAGE sql VOLATILE AS $$
   SELECT dataflows.wait_for('go') $$;

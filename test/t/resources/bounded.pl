@@ -12,12 +12,7 @@ my $node = new_node('bounded',
 	conf => "dataflows.sweep_interval = '1s'\ndataflows.retention = '30 days'\n");
 my $limit = 10_000;
 
-$node->safe_psql('postgres', <<'SQL');
-CREATE EXTENSION dataflows;
-CREATE ROLE app LOGIN;
-CREATE SCHEMA app AUTHORIZATION app;
-GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO app;
-SQL
+create_app($node);
 as_app($node, 'postgres', <<'SQL');
 CREATE FUNCTION app.waits(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN
   RETURN dataflows.wait_for('go'); END $$;

@@ -11,15 +11,11 @@ use Dataflows;
 
 my $node = new_node('stays', conf => "dataflows.sweep_interval = '1s'\n");
 
-$node->safe_psql('postgres', <<'SQL');
-CREATE EXTENSION dataflows;
-SQL
+create_app($node);
+create_owner($node, $_) for qw(bob cleo);
 for my $role (qw(app bob cleo))
 {
 	$node->safe_psql('postgres', <<"SQL");
-CREATE ROLE $role LOGIN;
-CREATE SCHEMA $role AUTHORIZATION $role;
-GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO $role;
 SET ROLE $role;
 CREATE FUNCTION $role.noop(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS 'BEGIN RETURN e; END';
 SQL

@@ -12,12 +12,7 @@ use Dataflows;
 my $node =
 	new_node('purge', conf => "dataflows.sweep_interval = '4s'\ndataflows.retention = '1h'\n");
 
-$node->safe_psql('postgres', <<'SQL');
-CREATE EXTENSION dataflows;
-CREATE ROLE app LOGIN;
-CREATE SCHEMA app AUTHORIZATION app;
-GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO app;
-SQL
+create_app($node);
 as_app($node, 'postgres', <<'SQL');
 CREATE FUNCTION app.waits(event jsonb) RETURNS jsonb LANGUAGE sql VOLATILE AS $$
   SELECT dataflows.wait_for('go') $$;

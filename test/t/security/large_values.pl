@@ -44,12 +44,9 @@ sub refused
 	return like(says('app', $sql), qr/ERROR:  DF006: .*HINT:/s, "$what is refused");
 }
 
+create_app($node);
 $node->safe_psql('postgres', <<'SQL');
-CREATE EXTENSION dataflows;
 CREATE ROLE hearer LOGIN;
-CREATE ROLE app LOGIN;
-CREATE SCHEMA app AUTHORIZATION app;
-GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO app;
 GRANT EXECUTE ON FUNCTION dataflows.receive_webhook TO app;
 SQL
 

@@ -157,11 +157,8 @@ END
 my $node = new_node('secrets');
 my $quoted = sub { my ($text) = @_; return "'" . $text =~ s/'/''/gr . "'"; };
 
+create_app($node);
 $node->safe_psql('postgres', <<"SQL");
-CREATE EXTENSION dataflows;
-CREATE ROLE app LOGIN;
-CREATE SCHEMA app AUTHORIZATION app;
-GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO app;
 CREATE SERVER bearing FOREIGN DATA WRAPPER dataflows OPTIONS (url 'http://127.0.0.1:$port',
   allow_private 'true', max_concurrency '4', breaker_failures '0', timeout '60s');
 CREATE SERVER basic FOREIGN DATA WRAPPER dataflows OPTIONS (url 'http://127.0.0.1:$port',

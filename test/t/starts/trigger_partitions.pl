@@ -12,13 +12,9 @@ my $node = new_node('partitions');
 my $version =
 	$node->safe_psql('postgres', "SELECT current_setting('server_version_num')::int / 10000");
 
-$node->safe_psql('postgres', <<'SQL');
-CREATE EXTENSION dataflows;
-CREATE ROLE app LOGIN;
-CREATE SCHEMA app AUTHORIZATION app;
-GRANT EXECUTE ON FUNCTION dataflows.define_workflow, dataflows.start_on_insert,
-  dataflows.signal_on_change TO app;
-SQL
+create_app($node);
+$node->safe_psql('postgres',
+	'GRANT EXECUTE ON FUNCTION dataflows.start_on_insert, dataflows.signal_on_change TO app');
 as_app($node, 'postgres', <<'SQL');
 CREATE FUNCTION app.body(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RETURN event;
   END $$;

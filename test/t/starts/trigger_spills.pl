@@ -18,12 +18,7 @@ maintenance_work_mem = 1MB
 log_temp_files = 0
 CONF
 
-$node->safe_psql('postgres', <<'SQL');
-CREATE EXTENSION dataflows;
-CREATE ROLE app LOGIN;
-CREATE SCHEMA app AUTHORIZATION app;
-GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO app;
-SQL
+create_app($node);
 # a type whose cast to json reads the rows that the trigger reads, and now and then writes
 as_app($node, 'postgres', <<'SQL');
 CREATE FUNCTION app.body(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RETURN event;

@@ -43,14 +43,10 @@ sub login_as
 
 my $tls = "ca_file '$certificate'";
 
+create_app($node);
 $node->safe_psql(
-	'postgres', <<'SQL'
-CREATE EXTENSION dataflows;
-CREATE ROLE app LOGIN;
-CREATE SCHEMA app AUTHORIZATION app;
-GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO app;
-SQL
-		. server('starttls', "smtp://127.0.0.1:$port{smtp}", $tls)
+	'postgres',
+	server('starttls', "smtp://127.0.0.1:$port{smtp}", $tls)
 		. server('auth', "smtp://localhost:$port{auth}/", $tls)
 		. login_as('auth', 'shop', 'hunter2')
 		. server('login', "SMTP://127.0.0.1:$port{login}", $tls)

@@ -18,13 +18,8 @@ dataflows.ingress_role = 'hearer'
 dataflows.ingress_timeout = '20s'
 CONF
 
-$node->safe_psql('postgres', <<'SQL');
-CREATE ROLE app LOGIN;
-CREATE ROLE hearer LOGIN;
-CREATE EXTENSION dataflows;
-CREATE SCHEMA app AUTHORIZATION app;
-GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO app;
-SQL
+$node->safe_psql('postgres', 'CREATE ROLE hearer LOGIN');
+create_app($node);
 as_app($node, 'postgres', <<'SQL');
 CREATE FUNCTION app.f(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RETURN e; END $$;
 SELECT dataflows.define_workflow('a', 'app.f');

@@ -58,13 +58,10 @@ sub raw
 
 # ---- off, on, off --------------------------------------------------------------------
 
+create_app($node);
 $node->safe_psql('postgres', <<'SQL');
-CREATE EXTENSION dataflows;
-CREATE ROLE app LOGIN;
 CREATE ROLE hearer LOGIN;
 CREATE ROLE nobody_in;
-CREATE SCHEMA app AUTHORIZATION app;
-GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO app;
 CREATE SERVER sender FOREIGN DATA WRAPPER dataflows OPTIONS (url 'https://sender.example');
 GRANT USAGE ON FOREIGN SERVER sender TO app;
 CREATE USER MAPPING FOR app SERVER sender OPTIONS (webhook_secret 'whsec_cHJlc2VudA==',
