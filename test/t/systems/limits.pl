@@ -12,49 +12,21 @@ my $systems = start_systems();
 my $node = new_node('limits', conf => "dataflows.max_systems = 1\n");
 
 create_systems($node, 'postgres', $systems, workflow => 0);
+create_callers($node);
 $node->safe_psql('postgres', <<'SQL');
-CREATE ROLE shop LOGIN;
-GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO shop;
-GRANT USAGE ON FOREIGN SERVER crm, email, billing, identity TO shop;
-CREATE SCHEMA shop AUTHORIZATION shop;
 CREATE USER MAPPING FOR app SERVER billing OPTIONS (bearer_token 'right-hush-1');
 CREATE USER MAPPING FOR shop SERVER billing OPTIONS (bearer_token 'wrong-hush-2');
 ALTER SERVER billing OPTIONS (ADD breaker_cooldown '300ms');
 SQL
-for my $owner (qw(app shop))
-{
-	$node->safe_psql('postgres', <<"SQL", extra_params => [ '-U', $owner ]);
-CREATE FUNCTION $owner.one(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS \$\$
-BEGIN
-  RETURN dataflows.post('call', event->>'system', event->>'path', event->'body', undo => 'none');
-END \$\$;
-SELECT dataflows.define_workflow('one-$owner', '$owner.one');
-SQL
-}
-
-my %path = (crm => '/contacts', email => '/send', billing => '/customers', identity => '/users');
-
-sub start_runs
-{
-	my ($owner, $system, $n) = @_;
-
-	$node->safe_psql('postgres', <<"SQL", extra_params => [ '-U', $owner ]);
-SELECT count(dataflows.start('one-$owner', jsonb_build_object('system', '$system', 'path',
-  '$path{$system}',
-  'body', jsonb_build_object('email', '$owner-$system-' || i, 'to', '$owner-$system-' || i))))
-    FROM generate_series(1, $n) i
-SQL
-	return;
-}
 
 my $told =
 	"SELECT count(*) > 0 FROM dataflows.status() WHERE reason LIKE '%dataflows.max_systems%'";
 
 # one entry for two systems
-start_runs('app', 'crm', 3);
+start_calls($node, 'app', 'crm', 3);
 ok(wait_for_runs($node, ['completed']), 'the first system has the only entry');
 is($node->safe_psql('postgres', $told), 'f', 'nothing is to be told');
-start_runs('app', 'email', 3);
+start_calls($node, 'app', 'email', 3);
 ok(wait_for_runs($node, ['completed']), 'another system goes on without one');
 is($node->safe_psql('postgres', $told), 't', 'which status() tells');
 $node->safe_psql('postgres', 'DROP SERVER crm CASCADE');
@@ -75,12 +47,12 @@ ok(wait_for_runs($node, ['completed']), 'all complete');
 $node->append_conf('postgresql.conf', "dataflows.max_systems = 8\ndataflows.max_in_flight = 2\n");
 $node->restart;
 $systems->config('billing', bearer => 'right-hush-1');
-start_runs('shop', 'billing', 5);
+start_calls($node, 'shop', 'billing', 5);
 ok( wait_until(
 		$node,
 		"SELECT reason = 'credentials refused' FROM dataflows.systems WHERE system = 'billing'"),
 	'refused');
-start_runs('app', 'billing', 5);
+start_calls($node, 'app', 'billing', 5);
 ok( wait_until(
 		$node,
 		"SELECT count(*) = 5 FROM dataflows.runs WHERE owner = 'app' AND state = 'completed'
@@ -108,7 +80,7 @@ $systems->fault(
 	status => 503,
 	retry_after => 20,
 	times => 1);
-start_runs('app', 'identity', 1);
+start_calls($node, 'app', 'identity', 1);
 ok( wait_until(
 		$node,
 		"SELECT reason = 'asked to wait' AND held_until > now() FROM dataflows.systems
@@ -116,10 +88,10 @@ ok( wait_until(
 	),
 	'Retry-After holds the system');
 $systems->config('email', latency_ms => 20000);
-start_runs('app', 'email', 2);
+start_calls($node, 'app', 'email', 2);
 ok(wait_until($node, "SELECT in_flight = 2 FROM dataflows.systems WHERE system = 'email'"),
 	'the worker is full');
-start_runs('app', 'identity', 5);
+start_calls($node, 'app', 'identity', 5);
 ok( wait_until(
 		$node,
 		"SELECT count(*) = 6 AND bool_and(r.lease IS NULL) AND sum(s.attempts) <= 1

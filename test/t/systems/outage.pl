@@ -12,42 +12,13 @@ my $systems = start_systems();
 my $node = new_node('outage', conf => "dataflows.workers_per_owner = 3\n");
 
 create_systems($node, 'postgres', $systems, workflow => 0);
+create_callers($node);
 $node->safe_psql('postgres', <<'SQL');
-CREATE ROLE shop LOGIN;
-GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO shop;
-GRANT USAGE ON FOREIGN SERVER crm, email, billing, identity TO shop;
 ALTER SERVER crm OPTIONS (ADD max_concurrency '4');
 ALTER SERVER email OPTIONS (ADD rate_limit '40/s');
 ALTER SERVER billing OPTIONS (ADD max_concurrency '16',
   SET breaker_failures '3', ADD breaker_cooldown '500ms');
-CREATE SCHEMA shop AUTHORIZATION shop;
 SQL
-
-for my $owner (qw(app shop))
-{
-	$node->safe_psql('postgres', <<"SQL", extra_params => [ '-U', $owner ]);
-CREATE FUNCTION $owner.one(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS \$\$
-BEGIN
-  RETURN dataflows.post('call', event->>'system', event->>'path', event->'body', undo => 'none');
-END \$\$;
-SELECT dataflows.define_workflow('one-$owner', '$owner.one');
-SQL
-}
-
-my %path = (crm => '/contacts', email => '/send', billing => '/customers', identity => '/users');
-
-sub start_runs
-{
-	my ($owner, $system, $n) = @_;
-
-	$node->safe_psql('postgres', <<"SQL", extra_params => [ '-U', $owner ]);
-SELECT count(dataflows.start('one-$owner', jsonb_build_object('system', '$system', 'path',
-  '$path{$system}',
-  'body', jsonb_build_object('email', '$owner-$system-' || i, 'to', '$owner-$system-' || i))))
-    FROM generate_series(1, $n) i
-SQL
-	return;
-}
 
 sub arrivals
 {
@@ -67,7 +38,7 @@ sub column
 
 # places: each request stays 100 ms
 $systems->config('crm', latency_ms => 100);
-start_runs($_, 'crm', 60) for qw(app shop);
+start_calls($node, $_, 'crm', 60) for qw(app shop);
 ok(wait_for_runs($node, ['completed'], 40), 'two owners share one system');
 my @at = arrivals('crm');
 is(scalar(@at), 120, 'each request once');
@@ -88,7 +59,7 @@ cmp_ok($half{$_}, '>=', 15, "no owner starves the other: of the first 80 are of 
 	for qw(app shop);
 
 # rate: 40/s, and a tenth of a second's worth ahead
-start_runs($_, 'email', 60) for qw(app shop);
+start_calls($node, $_, 'email', 60) for qw(app shop);
 ok(wait_for_runs($node, ['completed'], 40), 'with a rate');
 @at = arrivals('email');
 is(scalar(@at), 120, 'each request once');
@@ -98,7 +69,7 @@ cmp_ok($rate, '<=', 44, "no more than the rate: $rate");
 # the outage
 $systems->config('billing', latency_ms => 100);
 $systems->down('billing');
-start_runs($_, 'billing', 50) for qw(app shop);
+start_calls($node, $_, 'billing', 50) for qw(app shop);
 ok( wait_until(
 		$node,
 		"SELECT breaker <> 'closed' AND reason = 'failing' FROM dataflows.systems
@@ -109,7 +80,7 @@ ok(wait_until($node, "SELECT queued = 100 FROM dataflows.systems WHERE system = 
 	'all its steps wait');
 my $requests = column('billing', 'requests');
 my $before = number_of($node, 'SELECT count(*) FROM dataflows.attempts');
-start_runs('app', 'identity', 300);
+start_calls($node, 'app', 'identity', 300);
 ok( wait_until(
 		$node,
 		"SELECT count(*) = 300 FROM dataflows.runs r JOIN dataflows.steps s USING (run)
@@ -148,7 +119,7 @@ is(column('billing', 'in_flight || breaker'), '0closed', 'the breaker is closed,
 
 # a worker that ends gives its places back, and shared limits do not outlive their server
 $systems->config('crm', latency_ms => 1500);
-start_runs('app', 'crm', 4);
+start_calls($node, 'app', 'crm', 4);
 ok(wait_until($node, "SELECT in_flight >= 1 FROM dataflows.systems WHERE system = 'crm'"),
 	'on the wire');
 $node->safe_psql('postgres',
