@@ -204,6 +204,49 @@ df_load_new_inbox(List *names, int each, int64 *after, MemoryContext cxt)
 	return rows;
 }
 
+static int
+compare_ids(const void *a, const void *b)
+{
+	int64 left = *(const int64 *) a;
+	int64 right = *(const int64 *) b;
+
+	return left < right ? -1 : left > right ? 1
+											: 0;
+}
+
+List *
+df_inbox_still_new(List *rows, MemoryContext cxt)
+{
+	static DfPlan plan = {
+		"SELECT i.id FROM dataflows.inbox AS i"
+		" WHERE i.id = ANY ($1) AND i.state = 'new'"
+		" ORDER BY i.id",
+		SPI_OK_SELECT,
+		DF_PARAMS(INT8ARRAYOID)};
+	Datum *ids = palloc(sizeof(Datum) * Max(1, list_length(rows)));
+	int64 *found;
+	Datum values[1];
+	MemoryContext old;
+	List *result = NIL;
+	uint64 n = 0;
+	ListCell *lc;
+
+	foreach (lc, rows)
+		ids[n++] = Int64GetDatum(((DfInboxRow *) lfirst(lc))->message.id);
+	values[0] = df_array(INT8OID, ids, NULL, n);
+	n = df_plan_run(&plan, values, NULL, 0);
+	found = palloc(sizeof(int64) * Max(1, n));
+	for (uint64 row = 0; row < n; row++)
+		found[row] = DatumGetInt64(df_value(row, 0));
+	old = MemoryContextSwitchTo(cxt);
+	foreach (lc, rows)
+		if (bsearch(&((DfInboxRow *) lfirst(lc))->message.id, found, n, sizeof(int64),
+					compare_ids) != NULL)
+			result = lappend(result, lfirst(lc));
+	MemoryContextSwitchTo(old);
+	return result;
+}
+
 /* ---- writing -------------------------------------------------------------- */
 
 /* a row that was read, as it is written again; `run` where it was known by key only */

@@ -49,6 +49,9 @@ extern void df_record_messages(List *runs);
 /* new rows that were read: signals are kept for a later wait, the rest is done */
 extern void df_record_kept(List *rows);
 
+/* of these, in the order of ids or not, those that nobody has consumed since; in cxt */
+extern List *df_inbox_still_new(List *rows, MemoryContext cxt);
+
 /* these runs have ended: their rows are done */
 extern void df_inbox_close(List *runs);
 

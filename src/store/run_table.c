@@ -96,7 +96,10 @@ df_run_ids(List *runs)
 
 /* ---- claiming ------------------------------------------------------------- */
 
-/* the version stands behind the columns of the map */
+/* stand behind the columns of the map */
+#define BEHIND "r.version, r.xmin"
+#define NBEHIND 2
+
 static DfRun *
 run_from_row(const DfPlan *plan, uint64 row, MemoryContext parent, List **versions)
 {
@@ -107,6 +110,7 @@ run_from_row(const DfPlan *plan, uint64 row, MemoryContext parent, List **versio
 	run->cxt = cxt;
 	df_row_read(plan, row, run, cxt);
 	*versions = lappend_int(*versions, df_int32(row, plan->ncolumns, 0));
+	run->row_version = DatumGetTransactionId(df_value(row, plan->ncolumns + 1));
 	id = df_uuid_text(&run->id);
 	strlcpy(run->id_text, id, sizeof(run->id_text));
 	run->engine.depth = -1;
@@ -138,10 +142,10 @@ df_claim_due(List *names, bool sql, int64 identity, int each, int limit,
 {
 	/* clang-format off */
 	static DfPlan plan = {
-		"SELECT {r.*}, r.version"
+		"SELECT {r.*}, " BEHIND
 		" FROM unnest($1) AS w (name),"
 		"  LATERAL ("
-		"   SELECT *"
+		"   SELECT q.xmin, q.*"
 		"   FROM dataflows.run AS q"
 		"   WHERE q.workflow = w.name AND q.sql = $6 AND q.wake_at <= $2 AND q.lease IS NULL"
 		"   AND q.identity = $3" NOT_ABANDONED("q.run")
@@ -169,7 +173,7 @@ df_claim_runs(List *ids, int64 identity, MemoryContext parent, List **versions)
 {
 	/* clang-format off */
 	static DfPlan plan = {
-		"SELECT {r.*}, r.version"
+		"SELECT {r.*}, " BEHIND
 		" FROM dataflows.run AS r"
 		" WHERE r.run = ANY ($1) AND r.lease IS NULL"
 		" AND r.identity = $2" NOT_ABANDONED("r.run")
@@ -238,7 +242,7 @@ df_claim_of_owner(Oid owner, const char *owner_name, int64 identity, bool inbox,
 				  MemoryContext parent)
 {
 	static DfPlan due = {
-		"SELECT {r.*}, r.version"
+		"SELECT {r.*}, " BEHIND
 		" FROM dataflows.workflow AS w, dataflows.run AS r"
 		" WHERE w.owner = $1 AND w.owner_name = $2"
 		" AND r.workflow = w.name AND r.version = w.version"
@@ -251,7 +255,7 @@ df_claim_of_owner(Oid owner, const char *owner_name, int64 identity, bool inbox,
 		DF_PARAMS(OIDOID, TEXTOID, TIMESTAMPTZOID, INT8OID, TEXTARRAYOID, INT8OID),
 		DF_COLUMNS(run_table, IN_READ)};
 	static DfPlan asked = {
-		"SELECT {r.*}, r.version"
+		"SELECT {r.*}, " BEHIND
 		" FROM dataflows.workflow AS w, dataflows.run AS r"
 		" WHERE w.owner = $1 AND w.owner_name = $2"
 		" AND r.workflow = w.name AND r.version = w.version"
@@ -296,7 +300,7 @@ List *
 df_claim_abandoned(Oid owner, MemoryContext parent)
 {
 	static DfPlan plan = {
-		"SELECT {r.*}, r.version, i.sent_by, i.sent_at, i.note"
+		"SELECT {r.*}, " BEHIND ", i.sent_by, i.sent_at, i.note"
 		" FROM dataflows.inbox AS i, dataflows.run AS r, dataflows.workflow AS w"
 		" WHERE i.kind = 'abandon' AND i.state = 'new'"
 		" AND r.run = i.run AND r.lease IS NULL AND r.state = ANY ($1)"
@@ -321,7 +325,7 @@ df_claim_abandoned(Oid owner, MemoryContext parent)
 		if (df_run_find(runs, &id) != NULL)
 			continue; /* it was asked for twice */
 		run = run_from_row(&plan, row, parent, &version);
-		read_request(run, row, plan.ncolumns + 1);
+		read_request(run, row, plan.ncolumns + NBEHIND);
 		runs = lappend(runs, run);
 	}
 	return runs;
@@ -332,7 +336,7 @@ List *
 df_claim_children(List *parents, MemoryContext parent)
 {
 	static DfPlan plan = {
-		"SELECT {r.*}, r.version"
+		"SELECT {r.*}, " BEHIND
 		" FROM dataflows.run AS r"
 		" WHERE r.parent = ANY ($1) AND r.lease IS NULL AND r.state = ANY ($2)"
 		" FOR NO KEY UPDATE",
@@ -343,6 +347,37 @@ df_claim_children(List *parents, MemoryContext parent)
 	List *versions;
 
 	return runs_of_result(&plan, df_plan_run(&plan, values, NULL, 0), parent, &versions);
+}
+
+bool
+df_claims_hold(List *runs)
+{
+	static DfPlan plan = {
+		"SELECT FROM unnest($1, $2) AS u (run, row_version), dataflows.run AS r"
+		" WHERE r.run = u.run AND r.lease IS NULL AND r.xmin = u.row_version"
+		" FOR NO KEY UPDATE OF r",
+		SPI_OK_SELECT,
+		DF_PARAMS(UUIDARRAYOID, XIDARRAYOID)};
+	Datum *ids = palloc(sizeof(Datum) * Max(1, list_length(runs)));
+	Datum *versions = palloc(sizeof(Datum) * Max(1, list_length(runs)));
+	Datum values[2];
+	int n = 0;
+	ListCell *lc;
+
+	foreach (lc, runs)
+	{
+		DfRun *run = lfirst(lc);
+
+		if (run->saved.lease != 0)
+			continue;
+		ids[n] = UUIDPGetDatum(&run->id);
+		versions[n++] = TransactionIdGetDatum(run->row_version);
+	}
+	if (n == 0)
+		return true;
+	values[0] = df_array(UUIDOID, ids, NULL, n);
+	values[1] = df_array(XIDOID, versions, NULL, n);
+	return df_plan_run(&plan, values, NULL, 0) == n;
 }
 
 void

@@ -30,6 +30,13 @@ extern List *df_claim_runs(List *ids, int64 identity, MemoryContext parent, List
 extern TimestampTz df_next_due(List *names, bool sql, int64 identity);
 
 /*
+ * Whether the rows of these runs, as far as they have no lease yet, are still as they
+ * were when they were claimed; locks them.  The transaction of the claim has failed:
+ * another worker may have claimed, run and released such a run since.
+ */
+extern bool df_claims_hold(List *runs);
+
+/*
  * Writes the rows of these runs that differ from them.  Raises if one is not held
  * as run->saved.lease says: then another worker has it.
  */

@@ -143,6 +143,7 @@ typedef struct DfRun
 
 	DfRunRow row;
 	DfRunRow saved; /* what the table has: store/record.c, after each commit */
+	TransactionId row_version; /* xmin of its row when it was claimed: store/run_table.c */
 	DfRunEngine engine;
 	DfRunWorker worker;
 } DfRun;
@@ -157,8 +158,7 @@ df_run_saved(DfRun *run)
 /*
  * Whether its row must be written.  Pointers are compared, not what they point to:
  * values are replaced and never freed.  A run whose lease is not in the table yet is
- * written in any case, since only the update of its row finds out whether another
- * worker has claimed it meanwhile.
+ * written in any case: that update is its claim.
  */
 static inline bool
 df_run_differs(const DfRun *run)

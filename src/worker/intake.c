@@ -338,7 +338,12 @@ read_inbox(List **deliveries)
 	}
 	df_record_kept(kept);
 	if (wanted != NIL)
+	{
 		claim_addressed(wanted);
+		/* another worker may have consumed some before it released the run that we claimed */
+		*deliveries = df_inbox_still_new(*deliveries, df_turn_cxt);
+		MemoryContextSwitchTo(df_turn_cxt);
+	}
 	/* read the next page, or, after the last one, the rows that came meanwhile */
 	if (df_worker.inbox_after != 0 || (!from_oldest && df_worker.inbox_changed))
 		df_worker.check_tables = true;

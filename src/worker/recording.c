@@ -18,6 +18,7 @@
 #include "store/attempt_table.h"
 #include "store/inbox_read.h"
 #include "store/record.h"
+#include "store/run_table.h"
 #include "store/store.h"
 #include "store/xact.h"
 #include "worker/trace.h"
@@ -101,20 +102,39 @@ df_attempts_of(const DfRun *run)
 	return attempts;
 }
 
-/* in a transaction of its own; the memory context stays the current one */
+static bool
+claims_hold(List *runs)
+{
+	DfStore store;
+	bool hold;
+
+	df_store_enter(&store);
+	hold = df_claims_hold(runs);
+	df_store_leave(&store);
+	return hold;
+}
+
+/*
+ * In a transaction of its own; the memory context stays the current one.  Never if
+ * another worker has had one of the runs since its claim was rolled back.
+ */
 DfRecorded
 df_try_record(List *runs, List *attempts)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	volatile DfRecorded recorded = DF_RECORD_NEVER;
+	bool hold;
 
 	PG_TRY();
 	{
 		df_xact_begin();
 		MemoryContextSwitchTo(cxt);
-		df_record_all(runs, attempts);
+		hold = claims_hold(runs);
+		if (hold)
+			df_record_all(runs, attempts);
 		df_xact_commit();
-		recorded = DF_RECORDED;
+		if (hold)
+			recorded = DF_RECORDED;
 	}
 	PG_CATCH();
 	{

@@ -56,6 +56,39 @@ cmp_ok(
 	'>', 1,
 	'by more than one worker');
 
+# ---- one event again and again -------------------------------------------------------------------
+
+as_app($node, 'postgres', <<'SQL');
+CREATE FUNCTION app.again(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  FOR i IN 1..40 LOOP
+    PERFORM dataflows.wait_for('again', timeout => '1 day');
+  END LOOP;
+  RETURN NULL;
+END $$;
+SELECT dataflows.define_workflow('again', 'app.again');
+SELECT count(dataflows.start('again', '{}', key => i::text)) FROM generate_series(1, 8) i;
+SQL
+my $again = PostgreSQL::Test::Utils::tempdir() . '/again.sql';
+
+append_to_file($again, <<'SQL');
+\set k random(1, 8)
+SELECT dataflows.signal_by_key('again', :k::text, 'again');
+SQL
+$node->command_ok(
+	[
+		'pgbench', '-n', '-c', 8, '-t', 400,
+		'-f', $again, '-U', 'app', '-h', $node->host,
+		'-p', $node->port, 'postgres'
+	],
+	'one event comes again and again');
+ok(
+	wait_until(
+		$node, "SELECT bool_and(state = 'completed') FROM dataflows.runs WHERE workflow = 'again'",
+		60),
+	'each run waits for it forty times');
+unlike(slurp_file($node->logfile), qr/ERROR/, 'no message is read for two runs');
+
 # the same with requests in flight: the books tell of doubles
 as_app(
 	$node, 'postgres',
