@@ -1,4 +1,4 @@
-# The server of a test: started with the extension preloaded, killed, started again.
+# The server of a test: started with the extension preloaded, locked, killed, started again.
 
 package Dataflows::Server;
 
@@ -6,12 +6,14 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use IO::Socket::INET;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(time usleep);
 use Dataflows::Sql;
 
-our @EXPORT = qw(new_node pids_of is_there kill_process kill_postmaster restart_hard retry_killed);
+our @EXPORT = qw(new_node lock_for_good end_lock deliver_unheard pids_of is_there kill_process
+	kill_postmaster restart_hard retry_killed);
 
 # A server with the extension preloaded, sockets only, durable.
 sub new_node
@@ -35,6 +37,38 @@ CONF
 	$node->append_conf('postgresql.conf', $params{conf}) if $params{conf};
 	$node->start unless $params{no_start};
 	return $node;
+}
+
+# Locks tables: the lock outlives its session, and the server.
+sub lock_for_good
+{
+	my ($node, $tables) = @_;
+
+	$node->safe_psql('postgres', "BEGIN; LOCK TABLE $tables; PREPARE TRANSACTION 'lock'");
+	return;
+}
+
+sub end_lock
+{
+	my ($node) = @_;
+
+	$node->safe_psql('postgres', "ROLLBACK PREPARED 'lock'");
+	return;
+}
+
+# A delivery to the listener at this port, once it listens.  Nobody waits for the response: the
+# socket, which closes when it is forgotten.
+sub deliver_unheard
+{
+	my ($port, $path) = @_;
+	my $end = time() + 30;
+	my $socket;
+
+	usleep(100_000)
+		until ($socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port))
+		|| time() > $end;
+	syswrite($socket, "POST $path HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}");
+	return $socket;
 }
 
 # kind: launcher, coordinator, worker

@@ -11,7 +11,8 @@ use Test::More;
 use Time::HiRes qw(time usleep);
 use Dataflows::Sql;
 
-our @EXPORT = qw(wait_until wait_for_runs wait_for log_says let_pass dump_state);
+our @EXPORT = qw(wait_until wait_for_runs wait_for log_says let_pass dump_state
+	process_waits_for has_wait_event);
 
 # Poll until the query says t; the server may be down in between.
 sub wait_until
@@ -46,7 +47,25 @@ sub wait_for_runs
 		$deadline, $db);
 }
 
-# The same for a condition in Perl: its true value, or nothing.
+# A condition: a process of the engine waits for this, as status() says.
+sub process_waits_for
+{
+	my ($process, $what) = @_;
+
+	return "SELECT count(*) > 0 FROM dataflows.status() WHERE process = '$process'
+			AND waits_for = '$what'";
+}
+
+# The same by a column of pg_stat_activity, wait_event or wait_event_type.
+sub has_wait_event
+{
+	my ($process, $column, $event) = @_;
+
+	return "SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'dataflows $process'
+			AND $column = '$event'";
+}
+
+# As wait_until(), for a condition in Perl: its true value, or nothing.
 sub wait_for
 {
 	my ($what, $condition, $deadline) = @_;

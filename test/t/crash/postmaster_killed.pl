@@ -5,7 +5,6 @@
 use strict;
 use warnings;
 
-use IO::Socket::INET;
 use Test::More;
 use Time::HiRes qw(time usleep);
 use PostgreSQL::Test::Cluster;
@@ -102,42 +101,6 @@ sub start
 }
 
 my $socket;
-
-sub deliver
-{
-	my $end = time() + 30;
-
-	usleep(100_000)
-		until ($socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port))
-		|| time() > $end;
-	syswrite($socket, "POST /one HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}");
-	return;
-}
-
-sub lock_for_good
-{
-	my ($tables) = @_;
-
-	$node->safe_psql('postgres', "BEGIN; LOCK TABLE $tables; PREPARE TRANSACTION 'lock'");
-	return;
-}
-
-sub process_waits_for
-{
-	my ($process, $what) = @_;
-
-	return "SELECT count(*) > 0 FROM dataflows.status() WHERE process = '$process'
-			AND waits_for = '$what'";
-}
-
-sub has_wait_event
-{
-	my ($process, $column, $event) = @_;
-
-	return "SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'dataflows $process'
-			AND $column = '$event'";
-}
-
 my $in_body = process_waits_for('worker', 'the body of a run');
 
 # what it does, how it comes about, how it is seen
@@ -162,12 +125,12 @@ my @cases = (
 	],
 	[
 		'the SQL of a step waits for a lock',
-		sub { lock_for_good('app.locked'); start('query is locked') },
+		sub { lock_for_good($node, 'app.locked'); start('query is locked') },
 		has_wait_event('sql worker', 'wait_event_type', 'Lock')
 	],
 	[
 		'a handler loops',
-		sub { deliver() },
+		sub { $socket = deliver_unheard($port, '/one') },
 		process_waits_for('ingress', 'the handler of a webhook')
 	],
 	[
@@ -189,7 +152,7 @@ my @cases = (
 	],
 	[
 		'our own tables are locked',
-		sub { lock_for_good('dataflows.installation') },
+		sub { lock_for_good($node, 'dataflows.installation') },
 		has_wait_event('coordinator', 'wait_event_type', 'Lock')
 	],);
 
@@ -214,7 +177,7 @@ for my $case (@cases)
 		append_to_file($node->data_dir . '/postgresql.auto.conf', '');
 	}
 	ok($node->start(fail_ok => 1), 'and it can be started again');
-	$node->safe_psql('postgres', "ROLLBACK PREPARED 'lock'") if $name =~ /lock/;
+	end_lock($node) if $name =~ /lock/;
 	ok(wait_for_runs($node, ['completed'], 60), 'the run goes on, and completes');
 }
 is($systems->ever('post@x'), '1/0/0/0', 'what was on the wire has had one effect');

@@ -4,7 +4,6 @@
 use strict;
 use warnings;
 
-use IO::Socket::INET;
 use Test::More;
 use Time::HiRes qw(time usleep);
 use PostgreSQL::Test::Cluster;
@@ -110,44 +109,22 @@ sub stops
 # a delivery, whose answer nobody waits for
 sub deliver
 {
-	my $end = time() + 30;
-	my $path = shift @paths;
-	my $socket;
-
 	as_app($node, 'postgres', 'UPDATE app.trouble SET is_on = true');
-
-	usleep(100_000)
-		until ($socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port))
-		|| time() > $end;
-	syswrite($socket, "POST $path HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}");
-	return $socket;
-}
-
-# a lock that outlives its session, and the shutdown
-sub lock_for_good
-{
-	my ($table) = @_;
-
-	$node->safe_psql('postgres', "BEGIN; LOCK TABLE $table; PREPARE TRANSACTION 'lock'");
-	return;
+	return deliver_unheard($port, shift @paths);
 }
 
 my $waiting = "FROM pg_stat_activity WHERE backend_type = 'dataflows %s'";
-my $in_body = "SELECT count(*) > 0 FROM dataflows.status() WHERE process = 'worker'
-		AND waits_for = 'the body of a run'";
+my $in_body = process_waits_for('worker', 'the body of a run');
 my $on_wire =
 	"SELECT count(*) > 0 FROM dataflows.status() WHERE process = 'worker' AND in_flight > 0";
-my $in_sql = "SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'dataflows sql worker'
-		AND wait_event = 'PgSleep'";
-my $in_handler = "SELECT count(*) > 0 FROM dataflows.status() WHERE process = 'ingress'
-		AND waits_for = 'the handler of a webhook'";
+my $in_sql = has_wait_event('sql worker', 'wait_event', 'PgSleep');
+my $in_handler = process_waits_for('ingress', 'the handler of a webhook');
 
 sub at_lock
 {
-	my ($kind) = @_;
+	my ($process) = @_;
 
-	return "SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'dataflows $kind'
-			AND wait_event_type = 'Lock'";
+	return has_wait_event($process, 'wait_event_type', 'Lock');
 }
 
 # name, process, what brings it about, how it is seen
@@ -160,7 +137,7 @@ my @cases = (
 	[ 'the SQL of a step catches cancels', 'sql worker', sub { start('query goes on') }, $in_sql ],
 	[
 		'the SQL of a step waits for a lock',
-		'sql worker', sub { lock_for_good('app.locked'); start('query is locked') },
+		'sql worker', sub { lock_for_good($node, 'app.locked'); start('query is locked') },
 		at_lock('sql worker')
 	],
 	[ 'a handler catches cancels', 'ingress', sub { our $kept = deliver() }, $in_handler ],
@@ -198,7 +175,7 @@ for my $case (@cases)
 	end_trouble();
 	ok(stops(), 'a fast shutdown ends the server');
 	$node->start;
-	$node->safe_psql('postgres', "ROLLBACK PREPARED 'lock'") if $name =~ /lock/;
+	end_lock($node) if $name =~ /lock/;
 	ok(wait_for_runs($node, ['completed'], 20), 'and the run goes on, and completes');
 }
 is($systems->ever('post@x'), '1/0/0/0', 'what was on the wire has had one effect');
@@ -240,15 +217,11 @@ $node->reload;
 
 # ---- the engine's own statements wait for a lock -----------------------------------------
 
-$node->safe_psql(
-	'postgres',
-	"BEGIN; LOCK TABLE dataflows.installation, dataflows.run, dataflows.inbox;
-		PREPARE TRANSACTION 'lock'"
-);
+lock_for_good($node, 'dataflows.installation, dataflows.run, dataflows.inbox');
 ok(wait_until($node, at_lock('coordinator'), 60), 'coordinator: our tables are locked');
 ok(stops(), 'a fast shutdown ends the server');
 $node->start;
-$node->safe_psql('postgres', "ROLLBACK PREPARED 'lock'");
+end_lock($node);
 as_app($node, 'postgres', "INSERT INTO app.signups (email, name) VALUES ('after\@x', 'A')");
 ok(wait_until($node, "SELECT state = 'waiting' FROM dataflows.runs WHERE workflow <> 'does'"),
 	'and the engine comes back to work');
