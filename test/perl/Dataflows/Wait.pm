@@ -11,7 +11,7 @@ use Test::More;
 use Time::HiRes qw(time usleep);
 use Dataflows::Sql;
 
-our @EXPORT = qw(wait_until wait_for_runs wait_for log_says let_pass dump_state
+our @EXPORT = qw(wait_until wait_for_runs becomes wait_for log_says let_pass dump_state
 	process_waits_for has_wait_event);
 
 # Poll until the query says t; the server may be down in between.
@@ -45,6 +45,18 @@ sub wait_for_runs
 	return wait_until($node,
 		"SELECT NOT EXISTS (SELECT FROM dataflows.runs WHERE state NOT IN ($list))",
 		$deadline, $db);
+}
+
+# A test by itself: a run comes to a state.
+sub becomes
+{
+	my ($node, $run, $state, $name) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return ok(
+		wait_until(
+			$node, "SELECT state = '$state' FROM dataflows.runs WHERE run = '$run'", 120),
+		$name);
 }
 
 # A condition: a process of the engine waits for this, as status() says.

@@ -57,12 +57,6 @@ sub look
 	return $node->safe_psql('postgres', "SELECT $what FROM dataflows.runs WHERE run = '$run'");
 }
 
-sub becomes
-{
-	my ($run, $state) = @_;
-	return wait_until($node, "SELECT state = '$state' FROM dataflows.runs WHERE run = '$run'", 40);
-}
-
 sub steps_of
 {
 	return $node->safe_psql(
@@ -78,12 +72,6 @@ sub post
 	$undo //= 'DELETE /contacts/{id}';
 	return
 		"dataflows.post('$step', 'crm', '/contacts', '{\"email\": \"$email\"}', undo => '$undo')";
-}
-
-sub ever
-{
-	my ($email) = @_;
-	return join('/', @{ $systems->summary('crm')->{$email} // [ 0, 0 ] });
 }
 
 # ---- what swallows the suspension -----------------------------------------------------
@@ -162,7 +150,8 @@ for my $name (sort keys %way)
 		'completed"this way"',
 		"$name: goes its one way");
 	is(steps_of($run{$name}), $way{$name}[0], "$name: the record has nothing else");
-	is(ever("$name\@example.com"), $way{$name}[1], "$name: and so have the books");
+	is($systems->made_and_left('crm', "$name\@example.com"),
+		$way{$name}[1], "$name: and so have the books");
 }
 
 # ---- DF001 and another way, twice ---------------------------------------------------------
@@ -186,7 +175,7 @@ is(await($run{detour}) . look($run{detour}, "result->>'status'"),
 is( steps_of($run{detour}),
 	'refused failed, instead done, refused#2 failed, instead#2 done',
 	'that each entry takes again');
-is(ever('detour@example.com'), '2/2', 'nothing of it twice');
+is($systems->made_and_left('crm', 'detour@example.com'), '2/2', 'nothing of it twice');
 $systems->clear_faults;
 
 # ---- what it leaves behind, what it tries to set -------------------------------------------
@@ -226,7 +215,7 @@ define(
   RETURN NULL;
 END');
 $run{leaks} = start('leaks');
-ok(becomes($run{leaks}, 'waiting'), 'a body that leaks comes to its wait');
+becomes($node, $run{leaks}, 'waiting', 'a body that leaks comes to its wait');
 is($node->safe_psql('postgres', "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"),
 	0, 'its advisory lock is gone');
 $run{finds} = start('finds');
@@ -234,7 +223,7 @@ is( await($run{finds}) . look($run{finds}, 'result'),
 	'completed[0, 0, null, false, "on"]',
 	'the next body finds nothing of it');
 as_app($node, 'postgres', "SELECT dataflows.signal('$run{leaks}', 'go')");
-ok(becomes($run{leaks}, 'completed'), 'and it can do so again');
+becomes($node, $run{leaks}, 'completed', 'and it can do so again');
 for my $name (qw(unlocks subwrites))
 {
 	$run{$name} = start($name);
@@ -265,7 +254,7 @@ is(await($run{brief}), 'completed', 'other runs go on meanwhile');
 is(look($run{reads}, 'state || drifted'), 'runningfalse', 'it is not stuck, and nothing is undone');
 $migration->query_safe('COMMIT');
 $migration->quit;
-is(await($run{reads}) . ever('reads@example.com'), 'completed1/1',
+is(await($run{reads}) . $systems->made_and_left('crm', 'reads@example.com'), 'completed1/1',
 	'after the migration it goes on');
 
 # ---- a body that reads live data -----------------------------------------------------------------
@@ -306,16 +295,17 @@ BEGIN
 END");
 	$run{$name} = start("live_$name");
 }
-ok(becomes($run{$_}, 'waiting'), "$_: waits") for sort keys %live;
+becomes($node, $run{$_}, 'waiting', "$_: waits") for sort keys %live;
 as_app($node, 'postgres', "UPDATE app.live SET value = 'after'");
 as_app($node, 'postgres', "SELECT dataflows.signal('$run{$_}', 'go')") for sort keys %live;
 for my $name (sort keys %live)
 {
-	ok(becomes($run{$name}, 'stuck'), "$name: live data has changed: stuck");
+	becomes($node, $run{$name}, 'stuck', "$name: live data has changed: stuck");
 	like(look($run{$name}, 'stuck'), qr/DF003/, "$name: with DF003");
 	like(look($run{$name}, "stuck->>'reason'"), $live{$name}[1], "$name: it says what differs");
 }
-is(ever("$_\@example.com"), '0/0', "$_: nothing was sent") for qw(kind new_step);
+is($systems->made_and_left('crm', "$_\@example.com"), '0/0', "$_: nothing was sent")
+	for qw(kind new_step);
 as_app($node, 'postgres', "UPDATE app.live SET value = 'before'");
 as_app($node, 'postgres', "SELECT dataflows.retry('$run{$_}')") for sort keys %live;
 is( await($run{$_}) . look($run{$_}, 'result'),
@@ -330,7 +320,7 @@ define(
   RETURN to_jsonb(event->>\'n\');
 END');
 $run{drifts} = start('waits', '{"n": 1}');
-ok(becomes($run{drifts}, 'waiting'), 'a run waits');
+becomes($node, $run{drifts}, 'waiting', 'a run waits');
 replace(
 	'waits', 'BEGIN
   PERFORM ' . post('added', 'drifts@example.com') . ';
@@ -368,10 +358,10 @@ for my $what (sort keys %broken)
 	my ($break, $mend, $words) = @{ $broken{$what} };
 	my $run = start('waits', '{"n": 2}');
 
-	ok(becomes($run, 'waiting'), "$what: a run waits");
+	becomes($node, $run, 'waiting', "$what: a run waits");
 	$node->safe_psql('postgres', $break);
 	$node->safe_psql('postgres', "SELECT dataflows.signal('$run', 'go')");
-	ok(becomes($run, 'stuck'), "$what: it is stuck");
+	becomes($node, $run, 'stuck', "$what: it is stuck");
 	like(look($run, "concat(stuck->>'sqlstate', ' ', stuck->>'reason')"),
 		$words, "$what: and says why");
 	if ($mend) { $node->safe_psql('postgres', $mend); }
@@ -403,7 +393,7 @@ for my $i (1 .. 10)
 $run{fails} = start('fails', '{"email": "fails11@example.com"}');
 is(await($run{fails}), 'stuck', 'after ten in a row the next is stuck');
 like(look($run{fails}, "stuck->>'reason'"), qr/ten runs of "fails".*"refused".*422/, 'and says so');
-is(ever('fails11@example.com'), '1/1', 'nothing of it is undone');
+is($systems->made_and_left('crm', 'fails11@example.com'), '1/1', 'nothing of it is undone');
 $systems->clear_faults;
 as_app($node, 'postgres', "SELECT dataflows.retry('$run{fails}')");
 is(await($run{fails}), 'completed', 'after the repair it is completed');
@@ -446,7 +436,7 @@ END');
 my ($worker) = pids_of($node, 'worker');
 my $from = -s $node->logfile;
 $run{stubborn} = start('stubborn');
-ok(becomes($run{stubborn}, 'stuck'), 'a body that catches the cancel too is stuck in the end');
+becomes($node, $run{stubborn}, 'stuck', 'a body that catches the cancel too is stuck in the end');
 like(look($run{stubborn}, 'stuck'), qr/after its time limit and the cancel/, 'and why is said');
 is( scalar(
 		() =

@@ -98,22 +98,6 @@ sub child_of
 	return ask("SELECT child FROM dataflows.steps WHERE run = '$run' AND step = '$step'");
 }
 
-sub until_state
-{
-	my ($run, $state) = @_;
-
-	return wait_until($node, "SELECT state = '$state' FROM dataflows.runs WHERE run = '$run'");
-}
-
-# live/ever contacts of an address
-sub contacts
-{
-	my ($email) = @_;
-	my ($ever, $live) = @{ $systems->summary('crm')->{$email} // [ 0, 0 ] };
-
-	return "$live/$ever";
-}
-
 my ($run, $child, $answer);
 
 # ---- the result, the failure ------------------------------------------------------------
@@ -142,7 +126,7 @@ is(column($run, "error->'detail'->>'run'"), $child, 'whose detail names the run'
 is(column($run, "error->'detail'->>'state'"), 'rolled_back', 'how it ended');
 is(column($run, "error->'detail'->'error'->>'message'"), 'no luck', 'and why');
 is(column($run, "(error->'detail') ? 'system'"), 'f', 'and no system');
-is(contacts('fails@x'), '0/2', 'nothing is left of both');
+is($systems->made_and_left('crm', 'fails@x'), '2/0', 'nothing is left of both');
 
 as_app($node, 'postgres', <<'SQL');
 CREATE FUNCTION app.tolerant(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
@@ -190,7 +174,7 @@ is( ask("SELECT string_agg(step || ' ' || undo_state, ', ' ORDER BY n) FROM data
 	),
 	'a undone, b none, c undone, d none',
 	'what the others did is undone');
-is(contacts('mixed@x'), '1/3', 'the first run kept its contact');
+is($systems->made_and_left('crm', 'mixed@x'), '3/1', 'the first run kept its contact');
 
 # ---- cancel and undo reach all generations ---------------------------------------------------
 
@@ -198,7 +182,7 @@ $run = start('parent',
 	{ email => 'c@x', child => { email => 'c@x', call => { email => 'c@x', go => 1 } } });
 $child = child_of($run);
 my $grandchild = child_of($child, 'grandchild');
-ok(until_state($grandchild, 'waiting'), 'a grandchild waits');
+becomes($node, $grandchild, 'waiting', 'a grandchild waits');
 is(column($run, 'waiting_for'), "run $child (kid)", 'the parent waits for its child');
 is(column($child, 'waiting_for'), "run $grandchild (kid)", 'and that for its own');
 is(number_of($node, 'SELECT count(*) FROM dataflows.unexplained'), 0, 'which explains them');
@@ -208,7 +192,7 @@ is( column($child, 'state') . ' ' . column($grandchild, 'state'),
 	'cancelled cancelled',
 	'and with it, before it, both below');
 is(column($grandchild, "error->>'reason'"), "parent $child rolls back", 'which know why');
-is(contacts('c@x'), '0/3', 'nothing is left of the three');
+is($systems->made_and_left('crm', 'c@x'), '3/0', 'nothing is left of the three');
 is( ask("SELECT string_agg(sent_by || ' ' || request, ', ' ORDER BY id) FROM dataflows.requests
 	WHERE run IN ('$child', '$grandchild')"
 	),
@@ -220,7 +204,7 @@ $run = start('parent',
 is(await($run), 'rolled_back', 'a parent fails after its child has completed');
 $child = child_of($run);
 is(column($child, "state || ' ' || cause"), 'rolled_back undo', 'the child is undone');
-is(contacts('u@x'), '0/4', 'with all below it');
+is($systems->made_and_left('crm', 'u@x'), '4/0', 'with all below it');
 my @order =
 	map  { $_->{target} }
 	sort { $a->{at} <=> $b->{at} }
@@ -236,12 +220,12 @@ is( join(' ', grep { $_ ne '/contacts' } @order),
 $run = start('parent', { email => 'v@x', child => { email => 'v@x' } });
 is(await($run), 'completed', 'a family completes');
 as_app($node, 'postgres', "SELECT dataflows.undo('$run', 'changed our mind')");
-ok(until_state($run, 'rolled_back'), 'undo() of a completed parent');
-is(contacts('v@x'), '0/3', 'undoes its child too');
+becomes($node, $run, 'rolled_back', 'undo() of a completed parent');
+is($systems->made_and_left('crm', 'v@x'), '3/0', 'undoes its child too');
 
 # the child is undone by hand first
 $run = start('parent', { email => 'w@x', child => { email => 'w@x' }, go => 1 });
-ok(until_state($run, 'waiting'), 'a parent waits after its child');
+becomes($node, $run, 'waiting', 'a parent waits after its child');
 $child = child_of($run);
 ok(wait_until($node, "SELECT waiting_for = 'go' FROM dataflows.runs WHERE run = '$run'"),
 	'for an event');
@@ -275,7 +259,7 @@ ok( wait_until(
 		$node, "SELECT count(*) = 1 FROM dataflows.steps WHERE run = '$run' AND step = 'never'"),
 	'past the point of no return');
 as_app($node, 'postgres', "SELECT dataflows.cancel('$run')");
-ok(until_state($run, 'rolling_back'), 'it rolls back');
+becomes($node, $run, 'rolling_back', 'it rolls back');
 my $slow = child_of($run, 'slow');
 ok(wait_until($node, "SELECT waiting_for LIKE '%$slow%' FROM dataflows.runs WHERE run = '$run'"),
 	'and waits for the child from before');
@@ -283,15 +267,15 @@ is(column($slow, 'state'), 'waiting', 'which nobody cancels');
 is(number_of($node, 'SELECT count(*) FROM dataflows.unexplained'), 0, 'that is no riddle');
 as_app($node, 'postgres', "SELECT dataflows.signal('$slow', 'go')");
 is(await($run), 'cancelled', 'it ends with that child');
-is( join(' ', map { contacts("$_\@x") } qw(kept slow gone report)),
-	'1/1 1/1 0/1 1/1',
+is( join(' ', map { $systems->made_and_left('crm', "$_\@x") } qw(kept slow gone report)),
+	'1/1 1/1 1/0 1/1',
 	'what came before is kept, the rest undone, and on_failure has called');
 
 # ---- stuck, abandoned, forgotten ----------------------------------------------------------------
 
 $run = start('parent', { child => { stick => 1, n => 1 } });
 $child = child_of($run);
-ok(until_state($child, 'stuck'), 'a child is stuck');
+becomes($node, $child, 'stuck', 'a child is stuck');
 is(column($run, "state || ' ' || waiting_for"), "waiting run $child (kid)", 'its parent waits');
 as_app($node, 'postgres', "DELETE FROM app.broken; SELECT dataflows.retry('$child')");
 is(await($run), 'completed', 'and goes on with it after the repair');
@@ -299,23 +283,24 @@ as_app($node, 'postgres', 'INSERT INTO app.broken DEFAULT VALUES');
 
 $run = start('parent', { email => 'ab@x', child => { stick => 1, email => 'ab@x' } });
 $child = child_of($run);
-ok(until_state($child, 'stuck'), 'another is stuck');
+becomes($node, $child, 'stuck', 'another is stuck');
 as_app($node, 'postgres', "SELECT dataflows.abandon('$child', 'mine')");
 is(await($run), 'rolled_back', 'abandoned, it has failed');
 is(column($run, "error->'detail'->>'state'"), 'abandoned', 'as abandoned');
-is(contacts('ab@x'), '1/2', 'what it did is the business of who abandoned it');
+is($systems->made_and_left('crm', 'ab@x'),
+	'2/1', 'what it did is the business of who abandoned it');
 
 $run = start('parent', { email => 'fg@x', child => { email => 'fg@x' }, key => 'fg', go => 1 });
 ok(wait_until($node, "SELECT waiting_for = 'go' FROM dataflows.runs WHERE run = '$run'"),
 	'a child has completed');
 as_app($node, 'postgres', "SELECT dataflows.forget('kid', 'fg')");
 as_app($node, 'postgres', "SELECT dataflows.cancel('$run')");
-ok(until_state($run, 'stuck'), 'forgotten, it cannot be undone: the parent is stuck');
+becomes($node, $run, 'stuck', 'forgotten, it cannot be undone: the parent is stuck');
 like(
 	ask("SELECT undo || ': ' || why FROM dataflows.pending_undo WHERE run = '$run'"),
 	qr/undo of run \S+: run \S+ was forgotten/,
 	'and a person knows why');
-is(contacts('fg@x'), '1/3', 'the rest of the parent was undone');
+is($systems->made_and_left('crm', 'fg@x'), '3/1', 'the rest of the parent was undone');
 as_app($node, 'postgres', "SELECT dataflows.resolve('$run', 'child', 'undone', 'by hand')");
 is(await($run), 'cancelled', 'resolved by hand');
 
@@ -338,18 +323,18 @@ as_app($node, 'postgres',
 	"SELECT dataflows.define_workflow('insisting', 'app.parent', on_error => 'stuck')");
 $systems->fault('crm', match => { method => 'POST', email => '^again@' }, status => 422);
 $run = start('insisting', { child => { email => 'again@x', n => 5 } });
-ok(until_state($run, 'stuck'), 'a parent is stuck at a child that failed');
+becomes($node, $run, 'stuck', 'a parent is stuck at a child that failed');
 my $failed = child_of($run);
 $systems->clear_faults('crm');
 as_app($node, 'postgres', "SELECT dataflows.retry('$run')");
 is(await($run), 'completed', 'retry() goes on');
 isnt(child_of($run), $failed, 'with another child');
-is(contacts('again@x'), '1/1', 'which did it');
+is($systems->made_and_left('crm', 'again@x'), '1/1', 'which did it');
 
 # ---- keys ----------------------------------------------------------------------------------------
 
 my $other = start('kid', { email => 'k1@x', n => 3, go => 1 }, 'k1');
-ok(until_state($other, 'waiting'), 'a run holds a key');
+becomes($node, $other, 'waiting', 'a run holds a key');
 $run = start('parent', { child => { n => 9 }, key => 'k1' });
 is(child_of($run), $other, 'a parent that calls by that key is attached to it');
 is( ask("SELECT response->>'attached' FROM (SELECT answer AS response FROM dataflows.step
@@ -366,7 +351,8 @@ as_app($node, 'postgres', "SELECT dataflows.signal('$other', 'go')");
 is(await($run), 'rolled_back', 'it gets the result, and fails later');
 is(ask("SELECT output FROM dataflows.steps WHERE run = '$run' AND step = 'child'"),
 	'{"got": 3}', 'it was the result of the other input');
-is(column($other, 'state') . ' ' . contacts('k1@x'), 'completed 1/1', 'which is not undone');
+is(column($other, 'state') . ' ' . $systems->made_and_left('crm', 'k1@x'),
+	'completed 1/1', 'which is not undone');
 
 # an open transaction holds the key: nobody else is held up
 my $session = $node->background_psql('postgres', on_error_stop => 0);
@@ -420,7 +406,7 @@ is(ask("SELECT string_agg(DISTINCT state, ' ') FROM dataflows.runs WHERE workflo
 # ---- workflows that are not there, owners --------------------------------------------------------
 
 $run = start('parent', { workflow => 'later', child => { n => 1 } });
-ok(until_state($run, 'stuck'), 'a workflow that does not exist: stuck, nothing is undone');
+becomes($node, $run, 'stuck', 'a workflow that does not exist: stuck, nothing is undone');
 like(
 	ask("SELECT reason FROM dataflows.stuck WHERE run = '$run'"),
 	qr/workflow "later" does not exist/,
@@ -442,7 +428,7 @@ END $$;
 SELECT dataflows.define_workflow('theirs', 'other.work');
 SQL
 $run = start('parent', { workflow => 'theirs', child => {} });
-ok(until_state($run, 'stuck'), "another owner's workflow: stuck without the right");
+becomes($node, $run, 'stuck', "another owner's workflow: stuck without the right");
 like(
 	ask("SELECT reason FROM dataflows.stuck WHERE run = '$run'"),
 	qr/role "app" may not start workflow "theirs"/,
@@ -453,7 +439,7 @@ is(await($run), 'completed', 'granted, it goes on');
 is(column($run, 'result'), '{"as": "other"}', 'as the other role');
 $run = start('parent', { workflow => 'theirs', child => { go => 1 } });
 $child = child_of($run);
-ok(until_state($child, 'waiting'), "a child of the other owner's waits");
+becomes($node, $child, 'waiting', "a child of the other owner's waits");
 as_app($node, 'postgres', "SELECT dataflows.cancel('$run')");
 is(await($run), 'cancelled', 'cancel reaches it');
 is(column($child, 'state'), 'cancelled', 'across owners');
@@ -462,7 +448,7 @@ my $secret = $node->safe_psql('postgres',
 is($node->safe_psql('postgres', "SELECT dataflows.await('$secret')"),
 	'completed', 'a run that the other role started');
 $run = start('parent', { workflow => 'theirs', child => {}, key => 'secret' });
-ok(until_state($run, 'stuck'), 'whoever may only start the workflow does not get its result');
+becomes($node, $run, 'stuck', 'whoever may only start the workflow does not get its result');
 like(
 	ask("SELECT reason FROM dataflows.stuck WHERE run = '$run'"),
 	qr/role "app" may not see what it returned/,

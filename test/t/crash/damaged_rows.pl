@@ -44,21 +44,11 @@ sub waiting_run
 	return $run;
 }
 
-sub becomes
-{
-	my ($run, $state, $what) = @_;
-
-	return ok(
-		wait_until(
-			$node, "SELECT state = '$state' FROM dataflows.runs WHERE run = '$run'", 120),
-		$what);
-}
-
 sub others_move
 {
 	my ($when) = @_;
 
-	return becomes(as_app($node, 'postgres', "SELECT dataflows.start('quick')"),
+	return becomes($node, as_app($node, 'postgres', "SELECT dataflows.start('quick')"),
 		'completed', "$when: another run of the same owner completes");
 }
 
@@ -67,7 +57,7 @@ my $run = waiting_run();
 
 damage('seat', 'query', 'no such kind');
 as_app($node, 'postgres', "SELECT dataflows.signal('$run', 'go')");
-becomes($run, 'stuck', 'the run whose step is of no kind is stuck');
+becomes($node, $run, 'stuck', 'the run whose step is of no kind is stuck');
 like($node->safe_psql('postgres', "SELECT stuck FROM dataflows.run WHERE run = '$run'"),
 	qr/DF003.*seat|seat.*DF003/, 'and says which step does not match');
 others_move('one run is damaged');
@@ -84,7 +74,7 @@ others_move('it was cancelled');
 
 damage('seat', 'no such kind', 'query');
 as_app($node, 'postgres', "SELECT dataflows.retry('$run')");
-becomes($run, 'cancelled', 'with the row repaired, retry goes on');
+becomes($node, $run, 'cancelled', 'with the row repaired, retry goes on');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM app.seat'), '0', 'and undoes it');
 
 # ---- a call that waits for a key -----------------------------------------------------------------
@@ -110,10 +100,10 @@ for my $damage ("body = NULL", "options = options - 'run'", "options = options -
 		'a call waits for the key that an open transaction holds');
 	$node->safe_psql('postgres', "UPDATE dataflows.step SET $damage WHERE run = '$run'");
 	$holder->quit;
-	becomes($run, 'stuck', "with $damage it is stuck once the key is free");
+	becomes($node, $run, 'stuck', "with $damage it is stuck once the key is free");
 	others_move("with $damage");
 	as_app($node, 'postgres', "SELECT dataflows.cancel('$run')");
-	becomes($run, 'cancelled', 'and can be cancelled');
+	becomes($node, $run, 'cancelled', 'and can be cancelled');
 }
 
 unlike(slurp_file($node->logfile), qr/terminated by signal|PANIC|TRAP/, 'no process was lost');

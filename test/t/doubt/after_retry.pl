@@ -106,8 +106,7 @@ for my $undo ('DELETE /contacts/{id}', 'DELETE /contacts?email={request.email}')
 			"SELECT dataflows.resolve('$run', 'call', 'done', 'seen', '$resource')"
 		),
 		't', 'a person says that it is ours');
-	ok(wait_until($node, "SELECT state = 'cancelled' FROM dataflows.runs WHERE run = '$run'"),
-		'and the run ends');
+	becomes($node, $run, 'cancelled', 'and the run ends');
 	is($cases->books($email), '1/0', 'and nothing is left behind');
 }
 
@@ -143,8 +142,7 @@ is($cases->outcome($email, $run),
 is($cases->of_step($run, 'state || $$ $$ || coalesce(kept, false)'), 'in_doubt false', 'in doubt');
 $systems->clear_faults;
 as_app($node, 'postgres', "SELECT dataflows.retry('$run')");
-ok(wait_until($node, "SELECT state = 'rolled_back' FROM dataflows.runs WHERE run = '$run'"),
-	'once the probe finds it by the run, it is undone');
+becomes($node, $run, 'rolled_back', 'once the probe finds it by the run, it is undone');
 is($cases->books($email), '1/0', 'and nothing is left behind');
 ($email, $run) =
 	$cases->start('one-step', { probe => 'run={run}', accepts => 1 }, { status => 422 });

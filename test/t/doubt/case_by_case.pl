@@ -151,8 +151,7 @@ like(
 $systems->clear_faults;
 is(resolve($run, 'call', 'done', '{"id": "' . $cases->made($email) . '"}'),
 	't', 'a person gives the record');
-ok(wait_until($node, "SELECT state = 'rolled_back' FROM dataflows.runs WHERE run = '$run'"),
-	'and it is undone');
+becomes($node, $run, 'rolled_back', 'and it is undone');
 is($cases->books($email), '1/0', 'nothing is left');
 
 ($email, $run) = $cases->start(
@@ -166,8 +165,7 @@ $systems->clear_faults;
 is($cases->outcome($email, $run), 'stuck 2/2', 'two records: neither is adopted or undone');
 like($cases->pending($run, 'probe'), qr/found 2 records/, 'the probe says so');
 is(resolve($run, 'call', 'not_done'), 't', 'a person says that neither is ours');
-ok(wait_until($node, "SELECT state = 'rolled_back' FROM dataflows.runs WHERE run = '$run'"),
-	'rolled back');
+becomes($node, $run, 'rolled_back', 'rolled back');
 is($cases->books($email), '2/2', 'and both are left alone');
 
 # carried out for certain, but unreadable: never sent again, never failed
@@ -207,8 +205,7 @@ like(
 is($cases->outcome($email, $run),
 	'stuck 1/1', 'a doubt that the body never asked about does not look completed');
 is(resolve($run, 'careless', 'done'), 't', 'a person settles it');
-ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run = '$run'"),
-	'and it completes');
+becomes($node, $run, 'completed', 'and it completes');
 
 # an undo that is a POST, a refund, is not made twice
 as_app($node, 'postgres', <<'SQL');
@@ -254,8 +251,7 @@ for my $case (
 		qr/may have been carried out/,
 		'it stands in pending_undo with the reason');
 	ok(resolve($run, 'charge', 'undone') eq 't', 'a person looks and says that it was done');
-	ok(wait_until($node, "SELECT state = 'rolled_back' FROM dataflows.runs WHERE run = '$run'"),
-		'and the run ends');
+	becomes($node, $run, 'rolled_back', 'and the run ends');
 }
 
 # an undo that needs no answer: what it does not find may still come

@@ -88,9 +88,7 @@ for my $case (
 		),
 		't',
 		'a person finds it');
-	ok(
-		wait_until($node, "SELECT state = 'rolled_back' FROM dataflows.runs WHERE run = '$run'"),
-		'and the run goes on to its end');
+	becomes($node, $run, 'rolled_back', 'and the run goes on to its end');
 	is($cases->books($email), '1/0', 'nothing is left behind');
 	is($cases->of_step($run, 'lost IS NULL AND resolved = $$done$$'),
 		't', 'a word of a person is proof');

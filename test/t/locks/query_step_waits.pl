@@ -77,15 +77,6 @@ sub start
 	return as_app($node, 'postgres', "SELECT dataflows.start('$workflow', '$input')");
 }
 
-sub ends_as
-{
-	my ($run, $state, $why) = @_;
-
-	return ok(
-		wait_until($node, "SELECT state = '$state' FROM dataflows.runs WHERE run = '$run'", 90),
-		$why);
-}
-
 sub of_step
 {
 	my ($run, $step, $what) = @_;
@@ -108,7 +99,7 @@ is( $node->safe_psql('postgres', "SELECT state FROM dataflows.runs WHERE run = '
 	1,
 	'longer than query_timeout');
 close_session($session);
-ends_as($run, 'completed', 'and goes on when it has the lock');
+becomes($node, $run, 'completed', 'and goes on when it has the lock');
 is(of_step($run, 'book', 'attempts'), '1', 'at the first attempt');
 
 # ---- longer than a sql worker waits -------------------------------------------------------
@@ -121,11 +112,11 @@ ok( wait_until(
 			WHERE run = '$run' AND step = 'book'",
 		90),
 	'the step makes room after a while, and says what it waits for');
-ends_as(start('free', '{"said": "hello"}'),
+becomes($node, start('free', '{"said": "hello"}'),
 	'completed', 'a step that needs no lock does not wait for it');
 is(of_step($run, 'book', "state || ' ' || attempts"), 'pending 0', 'no attempt is used');
 close_session($session);
-ends_as($run, 'completed', 'it is carried out when the lock is gone');
+becomes($node, $run, 'completed', 'it is carried out when the lock is gone');
 is(of_step($run, 'book', 'error IS NULL'), 't', 'and has no error then');
 
 # ---- a row, and the undo --------------------------------------------------------------------
@@ -139,12 +130,12 @@ ok( wait_until(
 		90),
 	'of a row PostgreSQL says which');
 close_session($session);
-ends_as($run, 'completed', 'it is carried out when the row is free');
+becomes($node, $run, 'completed', 'it is carried out when the row is free');
 
 $session = open_session('app', 'LOCK TABLE app.other IN ACCESS EXCLUSIVE MODE');
 $run = start('book', '{"email": "four@example.com", "fail": true}');
 close_session($session);
-ends_as($run, 'rolled_back', 'a run is rolled back');
+becomes($node, $run, 'rolled_back', 'a run is rolled back');
 as_app(
 	$node, 'postgres',
 	"CREATE FUNCTION app.fails_later(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS \$\$ BEGIN
@@ -154,7 +145,7 @@ as_app(
 	SELECT dataflows.define_workflow('fails_later', 'app.fails_later')"
 );
 $run = start('fails_later', '{}');
-ends_as($run, 'waiting', 'a query step is done');
+becomes($node, $run, 'waiting', 'a query step is done');
 $session = open_session('app', 'LOCK TABLE app.seats IN ACCESS EXCLUSIVE MODE');
 as_app($node, 'postgres', "SELECT dataflows.signal('$run', 'go')");
 ok( wait_until(
@@ -164,7 +155,7 @@ ok( wait_until(
 		90),
 	'its undo waits for a lock');
 close_session($session);
-ends_as($run, 'rolled_back', 'and is carried out when that is gone');
+becomes($node, $run, 'rolled_back', 'and is carried out when that is gone');
 is($node->safe_psql('postgres', 'SELECT taken_by IS NULL FROM app.seats WHERE id = 2'),
 	't', 'it is undone');
 

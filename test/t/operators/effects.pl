@@ -67,12 +67,6 @@ my $cases = new_cases($node, $systems, 'crm');
 sub app   { return as_app($node, 'postgres', $_[0]); }
 sub sql   { return $node->safe_psql('postgres', $_[0]); }
 
-sub ends
-{
-	my ($run, $state) = @_;
-	return wait_until($node, "SELECT state = '$state' FROM dataflows.runs WHERE run = '$run'");
-}
-
 sub asked
 {
 	my ($run) = @_;
@@ -127,7 +121,7 @@ for my $outcome (qw(undone skipped not_done))
 	is($cases->state_of($run), 'stuck', 'an undo that was refused');
 	is(app("SELECT dataflows.resolve('$run', 'make', '$outcome', 'by hand')"),
 		't', "resolve($outcome)");
-	ok(ends($run, 'rolled_back'), 'the rollback ends');
+	becomes($node, $run, 'rolled_back', 'the rollback ends');
 	is(sql("SELECT count(*) FROM dataflows.pending_undo WHERE run = '$run'"),
 		'0', 'and leaves the work list');
 }
@@ -137,7 +131,7 @@ for my $outcome (qw(undone skipped not_done))
 ($email, $run) = $cases->start('doubtful', {}, { status => 422, times => 1 });
 is($cases->state_of($run), 'stuck', 'refused');
 is(app("SELECT dataflows.retry('$run', 'they mended it')"), 't', 'retry() with a note');
-ok(ends($run, 'completed'), 'goes on');
+becomes($node, $run, 'completed', 'goes on');
 is(asked($run), 'retry app they mended it', 'and the note is recorded');
 is(sql("SELECT idempotency_key ~ '/r1\$' FROM dataflows.steps WHERE run = '$run'"),
 	't', 'with a new key, since the answer was a no');
@@ -150,7 +144,7 @@ is(sql("SELECT idempotency_key ~ '/r1\$' FROM dataflows.steps WHERE run = '$run'
 is($cases->state_of($run), 'stuck', 'in doubt, with a probe that cannot tell');
 $systems->clear_faults;
 app("SELECT dataflows.retry('$run')");
-ok(ends($run, 'completed'), 'retry() asks the probe again');
+becomes($node, $run, 'completed', 'retry() asks the probe again');
 is($cases->books($email), '1/1', 'and sends nothing');
 
 ($email, $run) = $cases->start(
@@ -201,14 +195,14 @@ is($cases->state_of($run), 'stuck', 'the undo needs an id that nobody knows: a p
 is(sql("SELECT undo_state FROM dataflows.steps WHERE run = '$run'"),
 	'undo_failed', 'never silently skipped');
 app("SELECT dataflows.resolve('$run', 'make', 'undone', 'deleted by hand')");
-ok(ends($run, 'cancelled'), 'then it is cancelled');
+becomes($node, $run, 'cancelled', 'then it is cancelled');
 
 for my $input ({ sleep => 1 }, {})
 {
 	($email, $run) = $cases->start('sleeps', $input);
-	ok(ends($run, 'waiting'), 'a run that waits');
+	becomes($node, $run, 'waiting', 'a run that waits');
 	app("SELECT dataflows.cancel('$run', 'not wanted')");
-	ok(ends($run, 'cancelled'), 'is cancelled');
+	becomes($node, $run, 'cancelled', 'is cancelled');
 	is($cases->books($email), '1/0', 'and undone');
 }
 is( app("SELECT dataflows.cancel('$run'), dataflows.retry('$run'), dataflows.abandon('$run', 'x'),
@@ -223,14 +217,14 @@ is( app("SELECT dataflows.cancel('$run'), dataflows.retry('$run'), dataflows.aba
 	'telling',
 	{ after => 1 },
 	{ match => { email => '^told-' }, fault => 'lost', times => 1 });
-ok(ends($run, 'rolled_back'), 'a step of on_failure that says resend');
+becomes($node, $run, 'rolled_back', 'a step of on_failure that says resend');
 is($cases->books("told-$email"), '2/2', 'is sent again');
 ($email, $run) =
 	$cases->start('telling', { after => 1 },
 		{ match => { email => '^told-' }, status => 422, times => 1 });
-ok(ends($run, 'stuck'), 'on_failure that fails');
+becomes($node, $run, 'stuck', 'on_failure that fails');
 app("SELECT dataflows.retry('$run', 'mended')");
-ok(ends($run, 'rolled_back'), 'is tried again by retry()');
+becomes($node, $run, 'rolled_back', 'is tried again by retry()');
 is($cases->books($email) . ' ' . $cases->books("told-$email"),
 	'1/0 1/1', 'nothing is undone or told twice');
 
@@ -239,7 +233,7 @@ is($cases->books($email) . ' ' . $cases->books("told-$email"),
 ($email, $run) = $cases->start('doubtful', {}, { status => 422 });
 is($cases->state_of($run), 'stuck', 'a run that nobody will mend');
 is(app("SELECT dataflows.abandon('$run', 'done by hand')"), 't', 'abandon()');
-ok(ends($run, 'abandoned'), 'takes it off the engine\'s hands');
+becomes($node, $run, 'abandoned', 'takes it off the engine\'s hands');
 is(asked($run), 'abandon app done by hand', 'with the reason');
 is(sql('SELECT count(*) FROM dataflows.unexplained'), '0', 'no run is without a reason');
 

@@ -55,15 +55,6 @@ sub start
 	return as_app($node, 'postgres', "SELECT dataflows.start('$workflow', '{}', '$key')");
 }
 
-sub is_state
-{
-	my ($run, $state, $why) = @_;
-
-	return ok(
-		wait_until($node, "SELECT state = '$state' FROM dataflows.runs WHERE run = '$run'", 120),
-		$why);
-}
-
 sub waiting
 {
 	my ($where) = @_;
@@ -90,13 +81,13 @@ sub another_goes_on
 	my $run = start($workflow, "another: $why");
 
 	as_app($node, 'postgres', "SELECT dataflows.signal('$run', 'go')");
-	return is_state($run, 'completed', "another run goes on: $why");
+	return becomes($node, $run, 'completed', "another run goes on: $why");
 }
 
 # ---- signal()
 my $twice = start('twice', 'k');
 
-is_state($twice, 'waiting', 'a run waits');
+becomes($node, $twice, 'waiting', 'a run waits');
 my ($rc, $out, $err) = $node->psql(
 	'postgres',
 	"\\set VERBOSITY verbose\nSELECT count(dataflows.signal('$twice', 'noise', '1')) FROM "
@@ -136,7 +127,7 @@ $node->safe_psql(
 );
 as_app($node, 'postgres',
 	"SELECT dataflows.signal('$twice', 'go'), dataflows.signal('$twice', 'last', '3')");
-is_state($twice, 'completed', 'the run takes what it waits for among them');
+becomes($node, $twice, 'completed', 'the run takes what it waits for among them');
 is($node->safe_psql('postgres', "SELECT result FROM dataflows.run WHERE run = '$twice'"),
 	'[1, 2, 3]', 'in the order in which they came');
 
@@ -167,7 +158,7 @@ for my $way (qw(row stmt))
 	my $before = refused('trigger');
 	my $run = start('waits', "$way flood");
 
-	is_state($run, 'waiting', 'a run waits');
+	becomes($node, $run, 'waiting', 'a run waits');
 	($rc, $out, $err) = $node->psql(
 		'postgres',
 		"INSERT INTO app.noise (who) SELECT '$way flood' FROM generate_series(1, $limit + 1500);
@@ -187,13 +178,13 @@ for my $way (qw(row stmt))
 	is(waiting("key = '$way other'"), 1, "$way: but not what another key is sent");
 	cmp_ok(refused('trigger') - $before, '>', 0, "$way: it is counted");
 	as_app($node, 'postgres', "SELECT dataflows.cancel('$run')");
-	is_state($run, 'cancelled', "$way: such a run can be cancelled");
+	becomes($node, $run, 'cancelled', "$way: such a run can be cancelled");
 }
 
 # ---- NOTIFY
 my $notified = start('waits', 'notified');
 
-is_state($notified, 'waiting', 'a run waits');
+becomes($node, $notified, 'waiting', 'a run waits');
 as_app(
 	$node, 'postgres',
 	"SELECT count(pg_notify('dataflows', json_build_object('run', '$notified', 'event', 'noise',
@@ -220,7 +211,7 @@ SQL
 my $beside = start('parent', 'beside');
 
 as_app($node, 'postgres', "SELECT dataflows.signal('$beside', 'go')");
-is_state($beside, 'completed', 'another workflow of the same owner goes on');
+becomes($node, $beside, 'completed', 'another workflow of the same owner goes on');
 cmp_ok(waiting("workflow = 'waits' AND state = 'new'"),
 	'>', 0, 'while one has rows that nobody has looked at');
 another_goes_on('waits', 'of that workflow, too');
@@ -241,12 +232,12 @@ as_app($node, 'postgres',
 my $other =
 	as_app($node, 'postgres', qq(SELECT dataflows.start('slow', '{"fast": true}', 'other')));
 
-is_state($other, 'waiting', 'another run of its workflow waits');
+becomes($node, $other, 'waiting', 'another run of its workflow waits');
 as_app($node, 'postgres',
 	"SELECT dataflows.signal('$other', 'go'), dataflows.signal('$slow', 'go')");
-is_state($other, 'completed', 'and goes on');
+becomes($node, $other, 'completed', 'and goes on');
 $session->query_safe('SELECT pg_advisory_unlock(7)');
-is_state($slow, 'completed', 'and so does that run');
+becomes($node, $slow, 'completed', 'and so does that run');
 $session->quit;
 
 # ---- retention
@@ -254,8 +245,8 @@ my $parent = start('parent', 'lives');
 my $ended = start('parent', 'ended');
 
 as_app($node, 'postgres', "SELECT dataflows.signal('$ended', 'go')");
-is_state($ended, 'completed', 'a run with a child is completed');
-is_state($parent, 'waiting', 'another one waits');
+becomes($node, $ended, 'completed', 'a run with a child is completed');
+becomes($node, $parent, 'waiting', 'another one waits');
 start('noop', 'young');
 start('noop', 'late');
 ok( wait_until(
@@ -286,7 +277,7 @@ is( number_of(
 	0,
 	'and no part of a run stays');
 as_app($node, 'postgres', "SELECT dataflows.signal('$parent', 'go')");
-is_state($parent, 'completed', 'the parent is completed');
+becomes($node, $parent, 'completed', 'the parent is completed');
 $node->safe_psql('postgres',
 	"UPDATE dataflows.run SET finished_at = now() - interval '31 days' WHERE run = '$parent'");
 ok( wait_until(
