@@ -57,6 +57,16 @@ test_deadlines(void)
 	end_test("connect timeout");
 }
 
+/* Sends a request and then, for so long, reads nothing of what comes. */
+static DfHttpResult *
+ask_and_rest(const DfHttpRequest *request, int ms)
+{
+	df_http_submit(request);
+	poll_for(20);
+	rest(ms);
+	return await_result();
+}
+
 static void
 test_absence(void)
 {
@@ -64,37 +74,26 @@ test_absence(void)
 	DfHttpResult *result;
 
 	request.timeout_ms = 400;
-	df_http_submit(&request);
-	poll_for(20);
-	rest(800);
-	result = await_result();
+	result = ask_and_rest(&request, 800);
 	expect_fate(result, DF_FATE_RESPONSE, 200, "");
 	df_http_free(result);
 	end_test("an answer that arrived in time but was read late is an answer");
 
 	request.url = url_of("/halves");
 	request.timeout_ms = 900;
-	df_http_submit(&request);
-	poll_for(20);
-	rest(900); /* the first half lies there for most of this */
-	result = await_result();
+	result = ask_and_rest(&request, 900); /* the first half lies there for most of this */
 	expect_fate(result, DF_FATE_RESPONSE, 200, "");
 	df_http_free(result);
 	end_test("the deadline is extended by the time in which nobody read");
 
-	df_http_submit(&request);
-	poll_for(20);
-	result = await_result();
+	result = ask_and_rest(&request, 0);
 	expect_fate(result, DF_FATE_LOST, 200, "timed out after 900 ms, within the answer");
 	df_http_free(result);
 	end_test("and is not if somebody did");
 
 	request.url = url_of("/silent");
 	request.timeout_ms = 300;
-	df_http_submit(&request);
-	poll_for(20);
-	rest(600);
-	result = await_result();
+	result = ask_and_rest(&request, 600);
 	expect_fate(result, DF_FATE_LOST, 0, "timed out");
 	EXPECT(result->took_us < 900000, "took " INT64_FORMAT, result->took_us);
 	df_http_free(result);
