@@ -10,27 +10,35 @@ use Dataflows::Owners;
 use Dataflows::Sql;
 use Dataflows::Systems;
 
-our @EXPORT = qw(onboarding_sql create_systems reconcile);
+our @EXPORT = qw(onboarding_sql create_systems create_server reconcile);
 
 # The options that make the tests quick: short back-offs, short settling.
 sub _server_sql
 {
-	my ($systems, $name, %params) = @_;
-	my %options = (
-		url => $systems->url($name),
+	my ($name, $url, %options) = @_;
+
+	%options = (
+		url => $url,
 		allow_private => 'true',
 		timeout => '5s',
 		retry_initial => '50ms',
 		retry_max => '500ms',
 		settle => '100ms',
 		breaker_failures => 1000,
-		%{ $params{options} || {} });
-	my $list;
+		%options);
 
-	$options{idempotency_header} //= 'Idempotency-Key' unless $params{untrusted};
-	$list = join(', ', map { "$_ '$options{$_}'" } sort keys %options);
+	my $list = join(', ', map { "$_ '$options{$_}'" } sort keys %options);
 	return "CREATE SERVER $name FOREIGN DATA WRAPPER dataflows OPTIONS ($list);\n"
 		. "GRANT USAGE ON FOREIGN SERVER $name TO app;\n";
+}
+
+# A server that the role app may use.
+sub create_server
+{
+	my ($node, $name, $url, %options) = @_;
+
+	$node->safe_psql('postgres', _server_sql($name, $url, %options));
+	return;
 }
 
 sub onboarding_sql
@@ -67,14 +75,19 @@ CREATE TRIGGER onboard AFTER INSERT ON app.signups FOR EACH ROW
 SQL
 }
 
-# Extension, role app, the four servers and (unless workflow => 0) the onboarding.
+# Extension, role app, the four servers and (unless workflow => 0) the onboarding.  The servers
+# have the given options, and honour a key unless untrusted => 1.
 sub create_systems
 {
 	my ($node, $db, $systems, %params) = @_;
+	my %options = (
+		$params{untrusted} ? () : (idempotency_header => 'Idempotency-Key'),
+		%{ $params{options} || {} });
 
 	create_app($node, $db);
 	$node->safe_psql($db,
-		join('', map { _server_sql($systems, $_, %params) } Dataflows::Systems::names()));
+		join('',
+			map { _server_sql($_, $systems->url($_), %options) } Dataflows::Systems::names()));
 	as_app($node, $db, onboarding_sql()) unless exists $params{workflow} && !$params{workflow};
 	return;
 }

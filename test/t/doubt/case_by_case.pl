@@ -9,20 +9,18 @@ use Dataflows;
 
 my $systems = start_systems();
 my $node = new_node('cases', conf => "dataflows.undo_for = '10s'");
-my $url = $systems->url('crm');
-my $options =
-	  "url '$url', allow_private 'true', timeout '500ms', retry_initial '50ms', retry_max "
-	. "'200ms', "
-	. "settle '700ms', breaker_failures '100000', breaker_cooldown '200ms'";
+my @crm = (
+	$systems->url('crm'),
+	timeout => '500ms',
+	retry_max => '200ms',
+	settle => '700ms',
+	breaker_failures => 100_000,
+	breaker_cooldown => '200ms');
 
 create_systems($node, 'postgres', $systems, workflow => 0);
 $systems->config('crm', idempotency => JSON::PP::false());
-$node->safe_psql('postgres', <<"SQL");
-CREATE SERVER plain FOREIGN DATA WRAPPER dataflows OPTIONS ($options);
-CREATE SERVER trusted FOREIGN DATA WRAPPER dataflows
-  OPTIONS ($options, idempotency_header 'Idempotency-Key');
-GRANT USAGE ON FOREIGN SERVER plain, trusted TO app;
-SQL
+create_server($node, 'plain', @crm);
+create_server($node, 'trusted', @crm, idempotency_header => 'Idempotency-Key');
 as_app($node, 'postgres', <<'SQL');
 CREATE FUNCTION app.one_step(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN

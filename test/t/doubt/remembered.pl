@@ -10,17 +10,15 @@ use Dataflows;
 
 my $systems = start_systems();
 my $node = new_node('remembered', conf => "dataflows.undo_for = '10s'");
-my $url = $systems->url('crm');
-my $options =
-	  "url '$url', allow_private 'true', timeout '5s', retry_initial '50ms', retry_max '200ms', "
-	. "settle '300ms', breaker_failures '0', breaker_cooldown '200ms'";
 
 create_systems($node, 'postgres', $systems, workflow => 0);
 $systems->config('crm', idempotency => JSON::PP::false(), unique_email => JSON::PP::true());
-$node->safe_psql('postgres', <<"SQL");
-CREATE SERVER plain FOREIGN DATA WRAPPER dataflows OPTIONS ($options);
-GRANT USAGE ON FOREIGN SERVER plain TO app;
-SQL
+create_server(
+	$node, 'plain', $systems->url('crm'),
+	retry_max => '200ms',
+	settle => '300ms',
+	breaker_failures => 0,
+	breaker_cooldown => '200ms');
 as_app($node, 'postgres', <<'SQL');
 CREATE FUNCTION app.one_step(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN

@@ -11,22 +11,19 @@ use Dataflows;
 
 my $systems = start_systems();
 my $node = new_node('effects', conf => "dataflows.undo_for = '1s'");
-my $url = $systems->url('crm');
-my $options =
-	  "url '$url', allow_private 'true', timeout '400ms', retry_initial '50ms', retry_max "
-	. "'200ms', "
-	. "settle '200ms', breaker_failures '100000'";
+my @crm = (
+	$systems->url('crm'),
+	timeout => '400ms',
+	retry_max => '200ms',
+	settle => '200ms',
+	breaker_failures => 100_000);
+my @trusted = (@crm, idempotency_header => 'Idempotency-Key');
 
 create_systems($node, 'postgres', $systems, workflow => 0);
 $systems->config('crm', idempotency => JSON::PP::false());
-$node->safe_psql('postgres', <<"SQL");
-CREATE SERVER plain FOREIGN DATA WRAPPER dataflows OPTIONS ($options);
-CREATE SERVER brief FOREIGN DATA WRAPPER dataflows
-  OPTIONS ($options, idempotency_header 'Idempotency-Key', idempotency_ttl '1ms');
-CREATE SERVER moved FOREIGN DATA WRAPPER dataflows
-  OPTIONS ($options, idempotency_header 'Idempotency-Key');
-GRANT USAGE ON FOREIGN SERVER plain, brief, moved TO app;
-SQL
+create_server($node, 'plain', @crm);
+create_server($node, 'brief', @trusted, idempotency_ttl => '1ms');
+create_server($node, 'moved', @trusted);
 as_app($node, 'postgres', <<'SQL');
 CREATE FUNCTION app.doubtful(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
