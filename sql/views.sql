@@ -288,6 +288,9 @@ SELECT dataflows.timeline(pg_temp.id(2));
 -- a stuck one up to its last sign of life, other live ones up to now
 SELECT regexp_replace(dataflows.timeline(pg_temp.id(4)), '\d+ d \d+ h', '<long>');
 SELECT regexp_replace(dataflows.timeline(pg_temp.id(3)), ' *\d+ d \d+ h', ' <long>');
+-- a time that never comes
+UPDATE dataflows.step SET wake_at = 'infinity' WHERE run = pg_temp.id(3);
+SELECT regexp_replace(dataflows.timeline(pg_temp.id(3)), ' *\d+ d \d+ h', ' <long>');
 SELECT max(length(line)) <= 100 AS fits FROM generate_series(1, 6) AS n,
   dataflows.timeline(pg_temp.id(n)) AS line;
 SET ROLE regress_df_stranger;

@@ -50,7 +50,7 @@ CREATE FUNCTION dataflows._step_words(s dataflows.steps, signalled_by text, at t
 BEGIN ATOMIC
 	SELECT CASE
 		WHEN s.kind = 'wait' AND s.state = 'waiting' THEN 'waits' ||
-			COALESCE(', at most ' || dataflows._duration(s.wake_at - at) || ' more', '')
+			COALESCE(', at most ' || dataflows._duration(w.rest) || ' more', '')
 		WHEN s.kind = 'wait' AND s.state = 'done' AND signalled_by IS NULL THEN
 			'timed out after ' || dataflows._duration(s.finished_at - s.started_at)
 		WHEN s.kind = 'wait' AND s.state = 'done' THEN
@@ -58,13 +58,14 @@ BEGIN ATOMIC
 		WHEN s.kind = 'call' AND s.state = 'waiting' THEN 'waits for its run'
 		WHEN s.kind = 'continue' THEN 'round ' || (s.round + 1) || ' begins'
 		WHEN s.kind = 'sleep' AND s.state = 'waiting' THEN
-			'sleeps' || COALESCE(', ' || dataflows._duration(s.wake_at - at) || ' more', '')
+			'sleeps' || COALESCE(', ' || dataflows._duration(w.rest) || ' more', '')
 		ELSE pg_catalog.replace(s.state, '_', ' ') || COALESCE(' ' || s.status, '') ||
 			COALESCE(', ' || dataflows._duration(s.finished_at - s.started_at), '') ||
 			CASE WHEN s.attempts > 1 THEN ', ' || s.attempts || ' attempts' ELSE '' END ||
 			CASE WHEN s.finished_at IS NULL THEN
-				COALESCE(', next in ' || dataflows._duration(s.wake_at - at), '') ELSE '' END
-		END;
+				COALESCE(', next in ' || dataflows._duration(w.rest), '') ELSE '' END
+		END
+	FROM (SELECT NULLIF(s.wake_at, 'infinity') - at AS rest) AS w;
 END;
 COMMENT ON FUNCTION dataflows._step_words(dataflows.steps, text, timestamptz) IS
 	'Internal: the words beside a bar of the timeline';

@@ -30,6 +30,7 @@ export const millis = t => new Date(t).getTime();
 
 export function time(t) {
 	if (!t) return null;
+	if (isNaN(millis(t))) return t; // infinity
 	const parts = { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit' };
 	return el('time', { datetime: t, title: t, class: 'time' }, new Date(t).toLocaleString([], parts));
 }
