@@ -97,6 +97,8 @@ read_undo(const Jsonb *options, bool sql, DfStepSpec *spec)
 		return;
 	spec->undo = undo;
 	spec->undo_body = df_json_get(options, "undo_body");
+	spec->undo_headers = df_json_get(options, "undo_headers");
+	spec->undo_if = df_json_get_text(options, "undo_if");
 	spec->undo_needs_response = !sql && df_template_needs_response(undo);
 }
 
@@ -107,6 +109,8 @@ read_probe(const Jsonb *options, DfStepSpec *spec)
 	if (spec->probe == NULL)
 		return;
 	spec->probe_body = df_json_get(options, "probe_body");
+	spec->probe_headers = df_json_get(options, "probe_headers");
+	spec->probe_if = df_json_get_text(options, "probe_if");
 	spec->probe_found = df_json_get_text(options, "probe_found");
 	spec->probe_names_run = probe_names(spec, "run");
 	spec->probe_names_key = probe_names(spec, "idempotency_key");

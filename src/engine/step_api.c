@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "engine/body.h"
 #include "engine/replay.h"
 #include "engine/run_steps.h"
@@ -20,6 +21,7 @@
 #include "shared/clock.h"
 #include "shared/json.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -33,6 +35,65 @@ Jsonb *
 df_arg_jsonb(FunctionCallInfo fcinfo, int arg)
 {
 	return PG_ARGISNULL(arg) ? NULL : PG_GETARG_JSONB_P(arg);
+}
+
+static bool
+is_string(Oid type)
+{
+	char category;
+	bool preferred;
+
+	get_type_category_preferred(type, &category, &preferred);
+	return category == TYPCATEGORY_STRING;
+}
+
+/* the text of a value, whatever its type is called; an unknown literal is a C string */
+static char *
+text_of_any(FunctionCallInfo fcinfo, int arg, Oid type)
+{
+	Oid output;
+	bool is_varlena;
+
+	if (type == UNKNOWNOID)
+		return pstrdup(PG_GETARG_CSTRING(arg));
+	if (!OidIsValid(type))
+		return text_to_cstring(PG_GETARG_TEXT_PP(arg));
+	getTypeOutputInfo(type, &output, &is_varlena);
+	return OidOutputFunctionCall(output, PG_GETARG_DATUM(arg));
+}
+
+bool
+df_arg_text_or_json(FunctionCallInfo fcinfo, int arg, const char *what, char **text, Jsonb **json)
+{
+	Oid type = get_fn_expr_argtype(fcinfo->flinfo, arg);
+	Oid base = getBaseType(type);
+
+	*text = NULL;
+	*json = NULL;
+	if (PG_ARGISNULL(arg))
+		return false;
+	if (base == JSONBOID)
+		*json = PG_GETARG_JSONB_P(arg);
+	else if (OidIsValid(type) && base != UNKNOWNOID && base != JSONOID && !is_string(base))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" is of type %s", what, format_type_be(type)),
+				 errhint("Give text or jsonb.")));
+	else
+	{
+		*text = text_of_any(fcinfo, arg, type);
+		if (base == JSONOID || (*text)[strspn(*text, " \t\r\n")] == '{' ||
+			(*text)[strspn(*text, " \t\r\n")] == '[')
+			*json = df_json_read(*text);
+	}
+	if (*json != NULL && JB_ROOT_IS_SCALAR(*json))
+	{
+		*text = df_json_scalar_text(*json);
+		*json = NULL;
+	}
+	else if (*json != NULL)
+		*text = NULL;
+	return true;
 }
 
 int64

@@ -51,4 +51,11 @@ extern int64 df_interval_ms(Datum interval);
 extern char *df_arg_text(FunctionCallInfo fcinfo, int arg);
 extern Jsonb *df_arg_jsonb(FunctionCallInfo fcinfo, int arg);
 
+/*
+ * an argument of type "any" that is text, or JSON (jsonb, json, or text that begins with "{" or
+ * "["): one of both is set.  false = NULL; raises 22023 naming `what` for another type
+ */
+extern bool df_arg_text_or_json(FunctionCallInfo fcinfo, int arg, const char *what, char **text,
+								Jsonb **json);
+
 #endif /* DF_STEP_API_H */

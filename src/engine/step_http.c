@@ -11,6 +11,7 @@
 
 #include "catalog/pg_type.h"
 #include "engine/body.h"
+#include "engine/http_args.h"
 #include "engine/step_evidence.h"
 #include "engine/outgoing.h"
 #include "engine/read_response.h"
@@ -38,40 +39,7 @@ PG_FUNCTION_INFO_V1(dataflows_put);
 PG_FUNCTION_INFO_V1(dataflows_patch);
 PG_FUNCTION_INFO_V1(dataflows_delete);
 
-/* the arguments that follow the path, in the order of the SQL declaration */
-enum
-{
-	ARG_BODY = 1,
-	ARG_QUERY,
-	ARG_HEADERS,
-	ARG_UNDO,
-	ARG_UNDO_BODY,
-	ARG_PROBE,
-	ARG_PROBE_FOUND,
-	ARG_PROBE_BODY,
-	ARG_DOUBT,
-	ARG_ACCEPT,
-	ARG_UNTIL,
-	ARG_EVERY,
-	ARG_UNTIL_TIMEOUT,
-	ARG_RETRY,
-	ARG_TIMEOUT,
-	ARG_WAIT
-};
-
 /* ---- reading the call ----------------------------------------------------- */
-
-/* servers accept only a short head of a request */
-static void
-check_head_size(const char *what, size_t size, const char *step)
-{
-	if (size > DF_MAX_HEAD)
-		ereport(ERROR,
-				(errcode(DF_ERR_LIMIT),
-				 errmsg("%s of step \"%s\" is too long", what, step),
-				 errdetail("It has %zu bytes; %d are allowed.", size, DF_MAX_HEAD),
-				 errhint("Send data in the body.")));
-}
 
 static char *
 rendered_path(FunctionCallInfo fcinfo, int path_arg, const char *step)
@@ -80,7 +48,7 @@ rendered_path(FunctionCallInfo fcinfo, int path_arg, const char *step)
 	Jsonb *query = df_arg_jsonb(fcinfo, path_arg + ARG_QUERY);
 	char *form;
 
-	check_head_size("path", path == NULL ? 0 : strlen(path), step);
+	df_check_head_size("path", path == NULL ? 0 : strlen(path), step);
 	if (path == NULL || path[0] != '/')
 		ereport(
 			ERROR,
@@ -93,14 +61,14 @@ rendered_path(FunctionCallInfo fcinfo, int path_arg, const char *step)
 	 * its text is up to three times as long as the form.  Measured before it is written out:
 	 * a number of few bytes may have very many digits
 	 */
-	check_head_size("query", df_jsonb_text_size(query, 4 * DF_MAX_HEAD) / 4, step);
+	df_check_head_size("query", df_jsonb_text_size(query, 4 * DF_MAX_HEAD) / 4, step);
 	if (!JB_ROOT_IS_OBJECT(query))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("query of step \"%s\" is not a JSON object", step),
 				 errhint("Give names and values, such as '{\"limit\": 10}'.")));
 	form = df_body_form(query);
-	check_head_size("query", strlen(path) + strlen(form), step);
+	df_check_head_size("query", strlen(path) + strlen(form), step);
 	return form[0] == '\0' ? path
 						   : psprintf("%s%c%s", path, strchr(path, '?') ? '&' : '?', form);
 }
@@ -121,214 +89,6 @@ checked_method(FunctionCallInfo fcinfo, const char *step)
 	return NULL;
 }
 
-static void
-check_header_name(const char *name, size_t len, const char *key_header, const char *step)
-{
-	DfHeaderKind kind = df_header_kind(name, len);
-
-	if (len == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a header of step \"%s\" has no name", step),
-				 errhint("Give names and values, such as '{\"X-Tenant\": \"7\"}'.")));
-	if (!df_header_name_is_legal(name, len))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the name of a header of step \"%s\" contains a character that names of "
-						"headers must not have",
-						step),
-				 errhint("Write a name of letters, digits and hyphens.")));
-	if (kind == DF_HEADER_TRANSPORT)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("step \"%s\" must not set header \"%s\", which the engine writes itself", step,
-					pnstrdup(name, len)),
-			 errhint("Leave it out: it belongs to the connection or says how the body is sent.")));
-	if (kind == DF_HEADER_KEY || (key_header != NULL && df_header_is(name, len, key_header)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("step \"%s\" must not set header \"%s\", which the engine writes itself",
-						step, pnstrdup(name, len)),
-				 errhint("Leave it out; the idempotency key is set by the system's option "
-						 "idempotency_header.")));
-}
-
-static void
-check_header_value(const JsonbValue *value, const char *step)
-{
-	if (value->type != jbvString)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a header of step \"%s\" is not a string", step),
-				 errhint("Give each header's value as a JSON string.")));
-	if (!df_header_value_is_legal(value->val.string.val, value->val.string.len))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a header of step \"%s\" contains a character that headers must not have",
-						step),
-				 errhint("Remove line breaks and control characters from headers.")));
-}
-
-static Jsonb *
-checked_headers(FunctionCallInfo fcinfo, int arg, const char *step, const char *key_header)
-{
-	Jsonb *headers = df_arg_jsonb(fcinfo, arg);
-	DfJsonWalk walk;
-
-	if (headers == NULL)
-		return NULL;
-	if (!JB_ROOT_IS_OBJECT(headers))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("headers of step \"%s\" are not a JSON object", step),
-				 errhint("Give names and values, such as '{\"X-Tenant\": \"7\"}'.")));
-	check_head_size("headers", VARSIZE(headers), step);
-	df_json_walk(&walk, headers);
-	while (df_json_next(&walk))
-	{
-		check_header_name(walk.key, strlen(walk.key), key_header, step);
-		check_header_value(&walk.value, step);
-	}
-	return headers;
-}
-
-static void
-add_interval(DfJson *json, FunctionCallInfo fcinfo, int arg, const char *key, bool *some)
-{
-	int64 ms;
-
-	if (PG_ARGISNULL(arg))
-		return;
-	ms = df_interval_ms(PG_GETARG_DATUM(arg));
-	if (ms <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" must be more than zero", key),
-				 errhint("Give an interval such as '30 seconds'.")));
-	df_json_int(json, key, ms);
-	*some = true;
-}
-
-static void
-add_template(DfJson *json, FunctionCallInfo fcinfo, int arg, const char *key, bool *some)
-{
-	char *text = df_arg_text(fcinfo, arg);
-	char *method;
-	char *path;
-
-	if (text == NULL)
-		return;
-	if (strcmp(text, "none") != 0 || strcmp(key, "undo") != 0)
-	{
-		df_template_split(text, key, &method, &path);
-		df_template_check(text, key);
-	}
-	df_json_text(json, key, text);
-	*some = true;
-}
-
-static void
-add_doubt(DfJson *json, FunctionCallInfo fcinfo, int arg, bool *some)
-{
-	char *doubt = df_arg_text(fcinfo, arg);
-
-	if (doubt == NULL || strcmp(doubt, "fail") == 0)
-		return;
-	if (strcmp(doubt, "resend") != 0 && strcmp(doubt, "accept") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("doubt \"%s\" is not known", doubt),
-				 errhint("Use 'fail', 'resend' or 'accept'.")));
-	df_json_text(json, "doubt", doubt);
-	*some = true;
-}
-
-static void
-add_accept(DfJson *json, FunctionCallInfo fcinfo, int arg, bool *some)
-{
-	ArrayType *array;
-	Datum *values;
-	bool *nulls;
-	int n;
-
-	if (PG_ARGISNULL(arg))
-		return;
-	array = PG_GETARG_ARRAYTYPE_P(arg);
-	deconstruct_array(array, INT4OID, 4, true, TYPALIGN_INT, &values, &nulls, &n);
-	df_json_open_array(json, "accept");
-	for (int i = 0; i < n; i++)
-	{
-		if (nulls[i] || DatumGetInt32(values[i]) < 100 || DatumGetInt32(values[i]) > 599)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("\"accept\" contains a number that is not an HTTP status"),
-					 errhint("Give statuses from 100 to 599, such as ARRAY[404].")));
-		df_json_int(json, NULL, DatumGetInt32(values[i]));
-	}
-	df_json_close_array(json);
-	*some = true;
-}
-
-static void
-add_jsonpath(DfJson *json, FunctionCallInfo fcinfo, int arg, const char *key, bool *some)
-{
-	char *path = df_arg_text(fcinfo, arg);
-
-	if (path == NULL)
-		return;
-	df_jsonpath_check(path, key);
-	df_json_text(json, key, path);
-	*some = true;
-}
-
-static void
-add_jsonb(DfJson *json, FunctionCallInfo fcinfo, int arg, const char *key, bool *some)
-{
-	if (PG_ARGISNULL(arg))
-		return;
-	if (strcmp(key, "retry") != 0)
-		df_template_check_body(PG_GETARG_JSONB_P(arg), key);
-	df_check_payload(PG_GETARG_JSONB_P(arg), psprintf("\"%s\"", key));
-	df_json_value(json, key, PG_GETARG_JSONB_P(arg));
-	*some = true;
-}
-
-/* what the body asked for beyond the request, NULL if nothing */
-static Jsonb *
-call_options(FunctionCallInfo fcinfo, int path_arg, bool form, MemoryContext cxt)
-{
-	DfJson json;
-	bool some = false;
-
-	df_json_begin(&json);
-	add_template(&json, fcinfo, path_arg + ARG_UNDO, "undo", &some);
-	add_jsonb(&json, fcinfo, path_arg + ARG_UNDO_BODY, "undo_body", &some);
-	add_template(&json, fcinfo, path_arg + ARG_PROBE, "probe", &some);
-	add_jsonpath(&json, fcinfo, path_arg + ARG_PROBE_FOUND, "probe_found", &some);
-	add_jsonb(&json, fcinfo, path_arg + ARG_PROBE_BODY, "probe_body", &some);
-	add_doubt(&json, fcinfo, path_arg + ARG_DOUBT, &some);
-	add_accept(&json, fcinfo, path_arg + ARG_ACCEPT, &some);
-	add_jsonpath(&json, fcinfo, path_arg + ARG_UNTIL, "until", &some);
-	if (!PG_ARGISNULL(path_arg + ARG_UNTIL))
-		add_interval(&json, fcinfo, path_arg + ARG_EVERY, "every", &some);
-	add_interval(&json, fcinfo, path_arg + ARG_UNTIL_TIMEOUT, "until_timeout", &some);
-	if (!PG_ARGISNULL(path_arg + ARG_RETRY))
-	{
-		DfRetry ignored;
-
-		memset(&ignored, 0, sizeof(ignored));
-		df_retry_from_jsonb(PG_GETARG_JSONB_P(path_arg + ARG_RETRY), &ignored, "retry");
-		add_jsonb(&json, fcinfo, path_arg + ARG_RETRY, "retry", &some);
-	}
-	add_interval(&json, fcinfo, path_arg + ARG_TIMEOUT, "timeout", &some);
-	if (!some)
-		return NULL;
-	if (form)
-		df_json_bool(&json, "form", true);
-	return df_json_end(&json, cxt);
-}
-
 /* ---- the intent ----------------------------------------------------------- */
 
 /* names the step in the context of errors about its arguments */
@@ -344,12 +104,13 @@ render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step, 
 {
 	DfSystem *system = df_step_http_system(step->system, step->name);
 	Jsonb *body = df_arg_jsonb(fcinfo, path_arg + ARG_BODY);
-	Jsonb *headers =
-		checked_headers(fcinfo, path_arg + ARG_HEADERS, step->name, system->idempotency_header);
+	Jsonb *headers = df_arg_jsonb(fcinfo, path_arg + ARG_HEADERS);
 	const char *why = NULL;
 	char *bytes = NULL;
 	ErrorContextCallback callback;
 
+	if (headers != NULL)
+		df_check_headers(headers, "headers", false, system->idempotency_header, step->name);
 	if (df_url_join(system->url, strchr(request, ' ') + 1, &why) == NULL)
 		ereport(
 			ERROR,
@@ -375,9 +136,7 @@ render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step, 
 	callback.arg = step->name;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
-	step->row.options = call_options(fcinfo, path_arg, system->form, run->cxt);
-	df_template_check_stays(system->url, df_arg_text(fcinfo, path_arg + ARG_UNDO), "undo");
-	df_template_check_stays(system->url, df_arg_text(fcinfo, path_arg + ARG_PROBE), "probe");
+	step->row.options = df_http_options(fcinfo, path_arg, system, step->name, run->cxt);
 	error_context_stack = callback.previous;
 	step->row.headers = headers != NULL ? df_json_copy(headers, run->cxt) : NULL;
 	step->row.body = bytes;

@@ -32,6 +32,7 @@
 #include "nodes/parsenodes.h"
 #include "parser/parse_func.h"
 #include "session/author.h"
+#include "session/install.h"
 #include "shared/extension.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -51,8 +52,8 @@ PG_FUNCTION_INFO_V1(dataflows_guard_triggers);
 
 /* ---- GRANT and REVOKE ----------------------------------------------------- */
 
-static RoleSpec *
-role_spec(Oid role)
+RoleSpec *
+df_role_spec(Oid role)
 {
 	RoleSpec *spec = makeNode(RoleSpec);
 
@@ -62,13 +63,9 @@ role_spec(Oid role)
 	return spec;
 }
 
-/*
- * privilege NULL = all; what a script grants belongs to the extension, and would be missing in a
- * dump; what `users` have does not
- */
-static void
-change_grant(bool is_grant, ObjectType type, List *objects, const char *privilege, Oid role,
-			 bool grant_option, bool users)
+void
+df_change_grant(bool is_grant, ObjectType type, List *objects, const char *privilege, Oid role,
+				bool grant_option, bool users)
 {
 	GrantStmt *grant = makeNode(GrantStmt);
 	bool script = creating_extension;
@@ -84,7 +81,7 @@ change_grant(bool is_grant, ObjectType type, List *objects, const char *privileg
 		right->priv_name = pstrdup(privilege);
 		grant->privileges = list_make1(right);
 	}
-	grant->grantees = list_make1(role_spec(role));
+	grant->grantees = list_make1(df_role_spec(role));
 	grant->grant_option = grant_option;
 	grant->behavior = DROP_CASCADE;
 	creating_extension = script && !users;
@@ -93,8 +90,8 @@ change_grant(bool is_grant, ObjectType type, List *objects, const char *privileg
 	CommandCounterIncrement();
 }
 
-static Acl *
-acl_of(Oid function)
+Acl *
+df_function_acl(Oid function)
 {
 	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	Acl *acl;
@@ -236,8 +233,8 @@ take_create_back(List *creators)
 	{
 		char *name = df_grantee_name(lfirst_oid(cell));
 
-		change_grant(false, OBJECT_SCHEMA, list_make1(makeString(pstrdup(SCHEMA))), "create",
-					 lfirst_oid(cell), false, true);
+		df_change_grant(false, OBJECT_SCHEMA, list_make1(makeString(pstrdup(SCHEMA))), "create",
+						lfirst_oid(cell), false, true);
 		ereport(
 			WARNING,
 			(errcode(ERRCODE_WARNING_PRIVILEGE_NOT_REVOKED),
@@ -360,8 +357,8 @@ guard_relation(Oid relation, bool tables_alone)
 		Oid grantee = ACL_DAT(acl)[i].ai_grantee;
 
 		if (grantee != GetUserId() && (stored || grantee != ACL_ID_PUBLIC))
-			change_grant(false, kind == RELKIND_SEQUENCE ? OBJECT_SEQUENCE : OBJECT_TABLE,
-						 list_make1(name), NULL, grantee, false, false);
+			df_change_grant(false, kind == RELKIND_SEQUENCE ? OBJECT_SEQUENCE : OBJECT_TABLE,
+							list_make1(name), NULL, grantee, false, false);
 	}
 }
 
@@ -371,7 +368,7 @@ guard_routine(Oid function)
 	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	ObjectWithArgs *name = makeNode(ObjectWithArgs);
 	Form_pg_proc form;
-	Acl *acl = acl_of(function);
+	Acl *acl = df_function_acl(function);
 
 	if (!HeapTupleIsValid(tuple))
 		return;
@@ -387,7 +384,7 @@ guard_routine(Oid function)
 		Oid grantee = ACL_DAT(acl)[i].ai_grantee;
 
 		if (grantee != GetUserId() && grantee != ACL_ID_PUBLIC)
-			change_grant(false, OBJECT_ROUTINE, list_make1(name), NULL, grantee, false, false);
+			df_change_grant(false, OBJECT_ROUTINE, list_make1(name), NULL, grantee, false, false);
 	}
 }
 
@@ -447,8 +444,8 @@ grant_to_all_of(List *function, const Acl *acl, Oid owner, bool and_public)
 		if (item->ai_grantee == owner || (item->ai_grantee == ACL_ID_PUBLIC && !and_public) ||
 			(ACLITEM_GET_PRIVS(*item) & ACL_EXECUTE) == 0)
 			continue;
-		change_grant(true, OBJECT_FUNCTION, function, "execute", item->ai_grantee,
-					 (ACLITEM_GET_GOPTIONS(*item) & ACL_EXECUTE) != 0, true);
+		df_change_grant(true, OBJECT_FUNCTION, function, "execute", item->ai_grantee,
+						(ACLITEM_GET_GOPTIONS(*item) & ACL_EXECUTE) != 0, true);
 	}
 }
 
@@ -457,8 +454,8 @@ revoke_from_all_of(List *function, const Acl *acl, Oid owner)
 {
 	for (int i = 0; i < ACL_NUM(acl); i++)
 		if (ACL_DAT(acl)[i].ai_grantee != owner)
-			change_grant(false, OBJECT_FUNCTION, function, "execute", ACL_DAT(acl)[i].ai_grantee,
-						 false, false);
+			df_change_grant(false, OBJECT_FUNCTION, function, "execute", ACL_DAT(acl)[i].ai_grantee,
+							false, false);
 }
 
 static bool
@@ -500,7 +497,8 @@ grant_to_owners_of_tables(List *function, Oid function_oid)
 	table_close(triggers, AccessShareLock);
 	foreach (cell, owners)
 		if (!superuser_arg(lfirst_oid(cell)))
-			change_grant(true, OBJECT_FUNCTION, function, "execute", lfirst_oid(cell), false, true);
+			df_change_grant(true, OBJECT_FUNCTION, function, "execute", lfirst_oid(cell), false,
+							true);
 }
 
 /*
@@ -513,7 +511,7 @@ static void
 guard_function(ObjectWithArgs *function, const Acl *authors, Oid owner)
 {
 	Oid oid = LookupFuncWithArgs(OBJECT_FUNCTION, function, false);
-	Acl *before = acl_of(oid);
+	Acl *before = df_function_acl(oid);
 
 	revoke_from_all_of(list_make1(function), before, owner);
 	grant_to_all_of(list_make1(function), before, owner, false);
@@ -537,6 +535,6 @@ dataflows_guard_triggers(PG_FUNCTION_ARGS)
 	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
 	ReleaseSysCache(tuple);
 	foreach (cell, df_trigger_functions())
-		guard_function(lfirst_node(ObjectWithArgs, cell), acl_of(define), owner);
+		guard_function(lfirst_node(ObjectWithArgs, cell), df_function_acl(define), owner);
 	PG_RETURN_VOID();
 }

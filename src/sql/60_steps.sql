@@ -5,17 +5,20 @@
 
 CREATE FUNCTION dataflows.http(step text, system name, method text, path text,
 	body jsonb DEFAULT NULL, query jsonb DEFAULT NULL, headers jsonb DEFAULT NULL,
-	undo text DEFAULT NULL, undo_body jsonb DEFAULT NULL, probe text DEFAULT NULL,
-	probe_found text DEFAULT NULL, probe_body jsonb DEFAULT NULL, doubt text DEFAULT 'fail',
+	undo "any" DEFAULT NULL, undo_body jsonb DEFAULT NULL, probe "any" DEFAULT NULL,
+	probe_found text DEFAULT NULL, probe_body jsonb DEFAULT NULL, doubt text DEFAULT NULL,
 	accept int[] DEFAULT NULL, until text DEFAULT NULL, every interval DEFAULT '30 s',
 	until_timeout interval DEFAULT NULL, retry jsonb DEFAULT NULL, timeout interval DEFAULT NULL,
-	wait boolean DEFAULT true)
+	wait boolean DEFAULT true,
+	answers "any" DEFAULT NULL, options jsonb DEFAULT NULL)
 	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dataflows_http';
-COMMENT ON FUNCTION dataflows.http(text, name, text, text, jsonb, jsonb, jsonb, text, jsonb, text,
-		text, jsonb, text, int[], text, interval, interval, jsonb, interval, boolean) IS
+COMMENT ON FUNCTION dataflows.http(text, name, text, text, jsonb, jsonb, jsonb, "any", jsonb, "any",
+		text, jsonb, text, int[], text, interval, interval, jsonb, interval, boolean, "any",
+		jsonb) IS
 	'Calls a system and returns the parsed body of its response, recorded once. undo and probe '
-	'are ''METHOD /path'' with {field} of the response; doubt is fail, resend or accept; accept '
+	'are ''METHOD /path'' with {field} of the response, or {"request","headers","body","answers",'
+	'"if"} as jsonb; doubt is fail, resend or accept; accept '
 	'lists further statuses that count as success; until is a jsonpath predicate on the '
 	'response: the request is repeated at the interval of every until it is true, for '
 	'until_timeout at most; retry is {"max_attempts","initial","max","for"}; timeout is per '
@@ -24,63 +27,73 @@ COMMENT ON FUNCTION dataflows.http(text, name, text, text, jsonb, jsonb, jsonb, 
 	'used';
 
 CREATE FUNCTION dataflows.get(step text, system name, path text, body jsonb DEFAULT NULL,
-	query jsonb DEFAULT NULL, headers jsonb DEFAULT NULL, undo text DEFAULT NULL,
-	undo_body jsonb DEFAULT NULL, probe text DEFAULT NULL, probe_found text DEFAULT NULL,
-	probe_body jsonb DEFAULT NULL, doubt text DEFAULT 'fail', accept int[] DEFAULT NULL,
+	query jsonb DEFAULT NULL, headers jsonb DEFAULT NULL, undo "any" DEFAULT NULL,
+	undo_body jsonb DEFAULT NULL, probe "any" DEFAULT NULL, probe_found text DEFAULT NULL,
+	probe_body jsonb DEFAULT NULL, doubt text DEFAULT NULL, accept int[] DEFAULT NULL,
 	until text DEFAULT NULL, every interval DEFAULT '30 s', until_timeout interval DEFAULT NULL,
-	retry jsonb DEFAULT NULL, timeout interval DEFAULT NULL, wait boolean DEFAULT true)
+	retry jsonb DEFAULT NULL, timeout interval DEFAULT NULL, wait boolean DEFAULT true,
+	answers "any" DEFAULT NULL, options jsonb DEFAULT NULL)
 	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dataflows_get';
-COMMENT ON FUNCTION dataflows.get(text, name, text, jsonb, jsonb, jsonb, text, jsonb, text, text,
-		jsonb, text, int[], text, interval, interval, jsonb, interval, boolean) IS
+COMMENT ON FUNCTION dataflows.get(text, name, text, jsonb, jsonb, jsonb, "any", jsonb, "any",
+		text, jsonb, text, int[], text, interval, interval, jsonb, interval, boolean, "any",
+		jsonb) IS
 	'The same as dataflows.http() with the method GET';
 
 CREATE FUNCTION dataflows.post(step text, system name, path text, body jsonb DEFAULT NULL,
-	query jsonb DEFAULT NULL, headers jsonb DEFAULT NULL, undo text DEFAULT NULL,
-	undo_body jsonb DEFAULT NULL, probe text DEFAULT NULL, probe_found text DEFAULT NULL,
-	probe_body jsonb DEFAULT NULL, doubt text DEFAULT 'fail', accept int[] DEFAULT NULL,
+	query jsonb DEFAULT NULL, headers jsonb DEFAULT NULL, undo "any" DEFAULT NULL,
+	undo_body jsonb DEFAULT NULL, probe "any" DEFAULT NULL, probe_found text DEFAULT NULL,
+	probe_body jsonb DEFAULT NULL, doubt text DEFAULT NULL, accept int[] DEFAULT NULL,
 	until text DEFAULT NULL, every interval DEFAULT '30 s', until_timeout interval DEFAULT NULL,
-	retry jsonb DEFAULT NULL, timeout interval DEFAULT NULL, wait boolean DEFAULT true)
+	retry jsonb DEFAULT NULL, timeout interval DEFAULT NULL, wait boolean DEFAULT true,
+	answers "any" DEFAULT NULL, options jsonb DEFAULT NULL)
 	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dataflows_post';
-COMMENT ON FUNCTION dataflows.post(text, name, text, jsonb, jsonb, jsonb, text, jsonb, text, text,
-		jsonb, text, int[], text, interval, interval, jsonb, interval, boolean) IS
+COMMENT ON FUNCTION dataflows.post(text, name, text, jsonb, jsonb, jsonb, "any", jsonb, "any",
+		text, jsonb, text, int[], text, interval, interval, jsonb, interval, boolean, "any",
+		jsonb) IS
 	'The same as dataflows.http() with the method POST';
 
 CREATE FUNCTION dataflows.put(step text, system name, path text, body jsonb DEFAULT NULL,
-	query jsonb DEFAULT NULL, headers jsonb DEFAULT NULL, undo text DEFAULT NULL,
-	undo_body jsonb DEFAULT NULL, probe text DEFAULT NULL, probe_found text DEFAULT NULL,
-	probe_body jsonb DEFAULT NULL, doubt text DEFAULT 'fail', accept int[] DEFAULT NULL,
+	query jsonb DEFAULT NULL, headers jsonb DEFAULT NULL, undo "any" DEFAULT NULL,
+	undo_body jsonb DEFAULT NULL, probe "any" DEFAULT NULL, probe_found text DEFAULT NULL,
+	probe_body jsonb DEFAULT NULL, doubt text DEFAULT NULL, accept int[] DEFAULT NULL,
 	until text DEFAULT NULL, every interval DEFAULT '30 s', until_timeout interval DEFAULT NULL,
-	retry jsonb DEFAULT NULL, timeout interval DEFAULT NULL, wait boolean DEFAULT true)
+	retry jsonb DEFAULT NULL, timeout interval DEFAULT NULL, wait boolean DEFAULT true,
+	answers "any" DEFAULT NULL, options jsonb DEFAULT NULL)
 	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dataflows_put';
-COMMENT ON FUNCTION dataflows.put(text, name, text, jsonb, jsonb, jsonb, text, jsonb, text, text,
-		jsonb, text, int[], text, interval, interval, jsonb, interval, boolean) IS
+COMMENT ON FUNCTION dataflows.put(text, name, text, jsonb, jsonb, jsonb, "any", jsonb, "any",
+		text, jsonb, text, int[], text, interval, interval, jsonb, interval, boolean, "any",
+		jsonb) IS
 	'The same as dataflows.http() with the method PUT';
 
 CREATE FUNCTION dataflows.patch(step text, system name, path text, body jsonb DEFAULT NULL,
-	query jsonb DEFAULT NULL, headers jsonb DEFAULT NULL, undo text DEFAULT NULL,
-	undo_body jsonb DEFAULT NULL, probe text DEFAULT NULL, probe_found text DEFAULT NULL,
-	probe_body jsonb DEFAULT NULL, doubt text DEFAULT 'fail', accept int[] DEFAULT NULL,
+	query jsonb DEFAULT NULL, headers jsonb DEFAULT NULL, undo "any" DEFAULT NULL,
+	undo_body jsonb DEFAULT NULL, probe "any" DEFAULT NULL, probe_found text DEFAULT NULL,
+	probe_body jsonb DEFAULT NULL, doubt text DEFAULT NULL, accept int[] DEFAULT NULL,
 	until text DEFAULT NULL, every interval DEFAULT '30 s', until_timeout interval DEFAULT NULL,
-	retry jsonb DEFAULT NULL, timeout interval DEFAULT NULL, wait boolean DEFAULT true)
+	retry jsonb DEFAULT NULL, timeout interval DEFAULT NULL, wait boolean DEFAULT true,
+	answers "any" DEFAULT NULL, options jsonb DEFAULT NULL)
 	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dataflows_patch';
-COMMENT ON FUNCTION dataflows.patch(text, name, text, jsonb, jsonb, jsonb, text, jsonb, text, text,
-		jsonb, text, int[], text, interval, interval, jsonb, interval, boolean) IS
+COMMENT ON FUNCTION dataflows.patch(text, name, text, jsonb, jsonb, jsonb, "any", jsonb, "any",
+		text, jsonb, text, int[], text, interval, interval, jsonb, interval, boolean, "any",
+		jsonb) IS
 	'The same as dataflows.http() with the method PATCH';
 
 CREATE FUNCTION dataflows.delete(step text, system name, path text, body jsonb DEFAULT NULL,
-	query jsonb DEFAULT NULL, headers jsonb DEFAULT NULL, undo text DEFAULT NULL,
-	undo_body jsonb DEFAULT NULL, probe text DEFAULT NULL, probe_found text DEFAULT NULL,
-	probe_body jsonb DEFAULT NULL, doubt text DEFAULT 'fail', accept int[] DEFAULT NULL,
+	query jsonb DEFAULT NULL, headers jsonb DEFAULT NULL, undo "any" DEFAULT NULL,
+	undo_body jsonb DEFAULT NULL, probe "any" DEFAULT NULL, probe_found text DEFAULT NULL,
+	probe_body jsonb DEFAULT NULL, doubt text DEFAULT NULL, accept int[] DEFAULT NULL,
 	until text DEFAULT NULL, every interval DEFAULT '30 s', until_timeout interval DEFAULT NULL,
-	retry jsonb DEFAULT NULL, timeout interval DEFAULT NULL, wait boolean DEFAULT true)
+	retry jsonb DEFAULT NULL, timeout interval DEFAULT NULL, wait boolean DEFAULT true,
+	answers "any" DEFAULT NULL, options jsonb DEFAULT NULL)
 	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dataflows_delete';
-COMMENT ON FUNCTION dataflows.delete(text, name, text, jsonb, jsonb, jsonb, text, jsonb, text, text,
-		jsonb, text, int[], text, interval, interval, jsonb, interval, boolean) IS
+COMMENT ON FUNCTION dataflows.delete(text, name, text, jsonb, jsonb, jsonb, "any", jsonb, "any",
+		text, jsonb, text, int[], text, interval, interval, jsonb, interval, boolean, "any",
+		jsonb) IS
 	'The same as dataflows.http() with the method DELETE; the statuses 404 and 410 count as '
 	'success too, unless accept says otherwise';
 

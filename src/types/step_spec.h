@@ -40,9 +40,13 @@ typedef struct DfStepSpec
 	char *undo;
 	Jsonb *undo_body;
 	bool undo_needs_response; /* it names a field of the response */
+	Jsonb *undo_headers; /* over the step's own, templates */
+	char *undo_if; /* a jsonpath: false = there is nothing to undo; NULL = none */
 
 	char *probe; /* a template, NULL = none */
 	Jsonb *probe_body;
+	Jsonb *probe_headers;
+	char *probe_if;
 	char *probe_found; /* a jsonpath, NULL = the whole response */
 	bool probe_names_run; /* what it finds is this run's */
 	bool probe_names_key; /* what it finds is this step's */

@@ -1,0 +1,293 @@
+/*
+ * engine/step_options.c
+ *	  What a body asks for with http() beyond the request: undo, probe, retry ...
+ *
+ * Runs inside bodies, as the workflow's owner, when a step is called.  Everything is checked
+ * here, before anything is sent, and recorded as the step's options, which
+ * engine/read_spec.c alone reads.  Must never let in what cannot be carried out later.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "engine/body.h"
+#include "engine/http_args.h"
+#include "engine/step_api.h"
+#include "engine/template.h"
+#include "shared/json.h"
+#include "shared/json_size.h"
+#include "shared/jsonpath.h"
+#include "shared/limits.h"
+#include "shared/retry_options.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+/* ---- single arguments ----------------------------------------------------- */
+
+static void
+add_interval(DfJson *json, FunctionCallInfo fcinfo, int arg, const char *key, bool *some)
+{
+	int64 ms;
+
+	if (PG_ARGISNULL(arg))
+		return;
+	ms = df_interval_ms(PG_GETARG_DATUM(arg));
+	if (ms <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" must be more than zero", key),
+				 errhint("Give an interval such as '30 seconds'.")));
+	df_json_int(json, key, ms);
+	*some = true;
+}
+
+static void
+add_doubt(DfJson *json, FunctionCallInfo fcinfo, int arg, bool *some)
+{
+	char *doubt = df_arg_text(fcinfo, arg);
+
+	if (doubt == NULL || strcmp(doubt, "fail") == 0)
+		return;
+	if (strcmp(doubt, "resend") != 0 && strcmp(doubt, "accept") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("doubt \"%s\" is not known", doubt),
+				 errhint("Use 'fail', 'resend' or 'accept'.")));
+	df_json_text(json, "doubt", doubt);
+	*some = true;
+}
+
+static void
+add_accept(DfJson *json, FunctionCallInfo fcinfo, int arg, bool *some)
+{
+	ArrayType *array;
+	Datum *values;
+	bool *nulls;
+	int n;
+
+	if (PG_ARGISNULL(arg))
+		return;
+	array = PG_GETARG_ARRAYTYPE_P(arg);
+	deconstruct_array(array, INT4OID, 4, true, TYPALIGN_INT, &values, &nulls, &n);
+	df_json_open_array(json, "accept");
+	for (int i = 0; i < n; i++)
+	{
+		if (nulls[i] || DatumGetInt32(values[i]) < 100 || DatumGetInt32(values[i]) > 599)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("\"accept\" contains a number that is not an HTTP status"),
+					 errhint("Give statuses from 100 to 599, such as ARRAY[404].")));
+		df_json_int(json, NULL, DatumGetInt32(values[i]));
+	}
+	df_json_close_array(json);
+	*some = true;
+}
+
+static void
+add_jsonpath(DfJson *json, FunctionCallInfo fcinfo, int arg, const char *key, bool *some)
+{
+	char *path = df_arg_text(fcinfo, arg);
+
+	if (path == NULL)
+		return;
+	df_jsonpath_check(path, key);
+	df_json_text(json, key, path);
+	*some = true;
+}
+
+static void
+add_value(DfJson *json, const Jsonb *value, const char *key, bool *some)
+{
+	df_check_payload(value, psprintf("\"%s\"", key));
+	df_json_value(json, key, value);
+	*some = true;
+}
+
+static void
+add_jsonb(DfJson *json, FunctionCallInfo fcinfo, int arg, const char *key, bool *some)
+{
+	if (PG_ARGISNULL(arg))
+		return;
+	add_value(json, PG_GETARG_JSONB_P(arg), key, some);
+}
+
+/* ---- undo and probe ------------------------------------------------------- */
+
+/* what undoes a step, or asks whether it was carried out: a request of its own */
+typedef struct SideRequest
+{
+	const char *name; /* undo, probe */
+	char *request;
+	Jsonb *headers;
+	Jsonb *body;
+	Jsonb *answers;
+	char *condition;
+} SideRequest;
+
+static void
+read_member(SideRequest *side, const DfJsonWalk *member)
+{
+	bool is_text = member->value.type == jbvString;
+
+	if (strcmp(member->key, "request") == 0 && is_text)
+		side->request = df_json_string_of(&member->value);
+	else if (strcmp(member->key, "if") == 0 && is_text)
+		side->condition = df_json_string_of(&member->value);
+	else if (strcmp(member->key, "headers") == 0)
+		side->headers = df_json_of(&member->value);
+	else if (strcmp(member->key, "body") == 0)
+		side->body = df_json_of(&member->value);
+	else if (strcmp(member->key, "answers") == 0)
+		side->answers = df_json_of(&member->value);
+	else
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("key \"%s\" of \"%s\" cannot be used", member->key, side->name),
+				 errhint("Use \"request\" and \"if\", which are strings, \"headers\", \"body\" and "
+						 "\"answers\".")));
+}
+
+/* 'METHOD /path', or an object with the request and what belongs to it; false = NULL */
+static bool
+read_side(FunctionCallInfo fcinfo, int arg, int body_arg, SideRequest *side)
+{
+	Jsonb *object = NULL;
+	DfJsonWalk walk;
+
+	if (!df_arg_text_or_json(fcinfo, arg, side->name, &side->request, &object))
+	{
+		if (!PG_ARGISNULL(body_arg))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("\"%s_body\" is given without \"%s\"", side->name, side->name),
+					 errhint("Give \"%s\" too, such as 'POST /path'.", side->name)));
+		return false;
+	}
+	if (object != NULL)
+	{
+		if (!JB_ROOT_IS_OBJECT(object))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("\"%s\" is neither text nor a JSON object", side->name),
+					 errhint("Give 'METHOD /path', or an object with \"request\".")));
+		df_json_walk(&walk, object);
+		while (df_json_next(&walk))
+			read_member(side, &walk);
+	}
+	if (side->request == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" has no \"request\"", side->name),
+				 errhint("Give \"request\": \"METHOD /path\".")));
+	if (side->body != NULL && !PG_ARGISNULL(body_arg))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the body of \"%s\" is given twice", side->name),
+				 errhint("Give it as \"%s_body\" or as \"body\" in \"%s\".", side->name,
+						 side->name)));
+	if (!PG_ARGISNULL(body_arg))
+		side->body = PG_GETARG_JSONB_P(body_arg);
+	return true;
+}
+
+static char *
+key_of(const SideRequest *side, const char *part)
+{
+	return psprintf("%s_%s", side->name, part);
+}
+
+static void
+add_side(DfJson *json, FunctionCallInfo fcinfo, int arg, int body_arg, const char *name,
+		 const DfSystem *system, const char *step, bool *some)
+{
+	SideRequest side = {.name = name};
+	char *method;
+	char *path;
+
+	if (!read_side(fcinfo, arg, body_arg, &side))
+		return;
+	*some = true;
+	df_json_text(json, name, side.request);
+	if (strcmp(side.request, "none") == 0 && strcmp(name, "undo") == 0)
+		return;
+	df_template_split(side.request, name, &method, &path);
+	df_template_check(side.request, name);
+	df_template_check_stays(system->url, side.request, name);
+	if (side.body != NULL)
+	{
+		df_template_check_body(side.body, key_of(&side, "body"));
+		add_value(json, side.body, key_of(&side, "body"), some);
+	}
+	if (side.headers != NULL)
+	{
+		df_check_headers(side.headers, key_of(&side, "headers"), true, system->idempotency_header,
+						 step);
+		add_value(json, side.headers, key_of(&side, "headers"), some);
+	}
+	if (side.answers != NULL)
+		add_value(json, side.answers, key_of(&side, "answers"), some);
+	if (side.condition != NULL)
+	{
+		df_jsonpath_check(side.condition, key_of(&side, "if"));
+		df_json_text(json, key_of(&side, "if"), side.condition);
+	}
+}
+
+/* ---- all of them ---------------------------------------------------------- */
+
+/* what few steps need; none so far */
+static void
+add_rare(DfJson *json, FunctionCallInfo fcinfo, int arg, bool *some)
+{
+	Jsonb *options = df_arg_jsonb(fcinfo, arg);
+	DfJsonWalk walk;
+
+	if (options == NULL)
+		return;
+	if (!JB_ROOT_IS_OBJECT(options))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"options\" is not a JSON object"),
+				 errhint("Give names and values.")));
+	df_json_walk(&walk, options);
+	while (df_json_next(&walk))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"%s\" is not known", walk.key),
+				 errhint("Leave it out.")));
+}
+
+Jsonb *
+df_http_options(FunctionCallInfo fcinfo, int path_arg, const DfSystem *system, const char *step,
+				MemoryContext cxt)
+{
+	DfJson json;
+	bool some = false;
+
+	df_json_begin(&json);
+	add_side(&json, fcinfo, path_arg + ARG_UNDO, path_arg + ARG_UNDO_BODY, "undo", system, step,
+			 &some);
+	add_side(&json, fcinfo, path_arg + ARG_PROBE, path_arg + ARG_PROBE_BODY, "probe", system, step,
+			 &some);
+	add_jsonpath(&json, fcinfo, path_arg + ARG_PROBE_FOUND, "probe_found", &some);
+	add_doubt(&json, fcinfo, path_arg + ARG_DOUBT, &some);
+	add_accept(&json, fcinfo, path_arg + ARG_ACCEPT, &some);
+	add_jsonpath(&json, fcinfo, path_arg + ARG_UNTIL, "until", &some);
+	if (!PG_ARGISNULL(path_arg + ARG_UNTIL))
+		add_interval(&json, fcinfo, path_arg + ARG_EVERY, "every", &some);
+	add_interval(&json, fcinfo, path_arg + ARG_UNTIL_TIMEOUT, "until_timeout", &some);
+	if (!PG_ARGISNULL(path_arg + ARG_RETRY))
+	{
+		DfRetry ignored;
+
+		memset(&ignored, 0, sizeof(ignored));
+		df_retry_from_jsonb(PG_GETARG_JSONB_P(path_arg + ARG_RETRY), &ignored, "retry");
+		add_jsonb(&json, fcinfo, path_arg + ARG_RETRY, "retry", &some);
+	}
+	add_interval(&json, fcinfo, path_arg + ARG_TIMEOUT, "timeout", &some);
+	add_rare(&json, fcinfo, path_arg + ARG_OPTIONS, &some);
+	if (!some)
+		return NULL;
+	if (system->form)
+		df_json_bool(&json, "form", true);
+	return df_json_end(&json, cxt);
+}

@@ -1,0 +1,15 @@
+/*
+ * functions that get other arguments: dropped here, made anew by the pieces that follow, and
+ * granted to whom they were granted by the last one
+ */
+CREATE FUNCTION dataflows._replace_functions(names text[]) RETURNS void
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_replace_functions';
+SELECT dataflows._replace_functions(ARRAY[
+	'delete',
+	'get',
+	'http',
+	'patch',
+	'post',
+	'put'
+]);
+DROP FUNCTION dataflows._replace_functions(text[]);
