@@ -10,10 +10,10 @@
 #include "postgres.h"
 
 #include "common/base64.h"
-#include "ingress/mac.h"
 #include "ingress/signature.h"
 #include "shared/header.h"
 #include "shared/hex.h"
+#include "shared/mac.h"
 
 /* how far a signed time may be from now */
 #define WINDOW_S 300

@@ -6,7 +6,7 @@
  * and nothing else: each vector is tried with every bit of trouble that one byte
  * can make, with another secret, and at the edges of its time.
  *
- * sources: test/unit/tap.c src/ingress/signature.c src/ingress/mac.c src/shared/header.c
+ * sources: test/unit/tap.c src/ingress/signature.c src/shared/mac.c src/shared/header.c
  */
 #include "postgres.h"
 

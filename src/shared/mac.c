@@ -1,14 +1,14 @@
 /*
- * ingress/mac.c
+ * shared/mac.c
  *	  Message authentication codes: HMAC-SHA256, made and compared.
  *
- * Runs in the ingress process and in sessions, in any transaction and role, with
- * any key.  It must never raise, and keeps nothing of a key.
+ * Runs in any process, transaction and role, with any key.  It must never raise, and
+ * keeps nothing of a key.
  */
 #include "postgres.h"
 
 #include "common/hmac.h"
-#include "ingress/mac.h"
+#include "shared/mac.h"
 
 bool
 df_mac_make(const void *key, size_t key_len, const DfSigned *parts, int nparts,

@@ -1,5 +1,5 @@
 /*
- * ingress/mac.h
+ * shared/mac.h
  *	  Message authentication codes: HMAC-SHA256, made and compared.
  */
 #ifndef DF_MAC_H
