@@ -274,7 +274,7 @@ df_step_may_leave(DfRun *run, DfStep *step, const DfSystemPolicy *policy, bool s
 DfMeaning
 df_step_response(DfRun *run, DfStep *step, const DfResponse *response, const DfSystemPolicy *policy)
 {
-	DfMeaning meaning = DF_MEANS_MAYBE;
+	DfMeaning meaning = DF_MEANS_DOUBT;
 
 	Assert(!step->engine.to_send);
 	df_attempt_count(step, response);

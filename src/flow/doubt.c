@@ -247,7 +247,7 @@ static void
 fail(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 {
 	bool settles = came->fate == DF_FATE_RESPONSE && came->status / 100 == 4 &&
-		made->meaning == DF_MEANS_REFUSED && key_is_trusted(about, about->step->row.started_at);
+		made->meaning == DF_MEANS_FAIL && key_is_trusted(about, about->step->row.started_at);
 
 	if (df_evidence_in_doubt(&made->evidence) && !settles)
 	{
@@ -388,7 +388,7 @@ note_attempt(const DfDoubtCase *about, DfMeaning meaning, DfEvidence *evidence)
 	evidence->ask_probe = false;
 	if (about->step->engine.spec->method_class == DF_METHOD_SAFE)
 		return;
-	if (meaning == DF_MEANS_MAYBE || meaning == DF_MEANS_UNUSABLE)
+	if (meaning == DF_MEANS_DOUBT || meaning == DF_MEANS_UNUSABLE)
 	{
 		evidence->lost++;
 		evidence->lost_at = about->now;
@@ -428,13 +428,14 @@ df_decide_response(const DfDoubtCase *about, const DfCame *came)
 			else
 				again(about, came, &made);
 			break;
-		case DF_MEANS_REFUSED:
+		case DF_MEANS_FAIL:
+		case DF_MEANS_STUCK:
 			fail(about, came, &made);
 			break;
 		case DF_MEANS_CREDENTIALS:
 			wait_for_credentials(about, &made);
 			break;
-		case DF_MEANS_MAYBE:
+		case DF_MEANS_DOUBT:
 			may_be_carried_out(about, came, &made);
 			break;
 	}
@@ -648,7 +649,7 @@ comes_too_late(const DfStep *step)
 static bool
 ask_again(const DfDoubtCase *about, const DfProbeCame *came, DfDecision *made)
 {
-	if (made->meaning == DF_MEANS_RETRY || made->meaning == DF_MEANS_MAYBE)
+	if (made->meaning == DF_MEANS_RETRY || made->meaning == DF_MEANS_DOUBT)
 		made->at = next_probe(about, came->retry_after_ms);
 	else if (made->meaning == DF_MEANS_CREDENTIALS)
 		made->at = about->now + about->policy->retry.initial_ms * 1000;
@@ -787,7 +788,7 @@ df_decide_undo(const DfDoubtCase *about, const DfCame *came)
 			else
 				undo_ends(DF_VERDICT_UNDONE, DF_UNDO_UNDONE, &made);
 			break;
-		case DF_MEANS_MAYBE:
+		case DF_MEANS_DOUBT:
 			if (may_repeat_undo(about))
 				undo_again(about, came, &made);
 			else
@@ -798,7 +799,8 @@ df_decide_undo(const DfDoubtCase *about, const DfCame *came)
 			undo_again(about, came, &made);
 			break;
 		case DF_MEANS_UNUSABLE:
-		case DF_MEANS_REFUSED:
+		case DF_MEANS_FAIL:
+		case DF_MEANS_STUCK:
 			undo_ends(DF_VERDICT_UNDO_FAILED, DF_UNDO_FAILED, &made);
 			break;
 	}
@@ -855,7 +857,7 @@ DfDecision
 df_decide_departure(const DfDoubtCase *about, bool same_url, DfObjection *objection)
 {
 	const DfStep *step = about->step;
-	DfDecision made = decision(about, DF_MEANS_MAYBE);
+	DfDecision made = decision(about, DF_MEANS_DOUBT);
 
 	*objection = DF_OBJECTION_NONE;
 	made.phase = step->engine.phase;
@@ -910,7 +912,7 @@ DfDecision
 df_decide_word(const DfDoubtCase *about, DfWord word)
 {
 	const DfStep *step = about->step;
-	DfDecision made = decision(about, DF_MEANS_MAYBE);
+	DfDecision made = decision(about, DF_MEANS_DOUBT);
 	bool undo_failed = step->row.undo_state == DF_UNDO_FAILED;
 
 	if (word == DF_WORD_UNDONE || (word == DF_WORD_SKIPPED && undo_failed))

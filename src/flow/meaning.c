@@ -62,10 +62,10 @@ status_meaning(const DfStepSpec *spec, const DfCame *came)
 	if (status == 401 || status == 403)
 		return DF_MEANS_CREDENTIALS;
 	if (df_status_is_refusal(status))
-		return DF_MEANS_REFUSED;
+		return DF_MEANS_FAIL;
 
 	/* 5xx; and what is no final response of HTTP's, which is as good as none */
-	return DF_MEANS_MAYBE;
+	return DF_MEANS_DOUBT;
 }
 
 static DfMeaning
@@ -80,11 +80,11 @@ http_meaning(const DfStepSpec *spec, const DfCame *came)
 		case DF_FATE_STARVED:
 			return DF_MEANS_RETRY;
 		case DF_FATE_LOST:
-			return DF_MEANS_MAYBE;
+			return DF_MEANS_DOUBT;
 		case DF_FATE_REFUSED:
 			break;
 	}
-	return DF_MEANS_REFUSED;
+	return DF_MEANS_FAIL;
 }
 
 /* the codes by which a mail server refuses who we are, not what we send (RFC 4954, RFC 3207) */
@@ -112,7 +112,7 @@ mail_meaning(const DfCame *came)
 		return DF_MEANS_RETRY;
 	if (is_about_credentials(code))
 		return DF_MEANS_CREDENTIALS;
-	return code >= 500 && code <= 599 ? DF_MEANS_REFUSED : DF_MEANS_MAYBE;
+	return code >= 500 && code <= 599 ? DF_MEANS_FAIL : DF_MEANS_DOUBT;
 }
 
 DfMeaning

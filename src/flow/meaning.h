@@ -5,20 +5,9 @@
 #ifndef DF_FLOW_MEANING_H
 #define DF_FLOW_MEANING_H
 
+#include "types/answers.h"
 #include "types/fate.h"
 #include "types/step_spec.h"
-
-typedef enum DfMeaning
-{
-	DF_MEANS_DONE, /* carried out */
-	DF_MEANS_UNUSABLE, /* carried out, but the response's body cannot be used */
-	DF_MEANS_KEPT, /* a status that the step accepts: there already; of an undo: gone */
-	DF_MEANS_RETRY, /* not carried out, to be tried again */
-	DF_MEANS_REFUSED, /* not carried out, and another time will not change it */
-	DF_MEANS_CREDENTIALS, /* 401, 403: the system's fault, not the run's */
-	DF_MEANS_MAYBE /* nobody can tell */
-} DfMeaning;
-#define DF_NMEANINGS (DF_MEANS_MAYBE + 1)
 
 /* what came back, with what flow/ cannot see by itself */
 typedef struct DfCame

@@ -874,7 +874,7 @@ expected_undo_verdict(const World *world, const DfCame *came, bool budget)
 			return came->status == 404 ? DF_VERDICT_GONE : DF_VERDICT_UNDONE;
 		case DF_MEANS_RETRY:
 			return again;
-		case DF_MEANS_MAYBE:
+		case DF_MEANS_DOUBT:
 			return repeated ? again : DF_VERDICT_UNDO_DOUBTFUL;
 		default:
 			return DF_VERDICT_UNDO_FAILED;
