@@ -208,9 +208,23 @@ WHERE workflow LIKE 'views-%' ORDER BY run;
 SELECT key, n, step, kind, system, state, attempts, request, status, undo, undo_state, undo_attempts
   FROM dataflows.steps
 WHERE workflow LIKE 'views-%' ORDER BY run, n;
--- the key that its requests carry; waits have none
-SELECT replace(idempotency_key, run::text, '<run>') AS idempotency_key FROM dataflows.steps
+-- the key that its requests carry, a UUID of version 8 made of run, n and renewals; waits have none
+CREATE FUNCTION pg_temp.key_of(run uuid, n int, renewals int) RETURNS text LANGUAGE sql AS $$
+  SELECT overlay(overlay(id::uuid::text placing '8' from 15 for 1)
+    placing to_hex(('x' || substr(id, 17, 1))::bit(4)::int & 3 | 8) from 20 for 1)
+  FROM (SELECT left(encode(sha256('\x64617461666c6f7773206b6579203100'::bytea || uuid_send(run)
+    || int4send(n) || int4send(renewals) || int4send(0)), 'hex'), 32)) AS digest(id) $$;
+SELECT v.n, v.idempotency_key = pg_temp.key_of(v.run, v.n, s.renewals) AS as_said
+  FROM dataflows.steps v JOIN dataflows.step s USING (run, n)
   WHERE workflow = 'views-a' AND key = 'onboard' ORDER BY n;
+SELECT count(DISTINCT dataflows._key(pg_temp.id(1), n, r, NULL)) AS of_900
+  FROM generate_series(1, 90) n, generate_series(0, 9) r;
+-- a step that began under 0.1 keeps the form that its key had
+SAVEPOINT before;
+UPDATE dataflows.step SET key_form = 'text' WHERE run = pg_temp.id(1);
+SELECT n, replace(idempotency_key, run::text, '<run>') AS idempotency_key FROM dataflows.steps
+  WHERE run = pg_temp.id(1) AND idempotency_key IS NOT NULL ORDER BY n;
+ROLLBACK TO before;
 SELECT step, attempt, undo, took_ms, request, status, outcome, error, next_at - at AS next_in,
   system FROM dataflows.attempts
 WHERE workflow LIKE 'views-%' ORDER BY run, n, attempt;
@@ -218,9 +232,9 @@ SELECT sent_by, event, consumed_by, run IS NULL AS no_run, workflow, key, payloa
   FROM dataflows.signals WHERE workflow LIKE 'views-%' ORDER BY id;
 SELECT sent_by, request, workflow, key, note, state FROM dataflows.requests
   WHERE workflow LIKE 'views-%' ORDER BY id;
-SELECT workflow, key, step, system, undo, undo_body, why, since, replace(idempotency_key, run::text,
-  '<run>') AS idempotency_key,
-	replace(remedy, run::text, '<run>') AS remedy FROM dataflows.pending_undo
+SELECT workflow, key, step, system, undo, undo_body, why, since, idempotency_key =
+  (SELECT s.idempotency_key FROM dataflows.steps s WHERE s.run = p.run AND s.n = p.n) AS same_key,
+	replace(remedy, run::text, '<run>') AS remedy FROM dataflows.pending_undo p
 		WHERE workflow LIKE 'views-%' ORDER BY step;
 SELECT workflow, key, owner, reason, sqlstate, remedy, since FROM dataflows.stuck
   WHERE workflow LIKE 'views-%';

@@ -72,7 +72,7 @@ df_request_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char *
 			out->method = method;
 			out->path = path;
 			out->body = step->row.undo_body;
-			out->idempotency_key = psprintf("%s/undo", df_step_key(run, step));
+			out->idempotency_key = df_step_undo_key(run, step);
 			break;
 	}
 	out->path = df_text_to_utf8(out->path);

@@ -2,22 +2,38 @@
  * engine/step_key.c
  *	  The idempotency key of a step, and what its templates are rendered from.
  *
- * Runs in a worker, in its recording transaction, on structs in memory, and changes
- * none of them.  Never make a key of anything but the run and the number of the step:
- * it has to be the same after a restart.
+ * Runs in a worker, in its recording transaction, on structs in memory, and must never
+ * change one of them: what a request is rendered from is the same at each attempt.
  */
 #include "postgres.h"
 
 #include "engine/step_key.h"
 #include "engine/read_spec.h"
+#include "shared/idempotency_key.h"
 #include "shared/json.h"
+
+static char *
+key_of(const DfRun *run, const DfStep *step, bool undo)
+{
+	DfKeyOf of = {.run = &run->id,
+				  .n = step->n,
+				  .renewals = step->row.renewals,
+				  .undo = undo,
+				  .form = step->key_form};
+
+	return df_idempotency_key(&of);
+}
 
 char *
 df_step_key(const DfRun *run, const DfStep *step)
 {
-	if (step->row.renewals > 0)
-		return psprintf("%s/%d/r%d", run->id_text, step->n, step->row.renewals);
-	return psprintf("%s/%d", run->id_text, step->n);
+	return key_of(run, step, false);
+}
+
+char *
+df_step_undo_key(const DfRun *run, const DfStep *step)
+{
+	return key_of(run, step, true);
 }
 
 void

@@ -9,6 +9,7 @@
 #include "types/run.h"
 
 extern char *df_step_key(const DfRun *run, const DfStep *step);
+extern char *df_step_undo_key(const DfRun *run, const DfStep *step);
 extern void df_step_vars(DfRun *run, DfStep *step, DfTemplateVars *vars);
 
 /* the path and the body of the step's probe; false, with *missing = the field that is not there */

@@ -8,13 +8,12 @@
  */
 #include "postgres.h"
 
-#include "common/cryptohash.h"
-#include "common/sha2.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "store/rights.h"
 #include "session/start.h"
 #include "shared/clock.h"
+#include "shared/digest.h"
 #include "shared/uuid.h"
 #include "store/forget_run.h"
 #include "store/store.h"
@@ -31,18 +30,10 @@ static char *
 pseudonym_of(const char *workflow, const char *key)
 {
 	char *text = psprintf("%s\n%s", workflow, key);
-	uint8 digest[PG_SHA256_DIGEST_LENGTH];
+	uint8 digest[DF_DIGEST_LENGTH];
 	char hex[33];
-	pg_cryptohash_ctx *sha = pg_cryptohash_create(PG_SHA256);
 
-	if (sha == NULL || pg_cryptohash_init(sha) < 0 ||
-		pg_cryptohash_update(sha, (uint8 *) text, strlen(text)) < 0 ||
-		pg_cryptohash_final(sha, digest, sizeof(digest)) < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not compute the digest of the key"),
-				 errhint("Check the settings of the server's cryptographic library.")));
-	pg_cryptohash_free(sha);
+	df_digest(text, strlen(text), digest);
 	hex[hex_encode((const char *) digest, 16, hex)] = '\0';
 	return psprintf("forgotten:%s", hex);
 }

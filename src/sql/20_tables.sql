@@ -232,6 +232,8 @@ CREATE TABLE dataflows.step (
 	accepted boolean,
 	maybe_twice boolean,
 	resolved text,
+	-- NULL but for steps that began under 0.1
+	key_form text,
 	PRIMARY KEY (run, n)
 ) WITH (fillfactor = 36, toast_tuple_target = 512,
 	autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
@@ -295,6 +297,8 @@ COMMENT ON COLUMN dataflows.step.maybe_twice IS
 	'Done, but an earlier attempt may have been carried out, too';
 COMMENT ON COLUMN dataflows.step.resolved IS
 	'What a person said with resolve(): done, not_done, skipped or undone';
+COMMENT ON COLUMN dataflows.step.key_form IS
+	'Form of its idempotency key: text (run/n, of a step that began under 0.1); NULL = a UUID';
 
 CREATE TABLE dataflows.alias (
 	workflow text NOT NULL,

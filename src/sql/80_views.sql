@@ -12,6 +12,11 @@ COMMENT ON FUNCTION dataflows._sees(oid, text, text) IS
 	'Internal: what the current role may see of a run: all, meta (no inputs, outputs, payloads) '
 	'or NULL (nothing)';
 
+CREATE FUNCTION dataflows._key(run uuid, n int, renewals int, form text) RETURNS text
+	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'dataflows_key';
+COMMENT ON FUNCTION dataflows._key(uuid, int, int, text) IS
+	'Internal: the idempotency key of a step';
+
 CREATE FUNCTION dataflows._without_body(error jsonb) RETURNS jsonb
 	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 	RETURN CASE WHEN pg_catalog.jsonb_typeof(error) OPERATOR(pg_catalog.=) 'object'
@@ -131,9 +136,8 @@ CREATE VIEW dataflows.steps WITH (security_barrier) AS
 		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.error
 			ELSE dataflows._without_body(s.error) END AS error,
 		s.undo, COALESCE(s.undo_state, 'none') AS undo_state,
-		CASE WHEN s.system IS NOT NULL THEN pg_catalog.concat(s.run, '/', s.n,
-			CASE WHEN s.renewals > 0 THEN pg_catalog.concat('/r', s.renewals) END) END
-				AS idempotency_key,
+		CASE WHEN s.system IS NOT NULL
+			THEN dataflows._key(s.run, s.n, s.renewals, s.key_form) END AS idempotency_key,
 		s.started_at, s.finished_at,
 		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.body END
 			AS body,
@@ -297,9 +301,8 @@ CREATE VIEW dataflows.pending_undo WITH (security_barrier) AS
 			s.error OPERATOR(pg_catalog.->>) 'message') AS answered,
 		s.probe_said AS probe,
 		COALESCE(s.undo_since, s.sent_at, s.started_at) AS since,
-		CASE WHEN s.system IS NOT NULL THEN pg_catalog.concat(s.run, '/', s.n,
-			CASE WHEN s.renewals > 0 THEN pg_catalog.concat('/r', s.renewals) END) END
-				AS idempotency_key,
+		CASE WHEN s.system IS NOT NULL
+			THEN dataflows._key(s.run, s.n, s.renewals, s.key_form) END AS idempotency_key,
 		CASE
 			WHEN s.undo_state = 'undo_failed' AND s.maybe_twice
 			THEN pg_catalog.format('Look in the system for a second resource with the same data '

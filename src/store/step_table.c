@@ -27,7 +27,8 @@
 #define IN_OUTCOME (DF_IN_OTHER << 2) /* what a later turn may change */
 #define IN_NEW (IN_KEY | IN_RENDERED | IN_INTENT | IN_OUTCOME)
 #define IN_EVIDENCE (DF_IN_OTHER << 3) /* what only steps have that something went wrong with */
-#define IN_ALL (IN_NEW | IN_EVIDENCE)
+#define IN_OLD (DF_IN_OTHER << 4) /* read, and never written: what steps had that began under 0.1 */
+#define IN_ALL (IN_NEW | IN_EVIDENCE | IN_OLD)
 
 #define COLUMN(column, field, form, in) DF_COLUMN(DfStep, column, field, form, in)
 
@@ -72,6 +73,7 @@ static const DfColumn step_columns[] = {
 	COLUMN("accepted",     row.evidence.accepted,    MARK,       IN_EVIDENCE),
 	COLUMN("maybe_twice",  row.evidence.maybe_twice, MARK,       IN_EVIDENCE),
 	COLUMN("resolved",     row.evidence.resolved,    WORD,       IN_EVIDENCE),
+	COLUMN("key_form",     key_form,                 TEXT,       IN_OLD),
 };
 /* clang-format on */
 

@@ -102,6 +102,7 @@ typedef struct DfStep
 	char *name; /* base#k */
 	DfStepKind kind;
 	char *system;
+	char *key_form; /* of its idempotency key, for life; NULL = a UUID; shared/idempotency_key.h */
 
 	DfStepRow row;
 	DfStepRow saved; /* what the table has: store/record.c, after each commit; zero = no row */

@@ -130,8 +130,12 @@ is($cases->state_of($run), 'stuck', 'refused');
 is(app("SELECT dataflows.retry('$run', 'they mended it')"), 't', 'retry() with a note');
 becomes($node, $run, 'completed', 'goes on');
 is(asked($run), 'retry app they mended it', 'and the note is recorded');
-is(sql("SELECT idempotency_key ~ '/r1\$' FROM dataflows.steps WHERE run = '$run'"),
-	't', 'with a new key, since the answer was a no');
+my @keys = map { $_->{key} }
+	grep { $_->{method} eq 'POST' && ($_->{email} // '') eq $email } @{ $systems->requests('crm') };
+
+ok(@keys == 2 && $keys[0] ne $keys[1], 'with a new key, since the answer was a no');
+is(sql("SELECT idempotency_key FROM dataflows.steps WHERE run = '$run'"),
+	$keys[1], 'which the view shows');
 
 ($email, $run) = $cases->start(
 	'doubtful',

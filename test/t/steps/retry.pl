@@ -134,11 +134,16 @@ is(ever($email), 1, 'one record');
 ($state, $attempts, $email, $run) = one({}, { fault => 'lost', times => 1 });
 is($state, 'completed', 'a lost answer');
 is(ever($email), 1, 'one record: the key was the same');
-is(scalar(grep { ($_->{key} // '') eq "$run/1" } @{ $systems->requests('billing') }),
-	2, 'two requests with the key run/1');
-is( $node->safe_psql('postgres', "SELECT idempotency_key FROM dataflows.steps WHERE run = '$run'"),
-	"$run/1",
-	'the view steps shows the key');
+my $key = $node->safe_psql('postgres',
+	"SELECT idempotency_key FROM dataflows.steps WHERE run = '$run'");
+my $hex = '[0-9a-f]';
+
+like(
+	$key,
+	qr/^$hex{8}-$hex{4}-8$hex{3}-[89ab]$hex{3}-$hex{12}$/,
+	'the view steps shows the key, a UUID');
+is(scalar(grep { ($_->{key} // '') eq $key } @{ $systems->requests('billing') }),
+	2, 'two requests carry it');
 
 ($state, $attempts, $email) = one({}, { fault => 'truncated', times => 1 });
 is($state . ever($email), 'completed1', 'a truncated answer');

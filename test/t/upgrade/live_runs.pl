@@ -143,6 +143,8 @@ cmp_ok(scalar(() = slurp_file($node->logfile) =~ /dataflows does nothing in data
 
 # ---- the update, and what was under way ----
 
+my $updated = $node->safe_psql('postgres', 'SELECT clock_timestamp()');
+
 # what 0.1 kept in the error of its steps has columns of its own, before anything goes on by it
 is( $node->safe_psql('postgres', <<'SQL'),
 BEGIN;
@@ -186,6 +188,26 @@ for my $key (sort keys %end)
 }
 is($node->safe_psql('postgres', "SELECT state FROM dataflows.status() WHERE process = 'engine'"),
 	'running', 'the engine runs');
+
+# a system that has seen a key must see the same key again
+my $keys = sub {
+	return $node->safe_psql('postgres',
+			"SELECT count(*) FILTER (WHERE idempotency_key = run || '/' || n),"
+		  . " count(*) FILTER (WHERE idempotency_key ~ '^[-0-9a-f]{36}\$') FROM dataflows.steps"
+		  . " WHERE system IS NOT NULL AND $_[0] (started_at < '$updated')");
+};
+
+like($keys->(''), qr/^[1-9]\d*\|0$/, 'steps that had begun keep their keys');
+like($keys->('NOT'), qr/^0\|[1-9]\d*$/, 'those that begin now have UUIDs');
+my ($undo) = map { $_->{key} }
+	grep { $_->{method} eq 'DELETE' && $_->{email} eq 'cancelled@example.com' }
+	@{ $systems->requests('identity') };
+
+is(
+	$undo,
+	$node->safe_psql('postgres',
+		"SELECT idempotency_key || '/undo' FROM dataflows.steps WHERE key = 'cancelled' AND n = 1"),
+	'and an undo has the form of its step');
 
 # what the systems say: identity/billing/crm/email, live of ever
 my %live = (
