@@ -40,8 +40,10 @@
 #include <curl/curl.h>
 
 #include "http/client.h"
-#include "http/smtp.h"
+#include "http/exchange_end.h"
+#include "http/redirect.h"
 #include "http/request.h"
+#include "http/smtp.h"
 #include "shared/clock.h"
 
 #define MAX_EVENTS 128
@@ -375,7 +377,7 @@ end_exchange(DfExchange *exchange)
 	else
 		curl_multi_remove_handle(client.multi, exchange->easy);
 	give_back_handle(exchange->easy);
-	df_request_free(exchange);
+	df_exchange_free(exchange);
 	return done;
 }
 
@@ -532,7 +534,7 @@ df_http_submit(const DfHttpRequest *request)
 		list_exchange(exchange);
 	else
 	{
-		df_request_free(exchange);
+		df_exchange_free(exchange);
 		queue_unsent(done, fate, problem);
 	}
 }
@@ -563,9 +565,9 @@ finish(DfExchange *exchange, CURLcode code)
 {
 	DfHttpResult *result = &exchange->done->result;
 
-	result->fate = df_request_fate(exchange, code);
+	result->fate = df_exchange_fate(exchange, code);
 	if (result->fate != DF_FATE_RESPONSE)
-		df_request_error(exchange, code, result->error, sizeof(result->error));
+		df_exchange_error(exchange, code, result->error, sizeof(result->error));
 	fill_result(exchange, result);
 	queue_result(end_exchange(exchange));
 }
@@ -579,7 +581,7 @@ finish_mail(DfExchange *exchange, CURLcode code, const DfMailEnd *end)
 	if (end->fate != DF_FATE_RESPONSE && end->error != NULL)
 		snprintf(result->error, sizeof(result->error), "%s", end->error);
 	else if (end->fate != DF_FATE_RESPONSE)
-		df_request_error(exchange, code, result->error, sizeof(result->error));
+		df_exchange_error(exchange, code, result->error, sizeof(result->error));
 	df_mail_keep_reply(exchange);
 	fill_result(exchange, result);
 	queue_result(end_exchange(exchange));

@@ -5,72 +5,14 @@
 #ifndef DF_HTTP_REQUEST_H
 #define DF_HTTP_REQUEST_H
 
-#include <curl/curl.h>
-
-#include "http/collector.h"
-#include "types/http.h"
+#include "http/exchange.h"
 
 #ifndef DF_VERSION
 #define DF_VERSION "0.1"
 #endif
 
-typedef struct DfExchange
-{
-	struct DfExchange *prev; /* client.c's list of those in flight */
-	struct DfExchange *next;
-	struct DfDone *done; /* allocated before anything is sent */
-	CURL *easy;
-	struct DfMail *mail; /* a mail, in the arena; NULL = HTTP */
-	DfResponse response;
-
-	/* times are df_monotonic_us() */
-	int64 started_us;
-	int64 deadline_us;
-	int64 granted_us; /* how much the deadline has been extended */
-	int timeout_ms;
-	int connect_timeout_ms;
-
-	/* what is sent, all in the arena below */
-	const char *body;
-	size_t body_len;
-	const char *method;
-	struct curl_slist *headers;
-	struct curl_slist *content_type; /* the second node, if the caller gave one */
-	struct curl_slist *last_public; /* what follows is not for other hosts */
-
-	int redirects_left;
-	bool allow_private; /* of the present hop */
-	/* to which redirects may lead at private addresses; in the arena, NULL = none */
-	const char *private_origins;
-	bool elsewhere; /* a redirect has left the origin of the request */
-	bool repeatable; /* libcurl may send it again on a fresh connection */
-	bool sent; /* bytes may have been sent that nobody has responded to */
-	bool carried_out; /* a redirect says that the first request was */
-	bool cut_off; /* not sent again on a fresh connection */
-	bool with_certificate; /* of ours */
-	bool tried_public; /* the filter allowed some address */
-	int open_fd; /* any that is open, to try whether one more can be had */
-	int shortage; /* errno of a socket that we could not have, 0 = none */
-	char refusal[160]; /* the address filter's reason, "" = none */
-	char curl_error[CURL_ERROR_SIZE];
-
-	size_t arena_used;
-	size_t arena_size;
-	char arena[FLEXIBLE_ARRAY_MEMBER];
-} DfExchange;
-
 /* NULL if the request can be made, else a constant sentence that says why not */
 extern const char *df_request_problem(const DfHttpRequest *request);
-
-/*
- * A malloc'd exchange with an empty arena of that size, and a piece of the arena; NULL = no
- * memory.
- */
-extern DfExchange *df_exchange_new(const DfHttpRequest *request, size_t arena_size);
-extern void *df_exchange_take(DfExchange *exchange, size_t len);
-
-/* sets URL, TLS and allowed addresses, for any protocol */
-extern CURLcode df_request_apply_connection(DfExchange *exchange, const DfHttpRequest *request);
 
 /* a malloc'd exchange with copies of all that is sent; NULL = no memory */
 extern DfExchange *df_request_new(const DfHttpRequest *request);
@@ -78,21 +20,7 @@ extern DfExchange *df_request_new(const DfHttpRequest *request);
 /* sets the exchange's easy handle up; the paths and the URL are copied by libcurl */
 extern CURLcode df_request_apply(DfExchange *exchange, const DfHttpRequest *request);
 
-typedef enum DfRedirect
-{
-	DF_REDIRECT_NONE, /* the response is the result */
-	DF_REDIRECT_FOLLOW, /* the handle is ready for the next address */
-	DF_REDIRECT_REFUSED /* exchange->refusal says why */
-} DfRedirect;
-
-/* decides what to do with a complete response */
-extern DfRedirect df_request_redirect(DfExchange *exchange);
-
-/* sets fate and error of an exchange that libcurl ended with this code */
-extern DfFate df_request_fate(const DfExchange *exchange, CURLcode code);
-extern void df_request_error(const DfExchange *exchange, CURLcode code, char *text, size_t room);
-
-/* wipes and frees all but the easy handle and the result */
-extern void df_request_free(DfExchange *exchange);
+/* the method and the body alone, again after a redirect */
+extern CURLcode df_request_apply_method(CURL *easy, const DfExchange *exchange);
 
 #endif /* DF_HTTP_REQUEST_H */

@@ -23,6 +23,8 @@
  */
 #include "postgres.h"
 
+#include "http/connection.h"
+#include "http/exchange_end.h"
 #include "http/smtp.h"
 
 #define MAX_PER_SEND 16384
@@ -250,38 +252,29 @@ df_mail_keep_reply(DfExchange *exchange)
 
 /* ---- connecting ----------------------------------------------------------- */
 
-/* returns libcurl's code if it refuses an option */
-#define SET(option, value) \
-	do \
-	{ \
-		CURLcode set_code_ = curl_easy_setopt(easy, option, value); \
-		if (set_code_ != CURLE_OK) \
-			return set_code_; \
-	} while (0)
-
 CURLcode
 df_mail_apply(DfExchange *exchange, const DfHttpRequest *request)
 {
 	CURL *easy = exchange->easy;
-	CURLcode code = df_request_apply_connection(exchange, request);
+	CURLcode code = df_connection_apply(exchange, request);
 
 	if (code != CURLE_OK)
 		return code;
 #if LIBCURL_VERSION_NUM >= 0x075500
-	SET(CURLOPT_PROTOCOLS_STR, "smtp,smtps");
+	DF_SET(CURLOPT_PROTOCOLS_STR, "smtp,smtps");
 #else
-	SET(CURLOPT_PROTOCOLS, (long) (CURLPROTO_SMTP | CURLPROTO_SMTPS));
+	DF_SET(CURLOPT_PROTOCOLS, (long) (CURLPROTO_SMTP | CURLPROTO_SMTPS));
 #endif
-	SET(CURLOPT_CONNECT_ONLY, 1L);
-	SET(CURLOPT_USE_SSL, (long) (request->mail_in_clear ? CURLUSESSL_NONE : CURLUSESSL_ALL));
-	SET(CURLOPT_HEADERFUNCTION, on_reply);
-	SET(CURLOPT_HEADERDATA, exchange);
+	DF_SET(CURLOPT_CONNECT_ONLY, 1L);
+	DF_SET(CURLOPT_USE_SSL, (long) (request->mail_in_clear ? CURLUSESSL_NONE : CURLUSESSL_ALL));
+	DF_SET(CURLOPT_HEADERFUNCTION, on_reply);
+	DF_SET(CURLOPT_HEADERDATA, exchange);
 	/* after the URL, which must not contain credentials */
 	if (request->username != NULL)
 	{
-		SET(CURLOPT_USERNAME, request->username);
-		SET(CURLOPT_PASSWORD, request->password);
-		SET(CURLOPT_SASL_IR, 1L);
+		DF_SET(CURLOPT_USERNAME, request->username);
+		DF_SET(CURLOPT_PASSWORD, request->password);
+		DF_SET(CURLOPT_SASL_IR, 1L);
 	}
 	return CURLE_OK;
 }
@@ -327,7 +320,7 @@ not_connected(DfExchange *exchange, CURLcode code, DfMailEnd *end)
 			return ended(end, DF_FATE_NOT_SENT, "the server does not speak SMTP");
 		default:
 			forget_reply(mail);
-			return ended(end, df_request_fate(exchange, code), NULL);
+			return ended(end, df_exchange_fate(exchange, code), NULL);
 	}
 }
 

@@ -5,7 +5,7 @@
 #ifndef DF_HTTP_SMTP_H
 #define DF_HTTP_SMTP_H
 
-#include "http/request.h"
+#include "http/exchange.h"
 
 typedef struct DfMail
 {
