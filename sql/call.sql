@@ -110,9 +110,12 @@ SELECT dataflows.await(:'run');
 SELECT df_call.told(:'run');
 CREATE OR REPLACE FUNCTION df_call.changing(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
-	RETURN dataflows.call('c', 'regress-kid', '{"n": "another input is no matter"}', 'regress-one');
+	RETURN dataflows.call('c', 'regress-kid', '{"n": "another input"}', 'regress-one');
 END $$;
 SELECT dataflows.retry(:'run');
+SELECT dataflows.await(:'run');
+SELECT df_call.told(:'run');
+SELECT dataflows.accept_drift(:'run', 'c');
 SELECT dataflows.await(:'run');
 SELECT count(*) FROM dataflows.unexplained;
 

@@ -14,7 +14,6 @@
 #include "access/xact.h"
 #include "catalog/pg_proc.h"
 #include "commands/prepare.h"
-#include "common/hashfn.h"
 #include "compat.h"
 #include "engine/body.h"
 #include "engine/replay.h"
@@ -22,6 +21,7 @@
 #include "guc.h"
 #include "miscadmin.h"
 #include "shared/clock.h"
+#include "shared/fingerprint.h"
 #include "shared/function.h"
 #include "shared/limits.h"
 #include "shared/user_code.h"
@@ -201,13 +201,11 @@ function_oid(const char *signature)
  * was defined, and may be executed.  Returns its oid, or InvalidOid with *reason.
  */
 static Oid
-resolve_function(DfRun *run, const char *function, const char **reason, int64 *hash)
+resolve_function(DfRun *run, const char *function, const char **reason)
 {
 	Oid oid;
 	Oid owner;
 	HeapTuple tuple;
-	Datum source;
-	bool isnull;
 
 	*reason = NULL;
 	oid = function_oid(function);
@@ -223,14 +221,6 @@ resolve_function(DfRun *run, const char *function, const char **reason, int64 *h
 		return InvalidOid;
 	}
 	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
-	source = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull);
-	if (!isnull)
-	{
-		text *src = DatumGetTextPP(source);
-
-		*hash = (int64) hash_bytes_extended((const unsigned char *) VARDATA_ANY(src),
-											VARSIZE_ANY_EXHDR(src), 0);
-	}
 	if (((Form_pg_proc) GETSTRUCT(tuple))->prosecdef)
 		*reason = psprintf("function %s has become SECURITY DEFINER", function);
 	ReleaseSysCache(tuple);
@@ -278,12 +268,27 @@ call_body(DfRun *run, Oid function, Jsonb *argument, DfBodyExit *exit)
 	}
 }
 
+/*
+ * Whether the function is still what it was at the first entry of this round.  The hash of a
+ * run that was begun under 0.1 is of the function's text alone.
+ */
+static void
+note_fingerprint(DfRun *run, Oid function)
+{
+	df_entry->fingerprint = df_fingerprint(function);
+	if (run->row.state == DF_RUN_ROLLING_BACK || run->row.body_hash == df_entry->fingerprint)
+		return;
+	if (run->row.body_hash == 0 || run->row.body_hash == df_fingerprint_0_1(function))
+		run->row.body_hash = df_entry->fingerprint;
+	else
+		run->row.drifted = true;
+}
+
 /* everything between the subtransaction's begin and the error or the return */
 static void
 run_body(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exit)
 {
 	ErrorContextCallback callback;
-	int64 hash = 0;
 	Oid oid;
 
 	callback.callback = note_inner_error;
@@ -297,7 +302,7 @@ run_body(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exit)
 								 GUC_ACTION_LOCAL, true, 0, false);
 	PushActiveSnapshot(GetTransactionSnapshot());
 
-	oid = resolve_function(run, function, &exit->reason, &hash);
+	oid = resolve_function(run, function, &exit->reason);
 	if (!OidIsValid(oid))
 	{
 		exit->result = DF_BODY_REFUSED;
@@ -307,14 +312,7 @@ run_body(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exit)
 	}
 	else
 	{
-		if (run->row.state != DF_RUN_ROLLING_BACK)
-		{
-			if (run->row.body_hash == 0)
-				run->row.body_hash = hash;
-			df_entry->drifted = run->row.body_hash != hash;
-			if (df_entry->drifted)
-				run->row.drifted = true;
-		}
+		note_fingerprint(run, oid);
 		call_body(run, oid, argument, exit);
 	}
 	PopActiveSnapshot();
@@ -398,6 +396,7 @@ df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exi
 	}
 	PG_END_TRY();
 	cut = df_user_code_end();
+	exit->fingerprint = entry.fingerprint;
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(oldcxt);
 	CurrentResourceOwner = oldowner;
@@ -411,6 +410,7 @@ df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exi
 		exit->result = DF_BODY_REFUSED;
 		exit->sqlstate = entry.fatal;
 		exit->reason = entry.fatal_message;
+		exit->remedy = entry.fatal_hint;
 	}
 	else if (cut == DF_CUT_LIMIT)
 	{

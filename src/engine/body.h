@@ -14,7 +14,7 @@ typedef struct DfEntry
 	DfRun *run;
 	bool suspended; /* once set, every step call raises again */
 	Jsonb *next_input; /* of continue_with(), in run->cxt */
-	bool drifted; /* the function's text is not the first entry's */
+	int64 fingerprint; /* of the function */
 	int fatal; /* DF003 and its like: raised again and again, 0 = none */
 	char *fatal_message;
 	char *fatal_hint;
@@ -52,6 +52,8 @@ typedef struct DfBodyExit
 	ErrorData *error; /* RAISED */
 	int sqlstate; /* that decides, maybe of an inner error */
 	const char *reason; /* REFUSED */
+	const char *remedy; /* REFUSED, NULL = the usual one */
+	int64 fingerprint; /* of the function, 0 = it could not be entered */
 } DfBodyExit;
 
 extern void df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exit);

@@ -24,6 +24,7 @@ PG_FUNCTION_INFO_V1(dataflows_wait_all);
 PG_FUNCTION_INFO_V1(dataflows_run_id);
 PG_FUNCTION_INFO_V1(dataflows_run_key);
 PG_FUNCTION_INFO_V1(dataflows_run_started_at);
+PG_FUNCTION_INFO_V1(dataflows_run_version);
 
 /* the name may be one of the engine's, name#n */
 static DfStep *
@@ -182,4 +183,12 @@ dataflows_run_started_at(PG_FUNCTION_ARGS)
 	DfRun *run = df_entry_run("run_started_at");
 
 	PG_RETURN_TIMESTAMPTZ(run->started_at);
+}
+
+Datum
+dataflows_run_version(PG_FUNCTION_ARGS)
+{
+	DfRun *run = df_entry_run("run_version");
+
+	PG_RETURN_INT32(run->workflow->version);
 }

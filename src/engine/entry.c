@@ -20,6 +20,7 @@
 #include "engine/step_end.h"
 #include "engine/step_error.h"
 #include "engine/transition.h"
+#include "engine/uncalled.h"
 #include "flow/flow.h"
 #include "shared/clock.h"
 #include "shared/json.h"
@@ -81,19 +82,10 @@ stuck_for_unseen_doubt(DfRun *run)
 
 /* after the body has returned: whether everything that it began has ended, too */
 static bool
-all_has_ended(DfRun *run)
+all_has_ended(DfRun *run, const DfBodyExit *exit)
 {
-	const char *which = NULL;
-
-	if (!run->row.drifted && df_replay_uncalled(run, &which) > 0)
-	{
-		df_run_get_stuck(
-			run, DF_ERR_RECORD_MISMATCH,
-			psprintf("the body returned without calling the recorded step \"%s\"", which),
-			"The body must take the same way at each entry: let it decide by its input and by the "
-			"answers of its steps alone, then call dataflows.retry(run).");
+	if (df_uncalled_at_end(run, exit->fingerprint))
 		return false;
-	}
 	fail_removed_steps(run);
 	return !df_run_block_on_unended(run) && !stuck_for_unseen_doubt(run);
 }
@@ -101,14 +93,14 @@ all_has_ended(DfRun *run)
 static void
 body_returned(DfRun *run, DfBodyExit *exit)
 {
-	if (all_has_ended(run))
+	if (all_has_ended(run, exit))
 		complete(run, exit->value);
 }
 
 static void
 body_continued(DfRun *run, DfBodyExit *exit)
 {
-	if (!all_has_ended(run))
+	if (!all_has_ended(run, exit))
 		return;
 	df_run_begin_round(run, exit->value);
 	df_run_claim_anew(run);
@@ -166,7 +158,7 @@ df_run_enter(DfRun *run, bool handler)
 		case DF_BODY_RETURNED:
 			if (!handler)
 				body_returned(run, &exit);
-			else if (!df_run_block_on_unended(run))
+			else if (!df_uncalled_at_end(run, exit.fingerprint) && !df_run_block_on_unended(run))
 				df_run_transition(run,
 								  run->row.cause == DF_CAUSE_CANCELLED ? DF_RUN_CANCEL_DONE
 																	   : DF_RUN_ROLLBACK_DONE);
@@ -176,7 +168,7 @@ df_run_enter(DfRun *run, bool handler)
 			break;
 		case DF_BODY_REFUSED:
 			df_run_get_stuck(run, exit.sqlstate != 0 ? exit.sqlstate : ERRCODE_UNDEFINED_FUNCTION,
-							 exit.reason, NULL);
+							 exit.reason, exit.remedy);
 			break;
 	}
 }

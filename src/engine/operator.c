@@ -1,6 +1,6 @@
 /*
  * engine/operator.c
- *	  What people ask of a run: cancel, retry, resolve, undo, abandon.
+ *	  What people ask of a run: cancel, retry, resolve, undo, abandon, rename_step, accept_drift.
  *
  * Runs in a worker, in its recording transaction.  Sessions only insert inbox
  * rows; here they take effect.  A request that comes too late does nothing and
@@ -240,6 +240,67 @@ resolve(DfRun *run, const DfMessage *message)
 	df_run_loaded(run);
 }
 
+/* whether the request is about this step, which it names as the view dataflows.steps does */
+static bool
+is_meant(const DfMessage *message, const DfStep *step)
+{
+	if (message->event[0] == '#')
+		return step->n == strtol(message->event + 1, NULL, 10);
+	return strcmp(step->name, message->event) == 0;
+}
+
+static bool
+rename_step(DfRun *run, const DfMessage *message)
+{
+	char *name = df_json_get_text(message->payload, "outcome");
+	DfStep *step = NULL;
+
+	if (name == NULL || message->event == NULL || df_replay_named(run, name) != NULL)
+		return false;
+	for (int i = run->engine.nearlier; i < run->nsteps; i++)
+		if (is_meant(message, run->steps[i]))
+			step = run->steps[i];
+	if (step == NULL || step->worker.in_flight)
+		return false;
+	df_replay_rename(run, step, name);
+	if (df_step_ops(step)->renamed != NULL)
+		df_step_ops(step)->renamed(run, step);
+	return true;
+}
+
+static bool
+accept_drift(DfRun *run, const DfMessage *message)
+{
+	char *body = df_json_get_text(message->payload, "body");
+	char *handler = df_json_get_text(message->payload, "on_failure");
+	bool some = false;
+
+	for (int i = run->engine.nearlier; i < run->nsteps; i++)
+	{
+		DfStep *step = run->steps[i];
+		char *fingerprint = df_is_handler_step(step) ? handler : body;
+
+		if (fingerprint == NULL || (message->event != NULL && !is_meant(message, step)))
+			continue;
+		step->row.accepted_hash = strtoll(fingerprint, NULL, 10);
+		some = true;
+	}
+	return some;
+}
+
+/* its body is entered again, unless a person has to act for another reason first */
+static void
+go_on_after_drift(DfRun *run, bool changed)
+{
+	char *sqlstate = df_json_get_text(run->row.stuck, "sqlstate");
+
+	if (changed && run->row.state == DF_RUN_STUCK && sqlstate != NULL &&
+		strcmp(sqlstate, unpack_sql_state(DF_ERR_RECORD_MISMATCH)) == 0)
+		retry(run);
+	else if (changed)
+		df_run_loaded(run);
+}
+
 /*
  * adds a message in the order of arrival, not of reading; false: it was read before
  */
@@ -295,6 +356,12 @@ df_run_message(DfRun *run, DfMessage *message)
 			break;
 		case DF_MESSAGE_RESOLVE:
 			resolve(run, message);
+			break;
+		case DF_MESSAGE_RENAME:
+			go_on_after_drift(run, rename_step(run, message));
+			break;
+		case DF_MESSAGE_ACCEPT:
+			go_on_after_drift(run, accept_drift(run, message));
 			break;
 		case DF_MESSAGE_PAUSE:
 		case DF_MESSAGE_RESUME:

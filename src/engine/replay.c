@@ -2,8 +2,8 @@
  * engine/replay.c
  *	  The memory of a body: which recorded step a call means.
  *
- * Runs in a worker while a body is being executed, on structs in memory.  The n-th
- * call with one name in an entry is the step "name#n"; each entry counts from 1 again.
+ * Runs in a worker while a body is being executed, on structs in memory.  The k-th
+ * call with one name in an entry is the step "name#k"; each entry counts from 1 again.
  * Never use SQL or the clock here.
  */
 #include "postgres.h"
@@ -18,9 +18,9 @@ typedef struct DfName
 	char *base; /* key */
 	int entry_no; /* the entry that `calls` counts */
 	int calls;
-	int first; /* index of the first and last recorded step */
+	int first; /* index of its recorded steps with the lowest and the highest k */
 	int last;
-	int next; /* index of the step that the next call means, -1 = new */
+	int next; /* index of the first one that is not before the next call, -1 = none */
 	uint32 hash;
 	char status;
 } DfName;
@@ -75,15 +75,25 @@ df_is_handler_step(const DfStep *step)
 	return strncmp(step->name, HANDLER_PREFIX, strlen(HANDLER_PREFIX)) == 0;
 }
 
-/* the part before '#k' */
+const char *
+df_step_called_name(const DfStep *step)
+{
+	return df_is_handler_step(step) ? step->name + strlen(HANDLER_PREFIX) : step->name;
+}
+
+/* the part before '#k', and k */
 static char *
-base_of(MemoryContext cxt, const char *name)
+base_of(MemoryContext cxt, const char *name, int *ordinal)
 {
 	char *base = MemoryContextStrdup(cxt, name);
 	char *mark = strrchr(base, '#');
 
+	*ordinal = 1;
 	if (mark != NULL && mark[1] != '\0' && strspn(mark + 1, "0123456789") == strlen(mark + 1))
+	{
+		*ordinal = strtol(mark + 1, NULL, 10);
 		*mark = '\0';
+	}
 	return base;
 }
 
@@ -106,20 +116,53 @@ name_entry(DfRun *run, const char *base)
 	return entry;
 }
 
+/* puts it among those of its name by its k; a step that was renamed may come before others */
+static void
+insert_in_order(DfRun *run, DfName *entry, DfStep *step)
+{
+	int before = entry->last;
+
+	if (before >= 0 && run->steps[before]->engine.ordinal > step->engine.ordinal)
+	{
+		before = -1;
+		for (int i = entry->first; run->steps[i]->engine.ordinal < step->engine.ordinal;
+			 i = run->steps[i]->engine.next_same)
+			before = i;
+	}
+	if (before < 0)
+	{
+		step->engine.next_same = entry->first;
+		entry->first = step->engine.index;
+	}
+	else
+	{
+		step->engine.next_same = run->steps[before]->engine.next_same;
+		run->steps[before]->engine.next_same = step->engine.index;
+	}
+	if (step->engine.next_same < 0)
+		entry->last = step->engine.index;
+}
+
 /* makes a step that was loaded or just created known by its name */
 void
 df_replay_index(DfRun *run, DfStep *step)
 {
-	char *base = base_of(run->cxt, step->name);
-	DfName *entry = name_entry(run, base);
+	char *base = base_of(run->cxt, step->name, &step->engine.ordinal);
 
-	step->engine.next_same = -1;
-	if (entry->last >= 0)
-		run->steps[entry->last]->engine.next_same = step->engine.index;
-	else
-		entry->first = step->engine.index;
-	entry->last = step->engine.index;
+	insert_in_order(run, name_entry(run, base), step);
 	pfree(base);
+}
+
+/* gives a recorded step another whole name; all of them are made known anew */
+void
+df_replay_rename(DfRun *run, DfStep *step, const char *name)
+{
+	step->name = MemoryContextStrdup(run->cxt, name);
+	step->row.renamed++;
+	run->engine.names = NULL;
+	run->engine.whole_names = NULL;
+	for (int i = run->engine.nearlier; i < run->nsteps; i++)
+		df_replay_index(run, run->steps[i]);
 }
 
 DfStep *
@@ -167,7 +210,7 @@ df_replay_find(DfRun *run, const char *base, char **name)
 		entry->next = entry->first;
 	}
 	entry->calls++;
-	if (entry->next < 0)
+	if (entry->next < 0 || run->steps[entry->next]->engine.ordinal > entry->calls)
 	{
 		*name = entry->calls == 1 ? MemoryContextStrdup(run->cxt, base)
 								  : MemoryContextAllocZero(run->cxt, strlen(base) + 16);
@@ -186,26 +229,24 @@ df_replay_find(DfRun *run, const char *base, char **name)
 	return step;
 }
 
-/* how many recorded steps of the present body this entry has not called (yet) */
-int
-df_replay_uncalled(const DfRun *run, const char **which)
+/* whether this entry has not called (yet) some recorded step of the present body */
+bool
+df_replay_has_uncalled(const DfRun *run)
 {
-	int uncalled = 0;
 	bool handler = run->row.state == DF_RUN_ROLLING_BACK;
 
 	if (!handler && run->engine.calls == run->nsteps - run->engine.nearlier)
-		return 0; /* usually, and without a search through all steps */
-	for (int i = run->engine.nearlier; i < run->nsteps && uncalled == 0; i++)
-	{
-		const DfStep *step = run->steps[i];
+		return false; /* usually, and without a search through all steps */
+	for (int i = run->engine.nearlier; i < run->nsteps; i++)
+		if (df_replay_is_uncalled(run, run->steps[i]))
+			return true;
+	return false;
+}
 
-		if (df_is_handler_step(step) != handler)
-			continue;
-		if (step->engine.called != run->engine.entry_no)
-		{
-			*which = step->name;
-			uncalled++;
-		}
-	}
-	return uncalled;
+/* the step is one of the present body that this entry has not called (yet) */
+bool
+df_replay_is_uncalled(const DfRun *run, const DfStep *step)
+{
+	return df_is_handler_step(step) == (run->row.state == DF_RUN_ROLLING_BACK) &&
+		step->engine.called != run->engine.entry_no;
 }

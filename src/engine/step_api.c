@@ -11,6 +11,7 @@
 
 #include "catalog/pg_type.h"
 #include "engine/body.h"
+#include "engine/drift.h"
 #include "engine/replay.h"
 #include "engine/run_steps.h"
 #include "engine/step_api.h"
@@ -137,16 +138,42 @@ df_check_name(char *name, const char *what)
 void
 df_step_mismatch(const DfStep *step, const char *what, const char *recorded, const char *called)
 {
-	MemoryContext cxt = df_entry->run->cxt;
+	DfRun *run = df_entry->run;
 
+	if (df_drift_is_accepted(step))
+		return;
 	df_fatal(
 		DF_ERR_RECORD_MISMATCH,
 		MemoryContextStrdup(
-			cxt,
+			run->cxt,
 			psprintf(
 				"step \"%s\" is recorded with the %s \"%s\", but the body calls it with \"%s\"",
 				step->name, what, recorded ? recorded : "", called ? called : "")),
-		NULL);
+		df_drift_remedy(run, step));
+}
+
+void
+df_step_compare(const DfStep *step, const char *what, const char *recorded, const char *called)
+{
+	DfRun *run = df_entry->run;
+
+	if (strcmp(recorded != NULL ? recorded : "", called != NULL ? called : "") == 0 ||
+		!df_step_is_compared(step))
+		return;
+	df_fatal(
+		DF_ERR_RECORD_MISMATCH,
+		MemoryContextStrdup(
+			run->cxt,
+			psprintf("the function has changed, and calls step \"%s\" with another %s than is "
+					 "recorded",
+					 step->name, what)),
+		df_drift_remedy(run, step));
+}
+
+bool
+df_step_is_compared(const DfStep *step)
+{
+	return df_drift_is_other(df_entry->run, step) && !df_drift_is_accepted(step);
 }
 
 DfStep *
@@ -154,30 +181,38 @@ df_step_recorded(DfRun *run, const char *base, DfStepKind kind, char **name)
 {
 	DfStep *step = df_replay_find(run, df_run_step_name(run, base), name);
 
-	if (step != NULL && step->kind != kind)
-		df_step_mismatch(step, "kind", df_step_kind_name(step->kind), df_step_kind_name(kind));
-	return step;
+	if (step == NULL || step->kind == kind)
+		return step;
+	df_fatal(
+		DF_ERR_RECORD_MISMATCH,
+		MemoryContextStrdup(
+			run->cxt,
+			psprintf(
+				"step \"%s\" is recorded with the kind \"%s\", but the body calls it with \"%s\"",
+				step->name, df_step_kind_name(step->kind), df_step_kind_name(kind))),
+		df_drift_remedy(run, step));
 }
 
 DfStep *
 df_step_new(DfRun *run, char *name, DfStepKind kind)
 {
-	DfStep *step;
-	const char *which = NULL;
+	return df_step_new_effect(run, name, kind, NULL, NULL);
+}
 
-	if (!df_entry->drifted && !run->row.drifted && df_replay_uncalled(run, &which) > 0)
-		df_fatal(DF_ERR_RECORD_MISMATCH,
-				 MemoryContextStrdup(
-					 run->cxt,
-					 psprintf("the body calls the new step \"%s\" before the recorded step \"%s\"",
-							  name, which)),
-				 NULL);
+DfStep *
+df_step_new_effect(DfRun *run, char *name, DfStepKind kind, const char *system, const char *asked)
+{
+	DfStep *step;
+
+	df_drift_check_new(run, name, kind, system, asked);
 	step = MemoryContextAllocZero(run->cxt, sizeof(DfStep));
 	step->n = df_run_next_n(run);
 	step->name = name;
 	step->kind = kind;
+	step->system = system == NULL ? NULL : MemoryContextStrdup(run->cxt, system);
 	step->row.started_at = df_now();
 	step->engine.called = run->engine.entry_no;
+	df_drift_note_body(run, step);
 	df_run_add_step(run, step);
 	run->engine.calls++;
 	return step;

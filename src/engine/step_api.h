@@ -14,12 +14,30 @@
 /* the recorded step that a call means; NULL: it is new, and *name is its name */
 extern DfStep *df_step_recorded(DfRun *run, const char *base, DfStepKind kind, char **name);
 
-/* a new step, pending, with nothing but its name; raises DF003 if it comes too early */
+/* a new step, pending, with nothing but its name */
 extern DfStep *df_step_new(DfRun *run, char *name, DfStepKind kind);
 
-/* the step is recorded with another kind, system or request than the call has: DF003 */
-pg_noreturn extern void df_step_mismatch(const DfStep *step, const char *what, const char *recorded,
-										 const char *called);
+/*
+ * The same for one that does something in the world: `asked` says what, as `effect` of its kind
+ * (engine/step_kind.h) does.  DF003 if it may be a recorded step under a new name.
+ */
+extern DfStep *df_step_new_effect(DfRun *run, char *name, DfStepKind kind, const char *system,
+								  const char *asked);
+
+/*
+ * The step is recorded with another system or request than the call has: DF003.  Returns if a
+ * person has accepted that: what is recorded counts.
+ */
+extern void df_step_mismatch(const DfStep *step, const char *what, const char *recorded,
+							 const char *called);
+
+/*
+ * The same for what an unchanged function may render another way each time, such as a body with
+ * the time in it: it is compared if the function is another one than that which asked for it.
+ */
+extern void df_step_compare(const DfStep *step, const char *what, const char *recorded,
+							const char *called);
+extern bool df_step_is_compared(const DfStep *step);
 
 /* a step or event name that can be recorded, or 22023 */
 extern char *df_checked_name(FunctionCallInfo fcinfo, int arg, const char *what);

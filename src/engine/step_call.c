@@ -12,6 +12,7 @@
 
 #include "engine/body.h"
 #include "engine/child_run.h"
+#include "engine/drift.h"
 #include "engine/run_steps.h"
 #include "engine/step_api.h"
 #include "engine/step_kind.h"
@@ -127,6 +128,8 @@ check_recorded(const DfStep *step, const Call *call)
 		df_step_mismatch(step, "workflow", workflow, call->workflow);
 	if (strcmp(key != NULL ? key : "", call->key != NULL ? call->key : "") != 0)
 		df_step_mismatch(step, "key", key, call->key);
+	if (step->row.request != NULL && df_step_is_compared(step))
+		df_step_compare(step, "input", step->row.body, df_json_to_text(call->input));
 }
 
 Datum
@@ -145,13 +148,14 @@ dataflows_call(PG_FUNCTION_ARGS)
 		/* all checks come before the step exists */
 		int version = version_to_start(run, &call);
 
-		step = df_step_new(run, name, DF_STEP_CALL);
+		step = df_step_new_effect(run, name, DF_STEP_CALL, NULL, call.workflow);
 		render(run, step, &call, version);
 	}
 	else if (step->row.request == NULL && !df_step_ended(step))
 	{
 		/* renewed by retry() */
 		render(run, step, &call, version_to_start(run, &call));
+		df_drift_note_body(run, step);
 	}
 	else
 		check_recorded(step, &call);
@@ -232,6 +236,13 @@ response(const DfStep *step)
 	return df_json_end(&json, CurrentMemoryContext);
 }
 
+/* a run that is there already is none of its own, but it may have to be waited for */
+static const char *
+effect(const DfStep *step)
+{
+	return step->row.request == NULL ? NULL : df_json_get_text(step->row.options, "workflow");
+}
+
 const DfStepOps df_call_ops = {
 	.kind = DF_STEP_CALL,
 	.loaded = loaded,
@@ -241,6 +252,7 @@ const DfStepOps df_call_ops = {
 	.undo_item = undo_item,
 	.renewable = true,
 	.renewed = renewed,
+	.effect = effect,
 	.error_detail = error_detail,
 	.response = response,
 };

@@ -11,6 +11,7 @@
 
 #include "catalog/pg_type.h"
 #include "engine/body.h"
+#include "engine/drift.h"
 #include "engine/http_args.h"
 #include "engine/step_evidence.h"
 #include "engine/outgoing.h"
@@ -146,6 +147,17 @@ render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step, 
 	step->engine.phase = df_step_phase(run, step);
 }
 
+/* a GET has none: to send it twice, or not at all, harms nobody */
+static const char *
+http_effect(const DfStep *step)
+{
+	const char *request = step->row.request;
+
+	if (request == NULL || strncmp(request, "GET ", 4) == 0 || strncmp(request, "HEAD ", 5) == 0)
+		return NULL;
+	return request;
+}
+
 static DfStep *
 new_step(FunctionCallInfo fcinfo, int path_arg, DfRun *run, char *name, char *system,
 		 const char *request)
@@ -159,8 +171,7 @@ new_step(FunctionCallInfo fcinfo, int path_arg, DfRun *run, char *name, char *sy
 	draft.kind = DF_STEP_HTTP;
 	draft.system = system;
 	render_request(fcinfo, path_arg, run, &draft, request);
-	step = df_step_new(run, name, DF_STEP_HTTP);
-	step->system = MemoryContextStrdup(run->cxt, system);
+	step = df_step_new_effect(run, name, DF_STEP_HTTP, system, http_effect(&draft));
 	step->row.options = draft.row.options;
 	step->row.headers = draft.row.headers;
 	step->row.body = draft.row.body;
@@ -169,6 +180,25 @@ new_step(FunctionCallInfo fcinfo, int path_arg, DfRun *run, char *name, char *sy
 	step->engine.phase = draft.engine.phase;
 	step->engine.to_send = true;
 	return step;
+}
+
+/* renders the call once more, in the memory of this entry */
+static void
+compare_body(FunctionCallInfo fcinfo, int path_arg, const DfRun *run, const DfStep *step,
+			 const char *request)
+{
+	DfRun here = *run;
+	DfStep draft;
+
+	if (!df_step_is_compared(step))
+		return;
+	here.cxt = CurrentMemoryContext;
+	memset(&draft, 0, sizeof(draft));
+	draft.name = step->name;
+	draft.kind = DF_STEP_HTTP;
+	draft.system = step->system;
+	render_request(fcinfo, path_arg, &here, &draft, request);
+	df_step_compare(step, "body", step->row.body, draft.row.body);
 }
 
 /* the call must be the recorded one; a step that retry() renewed is rendered again by it */
@@ -181,9 +211,12 @@ check_or_render(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step,
 	if (step->row.request == NULL)
 	{
 		render_request(fcinfo, path_arg, run, step, request);
+		df_drift_note_body(run, step);
 	}
 	else if (strcmp(step->row.request, request) != 0)
 		df_step_mismatch(step, "request", step->row.request, request);
+	else
+		compare_body(fcinfo, path_arg, run, step, request);
 }
 
 static Datum
@@ -271,4 +304,5 @@ const DfStepOps df_http_ops = {
 	.undo = df_request_undo,
 	.render_undo = df_request_render_undo,
 	.renewable = true,
+	.effect = http_effect,
 };

@@ -69,6 +69,17 @@ typedef struct DfStepOps
 	/* retry() begins it again: forgets what the last time left.  NULL: nothing to forget */
 	void (*renewed)(DfStep *step);
 
+	/* ---- a body that has changed ----------------------------------------- */
+
+	/*
+	 * what it does in the world, in the words by which another step may be taken for it under a
+	 * new name; NULL of this one: nothing.  NULL: no step of the kind does anything
+	 */
+	const char *(*effect)(const DfStep *step);
+
+	/* rename_step() gave it another name.  NULL: its name is not part of what it asked for */
+	void (*renamed)(DfRun *run, DfStep *step);
+
 	/* ---- what a body is told --------------------------------------------- */
 
 	/* adds to the DETAIL of DF001.  NULL: nothing to add */

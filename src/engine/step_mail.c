@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "engine/body.h"
+#include "engine/drift.h"
 #include "engine/mail_message.h"
 #include "engine/outgoing.h"
 #include "engine/step_api.h"
@@ -93,8 +94,7 @@ new_mail(DfRun *run, char *name, char *system, const Jsonb *message, const DfMai
 	draft.name = name;
 	draft.system = system;
 	render(run, &draft, message, mail);
-	step = df_step_new(run, name, DF_STEP_MAIL);
-	step->system = MemoryContextStrdup(run->cxt, system);
+	step = df_step_new_effect(run, name, DF_STEP_MAIL, system, draft.row.request);
 	step->row.options = draft.row.options;
 	step->row.body = draft.row.body;
 	step->row.base_hash = draft.row.base_hash;
@@ -129,9 +129,12 @@ dataflows_send_mail(PG_FUNCTION_ARGS)
 	else if (step->row.request == NULL)
 	{
 		render(run, step, message, &mail);
+		df_drift_note_body(run, step);
 	}
 	else if (strcmp(step->row.request, df_mail_request(&mail)) != 0)
 		df_step_mismatch(step, "recipients", step->row.request, df_mail_request(&mail));
+	else if (df_step_is_compared(step))
+		df_step_compare(step, "message", step->row.body, df_body_json(message));
 	return df_step_await(fcinfo, step);
 }
 
@@ -206,6 +209,12 @@ http_status(const DfResponse *response, DfMeaning meaning)
 	return response->status == 421 ? 503 : 200;
 }
 
+static const char *
+effect(const DfStep *step)
+{
+	return step->row.request;
+}
+
 const DfStepOps df_mail_ops = {
 	.kind = DF_STEP_MAIL,
 	.sends_requests = true,
@@ -214,4 +223,5 @@ const DfStepOps df_mail_ops = {
 	.output = output,
 	.http_status = http_status,
 	.renewable = true,
+	.effect = effect,
 };

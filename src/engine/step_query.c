@@ -12,6 +12,7 @@
 
 #include "engine/attempt.h"
 #include "engine/body.h"
+#include "engine/drift.h"
 #include "engine/step_evidence.h"
 #include "engine/step_api.h"
 #include "engine/step_kind.h"
@@ -114,7 +115,7 @@ dataflows_query(PG_FUNCTION_ARGS)
 
 	if (step == NULL)
 	{
-		step = df_step_new(run, name, DF_STEP_QUERY);
+		step = df_step_new_effect(run, name, DF_STEP_QUERY, NULL, sql);
 		df_sql_note(run, step, sql, args);
 		step->row.options = undo_option(run, undo);
 	}
@@ -123,6 +124,7 @@ dataflows_query(PG_FUNCTION_ARGS)
 		/* renewed by retry() */
 		df_sql_note(run, step, sql, args);
 		step->row.options = undo_option(run, undo);
+		df_drift_note_body(run, step);
 	}
 	else
 		df_sql_check_recorded(step, sql, args);
@@ -321,10 +323,17 @@ undo(DfRun *run, DfStep *step)
 	step->engine.to_run_sql = true;
 }
 
+static const char *
+effect(const DfStep *step)
+{
+	return step->row.request;
+}
+
 const DfStepOps df_query_ops = {
 	.kind = DF_STEP_QUERY,
 	.due = due,
 	.undo = undo,
 	.render_undo = render_undo,
 	.renewable = true,
+	.effect = effect,
 };

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "engine/body.h"
+#include "engine/drift.h"
 #include "engine/outgoing.h"
 #include "engine/step_api.h"
 #include "engine/step_kind.h"
@@ -49,8 +50,7 @@ new_step(DfRun *run, char *name, const DfSystem *system, const char *request, co
 	df_json_value(&json, "undo_body", body);
 	if (system->form)
 		df_json_bool(&json, "form", true);
-	step = df_step_new(run, name, DF_STEP_UNDO);
-	step->system = MemoryContextStrdup(run->cxt, system->name);
+	step = df_step_new_effect(run, name, DF_STEP_UNDO, system->name, request);
 	step->row.base_hash = system->url_hash;
 	step->row.options = df_json_end(&json, run->cxt);
 	df_step_transition(run, step, DF_STEP_SUCCEED);
@@ -60,6 +60,19 @@ new_step(DfRun *run, char *name, const DfSystem *system, const char *request, co
 									 psprintf("the request of step \"%s\" has no field \"%s\"",
 											  name, missing)),
 				 NULL);
+}
+
+static void
+check_recorded(const DfStep *step, const char *system, const char *request, const Jsonb *body)
+{
+	Jsonb *recorded = df_json_get_or_null(step->row.options, "undo_body");
+
+	if (!df_drift_is_other(df_entry->run, step))
+		return;
+	df_step_compare(step, "system", step->system, system);
+	df_step_compare(step, "request", df_json_get_text(step->row.options, "undo"), request);
+	df_step_compare(step, "body", recorded == NULL ? NULL : df_json_to_text(recorded),
+					body == NULL ? NULL : df_json_to_text(body));
 }
 
 Datum
@@ -75,6 +88,7 @@ dataflows_on_rollback(PG_FUNCTION_ARGS)
 
 	if (step != NULL)
 	{
+		check_recorded(step, PG_ARGISNULL(1) ? NULL : NameStr(*PG_GETARG_NAME(1)), request, body);
 		(void) df_step_result(fcinfo, step);
 		PG_RETURN_VOID();
 	}
@@ -90,10 +104,17 @@ dataflows_on_rollback(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+static const char *
+effect(const DfStep *step)
+{
+	return df_json_get_text(step->row.options, "undo");
+}
+
 const DfStepOps df_undo_ops = {
 	.kind = DF_STEP_UNDO,
 	.sends_requests = true,
 	.outgoing = df_request_outgoing,
 	.undo = df_request_undo,
 	.render_undo = df_request_render_undo,
+	.effect = effect,
 };

@@ -13,6 +13,7 @@
 
 #include "catalog/pg_type.h"
 #include "engine/body.h"
+#include "engine/replay.h"
 #include "engine/step_api.h"
 #include "engine/step_error.h"
 #include "engine/step_kind.h"
@@ -33,6 +34,19 @@ PG_FUNCTION_INFO_V1(dataflows_wait_any);
 
 /* the most events that one wait_any() may name */
 #define MAX_EVENTS 100
+
+/* whose signals count, and what a timeout means; how long it waits was decided when it began */
+static void
+check_wait(FunctionCallInfo fcinfo, const DfStep *step)
+{
+	bool required = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
+
+	df_step_compare(step, "role in \"by\"", df_json_get_text(step->row.options, "by"),
+					PG_ARGISNULL(3) ? NULL : NameStr(*PG_GETARG_NAME(3)));
+	df_step_compare(step, "value of \"required\"",
+					df_json_get_bool(step->row.options, "required") ? "true" : "false",
+					required ? "true" : "false");
+}
 
 Datum
 dataflows_wait_for(PG_FUNCTION_ARGS)
@@ -59,6 +73,8 @@ dataflows_wait_for(PG_FUNCTION_ARGS)
 			df_json_bool(&json, "required", true);
 		step = df_step_begin_wait(run, name, DF_STEP_WAIT, until, df_json_end(&json, run->cxt));
 	}
+	else
+		check_wait(fcinfo, step);
 	return df_step_await(fcinfo, step);
 }
 
@@ -349,9 +365,29 @@ response(const DfStep *step)
 	return df_json_end(&json, CurrentMemoryContext);
 }
 
+/* a wait that goes on does so for the event of its new name */
+static void
+renamed(DfRun *run, DfStep *step)
+{
+	char *base = pstrdup(df_step_called_name(step));
+	char *mark = strchr(base, '#');
+	DfJson json;
+
+	if (step->row.state != DF_STEP_WAITING || df_json_get(step->row.options, "events") != NULL)
+		return;
+	if (mark != NULL)
+		*mark = '\0';
+	df_json_begin(&json);
+	df_json_text(&json, "event", base);
+	step->row.options = df_error_with(run, step->row.options,
+									  df_json_end(&json, CurrentMemoryContext));
+	run->engine.inbox_loaded = false;
+}
+
 const DfStepOps df_wait_ops = {
 	.kind = DF_STEP_WAIT,
 	.settle = settle,
 	.waits_for = waits_for,
 	.response = response,
+	.renamed = renamed,
 };

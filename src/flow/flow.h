@@ -55,6 +55,14 @@ extern bool df_step_is_ended(DfStepState state); /* done, failed, in_doubt */
 extern const char *df_message_kind_name(DfMessageKind kind);
 extern DfMessageKind df_message_kind_of(const char *name); /* DF_MESSAGE_NONE = no such name */
 
+/* ---- same_effect.c: whether two steps ask for much the same --------------- */
+
+/*
+ * of the same kind and system: requests by method and path, where segments that look like ids
+ * count as equal; statements by what they begin with; what others ask for by its text
+ */
+extern bool df_same_effect(DfStepKind kind, const char *one, const char *other);
+
 /* ---- retry.c -------------------------------------------------------------- */
 
 typedef struct DfRetryQuestion

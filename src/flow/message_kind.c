@@ -18,6 +18,8 @@ static const char *const names[] = {
 	[DF_MESSAGE_UNDO] = "undo",
 	[DF_MESSAGE_ABANDON] = "abandon",
 	[DF_MESSAGE_RESOLVE] = "resolve",
+	[DF_MESSAGE_RENAME] = "rename",
+	[DF_MESSAGE_ACCEPT] = "accept",
 	[DF_MESSAGE_PAUSE] = "pause",
 	[DF_MESSAGE_RESUME] = "resume",
 };

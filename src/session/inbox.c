@@ -1,7 +1,7 @@
 /*
  * session/inbox.c
  *	  Signals and operator requests: signal(), signal_by_key(), cancel(), retry(),
- *	  resolve(), undo(), abandon(); pause() and resume().
+ *	  resolve(), rename_step(), accept_drift(), undo(), abandon(); pause() and resume().
  *
  * Runs in a user's backend, in the caller's transaction: checks the caller's rights and
  * inserts one row into the inbox, as the extension's owner.  The engine decides what the row
@@ -17,6 +17,8 @@
 #include "store/rights.h"
 #include "session/start.h"
 #include "shared/clock.h"
+#include "shared/fingerprint.h"
+#include "shared/function.h"
 #include "shared/json.h"
 #include "shared/limits.h"
 #include "shared/metrics.h"
@@ -32,6 +34,8 @@ PG_FUNCTION_INFO_V1(dataflows_signal_by_key);
 PG_FUNCTION_INFO_V1(dataflows_cancel);
 PG_FUNCTION_INFO_V1(dataflows_retry);
 PG_FUNCTION_INFO_V1(dataflows_resolve);
+PG_FUNCTION_INFO_V1(dataflows_rename_step);
+PG_FUNCTION_INFO_V1(dataflows_accept_drift);
 PG_FUNCTION_INFO_V1(dataflows_undo);
 PG_FUNCTION_INFO_V1(dataflows_abandon);
 PG_FUNCTION_INFO_V1(dataflows_pause);
@@ -524,6 +528,98 @@ dataflows_resolve(PG_FUNCTION_ARGS)
 	call.message.payload = resolution(outcome->name, output, call.store.result_context);
 	PG_RETURN_BOOL(
 		close_call(&call, !df_run_is_terminal(call.target.state) && settles(outcome, &step)));
+}
+
+/* ---- a function that has changed ------------------------------------------ */
+
+/* only what has no effect on a run that moves: its worker knows the steps by their names */
+static bool
+may_be_changed(const Call *call)
+{
+	return !call->target.held && !df_run_is_terminal(call->target.state);
+}
+
+/* a name as the view dataflows.steps has it: of a call, and behind '#' which call it is */
+static char *
+step_name_argument(FunctionCallInfo fcinfo, int arg)
+{
+	char *name;
+	char *mark;
+	size_t length;
+
+	require_given(fcinfo, arg, "the name of the step");
+	name = text_to_cstring(PG_GETARG_TEXT_PP(arg));
+	mark = strrchr(name, '#');
+	length = mark != NULL ? mark - name : strlen(name);
+	if (length == 0 || length > DF_MAX_NAME || !df_name_is_clean(pnstrdup(name, length)) ||
+		(mark != NULL &&
+		 (strspn(mark + 1, "0123456789") != strlen(mark + 1) || strlen(mark + 1) > 6 ||
+		  mark[1] == '0' || strtol(mark + 1, NULL, 10) < 2)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" cannot be the name of a step", name),
+				 errhint("Give the name in the body, and behind it #2 for its second call, #3 for "
+						 "its third.")));
+	return name;
+}
+
+Datum
+dataflows_rename_step(PG_FUNCTION_ARGS)
+{
+	Call call;
+	char *recorded;
+	char *now;
+
+	require_given(fcinfo, 0, "the run");
+	require_given(fcinfo, 1, "the recorded name");
+	recorded = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	now = step_name_argument(fcinfo, 2);
+	begin_call(fcinfo, &call, DF_MESSAGE_RENAME, true);
+	call.message.event = recorded;
+	call.message.note = note_argument(fcinfo, 3, false);
+	if (!open_run(fcinfo, &call))
+		PG_RETURN_BOOL(false);
+	call.message.payload = resolution(now, NULL, call.store.result_context);
+	PG_RETURN_BOOL(close_call(&call,
+							  may_be_changed(&call) &&
+								  df_inbox_may_rename(&call.target.run, recorded, now)));
+}
+
+/* for which functions it is accepted: as they are now, for the caller's transaction */
+static Jsonb *
+present_functions(const DfWorkflowRow *definition, MemoryContext cxt)
+{
+	Oid body = df_function_oid(definition->function);
+	Oid handler =
+		definition->on_failure != NULL ? df_function_oid(definition->on_failure) : InvalidOid;
+	DfJson json;
+
+	df_json_begin(&json);
+	if (OidIsValid(body))
+		df_json_text(&json, "body", psprintf(INT64_FORMAT, df_fingerprint(body)));
+	if (OidIsValid(handler))
+		df_json_text(&json, "on_failure", psprintf(INT64_FORMAT, df_fingerprint(handler)));
+	return df_json_end(&json, cxt);
+}
+
+Datum
+dataflows_accept_drift(PG_FUNCTION_ARGS)
+{
+	Call call;
+	DfStepStates ignored;
+
+	require_given(fcinfo, 0, "the run");
+	begin_call(fcinfo, &call, DF_MESSAGE_ACCEPT, true);
+	call.message.event = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
+	call.message.note = note_argument(fcinfo, 2, false);
+	if (!open_run(fcinfo, &call))
+		PG_RETURN_BOOL(false);
+	call.message.payload = present_functions(call.definition, call.store.result_context);
+	PG_RETURN_BOOL(close_call(
+		&call,
+		may_be_changed(&call) &&
+			(call.message.event == NULL ||
+			 df_inbox_find_step(&call.target.run, call.message.event, &ignored))));
 }
 
 /* ---- pause, resume -------------------------------------------------------- */

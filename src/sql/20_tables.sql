@@ -171,8 +171,10 @@ COMMENT ON COLUMN dataflows.run.entries IS
 	'Entries into the body that have not returned; counted only after the server or a worker '
 	'ended inside the body';
 COMMENT ON COLUMN dataflows.run.body_retries IS 'Transient errors of the body in a row';
-COMMENT ON COLUMN dataflows.run.body_hash IS 'Hash of the function at the first entry';
-COMMENT ON COLUMN dataflows.run.drifted IS 'The function was replaced after the first entry';
+COMMENT ON COLUMN dataflows.run.body_hash IS 'Fingerprint of the function at the first entry';
+COMMENT ON COLUMN dataflows.run.drifted IS
+	'The function, or one that it names, was replaced after the first entry, or it took another '
+	'way than is recorded';
 COMMENT ON COLUMN dataflows.run.cause IS
 	'Why the run rolls or rolled back: failed, cancelled or undo; NULL = it did not';
 COMMENT ON COLUMN dataflows.run.result IS 'What the body returned';
@@ -234,6 +236,9 @@ CREATE TABLE dataflows.step (
 	resolved text,
 	-- NULL but for steps that began under 0.1
 	key_form text,
+	-- where the function has changed
+	body_hash bigint,
+	accepted_hash bigint,
 	PRIMARY KEY (run, n)
 ) WITH (fillfactor = 36, toast_tuple_target = 512,
 	autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
@@ -299,6 +304,10 @@ COMMENT ON COLUMN dataflows.step.resolved IS
 	'What a person said with resolve(): done, not_done, skipped or undone';
 COMMENT ON COLUMN dataflows.step.key_form IS
 	'Form of its idempotency key: text (run/n, of a step that began under 0.1); NULL = a UUID';
+COMMENT ON COLUMN dataflows.step.body_hash IS
+	'Fingerprint of the function that asked for it; NULL = that of the first entry, run.body_hash';
+COMMENT ON COLUMN dataflows.step.accepted_hash IS
+	'Fingerprint of the function for which accept_drift() said that what is recorded counts';
 
 CREATE TABLE dataflows.alias (
 	workflow text NOT NULL,
@@ -372,12 +381,12 @@ COMMENT ON COLUMN dataflows.inbox.workflow IS
 	'Workflow of that run; '''' = the whole database was paused or resumed';
 COMMENT ON COLUMN dataflows.inbox.key IS 'Key of that run, where it was given';
 COMMENT ON COLUMN dataflows.inbox.kind IS
-	'signal, cancel, retry, undo, abandon or resolve; child: a run that this one called has '
-	'ended; pause or resume: a record of what was done to a workflow or to the database';
-COMMENT ON COLUMN dataflows.inbox.event IS 'Event of a signal; step of a resolve';
+	'signal, cancel, retry, undo, abandon, resolve, rename or accept; child: a run that this one '
+	'called has ended; pause or resume: a record of what was done to a workflow or to the database';
+COMMENT ON COLUMN dataflows.inbox.event IS 'Event of a signal; step of a resolve, rename or accept';
 COMMENT ON COLUMN dataflows.inbox.payload IS
-	'Payload of a signal; of a child, its result or error, until the parent has recorded it; of '
-	'an abandon, set if the run was at rest';
+	'Payload of a signal; new name of a rename; functions of an accept; of a child, its result or '
+	'error, until the parent has recorded it; of an abandon, set if the run was at rest';
 COMMENT ON COLUMN dataflows.inbox.note IS 'Reason that the sender gave';
 COMMENT ON COLUMN dataflows.inbox.sent_by IS 'Role that sent it, or NOTIFY';
 COMMENT ON COLUMN dataflows.inbox.sent_pid IS 'Process id of the session that sent a NOTIFY';

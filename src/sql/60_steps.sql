@@ -213,6 +213,14 @@ CREATE FUNCTION dataflows.run_started_at()
 COMMENT ON FUNCTION dataflows.run_started_at() IS
 	'When the run was started; the same at each entry';
 
+CREATE FUNCTION dataflows.run_version()
+	RETURNS int LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dataflows_run_version';
+COMMENT ON FUNCTION dataflows.run_version() IS
+	'The version of the workflow with which the run of the body that calls it was started; the '
+	'same at each entry. A function that several versions share may do something for new runs '
+	'only';
+
 CREATE FUNCTION dataflows.query(step text, sql text, args jsonb DEFAULT NULL,
 	undo text DEFAULT NULL)
 	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE

@@ -117,7 +117,9 @@ COMMENT ON COLUMN dataflows.runs.error IS
 COMMENT ON COLUMN dataflows.runs.stuck IS 'Why a person is needed: {"sqlstate","reason","remedy"}';
 COMMENT ON COLUMN dataflows.runs.cause IS
 	'Why it rolls or rolled back: failed, cancelled or undo; NULL = it did not';
-COMMENT ON COLUMN dataflows.runs.drifted IS 'The function was replaced after the first entry';
+COMMENT ON COLUMN dataflows.runs.drifted IS
+	'The function, or one that it names, was replaced after the first entry, or it took another '
+	'way than is recorded';
 COMMENT ON COLUMN dataflows.runs.parent IS 'The run that called it';
 COMMENT ON COLUMN dataflows.runs.restarted_from IS 'The run that it was restarted from';
 COMMENT ON COLUMN dataflows.runs.round IS 'Which round of continue_with() it is in, from 1';
@@ -263,18 +265,19 @@ CREATE VIEW dataflows.requests WITH (security_barrier) AS
 	WHERE i.kind NOT IN ('signal', 'child') AND (r.run IS NOT NULL OR i.run IS NULL)
 		AND (i.workflow = '' OR dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL);
 COMMENT ON VIEW dataflows.requests IS
-	'Operator requests: cancel, retry, resolve, undo and abandon of runs, pause and resume of '
-	'workflows or (workflow NULL) of the database; by whom, when and why. A parent that rolls '
-	'back asks its children in the same way';
+	'Operator requests: cancel, retry, resolve, rename_step, accept_drift, undo and abandon of '
+	'runs, pause and resume of workflows or (workflow NULL) of the database; by whom, when and '
+	'why. A parent that rolls back asks its children in the same way';
 COMMENT ON COLUMN dataflows.requests.sent_by IS 'Role that asked';
 COMMENT ON COLUMN dataflows.requests.sent_at IS 'When';
 COMMENT ON COLUMN dataflows.requests.request IS
-	'cancel, retry, resolve, undo, abandon, pause or resume';
+	'cancel, retry, resolve, rename, accept, undo, abandon, pause or resume';
 COMMENT ON COLUMN dataflows.requests.run IS 'The run';
 COMMENT ON COLUMN dataflows.requests.workflow IS 'Its workflow';
 COMMENT ON COLUMN dataflows.requests.key IS 'Its key';
-COMMENT ON COLUMN dataflows.requests.step IS 'Step of a resolve';
-COMMENT ON COLUMN dataflows.requests.outcome IS 'Outcome of a resolve';
+COMMENT ON COLUMN dataflows.requests.step IS
+	'Step of a resolve, rename or accept; NULL = all of the run';
+COMMENT ON COLUMN dataflows.requests.outcome IS 'Outcome of a resolve, new name of a rename';
 COMMENT ON COLUMN dataflows.requests.note IS 'Why';
 COMMENT ON COLUMN dataflows.requests.state IS 'new (the engine has not read it) or done';
 COMMENT ON COLUMN dataflows.requests.consumed_at IS 'When the engine acted on it';

@@ -21,7 +21,7 @@
 #include "store/inbox_table.h"
 #include "store/store.h"
 
-#define TARGET_COLUMNS "r.run, r.state, r.workflow, r.version, r.key"
+#define TARGET_COLUMNS "r.run, r.state, r.workflow, r.version, r.key, r.lease IS NOT NULL"
 
 static bool
 copy_target(uint64 n, DfInboxTarget *target, MemoryContext cxt)
@@ -36,6 +36,7 @@ copy_target(uint64 n, DfInboxTarget *target, MemoryContext cxt)
 	target->workflow = df_copy_text(cxt, 0, 2);
 	target->version = df_int32(0, 3, 0);
 	target->key = df_copy_text(cxt, 0, 4);
+	target->held = df_bool(0, 5, false);
 	pfree(state);
 	return true;
 }
@@ -95,6 +96,32 @@ df_inbox_find_step(const pg_uuid_t *run, const char *step, DfStepStates *states)
 	states->state = (DfStepState) df_step_state_of(TextDatumGetCString(df_value(0, 0)));
 	states->undo_state = (DfUndoState) df_undo_state_of(TextDatumGetCString(df_value(0, 1)));
 	return true;
+}
+
+/* also as resolve() names a step, by '#' and its number */
+bool
+df_inbox_may_rename(const pg_uuid_t *run, const char *recorded, const char *now)
+{
+	static DfPlan plan = {
+		"SELECT"
+		" FROM dataflows.run AS r"
+		" WHERE r.run = $1"
+		" AND EXISTS ("
+		"  SELECT FROM dataflows.step AS s"
+		"  WHERE s.run = r.run AND s.n > coalesce(r.round_n, 0) AND (s.step = $2 OR s.n = $4)"
+		"  AND s.kind <> 'continue')"
+		" AND NOT EXISTS ("
+		"  SELECT FROM dataflows.step AS s"
+		"  WHERE s.run = r.run AND s.n > coalesce(r.round_n, 0) AND s.step = $3)",
+		SPI_OK_SELECT,
+		DF_PARAMS(UUIDOID, TEXTOID, TEXTOID, INT4OID)};
+	Datum values[4];
+
+	values[0] = UUIDPGetDatum(run);
+	values[1] = CStringGetTextDatum(recorded);
+	values[2] = CStringGetTextDatum(now);
+	values[3] = Int32GetDatum(recorded[0] == '#' ? (int32) strtol(recorded + 1, NULL, 10) : 0);
+	return df_plan_run(&plan, values, NULL, 1) > 0;
 }
 
 /* ---- new rows ------------------------------------------------------------- */

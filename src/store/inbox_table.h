@@ -22,6 +22,7 @@ typedef struct DfInboxTarget
 	char *workflow;
 	int version;
 	char *key; /* NULL = none */
+	bool held; /* a worker has it in memory */
 } DfInboxTarget;
 
 /* false if there is no such run, or none that holds the key; text in `cxt` */
@@ -38,6 +39,9 @@ typedef struct DfStepStates
 
 extern bool df_inbox_find_step(const pg_uuid_t *run, const char *step, DfStepStates *states);
 
+/* whether the present round has a step of the first name and none of the second */
+extern bool df_inbox_may_rename(const pg_uuid_t *run, const char *recorded, const char *now);
+
 /* a row to be; NULL = not given */
 typedef struct DfNewMessage
 {
@@ -45,7 +49,7 @@ typedef struct DfNewMessage
 	const char *workflow;
 	const char *key;
 	DfMessageKind kind;
-	const char *event; /* of a signal; of a resolve the step */
+	const char *event; /* of a signal; the step of a resolve, rename or accept */
 	const Jsonb *payload;
 	const char *note;
 	const char *sent_by;

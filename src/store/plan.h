@@ -7,7 +7,7 @@
 
 #include "executor/spi.h"
 
-#define DF_MAX_ARGS 40
+#define DF_MAX_ARGS 64
 
 struct DfColumn;
 struct DfTable;

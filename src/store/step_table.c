@@ -21,7 +21,7 @@
 /* ---- columns -------------------------------------------------------------- */
 
 #define IN_KEY DF_IN_KEY
-/* the intent, written again only if retry() renders it again */
+/* the intent, written again only if retry() renders it again, or a person renames it */
 #define IN_RENDERED (DF_IN_OTHER << 0)
 #define IN_INTENT (DF_IN_OTHER << 1) /* what a step has that is on its way for the first time */
 #define IN_OUTCOME (DF_IN_OTHER << 2) /* what a later turn may change */
@@ -39,7 +39,7 @@ static const DfColumn step_columns[] = {
 	COLUMN("base_hash",    row.base_hash,            HASH,       IN_INTENT | IN_RENDERED),
 	COLUMN("started_at",   row.started_at,           TIME,       IN_INTENT | IN_RENDERED),
 	COLUMN("kind",         kind,                     STEP_KIND,  IN_INTENT),
-	COLUMN("step",         name,                     TEXT,       IN_INTENT),
+	COLUMN("step",         name,                     TEXT,       IN_INTENT | IN_RENDERED),
 	COLUMN("system",       system,                   TEXT,       IN_INTENT),
 	COLUMN("request",      row.request,              TEXT,       IN_INTENT | IN_RENDERED),
 	COLUMN("headers",      row.headers,              JSONB,      IN_INTENT | IN_RENDERED),
@@ -74,6 +74,8 @@ static const DfColumn step_columns[] = {
 	COLUMN("maybe_twice",  row.evidence.maybe_twice, MARK,       IN_EVIDENCE),
 	COLUMN("resolved",     row.evidence.resolved,    WORD,       IN_EVIDENCE),
 	COLUMN("key_form",     key_form,                 TEXT,       IN_OLD),
+	COLUMN("body_hash",    row.body_hash,            NONCE,      IN_RENDERED),
+	COLUMN("accepted_hash", row.accepted_hash,       NONCE,      IN_RENDERED),
 };
 /* clang-format on */
 
@@ -264,10 +266,11 @@ static bool
 is_intent(const DfStep *step)
 {
 	return step->row.state == DF_STEP_SENT && step->row.attempts == 1 && step->row.renewals == 0 &&
-		step->row.error == NULL && step->row.wake_at == DF_NEVER && step->row.sent_at == DF_NEVER;
+		step->row.error == NULL && step->row.wake_at == DF_NEVER &&
+		step->row.sent_at == DF_NEVER && step->row.body_hash == 0;
 }
 
-/* a step that retry() had rendered again: rare, one by one */
+/* a step that retry() had rendered again, or that was renamed: rare, one by one */
 static void
 update_rendered(const DfRun *run, const DfStep *step)
 {

@@ -25,6 +25,8 @@ typedef enum DfMessageKind
 	DF_MESSAGE_UNDO,
 	DF_MESSAGE_ABANDON,
 	DF_MESSAGE_RESOLVE,
+	DF_MESSAGE_RENAME,
+	DF_MESSAGE_ACCEPT,
 	/* of a workflow or database, not of a run: kept as a record of what was done */
 	DF_MESSAGE_PAUSE,
 	DF_MESSAGE_RESUME

@@ -46,7 +46,7 @@ typedef struct DfRunRow
 	int64 lease; /* 0 = none; the worker's when it takes the run, 0 when it is released */
 	TimestampTz finished_at; /* engine/transition.c */
 	TimestampTz deadline; /* set again by retry(); DF_NEVER = what the workflow says */
-	int64 body_hash; /* of the function at the first entry, 0 = not entered yet */
+	int64 body_hash; /* fingerprint of the function at the first entry, 0 = not entered yet */
 	char *waiting_for; /* when it is parked, in words */
 	Jsonb *input; /* a new one in each round */
 	Jsonb *result; /* when it completes */
@@ -58,7 +58,7 @@ typedef struct DfRunRow
 	int round_n; /* last step of the rounds before this one */
 	int pivot_n; /* last point of no return in them, 0 = none */
 	bool sql; /* parked for a sql worker, not for a worker */
-	bool drifted; /* the function's text is not the first entry's any more */
+	bool drifted; /* the function is not what it was, or took another way than is recorded */
 } DfRunRow;
 
 /* which steps of earlier rounds are here: they are read for a run that does not go forward */

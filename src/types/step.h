@@ -42,6 +42,9 @@ typedef struct DfStepRow
 	Jsonb *options; /* read by df_step_spec(), but those of waits and calls */
 	TimestampTz started_at;
 	uint32 base_hash;
+	int64 body_hash; /* of the function that asked for it, 0 = that of the first entry */
+	int64 accepted_hash; /* of the one for which accept_drift() let it be: drift.c; 0 = none */
+	int renamed; /* drift.c: how often since it was read, so that its name is written */
 
 	DfStepState state; /* engine/transition.c */
 	int attempts; /* transition.c counts them; as if it had not left: outcome.c */
@@ -69,6 +72,7 @@ typedef struct DfStepEngine
 	const DfStepSpec *spec; /* read_spec.c: df_step_spec() has it; NULL = nobody has asked yet */
 	int index; /* run_steps.c: in run->steps */
 	int called; /* replay.c, step_api.c: number of the entry that last called it */
+	int ordinal; /* replay.c: k in base#k, 1 where the name has none */
 	int next_same; /* replay.c: index of the next step of that base name, -1 */
 	DfPhase phase; /* the request that is in flight, or sent next; worker/flight.c too */
 	TimestampTz sent_before; /* transition.c: sent_at before the attempt in flight left */
@@ -97,7 +101,7 @@ typedef struct DfStepWorker
 
 typedef struct DfStep
 {
-	/* which step it is: written when it is made or read, and the same ever after */
+	/* which step it is: the same ever after, but for rename_step() */
 	int n;
 	char *name; /* base#k */
 	DfStepKind kind;

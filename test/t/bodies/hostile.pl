@@ -273,14 +273,14 @@ my %live = (
   PERFORM dataflows.wait_for(\'go\');', qr/"nap".*kind/
 	],
 	new_step => [
-			  'IF at = \'after\' THEN PERFORM '
-			. post('surprise', 'new_step@example.com')
-			. '; END IF;
-  PERFORM dataflows.wait_for(\'go\');', qr/new step "surprise" before the recorded step "go"/
+		'PERFORM dataflows.post(at, \'crm\', \'/contacts\', \'{"email": "new_step@example.com"}\');
+  PERFORM dataflows.wait_for(\'go\');', qr/new step "after" before the recorded step "before"/
 	],
 	returns => [
-		'IF at = \'after\' THEN RETURN \'"early"\'; END IF;
-  PERFORM dataflows.wait_for(\'go\');', qr/returned without.*"go"/
+		'IF at = \'before\' THEN PERFORM '
+			. post('kept', 'returns@example.com')
+			. '; END IF;
+  PERFORM dataflows.wait_for(\'go\');', qr/returned without.*"kept"/
 	]);
 
 for my $name (sort keys %live)
@@ -304,8 +304,9 @@ for my $name (sort keys %live)
 	like(look($run{$name}, 'stuck'), qr/DF003/, "$name: with DF003");
 	like(look($run{$name}, "stuck->>'reason'"), $live{$name}[1], "$name: it says what differs");
 }
-is($systems->made_and_left('crm', "$_\@example.com"), '0/0', "$_: nothing was sent")
-	for qw(kind new_step);
+is($systems->made_and_left('crm', 'kind@example.com'), '0/0', 'kind: nothing was sent');
+is($systems->made_and_left('crm', "$_\@example.com"), '1/1', "$_: nothing was sent twice or undone")
+	for qw(new_step returns);
 as_app($node, 'postgres', "UPDATE app.live SET value = 'before'");
 as_app($node, 'postgres', "SELECT dataflows.retry('$run{$_}')") for sort keys %live;
 is( await($run{$_}) . look($run{$_}, 'result'),

@@ -1,0 +1,122 @@
+/*
+ * engine/drift.c
+ *	  What a body means that is not, or does not seem to be, the one that was recorded.
+ *
+ * Runs inside a body, in its read-only subtransaction, as the workflow's owner, on structs in
+ * memory.  It is the same whether the function, one that it calls, or what they read has
+ * changed.  Never let an effect happen twice because its step has another name.
+ */
+#include "postgres.h"
+
+#include "engine/drift.h"
+#include "engine/replay.h"
+#include "engine/step_kind.h"
+#include "flow/flow.h"
+#include "types/base.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+/* ---- who asked for a step ------------------------------------------------- */
+
+bool
+df_drift_is_other(const DfRun *run, const DfStep *step)
+{
+	if (step->row.body_hash != 0)
+		return step->row.body_hash != df_entry->fingerprint;
+	/* of version 0.1, which did not note it of on_failure */
+	return !df_is_handler_step(step) && run->row.body_hash != df_entry->fingerprint;
+}
+
+bool
+df_drift_is_accepted(const DfStep *step)
+{
+	return step->row.accepted_hash != 0 && step->row.accepted_hash == df_entry->fingerprint;
+}
+
+void
+df_drift_note_body(const DfRun *run, DfStep *step)
+{
+	step->row.body_hash =
+		run->row.body_hash == df_entry->fingerprint ? 0 : df_entry->fingerprint;
+}
+
+/* ---- effects that a body does not call ------------------------------------ */
+
+const char *
+df_drift_effect(const DfStep *step, int64 fingerprint)
+{
+	const DfStepOps *ops = df_step_ops(step);
+
+	if (ops->effect == NULL || step->row.state == DF_STEP_FAILED ||
+		step->row.undo_state == DF_UNDO_UNDONE || step->row.undo_state == DF_UNDO_GONE)
+		return NULL;
+	if (step->row.accepted_hash != 0 && step->row.accepted_hash == fingerprint)
+		return NULL;
+	return ops->effect(step);
+}
+
+char *
+df_drift_rename_call(const DfRun *run, const char *recorded, const char *now)
+{
+	return psprintf("dataflows.rename_step('%s', %s, %s)", run->id_text,
+					quote_literal_cstr(recorded), quote_literal_cstr(now));
+}
+
+char *
+df_drift_accept_call(const DfRun *run, const char *step)
+{
+	if (step == NULL)
+		return psprintf("dataflows.accept_drift('%s')", run->id_text);
+	return psprintf("dataflows.accept_drift('%s', %s)", run->id_text, quote_literal_cstr(step));
+}
+
+static void
+refuse_new(DfRun *run, const char *name, const DfStep *recorded)
+{
+	df_fatal(
+		DF_ERR_RECORD_MISMATCH,
+		MemoryContextStrdup(
+			run->cxt,
+			psprintf("the body calls the new step \"%s\" before the recorded step \"%s\", which "
+					 "asks for the same or much the same",
+					 name, recorded->name)),
+		MemoryContextStrdup(
+			run->cxt,
+			psprintf("If it is that step under a new name: SELECT %s; If it is one more, and what "
+					 "is recorded stays: SELECT %s;",
+					 df_drift_rename_call(run, recorded->name, name),
+					 df_drift_accept_call(run, recorded->name))));
+}
+
+void
+df_drift_check_new(DfRun *run, const char *name, DfStepKind kind, const char *system,
+				   const char *asked)
+{
+	if (!df_replay_has_uncalled(run))
+		return;
+	run->row.drifted = true;
+	for (int i = run->engine.nearlier; asked != NULL && i < run->nsteps; i++)
+	{
+		DfStep *step = run->steps[i];
+		const char *effect;
+
+		if (step->kind != kind || !df_replay_is_uncalled(run, step) ||
+			strcmp(step->system ? step->system : "", system ? system : "") != 0)
+			continue;
+		effect = df_drift_effect(step, df_entry->fingerprint);
+		if (effect != NULL && df_same_effect(kind, effect, asked))
+			refuse_new(run, name, step);
+	}
+}
+
+char *
+df_drift_remedy(DfRun *run, const DfStep *step)
+{
+	return MemoryContextStrdup(
+		run->cxt,
+		psprintf("If what is recorded is what the body means: SELECT %s; If it is another step "
+				 "now: SELECT %s; Or let the function call it as it is recorded, and then: SELECT "
+				 "dataflows.retry('%s');",
+				 df_drift_accept_call(run, step->name),
+				 df_drift_rename_call(run, step->name, "its name now"), run->id_text));
+}

@@ -1,0 +1,14 @@
+/* what a function that has changed means for the steps that are recorded */
+ALTER TABLE dataflows.step
+	ADD COLUMN body_hash bigint,
+	ADD COLUMN accepted_hash bigint;
+
+CREATE FUNCTION dataflows.rename_step(run uuid, recorded text, now text, note text DEFAULT NULL)
+	RETURNS boolean
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_rename_step';
+CREATE FUNCTION dataflows.accept_drift(run uuid, step text DEFAULT NULL, note text DEFAULT NULL)
+	RETURNS boolean
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_accept_drift';
+CREATE FUNCTION dataflows.run_version()
+	RETURNS int LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dataflows_run_version';
