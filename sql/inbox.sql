@@ -16,7 +16,6 @@ CREATE ROLE regress_df_member IN ROLE regress_df_owner;
 CREATE ROLE regress_df_caller;
 CREATE ROLE regress_df_stranger;
 CREATE FUNCTION regress_df_flow(event jsonb) RETURNS jsonb LANGUAGE sql AS 'SELECT event';
-GRANT EXECUTE ON FUNCTION regress_df_flow TO regress_df_caller;
 INSERT INTO dataflows.installation (identity) VALUES ('elsewhere')
 	ON CONFLICT (one) DO UPDATE SET identity = excluded.identity;
 INSERT INTO dataflows.workflow (name, version, function, function_owner, owner, owner_name, dropped)
@@ -24,6 +23,10 @@ SELECT name, 1, 'public.regress_df_flow(jsonb)', current_user::regrole, 'regress
   'regress_df_owner', dropped
 FROM (VALUES ('inbox-flow', false), ('inbox-other', false), ('inbox-dropped', true)) AS v (name,
   dropped);
+SET ROLE regress_df_owner;
+SELECT dataflows.allow('inbox-flow', 'regress_df_caller', 'start', 'signal', 'cancel');
+SELECT dataflows.allow('inbox-other', 'regress_df_caller', 'start', 'signal', 'cancel');
+RESET ROLE;
 -- one run in each state; its key is the state
 INSERT INTO dataflows.run (run, identity, started_at, version, workflow, key, started_by, input,
   state, finished_at, key_held, stuck)

@@ -124,7 +124,7 @@ SELECT attempt($$SELECT dataflows.start('df-start')$$);
 SELECT attempt($$SELECT dataflows.restart('00000000-0000-7000-8000-000000000000')$$);
 ROLLBACK;
 
--- who may start: the owner, its members, superusers, and whom EXECUTE was granted by name
+-- who may start: the owner, its members, superusers, and whom the owner allows it
 CREATE FUNCTION may_start() RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	answer text := '';
@@ -143,15 +143,23 @@ BEGIN
 	RETURN answer;
 END $$;
 BEGIN;
-SELECT 'not granted:' || may_start();
-GRANT EXECUTE ON FUNCTION body TO PUBLIC;
-SELECT 'to public:' || may_start();
+SELECT 'not allowed:' || may_start();
 GRANT EXECUTE ON FUNCTION body TO regress_df_named;
-SELECT 'to named:' || may_start();
-GRANT EXECUTE ON FUNCTION body TO regress_df_group;
-SELECT 'to group:' || may_start();
-REVOKE EXECUTE ON FUNCTION body FROM PUBLIC, regress_df_named;
-SELECT 'revoked from named:' || may_start();
+SELECT 'EXECUTE gives nothing:' || may_start();
+SELECT dataflows.allow('df-start', 'regress_df_named', 'start');
+SELECT 'named:' || may_start();
+SELECT dataflows.allow('df-start', 'regress_df_group', 'start');
+SELECT 'and a group:' || may_start();
+SELECT dataflows.disallow('df-start', 'regress_df_named', 'start');
+SELECT 'no more named:' || may_start();
+SELECT dataflows.allow('df-start', 'public', 'start');
+SELECT 'every role:' || may_start();
+SELECT dataflows.disallow('df-start', 'public');
+SELECT 'no more every role:' || may_start();
+SELECT dataflows.allow('df-start', 'regress_df_group', 'signal', 'see', 'cancel', 'operate');
+SELECT dataflows.disallow('df-start', 'regress_df_group', 'start');
+SELECT 'the other rights:' || may_start();
+SELECT dataflows.allow('df-start', 'regress_df_group', 'start');
 ALTER FUNCTION body OWNER TO regress_df_nobody;
 SELECT 'function of another owner:' || may_start();
 ALTER FUNCTION body OWNER TO regress_df_author;

@@ -211,9 +211,9 @@ SET ROLE regress_df_author;
 SELECT attempt('INSERT INTO strangers VALUES (1)');
 SELECT attempt('INSERT INTO strangers SELECT 1 WHERE false');
 BEGIN;
-GRANT EXECUTE ON FUNCTION body TO regress_df_stranger;
+SELECT dataflows.allow('df-trigger', 'regress_df_stranger', 'start');
 SELECT attempt('INSERT INTO strangers VALUES (1)');
-REVOKE EXECUTE ON FUNCTION body FROM regress_df_stranger;
+SELECT dataflows.disallow('df-trigger', 'regress_df_stranger', 'start');
 SELECT attempt('INSERT INTO strangers VALUES (2)');
 ROLLBACK;
 

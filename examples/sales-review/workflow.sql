@@ -77,9 +77,6 @@ BEGIN
   RETURN jsonb_build_object('customer', customer->'id', 'paid', happened->'payload'->'amount');
 END $$;
 
--- sales may signal its runs, which is said by a grant by name
-GRANT EXECUTE ON FUNCTION sales_review(jsonb) TO sales;
-
 -- after a rollback, with what happened: the applicant is told
 CREATE FUNCTION tell_applicant(context jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
@@ -98,3 +95,6 @@ CREATE TRIGGER apply AFTER INSERT ON applications FOR EACH ROW
 -- a payment that becomes settled is the event "paid" of the run that has this customer as a key
 CREATE TRIGGER settled AFTER INSERT OR UPDATE ON payments FOR EACH ROW WHEN (NEW.state = 'settled')
   EXECUTE FUNCTION dataflows.signal_on_change('sales-review', 'paid', 'customer');
+
+-- sales may say what it decided, and nothing else
+SELECT dataflows.allow('sales-review', 'sales', 'signal:reviewed');

@@ -219,11 +219,22 @@ look_again_later(DfStep *step)
 	step->row.wake_at = TimestampTzPlusMilliseconds(df_now(), Min(ms, POLL_MAX_MS));
 }
 
-/* the right to start a workflow does not include reading what another role's run returned */
+/* the right to start a workflow does not include learning of the runs of others */
 static bool
-may_see(const DfChildRun *look)
+may_see(const DfSeenRun *seen)
 {
-	return df_sight(GetUserId(), look->owner, look->owner_name, look->started_by) == DF_SEES_ALL;
+	return df_sight(GetSessionUserId(), seen) == DF_SEES_ALL;
+}
+
+static void
+fail_unseen(DfRun *run, DfStep *step)
+{
+	fail_step(run, step, ERRCODE_INSUFFICIENT_PRIVILEGE,
+			  psprintf("key \"%s\" of workflow \"%s\" is taken by a run that the role \"%s\" may "
+					   "not see",
+					   df_json_get_text(step->row.options, "key"),
+					   df_json_get_text(step->row.options, "workflow"),
+					   GetUserNameFromId(GetSessionUserId(), false)));
 }
 
 static void
@@ -266,16 +277,12 @@ poll_attached(DfRun *run, DfStep *step)
 		fail_step(run, step, 0,
 				  psprintf("run %s, which held the key, was %s", df_child_id(step),
 						   look.found ? "forgotten" : "purged"));
+	else if (!may_see(&look.seen))
+		fail_unseen(run, step);
 	else if (!df_run_is_terminal(look.state) && gives_way(run, step, &id))
 		fail_in_circle(run, step);
 	else if (!df_run_is_terminal(look.state))
 		look_again_later(step);
-	else if (!may_see(&look))
-		fail_step(run, step, ERRCODE_INSUFFICIENT_PRIVILEGE,
-				  psprintf("run %s, which held the key, was started by role \"%s\", and role "
-						   "\"%s\" may not see what it returned",
-						   df_child_id(step), look.started_by,
-						   GetUserNameFromId(GetUserId(), false)));
 	else
 		child_ended(run, step, look.state, look.result, look.error);
 }
@@ -396,12 +403,18 @@ static void
 attach(DfNewChild *child)
 {
 	pg_uuid_t holder;
+	DfSeenRun seen;
 	bool related = false;
 	char *id;
 
-	if (!df_run_of_key(child->workflow, child->key, &holder))
+	if (!df_run_of_key(child->workflow, child->key, &holder, &seen, CurrentMemoryContext))
 	{
 		child->busy = true; /* it has given the key up meanwhile */
+		return;
+	}
+	if (!may_see(&seen))
+	{
+		fail_unseen(child->run, child->step);
 		return;
 	}
 	(void) df_run_depth(&child->run->id, &holder, &related);

@@ -87,7 +87,7 @@ version_to_start(DfRun *run, const Call *call)
 	df_store_enter(&store);
 	check_depth(run, call->step);
 	df_require_workflow(call->workflow, &definition, store.result_context);
-	df_require_use(caller, &definition, "start");
+	df_require_right(caller, &definition, DF_RIGHT_START, NULL, "start");
 	df_store_leave(&store);
 	return definition.version;
 }

@@ -184,19 +184,19 @@ check_public_url(void)
 }
 
 static void
-require_right(Oid caller, const pg_uuid_t *run, MemoryContext cxt)
+require_right(Oid caller, const Link *link, MemoryContext cxt)
 {
 	DfInboxTarget target;
 	DfWorkflowRow definition;
 
-	if (!df_inbox_find_run(run, &target, cxt) ||
+	if (!df_inbox_find_run(&link->run, &target, cxt) ||
 		!df_workflow_version(target.workflow, target.version, &definition, cxt))
 		ereport(ERROR,
 				(errcode(DF_ERR_UNKNOWN),
 				 errmsg("run \"%s\" does not exist",
-						df_uuid_text(run)),
+						df_uuid_text(&link->run)),
 				 errhint("Look for it in the view dataflows.runs.")));
-	df_require_use(caller, &definition, "signal");
+	df_require_right(caller, &definition, DF_RIGHT_SIGNAL, link->event, "signal");
 }
 
 Datum
@@ -226,7 +226,7 @@ dataflows_event_url(PG_FUNCTION_ARGS)
 						link.expires <= df_now() ? "have expired already" : "never expire"),
 				 errhint("Give an interval such as '7 days'.")));
 	df_store_enter(&store);
-	require_right(caller, &link.run, cxt);
+	require_right(caller, &link, cxt);
 	key = link_key(cxt);
 	df_store_leave(&store);
 	len = payload_of(&link, payload);

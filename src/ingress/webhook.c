@@ -293,9 +293,8 @@ start_run(Receipt *receipt)
 		run.traceparent = NULL;
 	df_start_common(receipt->hook.starts, receipt->hook.owner, &run, &definition,
 					CurrentMemoryContext);
-	df_start_insert_or_find(&run);
+	receipt->has_run = df_start_insert_or_find(&run, receipt->hook.owner, CurrentMemoryContext);
 	receipt->run = run.id;
-	receipt->has_run = true;
 	df_wake_owner(definition.owner);
 }
 
@@ -309,7 +308,7 @@ signal_run(Receipt *receipt, MemoryContext cxt)
 	DfNewMessage message;
 
 	df_require_workflow(hook->signals, &definition, cxt);
-	df_require_use(hook->owner, &definition, "signal");
+	df_require_right(hook->owner, &definition, DF_RIGHT_SIGNAL, receipt->event, "signal");
 	memset(&message, 0, sizeof(message));
 	message.kind = DF_MESSAGE_SIGNAL;
 	message.workflow = hook->signals;

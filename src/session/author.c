@@ -55,20 +55,38 @@ is_ours(Oid function, const char *name)
 
 /* ---- GRANT and REVOKE ----------------------------------------------------- */
 
+static ObjectWithArgs *
+function_called(const char *name)
+{
+	ObjectWithArgs *function = makeNode(ObjectWithArgs);
+
+	function->objname = list_make2(makeString(pstrdup(SCHEMA)), makeString(pstrdup(name)));
+	return function;
+}
+
 List *
 df_trigger_functions(void)
 {
 	List *result = NIL;
 
 	for (int i = 0; i < lengthof(trigger_functions); i++)
-	{
-		ObjectWithArgs *function = makeNode(ObjectWithArgs);
-
-		function->objname =
-			list_make2(makeString(pstrdup(SCHEMA)), makeString(pstrdup(trigger_functions[i])));
-		result = lappend(result, function);
-	}
+		result = lappend(result, function_called(trigger_functions[i]));
 	return result;
+}
+
+List *
+df_author_functions(void)
+{
+	ObjectWithArgs *define = function_called(AUTHORS_FUNCTION);
+
+	define->args_unspecified = true;
+	return lcons(define, df_trigger_functions());
+}
+
+Oid
+df_own_function(ObjectWithArgs *function)
+{
+	return LookupFuncWithArgs(OBJECT_FUNCTION, function, false);
 }
 
 static bool
@@ -114,21 +132,25 @@ is_about_all(const GrantStmt *grant)
  * updated"), and a parallel restore runs all of them at once: a session that changes one of
  * the three functions waits here for one that changes another.
  */
+void
+df_wait_for_grants(void)
+{
+	Oid function = LookupFuncName(list_make2(makeString(pstrdup(SCHEMA)),
+											 makeString(pstrdup(trigger_functions[0]))),
+								  0, NULL, true);
+	if (OidIsValid(function))
+		LockDatabaseObject(ProcedureRelationId, function, 0, ShareUpdateExclusiveLock);
+}
+
 static void
 wait_for_others(const GrantStmt *grant)
 {
 	bool ours = is_about_all(grant) || is_about_authors(grant);
-	Oid function;
 
 	for (int i = 0; i < lengthof(trigger_functions); i++)
 		ours = ours || names(grant, trigger_functions[i]);
-	if (!ours)
-		return;
-	function = LookupFuncName(list_make2(makeString(pstrdup(SCHEMA)),
-										 makeString(pstrdup(trigger_functions[0]))),
-							  0, NULL, true);
-	if (OidIsValid(function))
-		LockDatabaseObject(ProcedureRelationId, function, 0, ShareUpdateExclusiveLock);
+	if (ours)
+		df_wait_for_grants();
 }
 
 /*
@@ -238,16 +260,18 @@ owner_of_table(const CreateTrigStmt *trigger)
 	return owner;
 }
 
+/* `event` NULL = the trigger starts; one that stands in a column may be any */
 static bool
-may_use_named(Oid role, const char *workflow)
+may_use_named(Oid role, const char *workflow, const char *event)
 {
+	const char *one = event != NULL && event[0] == '@' ? NULL : event;
 	DfWorkflowRow definition;
 	DfStore store;
 	bool may;
 
 	df_store_enter(&store);
 	may = df_workflow_latest(workflow, &definition, store.result_context) && !definition.dropped &&
-		df_may_use(role, &definition);
+		df_may(role, &definition, event == NULL ? DF_RIGHT_START : DF_RIGHT_SIGNAL, one);
 	df_store_leave(&store);
 	return may;
 }
@@ -259,9 +283,10 @@ check_trigger(const CreateTrigStmt *trigger)
 	Oid role = GetUserId();
 	Oid owner = owner_of_table(trigger);
 	const char *workflow = trigger->args == NIL ? NULL : strVal(linitial(trigger->args));
+	const char *event = list_length(trigger->args) < 3 ? NULL : strVal(lsecond(trigger->args));
 
 	if (!OidIsValid(owner) || workflow == NULL || has_privs_of_role(role, owner) ||
-		may_use_named(role, workflow))
+		may_use_named(role, workflow, event))
 		return;
 	ereport(
 		ERROR,
@@ -272,9 +297,11 @@ check_trigger(const CreateTrigStmt *trigger)
 		 errdetail("It would act with the right of the table's owner, role \"%s\", and role \"%s\" "
 				   "has none to use that workflow.",
 				   GetUserNameFromId(owner, false), GetUserNameFromId(role, false)),
-		 errhint(
-			 "Have role \"%s\" make the trigger, or be granted EXECUTE on the workflow's function.",
-			 GetUserNameFromId(owner, false))));
+		 errhint("Have role \"%s\" make the trigger, or have the owner of the workflow call "
+				 "dataflows.allow(%s, %s, '%s').",
+				 GetUserNameFromId(owner, false), quote_literal_cstr(workflow),
+				 quote_literal_cstr(GetUserNameFromId(role, false)),
+				 event == NULL ? "start" : "signal")));
 }
 
 /* ---- the event triggers --------------------------------------------------- */

@@ -70,8 +70,7 @@ require_sight(const pg_uuid_t *run, const DfRunProgress *look)
 {
 	Oid role = GetUserId();
 
-	df_require_sight(role, run, df_sight(role, look->owner, look->owner_name, look->started_by),
-					 DF_SEES_META);
+	df_require_sight(role, run, df_sight(role, &look->seen), DF_SEES_META);
 }
 
 static void

@@ -20,6 +20,7 @@
 #include "guc.h"
 #include "miscadmin.h"
 #include "parser/parse_func.h"
+#include "store/right_table.h"
 #include "store/rights.h"
 #include "shared/retry_options.h"
 #include "shared/slots.h"
@@ -336,12 +337,24 @@ check_name_is_free(const DfWorkflowRow *latest, const DfWorkflowRow *mine)
 					 quote_identifier(owner))));
 }
 
+/*
+ * Rights were given by the owner, for its own runs: another owner gives its own.  In a copy
+ * the same name with another oid is the same owner.
+ */
+static bool
+is_other_owner(const DfWorkflowRow *latest, const DfWorkflowRow *mine)
+{
+	return latest->owner != mine->owner &&
+		(strcmp(latest->owner_name, mine->owner_name) != 0 || df_identity_is_ours());
+}
+
 /* inserts the next version; waits for other sessions that define this name */
 static void
 insert_version(DfWorkflowRow *row)
 {
 	DfStore store;
 	DfWorkflowRow latest;
+	bool taken_over;
 
 	df_store_enter(&store);
 	df_installation_insert();
@@ -350,13 +363,17 @@ insert_version(DfWorkflowRow *row)
 		CHECK_FOR_INTERRUPTS();
 		row->version = 1;
 		row->paused = false;
+		taken_over = false;
 		if (df_workflow_latest(row->name, &latest, store.result_context))
 		{
 			check_name_is_free(&latest, row);
 			row->version = latest.version + 1;
 			row->paused = latest.paused;
+			taken_over = is_other_owner(&latest, row);
 		}
 	} while (!df_workflow_insert(row));
+	if (taken_over)
+		df_rights_drop(row->name);
 	df_store_leave(&store);
 }
 

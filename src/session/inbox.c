@@ -46,7 +46,7 @@ typedef struct Call
 {
 	DfStore store;
 	FmgrInfo *flinfo;
-	bool owners_only;
+	DfRight right; /* that it takes */
 	Oid caller;
 	DfInboxTarget target;
 	const DfWorkflowRow *definition;
@@ -73,23 +73,7 @@ event_argument(FunctionCallInfo fcinfo, int arg)
 
 	require_given(fcinfo, arg, "the event");
 	event = text_to_cstring(PG_GETARG_TEXT_PP(arg));
-	if (event[0] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the event must not be empty"),
-				 errhint("Give the name that the workflow passes to dataflows.wait_for().")));
-	if (strlen(event) > DF_MAX_NAME)
-		ereport(ERROR,
-				(errcode(DF_ERR_LIMIT),
-				 errmsg("the name of the event is too long"),
-				 errdetail("It has %zu bytes; %d are allowed.", strlen(event), DF_MAX_NAME),
-				 errhint("Put what varies into the payload.")));
-	if (!df_name_is_clean(event))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("event \"%s\" contains a control character or \"#\"", event),
-				 errhint("Give the name that the workflow passes to dataflows.wait_for(); a "
-						 "further wait for it takes the next signal.")));
+	df_check_event(event);
 	return event;
 }
 
@@ -132,7 +116,7 @@ typedef struct Verdict
 	Oid role;
 	int version; /* the requested one; 0 = the newest */
 	bool known;
-	bool may;
+	DfRights rights;
 	DfWorkflowRow definition;
 } Verdict;
 
@@ -182,9 +166,8 @@ judge(Call *call, const char *workflow, int version)
 		: df_workflow_version(workflow, version, &verdict->definition, cxt);
 	if (!verdict->known)
 		return verdict;
-	verdict->may = call->owners_only ? df_may_own(call->caller, &verdict->definition)
-									 : df_may_use(call->caller, &verdict->definition);
 	old = MemoryContextSwitchTo(cxt);
+	df_rights_read(call->caller, &verdict->definition, &verdict->rights);
 	cache->verdicts = lappend(cache->verdicts, verdict);
 	MemoryContextSwitchTo(old);
 	return verdict;
@@ -199,23 +182,22 @@ require_right(Call *call, const char *workflow, int version)
 
 	if (!verdict->known)
 		return NULL;
-	if (!verdict->may && call->owners_only)
-		df_require_own(call->caller, &verdict->definition, what);
-	else if (!verdict->may)
-		df_require_use(call->caller, &verdict->definition, what);
+	if (!df_rights_have(&verdict->rights, call->right, call->message.event))
+		df_refuse_right(call->caller, &verdict->definition, call->right,
+						call->right == DF_RIGHT_SIGNAL ? call->message.event : NULL, what);
 	return &verdict->definition;
 }
 
 /* ---- opening and closing -------------------------------------------------- */
 
 static void
-begin_call(FunctionCallInfo fcinfo, Call *call, DfMessageKind kind, bool owners_only)
+begin_call(FunctionCallInfo fcinfo, Call *call, DfMessageKind kind, DfRight right)
 {
 	df_require_writable(psprintf("%s a run", df_message_kind_name(kind)));
 	df_warn_not_moving();
 	memset(call, 0, sizeof(*call));
 	call->flinfo = fcinfo->flinfo;
-	call->owners_only = owners_only;
+	call->right = right;
 	call->caller = GetUserId();
 	call->message.kind = kind;
 	call->message.sent_by = call_cache(call->flinfo, call->caller)->role_name;
@@ -314,7 +296,7 @@ dataflows_signal(PG_FUNCTION_ARGS)
 	Call call;
 
 	require_given(fcinfo, 0, "the run");
-	begin_call(fcinfo, &call, DF_MESSAGE_SIGNAL, false);
+	begin_call(fcinfo, &call, DF_MESSAGE_SIGNAL, DF_RIGHT_SIGNAL);
 	call.message.event = event_argument(fcinfo, 1);
 	call.message.payload = payload_argument(fcinfo, 2);
 	if (!open_run(fcinfo, &call))
@@ -359,7 +341,7 @@ dataflows_signal_by_key(PG_FUNCTION_ARGS)
 
 	require_given(fcinfo, 0, "the workflow");
 	require_given(fcinfo, 1, "the key");
-	begin_call(fcinfo, &call, DF_MESSAGE_SIGNAL, false);
+	begin_call(fcinfo, &call, DF_MESSAGE_SIGNAL, DF_RIGHT_SIGNAL);
 	workflow = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	key = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	df_check_key(key);
@@ -389,7 +371,7 @@ dataflows_cancel(PG_FUNCTION_ARGS)
 	Call call;
 
 	require_given(fcinfo, 0, "the run");
-	begin_call(fcinfo, &call, DF_MESSAGE_CANCEL, false);
+	begin_call(fcinfo, &call, DF_MESSAGE_CANCEL, DF_RIGHT_CANCEL);
 	call.message.note = note_argument(fcinfo, 1, false);
 	if (!open_run(fcinfo, &call))
 		PG_RETURN_BOOL(false);
@@ -402,7 +384,7 @@ dataflows_retry(PG_FUNCTION_ARGS)
 	Call call;
 
 	require_given(fcinfo, 0, "the run");
-	begin_call(fcinfo, &call, DF_MESSAGE_RETRY, true);
+	begin_call(fcinfo, &call, DF_MESSAGE_RETRY, DF_RIGHT_OPERATE);
 	call.message.note = note_argument(fcinfo, 1, false);
 	if (!open_run(fcinfo, &call))
 		PG_RETURN_BOOL(false);
@@ -415,7 +397,7 @@ dataflows_undo(PG_FUNCTION_ARGS)
 	Call call;
 
 	require_given(fcinfo, 0, "the run");
-	begin_call(fcinfo, &call, DF_MESSAGE_UNDO, true);
+	begin_call(fcinfo, &call, DF_MESSAGE_UNDO, DF_RIGHT_OPERATE);
 	call.message.note = note_argument(fcinfo, 1, true);
 	if (!open_run(fcinfo, &call))
 		PG_RETURN_BOOL(false);
@@ -446,7 +428,7 @@ dataflows_abandon(PG_FUNCTION_ARGS)
 	bool useful;
 
 	require_given(fcinfo, 0, "the run");
-	begin_call(fcinfo, &call, DF_MESSAGE_ABANDON, true);
+	begin_call(fcinfo, &call, DF_MESSAGE_ABANDON, DF_RIGHT_OPERATE);
 	call.message.note = note_argument(fcinfo, 1, true);
 	if (!open_run(fcinfo, &call))
 		PG_RETURN_BOOL(false);
@@ -512,7 +494,7 @@ dataflows_resolve(PG_FUNCTION_ARGS)
 
 	require_given(fcinfo, 0, "the run");
 	require_given(fcinfo, 1, "the step");
-	begin_call(fcinfo, &call, DF_MESSAGE_RESOLVE, true);
+	begin_call(fcinfo, &call, DF_MESSAGE_RESOLVE, DF_RIGHT_OPERATE);
 	call.message.event = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	outcome = outcome_argument(fcinfo, 2);
 	call.message.note = note_argument(fcinfo, 3, true);
@@ -641,7 +623,8 @@ pause_workflow(const char *name, bool paused, const char *note)
 
 	df_store_enter(&store);
 	df_require_workflow(name, &definition, store.result_context);
-	df_require_own(caller, &definition, df_message_kind_name(pause_kind(paused)));
+	df_require_right(caller, &definition, DF_RIGHT_OPERATE, NULL,
+					 df_message_kind_name(pause_kind(paused)));
 	changed = df_workflow_set_paused(name, paused);
 	if (changed)
 		df_inbox_note_paused(name, pause_kind(paused), sent_by, note);

@@ -34,6 +34,8 @@
 #include "session/author.h"
 #include "session/install.h"
 #include "shared/extension.h"
+#include "store/right_table.h"
+#include "store/store.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
@@ -47,6 +49,7 @@
 PG_FUNCTION_INFO_V1(dataflows_guard_schema);
 PG_FUNCTION_INFO_V1(dataflows_guard_grants);
 PG_FUNCTION_INFO_V1(dataflows_guard_triggers);
+PG_FUNCTION_INFO_V1(dataflows_rights_from_grants);
 
 #define SCHEMA "dataflows"
 
@@ -536,5 +539,17 @@ dataflows_guard_triggers(PG_FUNCTION_ARGS)
 	ReleaseSysCache(tuple);
 	foreach (cell, df_trigger_functions())
 		guard_function(lfirst_node(ObjectWithArgs, cell), df_function_acl(define), owner);
+	PG_RETURN_VOID();
+}
+
+/* _rights_from_grants(): rights in workflows were EXECUTE on their functions */
+Datum
+dataflows_rights_from_grants(PG_FUNCTION_ARGS)
+{
+	DfStore store;
+
+	df_store_enter(&store);
+	df_rights_from_grants();
+	df_store_leave(&store);
 	PG_RETURN_VOID();
 }

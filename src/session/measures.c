@@ -31,6 +31,8 @@
 #include "store/due.h"
 #include "store/gauges.h"
 #include "store/identity.h"
+#include "store/rights.h"
+#include "store/sight.h"
 #include "store/store.h"
 #include "types/base.h"
 
@@ -325,7 +327,7 @@ df_samples(bool with_gauges)
 
 /* ---- the function --------------------------------------------------------- */
 
-/* names of the workflows whose numbers the caller may see; *all = it may see all */
+/* names of the workflows whose runs the caller may see; *all = it may see all */
 static List *
 seen_workflows(bool *all)
 {
@@ -347,8 +349,8 @@ seen_workflows(bool *all)
 	{
 		DfWorkflowOwner *owner = lfirst(lc);
 
-		if (df_role_is_there(owner->owner, owner->owner_name) &&
-			has_privs_of_role(caller, owner->owner))
+		if (df_is_owner(caller, owner->owner, owner->owner_name) ||
+			df_sight_of_workflow(caller, owner->workflow, 0) == DF_SEES_ALL)
 			seen = lappend(seen, owner->workflow);
 	}
 	return seen;

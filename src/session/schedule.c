@@ -221,7 +221,7 @@ dataflows_schedule(PG_FUNCTION_ARGS)
 
 	df_store_enter(&store);
 	df_require_workflow(schedule.workflow, &definition, store.result_context);
-	df_require_use(schedule.owner, &definition, "schedule");
+	df_require_right(schedule.owner, &definition, DF_RIGHT_START, NULL, "schedule");
 	require_cron(&schedule);
 	keep(&schedule, store.result_context);
 	df_cron_schedule(&schedule);
@@ -313,6 +313,7 @@ dataflows_fire(PG_FUNCTION_ARGS)
 	DfWorkflowRow definition;
 	DfNewRun run;
 	DfStore store;
+	bool seen;
 
 	df_require_writable("start a run");
 	require_not_held(name);
@@ -338,8 +339,8 @@ dataflows_fire(PG_FUNCTION_ARGS)
 	run.key = key_of(name, slot);
 	run.input = schedule.input;
 	df_start_common(schedule.workflow, schedule.owner, &run, &definition, store.result_context);
-	df_start_insert_or_find(&run);
-	df_schedule_fired(name, slot, &run.id);
+	seen = df_start_insert_or_find(&run, schedule.owner, store.result_context);
+	df_schedule_fired(name, slot, seen ? &run.id : NULL);
 	df_store_leave(&store);
 
 	df_wake_owner(definition.owner);

@@ -2,22 +2,25 @@
  * session/sees.c
  *	  Who sees which run, for the views.
  *
- * Runs in a user's backend, in the caller's transaction and role, once per row that a view
- * reads.  Keeps the result of the previous row while the query runs, so that a hundred
- * thousand rows of one owner need one look-up in the catalogs.  Reads catalogs and, for an
- * owner that was renamed, the row that tells whether this database is held.  Must never
- * raise an error because a role was dropped.
+ * Runs in a user's backend or a parallel worker, in the caller's transaction and role, once
+ * per row that a view reads.  Keeps the result of the previous row while the query runs, so
+ * that a hundred thousand rows of one workflow need one look-up.  Reads catalogs, the rights
+ * in a workflow and, for an owner that was renamed, the row that tells whether this database
+ * is held.  Must never raise an error because a role was dropped.
  */
 #include "postgres.h"
 
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "store/rights.h"
+#include "store/sight.h"
+#include "types/base.h"
 #include "utils/builtins.h"
 
 #include "compat.h"
 
 PG_FUNCTION_INFO_V1(dataflows_sees);
+PG_FUNCTION_INFO_V1(dataflows_sees_run);
 
 typedef struct SightCache
 {
@@ -88,7 +91,18 @@ judge_starter(SightCache *cache, const text *name)
 	cache->is_starter = df_is_starter(cache->caller, cache->started_by);
 }
 
-/* _sees(owner oid, owner_name text, started_by text): 'all', 'meta' or NULL */
+static Datum
+answer(FunctionCallInfo fcinfo, const SightCache *cache, DfSight sight)
+{
+	if (sight == DF_SEES_NOTHING)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(cache->texts[sight]);
+}
+
+/*
+ * _sees(owner oid, owner_name text, started_by text): 'all', 'meta' or NULL; of what belongs
+ * to a role, such as a webhook
+ */
 Datum
 dataflows_sees(PG_FUNCTION_ARGS)
 {
@@ -107,7 +121,33 @@ dataflows_sees(PG_FUNCTION_ARGS)
 		if (cache->is_starter)
 			sight = DF_SEES_ALL;
 	}
-	if (sight == DF_SEES_NOTHING)
-		PG_RETURN_NULL();
-	PG_RETURN_DATUM(cache->texts[sight]);
+	return answer(fcinfo, cache, sight);
+}
+
+/*
+ * _sees(workflow text, version int, started_by text): the same of a run, or of what hangs on
+ * one; version NULL = the newest
+ */
+Datum
+dataflows_sees_run(PG_FUNCTION_ARGS)
+{
+	SightCache *cache = sight_cache(fcinfo->flinfo);
+	DfSight sight = cache->everywhere;
+
+	if (sight != DF_SEES_ALL && !PG_ARGISNULL(2))
+	{
+		judge_starter(cache, PG_GETARG_TEXT_PP(2));
+		if (cache->is_starter)
+			sight = DF_SEES_ALL;
+	}
+	if (sight != DF_SEES_ALL && !PG_ARGISNULL(0))
+	{
+		char workflow[DF_MAX_NAME + 1];
+
+		text_to_cstring_buffer(PG_GETARG_TEXT_PP(0), workflow, sizeof(workflow));
+		sight = Max(sight,
+					df_sight_of_workflow(cache->caller, workflow,
+										 PG_ARGISNULL(1) ? 0 : PG_GETARG_INT32(1)));
+	}
+	return answer(fcinfo, cache, sight);
 }

@@ -60,7 +60,7 @@ df_start_common(const char *workflow, Oid judged, DfNewRun *common,
 				DfWorkflowRow *definition, MemoryContext cxt)
 {
 	df_require_workflow(workflow, definition, cxt);
-	df_require_use(judged, definition, "start");
+	df_require_right(judged, definition, DF_RIGHT_START, NULL, "start");
 	common->now = df_now();
 	common->workflow = definition->name;
 	common->version = definition->version;
@@ -71,17 +71,32 @@ df_start_common(const char *workflow, Oid judged, DfNewRun *common,
 /*
  * Inserts the run, or finds the one that holds its key.  That one may vanish in between, so
  * both are tried until one succeeds.  If the snapshot does not show it, the INSERT raises a
- * serialization failure.
+ * serialization failure.  The right to start a workflow is not the right to learn of the runs
+ * of others: then the key is taken, and no more is said.
  */
-void
-df_start_insert_or_find(DfNewRun *run)
+bool
+df_start_insert_or_find(DfNewRun *run, Oid judged, MemoryContext cxt)
 {
+	DfSeenRun seen;
+
 	while (!df_run_insert(run))
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (df_run_of_key(run->workflow, run->key, &run->id))
-			break;
+		if (df_run_of_key(run->workflow, run->key, &run->id, &seen, cxt))
+			return df_sight(judged, &seen) >= DF_SEES_META;
 	}
+	return true;
+}
+
+static void
+notice_taken(const DfNewRun *run)
+{
+	ereport(NOTICE,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("key \"%s\" of workflow \"%s\" is taken: nothing was started", run->key,
+					run->workflow),
+			 errdetail("A run that the role \"%s\" may not see holds it.", run->started_by),
+			 errhint("Ask the owner of the workflow for the right \"see\", or use another key.")));
 }
 
 static void
@@ -108,6 +123,7 @@ dataflows_start(PG_FUNCTION_ARGS)
 	DfWorkflowRow definition;
 	DfStore store;
 	char *name;
+	bool seen;
 
 	require_arguments(fcinfo);
 	df_require_writable("start a run");
@@ -124,10 +140,15 @@ dataflows_start(PG_FUNCTION_ARGS)
 
 	df_store_enter(&store);
 	df_start_common(name, caller, &run, &definition, store.result_context);
-	df_start_insert_or_find(&run);
+	seen = df_start_insert_or_find(&run, caller, store.result_context);
 	df_store_leave(&store);
 
 	df_wake_owner(definition.owner);
+	if (!seen)
+	{
+		notice_taken(&run);
+		PG_RETURN_NULL();
+	}
 	*result = run.id;
 	PG_RETURN_UUID_P(result);
 }
@@ -191,9 +212,8 @@ dataflows_restart(PG_FUNCTION_ARGS)
 				 errhint("Look for it in the view dataflows.runs; ended runs are purged after "
 						 "dataflows.retention.")));
 	/* a role that starts a run can see its input */
-	df_require_sight(caller, old_id, df_sight(caller, old.owner, old.owner_name, old.started_by),
-					 DF_SEES_ALL);
-	df_start_common(old.workflow, caller, &run, &definition, store.result_context);
+	df_require_sight(caller, old_id, df_sight(caller, &old.seen), DF_SEES_ALL);
+	df_start_common(old.seen.workflow, caller, &run, &definition, store.result_context);
 	require_ended(&old, old_text);
 	df_refuse_forgotten(old_id, "restart");
 	df_check_payload(old.input, "the input of a run");

@@ -21,10 +21,10 @@ extern void df_start_common(const char *workflow, Oid judged, DfNewRun *common,
 							DfWorkflowRow *definition, MemoryContext cxt);
 
 /*
- * call it inside the store: inserts the run, or sets its id to that of the run that holds
- * its key
+ * Call it inside the store: inserts the run, or sets its id to that of the run that holds its
+ * key.  False if that is a run of which `judged` must not learn more.
  */
-extern void df_start_insert_or_find(DfNewRun *run);
+extern bool df_start_insert_or_find(DfNewRun *run, Oid judged, MemoryContext cxt);
 
 /*
  * Call it inside the store: raises 55000 if forget() has erased the run's data; `verb`

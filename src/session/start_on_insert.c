@@ -5,9 +5,9 @@
  * Runs in the backend that changes the table, in its transaction.  Rows are converted to
  * jsonb as the role that changes the table, before any switch of the role, because casts to
  * json are user code; only finished values are then inserted as the extension's owner.  The
- * inserting role needs no right on the workflow: the table's owner does, which is checked
- * each time.  The rows of a statement are inserted in chunks of CHUNK_ROWS.  Between
- * statements only prepared plans are kept.
+ * inserting role needs no right in the workflow: the table's owner does, which is checked
+ * each time, event by event where the event stands in the row.  The rows of a statement are
+ * inserted in chunks of CHUNK_ROWS.  Between statements only prepared plans are kept.
  */
 #include "postgres.h"
 
@@ -52,7 +52,8 @@ typedef struct Firing
 	TriggerData *trigger;
 	const char *function; /* for messages */
 	const char *workflow;
-	const char *event; /* NULL = start */
+	const char *event; /* NULL = start; as the trigger was made: "@column" or the event */
+	const char *event_column; /* NULL = the event is the same for each row */
 	const char *key_column; /* NULL = none */
 	char *role; /* the role that changes the table */
 	int64 identity;
@@ -84,6 +85,10 @@ wrong_trigger(const Firing *firing, const char *what, const char *hint)
 	"Create it AFTER INSERT, UPDATE or both FOR EACH ROW, or AFTER one of them FOR EACH " \
 	"STATEMENT with REFERENCING NEW TABLE AS new_rows."
 
+#define SIGNAL_CALL_HINT \
+	"Call signal_on_change('workflow', 'event', 'key column'), or with '@event column' for an " \
+	"event that stands in the row."
+
 static void
 check_events(const Firing *firing)
 {
@@ -111,13 +116,13 @@ argument(const Firing *firing, int i)
 			firing, "has an empty argument",
 			firing->event == NULL
 				? "Call start_on_insert('workflow') or start_on_insert('workflow', 'key column')."
-				: "Call signal_on_change('workflow', 'event', 'key column').");
+				: SIGNAL_CALL_HINT);
 	return value;
 }
 
 /* an existing column of that name, as to_jsonb() writes it */
 static void
-check_key_column(const Firing *firing)
+check_column(const Firing *firing, const char *column, const char *holds)
 {
 	Relation rel = firing->trigger->tg_relation;
 	TupleDesc tupdesc = RelationGetDescr(rel);
@@ -126,15 +131,16 @@ check_key_column(const Firing *firing)
 	{
 		Form_pg_attribute att = TupleDescAttr(tupdesc, i);
 
-		if (!att->attisdropped && strcmp(NameStr(att->attname), firing->key_column) == 0)
+		if (!att->attisdropped && strcmp(NameStr(att->attname), column) == 0)
 			return;
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
 			 errmsg("trigger \"%s\": table \"%s\" has no column \"%s\"",
 					firing->trigger->tg_trigger->tgname, RelationGetRelationName(rel),
-					firing->key_column),
-			 errhint("Name the column that holds the key, as it is written in the table.")));
+					column),
+			 errhint("Name the column that holds the %s, as it is written in the table.",
+					 holds)));
 }
 
 static void
@@ -197,6 +203,20 @@ key_of(const Firing *firing, Jsonb *event)
 	return key;
 }
 
+/* likewise; NULL = the row signals nothing */
+static char *
+event_of(const Firing *firing, Jsonb *row)
+{
+	char *event;
+
+	if (firing->event_column == NULL)
+		return pstrdup(firing->event);
+	event = df_json_get_as_text(row, firing->event_column);
+	if (event != NULL)
+		df_check_event(event);
+	return event;
+}
+
 /* ---- a chunk -------------------------------------------------------------- */
 
 static void
@@ -210,6 +230,7 @@ begin_chunk(Firing *firing, int size)
 	firing->rows.keys = palloc(sizeof(Datum) * size);
 	firing->rows.no_key = palloc(sizeof(bool) * size);
 	firing->rows.values = palloc(sizeof(Datum) * size);
+	firing->rows.events = palloc(sizeof(Datum) * size);
 	MemoryContextSwitchTo(old);
 }
 
@@ -241,10 +262,33 @@ warn_refused(const Firing *firing, uint64 refused)
 	df_metric_add(DF_METRIC_SIGNALS_REFUSED, firing->workflow, "trigger", NULL, refused);
 	ereport(WARNING,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg(UINT64_FORMAT
-					" signals \"%s\" to workflow \"%s\" were dropped: " DF_TOO_MANY_SIGNALS,
-					refused, firing->event, firing->workflow),
+			 errmsg(UINT64_FORMAT " signals of trigger \"%s\" to workflow \"%s\" were "
+								  "dropped: " DF_TOO_MANY_SIGNALS,
+					refused, firing->trigger->tg_trigger->tgname, firing->workflow),
 			 errhint(DF_TOO_MANY_SIGNALS_HINT)));
+}
+
+/* what the table's owner may signal, row by row where the event stands in the row */
+static void
+require_signal(const Firing *firing, Oid table_owner, const DfWorkflowRow *definition)
+{
+	DfRights rights;
+
+	df_rights_read(table_owner, definition, &rights);
+	if (firing->rows.n == 0 && firing->event_column != NULL && rights.events != NIL)
+		return;
+	if (firing->rows.n == 0 &&
+		!df_rights_have(&rights, DF_RIGHT_SIGNAL,
+						firing->event_column != NULL ? NULL : firing->event))
+		df_refuse_right(table_owner, definition, DF_RIGHT_SIGNAL, NULL, "signal");
+	for (int i = 0; i < firing->rows.n; i++)
+	{
+		char *event = TextDatumGetCString(firing->rows.events[i]);
+
+		if (!df_rights_have(&rights, DF_RIGHT_SIGNAL, event))
+			df_refuse_right(table_owner, definition, DF_RIGHT_SIGNAL, event, "signal");
+		pfree(event);
+	}
 }
 
 static void
@@ -257,9 +301,8 @@ write_signals(Firing *firing)
 
 	df_store_enter(&store);
 	df_require_workflow(firing->workflow, &definition, firing->cxt);
-	df_require_use(table_owner, &definition, "signal");
+	require_signal(firing, table_owner, &definition);
 	common.workflow = definition.name;
-	common.event = firing->event;
 	common.sent_by = firing->role;
 	common.now = df_now();
 	common.expires_at = common.now + (int64) df_signal_ttl * USECS_PER_SEC;
@@ -285,10 +328,13 @@ static void
 add_row(Firing *firing, Datum key, bool no_key, Datum event)
 {
 	DfRows *rows = &firing->rows;
+	char *name = NULL;
 	MemoryContext old;
 
 	/* a signal without a key has no receiver */
 	if (no_key && firing->event != NULL)
+		return;
+	if (firing->event != NULL && (name = event_of(firing, DatumGetJsonbP(event))) == NULL)
 		return;
 	if (rows->n == CHUNK_ROWS || firing->bytes > CHUNK_BYTES)
 	{
@@ -303,6 +349,8 @@ add_row(Firing *firing, Datum key, bool no_key, Datum event)
 		*id = df_new_uuid();
 		rows->ids[rows->n] = UUIDPGetDatum(id);
 	}
+	else
+		rows->events[rows->n] = CStringGetTextDatum(name);
 	rows->no_key[rows->n] = no_key;
 	rows->keys[rows->n] = no_key ? (Datum) 0 : PointerGetDatum(PG_DETOAST_DATUM_COPY(key));
 	rows->values[rows->n] = PointerGetDatum(PG_DETOAST_DATUM_COPY(event));
@@ -468,7 +516,9 @@ fire(Firing *firing)
 {
 	check_events(firing);
 	if (firing->key_column != NULL)
-		check_key_column(firing);
+		check_column(firing, firing->key_column, "key");
+	if (firing->event_column != NULL)
+		check_column(firing, firing->event_column, "event");
 	df_require_writable("start or signal a run");
 	df_warn_not_moving();
 	prepare_rendering(firing);
@@ -508,11 +558,13 @@ dataflows_signal_on_change(PG_FUNCTION_ARGS)
 	begin_firing(fcinfo, &firing, "signal_on_change");
 	if (firing.trigger->tg_trigger->tgnargs != 3)
 		wrong_trigger(&firing, "takes three arguments",
-					  "Call signal_on_change('workflow', 'event', 'key column').");
+					  SIGNAL_CALL_HINT);
 	firing.event = firing.trigger->tg_trigger->tgargs[1];
 	firing.workflow = argument(&firing, 0);
 	firing.event = argument(&firing, 1);
 	firing.key_column = argument(&firing, 2);
+	if (firing.event[0] == '@')
+		firing.event_column = firing.event + 1;
 	fire(&firing);
 	return PointerGetDatum(NULL);
 }

@@ -56,6 +56,28 @@ df_error_cut(ErrorData *error)
 }
 
 void
+df_check_event(const char *event)
+{
+	if (event[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the event must not be empty"),
+				 errhint("Give the name that the workflow passes to dataflows.wait_for().")));
+	if (strlen(event) > DF_MAX_NAME)
+		ereport(ERROR,
+				(errcode(DF_ERR_LIMIT),
+				 errmsg("the name of the event is too long"),
+				 errdetail("It has %zu bytes; %d are allowed.", strlen(event), DF_MAX_NAME),
+				 errhint("Put what varies into the payload.")));
+	if (!df_name_is_clean(event))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("event \"%s\" contains a control character or \"#\"", event),
+				 errhint("Give the name that the workflow passes to dataflows.wait_for(); a "
+						 "further wait for it takes the next signal.")));
+}
+
+void
 df_check_key(const char *key)
 {
 	size_t len;

@@ -19,6 +19,9 @@ extern bool df_payload_fits(const Jsonb *value);
 
 /* raise DF006 or 22023 if it is too large or, of a key, empty */
 extern void df_check_payload(const Jsonb *value, const char *what);
+/* the name of an event, as signal() takes it: 22023, DF006 */
+extern void df_check_event(const char *event);
+
 extern void df_check_key(const char *key);
 
 /* cuts a text to 64 kB, enough to store; it may be NULL */

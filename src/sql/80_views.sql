@@ -1,6 +1,7 @@
 /*
  * The views.  Every role may read them, and sees the runs of the owner roles that it
- * is a member of and the runs that it started; superusers see all rows, members of
+ * is a member of, of the workflows in which it was given the right to see, and the runs
+ * that it started; superusers see all rows, members of
  * pg_monitor all rows without inputs, outputs, bodies and payloads.  security_barrier
  * keeps a reader's functions from rows that the reader may not see; comparisons of run,
  * workflow, key or state are leakproof, so that they still use the indexes.
@@ -9,8 +10,13 @@
 CREATE FUNCTION dataflows._sees(owner oid, owner_name text, started_by text) RETURNS text
 	LANGUAGE c STABLE PARALLEL SAFE COST 2 AS 'MODULE_PATHNAME', 'dataflows_sees';
 COMMENT ON FUNCTION dataflows._sees(oid, text, text) IS
-	'Internal: what the current role may see of a run: all, meta (no inputs, outputs, payloads) '
-	'or NULL (nothing)';
+	'Internal: what the current role may see of what belongs to a role: all, meta (no inputs, '
+	'outputs, payloads) or NULL (nothing)';
+
+CREATE FUNCTION dataflows._sees(workflow text, version int, started_by text) RETURNS text
+	LANGUAGE c STABLE PARALLEL SAFE COST 2 AS 'MODULE_PATHNAME', 'dataflows_sees_run';
+COMMENT ON FUNCTION dataflows._sees(text, int, text) IS
+	'Internal: the same of a run; version NULL = the newest';
 
 CREATE FUNCTION dataflows._key(run uuid, n int, renewals int, form text) RETURNS text
 	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'dataflows_key';
@@ -42,8 +48,8 @@ COMMENT ON FUNCTION dataflows._shown(jsonb) IS
 
 CREATE VIEW dataflows.workflows WITH (security_barrier) AS
 	SELECT w.name, w.version, w.function, w.owner_name AS owner, w.paused,
-		CASE WHEN dataflows._sees(w.owner, w.owner_name, NULL) IS NOT NULL THEN COALESCE(l.n, 0) END
-			AS live_runs,
+		CASE WHEN dataflows._sees(w.name, w.version, NULL::text) IS NOT NULL
+			THEN COALESCE(l.n, 0) END AS live_runs,
 		w.on_failure, w.retry, w.deadline, w.accept_notify, w.on_error, w.defined_at
 	FROM dataflows.workflow w
 	LEFT JOIN (SELECT r.workflow, r.version, pg_catalog.count(*) AS n
@@ -82,17 +88,17 @@ CREATE VIEW dataflows.runs WITH (security_barrier) AS
 		r.waiting_for,
 		CASE WHEN r.lease IS NULL THEN r.wake_at END AS wake_at,
 		r.started_by, r.started_at, r.finished_at,
-		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN r.input END
+		CASE WHEN dataflows._sees(r.workflow, r.version, r.started_by) = 'all' THEN r.input END
 			AS input,
-		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN r.result END
+		CASE WHEN dataflows._sees(r.workflow, r.version, r.started_by) = 'all' THEN r.result END
 			AS result,
-		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN r.error
+		CASE WHEN dataflows._sees(r.workflow, r.version, r.started_by) = 'all' THEN r.error
 			ELSE dataflows._without_body(r.error) END AS error,
 		r.stuck, r.cause, COALESCE(r.drifted, false) AS drifted, r.parent, r.restarted_from,
 		COALESCE(r.deadline, r.started_at + w.deadline) AS deadline, COALESCE(r.round, 1) AS round,
 			r.traceparent
 	FROM dataflows.run r JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
-	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL
+	WHERE dataflows._sees(r.workflow, r.version, r.started_by) IS NOT NULL
 		AND (r.key_held OR NOT r.key_held);
 COMMENT ON VIEW dataflows.runs IS 'Runs: where each is, what it waits for, how it ended';
 COMMENT ON COLUMN dataflows.runs.run IS 'Id of the run';
@@ -133,21 +139,21 @@ COMMENT ON COLUMN dataflows.runs.traceparent IS
 
 CREATE VIEW dataflows.steps WITH (security_barrier) AS
 	SELECT s.run, s.n, s.step, s.kind, s.system, s.state, s.attempts, s.request, s.status,
-		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.output END
+		CASE WHEN dataflows._sees(r.workflow, r.version, r.started_by) = 'all' THEN s.output END
 			AS output,
-		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.error
+		CASE WHEN dataflows._sees(r.workflow, r.version, r.started_by) = 'all' THEN s.error
 			ELSE dataflows._without_body(s.error) END AS error,
 		s.undo, COALESCE(s.undo_state, 'none') AS undo_state,
 		CASE WHEN s.system IS NOT NULL
 			THEN dataflows._key(s.run, s.n, s.renewals, s.key_form) END AS idempotency_key,
 		s.started_at, s.finished_at,
-		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.body END
+		CASE WHEN dataflows._sees(r.workflow, r.version, r.started_by) = 'all' THEN s.body END
 			AS body,
-		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.undo_body END
+		CASE WHEN dataflows._sees(r.workflow, r.version, r.started_by) = 'all' THEN s.undo_body END
 			AS undo_body,
 		COALESCE(s.sent_at, CASE WHEN s.attempts > 0 THEN s.started_at END) AS sent_at, s.wake_at,
 			COALESCE(s.undo_attempts, 0) AS undo_attempts, s.undo_since,
-		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.undo_error
+		CASE WHEN dataflows._sees(r.workflow, r.version, r.started_by) = 'all' THEN s.undo_error
 			ELSE dataflows._without_body(s.undo_error) END AS undo_error,
 		r.workflow, r.key,
 		CASE WHEN s.kind = 'call' THEN (s.answer OPERATOR(pg_catalog.->>) 'run')::pg_catalog.uuid
@@ -158,7 +164,7 @@ CREATE VIEW dataflows.steps WITH (security_barrier) AS
 				END AS round
 	FROM dataflows.step s JOIN dataflows.run r ON r.run = s.run
 		JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
-	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL
+	WHERE dataflows._sees(r.workflow, r.version, r.started_by) IS NOT NULL
 		AND (r.key_held OR NOT r.key_held);
 COMMENT ON VIEW dataflows.steps IS 'Steps: each recorded effect or wait of a run';
 COMMENT ON COLUMN dataflows.steps.run IS 'The run';
@@ -204,7 +210,7 @@ CREATE VIEW dataflows.attempts WITH (security_barrier) AS
 	FROM dataflows.attempt a JOIN dataflows.step s ON s.run = a.run AND s.n = a.n
 		JOIN dataflows.run r ON r.run = a.run
 		JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
-	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL
+	WHERE dataflows._sees(r.workflow, r.version, r.started_by) IS NOT NULL
 		AND (r.key_held OR NOT r.key_held);
 COMMENT ON VIEW dataflows.attempts IS 'Failed attempts of steps and undos, one row each';
 COMMENT ON COLUMN dataflows.attempts.run IS 'The run';
@@ -230,13 +236,13 @@ CREATE VIEW dataflows.signals WITH (security_barrier) AS
 		(SELECT s.step FROM dataflows.step s WHERE s.run = i.run AND s.n = i.consumed_by)
 			AS consumed_by,
 		i.run, i.workflow, i.key,
-		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN i.payload END
+		CASE WHEN dataflows._sees(i.workflow, r.version, r.started_by) = 'all' THEN i.payload END
 			AS payload,
 		i.state, i.consumed_at, i.expires_at, i.sent_pid, i.id
 	FROM dataflows.inbox i LEFT JOIN dataflows.run r ON r.run = i.run
 		JOIN dataflows.workflow w ON w.name = i.workflow AND w.version = COALESCE(r.version,
 			(SELECT pg_catalog.max(v.version) FROM dataflows.workflow v WHERE v.name = i.workflow))
-	WHERE i.kind = 'signal' AND dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL;
+	WHERE i.kind = 'signal' AND dataflows._sees(i.workflow, r.version, r.started_by) IS NOT NULL;
 COMMENT ON VIEW dataflows.signals IS 'Signals: who sent each, and which step consumed it';
 COMMENT ON COLUMN dataflows.signals.sent_by IS 'Role that sent it, or NOTIFY';
 COMMENT ON COLUMN dataflows.signals.sent_at IS 'When';
@@ -263,7 +269,7 @@ CREATE VIEW dataflows.requests WITH (security_barrier) AS
 		LEFT JOIN dataflows.workflow w ON w.name = i.workflow AND w.version = COALESCE(r.version,
 			(SELECT pg_catalog.max(v.version) FROM dataflows.workflow v WHERE v.name = i.workflow))
 	WHERE i.kind NOT IN ('signal', 'child') AND (r.run IS NOT NULL OR i.run IS NULL)
-		AND (i.workflow = '' OR dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL);
+		AND (i.workflow = '' OR dataflows._sees(i.workflow, r.version, r.started_by) IS NOT NULL);
 COMMENT ON VIEW dataflows.requests IS
 	'Operator requests: cancel, retry, resolve, rename_step, accept_drift, undo and abandon of '
 	'runs, pause and resume of workflows or (workflow NULL) of the database; by whom, when and '
@@ -294,7 +300,7 @@ CREATE VIEW dataflows.pending_undo WITH (security_barrier) AS
 			AND COALESCE(s.undo_state, 'none') NOT IN ('undo_failed', 'undone', 'gone'))
 	SELECT s.run, r.workflow, r.key, s.step, s.system, s.request, s.state,
 		COALESCE(s.undo, s.options OPERATOR(pg_catalog.->>) 'undo') AS undo,
-		CASE WHEN dataflows._sees(w.owner, w.owner_name, r.started_by) = 'all' THEN s.undo_body END
+		CASE WHEN dataflows._sees(r.workflow, r.version, r.started_by) = 'all' THEN s.undo_body END
 			AS undo_body,
 		COALESCE(s.undo_error OPERATOR(pg_catalog.->>) 'message',
 			s.error OPERATOR(pg_catalog.->>) 'message',
@@ -337,7 +343,7 @@ CREATE VIEW dataflows.pending_undo WITH (security_barrier) AS
 		JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
 		CROSS JOIN LATERAL (SELECT CASE WHEN r.round IS NULL THEN s.step
 			ELSE pg_catalog.concat('#', s.n) END AS step) AS named
-	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL;
+	WHERE dataflows._sees(r.workflow, r.version, r.started_by) IS NOT NULL;
 COMMENT ON VIEW dataflows.pending_undo IS
 	'What a person must undo or settle by hand: undos that failed, and steps in doubt of stuck '
 	'runs';
@@ -376,7 +382,7 @@ CREATE VIEW dataflows.stuck WITH (security_barrier) AS
 				AS since
 	FROM dataflows.run r JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
 	WHERE r.stuck IS NOT NULL AND r.state = 'stuck'
-		AND dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL;
+		AND dataflows._sees(r.workflow, r.version, r.started_by) IS NOT NULL;
 COMMENT ON VIEW dataflows.stuck IS 'Runs that wait for a person: why, and what to do';
 COMMENT ON COLUMN dataflows.stuck.run IS 'The run';
 COMMENT ON COLUMN dataflows.stuck.workflow IS 'Its workflow';
@@ -400,7 +406,7 @@ CREATE VIEW dataflows.unexplained WITH (security_barrier) AS
 			false)
 		AND NOT COALESCE(r.state = 'stuck' AND r.stuck OPERATOR(pg_catalog.->>) 'reason'
 			IS NOT NULL, false)
-		AND dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL;
+		AND dataflows._sees(r.workflow, r.version, r.started_by) IS NOT NULL;
 COMMENT ON VIEW dataflows.unexplained IS
 	'Runs that do not move and have no time, event or reason. It must be empty: each row is a bug';
 COMMENT ON COLUMN dataflows.unexplained.run IS 'The run';
@@ -474,7 +480,7 @@ CREATE VIEW dataflows.stats WITH (security_barrier) AS
 			pg_catalog.max(x.p99 * '1 second'::interval)
 				FILTER (WHERE x.name = 'dataflows_run_duration_seconds') AS p99
 		FROM dataflows._metrics(false) x GROUP BY 1) m ON m.workflow = r.workflow
-	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL
+	WHERE dataflows._sees(r.workflow, r.version, r.started_by) IS NOT NULL
 	GROUP BY r.workflow, w.owner_name;
 COMMENT ON VIEW dataflows.stats IS
 	'Per workflow: runs by state and how long completed ones took, from the tables; and what was '

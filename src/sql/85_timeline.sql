@@ -217,7 +217,7 @@ CREATE VIEW dataflows.live WITH (security_barrier) AS
 	FROM (SELECT * FROM dataflows.run d WHERE d.wake_at IS NOT NULL
 		UNION ALL SELECT * FROM dataflows.run p WHERE p.wake_at IS NULL AND p.finished_at IS NULL) r
 		JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
-	WHERE dataflows._sees(w.owner, w.owner_name, r.started_by) IS NOT NULL;
+	WHERE dataflows._sees(r.workflow, r.version, r.started_by) IS NOT NULL;
 COMMENT ON VIEW dataflows.live IS
 	'Runs that have not ended, one line each that fits into a terminal';
 COMMENT ON COLUMN dataflows.live.workflow IS 'The workflow';

@@ -67,14 +67,11 @@ COMMENT ON FUNCTION dataflows._cron_job(text) IS
 CREATE VIEW dataflows.schedules WITH (security_barrier) AS
 	SELECT s.name, s.cron, s.workflow, s.owner_name AS owner, j.active, s.last_at, s.last_run,
 		j.last_status, j.last_message,
-		CASE WHEN dataflows._sees(w.owner, w.owner_name, s.owner_name) = 'all' THEN s.input END
+		CASE WHEN dataflows._sees(s.workflow, NULL::int, s.owner_name) = 'all' THEN s.input END
 			AS input,
 		s.scheduled_at
-	FROM dataflows.schedule s
-	LEFT JOIN LATERAL (SELECT v.owner, v.owner_name FROM dataflows.workflow v
-			WHERE v.name = s.workflow ORDER BY v.version DESC LIMIT 1) w ON true
-	CROSS JOIN LATERAL dataflows._cron_job(s.name) j
-	WHERE dataflows._sees(w.owner, w.owner_name, s.owner_name) IS NOT NULL;
+	FROM dataflows.schedule s CROSS JOIN LATERAL dataflows._cron_job(s.name) j
+	WHERE dataflows._sees(s.workflow, NULL::int, s.owner_name) IS NOT NULL;
 COMMENT ON VIEW dataflows.schedules IS 'Schedules, with the state of their jobs in pg_cron';
 COMMENT ON COLUMN dataflows.schedules.name IS
 	'Name of the schedule; the job in pg_cron is called dataflows.<name>';

@@ -268,7 +268,7 @@ df_child_read(const pg_uuid_t *run, DfChildRun *child, MemoryContext cxt)
 {
 	static DfPlan plan = {
 		"SELECT r.state, r.result, r.error, coalesce(r.error ? 'forgotten_at', false),"
-		"  r.started_by, w.owner, w.owner_name"
+		"  " DF_SEEN_COLUMNS
 		" FROM dataflows.run AS r"
 		" JOIN dataflows.workflow AS w ON w.name = r.workflow AND w.version = r.version"
 		" WHERE r.run = $1",
@@ -284,9 +284,7 @@ df_child_read(const pg_uuid_t *run, DfChildRun *child, MemoryContext cxt)
 	child->result = df_copy_jsonb(cxt, 0, 1);
 	child->error = df_copy_jsonb(cxt, 0, 2);
 	child->forgotten = df_bool(0, 3, false);
-	child->started_by = df_copy_text(cxt, 0, 4);
-	child->owner = DatumGetObjectId(df_value(0, 5));
-	child->owner_name = df_copy_text(cxt, 0, 6);
+	df_seen_run_read(&child->seen, 0, 4, cxt);
 }
 
 int

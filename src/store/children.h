@@ -9,6 +9,7 @@
 #define DF_STORE_CHILDREN_H
 
 #include "nodes/pg_list.h"
+#include "store/rights.h"
 #include "types/message.h"
 #include "types/run.h"
 
@@ -54,9 +55,7 @@ typedef struct DfChildRun
 	Jsonb *result;
 	Jsonb *error;
 	bool forgotten;
-	char *started_by;
-	Oid owner;
-	char *owner_name;
+	DfSeenRun seen;
 } DfChildRun;
 
 extern void df_child_read(const pg_uuid_t *run, DfChildRun *child, MemoryContext cxt);

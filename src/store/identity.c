@@ -27,6 +27,7 @@
 #include "store/identity.h"
 #include "store/page_token_table.h"
 #include "store/cron_job.h"
+#include "store/right_table.h"
 #include "store/store.h"
 
 /* ---- the random part ------------------------------------------------------ */
@@ -315,6 +316,7 @@ adopt_owners(bool held)
 
 	for (int i = 0; i < lengthof(plans); i++)
 		(void) df_plan_run(&plans[i], values, NULL, 0);
+	df_rights_adopt(held);
 }
 
 #define NAMES_SQL(table) \
@@ -337,6 +339,7 @@ df_update_owner_names(TimestampTz now)
 
 	for (int i = 0; i < lengthof(plans); i++)
 		(void) df_plan_run(&plans[i], NULL, NULL, 0);
+	df_rights_tidy();
 	return false;
 }
 
@@ -348,6 +351,17 @@ workflow_owners(MemoryContext cxt)
 		SPI_OK_SELECT, 0};
 
 	return df_plan_oids(&plan, cxt);
+}
+
+/* 0.1 knew rights as grants on functions; its dump alone fills link_key */
+static bool
+is_dump_of_0_1(void)
+{
+	static DfPlan plan = {
+		"SELECT FROM dataflows.installation AS i WHERE i.link_key IS NOT NULL",
+		SPI_OK_SELECT, 0};
+
+	return df_plan_run(&plan, NULL, NULL, 1) > 0;
 }
 
 /* ---- adopt() -------------------------------------------------------------- */
@@ -423,6 +437,7 @@ df_identity_adopt(List **owners)
 	DfStore store;
 	DfInstallation before;
 	bool same_files;
+	bool of_0_1;
 	uint64 n = 0;
 
 	*owners = NIL;
@@ -435,8 +450,11 @@ df_identity_adopt(List **owners)
 		n = same_files ? count_live() : 0;
 		ensure_origin();
 		df_installation_insert();
+		of_0_1 = is_dump_of_0_1();
 		adopt_installation();
 		adopt_owners(!before.ours);
+		if (of_0_1)
+			df_rights_from_grants();
 		if (!before.ours)
 		{
 			df_link_key_renew();

@@ -134,7 +134,7 @@ static const DfColumn new_message_columns[] = {
 	COLUMN("workflow",   workflow,   TEXT,         DF_IN_MESSAGE | DF_IN_SIGNALS),
 	COLUMN("key",        key,        TEXT,         DF_IN_MESSAGE),
 	COLUMN("kind",       kind,       MESSAGE_KIND, DF_IN_MESSAGE | DF_IN_SIGNALS),
-	COLUMN("event",      event,      TEXT,         DF_IN_MESSAGE | DF_IN_SIGNALS),
+	COLUMN("event",      event,      TEXT,         DF_IN_MESSAGE),
 	COLUMN("payload",    payload,    JSONB,        DF_IN_MESSAGE),
 	COLUMN("note",       note,       TEXT,         DF_IN_MESSAGE),
 	COLUMN("sent_by",    sent_by,    TEXT,         DF_IN_MESSAGE | DF_IN_SIGNALS),

@@ -4,27 +4,26 @@
  *
  * Runs in a user's backend, in its transaction, and in a body that calls another
  * workflow.  The role that is judged is an argument, because the user id may be
- * the extension's owner at that moment.  It reads catalogs, by oid and
- * without any search_path, and for a renamed owner the row that says whether this
- * database is held; it must never write.
+ * the extension's owner at that moment.  A member of the workflow's owner may do
+ * everything; to others the owner gives rights, one by one, in the workflow's name.
+ * EXECUTE on the function of the body says nothing here.  It reads catalogs, by oid
+ * and without any search_path, the rows of rights, and for a renamed role the row that
+ * says whether this database is held; it must never write.
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_authid.h"
-#include "catalog/pg_proc.h"
 #include "miscadmin.h"
-#include "shared/function.h"
 #include "shared/uuid.h"
 #include "store/identity.h"
+#include "store/right_table.h"
 #include "store/rights.h"
 #include "store/store.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "utils/syscache.h"
 
 static bool
 owner_exists(const DfWorkflowRow *workflow)
@@ -65,10 +64,28 @@ df_sight_of_all(Oid role)
 	return has_privs_of_role(role, ROLE_PG_MONITOR) ? DF_SEES_META : DF_SEES_NOTHING;
 }
 
-DfSight
-df_sight(Oid role, Oid owner, const char *owner_name, const char *started_by)
+void
+df_seen_run_read(DfSeenRun *run, uint64 row, int first, MemoryContext cxt)
 {
-	if (df_is_owner(role, owner, owner_name) || df_is_starter(role, started_by))
+	run->workflow = df_copy_text(cxt, row, first);
+	run->owner =
+		df_is_null(row, first + 1) ? InvalidOid : DatumGetObjectId(df_value(row, first + 1));
+	run->owner_name = df_copy_text(cxt, row, first + 2);
+	run->started_by = df_copy_text(cxt, row, first + 3);
+}
+
+DfSight
+df_sight(Oid role, const DfSeenRun *run)
+{
+	DfWorkflowRow workflow;
+
+	if (df_is_owner(role, run->owner, run->owner_name) || df_is_starter(role, run->started_by))
+		return DF_SEES_ALL;
+	if (df_sight_of_all(role) == DF_SEES_ALL)
+		return DF_SEES_ALL;
+	memset(&workflow, 0, sizeof(workflow));
+	workflow.name = pstrdup(run->workflow);
+	if (df_may(role, &workflow, DF_RIGHT_SEE, NULL))
 		return DF_SEES_ALL;
 	return df_sight_of_all(role);
 }
@@ -84,7 +101,7 @@ df_require_sight(Oid role, const pg_uuid_t *run, DfSight seen, DfSight least)
 					seen == DF_SEES_NOTHING ? "" : "the input of ",
 					df_uuid_text(run)),
 			 errhint("Act as a member of the role that owns its workflow, or of the one that "
-					 "started it.")));
+					 "started it, or have the owner allow the right \"see\".")));
 }
 
 bool
@@ -103,75 +120,162 @@ df_may_own(Oid role, const DfWorkflowRow *workflow)
 	return superuser_arg(role);
 }
 
-/*
- * Whether EXECUTE on the function was granted to a role of which this one is a
- * member.  PUBLIC may execute every new function, so that it cannot count; nor
- * does an entry that the function's owner has by owning it: it was
- * granted by no role.  A function of another owner than at the definition is another
- * function.
- */
-static bool
-granted_by_name(Oid role, const DfWorkflowRow *workflow)
+static const struct
 {
-	HeapTuple tuple =
-		SearchSysCache1(PROCOID, ObjectIdGetDatum(df_function_oid(workflow->function)));
-	Oid owner;
-	Datum datum;
-	bool isnull;
-	Acl *acl;
-	bool granted = false;
+	DfRight right;
+	const char *name;
+} right_names[] = {
+	{DF_RIGHT_START, "start"},
+	{DF_RIGHT_SIGNAL, "signal"},
+	{DF_RIGHT_SEE, "see"},
+	{DF_RIGHT_CANCEL, "cancel"},
+	{DF_RIGHT_OPERATE, "operate"},
+};
 
-	if (!HeapTupleIsValid(tuple))
-		return false;
-	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
-	datum = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proacl, &isnull);
-	if (!isnull && owner == workflow->function_owner)
-	{
-		acl = DatumGetAclPCopy(datum);
-		for (int i = 0; i < ACL_NUM(acl) && !granted; i++)
-		{
-			const AclItem *item = &ACL_DAT(acl)[i];
-
-			granted = item->ai_grantee != ACL_ID_PUBLIC && item->ai_grantee != owner &&
-				(ACLITEM_GET_PRIVS(*item) & ACL_EXECUTE) != 0 &&
-				has_privs_of_role(role, item->ai_grantee);
-		}
-	}
-	ReleaseSysCache(tuple);
-	return granted;
+static const char *
+right_name(DfRight right)
+{
+	for (int i = 0; i < lengthof(right_names); i++)
+		if (right_names[i].right == right)
+			return right_names[i].name;
+	return "unknown";
 }
 
-bool
-df_may_use(Oid role, const DfWorkflowRow *workflow)
+List *
+df_right_names(void)
 {
-	return df_may_own(role, workflow) || granted_by_name(role, workflow);
+	List *names = NIL;
+
+	for (int i = 0; i < lengthof(right_names); i++)
+		names = lappend(names, pstrdup(right_names[i].name));
+	return names;
+}
+
+int
+df_right_of(const char *name)
+{
+	for (int i = 0; i < lengthof(right_names); i++)
+		if (strcmp(right_names[i].name, name) == 0)
+			return right_names[i].right;
+	return 0;
+}
+
+/* the row is for every role, or for one of which this one is a member */
+static bool
+is_for(const DfRightRow *row, Oid role)
+{
+	if (!OidIsValid(row->role))
+		return strcmp(row->role_name, DF_EVERY_ROLE) == 0;
+	return has_privs_of_role(role, row->role) && df_role_is_there(row->role, row->role_name);
+}
+
+static void
+add_rights(DfRights *rights, Oid role, const List *rows)
+{
+	ListCell *cell;
+
+	foreach (cell, rows)
+	{
+		const DfRightRow *row = lfirst(cell);
+
+		if (!is_for(row, role))
+			continue;
+		if (strncmp(row->right, DF_SIGNAL_PREFIX, strlen(DF_SIGNAL_PREFIX)) == 0)
+			rights->events = lappend(rights->events, row->right + strlen(DF_SIGNAL_PREFIX));
+		else
+			rights->given |= df_right_of(row->right);
+	}
 }
 
 void
-df_require_use(Oid role, const DfWorkflowRow *workflow, const char *verb)
+df_rights_read_of_query(Oid role, const DfWorkflowRow *workflow, bool of_query, DfRights *rights)
 {
-	if (df_may_use(role, workflow))
+	MemoryContext cxt = CurrentMemoryContext;
+	DfStore store;
+	List *rows;
+
+	memset(rights, 0, sizeof(*rights));
+	rights->owns = workflow->owner_name != NULL && df_may_own(role, workflow);
+	if (rights->owns)
 		return;
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-		 errmsg("role \"%s\" may not %s workflow \"%s\"", GetUserNameFromId(role, false), verb,
-				workflow->name),
-		 owner_exists(workflow)
-			 ? errdetail("It belongs to role \"%s\", and EXECUTE on its function counts only where "
-						 "it is granted by name, not to PUBLIC.",
-						 owner_called(workflow))
-			 : errdetail("The role \"%s\" that defined it does not exist any more, or another "
-						 "role has its name.",
-						 workflow->owner_name),
-		 owner_exists(workflow)
-			 ? errhint("Ask the owner to run GRANT EXECUTE ON FUNCTION %s TO %s, or act as a "
-					   "member of the owner.",
-					   workflow->function, quote_identifier(GetUserNameFromId(role, false)))
-			 : df_identity_is_ours()
-			 ? errhint("Define the workflow again as the role that should own it.")
-			 : errhint("This database is a copy: if nothing else runs its runs, have a superuser "
-					   "call dataflows.adopt().")));
+	df_store_enter(&store);
+	rows = df_rights_list(workflow->name, of_query, cxt);
+	df_store_leave(&store);
+	add_rights(rights, role, rows);
+}
+
+void
+df_rights_read(Oid role, const DfWorkflowRow *workflow, DfRights *rights)
+{
+	df_rights_read_of_query(role, workflow, false, rights);
+}
+
+bool
+df_rights_have(const DfRights *rights, DfRight right, const char *event)
+{
+	ListCell *cell;
+
+	if (rights->owns || (rights->given & right) != 0)
+		return true;
+	if (right != DF_RIGHT_SIGNAL || event == NULL)
+		return false;
+	foreach (cell, rights->events)
+		if (strcmp(lfirst(cell), event) == 0)
+			return true;
+	return false;
+}
+
+bool
+df_may(Oid role, const DfWorkflowRow *workflow, DfRight right, const char *event)
+{
+	DfRights rights;
+
+	df_rights_read(role, workflow, &rights);
+	return df_rights_have(&rights, right, event);
+}
+
+/* without the name of the owner nobody would know whom to ask */
+static int
+hint_to_ask(Oid role, const DfWorkflowRow *workflow, DfRight right, const char *event)
+{
+	const char *word = event == NULL ? right_name(right)
+									 : psprintf("%s%s", DF_SIGNAL_PREFIX, event);
+
+	if (owner_exists(workflow))
+		return errhint("Ask a member of the owner to call dataflows.allow(%s, %s, %s), or act as "
+					   "a member of the owner.",
+					   quote_literal_cstr(workflow->name),
+					   quote_literal_cstr(GetUserNameFromId(role, false)),
+					   quote_literal_cstr(word));
+	if (df_identity_is_ours())
+		return errhint("Define the workflow again as the role that should own it.");
+	return errhint("This database is a copy: if nothing else runs its runs, have a superuser "
+				   "call dataflows.adopt().");
+}
+
+void
+df_refuse_right(Oid role, const DfWorkflowRow *workflow, DfRight right, const char *event,
+				const char *verb)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("role \"%s\" may not %s workflow \"%s\"", GetUserNameFromId(role, false), verb,
+					workflow->name),
+			 owner_exists(workflow)
+				 ? errdetail("It belongs to role \"%s\", and the right \"%s\" was not given.",
+							 owner_called(workflow), right_name(right))
+				 : errdetail("The role \"%s\" that defined it does not exist any more, or another "
+							 "role has its name.",
+							 workflow->owner_name),
+			 hint_to_ask(role, workflow, right, event)));
+}
+
+void
+df_require_right(Oid role, const DfWorkflowRow *workflow, DfRight right, const char *event,
+				 const char *verb)
+{
+	if (!df_may(role, workflow, right, event))
+		df_refuse_right(role, workflow, right, event, verb);
 }
 
 void

@@ -39,7 +39,7 @@ df_run_progress(const pg_uuid_t *run, DfRunProgress *progress, MemoryContext cxt
 		"   SELECT FROM dataflows.inbox AS i"
 		"   WHERE i.workflow = r.workflow AND i.key = r.key AND i.run IS NULL"
 		"   AND i.state <> 'done' AND i.state = 'new')),"
-		"  r.xmin, w.owner, w.owner_name, r.started_by"
+		"  r.xmin, " DF_SEEN_COLUMNS
 		" FROM dataflows.run AS r"
 		" LEFT JOIN dataflows.workflow AS w ON (w.name = r.workflow AND w.version = r.version)"
 		" WHERE r.run = $1",
@@ -58,9 +58,7 @@ df_run_progress(const pg_uuid_t *run, DfRunProgress *progress, MemoryContext cxt
 		(state >= 0 && df_run_is_terminal((DfRunState) state));
 	progress->settled = at_rest && !df_bool(0, 2, false);
 	progress->xmin = DatumGetTransactionId(df_value(0, 3));
-	progress->owner = df_is_null(0, 4) ? InvalidOid : DatumGetObjectId(df_value(0, 4));
-	progress->owner_name = df_copy_text(cxt, 0, 5);
-	progress->started_by = df_copy_text(cxt, 0, 6);
+	df_seen_run_read(&progress->seen, 0, 4, cxt);
 	return true;
 }
 

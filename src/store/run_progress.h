@@ -9,6 +9,7 @@
 
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
+#include "store/rights.h"
 #include "utils/uuid.h"
 
 /* a run as it is this moment */
@@ -17,9 +18,7 @@ typedef struct DfRunProgress
 	char *state; /* as in the row */
 	bool settled; /* it does not move: ended, stuck, or waiting for an event */
 	TransactionId xmin; /* of the last change of the row */
-	Oid owner; /* InvalidOid if the version is missing */
-	char *owner_name;
-	char *started_by;
+	DfSeenRun seen;
 } DfRunProgress;
 
 /*

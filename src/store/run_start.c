@@ -70,12 +70,14 @@ df_run_insert(const DfNewRun *run)
 }
 
 bool
-df_run_of_key(const char *workflow, const char *key, pg_uuid_t *id)
+df_run_of_key(const char *workflow, const char *key, pg_uuid_t *id, DfSeenRun *seen,
+			  MemoryContext cxt)
 {
 	static DfPlan plan = {
-		"SELECT run"
-		" FROM dataflows.run"
-		" WHERE workflow = $1 AND key = $2 AND key_held AND key IS NOT NULL",
+		"SELECT r.run, " DF_SEEN_COLUMNS
+		" FROM dataflows.run AS r"
+		" LEFT JOIN dataflows.workflow AS w ON (w.name = r.workflow AND w.version = r.version)"
+		" WHERE r.workflow = $1 AND r.key = $2 AND r.key_held AND r.key IS NOT NULL",
 		SPI_OK_SELECT,
 		DF_PARAMS(TEXTOID, TEXTOID)};
 	Datum values[2];
@@ -85,6 +87,7 @@ df_run_of_key(const char *workflow, const char *key, pg_uuid_t *id)
 	if (df_plan_run(&plan, values, NULL, 1) == 0)
 		return false;
 	*id = df_copy_uuid(0, 0);
+	df_seen_run_read(seen, 0, 1, cxt);
 	return true;
 }
 
@@ -92,7 +95,7 @@ bool
 df_run_old(const pg_uuid_t *id, DfOldRun *run, MemoryContext cxt)
 {
 	static DfPlan plan = {
-		"SELECT r.workflow, r.key, r.state, r.input, w.owner, w.owner_name, r.started_by"
+		"SELECT r.key, r.state, r.input, " DF_SEEN_COLUMNS
 		" FROM dataflows.run AS r"
 		" LEFT JOIN dataflows.workflow AS w ON (w.name = r.workflow AND w.version = r.version)"
 		" WHERE r.run = $1",
@@ -103,13 +106,10 @@ df_run_old(const pg_uuid_t *id, DfOldRun *run, MemoryContext cxt)
 	values[0] = UUIDPGetDatum(id);
 	if (df_plan_run(&plan, values, NULL, 1) == 0)
 		return false;
-	run->workflow = df_copy_text(cxt, 0, 0);
-	run->key = df_copy_text(cxt, 0, 1);
-	run->state = df_copy_text(cxt, 0, 2);
-	run->input = df_copy_jsonb(cxt, 0, 3);
-	run->owner = df_is_null(0, 4) ? InvalidOid : DatumGetObjectId(df_value(0, 4));
-	run->owner_name = df_copy_text(cxt, 0, 5);
-	run->started_by = df_copy_text(cxt, 0, 6);
+	run->key = df_copy_text(cxt, 0, 0);
+	run->state = df_copy_text(cxt, 0, 1);
+	run->input = df_copy_jsonb(cxt, 0, 2);
+	df_seen_run_read(&run->seen, 0, 3, cxt);
 	return true;
 }
 
@@ -157,19 +157,20 @@ df_signals_insert(const DfNewMessage *common, const DfRows *rows)
 		"   (SELECT FROM dataflows.inbox AS i"
 		"    WHERE i.workflow = $3 AND i.key = k.key AND i.run IS NULL AND i.state <> 'done'"
 		"    LIMIT $4)) AS x) >= $4)"
-		" INSERT INTO dataflows.inbox (key, payload, {*})"
-		" SELECT r.key, r.payload, {$}"
-		" FROM unnest($1, $2) AS r (key, payload)"
+		" INSERT INTO dataflows.inbox (key, payload, event, {*})"
+		" SELECT r.key, r.payload, r.event, {$}"
+		" FROM unnest($1, $2, $5) AS r (key, payload, event)"
 		" WHERE NOT EXISTS (SELECT FROM crowded AS c WHERE c.key = r.key)",
 		SPI_OK_INSERT,
-		DF_PARAMS(TEXTARRAYOID, JSONBARRAYOID, TEXTOID, INT4OID),
+		DF_PARAMS(TEXTARRAYOID, JSONBARRAYOID, TEXTOID, INT4OID, TEXTARRAYOID),
 		DF_COLUMNS(df_new_message_table, DF_IN_SIGNALS)};
 	/* clang-format on */
-	Datum values[4];
+	Datum values[5];
 
 	values[0] = df_array(TEXTOID, rows->keys, NULL, rows->n);
 	values[1] = df_array(JSONBOID, rows->values, NULL, rows->n);
 	values[2] = CStringGetTextDatum(common->workflow);
 	values[3] = Int32GetDatum(DF_MAX_WAITING_SIGNALS);
+	values[4] = df_array(TEXTOID, rows->events, NULL, rows->n);
 	return rows->n - df_row_run(&plan, values, common, NULL);
 }

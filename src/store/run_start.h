@@ -8,6 +8,7 @@
 #define DF_STORE_RUN_START_H
 
 #include "store/inbox_table.h"
+#include "store/rights.h"
 
 typedef struct DfNewRun
 {
@@ -33,19 +34,17 @@ extern const struct DfTable df_new_run_table;
 #define DF_IN_RUN DF_IN_OTHER /* all of them */
 #define DF_IN_RUNS (DF_IN_OTHER << 1) /* but those in which the runs of a statement differ */
 
-/* the run that holds the key, if there is one to be seen */
-extern bool df_run_of_key(const char *workflow, const char *key, pg_uuid_t *id);
+/* the run that holds the key, if there is one that the snapshot shows, and who may see it */
+extern bool df_run_of_key(const char *workflow, const char *key, pg_uuid_t *id, DfSeenRun *seen,
+						  MemoryContext cxt);
 
 /* what a restart needs of the old run; false if there is no such run */
 typedef struct DfOldRun
 {
-	char *workflow;
+	DfSeenRun seen; /* with its workflow */
 	char *key; /* NULL = none */
 	char *state;
 	Jsonb *input;
-	Oid owner; /* InvalidOid if the version is missing */
-	char *owner_name;
-	char *started_by;
 } DfOldRun;
 
 extern bool df_run_old(const pg_uuid_t *id, DfOldRun *run, MemoryContext cxt);
@@ -58,13 +57,14 @@ typedef struct DfRows
 	Datum *keys; /* text */
 	bool *no_key;
 	Datum *values; /* jsonb: inputs or payloads */
+	Datum *events; /* text; of signals */
 } DfRows;
 
 /* `common` gives all but id, key and input; returns how many were started */
 extern uint64 df_runs_insert(const DfNewRun *common, const DfRows *rows);
 
 /*
- * Signals by key; `common` gives all but key and payload.  Returns how many were
+ * Signals by key; `common` gives all but key, payload and event.  Returns how many were
  * refused: see DF_MAX_WAITING_SIGNALS.
  */
 extern uint64 df_signals_insert(const DfNewMessage *common, const DfRows *rows);

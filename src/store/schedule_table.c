@@ -106,7 +106,7 @@ df_schedule_fired(const char *name, TimestampTz at, const pg_uuid_t *run)
 	values[0] = CStringGetTextDatum(name);
 	values[1] = TimestampTzGetDatum(at);
 	values[2] = UUIDPGetDatum(run);
-	(void) df_plan_run(&plan, values, NULL, 0);
+	(void) df_plan_run(&plan, values, run == NULL ? "  n" : NULL, 0);
 }
 
 void

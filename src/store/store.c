@@ -203,6 +203,15 @@ df_plan_run_latest(DfPlan *plan, Datum *values, const char *nulls, long limit)
 										InvalidSnapshot, true, false, limit));
 }
 
+uint64
+df_plan_run_of_query(DfPlan *plan, Datum *values, const char *nulls, long limit)
+{
+	df_plan_prepare(plan);
+	return checked(plan,
+				   SPI_execute_snapshot(plan->plan, values, nulls, GetActiveSnapshot(),
+										InvalidSnapshot, true, false, limit));
+}
+
 bool
 df_is_null(uint64 row, int column)
 {

@@ -60,6 +60,9 @@ extern List *df_plan_oids(DfPlan *plan, MemoryContext cxt);
 /* df_plan_run() of a SELECT, with what is committed this moment, at any isolation level */
 extern uint64 df_plan_run_latest(DfPlan *plan, Datum *values, const char *nulls, long limit);
 
+/* the same with the snapshot of the query that called a STABLE function; in parallel workers too */
+extern uint64 df_plan_run_of_query(DfPlan *plan, Datum *values, const char *nulls, long limit);
+
 /* values of the last result, row/column from 0; text and jsonb are copied to `cxt` */
 extern bool df_is_null(uint64 row, int column);
 extern Datum df_value(uint64 row, int column); /* by value, or pointing into SPI memory */

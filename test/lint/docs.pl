@@ -165,7 +165,7 @@ sub comments_of
 {
 	my ($view) = @_;
 	my %said =
-	  $sql =~ /COMMENT ON COLUMN dataflows\.\Q$view\E\.(\w+) IS\s+((?:'(?:[^']|'')*'\s*)+);/g;
+	  $sql =~ /COMMENT ON COLUMN dataflows\.\Q$view\E\."?(\w+)"? IS\s+((?:'(?:[^']|'')*'\s*)+);/g;
 
 	for my $text (values %said)
 	{

@@ -433,7 +433,8 @@ like(
 	ask("SELECT reason FROM dataflows.stuck WHERE run = '$run'"),
 	qr/role "app" may not start workflow "theirs"/,
 	'the reason says so');
-$node->safe_psql('postgres', 'GRANT EXECUTE ON FUNCTION other.work TO app');
+$node->safe_psql('postgres',
+	"SET ROLE other; SELECT dataflows.allow('theirs', 'app', 'start')");
 as_app($node, 'postgres', "SELECT dataflows.retry('$run')");
 is(await($run), 'completed', 'granted, it goes on');
 is(column($run, 'result'), '{"as": "other"}', 'as the other role');
@@ -451,7 +452,7 @@ $run = start('parent', { workflow => 'theirs', child => {}, key => 'secret' });
 becomes($node, $run, 'stuck', 'whoever may only start the workflow does not get its result');
 like(
 	ask("SELECT reason FROM dataflows.stuck WHERE run = '$run'"),
-	qr/role "app" may not see what it returned/,
+	qr/key "secret" of workflow "theirs" is taken by a run that the role "app" may not see/,
 	'the reason says so');
 
 # ---- a query step before a call; drop, purge -----------------------------------------------------

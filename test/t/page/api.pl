@@ -34,9 +34,9 @@ CREATE FUNCTION app.waits(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGI
   RETURN dataflows.wait_for('go'); END $$;
 CREATE FUNCTION app.breaks(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN PERFORM nosuch();
   RETURN NULL; END $$;
-GRANT EXECUTE ON FUNCTION app.waits TO caller;
 SELECT dataflows.define_workflow('waits', 'app.waits'),
   dataflows.define_workflow('<script>alert(1)</script>', 'app.breaks');
+SELECT dataflows.allow('waits', 'caller', 'start', 'signal', 'cancel');
 SELECT dataflows.start('waits', '{"secret": "only for app"}', 'key-' || i)
   FROM generate_series(1, 120) i;
 SELECT dataflows.start('<script>alert(1)</script>', '{}', 'broken');

@@ -53,7 +53,8 @@ CREATE FUNCTION app.waits(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$BEGIN
   RETURN dataflows.wait_for('go'); END$$;
 SELECT dataflows.define_workflow('takes', 'app.takes'), dataflows.define_workflow('waits',
   'app.waits');
-GRANT EXECUTE ON FUNCTION app.takes, app.waits TO starter, watcher, author;
+SELECT dataflows.allow(w, r, 'start', 'signal', 'cancel')
+FROM unnest('{takes,waits}'::text[]) w, unnest('{starter,watcher,author}'::name[]) r;
 SQL
 
 # ---- what others' runs were started with ----------------------------------------------

@@ -236,8 +236,7 @@ for my $attempt (1 .. 3)
 }
 
 # rights are judged at each firing
-$node->safe_psql('postgres',
-	"GRANT EXECUTE ON FUNCTION app.report TO other; GRANT USAGE ON SCHEMA app TO other");
+as_app($node, 'postgres', "SELECT dataflows.allow('report', 'other', 'start')");
 $node->safe_psql(
 	'postgres',
 	"SELECT dataflows.schedule('granted', '0 0 1 1 *', 'report')",
@@ -248,7 +247,7 @@ like(
 		'other', q{SELECT dataflows.schedule('it''s due', '0 0 1 1 *', 'report')}),
 	qr/ERROR:  42501: role "other" may not change schedule "it's due"/,
 	'nobody takes over a schedule of another role');
-$node->safe_psql('postgres', "REVOKE EXECUTE ON FUNCTION app.report FROM other");
+as_app($node, 'postgres', "SELECT dataflows.disallow('report', 'other')");
 like(
 	refusal($node, 'postgres', 'postgres', "SELECT dataflows._fire('granted')"),
 	qr/ERROR:  42501: role "other" may not start workflow "report"/,
