@@ -25,7 +25,6 @@
 #include "utils/varlena.h"
 
 #define HEADER_PREFIX "header."
-#define HEADER_PREFIX_LEN 7
 
 #define SECOND 1000.0
 #define MINUTE (60.0 * SECOND)
@@ -45,6 +44,9 @@
 	name, ForeignServerRelationId, kind, offsetof(DfSystem, field), 0, 0, 0, 0, false, true
 #define MAPPING(name, kind, field) \
 	name, UserMappingRelationId, kind, offsetof(DfSystem, field), 0, 0, 0, 0, true, false
+#define MAPPING_NUMBER(name, kind, field, min, max, preset) \
+	name, UserMappingRelationId, kind, offsetof(DfSystem, field), min, max, preset, preset, false, \
+		false
 #define MAPPING_SUPERUSER(name, kind, field) \
 	name, UserMappingRelationId, kind, offsetof(DfSystem, field), 0, 0, 0, 0, true, true
 
@@ -84,30 +86,33 @@ static const DfOption options_table[] = {
 	{MAPPING("client_id", DF_OPTION_TEXT, oauth_client_id)},
 	{MAPPING("client_secret", DF_OPTION_TEXT, oauth_client_secret)},
 	{MAPPING("scope", DF_OPTION_TEXT, oauth_scope)},
+	{MAPPING_NUMBER("grant", DF_OPTION_GRANT, oauth_grant, 0, 0, DF_GRANT_CLIENT_CREDENTIALS)},
+	{MAPPING("refresh_token", DF_OPTION_TOKEN, refresh_token)},
+	{MAPPING("jwt_key", DF_OPTION_PRIVATE_KEY, jwt_key)},
+	{MAPPING("jwt_key_id", DF_OPTION_TEXT, jwt_key_id)},
+	{MAPPING_NUMBER("jwt_lifetime", DF_OPTION_LONG_MS, jwt_lifetime_ms, SECOND, HOUR, 5 * MINUTE)},
 	{MAPPING("webhook_secret", DF_OPTION_TEXT, webhook_secret)},
 	{MAPPING("webhook_secret_old", DF_OPTION_TEXT, webhook_secret_old)},
 	{MAPPING_SUPERUSER("client_cert", DF_OPTION_PATH, client_cert)},
 	{MAPPING_SUPERUSER("client_key", DF_OPTION_PATH, client_key)},
 };
 
-/* "header.Name" may be set on a SERVER and on a USER MAPPING, and has no field of its own */
-static const DfOption header_option = {
-	HEADER_PREFIX "Name",
-	InvalidOid,
-	DF_OPTION_HEADER,
-	0,
-	0,
-	0,
-	0,
-	0,
-	true,
-	false,
+#define FAMILY(name, catalog, kind) name, catalog, kind, 0, 0, 0, 0, 0, true, false
+
+/*
+ * Options whose names the user completes have no field of their own.  Without a catalog,
+ * they may be set on a SERVER and on a USER MAPPING.
+ */
+static const DfOption families[] = {
+	{FAMILY(HEADER_PREFIX "Name", InvalidOid, DF_OPTION_HEADER)},
+	{FAMILY("token.name", InvalidOid, DF_OPTION_TOKEN_FIELD)},
+	{FAMILY("claim.name", UserMappingRelationId, DF_OPTION_CLAIM)},
 };
 
 PG_FUNCTION_INFO_V1(dataflows_fdw_validator);
 
-static bool
-refuse(DfOptionProblem *problem, int sqlstate, char *message, char *hint)
+bool
+df_refuse(DfOptionProblem *problem, int sqlstate, char *message, char *hint)
 {
 	problem->sqlstate = sqlstate;
 	problem->message = message;
@@ -125,15 +130,30 @@ catalog_name(Oid catalog)
 static bool
 is_header_option(const char *name)
 {
-	return strncmp(name, HEADER_PREFIX, HEADER_PREFIX_LEN) == 0;
+	return strncmp(name, HEADER_PREFIX, strlen(HEADER_PREFIX)) == 0;
+}
+
+/* "header.", with the dot */
+static size_t
+prefix_len(const DfOption *family)
+{
+	return strchr(family->name, '.') + 1 - family->name;
+}
+
+static bool
+has_family(Oid catalog, const DfOption *family)
+{
+	return !OidIsValid(family->catalog) || family->catalog == catalog;
 }
 
 /* the option of that name in that catalog, or NULL */
 static const DfOption *
 find_option(const char *name, Oid catalog)
 {
-	if (is_header_option(name))
-		return &header_option;
+	for (int i = 0; i < lengthof(families); i++)
+		if (has_family(catalog, &families[i]) &&
+			strncmp(name, families[i].name, prefix_len(&families[i])) == 0)
+			return &families[i];
 	for (int i = 0; i < lengthof(options_table); i++)
 		if (options_table[i].catalog == catalog && strcmp(options_table[i].name, name) == 0)
 			return &options_table[i];
@@ -203,7 +223,10 @@ list_of_options(Oid catalog)
 	for (int i = 0; i < lengthof(options_table); i++)
 		if (options_table[i].catalog == catalog)
 			appendStringInfo(&list, "%s, ", options_table[i].name);
-	appendStringInfoString(&list, "\"" HEADER_PREFIX "Name\"");
+	for (int i = 0; i < lengthof(families); i++)
+		if (has_family(catalog, &families[i]))
+			appendStringInfo(&list, "\"%s\", ", families[i].name);
+	list.data[list.len - 2] = '\0';
 	return list.data;
 }
 
@@ -262,8 +285,8 @@ refuse_name(const char *name, Oid catalog, DfOptionProblem *problem)
 	else
 		hint = psprintf("The options of a %s are: %s.", catalog_name(catalog),
 						list_of_options(catalog));
-	return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME, psprintf("invalid option \"%s\"", name),
-				  hint);
+	return df_refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
+					 psprintf("invalid option \"%s\"", name), hint);
 }
 
 /* ---- headers -------------------------------------------------------------- */
@@ -283,22 +306,22 @@ header_name_allowed(const char *option, const char *name, Oid catalog, DfOptionP
 	DfHeaderKind kind = df_header_kind(name, strlen(name));
 
 	if (!df_header_name_is_legal(name, strlen(name)))
-		return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
-					  pstrdup("an option that sets a header has an invalid header name"),
-					  pstrdup("Write \"" HEADER_PREFIX
-							  "\" and a name of letters, digits and hyphens."));
+		return df_refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
+						 pstrdup("an option that sets a header has an invalid header name"),
+						 pstrdup("Write \"" HEADER_PREFIX
+								 "\" and a name of letters, digits and hyphens."));
 	if (kind == DF_HEADER_TRANSPORT)
-		return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
-					  psprintf("option \"%s\" is not allowed", option),
-					  psprintf("The header \"%s\" belongs to each request and cannot be set.",
-							   name));
+		return df_refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
+						 psprintf("option \"%s\" is not allowed", option),
+						 psprintf("The header \"%s\" belongs to each request and cannot be set.",
+								  name));
 	if (kind == DF_HEADER_KEY)
-		return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
-					  psprintf("option \"%s\" is not allowed", option),
-					  pstrdup("Each step has its own key; name the header that carries it by the "
-							  "option \"idempotency_header\" of the SERVER."));
+		return df_refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
+						 psprintf("option \"%s\" is not allowed", option),
+						 pstrdup("Each step has its own key; name the header that carries it by "
+								 "the option \"idempotency_header\" of the SERVER."));
 	if (catalog == ForeignServerRelationId && kind == DF_HEADER_SECRET)
-		return refuse(
+		return df_refuse(
 			problem, ERRCODE_FDW_INVALID_OPTION_NAME,
 			psprintf("option \"%s\" is not allowed on a SERVER", option),
 			pstrdup("Every role can read the options of a server; set it on a USER MAPPING."));
@@ -326,28 +349,29 @@ find_header(const DfSystem *system, const char *name)
 static bool
 set_header(DfSystem *system, Oid catalog, DefElem *def, int first, DfOptionProblem *problem)
 {
-	const char *name = def->defname + HEADER_PREFIX_LEN;
+	const char *name = def->defname + strlen(HEADER_PREFIX);
 	const char *value = strVal(def->arg);
 	int at;
 
 	if (!header_name_allowed(def->defname, name, catalog, problem))
 		return false;
 	if (!header_value_is_valid(value))
-		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
-					  psprintf("invalid value for option \"%s\"", def->defname),
-					  df_option_valid(&header_option));
+		return df_refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
+						 psprintf("invalid value for option \"%s\"", def->defname),
+						 df_option_valid(find_option(def->defname, catalog)));
 	if (catalog == UserMappingRelationId && system->idempotency_header != NULL &&
 		df_header_is(name, strlen(name), system->idempotency_header))
-		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
-					  psprintf("option \"%s\" sets the header that carries the idempotency key",
-							   def->defname),
-					  pstrdup("Each step has its own key; drop the option that sets this header."));
+		return df_refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
+						 psprintf("option \"%s\" sets the header that carries the idempotency key",
+								  def->defname),
+						 pstrdup("Each step has its own key; drop the option that sets this "
+								 "header."));
 	at = find_header(system, name);
 	if (at >= first)
-		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
-					  psprintf("the header of option \"%s\" is set twice", def->defname),
-					  pstrdup("Names of headers are the same in upper and lower case; drop one of "
-							  "the two options."));
+		return df_refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
+						 psprintf("the header of option \"%s\" is set twice", def->defname),
+						 pstrdup("Names of headers are the same in upper and lower case; drop one "
+								 "of the two options."));
 	if (at < 0)
 		at = system->nheaders++;
 	if (system->headers == NULL)
@@ -368,30 +392,30 @@ set_header(DfSystem *system, Oid catalog, DefElem *def, int first, DfOptionProbl
 
 /* ---- one object's whole list ---------------------------------------------- */
 
-static bool
-needs_also(DfOptionProblem *problem, const char *option, const char *other)
+bool
+df_needs_also(DfOptionProblem *problem, const char *option, const char *other)
 {
-	return refuse(problem, ERRCODE_FDW_OPTION_NAME_NOT_FOUND,
-				  psprintf("option \"%s\" requires option \"%s\"", option, other),
-				  psprintf("Set both \"%s\" and \"%s\", or neither.", option, other));
+	return df_refuse(problem, ERRCODE_FDW_OPTION_NAME_NOT_FOUND,
+					 psprintf("option \"%s\" requires option \"%s\"", option, other),
+					 psprintf("Set both \"%s\" and \"%s\", or neither.", option, other));
 }
 
 static bool
 server_complete(const DfSystem *system, DfOptionProblem *problem)
 {
 	if (system->url == NULL)
-		return refuse(
+		return df_refuse(
 			problem, ERRCODE_FDW_OPTION_NAME_NOT_FOUND, pstrdup("option \"url\" is required"),
 			pstrdup("Say where the system is: OPTIONS (url 'https://api.example.com/v1')."));
 	if (system->retry.initial_ms > system->retry.max_ms)
-		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
-					  pstrdup("option \"retry_initial\" is longer than \"retry_max\""),
-					  psprintf("Set \"retry_max\" to at least \"retry_initial\"; where they "
-							   "are not set, they are %s and %s.",
-							   df_duration_text(df_system_presets()->retry.max_ms),
-							   df_duration_text(df_system_presets()->retry.initial_ms)));
+		return df_refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
+						 pstrdup("option \"retry_initial\" is longer than \"retry_max\""),
+						 psprintf("Set \"retry_max\" to at least \"retry_initial\"; where they "
+								  "are not set, they are %s and %s.",
+								  df_duration_text(df_system_presets()->retry.max_ms),
+								  df_duration_text(df_system_presets()->retry.initial_ms)));
 	if (system->idempotency_header != NULL && find_header(system, system->idempotency_header) >= 0)
-		return refuse(
+		return df_refuse(
 			problem, ERRCODE_INVALID_PARAMETER_VALUE,
 			pstrdup("option \"idempotency_header\" names a header that has an option of its own"),
 			pstrdup("Each step has its own key; drop the option that sets this header."));
@@ -408,7 +432,6 @@ static const char *const http_options[] = {
 	"settle",
 	"max_body",
 	"follow_redirects",
-	"private_origins",
 	NULL,
 };
 
@@ -434,15 +457,15 @@ mail_options_apply(DfSystem *system, List *options, DfOptionProblem *problem)
 		const char *name = lfirst_node(DefElem, lc)->defname;
 
 		if (is_one_of(name, http_options) || is_header_option(name))
-			return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
-						  psprintf("option \"%s\" is not for a mail server", name),
-						  pstrdup("Drop it: it is about HTTP, and the url begins with smtp. "
-								  "Headers of a mail are given to dataflows.send_mail()."));
+			return df_refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
+							 psprintf("option \"%s\" is not for a mail server", name),
+							 pstrdup("Drop it: it is about HTTP, and the url begins with smtp. "
+									 "Headers of a mail are given to dataflows.send_mail()."));
 	}
 	if (df_url_scheme(system->url) == DF_URL_SMTPS && is_given(options, "starttls"))
-		return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
-					  pstrdup("option \"starttls\" is not for an url that begins with smtps"),
-					  pstrdup("Drop it: such a connection is secure from its first byte."));
+		return df_refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
+						 pstrdup("option \"starttls\" is not for an url that begins with smtps"),
+						 pstrdup("Drop it: such a connection is secure from its first byte."));
 	for (int i = 0; i < lengthof(options_table); i++)
 		if (options_table[i].mail_preset != options_table[i].preset &&
 			!is_given(options, options_table[i].name))
@@ -458,9 +481,9 @@ server_kind_apply(DfSystem *system, List *options, DfOptionProblem *problem)
 		return mail_options_apply(system, options, problem);
 	if (!is_given(options, "starttls"))
 		return true;
-	return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
-				  pstrdup("option \"starttls\" is for mail servers only"),
-				  pstrdup("Drop it, or give an url that begins with smtp."));
+	return df_refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
+					 pstrdup("option \"starttls\" is for mail servers only"),
+					 pstrdup("Drop it, or give an url that begins with smtp."));
 }
 
 /*
@@ -470,14 +493,18 @@ server_kind_apply(DfSystem *system, List *options, DfOptionProblem *problem)
 static bool
 mail_options_fit(const DfSystem *system, DfOptionProblem *problem)
 {
-	if (system->bearer_token != NULL || system->oauth_token_url != NULL || system->nheaders > 0)
-		return refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
-					  pstrdup("the user mapping of a mail server may have no token and no headers"),
-					  pstrdup("Set \"username\" and \"password\", or none of them."));
+	if (system->bearer_token != NULL || system->nheaders > 0)
+		return df_refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
+						 pstrdup("the user mapping of a mail server may have no token and no "
+								 "headers"),
+						 pstrdup("Set \"username\" and \"password\", or none of them."));
+	if (system->oauth_token_url != NULL && system->username == NULL)
+		return df_needs_also(problem, "oauth_token_url", "username");
 	if (system->username != NULL && system->mail_in_clear && !system->allow_private)
-		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
-					  pstrdup("the password would be sent in clear (\"starttls\" is off)"),
-					  pstrdup("Drop the option \"starttls\", or the user mapping's credentials."));
+		return df_refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
+						 pstrdup("the password would be sent in clear (\"starttls\" is off)"),
+						 pstrdup("Drop the option \"starttls\", or the user mapping's "
+								 "credentials."));
 	return true;
 }
 
@@ -491,27 +518,23 @@ mapping_pairs_complete(const DfSystem *system, DfOptionProblem *problem)
 		const char *needs;
 		const char *needed;
 	} pairs[] = {
-		{"username", system->username, "password", system->password},
 		{"password", system->password, "username", system->username},
-		{"oauth_token_url", system->oauth_token_url, "client_id", system->oauth_client_id},
-		{"client_id", system->oauth_client_id, "client_secret", system->oauth_client_secret},
-		{"client_secret", system->oauth_client_secret, "oauth_token_url", system->oauth_token_url},
 		{"client_cert", system->client_cert, "client_key", system->client_key},
 		{"client_key", system->client_key, "client_cert", system->client_cert},
 	};
 
 	for (int i = 0; i < lengthof(pairs); i++)
 		if (pairs[i].value != NULL && pairs[i].needed == NULL)
-			return needs_also(problem, pairs[i].name, pairs[i].needs);
-	if (system->oauth_scope != NULL && system->oauth_token_url == NULL)
-		return refuse(problem, ERRCODE_FDW_OPTION_NAME_NOT_FOUND,
-					  pstrdup("option \"scope\" requires option \"oauth_token_url\""),
-					  pstrdup("Set \"oauth_token_url\", \"client_id\" and \"client_secret\" too."));
+			return df_needs_also(problem, pairs[i].name, pairs[i].needs);
+	/* a mail server wants to know whose token it is */
+	if (system->username != NULL && system->password == NULL && system->oauth_token_url == NULL)
+		return df_needs_also(problem, "username", "password");
 	if (system->webhook_secret_old != NULL && system->webhook_secret == NULL)
-		return refuse(problem, ERRCODE_FDW_OPTION_NAME_NOT_FOUND,
-					  pstrdup("option \"webhook_secret_old\" requires option \"webhook_secret\""),
-					  pstrdup("Set \"webhook_secret\" to the present secret and "
-							  "\"webhook_secret_old\" to the one before."));
+		return df_refuse(problem, ERRCODE_FDW_OPTION_NAME_NOT_FOUND,
+						 pstrdup("option \"webhook_secret_old\" requires option "
+								 "\"webhook_secret\""),
+						 pstrdup("Set \"webhook_secret\" to the present secret and "
+								 "\"webhook_secret_old\" to the one before."));
 	return true;
 }
 
@@ -519,17 +542,17 @@ mapping_pairs_complete(const DfSystem *system, DfOptionProblem *problem)
 static bool
 mapping_complete(const DfSystem *system, DfOptionProblem *problem)
 {
-	int ways = (system->bearer_token != NULL) + (system->username != NULL) +
+	int ways = (system->bearer_token != NULL) + (system->password != NULL) +
 		(system->oauth_token_url != NULL) + (find_header(system, "Authorization") >= 0);
 
-	if (!mapping_pairs_complete(system, problem))
+	if (!mapping_pairs_complete(system, problem) || !df_oauth_complete(system, problem))
 		return false;
 	if (ways > 1)
-		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
-					  pstrdup("more than one way to authenticate is set"),
-					  pstrdup("Set only one of \"bearer_token\", \"username\" with \"password\", "
-							  "\"oauth_token_url\" with \"client_id\" and \"client_secret\", or "
-							  "\"header.Authorization\"."));
+		return df_refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
+						 pstrdup("more than one way to authenticate is set"),
+						 pstrdup("Set only one of \"bearer_token\", \"username\" with "
+								 "\"password\", \"oauth_token_url\" with its options, or "
+								 "\"header.Authorization\"."));
 	return true;
 }
 
@@ -541,12 +564,17 @@ set_option(DfSystem *system, Oid catalog, DefElem *def, int first, DfOptionProbl
 
 	if (option == NULL)
 		return refuse_name(def->defname, catalog, problem);
-	if (option == &header_option)
+	if (option->kind == DF_OPTION_HEADER)
 		return set_header(system, catalog, def, first, problem);
+	if (option->kind == DF_OPTION_TOKEN_FIELD || option->kind == DF_OPTION_CLAIM)
+		return df_oauth_set_named(option->kind == DF_OPTION_CLAIM ? &system->claims
+																  : &system->token_fields,
+								  option, catalog, def->defname + prefix_len(option),
+								  strVal(def->arg), problem);
 	if (df_option_parse(option, strVal(def->arg), (char *) system + option->offset, &why))
 		return true;
-	refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
-		   psprintf("invalid value for option \"%s\"", option->name), df_option_valid(option));
+	df_refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
+			  psprintf("invalid value for option \"%s\"", option->name), df_option_valid(option));
 	problem->detail = why == NULL ? NULL : psprintf("The URL cannot be used: %s.", why);
 	return false;
 }
@@ -563,10 +591,10 @@ set_idempotency_header(DfSystem *system, DfOptionProblem *problem)
 		system->idempotency_header = NULL;
 	else if (df_header_kind(header, strlen(header)) != DF_HEADER_FREE &&
 			 df_header_kind(header, strlen(header)) != DF_HEADER_KEY)
-		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
-					  pstrdup("invalid value for option \"idempotency_header\""),
-					  pstrdup("Name a header that has no other meaning, such as "
-							  "\"Idempotency-Key\", or write '' so that none is sent."));
+		return df_refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
+						 pstrdup("invalid value for option \"idempotency_header\""),
+						 pstrdup("Name a header that has no other meaning, such as "
+								 "\"Idempotency-Key\", or write '' so that none is sent."));
 	system->idempotency_trusted = header != NULL && *header != '\0';
 	return true;
 }
@@ -602,26 +630,38 @@ df_system_allows_private(const DfSystem *system, const char *url)
 	return df_url_origin_in(system->private_origins, url);
 }
 
+/* the client's secrets, and the tokens that they are worth, are never sent in clear */
+static bool
+token_url_fits(const DfSystem *system, DfOptionProblem *problem)
+{
+	if (is_https(system->oauth_token_url) ||
+		df_system_allows_private(system, system->oauth_token_url))
+		return true;
+	return df_refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
+					 pstrdup("the client's secret would go out in the clear, as "
+							 "\"oauth_token_url\" is not https"),
+					 pstrdup("Use https, or have a superuser name its origin in "
+							 "\"private_origins\" of the server."));
+}
+
 bool
 df_options_fit(const DfSystem *system, DfOptionProblem *problem)
 {
+	if (system->oauth_token_url != NULL && !token_url_fits(system, problem))
+		return false;
 	if (system->mail)
 		return mail_options_fit(system, problem);
-	if (system->oauth_token_url == NULL)
+	if (system->username != NULL && system->password == NULL)
+		return df_refuse(
+			problem, ERRCODE_FDW_INVALID_OPTION_NAME,
+			pstrdup("\"username\" without \"password\" is for mail servers only"),
+			pstrdup("Drop \"username\": an HTTP system gets the token alone."));
+	if (system->oauth_token_url == NULL || is_https(system->url) || system->allow_private)
 		return true;
-	if (!is_https(system->oauth_token_url) &&
-		!df_system_allows_private(system, system->oauth_token_url))
-		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
-					  pstrdup("the client's secret would go out in the clear, as "
-							  "\"oauth_token_url\" is not https"),
-					  pstrdup("Use https, or have a superuser name its origin in "
-							  "\"private_origins\" of the server."));
-	if (!is_https(system->url) && !system->allow_private)
-		return refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
-					  pstrdup("its token would go out in the clear, as \"url\" is not https"),
-					  pstrdup(
-						  "Use https, or have a superuser set \"allow_private\" on the server."));
-	return true;
+	return df_refuse(
+		problem, ERRCODE_INVALID_PARAMETER_VALUE,
+		pstrdup("its token would go out in the clear, as \"url\" is not https"),
+		pstrdup("Use https, or have a superuser set \"allow_private\" on the server."));
 }
 
 void
@@ -639,6 +679,8 @@ df_options_forget(DfSystem *system)
 	for (int i = 0; i < system->nheaders; i++)
 		explicit_bzero(system->headers[i], strlen(system->headers[i]));
 	system->nheaders = 0;
+	df_named_values_forget(&system->token_fields);
+	df_named_values_forget(&system->claims);
 }
 
 /* ---- the validator -------------------------------------------------------- */

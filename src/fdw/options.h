@@ -24,6 +24,10 @@ typedef enum DfOptionKind
 	DF_OPTION_PATH, /* absolute */
 	DF_OPTION_HEADER_NAME, /* or '' */
 	DF_OPTION_HEADER, /* the family "header.Name" */
+	DF_OPTION_TOKEN_FIELD, /* the family "token.name" */
+	DF_OPTION_CLAIM, /* the family "claim.name" */
+	DF_OPTION_GRANT,
+	DF_OPTION_PRIVATE_KEY, /* PEM */
 	DF_OPTION_MS, /* a duration kept in an int */
 	DF_OPTION_LONG_MS, /* a duration kept in an int64 */
 	DF_OPTION_INT,
@@ -83,6 +87,22 @@ extern const DfSystem *df_system_presets(void);
  * holds for its own origin only, because roles can set token URLs of their own.
  */
 extern bool df_system_allows_private(const DfSystem *system, const char *url);
+
+/* ---- OAuth (fdw/oauth_options.c) ------------------------------------------ */
+
+/* "token.name" or "claim.name", after what the server has */
+extern bool df_oauth_set_named(DfNamedValues *to, const DfOption *option, Oid catalog,
+							   const char *name, const char *value, DfOptionProblem *problem);
+
+/* whether those of the user mapping fit together */
+extern bool df_oauth_complete(const DfSystem *system, DfOptionProblem *problem);
+
+/* overwrites the values in memory */
+extern void df_named_values_forget(DfNamedValues *values);
+
+/* always false */
+extern bool df_refuse(DfOptionProblem *problem, int sqlstate, char *message, char *hint);
+extern bool df_needs_also(DfOptionProblem *problem, const char *option, const char *other);
 
 /* ---- values (fdw/values.c) ------------------------------------------------ */
 

@@ -11,6 +11,7 @@
 #include <math.h>
 
 #include "fdw/options.h"
+#include "shared/jwt.h"
 #include "http/url.h"
 #include "shared/header.h"
 #include "utils/builtins.h"
@@ -200,6 +201,35 @@ parse_encoding(const char *value, bool *form)
 }
 
 static bool
+parse_grant(const char *value, DfGrant *grant)
+{
+	static const char *const names[] = {
+		[DF_GRANT_CLIENT_CREDENTIALS] = "client_credentials",
+		[DF_GRANT_REFRESH_TOKEN] = "refresh_token",
+		[DF_GRANT_JWT_BEARER] = "jwt_bearer",
+	};
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		if (strcmp(value, names[i]) != 0)
+			continue;
+		*grant = (DfGrant) i;
+		return true;
+	}
+	return false;
+}
+
+static bool
+parse_private_key(const char *value, char **field, const char **why)
+{
+	*why = df_jwt_key_problem(value);
+	if (*why != NULL)
+		return false;
+	*field = pstrdup(value);
+	return true;
+}
+
+static bool
 parse_starttls(const char *value, bool *in_clear)
 {
 	*in_clear = strcmp(value, "off") == 0;
@@ -242,6 +272,10 @@ df_option_parse(const DfOption *option, const char *value, void *field, const ch
 			return parse_starttls(value, field);
 		case DF_OPTION_RATE:
 			return parse_rate(value, field);
+		case DF_OPTION_GRANT:
+			return parse_grant(value, field);
+		case DF_OPTION_PRIVATE_KEY:
+			return parse_private_key(value, field, why);
 		default:
 			return parse_text(option, value, field);
 	}
@@ -304,6 +338,12 @@ df_option_valid(const DfOption *option)
 							(int) option->min, (int) option->max);
 		case DF_OPTION_BOOL:
 			return pstrdup("Write \"true\" or \"false\".");
+		case DF_OPTION_GRANT:
+			return pstrdup(
+				"Write \"client_credentials\", \"refresh_token\" or \"jwt_bearer\".");
+		case DF_OPTION_PRIVATE_KEY:
+			return pstrdup("Write a private key in PEM, unencrypted: RSA with at least 2048 bits, "
+						   "or an elliptic curve key of P-256.");
 		case DF_OPTION_ENCODING:
 			return pstrdup("Write \"json\" or \"form\".");
 		case DF_OPTION_STARTTLS:

@@ -217,6 +217,7 @@ typedef struct Fields
 	Piece token;
 	Piece type;
 	Piece expires_in;
+	Piece refresh_token;
 	Piece error;
 } Fields;
 
@@ -232,6 +233,8 @@ take_member(Scan *scan, Fields *fields)
 		value = &fields->token;
 	else if (is(&name, "token_type"))
 		value = &fields->type;
+	else if (is(&name, "refresh_token"))
+		value = &fields->refresh_token;
 	else if (is(&name, "error"))
 		value = &fields->error;
 	else if (is(&name, "expires_in"))
@@ -300,5 +303,11 @@ df_oauth_read(char *body, size_t len, DfTokenAnswer *answer)
 		return "its access_token has characters that no header may hold";
 	answer->token = fields.token.text;
 	answer->token_len = fields.token.len;
+	if (fields.refresh_token.len == 0)
+		return NULL;
+	if (fields.refresh_token.len > DF_MAX_TOKEN || !can_stand_in_header(&fields.refresh_token))
+		return "its refresh_token is too long, or not printable ASCII";
+	answer->refresh_token = fields.refresh_token.text;
+	answer->refresh_token_len = fields.refresh_token.len;
 	return NULL;
 }

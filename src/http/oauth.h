@@ -13,6 +13,8 @@ typedef struct DfTokenAnswer
 	const char *token; /* within the body, not NUL-terminated; NULL = none */
 	size_t token_len;
 	int64 expires_in; /* seconds, -1 = not given */
+	const char *refresh_token; /* to be used from now on; likewise, NULL = the same */
+	size_t refresh_token_len;
 	const char *error; /* a constant: one of the codes that are known; NULL = none or another */
 } DfTokenAnswer;
 

@@ -86,8 +86,8 @@ df_mail_problem(const DfHttpRequest *request)
 	for (; *to != NULL; to++)
 		if (!is_path(*to))
 			return "a recipient is not an address";
-	if ((request->username == NULL) != (request->password == NULL))
-		return "a user name needs a password, and a password a user name";
+	if ((request->username == NULL) != (request->password == NULL && request->bearer_token == NULL))
+		return "a user name needs a password or a token, and these a user name";
 	if (request->body == NULL)
 		return "there is no message";
 	return message_problem(request->body, request->body_len);
@@ -273,7 +273,14 @@ df_mail_apply(DfExchange *exchange, const DfHttpRequest *request)
 	if (request->username != NULL)
 	{
 		DF_SET(CURLOPT_USERNAME, request->username);
-		DF_SET(CURLOPT_PASSWORD, request->password);
+		if (request->bearer_token != NULL)
+		{
+			/* nothing else: libcurl would try an empty password */
+			DF_SET(CURLOPT_XOAUTH2_BEARER, request->bearer_token);
+			DF_SET(CURLOPT_LOGIN_OPTIONS, "AUTH=XOAUTH2;AUTH=OAUTHBEARER");
+		}
+		else
+			DF_SET(CURLOPT_PASSWORD, request->password);
 		DF_SET(CURLOPT_SASL_IR, 1L);
 	}
 	return CURLE_OK;

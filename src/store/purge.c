@@ -133,6 +133,26 @@ df_purge_page_tokens(TimestampTz now)
 	return delete_batch(&plan, now);
 }
 
+/* of user mappings that are gone, or have another token; no server keeps one that long unused */
+bool
+df_purge_refresh_tokens(TimestampTz now)
+{
+	/* clang-format off */
+	static DfPlan plan = {
+		"DELETE FROM dataflows.refresh_token AS t"
+		" WHERE t.family = ANY (ARRAY("
+		"   SELECT k.family"
+		"   FROM dataflows.refresh_token AS k"
+		"   WHERE k.refreshed_at < $1 - interval '400 days'"
+		"   LIMIT " BATCH_SQL
+		"   FOR UPDATE SKIP LOCKED))",
+		SPI_OK_DELETE,
+		DF_PARAMS(TIMESTAMPTZOID)};
+	/* clang-format on */
+
+	return delete_batch(&plan, now);
+}
+
 /* the rows of pause() and resume(): they belong to no run with which they would be deleted */
 bool
 df_purge_notes(TimestampTz before)

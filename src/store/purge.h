@@ -14,6 +14,7 @@
 extern bool df_purge_orphans(TimestampTz now);
 extern bool df_purge_signals(TimestampTz now);
 extern bool df_purge_page_tokens(TimestampTz now);
+extern bool df_purge_refresh_tokens(TimestampTz now);
 extern bool df_purge_notes(TimestampTz before);
 extern bool df_purge_deliveries(TimestampTz before);
 extern bool df_purge_runs(TimestampTz before);

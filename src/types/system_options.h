@@ -7,6 +7,22 @@
 
 #include "types/retry.h"
 
+/* values of options whose names the user chooses, such as "token.audience" */
+typedef struct DfNamedValues
+{
+	int n;
+	char **names; /* without the prefix */
+	char **values;
+} DfNamedValues;
+
+/* how an access token is obtained (RFC 6749, 4.4 and 6; RFC 7523, 2.1) */
+typedef enum DfGrant
+{
+	DF_GRANT_CLIENT_CREDENTIALS,
+	DF_GRANT_REFRESH_TOKEN,
+	DF_GRANT_JWT_BEARER
+} DfGrant;
+
 typedef struct DfSystem
 {
 	Oid oid;
@@ -45,6 +61,13 @@ typedef struct DfSystem
 	char *oauth_client_id;
 	char *oauth_client_secret;
 	char *oauth_scope;
+	DfGrant oauth_grant;
+	DfNamedValues token_fields; /* further fields of the token request, the server's too */
+	char *refresh_token; /* the first one; store/refresh_token_table.c has those that followed */
+	char *jwt_key; /* PEM */
+	char *jwt_key_id;
+	int64 jwt_lifetime_ms;
+	DfNamedValues claims;
 	char *webhook_secret; /* the secret that senders of webhooks sign with */
 	char *webhook_secret_old; /* accepted too while rotating */
 } DfSystem;

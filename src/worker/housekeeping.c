@@ -38,6 +38,7 @@ static Job jobs[] = {
 	{df_purge_signals, false, {"delete expired signals"}},
 	{df_update_owner_names, false, {"bring the names of renamed roles up to date"}},
 	{df_purge_page_tokens, false, {"delete expired tokens of the page"}},
+	{df_purge_refresh_tokens, false, {"delete refresh tokens that are no longer used"}},
 	{df_purge_notes, true, {"delete old notes of pause() and resume()"}},
 	{df_purge_deliveries, true, {"delete old deliveries of webhooks"}},
 	{df_purge_runs, true, {"delete ended runs"}},

@@ -1,7 +1,7 @@
 /*
  * worker/token.c
- *	  OAuth tokens: requested with client credentials, kept in memory, shared by
- *	  all runs of the worker.
+ *	  OAuth tokens: requested with the grant that the options say, kept in memory,
+ *	  shared by all runs of the worker.
  *
  * Runs in a worker.  A token request belongs to no run.  It is made ready in the
  * turn's transaction, where the options are read, is sent after the commit, and its
@@ -9,6 +9,9 @@
  * in flight; steps that need the token wait for it without using attempts.  A token
  * is requested again shortly before it expires, while the old one is still used, and
  * once when the system refuses it.
+ *
+ * A refresh token may be valid once only.  It is claimed in the table before it is sent, and
+ * what came is recorded by the next turn, before this process may end.
  *
  * The client's credentials are sent by basic authentication first, as the standard
  * wants, and in the body if the server does not accept that.
@@ -25,8 +28,12 @@
 #include "http/url.h"
 #include "miscadmin.h"
 #include "shared/clock.h"
+#include "store/refresh_token_table.h"
+#include "store/store.h"
 #include "utils/hsearch.h"
+#include "utils/timestamp.h"
 #include "worker/token.h"
+#include "worker/token_form.h"
 
 #define DEFAULT_LIFE_S 300
 #define LONGEST_LIFE_S (24 * 3600)
@@ -50,6 +57,13 @@ typedef struct TokenKey
 	Oid system;
 } TokenKey;
 
+typedef enum DfTokenWrite
+{
+	DF_WRITE_NOTHING,
+	DF_WRITE_TOKENS,
+	DF_WRITE_RELEASE /* nothing came: another worker may try */
+} DfTokenWrite;
+
 struct DfToken
 {
 	TokenKey key; /* must be first */
@@ -62,6 +76,17 @@ struct DfToken
 	int64 expires_us;
 	bool renewed; /* requested because the one before was refused */
 	bool proven; /* some request with it was accepted */
+
+	/* of the grant 'refresh_token': which row, under which claim, and what is to be written */
+	bool by_refresh;
+	unsigned char family[DF_FAMILY_BYTES];
+	int64 claim;
+	DfTokenWrite write;
+	bool written; /* in this turn's transaction, which has not committed yet */
+	char *new_access_token; /* malloc'd, as the next; both are wiped when they are written */
+	char *new_refresh_token; /* NULL = it is the same */
+	TimestampTz new_expires_at;
+	char *refused_text; /* malloc'd: the access token that the system refused last */
 
 	bool asking; /* a request is in flight, or about to be sent */
 	uint64 asked_options;
@@ -98,13 +123,32 @@ static uint64 last_serial = 0;
 /* ---- the cache ------------------------------------------------------------ */
 
 static void
+wipe_and_free(char **text)
+{
+	if (*text == NULL)
+		return;
+	explicit_bzero(*text, strlen(*text));
+	free(*text);
+	*text = NULL;
+}
+
+static void
 drop(DfToken *token)
 {
-	if (token->text == NULL)
-		return;
-	explicit_bzero(token->text, strlen(token->text));
-	free(token->text);
-	token->text = NULL;
+	wipe_and_free(&token->text);
+}
+
+/* a C string of malloc, so that it can be wiped whatever becomes of memory contexts; or NULL */
+static char *
+keep_text(const char *text, size_t len)
+{
+	char *copy = malloc(len + 1);
+
+	if (copy == NULL)
+		return NULL;
+	memcpy(copy, text, len);
+	copy[len] = '\0';
+	return copy;
 }
 
 static uint64
@@ -113,6 +157,14 @@ hash_text(uint64 hash, const char *text)
 	if (text == NULL)
 		return hash * 31 + 1;
 	return hash_bytes_extended((const unsigned char *) text, strlen(text), hash);
+}
+
+static uint64
+hash_named(uint64 hash, const DfNamedValues *values)
+{
+	for (int i = 0; i < values->n; i++)
+		hash = hash_text(hash_text(hash, values->names[i]), values->values[i]);
+	return hash;
 }
 
 static uint64
@@ -126,6 +178,11 @@ hash_options(const DfSystem *system)
 	hash = hash_text(hash, system->oauth_token_url);
 	hash = hash_text(hash, system->oauth_client_id);
 	hash = hash_text(hash, system->oauth_client_secret);
+	hash = hash_text(hash, system->refresh_token) + system->oauth_grant;
+	hash = hash_text(hash, system->jwt_key);
+	hash = hash_text(hash, system->jwt_key_id) + system->jwt_lifetime_ms;
+	hash = hash_named(hash, &system->token_fields);
+	hash = hash_named(hash, &system->claims);
 	return hash_text(hash, system->oauth_scope);
 }
 
@@ -199,29 +256,17 @@ drop_expired(int64 now)
 			drop(token);
 }
 
-/* ---- requesting ----------------------------------------------------------- */
-
-/* with the credentials as form fields, or without them */
-static char *
-form_body(const DfSystem *system, bool in_body)
+static void
+wipe(char *text)
 {
-	char *body = pstrdup("grant_type=client_credentials");
-	char *secret;
-
-	if (system->oauth_scope != NULL)
-		body = psprintf("%s&scope=%s", body, df_url_encode(system->oauth_scope));
-	if (in_body)
-	{
-		secret = df_url_encode(system->oauth_client_secret);
-		body = psprintf("%s&client_id=%s&client_secret=%s", body,
-						df_url_encode(system->oauth_client_id), secret);
-		explicit_bzero(secret, strlen(secret));
-	}
-	return body;
+	if (text != NULL)
+		explicit_bzero(text, strlen(text));
 }
 
+/* ---- requesting ----------------------------------------------------------- */
+
 static void
-request_token(DfToken *token, const DfSystem *system)
+request_token(DfToken *token, const DfSystem *system, const char *refresh_token)
 {
 	static const char *const headers[] = {"Content-Type: application/x-www-form-urlencoded",
 										  "Cache-Control: no-store", NULL};
@@ -230,8 +275,8 @@ request_token(DfToken *token, const DfSystem *system)
 	DfHttpRequest *request = &pending->request;
 
 	pending->token = token;
-	pending->body = form_body(system, token->in_body);
-	if (!token->in_body)
+	pending->body = df_token_form(system, refresh_token, token->in_body);
+	if (!token->in_body && system->oauth_client_secret != NULL)
 	{
 		/* encoded (RFC 6749, 2.3.1), so neither contains a colon */
 		pending->username = df_url_encode(system->oauth_client_id);
@@ -254,15 +299,94 @@ request_token(DfToken *token, const DfSystem *system)
 	token->asking = true;
 	token->asked_us = df_monotonic_us();
 	token->asked_options = token->options;
-	token->asked_in_body = token->in_body;
+	token->asked_in_body = token->in_body || system->oauth_client_secret == NULL;
 	MemoryContextSwitchTo(old);
 }
 
-static void
-wipe(char *text)
+/* ---- recording refresh tokens --------------------------------------------- */
+
+void
+df_token_record(void)
 {
-	if (text != NULL)
-		explicit_bzero(text, strlen(text));
+	HASH_SEQ_STATUS scan;
+	DfToken *token;
+	DfStore store;
+
+	if (!df_token_unrecorded())
+		return;
+	df_store_enter(&store);
+	hash_seq_init(&scan, tokens);
+	while ((token = hash_seq_search(&scan)) != NULL)
+	{
+		if (token->write == DF_WRITE_NOTHING)
+			continue;
+		if (token->write == DF_WRITE_TOKENS)
+			df_refresh_keep(token->family, token->claim, token->new_refresh_token,
+							token->new_access_token, token->new_expires_at, df_now());
+		else
+			df_refresh_release(token->family, token->claim);
+		token->written = true;
+	}
+	df_store_leave(&store);
+}
+
+static void
+end_writing(bool committed)
+{
+	HASH_SEQ_STATUS scan;
+	DfToken *token;
+
+	if (!df_token_unrecorded())
+		return;
+	hash_seq_init(&scan, tokens);
+	while ((token = hash_seq_search(&scan)) != NULL)
+	{
+		if (token->written && committed)
+		{
+			token->write = DF_WRITE_NOTHING;
+			wipe_and_free(&token->new_access_token);
+			wipe_and_free(&token->new_refresh_token);
+		}
+		token->written = false;
+	}
+}
+
+bool
+df_token_unrecorded(void)
+{
+	HASH_SEQ_STATUS scan;
+	DfToken *token;
+
+	if (tokens == NULL)
+		return false;
+	hash_seq_init(&scan, tokens);
+	while ((token = hash_seq_search(&scan)) != NULL)
+	{
+		if (token->write == DF_WRITE_NOTHING)
+			continue;
+		hash_seq_term(&scan);
+		return true;
+	}
+	return false;
+}
+
+bool
+df_token_refreshing(void)
+{
+	HASH_SEQ_STATUS scan;
+	DfToken *token;
+
+	if (tokens == NULL)
+		return false;
+	hash_seq_init(&scan, tokens);
+	while ((token = hash_seq_search(&scan)) != NULL)
+	{
+		if (!token->asking || !token->by_refresh)
+			continue;
+		hash_seq_term(&scan);
+		return true;
+	}
+	return df_token_unrecorded();
 }
 
 void
@@ -283,6 +407,74 @@ df_token_depart(bool leave)
 		wipe(pending->password);
 	}
 	token_requests = NIL;
+	end_writing(leave);
+}
+
+/* takes over an access token; false = out of memory */
+static bool
+use_token(DfToken *token, const char *text, size_t len, int64 began_us, int64 life_s)
+{
+	char *copy = keep_text(text, len);
+
+	if (copy == NULL)
+		return false;
+	drop(token);
+	token->text = copy;
+	token->serial = ++last_serial;
+	token->proven = false;
+	/* its life may have begun when it was requested; but use it once, however long that took */
+	token->expires_us = Max(began_us + life_s * 1000000, df_monotonic_us() + SHORTEST_USE_US);
+	token->renew_us = token->expires_us - Min(life_s * 100000, MARGIN_US);
+	return true;
+}
+
+/*
+ * A refresh token may be valid once only: the worker that has claimed it sends it, after the
+ * commit, and the others use the access token that comes.  False: another worker is at it.
+ */
+static bool
+request_by_refresh(DfToken *token, const DfSystem *system)
+{
+	DfRefreshToken found;
+	DfRefreshState state;
+	TimestampTz now = df_now();
+	int64 claim;
+	DfStore store;
+
+	if (token->write != DF_WRITE_NOTHING)
+		return false; /* what came is not recorded yet */
+	if (!pg_strong_random(&claim, sizeof(claim)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate a random number")));
+	df_refresh_family(system->oauth_token_url, system->oauth_client_id, system->refresh_token,
+					  token->family);
+	df_store_enter(&store);
+	state = df_refresh_claim(token->family, system->refresh_token, claim, token->refused_text, now,
+							 now + SHORTEST_USE_US, &found);
+	df_store_leave(&store);
+	if (state == DF_REFRESH_BUSY)
+		return false;
+	if (state == DF_REFRESH_CLAIMED)
+	{
+		token->by_refresh = true;
+		token->claim = claim;
+		request_token(token, system, found.token);
+	}
+	else
+		(void) use_token(token, found.token, strlen(found.token), df_monotonic_us(),
+						 (found.expires_at - now) / USECS_PER_SEC);
+	wipe(found.token);
+	return true;
+}
+
+/* the step waits in the table, so that other runs have the memory */
+static void
+wait_in_table(DfRun *run, DfStep *step)
+{
+	step->engine.to_send = false;
+	step->row.wake_at = df_now() + WAIT_IN_TABLE_US + (int64) (df_random() * WAIT_IN_TABLE_US);
+	run->engine.advance = true;
 }
 
 /* the step waits in memory for the token; if many do so already, in the table */
@@ -294,11 +486,21 @@ wait_for_token(DfToken *token, DfRun *run, DfStep *step)
 		token->turn = df_worker.slot->turns;
 		token->waiting = 0;
 	}
-	if (token->waiting++ < MAX_WAITING)
-		return;
-	step->engine.to_send = false;
-	step->row.wake_at = df_now() + WAIT_IN_TABLE_US + (int64) (df_random() * WAIT_IN_TABLE_US);
-	run->engine.advance = true;
+	if (token->waiting++ >= MAX_WAITING)
+		wait_in_table(run, step);
+}
+
+/* begins what leads to a token, if nothing does; false: another worker is at it */
+static bool
+request_if_needed(DfToken *token, const DfSystem *system, int64 now)
+{
+	if (token->asking || token->hold_until > df_now() ||
+		(token->text != NULL && now < token->renew_us))
+		return true;
+	if (system->oauth_grant == DF_GRANT_REFRESH_TOKEN)
+		return request_by_refresh(token, system);
+	request_token(token, system, NULL);
+	return true;
 }
 
 bool
@@ -306,20 +508,20 @@ df_token_ready(DfRun *run, DfStep *step, const DfSystem *system)
 {
 	DfToken *token = token_of(system);
 	int64 now = df_monotonic_us();
-	bool held;
+	bool by_us;
 
 	if (token == NULL)
 		return true;
-	held = token->hold_until > df_now();
 	if (token->text != NULL && now >= token->expires_us)
 		drop(token);
 	if (now - token->asked_us > LOST_US)
 		token->asking = false;
-	if (!token->asking && !held && (token->text == NULL || now >= token->renew_us))
-		request_token(token, system);
+	by_us = request_if_needed(token, system, now);
 	if (token->text != NULL)
 		return true;
-	if (token->asking)
+	if (!by_us)
+		wait_in_table(run, step);
+	else if (token->asking)
 		wait_for_token(token, run, step);
 	else
 		df_step_hold(run, step, token->why, token->hold_until);
@@ -380,32 +582,28 @@ credentials_refused(DfToken *token, const DfHttpResult *result, const char *erro
 						"(status %d%s%s): its steps wait",
 						token->name, result->status, error != NULL ? ", " : "",
 						error != NULL ? error : ""),
-				 errhint("Correct \"client_id\", \"client_secret\" and \"scope\" with ALTER USER "
-						 "MAPPING; the steps then go on by themselves.")));
+				 errhint("Correct \"client_id\", \"client_secret\", \"refresh_token\", "
+						 "\"jwt_key\" or "
+						 "\"scope\" with ALTER USER MAPPING; the steps then go on by "
+						 "themselves.")));
 	token->refused = true;
+}
+
+static int64
+life_of(const DfTokenAnswer *answer)
+{
+	return answer->expires_in > 0 ? Min(answer->expires_in, LONGEST_LIFE_S) : DEFAULT_LIFE_S;
 }
 
 static void
 keep(DfToken *token, const DfHttpResult *result, const DfTokenAnswer *answer)
 {
-	int64 life = answer->expires_in > 0 ? Min(answer->expires_in, LONGEST_LIFE_S) : DEFAULT_LIFE_S;
-	char *text = malloc(answer->token_len + 1);
-
-	if (text == NULL)
+	token->renewed = token->renewed && !token->proven;
+	if (!use_token(token, answer->token, answer->token_len, token->asked_us, life_of(answer)))
 	{
 		failed(token, result, "out of memory");
 		return;
 	}
-	memcpy(text, answer->token, answer->token_len);
-	text[answer->token_len] = '\0';
-	token->renewed = token->renewed && !token->proven;
-	drop(token);
-	token->text = text;
-	token->serial = ++last_serial;
-	token->proven = false;
-	/* its life may have begun when it was requested; but use it once, however long that took */
-	token->expires_us = Max(token->asked_us + life * 1000000, df_monotonic_us() + SHORTEST_USE_US);
-	token->renew_us = token->expires_us - Min(life * 100000, MARGIN_US);
 	if (token->failures > 0 || token->refused)
 		ereport(LOG,
 				(errmsg("dataflows system \"%s\" gets tokens from its authorization server again",
@@ -424,22 +622,42 @@ knows_us(const char *error)
 		strcmp(error, "invalid_request") != 0;
 }
 
+/* the next turn records what came for a refresh token, even if the options changed meanwhile */
+static void
+note_refreshed(DfToken *token, const DfTokenAnswer *answer)
+{
+	token->by_refresh = false;
+	token->write = DF_WRITE_RELEASE;
+	if (answer == NULL)
+		return;
+	token->new_access_token = keep_text(answer->token, answer->token_len);
+	if (answer->refresh_token != NULL)
+		token->new_refresh_token = keep_text(answer->refresh_token, answer->refresh_token_len);
+	token->new_expires_at = df_now() + life_of(answer) * USECS_PER_SEC;
+	if (token->new_access_token != NULL)
+		token->write = DF_WRITE_TOKENS;
+}
+
 static void
 judge(DfToken *token, DfHttpResult *result)
 {
+	bool current = token->asked_options == token->options;
+	bool good = result->fate == DF_FATE_RESPONSE && result->status / 100 == 2;
 	DfTokenAnswer answer;
-	const char *problem;
+	const char *problem = NULL;
 	char status[64];
 
-	if (result->fate != DF_FATE_RESPONSE)
-	{
-		failed(token, result, result->error[0] != '\0' ? result->error : "no response");
+	if (result->fate == DF_FATE_RESPONSE)
+		problem = df_oauth_read(result->body, result->body_len, &answer);
+	if (token->by_refresh)
+		note_refreshed(token, good && problem == NULL ? &answer : NULL);
+	if (!current)
 		return;
-	}
-	problem = df_oauth_read(result->body, result->body_len, &answer);
-	if (result->status / 100 == 2 && problem == NULL)
+	if (result->fate != DF_FATE_RESPONSE)
+		failed(token, result, result->error[0] != '\0' ? result->error : "no response");
+	else if (good && problem == NULL)
 		keep(token, result, &answer);
-	else if (result->status / 100 == 2)
+	else if (good)
 		failed(token, result, problem);
 	else if ((result->status == 400 || result->status == 401) && !token->asked_in_body &&
 			 !knows_us(answer.error))
@@ -463,11 +681,17 @@ df_token_arrive(DfHttpResult *result)
 	token = (DfToken *) (uintptr_t) (result->cookie & ~COOKIE_MARK);
 	token->asking = false;
 	df_worker.token_arrived = true;
-	if (token->asked_options == token->options)
-		judge(token, result);
+	judge(token, result);
 	df_http_free(result);
 	drop_expired(df_monotonic_us());
 	return true;
+}
+
+/* by a mail server: RFC 4954, 6 */
+static bool
+is_unauthorized(const DfStep *step, int status)
+{
+	return status == (step->kind == DF_STEP_MAIL ? 535 : 401);
 }
 
 /*
@@ -486,7 +710,7 @@ df_token_refused(DfFlight *flight, const DfHttpResult *result)
 	step->worker.unauthorized = false;
 	if (token == NULL || result->status == 0)
 		return false;
-	if (result->status != 401)
+	if (!is_unauthorized(step, result->status))
 	{
 		if (current)
 			token->proven = true;
@@ -495,7 +719,10 @@ df_token_refused(DfFlight *flight, const DfHttpResult *result)
 	if (current)
 	{
 		again |= token->renewed && !token->proven;
-		drop(token);
+		/* it may be in the table, too */
+		wipe_and_free(&token->refused_text);
+		token->refused_text = token->text;
+		token->text = NULL;
 		token->renewed = true;
 		token->proven = false;
 	}

@@ -1,6 +1,6 @@
 /*
  * worker/token.h
- *	  OAuth tokens of client credentials (RFC 6749, 4.4), one per system.
+ *	  OAuth access tokens, one per system and role.
  */
 #ifndef DF_TOKEN_H
 #define DF_TOKEN_H
@@ -19,7 +19,14 @@ extern bool df_token_ready(DfRun *run, DfStep *step, const DfSystem *system);
 /* the token to send, NULL = none is needed; the flight keeps which one it was */
 extern const char *df_token_take(DfFlight *flight, const DfSystem *system);
 
-/* after the commit: sends the token requests, or drops them */
+/* in the turn's transaction, before a token is asked for: writes what refresh tokens became */
+extern void df_token_record(void);
+
+/* what came for a refresh token is to be written; or a request with one is under way, too */
+extern bool df_token_unrecorded(void);
+extern bool df_token_refreshing(void);
+
+/* after the commit: sends the token requests; else drops them, and writes again what was written */
 extern void df_token_depart(bool leave);
 
 /* outside of transactions; true: it was the response to a token request, and is freed */

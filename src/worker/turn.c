@@ -29,6 +29,7 @@
 #include "store/record.h"
 #include "store/xact.h"
 #include "worker/process.h"
+#include "worker/token.h"
 #include "worker/trace.h"
 #include "worker/turn.h"
 
@@ -57,6 +58,7 @@ turn_body(void)
 		df_xact_commit();
 		return;
 	}
+	df_token_record();
 	df_apply_responses();
 	df_wake_due_runs();
 	df_choose_careful_run();

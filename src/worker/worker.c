@@ -204,7 +204,8 @@ has_something_to_record(void)
 {
 	TimestampTz deferred = df_deferred_due();
 
-	return (deferred != DF_NEVER && deferred <= df_now()) || df_have_responses();
+	return (deferred != DF_NEVER && deferred <= df_now()) || df_have_responses() ||
+		df_token_unrecorded();
 }
 
 static bool
@@ -216,7 +217,8 @@ turn_wanted(TimestampTz due)
 
 	if (df_turn_waits(&until))
 		return false;
-	if (df_have_responses() || df_worker.check_tables || df_worker.token_arrived)
+	if (df_have_responses() || df_worker.check_tables || df_worker.token_arrived ||
+		df_token_unrecorded())
 		return true;
 	if (due != DF_NEVER && due <= now)
 		return true;
@@ -252,7 +254,7 @@ static bool
 is_idle(void)
 {
 	return df_worker.nruns == 0 && !df_worker.more_due && !df_worker.check_tables &&
-		df_trace_due() == DF_NEVER &&
+		df_trace_due() == DF_NEVER && !df_token_refreshing() &&
 		(df_worker.next_due == DF_NEVER || df_worker.next_due > df_now());
 }
 
@@ -263,7 +265,7 @@ may_retire(void)
 	TimestampTz idle;
 
 	if (df_worker.nruns > 0 || df_worker.more_due || df_worker.check_tables ||
-		df_trace_due() != DF_NEVER)
+		df_trace_due() != DF_NEVER || df_token_refreshing())
 	{
 		df_worker.idle_since = DF_NEVER;
 		return false;
@@ -311,10 +313,10 @@ drain(void)
 {
 	TimestampTz until = df_now() + Min(DRAIN_MS, DRAIN_END_MS - df_leaving_ms()) * 1000;
 
-	while (df_worker.in_flight > 0 && df_now() < until)
+	while ((df_worker.in_flight > 0 || df_token_refreshing()) && df_now() < until)
 		record_responses(until);
 	/* once more for deferred runs, then for responses that came meanwhile */
-	for (int i = 0; i < 2 && (df_worker.ndeferred > 0 || df_have_responses()); i++)
+	for (int i = 0; i < 2 && (df_worker.ndeferred > 0 || has_something_to_record()); i++)
 		one_turn();
 	df_slot_restart(df_worker.slot);
 }
@@ -353,7 +355,8 @@ give_way(void)
 	TimestampTz again = is_idle() ? df_worker.next_due : df_now();
 
 	df_worker.giving_way = true;
-	while ((df_worker.in_flight > 0 || df_worker.ndeferred > 0 || df_have_responses()) &&
+	while ((df_worker.in_flight > 0 || df_worker.ndeferred > 0 || df_have_responses() ||
+			df_token_refreshing()) &&
 		   !df_worker.obsolete && !df_leaving())
 		record_responses(DF_NEVER);
 	if (df_worker.obsolete)

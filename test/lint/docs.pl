@@ -345,7 +345,7 @@ sub check_options
 {
 	my $options = slurp('src/fdw/options.c');
 	my %number = (SECOND => 1000, MINUTE => 60_000, HOUR => 3_600_000, DAY => 86_400_000);
-	my %known = ('header.Name' => 1);
+	my %known = map { $_ => 1 } 'header.Name', $options =~ /\{FAMILY\("([\w.]+)"/g;
 
 	%number = (%number, $options =~ /^#define (LONGEST_\w+) \(([0-9. *+-]+)\)$/mg);
 	$options =~ s/\s+/ /g;

@@ -28,6 +28,8 @@ SERVICES = {
     "plain": (False, False, ["PLAIN", "LOGIN"], False),
     "odd": (False, True, ["X-UNKNOWN"], True),
     "closed": (False, True, [], False),
+    "oauth": (False, True, ["PLAIN", "XOAUTH2"], True),
+    "bearer": (False, True, ["OAUTHBEARER"], True),
 }
 FAULT = re.compile(r"^(busy|nobody|closing|later|spam|lost|dropped|cut|hang|slow|early|garbled)"
                    r"(\d*)(?:[-.]|$)")
@@ -53,6 +55,7 @@ class Server:
         self.book = Book(options.book)
         self.user = options.user
         self.password = options.password
+        self.tokens = options.tokens
         self.seen = {}
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(options.certificate, options.key)
@@ -127,6 +130,14 @@ class Session:
         await self.say("334 " + base64.b64encode(text.encode()).decode())
         return base64.b64decode(await self.line()).decode()
 
+    def accepts(self, token):
+        """Whether the file with the tokens that are valid has it, or what it begins with."""
+        path = self.server.tokens
+        if path is None or not os.path.exists(path):
+            return False
+        with open(path, encoding="ascii") as file:
+            return any(token.startswith(valid) for valid in file.read().split())
+
     async def do_auth(self, rest):
         mechanism, _, initial = rest.partition(" ")
         user, password = None, None
@@ -137,9 +148,18 @@ class Session:
             user = (base64.b64decode(initial).decode() if initial
                     else await self.challenge("Username:"))
             password = await self.challenge("Password:")
+        elif mechanism in ("XOAUTH2", "OAUTHBEARER"):
+            data = base64.b64decode(initial).decode()
+            user = re.search("user=([^\x01]*)|n,a=([^,]*),", data)
+            user = user[1] or user[2]
+            password = re.search("auth=Bearer ([^\x01]*)\x01", data)[1]
+            if not self.accepts(password):
+                await self.challenge('{"status": "401"}')
         self.server.book.write(event="auth", service=self.name, mechanism=mechanism, user=user,
                                tls=self.encrypted)
-        if (user, password) == (self.server.user, self.server.password):
+        if (user, password) == (self.server.user, self.server.password) or \
+                (user == self.server.user and mechanism in ("XOAUTH2", "OAUTHBEARER")
+                 and self.accepts(password)):
             self.user = user
             await self.say("235 2.7.0 welcome")
         elif user == "moody":
@@ -309,6 +329,7 @@ def main():
     parser.add_argument("--certificate", help="made if it is not there")
     parser.add_argument("--user", default="shop")
     parser.add_argument("--password", default="hunter2")
+    parser.add_argument("--tokens", help="a file with what valid bearer tokens begin with")
     parser.add_argument("--with-stdin", action="store_true", help="end when stdin is closed")
     parser.add_argument("--show", action="store_true", help="print the book and end")
     options = parser.parse_args()

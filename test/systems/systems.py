@@ -15,7 +15,9 @@ import os
 import random
 import re
 import signal
+import subprocess
 import sys
+import tempfile
 import time
 from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit
 
@@ -152,17 +154,48 @@ class Request:
         return address if isinstance(address, str) else None
 
 
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
+
+def der_of_two(*numbers):
+    """A sequence of two integers, as openssl wants a signature of an elliptic curve."""
+    items = b""
+    for number in numbers:
+        digits = number.lstrip(b"\0") or b"\0"
+        if digits[0] & 0x80:
+            digits = b"\0" + digits
+        items += b"\x02" + bytes([len(digits)]) + digits
+    return b"\x30" + bytes([len(items)]) + items
+
+
+def openssl_verifies(public_key, signature, text):
+    with tempfile.TemporaryDirectory() as place:
+        for name, data in (("key", public_key.encode()), ("signature", signature),
+                           ("text", text)):
+            with open(os.path.join(place, name), "wb") as file:
+                file.write(data)
+        return subprocess.run(["openssl", "dgst", "-sha256", "-verify", "key", "-signature",
+                               "signature", "text"], cwd=place, check=False,
+                              stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL).returncode == 0
+
+
 class Tokens:
-    """The authorization server: POST /token on each service, client credentials only."""
+    """The authorization server: POST /token on each service, with three grants."""
 
     def __init__(self, rng):
         self.rng = rng
         self.config = {"client_id": "dataflows", "client_secret": "the client's secret",
                        "auth": "both",
                        "expires_in": 3600, "say_expires": True, "uses": None,
-                       "token_type": "Bearer", "scope": None}
+                       "token_type": "Bearer", "scope": None,
+                       "grant": "client_credentials", "fields": {}, "refresh_token": None,
+                       "rotates": True, "public_key": None, "audience": None}
         self.issued = {}
-        self.asked = self.refused = 0
+        self.spent = []
+        self.forms = []
+        self.assertions = []
+        self.asked = self.refused = self.reused = 0
 
     def credentials(self, request):
         """How they came, and what they are."""
@@ -172,24 +205,75 @@ class Tokens:
             return "basic", unquote_plus(name), unquote_plus(secret)
         return "body", request.data().get("client_id"), request.data().get("client_secret")
 
+    def refused_client(self, request):
+        how, name, secret = self.credentials(request)
+        if (name, secret) == (self.config["client_id"], self.config["client_secret"]) and \
+                self.config["auth"] in (how, "both"):
+            return None
+        self.refused += 1
+        return 401, {"error": "invalid_client",
+                     "error_description": "not %s with %s" % (name, secret)}
+
+    def refused_refresh(self, form):
+        """A token that was used before ends the whole family, as RFC 9700 advises."""
+        if form.get("refresh_token") in self.spent:
+            self.reused += 1
+            self.config["refresh_token"] = None
+        if self.config["refresh_token"] is None or \
+                form.get("refresh_token") != self.config["refresh_token"]:
+            return 400, {"error": "invalid_grant"}
+        return None
+
+    def refused_assertion(self, form):
+        """Checked by openssl, which knows nothing of the code that signs."""
+        try:
+            signed, _, signature = form.get("assertion", "").rpartition(".")
+            header, claims = (json.loads(base64.urlsafe_b64decode(part + "=="))
+                              for part in signed.split("."))
+            signature = base64.urlsafe_b64decode(signature + "==")
+        except ValueError:
+            return 400, {"error": "invalid_grant"}
+        if header["alg"] == "ES256":
+            signature = der_of_two(signature[:32], signature[32:])
+        self.assertions.append({"header": header, "claims": claims})
+        valid = openssl_verifies(self.config["public_key"], signature, signed.encode())
+        if not valid or claims["aud"] != self.config["audience"] or claims["exp"] < time.time():
+            return 400, {"error": "invalid_grant"}
+        return None
+
     def issue(self, request):
         self.asked += 1
-        how, name, secret = self.credentials(request)
-        if (name, secret) != (self.config["client_id"], self.config["client_secret"]) or \
-                self.config["auth"] not in (how, "both"):
-            self.refused += 1
-            return 401, {"error": "invalid_client",
-                         "error_description": "not %s with %s" % (name, secret)}
-        if request.data().get("grant_type") != "client_credentials":
-            return 400, {"error": "unsupported_grant_type"}
-        if request.data().get("scope") != self.config["scope"]:
-            return 400, {"error": "invalid_scope"}
+        form = request.data()
+        self.forms.append(form)
+        grant = self.config["grant"]
+        refusal = None
+        if self.config["client_secret"] is not None:
+            refusal = self.refused_client(request)
+        if refusal is None and form.get("grant_type") != grant:
+            refusal = 400, {"error": "unsupported_grant_type"}
+        if refusal is None and form.get("scope") != self.config["scope"]:
+            refusal = 400, {"error": "invalid_scope"}
+        if refusal is None and any(form.get(name) != value
+                                   for name, value in self.config["fields"].items()):
+            refusal = 400, {"error": "invalid_request"}
+        if refusal is None and grant == "refresh_token":
+            refusal = self.refused_refresh(form)
+        if refusal is None and grant == JWT_BEARER:
+            refusal = self.refused_assertion(form)
+        return refusal or self.grant(grant)
+
+    def grant(self, grant):
         token = "token/%d-%032x" % (len(self.issued) + 1, self.rng.getrandbits(128))
         self.issued[token] = {"at": time.time(), "uses": 0, "revoked": False,
                               "life": self.config["expires_in"], "late": 0}
         response = {"access_token": token, "token_type": self.config["token_type"]}
         if self.config["say_expires"]:
             response["expires_in"] = self.config["expires_in"]
+        if grant == "refresh_token" and self.config["rotates"]:
+            self.spent.append(self.config["refresh_token"])
+            self.config["refresh_token"] = "refresh-%d-%032x" % (
+                len(self.spent), self.rng.getrandbits(128))
+            response["refresh_token"] = self.config["refresh_token"]
         return 200, response
 
     def accepts(self, request):
@@ -213,7 +297,10 @@ class Tokens:
         if unknown:
             return 400, {"error": "no such switch: %s" % ", ".join(sorted(unknown))}
         self.config.update(data)
-        return 200, {"asked": self.asked, "refused": self.refused, "issued": self.issued}
+        return 200, {"asked": self.asked, "refused": self.refused, "issued": self.issued,
+                     "reused": self.reused, "spent": len(self.spent), "forms": self.forms[-20:],
+                     "refresh_token": self.config["refresh_token"],
+                     "assertions": self.assertions[-20:]}
 
 
 class System:

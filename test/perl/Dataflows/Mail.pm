@@ -14,7 +14,11 @@ sub new
 {
 	my ($class) = @_;
 	my $dir = PostgreSQL::Test::Utils::tempdir_short();
-	my $self = bless { book => "$dir/book", certificate => "$dir/certificate.pem" }, $class;
+	my $self = bless {
+		book => "$dir/book",
+		certificate => "$dir/certificate.pem",
+		tokens => "$dir/tokens"
+	}, $class;
 
 	chmod 0755, $dir;
 	$self->start;
@@ -25,12 +29,24 @@ sub start
 {
 	my ($self) = @_;
 
-	$self->{ports} =
-		$self->launch('smtp.py', '--book', $self->{book}, '--certificate', $self->{certificate});
+	$self->{ports} = $self->launch(
+		'smtp.py', '--book', $self->{book},
+		'--certificate' => $self->{certificate},
+		'--tokens' => $self->{tokens});
 	return;
 }
 
 sub port { my ($self, $service) = @_; return $self->{ports}{$service}; }
+
+# what bearer tokens that are valid from now on begin with
+sub accept_tokens
+{
+	my ($self, @tokens) = @_;
+
+	append_to_file("$self->{tokens}.new", join("\n", @tokens) . "\n");
+	rename("$self->{tokens}.new", $self->{tokens}) or die "$self->{tokens}: $!";
+	return;
+}
 
 sub certificate { my ($self) = @_; return $self->{certificate}; }
 
