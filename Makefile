@@ -53,7 +53,7 @@ CURL_CFLAGS := $(shell pkg-config --cflags libcurl)
 CURL_LIBS := $(shell pkg-config --libs libcurl)
 endif
 PG_CPPFLAGS = -Isrc -DDF_VERSION='"$(DF_VERSION)"' $(CURL_CFLAGS)
-SHLIB_LINK = $(CURL_LIBS) -lmicrohttpd -lcrypto
+SHLIB_LINK = $(CURL_LIBS) -lmicrohttpd -lcrypto -lz
 
 # Nothing here is worth inlining into a query, so no bitcode and no clang.
 override with_llvm = no

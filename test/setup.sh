@@ -34,8 +34,8 @@ wanted_packages()
 {
 	local v=$1
 
-	echo gcc make libc6-dev libcurl4-openssl-dev libmicrohttpd-dev libssl-dev libkrb5-dev \
-		python3 \
+	echo gcc make libc6-dev libcurl4-openssl-dev libmicrohttpd-dev zlib1g-dev libssl-dev \
+		libkrb5-dev python3 \
 		"postgresql-$v" "postgresql-server-dev-$v"
 	case $purpose in
 		examples) echo openssl "postgresql-$v-cron" ;;

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "engine/attempt.h"
+#include "engine/read_response.h"
 #include "shared/metrics.h"
 #include "types/base.h"
 
@@ -29,10 +30,7 @@ df_attempt_note(DfRun *run, DfStep *step, const DfResponse *response, const char
 	attempt->took_ms = response->took_us / 1000.0;
 	attempt->status = response->status;
 	attempt->outcome = outcome;
-	if (response->fate == DF_FATE_RESPONSE)
-		attempt->error = psprintf("the system answered with status %d", response->status);
-	else
-		attempt->error = pstrdup(response->error != NULL ? response->error : "no answer");
+	attempt->error = df_response_what_came(response);
 	attempt->next_at = next_at;
 	df_turn_attempts = lappend(df_turn_attempts, attempt);
 }

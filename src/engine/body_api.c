@@ -66,11 +66,20 @@ headers_of(const DfStep *step)
 	return df_json_end(&json, CurrentMemoryContext);
 }
 
+/* 0.1 kept JSON as text, and so is what is no object or array */
+static Jsonb *
+body_of_error(const Jsonb *error)
+{
+	char *text = df_json_get_text(error, "body");
+	Jsonb *parsed = text != NULL ? df_json_parse(text, strlen(text), CurrentMemoryContext) : NULL;
+
+	return parsed != NULL && df_payload_fits(parsed) ? parsed : df_json_get(error, "body");
+}
+
 /* {"status", "headers", "body"}: of a step that got a response, as far as it has them */
 static Jsonb *
 response_of(const DfStep *step)
 {
-	char *body = df_json_get_text(step->row.error, "body");
 	DfJson json;
 
 	df_json_begin(&json);
@@ -79,15 +88,8 @@ response_of(const DfStep *step)
 	df_json_value(&json, "headers", headers_of(step));
 	if (step->row.output != NULL)
 		df_json_value(&json, "body", step->row.output);
-	else if (body != NULL)
-	{
-		Jsonb *parsed = df_json_parse(body, strlen(body), CurrentMemoryContext);
-
-		if (parsed != NULL && df_payload_fits(parsed))
-			df_json_value(&json, "body", parsed);
-		else
-			df_json_text(&json, "body", body);
-	}
+	else
+		df_json_value(&json, "body", body_of_error(step->row.error));
 	return df_json_end(&json, CurrentMemoryContext);
 }
 

@@ -13,6 +13,7 @@
 #include "engine/step_evidence.h"
 #include "engine/outcome.h"
 #include "engine/probe.h"
+#include "engine/read_body.h"
 #include "engine/read_response.h"
 #include "engine/run_failure.h"
 #include "engine/step_end.h"
@@ -73,29 +74,32 @@ df_step_hold(DfRun *run, DfStep *step, const char *why, TimestampTz until)
 
 /* ---- a response to the step itself ---------------------------------------- */
 
+/* of a 2xx, also of one whose body was too large */
 static Jsonb *
 output_of(DfRun *run, DfStep *step, const DfResponse *response, bool *unusable)
 {
 	*unusable = false;
-	if (response->fate != DF_FATE_RESPONSE || response->status / 100 != 2)
+	if ((response->fate != DF_FATE_RESPONSE && response->fate != DF_FATE_TOO_LARGE) ||
+		response->status / 100 != 2)
 		return NULL;
 	return df_step_ops(step)->output(run, step, response, unusable);
+}
+
+/*
+ * Something is to be read in the body: the fields of the undo, whether to ask again, or the
+ * answer of a read.  Otherwise the step is done, whatever the body is.
+ */
+static bool
+needs_body(const DfStepSpec *spec)
+{
+	return spec->undo_needs_response || spec->until != NULL ||
+		spec->method_class == DF_METHOD_SAFE;
 }
 
 static bool
 is_until_met(const DfStep *step, const Jsonb *output)
 {
 	return step->engine.spec->until == NULL || df_jsonpath_match(output, step->engine.spec->until);
-}
-
-static const char *
-why_unusable(const DfResponse *response)
-{
-	if (response->fate == DF_FATE_TOO_LARGE)
-		return psprintf("the answer is larger than max_body (%zu bytes were read)",
-						response->body_len);
-	return "the answer's body is not usable: invalid JSON, a NUL byte, a bad encoding, or too "
-		   "large with its numbers written out";
 }
 
 /* NULL = the usual text about the response */
@@ -108,9 +112,9 @@ words_for(const DfDecision *made, const DfResponse *response)
 			return "an earlier attempt got no answer and may have been carried out too";
 		case DF_VERDICT_UNREADABLE:
 		case DF_VERDICT_STUCK:
-			return why_unusable(response);
+			return df_response_why_unusable(response);
 		case DF_VERDICT_ASK_PROBE:
-			return made->meaning == DF_MEANS_UNUSABLE ? why_unusable(response) : NULL;
+			return made->meaning == DF_MEANS_UNUSABLE ? df_response_why_unusable(response) : NULL;
 		case DF_VERDICT_POLL:
 			return "the answer does not meet \"until\" yet";
 		case DF_VERDICT_UNTIL_TIMEOUT:
@@ -151,7 +155,7 @@ get_stuck_carried_out(DfRun *run, DfStep *step, const DfResponse *response)
 {
 	df_run_get_stuck(run, DF_ERR_STEP_FAILED,
 					 psprintf("step \"%s\" was carried out (status %d), but %s", step->name,
-							  response->status, why_unusable(response)),
+							  response->status, df_response_why_unusable(response)),
 					 df_step_remedy(run, step));
 }
 
@@ -165,16 +169,32 @@ end_in_doubt(DfStep *step)
 
 /* it has been carried out, or was there already */
 static void
-do_done(DfRun *run, DfStep *step, const DfResponse *response, const DfDecision *made, Jsonb *output)
+do_done(DfRun *run, DfStep *step, const DfResponse *response, const DfDecision *made, Jsonb *output,
+		bool unusable)
 {
-	bool unusable;
-
 	if (made->verdict == DF_VERDICT_KEPT)
 		output = df_response_json(response, run->cxt, &unusable);
 	df_step_know(step, &made->evidence);
 	df_step_done(run, step, response, output);
 	if (made->evidence.maybe_twice)
-		step->row.error = df_step_error(run, response, words_for(made, response), false);
+		step->row.error = df_step_error(run, response, words_for(made, response), false, false);
+	else if (unusable)
+	{
+		const char *why = psprintf("done, but %s", df_response_why_unusable(response));
+
+		step->row.error = df_step_error(run, response, why, false, false);
+	}
+}
+
+/*
+ * The body of a refusal is for whoever reads why.  Of a response that another one follows, or
+ * that was no refusal, its beginning will do.
+ */
+static bool
+is_kept_whole(DfVerdict verdict)
+{
+	return verdict == DF_VERDICT_FAILED || verdict == DF_VERDICT_DOUBTFUL ||
+		verdict == DF_VERDICT_ASK_PROBE || verdict == DF_VERDICT_STUCK;
 }
 
 /* it goes on, or has ended without an output */
@@ -182,10 +202,11 @@ static void
 do_not_done(DfRun *run, DfStep *step, const DfResponse *response, const DfDecision *made)
 {
 	const char *outcome = attempt_outcome(made->verdict);
+	bool in_doubt = df_evidence_in_doubt(&made->evidence);
 
 	step->row.status = response->status;
-	step->row.error = df_step_error(run, response, words_for(made, response),
-									df_evidence_in_doubt(&made->evidence));
+	step->row.error = df_step_error(run, response, words_for(made, response), in_doubt,
+									is_kept_whole(made->verdict));
 	if (outcome != NULL)
 		df_attempt_note(run, step, response, outcome, made->at);
 	df_step_apply(run, step, made);
@@ -219,13 +240,15 @@ do_response(DfRun *run, DfStep *step, const DfResponse *response, const DfSystem
 	DfCame came = {.fate = response->fate,
 				   .status = response->status,
 				   .retry_after_ms = response->retry_after_ms};
-	Jsonb *output = output_of(run, step, response, &came.body_unusable);
+	bool unusable;
+	Jsonb *output = output_of(run, step, response, &unusable);
 	DfDecision made;
 
+	came.body_unusable = unusable && needs_body(about.step->engine.spec);
 	came.until_met = is_until_met(step, output);
 	made = df_decide_response(&about, &came);
 	if (made.verdict == DF_VERDICT_DONE || made.verdict == DF_VERDICT_KEPT)
-		do_done(run, step, response, &made, output);
+		do_done(run, step, response, &made, output, unusable);
 	else
 		do_not_done(run, step, response, &made);
 	return made.meaning;

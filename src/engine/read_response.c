@@ -1,124 +1,274 @@
 /*
  * engine/read_response.c
- *	  What is kept of a response: its body as jsonb, its headers, the beginning of a refusal.
+ *	  What is kept of a response beside its output: its headers, and what a refusal says.
  *
  * Runs in a worker, in its recording transaction.  Pure but for memory: it changes no
  * step, and no response, however broken, raises.
  */
 #include "postgres.h"
 
+#include "engine/read_body.h"
 #include "engine/read_response.h"
-#include "guc.h"
 #include "mb/pg_wchar.h"
+#include "nodes/pg_list.h"
+#include "shared/charset.h"
 #include "shared/encoding.h"
 #include "shared/header.h"
 #include "shared/json.h"
 #include "shared/json_size.h"
 
-/* how much of a refused response's body is kept in the error */
-#define KEPT_BODY 2000
+/* how much of a response's body is kept in an error that ends a step, and in one that does not */
+#define KEPT_WHOLE (64 * 1024)
+#define KEPT_EXCERPT 2000
 
+/* how much of the system's own words is put into a message */
+#define KEPT_WORDS 300
+
+/* ---- headers -------------------------------------------------------------- */
+
+typedef struct Header
+{
+	char *name;
+	List *values; /* of char * */
+} Header;
+
+static char *
+text_of(const char *bytes, size_t len)
+{
+	bool exact;
+	/* headers have no charset: they are UTF-8 today, and were ISO-8859-1 */
+	const char *charset = pg_verify_mbstr(PG_UTF8, bytes, (int) len, true) ? NULL : "latin1";
+	char *utf8 = df_charset_to_utf8(bytes, len, charset, &exact);
+
+	return df_text_from_utf8(utf8, strlen(utf8));
+}
+
+/* the usual type goes without saying: response() fills it in */
 static bool
-is_json_type(const char *content_type)
+is_usual(const Header *header)
 {
-	return content_type != NULL && strstr(content_type, "json") != NULL;
+	return strcmp(header->name, "content-type") == 0 && list_length(header->values) == 1 &&
+		strcmp(linitial(header->values), "application/json") == 0;
 }
 
-/*
- * JSON that can be kept: few bytes of it may be gigabytes of text, once the
- * numbers are written out.  Otherwise its text is longer than its bytes only by white space.
- */
-static Jsonb *
-parse_body(const DfResponse *response, const char *text, MemoryContext cxt)
+static List *
+add_header(List *headers, char *name, char *value)
 {
-	Jsonb *result = df_json_parse(text, strlen(text), cxt);
-	size_t most = Max((size_t) df_max_body, 2 * response->body_len);
+	Header *header;
+	ListCell *lc;
 
-	return result != NULL && df_jsonb_text_size(result, most) <= most ? result : NULL;
-}
-
-/*
- * The body as jsonb, NULL for none; *unusable if it was announced as JSON but is
- * not, or cannot be kept.
- */
-Jsonb *
-df_response_json(const DfResponse *response, MemoryContext cxt, bool *unusable)
-{
-	Jsonb *result;
-	char *text;
-
-	*unusable = false;
-	if (response->body == NULL || response->body_len == 0)
-		return NULL;
-	text = df_json_from_utf8(response->body, response->body_len);
-	*unusable = text == NULL;
-	if (text == NULL)
-		return NULL;
-	if (is_json_type(response->content_type))
+	foreach (lc, headers)
 	{
-		result = parse_body(response, text, cxt);
-		*unusable = result == NULL;
-		return result;
+		header = lfirst(lc);
+		if (strcmp(header->name, name) == 0)
+		{
+			header->values = lappend(header->values, value);
+			return headers;
+		}
 	}
-	if (response->content_type == NULL || response->content_type[0] == '\0')
-	{
-		result = parse_body(response, text, cxt);
-		if (result != NULL)
-			return result;
-	}
-	text = df_text_from_utf8(response->body, response->body_len);
-	result = df_json_string(text, strlen(text), cxt);
-	*unusable = result == NULL;
-	return result;
+	header = palloc(sizeof(Header));
+	header->name = name;
+	header->values = list_make1(value);
+	return lappend(headers, header);
 }
 
-Jsonb *
-df_response_headers(const DfResponse *response, MemoryContext cxt)
+static List *
+read_headers(const char *line)
 {
-	DfJson json;
-	const char *line = response->headers;
-	bool some = false;
+	List *headers = NIL;
 
-	if (line == NULL)
-		return NULL;
-	df_json_begin(&json);
 	while (*line != '\0')
 	{
 		const char *end = line + strcspn(line, "\n");
 		const char *colon = memchr(line, ':', end - line);
 
-		if (colon != NULL && df_header_is_recorded(line, colon - line) &&
-			pg_verify_mbstr(GetDatabaseEncoding(), line, end - line, true))
+		if (colon != NULL && df_header_is_recorded(line, colon - line))
 		{
 			const char *value = colon + 1 + strspn(colon + 1, " ");
+			char *name = text_of(line, colon - line);
+			char *text = text_of(value, Max(0, end - value));
 
-			/* the usual type goes without saying: response() fills it in */
-			if (!(strncmp(line, "content-type:", 13) == 0 &&
-				  strncmp(value, "application/json", end - value) == 0 &&
-				  end - value == strlen("application/json")))
-			{
-				df_json_text(&json, pnstrdup(line, colon - line),
-							 pnstrdup(value, Max(0, end - value)));
-				some = true;
-			}
+			if (name != NULL && text != NULL)
+				headers = add_header(headers, name, text);
 		}
 		line = *end == '\n' ? end + 1 : end;
 	}
-	if (!some)
-		return NULL;
-	return df_json_end(&json, cxt);
+	return headers;
 }
 
-/* the beginning of a body for an error, without secrets, cut at a character */
-char *
-df_response_excerpt(const DfResponse *response)
+static void
+put_header(DfJson *json, const Header *header)
 {
-	const char *body = response->shown != NULL ? response->shown : response->body;
-	size_t body_len = response->shown != NULL ? response->shown_len : response->body_len;
-	int encoding = GetDatabaseEncoding() == PG_SQL_ASCII ? PG_SQL_ASCII : PG_UTF8;
+	ListCell *lc;
 
-	if (body == NULL || body_len == 0)
+	if (list_length(header->values) == 1)
+	{
+		df_json_text(json, header->name, linitial(header->values));
+		return;
+	}
+	df_json_open_array(json, header->name);
+	foreach (lc, header->values)
+		df_json_text(json, NULL, lfirst(lc));
+	df_json_close_array(json);
+}
+
+/* one that came several times is an array */
+Jsonb *
+df_response_headers(const DfResponse *response, MemoryContext cxt)
+{
+	bool some = false;
+	DfJson json;
+	ListCell *lc;
+
+	if (response->headers == NULL)
 		return NULL;
-	return df_text_from_utf8(
-		body, pg_encoding_mbcliplen(encoding, body, (int) Min(body_len, KEPT_BODY), KEPT_BODY));
+	df_json_begin(&json);
+	foreach (lc, read_headers(response->headers))
+	{
+		if (is_usual(lfirst(lc)))
+			continue;
+		put_header(&json, lfirst(lc));
+		some = true;
+	}
+	return some ? df_json_end(&json, cxt) : NULL;
+}
+
+/* ---- the body of a refusal ------------------------------------------------ */
+
+/* the response with what may be shown of it, which is UTF-8 */
+static DfResponse
+shown(const DfResponse *response)
+{
+	const char *type = response->content_type;
+	DfResponse result = *response;
+
+	if (response->shown == NULL)
+		return result;
+	result.content_type = type != NULL ? pnstrdup(type, strcspn(type, ";")) : NULL;
+	result.body = response->shown;
+	result.body_len = response->shown_len;
+	return result;
+}
+
+static char *
+cut(const char *text, int most)
+{
+	int len = (int) strlen(text);
+
+	return pnstrdup(text, pg_mbcliplen(text, len, Min(len, most)));
+}
+
+/*
+ * For an error, without secrets: an object or an array as it is, if it is small enough;
+ * else text, cut at a character.
+ */
+void
+df_response_put_body(DfJson *json, const DfResponse *response, bool whole)
+{
+	int most = whole ? KEPT_WHOLE : KEPT_EXCERPT;
+	DfResponse may_be_shown = shown(response);
+	bool unusable;
+	Jsonb *body;
+	char *text;
+
+	if (response->fate == DF_FATE_TOO_LARGE)
+		may_be_shown.fate = DF_FATE_RESPONSE;
+	body = df_response_json(&may_be_shown, CurrentMemoryContext, &unusable);
+	if (body != NULL && !JB_ROOT_IS_SCALAR(body) && df_jsonb_text_size(body, most) <= most)
+		df_json_value(json, "body", body);
+	else if ((text = df_response_text(&may_be_shown)) != NULL)
+		df_json_text(json, "body", cut(text, most));
+}
+
+/* ---- the system's own words ------------------------------------------------ */
+
+static char *words_in(const JsonbValue *value, int depth);
+
+static char *
+words_in_object(const Jsonb *object, int depth)
+{
+	static const char *const keys[] = {"message", "error_description", "detail", "error", "errors",
+									   "title", "description", "msg", "reason"};
+
+	for (int i = 0; i < (int) lengthof(keys); i++)
+	{
+		JsonbValue value;
+		char *words = df_json_find(object, keys[i], &value) ? words_in(&value, depth) : NULL;
+
+		if (words != NULL)
+			return words;
+	}
+	return NULL;
+}
+
+static char *
+words_in_array(const Jsonb *array, int depth)
+{
+	DfJsonWalk walk;
+
+	df_json_walk(&walk, array);
+	while (df_json_next(&walk))
+	{
+		char *words = words_in(&walk.value, depth);
+
+		if (words != NULL)
+			return words;
+	}
+	return NULL;
+}
+
+/* {"error": {"message": ...}}, {"errors": [{"detail": ...}]}, and the like */
+static char *
+words_in(const JsonbValue *value, int depth)
+{
+	Jsonb *inner;
+
+	if (value->type == jbvString)
+		return value->val.string.len > 0 ? df_json_string_of(value) : NULL;
+	if (value->type != jbvBinary || depth <= 0)
+		return NULL;
+	inner = df_json_of(value);
+	return JB_ROOT_IS_OBJECT(inner) ? words_in_object(inner, depth - 1)
+									: words_in_array(inner, depth - 1);
+}
+
+/* a message is one line */
+static char *
+one_line(char *text)
+{
+	for (char *c = text; *c != '\0'; c++)
+		if ((unsigned char) *c < ' ')
+			*c = ' ';
+	return strlen(text) > KEPT_WORDS ? psprintf("%s...", cut(text, KEPT_WORDS)) : text;
+}
+
+/* what the system itself says is wrong; NULL if it does not say */
+static char *
+words_of(const DfResponse *response)
+{
+	DfResponse may_be_shown = shown(response);
+	bool unusable;
+	Jsonb *body;
+	char *words;
+
+	if (response->fate != DF_FATE_RESPONSE)
+		return NULL;
+	body = df_response_json(&may_be_shown, CurrentMemoryContext, &unusable);
+	if (body == NULL || JB_ROOT_IS_SCALAR(body))
+		return NULL;
+	words = JB_ROOT_IS_OBJECT(body) ? words_in_object(body, 2) : words_in_array(body, 2);
+	return words != NULL ? one_line(words) : NULL;
+}
+
+char *
+df_response_what_came(const DfResponse *response)
+{
+	char *words = words_of(response);
+
+	if (response->fate != DF_FATE_RESPONSE)
+		return pstrdup(response->error != NULL && response->error[0] != '\0' ? response->error
+																			 : "no answer");
+	if (words == NULL)
+		return psprintf("the system answered with status %d", response->status);
+	return psprintf("the system answered with status %d: %s", response->status, words);
 }

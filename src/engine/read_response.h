@@ -1,19 +1,23 @@
 /*
  * engine/read_response.h
- *	  What is kept of a response: its body as jsonb, its headers, the beginning of a refusal.
+ *	  What is kept of a response beside its output: its headers, and what a refusal says.
  */
 #ifndef DF_READ_RESPONSE_H
 #define DF_READ_RESPONSE_H
 
+#include "shared/json.h"
 #include "types/response.h"
-#include "utils/jsonb.h"
-
-extern Jsonb *df_response_json(const DfResponse *response, MemoryContext cxt, bool *unusable);
 
 /* without those of the transport; NULL if there are no others */
 extern Jsonb *df_response_headers(const DfResponse *response, MemoryContext cxt);
 
-/* the beginning of the body, without secrets; NULL if there is none */
-extern char *df_response_excerpt(const DfResponse *response);
+/* adds "body", without secrets, if there is one; whole: of an error that ends the step */
+extern void df_response_put_body(DfJson *json, const DfResponse *response, bool whole);
+
+/*
+ * What came, for a message: the status and the system's own words, on one line, or why
+ * nothing came.
+ */
+extern char *df_response_what_came(const DfResponse *response);
 
 #endif /* DF_READ_RESPONSE_H */

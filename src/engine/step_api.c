@@ -262,7 +262,7 @@ df_step_error_detail(const DfStep *step)
 	df_json_bool(&json, "in_doubt", step->row.state == DF_STEP_DOUBT);
 	if (step->row.evidence.existed)
 		df_json_bool(&json, "existed", true);
-	df_json_text(&json, "body", df_json_get_text(step->row.error, "body"));
+	df_json_value(&json, "body", df_json_get(step->row.error, "body"));
 	if (df_step_ops(step)->error_detail != NULL)
 		df_step_ops(step)->error_detail(step, &json);
 	/* of SQL */

@@ -13,27 +13,17 @@
 #include "utils/fmgrprotos.h"
 
 Jsonb *
-df_step_error(DfRun *run, const DfResponse *response, const char *message, bool in_doubt)
+df_step_error(DfRun *run, const DfResponse *response, const char *message, bool in_doubt,
+			  bool whole)
 {
 	DfJson json;
-	char *generic = NULL;
 
-	if (message == NULL)
-	{
-		if (response->fate == DF_FATE_RESPONSE)
-			generic = psprintf("the system answered with status %d", response->status);
-		else
-			generic = pstrdup(response->error != NULL && response->error[0] != '\0'
-								  ? response->error
-								  : "no answer");
-		message = generic;
-	}
 	df_json_begin(&json);
-	df_json_text(&json, "message", message);
+	df_json_text(&json, "message", message != NULL ? message : df_response_what_came(response));
 	if (response->status != 0)
 		df_json_int(&json, "status", response->status);
 	df_json_bool(&json, "in_doubt", in_doubt);
-	df_json_text(&json, "body", df_response_excerpt(response));
+	df_response_put_body(&json, response, whole);
 	return df_json_end(&json, run->cxt);
 }
 

@@ -8,9 +8,13 @@
 #include "types/response.h"
 #include "types/run.h"
 
-/* what was answered, or that nothing was; message NULL = in the usual words */
+/*
+ * What was answered, or that nothing was; message NULL = in the usual words.  whole: with
+ * all of the body, not its beginning.
+ */
 extern Jsonb *df_step_error(DfRun *run, const DfResponse *response, const char *message,
-							bool in_doubt);
+							bool in_doubt, bool whole);
+
 /* {"message", "in_doubt"}: what the engine itself has to say */
 extern Jsonb *df_error_text(DfRun *run, const char *message, bool in_doubt);
 

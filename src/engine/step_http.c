@@ -15,7 +15,7 @@
 #include "engine/http_args.h"
 #include "engine/step_evidence.h"
 #include "engine/outgoing.h"
-#include "engine/read_response.h"
+#include "engine/read_body.h"
 #include "engine/step_api.h"
 #include "engine/step_kind.h"
 #include "engine/template.h"

@@ -285,6 +285,9 @@ field_text(const Piece *field, const DfTemplateVars *vars)
 	JsonbValue *value = field_value(field, vars);
 	char *text = value == NULL ? NULL : scalar_text(value);
 
+	/* read with a character missing (read_body.c), it would name something else */
+	if (text != NULL && strstr(df_text_to_utf8(text), "\xEF\xBF\xBD") != NULL)
+		return NULL;
 	return text != NULL && field->quoted ? escape_quotes(text) : text;
 }
 

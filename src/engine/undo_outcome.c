@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "engine/attempt.h"
+#include "engine/read_response.h"
 #include "engine/step_evidence.h"
 #include "engine/step_error.h"
 #include "engine/step_kind.h"
@@ -30,14 +31,6 @@ df_step_render_undo(DfRun *run, DfStep *step, char **missing)
 	return ops->render_undo == NULL || ops->render_undo(run, step, missing);
 }
 
-static const char *
-what_came(const DfResponse *response)
-{
-	if (response->fate == DF_FATE_RESPONSE || response->fate == DF_FATE_TOO_LARGE)
-		return psprintf("the system answered with status %d", response->status);
-	return response->error != NULL && response->error[0] != '\0' ? response->error : "no answer";
-}
-
 static Jsonb *
 error_for(DfRun *run, const DfDecision *made, const DfResponse *response)
 {
@@ -47,21 +40,23 @@ error_for(DfRun *run, const DfDecision *made, const DfResponse *response)
 		case DF_VERDICT_GONE:
 			return NULL;
 		case DF_VERDICT_UNDO_NOT_SETTLED:
-			return df_step_error(run, response, "not there, which is believed only later", false);
+			return df_step_error(run, response, "not there, which is believed only later", false,
+								 false);
 		case DF_VERDICT_UNDO_LEFT_A_SECOND:
 			return df_step_error(run, response,
 								 "what the last attempt made is undone, but an earlier one got no "
 								 "answer and may have made a second, whose fields were never "
 								 "received",
-								 true);
+								 true, true);
 		case DF_VERDICT_UNDO_DOUBTFUL:
 			return df_step_error(
 				run, response,
 				psprintf("the undo may have been carried out, and a second one may do harm: %s",
-						 what_came(response)),
-				true);
+						 df_response_what_came(response)),
+				true, true);
 		default:
-			return df_step_error(run, response, NULL, false);
+			return df_step_error(run, response, NULL, false,
+								 made->verdict != DF_VERDICT_UNDO_AGAIN);
 	}
 }
 

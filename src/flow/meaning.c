@@ -53,8 +53,7 @@ status_meaning(const DfStepSpec *spec, const DfCame *came)
 	int status = came->status;
 
 	if (is_success(status))
-		return came->body_unusable || came->fate == DF_FATE_TOO_LARGE ? DF_MEANS_UNUSABLE
-																	  : DF_MEANS_DONE;
+		return came->body_unusable ? DF_MEANS_UNUSABLE : DF_MEANS_DONE;
 	if (spec != NULL && df_status_is_accepted(spec, status))
 		return DF_MEANS_KEPT;
 	if (is_come_later(status))

@@ -14,7 +14,7 @@ typedef struct DfCame
 {
 	DfFate fate;
 	int status;
-	bool body_unusable; /* announced as JSON and none, NUL, bad encoding, too large */
+	bool body_unusable; /* it cannot be read, or is too large, and something needs it */
 	bool until_met; /* or the step has no `until` */
 	int64 retry_after_ms; /* what the system asked for, -1 = nothing */
 } DfCame;

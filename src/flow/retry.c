@@ -14,9 +14,6 @@
 #include "flow/flow.h"
 #include "types/base.h"
 
-/* no system gets to put us off for longer than that */
-#define MAX_RETRY_AFTER_MS (INT64CONST(3600) * 1000)
-
 /* a back-off longer than a year is a mistake; the bound keeps the sums in range */
 #define MAX_BACKOFF_MS (INT64CONST(366) * 24 * 3600 * 1000)
 
@@ -53,7 +50,7 @@ delay_ms(const DfRetryQuestion *question)
 	const DfRetry *policy = &question->policy;
 
 	if (question->retry_after_ms >= 0)
-		return Min(question->retry_after_ms, MAX_RETRY_AFTER_MS) +
+		return Min(question->retry_after_ms, DF_MAX_ASKED_MS) +
 			(int64) (jitter * (double) backoff_cap_ms(policy, 1));
 	return (int64) (jitter * (double) backoff_cap_ms(policy, question->attempts));
 }

@@ -41,6 +41,7 @@
 
 #include "http/client.h"
 #include "http/exchange_end.h"
+#include "http/rate_limit.h"
 #include "http/redirect.h"
 #include "http/request.h"
 #include "http/smtp.h"
@@ -552,7 +553,8 @@ fill_result(DfExchange *exchange, DfHttpResult *result)
 	result->body_len = response->body.len;
 	result->headers = response->headers.data;
 	memcpy(result->content_type, response->content_type, sizeof(result->content_type));
-	result->retry_after_ms = response->retry_after_ms;
+	result->form = df_response_form(response);
+	result->retry_after_ms = df_rate_limit_ms(result->status, result->headers, df_now());
 	result->took_us = df_monotonic_us() - exchange->started_us;
 	if (result->body != NULL)
 		result->body[result->body_len] = '\0';

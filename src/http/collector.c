@@ -4,8 +4,9 @@
  *
  * Runs in workers, in callbacks of libcurl's, in no transaction.  The other side is not
  * trusted.  Headers have a size limit; the body has one that counts decoded bytes, against
- * compressed bodies that grow.  Buffers grow by doubling, so that a response byte by byte
- * costs no more than a large one.
+ * compressed bodies that grow.  A body that cannot be decoded, or too many headers, do not
+ * cost the status that came before them.  Buffers grow by doubling, so that a response
+ * byte by byte costs no more than a large one.
  *
  * Must never raise an error and never palloc, because libcurl is the caller.  Returning
  * fewer bytes than given makes libcurl end the transfer; flags in the response say why.
@@ -15,25 +16,30 @@
 #include <curl/curl.h>
 
 #include "http/collector.h"
-#include "shared/clock.h"
+#include "shared/header.h"
 
 #define FIRST_HEADER_ROOM 1024
 #define FIRST_BODY_ROOM 4096
-
-static const int64 unix_to_pg_seconds = (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
-	SECS_PER_DAY;
 
 void
 df_response_init(DfResponse *response, size_t max_body)
 {
 	memset(response, 0, sizeof(DfResponse));
 	response->max_body = max_body;
-	response->retry_after_ms = -1;
+}
+
+static void
+forget_coding(DfResponse *response)
+{
+	df_inflate_end(response->inflate);
+	response->inflate = NULL;
+	response->coded = response->deflate = response->coding_known = response->broken = false;
 }
 
 void
 df_response_free(DfResponse *response)
 {
+	forget_coding(response);
 	free(response->headers.data);
 	free(response->body.data);
 	memset(response, 0, sizeof(DfResponse));
@@ -42,6 +48,7 @@ df_response_free(DfResponse *response)
 void
 df_response_next(DfResponse *response)
 {
+	forget_coding(response);
 	response->body.len = 0;
 	response->expected = 0;
 	response->header_bytes = 0;
@@ -90,39 +97,16 @@ begin_answer(DfResponse *response, const char *line, size_t len)
 	response->headers.len = 0;
 	if (response->headers.data != NULL)
 		response->headers.data[0] = '\0';
+	forget_coding(response);
 	response->body.len = 0;
 	response->expected = 0;
 	response->head_complete = false;
-	response->retry_after_ms = -1;
 	response->content_type[0] = '\0';
 	response->status = 0;
 	if (space != NULL && line + len - space > 3)
 		response->status = (space[1] - '0') * 100 + (space[2] - '0') * 10 + (space[3] - '0');
 	if (response->status < 100 || response->status > 999)
 		response->status = 0;
-}
-
-/* Retry-After in ms from now, capped; -1 if it cannot be understood */
-static int64
-read_retry_after(const char *value)
-{
-	int64 ms;
-	char *end;
-	time_t when;
-	long seconds;
-
-	if (value[0] >= '0' && value[0] <= '9')
-	{
-		/* a number out of range becomes LONG_MAX, which is then capped */
-		seconds = strtol(value, &end, 10);
-		if (*end == '\0')
-			return Min((int64) seconds, DF_MAX_RETRY_AFTER_MS / 1000) * 1000;
-	}
-	when = curl_getdate(value, NULL);
-	if (when == (time_t) -1)
-		return -1;
-	ms = ((int64) when - unix_to_pg_seconds) * 1000 - df_now() / 1000;
-	return Max(0, Min(ms, DF_MAX_RETRY_AFTER_MS));
 }
 
 /* Copies a header's value, truncated to the size of the buffer. */
@@ -141,10 +125,11 @@ note_header(DfResponse *response, const char *name, const char *value, size_t le
 
 	if (strcmp(name, "content-type") == 0)
 		copy_value(response->content_type, sizeof(response->content_type), value, len);
-	else if (strcmp(name, "retry-after") == 0)
+	else if (strcmp(name, "content-encoding") == 0 && len > 0 &&
+			 !df_header_is(value, len, "identity"))
 	{
-		copy_value(text, sizeof(text), value, len);
-		response->retry_after_ms = read_retry_after(text);
+		response->coded = true;
+		response->deflate = df_header_is(value, len, "deflate");
 	}
 	else if (strcmp(name, "content-length") == 0)
 	{
@@ -193,6 +178,18 @@ store_header(DfResponse *response, const char *line, size_t len)
 	append(headers, "\n", 1);
 }
 
+static bool
+begins_head(const char *line, size_t len)
+{
+	return len >= 5 && memcmp(line, "HTTP/", 5) == 0;
+}
+
+static bool
+ends_head(const char *line, size_t len)
+{
+	return len <= 2 && is_space(line[0]);
+}
+
 size_t
 df_response_header(char *data, size_t size, size_t count, void *arg)
 {
@@ -205,41 +202,104 @@ df_response_header(char *data, size_t size, size_t count, void *arg)
 		response->headers_too_large = true;
 		return 0;
 	}
+	if (response->headers.len + len > DF_KEPT_HEADER_BYTES && !ends_head(data, len) &&
+		!begins_head(data, len))
+		return len;
 	/* one more than was read, and a NUL: ": " may replace ":" */
 	if (!reserve(&response->headers, len + 2, FIRST_HEADER_ROOM))
 	{
 		response->out_of_memory = true;
 		return 0;
 	}
-	if (len >= 5 && memcmp(data, "HTTP/", 5) == 0)
+	if (begins_head(data, len))
 		begin_answer(response, data, len);
-	else if (is_space(data[0]) && len <= 2)
+	else if (ends_head(data, len))
 		response->head_complete = true;
 	else
 		store_header(response, data, len);
 	return len;
 }
 
-size_t
-df_response_body(char *data, size_t size, size_t count, void *arg)
+/* false: the transfer is to end */
+static bool
+keep(void *arg, const char *data, size_t len)
 {
 	DfResponse *response = arg;
 	DfBuffer *body = &response->body;
-	size_t len = size * count;
-	size_t keep = Min(len, response->max_body - body->len);
+	size_t kept = Min(len, response->max_body - body->len);
 	size_t first = response->expected > 0 ? Min(response->expected, response->max_body) + 1
 										  : FIRST_BODY_ROOM;
 
-	if (!reserve(body, keep, first))
+	if (!reserve(body, kept, first))
 	{
 		response->out_of_memory = true;
-		return 0;
+		return false;
 	}
-	append(body, data, keep);
-	if (keep < len)
-	{
-		response->too_large = true;
-		return 0;
-	}
-	return len;
+	append(body, data, kept);
+	response->too_large |= kept < len;
+	return kept == len;
+}
+
+static bool
+decode(DfResponse *response, const char *data, size_t len)
+{
+	DfInflated result = df_inflate_more(response->inflate, data, len, keep, response);
+
+	response->broken |= result == DF_INFLATE_BROKEN;
+	return result != DF_INFLATE_STOPPED;
+}
+
+/* the first two bytes of a body that was announced as coded tell what it is */
+static bool
+find_coding(DfResponse *response)
+{
+	DfBuffer *body = &response->body;
+	char head[2];
+	DfCoding coding;
+
+	if (body->len < sizeof(head))
+		return true;
+	response->coding_known = true;
+	coding = df_coding_of(body->data, body->len, response->deflate);
+	if (coding == DF_CODING_NONE)
+		return true;
+	response->inflate = df_inflate_begin(coding);
+	response->out_of_memory = response->inflate == NULL;
+	if (response->out_of_memory)
+		return false;
+	memcpy(head, body->data, sizeof(head));
+	body->len = 0;
+	return decode(response, head, sizeof(head));
+}
+
+static bool
+take(DfResponse *response, const char *data, size_t len)
+{
+	size_t begun;
+
+	if (response->broken)
+		return true;
+	if (response->inflate != NULL)
+		return decode(response, data, len);
+	if (!response->coded || response->coding_known)
+		return keep(response, data, len);
+	begun = Min(len, 2 - response->body.len);
+	return keep(response, data, begun) && find_coding(response) &&
+		(begun == len || take(response, data + begun, len - begun));
+}
+
+size_t
+df_response_body(char *data, size_t size, size_t count, void *arg)
+{
+	return take(arg, data, size * count) ? size * count : 0;
+}
+
+DfBodyForm
+df_response_form(const DfResponse *response)
+{
+	if (response->broken ||
+		(response->inflate != NULL && !df_inflate_is_whole(response->inflate)))
+		return DF_BODY_BROKEN;
+	return response->coded && response->inflate == NULL && response->body.len > 0 ? DF_BODY_CODED
+																				  : DF_BODY_PLAIN;
 }

@@ -109,8 +109,6 @@ words_for(const DfExchange *exchange, CURLcode code)
 		case CURLE_HTTP2_STREAM:
 			return exchange->response.status == 0 ? "the connection was lost before an answer"
 												  : "the connection was lost within the answer";
-		case CURLE_BAD_CONTENT_ENCODING:
-			return "the answer could not be decompressed";
 		case CURLE_LOGIN_DENIED:
 			return "a user name in the URL is not allowed";
 		case CURLE_SSL_CONNECT_ERROR:

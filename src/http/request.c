@@ -289,7 +289,9 @@ apply_http(CURL *easy)
 	DF_SET(CURLOPT_FOLLOWLOCATION, 0L);
 	DF_SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
 	DF_SET(CURLOPT_USERAGENT, "dataflows/" DF_VERSION);
-	DF_SET(CURLOPT_ACCEPT_ENCODING, "");
+	/* asked for by libcurl, decoded by us: inflate.c says why */
+	DF_SET(CURLOPT_ACCEPT_ENCODING, "gzip");
+	DF_SET(CURLOPT_HTTP_CONTENT_DECODING, 0L);
 	/*
 	 * shorter than most servers keep it: a connection that dies during a request leaves the
 	 * request in doubt

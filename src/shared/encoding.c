@@ -23,9 +23,9 @@ speaks_utf8(void)
 	return GetDatabaseEncoding() == PG_UTF8 || GetDatabaseEncoding() == PG_SQL_ASCII;
 }
 
-/* the text is valid in its encoding */
+/* what is not valid in its encoding, or the other one lacks, becomes "?"; *exact = false then */
 static char *
-converted(const char *text, size_t len, int from, int to)
+converted(const char *text, size_t len, int from, int to, bool *exact)
 {
 	Oid function = FindDefaultConversionProc(from, to);
 	const unsigned char *source = (const unsigned char *) text;
@@ -48,6 +48,7 @@ converted(const char *text, size_t len, int from, int to)
 		end += strlen(end);
 		if (len == 0)
 			break;
+		*exact = false;
 		n = Min(pg_encoding_mblen(from, (const char *) source), (int) len);
 		source += n;
 		len -= n;
@@ -60,38 +61,29 @@ converted(const char *text, size_t len, int from, int to)
 char *
 df_text_to_utf8(const char *text)
 {
+	bool exact;
+
 	if (text == NULL || speaks_utf8())
 		return unconstify(char *, text);
-	return converted(text, strlen(text), GetDatabaseEncoding(), PG_UTF8);
+	return converted(text, strlen(text), GetDatabaseEncoding(), PG_UTF8, &exact);
+}
+
+char *
+df_text_to_utf8_from(const char *bytes, size_t len, int encoding, bool *exact)
+{
+	return converted(bytes, len, encoding, PG_UTF8, exact);
 }
 
 char *
 df_text_from_utf8(const char *bytes, size_t len)
 {
+	bool exact;
+
 	if (memchr(bytes, '\0', len) != NULL ||
 		!pg_verify_mbstr(speaks_utf8() ? GetDatabaseEncoding() : PG_UTF8, bytes, len, true))
 		return NULL;
 	return speaks_utf8() ? pnstrdup(bytes, len)
-						 : converted(bytes, len, PG_UTF8, GetDatabaseEncoding());
-}
-
-/* the code of \uXXXX, -1 if there is none */
-static int
-escaped_code(const char *text)
-{
-	int code = 0;
-
-	if (text[0] != '\\' || text[1] != 'u')
-		return -1;
-	for (int i = 2; i < 6; i++)
-	{
-		int digit = df_hex_digit(text[i]);
-
-		if (digit < 0)
-			return -1;
-		code = code * 16 + digit;
-	}
-	return code;
+						 : converted(bytes, len, PG_UTF8, GetDatabaseEncoding(), &exact);
 }
 
 /* replaces, in place, escapes of characters beyond ASCII; leaves halves of a pair as they are */
@@ -102,8 +94,8 @@ unescape(char *text)
 
 	for (char *from = text; *from != '\0';)
 	{
-		int code = escaped_code(from);
-		int low = code >= 0xD800 && code < 0xDC00 ? escaped_code(from + 6) : -1;
+		int code = df_hex_escape(from);
+		int low = code >= 0xD800 && code < 0xDC00 ? df_hex_escape(from + 6) : -1;
 		int len = 1;
 
 		if (low >= 0xDC00 && low < 0xE000)
@@ -136,7 +128,8 @@ df_json_from_utf8(const char *bytes, size_t len)
 {
 	char *text;
 
-	if (speaks_utf8() || memchr(bytes, '\0', len) != NULL)
+	/* a SQL_ASCII database has no characters beyond ASCII, only bytes */
+	if (GetDatabaseEncoding() == PG_UTF8 || memchr(bytes, '\0', len) != NULL)
 		return df_text_from_utf8(bytes, len);
 	text = pnstrdup(bytes, len);
 	unescape(text);

@@ -35,6 +35,25 @@ df_hex_byte(const char *text)
 	return low < 0 ? -1 : high * 16 + low;
 }
 
+/* the code of an escape of JSON's, \uXXXX; -1 if there is none */
+static inline int
+df_hex_escape(const char *text)
+{
+	int code = 0;
+
+	if (text[0] != '\\' || text[1] != 'u')
+		return -1;
+	for (int i = 2; i < 6; i++)
+	{
+		int digit = df_hex_digit(text[i]);
+
+		if (digit < 0)
+			return -1;
+		code = code * 16 + digit;
+	}
+	return code;
+}
+
 /* reads n bytes, of two digits each; false = there is something else */
 static inline bool
 df_hex_decode(const char *text, int n, uint8 *bytes)

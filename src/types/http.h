@@ -34,6 +34,16 @@ typedef struct DfHttpRequest
 	bool mail_in_clear; /* no STARTTLS on smtp:// */
 } DfHttpRequest;
 
+#define DF_CONTENT_TYPE_ROOM 256
+
+/* how the body of a response is to be read */
+typedef enum DfBodyForm
+{
+	DF_BODY_PLAIN,
+	DF_BODY_CODED, /* of a Content-Encoding that we do not know: as it was sent */
+	DF_BODY_BROKEN /* it could not be decoded, or not to its end */
+} DfBodyForm;
+
 typedef struct DfHttpResult
 {
 	uint64 cookie;
@@ -42,8 +52,9 @@ typedef struct DfHttpResult
 	char *body; /* NUL-terminated, body_len bytes, maybe cut; NULL = none was read */
 	size_t body_len;
 	char *headers; /* lower-case "name: value\n" lines of the last response; NULL = none */
-	char content_type[128];
-	int64 retry_after_ms; /* from Retry-After, -1 = none, capped at 1 h */
+	DfBodyForm form;
+	char content_type[DF_CONTENT_TYPE_ROOM];
+	int64 retry_after_ms; /* the system asks us to wait so long (rate_limit.c), -1 = it does not */
 	int64 took_us;
 	char error[256]; /* a plain sentence without secrets; "" when fate is ANSWER */
 } DfHttpResult;

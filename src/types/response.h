@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 #include "types/fate.h"
+#include "types/http.h"
 
 typedef struct DfResponse
 {
@@ -17,12 +18,13 @@ typedef struct DfResponse
 	int status;
 	const char *body;
 	size_t body_len;
+	DfBodyForm form; /* of the body */
 	const char *headers;
 	const char *content_type;
 	int64 retry_after_ms;
 	int64 took_us;
 	const char *error;
-	const char *shown; /* the body without our secrets, for errors; NULL = it holds none */
+	const char *shown; /* the body without our secrets, as UTF-8; NULL = it holds none */
 	size_t shown_len;
 } DfResponse;
 

@@ -10,6 +10,9 @@
 
 #include "postgres.h"
 
+/* no system gets to put us off for longer than that at a time */
+#define DF_MAX_ASKED_MS (INT64CONST(3600) * 1000)
+
 typedef struct DfRetry
 {
 	int max_attempts; /* 0 = no limit */

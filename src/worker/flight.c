@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "engine/outcome.h"
+#include "engine/read_body.h"
 #include "engine/step_kind.h"
 #include "worker/secrets.h"
 #include "worker/token.h"
@@ -108,6 +109,19 @@ df_departures_take_back(void)
 	return runs;
 }
 
+/* our secrets are UTF-8, and would not be found in another charset */
+static void
+show_body(const DfFlight *flight, DfResponse *response)
+{
+	char *utf8 = df_response_utf8(response);
+	const char *body = utf8 != NULL ? utf8 : response->body;
+
+	response->shown_len = utf8 != NULL ? strlen(utf8) : response->body_len;
+	response->shown = df_secrets_redact(flight->secrets, body, &response->shown_len);
+	if (response->shown == NULL)
+		response->shown = utf8;
+}
+
 /*
  * Everything that is kept of a response, except the body that the step asked for,
  * shows none of the secrets that were sent with the request.
@@ -124,8 +138,8 @@ hide_secrets(const DfFlight *flight, const DfHttpResult *result, DfResponse *res
 	response->error = df_secrets_redact(flight->secrets, result->error, &error_len);
 	if (response->error == NULL)
 		response->error = result->error;
-	response->shown_len = result->body_len;
-	response->shown = df_secrets_redact(flight->secrets, result->body, &response->shown_len);
+	if (flight->secrets != NULL)
+		show_body(flight, response);
 }
 
 /* to its step, and to the state of the system */
@@ -138,6 +152,14 @@ apply_response_to_step(DfFlight *flight, const DfHttpResult *result, const DfSys
 	DfMeaning meaning;
 
 	memset(&response, 0, sizeof(response));
+	response.fate = result->fate;
+	response.status = result->status;
+	response.body = result->body;
+	response.body_len = result->body_len;
+	response.form = result->form;
+	response.content_type = result->content_type;
+	response.retry_after_ms = result->retry_after_ms;
+	response.took_us = result->took_us;
 	hide_secrets(flight, result, &response);
 	if (result->fate == DF_FATE_STARVED)
 	{
@@ -150,13 +172,6 @@ apply_response_to_step(DfFlight *flight, const DfHttpResult *result, const DfSys
 		df_step_unsend(run, step);
 		return;
 	}
-	response.fate = result->fate;
-	response.status = result->status;
-	response.body = result->body;
-	response.body_len = result->body_len;
-	response.content_type = result->content_type;
-	response.retry_after_ms = result->retry_after_ms;
-	response.took_us = result->took_us;
 	df_trace_attempt(run, step, &response);
 	meaning = df_step_response(run, step, &response, &flight->policy);
 	if (df_step_ops(step)->http_status != NULL)

@@ -31,7 +31,7 @@ REASONS = {100: "Continue", 200: "OK", 201: "Created", 202: "Accepted", 204: "No
            500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable"}
 FAULTS = {"status", "latency", "hang", "late", "reset_before", "lost", "truncated", "invalid_json",
           "drip",
-          "huge", "half_headers", "redirect", "nul", "bad_utf8", "empty", "echo"}
+          "huge", "half_headers", "redirect", "nul", "bad_utf8", "empty", "echo", "as_is"}
 # faults after which the effect has happened all the same, unless "effect" says otherwise
 AFTER_EFFECT = {"latency", "lost", "truncated", "invalid_json", "drip", "huge", "half_headers",
                 "nul", "bad_utf8",
@@ -737,6 +737,15 @@ class Connection(asyncio.Protocol):
 
     def fault_bad_utf8(self, spec, status, body):
         self.send(status, b'{"id": "\xff\xfe"}')
+
+    def fault_as_is(self, spec, status, body):
+        """These bytes under these headers, which may say anything."""
+        payload = base64.b64decode(spec.get("base64", ""))
+        lines = "".join("%s: %s\r\n" % (name, value) for name, value in spec.get("headers", []))
+        code = int(spec.get("status", 201))
+        head = "HTTP/1.1 %d %s\r\n%sContent-Length: %d\r\n\r\n" % (
+            code, REASONS.get(code, "Whatever"), lines, len(payload))
+        self.transport.write(head.encode("latin-1") + payload)
 
     def fault_empty(self, spec, status, body):
         self.send(status, b"")

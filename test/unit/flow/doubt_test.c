@@ -180,7 +180,7 @@ static const struct
 	{DF_FATE_RESPONSE, 422, 'R', 'G'}, {DF_FATE_RESPONSE, 429, 'G', 'G'},
 	{DF_FATE_RESPONSE, 500, 'M', 'Y'}, {DF_FATE_RESPONSE, 503, 'G', 'Y'},
 	{DF_FATE_RESPONSE, 535, 'M', 'C'}, {DF_FATE_RESPONSE, 0,   'M', 'M'},
-	{DF_FATE_TOO_LARGE, 200, 'U', 'D'}, {DF_FATE_TOO_LARGE, 500, 'M', 'Y'},
+	{DF_FATE_TOO_LARGE, 200, 'D', 'D'}, {DF_FATE_TOO_LARGE, 500, 'M', 'Y'},
 	{DF_FATE_NOT_SENT, 0, 'G', 'G'},   {DF_FATE_STARVED, 0, 'G', 'G'},
 	{DF_FATE_LOST, 0, 'M', 'M'},       {DF_FATE_REFUSED, 0, 'Y', 'Y'},
 };

@@ -97,7 +97,7 @@ static void
 check_status(const DfStepSpec *spec, DfCame came)
 {
 	char rule = spec->is_mail ? rule_of_mail(came.status) : rule_of_status(came.status);
-	bool spoilt = came.body_unusable || came.fate == DF_FATE_TOO_LARGE;
+	bool spoilt = came.body_unusable;
 
 	if (!spec->is_mail && is_listed(spec, came.status))
 		rule = 'K';

@@ -102,14 +102,21 @@ hear(int fd, Asked *asked)
 /* ---- how it answers ------------------------------------------------------- */
 
 static void
-say_gzip(int fd, const char *bytes, size_t len)
+say_coded(int fd, const char *coding, const char *bytes, size_t len)
 {
 	char head[128];
 
 	snprintf(head, sizeof(head),
-			 "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n", len);
+			 "HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nContent-Length: %zu\r\n\r\n", coding,
+			 len);
 	say(fd, head);
 	say_bytes(fd, bytes, len);
+}
+
+static void
+say_gzip(int fd, const char *bytes, size_t len)
+{
+	say_coded(fd, "gzip", bytes, len);
 }
 
 static void
@@ -161,6 +168,65 @@ answer_slowly(int fd, const char *path)
 	}
 }
 
+/* what servers write into Content-Encoding, and what they send then */
+static void
+answer_coded(int fd, const char *how)
+{
+	static const char deflated[] = "\x78\x9c\x4b\x49\x4d\xcb\x49\x2c\x49\x4d\x01\x00\x0e\x79\x03"
+								   "\x3a";
+	char bytes[1024];
+	size_t len = make_gzip(bytes, "zipped");
+
+	if (strcmp(how, "utf-8") == 0 || strcmp(how, "br") == 0)
+		say_coded(fd, how, "{\"id\": 1}", 9);
+	else if (strcmp(how, "identity") == 0)
+		say_coded(fd, "Identity", "plain", 5);
+	else if (strcmp(how, "not-at-all") == 0)
+		say_coded(fd, "gzip", "{\"id\": 2}", 9);
+	else if (strcmp(how, "one-byte") == 0)
+		say_coded(fd, "gzip", "7", 1);
+	else if (strcmp(how, "otherwise") == 0)
+		say_coded(fd, "utf-8", bytes, len);
+	else if (strcmp(how, "twice") == 0)
+	{
+		len += make_gzip(bytes + len, " twice");
+		say_coded(fd, "x-gzip", bytes, len);
+	}
+	else if (strcmp(how, "with-rest") == 0)
+	{
+		memset(bytes + len, 0, 8);
+		say_coded(fd, "gzip", bytes, len + 8);
+	}
+	else if (strcmp(how, "deflate") == 0)
+		say_coded(fd, "deflate", deflated, sizeof(deflated) - 1);
+	else if (strcmp(how, "raw") == 0)
+		say_coded(fd, "deflate", deflated + 2, sizeof(deflated) - 1 - 6);
+	else if (strcmp(how, "cut") == 0)
+		say_coded(fd, "gzip", bytes, len - 12);
+	else if (strcmp(how, "damaged") == 0)
+	{
+		bytes[12] ^= 0x55;
+		say_coded(fd, "gzip", bytes, len);
+	}
+	else if (strcmp(how, "damaged-sum") == 0)
+	{
+		bytes[len - 6] ^= 0x55;
+		say_coded(fd, "gzip", bytes, len);
+	}
+	else if (strcmp(how, "in-pieces") == 0)
+	{
+		snprintf(bytes + len, 128, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n"
+								   "Content-Length: %zu\r\n\r\n",
+				 len);
+		say(fd, bytes + len);
+		for (size_t i = 0; i < len; i++)
+		{
+			say_bytes(fd, bytes + i, 1);
+			rest(2);
+		}
+	}
+}
+
 static void
 answer_badly(int fd, const char *path)
 {
@@ -207,8 +273,6 @@ answer_badly(int fd, const char *path)
 	}
 	else if (strcmp(path, "/nul-header") == 0)
 		say_bytes(fd, "HTTP/1.1 200 OK\r\nX-A: a\0b\r\nContent-Length: 0\r\n\r\n", 48);
-	else if (strcmp(path, "/bad-gzip") == 0)
-		say_gzip(fd, "no gzip at all", 14);
 	else if (strcmp(path, "/hints-for-ever") == 0)
 		for (;;)
 			say(fd, "HTTP/1.1 103 Early Hints\r\nX-Hint: another one\r\n\r\n");
@@ -336,6 +400,8 @@ serve_connection(int fd)
 		{
 			answer_slowly(fd, asked.path);
 			answer_badly(fd, asked.path);
+			if (strncmp(asked.path, "/coded/", 7) == 0)
+				answer_coded(fd, asked.path + 7);
 			answer_well(fd, &asked);
 		}
 	}
