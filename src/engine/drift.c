@@ -88,6 +88,15 @@ refuse_new(DfRun *run, const char *name, const DfStep *recorded)
 					 df_drift_accept_call(run, recorded->name))));
 }
 
+/* calls of one name: a recorded one comes behind only if a person has put it there */
+static bool
+has_same_base(const char *one, const char *other)
+{
+	size_t length = strcspn(one, "#");
+
+	return strcspn(other, "#") == length && memcmp(one, other, length) == 0;
+}
+
 void
 df_drift_check_new(DfRun *run, const char *name, DfStepKind kind, const char *system,
 				   const char *asked)
@@ -104,7 +113,8 @@ df_drift_check_new(DfRun *run, const char *name, DfStepKind kind, const char *sy
 			strcmp(step->system ? step->system : "", system ? system : "") != 0)
 			continue;
 		effect = df_drift_effect(step, df_entry->fingerprint);
-		if (effect != NULL && df_same_effect(kind, effect, asked))
+		if (effect != NULL && df_same_effect(kind, effect, asked) &&
+			!has_same_base(step->name, name))
 			refuse_new(run, name, step);
 	}
 }

@@ -249,22 +249,39 @@ is_meant(const DfMessage *message, const DfStep *step)
 	return strcmp(step->name, message->event) == 0;
 }
 
+static void
+give_name(DfRun *run, DfStep *step, const char *name)
+{
+	df_replay_rename(run, step, name);
+	if (df_step_ops(step)->renamed != NULL)
+		df_step_ops(step)->renamed(run, step);
+}
+
+/*
+ * The body may have begun to wait for an event under its new name, though it came under the old
+ * one: then these two waits change their names.
+ */
 static bool
 rename_step(DfRun *run, const DfMessage *message)
 {
 	char *name = df_json_get_text(message->payload, "outcome");
 	DfStep *step = NULL;
+	DfStep *there = name == NULL ? NULL : df_replay_named(run, name);
 
-	if (name == NULL || message->event == NULL || df_replay_named(run, name) != NULL)
+	if (name == NULL || message->event == NULL)
 		return false;
 	for (int i = run->engine.nearlier; i < run->nsteps; i++)
 		if (is_meant(message, run->steps[i]))
 			step = run->steps[i];
-	if (step == NULL || step->worker.in_flight)
+	if (step == NULL || step == there || step->worker.in_flight)
 		return false;
-	df_replay_rename(run, step, name);
-	if (df_step_ops(step)->renamed != NULL)
-		df_step_ops(step)->renamed(run, step);
+	if (there != NULL)
+	{
+		if (there->row.state != DF_STEP_WAITING || df_step_ops(there)->effect != NULL)
+			return false;
+		give_name(run, there, step->name);
+	}
+	give_name(run, step, name);
 	return true;
 }
 
@@ -298,7 +315,11 @@ go_on_after_drift(DfRun *run, bool changed)
 		strcmp(sqlstate, unpack_sql_state(DF_ERR_RECORD_MISMATCH)) == 0)
 		retry(run);
 	else if (changed)
+	{
 		df_run_loaded(run);
+		/* whatever it waited for */
+		run->engine.nblocked = 0;
+	}
 }
 
 /*

@@ -61,7 +61,7 @@ CREATE FUNCTION dataflows.rename_step(run uuid, recorded text, now text, note te
 COMMENT ON FUNCTION dataflows.rename_step(uuid, text, text, text) IS
 'Says that a recorded step has another name in the function now, and lets a run that is stuck '
 'with DF003 go on. Returns false if the run has ended, is in a worker''s memory at the moment, '
-'has no such step, or has one of the new name already.
+'has no such step, or has one of the new name already, other than a wait.
 recorded, now: whole names as in the view steps: name#2 is the second call. A wait that goes on '
 'waits for the event of its new name. note: why; recorded with who and when; default none. For '
 'many runs: SELECT dataflows.rename_step(run, ''a'', ''b'') FROM dataflows.stuck WHERE ....

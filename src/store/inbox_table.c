@@ -112,7 +112,8 @@ df_inbox_may_rename(const pg_uuid_t *run, const char *recorded, const char *now)
 		"  AND s.kind <> 'continue')"
 		" AND NOT EXISTS ("
 		"  SELECT FROM dataflows.step AS s"
-		"  WHERE s.run = r.run AND s.n > coalesce(r.round_n, 0) AND s.step = $3)",
+		"  WHERE s.run = r.run AND s.n > coalesce(r.round_n, 0) AND s.step = $3"
+		"  AND NOT (s.kind IN ('wait', 'sleep') AND s.state = 'waiting'))",
 		SPI_OK_SELECT,
 		DF_PARAMS(UUIDOID, TEXTOID, TEXTOID, INT4OID)};
 	Datum values[4];

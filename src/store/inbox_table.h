@@ -39,7 +39,7 @@ typedef struct DfStepStates
 
 extern bool df_inbox_find_step(const pg_uuid_t *run, const char *step, DfStepStates *states);
 
-/* whether the present round has a step of the first name and none of the second */
+/* whether the present round has a step of the first name, and of the second at most a wait */
 extern bool df_inbox_may_rename(const pg_uuid_t *run, const char *recorded, const char *now);
 
 /* a row to be; NULL = not given */
