@@ -371,3 +371,119 @@ df_url_join(const char *base, const char *path, const char **why)
 	pfree(result);
 	return NULL;
 }
+
+/* ---- a URL that a system gave --------------------------------------------- */
+
+/* where the path begins: behind scheme and authority, or at once */
+static const char *
+path_of(const char *url)
+{
+	const char *authority = strstr(url, "://");
+
+	if (authority == NULL || strcspn(url, "/?#") < (size_t) (authority - url))
+		return url;
+	return authority + 3 + strcspn(authority + 3, "/?#");
+}
+
+/* Whether a dot, a slash or a backslash of the path is encoded, once or twice. */
+static bool
+hides_separator(const char *path)
+{
+	size_t len = strcspn(path, "?");
+
+	for (size_t i = 0; i + 2 < len; i++)
+	{
+		int byte;
+
+		if (path[i] != '%')
+			continue;
+		while (i + 4 < len && path[i + 1] == '2' && path[i + 2] == '5')
+			i += 2;
+		byte = df_hex_byte(path + i + 1);
+		if (byte == '.' || byte == '/' || byte == '\\')
+			return true;
+	}
+	return false;
+}
+
+/* what the URL names below the origin of base; NULL with *why */
+static char *
+whole_path(const char *base, const char *from, const char *url, const char **why)
+{
+	const char *path = path_of(url);
+	const char *base_path = path_of(base);
+	const char *slash;
+
+	*why = NULL;
+	if (path != url)
+	{
+		if (!df_url_same_origin(base, url))
+			*why = "it does not lead to the host of the system";
+		return *why == NULL ? pstrdup(path) : NULL;
+	}
+	if (url[0] == '/' && url[1] == '/')
+		*why = "it begins with two slashes and so names a host";
+	else if (url[strcspn(url, ":/?")] == ':')
+		*why = "it has a scheme, and is no URL of a host";
+	else if (url[strcspn(url, "/?")] != '/' || from == NULL)
+		*why = "it is not a URL, for it has no slash";
+	if (*why != NULL)
+		return NULL;
+	if (url[0] == '/')
+		return pstrdup(url);
+	/* relative to what was asked, as RFC 3986 has it */
+	slash = from + strcspn(from, "?");
+	while (slash > from && *slash != '/')
+		slash--;
+	while (base_path[0] != '\0' && base_path[strlen(base_path) - 1] == '/')
+		base_path = pnstrdup(base_path, strlen(base_path) - 1);
+	return psprintf("%s%.*s/%s", base_path, (int) (slash - from), from, url);
+}
+
+char *
+df_url_below(const char *base, const char *from, const char *url, const char **why)
+{
+	char *whole;
+	const char *path;
+	const char *base_path = path_of(base);
+	size_t base_len = strlen(base_path);
+
+	*why = character_problem(url);
+	if (*why == NULL && hides_separator(path_of(url)))
+		*why = "it contains an encoded dot, slash or backslash";
+	if (*why != NULL || (whole = whole_path(base, from, url, why)) == NULL)
+		return NULL;
+	while (base_len > 0 && base_path[base_len - 1] == '/')
+		base_len--;
+	path = whole + base_len;
+	if (strncmp(whole, base_path, base_len) != 0 || *path != '/')
+		*why = "it is not below the url of the system";
+	else if (strspn(path, "/") == strcspn(path, "?"))
+		*why = "it names nothing below the url of the system";
+	else
+		*why = path_problem(path);
+	return *why == NULL ? pstrdup(path) : NULL;
+}
+
+char *
+df_url_last_segment(const char *url)
+{
+	const char *path = path_of(url);
+	const char *end = path + strcspn(path, "?#");
+	const char *begin;
+	char *segment;
+	size_t len;
+
+	while (end > path && end[-1] == '/')
+		end--;
+	for (begin = end; begin > path && begin[-1] != '/';)
+		begin--;
+	segment = pnstrdup(begin, end - begin);
+	if (character_problem(segment) != NULL)
+		return NULL;
+	len = decode(segment, end - begin);
+	if (len == 0 || memchr(segment, '\0', len) != NULL)
+		return NULL;
+	segment[len] = '\0';
+	return segment;
+}

@@ -33,6 +33,17 @@ df_url_is_mail(const char *url)
  */
 extern char *df_url_join(const char *base, const char *path, const char **why);
 
+/*
+ * The path below base of a URL that the system gave: "https://api.example.com/v1/users/7" and
+ * "/v1/users/7" are "/users/7" below "https://api.example.com/v1".  `from` is the path that was
+ * asked, for "users/7", which is relative to it; NULL = none was.  NULL, with *why set to a
+ * constant sentence, if it is no such URL, leaves the base, or could be read so.
+ */
+extern char *df_url_below(const char *base, const char *from, const char *url, const char **why);
+
+/* the last segment of a URL's path, decoded; NULL if it has none or cannot be decoded */
+extern char *df_url_last_segment(const char *url);
+
 /* NULL if base can be a system's url, else a constant sentence that says why not */
 extern const char *df_url_base_problem(const char *base);
 

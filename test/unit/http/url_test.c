@@ -149,6 +149,104 @@ test_encode(void)
 	end_test("url: percent-encoding");
 }
 
+static void
+check_below(const char *base, const char *url, const char *expected)
+{
+	const char *why = NULL;
+	char *path = df_url_below(base, "/users?x=/y", url, &why);
+
+	EXPECT(path != NULL && strcmp(path, expected) == 0 && why == NULL, "%s: %s", url,
+		   path != NULL ? path : why);
+}
+
+static void
+check_not_below(const char *url, const char *reason)
+{
+	const char *why = NULL;
+	char *path = df_url_below("https://api.example.com/v1", "/users", url, &why);
+
+	EXPECT(path == NULL, "%s became %s", url, path);
+	EXPECT(why != NULL && strstr(why, reason) != NULL, "%s: %s", url,
+		   why == NULL ? "no reason" : why);
+}
+
+static void
+test_below(void)
+{
+	const char *why;
+
+	check_below("https://api.example.com/v1", "https://api.example.com/v1/users/7", "/users/7");
+	check_below("https://api.example.com/v1/", "HTTPS://API.example.com:443/v1/users/7?a=%2F..",
+				"/users/7?a=%2F..");
+	check_below("https://api.example.com/v1", "/v1/users/a%40b;c", "/users/a%40b;c");
+	check_below("https://api.example.com", "/users/7/", "/users/7/");
+	check_below("https://api.example.com/v1//", "users/7?u=http://x/", "/users/7?u=http://x/");
+	check_below("http://[::1]:8080", "http://[::1]:8080/a?b", "/a?b");
+	check_below("https://api.example.com", "/users/50%25", "/users/50%25");
+	end_test("url: the path of a URL of the system");
+
+	check_not_below("https://evil.example/v1/users/7", "host");
+	check_not_below("http://api.example.com/v1/users/7", "host");
+	check_not_below("https://api.example.com:8443/v1/users/7", "host");
+	check_not_below("https://me@api.example.com/v1/users/7", "host");
+	check_not_below("https://api.example.com@evil.example/v1/users/7", "host");
+	check_not_below("//api.example.com/v1/users/7", "two slashes");
+	check_not_below("javascript:alert(1)/", "scheme");
+	check_not_below("urn:ietf:7", "scheme");
+	end_test("url: one of another origin is refused");
+
+	check_not_below("/users/7", "below");
+	check_not_below("/v10/users/7", "below");
+	check_not_below("https://api.example.com/users/7", "below");
+	check_not_below("https://api.example.com", "below");
+	check_not_below("https://api.example.com/v1", "below");
+	check_not_below("https://api.example.com/v1/", "nothing below");
+	check_not_below("/v1//?x=y", "nothing below");
+	check_not_below("/v1//evil.example/", "two slashes");
+	check_not_below("/v1/users/../../admin", "dot segment");
+	check_not_below("users/../../admin", "dot segment");
+	check_not_below("/v1/users/%2e%2e/admin", "encoded");
+	check_not_below("/v1/users%2Fadmin", "encoded");
+	check_not_below("/v1/users%5cadmin", "encoded");
+	check_not_below("/v1/users%252Fadmin", "encoded");
+	check_not_below("/v1/users/%25252e./x", "encoded");
+	check_not_below("/v1/users/7#x", "fragment");
+	check_not_below("/v1/users/\\7", "backslash");
+	check_not_below("/v1/users/7\r\nX: y", "control character");
+	end_test("url: one that leaves the base, or hides what it names, is refused");
+
+	check_not_below("7", "no slash");
+	check_not_below("", "no slash");
+	check_not_below("?id=/7", "no slash");
+	EXPECT(df_url_below("https://a", NULL, "users/7", &why) == NULL, "relative to nothing");
+	end_test("url: what is no URL is refused");
+}
+
+static void
+check_last(const char *url, const char *expected)
+{
+	char *last = df_url_last_segment(url);
+
+	EXPECT((last == NULL) == (expected == NULL) &&
+			   (last == NULL || strcmp(last, expected) == 0),
+		   "%s: %s", url, last != NULL ? last : "none");
+}
+
+static void
+test_last(void)
+{
+	check_last("https://api.example.com/users/7", "7");
+	check_last("/users/7/?a=b/c#d/e", "7");
+	check_last("users/a%40b%2Fc", "a@b/c");
+	check_last("7", "7");
+	check_last("https://api.example.com", NULL);
+	check_last("https://api.example.com/?a=/b", NULL);
+	check_last("", NULL);
+	check_last("/users/a%00b", NULL);
+	check_last("/users/a%2", NULL);
+	end_test("url: the last segment");
+}
+
 int
 main(void)
 {
@@ -156,5 +254,7 @@ main(void)
 	test_base();
 	test_schemes();
 	test_encode();
+	test_below();
+	test_last();
 	return done_testing();
 }
