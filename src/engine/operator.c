@@ -189,10 +189,10 @@ static void
 take_output(DfRun *run, DfStep *step, const Jsonb *payload, DfWord word)
 {
 	Jsonb *output = df_json_get(payload, "output");
-	char *missing;
+	char *why;
 
 	step->row.output = output != NULL ? df_json_copy(output, run->cxt) : NULL;
-	if (word == DF_WORD_DONE && df_step_render_undo(run, step, &missing) &&
+	if (word == DF_WORD_DONE && df_step_render_undo(run, step, &why) &&
 		df_word_revives_undo(step, word))
 	{
 		df_undo_transition(run, step, DF_UNDO_DUE);

@@ -27,23 +27,22 @@
 static bool
 probe_request(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why)
 {
-	Jsonb *body;
-	char *missing;
-	char *rendered;
+	DfRendered probe;
+	char *problem;
 	char *method;
 	char *path;
 
-	if (!df_probe_render(run, step, &rendered, &body, &missing))
+	if (!df_probe_render(run, step, &probe, &problem))
 	{
-		*why = psprintf("the probe of step \"%s\" cannot be rendered: there is no field \"%s\"",
-						step->name, missing);
+		*why = psprintf("the probe of step \"%s\" cannot be rendered: %s", step->name, problem);
 		return false;
 	}
-	df_template_split(rendered, "probe", &method, &path);
+	df_template_split(probe.request, "probe", &method, &path);
 	out->method = method;
 	out->path = path;
-	if (body != NULL)
-		out->body = form ? df_body_form(body) : df_body_json(body);
+	out->headers = probe.headers;
+	if (probe.body != NULL)
+		out->body = form ? df_body_form(probe.body) : df_body_json(probe.body);
 	return true;
 }
 
@@ -72,6 +71,7 @@ df_request_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char *
 			out->method = method;
 			out->path = path;
 			out->body = step->row.undo_body;
+			out->headers = step->row.undo_headers;
 			out->idempotency_key = df_step_undo_key(run, step);
 			break;
 	}
@@ -103,27 +103,31 @@ df_request_due(DfRun *run, DfStep *step)
 /* ---- the undo ------------------------------------------------------------- */
 
 bool
-df_request_render_undo(DfRun *run, DfStep *step, char **missing)
+df_request_render_undo(DfRun *run, DfStep *step, char **why)
 {
 	const DfStepSpec *spec = df_step_spec(run, step);
-	Jsonb *body = spec->undo_body;
+	Jsonb *body = NULL;
+	Jsonb *headers = NULL;
 	DfTemplateVars vars;
 	char *undo;
 
 	df_step_vars(run, step, &vars);
-	undo = df_template_path(spec->undo, &vars, missing);
+	undo = df_template_path(spec->undo, &vars, why);
 	if (undo == NULL)
 		return false;
+	if (spec->undo_body != NULL &&
+		(body = df_template_body(spec->undo_body, &vars, why)) == NULL)
+		return false;
+	if (spec->undo_headers != NULL &&
+		(headers = df_template_headers(spec->undo_headers, &vars, why)) == NULL)
+		return false;
+	step->row.undo = MemoryContextStrdup(run->cxt, undo);
 	if (body != NULL)
-	{
-		body = df_template_body(body, &vars, missing);
-		if (body == NULL)
-			return false;
 		step->row.undo_body = MemoryContextStrdup(run->cxt,
 												  spec->form ? df_body_form(body)
 															 : df_body_json(body));
-	}
-	step->row.undo = MemoryContextStrdup(run->cxt, undo);
+	if (headers != NULL)
+		step->row.undo_headers = df_json_copy(headers, run->cxt);
 	return true;
 }
 
@@ -140,12 +144,12 @@ ask_for_undo(DfRun *run, DfStep *step)
 }
 
 static void
-undo_lacks_field(DfRun *run, DfStep *step, const char *missing)
+undo_cannot_be_rendered(DfRun *run, DfStep *step, const char *why)
 {
 	step->row.undo_error = df_error_text(
 		run,
-		psprintf("the undo needs the field \"%s\" of a response that was never received",
-				 missing != NULL ? missing : "?"),
+		psprintf("the undo cannot be rendered: %s%s", why != NULL ? why : "there is none",
+				 step->row.output != NULL ? "" : " of a response that was never received"),
 		true);
 	df_undo_transition(run, step, DF_UNDO_FAILED);
 	step->row.wake_at = DF_NEVER;
@@ -154,19 +158,19 @@ undo_lacks_field(DfRun *run, DfStep *step, const char *missing)
 void
 df_request_undo(DfRun *run, DfStep *step)
 {
-	char *missing = NULL;
+	char *why = NULL;
 
 	if (df_step_undo_needs_probe(run, step))
 	{
 		ask_for_undo(run, step);
 		return;
 	}
-	if (!df_step_render_undo(run, step, &missing) || step->row.undo == NULL)
+	if (!df_step_render_undo(run, step, &why) || step->row.undo == NULL)
 	{
 		if (step->row.output == NULL && df_step_spec(run, step)->probe != NULL)
 			ask_for_undo(run, step);
 		else
-			undo_lacks_field(run, step, missing);
+			undo_cannot_be_rendered(run, step, why);
 		return;
 	}
 	if (step->row.wake_at > df_now() || step->worker.in_flight)

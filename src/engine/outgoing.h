@@ -13,6 +13,7 @@ typedef struct DfOutgoing
 	const char *method;
 	const char *path;
 	const char *body;
+	const Jsonb *headers; /* over the step's own; null = this one is left out */
 	const char *idempotency_key;
 	const char *content_type;
 	const char *mail_from; /* a mail: the envelope; the body is the message */
@@ -30,7 +31,7 @@ extern void df_request_due(DfRun *run, DfStep *step);
 extern bool df_request_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why);
 
 /* the undo, rendered from its template and the step's output */
-extern bool df_request_render_undo(DfRun *run, DfStep *step, char **missing);
+extern bool df_request_render_undo(DfRun *run, DfStep *step, char **why);
 
 /* has the undo sent, or the probe for what it lacks; or finds that it cannot be undone */
 extern void df_request_undo(DfRun *run, DfStep *step);

@@ -69,6 +69,14 @@ found_resources(DfRun *run, DfStep *step, const DfResponse *response, Jsonb **re
 	return matches;
 }
 
+static bool
+is_same(const Jsonb *one, const Jsonb *other)
+{
+	if (one == NULL || other == NULL)
+		return one == other;
+	return strcmp(df_json_to_text(one), df_json_to_text(other)) == 0;
+}
+
 /*
  * Another step of this run whose request was sent and whose probe asks the same:
  * one resource could belong to either.
@@ -76,14 +84,12 @@ found_resources(DfRun *run, DfStep *step, const DfResponse *response, Jsonb **re
 static DfStep *
 asks_the_same(DfRun *run, DfStep *step)
 {
-	char *mine;
-	char *theirs;
-	Jsonb *my_body;
-	Jsonb *their_body;
-	char *missing = NULL;
+	DfRendered mine;
+	DfRendered theirs;
+	char *why = NULL;
 
 	if (df_step_spec(run, step)->probe_names_key ||
-		!df_probe_render(run, step, &mine, &my_body, &missing))
+		!df_probe_render(run, step, &mine, &why))
 		return NULL;
 	for (int i = 0; i < run->nsteps; i++)
 	{
@@ -93,11 +99,9 @@ asks_the_same(DfRun *run, DfStep *step)
 			other->row.state == DF_STEP_FAILED || df_step_spec(run, other)->probe == NULL ||
 			strcmp(other->system, step->system) != 0)
 			continue;
-		if (df_probe_render(run, other, &theirs, &their_body, &missing) &&
-			strcmp(mine, theirs) == 0 &&
-			(my_body == NULL ? their_body == NULL
-							 : their_body != NULL &&
-					 strcmp(df_body_json(my_body), df_body_json(their_body)) == 0))
+		if (df_probe_render(run, other, &theirs, &why) &&
+			strcmp(mine.request, theirs.request) == 0 && is_same(mine.body, theirs.body) &&
+			is_same(mine.headers, theirs.headers))
 			return other;
 	}
 	return NULL;

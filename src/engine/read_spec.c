@@ -75,7 +75,8 @@ static bool
 probe_names(const DfStepSpec *spec, const char *field)
 {
 	return spec->probe != NULL &&
-		(df_template_names(spec->probe, field) || body_names(spec->probe_body, field));
+		(df_template_names(spec->probe, field) || body_names(spec->probe_body, field) ||
+		 body_names(spec->probe_headers, field));
 }
 
 static void
@@ -99,7 +100,10 @@ read_undo(const Jsonb *options, bool sql, DfStepSpec *spec)
 	spec->undo_body = df_json_get(options, "undo_body");
 	spec->undo_headers = df_json_get(options, "undo_headers");
 	spec->undo_if = df_json_get_text(options, "undo_if");
-	spec->undo_needs_response = !sql && df_template_needs_response(undo);
+	spec->undo_needs_response = !sql &&
+		(df_template_needs_response(undo) ||
+		 df_template_any(spec->undo_body, df_template_needs_response) ||
+		 df_template_any(spec->undo_headers, df_template_needs_response));
 }
 
 static void
@@ -124,6 +128,7 @@ read_options(const Jsonb *options, bool sql, DfStepSpec *spec)
 	if (options == NULL)
 		return;
 	spec->form = df_json_get_bool(options, "form");
+	spec->request_fields = df_json_get(options, "request");
 	read_undo(options, sql, spec);
 	read_probe(options, spec);
 	spec->doubt = doubt_of(options);

@@ -20,18 +20,17 @@
 void
 df_step_done(DfRun *run, DfStep *step, const DfResponse *response, Jsonb *output)
 {
-	char *missing = NULL;
+	char *why = NULL;
 
 	step->row.status = response->status;
 	step->row.output = output;
 	step->row.answer = df_response_headers(response, run->cxt);
 	step->row.error = NULL;
 	df_step_transition(run, step, DF_STEP_SUCCEED);
-	if (!df_step_render_undo(run, step, &missing))
+	if (!df_step_render_undo(run, step, &why))
 		df_run_get_stuck(
 			run, DF_ERR_STEP_FAILED,
-			psprintf("the undo of step \"%s\" cannot be rendered: the answer has no field \"%s\"",
-					 step->name, missing),
+			psprintf("the undo of step \"%s\" cannot be rendered: %s", step->name, why),
 			psprintf("Correct the undo in the function for later runs. To go on with "
 					 "this one: SELECT dataflows.retry('%s'); if it is undone later, this step is "
 					 "left for a person. To undo the rest of it now: SELECT dataflows.cancel('%s', "

@@ -9,8 +9,10 @@
 
 #include "engine/step_key.h"
 #include "engine/read_spec.h"
+#include "fdw/system.h"
 #include "shared/idempotency_key.h"
 #include "shared/json.h"
+#include "types/base.h"
 
 static char *
 key_of(const DfRun *run, const DfStep *step, bool undo)
@@ -36,29 +38,62 @@ df_step_undo_key(const DfRun *run, const DfStep *step)
 	return key_of(run, step, true);
 }
 
+/* as jsonb: the fields that templates name were kept if the bytes are not JSON */
+static const Jsonb *
+request_body(const DfStepSpec *spec, const DfStep *step)
+{
+	if (spec->request_fields != NULL || step->row.body == NULL)
+		return spec->request_fields;
+	return df_json_parse(step->row.body, strlen(step->row.body), CurrentMemoryContext);
+}
+
+/* what a probe found is the output, but no response to the step itself */
+static bool
+has_own_response(const DfStep *step)
+{
+	const DfEvidence *evidence = &step->row.evidence;
+
+	return step->row.state == DF_STEP_DONE && !evidence->accepted &&
+		evidence->resolved == DF_WORD_NONE &&
+		!(evidence->probe_found == 1 && evidence->probed_at != DF_NEVER);
+}
+
 void
 df_step_vars(DfRun *run, DfStep *step, DfTemplateVars *vars)
 {
+	const DfStepSpec *spec = df_step_spec(run, step);
+	char *why;
+	DfSystem *system = step->system != NULL ? df_system_get(step->system, &why) : NULL;
+
+	memset(vars, 0, sizeof(*vars));
 	vars->response = step->row.output;
-	vars->request = step->row.body == NULL
-		? NULL
-		: df_json_parse(step->row.body, strlen(step->row.body), CurrentMemoryContext);
+	if (has_own_response(step))
+	{
+		vars->status = step->row.status;
+		vars->headers = step->row.answer;
+	}
+	vars->request = request_body(spec, step);
+	vars->asked = step->row.request != NULL ? spec->path : NULL;
+	vars->asked_to_make = strcmp(spec->method, "POST") == 0;
+	vars->base = system != NULL ? pstrdup(system->url) : NULL;
 	vars->run = run->id_text;
 	vars->run_key = run->key;
 	vars->idempotency_key = df_step_key(run, step);
 }
 
 bool
-df_probe_render(DfRun *run, DfStep *step, char **path, Jsonb **body, char **missing)
+df_probe_render(DfRun *run, DfStep *step, DfRendered *probe, char **why)
 {
 	const DfStepSpec *spec = df_step_spec(run, step);
 	DfTemplateVars vars;
 
 	df_step_vars(run, step, &vars);
-	*missing = NULL;
-	*body = spec->probe_body;
-	*path = df_template_path(spec->probe, &vars, missing);
-	if (*path != NULL && *body != NULL)
-		*body = df_template_body(*body, &vars, missing);
-	return *missing == NULL;
+	memset(probe, 0, sizeof(*probe));
+	*why = NULL;
+	probe->request = df_template_path(spec->probe, &vars, why);
+	if (*why == NULL && spec->probe_body != NULL)
+		probe->body = df_template_body(spec->probe_body, &vars, why);
+	if (*why == NULL && spec->probe_headers != NULL)
+		probe->headers = df_template_headers(spec->probe_headers, &vars, why);
+	return *why == NULL;
 }

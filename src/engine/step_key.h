@@ -12,7 +12,15 @@ extern char *df_step_key(const DfRun *run, const DfStep *step);
 extern char *df_step_undo_key(const DfRun *run, const DfStep *step);
 extern void df_step_vars(DfRun *run, DfStep *step, DfTemplateVars *vars);
 
-/* the path and the body of the step's probe; false, with *missing = the field that is not there */
-extern bool df_probe_render(DfRun *run, DfStep *step, char **path, Jsonb **body, char **missing);
+/* a request made of templates */
+typedef struct DfRendered
+{
+	char *request; /* METHOD /path */
+	Jsonb *body;
+	Jsonb *headers; /* over the step's own; null = this one is left out */
+} DfRendered;
+
+/* false, with *why set to what is wrong with a field */
+extern bool df_probe_render(DfRun *run, DfStep *step, DfRendered *probe, char **why);
 
 #endif /* DF_STEP_KEY_H */

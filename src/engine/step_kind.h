@@ -60,8 +60,8 @@ typedef struct DfStepOps
 	/* corrects the item that stands for the step in the undo order.  NULL: nothing to correct */
 	void (*undo_item)(const DfStep *step, DfUndoItem *item);
 
-	/* fills in its undo from its template; false with *missing.  NULL: it has no template */
-	bool (*render_undo)(DfRun *run, DfStep *step, char **missing);
+	/* fills in its undo from its template; false with *why.  NULL: it has no template */
+	bool (*render_undo)(DfRun *run, DfStep *step, char **why);
 
 	/* retry() may have it carried out again */
 	bool renewable;

@@ -195,13 +195,69 @@ key_of(const SideRequest *side, const char *part)
 	return psprintf("%s_%s", side->name, part);
 }
 
+/* what a call gives to the templates of undo and probe, and what they need of it */
+typedef struct Call
+{
+	DfTemplateVars vars;
+	bool needs_request;
+} Call;
+
+static bool
+names_request(const char *tmpl)
+{
+	return df_template_names_below(tmpl, "request");
+}
+
+static void
+check_all_known(const Jsonb *templates, const char *what, const Call *call)
+{
+	DfJsonWalk walk;
+
+	if (templates == NULL)
+		return;
+	df_json_walk_deep(&walk, templates);
+	while (df_json_next(&walk))
+		if (walk.value.type == jbvString)
+			df_template_check_known(df_json_string_of(&walk.value), &call->vars, false, what);
+}
+
+/* nobody has a response of which a probe could be rendered */
+static void
+check_needs_no_response(const SideRequest *side)
+{
+	if (strcmp(side->name, "probe") == 0 &&
+		(df_template_needs_response(side->request) ||
+		 df_template_any(side->body, df_template_needs_response) ||
+		 df_template_any(side->headers, df_template_needs_response)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" names a field of the response", side->name),
+				 errdetail("It is sent when there is none."),
+				 errhint("Name fields of the request, as {request.email}, or {run}, {run_key}, "
+						 "{idempotency_key}.")));
+}
+
+static void
+check_fields(const SideRequest *side, Call *call)
+{
+	if (side->body != NULL)
+		df_template_check_body(side->body, key_of(side, "body"));
+	if (side->headers != NULL && JB_ROOT_IS_OBJECT(side->headers))
+		df_template_check_body(side->headers, key_of(side, "headers"));
+	check_needs_no_response(side);
+	df_template_check_known(side->request, &call->vars, true, side->name);
+	check_all_known(side->body, key_of(side, "body"), call);
+	check_all_known(side->headers, key_of(side, "headers"), call);
+	call->needs_request = call->needs_request || names_request(side->request) ||
+		df_template_any(side->body, names_request) ||
+		df_template_any(side->headers, names_request);
+}
+
 static void
 add_side(DfJson *json, FunctionCallInfo fcinfo, int arg, int body_arg, const char *name,
-		 const DfSystem *system, const char *step, bool *some)
+		 const DfSystem *system, const char *step, Call *call, bool *some)
 {
 	SideRequest side = {.name = name};
-	char *method;
-	char *path;
 
 	if (!read_side(fcinfo, arg, body_arg, &side))
 		return;
@@ -209,12 +265,11 @@ add_side(DfJson *json, FunctionCallInfo fcinfo, int arg, int body_arg, const cha
 	df_json_text(json, name, side.request);
 	if (strcmp(side.request, "none") == 0 && strcmp(name, "undo") == 0)
 		return;
-	df_template_split(side.request, name, &method, &path);
-	df_template_check(side.request, name);
+	df_template_check_request(side.request, name);
 	df_template_check_stays(system->url, side.request, name);
+	check_fields(&side, call);
 	if (side.body != NULL)
 	{
-		df_template_check_body(side.body, key_of(&side, "body"));
 		add_value(json, side.body, key_of(&side, "body"), some);
 	}
 	if (side.headers != NULL)
@@ -260,14 +315,26 @@ Jsonb *
 df_http_options(FunctionCallInfo fcinfo, int path_arg, const DfSystem *system, const char *step,
 				MemoryContext cxt)
 {
+	Jsonb *body = df_arg_jsonb(fcinfo, path_arg + ARG_BODY);
+	DfRun *run = df_entry->run;
+	/* the step has no number yet, and so no key: what matters is that it will have one */
+	Call call = {.vars = {.run = run->id_text,
+						  .run_key = run->key,
+						  .idempotency_key = "key",
+						  .request = body,
+						  .asked = df_arg_text(fcinfo, path_arg),
+						  .base = system->url}};
 	DfJson json;
 	bool some = false;
 
 	df_json_begin(&json);
 	add_side(&json, fcinfo, path_arg + ARG_UNDO, path_arg + ARG_UNDO_BODY, "undo", system, step,
-			 &some);
+			 &call, &some);
 	add_side(&json, fcinfo, path_arg + ARG_PROBE, path_arg + ARG_PROBE_BODY, "probe", system, step,
-			 &some);
+			 &call, &some);
+	/* the bytes that are sent cannot be read back */
+	if (system->form && call.needs_request && body != NULL)
+		df_json_value(&json, "request", body);
 	add_jsonpath(&json, fcinfo, path_arg + ARG_PROBE_FOUND, "probe_found", &some);
 	add_doubt(&json, fcinfo, path_arg + ARG_DOUBT, &some);
 	add_accept(&json, fcinfo, path_arg + ARG_ACCEPT, &some);

@@ -237,7 +237,7 @@ do_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool transient
 {
 	TimestampTz at = DF_NEVER;
 	DfResponse response;
-	char *missing;
+	char *why;
 
 	df_step_transition(run, step, DF_STEP_SEND);
 	if (outcome->sqlstate == 0)
@@ -245,7 +245,7 @@ do_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool transient
 		step->row.output = df_json_copy(outcome->rows, run->cxt);
 		step->row.error = NULL;
 		df_step_transition(run, step, DF_STEP_SUCCEED);
-		(void) df_step_render_undo(run, step, &missing);
+		(void) df_step_render_undo(run, step, &why);
 		return;
 	}
 	as_response(outcome, &response);
@@ -305,7 +305,7 @@ due(DfRun *run, DfStep *step)
 
 /* SQL as it was written; its $1 is the output */
 static bool
-render_undo(DfRun *run, DfStep *step, char **missing)
+render_undo(DfRun *run, DfStep *step, char **why)
 {
 	step->row.undo = df_step_spec(run, step)->undo;
 	return true;
@@ -314,9 +314,9 @@ render_undo(DfRun *run, DfStep *step, char **missing)
 static void
 undo(DfRun *run, DfStep *step)
 {
-	char *missing;
+	char *why;
 
-	(void) df_step_render_undo(run, step, &missing);
+	(void) df_step_render_undo(run, step, &why);
 	if (step->row.wake_at > df_now())
 		return;
 	step->engine.phase = DF_PHASE_UNDO;

@@ -27,11 +27,8 @@ static DfSystem *
 checked_system(const char *name, const char *step, const char *request)
 {
 	DfSystem *system;
-	char *method;
-	char *path;
 
-	df_template_split(request, "request", &method, &path);
-	df_template_check(request, "request");
+	df_template_check_request(request, "request");
 	system = df_step_http_system(name, step);
 	df_template_check_stays(system->url, request, "request");
 	return system;
@@ -43,7 +40,7 @@ new_step(DfRun *run, char *name, const DfSystem *system, const char *request, co
 {
 	DfStep *step;
 	DfJson json;
-	char *missing = NULL;
+	char *why = NULL;
 
 	df_json_begin(&json);
 	df_json_text(&json, "undo", request);
@@ -54,11 +51,11 @@ new_step(DfRun *run, char *name, const DfSystem *system, const char *request, co
 	step->row.base_hash = system->url_hash;
 	step->row.options = df_json_end(&json, run->cxt);
 	df_step_transition(run, step, DF_STEP_SUCCEED);
-	if (!df_step_render_undo(run, step, &missing))
+	if (!df_step_render_undo(run, step, &why))
 		df_fatal(ERRCODE_INVALID_PARAMETER_VALUE,
 				 MemoryContextStrdup(run->cxt,
-									 psprintf("the request of step \"%s\" has no field \"%s\"",
-											  name, missing)),
+									 psprintf("the request of step \"%s\" cannot be rendered: %s",
+											  name, why)),
 				 NULL);
 }
 

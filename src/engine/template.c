@@ -6,153 +6,23 @@
  * state.  Values go into a path percent-encoded and into a body as JSON, never
  * as text that is parsed again: what a system responds stays a value.
  *
- * "run", "run_key", "idempotency_key" and "request" are fields of the engine;
- * every other field is one of the response.
+ * "run", "run_key", "idempotency_key" and "request" are fields of the engine, and so
+ * is "response", with its status and headers; every other field is one of the body of
+ * the response.
  */
 #include "postgres.h"
 
 #include "engine/template.h"
+#include "engine/template_piece.h"
 #include "http/url.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "shared/encoding.h"
+#include "shared/header.h"
 #include "shared/json.h"
 #include "utils/builtins.h"
+#include "utils/formatting.h"
 #include "utils/numeric.h"
-
-#define QUOTED "|quoted"
-#define REQUEST "request"
-
-/* ---- pieces of a template ------------------------------------------------- */
-
-typedef enum PieceKind
-{
-	PIECE_END,
-	PIECE_TEXT,
-	PIECE_FIELD,
-	PIECE_BAD
-} PieceKind;
-
-typedef struct Piece
-{
-	PieceKind kind;
-	const char *text; /* the text, or the field's name */
-	int len;
-	bool quoted;
-	const char *problem; /* of a bad one, a sentence */
-} Piece;
-
-static bool
-ends_with(const char *text, int len, const char *suffix)
-{
-	int suffix_len = strlen(suffix);
-
-	return len >= suffix_len && memcmp(text + len - suffix_len, suffix, suffix_len) == 0;
-}
-
-static const char *
-field_problem(const char *field, int len)
-{
-	if (memchr(field, '|', len) != NULL)
-		return "The only thing that may follow a field is \"|quoted\".";
-	if (len == 0)
-		return "There is a field without a name.";
-	if (field[0] == '.' || field[len - 1] == '.')
-		return "A field begins or ends with a dot.";
-	for (int i = 1; i < len; i++)
-		if (field[i] == '.' && field[i - 1] == '.')
-			return "A field has two dots in a row.";
-	return NULL;
-}
-
-static const char *
-next_field(const char *p, Piece *piece)
-{
-	const char *end = p + strcspn(p, "{}");
-
-	piece->text = p;
-	piece->len = end - p;
-	piece->problem = NULL;
-	if (*end != '}')
-		piece->problem = "A brace is not closed.";
-	else
-	{
-		piece->quoted = ends_with(p, piece->len, QUOTED);
-		if (piece->quoted)
-			piece->len -= strlen(QUOTED);
-		piece->problem = field_problem(p, piece->len);
-		end++;
-	}
-	piece->kind = piece->problem == NULL ? PIECE_FIELD : PIECE_BAD;
-	return end;
-}
-
-/* the piece at p; returns where the next one begins */
-static const char *
-next_piece(const char *p, Piece *piece)
-{
-	memset(piece, 0, sizeof(*piece));
-	piece->text = p;
-	if (*p == '\0')
-		return p;
-	piece->kind = PIECE_TEXT;
-	piece->len = 1;
-	if ((p[0] == '{' || p[0] == '}') && p[1] == p[0])
-		return p + 2;
-	if (*p == '{')
-		return next_field(p + 1, piece);
-	if (*p == '}')
-	{
-		piece->kind = PIECE_BAD;
-		piece->problem = "A brace is closed that was not opened.";
-		return p + 1;
-	}
-	piece->len = strcspn(p, "{}");
-	return p + piece->len;
-}
-
-static bool
-piece_is(const Piece *piece, const char *name)
-{
-	return piece->len == strlen(name) && memcmp(piece->text, name, piece->len) == 0;
-}
-
-bool
-df_template_names(const char *tmpl, const char *field)
-{
-	Piece piece;
-
-	while (*tmpl != '\0')
-	{
-		tmpl = next_piece(tmpl, &piece);
-		if (piece.kind == PIECE_FIELD && piece_is(&piece, field))
-			return true;
-	}
-	return false;
-}
-
-static bool
-of_request(const Piece *piece)
-{
-	return piece_is(piece, REQUEST) ||
-		(piece->len > strlen(REQUEST) &&
-		 strncmp(piece->text, REQUEST ".", strlen(REQUEST ".")) == 0);
-}
-
-bool
-df_template_needs_response(const char *tmpl)
-{
-	Piece piece;
-
-	while (*tmpl != '\0')
-	{
-		tmpl = next_piece(tmpl, &piece);
-		if (piece.kind == PIECE_FIELD && !of_request(&piece) && !piece_is(&piece, "run") &&
-			!piece_is(&piece, "run_key") && !piece_is(&piece, "idempotency_key"))
-			return true;
-	}
-	return false;
-}
 
 /* ---- values --------------------------------------------------------------- */
 
@@ -210,6 +80,16 @@ descend(const Jsonb *json, const char *path, int len)
 }
 
 static JsonbValue *
+int_value(int number)
+{
+	JsonbValue *value = palloc(sizeof(JsonbValue));
+
+	value->type = jbvNumeric;
+	value->val.numeric = DatumGetNumeric(DirectFunctionCall1(int4_numeric, Int32GetDatum(number)));
+	return value;
+}
+
+static JsonbValue *
 text_value(const char *text)
 {
 	JsonbValue *value;
@@ -223,24 +103,50 @@ text_value(const char *text)
 	return value;
 }
 
+/* names of headers are compared in small letters: so they are recorded */
+static JsonbValue *
+header_value(const DfTemplateVars *vars, const char *name, int len)
+{
+	return descend(vars->headers, asc_tolower(name, len), len);
+}
+
+/* of what the system responded: status, headers, body, or at once a field of the body */
+static JsonbValue *
+response_value(const DfPiece *field, const char *rest, int len, const DfTemplateVars *vars)
+{
+	DfPiece below = {.kind = DF_PIECE_FIELD, .text = rest, .len = len};
+	JsonbValue *value;
+
+	if (df_piece_is(&below, "status"))
+		return vars->status > 0 ? int_value(vars->status) : NULL;
+	if (df_piece_is_below(&below, "headers", &rest, &len))
+		return header_value(vars, rest, len);
+	if (df_piece_is_below(&below, "body", &rest, &len))
+		return descend(vars->response, rest, len);
+	value = len > 0 ? descend(vars->response, rest, len) : NULL;
+
+	/* a body that has a "response" itself */
+	return value != NULL ? value : descend(vars->response, field->text, field->len);
+}
+
 /* the value of a field; NULL if there is none or it is null */
 static JsonbValue *
-field_value(const Piece *field, const DfTemplateVars *vars)
+field_value(const DfPiece *field, const DfTemplateVars *vars)
 {
 	JsonbValue *value;
-	int skip;
+	const char *rest;
+	int len;
 
-	if (piece_is(field, "run"))
+	if (df_piece_is(field, "run"))
 		return text_value(vars->run);
-	if (piece_is(field, "run_key"))
+	if (df_piece_is(field, "run_key"))
 		return text_value(vars->run_key);
-	if (piece_is(field, "idempotency_key"))
+	if (df_piece_is(field, "idempotency_key"))
 		return text_value(vars->idempotency_key);
-	if (of_request(field))
-	{
-		skip = Min(field->len, (int) strlen(REQUEST "."));
-		value = descend(vars->request, field->text + skip, field->len - skip);
-	}
+	if (df_piece_is_below(field, "request", &rest, &len))
+		value = descend(vars->request, rest, len);
+	else if (df_piece_is_below(field, "response", &rest, &len))
+		value = response_value(field, rest, len, vars);
 	else
 		value = descend(vars->response, field->text, field->len);
 	return value == NULL || value->type == jbvNull ? NULL : value;
@@ -279,16 +185,62 @@ escape_quotes(const char *text)
 	return escaped.data;
 }
 
+/* the path of the thing that the value, a URL of the system, names; NULL with *why */
 static char *
-field_text(const Piece *field, const DfTemplateVars *vars)
+as_path(const char *text, const DfTemplateVars *vars, const char **why)
+{
+	char *path;
+	size_t len;
+
+	*why = "its system is not there";
+	path = vars->base == NULL ? NULL : df_url_below(vars->base, vars->asked, text, why);
+	if (path == NULL || !vars->asked_to_make)
+		return path;
+	/* "DELETE /users", for a system that names the collection, would take away all of them */
+	for (len = strcspn(path, "?"); len > 1 && path[len - 1] == '/'; len--)
+		;
+	if (strcspn(vars->asked, "?") != len || strncmp(path, vars->asked, len) != 0)
+		return path;
+	*why = "it names what was asked, not what was made";
+	return NULL;
+}
+
+static char *
+filtered(const DfPiece *field, char *text, const DfTemplateVars *vars, const char **why)
+{
+	if (field->path)
+		text = as_path(text, vars, why);
+	else if (field->last)
+	{
+		text = df_url_last_segment(df_text_to_utf8(text));
+		if (text != NULL)
+			text = df_text_from_utf8(text, strlen(text));
+		*why = "it has no last segment";
+	}
+	return text != NULL && field->quoted ? escape_quotes(text) : text;
+}
+
+/* the text of a field; NULL with *why, a sentence */
+static char *
+field_text(const DfPiece *field, const DfTemplateVars *vars, char **why)
 {
 	JsonbValue *value = field_value(field, vars);
 	char *text = value == NULL ? NULL : scalar_text(value);
+	const char *problem = NULL;
 
-	/* read with a character missing (read_body.c), it would name something else */
-	if (text != NULL && strstr(df_text_to_utf8(text), "\xEF\xBF\xBD") != NULL)
+	if (text == NULL)
+	{
+		*why = psprintf("there is no field \"%.*s\"", field->len, field->text);
 		return NULL;
-	return text != NULL && field->quoted ? escape_quotes(text) : text;
+	}
+	/* read with a character missing (read_body.c), it would name something else */
+	if (strstr(df_text_to_utf8(text), "\xEF\xBF\xBD") != NULL)
+		text = NULL, problem = "it was read with a character missing";
+	else
+		text = filtered(field, text, vars, &problem);
+	if (text == NULL)
+		*why = psprintf("field \"%.*s\" cannot be used: %s", field->len, field->text, problem);
+	return text;
 }
 
 /* ---- rendering ------------------------------------------------------------ */
@@ -298,56 +250,63 @@ field_text(const Piece *field, const DfTemplateVars *vars)
  * ("DELETE /users/"), so there it counts as missing; in a query it may be meant.
  */
 static char *
-render(const char *tmpl, const DfTemplateVars *vars, bool is_path, char **missing)
+render(const char *tmpl, const DfTemplateVars *vars, bool is_path, char **why)
 {
 	StringInfoData out;
-	Piece piece;
+	DfPiece piece;
 	char *text;
 
 	initStringInfo(&out);
-	while (tmpl = next_piece(tmpl, &piece), piece.kind != PIECE_END)
+	while (tmpl = df_piece_next(tmpl, &piece), piece.kind != DF_PIECE_END)
 	{
-		if (piece.kind == PIECE_TEXT)
+		if (piece.kind == DF_PIECE_TEXT)
 		{
 			appendBinaryStringInfo(&out, piece.text, piece.len);
 			continue;
 		}
-		text = piece.kind == PIECE_FIELD ? field_text(&piece, vars) : NULL;
-		if (text == NULL || (is_path && *text == '\0' && strchr(out.data, '?') == NULL))
+		text = field_text(&piece, vars, why);
+		if (text != NULL && is_path && *text == '\0' && strchr(out.data, '?') == NULL)
 		{
-			*missing = pnstrdup(piece.text, piece.len);
+			*why = psprintf("field \"%.*s\" is empty", piece.len, piece.text);
+			text = NULL;
+		}
+		if (text == NULL)
+		{
 			pfree(out.data);
 			return NULL;
 		}
-		appendStringInfoString(&out, is_path ? df_url_encode(df_text_to_utf8(text)) : text);
+		if (is_path && !piece.path)
+			text = df_url_encode(df_text_to_utf8(text));
+		appendStringInfoString(&out, text);
 	}
 	return out.data;
 }
 
 char *
-df_template_path(const char *tmpl, const DfTemplateVars *vars, char **missing)
+df_template_path(const char *tmpl, const DfTemplateVars *vars, char **why)
 {
-	return render(tmpl, vars, true, missing);
+	return render(tmpl, vars, true, why);
 }
 
 /* a string that is nothing but a field becomes its value, an object or array too */
 static JsonbValue *
-render_string(const JsonbValue *string, const DfTemplateVars *vars, char **missing)
+render_string(const JsonbValue *string, const DfTemplateVars *vars, char **why)
 {
 	char *tmpl = pnstrdup(string->val.string.val, string->val.string.len);
-	Piece piece;
+	DfPiece piece;
 	JsonbValue *value;
 
-	if (*next_piece(tmpl, &piece) != '\0' || piece.kind != PIECE_FIELD || piece.quoted)
-		return text_value(render(tmpl, vars, false, missing));
+	if (*df_piece_next(tmpl, &piece) != '\0' || piece.kind != DF_PIECE_FIELD ||
+		df_piece_is_filtered(&piece))
+		return text_value(render(tmpl, vars, false, why));
 	value = field_value(&piece, vars);
 	if (value == NULL)
-		*missing = pnstrdup(piece.text, piece.len);
+		*why = psprintf("there is no field \"%.*s\"", piece.len, piece.text);
 	return value;
 }
 
 Jsonb *
-df_template_body(const Jsonb *tmpl, const DfTemplateVars *vars, char **missing)
+df_template_body(const Jsonb *tmpl, const DfTemplateVars *vars, char **why)
 {
 	JsonbIterator *it = JsonbIteratorInit((JsonbContainer *) &tmpl->root);
 	JsonbParseState *state = NULL;
@@ -362,7 +321,7 @@ df_template_body(const Jsonb *tmpl, const DfTemplateVars *vars, char **missing)
 
 		if ((token == WJB_VALUE || token == WJB_ELEM) && value.type == jbvString)
 		{
-			next = render_string(&value, vars, missing);
+			next = render_string(&value, vars, why);
 			if (next == NULL)
 				return NULL;
 		}
@@ -373,75 +332,63 @@ df_template_body(const Jsonb *tmpl, const DfTemplateVars *vars, char **missing)
 	return JsonbValueToJsonb(result);
 }
 
-/* ---- checks --------------------------------------------------------------- */
-
-void
-df_template_check(const char *tmpl, const char *what)
-{
-	const char *p = tmpl;
-	Piece piece;
-
-	while (p = next_piece(p, &piece), piece.kind != PIECE_END)
-		if (piece.kind == PIECE_BAD)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("%s \"%s\" is malformed", what, tmpl), errdetail("%s", piece.problem),
-					 errhint("Write a field as {id}, {a.b}, {a.0.id}, {request.x} or {x|quoted}; "
-							 "write a brace as {{ or }}.")));
-}
-
-void
-df_template_check_body(const Jsonb *tmpl, const char *what)
+/* a value with a line break would begin another header */
+Jsonb *
+df_template_headers(const Jsonb *tmpl, const DfTemplateVars *vars, char **why)
 {
 	DfJsonWalk walk;
+	DfJson json;
 
-	df_json_walk_deep(&walk, tmpl);
+	df_json_begin(&json);
+	df_json_walk(&walk, tmpl);
 	while (df_json_next(&walk))
-		if (walk.value.type == jbvString)
-			df_template_check(df_json_string_of(&walk.value), what);
-}
-
-void
-df_template_split(const char *request, const char *what, char **method, char **path)
-{
-	static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"};
-
-	for (int i = 0; i < lengthof(methods); i++)
 	{
-		size_t len = strlen(methods[i]);
+		char *text = NULL;
 
-		if (strncmp(request, methods[i], len) != 0 || request[len] != ' ' ||
-			request[len + 1] != '/')
-			continue;
-		*method = pstrdup(methods[i]);
-		*path = pstrdup(request + len + 1);
-		return;
+		if (walk.value.type == jbvString &&
+			(text = render(df_json_string_of(&walk.value), vars, false, why)) == NULL)
+			return NULL;
+		if (text != NULL && !df_header_value_is_legal(text, strlen(text)))
+		{
+			*why = psprintf("header \"%s\" would contain a control character", walk.key);
+			return NULL;
+		}
+		if (text != NULL)
+			df_json_text(&json, walk.key, text);
+		else
+			df_json_null(&json, walk.key);
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s \"%s\" is not a request", what, request),
-			 errhint("Write a method and a path, such as \"DELETE /users/{id}\"; the method is "
-					 "GET, HEAD, POST, PUT, PATCH or DELETE.")));
+	return df_json_end(&json, CurrentMemoryContext);
 }
 
-/*
- * The value of a field is percent-encoded and cannot lead to another host; so the
- * text of the template alone shows whether it would.  Checked when the step is
- * called, not when the undo is needed.
- */
-void
-df_template_check_stays(const char *url, const char *text, const char *key)
+/* a field that is known when the step is called, in this place of its template; NULL = it fits */
+static char *
+known_problem(const DfPiece *field, const char *tmpl, const DfTemplateVars *vars, bool is_path)
 {
-	const char *space = text == NULL ? NULL : strchr(text, ' ');
-	const char *why = NULL;
+	bool whole = !is_path && !df_piece_is_filtered(field) && field->text == tmpl + 1 &&
+		field->text[field->len + 1] == '\0';
+	char *why = NULL;
+	char *text;
 
-	if (space == NULL || df_url_join(url, space + 1, &why) != NULL)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s \"%s\" cannot be used", key, text),
-			 errdetail_internal("%s", why),
-			 errhint("Give a path below the system's url, such as 'DELETE /users/{id}'.")));
+	if (whole && field_value(field, vars) != NULL)
+		return NULL;
+	text = field_text(field, vars, &why);
+	if (text != NULL && is_path && *text == '\0' && memchr(tmpl, '?', field->text - tmpl) == NULL)
+		why = psprintf("field \"%.*s\" is empty", field->len, field->text);
+	return why;
+}
+
+char *
+df_template_problem(const char *tmpl, const DfTemplateVars *vars, bool is_path)
+{
+	const char *p = tmpl;
+	char *problem = NULL;
+	DfPiece piece;
+
+	while (problem == NULL && (p = df_piece_next(p, &piece), piece.kind != DF_PIECE_END))
+		if (df_piece_is_known(&piece))
+			problem = known_problem(&piece, tmpl, vars, is_path);
+	return problem;
 }
 
 /* ---- bodies as bytes ------------------------------------------------------ */

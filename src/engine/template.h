@@ -1,7 +1,8 @@
 /*
  * engine/template.h
  *	  Undo and probe templates: '{id}', '{a.b}', '{a.0.id}', '{request.x}',
- *	  '{run}', '{run_key}', '{idempotency_key}', '{x|quoted}', '{{'.
+ *	  '{response.status}', '{response.headers.location}', '{run}', '{run_key}',
+ *	  '{idempotency_key}', '{x|path}', '{x|last}', '{x|quoted}', '{{'.
  *
  * Pure functions over jsonb: no SQL, no state.
  */
@@ -15,23 +16,36 @@
 typedef struct DfTemplateVars
 {
 	const Jsonb *response; /* the step's output, NULL = none was received */
+	int status; /* of the response to the step itself, 0 = none was received */
+	const Jsonb *headers; /* likewise, by their names in small letters */
 	const Jsonb *request; /* the step's request body, NULL = none */
+	const char *asked; /* the path of its request, NULL = it has none */
+	bool asked_to_make; /* a POST: what it makes has another path */
+	const char *base; /* the url of its system, NULL = that is not there */
 	const char *run;
 	const char *run_key; /* NULL = the run has no key */
 	const char *idempotency_key;
 } DfTemplateVars;
 
 /*
- * Renders a path or 'METHOD /path' template; values are percent-encoded.
- * NULL, with *missing set to the first field that has no scalar value.
+ * Renders a path or 'METHOD /path' template; values are percent-encoded.  NULL, with *why set
+ * to what is wrong with the first field that cannot be filled in.
  */
-extern char *df_template_path(const char *tmpl, const DfTemplateVars *vars, char **missing);
+extern char *df_template_path(const char *tmpl, const DfTemplateVars *vars, char **why);
 
 /*
  * Renders a jsonb template: a string that is only '{x}' becomes the value
- * itself, others are filled in as text.  NULL, with *missing set, as above.
+ * itself, others are filled in as text.  NULL, with *why set, as above.
  */
-extern Jsonb *df_template_body(const Jsonb *tmpl, const DfTemplateVars *vars, char **missing);
+extern Jsonb *df_template_body(const Jsonb *tmpl, const DfTemplateVars *vars, char **why);
+
+/* renders the values of an object of headers; null stays null.  NULL, with *why set, as above */
+extern Jsonb *df_template_headers(const Jsonb *tmpl, const DfTemplateVars *vars, char **why);
+
+/* what is wrong with the first field that is known when the step is called; NULL = nothing */
+extern char *df_template_problem(const char *tmpl, const DfTemplateVars *vars, bool is_path);
+
+/* ---- template_check.c ----------------------------------------------------- */
 
 /*
  * Splits 'METHOD /path' into its parts; raises 22023 naming `what` ("undo") and
@@ -39,20 +53,33 @@ extern Jsonb *df_template_body(const Jsonb *tmpl, const DfTemplateVars *vars, ch
  */
 extern void df_template_split(const char *request, const char *what, char **method, char **path);
 
-/* whether it has a field that only the step's answer can fill */
+/* whether it has a field that only the step's response can fill */
 extern bool df_template_needs_response(const char *tmpl);
 
-/* whether a field of that name is in it, quoted or not */
+/* whether a field of that name is in it, with a filter or without; or one below it, too */
 extern bool df_template_names(const char *tmpl, const char *field);
+extern bool df_template_names_below(const char *tmpl, const char *field);
+
+/* whether the test holds of any string in it; false for NULL */
+extern bool df_template_any(const Jsonb *value, bool (*test)(const char *tmpl));
 
 /* raises 22023 if the template is malformed (unclosed brace, empty field) */
 extern void df_template_check(const char *tmpl, const char *what);
 
+/* the same for all strings of a body template */
+extern void df_template_check_body(const Jsonb *tmpl, const char *what);
+
+/* the same for 'METHOD /path' */
+extern void df_template_check_request(const char *request, const char *what);
+
+/* the fields that are known when the step is called must be there: 22023 */
+extern void df_template_check_known(const char *tmpl, const DfTemplateVars *vars, bool is_path,
+									const char *what);
+
 /* an undo or a probe must not lead to another host than that of the url: 22023 */
 extern void df_template_check_stays(const char *url, const char *text, const char *key);
 
-/* the same for all strings of a body template */
-extern void df_template_check_body(const Jsonb *tmpl, const char *what);
+/* ---- bodies --------------------------------------------------------------- */
 
 /* a step's body as bytes: JSON text, or form encoding with a[b] for nested keys */
 extern char *df_body_json(const Jsonb *body);

@@ -17,18 +17,15 @@
 #include "engine/undo_outcome.h"
 #include "types/base.h"
 
-/*
- * Renders the undo of a step and keeps it in the step; false with *missing if
- * a field is not there.  A step without undo has nothing to render.
- */
+/* renders the undo of a step and keeps it in the step */
 bool
-df_step_render_undo(DfRun *run, DfStep *step, char **missing)
+df_step_render_undo(DfRun *run, DfStep *step, char **why)
 {
 	const DfStepOps *ops = df_step_ops(step);
 
 	if (df_step_spec(run, step)->undo == NULL || step->row.undo != NULL || step->row.evidence.kept)
 		return true;
-	return ops->render_undo == NULL || ops->render_undo(run, step, missing);
+	return ops->render_undo == NULL || ops->render_undo(run, step, why);
 }
 
 static Jsonb *

@@ -10,7 +10,8 @@
 #include "types/run.h"
 #include "types/system_policy.h"
 
-extern bool df_step_render_undo(DfRun *run, DfStep *step, char **missing);
+/* false, with *why set to what is wrong with a field; true if there is nothing to render */
+extern bool df_step_render_undo(DfRun *run, DfStep *step, char **why);
 
 /* returns what the response says about the system */
 extern DfMeaning df_undo_response(DfRun *run, DfStep *step, const DfResponse *response,

@@ -50,6 +50,15 @@ static const struct
 	{"Server", DF_HEADER_FREE, NOT_RECORDED},
 };
 
+static const char *const conditions[] = {
+	"If-Match",
+	"If-None-Match",
+	"If-Modified-Since",
+	"If-Unmodified-Since",
+	"If-Range",
+	"Range",
+};
+
 /* of a mail: those that the engine writes, or that change who gets it */
 static const char *const reserved_in_mails[] = {
 	"From",
@@ -88,6 +97,15 @@ df_header_kind(const char *name, size_t len)
 	int i = fact_of(name, len);
 
 	return i < 0 ? DF_HEADER_FREE : facts[i].kind;
+}
+
+bool
+df_header_is_condition(const char *name, size_t len)
+{
+	for (int i = 0; i < (int) lengthof(conditions); i++)
+		if (df_header_is(name, len, conditions[i]))
+			return true;
+	return false;
 }
 
 bool

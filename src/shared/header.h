@@ -20,6 +20,12 @@ typedef enum DfHeaderKind
 /* of a request */
 extern DfHeaderKind df_header_kind(const char *name, size_t len);
 
+/*
+ * Of a request: it says in which state the thing is expected, or which part of it is wanted.
+ * Another request about the same thing, such as the undo, must not carry it.
+ */
+extern bool df_header_is_condition(const char *name, size_t len);
+
 /* of a response: whether response() is to show it */
 extern bool df_header_is_recorded(const char *name, size_t len);
 

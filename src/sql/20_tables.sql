@@ -234,6 +234,7 @@ CREATE TABLE dataflows.step (
 	accepted boolean,
 	maybe_twice boolean,
 	resolved text,
+	undo_headers jsonb,
 	-- NULL but for steps that began under 0.1
 	key_form text,
 	-- where the function has changed
@@ -279,6 +280,8 @@ COMMENT ON COLUMN dataflows.step.error IS 'Why it failed';
 COMMENT ON COLUMN dataflows.step.undo IS
 	'METHOD /path of the request that undoes the step, rendered when its output was recorded';
 COMMENT ON COLUMN dataflows.step.undo_body IS 'Body of that request';
+COMMENT ON COLUMN dataflows.step.undo_headers IS
+	'Headers of that request over the step''s own; null = this one is left out';
 COMMENT ON COLUMN dataflows.step.undo_state IS
 	'NULL (none), due, sent, undone, gone or undo_failed';
 COMMENT ON COLUMN dataflows.step.undo_attempts IS 'Attempts of the undo begun';

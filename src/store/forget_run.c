@@ -111,7 +111,7 @@ erase_parts(const DfForget *forget, Datum runs)
 		 " SET request = CASE WHEN s.kind = 'http' THEN split_part(s.request, ' ', 1) END,"
 		 "  headers = NULL, body = NULL, options = NULL, output = NULL, answer = NULL,"
 		 "  error = CASE WHEN s.error IS NOT NULL THEN " FORGOTTEN " END,"
-		 "  undo = NULL, undo_body = NULL, probe_said = NULL,"
+		 "  undo = NULL, undo_body = NULL, undo_headers = NULL, probe_said = NULL,"
 		 "  undo_error = CASE WHEN s.undo_error IS NOT NULL THEN " FORGOTTEN " END"
 		 " WHERE s.run = ANY ($1)",
 		 SPI_OK_UPDATE, DF_PARAMS(UUIDARRAYOID)},

@@ -57,6 +57,7 @@ static const DfColumn step_columns[] = {
 	COLUMN("error",        row.error,                JSONB,      IN_OUTCOME),
 	COLUMN("undo",         row.undo,                 TEXT,       IN_OUTCOME),
 	COLUMN("undo_body",    row.undo_body,            TEXT,       IN_OUTCOME),
+	COLUMN("undo_headers", row.undo_headers,         JSONB,      IN_OUTCOME),
 	COLUMN("undo_state",   row.undo_state,           UNDO_STATE, IN_OUTCOME),
 	COLUMN("undo_attempts",row.undo_attempts,        COUNT,      IN_OUTCOME),
 	COLUMN("undo_since",   row.undo_since,           TIME,       IN_OUTCOME),

@@ -58,6 +58,7 @@ typedef struct DfStepRow
 	Jsonb *error; /* why it waits, failed, is in doubt, or what a person said of it */
 	char *undo; /* rendered when it is done: outgoing.c and the kinds */
 	char *undo_body;
+	Jsonb *undo_headers; /* likewise: over the step's own; null = this one is left out */
 	DfUndoState undo_state; /* engine/transition.c */
 	int undo_attempts; /* transition.c, outcome.c */
 	TimestampTz undo_since; /* when its undo was first sent, or begun again by retry() */

@@ -35,6 +35,7 @@ typedef struct DfStepSpec
 	const char *path;
 	DfMethodClass method_class;
 	bool form; /* bodies are sent as a form, not as JSON */
+	Jsonb *request_fields; /* of a body that is not sent as JSON, those that templates name */
 
 	/* a template, of a query SQL; NULL = nothing to undo, also for 'none' */
 	char *undo;

@@ -12,6 +12,7 @@
 #include "guc.h"
 #include "http/url.h"
 #include "shared/encoding.h"
+#include "shared/header.h"
 #include "shared/json.h"
 #include "worker/secrets.h"
 #include "worker/token.h"
@@ -30,25 +31,58 @@ secret(DfDeparture *departure, const char *value)
 	return copy;
 }
 
-static void
-add_step_headers(const DfStep *step, const char **headers, int *n)
+/* null is there, too: it takes the header away */
+static bool
+is_there(const Jsonb *headers, const char *name)
 {
 	DfJsonWalk walk;
 
-	if (step->row.headers == NULL)
-		return;
-	df_json_walk(&walk, step->row.headers);
+	if (headers == NULL)
+		return false;
+	df_json_walk(&walk, headers);
 	while (df_json_next(&walk))
-		if (walk.value.type == jbvString)
+		if (df_header_is(walk.key, strlen(walk.key), name))
+			return true;
+	return false;
+}
+
+/* what the undo or the probe takes over from the step */
+static bool
+is_taken_over(const char *name, const DfOutgoing *out)
+{
+	size_t len = strlen(name);
+
+	if (is_there(out->headers, name) || df_header_is_condition(name, len))
+		return false;
+	/* some systems refuse a type without a body */
+	return out->body != NULL || !df_header_is(name, len, "Content-Type");
+}
+
+static void
+add_headers(const Jsonb *from, const DfOutgoing *over, const char **headers, int *n)
+{
+	DfJsonWalk walk;
+
+	if (from == NULL)
+		return;
+	df_json_walk(&walk, from);
+	while (df_json_next(&walk))
+		if (walk.value.type == jbvString && (over == NULL || is_taken_over(walk.key, over)))
 			headers[(*n)++] = psprintf("%s: %s", walk.key,
 									   df_text_to_utf8(df_json_string_of(&walk.value)));
+}
+
+static int
+number_of(const Jsonb *headers)
+{
+	return headers != NULL ? JB_ROOT_COUNT(headers) : 0;
 }
 
 static const char *const *
 request_headers(DfDeparture *departure, const DfSystem *system, const DfStep *step,
 				const DfOutgoing *out)
 {
-	int extra = step->row.headers != NULL ? JB_ROOT_COUNT(step->row.headers) : 0;
+	int extra = number_of(step->row.headers) + number_of(out->headers);
 	const char *trace = df_trace_header(departure->flight->run, step);
 	const char **headers = palloc(sizeof(char *) * (system->nheaders + extra + 4));
 	int n = 0;
@@ -59,8 +93,9 @@ request_headers(DfDeparture *departure, const DfSystem *system, const DfStep *st
 		headers[n++] = psprintf("Content-Type: %s", out->content_type);
 	if (trace != NULL)
 		headers[n++] = trace;
-	if (step->engine.phase != DF_PHASE_UNDO)
-		add_step_headers(step, headers, &n);
+	/* an undo and a probe are about the same account as the step, and so on */
+	add_headers(step->row.headers, step->engine.phase == DF_PHASE_DO ? NULL : out, headers, &n);
+	add_headers(out->headers, NULL, headers, &n);
 	/* of headers with the same name the last one counts: nothing replaces the key */
 	if (out->idempotency_key != NULL && system->idempotency_header != NULL)
 		headers[n++] =

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, unquote_plus, urlsplit
 
 THINGS = {"identity": "users", "billing": "customers", "crm": "contacts", "email": "send"}
 PREFIX = {"identity": "usr", "billing": "cus", "crm": "con", "email": "msg"}
@@ -315,7 +315,8 @@ class System:
     def reset(self):
         self.config = {"idempotency": True, "unique_email": self.name == "identity",
                        "idempotency_header": "Idempotency-Key", "bearer": None, "oauth": False,
-                       "latency_ms": 0}
+                       "latency_ms": 0, "location": None, "account_header": None,
+                       "upsert": False, "settle_ms": 0}
         self.resources = {}
         self.live_email = {}
         self.keys = {}
@@ -369,7 +370,9 @@ class System:
                          "method": request.method, "target": request.target,
                          "email": request.email(), "key": key, "status": status,
                          "together": together,
-                         "fault": fault.kind if fault else None, "bytes": len(request.raw)})
+                         "fault": fault.kind if fault else None, "bytes": len(request.raw),
+                         "headers": request.headers,
+                         "body": request.raw[:4096].decode("utf-8", "replace")})
 
     def perform(self, request):
         """The effect and its response; the idempotency key is looked at first."""
@@ -421,8 +424,13 @@ class System:
         if self.config["unique_email"] and self.live_email.get(email):
             return 409, {"error": "there is a resource of %s already" % email,
                          "id": self.live_email[email][0]}
+        return self.make(request, email, data)
+
+    def make(self, request, email, data, ident=None):
         number = len(self.resources) + 1
-        ident = "%s_%06d%04x" % (PREFIX[self.name], number, self.world.rng.getrandbits(16))
+        if self.config["account_header"]:
+            data["account"] = self.account(request)
+        ident = ident or "%s_%06d%04x" % (PREFIX[self.name], number, self.world.rng.getrandbits(16))
         self.enter("create", id=ident, email=email, data=data, key=request.key())
         return 201, dict(data, id=ident)
 
@@ -449,9 +457,21 @@ class System:
             self.enter("delete", id=ident)
         return (200, {"deleted": found}) if found else (404, {"error": "nothing matches"})
 
+    def account(self, request):
+        return request.headers.get(self.config["account_header"].lower(), "none")
+
+    def is_hidden(self, request, resource):
+        """In another account, or made so lately that it is not found yet."""
+        return ((self.config["account_header"]
+                 and resource["data"].get("account") != self.account(request))
+                or time.time() < resource["created_at"] + self.config["settle_ms"] / 1000.0)
+
     def one(self, request, ident):
         resource = self.resources.get(ident)
-        if resource is None or resource["deleted_at"] is not None:
+        gone = resource is None or resource["deleted_at"] is not None
+        if gone and request.method == "PUT" and self.config["upsert"]:
+            return self.make(request, ident, dict(request.data()), ident)
+        if gone or self.is_hidden(request, resource):
             return 404, {"error": "no such resource: %s" % ident}
         if request.method in ("GET", "HEAD"):
             return 200, dict(resource["data"], id=ident)
@@ -676,7 +696,14 @@ class Connection(asyncio.Protocol):
     # -- responses out ----------------------------------------------------------
 
     def respond(self, status, body, extra="", head=False):
-        payload = b"" if status == 204 else json.dumps(body, separators=(",", ":")).encode()
+        where = self.system.config["location"] if self.system else None
+        if status == 201 and where is not None:
+            # what was made is named by a header alone
+            extra += "Location: %s/%s/%s\r\n" % (where, self.system.things, quote(body["id"]))
+            body = ""
+        payload = b""
+        if status != 204 and body != "":
+            payload = json.dumps(body, separators=(",", ":")).encode()
         self.send(status, payload, extra, head=head)
 
     def send(self, status, payload, extra="", kind="application/json", head=False):
@@ -699,6 +726,9 @@ class Connection(asyncio.Protocol):
         extra = ""
         if "retry_after" in spec:
             extra = "Retry-After: %s\r\n" % spec["retry_after"]
+        if "page" in spec:
+            self.send(int(spec.get("status", 503)), spec["page"].encode(), extra, "text/html")
+            return
         response = spec.get("body", {"error": "as you wished"})
         self.respond(int(spec.get("status", 503)), response, extra)
 
