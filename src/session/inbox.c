@@ -556,7 +556,7 @@ dataflows_rename_step(PG_FUNCTION_ARGS)
 	require_given(fcinfo, 1, "the recorded name");
 	recorded = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	now = step_name_argument(fcinfo, 2);
-	begin_call(fcinfo, &call, DF_MESSAGE_RENAME, true);
+	begin_call(fcinfo, &call, DF_MESSAGE_RENAME, DF_RIGHT_OPERATE);
 	call.message.event = recorded;
 	call.message.note = note_argument(fcinfo, 3, false);
 	if (!open_run(fcinfo, &call))
@@ -591,7 +591,7 @@ dataflows_accept_drift(PG_FUNCTION_ARGS)
 	DfStepStates ignored;
 
 	require_given(fcinfo, 0, "the run");
-	begin_call(fcinfo, &call, DF_MESSAGE_ACCEPT, true);
+	begin_call(fcinfo, &call, DF_MESSAGE_ACCEPT, DF_RIGHT_OPERATE);
 	call.message.event = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	call.message.note = note_argument(fcinfo, 2, false);
 	if (!open_run(fcinfo, &call))
