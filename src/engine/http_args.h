@@ -48,6 +48,6 @@ extern void df_check_headers(const Jsonb *headers, const char *what, bool is_tem
 
 /* step_options.c: what the body asked for beyond the request, in cxt; NULL if nothing */
 extern Jsonb *df_http_options(FunctionCallInfo fcinfo, int path_arg, const DfSystem *system,
-							  const char *step, MemoryContext cxt);
+							  const DfBodyFormat *format, const char *step, MemoryContext cxt);
 
 #endif /* DF_ENGINE_HTTP_ARGS_H */

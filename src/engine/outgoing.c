@@ -11,6 +11,7 @@
 
 #include "engine/step_evidence.h"
 #include "engine/outgoing.h"
+#include "engine/request_body.h"
 #include "engine/step_error.h"
 #include "engine/step_key.h"
 #include "engine/step_kind.h"
@@ -24,9 +25,20 @@
 #include "types/base.h"
 #include "utils/memutils.h"
 
-static bool
-probe_request(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why)
+static void
+put_body(DfOutgoing *out, const DfBodyFormat *format, const char *recorded)
 {
+	DfBodyBytes bytes = df_body_bytes(format, recorded);
+
+	out->body = bytes.data;
+	out->body_len = bytes.len;
+	out->content_type = bytes.content_type;
+}
+
+static bool
+probe_request(DfRun *run, DfStep *step, DfOutgoing *out, char **why)
+{
+	const DfBodyFormat *format = &df_step_spec(run, step)->side_format;
 	DfRendered probe;
 	char *problem;
 	char *method;
@@ -42,7 +54,7 @@ probe_request(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why)
 	out->path = path;
 	out->headers = probe.headers;
 	if (probe.body != NULL)
-		out->body = form ? df_body_form(probe.body) : df_body_json(probe.body);
+		put_body(out, format, df_body_recorded(format, probe.body));
 	return true;
 }
 
@@ -59,26 +71,25 @@ df_request_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char *
 		case DF_PHASE_DO:
 			out->method = spec->method;
 			out->path = spec->path;
-			out->body = step->row.body;
+			put_body(out, &spec->format, step->row.body);
 			out->idempotency_key = df_step_key(run, step);
 			break;
 		case DF_PHASE_PROBE:
-			if (!probe_request(run, step, out, form, why))
+			if (!probe_request(run, step, out, why))
 				return false;
 			break;
 		case DF_PHASE_UNDO:
 			df_template_split(step->row.undo, "undo", &method, &path);
 			out->method = method;
 			out->path = path;
-			out->body = step->row.undo_body;
+			put_body(out, &spec->side_format, step->row.undo_body);
 			out->headers = step->row.undo_headers;
 			out->idempotency_key = df_step_undo_key(run, step);
 			break;
 	}
 	out->path = df_text_to_utf8(out->path);
-	out->body = df_text_to_utf8(out->body);
-	if (out->body != NULL)
-		out->content_type = form ? "application/x-www-form-urlencoded" : "application/json";
+	if (form && spec->format.encoding == DF_ENCODING_JSON && !df_body_may_be_json(out->body))
+		out->content_type = "application/x-www-form-urlencoded";
 	return true;
 }
 
@@ -124,8 +135,7 @@ df_request_render_undo(DfRun *run, DfStep *step, char **why)
 	step->row.undo = MemoryContextStrdup(run->cxt, undo);
 	if (body != NULL)
 		step->row.undo_body = MemoryContextStrdup(run->cxt,
-												  spec->form ? df_body_form(body)
-															 : df_body_json(body));
+												  df_body_recorded(&spec->side_format, body));
 	if (headers != NULL)
 		step->row.undo_headers = df_json_copy(headers, run->cxt);
 	return true;

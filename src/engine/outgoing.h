@@ -13,6 +13,7 @@ typedef struct DfOutgoing
 	const char *method;
 	const char *path;
 	const char *body;
+	size_t body_len;
 	const Jsonb *headers; /* over the step's own; null = this one is left out */
 	const char *idempotency_key;
 	const char *content_type;

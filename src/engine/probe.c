@@ -14,6 +14,7 @@
 #include "engine/step_evidence.h"
 #include "engine/probe.h"
 #include "engine/read_body.h"
+#include "engine/request_body.h"
 #include "engine/run_failure.h"
 #include "engine/step_end.h"
 #include "engine/step_error.h"

@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "engine/read_spec.h"
+#include "engine/step_format.h"
 #include "engine/template.h"
 #include "flow/meaning.h"
 #include "shared/json.h"
@@ -127,7 +128,7 @@ read_options(const Jsonb *options, bool sql, DfStepSpec *spec)
 	spec->every_ms = DEFAULT_EVERY_MS;
 	if (options == NULL)
 		return;
-	spec->form = df_json_get_bool(options, "form");
+	df_format_read(options, &spec->format, &spec->side_format);
 	spec->request_fields = df_json_get(options, "request");
 	read_undo(options, sql, spec);
 	read_probe(options, spec);

@@ -16,7 +16,10 @@
 #include "engine/step_evidence.h"
 #include "engine/outgoing.h"
 #include "engine/read_body.h"
+#include "engine/read_spec.h"
+#include "engine/request_body.h"
 #include "engine/step_api.h"
+#include "engine/step_format.h"
 #include "engine/step_kind.h"
 #include "engine/template.h"
 #include "fdw/system.h"
@@ -43,7 +46,7 @@ PG_FUNCTION_INFO_V1(dataflows_delete);
 /* ---- reading the call ----------------------------------------------------- */
 
 static char *
-rendered_path(FunctionCallInfo fcinfo, int path_arg, const char *step)
+rendered_path(FunctionCallInfo fcinfo, int path_arg, DfFormArrays arrays, const char *step)
 {
 	char *path = df_arg_text(fcinfo, path_arg);
 	Jsonb *query = df_arg_jsonb(fcinfo, path_arg + ARG_QUERY);
@@ -68,7 +71,7 @@ rendered_path(FunctionCallInfo fcinfo, int path_arg, const char *step)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("query of step \"%s\" is not a JSON object", step),
 				 errhint("Give names and values, such as '{\"limit\": 10}'.")));
-	form = df_body_form(query);
+	form = df_body_form(query, arrays);
 	df_check_head_size("query", strlen(path) + strlen(form), step);
 	return form[0] == '\0' ? path
 						   : psprintf("%s%c%s", path, strchr(path, '?') ? '&' : '?', form);
@@ -99,19 +102,73 @@ name_the_step(void *arg)
 	errcontext("step \"%s\"", (const char *) arg);
 }
 
+/* the boundary in the type of a multipart body belongs to its bytes */
+static void
+check_content_type(const Jsonb *headers, const DfBodyFormat *format, const char *step)
+{
+	DfJsonWalk walk;
+
+	if (format->encoding != DF_ENCODING_MULTIPART)
+		return;
+	df_json_walk(&walk, headers);
+	while (df_json_next(&walk))
+		if (df_header_is(walk.key, strlen(walk.key), "Content-Type"))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("step \"%s\" must not set header \"%s\", which the engine writes "
+							"itself",
+							step, walk.key),
+					 errdetail("A multipart body is sent with a boundary, which its type names."),
+					 errhint("Leave it out.")));
+}
+
+static void
+refuse_size(const char *step)
+{
+	ereport(ERROR,
+			(errcode(DF_ERR_LIMIT),
+			 errmsg("the request of step \"%s\" is larger than dataflows.max_body (%d bytes)", step,
+					df_max_body),
+			 errhint("Send less, or raise dataflows.max_body.")));
+}
+
+static char *
+recorded_body(const Jsonb *body, const DfBodyFormat *format, const char *step, MemoryContext cxt)
+{
+	char *recorded;
+	char *hint;
+	char *problem;
+
+	if (!df_payload_fits(body))
+		refuse_size(step);
+	problem = df_body_problem(format, body, &hint);
+	if (problem != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the body of step \"%s\" cannot be sent: %s", step, problem),
+				 errhint("%s", hint)));
+	recorded = df_body_recorded(format, body);
+	if (Max(df_body_bytes(format, recorded).len, strlen(recorded)) > (size_t) df_max_body)
+		refuse_size(step);
+	return MemoryContextStrdup(cxt, recorded);
+}
+
 /* fills in what is sent; all attempts send these bytes */
 static void
-render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step, const char *request)
+render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step,
+			   const char *request, const DfBodyFormat *format)
 {
 	DfSystem *system = df_step_http_system(step->system, step->name);
 	Jsonb *body = df_arg_jsonb(fcinfo, path_arg + ARG_BODY);
 	Jsonb *headers = df_arg_jsonb(fcinfo, path_arg + ARG_HEADERS);
 	const char *why = NULL;
-	char *bytes = NULL;
 	ErrorContextCallback callback;
 
 	if (headers != NULL)
+	{
 		df_check_headers(headers, "headers", false, system->idempotency_header, step->name);
+		check_content_type(headers, format, step->name);
+	}
 	if (df_url_join(system->url, strchr(request, ' ') + 1, &why) == NULL)
 		ereport(
 			ERROR,
@@ -120,27 +177,14 @@ render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step, 
 					strchr(request, ' ') + 1),
 			 errdetail_internal("%s", why),
 			 errhint("Build paths with dataflows.url(), which encodes what is put into them.")));
-	if (body != NULL)
-	{
-		if (df_payload_fits(body))
-			bytes = system->form ? df_body_form(body) : df_body_json(body);
-		if (bytes == NULL || strlen(bytes) > (size_t) df_max_body)
-			ereport(
-				ERROR,
-				(errcode(DF_ERR_LIMIT),
-				 errmsg("the request of step \"%s\" is larger than dataflows.max_body (%d bytes)",
-						step->name, df_max_body),
-				 errhint("Send less, or raise dataflows.max_body.")));
-		bytes = MemoryContextStrdup(run->cxt, bytes);
-	}
 	callback.callback = name_the_step;
 	callback.arg = step->name;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
-	step->row.options = df_http_options(fcinfo, path_arg, system, step->name, run->cxt);
+	step->row.options = df_http_options(fcinfo, path_arg, system, format, step->name, run->cxt);
 	error_context_stack = callback.previous;
 	step->row.headers = headers != NULL ? df_json_copy(headers, run->cxt) : NULL;
-	step->row.body = bytes;
+	step->row.body = body != NULL ? recorded_body(body, format, step->name, run->cxt) : NULL;
 	step->row.base_hash = system->url_hash;
 	step->row.request = MemoryContextStrdup(run->cxt, request);
 	step->engine.to_send = true;
@@ -160,7 +204,7 @@ http_effect(const DfStep *step)
 
 static DfStep *
 new_step(FunctionCallInfo fcinfo, int path_arg, DfRun *run, char *name, char *system,
-		 const char *request)
+		 const char *request, const DfBodyFormat *format)
 {
 	DfStep draft;
 	DfStep *step;
@@ -170,7 +214,7 @@ new_step(FunctionCallInfo fcinfo, int path_arg, DfRun *run, char *name, char *sy
 	draft.name = name;
 	draft.kind = DF_STEP_HTTP;
 	draft.system = system;
-	render_request(fcinfo, path_arg, run, &draft, request);
+	render_request(fcinfo, path_arg, run, &draft, request, format);
 	step = df_step_new_effect(run, name, DF_STEP_HTTP, system, http_effect(&draft));
 	step->row.options = draft.row.options;
 	step->row.headers = draft.row.headers;
@@ -185,7 +229,7 @@ new_step(FunctionCallInfo fcinfo, int path_arg, DfRun *run, char *name, char *sy
 /* renders the call once more, in the memory of this entry */
 static void
 compare_body(FunctionCallInfo fcinfo, int path_arg, const DfRun *run, const DfStep *step,
-			 const char *request)
+			 const char *request, const DfBodyFormat *format)
 {
 	DfRun here = *run;
 	DfStep draft;
@@ -197,26 +241,49 @@ compare_body(FunctionCallInfo fcinfo, int path_arg, const DfRun *run, const DfSt
 	draft.name = step->name;
 	draft.kind = DF_STEP_HTTP;
 	draft.system = step->system;
-	render_request(fcinfo, path_arg, &here, &draft, request);
+	render_request(fcinfo, path_arg, &here, &draft, request, format);
 	df_step_compare(step, "body", step->row.body, draft.row.body);
 }
 
 /* the call must be the recorded one; a step that retry() renewed is rendered again by it */
 static void
 check_or_render(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step,
-				const char *system, const char *request)
+				const char *system, const char *request, const DfBodyFormat *format)
 {
 	if (strcmp(step->system, system) != 0)
 		df_step_mismatch(step, "system", step->system, system);
 	if (step->row.request == NULL)
 	{
-		render_request(fcinfo, path_arg, run, step, request);
+		render_request(fcinfo, path_arg, run, step, request, format);
 		df_drift_note_body(run, step);
 	}
 	else if (strcmp(step->row.request, request) != 0)
 		df_step_mismatch(step, "request", step->row.request, request);
 	else
-		compare_body(fcinfo, path_arg, run, step, request);
+		compare_body(fcinfo, path_arg, run, step, request, format);
+}
+
+/*
+ * Of a recorded step it is the recorded one: the options of the system may have changed, and
+ * its request must still be the same.
+ */
+static void
+format_of(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step, const char *system,
+		  const char *name, DfBodyFormat *format)
+{
+	ErrorContextCallback callback = {error_context_stack, name_the_step, unconstify(char *, name)};
+
+	if (step != NULL && step->row.request != NULL)
+	{
+		*format = df_step_spec(run, step)->format;
+		if (format->encoding == DF_ENCODING_JSON && !df_body_may_be_json(step->row.body))
+			format->encoding = DF_ENCODING_FORM;
+		return;
+	}
+	error_context_stack = &callback;
+	df_format_of_call(df_arg_jsonb(fcinfo, path_arg + ARG_OPTIONS),
+					  df_step_http_system(system, name), format);
+	error_context_stack = callback.previous;
 }
 
 static Datum
@@ -228,6 +295,7 @@ http_step(FunctionCallInfo fcinfo, const char *function, const char *method, int
 	char *request;
 	char *name;
 	DfStep *step;
+	DfBodyFormat format;
 	bool wait = PG_ARGISNULL(path_arg + ARG_WAIT) || PG_GETARG_BOOL(path_arg + ARG_WAIT);
 
 	if (PG_ARGISNULL(1))
@@ -238,13 +306,14 @@ http_step(FunctionCallInfo fcinfo, const char *function, const char *method, int
 	system = NameStr(*PG_GETARG_NAME(1));
 	if (method == NULL)
 		method = checked_method(fcinfo, base);
-	request = psprintf("%s %s", method, rendered_path(fcinfo, path_arg, base));
-
 	step = df_step_recorded(run, base, DF_STEP_HTTP, &name);
+	format_of(fcinfo, path_arg, run, step, system, base, &format);
+	request = psprintf("%s %s", method,
+					   rendered_path(fcinfo, path_arg, format.form_arrays, base));
 	if (step == NULL)
-		step = new_step(fcinfo, path_arg, run, name, system, request);
+		step = new_step(fcinfo, path_arg, run, name, system, request, &format);
 	else
-		check_or_render(fcinfo, path_arg, run, step, system, request);
+		check_or_render(fcinfo, path_arg, run, step, system, request, &format);
 	/* NULL at each entry, even when it has ended: wait_all() and response() tell the outcome */
 	if (!wait)
 		PG_RETURN_NULL();

@@ -14,6 +14,7 @@
 #include "engine/drift.h"
 #include "engine/mail_message.h"
 #include "engine/outgoing.h"
+#include "engine/request_body.h"
 #include "engine/step_api.h"
 #include "engine/step_key.h"
 #include "engine/step_kind.h"
@@ -172,6 +173,7 @@ outgoing(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why)
 	out->mail_from = mail.from.address;
 	out->mail_to = to;
 	out->body = df_mail_render(&mail, df_step_key(run, step), step->row.started_at);
+	out->body_len = strlen(out->body);
 	return true;
 }
 

@@ -11,8 +11,11 @@
 #include "catalog/pg_type.h"
 #include "engine/body.h"
 #include "engine/http_args.h"
+#include "engine/request_body.h"
 #include "engine/step_api.h"
+#include "engine/step_format.h"
 #include "engine/template.h"
+#include "shared/format_names.h"
 #include "shared/json.h"
 #include "shared/json_size.h"
 #include "shared/jsonpath.h"
@@ -254,6 +257,22 @@ check_fields(const SideRequest *side, Call *call)
 }
 
 static void
+check_side_body(const DfBodyFormat *format, const SideRequest *side)
+{
+	char *hint;
+	char *problem = df_body_problem(format, side->body, &hint);
+
+	if (problem != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s_body\" cannot be sent: %s", side->name, problem),
+				 errdetail("Undo and probe are written in the encoding \"%s\", as the system "
+						   "says.",
+						   df_encoding_name(format->encoding)),
+				 errhint("%s", hint)));
+}
+
+static void
 add_side(DfJson *json, FunctionCallInfo fcinfo, int arg, int body_arg, const char *name,
 		 const DfSystem *system, const char *step, Call *call, bool *some)
 {
@@ -270,6 +289,7 @@ add_side(DfJson *json, FunctionCallInfo fcinfo, int arg, int body_arg, const cha
 	check_fields(&side, call);
 	if (side.body != NULL)
 	{
+		check_side_body(&system->body, &side);
 		add_value(json, side.body, key_of(&side, "body"), some);
 	}
 	if (side.headers != NULL)
@@ -289,31 +309,9 @@ add_side(DfJson *json, FunctionCallInfo fcinfo, int arg, int body_arg, const cha
 
 /* ---- all of them ---------------------------------------------------------- */
 
-/* what few steps need; none so far */
-static void
-add_rare(DfJson *json, FunctionCallInfo fcinfo, int arg, bool *some)
-{
-	Jsonb *options = df_arg_jsonb(fcinfo, arg);
-	DfJsonWalk walk;
-
-	if (options == NULL)
-		return;
-	if (!JB_ROOT_IS_OBJECT(options))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"options\" is not a JSON object"),
-				 errhint("Give names and values.")));
-	df_json_walk(&walk, options);
-	while (df_json_next(&walk))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("option \"%s\" is not known", walk.key),
-				 errhint("Leave it out.")));
-}
-
 Jsonb *
-df_http_options(FunctionCallInfo fcinfo, int path_arg, const DfSystem *system, const char *step,
-				MemoryContext cxt)
+df_http_options(FunctionCallInfo fcinfo, int path_arg, const DfSystem *system,
+				const DfBodyFormat *format, const char *step, MemoryContext cxt)
 {
 	Jsonb *body = df_arg_jsonb(fcinfo, path_arg + ARG_BODY);
 	DfRun *run = df_entry->run;
@@ -333,7 +331,7 @@ df_http_options(FunctionCallInfo fcinfo, int path_arg, const DfSystem *system, c
 	add_side(&json, fcinfo, path_arg + ARG_PROBE, path_arg + ARG_PROBE_BODY, "probe", system, step,
 			 &call, &some);
 	/* the bytes that are sent cannot be read back */
-	if (system->form && call.needs_request && body != NULL)
+	if (call.needs_request && body != NULL && !df_body_is_recorded_as_json(format))
 		df_json_value(&json, "request", body);
 	add_jsonpath(&json, fcinfo, path_arg + ARG_PROBE_FOUND, "probe_found", &some);
 	add_doubt(&json, fcinfo, path_arg + ARG_DOUBT, &some);
@@ -351,10 +349,6 @@ df_http_options(FunctionCallInfo fcinfo, int path_arg, const DfSystem *system, c
 		add_jsonb(&json, fcinfo, path_arg + ARG_RETRY, "retry", &some);
 	}
 	add_interval(&json, fcinfo, path_arg + ARG_TIMEOUT, "timeout", &some);
-	add_rare(&json, fcinfo, path_arg + ARG_OPTIONS, &some);
-	if (!some)
-		return NULL;
-	if (system->form)
-		df_json_bool(&json, "form", true);
-	return df_json_end(&json, cxt);
+	some |= df_format_write(&json, format, &system->body);
+	return some ? df_json_end(&json, cxt) : NULL;
 }

@@ -11,6 +11,7 @@
 #include "engine/drift.h"
 #include "engine/outgoing.h"
 #include "engine/step_api.h"
+#include "engine/step_format.h"
 #include "engine/step_kind.h"
 #include "engine/template.h"
 #include "engine/transition.h"
@@ -45,8 +46,7 @@ new_step(DfRun *run, char *name, const DfSystem *system, const char *request, co
 	df_json_begin(&json);
 	df_json_text(&json, "undo", request);
 	df_json_value(&json, "undo_body", body);
-	if (system->form)
-		df_json_bool(&json, "form", true);
+	(void) df_format_write(&json, &system->body, &system->body);
 	step = df_step_new_effect(run, name, DF_STEP_UNDO, system->name, request);
 	step->row.base_hash = system->url_hash;
 	step->row.options = df_json_end(&json, run->cxt);

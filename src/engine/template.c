@@ -1,6 +1,6 @@
 /*
  * engine/template.c
- *	  Undo and probe templates, and bodies as bytes.
+ *	  Undo and probe templates.
  *
  * Runs in workers and in sessions that simulate; pure but for memory: no SQL, no
  * state.  Values go into a path percent-encoded and into a body as JSON, never
@@ -16,13 +16,11 @@
 #include "engine/template_piece.h"
 #include "http/url.h"
 #include "lib/stringinfo.h"
-#include "miscadmin.h"
 #include "shared/encoding.h"
 #include "shared/header.h"
 #include "shared/json.h"
 #include "utils/builtins.h"
 #include "utils/formatting.h"
-#include "utils/numeric.h"
 
 /* ---- values --------------------------------------------------------------- */
 
@@ -152,24 +150,6 @@ field_value(const DfPiece *field, const DfTemplateVars *vars)
 	return value == NULL || value->type == jbvNull ? NULL : value;
 }
 
-/* a scalar as text, numbers with all their digits; NULL for anything else */
-static char *
-scalar_text(const JsonbValue *value)
-{
-	switch (value->type)
-	{
-		case jbvString:
-			return pnstrdup(value->val.string.val, value->val.string.len);
-		case jbvNumeric:
-			return DatumGetCString(
-				DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
-		case jbvBool:
-			return pstrdup(value->val.boolean ? "true" : "false");
-		default:
-			return NULL;
-	}
-}
-
 static char *
 escape_quotes(const char *text)
 {
@@ -225,7 +205,7 @@ static char *
 field_text(const DfPiece *field, const DfTemplateVars *vars, char **why)
 {
 	JsonbValue *value = field_value(field, vars);
-	char *text = value == NULL ? NULL : scalar_text(value);
+	char *text = value == NULL ? NULL : df_json_scalar_of(value);
 	const char *problem = NULL;
 
 	if (text == NULL)
@@ -389,65 +369,4 @@ df_template_problem(const char *tmpl, const DfTemplateVars *vars, bool is_path)
 		if (df_piece_is_known(&piece))
 			problem = known_problem(&piece, tmpl, vars, is_path);
 	return problem;
-}
-
-/* ---- bodies as bytes ------------------------------------------------------ */
-
-char *
-df_body_json(const Jsonb *body)
-{
-	return df_json_to_text(body);
-}
-
-static void form_container(StringInfo out, const char *prefix, JsonbContainer *container);
-
-static void
-form_field(StringInfo out, const char *prefix, const char *name, const JsonbValue *value)
-{
-	char *key = prefix == NULL ? pstrdup(name) : psprintf("%s[%s]", prefix, name);
-	char *text;
-
-	if (value->type == jbvBinary)
-		form_container(out, key, value->val.binary.data);
-	else if ((text = scalar_text(value)) != NULL)
-		appendStringInfo(out, "%s%s=%s", out->len > 0 ? "&" : "", key,
-						 df_url_encode(df_text_to_utf8(text)));
-	pfree(key);
-}
-
-static void
-form_container(StringInfo out, const char *prefix, JsonbContainer *container)
-{
-	JsonbIterator *it = JsonbIteratorInit(container);
-	JsonbValue value;
-	JsonbIteratorToken token;
-	char *key = NULL;
-	int index = 0;
-
-	check_stack_depth();
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
-	{
-		if (token == WJB_KEY)
-			key = df_url_encode(
-				df_text_to_utf8(pnstrdup(value.val.string.val, value.val.string.len)));
-		else if (token == WJB_VALUE)
-			form_field(out, prefix, key, &value);
-		else if (token == WJB_ELEM)
-			form_field(out, prefix, psprintf("%d", index++), &value);
-	}
-}
-
-/* as a form: keys a[b] and a[0], without nulls; a body that is a single value stays that value */
-char *
-df_body_form(const Jsonb *body)
-{
-	StringInfoData out;
-	char *text;
-
-	initStringInfo(&out);
-	if (!JB_ROOT_IS_SCALAR(body))
-		form_container(&out, NULL, (JsonbContainer *) &body->root);
-	else if ((text = scalar_text(whole_value(body))) != NULL)
-		appendStringInfoString(&out, df_url_encode(df_text_to_utf8(text)));
-	return out.data;
 }

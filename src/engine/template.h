@@ -81,8 +81,4 @@ extern void df_template_check_stays(const char *url, const char *text, const cha
 
 /* ---- bodies --------------------------------------------------------------- */
 
-/* a step's body as bytes: JSON text, or form encoding with a[b] for nested keys */
-extern char *df_body_json(const Jsonb *body);
-extern char *df_body_form(const Jsonb *body);
-
 #endif /* DF_ENGINE_TEMPLATE_H */

@@ -18,6 +18,7 @@
 #include "http/url.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "shared/format_names.h"
 #include "shared/header.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -60,7 +61,9 @@ static const DfOption options_table[] = {
 	{SERVER_BY_KIND("timeout", DF_OPTION_MS, timeout_ms, 1, DAY, 30 * SECOND, 5 * MINUTE)},
 	{SERVER_BY_KIND("connect_timeout", DF_OPTION_MS, connect_timeout_ms, 1, HOUR, 5 * SECOND,
 					30 * SECOND)},
-	{SERVER("encoding", DF_OPTION_ENCODING, form)},
+	{SERVER("encoding", DF_OPTION_ENCODING, body.encoding)},
+	{SERVER("content_type", DF_OPTION_CONTENT_TYPE, body.content_type)},
+	{SERVER("form_arrays", DF_OPTION_FORM_ARRAYS, body.form_arrays)},
 	{SERVER("idempotency_header", DF_OPTION_HEADER_NAME, idempotency_header)},
 	{SERVER_NUMBER("idempotency_ttl", DF_OPTION_LONG_MS, idempotency_ttl_ms, 0, 3650 * DAY, DAY)},
 	{SERVER_NUMBER("max_concurrency", DF_OPTION_INT, max_concurrency, 1, 10000, 32)},
@@ -400,6 +403,26 @@ df_needs_also(DfOptionProblem *problem, const char *option, const char *other)
 					 psprintf("Set both \"%s\" and \"%s\", or neither.", option, other));
 }
 
+/* the type of content is said once, and goes with the encoding */
+static bool
+body_format_complete(const DfSystem *system, DfOptionProblem *problem)
+{
+	const char *why = df_body_format_problem(&system->body);
+
+	if (why == NULL && system->body.encoding == DF_ENCODING_MULTIPART &&
+		find_header(system, "Content-Type") >= 0)
+		why = "that of a multipart body is written by the engine, with its boundary";
+	if (why != NULL)
+		return df_refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
+						 pstrdup("option \"content_type\" does not go with option \"encoding\""),
+						 psprintf("Drop the type of content: %s.", why));
+	if (system->body.content_type == NULL || find_header(system, "Content-Type") < 0)
+		return true;
+	return df_refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
+					 pstrdup("the type of content is set twice"),
+					 pstrdup("Drop \"content_type\" or \"" HEADER_PREFIX "Content-Type\"."));
+}
+
 static bool
 server_complete(const DfSystem *system, DfOptionProblem *problem)
 {
@@ -419,7 +442,7 @@ server_complete(const DfSystem *system, DfOptionProblem *problem)
 			problem, ERRCODE_INVALID_PARAMETER_VALUE,
 			pstrdup("option \"idempotency_header\" names a header that has an option of its own"),
 			pstrdup("Each step has its own key; drop the option that sets this header."));
-	return true;
+	return body_format_complete(system, problem);
 }
 
 /* ---- systems that are mail servers ---------------------------------------- */
@@ -427,6 +450,8 @@ server_complete(const DfSystem *system, DfOptionProblem *problem)
 /* options that concern HTTP requests only */
 static const char *const http_options[] = {
 	"encoding",
+	"content_type",
+	"form_arrays",
 	"idempotency_header",
 	"idempotency_ttl",
 	"settle",

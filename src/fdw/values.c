@@ -13,6 +13,7 @@
 #include "fdw/options.h"
 #include "shared/jwt.h"
 #include "http/url.h"
+#include "shared/format_names.h"
 #include "shared/header.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -194,10 +195,12 @@ parse_rate(const char *value, double *per_second)
 }
 
 static bool
-parse_encoding(const char *value, bool *form)
+parse_content_type(const char *value, char **field)
 {
-	*form = strcmp(value, "form") == 0;
-	return *form || strcmp(value, "json") == 0;
+	if (df_content_type_problem(value) != NULL)
+		return false;
+	*field = pstrdup(value);
+	return true;
 }
 
 static bool
@@ -267,7 +270,11 @@ df_option_parse(const DfOption *option, const char *value, void *field, const ch
 		case DF_OPTION_BOOL:
 			return parse_bool(value, field);
 		case DF_OPTION_ENCODING:
-			return parse_encoding(value, field);
+			return df_encoding_named(value, field);
+		case DF_OPTION_FORM_ARRAYS:
+			return df_form_arrays_named(value, field);
+		case DF_OPTION_CONTENT_TYPE:
+			return parse_content_type(value, field);
 		case DF_OPTION_STARTTLS:
 			return parse_starttls(value, field);
 		case DF_OPTION_RATE:
@@ -345,7 +352,12 @@ df_option_valid(const DfOption *option)
 			return pstrdup("Write a private key in PEM, unencrypted: RSA with at least 2048 bits, "
 						   "or an elliptic curve key of P-256.");
 		case DF_OPTION_ENCODING:
-			return pstrdup("Write \"json\" or \"form\".");
+			return pstrdup(DF_ENCODINGS_HINT);
+		case DF_OPTION_FORM_ARRAYS:
+			return pstrdup(DF_FORM_ARRAYS_HINT);
+		case DF_OPTION_CONTENT_TYPE:
+			return pstrdup("Write a type such as \"text/xml; charset=utf-8\"; bodies are sent in "
+						   "UTF-8.");
 		case DF_OPTION_STARTTLS:
 			return pstrdup("Write \"require\" or \"off\".");
 		case DF_OPTION_RATE:

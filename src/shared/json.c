@@ -161,6 +161,23 @@ df_json_string_of(const JsonbValue *value)
 }
 
 char *
+df_json_scalar_of(const JsonbValue *value)
+{
+	switch (value->type)
+	{
+		case jbvString:
+			return df_json_string_of(value);
+		case jbvNumeric:
+			return DatumGetCString(
+				DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
+		case jbvBool:
+			return pstrdup(value->val.boolean ? "true" : "false");
+		default:
+			return NULL;
+	}
+}
+
+char *
 df_json_get_text(const Jsonb *object, const char *key)
 {
 	JsonbValue value;

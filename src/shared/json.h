@@ -84,6 +84,8 @@ extern void df_json_walk_deep(DfJsonWalk *walk, const Jsonb *value);
 extern bool df_json_next(DfJsonWalk *walk);
 extern Jsonb *df_json_of(const JsonbValue *value);
 extern char *df_json_string_of(const JsonbValue *value); /* NULL if it is no string */
+/* numbers with all their digits, true and false; NULL for null, objects and arrays */
+extern char *df_json_scalar_of(const JsonbValue *value);
 
 /* raises what jsonb_in() raises */
 extern Jsonb *df_json_read(const char *text);

@@ -11,6 +11,7 @@
 
 #include "postgres.h"
 
+#include "types/body_format.h"
 #include "types/fate.h"
 #include "types/retry.h"
 #include "utils/jsonb.h"
@@ -34,8 +35,9 @@ typedef struct DfStepSpec
 	const char *method;
 	const char *path;
 	DfMethodClass method_class;
-	bool form; /* bodies are sent as a form, not as JSON */
-	Jsonb *request_fields; /* of a body that is not sent as JSON, those that templates name */
+	DfBodyFormat format; /* of its body */
+	DfBodyFormat side_format; /* of the bodies of undo and probe */
+	Jsonb *request_fields; /* of a body that is not recorded as JSON, for templates */
 
 	/* a template, of a query SQL; NULL = nothing to undo, also for 'none' */
 	char *undo;

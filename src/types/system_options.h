@@ -5,6 +5,7 @@
 #ifndef DF_TYPES_SYSTEM_OPTIONS_H
 #define DF_TYPES_SYSTEM_OPTIONS_H
 
+#include "types/body_format.h"
 #include "types/retry.h"
 
 /* values of options whose names the user chooses, such as "token.audience" */
@@ -33,7 +34,7 @@ typedef struct DfSystem
 	uint32 url_hash; /* recorded with each intent, to notice a changed url */
 	int timeout_ms;
 	int connect_timeout_ms;
-	bool form; /* encoding 'form' instead of 'json' */
+	DfBodyFormat body; /* of requests */
 	char *idempotency_header; /* NULL = not sent */
 	bool idempotency_trusted; /* its options name the header */
 	int64 idempotency_ttl_ms;

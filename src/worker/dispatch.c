@@ -101,7 +101,7 @@ prepare(DfRun *run, DfStep *step, DfSystem *system, DfPlace *place)
 	const char *problem = NULL;
 	char *url = NULL;
 
-	if (df_step_outgoing(run, step, &out, system->form, &why))
+	if (df_step_outgoing(run, step, &out, system->body.encoding == DF_ENCODING_FORM, &why))
 		url = df_request_url(step, system, &out, &problem);
 	if (url == NULL)
 	{

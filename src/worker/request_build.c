@@ -84,13 +84,14 @@ request_headers(DfDeparture *departure, const DfSystem *system, const DfStep *st
 {
 	int extra = number_of(step->row.headers) + number_of(out->headers);
 	const char *trace = df_trace_header(departure->flight->run, step);
-	const char **headers = palloc(sizeof(char *) * (system->nheaders + extra + 4));
+	const char **headers = palloc(sizeof(char *) * (system->nheaders + extra + 5));
 	int n = 0;
 
-	for (int i = 0; i < system->nheaders; i++)
-		headers[n++] = secret(departure, system->headers[i]);
+	/* a header of the system or of the step may say otherwise */
 	if (out->content_type != NULL)
 		headers[n++] = psprintf("Content-Type: %s", out->content_type);
+	for (int i = 0; i < system->nheaders; i++)
+		headers[n++] = secret(departure, system->headers[i]);
 	if (trace != NULL)
 		headers[n++] = trace;
 	/* an undo and a probe are about the same account as the step, and so on */
@@ -100,6 +101,9 @@ request_headers(DfDeparture *departure, const DfSystem *system, const DfStep *st
 	if (out->idempotency_key != NULL && system->idempotency_header != NULL)
 		headers[n++] =
 			psprintf("%s: %s", system->idempotency_header, df_text_to_utf8(out->idempotency_key));
+	/* nor the boundary */
+	if (out->content_type != NULL && strstr(out->content_type, "; boundary=") != NULL)
+		headers[n++] = psprintf("Content-Type: %s", out->content_type);
 	headers[n] = NULL;
 	return headers;
 }
@@ -115,7 +119,7 @@ df_build_request(DfDeparture *departure, const DfSystem *system, const DfStep *s
 
 	request->method = out->method;
 	request->body = out->body;
-	request->body_len = out->body != NULL ? strlen(out->body) : 0;
+	request->body_len = out->body_len;
 	request->headers = request_headers(departure, system, step, out);
 	request->username = secret(departure, system->username);
 	request->password = secret(departure, system->password);
