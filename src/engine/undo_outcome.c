@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "engine/attempt.h"
+#include "engine/read_body.h"
 #include "engine/read_response.h"
 #include "engine/step_evidence.h"
 #include "engine/step_error.h"
@@ -15,6 +16,7 @@
 #include "engine/read_spec.h"
 #include "engine/transition.h"
 #include "engine/undo_outcome.h"
+#include "shared/json.h"
 #include "types/base.h"
 
 /* renders the undo of a step and keeps it in the step */
@@ -28,8 +30,31 @@ df_step_render_undo(DfRun *run, DfStep *step, char **why)
 	return ops->render_undo == NULL || ops->render_undo(run, step, why);
 }
 
+/*
+ * Whether the response is no word of the system's: a page of a proxy says 404, too, and so
+ * does whatever a wrong address leads to.  The system speaks JSON, or says nothing, or
+ * speaks as it did to the step.
+ */
+static bool
+is_foreign(const DfStep *step, const DfResponse *response)
+{
+	char *spoken = df_json_get_text(step->row.answer, "content-type");
+	bool unusable;
+	Jsonb *body;
+
+	if (response->fate != DF_FATE_RESPONSE)
+		return false;
+	body = df_response_json(response, CurrentMemoryContext, &unusable);
+	if (body == NULL ? !unusable : !JB_ROOT_IS_SCALAR(body))
+		return false;
+	if (response->content_type == NULL)
+		return true;
+	return strstr(response->content_type, "json") == NULL &&
+		(spoken == NULL || strcmp(spoken, response->content_type) != 0);
+}
+
 static Jsonb *
-error_for(DfRun *run, const DfDecision *made, const DfResponse *response)
+error_for(DfRun *run, const DfDecision *made, const DfCame *came, const DfResponse *response)
 {
 	switch (made->verdict)
 	{
@@ -51,9 +76,17 @@ error_for(DfRun *run, const DfDecision *made, const DfResponse *response)
 				psprintf("the undo may have been carried out, and a second one may do harm: %s",
 						 df_response_what_came(response)),
 				true, true);
+		case DF_VERDICT_UNDO_ELSEWHERE:
+			return df_step_error(run, response,
+								 "not there, but the url of the system has changed since the step "
+								 "was sent",
+								 false, true);
 		default:
-			return df_step_error(run, response, NULL, false,
-								 made->verdict != DF_VERDICT_UNDO_AGAIN);
+			return df_step_error(run, response,
+								 made->meaning == DF_MEANS_KEPT && came->foreign
+									 ? "a page that is not the system's says that it is not there"
+									 : NULL,
+								 false, made->verdict != DF_VERDICT_UNDO_AGAIN);
 	}
 }
 
@@ -64,13 +97,16 @@ df_undo_response(DfRun *run, DfStep *step, const DfResponse *response,
 	DfDoubtCase about = df_step_case(run, step, policy);
 	DfCame came = {.fate = response->fate,
 				   .status = response->status,
+				   .foreign = is_foreign(step, response),
 				   .retry_after_ms = response->retry_after_ms};
 	DfDecision made = df_decide_undo(&about, &came);
 
-	step->row.undo_error = error_for(run, &made, response);
+	step->row.undo_error = error_for(run, &made, &came, response);
 	if (made.verdict == DF_VERDICT_UNDO_AGAIN)
 		df_attempt_note(run, step, response, "retry", made.at);
-	else if (made.verdict == DF_VERDICT_UNDO_FAILED || made.verdict == DF_VERDICT_UNDO_DOUBTFUL)
+	else if (made.verdict == DF_VERDICT_UNDO_FAILED ||
+			 made.verdict == DF_VERDICT_UNDO_ELSEWHERE ||
+			 made.verdict == DF_VERDICT_UNDO_DOUBTFUL)
 		df_attempt_note(run, step, response, "failed", DF_NEVER);
 	df_step_apply(run, step, &made);
 	return made.meaning;

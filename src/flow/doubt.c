@@ -703,11 +703,28 @@ df_undo_needs_probe(const DfDoubtCase *about)
 		!finds_its_own(about);
 }
 
-/* what the undo would take away may still come, or need not be there at all */
-static bool
-is_unsure(const DfStep *step)
+/*
+ * From when on it is believed that what the undo names is not there.  Before, it may still
+ * come, of a step in doubt; and a system that has just confirmed the step may itself not
+ * find it yet.
+ */
+static TimestampTz
+undo_settled_at(const DfDoubtCase *about)
 {
-	return step->row.state == DF_STEP_DOUBT || step->row.evidence.accepted;
+	const DfStep *step = about->step;
+	TimestampTz settled = df_settled_at(about);
+
+	if (step->row.state != DF_STEP_DONE || step->row.finished_at == DF_NEVER)
+		return settled;
+	return Max(settled, step->row.finished_at + about->policy->settle_ms * 1000);
+}
+
+/* it would not be there in any case */
+static bool
+is_elsewhere(const DfDoubtCase *about)
+{
+	return about->policy->url_hash != 0 && about->step->row.base_hash != 0 &&
+		about->policy->url_hash != about->step->row.base_hash;
 }
 
 /*
@@ -766,27 +783,40 @@ undo_again(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 		undo_ends(DF_VERDICT_UNDO_AGAIN, DF_UNDO_DUE, made);
 }
 
+/* it is said that there is nothing to undo */
+static void
+gone(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
+{
+	if (is_elsewhere(about))
+		undo_ends(DF_VERDICT_UNDO_ELSEWHERE, DF_UNDO_FAILED, made);
+	else if (came->foreign)
+		undo_again(about, came, made);
+	else if (about->now < undo_settled_at(about))
+	{
+		undo_ends(DF_VERDICT_UNDO_NOT_SETTLED, DF_UNDO_DUE, made);
+		made->at = undo_settled_at(about);
+	}
+	else if (leaves_a_second(about->step))
+		undo_ends(DF_VERDICT_UNDO_LEFT_A_SECOND, DF_UNDO_FAILED, made);
+	else
+		undo_ends(DF_VERDICT_GONE, DF_UNDO_GONE, made);
+}
+
 DfDecision
 df_decide_undo(const DfDoubtCase *about, const DfCame *came)
 {
 	DfDecision made = decision(about, df_undo_meaning(came));
-	bool gone = made.meaning == DF_MEANS_KEPT;
 
 	switch (made.meaning)
 	{
 		case DF_MEANS_DONE:
-		case DF_MEANS_KEPT:
-			if (gone && is_unsure(about->step) && about->now < df_settled_at(about))
-			{
-				undo_ends(DF_VERDICT_UNDO_NOT_SETTLED, DF_UNDO_DUE, &made);
-				made.at = df_settled_at(about);
-			}
-			else if (leaves_a_second(about->step))
+			if (leaves_a_second(about->step))
 				undo_ends(DF_VERDICT_UNDO_LEFT_A_SECOND, DF_UNDO_FAILED, &made);
-			else if (gone)
-				undo_ends(DF_VERDICT_GONE, DF_UNDO_GONE, &made);
 			else
 				undo_ends(DF_VERDICT_UNDONE, DF_UNDO_UNDONE, &made);
+			break;
+		case DF_MEANS_KEPT:
+			gone(about, came, &made);
 			break;
 		case DF_MEANS_DOUBT:
 			if (may_repeat_undo(about))

@@ -14,6 +14,7 @@ typedef struct DfCame
 {
 	DfFate fate;
 	int status;
+	bool foreign; /* it does not speak as the system does: a page of something between */
 	bool body_unusable; /* it cannot be read, or is too large, and something needs it */
 	bool until_met; /* or the step has no `until` */
 	int64 retry_after_ms; /* what the system asked for, -1 = nothing */

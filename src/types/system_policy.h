@@ -17,6 +17,7 @@ typedef struct DfSystemPolicy
 	int64 key_ttl_ms;
 	DfRetry retry;
 	int64 settle_ms;
+	uint32 url_hash; /* of its url now, 0 = not known */
 } DfSystemPolicy;
 
 #endif /* DF_TYPES_SYSTEM_POLICY_H */

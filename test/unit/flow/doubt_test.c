@@ -858,13 +858,17 @@ expected_undo_verdict(const World *world, const DfCame *came, bool budget)
 	const DfStep *step = &world->step;
 	bool effect = step->row.undo == NULL || strncmp(step->row.undo, "DELETE ", 7) != 0;
 	bool repeated = !effect || world->spec.doubt == DF_DOUBT_RESEND || world->policy.key_trusted;
-	bool unsure = step->row.state == DF_STEP_DOUBT || step->row.evidence.accepted;
 	DfVerdict again = budget ? DF_VERDICT_UNDO_AGAIN : DF_VERDICT_UNDO_FAILED;
 
 	switch (df_undo_meaning(came))
 	{
 		case DF_MEANS_KEPT:
-			if (unsure && world->policy.settle_ms > 50000)
+			if (world->policy.url_hash == 8)
+				return DF_VERDICT_UNDO_ELSEWHERE;
+			if (came->foreign)
+				return again;
+			/* sent 50 s ago; confirmed 5 s ago, if at all */
+			if (world->policy.settle_ms > 50000 || step->row.finished_at != DF_NEVER)
 				return DF_VERDICT_UNDO_NOT_SETTLED;
 			/* FALLTHROUGH */
 		case DF_MEANS_DONE:
@@ -888,7 +892,7 @@ test_undos(void)
 								  "AVERYLONGMETHODTHATNOBODYHAS /x"};
 	static const int statuses[] = {200, 404, 409, 422, 500, 503, 401, 0};
 
-	for (unsigned n = 0; n < 4 * 8 * 2 * 2 * 2 * 2 * 2 * 2 * 2 * 3; n++)
+	for (unsigned n = 0; n < 4 * 8 * 2 * 2 * 2 * 2 * 2 * 2 * 2 * 3 * 2 * 3; n++)
 	{
 		Product product = {n};
 		World world;
@@ -911,6 +915,15 @@ test_undos(void)
 		budget = choose(&product, 2);
 		world.about.undo_for_ms = budget ? 3600000 : 1;
 		world.spec.doubt = (DfDoubtPolicy) choose(&product, 3);
+		came.foreign = choose(&product, 2);
+		world.step.row.base_hash = 7;
+		world.policy.url_hash = 6 + choose(&product, 3);
+		if (world.policy.url_hash == 6) /* not known, of a step that has just been confirmed */
+		{
+			world.policy.url_hash = 0;
+			if (world.step.row.state == DF_STEP_DONE)
+				world.step.row.finished_at = NOW - SECONDS(5);
+		}
 		verdict = expected_undo_verdict(&world, &came, budget);
 		made = df_decide_undo(&world.about, &came);
 		EXPECT(made.verdict == verdict, "case %u: status %d: %d, not %d", n, came.status,
