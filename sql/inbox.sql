@@ -5,7 +5,6 @@
 --
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS dataflows;
-RESET client_min_messages;
 \set ON_ERROR_ROLLBACK on
 \set VERBOSITY verbose
 \set SHOW_CONTEXT never

@@ -15,6 +15,8 @@
 #include "guc.h"
 #include "miscadmin.h"
 #include "store/rights.h"
+#include "session/inbox_arguments.h"
+#include "session/signal_notice.h"
 #include "session/start.h"
 #include "shared/clock.h"
 #include "shared/fingerprint.h"
@@ -38,8 +40,6 @@ PG_FUNCTION_INFO_V1(dataflows_rename_step);
 PG_FUNCTION_INFO_V1(dataflows_accept_drift);
 PG_FUNCTION_INFO_V1(dataflows_undo);
 PG_FUNCTION_INFO_V1(dataflows_abandon);
-PG_FUNCTION_INFO_V1(dataflows_pause);
-PG_FUNCTION_INFO_V1(dataflows_resume);
 
 /* one call; open_run() or open_key() enters the store, close_call() leaves it */
 typedef struct Call
@@ -50,64 +50,9 @@ typedef struct Call
 	Oid caller;
 	DfInboxTarget target;
 	const DfWorkflowRow *definition;
+	const DfRights *rights; /* the caller's */
 	DfNewMessage message;
 } Call;
-
-/* ---- arguments ------------------------------------------------------------ */
-
-static void
-require_given(FunctionCallInfo fcinfo, int arg, const char *what)
-{
-	if (!PG_ARGISNULL(arg))
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-			 errmsg("%s must not be null", what),
-			 errhint("Exclude rows without one by a WHERE clause.")));
-}
-
-static char *
-event_argument(FunctionCallInfo fcinfo, int arg)
-{
-	char *event;
-
-	require_given(fcinfo, arg, "the event");
-	event = text_to_cstring(PG_GETARG_TEXT_PP(arg));
-	df_check_event(event);
-	return event;
-}
-
-/* NULL becomes {}, which a body gets for an event without payload */
-static Jsonb *
-payload_argument(FunctionCallInfo fcinfo, int arg)
-{
-	Jsonb *payload;
-
-	if (PG_ARGISNULL(arg))
-		return df_json_empty();
-	payload = PG_GETARG_JSONB_P(arg);
-	df_check_payload(payload, "the payload of a signal");
-	return payload;
-}
-
-static char *
-note_argument(FunctionCallInfo fcinfo, int arg, bool required)
-{
-	char *note = PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
-
-	if (required && (note == NULL || strspn(note, " \t\r\n") == strlen(note)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the note must not be empty"),
-				 errhint("Say why: it is recorded with your name and the time.")));
-	if (note != NULL && strlen(note) > df_max_body)
-		ereport(ERROR,
-				(errcode(DF_ERR_LIMIT), errmsg("the note is too long"),
-				 errdetail("It has %zu bytes; dataflows.max_body allows %d.", strlen(note),
-						   df_max_body),
-				 errhint("Shorten the note.")));
-	return note;
-}
 
 /* ---- who may: judged once per query, workflow and role -------------------- */
 
@@ -185,6 +130,7 @@ require_right(Call *call, const char *workflow, int version)
 	if (!df_rights_have(&verdict->rights, call->right, call->message.event))
 		df_refuse_right(call->caller, &verdict->definition, call->right,
 						call->right == DF_RIGHT_SIGNAL ? call->message.event : NULL, what);
+	call->rights = &verdict->rights;
 	return &verdict->definition;
 }
 
@@ -295,12 +241,15 @@ dataflows_signal(PG_FUNCTION_ARGS)
 {
 	Call call;
 
-	require_given(fcinfo, 0, "the run");
+	df_require_given(fcinfo, 0, "the run");
 	begin_call(fcinfo, &call, DF_MESSAGE_SIGNAL, DF_RIGHT_SIGNAL);
-	call.message.event = event_argument(fcinfo, 1);
-	call.message.payload = payload_argument(fcinfo, 2);
+	call.message.event = df_event_argument(fcinfo, 1);
+	call.message.payload = df_payload_argument(fcinfo, 2);
+	call.message.on_behalf_of = df_behalf_argument(fcinfo, 3);
 	if (!open_run(fcinfo, &call))
 		PG_RETURN_BOOL(false);
+	df_signal_notice(&call.target, call.message.event, call.caller,
+					 df_rights_have(call.rights, DF_RIGHT_SEE, NULL));
 	PG_RETURN_BOOL(close_call(&call, !df_run_is_terminal(call.target.state)));
 }
 
@@ -329,6 +278,9 @@ open_key(Call *call, const char *workflow, const char *key)
 	if (call->target.version != call->definition->version)
 		call->definition = require_right(call, workflow, call->target.version);
 	call->message.run = &call->target.run;
+	if (call->definition != NULL)
+		df_signal_notice(&call->target, call->message.event, call->caller,
+						 df_rights_have(call->rights, DF_RIGHT_SEE, NULL));
 	return call->definition != NULL && !df_run_is_terminal(call->target.state);
 }
 
@@ -339,14 +291,15 @@ dataflows_signal_by_key(PG_FUNCTION_ARGS)
 	char *workflow;
 	char *key;
 
-	require_given(fcinfo, 0, "the workflow");
-	require_given(fcinfo, 1, "the key");
+	df_require_given(fcinfo, 0, "the workflow");
+	df_require_given(fcinfo, 1, "the key");
 	begin_call(fcinfo, &call, DF_MESSAGE_SIGNAL, DF_RIGHT_SIGNAL);
 	workflow = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	key = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	df_check_key(key);
-	call.message.event = event_argument(fcinfo, 2);
-	call.message.payload = payload_argument(fcinfo, 3);
+	call.message.event = df_event_argument(fcinfo, 2);
+	call.message.payload = df_payload_argument(fcinfo, 3);
+	call.message.on_behalf_of = df_behalf_argument(fcinfo, 4);
 	df_store_enter(&call.store);
 	PG_RETURN_BOOL(close_call(&call, open_key(&call, workflow, key)));
 }
@@ -370,9 +323,10 @@ dataflows_cancel(PG_FUNCTION_ARGS)
 {
 	Call call;
 
-	require_given(fcinfo, 0, "the run");
+	df_require_given(fcinfo, 0, "the run");
 	begin_call(fcinfo, &call, DF_MESSAGE_CANCEL, DF_RIGHT_CANCEL);
-	call.message.note = note_argument(fcinfo, 1, false);
+	call.message.note = df_note_argument(fcinfo, 1, false);
+	call.message.on_behalf_of = df_behalf_argument(fcinfo, 2);
 	if (!open_run(fcinfo, &call))
 		PG_RETURN_BOOL(false);
 	PG_RETURN_BOOL(close_call(&call, df_run_next(call.target.state, DF_RUN_CANCEL) >= 0));
@@ -383,9 +337,10 @@ dataflows_retry(PG_FUNCTION_ARGS)
 {
 	Call call;
 
-	require_given(fcinfo, 0, "the run");
+	df_require_given(fcinfo, 0, "the run");
 	begin_call(fcinfo, &call, DF_MESSAGE_RETRY, DF_RIGHT_OPERATE);
-	call.message.note = note_argument(fcinfo, 1, false);
+	call.message.note = df_note_argument(fcinfo, 1, false);
+	call.message.on_behalf_of = df_behalf_argument(fcinfo, 2);
 	if (!open_run(fcinfo, &call))
 		PG_RETURN_BOOL(false);
 	PG_RETURN_BOOL(close_call(&call, call.target.state == DF_RUN_STUCK));
@@ -396,9 +351,10 @@ dataflows_undo(PG_FUNCTION_ARGS)
 {
 	Call call;
 
-	require_given(fcinfo, 0, "the run");
+	df_require_given(fcinfo, 0, "the run");
 	begin_call(fcinfo, &call, DF_MESSAGE_UNDO, DF_RIGHT_OPERATE);
-	call.message.note = note_argument(fcinfo, 1, true);
+	call.message.note = df_note_argument(fcinfo, 1, true);
+	call.message.on_behalf_of = df_behalf_argument(fcinfo, 2);
 	if (!open_run(fcinfo, &call))
 		PG_RETURN_BOOL(false);
 	df_refuse_forgotten(&call.target.run, "undo");
@@ -427,9 +383,10 @@ dataflows_abandon(PG_FUNCTION_ARGS)
 	Call call;
 	bool useful;
 
-	require_given(fcinfo, 0, "the run");
+	df_require_given(fcinfo, 0, "the run");
 	begin_call(fcinfo, &call, DF_MESSAGE_ABANDON, DF_RIGHT_OPERATE);
-	call.message.note = note_argument(fcinfo, 1, true);
+	call.message.note = df_note_argument(fcinfo, 1, true);
+	call.message.on_behalf_of = df_behalf_argument(fcinfo, 2);
 	if (!open_run(fcinfo, &call))
 		PG_RETURN_BOOL(false);
 	useful = df_run_next(call.target.state, DF_RUN_ABANDON) >= 0;
@@ -463,7 +420,7 @@ outcome_argument(FunctionCallInfo fcinfo, int arg)
 {
 	char *name;
 
-	require_given(fcinfo, arg, "the outcome");
+	df_require_given(fcinfo, arg, "the outcome");
 	name = text_to_cstring(PG_GETARG_TEXT_PP(arg));
 	for (int i = 0; i < lengthof(outcomes); i++)
 		if (strcmp(outcomes[i].name, name) == 0)
@@ -492,12 +449,13 @@ dataflows_resolve(PG_FUNCTION_ARGS)
 	const struct Outcome *outcome;
 	Jsonb *output = PG_ARGISNULL(4) ? NULL : PG_GETARG_JSONB_P(4);
 
-	require_given(fcinfo, 0, "the run");
-	require_given(fcinfo, 1, "the step");
+	df_require_given(fcinfo, 0, "the run");
+	df_require_given(fcinfo, 1, "the step");
 	begin_call(fcinfo, &call, DF_MESSAGE_RESOLVE, DF_RIGHT_OPERATE);
 	call.message.event = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	outcome = outcome_argument(fcinfo, 2);
-	call.message.note = note_argument(fcinfo, 3, true);
+	call.message.note = df_note_argument(fcinfo, 3, true);
+	call.message.on_behalf_of = df_behalf_argument(fcinfo, 5);
 	if (output != NULL)
 		df_check_payload(output, "the output of a step");
 	if (!open_run(fcinfo, &call))
@@ -529,7 +487,7 @@ step_name_argument(FunctionCallInfo fcinfo, int arg)
 	char *mark;
 	size_t length;
 
-	require_given(fcinfo, arg, "the name of the step");
+	df_require_given(fcinfo, arg, "the name of the step");
 	name = text_to_cstring(PG_GETARG_TEXT_PP(arg));
 	mark = strrchr(name, '#');
 	length = mark != NULL ? mark - name : strlen(name);
@@ -552,13 +510,13 @@ dataflows_rename_step(PG_FUNCTION_ARGS)
 	char *recorded;
 	char *now;
 
-	require_given(fcinfo, 0, "the run");
-	require_given(fcinfo, 1, "the recorded name");
+	df_require_given(fcinfo, 0, "the run");
+	df_require_given(fcinfo, 1, "the recorded name");
 	recorded = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	now = step_name_argument(fcinfo, 2);
 	begin_call(fcinfo, &call, DF_MESSAGE_RENAME, DF_RIGHT_OPERATE);
 	call.message.event = recorded;
-	call.message.note = note_argument(fcinfo, 3, false);
+	call.message.note = df_note_argument(fcinfo, 3, false);
 	if (!open_run(fcinfo, &call))
 		PG_RETURN_BOOL(false);
 	call.message.payload = resolution(now, NULL, call.store.result_context);
@@ -590,10 +548,10 @@ dataflows_accept_drift(PG_FUNCTION_ARGS)
 	Call call;
 	DfStepStates ignored;
 
-	require_given(fcinfo, 0, "the run");
+	df_require_given(fcinfo, 0, "the run");
 	begin_call(fcinfo, &call, DF_MESSAGE_ACCEPT, DF_RIGHT_OPERATE);
 	call.message.event = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
-	call.message.note = note_argument(fcinfo, 2, false);
+	call.message.note = df_note_argument(fcinfo, 2, false);
 	if (!open_run(fcinfo, &call))
 		PG_RETURN_BOOL(false);
 	call.message.payload = present_functions(call.definition, call.store.result_context);
@@ -602,86 +560,4 @@ dataflows_accept_drift(PG_FUNCTION_ARGS)
 		may_be_changed(&call) &&
 			(call.message.event == NULL ||
 			 df_inbox_find_step(&call.target.run, call.message.event, &ignored))));
-}
-
-/* ---- pause, resume -------------------------------------------------------- */
-
-static DfMessageKind
-pause_kind(bool paused)
-{
-	return paused ? DF_MESSAGE_PAUSE : DF_MESSAGE_RESUME;
-}
-
-static bool
-pause_workflow(const char *name, bool paused, const char *note)
-{
-	DfStore store;
-	DfWorkflowRow definition;
-	Oid caller = GetUserId();
-	char *sent_by = GetUserNameFromId(caller, false);
-	bool changed;
-
-	df_store_enter(&store);
-	df_require_workflow(name, &definition, store.result_context);
-	df_require_right(caller, &definition, DF_RIGHT_OPERATE, NULL,
-					 df_message_kind_name(pause_kind(paused)));
-	changed = df_workflow_set_paused(name, paused);
-	if (changed)
-		df_inbox_note_paused(name, pause_kind(paused), sent_by, note);
-	df_store_leave(&store);
-	if (changed)
-		df_wake_owner(definition.owner);
-	return changed;
-}
-
-static bool
-pause_database(bool paused, const char *note)
-{
-	DfStore store;
-	List *owners;
-	ListCell *cell;
-	char *sent_by = GetUserNameFromId(GetUserId(), false);
-	bool changed;
-
-	if (!df_may_own_extension(GetUserId()))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to %s the whole database",
-						df_message_kind_name(pause_kind(paused))),
-				 errhint("Name one of your workflows, or ask a member of the owner of extension "
-						 "\"dataflows\".")));
-	df_store_enter(&store);
-	changed = df_installation_set_paused(paused);
-	if (changed)
-		df_inbox_note_paused(NULL, pause_kind(paused), sent_by, note);
-	owners = df_inbox_owners(store.result_context);
-	df_store_leave(&store);
-	if (!changed)
-		return false;
-	foreach (cell, owners)
-		df_wake_owner(lfirst_oid(cell));
-	return true;
-}
-
-static Datum
-pause_or_resume(FunctionCallInfo fcinfo, bool paused)
-{
-	char *note = note_argument(fcinfo, 1, false);
-
-	df_require_writable(df_message_kind_name(pause_kind(paused)));
-	if (PG_ARGISNULL(0))
-		PG_RETURN_BOOL(pause_database(paused, note));
-	PG_RETURN_BOOL(pause_workflow(text_to_cstring(PG_GETARG_TEXT_PP(0)), paused, note));
-}
-
-Datum
-dataflows_pause(PG_FUNCTION_ARGS)
-{
-	return pause_or_resume(fcinfo, true);
-}
-
-Datum
-dataflows_resume(PG_FUNCTION_ARGS)
-{
-	return pause_or_resume(fcinfo, false);
 }

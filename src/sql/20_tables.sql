@@ -365,7 +365,8 @@ CREATE TABLE dataflows.inbox (
 	expires_at timestamptz,
 	state text NOT NULL DEFAULT 'new',
 	consumed_by int,
-	consumed_at timestamptz
+	consumed_at timestamptz,
+	on_behalf_of text
 ) WITH (fillfactor = 80);
 CREATE INDEX inbox_new ON dataflows.inbox (workflow, id) WHERE state = 'new';
 CREATE INDEX inbox_run ON dataflows.inbox (run, id) WHERE run IS NOT NULL;
@@ -400,3 +401,5 @@ COMMENT ON COLUMN dataflows.inbox.state IS
 	'new (the engine has not read it), kept (for a later wait) or done';
 COMMENT ON COLUMN dataflows.inbox.consumed_by IS 'Step that consumed the signal';
 COMMENT ON COLUMN dataflows.inbox.consumed_at IS 'When it was consumed or took effect';
+COMMENT ON COLUMN dataflows.inbox.on_behalf_of IS
+	'The application''s own user for whom the role sent it, as the application said';

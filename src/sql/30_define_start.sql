@@ -35,22 +35,20 @@ CREATE FUNCTION dataflows.start(workflow text, input jsonb DEFAULT '{}', key tex
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_start';
 COMMENT ON FUNCTION dataflows.start(text, jsonb, text) IS
 'Starts a run of the newest version, in this transaction, and returns its id; if a run holds the '
-'same key, returns that one''s.
-input: what the body is called with, at most dataflows.max_body bytes; default {}. key: '
-'business key, 1 to 1024 bytes, free again after rolled_back, cancelled or abandoned; default '
-'none.
-For members of the workflow''s owner and roles that were granted EXECUTE on its function by '
-'name. Errors: DF005 (unknown workflow), DF006 (too large), 42501 (a missing right), 25006 '
-'(read-only transaction), 40001 (the run that holds the key is not visible to this snapshot).';
+'same key, returns that one''s, or NULL with a NOTICE if the caller may not see it.
+input: what the body is called with, at most dataflows.max_body bytes; default {}. key: business '
+'key, 1 to 1024 bytes, free again after rolled_back, cancelled or abandoned; default none.
+For the right start. Errors: DF005 (unknown workflow), DF006 (too large), 42501 (a missing '
+'right), 25006 (read-only transaction), 40001 (the run that holds the key is not visible to this '
+'snapshot).';
 
 CREATE FUNCTION dataflows.restart(run uuid) RETURNS uuid
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_restart';
 COMMENT ON FUNCTION dataflows.restart(uuid) IS
-'Starts a new run of the newest version with the input of one that has ended, and its key if '
-'that is free; returns the new run''s id.
-For who may start the workflow and see what the run was started with. Errors: DF005 (unknown '
-'run or workflow), 55000 (the run has not ended, or was forgotten), 42501 (a missing right), '
-'DF006 (too large).';
+'Starts a new run of the newest version with the input of one that has ended, and its key if that '
+'is free; returns the new run''s id.
+For the rights start and see. Errors: DF005 (unknown run or workflow), 55000 (the run has not '
+'ended, or was forgotten), 42501 (a missing right), DF006 (too large).';
 
 CREATE FUNCTION dataflows.start_on_insert() RETURNS trigger
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_start_on_insert';
@@ -60,7 +58,7 @@ COMMENT ON FUNCTION dataflows.start_on_insert() IS
 AFTER INSERT FOR EACH ROW, or FOR EACH STATEMENT with REFERENCING NEW TABLE. The table''s owner '
 'must have the right to start; who inserts needs none. A row whose key is NULL starts a run '
 'without a key.
-To make such a trigger takes EXECUTE, which follows that on define_workflow(), and on another '
+To make such a trigger takes EXECUTE, which authors have (allow_author()), and on another '
 'role''s table the right to start the workflow.
 Errors: 39P01 (the trigger was made otherwise), 42703 (no such column), and those of start().';
 
@@ -68,12 +66,13 @@ CREATE FUNCTION dataflows.signal_on_change() RETURNS trigger
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_signal_on_change';
 COMMENT ON FUNCTION dataflows.signal_on_change() IS
 'Trigger function signal_on_change(workflow, event, key column): each inserted or updated row is '
-'a signal, with the row as its payload, to the run of that key.
+'a signal, with the row as its payload, to the run of that key. Instead of an event, ''@column'' '
+'takes it from that column of the row.
 AFTER INSERT, UPDATE or both FOR EACH ROW (say in WHEN which rows), or after one of them FOR '
 'EACH STATEMENT with REFERENCING NEW TABLE. The table''s owner must have the right to signal. A '
-'row whose key is NULL signals nobody; a signal without a run is kept for dataflows.signal_ttl. '
-'While about 10,000 signals to a run or key wait to be taken, further ones are dropped with a '
-'WARNING.
-To make such a trigger takes what it takes for start_on_insert(). Errors: 39P01 (the trigger '
-'was made otherwise), 42703 (no such column), DF005 (unknown workflow), DF006 (too large), 42501 '
-'(a missing right).';
+'row whose key or event is NULL signals nobody; a signal without a run is kept for '
+'dataflows.signal_ttl. While about 10,000 signals to a run or key wait to be taken, further ones '
+'are dropped with a WARNING.
+To make such a trigger takes what it takes for start_on_insert(). Errors: 39P01 (the trigger was '
+'made otherwise), 42703 (no such column), DF005 (unknown workflow), DF006 (too large), 42501 (a '
+'missing right).';

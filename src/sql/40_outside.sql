@@ -2,58 +2,62 @@
  * What the world asks of runs.  All of these but await() and status() only
  * insert a row into the inbox; the functions look themselves who may.
  */
-CREATE FUNCTION dataflows.signal(run uuid, event text, payload jsonb DEFAULT '{}') RETURNS boolean
+CREATE FUNCTION dataflows.signal(run uuid, event text, payload jsonb DEFAULT '{}',
+	on_behalf_of text DEFAULT NULL) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_signal';
-COMMENT ON FUNCTION dataflows.signal(uuid, text, jsonb) IS
+COMMENT ON FUNCTION dataflows.signal(uuid, text, jsonb, text) IS
 'Delivers an event to a run, durably, in this transaction; one that comes before the run waits '
 'for it is kept. Returns false if the run has ended.
 event: the name in wait_for(), 1 to 200 bytes. payload: what wait_for() returns, at most '
-'dataflows.max_body bytes; default {}.
-For members of the workflow''s owner and roles that were granted EXECUTE on its function by '
-'name. Errors: DF005 (unknown run), DF006 (too large), 54000 (about 10,000 signals to the run '
-'wait to be taken), 42501 (a missing right), 25006 (read-only transaction).';
+'dataflows.max_body bytes; default {}. on_behalf_of: the application''s own user, recorded beside '
+'the role and believed; default none.
+A NOTICE says so if the run waits for the event from another role, or for other events.
+For the right signal, or signal:<event>. Errors: DF005 (unknown run), DF006 (too large), 54000 '
+'(about 10,000 signals to the run wait to be taken), 42501 (a missing right), 25006 (read-only '
+'transaction).';
 
 CREATE FUNCTION dataflows.signal_by_key(workflow text, key text, event text,
-	payload jsonb DEFAULT '{}') RETURNS boolean
+	payload jsonb DEFAULT '{}', on_behalf_of text DEFAULT NULL) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_signal_by_key';
-COMMENT ON FUNCTION dataflows.signal_by_key(text, text, text, jsonb) IS
+COMMENT ON FUNCTION dataflows.signal_by_key(text, text, text, jsonb, text) IS
 'Delivers an event to the run that holds a key. If there is none yet, the signal is kept for '
 'dataflows.signal_ttl and goes to the run that is started with that key. Returns false if that '
 'run has ended.
-event, payload and rights: as for signal(). Errors: DF005 (unknown workflow), DF006 (too '
-'large), 54000 (about 10,000 signals to that run, or by that key while there is none, wait to be '
-'taken), 42501 (a missing right), 25006 (read-only transaction).';
+event, payload, on_behalf_of and rights: as for signal(). Errors: DF005 (unknown workflow), '
+'DF006 (too large), 54000 (about 10,000 signals to that run, or by that key while there is none, '
+'wait to be taken), 42501 (a missing right), 25006 (read-only transaction).';
 
-CREATE FUNCTION dataflows.cancel(run uuid, reason text DEFAULT NULL) RETURNS boolean
+CREATE FUNCTION dataflows.cancel(run uuid, reason text DEFAULT NULL,
+	on_behalf_of text DEFAULT NULL) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_cancel';
-COMMENT ON FUNCTION dataflows.cancel(uuid, text) IS
+COMMENT ON FUNCTION dataflows.cancel(uuid, text, text) IS
 'Asks that a run, stuck or not, be undone and end as cancelled. Returns false if it has ended or '
 'is rolling back already.
-reason: recorded with who and when; default none. Rights: as for signal(). Errors: DF005 '
-'(unknown run), DF006 (the reason is too long), 42501 (a missing right), 25006 (read-only '
-'transaction).';
+reason: recorded with who and when; default none. on_behalf_of: as for signal(). For the right '
+'cancel. Errors: DF005 (unknown run), DF006 (the reason is too long), 42501 (a missing right), '
+'25006 (read-only transaction).';
 
-CREATE FUNCTION dataflows.retry(run uuid, note text DEFAULT NULL) RETURNS boolean
+CREATE FUNCTION dataflows.retry(run uuid, note text DEFAULT NULL,
+	on_behalf_of text DEFAULT NULL) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_retry';
-COMMENT ON FUNCTION dataflows.retry(uuid, text) IS
-'Lets a stuck run go on where it is; its retries are counted from the beginning. Returns false '
-'if it is not stuck.
-note: why; recorded with who and when; default none. For members of the workflow''s owner. '
-'Errors: DF005 (unknown run), DF006 (the note is too long), 42501 (a missing right), 25006 '
-'(read-only transaction).';
+COMMENT ON FUNCTION dataflows.retry(uuid, text, text) IS
+'Lets a stuck run go on where it is; its retries are counted from the beginning. Returns false if '
+'it is not stuck.
+note: why; recorded with who and when; default none. on_behalf_of: as for signal(). For the '
+'right operate. Errors: DF005 (unknown run), DF006 (the note is too long), 42501 (a missing '
+'right), 25006 (read-only transaction).';
 
 CREATE FUNCTION dataflows.resolve(run uuid, step text, outcome text, note text,
-	output jsonb DEFAULT NULL) RETURNS boolean
+	output jsonb DEFAULT NULL, on_behalf_of text DEFAULT NULL) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_resolve';
-COMMENT ON FUNCTION dataflows.resolve(uuid, text, text, text, jsonb) IS
+COMMENT ON FUNCTION dataflows.resolve(uuid, text, text, text, jsonb, text) IS
 'A person settles a step that is in doubt, or an undo that failed. Returns false if there is '
 'nothing to settle in that way.
 outcome: done (it was carried out; output is what it returned), not_done (it was not), skipped '
-'(go on without it) or undone (what it did was undone by hand). note: how you know; recorded '
-'with who and when. output: default none.
-For members of the workflow''s owner. Errors: DF005 (unknown run or step), 22023 (no such '
-'outcome, no note), DF006 (note or output too large), 42501 (a missing right), 25006 (read-only '
-'transaction).';
+'(go on without it) or undone (what it did was undone by hand). note: how you know; recorded with '
+'who and when. output: default none. on_behalf_of: as for signal().
+For the right operate. Errors: DF005 (unknown run or step), 22023 (no such outcome, no note), '
+'DF006 (note or output too large), 42501 (a missing right), 25006 (read-only transaction).';
 
 CREATE FUNCTION dataflows.rename_step(run uuid, recorded text, now text, note text DEFAULT NULL)
 	RETURNS boolean
@@ -83,38 +87,43 @@ step: whole name as in the view steps; default all that are recorded. note: why;
 For members of the workflow''s owner. Errors: DF005 (unknown run), DF006 (the note is too long), '
 '42501 (a missing right), 25006 (read-only transaction).';
 
-CREATE FUNCTION dataflows.undo(run uuid, note text) RETURNS boolean
+CREATE FUNCTION dataflows.undo(run uuid, note text, on_behalf_of text DEFAULT NULL)
+	RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_undo';
-COMMENT ON FUNCTION dataflows.undo(uuid, text) IS
+COMMENT ON FUNCTION dataflows.undo(uuid, text, text) IS
 'Asks that a completed run be undone, newest step first. Returns false if it is not completed.
-note: why; recorded with who and when. For members of the workflow''s owner. Errors: DF005 '
-'(unknown run), 22023 (no note), DF006 (the note is too long), 55000 (the run was forgotten), '
-'42501 (a missing right), 25006 (read-only transaction).';
+note: why; recorded with who and when. on_behalf_of: as for signal(). For the right operate. '
+'Errors: DF005 (unknown run), 22023 (no note), DF006 (the note is too long), 55000 (the run was '
+'forgotten), 42501 (a missing right), 25006 (read-only transaction).';
 
-CREATE FUNCTION dataflows.abandon(run uuid, note text) RETURNS boolean
+CREATE FUNCTION dataflows.abandon(run uuid, note text, on_behalf_of text DEFAULT NULL)
+	RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_abandon';
-COMMENT ON FUNCTION dataflows.abandon(uuid, text) IS
+COMMENT ON FUNCTION dataflows.abandon(uuid, text, text) IS
 'Ends a run as abandoned, because a person has taken it over: nothing more of it is done or '
 'undone. The runs that it called and that have not ended are abandoned, too. Works for a stuck '
 'run, and in any state while its workflow or the database is paused or held: for runs that were '
 'completed after a restored backup was made. Returns false for any other.
-note: why; recorded with who and when. For members of the workflow''s owner. Errors: DF005 '
-'(unknown run), 22023 (no note), DF006 (the note is too long), 42501 (a missing right), 25006 '
+note: why; recorded with who and when. on_behalf_of: as for signal(). For the right operate. '
+'Errors: DF005 (unknown run), 22023 (no note), DF006 (the note is too long), 42501 (a missing '
+'right), 25006 (read-only transaction).';
+
+CREATE FUNCTION dataflows.pause(workflow text DEFAULT NULL, note text DEFAULT NULL,
+	on_behalf_of text DEFAULT NULL) RETURNS boolean
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_pause';
+COMMENT ON FUNCTION dataflows.pause(text, text, text) IS
+'Holds the runs of a workflow, or of the whole database, where they are; responses to requests in '
+'flight are recorded. Runs can still be started and signalled. Returns false if they were held '
+'already.
+workflow: for the right operate; default the whole database, for members of the extension''s '
+'owner. note: why; recorded with who and when; default none. on_behalf_of: as for signal(). '
+'Errors: DF005 (unknown workflow), DF006 (the note is too long), 42501 (a missing right), 25006 '
 '(read-only transaction).';
 
-CREATE FUNCTION dataflows.pause(workflow text DEFAULT NULL, note text DEFAULT NULL) RETURNS boolean
-	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_pause';
-COMMENT ON FUNCTION dataflows.pause(text, text) IS
-'Holds the runs of a workflow, or of the whole database, where they are; responses to requests '
-'in flight are recorded. Runs can still be started and signalled. Returns false if they were '
-'held already.
-workflow: for members of its owner; default the whole database, for members of the extension''s '
-'owner. note: why; recorded with who and when; default none. Errors: DF005 (unknown workflow), '
-'DF006 (the note is too long), 42501 (a missing right), 25006 (read-only transaction).';
-
-CREATE FUNCTION dataflows.resume(workflow text DEFAULT NULL, note text DEFAULT NULL) RETURNS boolean
+CREATE FUNCTION dataflows.resume(workflow text DEFAULT NULL, note text DEFAULT NULL,
+	on_behalf_of text DEFAULT NULL) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_resume';
-COMMENT ON FUNCTION dataflows.resume(text, text) IS
+COMMENT ON FUNCTION dataflows.resume(text, text, text) IS
 'Lets the runs that pause() holds go on. Returns false if they were not held. A workflow that is '
 'held by itself stays so when the whole database is resumed.
 workflow: default the whole database; rights and errors as for pause().';

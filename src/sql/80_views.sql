@@ -238,7 +238,7 @@ CREATE VIEW dataflows.signals WITH (security_barrier) AS
 		i.run, i.workflow, i.key,
 		CASE WHEN dataflows._sees(i.workflow, r.version, r.started_by) = 'all' THEN i.payload END
 			AS payload,
-		i.state, i.consumed_at, i.expires_at, i.sent_pid, i.id
+		i.state, i.consumed_at, i.expires_at, i.sent_pid, i.id, i.on_behalf_of
 	FROM dataflows.inbox i LEFT JOIN dataflows.run r ON r.run = i.run
 		JOIN dataflows.workflow w ON w.name = i.workflow AND w.version = COALESCE(r.version,
 			(SELECT pg_catalog.max(v.version) FROM dataflows.workflow v WHERE v.name = i.workflow))
@@ -259,12 +259,14 @@ COMMENT ON COLUMN dataflows.signals.expires_at IS
 	'When it is deleted if no run with that key comes';
 COMMENT ON COLUMN dataflows.signals.sent_pid IS 'Process id of the session that sent a NOTIFY';
 COMMENT ON COLUMN dataflows.signals.id IS 'Arrival order';
+COMMENT ON COLUMN dataflows.signals.on_behalf_of IS
+	'The application''s own user for whom the role sent it, as the application said';
 
 CREATE VIEW dataflows.requests WITH (security_barrier) AS
 	SELECT i.sent_by, i.sent_at, i.kind AS request, i.run, NULLIF(i.workflow, '') AS workflow,
 		i.key, i.event AS step,
 		i.payload OPERATOR(pg_catalog.->>) 'outcome' AS outcome, i.note, i.state, i.consumed_at,
-			i.id
+			i.id, i.on_behalf_of
 	FROM dataflows.inbox i LEFT JOIN dataflows.run r ON r.run = i.run
 		LEFT JOIN dataflows.workflow w ON w.name = i.workflow AND w.version = COALESCE(r.version,
 			(SELECT pg_catalog.max(v.version) FROM dataflows.workflow v WHERE v.name = i.workflow))
@@ -288,6 +290,8 @@ COMMENT ON COLUMN dataflows.requests.note IS 'Why';
 COMMENT ON COLUMN dataflows.requests.state IS 'new (the engine has not read it) or done';
 COMMENT ON COLUMN dataflows.requests.consumed_at IS 'When the engine acted on it';
 COMMENT ON COLUMN dataflows.requests.id IS 'Arrival order';
+COMMENT ON COLUMN dataflows.requests.on_behalf_of IS
+	'The application''s own user for whom the role asked, as the application said';
 
 /* ---- what needs a person --------------------------------------------------------------------- */
 

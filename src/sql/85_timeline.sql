@@ -138,7 +138,8 @@ BEGIN ATOMIC
 					THEN s.failed || s.finished_at ELSE s.failed END, z.cells), timeline.colour)
 						|| '| ' ||
 			pg_catalog.left(dataflows._step_words(s.row,
-				(SELECT g.sent_by FROM dataflows.signals g, it WHERE g.run = it.run
+				(SELECT g.sent_by || COALESCE(' for ' || g.on_behalf_of, '')
+					FROM dataflows.signals g, it WHERE g.run = it.run
 					AND g.consumed_by = s.step LIMIT 1),
 				s.ended), z.words)
 		FROM steps s, size z

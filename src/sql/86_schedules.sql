@@ -39,10 +39,9 @@ COMMENT ON FUNCTION dataflows.schedule(text, text, text, jsonb) IS
 name: 1 to 50 bytes. cron: as pg_cron reads it, in the time zone of its setting. input: what '
 'each body is called with; default {}. Each firing starts one run, with the key <name>@<minute>, '
 'even if pg_cron fires twice; one that was missed is not made up for.
-For members of the workflow''s owner and roles that were granted EXECUTE on its function by '
-'name. Errors: 55000 (pg_cron is missing, or in another database: the hint says what to do '
-'there), DF005 (unknown workflow), DF006 (too large or long), 42501 (a missing right, or the '
-'name is another role''s), 22023 (a bad argument), 25006 (read-only transaction).';
+For the right start. Errors: 55000 (pg_cron is missing, or in another database: the hint says '
+'what to do there), DF005 (unknown workflow), DF006 (too large or long), 42501 (a missing right, '
+'or the name is another role''s), 22023 (a bad argument), 25006 (read-only transaction).';
 
 CREATE FUNCTION dataflows.unschedule(name text) RETURNS boolean
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_unschedule';

@@ -119,7 +119,8 @@ erase_parts(const DfForget *forget, Datum runs)
 		 " WHERE a.run = ANY ($1)",
 		 SPI_OK_UPDATE, DF_PARAMS(UUIDARRAYOID)},
 		{"UPDATE dataflows.inbox AS i"
-		 " SET payload = NULL, note = NULL, key = CASE WHEN i.key IS NOT NULL THEN $2 END"
+		 " SET payload = NULL, note = NULL, on_behalf_of = NULL,"
+		 "  key = CASE WHEN i.key IS NOT NULL THEN $2 END"
 		 " WHERE i.run = ANY ($1) AND i.run IS NOT NULL",
 		 SPI_OK_UPDATE, DF_PARAMS(UUIDARRAYOID, TEXTOID)},
 		{"DELETE FROM dataflows.inbox AS i"

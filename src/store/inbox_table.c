@@ -125,6 +125,42 @@ df_inbox_may_rename(const pg_uuid_t *run, const char *recorded, const char *now)
 	return df_plan_run(&plan, values, NULL, 1) > 0;
 }
 
+/* more steps than these are not read: a signal must stay cheap */
+#define LAST_STEPS 200
+
+List *
+df_inbox_open_waits(const pg_uuid_t *run, const char *event, MemoryContext cxt)
+{
+	static DfPlan plan = {
+		"SELECT s.step, s.options ->> 'by',"
+		"  coalesce(s.options ->> 'event' = $2 OR s.options -> 'events' ? $2, false)"
+		" FROM ("
+		"  SELECT * FROM dataflows.step AS l"
+		"  WHERE l.run = $1"
+		"  ORDER BY l.n DESC LIMIT $3) AS s"
+		" WHERE s.kind = 'wait' AND s.state = 'waiting'"
+		" ORDER BY s.n",
+		SPI_OK_SELECT,
+		DF_PARAMS(UUIDOID, TEXTOID, INT8OID)};
+	Datum values[3] = {UUIDPGetDatum(run), CStringGetTextDatum(event), Int64GetDatum(LAST_STEPS)};
+	uint64 n = df_plan_run(&plan, values, NULL, 0);
+	List *waits = NIL;
+
+	for (uint64 row = 0; row < n; row++)
+	{
+		DfOpenWait *wait = MemoryContextAlloc(cxt, sizeof(DfOpenWait));
+		MemoryContext old;
+
+		wait->step = df_copy_text(cxt, row, 0);
+		wait->by = df_copy_text(cxt, row, 1);
+		wait->of_event = df_bool(row, 2, false);
+		old = MemoryContextSwitchTo(cxt);
+		waits = lappend(waits, wait);
+		MemoryContextSwitchTo(old);
+	}
+	return waits;
+}
+
 /* ---- new rows ------------------------------------------------------------- */
 
 #define COLUMN(column, field, form, in) DF_COLUMN(DfNewMessage, column, field, form, in)
@@ -142,6 +178,7 @@ static const DfColumn new_message_columns[] = {
 	COLUMN("sent_pid",   sent_pid,   COUNT,        DF_IN_MESSAGE),
 	COLUMN("sent_at",    now,        TIME,         DF_IN_MESSAGE | DF_IN_SIGNALS),
 	COLUMN("expires_at", expires_at, TIME,         DF_IN_MESSAGE | DF_IN_SIGNALS),
+	COLUMN("on_behalf_of", on_behalf_of, TEXT,     DF_IN_BEHALF),
 };
 /* clang-format on */
 
@@ -156,26 +193,32 @@ df_inbox_insert(const DfNewMessage *message)
 		SPI_OK_INSERT,
 		DF_NO_PARAMS,
 		DF_COLUMNS(df_new_message_table, DF_IN_MESSAGE)};
+	static DfPlan with_behalf = {
+		"INSERT INTO dataflows.inbox ({*})"
+		" VALUES ({$})",
+		SPI_OK_INSERT,
+		DF_NO_PARAMS,
+		DF_COLUMNS(df_new_message_table, DF_IN_MESSAGE | DF_IN_BEHALF)};
 
-	(void) df_row_run(&plan, NULL, message, NULL);
+	(void) df_row_run(message->on_behalf_of == NULL ? &plan : &with_behalf, NULL, message, NULL);
 }
 
 /* for the record alone: it has happened already */
 void
-df_inbox_note_paused(const char *workflow, DfMessageKind kind, const char *sent_by,
-					 const char *note)
+df_inbox_note_paused(const char *workflow, const DfPauseNote *note)
 {
 	static DfPlan plan = {
 		"INSERT INTO dataflows.inbox ({*}, state, consumed_at)"
 		" VALUES ({$}, 'done', $1)",
 		SPI_OK_INSERT,
 		DF_PARAMS(TIMESTAMPTZOID),
-		DF_COLUMNS(df_new_message_table, DF_IN_MESSAGE)};
+		DF_COLUMNS(df_new_message_table, DF_IN_MESSAGE | DF_IN_BEHALF)};
 	DfNewMessage message = {
 		.workflow = workflow == NULL ? "" : workflow,
-		.kind = kind,
-		.sent_by = sent_by,
-		.note = note,
+		.kind = note->kind,
+		.sent_by = note->sent_by,
+		.note = note->note,
+		.on_behalf_of = note->on_behalf_of,
 		.now = df_now(),
 	};
 	Datum now[1] = {TimestampTzGetDatum(message.now)};

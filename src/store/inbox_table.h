@@ -42,6 +42,16 @@ extern bool df_inbox_find_step(const pg_uuid_t *run, const char *step, DfStepSta
 /* whether the present round has a step of the first name, and of the second at most a wait */
 extern bool df_inbox_may_rename(const pg_uuid_t *run, const char *recorded, const char *now);
 
+/* the waits of a run that are open now, in the order of its steps: those of its last steps */
+typedef struct DfOpenWait
+{
+	char *step;
+	char *by; /* NULL = anybody */
+	bool of_event; /* it waits for the event that was asked for */
+} DfOpenWait;
+
+extern List *df_inbox_open_waits(const pg_uuid_t *run, const char *event, MemoryContext cxt);
+
 /* a row to be; NULL = not given */
 typedef struct DfNewMessage
 {
@@ -53,6 +63,7 @@ typedef struct DfNewMessage
 	const Jsonb *payload;
 	const char *note;
 	const char *sent_by;
+	const char *on_behalf_of; /* as the application says */
 	int sent_pid; /* of a NOTIFY */
 	TimestampTz now;
 	TimestampTz expires_at; /* DF_NEVER = it goes with its run */
@@ -60,8 +71,9 @@ typedef struct DfNewMessage
 
 /* its columns, for the statements that insert many */
 extern const struct DfTable df_new_message_table;
-#define DF_IN_MESSAGE DF_IN_OTHER /* all of them */
+#define DF_IN_MESSAGE DF_IN_OTHER /* all of them but the last */
 #define DF_IN_SIGNALS (DF_IN_OTHER << 1) /* but those in which the signals of a statement differ */
+#define DF_IN_BEHALF (DF_IN_OTHER << 2) /* and the one that the schema of 0.1 has not */
 
 extern void df_inbox_insert(const DfNewMessage *message);
 
@@ -73,8 +85,15 @@ extern void df_inbox_insert(const DfNewMessage *message);
 extern bool df_inbox_has_room(const pg_uuid_t *run, const char *workflow, const char *key);
 
 /* a record of pause() or resume() of a workflow, NULL = the whole database */
-extern void df_inbox_note_paused(const char *workflow, DfMessageKind kind, const char *sent_by,
-								 const char *note);
+typedef struct DfPauseNote
+{
+	DfMessageKind kind;
+	const char *sent_by;
+	const char *note; /* NULL = none, and so is the next */
+	const char *on_behalf_of;
+} DfPauseNote;
+
+extern void df_inbox_note_paused(const char *workflow, const DfPauseNote *note);
 
 /* true if that changed anything */
 extern bool df_workflow_set_paused(const char *name, bool paused);

@@ -63,7 +63,8 @@ typedef struct Call
 	" z.undo_since, " SHOWN("z.undo_error") "undo_error, z.workflow, z.key, z.child, z.round"
 #define SIGNAL_COLUMNS \
 	"z.sent_by, z.sent_at, z.event, z.consumed_by, z.run, z.workflow, z.key," \
-	" " SHOWN("z.payload") "payload, z.state, z.consumed_at, z.expires_at, z.sent_pid, z.id"
+	" " SHOWN("z.payload") "payload, z.state, z.consumed_at, z.expires_at, z.sent_pid, z.id," \
+	" z.on_behalf_of"
 
 /* a run's steps and their attempts are shown two hundred steps at a time; $2 = after which */
 #define THESE " AND z.n > coalesce($2::int, 0) AND z.n <= coalesce($2::int, 0) + 200"

@@ -12,18 +12,23 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_proc.h"
 #include "miscadmin.h"
+#include "shared/function.h"
 #include "shared/uuid.h"
 #include "store/identity.h"
 #include "store/right_table.h"
 #include "store/rights.h"
 #include "store/store.h"
+#include "store/version.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/syscache.h"
 
 static bool
 owner_exists(const DfWorkflowRow *workflow)
@@ -187,6 +192,40 @@ add_rights(DfRights *rights, Oid role, const List *rows)
 	}
 }
 
+/*
+ * While the schema is still that of 0.1 it has no rights: EXECUTE on the function, granted by
+ * name to a role of which this one is a member, is what the update will turn into them.
+ */
+static void
+add_rights_of_0_1(DfRights *rights, Oid role, const DfWorkflowRow *workflow)
+{
+	HeapTuple tuple =
+		SearchSysCache1(PROCOID, ObjectIdGetDatum(df_function_oid(workflow->function)));
+	Oid owner;
+	Datum datum;
+	bool isnull;
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
+	datum = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proacl, &isnull);
+	if (!isnull && owner == workflow->function_owner)
+	{
+		Acl *acl = DatumGetAclPCopy(datum);
+
+		for (int i = 0; i < ACL_NUM(acl); i++)
+		{
+			const AclItem *item = &ACL_DAT(acl)[i];
+
+			if (item->ai_grantee != ACL_ID_PUBLIC && item->ai_grantee != owner &&
+				(ACLITEM_GET_PRIVS(*item) & ACL_EXECUTE) != 0 &&
+				has_privs_of_role(role, item->ai_grantee))
+				rights->given |= DF_RIGHT_START | DF_RIGHT_SIGNAL | DF_RIGHT_CANCEL;
+		}
+	}
+	ReleaseSysCache(tuple);
+}
+
 void
 df_rights_read_of_query(Oid role, const DfWorkflowRow *workflow, bool of_query, DfRights *rights)
 {
@@ -198,6 +237,12 @@ df_rights_read_of_query(Oid role, const DfWorkflowRow *workflow, bool of_query, 
 	rights->owns = workflow->owner_name != NULL && df_may_own(role, workflow);
 	if (rights->owns)
 		return;
+	if (!df_schema_fits())
+	{
+		if (workflow->function != NULL)
+			add_rights_of_0_1(rights, role, workflow);
+		return;
+	}
 	df_store_enter(&store);
 	rows = df_rights_list(workflow->name, of_query, cxt);
 	df_store_leave(&store);

@@ -29,6 +29,16 @@
 #define DF_ERR_LIMIT MAKE_SQLSTATE('D', 'F', '0', '0', '6')
 #define DF_ERR_NOT_LOADED MAKE_SQLSTATE('D', 'F', '0', '0', '7')
 
+/* such text does not go into a line of a log or a page */
+static inline bool
+df_has_control_character(const char *text)
+{
+	for (const char *c = text; *c != '\0'; c++)
+		if ((unsigned char) *c < ' ' || *c == 0x7f)
+			return true;
+	return false;
+}
+
 /*
  * Whether a step or an event may have this name: '#' is the engine's, in name#n,
  * so that no body could ever wait for an event that has one.
@@ -36,10 +46,7 @@
 static inline bool
 df_name_is_clean(const char *name)
 {
-	for (const char *c = name; *c != '\0'; c++)
-		if ((unsigned char) *c < ' ' || *c == '#' || *c == 0x7f)
-			return false;
-	return true;
+	return strchr(name, '#') == NULL && !df_has_control_character(name);
 }
 
 #endif /* DF_TYPES_BASE_H */

@@ -50,10 +50,13 @@ function steps(r, d, after) {
 		el('h2', {}, 'Steps'), el('div', { class: 'card' }, d.steps.map(s => step(r, s, d.attempts)))];
 }
 
+/* an application's own user stands beside the role */
+function by(s) { return s.on_behalf_of == null ? s.sent_by : s.sent_by + ' for ' + s.on_behalf_of; }
+
 function record(d) {
 	const sent = [
-		...d.signals.map(s => ({ at: s.sent_at, what: 'signal ' + s.event, by: s.sent_by, why: s.payload == null ? null : JSON.stringify(s.payload), state: s.state })),
-		...d.requests.map(q => ({ at: q.sent_at, what: [q.request, q.step, q.outcome].filter(Boolean).join(' '), by: q.sent_by, why: q.note, state: q.state }))];
+		...d.signals.map(s => ({ at: s.sent_at, what: 'signal ' + s.event, by: by(s), why: s.payload == null ? null : JSON.stringify(s.payload), state: s.state })),
+		...d.requests.map(q => ({ at: q.sent_at, what: [q.request, q.step, q.outcome].filter(Boolean).join(' '), by: by(q), why: q.note, state: q.state }))];
 	sent.sort((a, b) => a.at < b.at ? 1 : -1);
 	return [el('h2', {}, 'Signals and requests'), table('Signals and requests', ['When', 'What', 'By', 'Note or payload', 'State'],
 		sent.map(s => [time(s.at), s.what, s.by, s.why, s.state]), 'None.')];

@@ -5,11 +5,20 @@
 CREATE FUNCTION dataflows._replace_functions(names text[]) RETURNS void
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_replace_functions';
 SELECT dataflows._replace_functions(ARRAY[
+	'abandon',
+	'cancel',
 	'delete',
 	'get',
 	'http',
 	'patch',
+	'pause',
 	'post',
-	'put'
+	'put',
+	'resolve',
+	'resume',
+	'retry',
+	'signal',
+	'signal_by_key',
+	'undo'
 ]);
 DROP FUNCTION dataflows._replace_functions(text[]);

@@ -41,6 +41,36 @@ CREATE FUNCTION dataflows._rights_from_grants() RETURNS void
 SELECT dataflows._rights_from_grants();
 DROP FUNCTION dataflows._rights_from_grants();
 
+/* an application's own user may be named */
+ALTER TABLE dataflows.inbox ADD COLUMN on_behalf_of text;
+CREATE FUNCTION dataflows.signal(run uuid, event text, payload jsonb DEFAULT '{}',
+	on_behalf_of text DEFAULT NULL) RETURNS boolean
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_signal';
+CREATE FUNCTION dataflows.signal_by_key(workflow text, key text, event text,
+	payload jsonb DEFAULT '{}', on_behalf_of text DEFAULT NULL) RETURNS boolean
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_signal_by_key';
+CREATE FUNCTION dataflows.cancel(run uuid, reason text DEFAULT NULL,
+	on_behalf_of text DEFAULT NULL) RETURNS boolean
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_cancel';
+CREATE FUNCTION dataflows.retry(run uuid, note text DEFAULT NULL,
+	on_behalf_of text DEFAULT NULL) RETURNS boolean
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_retry';
+CREATE FUNCTION dataflows.resolve(run uuid, step text, outcome text, note text,
+	output jsonb DEFAULT NULL, on_behalf_of text DEFAULT NULL) RETURNS boolean
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_resolve';
+CREATE FUNCTION dataflows.undo(run uuid, note text, on_behalf_of text DEFAULT NULL)
+	RETURNS boolean
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_undo';
+CREATE FUNCTION dataflows.abandon(run uuid, note text, on_behalf_of text DEFAULT NULL)
+	RETURNS boolean
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_abandon';
+CREATE FUNCTION dataflows.pause(workflow text DEFAULT NULL, note text DEFAULT NULL,
+	on_behalf_of text DEFAULT NULL) RETURNS boolean
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_pause';
+CREATE FUNCTION dataflows.resume(workflow text DEFAULT NULL, note text DEFAULT NULL,
+	on_behalf_of text DEFAULT NULL) RETURNS boolean
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_resume';
+
 /* rights are decided by workflow, for all that a view shows of a run */
 CREATE FUNCTION dataflows._sees(workflow text, version int, started_by text) RETURNS text
 	LANGUAGE c STABLE PARALLEL SAFE COST 2 AS 'MODULE_PATHNAME', 'dataflows_sees_run';
@@ -127,7 +157,7 @@ CREATE OR REPLACE VIEW dataflows.signals WITH (security_barrier) AS
 		i.run, i.workflow, i.key,
 		CASE WHEN dataflows._sees(i.workflow, r.version, r.started_by) = 'all' THEN i.payload END
 			AS payload,
-		i.state, i.consumed_at, i.expires_at, i.sent_pid, i.id
+		i.state, i.consumed_at, i.expires_at, i.sent_pid, i.id, i.on_behalf_of
 	FROM dataflows.inbox i LEFT JOIN dataflows.run r ON r.run = i.run
 		JOIN dataflows.workflow w ON w.name = i.workflow AND w.version = COALESCE(r.version,
 			(SELECT pg_catalog.max(v.version) FROM dataflows.workflow v WHERE v.name = i.workflow))
@@ -137,7 +167,7 @@ CREATE OR REPLACE VIEW dataflows.requests WITH (security_barrier) AS
 	SELECT i.sent_by, i.sent_at, i.kind AS request, i.run, NULLIF(i.workflow, '') AS workflow,
 		i.key, i.event AS step,
 		i.payload OPERATOR(pg_catalog.->>) 'outcome' AS outcome, i.note, i.state, i.consumed_at,
-			i.id
+			i.id, i.on_behalf_of
 	FROM dataflows.inbox i LEFT JOIN dataflows.run r ON r.run = i.run
 		LEFT JOIN dataflows.workflow w ON w.name = i.workflow AND w.version = COALESCE(r.version,
 			(SELECT pg_catalog.max(v.version) FROM dataflows.workflow v WHERE v.name = i.workflow))
@@ -282,3 +312,119 @@ CREATE OR REPLACE VIEW dataflows.schedules WITH (security_barrier) AS
 		s.scheduled_at
 	FROM dataflows.schedule s CROSS JOIN LATERAL dataflows._cron_job(s.name) j
 	WHERE dataflows._sees(s.workflow, NULL::int, s.owner_name) IS NOT NULL;
+
+CREATE OR REPLACE FUNCTION dataflows.timeline(run uuid, colour boolean DEFAULT false,
+	width int DEFAULT NULL)
+	RETURNS SETOF text
+	LANGUAGE sql VOLATILE PARALLEL RESTRICTED ROWS 20
+BEGIN ATOMIC
+	WITH size AS MATERIALIZED (
+		SELECT z.w, CASE WHEN z.w < 100 THEN 16 ELSE 22 END AS names, CASE WHEN z.w < 100 THEN 24
+			ELSE 34 END AS words,
+			z.w - CASE WHEN z.w < 100 THEN 48 ELSE 64 END AS cells
+		FROM (SELECT GREATEST(60, LEAST(COALESCE(timeline.width, 100), 500)) AS w) AS z),
+	it AS MATERIALIZED (
+		SELECT r.run, r.workflow, r.key, r.state, r.parent, r.waiting_for, r.wake_at, r.started_at,
+			r.finished_at, r.error, r.stuck,
+			COALESCE(r.finished_at, (SELECT k.since FROM dataflows.stuck k WHERE k.run = r.run),
+				pg_catalog.clock_timestamp()) AS ended
+		FROM dataflows.runs r WHERE r.run = timeline.run),
+	steps AS MATERIALIZED (
+		SELECT s AS row, s.n, s.step, s.kind, s.state, s.started_at, s.finished_at, s.undo_state,
+			s.undo_since,
+			s.undo_attempts, it.started_at AS t0, it.ended,
+			ARRAY(SELECT a.at FROM dataflows.attempts a WHERE a.run = s.run AND a.n = s.n
+				AND NOT a.undo) AS failed,
+			ARRAY(SELECT a.at FROM dataflows.attempts a WHERE a.run = s.run AND a.n = s.n
+				AND a.undo) AS undo_failed
+		FROM it JOIN dataflows.steps s ON s.run = it.run),
+	undos AS (
+		SELECT u.*, pg_catalog.lead(u.undo_since) OVER (ORDER BY u.n DESC) AS next_since
+		FROM steps u WHERE u.undo_state <> 'none'),
+	lines (part, place, line) AS (
+		SELECT 0, 0, pg_catalog.concat_ws('  ', it.workflow || COALESCE(' "' || it.key || '"', ''),
+			pg_catalog.replace(it.state, '_', ' ')
+				|| COALESCE(' after ' || dataflows._duration(it.finished_at - it.started_at), ''),
+			'started ' || pg_catalog.to_char(it.started_at, 'YYYY-MM-DD HH24:MI:SS') || CASE
+				WHEN it.finished_at IS NULL
+				THEN ', ' || dataflows._duration(pg_catalog.clock_timestamp() - it.started_at)
+					|| ' ago' ELSE '' END)
+		FROM it
+		UNION ALL
+		SELECT 0, 1, 'called by run ' || it.parent FROM it WHERE it.parent IS NOT NULL
+		UNION ALL
+		SELECT 0, 2, '    ' || pg_catalog.rpad('', z.names) || '  0' ||
+			pg_catalog.lpad(dataflows._duration(it.ended - it.started_at), z.cells - 1)
+		FROM it, size z
+		UNION ALL
+		SELECT 1, s.n, pg_catalog.lpad(s.n::text, 3) || ' ' ||
+			pg_catalog.rpad(CASE WHEN pg_catalog.length(s.step) > z.names
+				THEN pg_catalog.left(s.step, z.names - 1) || '~' ELSE s.step END, z.names) ||
+			' |' || dataflows._paint(dataflows._bar(s.t0, s.ended, s.started_at,
+				COALESCE(s.finished_at, s.ended),
+				CASE WHEN s.kind IN ('wait', 'sleep') THEN '.' WHEN s.state = 'in_doubt' THEN '?'
+					ELSE '#' END,
+				CASE WHEN s.state = 'failed' AND s.kind NOT IN ('wait', 'sleep')
+					THEN s.failed || s.finished_at ELSE s.failed END, z.cells), timeline.colour)
+						|| '| ' ||
+			pg_catalog.left(dataflows._step_words(s.row,
+				(SELECT g.sent_by || COALESCE(' for ' || g.on_behalf_of, '')
+					FROM dataflows.signals g, it WHERE g.run = it.run
+					AND g.consumed_by = s.step LIMIT 1),
+				s.ended), z.words)
+		FROM steps s, size z
+		UNION ALL
+		SELECT 2, -u.n, '    ' ||
+			pg_catalog.rpad(CASE WHEN pg_catalog.length(u.step) > z.names - 5 THEN 'undo '
+				|| pg_catalog.left(u.step, z.names - 6) || '~'
+				ELSE 'undo ' || u.step END, z.names) || ' |' ||
+			CASE WHEN u.undo_since IS NULL THEN pg_catalog.repeat(' ', z.cells)
+				ELSE dataflows._paint(dataflows._bar(u.t0, u.ended, u.undo_since,
+					COALESCE(u.next_since, u.ended), '<', u.undo_failed, z.cells),
+					timeline.colour) END ||
+			'| ' || pg_catalog.replace(u.undo_state, '_', ' ') ||
+			CASE WHEN u.undo_attempts > 1 THEN ', ' || u.undo_attempts || ' attempts' ELSE '' END
+		FROM undos u, size z
+		UNION ALL
+		SELECT 3, 1, 'waits for ' || it.waiting_for
+			|| COALESCE(', until ' || pg_catalog.to_char(it.wake_at, 'YYYY-MM-DD HH24:MI:SS'), '')
+		FROM it WHERE it.finished_at IS NULL AND it.waiting_for IS NOT NULL
+		UNION ALL
+		SELECT 3, 0, pg_catalog.left(pg_catalog.format('called %s%s: run %s%s', c.step,
+			CASE WHEN k.n > 10 THEN ' and ' || (k.n - 1) || ' others' END, c.child, ', '
+				|| r.state), 100)
+		FROM it, LATERAL (SELECT pg_catalog.count(*) AS n FROM dataflows.steps x
+			WHERE x.run = it.run AND x.child IS NOT NULL) AS k,
+			LATERAL (SELECT x.step, x.child FROM dataflows.steps x WHERE x.run = it.run
+				AND x.child IS NOT NULL
+				ORDER BY x.n LIMIT CASE WHEN k.n > 10 THEN 1 ELSE 10 END) AS c
+			LEFT JOIN dataflows.runs r ON r.run = c.child
+		UNION ALL
+		SELECT 3, 2, 'error: ' || (it.error OPERATOR(pg_catalog.->>) 'message') ||
+			COALESCE(': ' || (it.error OPERATOR(pg_catalog.->>) 'reason'), '')
+		FROM it WHERE it.error OPERATOR(pg_catalog.->>) 'message' IS NOT NULL
+		UNION ALL
+		SELECT 3, 3, 'stuck: ' || (it.stuck OPERATOR(pg_catalog.->>) 'reason')
+		FROM it WHERE it.stuck OPERATOR(pg_catalog.->>) 'reason' IS NOT NULL
+		UNION ALL
+		SELECT 3, 4, 'remedy: ' || (it.stuck OPERATOR(pg_catalog.->>) 'remedy')
+		FROM it WHERE it.stuck OPERATOR(pg_catalog.->>) 'remedy' IS NOT NULL
+		UNION ALL
+		SELECT 4, 0, '    # works  . waits  x a try failed  ? in doubt  < is undone'
+		FROM it
+		UNION ALL
+		SELECT 5, 0, pg_catalog.concat('run "', timeline.run,
+			'" does not exist, or is not yours to see')
+		WHERE NOT EXISTS (SELECT FROM it))
+	SELECT pg_catalog.rtrim(w.piece) FROM lines l, size z,
+		LATERAL pg_catalog.translate(l.line, E'\n\r\t', '   ') AS t (line),
+		/*
+		 * words that stand on no row of the chart go on in the next line, if a width is asked for
+		 */
+		LATERAL pg_catalog.regexp_split_to_table(CASE WHEN l.part IN (1, 2)
+			OR timeline.width IS NULL OR pg_catalog.length(t.line) <= z.w THEN t.line
+			ELSE pg_catalog.rtrim(pg_catalog.regexp_replace(t.line, '(.{1,' || (z.w - 1)
+				|| '})( +|$)', E'\\1\n', 'g'), E'\n') END, E'\n')
+			WITH ORDINALITY AS w (piece, nr)
+	ORDER BY l.part, l.place, w.nr;
+END;
