@@ -69,9 +69,8 @@ COMMENT ON FUNCTION dataflows.rename_step(uuid, text, text, text) IS
 recorded, now: whole names as in the view steps: name#2 is the second call. A wait that goes on '
 'waits for the event of its new name. note: why; recorded with who and when; default none. For '
 'many runs: SELECT dataflows.rename_step(run, ''a'', ''b'') FROM dataflows.stuck WHERE ....
-For members of the workflow''s owner. Errors: DF005 (unknown run), 22023 (now cannot be the name '
-'of a step), DF006 (the note is too long), 42501 (a missing right), 25006 (read-only '
-'transaction).';
+For the right operate. Errors: DF005 (unknown run), 22023 (now cannot be the name of a step), '
+'DF006 (the note is too long), 42501 (a missing right), 25006 (read-only transaction).';
 
 CREATE FUNCTION dataflows.accept_drift(run uuid, step text DEFAULT NULL, note text DEFAULT NULL)
 	RETURNS boolean
@@ -84,8 +83,8 @@ COMMENT ON FUNCTION dataflows.accept_drift(uuid, text, text) IS
 step: whole name as in the view steps; default all that are recorded. note: why; recorded with '
 'who and when; default none. For many runs: SELECT dataflows.accept_drift(run, ''a'') FROM '
 'dataflows.stuck WHERE ....
-For members of the workflow''s owner. Errors: DF005 (unknown run), DF006 (the note is too long), '
-'42501 (a missing right), 25006 (read-only transaction).';
+For the right operate. Errors: DF005 (unknown run), DF006 (the note is too long), 42501 (a '
+'missing right), 25006 (read-only transaction).';
 
 CREATE FUNCTION dataflows.undo(run uuid, note text, on_behalf_of text DEFAULT NULL)
 	RETURNS boolean
