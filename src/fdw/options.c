@@ -339,15 +339,6 @@ header_value_is_valid(const char *value)
 		df_header_value_is_legal(value, strlen(value));
 }
 
-static int
-find_header(const DfSystem *system, const char *name)
-{
-	for (int i = 0; i < system->nheaders; i++)
-		if (df_header_line_is(system->headers[i], name))
-			return i;
-	return -1;
-}
-
 /* a header of the mapping replaces the server's; `first` is the mapping's first one */
 static bool
 set_header(DfSystem *system, Oid catalog, DefElem *def, int first, DfOptionProblem *problem)
@@ -369,7 +360,7 @@ set_header(DfSystem *system, Oid catalog, DefElem *def, int first, DfOptionProbl
 								  def->defname),
 						 pstrdup("Each step has its own key; drop the option that sets this "
 								 "header."));
-	at = find_header(system, name);
+	at = df_system_header(system, name);
 	if (at >= first)
 		return df_refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
 						 psprintf("the header of option \"%s\" is set twice", def->defname),
@@ -394,56 +385,6 @@ set_header(DfSystem *system, Oid catalog, DefElem *def, int first, DfOptionProbl
 }
 
 /* ---- one object's whole list ---------------------------------------------- */
-
-bool
-df_needs_also(DfOptionProblem *problem, const char *option, const char *other)
-{
-	return df_refuse(problem, ERRCODE_FDW_OPTION_NAME_NOT_FOUND,
-					 psprintf("option \"%s\" requires option \"%s\"", option, other),
-					 psprintf("Set both \"%s\" and \"%s\", or neither.", option, other));
-}
-
-/* the type of content is said once, and goes with the encoding */
-static bool
-body_format_complete(const DfSystem *system, DfOptionProblem *problem)
-{
-	const char *why = df_body_format_problem(&system->body);
-
-	if (why == NULL && system->body.encoding == DF_ENCODING_MULTIPART &&
-		find_header(system, "Content-Type") >= 0)
-		why = "that of a multipart body is written by the engine, with its boundary";
-	if (why != NULL)
-		return df_refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
-						 pstrdup("option \"content_type\" does not go with option \"encoding\""),
-						 psprintf("Drop the type of content: %s.", why));
-	if (system->body.content_type == NULL || find_header(system, "Content-Type") < 0)
-		return true;
-	return df_refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
-					 pstrdup("the type of content is set twice"),
-					 pstrdup("Drop \"content_type\" or \"" HEADER_PREFIX "Content-Type\"."));
-}
-
-static bool
-server_complete(const DfSystem *system, DfOptionProblem *problem)
-{
-	if (system->url == NULL)
-		return df_refuse(
-			problem, ERRCODE_FDW_OPTION_NAME_NOT_FOUND, pstrdup("option \"url\" is required"),
-			pstrdup("Say where the system is: OPTIONS (url 'https://api.example.com/v1')."));
-	if (system->retry.initial_ms > system->retry.max_ms)
-		return df_refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
-						 pstrdup("option \"retry_initial\" is longer than \"retry_max\""),
-						 psprintf("Set \"retry_max\" to at least \"retry_initial\"; where they "
-								  "are not set, they are %s and %s.",
-								  df_duration_text(df_system_presets()->retry.max_ms),
-								  df_duration_text(df_system_presets()->retry.initial_ms)));
-	if (system->idempotency_header != NULL && find_header(system, system->idempotency_header) >= 0)
-		return df_refuse(
-			problem, ERRCODE_INVALID_PARAMETER_VALUE,
-			pstrdup("option \"idempotency_header\" names a header that has an option of its own"),
-			pstrdup("Each step has its own key; drop the option that sets this header."));
-	return body_format_complete(system, problem);
-}
 
 /* ---- systems that are mail servers ---------------------------------------- */
 
@@ -511,76 +452,6 @@ server_kind_apply(DfSystem *system, List *options, DfOptionProblem *problem)
 					 pstrdup("Drop it, or give an url that begins with smtp."));
 }
 
-/*
- * Credentials are never sent in clear, unless a superuser has set both that there is no TLS
- * and that private addresses are allowed.
- */
-static bool
-mail_options_fit(const DfSystem *system, DfOptionProblem *problem)
-{
-	if (system->bearer_token != NULL || system->nheaders > 0)
-		return df_refuse(problem, ERRCODE_FDW_INVALID_OPTION_NAME,
-						 pstrdup("the user mapping of a mail server may have no token and no "
-								 "headers"),
-						 pstrdup("Set \"username\" and \"password\", or none of them."));
-	if (system->oauth_token_url != NULL && system->username == NULL)
-		return df_needs_also(problem, "oauth_token_url", "username");
-	if (system->username != NULL && system->mail_in_clear && !system->allow_private)
-		return df_refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
-						 pstrdup("the password would be sent in clear (\"starttls\" is off)"),
-						 pstrdup("Drop the option \"starttls\", or the user mapping's "
-								 "credentials."));
-	return true;
-}
-
-static bool
-mapping_pairs_complete(const DfSystem *system, DfOptionProblem *problem)
-{
-	const struct
-	{
-		const char *name;
-		const char *value;
-		const char *needs;
-		const char *needed;
-	} pairs[] = {
-		{"password", system->password, "username", system->username},
-		{"client_cert", system->client_cert, "client_key", system->client_key},
-		{"client_key", system->client_key, "client_cert", system->client_cert},
-	};
-
-	for (int i = 0; i < lengthof(pairs); i++)
-		if (pairs[i].value != NULL && pairs[i].needed == NULL)
-			return df_needs_also(problem, pairs[i].name, pairs[i].needs);
-	/* a mail server wants to know whose token it is */
-	if (system->username != NULL && system->password == NULL && system->oauth_token_url == NULL)
-		return df_needs_also(problem, "username", "password");
-	if (system->webhook_secret_old != NULL && system->webhook_secret == NULL)
-		return df_refuse(problem, ERRCODE_FDW_OPTION_NAME_NOT_FOUND,
-						 pstrdup("option \"webhook_secret_old\" requires option "
-								 "\"webhook_secret\""),
-						 pstrdup("Set \"webhook_secret\" to the present secret and "
-								 "\"webhook_secret_old\" to the one before."));
-	return true;
-}
-
-/* two ways to authenticate would set one header twice */
-static bool
-mapping_complete(const DfSystem *system, DfOptionProblem *problem)
-{
-	int ways = (system->bearer_token != NULL) + (system->password != NULL) +
-		(system->oauth_token_url != NULL) + (find_header(system, "Authorization") >= 0);
-
-	if (!mapping_pairs_complete(system, problem) || !df_oauth_complete(system, problem))
-		return false;
-	if (ways > 1)
-		return df_refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
-						 pstrdup("more than one way to authenticate is set"),
-						 pstrdup("Set only one of \"bearer_token\", \"username\" with "
-								 "\"password\", \"oauth_token_url\" with its options, or "
-								 "\"header.Authorization\"."));
-	return true;
-}
-
 static bool
 set_option(DfSystem *system, Oid catalog, DefElem *def, int first, DfOptionProblem *problem)
 {
@@ -636,57 +507,9 @@ df_options_apply(DfSystem *system, Oid catalog, List *options, DfOptionProblem *
 			return false;
 	}
 	if (catalog == UserMappingRelationId)
-		return mapping_complete(system, problem);
-	return set_idempotency_header(system, problem) && server_complete(system, problem) &&
+		return df_mapping_rules(system, problem);
+	return set_idempotency_header(system, problem) && df_server_rules(system, problem) &&
 		server_kind_apply(system, options, problem);
-}
-
-static bool
-is_https(const char *url)
-{
-	return df_url_scheme(url) == DF_URL_HTTPS;
-}
-
-bool
-df_system_allows_private(const DfSystem *system, const char *url)
-{
-	if (system->allow_private && df_url_same_origin(system->url, url))
-		return true;
-	return df_url_origin_in(system->private_origins, url);
-}
-
-/* the client's secrets, and the tokens that they are worth, are never sent in clear */
-static bool
-token_url_fits(const DfSystem *system, DfOptionProblem *problem)
-{
-	if (is_https(system->oauth_token_url) ||
-		df_system_allows_private(system, system->oauth_token_url))
-		return true;
-	return df_refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
-					 pstrdup("the client's secret would go out in the clear, as "
-							 "\"oauth_token_url\" is not https"),
-					 pstrdup("Use https, or have a superuser name its origin in "
-							 "\"private_origins\" of the server."));
-}
-
-bool
-df_options_fit(const DfSystem *system, DfOptionProblem *problem)
-{
-	if (system->oauth_token_url != NULL && !token_url_fits(system, problem))
-		return false;
-	if (system->mail)
-		return mail_options_fit(system, problem);
-	if (system->username != NULL && system->password == NULL)
-		return df_refuse(
-			problem, ERRCODE_FDW_INVALID_OPTION_NAME,
-			pstrdup("\"username\" without \"password\" is for mail servers only"),
-			pstrdup("Drop \"username\": an HTTP system gets the token alone."));
-	if (system->oauth_token_url == NULL || is_https(system->url) || system->allow_private)
-		return true;
-	return df_refuse(
-		problem, ERRCODE_INVALID_PARAMETER_VALUE,
-		pstrdup("its token would go out in the clear, as \"url\" is not https"),
-		pstrdup("Use https, or have a superuser set \"allow_private\" on the server."));
 }
 
 void

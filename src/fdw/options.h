@@ -90,6 +90,15 @@ extern const DfSystem *df_system_presets(void);
  */
 extern bool df_system_allows_private(const DfSystem *system, const char *url);
 
+/* ---- what goes together (fdw/option_rules.c) ------------------------------ */
+
+/* at which place of the headers one of that name is, -1 = none is */
+extern int df_system_header(const DfSystem *system, const char *name);
+
+/* whether those of one object fit together */
+extern bool df_server_rules(const DfSystem *system, DfOptionProblem *problem);
+extern bool df_mapping_rules(const DfSystem *system, DfOptionProblem *problem);
+
 /* ---- OAuth (fdw/oauth_options.c) ------------------------------------------ */
 
 /* "token.name" or "claim.name", after what the server has */
