@@ -45,14 +45,14 @@ SELECT dataflows.define_workflow('df-define', 'body');
 SELECT dataflows.define_workflow('df-define', 'body');
 SELECT dataflows.define_workflow('df-define', 'df_define.body(jsonb)', deadline => '30 days',
 	retry => '{"max_attempts": 5, "initial": "2 s", "max": 60, "for": 0}', accept_notify => 'none',
-		on_error => 'stuck');
+		undo_on => 'never', notify => 'Moves');
 CREATE FUNCTION on_failure(context jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$BEGIN RETURN NULL;
   END$$;
 SELECT dataflows.define_workflow('df-define', 'body', on_failure => 'on_failure');
 RESET ROLE;
 SELECT version, function, owner = 'regress_df_author'::regrole AS owner, owner_name,
-	function_owner = owner AS function_owner, on_failure, retry, deadline, accept_notify, on_error,
-		paused, dropped
+	function_owner = owner AS function_owner, on_failure, retry, deadline, accept_notify, undo_on,
+		notify, paused, dropped
 	FROM dataflows.workflow WHERE name = 'df-define' ORDER BY version;
 SELECT count(*), bool_and(identity ~ '^.+/[0-9]+$') AS identity FROM dataflows.installation;
 
@@ -123,7 +123,23 @@ SELECT attempt($$SELECT dataflows.define_workflow(E'two\nlines', 'body')$$);
 SELECT attempt($$SELECT dataflows.define_workflow('df-define', 'body', deadline => '0')$$);
 SELECT attempt($$SELECT dataflows.define_workflow('df-define', 'body', deadline => '-1 month')$$);
 SELECT attempt($$SELECT dataflows.define_workflow('df-define', 'body', accept_notify => 'all')$$);
-SELECT attempt($$SELECT dataflows.define_workflow('df-define', 'body', on_error => 'ignore')$$);
+SELECT attempt($$SELECT dataflows.define_workflow('df-define', 'body', undo_on => 'ignore')$$);
+SELECT attempt($$SELECT dataflows.define_workflow('df-define', 'body', undo_on => 'undo')$$);
+SELECT attempt($$SELECT dataflows.define_workflow('df-define', 'body', on_error => 'never')$$);
+SELECT attempt($$SELECT dataflows.define_workflow('df-define', 'body', undo_on => 'error',
+	on_error => 'undo')$$);
+SELECT attempt($$SELECT dataflows.define_workflow('df-define', 'body', notify => '')$$);
+SELECT attempt($$SELECT dataflows.define_workflow('df-define', 'body',
+	notify => repeat('x', 64))$$);
+SELECT attempt($$SELECT dataflows.define_workflow('df-define', 'body', notify => 'dataflows')$$);
+
+-- undo_on by its old name
+BEGIN;
+SET ROLE regress_df_author;
+SELECT dataflows.define_workflow('df-old', 'body', on_error => word) > 0
+	FROM unnest(ARRAY['undo', 'stuck']) AS word;
+SELECT undo_on FROM dataflows.workflows WHERE name = 'df-old' ORDER BY version;
+ROLLBACK;
 
 -- retry policies
 SELECT retry, attempt(format('SELECT dataflows.define_workflow(%L, %L, retry => %L)', 'df-define',

@@ -17,6 +17,7 @@
 #include "compat.h"
 #include "engine/body.h"
 #include "engine/replay.h"
+#include "flow/flow.h"
 #include "fmgr.h"
 #include "guc.h"
 #include "miscadmin.h"
@@ -82,12 +83,40 @@ note_inner_error(void *arg)
 	edata = CopyErrorData();
 	if (edata->elevel >= ERROR)
 	{
-		entry->inner_sqlstate = code;
-		strlcpy(entry->inner_message, edata->message ? edata->message : "",
-				sizeof(entry->inner_message));
+		if (entry->inner != NULL)
+			FreeErrorData(entry->inner);
+		entry->inner = edata;
 	}
-	FreeErrorData(edata);
+	else
+		FreeErrorData(edata);
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * The error that left the body in a language's wrapping is the inner one if its message
+ * begins with that one's, as in PL/Perl.  Elsewhere in the message it is a body's own error
+ * that quotes another: it must not fail the run in that one's name, but may say that it is
+ * transient, or wrong.
+ */
+static void
+unwrap(DfBodyExit *exit, const ErrorData *inner)
+{
+	const char *message = exit->error->message;
+	const char *found;
+
+	if (ERRCODE_TO_CATEGORY(exit->sqlstate) != ERRCODE_EXTERNAL_ROUTINE_EXCEPTION ||
+		inner == NULL || inner->message == NULL || inner->message[0] == '\0' || message == NULL)
+		return;
+	found = strstr(message, inner->message);
+	if (found == message)
+	{
+		*exit->error = *inner;
+		df_error_cut(exit->error);
+		exit->sqlstate = inner->sqlerrcode;
+	}
+	else if (found != NULL && inner->sqlerrcode != DF_ERR_STEP_FAILED &&
+			 df_classify_body_error(inner->sqlerrcode, NULL, DF_UNDO_ON_FAILURE) != DF_BODY_FAILED)
+		exit->sqlstate = inner->sqlerrcode;
 }
 
 DfRun *
@@ -152,7 +181,6 @@ df_fatal(int sqlstate, char *message, char *hint)
 	df_entry->fatal_message = message;
 	df_entry->fatal_hint = hint;
 	/* raised as a cancel so that no handler catches it; df_body_enter() returns the real one */
-	error_context_stack = NULL;
 	ereport(ERROR,
 			(errcode(ERRCODE_QUERY_CANCELED),
 			 errmsg_internal("%s", message)));
@@ -338,11 +366,7 @@ judge_error(DfRun *run, DfBodyExit *exit)
 	MemoryContextSwitchTo(old);
 	exit->result = DF_BODY_RAISED;
 	exit->sqlstate = exit->error->sqlerrcode;
-	if (ERRCODE_TO_CATEGORY(exit->sqlstate) == ERRCODE_EXTERNAL_ROUTINE_EXCEPTION &&
-		df_entry->inner_sqlstate != 0 && exit->error->message != NULL &&
-		df_entry->inner_message[0] != '\0' &&
-		strstr(exit->error->message, df_entry->inner_message) != NULL)
-		exit->sqlstate = df_entry->inner_sqlstate;
+	unwrap(exit, df_entry->inner);
 }
 
 /*

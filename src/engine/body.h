@@ -18,8 +18,8 @@ typedef struct DfEntry
 	int fatal; /* DF003 and its like: raised again and again, 0 = none */
 	char *fatal_message;
 	char *fatal_hint;
-	int inner_sqlstate; /* of the last error that was not a wrapper's */
-	char inner_message[256];
+	ErrorData *inner; /* the last error that was not a wrapper's, in run->cxt */
+	Jsonb *failure; /* the detail of the last DF001, in run->cxt */
 } DfEntry;
 
 extern DfEntry *df_entry;
@@ -49,7 +49,7 @@ typedef struct DfBodyExit
 {
 	DfBodyResult result;
 	Jsonb *value; /* RETURNED, CONTINUED; in run->cxt, NULL = SQL NULL */
-	ErrorData *error; /* RAISED */
+	ErrorData *error; /* RAISED; REFUSED if an error left the body, else NULL */
 	int sqlstate; /* that decides, maybe of an inner error */
 	const char *reason; /* REFUSED */
 	const char *remedy; /* REFUSED, NULL = the usual one */

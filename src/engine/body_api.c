@@ -12,7 +12,9 @@
 #include "engine/replay.h"
 #include "engine/run_steps.h"
 #include "engine/step_api.h"
+#include "engine/step_error.h"
 #include "engine/step_kind.h"
+#include "flow/flow.h"
 #include "shared/json.h"
 #include "shared/limits.h"
 #include "utils/array.h"
@@ -119,7 +121,7 @@ dataflows_wait_all(PG_FUNCTION_ARGS)
 	int nfailed = 0;
 	DfJson json;
 	DfJson failures;
-	char *detail;
+	const char *why = NULL;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
@@ -146,18 +148,17 @@ dataflows_wait_all(PG_FUNCTION_ARGS)
 		{
 			step->engine.seen_by_body = true;
 			df_json_value(&failures, NULL, df_step_error_detail(step));
-			nfailed++;
+			if (nfailed++ == 0)
+				why = df_why_name(df_step_why(step));
 		}
 	}
 	if (nunended > 0)
 		df_suspend_on(unended, nunended, false);
 	df_json_close_array(&failures);
-	detail = df_json_to_text(df_json_end(&failures, CurrentMemoryContext));
+	df_json_text(&failures, "why", why);
 	if (nfailed > 0)
-		ereport(ERROR,
-				(errcode(DF_ERR_STEP_FAILED),
-				 errmsg("not all steps could be carried out"),
-				 errdetail_internal("%s", detail)));
+		df_step_raise("not all steps could be carried out",
+					  df_json_end(&failures, CurrentMemoryContext));
 	PG_RETURN_JSONB_P(df_json_end(&json, CurrentMemoryContext));
 }
 

@@ -4,17 +4,21 @@
  *
  * Runs in a worker, in its recording transaction, on structs in memory, after the
  * body's subtransaction has been rolled back.  flow/classify.c decides.  Never fail
- * a run for a transient error: its body is entered again, for ever.
+ * a run for a transient error: its body is entered again, for ever.  What makes it stuck
+ * is kept with all that PostgreSQL knows of it.
  */
 #include "postgres.h"
 
 #include "engine/blocked.h"
 #include "engine/body.h"
 #include "engine/body_error.h"
+#include "engine/error_fields.h"
+#include "engine/replay.h"
 #include "engine/run_due.h"
 #include "engine/run_failure.h"
 #include "engine/run_life.h"
 #include "engine/run_steps.h"
+#include "engine/step_end.h"
 #include "flow/flow.h"
 #include "shared/clock.h"
 #include "shared/json.h"
@@ -23,25 +27,26 @@
 #include "types/run.h"
 #include "utils/memutils.h"
 
+/* the detail of DF001 and DF008 is jsonb; a body can raise these itself, with any detail */
 static Jsonb *
-error_json(DfRun *run, ErrorData *error, int sqlstate, char **step, int *status)
+json_detail(DfRun *run, ErrorData *error, int sqlstate)
+{
+	Jsonb *detail;
+
+	if ((sqlstate != DF_ERR_STEP_FAILED && sqlstate != DF_ERR_FAIL) || error->detail == NULL)
+		return NULL;
+	detail = df_json_parse(error->detail, strlen(error->detail), run->cxt);
+	if (detail != NULL && df_payload_fits(detail))
+		return detail;
+	df_text_cut(error->detail);
+	return NULL;
+}
+
+static Jsonb *
+error_json(DfRun *run, const ErrorData *error, int sqlstate, const Jsonb *detail)
 {
 	DfJson json;
-	Jsonb *detail = NULL;
 
-	*step = NULL;
-	*status = 0;
-	if (sqlstate == DF_ERR_STEP_FAILED && error->detail != NULL)
-	{
-		detail = df_json_parse(error->detail, strlen(error->detail), run->cxt);
-		/* the body can raise this SQLSTATE, too, with any detail */
-		if (detail != NULL && !df_payload_fits(detail))
-			detail = NULL;
-		if (detail == NULL)
-			df_text_cut(error->detail);
-		*step = df_json_get_text(detail, "step");
-		*status = df_json_get_int(detail, "status", 0);
-	}
 	df_json_begin(&json);
 	df_json_text(&json, "sqlstate", unpack_sql_state(sqlstate));
 	df_json_text(&json, "message", error->message);
@@ -49,8 +54,7 @@ error_json(DfRun *run, ErrorData *error, int sqlstate, char **step, int *status)
 		df_json_value(&json, "detail", detail);
 	else
 		df_json_text(&json, "detail", error->detail);
-	df_json_text(&json, "hint", error->hint);
-	df_json_text(&json, "context", error->context);
+	df_error_fields(&json, error);
 	return df_json_end(&json, run->cxt);
 }
 
@@ -82,7 +86,95 @@ df_body_retry_later(DfRun *run, const char *message)
 	df_run_release(run);
 }
 
-/* what a person must do about an error of the body; NULL = the usual text */
+/* ---- an uncaught DF001 ---------------------------------------------------- */
+
+static void
+read_failure(const Jsonb *detail, DfFailure *failure)
+{
+	char *sqlstate = df_json_get_text(detail, "sqlstate");
+	char *doubt = df_json_get_text(detail, "doubt");
+	char *state = df_json_get_text(detail, "state");
+	int why = df_why_of(df_json_get_text(detail, "why"));
+
+	failure->why = why > 0 ? (DfWhy) why : DF_WHY_NONE;
+	failure->doubt_fails = doubt != NULL && strcmp(doubt, "fail") == 0;
+	failure->child_state = state != NULL ? df_run_state_of(state) : -1;
+	failure->sqlstate = sqlstate != NULL && strlen(sqlstate) == 5
+		? MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2], sqlstate[3], sqlstate[4])
+		: 0;
+}
+
+/* of several steps that failed, the first that makes the run stuck; else the first */
+static DfBodyError
+judge_failure(const Jsonb *detail, DfUndoOn undo_on, Jsonb **step)
+{
+	Jsonb *failures = detail != NULL && JB_ROOT_IS_OBJECT(detail)
+		? df_json_get(detail, "failures")
+		: NULL;
+	DfBodyError first = DF_BODY_STUCK;
+	DfFailure failure;
+	DfJsonWalk walk;
+	int n = 0;
+
+	*step = (Jsonb *) detail;
+	if (failures == NULL || !JB_ROOT_IS_ARRAY(failures))
+	{
+		read_failure(detail, &failure);
+		return df_classify_failure(&failure, undo_on);
+	}
+	df_json_walk(&walk, failures);
+	while (df_json_next(&walk))
+	{
+		Jsonb *one = df_json_of(&walk.value);
+		DfBodyError means;
+
+		read_failure(one, &failure);
+		means = df_classify_failure(&failure, undo_on);
+		if (n++ > 0 && means != DF_BODY_STUCK)
+			continue;
+		*step = one;
+		first = means;
+		if (means == DF_BODY_STUCK)
+			break;
+	}
+	return first;
+}
+
+/* ---- what a person must do ------------------------------------------------ */
+
+#define OR_CANCEL "call dataflows.retry(run); to undo the run instead, dataflows.cancel(run)."
+
+static const char *
+remedy_for_failure(DfRun *run, const Jsonb *step)
+{
+	char *system = df_json_get_text(step, "system");
+	char *name = df_json_get_text(step, "step");
+	DfStep *doubtful = name != NULL ? df_replay_named(run, name) : NULL;
+	DfFailure failure;
+
+	read_failure(step, &failure);
+	switch (failure.why)
+	{
+		case DF_WHY_IN_DOUBT:
+			if (doubtful != NULL)
+				return df_step_remedy(run, doubtful);
+			break;
+		case DF_WHY_LIMIT:
+			return psprintf("Once %s works again, " OR_CANCEL " A retry limit that the step sets "
+							"itself fails the run.",
+							system != NULL ? psprintf("system \"%s\"", system) : "it");
+		case DF_WHY_CHILD:
+			return "To have the workflow called again, " OR_CANCEL;
+		case DF_WHY_ERROR:
+			if (failure.sqlstate != 0)
+				return "Repair the SQL or what it names, then " OR_CANCEL;
+			break;
+		default:
+			break;
+	}
+	return "Repair the cause, then " OR_CANCEL;
+}
+
 static const char *
 remedy_for(int sqlstate)
 {
@@ -92,58 +184,77 @@ remedy_for(int sqlstate)
 	if (sqlstate == ERRCODE_INVALID_TRANSACTION_TERMINATION)
 		return "A body must not end transactions: remove COMMIT and ROLLBACK from it, then call "
 			   "dataflows.retry(run).";
-	return NULL;
+	return "Repair the function or what it uses, then " OR_CANCEL " A body that means to fail its "
+		   "run calls dataflows.fail(reason).";
 }
 
-/* a query step failed because its SQL is wrong: a typo, a dropped column; not for its data */
-static bool
-is_broken_sql(const Jsonb *error, int *sqlstate)
-{
-	Jsonb *detail = df_json_get(error, "detail");
-	char *inner;
+#define PYTHON_FAILS \
+	"in PL/Python plpy.execute(plpy.prepare('SELECT dataflows.fail($1)', ['text']), [reason])"
+#define PERL_FAILS \
+	"in PL/Perl spi_exec_prepared(spi_prepare('SELECT dataflows.fail($1)', 'text'), $reason)"
 
-	if (*sqlstate != DF_ERR_STEP_FAILED || detail == NULL || !JB_ROOT_IS_OBJECT(detail))
-		return false;
-	inner = df_json_get_text(detail, "sqlstate");
-	if (inner == NULL || strlen(inner) != 5)
-		return false;
-	*sqlstate = MAKE_SQLSTATE(inner[0], inner[1], inner[2], inner[3], inner[4]);
-	return df_classify_body_error(*sqlstate, NULL) == DF_BODY_STUCK;
+/* other languages have no RAISE: say how they fail on purpose */
+static void
+add_hint(ErrorData *error, int sqlstate)
+{
+	if (ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_EXTERNAL_ROUTINE_EXCEPTION && error->hint == NULL)
+		error->hint =
+			"Nothing was undone. If the body meant to fail its run, it must say so by "
+			"dataflows.fail(reason): " PYTHON_FAILS ", " PERL_FAILS ".";
+}
+
+/* ---- the way in ----------------------------------------------------------- */
+
+static void
+get_stuck(DfRun *run, DfBodyExit *exit, const Jsonb *step, bool handler)
+{
+	const char *who = handler ? "on_failure raised" : "the body raised";
+	int sqlstate = exit->sqlstate;
+
+	/* the SQL of a query step is judged by its own */
+	if (step != NULL)
+	{
+		DfFailure failure;
+
+		read_failure(step, &failure);
+		if (failure.sqlstate != 0)
+			sqlstate = failure.sqlstate;
+	}
+	add_hint(exit->error, exit->sqlstate);
+	df_run_get_stuck_by(run, sqlstate,
+						step != NULL ? exit->error->message
+									 : psprintf("%s: %s", who, exit->error->message),
+						step != NULL ? remedy_for_failure(run, step)
+									 : remedy_for(exit->sqlstate),
+						exit->error);
 }
 
 void
 df_body_raised(DfRun *run, DfBodyExit *exit, bool handler)
 {
-	char *step;
-	int status;
-	int cause = exit->sqlstate;
-	Jsonb *error = error_json(run, exit->error, exit->sqlstate, &step, &status);
+	DfUndoOn undo_on = run->workflow->undo_on;
+	Jsonb *detail = json_detail(run, exit->error, exit->sqlstate);
+	Jsonb *error = error_json(run, exit->error, exit->sqlstate, detail);
+	Jsonb *step = NULL;
+	DfBodyError means;
 
-	if (is_broken_sql(error, &cause))
+	if (exit->sqlstate == DF_ERR_STEP_FAILED)
+		means = judge_failure(detail, undo_on, &step);
+	else
+		means = df_classify_body_error(exit->sqlstate, exit->error->message, undo_on);
+	if (means == DF_BODY_TRANSIENT)
 	{
-		run->row.error = error;
-		df_run_get_stuck(run, cause, exit->error->message,
-						 "Repair the SQL or what it names, then call dataflows.retry(run), or "
-						 "dataflows.cancel(run) to undo the run.");
+		df_body_retry_later(run, exit->error->message);
 		return;
 	}
-	switch (df_classify_body_error(exit->sqlstate, exit->error->message))
+	if (means == DF_BODY_FAILED && !handler)
 	{
-		case DF_BODY_TRANSIENT:
-			df_body_retry_later(run, exit->error->message);
-			return;
-		case DF_BODY_FAILED:
-			if (!handler)
-			{
-				df_run_fail(run, error, step, status);
-				return;
-			}
-			/* FALLTHROUGH */
-		case DF_BODY_STUCK:
-			df_run_get_stuck(run, exit->sqlstate,
-							 psprintf("%s: %s", handler ? "on_failure raised" : "the body raised",
-									  exit->error->message),
-							 remedy_for(exit->sqlstate));
-			return;
+		df_run_fail(run, error, df_json_get_text(step, "step"),
+					(int) df_json_get_int(step, "status", 0));
+		return;
 	}
+	/* retry() has the step that it names tried again */
+	if (step != NULL && !handler)
+		run->row.error = error;
+	get_stuck(run, exit, step, handler);
 }

@@ -91,6 +91,7 @@ fail_step(DfRun *run, DfStep *step, int sqlstate, const char *message)
 	if (sqlstate != 0)
 		df_json_text(&json, "sqlstate", unpack_sql_state(sqlstate));
 	df_json_bool(&json, "in_doubt", false);
+	df_json_text(&json, "why", df_why_name(DF_WHY_ERROR));
 	step->row.error = df_json_end(&json, run->cxt);
 	df_step_transition(run, step, DF_STEP_FAIL);
 }
@@ -111,6 +112,7 @@ ended_badly(DfRun *run, const DfStep *step, DfRunState state, const Jsonb *error
 	df_json_text(&json, "state", df_run_state_name(state));
 	df_json_value(&json, "error", error);
 	df_json_bool(&json, "in_doubt", false);
+	df_json_text(&json, "why", df_why_name(DF_WHY_CHILD));
 	return df_json_end(&json, run->cxt);
 }
 

@@ -51,6 +51,7 @@ fail_removed_steps(DfRun *run)
 			continue;
 		step->row.error =
 			df_error_text(run, "the function does not call this step any more", false);
+		step->row.error = df_error_why(run, step->row.error, DF_WHY_ERROR);
 		df_step_transition(run, step, DF_STEP_FAIL);
 	}
 }
@@ -167,8 +168,9 @@ df_run_enter(DfRun *run, bool handler)
 			df_body_raised(run, &exit, handler);
 			break;
 		case DF_BODY_REFUSED:
-			df_run_get_stuck(run, exit.sqlstate != 0 ? exit.sqlstate : ERRCODE_UNDEFINED_FUNCTION,
-							 exit.reason, exit.remedy);
+			df_run_get_stuck_by(run,
+								exit.sqlstate != 0 ? exit.sqlstate : ERRCODE_UNDEFINED_FUNCTION,
+								exit.reason, exit.remedy, exit.error);
 			break;
 	}
 }

@@ -199,7 +199,8 @@ is_kept_whole(DfVerdict verdict)
 
 /* it goes on, or has ended without an output */
 static void
-do_not_done(DfRun *run, DfStep *step, const DfResponse *response, const DfDecision *made)
+do_not_done(DfRun *run, DfStep *step, const DfResponse *response, const DfDecision *made,
+			DfWhy why)
 {
 	const char *outcome = attempt_outcome(made->verdict);
 	bool in_doubt = df_evidence_in_doubt(&made->evidence);
@@ -209,6 +210,8 @@ do_not_done(DfRun *run, DfStep *step, const DfResponse *response, const DfDecisi
 									is_kept_whole(made->verdict));
 	if (outcome != NULL)
 		df_attempt_note(run, step, response, outcome, made->at);
+	if (made->event == DF_STEP_FAIL)
+		step->row.error = df_error_why(run, step->row.error, why);
 	df_step_apply(run, step, made);
 	switch (made->verdict)
 	{
@@ -250,7 +253,7 @@ do_response(DfRun *run, DfStep *step, const DfResponse *response, const DfSystem
 	if (made.verdict == DF_VERDICT_DONE || made.verdict == DF_VERDICT_KEPT)
 		do_done(run, step, response, &made, output, unusable);
 	else
-		do_not_done(run, step, response, &made);
+		do_not_done(run, step, response, &made, df_why_failed(&about, &made, response->fate));
 	return made.meaning;
 }
 
@@ -284,7 +287,7 @@ df_step_may_leave(DfRun *run, DfStep *step, const DfSystemPolicy *policy, bool s
 		df_step_say_accepted(run, step);
 	}
 	else
-		do_not_done(run, step, &none, &made);
+		do_not_done(run, step, &none, &made, DF_WHY_IN_DOUBT);
 	return false;
 }
 

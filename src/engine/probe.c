@@ -211,7 +211,7 @@ adopt(DfRun *run, DfStep *step, const DfResponse *response, const DfDecision *ma
 }
 
 static void
-apply(DfRun *run, DfStep *step, const DfDecision *made, const char *said)
+apply(DfRun *run, DfStep *step, const DfDecision *made, const char *said, DfWhy why)
 {
 	df_step_apply(run, step, made);
 	switch (made->verdict)
@@ -244,6 +244,8 @@ apply(DfRun *run, DfStep *step, const DfDecision *made, const char *said)
 		default:
 			break; /* asked, or sent, again at its time */
 	}
+	if (made->event == DF_STEP_FAIL)
+		step->row.error = df_error_why(run, step->row.error, why);
 }
 
 /* ---- the way in ----------------------------------------------------------- */
@@ -320,6 +322,6 @@ df_probe_response(DfRun *run, DfStep *step, const DfResponse *response,
 	if (made.verdict == DF_VERDICT_ADOPTED)
 		adopt(run, step, response, &made, resource);
 	else
-		apply(run, step, &made, said);
+		apply(run, step, &made, said, df_why_failed(&about, &made, response->fate));
 	return made.meaning;
 }

@@ -20,7 +20,8 @@
 
 #define DEFAULT_EVERY_MS 30000
 
-static const DfRetry unset_retry = {-1, -1, -1, -1};
+static const DfRetry unset_retry = {
+	.max_attempts = -1, .initial_ms = -1, .max_ms = -1, .for_ms = -1};
 
 static DfDoubtPolicy
 doubt_of(const Jsonb *options)
@@ -165,21 +166,34 @@ df_step_spec(DfRun *run, DfStep *step)
 
 /* ---- retry ---------------------------------------------------------------- */
 
+/* what the author of a step or a workflow says instead of the system */
+static void
+override(DfRetry *retry, const DfRetry *by)
+{
+	if (by->max_attempts >= 0)
+	{
+		retry->max_attempts = by->max_attempts;
+		retry->own_attempts = true;
+	}
+	if (by->initial_ms >= 0)
+		retry->initial_ms = by->initial_ms;
+	if (by->max_ms >= 0)
+		retry->max_ms = by->max_ms;
+	if (by->for_ms >= 0)
+	{
+		retry->for_ms = by->for_ms;
+		retry->own_for = true;
+	}
+}
+
 DfRetry
 df_step_retry(DfRun *run, DfStep *step, const DfRetry *of_system)
 {
-	const DfRetry *own = &df_step_spec(run, step)->retry;
+	DfRetry of_workflow = unset_retry;
 	DfRetry retry = *of_system;
 
-	if (run->workflow->retry != NULL)
-		df_retry_from_jsonb(run->workflow->retry, &retry, "retry");
-	if (own->max_attempts >= 0)
-		retry.max_attempts = own->max_attempts;
-	if (own->initial_ms >= 0)
-		retry.initial_ms = own->initial_ms;
-	if (own->max_ms >= 0)
-		retry.max_ms = own->max_ms;
-	if (own->for_ms >= 0)
-		retry.for_ms = own->for_ms;
+	df_retry_from_jsonb(run->workflow->retry, &of_workflow, "retry");
+	override(&retry, &of_workflow);
+	override(&retry, &df_step_spec(run, step)->retry);
 	return retry;
 }

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "engine/error_fields.h"
 #include "engine/run_failure.h"
 #include "engine/step_pivot.h"
 #include "engine/transition.h"
@@ -16,8 +17,9 @@
 
 #define ROLLBACKS_IN_A_ROW 10
 
-void
-df_run_mark_stuck(DfRun *run, int sqlstate, const char *reason, const char *remedy)
+static void
+mark_stuck(DfRun *run, int sqlstate, const char *reason, const char *remedy,
+		   const ErrorData *error)
 {
 	DfJson json;
 
@@ -27,16 +29,35 @@ df_run_mark_stuck(DfRun *run, int sqlstate, const char *reason, const char *reme
 	df_json_text(&json, "reason", reason);
 	df_json_text(&json, "remedy",
 				 remedy != NULL ? remedy : "Repair the cause, then call dataflows.retry(run).");
+	if (error != NULL)
+	{
+		df_json_text(&json, "message", error->message);
+		df_json_text(&json, "detail", error->detail);
+		df_error_fields(&json, error);
+	}
 	run->row.stuck = df_json_end(&json, run->cxt);
 	run->row.wake_at = DF_NEVER;
 }
 
 void
+df_run_mark_stuck(DfRun *run, int sqlstate, const char *reason, const char *remedy)
+{
+	mark_stuck(run, sqlstate, reason, remedy, NULL);
+}
+
+void
 df_run_get_stuck(DfRun *run, int sqlstate, const char *reason, const char *remedy)
+{
+	df_run_get_stuck_by(run, sqlstate, reason, remedy, NULL);
+}
+
+void
+df_run_get_stuck_by(DfRun *run, int sqlstate, const char *reason, const char *remedy,
+					const ErrorData *error)
 {
 	if (run->row.state == DF_RUN_STUCK)
 		return;
-	df_run_mark_stuck(run, sqlstate, reason, remedy);
+	mark_stuck(run, sqlstate, reason, remedy, error);
 	for (int i = 0; i < run->nsteps; i++)
 	{
 		DfStepEngine *engine = &run->steps[i]->engine;
@@ -85,11 +106,11 @@ df_run_fail(DfRun *run, Jsonb *error, const char *step, int status)
 						 "Repair the cause and call dataflows.retry(run).");
 		return;
 	}
-	if (run->workflow->stuck_on_error)
+	if (run->workflow->undo_on == DF_UNDO_ON_NEVER)
 	{
 		df_run_get_stuck(
 			run, DF_ERR_STEP_FAILED,
-			psprintf("the run failed, and its workflow says on_error => 'stuck': %s",
+			psprintf("the run failed, and its workflow says undo_on => 'never': %s",
 					 failure_text(error)),
 			"Repair the cause and call dataflows.retry(run), or dataflows.cancel(run) to undo it.");
 		return;

@@ -92,6 +92,7 @@ df_run_alias_answer(DfRun *run, DfStep *step, const char *holder)
 	}
 	step->row.error = df_error_text(
 		run, psprintf("the key \"%s\" is held by run \"%s\"", step->row.request, holder), false);
+	step->row.error = df_error_why(run, step->row.error, DF_WHY_REFUSED);
 	df_step_transition(run, step, DF_STEP_FAIL);
 	run->engine.advance = true;
 }

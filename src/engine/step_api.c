@@ -15,6 +15,7 @@
 #include "engine/replay.h"
 #include "engine/run_steps.h"
 #include "engine/step_api.h"
+#include "engine/step_error.h"
 #include "engine/step_kind.h"
 #include "engine/transition.h"
 #include "flow/flow.h"
@@ -248,10 +249,12 @@ df_step_http_system(const char *name, const char *step)
 	return system;
 }
 
-/* {step, system, status, in_doubt, body} of a failed step */
+/* {step, system, status, in_doubt, why, body} of a failed step */
 Jsonb *
 df_step_error_detail(const DfStep *step)
 {
+	static const char *const of_sql[] = {"sqlstate", "detail", "hint", "context", "schema",
+										 "table", "column", "datatype", "constraint"};
 	DfJson json;
 
 	df_json_begin(&json);
@@ -260,23 +263,32 @@ df_step_error_detail(const DfStep *step)
 	if (step->row.status != 0)
 		df_json_int(&json, "status", step->row.status);
 	df_json_bool(&json, "in_doubt", step->row.state == DF_STEP_DOUBT);
+	df_json_text(&json, "why", df_why_name(df_step_why(step)));
+	if (step->row.state == DF_STEP_DOUBT)
+		df_json_text(&json, "doubt", df_json_get_text(step->row.options, "doubt"));
 	if (step->row.evidence.existed)
 		df_json_bool(&json, "existed", true);
 	df_json_value(&json, "body", df_json_get(step->row.error, "body"));
 	if (df_step_ops(step)->error_detail != NULL)
 		df_step_ops(step)->error_detail(step, &json);
-	/* of SQL */
-	df_json_text(&json, "sqlstate", df_json_get_text(step->row.error, "sqlstate"));
-	df_json_text(&json, "detail", df_json_get_text(step->row.error, "detail"));
-	df_json_text(&json, "hint", df_json_get_text(step->row.error, "hint"));
+	for (int i = 0; i < lengthof(of_sql); i++)
+		df_json_text(&json, of_sql[i], df_json_get_text(step->row.error, of_sql[i]));
 	return df_json_end(&json, CurrentMemoryContext);
+}
+
+void
+df_step_raise(const char *message, Jsonb *detail)
+{
+	df_entry->failure = df_json_copy(detail, df_entry->run->cxt);
+	ereport(ERROR,
+			(errcode(DF_ERR_STEP_FAILED), errmsg_internal("%s", message),
+			 errdetail_internal("%s", df_json_to_text(detail))));
 }
 
 Datum
 df_step_result(FunctionCallInfo fcinfo, DfStep *step)
 {
 	char *message;
-	Jsonb *detail;
 
 	Assert(df_step_ended(step));
 	step->engine.seen_by_body = true;
@@ -287,13 +299,10 @@ df_step_result(FunctionCallInfo fcinfo, DfStep *step)
 		PG_RETURN_JSONB_P(step->row.output);
 	}
 	message = df_json_get_text(step->row.error, "message");
-	detail = df_step_error_detail(step);
-	ereport(ERROR,
-			(errcode(DF_ERR_STEP_FAILED),
-			 errmsg("step \"%s\" %s: %s", step->name,
-					step->row.state == DF_STEP_DOUBT ? "is in doubt" : "failed",
-					message != NULL ? message : "no reason was recorded"),
-			 errdetail_internal("%s", df_json_to_text(detail))));
+	df_step_raise(psprintf("step \"%s\" %s: %s", step->name,
+						   step->row.state == DF_STEP_DOUBT ? "is in doubt" : "failed",
+						   message != NULL ? message : "no reason was recorded"),
+				  df_step_error_detail(step));
 	PG_RETURN_NULL();
 }
 

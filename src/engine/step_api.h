@@ -51,6 +51,9 @@ extern Datum df_step_await(FunctionCallInfo fcinfo, DfStep *step);
 
 extern Jsonb *df_step_error_detail(const DfStep *step);
 
+/* DF001; failure() returns its detail from now on */
+pg_noreturn extern void df_step_raise(const char *message, Jsonb *detail);
+
 /* the system that a step calls, or an error that names the step; the second: not a mail server */
 extern DfSystem *df_step_system(const char *name, const char *step);
 extern DfSystem *df_step_http_system(const char *name, const char *step);

@@ -2,13 +2,15 @@
  * engine/step_error.c
  *	  The error of a step, as users and bodies see it.
  *
- * Runs in a worker, on structs in memory.  Written for people and bodies: no decision is
- * ever read back out of it.
+ * Runs in a worker, on structs in memory.  Written for people and bodies.  No decision about
+ * the step is read back out of it; what an uncaught DF001 means for the run is, by `why`.
  */
 #include "postgres.h"
 
 #include "engine/read_response.h"
 #include "engine/step_error.h"
+#include "flow/flow.h"
+#include "flow/meaning.h"
 #include "shared/json.h"
 #include "utils/fmgrprotos.h"
 
@@ -57,4 +59,46 @@ df_error_flag(DfRun *run, Jsonb *error, const char *flag, bool value)
 	df_json_begin(&json);
 	df_json_bool(&json, flag, value);
 	return df_error_with(run, error, df_json_end(&json, CurrentMemoryContext));
+}
+
+Jsonb *
+df_error_why(DfRun *run, Jsonb *error, DfWhy why)
+{
+	DfJson json;
+
+	df_json_begin(&json);
+	df_json_text(&json, "why", df_why_name(why));
+	return df_error_with(run, error, df_json_end(&json, CurrentMemoryContext));
+}
+
+/* of a step that failed before reasons were recorded */
+static DfWhy
+guessed_why(const DfStep *step)
+{
+	switch (step->kind)
+	{
+		case DF_STEP_WAIT:
+			return DF_WHY_TIMEOUT;
+		case DF_STEP_CALL:
+			return DF_WHY_CHILD;
+		case DF_STEP_QUERY:
+			return DF_WHY_ERROR;
+		case DF_STEP_ALIAS:
+			return DF_WHY_REFUSED;
+		default:
+			return df_status_is_refusal(step->row.status) ? DF_WHY_REFUSED : DF_WHY_LIMIT;
+	}
+}
+
+DfWhy
+df_step_why(const DfStep *step)
+{
+	int why = df_why_of(df_json_get_text(step->row.error, "why"));
+
+	if (step->row.state == DF_STEP_DOUBT)
+		return DF_WHY_IN_DOUBT;
+	/* a person said that it is not there, and that the body is to be told so */
+	if (step->row.evidence.resolved == DF_WORD_NOT_DONE)
+		return DF_WHY_REFUSED;
+	return why > 0 ? (DfWhy) why : guessed_why(step);
 }

@@ -19,6 +19,10 @@ extern Jsonb *df_step_error(DfRun *run, const DfResponse *response, const char *
 extern Jsonb *df_error_text(DfRun *run, const char *message, bool in_doubt);
 
 extern Jsonb *df_error_with(DfRun *run, Jsonb *error, const Jsonb *more);
+extern Jsonb *df_error_why(DfRun *run, Jsonb *error, DfWhy why);
 extern Jsonb *df_error_flag(DfRun *run, Jsonb *error, const char *flag, bool value);
+
+/* why the body gets DF001 for it */
+extern DfWhy df_step_why(const DfStep *step);
 
 #endif /* DF_STEP_ERROR_H */

@@ -13,8 +13,10 @@
 #include "engine/attempt.h"
 #include "engine/body.h"
 #include "engine/drift.h"
+#include "engine/error_fields.h"
 #include "engine/step_evidence.h"
 #include "engine/step_api.h"
+#include "engine/step_error.h"
 #include "engine/step_kind.h"
 #include "engine/step_query.h"
 #include "engine/read_spec.h"
@@ -181,10 +183,10 @@ error_of(DfRun *run, const DfSqlOutcome *outcome)
 	DfJson json;
 
 	df_json_begin(&json);
-	df_json_text(&json, "message", outcome->message);
+	df_json_text(&json, "message", outcome->error->message);
 	df_json_text(&json, "sqlstate", unpack_sql_state(outcome->sqlstate));
-	df_json_text(&json, "detail", outcome->detail);
-	df_json_text(&json, "hint", outcome->hint);
+	df_json_text(&json, "detail", outcome->error->detail);
+	df_error_fields(&json, outcome->error);
 	df_json_bool(&json, "in_doubt", false);
 	return df_json_end(&json, run->cxt);
 }
@@ -196,14 +198,14 @@ as_response(const DfSqlOutcome *outcome, DfResponse *response)
 	memset(response, 0, sizeof(*response));
 	response->fate = DF_FATE_REFUSED;
 	response->retry_after_ms = -1;
-	response->error = outcome->message;
+	response->error = outcome->error->message;
 }
 
 static bool
 is_transient(const DfSqlOutcome *outcome, bool timed_out)
 {
 	return !timed_out &&
-		df_classify_body_error(outcome->sqlstate, outcome->message) == DF_BODY_TRANSIENT;
+		df_classify_body_error(outcome->sqlstate, NULL, DF_UNDO_ON_FAILURE) == DF_BODY_TRANSIENT;
 }
 
 /* not the statement's fault: a lock, a full disk; no attempt is used */
@@ -252,6 +254,9 @@ do_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool transient
 	if (transient)
 		at = df_step_next_try(run, step, &response, &sql_policy);
 	step->row.error = error_of(run, outcome);
+	if (at == DF_NEVER)
+		step->row.error =
+			df_error_why(run, step->row.error, df_why_sql_failed(outcome->sqlstate));
 	df_step_transition(run, step, at == DF_NEVER ? DF_STEP_FAIL : DF_STEP_AGAIN);
 	step->row.wake_at = at;
 	df_attempt_note(run, step, &response, at == DF_NEVER ? "failed" : "retry", at);

@@ -300,6 +300,7 @@ timed_out(DfRun *run, DfStep *step)
 									psprintf("event \"%s\" did not come in time",
 											 df_json_get_text(step->row.options, "event")),
 									false);
+	step->row.error = df_error_why(run, step->row.error, DF_WHY_TIMEOUT);
 	df_step_transition(run, step, DF_STEP_FAIL);
 }
 

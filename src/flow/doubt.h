@@ -84,6 +84,9 @@ typedef struct DfDecision
 /* a response to the step itself, or none */
 extern DfDecision df_decide_response(const DfDoubtCase *about, const DfCame *came);
 
+/* of one that fails or ends in doubt; fate: of what came last */
+extern DfWhy df_why_failed(const DfDoubtCase *about, const DfDecision *made, DfFate fate);
+
 /* its request left at least once */
 extern bool df_was_sent(const DfStep *step);
 

@@ -46,6 +46,9 @@ extern int df_step_state_of(const char *name);
 extern int df_undo_state_of(const char *name);
 extern int df_step_kind_of(const char *name);
 extern int df_cause_of(const char *name);
+extern int df_undo_on_of(const char *name);
+extern const char *df_why_name(DfWhy why); /* NULL for DF_WHY_NONE */
+extern int df_why_of(const char *name);
 extern bool df_run_is_terminal(DfRunState state);
 extern bool df_run_holds_key(DfRunState state); /* all but rolled_back, cancelled, abandoned */
 extern bool df_step_is_ended(DfStepState state); /* done, failed, in_doubt */
@@ -77,6 +80,9 @@ typedef struct DfRetryQuestion
 
 /* when to try again, or DF_NEVER if the budget is used up */
 extern TimestampTz df_retry_at(const DfRetryQuestion *question);
+
+/* the budget is used up: whether by a limit that the step or the workflow set itself */
+extern bool df_retry_ends_by_own_limit(const DfRetry *policy, int attempts);
 
 /* ---- undo.c: the undo plan ------------------------------------------------ */
 
@@ -112,7 +118,24 @@ typedef enum DfBodyError
 	DF_BODY_TRANSIENT /* try the body again */
 } DfBodyError;
 
-/* sqlstate: as in ErrorData; message is looked at for wrapped Python errors only */
-extern DfBodyError df_classify_body_error(int sqlstate, const char *message);
+/*
+ * sqlstate: as in ErrorData, but of no DF001; message is looked at for wrapped Python errors
+ * only
+ */
+extern DfBodyError df_classify_body_error(int sqlstate, const char *message, DfUndoOn undo_on);
+
+/* what is known of the step of an uncaught DF001 */
+typedef struct DfFailure
+{
+	DfWhy why;
+	bool doubt_fails; /* the step says doubt => 'fail' */
+	int child_state; /* of why = child: DfRunState, -1 = unknown */
+	int sqlstate; /* of SQL, 0 = none */
+} DfFailure;
+
+extern DfBodyError df_classify_failure(const DfFailure *failure, DfUndoOn undo_on);
+
+/* why the SQL of a query step failed; never called for a transient error */
+extern DfWhy df_why_sql_failed(int sqlstate);
 
 #endif /* DF_FLOW_H */

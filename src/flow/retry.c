@@ -87,3 +87,11 @@ df_retry_at(const DfRetryQuestion *question)
 	/* the one instant that cannot be told from "never" */
 	return at == DF_NEVER ? at + 1 : at;
 }
+
+bool
+df_retry_ends_by_own_limit(const DfRetry *policy, int attempts)
+{
+	if (policy->max_attempts > 0 && attempts >= policy->max_attempts)
+		return policy->own_attempts;
+	return policy->for_ms > 0 && policy->own_for;
+}

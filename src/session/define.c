@@ -45,6 +45,8 @@ enum
 	ARG_RETRY,
 	ARG_DEADLINE,
 	ARG_ACCEPT_NOTIFY,
+	ARG_UNDO_ON,
+	ARG_NOTIFY,
 	ARG_ON_ERROR
 };
 
@@ -235,6 +237,50 @@ checked_word(FunctionCallInfo fcinfo, int arg, const char *what, const char *con
 	return NULL;
 }
 
+/* on_error is what undo_on was called in 0.1, with words of its own */
+static char *
+checked_undo_on(FunctionCallInfo fcinfo)
+{
+	static const char *const words[] = {"failure", "error", "never", NULL};
+	static const char *const old_words[] = {"undo", "stuck", NULL};
+	char *undo_on = checked_word(fcinfo, ARG_UNDO_ON, "undo_on", words);
+	char *on_error;
+
+	if (PG_ARGISNULL(ARG_ON_ERROR))
+		return undo_on;
+	on_error = checked_word(fcinfo, ARG_ON_ERROR, "on_error", old_words);
+	if (strcmp(undo_on, words[0]) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("undo_on and on_error are both given"),
+				 errhint("Leave out on_error, the old name: \"undo\" is undo_on => 'failure', "
+						 "\"stuck\" is undo_on => 'never'.")));
+	return pstrdup(strcmp(on_error, "stuck") == 0 ? "never" : "failure");
+}
+
+/* NOTIFY takes a channel that is shorter than NAMEDATALEN */
+static char *
+checked_channel(FunctionCallInfo fcinfo)
+{
+	char *channel;
+
+	if (PG_ARGISNULL(ARG_NOTIFY))
+		return NULL;
+	channel = text_to_cstring(PG_GETARG_TEXT_PP(ARG_NOTIFY));
+	if (channel[0] == '\0' || strlen(channel) >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("notify names a channel of 1 to %d bytes, this one has %zu",
+						NAMEDATALEN - 1, strlen(channel)),
+				 errhint("Give the name that others LISTEN to, or leave it out.")));
+	if (strcmp(channel, "dataflows") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("channel \"dataflows\" is for signals to runs, not from them"),
+				 errhint("Give another name.")));
+	return channel;
+}
+
 /* the limit: added to the present time it still gives a valid time */
 #define MAX_DEADLINE_DAYS 365000
 
@@ -381,7 +427,6 @@ Datum
 dataflows_define_workflow(PG_FUNCTION_ARGS)
 {
 	static const char *const notify_words[] = {"run", "key", "none", NULL};
-	static const char *const error_words[] = {"undo", "stuck", NULL};
 	DfWorkflowRow row;
 	DfRetry ignored;
 
@@ -405,7 +450,8 @@ dataflows_define_workflow(PG_FUNCTION_ARGS)
 	}
 	row.deadline = checked_deadline(fcinfo);
 	row.accept_notify = checked_word(fcinfo, ARG_ACCEPT_NOTIFY, "accept_notify", notify_words);
-	row.on_error = checked_word(fcinfo, ARG_ON_ERROR, "on_error", error_words);
+	row.undo_on = checked_undo_on(fcinfo);
+	row.notify = checked_channel(fcinfo);
 	check_new_owner(row.owner, row.owner_name, row.name);
 
 	insert_version(&row);

@@ -58,10 +58,11 @@ CREATE TABLE dataflows.workflow (
 	retry jsonb,
 	deadline interval,
 	accept_notify text NOT NULL DEFAULT 'run' CHECK (accept_notify IN ('none', 'run', 'key')),
-	on_error text NOT NULL DEFAULT 'undo' CHECK (on_error IN ('undo', 'stuck')),
+	undo_on text NOT NULL DEFAULT 'failure' CHECK (undo_on IN ('failure', 'error', 'never')),
 	paused boolean NOT NULL DEFAULT false,
 	dropped boolean NOT NULL DEFAULT false,
 	defined_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	notify text,
 	PRIMARY KEY (name, version)
 );
 COMMENT ON TABLE dataflows.workflow IS 'One row per version of a workflow; a version never changes';
@@ -83,8 +84,11 @@ COMMENT ON COLUMN dataflows.workflow.deadline IS
 	'How long a run may take before it fails; NULL = for ever';
 COMMENT ON COLUMN dataflows.workflow.accept_notify IS
 	'Whether NOTIFY may signal its runs: none, run (by run id), key (also by key)';
-COMMENT ON COLUMN dataflows.workflow.on_error IS
-	'What a failing run does: undo (roll back) or stuck (wait for a person)';
+COMMENT ON COLUMN dataflows.workflow.undo_on IS
+	'What fails a run, so that it is undone: failure (what the body or a system said on purpose), '
+	'error (other errors of the body, too) or never';
+COMMENT ON COLUMN dataflows.workflow.notify IS
+	'Channel that hears when a run waits, is stuck or has ended; NULL = none';
 COMMENT ON COLUMN dataflows.workflow.paused IS 'pause(workflow): no run of it moves';
 COMMENT ON COLUMN dataflows.workflow.defined_at IS 'When define_workflow() was called';
 COMMENT ON COLUMN dataflows.workflow.dropped IS
@@ -188,7 +192,10 @@ COMMENT ON COLUMN dataflows.run.pivot_n IS
 COMMENT ON COLUMN dataflows.run.deadline IS
 	'New deadline, given by retry() or resolve(); NULL = the deadline of the workflow, from the '
 	'start of the run';
-COMMENT ON COLUMN dataflows.run.stuck IS 'Why a person is needed: {"sqlstate","reason","remedy"}';
+COMMENT ON COLUMN dataflows.run.stuck IS
+	'Why a person is needed: {"sqlstate","reason","remedy"}, and of an error of the body '
+	'"message", "detail", "hint", "context", "schema", "table", "column", "datatype" and '
+	'"constraint", as far as they are known';
 
 CREATE TABLE dataflows.step (
 	-- the intent, written once

@@ -4,10 +4,11 @@
  */
 CREATE FUNCTION dataflows.define_workflow(name text, function text, on_failure text DEFAULT NULL,
 	retry jsonb DEFAULT NULL, deadline interval DEFAULT NULL, accept_notify text DEFAULT 'run',
-	on_error text DEFAULT 'undo')
+	undo_on text DEFAULT 'failure', notify text DEFAULT NULL, on_error text DEFAULT NULL)
 	RETURNS int
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_define_workflow';
-COMMENT ON FUNCTION dataflows.define_workflow(text, text, text, jsonb, interval, text, text) IS
+COMMENT ON FUNCTION dataflows.define_workflow(text, text, text, jsonb, interval, text, text,
+	text, text) IS
 'Makes a new version of a workflow and returns its number; runs keep the version that they were '
 'started with.
 name: 1 to 200 bytes. function: name of a function (jsonb) RETURNS jsonb, or a signature. '
@@ -15,11 +16,15 @@ name: 1 to 200 bytes. function: name of a function (jsonb) RETURNS jsonb, or a s
 retry: {"max_attempts","initial","max","for"}, durations as intervals or seconds; default what '
 'each system says. deadline: how long a run may take; default for ever.
 accept_notify: what NOTIFY may signal: run (by run id; the default), key (also by key) or none. '
-'on_error: undo (the default) or stuck.
+'undo_on: what fails a run, so that it is undone: failure (the default: what the body or a '
+'system said on purpose), error (also other errors of the body) or never. notify: channel that '
+'hears when a run waits, is stuck or has ended; default none. on_error: the old name of undo_on: '
+'undo is failure, stuck is never.
 The caller becomes the owner, as whom the bodies run. Errors: 42P13 (function unfit), 42883 (no '
 'such function), 42501 (a missing right, or the name is another role''s), 22023 (a bad '
 'argument), DF007 (engine not loaded).';
-REVOKE ALL ON FUNCTION dataflows.define_workflow(text, text, text, jsonb, interval, text, text)
+REVOKE ALL ON FUNCTION dataflows.define_workflow(text, text, text, jsonb, interval, text, text,
+	text, text)
 	FROM PUBLIC;
 
 CREATE FUNCTION dataflows.drop_workflow(name text) RETURNS void

@@ -239,3 +239,19 @@ COMMENT ON FUNCTION dataflows.once(text, text, jsonb) IS
 	'A value that is looked up once and recorded: the first column of the first row of a '
 	'read-only statement, NULL if there is none. At each later entry it is the same. $1, $2, ... '
 	'are the elements of args, a JSON array. Errors of the SQL are raised as they are';
+
+CREATE FUNCTION dataflows.fail(reason text, detail jsonb DEFAULT NULL)
+	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dataflows_fail';
+COMMENT ON FUNCTION dataflows.fail(text, jsonb) IS
+	'Raises DF008, which fails the run, so that it is undone; the body may catch it. It never '
+	'returns. reason: the message of the error, which the run keeps. detail: what else is to be '
+	'kept, at most dataflows.max_body; default none. Also raises DF004 outside a workflow, DF006';
+
+CREATE FUNCTION dataflows.failure()
+	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dataflows_failure';
+COMMENT ON FUNCTION dataflows.failure() IS
+	'The DETAIL of the DF001 that this entry into the body caught last, as jsonb: '
+	'{"step","system","status","in_doubt","why","body"} and more; NULL if there was none. Raises '
+	'DF004 outside a workflow';

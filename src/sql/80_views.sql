@@ -50,7 +50,8 @@ CREATE VIEW dataflows.workflows WITH (security_barrier) AS
 	SELECT w.name, w.version, w.function, w.owner_name AS owner, w.paused,
 		CASE WHEN dataflows._sees(w.name, w.version, NULL::text) IS NOT NULL
 			THEN COALESCE(l.n, 0) END AS live_runs,
-		w.on_failure, w.retry, w.deadline, w.accept_notify, w.on_error, w.defined_at
+		w.on_failure, w.retry, w.deadline, w.accept_notify, w.undo_on, w.defined_at,
+		w.notify
 	FROM dataflows.workflow w
 	LEFT JOIN (SELECT r.workflow, r.version, pg_catalog.count(*) AS n
 			FROM dataflows.run r WHERE r.finished_at IS NULL GROUP BY r.workflow, r.version) l
@@ -70,9 +71,12 @@ COMMENT ON COLUMN dataflows.workflows.retry IS
 COMMENT ON COLUMN dataflows.workflows.deadline IS
 	'How long a run may take before it fails; NULL = for ever';
 COMMENT ON COLUMN dataflows.workflows.accept_notify IS 'What NOTIFY may signal: none, run or key';
-COMMENT ON COLUMN dataflows.workflows.on_error IS
-	'What a failing run does: undo (roll back) or stuck (wait for a person)';
+COMMENT ON COLUMN dataflows.workflows.undo_on IS
+	'What fails a run, so that it is undone: failure (what the body or a system said on purpose), '
+	'error (other errors of the body, too) or never';
 COMMENT ON COLUMN dataflows.workflows.defined_at IS 'When define_workflow() was called';
+COMMENT ON COLUMN dataflows.workflows.notify IS
+	'Channel that hears when a run waits, is stuck or has ended; NULL = none';
 
 /* ---- runs ------------------------------------------------------------------------------- */
 
@@ -120,7 +124,10 @@ COMMENT ON COLUMN dataflows.runs.input IS 'What the body is called with';
 COMMENT ON COLUMN dataflows.runs.result IS 'What the body returned';
 COMMENT ON COLUMN dataflows.runs.error IS
 	'Why it failed or was cancelled: {"sqlstate","message","detail",...}';
-COMMENT ON COLUMN dataflows.runs.stuck IS 'Why a person is needed: {"sqlstate","reason","remedy"}';
+COMMENT ON COLUMN dataflows.runs.stuck IS
+	'Why a person is needed: {"sqlstate","reason","remedy"}, and of an error of the body '
+	'"message", "detail", "hint", "context", "schema", "table", "column", "datatype" and '
+	'"constraint", as far as they are known';
 COMMENT ON COLUMN dataflows.runs.cause IS
 	'Why it rolls or rolled back: failed, cancelled or undo; NULL = it did not';
 COMMENT ON COLUMN dataflows.runs.drifted IS

@@ -154,7 +154,7 @@ static Call calls[] = {
 	SHOW("workflows",
 		LIST(
 			"SELECT w.name, w.version, w.function, w.owner, w.paused, w.on_failure, w.retry,"
-			"  w.deadline, w.on_error, w.defined_at"
+			"  w.deadline, w.undo_on, w.defined_at"
 			" FROM dataflows.workflows AS w"
 			" ORDER BY w.name, w.version DESC LIMIT 500"),
 		NULL),

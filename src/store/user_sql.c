@@ -383,10 +383,7 @@ df_user_sql_run(const char *sql, const Jsonb *args, bool result_arg, int lock_ms
 		RollbackAndReleaseCurrentSubTransaction();
 		outcome->rows = NULL;
 		outcome->sqlstate = error->sqlerrcode;
-		outcome->message = error->message;
-		outcome->detail = error->detail;
-		outcome->hint = error->hint;
-		outcome->context = error->context;
+		outcome->error = error;
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(cxt);

@@ -15,10 +15,7 @@ typedef struct DfSqlOutcome
 {
 	Jsonb *rows; /* an array of objects; NULL if it raised */
 	int sqlstate; /* 0 = it did not raise */
-	char *message;
-	char *detail;
-	char *hint;
-	char *context;
+	ErrorData *error; /* what it raised */
 } DfSqlOutcome;
 
 /*

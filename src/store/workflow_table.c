@@ -12,14 +12,18 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "flow/flow.h"
 #include "store/columns.h"
 #include "store/identity.h"
 #include "store/store.h"
 #include "store/workflow_table.h"
 
+#define IN_START DF_IN_READ /* what a session needs, also before the schema is updated */
 #define IN_ALL DF_IN_OTHER
 
-#define COLUMN(column, field, form) DF_COLUMN(DfWorkflowRow, column, field, form, IN_ALL)
+#define COLUMN(column, field, form) \
+	DF_COLUMN(DfWorkflowRow, column, field, form, IN_START | IN_ALL)
+#define COLUMN_OF_RUNS(column, field, form) DF_COLUMN(DfWorkflowRow, column, field, form, IN_ALL)
 
 /* clang-format off */
 static const DfColumn workflow_columns[] = {
@@ -33,7 +37,8 @@ static const DfColumn workflow_columns[] = {
 	COLUMN("retry",          retry,          JSONB),
 	COLUMN("deadline",       deadline,       INTERVAL),
 	COLUMN("accept_notify",  accept_notify,  TEXT),
-	COLUMN("on_error",       on_error,       TEXT),
+	COLUMN_OF_RUNS("undo_on", undo_on,       TEXT),
+	COLUMN_OF_RUNS("notify", notify,         TEXT),
 	COLUMN("paused",         paused,         BOOL),
 	COLUMN("dropped",        dropped,        BOOL),
 };
@@ -50,7 +55,7 @@ df_workflow_latest(const char *name, DfWorkflowRow *row, MemoryContext cxt)
 		" ORDER BY w.version DESC LIMIT 1",
 		SPI_OK_SELECT,
 		DF_PARAMS(TEXTOID),
-		DF_COLUMNS(workflow_table, IN_ALL)};
+		DF_COLUMNS(workflow_table, IN_START)};
 	Datum values[1] = {CStringGetTextDatum(name)};
 
 	if (df_plan_run(&plan, values, NULL, 1) == 0)
@@ -181,6 +186,7 @@ df_load_workflow(const char *name, int version, MemoryContext cxt)
 {
 	DfWorkflow *workflow;
 	DfWorkflowRow row;
+	int undo_on;
 
 	if (!df_workflow_version(name, version, &row, cxt))
 		return NULL;
@@ -193,7 +199,8 @@ df_load_workflow(const char *name, int version, MemoryContext cxt)
 	workflow->owner_name = row.owner_name;
 	workflow->on_failure = row.on_failure;
 	workflow->retry = row.retry;
-	workflow->stuck_on_error = strcmp(row.on_error, "stuck") == 0;
+	undo_on = df_undo_on_of(row.undo_on);
+	workflow->undo_on = undo_on >= 0 ? (DfUndoOn) undo_on : DF_UNDO_ON_FAILURE;
 	workflow->has_deadline = row.deadline != NULL;
 	if (workflow->has_deadline)
 		workflow->deadline = *row.deadline;

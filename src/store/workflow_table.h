@@ -23,7 +23,8 @@ typedef struct DfWorkflowRow
 	Jsonb *retry; /* or NULL */
 	Interval *deadline; /* or NULL */
 	char *accept_notify;
-	char *on_error;
+	char *undo_on;
+	char *notify; /* NULL = none */
 	bool paused;
 	bool dropped;
 } DfWorkflowRow;

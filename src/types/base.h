@@ -28,6 +28,7 @@
 #define DF_ERR_UNKNOWN MAKE_SQLSTATE('D', 'F', '0', '0', '5')
 #define DF_ERR_LIMIT MAKE_SQLSTATE('D', 'F', '0', '0', '6')
 #define DF_ERR_NOT_LOADED MAKE_SQLSTATE('D', 'F', '0', '0', '7')
+#define DF_ERR_FAIL MAKE_SQLSTATE('D', 'F', '0', '0', '8')
 
 /* such text does not go into a line of a log or a page */
 static inline bool

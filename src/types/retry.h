@@ -19,6 +19,8 @@ typedef struct DfRetry
 	int64 initial_ms; /* first back-off */
 	int64 max_ms; /* longest back-off */
 	int64 for_ms; /* total time since the first attempt, 0 = no limit */
+	bool own_attempts; /* max_attempts is the step's or the workflow's own */
+	bool own_for; /* for_ms is */
 } DfRetry;
 
 #endif /* DF_TYPES_RETRY_H */

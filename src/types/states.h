@@ -52,6 +52,15 @@ typedef enum DfCause
 	DF_CAUSE_UNDO
 } DfCause;
 
+/* which errors of the body fail a run: define_workflow(undo_on) */
+typedef enum DfUndoOn
+{
+	DF_UNDO_ON_FAILURE, /* what the author or a system said on purpose */
+	DF_UNDO_ON_ERROR, /* any error, but what is wrong with the deployment */
+	DF_UNDO_ON_NEVER /* none: nothing is undone before cancel() */
+} DfUndoOn;
+#define DF_NUNDO_ON (DF_UNDO_ON_NEVER + 1)
+
 /* ---- steps ---------------------------------------------------------------- */
 
 typedef enum DfStepKind
@@ -92,6 +101,20 @@ typedef enum DfStepEvent
 	DF_STEP_RENEW /* retry(): a failed step is rendered again */
 } DfStepEvent;
 #define DF_STEP_NEVENTS (DF_STEP_RENEW + 1)
+
+/* why a step raises DF001; the DETAIL of the error says it by name */
+typedef enum DfWhy
+{
+	DF_WHY_NONE,
+	DF_WHY_REFUSED, /* the system said no */
+	DF_WHY_OWN_LIMIT, /* a retry limit that the step or the workflow set ran out */
+	DF_WHY_LIMIT, /* one that neither of them set ran out */
+	DF_WHY_IN_DOUBT, /* nobody can tell whether it was carried out */
+	DF_WHY_TIMEOUT, /* what it waited for did not come in time */
+	DF_WHY_CHILD, /* the run that it called did not complete */
+	DF_WHY_ERROR /* something is wrong on our side: SQL, a setting, what cannot be read */
+} DfWhy;
+#define DF_NWHYS (DF_WHY_ERROR + 1)
 
 typedef enum DfUndoState
 {

@@ -12,6 +12,7 @@
 
 #include "datatype/timestamp.h"
 #include "types/base.h"
+#include "types/states.h"
 #include "utils/jsonb.h"
 
 /* one version of a workflow, as the worker knows it */
@@ -25,7 +26,7 @@ typedef struct DfWorkflow
 	char *owner_name;
 	char *on_failure; /* NULL = none */
 	Jsonb *retry; /* NULL = the system's */
-	bool stuck_on_error;
+	DfUndoOn undo_on;
 	bool has_deadline;
 	Interval deadline; /* from the start of a run */
 	/* ten failures in a row at one step with one status: stop undoing customers */

@@ -85,16 +85,17 @@ lock_wait_ms(void)
 static void
 name_lock(DfSqlOutcome *outcome)
 {
+	ErrorData *error = outcome->error;
 	char *relation = get_rel_name(df_user_code_waited_for());
 
-	if (outcome->context != NULL && strncmp(outcome->context, "while ", strlen("while ")) == 0)
-		outcome->message = psprintf("%s %s", outcome->message,
-									pnstrdup(outcome->context, strcspn(outcome->context, "\n")));
+	if (error->context != NULL && strncmp(error->context, "while ", strlen("while ")) == 0)
+		error->message = psprintf("%s %s", error->message,
+								  pnstrdup(error->context, strcspn(error->context, "\n")));
 	else if (relation != NULL)
-		outcome->message =
-			psprintf("%s: it waited for a lock on relation \"%s\"", outcome->message, relation);
-	outcome->hint = pstrdup("The step is tried again automatically. While it waits, "
-							"pg_blocking_pids() shows which session holds the lock.");
+		error->message =
+			psprintf("%s: it waited for a lock on relation \"%s\"", error->message, relation);
+	error->hint = pstrdup("The step is tried again automatically. While it waits, "
+						  "pg_blocking_pids() shows which session holds the lock.");
 }
 
 static void
@@ -114,9 +115,9 @@ run_sql(DfRun *run, DfStep *step, DfSqlOutcome *outcome)
 	df_user_session_clean();
 	if (timed_out && outcome->sqlstate != 0)
 	{
-		outcome->message =
+		outcome->error->message =
 			psprintf("the SQL ran longer than dataflows.query_timeout (%d ms)", df_query_timeout);
-		outcome->hint =
+		outcome->error->hint =
 			pstrdup("Make it faster, do it in several steps, or raise dataflows.query_timeout.");
 	}
 	else if (outcome->sqlstate == ERRCODE_LOCK_NOT_AVAILABLE)
@@ -299,9 +300,10 @@ postpone(const pg_uuid_t *id)
 	memset(&failure, 0, sizeof(failure));
 	failure.sqlstate = df_error_is_transient(last_sqlstate) ? last_sqlstate
 															: ERRCODE_T_R_SERIALIZATION_FAILURE;
-	failure.message = last_message;
 	df_xact_begin();
 	MemoryContextSwitchTo(df_turn_cxt);
+	failure.error = palloc0(sizeof(ErrorData));
+	failure.error->message = last_message;
 	runs = claim(id);
 	if (runs != NIL)
 	{

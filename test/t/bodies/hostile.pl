@@ -413,9 +413,9 @@ define(
   RETURN \'"wrong"\';
 END');
 as_app($node, 'postgres',
-	"SELECT dataflows.define_workflow('wrong', 'app.wrong', on_error => 'stuck')");
+	"SELECT dataflows.define_workflow('wrong', 'app.wrong', undo_on => 'never')");
 $run{wrong} = start('wrong');
-is(await($run{wrong}), 'stuck', "on_error => 'stuck'");
+is(await($run{wrong}), 'stuck', "undo_on => 'never'");
 replace('wrong', 'BEGIN RETURN ' . post('first', 'wrong@example.com') . '; END');
 as_app($node, 'postgres', "SELECT dataflows.retry('$run{wrong}')");
 is(await($run{wrong}), 'completed', 'a repair may leave the failed step out');

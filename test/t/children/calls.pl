@@ -285,10 +285,14 @@ $run = start('parent', { email => 'ab@x', child => { stick => 1, email => 'ab@x'
 $child = child_of($run);
 becomes($node, $child, 'stuck', 'another is stuck');
 as_app($node, 'postgres', "SELECT dataflows.abandon('$child', 'mine')");
-is(await($run), 'rolled_back', 'abandoned, it has failed');
+is(await($run), 'stuck', 'abandoned: a person decides about the parent, too');
 is(column($run, "error->'detail'->>'state'"), 'abandoned', 'as abandoned');
 is($systems->made_and_left('crm', 'ab@x'),
-	'2/1', 'what it did is the business of who abandoned it');
+	'2/2', 'nothing is undone');
+as_app($node, 'postgres', "SELECT dataflows.cancel('$run')");
+becomes($node, $run, 'cancelled', 'cancelled, it is undone but for the child');
+is($systems->made_and_left('crm', 'ab@x'),
+	'2/1', 'what that did is the business of who abandoned it');
 
 $run = start('parent', { email => 'fg@x', child => { email => 'fg@x' }, key => 'fg', go => 1 });
 ok(wait_until($node, "SELECT waiting_for = 'go' FROM dataflows.runs WHERE run = '$run'"),
@@ -320,7 +324,7 @@ is(ask("SELECT count(*) FROM dataflows.inbox WHERE run = '$run' AND payload IS N
 
 # retry() of a parent whose child failed calls another one
 as_app($node, 'postgres',
-	"SELECT dataflows.define_workflow('insisting', 'app.parent', on_error => 'stuck')");
+	"SELECT dataflows.define_workflow('insisting', 'app.parent', undo_on => 'never')");
 $systems->fault('crm', match => { method => 'POST', email => '^again@' }, status => 422);
 $run = start('insisting', { child => { email => 'again@x', n => 5 } });
 becomes($node, $run, 'stuck', 'a parent is stuck at a child that failed');
@@ -384,8 +388,8 @@ is(column($run, 'result'), '{"got": 4}', 'and its result taken');
 
 # a call that waits for itself
 $run = start('parent', { workflow => 'parent', child => { child => {} }, key => 'me' }, 'me');
-is(await($run), 'rolled_back', 'a run that calls its own key fails');
-like(column($run, "error->>'message'"), qr/waits for this call itself/, 'and is told why');
+is(await($run), 'stuck', 'a run that calls its own key is stuck');
+like(column($run, "stuck->>'reason'"), qr/waits for this call itself/, 'and is told why');
 as_app($node, 'postgres', <<'SQL');
 CREATE FUNCTION app.endless(e jsonb) RETURNS jsonb LANGUAGE sql VOLATILE AS $$
 SELECT dataflows.call('again', 'endless') $$;
@@ -606,7 +610,7 @@ BEGIN
   RETURN dataflows.call('next', 'ring', '{}', key => e->>'next');
 END $$;
 SELECT dataflows.define_workflow('ring', 'app.ring'), dataflows.define_workflow('through',
-  'app.through');
+  'app.through', undo_on => 'error');
 SQL
 
 # each calls the key of the next one, all at once or one after the other; how many are refused

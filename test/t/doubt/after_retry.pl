@@ -30,7 +30,7 @@ BEGIN
     probe_found => '$[*]', accept => CASE WHEN event ? 'accepts' THEN ARRAY[422] END);
 END $$;
 SELECT dataflows.define_workflow('one-step', 'app.one_step');
-SELECT dataflows.define_workflow('careful', 'app.one_step', on_error => 'stuck');
+SELECT dataflows.define_workflow('careful', 'app.one_step', undo_on => 'never');
 SQL
 
 my $cases = new_cases($node, $systems, 'crm');

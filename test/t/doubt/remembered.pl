@@ -27,14 +27,14 @@ BEGIN
     undo => 'DELETE /contacts/{id}', probe => 'GET /contacts?run={run}', probe_found => '$[*]');
 END $$;
 SELECT dataflows.define_workflow('one-step', 'app.one_step');
-SELECT dataflows.define_workflow('careful', 'app.one_step', on_error => 'stuck');
+SELECT dataflows.define_workflow('careful', 'app.one_step', undo_on => 'never');
 CREATE FUNCTION app.by_email(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
   RETURN dataflows.post('call', 'plain', '/contacts', jsonb_build_object('email', event->>'email'),
     undo => 'DELETE /contacts/{id}', probe => 'GET /contacts?email={request.email}',
     probe_found => '$[*]');
 END $$;
-SELECT dataflows.define_workflow('by-email', 'app.by_email', on_error => 'stuck');
+SELECT dataflows.define_workflow('by-email', 'app.by_email', undo_on => 'never');
 CREATE FUNCTION app.kept(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM dataflows.post('call', 'plain', '/contacts', jsonb_build_object('email', event->>'email'),

@@ -54,7 +54,7 @@ BEGIN
     'told-' || (context->'input'->>'email')), doubt => 'resend');
   RETURN NULL;
 END $$;
-SELECT dataflows.define_workflow('doubtful', 'app.doubtful', on_error => 'stuck'),
+SELECT dataflows.define_workflow('doubtful', 'app.doubtful', undo_on => 'never'),
   dataflows.define_workflow('undoing', 'app.doubtful'),
   dataflows.define_workflow('put', 'app.put_it'), dataflows.define_workflow('sleeps', 'app.sleeps'),
   dataflows.define_workflow('telling', 'app.doubtful', on_failure => 'app.told');

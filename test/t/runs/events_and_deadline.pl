@@ -331,7 +331,7 @@ BEGIN
       retry => '{"initial": "1 h", "max": "1 h"}');
     ELSIF event->>'how' = 'flight' THEN PERFORM dataflows.post('book', 'billing', '/customers',
       jsonb_build_object('email', event->>'email'), undo => 'DELETE /customers/{id}');
-    ELSIF event->>'how' = 'lock' THEN PERFORM 1/0 FROM (SELECT pg_advisory_xact_lock(7)) x;
+    ELSIF event->>'how' = 'lock' THEN PERFORM pg_advisory_xact_lock(7);
     END IF;
   EXCEPTION WHEN OTHERS THEN
     IF event->>'how' = 'lock' THEN RAISE; END IF;
@@ -349,7 +349,7 @@ BEGIN
 END $$;
 SELECT dataflows.define_workflow('slow-told', 'app.slow', deadline => '700 ms', on_failure =>
   'app.lasting');
-SELECT dataflows.define_workflow('careful', 'app.slow', deadline => '700 ms', on_error => 'stuck');
+SELECT dataflows.define_workflow('careful', 'app.slow', deadline => '700 ms', undo_on => 'never');
 SQL
 
 sub slow
@@ -452,7 +452,7 @@ is( $node->safe_psql(
 	't',
 	'as the view says');
 $run = slow('wait', { workflow => 'careful' });
-ok(state_is($run, 'stuck'), "with on_error => 'stuck' a deadline is a matter for people");
+ok(state_is($run, 'stuck'), "with undo_on => 'never' a deadline is a matter for people");
 my $first =
 	$node->safe_psql('postgres', "SELECT deadline FROM dataflows.runs WHERE run = '$run'");
 app("SELECT dataflows.retry('$run')");

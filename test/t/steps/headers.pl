@@ -57,7 +57,7 @@ sub outcome
 		/\|/,
 		$node->safe_psql(
 			'postgres',
-			"SELECT state, coalesce(stuck::text, '') || coalesce(error->>'message', '')
+			"SELECT state, coalesce(stuck->>'reason', '') || coalesce(error->>'message', '')
 				FROM dataflows.runs WHERE run = '$run'"
 		),
 		2);

@@ -191,7 +191,7 @@ mail_by('unknown authority', 'no_ca', 'ada@example.com');
 mail_by('private address', 'private', 'ada@example.com');
 mail_by('login comes later', 'moody', 'ada@example.com');
 
-ok(wait_for_runs($node, [ 'completed', 'rolled_back' ], 40), 'all have ended');
+ok(wait_for_runs($node, [ 'completed', 'rolled_back', 'stuck' ], 40), 'all have come to rest');
 
 my @book = $mail->book;
 my %mails;    # by subject or by the first recipient
@@ -289,7 +289,7 @@ is(came_to('closing once') . copies('closing1-c@example.com'),
 is(came_to('cut twice') . copies('cut2-d@example.com'),
 	'completed|done|3|2501', 'a connection lost within the message: certainly not accepted');
 is(came_to('cut late') . copies('cut-d@example.com'),
-	'rolled_back|in_doubt|10', 'but if all had left, who knows');
+	'stuck|in_doubt|10', 'but if all had left, who knows');
 is(came_to('one is nobody'), 'rolled_back|failed|1|550', 'one recipient is refused');
 is( field('one is nobody', "r.error->'detail'->>'body'"),
 	"550-5.1.1 there is nobody\n550 5.1.1 of that name",
@@ -308,15 +308,15 @@ like(
 	qr/^rolled_back\|failed\|\d+\|450$/,
 	'4xx until the budget is used up');
 cmp_ok(field('busy for ever', 's.attempts'), '>', 10, 'is tried often');
-is(came_to('server is down'), 'rolled_back|failed|3', 'a server that is down');
+is(came_to('server is down'), 'stuck|failed|3', 'a server that is down');
 is(came_to('login comes later'),
-	'rolled_back|failed|2|454', '4xx to the credentials is tried again');
+	'stuck|failed|2|454', '4xx to the credentials is tried again');
 is(came_to('slow') . copies('slow-p@example.com'),
 	'completed|done|1|2501', 'a server that thinks first');
 
 # ---- security -----------------------------------------------------------------------------------
 
-is(came_to('without STARTTLS'), 'rolled_back|failed|2', 'no STARTTLS, no mail');
+is(came_to('without STARTTLS'), 'stuck|failed|2', 'no STARTTLS, no mail');
 like(
 	field('without STARTTLS', "r.error->>'message'"),
 	qr/does not offer STARTTLS/,
@@ -325,9 +325,9 @@ is_deeply([ grep { $_->{event} eq 'auth' && !$_->{tls} && $_->{service} ne 'plai
 	[], 'no credentials in clear');
 is(scalar(grep { $_->{event} eq 'auth' && $_->{service} eq 'plain' } @book),
 	1, 'but where a superuser has allowed it');
-is(came_to('unknown authority'), 'rolled_back|failed|2', 'a certificate of an unknown authority');
+is(came_to('unknown authority'), 'stuck|failed|2', 'a certificate of an unknown authority');
 like(field('unknown authority', "r.error->>'message'"), qr/no secure connection/, 'is named');
-is(came_to('private address'), 'rolled_back|failed|1', 'a private address');
+is(came_to('private address'), 'stuck|failed|1', 'a private address');
 like(
 	field('private address', "r.error->>'message'"),
 	qr/not public \(loopback\).*allow_private/,
@@ -336,10 +336,10 @@ like(
 # ---- doubt --------------------------------------------------------------------------------------
 
 is(came_to('lost') . copies('lost-i@example.com'),
-	'rolled_back|in_doubt|11', 'no reply after the message: in doubt, not sent again');
+	'stuck|in_doubt|11', 'no reply after the message: in doubt, not sent again');
 is(field('lost', "r.error->'detail'->>'in_doubt'"), 'true', 'as the body is told');
 is(came_to('dropped') . copies('dropped-j@example.com'),
-	'rolled_back|in_doubt|10', 'the same if it was not accepted: nobody can know');
+	'stuck|in_doubt|10', 'the same if it was not accepted: nobody can know');
 is(came_to('lost, accept') . copies('lost-k@example.com'), 'completed|done|11', "doubt 'accept'");
 is(field('lost, accept', 'output IS NULL'), 't', 'without an output');
 is(came_to('lost, resend') . copies('lost1-l@example.com'),
@@ -349,14 +349,14 @@ is($twice[0]{raw}, $twice[1]{raw}, 'with the same bytes, so the same Message-ID'
 is(came_to('dropped, resend') . copies('dropped2-m@example.com'),
 	'completed|done|3|2501', "doubt 'resend', never accepted before");
 is(came_to('lost then spam') . copies('lost1-n@example.com'),
-	'rolled_back|in_doubt|2|5541', 'a refusal does not settle an earlier doubt');
+	'stuck|in_doubt|2|5541', 'a refusal does not settle an earlier doubt');
 is(came_to('hang') . copies('hang-o@example.com'),
-	'rolled_back|in_doubt|11', 'a timeout after the message');
+	'stuck|in_doubt|11', 'a timeout after the message');
 like(
 	field('hang', "r.error->>'message'"),
 	qr/timed out after 4000 ms, waiting for the reply to the message/,
 	'says so');
-is(came_to('garbled'), 'rolled_back|in_doubt|1', 'a reply that is none');
+is(came_to('garbled'), 'stuck|in_doubt|1', 'a reply that is none');
 
 # ---- credentials that are refused ----------------------------------------------------------------
 
@@ -390,7 +390,8 @@ $node->safe_psql('postgres',
 		s/breaker_failures '1000'/breaker_failures '2'/r =~
 		s/breaker_cooldown '100ms'/breaker_cooldown '1h'/r);
 mail_by("nobody $_", 'strict', "nobody-$_\@example.com") for 1 .. 5;
-ok(wait_for_runs($node, [ 'completed', 'rolled_back', 'cancelled' ], 40), 'refused recipients');
+ok(wait_for_runs($node, [ 'completed', 'rolled_back', 'stuck', 'cancelled' ], 40),
+	'refused recipients');
 mail_by('after nobody', 'strict', 'ada@example.com');
 ok( wait_until(
 		$node,
@@ -408,7 +409,7 @@ BEGIN
     'subject', 'careful',
     'text', 'Hello', 'to', (SELECT address FROM app.person)));
 END $$;
-SELECT dataflows.define_workflow('careful', 'app.careful', on_error => 'stuck');
+SELECT dataflows.define_workflow('careful', 'app.careful', undo_on => 'never');
 SQL
 my $careful = as_app($node, 'postgres', "SELECT dataflows.start('careful')");
 ok(wait_until($node, "SELECT state = 'stuck' FROM dataflows.runs WHERE run = '$careful'"),
@@ -456,7 +457,7 @@ CREATE FUNCTION app.mixed(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
   RETURN dataflows.get('ask', 'starttls', '/');
 END $$;
-SELECT dataflows.define_workflow('mixed', 'app.mixed', on_error => 'stuck');
+SELECT dataflows.define_workflow('mixed', 'app.mixed', undo_on => 'never');
 SQL
 my $mixed = as_app($node, 'postgres', "SELECT dataflows.start('mixed')");
 mail_by('by web', 'web', 'ada@example.com');
@@ -464,15 +465,15 @@ ok(wait_until($node, "SELECT state = 'stuck' FROM dataflows.runs WHERE run = '$m
 	'HTTP to a mail server');
 like(
 	$node->safe_psql(
-		'postgres', "SELECT error->>'message' FROM dataflows.runs WHERE run = '$mixed'"),
+		'postgres', "SELECT stuck->>'reason' FROM dataflows.runs WHERE run = '$mixed'"),
 	qr/step "ask" cannot send a request to system "starttls"/,
 	'is refused');
 ok( wait_until(
-		$node, "SELECT state = 'rolled_back' FROM dataflows.runs WHERE run = '$case{'by web'}'"),
+		$node, "SELECT state = 'stuck' FROM dataflows.runs WHERE run = '$case{'by web'}'"),
 	'mail to a web server');
 like(
 	$node->safe_psql(
-		'postgres', "SELECT error->>'message' FROM dataflows.runs WHERE run = '$case{'by web'}'"),
+		'postgres', "SELECT stuck->>'reason' FROM dataflows.runs WHERE run = '$case{'by web'}'"),
 	qr/step "send" cannot send mail by system "web"/,
 	'is refused');
 
@@ -482,7 +483,7 @@ ok(wait_until($node, "SELECT attempts > 1 FROM dataflows.steps WHERE run = '$cas
 	'a mail that is tried again');
 $node->safe_psql('postgres', "ALTER SERVER moving OPTIONS (SET url 'http://127.0.0.1:1')");
 ok( wait_until(
-		$node, "SELECT state = 'rolled_back' FROM dataflows.runs WHERE run = '$case{moved}'"),
+		$node, "SELECT state = 'stuck' FROM dataflows.runs WHERE run = '$case{moved}'"),
 	'does not go to a web server');
 like(
 	field('moved', "r.error->>'message'"),
@@ -499,8 +500,8 @@ SQL
 my $undoing = as_app($node, 'postgres', "SELECT dataflows.start('undoing')");
 ok( wait_until(
 		$node,
-		"SELECT state = 'rolled_back'
-			AND error->>'message' ~ 'cannot send a request to system \"starttls\"'
+		"SELECT state = 'stuck'
+			AND stuck->>'reason' ~ 'cannot send a request to system \"starttls\"'
 			FROM dataflows.runs WHERE run = '$undoing'"),
 	'nor does an undo go to a mail server');
 is(field('server is down', "r.error->'detail'->>'body'"),

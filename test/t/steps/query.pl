@@ -105,20 +105,20 @@ is(of_run($run, "result->'none'"), '[]', 'a statement without rows returns []');
 # ---- what is refused, in the body --------------------------------------------------
 
 for my $case (
-	[ 'empty', q(dataflows.query('q', ' ')), 'rolled_back', 'sql of step "q" is empty' ],
+	[ 'empty', q(dataflows.query('q', ' ')), 'stuck', 'sql of step "q" is empty' ],
 	[
 		'notarray', q(dataflows.query('q', 'SELECT 1', '{"a": 1}')),
-		'rolled_back', 'args of step "q" are not a JSON array'
+		'stuck', 'args of step "q" are not a JSON array'
 	],
 	[
 		'scalar', q(dataflows.query('q', 'SELECT 1', '7')),
-		'rolled_back', 'args of step "q" are not a JSON array'
+		'stuck', 'args of step "q" are not a JSON array'
 	],
 	[ 'oncewrite', q(dataflows.once('q', 'INSERT INTO app.parent VALUES (1)')), 'stuck', 'INSERT' ],
-	[ 'onceraise', q(dataflows.once('q', 'SELECT 1/0')), 'rolled_back', 'division by zero' ],
+	[ 'onceraise', q(dataflows.once('q', 'SELECT 1/0')), 'stuck', 'division by zero' ],
 	[
 		'zero', q(dataflows.query('q', 'SELECT 1/0')),
-		'rolled_back', 'step "q" failed: division by zero'
+		'stuck', 'step "q" failed: division by zero'
 	],
 	[
 		'deferred', q(dataflows.query('q', 'INSERT INTO app.things (parent) VALUES (99)')),
@@ -126,7 +126,7 @@ for my $case (
 	],
 	[
 		'cast', q(dataflows.query('q', 'SELECT $1::int', '["x"]')),
-		'rolled_back', 'invalid input syntax for type integer'
+		'stuck', 'invalid input syntax for type integer'
 	],
 	[ 'params', q(dataflows.query('q', 'SELECT $3', '[1]')), 'stuck', 'there is no parameter $3' ],
 	[
@@ -149,7 +149,7 @@ for my $case (
 	],
 	[
 		'slow', q(dataflows.query('q', 'SELECT pg_sleep(60)')),
-		'rolled_back', 'ran longer than dataflows.query_timeout'
+		'stuck', 'ran longer than dataflows.query_timeout'
 	],
 	[
 		'large', q(dataflows.query('q', 'SELECT repeat(''x'', 2000000)')),

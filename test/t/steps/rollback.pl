@@ -193,7 +193,7 @@ BEGIN
     undo => 'DELETE /users/{id}');
   PERFORM dataflows.on_rollback('tell', 'email', 'POST /send', jsonb_build_object('to',
     event->>'email', 'template', 'sorry'));
-  RAISE EXCEPTION 'no good' USING ERRCODE = '23514';
+  RAISE EXCEPTION 'no good';
 END $$;
 CREATE FUNCTION app.report(context jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN

@@ -19,7 +19,8 @@
 #define NOW ((TimestampTz) INT64CONST(800000000000000))
 #define MS(ms) ((TimestampTz) (ms) *1000)
 
-static const DfRetry default_policy = {0, 1000, 300000, 86400000};
+static const DfRetry default_policy = {
+	.initial_ms = 1000, .max_ms = 300000, .for_ms = 86400000};
 
 static TimestampTz
 ask(DfRetry policy, int attempts, double jitter, int64 retry_after_ms)

@@ -7,6 +7,7 @@ CREATE FUNCTION dataflows._replace_functions(names text[]) RETURNS void
 SELECT dataflows._replace_functions(ARRAY[
 	'abandon',
 	'cancel',
+	'define_workflow',
 	'delete',
 	'get',
 	'http',
