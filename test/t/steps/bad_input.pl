@@ -556,7 +556,7 @@ is((pids_of($node, 'coordinator'))[0], $coordinator, 'by the same coordinator');
 
 # ---- answers that cannot be used -----------------------------------------------------------------
 
-# a fault of crm's GET and POST, the answer's words; what a POST becomes (error: not sent, and stuck)
+# a fault of crm's GET and POST, the answer's words; what a POST becomes (error: sent by nobody)
 my $outside = 'http://169.254.169.254/latest/meta-data/';
 my @answers = (
 	[ 'invalid JSON', { fault => 'invalid_json' }, qr/cannot be read/, 'completed' ],
