@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "engine/mail_message.h"
+#include "flow/doubt.h"
 #include "mb/pg_wchar.h"
 #include "shared/header.h"
 #include "shared/json.h"
@@ -234,10 +235,9 @@ check_words(const DfMailMessage *mail, DfMailProblem *problem)
 	if (mail->nto + mail->ncc + mail->nbcc == 0)
 		return refuse(problem, pstrdup("has no recipient"),
 					  pstrdup("Give \"to\", \"cc\" or \"bcc\": an address, or an array of them."));
-	if (mail->doubt != NULL && strcmp(mail->doubt, "fail") != 0 &&
-		strcmp(mail->doubt, "resend") != 0 && strcmp(mail->doubt, "accept") != 0)
+	if (mail->doubt != NULL && df_doubt_policy_of(mail->doubt) < 0)
 		return refuse(problem, psprintf("has the unknown \"doubt\" \"%s\"", mail->doubt),
-					  pstrdup("Use 'fail', 'resend' or 'accept'."));
+					  pstrdup("Use 'stuck', 'fail', 'resend' or 'accept'."));
 	return true;
 }
 

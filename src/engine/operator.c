@@ -12,6 +12,7 @@
 #include "engine/child_run.h"
 #include "engine/step_evidence.h"
 #include "engine/operator.h"
+#include "engine/read_spec.h"
 #include "engine/replay.h"
 #include "engine/run_due.h"
 #include "engine/step_kind.h"
@@ -114,6 +115,13 @@ may_be_renewed(const DfStep *step)
 		(step->row.state == DF_STEP_FAILED || step->row.state == DF_STEP_DOUBT);
 }
 
+static bool
+asks_person(DfRun *run, DfStep *step)
+{
+	(void) df_step_spec(run, step);
+	return df_asks_person(step);
+}
+
 /* the undos that failed, and what failed in on_failure: it was entered after them */
 static void
 retry_rollback(DfRun *run)
@@ -156,11 +164,12 @@ retry(DfRun *run)
 	if (detail != NULL && !JB_ROOT_IS_OBJECT(detail))
 		detail = NULL;
 	run->row.error = NULL;
-	for (int i = run->engine.nearlier; i < run->nsteps && detail != NULL; i++)
+	for (int i = run->engine.nearlier; i < run->nsteps; i++)
 	{
 		DfStep *step = run->steps[i];
 
-		if (may_be_renewed(step) && is_failed_at(detail, step))
+		if (may_be_renewed(step) &&
+			((detail != NULL && is_failed_at(detail, step)) || asks_person(run, step)))
 			renew_step(run, step);
 	}
 	df_run_loaded(run);

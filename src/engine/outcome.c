@@ -143,6 +143,7 @@ attempt_outcome(DfVerdict verdict)
 		case DF_VERDICT_AGAIN_SAME:
 		case DF_VERDICT_ACCEPTED:
 		case DF_VERDICT_DOUBTFUL:
+		case DF_VERDICT_ASK_PERSON:
 		case DF_VERDICT_STUCK:
 			return "in_doubt";
 		default:
@@ -226,6 +227,10 @@ do_not_done(DfRun *run, DfStep *step, const DfResponse *response, const DfDecisi
 			break;
 		case DF_VERDICT_DOUBTFUL:
 			end_in_doubt(step);
+			break;
+		case DF_VERDICT_ASK_PERSON:
+			end_in_doubt(step);
+			df_step_ask_person(run, step);
 			break;
 		case DF_VERDICT_STUCK:
 			end_in_doubt(step);

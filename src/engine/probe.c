@@ -231,6 +231,10 @@ apply(DfRun *run, DfStep *step, const DfDecision *made, const char *said, DfWhy 
 		case DF_VERDICT_DOUBTFUL:
 			doubtful(run, step, said);
 			break;
+		case DF_VERDICT_ASK_PERSON:
+			doubtful(run, step, said);
+			df_step_ask_person(run, step);
+			break;
 		case DF_VERDICT_STUCK:
 			doubtful(run, step, said);
 			get_stuck(run, step, said);

@@ -11,6 +11,7 @@
 #include "engine/read_spec.h"
 #include "engine/step_format.h"
 #include "engine/template.h"
+#include "flow/doubt.h"
 #include "flow/meaning.h"
 #include "shared/json.h"
 #include "shared/retry_options.h"
@@ -26,11 +27,9 @@ static const DfRetry unset_retry = {
 static DfDoubtPolicy
 doubt_of(const Jsonb *options)
 {
-	char *doubt = df_json_get_text(options, "doubt");
+	int policy = df_doubt_policy_of(df_json_get_text(options, "doubt"));
 
-	if (doubt != NULL && strcmp(doubt, "resend") == 0)
-		return DF_DOUBT_RESEND;
-	return doubt != NULL && strcmp(doubt, "accept") == 0 ? DF_DOUBT_ACCEPT : DF_DOUBT_FAIL;
+	return policy < 0 ? DF_DOUBT_STUCK : (DfDoubtPolicy) policy;
 }
 
 /* DELETE has a default */

@@ -14,6 +14,7 @@
 #include "engine/step_key.h"
 #include "engine/transition.h"
 #include "engine/undo_outcome.h"
+#include "shared/json.h"
 #include "types/base.h"
 #include "utils/builtins.h"
 
@@ -56,4 +57,16 @@ df_step_remedy(const DfRun *run, const DfStep *step)
 					"\"...\"}'); with the resource as the output. If it is not: SELECT "
 					"dataflows.resolve('%s', %s, 'not_done', 'who looked');",
 					step->system, df_step_key(run, step), run->id_text, name, run->id_text, name);
+}
+
+/* nobody can tell what came of it, and its author did not ask to be told by DF001 */
+void
+df_step_ask_person(DfRun *run, const DfStep *step)
+{
+	char *why = df_json_get_text(step->row.error, "message");
+
+	df_run_get_stuck(run, DF_ERR_STEP_FAILED,
+					 psprintf("step \"%s\" is in doubt at system \"%s\": %s", step->name,
+							  step->system, why != NULL ? why : "no answer came"),
+					 df_step_remedy(run, step));
 }

@@ -11,6 +11,9 @@
 extern void df_step_done(DfRun *run, DfStep *step, const DfResponse *response, Jsonb *output);
 extern void df_step_say_accepted(DfRun *run, DfStep *step);
 
+/* the run is stuck until a person says what became of the step */
+extern void df_step_ask_person(DfRun *run, const DfStep *step);
+
 /* what a person is to do about a step in doubt, with the calls to make */
 extern char *df_step_remedy(const DfRun *run, const DfStep *step);
 

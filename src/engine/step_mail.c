@@ -20,6 +20,7 @@
 #include "engine/step_kind.h"
 #include "engine/template.h"
 #include "fdw/system.h"
+#include "flow/doubt.h"
 #include "guc.h"
 #include "shared/json.h"
 #include "utils/builtins.h"
@@ -71,7 +72,7 @@ render(DfRun *run, DfStep *step, const Jsonb *message, const DfMailMessage *mail
 						step->name, df_max_body),
 				 errhint("Send less, or raise dataflows.max_body.")));
 	step->row.options = NULL;
-	if (mail->doubt != NULL && strcmp(mail->doubt, "fail") != 0)
+	if (mail->doubt != NULL && df_doubt_policy_of(mail->doubt) != DF_DOUBT_STUCK)
 	{
 		df_json_begin(&json);
 		df_json_text(&json, "doubt", mail->doubt);

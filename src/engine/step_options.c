@@ -15,6 +15,7 @@
 #include "engine/step_api.h"
 #include "engine/step_format.h"
 #include "engine/template.h"
+#include "flow/doubt.h"
 #include "shared/format_names.h"
 #include "shared/json.h"
 #include "shared/json_size.h"
@@ -48,13 +49,15 @@ add_doubt(DfJson *json, FunctionCallInfo fcinfo, int arg, bool *some)
 {
 	char *doubt = df_arg_text(fcinfo, arg);
 
-	if (doubt == NULL || strcmp(doubt, "fail") == 0)
+	if (doubt == NULL)
 		return;
-	if (strcmp(doubt, "resend") != 0 && strcmp(doubt, "accept") != 0)
+	if (df_doubt_policy_of(doubt) < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("doubt \"%s\" is not known", doubt),
-				 errhint("Use 'fail', 'resend' or 'accept'.")));
+				 errhint("Use 'stuck', 'fail', 'resend' or 'accept'.")));
+	if (df_doubt_policy_of(doubt) == DF_DOUBT_STUCK)
+		return;
 	df_json_text(json, "doubt", doubt);
 	*some = true;
 }

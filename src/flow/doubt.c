@@ -218,6 +218,18 @@ accept(DfDecision *made)
 	made->evidence.ask_probe = false;
 }
 
+/*
+ * Only an author who said 'fail' is told by DF001.  In a run that is being rolled back the
+ * step is a candidate for undo, and nobody waits for what came of it.
+ */
+static DfVerdict
+doubtful(const DfDoubtCase *about)
+{
+	return about->step->engine.spec->doubt == DF_DOUBT_FAIL || about->unwanted
+		? DF_VERDICT_DOUBTFUL
+		: DF_VERDICT_ASK_PERSON;
+}
+
 static void
 end_in_doubt(const DfDoubtCase *about, DfVerdict verdict, DfDecision *made)
 {
@@ -226,16 +238,29 @@ end_in_doubt(const DfDoubtCase *about, DfVerdict verdict, DfDecision *made)
 	made->evidence.ask_probe = false;
 }
 
+/*
+ * doubt => 'accept' is about responses that never came.  One that came and does not tell,
+ * such as a 500, is a reason to try again.
+ */
+static bool
+is_accepted(const DfDoubtCase *about, const DfCame *came, DfMeaning meaning)
+{
+	bool answered = came->fate == DF_FATE_RESPONSE || came->fate == DF_FATE_TOO_LARGE;
+
+	return about->step->engine.spec->doubt == DF_DOUBT_ACCEPT &&
+		!(answered && meaning == DF_MEANS_DOUBT);
+}
+
 /* it must not be sent any more, and may have been carried out */
 static void
 give_up_in_doubt(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 {
 	if (about->step->engine.spec->probe != NULL)
 		ask_probe(about, came, made);
-	else if (about->step->engine.spec->doubt == DF_DOUBT_ACCEPT)
+	else if (is_accepted(about, came, made->meaning))
 		accept(made);
 	else
-		end_in_doubt(about, DF_VERDICT_DOUBTFUL, made);
+		end_in_doubt(about, doubtful(about), made);
 }
 
 /*
@@ -291,7 +316,9 @@ stay_in_doubt(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 {
 	const DfStepSpec *spec = about->step->engine.spec;
 
-	if (spec->probe == NULL && spec->doubt == DF_DOUBT_RESEND)
+	if (spec->probe == NULL &&
+		(spec->doubt == DF_DOUBT_RESEND ||
+		 (spec->doubt == DF_DOUBT_ACCEPT && !is_accepted(about, came, made->meaning))))
 		again_same(about, came, made);
 	else
 		give_up_in_doubt(about, came, made);
@@ -504,6 +531,25 @@ contradicts(const DfStep *step)
 		(step->row.status == 409 || df_status_is_accepted(step->engine.spec, step->row.status));
 }
 
+/* the last response came, and does not tell: doubt => 'accept' is not about it */
+static bool
+was_answered_doubtfully(const DfStep *step)
+{
+	return step->row.attempts > 0 && step->row.status != 0 && !was_refused(step) &&
+		!contradicts(step);
+}
+
+/* its author said so */
+static bool
+is_sent_in_doubt(const DfDoubtCase *about)
+{
+	const DfStep *step = about->step;
+
+	return !about->unwanted &&
+		(step->engine.spec->doubt == DF_DOUBT_RESEND ||
+		 (step->engine.spec->doubt == DF_DOUBT_ACCEPT && was_answered_doubtfully(step)));
+}
+
 static bool
 has_budget(const DfDoubtCase *about, const DfProbeCame *came)
 {
@@ -560,8 +606,7 @@ may_be_sent_same(const DfDoubtCase *about, const DfProbeCame *came)
 	if (!df_was_sent(step) || was_refused(step) || was_carried_out(step) ||
 		!has_budget(about, came))
 		return false;
-	return is_harmless(about) ||
-		(step->engine.spec->doubt == DF_DOUBT_RESEND && !about->unwanted);
+	return is_harmless(about) || is_sent_in_doubt(about);
 }
 
 /* as the key, the method or `doubt` says */
@@ -574,15 +619,15 @@ probe_cannot_tell(const DfDoubtCase *about, const DfProbeCame *came, DfDecision 
 	if (!df_was_sent(step) && step->row.evidence.lost == 0)
 		not_carried_out(about, made);
 	else if (is_undoing(about))
-		nobody_can_tell(about, DF_VERDICT_DOUBTFUL, made);
+		nobody_can_tell(about, doubtful(about), made);
 	else if (may_be_sent_same(about, came))
 		send_same(about, came, made);
-	else if (step->engine.spec->doubt == DF_DOUBT_ACCEPT)
+	else if (step->engine.spec->doubt == DF_DOUBT_ACCEPT && !was_answered_doubtfully(step))
 		accept(made);
 	else
 		nobody_can_tell(about,
 						was_carried_out(step) && !about->unwanted ? DF_VERDICT_STUCK
-																  : DF_VERDICT_DOUBTFUL,
+																  : doubtful(about),
 						made);
 }
 
@@ -878,7 +923,7 @@ objection_to(const DfDoubtCase *about, bool same_url)
 	if (step->engine.urgent ||
 		(key_is_trusted(about, step->row.started_at) && !is_another_request(step)))
 		return DF_OBJECTION_NONE;
-	if (step->engine.spec->doubt == DF_DOUBT_RESEND && !about->unwanted)
+	if (is_sent_in_doubt(about))
 		return DF_OBJECTION_NONE;
 	return step->engine.spec->is_mail ? DF_OBJECTION_MAIL : DF_OBJECTION_KEY;
 }
@@ -899,14 +944,22 @@ df_decide_departure(const DfDoubtCase *about, bool same_url, DfObjection *object
 		return made;
 	if (step->engine.spec->probe != NULL && !step->engine.urgent)
 		made.phase = DF_PHASE_PROBE;
-	else if (step->engine.spec->doubt == DF_DOUBT_ACCEPT)
+	else if (step->engine.spec->doubt == DF_DOUBT_ACCEPT && !was_answered_doubtfully(step))
 		accept(&made);
 	else
-		end_in_doubt(about, DF_VERDICT_DOUBTFUL, &made);
+		end_in_doubt(about, doubtful(about), &made);
 	return made;
 }
 
 /* ---- what people ask ------------------------------------------------------ */
+
+/* nobody else can: neither what the body asked for nor a 2xx that cannot be read tells it */
+bool
+df_asks_person(const DfStep *step)
+{
+	return step->row.state == DF_STEP_DOUBT && step->row.finished_at != DF_NEVER &&
+		(step->engine.spec->doubt != DF_DOUBT_FAIL || was_carried_out(step));
+}
 
 DfRenewal
 df_decide_renewal(const DfDoubtCase *about)
@@ -977,6 +1030,21 @@ df_word_revives_undo(const DfStep *step, DfWord word)
 }
 
 /* ---- names ---------------------------------------------------------------- */
+
+static const char *const doubt_names[] = {
+	[DF_DOUBT_STUCK] = "stuck",
+	[DF_DOUBT_FAIL] = "fail",
+	[DF_DOUBT_RESEND] = "resend",
+	[DF_DOUBT_ACCEPT] = "accept",
+};
+
+StaticAssertDecl(lengthof(doubt_names) == DF_NDOUBTS, "every value of `doubt` has a name");
+
+int
+df_doubt_policy_of(const char *name)
+{
+	return df_value_of(doubt_names, lengthof(doubt_names), name);
+}
 
 static const char *const word_names[] = {
 	[DF_WORD_NONE] = NULL,

@@ -43,6 +43,7 @@ typedef enum DfVerdict
 	DF_VERDICT_NOT_DONE, /* a probe says that it was not carried out, and it will not be */
 	DF_VERDICT_EXISTED, /* it was there before we sent anything */
 	DF_VERDICT_DOUBTFUL, /* nobody can tell: DF001 in the body, and a candidate for undo */
+	DF_VERDICT_ASK_PERSON, /* nobody can tell: the run is stuck until a person says it */
 	DF_VERDICT_STUCK, /* carried out for certain, but what came of it is not known */
 
 	/* it goes on */
@@ -147,6 +148,12 @@ extern TimestampTz df_next_undo_try(const DfDoubtCase *about, int64 retry_after_
 
 /* from when on "not there" is believed */
 extern TimestampTz df_settled_at(const DfDoubtCase *about);
+
+/* `doubt` by its name, -1 = no such name */
+extern int df_doubt_policy_of(const char *name);
+
+/* it has ended in doubt, and only a person may tell the body what came of it */
+extern bool df_asks_person(const DfStep *step);
 
 extern const char *df_word_name(DfWord word); /* NULL for DF_WORD_NONE */
 extern int df_word_of(const char *name); /* -1 = no such name */

@@ -18,7 +18,7 @@ COMMENT ON FUNCTION dataflows.http(text, name, text, text, jsonb, jsonb, jsonb, 
 		jsonb) IS
 	'Calls a system and returns the parsed body of its response, recorded once. undo and probe '
 	'are ''METHOD /path'' with {field} of the response, or {"request","headers","body","answers",'
-	'"if"} as jsonb; doubt is fail, resend or accept; accept '
+	'"if"} as jsonb; doubt is stuck, fail, resend or accept; accept '
 	'lists further statuses that count as success; until is a jsonpath predicate on the '
 	'response: the request is repeated at the interval of every until it is true, for '
 	'until_timeout at most; retry is {"max_attempts","initial","max","for"}; timeout is per '
@@ -104,8 +104,8 @@ COMMENT ON FUNCTION dataflows.send_mail(text, name, jsonb) IS
 	'Sends a mail by a system whose url begins with smtp or smtps and returns '
 	'{"message_id","reply"}, recorded once. message is '
 	'{"from","to","cc","bcc","subject","text","html","headers","doubt"}: to, cc and bcc are an '
-	'address or an array of them, text or html or both must be there, doubt is fail, resend or '
-	'accept. Raises DF001 if it is refused or in doubt, DF003 if it is recorded otherwise, DF004 '
+	'address or an array of them, text or html or both must be there, doubt is stuck, fail, '
+	'resend or accept. Raises DF001 if it is refused or in doubt, DF003 if it is recorded otherwise, DF004 '
 	'outside a workflow, 22023 for a message that cannot be sent';
 
 CREATE FUNCTION dataflows.wait_for(event text, timeout interval DEFAULT NULL,

@@ -19,10 +19,12 @@
 /* what is to become of a step of which nobody can tell whether it was carried out */
 typedef enum DfDoubtPolicy
 {
-	DF_DOUBT_FAIL, /* DF001 in the body: it decides, or a person */
+	DF_DOUBT_STUCK, /* the run is stuck: a person looks */
+	DF_DOUBT_FAIL, /* DF001 in the body: it decides */
 	DF_DOUBT_RESEND, /* twice is better than not at all */
 	DF_DOUBT_ACCEPT /* taken for done, without an output */
 } DfDoubtPolicy;
+#define DF_NDOUBTS (DF_DOUBT_ACCEPT + 1)
 
 typedef struct DfStepSpec
 {

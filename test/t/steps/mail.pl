@@ -163,7 +163,7 @@ mail_by('later twice', 'starttls', 'later2-b@example.com');
 mail_by('closing once', 'starttls', 'closing1-c@example.com');
 # more than the buffers on the way take, so that it is known that the dot had not left
 mail_by('cut twice', 'clear', 'cut2-d@example.com', text => scalar(("y" x 70 . "\n") x 90000));
-mail_by('cut late', 'starttls', 'cut-d@example.com');
+mail_by('cut late', 'starttls', 'cut-d@example.com', doubt => 'fail');
 mail_by('one is nobody',
 	'starttls', [ 'ada@example.com', 'nobody-e@example.com', 'bob@example.com' ]);
 mail_by('spam', 'starttls', 'spam-f@example.com');
@@ -172,7 +172,8 @@ mail_by(
 	'early-g@example.com', text => 'x' x 500 . "\n" . ("y" x 70 . "\n") x 10000);
 mail_by('busy for ever', 'starttls', 'busy-h@example.com');
 mail_by('lost', 'starttls', 'lost-i@example.com');
-mail_by('dropped', 'starttls', 'dropped-j@example.com');
+mail_by('lost, fail', 'starttls', 'lost-r@example.com', doubt => 'fail');
+mail_by('dropped', 'starttls', 'dropped-j@example.com', doubt => 'fail');
 mail_by('lost, accept', 'starttls', 'lost-k@example.com', doubt => 'accept');
 mail_by('lost, resend', 'starttls', 'lost1-l@example.com', doubt => 'resend');
 mail_by('dropped, resend', 'starttls', 'dropped2-m@example.com', doubt => 'resend');
@@ -181,9 +182,9 @@ mail_by(
 	'starttls',
 	[ 'lost1-n@example.com', 'spam-n@example.com' ],
 	doubt => 'resend');
-mail_by('hang', 'impatient', 'hang-o@example.com');
+mail_by('hang', 'impatient', 'hang-o@example.com', doubt => 'fail');
 mail_by('slow', 'starttls', 'slow-p@example.com');
-mail_by('garbled', 'starttls', 'garbled-q@example.com');
+mail_by('garbled', 'starttls', 'garbled-q@example.com', doubt => 'fail');
 mail_by('server is down', 'down', 'ada@example.com');
 mail_by('server takes none', 'closed', 'ada@example.com');
 mail_by('without STARTTLS', 'no_starttls', 'ada@example.com');
@@ -337,7 +338,13 @@ like(
 
 is(came_to('lost') . copies('lost-i@example.com'),
 	'stuck|in_doubt|11', 'no reply after the message: in doubt, not sent again');
-is(field('lost', "r.error->'detail'->>'in_doubt'"), 'true', 'as the body is told');
+like(
+	field('lost', "r.stuck->>'reason'"),
+	qr/^step "send" is in doubt at system "starttls": /,
+	'a person learns which mail');
+is(came_to('lost, fail') . copies('lost-r@example.com'),
+	'rolled_back|in_doubt|11', "doubt 'fail': the run fails");
+is(field('lost, fail', "r.error->'detail'->>'in_doubt'"), 'true', 'as the body is told');
 is(came_to('dropped') . copies('dropped-j@example.com'),
 	'stuck|in_doubt|10', 'the same if it was not accepted: nobody can know');
 is(came_to('lost, accept') . copies('lost-k@example.com'), 'completed|done|11', "doubt 'accept'");

@@ -54,6 +54,22 @@ typedef struct World
 	char lost; /* Nothing, in Doubt, a probe said that it may be sent again: R */
 } World;
 
+static DfDoubtPolicy
+policy_of(char doubt)
+{
+	switch (doubt)
+	{
+		case 'F':
+			return DF_DOUBT_FAIL;
+		case 'R':
+			return DF_DOUBT_RESEND;
+		case 'A':
+			return DF_DOUBT_ACCEPT;
+		default:
+			return DF_DOUBT_STUCK;
+	}
+}
+
 static char probe[] = "GET /x";
 static char undo[] = "DELETE /x";
 
@@ -114,9 +130,9 @@ check_event(const World *world, const DfDecision *made, unsigned n)
 
 /*
  * came: Done, Unusable, Kept, come aGain, Refused by a 4xx, refused otherwise (Y),
- * Credentials, Maybe, conflict with ourselves (X).
+ * Credentials, Maybe: no response, or one that does not tell (m), conflict with ourselves (X).
  * lost: with what came, as in World.  key: Trusted, not.  probe: Probe, none.
- * doubt: Fail, Resend, Accept.  budget: Left, used up (-).  until: Met, not yet (-), Timed out.
+ * doubt: Stuck, Fail, Resend, Accept.  budget: Left, used up (-).  until: Met, not yet (-), Timed out.
  */
 typedef struct ResponseRule
 {
@@ -158,12 +174,20 @@ static const ResponseRule response_rules[] = {
 	{"GM", "I",  "D",  "*", "*", "*", "L", "*", DF_VERDICT_AGAIN_SAME},
 	{"GM", "E",  "D",  "T", "*", "*", "L", "*", DF_VERDICT_AGAIN_SAME},
 	{"GM", "EL", "D",  "*", "-", "R", "L", "*", DF_VERDICT_AGAIN_SAME},
+	/* 'accept' is about responses that never came (M), not about one that does not tell (m) */
+	{"m",  "S",  "*",  "*", "*", "*", "L", "*", DF_VERDICT_AGAIN},
+	{"m",  "S",  "*",  "*", "*", "*", "-", "*", DF_VERDICT_FAILED},
+	{"m",  "I",  "D",  "*", "*", "*", "L", "*", DF_VERDICT_AGAIN_SAME},
+	{"m",  "E",  "D",  "T", "*", "*", "L", "*", DF_VERDICT_AGAIN_SAME},
+	{"m",  "EL", "D",  "*", "-", "RA","L", "*", DF_VERDICT_AGAIN_SAME},
 	{"X",  "IE", "D",  "*", "-", "R", "L", "*", DF_VERDICT_AGAIN_SAME},
 
 	/* and given up where it is not */
 	{"*",  "IEL","D",  "*", "P", "*", "*", "*", DF_VERDICT_ASK_PROBE},
+	{"m",  "IEL","D",  "*", "-", "A", "*", "*", DF_VERDICT_ASK_PERSON},
 	{"*",  "IEL","D",  "*", "-", "A", "*", "*", DF_VERDICT_ACCEPTED},
-	{"*",  "IEL","D",  "*", "-", "*", "*", "*", DF_VERDICT_DOUBTFUL},
+	{"*",  "IEL","D",  "*", "-", "F", "*", "*", DF_VERDICT_DOUBTFUL},
+	{"*",  "IEL","D",  "*", "-", "*", "*", "*", DF_VERDICT_ASK_PERSON},
 };
 
 static const struct
@@ -178,9 +202,9 @@ static const struct
 	{DF_FATE_RESPONSE, 401, 'C', 'G'}, {DF_FATE_RESPONSE, 403, 'C', 'G'},
 	{DF_FATE_RESPONSE, 404, 'K', 'G'}, {DF_FATE_RESPONSE, 409, 'X', 'G'},
 	{DF_FATE_RESPONSE, 422, 'R', 'G'}, {DF_FATE_RESPONSE, 429, 'G', 'G'},
-	{DF_FATE_RESPONSE, 500, 'M', 'Y'}, {DF_FATE_RESPONSE, 503, 'G', 'Y'},
-	{DF_FATE_RESPONSE, 535, 'M', 'C'}, {DF_FATE_RESPONSE, 0,   'M', 'M'},
-	{DF_FATE_TOO_LARGE, 200, 'D', 'D'}, {DF_FATE_TOO_LARGE, 500, 'M', 'Y'},
+	{DF_FATE_RESPONSE, 500, 'm', 'Y'}, {DF_FATE_RESPONSE, 503, 'G', 'Y'},
+	{DF_FATE_RESPONSE, 535, 'm', 'C'}, {DF_FATE_RESPONSE, 0,   'm', 'm'},
+	{DF_FATE_TOO_LARGE, 200, 'D', 'D'}, {DF_FATE_TOO_LARGE, 500, 'm', 'Y'},
 	{DF_FATE_NOT_SENT, 0, 'G', 'G'},   {DF_FATE_STARVED, 0, 'G', 'G'},
 	{DF_FATE_LOST, 0, 'M', 'M'},       {DF_FATE_REFUSED, 0, 'Y', 'Y'},
 };
@@ -201,7 +225,7 @@ typedef struct Response
 	char until;
 } Response;
 
-#define N_RESPONSES (20 * 4 * 3 * 2 * 2 * 3 * 2 * 3 * 2 * 2 * 2 * 2)
+#define N_RESPONSES (20 * 4 * 3 * 2 * 2 * 4 * 2 * 3 * 2 * 2 * 2 * 2)
 
 static char
 letter_of(const Response *one, int i, bool accepts)
@@ -210,7 +234,7 @@ letter_of(const Response *one, int i, bool accepts)
 
 	/* a mail server's 302 is no reply that there is */
 	if (letter == '?')
-		letter = 'M';
+		letter = 'm';
 	if (letter == 'K' && !accepts)
 		letter = 'R';
 	if (letter != 'X' && letter != 'K')
@@ -231,7 +255,7 @@ lost_with(const Response *one)
 {
 	if (one->world.method == 'S')
 		return one->world.lost;
-	return strchr("MUX", one->letter) != NULL ? 'D' : one->world.lost;
+	return strchr("MmUX", one->letter) != NULL ? 'D' : one->world.lost;
 }
 
 /* false: nothing that can be */
@@ -250,7 +274,7 @@ next_response(unsigned n, Response *one)
 	begin(&one->world, method, lost);
 	one->key = "T-"[choose(&product, 2)];
 	one->probe = "P-"[choose(&product, 2)];
-	one->doubt = "FRA"[choose(&product, 3)];
+	one->doubt = "SFRA"[choose(&product, 4)];
 	one->budget = "L-"[choose(&product, 2)];
 	one->until = "M-T"[choose(&product, 3)];
 	accepts = choose(&product, 2);
@@ -264,10 +288,7 @@ next_response(unsigned n, Response *one)
 	one->world.step.row.evidence.ask_probe = lost == 'D' && one->probe == 'P';
 	one->world.policy.key_trusted = one->key == 'T';
 	one->world.spec.probe = one->probe == 'P' ? probe : NULL;
-	one->world.spec.doubt = (DfDoubtPolicy) (strchr("FRA", one->doubt) - "FRA");
-	one->world.spec.doubt = one->doubt == 'F' ? DF_DOUBT_FAIL
-		: one->doubt == 'R'                   ? DF_DOUBT_RESEND
-											  : DF_DOUBT_ACCEPT;
+	one->world.spec.doubt = policy_of(one->doubt);
 	one->world.spec.accept = accept_both;
 	one->world.spec.naccept = accepts ? lengthof(accept_both) : 0;
 	if (one->until != 'M')
@@ -343,7 +364,7 @@ expected_evidence(const Response *one, DfVerdict verdict, DfEvidence *evidence)
 
 	*evidence = one->world.step.row.evidence;
 	evidence->ask_probe = verdict == DF_VERDICT_ASK_PROBE;
-	if (one->world.method != 'S' && (one->letter == 'M' || one->letter == 'U'))
+	if (one->world.method != 'S' && strchr("MmU", one->letter) != NULL)
 	{
 		evidence->lost++;
 		evidence->lost_at = NOW;
@@ -442,7 +463,7 @@ test_responses(void)
 /*
  * found: None, One, Many, cannot tell (-), no answer to the probe but budget to ask again (A).
  * sent: Sent, not.  settled: Yes, no.  last: what was answered to the step last: refused for
- * good (R), a conflict after a loss (X), a 2xx (D), else -.  goal: Forwards, Unwanted by a run
+ * good (R), a conflict after a loss (X), a 2xx (D), what does not tell (m), nothing (-).  goal: Forwards, Unwanted by a run
  * that is rolled back, undo Known to be due (K).  harmless, budget: Yes, no.  lost: Nothing,
  * something (L).  own: what it finds is this step's, Yes or no: nothing proves it after retry()
  * of a step with a loss, if the probe names neither run nor key.
@@ -476,19 +497,23 @@ static const ProbeRule probe_rules[] = {
 
 	/* not there */
 	{"N",  "S", "-", "*",  "*",  "*", "*", "*", "*", "*", DF_VERDICT_NOT_SETTLED},
-	{"N",  "S", "Y", "-R", "K",  "*", "*", "*", "*", "*", DF_VERDICT_GONE},
-	{"N",  "S", "Y", "-R", "U",  "*", "*", "*", "*", "*", DF_VERDICT_NOT_DONE},
+	{"N",  "S", "Y", "-mR","K",  "*", "*", "*", "*", "*", DF_VERDICT_GONE},
+	{"N",  "S", "Y", "-mR","U",  "*", "*", "*", "*", "*", DF_VERDICT_NOT_DONE},
 	{"N",  "S", "Y", "R",  "F",  "*", "*", "*", "*", "*", DF_VERDICT_NOT_DONE},
-	{"N",  "S", "Y", "-",  "F",  "*", "-", "*", "*", "*", DF_VERDICT_NOT_DONE},
-	{"N",  "S", "Y", "-",  "F",  "*", "Y", "*", "*", "*", DF_VERDICT_SEND},
+	{"N",  "S", "Y", "-m", "F",  "*", "-", "*", "*", "*", DF_VERDICT_NOT_DONE},
+	{"N",  "S", "Y", "-m", "F",  "*", "Y", "*", "*", "*", DF_VERDICT_SEND},
 
 	/* it cannot tell, or contradicts what the system said before */
 	{"*",  "*", "*", "*",  "K",  "*", "*", "*", "*", "*", DF_VERDICT_UNDO_UNKNOWN},
 	{"*",  "S", "*", "-",  "FU", "Y", "Y", "*", "*", "*", DF_VERDICT_AGAIN_SAME},
-	{"*",  "S", "*", "-",  "F",  "*", "Y", "R", "*", "*", DF_VERDICT_AGAIN_SAME},
-	{"*",  "*", "*", "*",  "*",  "*", "*", "A", "*", "*", DF_VERDICT_ACCEPTED},
+	{"*",  "S", "*", "m",  "FU", "Y", "Y", "*", "*", "*", DF_VERDICT_AGAIN_SAME},
+	{"*",  "S", "*", "-m", "F",  "*", "Y", "R", "*", "*", DF_VERDICT_AGAIN_SAME},
+	{"*",  "S", "*", "m",  "F",  "*", "Y", "A", "*", "*", DF_VERDICT_AGAIN_SAME},
+	{"*",  "*", "*", "-XRD","*", "*", "*", "A", "*", "*", DF_VERDICT_ACCEPTED},
 	{"*",  "S", "*", "D",  "F",  "*", "*", "*", "*", "*", DF_VERDICT_STUCK},
-	{"*",  "*", "*", "*",  "*",  "*", "*", "*", "*", "*", DF_VERDICT_DOUBTFUL},
+	{"*",  "*", "*", "*",  "U",  "*", "*", "*", "*", "*", DF_VERDICT_DOUBTFUL},
+	{"*",  "*", "*", "*",  "*",  "*", "*", "F", "*", "*", DF_VERDICT_DOUBTFUL},
+	{"*",  "*", "*", "*",  "*",  "*", "*", "*", "*", "*", DF_VERDICT_ASK_PERSON},
 };
 
 static const struct
@@ -529,7 +554,7 @@ typedef struct Probe
 	bool too_late;
 } Probe;
 
-#define N_PROBES (15 * 2 * 4 * 6 * 3 * 3 * 2 * 2 * 3 * 3 * 2 * 2 * 2 * 2 * 2)
+#define N_PROBES (15 * 2 * 4 * 6 * 3 * 3 * 2 * 2 * 4 * 3 * 2 * 2 * 2 * 2 * 2)
 
 static bool
 next_probe_case(unsigned n, Probe *one)
@@ -554,7 +579,7 @@ next_probe_case(unsigned n, Probe *one)
 	begin(&one->world, method, lost);
 	trusted = choose(&product, 2);
 	one->budget = "Y-"[choose(&product, 2)];
-	one->doubt = "FRA"[choose(&product, 3)];
+	one->doubt = "SFRA"[choose(&product, 4)];
 	one->too_late = choose(&product, 3) == 2;
 	twin = choose(&product, 2);
 	patient = choose(&product, 2);
@@ -579,9 +604,7 @@ next_probe_case(unsigned n, Probe *one)
 	else if (one->too_late)
 		one->world.step.row.state = DF_STEP_DONE;
 	one->world.spec.probe = probe;
-	one->world.spec.doubt = one->doubt == 'F' ? DF_DOUBT_FAIL
-		: one->doubt == 'R'                   ? DF_DOUBT_RESEND
-											  : DF_DOUBT_ACCEPT;
+	one->world.spec.doubt = policy_of(one->doubt);
 	one->world.policy.key_trusted = trusted;
 	if (one->settled == '-')
 		one->world.policy.settle_ms = 60000;
@@ -616,6 +639,7 @@ next_probe_case(unsigned n, Probe *one)
 		: status == 412    ? 'X'
 		: status == 422    ? 'R'
 		: status == 201    ? 'D'
+		: status == 500    ? 'm'
 						   : '-';
 	one->goal = goal;
 	one->harmless = method == 'I' || trusted ? 'Y' : '-';
@@ -644,7 +668,7 @@ expected_probe_verdict(const Probe *one)
 			verdict = rule->verdict;
 	}
 	/* nothing is out that could be in doubt: retry() renewed it, and nothing was lost before */
-	if (verdict == DF_VERDICT_DOUBTFUL && one->loss == 'N')
+	if ((verdict == DF_VERDICT_DOUBTFUL || verdict == DF_VERDICT_ASK_PERSON) && one->loss == 'N')
 		verdict = DF_VERDICT_NOT_DONE;
 	return verdict;
 }
@@ -680,6 +704,7 @@ expected_probe_evidence(const Probe *one, DfVerdict verdict, DfEvidence *evidenc
 			evidence->ask_probe = false;
 			break;
 		case DF_VERDICT_DOUBTFUL:
+		case DF_VERDICT_ASK_PERSON:
 		case DF_VERDICT_STUCK:
 			evidence->may_resend = evidence->ask_probe = false;
 			break;
@@ -892,7 +917,7 @@ test_undos(void)
 								  "AVERYLONGMETHODTHATNOBODYHAS /x"};
 	static const int statuses[] = {200, 404, 409, 422, 500, 503, 401, 0};
 
-	for (unsigned n = 0; n < 4 * 8 * 2 * 2 * 2 * 2 * 2 * 2 * 2 * 3 * 2 * 3; n++)
+	for (unsigned n = 0; n < 4 * 8 * 2 * 2 * 2 * 2 * 2 * 2 * 2 * DF_NDOUBTS * 2 * 3; n++)
 	{
 		Product product = {n};
 		World world;
@@ -914,7 +939,7 @@ test_undos(void)
 		world.policy.settle_ms = choose(&product, 2) ? 60000 : 10000;
 		budget = choose(&product, 2);
 		world.about.undo_for_ms = budget ? 3600000 : 1;
-		world.spec.doubt = (DfDoubtPolicy) choose(&product, 3);
+		world.spec.doubt = (DfDoubtPolicy) choose(&product, DF_NDOUBTS);
 		came.foreign = choose(&product, 2);
 		world.step.row.base_hash = 7;
 		world.policy.url_hash = 6 + choose(&product, 3);
@@ -977,7 +1002,7 @@ test_phase(void)
 static void
 test_departure(void)
 {
-	for (unsigned n = 0; n < 3 * 2 * 3 * 2 * 2 * 2 * 2 * 3 * 2 * 2; n++)
+	for (unsigned n = 0; n < 3 * 2 * 3 * 2 * 2 * 2 * 2 * 4 * 2 * 2 * 2; n++)
 	{
 		Product product = {n};
 		World world;
@@ -988,6 +1013,8 @@ test_departure(void)
 		DfDecision made;
 		bool same_url;
 		bool anew;
+		bool accepts;
+		bool resends;
 
 		begin(&world, "IEL"[choose(&product, 3)], 'D');
 		world.step.row.state = choose(&product, 2) ? DF_STEP_DOUBT : DF_STEP_PENDING;
@@ -996,8 +1023,10 @@ test_departure(void)
 		world.step.engine.urgent = choose(&product, 2);
 		world.policy.key_trusted = choose(&product, 2);
 		world.spec.probe = choose(&product, 2) ? probe : NULL;
-		world.spec.doubt = (DfDoubtPolicy) choose(&product, 3);
+		world.spec.doubt = (DfDoubtPolicy) choose(&product, DF_NDOUBTS);
 		world.about.unwanted = choose(&product, 2);
+		/* no response, or one that does not tell */
+		world.step.row.status = choose(&product, 2) ? 500 : 0;
 
 		anew = choose(&product, 2);
 		if (anew)
@@ -1005,6 +1034,9 @@ test_departure(void)
 			world.step.row.attempts = 0;
 			world.step.row.renewals = 1;
 		}
+		accepts = world.spec.doubt == DF_DOUBT_ACCEPT && (anew || world.step.row.status == 0);
+		resends = world.spec.doubt == DF_DOUBT_RESEND ||
+			(world.spec.doubt == DF_DOUBT_ACCEPT && !accepts);
 
 		if ((world.method != 'I' || anew) && world.step.row.state == DF_STEP_DOUBT &&
 			phase == DF_PHASE_DO)
@@ -1012,14 +1044,15 @@ test_departure(void)
 			if (!same_url)
 				expected = DF_OBJECTION_URL;
 			else if (!world.step.engine.urgent && (!world.policy.key_trusted || anew) &&
-					 (world.spec.doubt != DF_DOUBT_RESEND || world.about.unwanted))
+					 (!resends || world.about.unwanted))
 				expected = world.method == 'L' ? DF_OBJECTION_MAIL : DF_OBJECTION_KEY;
 		}
 		if (expected != DF_OBJECTION_NONE && world.spec.probe != NULL && !world.step.engine.urgent)
 			phase = DF_PHASE_PROBE;
 		else if (expected != DF_OBJECTION_NONE)
-			verdict = world.spec.doubt == DF_DOUBT_ACCEPT ? DF_VERDICT_ACCEPTED
-														  : DF_VERDICT_DOUBTFUL;
+			verdict = accepts                                               ? DF_VERDICT_ACCEPTED
+				: world.spec.doubt == DF_DOUBT_FAIL || world.about.unwanted ? DF_VERDICT_DOUBTFUL
+																			: DF_VERDICT_ASK_PERSON;
 		made = df_decide_departure(&world.about, same_url, &objection);
 		EXPECT(objection == expected, "case %u: objection %d, not %d", n, objection, expected);
 		EXPECT(made.verdict == verdict, "case %u: %d, not %d", n, made.verdict, verdict);
@@ -1190,7 +1223,7 @@ test_a_loss_is_remembered(void)
 		}
 		EXPECT(tell(&world, DF_FATE_RESPONSE, 409) == DF_VERDICT_ASK_PROBE,
 			   "after %s, a conflict asks the probe", between[i].what);
-		EXPECT(look(&world, 0) == DF_VERDICT_DOUBTFUL && world.step.row.state == DF_STEP_DOUBT,
+		EXPECT(look(&world, 0) == DF_VERDICT_ASK_PERSON && world.step.row.state == DF_STEP_DOUBT,
 			   "after %s, a conflict and a probe that finds nothing contradict each other",
 			   between[i].what);
 		EXPECT(look(&world, 1) == DF_VERDICT_ADOPTED && world.step.row.evidence.lost == 0,

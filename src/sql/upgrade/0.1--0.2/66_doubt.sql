@@ -2,6 +2,14 @@
 ALTER TABLE dataflows.step ADD COLUMN key_form text DEFAULT 'text';
 ALTER TABLE dataflows.step ALTER COLUMN key_form DROP DEFAULT;
 
+-- doubt has the default 'stuck'; a body that has learned of a doubt by DF001 must see it again
+UPDATE dataflows.step AS s
+SET options = COALESCE(s.options, '{}') OPERATOR(pg_catalog.||) '{"doubt": "fail"}'
+FROM dataflows.run AS r
+WHERE r.run = s.run AND r.finished_at IS NULL AND s.kind IN ('http', 'mail')
+	AND s.state = 'in_doubt' AND s.finished_at IS NOT NULL
+	AND s.options OPERATOR(pg_catalog.->) 'doubt' IS NULL;
+
 CREATE FUNCTION dataflows._key(run uuid, n int, renewals int, form text) RETURNS text
 	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'dataflows_key';
 
