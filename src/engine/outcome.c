@@ -102,6 +102,14 @@ is_until_met(const DfStep *step, const Jsonb *output)
 	return step->engine.spec->until == NULL || df_jsonpath_match(output, step->engine.spec->until);
 }
 
+static const char *
+replayed_words(const DfResponse *response)
+{
+	return psprintf("the system answered with status %d, which is what it answered to the same "
+					"idempotency key before",
+					response->status);
+}
+
 /* NULL = the usual text about the response */
 static const char *
 words_for(const DfDecision *made, const DfResponse *response)
@@ -115,6 +123,12 @@ words_for(const DfDecision *made, const DfResponse *response)
 			return df_response_why_unusable(response);
 		case DF_VERDICT_ASK_PROBE:
 			return made->meaning == DF_MEANS_UNUSABLE ? df_response_why_unusable(response) : NULL;
+		case DF_VERDICT_DOUBTFUL:
+		case DF_VERDICT_ASK_PERSON:
+		case DF_VERDICT_AGAIN_SAME:
+			return response->status != 0 && (made->evidence.key_spent || made->new_key)
+				? replayed_words(response)
+				: NULL;
 		case DF_VERDICT_POLL:
 			return "the answer does not meet \"until\" yet";
 		case DF_VERDICT_UNTIL_TIMEOUT:
@@ -247,7 +261,8 @@ do_response(DfRun *run, DfStep *step, const DfResponse *response, const DfSystem
 	DfDoubtCase about = df_step_case(run, step, policy);
 	DfCame came = {.fate = response->fate,
 				   .status = response->status,
-				   .retry_after_ms = response->retry_after_ms};
+				   .retry_after_ms = response->retry_after_ms,
+				   .replayed = df_response_is_replay(response)};
 	bool unusable;
 	Jsonb *output = output_of(run, step, response, &unusable);
 	DfDecision made;
@@ -268,6 +283,8 @@ static const char *const objections[] = {
 	[DF_OBJECTION_NONE] = NULL,
 	[DF_OBJECTION_URL] = "the url of the system has changed since the step was sent",
 	[DF_OBJECTION_KEY] = "the system would no longer know its idempotency key",
+	[DF_OBJECTION_SPENT] = "the system repeats to its idempotency key a response that does not "
+						   "tell what became of it",
 	[DF_OBJECTION_MAIL] = "a mail server cannot tell whether it has accepted a mail",
 };
 

@@ -96,6 +96,23 @@ read_headers(const char *line)
 	return headers;
 }
 
+bool
+df_response_is_replay(const DfResponse *response)
+{
+	ListCell *lc;
+
+	if (response->headers == NULL || response->status / 100 == 2)
+		return false;
+	foreach (lc, read_headers(response->headers))
+	{
+		Header *header = lfirst(lc);
+
+		if (df_header_says_replayed(header->name, linitial(header->values)))
+			return true;
+	}
+	return false;
+}
+
 static void
 put_header(DfJson *json, const Header *header)
 {

@@ -11,6 +11,9 @@
 /* without those of the transport; NULL if there are no others */
 extern Jsonb *df_response_headers(const DfResponse *response, MemoryContext cxt);
 
+/* the system's first response to the same key, once more; of a 2xx nobody asks */
+extern bool df_response_is_replay(const DfResponse *response);
+
 /* adds "body", without secrets, if there is one; whole: of an error that ends the step */
 extern void df_response_put_body(DfJson *json, const DfResponse *response, bool whole);
 

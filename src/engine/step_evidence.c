@@ -56,6 +56,8 @@ df_step_apply(DfRun *run, DfStep *step, const DfDecision *made)
 		df_step_transition(run, step, (DfStepEvent) made->event);
 	if (made->undo_to != DF_NO_EVENT)
 		df_undo_transition(run, step, (DfUndoState) made->undo_to);
+	if (made->new_key)
+		step->row.renewals++;
 	step->row.wake_at = made->at;
 	step->engine.phase = made->phase;
 }

@@ -98,7 +98,8 @@ df_undo_response(DfRun *run, DfStep *step, const DfResponse *response,
 	DfCame came = {.fate = response->fate,
 				   .status = response->status,
 				   .foreign = is_foreign(step, response),
-				   .retry_after_ms = response->retry_after_ms};
+				   .retry_after_ms = response->retry_after_ms,
+				   .replayed = df_response_is_replay(response)};
 	DfDecision made = df_decide_undo(&about, &came);
 
 	step->row.undo_error = error_for(run, &made, &came, response);

@@ -13,6 +13,8 @@
  * - A loss is remembered until something proves what became of that attempt: a
  *   response under the same key, what a probe finds, a person's word.  A refusal, fresh
  *   credentials, a renewal and a restart prove nothing.
+ * - A system that replays a response which does not help will do so for ever: its key is
+ *   spent, and what is sent after all has another one.
  * - A probe that finds nothing (may_resend) permits another attempt; it is no proof,
  *   for a system may carry a request out late.  So a conflict afterwards contradicts it.
  * - What existed before the first attempt is never taken over, "not there" is not
@@ -58,6 +60,8 @@ is_harmless(const DfDoubtCase *about)
 
 	if (spec->is_mail || is_another_request(about->step))
 		return false;
+	if (about->step->row.evidence.key_spent)
+		return spec->method_class != DF_METHOD_EFFECT;
 	return spec->method_class != DF_METHOD_EFFECT ||
 		key_is_trusted(about, about->step->row.started_at);
 }
@@ -176,9 +180,16 @@ accepts_what_may_be_ours(const DfDoubtCase *about, int status)
 	return status == 409 || !key_is_trusted(about, about->step->row.started_at);
 }
 
+static bool
+is_answer(const DfCame *came)
+{
+	return came->fate == DF_FATE_RESPONSE || came->fate == DF_FATE_TOO_LARGE;
+}
+
 /*
  * After a loss, a "conflict" may be with our own earlier attempt, or with one of the
- * same key that the system is still working on.  A read has nothing to conflict with.
+ * same key that the system is still working on.  A read has nothing to conflict with.  The
+ * first response under a trusted key, once more, is about nothing that came after it.
  */
 static bool
 is_conflict_with_ourselves(const DfDoubtCase *about, const DfCame *came, DfMeaning meaning)
@@ -188,11 +199,25 @@ is_conflict_with_ourselves(const DfDoubtCase *about, const DfCame *came, DfMeani
 	if (about->step->row.evidence.lost == 0 || spec->method_class == DF_METHOD_SAFE ||
 		spec->is_mail)
 		return false;
-	if (came->fate != DF_FATE_RESPONSE && came->fate != DF_FATE_TOO_LARGE)
+	if (!is_answer(came) ||
+		(came->replayed && key_is_trusted(about, about->step->row.started_at)))
 		return false;
 	if (meaning == DF_MEANS_KEPT)
 		return accepts_what_may_be_ours(about, came->status);
 	return came->status == 409;
+}
+
+/*
+ * The system is still working on an attempt with this key that got no response.  Nothing
+ * else can be meant: it would have answered as to the first attempt.
+ */
+static bool
+is_in_progress(const DfDoubtCase *about, const DfCame *came)
+{
+	const DfStep *step = about->step;
+
+	return came->status == 409 && df_evidence_in_doubt(&step->row.evidence) &&
+		key_is_trusted(about, step->row.started_at) && !is_another_request(step);
 }
 
 /* the first time at once, later ones after a back-off */
@@ -245,10 +270,8 @@ end_in_doubt(const DfDoubtCase *about, DfVerdict verdict, DfDecision *made)
 static bool
 is_accepted(const DfDoubtCase *about, const DfCame *came, DfMeaning meaning)
 {
-	bool answered = came->fate == DF_FATE_RESPONSE || came->fate == DF_FATE_TOO_LARGE;
-
 	return about->step->engine.spec->doubt == DF_DOUBT_ACCEPT &&
-		!(answered && meaning == DF_MEANS_DOUBT);
+		!(is_answer(came) && meaning == DF_MEANS_DOUBT);
 }
 
 /* it must not be sent any more, and may have been carried out */
@@ -322,6 +345,39 @@ stay_in_doubt(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 		again_same(about, came, made);
 	else
 		give_up_in_doubt(about, came, made);
+}
+
+/* the same request, as far as its author is concerned; not for the system, if its key is spent */
+static void
+take_new_key(DfDecision *made)
+{
+	made->new_key = true;
+	made->evidence.key_spent = false;
+}
+
+/*
+ * The same response would come for ever.  What may be repeated, or is certainly not carried
+ * out, is sent with another key; the rest is in doubt at once.
+ */
+static void
+key_is_spent(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
+{
+	const DfStepSpec *spec = about->step->engine.spec;
+	bool in_doubt = df_evidence_in_doubt(&made->evidence);
+
+	made->evidence.key_spent = true;
+	if (in_doubt && spec->method_class == DF_METHOD_EFFECT &&
+		!(spec->probe == NULL && spec->doubt == DF_DOUBT_RESEND))
+	{
+		give_up_in_doubt(about, came, made);
+		return;
+	}
+	if (in_doubt)
+		again_same(about, came, made);
+	else
+		again(about, came, made);
+	if (made->at != DF_NEVER)
+		take_new_key(made);
 }
 
 static void
@@ -423,6 +479,14 @@ note_attempt(const DfDoubtCase *about, DfMeaning meaning, DfEvidence *evidence)
 	}
 }
 
+/* a response after which the same request would be sent again */
+static bool
+repeats(const DfDoubtCase *about, DfMeaning meaning)
+{
+	return about->step->engine.spec->method_class != DF_METHOD_SAFE &&
+		(meaning == DF_MEANS_DOUBT || meaning == DF_MEANS_RETRY);
+}
+
 DfDecision
 df_decide_response(const DfDoubtCase *about, const DfCame *came)
 {
@@ -431,9 +495,19 @@ df_decide_response(const DfDoubtCase *about, const DfCame *came)
 	note_attempt(about, made.meaning, &made.evidence);
 	if (is_conflict_with_ourselves(about, came, made.meaning))
 	{
-		/* what the probe did not find is there after all, it seems */
-		made.evidence.may_resend = false;
-		stay_in_doubt(about, came, &made);
+		if (is_in_progress(about, came))
+			again_same(about, came, &made);
+		else
+		{
+			/* what the probe did not find is there after all, it seems */
+			made.evidence.may_resend = false;
+			stay_in_doubt(about, came, &made);
+		}
+		return made;
+	}
+	if (came->replayed && is_answer(came) && repeats(about, made.meaning))
+	{
+		key_is_spent(about, came, &made);
 		return made;
 	}
 	switch (made.meaning)
@@ -564,6 +638,8 @@ send_same(const DfDoubtCase *about, const DfProbeCame *came, DfDecision *made)
 	made->verdict = DF_VERDICT_AGAIN_SAME;
 	made->at = at != DF_NEVER ? at : about->now;
 	made->evidence.ask_probe = false;
+	if (made->evidence.key_spent)
+		take_new_key(made);
 }
 
 static void
@@ -637,6 +713,8 @@ send_now(const DfDoubtCase *about, DfDecision *made)
 {
 	made->verdict = DF_VERDICT_SEND;
 	made->evidence.may_resend = made->evidence.lost > 0;
+	if (made->evidence.key_spent)
+		take_new_key(made);
 }
 
 static void
@@ -802,11 +880,16 @@ undo_method(const DfStep *step)
  * with a key that the system honours, or if the step says so.
  */
 static bool
-may_repeat_undo(const DfDoubtCase *about)
+may_repeat_undo(const DfDoubtCase *about, bool replayed)
 {
 	const DfStep *step = about->step;
 
-	return undo_method(step) != DF_METHOD_EFFECT || step->engine.spec->doubt == DF_DOUBT_RESEND ||
+	if (undo_method(step) != DF_METHOD_EFFECT)
+		return true;
+	/* a system that replays a response does so again */
+	if (replayed)
+		return false;
+	return step->engine.spec->doubt == DF_DOUBT_RESEND ||
 		(step->row.undo_since != DF_NEVER && key_is_trusted(about, step->row.undo_since));
 }
 
@@ -864,7 +947,7 @@ df_decide_undo(const DfDoubtCase *about, const DfCame *came)
 			gone(about, came, &made);
 			break;
 		case DF_MEANS_DOUBT:
-			if (may_repeat_undo(about))
+			if (may_repeat_undo(about, came->replayed && is_answer(came)))
 				undo_again(about, came, &made);
 			else
 				undo_ends(DF_VERDICT_UNDO_DOUBTFUL, DF_UNDO_FAILED, &made);
@@ -920,6 +1003,8 @@ objection_to(const DfDoubtCase *about, bool same_url)
 
 	if (!same_url)
 		return DF_OBJECTION_URL;
+	if (step->row.evidence.key_spent && step->engine.spec->method_class == DF_METHOD_EFFECT)
+		return DF_OBJECTION_SPENT;
 	if (step->engine.urgent ||
 		(key_is_trusted(about, step->row.started_at) && !is_another_request(step)))
 		return DF_OBJECTION_NONE;
@@ -977,7 +1062,9 @@ df_decide_renewal(const DfDoubtCase *about)
 		return renewal;
 	renewal.evidence.ask_probe = ask;
 	renewal.evidence.existed = false;
-	renewal.new_key = !step->engine.spec->has_key || step->row.status / 100 == 4;
+	renewal.new_key = !step->engine.spec->has_key || step->row.status / 100 == 4 ||
+		step->row.evidence.key_spent;
+	renewal.evidence.key_spent = false;
 	return renewal;
 }
 

@@ -79,6 +79,7 @@ typedef struct DfDecision
 	int undo_to; /* DfUndoState, or DF_NO_EVENT */
 	DfPhase phase; /* what is sent next, if anything is */
 	TimestampTz at; /* when, DF_NEVER = it is not due by itself */
+	bool new_key; /* with another key, since its own is spent */
 	DfEvidence evidence; /* from now on */
 } DfDecision;
 
@@ -116,6 +117,7 @@ typedef enum DfObjection
 	DF_OBJECTION_NONE,
 	DF_OBJECTION_URL, /* it would go to another place than before */
 	DF_OBJECTION_KEY, /* the system would no longer know its key */
+	DF_OBJECTION_SPENT, /* the system would repeat a response that did not help */
 	DF_OBJECTION_MAIL
 } DfObjection;
 

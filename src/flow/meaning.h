@@ -18,6 +18,7 @@ typedef struct DfCame
 	bool body_unusable; /* it cannot be read, or is too large, and something needs it */
 	bool until_met; /* or the step has no `until` */
 	int64 retry_after_ms; /* what the system asked for, -1 = nothing */
+	bool replayed; /* it is the system's first response to this key, once more */
 } DfCame;
 
 extern DfMeaning df_response_meaning(const DfStepSpec *spec, const DfCame *came);

@@ -59,6 +59,26 @@ static const char *const conditions[] = {
 	"Range",
 };
 
+/*
+ * By these a system says that a response is its first one to the same key, once more: Stripe
+ * and many payment APIs use the first, others the rest.
+ */
+static const struct
+{
+	const char *name;
+	const char *value;
+} replays[] = {
+	{"Idempotent-Replayed", "true"},
+	{"Idempotency-Replayed", "true"},
+	{"X-Idempotent-Replayed", "true"},
+	{"X-Idempotency-Replayed", "true"},
+	{"Idempotent-Replay", "true"},
+	{"Idempotency-Replay", "true"},
+	{"X-Idempotent-Replay", "true"},
+	{"X-Idempotency-Replay", "true"},
+	{"X-Idempotency-Status", "replayed"},
+};
+
 /* of a mail: those that the engine writes, or that change who gets it */
 static const char *const reserved_in_mails[] = {
 	"From",
@@ -114,6 +134,23 @@ df_header_is_recorded(const char *name, size_t len)
 	int i = fact_of(name, len);
 
 	return i < 0 || !facts[i].not_recorded;
+}
+
+bool
+df_header_says_replayed(const char *name, const char *value)
+{
+	size_t len = strlen(value);
+
+	/* a structured field may be a string */
+	if (len >= 2 && value[0] == '"' && value[len - 1] == '"')
+	{
+		value++;
+		len -= 2;
+	}
+	for (int i = 0; i < (int) lengthof(replays); i++)
+		if (df_header_is(name, strlen(name), replays[i].name))
+			return df_header_is(value, len, replays[i].value);
+	return false;
 }
 
 bool

@@ -29,6 +29,9 @@ extern bool df_header_is_condition(const char *name, size_t len);
 /* of a response: whether response() is to show it */
 extern bool df_header_is_recorded(const char *name, size_t len);
 
+/* of a response: the system says that it is its first one to the same key, once more */
+extern bool df_header_says_replayed(const char *name, const char *value);
+
 /* of a mail: whether a workflow may not give it */
 extern bool df_header_is_reserved_in_mails(const char *name);
 

@@ -233,6 +233,7 @@ CREATE TABLE dataflows.step (
 	lost_at timestamptz,
 	may_resend boolean,
 	ask_probe boolean,
+	key_spent boolean,
 	probed_at timestamptz,
 	probe_found int,
 	probe_said text,
@@ -300,6 +301,9 @@ COMMENT ON COLUMN dataflows.step.lost_at IS 'When the last of them was lost';
 COMMENT ON COLUMN dataflows.step.may_resend IS
 	'A probe has found nothing since: the step may be sent again';
 COMMENT ON COLUMN dataflows.step.ask_probe IS 'The probe is asked before the step is sent again';
+COMMENT ON COLUMN dataflows.step.key_spent IS
+	'The system repeats to its idempotency key a response that does not help: it is not sent with '
+	'that key again';
 COMMENT ON COLUMN dataflows.step.probed_at IS 'When a probe was last answered, or given up';
 COMMENT ON COLUMN dataflows.step.probe_found IS
 	'How many resources it found; NULL = none, -1 = it could not tell';

@@ -66,6 +66,7 @@ static const DfColumn step_columns[] = {
 	COLUMN("lost_at",      row.evidence.lost_at,     TIME,       IN_EVIDENCE),
 	COLUMN("may_resend",   row.evidence.may_resend,  MARK,       IN_EVIDENCE),
 	COLUMN("ask_probe",    row.evidence.ask_probe,   MARK,       IN_EVIDENCE),
+	COLUMN("key_spent",    row.evidence.key_spent,   MARK,       IN_EVIDENCE),
 	COLUMN("probed_at",    row.evidence.probed_at,   TIME,       IN_EVIDENCE),
 	COLUMN("probe_found",  row.evidence.probe_found, COUNT,      IN_EVIDENCE),
 	COLUMN("probe_said",   row.evidence.probe_said,  TEXT,       IN_EVIDENCE),

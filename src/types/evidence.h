@@ -34,6 +34,7 @@ typedef struct DfEvidence
 	TimestampTz lost_at; /* when the last of them was lost */
 	bool may_resend; /* since then a probe found nothing */
 	bool ask_probe; /* the probe is asked before the step is sent again */
+	bool key_spent; /* the system repeats its first response to the key, which does not help */
 
 	TimestampTz probed_at; /* when a probe was last answered, or given up; DF_NEVER = never */
 	int probe_found; /* how many resources it found, or DF_FOUND_UNKNOWN */

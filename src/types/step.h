@@ -48,7 +48,7 @@ typedef struct DfStepRow
 
 	DfStepState state; /* engine/transition.c */
 	int attempts; /* transition.c counts them; as if it had not left: outcome.c */
-	int renewals; /* step_kind.c: how often it was rendered again */
+	int renewals; /* how often its key was changed: step_kind.c renders it again; step_evidence.c */
 	TimestampTz sent_at; /* transition.c */
 	TimestampTz wake_at; /* when it is looked at next; worker: when to try for a place again */
 	TimestampTz finished_at; /* when it has ended, DF_NEVER = it has not */

@@ -140,8 +140,8 @@ is($cases->outcome($email, $run),
 is($cases->of_step($run, 'state || $$ $$ || coalesce(kept, false)'), 'in_doubt false', 'in doubt');
 $systems->clear_faults;
 as_app($node, 'postgres', "SELECT dataflows.retry('$run')");
-becomes($node, $run, 'rolled_back', 'once the probe finds it by the run, it is undone');
-is($cases->books($email), '1/0', 'and nothing is left behind');
+becomes($node, $run, 'completed', 'once the probe finds it by the run, it is ours');
+is($cases->books($email), '1/1', 'and there is no second one');
 ($email, $run) =
 	$cases->start('one-step', { probe => 'run={run}', accepts => 1 }, { status => 422 });
 is($cases->state_of($run) . ' ' . $cases->of_step($run, 'kept'),

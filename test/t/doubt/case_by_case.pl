@@ -258,7 +258,7 @@ as_app($node, 'postgres', <<'SQL');
 CREATE FUNCTION app.by_filter(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
   RETURN dataflows.post('call', 'plain', '/contacts', jsonb_build_object('email', event->>'email'),
-    undo => 'DELETE /contacts?email={request.email}');
+    undo => 'DELETE /contacts?email={request.email}', doubt => 'fail');
 END $$;
 SELECT dataflows.define_workflow('by-filter', 'app.by_filter');
 SQL

@@ -61,11 +61,12 @@ my %faults = (
 my %carried_out = map { $_ => 1 } qw(after half late error_after killed_after);
 my %probes = (
 	named => {
+		stuck => 'run={run}',
 		fail => 'idempotency_key={idempotency_key}',
 		resend => 'run={run}',
 		accept => 'run={run}'
 	},
-	first => { map { $_ => 'email={request.email}' } qw(fail resend accept) },
+	first => { map { $_ => 'email={request.email}' } qw(stuck fail resend accept) },
 	none => {});
 my @cases;
 
@@ -75,7 +76,7 @@ for my $key (qw(trusted plain))
 	{
 		for my $fault (sort keys %faults)
 		{
-			for my $doubt (qw(fail resend accept))
+			for my $doubt (qw(stuck fail resend accept))
 			{
 				push @cases,
 					{
@@ -103,10 +104,17 @@ sub outcome_of
 	return $undo ? ('rolled_back', 1, 0, 0) : ('completed', 1, 1, 0)
 		if $case->{key} eq 'trusted' || $case->{probe} ne 'none';
 
-	# nobody can tell.  fail: it is not sent again, and its undo lacks the id: a person
-	return ('stuck', $carried_out, $carried_out, 1) if $case->{doubt} eq 'fail';
+	# nobody can tell.  It is not sent again, and needs a person: at once, or, with fail, since
+	# its undo lacks the id
+	return ('stuck', $carried_out, $carried_out, 1) if $case->{doubt} =~ /^(stuck|fail)$/;
 
-	# accept: as if done; but to undo it takes the id
+	# accept: a 500 is tried again, at least once
+	return $undo
+		? ('stuck', 1 + $carried_out, $carried_out, 1)
+		: ('completed', 1 + $carried_out, 1 + $carried_out, 0)
+		if $case->{doubt} eq 'accept' && $case->{fault} =~ /^error/;
+
+	# and where no response came, as if done; but to undo it takes the id
 	return $undo
 		? ('stuck', $carried_out, $carried_out, 1)
 		: ('completed', $carried_out, $carried_out, 0)

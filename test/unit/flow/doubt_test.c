@@ -130,7 +130,8 @@ check_event(const World *world, const DfDecision *made, unsigned n)
 
 /*
  * came: Done, Unusable, Kept, come aGain, Refused by a 4xx, refused otherwise (Y),
- * Credentials, Maybe: no response, or one that does not tell (m), conflict with ourselves (X).
+ * Credentials, Maybe: no response, or one that does not tell (m), conflict with ourselves (X),
+ * with an attempt in progress (W); replayed: what does not tell (P), and come again (p).
  * lost: with what came, as in World.  key: Trusted, not.  probe: Probe, none.
  * doubt: Stuck, Fail, Resend, Accept.  budget: Left, used up (-).  until: Met, not yet (-), Timed out.
  */
@@ -181,10 +182,17 @@ static const ResponseRule response_rules[] = {
 	{"m",  "E",  "D",  "T", "*", "*", "L", "*", DF_VERDICT_AGAIN_SAME},
 	{"m",  "EL", "D",  "*", "-", "RA","L", "*", DF_VERDICT_AGAIN_SAME},
 	{"X",  "IE", "D",  "*", "-", "R", "L", "*", DF_VERDICT_AGAIN_SAME},
+	{"W",  "IE", "D",  "*", "*", "*", "L", "*", DF_VERDICT_AGAIN_SAME},
+
+	/* the key is spent: with another one, where that is harmless, or asked for */
+	{"p",  "*",  "NR", "*", "*", "*", "L", "*", DF_VERDICT_AGAIN},
+	{"p",  "*",  "NR", "*", "*", "*", "-", "*", DF_VERDICT_FAILED},
+	{"Pp", "I",  "D",  "*", "*", "*", "L", "*", DF_VERDICT_AGAIN_SAME},
+	{"Pp", "E",  "D",  "*", "-", "R", "L", "*", DF_VERDICT_AGAIN_SAME},
 
 	/* and given up where it is not */
 	{"*",  "IEL","D",  "*", "P", "*", "*", "*", DF_VERDICT_ASK_PROBE},
-	{"m",  "IEL","D",  "*", "-", "A", "*", "*", DF_VERDICT_ASK_PERSON},
+	{"mP", "IEL","D",  "*", "-", "A", "*", "*", DF_VERDICT_ASK_PERSON},
 	{"*",  "IEL","D",  "*", "-", "A", "*", "*", DF_VERDICT_ACCEPTED},
 	{"*",  "IEL","D",  "*", "-", "F", "*", "*", DF_VERDICT_DOUBTFUL},
 	{"*",  "IEL","D",  "*", "-", "*", "*", "*", DF_VERDICT_ASK_PERSON},
@@ -225,7 +233,7 @@ typedef struct Response
 	char until;
 } Response;
 
-#define N_RESPONSES (20 * 4 * 3 * 2 * 2 * 4 * 2 * 3 * 2 * 2 * 2 * 2)
+#define N_RESPONSES (20 * 4 * 3 * 2 * 2 * 4 * 2 * 3 * 2 * 2 * 2 * 2 * 2)
 
 static char
 letter_of(const Response *one, int i, bool accepts)
@@ -237,10 +245,19 @@ letter_of(const Response *one, int i, bool accepts)
 		letter = 'm';
 	if (letter == 'K' && !accepts)
 		letter = 'R';
+	if (one->came.replayed && one->world.method != 'S' && (letter == 'm' || letter == 'G') &&
+		responses[i].fate != DF_FATE_NOT_SENT && responses[i].fate != DF_FATE_STARVED)
+		return letter == 'm' ? 'P' : 'p';
 	if (letter != 'X' && letter != 'K')
 		return letter;
 	if (one->world.lost == 'N' || one->world.method == 'S')
 		return accepts ? 'K' : 'R';
+	/* what was answered to the first attempt is not about it */
+	if (one->came.replayed && one->key == 'T')
+		return accepts ? 'K' : 'R';
+	if (one->world.lost == 'D' && one->key == 'T' && responses[i].status == 409 &&
+		!(accepts && one->world.method == 'I' && one->world.spec.undo == NULL))
+		return 'W';
 	if (!accepts)
 		return 'X';
 	/* after a loss, what is accepted may be there by it, and is to be undone then */
@@ -255,7 +272,7 @@ lost_with(const Response *one)
 {
 	if (one->world.method == 'S')
 		return one->world.lost;
-	return strchr("MmUX", one->letter) != NULL ? 'D' : one->world.lost;
+	return strchr("MmUXP", one->letter) != NULL ? 'D' : one->world.lost;
 }
 
 /* false: nothing that can be */
@@ -281,7 +298,8 @@ next_response(unsigned n, Response *one)
 	spoilt = choose(&product, 2);
 	one->world.step.row.attempts = 1 + choose(&product, 2);
 	one->world.spec.undo = choose(&product, 2) ? undo : NULL;
-	if (method == 'L' && one->probe == 'P')
+	one->came.replayed = choose(&product, 2);
+	if (method == 'L' && (one->probe == 'P' || one->came.replayed))
 		return false;
 
 	one->world.step.row.state = DF_STEP_SENT;
@@ -355,6 +373,19 @@ expected_event(const Response *one, DfVerdict verdict, const DfEvidence *evidenc
 	}
 }
 
+static bool
+is_spent(const Response *one)
+{
+	return one->letter == 'P' || one->letter == 'p';
+}
+
+static bool
+takes_new_key(const Response *one, DfVerdict verdict)
+{
+	return is_spent(one) &&
+		(verdict == DF_VERDICT_AGAIN || verdict == DF_VERDICT_AGAIN_SAME);
+}
+
 /* what proves nothing takes nothing away */
 static void
 expected_evidence(const Response *one, DfVerdict verdict, DfEvidence *evidence)
@@ -364,7 +395,7 @@ expected_evidence(const Response *one, DfVerdict verdict, DfEvidence *evidence)
 
 	*evidence = one->world.step.row.evidence;
 	evidence->ask_probe = verdict == DF_VERDICT_ASK_PROBE;
-	if (one->world.method != 'S' && strchr("MmU", one->letter) != NULL)
+	if (one->world.method != 'S' && strchr("MmUP", one->letter) != NULL)
 	{
 		evidence->lost++;
 		evidence->lost_at = NOW;
@@ -378,6 +409,7 @@ expected_evidence(const Response *one, DfVerdict verdict, DfEvidence *evidence)
 		evidence->lost = 0;
 	evidence->kept = verdict == DF_VERDICT_KEPT;
 	evidence->accepted = verdict == DF_VERDICT_ACCEPTED;
+	evidence->key_spent = is_spent(one) && !takes_new_key(one, verdict);
 }
 
 static TimestampTz
@@ -405,7 +437,7 @@ static bool
 same_evidence(const DfEvidence *a, const DfEvidence *b)
 {
 	return a->lost == b->lost && a->lost_at == b->lost_at && a->may_resend == b->may_resend &&
-		a->ask_probe == b->ask_probe && a->probed_at == b->probed_at &&
+		a->ask_probe == b->ask_probe && a->key_spent == b->key_spent && a->probed_at == b->probed_at &&
 		a->probe_found == b->probe_found && a->probe_said == b->probe_said &&
 		a->existed == b->existed && a->kept == b->kept && a->accepted == b->accepted &&
 		a->maybe_twice == b->maybe_twice && a->resolved == b->resolved;
@@ -443,6 +475,7 @@ test_responses(void)
 			   made.event);
 		EXPECT(made.at == expected_at(&one, verdict), "case %u: another time after %d", n, verdict);
 		EXPECT(made.undo_to == DF_NO_EVENT, "case %u: an undo", n);
+		EXPECT(made.new_key == takes_new_key(&one, verdict), "case %u: a new key", n);
 		check_event(&one.world, &made, n);
 	}
 	EXPECT(asked > 90000, "%u cases only", asked);
@@ -554,7 +587,7 @@ typedef struct Probe
 	bool too_late;
 } Probe;
 
-#define N_PROBES (15 * 2 * 4 * 6 * 3 * 3 * 2 * 2 * 4 * 3 * 2 * 2 * 2 * 2 * 2)
+#define N_PROBES (15 * 2 * 4 * 6 * 3 * 3 * 2 * 2 * 4 * 3 * 2 * 2 * 2 * 2 * 2 * 2)
 
 static bool
 next_probe_case(unsigned n, Probe *one)
@@ -586,6 +619,7 @@ next_probe_case(unsigned n, Probe *one)
 	one->settled = "Y-"[choose(&product, 2)];
 	one->world.spec.probe_names_run = choose(&product, 2);
 	one->world.step.row.renewals = choose(&product, 2);
+	one->world.step.row.evidence.key_spent = choose(&product, 2);
 
 	one->world.step.row.attempts = attempted ? 1 : 0;
 	one->world.step.row.state = doubted ? DF_STEP_DOUBT : DF_STEP_PENDING;
@@ -642,7 +676,8 @@ next_probe_case(unsigned n, Probe *one)
 		: status == 500    ? 'm'
 						   : '-';
 	one->goal = goal;
-	one->harmless = method == 'I' || trusted ? 'Y' : '-';
+	one->harmless = method == 'I' || (trusted && !one->world.step.row.evidence.key_spent) ? 'Y'
+																						  : '-';
 	/* rendered anew it is another request than the one that was lost */
 	if (!attempted && lost != 'N' && one->world.step.row.renewals > 0)
 		one->harmless = '-';
@@ -688,6 +723,9 @@ expected_probe_evidence(const Probe *one, DfVerdict verdict, DfEvidence *evidenc
 			evidence->may_resend = evidence->ask_probe = false;
 			break;
 		case DF_VERDICT_SEND:
+			evidence->may_resend = evidence->lost > 0;
+			evidence->key_spent = false;
+			break;
 		case DF_VERDICT_GONE:
 			evidence->may_resend = evidence->lost > 0;
 			break;
@@ -709,7 +747,7 @@ expected_probe_evidence(const Probe *one, DfVerdict verdict, DfEvidence *evidenc
 			evidence->may_resend = evidence->ask_probe = false;
 			break;
 		case DF_VERDICT_AGAIN_SAME:
-			evidence->ask_probe = false;
+			evidence->ask_probe = evidence->key_spent = false;
 			if (one->sent == 'L')
 				evidence->may_resend = false;
 			break;
@@ -768,6 +806,10 @@ test_probes(void)
 			   one.doubt, made.verdict, verdict);
 		EXPECT(same_evidence(&made.evidence, &evidence), "case %u: other evidence after %d", n,
 			   verdict);
+		EXPECT(made.new_key ==
+				   (one.world.step.row.evidence.key_spent &&
+					(verdict == DF_VERDICT_SEND || verdict == DF_VERDICT_AGAIN_SAME)),
+			   "case %u: a new key", n);
 		check_probe_time(&one, &made, n);
 		check_event(&one.world, &made, n);
 	}
@@ -798,7 +840,7 @@ proof_in_response(const Response *one, DfVerdict verdict)
 		return answered && status / 100 == 2 ? "the system has carried it out" : NULL;
 	if (verdict == DF_VERDICT_KEPT && one->world.method == 'I' && one->world.spec.undo == NULL)
 		return "repeating it comes to the same, and nothing is to be undone";
-	if (answered && same_key && status / 100 == 4 && status != 409)
+	if (answered && same_key && status / 100 == 4 && (status != 409 || one->came.replayed))
 		return "the same key got the same response the first time";
 	/* what the probe did not find is contradicted by a conflict, and by what is accepted */
 	if (verdict == DF_VERDICT_FAILED && one->world.lost == 'R' &&
@@ -882,7 +924,9 @@ expected_undo_verdict(const World *world, const DfCame *came, bool budget)
 {
 	const DfStep *step = &world->step;
 	bool effect = step->row.undo == NULL || strncmp(step->row.undo, "DELETE ", 7) != 0;
-	bool repeated = !effect || world->spec.doubt == DF_DOUBT_RESEND || world->policy.key_trusted;
+	bool repeated = !effect ||
+		(!came->replayed &&
+		 (world->spec.doubt == DF_DOUBT_RESEND || world->policy.key_trusted));
 	DfVerdict again = budget ? DF_VERDICT_UNDO_AGAIN : DF_VERDICT_UNDO_FAILED;
 
 	switch (df_undo_meaning(came))
@@ -917,7 +961,7 @@ test_undos(void)
 								  "AVERYLONGMETHODTHATNOBODYHAS /x"};
 	static const int statuses[] = {200, 404, 409, 422, 500, 503, 401, 0};
 
-	for (unsigned n = 0; n < 4 * 8 * 2 * 2 * 2 * 2 * 2 * 2 * 2 * DF_NDOUBTS * 2 * 3; n++)
+	for (unsigned n = 0; n < 4 * 8 * 2 * 2 * 2 * 2 * 2 * 2 * 2 * 2 * DF_NDOUBTS * 2 * 3; n++)
 	{
 		Product product = {n};
 		World world;
@@ -930,6 +974,7 @@ test_undos(void)
 		world.step.row.undo = undos[choose(&product, 4)];
 		came.status = statuses[choose(&product, 8)];
 		came.fate = came.status == 0 ? DF_FATE_LOST : DF_FATE_RESPONSE;
+		came.replayed = came.status != 0 && choose(&product, 2);
 		world.step.row.state = choose(&product, 2) ? DF_STEP_DOUBT : DF_STEP_DONE;
 		world.step.row.undo_state = DF_UNDO_SENT;
 		world.step.row.evidence.accepted = choose(&product, 2);
@@ -1002,7 +1047,7 @@ test_phase(void)
 static void
 test_departure(void)
 {
-	for (unsigned n = 0; n < 3 * 2 * 3 * 2 * 2 * 2 * 2 * 4 * 2 * 2 * 2; n++)
+	for (unsigned n = 0; n < 3 * 2 * 3 * 2 * 2 * 2 * 2 * 4 * 2 * 2 * 2 * 2; n++)
 	{
 		Product product = {n};
 		World world;
@@ -1027,6 +1072,7 @@ test_departure(void)
 		world.about.unwanted = choose(&product, 2);
 		/* no response, or one that does not tell */
 		world.step.row.status = choose(&product, 2) ? 500 : 0;
+		world.step.row.evidence.key_spent = choose(&product, 2) && world.method != 'L';
 
 		anew = choose(&product, 2);
 		if (anew)
@@ -1043,6 +1089,8 @@ test_departure(void)
 		{
 			if (!same_url)
 				expected = DF_OBJECTION_URL;
+			else if (world.step.row.evidence.key_spent && world.method == 'E')
+				expected = DF_OBJECTION_SPENT;
 			else if (!world.step.engine.urgent && (!world.policy.key_trusted || anew) &&
 					 (!resends || world.about.unwanted))
 				expected = world.method == 'L' ? DF_OBJECTION_MAIL : DF_OBJECTION_KEY;
@@ -1071,18 +1119,20 @@ test_renewal(void)
 {
 	static const int statuses[] = {0, 201, 409, 422, 500, 503};
 
-	for (unsigned n = 0; n < 6 * 3 * 2 * 2 * 3; n++)
+	for (unsigned n = 0; n < 6 * 3 * 2 * 2 * 3 * 2; n++)
 	{
 		Product product = {n};
 		World world;
 		int status = statuses[choose(&product, 6)];
 		bool ask;
 		bool asked;
+		bool spent;
 		DfRenewal renewal;
 
 		begin(&world, 'E', "NDR"[choose(&product, 3)]);
 		world.spec.probe = choose(&product, 2) ? probe : NULL;
 		asked = world.step.row.evidence.ask_probe = choose(&product, 2);
+		spent = world.step.row.evidence.key_spent = choose(&product, 2);
 		world.step.kind = (DfStepKind[]){DF_STEP_HTTP, DF_STEP_MAIL,
 										 DF_STEP_QUERY}[choose(&product, 3)];
 		world.spec.has_key = world.step.kind == DF_STEP_HTTP;
@@ -1092,7 +1142,7 @@ test_renewal(void)
 		EXPECT(renewal.stays_in_doubt == (world.lost == 'D'), "case %u: stays in doubt", n);
 		EXPECT(renewal.new_key ==
 				   (world.lost != 'D' &&
-					(world.step.kind != DF_STEP_HTTP || (status >= 400 && status <= 499))),
+					(world.step.kind != DF_STEP_HTTP || (status >= 400 && status <= 499) || spent)),
 			   "case %u: a new key", n);
 		EXPECT(renewal.evidence.ask_probe == (ask || (world.lost == 'D' && asked)),
 			   "case %u: asks the probe", n);

@@ -2,6 +2,8 @@
 ALTER TABLE dataflows.step ADD COLUMN key_form text DEFAULT 'text';
 ALTER TABLE dataflows.step ALTER COLUMN key_form DROP DEFAULT;
 
+ALTER TABLE dataflows.step ADD COLUMN key_spent boolean;
+
 -- doubt has the default 'stuck'; a body that has learned of a doubt by DF001 must see it again
 UPDATE dataflows.step AS s
 SET options = COALESCE(s.options, '{}') OPERATOR(pg_catalog.||) '{"doubt": "fail"}'
