@@ -105,8 +105,8 @@ COMMENT ON FUNCTION dataflows.send_mail(text, name, jsonb) IS
 	'{"message_id","reply"}, recorded once. message is '
 	'{"from","to","cc","bcc","subject","text","html","headers","doubt"}: to, cc and bcc are an '
 	'address or an array of them, text or html or both must be there, doubt is stuck, fail, '
-	'resend or accept. Raises DF001 if it is refused or in doubt, DF003 if it is recorded otherwise, DF004 '
-	'outside a workflow, 22023 for a message that cannot be sent';
+	'resend or accept. Raises DF001 if it is refused or in doubt, DF003 if it is recorded '
+	'otherwise, DF004 outside a workflow, 22023 for a message that cannot be sent';
 
 CREATE FUNCTION dataflows.wait_for(event text, timeout interval DEFAULT NULL,
 	until timestamptz DEFAULT NULL, by name DEFAULT NULL, required boolean DEFAULT false)

@@ -133,7 +133,8 @@ check_event(const World *world, const DfDecision *made, unsigned n)
  * Credentials, Maybe: no response, or one that does not tell (m), conflict with ourselves (X),
  * with an attempt in progress (W); replayed: what does not tell (P), and come again (p).
  * lost: with what came, as in World.  key: Trusted, not.  probe: Probe, none.
- * doubt: Stuck, Fail, Resend, Accept.  budget: Left, used up (-).  until: Met, not yet (-), Timed out.
+ * doubt: Stuck, Fail, Resend, Accept.  budget: Left, used up (-).  until: Met, not yet (-),
+ * Timed out.
  */
 typedef struct ResponseRule
 {
@@ -437,8 +438,8 @@ static bool
 same_evidence(const DfEvidence *a, const DfEvidence *b)
 {
 	return a->lost == b->lost && a->lost_at == b->lost_at && a->may_resend == b->may_resend &&
-		a->ask_probe == b->ask_probe && a->key_spent == b->key_spent && a->probed_at == b->probed_at &&
-		a->probe_found == b->probe_found && a->probe_said == b->probe_said &&
+		a->ask_probe == b->ask_probe && a->key_spent == b->key_spent &&
+		a->probed_at == b->probed_at && a->probe_found == b->probe_found && a->probe_said == b->probe_said &&
 		a->existed == b->existed && a->kept == b->kept && a->accepted == b->accepted &&
 		a->maybe_twice == b->maybe_twice && a->resolved == b->resolved;
 }
@@ -496,8 +497,8 @@ test_responses(void)
 /*
  * found: None, One, Many, cannot tell (-), no answer to the probe but budget to ask again (A).
  * sent: Sent, not.  settled: Yes, no.  last: what was answered to the step last: refused for
- * good (R), a conflict after a loss (X), a 2xx (D), what does not tell (m), nothing (-).  goal: Forwards, Unwanted by a run
- * that is rolled back, undo Known to be due (K).  harmless, budget: Yes, no.  lost: Nothing,
+ * good (R), a conflict after a loss (X), a 2xx (D), what does not tell (m), nothing (-).  goal:
+ * Forwards, Unwanted by a run that is rolled back, undo Known to be due (K).  harmless, budget: Yes, no.  lost: Nothing,
  * something (L).  own: what it finds is this step's, Yes or no: nothing proves it after retry()
  * of a step with a loss, if the probe names neither run nor key.
  */
