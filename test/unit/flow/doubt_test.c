@@ -439,7 +439,8 @@ same_evidence(const DfEvidence *a, const DfEvidence *b)
 {
 	return a->lost == b->lost && a->lost_at == b->lost_at && a->may_resend == b->may_resend &&
 		a->ask_probe == b->ask_probe && a->key_spent == b->key_spent &&
-		a->probed_at == b->probed_at && a->probe_found == b->probe_found && a->probe_said == b->probe_said &&
+		a->probed_at == b->probed_at && a->probe_found == b->probe_found &&
+		a->probe_said == b->probe_said &&
 		a->existed == b->existed && a->kept == b->kept && a->accepted == b->accepted &&
 		a->maybe_twice == b->maybe_twice && a->resolved == b->resolved;
 }
@@ -498,8 +499,8 @@ test_responses(void)
  * found: None, One, Many, cannot tell (-), no answer to the probe but budget to ask again (A).
  * sent: Sent, not.  settled: Yes, no.  last: what was answered to the step last: refused for
  * good (R), a conflict after a loss (X), a 2xx (D), what does not tell (m), nothing (-).  goal:
- * Forwards, Unwanted by a run that is rolled back, undo Known to be due (K).  harmless, budget: Yes, no.  lost: Nothing,
- * something (L).  own: what it finds is this step's, Yes or no: nothing proves it after retry()
+ * Forwards, Unwanted by a run that is rolled back, undo Known to be due (K).  harmless, budget:
+ * Yes, no.  lost: Nothing, something (L).  own: what it finds is this step's, Yes or no: nothing proves it after retry()
  * of a step with a loss, if the probe names neither run nor key.
  */
 typedef struct ProbeRule
