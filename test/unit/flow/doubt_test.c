@@ -500,7 +500,8 @@ test_responses(void)
  * sent: Sent, not.  settled: Yes, no.  last: what was answered to the step last: refused for
  * good (R), a conflict after a loss (X), a 2xx (D), what does not tell (m), nothing (-).  goal:
  * Forwards, Unwanted by a run that is rolled back, undo Known to be due (K).  harmless, budget:
- * Yes, no.  lost: Nothing, something (L).  own: what it finds is this step's, Yes or no: nothing proves it after retry()
+ * Yes, no.  lost: Nothing, something (L).  own: what it finds is this step's, Yes or no:
+ * nothing proves it after retry()
  * of a step with a loss, if the probe names neither run nor key.
  */
 typedef struct ProbeRule
