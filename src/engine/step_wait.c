@@ -35,14 +35,24 @@ PG_FUNCTION_INFO_V1(dataflows_wait_any);
 /* the most events that one wait_any() may name */
 #define MAX_EVENTS 100
 
+/* the arguments by and required, which both functions have in this order */
+static void
+add_conditions(DfJson *json, FunctionCallInfo fcinfo, int by_arg)
+{
+	if (!PG_ARGISNULL(by_arg))
+		df_json_text(json, "by", NameStr(*PG_GETARG_NAME(by_arg)));
+	if (!PG_ARGISNULL(by_arg + 1) && PG_GETARG_BOOL(by_arg + 1))
+		df_json_bool(json, "required", true);
+}
+
 /* whose signals count, and what a timeout means; how long it waits was decided when it began */
 static void
-check_wait(FunctionCallInfo fcinfo, const DfStep *step)
+check_conditions(FunctionCallInfo fcinfo, int by_arg, const DfStep *step)
 {
-	bool required = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
+	bool required = !PG_ARGISNULL(by_arg + 1) && PG_GETARG_BOOL(by_arg + 1);
 
 	df_step_compare(step, "role in \"by\"", df_json_get_text(step->row.options, "by"),
-					PG_ARGISNULL(3) ? NULL : NameStr(*PG_GETARG_NAME(3)));
+					PG_ARGISNULL(by_arg) ? NULL : NameStr(*PG_GETARG_NAME(by_arg)));
 	df_step_compare(step, "value of \"required\"",
 					df_json_get_bool(step->row.options, "required") ? "true" : "false",
 					required ? "true" : "false");
@@ -67,14 +77,11 @@ dataflows_wait_for(PG_FUNCTION_ARGS)
 			until = df_time_given(PG_GETARG_TIMESTAMPTZ(2));
 		df_json_begin(&json);
 		df_json_text(&json, "event", event);
-		if (!PG_ARGISNULL(3))
-			df_json_text(&json, "by", NameStr(*PG_GETARG_NAME(3)));
-		if (!PG_ARGISNULL(4) && PG_GETARG_BOOL(4))
-			df_json_bool(&json, "required", true);
+		add_conditions(&json, fcinfo, 3);
 		step = df_step_begin_wait(run, name, DF_STEP_WAIT, until, df_json_end(&json, run->cxt));
 	}
 	else
-		check_wait(fcinfo, step);
+		check_conditions(fcinfo, 3, step);
 	return df_step_await(fcinfo, step);
 }
 
@@ -156,10 +163,14 @@ dataflows_wait_any(PG_FUNCTION_ARGS)
 			until = df_time_from_now(fcinfo, 1);
 		df_json_begin(&json);
 		df_json_value(&json, "events", events);
+		add_conditions(&json, fcinfo, 2);
 		step = df_step_begin_wait(run, name, DF_STEP_WAIT, until, df_json_end(&json, run->cxt));
 	}
 	else
+	{
 		check_events(step, events);
+		check_conditions(fcinfo, 2, step);
+	}
 	return df_step_await(fcinfo, step);
 }
 
@@ -287,6 +298,22 @@ consume(DfRun *run, DfStep *step, DfMessage *message)
 	df_metric_add(DF_METRIC_WAITS, run->workflow_name, "signalled", NULL, 1);
 }
 
+/* "paid", "paid or refused" */
+static char *
+events_in_words(const DfStep *step)
+{
+	List *names = events_of(step);
+	StringInfoData words;
+	ListCell *lc;
+
+	initStringInfo(&words);
+	foreach (lc, names)
+		appendStringInfo(&words, "%s%s", words.len == 0 ? "" : lnext(names, lc) == NULL ? " or "
+																						: ", ",
+						 (char *) lfirst(lc));
+	return words.data;
+}
+
 static void
 timed_out(DfRun *run, DfStep *step)
 {
@@ -296,10 +323,8 @@ timed_out(DfRun *run, DfStep *step)
 		df_step_transition(run, step, DF_STEP_SUCCEED);
 		return;
 	}
-	step->row.error = df_error_text(run,
-									psprintf("event \"%s\" did not come in time",
-											 df_json_get_text(step->row.options, "event")),
-									false);
+	step->row.error = df_error_text(
+		run, psprintf("event \"%s\" did not come in time", events_in_words(step)), false);
 	step->row.error = df_error_why(run, step->row.error, DF_WHY_TIMEOUT);
 	df_step_transition(run, step, DF_STEP_FAIL);
 }
@@ -330,24 +355,15 @@ settle(DfRun *run, DfStep *step, TimestampTz now)
 
 /* ---- what it says of itself ----------------------------------------------- */
 
-static char *
-names_in_words(List *names)
-{
-	StringInfoData words;
-	ListCell *lc;
-
-	initStringInfo(&words);
-	foreach (lc, names)
-		appendStringInfo(&words, "%s%s", words.len == 0 ? "" : lnext(names, lc) == NULL ? " or "
-																						: ", ",
-						 (char *) lfirst(lc));
-	return words.data;
-}
-
+/* the events, and whose signals count: who looks at a run that does not move must see it */
 static char *
 waits_for(const DfStep *step)
 {
-	return step->row.state == DF_STEP_WAITING ? names_in_words(events_of(step)) : NULL;
+	char *by = df_json_get_text(step->row.options, "by");
+
+	if (step->row.state != DF_STEP_WAITING)
+		return NULL;
+	return by == NULL ? events_in_words(step) : psprintf("%s by %s", events_in_words(step), by);
 }
 
 /* {"event", "payload", "sent_by", "sent_at"}; wait_for() leaves out the event */

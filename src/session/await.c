@@ -128,7 +128,7 @@ nap_ms(TimestampTz deadline)
 }
 
 static char *
-wait_until_settled(const pg_uuid_t *run, TimestampTz deadline)
+wait_until_settled(const pg_uuid_t *run, TimestampTz deadline, bool ended)
 {
 	static uint32 wait_event = 0;
 	MemoryContext turn =
@@ -150,7 +150,7 @@ wait_until_settled(const pg_uuid_t *run, TimestampTz deadline)
 			require_sight(run, &look);
 		seen = true;
 		nap = nap_ms(deadline);
-		if (look.settled || nap == 0)
+		if ((ended ? look.ended : look.settled) || nap == 0)
 			break;
 		MemoryContextReset(turn);
 		(void) ConditionVariableTimedSleep(&df_shared->moved, nap, wait_event);
@@ -169,6 +169,7 @@ dataflows_await(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	require_engine();
 	forbid_in_engine();
-	PG_RETURN_TEXT_P(
-		cstring_to_text(wait_until_settled(PG_GETARG_UUID_P(0), deadline_argument(fcinfo, 1))));
+	PG_RETURN_TEXT_P(cstring_to_text(
+		wait_until_settled(PG_GETARG_UUID_P(0), deadline_argument(fcinfo, 1),
+						   !PG_ARGISNULL(2) && PG_GETARG_BOOL(2))));
 }

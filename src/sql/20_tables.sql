@@ -140,6 +140,9 @@ CREATE INDEX run_parent ON dataflows.run (parent) WHERE parent IS NOT NULL;
 CREATE INDEX run_key_free ON dataflows.run (workflow, key) WHERE NOT key_held AND key IS NOT NULL;
 CREATE INDEX run_parked ON dataflows.run (workflow) WHERE wake_at IS NULL AND finished_at IS NULL;
 CREATE INDEX run_stuck ON dataflows.run (run) WHERE stuck IS NOT NULL;
+/* newest first, by workflow and who started them; and what was rolled back, which may be rare */
+CREATE INDEX run_newest ON dataflows.run (workflow, started_by, run);
+CREATE INDEX run_undone ON dataflows.run (workflow, run) WHERE cause IS NOT NULL;
 /* what is to be purged, the oldest first */
 CREATE INDEX run_ended ON dataflows.run (finished_at, run) WHERE finished_at IS NOT NULL;
 COMMENT ON TABLE dataflows.run IS 'One row per execution of a workflow';
@@ -196,6 +199,23 @@ COMMENT ON COLUMN dataflows.run.stuck IS
 	'Why a person is needed: {"sqlstate","reason","remedy"}, and of an error of the body '
 	'"message", "detail", "hint", "context", "schema", "table", "column", "datatype" and '
 	'"constraint", as far as they are known';
+
+CREATE TABLE dataflows.run_count (
+	workflow text NOT NULL,
+	state text NOT NULL,
+	share int NOT NULL,
+	runs bigint NOT NULL,
+	PRIMARY KEY (workflow, state, share)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+COMMENT ON TABLE dataflows.run_count IS
+	'How many runs have ended; kept in the transactions that end and purge them';
+COMMENT ON COLUMN dataflows.run_count.workflow IS 'Workflow';
+COMMENT ON COLUMN dataflows.run_count.state IS
+	'completed, rolled_back, cancelled or abandoned';
+COMMENT ON COLUMN dataflows.run_count.share IS
+	'Each process has rows of its own, so that none waits for another';
+COMMENT ON COLUMN dataflows.run_count.runs IS
+	'Runs that reached the state less those that left it; may be negative in one share';
 
 CREATE TABLE dataflows.step (
 	-- the intent, written once

@@ -127,12 +127,14 @@ COMMENT ON FUNCTION dataflows.resume(text, text, text) IS
 'held by itself stays so when the whole database is resumed.
 workflow: default the whole database; rights and errors as for pause().';
 
-CREATE FUNCTION dataflows.await(run uuid, timeout interval DEFAULT '30 s') RETURNS text
+CREATE FUNCTION dataflows.await(run uuid, timeout interval DEFAULT '30 s',
+	ended boolean DEFAULT false) RETURNS text
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_await';
-COMMENT ON FUNCTION dataflows.await(uuid, interval) IS
+COMMENT ON FUNCTION dataflows.await(uuid, interval, boolean) IS
 'Blocks until a run stops moving and returns its state: a terminal one, stuck, or waiting (for '
 'an event); after the timeout the state that it has then.
-timeout: NULL = for ever; default 30 s. The run must be committed: it cannot move before. For '
+timeout: NULL = for ever; default 30 s. ended: true = until it has ended or is stuck, also over '
+'waits for events; default false. The run must be committed: it cannot move before. For '
 'roles that may see the run. Errors: DF005 (unknown run), DF007 (engine not loaded), 42501 (a '
 'missing right), 55000 (started in this transaction), 0A000 (called by a workflow), 22023 '
 '(negative timeout).';

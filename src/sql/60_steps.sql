@@ -118,12 +118,14 @@ COMMENT ON FUNCTION dataflows.wait_for(text, interval, timestamptz, name, boolea
 	'members of that role count, never NOTIFY. required: a timeout raises DF001. A signal that '
 	'came before is consumed first, the oldest first';
 
-CREATE FUNCTION dataflows.wait_any(events text[], timeout interval DEFAULT NULL)
+CREATE FUNCTION dataflows.wait_any(events text[], timeout interval DEFAULT NULL,
+	by name DEFAULT NULL, required boolean DEFAULT false)
 	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dataflows_wait_any';
-COMMENT ON FUNCTION dataflows.wait_any(text[], interval) IS
+COMMENT ON FUNCTION dataflows.wait_any(text[], interval, name, boolean) IS
 	'Waits for the first of several events (1 to 100 names) and returns {event, payload}; NULL '
-	'when timeout has passed, which is recorded. The oldest signal of any of them counts, also '
+	'when timeout has passed, which is recorded. by and required are those of wait_for(). The '
+	'oldest signal of any of them counts, also '
 	'one that came before; the others are kept. Recorded as the step "wait_any"; raises DF003 if '
 	'it is recorded with other events';
 

@@ -114,7 +114,8 @@ COMMENT ON COLUMN dataflows.runs.state IS
 	'queued, running, waiting, rolling_back, stuck, completed, rolled_back, cancelled or '
 	'abandoned';
 COMMENT ON COLUMN dataflows.runs.step IS 'The step in progress; NULL = none, or the run has ended';
-COMMENT ON COLUMN dataflows.runs.waiting_for IS 'The event or reason for which it waits';
+COMMENT ON COLUMN dataflows.runs.waiting_for IS
+	'The event or reason for which it waits; event by role where only signals of a role count';
 COMMENT ON COLUMN dataflows.runs.wake_at IS
 	'When it goes on without an event; NULL = only with one, or a worker has it';
 COMMENT ON COLUMN dataflows.runs.started_by IS 'Role that started it';

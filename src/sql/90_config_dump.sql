@@ -2,6 +2,7 @@
 SELECT pg_catalog.pg_extension_config_dump('dataflows.installation', '');
 SELECT pg_catalog.pg_extension_config_dump('dataflows.workflow', '');
 SELECT pg_catalog.pg_extension_config_dump('dataflows.run', '');
+SELECT pg_catalog.pg_extension_config_dump('dataflows.run_count', '');
 SELECT pg_catalog.pg_extension_config_dump('dataflows.step', '');
 SELECT pg_catalog.pg_extension_config_dump('dataflows.alias', '');
 SELECT pg_catalog.pg_extension_config_dump('dataflows.attempt', '');

@@ -19,7 +19,9 @@
 
 #include "shared/clock.h"
 #include "shared/trouble.h"
+#include "flow/flow.h"
 #include "store/purge.h"
+#include "store/run_count_table.h"
 #include "store/store.h"
 #include "store/subxact.h"
 #include "types/base.h"
@@ -330,10 +332,10 @@ read_children(const Datum *parents, int n, TimestampTz before, Datum *children)
 
 /* of these runs those that no transaction has locked and whose children are deleted */
 static Datum
-lock_runs(const Purge *purge, int *n)
+lock_runs(const Purge *purge, DfRunCounts *counts, int *n)
 {
 	static DfPlan plan = {
-		"SELECT r.run"
+		"SELECT r.run, r.workflow, r.state"
 		" FROM dataflows.run AS r"
 		" WHERE r.run = ANY ($1) AND r.finished_at < $2"
 		" AND NOT EXISTS ("
@@ -349,7 +351,11 @@ lock_runs(const Purge *purge, int *n)
 	values[1] = TimestampTzGetDatum(purge->before);
 	*n = (int) df_plan_run(&plan, values, NULL, 0);
 	for (int row = 0; row < *n; row++)
+	{
 		runs[row] = df_value(row, 0);
+		df_run_counts_add(counts, TextDatumGetCString(df_value(row, 1)),
+						  (DfRunState) df_run_state_of(TextDatumGetCString(df_value(row, 2))), -1);
+	}
 	return df_array(UUIDOID, runs, NULL, *n);
 }
 
@@ -372,6 +378,7 @@ delete_runs(void *arg)
 	};
 	/* clang-format on */
 	Purge *purge = arg;
+	DfRunCounts counts = {NIL};
 	Datum values[1];
 	int n;
 	int level = NewGUCNestLevel();
@@ -379,9 +386,10 @@ delete_runs(void *arg)
 	if (purge->lock_wait != NULL)
 		(void) set_config_option("lock_timeout", purge->lock_wait, PGC_SUSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);
-	values[0] = lock_runs(purge, &n);
+	values[0] = lock_runs(purge, &counts, &n);
 	for (int i = 0; n > 0 && i < lengthof(plans); i++)
 		(void) df_plan_run(&plans[i], values, NULL, 0);
+	df_run_counts_write(&counts);
 	AtEOXact_GUC(false, level);
 	purge->deleted += n;
 }

@@ -47,6 +47,7 @@ df_run_progress(const pg_uuid_t *run, DfRunProgress *progress, MemoryContext cxt
 		DF_PARAMS(UUIDOID)};
 	Datum values[1];
 	int state;
+	bool ended;
 	bool at_rest;
 
 	values[0] = UUIDPGetDatum(run);
@@ -54,8 +55,9 @@ df_run_progress(const pg_uuid_t *run, DfRunProgress *progress, MemoryContext cxt
 		return false;
 	progress->state = df_copy_text(cxt, 0, 0);
 	state = df_run_state_of(progress->state);
-	at_rest = state == DF_RUN_STUCK || (state == DF_RUN_WAITING && df_bool(0, 1, false)) ||
-		(state >= 0 && df_run_is_terminal((DfRunState) state));
+	ended = state == DF_RUN_STUCK || (state >= 0 && df_run_is_terminal((DfRunState) state));
+	at_rest = ended || (state == DF_RUN_WAITING && df_bool(0, 1, false));
+	progress->ended = ended && !df_bool(0, 2, false);
 	progress->settled = at_rest && !df_bool(0, 2, false);
 	progress->xmin = DatumGetTransactionId(df_value(0, 3));
 	df_seen_run_read(&progress->seen, 0, 4, cxt);

@@ -16,6 +16,7 @@
 typedef struct DfRunProgress
 {
 	char *state; /* as in the row */
+	bool ended; /* so that nothing moves it by itself: terminal or stuck */
 	bool settled; /* it does not move: ended, stuck, or waiting for an event */
 	TransactionId xmin; /* of the last change of the row */
 	DfSeenRun seen;

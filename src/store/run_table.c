@@ -19,6 +19,7 @@
 #include "shared/clock.h"
 #include "shared/uuid.h"
 #include "store/columns.h"
+#include "store/run_count_table.h"
 #include "store/run_table.h"
 
 /* ---- columns -------------------------------------------------------------- */
@@ -421,6 +422,24 @@ update_rounds(List *runs)
 	}
 }
 
+static void
+count_ended(List *runs)
+{
+	DfRunCounts counts = {NIL};
+	ListCell *lc;
+
+	foreach (lc, runs)
+	{
+		const DfRun *run = lfirst(lc);
+
+		if (run->row.state == run->saved.state)
+			continue;
+		df_run_counts_add(&counts, run->workflow_name, run->row.state, 1);
+		df_run_counts_add(&counts, run->workflow_name, run->saved.state, -1);
+	}
+	df_run_counts_write(&counts);
+}
+
 void
 df_runs_update(List *runs)
 {
@@ -443,8 +462,10 @@ df_runs_update(List *runs)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("a run is no longer held by this worker")));
-	if (batch.nrows > 0)
-		update_rounds(runs);
+	if (batch.nrows == 0)
+		return;
+	update_rounds(runs);
+	count_ended(runs);
 }
 
 void

@@ -51,12 +51,13 @@ sub functions_of_source
 
 	while (
 		$sql =~ m{CREATE\ FUNCTION\ dataflows\.(\w+)\s*\((.*?)\)
-			\s*(?:RETURNS\ (\w+(?:\ \w+)??)\s+LANGUAGE|LANGUAGE)\b}gsx)
+			\s*(?:RETURNS\ ((?:SETOF\ )?[\w.]+(?:\ \w+)??|TABLE\ \([^)]*\))\s+LANGUAGE
+			|LANGUAGE)\b}gsx)
 	{
 		my ($name, $list, $type) = ($1, $2, $3);
 		next if $name =~ /^_/ or $name eq 'fdw_validator';
 		next if !defined $type or $type eq 'event_trigger';
-		($arguments{$name}, $result{$name}) = ($list, $type);
+		($arguments{$name}, $result{$name}) = ($list, $type =~ s/\s+/ /gr);
 	}
 	die "no functions found in src/sql\n" unless %arguments;
 	return (\%arguments, \%result);

@@ -6,6 +6,7 @@ CREATE FUNCTION dataflows._replace_functions(names text[]) RETURNS void
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_replace_functions';
 SELECT dataflows._replace_functions(ARRAY[
 	'abandon',
+	'await',
 	'cancel',
 	'define_workflow',
 	'delete',
@@ -20,6 +21,7 @@ SELECT dataflows._replace_functions(ARRAY[
 	'retry',
 	'signal',
 	'signal_by_key',
-	'undo'
+	'undo',
+	'wait_any'
 ]);
 DROP FUNCTION dataflows._replace_functions(text[]);
