@@ -47,7 +47,8 @@ extern void df_check_headers(const Jsonb *headers, const char *what, bool is_tem
 							 const char *key_header, const char *step);
 
 /* step_options.c: what the body asked for beyond the request, in cxt; NULL if nothing */
-extern Jsonb *df_http_options(FunctionCallInfo fcinfo, int path_arg, const DfSystem *system,
-							  const DfBodyFormat *format, const char *step, MemoryContext cxt);
+extern Jsonb *df_http_options(FunctionCallInfo fcinfo, int path_arg, const char *request,
+							  const DfSystem *system, const DfBodyFormat *format, const char *step,
+							  MemoryContext cxt);
 
 #endif /* DF_ENGINE_HTTP_ARGS_H */

@@ -317,8 +317,18 @@ df_step_await(FunctionCallInfo fcinfo, DfStep *step)
 /* ---- steps that wait for a time or an event ------------------------------- */
 
 TimestampTz
-df_time_from_now(FunctionCallInfo fcinfo, int arg)
+df_time_from_now(FunctionCallInfo fcinfo, int arg, const char *what, const char *step)
 {
+	const Interval *span = PG_GETARG_INTERVAL_P(arg);
+	double days = (double) span->month * DAYS_PER_MONTH + span->day;
+
+	if (days * USECS_PER_DAY + (double) span->time < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s of step \"%s\" is less than zero: %s", what, step,
+						DatumGetCString(DirectFunctionCall1(interval_out, PG_GETARG_DATUM(arg)))),
+				 errhint("Give an interval such as '7 days'; greatest(..., '0') does for one that "
+						 "may be over.")));
 	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
 												   TimestampTzGetDatum(df_now()),
 												   PG_GETARG_DATUM(arg)));

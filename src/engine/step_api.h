@@ -63,7 +63,8 @@ extern DfStep *df_step_begin_wait(DfRun *run, char *name, DfStepKind kind, Times
 								  Jsonb *options);
 
 /* now plus an interval argument; a time argument, which must not look like DF_NEVER */
-extern TimestampTz df_time_from_now(FunctionCallInfo fcinfo, int arg);
+extern TimestampTz df_time_from_now(FunctionCallInfo fcinfo, int arg, const char *what,
+									const char *step);
 extern TimestampTz df_time_given(TimestampTz at);
 
 extern int64 df_interval_ms(Datum interval);

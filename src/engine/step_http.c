@@ -181,7 +181,8 @@ render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step,
 	callback.arg = step->name;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
-	step->row.options = df_http_options(fcinfo, path_arg, system, format, step->name, run->cxt);
+	step->row.options =
+		df_http_options(fcinfo, path_arg, request, system, format, step->name, run->cxt);
 	error_context_stack = callback.previous;
 	step->row.headers = headers != NULL ? df_json_copy(headers, run->cxt) : NULL;
 	step->row.body = body != NULL ? recorded_body(body, format, step->name, run->cxt) : NULL;

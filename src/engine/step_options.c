@@ -16,6 +16,7 @@
 #include "engine/step_format.h"
 #include "engine/template.h"
 #include "flow/doubt.h"
+#include "flow/meaning.h"
 #include "shared/format_names.h"
 #include "shared/json.h"
 #include "shared/json_size.h"
@@ -114,6 +115,61 @@ add_jsonb(DfJson *json, FunctionCallInfo fcinfo, int arg, const char *key, bool 
 	if (PG_ARGISNULL(arg))
 		return;
 	add_value(json, PG_GETARG_JSONB_P(arg), key, some);
+}
+
+/* ---- arguments that do nothing alone --------------------------------------- */
+
+static void
+check_goes_with(FunctionCallInfo fcinfo, int arg, const char *name, int other,
+				const char *other_name)
+{
+	if (PG_ARGISNULL(arg) || !PG_ARGISNULL(other))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("\"%s\" is given without \"%s\"", name, other_name),
+			 errdetail("It says nothing without that."),
+			 errhint("Give \"%s\" too, or leave out \"%s\".", other_name, name)));
+}
+
+/* `every` is not NULL if it is not given */
+#define DEFAULT_EVERY_MS 30000
+
+static void
+check_every(FunctionCallInfo fcinfo, int arg, int until)
+{
+	int64 ms;
+
+	if (PG_ARGISNULL(arg))
+		return;
+	ms = df_interval_ms(PG_GETARG_DATUM(arg));
+	if (ms != DEFAULT_EVERY_MS || ms <= 0)
+		check_goes_with(fcinfo, arg, "every", until, "until");
+}
+
+/* until asks the same request again and again */
+static void
+check_until(FunctionCallInfo fcinfo, int arg, const char *method)
+{
+	if (PG_ARGISNULL(arg) || df_method_class(method) != DF_METHOD_EFFECT)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("\"until\" would send a %s again and again", method),
+			 errdetail("Each of them may have an effect."),
+			 errhint("Send it in a step, and ask in another one by dataflows.get(..., until => "
+					 "...).")));
+}
+
+static void
+check_pairs(FunctionCallInfo fcinfo, int path_arg, const char *method)
+{
+	check_goes_with(fcinfo, path_arg + ARG_PROBE_FOUND, "probe_found", path_arg + ARG_PROBE,
+					"probe");
+	check_every(fcinfo, path_arg + ARG_EVERY, path_arg + ARG_UNTIL);
+	check_goes_with(fcinfo, path_arg + ARG_UNTIL_TIMEOUT, "until_timeout", path_arg + ARG_UNTIL,
+					"until");
+	check_until(fcinfo, path_arg + ARG_UNTIL, method);
 }
 
 /* ---- undo and probe ------------------------------------------------------- */
@@ -259,6 +315,20 @@ check_fields(const SideRequest *side, Call *call)
 		df_template_any(side->headers, names_request);
 }
 
+/* of undo => 'none' */
+static void
+check_nothing_but_request(const SideRequest *side)
+{
+	if (side->body == NULL && side->headers == NULL && side->answers == NULL &&
+		side->condition == NULL)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("\"%s\" is 'none', and has a body, headers, answers or a condition",
+					side->name),
+			 errhint("Give a request such as 'DELETE /users/{id}', or 'none' alone.")));
+}
+
 static void
 check_side_body(const DfBodyFormat *format, const SideRequest *side)
 {
@@ -286,7 +356,10 @@ add_side(DfJson *json, FunctionCallInfo fcinfo, int arg, int body_arg, const cha
 	*some = true;
 	df_json_text(json, name, side.request);
 	if (strcmp(side.request, "none") == 0 && strcmp(name, "undo") == 0)
+	{
+		check_nothing_but_request(&side);
 		return;
+	}
 	df_template_check_request(side.request, name);
 	df_template_check_stays(system->url, side.request, name);
 	check_fields(&side, call);
@@ -313,8 +386,9 @@ add_side(DfJson *json, FunctionCallInfo fcinfo, int arg, int body_arg, const cha
 /* ---- all of them ---------------------------------------------------------- */
 
 Jsonb *
-df_http_options(FunctionCallInfo fcinfo, int path_arg, const DfSystem *system,
-				const DfBodyFormat *format, const char *step, MemoryContext cxt)
+df_http_options(FunctionCallInfo fcinfo, int path_arg, const char *request,
+				const DfSystem *system, const DfBodyFormat *format, const char *step,
+				MemoryContext cxt)
 {
 	Jsonb *body = df_arg_jsonb(fcinfo, path_arg + ARG_BODY);
 	DfRun *run = df_entry->run;
@@ -328,6 +402,7 @@ df_http_options(FunctionCallInfo fcinfo, int path_arg, const DfSystem *system,
 	DfJson json;
 	bool some = false;
 
+	check_pairs(fcinfo, path_arg, pnstrdup(request, strcspn(request, " ")));
 	df_json_begin(&json);
 	add_side(&json, fcinfo, path_arg + ARG_UNDO, path_arg + ARG_UNDO_BODY, "undo", system, step,
 			 &call, &some);

@@ -104,6 +104,25 @@ undo_option(DfRun *run, const char *undo)
 	return df_json_end(&json, run->cxt);
 }
 
+static void
+name_the_undo(void *arg)
+{
+	errcontext("undo of step \"%s\"", (const char *) arg);
+}
+
+/* what is wrong with it must not be found when it is needed */
+static void
+check_undo(const char *undo, char *step)
+{
+	ErrorContextCallback callback = {error_context_stack, name_the_undo, step};
+
+	if (undo == NULL)
+		return;
+	error_context_stack = &callback;
+	df_user_sql_check(undo);
+	error_context_stack = callback.previous;
+}
+
 Datum
 dataflows_query(PG_FUNCTION_ARGS)
 {
@@ -115,6 +134,8 @@ dataflows_query(PG_FUNCTION_ARGS)
 	char *name;
 	DfStep *step = df_step_recorded(run, base, DF_STEP_QUERY, &name);
 
+	if (step == NULL || step->row.request == NULL)
+		check_undo(undo, base);
 	if (step == NULL)
 	{
 		step = df_step_new_effect(run, name, DF_STEP_QUERY, NULL, sql);

@@ -38,7 +38,7 @@ sleep_step(FunctionCallInfo fcinfo, const char *function, bool until)
 					 "Give an interval to dataflows.sleep(), a time to dataflows.sleep_until().")));
 		step = df_step_begin_wait(run, name, DF_STEP_SLEEP,
 								  until ? df_time_given(PG_GETARG_TIMESTAMPTZ(1))
-										: df_time_from_now(fcinfo, 1),
+										: df_time_from_now(fcinfo, 1, "duration", base),
 								  NULL);
 	}
 	(void) df_step_await(fcinfo, step);

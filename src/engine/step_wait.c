@@ -40,7 +40,16 @@ static void
 add_conditions(DfJson *json, FunctionCallInfo fcinfo, int by_arg)
 {
 	if (!PG_ARGISNULL(by_arg))
-		df_json_text(json, "by", NameStr(*PG_GETARG_NAME(by_arg)));
+	{
+		const char *by = NameStr(*PG_GETARG_NAME(by_arg));
+
+		/* no signal would ever count */
+		if (!OidIsValid(get_role_oid(by, true)))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("role \"%s\" does not exist", by),
+					 errhint("Name the role in \"by\" whose members may send the signal.")));
+		df_json_text(json, "by", by);
+	}
 	if (!PG_ARGISNULL(by_arg + 1) && PG_GETARG_BOOL(by_arg + 1))
 		df_json_bool(json, "required", true);
 }
@@ -72,7 +81,7 @@ dataflows_wait_for(PG_FUNCTION_ARGS)
 		DfJson json;
 
 		if (!PG_ARGISNULL(1))
-			until = df_time_from_now(fcinfo, 1);
+			until = df_time_from_now(fcinfo, 1, "timeout", name);
 		if (!PG_ARGISNULL(2) && (until == DF_NEVER || PG_GETARG_TIMESTAMPTZ(2) < until))
 			until = df_time_given(PG_GETARG_TIMESTAMPTZ(2));
 		df_json_begin(&json);
@@ -160,7 +169,7 @@ dataflows_wait_any(PG_FUNCTION_ARGS)
 		TimestampTz until = DF_NEVER;
 
 		if (!PG_ARGISNULL(1))
-			until = df_time_from_now(fcinfo, 1);
+			until = df_time_from_now(fcinfo, 1, "timeout", name);
 		df_json_begin(&json);
 		df_json_value(&json, "events", events);
 		add_conditions(&json, fcinfo, 2);

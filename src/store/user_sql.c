@@ -55,20 +55,22 @@ typedef struct Params
  * The types that the statement gives to its parameters.  Those that it leaves
  * open are text; the ones in `types` are given.
  */
-static void
+static Query *
 infer_types(const char *sql, Oid **types, int *n)
 {
 	List *statements = raw_parser(sql, RAW_PARSE_DEFAULT);
+	Query *query;
 
 	if (list_length(statements) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("the SQL of a step must be one statement, not %d", list_length(statements)),
 				 errhint("Put several statements into a function, or combine them by WITH.")));
-	(void) df_compat_analyze_varparams(linitial_node(RawStmt, statements), sql, types, n);
+	query = df_compat_analyze_varparams(linitial_node(RawStmt, statements), sql, types, n);
 	for (int i = 0; i < *n; i++)
 		if ((*types)[i] == InvalidOid || (*types)[i] == UNKNOWNOID)
 			(*types)[i] = TEXTOID;
+	return query;
 }
 
 /* a scalar as a type's input function would read it */
@@ -176,7 +178,7 @@ bind_args(const char *sql, const Jsonb *args, bool result_arg, Params *params)
 
 	params->types = palloc0(sizeof(Oid) * Max(1, given));
 	given_types(args, result_arg, params->types);
-	infer_types(sql, &params->types, &n);
+	(void) infer_types(sql, &params->types, &n);
 	if (n > given)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_PARAMETER),
@@ -389,6 +391,41 @@ df_user_sql_run(const char *sql, const Jsonb *args, bool result_arg, int lock_ms
 	MemoryContextSwitchTo(cxt);
 	CurrentResourceOwner = owner;
 	verify_user();
+}
+
+/* as it would be run, up to its first row: it is planned, and rights are looked at */
+static void
+explain(const char *sql, const Params *params)
+{
+	int code = SPI_execute_with_args(psprintf("EXPLAIN %s", sql), params->n, params->types,
+									 params->values, params->nulls, false, 0);
+
+	if (code < 0)
+		elog(ERROR, "SPI_execute_with_args failed: %s", SPI_result_code_string(code));
+}
+
+void
+df_user_sql_check(const char *sql)
+{
+	Datum value = (Datum) 0;
+	Params params = {.n = 1, .values = &value, .nulls = "n"};
+	Query *query;
+	int n = 1;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	params.types = palloc(sizeof(Oid));
+	params.types[0] = JSONBOID;
+	query = infer_types(sql, &params.types, &n);
+	if (n > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_PARAMETER),
+				 errmsg("there is no parameter $%d: an undo has $1, the result of its step", n),
+				 errhint("Take what it needs out of $1, as in $1->0->>'id'.")));
+	/* an ordinary command cannot be looked at any closer */
+	if (query->commandType != CMD_UTILITY)
+		explain(sql, &params);
+	(void) SPI_finish();
 }
 
 Jsonb *

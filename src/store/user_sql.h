@@ -30,6 +30,12 @@ extern void df_user_sql_run(const char *sql, const Jsonb *args, bool result_arg,
 /* the first column of the first row, read-only; NULL for NULL or no row; raises */
 extern Jsonb *df_user_sql_value(const char *sql, const Jsonb *args, MemoryContext cxt);
 
+/*
+ * Raises what the SQL of an undo, whose $1 is jsonb, would raise before it did anything: a
+ * typo, a table that is not there, a right that is missing.
+ */
+extern void df_user_sql_check(const char *sql);
+
 /* drops what SQL leaves in a session; in a transaction, whose commit ends it */
 extern void df_user_session_clean(void);
 

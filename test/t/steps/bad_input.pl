@@ -337,6 +337,61 @@ my @bad = (
 	[ 'a response of no step', q(SELECT dataflows.response('never')), '22023', qr/"never"/s ],
 	[ 'wait_all of no step', q(SELECT dataflows.wait_all('never')), '22023', qr/"never"/s ],
 	[
+		'an interval of until alone',
+		q(SELECT dataflows.get('look', 'crm', '/contacts', every => '1 s')),
+		'22023', qr/"every" is given without "until"/s
+	],
+	[
+		'a limit of until alone',
+		q(SELECT dataflows.get('look', 'crm', '/contacts', until_timeout => '1 h')),
+		'22023', qr/"until_timeout" is given without "until"/s
+	],
+	[
+		'a POST again and again', "$post, until => '\$.x == 1')",
+		'22023', qr/"until" would send a POST again and again.*dataflows\.get/s
+	],
+	[
+		'a probe_found alone',
+		"$post, probe_found => '\$[0]')",
+		'22023',
+		qr/"probe_found" is given without "probe"/s
+	],
+	[
+		'an undo that is none, with a body',
+		"$post, undo => 'none', undo_body => '{\"x\": 1}')",
+		'22023', qr/"undo" is 'none', and has a body/s
+	],
+	[
+		'a wait of less than nothing',
+		q(SELECT dataflows.wait_for('go', timeout => '-1 s')),
+		'22023', qr/timeout of step "go" is less than zero: -00:00:01/s
+	],
+	[
+		'a sleep of less than nothing',
+		q(SELECT dataflows.sleep('nap', '-1 day')),
+		'22023', qr/duration of step "nap" is less than zero/s
+	],
+	[
+		'a wait for nobody',
+		q(SELECT dataflows.wait_for('go', by => 'nobody_here')),
+		'42704', qr/role "nobody_here" does not exist/s
+	],
+	[
+		'a query with a wrong undo',
+		q(SELECT dataflows.query('look', 'SELECT 1', undo => 'DELETE FROM app.no_such')),
+		'42P01', qr/relation "app.no_such" does not exist/s
+	],
+	[
+		'a query with an undo that is not permitted',
+		q(SELECT dataflows.query('look', 'SELECT 1', undo => 'DELETE FROM dataflows.run')),
+		'42501', qr/permission denied/s
+	],
+	[
+		'a query with an undo of two parameters',
+		q(SELECT dataflows.query('look', 'SELECT 1', undo => 'SELECT $2')),
+		'42P02', qr/an undo has \$1/s
+	],
+	[
 		'on_rollback without a request', q(SELECT dataflows.on_rollback('later', 'crm', 'soon')),
 		'22023', qr/request/s
 	],

@@ -305,10 +305,22 @@ is($systems->live('undo2@example.com'), '0/0/0/0', 'as a whole');
 define('cannot', <<'SQL');
   PERFORM dataflows.query('a', 'INSERT INTO app.log (what) VALUES (''cannot'')',
     undo => 'DELETE FROM app.not_there');
+  PERFORM dataflows.wait_for('go');
   RAISE EXCEPTION 'no';
 SQL
 $run = start('cannot');
-is(await($run), 'stuck', 'an undo that cannot be: stuck');
+is(await($run), 'stuck', 'an undo that cannot be is found when the step is called');
+is( of_run($run, "concat_ws(' ', stuck->>'sqlstate', split_part(stuck->>'context', E'\n', 1))"),
+	'42P01 undo of step "a"',
+	'it says which');
+is( $node->safe_psql('postgres', "SELECT count(*) FROM app.log WHERE what = 'cannot'"),
+	'0', 'before anything is written');
+as_app($node, 'postgres', "CREATE TABLE app.not_there (x int); SELECT dataflows.retry('$run')");
+ok(wait_until($node, "SELECT waiting_for = 'go' FROM dataflows.runs WHERE run = '$run'"),
+	'after the repair it goes on');
+as_app($node, 'postgres', "DROP TABLE app.not_there; SELECT dataflows.signal('$run', 'go')");
+ok(wait_until($node, "SELECT state = 'stuck' FROM dataflows.runs WHERE run = '$run'"),
+	'what breaks later is found when it is undone: stuck');
 is( of_step($run, 'a', "undo_state || ' ' || (undo_error->>'sqlstate')"),
 	'undo_failed 42P01',
 	'it says why');
