@@ -39,6 +39,7 @@ static const DfColumn workflow_columns[] = {
 	COLUMN("accept_notify",  accept_notify,  TEXT),
 	COLUMN_OF_RUNS("undo_on", undo_on,       TEXT),
 	COLUMN_OF_RUNS("notify", notify,         TEXT),
+	COLUMN_OF_RUNS("on_error", on_error,     TEXT),
 	COLUMN("paused",         paused,         BOOL),
 	COLUMN("dropped",        dropped,        BOOL),
 };
@@ -201,6 +202,9 @@ df_load_workflow(const char *name, int version, MemoryContext cxt)
 	workflow->retry = row.retry;
 	undo_on = df_undo_on_of(row.undo_on);
 	workflow->undo_on = undo_on >= 0 ? (DfUndoOn) undo_on : DF_UNDO_ON_FAILURE;
+	/* a dump of 0.1 was restored */
+	if (row.on_error != NULL && strcmp(row.on_error, "stuck") == 0)
+		workflow->undo_on = DF_UNDO_ON_NEVER;
 	workflow->has_deadline = row.deadline != NULL;
 	if (workflow->has_deadline)
 		workflow->deadline = *row.deadline;

@@ -24,6 +24,7 @@ typedef struct DfWorkflowRow
 	Interval *deadline; /* or NULL */
 	char *accept_notify;
 	char *undo_on;
+	char *on_error; /* of a dump of 0.1; else NULL */
 	char *notify; /* NULL = none */
 	bool paused;
 	bool dropped;

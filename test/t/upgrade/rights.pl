@@ -134,13 +134,15 @@ is(rights('from_0_2'), $dumped, 'all is as it was');
 is(may('eve', "SELECT dataflows.signal_by_key('plain', 'k', 'go')", 'from_0_2'), 'yes',
 	'what every role has, every role has');
 
-# ---- a dump of 0.1 in a database of 0.2 --------------------------------------------------
+# ---- a dump of 0.1: restored as such, then updated ---------------------------------------
 
-$node->safe_psql('from_0_1', slurp_file($node->basedir . '/0.1.sql'));
-is(rights('from_0_1'), '', 'a dump of 0.1 has no rights');
-is(start('web', 'from_0_1'), 'no', 'while it is held none is taken from grants');
+$node->safe_psql('from_0_1', "CREATE EXTENSION dataflows VERSION '0.1'");
+$node->safe_psql('from_0_1',
+	slurp_file($node->basedir . '/0.1.sql') =~ s/^CREATE SCHEMA dataflows;$//mr);
+$node->safe_psql('from_0_1', 'ALTER EXTENSION dataflows UPDATE');
+is(rights('from_0_1'), $given, 'rights are taken from the grants');
 $node->safe_psql('from_0_1', 'SELECT dataflows.adopt()');
-is(rights('from_0_1'), $given, 'adopt() takes them from the grants');
+is(rights('from_0_1'), $given, 'adopt() changes none of them');
 is(start('web', 'from_0_1'), 'yes', 'who could start can');
 is(start('eve', 'from_0_1'), 'no', 'and nobody else');
 is(may('keeper', "INSERT INTO keeper.t VALUES (1)", 'from_0_1'), 'no',

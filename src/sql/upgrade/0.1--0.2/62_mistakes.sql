@@ -1,10 +1,12 @@
 -- a run fails, and is undone, by less than before; which errors do is said with other words
-ALTER TABLE dataflows.workflow DROP CONSTRAINT workflow_on_error_check;
-ALTER TABLE dataflows.workflow RENAME COLUMN on_error TO undo_on;
-UPDATE dataflows.workflow SET undo_on = CASE undo_on WHEN 'stuck' THEN 'never' ELSE 'failure' END;
-ALTER TABLE dataflows.workflow ALTER COLUMN undo_on SET DEFAULT 'failure',
-	ADD CHECK (undo_on IN ('failure', 'error', 'never')),
+ALTER TABLE dataflows.workflow DROP CONSTRAINT workflow_on_error_check,
+	ALTER COLUMN on_error DROP NOT NULL, ALTER COLUMN on_error DROP DEFAULT,
+	ADD COLUMN undo_on text NOT NULL DEFAULT 'failure'
+		CHECK (undo_on IN ('failure', 'error', 'never')),
 	ADD COLUMN notify text;
+/* the column stays, for dumps of 0.1 that are restored into 0.2 */
+UPDATE dataflows.workflow
+	SET undo_on = CASE on_error WHEN 'stuck' THEN 'never' ELSE 'failure' END, on_error = NULL;
 
 ALTER VIEW dataflows.workflows RENAME COLUMN on_error TO undo_on;
 

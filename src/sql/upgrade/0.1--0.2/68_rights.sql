@@ -79,7 +79,8 @@ CREATE OR REPLACE VIEW dataflows.workflows WITH (security_barrier) AS
 	SELECT w.name, w.version, w.function, w.owner_name AS owner, w.paused,
 		CASE WHEN dataflows._sees(w.name, w.version, NULL::text) IS NOT NULL
 			THEN COALESCE(l.n, 0) END AS live_runs,
-		w.on_failure, w.retry, w.deadline, w.accept_notify, w.undo_on, w.defined_at,
+		w.on_failure, w.retry, w.deadline, w.accept_notify,
+		CASE WHEN w.on_error = 'stuck' THEN 'never' ELSE w.undo_on END AS undo_on, w.defined_at,
 		w.notify
 	FROM dataflows.workflow w
 	LEFT JOIN (SELECT r.workflow, r.version, pg_catalog.count(*) AS n
