@@ -22,6 +22,7 @@
 #include "parser/parse_func.h"
 #include "store/right_table.h"
 #include "store/rights.h"
+#include "session/define.h"
 #include "shared/retry_options.h"
 #include "shared/slots.h"
 #include "store/identity.h"
@@ -307,9 +308,8 @@ checked_deadline(FunctionCallInfo fcinfo)
 	return deadline;
 }
 
-/* the caller becomes the owner, so a worker must be able to run as the caller */
-static void
-check_new_owner(Oid owner, const char *owner_name, const char *workflow)
+void
+df_check_new_owner(Oid owner, const char *owner_name, const char *workflow)
 {
 	HeapTuple tuple;
 	bool may_login;
@@ -452,7 +452,7 @@ dataflows_define_workflow(PG_FUNCTION_ARGS)
 	row.accept_notify = checked_word(fcinfo, ARG_ACCEPT_NOTIFY, "accept_notify", notify_words);
 	row.undo_on = checked_undo_on(fcinfo);
 	row.notify = checked_channel(fcinfo);
-	check_new_owner(row.owner, row.owner_name, row.name);
+	df_check_new_owner(row.owner, row.owner_name, row.name);
 
 	insert_version(&row);
 	PG_RETURN_INT32(row.version);

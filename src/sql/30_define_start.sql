@@ -35,6 +35,20 @@ COMMENT ON FUNCTION dataflows.drop_workflow(text) IS
 For members of its owner. Errors: 55006 (it has live runs), 42501 (not the owner''s), DF005 '
 '(unknown).';
 
+CREATE FUNCTION dataflows.set_owner(workflow text, role name) RETURNS void
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_set_owner';
+COMMENT ON FUNCTION dataflows.set_owner(text, name) IS
+'Gives a workflow to another role, also if the one that owned it is gone: all versions, and the '
+'webhooks and schedules of the old owner for it. Live runs go on as the new owner, once nothing '
+'of them is in flight; those that are stuck because of their owner are sent on. Rights that were '
+'given stay.
+role: may connect to the database and execute the functions; no superuser. It needs rights on '
+'the systems, and credentials, of its own.
+For superusers. Errors: DF005 (unknown workflow), 42704 (no such role), 42501 (a missing right, '
+'or a superuser as the new owner), 55000 (this database is a copy), 25006 (read-only '
+'transaction).';
+REVOKE ALL ON FUNCTION dataflows.set_owner(text, name) FROM PUBLIC;
+
 CREATE FUNCTION dataflows.start(workflow text, input jsonb DEFAULT '{}', key text DEFAULT NULL)
 	RETURNS uuid
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_start';

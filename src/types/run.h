@@ -115,6 +115,7 @@ typedef struct DfRunWorker
 	int in_flight; /* dispatch.c, flight.c: requests in flight, or about to be sent */
 	int transient_errors; /* failure.c: in a row, while this run was being changed */
 	bool response_applied; /* responses.c: one that is not recorded yet */
+	bool held; /* intake.c: its workflow is paused, or another role's now */
 	TimestampTz let_go_at; /* failure.c: of a broken run, when its lease is given back */
 	List *deferred_attempts; /* deferred.c: of DfAttempt, to be recorded with it */
 } DfRunWorker;

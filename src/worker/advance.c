@@ -18,6 +18,8 @@
 #include "engine/run_life.h"
 #include "engine/step_alias.h"
 #include "guc.h"
+#include "shared/clock.h"
+#include "shared/wake.h"
 #include "shared/watchdog.h"
 #include "store/alias_table.h"
 #include "store/inbox_read.h"
@@ -178,20 +180,34 @@ check_entry(DfRun *run)
 				 errmsg("role %u, which owns workflow \"%s\", was dropped", GetUserId(),
 						run->workflow_name),
 				 errhint("Read the reason and the remedy in the view dataflows.stuck.")));
-	if (run->workflow->owner != GetUserId())
-	{
-		if (!df_run_is_terminal(run->row.state))
-			df_run_get_stuck(run, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-							 "the role that owns the workflow is not the one that defined it",
-							 NULL);
-	}
-	else if (run->row.entries >= DF_CRASHES_ALLOWED && run->row.state != DF_RUN_STUCK &&
-			 !df_run_is_terminal(run->row.state))
+	if (run->row.entries >= DF_CRASHES_ALLOWED && run->row.state != DF_RUN_STUCK &&
+		!df_run_is_terminal(run->row.state))
 		df_run_get_stuck(
 			run, ERRCODE_CRASH_SHUTDOWN,
 			"the body was entered three times without an exit, or it, or the SQL of a query step, "
 			"went on after its time limit and the cancel: it ended the server or its worker",
 			"Read the server log, fix the function, then call dataflows.retry(run).");
+}
+
+/*
+ * Its workflow is paused, or set_owner() has given it to another role: responses to what is in
+ * flight are recorded, and then it is released, for whoever may move it.
+ */
+static void
+hand_over(DfRun *run)
+{
+	run->engine.advance = false;
+	if (run->life == DF_LIFE_RETAINED)
+		df_run_set_life(run, DF_LIFE_ACTIVE);
+	for (int i = 0; i < run->nsteps; i++)
+		if (!run->steps[i]->worker.in_flight)
+			run->steps[i]->engine.to_send = run->steps[i]->engine.to_run_sql = false;
+	if (run->worker.in_flight > 0)
+		return;
+	run->row.wake_at = df_now();
+	/* the coordinator, too: it may have been asked to abandon it */
+	df_wake_everybody();
+	df_run_release(run);
 }
 
 void
@@ -206,6 +222,12 @@ df_advance_run(DfRun *run)
 		df_run_get_stuck(run, ERRCODE_UNDEFINED_OBJECT, "the version of its workflow is missing",
 						 NULL);
 		df_run_release(run);
+		return;
+	}
+	if ((run->worker.held || run->workflow->owner != GetUserId()) &&
+		!df_run_is_terminal(run->row.state))
+	{
+		hand_over(run);
 		return;
 	}
 	check_entry(run);

@@ -23,6 +23,7 @@
 #include "store/run_table.h"
 #include "store/step_table.h"
 #include "store/store.h"
+#include "store/workflow_owner.h"
 #include "store/workflow_table.h"
 #include "worker/turn.h"
 
@@ -32,11 +33,82 @@
 
 /* ---- claiming ------------------------------------------------------------- */
 
-/* versions never change, so each is read once; NULL = there is none */
+/* versions that have been read; but for set_owner() they never change */
+static List *known = NIL;
+
+/* inside the store */
+static void
+refresh_owners(void)
+{
+	ListCell *lc;
+
+	if (!df_workflow_owners_changed())
+		return;
+	foreach (lc, known)
+	{
+		DfWorkflow *workflow = lfirst(lc);
+		DfWorkflowRow row;
+
+		if (!df_workflow_version(workflow->name, workflow->version, &row, df_turn_cxt))
+			continue;
+		workflow->function_owner = row.function_owner;
+		workflow->owner = row.owner;
+		if (strcmp(workflow->owner_name, row.owner_name) != 0)
+			workflow->owner_name = MemoryContextStrdup(df_process_cxt, row.owner_name);
+	}
+}
+
+static bool
+same_names(const List *one, const List *other)
+{
+	ListCell *lc;
+	ListCell *oc;
+
+	if (list_length(one) != list_length(other))
+		return false;
+	forboth (lc, one, oc, other)
+		if (strcmp(lfirst(lc), lfirst(oc)) != 0)
+			return false;
+	return true;
+}
+
+static bool
+is_among(const List *names, const char *name)
+{
+	ListCell *lc;
+
+	foreach (lc, names)
+		if (strcmp(lfirst(lc), name) == 0)
+			return true;
+	return false;
+}
+
+/* the workflows whose runs may move: runs in memory of others are held, and may go on later */
+static void
+take_names(List *names)
+{
+	bool same = same_names(names, df_worker.workflow_names);
+	dlist_iter iter;
+
+	list_free_deep(df_worker.workflow_names);
+	df_worker.workflow_names = names;
+	if (same)
+		return;
+	dlist_foreach (iter, &df_worker.runs)
+	{
+		DfRun *run = dlist_container(DfRun, worker.node, iter.cur);
+		bool held = !is_among(names, run->workflow_name);
+
+		if (run->worker.held != held && !df_run_rests(run))
+			run->engine.advance = true;
+		run->worker.held = held;
+	}
+}
+
+/* NULL = there is none */
 static DfWorkflow *
 workflow_of(const char *name, int version)
 {
-	static List *known = NIL;
 	DfWorkflow *workflow;
 	ListCell *lc;
 
@@ -66,6 +138,7 @@ df_add_claimed(List *runs, List *versions)
 	ListCell *lc;
 	ListCell *vc;
 
+	refresh_owners();
 	forboth (lc, runs, vc, versions)
 	{
 		DfRun *run = lfirst(lc);
@@ -392,8 +465,8 @@ df_read_new_work(List **deliveries)
 		List *names = df_load_workflow_names(GetSessionUserId(), df_process_cxt);
 
 		df_worker.check_tables = false;
-		list_free_deep(df_worker.workflow_names);
-		df_worker.workflow_names = names;
+		take_names(names);
+		refresh_owners();
 		read_inbox(deliveries);
 	}
 	claim_due();

@@ -179,10 +179,9 @@ df_process_role_problem(Oid database, Oid role, const char **remedy)
 	Form_pg_authid form;
 	const char *problem = NULL;
 
-	*remedy = "Create a role of that name again and call dataflows.adopt(), then "
-			  "dataflows.retry(run). Or, as a superuser, call dataflows.abandon(run, note) for its "
-			  "runs and dataflows.drop_workflow(name), define the workflow again as another role, "
-			  "and call dataflows.restart(run) for each run that should begin again.";
+	*remedy = "As a superuser, give the workflow to another role, as which its runs go on: SELECT "
+			  "dataflows.set_owner('workflow', 'role'); Or create a role of that name again and "
+			  "call dataflows.adopt(), then dataflows.retry(run).";
 	if (!HeapTupleIsValid(tuple))
 		return "it does not exist any more";
 	form = (Form_pg_authid) GETSTRUCT(tuple);

@@ -10,8 +10,8 @@
  * again.  A role that may not run the command disturbs nobody.  COMMIT PREPARED and
  * ROLLBACK PREPARED wake the engine, or have it started.
  *
- * Never fail a command here: if a process does not leave, the command itself reports
- * that the database is in use.
+ * Never fail a command here, but for what worker/owner_commands.c refuses: if a process does
+ * not leave, the command itself reports that the database is in use.
  */
 #include "postgres.h"
 
@@ -33,6 +33,7 @@
 #include "shared/extension.h"
 #include "shared/slots.h"
 #include "shared/wake.h"
+#include "worker/owner_commands.h"
 #include "worker/utility_hook.h"
 
 /* how long to wait for the processes of a database, and how often to check */
@@ -226,6 +227,7 @@ utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 	Node *command = planned->utilityStmt;
 	bool prepared = ends_prepared(command);
 
+	df_owner_command_check(command);
 	if (df_shared != NULL)
 	{
 		Oid database = database_to_clear(command);
@@ -238,6 +240,7 @@ utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 	(previous_utility ? previous_utility : standard_ProcessUtility)(
 		planned, query, read_only_tree, context, params, environment, receiver, completion);
 
+	df_owner_command_done(command);
 	if (df_shared != NULL && prepared)
 		after_prepared();
 }

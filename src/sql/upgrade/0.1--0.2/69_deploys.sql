@@ -12,3 +12,6 @@ CREATE FUNCTION dataflows.accept_drift(run uuid, step text DEFAULT NULL, note te
 CREATE FUNCTION dataflows.run_version()
 	RETURNS int LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dataflows_run_version';
+CREATE FUNCTION dataflows.set_owner(workflow text, role name) RETURNS void
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_set_owner';
+REVOKE ALL ON FUNCTION dataflows.set_owner(text, name) FROM PUBLIC;
