@@ -57,7 +57,7 @@ result_of(const DfResponse *response)
 	}
 	if (response->status == 429)
 		return "429"; /* asks for time: neither their fault nor ours */
-	if (response->status == 401 || response->status == 403)
+	if (response->status == 401)
 		return "credentials";
 	return response->status >= 100 && response->status < 600
 		? classes[response->status / 100 - 1]

@@ -10,6 +10,8 @@
 #include "postgres.h"
 
 #include "engine/attempt.h"
+#include "engine/judge.h"
+#include "engine/proven.h"
 #include "engine/step_evidence.h"
 #include "engine/outcome.h"
 #include "engine/probe.h"
@@ -25,7 +27,6 @@
 #include "flow/flow.h"
 #include "shared/clock.h"
 #include "shared/json.h"
-#include "shared/jsonpath.h"
 #include "shared/metrics.h"
 #include "types/base.h"
 #include "utils/builtins.h"
@@ -74,32 +75,19 @@ df_step_hold(DfRun *run, DfStep *step, const char *why, TimestampTz until)
 
 /* ---- a response to the step itself ---------------------------------------- */
 
-/* of a 2xx, also of one whose body was too large */
-static Jsonb *
-output_of(DfRun *run, DfStep *step, const DfResponse *response, bool *unusable)
+/* what a person has to know of a response that means that a person has to look */
+static const char *
+words_for_person(const DfDecision *made, const DfCame *came, const DfResponse *response)
 {
-	*unusable = false;
-	if ((response->fate != DF_FATE_RESPONSE && response->fate != DF_FATE_TOO_LARGE) ||
-		response->status / 100 != 2)
-		return NULL;
-	return df_step_ops(step)->output(run, step, response, unusable);
-}
-
-/*
- * Something is to be read in the body: the fields of the undo, whether to ask again, or the
- * answer of a read.  Otherwise the step is done, whatever the body is.
- */
-static bool
-needs_body(const DfStepSpec *spec)
-{
-	return spec->undo_needs_response || spec->until != NULL ||
-		spec->method_class == DF_METHOD_SAFE;
-}
-
-static bool
-is_until_met(const DfStep *step, const Jsonb *output)
-{
-	return step->engine.spec->until == NULL || df_jsonpath_match(output, step->engine.spec->until);
+	if (came->said.unknown)
+		return psprintf("the answer does not tell whether \"%s\" holds (status %d)",
+						came->said.rule->condition, response->status);
+	if (made->meaning == DF_MEANS_UNUSABLE)
+		return df_response_why_unusable(response);
+	if (made->meaning == DF_MEANS_DONE)
+		return psprintf("the answer does not tell whether \"until\" is met (status %d)",
+						response->status);
+	return NULL;
 }
 
 static const char *
@@ -112,15 +100,18 @@ replayed_words(const DfResponse *response)
 
 /* NULL = the usual text about the response */
 static const char *
-words_for(const DfDecision *made, const DfResponse *response)
+words_for(const DfDecision *made, const DfCame *came, const DfResponse *response)
 {
 	switch (made->verdict)
 	{
 		case DF_VERDICT_DONE:
 			return "an earlier attempt got no answer and may have been carried out too";
-		case DF_VERDICT_UNREADABLE:
 		case DF_VERDICT_STUCK:
 			return df_response_why_unusable(response);
+		case DF_VERDICT_SAID_STUCK:
+			return words_for_person(made, came, response);
+		case DF_VERDICT_FIND_KEPT:
+			return "it is there already; the probe is asked for it";
 		case DF_VERDICT_ASK_PROBE:
 			return made->meaning == DF_MEANS_UNUSABLE ? df_response_why_unusable(response) : NULL;
 		case DF_VERDICT_DOUBTFUL:
@@ -150,9 +141,10 @@ attempt_outcome(DfVerdict verdict)
 		case DF_VERDICT_POLL:
 			return "retry";
 		case DF_VERDICT_FAILED:
-		case DF_VERDICT_UNREADABLE:
 		case DF_VERDICT_UNTIL_TIMEOUT:
 			return "failed";
+		case DF_VERDICT_SAID_STUCK:
+			return "stuck";
 		case DF_VERDICT_ASK_PROBE:
 		case DF_VERDICT_AGAIN_SAME:
 		case DF_VERDICT_ACCEPTED:
@@ -184,16 +176,16 @@ end_in_doubt(DfStep *step)
 
 /* it has been carried out, or was there already */
 static void
-do_done(DfRun *run, DfStep *step, const DfResponse *response, const DfDecision *made, Jsonb *output,
-		bool unusable)
+do_done(DfRun *run, DfStep *step, const DfResponse *response, const DfDecision *made,
+		const DfCame *came, Jsonb *output)
 {
-	if (made->verdict == DF_VERDICT_KEPT)
-		output = df_response_json(response, run->cxt, &unusable);
 	df_step_know(step, &made->evidence);
 	df_step_done(run, step, response, output);
+	df_step_proven(run, step);
 	if (made->evidence.maybe_twice)
-		step->row.error = df_step_error(run, response, words_for(made, response), false, false);
-	else if (unusable)
+		step->row.error =
+			df_step_error(run, response, words_for(made, came, response), false, false);
+	else if (came->body_unusable)
 	{
 		const char *why = psprintf("done, but %s", df_response_why_unusable(response));
 
@@ -209,19 +201,59 @@ static bool
 is_kept_whole(DfVerdict verdict)
 {
 	return verdict == DF_VERDICT_FAILED || verdict == DF_VERDICT_DOUBTFUL ||
-		verdict == DF_VERDICT_ASK_PROBE || verdict == DF_VERDICT_STUCK;
+		verdict == DF_VERDICT_ASK_PROBE || verdict == DF_VERDICT_STUCK ||
+		verdict == DF_VERDICT_SAID_STUCK;
+}
+
+/* its system, its request and what came, in one sentence */
+static char *
+what_happened(const DfStep *step, const DfResponse *response)
+{
+	char *said = df_json_get_text(step->row.error, "message");
+
+	if (response->status == 0)
+		return psprintf("step \"%s\" cannot call system \"%s\": %s", step->name, step->system,
+						said);
+	return psprintf("step \"%s\" (\"%s\" to system \"%s\"): %s", step->name, step->row.request,
+					step->system, said);
+}
+
+/* it may be sent again as it is: what is wrong may be in the system, or in its options */
+static char *
+remedy_for_person(const DfRun *run, const DfStep *step, const DfResponse *response)
+{
+	char *again = psprintf("Repair the cause and have the step sent again: SELECT "
+						   "dataflows.retry('%s'); or undo the rest: SELECT "
+						   "dataflows.cancel('%s', 'why'); If this answer means something else "
+						   "here, say so by \"answers\" of the step or of the server, such as "
+						   "'%d=fail'.",
+						   run->id_text, run->id_text, response->status);
+
+	if (response->status == 0)
+		return psprintf("Correct the server or the function, then: SELECT dataflows.retry('%s');",
+						run->id_text);
+	return step->row.state == DF_STEP_DOUBT
+		? psprintf("%s It may have been carried out. %s", df_step_remedy(run, step), again)
+		: again;
+}
+
+static void
+get_stuck_for_person(DfRun *run, DfStep *step, const DfResponse *response)
+{
+	df_run_get_stuck(run, DF_ERR_STEP_FAILED, what_happened(step, response),
+					 remedy_for_person(run, step, response));
 }
 
 /* it goes on, or has ended without an output */
 static void
 do_not_done(DfRun *run, DfStep *step, const DfResponse *response, const DfDecision *made,
-			DfWhy why)
+			const DfCame *came, DfWhy why)
 {
 	const char *outcome = attempt_outcome(made->verdict);
 	bool in_doubt = df_evidence_in_doubt(&made->evidence);
 
 	step->row.status = response->status;
-	step->row.error = df_step_error(run, response, words_for(made, response), in_doubt,
+	step->row.error = df_step_error(run, response, words_for(made, came, response), in_doubt,
 									is_kept_whole(made->verdict));
 	if (outcome != NULL)
 		df_attempt_note(run, step, response, outcome, made->at);
@@ -250,6 +282,12 @@ do_not_done(DfRun *run, DfStep *step, const DfResponse *response, const DfDecisi
 			end_in_doubt(step);
 			get_stuck_carried_out(run, step, response);
 			break;
+		case DF_VERDICT_SAID_STUCK:
+			step->row.answer = df_response_headers(response, run->cxt);
+			if (step->row.state == DF_STEP_DOUBT)
+				end_in_doubt(step);
+			get_stuck_for_person(run, step, response);
+			break;
 		default:
 			break;
 	}
@@ -259,21 +297,20 @@ static DfMeaning
 do_response(DfRun *run, DfStep *step, const DfResponse *response, const DfSystemPolicy *policy)
 {
 	DfDoubtCase about = df_step_case(run, step, policy);
-	DfCame came = {.fate = response->fate,
-				   .status = response->status,
-				   .retry_after_ms = response->retry_after_ms,
-				   .replayed = df_response_is_replay(response)};
-	bool unusable;
-	Jsonb *output = output_of(run, step, response, &unusable);
-	DfDecision made;
+	Jsonb *output;
+	DfCame came = df_judge_step(run, step, response, policy, &output);
+	DfDecision made = df_decide_response(&about, &came);
 
-	came.body_unusable = unusable && needs_body(about.step->engine.spec);
-	came.until_met = is_until_met(step, output);
-	made = df_decide_response(&about, &came);
 	if (made.verdict == DF_VERDICT_DONE || made.verdict == DF_VERDICT_KEPT)
-		do_done(run, step, response, &made, output, unusable);
+		do_done(run, step, response, &made, &came, output);
 	else
-		do_not_done(run, step, response, &made, df_why_failed(&about, &made, response->fate));
+	{
+		/* what is there of a step that a person looks at can be undone */
+		if (made.verdict == DF_VERDICT_SAID_STUCK && response->status / 100 == 2)
+			step->row.output = output;
+		do_not_done(run, step, response, &made, &came,
+					df_why_failed(&about, &made, response->fate));
+	}
 	return made.meaning;
 }
 
@@ -309,7 +346,11 @@ df_step_may_leave(DfRun *run, DfStep *step, const DfSystemPolicy *policy, bool s
 		df_step_say_accepted(run, step);
 	}
 	else
-		do_not_done(run, step, &none, &made, DF_WHY_IN_DOUBT);
+	{
+		DfCame came = {.fate = none.fate};
+
+		do_not_done(run, step, &none, &made, &came, DF_WHY_IN_DOUBT);
+	}
 	return false;
 }
 

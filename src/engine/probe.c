@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "engine/judge.h"
 #include "engine/step_evidence.h"
 #include "engine/probe.h"
 #include "engine/read_body.h"
@@ -56,7 +57,7 @@ found_resources(DfRun *run, DfStep *step, const DfResponse *response, Jsonb **re
 	scalar = JB_ROOT_IS_SCALAR(body);
 	if (path != NULL)
 	{
-		*resource = df_jsonpath_first(body, path, &matches);
+		*resource = df_jsonpath_first(body, path, df_response_variables(response), &matches);
 		return matches == 0 && scalar ? DF_FOUND_UNKNOWN : matches;
 	}
 	if (scalar)
@@ -66,7 +67,7 @@ found_resources(DfRun *run, DfStep *step, const DfResponse *response, Jsonb **re
 		*resource = body;
 		return 1;
 	}
-	*resource = df_jsonpath_first(body, "$[*]", &matches);
+	*resource = df_jsonpath_first(body, "$[*]", NULL, &matches);
 	return matches;
 }
 
@@ -175,6 +176,21 @@ get_stuck(DfRun *run, DfStep *step, const char *said)
 		df_step_remedy(run, step));
 }
 
+/* there already, says the system, and yet it cannot be found: nothing is ours, and nothing known */
+static void
+kept_unseen(DfRun *run, DfStep *step, const char *said)
+{
+	fail(run, step, psprintf("it is there already (status %d), but %s", step->row.status, said),
+		 false);
+	df_run_get_stuck(
+		run, DF_ERR_STEP_FAILED,
+		psprintf("step \"%s\" (\"%s\" to system \"%s\"): %s", step->name, step->row.request,
+				 step->system, df_json_get_text(step->row.error, "message")),
+		psprintf("Correct the probe, or wait until the resource can be found; then have the step "
+				 "sent again: SELECT dataflows.retry('%s');",
+				 run->id_text));
+}
+
 /* the result of the probe does not help the undo */
 static Jsonb *
 undo_unknown(DfRun *run, const DfStep *step, const char *said)
@@ -201,8 +217,12 @@ adopt(DfRun *run, DfStep *step, const DfResponse *response, const DfDecision *ma
 	resource = df_json_copy(resource, run->cxt);
 	if (!undoing && step->row.state != DF_STEP_DONE)
 	{
+		int status = step->row.status;
+
 		df_step_know(step, &made->evidence);
 		df_step_done(run, step, response, resource);
+		if (made->evidence.kept) /* that it was there already is what the step was told */
+			step->row.status = status;
 		return;
 	}
 	step->row.output = resource;
@@ -238,6 +258,9 @@ apply(DfRun *run, DfStep *step, const DfDecision *made, const char *said, DfWhy 
 		case DF_VERDICT_STUCK:
 			doubtful(run, step, said);
 			get_stuck(run, step, said);
+			break;
+		case DF_VERDICT_KEPT_UNSEEN:
+			kept_unseen(run, step, said);
 			break;
 		case DF_VERDICT_GONE:
 			step->row.undo_error = NULL;
@@ -287,14 +310,20 @@ note(DfRun *run, DfStep *step, const char *said)
 	step->row.error = df_error_with(run, step->row.error, df_json_end(&json, CurrentMemoryContext));
 }
 
-/* a response in which there may be something to be found, or that says that there is nothing */
+/*
+ * A response in which there may be something to be found, or that says that there is nothing.
+ * What is a mistake, such as a 404 to a POST, or what the system's rules do not let pass says
+ * nothing.
+ */
 static bool
-is_readable(const DfResponse *response)
+is_readable(const DfResponse *response, DfMeaning meaning)
 {
 	if (response->fate != DF_FATE_RESPONSE && response->fate != DF_FATE_TOO_LARGE)
 		return false;
-	return (response->fate == DF_FATE_RESPONSE && response->status / 100 == 2) ||
-		response->status == 404 || response->status == 410;
+	if (response->status == 404 || response->status == 410)
+		return meaning == DF_MEANS_FAIL || meaning == DF_MEANS_KEPT || meaning == DF_MEANS_DONE;
+	return response->fate == DF_FATE_RESPONSE &&
+		(meaning == DF_MEANS_DONE || meaning == DF_MEANS_KEPT);
 }
 
 DfMeaning
@@ -302,11 +331,15 @@ df_probe_response(DfRun *run, DfStep *step, const DfResponse *response,
 				  const DfSystemPolicy *policy)
 {
 	DfDoubtCase about = df_step_case(run, step, policy);
+	DfCame plain = df_judge(run, step, response, policy);
 	DfProbeCame came = {.fate = response->fate,
 						.status = response->status,
+						.method = plain.method,
 						.retry_after_ms = response->retry_after_ms,
+						.limit_used_up = plain.limit_used_up,
+						.said = plain.said,
 						.found = DF_FOUND_UNKNOWN};
-	bool readable = is_readable(response);
+	bool readable = is_readable(response, df_probe_meaning(&plain));
 	DfStep *other = NULL;
 	Jsonb *resource = NULL;
 	DfDecision made;

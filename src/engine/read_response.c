@@ -129,6 +129,37 @@ put_header(DfJson *json, const Header *header)
 	df_json_close_array(json);
 }
 
+static bool
+is_nothing_left(const char *name, size_t name_len, const char *value, size_t len)
+{
+	static const char word[] = "remaining";
+	size_t word_len = strlen(word);
+
+	while (len > 0 && (*value == ' ' || *value == '\t'))
+		value++, len--;
+	while (len > 0 && (value[len - 1] == ' ' || value[len - 1] == '\t' || value[len - 1] == '\r'))
+		len--;
+	return name_len > word_len && memcmp(name + name_len - word_len, word, word_len) == 0 &&
+		len == 1 && *value == '0';
+}
+
+bool
+df_response_limit_used_up(const DfResponse *response)
+{
+	const char *line = response->headers;
+
+	while (line != NULL && *line != '\0')
+	{
+		const char *end = line + strcspn(line, "\n");
+		const char *colon = memchr(line, ':', end - line);
+
+		if (colon != NULL && is_nothing_left(line, colon - line, colon + 1, end - colon - 1))
+			return true;
+		line = *end == '\n' ? end + 1 : end;
+	}
+	return false;
+}
+
 /* one that came several times is an array */
 Jsonb *
 df_response_headers(const DfResponse *response, MemoryContext cxt)

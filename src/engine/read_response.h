@@ -8,6 +8,9 @@
 #include "shared/json.h"
 #include "types/response.h"
 
+/* its headers say that a limit is used up: ...-Remaining: 0 */
+extern bool df_response_limit_used_up(const DfResponse *response);
+
 /* without those of the transport; NULL if there are no others */
 extern Jsonb *df_response_headers(const DfResponse *response, MemoryContext cxt);
 

@@ -13,6 +13,7 @@
 #include "engine/template.h"
 #include "flow/doubt.h"
 #include "flow/meaning.h"
+#include "shared/read_answers.h"
 #include "shared/json.h"
 #include "shared/retry_options.h"
 #include "utils/builtins.h"
@@ -32,29 +33,57 @@ doubt_of(const Jsonb *options)
 	return policy < 0 ? DF_DOUBT_STUCK : (DfDoubtPolicy) policy;
 }
 
-/* DELETE has a default */
-static void
-read_accept(const Jsonb *options, DfStepSpec *spec)
+static const DfAnswers *
+answers_in(const Jsonb *options, const char *key)
 {
-	static const int gone[] = {404, 410};
-	Jsonb *accept = df_json_get(options, "accept");
-	DfJsonWalk walk;
-	int *statuses;
+	Jsonb *json = df_json_get(options, key);
+	DfAnswersProblem problem;
 
-	if (accept == NULL)
-	{
-		if (strcmp(spec->method, "DELETE") != 0)
-			return;
-		spec->accept = gone;
-		spec->naccept = lengthof(gone);
-		return;
-	}
-	spec->accept = statuses = palloc(sizeof(int) * (JB_ROOT_COUNT(accept) + 1));
+	return json == NULL ? NULL : df_answers_from_json(json, key, &problem);
+}
+
+/* short for: these are "kept", whatever else is said of them comes first */
+static void
+add_accepted(const Jsonb *accept, DfStepSpec *spec)
+{
+	int before = spec->answers != NULL ? spec->answers->n : 0;
+	DfAnswer *rules = palloc0(sizeof(DfAnswer) * (before + 1));
+	DfStatusRange *statuses = palloc(sizeof(DfStatusRange) * (JB_ROOT_COUNT(accept) + 1));
+	DfAnswers *answers = palloc(sizeof(DfAnswers));
+	DfAnswer *kept = &rules[before];
+	DfJsonWalk walk;
+
+	if (before > 0)
+		memcpy(rules, spec->answers->rules, sizeof(DfAnswer) * before);
+	kept->statuses = statuses;
+	kept->is = DF_MEANS_KEPT;
 	df_json_walk(&walk, accept);
 	while (df_json_next(&walk))
-		if (walk.value.type == jbvNumeric)
-			statuses[spec->naccept++] = DatumGetInt32(
-				DirectFunctionCall1(numeric_int4, NumericGetDatum(walk.value.val.numeric)));
+	{
+		int status;
+
+		if (walk.value.type != jbvNumeric)
+			continue;
+		status = DatumGetInt32(
+			DirectFunctionCall1(numeric_int4, NumericGetDatum(walk.value.val.numeric)));
+		statuses[kept->nstatuses].first = statuses[kept->nstatuses].last = status;
+		kept->nstatuses++;
+	}
+	answers->rules = rules;
+	answers->n = before + (kept->nstatuses > 0);
+	spec->answers = answers;
+}
+
+static void
+read_answers(const Jsonb *options, DfStepSpec *spec)
+{
+	Jsonb *accept = df_json_get(options, "accept");
+
+	spec->answers = answers_in(options, "answers");
+	spec->undo_answers = answers_in(options, "undo_answers");
+	spec->probe_answers = answers_in(options, "probe_answers");
+	if (accept != NULL)
+		add_accepted(accept, spec);
 }
 
 static bool
@@ -124,10 +153,10 @@ read_probe(const Jsonb *options, DfStepSpec *spec)
 static void
 read_options(const Jsonb *options, bool sql, DfStepSpec *spec)
 {
-	read_accept(options, spec);
 	spec->every_ms = DEFAULT_EVERY_MS;
 	if (options == NULL)
 		return;
+	read_answers(options, spec);
 	df_format_read(options, &spec->format, &spec->side_format);
 	spec->request_fields = df_json_get(options, "request");
 	read_undo(options, sql, spec);

@@ -17,6 +17,7 @@
 #include "engine/template.h"
 #include "flow/doubt.h"
 #include "flow/meaning.h"
+#include "shared/read_answers.h"
 #include "shared/format_names.h"
 #include "shared/json.h"
 #include "shared/json_size.h"
@@ -90,22 +91,39 @@ add_accept(DfJson *json, FunctionCallInfo fcinfo, int arg, bool *some)
 }
 
 static void
+add_value(DfJson *json, const Jsonb *value, const char *key, bool *some)
+{
+	df_check_payload(value, psprintf("\"%s\"", key));
+	df_json_value(json, key, value);
+	*some = true;
+}
+
+/* kept as it was written: text as a string */
+static void
+add_answers(DfJson *json, FunctionCallInfo fcinfo, int arg, bool *some)
+{
+	char *text;
+	Jsonb *rules;
+
+	if (!df_arg_text_or_json(fcinfo, arg, "answers", &text, &rules))
+		return;
+	if (rules == NULL)
+		rules = df_json_string(text, strlen(text), CurrentMemoryContext);
+	if (rules == NULL)
+		rules = df_json_empty();
+	df_answers_check(rules, "answers");
+	add_value(json, rules, "answers", some);
+}
+
+static void
 add_jsonpath(DfJson *json, FunctionCallInfo fcinfo, int arg, const char *key, bool *some)
 {
 	char *path = df_arg_text(fcinfo, arg);
 
 	if (path == NULL)
 		return;
-	df_jsonpath_check(path, key);
+	df_jsonpath_check(path, key, DF_RESPONSE_VARIABLES);
 	df_json_text(json, key, path);
-	*some = true;
-}
-
-static void
-add_value(DfJson *json, const Jsonb *value, const char *key, bool *some)
-{
-	df_check_payload(value, psprintf("\"%s\"", key));
-	df_json_value(json, key, value);
 	*some = true;
 }
 
@@ -375,10 +393,13 @@ add_side(DfJson *json, FunctionCallInfo fcinfo, int arg, int body_arg, const cha
 		add_value(json, side.headers, key_of(&side, "headers"), some);
 	}
 	if (side.answers != NULL)
+	{
+		df_answers_check(side.answers, key_of(&side, "answers"));
 		add_value(json, side.answers, key_of(&side, "answers"), some);
+	}
 	if (side.condition != NULL)
 	{
-		df_jsonpath_check(side.condition, key_of(&side, "if"));
+		df_jsonpath_check(side.condition, key_of(&side, "if"), DF_RESPONSE_VARIABLES);
 		df_json_text(json, key_of(&side, "if"), side.condition);
 	}
 }
@@ -414,6 +435,7 @@ df_http_options(FunctionCallInfo fcinfo, int path_arg, const char *request,
 	add_jsonpath(&json, fcinfo, path_arg + ARG_PROBE_FOUND, "probe_found", &some);
 	add_doubt(&json, fcinfo, path_arg + ARG_DOUBT, &some);
 	add_accept(&json, fcinfo, path_arg + ARG_ACCEPT, &some);
+	add_answers(&json, fcinfo, path_arg + ARG_ANSWERS, &some);
 	add_jsonpath(&json, fcinfo, path_arg + ARG_UNTIL, "until", &some);
 	if (!PG_ARGISNULL(path_arg + ARG_UNTIL))
 		add_interval(&json, fcinfo, path_arg + ARG_EVERY, "every", &some);

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "engine/attempt.h"
+#include "engine/judge.h"
 #include "engine/read_body.h"
 #include "engine/read_response.h"
 #include "engine/step_evidence.h"
@@ -95,13 +96,11 @@ df_undo_response(DfRun *run, DfStep *step, const DfResponse *response,
 				 const DfSystemPolicy *policy)
 {
 	DfDoubtCase about = df_step_case(run, step, policy);
-	DfCame came = {.fate = response->fate,
-				   .status = response->status,
-				   .foreign = is_foreign(step, response),
-				   .retry_after_ms = response->retry_after_ms,
-				   .replayed = df_response_is_replay(response)};
-	DfDecision made = df_decide_undo(&about, &came);
+	DfCame came = df_judge(run, step, response, policy);
+	DfDecision made;
 
+	came.foreign = is_foreign(step, response);
+	made = df_decide_undo(&about, &came);
 	step->row.undo_error = error_for(run, &made, &came, response);
 	if (made.verdict == DF_VERDICT_UNDO_AGAIN)
 		df_attempt_note(run, step, response, "retry", made.at);

@@ -18,6 +18,7 @@
 #include "http/url.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "shared/read_answers.h"
 #include "shared/format_names.h"
 #include "shared/header.h"
 #include "utils/array.h"
@@ -61,6 +62,7 @@ static const DfOption options_table[] = {
 	{SERVER_BY_KIND("timeout", DF_OPTION_MS, timeout_ms, 1, DAY, 30 * SECOND, 5 * MINUTE)},
 	{SERVER_BY_KIND("connect_timeout", DF_OPTION_MS, connect_timeout_ms, 1, HOUR, 5 * SECOND,
 					30 * SECOND)},
+	{SERVER("answers", DF_OPTION_ANSWERS, answers)},
 	{SERVER("encoding", DF_OPTION_ENCODING, body.encoding)},
 	{SERVER("content_type", DF_OPTION_CONTENT_TYPE, body.content_type)},
 	{SERVER("form_arrays", DF_OPTION_FORM_ARRAYS, body.form_arrays)},
@@ -390,6 +392,7 @@ set_header(DfSystem *system, Oid catalog, DefElem *def, int first, DfOptionProbl
 
 /* options that concern HTTP requests only */
 static const char *const http_options[] = {
+	"answers",
 	"encoding",
 	"content_type",
 	"form_arrays",
@@ -452,6 +455,18 @@ server_kind_apply(DfSystem *system, List *options, DfOptionProblem *problem)
 					 pstrdup("Drop it, or give an url that begins with smtp."));
 }
 
+/* the same words as for a step */
+static bool
+set_answers(DfSystem *system, const char *value, DfOptionProblem *problem)
+{
+	DfAnswersProblem wrong;
+
+	system->answers = df_answers_from_text(value, "answers", &wrong);
+	if (system->answers != NULL)
+		return true;
+	return df_refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE, wrong.message, wrong.hint);
+}
+
 static bool
 set_option(DfSystem *system, Oid catalog, DefElem *def, int first, DfOptionProblem *problem)
 {
@@ -467,6 +482,8 @@ set_option(DfSystem *system, Oid catalog, DefElem *def, int first, DfOptionProbl
 																  : &system->token_fields,
 								  option, catalog, def->defname + prefix_len(option),
 								  strVal(def->arg), problem);
+	if (option->kind == DF_OPTION_ANSWERS)
+		return set_answers(system, strVal(def->arg), problem);
 	if (df_option_parse(option, strVal(def->arg), (char *) system + option->offset, &why))
 		return true;
 	df_refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,

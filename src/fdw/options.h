@@ -37,7 +37,8 @@ typedef enum DfOptionKind
 	DF_OPTION_FORM_ARRAYS,
 	DF_OPTION_CONTENT_TYPE,
 	DF_OPTION_STARTTLS,
-	DF_OPTION_RATE
+	DF_OPTION_RATE,
+	DF_OPTION_ANSWERS /* what responses mean */
 } DfOptionKind;
 
 typedef struct DfOption

@@ -294,8 +294,9 @@ give_up_in_doubt(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 static void
 fail(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 {
-	bool settles = came->fate == DF_FATE_RESPONSE && came->status / 100 == 4 &&
-		made->meaning == DF_MEANS_FAIL && key_is_trusted(about, about->step->row.started_at);
+	bool settles = came->fate == DF_FATE_RESPONSE && made->meaning == DF_MEANS_FAIL &&
+		!about->step->engine.spec->is_mail &&
+		key_is_trusted(about, about->step->row.started_at);
 
 	if (df_evidence_in_doubt(&made->evidence) && !settles)
 	{
@@ -391,16 +392,58 @@ may_be_carried_out(const DfDoubtCase *about, const DfCame *came, DfDecision *mad
 		stay_in_doubt(about, came, made);
 }
 
+/* a response that leaves no doubt: the system did nothing */
+static bool
+did_nothing(const DfDoubtCase *about, const DfCame *came)
+{
+	if (about->step->engine.spec->method_class == DF_METHOD_SAFE ||
+		came->fate == DF_FATE_REFUSED)
+		return true;
+	return (came->status >= 300 && came->status <= 499) || came->status == 501;
+}
+
+/*
+ * Whoever looks may send it again, by retry().  If nobody wants the step any more, nobody
+ * has to look: what may have been carried out is undone, and the rest was refused.
+ */
+static void
+said_stuck(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
+{
+	bool failed = did_nothing(about, came) && !df_evidence_in_doubt(&made->evidence);
+
+	if (about->unwanted)
+		made->verdict = failed ? DF_VERDICT_FAILED : DF_VERDICT_DOUBTFUL;
+	else
+		made->verdict = DF_VERDICT_SAID_STUCK;
+	made->event = failed ? DF_STEP_FAIL : event_lose(about);
+	made->evidence.said = DF_MEANS_STUCK;
+	made->evidence.ask_probe = false;
+}
+
+/* what was there already is told from what the probe finds */
+static void
+kept(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
+{
+	made->evidence.kept = true;
+	if (came->status / 100 == 2 || about->step->engine.spec->probe == NULL || about->unwanted)
+	{
+		made->verdict = DF_VERDICT_KEPT;
+		made->event = DF_STEP_SUCCEED;
+		return;
+	}
+	made->verdict = DF_VERDICT_FIND_KEPT;
+	made->event = DF_STEP_AGAIN;
+	made->phase = DF_PHASE_PROBE;
+	made->at = about->now;
+}
+
 static void
 unusable(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 {
 	const DfStepSpec *spec = about->step->engine.spec;
 
 	if (spec->method_class == DF_METHOD_SAFE)
-	{
-		made->verdict = DF_VERDICT_UNREADABLE;
-		made->event = DF_STEP_FAIL;
-	}
+		said_stuck(about, came, made);
 	else if (spec->probe != NULL)
 		ask_probe(about, came, made);
 	else if (spec->doubt == DF_DOUBT_ACCEPT)
@@ -446,7 +489,12 @@ static void
 carried_out(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 {
 	settle_by_success(about, &made->evidence);
-	if (!came->until_met)
+	if (came->until_met == DF_UNKNOWN)
+	{
+		said_stuck(about, came, made);
+		return;
+	}
+	if (came->until_met == DF_FALSE)
 	{
 		poll_again(about, made);
 		return;
@@ -469,6 +517,7 @@ static void
 note_attempt(const DfDoubtCase *about, DfMeaning meaning, DfEvidence *evidence)
 {
 	evidence->ask_probe = false;
+	evidence->said = meaning;
 	if (about->step->engine.spec->method_class == DF_METHOD_SAFE)
 		return;
 	if (meaning == DF_MEANS_DOUBT || meaning == DF_MEANS_UNUSABLE)
@@ -519,9 +568,7 @@ df_decide_response(const DfDoubtCase *about, const DfCame *came)
 			unusable(about, came, &made);
 			break;
 		case DF_MEANS_KEPT:
-			made.verdict = DF_VERDICT_KEPT;
-			made.event = DF_STEP_SUCCEED;
-			made.evidence.kept = true;
+			kept(about, came, &made);
 			break;
 		case DF_MEANS_RETRY:
 			if (df_evidence_in_doubt(&made.evidence))
@@ -530,8 +577,10 @@ df_decide_response(const DfDoubtCase *about, const DfCame *came)
 				again(about, came, &made);
 			break;
 		case DF_MEANS_FAIL:
-		case DF_MEANS_STUCK:
 			fail(about, came, &made);
+			break;
+		case DF_MEANS_STUCK:
+			said_stuck(about, came, &made);
 			break;
 		case DF_MEANS_CREDENTIALS:
 			wait_for_credentials(about, &made);
@@ -585,14 +634,16 @@ finds_its_own(const DfDoubtCase *about)
 static bool
 was_carried_out(const DfStep *step)
 {
-	return step->row.attempts > 0 && step->row.status / 100 == 2;
+	return step->row.attempts > 0 && step->row.evidence.said == DF_MEANS_UNUSABLE;
 }
 
-/* the last attempt was refused for good */
+/* the last attempt was refused for good, or met what was there already */
 static bool
 was_refused(const DfStep *step)
 {
-	return step->row.attempts > 0 && df_status_is_refusal(step->row.status);
+	DfMeaning said = step->row.evidence.said;
+
+	return step->row.attempts > 0 && (said == DF_MEANS_FAIL || said == DF_MEANS_KEPT);
 }
 
 /* the system said that there is something of ours, which a "not there" contradicts */
@@ -602,7 +653,7 @@ contradicts(const DfStep *step)
 	if (was_carried_out(step))
 		return true;
 	return step->row.attempts > 0 && step->row.evidence.lost > 0 &&
-		(step->row.status == 409 || df_status_is_accepted(step->engine.spec, step->row.status));
+		(step->row.status == 409 || step->row.evidence.said == DF_MEANS_KEPT);
 }
 
 /* the last response came, and does not tell: doubt => 'accept' is not about it */
@@ -783,10 +834,46 @@ ask_again(const DfDoubtCase *about, const DfProbeCame *came, DfDecision *made)
 	return true;
 }
 
+/* the system said that there is one already: the probe is asked which */
+static bool
+looks_for_kept(const DfStep *step)
+{
+	return step->row.evidence.kept && step->row.state == DF_STEP_PENDING;
+}
+
+/* it is not ours, whatever is found: there is nothing to undo */
+static void
+kept_is_found(const DfDoubtCase *about, int found, DfDecision *made)
+{
+	TimestampTz settled = df_settled_at(about);
+	TimestampTz next = about->now + about->policy->retry.initial_ms * 1000;
+
+	if (found == 1)
+		adopt(about, made);
+	else if (about->now < settled)
+	{
+		made->verdict = DF_VERDICT_NOT_SETTLED;
+		made->phase = DF_PHASE_PROBE;
+		made->at = Min(next, settled);
+	}
+	else
+	{
+		made->verdict = DF_VERDICT_KEPT_UNSEEN;
+		made->event = DF_STEP_FAIL;
+		made->evidence.said = DF_MEANS_STUCK;
+		made->evidence.kept = false;
+	}
+}
+
 DfDecision
 df_decide_probe(const DfDoubtCase *about, const DfProbeCame *came)
 {
-	DfCame plain = {.fate = came->fate, .status = came->status};
+	DfCame plain = {.fate = came->fate,
+					.status = came->status,
+					.method = came->method,
+					.retry_after_ms = came->retry_after_ms,
+					.limit_used_up = came->limit_used_up,
+					.said = came->said};
 	DfDecision made = decision(about, df_probe_meaning(&plain));
 	int found = came->found;
 	bool sent = df_was_sent(about->step);
@@ -800,7 +887,9 @@ df_decide_probe(const DfDoubtCase *about, const DfProbeCame *came)
 	made.evidence.probe_found = found;
 	if (ask_again(about, came, &made))
 		return made;
-	if (found == 0)
+	if (looks_for_kept(about->step))
+		kept_is_found(about, found, &made);
+	else if (found == 0)
 		found_nothing(about, came, &made);
 	else if (found == 1 && sent && finds_its_own(about))
 		adopt(about, &made);
@@ -989,6 +1078,8 @@ df_decide_phase(const DfDoubtCase *about)
 {
 	const DfStep *step = about->step;
 
+	if (looks_for_kept(step))
+		return DF_PHASE_PROBE;
 	if (step->row.state == DF_STEP_DOUBT && step->engine.spec->probe != NULL &&
 		(step->row.evidence.ask_probe || about->unwanted))
 		return DF_PHASE_PROBE;
@@ -1042,6 +1133,8 @@ df_decide_departure(const DfDoubtCase *about, bool same_url, DfObjection *object
 bool
 df_asks_person(const DfStep *step)
 {
+	if (step->row.evidence.said == DF_MEANS_STUCK)
+		return step->row.state == DF_STEP_FAILED || step->row.state == DF_STEP_DOUBT;
 	return step->row.state == DF_STEP_DOUBT && step->row.finished_at != DF_NEVER &&
 		(step->engine.spec->doubt != DF_DOUBT_FAIL || was_carried_out(step));
 }
@@ -1063,8 +1156,10 @@ df_decide_renewal(const DfDoubtCase *about)
 	renewal.evidence.ask_probe = ask;
 	renewal.evidence.existed = false;
 	renewal.new_key = !step->engine.spec->has_key || step->row.status / 100 == 4 ||
+		(step->row.state == DF_STEP_FAILED && step->row.evidence.said == DF_MEANS_STUCK) ||
 		step->row.evidence.key_spent;
 	renewal.evidence.key_spent = false;
+	renewal.evidence.said = DF_MEANS_DONE;
 	return renewal;
 }
 

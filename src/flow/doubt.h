@@ -38,13 +38,14 @@ typedef enum DfVerdict
 	DF_VERDICT_ADOPTED, /* a probe found it, and it is ours */
 	DF_VERDICT_ACCEPTED, /* doubt => 'accept': taken for done */
 	DF_VERDICT_FAILED, /* refused for good, or its budget is used up */
-	DF_VERDICT_UNREADABLE, /* a read whose response cannot be used */
 	DF_VERDICT_UNTIL_TIMEOUT, /* `until` was not met in time */
 	DF_VERDICT_NOT_DONE, /* a probe says that it was not carried out, and it will not be */
 	DF_VERDICT_EXISTED, /* it was there before we sent anything */
 	DF_VERDICT_DOUBTFUL, /* nobody can tell: DF001 in the body, and a candidate for undo */
 	DF_VERDICT_ASK_PERSON, /* nobody can tell: the run is stuck until a person says it */
 	DF_VERDICT_STUCK, /* carried out for certain, but what came of it is not known */
+	DF_VERDICT_SAID_STUCK, /* it means that a person has to look */
+	DF_VERDICT_KEPT_UNSEEN, /* there already, it is said, but the probe does not find it */
 
 	/* it goes on */
 	DF_VERDICT_POLL, /* `until` is not met yet */
@@ -52,6 +53,7 @@ typedef enum DfVerdict
 	DF_VERDICT_AGAIN_SAME, /* maybe carried out: repeating it does no harm, or is asked for */
 	DF_VERDICT_CREDENTIALS, /* when somebody has repaired them; no attempt is used */
 	DF_VERDICT_ASK_PROBE,
+	DF_VERDICT_FIND_KEPT, /* it was there already: the probe is asked for it */
 	DF_VERDICT_PROBE_AGAIN, /* the probe itself got no response */
 	DF_VERDICT_NOT_SETTLED, /* not there, but that is believed only later */
 	DF_VERDICT_SEND, /* not there: it is sent now */
@@ -97,7 +99,10 @@ typedef struct DfProbeCame
 {
 	DfFate fate;
 	int status;
+	const char *method;
 	int64 retry_after_ms;
+	bool limit_used_up;
+	DfSaid said;
 	int found; /* resources that the response shows, DF_FOUND_UNKNOWN = it cannot be read */
 	bool of_another; /* the one that was found may as well be another step's */
 } DfProbeCame;

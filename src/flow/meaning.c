@@ -1,9 +1,9 @@
 /*
  * flow/meaning.c
- *	  What a response says by itself, whatever is known of the step.
+ *	  What a response means: what `answers` says, or else its status by itself.
  *
- * Called by a worker when an exchange has ended, in no transaction.  Pure: fate and
- * status go in, a meaning comes out.  It never guesses success, and never calls "not
+ * Called by a worker when an exchange has ended, in no transaction.  Pure: fate, status
+ * and rules go in, a meaning comes out.  It never guesses success, and never calls "not
  * carried out" what may have been.  What follows from a meaning is decided in
  * flow/doubt.c.
  */
@@ -11,79 +11,169 @@
 
 #include "flow/meaning.h"
 
+/* ---- rules ----------------------------------------------------------------- */
+
+static bool
+has_method(const DfAnswer *rule, const char *method)
+{
+	for (const char **one = rule->methods; one != NULL && *one != NULL; one++)
+		if (strcmp(*one, method) == 0)
+			return true;
+	return rule->methods == NULL;
+}
+
+static bool
+has_status(const DfAnswer *rule, int status)
+{
+	for (int i = 0; i < rule->nstatuses; i++)
+		if (status >= rule->statuses[i].first && status <= rule->statuses[i].last)
+			return true;
+	return rule->nstatuses == 0;
+}
+
+/* a rule that may fit must not be passed over: one behind it could call the response done */
+DfSaid
+df_answers_say(const DfAnswers *const *lists, int nlists, const char *method, int status,
+			   DfHolds holds, void *arg)
+{
+	DfSaid said = {NULL, false};
+
+	for (int i = 0; i < nlists; i++)
+	{
+		for (int n = 0; lists[i] != NULL && n < lists[i]->n; n++)
+		{
+			const DfAnswer *rule = &lists[i]->rules[n];
+			DfTruth fits;
+
+			if (!has_method(rule, method) || !has_status(rule, status))
+				continue;
+			fits = rule->condition == NULL ? DF_TRUE : holds(arg, rule->condition);
+			if (fits == DF_FALSE)
+				continue;
+			said.rule = rule;
+			said.unknown = fits == DF_UNKNOWN;
+			return said;
+		}
+	}
+	return said;
+}
+
+/* ---- statuses -------------------------------------------------------------- */
+
 static bool
 is_success(int status)
 {
 	return status >= 200 && status <= 299;
 }
 
-/* the statuses by which a system says that it did nothing and may do it later */
 static bool
-is_come_later(int status)
+is_client_error(int status)
 {
-	return status == 408 || status == 425 || status == 429 || status == 503;
+	return status >= 400 && status <= 499;
 }
 
-bool
-df_status_is_accepted(const DfStepSpec *spec, int status)
+static bool
+is_one_of(int status, const int *statuses, int n)
 {
-	for (int i = 0; i < spec->naccept; i++)
-	{
-		if (spec->accept[i] == status)
+	for (int i = 0; i < n; i++)
+		if (statuses[i] == status)
 			return true;
-	}
 	return false;
 }
 
-/*
- * the credentials are the system's fault and get repaired; the rest of 3xx and 4xx will be the
- * same tomorrow
- */
-bool
-df_status_is_refusal(int status)
+/* the system did nothing and says that it may do it later */
+static bool
+is_come_later(const DfCame *came)
 {
-	return status >= 300 && status <= 499 && status != 401 && status != 403 &&
-		!is_come_later(status);
+	static const int statuses[] = {408, 425, 429};
+
+	if (is_one_of(came->status, statuses, lengthof(statuses)))
+		return true;
+	if (came->retry_after_ms >= 0 && (is_client_error(came->status) || came->status == 503))
+		return true;
+	return came->status == 403 && came->limit_used_up;
 }
 
-/* a 2xx is never "accepted": a list that names 200 too must not cost the undo */
-static DfMeaning
-status_meaning(const DfStepSpec *spec, const DfCame *came)
+/*
+ * The request is not what the system expects, or we are not let in: an ordinary mistake of
+ * whoever wrote the workflow or set up the system, and no word about the customer.  A 404
+ * to a GET or a DELETE is about the resource; to a POST it is about the path.
+ */
+static bool
+is_a_mistake(const DfCame *came)
 {
-	int status = came->status;
+	static const int statuses[] = {403, 405, 406, 407, 411, 414, 415, 431, 501};
+	static const int of_the_content[] = {400, 422};
 
-	if (is_success(status))
-		return came->body_unusable ? DF_MEANS_UNUSABLE : DF_MEANS_DONE;
-	if (spec != NULL && df_status_is_accepted(spec, status))
+	if (came->status >= 300 && came->status <= 399)
+		return true;
+	if (is_one_of(came->status, statuses, lengthof(statuses)))
+		return true;
+	if (is_one_of(came->status, of_the_content, lengthof(of_the_content)))
+		return !came->once_done;
+	return came->status == 404 && strcmp(came->method, "GET") != 0 &&
+		strcmp(came->method, "HEAD") != 0 && strcmp(came->method, "DELETE") != 0;
+}
+
+static bool
+is_gone(const DfCame *came)
+{
+	return (came->status == 404 || came->status == 410) && strcmp(came->method, "DELETE") == 0;
+}
+
+DfMeaning
+df_default_meaning(const DfCame *came)
+{
+	if (is_success(came->status))
+		return DF_MEANS_DONE;
+	if (is_gone(came))
 		return DF_MEANS_KEPT;
-	if (is_come_later(status))
-		return DF_MEANS_RETRY;
-	if (status == 401 || status == 403)
+	if (came->status == 401)
 		return DF_MEANS_CREDENTIALS;
-	if (df_status_is_refusal(status))
+	if (is_come_later(came))
+		return DF_MEANS_RETRY;
+	if (is_a_mistake(came))
+		return DF_MEANS_STUCK;
+	if (is_client_error(came->status))
 		return DF_MEANS_FAIL;
 
 	/* 5xx; and what is no final response of HTTP's, which is as good as none */
 	return DF_MEANS_DOUBT;
 }
 
+/* ---- responses ------------------------------------------------------------- */
+
+static bool
+is_answered(const DfCame *came)
+{
+	return came->fate == DF_FATE_RESPONSE || came->fate == DF_FATE_TOO_LARGE;
+}
+
 static DfMeaning
-http_meaning(const DfStepSpec *spec, const DfCame *came)
+answered_meaning(const DfCame *came)
+{
+	if (came->said.unknown)
+		return DF_MEANS_STUCK;
+	return came->said.rule != NULL ? came->said.rule->is : df_default_meaning(came);
+}
+
+static DfMeaning
+http_meaning(const DfCame *came)
 {
 	switch (came->fate)
 	{
 		case DF_FATE_RESPONSE:
 		case DF_FATE_TOO_LARGE:
-			return status_meaning(spec, came);
+			return answered_meaning(came);
 		case DF_FATE_NOT_SENT:
 		case DF_FATE_STARVED:
 			return DF_MEANS_RETRY;
 		case DF_FATE_LOST:
 			return DF_MEANS_DOUBT;
 		case DF_FATE_REFUSED:
-			break;
+			break; /* by us: an url or an option that cannot be used */
 	}
-	return DF_MEANS_FAIL;
+	return DF_MEANS_STUCK;
 }
 
 /* the codes by which a mail server refuses who we are, not what we send (RFC 4954, RFC 3207) */
@@ -103,8 +193,8 @@ mail_meaning(const DfCame *came)
 {
 	int code = came->status;
 
-	if (came->fate != DF_FATE_RESPONSE && came->fate != DF_FATE_TOO_LARGE)
-		return http_meaning(NULL, came);
+	if (!is_answered(came))
+		return http_meaning(came);
 	if (is_success(code))
 		return DF_MEANS_DONE;
 	if (code >= 400 && code <= 499)
@@ -117,46 +207,55 @@ mail_meaning(const DfCame *came)
 DfMeaning
 df_response_meaning(const DfStepSpec *spec, const DfCame *came)
 {
-	return spec->is_mail ? mail_meaning(came) : http_meaning(spec, came);
+	DfMeaning meaning = spec->is_mail ? mail_meaning(came) : http_meaning(came);
+
+	if (meaning == DF_MEANS_DONE && came->body_unusable && came->body_needed)
+		return DF_MEANS_UNUSABLE;
+	if (meaning == DF_MEANS_DONE && came->said.rule == NULL && came->denied)
+		return DF_MEANS_FAIL;
+	return meaning;
 }
 
-/* what a step accepts is about the step */
+/* a 2xx that the system's rules do not let pass: what it says now is no answer to a question */
+static bool
+is_not_good(const DfCame *came)
+{
+	return is_answered(came) && is_success(came->status) && came->said.rule != NULL &&
+		!came->said.unknown && came->said.rule->is == DF_MEANS_FAIL;
+}
+
 DfMeaning
 df_probe_meaning(const DfCame *came)
 {
-	return http_meaning(NULL, came);
+	return is_not_good(came) ? DF_MEANS_RETRY : http_meaning(came);
 }
 
 /*
  * A refusal of an undo that may pass with time: what it takes away is in
  * use or locked (an older step of the same customer may be undone by hand
- * meanwhile), or the credentials are refused, which a person repairs.  Trying
+ * meanwhile), or it is not permitted, which a person repairs.  Trying
  * until the undo's own budget ends costs nothing but requests; giving up costs
  * a person.  What a 400, 405 or 422 says will be the same tomorrow.
  */
 static bool
 may_be_lifted(int status)
 {
-	return status == 401 || status == 403 || status == 409 || status == 423;
+	return status == 403 || status == 409 || status == 423;
 }
 
-/*
- * What the step accepts is about the step: a 409 that counts as done for a POST does
- * not for the DELETE that undoes it.  The body of a 2xx does not matter.
- */
 DfMeaning
 df_undo_meaning(const DfCame *came)
 {
-	bool answered = came->fate == DF_FATE_RESPONSE || came->fate == DF_FATE_TOO_LARGE;
-	DfMeaning meaning = http_meaning(NULL, came);
-
-	if (!answered)
-		return meaning;
-	if (meaning == DF_MEANS_UNUSABLE)
-		return DF_MEANS_DONE;
-	if (came->status == 404 || came->status == 410)
-		return DF_MEANS_KEPT;
-	return may_be_lifted(came->status) ? DF_MEANS_RETRY : meaning;
+	if (is_not_good(came))
+		return DF_MEANS_RETRY;
+	if (is_answered(came) && came->said.rule == NULL)
+	{
+		if (came->status == 410)
+			return DF_MEANS_KEPT;
+		if (may_be_lifted(came->status))
+			return DF_MEANS_RETRY;
+	}
+	return http_meaning(came);
 }
 
 /* methods are case-sensitive in HTTP; one that is not known may do anything */

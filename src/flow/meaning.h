@@ -8,6 +8,7 @@
 #include "types/answers.h"
 #include "types/fate.h"
 #include "types/step_spec.h"
+#include "types/truth.h"
 
 /* what came back, with what flow/ cannot see by itself */
 typedef struct DfCame
@@ -15,21 +16,30 @@ typedef struct DfCame
 	DfFate fate;
 	int status;
 	bool foreign; /* it does not speak as the system does: a page of something between */
-	bool body_unusable; /* it cannot be read, or is too large, and something needs it */
-	bool until_met; /* or the step has no `until` */
+	const char *method; /* of the request that it responds to */
+	bool body_unusable; /* it cannot be read: no JSON, NUL, bad encoding, too large */
+	bool body_needed; /* by the undo, or by a condition that was asked */
+	DfTruth until_met; /* true if the step has no `until` */
 	int64 retry_after_ms; /* what the system asked for, -1 = nothing */
 	bool replayed; /* it is the system's first response to this key, once more */
+	bool limit_used_up; /* its headers say ...-Remaining: 0 */
+	bool denied; /* its body says that it was not done, and names nothing to undo */
+	bool once_done; /* the step has once been done with this body of the workflow */
+	DfSaid said; /* by `answers` */
 } DfCame;
 
+/* the first rule of the lists, in their order, that fits, or may fit; holds() evaluates `if` */
+typedef DfTruth (*DfHolds)(void *arg, const char *condition);
+extern DfSaid df_answers_say(const DfAnswers *const *lists, int nlists, const char *method,
+							 int status, DfHolds holds, void *arg);
+
+/* of a step, a probe and an undo; and of a mail */
 extern DfMeaning df_response_meaning(const DfStepSpec *spec, const DfCame *came);
 extern DfMeaning df_probe_meaning(const DfCame *came);
 extern DfMeaning df_undo_meaning(const DfCame *came);
 
-/* a definite no, that another time would not lift */
-extern bool df_status_is_refusal(int status);
-
-/* the step names it in `accept` */
-extern bool df_status_is_accepted(const DfStepSpec *spec, int status);
+/* without `answers`: what the status says by itself */
+extern DfMeaning df_default_meaning(const DfCame *came);
 
 extern DfMethodClass df_method_class(const char *method);
 

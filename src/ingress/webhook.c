@@ -177,7 +177,7 @@ located(const Receipt *receipt, const char *where)
 
 	if (where == NULL || where[0] != '$')
 		return where == NULL ? NULL : pstrdup(where);
-	return df_json_scalar_text(df_jsonpath_first(receipt->body, where, &matches));
+	return df_json_scalar_text(df_jsonpath_first(receipt->body, where, NULL, &matches));
 }
 
 /* ---- the handler ---------------------------------------------------------- */
@@ -267,7 +267,7 @@ ask_handler(Receipt *receipt)
 		receipt->key = df_json_get_text(handling.decision, "key");
 	if (df_json_get_text(handling.decision, "event") != NULL)
 		receipt->event = df_json_get_text(handling.decision, "event");
-	input = df_jsonpath_first(handling.decision, "$.input", &matches);
+	input = df_jsonpath_first(handling.decision, "$.input", NULL, &matches);
 	if (input != NULL)
 		receipt->input = input;
 }

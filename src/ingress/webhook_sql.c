@@ -128,13 +128,13 @@ static void
 check_paths(const DfWebhook *hook)
 {
 	if (hook->key != NULL && hook->key[0] == '$')
-		df_jsonpath_check(hook->key, "key");
+		df_jsonpath_check(hook->key, "key", "");
 	else
 		df_check_key(hook->key);
 	if (hook->event != NULL && hook->event[0] == '$')
-		df_jsonpath_check(hook->event, "event");
+		df_jsonpath_check(hook->event, "event", "");
 	if (hook->filter != NULL)
-		df_jsonpath_check(hook->filter, "filter");
+		df_jsonpath_check(hook->filter, "filter", "");
 }
 
 /* ---- verification --------------------------------------------------------- */

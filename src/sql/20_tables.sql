@@ -265,6 +265,7 @@ CREATE TABLE dataflows.step (
 	accepted boolean,
 	maybe_twice boolean,
 	resolved text,
+	meaning text,
 	undo_headers jsonb,
 	-- NULL but for steps that began under 0.1
 	key_form text,
@@ -339,6 +340,24 @@ COMMENT ON COLUMN dataflows.step.maybe_twice IS
 	'Done, but an earlier attempt may have been carried out, too';
 COMMENT ON COLUMN dataflows.step.resolved IS
 	'What a person said with resolve(): done, not_done, skipped or undone';
+COMMENT ON COLUMN dataflows.step.meaning IS
+	'What the last response meant, if not that it was done: kept, retry, doubt, fail, stuck, '
+	'credentials or unusable';
+
+CREATE TABLE dataflows.proven_step (
+	workflow text NOT NULL,
+	version int NOT NULL,
+	body_hash bigint NOT NULL,
+	step_hash bigint NOT NULL,
+	PRIMARY KEY (workflow, version, body_hash, step_hash)
+);
+COMMENT ON TABLE dataflows.proven_step IS
+	'Steps that have once been done by a workflow as it is: a 400 or 422 to one of them is a '
+	'refusal, and to any other step it makes the run stuck';
+COMMENT ON COLUMN dataflows.proven_step.workflow IS 'Name of the workflow';
+COMMENT ON COLUMN dataflows.proven_step.version IS 'Its version';
+COMMENT ON COLUMN dataflows.proven_step.body_hash IS 'Hash of its function';
+COMMENT ON COLUMN dataflows.proven_step.step_hash IS 'Hash of the name of the step';
 COMMENT ON COLUMN dataflows.step.key_form IS
 	'Form of its idempotency key: text (run/n, of a step that began under 0.1); NULL = a UUID';
 COMMENT ON COLUMN dataflows.step.body_hash IS

@@ -4,6 +4,7 @@ SELECT pg_catalog.pg_extension_config_dump('dataflows.workflow', '');
 SELECT pg_catalog.pg_extension_config_dump('dataflows.run', '');
 SELECT pg_catalog.pg_extension_config_dump('dataflows.run_count', '');
 SELECT pg_catalog.pg_extension_config_dump('dataflows.step', '');
+SELECT pg_catalog.pg_extension_config_dump('dataflows.proven_step', '');
 SELECT pg_catalog.pg_extension_config_dump('dataflows.alias', '');
 SELECT pg_catalog.pg_extension_config_dump('dataflows.attempt', '');
 SELECT pg_catalog.pg_extension_config_dump('dataflows.inbox', '');

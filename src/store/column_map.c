@@ -46,6 +46,7 @@ static const FormTypes form_types[] = {
 	[DF_AS_UNDO_STATE] = {TEXTOID,        TEXTARRAYOID},
 	[DF_AS_MESSAGE_KIND] = {TEXTOID,      TEXTARRAYOID},
 	[DF_AS_WORD]       = {TEXTOID,        TEXTARRAYOID},
+	[DF_AS_MEANING]    = {TEXTOID,        TEXTARRAYOID},
 	[DF_AS_KEY_HELD]   = {BOOLOID,        BOOLARRAYOID},
 };
 /* clang-format on */

@@ -61,6 +61,7 @@ typedef enum DfColumnForm
 	DF_AS_UNDO_STATE,
 	DF_AS_MESSAGE_KIND,
 	DF_AS_WORD,
+	DF_AS_MEANING, /* DfMeaning: text; DF_MEANS_DONE is NULL */
 	DF_AS_KEY_HELD /* DfRunState: bool, whether a run in that state holds its key; not read */
 } DfColumnForm;
 
@@ -119,6 +120,7 @@ typedef struct DfTable
 #define DF_TYPE_UNDO_STATE(field) ((const DfUndoState *) 0 == &(field))
 #define DF_TYPE_MESSAGE_KIND(field) ((const DfMessageKind *) 0 == &(field))
 #define DF_TYPE_WORD(field) ((const DfWord *) 0 == &(field))
+#define DF_TYPE_MEANING(field) ((const DfMeaning *) 0 == &(field))
 #define DF_TYPE_KEY_HELD(field) ((const DfRunState *) 0 == &(field))
 
 /* of the column, or of an array of its values */

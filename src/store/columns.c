@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "shared/read_answers.h"
 #include "store/columns.h"
 #include "types/base.h"
 
@@ -123,6 +124,10 @@ read_field(const DfColumn *column, Datum value, bool isnull, void *field)
 		case DF_AS_WORD:
 			*(DfWord *) field = (DfWord) read_name(value, isnull, df_word_of, DF_WORD_NONE);
 			break;
+		case DF_AS_MEANING:
+			*(DfMeaning *) field =
+				(DfMeaning) read_name(value, isnull, df_meaning_of, DF_MEANS_DONE);
+			break;
 		case DF_AS_KEY_HELD:
 			elog(ERROR, "column \"%s\" is not to be read", column->name);
 	}
@@ -170,6 +175,12 @@ static Datum
 undo_state_value(DfUndoState state, bool *isnull)
 {
 	return text_value(state == DF_UNDO_NONE ? NULL : df_undo_state_name(state), isnull);
+}
+
+static Datum
+meaning_value(DfMeaning meaning, bool *isnull)
+{
+	return text_value(meaning == DF_MEANS_DONE ? NULL : df_meaning_name(meaning), isnull);
 }
 
 static Datum
@@ -233,6 +244,8 @@ field_value(const DfColumn *column, const void *field, bool *isnull)
 			return text_value(df_message_kind_name(*(const DfMessageKind *) field), isnull);
 		case DF_AS_WORD:
 			return text_value(df_word_name(*(const DfWord *) field), isnull);
+		case DF_AS_MEANING:
+			return meaning_value(*(const DfMeaning *) field, isnull);
 		case DF_AS_KEY_HELD:
 			return BoolGetDatum(df_run_holds_key(*(const DfRunState *) field));
 	}

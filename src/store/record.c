@@ -10,6 +10,7 @@
 
 #include "store/alert.h"
 #include "store/alias_table.h"
+#include "store/proven_table.h"
 #include "store/record.h"
 #include "store/run_table.h"
 #include "store/step_table.h"
@@ -22,6 +23,7 @@ df_record_runs(List *runs)
 {
 	df_alias_confirm(runs);
 	df_steps_record(runs);
+	df_proven_record(runs);
 	df_runs_update(runs);
 	df_alert_runs(runs);
 }
@@ -56,6 +58,10 @@ df_record_saved(List *runs)
 		for (int i = 0; i < run->nsteps; i++)
 			if (df_step_differs(run->steps[i]))
 				df_step_saved(run->steps[i]);
+		for (int i = 0; i < run->nsteps && run->engine.proves; i++)
+			if (run->steps[i]->engine.proves)
+				df_proven_saved(run, run->steps[i]);
+		run->engine.proves = false;
 		for (int i = 0; i < run->nsteps && run->engine.has_child_work; i++)
 		{
 			run->steps[i]->engine.to_insert_child = false;

@@ -75,6 +75,7 @@ static const DfColumn step_columns[] = {
 	COLUMN("accepted",     row.evidence.accepted,    MARK,       IN_EVIDENCE),
 	COLUMN("maybe_twice",  row.evidence.maybe_twice, MARK,       IN_EVIDENCE),
 	COLUMN("resolved",     row.evidence.resolved,    WORD,       IN_EVIDENCE),
+	COLUMN("meaning",      row.evidence.said,        MEANING,    IN_EVIDENCE),
 	COLUMN("key_form",     key_form,                 TEXT,       IN_OLD),
 	COLUMN("body_hash",    row.body_hash,            NONCE,      IN_RENDERED),
 	COLUMN("accepted_hash", row.accepted_hash,       NONCE,      IN_RENDERED),
@@ -244,7 +245,7 @@ static DfPlan insert_steps = {
 	"INSERT INTO dataflows.step ({*}) SELECT * FROM unnest({$[]})",
 	SPI_OK_INSERT,
 	DF_NO_PARAMS,
-	DF_COLUMNS(step_table, IN_NEW)};
+	DF_COLUMNS(step_table, IN_ALL)};
 
 static DfPlan update_steps = {
 	"UPDATE dataflows.step AS s"
@@ -320,8 +321,6 @@ find_changes(List *runs, Changes *changes)
 
 			if (!df_step_differs(step))
 				continue;
-			/* nothing can have gone wrong with a step that has not left yet */
-			Assert(!(df_step_is_new(step) && df_step_evidence_differs(step)));
 			change = palloc(sizeof(Change));
 			change->run = run;
 			change->step = step;

@@ -47,4 +47,11 @@ typedef struct DfAnswers
 	int n;
 } DfAnswers;
 
+/* what the rules say of a response */
+typedef struct DfSaid
+{
+	const DfAnswer *rule; /* the one that counts; NULL = none, the status says it by itself */
+	bool unknown; /* whether its condition holds cannot be told */
+} DfSaid;
+
 #endif /* DF_TYPES_ANSWERS_H */

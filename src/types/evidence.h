@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
+#include "types/answers.h"
 
 /* what a person said with resolve() */
 typedef enum DfWord
@@ -45,6 +46,7 @@ typedef struct DfEvidence
 	bool accepted; /* done by doubt => 'accept', which nothing confirms */
 	bool maybe_twice; /* done, but an earlier attempt may have been carried out, too */
 	DfWord resolved;
+	DfMeaning said; /* what the last response meant; DF_MEANS_DONE also if there was none */
 } DfEvidence;
 
 /* an attempt may have been carried out, and no probe has said otherwise */

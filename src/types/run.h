@@ -103,6 +103,7 @@ typedef struct DfRunEngine
 	bool wants_inbox; /* a wait was begun: read the inbox, look again */
 	bool wants_alias; /* a step asks for a key: try to take it, look again */
 	bool awaits_commit; /* an alias was taken: the body goes on once that is committed */
+	bool proves; /* some step does */
 	bool has_child_work; /* some step has to_insert_child or child_request */
 	bool has_keyed_start; /* one of them by key: whether it starts is known after the recording */
 } DfRunEngine;

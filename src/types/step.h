@@ -86,6 +86,7 @@ typedef struct DfStepEngine
 	DfMessageKind child_request; /* CANCEL or UNDO: the same, sent to the child run */
 
 	bool has_own_child; /* its child run was inserted for it, and did not hold its key already */
+	bool proves; /* proven.c: done for the first time by this body: store/proven_table.c */
 	bool seen_by_body; /* the body has been given its outcome */
 	/* its probe has just been answered; if it waited in line, the probe would be asked again */
 	bool urgent;

@@ -11,6 +11,7 @@
 
 #include "postgres.h"
 
+#include "types/answers.h"
 #include "types/body_format.h"
 #include "types/fate.h"
 #include "types/retry.h"
@@ -57,8 +58,9 @@ typedef struct DfStepSpec
 	bool probe_names_key; /* what it finds is this step's */
 
 	DfDoubtPolicy doubt;
-	const int *accept; /* statuses that are as good as a 2xx, but leave nothing to undo */
-	int naccept;
+	const DfAnswers *answers; /* with what `accept` says, behind them; NULL = none, as below */
+	const DfAnswers *undo_answers;
+	const DfAnswers *probe_answers;
 
 	char *until; /* a jsonpath: asked again until it is met; NULL = none */
 	int64 every_ms;

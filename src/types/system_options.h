@@ -5,6 +5,7 @@
 #ifndef DF_TYPES_SYSTEM_OPTIONS_H
 #define DF_TYPES_SYSTEM_OPTIONS_H
 
+#include "types/answers.h"
 #include "types/body_format.h"
 #include "types/retry.h"
 
@@ -34,6 +35,7 @@ typedef struct DfSystem
 	uint32 url_hash; /* recorded with each intent, to notice a changed url */
 	int timeout_ms;
 	int connect_timeout_ms;
+	const DfAnswers *answers; /* what its responses mean; NULL = what their statuses say */
 	DfBodyFormat body; /* of requests */
 	char *idempotency_header; /* NULL = not sent */
 	bool idempotency_trusted; /* its options name the header */

@@ -9,6 +9,7 @@
 #define DF_TYPES_SYSTEM_POLICY_H
 
 #include "postgres.h"
+#include "types/answers.h"
 #include "types/retry.h"
 
 typedef struct DfSystemPolicy
@@ -17,6 +18,7 @@ typedef struct DfSystemPolicy
 	int64 key_ttl_ms;
 	DfRetry retry;
 	int64 settle_ms;
+	const DfAnswers *answers; /* in the cache of systems: until the next look-up; NULL = none */
 	uint32 url_hash; /* of its url now, 0 = not known */
 } DfSystemPolicy;
 

@@ -227,13 +227,24 @@ df_place_give_back(DfPlace *place)
 	df_system_leave(use->state, GetSessionUserId(), 1);
 }
 
+/* the system says what it was asked, whatever status it says it with */
+static bool
+is_definite(DfMeaning meaning)
+{
+	return meaning == DF_MEANS_DONE || meaning == DF_MEANS_KEPT || meaning == DF_MEANS_FAIL ||
+		meaning == DF_MEANS_STUCK;
+}
+
 static DfHealth
 health_of(const DfResponse *response, DfMeaning meaning)
 {
+	bool answered = response->fate == DF_FATE_RESPONSE;
+
 	if (meaning == DF_MEANS_CREDENTIALS)
 		return DF_HEALTH_CREDENTIALS;
-	if (response->fate == DF_FATE_RESPONSE && response->status < 500 && response->status != 429 &&
-		response->status != 408)
+	if (answered && is_definite(meaning))
+		return DF_HEALTH_GOOD;
+	if (answered && response->status < 500 && response->status != 429 && response->status != 408)
 		return DF_HEALTH_GOOD;
 	if (response->fate == DF_FATE_REFUSED || response->fate == DF_FATE_TOO_LARGE ||
 		response->fate == DF_FATE_STARVED)

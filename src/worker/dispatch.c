@@ -27,6 +27,7 @@ df_policy_of(const DfSystem *system, DfSystemPolicy *policy)
 		system = df_system_presets();
 	policy->retry = system->retry;
 	policy->settle_ms = system->settle_ms;
+	policy->answers = system->answers;
 	policy->url_hash = gone ? 0 : system->url_hash;
 	policy->key_trusted = system->idempotency_trusted && system->idempotency_header != NULL;
 	policy->key_ttl_ms = system->idempotency_ttl_ms;

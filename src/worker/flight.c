@@ -173,6 +173,8 @@ apply_response_to_step(DfFlight *flight, const DfHttpResult *result, const DfSys
 		return;
 	}
 	df_trace_attempt(run, step, &response);
+	/* the list that it left with may be gone: that of the system as it is now counts */
+	flight->policy.answers = system != NULL ? system->answers : NULL;
 	meaning = df_step_response(run, step, &response, &flight->policy);
 	if (df_step_ops(step)->http_status != NULL)
 		response.status = df_step_ops(step)->http_status(&response, meaning);

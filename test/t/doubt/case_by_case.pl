@@ -225,7 +225,11 @@ for my $case (
 	],
 	[
 		'plain', 'fail', { status => 503, times => 1 },
-		'rolled_back', '1/1', 'a 503: certainly not carried out, repeated'
+		'stuck', '0/0', 'a 503 of a router says no more'
+	],
+	[
+		'plain', 'fail', { status => 503, retry_after => 1, times => 1 },
+		'rolled_back', '1/1', 'a 503 with Retry-After: not carried out, repeated'
 	],
 	[
 		'plain', 'resend', { fault => 'lost', times => 1 },

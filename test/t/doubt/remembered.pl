@@ -58,7 +58,7 @@ for my $case (
 	[ 'nothing' ],
 	[ 'a refusal of the credentials', { status => 401, times => 1 } ],
 	[ 'two of them', { status => 401, times => 2 } ],
-	[ 'a request to come later', { status => 503, times => 1 } ],)
+	[ 'a request to come later', { status => 429, times => 1 } ],)
 {
 	my ($between, @between) = @$case;
 	my ($email, $run) = $cases->start('one-step', {}, @lost, @between, $blind);

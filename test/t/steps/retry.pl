@@ -18,7 +18,7 @@ $node->safe_psql('postgres', <<"SQL");
 CREATE SERVER plain FOREIGN DATA WRAPPER dataflows OPTIONS (url '$url', allow_private 'true',
   timeout '5s',
   retry_initial '50ms', retry_max '500ms', settle '300ms', breaker_failures '1000',
-    encoding 'form');
+    encoding 'form', answers '422=fail');
 GRANT USAGE ON FOREIGN SERVER plain TO app;
 SQL
 as_app($node, 'postgres', <<'SQL');
@@ -99,10 +99,17 @@ sub error_of
 my ($state, $attempts, $email, $run);
 
 # not carried out: again
+($state, $attempts, $email) = one({}, { status => 429, times => 3 });
+is( "$state: $attempts",
+	'completed: retry 429, retry 429, retry 429',
+	'429 three times, then done; every try is a row');
+is(ever($email), 1, 'one record');
+
+# a router may say 503 while the system behind it goes on; with a trusted key that does no harm
 ($state, $attempts, $email) = one({}, { status => 503, times => 3 });
 is( "$state: $attempts",
-	'completed: retry 503, retry 503, retry 503',
-	'503 three times, then done; every try is a row');
+	'completed: in_doubt 503, in_doubt 503, in_doubt 503',
+	'503 three times without Retry-After: the same key each time');
 is(ever($email), 1, 'one record');
 
 for my $status (408, 425, 429)
@@ -115,7 +122,7 @@ for my $status (408, 425, 429)
 	one({ system => 'plain' }, { status => 503, times => 1, retry_after => 1 });
 is( "$state: $attempts",
 	'completed: retry 503',
-	'a POST without a trusted key is tried again after 503 too');
+	'a POST without a trusted key is tried again after 503 with Retry-After too');
 is( $node->safe_psql(
 		'postgres',
 		"SELECT finished_at - started_at >= interval '1 s' FROM dataflows.runs WHERE run = '$run'"),
@@ -213,26 +220,33 @@ for my $fault (qw(huge invalid_json nul bad_utf8))
 	is($state . live($email), 'stuck1', "$fault: stuck, and nothing is undone or made twice");
 }
 
-# refused: fails at once
-for my $status (400, 404, 409, 422)
+# refused: fails at once; the step has been done before, so that 400 is about this customer
+for my $status (400, 409, 422)
 {
 	($state, $attempts, $email, $run) = one({}, { status => $status });
 	is("$state: $attempts", "rolled_back: failed $status", "$status fails at once");
 }
 like(error_of($run), qr/DF001/, 'the error is DF001');
 
+# what is no word about the customer
+for my $status (403, 404, 405, 415, 501)
+{
+	($state, $attempts, $email, $run) = one({}, { status => $status });
+	is("$state: $attempts", "stuck: stuck $status", "$status is for a person");
+}
+
 ($state, $attempts, $email, $run) = one({}, { fault => 'redirect', location => "$url/elsewhere" });
-is($state, 'rolled_back', 'a redirect is not followed');
+is($state, 'stuck', 'a redirect is not followed');
 is(scalar(grep { $_->{target} =~ /elsewhere/ } @{ $systems->requests('billing') }),
 	0, 'nobody went there');
 
 # budgets
-($state, $attempts, $email) = one({ retry => { max_attempts => 3 } }, { status => 503 });
+($state, $attempts, $email) = one({ retry => { max_attempts => 3 } }, { status => 429 });
 like(
 	"$state: $attempts",
-	qr/^rolled_back: retry 503, retry 503, \w+ 503$/,
+	qr/^rolled_back: retry 429, retry 429, \w+ 429$/,
 	'three attempts and no more');
-($state, $attempts, $email, $run) = one({ retry => { for => '1 s' } }, { status => 503 });
+($state, $attempts, $email, $run) = one({ retry => { for => '1 s' } }, { status => 429 });
 is($state, 'rolled_back', 'a budget of time');
 
 # the body catches it and goes another way

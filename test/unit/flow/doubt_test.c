@@ -129,12 +129,13 @@ check_event(const World *world, const DfDecision *made, unsigned n)
 /* ---- a response to the step itself ---------------------------------------- */
 
 /*
- * came: Done, Unusable, Kept, come aGain, Refused by a 4xx, refused otherwise (Y),
- * Credentials, Maybe: no response, or one that does not tell (m), conflict with ourselves (X),
- * with an attempt in progress (W); replayed: what does not tell (P), and come again (p).
+ * came: Done, Unusable, Kept (of a 2xx: k), come aGain, Refused, refused by a mail server (Y), a
+ * person has to look (S), Credentials, Maybe: no response, or one that does not tell (m),
+ * conflict with ourselves (X), with an attempt in progress (W); replayed: what does not tell
+ * (P), and come again (p).
  * lost: with what came, as in World.  key: Trusted, not.  probe: Probe, none.
  * doubt: Stuck, Fail, Resend, Accept.  budget: Left, used up (-).  until: Met, not yet (-),
- * Timed out.
+ * Timed out, unknown (?).
  */
 typedef struct ResponseRule
 {
@@ -155,11 +156,15 @@ static const ResponseRule response_rules[] = {
 	{"D",  "*",  "*",  "*", "*", "*", "*", "M", DF_VERDICT_DONE},
 	{"D",  "*",  "*",  "*", "*", "*", "*", "-", DF_VERDICT_POLL},
 	{"D",  "*",  "*",  "*", "*", "*", "*", "T", DF_VERDICT_UNTIL_TIMEOUT},
-	{"K",  "*",  "*",  "*", "*", "*", "*", "*", DF_VERDICT_KEPT},
+	{"D",  "*",  "*",  "*", "*", "*", "*", "?", DF_VERDICT_SAID_STUCK},
+	{"K",  "*",  "*",  "*", "P", "*", "*", "*", DF_VERDICT_FIND_KEPT},
+	{"K",  "*",  "*",  "*", "-", "*", "*", "*", DF_VERDICT_KEPT},
+	{"k",  "*",  "*",  "*", "*", "*", "*", "*", DF_VERDICT_KEPT}, /* a 2xx tells which */
+	{"S",  "*",  "*",  "*", "*", "*", "*", "*", DF_VERDICT_SAID_STUCK},
 	{"C",  "*",  "*",  "*", "*", "*", "*", "*", DF_VERDICT_CREDENTIALS},
 
 	/* carried out for certain: never sent again */
-	{"U",  "S",  "*",  "*", "*", "*", "*", "*", DF_VERDICT_UNREADABLE},
+	{"U",  "S",  "*",  "*", "*", "*", "*", "*", DF_VERDICT_SAID_STUCK},
 	{"U",  "*",  "*",  "*", "P", "*", "*", "*", DF_VERDICT_ASK_PROBE},
 	{"U",  "*",  "*",  "*", "-", "A", "*", "*", DF_VERDICT_ACCEPTED},
 	{"U",  "*",  "*",  "*", "-", "*", "*", "*", DF_VERDICT_STUCK},
@@ -207,19 +212,54 @@ static const struct
 	char mail;
 } responses[] = {
 	{DF_FATE_RESPONSE, 200, 'D', 'D'}, {DF_FATE_RESPONSE, 201, 'D', 'D'},
-	{DF_FATE_RESPONSE, 302, 'Y', '?'}, {DF_FATE_RESPONSE, 400, 'R', 'G'},
-	{DF_FATE_RESPONSE, 401, 'C', 'G'}, {DF_FATE_RESPONSE, 403, 'C', 'G'},
+	{DF_FATE_RESPONSE, 302, 'S', '?'}, {DF_FATE_RESPONSE, 400, 'R', 'G'},
+	{DF_FATE_RESPONSE, 401, 'C', 'G'}, {DF_FATE_RESPONSE, 403, 'S', 'G'},
 	{DF_FATE_RESPONSE, 404, 'K', 'G'}, {DF_FATE_RESPONSE, 409, 'X', 'G'},
 	{DF_FATE_RESPONSE, 422, 'R', 'G'}, {DF_FATE_RESPONSE, 429, 'G', 'G'},
 	{DF_FATE_RESPONSE, 500, 'm', 'Y'}, {DF_FATE_RESPONSE, 503, 'G', 'Y'},
 	{DF_FATE_RESPONSE, 535, 'm', 'C'}, {DF_FATE_RESPONSE, 0,   'm', 'm'},
 	{DF_FATE_TOO_LARGE, 200, 'D', 'D'}, {DF_FATE_TOO_LARGE, 500, 'm', 'Y'},
 	{DF_FATE_NOT_SENT, 0, 'G', 'G'},   {DF_FATE_STARVED, 0, 'G', 'G'},
-	{DF_FATE_LOST, 0, 'M', 'M'},       {DF_FATE_REFUSED, 0, 'Y', 'Y'},
+	{DF_FATE_LOST, 0, 'M', 'M'},       {DF_FATE_REFUSED, 0, 'S', 'S'},
+	{DF_FATE_RESPONSE, 202, 'S', 'D'}, {DF_FATE_RESPONSE, 203, 'R', 'D'},
+	{DF_FATE_RESPONSE, 204, 'G', 'D'}, {DF_FATE_RESPONSE, 205, 'm', 'D'},
+	{DF_FATE_RESPONSE, 206, 'k', 'D'}, {DF_FATE_RESPONSE, 501, 'S', 'Y'},
+	{DF_FATE_RESPONSE, 502, 'S', 'Y'}, {DF_FATE_RESPONSE, 404, 'D', 'G'},
 };
 /* clang-format on */
 
-static const int accept_both[] = {404, 409};
+/* what `answers` say: the meanings that the letters stand for */
+static const DfAnswer means_kept = {.is = DF_MEANS_KEPT};
+static const DfAnswer means_fail = {.is = DF_MEANS_FAIL};
+static const DfAnswer means_stuck = {.is = DF_MEANS_STUCK};
+static const DfAnswer means_retry = {.is = DF_MEANS_RETRY};
+static const DfAnswer means_doubt = {.is = DF_MEANS_DOUBT};
+static const DfAnswer means_done = {.is = DF_MEANS_DONE};
+
+static const DfAnswer *
+rule_for(char came, bool accepts)
+{
+	switch (came)
+	{
+		case 'K':
+		case 'X':
+			return accepts ? &means_kept : &means_fail;
+		case 'k':
+			return &means_kept;
+		case 'R':
+			return &means_fail;
+		case 'S':
+			return &means_stuck;
+		case 'G':
+			return &means_retry;
+		case 'm':
+			return &means_doubt;
+		case 'D':
+			return &means_done;
+		default:
+			return NULL;
+	}
+}
 
 typedef struct Response
 {
@@ -234,7 +274,7 @@ typedef struct Response
 	char until;
 } Response;
 
-#define N_RESPONSES (20 * 4 * 3 * 2 * 2 * 4 * 2 * 3 * 2 * 2 * 2 * 2 * 2)
+#define N_RESPONSES (28 * 4 * 3 * 2 * 2 * 4 * 2 * 4 * 2 * 2 * 2 * 2 * 2)
 
 static char
 letter_of(const Response *one, int i, bool accepts)
@@ -244,6 +284,13 @@ letter_of(const Response *one, int i, bool accepts)
 	/* a mail server's 302 is no reply that there is */
 	if (letter == '?')
 		letter = 'm';
+	if (letter == 'k' && one->world.lost != 'N' && one->world.method != 'S')
+	{
+		/* after a loss it may be there by it, as below */
+		if (one->world.method == 'I' && one->world.spec.undo == NULL)
+			return 'k';
+		return one->key == 'T' ? 'k' : 'X';
+	}
 	if (letter == 'K' && !accepts)
 		letter = 'R';
 	if (one->came.replayed && one->world.method != 'S' && (letter == 'm' || letter == 'G') &&
@@ -294,11 +341,12 @@ next_response(unsigned n, Response *one)
 	one->probe = "P-"[choose(&product, 2)];
 	one->doubt = "SFRA"[choose(&product, 4)];
 	one->budget = "L-"[choose(&product, 2)];
-	one->until = "M-T"[choose(&product, 3)];
+	one->until = "M-T?"[choose(&product, 4)];
 	accepts = choose(&product, 2);
 	spoilt = choose(&product, 2);
 	one->world.step.row.attempts = 1 + choose(&product, 2);
 	one->world.spec.undo = choose(&product, 2) ? undo : NULL;
+	memset(&one->came, 0, sizeof(one->came));
 	one->came.replayed = choose(&product, 2);
 	if (method == 'L' && (one->probe == 'P' || one->came.replayed))
 		return false;
@@ -308,8 +356,6 @@ next_response(unsigned n, Response *one)
 	one->world.policy.key_trusted = one->key == 'T';
 	one->world.spec.probe = one->probe == 'P' ? probe : NULL;
 	one->world.spec.doubt = policy_of(one->doubt);
-	one->world.spec.accept = accept_both;
-	one->world.spec.naccept = accepts ? lengthof(accept_both) : 0;
 	if (one->until != 'M')
 		one->world.spec.until = probe;
 	one->world.spec.until_timeout_ms = one->until == 'T' ? 60000 : 0;
@@ -324,8 +370,13 @@ next_response(unsigned n, Response *one)
 
 	one->came.fate = responses[i].fate;
 	one->came.status = responses[i].status;
+	one->came.method = "POST";
+	if (method != 'L' && one->came.fate == DF_FATE_RESPONSE)
+		one->came.said.rule = rule_for(responses[i].came, accepts);
 	one->came.body_unusable = spoilt;
-	one->came.until_met = one->until == 'M';
+	one->came.body_needed = method != 'L';
+	one->came.until_met = one->until == 'M' ? DF_TRUE : one->until == '?' ? DF_UNKNOWN
+																		  : DF_FALSE;
 	one->came.retry_after_ms = -1;
 	one->letter = letter_of(one, i, accepts && method != 'L');
 	if (one->letter == 'D' && spoilt && method != 'L')
@@ -350,6 +401,43 @@ expected_verdict(const Response *one)
 	return DF_VERDICT_NONE;
 }
 
+static bool
+did_nothing(const Response *one)
+{
+	int status = one->came.status;
+
+	return one->world.method == 'S' || one->came.fate == DF_FATE_REFUSED ||
+		(status >= 300 && status <= 499) || status == 501;
+}
+
+static DfMeaning
+expected_said(const Response *one, DfVerdict verdict)
+{
+	if (verdict == DF_VERDICT_SAID_STUCK)
+		return DF_MEANS_STUCK;
+	if (one->came.fate == DF_FATE_RESPONSE && one->came.said.rule != NULL)
+		return one->letter == 'U' ? DF_MEANS_UNUSABLE : one->came.said.rule->is;
+	switch (one->letter)
+	{
+		case 'D':
+			return DF_MEANS_DONE;
+		case 'U':
+			return DF_MEANS_UNUSABLE;
+		case 'G':
+			return DF_MEANS_RETRY;
+		case 'C':
+			return DF_MEANS_CREDENTIALS;
+		case 'M':
+		case 'm':
+		case 'P':
+			return DF_MEANS_DOUBT;
+		case 'p':
+			return DF_MEANS_RETRY;
+		default:
+			return DF_MEANS_FAIL;
+	}
+}
+
 static int
 expected_event(const Response *one, DfVerdict verdict, const DfEvidence *evidence)
 {
@@ -362,9 +450,12 @@ expected_event(const Response *one, DfVerdict verdict, const DfEvidence *evidenc
 		case DF_VERDICT_ACCEPTED:
 			return DF_STEP_SUCCEED;
 		case DF_VERDICT_FAILED:
-		case DF_VERDICT_UNREADABLE:
 		case DF_VERDICT_UNTIL_TIMEOUT:
 			return DF_STEP_FAIL;
+		case DF_VERDICT_SAID_STUCK:
+			return did_nothing(one) && !in_doubt ? DF_STEP_FAIL : DF_STEP_LOSE;
+		case DF_VERDICT_FIND_KEPT:
+			return DF_STEP_AGAIN;
 		case DF_VERDICT_AGAIN:
 		case DF_VERDICT_POLL:
 		case DF_VERDICT_CREDENTIALS:
@@ -408,7 +499,8 @@ expected_evidence(const Response *one, DfVerdict verdict, DfEvidence *evidence)
 		evidence->maybe_twice = one->lost == 'D';
 	if (one->letter == 'R' && one->key == 'T' && one->world.method != 'L')
 		evidence->lost = 0;
-	evidence->kept = verdict == DF_VERDICT_KEPT;
+	evidence->kept = verdict == DF_VERDICT_KEPT || verdict == DF_VERDICT_FIND_KEPT;
+	evidence->said = expected_said(one, verdict);
 	evidence->accepted = verdict == DF_VERDICT_ACCEPTED;
 	evidence->key_spent = is_spent(one) && !takes_new_key(one, verdict);
 }
@@ -425,6 +517,8 @@ expected_at(const Response *one, DfVerdict verdict)
 			return next;
 		case DF_VERDICT_ASK_PROBE:
 			return one->world.step.row.attempts > 1 && next != DF_NEVER ? next : NOW;
+		case DF_VERDICT_FIND_KEPT:
+			return NOW;
 		case DF_VERDICT_CREDENTIALS:
 			return NOW + SECONDS(1);
 		case DF_VERDICT_POLL:
@@ -442,7 +536,8 @@ same_evidence(const DfEvidence *a, const DfEvidence *b)
 		a->probed_at == b->probed_at && a->probe_found == b->probe_found &&
 		a->probe_said == b->probe_said &&
 		a->existed == b->existed && a->kept == b->kept && a->accepted == b->accepted &&
-		a->maybe_twice == b->maybe_twice && a->resolved == b->resolved;
+		a->maybe_twice == b->maybe_twice && a->resolved == b->resolved &&
+		a->said == b->said;
 }
 
 static void
@@ -483,10 +578,10 @@ test_responses(void)
 	EXPECT(asked > 90000, "%u cases only", asked);
 	end_test("every response by method, loss, key, probe, doubt, budget and until");
 
-	for (DfVerdict v = DF_VERDICT_DONE; v <= DF_VERDICT_ASK_PROBE; v++)
+	for (DfVerdict v = DF_VERDICT_DONE; v <= DF_VERDICT_FIND_KEPT; v++)
 	{
 		bool of_probe = v == DF_VERDICT_ADOPTED || v == DF_VERDICT_NOT_DONE ||
-			v == DF_VERDICT_EXISTED;
+			v == DF_VERDICT_EXISTED || v == DF_VERDICT_KEPT_UNSEEN;
 
 		EXPECT(of_probe == ((verdicts & (1u << v)) == 0), "verdict %d", v);
 	}
@@ -571,7 +666,8 @@ static const struct
 /* clang-format on */
 
 static const int last_statuses[] = {0, 409, 422, 201, 500, 412};
-static const int accept_412[] = {412};
+static const DfMeaning last_meanings[] = {DF_MEANS_DOUBT, DF_MEANS_FAIL, DF_MEANS_FAIL,
+										  DF_MEANS_UNUSABLE, DF_MEANS_DOUBT, DF_MEANS_KEPT};
 
 typedef struct Probe
 {
@@ -602,7 +698,8 @@ next_probe_case(unsigned n, Probe *one)
 	char way = "-ADS"[choose(&product, 4)];
 	bool attempted = way == 'S';
 	bool doubted = way == 'S' || way == 'D';
-	int status = last_statuses[choose(&product, lengthof(last_statuses))];
+	int last = choose(&product, lengthof(last_statuses));
+	int status = last_statuses[last];
 	char lost = "NDR"[choose(&product, 3)];
 	char goal = "FUK"[choose(&product, 3)];
 	bool twin;
@@ -628,8 +725,9 @@ next_probe_case(unsigned n, Probe *one)
 	one->world.step.row.state = doubted ? DF_STEP_DOUBT : DF_STEP_PENDING;
 	one->world.step.row.status = status;
 	one->world.step.row.evidence.ask_probe = way == 'A';
-	one->world.spec.accept = accept_412;
-	one->world.spec.naccept = lengthof(accept_412);
+	one->world.step.row.evidence.said = last_meanings[last];
+	memset(&one->came, 0, sizeof(one->came));
+	one->came.method = "GET";
 	one->world.about.unwanted = goal != 'F';
 	if (goal == 'K')
 	{
@@ -827,7 +925,7 @@ is_certain(DfVerdict verdict)
 {
 	return verdict == DF_VERDICT_DONE || verdict == DF_VERDICT_KEPT ||
 		verdict == DF_VERDICT_ADOPTED || verdict == DF_VERDICT_FAILED ||
-		verdict == DF_VERDICT_UNREADABLE || verdict == DF_VERDICT_NOT_DONE ||
+		verdict == DF_VERDICT_FIND_KEPT || verdict == DF_VERDICT_NOT_DONE ||
 		verdict == DF_VERDICT_EXISTED || verdict == DF_VERDICT_GONE;
 }
 
@@ -840,10 +938,11 @@ proof_in_response(const Response *one, DfVerdict verdict)
 	bool same_key = one->key == 'T' && one->world.method != 'L';
 
 	if (verdict == DF_VERDICT_DONE)
-		return answered && status / 100 == 2 ? "the system has carried it out" : NULL;
-	if (verdict == DF_VERDICT_KEPT && one->world.method == 'I' && one->world.spec.undo == NULL)
+		return answered && one->letter == 'D' ? "the system has carried it out" : NULL;
+	if ((verdict == DF_VERDICT_KEPT || verdict == DF_VERDICT_FIND_KEPT) &&
+		one->world.method == 'I' && one->world.spec.undo == NULL)
 		return "repeating it comes to the same, and nothing is to be undone";
-	if (answered && same_key && status / 100 == 4 && (status != 409 || one->came.replayed))
+	if (answered && same_key && strchr("RKk", one->letter) != NULL)
 		return "the same key got the same response the first time";
 	/* what the probe did not find is contradicted by a conflict, and by what is accepted */
 	if (verdict == DF_VERDICT_FAILED && one->world.lost == 'R' &&
@@ -949,6 +1048,7 @@ expected_undo_verdict(const World *world, const DfCame *came, bool budget)
 				return DF_VERDICT_UNDO_LEFT_A_SECOND;
 			return came->status == 404 ? DF_VERDICT_GONE : DF_VERDICT_UNDONE;
 		case DF_MEANS_RETRY:
+		case DF_MEANS_CREDENTIALS:
 			return again;
 		case DF_MEANS_DOUBT:
 			return repeated ? again : DF_VERDICT_UNDO_DOUBTFUL;
@@ -978,6 +1078,7 @@ test_undos(void)
 		came.status = statuses[choose(&product, 8)];
 		came.fate = came.status == 0 ? DF_FATE_LOST : DF_FATE_RESPONSE;
 		came.replayed = came.status != 0 && choose(&product, 2);
+		came.method = world.step.row.undo == undos[0] ? "DELETE" : "POST";
 		world.step.row.state = choose(&product, 2) ? DF_STEP_DOUBT : DF_STEP_DONE;
 		world.step.row.undo_state = DF_UNDO_SENT;
 		world.step.row.evidence.accepted = choose(&product, 2);
@@ -1122,10 +1223,11 @@ test_renewal(void)
 {
 	static const int statuses[] = {0, 201, 409, 422, 500, 503};
 
-	for (unsigned n = 0; n < 6 * 3 * 2 * 2 * 3 * 2; n++)
+	for (unsigned n = 0; n < 6 * 3 * 2 * 2 * 3 * 2 * 2 * 2; n++)
 	{
 		Product product = {n};
 		World world;
+		bool stuck;
 		int status = statuses[choose(&product, 6)];
 		bool ask;
 		bool asked;
@@ -1139,13 +1241,17 @@ test_renewal(void)
 		world.step.kind = (DfStepKind[]){DF_STEP_HTTP, DF_STEP_MAIL,
 										 DF_STEP_QUERY}[choose(&product, 3)];
 		world.spec.has_key = world.step.kind == DF_STEP_HTTP;
+		stuck = choose(&product, 2);
+		world.step.row.evidence.said = stuck ? DF_MEANS_STUCK : DF_MEANS_FAIL;
+		world.step.row.state = choose(&product, 2) ? DF_STEP_FAILED : DF_STEP_DOUBT;
 		world.step.row.status = status;
 		ask = status >= 500 && world.spec.probe != NULL;
 		renewal = df_decide_renewal(&world.about);
 		EXPECT(renewal.stays_in_doubt == (world.lost == 'D'), "case %u: stays in doubt", n);
 		EXPECT(renewal.new_key ==
 				   (world.lost != 'D' &&
-					(world.step.kind != DF_STEP_HTTP || (status >= 400 && status <= 499) || spent)),
+					(world.step.kind != DF_STEP_HTTP || (status >= 400 && status <= 499) || spent ||
+					 (world.step.row.state == DF_STEP_FAILED && stuck))),
 			   "case %u: a new key", n);
 		EXPECT(renewal.evidence.ask_probe == (ask || (world.lost == 'D' && asked)),
 			   "case %u: asks the probe", n);
@@ -1221,7 +1327,12 @@ test_words(void)
 static DfVerdict
 tell(World *world, DfFate fate, int status)
 {
-	DfCame came = {.fate = fate, .status = status, .until_met = true, .retry_after_ms = -1};
+	DfCame came = {.fate = fate,
+				   .status = status,
+				   .method = "POST",
+				   .until_met = DF_TRUE,
+				   .retry_after_ms = status == 503 ? 1000 : -1,
+				   .once_done = true};
 	DfDecision made;
 
 	world->step.row.state = DF_STEP_SENT;
@@ -1235,7 +1346,7 @@ tell(World *world, DfFate fate, int status)
 static DfVerdict
 look(World *world, int found)
 {
-	DfProbeCame came = {.status = 200, .found = found, .retry_after_ms = -1};
+	DfProbeCame came = {.status = 200, .method = "GET", .found = found, .retry_after_ms = -1};
 	DfDecision made = df_decide_probe(&world->about, &came);
 
 	world->step.row.evidence = made.evidence;

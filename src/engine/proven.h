@@ -1,0 +1,15 @@
+/*
+ * engine/proven.h
+ *	  Whether a step has once been done by its workflow as it is.
+ */
+#ifndef DF_ENGINE_PROVEN_H
+#define DF_ENGINE_PROVEN_H
+
+#include "types/run.h"
+
+/* it has been done just now */
+extern void df_step_proven(DfRun *run, DfStep *step);
+
+extern bool df_step_was_proven(DfRun *run, DfStep *step);
+
+#endif /* DF_ENGINE_PROVEN_H */

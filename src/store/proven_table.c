@@ -1,0 +1,226 @@
+/*
+ * store/proven_table.c
+ *	  Statements on dataflows.proven_step, and what this process knows of it.
+ *
+ * Runs in workers, in their transaction, as the extension's owner.  A step has a row for
+ * each version of its workflow and each text of its body, so there are few, and each worker
+ * writes one at most once: an ordinary run costs nothing.  A row is written with the turn
+ * that records the step, never in a transaction of its own.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "store/proven_table.h"
+#include "store/store.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+/* of one workflow: names that are made up for each run must not fill the table */
+#define MOST_STEPS 1000
+
+typedef struct Workflow
+{
+	uint64 name; /* hashes: names may be of persons */
+	int64 version;
+	int64 body;
+} Workflow;
+
+typedef struct Proof
+{
+	Workflow workflow;
+	uint64 step;
+} Proof;
+
+typedef struct Count
+{
+	Workflow workflow; /* key */
+	int steps;
+} Count;
+
+/* what is in the table for certain */
+static HTAB *proofs = NULL;
+static HTAB *counts = NULL;
+
+static HTAB *
+make_table(const char *name, Size key, Size entry)
+{
+	HASHCTL control;
+
+	memset(&control, 0, sizeof(control));
+	control.keysize = key;
+	control.entrysize = entry;
+	control.hcxt = TopMemoryContext;
+	return hash_create(name, 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+static uint64
+hash_of(const char *text, size_t len)
+{
+	return hash_bytes_extended((const unsigned char *) text, (int) len, 0);
+}
+
+/* the same for all calls of one name: without #k */
+static Proof
+proof_of(const DfRun *run, const DfStep *step)
+{
+	Proof proof;
+
+	memset(&proof, 0, sizeof(proof));
+	proof.workflow.name = hash_of(run->workflow_name, strlen(run->workflow_name));
+	proof.workflow.version = run->workflow->version;
+	proof.workflow.body = run->row.body_hash;
+	proof.step = hash_of(step->name, strcspn(step->name, "#"));
+	return proof;
+}
+
+/* a body that has changed under the run is neither the one before nor a new one from its start */
+static bool
+counts_for(const DfRun *run)
+{
+	return run->workflow != NULL && run->row.body_hash != 0 && !run->row.drifted;
+}
+
+static void
+know(const Proof *proof)
+{
+	Count *count;
+	bool found;
+
+	if (proofs == NULL)
+	{
+		proofs = make_table("dataflows proven steps", sizeof(Proof), sizeof(Proof));
+		counts = make_table("dataflows proven workflows", sizeof(Workflow), sizeof(Count));
+	}
+	(void) hash_search(proofs, proof, HASH_ENTER, &found);
+	if (found)
+		return;
+	count = hash_search(counts, &proof->workflow, HASH_ENTER, &found);
+	count->steps = found ? count->steps + 1 : 1;
+}
+
+static bool
+is_known(const Proof *proof)
+{
+	return proofs != NULL && hash_search(proofs, proof, HASH_FIND, NULL) != NULL;
+}
+
+bool
+df_proven_is_known(const DfRun *run, const DfStep *step)
+{
+	Proof proof;
+	Count *count;
+
+	if (!counts_for(run))
+		return true;
+	proof = proof_of(run, step);
+	if (is_known(&proof))
+		return true;
+	count = counts != NULL ? hash_search(counts, &proof.workflow, HASH_FIND, NULL) : NULL;
+	return count != NULL && count->steps >= MOST_STEPS;
+}
+
+bool
+df_proven_find(const DfRun *run, const DfStep *step)
+{
+	static DfPlan plan = {
+		"SELECT FROM dataflows.proven_step AS p"
+		" WHERE p.workflow = $1 AND p.version = $2 AND p.body_hash = $3 AND p.step_hash = $4",
+		SPI_OK_SELECT,
+		DF_PARAMS(TEXTOID, INT4OID, INT8OID, INT8OID)};
+	Proof proof;
+	Datum values[4];
+
+	if (!counts_for(run))
+		return false;
+	proof = proof_of(run, step);
+	if (is_known(&proof))
+		return true;
+	values[0] = CStringGetTextDatum(run->workflow_name);
+	values[1] = Int32GetDatum(run->workflow->version);
+	values[2] = Int64GetDatum(run->row.body_hash);
+	values[3] = Int64GetDatum((int64) proof.step);
+	if (df_plan_run(&plan, values, NULL, 1) == 0)
+		return false;
+	know(&proof);
+	return true;
+}
+
+/* two workers may prove the same at once: in one order, so that none waits for the other */
+static void
+insert(List *names, Datum *versions, Datum *bodies, Datum *steps)
+{
+	static DfPlan plan = {
+		"INSERT INTO dataflows.proven_step (workflow, version, body_hash, step_hash)"
+		" SELECT DISTINCT u.workflow, u.version, u.body_hash, u.step_hash"
+		" FROM unnest($1, $2, $3, $4) AS u (workflow, version, body_hash, step_hash)"
+		" WHERE (SELECT count(*) FROM dataflows.proven_step AS p"
+		"  WHERE p.workflow = u.workflow AND p.version = u.version"
+		"  AND p.body_hash = u.body_hash) < $5"
+		" ORDER BY 1, 2, 3, 4"
+		" ON CONFLICT DO NOTHING",
+		SPI_OK_INSERT,
+		DF_PARAMS(TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT4OID)};
+	int n = list_length(names);
+	Datum values[5] = {df_text_array(names), df_array(INT4OID, versions, NULL, n),
+					   df_array(INT8OID, bodies, NULL, n), df_array(INT8OID, steps, NULL, n),
+					   Int32GetDatum(MOST_STEPS)};
+
+	(void) df_plan_run(&plan, values, NULL, 0);
+}
+
+static int
+count_marked(List *runs)
+{
+	int n = 0;
+	ListCell *lc;
+
+	foreach (lc, runs)
+	{
+		const DfRun *run = lfirst(lc);
+
+		for (int i = 0; run->engine.proves && i < run->nsteps; i++)
+			n += run->steps[i]->engine.proves;
+	}
+	return n;
+}
+
+void
+df_proven_record(List *runs)
+{
+	int most = count_marked(runs);
+	Datum *versions = palloc(sizeof(Datum) * (most + 1));
+	Datum *bodies = palloc(sizeof(Datum) * (most + 1));
+	Datum *steps = palloc(sizeof(Datum) * (most + 1));
+	List *names = NIL;
+	ListCell *lc;
+
+	foreach (lc, runs)
+	{
+		const DfRun *run = lfirst(lc);
+
+		for (int i = 0; run->engine.proves && i < run->nsteps; i++)
+		{
+			int n = list_length(names);
+
+			if (!run->steps[i]->engine.proves)
+				continue;
+			versions[n] = Int32GetDatum(run->workflow->version);
+			bodies[n] = Int64GetDatum(run->row.body_hash);
+			steps[n] = Int64GetDatum((int64) proof_of(run, run->steps[i]).step);
+			names = lappend(names, run->workflow_name);
+		}
+	}
+	if (names != NIL)
+		insert(names, versions, bodies, steps);
+}
+
+void
+df_proven_saved(const DfRun *run, DfStep *step)
+{
+	Proof proof = proof_of(run, step);
+
+	know(&proof);
+	step->engine.proves = false;
+}
