@@ -420,12 +420,22 @@ said_stuck(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 	made->evidence.ask_probe = false;
 }
 
+/* only what the step itself has made could be found, and that is not what was there already */
+static bool
+probe_finds_own_only(const DfStepSpec *spec)
+{
+	return spec->probe_names_run || spec->probe_names_key;
+}
+
 /* what was there already is told from what the probe finds */
 static void
 kept(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 {
+	const DfStepSpec *spec = about->step->engine.spec;
+
 	made->evidence.kept = true;
-	if (came->status / 100 == 2 || about->step->engine.spec->probe == NULL || about->unwanted)
+	if (came->status / 100 == 2 || spec->probe == NULL || probe_finds_own_only(spec) ||
+		about->unwanted)
 	{
 		made->verdict = DF_VERDICT_KEPT;
 		made->event = DF_STEP_SUCCEED;
