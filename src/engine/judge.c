@@ -122,6 +122,7 @@ df_judge(DfRun *run, DfStep *step, const DfResponse *response, const DfSystemPol
 			break;
 	}
 	came.limit_used_up = df_response_limit_used_up(response);
+	came.replayed = df_response_is_replay(response);
 	if (is_answered(response))
 		came.said = df_answers_say(lists, lengthof(lists), came.method, response->status, holds,
 								   &witness);

@@ -82,8 +82,6 @@ words_for_person(const DfDecision *made, const DfCame *came, const DfResponse *r
 	if (came->said.unknown)
 		return psprintf("the answer does not tell whether \"%s\" holds (status %d)",
 						came->said.rule->condition, response->status);
-	if (made->meaning == DF_MEANS_UNUSABLE)
-		return df_response_why_unusable(response);
 	if (made->meaning == DF_MEANS_DONE)
 		return psprintf("the answer does not tell whether \"until\" is met (status %d)",
 						response->status);
@@ -106,6 +104,7 @@ words_for(const DfDecision *made, const DfCame *came, const DfResponse *response
 	{
 		case DF_VERDICT_DONE:
 			return "an earlier attempt got no answer and may have been carried out too";
+		case DF_VERDICT_UNREADABLE:
 		case DF_VERDICT_STUCK:
 			return df_response_why_unusable(response);
 		case DF_VERDICT_SAID_STUCK:
@@ -141,6 +140,7 @@ attempt_outcome(DfVerdict verdict)
 		case DF_VERDICT_POLL:
 			return "retry";
 		case DF_VERDICT_FAILED:
+		case DF_VERDICT_UNREADABLE:
 		case DF_VERDICT_UNTIL_TIMEOUT:
 			return "failed";
 		case DF_VERDICT_SAID_STUCK:
@@ -211,9 +211,6 @@ what_happened(const DfStep *step, const DfResponse *response)
 {
 	char *said = df_json_get_text(step->row.error, "message");
 
-	if (response->status == 0)
-		return psprintf("step \"%s\" cannot call system \"%s\": %s", step->name, step->system,
-						said);
 	return psprintf("step \"%s\" (\"%s\" to system \"%s\"): %s", step->name, step->row.request,
 					step->system, said);
 }
@@ -229,9 +226,6 @@ remedy_for_person(const DfRun *run, const DfStep *step, const DfResponse *respon
 						   "'%d=fail'.",
 						   run->id_text, run->id_text, response->status);
 
-	if (response->status == 0)
-		return psprintf("Correct the server or the function, then: SELECT dataflows.retry('%s');",
-						run->id_text);
 	return step->row.state == DF_STEP_DOUBT
 		? psprintf("%s It may have been carried out. %s", df_step_remedy(run, step), again)
 		: again;

@@ -71,6 +71,14 @@ df_error_why(DfRun *run, Jsonb *error, DfWhy why)
 	return df_error_with(run, error, df_json_end(&json, CurrentMemoryContext));
 }
 
+/* as 0.1 read it */
+static bool
+is_refusal(int status)
+{
+	return status >= 300 && status <= 499 && status != 401 && status != 403 && status != 408 &&
+		status != 425 && status != 429;
+}
+
 /* of a step that failed before reasons were recorded */
 static DfWhy
 guessed_why(const DfStep *step)
@@ -86,7 +94,7 @@ guessed_why(const DfStep *step)
 		case DF_STEP_ALIAS:
 			return DF_WHY_REFUSED;
 		default:
-			return df_status_is_refusal(step->row.status) ? DF_WHY_REFUSED : DF_WHY_LIMIT;
+			return is_refusal(step->row.status) ? DF_WHY_REFUSED : DF_WHY_LIMIT;
 	}
 }
 

@@ -377,7 +377,7 @@ key_is_spent(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 		again_same(about, came, made);
 	else
 		again(about, came, made);
-	if (made->at != DF_NEVER)
+	if (made->verdict == DF_VERDICT_AGAIN || made->verdict == DF_VERDICT_AGAIN_SAME)
 		take_new_key(made);
 }
 
@@ -396,8 +396,7 @@ may_be_carried_out(const DfDoubtCase *about, const DfCame *came, DfDecision *mad
 static bool
 did_nothing(const DfDoubtCase *about, const DfCame *came)
 {
-	if (about->step->engine.spec->method_class == DF_METHOD_SAFE ||
-		came->fate == DF_FATE_REFUSED)
+	if (about->step->engine.spec->method_class == DF_METHOD_SAFE)
 		return true;
 	return (came->status >= 300 && came->status <= 499) || came->status == 501;
 }
@@ -453,7 +452,10 @@ unusable(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 	const DfStepSpec *spec = about->step->engine.spec;
 
 	if (spec->method_class == DF_METHOD_SAFE)
-		said_stuck(about, came, made);
+	{
+		made->verdict = DF_VERDICT_UNREADABLE;
+		made->event = DF_STEP_FAIL;
+	}
 	else if (spec->probe != NULL)
 		ask_probe(about, came, made);
 	else if (spec->doubt == DF_DOUBT_ACCEPT)
@@ -648,8 +650,8 @@ was_carried_out(const DfStep *step)
 }
 
 /* the last attempt was refused for good, or met what was there already */
-static bool
-was_refused(const DfStep *step)
+bool
+df_was_refused(const DfStep *step)
 {
 	DfMeaning said = step->row.evidence.said;
 
@@ -670,7 +672,7 @@ contradicts(const DfStep *step)
 static bool
 was_answered_doubtfully(const DfStep *step)
 {
-	return step->row.attempts > 0 && step->row.status != 0 && !was_refused(step) &&
+	return step->row.attempts > 0 && step->row.status != 0 && !df_was_refused(step) &&
 		!contradicts(step);
 }
 
@@ -740,7 +742,7 @@ may_be_sent_same(const DfDoubtCase *about, const DfProbeCame *came)
 {
 	const DfStep *step = about->step;
 
-	if (!df_was_sent(step) || was_refused(step) || was_carried_out(step) ||
+	if (!df_was_sent(step) || df_was_refused(step) || was_carried_out(step) ||
 		!has_budget(about, came))
 		return false;
 	return is_harmless(about) || is_sent_in_doubt(about);
@@ -793,7 +795,7 @@ found_nothing(const DfDoubtCase *about, const DfProbeCame *came, DfDecision *mad
 	}
 	else if (contradicts(step))
 		probe_cannot_tell(about, came, made);
-	else if (is_undoing(about) || about->unwanted || was_refused(step) || !has_budget(about, came))
+	else if (is_undoing(about) || about->unwanted || df_was_refused(step) || !has_budget(about, came))
 		not_carried_out(about, made);
 	else
 		send_now(about, made);

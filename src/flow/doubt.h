@@ -38,6 +38,7 @@ typedef enum DfVerdict
 	DF_VERDICT_ADOPTED, /* a probe found it, and it is ours */
 	DF_VERDICT_ACCEPTED, /* doubt => 'accept': taken for done */
 	DF_VERDICT_FAILED, /* refused for good, or its budget is used up */
+	DF_VERDICT_UNREADABLE, /* a read whose response cannot be used */
 	DF_VERDICT_UNTIL_TIMEOUT, /* `until` was not met in time */
 	DF_VERDICT_NOT_DONE, /* a probe says that it was not carried out, and it will not be */
 	DF_VERDICT_EXISTED, /* it was there before we sent anything */
@@ -93,6 +94,9 @@ extern DfWhy df_why_failed(const DfDoubtCase *about, const DfDecision *made, DfF
 
 /* its request left at least once */
 extern bool df_was_sent(const DfStep *step);
+
+/* its last response said for good that it was not carried out */
+extern bool df_was_refused(const DfStep *step);
 
 /* what a probe's response shows */
 typedef struct DfProbeCame

@@ -173,7 +173,7 @@ http_meaning(const DfCame *came)
 		case DF_FATE_REFUSED:
 			break; /* by us: an url or an option that cannot be used */
 	}
-	return DF_MEANS_STUCK;
+	return DF_MEANS_FAIL;
 }
 
 /* the codes by which a mail server refuses who we are, not what we send (RFC 4954, RFC 3207) */

@@ -31,13 +31,13 @@ df_why_failed(const DfDoubtCase *about, const DfDecision *made, DfFate fate)
 		case DF_VERDICT_UNTIL_TIMEOUT:
 			return DF_WHY_TIMEOUT;
 		case DF_VERDICT_UNREADABLE:
+		case DF_VERDICT_SAID_STUCK:
+		case DF_VERDICT_KEPT_UNSEEN:
 			return DF_WHY_ERROR;
 		case DF_VERDICT_EXISTED:
 			return DF_WHY_REFUSED;
 		case DF_VERDICT_NOT_DONE:
-			return step->row.attempts > 0 && df_status_is_refusal(step->row.status)
-				? DF_WHY_REFUSED
-				: limit(about);
+			return df_was_refused(step) ? DF_WHY_REFUSED : limit(about);
 		case DF_VERDICT_DOUBTFUL:
 		case DF_VERDICT_STUCK:
 			return DF_WHY_IN_DOUBT;

@@ -164,7 +164,7 @@ static const ResponseRule response_rules[] = {
 	{"C",  "*",  "*",  "*", "*", "*", "*", "*", DF_VERDICT_CREDENTIALS},
 
 	/* carried out for certain: never sent again */
-	{"U",  "S",  "*",  "*", "*", "*", "*", "*", DF_VERDICT_SAID_STUCK},
+	{"U",  "S",  "*",  "*", "*", "*", "*", "*", DF_VERDICT_UNREADABLE},
 	{"U",  "*",  "*",  "*", "P", "*", "*", "*", DF_VERDICT_ASK_PROBE},
 	{"U",  "*",  "*",  "*", "-", "A", "*", "*", DF_VERDICT_ACCEPTED},
 	{"U",  "*",  "*",  "*", "-", "*", "*", "*", DF_VERDICT_STUCK},
@@ -220,7 +220,7 @@ static const struct
 	{DF_FATE_RESPONSE, 535, 'm', 'C'}, {DF_FATE_RESPONSE, 0,   'm', 'm'},
 	{DF_FATE_TOO_LARGE, 200, 'D', 'D'}, {DF_FATE_TOO_LARGE, 500, 'm', 'Y'},
 	{DF_FATE_NOT_SENT, 0, 'G', 'G'},   {DF_FATE_STARVED, 0, 'G', 'G'},
-	{DF_FATE_LOST, 0, 'M', 'M'},       {DF_FATE_REFUSED, 0, 'S', 'S'},
+	{DF_FATE_LOST, 0, 'M', 'M'},       {DF_FATE_REFUSED, 0, 'Y', 'Y'},
 	{DF_FATE_RESPONSE, 202, 'S', 'D'}, {DF_FATE_RESPONSE, 203, 'R', 'D'},
 	{DF_FATE_RESPONSE, 204, 'G', 'D'}, {DF_FATE_RESPONSE, 205, 'm', 'D'},
 	{DF_FATE_RESPONSE, 206, 'k', 'D'}, {DF_FATE_RESPONSE, 501, 'S', 'Y'},
@@ -406,7 +406,7 @@ did_nothing(const Response *one)
 {
 	int status = one->came.status;
 
-	return one->world.method == 'S' || one->came.fate == DF_FATE_REFUSED ||
+	return one->world.method == 'S' ||
 		(status >= 300 && status <= 499) || status == 501;
 }
 
@@ -450,6 +450,7 @@ expected_event(const Response *one, DfVerdict verdict, const DfEvidence *evidenc
 		case DF_VERDICT_ACCEPTED:
 			return DF_STEP_SUCCEED;
 		case DF_VERDICT_FAILED:
+		case DF_VERDICT_UNREADABLE:
 		case DF_VERDICT_UNTIL_TIMEOUT:
 			return DF_STEP_FAIL;
 		case DF_VERDICT_SAID_STUCK:
@@ -925,7 +926,7 @@ is_certain(DfVerdict verdict)
 {
 	return verdict == DF_VERDICT_DONE || verdict == DF_VERDICT_KEPT ||
 		verdict == DF_VERDICT_ADOPTED || verdict == DF_VERDICT_FAILED ||
-		verdict == DF_VERDICT_FIND_KEPT || verdict == DF_VERDICT_NOT_DONE ||
+		verdict == DF_VERDICT_UNREADABLE || verdict == DF_VERDICT_FIND_KEPT || verdict == DF_VERDICT_NOT_DONE ||
 		verdict == DF_VERDICT_EXISTED || verdict == DF_VERDICT_GONE;
 }
 

@@ -166,7 +166,7 @@ test_fates(void)
 	} fates[] = {{DF_FATE_NOT_SENT, 'R'},
 				 {DF_FATE_STARVED, 'R'},
 				 {DF_FATE_LOST, '?'},
-				 {DF_FATE_REFUSED, 'S'}};
+				 {DF_FATE_REFUSED, 'F'}};
 
 	for (int i = 0; i < lengthof(fates); i++)
 	{
