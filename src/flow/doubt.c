@@ -795,7 +795,8 @@ found_nothing(const DfDoubtCase *about, const DfProbeCame *came, DfDecision *mad
 	}
 	else if (contradicts(step))
 		probe_cannot_tell(about, came, made);
-	else if (is_undoing(about) || about->unwanted || df_was_refused(step) || !has_budget(about, came))
+	else if (is_undoing(about) || about->unwanted || df_was_refused(step) ||
+			 !has_budget(about, came))
 		not_carried_out(about, made);
 	else
 		send_now(about, made);

@@ -926,7 +926,8 @@ is_certain(DfVerdict verdict)
 {
 	return verdict == DF_VERDICT_DONE || verdict == DF_VERDICT_KEPT ||
 		verdict == DF_VERDICT_ADOPTED || verdict == DF_VERDICT_FAILED ||
-		verdict == DF_VERDICT_UNREADABLE || verdict == DF_VERDICT_FIND_KEPT || verdict == DF_VERDICT_NOT_DONE ||
+		verdict == DF_VERDICT_UNREADABLE || verdict == DF_VERDICT_FIND_KEPT ||
+		verdict == DF_VERDICT_NOT_DONE ||
 		verdict == DF_VERDICT_EXISTED || verdict == DF_VERDICT_GONE;
 }
 
