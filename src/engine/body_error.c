@@ -193,12 +193,14 @@ remedy_for(int sqlstate)
 #define PERL_FAILS \
 	"in PL/Perl spi_exec_prepared(spi_prepare('SELECT dataflows.fail($1)', 'text'), $reason)"
 
-/* other languages have no RAISE: say how they fail on purpose */
+/* other languages have no RAISE: say how they fail on purpose; plpy.error, elog are XX000 */
 static void
-add_hint(ErrorData *error, int sqlstate)
+add_hint(const DfBodyExit *exit)
 {
-	if (ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_EXTERNAL_ROUTINE_EXCEPTION && error->hint == NULL)
-		error->hint =
+	if (exit->error->hint == NULL &&
+		(ERRCODE_TO_CATEGORY(exit->sqlstate) == ERRCODE_EXTERNAL_ROUTINE_EXCEPTION ||
+		 exit->sqlstate == ERRCODE_INTERNAL_ERROR))
+		exit->error->hint =
 			"Nothing was undone. If the body meant to fail its run, it must say so by "
 			"dataflows.fail(reason): " PYTHON_FAILS ", " PERL_FAILS ".";
 }
@@ -220,7 +222,7 @@ get_stuck(DfRun *run, DfBodyExit *exit, const Jsonb *step, bool handler)
 		if (failure.sqlstate != 0)
 			sqlstate = failure.sqlstate;
 	}
-	add_hint(exit->error, exit->sqlstate);
+	add_hint(exit);
 	df_run_get_stuck_by(run, sqlstate,
 						step != NULL ? exit->error->message
 									 : psprintf("%s: %s", who, exit->error->message),
