@@ -37,6 +37,11 @@
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
+#include "store/local_time_trigger.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+#include "utils/datetime.h"
+#include "utils/timestamp.h"
 #include "utils/rel.h"
 #include "utils/tuplesort.h"
 
@@ -55,6 +60,7 @@ typedef struct Firing
 	const char *event; /* NULL = start; as the trigger was made: "@column" or the event */
 	const char *event_column; /* NULL = the event is the same for each row */
 	const char *key_column; /* NULL = none */
+	bool key_is_time; /* a timestamptz, which the session would show in its own time zone */
 	char *role; /* the role that changes the table */
 	int64 identity;
 	FmgrInfo to_jsonb;
@@ -120,8 +126,8 @@ argument(const Firing *firing, int i)
 	return value;
 }
 
-/* an existing column of that name, as to_jsonb() writes it */
-static void
+/* the type of an existing column of that name, as to_jsonb() writes it */
+static Oid
 check_column(const Firing *firing, const char *column, const char *holds)
 {
 	Relation rel = firing->trigger->tg_relation;
@@ -132,7 +138,7 @@ check_column(const Firing *firing, const char *column, const char *holds)
 		Form_pg_attribute att = TupleDescAttr(tupdesc, i);
 
 		if (!att->attisdropped && strcmp(NameStr(att->attname), column) == 0)
-			return;
+			return getBaseType(att->atttypid);
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
@@ -141,6 +147,7 @@ check_column(const Firing *firing, const char *column, const char *holds)
 					column),
 			 errhint("Name the column that holds the %s, as it is written in the table.",
 					 holds)));
+	return InvalidOid;
 }
 
 static void
@@ -185,9 +192,20 @@ render_row(Firing *firing, TupleTableSlot *slot)
 	return event;
 }
 
+/* in UTC, whatever the session's time zone is: the same time must be the same key */
+static char *
+time_in_utc(const char *text)
+{
+	Datum time = DirectFunctionCall3(timestamptz_in, CStringGetDatum(text), ObjectIdGetDatum(0),
+									 Int32GetDatum(-1));
+	int utc = 0;
+
+	return JsonEncodeDateTime(palloc(MAXDATELEN + 1), time, TIMESTAMPTZOID, &utc);
+}
+
 /*
  * The key as the event shows it (event ->> 'column'), independent of the session's
- * DateStyle; NULL = the row has none.
+ * DateStyle and time zone; NULL = the row has none.
  */
 static char *
 key_of(const Firing *firing, Jsonb *event)
@@ -199,6 +217,8 @@ key_of(const Firing *firing, Jsonb *event)
 	key = df_json_get_as_text(event, firing->key_column);
 	if (key == NULL)
 		return NULL;
+	if (firing->key_is_time)
+		key = time_in_utc(key);
 	df_check_key(key);
 	return key;
 }
@@ -516,10 +536,12 @@ fire(Firing *firing)
 {
 	check_events(firing);
 	if (firing->key_column != NULL)
-		check_column(firing, firing->key_column, "key");
+		firing->key_is_time = check_column(firing, firing->key_column, "key") == TIMESTAMPTZOID;
 	if (firing->event_column != NULL)
-		check_column(firing, firing->event_column, "event");
+		(void) check_column(firing, firing->event_column, "event");
 	df_require_writable("start or signal a run");
+	if (firing->key_is_time)
+		firing->key_is_time = !df_trigger_uses_local_time(firing->trigger->tg_trigger->tgoid);
 	df_warn_not_moving();
 	prepare_rendering(firing);
 	if (TRIGGER_FIRED_FOR_ROW(firing->trigger->tg_event))

@@ -69,11 +69,20 @@ COMMENT ON FUNCTION dataflows.restart(uuid) IS
 For the rights start and see. Errors: DF005 (unknown run or workflow), 55000 (the run has not '
 'ended, or was forgotten), 42501 (a missing right), DF006 (too large).';
 
+CREATE TABLE dataflows.local_time_trigger (
+	trigger oid PRIMARY KEY
+);
+COMMENT ON TABLE dataflows.local_time_trigger IS
+	'Triggers of version 0.1 whose key column is a timestamptz: until they are made anew, the key '
+	'is written in the time zone of the session; otherwise it is in UTC';
+COMMENT ON COLUMN dataflows.local_time_trigger.trigger IS 'The trigger';
+
 CREATE FUNCTION dataflows.start_on_insert() RETURNS trigger
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_start_on_insert';
 COMMENT ON FUNCTION dataflows.start_on_insert() IS
 'Trigger function start_on_insert(workflow [, key column]): starts a run for each inserted row, '
 'with the row as its input, in the inserting transaction.
+A key column of type timestamptz is written in UTC, as 2026-11-27T12:00:00+00:00.
 AFTER INSERT FOR EACH ROW, or FOR EACH STATEMENT with REFERENCING NEW TABLE. The table''s owner '
 'must have the right to start; who inserts needs none. A row whose key is NULL starts a run '
 'without a key.

@@ -89,3 +89,23 @@ CREATE VIEW dataflows.run_counts WITH (security_barrier) AS
 	GROUP BY w.name, c.state
 	HAVING pg_catalog.sum(c.runs) > 0;
 GRANT SELECT ON dataflows.run_counts TO PUBLIC;
+
+/* keys of times are in UTC now; of triggers that exist, only once they are made anew */
+CREATE TABLE dataflows.local_time_trigger (
+	trigger oid PRIMARY KEY
+);
+INSERT INTO dataflows.local_time_trigger
+	SELECT g.oid
+	FROM pg_catalog.pg_trigger AS g
+		JOIN pg_catalog.pg_proc AS p ON p.oid = g.tgfoid
+		JOIN pg_catalog.pg_attribute AS a ON a.attrelid = g.tgrelid AND NOT a.attisdropped
+		JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+		/* each argument ends with a zero byte, and the key column is the last of them */
+		CROSS JOIN LATERAL (SELECT '\x00'::bytea || pg_catalog.convert_to(a.attname::text,
+			pg_catalog.getdatabaseencoding()) || '\x00'::bytea) AS n (name)
+	WHERE p.pronamespace = 'dataflows'::pg_catalog.regnamespace
+		AND ((p.proname = 'start_on_insert' AND g.tgnargs = 2)
+			OR (p.proname = 'signal_on_change' AND g.tgnargs = 3))
+		AND 'timestamptz'::pg_catalog.regtype IN (t.oid, t.typbasetype)
+		AND pg_catalog.substring(g.tgargs,
+			pg_catalog.length(g.tgargs) - pg_catalog.length(n.name) + 1) = n.name;
