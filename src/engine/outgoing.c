@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "engine/step_evidence.h"
+#include "engine/key_place.h"
 #include "engine/outgoing.h"
 #include "engine/request_body.h"
 #include "engine/step_error.h"
@@ -24,6 +25,16 @@
 #include "shared/json.h"
 #include "types/base.h"
 #include "utils/memutils.h"
+
+/* wherever the system wants it */
+static void
+put_key(DfOutgoing *out, const DfKeyPlace *place, const DfBodyFormat *format, char *key,
+		const char **recorded)
+{
+	out->idempotency_key = key;
+	out->path = df_key_in_path(place, out->method, out->path, key);
+	*recorded = df_key_in_body(place, out->method, format, *recorded, key);
+}
 
 static void
 put_body(DfOutgoing *out, const DfBodyFormat *format, const char *recorded)
@@ -62,6 +73,7 @@ bool
 df_request_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char **why)
 {
 	const DfStepSpec *spec = df_step_spec(run, step);
+	const char *body;
 	char *method;
 	char *path;
 
@@ -71,8 +83,9 @@ df_request_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char *
 		case DF_PHASE_DO:
 			out->method = spec->method;
 			out->path = spec->path;
-			put_body(out, &spec->format, step->row.body);
-			out->idempotency_key = df_step_key(run, step);
+			body = step->row.body;
+			put_key(out, &spec->key_place, &spec->format, df_step_key(run, step), &body);
+			put_body(out, &spec->format, body);
 			break;
 		case DF_PHASE_PROBE:
 			if (!probe_request(run, step, out, why))
@@ -82,9 +95,10 @@ df_request_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char *
 			df_template_split(step->row.undo, "undo", &method, &path);
 			out->method = method;
 			out->path = path;
-			put_body(out, &spec->side_format, step->row.undo_body);
+			body = step->row.undo_body;
+			put_key(out, &spec->key_place, &spec->side_format, df_step_undo_key(run, step), &body);
+			put_body(out, &spec->side_format, body);
 			out->headers = step->row.undo_headers;
-			out->idempotency_key = df_step_undo_key(run, step);
 			break;
 	}
 	out->path = df_text_to_utf8(out->path);

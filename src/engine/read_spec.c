@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "engine/key_place.h"
 #include "engine/read_spec.h"
 #include "engine/step_format.h"
 #include "engine/template.h"
@@ -158,6 +159,7 @@ read_options(const Jsonb *options, bool sql, DfStepSpec *spec)
 		return;
 	read_answers(options, spec);
 	df_format_read(options, &spec->format, &spec->side_format);
+	df_key_place_read(options, &spec->key_place);
 	spec->request_fields = df_json_get(options, "request");
 	read_undo(options, sql, spec);
 	read_probe(options, spec);

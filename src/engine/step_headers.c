@@ -50,7 +50,7 @@ check_header_name(const char *name, size_t len, const char *key_header, const ch
 			 errmsg("step \"%s\" must not set header \"%s\", which the engine writes itself", step,
 					pnstrdup(name, len)),
 			 errhint("Leave it out: it belongs to the connection or says how the body is sent.")));
-	if (kind == DF_HEADER_KEY || (key_header != NULL && df_header_is(name, len, key_header)))
+	if (key_header != NULL && df_header_is(name, len, key_header))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("step \"%s\" must not set header \"%s\", which the engine writes itself",
@@ -80,6 +80,24 @@ check_header_value(const JsonbValue *value, const char *what, bool is_template, 
 		df_template_check(df_json_string_of(value), what);
 }
 
+/* names are the same in upper and lower case: only one of the two would be sent */
+static void
+check_given_once(const Jsonb *headers, const char *name, const char *step)
+{
+	DfJsonWalk walk;
+	int times = 0;
+
+	df_json_walk(&walk, headers);
+	while (df_json_next(&walk))
+		times += df_header_is(walk.key, strlen(walk.key), name);
+	if (times > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("header \"%s\" of step \"%s\" is given twice", name, step),
+				 errhint("Names of headers are the same in upper and lower case; drop one of the "
+						 "two.")));
+}
+
 void
 df_check_headers(const Jsonb *headers, const char *what, bool is_template, const char *key_header,
 				 const char *step)
@@ -97,5 +115,6 @@ df_check_headers(const Jsonb *headers, const char *what, bool is_template, const
 	{
 		check_header_name(walk.key, strlen(walk.key), key_header, step);
 		check_header_value(&walk.value, what, is_template, step);
+		check_given_once(headers, walk.key, step);
 	}
 }

@@ -11,6 +11,7 @@
 #include "catalog/pg_type.h"
 #include "engine/body.h"
 #include "engine/http_args.h"
+#include "engine/key_place.h"
 #include "engine/request_body.h"
 #include "engine/step_api.h"
 #include "engine/step_format.h"
@@ -381,6 +382,8 @@ add_side(DfJson *json, FunctionCallInfo fcinfo, int arg, int body_arg, const cha
 	df_template_check_request(side.request, name);
 	df_template_check_stays(system->url, side.request, name);
 	check_fields(&side, call);
+	if (strcmp(name, "undo") == 0)
+		df_key_place_check(system, &system->body, side.request, side.body, "the undo");
 	if (side.body != NULL)
 	{
 		check_side_body(&system->body, &side);
@@ -424,6 +427,7 @@ df_http_options(FunctionCallInfo fcinfo, int path_arg, const char *request,
 	bool some = false;
 
 	check_pairs(fcinfo, path_arg, pnstrdup(request, strcspn(request, " ")));
+	df_key_place_check(system, format, request, body, "the request");
 	df_json_begin(&json);
 	add_side(&json, fcinfo, path_arg + ARG_UNDO, path_arg + ARG_UNDO_BODY, "undo", system, step,
 			 &call, &some);
@@ -450,5 +454,6 @@ df_http_options(FunctionCallInfo fcinfo, int path_arg, const char *request,
 	}
 	add_interval(&json, fcinfo, path_arg + ARG_TIMEOUT, "timeout", &some);
 	some |= df_format_write(&json, format, &system->body);
+	some |= df_key_place_write(&json, system);
 	return some ? df_json_end(&json, cxt) : NULL;
 }

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "engine/body.h"
+#include "engine/key_place.h"
 #include "engine/drift.h"
 #include "engine/outgoing.h"
 #include "engine/step_api.h"
@@ -47,6 +48,7 @@ new_step(DfRun *run, char *name, const DfSystem *system, const char *request, co
 	df_json_text(&json, "undo", request);
 	df_json_value(&json, "undo_body", body);
 	(void) df_format_write(&json, &system->body, &system->body);
+	(void) df_key_place_write(&json, system);
 	step = df_step_new_effect(run, name, DF_STEP_UNDO, system->name, request);
 	step->row.base_hash = system->url_hash;
 	step->row.options = df_json_end(&json, run->cxt);
@@ -97,6 +99,8 @@ dataflows_on_rollback(PG_FUNCTION_ARGS)
 	system = checked_system(NameStr(*PG_GETARG_NAME(1)), base, request);
 	if (body != NULL)
 		df_check_payload(body, psprintf("the body of step \"%s\"", base));
+	df_key_place_check(system, &system->body, request, body,
+					   psprintf("the request of step \"%s\"", base));
 	new_step(run, name, system, request, body);
 	PG_RETURN_VOID();
 }

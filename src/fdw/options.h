@@ -23,6 +23,7 @@ typedef enum DfOptionKind
 	DF_OPTION_PASSWORD, /* as text, may be empty */
 	DF_OPTION_PATH, /* absolute */
 	DF_OPTION_HEADER_NAME, /* or '' */
+	DF_OPTION_FIELD, /* the name of a field or a parameter: letters, digits and "_.-" */
 	DF_OPTION_HEADER, /* the family "header.Name" */
 	DF_OPTION_TOKEN_FIELD, /* the family "token.name" */
 	DF_OPTION_CLAIM, /* the family "claim.name" */

@@ -106,6 +106,16 @@ parse_origins(const char *value, char **field, const char **why)
 	return true;
 }
 
+/* what needs no escapes, wherever it is written */
+static bool
+is_field_name(const char *value)
+{
+	size_t len = strlen(value);
+
+	return len > 0 && len < NAMEDATALEN &&
+		strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == len;
+}
+
 static bool
 parse_text(const DfOption *option, const char *value, char **field)
 {
@@ -127,6 +137,9 @@ parse_text(const DfOption *option, const char *value, char **field)
 			break;
 		case DF_OPTION_HEADER_NAME:
 			valid = *value == '\0' || df_header_name_is_legal(value, strlen(value));
+			break;
+		case DF_OPTION_FIELD:
+			valid = is_field_name(value);
 			break;
 		default:
 			valid = *value != '\0' && !has_control_character(value);
@@ -325,6 +338,9 @@ df_option_valid(const DfOption *option)
 			return pstrdup("Write text without control characters; some systems want it empty.");
 		case DF_OPTION_PATH:
 			return pstrdup("Write the absolute path of a file on the server.");
+		case DF_OPTION_FIELD:
+			return pstrdup("Write a name of letters, digits, \"_\", \".\" and \"-\", such as "
+						   "\"idempotency_key\".");
 		case DF_OPTION_HEADER_NAME:
 			return pstrdup("Write the name of a header, of letters, digits and hyphens, or '' so "
 						   "that none is sent.");

@@ -33,13 +33,24 @@
 
 /* ---- facts ---------------------------------------------------------------- */
 
-/* the same key would find the first attempt, if it was carried out */
+/* the same key would find the first attempt, if it was carried out; effect: of a POST or PATCH */
 static bool
-key_is_trusted(const DfDoubtCase *about, TimestampTz since)
+key_holds(const DfDoubtCase *about, TimestampTz since, bool effect)
 {
-	const DfSystemPolicy *policy = about->policy;
+	const DfKeyPlace *place = &about->step->engine.spec->key_place;
+	bool in_request = effect && (place->field != NULL || place->parameter != NULL);
 
-	return policy->key_trusted && about->now - since < policy->key_ttl_ms * 1000;
+	return (about->policy->key_trusted || in_request) &&
+		about->now - since < about->policy->key_ttl_ms * 1000;
+}
+
+static bool
+key_is_trusted(const DfDoubtCase *about)
+{
+	const DfStep *step = about->step;
+
+	return key_holds(about, step->row.started_at,
+					 step->engine.spec->method_class == DF_METHOD_EFFECT);
 }
 
 /*
@@ -63,7 +74,7 @@ is_harmless(const DfDoubtCase *about)
 	if (about->step->row.evidence.key_spent)
 		return spec->method_class != DF_METHOD_EFFECT;
 	return spec->method_class != DF_METHOD_EFFECT ||
-		key_is_trusted(about, about->step->row.started_at);
+		key_is_trusted(about);
 }
 
 static bool
@@ -177,7 +188,7 @@ accepts_what_may_be_ours(const DfDoubtCase *about, int status)
 
 	if (spec->method_class == DF_METHOD_IDEMPOTENT && spec->undo == NULL)
 		return false;
-	return status == 409 || !key_is_trusted(about, about->step->row.started_at);
+	return status == 409 || !key_is_trusted(about);
 }
 
 static bool
@@ -200,7 +211,7 @@ is_conflict_with_ourselves(const DfDoubtCase *about, const DfCame *came, DfMeani
 		spec->is_mail)
 		return false;
 	if (!is_answer(came) ||
-		(came->replayed && key_is_trusted(about, about->step->row.started_at)))
+		(came->replayed && key_is_trusted(about)))
 		return false;
 	if (meaning == DF_MEANS_KEPT)
 		return accepts_what_may_be_ours(about, came->status);
@@ -217,7 +228,7 @@ is_in_progress(const DfDoubtCase *about, const DfCame *came)
 	const DfStep *step = about->step;
 
 	return came->status == 409 && df_evidence_in_doubt(&step->row.evidence) &&
-		key_is_trusted(about, step->row.started_at) && !is_another_request(step);
+		key_is_trusted(about) && !is_another_request(step);
 }
 
 /* the first time at once, later ones after a back-off */
@@ -295,8 +306,7 @@ static void
 fail(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 {
 	bool settles = came->fate == DF_FATE_RESPONSE && made->meaning == DF_MEANS_FAIL &&
-		!about->step->engine.spec->is_mail &&
-		key_is_trusted(about, about->step->row.started_at);
+		!about->step->engine.spec->is_mail && key_is_trusted(about);
 
 	if (df_evidence_in_doubt(&made->evidence) && !settles)
 	{
@@ -992,7 +1002,7 @@ may_repeat_undo(const DfDoubtCase *about, bool replayed)
 	if (replayed)
 		return false;
 	return step->engine.spec->doubt == DF_DOUBT_RESEND ||
-		(step->row.undo_since != DF_NEVER && key_is_trusted(about, step->row.undo_since));
+		(step->row.undo_since != DF_NEVER && key_holds(about, step->row.undo_since, true));
 }
 
 static void
@@ -1110,7 +1120,7 @@ objection_to(const DfDoubtCase *about, bool same_url)
 	if (step->row.evidence.key_spent && step->engine.spec->method_class == DF_METHOD_EFFECT)
 		return DF_OBJECTION_SPENT;
 	if (step->engine.urgent ||
-		(key_is_trusted(about, step->row.started_at) && !is_another_request(step)))
+		(key_is_trusted(about) && !is_another_request(step)))
 		return DF_OBJECTION_NONE;
 	if (is_sent_in_doubt(about))
 		return DF_OBJECTION_NONE;

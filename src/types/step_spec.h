@@ -27,6 +27,13 @@ typedef enum DfDoubtPolicy
 } DfDoubtPolicy;
 #define DF_NDOUBTS (DF_DOUBT_ACCEPT + 1)
 
+/* where else than in a header the idempotency key is: the system knows it there, too */
+typedef struct DfKeyPlace
+{
+	char *field; /* of the body, NULL = none */
+	char *parameter; /* of the query, NULL = none */
+} DfKeyPlace;
+
 typedef struct DfStepSpec
 {
 	/* what it was parsed from: retry() may have the step rendered again */
@@ -35,6 +42,7 @@ typedef struct DfStepSpec
 
 	bool is_mail; /* no key and no probe can tell */
 	bool has_key; /* a request to a system, which may know it by its idempotency key */
+	DfKeyPlace key_place; /* of a POST or PATCH, the undo included */
 	const char *method;
 	const char *path;
 	DfMethodClass method_class;

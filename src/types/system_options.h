@@ -39,6 +39,8 @@ typedef struct DfSystem
 	DfBodyFormat body; /* of requests */
 	char *idempotency_header; /* NULL = not sent */
 	bool idempotency_trusted; /* its options name the header */
+	char *idempotency_body; /* the field of the body that carries the key, too; NULL = none */
+	char *idempotency_query; /* the parameter of the query, likewise */
 	int64 idempotency_ttl_ms;
 	int max_concurrency;
 	double rate_per_second; /* 0 = no limit */

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from urllib.parse import parse_qsl, quote, unquote, unquote_plus, urlsplit
 
 THINGS = {"identity": "users", "billing": "customers", "crm": "contacts", "email": "send"}
@@ -47,6 +48,13 @@ class Refusal(Exception):
         super().__init__(message)
         self.status = status
         self.body = {"error": message}
+
+
+def is_uuid(text):
+    try:
+        return str(uuid.UUID(text)) == text
+    except (TypeError, ValueError, AttributeError):
+        return False
 
 
 def nested(pairs):
@@ -78,6 +86,7 @@ class Fault:
         self.method = match.get("method")
         self.path = re.compile(match["path"]) if match.get("path") else None
         self.email = re.compile(match["email"]) if match.get("email") else None
+        self.seen_key = bool(match.get("seen_key"))
         self.skip = int(spec.get("skip", 0))
         self.times = spec.get("times")
         self.probability = spec.get("probability")
@@ -94,6 +103,8 @@ class Fault:
         if self.path and not self.path.search(request.target):
             return False
         if self.email and not self.email.search(request.email() or ""):
+            return False
+        if self.seen_key and request.key() not in request.system.key_uses:
             return False
         if self.probability is not None and rng.random() >= self.probability:
             return False
@@ -139,7 +150,12 @@ class Request:
         return data
 
     def key(self):
-        return self.headers.get(self.system.config["idempotency_header"].lower())
+        config = self.system.config
+        if config["key_parameter"]:
+            return self.query.get(config["key_parameter"])
+        if config["key_field"]:
+            return self.data().get(config["key_field"])
+        return self.headers.get(config["idempotency_header"].lower())
 
     def email(self):
         """The address that the request is about, for faults and for the log."""
@@ -315,6 +331,7 @@ class System:
     def reset(self):
         self.config = {"idempotency": True, "unique_email": self.name == "identity",
                        "idempotency_header": "Idempotency-Key", "bearer": None, "oauth": False,
+                       "key_field": None, "key_parameter": None, "uuid_keys": False,
                        "latency_ms": 0, "location": None, "account_header": None,
                        "upsert": False, "settle_ms": 0}
         self.resources = {}
@@ -384,6 +401,8 @@ class System:
         bearer = self.config["bearer"]
         if bearer and request.headers.get("authorization") != "Bearer " + bearer:
             return 401, {"error": "who are you?"}
+        if self.config["uuid_keys"] and request.method == "POST" and not is_uuid(key):
+            return 400, {"error": "the key must be a UUID", "got": key}
         if not key or not self.config["idempotency"] or request.method not in ("POST", "PATCH"):
             return self.act(request)
         digest = hashlib.sha256(b"%s %s\n%s" % (request.method.encode(), request.target.encode(),
@@ -436,7 +455,9 @@ class System:
 
     def listing(self, query):
         wrap = query.pop("wrap", None)
-        found = [dict(r["data"], id=r["id"]) for r in self.candidates(query)]
+        until = time.time() - int(query.pop("lag", 0)) / 1000.0
+        found = [dict(r["data"], id=r["id"]) for r in self.candidates(query)
+                 if r["created_at"] <= until]
         return {wrap: found} if wrap else found
 
     def candidates(self, query):
@@ -723,9 +744,9 @@ class Connection(asyncio.Protocol):
             self.turn()
 
     def fault_status(self, spec, status, body):
-        extra = ""
+        extra = "".join("%s: %s\r\n" % header for header in spec.get("headers", {}).items())
         if "retry_after" in spec:
-            extra = "Retry-After: %s\r\n" % spec["retry_after"]
+            extra += "Retry-After: %s\r\n" % spec["retry_after"]
         if "page" in spec:
             self.send(int(spec.get("status", 503)), spec["page"].encode(), extra, "text/html")
             return
