@@ -118,6 +118,8 @@ object_ownercheck(Oid classid, Oid objectid, Oid roleid)
 			return pg_database_ownercheck(objectid, roleid);
 		case ExtensionRelationId:
 			return pg_extension_ownercheck(objectid, roleid);
+		case ForeignServerRelationId:
+			return pg_foreign_server_ownercheck(objectid, roleid);
 		default:
 			elog(ERROR, "unexpected object class %u", classid);
 			return false;

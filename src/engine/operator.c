@@ -80,6 +80,7 @@ renew_step(DfRun *run, DfStep *step)
 	if (!renewal.evidence.ask_probe)
 		step->row.sent_at = DF_NEVER;
 	step->row.started_at = df_now();
+	df_step_forget_holds(step);
 	step->row.error = NULL;
 }
 
@@ -135,6 +136,7 @@ retry_rollback(DfRun *run)
 		{
 			df_undo_transition(run, step, DF_UNDO_DUE);
 			step->row.undo_since = df_now();
+			df_step_forget_holds(step);
 			step->row.wake_at = DF_NEVER;
 		}
 		else if (df_is_handler_step(step) && may_be_renewed(step))

@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "engine/attempt.h"
+#include "engine/hold.h"
 #include "engine/judge.h"
 #include "engine/proven.h"
 #include "engine/step_evidence.h"
@@ -68,6 +69,13 @@ df_step_hold(DfRun *run, DfStep *step, const char *why, TimestampTz until)
 		step->row.undo_error = error;
 	else
 		step->row.error = error;
+	df_step_wait_held(run, step, until);
+}
+
+void
+df_step_wait_held(DfRun *run, DfStep *step, TimestampTz until)
+{
+	df_step_hold_begins(run, step);
 	step->engine.to_send = false;
 	step->row.wake_at = until;
 	run->engine.advance = true;
@@ -259,8 +267,10 @@ do_not_done(DfRun *run, DfStep *step, const DfResponse *response, const DfDecisi
 		case DF_VERDICT_FAILED:
 			step->row.answer = df_response_headers(response, run->cxt);
 			break;
+		case DF_VERDICT_ASKED:
 		case DF_VERDICT_CREDENTIALS:
 			step->row.attempts--;
+			df_step_hold_begins(run, step);
 			break;
 		case DF_VERDICT_ACCEPTED:
 			df_step_say_accepted(run, step);

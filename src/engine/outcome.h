@@ -24,7 +24,10 @@ extern bool df_step_may_leave(DfRun *run, DfStep *step, const DfSystemPolicy *po
 /* it was certainly not carried out, and is to be sent again at once: no attempt was used */
 extern void df_step_unsend(DfRun *run, DfStep *step);
 
-/* it cannot leave before `until`, and `why`; no attempt is used */
+/* its system is held until then: no attempt is used, and its clock stands still */
+extern void df_step_wait_held(DfRun *run, DfStep *step, TimestampTz until);
+
+/* the same, and `why` */
 extern void df_step_hold(DfRun *run, DfStep *step, const char *why, TimestampTz until);
 
 #endif /* DF_OUTCOME_H */

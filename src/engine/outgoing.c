@@ -160,7 +160,10 @@ static void
 ask_for_undo(DfRun *run, DfStep *step)
 {
 	if (step->row.undo_since == DF_NEVER)
+	{
 		step->row.undo_since = df_now();
+		df_step_forget_holds(step);
+	}
 	if (step->row.wake_at > df_now() || step->worker.in_flight)
 		return;
 	step->engine.phase = DF_PHASE_PROBE;

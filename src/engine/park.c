@@ -66,9 +66,10 @@ waits_for(DfRun *run, bool *event)
 		if (what == NULL)
 			what = MemoryContextStrdup(
 				run->cxt,
-				psprintf("%s of step \"%s\"",
+				psprintf("%s of step \"%s\"%s",
 						 df_undo_in_progress(step) ? "next try of the undo" : "next try",
-						 step->name));
+						 step->name,
+						 step->row.held_since != DF_NEVER ? ", whose system is held" : ""));
 	}
 	return what;
 }

@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "engine/hold.h"
 #include "engine/judge.h"
 #include "engine/step_evidence.h"
 #include "engine/probe.h"
@@ -356,6 +357,9 @@ df_probe_response(DfRun *run, DfStep *step, const DfResponse *response,
 	said = in_words(run, response, &came, other, readable);
 	made.evidence.probe_said = said;
 	note(run, step, said);
+	if (made.verdict == DF_VERDICT_PROBE_AGAIN &&
+		(made.meaning == DF_MEANS_RETRY || made.meaning == DF_MEANS_CREDENTIALS))
+		df_step_hold_begins(run, step);
 	if (made.verdict == DF_VERDICT_ADOPTED)
 		adopt(run, step, response, &made, resource);
 	else

@@ -13,6 +13,7 @@
 #include "engine/blocked.h"
 #include "engine/run_due.h"
 #include "engine/entry.h"
+#include "engine/hold.h"
 #include "engine/run_failure.h"
 #include "engine/park.h"
 #include "engine/rollback.h"
@@ -40,8 +41,10 @@ deadline_passed(DfRun *run, TimestampTz deadline)
 static void
 advance_forward(DfRun *run)
 {
-	TimestampTz deadline = df_run_deadline(run);
+	TimestampTz deadline;
 
+	df_run_check_holds(run);
+	deadline = df_run_deadline(run);
 	if (deadline != DF_NEVER && deadline <= df_now())
 	{
 		deadline_passed(run, deadline);

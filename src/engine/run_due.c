@@ -24,11 +24,17 @@ df_run_goes_forward(const DfRun *run)
 		run->row.state == DF_RUN_WAITING;
 }
 
-/* when the run fails unless it has ended; DF_NEVER = it has no deadline, or rolls back */
+/*
+ * When the run fails unless it has ended; DF_NEVER = it has no deadline, or its clock stands
+ * still, or it rolls back.
+ */
 TimestampTz
 df_run_deadline(const DfRun *run)
 {
-	return df_run_goes_forward(run) ? run->engine.fails_at : DF_NEVER;
+	if (!df_run_goes_forward(run) || run->engine.fails_at == DF_NEVER ||
+		run->row.held_since != DF_NEVER)
+		return DF_NEVER;
+	return run->engine.fails_at + run->row.held_us + run->engine.paused_us;
 }
 
 TimestampTz
@@ -46,6 +52,8 @@ void
 df_run_renew_deadline(DfRun *run)
 {
 	run->row.deadline = run->engine.fails_at = df_run_deadline_from(run, df_now());
+	run->row.held_us = run->engine.paused_us = 0;
+	run->row.held_since = DF_NEVER;
 }
 
 /* the earliest time at which a step or an undo is due, DF_NEVER = no time */

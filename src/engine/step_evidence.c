@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "engine/hold.h"
 #include "engine/step_evidence.h"
 #include "engine/replay.h"
 #include "engine/read_spec.h"
@@ -38,6 +39,7 @@ df_step_case(DfRun *run, DfStep *step, const DfSystemPolicy *policy)
 	about.first_round = run->row.round_n == 0;
 	about.unwanted = is_unwanted(run, step);
 	about.now = df_now();
+	about.stopped_us = df_step_stopped_us(step, about.now);
 	about.jitter = df_random();
 	return about;
 }

@@ -95,7 +95,7 @@ df_step_transition(DfRun *run, DfStep *step, DfStepEvent event)
 	}
 	if (step->row.state == DF_STEP_DONE || step->row.state == DF_STEP_FAILED)
 	{
-		step->row.wake_at = DF_NEVER;
+		step->row.wake_at = step->row.held_since = DF_NEVER;
 		step->row.finished_at = df_now();
 		df_metric_add(DF_METRIC_STEPS, step->system, df_step_kind_name(step->kind),
 					  df_step_state_name(step->row.state), 1);
@@ -122,6 +122,9 @@ df_undo_transition(DfRun *run, DfStep *step, DfUndoState to)
 		step->row.undo_attempts++;
 		step->row.wake_at = DF_NEVER;
 		if (step->row.undo_since == DF_NEVER)
+		{
 			step->row.undo_since = df_now();
+			df_step_forget_holds(step);
+		}
 	}
 }

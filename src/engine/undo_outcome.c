@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "engine/attempt.h"
+#include "engine/hold.h"
 #include "engine/judge.h"
 #include "engine/read_body.h"
 #include "engine/read_response.h"
@@ -87,7 +88,9 @@ error_for(DfRun *run, const DfDecision *made, const DfCame *came, const DfRespon
 								 made->meaning == DF_MEANS_KEPT && came->foreign
 									 ? "a page that is not the system's says that it is not there"
 									 : NULL,
-								 false, made->verdict != DF_VERDICT_UNDO_AGAIN);
+								 false,
+								 made->verdict != DF_VERDICT_UNDO_AGAIN &&
+									 made->verdict != DF_VERDICT_UNDO_ASKED);
 	}
 }
 
@@ -109,5 +112,10 @@ df_undo_response(DfRun *run, DfStep *step, const DfResponse *response,
 			 made.verdict == DF_VERDICT_UNDO_DOUBTFUL)
 		df_attempt_note(run, step, response, "failed", DF_NEVER);
 	df_step_apply(run, step, &made);
+	if (made.verdict == DF_VERDICT_UNDO_ASKED)
+	{
+		step->row.undo_attempts--;
+		df_step_hold_begins(run, step);
+	}
 	return made.meaning;
 }

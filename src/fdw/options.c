@@ -82,6 +82,7 @@ static const DfOption options_table[] = {
 	{SERVER_NUMBER("settle", DF_OPTION_LONG_MS, settle_ms, 0, 30 * DAY, MINUTE)},
 	{SERVER_NUMBER("max_body", DF_OPTION_BYTES, max_body, 1, LONGEST_BODY, 0)},
 	{SERVER_NUMBER("follow_redirects", DF_OPTION_INT, follow_redirects, 0, 20, 0)},
+	{SERVER("paused", DF_OPTION_PAUSE, paused)},
 	{SERVER_SUPERUSER("starttls", DF_OPTION_STARTTLS, mail_in_clear)},
 	{SERVER_SUPERUSER("ca_file", DF_OPTION_PATH, ca_file)},
 	{SERVER_SUPERUSER("allow_private", DF_OPTION_BOOL, allow_private)},

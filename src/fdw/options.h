@@ -39,7 +39,8 @@ typedef enum DfOptionKind
 	DF_OPTION_CONTENT_TYPE,
 	DF_OPTION_STARTTLS,
 	DF_OPTION_RATE,
-	DF_OPTION_ANSWERS /* what responses mean */
+	DF_OPTION_ANSWERS, /* what responses mean */
+	DF_OPTION_PAUSE /* what pause_system() writes */
 } DfOptionKind;
 
 typedef struct DfOption

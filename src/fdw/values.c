@@ -11,6 +11,7 @@
 #include <math.h>
 
 #include "fdw/options.h"
+#include "shared/json.h"
 #include "shared/jwt.h"
 #include "http/url.h"
 #include "shared/format_names.h"
@@ -245,6 +246,22 @@ parse_private_key(const char *value, char **field, const char **why)
 	return true;
 }
 
+/* in the year 5138 */
+#define LATEST_PAUSE INT64CONST(99999999999)
+
+/* {"by": a role, "at": seconds of Unix time, "note": why, if it was said} */
+static bool
+parse_pause(const char *value, char **field)
+{
+	Jsonb *pause = df_json_parse(value, strlen(value), CurrentMemoryContext);
+	int64 at = df_json_get_int(pause, "at", -1);
+
+	if (df_json_get_text(pause, "by") == NULL || at < 0 || at > LATEST_PAUSE)
+		return false;
+	*field = pstrdup(value);
+	return true;
+}
+
 static bool
 parse_starttls(const char *value, bool *in_clear)
 {
@@ -292,6 +309,8 @@ df_option_parse(const DfOption *option, const char *value, void *field, const ch
 			return parse_starttls(value, field);
 		case DF_OPTION_RATE:
 			return parse_rate(value, field);
+		case DF_OPTION_PAUSE:
+			return parse_pause(value, field);
 		case DF_OPTION_GRANT:
 			return parse_grant(value, field);
 		case DF_OPTION_PRIVATE_KEY:
@@ -336,6 +355,9 @@ df_option_valid(const DfOption *option)
 			return pstrdup("Write text without control characters and without a colon.");
 		case DF_OPTION_PASSWORD:
 			return pstrdup("Write text without control characters; some systems want it empty.");
+		case DF_OPTION_PAUSE:
+			return pstrdup("Leave this option to dataflows.pause_system() and "
+						   "dataflows.resume_system().");
 		case DF_OPTION_PATH:
 			return pstrdup("Write the absolute path of a file on the server.");
 		case DF_OPTION_FIELD:

@@ -99,7 +99,7 @@ retry_question(const DfDoubtCase *about, int attempts, TimestampTz since, int64 
 
 	question.policy = about->retry;
 	question.attempts = Max(1, attempts);
-	question.first_at = since;
+	question.first_at = since == DF_NEVER ? DF_NEVER : since + about->stopped_us;
 	question.now = about->now;
 	question.retry_after_ms = retry_after_ms;
 	question.jitter = about->jitter;
@@ -150,6 +150,32 @@ next_probe(const DfDoubtCase *about, int64 retry_after_ms)
 		question.policy.for_ms = PROBE_FOR_MS;
 	while (question.attempts < 30 &&
 		   (Max(1, question.policy.initial_ms) << question.attempts) < age_ms)
+		question.attempts++;
+	return df_retry_at(&question);
+}
+
+/*
+ * A system that asks for time is not to blame, nor is the step: that uses no attempt, and
+ * the clocks stand still.
+ */
+static bool
+asks_for_time(DfFate fate, int status, int64 retry_after_ms)
+{
+	return fate == DF_FATE_RESPONSE && (status == 429 || retry_after_ms >= 0);
+}
+
+/* when it wants to be asked again; if it does not say, later the longer it has been so */
+static TimestampTz
+asked_until(const DfDoubtCase *about, int64 retry_after_ms)
+{
+	int64 age_ms = about->stopped_us / 1000;
+	DfRetryQuestion question =
+		retry_question(about, 1, about->now, retry_after_ms > 0 ? retry_after_ms : -1);
+
+	question.policy.max_attempts = 0;
+	question.policy.for_ms = 0;
+	question.policy.initial_ms = Max(1, question.policy.initial_ms);
+	while (question.attempts < 30 && (question.policy.initial_ms << question.attempts) < age_ms)
 		question.attempts++;
 	return df_retry_at(&question);
 }
@@ -534,6 +560,14 @@ wait_for_credentials(const DfDoubtCase *about, DfDecision *made)
 	made->at = about->now + about->policy->retry.initial_ms * 1000;
 }
 
+static void
+wait_as_asked(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
+{
+	made->verdict = DF_VERDICT_ASKED;
+	made->event = df_evidence_in_doubt(&made->evidence) ? DF_STEP_LOSE : DF_STEP_AGAIN;
+	made->at = asked_until(about, came->retry_after_ms);
+}
+
 /* what this attempt adds to what is known */
 static void
 note_attempt(const DfDoubtCase *about, DfMeaning meaning, DfEvidence *evidence)
@@ -593,7 +627,10 @@ df_decide_response(const DfDoubtCase *about, const DfCame *came)
 			kept(about, came, &made);
 			break;
 		case DF_MEANS_RETRY:
-			if (df_evidence_in_doubt(&made.evidence))
+			if (!about->step->engine.spec->is_mail &&
+				asks_for_time(came->fate, came->status, came->retry_after_ms))
+				wait_as_asked(about, came, &made);
+			else if (df_evidence_in_doubt(&made.evidence))
 				may_be_carried_out(about, came, &made);
 			else
 				again(about, came, &made);
@@ -846,7 +883,10 @@ comes_too_late(const DfStep *step)
 static bool
 ask_again(const DfDoubtCase *about, const DfProbeCame *came, DfDecision *made)
 {
-	if (made->meaning == DF_MEANS_RETRY || made->meaning == DF_MEANS_DOUBT)
+	if (made->meaning == DF_MEANS_RETRY &&
+		asks_for_time(came->fate, came->status, came->retry_after_ms))
+		made->at = asked_until(about, came->retry_after_ms);
+	else if (made->meaning == DF_MEANS_RETRY || made->meaning == DF_MEANS_DOUBT)
 		made->at = next_probe(about, came->retry_after_ms);
 	else if (made->meaning == DF_MEANS_CREDENTIALS)
 		made->at = about->now + about->policy->retry.initial_ms * 1000;
@@ -1042,6 +1082,13 @@ gone(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 		undo_ends(DF_VERDICT_GONE, DF_UNDO_GONE, made);
 }
 
+static void
+undo_later(TimestampTz at, DfDecision *made)
+{
+	undo_ends(DF_VERDICT_UNDO_ASKED, DF_UNDO_DUE, made);
+	made->at = at;
+}
+
 DfDecision
 df_decide_undo(const DfDoubtCase *about, const DfCame *came)
 {
@@ -1065,8 +1112,13 @@ df_decide_undo(const DfDoubtCase *about, const DfCame *came)
 				undo_ends(DF_VERDICT_UNDO_DOUBTFUL, DF_UNDO_FAILED, &made);
 			break;
 		case DF_MEANS_RETRY:
+			if (asks_for_time(came->fate, came->status, came->retry_after_ms))
+				undo_later(asked_until(about, came->retry_after_ms), &made);
+			else
+				undo_again(about, came, &made);
+			break;
 		case DF_MEANS_CREDENTIALS:
-			undo_again(about, came, &made);
+			undo_later(about->now + about->policy->retry.initial_ms * 1000, &made);
 			break;
 		case DF_MEANS_UNUSABLE:
 		case DF_MEANS_FAIL:

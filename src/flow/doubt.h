@@ -21,6 +21,7 @@ typedef struct DfDoubtCase
 	const DfSystemPolicy *policy;
 	DfRetry retry; /* the system's, with what the workflow and the step say instead */
 	int64 undo_for_ms; /* how long an undo is tried */
+	int64 stopped_us; /* for so long the clocks of both have stood still */
 	bool first_round; /* the run has had no other one, whose steps would look the same */
 	bool unwanted; /* the run is being rolled back: nobody wants the step any more */
 	TimestampTz now;
@@ -52,6 +53,7 @@ typedef enum DfVerdict
 	DF_VERDICT_POLL, /* `until` is not met yet */
 	DF_VERDICT_AGAIN, /* not carried out: tried again */
 	DF_VERDICT_AGAIN_SAME, /* maybe carried out: repeating it does no harm, or is asked for */
+	DF_VERDICT_ASKED, /* when the system wants it to; no attempt is used */
 	DF_VERDICT_CREDENTIALS, /* when somebody has repaired them; no attempt is used */
 	DF_VERDICT_ASK_PROBE,
 	DF_VERDICT_FIND_KEPT, /* it was there already: the probe is asked for it */
@@ -63,6 +65,7 @@ typedef enum DfVerdict
 	DF_VERDICT_UNDONE,
 	DF_VERDICT_GONE, /* there is nothing to undo */
 	DF_VERDICT_UNDO_AGAIN,
+	DF_VERDICT_UNDO_ASKED, /* when the system wants it to, or has other credentials */
 	DF_VERDICT_UNDO_NOT_SETTLED, /* gone, but what it would take away may still come */
 	DF_VERDICT_UNDO_FAILED,
 	DF_VERDICT_UNDO_ELSEWHERE, /* not there, but the url is not the step's any more */

@@ -25,7 +25,7 @@ PG_FUNCTION_INFO_V1(dataflows_systems);
 
 #define N_COLUMNS 11
 
-/* an owner whose breaker is not closed, and its text in the view */
+/* an owner that is held or recovers, and its breaker's text in the view */
 typedef struct Trouble
 {
 	const DfSystemOwner *own;
@@ -42,12 +42,19 @@ reason_of(const DfSystemOwner *own, TimestampTz now)
 	return own->hold_until > now ? "asked to wait" : NULL;
 }
 
+/* a system that asked for time is held by it, not by the breaker */
 static const char *
 breaker_of(const DfSystemOwner *own, TimestampTz now)
 {
-	if (own->hold_until > now)
-		return "open";
-	return own->breaker == DF_BREAKER_OPEN || own->allowed > 0 ? "half_open" : "closed";
+	if (own->breaker == DF_BREAKER_OPEN)
+		return own->hold_until > now ? "open" : "half_open";
+	return own->recovers ? "half_open" : "closed";
+}
+
+static bool
+is_in_trouble(const DfSystemOwner *own, TimestampTz now)
+{
+	return own->hold_until > now || own->breaker == DF_BREAKER_OPEN || own->recovers;
 }
 
 /* sorts the longest pause first */
@@ -72,7 +79,7 @@ troubles_of(const DfSystemState *state, TimestampTz now, Trouble *troubles)
 		const DfSystemOwner *own = &state->owners[i];
 		const char *breaker = breaker_of(own, now);
 
-		if (!OidIsValid(own->owner) || strcmp(breaker, "closed") == 0 ||
+		if (!OidIsValid(own->owner) || !is_in_trouble(own, now) ||
 			!(all || has_privs_of_role(GetUserId(), own->owner)))
 			continue;
 		troubles[n].own = own;

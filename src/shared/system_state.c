@@ -31,6 +31,9 @@
 #define WAVE_US 10000.0
 /* no step is given a later time than this: limits may be raised meanwhile, so it tries again */
 #define LONGEST_US (600 * USECS_PER_SEC)
+/* a system that asks for time and does not say how much gets this, twice as much each time */
+#define ASKED_US (USECS_PER_SEC / 2)
+#define MOST_ASKED_US (60 * USECS_PER_SEC)
 
 typedef struct DfSystems
 {
@@ -342,7 +345,7 @@ enter(DfSystemState *state, Oid owner, const DfSystemRules *rules, DfPatience pa
 	if (held != DF_NEVER)
 	{
 		*until = later_place(state, &entry->queue, rules, held, held);
-		return DF_ENTRANCE_LATER;
+		return DF_ENTRANCE_HELD;
 	}
 	if (throttled || state->in_flight + reserved_for_others(state, share, limit, now) >= limit)
 	{
@@ -491,12 +494,13 @@ report_good(DfSystemState *state, const DfSystemRules *rules, Oid owner, Timesta
 		return;
 	if (entry->reason == DF_HOLD_CREDENTIALS)
 		entry->hold_until = DF_NEVER;
-	entry->failures = 0;
+	entry->failures = entry->asked = 0;
 	entry->breaker = DF_BREAKER_CLOSED;
 	entry->reason = DF_HOLD_NONE;
 	/* each response allows one more, so that they double in the time of a response */
 	if (entry->allowed > 0 && ++entry->allowed >= rules->max_concurrency)
 		entry->allowed = 0;
+	entry->recovers &= entry->allowed > 0;
 	if (entry->allowed == 0 && entry->hold_until <= now)
 		entry->owner = InvalidOid;
 }
@@ -510,9 +514,34 @@ report_refused(DfSystemState *state, const DfSystemRules *rules, Oid owner, Time
 
 	entry->failures = 0; /* it responds, so it is not down */
 	entry->breaker = DF_BREAKER_OPEN;
+	entry->recovers = true;
 	entry->reason = DF_HOLD_CREDENTIALS;
 	entry->hold_until = now + rules->cooldown_us;
 	return is_new;
+}
+
+/*
+ * It is left alone as long as it asked, and its breaker stays as it is.  What was on its way
+ * when it asked for the first time gets the same response, and changes nothing.
+ */
+static void
+report_asked(DfSystemState *state, const DfSystemReport *report, TimestampTz now)
+{
+	DfSystemOwner *entry = take_owner_entry(state, report->owner, now);
+	int64 wait = report->hold_us;
+
+	entry->failures = 0; /* it responds, so it is not down */
+	if (wait < 0)
+	{
+		if (entry->hold_until > now)
+			return;
+		wait = Min(MOST_ASKED_US, (int64) ASKED_US << Min(entry->asked, 10));
+		entry->asked++;
+	}
+	hold(entry, now + wait, DF_HOLD_ASKED);
+	/* half open, and asked for time: the next request decides again */
+	if (entry->breaker == DF_BREAKER_OPEN)
+		entry->breaker = DF_BREAKER_CLOSED;
 }
 
 static bool
@@ -522,15 +551,14 @@ report_failed(DfSystemState *state, const DfSystemRules *rules, const DfSystemRe
 	DfSystemOwner *entry = take_owner_entry(state, report->owner, now);
 	bool was_open = entry->breaker == DF_BREAKER_OPEN;
 
-	if (report->hold_us > 0)
-		hold(entry, now + report->hold_us, DF_HOLD_ASKED);
 	if (entry->allowed > 1)
 		entry->allowed /= 2;
 	entry->failures++;
 	if (rules->breaker_failures <= 0 || (entry->failures < rules->breaker_failures && !was_open))
 		return false;
 	entry->breaker = DF_BREAKER_OPEN;
-	hold(entry, now + rules->cooldown_us, report->hold_us > 0 ? DF_HOLD_ASKED : DF_HOLD_FAILING);
+	entry->recovers = true;
+	hold(entry, now + rules->cooldown_us, DF_HOLD_FAILING);
 	return !was_open;
 }
 
@@ -544,11 +572,14 @@ df_system_report(DfSystemState *state, const DfSystemRules *rules, const DfSyste
 	if (report->took_us > 0)
 		state->took_us += (report->took_us - state->took_us) / 8;
 	if (report->health != DF_HEALTH_UNKNOWN)
-		count(state, report->health != DF_HEALTH_GOOD, now);
+		count(state, report->health == DF_HEALTH_FAILED || report->health == DF_HEALTH_CREDENTIALS,
+			  now);
 	if (report->health == DF_HEALTH_GOOD)
 		report_good(state, rules, report->owner, now);
 	else if (report->health == DF_HEALTH_CREDENTIALS)
 		opened = report_refused(state, rules, report->owner, now);
+	else if (report->health == DF_HEALTH_ASKED)
+		report_asked(state, report, now);
 	else if (report->health == DF_HEALTH_FAILED)
 		opened = report_failed(state, rules, report, now);
 	SpinLockRelease(&state->mutex);

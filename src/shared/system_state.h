@@ -60,6 +60,8 @@ typedef struct DfSystemOwner
 	DfBreaker breaker;
 	DfHoldReason reason;
 	int failures; /* in a row */
+	int asked; /* times in a row that it asked for time without saying how much */
+	bool recovers; /* the breaker was open; until `allowed` is 0 again */
 	int allowed; /* places while it recovers, 0 = up to max_concurrency */
 	int in_flight;
 	TimestampTz hold_until;
@@ -101,7 +103,8 @@ typedef enum DfEntrance
 {
 	DF_ENTRANCE_OPEN, /* a place is taken */
 	DF_ENTRANCE_FULL, /* wait in memory */
-	DF_ENTRANCE_LATER /* come back at *until */
+	DF_ENTRANCE_LATER, /* come back at *until */
+	DF_ENTRANCE_HELD /* the same, because the owner's requests are held */
 } DfEntrance;
 
 typedef enum DfHealth
@@ -109,6 +112,7 @@ typedef enum DfHealth
 	DF_HEALTH_GOOD,
 	DF_HEALTH_FAILED,
 	DF_HEALTH_CREDENTIALS,
+	DF_HEALTH_ASKED, /* it responds, and asks for time */
 	DF_HEALTH_UNKNOWN /* says nothing about the system */
 } DfHealth;
 
@@ -118,7 +122,7 @@ typedef struct DfSystemReport
 	DfHealth health;
 	Oid owner; /* whose request it was */
 	int64 took_us; /* 0 = do not count it */
-	int64 hold_us; /* the system asks us to wait so long, 0 = it does not */
+	int64 hold_us; /* ASKED: for how much, -1 = it does not say */
 } DfSystemReport;
 
 extern Size df_systems_size(void);

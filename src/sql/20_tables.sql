@@ -130,7 +130,9 @@ CREATE TABLE dataflows.run (
 	deadline timestamptz,
 	round int,
 	round_n int,
-	pivot_n int
+	pivot_n int,
+	held_since timestamptz,
+	held_us bigint
 ) WITH (fillfactor = 42, toast_tuple_target = 512,
 	autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 CREATE INDEX run_due ON dataflows.run (workflow, sql, wake_at) WHERE wake_at IS NOT NULL;
@@ -198,6 +200,11 @@ COMMENT ON COLUMN dataflows.run.pivot_n IS
 COMMENT ON COLUMN dataflows.run.deadline IS
 	'New deadline, given by retry() or resolve(); NULL = the deadline of the workflow, from the '
 	'start of the run';
+COMMENT ON COLUMN dataflows.run.held_since IS
+	'Since when the clock of the deadline has stood still, because a step is held: its system asks '
+	'for time, is paused, keeps failing or refuses the credentials';
+COMMENT ON COLUMN dataflows.run.held_us IS
+	'For how many microseconds it stood still before; NULL = never';
 COMMENT ON COLUMN dataflows.run.stuck IS
 	'Why a person is needed: {"sqlstate","reason","remedy"}, and of an error of the body '
 	'"message", "detail", "hint", "context", "schema", "table", "column", "datatype" and '
@@ -251,6 +258,8 @@ CREATE TABLE dataflows.step (
 	undo_attempts int,
 	undo_since timestamptz,
 	undo_error jsonb,
+	held_since timestamptz,
+	held_us bigint,
 	-- the evidence: what is known of whether it was carried out, where something went wrong
 	lost int,
 	lost_at timestamptz,
@@ -319,6 +328,11 @@ COMMENT ON COLUMN dataflows.step.undo_state IS
 COMMENT ON COLUMN dataflows.step.undo_attempts IS 'Attempts of the undo begun';
 COMMENT ON COLUMN dataflows.step.undo_since IS 'When the undo was first tried';
 COMMENT ON COLUMN dataflows.step.undo_error IS 'Why the undo failed';
+COMMENT ON COLUMN dataflows.step.held_since IS
+	'Since when the clock of its tries has stood still, because it is held: its system asks for '
+	'time, is paused, keeps failing or refuses the credentials';
+COMMENT ON COLUMN dataflows.step.held_us IS
+	'For how many microseconds it stood still before; NULL = never';
 COMMENT ON COLUMN dataflows.step.lost IS
 	'Attempts that may have been carried out and of which nothing proves what became; NULL = none';
 COMMENT ON COLUMN dataflows.step.lost_at IS 'When the last of them was lost';

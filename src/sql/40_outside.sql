@@ -127,6 +127,24 @@ COMMENT ON FUNCTION dataflows.resume(text, text, text) IS
 'held by itself stays so when the whole database is resumed.
 workflow: default the whole database; rights and errors as for pause().';
 
+CREATE FUNCTION dataflows.pause_system(system text, note text DEFAULT NULL) RETURNS boolean
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_pause_system';
+COMMENT ON FUNCTION dataflows.pause_system(text, text) IS
+'Holds all requests to a system, of all workflows, from the commit on: for its maintenance. '
+'Requests in flight end; nothing is lost, no attempt is used, and the clocks of retry and of '
+'deadlines stand still. Returns false if it was paused already.
+system: a server of the wrapper dataflows. note: why, at most 1000 bytes; shown in the view '
+'systems with who and when; default none. For members of the server''s owner and superusers. '
+'Errors: 42704 (unknown system), 42501 (a missing right), DF006 (the note is too long), 25006 '
+'(read-only transaction).';
+
+CREATE FUNCTION dataflows.resume_system(system text) RETURNS boolean
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_resume_system';
+COMMENT ON FUNCTION dataflows.resume_system(text) IS
+'Lets the requests go on that pause_system() holds: within seconds, after a pause of hours within '
+'two minutes. Returns false if the system was not paused.
+system: rights and errors as for pause_system().';
+
 CREATE FUNCTION dataflows.await(run uuid, timeout interval DEFAULT '30 s',
 	ended boolean DEFAULT false) RETURNS text
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_await';

@@ -541,9 +541,13 @@ CREATE VIEW dataflows.systems WITH (security_barrier) AS
 		pg_catalog.regexp_replace(o.url, '//[^/@]*@', '//') AS url,
 		COALESCE(l.in_flight, 0) AS in_flight, COALESCE(q.n, 0) AS queued,
 		COALESCE(o.max_concurrency::int, 32) AS max_concurrency, l.allowed, o.rate_limit,
-		COALESCE(l.breaker, 'closed') AS breaker, l.held_until, l.reason, l.error_rate,
+		COALESCE(l.breaker, 'closed') AS breaker, l.held_until,
+		CASE WHEN o.paused IS NULL THEN l.reason ELSE 'paused' END AS reason, l.error_rate,
 		COALESCE(l.requests, 0) AS requests, COALESCE(l.failures, 0) AS failures, l.latency_ms,
-			l.held_owners
+		l.held_owners, o.paused::jsonb OPERATOR(pg_catalog.->>) 'by' AS paused_by,
+		pg_catalog.to_timestamp((o.paused::jsonb OPERATOR(pg_catalog.->>) 'at')::float8)
+			AS paused_at,
+		o.paused::jsonb OPERATOR(pg_catalog.->>) 'note' AS paused_note
 	FROM pg_catalog.pg_foreign_server s
 		JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw AND w.fdwname = 'dataflows'
 		LEFT JOIN LATERAL (SELECT
@@ -551,7 +555,8 @@ CREATE VIEW dataflows.systems WITH (security_barrier) AS
 				pg_catalog.max(x.option_value) FILTER (WHERE x.option_name = 'max_concurrency')
 					AS max_concurrency,
 				pg_catalog.max(x.option_value) FILTER (WHERE x.option_name = 'rate_limit')
-					AS rate_limit
+					AS rate_limit,
+				pg_catalog.max(x.option_value) FILTER (WHERE x.option_name = 'paused') AS paused
 			FROM pg_catalog.pg_options_to_table(s.srvoptions) x) o ON true
 		LEFT JOIN dataflows._system_states() l ON l.system = s.oid
 		LEFT JOIN (SELECT t.system, pg_catalog.count(*) AS n
@@ -580,15 +585,20 @@ COMMENT ON COLUMN dataflows.systems.breaker IS
 	'closed, open (no request is sent) or half_open (a few requests test whether it responds), '
 	'for the first of held_owners; each owner role has its own breaker';
 COMMENT ON COLUMN dataflows.systems.held_until IS 'Until when no request of that owner is sent';
-COMMENT ON COLUMN dataflows.systems.reason IS 'failing, asked to wait or credentials refused';
+COMMENT ON COLUMN dataflows.systems.reason IS
+	'paused, failing, asked to wait or credentials refused';
 COMMENT ON COLUMN dataflows.systems.error_rate IS
 	'Share of the requests of about the last minute that failed, 0 to 1; NULL = no request ended';
 COMMENT ON COLUMN dataflows.systems.requests IS 'Requests that have ended since the server started';
 COMMENT ON COLUMN dataflows.systems.failures IS 'Those of them that failed because of the system';
 COMMENT ON COLUMN dataflows.systems.latency_ms IS 'Time until a response, smoothed, milliseconds';
 COMMENT ON COLUMN dataflows.systems.held_owners IS
-	'Owner roles whose breaker is not closed, the longest pause first: those of which the '
-	'current role is a member, for pg_monitor all; NULL = none';
+	'Owner roles that are held or whose breaker is not closed, the longest hold first: those of '
+	'which the current role is a member, for pg_monitor all; NULL = none';
+COMMENT ON COLUMN dataflows.systems.paused_by IS
+	'Role that called pause_system(); NULL = it is not paused';
+COMMENT ON COLUMN dataflows.systems.paused_at IS 'When it did';
+COMMENT ON COLUMN dataflows.systems.paused_note IS 'Why, if it said so';
 
 GRANT SELECT ON dataflows.workflows, dataflows.runs, dataflows.steps, dataflows.attempts,
 	dataflows.signals, dataflows.requests, dataflows.pending_undo, dataflows.stuck,

@@ -59,6 +59,8 @@ static const DfColumn run_columns[] = {
 	COLUMN("key_held",     row.state,        KEY_HELD,  IN_UPDATE),
 	COLUMN("sql",          row.sql,          BOOL,      IN_UPDATE),
 	COLUMN("deadline",     row.deadline,     TIME,      IN_READ | IN_UPDATE),
+	COLUMN("held_since",   row.held_since,   TIME,      IN_READ | IN_UPDATE),
+	COLUMN("held_us",      row.held_us,      NONCE,     IN_READ | IN_UPDATE),
 	COLUMN("round",        row.round,        ROUND,     IN_READ | IN_ROUND),
 	COLUMN("round_n",      row.round_n,      INT,       IN_READ | IN_ROUND),
 	COLUMN("pivot_n",      row.pivot_n,      COUNT,     IN_READ | IN_ROUND),

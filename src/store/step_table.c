@@ -62,6 +62,8 @@ static const DfColumn step_columns[] = {
 	COLUMN("undo_attempts",row.undo_attempts,        COUNT,      IN_OUTCOME),
 	COLUMN("undo_since",   row.undo_since,           TIME,       IN_OUTCOME),
 	COLUMN("undo_error",   row.undo_error,           JSONB,      IN_OUTCOME),
+	COLUMN("held_since",   row.held_since,           TIME,       IN_OUTCOME),
+	COLUMN("held_us",      row.held_us,              NONCE,      IN_OUTCOME),
 	COLUMN("lost",         row.evidence.lost,        COUNT,      IN_EVIDENCE),
 	COLUMN("lost_at",      row.evidence.lost_at,     TIME,       IN_EVIDENCE),
 	COLUMN("may_resend",   row.evidence.may_resend,  MARK,       IN_EVIDENCE),
@@ -270,7 +272,8 @@ is_intent(const DfStep *step)
 {
 	return step->row.state == DF_STEP_SENT && step->row.attempts == 1 && step->row.renewals == 0 &&
 		step->row.error == NULL && step->row.wake_at == DF_NEVER &&
-		step->row.sent_at == DF_NEVER && step->row.body_hash == 0;
+		step->row.sent_at == DF_NEVER && step->row.body_hash == 0 &&
+		step->row.held_since == DF_NEVER && step->row.held_us == 0;
 }
 
 /* a step that retry() had rendered again, or that was renamed: rare, one by one */

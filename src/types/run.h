@@ -46,6 +46,8 @@ typedef struct DfRunRow
 	int64 lease; /* 0 = none; the worker's when it takes the run, 0 when it is released */
 	TimestampTz finished_at; /* engine/transition.c */
 	TimestampTz deadline; /* set again by retry(); DF_NEVER = what the workflow says */
+	TimestampTz held_since; /* hold.c: the clock of the deadline stands still; DF_NEVER = it runs */
+	int64 held_us; /* for how long it stood still before */
 	int64 body_hash; /* fingerprint of the function at the first entry, 0 = not entered yet */
 	char *waiting_for; /* when it is parked, in words */
 	Jsonb *input; /* a new one in each round */
@@ -93,7 +95,8 @@ typedef struct DfRunEngine
 	int nblocked;
 	bool blocked_any; /* one of them will do */
 
-	TimestampTz fails_at; /* run_due.c: its deadline, DF_NEVER = none */
+	TimestampTz fails_at; /* run_due.c: its deadline without holds, DF_NEVER = none */
+	int64 paused_us; /* hold.c: for how long it was paused, as far as it was asked */
 	TimestampTz retained_until; /* park.c: it may be RETAINED till then, DF_NEVER = undecided */
 	int depth; /* callers above it, -1 = not known yet: step_call.c */
 

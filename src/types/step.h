@@ -64,6 +64,10 @@ typedef struct DfStepRow
 	TimestampTz undo_since; /* when its undo was first sent, or begun again by retry() */
 	Jsonb *undo_error;
 
+	/* hold.c: the clock of retry's `for`, or of the undo's time, stands still */
+	TimestampTz held_since; /* DF_NEVER = it runs */
+	int64 held_us; /* for how long it stood still before */
+
 	DfEvidence evidence; /* step_evidence.c alone */
 } DfStepRow;
 
@@ -88,6 +92,7 @@ typedef struct DfStepEngine
 	bool has_own_child; /* its child run was inserted for it, and did not hold its key already */
 	bool proves; /* proven.c: done for the first time by this body: store/proven_table.c */
 	bool seen_by_body; /* the body has been given its outcome */
+	int64 paused_us; /* hold.c: likewise, while its workflow or the database was paused */
 	/* its probe has just been answered; if it waited in line, the probe would be asked again */
 	bool urgent;
 } DfStepEngine;
@@ -154,6 +159,14 @@ static inline bool
 df_step_evidence_differs(const DfStep *step)
 {
 	return memcmp(&step->row.evidence, &step->saved.evidence, sizeof(DfEvidence)) != 0;
+}
+
+/* its time begins anew, without the holds so far */
+static inline void
+df_step_forget_holds(DfStep *step)
+{
+	step->row.held_since = DF_NEVER;
+	step->row.held_us = step->engine.paused_us = 0;
 }
 
 /* a failed try, to be written */

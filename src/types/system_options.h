@@ -73,6 +73,7 @@ typedef struct DfSystem
 	char *jwt_key_id;
 	int64 jwt_lifetime_ms;
 	DfNamedValues claims;
+	char *paused; /* by pause_system(): {"by", "at", "note"}; NULL = it is not */
 	char *webhook_secret; /* the secret that senders of webhooks sign with */
 	char *webhook_secret_old; /* accepted too while rotating */
 } DfSystem;

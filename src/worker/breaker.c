@@ -227,6 +227,19 @@ df_place_give_back(DfPlace *place)
 	df_system_leave(use->state, GetSessionUserId(), 1);
 }
 
+/*
+ * A 429 is about the system as a whole; so is a time to wait that comes with 503 or 403.  With
+ * another status it may be about one resource, and only its step waits.
+ */
+static bool
+asks_for_time(const DfResponse *response)
+{
+	if (response->status == 429)
+		return true;
+	return response->retry_after_ms >= 0 &&
+		(response->status == 503 || response->status == 403 || response->status == 420);
+}
+
 /* the system says what it was asked, whatever status it says it with */
 static bool
 is_definite(DfMeaning meaning)
@@ -240,11 +253,13 @@ health_of(const DfResponse *response, DfMeaning meaning)
 {
 	bool answered = response->fate == DF_FATE_RESPONSE;
 
-	if (meaning == DF_MEANS_CREDENTIALS)
-		return DF_HEALTH_CREDENTIALS;
 	if (answered && is_definite(meaning))
 		return DF_HEALTH_GOOD;
-	if (answered && response->status < 500 && response->status != 429 && response->status != 408)
+	if (answered && asks_for_time(response))
+		return DF_HEALTH_ASKED;
+	if (meaning == DF_MEANS_CREDENTIALS)
+		return DF_HEALTH_CREDENTIALS;
+	if (answered && response->status < 500 && response->status != 408)
 		return DF_HEALTH_GOOD;
 	if (response->fate == DF_FATE_REFUSED || response->fate == DF_FATE_TOO_LARGE ||
 		response->fate == DF_FATE_STARVED)
@@ -263,7 +278,7 @@ df_system_answered(DfSystemUse *use, const DfResponse *response, DfMeaning meani
 	report.health = health_of(response, meaning);
 	report.owner = GetSessionUserId();
 	report.took_us = response->fate == DF_FATE_RESPONSE ? response->took_us : 0;
-	report.hold_us = response->retry_after_ms > 0 ? response->retry_after_ms * 1000 : 0;
+	report.hold_us = response->retry_after_ms >= 0 ? response->retry_after_ms * 1000 : -1;
 	if (!df_system_report(use->state, &rules, &report))
 		return;
 	role = GetUserNameFromId(report.owner, true);

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "engine/hold.h"
 #include "engine/outcome.h"
 #include "engine/outgoing.h"
 #include "engine/run_failure.h"
@@ -17,6 +18,10 @@
 #include "shared/clock.h"
 #include "shared/metrics.h"
 #include "worker/token.h"
+
+/* how soon a step whose system is paused tries again */
+#define PAUSE_LEAST_US (2 * USECS_PER_SEC)
+#define PAUSE_MOST_US (120 * USECS_PER_SEC)
 
 void
 df_policy_of(const DfSystem *system, DfSystemPolicy *policy)
@@ -81,9 +86,9 @@ take_place(DfPlace *place, const DfSystem *system, const DfRun *run, const DfSte
 
 	*until = DF_NEVER;
 	if (df_shortage_waits(until))
-		return DF_ENTRANCE_LATER;
+		return DF_ENTRANCE_HELD;
 	if (df_worker.in_flight >= Min(df_max_in_flight, df_worker.request_limit))
-		return df_system_is_held(use, system, until) ? DF_ENTRANCE_LATER : DF_ENTRANCE_FULL;
+		return df_system_is_held(use, system, until) ? DF_ENTRANCE_HELD : DF_ENTRANCE_FULL;
 	/* a run with a request in flight stays in memory anyway */
 	return df_place_take(place, use, system,
 						 step->engine.urgent             ? DF_PATIENCE_URGENT
@@ -120,6 +125,7 @@ prepare(DfRun *run, DfStep *step, DfSystem *system, DfPlace *place)
 	departure->request.url = url;
 	df_build_request(departure, system, step, &out);
 
+	df_step_hold_ends(run, step);
 	if (step->engine.phase == DF_PHASE_DO)
 		df_step_transition(run, step, DF_STEP_SEND);
 	else if (step->engine.phase == DF_PHASE_UNDO)
@@ -152,6 +158,20 @@ prepare_or_give_back(DfRun *run, DfStep *step, DfSystem *system, DfPlace *place)
 	PG_END_TRY();
 }
 
+/*
+ * When to look again whether a system is still paused, which nobody tells: the later, the longer
+ * the pause.
+ */
+static TimestampTz
+pause_ends(const DfStep *step)
+{
+	TimestampTz now = df_now();
+	int64 held = step->row.held_since != DF_NEVER ? Max(0, now - step->row.held_since) : 0;
+	int64 pause = Min(Max(held / 8, PAUSE_LEAST_US), PAUSE_MOST_US);
+
+	return now + (int64) ((0.75 + df_random() / 2) * pause);
+}
+
 /* false: its system, or this worker, can take no more requests now */
 static bool
 dispatch_step(DfRun *run, DfStep *step)
@@ -172,6 +192,11 @@ dispatch_step(DfRun *run, DfStep *step)
 		run->engine.advance = true;
 		return true;
 	}
+	if (system->paused != NULL)
+	{
+		df_step_wait_held(run, step, pause_ends(step));
+		return true;
+	}
 	if (!may_leave(run, step, system) || !df_token_ready(run, step, system))
 		return true;
 	switch (take_place(&place, system, run, step, &until))
@@ -186,6 +211,9 @@ dispatch_step(DfRun *run, DfStep *step)
 			step->engine.to_send = false;
 			step->row.wake_at = until;
 			run->engine.advance = true;
+			return true;
+		case DF_ENTRANCE_HELD:
+			df_step_wait_held(run, step, until);
 			return true;
 		case DF_ENTRANCE_OPEN:
 			break;

@@ -411,7 +411,7 @@ $run = slow('lock');
 ok(state_is($run, 'rolled_back'), 'a deadline while a lock is not to be had');
 $lock->quit;
 
-# held by pause(): judged when it is resumed
+# held by pause(): that time does not count
 app("SELECT dataflows.pause('slow')");
 $run = slow('wait');
 ok( wait_until(
@@ -420,8 +420,8 @@ ok( wait_until(
 is($node->safe_psql('postgres', "SELECT state FROM dataflows.runs WHERE run = '$run'"),
 	'queued', 'nothing moves');
 app("SELECT dataflows.resume('slow')");
-ok(state_is($run, 'rolled_back'), 'resumed, it fails');
-is(steps($run), '', 'before it did anything');
+ok(state_is($run, 'rolled_back'), 'resumed, it fails at its deadline');
+like(steps($run), qr/^create-account done/, 'which left it the time that it had left');
 
 # neither rollback nor on_failure has one
 $run = slow('wait', { workflow => 'slow-told' });

@@ -99,10 +99,10 @@ sub error_of
 my ($state, $attempts, $email, $run);
 
 # not carried out: again
-($state, $attempts, $email) = one({}, { status => 429, times => 3 });
+($state, $attempts, $email) = one({}, { status => 408, times => 3 });
 is( "$state: $attempts",
-	'completed: retry 429, retry 429, retry 429',
-	'429 three times, then done; every try is a row');
+	'completed: retry 408, retry 408, retry 408',
+	'408 three times, then done; every try is a row');
 is(ever($email), 1, 'one record');
 
 # a router may say 503 while the system behind it goes on; with a trusted key that does no harm
@@ -112,16 +112,19 @@ is( "$state: $attempts",
 	'503 three times without Retry-After: the same key each time');
 is(ever($email), 1, 'one record');
 
-for my $status (408, 425, 429)
+for my $status (408, 425)
 {
 	($state, $attempts) = one({}, { status => $status, times => 1 });
 	is("$state: $attempts", "completed: retry $status", "$status is tried again");
 }
 
+($state, $attempts) = one({}, { status => 429, times => 1 });
+is("$state: $attempts", 'completed: ', '429 is tried again, and is no attempt');
+
 ($state, $attempts, $email, $run) =
 	one({ system => 'plain' }, { status => 503, times => 1, retry_after => 1 });
 is( "$state: $attempts",
-	'completed: retry 503',
+	'completed: ',
 	'a POST without a trusted key is tried again after 503 with Retry-After too');
 is( $node->safe_psql(
 		'postgres',
@@ -241,12 +244,12 @@ is(scalar(grep { $_->{target} =~ /elsewhere/ } @{ $systems->requests('billing') 
 	0, 'nobody went there');
 
 # budgets
-($state, $attempts, $email) = one({ retry => { max_attempts => 3 } }, { status => 429 });
+($state, $attempts, $email) = one({ retry => { max_attempts => 3 } }, { status => 408 });
 like(
 	"$state: $attempts",
-	qr/^rolled_back: retry 429, retry 429, \w+ 429$/,
+	qr/^rolled_back: retry 408, retry 408, \w+ 408$/,
 	'three attempts and no more');
-($state, $attempts, $email, $run) = one({ retry => { for => '1 s' } }, { status => 429 });
+($state, $attempts, $email, $run) = one({ retry => { for => '1 s' } }, { status => 408 });
 is($state, 'rolled_back', 'a budget of time');
 
 # the body catches it and goes another way

@@ -117,7 +117,7 @@ $systems->fault('crm', match => { path => 'busy' }, status => 429, retry_after =
 begin('eve', 'crm', 'busy');
 ok( wait_until(
 		$node,
-		"SELECT breaker = 'open' AND reason = 'asked to wait' AND held_owners = '{eve}'
+		"SELECT held_until IS NOT NULL AND reason = 'asked to wait' AND held_owners = '{eve}'
 			FROM dataflows.systems WHERE system = 'crm'",
 		120),
 	'one owner is asked to wait');

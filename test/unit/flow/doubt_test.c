@@ -161,6 +161,7 @@ static const ResponseRule response_rules[] = {
 	{"K",  "*",  "*",  "*", "-", "*", "*", "*", DF_VERDICT_KEPT},
 	{"k",  "*",  "*",  "*", "*", "*", "*", "*", DF_VERDICT_KEPT}, /* a 2xx tells which */
 	{"S",  "*",  "*",  "*", "*", "*", "*", "*", DF_VERDICT_SAID_STUCK},
+	{"A",  "*",  "*",  "*", "*", "*", "*", "*", DF_VERDICT_ASKED},
 	{"C",  "*",  "*",  "*", "*", "*", "*", "*", DF_VERDICT_CREDENTIALS},
 
 	/* carried out for certain: never sent again */
@@ -215,7 +216,7 @@ static const struct
 	{DF_FATE_RESPONSE, 302, 'S', '?'}, {DF_FATE_RESPONSE, 400, 'R', 'G'},
 	{DF_FATE_RESPONSE, 401, 'C', 'G'}, {DF_FATE_RESPONSE, 403, 'S', 'G'},
 	{DF_FATE_RESPONSE, 404, 'K', 'G'}, {DF_FATE_RESPONSE, 409, 'X', 'G'},
-	{DF_FATE_RESPONSE, 422, 'R', 'G'}, {DF_FATE_RESPONSE, 429, 'G', 'G'},
+	{DF_FATE_RESPONSE, 422, 'R', 'G'}, {DF_FATE_RESPONSE, 429, 'A', 'G'},
 	{DF_FATE_RESPONSE, 500, 'm', 'Y'}, {DF_FATE_RESPONSE, 503, 'G', 'Y'},
 	{DF_FATE_RESPONSE, 535, 'm', 'C'}, {DF_FATE_RESPONSE, 0,   'm', 'm'},
 	{DF_FATE_TOO_LARGE, 200, 'D', 'D'}, {DF_FATE_TOO_LARGE, 500, 'm', 'Y'},
@@ -293,7 +294,7 @@ letter_of(const Response *one, int i, bool accepts)
 	}
 	if (letter == 'K' && !accepts)
 		letter = 'R';
-	if (one->came.replayed && one->world.method != 'S' && (letter == 'm' || letter == 'G') &&
+	if (one->came.replayed && one->world.method != 'S' && strchr("mGA", letter) != NULL &&
 		responses[i].fate != DF_FATE_NOT_SENT && responses[i].fate != DF_FATE_STARVED)
 		return letter == 'm' ? 'P' : 'p';
 	if (letter != 'X' && letter != 'K')
@@ -423,6 +424,7 @@ expected_said(const Response *one, DfVerdict verdict)
 			return DF_MEANS_DONE;
 		case 'U':
 			return DF_MEANS_UNUSABLE;
+		case 'A':
 		case 'G':
 			return DF_MEANS_RETRY;
 		case 'C':
@@ -459,6 +461,7 @@ expected_event(const Response *one, DfVerdict verdict, const DfEvidence *evidenc
 			return DF_STEP_AGAIN;
 		case DF_VERDICT_AGAIN:
 		case DF_VERDICT_POLL:
+		case DF_VERDICT_ASKED:
 		case DF_VERDICT_CREDENTIALS:
 			return in_doubt ? DF_STEP_LOSE : DF_STEP_AGAIN;
 		default:
@@ -520,6 +523,8 @@ expected_at(const Response *one, DfVerdict verdict)
 			return one->world.step.row.attempts > 1 && next != DF_NEVER ? next : NOW;
 		case DF_VERDICT_FIND_KEPT:
 			return NOW;
+		case DF_VERDICT_ASKED: /* half of the first delay, whatever the budget is */
+			return NOW + SECONDS(1) / 2;
 		case DF_VERDICT_CREDENTIALS:
 			return NOW + SECONDS(1);
 		case DF_VERDICT_POLL:
@@ -660,7 +665,7 @@ static const struct
 	{DF_FATE_RESPONSE, 404, 0, 'N'},   {DF_FATE_RESPONSE, 410, 0, 'N'},
 	{DF_FATE_RESPONSE, 302, -1, '-'},  {DF_FATE_RESPONSE, 405, -1, '-'},
 	{DF_FATE_RESPONSE, 401, -1, 'A'},  {DF_FATE_RESPONSE, 500, -1, '?'},
-	{DF_FATE_RESPONSE, 429, -1, '?'},  {DF_FATE_TOO_LARGE, 200, -1, '-'},
+	{DF_FATE_RESPONSE, 429, -1, 'A'},  {DF_FATE_TOO_LARGE, 200, -1, '-'},
 	{DF_FATE_NOT_SENT, 0, -1, '?'},    {DF_FATE_LOST, 0, -1, '?'},
 	{DF_FATE_REFUSED, 0, -1, '-'},
 };
@@ -1049,8 +1054,9 @@ expected_undo_verdict(const World *world, const DfCame *came, bool budget)
 				world->spec.undo_needs_response)
 				return DF_VERDICT_UNDO_LEFT_A_SECOND;
 			return came->status == 404 ? DF_VERDICT_GONE : DF_VERDICT_UNDONE;
-		case DF_MEANS_RETRY:
 		case DF_MEANS_CREDENTIALS:
+			return DF_VERDICT_UNDO_ASKED;
+		case DF_MEANS_RETRY:
 			return again;
 		case DF_MEANS_DOUBT:
 			return repeated ? again : DF_VERDICT_UNDO_DOUBTFUL;
@@ -1107,7 +1113,8 @@ test_undos(void)
 		EXPECT(same_evidence(&made.evidence, &world.step.row.evidence),
 			   "case %u: other evidence", n);
 		EXPECT((made.at != DF_NEVER) ==
-				   (verdict == DF_VERDICT_UNDO_AGAIN || verdict == DF_VERDICT_UNDO_NOT_SETTLED),
+				   (verdict == DF_VERDICT_UNDO_AGAIN || verdict == DF_VERDICT_UNDO_ASKED ||
+					verdict == DF_VERDICT_UNDO_NOT_SETTLED),
 			   "case %u: the time of %d", n, verdict);
 		check_event(&world, &made, n);
 	}
@@ -1398,6 +1405,77 @@ test_a_loss_is_remembered(void)
 	end_test("a loss is remembered until something proves what became of it");
 }
 
+/* ---- a system that asks for time ------------------------------------------- */
+
+/* a step whose budget is used up, by attempts and by time */
+static void
+begin_late(World *world, char method)
+{
+	begin(world, method, 'N');
+	use_up(world);
+	world->about.retry.for_ms = 1000;
+	world->about.undo_for_ms = 1000;
+}
+
+static void
+check_asked(int status, int64 retry_after_ms, DfVerdict verdict, TimestampTz at)
+{
+	DfCame came = {.fate = DF_FATE_RESPONSE, .status = status, .retry_after_ms = retry_after_ms};
+	World world;
+	DfDecision made;
+
+	begin_late(&world, 'E');
+	made = df_decide_response(&world.about, &came);
+	EXPECT(made.verdict == verdict, "%d: %d, not %d", status, made.verdict, verdict);
+	EXPECT(made.at == at, "%d after " INT64_FORMAT " ms: " INT64_FORMAT, status, retry_after_ms,
+		   made.at - NOW);
+}
+
+static void
+check_asked_of_undo(int status, int64 retry_after_ms, DfVerdict verdict)
+{
+	DfCame came = {.fate = DF_FATE_RESPONSE, .status = status, .retry_after_ms = retry_after_ms};
+	World world;
+	DfDecision made;
+
+	begin_late(&world, 'E');
+	world.step.row.undo_state = DF_UNDO_SENT;
+	world.step.row.undo = undo;
+	came.method = "DELETE";
+	made = df_decide_undo(&world.about, &came);
+	EXPECT(made.verdict == verdict, "undo, %d: %d, not %d", status, made.verdict, verdict);
+}
+
+static void
+test_asked(void)
+{
+	World world;
+
+	check_asked(429, 2000, DF_VERDICT_ASKED, NOW + SECONDS(2) + SECONDS(1) / 2);
+	check_asked(503, 2000, DF_VERDICT_ASKED, NOW + SECONDS(2) + SECONDS(1) / 2);
+	check_asked(429, 0, DF_VERDICT_ASKED, NOW + SECONDS(1) / 2);
+	check_asked(429, -1, DF_VERDICT_ASKED, NOW + SECONDS(1) / 2);
+	check_asked(408, -1, DF_VERDICT_FAILED, DF_NEVER);
+	check_asked_of_undo(429, -1, DF_VERDICT_UNDO_ASKED);
+	check_asked_of_undo(503, 5, DF_VERDICT_UNDO_ASKED);
+	check_asked_of_undo(503, -1, DF_VERDICT_UNDO_FAILED);
+	end_test("a system that asks for time costs no attempt and no time");
+
+	begin(&world, 'E', 'N');
+	world.about.retry.for_ms = 60000;
+	EXPECT(df_next_try(&world.about, -1) == DF_NEVER, "100 s are more than a minute");
+	world.about.stopped_us = SECONDS(50);
+	EXPECT(df_next_try(&world.about, -1) != DF_NEVER, "50 s of them do not count");
+	world.about.stopped_us = SECONDS(30);
+	EXPECT(df_next_try(&world.about, -1) == DF_NEVER, "70 s are too many");
+	world.about.undo_for_ms = 5000;
+	world.about.stopped_us = 0;
+	EXPECT(df_next_undo_try(&world.about, -1) == DF_NEVER, "10 s are more than 5");
+	world.about.stopped_us = SECONDS(8);
+	EXPECT(df_next_undo_try(&world.about, -1) != DF_NEVER, "8 s of them do not count");
+	end_test("clocks that stood still");
+}
+
 int
 main(void)
 {
@@ -1411,5 +1489,6 @@ main(void)
 	test_renewal();
 	test_words();
 	test_a_loss_is_remembered();
+	test_asked();
 	return done_testing();
 }

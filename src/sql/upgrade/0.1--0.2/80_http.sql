@@ -12,9 +12,13 @@ CREATE OR REPLACE VIEW dataflows.systems WITH (security_barrier) AS
 		pg_catalog.regexp_replace(o.url, '//[^/@]*@', '//') AS url,
 		COALESCE(l.in_flight, 0) AS in_flight, COALESCE(q.n, 0) AS queued,
 		COALESCE(o.max_concurrency::int, 32) AS max_concurrency, l.allowed, o.rate_limit,
-		COALESCE(l.breaker, 'closed') AS breaker, l.held_until, l.reason, l.error_rate,
+		COALESCE(l.breaker, 'closed') AS breaker, l.held_until,
+		CASE WHEN o.paused IS NULL THEN l.reason ELSE 'paused' END AS reason, l.error_rate,
 		COALESCE(l.requests, 0) AS requests, COALESCE(l.failures, 0) AS failures, l.latency_ms,
-			l.held_owners
+		l.held_owners, o.paused::jsonb OPERATOR(pg_catalog.->>) 'by' AS paused_by,
+		pg_catalog.to_timestamp((o.paused::jsonb OPERATOR(pg_catalog.->>) 'at')::float8)
+			AS paused_at,
+		o.paused::jsonb OPERATOR(pg_catalog.->>) 'note' AS paused_note
 	FROM pg_catalog.pg_foreign_server s
 		JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw AND w.fdwname = 'dataflows'
 		LEFT JOIN LATERAL (SELECT
@@ -22,7 +26,8 @@ CREATE OR REPLACE VIEW dataflows.systems WITH (security_barrier) AS
 				pg_catalog.max(x.option_value) FILTER (WHERE x.option_name = 'max_concurrency')
 					AS max_concurrency,
 				pg_catalog.max(x.option_value) FILTER (WHERE x.option_name = 'rate_limit')
-					AS rate_limit
+					AS rate_limit,
+				pg_catalog.max(x.option_value) FILTER (WHERE x.option_name = 'paused') AS paused
 			FROM pg_catalog.pg_options_to_table(s.srvoptions) x) o ON true
 		LEFT JOIN dataflows._system_states() l ON l.system = s.oid
 		LEFT JOIN (SELECT t.system, pg_catalog.count(*) AS n
