@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "shared/json.h"
 #include "types/system_options.h"
 #include "utils/jsonb.h"
 
@@ -45,6 +46,26 @@ extern void df_check_head_size(const char *what, size_t size, const char *step);
  */
 extern void df_check_headers(const Jsonb *headers, const char *what, bool is_template,
 							 const char *key_header, const char *step);
+
+/* what undoes a step, or asks whether it was carried out: a request of its own */
+typedef struct DfSideRequest
+{
+	const char *name; /* undo, probe: options and messages begin so */
+	char *request;
+	Jsonb *headers;
+	Jsonb *body;
+	Jsonb *answers;
+	char *condition;
+} DfSideRequest;
+
+/*
+ * step_options.c: an argument that is 'METHOD /path', or an object with the request and what
+ * belongs to it; false = NULL.  Then all but the request, checked, for the step's options.
+ */
+extern bool df_side_read(FunctionCallInfo fcinfo, int arg, int body_arg, DfSideRequest *side);
+extern void df_side_write(DfJson *json, const DfSideRequest *side, const DfSystem *system,
+						  const char *step);
+extern bool df_side_needs_response(const DfSideRequest *side);
 
 /* step_options.c: what the body asked for beyond the request, in cxt; NULL if nothing */
 extern Jsonb *df_http_options(FunctionCallInfo fcinfo, int path_arg, const char *request,

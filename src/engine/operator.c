@@ -14,6 +14,7 @@
 #include "engine/operator.h"
 #include "engine/read_spec.h"
 #include "engine/replay.h"
+#include "engine/rollback_of.h"
 #include "engine/run_due.h"
 #include "engine/step_kind.h"
 #include "engine/transition.h"
@@ -200,6 +201,7 @@ static void
 take_output(DfRun *run, DfStep *step, const Jsonb *payload, DfWord word)
 {
 	Jsonb *output = df_json_get(payload, "output");
+	DfStep *which;
 	char *why;
 
 	step->row.output = output != NULL ? df_json_copy(output, run->cxt) : NULL;
@@ -209,6 +211,8 @@ take_output(DfRun *run, DfStep *step, const Jsonb *payload, DfWord word)
 		df_undo_transition(run, step, DF_UNDO_DUE);
 		step->row.undo_since = df_now();
 	}
+	if (word == DF_WORD_DONE)
+		(void) df_rollback_render_of(run, step, &which, &why);
 }
 
 /* a person settles a doubt or a pending undo */

@@ -17,6 +17,7 @@
 #include "engine/step_key.h"
 #include "engine/step_kind.h"
 #include "engine/read_spec.h"
+#include "engine/rollback_subject.h"
 #include "engine/template.h"
 #include "engine/transition.h"
 #include "engine/undo_outcome.h"
@@ -173,10 +174,13 @@ ask_for_undo(DfRun *run, DfStep *step)
 static void
 undo_cannot_be_rendered(DfRun *run, DfStep *step, const char *why)
 {
+	const DfStep *subject = df_rollback_subject(run, step);
+	bool responded = (subject != NULL ? subject : step)->row.output != NULL;
+
 	step->row.undo_error = df_error_text(
 		run,
 		psprintf("the undo cannot be rendered: %s%s", why != NULL ? why : "there is none",
-				 step->row.output != NULL ? "" : " of a response that was never received"),
+				 responded ? "" : " of a response that was never received"),
 		true);
 	df_undo_transition(run, step, DF_UNDO_FAILED);
 	step->row.wake_at = DF_NEVER;

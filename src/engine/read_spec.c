@@ -131,6 +131,7 @@ read_undo(const Jsonb *options, bool sql, DfStepSpec *spec)
 	spec->undo_body = df_json_get(options, "undo_body");
 	spec->undo_headers = df_json_get(options, "undo_headers");
 	spec->undo_if = df_json_get_text(options, "undo_if");
+	spec->undo_of = df_json_get_text(options, "undo_of");
 	spec->undo_needs_response = !sql &&
 		(df_template_needs_response(undo) ||
 		 df_template_any(spec->undo_body, df_template_needs_response) ||

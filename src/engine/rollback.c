@@ -148,8 +148,7 @@ df_run_roll_back(DfRun *run)
 				return;
 			case DF_PLAN_UNDO:
 				begin_undo(run, run->steps[index]);
-				if (run->steps[index]->row.undo_state == DF_UNDO_FAILED ||
-					run->steps[index]->row.undo_state == DF_UNDO_UNDONE)
+				if (!df_undo_in_progress(run->steps[index]))
 					continue;
 				return;
 			case DF_PLAN_DONE:

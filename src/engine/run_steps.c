@@ -66,6 +66,7 @@ df_run_add_step(DfRun *run, DfStep *step)
 	Assert(run->nsteps == 0 || step->n > run->steps[run->nsteps - 1]->n);
 	step->engine.index = run->nsteps;
 	run->steps[run->nsteps++] = step;
+	run->engine.has_rollback |= step->kind == DF_STEP_UNDO;
 	/* each round counts its names from #1 again */
 	if (step->n > run->row.round_n)
 		df_replay_index(run, step);

@@ -13,6 +13,7 @@
 #include "engine/body.h"
 #include "engine/drift.h"
 #include "engine/replay.h"
+#include "engine/rollback_subject.h"
 #include "engine/run_steps.h"
 #include "engine/step_api.h"
 #include "engine/step_error.h"
@@ -205,6 +206,8 @@ df_step_new_effect(DfRun *run, char *name, DfStepKind kind, const char *system, 
 {
 	DfStep *step;
 
+	if (kind != DF_STEP_UNDO)
+		df_rollback_check_next(run, name);
 	df_drift_check_new(run, name, kind, system, asked);
 	step = MemoryContextAllocZero(run->cxt, sizeof(DfStep));
 	step->n = df_run_next_n(run);

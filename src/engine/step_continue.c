@@ -11,6 +11,7 @@
 
 #include "engine/body.h"
 #include "engine/replay.h"
+#include "engine/rollback_of.h"
 #include "engine/run_steps.h"
 #include "engine/step_api.h"
 #include "engine/step_continue.h"
@@ -74,6 +75,7 @@ df_run_begin_round(DfRun *run, Jsonb *input)
 {
 	const DfStep *pivot = df_run_pivot(run);
 
+	df_rollback_end_round(run);
 	if (pivot != NULL)
 		run->row.pivot_n = pivot->n;
 	run->row.round_n = add_step(run, input)->n;

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "engine/read_response.h"
+#include "engine/rollback_of.h"
 #include "engine/run_failure.h"
 #include "engine/step_end.h"
 #include "engine/step_error.h"
@@ -18,25 +19,34 @@
 #include "types/base.h"
 #include "utils/builtins.h"
 
+/* what would take the step back is frozen now; if it cannot be, somebody should know at once */
+static void
+render_undos(DfRun *run, DfStep *step)
+{
+	DfStep *which = step;
+	char *why = NULL;
+
+	if (df_step_render_undo(run, step, &why) && df_rollback_render_of(run, step, &which, &why))
+		return;
+	df_run_get_stuck(
+		run, DF_ERR_STEP_FAILED,
+		psprintf("the undo of step \"%s\" cannot be rendered: %s", which->name, why),
+		psprintf("Correct the undo in the function for later runs. To go on with "
+				 "this one: SELECT dataflows.retry('%s'); if it is undone later, this step is "
+				 "left for a person. To undo the rest of it now: SELECT dataflows.cancel('%s', "
+				 "'why');",
+				 run->id_text, run->id_text));
+}
+
 void
 df_step_done(DfRun *run, DfStep *step, const DfResponse *response, Jsonb *output)
 {
-	char *why = NULL;
-
 	step->row.status = response->status;
 	step->row.output = output;
 	step->row.answer = df_response_headers(response, run->cxt);
 	step->row.error = NULL;
 	df_step_transition(run, step, DF_STEP_SUCCEED);
-	if (!df_step_render_undo(run, step, &why))
-		df_run_get_stuck(
-			run, DF_ERR_STEP_FAILED,
-			psprintf("the undo of step \"%s\" cannot be rendered: %s", step->name, why),
-			psprintf("Correct the undo in the function for later runs. To go on with "
-					 "this one: SELECT dataflows.retry('%s'); if it is undone later, this step is "
-					 "left for a person. To undo the rest of it now: SELECT dataflows.cancel('%s', "
-					 "'why');",
-					 run->id_text, run->id_text));
+	render_undos(run, step);
 }
 
 /* doubt => 'accept': adds what was accepted to what the error says already */

@@ -9,6 +9,7 @@
 
 #include "engine/step_key.h"
 #include "engine/read_spec.h"
+#include "engine/rollback_subject.h"
 #include "fdw/system.h"
 #include "shared/idempotency_key.h"
 #include "shared/json.h"
@@ -53,7 +54,7 @@ has_own_response(const DfStep *step)
 {
 	const DfEvidence *evidence = &step->row.evidence;
 
-	return step->row.state == DF_STEP_DONE && !evidence->accepted &&
+	return step->kind == DF_STEP_HTTP && step->row.state == DF_STEP_DONE && !evidence->accepted &&
 		evidence->resolved == DF_WORD_NONE &&
 		!(evidence->probe_found == 1 && evidence->probed_at != DF_NEVER);
 }
@@ -61,11 +62,16 @@ has_own_response(const DfStep *step)
 void
 df_step_vars(DfRun *run, DfStep *step, DfTemplateVars *vars)
 {
-	const DfStepSpec *spec = df_step_spec(run, step);
 	char *why;
 	DfSystem *system = step->system != NULL ? df_system_get(step->system, &why) : NULL;
+	DfStep *subject = df_rollback_subject(run, step);
+	const DfStepSpec *spec;
 
 	memset(vars, 0, sizeof(*vars));
+	/* what takes back another step knows what that one has asked, and what it got */
+	if (subject != NULL)
+		step = subject;
+	spec = df_step_spec(run, step);
 	vars->response = step->row.output;
 	if (has_own_response(step))
 	{

@@ -193,19 +193,8 @@ check_pairs(FunctionCallInfo fcinfo, int path_arg, const char *method)
 
 /* ---- undo and probe ------------------------------------------------------- */
 
-/* what undoes a step, or asks whether it was carried out: a request of its own */
-typedef struct SideRequest
-{
-	const char *name; /* undo, probe */
-	char *request;
-	Jsonb *headers;
-	Jsonb *body;
-	Jsonb *answers;
-	char *condition;
-} SideRequest;
-
 static void
-read_member(SideRequest *side, const DfJsonWalk *member)
+read_member(DfSideRequest *side, const DfJsonWalk *member)
 {
 	bool is_text = member->value.type == jbvString;
 
@@ -227,9 +216,8 @@ read_member(SideRequest *side, const DfJsonWalk *member)
 						 "\"answers\".")));
 }
 
-/* 'METHOD /path', or an object with the request and what belongs to it; false = NULL */
-static bool
-read_side(FunctionCallInfo fcinfo, int arg, int body_arg, SideRequest *side)
+bool
+df_side_read(FunctionCallInfo fcinfo, int arg, int body_arg, DfSideRequest *side)
 {
 	Jsonb *object = NULL;
 	DfJsonWalk walk;
@@ -271,7 +259,7 @@ read_side(FunctionCallInfo fcinfo, int arg, int body_arg, SideRequest *side)
 }
 
 static char *
-key_of(const SideRequest *side, const char *part)
+key_of(const DfSideRequest *side, const char *part)
 {
 	return psprintf("%s_%s", side->name, part);
 }
@@ -304,12 +292,9 @@ check_all_known(const Jsonb *templates, const char *what, const Call *call)
 
 /* nobody has a response of which a probe could be rendered */
 static void
-check_needs_no_response(const SideRequest *side)
+check_needs_no_response(const DfSideRequest *side)
 {
-	if (strcmp(side->name, "probe") == 0 &&
-		(df_template_needs_response(side->request) ||
-		 df_template_any(side->body, df_template_needs_response) ||
-		 df_template_any(side->headers, df_template_needs_response)))
+	if (strcmp(side->name, "probe") == 0 && df_side_needs_response(side))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"%s\" names a field of the response", side->name),
@@ -319,12 +304,8 @@ check_needs_no_response(const SideRequest *side)
 }
 
 static void
-check_fields(const SideRequest *side, Call *call)
+check_fields(const DfSideRequest *side, Call *call)
 {
-	if (side->body != NULL)
-		df_template_check_body(side->body, key_of(side, "body"));
-	if (side->headers != NULL && JB_ROOT_IS_OBJECT(side->headers))
-		df_template_check_body(side->headers, key_of(side, "headers"));
 	check_needs_no_response(side);
 	df_template_check_known(side->request, &call->vars, true, side->name);
 	check_all_known(side->body, key_of(side, "body"), call);
@@ -336,7 +317,7 @@ check_fields(const SideRequest *side, Call *call)
 
 /* of undo => 'none' */
 static void
-check_nothing_but_request(const SideRequest *side)
+check_nothing_but_request(const DfSideRequest *side)
 {
 	if (side->body == NULL && side->headers == NULL && side->answers == NULL &&
 		side->condition == NULL)
@@ -349,7 +330,7 @@ check_nothing_but_request(const SideRequest *side)
 }
 
 static void
-check_side_body(const DfBodyFormat *format, const SideRequest *side)
+check_side_body(const DfBodyFormat *format, const DfSideRequest *side)
 {
 	char *hint;
 	char *problem = df_body_problem(format, side->body, &hint);
@@ -364,13 +345,55 @@ check_side_body(const DfBodyFormat *format, const SideRequest *side)
 				 errhint("%s", hint)));
 }
 
+/* its templates, and all that belongs to it */
+void
+df_side_write(DfJson *json, const DfSideRequest *side, const DfSystem *system, const char *step)
+{
+	bool some;
+
+	df_template_check_request(side->request, side->name);
+	df_template_check_stays(system->url, side->request, side->name);
+	if (strcmp(side->name, "undo") == 0)
+		df_key_place_check(system, &system->body, side->request, side->body, "the undo");
+	if (side->body != NULL)
+	{
+		df_template_check_body(side->body, key_of(side, "body"));
+		check_side_body(&system->body, side);
+		add_value(json, side->body, key_of(side, "body"), &some);
+	}
+	if (side->headers != NULL)
+	{
+		df_check_headers(side->headers, key_of(side, "headers"), true, system->idempotency_header,
+						 step);
+		add_value(json, side->headers, key_of(side, "headers"), &some);
+	}
+	if (side->answers != NULL)
+	{
+		df_answers_check(side->answers, key_of(side, "answers"));
+		add_value(json, side->answers, key_of(side, "answers"), &some);
+	}
+	if (side->condition != NULL)
+	{
+		df_jsonpath_check(side->condition, key_of(side, "if"), DF_RESPONSE_VARIABLES);
+		df_json_text(json, key_of(side, "if"), side->condition);
+	}
+}
+
+bool
+df_side_needs_response(const DfSideRequest *side)
+{
+	return df_template_needs_response(side->request) ||
+		df_template_any(side->body, df_template_needs_response) ||
+		df_template_any(side->headers, df_template_needs_response);
+}
+
 static void
 add_side(DfJson *json, FunctionCallInfo fcinfo, int arg, int body_arg, const char *name,
 		 const DfSystem *system, const char *step, Call *call, bool *some)
 {
-	SideRequest side = {.name = name};
+	DfSideRequest side = {.name = name};
 
-	if (!read_side(fcinfo, arg, body_arg, &side))
+	if (!df_side_read(fcinfo, arg, body_arg, &side))
 		return;
 	*some = true;
 	df_json_text(json, name, side.request);
@@ -379,32 +402,8 @@ add_side(DfJson *json, FunctionCallInfo fcinfo, int arg, int body_arg, const cha
 		check_nothing_but_request(&side);
 		return;
 	}
-	df_template_check_request(side.request, name);
-	df_template_check_stays(system->url, side.request, name);
+	df_side_write(json, &side, system, step);
 	check_fields(&side, call);
-	if (strcmp(name, "undo") == 0)
-		df_key_place_check(system, &system->body, side.request, side.body, "the undo");
-	if (side.body != NULL)
-	{
-		check_side_body(&system->body, &side);
-		add_value(json, side.body, key_of(&side, "body"), some);
-	}
-	if (side.headers != NULL)
-	{
-		df_check_headers(side.headers, key_of(&side, "headers"), true, system->idempotency_header,
-						 step);
-		add_value(json, side.headers, key_of(&side, "headers"), some);
-	}
-	if (side.answers != NULL)
-	{
-		df_answers_check(side.answers, key_of(&side, "answers"));
-		add_value(json, side.answers, key_of(&side, "answers"), some);
-	}
-	if (side.condition != NULL)
-	{
-		df_jsonpath_check(side.condition, key_of(&side, "if"), DF_RESPONSE_VARIABLES);
-		df_json_text(json, key_of(&side, "if"), side.condition);
-	}
 }
 
 /* ---- all of them ---------------------------------------------------------- */

@@ -159,12 +159,17 @@ CREATE FUNCTION dataflows.sleep_until(step text, at timestamptz)
 COMMENT ON FUNCTION dataflows.sleep_until(text, timestamptz) IS
 	'Goes on at that time; meanwhile it occupies no process';
 
-CREATE FUNCTION dataflows.on_rollback(step text, system name, request text, body jsonb DEFAULT NULL)
+CREATE FUNCTION dataflows.on_rollback(step text, system name, request "any",
+	body jsonb DEFAULT NULL, headers jsonb DEFAULT NULL, answers "any" DEFAULT NULL,
+	of_step text DEFAULT NULL)
 	RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dataflows_on_rollback';
-COMMENT ON FUNCTION dataflows.on_rollback(text, name, text, jsonb) IS
-	'Registers a request (''METHOD /path'') that is sent if the run rolls back, in the place of '
-	'this step''s undo';
+COMMENT ON FUNCTION dataflows.on_rollback(text, name, "any", jsonb, jsonb, "any", text) IS
+	'Registers a request that is sent if the run rolls back, in the place of this step''s undo: '
+	'''METHOD /path'', or an object as the undo of http(). of_step names the step that it takes '
+	'back, whose response it is rendered from: call it directly before that step, or after it. '
+	'Raises 22023 for arguments that cannot be used, 42704 for an unknown system, DF003 if it is '
+	'recorded otherwise, DF004 outside a workflow';
 
 CREATE FUNCTION dataflows.point_of_no_return(step text)
 	RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE

@@ -304,6 +304,7 @@ typedef struct Changes
 	List *all; /* of Change */
 	int made; /* of them, new steps */
 	int evident; /* of the others, those whose evidence differs, too */
+	int made_evident; /* of the new ones, likewise: of another step's evidence, on_rollback() */
 } Changes;
 
 /* the one look at all steps of the runs: a run may have thousands */
@@ -329,7 +330,10 @@ find_changes(List *runs, Changes *changes)
 			change->step = step;
 			changes->all = lappend(changes->all, change);
 			changes->made += df_step_is_new(step);
-			changes->evident += !df_step_is_new(step) && df_step_evidence_differs(step);
+			if (!df_step_evidence_differs(step))
+				continue;
+			changes->evident += !df_step_is_new(step);
+			changes->made_evident += df_step_is_new(step);
 		}
 	}
 }
@@ -352,7 +356,7 @@ df_steps_record(List *runs)
 	df_batch_begin(&intents, &insert_intents, changes.made);
 	df_batch_begin(&inserts, &insert_steps, changes.made);
 	df_batch_begin(&updates, &update_steps, changed - changes.evident);
-	df_batch_begin(&evident, &update_with_evidence, changes.evident);
+	df_batch_begin(&evident, &update_with_evidence, changes.evident + changes.made_evident);
 	foreach (lc, changes.all)
 	{
 		const DfRun *run = ((Change *) lfirst(lc))->run;
@@ -360,15 +364,16 @@ df_steps_record(List *runs)
 
 		if (df_step_is_new(step))
 			df_batch_add(is_intent(step) ? &intents : &inserts, step, run);
-		else
-		{
-			if (df_step_intent_differs(step))
-				update_rendered(run, step);
-			df_batch_add(df_step_evidence_differs(step) ? &evident : &updates, step, run);
-		}
+		else if (df_step_intent_differs(step))
+			update_rendered(run, step);
+		if (df_step_evidence_differs(step))
+			df_batch_add(&evident, step, run);
+		else if (!df_step_is_new(step))
+			df_batch_add(&updates, step, run);
 	}
 	(void) df_batch_run(&intents, NULL);
 	(void) df_batch_run(&inserts, NULL);
-	if (df_batch_run(&updates, NULL) + df_batch_run(&evident, NULL) != changed)
+	if (df_batch_run(&updates, NULL) + df_batch_run(&evident, NULL) !=
+		changed + changes.made_evident)
 		elog(ERROR, "a recorded step is not there");
 }

@@ -55,6 +55,7 @@ typedef struct DfStepSpec
 	Jsonb *undo_body;
 	bool undo_needs_response; /* it names a field of the response */
 	Jsonb *undo_headers; /* over the step's own, templates */
+	char *undo_of; /* of on_rollback(): the step whose effect it takes back; NULL = none */
 	char *undo_if; /* a jsonpath: false = there is nothing to undo; NULL = none */
 
 	char *probe; /* a template, NULL = none */

@@ -12,6 +12,7 @@ SELECT dataflows._replace_functions(ARRAY[
 	'delete',
 	'get',
 	'http',
+	'on_rollback',
 	'patch',
 	'pause',
 	'post',

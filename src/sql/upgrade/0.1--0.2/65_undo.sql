@@ -1,2 +1,9 @@
 -- an undo has headers of its own, over those of its step
 ALTER TABLE dataflows.step ADD COLUMN undo_headers jsonb;
+
+-- on_rollback() takes headers, answers and the step that it is of
+CREATE FUNCTION dataflows.on_rollback(step text, system name, request "any",
+	body jsonb DEFAULT NULL, headers jsonb DEFAULT NULL, answers "any" DEFAULT NULL,
+	of_step text DEFAULT NULL)
+	RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dataflows_on_rollback';
