@@ -112,19 +112,23 @@ for my $case (
 my @not_made = (status => 418, effect => $no);
 my @made = (status => 418, effect => $yes, body => { id => 'c-418' });
 
-is(begin({ answers => '418=done' }, { @not_made, body => { id => 'c-1' } }), 'completed 0/0', 'done');
+is(begin({ answers => '418=done' }, { @not_made, body => { id => 'c-1' } }),
+	'completed 0/0', 'done');
 is(begin({ answers => '418=kept', undo => 'DELETE /contacts?email={request.email}', fails => 1 },
 		{@made}), 'rolled_back 1/1', 'kept: the output is recorded, and nothing is undone');
 is(begin({ answers => '418=done', undo => 'DELETE /contacts?email={request.email}', fails => 1 },
 		{@made}), 'rolled_back 1/0', 'done: it is undone');
 is(begin({ answers => '418=retry' }, { @not_made, times => 2 }), 'completed 1/1', 'retry');
 is(attempts(), 'retry 418, retry 418', 'as attempts that were not carried out');
-is(begin({ answers => '418=doubt' }, { @not_made, times => 1 }), 'stuck 0/0', 'doubt: not sent again');
+is(begin({ answers => '418=doubt' }, { @not_made, times => 1 }),
+	'stuck 0/0', 'doubt: not sent again');
 is(attempts(), 'in_doubt 418', 'which the attempt says');
 is(begin({}, {@not_made}), 'rolled_back 0/0', 'fail, which 418 means by itself');
 is(begin({ answers => '418=stuck' }, { @not_made, times => 1 }), 'stuck 0/0', 'stuck');
 is(attempts(), 'stuck 418', 'which the attempt says');
-like(look(q(stuck->>'reason')), qr/"call" \("POST \/contacts" to system "plain"\).*418.*as you wished/,
+like(
+	look(q(stuck->>'reason')),
+	qr/"call" \("POST \/contacts" to system "plain"\).*418.*as you wished/,
 	'and the run names step, request, system, status and words');
 is($cases->of_step($run, 'meaning'), 'stuck', 'as does the step');
 as_app($node, 'postgres', "SELECT dataflows.retry('$run')");
@@ -134,7 +138,7 @@ $systems->clear_faults;
 ($email, $run) =
 	$cases->start('asked', { answers => '418=credentials' }, { @not_made, times => 2 });
 is($cases->outcome($email, $run), 'completed 1/1', 'credentials: it waits until they are repaired');
-is(look('(SELECT attempts FROM dataflows.step s WHERE s.run = runs.run)'), 1, 'and uses no attempt');
+is($cases->of_step($run, 'attempts'), 1, 'and uses no attempt');
 
 # a list in each of its forms, and its order
 for my $answers (
@@ -170,7 +174,7 @@ is(begin({ answers => $slack }, { status => 200, effect => $yes, body => { id =>
 like(look(q(stuck->>'reason')), qr/does not tell whether "\$\.ok != true" holds/, 'who learns why');
 is(begin({ answers => $slack }, { text_of('text/html', '<h1>Be back soon</h1>'), status => 200 }),
 	'stuck 0/0', 'a page is no answer to that');
-is(begin({ answers => $slack }, { text_of('application/json', '{"ok": tru'), status => 200 }),
+is(begin({ answers => $slack }, { text_of('application/json', '{"ok": tr'), status => 200 }),
 	'stuck 0/0', 'nor is what cannot be read');
 is(begin({ answers => $slack }, { text_of('application/json', ''), status => 200 }),
 	'stuck 0/0', 'nor is no body');
@@ -187,14 +191,20 @@ my $graphql = [ { status => '2xx', if => 'exists($.errors[*])', is => 'fail' } ]
 my $soap = [ { status => '2xx', if => '$ like_regex "<soap:Fault>"', is => 'fail' } ];
 
 is(begin({ answers => $graphql },
-		{ status => 200, effect => $no, body => { data => undef, errors => [ { message => 'no' } ] } }),
+		{
+			status => 200,
+			effect => $no,
+			body => { data => undef, errors => [ { message => 'no' } ] }
+		}),
 	'rolled_back 0/0', 'errors of GraphQL');
 is(begin({ answers => $graphql }), 'completed 1/1', 'and none');
-is(begin({ answers => $soap }, { text_of('text/xml', '<soap:Fault>no</soap:Fault>'), status => 200 }),
+is(begin({ answers => $soap },
+		{ text_of('text/xml', '<soap:Fault>no</soap:Fault>'), status => 200 }),
 	'rolled_back 0/0', 'a fault of SOAP');
 is(begin({}, {%says_no}), 'rolled_back 0/0',
 	'a 200 that says no and has nothing to undo is a refusal without any rule');
-is(begin({ undo => 'none' }, {%says_no}), 'completed 0/0', 'where nothing is to be undone the body reads it');
+is(begin({ undo => 'none' }, {%says_no}),
+	'completed 0/0', 'where nothing is to be undone the body reads it');
 
 # ---- undo and probe ------------------------------------------------------------------------------
 
@@ -202,12 +212,14 @@ my @delete = (match => { method => 'DELETE' });
 my @get = (match => { method => 'GET' });
 
 $node->safe_psql('postgres',
-	q(ALTER SERVER plain OPTIONS (ADD answers '[{"status": 200, "if": "exists($.error)", "is": "fail"}]')));
+	q(ALTER SERVER plain OPTIONS (ADD answers
+		'[{"status": 200, "if": "exists($.error)", "is": "fail"}]')));
 is(begin({ fails => 1 }, { @delete, status => 200, body => { error => 'busy' }, times => 1 }),
 	'rolled_back 1/0', 'an undo that is answered by what is not good is asked again');
 is(attempts(), 'retry 200', 'as an attempt');
 is(begin({ probe => 'GET /contacts?email={request.email}' },
-		{ fault => 'lost', times => 1 }, { @get, status => 200, body => { error => 'busy' }, skip => 1, times => 1 }),
+		{ fault => 'lost', times => 1 },
+		{ @get, status => 200, body => { error => 'busy' }, skip => 1, times => 1 }),
 	'completed 1/1', 'and so is a probe');
 is(begin({ answers => '500=kept', fails => 1 }, { @delete, status => 500, times => 1 }),
 	'rolled_back 1/0', 'the rules of a step are not those of its undo');
@@ -252,9 +264,12 @@ for my $case (
 			shift(@expected) . ' 0/0', "$method: $status");
 	}
 }
-is(begin({}, { status => 403, retry_after => 1, times => 1 }), 'completed 1/1', '403 with Retry-After');
-is(begin({}, { status => 409, retry_after => 1, times => 1 }), 'completed 1/1', '409 with Retry-After');
-is(begin({}, { status => 503, retry_after => 1, times => 1 }), 'completed 1/1', '503 with Retry-After');
+is(begin({}, { status => 403, retry_after => 1, times => 1 }),
+	'completed 1/1', '403 with Retry-After');
+is(begin({}, { status => 409, retry_after => 1, times => 1 }),
+	'completed 1/1', '409 with Retry-After');
+is(begin({}, { status => 503, retry_after => 1, times => 1 }),
+	'completed 1/1', '503 with Retry-After');
 is(begin({}, { status => 503, times => 1 }), 'stuck 0/0', '503 without it may be a router');
 is(begin({},
 		{
@@ -298,7 +313,7 @@ END $$;
 SQL
 ($email, $run) = $cases->start('fresh', {}, { status => 422 });
 is($cases->state_of($run), 'stuck', 'the function is another: a mistake again');
-is($node->safe_psql('postgres', "SELECT count(*) FROM dataflows.proven_step WHERE workflow = 'fresh'"),
+is( number_of($node, "SELECT count(*) FROM dataflows.proven_step WHERE workflow = 'fresh'"),
 	1, 'what is remembered is one row');
 
 # ---- one forbidden record, and everybody else ----------------------------------------------------
@@ -314,13 +329,17 @@ as_app($node, 'postgres',
 wait_for_runs($node, [ 'completed', 'rolled_back', 'stuck' ]);
 is(number_of($node, "SELECT count(*) FROM dataflows.runs WHERE state = 'completed'"),
 	$before + 8, 'the others go on');
-is($node->safe_psql('postgres', q(SELECT count(*) FROM dataflows.stuck
-		WHERE reason ~ 'not allowed to share with this user')), 8, 'each forbidden one is for a person');
+is( number_of(
+		$node, q(SELECT count(*) FROM dataflows.stuck
+			WHERE reason ~ 'not allowed to share with this user')),
+	8,
+	'each forbidden one is for a person');
 is($node->safe_psql('postgres', q(SELECT breaker FROM dataflows.systems WHERE system = 'plain')),
 	'closed', 'and no breaker opens');
 
 # what a step expects is no failure of the system
-is(begin({ accept => [500] }, { status => 500 }), 'completed 0/0', 'a 500 that is accepted') for 1 .. 4;
+is(begin({ accept => [500] }, { status => 500 }), 'completed 0/0', 'a 500 that is accepted')
+	for 1 .. 4;
 is($node->safe_psql('postgres', q(SELECT breaker FROM dataflows.systems WHERE system = 'plain')),
 	'closed', 'opens no breaker');
 
@@ -368,7 +387,10 @@ $systems->fault('crm', @put);
 $run = as_app($node, 'postgres',
 	q(SELECT dataflows.start('there', '{"email": "nowhere@example.com"}')));
 is($cases->state_of($run), 'stuck', 'there already, and not to be found');
-like(look(q(stuck->>'reason')), qr/there already \(status 409\), but the probe found 0/, 'is for a person');
+like(
+	look(q(stuck->>'reason')),
+	qr/there already \(status 409\), but the probe found 0/,
+	'is for a person');
 is($cases->make_by_hand('nowhere@example.com'), 201, 'once it can be found');
 $systems->fault('crm', @first);
 as_app($node, 'postgres', "SELECT dataflows.retry('$run')");
@@ -386,7 +408,8 @@ is(begin({ method => 'GET', undo => 'none', until => '$.state != "pending"' },
 		{ @poll, status => 200, body => { state => 'ready' }, skip => 1 },
 		{ @poll, status => 200, body => { state => 'pending' } }),
 	'completed 0/0', 'or for what is not');
-is(begin({ method => 'GET', undo => 'none', until => '$.state != "pending"' }, { @poll, status => 200, body => {} }),
+is(begin({ method => 'GET', undo => 'none', until => '$.state != "pending"' },
+		{ @poll, status => 200, body => {} }),
 	'stuck 0/0', 'what is not there at all is unknown');
 like(look(q(stuck->>'reason')), qr/does not tell whether "until" is met/, 'and the run says so');
 
