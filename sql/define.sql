@@ -39,7 +39,7 @@ SELECT attempt($$SELECT dataflows.define_workflow('df-define', 'body')$$);
 RESET ROLE;
 GRANT EXECUTE ON FUNCTION dataflows.define_workflow TO regress_df_author, regress_df_author2;
 
--- each definition is a new version
+-- each definition is a new version, unless it is what is there already
 SET ROLE regress_df_author;
 SELECT dataflows.define_workflow('df-define', 'body');
 SELECT dataflows.define_workflow('df-define', 'body');

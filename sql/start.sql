@@ -41,7 +41,7 @@ END $$;
 SET ROLE regress_df_author;
 CREATE FUNCTION body(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$BEGIN RETURN event; END$$;
 SELECT dataflows.define_workflow('df-start', 'body');
-SELECT dataflows.define_workflow('df-start', 'body');
+SELECT dataflows.define_workflow('df-start', 'body', accept_notify => 'key');
 RESET ROLE;
 
 -- what is written

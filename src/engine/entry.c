@@ -138,10 +138,27 @@ rollback_context(DfRun *run)
 	return df_json_end(&json, run->cxt);
 }
 
+/* the body is not, or does not seem to be, the one that was recorded */
+static bool
+does_not_match(const DfRun *run, const DfBodyExit *exit)
+{
+	switch (exit->result)
+	{
+		case DF_BODY_REFUSED:
+			return exit->sqlstate == DF_ERR_RECORD_MISMATCH;
+		case DF_BODY_RETURNED:
+		case DF_BODY_CONTINUED:
+			return df_uncalled_has_effect(run, exit->fingerprint);
+		default:
+			return false;
+	}
+}
+
 void
 df_run_enter(DfRun *run, bool handler)
 {
 	DfBodyExit exit;
+	bool first_look = run->row.body_retries == 0;
 
 	if (!handler)
 		df_run_transition(run, DF_RUN_ENTER);
@@ -149,6 +166,12 @@ df_run_enter(DfRun *run, bool handler)
 				  handler ? rollback_context(run) : run->row.input, &exit);
 	if (exit.result != DF_BODY_RAISED)
 		run->row.body_retries = run->row.entries = 0;
+	/* what a deploy commits is visible a moment before the caches of functions are told */
+	if (first_look && does_not_match(run, &exit))
+	{
+		df_body_retry_later(run, exit.reason != NULL ? exit.reason : "it has left out a step");
+		return;
+	}
 	switch (exit.result)
 	{
 		case DF_BODY_SUSPENDED:

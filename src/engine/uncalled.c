@@ -17,12 +17,13 @@
 #include "engine/uncalled.h"
 #include "types/base.h"
 
-static bool
-stuck_for_effect(DfRun *run, int64 fingerprint)
+/* how many steps with an effect it has not called; *first is one of them */
+static int
+count_effects(const DfRun *run, int64 fingerprint, const DfStep **first)
 {
-	const DfStep *first = NULL;
 	int n = 0;
 
+	*first = NULL;
 	for (int i = run->engine.nearlier; i < run->nsteps; i++)
 	{
 		const DfStep *step = run->steps[i];
@@ -30,10 +31,27 @@ stuck_for_effect(DfRun *run, int64 fingerprint)
 		if (!df_replay_is_uncalled(run, step) || df_drift_effect(step, fingerprint) == NULL)
 			continue;
 		n++;
-		if (first == NULL)
-			first = step;
+		if (*first == NULL)
+			*first = step;
 	}
-	if (first == NULL)
+	return n;
+}
+
+bool
+df_uncalled_has_effect(const DfRun *run, int64 fingerprint)
+{
+	const DfStep *first;
+
+	return df_replay_has_uncalled(run) && count_effects(run, fingerprint, &first) > 0;
+}
+
+static bool
+stuck_for_effect(DfRun *run, int64 fingerprint)
+{
+	const DfStep *first;
+	int n = count_effects(run, fingerprint, &first);
+
+	if (n == 0)
 		return false;
 	df_run_get_stuck(
 		run, DF_ERR_RECORD_MISMATCH,

@@ -15,6 +15,7 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
+#include "common/hashfn.h"
 #include "compat.h"
 #include "fmgr.h"
 #include "guc.h"
@@ -23,6 +24,8 @@
 #include "store/right_table.h"
 #include "store/rights.h"
 #include "session/define.h"
+#include "shared/fingerprint.h"
+#include "shared/function.h"
 #include "shared/retry_options.h"
 #include "shared/slots.h"
 #include "store/identity.h"
@@ -178,6 +181,7 @@ set_functions(DfWorkflowRow *row, FunctionCallInfo fcinfo)
 
 	row->function = checked_function(text_to_cstring(PG_GETARG_TEXT_PP(ARG_FUNCTION)),
 									 &row->function_owner);
+	row->fingerprint = df_fingerprint(df_function_oid(row->function));
 	if (PG_ARGISNULL(ARG_ON_FAILURE))
 		return;
 	row->on_failure = checked_function(text_to_cstring(PG_GETARG_TEXT_PP(ARG_ON_FAILURE)), &owner);
@@ -187,6 +191,9 @@ set_functions(DfWorkflowRow *row, FunctionCallInfo fcinfo)
 			(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
 			 errmsg("functions %s and %s have different owners", row->function, row->on_failure),
 			 errhint("Have both functions of a workflow owned by one role.")));
+	row->fingerprint = (int64) hash_combine64((uint64) row->fingerprint,
+											  (uint64) df_fingerprint(
+												  df_function_oid(row->on_failure)));
 }
 
 /* ---- the other arguments -------------------------------------------------- */
@@ -394,7 +401,44 @@ is_other_owner(const DfWorkflowRow *latest, const DfWorkflowRow *mine)
 		(strcmp(latest->owner_name, mine->owner_name) != 0 || df_identity_is_ours());
 }
 
-/* inserts the next version; waits for other sessions that define this name */
+static bool
+same_text(const char *one, const char *other)
+{
+	return one == NULL || other == NULL ? one == other : strcmp(one, other) == 0;
+}
+
+/* nothing would be different in a new version */
+static bool
+is_same(const DfWorkflowRow *latest, const DfWorkflowRow *mine)
+{
+	return !latest->dropped && latest->owner == mine->owner &&
+		latest->function_owner == mine->function_owner &&
+		latest->fingerprint == mine->fingerprint &&
+		same_text(latest->function, mine->function) &&
+		same_text(latest->on_failure, mine->on_failure) &&
+		same_text(latest->accept_notify, mine->accept_notify) &&
+		same_text(latest->undo_on, mine->undo_on) && same_text(latest->notify, mine->notify) &&
+		(latest->retry == NULL || mine->retry == NULL
+			 ? latest->retry == mine->retry
+			 : compareJsonbContainers(&latest->retry->root, &mine->retry->root) == 0) &&
+		(latest->deadline == NULL || mine->deadline == NULL
+			 ? latest->deadline == mine->deadline
+			 : memcmp(latest->deadline, mine->deadline, sizeof(Interval)) == 0);
+}
+
+static bool
+is_there_already(int version, const DfWorkflowRow *mine)
+{
+	DfWorkflowRow latest;
+
+	return df_workflow_version(mine->name, version, &latest, CurrentMemoryContext) &&
+		is_same(&latest, mine);
+}
+
+/*
+ * inserts the next version, unless it would be the same; waits for other sessions that define
+ * this name
+ */
 static void
 insert_version(DfWorkflowRow *row)
 {
@@ -413,6 +457,11 @@ insert_version(DfWorkflowRow *row)
 		if (df_workflow_latest(row->name, &latest, store.result_context))
 		{
 			check_name_is_free(&latest, row);
+			if (is_there_already(latest.version, row))
+			{
+				row->version = latest.version;
+				break;
+			}
 			row->version = latest.version + 1;
 			row->paused = latest.paused;
 			taken_over = is_other_owner(&latest, row);

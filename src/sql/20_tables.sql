@@ -64,6 +64,7 @@ CREATE TABLE dataflows.workflow (
 	defined_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	notify text,
 	on_error text,
+	fingerprint bigint,
 	PRIMARY KEY (name, version)
 );
 COMMENT ON TABLE dataflows.workflow IS 'One row per version of a workflow; a version never changes';
@@ -92,6 +93,8 @@ COMMENT ON COLUMN dataflows.workflow.notify IS
 	'Channel that hears when a run waits, is stuck or has ended; NULL = none';
 COMMENT ON COLUMN dataflows.workflow.on_error IS
 	'NULL; a dump of version 0.1 fills it: stuck means that undo_on is never';
+COMMENT ON COLUMN dataflows.workflow.fingerprint IS
+	'Fingerprint of its functions when it was defined; NULL = by version 0.1';
 COMMENT ON COLUMN dataflows.workflow.paused IS 'pause(workflow): no run of it moves';
 COMMENT ON COLUMN dataflows.workflow.defined_at IS 'When define_workflow() was called';
 COMMENT ON COLUMN dataflows.workflow.dropped IS

@@ -9,8 +9,9 @@ CREATE FUNCTION dataflows.define_workflow(name text, function text, on_failure t
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_define_workflow';
 COMMENT ON FUNCTION dataflows.define_workflow(text, text, text, jsonb, interval, text, text,
 	text, text) IS
-'Makes a new version of a workflow and returns its number; runs keep the version that they were '
-'started with.
+'Makes a new version of a workflow and returns its number, or that of the newest version if '
+'nothing is different: neither the arguments nor the functions. Runs keep the version that they '
+'were started with.
 name: 1 to 200 bytes. function: name of a function (jsonb) RETURNS jsonb, or a signature. '
 'on_failure: the same, called with what happened after a rollback; default none.
 retry: {"max_attempts","initial","max","for"}, durations as intervals or seconds; default what '

@@ -40,6 +40,7 @@ static const DfColumn workflow_columns[] = {
 	COLUMN_OF_RUNS("undo_on", undo_on,       TEXT),
 	COLUMN_OF_RUNS("notify", notify,         TEXT),
 	COLUMN_OF_RUNS("on_error", on_error,     TEXT),
+	COLUMN_OF_RUNS("fingerprint", fingerprint, NONCE),
 	COLUMN("paused",         paused,         BOOL),
 	COLUMN("dropped",        dropped,        BOOL),
 };

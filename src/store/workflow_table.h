@@ -26,6 +26,7 @@ typedef struct DfWorkflowRow
 	char *undo_on;
 	char *on_error; /* of a dump of 0.1; else NULL */
 	char *notify; /* NULL = none */
+	int64 fingerprint; /* of both functions when it was defined, 0 = by 0.1 */
 	bool paused;
 	bool dropped;
 } DfWorkflowRow;

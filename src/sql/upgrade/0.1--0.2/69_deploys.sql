@@ -2,6 +2,7 @@
 ALTER TABLE dataflows.step
 	ADD COLUMN body_hash bigint,
 	ADD COLUMN accepted_hash bigint;
+ALTER TABLE dataflows.workflow ADD COLUMN fingerprint bigint;
 
 CREATE FUNCTION dataflows.rename_step(run uuid, recorded text, now text, note text DEFAULT NULL)
 	RETURNS boolean
