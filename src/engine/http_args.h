@@ -45,7 +45,13 @@ extern void df_check_head_size(const char *what, size_t size, const char *step);
  * or a probe; the values of a template may have fields.
  */
 extern void df_check_headers(const Jsonb *headers, const char *what, bool is_template,
-							 const char *key_header, const char *step);
+							 const DfSystem *system, const char *step);
+
+/*
+ * step_http.c: a path must not set a parameter that the user mapping adds, or 22023 naming `what`
+ * ("undo"), which is recorded with its value.
+ */
+extern void df_check_secret_query(const DfSystem *system, const char *path, const char *what);
 
 /* what undoes a step, or asks whether it was carried out: a request of its own */
 typedef struct DfSideRequest

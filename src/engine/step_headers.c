@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "engine/http_args.h"
+#include "fdw/options.h"
 #include "engine/template.h"
 #include "shared/header.h"
 #include "shared/json.h"
@@ -27,9 +28,10 @@ df_check_head_size(const char *what, size_t size, const char *step)
 }
 
 static void
-check_header_name(const char *name, size_t len, const char *key_header, const char *step)
+check_header_name(const char *name, size_t len, const DfSystem *system, const char *step)
 {
 	DfHeaderKind kind = df_header_kind(name, len);
+	const char *key_header = system->idempotency_header;
 
 	if (len == 0)
 		ereport(ERROR,
@@ -57,6 +59,12 @@ check_header_name(const char *name, size_t len, const char *key_header, const ch
 						step, pnstrdup(name, len)),
 				 errhint("Leave it out; the idempotency key is set by the system's option "
 						 "idempotency_header.")));
+	if (df_system_writes_header(system, name, len))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("step \"%s\" must not set header \"%s\", which the engine writes itself",
+						step, pnstrdup(name, len)),
+				 errhint("Leave it out: it belongs to the signature of the request.")));
 }
 
 static void
@@ -99,8 +107,8 @@ check_given_once(const Jsonb *headers, const char *name, const char *step)
 }
 
 void
-df_check_headers(const Jsonb *headers, const char *what, bool is_template, const char *key_header,
-				 const char *step)
+df_check_headers(const Jsonb *headers, const char *what, bool is_template,
+				 const DfSystem *system, const char *step)
 {
 	DfJsonWalk walk;
 
@@ -113,7 +121,7 @@ df_check_headers(const Jsonb *headers, const char *what, bool is_template, const
 	df_json_walk(&walk, headers);
 	while (df_json_next(&walk))
 	{
-		check_header_name(walk.key, strlen(walk.key), key_header, step);
+		check_header_name(walk.key, strlen(walk.key), system, step);
 		check_header_value(&walk.value, what, is_template, step);
 		check_given_once(headers, walk.key, step);
 	}

@@ -22,6 +22,7 @@
 #include "engine/step_format.h"
 #include "engine/step_kind.h"
 #include "engine/template.h"
+#include "fdw/options.h"
 #include "fdw/system.h"
 #include "guc.h"
 #include "http/url.h"
@@ -102,6 +103,23 @@ name_the_step(void *arg)
 	errcontext("step \"%s\"", (const char *) arg);
 }
 
+void
+df_check_secret_query(const DfSystem *system, const char *path, const char *what)
+{
+	char **pairs = df_query_pairs(system, false);
+	size_t len;
+	const char *name = df_url_sets(path, (const char *const *) pairs, &len);
+
+	if (name != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s sets the parameter \"%s\", which the user mapping of system "
+						"\"%s\" sets",
+						what, pnstrdup(name, len), system->name),
+				 errhint("Leave it out: it is added when the request is sent, and never "
+						 "recorded.")));
+}
+
 /* the boundary in the type of a multipart body belongs to its bytes */
 static void
 check_content_type(const Jsonb *headers, const DfBodyFormat *format, const char *step)
@@ -164,9 +182,11 @@ render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step,
 	const char *why = NULL;
 	ErrorContextCallback callback;
 
+	df_check_secret_query(system, strchr(request, ' ') + 1,
+						  psprintf("path of step \"%s\"", step->name));
 	if (headers != NULL)
 	{
-		df_check_headers(headers, "headers", false, system->idempotency_header, step->name);
+		df_check_headers(headers, "headers", false, system, step->name);
 		check_content_type(headers, format, step->name);
 	}
 	if (df_url_join(system->url, strchr(request, ' ') + 1, &why) == NULL)

@@ -353,6 +353,7 @@ df_side_write(DfJson *json, const DfSideRequest *side, const DfSystem *system, c
 
 	df_template_check_request(side->request, side->name);
 	df_template_check_stays(system->url, side->request, side->name);
+	df_check_secret_query(system, strchr(side->request, ' ') + 1, side->name);
 	if (strcmp(side->name, "undo") == 0)
 		df_key_place_check(system, &system->body, side->request, side->body, "the undo");
 	if (side->body != NULL)
@@ -363,8 +364,7 @@ df_side_write(DfJson *json, const DfSideRequest *side, const DfSystem *system, c
 	}
 	if (side->headers != NULL)
 	{
-		df_check_headers(side->headers, key_of(side, "headers"), true, system->idempotency_header,
-						 step);
+		df_check_headers(side->headers, key_of(side, "headers"), true, system, step);
 		add_value(json, side->headers, key_of(side, "headers"), &some);
 	}
 	if (side->answers != NULL)

@@ -59,8 +59,8 @@ name_is_valid(const char *name)
 		strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/") == len;
 }
 
-static void
-set_named(DfNamedValues *to, const char *name, const char *value)
+void
+df_named_values_set(DfNamedValues *to, const char *name, const char *value)
 {
 	int at = 0;
 
@@ -103,7 +103,7 @@ df_oauth_set_named(DfNamedValues *to, const DfOption *option, Oid catalog, const
 		return df_refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
 						 psprintf("invalid value for option \"%s.%s\"", family, name),
 						 df_option_valid(option));
-	set_named(to, name, value);
+	df_named_values_set(to, name, value);
 	return true;
 }
 

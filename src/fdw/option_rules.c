@@ -71,7 +71,7 @@ df_server_rules(const DfSystem *system, DfOptionProblem *problem)
 			problem, ERRCODE_INVALID_PARAMETER_VALUE,
 			pstrdup("option \"idempotency_header\" names a header that has an option of its own"),
 			pstrdup("Each step has its own key; drop the option that sets this header."));
-	return body_format_complete(system, problem);
+	return body_format_complete(system, problem) && df_send_server_rules(system, problem);
 }
 
 /* ---- of a user mapping ---------------------------------------------------- */
@@ -111,9 +111,11 @@ bool
 df_mapping_rules(const DfSystem *system, DfOptionProblem *problem)
 {
 	int ways = (system->bearer_token != NULL) + (system->password != NULL) +
-		(system->oauth_token_url != NULL) + (df_system_header(system, "Authorization") >= 0);
+		(system->oauth_token_url != NULL) + (df_system_header(system, "Authorization") >= 0) +
+		(system->aws_access_key != NULL);
 
-	if (!mapping_pairs_complete(system, problem) || !df_oauth_complete(system, problem))
+	if (!mapping_pairs_complete(system, problem) || !df_oauth_complete(system, problem) ||
+		!df_send_mapping_rules(system, problem))
 		return false;
 	if (ways > 1)
 		return df_refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
@@ -181,6 +183,8 @@ df_options_fit(const DfSystem *system, DfOptionProblem *problem)
 {
 	if (system->oauth_token_url != NULL && !token_url_fits(system, problem))
 		return false;
+	if (!df_send_options_fit(system, problem))
+		return false;
 	if (system->mail)
 		return mail_options_fit(system, problem);
 	if (system->username != NULL && system->password == NULL)
@@ -188,7 +192,8 @@ df_options_fit(const DfSystem *system, DfOptionProblem *problem)
 			problem, ERRCODE_FDW_INVALID_OPTION_NAME,
 			pstrdup("\"username\" without \"password\" is for mail servers only"),
 			pstrdup("Drop \"username\": an HTTP system gets the token alone."));
-	if (system->oauth_token_url == NULL || is_https(system->url) || system->allow_private)
+	if (system->oauth_token_url == NULL || is_https(system->url) || system->allow_private ||
+		system->unix_socket != NULL)
 		return true;
 	return df_refuse(
 		problem, ERRCODE_INVALID_PARAMETER_VALUE,

@@ -83,6 +83,13 @@ static const DfOption options_table[] = {
 	{SERVER_NUMBER("max_body", DF_OPTION_BYTES, max_body, 1, LONGEST_BODY, 0)},
 	{SERVER_NUMBER("follow_redirects", DF_OPTION_INT, follow_redirects, 0, 20, 0)},
 	{SERVER("paused", DF_OPTION_PAUSE, paused)},
+	{SERVER("sign", DF_OPTION_SIGN, sign)},
+	{SERVER("sign_value", DF_OPTION_SIGN_VALUE, sign_value)},
+	{SERVER("sign_timestamp", DF_OPTION_HEADER_NAME, sign_timestamp)},
+	{SERVER("aws_sigv4", DF_OPTION_AWS_SIGV4, aws_sigv4)},
+	{SERVER_SUPERUSER("proxy", DF_OPTION_PROXY, proxy)},
+	{SERVER_SUPERUSER("proxy_ca_file", DF_OPTION_PATH, proxy_ca_file)},
+	{SERVER_SUPERUSER("unix_socket", DF_OPTION_SOCKET_PATH, unix_socket)},
 	{SERVER_SUPERUSER("starttls", DF_OPTION_STARTTLS, mail_in_clear)},
 	{SERVER_SUPERUSER("ca_file", DF_OPTION_PATH, ca_file)},
 	{SERVER_SUPERUSER("allow_private", DF_OPTION_BOOL, allow_private)},
@@ -99,6 +106,13 @@ static const DfOption options_table[] = {
 	{MAPPING("jwt_key", DF_OPTION_PRIVATE_KEY, jwt_key)},
 	{MAPPING("jwt_key_id", DF_OPTION_TEXT, jwt_key_id)},
 	{MAPPING_NUMBER("jwt_lifetime", DF_OPTION_LONG_MS, jwt_lifetime_ms, SECOND, HOUR, 5 * MINUTE)},
+	{MAPPING("secret_path", DF_OPTION_URL_PATH, secret_path)},
+	{MAPPING("signing_secret", DF_OPTION_TEXT, signing_secret)},
+	{MAPPING("aws_access_key_id", DF_OPTION_TOKEN, aws_access_key)},
+	{MAPPING("aws_secret_access_key", DF_OPTION_TOKEN, aws_secret_key)},
+	{MAPPING("aws_session_token", DF_OPTION_TOKEN, aws_session_token)},
+	{MAPPING("proxy_username", DF_OPTION_USERNAME, proxy_username)},
+	{MAPPING("proxy_password", DF_OPTION_PASSWORD, proxy_password)},
 	{MAPPING("webhook_secret", DF_OPTION_TEXT, webhook_secret)},
 	{MAPPING("webhook_secret_old", DF_OPTION_TEXT, webhook_secret_old)},
 	{MAPPING_SUPERUSER("client_cert", DF_OPTION_PATH, client_cert)},
@@ -115,6 +129,7 @@ static const DfOption families[] = {
 	{FAMILY(HEADER_PREFIX "Name", InvalidOid, DF_OPTION_HEADER)},
 	{FAMILY("token.name", InvalidOid, DF_OPTION_TOKEN_FIELD)},
 	{FAMILY("claim.name", UserMappingRelationId, DF_OPTION_CLAIM)},
+	{FAMILY("query.name", UserMappingRelationId, DF_OPTION_QUERY)},
 };
 
 PG_FUNCTION_INFO_V1(dataflows_fdw_validator);
@@ -406,6 +421,10 @@ static const char *const http_options[] = {
 	"settle",
 	"max_body",
 	"follow_redirects",
+	"sign",
+	"sign_value",
+	"sign_timestamp",
+	"aws_sigv4",
 	NULL,
 };
 
@@ -473,6 +492,13 @@ set_answers(DfSystem *system, const char *value, DfOptionProblem *problem)
 }
 
 static bool
+is_url(const DfOption *option)
+{
+	return option->kind == DF_OPTION_URL || option->kind == DF_OPTION_HTTP_URL ||
+		option->kind == DF_OPTION_ORIGINS;
+}
+
+static bool
 set_option(DfSystem *system, Oid catalog, DefElem *def, int first, DfOptionProblem *problem)
 {
 	const DfOption *option = find_option(def->defname, catalog);
@@ -489,11 +515,17 @@ set_option(DfSystem *system, Oid catalog, DefElem *def, int first, DfOptionProbl
 								  strVal(def->arg), problem);
 	if (option->kind == DF_OPTION_ANSWERS)
 		return set_answers(system, strVal(def->arg), problem);
+	if (option->kind == DF_OPTION_QUERY)
+		return df_query_set_named(&system->query, option, def->defname + prefix_len(option),
+								  strVal(def->arg), problem);
 	if (df_option_parse(option, strVal(def->arg), (char *) system + option->offset, &why))
 		return true;
 	df_refuse(problem, ERRCODE_INVALID_PARAMETER_VALUE,
 			  psprintf("invalid value for option \"%s\"", option->name), df_option_valid(option));
-	problem->detail = why == NULL ? NULL : psprintf("The URL cannot be used: %s.", why);
+	if (why != NULL)
+		problem->detail = psprintf(is_url(option) ? "The URL cannot be used: %s."
+												  : "It cannot be used: %s.",
+								   why);
 	return false;
 }
 
@@ -551,6 +583,7 @@ df_options_forget(DfSystem *system)
 	system->nheaders = 0;
 	df_named_values_forget(&system->token_fields);
 	df_named_values_forget(&system->claims);
+	df_named_values_forget(&system->query);
 }
 
 /* ---- the validator -------------------------------------------------------- */

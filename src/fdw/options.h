@@ -10,6 +10,7 @@
 #define DF_FDW_OPTIONS_H
 
 #include "nodes/pg_list.h"
+#include "shared/signing.h"
 #include "types/system_options.h"
 
 typedef enum DfOptionKind
@@ -40,7 +41,14 @@ typedef enum DfOptionKind
 	DF_OPTION_STARTTLS,
 	DF_OPTION_RATE,
 	DF_OPTION_ANSWERS, /* what responses mean */
-	DF_OPTION_PAUSE /* what pause_system() writes */
+	DF_OPTION_PAUSE, /* what pause_system() writes */
+	DF_OPTION_SIGN,
+	DF_OPTION_SIGN_VALUE,
+	DF_OPTION_AWS_SIGV4,
+	DF_OPTION_PROXY,
+	DF_OPTION_SOCKET_PATH,
+	DF_OPTION_URL_PATH,
+	DF_OPTION_QUERY /* the family "query.name" */
 } DfOptionKind;
 
 typedef struct DfOption
@@ -102,6 +110,30 @@ extern int df_system_header(const DfSystem *system, const char *name);
 extern bool df_server_rules(const DfSystem *system, DfOptionProblem *problem);
 extern bool df_mapping_rules(const DfSystem *system, DfOptionProblem *problem);
 
+/* ---- what requests are signed with, and secrets in URLs (fdw/send_options.c) --- */
+
+/* "query.name" */
+extern bool df_query_set_named(DfNamedValues *to, const DfOption *option, const char *name,
+							   const char *value, DfOptionProblem *problem);
+
+/*
+ * The parameters that the user mapping adds to URLs, encoded, NULL-terminated: secret with their
+ * values, without them for who only looks for their names.
+ */
+extern char **df_query_pairs(const DfSystem *system, bool with_values);
+
+/* the header that carries the time that is signed; NULL = none does */
+extern char *df_sign_timestamp_header(const DfSystem *system, const DfSigning *signing);
+
+/* whether a signature is, or needs, a header of that name */
+extern bool df_system_writes_header(const DfSystem *system, const char *name, size_t len);
+
+extern bool df_send_server_rules(const DfSystem *system, DfOptionProblem *problem);
+extern bool df_send_mapping_rules(const DfSystem *system, DfOptionProblem *problem);
+
+/* those of a server and of a user mapping together */
+extern bool df_send_options_fit(const DfSystem *system, DfOptionProblem *problem);
+
 /* ---- OAuth (fdw/oauth_options.c) ------------------------------------------ */
 
 /* "token.name" or "claim.name", after what the server has */
@@ -110,6 +142,8 @@ extern bool df_oauth_set_named(DfNamedValues *to, const DfOption *option, Oid ca
 
 /* whether those of the user mapping fit together */
 extern bool df_oauth_complete(const DfSystem *system, DfOptionProblem *problem);
+
+extern void df_named_values_set(DfNamedValues *to, const char *name, const char *value);
 
 /* overwrites the values in memory */
 extern void df_named_values_forget(DfNamedValues *values);

@@ -16,8 +16,13 @@
 #include "http/url.h"
 #include "shared/format_names.h"
 #include "shared/header.h"
+#include "shared/signing.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+
+/* of sockaddr_un.sun_path */
+#define LONGEST_SOCKET_PATH 108
+#define LONGEST_AWS_PART 60
 
 /* the highest and the lowest rate_limit */
 #define MAX_RATE_PER_SECOND 1000000.0
@@ -269,6 +274,67 @@ parse_starttls(const char *value, bool *in_clear)
 	return *in_clear || strcmp(value, "require") == 0;
 }
 
+/* provider:provider:region:service */
+static const char *
+aws_problem(const char *value)
+{
+	int parts = 1;
+	size_t len = 0;
+
+	for (const char *c = value; *c != '\0'; c++)
+	{
+		if (*c == ':' ? len == 0 : !isalnum((unsigned char) *c) && strchr("-_", *c) == NULL)
+			return "it has an empty part, or a character other than letters, digits and hyphens";
+		parts += *c == ':';
+		len = *c == ':' ? 0 : len + 1;
+		if (len > LONGEST_AWS_PART)
+			return "it has a part that is too long";
+	}
+	return parts == 4 && len > 0 ? NULL : "it does not have four parts";
+}
+
+static const char *
+url_path_problem(const char *value)
+{
+	const char *why = "it does not begin with a slash, ends with one, or has a query";
+
+	if (*value != '/' || value[strlen(value) - 1] == '/' || strchr(value, '?') != NULL)
+		return why;
+	(void) df_url_join("https://system", value, &why);
+	return why;
+}
+
+static const char *
+socket_problem(const char *value)
+{
+	if (*value != '/' || has_control_character(value))
+		return "it is not an absolute path";
+	return strlen(value) < LONGEST_SOCKET_PATH ? NULL : "it is longer than a socket's path may be";
+}
+
+static const char *
+way_problem(DfOptionKind kind, const char *value)
+{
+	DfSigning signing;
+	const char *why;
+
+	switch (kind)
+	{
+		case DF_OPTION_SIGN:
+			return df_signing_parse(value, &signing, &why) ? NULL : why;
+		case DF_OPTION_SIGN_VALUE:
+			return df_signing_value_problem(value);
+		case DF_OPTION_AWS_SIGV4:
+			return aws_problem(value);
+		case DF_OPTION_PROXY:
+			return df_url_proxy_problem(value);
+		case DF_OPTION_URL_PATH:
+			return url_path_problem(value);
+		default:
+			return socket_problem(value);
+	}
+}
+
 bool
 df_option_parse(const DfOption *option, const char *value, void *field, const char **why)
 {
@@ -283,6 +349,16 @@ df_option_parse(const DfOption *option, const char *value, void *field, const ch
 			return parse_url(option, value, field, why);
 		case DF_OPTION_ORIGINS:
 			return parse_origins(value, field, why);
+		case DF_OPTION_SIGN:
+		case DF_OPTION_SIGN_VALUE:
+		case DF_OPTION_AWS_SIGV4:
+		case DF_OPTION_PROXY:
+		case DF_OPTION_SOCKET_PATH:
+		case DF_OPTION_URL_PATH:
+			*why = way_problem(option->kind, value);
+			if (*why == NULL)
+				*(char **) field = pstrdup(value);
+			return *why == NULL;
 		case DF_OPTION_MS:
 			if (!parse_duration(option, value, &ms))
 				return false;
@@ -391,6 +467,26 @@ df_option_valid(const DfOption *option)
 						   "or an elliptic curve key of P-256.");
 		case DF_OPTION_ENCODING:
 			return pstrdup(DF_ENCODINGS_HINT);
+		case DF_OPTION_SIGN:
+			return pstrdup("Write the digest, the header and the text that is signed, such as "
+						   "\"hmac-sha256:X-Signature:{timestamp}.{body}\"; the text may have "
+						   "{timestamp}, {timestamp_ms}, {method}, {path}, {url}, "
+						   "{idempotency_key} and {body}.");
+		case DF_OPTION_SIGN_VALUE:
+			return pstrdup("Write the value of the header, such as "
+						   "\"t={timestamp},v1={signature}\".");
+		case DF_OPTION_AWS_SIGV4:
+			return pstrdup("Write provider, provider, region and service, such as "
+						   "\"aws:amz:eu-west-1:ses\".");
+		case DF_OPTION_PROXY:
+			return pstrdup("Write scheme, host and port, such as \"http://proxy.internal:3128\" or "
+						   "\"socks5h://proxy.internal:1080\"; credentials belong in a USER "
+						   "MAPPING.");
+		case DF_OPTION_SOCKET_PATH:
+			return psprintf("Write the absolute path of a Unix socket, of less than %d bytes.",
+							LONGEST_SOCKET_PATH);
+		case DF_OPTION_URL_PATH:
+			return pstrdup("Write a path such as \"/bot123:abc\", which follows that of the url.");
 		case DF_OPTION_FORM_ARRAYS:
 			return pstrdup(DF_FORM_ARRAYS_HINT);
 		case DF_OPTION_CONTENT_TYPE:

@@ -141,3 +141,11 @@ df_policy_blocks_text(const char *address)
 		return judge_v6(v6.s6_addr);
 	return "not an internet address";
 }
+
+bool
+df_policy_is_address(const char *text)
+{
+	struct in6_addr address; /* large enough for both */
+
+	return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1;
+}

@@ -11,6 +11,9 @@
 extern const char *df_policy_blocks(const struct sockaddr *address);
 
 /* the same for text, as libcurl reports the address of a connection */
+/* false = it is a name */
+extern bool df_policy_is_address(const char *text);
+
 extern const char *df_policy_blocks_text(const char *address);
 
 #endif /* DF_HTTP_ADDRESS_FILTER_H */

@@ -13,6 +13,7 @@
 
 #include "http/address_filter.h"
 #include "http/connection.h"
+#include "http/url.h"
 #include "shared/descriptors.h"
 
 /* ---- callbacks ------------------------------------------------------------ */
@@ -35,6 +36,12 @@ may_connect(DfExchange *exchange, const char *what)
 	return false;
 }
 
+static bool
+is_named(const DfExchange *exchange)
+{
+	return exchange->by_proxy || exchange->by_unix_socket;
+}
+
 /* libcurl calls it for each address of a name before it connects to it. */
 static curl_socket_t
 open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
@@ -42,9 +49,11 @@ open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 	DfExchange *exchange = arg;
 	int fd;
 
-	if (address->family != AF_INET && address->family != AF_INET6)
+	if (address->family == AF_UNIX ? !exchange->by_unix_socket
+								   : address->family != AF_INET && address->family != AF_INET6)
 		return CURL_SOCKET_BAD;
-	if (!may_connect(exchange, df_policy_blocks(&address->addr)))
+	/* a superuser has named the socket, or the proxy that this is the address of */
+	if (!is_named(exchange) && !may_connect(exchange, df_policy_blocks(&address->addr)))
 		return CURL_SOCKET_BAD;
 	exchange->tried_public = true;
 	fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
@@ -72,7 +81,7 @@ df_connection_is_there(void *arg, char *address, char *local, int port, int loca
 		exchange->cut_off = true;
 		return CURL_PREREQFUNC_ABORT;
 	}
-	if (!exchange->allow_private && !may_connect(exchange, df_policy_blocks_text(address)))
+	if (!is_named(exchange) && !may_connect(exchange, df_policy_blocks_text(address)))
 		return CURL_PREREQFUNC_ABORT;
 	exchange->refusal[0] = '\0';
 	exchange->sent = true;
@@ -90,11 +99,35 @@ apply_rules(CURL *easy)
 	DF_SET(CURLOPT_QUICK_EXIT, 1L);
 #endif
 	DF_SET(CURLOPT_PROXY, ""); /* none from the environment either */
+	DF_SET(CURLOPT_NOPROXY, ""); /* nor what should go around one */
 	DF_SET(CURLOPT_NOSIGNAL, 1L);
 	DF_SET(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
 	DF_SET(CURLOPT_SSL_VERIFYPEER, 1L);
 	DF_SET(CURLOPT_SSL_VERIFYHOST, 2L);
 	DF_SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+	return CURLE_OK;
+}
+
+/* The way out; credentials go by libcurl's options, which SOCKS needs. */
+static CURLcode
+apply_way(CURL *easy, const DfHttpRequest *request)
+{
+	if (request->unix_socket != NULL)
+		DF_SET(CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
+	if (request->proxy == NULL)
+		return CURLE_OK;
+	DF_SET(CURLOPT_PROXY, request->proxy);
+	DF_SET(CURLOPT_PROXYAUTH, (long) CURLAUTH_BASIC);
+	/* what the proxy says of a tunnel is no response of the system */
+	DF_SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	DF_SET(CURLOPT_PROXY_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+	if (request->proxy_ca_file != NULL)
+		DF_SET(CURLOPT_PROXY_CAINFO, request->proxy_ca_file);
+	if (request->proxy_username != NULL)
+	{
+		DF_SET(CURLOPT_PROXYUSERNAME, request->proxy_username);
+		DF_SET(CURLOPT_PROXYPASSWORD, request->proxy_password);
+	}
 	return CURLE_OK;
 }
 
@@ -104,6 +137,8 @@ df_connection_apply(DfExchange *exchange, const DfHttpRequest *request)
 	CURL *easy = exchange->easy;
 	CURLcode code = apply_rules(easy);
 
+	if (code == CURLE_OK)
+		code = apply_way(easy, request);
 	if (code != CURLE_OK)
 		return code;
 	DF_SET(CURLOPT_URL, request->url);
@@ -121,4 +156,33 @@ df_connection_apply(DfExchange *exchange, const DfHttpRequest *request)
 	if (request->client_key != NULL)
 		DF_SET(CURLOPT_SSLKEY, request->client_key);
 	return CURLE_OK;
+}
+
+/* ---- by a proxy ----------------------------------------------------------- */
+
+/*
+ * A proxy resolves names, so of a name nobody here knows the address.  What is written as an
+ * address, or is always this machine, is judged.
+ */
+bool
+df_connection_is_private(const char *url)
+{
+	char host[256];
+	char *end;
+
+	if (!df_url_host(url, host, sizeof(host)))
+		return true;
+	if (pg_strcasecmp(host, "localhost") == 0 ||
+		((end = strrchr(host, '.')) != NULL && pg_strcasecmp(end, ".localhost") == 0))
+		return true;
+	return df_policy_is_address(host) && df_policy_blocks_text(host) != NULL;
+}
+
+const char *
+df_connection_problem(const DfHttpRequest *request)
+{
+	if (request->proxy == NULL || request->allow_private ||
+		!df_connection_is_private(request->url))
+		return NULL;
+	return "the host is an address that is not public, and the system does not say allow_private";
 }

@@ -23,6 +23,8 @@ df_exchange_new(const DfHttpRequest *request, size_t arena_size)
 	exchange->timeout_ms = request->timeout_ms;
 	exchange->connect_timeout_ms = request->connect_timeout_ms;
 	exchange->allow_private = request->allow_private;
+	exchange->by_proxy = request->proxy != NULL;
+	exchange->by_unix_socket = request->unix_socket != NULL;
 	return exchange;
 }
 
@@ -42,6 +44,36 @@ df_exchange_copy(DfExchange *exchange, const char *text)
 	size_t len = strlen(text) + 1;
 
 	return memcpy(df_exchange_take(exchange, len), text, len);
+}
+
+size_t
+df_exchange_list_size(const char *const *list)
+{
+	size_t size = 0;
+	int n = 1;
+
+	if (list == NULL)
+		return 0;
+	for (; *list != NULL; list++, n++)
+		size += MAXALIGN(strlen(*list) + 1);
+	return size + MAXALIGN(n * sizeof(char *));
+}
+
+const char *const *
+df_exchange_copy_list(DfExchange *exchange, const char *const *list)
+{
+	const char **copy;
+	int n = 0;
+
+	if (list == NULL)
+		return NULL;
+	while (list[n] != NULL)
+		n++;
+	copy = df_exchange_take(exchange, (n + 1) * sizeof(char *));
+	for (int i = 0; i < n; i++)
+		copy[i] = df_exchange_copy(exchange, list[i]);
+	copy[n] = NULL;
+	return copy;
 }
 
 void

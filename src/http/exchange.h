@@ -34,8 +34,13 @@ typedef struct DfExchange
 	struct curl_slist *content_type; /* the second node, if the caller gave one */
 	struct curl_slist *last_public; /* what follows is not for other hosts */
 
+	const char *const *query_secrets; /* of the request's origin; NULL = none */
+	const char *const *url_secrets;
+
 	int redirects_left;
 	bool allow_private; /* of the present hop */
+	bool by_proxy; /* which resolves names and connects */
+	bool by_unix_socket; /* the present hop */
 	/* to which redirects may lead at private addresses; in the arena, NULL = none */
 	const char *private_origins;
 	bool elsewhere; /* a redirect has left the origin of the request */
@@ -62,6 +67,10 @@ typedef struct DfExchange
 extern DfExchange *df_exchange_new(const DfHttpRequest *request, size_t arena_size);
 extern void *df_exchange_take(DfExchange *exchange, size_t len);
 extern char *df_exchange_copy(DfExchange *exchange, const char *text);
+
+/* lists of texts that end with NULL, which may be NULL; and the room that the copy needs */
+extern const char *const *df_exchange_copy_list(DfExchange *exchange, const char *const *list);
+extern size_t df_exchange_list_size(const char *const *list);
 
 /* wipes and frees all but the easy handle and the result */
 extern void df_exchange_free(DfExchange *exchange);

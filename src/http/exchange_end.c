@@ -127,6 +127,38 @@ words_for(const DfExchange *exchange, CURLcode code)
 	}
 }
 
+/* What a proxy says when it is asked for a tunnel; the words for its code, "" = nothing. */
+static const char *
+words_of_proxy(long code)
+{
+	if (code == 407)
+		return " (it demands other credentials)";
+	return code == 403 ? " (it does not allow it)" : "";
+}
+
+/* Ends before the system was reached: the proxy is to blame. */
+static bool
+proxy_error(const DfExchange *exchange, CURLcode code, char *text, size_t room)
+{
+	long answer = 0;
+
+	if (!exchange->by_proxy || exchange->sent)
+		return false;
+	(void) curl_easy_getinfo(exchange->easy, CURLINFO_HTTP_CONNECTCODE, &answer);
+	if (answer / 100 != 2 && answer != 0)
+		snprintf(text, room, "the proxy did not connect to the system: status %ld%s", answer,
+				 words_of_proxy(answer));
+	else if (code == CURLE_COULDNT_CONNECT)
+		snprintf(text, room, "could not connect to the proxy, or through it");
+	else if (code == CURLE_COULDNT_RESOLVE_PROXY)
+		snprintf(text, room, "could not resolve the host name of the proxy");
+	else if (code == CURLE_PROXY)
+		snprintf(text, room, "the proxy did not connect to the system");
+	else
+		return false;
+	return true;
+}
+
 /* Use libcurl's longer text for TLS only; elsewhere it may quote secrets. */
 static const char *
 detail_for(const DfExchange *exchange, CURLcode code, long os_errno)
@@ -164,7 +196,7 @@ df_exchange_error(const DfExchange *exchange, CURLcode code, char *text, size_t 
 				 code == CURLE_OUT_OF_MEMORY
 					 ? "there is no memory for a request"
 					 : strerror(exchange->shortage != 0 ? exchange->shortage : EMFILE));
-	else
+	else if (!proxy_error(exchange, code, text, room))
 	{
 		(void) curl_easy_getinfo(exchange->easy, CURLINFO_OS_ERRNO, &os_errno);
 		if (code == CURLE_COULDNT_CONNECT && os_errno == ECONNREFUSED)

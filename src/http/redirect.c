@@ -11,9 +11,11 @@
  */
 #include "postgres.h"
 
+#include "http/connection.h"
 #include "http/redirect.h"
 #include "http/request.h"
 #include "http/url.h"
+#include "http/url_secrets.h"
 
 typedef struct Origin
 {
@@ -108,8 +110,8 @@ go_to(DfExchange *exchange, const char *url)
 }
 
 /*
- * Drops what was given for the first origin only: secret headers, the client certificate,
- * the right to reach private addresses.
+ * Drops what was given for the first origin only: secret headers, parameters and paths, the
+ * client certificate, the Unix socket, the right to reach private addresses.
  */
 static CURLcode
 leave_origin(DfExchange *exchange, const char *url)
@@ -119,10 +121,36 @@ leave_origin(DfExchange *exchange, const char *url)
 	exchange->elsewhere = true;
 	exchange->allow_private = df_url_origin_in(exchange->private_origins, url);
 	exchange->last_public->next = NULL;
+	exchange->query_secrets = NULL;
+	exchange->url_secrets = NULL;
+	exchange->by_unix_socket = false;
 	exchange->with_certificate = false;
 	DF_SET(CURLOPT_SSLCERT, NULL);
 	DF_SET(CURLOPT_SSLKEY, NULL);
+	DF_SET(CURLOPT_UNIX_SOCKET_PATH, NULL);
 	return CURLE_OK;
+}
+
+/*
+ * Leads the handle to the next address; within the origin it keeps its secret parameters.  NULL,
+ * or why the redirect is not followed.
+ */
+static const char *
+follow_to(DfExchange *exchange, const char *there, bool leaves)
+{
+	CURLcode code = CURLE_OK;
+
+	if (leaves && exchange->url_secrets != NULL && df_url_reveals(there, exchange->url_secrets))
+		return "the answer redirects to another origin with a secret in its URL";
+	if (leaves)
+		code = leave_origin(exchange, there);
+	if (exchange->by_proxy && !exchange->allow_private && df_connection_is_private(there))
+		return "the answer redirects to an address that is not public, and private_origins of the "
+			   "system does not name its origin";
+	df_response_next(&exchange->response);
+	if (code == CURLE_OK)
+		code = go_to(exchange, there);
+	return code == CURLE_OK ? NULL : "the redirect could not be followed";
 }
 
 /* NULL if the handle is ready for the next address, else why the redirect is not followed. */
@@ -132,7 +160,8 @@ follow(DfExchange *exchange, const char *here, const char *there)
 	Origin from = {0};
 	Origin to = {0};
 	const char *problem = "the answer redirects to a URL that cannot be used";
-	CURLcode code = CURLE_OK;
+	bool leaves = !df_url_same_origin(here, there);
+	char *url = NULL;
 
 	if (read_origin(here, &from) && read_origin(there, &to))
 		problem = redirect_problem(&from, &to);
@@ -140,16 +169,21 @@ follow(DfExchange *exchange, const char *here, const char *there)
 	free_origin(&to);
 	if (problem != NULL)
 		return problem;
+	if (exchange->query_secrets != NULL)
+	{
+		url = df_url_with_query(there, exchange->query_secrets, !leaves);
+		if (url == NULL)
+			return "there was no memory to follow the redirect";
+	}
 	exchange->redirects_left--;
 	exchange->sent = false;
 	exchange->tried_public = false;
 	change_method(exchange, exchange->response.status);
-	if (!df_url_same_origin(here, there))
-		code = leave_origin(exchange, there);
-	df_response_next(&exchange->response);
-	if (code == CURLE_OK)
-		code = go_to(exchange, there);
-	return code == CURLE_OK ? NULL : "the redirect could not be followed";
+	problem = follow_to(exchange, url != NULL ? url : there, leaves);
+	if (url != NULL)
+		explicit_bzero(url, strlen(url));
+	free(url);
+	return problem;
 }
 
 DfRedirect

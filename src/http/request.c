@@ -97,7 +97,8 @@ df_request_problem(const DfHttpRequest *request)
 		if (problem != NULL)
 			return problem;
 	}
-	return credential_problem(request);
+	problem = credential_problem(request);
+	return problem != NULL ? problem : df_connection_problem(request);
 }
 
 /* ---- the block ------------------------------------------------------------ */
@@ -112,6 +113,8 @@ arena_bound(const DfHttpRequest *request)
 
 	if (request->private_origins != NULL)
 		total += MAXALIGN(strlen(request->private_origins) + 1);
+	total += df_exchange_list_size(request->query_secrets) +
+		df_exchange_list_size(request->url_secrets);
 	total += MAXALIGN(strlen(request->method) + 1) + MAXALIGN(request->body_len + 1) +
 		2 * MAXIMUM_ALIGNOF;
 	for (line = request->headers; line != NULL && *line != NULL; line++)
@@ -257,6 +260,8 @@ df_request_new(const DfHttpRequest *request)
 	exchange->redirects_left = request->follow_redirects;
 	if (request->private_origins != NULL)
 		exchange->private_origins = df_exchange_copy(exchange, request->private_origins);
+	exchange->query_secrets = df_exchange_copy_list(exchange, request->query_secrets);
+	exchange->url_secrets = df_exchange_copy_list(exchange, request->url_secrets);
 	exchange->method = df_exchange_copy(exchange, request->method);
 	exchange->repeatable = strcmp(request->method, "GET") == 0 ||
 		strcmp(request->method, "HEAD") == 0 || strcmp(request->method, "PUT") == 0 ||

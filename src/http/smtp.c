@@ -76,6 +76,7 @@ const char *
 df_mail_problem(const DfHttpRequest *request)
 {
 	const char *const *to = request->mail_to;
+	const char *problem;
 
 	if (request->url == NULL)
 		return "the URL is missing";
@@ -90,7 +91,8 @@ df_mail_problem(const DfHttpRequest *request)
 		return "a user name needs a password or a token, and these a user name";
 	if (request->body == NULL)
 		return "there is no message";
-	return message_problem(request->body, request->body_len);
+	problem = message_problem(request->body, request->body_len);
+	return problem != NULL ? problem : df_connection_problem(request);
 }
 
 /* ---- the script ----------------------------------------------------------- */

@@ -330,6 +330,55 @@ df_url_origins_problem(const char *origins)
 	return NULL;
 }
 
+bool
+df_url_host(const char *url, char *host, size_t size)
+{
+	CURLU *parsed = curl_url();
+	char *text = NULL;
+	bool good = parsed != NULL && curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK &&
+		curl_url_get(parsed, CURLUPART_HOST, &text, 0) == CURLUE_OK;
+
+	if (good && text[0] == '[')
+	{
+		text[strcspn(text, "%]")] = '\0';
+		good = strlcpy(host, text + 1, size) < size;
+	}
+	else if (good)
+		good = strlcpy(host, text, size) < size;
+	curl_free(text);
+	curl_url_cleanup(parsed);
+	return good;
+}
+
+const char *
+df_url_proxy_problem(const char *proxy)
+{
+	const char *scheme_end = strstr(proxy, "://");
+	size_t scheme = scheme_end == NULL ? 0 : scheme_end - proxy;
+	const char *rest = scheme_end == NULL ? proxy : scheme_end + strlen("://");
+	bool https = df_url_scheme_named(proxy, scheme) == DF_URL_HTTPS;
+	const char *problem = character_problem(proxy);
+	char *as_http;
+
+	if (problem != NULL)
+		return problem;
+	if (!https && df_url_scheme_named(proxy, scheme) != DF_URL_HTTP &&
+		!(scheme == strlen("socks5h") && pg_strncasecmp(proxy, "socks5h", scheme) == 0))
+		return "its scheme is none of http, https and socks5h";
+	if (https && !(curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_HTTPS_PROXY))
+		return "the libcurl of this server knows no proxies by https";
+	if (strchr(rest, '@') != NULL)
+		return "it contains a user name or password, which belong into a user mapping";
+	if (rest[strcspn(rest, "/?")] != '\0')
+		return "it contains a path";
+	as_http = palloc(strlen(rest) + sizeof("http://"));
+	strlcpy(as_http, "http://", sizeof("http://"));
+	memcpy(as_http + strlen("http://"), rest, strlen(rest) + 1);
+	if (strrchr(rest, ':') == NULL || strrchr(rest, ']') > strrchr(rest, ':'))
+		return "it has no port";
+	return df_url_base_problem(as_http);
+}
+
 /*
  * base without slashes at its end, then path, with all characters encoded that no URL may
  * have

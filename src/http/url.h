@@ -59,6 +59,21 @@ extern bool df_url_origin_in(const char *origins, const char *url);
 /* NULL if it is such a list, else a constant sentence that says why not */
 extern const char *df_url_origins_problem(const char *origins);
 
+/*
+ * The host without brackets and zone, as libcurl reads it; false if there is none or it is
+ * longer.  No errors, no palloc.
+ */
+extern bool df_url_host(const char *url, char *host, size_t size);
+
+/* NULL if it names a proxy that libcurl can use, else a constant sentence that says why not */
+extern const char *df_url_proxy_problem(const char *proxy);
+
+/*
+ * The name of the first of these pairs ("name=value", encoded, NULL-terminated) that the URL's
+ * query sets, NULL = none; *len is its length.  No errors, no palloc (http/url_secrets.c).
+ */
+extern const char *df_url_sets(const char *url, const char *const *pairs, size_t *len);
+
 /* percent-encodes everything but RFC 3986's unreserved characters */
 extern char *df_url_encode(const char *text);
 

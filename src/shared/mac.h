@@ -1,12 +1,13 @@
 /*
  * shared/mac.h
- *	  Message authentication codes: HMAC-SHA256, made and compared.
+ *	  Message authentication codes: HMACs, made and compared.
  */
 #ifndef DF_MAC_H
 #define DF_MAC_H
 
 #include "postgres.h"
 
+#include "common/cryptohash.h"
 #include "common/sha2.h"
 
 #define DF_MAC_LEN PG_SHA256_DIGEST_LENGTH
@@ -18,7 +19,11 @@ typedef struct DfSigned
 	size_t len;
 } DfSigned;
 
-/* false = there is no memory for it */
+/* of any digest; false = there is no memory for it, or the server's library refuses the digest */
+extern bool df_mac_make_by(pg_cryptohash_type digest, const void *key, size_t key_len,
+						   const DfSigned *parts, int nparts, uint8 *mac, size_t mac_len);
+
+/* HMAC-SHA256 */
 extern bool df_mac_make(const void *key, size_t key_len, const DfSigned *parts, int nparts,
 						uint8 mac[DF_MAC_LEN]);
 

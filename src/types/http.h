@@ -32,6 +32,16 @@ typedef struct DfHttpRequest
 	const char *mail_from; /* NULL = HTTP; else the body is a message, lines ending in CRLF */
 	const char *const *mail_to; /* addresses, NULL-terminated */
 	bool mail_in_clear; /* no STARTTLS on smtp:// */
+
+	const char *proxy; /* http, https or socks5h, with a port; NULL = none */
+	const char *proxy_username; /* both or neither */
+	const char *proxy_password;
+	const char *proxy_ca_file; /* of the proxy itself */
+	const char *unix_socket; /* of the URL's origin; NULL = by network */
+
+	/* what the URL has that is a secret: not for another origin, and not lost by a redirect */
+	const char *const *query_secrets; /* "name=value", encoded, NULL-terminated; NULL = none */
+	const char *const *url_secrets; /* as they are, NULL-terminated; NULL = none */
 } DfHttpRequest;
 
 #define DF_CONTENT_TYPE_ROOM 256

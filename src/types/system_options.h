@@ -53,6 +53,13 @@ typedef struct DfSystem
 	char *private_origins; /* further private origins, separated by spaces; NULL = none */
 	int follow_redirects;
 	char *ca_file;
+	char *proxy; /* NULL = none; likewise below */
+	char *proxy_ca_file;
+	char *unix_socket;
+	char *sign; /* shared/signing.h */
+	char *sign_value;
+	char *sign_timestamp;
+	char *aws_sigv4;
 	int nheaders; /* public and secret ones, "Name: value" */
 	char **headers;
 	bool *header_is_secret; /* from the user mapping; every role may read the server's */
@@ -74,6 +81,14 @@ typedef struct DfSystem
 	int64 jwt_lifetime_ms;
 	DfNamedValues claims;
 	char *paused; /* by pause_system(): {"by", "at", "note"}; NULL = it is not */
+	DfNamedValues query; /* parameters of each URL */
+	char *secret_path; /* follows the path of the url */
+	char *signing_secret;
+	char *aws_access_key;
+	char *aws_secret_key;
+	char *aws_session_token;
+	char *proxy_username;
+	char *proxy_password;
 	char *webhook_secret; /* the secret that senders of webhooks sign with */
 	char *webhook_secret_old; /* accepted too while rotating */
 } DfSystem;

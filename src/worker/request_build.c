@@ -14,13 +14,14 @@
 #include "shared/encoding.h"
 #include "shared/header.h"
 #include "shared/json.h"
+#include "worker/request_sign.h"
 #include "worker/secrets.h"
 #include "worker/token.h"
 #include "worker/trace.h"
 
 /* a copy that is wiped after the request has left */
-static char *
-secret(DfDeparture *departure, const char *value)
+char *
+df_departure_secret(DfDeparture *departure, const char *value)
 {
 	char *copy;
 
@@ -91,7 +92,7 @@ request_headers(DfDeparture *departure, const DfSystem *system, const DfStep *st
 	if (out->content_type != NULL)
 		headers[n++] = psprintf("Content-Type: %s", out->content_type);
 	for (int i = 0; i < system->nheaders; i++)
-		headers[n++] = secret(departure, system->headers[i]);
+		headers[n++] = df_departure_secret(departure, system->headers[i]);
 	if (trace != NULL)
 		headers[n++] = trace;
 	/* an undo and a probe are about the same account as the step, and so on */
@@ -121,10 +122,10 @@ df_build_request(DfDeparture *departure, const DfSystem *system, const DfStep *s
 	request->body = out->body;
 	request->body_len = out->body_len;
 	request->headers = request_headers(departure, system, step, out);
-	request->username = secret(departure, system->username);
-	request->password = secret(departure, system->password);
-	request->bearer_token = secret(departure, token != NULL ? token : system->bearer_token);
-	request->ca_file = system->ca_file != NULL ? pstrdup(system->ca_file) : NULL;
+	request->username = df_departure_secret(departure, system->username);
+	request->password = df_departure_secret(departure, system->password);
+	request->bearer_token =
+		df_departure_secret(departure, token != NULL ? token : system->bearer_token);
 	request->client_cert = system->client_cert != NULL ? pstrdup(system->client_cert) : NULL;
 	request->client_key = system->client_key != NULL ? pstrdup(system->client_key) : NULL;
 	request->connect_timeout_ms = system->connect_timeout_ms;
@@ -138,6 +139,8 @@ df_build_request(DfDeparture *departure, const DfSystem *system, const DfStep *s
 	request->mail_from = out->mail_from;
 	request->mail_to = (const char *const *) out->mail_to;
 	request->mail_in_clear = system->mail_in_clear;
+	departure->secrets = lappend(departure->secrets, unconstify(char *, request->url));
+	df_request_sign(departure, system, out->idempotency_key);
 }
 
 /* the system's url may have changed since the step was called */
@@ -146,7 +149,7 @@ df_request_url(const DfStep *step, const DfSystem *system, const DfOutgoing *out
 			   const char **problem)
 {
 	if (system->mail == (out->mail_from != NULL))
-		return system->mail ? pstrdup(system->url) : df_url_join(system->url, out->path, problem);
+		return system->mail ? pstrdup(system->url) : df_secret_url(system, out->path, problem);
 	*problem =
 		psprintf("the url of system \"%s\" is now %s", step->system,
 				 system->mail ? "that of a mail server" : "not that of a mail server any more");

@@ -217,12 +217,45 @@ room_for_pair(const DfSystem *system)
 	return room_for_length(strlen(system->username) + 1 + strlen(system->password));
 }
 
+/* what is in the URL, and what else the system or a proxy could send back */
+static void
+add_way(DfSecrets *secrets, const DfSystem *system)
+{
+	for (int i = 0; i < system->query.n; i++)
+		add(secrets, system->query.values[i]);
+	add(secrets, system->aws_session_token);
+	add(secrets, system->proxy_password);
+	add(secrets, system->secret_path);
+	/* also a segment of the path, by itself */
+	for (const char *at = system->secret_path; at != NULL; at = strchr(at + 1, '/'))
+	{
+		char *segment = pnstrdup(at + 1, strcspn(at + 1, "/"));
+
+		add(secrets, segment);
+		explicit_bzero(segment, strlen(segment));
+		pfree(segment);
+	}
+}
+
+static size_t
+room_for_way(const DfSystem *system)
+{
+	size_t room = room_for(system->aws_session_token) + room_for(system->proxy_password) +
+		room_for(system->secret_path);
+
+	for (int i = 0; i < system->query.n; i++)
+		room += room_for(system->query.values[i]);
+	for (const char *at = system->secret_path; at != NULL; at = strchr(at + 1, '/'))
+		room += room_for(system->secret_path);
+	return room;
+}
+
 DfSecrets *
 df_secrets_of(const DfSystem *system, const char *token)
 {
 	bool basic = system->username != NULL && system->password != NULL;
 	size_t size = room_for(system->bearer_token) + room_for(system->oauth_client_secret) +
-		room_for(token) + (basic ? 2 * room_for_pair(system) : 0);
+		room_for(token) + (basic ? 2 * room_for_pair(system) : 0) + room_for_way(system);
 	DfSecrets *secrets;
 
 	/* add_header() adds up to five parts of each */
@@ -251,6 +284,7 @@ df_secrets_of(const DfSystem *system, const char *token)
 	add(secrets, token);
 	add(secrets, system->bearer_token);
 	add(secrets, system->oauth_client_secret);
+	add_way(secrets, system);
 	return secrets;
 }
 

@@ -32,6 +32,7 @@
 #include "store/store.h"
 #include "utils/hsearch.h"
 #include "utils/timestamp.h"
+#include "worker/request_sign.h"
 #include "worker/token.h"
 #include "worker/token_form.h"
 
@@ -175,6 +176,10 @@ hash_options(const DfSystem *system)
 	hash = hash_text(hash, system->url);
 	hash = hash_text(hash, system->private_origins);
 	hash = hash_text(hash, system->ca_file);
+	hash = hash_text(hash, system->proxy);
+	hash = hash_text(hash, system->proxy_username);
+	hash = hash_text(hash, system->proxy_password);
+	hash = hash_text(hash, system->unix_socket);
 	hash = hash_text(hash, system->oauth_token_url);
 	hash = hash_text(hash, system->oauth_client_id);
 	hash = hash_text(hash, system->oauth_client_secret);
@@ -290,7 +295,7 @@ request_token(DfToken *token, const DfSystem *system, const char *refresh_token)
 	request->headers = headers;
 	request->username = pending->username;
 	request->password = pending->password;
-	request->ca_file = system->ca_file != NULL ? pstrdup(system->ca_file) : NULL;
+	df_request_way(request, system);
 	request->connect_timeout_ms = system->connect_timeout_ms;
 	request->timeout_ms = Min(system->timeout_ms, LONGEST_TIMEOUT_MS);
 	request->max_body = MAX_RESPONSE;
@@ -405,6 +410,7 @@ df_token_depart(bool leave)
 		wipe(pending->body);
 		wipe(pending->username);
 		wipe(pending->password);
+		wipe(unconstify(char *, pending->request.proxy_password));
 	}
 	token_requests = NIL;
 	end_writing(leave);

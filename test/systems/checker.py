@@ -153,10 +153,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return match and seen[self.path] <= int(match[1])
 
     def redirected(self):
-        """/redirect/302?to=URL leads there."""
+        """/redirect/302?to=URL leads there; SELF and KEY in it are what came."""
         match = re.match(r".*/redirect/(\d+)\?(.*)", self.path)
         if match:
-            to = dict(urllib.parse.parse_qsl(match[2]))["to"]
+            query = dict(urllib.parse.parse_qsl(match[2]))
+            to = query["to"].replace("SELF", urllib.parse.quote(self.path, safe=""))
+            to = to.replace("KEY", query.get("api_key", ""))
             self.answer(int(match[1]), {}, [("Location", to)])
         return bool(match)
 

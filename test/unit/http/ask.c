@@ -17,18 +17,6 @@
 
 /* ---- what a server of PostgreSQL's would provide -------------------------- */
 
-void *
-palloc(Size size)
-{
-	return malloc(size);
-}
-
-void
-pfree(void *pointer)
-{
-	free(pointer);
-}
-
 TimestampTz
 df_now(void)
 {
