@@ -184,21 +184,6 @@ is_false(const Jsonb *object, const char *key)
 	return df_json_find(object, key, &value) && value.type == jbvBool && !value.val.boolean;
 }
 
-/* what the undo names is not there: of a step that has made something it would be */
-static bool
-lacks_undo_fields(DfRun *run, DfStep *step, const Jsonb *output)
-{
-	const DfStepSpec *spec = df_step_spec(run, step);
-	DfTemplateVars vars;
-	char *missing = NULL;
-
-	df_step_vars(run, step, &vars);
-	vars.response = output;
-	if (df_template_path(spec->undo, &vars, &missing) == NULL)
-		return true;
-	return spec->undo_body != NULL && df_template_body(spec->undo_body, &vars, &missing) == NULL;
-}
-
 /*
  * A 2xx whose body says that it was not done, as many systems respond, and that has none of
  * what the undo needs: a refusal, though nobody has said so in `answers`.
@@ -212,7 +197,7 @@ is_denied(DfRun *run, DfStep *step, const DfResponse *response, const Jsonb *out
 	if (!is_false(output, "ok") && !is_false(output, "success") &&
 		!is_something(output, "error") && !is_something(output, "errors"))
 		return false;
-	return lacks_undo_fields(run, step, output);
+	return df_undo_lacks_fields(run, step, output);
 }
 
 /* whether the body becomes the step's output */

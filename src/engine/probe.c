@@ -15,6 +15,7 @@
 #include "engine/judge.h"
 #include "engine/step_evidence.h"
 #include "engine/probe.h"
+#include "engine/probe_found.h"
 #include "engine/read_body.h"
 #include "engine/request_body.h"
 #include "engine/run_failure.h"
@@ -34,43 +35,7 @@
 #include "types/system_policy.h"
 #include "utils/memutils.h"
 
-/* ---- what the response shows ---------------------------------------------- */
-
-/*
- * How many resources the response shows; the one, if it is one.
- * A 2xx without a body says nothing, nor does a page that some proxy made: "not
- * there" is a 404, a 410 or a list in which nothing matches.
- */
-static int
-found_resources(DfRun *run, DfStep *step, const DfResponse *response, Jsonb **resource)
-{
-	char *path = df_step_spec(run, step)->probe_found;
-	bool unusable;
-	bool scalar;
-	int matches;
-	Jsonb *body;
-
-	if (response->status == 404 || response->status == 410)
-		return 0;
-	body = df_response_json(response, CurrentMemoryContext, &unusable);
-	if (unusable || body == NULL)
-		return DF_FOUND_UNKNOWN;
-	scalar = JB_ROOT_IS_SCALAR(body);
-	if (path != NULL)
-	{
-		*resource = df_jsonpath_first(body, path, df_response_variables(response), &matches);
-		return matches == 0 && scalar ? DF_FOUND_UNKNOWN : matches;
-	}
-	if (scalar)
-		return DF_FOUND_UNKNOWN;
-	if (!JB_ROOT_IS_ARRAY(body))
-	{
-		*resource = body;
-		return 1;
-	}
-	*resource = df_jsonpath_first(body, "$[*]", NULL, &matches);
-	return matches;
-}
+/* ---- whose it is ----------------------------------------------------------- */
 
 static bool
 is_same(const Jsonb *one, const Jsonb *other)
@@ -215,7 +180,8 @@ adopt(DfRun *run, DfStep *step, const DfResponse *response, const DfDecision *ma
 {
 	bool undoing = step->row.undo_state == DF_UNDO_DUE;
 
-	resource = df_json_copy(resource, run->cxt);
+	if (resource != NULL)
+		resource = df_json_copy(resource, run->cxt);
 	if (!undoing && step->row.state != DF_STEP_DONE)
 	{
 		int status = step->row.status;
@@ -278,21 +244,25 @@ apply(DfRun *run, DfStep *step, const DfDecision *made, const char *said, DfWhy 
 
 /* ---- the way in ----------------------------------------------------------- */
 
+/* by its status it would tell */
+static bool
+tells_in_vain(const DfResponse *response)
+{
+	return response->status / 100 == 2 || response->status == 404 || response->status == 410;
+}
+
 /* what it said, for a person: in the error, too, while the step has one */
 static char *
-in_words(DfRun *run, const DfResponse *response, const DfProbeCame *came, const DfStep *other,
-		 bool readable)
+in_words(DfRun *run, const DfResponse *response, const DfProbeCame *came, const DfStep *other)
 {
 	char *said;
 
 	if (response->fate != DF_FATE_RESPONSE && response->fate != DF_FATE_TOO_LARGE)
 		said = psprintf("the probe got no answer (%s)",
 						response->error != NULL ? response->error : "no reason given");
-	else if (!readable)
-		said = psprintf("the probe was answered with status %d", response->status);
 	else if (came->found == DF_FOUND_UNKNOWN)
-		said = psprintf("the probe was answered with status %d and nothing that can be read",
-						response->status);
+		said = psprintf("the probe was answered with status %d%s", response->status,
+						tells_in_vain(response) ? " and nothing that tells" : "");
 	else
 		said = psprintf("the probe found %d record%s (status %d)", came->found,
 						came->found == 1 ? "" : "s", response->status);
@@ -311,22 +281,6 @@ note(DfRun *run, DfStep *step, const char *said)
 	step->row.error = df_error_with(run, step->row.error, df_json_end(&json, CurrentMemoryContext));
 }
 
-/*
- * A response in which there may be something to be found, or that says that there is nothing.
- * What is a mistake, such as a 404 to a POST, or what the system's rules do not let pass says
- * nothing.
- */
-static bool
-is_readable(const DfResponse *response, DfMeaning meaning)
-{
-	if (response->fate != DF_FATE_RESPONSE && response->fate != DF_FATE_TOO_LARGE)
-		return false;
-	if (response->status == 404 || response->status == 410)
-		return meaning == DF_MEANS_FAIL || meaning == DF_MEANS_KEPT || meaning == DF_MEANS_DONE;
-	return response->fate == DF_FATE_RESPONSE &&
-		(meaning == DF_MEANS_DONE || meaning == DF_MEANS_KEPT);
-}
-
 DfMeaning
 df_probe_response(DfRun *run, DfStep *step, const DfResponse *response,
 				  const DfSystemPolicy *policy)
@@ -338,23 +292,20 @@ df_probe_response(DfRun *run, DfStep *step, const DfResponse *response,
 						.method = plain.method,
 						.retry_after_ms = response->retry_after_ms,
 						.limit_used_up = plain.limit_used_up,
-						.said = plain.said,
-						.found = DF_FOUND_UNKNOWN};
-	bool readable = is_readable(response, df_probe_meaning(&plain));
+						.said = plain.said};
 	DfStep *other = NULL;
-	Jsonb *resource = NULL;
+	Jsonb *resource;
 	DfDecision made;
 	char *said;
 
-	if (readable)
-		came.found = found_resources(run, step, response, &resource);
+	came.found = df_probe_found(run, step, response, &plain, &resource);
 	if (came.found == 1 && df_was_sent(step))
 		other = asks_the_same(run, step);
 	came.of_another = other != NULL;
 	made = df_decide_probe(&about, &came);
 	if (made.verdict == DF_VERDICT_NONE)
 		return made.meaning;
-	said = in_words(run, response, &came, other, readable);
+	said = in_words(run, response, &came, other);
 	made.evidence.probe_said = said;
 	note(run, step, said);
 	if (made.verdict == DF_VERDICT_PROBE_AGAIN &&

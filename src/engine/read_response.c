@@ -97,6 +97,23 @@ read_headers(const char *line)
 }
 
 bool
+df_response_is_foreign(const DfResponse *response, const char *spoken)
+{
+	bool unusable;
+	Jsonb *body;
+
+	if (response->fate != DF_FATE_RESPONSE)
+		return false;
+	body = df_response_json(response, CurrentMemoryContext, &unusable);
+	if (body == NULL ? !unusable : !JB_ROOT_IS_SCALAR(body))
+		return false;
+	if (response->content_type == NULL)
+		return true;
+	return strstr(response->content_type, "json") == NULL &&
+		(spoken == NULL || strcmp(spoken, response->content_type) != 0);
+}
+
+bool
 df_response_is_replay(const DfResponse *response)
 {
 	ListCell *lc;

@@ -14,6 +14,13 @@ extern bool df_response_limit_used_up(const DfResponse *response);
 /* without those of the transport; NULL if there are no others */
 extern Jsonb *df_response_headers(const DfResponse *response, MemoryContext cxt);
 
+/*
+ * Whether the response is no word of the system's: a page of a proxy says 404, too, and so
+ * does whatever a wrong address leads to.  The system speaks JSON, or says nothing, or has
+ * this content type, if it is known that it spoke so before.
+ */
+extern bool df_response_is_foreign(const DfResponse *response, const char *spoken);
+
 /* the system's first response to the same key, once more; of a 2xx nobody asks */
 extern bool df_response_is_replay(const DfResponse *response);
 

@@ -103,3 +103,18 @@ df_probe_render(DfRun *run, DfStep *step, DfRendered *probe, char **why)
 		probe->headers = df_template_headers(spec->probe_headers, &vars, why);
 	return *why == NULL;
 }
+
+bool
+df_undo_lacks_fields(DfRun *run, DfStep *step, const Jsonb *resource)
+{
+	const DfStepSpec *spec = df_step_spec(run, step);
+	DfTemplateVars vars;
+	char *missing = NULL;
+
+	df_step_vars(run, step, &vars);
+	vars.response = resource;
+	return df_template_path(spec->undo, &vars, &missing) == NULL ||
+		(spec->undo_body != NULL && df_template_body(spec->undo_body, &vars, &missing) == NULL) ||
+		(spec->undo_headers != NULL &&
+		 df_template_headers(spec->undo_headers, &vars, &missing) == NULL);
+}

@@ -23,4 +23,7 @@ typedef struct DfRendered
 /* false, with *why set to what is wrong with a field */
 extern bool df_probe_render(DfRun *run, DfStep *step, DfRendered *probe, char **why);
 
+/* of a step with an undo: it names what the resource has not */
+extern bool df_undo_lacks_fields(DfRun *run, DfStep *step, const Jsonb *resource);
+
 #endif /* DF_STEP_KEY_H */

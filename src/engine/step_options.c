@@ -269,6 +269,8 @@ typedef struct Call
 {
 	DfTemplateVars vars;
 	bool needs_request;
+	bool undo_needs_response;
+	bool has_probe; /* without a condition of its own */
 } Call;
 
 static bool
@@ -310,6 +312,12 @@ check_fields(const DfSideRequest *side, Call *call)
 	df_template_check_known(side->request, &call->vars, true, side->name);
 	check_all_known(side->body, key_of(side, "body"), call);
 	check_all_known(side->headers, key_of(side, "headers"), call);
+	if (strcmp(side->name, "undo") == 0)
+		call->undo_needs_response = df_template_needs_response(side->request) ||
+			df_template_any(side->body, df_template_needs_response) ||
+			df_template_any(side->headers, df_template_needs_response);
+	else
+		call->has_probe = side->condition == NULL;
 	call->needs_request = call->needs_request || names_request(side->request) ||
 		df_template_any(side->body, names_request) ||
 		df_template_any(side->headers, names_request);
@@ -406,6 +414,22 @@ add_side(DfJson *json, FunctionCallInfo fcinfo, int arg, int body_arg, const cha
 	check_fields(&side, call);
 }
 
+/* a probe's response is taken for the resource if it has what the undo names; if that is nothing */
+static void
+check_shows_resource(FunctionCallInfo fcinfo, int path_arg, const Call *call)
+{
+	if (!call->has_probe || call->undo_needs_response ||
+		!PG_ARGISNULL(path_arg + ARG_PROBE_FOUND))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("\"probe\" needs \"probe_found\""),
+			 errdetail("The undo names no field of the resource by which it would be known in the "
+					   "response of the probe."),
+			 errhint("Say which part of the response is the resource, such as '$[*]' or "
+					 "'$.data[0]'; '$' is all of it.")));
+}
+
 /* ---- all of them ---------------------------------------------------------- */
 
 Jsonb *
@@ -432,6 +456,7 @@ df_http_options(FunctionCallInfo fcinfo, int path_arg, const char *request,
 			 &call, &some);
 	add_side(&json, fcinfo, path_arg + ARG_PROBE, path_arg + ARG_PROBE_BODY, "probe", system, step,
 			 &call, &some);
+	check_shows_resource(fcinfo, path_arg, &call);
 	/* the bytes that are sent cannot be read back */
 	if (call.needs_request && body != NULL && !df_body_is_recorded_as_json(format))
 		df_json_value(&json, "request", body);

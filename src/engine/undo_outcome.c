@@ -32,29 +32,6 @@ df_step_render_undo(DfRun *run, DfStep *step, char **why)
 	return ops->render_undo == NULL || ops->render_undo(run, step, why);
 }
 
-/*
- * Whether the response is no word of the system's: a page of a proxy says 404, too, and so
- * does whatever a wrong address leads to.  The system speaks JSON, or says nothing, or
- * speaks as it did to the step.
- */
-static bool
-is_foreign(const DfStep *step, const DfResponse *response)
-{
-	char *spoken = df_json_get_text(step->row.answer, "content-type");
-	bool unusable;
-	Jsonb *body;
-
-	if (response->fate != DF_FATE_RESPONSE)
-		return false;
-	body = df_response_json(response, CurrentMemoryContext, &unusable);
-	if (body == NULL ? !unusable : !JB_ROOT_IS_SCALAR(body))
-		return false;
-	if (response->content_type == NULL)
-		return true;
-	return strstr(response->content_type, "json") == NULL &&
-		(spoken == NULL || strcmp(spoken, response->content_type) != 0);
-}
-
 static Jsonb *
 error_for(DfRun *run, const DfDecision *made, const DfCame *came, const DfResponse *response)
 {
@@ -102,7 +79,8 @@ df_undo_response(DfRun *run, DfStep *step, const DfResponse *response,
 	DfCame came = df_judge(run, step, response, policy);
 	DfDecision made;
 
-	came.foreign = is_foreign(step, response);
+	came.foreign =
+		df_response_is_foreign(response, df_json_get_text(step->row.answer, "content-type"));
 	made = df_decide_undo(&about, &came);
 	step->row.undo_error = error_for(run, &made, &came, response);
 	if (made.verdict == DF_VERDICT_UNDO_AGAIN)

@@ -83,7 +83,7 @@ is( $node->safe_psql(
 ($email, $run) = $cases->start('one-step', { probe => 'email={request.email}', doubt => 'resend' },
 	{ @get, fault => 'invalid_json' });
 is( $cases->outcome($email, $run),
-	'rolled_back 0/0',
+	'stuck 0/0',
 	'without knowing what is there nothing is sent, whatever doubt says');
 
 # a probe that has its own trouble
@@ -134,7 +134,7 @@ is( $cases->pending($run, "step || ' ' || state || ' ' || request"),
 	'pending_undo names the step and its request');
 like(
 	$cases->pending($run, 'probe'),
-	qr/^the probe was answered with status 200 and nothing that can be read$/,
+	qr/^the probe was answered with status 200 and nothing that tells$/,
 	'what the probe said');
 like(
 	$node->safe_psql('postgres', "SELECT remedy FROM dataflows.stuck WHERE run = '$run'"),

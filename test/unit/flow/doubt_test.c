@@ -275,7 +275,7 @@ typedef struct Response
 	char until;
 } Response;
 
-#define N_RESPONSES (28 * 4 * 3 * 2 * 2 * 4 * 2 * 4 * 2 * 2 * 2 * 2 * 2)
+#define N_RESPONSES (28 * 4 * 3 * 2 * 3 * 2 * 4 * 2 * 4 * 2 * 2 * 2 * 2)
 
 static char
 letter_of(const Response *one, int i, bool accepts)
@@ -338,7 +338,7 @@ next_response(unsigned n, Response *one)
 	if (method == 'S' && lost != 'N')
 		return false;
 	begin(&one->world, method, lost);
-	one->key = "T-"[choose(&product, 2)];
+	one->key = "T-R"[choose(&product, 3)];
 	one->probe = "P-"[choose(&product, 2)];
 	one->doubt = "SFRA"[choose(&product, 4)];
 	one->budget = "L-"[choose(&product, 2)];
@@ -355,6 +355,12 @@ next_response(unsigned n, Response *one)
 	one->world.step.row.state = DF_STEP_SENT;
 	one->world.step.row.evidence.ask_probe = lost == 'D' && one->probe == 'P';
 	one->world.policy.key_trusted = one->key == 'T';
+	/* trusted in the body or the query, which only a POST or PATCH has */
+	if (one->key == 'R')
+	{
+		one->world.spec.key_place.field = probe;
+		one->key = method == 'E' ? 'T' : '-';
+	}
 	one->world.spec.probe = one->probe == 'P' ? probe : NULL;
 	one->world.spec.doubt = policy_of(one->doubt);
 	if (one->until != 'M')
