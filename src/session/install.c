@@ -34,6 +34,7 @@
 #include "session/author.h"
 #include "session/install.h"
 #include "shared/extension.h"
+#include "store/identity.h"
 #include "store/right_table.h"
 #include "store/store.h"
 #include "utils/acl.h"
@@ -546,10 +547,11 @@ dataflows_guard_triggers(PG_FUNCTION_ARGS)
 Datum
 dataflows_rights_from_grants(PG_FUNCTION_ARGS)
 {
+	bool held = !df_identity_is_ours();
 	DfStore store;
 
 	df_store_enter(&store);
-	df_rights_from_grants();
+	df_rights_from_grants(held);
 	df_store_leave(&store);
 	PG_RETURN_VOID();
 }

@@ -454,7 +454,7 @@ df_identity_adopt(List **owners)
 		adopt_installation();
 		adopt_owners(!before.ours);
 		if (of_0_1)
-			df_rights_from_grants();
+			df_rights_from_grants(false); /* all oids are of this cluster now */
 		if (!before.ours)
 		{
 			df_link_key_renew();

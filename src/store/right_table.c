@@ -115,10 +115,11 @@ df_rights_drop(const char *workflow)
 /*
  * In 0.1 EXECUTE on the function of the newest version, granted by name and
  * neither to PUBLIC nor to the function's owner, was the right to start, signal
- * and cancel.  A function of another owner than at the definition did not count.
+ * and cancel.  A function of another owner than at the definition did not count; in a copy
+ * oids may be another cluster's, and the function that is there is the one that is meant.
  */
 void
-df_rights_from_grants(void)
+df_rights_from_grants(bool held)
 {
 	static DfPlan plan = {
 		"INSERT INTO dataflows.workflow_right"
@@ -133,16 +134,18 @@ df_rights_from_grants(void)
 		"  FROM dataflows.workflow AS v"
 		"  ORDER BY v.name, v.version DESC) AS w"
 		" JOIN pg_proc AS p"
-		"  ON p.oid = to_regprocedure(w.function) AND p.proowner = w.function_owner,"
+		"  ON p.oid = to_regprocedure(w.function) AND ($1 OR p.proowner = w.function_owner),"
 		" LATERAL aclexplode(p.proacl) AS a"
 		" JOIN pg_roles AS g ON g.oid = a.grantee,"
 		" unnest('{start,signal,cancel}'::text[]) AS x (\"right\")"
 		" WHERE a.privilege_type = 'EXECUTE' AND a.grantee <> p.proowner"
-		"  AND a.grantee <> w.owner"
+		"  AND CASE WHEN $1 THEN g.rolname <> w.owner_name ELSE g.oid <> w.owner END"
 		" ON CONFLICT (workflow, role, role_name, \"right\") DO NOTHING",
-		SPI_OK_INSERT, 0};
+		SPI_OK_INSERT,
+		DF_PARAMS(BOOLOID)};
+	Datum values[1] = {BoolGetDatum(held)};
 
-	(void) df_plan_run(&plan, NULL, NULL, 0);
+	(void) df_plan_run(&plan, values, NULL, 0);
 }
 
 /*

@@ -53,7 +53,7 @@ extern void df_right_delete(const DfNewRight *old);
 extern void df_rights_drop(const char *workflow);
 
 /* gives who had EXECUTE by name on a workflow's function what that meant before 0.2 */
-extern void df_rights_from_grants(void);
+extern void df_rights_from_grants(bool held);
 
 /* for adopt(): the roles that have the names, in this cluster */
 extern void df_rights_adopt(bool held);
