@@ -158,5 +158,20 @@ like(
 	hears('desk', "INSERT INTO desk.payments VALUES ('eve', 'refused')"),
 	qr/42501.*allow\('paid', 'desk', 'signal:refused'\)/s, 'and no other');
 
+# who makes a trigger on another role's table needs the right that the trigger will use
+ask('GRANT USAGE ON SCHEMA app TO desk; GRANT TRIGGER ON app.payments TO desk');
+for my $case (
+	[ "signal_on_change('paid', 'paid', 'customer')", 1, 'a right to one event is enough for it' ],
+	[ "signal_on_change('paid', 'refused', 'customer')", 0, 'not for another one' ],
+	[ "signal_on_change('paid', '\@what', 'customer')", 0, 'nor for any that a row may have' ],
+	[ "start_on_insert('paid')", 0, 'nor to start' ])
+{
+	my $said = hears('desk', "BEGIN; CREATE TRIGGER desks AFTER INSERT ON app.payments FOR EACH ROW
+		EXECUTE FUNCTION dataflows.$case->[0]; ROLLBACK;");
+
+	is($said =~ /42501: role "desk" may not make trigger "desks"/ ? 0 : $said eq "\n" ? 1 : $said,
+		$case->[1], $case->[2]);
+}
+
 $node->stop;
 done_testing();

@@ -63,6 +63,8 @@ SET ROLE keeper;
 CREATE TABLE keeper.t (id int);
 CREATE TRIGGER t AFTER INSERT ON keeper.t FOR EACH ROW
   EXECUTE FUNCTION dataflows.start_on_insert('flow', 'id');
+CREATE TRIGGER at AFTER INSERT ON keeper.t FOR EACH ROW WHEN (false)
+  EXECUTE FUNCTION dataflows.signal_on_change('flow', '@home', 'id');
 SQL
 
 # ---- the files of 0.2, the schema of 0.1 -------------------------------------------------
@@ -75,7 +77,11 @@ command_ok([ @dump, '-f', $node->basedir . '/0.1.sql', 'shop' ], 'a dump of 0.1'
 
 # ---- the update --------------------------------------------------------------------------
 
-$node->safe_psql('shop', 'ALTER EXTENSION dataflows UPDATE');
+my ($rc, $out, $err) = $node->psql('shop', 'ALTER EXTENSION dataflows UPDATE');
+
+is($rc, 0, 'the update');
+like($err, qr/WARNING:  trigger "at" on table "keeper\.t" signals an event.*"\@"/,
+	'names a trigger whose event would be a column now');
 
 my $given = join ' ', map { ("flow:$_:cancel", "flow:$_:signal", "flow:$_:start") } qw(desk web);
 

@@ -41,6 +41,23 @@ CREATE FUNCTION dataflows._rights_from_grants() RETURNS void
 SELECT dataflows._rights_from_grants();
 DROP FUNCTION dataflows._rights_from_grants();
 
+/* what was an event is a column now */
+DO $$
+DECLARE
+	t record;
+BEGIN
+	FOR t IN SELECT g.tgname, pg_catalog.format('%s.%s', n.nspname, c.relname) AS relation
+			FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid
+				JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+			WHERE g.tgfoid = 'dataflows.signal_on_change()'::pg_catalog.regprocedure
+				AND pg_catalog.position(g.tgargs, '\x0040'::bytea) > 0 LOOP
+		RAISE WARNING 'trigger "%" on table "%" signals an event whose name begins with "@"',
+				t.tgname, t.relation
+			USING HINT = 'It takes the event from the column of that name from now on: make it '
+				'with another event, for which the workflow waits.';
+	END LOOP;
+END $$;
+
 /* an application's own user may be named */
 ALTER TABLE dataflows.inbox ADD COLUMN on_behalf_of text;
 CREATE FUNCTION dataflows.signal(run uuid, event text, payload jsonb DEFAULT '{}',
