@@ -175,6 +175,11 @@ remedy_for_failure(DfRun *run, const Jsonb *step)
 	return "Repair the cause, then " OR_CANCEL;
 }
 
+/* everything else is undone by then, and cancel() would change nothing */
+#define HANDLER_REMEDY \
+	"Repair the function on_failure or what it uses, then call dataflows.retry(run), which calls " \
+	"it again; or end the run as it is: dataflows.abandon(run, note)."
+
 static const char *
 remedy_for(int sqlstate)
 {
@@ -212,6 +217,7 @@ get_stuck(DfRun *run, DfBodyExit *exit, const Jsonb *step, bool handler)
 {
 	const char *who = handler ? "on_failure raised" : "the body raised";
 	int sqlstate = exit->sqlstate;
+	const char *remedy;
 
 	/* the SQL of a query step is judged by its own */
 	if (step != NULL)
@@ -223,12 +229,14 @@ get_stuck(DfRun *run, DfBodyExit *exit, const Jsonb *step, bool handler)
 			sqlstate = failure.sqlstate;
 	}
 	add_hint(exit);
+	if (handler)
+		remedy = HANDLER_REMEDY;
+	else
+		remedy = step != NULL ? remedy_for_failure(run, step) : remedy_for(exit->sqlstate);
 	df_run_get_stuck_by(run, sqlstate,
-						step != NULL ? exit->error->message
-									 : psprintf("%s: %s", who, exit->error->message),
-						step != NULL ? remedy_for_failure(run, step)
-									 : remedy_for(exit->sqlstate),
-						exit->error);
+						step != NULL && !handler ? exit->error->message
+												 : psprintf("%s: %s", who, exit->error->message),
+						remedy, exit->error);
 }
 
 void

@@ -255,6 +255,18 @@ wait_without_attempt(DfRun *run, DfStep *step, const DfSqlOutcome *outcome)
 	step->row.wake_at = df_now() + Max(Min(pause, LONGEST_PAUSE_US), SHORTEST_PAUSE_US);
 }
 
+static DfWhy
+why_failed(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool transient)
+{
+	DfRetry retry;
+
+	if (!transient)
+		return df_why_sql_failed(outcome->sqlstate);
+	retry = df_step_retry(run, step, &sql_policy.retry);
+	return df_retry_ends_by_own_limit(&retry, step->row.attempts) ? DF_WHY_OWN_LIMIT
+																  : DF_WHY_LIMIT;
+}
+
 static void
 do_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool transient)
 {
@@ -277,7 +289,7 @@ do_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool transient
 	step->row.error = error_of(run, outcome);
 	if (at == DF_NEVER)
 		step->row.error =
-			df_error_why(run, step->row.error, df_why_sql_failed(outcome->sqlstate));
+			df_error_why(run, step->row.error, why_failed(run, step, outcome, transient));
 	df_step_transition(run, step, at == DF_NEVER ? DF_STEP_FAIL : DF_STEP_AGAIN);
 	step->row.wake_at = at;
 	df_attempt_note(run, step, &response, at == DF_NEVER ? "failed" : "retry", at);

@@ -163,6 +163,18 @@ df_blame_end(void)
 }
 
 /*
+ * No disk or memory, and if the run were broken, an answer that came would be lost with it:
+ * its step would be said to be in doubt.  It waits until there is room again.
+ */
+static bool
+answer_waits_for_room(const DfRun *run)
+{
+	return ERRCODE_TO_CATEGORY(last_sqlstate) ==
+		ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES) &&
+		(run->worker.in_flight > 0 || run->worker.response_applied);
+}
+
+/*
  * In PG_CATCH(): the same, and decides about the run that was being changed.  After
  * a transient error it is advanced again; after a permanent one, or too many
  * transient ones in a row, it is broken.
@@ -180,7 +192,8 @@ df_turn_failed(void)
 	blamed = NULL;
 	if (run == NULL)
 		return transient;
-	if (transient && ++run->worker.transient_errors <= MAX_TRANSIENT_ERRORS)
+	if (transient &&
+		(++run->worker.transient_errors <= MAX_TRANSIENT_ERRORS || answer_waits_for_room(run)))
 	{
 		run->engine.advance = true;
 		df_turn_list_add(run);

@@ -127,6 +127,29 @@ is(column($run, "error->'detail'->>'state'"), 'rolled_back', 'how it ended');
 is(column($run, "error->'detail'->'error'->>'message'"), 'no luck', 'and why');
 is(column($run, "(error->'detail') ? 'system'"), 'f', 'and no system');
 is($systems->made_and_left('crm', 'fails@x'), '2/0', 'nothing is left of both');
+is(column($run, "error->'detail'->>'why'"), 'child', 'the reason is the child');
+
+# what a person says of the child says nothing of the parent's other steps
+$run = start('parent', { email => 'stops@x', child => { email => 'stops@x', go => 1, n => 8 } });
+$child = child_of($run);
+ok(wait_until($node, "SELECT waiting_for = 'go' FROM dataflows.runs WHERE run = '$child'"),
+	'a child waits');
+as_app($node, 'postgres', "SELECT dataflows.cancel('$child', 'a mistake')");
+becomes($node, $run, 'stuck', 'cancelled by a person: the parent is stuck');
+is(column($child, 'state'), 'cancelled', 'the child is cancelled');
+is($systems->made_and_left('crm', 'stops@x'), '2/1', 'of the parent nothing is undone');
+as_app($node, 'postgres', "SELECT dataflows.retry('$run')");
+ok( wait_until(
+		$node,
+		"SELECT waiting_for = 'go' FROM dataflows.runs WHERE parent = '$run' AND run <> '$child'"
+	),
+	'retry() calls another child');
+as_app($node, 'postgres',
+	"SELECT dataflows.signal(run, 'go') FROM dataflows.runs
+		WHERE parent = '$run' AND run <> '$child'"
+);
+is(await($run), 'completed', 'and the parent goes on with it');
+is($systems->made_and_left('crm', 'stops@x'), '4/3', 'each made once more, none undone');
 
 as_app($node, 'postgres', <<'SQL');
 CREATE FUNCTION app.tolerant(e jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
