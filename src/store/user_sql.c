@@ -393,7 +393,7 @@ df_user_sql_run(const char *sql, const Jsonb *args, bool result_arg, int lock_ms
 	verify_user();
 }
 
-/* as it would be run, up to its first row: it is planned, and rights are looked at */
+/* within SPI, as it would be run up to its first row: it is planned, and rights are looked at */
 static void
 explain(const char *sql, const Params *params)
 {
@@ -404,8 +404,9 @@ explain(const char *sql, const Params *params)
 		elog(ERROR, "SPI_execute_with_args failed: %s", SPI_result_code_string(code));
 }
 
-void
-df_user_sql_check(const char *sql)
+/* within SPI */
+static void
+check_in_spi(const char *sql)
 {
 	Datum value = (Datum) 0;
 	Params params = {.n = 1, .values = &value, .nulls = "n"};
@@ -426,6 +427,35 @@ df_user_sql_check(const char *sql)
 	if (query->commandType != CMD_UTILITY)
 		explain(sql, &params);
 	(void) SPI_finish();
+}
+
+/* a table that somebody has locked is not waited for, and the SQL not looked at then */
+void
+df_user_sql_check(const char *sql)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	PG_TRY();
+	{
+		(void) set_config_option("lock_timeout", "1ms", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_LOCAL, true, 0, false);
+		check_in_spi(sql);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(cxt);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(cxt);
+	CurrentResourceOwner = owner;
+	if (error != NULL && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+		ReThrowError(error);
 }
 
 Jsonb *
