@@ -416,7 +416,7 @@ COMMENT ON COLUMN dataflows.attempt.undo IS 'Whether the step was being undone';
 COMMENT ON COLUMN dataflows.attempt.at IS 'When it was sent';
 COMMENT ON COLUMN dataflows.attempt.took_ms IS 'How long it took, milliseconds';
 COMMENT ON COLUMN dataflows.attempt.status IS 'HTTP status; NULL = no response';
-COMMENT ON COLUMN dataflows.attempt.outcome IS 'retry, failed or in_doubt';
+COMMENT ON COLUMN dataflows.attempt.outcome IS 'retry, failed, in_doubt or stuck';
 COMMENT ON COLUMN dataflows.attempt.error IS 'Why it failed, without secrets';
 COMMENT ON COLUMN dataflows.attempt.next_at IS 'When the next attempt follows; NULL = none';
 

@@ -170,7 +170,8 @@ CREATE VIEW dataflows.steps WITH (security_barrier) AS
 		CASE WHEN r.round IS NULL THEN 1 WHEN s.n > r.round_n THEN r.round ELSE 1 + COALESCE((
 			SELECT (c.options OPERATOR(pg_catalog.->>) 'round')::int FROM dataflows.step c
 			WHERE c.run = s.run AND c.n < s.n AND c.kind = 'continue' ORDER BY c.n DESC LIMIT 1), 0)
-				END AS round
+				END AS round,
+		s.meaning
 	FROM dataflows.step s JOIN dataflows.run r ON r.run = s.run
 		JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
 	WHERE dataflows._sees(r.workflow, r.version, r.started_by) IS NOT NULL
@@ -207,6 +208,9 @@ COMMENT ON COLUMN dataflows.steps.workflow IS 'Workflow of the run';
 COMMENT ON COLUMN dataflows.steps.key IS 'Key of the run';
 COMMENT ON COLUMN dataflows.steps.round IS
 	'Round of continue_with() that it belongs to, from 1; names start again in each';
+COMMENT ON COLUMN dataflows.steps.meaning IS
+	'What the last response meant, if not that it was done: kept, retry, doubt, fail, stuck, '
+	'credentials or unusable';
 COMMENT ON COLUMN dataflows.steps.child IS
 	'Run that the step called, or that held its key; NULL = none yet';
 
@@ -231,7 +235,7 @@ COMMENT ON COLUMN dataflows.attempts.at IS 'When it was sent';
 COMMENT ON COLUMN dataflows.attempts.took_ms IS 'How long it took, milliseconds';
 COMMENT ON COLUMN dataflows.attempts.request IS 'What was sent';
 COMMENT ON COLUMN dataflows.attempts.status IS 'HTTP status; NULL = no response';
-COMMENT ON COLUMN dataflows.attempts.outcome IS 'retry, failed or in_doubt';
+COMMENT ON COLUMN dataflows.attempts.outcome IS 'retry, failed, in_doubt or stuck';
 COMMENT ON COLUMN dataflows.attempts.error IS 'Why it failed';
 COMMENT ON COLUMN dataflows.attempts.next_at IS 'When the next one follows; NULL = none';
 COMMENT ON COLUMN dataflows.attempts.system IS 'System that was called';
