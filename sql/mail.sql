@@ -95,7 +95,7 @@ SELECT dataflows.define_workflow('regress-mail', 'regress_df_mail.refusals');
 SELECT dataflows.start('regress-mail', (SELECT jsonb_agg(jsonb_build_object('step', 'send',
   'system', 'df_mail_open', 'message', m) ORDER BY n)
 	FROM unnest(ARRAY[
-	'7', '[]', 'null', '{"form": "x"}', '{"attachments": []}', '{"Subject": "x"}',
+	'7', '[]', 'null', '{"form": "x"}', '{"attachment": []}', '{"Subject": "x"}',
 		'{"reply_to": "x"}',
 	'{"from": null}', '{"from": 7}', '{"from": ["a@b.c"]}', '{"from": ""}',
 		'{"from": "a@b.c\r\nBcc: x@y.z"}', '{"from": "A\nB <a@b.c>"}',
@@ -112,6 +112,15 @@ SELECT dataflows.start('regress-mail', (SELECT jsonb_agg(jsonb_build_object('ste
 		'{"headers": {"": "z"}}', '{"headers": {"Ä": "z"}}',
 	'{"headers": {"X\r\nBcc": "x@y.z"}}', '{"headers": {"X": "y\r\nBcc: x@y.z"}}',
 		'{"headers": {"X": 7}}', '{"headers": {"X": ["y"]}}',
+	'{"attachments": {}}', '{"attachments": "x"}', '{"attachments": ["x"]}',
+		'{"attachments": [{}]}',
+		'{"attachments": [{"base64": ""}, {"base64": "%"}]}',
+		'{"attachments": [{"base64": 7}]}', '{"attachments": [{"base64": "", "name": "x"}]}',
+		'{"attachments": [{"base64": "", "filename": "a\r\nBcc: x@y.z"}]}',
+		'{"attachments": [{"base64": "", "filename": ""}]}',
+		'{"attachments": [{"base64": "", "content_type": "pdf"}]}',
+		'{"attachments": [{"base64": "", "content_type": "text/ä"}]}',
+		'{"attachments": [{"base64": "", "content_type": "message/rfc822"}]}',
 	'{"doubt": "perhaps"}', '{"doubt": true}',
 	(SELECT jsonb_build_object('to', jsonb_agg(format('a%s@b.c', i)))::text
 		FROM generate_series(1, 101) i),

@@ -14,6 +14,7 @@
 #include "shared/header.h"
 #include "shared/json.h"
 
+#define LONGEST_NAME 255
 #define KEYS_HINT "A file has the keys \"filename\", \"content_type\" and \"base64\"."
 
 bool
@@ -86,6 +87,9 @@ read_member(const DfJsonWalk *member, DfFileValue *file, char **why, char **hint
 					  psprintf("has a \"%s\" that is empty or has a control character",
 							   member->key),
 					  "Give text of one line, or leave it out.");
+	if (strcmp(member->key, "filename") == 0 && strlen(text) > LONGEST_NAME)
+		return refuse(why, hint, pstrdup("has a \"filename\" of more than 255 bytes"),
+					  "Give a shorter one.");
 	if (strcmp(member->key, "filename") == 0)
 		file->filename = text;
 	else

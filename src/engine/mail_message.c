@@ -30,6 +30,7 @@ static const char *const keys[] = {
 	"text",
 	"html",
 	"headers",
+	"attachments",
 	"doubt",
 };
 
@@ -73,8 +74,8 @@ refuse_key(const char *key, DfMailProblem *problem)
 	return refuse(problem, psprintf("has the unknown key \"%s\"", key),
 				  nearest != NULL
 					  ? psprintf("Perhaps you meant the key \"%s\".", nearest)
-					  : pstrdup("The keys are from, to, cc, bcc, subject, text, html, headers and "
-								"doubt; other headers go into \"headers\"."));
+					  : pstrdup("The keys are from, to, cc, bcc, subject, text, html, headers, "
+								"attachments and doubt; other headers go into \"headers\"."));
 }
 
 static bool
@@ -215,6 +216,58 @@ check_headers(const Jsonb *headers, DfMailProblem *problem)
 	return false;
 }
 
+/* a mail encodes neither of these as a whole (RFC 2045, 6.4) */
+static bool
+can_be_attached(const char *type)
+{
+	return pg_strncasecmp(type, "multipart/", strlen("multipart/")) != 0 &&
+		pg_strncasecmp(type, "message/", strlen("message/")) != 0;
+}
+
+static bool
+read_attachment(const JsonbValue *value, int n, DfFileValue *file, DfMailProblem *problem)
+{
+	char *why;
+	char *hint;
+
+	if (value->type != jbvBinary)
+		return refuse(problem, psprintf("has an attachment (number %d) that is not an object", n),
+					  pstrdup("Give {\"filename\", \"content_type\", \"base64\"}."));
+	if (!df_file_value_read(value, file, &why, &hint))
+		return refuse(problem, psprintf("has an attachment (number %d) that %s", n, why), hint);
+	if (can_be_attached(file->content_type))
+		return true;
+	return refuse(problem,
+				  psprintf("has an attachment (number %d) of the type \"%s\", which mails cannot "
+						   "encode",
+						   n, file->content_type),
+				  pstrdup("Leave out \"content_type\", or give it another one."));
+}
+
+static bool
+read_attachments(const Jsonb *message, DfMailMessage *mail, DfMailProblem *problem)
+{
+	Jsonb *value = df_json_get(message, "attachments");
+	DfJsonWalk walk;
+
+	if (value == NULL)
+		return true;
+	if (!JB_ROOT_IS_ARRAY(value) || JB_ROOT_IS_SCALAR(value))
+		return refuse(problem, pstrdup("has \"attachments\" that are not an array"),
+					  pstrdup("Give an array of {\"filename\", \"content_type\", "
+							  "\"base64\"}."));
+	mail->attachments = palloc0(sizeof(DfFileValue) * (JB_ROOT_COUNT(value) + 1));
+	df_json_walk(&walk, value);
+	while (df_json_next(&walk))
+	{
+		if (!read_attachment(&walk.value, mail->nattachments + 1,
+							 &mail->attachments[mail->nattachments], problem))
+			return false;
+		mail->nattachments++;
+	}
+	return true;
+}
+
 static bool
 check_words(const DfMailMessage *mail, DfMailProblem *problem)
 {
@@ -267,6 +320,7 @@ df_mail_read(const Jsonb *message, DfMailMessage *mail, DfMailProblem *problem)
 		read_text(message, "html", &mail->html, problem) &&
 		read_text(message, "doubt", &mail->doubt, problem) &&
 		check_headers(mail->headers, problem) &&
+		read_attachments(message, mail, problem) &&
 		check_words(mail, problem);
 }
 
@@ -320,26 +374,60 @@ put_headers(StringInfo to, const DfMailMessage *mail)
 		df_mime_header(to, "Auto-Submitted", "auto-generated");
 }
 
-static void
-put_body(StringInfo to, const DfMailMessage *mail, const char *key)
+/* no encoded body contains "=_"; a body that is sent as it is may contain the boundary */
+static char *
+boundary_of(const DfMailMessage *mail, const char *key, const char *what)
 {
-	/* no encoded body contains "=_"; a body that is sent as it is may contain the boundary */
-	char *boundary = psprintf("=_%s", dotted(key));
+	char *boundary = psprintf("=_%s%s", dotted(key), what);
 
-	appendStringInfoString(to, "MIME-Version: 1.0\r\n");
+	while ((mail->text != NULL && strstr(mail->text, boundary) != NULL) ||
+		   (mail->html != NULL && strstr(mail->html, boundary) != NULL))
+		boundary = psprintf("%s_", boundary);
+	return boundary;
+}
+
+/* text, HTML, or both */
+static void
+put_words(StringInfo to, const DfMailMessage *mail, const char *key)
+{
+	char *boundary = boundary_of(mail, key, "");
+
 	if (mail->text == NULL || mail->html == NULL)
 	{
 		df_mime_text(to, mail->text != NULL ? "text/plain" : "text/html",
 					 mail->text != NULL ? mail->text : mail->html);
 		return;
 	}
-	while (strstr(mail->text, boundary) != NULL || strstr(mail->html, boundary) != NULL)
-		boundary = psprintf("%s_", boundary);
 	appendStringInfo(to, "Content-Type: multipart/alternative;\r\n boundary=\"%s\"\r\n\r\n--%s\r\n",
 					 boundary, boundary);
 	df_mime_text(to, "text/plain", mail->text);
 	appendStringInfo(to, "\r\n--%s\r\n", boundary);
 	df_mime_text(to, "text/html", mail->html);
+	appendStringInfo(to, "\r\n--%s--\r\n", boundary);
+}
+
+static void
+put_body(StringInfo to, const DfMailMessage *mail, const char *key)
+{
+	/* one boundary must not be the beginning of the other */
+	char *boundary = boundary_of(mail, key, ".files");
+
+	appendStringInfoString(to, "MIME-Version: 1.0\r\n");
+	if (mail->nattachments == 0)
+	{
+		put_words(to, mail, key);
+		return;
+	}
+	appendStringInfo(to, "Content-Type: multipart/mixed;\r\n boundary=\"%s\"\r\n\r\n--%s\r\n",
+					 boundary, boundary);
+	put_words(to, mail, key);
+	for (int i = 0; i < mail->nattachments; i++)
+	{
+		const DfFileValue *file = &mail->attachments[i];
+
+		appendStringInfo(to, "\r\n--%s\r\n", boundary);
+		df_mime_file(to, file->content_type, file->filename, file->bytes, file->len);
+	}
 	appendStringInfo(to, "\r\n--%s--\r\n", boundary);
 }
 

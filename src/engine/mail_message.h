@@ -5,6 +5,7 @@
 #ifndef DF_MAIL_MESSAGE_H
 #define DF_MAIL_MESSAGE_H
 
+#include "engine/file_value.h"
 #include "engine/mime.h"
 #include "types/run.h"
 
@@ -22,6 +23,8 @@ typedef struct DfMailMessage
 	char *text;
 	char *html;
 	Jsonb *headers;
+	DfFileValue *attachments;
+	int nattachments;
 	char *doubt;
 } DfMailMessage;
 

@@ -35,6 +35,12 @@ is_atom_char(unsigned char c)
 }
 
 static bool
+is_ascii_letter_or_digit(unsigned char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+static bool
 is_ascii(const char *text)
 {
 	for (; *text != '\0'; text++)
@@ -502,10 +508,8 @@ put_quoted(StringInfo to, const char *text)
 }
 
 static void
-put_base64_lines(StringInfo to, const char *text)
+put_base64_lines(StringInfo to, const char *text, size_t len)
 {
-	size_t len = strlen(text);
-
 	while (len > 0)
 	{
 		size_t n = Min(len, LINE / 4 * 3);
@@ -531,6 +535,45 @@ df_mime_text(StringInfo to, const char *type, const char *text)
 	else if (encoding == BODY_QUOTED)
 		put_quoted(to, lines);
 	else
-		put_base64_lines(to, lines);
+		put_base64_lines(to, lines, strlen(lines));
 	pfree(lines);
+}
+
+/* ---- files ---------------------------------------------------------------- */
+
+/* a name that is not ASCII is encoded by RFC 2231 */
+static void
+put_filename(StringInfo to, const char *name)
+{
+	if (is_ascii(name))
+	{
+		appendStringInfoString(to, ";\r\n filename=\"");
+		for (; *name != '\0'; name++)
+			appendStringInfo(to, "%s%c", *name == '"' || *name == '\\' ? "\\" : "", *name);
+		appendStringInfoChar(to, '"');
+		return;
+	}
+	appendStringInfoString(to, ";\r\n filename*=UTF-8''");
+	for (; *name != '\0'; name++)
+	{
+		unsigned char c = (unsigned char) *name;
+
+		if (is_ascii_letter_or_digit(c) || strchr(".-_", c) != NULL)
+			appendStringInfoChar(to, c);
+		else
+			appendStringInfo(to, "%%%02X", c);
+	}
+}
+
+void
+df_mime_file(StringInfo to, const char *type, const char *name, const char *bytes, size_t len)
+{
+	appendStringInfo(to,
+					 "Content-Type: %s\r\nContent-Transfer-Encoding: base64\r\n"
+					 "Content-Disposition: attachment",
+					 type);
+	if (name != NULL)
+		put_filename(to, name);
+	appendStringInfoString(to, "\r\n\r\n");
+	put_base64_lines(to, bytes, len);
 }

@@ -32,4 +32,8 @@ extern void df_mime_date(StringInfo to, TimestampTz at);
 /* Content-Type, Content-Transfer-Encoding, an empty line and the text */
 extern void df_mime_text(StringInfo to, const char *type, const char *text);
 
+/* a file that is attached, in base64; name = NULL: it has none */
+extern void df_mime_file(StringInfo to, const char *type, const char *name, const char *bytes,
+						 size_t len);
+
 #endif /* DF_MIME_H */

@@ -103,8 +103,9 @@ CREATE FUNCTION dataflows.send_mail(step text, system name, message jsonb)
 COMMENT ON FUNCTION dataflows.send_mail(text, name, jsonb) IS
 	'Sends a mail by a system whose url begins with smtp or smtps and returns '
 	'{"message_id","reply"}, recorded once. message is '
-	'{"from","to","cc","bcc","subject","text","html","headers","doubt"}: to, cc and bcc are an '
-	'address or an array of them, text or html or both must be there, doubt is stuck, fail, '
+	'{"from","to","cc","bcc","subject","text","html","headers","attachments","doubt"}: to, '
+	'cc and bcc are an address or an array of them, text or html or both must be there, '
+	'attachments are an array of {"filename","content_type","base64"}, doubt is stuck, fail, '
 	'resend or accept. Raises DF001 if it is refused or in doubt, DF003 if it is recorded '
 	'otherwise, DF004 outside a workflow, 22023 for a message that cannot be sent';
 

@@ -299,6 +299,13 @@ def make_certificate(options):
                        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+def content(part):
+    """A text with line ends as here, a file in base64."""
+    if part.is_attachment():
+        return base64.b64encode(part.get_payload(decode=True)).decode()
+    return part.get_content().replace("\r\n", "\n")
+
+
 def show(path):
     """What is in the book, the messages read as a mail program reads them."""
     out = []
@@ -313,7 +320,7 @@ def show(path):
             facts["names"] = [name for name, _ in message.items()]
             facts["defects"] = [repr(d) for part in message.walk() for d in part.defects]
             facts["type"] = message.get_content_type()
-            facts["parts"] = [[part.get_content_type(), part.get_content().replace("\r\n", "\n")]
+            facts["parts"] = [[part.get_content_type(), content(part), part.get_filename()]
                               for part in message.walk()
                               if not part.is_multipart()]
             facts["raw"] = raw.decode("latin-1")

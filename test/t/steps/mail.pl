@@ -6,6 +6,7 @@ use utf8;
 
 use Encode;
 use JSON::PP;
+use MIME::Base64;
 use Test::More;
 use Time::HiRes qw(time usleep);
 use PostgreSQL::Test::Cluster;
@@ -158,6 +159,25 @@ mail_by(
 mail_by(
 	'long', 'starttls',
 	'ada@example.com', text => join("\n", map { "line $_ " . ('.' x ($_ % 70)) } 1 .. 9000));
+my $bytes = join('', map { chr } 0 .. 255) x 40 . "\r\n.\r\n=_";
+my $file = {
+	filename => 'report.pdf',
+	content_type => 'application/pdf',
+	base64 => encode_base64($bytes, "\n")
+};
+
+mail_by(
+	'files',
+	'clear',
+	'later1-x@example.com',
+	html => '<p>see the files</p>',
+	attachments => [
+		$file,
+		{ filename => "Grüße \"1\".txt", content_type => 'text/plain', base64 => 'aGk=' },
+		{ filename => 'a "b" \\c.bin', base64 => '' },
+		{ base64 => 'AAA=', content_type => 'text/csv; charset=utf-8' }
+	]);
+mail_by('one file', 'starttls', 'ada@example.com', attachments => [$file]);
 mail_by('busy twice', 'starttls', 'busy2-a@example.com');
 mail_by('later twice', 'starttls', 'later2-b@example.com');
 mail_by('closing once', 'starttls', 'closing1-c@example.com');
@@ -276,6 +296,26 @@ is($by_subject{'bcc alone'}{headers}{'auto-submitted'}, 'no', 'Auto-Submitted as
 is( $by_subject{long}{parts}[0][1],
 	join("\n", map { "line $_ " . ('.' x ($_ % 70)) } 1 .. 9000) . "\n",
 	'half a megabyte');
+my $files = $by_subject{files};
+is(came_to('files'), 'completed|done|2|250', 'a mail with files is tried again');
+is($files->{type}, 'multipart/mixed', 'text and files');
+is_deeply(
+	[ map { $_->[0] } @{ $files->{parts} } ],
+	[qw(text/plain text/html application/pdf text/plain application/octet-stream text/csv)],
+	'the text in both forms, then the files');
+is_deeply(
+	[ map { $_->[2] } @{ $files->{parts} } ],
+	[ undef, undef, 'report.pdf', 'Grüße "1".txt', 'a "b" \c.bin', undef ],
+	'their names');
+is_deeply(
+	[ map { decode_base64($files->{parts}[$_][1]) } 2 .. 5 ],
+	[ $bytes, 'hi', '', "\0\0" ],
+	'every byte arrives');
+is($files->{parts}[1][1], "<p>see the files</p>\n", 'the HTML too');
+is_deeply(
+	[ map { $_->[0] } @{ $by_subject{'one file'}{parts} } ],
+	[ 'text/plain', 'application/pdf' ],
+	'a text alone, and a file');
 is_deeply([ grep { !$_->{ascii} || $_->{lines} > 200 || @{ $_->{defects} } } values %by_subject ],
 	[], 'every mail is well-formed');
 

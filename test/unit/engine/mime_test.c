@@ -258,10 +258,44 @@ test_dates(void)
 	   "which has no leap day");
 }
 
+static const char *
+file(const char *type, const char *name, const char *bytes, size_t len)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	df_mime_file(&out, type, name, bytes, len);
+	return out.data;
+}
+
+static void
+test_files(void)
+{
+	char bytes[100];
+	const char *out;
+
+	is(file("a/b", NULL, "\0\xFF", 2),
+	   "Content-Type: a/b\r\nContent-Transfer-Encoding: base64\r\n"
+	   "Content-Disposition: attachment\r\n\r\nAP8=\r\n",
+	   "a file without a name");
+	is(file("a/b", "x \"y\" \\.z", "", 0),
+	   "Content-Type: a/b\r\nContent-Transfer-Encoding: base64\r\n"
+	   "Content-Disposition: attachment;\r\n filename=\"x \\\"y\\\" \\\\.z\"\r\n\r\n",
+	   "quotes in a name, and no bytes");
+	is(file("a/b", "\xC3\xA4 1.z", "a", 1),
+	   "Content-Type: a/b\r\nContent-Transfer-Encoding: base64\r\n"
+	   "Content-Disposition: attachment;\r\n filename*=UTF-8''%C3%A4%201.z\r\n\r\nYQ==\r\n",
+	   "a name that is not ASCII");
+	memset(bytes, 0, sizeof(bytes));
+	out = file("a/b", NULL, bytes, sizeof(bytes));
+	ok(is_well_formed(out, 76), "long files have short lines", out);
+}
+
 int
 main(void)
 {
 	test_headers();
+	test_files();
 	test_mailboxes();
 	test_bodies();
 	test_dates();
