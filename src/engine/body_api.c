@@ -12,6 +12,7 @@
 #include "engine/replay.h"
 #include "engine/run_steps.h"
 #include "engine/step_api.h"
+#include "engine/step_key.h"
 #include "engine/step_error.h"
 #include "engine/step_kind.h"
 #include "flow/flow.h"
@@ -50,24 +51,6 @@ named_step(DfRun *run, const char *name)
 	return NULL;
 }
 
-static Jsonb *
-headers_of(const DfStep *step)
-{
-	DfJson json;
-
-	if (step->row.answer != NULL && df_json_get_text(step->row.answer, "content-type") != NULL)
-		return step->row.answer;
-	/* the usual content-type is not recorded */
-	df_json_begin(&json);
-	if (step->row.output != NULL)
-		df_json_text(&json, "content-type", "application/json");
-	if (step->row.answer != NULL)
-		return DatumGetJsonbP(DirectFunctionCall2(
-			jsonb_concat, JsonbPGetDatum(df_json_end(&json, CurrentMemoryContext)),
-			JsonbPGetDatum(step->row.answer)));
-	return df_json_end(&json, CurrentMemoryContext);
-}
-
 /* 0.1 kept JSON as text, and so is what is no object or array */
 static Jsonb *
 body_of_error(const Jsonb *error)
@@ -87,7 +70,7 @@ response_of(const DfStep *step)
 	df_json_begin(&json);
 	if (step->row.status != 0)
 		df_json_int(&json, "status", step->row.status);
-	df_json_value(&json, "headers", headers_of(step));
+	df_json_value(&json, "headers", df_step_response_headers(step));
 	if (step->row.output != NULL)
 		df_json_value(&json, "body", step->row.output);
 	else

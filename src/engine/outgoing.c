@@ -20,6 +20,7 @@
 #include "engine/rollback_subject.h"
 #include "engine/template.h"
 #include "engine/transition.h"
+#include "engine/undo_claim.h"
 #include "engine/undo_outcome.h"
 #include "shared/clock.h"
 #include "shared/encoding.h"
@@ -176,13 +177,22 @@ undo_cannot_be_rendered(DfRun *run, DfStep *step, const char *why)
 {
 	const DfStep *subject = df_rollback_subject(run, step);
 	bool responded = (subject != NULL ? subject : step)->row.output != NULL;
+	char *words = df_step_undo_claim(run, step) == DF_CLAIM_OPEN
+		? df_step_undo_claim_why(run, step)
+		: psprintf("the undo cannot be rendered: %s%s", why != NULL ? why : "there is none",
+				   responded ? "" : " of a response that was never received");
 
-	step->row.undo_error = df_error_text(
-		run,
-		psprintf("the undo cannot be rendered: %s%s", why != NULL ? why : "there is none",
-				 responded ? "" : " of a response that was never received"),
-		true);
+	step->row.undo_error = df_error_text(run, words, true);
 	df_undo_transition(run, step, DF_UNDO_FAILED);
+	step->row.wake_at = DF_NEVER;
+}
+
+/* what its condition says is known only now, of a step of another kind */
+static void
+nothing_to_undo(DfRun *run, DfStep *step)
+{
+	df_undo_transition(run, step, DF_UNDO_GONE);
+	step->row.undo_error = NULL;
 	step->row.wake_at = DF_NEVER;
 }
 
@@ -198,7 +208,9 @@ df_request_undo(DfRun *run, DfStep *step)
 	}
 	if (!df_step_render_undo(run, step, &why) || step->row.undo == NULL)
 	{
-		if (step->row.output == NULL && df_step_spec(run, step)->probe != NULL)
+		if (step->row.evidence.kept)
+			nothing_to_undo(run, step);
+		else if (step->row.output == NULL && df_step_spec(run, step)->probe != NULL)
 			ask_for_undo(run, step);
 		else
 			undo_cannot_be_rendered(run, step, why);

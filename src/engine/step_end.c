@@ -14,19 +14,25 @@
 #include "engine/step_error.h"
 #include "engine/step_key.h"
 #include "engine/transition.h"
+#include "engine/undo_claim.h"
 #include "engine/undo_outcome.h"
 #include "shared/json.h"
 #include "types/base.h"
 #include "utils/builtins.h"
 
-/* what would take the step back is frozen now; if it cannot be, somebody should know at once */
+/*
+ * What would take the step back is frozen now.  If it cannot be, somebody should know at
+ * once; but that an attempt was lost is not news, and matters only if the run fails.
+ */
 static void
 render_undos(DfRun *run, DfStep *step)
 {
 	DfStep *which = step;
 	char *why = NULL;
 
-	if (df_step_render_undo(run, step, &why) && df_rollback_render_of(run, step, &which, &why))
+	if ((df_step_render_undo(run, step, &why) || df_step_undo_waits_for_rollback(run, step)) &&
+		(df_rollback_render_of(run, step, &which, &why) ||
+		 df_step_undo_waits_for_rollback(run, which)))
 		return;
 	df_run_get_stuck(
 		run, DF_ERR_STEP_FAILED,

@@ -14,6 +14,7 @@
 #include "shared/idempotency_key.h"
 #include "shared/json.h"
 #include "types/base.h"
+#include "utils/fmgrprotos.h"
 
 static char *
 key_of(const DfRun *run, const DfStep *step, bool undo)
@@ -48,15 +49,32 @@ request_body(const DfStepSpec *spec, const DfStep *step)
 	return df_json_parse(step->row.body, strlen(step->row.body), CurrentMemoryContext);
 }
 
-/* what a probe found is the output, but no response to the step itself */
-static bool
-has_own_response(const DfStep *step)
+bool
+df_step_has_own_response(const DfStep *step)
 {
 	const DfEvidence *evidence = &step->row.evidence;
 
 	return step->kind == DF_STEP_HTTP && step->row.state == DF_STEP_DONE && !evidence->accepted &&
 		evidence->resolved == DF_WORD_NONE &&
 		!(evidence->probe_found == 1 && evidence->probed_at != DF_NEVER);
+}
+
+Jsonb *
+df_step_response_headers(const DfStep *step)
+{
+	DfJson json;
+
+	if (step->row.answer != NULL && df_json_get_text(step->row.answer, "content-type") != NULL)
+		return step->row.answer;
+	/* the usual content-type is not recorded */
+	df_json_begin(&json);
+	if (step->row.output != NULL)
+		df_json_text(&json, "content-type", "application/json");
+	if (step->row.answer != NULL)
+		return DatumGetJsonbP(DirectFunctionCall2(
+			jsonb_concat, JsonbPGetDatum(df_json_end(&json, CurrentMemoryContext)),
+			JsonbPGetDatum(step->row.answer)));
+	return df_json_end(&json, CurrentMemoryContext);
 }
 
 void
@@ -73,7 +91,7 @@ df_step_vars(DfRun *run, DfStep *step, DfTemplateVars *vars)
 		step = subject;
 	spec = df_step_spec(run, step);
 	vars->response = step->row.output;
-	if (has_own_response(step))
+	if (df_step_has_own_response(step))
 	{
 		vars->status = step->row.status;
 		vars->headers = step->row.answer;

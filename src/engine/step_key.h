@@ -10,6 +10,13 @@
 
 extern char *df_step_key(const DfRun *run, const DfStep *step);
 extern char *df_step_undo_key(const DfRun *run, const DfStep *step);
+
+/* it is done, and status and headers are those of the response; not so if a probe has found it */
+extern bool df_step_has_own_response(const DfStep *step);
+
+/* those that are recorded, and the usual content-type, which is not */
+extern Jsonb *df_step_response_headers(const DfStep *step);
+
 extern void df_step_vars(DfRun *run, DfStep *step, DfTemplateVars *vars);
 
 /* a request made of templates */

@@ -17,11 +17,21 @@
 #include "engine/step_kind.h"
 #include "engine/read_spec.h"
 #include "engine/transition.h"
+#include "engine/undo_claim.h"
 #include "engine/undo_outcome.h"
 #include "shared/json.h"
 #include "types/base.h"
 
-/* renders the undo of a step and keeps it in the step */
+static void
+keep(DfStep *step)
+{
+	DfEvidence evidence = step->row.evidence;
+
+	evidence.kept = true;
+	df_step_know(step, &evidence);
+}
+
+/* renders the undo of a step and keeps it in the step, if its condition lets it */
 bool
 df_step_render_undo(DfRun *run, DfStep *step, char **why)
 {
@@ -29,6 +39,17 @@ df_step_render_undo(DfRun *run, DfStep *step, char **why)
 
 	if (df_step_spec(run, step)->undo == NULL || step->row.undo != NULL || step->row.evidence.kept)
 		return true;
+	switch (df_step_undo_claim(run, step))
+	{
+		case DF_CLAIM_OURS:
+			break;
+		case DF_CLAIM_NOT_OURS:
+			keep(step);
+			return true;
+		case DF_CLAIM_OPEN:
+			*why = df_step_undo_claim_why(run, step);
+			return false;
+	}
 	return ops->render_undo == NULL || ops->render_undo(run, step, why);
 }
 
@@ -79,7 +100,8 @@ df_undo_response(DfRun *run, DfStep *step, const DfResponse *response,
 	DfCame came = df_judge(run, step, response, policy);
 	DfDecision made;
 
-	came.foreign =
+	/* a rule of `answers` was written by somebody who knows the system */
+	came.foreign = came.said.rule == NULL &&
 		df_response_is_foreign(response, df_json_get_text(step->row.answer, "content-type"));
 	made = df_decide_undo(&about, &came);
 	step->row.undo_error = error_for(run, &made, &came, response);

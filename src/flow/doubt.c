@@ -511,6 +511,10 @@ settle_by_success(const DfDoubtCase *about, DfEvidence *evidence)
 		evidence->maybe_twice = df_evidence_in_doubt(evidence);
 		return;
 	}
+	/* whether this one, or the lost one, found nothing there yet is not told */
+	if (evidence->lost > 0 && about->step->engine.spec->undo_if != NULL &&
+		!key_is_trusted(about))
+		return;
 	memset(&nothing, 0, sizeof(nothing));
 	*evidence = nothing;
 }

@@ -11,6 +11,7 @@
 #include "types/message.h"
 #include "types/retry.h"
 #include "types/states.h"
+#include "types/truth.h"
 
 /* ---- run_state.c, step_state.c -------------------------------------------- */
 
@@ -105,6 +106,24 @@ typedef enum DfUndoNext
 
 /* whether a step may have had an effect that its undo would take back */
 extern bool df_undo_candidate(const DfUndoItem *item);
+
+/* who tells whether the condition of an undo holds */
+typedef enum DfUndoWitness
+{
+	DF_WITNESS_NOBODY, /* no response to the step, or one to a probe */
+	DF_WITNESS_RESPONSE,
+	DF_WITNESS_PERSON /* the output is somebody's word */
+} DfUndoWitness;
+
+typedef enum DfUndoClaim
+{
+	DF_CLAIM_OURS, /* it is a candidate */
+	DF_CLAIM_NOT_OURS, /* there is nothing to undo */
+	DF_CLAIM_OPEN /* nobody can tell: it is not sent, and a person looks if it is due */
+} DfUndoClaim;
+
+/* `others`: another attempt may have been carried out than the one that was answered */
+extern DfUndoClaim df_undo_claim(DfTruth condition, DfUndoWitness witness, bool others);
 
 /* what comes next in rolling back; items in order of n */
 extern DfUndoNext df_undo_plan(const DfUndoItem *items, int nitems, int *index);

@@ -45,6 +45,20 @@ is_to_be_undone(const DfUndoItem *item)
 		(item->undo_state == DF_UNDO_NONE || item->undo_state == DF_UNDO_DUE);
 }
 
+/*
+ * A "no" is believed only of the first attempt: "there was one already" may be about what an
+ * earlier attempt made, whose response was lost.  A "yes" is true in any case.
+ */
+DfUndoClaim
+df_undo_claim(DfTruth condition, DfUndoWitness witness, bool others)
+{
+	if (witness == DF_WITNESS_NOBODY || condition == DF_UNKNOWN)
+		return DF_CLAIM_OPEN;
+	if (condition == DF_TRUE)
+		return DF_CLAIM_OURS;
+	return witness == DF_WITNESS_RESPONSE && !others ? DF_CLAIM_NOT_OURS : DF_CLAIM_OPEN;
+}
+
 DfUndoNext
 df_undo_plan(const DfUndoItem *items, int nitems, int *index)
 {

@@ -69,7 +69,7 @@ open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
  *
  * A second call without a response in between means that libcurl found a reused connection
  * dead and is about to send the request again.  If the request has an effect, libcurl must
- * not decide that.
+ * not decide that: what responds to the second one may be about the first.
  */
 int
 df_connection_is_there(void *arg, char *address, char *local, int port, int local_port)

@@ -263,9 +263,9 @@ df_request_new(const DfHttpRequest *request)
 	exchange->query_secrets = df_exchange_copy_list(exchange, request->query_secrets);
 	exchange->url_secrets = df_exchange_copy_list(exchange, request->url_secrets);
 	exchange->method = df_exchange_copy(exchange, request->method);
-	exchange->repeatable = strcmp(request->method, "GET") == 0 ||
-		strcmp(request->method, "HEAD") == 0 || strcmp(request->method, "PUT") == 0 ||
-		strcmp(request->method, "DELETE") == 0;
+	/* a second PUT or DELETE is harmless, too, but its response may be about the first one */
+	exchange->repeatable =
+		strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
 	if (request->body != NULL)
 	{
 		body = df_exchange_take(exchange, request->body_len + 1);

@@ -455,20 +455,48 @@ hides_separator(const char *path)
 	return false;
 }
 
+static char *
+copy_of(const char *text, size_t len)
+{
+	char *copy = palloc(len + 1);
+
+	memcpy(copy, text, len);
+	copy[len] = '\0';
+	return copy;
+}
+
+/* what is asked, up to its last slash, with the relative URL behind it */
+static char *
+resolve(const char *base_path, const char *from, const char *url)
+{
+	size_t base_len = strlen(base_path);
+	size_t dir_len = strcspn(from, "?");
+	char *whole;
+
+	while (base_len > 0 && base_path[base_len - 1] == '/')
+		base_len--;
+	while (dir_len > 0 && from[dir_len] != '/')
+		dir_len--;
+	whole = palloc(base_len + dir_len + strlen(url) + 2);
+	memcpy(whole, base_path, base_len);
+	memcpy(whole + base_len, from, dir_len);
+	whole[base_len + dir_len] = '/';
+	strlcpy(whole + base_len + dir_len + 1, url, strlen(url) + 1);
+	return whole;
+}
+
 /* what the URL names below the origin of base; NULL with *why */
 static char *
 whole_path(const char *base, const char *from, const char *url, const char **why)
 {
 	const char *path = path_of(url);
-	const char *base_path = path_of(base);
-	const char *slash;
 
 	*why = NULL;
 	if (path != url)
 	{
 		if (!df_url_same_origin(base, url))
 			*why = "it does not lead to the host of the system";
-		return *why == NULL ? pstrdup(path) : NULL;
+		return *why == NULL ? copy_of(path, strlen(path)) : NULL;
 	}
 	if (url[0] == '/' && url[1] == '/')
 		*why = "it begins with two slashes and so names a host";
@@ -479,14 +507,9 @@ whole_path(const char *base, const char *from, const char *url, const char **why
 	if (*why != NULL)
 		return NULL;
 	if (url[0] == '/')
-		return pstrdup(url);
+		return copy_of(url, strlen(url));
 	/* relative to what was asked, as RFC 3986 has it */
-	slash = from + strcspn(from, "?");
-	while (slash > from && *slash != '/')
-		slash--;
-	while (base_path[0] != '\0' && base_path[strlen(base_path) - 1] == '/')
-		base_path = pnstrdup(base_path, strlen(base_path) - 1);
-	return psprintf("%s%.*s/%s", base_path, (int) (slash - from), from, url);
+	return resolve(path_of(base), from, url);
 }
 
 char *
@@ -511,7 +534,7 @@ df_url_below(const char *base, const char *from, const char *url, const char **w
 		*why = "it names nothing below the url of the system";
 	else
 		*why = path_problem(path);
-	return *why == NULL ? pstrdup(path) : NULL;
+	return *why == NULL ? copy_of(path, strlen(path)) : NULL;
 }
 
 char *
@@ -527,7 +550,7 @@ df_url_last_segment(const char *url)
 		end--;
 	for (begin = end; begin > path && begin[-1] != '/';)
 		begin--;
-	segment = pnstrdup(begin, end - begin);
+	segment = copy_of(begin, end - begin);
 	if (character_problem(segment) != NULL)
 		return NULL;
 	len = decode(segment, end - begin);

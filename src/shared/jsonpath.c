@@ -48,6 +48,7 @@ typedef struct Survey
 	const char *variables; /* those that are known */
 	char *unknown; /* the first other one */
 	bool reads_body;
+	bool asks_existence; /* by exists() */
 	bool tells_absent; /* `!=`, or `== null`: what is absent is not told from what is equal */
 } Survey;
 
@@ -162,6 +163,8 @@ survey_item(JsonPathItem *item, bool outside, Survey *found)
 			survey_argument(item, outside, found);
 			break;
 		case jpiExists:
+			found->asks_existence = true;
+			/* FALLTHROUGH */
 		case jpiFilter:
 			survey_argument(item, false, found);
 			break;
@@ -320,6 +323,23 @@ df_jsonpath_holds(const Jsonb *value, const char *path, const Jsonb *vars)
 	parsed->header &= ~JSONPATH_LAX;
 	if (flat)
 		return evaluate(value, parsed, vars);
+	return evaluate(value, parsed, vars) == DF_UNKNOWN ? DF_UNKNOWN : DF_FALSE;
+}
+
+DfTruth
+df_jsonpath_surely(const Jsonb *value, const char *path, const Jsonb *vars)
+{
+	DfTruth truth = df_jsonpath_holds(value, path, vars);
+	JsonPath *parsed = parse(path);
+
+	/* an author who names the mode means it */
+	path += strspn(path, " \t\r\n");
+	if (truth != DF_FALSE || pg_strncasecmp(path, "lax", 3) == 0 ||
+		survey_of(parsed, DF_RESPONSE_VARIABLES).asks_existence)
+		return truth;
+	parsed->header &= ~JSONPATH_LAX;
+	if (value == NULL)
+		value = df_json_read("null");
 	return evaluate(value, parsed, vars) == DF_UNKNOWN ? DF_UNKNOWN : DF_FALSE;
 }
 

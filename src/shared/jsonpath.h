@@ -29,6 +29,12 @@ extern Jsonb *df_jsonpath_first(const Jsonb *value, const char *path, const Json
  */
 extern DfTruth df_jsonpath_holds(const Jsonb *value, const char *path, const Jsonb *vars);
 
+/*
+ * The same, but what the path compares must be there: a "no" because of an absent member is
+ * unknown, unless the path asks by exists() what there is, or begins with "lax".
+ */
+extern DfTruth df_jsonpath_surely(const Jsonb *value, const char *path, const Jsonb *vars);
+
 /* the path names `$`, so that its result depends on the body */
 extern bool df_jsonpath_reads_body(const char *path);
 

@@ -251,11 +251,32 @@ test_undo_order(void)
 	end_test("one rollback by hand");
 }
 
+/* an old customer is never deleted, and a new one never left behind without a word */
+static void
+test_undo_claims(void)
+{
+	for (int n = 0; n < 3 * 3 * 2; n++)
+	{
+		DfTruth truth = (DfTruth) (n % 3);
+		DfUndoWitness witness = (DfUndoWitness) (n / 3 % 3);
+		bool others = n / 9;
+		DfUndoClaim claim = df_undo_claim(truth, witness, others);
+		bool heard = witness != DF_WITNESS_NOBODY;
+		bool sure = witness == DF_WITNESS_RESPONSE && !others;
+
+		EXPECT((claim == DF_CLAIM_OURS) == (heard && truth == DF_TRUE), "case %d: sent", n);
+		EXPECT((claim == DF_CLAIM_NOT_OURS) == (sure && truth == DF_FALSE), "case %d: dropped",
+			   n);
+	}
+	end_test("an undo with a condition is sent, or dropped, only for certain");
+}
+
 int
 main(void)
 {
 	test_undo_candidates();
 	test_undo_order();
 	test_undo_plan();
+	test_undo_claims();
 	return done_testing();
 }
