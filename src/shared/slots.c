@@ -320,6 +320,35 @@ df_slot_take_wake(DfSlot *slot)
 	return woken;
 }
 
+void
+df_slot_wake_to_send(Oid database)
+{
+	DfSlot *slot;
+
+	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
+	slot = df_slot_find(DF_SLOT_COORDINATOR, database, InvalidOid);
+	if (slot != NULL)
+	{
+		slot->has_to_send = true;
+		if (slot->latch != NULL)
+			SetLatch(slot->latch);
+		df_slot_start_soon(slot);
+	}
+	LWLockRelease(df_shared->lock);
+}
+
+bool
+df_slot_take_to_send(DfSlot *slot)
+{
+	bool has;
+
+	LWLockAcquire(df_shared->lock, LW_EXCLUSIVE);
+	has = slot->has_to_send;
+	slot->has_to_send = false;
+	LWLockRelease(df_shared->lock);
+	return has;
+}
+
 static void
 end_slot(DfSlot *slot, DfSlotEnd end)
 {

@@ -64,6 +64,7 @@ typedef struct DfSlot
 	int pid; /* 0 until it runs and again once it has ended */
 	Latch *latch; /* of that process, valid while pid is set */
 	bool woken; /* since df_slot_take_wake() */
+	bool has_to_send; /* a coordinator: since df_slot_take_to_send() */
 	int64 lease; /* random number that marks the runs a worker has claimed; new per process */
 	DfSlotEnd end; /* meaningful while GONE */
 	TimestampTz started_at;
@@ -152,6 +153,10 @@ extern bool df_database_held(Oid database);
 /* the process of a slot; these take the lock */
 extern DfSlot *df_slot_claim(int index, uint32 generation); /* may end the process */
 extern bool df_slot_take_wake(DfSlot *slot); /* returns and clears `woken`, before you check */
+
+/* the coordinator has something to send: state changes; a resting one is started */
+extern void df_slot_wake_to_send(Oid database);
+extern bool df_slot_take_to_send(DfSlot *slot);
 extern void df_slot_restart(DfSlot *slot); /* end now; it is started again at once */
 
 /*

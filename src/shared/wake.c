@@ -25,6 +25,7 @@ static int n_owners = 0;
 static bool everybody = false; /* more than MAX_OWNERS owners, or unknown ones */
 static bool awaiters = false;
 static bool launcher = false;
+static bool coordinator = false;
 
 static void
 forget(void)
@@ -33,6 +34,7 @@ forget(void)
 	everybody = false;
 	awaiters = false;
 	launcher = false;
+	coordinator = false;
 }
 
 static void
@@ -47,6 +49,8 @@ wake_all_requested(void)
 	}
 	if (launcher)
 		df_launcher_check(MyDatabaseId);
+	if (coordinator)
+		df_slot_wake_to_send(MyDatabaseId);
 	if (awaiters)
 		ConditionVariableBroadcast(&df_shared->moved);
 }
@@ -111,6 +115,13 @@ df_wake_awaiters(void)
 {
 	if (can_wake())
 		awaiters = true;
+}
+
+void
+df_wake_coordinator(void)
+{
+	if (can_wake())
+		coordinator = true;
 }
 
 void

@@ -14,6 +14,9 @@ extern void df_wake_owner(Oid owner);
 /* it is unknown what this transaction makes visible, and for whom */
 extern void df_wake_everybody(void);
 
+/* this transaction wrote what the coordinator sends */
+extern void df_wake_coordinator(void);
+
 /* a run stopped moving: sessions in await() are to check */
 extern void df_wake_awaiters(void);
 

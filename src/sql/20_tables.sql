@@ -230,6 +230,20 @@ COMMENT ON COLUMN dataflows.run_count.share IS
 COMMENT ON COLUMN dataflows.run_count.runs IS
 	'Runs that reached the state less those that left it; may be negative in one share';
 
+CREATE TABLE dataflows.state_change (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	channel text NOT NULL,
+	run uuid NOT NULL,
+	state text NOT NULL
+);
+COMMENT ON TABLE dataflows.state_change IS
+	'State changes that are to be notified; the coordinator sends and deletes them';
+COMMENT ON COLUMN dataflows.state_change.id IS 'Order in which they are sent';
+COMMENT ON COLUMN dataflows.state_change.channel IS
+	'Channel that the workflow of the run names in notify';
+COMMENT ON COLUMN dataflows.state_change.run IS 'The run';
+COMMENT ON COLUMN dataflows.state_change.state IS 'State that it reached';
+
 CREATE TABLE dataflows.step (
 	-- the intent, written once
 	run uuid NOT NULL,

@@ -13,6 +13,7 @@
 #include "store/proven_table.h"
 #include "store/record.h"
 #include "store/run_table.h"
+#include "store/state_change_table.h"
 #include "store/step_table.h"
 
 /* signals that a run holds in memory at most when its turn is over */
@@ -25,6 +26,7 @@ df_record_runs(List *runs)
 	df_steps_record(runs);
 	df_proven_record(runs);
 	df_runs_update(runs);
+	df_state_changes_record(runs);
 	df_alert_runs(runs);
 }
 

@@ -201,6 +201,7 @@ df_load_workflow(const char *name, int version, MemoryContext cxt)
 	workflow->owner_name = row.owner_name;
 	workflow->on_failure = row.on_failure;
 	workflow->retry = row.retry;
+	workflow->notify = row.notify;
 	undo_on = df_undo_on_of(row.undo_on);
 	workflow->undo_on = undo_on >= 0 ? (DfUndoOn) undo_on : DF_UNDO_ON_FAILURE;
 	/* a dump of 0.1 was restored */

@@ -27,6 +27,7 @@ typedef struct DfWorkflow
 	char *on_failure; /* NULL = none */
 	Jsonb *retry; /* NULL = the system's */
 	DfUndoOn undo_on;
+	char *notify; /* channel that hears of its runs, NULL = none */
 	bool has_deadline;
 	Interval deadline; /* from the start of a run */
 	/* ten failures in a row at one step with one status: stop undoing customers */

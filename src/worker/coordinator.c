@@ -32,6 +32,7 @@
 #include "worker/notify.h"
 #include "worker/process.h"
 #include "worker/wait.h"
+#include "worker/state_changes.h"
 
 /* a resting coordinator comes back for its sweeps, but not more often than this */
 #define REST_MS 60000
@@ -110,12 +111,14 @@ turn(void)
 	df_notify_read();
 	df_insert_notifications();
 	check_if_needed();
+	df_state_changes_notify(df_slot_take_to_send(df_coordinator.slot) || df_coordinator.sweeping);
 	df_housekeeping();
 	df_coordinator.due_owners = NIL;
 	next = check_trouble.failures > 0
 		? check_trouble.retry_at
 		: df_earlier(df_coordinator.next_sweep, df_coordinator.next_check);
-	return df_earlier(df_earlier(next, df_notify_due()), df_housekeeping_due());
+	next = df_earlier(df_earlier(next, df_notify_due()), df_state_changes_due());
+	return df_earlier(next, df_housekeeping_due());
 }
 
 void

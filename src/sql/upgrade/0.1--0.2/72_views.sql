@@ -109,3 +109,10 @@ INSERT INTO dataflows.local_time_trigger
 		AND 'timestamptz'::pg_catalog.regtype IN (t.oid, t.typbasetype)
 		AND pg_catalog.substring(g.tgargs,
 			pg_catalog.length(g.tgargs) - pg_catalog.length(n.name) + 1) = n.name;
+
+CREATE TABLE dataflows.state_change (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	channel text NOT NULL,
+	run uuid NOT NULL,
+	state text NOT NULL
+);
