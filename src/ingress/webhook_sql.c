@@ -300,7 +300,7 @@ dataflows_drop_webhook(PG_FUNCTION_ARGS)
 				(errcode(DF_ERR_UNKNOWN),
 				 errmsg("webhook \"%s\" does not exist", path),
 				 errhint("Look for its path in the view dataflows.webhooks.")));
-	if (!superuser_arg(caller) && !has_privs_of_role(caller, hook.owner))
+	if (!superuser_arg(caller) && !df_is_owner(caller, hook.owner, hook.owner_name))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("role \"%s\" may not drop webhook \"%s\"", GetUserNameFromId(caller, false),

@@ -7,7 +7,7 @@
  * these work without preloading, too.  A trigger starts and signals with the rights of the
  * table's owner, no matter which role created it.  So only roles that may define workflows
  * may create one (EXECUTE on the two functions follows that on define_workflow()), and on
- * another role's table only for a workflow that they may use themselves.  Must never fail a
+ * another role's table only for what they may start or signal themselves.  Must never fail a
  * command that is about something else.
  */
 #include "postgres.h"

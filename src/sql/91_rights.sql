@@ -9,7 +9,7 @@ CREATE FUNCTION dataflows._guard_rights() RETURNS event_trigger
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_guard_rights';
 COMMENT ON FUNCTION dataflows._guard_rights() IS
 	'Internal: called by the event triggers dataflows_rights and dataflows_rights_order. Errors: '
-	'42501 (a trigger on another role''s table, for a workflow that its maker may not use).';
+	'42501 (a trigger on another role''s table, for what its maker may not start or signal).';
 REVOKE ALL ON FUNCTION dataflows._guard_rights() FROM PUBLIC;
 
 CREATE EVENT TRIGGER dataflows_rights ON ddl_command_end
@@ -22,7 +22,7 @@ COMMENT ON EVENT TRIGGER dataflows_rights_order IS
 	'the other, as in a parallel restore';
 COMMENT ON EVENT TRIGGER dataflows_rights IS
 	'GRANT and REVOKE of define_workflow() hold for start_on_insert() and signal_on_change(), '
-	'too; a trigger on another role''s table needs the right to use the workflow';
+	'too; a trigger on another role''s table needs the right to start or signal the workflow';
 
 /* last of all, for what the whole script has made */
 CREATE FUNCTION dataflows._guard_grants(installed boolean) RETURNS void

@@ -19,15 +19,15 @@
 #include "store/store.h"
 
 List *
-df_rights_list(const char *workflow, bool of_query, MemoryContext cxt)
+df_rights_list(const char *workflow, Oid role, bool of_query, MemoryContext cxt)
 {
 	static DfPlan plan = {
 		"SELECT r.role, r.role_name, r.\"right\""
 		" FROM dataflows.workflow_right AS r"
-		" WHERE r.workflow = $1",
+		" WHERE r.workflow = $1 AND (r.role = 0 OR pg_has_role($2, r.role, 'USAGE'))",
 		SPI_OK_SELECT,
-		DF_PARAMS(TEXTOID)};
-	Datum values[1] = {CStringGetTextDatum(workflow)};
+		DF_PARAMS(TEXTOID, OIDOID)};
+	Datum values[2] = {CStringGetTextDatum(workflow), ObjectIdGetDatum(role)};
 	uint64 n = of_query ? df_plan_run_of_query(&plan, values, NULL, 0)
 						: df_plan_run_latest(&plan, values, NULL, 0);
 	List *rows = NIL;

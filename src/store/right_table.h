@@ -26,10 +26,10 @@ typedef struct DfRightRow
 } DfRightRow;
 
 /*
- * The rows of a workflow, a List of DfRightRow: as the running query sees them, for a STABLE
- * function, or as they are committed this moment.
+ * The rows of a workflow that may be about a role, a List of DfRightRow: as the running query
+ * sees them, for a STABLE function, or as they are committed this moment.
  */
-extern List *df_rights_list(const char *workflow, bool of_query, MemoryContext cxt);
+extern List *df_rights_list(const char *workflow, Oid role, bool of_query, MemoryContext cxt);
 
 /* a right that is given or taken */
 typedef struct DfNewRight

@@ -115,7 +115,7 @@ df_may_own_extension(Oid role)
 	return has_privs_of_role(role, df_extension_owner());
 }
 
-/* ---- who may use a workflow ----------------------------------------------- */
+/* ---- who may do what with a workflow -------------------------------------- */
 
 bool
 df_may_own(Oid role, const DfWorkflowRow *workflow)
@@ -244,7 +244,7 @@ df_rights_read_of_query(Oid role, const DfWorkflowRow *workflow, bool of_query, 
 		return;
 	}
 	df_store_enter(&store);
-	rows = df_rights_list(workflow->name, of_query, cxt);
+	rows = df_rights_list(workflow->name, role, of_query, cxt);
 	df_store_leave(&store);
 	add_rights(rights, role, rows);
 }

@@ -190,7 +190,8 @@ $node->safe_psql(
 	"CREATE ROLE team; CREATE ROLE member LOGIN IN ROLE team; CREATE ROLE head LOGIN;
 		CREATE ROLE later LOGIN;"
 );
-my $define = 'dataflows.define_workflow(text, text, text, jsonb, interval, text, text)';
+my $define = $node->safe_psql('postgres',
+	"SELECT 'dataflows.define_workflow'::regproc::oid::regprocedure");
 for my $grant (
 	'EXECUTE ON FUNCTION dataflows.define_workflow',
 	'ALL ON FUNCTION dataflows.define_workflow',
