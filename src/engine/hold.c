@@ -4,12 +4,12 @@
  *	  its system asks for time, is paused, keeps failing or refuses our credentials.
  *
  * Runs in a worker, in its recording transaction, on structs in memory.  A step's clock is
- * that of retry's `for`, or of the time that its undo is tried; a run's is that of its
- * deadline, and stands still while any of its steps is held.  Both are recorded as the
- * moment since when they stand still and the time that they stood still before, so that
- * a hold that ends early, or a crash, needs no correction.  Pauses of the workflow or of
- * the database touch no run: they are counted when a time would have passed, from what
- * pause() and resume() have left (store/pause_log.c).
+ * that of retry's `for` and of until_timeout, or of the time that its undo is tried; a
+ * run's is that of its deadline, and stands still while any of its steps is held.  Both
+ * are recorded as the moment since when they stand still and the time that they stood
+ * still before, so that a hold that ends early, or a crash, needs no correction.  Pauses of
+ * the workflow or of the database touch no run: they are counted when a time would have
+ * passed, from what pause() and resume() have left (store/pause_log.c).
  */
 #include "postgres.h"
 
@@ -82,9 +82,14 @@ df_step_asks_for_pauses(DfRun *run, DfStep *step, const DfSystemPolicy *policy)
 {
 	bool undo = df_undo_in_progress(step);
 	TimestampTz since = undo ? step->row.undo_since : step->row.started_at;
+	const DfStepSpec *spec = df_step_spec(run, step);
 	int64 limit_ms = undo ? (int64) df_undo_for * 1000
 						  : df_step_retry(run, step, &policy->retry).for_ms;
 
+	/* of a poll the next one would be too late */
+	if (!undo && spec->until != NULL && spec->until_timeout_ms > 0 &&
+		has_passed(since, Max(1, spec->until_timeout_ms - spec->every_ms), step->row.held_us))
+		return since;
 	return has_passed(since, limit_ms, step->row.held_us) ? since : DF_NEVER;
 }
 

@@ -297,14 +297,50 @@ do_not_done(DfRun *run, DfStep *step, const DfResponse *response, const DfDecisi
 	}
 }
 
+/*
+ * It broke off behind its headers.  Where nothing needs its body the status is as good as
+ * that of a whole one: what was carried out must not be sent again, and what was refused is
+ * not in doubt.  Where repeating does no harm it is lost all the same: the next one has the
+ * body.
+ */
+static bool
+may_stand_without_body(const DfStep *step, const DfResponse *response,
+					   const DfSystemPolicy *policy)
+{
+	const DfStepSpec *spec = step->engine.spec;
+	int status = response->status;
+
+	return response->fate == DF_FATE_LOST && response->head_complete && !spec->is_mail &&
+		spec->method_class == DF_METHOD_EFFECT && !policy->key_trusted && status >= 200 &&
+		status <= 499;
+}
+
+/* false: its body is needed */
+static bool
+judge_without_body(DfRun *run, DfStep *step, const DfSystemPolicy *policy, DfResponse *response,
+				   DfCame *came, Jsonb **output)
+{
+	response->fate = DF_FATE_RESPONSE;
+	response->form = DF_BODY_BROKEN;
+	*came = df_judge_step(run, step, response, policy, output);
+	return !(came->body_unusable && came->body_needed) && !came->said.unknown;
+}
+
 static DfMeaning
 do_response(DfRun *run, DfStep *step, const DfResponse *response, const DfSystemPolicy *policy)
 {
 	DfDoubtCase about = df_step_case(run, step, policy);
+	DfResponse without_body = *response;
 	Jsonb *output;
-	DfCame came = df_judge_step(run, step, response, policy, &output);
-	DfDecision made = df_decide_response(&about, &came);
+	DfCame came;
+	DfDecision made;
 
+	if (may_stand_without_body(step, response, policy) &&
+		judge_without_body(run, step, policy, &without_body, &came, &output))
+		response = &without_body;
+	else
+		came = df_judge_step(run, step, response, policy, &output);
+	made = df_decide_response(&about, &came);
 	if (made.verdict == DF_VERDICT_DONE || made.verdict == DF_VERDICT_KEPT)
 		do_done(run, step, response, &made, &came, output);
 	else

@@ -251,6 +251,8 @@ df_response_why_unusable(const DfResponse *response)
 	if (response->fate == DF_FATE_TOO_LARGE)
 		return psprintf("the answer is larger than max_body (%zu bytes were read)",
 						response->body_len);
+	if (response->form == DF_BODY_BROKEN && response->error != NULL && response->error[0] != '\0')
+		return psprintf("the answer broke off behind its headers (%s)", response->error);
 	if (response->form == DF_BODY_BROKEN)
 		return "the answer's body cannot be decompressed";
 	if (response->form == DF_BODY_CODED)

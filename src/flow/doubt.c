@@ -519,14 +519,18 @@ settle_by_success(const DfDoubtCase *about, DfEvidence *evidence)
 	*evidence = nothing;
 }
 
+/* the system may ask for a longer pause than `every` is, but not for more than is left */
 static void
-poll_again(const DfDoubtCase *about, DfDecision *made)
+poll_again(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 {
 	const DfStepSpec *spec = about->step->engine.spec;
 	TimestampTz at = about->now + spec->every_ms * 1000;
+	TimestampTz asked = about->now + Max(0, came->retry_after_ms) * 1000;
+	TimestampTz end = spec->until_timeout_ms > 0
+		? about->step->row.started_at + about->stopped_us + spec->until_timeout_ms * 1000
+		: PG_INT64_MAX;
 
-	if (spec->until_timeout_ms > 0 &&
-		at > about->step->row.started_at + spec->until_timeout_ms * 1000)
+	if (at > end)
 	{
 		made->verdict = DF_VERDICT_UNTIL_TIMEOUT;
 		made->event = DF_STEP_FAIL;
@@ -534,7 +538,7 @@ poll_again(const DfDoubtCase *about, DfDecision *made)
 	}
 	made->verdict = DF_VERDICT_POLL;
 	made->event = df_evidence_in_doubt(&made->evidence) ? DF_STEP_LOSE : DF_STEP_AGAIN;
-	made->at = at;
+	made->at = Max(at, Min(asked, end));
 }
 
 static void
@@ -548,7 +552,7 @@ carried_out(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 	}
 	if (came->until_met == DF_FALSE)
 	{
-		poll_again(about, made);
+		poll_again(about, came, made);
 		return;
 	}
 	made->verdict = DF_VERDICT_DONE;

@@ -554,6 +554,7 @@ fill_result(DfExchange *exchange, DfHttpResult *result)
 	result->headers = response->headers.data;
 	memcpy(result->content_type, response->content_type, sizeof(result->content_type));
 	result->form = df_response_form(response);
+	result->head_complete = response->head_complete;
 	result->retry_after_ms = df_rate_limit_ms(result->status, result->headers, df_now());
 	result->took_us = df_monotonic_us() - exchange->started_us;
 	if (result->body != NULL)

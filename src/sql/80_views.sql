@@ -100,7 +100,10 @@ CREATE VIEW dataflows.runs WITH (security_barrier) AS
 		CASE WHEN dataflows._sees(r.workflow, r.version, r.started_by) = 'all' THEN r.error
 			ELSE dataflows._without_body(r.error) END AS error,
 		r.stuck, r.cause, COALESCE(r.drifted, false) AS drifted, r.parent, r.restarted_from,
-		COALESCE(r.deadline, r.started_at + w.deadline) AS deadline, COALESCE(r.round, 1) AS round,
+		COALESCE(r.deadline, r.started_at + w.deadline)
+			+ pg_catalog.make_interval(secs => COALESCE(r.held_us, 0) / 1e6)
+			+ COALESCE(pg_catalog.now() - r.held_since, '0') AS deadline,
+		COALESCE(r.round, 1) AS round,
 			r.traceparent
 	FROM dataflows.run r JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
 	WHERE dataflows._sees(r.workflow, r.version, r.started_by) IS NOT NULL
@@ -139,7 +142,8 @@ COMMENT ON COLUMN dataflows.runs.parent IS 'The run that called it';
 COMMENT ON COLUMN dataflows.runs.restarted_from IS 'The run that it was restarted from';
 COMMENT ON COLUMN dataflows.runs.round IS 'Which round of continue_with() it is in, from 1';
 COMMENT ON COLUMN dataflows.runs.deadline IS
-	'When it fails if it has not ended by then; NULL = never';
+	'When it fails if it has not ended by then, later by the time for which a step was held; '
+	'NULL = never';
 COMMENT ON COLUMN dataflows.runs.traceparent IS
 	'Trace that it belongs to, given by the session that started it (W3C Trace Context); NULL = '
 	'a trace of its own';

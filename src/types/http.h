@@ -63,6 +63,7 @@ typedef struct DfHttpResult
 	size_t body_len;
 	char *headers; /* lower-case "name: value\n" lines of the last response; NULL = none */
 	DfBodyForm form;
+	bool head_complete; /* status and headers are whole, also of a response that broke off */
 	char content_type[DF_CONTENT_TYPE_ROOM];
 	int64 retry_after_ms; /* the system asks us to wait so long (rate_limit.c), -1 = it does not */
 	int64 took_us;

@@ -19,6 +19,7 @@ typedef struct DfResponse
 	const char *body;
 	size_t body_len;
 	DfBodyForm form; /* of the body */
+	bool head_complete; /* of a response that broke off: status and headers are whole */
 	const char *headers;
 	const char *content_type;
 	int64 retry_after_ms;

@@ -175,6 +175,7 @@ apply_response_to_step(DfFlight *flight, const DfHttpResult *result, const DfSys
 	response.body = result->body;
 	response.body_len = result->body_len;
 	response.form = result->form;
+	response.head_complete = result->head_complete;
 	response.content_type = result->content_type;
 	response.retry_after_ms = result->retry_after_ms;
 	response.took_us = result->took_us;

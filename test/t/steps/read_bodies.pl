@@ -161,6 +161,41 @@ for my $db (sort keys %encoding_of)
 	is("$state $output", 'completed "OK"', "$db: a word is kept as text");
 }
 
+# ---- a response that breaks off behind its headers -----------------------------------------------
+
+# no key tells the system that a second request is the same
+$node->safe_psql('postgres', 'CREATE DATABASE plain TEMPLATE template0');
+create_systems($node, 'plain', $systems, workflow => 0, untrusted => 1);
+as_app($node, 'plain', <<'SQL');
+CREATE FUNCTION app.once(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN dataflows.post('make', 'crm', '/contacts', event, undo => event->>'undo');
+END $$;
+SELECT dataflows.define_workflow('once', 'app.once');
+SQL
+
+# state, and how many there are
+sub broken_off
+{
+	my ($email, $undo, %fault) = @_;
+
+	$systems->clear_faults('crm');
+	$systems->fault('crm', %fault, times => 1);
+	my $run = as_app($node, 'plain',
+		qq(SELECT dataflows.start('once', '{"email": "$email", "undo": "$undo"}')));
+	my $state = as_app($node, 'plain', "SELECT dataflows.await('$run', '60 s')");
+	my $reason = as_app($node, 'plain',
+		"SELECT COALESCE(stuck, error) FROM dataflows.runs WHERE run = '$run'");
+
+	return ($state . ($systems->summary('crm')->{$email} // [ 0, 0 ])->[1], $reason);
+}
+
+my ($state, $reason) = broken_off('cut1@x', 'none', fault => 'truncated');
+is($state, 'completed1', 'a 201 that breaks off is done, where its body is not needed');
+($state, $reason) = broken_off('cut2@x', 'DELETE /contacts/{id}', fault => 'truncated');
+is($state, 'stuck1', 'where it is needed, a person has to look');
+like($reason, qr/cut short/, 'and is told why');
+
 # ---- headers and refusals ------------------------------------------------------------------------
 
 in_db('utf8', <<'SQL');

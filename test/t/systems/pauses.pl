@@ -6,6 +6,7 @@ use warnings;
 
 use Test::More;
 use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
 use Dataflows;
 use Time::HiRes qw(time);
 
@@ -14,6 +15,7 @@ my $node = new_node('pauses', conf => "dataflows.sweep_interval = '500ms'\n");
 
 create_systems($node, 'postgres', $systems, workflow => 0,
 	options => { retry_initial => '100ms', breaker_failures => 3, breaker_cooldown => '4s' });
+$node->safe_psql('postgres', 'DROP USER MAPPING IF EXISTS FOR app SERVER identity');
 create_callers($node);
 $node->safe_psql('postgres', <<'SQL');
 CREATE ROLE keeper LOGIN;
@@ -135,6 +137,22 @@ becomes($node, $run, 'completed', 'a run behind it ends later than its deadline'
 is(attempts_of($run), 1, 'by one attempt');
 wait_for_runs($node, [qw(completed cancelled)], 120);
 
+# ---- credentials that are refused ----------------------------------------------------------------
+
+$systems->config('identity', bearer => 'the-right-one');
+$run = strict_run('identity');
+ok( wait_until(
+		$node,
+		"SELECT reason = 'credentials refused' FROM dataflows.systems WHERE system = 'identity'"),
+	'credentials are refused');
+let_pass(4);
+is($node->safe_psql('postgres', "SELECT state || ' ' || (deadline > now())
+		FROM dataflows.runs WHERE run = '$run'"), 'running true', 'a deadline does not pass');
+$node->safe_psql('postgres',
+	"CREATE USER MAPPING FOR app SERVER identity OPTIONS (bearer_token 'the-right-one')");
+becomes($node, $run, 'completed', 'with the right ones it goes on');
+is(attempts_of($run), 1, 'by one attempt');
+
 # ---- a system paused by hand ---------------------------------------------------------------------
 
 like(as_role('stranger', "SELECT dataflows.pause_system('crm')"),
@@ -170,9 +188,10 @@ let_pass(6);
 is(scalar(@{ $systems->requests('crm') }), $asked, 'nothing is sent, after a restart either');
 is(number_of($node, "SELECT count(*) FROM dataflows.runs WHERE state IN ('running', 'queued')"),
 	4, 'and no run has failed');
-my $dump = $node->safe_psql('postgres', "SELECT srvoptions FROM pg_foreign_server
-	WHERE srvname = 'crm'");
-like($dump, qr/paused=/, 'it is an option of the server, which a dump has');
+my ($dump, $complaints) =
+	run_command([ 'pg_dump', '-s', '-h', $node->host, '-p', $node->port, 'postgres' ]);
+
+like($dump, qr/paused E?'\{"by":\s*"keeper"/, 'a dump has it');
 is(as_role('keeper', "SELECT dataflows.resume_system('crm')"), 't', 'its owner resumes it');
 is(as_role('keeper', "SELECT dataflows.resume_system('crm')"), 'f', 'once');
 becomes($node, $held, 'completed', 'a run whose deadline had passed goes on');
@@ -202,7 +221,7 @@ for my $what ("'strict'", '')
 }
 
 # of a run that was not paused the time passes
-$systems->fault('billing', status => 503, times => 100);
+$systems->fault('billing', status => 425, times => 100);
 $run = strict_run('billing');
 becomes($node, $run, 'rolled_back', 'a run that nobody holds uses up its time');
 $systems->clear_faults('billing');

@@ -123,7 +123,10 @@ CREATE OR REPLACE VIEW dataflows.runs WITH (security_barrier) AS
 		CASE WHEN dataflows._sees(r.workflow, r.version, r.started_by) = 'all' THEN r.error
 			ELSE dataflows._without_body(r.error) END AS error,
 		r.stuck, r.cause, COALESCE(r.drifted, false) AS drifted, r.parent, r.restarted_from,
-		COALESCE(r.deadline, r.started_at + w.deadline) AS deadline, COALESCE(r.round, 1) AS round,
+		COALESCE(r.deadline, r.started_at + w.deadline)
+			+ pg_catalog.make_interval(secs => COALESCE(r.held_us, 0) / 1e6)
+			+ COALESCE(pg_catalog.now() - r.held_since, '0') AS deadline,
+		COALESCE(r.round, 1) AS round,
 			r.traceparent
 	FROM dataflows.run r JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
 	WHERE dataflows._sees(r.workflow, r.version, r.started_by) IS NOT NULL
