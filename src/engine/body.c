@@ -65,6 +65,21 @@ body_grace_ms(void)
 
 /* ---- errors inside the body ----------------------------------------------- */
 
+/* PL/Python keeps the SQLSTATE of an error of its SQL, and puts a name before the message */
+static bool
+is_prefixed(const ErrorData *error, const ErrorData *inner)
+{
+	size_t all;
+	size_t own;
+
+	if (inner == NULL || inner->sqlerrcode != error->sqlerrcode || inner->message == NULL ||
+		error->message == NULL)
+		return false;
+	all = strlen(error->message);
+	own = strlen(inner->message);
+	return all > own && strcmp(error->message + (all - own), inner->message) == 0;
+}
+
 /*
  * Languages wrap an error of their SQL into one of class 38.  This callback sees each
  * error and keeps the last one that is not such a wrapper.
@@ -81,7 +96,7 @@ note_inner_error(void *arg)
 		return;
 	old = MemoryContextSwitchTo(entry->run->cxt);
 	edata = CopyErrorData();
-	if (edata->elevel >= ERROR)
+	if (edata->elevel >= ERROR && !is_prefixed(edata, entry->inner))
 	{
 		if (entry->inner != NULL)
 			FreeErrorData(entry->inner);
@@ -104,8 +119,14 @@ unwrap(DfBodyExit *exit, const ErrorData *inner)
 	const char *message = exit->error->message;
 	const char *found;
 
-	if (ERRCODE_TO_CATEGORY(exit->sqlstate) != ERRCODE_EXTERNAL_ROUTINE_EXCEPTION ||
-		inner == NULL || inner->message == NULL || inner->message[0] == '\0' || message == NULL)
+	if (inner == NULL || inner->message == NULL || inner->message[0] == '\0' || message == NULL)
+		return;
+	if (is_prefixed(exit->error, inner))
+	{
+		exit->error->message = inner->message;
+		return;
+	}
+	if (ERRCODE_TO_CATEGORY(exit->sqlstate) != ERRCODE_EXTERNAL_ROUTINE_EXCEPTION)
 		return;
 	found = strstr(message, inner->message);
 	if (found == message)
