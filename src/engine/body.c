@@ -247,7 +247,8 @@ function_oid(const char *signature)
 
 /*
  * Checks that the function still exists, has the owner that it had when the workflow
- * was defined, and may be executed.  Returns its oid, or InvalidOid with *reason.
+ * was defined, or that of the workflow, and may be executed.  Returns its oid, or
+ * InvalidOid with *reason.
  */
 static Oid
 resolve_function(DfRun *run, const char *function, const char **reason)
@@ -273,7 +274,8 @@ resolve_function(DfRun *run, const char *function, const char **reason)
 	if (((Form_pg_proc) GETSTRUCT(tuple))->prosecdef)
 		*reason = psprintf("function %s has become SECURITY DEFINER", function);
 	ReleaseSysCache(tuple);
-	if (owner != run->workflow->function_owner)
+	/* code of the role that it runs as is no stranger's */
+	if (owner != run->workflow->function_owner && owner != run->workflow->owner)
 		*reason = psprintf("function %s has another owner than when the workflow was "
 						   "defined",
 						   function);

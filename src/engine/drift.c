@@ -130,3 +130,17 @@ df_drift_remedy(DfRun *run, const DfStep *step)
 				 df_drift_accept_call(run, step->name),
 				 df_drift_rename_call(run, step->name, "its name now"), run->id_text));
 }
+
+/* what another kind of step gives is of no use to the call: it needs a step of its own */
+char *
+df_drift_remedy_of_kind(DfRun *run, const DfStep *step)
+{
+	return MemoryContextStrdup(
+		run->cxt,
+		psprintf("Give the recorded step another name, the one that it has now, or any: SELECT "
+				 "%s; If the function does not call it any more, and what it did stays, "
+				 "also: SELECT %s; Or let the function call it as it is recorded, and then: SELECT "
+				 "dataflows.retry('%s');",
+				 df_drift_rename_call(run, step->name, "its name now"),
+				 df_drift_accept_call(run, "its name now"), run->id_text));
+}

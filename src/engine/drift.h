@@ -27,6 +27,9 @@ extern void df_drift_note_body(const DfRun *run, DfStep *step);
 /* what to do about a recorded step that the body calls with something else; in run->cxt */
 extern char *df_drift_remedy(DfRun *run, const DfStep *step);
 
+/* the same about one that the body calls as a step of another kind */
+extern char *df_drift_remedy_of_kind(DfRun *run, const DfStep *step);
+
 /* ---- wherever there is a fingerprint at hand ------------------------------- */
 
 /*

@@ -192,7 +192,7 @@ df_step_recorded(DfRun *run, const char *base, DfStepKind kind, char **name)
 			psprintf(
 				"step \"%s\" is recorded with the kind \"%s\", but the body calls it with \"%s\"",
 				step->name, df_step_kind_name(step->kind), df_step_kind_name(kind))),
-		df_drift_remedy(run, step));
+		df_drift_remedy_of_kind(run, step));
 }
 
 DfStep *

@@ -136,6 +136,41 @@ app("SELECT dataflows.signal_by_key('calls', 'idle', 'go')");
 state_is('idle', 'completed', 'the other one, too');
 is(sql("SELECT result FROM dataflows.runs WHERE key = 'idle'"), '"app"', 'as the new owner');
 
+# ---- everything goes to another role at once, and the old one is dropped -----------------------
+
+$node->safe_psql('postgres', 'CREATE ROLE heir LOGIN; CREATE SCHEMA heir AUTHORIZATION heir;
+	GRANT USAGE ON SCHEMA app TO heir; GRANT USAGE ON FOREIGN SERVER crm TO heir');
+create_owner($node, 'leaver');
+$node->safe_psql('postgres', 'GRANT USAGE ON FOREIGN SERVER crm TO leaver');
+$node->safe_psql('postgres', <<'SQL', extra_params => [ '-U', 'leaver' ]);
+CREATE FUNCTION leaver.calls(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN
+  PERFORM dataflows.post('make', 'crm', '/contacts', '{"email": "heir@example.com"}',
+    undo => 'DELETE /contacts/{id}');
+  RETURN to_jsonb(current_user);
+END $$;
+SELECT dataflows.define_workflow('inherited', 'leaver.calls');
+SQL
+kill 'STOP', $systems->{pid};
+$node->safe_psql('postgres', "SELECT dataflows.start('inherited', '{}', 'inherited')",
+	extra_params => [ '-U', 'leaver' ]);
+ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.steps WHERE state = 'sent'"),
+	'a request of a run is in flight');
+is( hears(
+		'postgres', "SELECT dataflows.set_owner('inherited', 'heir');
+		REASSIGN OWNED BY leaver TO heir; DROP OWNED BY leaver; DROP ROLE leaver"
+	),
+	"\n",
+	'its workflow goes to an heir, and its owner is dropped, without a word');
+kill 'CONT', $systems->{pid};
+ok( wait_until($node, "SELECT state IN ('completed', 'stuck') FROM dataflows.runs
+		WHERE key = 'inherited'"),
+	'when the response comes');
+is( sql("SELECT concat_ws(' ', state, result, stuck->>'reason') FROM dataflows.runs
+		WHERE key = 'inherited'"),
+	'completed "heir"',
+	'the run goes on as the heir');
+is($systems->made_and_left('crm', 'heir@example.com'), '1/1', 'and has done all once');
+
 # ---- dropped where nobody looked -------------------------------------------------------------
 
 as_other("SELECT dataflows.start('waits', '{}', 'left')");
@@ -161,7 +196,8 @@ state_is('left', 'completed', 'another role takes them over');
 
 waits('waits', 'renamed');
 is( sql("BEGIN; ALTER ROLE app RENAME TO store;
-		SELECT string_agg(DISTINCT owner_name, ' ') FROM dataflows.workflow; ROLLBACK"
+		SELECT string_agg(DISTINCT owner_name, ' ') FROM dataflows.workflow
+			WHERE name <> 'inherited'; ROLLBACK"
 	),
 	'store', 'a renamed owner has its new name at once');
 sql('ALTER ROLE app RENAME TO store');

@@ -247,6 +247,66 @@ for my $name (sort keys %asked)
 	ends("asks_$name", 'completed', 'accepted');
 }
 
+# ---- steps of every kind under a new name --------------------------------------------------------
+
+my %renamed = (
+	query => "PERFORM dataflows.query('old', 'SELECT 1'); ",
+	call => "PERFORM dataflows.call('old', 'child'); ",
+	put => "PERFORM dataflows.put('old', 'crm', '/contacts/con_1', '{}', accept => '{404}'); ",
+	undo => "PERFORM dataflows.on_rollback('old', 'crm', 'DELETE /contacts/7'); ");
+
+for my $name (sort keys %renamed)
+{
+	my $body = $renamed{$name};
+
+	waits("names_$name", $body . $go);
+	$body =~ s/'old'/'new'/;
+	function("names_$name", $body . $go);
+	go("names_$name");
+	stuck_by("names_$name", qr/^DF003 .*new step "new" before.*"old"/, 'may be the old one');
+	app("SELECT dataflows.rename_step(run, 'old', 'new') FROM dataflows.stuck");
+	ends("names_$name", 'completed', 'it is');
+}
+
+# what has no effect may be left out, or have another name
+waits('reads', "PERFORM dataflows.get('old', 'crm', '/contacts', query => '{\"email\": \"x\"}');
+	PERFORM dataflows.once('value', 'SELECT 1'); PERFORM dataflows.sleep('nap', '1 ms'); " . $go);
+function('reads',
+	"PERFORM dataflows.get('new', 'crm', '/contacts', query => '{\"email\": \"y\"}'); " . $go);
+go('reads');
+ends('reads', 'completed', 'and what only read');
+
+# a step of another kind
+waits('kinds', "PERFORM dataflows.query('x', 'SELECT 1'); " . $go);
+function('kinds', post('x', 'kinds') . $go);
+go('kinds');
+stuck_by('kinds', qr/^DF003 .*"x".*kind "query".*"http"/, 'another kind');
+app("SELECT dataflows.accept_drift(run, 'x') FROM dataflows.stuck");
+ok(wait_until($node, "SELECT state = 'done' FROM dataflows.requests WHERE run = '"
+			. run_of('kinds') . "'"), 'cannot be accepted');
+ends('kinds', 'stuck', 'is still stuck');
+app("SELECT dataflows.rename_step(run, 'x', 'was') FROM dataflows.stuck");
+ends('kinds', 'completed', 'under another name, and accepted, it is out of the way');
+is($systems->made_and_left('crm', 'kinds@example.com'), '1/1', 'of the new one');
+
+# what was never sent
+function('unsent', post('a', 'unsent') . $go);
+sql("SELECT dataflows.pause_system('crm')");
+app("SELECT dataflows.define_workflow('unsent', 'app.unsent'),
+	dataflows.start('unsent', '{}', 'unsent')");
+ok( wait_until(
+		$node, "SELECT count(*) = 1 FROM dataflows.steps WHERE run = '" . run_of('unsent')
+			. "' AND state = 'pending'"
+	),
+	'a step waits for its system');
+function('unsent', 'PERFORM 1; ');
+ok( wait_until(
+		$node, "SELECT dataflows.accept_drift(run, 'a') FROM dataflows.runs WHERE key = 'unsent'"),
+	'nobody calls it any more');
+ends('unsent', 'completed', 'it is not waited for');
+sql("SELECT dataflows.resume_system('crm')");
+is($systems->made_and_left('crm', 'unsent@example.com'), '0/0', 'nor sent');
+
 # ---- runs of 0.1, and on_failure -----------------------------------------------------------------
 
 waits('old', post('a', 'old', $clock) . $go);

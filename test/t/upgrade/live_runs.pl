@@ -232,6 +232,8 @@ is(as_app($node, 'postgres', 'SELECT count(*) FROM app.notes'),
 	'1', 'the query step was not run again');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM dataflows.unexplained'),
 	'0', 'no run is unexplained');
+is($node->safe_psql('postgres', 'SELECT string_agg(key, \' \') FROM dataflows.runs WHERE drifted'),
+	'', 'for no run has the function changed by the update');
 
 $node->stop;
 $systems->stop;
