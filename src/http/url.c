@@ -559,3 +559,13 @@ df_url_last_segment(const char *url)
 	segment[len] = '\0';
 	return segment;
 }
+
+char *
+df_url_without(const char *url, const char *const *pairs)
+{
+	char *shorter = df_url_with_query(url, pairs, false);
+	char *result = shorter != NULL ? pstrdup(shorter) : NULL;
+
+	free(shorter);
+	return result;
+}

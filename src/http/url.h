@@ -5,6 +5,8 @@
 #ifndef DF_HTTP_URL_H
 #define DF_HTTP_URL_H
 
+#include "http/url_secrets.h"
+
 typedef enum DfUrlScheme
 {
 	DF_URL_OTHER,
@@ -68,11 +70,8 @@ extern bool df_url_host(const char *url, char *host, size_t size);
 /* NULL if it names a proxy that libcurl can use, else a constant sentence that says why not */
 extern const char *df_url_proxy_problem(const char *proxy);
 
-/*
- * The name of the first of these pairs ("name=value", encoded, NULL-terminated) that the URL's
- * query sets, NULL = none; *len is its length.  No errors, no palloc (http/url_secrets.c).
- */
-extern const char *df_url_sets(const char *url, const char *const *pairs, size_t *len);
+/* the URL, or the end of one, without the parameters that these pairs name; NULL = no memory */
+extern char *df_url_without(const char *url, const char *const *pairs);
 
 /* percent-encodes everything but RFC 3986's unreserved characters */
 extern char *df_url_encode(const char *text);

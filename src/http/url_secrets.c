@@ -7,7 +7,6 @@
  */
 #include "postgres.h"
 
-#include "http/url.h"
 #include "http/url_secrets.h"
 #include "shared/hex.h"
 

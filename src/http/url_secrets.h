@@ -15,6 +15,9 @@
  */
 extern char *df_url_with_query(const char *url, const char *const *pairs, bool add);
 
+/* the name of the first pair that the URL's query sets, NULL = none; *len is its length */
+extern const char *df_url_sets(const char *url, const char *const *pairs, size_t *len);
+
 /* whether one of these texts (NULL-terminated) is in the URL, as it is or encoded */
 extern bool df_url_reveals(const char *url, const char *const *secrets);
 

@@ -25,7 +25,7 @@ import threading
 import urllib.parse
 
 SECRET = "the secret of signatures"
-KEYS = {"AKIDCHECKER": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
+KEYS = {"AKIDEXAMPLE": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
 lock = threading.Lock()
 requests = []
 seen = {}

@@ -12,6 +12,8 @@ import time
 import unittest
 from urllib.parse import urlsplit
 
+import checker
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -218,6 +220,35 @@ class SystemsTest(unittest.TestCase):
         self.assertEqual(again("GET", "/users")[1], [made])
         self.assertEqual(again("POST", "/users", {"email": "a@x"}, key)[1], made)
         self.assertEqual(len(again("GET", "/_books")[1]["records"]), 2)
+
+
+class CheckerTest(unittest.TestCase):
+    """Does the checker take what AWS publishes as signed, and nothing else?"""
+
+    DATE = "20150830T123600Z"
+    SIGNED = {
+        ("GET", "/", "service"):
+            "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31",
+        ("GET", "/?Param2=value2&Param1=value1", "service"):
+            "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500",
+        ("POST", "/", "service"):
+            "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b",
+    }
+
+    def problem(self, method, target, service, signature, **headers):
+        names = ";".join(sorted(["host", "x-amz-date"] + [n.replace("_", "-") for n in headers]))
+        lines = {name.replace("_", "-"): value for name, value in headers.items()}
+        lines.setdefault("host", "example.amazonaws.com")
+        lines["x-amz-date"] = self.DATE
+        lines["authorization"] = (
+            "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/%s/aws4_request, "
+            "SignedHeaders=%s, Signature=%s" % (service, names, signature))
+        return checker.aws_problem(method, target, lines, b"")
+
+    def test_published(self):
+        for (method, target, service), signature in self.SIGNED.items():
+            self.assertIsNone(self.problem(method, target, service, signature), target)
+            self.assertIsNotNone(self.problem(method, target + "x", service, signature))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
  *
  * An ordinary program that prints TAP.
  *
- * sources: test/unit/tap.c src/http/url.c
+ * sources: test/unit/tap.c src/http/url.c src/http/url_secrets.c
  */
 #include "postgres.h"
 
