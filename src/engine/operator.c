@@ -59,6 +59,25 @@ cancel(DfRun *run, const DfMessage *message)
 	}
 }
 
+/* nothing of it was carried out: it begins again, with its whole budget */
+static void
+begin_anew(DfRun *run, DfStep *step, bool new_key)
+{
+	df_step_transition(run, step, DF_STEP_RENEW);
+	if (new_key)
+		df_step_render_anew(step);
+	if (df_step_ops(step)->renewed != NULL)
+		df_step_ops(step)->renewed(step);
+	step->row.attempts = 0;
+	if (!step->row.evidence.ask_probe)
+		step->row.sent_at = DF_NEVER;
+	step->row.started_at = df_now();
+	step->row.finished_at = DF_NEVER;
+	step->row.wake_at = DF_NEVER;
+	df_step_forget_holds(step);
+	step->row.error = NULL;
+}
+
 /* the step whose failure the run is stuck at: to be sent again with a fresh budget */
 static void
 renew_step(DfRun *run, DfStep *step)
@@ -67,22 +86,13 @@ renew_step(DfRun *run, DfStep *step)
 	DfRenewal renewal = df_decide_renewal(&about);
 
 	df_step_know(step, &renewal.evidence);
+	if (!renewal.stays_in_doubt)
+	{
+		begin_anew(run, step, renewal.new_key);
+		return;
+	}
 	step->row.finished_at = DF_NEVER;
 	step->row.wake_at = DF_NEVER;
-	if (renewal.stays_in_doubt)
-		return;
-	df_step_transition(run, step, DF_STEP_RENEW);
-	if (renewal.new_key)
-		df_step_render_anew(step);
-	if (df_step_ops(step)->renewed != NULL)
-		df_step_ops(step)->renewed(step);
-	/* nothing of it was carried out: it begins again, with its whole budget */
-	step->row.attempts = 0;
-	if (!renewal.evidence.ask_probe)
-		step->row.sent_at = DF_NEVER;
-	step->row.started_at = df_now();
-	df_step_forget_holds(step);
-	step->row.error = NULL;
 }
 
 /*
@@ -234,9 +244,16 @@ resolve(DfRun *run, const DfMessage *message)
 		return;
 	about = df_step_case(run, step, NULL);
 	made = df_decide_word(&about, (DfWord) word);
-	if (made.verdict == DF_VERDICT_NONE)
+	if (made.verdict == DF_VERDICT_NONE ||
+		(word == DF_WORD_RESEND && run->row.cause != DF_CAUSE_NONE))
 		return;
-	df_step_apply(run, step, &made);
+	if (word == DF_WORD_RESEND)
+	{
+		df_step_know(step, &made.evidence);
+		begin_anew(run, step, true);
+	}
+	else
+		df_step_apply(run, step, &made);
 	if (made.verdict == DF_VERDICT_DONE)
 		take_output(run, step, message->payload, (DfWord) word);
 	step->row.error = who_and_why(run, message, psprintf("resolved as %s", outcome));

@@ -1253,6 +1253,7 @@ settle_by_word(DfEvidence *evidence, DfWord word)
 	evidence->lost = 0;
 	evidence->may_resend = evidence->ask_probe = false;
 	evidence->accepted = evidence->maybe_twice = evidence->existed = false;
+	evidence->key_spent = evidence->key_spent && word != DF_WORD_RESEND;
 	evidence->resolved = word;
 }
 
@@ -1276,6 +1277,14 @@ df_decide_word(const DfDoubtCase *about, DfWord word)
 			made.event = DF_STEP_FAIL;
 		if (undo_failed)
 			made.undo_to = DF_UNDO_UNDONE;
+	}
+	else if (word == DF_WORD_RESEND)
+	{
+		/* a body that has learned of the doubt must see the same again */
+		if (!df_asks_person(step) || step->row.state != DF_STEP_DOUBT)
+			return made;
+		made.verdict = DF_VERDICT_SEND;
+		made.event = DF_STEP_RENEW;
 	}
 	else if (step->row.state == DF_STEP_DOUBT) /* done, skipped */
 	{
@@ -1317,6 +1326,7 @@ static const char *const word_names[] = {
 	[DF_WORD_NOT_DONE] = "not_done",
 	[DF_WORD_SKIPPED] = "skipped",
 	[DF_WORD_UNDONE] = "undone",
+	[DF_WORD_RESEND] = "resend",
 };
 
 StaticAssertDecl(lengthof(word_names) == DF_NWORDS, "every word has a name");

@@ -408,11 +408,13 @@ static const struct Outcome
 	bool doubt; /* of the step */
 	bool failed_undo;
 	bool due_undo;
+	bool may_be_resent;
 } outcomes[] = {
-	{"done", true, false, false},
-	{"not_done", true, true, false},
-	{"skipped", true, true, false},
-	{"undone", false, true, true},
+	{"done", true, false, false, false},
+	{"not_done", true, true, false, false},
+	{"resend", false, false, false, true},
+	{"skipped", true, true, false, false},
+	{"undone", false, true, true, false},
 };
 
 static const struct Outcome *
@@ -428,8 +430,9 @@ outcome_argument(FunctionCallInfo fcinfo, int arg)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("outcome \"%s\" does not exist", name),
-			 errhint("Use done (it was carried out), not_done (it was not), skipped (go on without "
-					 "it) or undone (what it did has been undone by hand).")));
+			 errhint("Use done (it was carried out), not_done (it was not), resend (it was not: "
+					 "send it again), skipped (go on without it) or undone (what it did has been "
+					 "undone by hand).")));
 	return NULL;
 }
 
@@ -438,7 +441,8 @@ settles(const struct Outcome *outcome, const DfStepStates *step)
 {
 	return (outcome->doubt && step->state == DF_STEP_DOUBT) ||
 		(outcome->failed_undo && step->undo_state == DF_UNDO_FAILED) ||
-		(outcome->due_undo && step->undo_state == DF_UNDO_DUE);
+		(outcome->due_undo && step->undo_state == DF_UNDO_DUE) ||
+		(outcome->may_be_resent && step->may_be_resent);
 }
 
 Datum

@@ -370,7 +370,7 @@ COMMENT ON COLUMN dataflows.step.accepted IS 'Done by doubt => ''accept'', which
 COMMENT ON COLUMN dataflows.step.maybe_twice IS
 	'Done, but an earlier attempt may have been carried out, too';
 COMMENT ON COLUMN dataflows.step.resolved IS
-	'What a person said with resolve(): done, not_done, skipped or undone';
+	'What a person said with resolve(): done, not_done, resend, skipped or undone';
 COMMENT ON COLUMN dataflows.step.meaning IS
 	'What the last response meant, if not that it was done: kept, retry, doubt, fail, stuck, '
 	'credentials or unusable';

@@ -53,9 +53,10 @@ CREATE FUNCTION dataflows.resolve(run uuid, step text, outcome text, note text,
 COMMENT ON FUNCTION dataflows.resolve(uuid, text, text, text, jsonb, text) IS
 'A person settles a step that is in doubt, or an undo that failed. Returns false if there is '
 'nothing to settle in that way.
-outcome: done (it was carried out; output is what it returned), not_done (it was not), skipped '
-'(go on without it) or undone (what it did was undone by hand). note: how you know; recorded with '
-'who and when. output: default none. on_behalf_of: as for signal().
+outcome: done (it was carried out; output is what it returned), not_done (it was not: the step '
+'failed), resend (it was not: send it again), skipped (go on without it) or undone (what it did '
+'was undone by hand). note: how you know; recorded with who and when. output: default none. '
+'on_behalf_of: as for signal().
 For the right operate. Errors: DF005 (unknown run or step), 22023 (no such outcome, no note), '
 'DF006 (note or output too large), 42501 (a missing right), 25006 (read-only transaction).';
 

@@ -356,8 +356,10 @@ CREATE VIEW dataflows.pending_undo WITH (security_barrier) AS
 			ELSE pg_catalog.format('Look in the system for the request or its key. If it is there, '
 				'say so with the resource, and the run goes on: SELECT dataflows.resolve(%L, %L, '
 				'''done'', ''who saw it'', ''{"id": "..."}''); If it is not: SELECT '
-				'dataflows.resolve(%L, %L, ''not_done'', ''who looked'');', s.run, named.step,
-				s.run, named.step)
+				'dataflows.resolve(%L, %L, %L, ''who looked'');', s.run, named.step, s.run,
+				named.step,
+				CASE WHEN r.cause IS NULL AND COALESCE(s.options OPERATOR(pg_catalog.->>) 'doubt',
+					'stuck') OPERATOR(pg_catalog.<>) 'fail' THEN 'resend' ELSE 'not_done' END)
 		END AS remedy, s.n
 	FROM pending p JOIN dataflows.step s ON s.run = p.run AND s.n = p.n
 		JOIN dataflows.run r ON r.run = s.run AND r.finished_at IS NULL

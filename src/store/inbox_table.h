@@ -35,6 +35,7 @@ typedef struct DfStepStates
 {
 	DfStepState state;
 	DfUndoState undo_state;
+	bool may_be_resent; /* in doubt, of which the body has learned nothing */
 } DfStepStates;
 
 extern bool df_inbox_find_step(const pg_uuid_t *run, const char *step, DfStepStates *states);

@@ -22,9 +22,10 @@ typedef enum DfWord
 	DF_WORD_DONE,
 	DF_WORD_NOT_DONE,
 	DF_WORD_SKIPPED,
-	DF_WORD_UNDONE
+	DF_WORD_UNDONE,
+	DF_WORD_RESEND /* it was not carried out, and is to be */
 } DfWord;
-#define DF_NWORDS (DF_WORD_UNDONE + 1)
+#define DF_NWORDS (DF_WORD_RESEND + 1)
 
 /* of a probe that was answered, but not so that it could be understood */
 #define DF_FOUND_UNKNOWN (-1)

@@ -57,7 +57,7 @@ export function runActions(r) {
 
 /* by its number: a name may be the one of several rounds */
 export const settle = (run, n) => action('Resolve', 'resolve', { run, step: '#' + n }, [
-	{ name: 'outcome', label: 'Outcome', options: ['done', 'not_done', 'skipped', 'undone'] }, why,
+	{ name: 'outcome', label: 'Outcome', options: ['done', 'not_done', 'resend', 'skipped', 'undone'] }, why,
 	{ name: 'output', label: 'What it returned, JSON (for done)' }]);
 
 export const pauseOrResume = w => w.paused ? action('Resume', 'resume', { workflow: w.name }, [note])

@@ -400,7 +400,7 @@ is(came_to('lost then spam') . copies('lost1-n@example.com'),
 is(came_to('hang') . copies('hang-o@example.com'),
 	'stuck|in_doubt|11', 'a timeout after the message');
 like(
-	field('hang', "r.error->>'message'"),
+	field('hang', "s.error->>'message'"),
 	qr/timed out after 4000 ms, waiting for the reply to the message/,
 	'says so');
 is(came_to('garbled'), 'stuck|in_doubt|1', 'a reply that is none');

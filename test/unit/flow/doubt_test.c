@@ -1280,7 +1280,7 @@ test_renewal(void)
 static void
 test_words(void)
 {
-	for (unsigned n = 0; n < DF_STEP_NSTATES * DF_UNDO_NSTATES * 4; n++)
+	for (unsigned n = 0; n < DF_STEP_NSTATES * DF_UNDO_NSTATES * 5 * 2 * 2; n++)
 	{
 		Product product = {n};
 		World world;
@@ -1288,12 +1288,19 @@ test_words(void)
 		DfDecision made;
 		bool undo_open;
 		bool doubt;
+		bool learns;
+		bool ended;
 		DfVerdict verdict = DF_VERDICT_NONE;
 
 		begin(&world, 'E', 'D');
 		world.step.row.state = (DfStepState) choose(&product, DF_STEP_NSTATES);
 		world.step.row.undo_state = (DfUndoState) choose(&product, DF_UNDO_NSTATES);
-		word = (DfWord) (DF_WORD_DONE + choose(&product, 4));
+		word = (DfWord) (DF_WORD_DONE + choose(&product, 5));
+		/* whether its body has learned of the doubt, or may yet */
+		learns = choose(&product, 2);
+		world.spec.doubt = learns ? DF_DOUBT_FAIL : DF_DOUBT_STUCK;
+		ended = choose(&product, 2);
+		world.step.row.finished_at = ended ? NOW : DF_NEVER;
 		world.step.row.evidence.maybe_twice = world.step.row.evidence.accepted = true;
 		doubt = world.step.row.state == DF_STEP_DOUBT;
 		undo_open = world.step.row.undo_state == DF_UNDO_FAILED;
@@ -1307,6 +1314,11 @@ test_words(void)
 			case DF_WORD_NOT_DONE:
 				verdict = DF_VERDICT_NOT_DONE;
 				EXPECT((made.event == DF_STEP_FAIL) == doubt, "case %u: event", n);
+				break;
+			case DF_WORD_RESEND:
+				verdict = doubt && ended && !learns ? DF_VERDICT_SEND : DF_VERDICT_NONE;
+				EXPECT((made.event == DF_STEP_RENEW) == (verdict == DF_VERDICT_SEND),
+					   "case %u: event", n);
 				break;
 			case DF_WORD_SKIPPED:
 				verdict = undo_open ? DF_VERDICT_UNDONE : doubt ? DF_VERDICT_DONE
