@@ -102,6 +102,17 @@ is_every_role(const char *name)
 	return strcmp(name, DF_EVERY_ROLE) == 0;
 }
 
+/* PUBLIC as GRANT writes it is every role, unless there is a role of that name */
+static char *
+role_argument(FunctionCallInfo fcinfo, int arg)
+{
+	char *name = pstrdup(NameStr(*PG_GETARG_NAME(arg)));
+
+	if (pg_strcasecmp(name, DF_EVERY_ROLE) == 0 && !OidIsValid(get_role_oid(name, true)))
+		return pstrdup(DF_EVERY_ROLE);
+	return name;
+}
+
 static void
 require_role(const Call *call)
 {
@@ -110,10 +121,8 @@ require_role(const Call *call)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("role \"%s\" does not exist", call->role_name),
-			 pg_strcasecmp(call->role_name, DF_EVERY_ROLE) == 0
-				 ? errhint("For every role give 'public', in small letters.")
-				 : errhint("Give its name as it is, without quotes inside: 'Shop Web', not "
-						   "'\"Shop Web\"'.")));
+			 errhint("Give its name as it is, without quotes inside: 'Shop Web', not "
+					 "'\"Shop Web\"'; or 'public' for every role.")));
 }
 
 static void
@@ -123,7 +132,7 @@ read_call(FunctionCallInfo fcinfo, Call *call)
 	require_given(fcinfo, 1, "the role");
 	memset(call, 0, sizeof(*call));
 	call->workflow = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	call->role_name = pstrdup(NameStr(*PG_GETARG_NAME(1)));
+	call->role_name = role_argument(fcinfo, 1);
 	if (!is_every_role(call->role_name))
 		call->role = get_role_oid(call->role_name, true);
 	call->rights = rights_argument(fcinfo, 2);
@@ -287,7 +296,7 @@ change_author(FunctionCallInfo fcinfo, bool is_grant)
 	require_given(fcinfo, 0, "the role");
 	df_require_writable("say who may define workflows");
 	role->roletype = ROLESPEC_CSTRING;
-	role->rolename = pstrdup(NameStr(*PG_GETARG_NAME(0)));
+	role->rolename = role_argument(fcinfo, 0);
 	role->location = -1;
 	if (is_every_role(role->rolename))
 	{
