@@ -326,6 +326,22 @@ judge_without_body(DfRun *run, DfStep *step, const DfSystemPolicy *policy, DfRes
 	return !(came->body_unusable && came->body_needed) && !came->said.unknown;
 }
 
+/* `until` is not met: what there is can be undone, from what the newest response says */
+static void
+carried_out_so_far(DfRun *run, DfStep *step, const DfResponse *response, const DfDecision *made,
+				   Jsonb *output)
+{
+	char *why;
+
+	df_step_know(step, &made->evidence);
+	step->row.status = response->status;
+	step->row.output = output;
+	step->row.answer = df_response_headers(response, run->cxt);
+	step->row.undo = NULL;
+	/* the field may come with the last response; if it never does, a rollback will say so */
+	(void) df_step_render_undo(run, step, &why);
+}
+
 static DfMeaning
 do_response(DfRun *run, DfStep *step, const DfResponse *response, const DfSystemPolicy *policy)
 {
@@ -348,6 +364,8 @@ do_response(DfRun *run, DfStep *step, const DfResponse *response, const DfSystem
 		/* what is there of a step that a person looks at can be undone */
 		if (made.verdict == DF_VERDICT_SAID_STUCK && response->status / 100 == 2)
 			step->row.output = output;
+		if (made.evidence.carried_out && made.meaning == DF_MEANS_DONE)
+			carried_out_so_far(run, step, response, &made, output);
 		do_not_done(run, step, response, &made, &came,
 					df_why_failed(&about, &made, response->fate));
 	}

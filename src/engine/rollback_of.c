@@ -63,7 +63,8 @@ df_rollback_end_round(DfRun *run)
 
 		if (step->row.undo != NULL || subject == NULL)
 			continue;
-		if (subject->row.state == DF_STEP_FAILED || subject->row.evidence.kept)
+		if ((subject->row.state == DF_STEP_FAILED && !subject->row.evidence.carried_out) ||
+			subject->row.evidence.kept)
 		{
 			evidence.kept = true;
 			df_step_know(step, &evidence);

@@ -407,6 +407,14 @@ output(DfRun *run, DfStep *step, const DfResponse *response, bool *unusable)
 	return df_response_json(response, run->cxt, unusable);
 }
 
+/* it has failed, but only because its `until` was not met */
+static void
+undo_item(const DfStep *step, DfUndoItem *item)
+{
+	if (step->row.evidence.carried_out && item->state == DF_STEP_FAILED)
+		item->state = DF_STEP_DONE;
+}
+
 const DfStepOps df_http_ops = {
 	.kind = DF_STEP_HTTP,
 	.sends_requests = true,
@@ -414,6 +422,7 @@ const DfStepOps df_http_ops = {
 	.outgoing = df_request_outgoing,
 	.output = output,
 	.undo = df_request_undo,
+	.undo_item = undo_item,
 	.render_undo = df_request_render_undo,
 	.renewable = true,
 	.effect = http_effect,

@@ -54,6 +54,8 @@ df_step_has_own_response(const DfStep *step)
 {
 	const DfEvidence *evidence = &step->row.evidence;
 
+	if (evidence->carried_out)
+		return step->row.status / 100 == 2;
 	return step->kind == DF_STEP_HTTP && step->row.state == DF_STEP_DONE && !evidence->accepted &&
 		evidence->resolved == DF_WORD_NONE &&
 		!(evidence->probe_found == 1 && evidence->probed_at != DF_NEVER);

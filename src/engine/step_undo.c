@@ -205,7 +205,8 @@ has_nothing_to_undo(DfRun *run, DfStep *step)
 		return df_rollback_is_last(run, step);
 	/* from then on counts what the system says of it */
 	step->row.finished_at = Max(step->row.finished_at, subject->row.finished_at);
-	return subject->row.state == DF_STEP_FAILED || subject->row.evidence.kept;
+	return (subject->row.state == DF_STEP_FAILED && !subject->row.evidence.carried_out) ||
+		subject->row.evidence.kept;
 }
 
 static void

@@ -47,7 +47,7 @@ variables_of(const DfStep *subject, bool own_response)
 static DfUndoWitness
 witness_of(const DfStep *subject)
 {
-	if (subject->row.state != DF_STEP_DONE)
+	if (subject->row.state != DF_STEP_DONE && !subject->row.evidence.carried_out)
 		return DF_WITNESS_NOBODY;
 	if (subject->kind != DF_STEP_HTTP || df_step_has_own_response(subject))
 		return DF_WITNESS_RESPONSE;

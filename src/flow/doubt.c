@@ -541,10 +541,21 @@ poll_again(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 	made->at = Max(at, Min(asked, end));
 }
 
+/* with each repetition until `until` is met there may be one thing more to undo */
+static bool
+makes_another(const DfDoubtCase *about)
+{
+	const DfStepSpec *spec = about->step->engine.spec;
+
+	return about->step->row.evidence.carried_out && spec->undo != NULL &&
+		spec->method_class == DF_METHOD_EFFECT && !key_is_trusted(about);
+}
+
 static void
 carried_out(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 {
 	settle_by_success(about, &made->evidence);
+	made->evidence.maybe_twice |= makes_another(about);
 	if (came->until_met == DF_UNKNOWN)
 	{
 		said_stuck(about, came, made);
@@ -552,6 +563,9 @@ carried_out(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 	}
 	if (came->until_met == DF_FALSE)
 	{
+		/* it goes on, or fails; there is something to undo in any case */
+		made->evidence.carried_out =
+			about->step->engine.spec->method_class != DF_METHOD_SAFE;
 		poll_again(about, came, made);
 		return;
 	}
@@ -997,7 +1011,8 @@ undo_settled_at(const DfDoubtCase *about)
 	const DfStep *step = about->step;
 	TimestampTz settled = df_settled_at(about);
 
-	if (step->row.state != DF_STEP_DONE || step->row.finished_at == DF_NEVER)
+	if ((step->row.state != DF_STEP_DONE && !step->row.evidence.carried_out) ||
+		step->row.finished_at == DF_NEVER)
 		return settled;
 	return Max(settled, step->row.finished_at + about->policy->settle_ms * 1000);
 }
@@ -1017,7 +1032,8 @@ is_elsewhere(const DfDoubtCase *about)
 static bool
 leaves_a_second(const DfStep *step)
 {
-	return step->row.state == DF_STEP_DONE && step->row.evidence.maybe_twice &&
+	return (step->row.state == DF_STEP_DONE || step->row.evidence.carried_out) &&
+		step->row.evidence.maybe_twice &&
 		step->engine.spec->undo_needs_response;
 }
 
@@ -1241,6 +1257,9 @@ df_decide_renewal(const DfDoubtCase *about)
 	renewal.new_key = !step->engine.spec->has_key || step->row.status / 100 == 4 ||
 		(step->row.state == DF_STEP_FAILED && step->row.evidence.said == DF_MEANS_STUCK) ||
 		step->row.evidence.key_spent;
+	/* what it has made is there, and it will make another */
+	if (renewal.new_key && renewal.evidence.carried_out)
+		renewal.evidence.maybe_twice = true;
 	renewal.evidence.key_spent = false;
 	renewal.evidence.said = DF_MEANS_DONE;
 	return renewal;

@@ -293,6 +293,7 @@ CREATE TABLE dataflows.step (
 	resolved text,
 	meaning text,
 	undo_headers jsonb,
+	carried_out boolean,
 	-- NULL but for steps that began under 0.1
 	key_form text,
 	-- where the function has changed
@@ -338,6 +339,8 @@ COMMENT ON COLUMN dataflows.step.error IS 'Why it failed';
 COMMENT ON COLUMN dataflows.step.undo IS
 	'METHOD /path of the request that undoes the step, rendered when its output was recorded';
 COMMENT ON COLUMN dataflows.step.undo_body IS 'Body of that request';
+COMMENT ON COLUMN dataflows.step.carried_out IS
+	'A response has said that it was carried out, but its until was not met: it is undone, too';
 COMMENT ON COLUMN dataflows.step.undo_headers IS
 	'Headers of that request over the step''s own; null = this one is left out';
 COMMENT ON COLUMN dataflows.step.undo_state IS

@@ -75,6 +75,7 @@ static const DfColumn step_columns[] = {
 	COLUMN("existed",      row.evidence.existed,     MARK,       IN_EVIDENCE),
 	COLUMN("kept",         row.evidence.kept,        MARK,       IN_EVIDENCE),
 	COLUMN("accepted",     row.evidence.accepted,    MARK,       IN_EVIDENCE),
+	COLUMN("carried_out",  row.evidence.carried_out, MARK,       IN_EVIDENCE),
 	COLUMN("maybe_twice",  row.evidence.maybe_twice, MARK,       IN_EVIDENCE),
 	COLUMN("resolved",     row.evidence.resolved,    WORD,       IN_EVIDENCE),
 	COLUMN("meaning",      row.evidence.said,        MEANING,    IN_EVIDENCE),
@@ -164,7 +165,7 @@ load_earlier(DfRun *run)
 		" AND CASE WHEN s.kind = 'call'"
 		"  THEN s.answer IS NOT NULL AND s.answer->'attached' IS DISTINCT FROM 'true'"
 		"   AND (s.state IN ('done', 'in_doubt') OR s.undo_state IS NOT NULL)"
-		"  ELSE s.state IN ('done', 'in_doubt')"
+		"  ELSE (s.state IN ('done', 'in_doubt') OR s.carried_out)"
 		"   AND s.kept IS NOT TRUE AND coalesce(s.undo, s.options->>'undo', 'none') <> 'none' END"
 		" ORDER BY s.n DESC"
 		" LIMIT $5",

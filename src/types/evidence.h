@@ -45,6 +45,7 @@ typedef struct DfEvidence
 	bool existed; /* a probe found it before the step was sent for the first time */
 	bool kept; /* an accepted status: it was there already, its undo is not ours to send */
 	bool accepted; /* done by doubt => 'accept', which nothing confirms */
+	bool carried_out; /* a 2xx has said so, but `until` is not met: it is repeated, or failed */
 	bool maybe_twice; /* done, but an earlier attempt may have been carried out, too */
 	DfWord resolved;
 	DfMeaning said; /* what the last response meant; DF_MEANS_DONE also if there was none */

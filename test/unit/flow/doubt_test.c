@@ -1032,6 +1032,39 @@ test_probes_are_certain_by_proof(void)
 	end_test("no probe makes an outcome certain after a loss but by a proof");
 }
 
+/* ---- `until` of a step with an effect --------------------------------------- */
+
+static void
+test_until_of_effects(void)
+{
+	for (unsigned n = 0; n < 3 * 2 * 2 * 2 * 2; n++)
+	{
+		Product product = {n};
+		char method = "SIE"[choose(&product, 3)];
+		bool trusted = choose(&product, 2);
+		bool before = choose(&product, 2);
+		bool met = choose(&product, 2);
+		World world;
+		DfCame came = {.fate = DF_FATE_RESPONSE, .status = 200, .retry_after_ms = -1};
+		DfDecision made;
+
+		begin(&world, method, 'N');
+		world.spec.until = probe;
+		world.spec.undo = choose(&product, 2) ? undo : NULL;
+		world.step.row.state = DF_STEP_SENT;
+		world.step.row.evidence.carried_out = before;
+		world.policy.key_trusted = trusted;
+		came.until_met = met ? DF_TRUE : DF_FALSE;
+		made = df_decide_response(&world.about, &came);
+		EXPECT(made.evidence.carried_out == (!met && method != 'S'),
+			   "case %u: there is something to undo before it is done", n);
+		EXPECT(made.evidence.maybe_twice ==
+				   (before && method == 'E' && !trusted && world.spec.undo != NULL),
+			   "case %u: each repetition makes another", n);
+	}
+	end_test("what is carried out before `until` is met can be undone");
+}
+
 /* ---- an undo -------------------------------------------------------------- */
 
 static DfVerdict
@@ -1501,6 +1534,7 @@ main(void)
 	test_probes();
 	test_responses_are_certain_by_proof();
 	test_probes_are_certain_by_proof();
+	test_until_of_effects();
 	test_undos();
 	test_phase();
 	test_departure();

@@ -1,5 +1,8 @@
--- an undo has headers of its own, over those of its step
-ALTER TABLE dataflows.step ADD COLUMN undo_headers jsonb;
+-- an undo has headers of its own, over those of its step; what was carried out is undone also if
+-- its `until` was never met
+ALTER TABLE dataflows.step
+	ADD COLUMN undo_headers jsonb,
+	ADD COLUMN carried_out boolean;
 
 -- on_rollback() takes headers, answers and the step that it is of
 CREATE FUNCTION dataflows.on_rollback(step text, system name, request "any",
