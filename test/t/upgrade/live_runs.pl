@@ -55,6 +55,9 @@ UPDATE dataflows.run SET identity = (SELECT hashtextextended(identity COLLATE "C
 UPDATE dataflows.workflow SET owner = 'app'::regrole, function_owner = 'app'::regrole;
 -- what nobody expects in an error is no reason to refuse the update
 UPDATE dataflows.step SET error = error || '{"accepted": "maybe"}' WHERE error ? 'message';
+-- a 2xx was never "accepted"
+UPDATE dataflows.step s SET options = coalesce(s.options, '{}') || '{"accept": [201, 409]}'
+  FROM dataflows.run r WHERE r.run = s.run AND r.key = 'doubt' AND s.state <> 'done';
 UPDATE dataflows.step s SET base_hash = (SELECT hashtext(split_part(o, '=', 2) COLLATE "C")
   FROM pg_foreign_server f, unnest(f.srvoptions) o
   WHERE f.srvname = s.system AND o LIKE 'url=%') WHERE s.system IS NOT NULL;
@@ -149,14 +152,15 @@ my $updated = $node->safe_psql('postgres', 'SELECT clock_timestamp()');
 is( $node->safe_psql('postgres', <<'SQL'),
 BEGIN;
 ALTER EXTENSION dataflows UPDATE;
-SELECT s.lost, s.lost_at = s.sent_at, s.may_resend IS NULL, s.ask_probe, s.probe_found, s.probe_said
+SELECT s.lost, s.lost_at = s.sent_at, s.may_resend IS NULL, s.ask_probe, s.probe_found, s.probe_said,
+  s.options->>'accept'
   FROM dataflows.step s JOIN dataflows.run r USING (run) WHERE r.key = 'doubt';
 SELECT count(*) FROM dataflows.step s JOIN dataflows.run r USING (run) WHERE r.key <> 'doubt'
   AND num_nonnulls(lost, lost_at, may_resend, ask_probe, probed_at, probe_found, probe_said,
-    existed, kept, accepted, maybe_twice, resolved) > 0;
+    existed, kept, accepted, maybe_twice, resolved, meaning) > 0;
 COMMIT;
 SQL
-	"1|t|t|t|-1|the probe was answered with status 503\n0",
+	"1|t|t|t|-1|the probe was answered with status 503|[409]\n0",
 	'what was known of the step in doubt is known, and nothing of the others');
 is( $node->safe_psql('postgres', "SELECT extversion FROM pg_extension WHERE extname = 'dataflows'"),
 	'0.2',
