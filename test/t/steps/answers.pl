@@ -158,6 +158,18 @@ is(begin({ answers => '409=kept, 418=stuck', accept => [418] }, {@not_made}),
 	'stuck 0/0', 'accept comes behind answers');
 is(begin({ accept => [201], fails => 1 }), 'rolled_back 1/1', 'accept holds for a 2xx, too');
 
+# an upsert: what it has made is undone, and what was there is left alone
+$systems->config('crm', upsert => $yes);
+my %upsert = (method => 'PUT', path => '/contacts/up-1', answers => 'PUT 200=kept');
+
+begin({ %upsert, fails => 1 });
+is(look('state') . ' ' . $cases->books('up-1'), 'rolled_back 1/0', 'an upsert that has made it');
+begin(\%upsert);
+is(look('state') . ' ' . $cases->books('up-1'), 'completed 2/1', 'one that stays');
+begin({ %upsert, fails => 1 });
+is(look('state') . ' ' . $cases->books('up-1'), 'rolled_back 2/1', 'one that has met it');
+$systems->config('crm', upsert => $no);
+
 # ---- a 2xx that is not good ----------------------------------------------------------------------
 
 my $slack = [ { status => '2xx', if => '$.ok != true', is => 'fail' } ];

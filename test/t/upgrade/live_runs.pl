@@ -152,8 +152,8 @@ my $updated = $node->safe_psql('postgres', 'SELECT clock_timestamp()');
 is( $node->safe_psql('postgres', <<'SQL'),
 BEGIN;
 ALTER EXTENSION dataflows UPDATE;
-SELECT s.lost, s.lost_at = s.sent_at, s.may_resend IS NULL, s.ask_probe, s.probe_found, s.probe_said,
-  s.options->>'accept'
+SELECT s.lost, s.lost_at = s.sent_at, s.may_resend IS NULL, s.ask_probe, s.probe_found,
+  s.probe_said, s.options->>'accept'
   FROM dataflows.step s JOIN dataflows.run r USING (run) WHERE r.key = 'doubt';
 SELECT count(*) FROM dataflows.step s JOIN dataflows.run r USING (run) WHERE r.key <> 'doubt'
   AND num_nonnulls(lost, lost_at, may_resend, ask_probe, probed_at, probe_found, probe_said,
