@@ -112,6 +112,19 @@ df_rights_drop(const char *workflow)
 	(void) df_plan_run(&plan, values, NULL, 0);
 }
 
+void
+df_rights_drop_of_role(Oid role)
+{
+	static DfPlan plan = {
+		"DELETE FROM dataflows.workflow_right AS r"
+		" WHERE r.role = $1 AND r.role <> 0",
+		SPI_OK_DELETE,
+		DF_PARAMS(OIDOID)};
+	Datum values[1] = {ObjectIdGetDatum(role)};
+
+	(void) df_plan_run(&plan, values, NULL, 0);
+}
+
 /*
  * In 0.1 EXECUTE on the function of the newest version, granted by name and
  * neither to PUBLIC nor to the function's owner, was the right to start, signal

@@ -52,6 +52,9 @@ extern void df_right_delete(const DfNewRight *old);
 /* all rights in a workflow, whose name is another owner's from now on */
 extern void df_rights_drop(const char *workflow);
 
+/* all rights of a role, in every workflow */
+extern void df_rights_drop_of_role(Oid role);
+
 /* gives who had EXECUTE by name on a workflow's function what that meant before 0.2 */
 extern void df_rights_from_grants(bool held);
 

@@ -24,6 +24,7 @@
 
 #include "shared/clock.h"
 #include "store/identity.h"
+#include "store/right_table.h"
 #include "store/store.h"
 #include "store/workflow_owner.h"
 #include "worker/owner_commands.h"
@@ -152,17 +153,30 @@ df_owner_command_check(Node *command)
 	}
 }
 
-/* in other databases the next sweep does it */
+/* as DROP OWNED revokes what a role was granted on objects */
+static void
+drop_rights(List *roles)
+{
+	ListCell *lc;
+
+	foreach (lc, roles)
+		df_rights_drop_of_role(get_rolespec_oid(lfirst_node(RoleSpec, lc), true));
+}
+
+/* in other databases the next sweep tidies up behind a role */
 void
 df_owner_command_done(Node *command)
 {
 	DfStore store;
 
-	if (!is_about_owners(command) || !IsA(command, RenameStmt) || !df_extension_usable() ||
+	if (!is_about_owners(command) || IsA(command, ReassignOwnedStmt) || !df_extension_usable() ||
 		!df_identity_is_ours())
 		return;
 	CommandCounterIncrement();
 	df_store_enter(&store);
-	(void) df_update_owner_names(df_now());
+	if (IsA(command, DropOwnedStmt))
+		drop_rights(((DropOwnedStmt *) command)->roles);
+	else
+		(void) df_update_owner_names(df_now());
 	df_store_leave(&store);
 }

@@ -82,8 +82,19 @@ $node->safe_psql('postgres', 'DROP ROLE eve; CREATE ROLE eve LOGIN');
 is(starts('eve'), 'no', 'dropped and created again, it has no right');
 $node->safe_psql('postgres', 'SELECT dataflows.adopt()');
 is(starts('eve'), 'no', 'nor after adopt()');
+is($node->safe_psql('postgres', "SELECT count(*) FROM dataflows.rights WHERE role = 'eve'"),
+	0, 'what a dropped role had is deleted');
+as('app', "SELECT dataflows.allow('waits', 'eve', 'start', 'see')");
+$node->safe_psql('postgres', 'BEGIN; DROP OWNED BY eve; ROLLBACK');
+is(starts('eve'), 'yes', 'a DROP OWNED that was rolled back takes nothing');
+$node->safe_psql('postgres', 'DROP OWNED BY eve');
+is(starts('eve'), 'no', 'DROP OWNED takes rights, as it takes grants');
+# as if it had been dropped in another database: nobody tells this one
+as('app', "SELECT dataflows.allow('waits', 'eve', 'start')");
+$node->safe_psql('template1', 'DROP ROLE eve; CREATE ROLE eve LOGIN');
+is(starts('eve'), 'no', 'dropped elsewhere, it has no right');
 ok(wait_until($node, "SELECT count(*) = 0 FROM dataflows.rights WHERE role = 'eve'"),
-	'what a dropped role had is deleted');
+	'and what it had is deleted');
 
 # ---- workflows that are dropped, defined again, taken over -----------------------------
 
