@@ -18,10 +18,11 @@ CREATE FUNCTION dataflows._sees(workflow text, version int, started_by text) RET
 COMMENT ON FUNCTION dataflows._sees(text, int, text) IS
 	'Internal: the same of a run; version NULL = the newest';
 
-CREATE FUNCTION dataflows._key(run uuid, n int, renewals int, form text) RETURNS text
+CREATE FUNCTION dataflows._key(run uuid, n int, renewals int, form text,
+	undo boolean DEFAULT false) RETURNS text
 	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'dataflows_key';
-COMMENT ON FUNCTION dataflows._key(uuid, int, int, text) IS
-	'Internal: the idempotency key of a step';
+COMMENT ON FUNCTION dataflows._key(uuid, int, int, text, boolean) IS
+	'Internal: the idempotency key of a step, or of its undo';
 
 CREATE FUNCTION dataflows._without_body(error jsonb) RETURNS jsonb
 	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -360,7 +361,9 @@ CREATE VIEW dataflows.pending_undo WITH (security_barrier) AS
 				named.step,
 				CASE WHEN r.cause IS NULL AND COALESCE(s.options OPERATOR(pg_catalog.->>) 'doubt',
 					'stuck') OPERATOR(pg_catalog.<>) 'fail' THEN 'resend' ELSE 'not_done' END)
-		END AS remedy, s.n
+		END AS remedy, s.n,
+		CASE WHEN s.undo_attempts > 0 AND s.system IS NOT NULL
+			THEN dataflows._key(s.run, s.n, s.renewals, s.key_form, true) END AS undo_key
 	FROM pending p JOIN dataflows.step s ON s.run = p.run AND s.n = p.n
 		JOIN dataflows.run r ON r.run = s.run AND r.finished_at IS NULL
 		JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
@@ -391,6 +394,8 @@ COMMENT ON COLUMN dataflows.pending_undo.remedy IS
 COMMENT ON COLUMN dataflows.pending_undo.n IS
 	'Number of the step in its run; resolve() takes ''#'' and this number as a name that is '
 	'never ambiguous';
+COMMENT ON COLUMN dataflows.pending_undo.undo_key IS
+	'Key that the requests of the undo carried; NULL = none was sent';
 
 /* since: the last thing that is recorded of the run, which is what it got stuck at */
 CREATE VIEW dataflows.stuck WITH (security_barrier) AS

@@ -248,6 +248,10 @@ for my $case (
 		{ %$fault, match => { email => '^refund-' } });
 	is($cases->outcome("refund-$email", $run), "$state $books", "a refund with $what");
 	next if $state ne 'stuck';
+	my ($key) = map { $_->{key} }
+		grep { ($_->{email} // '') eq "refund-$email" } @{ $systems->requests('crm') };
+
+	is($cases->pending($run, 'undo_key'), $key, 'a person learns its key');
 	like(
 		$cases->pending($run, 'why'),
 		qr/may have been carried out/,

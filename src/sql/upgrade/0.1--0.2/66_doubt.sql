@@ -12,7 +12,8 @@ WHERE r.run = s.run AND r.finished_at IS NULL AND s.kind IN ('http', 'mail')
 	AND s.state = 'in_doubt' AND s.finished_at IS NOT NULL
 	AND s.options OPERATOR(pg_catalog.->) 'doubt' IS NULL;
 
-CREATE FUNCTION dataflows._key(run uuid, n int, renewals int, form text) RETURNS text
+CREATE FUNCTION dataflows._key(run uuid, n int, renewals int, form text,
+	undo boolean DEFAULT false) RETURNS text
 	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'dataflows_key';
 
 CREATE OR REPLACE VIEW dataflows.steps WITH (security_barrier) AS

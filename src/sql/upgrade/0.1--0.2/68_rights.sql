@@ -244,7 +244,9 @@ CREATE OR REPLACE VIEW dataflows.pending_undo WITH (security_barrier) AS
 				named.step,
 				CASE WHEN r.cause IS NULL AND COALESCE(s.options OPERATOR(pg_catalog.->>) 'doubt',
 					'stuck') OPERATOR(pg_catalog.<>) 'fail' THEN 'resend' ELSE 'not_done' END)
-		END AS remedy, s.n
+		END AS remedy, s.n,
+		CASE WHEN s.undo_attempts > 0 AND s.system IS NOT NULL
+			THEN dataflows._key(s.run, s.n, s.renewals, s.key_form, true) END AS undo_key
 	FROM pending p JOIN dataflows.step s ON s.run = p.run AND s.n = p.n
 		JOIN dataflows.run r ON r.run = s.run AND r.finished_at IS NULL
 		JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
