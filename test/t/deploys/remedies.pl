@@ -195,17 +195,30 @@ is($systems->live('accepts@example.com'), '0/0/1/0', 'what was done stays');
 # ---- what a function asks for another way --------------------------------------------------------
 
 my $clock = ', \'at\', clock_timestamp()';
+my $clocks = $clock . ', \'deep\', jsonb_build_array(now()::text, localtimestamp,
+	extract(epoch FROM now()), floor(extract(epoch FROM now()) * 1000))';
+my $random = ', \'nonce\', random()';
+my $appointment = ', \'at\', now() + interval \'1 day\'';
 
 waits('clock', post('a', 'clock', $clock) . $go);
 go('clock');
 ends('clock', 'completed', 'the same function may put the time into a body');
 is(of('clock', 'drifted'), 'f', 'it has not changed');
-waits('clock2', post('a', 'clock2', $clock) . $go);
-function('clock2', post('a', 'clock2', $clock) . $go . 'PERFORM 1; ');
-go('clock2');
-stuck_by('clock2', qr/^DF003 .*changed.*"a" with another body/, 'another one may not');
-app("SELECT dataflows.accept_drift(run) FROM dataflows.stuck");
-ends('clock2', 'completed', 'unless a person says so');
+waits('clocks', post('a', 'clocks', $clocks) . $go);
+function('clocks', post('a', 'clocks', $clocks) . $go . 'PERFORM 1; ');
+go('clocks');
+ends('clocks', 'completed', 'nor does another one ask for something else by it');
+for my $name (qw(random appointment))
+{
+	my $more = $name eq 'random' ? $random : $appointment;
+
+	waits($name, post('a', $name, $more) . $go);
+	function($name, post('a', $name, $more) . $go . 'PERFORM 1; ');
+	go($name);
+	stuck_by($name, qr/^DF003 .*changed.*"a" with another body/, 'it does by what is no clock');
+	app("SELECT dataflows.accept_drift(run) FROM dataflows.stuck");
+	ends($name, 'completed', 'unless a person says that it does not');
+}
 
 function('helper', post('mail', 'welcome') . $go);
 waits('helped', 'PERFORM app.helper(event); ');
