@@ -89,6 +89,12 @@ extern bool df_options_apply(DfSystem *system, Oid catalog, List *options,
  */
 extern bool df_options_fit(const DfSystem *system, DfOptionProblem *problem);
 
+/*
+ * The same of a foreign server in the catalogs and the mapping of a role for it (InvalidOid:
+ * that of PUBLIC); true for servers that are no systems (fdw/system.c).
+ */
+extern bool df_system_options_fit(Oid serverid, Oid user, DfOptionProblem *problem);
+
 /* overwrites the credentials in memory */
 extern void df_options_forget(DfSystem *system);
 

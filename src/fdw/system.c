@@ -138,29 +138,52 @@ is_ours(ForeignServer *server, char **why)
 	return false;
 }
 
-/* fills *system in the current context; false, with *why, if it cannot be used */
+/* fills *system in the current context, for that role; false, with *problem, if that fails */
 static bool
-read_system(DfSystem *system, ForeignServer *server, char **why)
+apply_options(DfSystem *system, ForeignServer *server, Oid user, DfOptionProblem *problem)
 {
-	DfOptionProblem problem;
 	List *options;
 	bool valid;
 
 	df_options_preset(system);
 	system->oid = server->serverid;
 	system->name = pstrdup(server->servername);
-	valid = df_options_apply(system, ForeignServerRelationId, server->options, &problem);
+	valid = df_options_apply(system, ForeignServerRelationId, server->options, problem);
 	if (valid)
 	{
-		options = mapping_options(server->serverid, GetUserId());
-		valid = df_options_apply(system, UserMappingRelationId, options, &problem);
+		options = mapping_options(server->serverid, user);
+		valid = df_options_apply(system, UserMappingRelationId, options, problem);
 		forget_options(options);
 	}
-	if (valid)
-		valid = df_options_fit(system, &problem);
+	valid = valid && df_options_fit(system, problem);
 	if (!valid)
-	{
 		df_options_forget(system);
+	return valid;
+}
+
+bool
+df_system_options_fit(Oid serverid, Oid user, DfOptionProblem *problem)
+{
+	ForeignServer *server = GetForeignServerExtended(serverid, FSV_MISSING_OK);
+	DfSystem system;
+	char *why;
+
+	if (server == NULL || !is_ours(server, &why))
+		return true;
+	if (!apply_options(&system, server, user, problem))
+		return false;
+	df_options_forget(&system);
+	return true;
+}
+
+/* false, with *why, if it cannot be used */
+static bool
+read_system(DfSystem *system, ForeignServer *server, char **why)
+{
+	DfOptionProblem problem;
+
+	if (!apply_options(system, server, GetUserId(), &problem))
+	{
 		*why = psprintf("the options of system \"%s\" cannot be used: %s", server->servername,
 						problem.message);
 		return false;

@@ -34,6 +34,7 @@
 #include "shared/slots.h"
 #include "shared/wake.h"
 #include "worker/owner_commands.h"
+#include "worker/system_commands.h"
 #include "worker/utility_hook.h"
 
 /* how long to wait for the processes of a database, and how often to check */
@@ -241,6 +242,7 @@ utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 		planned, query, read_only_tree, context, params, environment, receiver, completion);
 
 	df_owner_command_done(command);
+	df_system_command_done(command);
 	if (df_shared != NULL && prepared)
 		after_prepared();
 }

@@ -292,10 +292,23 @@ for my $case (
 	[ 'two_headers', "sign 'hmac-sha256:Authorization:{body}'",
 		"signing_secret 'x', bearer_token 'x'", qr/has another way to authenticate/ ])
 {
-	system_of(@$case[0 .. 2]);
+	system_of(@$case[0 .. 1]);
+	my ($rc, $out, $err) = $node->psql('postgres',
+		"CREATE USER MAPPING FOR app SERVER $case->[0] OPTIONS ($case->[2])",
+		extra_params => [ '-U', 'app' ]);
+	like($err, qr/WARNING:  system "$case->[0]" cannot be used by role "app": .*$case->[3]/,
+		"$case->[0]: a warning when it is set");
 	$got = sent($case->[0]);
 	is($got->{state}, 'stuck', "$case->[0]: the run is stuck");
 	like($got->{stuck}{reason}, $case->[3], 'and says why');
 }
+
+my ($rc, $out, $err) =
+	$node->psql('postgres', "ALTER SERVER stamped OPTIONS (DROP sign, DROP allow_private)");
+like($err, qr/WARNING:  system "stamped" cannot be used by role "app": option "signing_secret" req/,
+	'a warning when the server is changed');
+($rc, $out, $err) = $node->psql('postgres',
+	"ALTER SERVER stamped OPTIONS (ADD sign 'hmac-sha256:X-S:{body}')");
+is($err, '', 'and none when they fit again');
 
 done_testing();
