@@ -88,6 +88,55 @@ holds(void *arg, const char *condition)
 	return df_jsonpath_holds(witness->body, condition, variables_of(witness));
 }
 
+static bool
+is_something(const Jsonb *object, const char *key)
+{
+	JsonbValue value;
+
+	if (!df_json_find(object, key, &value))
+		return false;
+	switch (value.type)
+	{
+		case jbvNull:
+			return false;
+		case jbvBool:
+			return value.val.boolean;
+		case jbvString:
+			return value.val.string.len > 0;
+		case jbvBinary:
+			return JsonContainerSize(value.val.binary.data) > 0;
+		default:
+			return true;
+	}
+}
+
+static bool
+is_false(const Jsonb *object, const char *key)
+{
+	JsonbValue value;
+
+	return df_json_find(object, key, &value) && value.type == jbvBool && !value.val.boolean;
+}
+
+/* the body of a 2xx says that it was not done, as many systems respond */
+static bool
+says_no(const Jsonb *body)
+{
+	return body != NULL && JB_ROOT_IS_OBJECT(body) &&
+		(is_false(body, "ok") || is_false(body, "success") || is_something(body, "error") ||
+		 is_something(body, "errors"));
+}
+
+/* an undo that the system says it has not carried out; nobody has said so in `answers` */
+static bool
+denies_undo(DfPhase phase, const DfCame *came, Witness *witness)
+{
+	if (phase != DF_PHASE_UNDO || came->status / 100 != 2 || came->said.rule != NULL)
+		return false;
+	read_body(witness);
+	return says_no(witness->body);
+}
+
 /* "METHOD /path": also of a template */
 static const char *
 method_of(const char *request)
@@ -124,8 +173,11 @@ df_judge(DfRun *run, DfStep *step, const DfResponse *response, const DfSystemPol
 	came.limit_used_up = df_response_limit_used_up(response);
 	came.replayed = df_response_is_replay(response);
 	if (is_answered(response))
+	{
 		came.said = df_answers_say(lists, lengthof(lists), came.method, response->status, holds,
 								   &witness);
+		came.denied = denies_undo(step->engine.phase, &came, &witness);
+	}
 	return came;
 }
 
@@ -154,36 +206,6 @@ needs_body(const DfStepSpec *spec)
 		(spec->until != NULL && df_jsonpath_reads_body(spec->until));
 }
 
-static bool
-is_something(const Jsonb *object, const char *key)
-{
-	JsonbValue value;
-
-	if (!df_json_find(object, key, &value))
-		return false;
-	switch (value.type)
-	{
-		case jbvNull:
-			return false;
-		case jbvBool:
-			return value.val.boolean;
-		case jbvString:
-			return value.val.string.len > 0;
-		case jbvBinary:
-			return JsonContainerSize(value.val.binary.data) > 0;
-		default:
-			return true;
-	}
-}
-
-static bool
-is_false(const Jsonb *object, const char *key)
-{
-	JsonbValue value;
-
-	return df_json_find(object, key, &value) && value.type == jbvBool && !value.val.boolean;
-}
-
 /*
  * A 2xx whose body says that it was not done, as many systems respond, and that has none of
  * what the undo needs: a refusal, though nobody has said so in `answers`.
@@ -191,13 +213,8 @@ is_false(const Jsonb *object, const char *key)
 static bool
 is_denied(DfRun *run, DfStep *step, const DfResponse *response, const Jsonb *output)
 {
-	if (response->status / 100 != 2 || output == NULL || !JB_ROOT_IS_OBJECT(output) ||
-		df_step_spec(run, step)->undo == NULL)
-		return false;
-	if (!is_false(output, "ok") && !is_false(output, "success") &&
-		!is_something(output, "error") && !is_something(output, "errors"))
-		return false;
-	return df_undo_lacks_fields(run, step, output);
+	return response->status / 100 == 2 && says_no(output) &&
+		df_step_spec(run, step)->undo != NULL && df_undo_lacks_fields(run, step, output);
 }
 
 /* whether the body becomes the step's output */

@@ -250,6 +250,8 @@ df_undo_meaning(const DfCame *came)
 		return DF_MEANS_RETRY;
 	if (is_answered(came) && came->said.rule == NULL)
 	{
+		if (is_success(came->status) && came->denied)
+			return DF_MEANS_RETRY;
 		if (came->status == 410)
 			return DF_MEANS_KEPT;
 		if (may_be_lifted(came->status))

@@ -23,7 +23,7 @@ typedef struct DfCame
 	int64 retry_after_ms; /* what the system asked for, -1 = nothing */
 	bool replayed; /* it is the system's first response to this key, once more */
 	bool limit_used_up; /* its headers say ...-Remaining: 0 */
-	bool denied; /* its body says that it was not done, and names nothing to undo */
+	bool denied; /* its body says no; of a step, only if it names nothing to undo */
 	bool once_done; /* the step has once been done with this body of the workflow */
 	DfSaid said; /* by `answers` */
 } DfCame;

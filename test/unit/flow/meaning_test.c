@@ -97,6 +97,8 @@ rule_of_mail(int code)
 static char
 rule_of_undo(const DfCame *came)
 {
+	if (came->denied && came->status >= 200 && came->status <= 299)
+		return 'R';
 	if (came->status == 410)
 		return 'K';
 	return lists("403 409 423", came->status) ? 'R' : rule_of_status(came);
