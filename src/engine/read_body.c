@@ -172,13 +172,16 @@ read_string(const char *utf8, MemoryContext cxt)
 	return text != NULL ? df_json_string(text, strlen(text), cxt) : NULL;
 }
 
-/* whether what is no JSON was to be: a word alone is taken for a text of a careless system */
+/*
+ * Whether what is no JSON was to be, or is a page of something between: a word alone is taken
+ * for a text of a careless system.
+ */
 static bool
 is_damaged_json(const char *utf8, const BodyType *type)
 {
 	const char *text = skip_guard(skip_space(utf8));
 
-	return is_json_type(type) && (looks_like_json(text) || *text == '"');
+	return is_json_type(type) && strchr("{[\"<", *text) != NULL;
 }
 
 static char *

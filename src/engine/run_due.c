@@ -32,7 +32,7 @@ TimestampTz
 df_run_deadline(const DfRun *run)
 {
 	if (!df_run_goes_forward(run) || run->engine.fails_at == DF_NEVER ||
-		run->row.held_since != DF_NEVER)
+		TIMESTAMP_NOT_FINITE(run->engine.fails_at) || run->row.held_since != DF_NEVER)
 		return DF_NEVER;
 	return run->engine.fails_at + run->row.held_us + run->engine.paused_us;
 }

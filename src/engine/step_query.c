@@ -161,7 +161,7 @@ dataflows_query(PG_FUNCTION_ARGS)
 #define LONGEST_PAUSE_US (60 * USECS_PER_SEC)
 
 /* from a short pause, for serialization failures, to a long one, for a server that is away */
-static const DfSystemPolicy sql_policy = {
+const DfSystemPolicy df_sql_policy = {
 	.retry = {
 		.initial_ms = 100,
 		.max_ms = 60000,
@@ -262,7 +262,7 @@ why_failed(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool transient
 
 	if (!transient)
 		return df_why_sql_failed(outcome->sqlstate);
-	retry = df_step_retry(run, step, &sql_policy.retry);
+	retry = df_step_retry(run, step, &df_sql_policy.retry);
 	return df_retry_ends_by_own_limit(&retry, step->row.attempts) ? DF_WHY_OWN_LIMIT
 																  : DF_WHY_LIMIT;
 }
@@ -285,7 +285,7 @@ do_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool transient
 	}
 	as_response(outcome, &response);
 	if (transient)
-		at = df_step_next_try(run, step, &response, &sql_policy);
+		at = df_step_next_try(run, step, &response, &df_sql_policy);
 	step->row.error = error_of(run, outcome);
 	if (at == DF_NEVER)
 		step->row.error =
@@ -310,7 +310,7 @@ undo_outcome(DfRun *run, DfStep *step, const DfSqlOutcome *outcome, bool transie
 	}
 	as_response(outcome, &response);
 	if (transient)
-		at = df_undo_next_try(run, step, &response, &sql_policy);
+		at = df_undo_next_try(run, step, &response, &df_sql_policy);
 	step->row.undo_error = error_of(run, outcome);
 	df_attempt_note(run, step, &response, at == DF_NEVER ? "failed" : "retry", at);
 	df_undo_transition(run, step, at == DF_NEVER ? DF_UNDO_FAILED : DF_UNDO_DUE);

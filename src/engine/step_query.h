@@ -10,6 +10,7 @@
 #include "fmgr.h"
 #include "store/user_sql.h"
 #include "types/run.h"
+#include "types/system_policy.h"
 
 /* the SQL that is due for the step, by its phase, and its args (NULL = none) */
 extern const char *df_query_sql(DfRun *run, DfStep *step, Jsonb **args, bool *result_arg);
@@ -27,5 +28,8 @@ extern char *df_sql_args_argument(FunctionCallInfo fcinfo, int arg, const char *
 extern void df_sql_check_recorded(const DfStep *step, const char *sql, const char *args);
 
 extern void df_sql_note(DfRun *run, DfStep *step, const char *sql, const char *args);
+
+/* how a query step is tried again, unless the step or the workflow says otherwise */
+extern const DfSystemPolicy df_sql_policy;
 
 #endif /* DF_STEP_QUERY_H */

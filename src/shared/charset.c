@@ -144,6 +144,7 @@ df_charset_to_utf8(const char *bytes, size_t len, const char *charset, bool *exa
 	const unsigned char *raw = (const unsigned char *) bytes;
 	int encoding = encoding_named(charset);
 	Order order = order_seen(raw, len);
+	char *utf8;
 
 	*exact = true;
 	if (len >= 3 && memcmp(bytes, "\xEF\xBB\xBF", 3) == 0)
@@ -154,5 +155,6 @@ df_charset_to_utf8(const char *bytes, size_t len, const char *charset, bool *exa
 		return from_utf16(raw, len, order, exact);
 	if (encoding == PG_UTF8)
 		return checked_utf8(bytes, len, exact);
-	return df_text_to_utf8_from(bytes, len, encoding, exact);
+	utf8 = df_text_to_utf8_from(bytes, len, encoding, exact);
+	return checked_utf8(utf8, strlen(utf8), exact);
 }

@@ -1,9 +1,10 @@
 /*
  * store/pause_log.c
- *	  For how long a workflow was paused: what pause() and resume() have left in the inbox.
+ *	  For how long a workflow was paused, which pause() and resume() have left in the inbox,
+ *	  or the children of a run were held.
  *
  * Runs in a worker, in its transaction, as the extension's owner, only when the time of
- * a step or of a run would have passed.  There are few such rows, and an index has them.
+ * a step or of a run would have passed.  There are few such rows, and indexes have them.
  */
 #include "postgres.h"
 
@@ -71,6 +72,39 @@ df_paused_us(const char *workflow, TimestampTz since, TimestampTz until)
 		before = Max(before, at);
 		if (row < n)
 			of[df_bool(row, 1, false)].paused = df_bool(row, 0, false);
+	}
+	return total;
+}
+
+int64
+df_children_held_us(const pg_uuid_t *run, TimestampTz now, bool *now_held)
+{
+	static DfPlan plan = {
+		"WITH RECURSIVE family AS ("
+		"  SELECT r.run, r.held_us, r.held_since"
+		"  FROM dataflows.run AS r"
+		"  WHERE r.parent = $1 AND r.parent IS NOT NULL"
+		"  UNION"
+		"  SELECT r.run, r.held_us, r.held_since"
+		"  FROM family AS f"
+		"  JOIN dataflows.run AS r ON r.parent = f.run AND r.parent IS NOT NULL)"
+		" SELECT f.held_us, f.held_since"
+		" FROM family AS f"
+		" WHERE f.held_us IS NOT NULL OR f.held_since IS NOT NULL",
+		SPI_OK_SELECT,
+		DF_PARAMS(UUIDOID)};
+	Datum values[1] = {UUIDPGetDatum(run)};
+	uint64 n = df_plan_run(&plan, values, NULL, 0);
+	int64 total = 0;
+
+	*now_held = false;
+	for (uint64 row = 0; row < n; row++)
+	{
+		TimestampTz since = df_time(row, 1);
+		int64 present = since != DF_NEVER ? Max(0, now - since) : 0;
+
+		*now_held |= since != DF_NEVER;
+		total += df_int64(row, 0, 0) + present;
 	}
 	return total;
 }

@@ -12,7 +12,6 @@
 #include "engine/step_wait.h"
 #include "miscadmin.h"
 
-#include "engine/hold.h"
 #include "engine/run_advance.h"
 #include "engine/run_failure.h"
 #include "engine/operator.h"
@@ -24,7 +23,6 @@
 #include "shared/watchdog.h"
 #include "store/alias_table.h"
 #include "store/inbox_read.h"
-#include "store/pause_log.h"
 #include "store/run_table.h"
 #include "store/store.h"
 #include "store/xact.h"
@@ -212,20 +210,6 @@ hand_over(DfRun *run)
 	df_run_release(run);
 }
 
-/* its deadline has passed, unless it was paused meanwhile */
-static void
-count_pauses(DfRun *run)
-{
-	TimestampTz since = df_run_asks_for_pauses(run);
-	DfStore store;
-
-	if (since == DF_NEVER)
-		return;
-	df_store_enter(&store);
-	run->engine.paused_us = df_paused_us(run->workflow_name, since, df_now());
-	df_store_leave(&store);
-}
-
 void
 df_advance_run(DfRun *run)
 {
@@ -249,7 +233,7 @@ df_advance_run(DfRun *run)
 	check_entry(run);
 	df_slot_enter_body(df_worker.slot, run->id, run == df_worker.careful_run);
 	df_blame_begin(run);
-	count_pauses(run);
+	df_count_run_pauses(run);
 	may_retain = df_worker.slot->kind == DF_SLOT_WORKER && !df_is_winding_down() &&
 		df_worker.nretained < df_max_runs / RETAINED_PART;
 	df_run_advance(run, may_retain);

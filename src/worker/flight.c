@@ -9,16 +9,13 @@
  */
 #include "postgres.h"
 
-#include "engine/hold.h"
 #include "engine/outcome.h"
 #include "engine/read_body.h"
 #include "engine/step_kind.h"
-#include "shared/clock.h"
-#include "store/pause_log.h"
-#include "store/store.h"
 #include "worker/secrets.h"
 #include "worker/token.h"
 #include "worker/trace.h"
+#include "worker/turn.h"
 
 static void
 wipe_secrets(DfDeparture *departure)
@@ -146,20 +143,6 @@ hide_secrets(const DfFlight *flight, const DfHttpResult *result, DfResponse *res
 		show_body(flight, response);
 }
 
-/* its time has passed, unless it was paused meanwhile */
-static void
-count_pauses(DfRun *run, DfStep *step, const DfSystemPolicy *policy)
-{
-	TimestampTz since = df_step_asks_for_pauses(run, step, policy);
-	DfStore store;
-
-	if (since == DF_NEVER)
-		return;
-	df_store_enter(&store);
-	step->engine.paused_us = df_paused_us(run->workflow_name, since, df_now());
-	df_store_leave(&store);
-}
-
 /* to its step, and to the state of the system */
 static void
 apply_response_to_step(DfFlight *flight, const DfHttpResult *result, const DfSystem *system)
@@ -194,7 +177,7 @@ apply_response_to_step(DfFlight *flight, const DfHttpResult *result, const DfSys
 	df_trace_attempt(run, step, &response);
 	/* the list that it left with may be gone: that of the system as it is now counts */
 	flight->policy.answers = system != NULL ? system->answers : NULL;
-	count_pauses(run, step, &flight->policy);
+	df_count_step_pauses(run, step, &flight->policy);
 	meaning = df_step_response(run, step, &response, &flight->policy);
 	if (df_step_ops(step)->http_status != NULL)
 		response.status = df_step_ops(step)->http_status(&response, meaning);

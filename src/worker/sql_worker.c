@@ -248,6 +248,7 @@ do_step(DfRun *run, const DfSqlOutcome *failure)
 			outcome = *failure;
 		else
 			run_sql(run, step, &outcome);
+		df_count_step_pauses(run, step, &df_sql_policy);
 		df_query_outcome(run, step, &outcome, timed_out && failure == NULL);
 		apply_cancels(run);
 		df_advance_run(run);

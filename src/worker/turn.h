@@ -93,4 +93,10 @@ extern void df_count_failed_turn(bool failed);
 extern void df_note_failures(bool early);
 extern bool df_turn_waits(TimestampTz *until); /* errors delay the next turn until then */
 
+/* ---- pauses.c --------------------------------------------------------------- */
+
+/* the deadline, or the time of the step, has passed unless it stood still meanwhile */
+extern void df_count_run_pauses(DfRun *run);
+extern void df_count_step_pauses(DfRun *run, DfStep *step, const DfSystemPolicy *policy);
+
 #endif /* DF_TURN_H */

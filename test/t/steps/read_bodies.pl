@@ -196,6 +196,23 @@ is($state, 'completed1', 'a 201 that breaks off is done, where its body is not n
 is($state, 'stuck1', 'where it is needed, a person has to look');
 like($reason, qr/cut short/, 'and is told why');
 
+# ---- secrets that come back ----------------------------------------------------------------------
+
+$node->safe_psql('plain',
+	"CREATE USER MAPPING FOR app SERVER crm OPTIONS (bearer_token 'a-token-of-ours')");
+for my $charset ('UTF-8', 'UTF-16LE', 'ISO-8859-1')
+{
+	my (undef, $text) = broken_off(
+		"secret-$charset\@x", 'none',
+		fault => 'as_is',
+		status => 409,
+		headers => type("application/json; charset=$charset"),
+		base64 => encode_base64(
+			encode($charset, '{"message": "Bad ü token a-token-of-ours"}'), ''));
+
+	like($text, qr/Bad .* token \[redacted\]/, "a secret in $charset is not kept");
+}
+
 # ---- headers and refusals ------------------------------------------------------------------------
 
 in_db('utf8', <<'SQL');

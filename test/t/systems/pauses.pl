@@ -39,6 +39,11 @@ BEGIN
   RETURN NULL;
 END $$;
 SELECT dataflows.define_workflow('undone', 'app.undone');
+CREATE FUNCTION app.parent(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN dataflows.call('child', 'strict', event);
+END $$;
+SELECT dataflows.define_workflow('parent', 'app.parent', deadline => '3 s');
 SQL
 
 sub as_role
@@ -178,16 +183,18 @@ like(as_role('keeper', "ALTER SERVER crm OPTIONS (SET paused 'yes')"),
 
 my $asked = @{ $systems->requests('crm') };
 my $held = strict_run('crm');
+my $parent = as_app($node, 'postgres',
+	q(SELECT dataflows.start('parent', '{"system": "crm", "path": "/contacts"}')));
 my $call = start_calls($node, 'shop', 'crm', 3);
 
 ok( wait_until(
-		$node, "SELECT count(*) = 4 FROM dataflows.step WHERE held_since IS NOT NULL"),
+		$node, "SELECT count(*) = 5 FROM dataflows.step WHERE held_since IS NOT NULL"),
 	'the steps of all owners are held');
 $node->restart;
 let_pass(6);
 is(scalar(@{ $systems->requests('crm') }), $asked, 'nothing is sent, after a restart either');
-is(number_of($node, "SELECT count(*) FROM dataflows.runs WHERE state IN ('running', 'queued')"),
-	4, 'and no run has failed');
+is(number_of($node, "SELECT count(*) FROM dataflows.runs
+		WHERE state IN ('running', 'queued', 'waiting')"), 6, 'and no run has failed');
 my ($dump, $complaints) =
 	run_command([ 'pg_dump', '-s', '-h', $node->host, '-p', $node->port, 'postgres' ]);
 
@@ -195,6 +202,7 @@ like($dump, qr/paused E?'\{"by":\s*"keeper"/, 'a dump has it');
 is(as_role('keeper', "SELECT dataflows.resume_system('crm')"), 't', 'its owner resumes it');
 is(as_role('keeper', "SELECT dataflows.resume_system('crm')"), 'f', 'once');
 becomes($node, $held, 'completed', 'a run whose deadline had passed goes on');
+becomes($node, $parent, 'completed', 'so does one whose child was held');
 wait_for_runs($node, [qw(completed cancelled)], 120);
 is( $node->safe_psql('postgres', "SELECT paused_by IS NULL AND reason IS NULL
 		FROM dataflows.systems WHERE system = 'crm'"),
