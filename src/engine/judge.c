@@ -236,8 +236,7 @@ df_judge_step(DfRun *run, DfStep *step, const DfResponse *response, const DfSyst
 	*output = NULL;
 	if (is_answered(response) && has_output(&came))
 		*output = df_step_ops(step)->output(run, step, response, &came.body_unusable);
-	if ((response->status == 400 || response->status == 422) && came.said.rule == NULL &&
-		!spec->is_mail)
+	if (response->status == 400 && came.said.rule == NULL && !spec->is_mail)
 		came.once_done = df_step_was_proven(run, step);
 	came.body_needed = !spec->is_mail && needs_body(spec);
 	if (!came.body_unusable)

@@ -103,13 +103,12 @@ static bool
 is_a_mistake(const DfCame *came)
 {
 	static const int statuses[] = {403, 405, 406, 407, 411, 414, 415, 431, 501};
-	static const int of_the_content[] = {400, 422};
 
 	if (came->status >= 300 && came->status <= 399)
 		return true;
 	if (is_one_of(came->status, statuses, lengthof(statuses)))
 		return true;
-	if (is_one_of(came->status, of_the_content, lengthof(of_the_content)))
+	if (came->status == 400)
 		return !came->once_done;
 	return came->status == 404 && strcmp(came->method, "GET") != 0 &&
 		strcmp(came->method, "HEAD") != 0 && strcmp(came->method, "DELETE") != 0;

@@ -386,7 +386,7 @@ CREATE TABLE dataflows.proven_step (
 	PRIMARY KEY (workflow, version, body_hash, step_hash)
 );
 COMMENT ON TABLE dataflows.proven_step IS
-	'Steps that have once been done by a workflow as it is: a 400 or 422 to one of them is a '
+	'Steps that have once been done by a workflow as it is: a 400 to one of them is a '
 	'refusal, and to any other step it makes the run stuck';
 COMMENT ON COLUMN dataflows.proven_step.workflow IS 'Name of the workflow';
 COMMENT ON COLUMN dataflows.proven_step.version IS 'Its version';

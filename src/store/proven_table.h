@@ -1,6 +1,6 @@
 /*
  * store/proven_table.h
- *	  Steps that have once been done by a workflow as it is: a 400 or 422 to such a step is
+ *	  Steps that have once been done by a workflow as it is: a 400 to such a step is
  *	  about its data, to any other it may be a mistake of the workflow.
  */
 #ifndef DF_STORE_PROVEN_TABLE_H
