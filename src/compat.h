@@ -165,6 +165,14 @@ object_ownercheck(Oid classid, Oid objectid, Oid roleid)
 	parse_analyze_varparams(statement, sql, types, n)
 #endif
 
+/* 16: the rights that are needed are beside the tables; raises, or returns true */
+#if PG_VERSION_NUM >= 160000
+#define df_compat_check_rights(query) \
+	ExecCheckPermissions((query)->rtable, (query)->rteperminfos, true)
+#else
+#define df_compat_check_rights(query) ExecCheckRTPerms((query)->rtable, true)
+#endif
+
 /* 16: an error may be saved instead of raised */
 #if PG_VERSION_NUM < 160000
 #define stringToQualifiedNameList(string, escontext) stringToQualifiedNameList(string)

@@ -206,6 +206,9 @@ override(DfRetry *retry, const DfRetry *by)
 		retry->max_attempts = by->max_attempts;
 		retry->own_attempts = true;
 	}
+	/* a longer first pause than the longest one of the system is meant */
+	if (by->initial_ms > retry->max_ms)
+		retry->max_ms = by->initial_ms;
 	if (by->initial_ms >= 0)
 		retry->initial_ms = by->initial_ms;
 	if (by->max_ms >= 0)

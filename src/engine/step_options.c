@@ -353,6 +353,27 @@ check_side_body(const DfBodyFormat *format, const DfSideRequest *side)
 				 errhint("%s", hint)));
 }
 
+/* an undo that reads takes nothing back, and a probe that writes is a second effect */
+static void
+check_method(const DfSideRequest *side)
+{
+	bool undo = strcmp(side->name, "undo") == 0;
+	DfMethodClass method =
+		df_method_class(pnstrdup(side->request, strcspn(side->request, " ")));
+	bool patch = strncmp(side->request, "PATCH ", strlen("PATCH ")) == 0;
+
+	if (undo ? method != DF_METHOD_SAFE : method != DF_METHOD_IDEMPOTENT && !patch)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%s \"%s\" would %s", side->name, side->request,
+					undo ? "take nothing back" : "have an effect of its own"),
+			 undo ? errhint("Give the request that takes the step back, such as 'DELETE "
+							"/users/{id}', or 'none' if there is nothing to undo.")
+				  : errhint("Give a request that only asks, such as 'GET /users?key="
+							"{idempotency_key}'; a search may be a POST.")));
+}
+
 /* its templates, and all that belongs to it */
 void
 df_side_write(DfJson *json, const DfSideRequest *side, const DfSystem *system, const char *step)
@@ -360,6 +381,7 @@ df_side_write(DfJson *json, const DfSideRequest *side, const DfSystem *system, c
 	bool some;
 
 	df_template_check_request(side->request, side->name);
+	check_method(side);
 	df_template_check_stays(system->url, side->request, side->name);
 	df_check_secret_query(system, strchr(side->request, ' ') + 1, side->name);
 	if (strcmp(side->name, "undo") == 0)
@@ -470,10 +492,7 @@ df_http_options(FunctionCallInfo fcinfo, int path_arg, const char *request,
 	add_interval(&json, fcinfo, path_arg + ARG_UNTIL_TIMEOUT, "until_timeout", &some);
 	if (!PG_ARGISNULL(path_arg + ARG_RETRY))
 	{
-		DfRetry ignored;
-
-		memset(&ignored, 0, sizeof(ignored));
-		df_retry_from_jsonb(PG_GETARG_JSONB_P(path_arg + ARG_RETRY), &ignored, "retry");
+		df_retry_check(PG_GETARG_JSONB_P(path_arg + ARG_RETRY), "retry");
 		add_jsonb(&json, fcinfo, path_arg + ARG_RETRY, "retry", &some);
 	}
 	add_interval(&json, fcinfo, path_arg + ARG_TIMEOUT, "timeout", &some);

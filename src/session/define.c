@@ -477,7 +477,6 @@ dataflows_define_workflow(PG_FUNCTION_ARGS)
 {
 	static const char *const notify_words[] = {"run", "key", "none", NULL};
 	DfWorkflowRow row;
-	DfRetry ignored;
 
 	require_engine();
 	df_require_writable("define a workflow");
@@ -487,7 +486,6 @@ dataflows_define_workflow(PG_FUNCTION_ARGS)
 				 errmsg("name and function of a workflow must not be null"),
 				 errhint("Call define_workflow('name', 'function').")));
 	memset(&row, 0, sizeof(row));
-	memset(&ignored, 0, sizeof(ignored));
 	row.name = checked_workflow_name(fcinfo);
 	row.owner = GetUserId();
 	row.owner_name = GetUserNameFromId(row.owner, false);
@@ -495,7 +493,7 @@ dataflows_define_workflow(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(ARG_RETRY))
 	{
 		row.retry = PG_GETARG_JSONB_P(ARG_RETRY);
-		df_retry_from_jsonb(row.retry, &ignored, "retry");
+		df_retry_check(row.retry, "retry");
 	}
 	row.deadline = checked_deadline(fcinfo);
 	row.accept_notify = checked_word(fcinfo, ARG_ACCEPT_NOTIFY, "accept_notify", notify_words);

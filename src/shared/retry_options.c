@@ -185,3 +185,17 @@ df_retry_from_jsonb(const Jsonb *retry, DfRetry *inout, const char *what)
 	while (df_json_next(&walk))
 		set_key(inout, key_of(walk.key, what), &walk.value, what);
 }
+
+void
+df_retry_check(const Jsonb *retry, const char *what)
+{
+	DfRetry given = {.initial_ms = -1, .max_ms = -1};
+
+	df_retry_from_jsonb(retry, &given, what);
+	if (given.max_ms < 0 || given.initial_ms <= given.max_ms)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("\"initial\" of \"%s\" is longer than \"max\"", what),
+			 errhint("Give a \"max\" that is at least as long, or leave it out.")));
+}

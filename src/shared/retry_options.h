@@ -14,4 +14,7 @@
  */
 extern void df_retry_from_jsonb(const Jsonb *retry, DfRetry *inout, const char *what);
 
+/* the same where it is given: raises, too, if its parts contradict each other */
+extern void df_retry_check(const Jsonb *retry, const char *what);
+
 #endif /* DF_RETRY_OPTIONS_H */

@@ -16,6 +16,7 @@
 #include "commands/prepare.h"
 #include "commands/sequence.h"
 #include "commands/trigger.h"
+#include "executor/executor.h"
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -393,40 +394,22 @@ df_user_sql_run(const char *sql, const Jsonb *args, bool result_arg, int lock_ms
 	verify_user();
 }
 
-/* within SPI, as it would be run up to its first row: it is planned, and rights are looked at */
+/* names, types and rights; it is not planned, which would run what is constant in it */
 static void
-explain(const char *sql, const Params *params)
+analyze_undo(const char *sql)
 {
-	int code = SPI_execute_with_args(psprintf("EXPLAIN %s", sql), params->n, params->types,
-									 params->values, params->nulls, false, 0);
-
-	if (code < 0)
-		elog(ERROR, "SPI_execute_with_args failed: %s", SPI_result_code_string(code));
-}
-
-/* within SPI */
-static void
-check_in_spi(const char *sql)
-{
-	Datum value = (Datum) 0;
-	Params params = {.n = 1, .values = &value, .nulls = "n"};
+	Oid *types = palloc(sizeof(Oid));
 	Query *query;
 	int n = 1;
 
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	params.types = palloc(sizeof(Oid));
-	params.types[0] = JSONBOID;
-	query = infer_types(sql, &params.types, &n);
+	types[0] = JSONBOID;
+	query = infer_types(sql, &types, &n);
 	if (n > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_PARAMETER),
 				 errmsg("there is no parameter $%d: an undo has $1, the result of its step", n),
 				 errhint("Take what it needs out of $1, as in $1->0->>'id'.")));
-	/* an ordinary command cannot be looked at any closer */
-	if (query->commandType != CMD_UTILITY)
-		explain(sql, &params);
-	(void) SPI_finish();
+	(void) df_compat_check_rights(query);
 }
 
 /* a table that somebody has locked is not waited for, and the SQL not looked at then */
@@ -442,7 +425,7 @@ df_user_sql_check(const char *sql)
 	{
 		(void) set_config_option("lock_timeout", "1ms", PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_LOCAL, true, 0, false);
-		check_in_spi(sql);
+		analyze_undo(sql);
 	}
 	PG_CATCH();
 	{

@@ -357,6 +357,22 @@ my @bad = (
 		qr/"probe_found" is given without "probe"/s
 	],
 	[
+		'an undo that only reads',
+		"$post, undo => 'GET /contacts/{id}')",
+		'22023', qr/undo "GET .*would take nothing back.*DELETE/s
+	],
+	[
+		'a probe that writes',
+		"$post, probe => 'DELETE /contacts/7', probe_found => '\$')",
+		'22023', qr/probe "DELETE .*would have an effect of its own/s
+	],
+	[
+		'a retry whose first pause is longer than the longest',
+		q(SELECT dataflows.get('look', 'crm', '/contacts', retry =>
+			'{"initial": "1 min", "max": "1 s"}')),
+		'22023', qr/"initial" of "retry" is longer than "max"/s
+	],
+	[
 		'an undo that is none, with a body',
 		"$post, undo => 'none', undo_body => '{\"x\": 1}')",
 		'22023', qr/"undo" is 'none', and has a body/s
