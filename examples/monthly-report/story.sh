@@ -28,8 +28,8 @@ mails()
 import json, sys
 for mail in json.load(sys.stdin):
     if sys.argv[1] in mail.get("headers", {}).get("To", ""):
-        print(mail["headers"]["Subject"] + ":", ", ".join(kind for kind, _ in mail["parts"]))
-        for kind, text in mail["parts"] if len(sys.argv) > 2 else ():
+        print(mail["headers"]["Subject"] + ":", ", ".join(kind for kind, *_ in mail["parts"]))
+        for kind, text, *_ in mail["parts"] if len(sys.argv) > 2 else ():
             print("  | " + text.rstrip().replace("\n", "\n  | "))' "$@"
 }
 

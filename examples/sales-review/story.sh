@@ -6,7 +6,7 @@ tale "(For the story a reminder is due after 600 ms instead of a day, and two ar
 scene "Ada applies, and waits for somebody of sales"
 sql "INSERT INTO applications (email, company) VALUES ('ada@example.com', 'Analytical Engines');" \
 	web
-expect 1 waiting reviewed
+expect 1 waiting 'reviewed by sales'
 tale "What others say does not count as a review, not even the owner's word: wait_for(...," \
 	"by => 'sales')."
 sql "SELECT dataflows.signal_by_key('sales-review', '1', 'reviewed',
@@ -35,7 +35,7 @@ books ada@example.com
 
 scene "Bob is rejected"
 sql "INSERT INTO applications (email, company) VALUES ('bob@example.com', 'Kites');" web
-expect 2 waiting reviewed
+expect 2 waiting 'reviewed by sales'
 sql "SELECT dataflows.signal_by_key('sales-review', '2', 'reviewed', '{\"verdict\": \"rejected\",
 	\"why\": \"no company\"}');" grace
 expect 2 rolled_back
@@ -53,7 +53,7 @@ tale "A new version with a deadline of two seconds instead of 30 days; runs unde
 sql "SELECT dataflows.define_workflow('sales-review', 'sales_review', 
 	on_failure => 'tell_applicant', deadline => '2 s');"
 sql "INSERT INTO applications (email, company) VALUES ('dan@example.com', 'Dandelions');" web
-expect 4 waiting reviewed
+expect 4 waiting 'reviewed by sales'
 sql "SELECT dataflows.signal_by_key('sales-review', '4', 'reviewed',
 	'{\"verdict\": \"approved\"}');" grace
 expect 4 rolled_back

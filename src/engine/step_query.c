@@ -116,7 +116,8 @@ check_undo(const char *undo, char *step)
 {
 	ErrorContextCallback callback = {error_context_stack, name_the_undo, step};
 
-	if (undo == NULL)
+	/* 'none' says that there is nothing to undo, as for a request */
+	if (undo == NULL || strcmp(undo, "none") == 0)
 		return;
 	error_context_stack = &callback;
 	df_user_sql_check(undo);
