@@ -22,9 +22,10 @@ COMMENT ON FUNCTION dataflows.http(text, name, text, text, jsonb, jsonb, jsonb, 
 	'lists further statuses that count as success; until is a jsonpath predicate on the '
 	'response: the request is repeated at the interval of every until it is true, for '
 	'until_timeout at most; retry is {"max_attempts","initial","max","for"}; timeout is per '
-	'attempt; with wait => false the body goes on at once. Raises DF001 if the step fails, DF003 '
-	'if it is recorded otherwise, DF004 outside a workflow, 22023 for arguments that cannot be '
-	'used';
+	'attempt; with wait => false the body goes on at once; options is {"encoding",'
+	'"content_type","form_arrays"}, which count for this step instead of the system''s. Raises '
+	'DF001 if the step fails, DF003 if it is recorded otherwise, DF004 outside a workflow, 22023 '
+	'for arguments that cannot be used';
 
 CREATE FUNCTION dataflows.get(step text, system name, path text, body jsonb DEFAULT NULL,
 	query jsonb DEFAULT NULL, headers jsonb DEFAULT NULL, undo "any" DEFAULT NULL,
