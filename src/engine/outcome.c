@@ -362,7 +362,8 @@ do_response(DfRun *run, DfStep *step, const DfResponse *response, const DfSystem
 	else
 	{
 		/* what is there of a step that a person looks at can be undone */
-		if (made.verdict == DF_VERDICT_SAID_STUCK && response->status / 100 == 2)
+		if ((made.verdict == DF_VERDICT_SAID_STUCK || made.verdict == DF_VERDICT_DOUBTFUL) &&
+			response->status / 100 == 2)
 			step->row.output = output;
 		if (made.evidence.carried_out && made.meaning == DF_MEANS_DONE)
 			carried_out_so_far(run, step, response, &made, output);

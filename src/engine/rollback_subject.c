@@ -27,6 +27,19 @@ df_rollback_subject(DfRun *run, DfStep *step)
 	return name == NULL || step->n <= run->row.round_n ? NULL : df_replay_named(run, name);
 }
 
+bool
+df_rollback_is_of(DfRun *run, const DfStep *subject)
+{
+	for (int i = run->engine.nearlier; run->engine.has_rollback && i < run->nsteps; i++)
+	{
+		const char *name = subject_name(run, run->steps[i]);
+
+		if (name != NULL && strcmp(name, subject->name) == 0)
+			return true;
+	}
+	return false;
+}
+
 void
 df_rollback_check_next(DfRun *run, const char *name)
 {

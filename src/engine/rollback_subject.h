@@ -10,6 +10,9 @@
 /* the step whose effect it takes back; NULL = it is nobody's, or that step is not there */
 extern DfStep *df_rollback_subject(DfRun *run, DfStep *step);
 
+/* whether there is such a one of this step */
+extern bool df_rollback_is_of(DfRun *run, const DfStep *subject);
+
 /* a new step is called: raises 22023 if the last on_rollback() waits for another one */
 extern void df_rollback_check_next(DfRun *run, const char *name);
 

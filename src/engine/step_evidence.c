@@ -10,6 +10,7 @@
 #include "engine/hold.h"
 #include "engine/step_evidence.h"
 #include "engine/replay.h"
+#include "engine/rollback_subject.h"
 #include "engine/read_spec.h"
 #include "engine/transition.h"
 #include "guc.h"
@@ -37,6 +38,7 @@ df_step_case(DfRun *run, DfStep *step, const DfSystemPolicy *policy)
 		about.retry = df_step_retry(run, step, &policy->retry);
 	about.undo_for_ms = (int64) df_undo_for * 1000;
 	about.first_round = run->row.round_n == 0;
+	about.has_rollback = df_rollback_is_of(run, step);
 	about.unwanted = is_unwanted(run, step);
 	about.now = df_now();
 	about.stopped_us = df_step_stopped_us(step, about.now);

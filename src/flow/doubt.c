@@ -212,7 +212,7 @@ accepts_what_may_be_ours(const DfDoubtCase *about, int status)
 {
 	const DfStepSpec *spec = about->step->engine.spec;
 
-	if (spec->method_class == DF_METHOD_IDEMPOTENT && spec->undo == NULL)
+	if (spec->method_class == DF_METHOD_IDEMPOTENT && spec->undo == NULL && !about->has_rollback)
 		return false;
 	return status == 409 || !key_is_trusted(about);
 }
@@ -512,7 +512,7 @@ settle_by_success(const DfDoubtCase *about, DfEvidence *evidence)
 		return;
 	}
 	/* whether this one, or the lost one, found nothing there yet is not told */
-	if (evidence->lost > 0 && about->step->engine.spec->undo_if != NULL &&
+	if (evidence->lost > 0 && (about->step->engine.spec->undo_if != NULL || about->has_rollback) &&
 		!key_is_trusted(about))
 		return;
 	memset(&nothing, 0, sizeof(nothing));
@@ -547,7 +547,7 @@ makes_another(const DfDoubtCase *about)
 {
 	const DfStepSpec *spec = about->step->engine.spec;
 
-	return about->step->row.evidence.carried_out && spec->undo != NULL &&
+	return about->step->row.evidence.carried_out && (spec->undo != NULL || about->has_rollback) &&
 		spec->method_class == DF_METHOD_EFFECT && !key_is_trusted(about);
 }
 

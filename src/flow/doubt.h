@@ -23,6 +23,7 @@ typedef struct DfDoubtCase
 	int64 undo_for_ms; /* how long an undo is tried */
 	int64 stopped_us; /* for so long the clocks of both have stood still */
 	bool first_round; /* the run has had no other one, whose steps would look the same */
+	bool has_rollback; /* on_rollback() is to take it back, too */
 	bool unwanted; /* the run is being rolled back: nobody wants the step any more */
 	TimestampTz now;
 	double jitter; /* in [0,1), the caller's random number */

@@ -26,7 +26,8 @@ create_systems($node, 'postgres', $systems, workflow => 0, untrusted => 1,
 	options => { settle => '300ms', timeout => '700ms', retry_max => '200ms' });
 $node->safe_psql('postgres',
 	q{ALTER SERVER billing OPTIONS (ADD idempotency_header 'Idempotency-Key')});
-$systems->config('crm', idempotency => JSON::PP::false(), location => $systems->url('crm'));
+$systems->config('crm', idempotency => JSON::PP::false(), location => $systems->url('crm'),
+	upsert => JSON::PP::true());
 as_app($node, 'postgres', <<'SQL');
 CREATE FUNCTION app.saga(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
@@ -52,6 +53,19 @@ BEGIN
         PERFORM dataflows.post(name, system, things,
           jsonb_build_object('email', event->>'email', 'run', dataflows.run_id()),
           undo => undo, wait => (action->>'wait')::boolean, doubt => action->>'doubt');
+        IF NOT (action->>'wait')::boolean THEN
+          later := later || name;
+        END IF;
+      WHEN 'put' THEN
+        undo := format('{"request": "DELETE /contacts/%s", "if": "$status == 201"}',
+          action->>'id');
+        IF (action->>'before')::boolean THEN
+          PERFORM dataflows.on_rollback('undo-' || name, 'crm', undo, of_step => name);
+          undo := 'none';
+        END IF;
+        PERFORM dataflows.put(name, 'crm', '/contacts/' || (action->>'id'), event, undo => undo,
+          accept => CASE WHEN (action->>'before')::boolean THEN ARRAY[200] END,
+          wait => (action->>'wait')::boolean);
         IF NOT (action->>'wait')::boolean THEN
           later := later || name;
         END IF;
@@ -84,12 +98,12 @@ my $name = 0;
 
 sub plan
 {
-	my ($depth) = @_;
+	my ($email, $depth) = @_;
 	my @plan;
 
 	for (1 .. 1 + int(rand(4)))
 	{
-		my $do = one_of(qw(post post post post wait child next));
+		my $do = one_of(qw(post post post put put wait child next));
 
 		$do = 'post' if $depth > 1 && $do =~ /child|next/;
 		my $action = { do => $do, name => 's' . ++$name };
@@ -101,7 +115,13 @@ sub plan
 			$action->{before} = truth();
 			$action->{doubt} = one_of('fail', 'stuck');
 		}
-		$action->{plan} = plan($depth + 1) if $do =~ /child|next/;
+		if ($do eq 'put')
+		{
+			$action->{id} = "$email-$action->{name}";
+			$action->{wait} = truth();
+			$action->{before} = truth();
+		}
+		$action->{plan} = plan($email, $depth + 1) if $do =~ /child|next/;
 		push @plan, $action;
 		last if $do eq 'next';
 	}
@@ -118,6 +138,8 @@ my @faults = (
 	{ status => 503, retry_after => 1 },
 	{ status => 500, effect => JSON::PP::true() },
 	{ status => 409 });
+my @lost = ({ fault => 'lost' }, { fault => 'truncated' }, { status => 500, effect =>
+		JSON::PP::true() });
 my @undo_faults =
 	({ fault => 'latency', ms => 200 }, { fault => 'lost' }, { status => 503 }, { status => 500 });
 my %id_of;
@@ -125,7 +147,7 @@ my %id_of;
 for my $n (1 .. $runs)
 {
 	my $email = "r$n\@example.com";
-	my $input = JSON::PP->new->canonical->encode({ email => $email, plan => plan(0) });
+	my $input = JSON::PP->new->canonical->encode({ email => $email, plan => plan($email, 0) });
 
 	for my $system (sort keys %things)
 	{
@@ -141,6 +163,13 @@ for my $n (1 .. $runs)
 			match => { method => 'DELETE', email => "^$email\$" })
 			if rand() < 0.3;
 	}
+	# a PUT that finds what it has made itself
+	$systems->fault(
+		'crm', %{ one_of(@lost) },
+		skip => int(rand(2)),
+		times => 1,
+		match => { method => 'PUT', path => "/$email-" })
+		if rand() < 0.7;
 	$id_of{$email} =
 		as_app($node, 'postgres', "SELECT dataflows.start('saga', \$j\$$input\$j\$)");
 	usleep(20_000 * rand());
@@ -196,7 +225,7 @@ for my $system (keys %things)
 {
 	my $summary = $systems->summary($system);
 
-	$live{$_}{$system} = $summary->{$_}[1] for keys %$summary;
+	$live{ $_ =~ s/-s\d+$//r }{$system} += $summary->{$_}[1] for keys %$summary;
 }
 
 my %count;
