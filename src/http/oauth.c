@@ -254,6 +254,8 @@ take_object(char *body, size_t len, Fields *fields)
 	Scan scan = {body, body + len};
 
 	memset(fields, 0, sizeof(*fields));
+	if (len >= 3 && memcmp(body, "\xEF\xBB\xBF", 3) == 0)
+		scan.at += 3; /* a byte order mark */
 	if (!take_char(&scan, '{'))
 		return false;
 	if (!take_char(&scan, '}'))

@@ -410,6 +410,19 @@ df_system_held(DfSystemState *state, Oid owner, const DfSystemRules *rules, Time
 	return held != DF_NEVER;
 }
 
+TimestampTz
+df_system_paused_until(DfSystemState *state, const DfSystemRules *rules, int64 pause_us)
+{
+	TimestampTz now = df_now();
+	TimestampTz until;
+
+	SpinLockAcquire(&state->mutex);
+	state->used = now;
+	until = later_place(state, &state->paused, rules, now + pause_us, now);
+	SpinLockRelease(&state->mutex);
+	return until;
+}
+
 void
 df_system_leave(DfSystemState *state, Oid owner, int n)
 {

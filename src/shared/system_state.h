@@ -78,6 +78,7 @@ typedef struct DfSystemState
 	DfSystemShare shares[DF_SYSTEM_SHARES];
 	TimestampTz next_free; /* rate_limit: when the bucket will be full again */
 	DfSystemQueue queue; /* of all owners without failures */
+	DfSystemQueue paused; /* of all owners, while it is paused by hand */
 	int max_concurrency; /* the rules by which `queue` was filled */
 	double rate_per_second;
 	double took_us; /* smoothed time of a response */
@@ -151,6 +152,9 @@ extern DfEntrance df_system_enter(DfSystemState *state, Oid owner, const DfSyste
 								  DfPatience patience, TimestampTz *until);
 extern bool df_system_held(DfSystemState *state, Oid owner, const DfSystemRules *rules,
 						   TimestampTz *until);
+/* it is paused by hand: when a step looks again, about after pause_us; they come one by one */
+extern TimestampTz df_system_paused_until(DfSystemState *state, const DfSystemRules *rules,
+										  int64 pause_us);
 extern void df_system_leave(DfSystemState *state, Oid owner, int n);
 
 /* true: this opened the owner's breaker */

@@ -215,6 +215,14 @@ df_system_is_held(DfSystemUse *use, const DfSystem *system, TimestampTz *until)
 	return df_system_held(use->state, GetSessionUserId(), &rules, until);
 }
 
+TimestampTz
+df_system_looks_again(DfSystemUse *use, const DfSystem *system, int64 pause_us)
+{
+	DfSystemRules rules = rules_of(system);
+
+	return df_system_paused_until(use->state, &rules, pause_us);
+}
+
 void
 df_place_give_back(DfPlace *place)
 {

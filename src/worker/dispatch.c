@@ -163,13 +163,13 @@ prepare_or_give_back(DfRun *run, DfStep *step, DfSystem *system, DfPlace *place)
  * the pause.
  */
 static TimestampTz
-pause_ends(const DfStep *step)
+pause_ends(const DfStep *step, const DfSystem *system)
 {
-	TimestampTz now = df_now();
-	int64 held = step->row.held_since != DF_NEVER ? Max(0, now - step->row.held_since) : 0;
-	int64 pause = Min(Max(held / 8, PAUSE_LEAST_US), PAUSE_MOST_US);
+	TimestampTz since = step->row.held_since;
+	int64 held = since != DF_NEVER ? Max(0, df_now() - since) : 0;
 
-	return now + (int64) ((0.75 + df_random() / 2) * pause);
+	return df_system_looks_again(df_system_use(system), system,
+								 Min(Max(held / 8, PAUSE_LEAST_US), PAUSE_MOST_US));
 }
 
 /* false: its system, or this worker, can take no more requests now */
@@ -194,7 +194,7 @@ dispatch_step(DfRun *run, DfStep *step)
 	}
 	if (system->paused != NULL)
 	{
-		df_step_wait_held(run, step, pause_ends(step));
+		df_step_wait_held(run, step, pause_ends(step, system));
 		return true;
 	}
 	if (!may_leave(run, step, system) || !df_token_ready(run, step, system))

@@ -135,6 +135,9 @@ extern DfEntrance df_place_take(DfPlace *place, DfSystemUse *use, const DfSystem
 								DfPatience patience, TimestampTz *until);
 extern void df_place_give_back(DfPlace *place); /* does nothing if there is none */
 extern bool df_system_is_held(DfSystemUse *use, const DfSystem *system, TimestampTz *until);
+/* of one that is paused by hand: about after pause_us */
+extern TimestampTz df_system_looks_again(DfSystemUse *use, const DfSystem *system,
+										 int64 pause_us);
 extern void df_system_answered(DfSystemUse *use, const DfResponse *response, DfMeaning meaning,
 							   const DfSystem *system);
 

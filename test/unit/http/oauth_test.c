@@ -46,6 +46,7 @@ check_good(void)
 	check(" { \"token_type\" : \"bEARER\" ,\r\n\t\"access_token\" : \"a.b-c_d~e+f/g=\" } ",
 		  "a.b-c_d~e+f/g= -1");
 	check("{\"access_token\":\"abc\"}", "abc -1");
+	check("\xEF\xBB\xBF{\"access_token\":\"abc\"}", "abc -1");
 	check("{\"access_token\":\"abc\",\"expires_in\":\"60\"}", "abc 60");
 	check("{\"access_token\":\"abc\",\"expires_in\":59.9}", "abc 59");
 	check("{\"access_token\":\"abc\",\"expires_in\":1e300}", "abc 1000000000");
