@@ -28,7 +28,6 @@
 #include "flow/flow.h"
 #include "shared/clock.h"
 #include "shared/json.h"
-#include "shared/metrics.h"
 #include "types/base.h"
 #include "utils/builtins.h"
 
@@ -174,14 +173,6 @@ get_stuck_carried_out(DfRun *run, DfStep *step, const DfResponse *response)
 					 df_step_remedy(run, step));
 }
 
-/* ended in doubt: a candidate for undo, and DF001 in the body */
-static void
-end_in_doubt(DfStep *step)
-{
-	step->row.finished_at = df_now();
-	df_metric_add(DF_METRIC_STEPS, step->system, df_step_kind_name(step->kind), "in_doubt", 1);
-}
-
 /* it has been carried out, or was there already */
 static void
 do_done(DfRun *run, DfStep *step, const DfResponse *response, const DfDecision *made,
@@ -276,20 +267,20 @@ do_not_done(DfRun *run, DfStep *step, const DfResponse *response, const DfDecisi
 			df_step_say_accepted(run, step);
 			break;
 		case DF_VERDICT_DOUBTFUL:
-			end_in_doubt(step);
+			df_step_ends_in_doubt(step);
 			break;
 		case DF_VERDICT_ASK_PERSON:
-			end_in_doubt(step);
+			df_step_ends_in_doubt(step);
 			df_step_ask_person(run, step);
 			break;
 		case DF_VERDICT_STUCK:
-			end_in_doubt(step);
+			df_step_ends_in_doubt(step);
 			get_stuck_carried_out(run, step, response);
 			break;
 		case DF_VERDICT_SAID_STUCK:
 			step->row.answer = df_response_headers(response, run->cxt);
 			if (step->row.state == DF_STEP_DOUBT)
-				end_in_doubt(step);
+				df_step_ends_in_doubt(step);
 			get_stuck_for_person(run, step, response);
 			break;
 		default:

@@ -16,7 +16,6 @@
 #include "engine/step_evidence.h"
 #include "engine/probe.h"
 #include "engine/probe_found.h"
-#include "engine/read_body.h"
 #include "engine/request_body.h"
 #include "engine/run_failure.h"
 #include "engine/step_end.h"
@@ -25,9 +24,7 @@
 #include "engine/read_spec.h"
 #include "engine/template.h"
 #include "engine/transition.h"
-#include "shared/clock.h"
 #include "shared/json.h"
-#include "shared/jsonpath.h"
 #include "types/base.h"
 #include "types/fate.h"
 #include "types/response.h"
@@ -129,7 +126,7 @@ doubtful(DfRun *run, DfStep *step, const char *said)
 				 strstr(before, said) != NULL ? before : psprintf("%s, and %s", before, said));
 	df_json_bool(&json, "in_doubt", true);
 	step->row.error = df_error_with(run, step->row.error, df_json_end(&json, CurrentMemoryContext));
-	step->row.finished_at = df_now();
+	df_step_ends_in_doubt(step);
 }
 
 static void

@@ -16,7 +16,10 @@
 #include "engine/transition.h"
 #include "engine/undo_claim.h"
 #include "engine/undo_outcome.h"
+#include "flow/flow.h"
+#include "shared/clock.h"
 #include "shared/json.h"
+#include "shared/metrics.h"
 #include "types/base.h"
 #include "utils/builtins.h"
 
@@ -60,6 +63,13 @@ void
 df_step_say_accepted(DfRun *run, DfStep *step)
 {
 	step->row.error = df_error_flag(run, step->row.error, "accepted", true);
+}
+
+void
+df_step_ends_in_doubt(DfStep *step)
+{
+	step->row.finished_at = df_now();
+	df_metric_add(DF_METRIC_STEPS, step->system, df_step_kind_name(step->kind), "in_doubt", 1);
 }
 
 /* what a person must do about a step in doubt, with the calls to make */

@@ -11,6 +11,9 @@
 extern void df_step_done(DfRun *run, DfStep *step, const DfResponse *response, Jsonb *output);
 extern void df_step_say_accepted(DfRun *run, DfStep *step);
 
+/* a candidate for undo; its body or a person is told */
+extern void df_step_ends_in_doubt(DfStep *step);
+
 /* the run is stuck until a person says what became of the step */
 extern void df_step_ask_person(DfRun *run, const DfStep *step);
 

@@ -45,6 +45,8 @@ my $cases = new_cases($node, $systems, 'crm');
 # completed: what the probe showed was adopted; stuck: it did not tell
 my %means = ('completed 1/1' => 'not there', 'completed 0/0' => 'there', 'stuck 0/0' => '?');
 
+my $in_doubt = 0;
+
 sub shows
 {
 	my ($response, %input) = @_;
@@ -56,6 +58,7 @@ sub shows
 		{ %$response, match => { method => $input{method} // 'GET' } });
 	my $outcome = $cases->outcome($email, $run);
 
+	$in_doubt++ if $outcome =~ /^stuck/;
 	return $means{$outcome} // $outcome;
 }
 
@@ -164,6 +167,15 @@ for my $undo ('none', 'DELETE /contacts?run={run}')
 		qr/needs .*probe_found/, 'so it must be said which part it is');
 }
 is($cases->books('never@example.com'), '0/0', 'nothing was sent');
+
+# ---- what the metrics say ------------------------------------------------------------------------
+
+is(
+	$node->safe_psql(
+		'postgres',
+		"SELECT sum(value)::int FROM dataflows.metrics WHERE name = 'dataflows_steps'"
+		  . " AND labels->>'outcome' = 'in_doubt'"),
+	$in_doubt, 'each step that nobody could tell of is counted');
 
 $node->stop;
 $systems->stop;
