@@ -34,6 +34,7 @@ who_and_why(DfRun *run, const DfMessage *message, const char *what)
 	df_json_begin(&json);
 	df_json_text(&json, "message", psprintf("%s by %s", what, message->sent_by));
 	df_json_text(&json, "by", message->sent_by);
+	df_json_text(&json, "on_behalf_of", message->on_behalf_of);
 	df_json_text(&json, "at", timestamptz_to_str(message->sent_at));
 	df_json_text(&json, "reason", message->note);
 	return df_json_end(&json, run->cxt);

@@ -301,6 +301,7 @@ consume(DfRun *run, DfStep *step, DfMessage *message)
 																		: message->payload;
 	df_json_begin(&json);
 	df_json_text(&json, "sent_by", message->sent_by);
+	df_json_text(&json, "on_behalf_of", message->on_behalf_of);
 	df_json_text(&json, "sent_at", timestamptz_to_str(message->sent_at));
 	step->row.answer = df_json_end(&json, run->cxt);
 	df_step_transition(run, step, DF_STEP_SUCCEED);
@@ -375,7 +376,7 @@ waits_for(const DfStep *step)
 	return by == NULL ? events_in_words(step) : psprintf("%s by %s", events_in_words(step), by);
 }
 
-/* {"event", "payload", "sent_by", "sent_at"}; wait_for() leaves out the event */
+/* {"event", "payload", "sent_by", "on_behalf_of", "sent_at"}; wait_for() leaves out the event */
 static Jsonb *
 response(const DfStep *step)
 {
@@ -387,6 +388,7 @@ response(const DfStep *step)
 	df_json_value(&json, "payload",
 				  any ? df_json_get(step->row.output, "payload") : step->row.output);
 	df_json_text(&json, "sent_by", df_json_get_text(step->row.answer, "sent_by"));
+	df_json_text(&json, "on_behalf_of", df_json_get_text(step->row.answer, "on_behalf_of"));
 	df_json_text(&json, "sent_at", df_json_get_text(step->row.answer, "sent_at"));
 	return df_json_end(&json, CurrentMemoryContext);
 }

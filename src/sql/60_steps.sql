@@ -184,8 +184,9 @@ CREATE FUNCTION dataflows.response(step text)
 	AS 'MODULE_PATHNAME', 'dataflows_response';
 COMMENT ON FUNCTION dataflows.response(text) IS
 	'{status, headers, body} of a step that has ended, also of a failed one; of an event '
-	'{payload, sent_by, sent_at}; of a call {run, attached, state, body, error}. Headers of the '
-	'transport alone (Date, Server, Connection, Content-Length, ...) are not recorded';
+	'{payload, sent_by, on_behalf_of, sent_at}; of a call {run, attached, state, body, error}. '
+	'Headers of the transport alone (Date, Server, Connection, Content-Length, ...) are not '
+	'recorded';
 
 CREATE FUNCTION dataflows.wait_all(VARIADIC steps text[])
 	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE

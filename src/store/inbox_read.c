@@ -27,13 +27,14 @@
 
 /* clang-format off */
 static const DfColumn message_columns[] = {
-	COLUMN("id",      id,      INT8),
-	COLUMN("kind",    kind,    MESSAGE_KIND),
-	COLUMN("event",   event,   TEXT),
-	COLUMN("payload", payload, JSONB),
-	COLUMN("note",    note,    TEXT),
-	COLUMN("sent_by", sent_by, TEXT),
-	COLUMN("sent_at", sent_at, TIME),
+	COLUMN("id",           id,           INT8),
+	COLUMN("kind",         kind,         MESSAGE_KIND),
+	COLUMN("event",        event,        TEXT),
+	COLUMN("payload",      payload,      JSONB),
+	COLUMN("note",         note,         TEXT),
+	COLUMN("sent_by",      sent_by,      TEXT),
+	COLUMN("on_behalf_of", on_behalf_of, TEXT),
+	COLUMN("sent_at",      sent_at,      TIME),
 };
 /* clang-format on */
 

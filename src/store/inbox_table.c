@@ -171,18 +171,18 @@ df_inbox_open_waits(const pg_uuid_t *run, const char *event, MemoryContext cxt)
 
 /* clang-format off */
 static const DfColumn new_message_columns[] = {
-	COLUMN("run",        run,        UUID_REF,     DF_IN_MESSAGE),
-	COLUMN("workflow",   workflow,   TEXT,         DF_IN_MESSAGE | DF_IN_SIGNALS),
-	COLUMN("key",        key,        TEXT,         DF_IN_MESSAGE),
-	COLUMN("kind",       kind,       MESSAGE_KIND, DF_IN_MESSAGE | DF_IN_SIGNALS),
-	COLUMN("event",      event,      TEXT,         DF_IN_MESSAGE),
-	COLUMN("payload",    payload,    JSONB,        DF_IN_MESSAGE),
-	COLUMN("note",       note,       TEXT,         DF_IN_MESSAGE),
-	COLUMN("sent_by",    sent_by,    TEXT,         DF_IN_MESSAGE | DF_IN_SIGNALS),
-	COLUMN("sent_pid",   sent_pid,   COUNT,        DF_IN_MESSAGE),
-	COLUMN("sent_at",    now,        TIME,         DF_IN_MESSAGE | DF_IN_SIGNALS),
-	COLUMN("expires_at", expires_at, TIME,         DF_IN_MESSAGE | DF_IN_SIGNALS),
-	COLUMN("on_behalf_of", on_behalf_of, TEXT,     DF_IN_BEHALF),
+	COLUMN("run",          run,          UUID_REF,     DF_IN_MESSAGE),
+	COLUMN("workflow",     workflow,     TEXT,         DF_IN_MESSAGE | DF_IN_SIGNALS),
+	COLUMN("key",          key,          TEXT,         DF_IN_MESSAGE),
+	COLUMN("kind",         kind,         MESSAGE_KIND, DF_IN_MESSAGE | DF_IN_SIGNALS),
+	COLUMN("event",        event,        TEXT,         DF_IN_MESSAGE),
+	COLUMN("payload",      payload,      JSONB,        DF_IN_MESSAGE),
+	COLUMN("note",         note,         TEXT,         DF_IN_MESSAGE),
+	COLUMN("sent_by",      sent_by,      TEXT,         DF_IN_MESSAGE | DF_IN_SIGNALS),
+	COLUMN("sent_pid",     sent_pid,     COUNT,        DF_IN_MESSAGE),
+	COLUMN("sent_at",      now,          TIME,         DF_IN_MESSAGE | DF_IN_SIGNALS),
+	COLUMN("expires_at",   expires_at,   TIME,         DF_IN_MESSAGE | DF_IN_SIGNALS),
+	COLUMN("on_behalf_of", on_behalf_of, TEXT,         DF_IN_BEHALF),
 };
 /* clang-format on */
 

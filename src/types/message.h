@@ -42,6 +42,7 @@ typedef struct DfMessage
 	Jsonb *payload;
 	char *note;
 	char *sent_by;
+	char *on_behalf_of; /* as the application said; NULL = nobody */
 	TimestampTz sent_at;
 	bool is_new; /* its row says that nobody has looked at it */
 	bool done; /* to be written */

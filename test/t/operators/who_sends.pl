@@ -16,7 +16,10 @@ $node->safe_psql('postgres', 'CREATE ROLE sales; CREATE ROLE grace LOGIN IN ROLE
 	CREATE ROLE clerk LOGIN; CREATE ROLE desk LOGIN');
 as_app($node, 'postgres', <<'SQL');
 CREATE FUNCTION app.approve(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
-BEGIN RETURN dataflows.wait_for('decision', by => 'sales'); END $$;
+BEGIN
+  PERFORM dataflows.wait_for('decision', by => 'sales');
+  RETURN dataflows.response('decision');
+END $$;
 CREATE FUNCTION app.paid(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN RETURN dataflows.wait_any(ARRAY['paid', 'refused']); END $$;
 SELECT dataflows.define_workflow('approve', 'app.approve');
@@ -73,6 +76,8 @@ is(ask("SELECT sent_by, on_behalf_of FROM dataflows.signals WHERE consumed_by = 
 	'grace|grace@shop', 'the view signals says who sent it and for whom');
 like(ask("SELECT dataflows.timeline('$run')"),
 	qr/by grace for grace\@shop/, 'so does the timeline');
+is(ask("SELECT result->>'sent_by', result->>'on_behalf_of' FROM dataflows.runs WHERE run = '$run'"),
+	'grace|grace@shop', 'and response() in the body');
 
 # what the application says is not read by the wait
 $run = begin('approve', 'two');
@@ -91,6 +96,8 @@ SELECT dataflows.pause('approve', 'a note', 'u1'), dataflows.resume('approve', N
 SELECT dataflows.cancel('$run', 'a note', on_behalf_of => 'u3');
 SQL
 becomes($node, $run, 'cancelled', 'cancelled on behalf of a user');
+is(ask("SELECT error->>'by', error->>'on_behalf_of' FROM dataflows.runs WHERE run = '$run'"),
+	'app|u3', 'which its error says');
 is( ask("SELECT string_agg(concat_ws(' ', request, sent_by, on_behalf_of), ', ' ORDER BY id)
 		FROM dataflows.requests"),
 	'pause app u1, resume app u2, cancel app u3', 'the view requests says for whom');
