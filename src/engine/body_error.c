@@ -91,7 +91,10 @@ df_body_retry_later(DfRun *run, const char *message)
 static void
 read_failure(const Jsonb *detail, DfFailure *failure)
 {
-	char *sqlstate = df_json_get_text(detail, "sqlstate");
+	/* of SQL: a call that may not see its child has one, too */
+	char *sqlstate = df_json_get_text(detail, "run") == NULL
+		? df_json_get_text(detail, "sqlstate")
+		: NULL;
 	char *doubt = df_json_get_text(detail, "doubt");
 	char *state = df_json_get_text(detail, "state");
 	int why = df_why_of(df_json_get_text(detail, "why"));
@@ -108,24 +111,24 @@ read_failure(const Jsonb *detail, DfFailure *failure)
 static DfBodyError
 judge_failure(const Jsonb *detail, DfUndoOn undo_on, Jsonb **step)
 {
-	Jsonb *failures = detail != NULL && JB_ROOT_IS_OBJECT(detail)
-		? df_json_get(detail, "failures")
-		: NULL;
+	Jsonb *failures;
 	DfBodyError first = DF_BODY_STUCK;
 	DfFailure failure;
 	DfJsonWalk walk;
 	int n = 0;
 
-	*step = (Jsonb *) detail;
+	/* a body that raises DF001 itself may give it anything */
+	*step = detail != NULL && JB_ROOT_IS_OBJECT(detail) ? (Jsonb *) detail : NULL;
+	failures = df_json_get(*step, "failures");
 	if (failures == NULL || !JB_ROOT_IS_ARRAY(failures))
 	{
-		read_failure(detail, &failure);
+		read_failure(*step, &failure);
 		return df_classify_failure(&failure, undo_on);
 	}
 	df_json_walk(&walk, failures);
 	while (df_json_next(&walk))
 	{
-		Jsonb *one = df_json_of(&walk.value);
+		Jsonb *one = walk.value.type == jbvBinary ? df_json_of(&walk.value) : NULL;
 		DfBodyError means;
 
 		read_failure(one, &failure);
@@ -200,13 +203,13 @@ remedy_for(int sqlstate)
 
 /* other languages have no RAISE: say how they fail on purpose; plpy.error, elog are XX000 */
 static void
-add_hint(const DfBodyExit *exit)
+add_hint(ErrorData *error, int sqlstate)
 {
-	if (exit->error->hint == NULL &&
-		(ERRCODE_TO_CATEGORY(exit->sqlstate) == ERRCODE_EXTERNAL_ROUTINE_EXCEPTION ||
-		 exit->sqlstate == ERRCODE_INTERNAL_ERROR))
-		exit->error->hint =
-			"Nothing was undone. If the body meant to fail its run, it must say so by "
+	if (error->hint == NULL &&
+		(ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_EXTERNAL_ROUTINE_EXCEPTION ||
+		 sqlstate == ERRCODE_INTERNAL_ERROR))
+		error->hint =
+			"If the body meant to fail its run, it must say so by "
 			"dataflows.fail(reason): " PYTHON_FAILS ", " PERL_FAILS ".";
 }
 
@@ -217,8 +220,12 @@ get_stuck(DfRun *run, DfBodyExit *exit, const Jsonb *step, bool handler)
 {
 	const char *who = handler ? "on_failure raised" : "the body raised";
 	int sqlstate = exit->sqlstate;
+	ErrorData known = *exit->error;
 	const char *remedy;
 
+	/* it has the body of a response, which is in the run's error, for those who may see it */
+	if (exit->sqlstate == DF_ERR_STEP_FAILED)
+		known.detail = NULL;
 	/* the SQL of a query step is judged by its own */
 	if (step != NULL)
 	{
@@ -228,7 +235,8 @@ get_stuck(DfRun *run, DfBodyExit *exit, const Jsonb *step, bool handler)
 		if (failure.sqlstate != 0)
 			sqlstate = failure.sqlstate;
 	}
-	add_hint(exit);
+	if (!handler)
+		add_hint(&known, exit->sqlstate);
 	if (handler)
 		remedy = HANDLER_REMEDY;
 	else
@@ -236,7 +244,7 @@ get_stuck(DfRun *run, DfBodyExit *exit, const Jsonb *step, bool handler)
 	df_run_get_stuck_by(run, sqlstate,
 						step != NULL && !handler ? exit->error->message
 												 : psprintf("%s: %s", who, exit->error->message),
-						remedy, exit->error);
+						remedy, &known);
 }
 
 void

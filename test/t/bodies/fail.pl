@@ -191,6 +191,48 @@ SQL
 is("$run->{state} $run->{error}{detail}{sqlstate} $run->{error}{detail}{constraint}",
 	'rolled_back 23505 seats_pkey', 'of a query, too');
 
+# a body can raise DF001 itself, with anything in it
+my $number = 0;
+
+for my $detail ('7', '"x"', '[1]', 'null', '{"failures": [1, null]}', '{"why": 3}', '{')
+{
+	my $name = 'odd_' . ++$number;
+
+	$run = outcome($name, body($name, <<"SQL"));
+  RAISE 'odd' USING ERRCODE = 'DF001', DETAIL = '$detail';
+  RETURN NULL;
+SQL
+	is("$run->{state} $run->{stuck}{sqlstate}", 'stuck DF001', "DF001 of the body's: $detail");
+}
+my $crm = $systems->url('crm');
+
+$node->safe_psql('postgres', <<"SQL");
+CREATE ROLE watcher LOGIN;
+GRANT pg_monitor TO watcher;
+CREATE SERVER limited FOREIGN DATA WRAPPER dataflows OPTIONS (url '$crm', allow_private 'true',
+  retry_max_attempts '1');
+GRANT USAGE ON FOREIGN SERVER limited TO app;
+SQL
+$systems->fault(
+	'crm',
+	fault => 'status',
+	status => 408,
+	body => 'a secret of the customer',
+	match => { email => '^slow' });
+$run = outcome('secretive', body('secretive', <<'SQL'));
+  PERFORM dataflows.post('b', 'limited', '/contacts', '{"email": "slow@example.com"}');
+  RETURN NULL;
+SQL
+is("$run->{state} $run->{error}{detail}{why} $run->{error}{detail}{body}",
+	'stuck limit "a secret of the customer"', 'the owner sees what a system answered');
+unlike(
+	$node->safe_psql(
+		'postgres',
+		"SELECT stuck FROM dataflows.runs WHERE workflow = 'secretive'",
+		extra_params => [ '-U', 'watcher' ]),
+	qr/of the customer|^$/,
+	'a monitor does not');
+
 # ---- other languages ------------------------------------------------------------
 
 SKIP:
