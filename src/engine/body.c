@@ -245,13 +245,29 @@ function_oid(const char *signature)
 	return last_oid;
 }
 
+/* the function may have been given to another role on purpose, and the workflow not yet */
+static char *
+remedy_for_owner(const DfRun *run, Oid owner)
+{
+	const char *name = GetUserNameFromId(owner, true);
+	const char *before = GetUserNameFromId(run->workflow->function_owner, true);
+
+	return psprintf("Give the function back%s%s; or give the workflow to its owner, too, as a "
+					"superuser: SELECT dataflows.set_owner(%s, %s); Then, if the run is still "
+					"stuck: SELECT dataflows.retry('%s');",
+					before != NULL ? " to role " : "",
+					before != NULL ? quote_identifier(before) : "",
+					quote_literal_cstr(run->workflow->name),
+					quote_literal_cstr(name != NULL ? name : "role"), run->id_text);
+}
+
 /*
  * Checks that the function still exists, has the owner that it had when the workflow
  * was defined, or that of the workflow, and may be executed.  Returns its oid, or
  * InvalidOid with *reason.
  */
 static Oid
-resolve_function(DfRun *run, const char *function, const char **reason)
+resolve_function(DfRun *run, const char *function, const char **reason, const char **remedy)
 {
 	Oid oid;
 	Oid owner;
@@ -276,9 +292,12 @@ resolve_function(DfRun *run, const char *function, const char **reason)
 	ReleaseSysCache(tuple);
 	/* code of the role that it runs as is no stranger's */
 	if (owner != run->workflow->function_owner && owner != run->workflow->owner)
+	{
 		*reason = psprintf("function %s has another owner than when the workflow was "
 						   "defined",
 						   function);
+		*remedy = remedy_for_owner(run, owner);
+	}
 	else if (object_aclcheck(ProcedureRelationId, oid, GetUserId(), ACL_EXECUTE) != ACLCHECK_OK)
 		*reason = psprintf("role \"%s\" may not execute function %s",
 						   GetUserNameFromId(GetUserId(), false), function);
@@ -353,13 +372,15 @@ run_body(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exit)
 								 GUC_ACTION_LOCAL, true, 0, false);
 	PushActiveSnapshot(GetTransactionSnapshot());
 
-	oid = resolve_function(run, function, &exit->reason);
+	oid = resolve_function(run, function, &exit->reason, &exit->remedy);
 	if (!OidIsValid(oid))
 	{
 		exit->result = DF_BODY_REFUSED;
 		exit->sqlstate = OidIsValid(function_oid(function)) ? ERRCODE_INSUFFICIENT_PRIVILEGE
 															: ERRCODE_UNDEFINED_FUNCTION;
 		exit->reason = MemoryContextStrdup(run->cxt, exit->reason);
+		if (exit->remedy != NULL)
+			exit->remedy = MemoryContextStrdup(run->cxt, exit->remedy);
 	}
 	else
 	{

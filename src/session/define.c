@@ -407,6 +407,15 @@ same_text(const char *one, const char *other)
 	return one == NULL || other == NULL ? one == other : strcmp(one, other) == 0;
 }
 
+/* quote_all_identifiers writes a name otherwise */
+static bool
+same_function(const char *one, const char *other)
+{
+	if (one == NULL || other == NULL)
+		return one == other;
+	return strcmp(one, other) == 0 || df_function_oid(one) == df_function_oid(other);
+}
+
 /* nothing would be different in a new version */
 static bool
 is_same(const DfWorkflowRow *latest, const DfWorkflowRow *mine)
@@ -414,8 +423,8 @@ is_same(const DfWorkflowRow *latest, const DfWorkflowRow *mine)
 	return !latest->dropped && latest->owner == mine->owner &&
 		latest->function_owner == mine->function_owner &&
 		latest->fingerprint == mine->fingerprint &&
-		same_text(latest->function, mine->function) &&
-		same_text(latest->on_failure, mine->on_failure) &&
+		same_function(latest->function, mine->function) &&
+		same_function(latest->on_failure, mine->on_failure) &&
 		same_text(latest->accept_notify, mine->accept_notify) &&
 		same_text(latest->undo_on, mine->undo_on) && same_text(latest->notify, mine->notify) &&
 		(latest->retry == NULL || mine->retry == NULL

@@ -535,8 +535,9 @@ role_problem(const Known *known, const DfOwnerWork *owner)
 	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(owner->owner));
 	if (!HeapTupleIsValid(tuple))
 		return psprintf(
-			"the role does not exist any more: CREATE ROLE %s LOGIN, then call dataflows.adopt(), "
-			"which gives it its workflows, and grant again what it needs",
+			"the role does not exist any more: give its workflows to another role with "
+			"dataflows.set_owner(), or CREATE ROLE %s LOGIN, then call dataflows.adopt(), which "
+			"gives it its workflows, and grant again what it needs",
 			quote_identifier(owner->name));
 	form = (Form_pg_authid) GETSTRUCT(tuple);
 	if (DF_ROLE_NEEDS_LOGIN && !form->rolcanlogin)

@@ -105,7 +105,7 @@ static bool
 is_users(const Form_pg_proc proc)
 {
 	return (proc->prokind == PROKIND_FUNCTION || proc->prokind == PROKIND_PROCEDURE) &&
-		proc->pronamespace != PG_CATALOG_NAMESPACE &&
+		proc->pronamespace != PG_CATALOG_NAMESPACE && !isAnyTempNamespace(proc->pronamespace) &&
 		proc->pronamespace != get_namespace_oid("information_schema", true) &&
 		proc->pronamespace != get_namespace_oid("dataflows", true);
 }
@@ -235,18 +235,36 @@ place_of(Oid function)
 	return &known[function % lengthof(known)];
 }
 
+/*
+ * What changes the text of a body in BEGIN ATOMIC: names are written with their schemas, and
+ * constants in one form, whatever the session has set.
+ */
+static const struct
+{
+	const char *name;
+	const char *value;
+} text_settings[] = {
+	{"search_path", "pg_catalog, pg_temp"},
+	{"quote_all_identifiers", "off"},
+	{"DateStyle", "ISO, YMD"},
+	{"IntervalStyle", "postgres"},
+	{"TimeZone", "UTC"},
+	{"extra_float_digits", "1"},
+	{"bytea_output", "hex"},
+};
+
 static int64
 make_fingerprint(Oid function)
 {
 	Walk walk = {NIL, 0};
-	/* names are written with their schemas, whatever the session's search_path is */
 	int gucs = NewGUCNestLevel();
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "dataflows fingerprint",
 											  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
 
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	for (int i = 0; i < lengthof(text_settings); i++)
+		(void) set_config_option(text_settings[i].name, text_settings[i].value, PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	visit(&walk, function);
 	AtEOXact_GUC(false, gucs);
 	MemoryContextSwitchTo(old);

@@ -302,6 +302,25 @@ app("SELECT dataflows.rename_step(run, 'x', 'was') FROM dataflows.stuck");
 ends('kinds', 'completed', 'under another name, and accepted, it is out of the way');
 is($systems->made_and_left('crm', 'kinds@example.com'), '1/1', 'of the new one');
 
+# a wait that nobody asks for any more
+waits('unwaited', $go);
+function('unwaited', 'PERFORM 1; ');
+is(app("SELECT dataflows.accept_drift(run) FROM dataflows.runs WHERE key = 'unwaited'"),
+	't', 'accept_drift() of a run that waits');
+ends('unwaited', 'completed', 'has its body entered');
+
+# the settings of a session change no fingerprint
+app("CREATE FUNCTION app.pinned(event jsonb) RETURNS jsonb LANGUAGE sql BEGIN ATOMIC
+	SELECT dataflows.wait_for('go');
+	SELECT jsonb_build_array(event, timestamptz '2026-01-02 03:04', interval '1 day', 0.1::float8);
+	END; SELECT dataflows.define_workflow('pinned', 'app.pinned')");
+is( app("SET search_path = app, dataflows; SET DateStyle = German; SET TimeZone = 'Asia/Tokyo';
+	SET IntervalStyle = iso_8601; SET extra_float_digits = 0; SET quote_all_identifiers = on;
+	SELECT dataflows.define_workflow('pinned', 'app.pinned')"
+	),
+	1,
+	'a body in BEGIN ATOMIC is the same under other settings');
+
 # what was never sent
 function('unsent', post('a', 'unsent') . $go);
 sql("SELECT dataflows.pause_system('crm')");
