@@ -21,6 +21,21 @@ parse(const char *path)
 	return DatumGetJsonPathP(DirectFunctionCall1(jsonpath_in, CStringGetDatum(path)));
 }
 
+/* of what a document contains: a date out of range, a regular expression that is too complex */
+static bool
+is_about_document(int sqlstate)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlstate))
+	{
+		case ERRCODE_DATA_EXCEPTION:
+		case ERRCODE_FEATURE_NOT_SUPPORTED:
+		case ERRCODE_PROGRAM_LIMIT_EXCEEDED:
+			return true;
+		default:
+			return false;
+	}
+}
+
 static Datum
 jsonpath_call(PGFunction function, const Jsonb *value, const JsonPath *path, const Jsonb *vars,
 			  bool *isnull)
@@ -38,6 +53,37 @@ jsonpath_call(PGFunction function, const Jsonb *value, const JsonPath *path, con
 		fcinfo->args[i].isnull = false;
 	result = function(fcinfo);
 	*isnull = fcinfo->isnull;
+	return result;
+}
+
+/*
+ * "Silent" does not silence all errors: comparing dates that have a time zone with those
+ * that have none, and documents that are too deep, raise them.  Evaluating takes no lock
+ * and no snapshot, so that its error needs no subtransaction to be caught.
+ */
+static Datum
+jsonpath_call_quietly(PGFunction function, const Jsonb *value, const JsonPath *path,
+					  const Jsonb *vars, bool *isnull)
+{
+	MemoryContext old = CurrentMemoryContext;
+	volatile Datum result = (Datum) 0;
+	volatile bool failed = false;
+
+	PG_TRY();
+	{
+		result = jsonpath_call(function, value, path, vars, isnull);
+	}
+	PG_CATCH();
+	{
+		if (!is_about_document(geterrcode()))
+			PG_RE_THROW();
+		MemoryContextSwitchTo(old);
+		FlushErrorState();
+		failed = true;
+	}
+	PG_END_TRY();
+	if (failed)
+		*isnull = true;
 	return result;
 }
 
@@ -285,7 +331,7 @@ static DfTruth
 evaluate(const Jsonb *value, const JsonPath *path, const Jsonb *vars)
 {
 	bool isnull;
-	Datum result = jsonpath_call(jsonb_path_match, value, path, vars, &isnull);
+	Datum result = jsonpath_call_quietly(jsonb_path_match, value, path, vars, &isnull);
 
 	if (isnull)
 		return DF_UNKNOWN;
@@ -354,7 +400,7 @@ df_jsonpath_first(const Jsonb *value, const char *path, const Jsonb *vars, int *
 	*matches = 0;
 	if (value == NULL)
 		return NULL;
-	result = jsonpath_call(jsonb_path_query_array, value, parse(path), vars, &isnull);
+	result = jsonpath_call_quietly(jsonb_path_query_array, value, parse(path), vars, &isnull);
 	if (isnull)
 		return NULL;
 	all = DatumGetJsonbP(result);

@@ -218,6 +218,64 @@ is(begin({}, {%says_no}), 'rolled_back 0/0',
 is(begin({ undo => 'none' }, {%says_no}),
 	'completed 0/0', 'where nothing is to be undone the body reads it');
 
+# a condition, and a 200 for which it is true, false or unknown
+my %deep = (fault => 'as_is', status => 200, headers => [ [ 'Content-Type', 'application/json' ] ]);
+
+for my $case (
+	[ '$.a == 1', { a => 1 }, 'true' ],
+	[ '$.a == 1', { a => 2 }, 'false' ],
+	[ '$.a == 1', { b => 1 }, 'false' ],
+	[ '$.a > 1', { a => 'one' }, 'unknown' ],
+	[ '$.a != 1', { a => 2 }, 'true' ],
+	[ '$.a != 1', { a => 1 }, 'false' ],
+	[ '$.a != 1', { b => 1 }, 'unknown' ],
+	[ '$.a != null', { b => 1 }, 'false' ],
+	[ '$.a == null', { b => 1 }, 'unknown' ],
+	[ '!exists($.a)', { b => 1 }, 'true' ],
+	[ 'exists($.a)', { b => 1 }, 'false' ],
+	[ 'exists($.a ? (@.b != 1))', { a => { c => 1 } }, 'false' ],
+	[ '$.a', { a => $yes }, 'true' ],
+	[ '$.a', { a => $no }, 'false' ],
+	[ '$.a', { a => 'yes' }, 'unknown' ],
+	[ '$.a', { b => 1 }, 'unknown' ],
+	[ '$.a == 1 || $status == 200', { b => 1 }, 'true' ],
+	[ '$headers."content-type" like_regex "json"', {}, 'true' ],
+	[ '$headers."x-none" == "1"', {}, 'false' ],
+	[ '$.all[*].state == "bad"', { all => [ { state => 'good' }, { state => 'bad' } ] }, 'true' ],
+	[ '$.at.datetime() < "2026-01-01T00:00:00Z".datetime()', { at => '2025-01-01' }, 'unknown' ],
+	[ '($.a > 1) is unknown', { a => 'one' }, 'true' ])
+{
+	my ($condition, $body, $truth) = @$case;
+	my %ends = (true => 'completed t', false => 'completed f', unknown => 'stuck f');
+
+	begin({ undo => 'none', answers => [ { if => $condition, is => 'kept' } ] },
+		{ status => 200, effect => $no, body => $body });
+	is(look('state') . ' ' . $cases->of_step($run, 'coalesce(kept, false)'),
+		$ends{$truth}, encode_json($body) . ": $condition is $truth");
+}
+begin({ undo => 'none', answers => [ { if => '$.**.a == 1', is => 'kept' } ] },
+	{ %deep, base64 => encode_base64(('[' x 5000) . (']' x 5000), '') });
+like(look('state'), qr/^(?:completed|stuck)$/, 'a document that is very deep');
+
+# however it is written in a body
+as_app($node, 'postgres', <<'SQL');
+CREATE FUNCTION app.written(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM dataflows.post('call', 'plain', '/a', answers => '404=kept', undo => 'none');
+  PERFORM dataflows.post('b', 'plain', '/b', answers => '404=kept'::text, undo => 'none');
+  PERFORM dataflows.post('c', 'plain', '/c', answers => '{"status": 404, "is": "kept"}',
+    undo => 'none');
+  PERFORM dataflows.post('d', 'plain', '/d', answers => '[{"status": 404, "is": "kept"}]'::json,
+    undo => 'none');
+  PERFORM dataflows.post('e', 'plain', '/e', answers => '{"status": 404, "is": "kept"}'::jsonb,
+    undo => 'none');
+  RETURN NULL;
+END $$;
+SELECT dataflows.define_workflow('written', 'app.written');
+SQL
+($email, $run) = $cases->start('written', {});
+is($cases->state_of($run), 'completed', 'as text, a literal, json and jsonb');
+
 # ---- undo and probe ------------------------------------------------------------------------------
 
 my @delete = (match => { method => 'DELETE' });
