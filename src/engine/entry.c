@@ -13,7 +13,9 @@
 #include "engine/body_error.h"
 #include "engine/entry.h"
 #include "engine/park.h"
+#include "engine/read_spec.h"
 #include "engine/replay.h"
+#include "engine/rollback_subject.h"
 #include "engine/run_failure.h"
 #include "engine/run_steps.h"
 #include "engine/step_continue.h"
@@ -81,6 +83,23 @@ stuck_for_unseen_doubt(DfRun *run)
 	return false;
 }
 
+/* on_rollback() of a step that was never called: its name is written wrongly, it seems */
+static bool
+stuck_for_open_rollback(DfRun *run)
+{
+	DfStep *step = df_rollback_open(run);
+
+	if (step == NULL)
+		return false;
+	df_run_get_stuck(
+		run, ERRCODE_INVALID_PARAMETER_VALUE,
+		psprintf("on_rollback(\"%s\") is of step \"%s\", which the body has not called", step->name,
+				 df_step_spec(run, step)->undo_of),
+		"Name the step in \"of_step\" as it is called, and call on_rollback() only where that step "
+		"follows; then call dataflows.retry(run).");
+	return true;
+}
+
 /* after the body has returned: whether everything that it began has ended, too */
 static bool
 all_has_ended(DfRun *run, const DfBodyExit *exit)
@@ -88,7 +107,8 @@ all_has_ended(DfRun *run, const DfBodyExit *exit)
 	if (df_uncalled_at_end(run, exit->fingerprint))
 		return false;
 	fail_removed_steps(run);
-	return !df_run_block_on_unended(run) && !stuck_for_unseen_doubt(run);
+	return !df_run_block_on_unended(run) && !stuck_for_unseen_doubt(run) &&
+		!stuck_for_open_rollback(run);
 }
 
 static void

@@ -212,10 +212,7 @@ df_replay_find(DfRun *run, const char *base, char **name)
 	entry->calls++;
 	if (entry->next < 0 || run->steps[entry->next]->engine.ordinal > entry->calls)
 	{
-		*name = entry->calls == 1 ? MemoryContextStrdup(run->cxt, base)
-								  : MemoryContextAllocZero(run->cxt, strlen(base) + 16);
-		if (entry->calls > 1)
-			snprintf(*name, strlen(base) + 16, "%s#%d", base, entry->calls);
+		*name = MemoryContextStrdup(run->cxt, df_replay_whole_name(base, entry->calls));
 		return NULL;
 	}
 	step = run->steps[entry->next];
@@ -227,6 +224,20 @@ df_replay_find(DfRun *run, const char *base, char **name)
 		run->engine.calls++;
 	}
 	return step;
+}
+
+int
+df_replay_calls(DfRun *run, const char *base)
+{
+	const DfName *entry = name_entry(run, base);
+
+	return entry->entry_no == run->engine.entry_no ? entry->calls : 0;
+}
+
+char *
+df_replay_whole_name(const char *base, int call)
+{
+	return call <= 1 ? pstrdup(base) : psprintf("%s#%d", base, call);
 }
 
 /* whether this entry has not called (yet) some recorded step of the present body */

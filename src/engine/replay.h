@@ -8,6 +8,9 @@
 #include "types/run.h"
 
 extern DfStep *df_replay_find(DfRun *run, const char *base, char **name);
+/* how often this entry has called it so far, and the whole name of that call */
+extern int df_replay_calls(DfRun *run, const char *base);
+extern char *df_replay_whole_name(const char *base, int call);
 extern void df_replay_begin(DfRun *run);
 extern void df_replay_index(DfRun *run, DfStep *step);
 extern DfStep *df_replay_named(DfRun *run, const char *name); /* by its whole name; NULL = none */

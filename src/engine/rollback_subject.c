@@ -27,6 +27,60 @@ df_rollback_subject(DfRun *run, DfStep *step)
 	return name == NULL || step->n <= run->row.round_n ? NULL : df_replay_named(run, name);
 }
 
+static int
+base_length(const char *name)
+{
+	return (int) strcspn(name, "#");
+}
+
+static bool
+has_same_base(const char *name, const char *other)
+{
+	return base_length(name) == base_length(other) &&
+		strncmp(name, other, base_length(name)) == 0;
+}
+
+/* whether on_rollback() of that name, but for what `name` itself is, has the step already */
+static bool
+is_taken(DfRun *run, const char *subject, const char *name)
+{
+	for (int i = run->engine.nearlier; run->engine.has_rollback && i < run->nsteps; i++)
+	{
+		DfStep *step = run->steps[i];
+		const char *of = subject_name(run, step);
+
+		if (strcmp(step->name, name) == 0)
+			return false;
+		if (of != NULL && strcmp(of, subject) == 0 && has_same_base(step->name, name))
+			return true;
+	}
+	return false;
+}
+
+char *
+df_rollback_subject_name(DfRun *run, const char *name, const char *of_step)
+{
+	const char *base = df_run_step_name(run, of_step);
+	int calls = df_replay_calls(run, base);
+	char *last = df_replay_whole_name(base, calls);
+
+	if (strchr(of_step, '#') != NULL)
+		return MemoryContextStrdup(run->cxt, base);
+	if (calls == 0 || is_taken(run, last, name))
+		last = df_replay_whole_name(base, calls + 1);
+	return MemoryContextStrdup(run->cxt, last);
+}
+
+DfStep *
+df_rollback_open(DfRun *run)
+{
+	for (int i = run->engine.nearlier; run->engine.has_rollback && i < run->nsteps; i++)
+		if (subject_name(run, run->steps[i]) != NULL && run->steps[i]->row.undo == NULL &&
+			df_rollback_subject(run, run->steps[i]) == NULL)
+			return run->steps[i];
+	return NULL;
+}
+
 bool
 df_rollback_is_of(DfRun *run, const DfStep *subject)
 {

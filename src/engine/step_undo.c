@@ -142,10 +142,9 @@ is_open(DfRun *run, DfStep *step)
 }
 
 static void
-check_recorded(FunctionCallInfo fcinfo, DfRun *run, DfStep *step)
+check_recorded(FunctionCallInfo fcinfo, DfRun *run, DfStep *step, char *of)
 {
 	const char *system = PG_ARGISNULL(1) ? NULL : NameStr(*PG_GETARG_NAME(1));
-	char *of = df_arg_text(fcinfo, ARG_OF_STEP);
 	DfSideRequest side = {.name = NULL};
 
 	if (!df_drift_is_other(run, step))
@@ -164,19 +163,32 @@ check_recorded(FunctionCallInfo fcinfo, DfRun *run, DfStep *step)
 	df_step_compare(step, "of_step", df_json_get_text(step->row.options, "undo_of"), of);
 }
 
+/* NULL = it is nobody's */
+static char *
+subject_argument(FunctionCallInfo fcinfo, DfRun *run, const char *name)
+{
+	char *of = df_arg_text(fcinfo, ARG_OF_STEP);
+	char *base = of == NULL ? NULL : pnstrdup(of, strcspn(of, "#"));
+
+	if (of == NULL)
+		return NULL;
+	(void) df_check_name(base, "of_step");
+	return df_rollback_subject_name(run, name, of);
+}
+
 Datum
 dataflows_on_rollback(PG_FUNCTION_ARGS)
 {
 	DfRun *run = df_entry_run("on_rollback");
 	char *base = df_checked_name(fcinfo, 0, "step");
-	char *of = PG_ARGISNULL(ARG_OF_STEP) ? NULL : df_arg_text(fcinfo, ARG_OF_STEP);
 	char *name;
 	DfStep *step = df_step_recorded(run, base, DF_STEP_UNDO, &name);
+	char *of = subject_argument(fcinfo, run, name);
 	DfSideRequest side;
 
 	if (step != NULL)
 	{
-		check_recorded(fcinfo, run, step);
+		check_recorded(fcinfo, run, step, of);
 		(void) df_step_result(fcinfo, step);
 		PG_RETURN_VOID();
 	}

@@ -253,7 +253,7 @@ SQL
 diag(join(', ', map { "$count{$_} $_" } sort keys %count));
 is(scalar(@wrong), 0, 'what is left is what somebody is told to undo')
 	or diag(join("\n", @wrong));
-ok($count{rolled_back} && $count{cancelled}, 'some were undone');
+ok($count{rolled_back} || $count{cancelled}, 'some were undone');
 
 $node->stop;
 $systems->stop;

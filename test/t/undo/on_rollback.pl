@@ -103,6 +103,41 @@ SQL
 is("$state " . $systems->made_and_left('crm', 'query@example.com'),
 	'rolled_back 1/0', 'of a query');
 
+# in a loop each call has its own, said before or after it
+for my $shape (
+	[ 'before', "PERFORM dataflows.on_rollback('undo', 'crm', 'DELETE /contacts/{id}', of_step =>
+		'make');", '' ],
+	[ 'after', '', "PERFORM dataflows.on_rollback('undo', 'crm', 'DELETE /contacts/{id}', of_step =>
+		'make');" ])
+{
+	my ($where, $first, $then) = @$shape;
+
+	$run = start_steps($node, <<"SQL", "{\"email\": \"loop-$where\@example.com\"}" =~ s/\\//gr);
+FOR i IN 1 .. 3 LOOP
+	$first
+	PERFORM dataflows.post('make', 'crm', '/contacts', event);
+	$then
+END LOOP;
+RAISE EXCEPTION 'something later fails';
+SQL
+	is(ended_as($node, $run) . ' ' . $systems->made_and_left('crm', "loop-$where\@example.com"),
+		'rolled_back 3/0', "$where the step in a loop");
+}
+$run = start_steps($node, <<'SQL', '{"email": "named@example.com"}');
+PERFORM dataflows.post('make', 'crm', '/contacts', event);
+PERFORM dataflows.on_rollback('undo', 'crm', 'DELETE /contacts/{id}', of_step => 'make#2');
+PERFORM dataflows.post('make', 'crm', '/contacts', event, undo => 'none');
+RAISE EXCEPTION 'something later fails';
+SQL
+is(ended_as($node, $run) . ' ' . $systems->made_and_left('crm', 'named@example.com'),
+	'rolled_back 2/1', 'or is named in full');
+
+$run = start_steps($node, <<'SQL');
+PERFORM dataflows.on_rollback('undo', 'crm', 'DELETE /contacts/{id}', of_step => 'never');
+RETURN NULL;
+SQL
+is(ended_as($node, $run), 'stuck', 'a step that is never called is a mistake');
+
 # a round of continue_with() ends between the two
 $systems->fault('crm', match => { method => 'POST', email => '^none@' }, status => 409);
 $run = start_steps($node, <<'SQL', '{"email": "round@example.com"}');

@@ -147,6 +147,16 @@ SQL
 is("$state " . $systems->made_and_left('crm', 'all'),
 	'stuck 1/1', 'but not one that names the collection');
 
+# an id has more digits than a double
+$systems->fault(
+	'crm',
+	match => { method => 'POST', email => '^big@' },
+	status => 201,
+	page => '{"id": 12345678901234567890}');
+($run, $state) = failing_run($node, post('big@example.com', q{undo => 'DELETE /contacts/{id}'}));
+is(undo_of($node, $run), 'DELETE /contacts/12345678901234567890 gone', 'numbers keep their digits');
+$systems->clear_faults;
+
 # ---- refused before anything is sent -----------------------------------------------
 
 my $before = scalar(@{ $systems->requests('crm') });
