@@ -10,6 +10,7 @@
 #include "engine/step_key.h"
 #include "engine/read_spec.h"
 #include "engine/rollback_subject.h"
+#include "fdw/options.h"
 #include "fdw/system.h"
 #include "shared/idempotency_key.h"
 #include "shared/json.h"
@@ -101,7 +102,11 @@ df_step_vars(DfRun *run, DfStep *step, DfTemplateVars *vars)
 	vars->request = request_body(spec, step);
 	vars->asked = step->row.request != NULL ? spec->path : NULL;
 	vars->asked_to_make = strcmp(spec->method, "POST") == 0;
-	vars->base = system != NULL ? pstrdup(system->url) : NULL;
+	if (system != NULL)
+	{
+		vars->base = df_system_base(system);
+		vars->secret_query = df_query_pairs(system, false);
+	}
 	vars->run = run->id_text;
 	vars->run_key = run->key;
 	vars->idempotency_key = df_step_key(run, step);

@@ -16,6 +16,7 @@
 #include "engine/step_api.h"
 #include "engine/step_format.h"
 #include "engine/template.h"
+#include "fdw/options.h"
 #include "flow/doubt.h"
 #include "flow/meaning.h"
 #include "shared/read_answers.h"
@@ -467,7 +468,8 @@ df_http_options(FunctionCallInfo fcinfo, int path_arg, const char *request,
 						  .idempotency_key = "key",
 						  .request = body,
 						  .asked = df_arg_text(fcinfo, path_arg),
-						  .base = system->url}};
+						  .base = df_system_base(system),
+						  .secret_query = df_query_pairs(system, false)}};
 	DfJson json;
 	bool some = false;
 

@@ -19,6 +19,7 @@
 #include "shared/encoding.h"
 #include "shared/header.h"
 #include "shared/json.h"
+#include "types/response.h"
 #include "utils/builtins.h"
 #include "utils/formatting.h"
 
@@ -173,6 +174,15 @@ as_path(const char *text, const DfTemplateVars *vars, const char **why)
 	size_t len;
 
 	*why = "its system is not there";
+	if (vars->secret_query != NULL)
+		text = df_url_without(text, (const char *const *) vars->secret_query);
+	if (text == NULL)
+		return NULL;
+	if (strstr(text, DF_REDACTED) != NULL)
+	{
+		*why = "it was recorded without a secret in it";
+		return NULL;
+	}
 	path = vars->base == NULL ? NULL : df_url_below(vars->base, vars->asked, text, why);
 	if (path == NULL || !vars->asked_to_make)
 		return path;

@@ -22,6 +22,7 @@ typedef struct DfTemplateVars
 	const char *asked; /* the path of its request, NULL = it has none */
 	bool asked_to_make; /* a POST: what it makes has another path */
 	const char *base; /* the url of its system, NULL = that is not there */
+	char **secret_query; /* parameters that are not recorded (df_query_pairs()); NULL = none */
 	const char *run;
 	const char *run_key; /* NULL = the run has no key */
 	const char *idempotency_key;

@@ -128,6 +128,9 @@ extern bool df_query_set_named(DfNamedValues *to, const DfOption *option, const 
  */
 extern char **df_query_pairs(const DfSystem *system, bool with_values);
 
+/* the url, and the secret path; palloc'd */
+extern char *df_system_base(const DfSystem *system);
+
 /* the header that carries the time that is signed; NULL = none does */
 extern char *df_sign_timestamp_header(const DfSystem *system, const DfSigning *signing);
 

@@ -45,6 +45,17 @@ df_query_pairs(const DfSystem *system, bool with_values)
 	return pairs;
 }
 
+char *
+df_system_base(const DfSystem *system)
+{
+	const char *why;
+	char *base = system->secret_path == NULL
+		? NULL
+		: df_url_join(system->url, df_text_to_utf8(system->secret_path), &why);
+
+	return base != NULL ? base : pstrdup(system->url);
+}
+
 /* ---- signatures ----------------------------------------------------------- */
 
 char *

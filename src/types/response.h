@@ -12,6 +12,9 @@
 #include "types/fate.h"
 #include "types/http.h"
 
+/* stands for a secret in what is recorded of a response */
+#define DF_REDACTED "[redacted]"
+
 typedef struct DfResponse
 {
 	DfFate fate;

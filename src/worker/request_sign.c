@@ -29,15 +29,11 @@ ms_since_1970(void)
 static char *
 join(const DfSystem *system, const char *path, const char **problem)
 {
-	char *base;
+	char *base = df_system_base(system);
 	char *url;
 
-	if (system->secret_path == NULL)
-		return df_url_join(system->url, path, problem);
-	base = df_url_join(system->url, df_text_to_utf8(system->secret_path), problem);
-	if (base == NULL)
-		return NULL;
-	if (path[0] == '/' && (path[1] == '\0' || path[1] == '?'))
+	if (system->secret_path != NULL && path[0] == '/' &&
+		(path[1] == '\0' || path[1] == '?'))
 		path++;
 	url = df_url_join(base, path, problem);
 	explicit_bzero(base, strlen(base));

@@ -13,11 +13,10 @@
 #include "common/base64.h"
 #include "lib/stringinfo.h"
 #include "shared/header.h"
+#include "types/response.h"
 #include "utils/builtins.h"
 #include "worker/secrets.h"
 #include "worker/unescape.h"
-
-#define REDACTED "[redacted]"
 
 /* shorter ones would be found in every text, and protect nothing */
 #define SHORTEST_SECRET 6
@@ -449,7 +448,7 @@ df_secrets_redact(const DfSecrets *secrets, const char *text, size_t *len)
 			initStringInfo(&shown);
 		found_any = true;
 		appendBinaryStringInfo(&shown, text + copied, i - copied);
-		appendStringInfoString(&shown, REDACTED);
+		appendStringInfoString(&shown, DF_REDACTED);
 		i += found;
 		copied = i;
 	}

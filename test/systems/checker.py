@@ -120,11 +120,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def address_string(self):
         return "somebody"
 
+    def made(self):
+        """Where what was made is, the secrets of the request included."""
+        path, mark, query = self.path.partition("?")
+        return path + "/made" + mark + query
+
     def understood(self, headers, body):
         kind = headers.get("content-type", "")
         facts = {"method": self.command, "path": self.path, "headers": headers,
                  "type": headers.get("content-type"), "body": body.decode("latin-1"),
                  "digest": hashlib.sha256(body).hexdigest(), "via": self.server.name,
+                 "self": self.made(), "link": "http://%s%s" % (headers.get("host"), self.made()),
                  "macs": macs(headers, self.command, self.path, body)}
         if kind.startswith("multipart/"):
             facts.update(parts_of(kind, body), body=None)
@@ -140,6 +146,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for name, value in headers:
             self.send_header(name, value)
         self.send_header("Content-Type", "application/json")
+        if status == 200:
+            self.send_header("Location", self.made())
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         if self.command != "HEAD":

@@ -182,6 +182,25 @@ is(sent('bot', path => '/sendMessage')->{path}, '/base/bot12345:path-hush-3/send
 is(sent('bot', path => '/')->{path}, '/base/bot12345:path-hush-3', 'or at its end');
 is(sent('bot', path => '/?a=1')->{path}, '/base/bot12345:path-hush-3?a=1', 'with a query');
 
+# links in answers lead back without the secrets, or are refused
+for my $case (
+	[ key => '{self|path}', '/linked/made?x=1&api_key=query-hush-2&t%26m=%C3%BC%3D%20%2F' ],
+	[ key => '{response.headers.location|path}',
+		'/linked/made?x=1&api_key=query-hush-2&t%26m=%C3%BC%3D%20%2F' ],
+	[ bot => '{link|path}', '/base/bot12345:path-hush-3/linked/made?x=1' ])
+{
+	my ($system, $field, $path) = @$case;
+	my $before = $checker->requests;
+	my $row = sent($system, path => '/linked?x=1', undo => "DELETE $field");
+	my $last = ($checker->requests)[-1];
+
+	is("$row->{state} $last->{method} $last->{path}",
+		"rolled_back DELETE $path", "$system: $field");
+}
+my $row = sent('bot', path => '/linked', undo => 'DELETE {response.headers.location|path}');
+is(($checker->requests)[-1]{method}, 'POST', 'a link without its secret is not followed');
+like($row->{stuck}{reason}, qr/recorded without a secret in it/, 'and the run says why');
+
 # what a system sends back shows nothing
 sub redirected
 {
