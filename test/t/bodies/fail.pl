@@ -232,6 +232,11 @@ unlike(
 		extra_params => [ '-U', 'watcher' ]),
 	qr/of the customer|^$/,
 	'a monitor does not');
+$systems->clear_faults('crm');
+as_app($node, 'postgres', "SELECT dataflows.retry('$run->{run}')");
+becomes($node, $run->{run}, 'completed', 'once the system works, retry() sends it again');
+is($systems->live('slow@example.com'), '0/0/1/0', 'once');
+$systems->fault('crm', fault => 'status', status => 409, match => { email => '^taken' });
 
 # ---- other languages ------------------------------------------------------------
 

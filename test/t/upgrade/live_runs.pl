@@ -148,6 +148,9 @@ cmp_ok(scalar(() = slurp_file($node->logfile) =~ /dataflows does nothing in data
 
 my $updated = $node->safe_psql('postgres', 'SELECT clock_timestamp()');
 
+$node->safe_psql('postgres',
+	"UPDATE dataflows.workflow SET on_error = 'stuck' WHERE name = 'sleeps'");
+
 # what 0.1 kept in the error of its steps has columns of its own, before anything goes on by it
 is( $node->safe_psql('postgres', <<'SQL'),
 BEGIN;
@@ -165,6 +168,13 @@ SQL
 is( $node->safe_psql('postgres', "SELECT extversion FROM pg_extension WHERE extname = 'dataflows'"),
 	'0.2',
 	'the schema is updated');
+is( $node->safe_psql(
+		'postgres',
+		"SELECT string_agg(DISTINCT concat(name, ' ', undo_on), ', ' ORDER BY concat(name, ' ',
+			undo_on)) FROM dataflows.workflow WHERE name IN ('onboarding', 'sleeps')"
+	),
+	'onboarding failure, sleeps never',
+	'what on_error said undo_on says');
 as_app($node, 'postgres',
 	'CREATE FUNCTION app.not_there() RETURNS void LANGUAGE sql AS $$ SELECT $$');
 as_app($node, 'postgres', "SELECT dataflows.retry(run) FROM dataflows.runs WHERE key = 'stuck'");
