@@ -58,7 +58,7 @@ df_step_has_own_response(const DfStep *step)
 	if (evidence->carried_out)
 		return step->row.status / 100 == 2;
 	return step->kind == DF_STEP_HTTP && step->row.state == DF_STEP_DONE && !evidence->accepted &&
-		evidence->resolved == DF_WORD_NONE &&
+		evidence->resolved != DF_WORD_DONE && evidence->resolved != DF_WORD_SKIPPED &&
 		!(evidence->probe_found == 1 && evidence->probed_at != DF_NEVER);
 }
 

@@ -110,7 +110,7 @@ $systems->fault(
 	'crm',
 	match => { method => 'DELETE', email => '^down@' },
 	fault => 'latency',
-	ms => 300);
+	ms => 2000);
 $run = sign_up('down@example.com');
 ok(wait_until($node, "SELECT state = 'rolling_back' FROM dataflows.runs WHERE run = '$run'"),
 	'it is rolling back');

@@ -126,6 +126,32 @@ SQL
 is(outcome($run, $state, 'probed'), 'stuck undo_failed 1/1', 'found by a probe');
 like(pending($run), qr/never received/, 'the condition is not judged by its answer');
 
+# a person's word counts for what it says
+for my $case ([ '{"id": "%s", "new": true}', 'rolled_back 1/0' ], [ '{"id": "%s"}', 'stuck 1/1' ])
+{
+	my ($output, $expected) = @$case;
+	my $email = 'word' . length($output) . '@example.com';
+
+	$systems->fault('crm', match => { method => 'POST' }, fault => 'lost', times => 1);
+	$run = start_steps($node, <<'SQL', qq({"email": "$email"}));
+PERFORM dataflows.post('upsert', 'crm', '/contacts', event,
+	undo => '{"request": "DELETE /contacts/{id}", "if": "$.new == true"}');
+RAISE EXCEPTION 'something later fails';
+SQL
+	is(ended_as($node, $run), 'stuck', 'the response is lost');
+	$output = sprintf($output, $systems->id_of('crm', $email));
+	as_app($node, 'postgres',
+		"SELECT dataflows.resolve('$run', 'upsert', 'done', 'saw it', '$output')");
+	ok(
+		wait_until(
+			$node,
+			"SELECT state = split_part('$expected', ' ', 1) AND cause IS NOT NULL
+				FROM dataflows.runs WHERE run = '$run'"
+		),
+		"a person says $output");
+	is($systems->made_and_left('crm', $email), $expected =~ s/.* //r, 'which tells, or does not');
+}
+
 # on_rollback() with a condition
 make_old('old3');
 ($run, $state) = failing_run($node, <<'SQL');
