@@ -521,6 +521,7 @@ dataflows_rename_step(PG_FUNCTION_ARGS)
 	begin_call(fcinfo, &call, DF_MESSAGE_RENAME, DF_RIGHT_OPERATE);
 	call.message.event = recorded;
 	call.message.note = df_note_argument(fcinfo, 3, false);
+	call.message.on_behalf_of = df_behalf_argument(fcinfo, 4);
 	if (!open_run(fcinfo, &call))
 		PG_RETURN_BOOL(false);
 	call.message.payload = resolution(now, NULL, call.store.result_context);
@@ -556,6 +557,7 @@ dataflows_accept_drift(PG_FUNCTION_ARGS)
 	begin_call(fcinfo, &call, DF_MESSAGE_ACCEPT, DF_RIGHT_OPERATE);
 	call.message.event = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	call.message.note = df_note_argument(fcinfo, 2, false);
+	call.message.on_behalf_of = df_behalf_argument(fcinfo, 3);
 	if (!open_run(fcinfo, &call))
 		PG_RETURN_BOOL(false);
 	call.message.payload = present_functions(call.definition, call.store.result_context);

@@ -60,30 +60,31 @@ outcome: done (it was carried out; output is what it returned), not_done (it was
 For the right operate. Errors: DF005 (unknown run or step), 22023 (no such outcome, no note), '
 'DF006 (note or output too large), 42501 (a missing right), 25006 (read-only transaction).';
 
-CREATE FUNCTION dataflows.rename_step(run uuid, recorded text, now text, note text DEFAULT NULL)
-	RETURNS boolean
+CREATE FUNCTION dataflows.rename_step(run uuid, recorded text, now text,
+	note text DEFAULT NULL, on_behalf_of text DEFAULT NULL) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_rename_step';
-COMMENT ON FUNCTION dataflows.rename_step(uuid, text, text, text) IS
+COMMENT ON FUNCTION dataflows.rename_step(uuid, text, text, text, text) IS
 'Says that a recorded step has another name in the function now, and lets a run that is stuck '
 'with DF003 go on. Returns false if the run has ended, is in a worker''s memory at the moment, '
 'has no such step, or has one of the new name already, other than a wait.
 recorded, now: whole names as in the view steps: name#2 is the second call. A wait that goes on '
-'waits for the event of its new name. note: why; recorded with who and when; default none. For '
-'many runs: SELECT dataflows.rename_step(run, ''a'', ''b'') FROM dataflows.stuck WHERE ....
+'waits for the event of its new name. note: why; recorded with who and when; default none. '
+'on_behalf_of: as for signal(). For many runs: SELECT dataflows.rename_step(run, ''a'', ''b'') '
+'FROM dataflows.stuck WHERE ....
 For the right operate. Errors: DF005 (unknown run), 22023 (now cannot be the name of a step), '
 'DF006 (the note is too long), 42501 (a missing right), 25006 (read-only transaction).';
 
-CREATE FUNCTION dataflows.accept_drift(run uuid, step text DEFAULT NULL, note text DEFAULT NULL)
-	RETURNS boolean
+CREATE FUNCTION dataflows.accept_drift(run uuid, step text DEFAULT NULL,
+	note text DEFAULT NULL, on_behalf_of text DEFAULT NULL) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_accept_drift';
-COMMENT ON FUNCTION dataflows.accept_drift(uuid, text, text) IS
+COMMENT ON FUNCTION dataflows.accept_drift(uuid, text, text, text) IS
 'Says that what is recorded of a step counts, whatever the function asks for now, and lets a run '
 'that is stuck with DF003 go on: the step stays done and keeps its undo, whether it is called or '
 'not. It holds for the functions as they are now: after the next change it is asked again. '
 'Returns false if the run has ended, is in a worker''s memory at the moment, or has no such step.
 step: whole name as in the view steps; default all that are recorded. note: why; recorded with '
-'who and when; default none. For many runs: SELECT dataflows.accept_drift(run, ''a'') FROM '
-'dataflows.stuck WHERE ....
+'who and when; default none. on_behalf_of: as for signal(). For many runs: SELECT '
+'dataflows.accept_drift(run, ''a'') FROM dataflows.stuck WHERE ....
 For the right operate. Errors: DF005 (unknown run), DF006 (the note is too long), 42501 (a '
 'missing right), 25006 (read-only transaction).';
 

@@ -132,16 +132,17 @@ waits('early', post('a', 'early') . $go);
 app("BEGIN;
 CREATE OR REPLACE FUNCTION app.early(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS
 	\$f\$ BEGIN " . post('b', 'early') . "$go RETURN event; END \$f\$;
-SELECT dataflows.rename_step(run, 'a', 'b', 'a deploy') FROM dataflows.runs WHERE key = 'early';
+SELECT dataflows.rename_step(run, 'a', 'b', 'a deploy', on_behalf_of => 'Ada')
+	FROM dataflows.runs WHERE key = 'early';
 COMMIT");
 go('early');
 ends('early', 'completed', 'renamed in the transaction of the deploy, no run is stuck');
 is($systems->made_and_left('crm', 'early@example.com'), '1/1', 'nothing is sent twice');
 is(sql("SELECT string_agg(step, ' ' ORDER BY n) FROM dataflows.steps WHERE run = '"
 			. run_of('early') . "'"), 'b go', 'the step has its new name');
-is( sql("SELECT concat_ws(' ', sent_by, request, step, outcome, note) FROM dataflows.requests
-		WHERE run = '" . run_of('early') . "'"),
-	'app rename a b a deploy',
+is( sql("SELECT concat_ws(' ', sent_by, request, step, outcome, note, on_behalf_of)
+		FROM dataflows.requests WHERE run = '" . run_of('early') . "'"),
+	'app rename a b a deploy Ada',
 	'the request is on record');
 
 waits('renames', post('a', 'renames') . $go);

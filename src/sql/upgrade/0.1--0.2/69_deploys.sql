@@ -4,11 +4,11 @@ ALTER TABLE dataflows.step
 	ADD COLUMN accepted_hash bigint;
 ALTER TABLE dataflows.workflow ADD COLUMN fingerprint bigint;
 
-CREATE FUNCTION dataflows.rename_step(run uuid, recorded text, now text, note text DEFAULT NULL)
-	RETURNS boolean
+CREATE FUNCTION dataflows.rename_step(run uuid, recorded text, now text,
+	note text DEFAULT NULL, on_behalf_of text DEFAULT NULL) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_rename_step';
-CREATE FUNCTION dataflows.accept_drift(run uuid, step text DEFAULT NULL, note text DEFAULT NULL)
-	RETURNS boolean
+CREATE FUNCTION dataflows.accept_drift(run uuid, step text DEFAULT NULL,
+	note text DEFAULT NULL, on_behalf_of text DEFAULT NULL) RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_accept_drift';
 CREATE FUNCTION dataflows.run_version()
 	RETURNS int LANGUAGE c VOLATILE PARALLEL UNSAFE
