@@ -257,7 +257,13 @@ SELECT workflow, key, owner, state, why FROM dataflows.unexplained WHERE workflo
   ORDER BY run;
 ROLLBACK TO before;
 
--- one run is found by index, by id or by key, whoever asks
+-- one run is found by index, by id or by key, whoever asks; among many that have ended
+INSERT INTO dataflows.run (run, identity, started_at, version, workflow, started_by, input, state,
+  finished_at, key)
+  SELECT md5(i::text)::uuid, r.identity, now(), r.version, r.workflow, r.started_by, '{}',
+    'completed', now(), 'key' || i
+  FROM generate_series(1, 2000) i, (SELECT * FROM dataflows.run ORDER BY run LIMIT 1) r;
+ANALYZE dataflows.run;
 SET LOCAL enable_seqscan = off;
 SET ROLE regress_df_ann;
 CREATE FUNCTION pg_temp.indexes(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$

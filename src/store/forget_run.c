@@ -112,6 +112,7 @@ erase_parts(const DfForget *forget, Datum runs)
 		 "  headers = NULL, body = NULL, options = NULL, output = NULL, answer = NULL,"
 		 "  error = CASE WHEN s.error IS NOT NULL THEN " FORGOTTEN " END,"
 		 "  undo = NULL, undo_body = NULL, undo_headers = NULL, probe_said = NULL,"
+		 "  body_hash = NULL, accepted_hash = NULL,"
 		 "  undo_error = CASE WHEN s.undo_error IS NOT NULL THEN " FORGOTTEN " END"
 		 " WHERE s.run = ANY ($1)",
 		 SPI_OK_UPDATE, DF_PARAMS(UUIDARRAYOID)},
