@@ -82,11 +82,15 @@ df_step_remedy(const DfRun *run, const DfStep *step)
 
 	return psprintf("Look in system \"%s\" for what the step was to do (its key is \"%s\"). If it "
 					"is there: SELECT dataflows.resolve('%s', %s, 'done', 'who saw it', '{\"id\": "
-					"\"...\"}'); with the resource as the output. If it is not: SELECT "
-					"dataflows.resolve('%s', %s, '%s', 'who looked');%s",
-					step->system, df_step_key(run, step), run->id_text, name, run->id_text, name,
-					resend ? "resend" : "not_done",
-					resend ? " which sends it again; 'not_done' instead fails the step." : "");
+					"\"...\"}'); with the resource as the output. If it is not: %sSELECT "
+					"dataflows.resolve('%s', %s, 'not_done', 'who looked');",
+					step->system, df_step_key(run, step), run->id_text, name,
+					resend ? psprintf("have it sent again: SELECT dataflows.resolve('%s', %s, "
+									  "'resend', 'who looked');"
+									  " or, to fail the step: ",
+									  run->id_text, name)
+						   : "",
+					run->id_text, name);
 }
 
 /* nobody can tell what came of it, and its author did not ask to be told by DF001 */

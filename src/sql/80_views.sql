@@ -356,11 +356,13 @@ CREATE VIEW dataflows.pending_undo WITH (security_barrier) AS
 				named.step, s.run, named.step)
 			ELSE pg_catalog.format('Look in the system for the request or its key. If it is there, '
 				'say so with the resource, and the run goes on: SELECT dataflows.resolve(%L, %L, '
-				'''done'', ''who saw it'', ''{"id": "..."}''); If it is not: SELECT '
-				'dataflows.resolve(%L, %L, %L, ''who looked'');', s.run, named.step, s.run,
-				named.step,
+				'''done'', ''who saw it'', ''{"id": "..."}''); If it is not: %sSELECT '
+				'dataflows.resolve(%L, %L, ''not_done'', ''who looked'');', s.run, named.step,
 				CASE WHEN r.cause IS NULL AND COALESCE(s.options OPERATOR(pg_catalog.->>) 'doubt',
-					'stuck') OPERATOR(pg_catalog.<>) 'fail' THEN 'resend' ELSE 'not_done' END)
+						'stuck') OPERATOR(pg_catalog.<>) 'fail'
+					THEN pg_catalog.format('have it sent again: SELECT dataflows.resolve(%L, %L, '
+						'''resend'', ''who looked''); or, to fail the step: ', s.run, named.step)
+					ELSE '' END, s.run, named.step)
 		END AS remedy, s.n,
 		CASE WHEN s.undo_attempts > 0 AND s.system IS NOT NULL
 			THEN dataflows._key(s.run, s.n, s.renewals, s.key_form, true) END AS undo_key
