@@ -14,6 +14,7 @@
 #include "engine/outgoing.h"
 #include "engine/request_body.h"
 #include "engine/step_error.h"
+#include "engine/step_format.h"
 #include "engine/step_key.h"
 #include "engine/step_kind.h"
 #include "engine/read_spec.h"
@@ -80,6 +81,7 @@ df_request_outgoing(DfRun *run, DfStep *step, DfOutgoing *out, bool form, char *
 	char *path;
 
 	out->timeout_ms = spec->timeout_ms;
+	out->other_format = !df_format_same(&spec->format, &spec->side_format);
 	switch (step->engine.phase)
 	{
 		case DF_PHASE_DO:

@@ -17,6 +17,7 @@ typedef struct DfOutgoing
 	const Jsonb *headers; /* over the step's own; null = this one is left out */
 	const char *idempotency_key;
 	const char *content_type;
+	bool other_format; /* the step's body is not written as the system's requests are */
 	const char *mail_from; /* a mail: the envelope; the body is the message */
 	const char **mail_to; /* NULL-terminated */
 	int64 timeout_ms; /* 0 = the system's */

@@ -124,8 +124,8 @@ same_text(const char *a, const char *b)
 	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-static bool
-same_format(const DfBodyFormat *a, const DfBodyFormat *b)
+bool
+df_format_same(const DfBodyFormat *a, const DfBodyFormat *b)
 {
 	return a->encoding == b->encoding && a->form_arrays == b->form_arrays &&
 		same_text(a->content_type, b->content_type);
@@ -144,7 +144,7 @@ write_format(DfJson *json, const DfBodyFormat *format)
 bool
 df_format_write(DfJson *json, const DfBodyFormat *format, const DfBodyFormat *side)
 {
-	bool same = same_format(format, side);
+	bool same = df_format_same(format, side);
 
 	write_format(json, format);
 	if (!same)

@@ -14,6 +14,8 @@
  */
 extern void df_format_of_call(const Jsonb *options, const DfSystem *system, DfBodyFormat *format);
 
+extern bool df_format_same(const DfBodyFormat *a, const DfBodyFormat *b);
+
 /*
  * To and from the options of a step.  Undo and probe are written as the system says, whatever
  * the step says of itself.

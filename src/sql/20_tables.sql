@@ -317,7 +317,8 @@ COMMENT ON COLUMN dataflows.step.request IS
 	'METHOD /path as sent, or what else identifies the step';
 COMMENT ON COLUMN dataflows.step.headers IS
 	'Headers given by the body; never a secret of the system';
-COMMENT ON COLUMN dataflows.step.body IS 'The bytes that each attempt sends';
+COMMENT ON COLUMN dataflows.step.body IS
+	'What each attempt sends; of files and mails, the JSON that they are written from';
 COMMENT ON COLUMN dataflows.step.options IS
 	'What the body asked for: undo, probe, doubt, accept, retry, timeout (ms), ...';
 COMMENT ON COLUMN dataflows.step.state IS 'See the view state_machine';

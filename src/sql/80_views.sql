@@ -201,7 +201,8 @@ COMMENT ON COLUMN dataflows.steps.undo_state IS 'none, due, sent, undone, gone o
 COMMENT ON COLUMN dataflows.steps.idempotency_key IS 'Key that its requests carry';
 COMMENT ON COLUMN dataflows.steps.started_at IS 'When the intent was recorded';
 COMMENT ON COLUMN dataflows.steps.finished_at IS 'When it ended';
-COMMENT ON COLUMN dataflows.steps.body IS 'The bytes that each attempt sends';
+COMMENT ON COLUMN dataflows.steps.body IS
+	'What each attempt sends; of files and mails, the JSON that they are written from';
 COMMENT ON COLUMN dataflows.steps.undo_body IS 'Body of the undo';
 COMMENT ON COLUMN dataflows.steps.sent_at IS 'When the last attempt was recorded';
 COMMENT ON COLUMN dataflows.steps.wake_at IS

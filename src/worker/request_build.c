@@ -56,7 +56,7 @@ is_taken_over(const char *name, const DfOutgoing *out)
 	if (is_there(out->headers, name) || df_header_is_condition(name, len))
 		return false;
 	/* some systems refuse a type without a body */
-	return out->body != NULL || !df_header_is(name, len, "Content-Type");
+	return !df_header_is(name, len, "Content-Type") || (out->body != NULL && !out->other_format);
 }
 
 static void
@@ -85,14 +85,16 @@ request_headers(DfDeparture *departure, const DfSystem *system, const DfStep *st
 {
 	int extra = number_of(step->row.headers) + number_of(out->headers);
 	const char *trace = df_trace_header(departure->flight->run, step);
-	const char **headers = palloc(sizeof(char *) * (system->nheaders + extra + 5));
+	const char **headers = palloc(sizeof(char *) * (system->nheaders + extra + 6));
 	int n = 0;
 
-	/* a header of the system or of the step may say otherwise */
+	/* a header of the system may say otherwise, unless the step has; a header of the step, too */
 	if (out->content_type != NULL)
 		headers[n++] = psprintf("Content-Type: %s", out->content_type);
 	for (int i = 0; i < system->nheaders; i++)
 		headers[n++] = df_departure_secret(departure, system->headers[i]);
+	if (out->content_type != NULL && out->other_format && step->engine.phase == DF_PHASE_DO)
+		headers[n++] = psprintf("Content-Type: %s", out->content_type);
 	if (trace != NULL)
 		headers[n++] = trace;
 	/* an undo and a probe are about the same account as the step, and so on */

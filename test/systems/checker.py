@@ -130,6 +130,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         facts = {"method": self.command, "path": self.path, "headers": headers,
                  "type": headers.get("content-type"), "body": body.decode("latin-1"),
                  "digest": hashlib.sha256(body).hexdigest(), "via": self.server.name,
+                 "peer": self.client_address[1] if self.server.name != "unix" else None,
                  "self": self.made(), "link": "http://%s%s" % (headers.get("host"), self.made()),
                  "macs": macs(headers, self.command, self.path, body)}
         if kind.startswith("multipart/"):

@@ -215,6 +215,22 @@ $sent = undone('soap', '"<a/>"', { body => '<undo>{request}</undo>' });
 is($sent->{body}, '<undo><a/></undo>', 'the undo of a text is a text, and has the text');
 is($sent->{type}, 'text/xml; charset=UTF-8', 'of the type of the system');
 
+$sent = undone('plain', '"<a/>"', { body => { a => 1 } },
+	options => { encoding => 'text' }, headers => { 'Content-Type' => 'text/xml', 'X-A' => 'b' });
+is($sent->{type}, 'application/json', 'a type that the step gave is not that of its undo');
+is($sent->{headers}{'x-a'}, 'b', '(its other headers are)');
+
+# ---- the type of the system
+
+server('typed', q("header.Content-Type" 'application/vnd.api+json'));
+is(sent('typed', '{"a": 1}')->{type}, 'application/vnd.api+json', 'a header of the system');
+is(sent('typed', '"<a/>"', options => { encoding => 'text', content_type => 'text/xml' })->{type},
+	'text/xml', 'but not for a body that a step writes otherwise');
+$sent = undone('typed', '"<a/>"', { body => { a => 1 } }, options => { encoding => 'text' });
+is($sent->{type}, 'application/vnd.api+json', 'and again for its undo');
+$sent = sent('typed', $upload, options => { encoding => 'multipart' });
+like($sent->{type}, qr/^multipart\/form-data; boundary=/, 'files have their own');
+
 # ---- what cannot be sent is refused, before anything is
 
 my $before = $checker->requests;

@@ -120,6 +120,32 @@ system_of('direct', "http://127.0.0.1:$port", "allow_private 'true'");
 is(got('direct')->{via}, 'tcp', 'a system without a proxy is reached');
 is(scalar($proxies->requests), 0, 'not by the proxy that the environment names');
 
+# within a run nothing is idle for long
+as_app($node, 'postgres', <<'SQL');
+CREATE FUNCTION app.twice(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN jsonb_build_array(dataflows.get('one', event->>'system', '/a')->'peer',
+    dataflows.get('two', event->>'system', '/b')->'peer');
+END $$;
+SELECT dataflows.define_workflow('twice', 'app.twice');
+SQL
+
+# whether both requests of a run came by one connection
+sub together
+{
+	my ($system, $name) = @_;
+	my $run =
+		as_app($node, 'postgres', qq(SELECT dataflows.start('twice', '{"system": "$system"}')));
+
+	becomes($node, $run, 'completed', $name);
+	my $peers = decode_json(
+		as_app($node, 'postgres', "SELECT result FROM dataflows.runs WHERE run = '$run'"));
+	is($peers->[0], $peers->[1], 'by one connection');
+	return;
+}
+
+together('direct', 'two requests');
+
 # ---- by http
 
 system_of('by_http', "http://system.test:$port", by(http => 'http'), "bearer_token 'hush-hush'");
@@ -136,6 +162,7 @@ is($got->{headers}{'x-proxy'}, undef, '(the answer is the system\'s)');
 my ($tunnel) = grep { $_->{method} eq 'CONNECT' } $proxies->requests;
 is($tunnel->{target}, $secure =~ s/^https:\/\///r, 'that leads there');
 unlike($json->encode($tunnel), qr/hush/, 'the proxy sees no credentials of the system');
+together('by_tunnel', 'two requests through a tunnel');
 
 system_of('by_auth', $secure, by(auth => 'http') . ", $ca, allow_private 'true'",
 	"proxy_username 'way', proxy_password 'proxy-hush-hush'");
