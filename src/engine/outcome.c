@@ -216,7 +216,7 @@ what_happened(const DfStep *step, const DfResponse *response)
 
 /* it may be sent again as it is: what is wrong may be in the system, or in its options */
 static char *
-remedy_for_person(const DfRun *run, const DfStep *step, const DfResponse *response)
+remedy_for_person(DfRun *run, DfStep *step, const DfResponse *response)
 {
 	char *again = psprintf("Repair the cause and have the step sent again: SELECT "
 						   "dataflows.retry('%s'); or undo the rest: SELECT "

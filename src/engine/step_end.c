@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "engine/read_response.h"
+#include "engine/read_spec.h"
 #include "engine/rollback_of.h"
 #include "engine/run_failure.h"
 #include "engine/step_end.h"
@@ -74,11 +75,12 @@ df_step_ends_in_doubt(DfStep *step)
 
 /* what a person must do about a step in doubt, with the calls to make */
 char *
-df_step_remedy(const DfRun *run, const DfStep *step)
+df_step_remedy(DfRun *run, DfStep *step)
 {
 	char *name = quote_literal_cstr(step->name);
 	/* a body that has learned of the doubt must see the same again */
-	bool resend = run->row.cause == DF_CAUSE_NONE && step->engine.spec->doubt != DF_DOUBT_FAIL;
+	bool resend = run->row.cause == DF_CAUSE_NONE &&
+		df_step_spec(run, step)->doubt != DF_DOUBT_FAIL;
 
 	return psprintf("Look in system \"%s\" for what the step was to do (its key is \"%s\"). If it "
 					"is there: SELECT dataflows.resolve('%s', %s, 'done', 'who saw it', '{\"id\": "
@@ -86,8 +88,7 @@ df_step_remedy(const DfRun *run, const DfStep *step)
 					"dataflows.resolve('%s', %s, 'not_done', 'who looked');",
 					step->system, df_step_key(run, step), run->id_text, name,
 					resend ? psprintf("have it sent again: SELECT dataflows.resolve('%s', %s, "
-									  "'resend', 'who looked');"
-									  " or, to fail the step: ",
+									  "'resend', 'who looked'); or, to fail the step: ",
 									  run->id_text, name)
 						   : "",
 					run->id_text, name);
@@ -95,7 +96,7 @@ df_step_remedy(const DfRun *run, const DfStep *step)
 
 /* nobody can tell what came of it, and its author did not ask to be told by DF001 */
 void
-df_step_ask_person(DfRun *run, const DfStep *step)
+df_step_ask_person(DfRun *run, DfStep *step)
 {
 	char *why = df_json_get_text(step->row.error, "message");
 

@@ -15,9 +15,9 @@ extern void df_step_say_accepted(DfRun *run, DfStep *step);
 extern void df_step_ends_in_doubt(DfStep *step);
 
 /* the run is stuck until a person says what became of the step */
-extern void df_step_ask_person(DfRun *run, const DfStep *step);
+extern void df_step_ask_person(DfRun *run, DfStep *step);
 
 /* what a person is to do about a step in doubt, with the calls to make */
-extern char *df_step_remedy(const DfRun *run, const DfStep *step);
+extern char *df_step_remedy(DfRun *run, DfStep *step);
 
 #endif /* DF_STEP_END_H */

@@ -36,6 +36,14 @@ BEGIN
   RETURN made->'id';
 END $$;
 SELECT dataflows.define_workflow('two-steps', 'app.two_steps');
+CREATE FUNCTION app.unasked(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM dataflows.post('call', 'plain', '/contacts', jsonb_build_object('email',
+    event->>'email'), undo => 'none', doubt => 'fail', wait => false);
+  PERFORM dataflows.wait_for('go');
+  RETURN NULL;
+END $$;
+SELECT dataflows.define_workflow('unasked', 'app.unasked');
 SQL
 
 my $cases = new_cases($node, $systems, 'crm');
@@ -153,6 +161,20 @@ is(books($email), '1/0 1/0', 'nothing is left');
 ($email, $run) = begin(lost('lost'), doubt => 'fail');
 is(of_run($run, 'result'), '"the body has learned of it"', "doubt => 'fail': DF001 in the body");
 is(says($run, 'resend'), 'f', 'which is not told anything else afterwards');
+
+# ---- a run that was read anew --------------------------------------------------------------------
+
+($email, $run) = $cases->start('unasked', {}, { fault => 'lost', times => 1 });
+ok(
+	wait_until(
+		$node,
+		"SELECT state = 'in_doubt' AND finished_at IS NOT NULL FROM dataflows.steps"
+		  . " WHERE run = '$run' AND step = 'call'"),
+	'a doubt of which the body does not ask');
+$node->restart;
+as_app($node, 'postgres', "SELECT dataflows.signal('$run', 'go')");
+is($cases->state_of($run), 'stuck', 'after a restart it does not look completed either');
+like(of_run($run, "stuck->>'remedy'"), qr/'done', .*'not_done'/, 'and a person learns what to do');
 
 $node->stop;
 $systems->stop;
