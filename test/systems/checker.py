@@ -187,7 +187,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.refused():
             self.answer(503, {"error": "not yet", "you sent": facts}, [("Retry-After", "0")])
             return
-        self.answer(200, facts)
+        self.answer(409 if "/refused" in self.path else 200, facts)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = serve
 

@@ -101,6 +101,12 @@ is($got->{headers}{'x-signature'}, "sha1=" . $got->{macs}{'sha1 of all'},
 	'method and path as they arrive, the key in the query included');
 like($got->{headers}{'x-request-timestamp'}, qr/^\d{10}$/, 'the time in a header of its own name');
 
+system_of('own_scheme', q(sign 'hmac-sha256:Authorization:{body}', sign_value
+	'HMAC id="7", sig="{signature}"'), "signing_secret '$secret'");
+$got = sent('own_scheme');
+is($got->{headers}{authorization}, qq(HMAC id="7", sig="$got->{macs}{'sha256 of body'}"),
+	'in the header Authorization');
+
 system_of('files', "sign 'hmac-sha256:X-Signature:{body}'", "signing_secret '$secret'");
 $got = sent('files', body => { f => { base64 => 'AAECAwAAAA==' } },
 	options => { encoding => 'multipart' });
@@ -202,6 +208,17 @@ is(($checker->requests)[-1]{method}, 'POST', 'a link without its secret is not f
 like($row->{stuck}{reason}, qr/recorded without a secret in it/, 'and the run says why');
 
 # what a system sends back shows nothing
+for my $case ([ key => qr/hush-2|hush%2d2/i ], [ bot => qr/hush-3/ ])
+{
+	my ($system, $secret) = @$case;
+	my $run = sent($system, path => '/failing-1/refused/x')->{run};
+	my $error = $node->safe_psql('postgres',
+		"SELECT error FROM dataflows.steps WHERE run = '$run' AND status = 409");
+
+	like($error, qr/\[redacted\]/, "$system: a refusal that shows what was sent shows no secret");
+	unlike($error, $secret, '(indeed)');
+}
+
 sub redirected
 {
 	my ($system, $to, $status) = @_;
