@@ -94,7 +94,7 @@ note_inner_error(void *arg)
 
 	if (ERRCODE_TO_CATEGORY(code) == ERRCODE_EXTERNAL_ROUTINE_EXCEPTION || code == 0)
 		return;
-	old = MemoryContextSwitchTo(entry->run->cxt);
+	old = MemoryContextSwitchTo(entry->cxt);
 	edata = CopyErrorData();
 	if (edata->elevel >= ERROR && !is_prefixed(edata, entry->inner))
 	{
@@ -105,6 +105,32 @@ note_inner_error(void *arg)
 	else
 		FreeErrorData(edata);
 	MemoryContextSwitchTo(old);
+}
+
+static char *
+text_of(const char *text)
+{
+	return text != NULL ? pstrdup(text) : NULL;
+}
+
+/* what is kept of an error, in the current memory context */
+static ErrorData *
+copy_of(const ErrorData *error)
+{
+	ErrorData *copy = palloc0(sizeof(ErrorData));
+
+	copy->elevel = error->elevel;
+	copy->sqlerrcode = error->sqlerrcode;
+	copy->message = text_of(error->message);
+	copy->detail = text_of(error->detail);
+	copy->hint = text_of(error->hint);
+	copy->context = text_of(error->context);
+	copy->schema_name = text_of(error->schema_name);
+	copy->table_name = text_of(error->table_name);
+	copy->column_name = text_of(error->column_name);
+	copy->datatype_name = text_of(error->datatype_name);
+	copy->constraint_name = text_of(error->constraint_name);
+	return copy;
 }
 
 /*
@@ -123,7 +149,7 @@ unwrap(DfBodyExit *exit, const ErrorData *inner)
 		return;
 	if (is_prefixed(exit->error, inner))
 	{
-		exit->error->message = inner->message;
+		exit->error->message = pstrdup(inner->message);
 		return;
 	}
 	if (ERRCODE_TO_CATEGORY(exit->sqlstate) != ERRCODE_EXTERNAL_ROUTINE_EXCEPTION)
@@ -131,7 +157,7 @@ unwrap(DfBodyExit *exit, const ErrorData *inner)
 	found = strstr(message, inner->message);
 	if (found == message)
 	{
-		*exit->error = *inner;
+		exit->error = copy_of(inner);
 		df_error_cut(exit->error);
 		exit->sqlstate = inner->sqlerrcode;
 	}
@@ -407,10 +433,10 @@ judge_error(DfRun *run, DfBodyExit *exit)
 	exit->error = CopyErrorData();
 	df_error_cut(exit->error);
 	FlushErrorState();
-	MemoryContextSwitchTo(old);
 	exit->result = DF_BODY_RAISED;
 	exit->sqlstate = exit->error->sqlerrcode;
 	unwrap(exit, df_entry->inner);
+	MemoryContextSwitchTo(old);
 }
 
 /*
@@ -447,6 +473,7 @@ df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exi
 	run->engine.nblocked = 0;
 
 	entrycxt = AllocSetContextCreate(oldcxt, "dataflows body", ALLOCSET_DEFAULT_SIZES);
+	entry.cxt = entrycxt;
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(entrycxt);
 	df_entry = &entry;

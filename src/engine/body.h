@@ -18,8 +18,9 @@ typedef struct DfEntry
 	int fatal; /* DF003 and its like: raised again and again, 0 = none */
 	char *fatal_message;
 	char *fatal_hint;
-	ErrorData *inner; /* the last error that was not a wrapper's, in run->cxt */
-	Jsonb *failure; /* the detail of the last DF001, in run->cxt */
+	MemoryContext cxt; /* gone with the entry */
+	ErrorData *inner; /* the last error that was not a wrapper's, in cxt */
+	Jsonb *failure; /* the detail of the last DF001, in cxt */
 } DfEntry;
 
 extern DfEntry *df_entry;

@@ -298,7 +298,9 @@ df_step_error_detail(const DfStep *step)
 void
 df_step_raise(const char *message, Jsonb *detail)
 {
-	df_entry->failure = df_json_copy(detail, df_entry->run->cxt);
+	if (df_entry->failure != NULL)
+		pfree(df_entry->failure);
+	df_entry->failure = df_json_copy(detail, df_entry->cxt);
 	ereport(ERROR,
 			(errcode(DF_ERR_STEP_FAILED), errmsg_internal("%s", message),
 			 errdetail_internal("%s", df_json_to_text(detail))));
