@@ -146,6 +146,20 @@ cmp_ok(scalar(() = slurp_file($node->logfile) =~ /dataflows does nothing in data
 
 # ---- the update, and what was under way ----
 
+# a body that has learned of a doubt by DF001 must see it again; others follow the new default
+is( $node->safe_psql('postgres', <<'SQL'), "fail\nf|1", 'whose doubt the body knows stays so');
+BEGIN;
+UPDATE dataflows.step SET state = 'in_doubt', finished_at = now()
+  WHERE n = 1 AND run = (SELECT run FROM dataflows.run WHERE key = 'waits');
+ALTER EXTENSION dataflows UPDATE;
+SELECT s.options->>'doubt' FROM dataflows.step s JOIN dataflows.run r USING (run)
+  WHERE r.key = 'waits' AND s.n = 1;
+SELECT array_agg(DISTINCT s.options->>'doubt') FILTER (WHERE s.options ? 'doubt'
+  AND r.key <> 'waits') IS NOT NULL, count(*) FILTER (WHERE r.key = 'waits' AND s.options ? 'doubt')
+  FROM dataflows.step s JOIN dataflows.run r USING (run);
+ROLLBACK;
+SQL
+
 my $updated = $node->safe_psql('postgres', 'SELECT clock_timestamp()');
 
 $node->safe_psql('postgres',
