@@ -119,15 +119,23 @@ df_drift_check_new(DfRun *run, const char *name, DfStepKind kind, const char *sy
 	}
 }
 
+/* what the name would be if a call of it had been put before */
+static char *
+next_name(const DfStep *step)
+{
+	return psprintf("%.*s#%d", (int) strcspn(step->name, "#"), step->name,
+					step->engine.ordinal + 1);
+}
+
 char *
 df_drift_remedy(DfRun *run, const DfStep *step)
 {
 	return MemoryContextStrdup(
 		run->cxt,
 		psprintf("If what is recorded is what the body means: SELECT %s; If it is another step "
-				 "now: SELECT %s; Or let the function call it as it is recorded, and then: SELECT "
-				 "dataflows.retry('%s');",
-				 df_drift_accept_call(run, step->name),
+				 "now, such as \"%s\" if a call was put before it: SELECT %s; Or let the function "
+				 "call it as it is recorded, and then: SELECT dataflows.retry('%s');",
+				 df_drift_accept_call(run, step->name), next_name(step),
 				 df_drift_rename_call(run, step->name, "its name now"), run->id_text));
 }
 
