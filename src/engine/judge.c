@@ -214,7 +214,7 @@ static bool
 is_denied(DfRun *run, DfStep *step, const DfResponse *response, const Jsonb *output)
 {
 	return response->status / 100 == 2 && says_no(output) &&
-		df_step_spec(run, step)->undo != NULL && df_undo_lacks_fields(run, step, output);
+		df_step_spec(run, step)->undo != NULL && df_undo_lacks_fields(run, step, output, response);
 }
 
 /* whether the body becomes the step's output */

@@ -56,7 +56,7 @@ static bool
 is_resource(DfRun *run, DfStep *step, const Jsonb *object)
 {
 	return JB_ROOT_IS_OBJECT(object) && df_step_spec(run, step)->undo_needs_response &&
-		!df_undo_lacks_fields(run, step, object);
+		!df_undo_lacks_fields(run, step, object, NULL);
 }
 
 static int

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "engine/step_key.h"
+#include "engine/read_response.h"
 #include "engine/read_spec.h"
 #include "engine/rollback_subject.h"
 #include "fdw/options.h"
@@ -130,7 +131,7 @@ df_probe_render(DfRun *run, DfStep *step, DfRendered *probe, char **why)
 }
 
 bool
-df_undo_lacks_fields(DfRun *run, DfStep *step, const Jsonb *resource)
+df_undo_lacks_fields(DfRun *run, DfStep *step, const Jsonb *resource, const DfResponse *response)
 {
 	const DfStepSpec *spec = df_step_spec(run, step);
 	DfTemplateVars vars;
@@ -138,6 +139,11 @@ df_undo_lacks_fields(DfRun *run, DfStep *step, const Jsonb *resource)
 
 	df_step_vars(run, step, &vars);
 	vars.response = resource;
+	if (response != NULL)
+	{
+		vars.status = response->status;
+		vars.headers = df_response_headers(response, CurrentMemoryContext);
+	}
 	return df_template_path(spec->undo, &vars, &missing) == NULL ||
 		(spec->undo_body != NULL && df_template_body(spec->undo_body, &vars, &missing) == NULL) ||
 		(spec->undo_headers != NULL &&

@@ -6,6 +6,7 @@
 #define DF_STEP_KEY_H
 
 #include "engine/template.h"
+#include "types/response.h"
 #include "types/run.h"
 
 extern char *df_step_key(const DfRun *run, const DfStep *step);
@@ -31,6 +32,7 @@ typedef struct DfRendered
 extern bool df_probe_render(DfRun *run, DfStep *step, DfRendered *probe, char **why);
 
 /* of a step with an undo: it names what the resource has not */
-extern bool df_undo_lacks_fields(DfRun *run, DfStep *step, const Jsonb *resource);
+extern bool df_undo_lacks_fields(DfRun *run, DfStep *step, const Jsonb *resource,
+								 const DfResponse *response);
 
 #endif /* DF_STEP_KEY_H */

@@ -4,7 +4,7 @@
  *
  * Runs in workers, as the owner of the runs they serve, inside a transaction.  Each process
  * has a cache of its own.  Catalog invalidations only mark it stale; the next look-up
- * empties it, so that nothing is freed while a caller uses it.  Returns ordinary problems
+ * empties it, and what was in it lives until the transaction ends.  Returns ordinary problems
  * (no such system, no right) as a sentence instead of an error.  Secrets leave this file
  * only in a DfSystem.
  */
@@ -69,7 +69,18 @@ create_cache(void)
 	CacheRegisterSyscacheCallback(FOREIGNDATAWRAPPEROID, mark_stale, (Datum) 0);
 }
 
-/* an invalidation that arrives while entries are removed counts for the next call */
+/* before the memory of a system goes away */
+static void
+forget_system(void *arg)
+{
+	df_options_forget(arg);
+}
+
+/*
+ * Callers hold what they looked up for as long as their transaction, and look up more
+ * meanwhile: so entries go away with it.  An invalidation that arrives while entries are
+ * removed counts for the next call.
+ */
 static void
 empty_stale_cache(void)
 {
@@ -82,8 +93,7 @@ empty_stale_cache(void)
 	hash_seq_init(&scan, cache);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 	{
-		df_options_forget(entry->system);
-		MemoryContextDelete(entry->cxt);
+		MemoryContextSetParent(entry->cxt, TopTransactionContext);
 		hash_search(cache, &entry->key, HASH_REMOVE, NULL);
 	}
 }
@@ -201,6 +211,7 @@ load_system(const SystemKey *key, char **why)
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext cxt;
 	SystemEntry *entry;
+	MemoryContextCallback *callback;
 	DfSystem *system;
 	char *problem = NULL;
 
@@ -213,6 +224,7 @@ load_system(const SystemKey *key, char **why)
 	cxt = AllocSetContextCreate(caller, "dataflows system", ALLOCSET_SMALL_SIZES);
 	MemoryContextSwitchTo(cxt);
 	system = palloc(sizeof(DfSystem));
+	callback = palloc0(sizeof(MemoryContextCallback));
 	if (!read_system(system, server, &problem))
 		system = NULL;
 	MemoryContextSwitchTo(caller);
@@ -222,6 +234,9 @@ load_system(const SystemKey *key, char **why)
 		MemoryContextDelete(cxt);
 		return NULL;
 	}
+	callback->func = forget_system;
+	callback->arg = system;
+	MemoryContextRegisterResetCallback(cxt, callback);
 	entry = hash_search(cache, key, HASH_ENTER, NULL);
 	MemoryContextSetParent(cxt, cache_cxt);
 	entry->cxt = cxt;

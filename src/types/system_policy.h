@@ -18,7 +18,7 @@ typedef struct DfSystemPolicy
 	int64 key_ttl_ms;
 	DfRetry retry;
 	int64 settle_ms;
-	const DfAnswers *answers; /* in the cache of systems: until the next look-up; NULL = none */
+	const DfAnswers *answers; /* of the system as it is in this transaction; NULL = none */
 	uint32 url_hash; /* of its url now, 0 = not known */
 } DfSystemPolicy;
 

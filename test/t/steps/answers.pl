@@ -215,6 +215,15 @@ is(begin({ answers => $soap },
 	'rolled_back 0/0', 'a fault of SOAP');
 is(begin({}, {%says_no}), 'rolled_back 0/0',
 	'a 200 that says no and has nothing to undo is a refusal without any rule');
+is(begin({ undo => 'DELETE {response.headers.location|path}', fails => 1 },
+		{
+			fault => 'as_is', status => 201, times => 1,
+			headers => [ [ 'Content-Type', 'application/json' ], [ 'Location', '/contacts/c-0' ] ],
+			base64 => encode_base64('{"errors": ["no mail was sent"]}', '')
+		}),
+	'rolled_back 0/0', 'but not one whose headers say what was made');
+is($cases->of_step($run, q(undo || ' ' || undo_state)), 'DELETE /contacts/c-0 gone',
+	'which is undone');
 is(begin({ undo => 'none' }, {%says_no}),
 	'completed 0/0', 'where nothing is to be undone the body reads it');
 
@@ -411,6 +420,24 @@ is(begin({ accept => [500] }, { status => 500 }), 'completed 0/0', 'a 500 that i
 	for 1 .. 4;
 is($node->safe_psql('postgres', q(SELECT breaker FROM dataflows.systems WHERE system = 'plain')),
 	'closed', 'opens no breaker');
+
+# a list that is given anew while responses are judged by it
+$systems->clear_faults;
+$systems->fault('crm', status => 409, effect => $no);
+$node->safe_psql('postgres', q(ALTER SERVER plain OPTIONS (ADD answers '409=kept')));
+as_app($node, 'postgres',
+	q(SELECT dataflows.start('asked', jsonb_build_object('email', i || 'x@example.com',
+		'undo', 'DELETE /contacts/{request.email}')) FROM generate_series(1, 200) i));
+for my $i (1 .. 40)
+{
+	my $list = qq([{"if": "\$status == 409 && \$status > $i", "is": "kept"}]);
+
+	$node->safe_psql('postgres', "ALTER SERVER plain OPTIONS (SET answers '$list')");
+}
+ok(wait_until($node, q(SELECT count(*) FILTER (WHERE state = 'completed') = 200
+		FROM dataflows.runs WHERE input->>'email' LIKE '%x@example.com'), 120),
+	'each response is judged by one of them');
+$node->safe_psql('postgres', 'ALTER SERVER plain OPTIONS (DROP answers)');
 
 # ---- there already -------------------------------------------------------------------------------
 
