@@ -20,7 +20,7 @@ create_systems($node, 'postgres', $systems, workflow => 0);
 # "trusted" is billing, which honours keys; "plain" is the crm, which ignores them
 my $options =
 	  "allow_private 'true', timeout '500ms', retry_initial '50ms', retry_max '300ms', settle "
-	. "'1500ms', breaker_failures '100000', max_concurrency '500', answers '422=fail'";
+	. "'1500ms', breaker_failures '100000', max_concurrency '500'";
 
 $systems->config('crm', idempotency => JSON::PP::false());
 $node->safe_psql('postgres',

@@ -22,7 +22,6 @@ create_systems($node, 'postgres', $systems, workflow => 0);
 $systems->config('crm', idempotency => $no);
 create_server($node, 'plain', $systems->url('crm'), breaker_failures => 3,
 	breaker_cooldown => '200ms', settle => '1s');
-$node->safe_psql('postgres', 'ALTER SERVER plain OPTIONS (DROP answers)');
 as_app($node, 'postgres', <<'SQL');
 CREATE FUNCTION app.asked(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE made jsonb;

@@ -18,7 +18,7 @@ $node->safe_psql('postgres', <<"SQL");
 CREATE SERVER plain FOREIGN DATA WRAPPER dataflows OPTIONS (url '$url', allow_private 'true',
   timeout '5s',
   retry_initial '50ms', retry_max '500ms', settle '300ms', breaker_failures '1000',
-    encoding 'form', answers '422=fail');
+    encoding 'form');
 GRANT USAGE ON FOREIGN SERVER plain TO app;
 SQL
 as_app($node, 'postgres', <<'SQL');
