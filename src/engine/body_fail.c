@@ -2,9 +2,10 @@
  * engine/body_fail.c
  *	  fail(), failure(): how a body fails its run, and learns why a step failed.
  *
- * Runs inside a body, in its read-only subtransaction, as the workflow's owner.  fail()
- * raises an ordinary error, which the body may catch; what becomes of the run is decided
- * once the error has left the body (engine/body_error.c).  Nothing here changes the run.
+ * Runs inside a body, in its read-only subtransaction, as the workflow's owner; fail() also in
+ * the SQL of a query step.  It raises an ordinary error, which the body may catch; what
+ * becomes of the run is decided once the error has left the body (engine/body_error.c).
+ * Nothing here changes the run.
  */
 #include "postgres.h"
 
@@ -12,6 +13,7 @@
 #include "engine/step_api.h"
 #include "shared/json.h"
 #include "shared/limits.h"
+#include "shared/user_code.h"
 #include "types/base.h"
 
 PG_FUNCTION_INFO_V1(dataflows_fail);
@@ -23,7 +25,9 @@ dataflows_fail(PG_FUNCTION_ARGS)
 	char *reason;
 	Jsonb *detail;
 
-	(void) df_entry_run("fail");
+	/* the SQL of a query step may fail on purpose, too */
+	if (df_entry != NULL || !df_user_code_running())
+		(void) df_entry_run("fail");
 	reason = df_arg_text(fcinfo, 0);
 	detail = df_arg_jsonb(fcinfo, 1);
 	if (detail != NULL)

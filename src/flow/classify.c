@@ -119,8 +119,8 @@ df_classify_body_error(int sqlstate, const char *message, DfUndoOn undo_on)
 /* ---- an uncaught DF001 ---------------------------------------------------- */
 
 /*
- * A constraint refuses data as a system refuses a request, and a RAISE in a function of
- * the SQL is said on purpose.
+ * A constraint refuses data as a system refuses a request, and a RAISE or fail() in a function
+ * of the SQL is said on purpose.
  */
 DfWhy
 df_why_sql_failed(int sqlstate)
@@ -128,7 +128,8 @@ df_why_sql_failed(int sqlstate)
 	char text[6];
 
 	spell(sqlstate, text);
-	if (strncmp(text, "23", 2) == 0 || strcmp(text, "P0001") == 0)
+	if (strncmp(text, "23", 2) == 0 ||
+		starts_with_any(text, failing_states, lengthof(failing_states)))
 		return DF_WHY_REFUSED;
 	/* what is transient has used up its time by now */
 	if (starts_with_any(text, transient_states, lengthof(transient_states)))

@@ -178,6 +178,7 @@ test_failure(void)
 	EXPECT(df_why_sql_failed(sqlstate_of("23505")) == DF_WHY_REFUSED, "23505");
 	EXPECT(df_why_sql_failed(sqlstate_of("23514")) == DF_WHY_REFUSED, "23514");
 	EXPECT(df_why_sql_failed(sqlstate_of("P0001")) == DF_WHY_REFUSED, "P0001");
+	EXPECT(df_why_sql_failed(sqlstate_of("DF008")) == DF_WHY_REFUSED, "DF008");
 	EXPECT(df_why_sql_failed(sqlstate_of("P0002")) == DF_WHY_ERROR, "P0002");
 	EXPECT(df_why_sql_failed(sqlstate_of("22P02")) == DF_WHY_ERROR, "22P02");
 	EXPECT(df_why_sql_failed(sqlstate_of("42601")) == DF_WHY_ERROR, "42601");
