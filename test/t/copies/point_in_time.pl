@@ -162,7 +162,7 @@ $restored->safe_psql('postgres',
 		. "', 'done'); SELECT dataflows.resume(); COMMIT");
 ok(is_in($restored, 'lost', 'abandoned'), 'abandoned and resumed in one moment');
 ok(is_in($restored, 'open', 'completed'), 'the others go on');
-ok(is_in($restored, 'parent', 'rolled_back'), 'a parent hears of its child that was abandoned');
+ok(is_in($restored, 'parent', 'stuck'), 'a parent hears of its child that was abandoned');
 is( join(' ',
 		sort map { $_->{email} // $_->{to} // '' }
 			@{ $systems->requests('email') }[ $sent .. $#{ $systems->requests('email') } ]),

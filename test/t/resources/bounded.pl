@@ -168,7 +168,7 @@ for my $way (qw(row stmt))
 	is($out, $limit + 1502, "$way: the statement does not fail");
 	like(
 		$err,
-		qr/WARNING:  \d+ signals "noise" to workflow "waits" were dropped: 10000 wait.*HINT/s,
+		qr/WARNING:  \d+ signals of trigger "\w+" to workflow "waits" were dropped: 10000.*HINT/s,
 		"$way: it warns");
 	cmp_ok(
 		waiting("(run = '$run' OR key = '$way flood')"),
