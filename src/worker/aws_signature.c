@@ -160,6 +160,21 @@ put_query(StringInfo to, const char *target)
 		appendStringInfo(to, "%s%s=%s", i > 0 ? "&" : "", parameters[i].name, parameters[i].value);
 }
 
+char *
+df_aws_url(const char *url)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	appendBinaryStringInfo(&out, url, strcspn(url, "?"));
+	if (strchr(url, '?') != NULL)
+	{
+		appendStringInfoChar(&out, '?');
+		put_query(&out, url);
+	}
+	return out.data;
+}
+
 /* as libcurl writes it: without the port that the scheme has anyway */
 static char *
 host_of(const char *url)

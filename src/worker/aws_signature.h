@@ -25,6 +25,9 @@ typedef struct DfAwsRequest
 
 #define DF_AWS_HEADERS 4
 
+/* the URL with its query in the one spelling that is signed, so that nobody reads it otherwise */
+extern char *df_aws_url(const char *url);
+
 /* writes up to DF_AWS_HEADERS headers that sign it, palloc'd; returns how many */
 extern int df_aws_sign(const DfAwsRequest *request, const char **headers);
 

@@ -166,7 +166,12 @@ sign_for_aws(DfDeparture *departure, const DfSystem *system, const char ***heade
 						 .body_len = request->body_len,
 						 .seconds = ms_since_1970() / 1000};
 	const char *signature[DF_AWS_HEADERS + 1];
-	int made = df_aws_sign(&what, signature);
+	char *url = df_aws_url(request->url);
+	int made;
+
+	departure->secrets = lappend(departure->secrets, url);
+	request->url = what.url = url;
+	made = df_aws_sign(&what, signature);
 
 	for (int i = 0; i < made; i++)
 	{

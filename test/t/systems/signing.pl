@@ -155,6 +155,8 @@ for my $case (
 		headers => { 'X-Amz-Meta' => ' two  words ', 'X-Free' => 'a' });
 	is($got->{aws}, 'good', "$name: $method $path") or diag($json->encode($got));
 }
+is( sent('ses', method => 'GET', path => '/v2?z=/%2f+&a=x%20y&b', body => undef)->{path},
+	'/v2?a=x%20y&b=&z=%2F%2F%2B', 'a query is sent in the spelling that is signed');
 $got = sent('s3', path => '/bucket/file', method => 'PUT', options => { encoding => 'multipart' },
 	body => { f => { base64 => 'AAEC' } });
 is($got->{aws}, 'good', 'bytes that are no text');
