@@ -19,7 +19,7 @@ srand($seed);
 diag("SEED=$seed");
 
 my $systems = start_systems(seed => $seed);
-my $node = new_node('never_lost');
+my $node = new_node('never_lost', conf => "dataflows.sweep_interval = '3s'");
 my %things = (billing => '/customers', crm => '/contacts');
 
 create_systems($node, 'postgres', $systems, workflow => 0, untrusted => 1,
@@ -137,7 +137,8 @@ my @faults = (
 	{ fault => 'late', ms => 900 },
 	{ status => 503, retry_after => 1 },
 	{ status => 500, effect => JSON::PP::true() },
-	{ status => 409 });
+	{ status => 409 },
+	{ status => 403 });
 my @lost = ({ fault => 'lost' }, { fault => 'truncated' }, { status => 500, effect =>
 		JSON::PP::true() });
 my @undo_faults =
@@ -215,7 +216,7 @@ as_app($node, 'postgres', "SELECT dataflows.cancel(run, 'enough') FROM dataflows
 	WHERE finished_at IS NULL AND parent IS NULL AND cause IS NULL");
 ok(
 	wait_until($node, "SELECT NOT EXISTS (SELECT FROM dataflows.runs WHERE cause IS NULL
-		AND parent IS NULL AND finished_at IS NULL)"),
+		AND parent IS NULL AND finished_at IS NULL)", 180),
 	'who is stuck is cancelled');
 all_rest('and undone as far as can be');
 
