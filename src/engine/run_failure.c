@@ -36,7 +36,9 @@ mark_stuck(DfRun *run, int sqlstate, const char *reason, const char *remedy,
 		df_error_fields(&json, error);
 	}
 	run->row.stuck = df_json_end(&json, run->cxt);
-	run->row.wake_at = DF_NEVER;
+	/* a request in flight keeps the lease: by its time it is found if this worker dies */
+	if (run->row.lease == 0)
+		run->row.wake_at = DF_NEVER;
 }
 
 void
