@@ -1,6 +1,7 @@
 /*
  * engine/key_place.c
- *	  The idempotency key of a request in its body or its query, for systems that want it there.
+ *	  Where the idempotency key of a request is: in which header, and in its body or its query
+ *	  for systems that want it there.
  *
  * Runs in workers, inside a body when a step is called, and in the recording transaction when
  * a request is made; pure but for memory and errors.  The name is written into the step's
@@ -13,18 +14,28 @@
 #include "engine/key_place.h"
 #include "flow/meaning.h"
 #include "lib/stringinfo.h"
+#include "shared/header.h"
 
 bool
 df_key_place_write(DfJson *json, const DfSystem *system)
 {
+	const char *header = system->idempotency_header != NULL ? system->idempotency_header : "";
+
+	if (pg_strcasecmp(header, DF_IDEMPOTENCY_HEADER) == 0)
+		header = NULL;
+	df_json_text(json, "key_header", header);
 	df_json_text(json, "key_field", system->idempotency_body);
 	df_json_text(json, "key_parameter", system->idempotency_query);
-	return system->idempotency_body != NULL || system->idempotency_query != NULL;
+	return header != NULL || system->idempotency_body != NULL ||
+		system->idempotency_query != NULL;
 }
 
 void
 df_key_place_read(const Jsonb *options, DfKeyPlace *place)
 {
+	place->header = df_json_get_text(options, "key_header");
+	if (place->header == NULL)
+		place->header = DF_IDEMPOTENCY_HEADER;
 	place->field = df_json_get_text(options, "key_field");
 	place->parameter = df_json_get_text(options, "key_parameter");
 }

@@ -33,6 +33,16 @@
 
 /* ---- facts ---------------------------------------------------------------- */
 
+/* the header in which the system looks for it now is the one in which it was sent */
+static bool
+key_is_where_it_was(const DfDoubtCase *about)
+{
+	const char *was = about->step->engine.spec->key_place.header;
+	const char *is = about->policy->key_header;
+
+	return was == NULL || is == NULL || pg_strcasecmp(was, is) == 0;
+}
+
 /* the same key would find the first attempt, if it was carried out; effect: of a POST or PATCH */
 static bool
 key_holds(const DfDoubtCase *about, TimestampTz since, bool effect)
@@ -40,7 +50,7 @@ key_holds(const DfDoubtCase *about, TimestampTz since, bool effect)
 	const DfKeyPlace *place = &about->step->engine.spec->key_place;
 	bool in_request = effect && (place->field != NULL || place->parameter != NULL);
 
-	return (about->policy->key_trusted || in_request) &&
+	return ((about->policy->key_trusted && key_is_where_it_was(about)) || in_request) &&
 		about->now - since < about->policy->key_ttl_ms * 1000;
 }
 

@@ -27,9 +27,10 @@ typedef enum DfDoubtPolicy
 } DfDoubtPolicy;
 #define DF_NDOUBTS (DF_DOUBT_ACCEPT + 1)
 
-/* where else than in a header the idempotency key is: the system knows it there, too */
+/* where the idempotency key is: the system knows it there, and nowhere else */
 typedef struct DfKeyPlace
 {
+	const char *header; /* "" = none, NULL = not known */
 	char *field; /* of the body, NULL = none */
 	char *parameter; /* of the query, NULL = none */
 } DfKeyPlace;

@@ -35,6 +35,7 @@ df_policy_of(const DfSystem *system, DfSystemPolicy *policy)
 	policy->answers = system->answers;
 	policy->url_hash = gone ? 0 : system->url_hash;
 	policy->key_trusted = system->idempotency_trusted && system->idempotency_header != NULL;
+	policy->key_header = gone ? NULL : system->idempotency_header;
 	policy->key_ttl_ms = system->idempotency_ttl_ms;
 	if (gone)
 	{

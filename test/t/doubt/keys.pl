@@ -92,6 +92,30 @@ for my $case (
 	is(keys_of($name, $email, 'POST'), $key, 'both attempts carry the key that the view shows');
 }
 
+# ---- a key that is looked for in another place than it was sent ----------------------------------
+
+$systems->config('billing', uuid_keys => JSON::PP::false());
+create_server($node, 'moved', $systems->url('billing'), @quick);
+for my $case (
+	[ q(ADD idempotency_header ''), q(SET idempotency_header 'Idempotency-Key'), 'sent nowhere' ],
+	[ 'DROP idempotency_header', q(ADD idempotency_header 'X-Request-Key'), 'sent elsewhere' ])
+{
+	my ($first, $then, $what) = @$case;
+
+	$node->safe_psql('postgres', "ALTER SERVER moved OPTIONS ($first)");
+	my ($run, $email, $state) = run_of('billing', { system => 'moved', path => '/customers' },
+		@lost);
+
+	is($state, 'stuck', "$what: a response is lost");
+	$node->safe_psql('postgres', "ALTER SERVER moved OPTIONS ($then)");
+	as_app($node, 'postgres', "SELECT dataflows.retry('$run')");
+	ok(wait_until($node, "SELECT state = 'stuck' AND stuck->>'reason' LIKE '%idempotency key%'
+		FROM dataflows.runs WHERE run = '$run'"), 'it is not sent again with the key');
+	is(books('billing', $email), '1/1', 'and nothing is made twice');
+	$node->safe_psql('postgres', 'ALTER SERVER moved OPTIONS (DROP idempotency_header)')
+	  if $first =~ /^DROP/;
+}
+
 # ---- a body that is not there, and one that is empty ---------------------------------------------
 
 my $before = @{ $systems->requests('crm') };
