@@ -127,14 +127,32 @@ says_no(const Jsonb *body)
 		 is_something(body, "errors"));
 }
 
+/* a page of a proxy or for people who are to log in; not a word such as "OK", whatever its type */
+static bool
+is_page(const Witness *witness, const char *spoken)
+{
+	const char *type = witness->response->content_type;
+	const char *text;
+
+	if (type == NULL || strstr(type, "html") == NULL ||
+		(spoken != NULL && strcmp(spoken, type) == 0))
+		return false;
+	if (witness->body == NULL)
+		return witness->unusable;
+	text = df_json_scalar_text(witness->body);
+	return text != NULL && text[strspn(text, " \t\r\n")] == '<';
+}
+
 /* an undo that the system says it has not carried out; nobody has said so in `answers` */
 static bool
-denies_undo(DfPhase phase, const DfCame *came, Witness *witness)
+denies_undo(const DfStep *step, const DfCame *came, Witness *witness)
 {
-	if (phase != DF_PHASE_UNDO || came->status / 100 != 2 || came->said.rule != NULL)
+	if (step->engine.phase != DF_PHASE_UNDO || came->status / 100 != 2 ||
+		came->said.rule != NULL)
 		return false;
 	read_body(witness);
-	return says_no(witness->body);
+	return says_no(witness->body) ||
+		is_page(witness, df_json_get_text(step->row.answer, "content-type"));
 }
 
 /* "METHOD /path": also of a template */
@@ -176,7 +194,7 @@ df_judge(DfRun *run, DfStep *step, const DfResponse *response, const DfSystemPol
 	{
 		came.said = df_answers_say(lists, lengthof(lists), came.method, response->status, holds,
 								   &witness);
-		came.denied = denies_undo(step->engine.phase, &came, &witness);
+		came.denied = denies_undo(step, &came, &witness);
 	}
 	return came;
 }
@@ -217,6 +235,14 @@ is_denied(DfRun *run, DfStep *step, const DfResponse *response, const Jsonb *out
 		df_step_spec(run, step)->undo != NULL && df_undo_lacks_fields(run, step, output, response);
 }
 
+/* a 2xx that `answers` calls something else, and that has the resource in it all the same */
+static bool
+has_made(DfRun *run, DfStep *step, const DfResponse *response, const Jsonb *output)
+{
+	return response->status / 100 == 2 && df_step_spec(run, step)->undo_needs_response &&
+		!df_undo_lacks_fields(run, step, output, response);
+}
+
 /* whether the body becomes the step's output */
 static bool
 has_output(const DfCame *came)
@@ -243,5 +269,7 @@ df_judge_step(DfRun *run, DfStep *step, const DfResponse *response, const DfSyst
 		came.until_met = until_met(spec, response, *output);
 	if (!spec->is_mail && came.said.rule == NULL)
 		came.denied = is_denied(run, step, response, *output);
+	if (!spec->is_mail && came.said.rule != NULL)
+		came.made = has_made(run, step, response, *output);
 	return came;
 }

@@ -12,6 +12,7 @@
 #include "engine/body.h"
 #include "engine/http_args.h"
 #include "engine/key_place.h"
+#include "engine/not_meant.h"
 #include "engine/request_body.h"
 #include "engine/step_api.h"
 #include "engine/step_format.h"
@@ -102,8 +103,9 @@ add_value(DfJson *json, const Jsonb *value, const char *key, bool *some)
 
 /* kept as it was written: text as a string */
 static void
-add_answers(DfJson *json, FunctionCallInfo fcinfo, int arg, bool *some)
+add_answers(DfJson *json, FunctionCallInfo fcinfo, int arg, const char *method, bool *some)
 {
+	DfAnswersProblem problem;
 	char *text;
 	Jsonb *rules;
 
@@ -114,6 +116,7 @@ add_answers(DfJson *json, FunctionCallInfo fcinfo, int arg, bool *some)
 	if (rules == NULL)
 		rules = df_json_empty();
 	df_answers_check(rules, "answers");
+	df_check_answers_meant(df_answers_from_json(rules, "answers", &problem), method);
 	add_value(json, rules, "answers", some);
 }
 
@@ -310,13 +313,16 @@ static void
 check_fields(const DfSideRequest *side, Call *call)
 {
 	check_needs_no_response(side);
+	df_check_placeholders(side->request, side->name);
 	df_template_check_known(side->request, &call->vars, true, side->name);
 	check_all_known(side->body, key_of(side, "body"), call);
 	check_all_known(side->headers, key_of(side, "headers"), call);
 	if (strcmp(side->name, "undo") == 0)
-		call->undo_needs_response = df_template_needs_response(side->request) ||
-			df_template_any(side->body, df_template_needs_response) ||
-			df_template_any(side->headers, df_template_needs_response);
+	{
+		if (call->vars.asked_to_make && side->body == NULL && side->headers == NULL)
+			df_check_undo_of_all(side->request, call->vars.asked);
+		call->undo_needs_response = df_side_needs_response(side);
+	}
 	else
 		call->has_probe = side->condition == NULL;
 	call->needs_request = call->needs_request || names_request(side->request) ||
@@ -462,18 +468,20 @@ df_http_options(FunctionCallInfo fcinfo, int path_arg, const char *request,
 {
 	Jsonb *body = df_arg_jsonb(fcinfo, path_arg + ARG_BODY);
 	DfRun *run = df_entry->run;
+	const char *method = pnstrdup(request, strcspn(request, " "));
 	/* the step has no number yet, and so no key: what matters is that it will have one */
 	Call call = {.vars = {.run = run->id_text,
 						  .run_key = run->key,
 						  .idempotency_key = "key",
 						  .request = body,
 						  .asked = df_arg_text(fcinfo, path_arg),
+						  .asked_to_make = strcmp(method, "POST") == 0,
 						  .base = df_system_base(system),
 						  .secret_query = df_query_pairs(system, false)}};
 	DfJson json;
 	bool some = false;
 
-	check_pairs(fcinfo, path_arg, pnstrdup(request, strcspn(request, " ")));
+	check_pairs(fcinfo, path_arg, method);
 	df_key_place_check(system, format, request, body, "the request");
 	df_json_begin(&json);
 	add_side(&json, fcinfo, path_arg + ARG_UNDO, path_arg + ARG_UNDO_BODY, "undo", system, step,
@@ -487,7 +495,7 @@ df_http_options(FunctionCallInfo fcinfo, int path_arg, const char *request,
 	add_jsonpath(&json, fcinfo, path_arg + ARG_PROBE_FOUND, "probe_found", &some);
 	add_doubt(&json, fcinfo, path_arg + ARG_DOUBT, &some);
 	add_accept(&json, fcinfo, path_arg + ARG_ACCEPT, &some);
-	add_answers(&json, fcinfo, path_arg + ARG_ANSWERS, &some);
+	add_answers(&json, fcinfo, path_arg + ARG_ANSWERS, method, &some);
 	add_jsonpath(&json, fcinfo, path_arg + ARG_UNTIL, "until", &some);
 	if (!PG_ARGISNULL(path_arg + ARG_UNTIL))
 		add_interval(&json, fcinfo, path_arg + ARG_EVERY, "every", &some);

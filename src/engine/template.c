@@ -236,8 +236,9 @@ field_text(const DfPiece *field, const DfTemplateVars *vars, char **why)
 /* ---- rendering ------------------------------------------------------------ */
 
 /*
- * An empty value in a path would name the collection instead of the thing in it
- * ("DELETE /users/"), so there it counts as missing; in a query it may be meant.
+ * An empty value in a path would name the collection instead of the thing in it: "DELETE
+ * /users/".  In a query it chooses nothing, which most systems take for all: "DELETE
+ * /users?id=".  So there it counts as missing.
  */
 static char *
 render(const char *tmpl, const DfTemplateVars *vars, bool is_path, char **why)
@@ -255,7 +256,7 @@ render(const char *tmpl, const DfTemplateVars *vars, bool is_path, char **why)
 			continue;
 		}
 		text = field_text(&piece, vars, why);
-		if (text != NULL && is_path && *text == '\0' && strchr(out.data, '?') == NULL)
+		if (text != NULL && is_path && *text == '\0')
 		{
 			*why = psprintf("field \"%.*s\" is empty", piece.len, piece.text);
 			text = NULL;
@@ -363,7 +364,7 @@ known_problem(const DfPiece *field, const char *tmpl, const DfTemplateVars *vars
 	if (whole && field_value(field, vars) != NULL)
 		return NULL;
 	text = field_text(field, vars, &why);
-	if (text != NULL && is_path && *text == '\0' && memchr(tmpl, '?', field->text - tmpl) == NULL)
+	if (text != NULL && is_path && *text == '\0')
 		why = psprintf("field \"%.*s\" is empty", field->len, field->text);
 	return why;
 }

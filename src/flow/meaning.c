@@ -212,6 +212,9 @@ df_response_meaning(const DfStepSpec *spec, const DfCame *came)
 		return DF_MEANS_UNUSABLE;
 	if (meaning == DF_MEANS_DONE && came->said.rule == NULL && came->denied)
 		return DF_MEANS_FAIL;
+	/* each time that it is sent again it would make another */
+	if (meaning == DF_MEANS_RETRY && came->made && spec->method_class == DF_METHOD_EFFECT)
+		return DF_MEANS_STUCK;
 	return meaning;
 }
 

@@ -24,6 +24,7 @@ typedef struct DfCame
 	bool replayed; /* it is the system's first response to this key, once more */
 	bool limit_used_up; /* its headers say ...-Remaining: 0 */
 	bool denied; /* its body says no; of a step, only if it names nothing to undo */
+	bool made; /* of a 2xx: its body has all that the undo names */
 	bool once_done; /* the step has once been done with this body of the workflow */
 	DfSaid said; /* by `answers` */
 } DfCame;

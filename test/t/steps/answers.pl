@@ -119,6 +119,13 @@ is(begin({ answers => '418=done', undo => 'DELETE /contacts?email={request.email
 		{@made}), 'rolled_back 1/0', 'done: it is undone');
 is(begin({ answers => '418=retry' }, { @not_made, times => 2 }), 'completed 1/1', 'retry');
 is(attempts(), 'retry 418, retry 418', 'as attempts that were not carried out');
+is(begin({ answers => [ { status => '2xx', if => '$.email starts with "n"', is => 'retry' } ] }),
+	'completed 1/1', 'retry by a condition that does not hold');
+is(begin({ answers => [ { status => '2xx', if => '$.id != "ready"', is => 'retry' } ] }),
+	'stuck 1/1', 'a 2xx that is "retry" and has what the undo names: not made again');
+is(begin({ answers => [ { status => '2xx', if => '$.ok == false', is => 'retry' } ] },
+		{ status => 200, body => { ok => $no }, times => 2 }), 'completed 1/1',
+	'a 2xx that is "retry" and has made nothing');
 is(begin({ answers => '418=doubt' }, { @not_made, times => 1 }),
 	'stuck 0/0', 'doubt: not sent again');
 is(attempts(), 'in_doubt 418', 'which the attempt says');

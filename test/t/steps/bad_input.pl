@@ -237,6 +237,38 @@ my @bad = (
 		qr/undo "DELETE.*field/s
 	],
 	[
+		'an undo with a field in two pairs of braces',
+		"$post, undo => 'DELETE /contacts/{{id}}')",
+		'22023',
+		qr/undo "DELETE.*placeholder.*one pair of braces/s
+	],
+	[
+		'an undo with a route instead of a path',
+		"$post, undo => 'DELETE /contacts/:id')",
+		'22023', qr/undo "DELETE.*placeholder/s
+	],
+	[
+		'a probe with a field in two pairs of braces',
+		"$post, undo => 'DELETE /contacts/{id}', probe => 'GET /contacts?k={{run}}')",
+		'22023', qr/probe "GET.*placeholder/s
+	],
+	[
+		'an undo of all that is there',
+		"$post, undo => 'DELETE /contacts')",
+		'22023',
+		qr/undo "DELETE.*adds to.*DELETE \/contacts\/\{id\}/s
+	],
+	[
+		'an undo that chooses nothing',
+		"$post, undo => 'DELETE /contacts/?email=&all')",
+		'22023', qr/undo "DELETE.*adds to/s
+	],
+	[
+		'answers that make another each time',
+		"$post, answers => '202=retry')",
+		'22023', qr/"answers".*202.*POST.*once more/s
+	],
+	[
 		'an undo that leaves its host',
 		"$post, undo => 'DELETE //evil.example.com/{id}')",
 		'22023',

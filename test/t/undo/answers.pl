@@ -95,6 +95,16 @@ for my $body ({ ok => JSON::PP::false() }, { error => 'busy' }, { success => JSO
 }
 is(outcome($plain, { status => 200, body => 'done', effect => JSON::PP::true() }),
 	'rolled_back undone 1/0', 'one that says anything else is');
+is(outcome($plain, { status => 200, page => '<html>log in</html>', times => 2 }),
+	'rolled_back undone 1/0', 'a page of a proxy is none');
+is(
+	outcome(
+		with_answers('"2xx=done"'),
+		{ status => 200, page => '<html>removed</html>', effect => JSON::PP::true() }),
+	'rolled_back undone 1/0',
+	'unless its author says so');
+is(outcome($plain, { status => 200, page => 'OK', effect => JSON::PP::true(), times => 1 }),
+	'rolled_back undone 1/0', 'a word is no page, whatever its type');
 
 # ---- left to a person ----------------------------------------------------------------
 
