@@ -112,7 +112,7 @@ name_the_undo(void *arg)
 
 /* what is wrong with it must not be found when it is needed */
 static void
-check_undo(const char *undo, char *step)
+check_undo(const char *undo, const char *sql, char *step)
 {
 	ErrorContextCallback callback = {error_context_stack, name_the_undo, step};
 
@@ -120,7 +120,7 @@ check_undo(const char *undo, char *step)
 	if (undo == NULL || strcmp(undo, "none") == 0)
 		return;
 	error_context_stack = &callback;
-	df_user_sql_check(undo);
+	df_user_sql_check(undo, sql);
 	error_context_stack = callback.previous;
 }
 
@@ -136,7 +136,7 @@ dataflows_query(PG_FUNCTION_ARGS)
 	DfStep *step = df_step_recorded(run, base, DF_STEP_QUERY, &name);
 
 	if (step == NULL || step->row.request == NULL)
-		check_undo(undo, base);
+		check_undo(undo, sql, base);
 	if (step == NULL)
 	{
 		step = df_step_new_effect(run, name, DF_STEP_QUERY, NULL, sql);

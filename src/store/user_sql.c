@@ -412,10 +412,40 @@ analyze_undo(const char *sql)
 	(void) df_compat_check_rights(query);
 }
 
-/* a table that somebody has locked is not waited for, and the SQL not looked at then */
-void
-df_user_sql_check(const char *sql)
+/* "$1->": it takes something out of the result */
+static bool
+reads_result(const char *undo)
 {
+	for (const char *p = strstr(undo, "$1"); p != NULL; p = strstr(p, "$1"))
+	{
+		p += 2 + strspn(p + 2, " \t\r\n)");
+		if (strncmp(p, "->", 2) == 0 || strncmp(p, "#>", 2) == 0 || *p == '[')
+			return true;
+	}
+	return false;
+}
+
+/* a change without RETURNING: whatever it did, its result is empty */
+static bool
+returns_nothing(const char *sql)
+{
+	Oid *types = palloc(sizeof(Oid));
+	int n = 0;
+	Query *query = infer_types(sql, &types, &n);
+
+	return query->commandType != CMD_SELECT && query->commandType != CMD_UTILITY &&
+		query->returningList == NIL;
+}
+
+/*
+ * A table that somebody has locked is not waited for, and the SQL not looked at then.  What is
+ * wrong with the step's own SQL is found when it is run.
+ */
+void
+df_user_sql_check(const char *undo, const char *sql)
+{
+	volatile bool in_vain = false;
+	volatile bool is_right = false;
 	MemoryContext cxt = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData *volatile error = NULL;
@@ -425,7 +455,9 @@ df_user_sql_check(const char *sql)
 	{
 		(void) set_config_option("lock_timeout", "1ms", PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_LOCAL, true, 0, false);
-		analyze_undo(sql);
+		analyze_undo(undo);
+		is_right = true;
+		in_vain = reads_result(undo) && returns_nothing(sql);
 	}
 	PG_CATCH();
 	{
@@ -437,8 +469,15 @@ df_user_sql_check(const char *sql)
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(cxt);
 	CurrentResourceOwner = owner;
-	if (error != NULL && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+	if (error != NULL && !is_right && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
 		ReThrowError(error);
+	if (in_vain)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the undo reads $1, which is always empty"),
+				 errdetail("The SQL of the step returns nothing, so that the undo would change "
+						   "nothing."),
+				 errhint("Add RETURNING to the SQL of the step.")));
 }
 
 Jsonb *

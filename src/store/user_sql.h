@@ -32,9 +32,10 @@ extern Jsonb *df_user_sql_value(const char *sql, const Jsonb *args, MemoryContex
 
 /*
  * Raises what the SQL of an undo, whose $1 is jsonb, would raise before it did anything: a
- * typo, a table that is not there, a right that is missing.
+ * typo, a table that is not there, a right that is missing.  `sql` is that of the step: 22023
+ * if the undo reads a result that it never has.
  */
-extern void df_user_sql_check(const char *sql);
+extern void df_user_sql_check(const char *undo, const char *sql);
 
 /* drops what SQL leaves in a session; in a transaction, whose commit ends it */
 extern void df_user_session_clean(void);

@@ -430,6 +430,12 @@ my @bad = (
 		'42P01', qr/relation "app.no_such" does not exist/s
 	],
 	[
+		'a query whose undo reads what it does not return',
+		q(SELECT dataflows.query('look', 'UPDATE app.cases SET i = 1',
+			undo => 'DELETE FROM app.cases WHERE i = ($1->0->>''i'')::int')),
+		'22023', qr/reads \$1.*RETURNING/s
+	],
+	[
 		'a query with an undo that is not permitted',
 		q(SELECT dataflows.query('look', 'SELECT 1', undo => 'DELETE FROM dataflows.run')),
 		'42501', qr/permission denied/s
