@@ -171,5 +171,5 @@ dataflows_await(PG_FUNCTION_ARGS)
 	forbid_in_engine();
 	PG_RETURN_TEXT_P(cstring_to_text(
 		wait_until_settled(PG_GETARG_UUID_P(0), deadline_argument(fcinfo, 1),
-						   !PG_ARGISNULL(2) && PG_GETARG_BOOL(2))));
+						   PG_NARGS() > 2 && !PG_ARGISNULL(2) && PG_GETARG_BOOL(2))));
 }

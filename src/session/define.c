@@ -30,6 +30,7 @@
 #include "shared/slots.h"
 #include "store/identity.h"
 #include "store/store.h"
+#include "store/version.h"
 #include "store/workflow_table.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -365,6 +366,18 @@ require_engine(void)
 						 "restart the server.")));
 }
 
+/* before the update of the schema the function has other arguments */
+static void
+require_schema(void)
+{
+	if (!df_schema_fits())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("workflows cannot be defined in this database now: %s",
+						df_schema_problem()),
+				 errhint("%s", df_schema_remedy())));
+}
+
 /* ---- define_workflow() ---------------------------------------------------- */
 
 /*
@@ -488,6 +501,7 @@ dataflows_define_workflow(PG_FUNCTION_ARGS)
 	DfWorkflowRow row;
 
 	require_engine();
+	require_schema();
 	df_require_writable("define a workflow");
 	if (PG_ARGISNULL(ARG_NAME) || PG_ARGISNULL(ARG_FUNCTION))
 		ereport(ERROR,

@@ -8,9 +8,11 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "store/local_time_trigger.h"
 #include "store/store.h"
+#include "utils/lsyscache.h"
 
 bool
 df_trigger_uses_local_time(Oid trigger)
@@ -27,6 +29,9 @@ df_trigger_uses_local_time(Oid trigger)
 	DfStore store;
 	bool found;
 
+	/* before the update of the schema there are no others */
+	if (!OidIsValid(get_relname_relid("local_time_trigger", get_namespace_oid("dataflows", true))))
+		return true;
 	df_store_enter(&store);
 	found = df_plan_run(&plan, values, NULL, 1) > 0;
 	df_store_leave(&store);

@@ -123,6 +123,25 @@ is( number_of(
 		"SELECT count(*) FROM dataflows.runs WHERE key IN ('later', '7') AND state = 'queued'"),
 	2,
 	'a trigger starts its run, too');
+as_app($node, 'postgres', <<'SQL');
+CREATE TABLE app.bookings (at timestamptz);
+CREATE TRIGGER t AFTER INSERT ON app.bookings FOR EACH ROW
+  EXECUTE FUNCTION dataflows.start_on_insert('onboarding', 'at');
+SET timezone = 'Asia/Tokyo';
+INSERT INTO app.bookings VALUES ('2026-03-04T05:06:07Z');
+SQL
+is( number_of(
+		$node, "SELECT count(*) FROM dataflows.runs WHERE key = '2026-03-04T14:06:07+09:00'"),
+	1,
+	'also one whose key is a time, as before');
+($rc, $out, $err) = $node->psql(
+	'postgres',
+	"SELECT dataflows.define_workflow('onboarding', 'app.onboarding')",
+	extra_params => [ '-U', 'app' ]);
+like(
+	$err,
+	qr/workflows cannot be defined in this database now: $outdated.*HINT: .*Run $command/s,
+	'no workflow can be defined, and the hint is the command');
 
 # what the old schema does not have is refused with the same advice
 $node->safe_psql('postgres', 'ALTER TABLE dataflows.inbox RENAME COLUMN note TO remark');
