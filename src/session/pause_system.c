@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_foreign_server.h"
@@ -107,6 +108,7 @@ alter(const ForeignServer *server, char *pause)
 	df_as_role_begin(&before, BOOTSTRAP_SUPERUSERID, false);
 	(void) AlterForeignServer(stmt);
 	df_as_role_end(&before);
+	CommandCounterIncrement();
 }
 
 static bool

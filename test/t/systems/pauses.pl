@@ -168,6 +168,10 @@ like(as_role('keeper', "SELECT dataflows.pause_system('crn')"),
 like(as_role('keeper', "SELECT dataflows.pause_system(NULL)"), qr/must not be null/, 'or named');
 like(as_role('keeper', "SELECT dataflows.pause_system('crm', repeat('x', 2000))"),
 	qr/note is too long/, 'in few words');
+is( as_role('keeper', "SELECT dataflows.pause_system('crm'), dataflows.resume_system('crm'),
+		dataflows.resume_system('crm')"),
+	't|t|f',
+	'both in one statement');
 is(as_role('keeper', "SELECT dataflows.pause_system('crm', 'their \"update\"')"),
 	't', 'its owner pauses it, though a superuser set allow_private');
 is(as_role('keeper', "SELECT dataflows.pause_system('crm')"), 'f', 'once');
