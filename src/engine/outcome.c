@@ -218,12 +218,18 @@ what_happened(const DfStep *step, const DfResponse *response)
 static char *
 remedy_for_person(DfRun *run, DfStep *step, const DfResponse *response)
 {
+	/* to call each 2xx a failure would be another mistake */
+	char *otherwise =
+		response->status / 100 == 2
+		? "A condition of \"answers\" or \"until\" must be true or false for each answer: "
+		  "exists($.error) asks whether a field is there."
+		: psprintf("If this answer means something else here, say so by \"answers\" of the step "
+				   "or of the server, such as '%d=fail'.",
+				   response->status);
 	char *again = psprintf("Repair the cause and have the step sent again: SELECT "
 						   "dataflows.retry('%s'); or undo the rest: SELECT "
-						   "dataflows.cancel('%s', 'why'); If this answer means something else "
-						   "here, say so by \"answers\" of the step or of the server, such as "
-						   "'%d=fail'.",
-						   run->id_text, run->id_text, response->status);
+						   "dataflows.cancel('%s', 'why'); %s",
+						   run->id_text, run->id_text, otherwise);
 
 	return step->row.state == DF_STEP_DOUBT
 		? psprintf("%s It may have been carried out. %s", df_step_remedy(run, step), again)

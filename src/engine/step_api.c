@@ -248,8 +248,8 @@ df_step_system(const char *name, const char *step)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("step \"%s\" cannot call system \"%s\": %s", step, name, why),
-				 errhint("Create it with CREATE SERVER ... FOREIGN DATA WRAPPER dataflows, and "
-						 "GRANT USAGE on it to the workflow's owner.")));
+				 errhint("Create it with CREATE SERVER ... FOREIGN DATA WRAPPER dataflows, or "
+						 "repair its options, and GRANT USAGE on it to the workflow's owner.")));
 	return system;
 }
 

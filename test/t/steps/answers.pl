@@ -190,6 +190,7 @@ is(begin({ answers => $slack }, { status => 200, effect => $yes, body => { ok =>
 is(begin({ answers => $slack }, { status => 200, effect => $yes, body => { id => 1 } }),
 	'stuck 1/1', 'one that does not say it is for a person');
 like(look(q(stuck->>'reason')), qr/does not tell whether "\$\.ok != true" holds/, 'who learns why');
+unlike(look(q(stuck->>'remedy')), qr/200=fail/, 'and is not told to call each 200 a failure');
 is(begin({ answers => $slack }, { text_of('text/html', '<h1>Be back soon</h1>'), status => 200 }),
 	'stuck 0/0', 'a page is no answer to that');
 is(begin({ answers => $slack }, { text_of('application/json', '{"ok": tr'), status => 200 }),
