@@ -70,7 +70,8 @@ checked_right(const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("right \"%s\" does not exist", name),
 			 errhint("The rights are start, signal, signal:<event>, see, cancel and operate "
-					 "(retry, resolve, undo, abandon, pause, resume).")));
+					 "(retry, resolve, rename_step, accept_drift, undo, abandon, pause, "
+					 "resume).")));
 	return NULL;
 }
 

@@ -17,9 +17,13 @@ COMMENT ON FUNCTION dataflows.http(text, name, text, text, jsonb, jsonb, jsonb, 
 		text, jsonb, text, int[], text, interval, interval, jsonb, interval, boolean, "any",
 		jsonb) IS
 	'Calls a system and returns the parsed body of its response, recorded once. undo and probe '
-	'are ''METHOD /path'' with {field} of the response, or {"request","headers","body","answers",'
-	'"if"} as jsonb; doubt is stuck, fail, resend or accept; accept '
-	'lists further statuses that count as success; until is a jsonpath predicate on the '
+	'are ''METHOD /path'' with {field} of the response (of the probe: of the request), or '
+	'{"request","headers","body","answers","if"} as jsonb or text; doubt is stuck (the default), '
+	'fail, resend or accept: what to do if nobody can tell whether it was carried out; answers '
+	'says what responses mean, if not what their statuses say: ''409=kept, 423=retry'', or rules '
+	'{"status","method","if","is"} as jsonb or text, where is = done, kept, retry, doubt, fail, '
+	'stuck or credentials; accept lists statuses that mean kept: success, and nothing to undo; '
+	'until is a jsonpath predicate on the '
 	'response: the request is repeated at the interval of every until it is true, for '
 	'until_timeout at most; retry is {"max_attempts","initial","max","for"}; timeout is per '
 	'attempt; with wait => false the body goes on at once; options is {"encoding",'
@@ -95,8 +99,8 @@ CREATE FUNCTION dataflows.delete(step text, system name, path text, body jsonb D
 COMMENT ON FUNCTION dataflows.delete(text, name, text, jsonb, jsonb, jsonb, "any", jsonb, "any",
 		text, jsonb, text, int[], text, interval, interval, jsonb, interval, boolean, "any",
 		jsonb) IS
-	'The same as dataflows.http() with the method DELETE; the statuses 404 and 410 count as '
-	'success too, unless accept says otherwise';
+	'The same as dataflows.http() with the method DELETE; 404 and 410 mean kept (it is '
+	'gone already), unless answers says otherwise';
 
 CREATE FUNCTION dataflows.send_mail(step text, system name, message jsonb)
 	RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE

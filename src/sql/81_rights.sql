@@ -33,9 +33,9 @@ COMMENT ON FUNCTION dataflows.allow(text, name, text[]) IS
 'the body gives none.
 role: its name; public = every role. rights: start (start(), restart() of what it sees, '
 'triggers, schedules, call()), signal or signal:<event> (signal(), links, triggers), see (its '
-'runs in views, await() and restart()), cancel, operate (retry, resolve, undo, abandon, pause '
-'and resume). They stay when the workflow is dropped or defined again, unless another role '
-'becomes its owner by that.
+'runs in views, await() and restart()), cancel, operate (retry, resolve, rename_step, '
+'accept_drift, undo, abandon, pause and resume). They stay when the workflow is dropped or '
+'defined again, unless another role becomes its owner by that.
 For members of the workflow''s owner. Errors: DF005 (unknown workflow), 42704 (no such role), '
 '22023 (no such right), 42501 (not the owner''s), 25006 (read-only transaction).';
 
@@ -80,8 +80,8 @@ COMMENT ON VIEW dataflows.rights IS
 COMMENT ON COLUMN dataflows.rights.workflow IS 'Name of the workflow';
 COMMENT ON COLUMN dataflows.rights.role IS 'Role that has the right; public = every role';
 COMMENT ON COLUMN dataflows.rights."right" IS
-	'start, signal, signal:<event>, see, cancel or operate (retry, resolve, undo, abandon, pause, '
-	'resume)';
+	'start, signal, signal:<event>, see, cancel or operate (retry, resolve, rename_step, '
+	'accept_drift, undo, abandon, pause, resume)';
 COMMENT ON COLUMN dataflows.rights.granted_by IS 'Role that gave it';
 COMMENT ON COLUMN dataflows.rights.granted_at IS 'When';
 GRANT SELECT ON dataflows.rights TO PUBLIC;
