@@ -39,9 +39,30 @@ same_segment(const char *one, const char *one_end, const char *other, const char
 	return looks_like_id(one, one_end) && looks_like_id(other, other_end);
 }
 
-/* the query is left out: it says what of a resource is wanted, not which one */
+/* "v2", "2024-01", "api": where a path below may have moved to */
 static bool
-same_request(const char *one, const char *other)
+names_version(const char *begin, const char *end)
+{
+	return looks_like_id(begin, end) || (end - begin == 3 && strncmp(begin, "api", 3) == 0) ||
+		(end - begin == 4 && strncmp(begin, "rest", 4) == 0);
+}
+
+/* behind what names the version of the API */
+static const char *
+unversioned(const char *path)
+{
+	for (;;)
+	{
+		const char *end = segment_end(path);
+
+		if (*end != '/' || !names_version(path, end))
+			return path;
+		path = end + 1;
+	}
+}
+
+static bool
+same_path(const char *one, const char *other)
 {
 	for (;;)
 	{
@@ -55,6 +76,24 @@ same_request(const char *one, const char *other)
 		one = one_end + 1;
 		other = other_end + 1;
 	}
+}
+
+/*
+ * "POST /v2/users" may be what "POST /users" was.  The query is left out: it says what of a
+ * resource is wanted, not which one.
+ */
+static bool
+same_request(const char *one, const char *other)
+{
+	size_t method = strcspn(one, "/");
+
+	if (strcspn(other, "/") != method || strncmp(one, other, method) != 0)
+		return false;
+	if (one[method] == '\0' || other[method] == '\0')
+		return strcmp(one, other) == 0;
+	one += method + 1;
+	other += method + 1;
+	return same_path(one, other) || same_path(unversioned(one), unversioned(other));
 }
 
 /* ---- statements of SQL ---------------------------------------------------- */
