@@ -226,14 +226,17 @@ remedy_for_person(DfRun *run, DfStep *step, const DfResponse *response)
 		: psprintf("If this answer means something else here, say so by \"answers\" of the step "
 				   "or of the server, such as '%d=fail'.",
 				   response->status);
-	char *again = psprintf("Repair the cause and have the step sent again: SELECT "
-						   "dataflows.retry('%s'); or undo the rest: SELECT "
+	bool doubt = step->row.state == DF_STEP_DOUBT;
+	const char *again = doubt ? "If the system honours that key, or the step has a probe, the "
+								"engine finds out by itself"
+							  : "Repair the cause and have the step sent again";
+	char *calls = psprintf("%s: SELECT dataflows.retry('%s'); or undo the rest: SELECT "
 						   "dataflows.cancel('%s', 'why'); %s",
-						   run->id_text, run->id_text, otherwise);
+						   again, run->id_text, run->id_text, otherwise);
 
-	return step->row.state == DF_STEP_DOUBT
-		? psprintf("%s It may have been carried out. %s", df_step_remedy(run, step), again)
-		: again;
+	return doubt
+		? psprintf("It may have been carried out. %s %s", df_step_remedy(run, step), calls)
+		: calls;
 }
 
 static void

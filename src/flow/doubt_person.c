@@ -35,7 +35,12 @@ df_decide_renewal(const DfDoubtCase *about)
 	renewal.evidence.ask_probe = ask || renewal.evidence.ask_probe;
 	renewal.stays_in_doubt = df_evidence_in_doubt(&step->row.evidence);
 	if (renewal.stays_in_doubt)
+	{
+		/* whoever called retry() has looked */
+		if (renewal.evidence.said == DF_MEANS_STUCK)
+			renewal.evidence.said = DF_MEANS_DOUBT;
 		return renewal;
+	}
 	renewal.evidence.ask_probe = ask;
 	renewal.evidence.existed = false;
 	renewal.new_key = !step->engine.spec->has_key || step->row.status / 100 == 4 ||

@@ -248,8 +248,9 @@ did_nothing(const DfDoubtCase *about, const DfCame *came)
 }
 
 /*
- * Whoever looks may send it again, by retry().  If nobody wants the step any more, nobody
- * has to look: what may have been carried out is undone, and the rest was refused.
+ * Whoever looks may have it sent again, by retry(), unless that could make a second one: then it
+ * is in doubt like any other.  If nobody wants the step any more, nobody has to look: what may
+ * have been carried out is undone, and the rest was refused.
  */
 static void
 said_stuck(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
@@ -261,6 +262,11 @@ said_stuck(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 	else
 		made->verdict = DF_VERDICT_SAID_STUCK;
 	made->event = failed ? DF_STEP_FAIL : df_event_lose(about);
+	if (!did_nothing(about, came) && !about->unwanted && !df_is_harmless(about))
+	{
+		made->evidence.lost++;
+		made->evidence.lost_at = about->now;
+	}
 	made->evidence.said = DF_MEANS_STUCK;
 	made->evidence.ask_probe = false;
 }

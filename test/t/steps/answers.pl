@@ -191,6 +191,16 @@ is(begin({ answers => $slack }, { status => 200, effect => $yes, body => { id =>
 	'stuck 1/1', 'one that does not say it is for a person');
 like(look(q(stuck->>'reason')), qr/does not tell whether "\$\.ok != true" holds/, 'who learns why');
 unlike(look(q(stuck->>'remedy')), qr/200=fail/, 'and is not told to call each 200 a failure');
+is(begin({ answers => $slack }, { status => 200, effect => $yes, body => { id => 1 }, times => 1 }),
+	'stuck 1/1', 'what it has made');
+as_app($node, 'postgres', "SELECT dataflows.retry('$run')");
+ok( wait_until(
+		$node,
+		"SELECT state = 'stuck' AND stuck->>'reason' LIKE '%is in doubt%' FROM dataflows.runs
+			WHERE run = '$run'"
+	),
+	'retry() does not make twice at a system that promises nothing');
+is($cases->outcome($email, $run), 'stuck 1/1', 'and the run is stuck as in any doubt');
 is(begin({ answers => $slack }, { text_of('text/html', '<h1>Be back soon</h1>'), status => 200 }),
 	'stuck 0/0', 'a page is no answer to that');
 is(begin({ answers => $slack }, { text_of('application/json', '{"ok": tr'), status => 200 }),

@@ -509,6 +509,12 @@ expected_evidence(const Response *one, DfVerdict verdict, DfEvidence *evidence)
 		evidence->maybe_twice = one->lost == 'D';
 	if (one->letter == 'R' && one->key == 'T' && one->world.method != 'L')
 		evidence->lost = 0;
+	/* retry() must not make a second one of it */
+	if (verdict == DF_VERDICT_SAID_STUCK && !did_nothing(one) && !one_request)
+	{
+		evidence->lost++;
+		evidence->lost_at = NOW;
+	}
 	evidence->kept = verdict == DF_VERDICT_KEPT || verdict == DF_VERDICT_FIND_KEPT;
 	evidence->said = expected_said(one, verdict);
 	evidence->accepted = verdict == DF_VERDICT_ACCEPTED;
