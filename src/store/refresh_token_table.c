@@ -77,7 +77,8 @@ claim_row(const unsigned char *family, int64 claim, TimestampTz now)
 
 DfRefreshState
 df_refresh_claim(const unsigned char *family, const char *first, int64 claim, const char *refused,
-				 TimestampTz now, TimestampTz usable_until, DfRefreshToken *found)
+				 TimestampTz now, TimestampTz usable_until, DfRefreshToken *found,
+				 MemoryContext cxt)
 {
 	static DfPlan plan = {
 		"SELECT t.token, t.access_token, t.expires_at, t.claimed_at"
@@ -86,7 +87,6 @@ df_refresh_claim(const unsigned char *family, const char *first, int64 claim, co
 		" FOR UPDATE SKIP LOCKED",
 		SPI_OK_SELECT, DF_PARAMS(BYTEAOID)};
 	Datum values[1] = {family_datum(family)};
-	MemoryContext cxt = CurrentMemoryContext;
 	TimestampTz claimed_at;
 	char *access_token;
 

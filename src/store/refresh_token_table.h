@@ -20,7 +20,7 @@ typedef enum DfRefreshState
 
 typedef struct DfRefreshToken
 {
-	char *token; /* palloc'd; the caller wipes it */
+	char *token; /* in `cxt`; the caller wipes it */
 	TimestampTz expires_at; /* of an access token */
 } DfRefreshToken;
 
@@ -34,7 +34,8 @@ extern void df_refresh_family(const char *url, const char *client, const char *f
  */
 extern DfRefreshState df_refresh_claim(const unsigned char *family, const char *first, int64 claim,
 									   const char *refused, TimestampTz now,
-									   TimestampTz usable_until, DfRefreshToken *found);
+									   TimestampTz usable_until, DfRefreshToken *found,
+									   MemoryContext cxt);
 
 /* what came for it; next = NULL: the refresh token is still the same */
 extern void df_refresh_keep(const unsigned char *family, int64 claim, const char *next,

@@ -457,7 +457,7 @@ request_by_refresh(DfToken *token, const DfSystem *system)
 					  token->family);
 	df_store_enter(&store);
 	state = df_refresh_claim(token->family, system->refresh_token, claim, token->refused_text, now,
-							 now + SHORTEST_USE_US, &found);
+							 now + SHORTEST_USE_US, &found, store.result_context);
 	df_store_leave(&store);
 	if (state == DF_REFRESH_BUSY)
 		return false;

@@ -179,9 +179,9 @@ for (['the owner', 'app', ''],
 	my ($name, $role, $arguments) = @$_;
 
 	cmp_ok(pages($role, "SELECT * FROM dataflows.list_runs($arguments)"),
-		'<', 1500, "$name: few pages are read");
+		'<', 4000, "$name: few pages are read");
 }
-cmp_ok(pages('app', 'SELECT * FROM dataflows.run_counts'), '<', 500, 'counts: few pages');
+cmp_ok(pages('app', 'SELECT * FROM dataflows.run_counts'), '<', 1000, 'counts: few pages');
 cmp_ok(
 	pages('app', "SELECT * FROM dataflows.runs WHERE run = '$third'"),
 	'<', 300, 'a run by its id');
