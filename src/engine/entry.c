@@ -21,6 +21,7 @@
 #include "engine/step_continue.h"
 #include "engine/step_end.h"
 #include "engine/step_error.h"
+#include "engine/step_kind.h"
 #include "engine/transition.h"
 #include "engine/uncalled.h"
 #include "flow/flow.h"
@@ -58,26 +59,59 @@ fail_removed_steps(DfRun *run)
 	}
 }
 
+/* what the run would say if it completed is not so */
+static bool
+is_unseen(const DfRun *run, const DfStep *step)
+{
+	const DfStepOps *ops = df_step_ops(step);
+
+	if (step->engine.seen_by_body || df_is_handler_step(step))
+		return false;
+	if (step->row.state == DF_STEP_DOUBT)
+		return true;
+	return step->row.state == DF_STEP_FAILED && step->engine.called == run->engine.entry_no &&
+		ops->effect != NULL && ops->effect(step) != NULL;
+}
+
+/* what retry() has sent again */
+static Jsonb *
+error_at(const DfRun *run, const DfStep *step, const char *reason)
+{
+	DfJson json;
+
+	df_json_begin(&json);
+	df_json_text(&json, "message", reason);
+	df_json_open_object(&json, "detail");
+	df_json_text(&json, "step", step->name);
+	df_json_close_object(&json);
+	return df_json_end(&json, run->cxt);
+}
+
 /*
- * A step begun with wait => false ended in doubt, and the body never asked for its
- * result: nobody would learn of the doubt if the run completed.
+ * A step begun with wait => false failed or ended in doubt, and the body never asked for
+ * its result: nobody would learn of it if the run completed.
  */
 static bool
-stuck_for_unseen_doubt(DfRun *run)
+stuck_for_unseen_end(DfRun *run)
 {
 	for (int i = run->engine.nearlier; i < run->nsteps; i++)
 	{
 		DfStep *step = run->steps[i];
+		bool failed = step->row.state == DF_STEP_FAILED;
+		char *reason;
 
-		if (step->row.state != DF_STEP_DOUBT || step->engine.seen_by_body ||
-			df_is_handler_step(step))
+		if (!is_unseen(run, step))
 			continue;
+		reason = psprintf("step \"%s\" %s, and the body returned without asking what came of it",
+						  step->name, failed ? "failed" : "is in doubt");
 		df_run_get_stuck(
-			run, DF_ERR_STEP_FAILED,
-			psprintf(
-				"step \"%s\" is in doubt, and the body returned without asking what came of it",
-				step->name),
-			df_step_remedy(run, step));
+			run, DF_ERR_STEP_FAILED, reason,
+			failed ? "Have the function ask by wait_all(), and catch DF001 if it may fail; then "
+					 "call dataflows.retry(run), which has the step sent again. To undo the run "
+					 "instead: dataflows.cancel(run)."
+				   : df_step_remedy(run, step));
+		if (failed)
+			run->row.error = error_at(run, step, reason);
 		return true;
 	}
 	return false;
@@ -107,7 +141,7 @@ all_has_ended(DfRun *run, const DfBodyExit *exit)
 	if (df_uncalled_at_end(run, exit->fingerprint))
 		return false;
 	fail_removed_steps(run);
-	return !df_run_block_on_unended(run) && !stuck_for_unseen_doubt(run) &&
+	return !df_run_block_on_unended(run) && !stuck_for_unseen_end(run) &&
 		!stuck_for_open_rollback(run);
 }
 

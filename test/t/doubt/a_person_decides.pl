@@ -176,6 +176,15 @@ as_app($node, 'postgres', "SELECT dataflows.signal('$run', 'go')");
 is($cases->state_of($run), 'stuck', 'after a restart it does not look completed either');
 like(of_run($run, "stuck->>'remedy'"), qr/'done', .*'not_done'/, 'and a person learns what to do');
 
+# ---- a failure of which the body does not ask ----------------------------------------------------
+
+($email, $run) = $cases->start('unasked', {}, { status => 422, times => 1 });
+as_app($node, 'postgres', "SELECT dataflows.signal('$run', 'go')");
+is($cases->state_of($run), 'stuck', 'a refusal that nobody has seen does not look completed');
+like(of_run($run, "stuck->>'reason'"), qr/"call" failed, and the body returned/, 'which it says');
+as_app($node, 'postgres', "SELECT dataflows.retry('$run')");
+is($cases->outcome($email, $run), 'completed 1/1', 'retry() has it sent again');
+
 $node->stop;
 $systems->stop;
 done_testing();
