@@ -185,8 +185,10 @@ for my $n (1 .. $runs)
 	{
 		my ($worker) = pids_of($node, 'worker');
 
-		kill_process($n % 40 == 0 ? 'KILL' : 'TERM', $worker) if $worker;
-		wait_until($node, 'SELECT true');
+		next unless $worker;
+		kill_process($n % 40 == 0 ? 'KILL' : 'TERM', $worker);
+		# as long as it is there, a restart after a crash is still to come
+		wait_until($node, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $worker)");
 	}
 }
 
