@@ -1,6 +1,6 @@
 #!/bin/bash
 #
-# make demo: the story of three signups, told on a throwaway server.
+# make demo: the story of four signups, told on a throwaway server.
 #
 # Everything lives in a temporary directory and is gone afterwards.  Each line
 # shown behind a prompt is run as shown.  If a run does not end as the story
@@ -178,6 +178,35 @@ tell_of_bob()
 	books bob@example.com
 }
 
+# the function of the workflow, deployed again through a filter
+deploy()
+{
+	workflow | sed -n '1,/^END/p' | sed "s/^CREATE FUNCTION/CREATE OR REPLACE FUNCTION/; $1" |
+		psql -X -q -o /dev/null || fail "the function cannot be deployed"
+}
+
+tell_of_dora()
+{
+	local run
+
+	scene "Dora signs up, and somebody deploys a typo"
+	sql "INSERT INTO signups (email, name) VALUES ('dora@example.com', 'Dora');"
+	expect 3 waiting
+	run=$(run_of 3)
+	tale "While her run waits, the function is replaced: jsonb_build_objekt('to', ..."
+	deploy "s/jsonb_build_object('to'/jsonb_build_objekt('to'/"
+	sql "SELECT dataflows.signal_by_key('customer-onboarding', '3', 'email-confirmed');"
+	expect 3 stuck
+	sql "SELECT key, reason FROM dataflows.stuck;"
+	books dora@example.com
+	tale "A mistake touches no customer: nothing is undone. The function is deployed again," \
+		"without the typo."
+	deploy ''
+	sql "SELECT dataflows.retry('$run', 'repaired');"
+	expect 3 completed
+	books dora@example.com
+}
+
 run_inside()
 {
 	local began=$SECONDS
@@ -194,6 +223,7 @@ run_inside()
 	workflow | psql -X -q -o /dev/null
 	tell_of_ada
 	tell_of_bob
+	tell_of_dora
 	open_ingress
 	tell_of_cleo
 	show_page
