@@ -127,6 +127,40 @@ says_no(const Jsonb *body)
 		 is_something(body, "errors"));
 }
 
+static bool
+is_one_of_words(const Jsonb *object, const char *key, const char *const *words, int nwords)
+{
+	char *text = df_json_get_text(object, key);
+
+	for (int i = 0; text != NULL && i < nwords; i++)
+		if (pg_strcasecmp(text, words[i]) == 0)
+			return true;
+	return false;
+}
+
+/* an item of a list counts like the whole; of a step these words may be about its resource */
+static bool
+says_not_undone(const Jsonb *body)
+{
+	static const char *const failures[] = {"error", "fail", "failed", "failure"};
+	DfJsonWalk walk;
+
+	if (body == NULL || JB_ROOT_IS_SCALAR(body))
+		return false;
+	if (JB_ROOT_IS_OBJECT(body))
+		return says_no(body) || says_no(df_json_get(body, "data")) || is_false(body, "deleted") ||
+			is_one_of_words(body, "status", failures, lengthof(failures));
+	df_json_walk(&walk, body);
+	while (df_json_next(&walk))
+	{
+		Jsonb *item = df_json_of(&walk.value);
+
+		if (JB_ROOT_IS_OBJECT(item) && says_not_undone(item))
+			return true;
+	}
+	return false;
+}
+
 /* a page of a proxy or for people who are to log in; not a word such as "OK", whatever its type */
 static bool
 is_page(const Witness *witness, const char *spoken)
@@ -151,7 +185,7 @@ denies_undo(const DfStep *step, const DfCame *came, Witness *witness)
 		came->said.rule != NULL)
 		return false;
 	read_body(witness);
-	return says_no(witness->body) ||
+	return says_not_undone(witness->body) ||
 		is_page(witness, df_json_get_text(step->row.answer, "content-type"));
 }
 

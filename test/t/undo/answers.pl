@@ -86,7 +86,13 @@ is(
 
 # ---- without rules -------------------------------------------------------------------
 
-for my $body ({ ok => JSON::PP::false() }, { error => 'busy' }, { success => JSON::PP::false() })
+my $false = JSON::PP::false();
+
+for my $body (
+	{ ok => $false }, { error => 'busy' }, { success => $false }, { deleted => $false },
+	{ status => 'error', message => 'locked' },
+	[ { id => 1, success => $false } ],
+	{ data => { errors => [ { message => 'busy' } ] } })
 {
 	is(
 		outcome($plain, { status => 200, body => $body, times => 2 }),
