@@ -25,6 +25,7 @@
 #include "guc.h"
 #include "shared/clock.h"
 #include "store/identity.h"
+#include "store/run_count_table.h"
 #include "store/page_token_table.h"
 #include "store/cron_job.h"
 #include "store/right_table.h"
@@ -462,6 +463,8 @@ df_identity_adopt(List **owners)
 			df_cron_adopt();
 		}
 		n += adopt_runs();
+		/* what was restored beside other rows, or deleted by hand, has not been counted */
+		df_run_counts_rebuild();
 		*owners = workflow_owners(store.result_context);
 	}
 	df_store_leave(&store);

@@ -96,3 +96,32 @@ df_run_counts_write(const DfRunCounts *counts)
 	values[3] = Int32GetDatum((int32) ((MyProc - ProcGlobal->allProcs) % NSHARES));
 	(void) df_plan_run(&plan, values, NULL, 0);
 }
+
+/*
+ * Who has counted a run has committed it, or waits for the lock and counts it afterwards.  So
+ * what is committed behind the lock is the truth.
+ */
+void
+df_run_counts_rebuild(void)
+{
+	static DfPlan lock = {"LOCK TABLE dataflows.run_count IN EXCLUSIVE MODE", SPI_OK_UTILITY,
+						  DF_NO_PARAMS};
+	static DfPlan empty = {"DELETE FROM dataflows.run_count", SPI_OK_DELETE, DF_NO_PARAMS};
+	static DfPlan count = {
+		"SELECT r.workflow, r.state, count(*)::int4"
+		" FROM dataflows.run AS r"
+		" WHERE r.finished_at IS NOT NULL"
+		" GROUP BY r.workflow, r.state",
+		SPI_OK_SELECT, DF_NO_PARAMS};
+	DfRunCounts counts = {NIL};
+	uint64 n;
+
+	(void) df_plan_run(&lock, NULL, NULL, 0);
+	(void) df_plan_run(&empty, NULL, NULL, 0);
+	n = df_plan_run_latest(&count, NULL, NULL, 0);
+	for (uint64 row = 0; row < n; row++)
+		df_run_counts_add(&counts, TextDatumGetCString(df_value(row, 0)),
+						  (DfRunState) df_run_state_of(TextDatumGetCString(df_value(row, 1))),
+						  df_int32(row, 2, 0));
+	df_run_counts_write(&counts);
+}

@@ -20,4 +20,10 @@ extern void df_run_counts_add(DfRunCounts *counts, const char *workflow, DfRunSt
 /* inside the store, in the transaction that writes or deletes these runs */
 extern void df_run_counts_write(const DfRunCounts *counts);
 
+/*
+ * Counts all runs that have ended anew, for tables that were filled or emptied by hand; inside
+ * the store.  Until the transaction ends, no run ends.
+ */
+extern void df_run_counts_rebuild(void);
+
 #endif /* DF_STORE_RUN_COUNT_TABLE_H */

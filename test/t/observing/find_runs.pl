@@ -145,6 +145,15 @@ is(sql($counts), sql($truth), 'the counts, too');
 $node->append_conf('postgresql.conf', "dataflows.retention = '-1'\n");
 $node->reload;
 
+# rows that come or go by hand are not counted until somebody says so
+sql("DELETE FROM dataflows.run WHERE run = '$third'");
+isnt(sql($counts), sql($truth), 'a row that was deleted by hand is still counted');
+sql('SELECT dataflows.adopt()');
+is(sql($counts), sql($truth), 'adopt() counts anew');
+$third = as_app($node, 'postgres', q{SELECT dataflows.start('other', '{}')});
+becomes($node, $third, 'completed', 'the engine goes on');
+is(sql($counts), sql($truth), 'and counts on');
+
 # ---- many: what is read does not grow
 
 sql(<<'SQL');
