@@ -83,6 +83,7 @@ df_departures_withdraw(void)
 		if (departure->flight != NULL && departure->flight->run->life == DF_LIFE_DEFERRED)
 			withdraw(departure);
 	}
+	df_token_depart(false);
 }
 
 List *

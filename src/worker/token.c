@@ -407,6 +407,12 @@ df_token_depart(bool leave)
 		pending->token->asking = leave;
 		if (leave)
 			df_http_submit(&pending->request);
+		else
+		{
+			/* its claim is rolled back; the steps that wait for the token ask again */
+			pending->token->by_refresh = false;
+			df_worker.token_arrived = true;
+		}
 		wipe(pending->body);
 		wipe(pending->username);
 		wipe(pending->password);

@@ -112,7 +112,8 @@ extern char *df_request_url(const DfStep *step, const DfSystem *system, const Df
 
 extern void df_depart(void); /* after the commit */
 extern List *df_departures_take_back(void); /* instead: nothing leaves; returns the changed runs */
-extern void df_departures_withdraw(void); /* before: those of deferred runs do not leave */
+/* before, if the turn failed: those of deferred runs do not leave, nor requests for tokens */
+extern void df_departures_withdraw(void);
 extern void df_arrive(DfHttpResult *result); /* in a turn's transaction */
 extern void df_recover_lost(DfRun *run); /* requests whose worker ended before the response */
 
