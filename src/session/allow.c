@@ -208,8 +208,9 @@ notice_what_is_left(const Call *call, const DfWorkflowRow *definition)
 			ereport(NOTICE,
 					(errmsg("role \"%s\" still has the right \"%s\" in workflow \"%s\"",
 							call->role_name, right, call->workflow),
-					 errdetail("It has it as a member of the owner or of another role, from "
-							   "\"public\", or by the right \"signal\"."),
+					 errdetail("It has it as a member of the owner or of another role, %s.",
+							   event != NULL ? "from \"public\", or by the right \"signal\""
+											 : "or from \"public\""),
 					 errhint("Look into the view dataflows.rights.")));
 	}
 }

@@ -230,6 +230,8 @@ is(as('eve', 'SELECT role, "right" FROM dataflows.rights ORDER BY role, "right"'
 like(hears('app', "SELECT dataflows.disallow('waits', 'eve', 'start')"),
 	qr/NOTICE:  00000: role "eve" still has the right "start" in workflow "waits"/,
 	'who has a right otherwise is named');
+unlike(hears('app', "SELECT dataflows.disallow('waits', 'eve', 'start')"),
+	qr/by the right "signal"/, 'and no right that has nothing to do with it');
 is(starts('eve'), 'yes', 'it has it from public');
 as('app', "SELECT dataflows.disallow('waits', 'PUBLIC')");
 is(starts('eve'), 'no', 'no more, and PUBLIC is public');
