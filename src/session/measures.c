@@ -190,6 +190,24 @@ breaker_of(const DfSystemState *state)
 	return 0;
 }
 
+/* of any owner, by the system or by its authorization server */
+static double
+refused_of(const DfSystemState *state)
+{
+	TimestampTz now = df_now();
+
+	for (int i = 0; i < DF_SYSTEM_OWNERS; i++)
+	{
+		const DfSystemOwner *own = &state->owners[i];
+
+		if (OidIsValid(own->owner) &&
+			((own->breaker == DF_BREAKER_OPEN && own->reason == DF_HOLD_CREDENTIALS) ||
+			 df_system_token_reason(own, now) == DF_HOLD_CREDENTIALS))
+			return 1;
+	}
+	return 0;
+}
+
 static double
 failures_of(const DfSystemState *state)
 {
@@ -216,6 +234,10 @@ static const struct
 	{"dataflows_system_requests_in_flight", "Requests in flight to the system.", in_flight_of},
 	{"dataflows_system_breaker_open",
 	 "1 while the system does not answer and steps wait, of one owner role at least.", breaker_of},
+	{"dataflows_system_credentials_refused",
+	 "1 while the system, or its authorization server, refuses the credentials of one owner role "
+	 "at least, whose steps wait.",
+	 refused_of},
 	{"dataflows_system_failures_in_row", "Failures in a row, of the owner role with most of them.",
 	 failures_of},
 	{"dataflows_system_latency_seconds", "How long an answer takes, smoothed.", latency_of},

@@ -30,6 +30,7 @@ typedef struct Trouble
 {
 	const DfSystemOwner *own;
 	const char *breaker;
+	TimestampTz until;
 } Trouble;
 
 static const char *
@@ -39,7 +40,25 @@ reason_of(const DfSystemOwner *own, TimestampTz now)
 		return "credentials refused";
 	if (own->breaker == DF_BREAKER_OPEN)
 		return own->reason == DF_HOLD_ASKED ? "asked to wait" : "failing";
-	return own->hold_until > now ? "asked to wait" : NULL;
+	if (own->hold_until > now)
+		return "asked to wait";
+	switch (df_system_token_reason(own, now))
+	{
+		case DF_HOLD_CREDENTIALS:
+			return "credentials refused";
+		case DF_HOLD_TOKEN:
+			return "no token";
+		default:
+			return NULL;
+	}
+}
+
+static TimestampTz
+held_until(const DfSystemOwner *own, TimestampTz now)
+{
+	return df_system_token_reason(own, now) == DF_HOLD_NONE
+		? own->hold_until
+		: Max(own->hold_until, own->token_until);
 }
 
 /* a system that asked for time is held by it, not by the breaker */
@@ -54,15 +73,16 @@ breaker_of(const DfSystemOwner *own, TimestampTz now)
 static bool
 is_in_trouble(const DfSystemOwner *own, TimestampTz now)
 {
-	return own->hold_until > now || own->breaker == DF_BREAKER_OPEN || own->recovers;
+	return own->hold_until > now || own->breaker == DF_BREAKER_OPEN || own->recovers ||
+		df_system_token_reason(own, now) != DF_HOLD_NONE;
 }
 
 /* sorts the longest pause first */
 static int
 compare_troubles(const void *a, const void *b)
 {
-	TimestampTz one = ((const Trouble *) a)->own->hold_until;
-	TimestampTz other = ((const Trouble *) b)->own->hold_until;
+	TimestampTz one = ((const Trouble *) a)->until;
+	TimestampTz other = ((const Trouble *) b)->until;
 
 	return one > other ? -1 : one < other;
 }
@@ -83,6 +103,7 @@ troubles_of(const DfSystemState *state, TimestampTz now, Trouble *troubles)
 			!(all || has_privs_of_role(GetUserId(), own->owner)))
 			continue;
 		troubles[n].own = own;
+		troubles[n].until = held_until(own, now);
 		troubles[n++].breaker = breaker;
 	}
 	qsort(troubles, n, sizeof(Trouble), compare_troubles);
@@ -120,8 +141,8 @@ row_of(TupleDesc desc, const DfSystemState *state, TimestampTz now)
 	values[0] = ObjectIdGetDatum(state->system);
 	values[1] = Int32GetDatum(state->in_flight);
 	values[2] = CStringGetTextDatum(n > 0 ? troubles[0].breaker : "closed");
-	nulls[3] = n == 0 || worst->hold_until <= now;
-	values[3] = nulls[3] ? (Datum) 0 : TimestampTzGetDatum(worst->hold_until);
+	nulls[3] = n == 0 || troubles[0].until <= now;
+	values[3] = nulls[3] ? (Datum) 0 : TimestampTzGetDatum(troubles[0].until);
 	nulls[4] = reason == NULL;
 	if (reason != NULL)
 		values[4] = CStringGetTextDatum(reason);

@@ -33,6 +33,8 @@
 #define LONGEST_US (600 * USECS_PER_SEC)
 /* a system that asks for time and does not say how much gets this, twice as much each time */
 #define ASKED_US (USECS_PER_SEC / 2)
+/* a worker that ends takes nothing back, and the next try for a token takes its time */
+#define TOKEN_SHOWN_US (60 * USECS_PER_SEC)
 #define MOST_ASKED_US (60 * USECS_PER_SEC)
 
 typedef struct DfSystems
@@ -461,6 +463,15 @@ count(DfSystemState *state, bool failed, TimestampTz now)
 	state->window_failed[0]++;
 }
 
+/* nothing is wrong any more, so nothing has to be known of the owner */
+static void
+leave_if_well(DfSystemOwner *entry, TimestampTz now)
+{
+	if (entry->allowed == 0 && entry->hold_until <= now && entry->failures == 0 &&
+		entry->breaker == DF_BREAKER_CLOSED && entry->token_reason == DF_HOLD_NONE)
+		entry->owner = InvalidOid;
+}
+
 /*
  * The owner's entry; takes one if there is none.  If all are in use, it takes one that
  * is not held, or else the one whose hold ends first: that owner may try once more,
@@ -514,8 +525,8 @@ report_good(DfSystemState *state, const DfSystemRules *rules, Oid owner, Timesta
 	if (entry->allowed > 0 && ++entry->allowed >= rules->max_concurrency)
 		entry->allowed = 0;
 	entry->recovers &= entry->allowed > 0;
-	if (entry->allowed == 0 && entry->hold_until <= now)
-		entry->owner = InvalidOid;
+	entry->token_reason = DF_HOLD_NONE;
+	leave_if_well(entry, now);
 }
 
 /* true: it was not known */
@@ -597,6 +608,41 @@ df_system_report(DfSystemState *state, const DfSystemRules *rules, const DfSyste
 		opened = report_failed(state, rules, report, now);
 	SpinLockRelease(&state->mutex);
 	return opened;
+}
+
+/* no other owner, whose requests are held, loses its entry for it */
+static DfSystemOwner *
+spare_owner_entry(DfSystemState *state, Oid owner, TimestampTz now)
+{
+	DfSystemOwner *entry = owner_of(state, owner);
+
+	for (int i = 0; i < DF_SYSTEM_OWNERS && entry == NULL; i++)
+		if (!OidIsValid(state->owners[i].owner))
+			entry = take_owner_entry(state, owner, now);
+	return entry;
+}
+
+void
+df_system_report_token(DfSystemState *state, Oid owner, DfHoldReason reason, TimestampTz until)
+{
+	TimestampTz now = df_now();
+	DfSystemOwner *entry;
+
+	SpinLockAcquire(&state->mutex);
+	entry = reason == DF_HOLD_NONE ? owner_of(state, owner) : spare_owner_entry(state, owner, now);
+	if (entry != NULL)
+	{
+		entry->token_reason = reason;
+		entry->token_until = until;
+		leave_if_well(entry, now);
+	}
+	SpinLockRelease(&state->mutex);
+}
+
+DfHoldReason
+df_system_token_reason(const DfSystemOwner *own, TimestampTz now)
+{
+	return own->token_until + TOKEN_SHOWN_US > now ? own->token_reason : DF_HOLD_NONE;
 }
 
 /* ---- views ------------------------------------------------------------------ */

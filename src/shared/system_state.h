@@ -33,7 +33,8 @@ typedef enum DfHoldReason
 	DF_HOLD_NONE,
 	DF_HOLD_FAILING,
 	DF_HOLD_CREDENTIALS,
-	DF_HOLD_ASKED
+	DF_HOLD_ASKED,
+	DF_HOLD_TOKEN /* no token comes from the authorization server */
 } DfHoldReason;
 
 /* one worker's part of a system's places */
@@ -65,6 +66,8 @@ typedef struct DfSystemOwner
 	int allowed; /* places while it recovers, 0 = up to max_concurrency */
 	int in_flight;
 	TimestampTz hold_until;
+	DfHoldReason token_reason; /* for views: why there is no token; nothing is held by it */
+	TimestampTz token_until;
 	DfSystemQueue queue;
 } DfSystemOwner;
 
@@ -160,6 +163,13 @@ extern void df_system_leave(DfSystemState *state, Oid owner, int n);
 /* true: this opened the owner's breaker */
 extern bool df_system_report(DfSystemState *state, const DfSystemRules *rules,
 							 const DfSystemReport *report);
+
+/* the owner's steps wait for a token until then; NONE: there is one again */
+extern void df_system_report_token(DfSystemState *state, Oid owner, DfHoldReason reason,
+								   TimestampTz until);
+
+/* NONE: there is a token, or nobody has asked for one lately */
+extern DfHoldReason df_system_token_reason(const DfSystemOwner *own, TimestampTz now);
 
 /* for views: a copy of entry i; false: it is not of this database */
 extern int df_systems_count(void);

@@ -604,7 +604,8 @@ COMMENT ON COLUMN dataflows.systems.breaker IS
 	'for the first of held_owners; each owner role has its own breaker';
 COMMENT ON COLUMN dataflows.systems.held_until IS 'Until when no request of that owner is sent';
 COMMENT ON COLUMN dataflows.systems.reason IS
-	'paused, failing, asked to wait or credentials refused';
+	'paused, failing, asked to wait, credentials refused (by the system, or by its authorization '
+	'server) or no token';
 COMMENT ON COLUMN dataflows.systems.error_rate IS
 	'Share of the requests of about the last minute that failed, 0 to 1; NULL = no request ended';
 COMMENT ON COLUMN dataflows.systems.requests IS 'Requests that have ended since the server started';

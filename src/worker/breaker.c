@@ -224,6 +224,16 @@ df_system_looks_again(DfSystemUse *use, const DfSystem *system, int64 pause_us)
 }
 
 void
+df_system_token_held(DfSystemUse *use, bool refused, TimestampTz until)
+{
+	DfHoldReason reason = until == DF_NEVER ? DF_HOLD_NONE
+		: refused                           ? DF_HOLD_CREDENTIALS
+											: DF_HOLD_TOKEN;
+
+	df_system_report_token(use->state, GetSessionUserId(), reason, until);
+}
+
+void
 df_place_give_back(DfPlace *place)
 {
 	DfSystemUse *use = place->use;

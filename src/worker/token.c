@@ -98,6 +98,7 @@ struct DfToken
 	int failures; /* in a row */
 	bool refused; /* the server refuses our credentials */
 	TimestampTz hold_until; /* do not request one before */
+	bool shown; /* the view "systems" says that there is none */
 	char why[400]; /* of the last failure */
 	int64 retry_initial_ms;
 	int64 cooldown_ms;
@@ -515,6 +516,17 @@ request_if_needed(DfToken *token, const DfSystem *system, int64 now)
 	return true;
 }
 
+/* in the view "systems": until when there is none, NEVER = there is one */
+static void
+show(DfToken *token, const DfSystem *system, TimestampTz until)
+{
+	bool is_missing = until != DF_NEVER;
+
+	if (is_missing || token->shown)
+		df_system_token_held(df_system_use(system), token->refused, until);
+	token->shown = is_missing;
+}
+
 bool
 df_token_ready(DfRun *run, DfStep *step, const DfSystem *system)
 {
@@ -530,13 +542,19 @@ df_token_ready(DfRun *run, DfStep *step, const DfSystem *system)
 		token->asking = false;
 	by_us = request_if_needed(token, system, now);
 	if (token->text != NULL)
+	{
+		show(token, system, DF_NEVER);
 		return true;
+	}
 	if (!by_us)
 		wait_in_table(run, step);
 	else if (token->asking)
 		wait_for_token(token, run, step);
 	else
+	{
 		df_step_hold(run, step, token->why, token->hold_until);
+		show(token, system, token->hold_until);
+	}
 	return false;
 }
 

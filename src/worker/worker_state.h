@@ -139,6 +139,8 @@ extern bool df_system_is_held(DfSystemUse *use, const DfSystem *system, Timestam
 /* of one that is paused by hand: about after pause_us */
 extern TimestampTz df_system_looks_again(DfSystemUse *use, const DfSystem *system,
 										 int64 pause_us);
+/* it has no token until then, because it is refused or for another reason; NEVER: it has one */
+extern void df_system_token_held(DfSystemUse *use, bool refused, TimestampTz until);
 extern void df_system_answered(DfSystemUse *use, const DfResponse *response, DfMeaning meaning,
 							   const DfSystem *system);
 

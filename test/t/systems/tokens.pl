@@ -213,6 +213,14 @@ is(outcome($run), 'completed', 'and found');
 my $undone = number_of($node, "SELECT count(*) FROM dataflows.runs WHERE state = 'rolled_back'");
 my $failed = attempts();
 
+# what the metric says
+sub refused
+{
+	return number_of($node,
+		"SELECT value FROM dataflows.metrics WHERE labels->>'system' = 'api'
+			AND name = 'dataflows_system_credentials_refused'");
+}
+
 sub without_token
 {
 	my ($name, $reason, $break, $mend) = @_;
@@ -227,6 +235,12 @@ sub without_token
 			10),
 		"$name: the step says why it waits");
 	is(step_of($held, 'attempts'), 0, "$name: it uses no attempt");
+	ok( wait_until(
+			$node,
+			"SELECT reason = 'no token' AND held_owners = '{app}' FROM dataflows.systems
+				WHERE system = 'api'"
+		),
+		"$name: the view says so");
 	$mend->();
 	is(outcome($held), 'completed', "$name: it goes on by itself");
 	return;
@@ -292,11 +306,23 @@ ok( wait_until(
 	),
 	'a changed mapping drops the token; a wrong secret is refused');
 is(step_of($run, 'attempts'), 0, 'no attempt was used');
+ok( wait_until(
+		$node,
+		"SELECT reason = 'credentials refused' AND held_owners = '{app}' AND breaker = 'closed'
+			FROM dataflows.systems WHERE system = 'api'"
+	),
+	'the view says whose credentials are refused');
+is(refused(), 1, 'and so does the metric');
 ok($node->wait_for_log(qr/authorization server refuses our credentials/), 'the log says so')
 	if $node->can('wait_for_log');
 $node->safe_psql('postgres',
 	"ALTER USER MAPPING FOR app SERVER api OPTIONS (SET client_secret '$secret')");
 is(outcome($run), 'completed', 'it goes on after ALTER USER MAPPING');
+is($node->safe_psql('postgres',
+		"SELECT reason IS NULL AND held_owners IS NULL FROM dataflows.systems
+			WHERE system = 'api'"),
+	't', 'and the view no longer says so');
+is(refused(), 0, 'nor does the metric');
 my @lines = slurp_file($node->logfile) =~ /(authorization server refuses our credentials)/g;
 is(scalar(@lines), 1, 'one line in the log');
 
