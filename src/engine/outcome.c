@@ -289,7 +289,10 @@ do_not_done(DfRun *run, DfStep *step, const DfResponse *response, const DfDecisi
 		case DF_VERDICT_SAID_STUCK:
 			step->row.answer = df_response_headers(response, run->cxt);
 			if (step->row.state == DF_STEP_DOUBT)
+			{
+				step->row.error = df_error_flag(run, step->row.error, "in_doubt", true);
 				df_step_ends_in_doubt(step);
+			}
 			get_stuck_for_person(run, step, response);
 			break;
 		default:
@@ -378,7 +381,9 @@ do_response(DfRun *run, DfStep *step, const DfResponse *response, const DfSystem
 static const char *const objections[] = {
 	[DF_OBJECTION_NONE] = NULL,
 	[DF_OBJECTION_URL] = "the url of the system has changed since the step was sent",
-	[DF_OBJECTION_KEY] = "the system would no longer know its idempotency key",
+	[DF_OBJECTION_NO_KEY] = "nothing says that the system honours its idempotency key",
+	[DF_OBJECTION_OLD_KEY] = "the system would no longer know its idempotency key",
+	[DF_OBJECTION_ANOTHER] = "it has changed since the attempt that may have been carried out",
 	[DF_OBJECTION_SPENT] = "the system repeats to its idempotency key a response that does not "
 						   "tell what became of it",
 	[DF_OBJECTION_MAIL] = "a mail server cannot tell whether it has accepted a mail",

@@ -201,7 +201,7 @@ apply(DfRun *run, DfStep *step, const DfDecision *made, const char *said, DfWhy 
 	switch (made->verdict)
 	{
 		case DF_VERDICT_EXISTED:
-			fail(run, step, "the record existed before the step was sent", true);
+			fail(run, step, "the resource existed before the step was sent", true);
 			break;
 		case DF_VERDICT_SEND:
 			send_now(run, step);
@@ -261,7 +261,7 @@ in_words(DfRun *run, const DfResponse *response, const DfProbeCame *came, const 
 		said = psprintf("the probe was answered with status %d%s", response->status,
 						tells_in_vain(response) ? " and nothing that tells" : "");
 	else
-		said = psprintf("the probe found %d record%s (status %d)", came->found,
+		said = psprintf("the probe found %d resource%s (status %d)", came->found,
 						came->found == 1 ? "" : "s", response->status);
 	if (other != NULL)
 		said = psprintf("%s, which may be that of step \"%s\"", said, other->name);

@@ -129,7 +129,9 @@ typedef enum DfObjection
 {
 	DF_OBJECTION_NONE,
 	DF_OBJECTION_URL, /* it would go to another place than before */
-	DF_OBJECTION_KEY, /* the system would no longer know its key */
+	DF_OBJECTION_NO_KEY, /* nothing says that the system knows its key */
+	DF_OBJECTION_OLD_KEY, /* the system would no longer know its key */
+	DF_OBJECTION_ANOTHER, /* it is not what was lost: both would be carried out */
 	DF_OBJECTION_SPENT, /* the system would repeat a response that did not help */
 	DF_OBJECTION_MAIL
 } DfObjection;

@@ -42,6 +42,16 @@ df_decide_phase(const DfDoubtCase *about)
 	return is_probed_first(about) ? DF_PHASE_PROBE : DF_PHASE_DO;
 }
 
+static DfObjection
+objection_to_key(const DfDoubtCase *about)
+{
+	if (about->step->engine.spec->is_mail)
+		return DF_OBJECTION_MAIL;
+	if (df_is_another_request(about->step))
+		return DF_OBJECTION_ANOTHER;
+	return df_key_is_honoured(about) ? DF_OBJECTION_OLD_KEY : DF_OBJECTION_NO_KEY;
+}
+
 /* Sent to another place, or with a key that is forgotten, it would be carried out twice. */
 static DfObjection
 objection_to(const DfDoubtCase *about, bool same_url)
@@ -57,7 +67,7 @@ objection_to(const DfDoubtCase *about, bool same_url)
 		return DF_OBJECTION_NONE;
 	if (df_is_sent_in_doubt(about))
 		return DF_OBJECTION_NONE;
-	return step->engine.spec->is_mail ? DF_OBJECTION_MAIL : DF_OBJECTION_KEY;
+	return objection_to_key(about);
 }
 
 DfDecision

@@ -25,15 +25,27 @@ key_is_where_it_was(const DfDoubtCase *about)
 	return was == NULL || is == NULL || pg_strcasecmp(was, is) == 0;
 }
 
-/* the same key would find the first attempt, if it was carried out; effect: of a POST or PATCH */
-bool
-df_key_holds(const DfDoubtCase *about, TimestampTz since, bool effect)
+/* for a time, and if it looks for it where it was sent; effect: of a POST or PATCH */
+static bool
+honours_key(const DfDoubtCase *about, bool effect)
 {
 	const DfKeyPlace *place = &about->step->engine.spec->key_place;
 	bool in_request = effect && (place->field != NULL || place->parameter != NULL);
 
-	return ((about->policy->key_trusted && key_is_where_it_was(about)) || in_request) &&
-		about->now - since < about->policy->key_ttl_ms * 1000;
+	return (about->policy->key_trusted && key_is_where_it_was(about)) || in_request;
+}
+
+/* the same key would find the first attempt, if it was carried out; effect: of a POST or PATCH */
+bool
+df_key_holds(const DfDoubtCase *about, TimestampTz since, bool effect)
+{
+	return honours_key(about, effect) && about->now - since < about->policy->key_ttl_ms * 1000;
+}
+
+bool
+df_key_is_honoured(const DfDoubtCase *about)
+{
+	return honours_key(about, about->step->engine.spec->method_class == DF_METHOD_EFFECT);
 }
 
 bool

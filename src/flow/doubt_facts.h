@@ -8,6 +8,8 @@
 #include "flow/doubt.h"
 
 extern bool df_key_holds(const DfDoubtCase *about, TimestampTz since, bool effect);
+/* nothing is said of for how long */
+extern bool df_key_is_honoured(const DfDoubtCase *about);
 extern bool df_key_is_trusted(const DfDoubtCase *about);
 extern bool df_is_another_request(const DfStep *step);
 extern bool df_is_harmless(const DfDoubtCase *about);

@@ -103,6 +103,9 @@ ok(
 		"SELECT state = 'stuck' AND (SELECT count(*) = 0 FROM dataflows.requests q"
 		  . " WHERE q.run = r.run AND q.state = 'new') FROM dataflows.runs r WHERE run = '$run'"),
 	'does not help');
+like(of_run($run, "stuck->>'reason'"),
+	qr/: nothing says that the system honours its idempotency key$/,
+	'and nothing is said of a key that the system never knew');
 is(books($email), '1/1 1/1', 'and nothing is sent twice');
 
 # ---- what a person says --------------------------------------------------------------------------

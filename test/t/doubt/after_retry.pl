@@ -81,7 +81,7 @@ for my $undo ('DELETE /contacts/{id}', 'DELETE /contacts?email={request.email}')
 	is($cases->of_step($run, 'output IS NULL'), 't', 'nor is it ours, for certain');
 	is($cases->books($email), '1/1', 'and nothing else is made');
 	like($cases->of_step($run, "error->>'message'"),
-		qr/earlier attempt may have been carried out, and the probe found 1 record/,
+		qr/earlier attempt may have been carried out, and the probe found 1 resource/,
 		'the error says both');
 	like(
 		$cases->pending($run, 'remedy'),

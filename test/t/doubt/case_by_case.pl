@@ -161,7 +161,7 @@ ok( wait_until($node, "SELECT error->>'probe' LIKE '%503' FROM dataflows.steps W
 is($cases->make_by_hand($email), 201, 'somebody makes a second one');
 $systems->clear_faults;
 is($cases->outcome($email, $run), 'stuck 2/2', 'two records: neither is adopted or undone');
-like($cases->pending($run, 'probe'), qr/found 2 records/, 'the probe says so');
+like($cases->pending($run, 'probe'), qr/found 2 resources/, 'the probe says so');
 is(resolve($run, 'call', 'not_done'), 't', 'a person says that neither is ours');
 becomes($node, $run, 'rolled_back', 'rolled back');
 is($cases->books($email), '2/2', 'and both are left alone');

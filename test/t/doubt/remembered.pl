@@ -72,7 +72,7 @@ for my $case (
 		'1 false', 'the loss is remembered, and in doubt again');
 	like(
 		$node->safe_psql('postgres', "SELECT probe FROM dataflows.pending_undo WHERE run = '$run'"),
-		qr/found 0 records \(status 404\)/,
+		qr/found 0 resources \(status 404\)/,
 		'a person learns what the probe said');
 
 	# a person sees more than the probe
@@ -127,7 +127,7 @@ is($cases->of_step($run, 'existed'), '', 'nobody says that it was there before')
 is($cases->books($email), '1/1', 'and it is neither adopted, nor deleted, nor doubled');
 like(
 	$node->safe_psql('postgres', "SELECT probe FROM dataflows.pending_undo WHERE run = '$run'"),
-	qr/found 1 record/,
+	qr/found 1 resource/,
 	'a person learns what was found');
 
 # ---- a restart -----------------------------------------------------------------------------------

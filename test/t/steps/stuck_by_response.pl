@@ -106,6 +106,7 @@ my @made = (status => 207, effect => JSON::PP::true(), body => { id => 'c-207' }
 is($cases->outcome($email, $run), 'stuck 1/1', 'a 2xx that is for a person');
 is($cases->of_step($run, 'state || $$ $$ || (output->>$$id$$)'),
 	'in_doubt c-207', 'its output is there');
+is($cases->of_step($run, "error->>'in_doubt'"), 'true', 'and its error says that it is in doubt');
 is($cases->pending($run, 'step'), 'call', 'and it is in the work list');
 ask("cancel('$run', 'no')");
 becomes($node, $run, 'cancelled', 'the run is cancelled');

@@ -1205,7 +1205,7 @@ test_phase(void)
 static void
 test_departure(void)
 {
-	for (unsigned n = 0; n < 3 * 2 * 3 * 2 * 2 * 2 * 2 * 4 * 2 * 2 * 2 * 2; n++)
+	for (unsigned n = 0; n < 3 * 2 * 3 * 2 * 2 * 2 * 2 * 4 * 2 * 2 * 2 * 2 * 2; n++)
 	{
 		Product product = {n};
 		World world;
@@ -1218,6 +1218,7 @@ test_departure(void)
 		bool anew;
 		bool accepts;
 		bool resends;
+		bool forgotten;
 
 		begin(&world, "IEL"[choose(&product, 3)], 'D');
 		world.step.row.state = choose(&product, 2) ? DF_STEP_DOUBT : DF_STEP_PENDING;
@@ -1238,6 +1239,9 @@ test_departure(void)
 			world.step.row.attempts = 0;
 			world.step.row.renewals = 1;
 		}
+		forgotten = choose(&product, 2);
+		if (forgotten)
+			world.policy.key_ttl_ms = 0;
 		accepts = world.spec.doubt == DF_DOUBT_ACCEPT && (anew || world.step.row.status == 0);
 		resends = world.spec.doubt == DF_DOUBT_RESEND ||
 			(world.spec.doubt == DF_DOUBT_ACCEPT && !accepts);
@@ -1249,9 +1253,13 @@ test_departure(void)
 				expected = DF_OBJECTION_URL;
 			else if (world.step.row.evidence.key_spent && world.method == 'E')
 				expected = DF_OBJECTION_SPENT;
-			else if (!world.step.engine.urgent && (!world.policy.key_trusted || anew) &&
+			else if (!world.step.engine.urgent &&
+					 (!world.policy.key_trusted || forgotten || anew) &&
 					 (!resends || world.about.unwanted))
-				expected = world.method == 'L' ? DF_OBJECTION_MAIL : DF_OBJECTION_KEY;
+				expected = world.method == 'L' ? DF_OBJECTION_MAIL
+					: anew                     ? DF_OBJECTION_ANOTHER
+					: world.policy.key_trusted ? DF_OBJECTION_OLD_KEY
+											   : DF_OBJECTION_NO_KEY;
 		}
 		if (expected != DF_OBJECTION_NONE && world.spec.probe != NULL && !world.step.engine.urgent)
 			phase = DF_PHASE_PROBE;
