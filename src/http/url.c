@@ -51,7 +51,15 @@ is_unreserved(unsigned char c)
 static bool
 is_url_char(unsigned char c)
 {
-	return is_unreserved(c) || (c != '\0' && strchr("!$&'()*+,;=:@/?%[]", c) != NULL);
+	return is_unreserved(c) || c == '/' ||
+		(c != '\0' && strchr("!$&'()*+,;=:@?%[]", c) != NULL);
+}
+
+/* one that no parser of URLs takes for a part of the host, wherever it stands in a path */
+static bool
+is_plain(unsigned char c)
+{
+	return is_unreserved(c) || c == '/' || c == '?' || c == '&' || c == '=' || c == '%';
 }
 
 static void
@@ -149,10 +157,14 @@ static bool
 climbs(const char *path)
 {
 	size_t len = strcspn(path, "?");
-	char *copy = palloc(len + 1);
 	bool found = false;
+	char *copy;
 	int layer;
 
+	/* usually: nothing is a dot, or becomes one */
+	if (strcspn(path, ".%?") == len)
+		return false;
+	copy = palloc(len + 1);
 	memcpy(copy, path, len);
 	for (layer = 0; layer < 3 && !found; layer++)
 	{
@@ -405,24 +417,6 @@ concatenate(const char *base, const char *path)
 	return result;
 }
 
-char *
-df_url_join(const char *base, const char *path, const char **why)
-{
-	char *result;
-
-	*why = path_problem(path);
-	if (*why != NULL)
-		return NULL;
-	result = concatenate(base, path);
-	if (df_url_same_origin(base, result))
-		return result;
-	*why = "it does not lead to the host of the system";
-	pfree(result);
-	return NULL;
-}
-
-/* ---- a URL that a system gave --------------------------------------------- */
-
 /* where the path begins: behind scheme and authority, or at once */
 static const char *
 path_of(const char *url)
@@ -433,6 +427,79 @@ path_of(const char *url)
 		return url;
 	return authority + 3 + strcspn(authority + 3, "/?#");
 }
+
+/*
+ * Origins of which libcurl has agreed in this process that they end where a path begins.  It
+ * reads a URL in two microseconds, twice for each comparison, and a step is joined three times.
+ * Where the rest has nothing but plain characters, there is nothing that it could take for
+ * something else: it is asked once.  No secret is kept: an origin with a user is never agreed.
+ */
+#define MOST_ORIGINS 16
+#define LONGEST_ORIGIN 256
+#define LONGEST_PLAIN 8192
+
+static char origins_agreed[MOST_ORIGINS][LONGEST_ORIGIN];
+static int next_origin = 0;
+
+/* the length of the origin of the URL, 0 = it is to be read by libcurl */
+static size_t
+plain_origin(const char *url)
+{
+	const char *path = path_of(url);
+	size_t len = path - url;
+	size_t i;
+
+	if (len == 0 || len >= LONGEST_ORIGIN || *path != '/')
+		return 0;
+	for (i = 0; is_plain((unsigned char) path[i]); i++)
+		;
+	return path[i] == '\0' && i <= LONGEST_PLAIN ? len : 0;
+}
+
+static bool
+is_agreed(const char *url, size_t len)
+{
+	for (int i = 0; len > 0 && i < MOST_ORIGINS; i++)
+		if (strncmp(origins_agreed[i], url, len) == 0 && origins_agreed[i][len] == '\0')
+			return true;
+	return false;
+}
+
+/* the URL begins with the base, to whose end something was added */
+static bool
+stays_at(const char *base, const char *url)
+{
+	size_t len = plain_origin(url);
+
+	if (is_agreed(url, len))
+		return true;
+	if (!df_url_same_origin(base, url))
+		return false;
+	if (len > 0)
+	{
+		strlcpy(origins_agreed[next_origin], url, len + 1);
+		next_origin = (next_origin + 1) % MOST_ORIGINS;
+	}
+	return true;
+}
+
+char *
+df_url_join(const char *base, const char *path, const char **why)
+{
+	char *result;
+
+	*why = path_problem(path);
+	if (*why != NULL)
+		return NULL;
+	result = concatenate(base, path);
+	if (stays_at(base, result))
+		return result;
+	*why = "it does not lead to the host of the system";
+	pfree(result);
+	return NULL;
+}
+
+/* ---- a URL that a system gave --------------------------------------------- */
 
 /* Whether a dot, a slash or a backslash of the path is encoded, once or twice. */
 static bool

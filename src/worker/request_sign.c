@@ -107,7 +107,7 @@ df_request_way(DfHttpRequest *request, const DfSystem *system)
 	request->proxy_username = copy(system->proxy_username);
 	request->proxy_password = copy(system->proxy_password);
 	/* the socket stands for the origin of the url */
-	if (df_url_same_origin(system->url, request->url))
+	if (system->unix_socket != NULL && df_url_same_origin(system->url, request->url))
 		request->unix_socket = copy(system->unix_socket);
 }
 

@@ -6,10 +6,28 @@
  *
  * sources: test/unit/tap.c src/http/url.c src/http/url_secrets.c
  */
+#define _GNU_SOURCE /* RTLD_NEXT */
 #include "postgres.h"
+
+#include <curl/curl.h>
+#include <dlfcn.h>
 
 #include "http/url.h"
 #include "tap.h"
+
+/* how many URLs libcurl was given to read */
+static int nread = 0;
+
+/* stands before libcurl's own, and counts */
+CURLUcode
+curl_url_set(CURLU *url, CURLUPart part, const char *text, unsigned int flags)
+{
+	CURLUcode (*real)(CURLU *, CURLUPart, const char *, unsigned int) =
+		dlsym(RTLD_NEXT, "curl_url_set");
+
+	nread++;
+	return real(url, part, text, flags);
+}
 
 static void
 check_join(const char *base, const char *path, const char *expected)
@@ -84,6 +102,55 @@ test_join(void)
 	check_join_refused("/a/%252e%252e/b", "dot segment");
 	check_join_refused("/a/..;x/b", "dot segment");
 	end_test("url: dot segments are refused, encoded ones too");
+}
+
+static int
+reads_of_join(const char *base, const char *path)
+{
+	int before = nread;
+	const char *why;
+	char *url = df_url_join(base, path, &why);
+
+	EXPECT(url != NULL, "%s%s: %s", base, path, url == NULL ? why : "");
+	pfree(url);
+	return nread - before;
+}
+
+static void
+test_join_again(void)
+{
+	const char *why;
+
+	EXPECT(reads_of_join("https://again.example.com/v1", "/users") == 2, "the first one");
+	EXPECT(reads_of_join("https://again.example.com/v1", "/users/7?a=b%20c") == 0, "plain");
+	EXPECT(reads_of_join("https://again.example.com/v2/", "/users") == 0, "another base");
+	end_test("url: libcurl reads a path of plain characters at a known origin only once");
+
+	EXPECT(reads_of_join("https://again.example.com/v1", "/users/a@b") == 2, "@");
+	EXPECT(reads_of_join("https://again.example.com/v1", "/users/a:b") == 2, ":");
+	EXPECT(reads_of_join("https://again.example.com", "?a=b") == 2, "no slash");
+	end_test("url: libcurl reads what could be taken for a part of the host");
+
+	EXPECT(reads_of_join("http://again.example.com", "/users") == 2, "scheme");
+	EXPECT(reads_of_join("https://again.example.com:8443", "/users") == 2, "port");
+	EXPECT(reads_of_join("https://again.example.co", "/users") == 2, "shorter host");
+	EXPECT(reads_of_join("https://again.example.com.evil", "/users") == 2, "longer host");
+	EXPECT(df_url_join("https://me@again.example.com", "/users", &why) == NULL, "user");
+	EXPECT(df_url_join("https://me@again.example.com", "/users", &why) == NULL, "user again");
+	EXPECT(df_url_join("https://again.example.com:99999", "/users", &why) == NULL, "bad port");
+	EXPECT(df_url_join("https://again.example.com:99999", "/users", &why) == NULL, "bad again");
+	end_test("url: another origin is not a known one");
+
+	for (int i = 0; i < 40; i++)
+	{
+		char base[64];
+
+		snprintf(base, sizeof(base), "https://h%d.example.com", i);
+		EXPECT(reads_of_join(base, "/users") == 2, "%s", base);
+		EXPECT(reads_of_join(base, "/users") == 0, "%s again", base);
+	}
+	EXPECT(reads_of_join("https://again.example.com/v1", "/users") == 2, "forgotten");
+	end_test("url: of many origins the oldest are forgotten");
 }
 
 static void
@@ -251,6 +318,7 @@ int
 main(void)
 {
 	test_join();
+	test_join_again();
 	test_base();
 	test_schemes();
 	test_encode();
