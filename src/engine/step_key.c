@@ -18,37 +18,30 @@
 #include "types/base.h"
 #include "utils/fmgrprotos.h"
 
-static char *
+static DfKeyOf
 key_of(const DfRun *run, const DfStep *step, bool undo)
 {
-	DfKeyOf of = {.run = &run->id,
-				  .n = step->n,
-				  .renewals = step->row.renewals,
-				  .undo = undo,
-				  .form = step->key_form};
-
-	return df_idempotency_key(&of);
+	return (DfKeyOf){.run = &run->id,
+					 .n = step->n,
+					 .renewals = step->row.renewals,
+					 .undo = undo,
+					 .form = step->key_form};
 }
 
 char *
 df_step_key(const DfRun *run, const DfStep *step)
 {
-	return key_of(run, step, false);
+	DfKeyOf of = key_of(run, step, false);
+
+	return df_idempotency_key(&of);
 }
 
 char *
 df_step_undo_key(const DfRun *run, const DfStep *step)
 {
-	return key_of(run, step, true);
-}
+	DfKeyOf of = key_of(run, step, true);
 
-/* as jsonb: the fields that templates name were kept if the bytes are not JSON */
-static const Jsonb *
-request_body(const DfStepSpec *spec, const DfStep *step)
-{
-	if (spec->request_fields != NULL || step->row.body == NULL)
-		return spec->request_fields;
-	return df_json_parse(step->row.body, strlen(step->row.body), CurrentMemoryContext);
+	return df_idempotency_key(&of);
 }
 
 bool
@@ -100,7 +93,9 @@ df_step_vars(DfRun *run, DfStep *step, DfTemplateVars *vars)
 		vars->status = step->row.status;
 		vars->headers = step->row.answer;
 	}
-	vars->request = request_body(spec, step);
+	/* the fields that templates name were kept if the bytes are not JSON */
+	vars->request = spec->request_fields;
+	vars->request_text = spec->request_fields == NULL ? step->row.body : NULL;
 	vars->asked = step->row.request != NULL ? spec->path : NULL;
 	vars->asked_to_make = strcmp(spec->method, "POST") == 0;
 	if (system != NULL)
@@ -110,7 +105,7 @@ df_step_vars(DfRun *run, DfStep *step, DfTemplateVars *vars)
 	}
 	vars->run = run->id_text;
 	vars->run_key = run->key;
-	vars->idempotency_key = df_step_key(run, step);
+	vars->key = key_of(run, step, false);
 }
 
 bool

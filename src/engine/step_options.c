@@ -469,10 +469,9 @@ df_http_options(FunctionCallInfo fcinfo, int path_arg, const char *request,
 	Jsonb *body = df_arg_jsonb(fcinfo, path_arg + ARG_BODY);
 	DfRun *run = df_entry->run;
 	const char *method = pnstrdup(request, strcspn(request, " "));
-	/* the step has no number yet, and so no key: what matters is that it will have one */
+	/* the step has no number yet, and so no key */
 	Call call = {.vars = {.run = run->id_text,
 						  .run_key = run->key,
-						  .idempotency_key = "key",
 						  .request = body,
 						  .asked = df_arg_text(fcinfo, path_arg),
 						  .asked_to_make = strcmp(method, "POST") == 0,

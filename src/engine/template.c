@@ -128,6 +128,23 @@ response_value(const DfPiece *field, const char *rest, int len, const DfTemplate
 	return value != NULL ? value : descend(vars->response, field->text, field->len);
 }
 
+/* templates seldom name these two, so they are made where one does */
+static char *
+key_of(const DfTemplateVars *vars)
+{
+	return vars->key.run != NULL ? df_idempotency_key(&vars->key) : "key";
+}
+
+static const Jsonb *
+request_of(const DfTemplateVars *vars)
+{
+	const char *text = vars->request_text;
+
+	return vars->request != NULL || text == NULL
+		? vars->request
+		: df_json_parse(text, strlen(text), CurrentMemoryContext);
+}
+
 /* the value of a field; NULL if there is none or it is null */
 static JsonbValue *
 field_value(const DfPiece *field, const DfTemplateVars *vars)
@@ -141,9 +158,9 @@ field_value(const DfPiece *field, const DfTemplateVars *vars)
 	if (df_piece_is(field, "run_key"))
 		return text_value(vars->run_key);
 	if (df_piece_is(field, "idempotency_key"))
-		return text_value(vars->idempotency_key);
+		return text_value(key_of(vars));
 	if (df_piece_is_below(field, "request", &rest, &len))
-		value = descend(vars->request, rest, len);
+		value = descend(request_of(vars), rest, len);
 	else if (df_piece_is_below(field, "response", &rest, &len))
 		value = response_value(field, rest, len, vars);
 	else

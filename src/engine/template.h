@@ -11,6 +11,7 @@
 
 #include "postgres.h"
 
+#include "shared/idempotency_key.h"
 #include "utils/jsonb.h"
 
 typedef struct DfTemplateVars
@@ -18,14 +19,15 @@ typedef struct DfTemplateVars
 	const Jsonb *response; /* the step's output, NULL = none was received */
 	int status; /* of the response to the step itself, 0 = none was received */
 	const Jsonb *headers; /* likewise, by their names in small letters */
-	const Jsonb *request; /* the step's request body, NULL = none */
+	const Jsonb *request; /* the step's request body, NULL = none, or it is a text */
+	const char *request_text; /* the same, where it is recorded as JSON; NULL = none */
 	const char *asked; /* the path of its request, NULL = it has none */
 	bool asked_to_make; /* a POST: what it makes has another path */
 	const char *base; /* the url of its system, NULL = that is not there */
 	char **secret_query; /* parameters that are not recorded (df_query_pairs()); NULL = none */
 	const char *run;
 	const char *run_key; /* NULL = the run has no key */
-	const char *idempotency_key;
+	DfKeyOf key; /* its idempotency key; no run = the step is not recorded yet, and will have one */
 } DfTemplateVars;
 
 /*

@@ -7,25 +7,42 @@
  */
 #include "postgres.h"
 
-#include "common/cryptohash.h"
-#include "common/sha2.h"
+#include <openssl/err.h>
+#include <openssl/evp.h>
 
 #include "shared/digest.h"
 
-StaticAssertDecl(DF_DIGEST_LENGTH == PG_SHA256_DIGEST_LENGTH, "a digest fits");
+/*
+ * A process keeps its context: to look the algorithm up, as each new one does, takes several
+ * times as long as the digest of a key.  NULL = there is none yet.
+ */
+static EVP_MD_CTX *kept = NULL;
+
+static bool
+begin(void)
+{
+	if (kept != NULL)
+		return EVP_DigestInit_ex(kept, NULL, NULL) == 1;
+	kept = EVP_MD_CTX_new();
+	return kept != NULL && EVP_DigestInit_ex(kept, EVP_sha256(), NULL) == 1;
+}
 
 void
 df_digest(const void *bytes, size_t len, uint8 *digest)
 {
-	pg_cryptohash_ctx *sha = pg_cryptohash_create(PG_SHA256);
-	bool made = sha != NULL && pg_cryptohash_init(sha) >= 0 &&
-		pg_cryptohash_update(sha, bytes, len) >= 0 &&
-		pg_cryptohash_final(sha, digest, DF_DIGEST_LENGTH) >= 0;
+	unsigned int made = 0;
+	bool ok = begin() && EVP_DigestUpdate(kept, bytes, len) == 1 &&
+		EVP_DigestFinal_ex(kept, digest, &made) == 1;
 
-	pg_cryptohash_free(sha);
-	if (!made)
+	if (!ok || made != DF_DIGEST_LENGTH)
+	{
+		EVP_MD_CTX_free(kept);
+		kept = NULL;
+		/* what is left there would be taken for an error of the next connection by TLS */
+		ERR_clear_error();
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not compute a digest"),
 				 errhint("Check the settings of the server's cryptographic library.")));
+	}
 }
