@@ -222,7 +222,9 @@ df_judge(DfRun *run, DfStep *step, const DfResponse *response, const DfSystemPol
 			came.method = method_of(step->row.undo);
 			break;
 	}
-	came.limit_used_up = df_response_limit_used_up(response);
+	/* of what was done, many systems say how much is left */
+	if (response->status / 100 != 2)
+		came.limit_used_up = df_response_limit_used_up(response);
 	came.replayed = df_response_is_replay(response);
 	if (is_answered(response))
 	{

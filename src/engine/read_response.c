@@ -32,14 +32,28 @@ typedef struct Header
 	List *values; /* of char * */
 } Header;
 
+static bool
+is_ascii(const char *bytes, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (bytes[i] == '\0' || IS_HIGHBIT_SET(bytes[i]))
+			return false;
+	return true;
+}
+
 static char *
 text_of(const char *bytes, size_t len)
 {
+	const char *charset;
+	char *utf8;
 	bool exact;
-	/* headers have no charset: they are UTF-8 today, and were ISO-8859-1 */
-	const char *charset = pg_verify_mbstr(PG_UTF8, bytes, (int) len, true) ? NULL : "latin1";
-	char *utf8 = df_charset_to_utf8(bytes, len, charset, &exact);
 
+	/* usually, and the same in every encoding of a database */
+	if (is_ascii(bytes, len))
+		return pnstrdup(bytes, len);
+	/* headers have no charset: they are UTF-8 today, and were ISO-8859-1 */
+	charset = pg_verify_mbstr(PG_UTF8, bytes, (int) len, true) ? NULL : "latin1";
+	utf8 = df_charset_to_utf8(bytes, len, charset, &exact);
 	return df_text_from_utf8(utf8, strlen(utf8));
 }
 

@@ -352,7 +352,9 @@ http_step(FunctionCallInfo fcinfo, const char *function, const char *method, int
 	format_of(fcinfo, path_arg, run, step, system, base, &format);
 	request = psprintf("%s %s", method,
 					   rendered_path(fcinfo, path_arg, format.form_arrays, base));
-	request = without_secrets(request, system);
+	/* in the words that are recorded it is the same call, whatever is added when it is sent */
+	if (step == NULL || step->row.request == NULL || strcmp(step->row.request, request) != 0)
+		request = without_secrets(request, system);
 	if (step == NULL)
 		step = new_step(fcinfo, path_arg, run, name, system, request, &format);
 	else
