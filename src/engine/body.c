@@ -24,6 +24,7 @@
 #include "shared/clock.h"
 #include "shared/fingerprint.h"
 #include "shared/function.h"
+#include "shared/function_watch.h"
 #include "shared/limits.h"
 #include "shared/user_code.h"
 #include "storage/lock.h"
@@ -32,7 +33,6 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -235,15 +235,6 @@ df_fatal(int sqlstate, char *message, char *hint)
 
 /* ---- entering ------------------------------------------------------------- */
 
-/* whether some function or schema has changed since functions were looked up */
-static bool functions_changed = true;
-
-static void
-function_changed(Datum arg, int cacheid, uint32 hashvalue)
-{
-	functions_changed = true;
-}
-
 /*
  * The function of that signature, InvalidOid if there is none.  Looking it up costs as
  * much as entering a small body, so the last result is kept until a function or a
@@ -254,20 +245,15 @@ function_oid(const char *signature)
 {
 	static char last_signature[NAMEDATALEN * 4];
 	static Oid last_oid = InvalidOid;
-	static bool registered = false;
+	static uint64 last_number = 0;
+	uint64 number = df_functions_number();
 
-	if (!registered)
-	{
-		CacheRegisterSyscacheCallback(PROCOID, function_changed, (Datum) 0);
-		CacheRegisterSyscacheCallback(NAMESPACEOID, function_changed, (Datum) 0);
-		registered = true;
-	}
-	AcceptInvalidationMessages();
-	if (!functions_changed && strcmp(last_signature, signature) == 0)
+	if (number == last_number && strcmp(last_signature, signature) == 0)
 		return last_oid;
 	last_oid = df_function_oid(signature);
-	strlcpy(last_signature, signature, sizeof(last_signature));
-	functions_changed = strlen(signature) >= sizeof(last_signature);
+	last_number =
+		strlcpy(last_signature, signature, sizeof(last_signature)) < sizeof(last_signature) ? number
+																							: 0;
 	return last_oid;
 }
 

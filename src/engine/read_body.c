@@ -187,6 +187,8 @@ is_damaged_json(const char *utf8, const BodyType *type)
 static char *
 read_utf8(const DfResponse *response, const BodyType *type, bool *exact)
 {
+	if (response->body == NULL || response->body_len == 0 || response->form == DF_BODY_BROKEN)
+		return NULL;
 	return df_charset_to_utf8(response->body, response->body_len,
 							  type->charset[0] != '\0' ? type->charset : NULL, exact);
 }
@@ -207,9 +209,9 @@ df_response_json(const DfResponse *response, MemoryContext cxt, bool *unusable)
 	char *utf8;
 
 	*unusable = response->fate == DF_FATE_TOO_LARGE || response->form == DF_BODY_BROKEN;
-	if (*unusable || response->body == NULL || response->body_len == 0)
+	utf8 = *unusable ? NULL : read_utf8(response, &type, &exact);
+	if (utf8 == NULL)
 		return NULL;
-	utf8 = read_utf8(response, &type, &exact);
 	*unusable = !is_text(response, &type, exact);
 	if (*unusable || *skip_space(utf8) == '\0')
 		return NULL;
@@ -225,12 +227,11 @@ df_response_text(const DfResponse *response)
 {
 	BodyType type = read_type(response->content_type);
 	bool exact;
-	char *utf8;
+	char *utf8 = read_utf8(response, &type, &exact);
 
-	if (response->body == NULL || response->body_len == 0 || response->form == DF_BODY_BROKEN)
-		return NULL;
-	utf8 = read_utf8(response, &type, &exact);
-	return is_text(response, &type, exact) ? df_text_from_utf8(utf8, strlen(utf8)) : NULL;
+	return utf8 != NULL && is_text(response, &type, exact)
+		? df_text_from_utf8(utf8, strlen(utf8))
+		: NULL;
 }
 
 char *
@@ -238,14 +239,11 @@ df_response_utf8(const DfResponse *response)
 {
 	BodyType type = read_type(response->content_type);
 	bool exact;
-	char *utf8;
+	char *utf8 = read_utf8(response, &type, &exact);
+	bool same = utf8 != NULL && strlen(utf8) == response->body_len &&
+		memcmp(utf8, response->body, response->body_len) == 0;
 
-	if (response->body == NULL || response->body_len == 0 || response->form == DF_BODY_BROKEN)
-		return NULL;
-	utf8 = read_utf8(response, &type, &exact);
-	return strlen(utf8) == response->body_len && memcmp(utf8, response->body, strlen(utf8)) == 0
-		? NULL
-		: utf8;
+	return same ? NULL : utf8;
 }
 
 const char *

@@ -31,6 +31,15 @@ df_needs_also(DfOptionProblem *problem, const char *option, const char *other)
 					 psprintf("Set both \"%s\" and \"%s\", or neither.", option, other));
 }
 
+bool
+df_pairs_complete(const DfOptionPair *pairs, int n, DfOptionProblem *problem)
+{
+	for (int i = 0; i < n; i++)
+		if (pairs[i].value != NULL && pairs[i].needed == NULL)
+			return df_needs_also(problem, pairs[i].name, pairs[i].needs);
+	return true;
+}
+
 /* the type of content is said once, and goes with the encoding */
 static bool
 body_format_complete(const DfSystem *system, DfOptionProblem *problem)
@@ -79,21 +88,14 @@ df_server_rules(const DfSystem *system, DfOptionProblem *problem)
 static bool
 mapping_pairs_complete(const DfSystem *system, DfOptionProblem *problem)
 {
-	const struct
-	{
-		const char *name;
-		const char *value;
-		const char *needs;
-		const char *needed;
-	} pairs[] = {
+	const DfOptionPair pairs[] = {
 		{"password", system->password, "username", system->username},
 		{"client_cert", system->client_cert, "client_key", system->client_key},
 		{"client_key", system->client_key, "client_cert", system->client_cert},
 	};
 
-	for (int i = 0; i < lengthof(pairs); i++)
-		if (pairs[i].value != NULL && pairs[i].needed == NULL)
-			return df_needs_also(problem, pairs[i].name, pairs[i].needs);
+	if (!df_pairs_complete(pairs, lengthof(pairs), problem))
+		return false;
 	/* a mail server wants to know whose token it is */
 	if (system->username != NULL && system->password == NULL && system->oauth_token_url == NULL)
 		return df_needs_also(problem, "username", "password");

@@ -159,6 +159,16 @@ extern void df_named_values_forget(DfNamedValues *values);
 
 /* always false */
 extern bool df_refuse(DfOptionProblem *problem, int sqlstate, char *message, char *hint);
+/* an option that needs another one; values are NULL if they are not set */
+typedef struct DfOptionPair
+{
+	const char *name;
+	const char *value;
+	const char *needs;
+	const char *needed;
+} DfOptionPair;
+
+extern bool df_pairs_complete(const DfOptionPair *pairs, int n, DfOptionProblem *problem);
 extern bool df_needs_also(DfOptionProblem *problem, const char *option, const char *other);
 
 /* ---- values (fdw/values.c) ------------------------------------------------ */

@@ -164,13 +164,7 @@ df_send_server_rules(const DfSystem *system, DfOptionProblem *problem)
 bool
 df_send_mapping_rules(const DfSystem *system, DfOptionProblem *problem)
 {
-	const struct
-	{
-		const char *name;
-		const char *value;
-		const char *needs;
-		const char *needed;
-	} pairs[] = {
+	const DfOptionPair pairs[] = {
 		{"aws_access_key_id", system->aws_access_key, "aws_secret_access_key",
 		 system->aws_secret_key},
 		{"aws_secret_access_key", system->aws_secret_key, "aws_access_key_id",
@@ -181,10 +175,7 @@ df_send_mapping_rules(const DfSystem *system, DfOptionProblem *problem)
 		{"proxy_password", system->proxy_password, "proxy_username", system->proxy_username},
 	};
 
-	for (int i = 0; i < lengthof(pairs); i++)
-		if (pairs[i].value != NULL && pairs[i].needed == NULL)
-			return df_needs_also(problem, pairs[i].name, pairs[i].needs);
-	return true;
+	return df_pairs_complete(pairs, lengthof(pairs), problem);
 }
 
 /* ---- of both -------------------------------------------------------------- */

@@ -10,7 +10,6 @@
  */
 #include "postgres.h"
 
-#include "common/base64.h"
 #include "flow/flow.h"
 #include "fmgr.h"
 #include "guc.h"
@@ -18,6 +17,7 @@
 #include "miscadmin.h"
 #include "port/pg_bswap.h"
 #include "store/rights.h"
+#include "shared/base64url.h"
 #include "shared/clock.h"
 #include "shared/json.h"
 #include "shared/mac.h"
@@ -49,44 +49,6 @@ typedef struct Link
 	char event[DF_MAX_NAME + 1];
 	uint8 mac[DF_MAC_LEN]; /* set when it is read; identifies it */
 } Link;
-
-/* ---- base64 as URLs like it ----------------------------------------------- */
-
-static char *
-encoded(const uint8 *bytes, int len)
-{
-	int size = pg_b64_enc_len(len);
-	char *text = palloc(size + 1);
-	int n = pg_b64_encode((const void *) bytes, len, text, size);
-
-	while (n > 0 && text[n - 1] == '=')
-		n--;
-	text[n] = '\0';
-	for (char *c = text; *c != '\0'; c++)
-		*c = *c == '+' ? '-' : *c == '/' ? '_'
-										 : *c;
-	return text;
-}
-
-/* -1 if the text is invalid */
-static int
-decoded(const char *text, size_t len, uint8 *bytes, int size)
-{
-	char padded[MAX_CODE + 4];
-
-	if (len == 0 || len > MAX_CODE - 4)
-		return -1;
-	for (size_t i = 0; i < len; i++)
-	{
-		if (text[i] == '+' || text[i] == '/' || text[i] == '=')
-			return -1;
-		padded[i] = text[i] == '-' ? '+' : text[i] == '_' ? '/'
-														  : text[i];
-	}
-	while (len % 4 != 0)
-		padded[len++] = '=';
-	return pg_b64_decode(padded, (int) len, (void *) bytes, size);
-}
 
 /* ---- codes ---------------------------------------------------------------- */
 
@@ -141,9 +103,9 @@ read_link(const char *text, const bytea *key, Link *link)
 
 	if (dot == NULL)
 		return false;
-	len = decoded(text, dot - text, payload, sizeof(payload));
+	len = df_base64url_decode(text, dot - text, payload, sizeof(payload));
 	if (len <= 1 + UUID_LEN + 8 || len > MAX_PAYLOAD || payload[0] != LINK_VERSION ||
-		decoded(dot + 1, strlen(dot + 1), given, sizeof(given)) != DF_MAC_LEN)
+		df_base64url_decode(dot + 1, strlen(dot + 1), given, sizeof(given)) != DF_MAC_LEN)
 		return false;
 	mac_of(key, payload, len, mac);
 	if (!df_mac_equal(mac, given))
@@ -232,8 +194,9 @@ dataflows_event_url(PG_FUNCTION_ARGS)
 	len = payload_of(&link, payload);
 	mac_of(key, payload, len, mac);
 	explicit_bzero(key, VARSIZE_ANY(key));
-	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%s" PREFIX "%s.%s", df_public_url,
-											  encoded(payload, len), encoded(mac, DF_MAC_LEN))));
+	PG_RETURN_TEXT_P(
+		cstring_to_text(psprintf("%s" PREFIX "%s.%s", df_public_url, df_base64url(payload, len),
+								 df_base64url(mac, DF_MAC_LEN))));
 }
 
 /* ---- pages ---------------------------------------------------------------- */
@@ -358,7 +321,7 @@ df_event_link_follow(DfRequest *request)
 	 * encoded again, because different last characters of a code can decode to the same
 	 * bytes
 	 */
-	code = encoded(link.mac, DF_MAC_LEN);
+	code = df_base64url(link.mac, DF_MAC_LEN);
 	df_store_enter(&store);
 	/*
 	 * Its retention begins when the link expires: if the record were purged earlier, the

@@ -133,8 +133,8 @@ is_trusted(Oid owner)
 	return owner == GetUserId() || superuser_arg(owner);
 }
 
-static List *
-foreign_objects(Oid schema)
+List *
+df_foreign_dependents(Oid class, Oid object)
 {
 	Relation depend = table_open(DependRelationId, AccessShareLock);
 	Oid extension = df_extension_oid();
@@ -144,21 +144,21 @@ foreign_objects(Oid schema)
 	HeapTuple tuple;
 
 	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(NamespaceRelationId));
+				ObjectIdGetDatum(class));
 	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(schema));
+				ObjectIdGetDatum(object));
 	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, 2, keys);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_depend row = (Form_pg_depend) GETSTRUCT(tuple);
-		ObjectAddress *object;
+		ObjectAddress *dependent;
 
 		if (row->classid == ExtensionRelationId ||
 			getExtensionOfObject(row->classid, row->objid) == extension)
 			continue;
-		object = palloc(sizeof(ObjectAddress));
-		ObjectAddressSubSet(*object, row->classid, row->objid, row->objsubid);
-		result = lappend(result, object);
+		dependent = palloc(sizeof(ObjectAddress));
+		ObjectAddressSubSet(*dependent, row->classid, row->objid, row->objsubid);
+		result = lappend(result, dependent);
 	}
 	systable_endscan(scan);
 	table_close(depend, AccessShareLock);
@@ -315,13 +315,13 @@ dataflows_guard_schema(PG_FUNCTION_ARGS)
 		if (!is_trusted(owner))
 			refuse_owner(owner);
 		refuse_creators(df_schema_creators(schema));
-		refuse_objects(foreign_objects(schema));
+		refuse_objects(df_foreign_dependents(NamespaceRelationId, schema));
 		PG_RETURN_VOID();
 	}
 	if (!is_trusted(owner))
 		take_over(schema, owner);
 	take_create_back(df_schema_creators(schema));
-	judge_objects(foreign_objects(schema), schema);
+	judge_objects(df_foreign_dependents(NamespaceRelationId, schema), schema);
 	PG_RETURN_VOID();
 }
 

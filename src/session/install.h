@@ -1,6 +1,6 @@
 /*
  * session/install.h
- *	  GRANT and REVOKE by the extension's scripts.
+ *	  What the extension's scripts need: GRANT and REVOKE, and what users have made of our objects.
  */
 #ifndef DF_SESSION_INSTALL_H
 #define DF_SESSION_INSTALL_H
@@ -21,5 +21,8 @@ extern RoleSpec *df_role_spec(Oid role); /* ACL_ID_PUBLIC = PUBLIC */
 
 /* the function's own, or the default */
 extern Acl *df_function_acl(Oid function);
+
+/* ObjectAddresses of what depends on an object and is not the extension's */
+extern List *df_foreign_dependents(Oid class, Oid object);
 
 #endif /* DF_SESSION_INSTALL_H */

@@ -9,26 +9,21 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
-#include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
-#include "catalog/pg_depend.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "commands/alter.h"
 #include "fmgr.h"
 #include "nodes/makefuncs.h"
 #include "session/install.h"
-#include "shared/extension.h"
+#include "shared/function.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
-#include "utils/fmgroids.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
@@ -72,47 +67,15 @@ function_of_name(const char *name)
 	return result;
 }
 
-static Oid
-owner_of(Oid function)
-{
-	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	Oid owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for function %u", function);
-	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
-	ReleaseSysCache(tuple);
-	return owner;
-}
-
 /* what of a user's needs the function: it could not be dropped */
 static void
 add_dependents(Oid function, StringInfo text)
 {
-	Relation depend = table_open(DependRelationId, AccessShareLock);
-	Oid extension = df_extension_oid();
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple tuple;
+	ListCell *lc;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(ProcedureRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(function));
-	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, 2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_depend row = (Form_pg_depend) GETSTRUCT(tuple);
-		ObjectAddress object;
-
-		ObjectAddressSubSet(object, row->classid, row->objid, row->objsubid);
-		if (getExtensionOfObject(row->classid, row->objid) == extension)
-			continue;
+	foreach (lc, df_foreign_dependents(ProcedureRelationId, function))
 		appendStringInfo(text, "%s%s", text->len > 0 ? ", " : "",
-						 getObjectDescription(&object, false));
-	}
-	systable_endscan(scan);
-	table_close(depend, AccessShareLock);
+						 getObjectDescription(lfirst(lc), false));
 }
 
 static void
@@ -123,7 +86,7 @@ remember(const char *name)
 	Oid oid = function_of_name(name);
 
 	function->name = pstrdup(name);
-	function->owner = owner_of(oid);
+	function->owner = df_function_owner(oid);
 	function->acl = df_function_acl(oid);
 	replaced = lappend(replaced, function);
 	MemoryContextSwitchTo(old);

@@ -24,12 +24,12 @@
 #include "nodes/pg_list.h"
 #include "parser/scansup.h"
 #include "shared/fingerprint.h"
+#include "shared/function_watch.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
@@ -209,29 +209,16 @@ typedef struct Known
 } Known;
 
 static Known known[64];
-static bool known_is_stale = true;
-
-static void
-function_changed(Datum arg, int cacheid, uint32 hashvalue)
-{
-	known_is_stale = true;
-}
 
 static Known *
 place_of(Oid function)
 {
-	static bool registered = false;
+	static uint64 known_number = 0;
+	uint64 number = df_functions_number();
 
-	if (!registered)
-	{
-		CacheRegisterSyscacheCallback(PROCOID, function_changed, (Datum) 0);
-		CacheRegisterSyscacheCallback(NAMESPACEOID, function_changed, (Datum) 0);
-		registered = true;
-	}
-	AcceptInvalidationMessages();
-	if (known_is_stale)
+	if (number != known_number)
 		memset(known, 0, sizeof(known));
-	known_is_stale = false;
+	known_number = number;
 	return &known[function % lengthof(known)];
 }
 

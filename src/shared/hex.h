@@ -4,8 +4,8 @@
  *
  * Inline, so that rooms that are built alone (tests of http/) need nothing else
  * of this one.  For base64 the server's pg_b64_encode() and pg_b64_decode() are
- * called everywhere; their bytes are of another type from PostgreSQL 18 on, so
- * they are passed as void *.
+ * called, for that of URLs shared/base64url.c; their bytes are of another type from
+ * PostgreSQL 18 on, so they are passed as void *.
  */
 #ifndef DF_HEX_H
 #define DF_HEX_H

@@ -16,9 +16,9 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
-#include "common/base64.h"
-#include "shared/jwt.h"
+#include "shared/base64url.h"
 #include "shared/json.h"
+#include "shared/jwt.h"
 
 #define SHORTEST_RSA_BITS 2048
 #define P256_BITS 256
@@ -72,23 +72,6 @@ df_jwt_key_problem(const char *pem)
 	return problem;
 }
 
-/* base64 in the alphabet of URLs, without padding (RFC 7515, 2) */
-static char *
-base64url(const unsigned char *bytes, int len)
-{
-	int room = pg_b64_enc_len(len);
-	char *text = palloc(room + 1);
-	int used = pg_b64_encode((const void *) bytes, len, text, room);
-
-	while (used > 0 && text[used - 1] == '=')
-		used--;
-	text[used] = '\0';
-	for (char *p = text; *p != '\0'; p++)
-		*p = *p == '+' ? '-' : *p == '/' ? '_'
-										 : *p;
-	return text;
-}
-
 /* ECDSA signs in DER; the standard wants both numbers in a fixed length */
 static bool
 fixed_length(const unsigned char *der, size_t len, unsigned char *to)
@@ -119,9 +102,9 @@ signature_of(EVP_PKEY *key, const char *text)
 		EVP_DigestSign(context, bytes, &len, (const unsigned char *) text, strlen(text)) == 1)
 	{
 		if (!is_p256(key))
-			result = base64url(bytes, len);
+			result = df_base64url(bytes, len);
 		else if (fixed_length(bytes, len, fixed))
-			result = base64url(fixed, sizeof(fixed));
+			result = df_base64url(fixed, sizeof(fixed));
 	}
 	EVP_MD_CTX_free(context);
 	ERR_clear_error();
@@ -149,8 +132,8 @@ df_jwt_sign(const char *pem, const char *key_id, const char *claims)
 	if (problem_of(key) == NULL)
 	{
 		char *header = header_of(key, key_id);
-		char *text = psprintf("%s.%s", base64url((unsigned char *) header, strlen(header)),
-							  base64url((unsigned char *) claims, strlen(claims)));
+		char *text = psprintf("%s.%s", df_base64url(header, strlen(header)),
+							  df_base64url(claims, strlen(claims)));
 		char *signature = signature_of(key, text);
 
 		if (signature != NULL)

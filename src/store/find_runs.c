@@ -40,14 +40,8 @@ workflow_names(MemoryContext cxt)
 		"SELECT DISTINCT w.name"
 		" FROM dataflows.workflow AS w",
 		SPI_OK_SELECT, 0};
-	uint64 n = df_plan_run_of_query(&plan, NULL, NULL, 0);
-	MemoryContext old = MemoryContextSwitchTo(cxt);
-	List *names = NIL;
 
-	for (uint64 row = 0; row < n; row++)
-		names = lappend(names, df_copy_text(cxt, row, 0));
-	MemoryContextSwitchTo(old);
-	return names;
+	return df_copy_texts(cxt, df_plan_run_of_query(&plan, NULL, NULL, 0), 0);
 }
 
 static List *
@@ -60,14 +54,8 @@ starters_of(Oid role, MemoryContext cxt)
 		SPI_OK_SELECT,
 		DF_PARAMS(OIDOID)};
 	Datum values[1] = {ObjectIdGetDatum(role)};
-	uint64 n = df_plan_run_of_query(&plan, values, NULL, 0);
-	MemoryContext old = MemoryContextSwitchTo(cxt);
-	List *names = NIL;
 
-	for (uint64 row = 0; row < n; row++)
-		names = lappend(names, df_copy_text(cxt, row, 0));
-	MemoryContextSwitchTo(old);
-	return names;
+	return df_copy_texts(cxt, df_plan_run_of_query(&plan, values, NULL, 0), 0);
 }
 
 /* outside the store: deciding what is seen enters it */
@@ -214,22 +202,12 @@ few_live_runs(Datum *values, const char *nulls, int max, pg_uuid_t *runs, int *n
 	return true;
 }
 
-static List *
-copy_column(uint64 n, int column)
-{
-	List *texts = NIL;
-
-	for (uint64 row = 0; row < n; row++)
-		texts = lappend(texts, df_copy_text(CurrentMemoryContext, row, column));
-	return texts;
-}
-
 static uint64
 newest_of_all(Datum *values, const char *nulls)
 {
 	uint64 n = df_plan_run_of_query(&starters_plan, values, NULL, 0);
-	Datum names = df_text_array(copy_column(n, 0));
-	Datum starters = df_text_array(copy_column(n, 1));
+	Datum names = df_text_array(df_copy_texts(CurrentMemoryContext, n, 0));
+	Datum starters = df_text_array(df_copy_texts(CurrentMemoryContext, n, 1));
 	Datum wanted[5] = {names, starters, values[3], values[4], values[5]};
 	char wanted_nulls[6] = {' ', ' ', nulls[3], nulls[4], ' ', '\0'};
 

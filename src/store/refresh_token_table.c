@@ -10,8 +10,8 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "common/cryptohash.h"
-#include "common/sha2.h"
+#include "lib/stringinfo.h"
+#include "shared/digest.h"
 #include "store/refresh_token_table.h"
 #include "store/store.h"
 #include "types/base.h"
@@ -25,18 +25,16 @@ void
 df_refresh_family(const char *url, const char *client, const char *first, unsigned char *family)
 {
 	const char *const parts[] = {url, client, first};
-	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA256);
-	bool ok = hash != NULL && pg_cryptohash_init(hash) == 0;
+	StringInfoData text;
 
-	StaticAssertStmt(DF_FAMILY_BYTES == PG_SHA256_DIGEST_LENGTH, "a family is a SHA-256");
-	for (int i = 0; ok && i < lengthof(parts); i++)
-		ok = pg_cryptohash_update(hash, (const uint8 *) parts[i], strlen(parts[i]) + 1) == 0;
-	ok = ok && pg_cryptohash_final(hash, family, DF_FAMILY_BYTES) == 0;
-	pg_cryptohash_free(hash);
-	if (!ok)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("could not compute a SHA-256 hash")));
+	StaticAssertStmt(DF_FAMILY_BYTES == DF_DIGEST_LENGTH, "a family is a digest");
+	initStringInfo(&text);
+	/* a buffer that grows would leave copies of the token behind */
+	enlargeStringInfo(&text, strlen(url) + strlen(client) + strlen(first) + lengthof(parts));
+	for (int i = 0; i < lengthof(parts); i++)
+		appendBinaryStringInfo(&text, parts[i], strlen(parts[i]) + 1);
+	df_digest(text.data, text.len, family);
+	explicit_bzero(text.data, text.len);
 }
 
 static Datum

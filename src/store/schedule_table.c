@@ -128,12 +128,6 @@ df_schedule_names(MemoryContext cxt)
 	static DfPlan plan = {
 		"SELECT s.name FROM dataflows.schedule AS s ORDER BY s.name",
 		SPI_OK_SELECT, 0};
-	uint64 n = df_plan_run(&plan, NULL, NULL, 0);
-	MemoryContext old = MemoryContextSwitchTo(cxt);
-	List *names = NIL;
 
-	for (uint64 row = 0; row < n; row++)
-		names = lappend(names, df_copy_text(cxt, row, 0));
-	MemoryContextSwitchTo(old);
-	return names;
+	return df_copy_texts(cxt, df_plan_run(&plan, NULL, NULL, 0), 0);
 }

@@ -261,6 +261,18 @@ df_copy_text(MemoryContext cxt, uint64 row, int column)
 	return result;
 }
 
+List *
+df_copy_texts(MemoryContext cxt, uint64 n, int column)
+{
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	List *texts = NIL;
+
+	for (uint64 row = 0; row < n; row++)
+		texts = lappend(texts, df_copy_text(cxt, row, column));
+	MemoryContextSwitchTo(old);
+	return texts;
+}
+
 Jsonb *
 df_copy_jsonb(MemoryContext cxt, uint64 row, int column)
 {

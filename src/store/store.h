@@ -74,6 +74,9 @@ extern int32 df_int32(uint64 row, int column, int32 if_null);
 extern bool df_bool(uint64 row, int column, bool if_null);
 extern TimestampTz df_time(uint64 row, int column); /* DF_NEVER if null */
 
+/* a list, in cxt, of the texts in a column of the last result; NULL if null */
+extern List *df_copy_texts(MemoryContext cxt, uint64 n, int column);
+
 /* arrays as parameters, for statements over many rows; nulls may be NULL */
 extern Datum df_array(Oid element_type, Datum *values, bool *nulls, int n);
 extern Datum df_text_array(List *strings);

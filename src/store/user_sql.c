@@ -74,26 +74,13 @@ infer_types(const char *sql, Oid **types, int *n)
 	return query;
 }
 
-/* a scalar as a type's input function would read it */
+/* as a type's input function would read it */
 static char *
 scalar_text(const JsonbValue *value)
 {
-	switch (value->type)
-	{
-		case jbvString:
-			return pnstrdup(value->val.string.val, value->val.string.len);
-		case jbvNumeric:
-			return DatumGetCString(
-				DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
-		case jbvBool:
-			return pstrdup(value->val.boolean ? "true" : "false");
-		default:
-		{
-			Jsonb *whole = JsonbValueToJsonb((JsonbValue *) value);
+	char *text = df_json_scalar_of(value);
 
-			return df_json_to_text(whole);
-		}
-	}
+	return text != NULL ? text : df_json_to_text(JsonbValueToJsonb((JsonbValue *) value));
 }
 
 static Datum
