@@ -226,6 +226,23 @@ df_replay_find(DfRun *run, const char *base, char **name)
 	return step;
 }
 
+/* the recorded steps of the name's base, by their k */
+DfStep *
+df_replay_first(DfRun *run, const char *name)
+{
+	int ordinal;
+	char *base = base_of(CurrentMemoryContext, name, &ordinal);
+	int first = name_entry(run, base)->first;
+
+	return first < 0 ? NULL : run->steps[first];
+}
+
+DfStep *
+df_replay_next_same(const DfRun *run, const DfStep *step)
+{
+	return step->engine.next_same < 0 ? NULL : run->steps[step->engine.next_same];
+}
+
 int
 df_replay_calls(DfRun *run, const char *base)
 {

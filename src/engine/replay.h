@@ -10,6 +10,9 @@
 extern DfStep *df_replay_find(DfRun *run, const char *base, char **name);
 /* how often this entry has called it so far, and the whole name of that call */
 extern int df_replay_calls(DfRun *run, const char *base);
+/* the recorded calls of the same name, "base#k" of every k; NULL = no more */
+extern DfStep *df_replay_first(DfRun *run, const char *name);
+extern DfStep *df_replay_next_same(const DfRun *run, const DfStep *step);
 extern char *df_replay_whole_name(const char *base, int call);
 extern void df_replay_begin(DfRun *run);
 extern void df_replay_index(DfRun *run, DfStep *step);

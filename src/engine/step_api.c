@@ -155,9 +155,8 @@ df_step_mismatch(const DfStep *step, const char *what, const char *recorded, con
 		df_drift_remedy(run, step));
 }
 
-/* JSON that differs in the present time alone asks for the same */
-static bool
-asks_the_same(const DfStep *step, const char *recorded, const char *called)
+bool
+df_step_asks_the_same(const DfStep *step, const char *recorded, const char *called)
 {
 	Jsonb *one;
 	Jsonb *other;
@@ -176,7 +175,7 @@ df_step_compare(const DfStep *step, const char *what, const char *recorded, cons
 {
 	DfRun *run = df_entry->run;
 
-	if (!df_step_is_compared(step) || asks_the_same(step, recorded, called))
+	if (!df_step_is_compared(step) || df_step_asks_the_same(step, recorded, called))
 		return;
 	df_fatal(
 		DF_ERR_RECORD_MISMATCH,

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "engine/body.h"
+#include "engine/call_order.h"
 #include "engine/child_run.h"
 #include "engine/drift.h"
 #include "engine/run_steps.h"
@@ -92,6 +93,19 @@ version_to_start(DfRun *run, const Call *call)
 	return definition.version;
 }
 
+static char *
+request_of(const Call *call)
+{
+	return call->key == NULL ? call->workflow
+							 : psprintf("%s, key %s", call->workflow, call->key);
+}
+
+static DfAsked
+asked_by(const Call *call)
+{
+	return (DfAsked){request_of(call), df_json_to_text(call->input), NULL};
+}
+
 /* fills in the intent, with the id that the child will have */
 static void
 render(DfRun *run, DfStep *step, const Call *call, int version)
@@ -105,9 +119,7 @@ render(DfRun *run, DfStep *step, const Call *call, int version)
 	df_json_text(&json, "key", call->key);
 	df_json_text(&json, "run", df_uuid_text(&id));
 	step->row.options = df_json_end(&json, run->cxt);
-	step->row.request = MemoryContextStrdup(
-		run->cxt,
-		call->key == NULL ? call->workflow : psprintf("%s, key %s", call->workflow, call->key));
+	step->row.request = MemoryContextStrdup(run->cxt, request_of(call));
 	step->row.body = MemoryContextStrdup(
 		run->cxt, df_json_to_text(call->input));
 	step->row.answer = NULL;
@@ -119,11 +131,17 @@ render(DfRun *run, DfStep *step, const Call *call, int version)
 }
 
 static void
-check_recorded(const DfStep *step, const Call *call)
+check_recorded(DfRun *run, DfStep *step, const Call *call)
 {
 	char *workflow = df_json_get_text(step->row.options, "workflow");
 	char *key = df_json_get_text(step->row.options, "key");
+	DfAsked asked;
 
+	if (df_order_matters(step, call->input))
+	{
+		asked = asked_by(call);
+		df_order_check(run, step, &asked);
+	}
 	if (workflow == NULL || strcmp(workflow, call->workflow) != 0)
 		df_step_mismatch(step, "workflow", workflow, call->workflow);
 	if (strcmp(key != NULL ? key : "", call->key != NULL ? call->key : "") != 0)
@@ -147,7 +165,9 @@ dataflows_call(PG_FUNCTION_ARGS)
 	{
 		/* all checks come before the step exists */
 		int version = version_to_start(run, &call);
+		DfAsked asked = asked_by(&call);
 
+		df_order_check_new(run, name, DF_STEP_CALL, &asked);
 		step = df_step_new_effect(run, name, DF_STEP_CALL, NULL, call.workflow);
 		render(run, step, &call, version);
 	}
@@ -158,7 +178,7 @@ dataflows_call(PG_FUNCTION_ARGS)
 		df_drift_note_body(run, step);
 	}
 	else
-		check_recorded(step, &call);
+		check_recorded(run, step, &call);
 	/* NULL at each entry, even when it has ended: wait_all() and response() tell the outcome */
 	if (!wait)
 		PG_RETURN_NULL();

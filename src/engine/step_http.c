@@ -11,6 +11,7 @@
 
 #include "catalog/pg_type.h"
 #include "engine/body.h"
+#include "engine/call_order.h"
 #include "engine/drift.h"
 #include "engine/http_args.h"
 #include "engine/step_evidence.h"
@@ -221,12 +222,33 @@ http_effect(const DfStep *step)
 	return request;
 }
 
+static char *
+text_of(const Jsonb *json)
+{
+	return json != NULL ? df_json_to_text(json) : NULL;
+}
+
+/* what cannot be sent is not what is recorded */
+static DfAsked
+asked_by(FunctionCallInfo fcinfo, int path_arg, const char *request, const DfBodyFormat *format)
+{
+	Jsonb *body = df_arg_jsonb(fcinfo, path_arg + ARG_BODY);
+	DfAsked asked = {.request = request};
+	char *hint;
+
+	if (body != NULL && df_payload_fits(body) && df_body_problem(format, body, &hint) == NULL)
+		asked.body = df_body_recorded(format, body);
+	asked.headers = text_of(df_arg_jsonb(fcinfo, path_arg + ARG_HEADERS));
+	return asked;
+}
+
 static DfStep *
 new_step(FunctionCallInfo fcinfo, int path_arg, DfRun *run, char *name, char *system,
 		 const char *request, const DfBodyFormat *format)
 {
 	DfStep draft;
 	DfStep *step;
+	DfAsked asked;
 
 	/* all checks come before the step exists */
 	memset(&draft, 0, sizeof(draft));
@@ -234,6 +256,8 @@ new_step(FunctionCallInfo fcinfo, int path_arg, DfRun *run, char *name, char *sy
 	draft.kind = DF_STEP_HTTP;
 	draft.system = system;
 	render_request(fcinfo, path_arg, run, &draft, request, format);
+	asked = (DfAsked){request, draft.row.body, text_of(draft.row.headers)};
+	df_order_check_new(run, name, DF_STEP_HTTP, &asked);
 	step = df_step_new_effect(run, name, DF_STEP_HTTP, system, http_effect(&draft));
 	step->row.options = draft.row.options;
 	step->row.headers = draft.row.headers;
@@ -291,6 +315,13 @@ static void
 check_or_render(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step,
 				const char *system, const char *request, const DfBodyFormat *format)
 {
+	DfAsked asked;
+
+	if (df_order_matters(step, df_arg_jsonb(fcinfo, path_arg + ARG_BODY)))
+	{
+		asked = asked_by(fcinfo, path_arg, request, format);
+		df_order_check(run, step, &asked);
+	}
 	if (strcmp(step->system, system) != 0)
 		df_step_mismatch(step, "system", step->system, system);
 	if (step->row.request == NULL)

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "engine/body.h"
+#include "engine/call_order.h"
 #include "engine/drift.h"
 #include "engine/mail_message.h"
 #include "engine/outgoing.h"
@@ -90,12 +91,15 @@ new_mail(DfRun *run, char *name, char *system, const Jsonb *message, const DfMai
 {
 	DfStep draft;
 	DfStep *step;
+	DfAsked asked;
 
 	/* all checks come before the step exists */
 	memset(&draft, 0, sizeof(draft));
 	draft.name = name;
 	draft.system = system;
 	render(run, &draft, message, mail);
+	asked = (DfAsked){draft.row.request, draft.row.body, NULL};
+	df_order_check_new(run, name, DF_STEP_MAIL, &asked);
 	step = df_step_new_effect(run, name, DF_STEP_MAIL, system, draft.row.request);
 	step->row.options = draft.row.options;
 	step->row.body = draft.row.body;
@@ -103,6 +107,14 @@ new_mail(DfRun *run, char *name, char *system, const Jsonb *message, const DfMai
 	step->row.request = draft.row.request;
 	step->engine.to_send = true;
 	return step;
+}
+
+static void
+check_order(DfRun *run, DfStep *step, const Jsonb *message, const DfMailMessage *mail)
+{
+	DfAsked asked = {df_mail_request(mail), df_body_json(message), NULL};
+
+	df_order_check(run, step, &asked);
 }
 
 Datum
@@ -124,6 +136,8 @@ dataflows_send_mail(PG_FUNCTION_ARGS)
 	system = NameStr(*PG_GETARG_NAME(1));
 	check_message(message, &mail, base);
 	step = df_step_recorded(run, base, DF_STEP_MAIL, &name);
+	if (step != NULL && df_order_matters(step, message))
+		check_order(run, step, message, &mail);
 	if (step == NULL)
 		step = new_mail(run, name, system, message, &mail);
 	else if (strcmp(step->system, system) != 0)

@@ -12,6 +12,7 @@
 
 #include "engine/attempt.h"
 #include "engine/body.h"
+#include "engine/call_order.h"
 #include "engine/drift.h"
 #include "engine/error_fields.h"
 #include "engine/step_evidence.h"
@@ -151,7 +152,12 @@ dataflows_query(PG_FUNCTION_ARGS)
 		df_drift_note_body(run, step);
 	}
 	else
+	{
+		DfAsked asked = {sql, args, NULL};
+
+		df_order_check(run, step, &asked);
 		df_sql_check_recorded(step, sql, args);
+	}
 	return df_step_await(fcinfo, step);
 }
 

@@ -77,6 +77,7 @@ typedef struct DfStepEngine
 	const DfStepSpec *spec; /* read_spec.c: df_step_spec() has it; NULL = nobody has asked yet */
 	int index; /* run_steps.c: in run->steps */
 	int called; /* replay.c, step_api.c: number of the entry that last called it */
+	int asked_other; /* call_order.c: number of the entry that last called it with something else */
 	int ordinal; /* replay.c: k in base#k, 1 where the name has none */
 	int next_same; /* replay.c: index of the next step of that base name, -1 */
 	DfPhase phase; /* the request that is in flight, or sent next; worker/flight.c too */
