@@ -15,10 +15,10 @@ DECLARE
   contact  jsonb;
 BEGIN
   -- no key, but addresses are unique there: the probe asks before the first send as well, and never
-  -- adopts an account
-  -- that was there before
+  -- adopts an account that was there before; by the run's id in it, an account that is found later
+  -- is known to be ours
   account := dataflows.post('create-account', 'identity', '/users',
-    jsonb_build_object('email', event->>'email'),
+    jsonb_build_object('email', event->>'email', 'external_id', dataflows.run_id()),
     undo  => 'DELETE /users/{id}',
     probe => 'GET /users?email={request.email}');
 

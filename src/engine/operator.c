@@ -209,13 +209,16 @@ undo(DfRun *run, const DfMessage *message)
 
 /* with the output that a person found, it can be undone after all */
 static void
-take_output(DfRun *run, DfStep *step, const Jsonb *payload, DfWord word)
+take_output(DfRun *run, DfStep *step, const Jsonb *payload, const DfDecision *made)
 {
 	Jsonb *output = df_json_get(payload, "output");
+	DfWord word = made->evidence.resolved;
 	DfStep *which;
 	char *why;
 
-	step->row.output = output != NULL ? df_json_copy(output, run->cxt) : NULL;
+	/* of a step that was done before, what a probe has found is known */
+	if (output != NULL || made->event != DF_NO_EVENT)
+		step->row.output = output != NULL ? df_json_copy(output, run->cxt) : NULL;
 	if (word == DF_WORD_DONE && df_step_render_undo(run, step, &why) &&
 		df_word_revives_undo(step, word))
 	{
@@ -256,7 +259,7 @@ resolve(DfRun *run, const DfMessage *message)
 	else
 		df_step_apply(run, step, &made);
 	if (made.verdict == DF_VERDICT_DONE)
-		take_output(run, step, message->payload, (DfWord) word);
+		take_output(run, step, message->payload, &made);
 	step->row.error = who_and_why(run, message, psprintf("resolved as %s", outcome));
 	step->row.undo_error = NULL;
 	step->row.wake_at = DF_NEVER;

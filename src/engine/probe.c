@@ -4,10 +4,10 @@
  *
  * Runs in a worker, in its recording transaction, on structs in memory.  What
  * a response means is decided in flow/doubt.c; here the resources in it are
- * counted and the decision is applied.  A probe takes over only a single match that
- * is provably ours: its template names {run} or {idempotency_key}, or the same
- * probe found nothing before the first send.  What existed before is never taken
- * over and never undone.
+ * counted and the decision is applied.  A probe takes over only a single match: its
+ * template names {run} or {idempotency_key}, or the same probe found nothing before the
+ * first send.  The latter is no proof, so that its undo is a person's, unless the match
+ * bears one of these names.  What existed before is never taken over and never undone.
  */
 #include "postgres.h"
 
@@ -70,6 +70,20 @@ asks_the_same(DfRun *run, DfStep *step)
 			return other;
 	}
 	return NULL;
+}
+
+/*
+ * It bears the key of the step, or the id of the run: of a run that has had another round, that
+ * round's would look the same.
+ */
+static bool
+bears_our_name(const DfRun *run, const DfStep *step, const Jsonb *resource)
+{
+	const char *text = resource == NULL ? "" : df_json_to_text(resource);
+
+	if (strstr(text, psprintf("\"%s\"", df_step_key(run, step))) != NULL)
+		return true;
+	return run->row.round_n == 0 && strstr(text, run->id_text) != NULL;
 }
 
 /* ---- the decision, applied ------------------------------------------------ */
@@ -299,6 +313,7 @@ df_probe_response(DfRun *run, DfStep *step, const DfResponse *response,
 	if (came.found == 1 && df_was_sent(step))
 		other = asks_the_same(run, step);
 	came.of_another = other != NULL;
+	came.names_step = came.found == 1 && bears_our_name(run, step, resource);
 	made = df_decide_probe(&about, &came);
 	if (made.verdict == DF_VERDICT_NONE)
 		return made.meaning;

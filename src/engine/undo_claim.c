@@ -1,6 +1,6 @@
 /*
  * engine/undo_claim.c
- *	  Whether an undo with a condition is the step's to send.
+ *	  Whether an undo is the step's to send: by its condition, and by what it would take away.
  *
  * Runs in a worker, in its recording transaction, on structs in memory, and changes none.
  * Judged from what is recorded of the step, so that it comes to the same at any time.  What
@@ -11,6 +11,7 @@
 #include "engine/read_spec.h"
 #include "engine/rollback_subject.h"
 #include "engine/step_key.h"
+#include "engine/template.h"
 #include "engine/undo_claim.h"
 #include "shared/json.h"
 #include "shared/jsonpath.h"
@@ -72,6 +73,8 @@ df_step_undo_claim(DfRun *run, DfStep *step)
 	DfUndoWitness witness = witness_of(subject);
 	DfTruth truth = DF_UNKNOWN;
 
+	if (subject->row.evidence.maybe_not_ours)
+		return DF_CLAIM_OPEN;
 	if (condition == NULL)
 		return DF_CLAIM_OURS;
 	if (witness != DF_WITNESS_NOBODY)
@@ -85,9 +88,27 @@ df_step_undo_waits_for_rollback(DfRun *run, DfStep *step)
 {
 	DfStep *subject = subject_of(run, step);
 
+	if (subject->row.evidence.maybe_not_ours)
+		return true;
 	return df_step_spec(run, step)->undo_if != NULL &&
 		df_step_undo_claim(run, step) == DF_CLAIM_OPEN &&
 		(witness_of(subject) == DF_WITNESS_NOBODY || is_one_of_several(step, subject));
+}
+
+/* it names the resource, which a person has to look at */
+static char *
+why_maybe_not_ours(DfRun *run, DfStep *step)
+{
+	const DfStepSpec *spec = df_step_spec(run, step);
+	DfTemplateVars vars;
+	char *problem;
+	char *undo;
+
+	df_step_vars(run, step, &vars);
+	undo = df_template_path(spec->undo, &vars, &problem);
+	return psprintf("\"%s\" is not sent: the probe that has found the resource names neither the "
+					"run nor the idempotency key, so another run, or a person, may have made it",
+					undo != NULL ? undo : spec->undo);
 }
 
 char *
@@ -96,6 +117,8 @@ df_step_undo_claim_why(DfRun *run, DfStep *step)
 	DfStep *subject = subject_of(run, step);
 	const char *why;
 
+	if (subject->row.evidence.maybe_not_ours)
+		return why_maybe_not_ours(run, step);
 	if (witness_of(subject) == DF_WITNESS_NOBODY)
 		why = "the response to it was never received";
 	else if (is_one_of_several(step, subject))

@@ -113,6 +113,7 @@ typedef struct DfProbeCame
 	DfSaid said;
 	int found; /* resources that the response shows, DF_FOUND_UNKNOWN = it cannot be read */
 	bool of_another; /* the one that was found may as well be another step's */
+	bool names_step; /* it bears the step's key, or the run's id */
 } DfProbeCame;
 
 extern DfDecision df_decide_probe(const DfDoubtCase *about, const DfProbeCame *came);

@@ -25,7 +25,6 @@ extern DfVerdict df_doubtful(const DfDoubtCase *about);
 extern void df_end_in_doubt(const DfDoubtCase *about, DfVerdict verdict, DfDecision *made);
 extern void df_take_new_key(DfDecision *made);
 extern bool df_probe_names_step(const DfDoubtCase *about);
-extern bool df_finds_its_own(const DfDoubtCase *about);
 extern bool df_was_carried_out(const DfStep *step);
 extern bool df_was_answered_doubtfully(const DfStep *step);
 extern bool df_is_sent_in_doubt(const DfDoubtCase *about);

@@ -61,6 +61,7 @@ settle_by_word(DfEvidence *evidence, DfWord word)
 	evidence->lost = 0;
 	evidence->may_resend = evidence->ask_probe = false;
 	evidence->accepted = evidence->maybe_twice = evidence->existed = false;
+	evidence->maybe_not_ours = false;
 	evidence->key_spent = evidence->key_spent && word != DF_WORD_RESEND;
 	evidence->resolved = word;
 }
@@ -99,6 +100,8 @@ df_decide_word(const DfDoubtCase *about, DfWord word)
 		made.verdict = DF_VERDICT_DONE;
 		made.event = DF_STEP_SUCCEED;
 	}
+	else if (word == DF_WORD_DONE && undo_failed && step->row.evidence.maybe_not_ours)
+		made.verdict = DF_VERDICT_DONE; /* it is ours: to be undone after all */
 	else
 		return made;
 	settle_by_word(&made.evidence, word);

@@ -36,12 +36,12 @@ df_probe_names_step(const DfDoubtCase *about)
 }
 
 /*
- * What the probe finds is this step's: its template says so, or the same probe found
- * nothing before the step was sent.  After a retry() of a step with a loss it is neither:
- * anybody may have made it since the probe found nothing.
+ * What the probe finds is this step's, as far as its output is concerned: its template says
+ * so, or the same probe found nothing before the step was sent.  After a retry() of a step
+ * with a loss it is neither: anybody may have made it since the probe found nothing.
  */
-bool
-df_finds_its_own(const DfDoubtCase *about)
+static bool
+finds_its_own(const DfDoubtCase *about)
 {
 	const DfStep *step = about->step;
 
@@ -208,8 +208,19 @@ found_nothing(const DfDoubtCase *about, const DfProbeCame *came, DfDecision *mad
 		send_now(about, made);
 }
 
+/*
+ * That the same probe found nothing before the step was sent is good enough to go on with
+ * what it finds now, and not to delete it: between the two another run, or a person, may have
+ * made it.
+ */
+static bool
+may_be_anothers(const DfDoubtCase *about, const DfProbeCame *came)
+{
+	return !about->step->row.evidence.kept && !came->names_step && !df_probe_names_step(about);
+}
+
 static void
-adopt(const DfDoubtCase *about, DfDecision *made)
+adopt(const DfDoubtCase *about, const DfProbeCame *came, DfDecision *made)
 {
 	DfEvidence *evidence = &made->evidence;
 
@@ -219,6 +230,7 @@ adopt(const DfDoubtCase *about, DfDecision *made)
 	evidence->lost = 0;
 	evidence->may_resend = evidence->ask_probe = false;
 	evidence->accepted = evidence->maybe_twice = false;
+	evidence->maybe_not_ours = may_be_anothers(about, came);
 }
 
 static void
@@ -265,13 +277,13 @@ df_looks_for_kept(const DfStep *step)
 
 /* it is not ours, whatever is found: there is nothing to undo */
 static void
-kept_is_found(const DfDoubtCase *about, int found, DfDecision *made)
+kept_is_found(const DfDoubtCase *about, const DfProbeCame *came, int found, DfDecision *made)
 {
 	TimestampTz settled = df_settled_at(about);
 	TimestampTz next = about->now + about->policy->retry.initial_ms * 1000;
 
 	if (found == 1)
-		adopt(about, made);
+		adopt(about, came, made);
 	else if (about->now < settled)
 	{
 		made->verdict = DF_VERDICT_NOT_SETTLED;
@@ -310,11 +322,11 @@ df_decide_probe(const DfDoubtCase *about, const DfProbeCame *came)
 	if (ask_again(about, came, &made))
 		return made;
 	if (df_looks_for_kept(about->step))
-		kept_is_found(about, found, &made);
+		kept_is_found(about, came, found, &made);
 	else if (found == 0)
 		found_nothing(about, came, &made);
-	else if (found == 1 && sent && df_finds_its_own(about))
-		adopt(about, &made);
+	else if (found == 1 && sent && finds_its_own(about))
+		adopt(about, came, &made);
 	else if (found >= 1 && !sent && about->step->row.evidence.lost == 0)
 		existed(&made);
 	else

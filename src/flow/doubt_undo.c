@@ -22,7 +22,7 @@ df_undo_needs_probe(const DfDoubtCase *about)
 	const DfStep *step = about->step;
 
 	return step->row.state == DF_STEP_DOUBT && step->engine.spec->probe != NULL &&
-		!df_finds_its_own(about);
+		step->row.evidence.lost > 0 && !df_probe_names_step(about);
 }
 
 /*

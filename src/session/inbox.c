@@ -409,12 +409,13 @@ static const struct Outcome
 	bool failed_undo;
 	bool due_undo;
 	bool may_be_resent;
+	bool maybe_not_ours;
 } outcomes[] = {
-	{"done", true, false, false, false},
-	{"not_done", true, true, false, false},
-	{"resend", false, false, false, true},
-	{"skipped", true, true, false, false},
-	{"undone", false, true, true, false},
+	{"done", true, false, false, false, true},
+	{"not_done", true, true, false, false, false},
+	{"resend", false, false, false, true, false},
+	{"skipped", true, true, false, false, false},
+	{"undone", false, true, true, false, false},
 };
 
 static const struct Outcome *
@@ -442,7 +443,8 @@ settles(const struct Outcome *outcome, const DfStepStates *step)
 	return (outcome->doubt && step->state == DF_STEP_DOUBT) ||
 		(outcome->failed_undo && step->undo_state == DF_UNDO_FAILED) ||
 		(outcome->due_undo && step->undo_state == DF_UNDO_DUE) ||
-		(outcome->may_be_resent && step->may_be_resent);
+		(outcome->may_be_resent && step->may_be_resent) ||
+		(outcome->maybe_not_ours && step->maybe_not_ours);
 }
 
 Datum

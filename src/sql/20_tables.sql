@@ -299,6 +299,7 @@ CREATE TABLE dataflows.step (
 	-- where the function has changed
 	body_hash bigint,
 	accepted_hash bigint,
+	maybe_not_ours boolean,
 	PRIMARY KEY (run, n)
 ) WITH (fillfactor = 36, toast_tuple_target = 512,
 	autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
@@ -373,6 +374,9 @@ COMMENT ON COLUMN dataflows.step.kept IS 'Done by a status that the step accepts
 COMMENT ON COLUMN dataflows.step.accepted IS 'Done by doubt => ''accept'', which nothing confirms';
 COMMENT ON COLUMN dataflows.step.maybe_twice IS
 	'Done, but an earlier attempt may have been carried out, too';
+COMMENT ON COLUMN dataflows.step.maybe_not_ours IS
+	'A probe found it by what was asked for, and nothing in it names the run or the idempotency '
+	'key: it is not undone by itself';
 COMMENT ON COLUMN dataflows.step.resolved IS
 	'What a person said with resolve(): done, not_done, resend, skipped or undone';
 COMMENT ON COLUMN dataflows.step.meaning IS

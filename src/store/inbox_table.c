@@ -81,7 +81,8 @@ df_inbox_find_step(const pg_uuid_t *run, const char *step, DfStepStates *states)
 	static DfPlan plan = {
 		"SELECT s.state, coalesce(s.undo_state, 'none'),"
 		"  s.state = 'in_doubt' AND s.finished_at IS NOT NULL AND r.cause IS NULL"
-		"   AND coalesce(s.options->>'doubt', 'stuck') <> 'fail'"
+		"   AND coalesce(s.options->>'doubt', 'stuck') <> 'fail',"
+		"  coalesce(s.maybe_not_ours, false)"
 		" FROM dataflows.step AS s"
 		" JOIN dataflows.run AS r ON r.run = s.run"
 		" WHERE s.run = $1 AND (s.step = $2 OR s.n = $3)"
@@ -99,6 +100,8 @@ df_inbox_find_step(const pg_uuid_t *run, const char *step, DfStepStates *states)
 	states->state = (DfStepState) df_step_state_of(TextDatumGetCString(df_value(0, 0)));
 	states->undo_state = (DfUndoState) df_undo_state_of(TextDatumGetCString(df_value(0, 1)));
 	states->may_be_resent = DatumGetBool(df_value(0, 2));
+	states->maybe_not_ours =
+		states->undo_state == DF_UNDO_FAILED && DatumGetBool(df_value(0, 3));
 	return true;
 }
 

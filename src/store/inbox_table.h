@@ -36,6 +36,7 @@ typedef struct DfStepStates
 	DfStepState state;
 	DfUndoState undo_state;
 	bool may_be_resent; /* in doubt, of which the body has learned nothing */
+	bool maybe_not_ours; /* its undo has failed because of that */
 } DfStepStates;
 
 extern bool df_inbox_find_step(const pg_uuid_t *run, const char *step, DfStepStates *states);

@@ -77,6 +77,7 @@ static const DfColumn step_columns[] = {
 	COLUMN("accepted",     row.evidence.accepted,    MARK,       IN_EVIDENCE),
 	COLUMN("carried_out",  row.evidence.carried_out, MARK,       IN_EVIDENCE),
 	COLUMN("maybe_twice",  row.evidence.maybe_twice, MARK,       IN_EVIDENCE),
+	COLUMN("maybe_not_ours", row.evidence.maybe_not_ours, MARK,  IN_EVIDENCE),
 	COLUMN("resolved",     row.evidence.resolved,    WORD,       IN_EVIDENCE),
 	COLUMN("meaning",      row.evidence.said,        MEANING,    IN_EVIDENCE),
 	COLUMN("key_form",     key_form,                 TEXT,       IN_OLD),

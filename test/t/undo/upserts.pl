@@ -119,8 +119,8 @@ is(outcome($run, $state, 'late'), 'rolled_back undone 1/0', 'what the last attem
 $systems->clear_faults;
 $systems->fault('crm', match => { method => 'POST' }, fault => 'lost', times => 1);
 ($run, $state) = failing_run($node, <<'SQL', '{"email": "probed"}');
-PERFORM dataflows.post('upsert', 'crm', '/contacts', event,
-	probe => 'GET /contacts?email={request.email}', probe_found => '$[0]',
+PERFORM dataflows.post('upsert', 'crm', '/contacts', event || jsonb_build_object('run',
+	dataflows.run_id()), probe => 'GET /contacts?run={run}', probe_found => '$[0]',
 	undo => '{"request": "DELETE /contacts/{id}", "if": "$status == 201"}');
 SQL
 is(outcome($run, $state, 'probed'), 'stuck undo_failed 1/1', 'found by a probe');

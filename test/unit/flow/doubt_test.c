@@ -554,7 +554,8 @@ same_evidence(const DfEvidence *a, const DfEvidence *b)
 		a->probed_at == b->probed_at && a->probe_found == b->probe_found &&
 		a->probe_said == b->probe_said &&
 		a->existed == b->existed && a->kept == b->kept && a->accepted == b->accepted &&
-		a->maybe_twice == b->maybe_twice && a->resolved == b->resolved &&
+		a->maybe_twice == b->maybe_twice && a->maybe_not_ours == b->maybe_not_ours &&
+		a->resolved == b->resolved &&
 		a->said == b->said;
 }
 
@@ -840,6 +841,7 @@ expected_probe_evidence(const Probe *one, DfVerdict verdict, DfEvidence *evidenc
 		case DF_VERDICT_ADOPTED:
 			evidence->lost = 0;
 			evidence->may_resend = evidence->ask_probe = false;
+			evidence->maybe_not_ours = !evidence->kept && !one->world.spec.probe_names_run;
 			break;
 		case DF_VERDICT_SEND:
 			evidence->may_resend = evidence->lost > 0;
@@ -1036,6 +1038,52 @@ test_probes_are_certain_by_proof(void)
 	}
 	EXPECT(certain > 1000, "%u certain outcomes only", certain);
 	end_test("no probe makes an outcome certain after a loss but by a proof");
+}
+
+/* what a probe has found by an address is deleted only if something says that it is ours */
+static void
+test_what_may_be_anothers(void)
+{
+	for (unsigned n = 0; n < 2 * 2 * 2 * 2 * 2; n++)
+	{
+		Product product = {n};
+		World world;
+		DfProbeCame came = {.fate = DF_FATE_RESPONSE,
+							.status = 200,
+							.method = "GET",
+							.retry_after_ms = -1,
+							.found = 1};
+		DfDecision made;
+		bool named;
+
+		begin(&world, 'E', 'D');
+		world.spec.probe = probe;
+		world.spec.probe_names_run = choose(&product, 2);
+		world.spec.probe_names_key = choose(&product, 2);
+		world.about.first_round = choose(&product, 2);
+		came.names_step = choose(&product, 2);
+		world.step.row.evidence.kept = choose(&product, 2);
+		world.step.row.state = world.step.row.evidence.kept ? DF_STEP_PENDING : DF_STEP_DOUBT;
+		named = world.spec.probe_names_key ||
+			(world.spec.probe_names_run && world.about.first_round);
+		if (!world.step.row.evidence.kept)
+			EXPECT(df_undo_needs_probe(&world.about) == !named, "case %u: asked before", n);
+		made = df_decide_probe(&world.about, &came);
+		EXPECT(made.verdict == DF_VERDICT_ADOPTED, "case %u: %d", n, made.verdict);
+		EXPECT(made.evidence.maybe_not_ours ==
+				   (!named && !came.names_step && !world.step.row.evidence.kept),
+			   "case %u: whose it is", n);
+		world.step.row.evidence = made.evidence;
+		world.step.row.state = DF_STEP_DONE;
+		world.step.row.undo_state = DF_UNDO_FAILED;
+		made = df_decide_word(&world.about, DF_WORD_DONE);
+		EXPECT((made.verdict == DF_VERDICT_DONE) == world.step.row.evidence.maybe_not_ours &&
+				   made.event == DF_NO_EVENT,
+			   "case %u: a person says that it is ours", n);
+		EXPECT(made.verdict == DF_VERDICT_NONE || !made.evidence.maybe_not_ours,
+			   "case %u: which settles it", n);
+	}
+	end_test("what a probe finds by an address may be another's");
 }
 
 /* ---- `until` of a step with an effect --------------------------------------- */
@@ -1548,6 +1596,7 @@ main(void)
 	test_probes();
 	test_responses_are_certain_by_proof();
 	test_probes_are_certain_by_proof();
+	test_what_may_be_anothers();
 	test_until_of_effects();
 	test_undos();
 	test_phase();
