@@ -14,6 +14,7 @@
 #include "engine/step_kind.h"
 #include "worker/secrets.h"
 #include "worker/token.h"
+#include "worker/token_response.h"
 #include "worker/trace.h"
 #include "worker/turn.h"
 

@@ -10,7 +10,7 @@
 #include "engine/outcome.h"
 #include "shared/clock.h"
 #include "shared/trouble.h"
-#include "worker/token.h"
+#include "worker/worker_state.h"
 
 /* raise the limit at most this often */
 #define RAISE_US USECS_PER_SEC

@@ -7,8 +7,6 @@
 
 #include "worker/worker_state.h"
 
-typedef struct DfToken DfToken;
-
 /*
  * True if a request may leave for the system now: it needs no token, or there is one.
  * Else the step waits for one, and nothing more is to be done for it in this turn.  In
@@ -28,11 +26,5 @@ extern bool df_token_refreshing(void);
 
 /* after the commit: sends the token requests; else drops them, and writes again what was written */
 extern void df_token_depart(bool leave);
-
-/* outside of transactions; true: it was the response to a token request, and is freed */
-extern bool df_token_arrive(DfHttpResult *result);
-
-/* true: the response only says that the token is no longer valid; send again with a new one */
-extern bool df_token_refused(DfFlight *flight, const DfHttpResult *result);
 
 #endif /* DF_TOKEN_H */

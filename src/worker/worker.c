@@ -34,6 +34,7 @@
 #include "worker/guarded.h"
 #include "worker/process.h"
 #include "worker/token.h"
+#include "worker/token_response.h"
 #include "worker/trace.h"
 #include "worker/turn.h"
 #include "worker/wait.h"
