@@ -184,6 +184,20 @@ check_until(FunctionCallInfo fcinfo, int arg, const char *method)
 					 "...).")));
 }
 
+/* it would be asked before the step is sent, and what the step reads or deletes "existed" */
+static void
+check_probe(FunctionCallInfo fcinfo, int arg, const char *method)
+{
+	if (PG_ARGISNULL(arg) ||
+		(df_method_class(method) != DF_METHOD_SAFE && strcmp(method, "DELETE") != 0))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("\"probe\" has nothing to find out about a %s", method),
+			 errdetail("It makes nothing, and is sent again if no answer comes."),
+			 errhint("Leave out \"probe\".")));
+}
+
 static void
 check_pairs(FunctionCallInfo fcinfo, int path_arg, const char *method)
 {
@@ -193,6 +207,7 @@ check_pairs(FunctionCallInfo fcinfo, int path_arg, const char *method)
 	check_goes_with(fcinfo, path_arg + ARG_UNTIL_TIMEOUT, "until_timeout", path_arg + ARG_UNTIL,
 					"until");
 	check_until(fcinfo, path_arg + ARG_UNTIL, method);
+	check_probe(fcinfo, path_arg + ARG_PROBE, method);
 }
 
 /* ---- undo and probe ------------------------------------------------------- */

@@ -274,6 +274,20 @@ my @bad = (
 		'22023',
 		qr/undo "DELETE \/\/evil.*names a host/s
 	],
+	[
+		'a probe of what only reads',
+		q(SELECT dataflows.get('look', 'crm', '/contacts/7', probe => 'GET /contacts/7',
+			probe_found => '$')),
+		'22023',
+		qr/"probe" has nothing to find out about a GET/
+	],
+	[
+		'a probe of what deletes',
+		q(SELECT dataflows.delete('look', 'crm', '/contacts/7', probe => 'GET /contacts/7',
+			probe_found => '$')),
+		'22023',
+		qr/"probe" has nothing to find out about a DELETE/
+	],
 	[ 'a probe without a path', "$post, probe => 'GET')", '22023', qr/probe "GET".*method/s ],
 	[
 		'a probe that changes things',
