@@ -301,13 +301,14 @@ require_not_held(const char *name)
 
 /*
  * Locks the row, so that the second of two firings for one minute sees the effect of the
- * first, even if that run has already failed and released its key.
+ * first, even if that run has already failed and released its key.  NULL: a run holds the key
+ * that the schedule's owner may not see.
  */
 Datum
 dataflows_fire(PG_FUNCTION_ARGS)
 {
 	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	pg_uuid_t *result = palloc(sizeof(pg_uuid_t));
+	pg_uuid_t *result = palloc0(sizeof(pg_uuid_t));
 	TimestampTz slot;
 	DfSchedule schedule;
 	DfWorkflowRow definition;
@@ -331,6 +332,8 @@ dataflows_fire(PG_FUNCTION_ARGS)
 	if (schedule.last_at == slot)
 	{
 		df_store_leave(&store);
+		if (memcmp(&schedule.last_run, result, sizeof(*result)) == 0)
+			PG_RETURN_NULL();
 		*result = schedule.last_run;
 		PG_RETURN_UUID_P(result);
 	}
@@ -344,6 +347,8 @@ dataflows_fire(PG_FUNCTION_ARGS)
 	df_store_leave(&store);
 
 	df_wake_owner(definition.owner);
+	if (!seen)
+		PG_RETURN_NULL();
 	*result = run.id;
 	PG_RETURN_UUID_P(result);
 }

@@ -54,7 +54,7 @@ CREATE FUNCTION dataflows._fire(name text) RETURNS uuid
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_fire';
 COMMENT ON FUNCTION dataflows._fire(text) IS
 	'Internal: called by pg_cron; starts the run of this minute, or returns the one that was '
-	'started';
+	'started; NULL = a run has its key that the role that scheduled it may not see';
 REVOKE ALL ON FUNCTION dataflows._fire(text) FROM PUBLIC;
 
 CREATE FUNCTION dataflows._cron_job(name text, OUT active boolean, OUT last_status text,
