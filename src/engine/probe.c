@@ -16,6 +16,7 @@
 #include "engine/step_evidence.h"
 #include "engine/probe.h"
 #include "engine/probe_found.h"
+#include "engine/read_body.h"
 #include "engine/request_body.h"
 #include "engine/run_failure.h"
 #include "engine/step_end.h"
@@ -262,9 +263,20 @@ tells_in_vain(const DfResponse *response)
 	return response->status / 100 == 2 || response->status == 404 || response->status == 410;
 }
 
+/* the resource may be in a part of it, of which nobody has said which */
+static bool
+may_be_wrapped(const DfStep *step, const DfResponse *response)
+{
+	bool unusable;
+
+	return response->status / 100 == 2 && step->engine.spec->probe_found == NULL &&
+		df_response_json(response, CurrentMemoryContext, &unusable) != NULL && !unusable;
+}
+
 /* what it said, for a person: in the error, too, while the step has one */
 static char *
-in_words(DfRun *run, const DfResponse *response, const DfProbeCame *came, const DfStep *other)
+in_words(DfRun *run, const DfStep *step, const DfResponse *response, const DfProbeCame *came,
+		 const DfStep *other)
 {
 	char *said;
 
@@ -272,8 +284,11 @@ in_words(DfRun *run, const DfResponse *response, const DfProbeCame *came, const 
 		said = psprintf("the probe got no answer (%s)",
 						response->error != NULL ? response->error : "no reason given");
 	else if (came->found == DF_FOUND_UNKNOWN)
-		said = psprintf("the probe was answered with status %d%s", response->status,
-						tells_in_vain(response) ? " and nothing that tells" : "");
+		said = psprintf("the probe was answered with status %d%s%s", response->status,
+						tells_in_vain(response) ? " and nothing that tells" : "",
+						may_be_wrapped(step, response)
+							? "; \"probe_found\" says which part of it is the resource"
+							: "");
 	else
 		said = psprintf("the probe found %d resource%s (status %d)", came->found,
 						came->found == 1 ? "" : "s", response->status);
@@ -317,7 +332,7 @@ df_probe_response(DfRun *run, DfStep *step, const DfResponse *response,
 	made = df_decide_probe(&about, &came);
 	if (made.verdict == DF_VERDICT_NONE)
 		return made.meaning;
-	said = in_words(run, response, &came, other);
+	said = in_words(run, step, response, &came, other);
 	made.evidence.probe_said = said;
 	note(run, step, said);
 	if (made.verdict == DF_VERDICT_PROBE_AGAIN &&

@@ -119,6 +119,12 @@ for my $case (
 my $wrapped = as_is(200, 'application/json', qq({"items": [$one], "total": 1}));
 my $none = as_is(200, 'application/json', '{"items": [], "total": 0}');
 
+is(shows($wrapped), '?', 'a list in an object');
+like(
+	$node->safe_psql('postgres',
+		'SELECT reason FROM dataflows.stuck ORDER BY since DESC LIMIT 1'),
+	qr/status 200 and nothing that tells; "probe_found" says which part of it is the resource/,
+	'a person learns what is missing');
 is(shows($wrapped, found => '$.items[*]'), 'there', 'probe_found');
 is(shows($none, found => '$.items[*]'), 'not there', 'and nothing for it');
 
