@@ -91,7 +91,13 @@ CREATE VIEW dataflows.runs WITH (security_barrier) AS
 				OR (s.state = 'in_doubt' AND s.finished_at IS NULL)
 				OR COALESCE(s.undo_state IN ('due', 'sent'), false)) DESC, s.n DESC LIMIT 1) END
 					AS step,
-		r.waiting_for,
+		CASE WHEN r.waiting_for OPERATOR(pg_catalog.~)
+				'^run [0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12} [(]' AND EXISTS (
+			SELECT FROM dataflows.run c
+			WHERE c.run = pg_catalog.substr(r.waiting_for, 5, 36)::pg_catalog.uuid
+				AND c.state = 'stuck'
+				AND dataflows._sees(c.workflow, c.version, c.started_by) IS NOT NULL)
+			THEN r.waiting_for || ', which is stuck' ELSE r.waiting_for END AS waiting_for,
 		CASE WHEN r.lease IS NULL THEN r.wake_at END AS wake_at,
 		r.started_by, r.started_at, r.finished_at,
 		CASE WHEN dataflows._sees(r.workflow, r.version, r.started_by) = 'all' THEN r.input END
@@ -120,7 +126,8 @@ COMMENT ON COLUMN dataflows.runs.state IS
 	'abandoned';
 COMMENT ON COLUMN dataflows.runs.step IS 'The step in progress; NULL = none, or the run has ended';
 COMMENT ON COLUMN dataflows.runs.waiting_for IS
-	'The event or reason for which it waits; event by role where only signals of a role count';
+	'The event or reason for which it waits; event by role where only signals of a role count; of '
+	'a run that it called, whether that is stuck';
 COMMENT ON COLUMN dataflows.runs.wake_at IS
 	'When it goes on without an event; NULL = only with one, or a worker has it';
 COMMENT ON COLUMN dataflows.runs.started_by IS 'Role that started it';
@@ -176,7 +183,9 @@ CREATE VIEW dataflows.steps WITH (security_barrier) AS
 			SELECT (c.options OPERATOR(pg_catalog.->>) 'round')::int FROM dataflows.step c
 			WHERE c.run = s.run AND c.n < s.n AND c.kind = 'continue' ORDER BY c.n DESC LIMIT 1), 0)
 				END AS round,
-		s.meaning
+		s.meaning,
+		CASE WHEN dataflows._sees(r.workflow, r.version, r.started_by) = 'all'
+			THEN s.undo_headers END AS undo_headers
 	FROM dataflows.step s JOIN dataflows.run r ON r.run = s.run
 		JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
 	WHERE dataflows._sees(r.workflow, r.version, r.started_by) IS NOT NULL
@@ -217,6 +226,8 @@ COMMENT ON COLUMN dataflows.steps.round IS
 COMMENT ON COLUMN dataflows.steps.meaning IS
 	'What the last response meant, if not that it was done: kept, retry, doubt, fail, stuck, '
 	'credentials or unusable';
+COMMENT ON COLUMN dataflows.steps.undo_headers IS
+	'Headers of the undo over those of the step; null = this one is left out';
 COMMENT ON COLUMN dataflows.steps.child IS
 	'Run that the step called, or that held its key; NULL = none yet';
 
@@ -371,7 +382,9 @@ CREATE VIEW dataflows.pending_undo WITH (security_barrier) AS
 					ELSE '' END, s.run, named.step)
 		END AS remedy, s.n,
 		CASE WHEN s.undo_attempts > 0 AND s.system IS NOT NULL
-			THEN dataflows._key(s.run, s.n, s.renewals, s.key_form, true) END AS undo_key
+			THEN dataflows._key(s.run, s.n, s.renewals, s.key_form, true) END AS undo_key,
+		CASE WHEN dataflows._sees(r.workflow, r.version, r.started_by) = 'all'
+			THEN s.undo_headers END AS undo_headers
 	FROM pending p JOIN dataflows.step s ON s.run = p.run AND s.n = p.n
 		JOIN dataflows.run r ON r.run = s.run AND r.finished_at IS NULL
 		JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
@@ -391,6 +404,8 @@ COMMENT ON COLUMN dataflows.pending_undo.state IS 'State of the step: in_doubt, 
 COMMENT ON COLUMN dataflows.pending_undo.undo IS
 	'Request that would undo it; with {field} if the field was never received';
 COMMENT ON COLUMN dataflows.pending_undo.undo_body IS 'Its body';
+COMMENT ON COLUMN dataflows.pending_undo.undo_headers IS
+	'Its headers over those of the step; null = this one is left out';
 COMMENT ON COLUMN dataflows.pending_undo.why IS 'Why the engine could not undo or settle it';
 COMMENT ON COLUMN dataflows.pending_undo.answered IS 'Response to the request of the step';
 COMMENT ON COLUMN dataflows.pending_undo.probe IS 'Last result of the probe; NULL = there was none';

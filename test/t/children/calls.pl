@@ -299,7 +299,8 @@ is( join(' ', map { $systems->made_and_left('crm', "$_\@x") } qw(kept slow gone 
 $run = start('parent', { child => { stick => 1, n => 1 } });
 $child = child_of($run);
 becomes($node, $child, 'stuck', 'a child is stuck');
-is(column($run, "state || ' ' || waiting_for"), "waiting run $child (kid)", 'its parent waits');
+is(column($run, "state || ' ' || waiting_for"), "waiting run $child (kid), which is stuck",
+	'its parent waits, and says why');
 as_app($node, 'postgres', "DELETE FROM app.broken; SELECT dataflows.retry('$child')");
 is(await($run), 'completed', 'and goes on with it after the repair');
 as_app($node, 'postgres', 'INSERT INTO app.broken DEFAULT VALUES');

@@ -151,6 +151,8 @@ ok(wait_until($node, "SELECT count(*) = 1 FROM dataflows.stuck WHERE workflow = 
 		AND reason ~ '403'"), 'a child is forbidden to send');
 is($node->safe_psql('postgres', "SELECT state FROM dataflows.runs WHERE run = '$run'"),
 	'waiting', 'its parent waits');
+like($node->safe_psql('postgres', "SELECT waiting_for FROM dataflows.runs WHERE run = '$run'"),
+	qr/^run [0-9a-f-]{36} \(one\), which is stuck$/, 'and says why that takes long');
 ask("retry(run) FROM dataflows.stuck WHERE workflow = 'one'");
 is($cases->outcome($email, $run), 'completed 1/1', 'and goes on with it');
 

@@ -52,6 +52,10 @@ is("$state " . $systems->made_and_left('crm', 'a@example.com'),
 			"X-Other": null, "X-Who": "{request.name}"}}'}));
 is("$state " . $systems->made_and_left('crm', 'b@example.com'),
 	'rolled_back 1/0', 'its own go over them');
+is( $node->safe_psql('postgres',
+		"SELECT undo_headers FROM dataflows.steps WHERE run = '$run' AND undo_headers IS NOT NULL"),
+	'{"X-Who": "N", "X-Other": null, "X-Account": "7"}',
+	'as the view shows');
 
 my ($sent) = grep { $_->{email} eq 'b@example.com' && $_->{method} eq 'DELETE' }
 	@{ $systems->requests('crm') };
