@@ -19,6 +19,8 @@
 
 /* of one workflow: names that are made up for each run must not fill the table */
 #define MOST_STEPS 1000
+/* that this process remembers: each deploy brings others, and the table has them all */
+#define MOST_KNOWN 20000
 
 typedef struct Workflow
 {
@@ -82,17 +84,28 @@ counts_for(const DfRun *run)
 	return run->workflow != NULL && run->row.body_hash != 0 && !run->row.drifted;
 }
 
+/* of those that are forgotten each costs one statement more, when it is met again */
+static void
+forget_all(void)
+{
+	hash_destroy(proofs);
+	hash_destroy(counts);
+	proofs = counts = NULL;
+}
+
 static void
 know(const Proof *proof)
 {
 	Count *count;
 	bool found;
 
+	if (proofs != NULL && counts != NULL && hash_get_num_entries(proofs) >= MOST_KNOWN)
+		forget_all();
+	/* each by itself: there may have been memory for the first one only */
 	if (proofs == NULL)
-	{
 		proofs = make_table("dataflows proven steps", sizeof(Proof), sizeof(Proof));
+	if (counts == NULL)
 		counts = make_table("dataflows proven workflows", sizeof(Workflow), sizeof(Count));
-	}
 	(void) hash_search(proofs, proof, HASH_ENTER, &found);
 	if (found)
 		return;
