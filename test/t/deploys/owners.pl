@@ -8,6 +8,7 @@ use Test::More;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Dataflows;
+use Dataflows::Roles;
 
 my $systems = start_systems();
 my $node = new_node('owners', conf => "dataflows.worker_idle = '1s'");
@@ -22,17 +23,7 @@ sub sql { return $node->safe_psql('postgres', $_[0]); }
 
 sub app { return as_app($node, 'postgres', $_[0]); }
 
-# everything that psql says
-sub hears
-{
-	my ($role, $sql, $db) = @_;
-	my ($rc, $out, $err) = $node->psql(
-		$db // 'postgres', "\\set VERBOSITY verbose\n$sql",
-		on_error_stop => 0,
-		extra_params => [ '-U', $role ]);
-
-	return "$out\n$err";
-}
+sub hears { return role_hears($node, @_); }
 
 sub state_is
 {

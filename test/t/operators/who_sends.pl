@@ -8,6 +8,7 @@ use Test::More;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Dataflows;
+use Dataflows::Roles;
 
 my $node = new_node('who_sends');
 
@@ -28,16 +29,7 @@ SELECT dataflows.allow('approve', 'sales', 'signal:decision', 'see');
 SELECT dataflows.allow('approve', 'clerk', 'signal');
 SQL
 
-sub hears
-{
-	my ($role, $sql) = @_;
-	my ($rc, $out, $err) = $node->psql(
-		'postgres', "\\set VERBOSITY verbose\n$sql",
-		on_error_stop => 0,
-		extra_params => [ '-U', $role ]);
-
-	return "$out\n$err";
-}
+sub hears { return role_hears($node, @_); }
 
 sub ask { my ($sql) = @_; return $node->safe_psql('postgres', $sql); }
 

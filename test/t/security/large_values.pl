@@ -13,6 +13,7 @@ use Time::HiRes qw(time usleep);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Dataflows;
+use Dataflows::Roles;
 
 my $port = PostgreSQL::Test::Cluster::get_free_port();
 my $node = new_node('large_values', conf => <<"CONF");
@@ -27,16 +28,7 @@ my $bomb = '{"k": [' . join(',', ('1e131071') x 60_000) . ']}';
 # the same made in SQL, for statements; to_jsonb() of an array would take PostgreSQL a minute
 my $made = q((('{"k": [' || repeat('1e131071,', 59999) || '1e131071]}')::jsonb));
 
-sub says
-{
-	my ($role, $sql) = @_;
-	my ($rc, $out, $err) = $node->psql(
-		'postgres', "\\set VERBOSITY verbose\n$sql",
-		on_error_stop => 0,
-		extra_params => [ '-U', $role ]);
-
-	return "$out\n$err";
-}
+sub says { return role_hears($node, @_); }
 
 sub refused
 {

@@ -8,39 +8,13 @@ use Test::More;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Dataflows;
+use Dataflows::Roles;
 
 my $node = new_node('rights', conf => "dataflows.sweep_interval = '500ms'\n");
 
-# rows and errors with their SQLSTATE; notices, too
-sub hears
-{
-	my ($role, $sql) = @_;
-	my ($rc, $out, $err) = $node->psql(
-		'postgres', "\\set VERBOSITY verbose\n$sql",
-		on_error_stop => 0,
-		extra_params => [ '-U', $role ]);
-
-	return "$out\n$err";
-}
-
-sub as
-{
-	my ($role, $sql) = @_;
-	return $node->safe_psql('postgres', $sql, extra_params => [ '-U', $role ]);
-}
-
-# 'yes', 'no' (42501), or what else it says
-sub may
-{
-	my ($role, $sql) = @_;
-	my ($rc, $out, $err) = $node->psql(
-		'postgres', "\\set VERBOSITY verbose\nBEGIN;\n$sql;\nROLLBACK;",
-		on_error_stop => 1,
-		extra_params => [ '-U', $role ]);
-
-	return $rc == 0 ? 'yes' : $err =~ /ERROR:  42501: / ? 'no' : $err;
-}
-
+sub hears { return role_hears($node, @_); }
+sub as { return as_role($node, @_); }
+sub may { return role_may($node, @_); }
 sub starts { my ($role) = @_; return may($role, "SELECT dataflows.start('waits')"); }
 
 my @rights = ('start', 'signal', 'signal:go', 'see', 'cancel', 'operate');

@@ -8,21 +8,13 @@ use Test::More;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Dataflows;
+use Dataflows::Roles;
 
 my $node = new_node('shadowing');
 my $super = $node->safe_psql('postgres', 'SELECT current_user');
 my $n = 0;
 
-sub says
-{
-	my ($role, $sql, $db) = @_;
-	my ($rc, $out, $err) = $node->psql(
-		$db, "\\set VERBOSITY verbose\n$sql",
-		on_error_stop => 0,
-		extra_params => [ '-U', $role ]);
-
-	return "$out\n$err";
-}
+sub says { return role_hears($node, @_); }
 
 # a database in which eve may CREATE
 sub fresh

@@ -8,20 +8,11 @@ use Test::More;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Dataflows;
+use Dataflows::Roles;
 
 my $node = new_node('strangers');
 
-# all that a role hears of a statement: rows, notices, errors with SQLSTATE, hint and context
-sub hears
-{
-	my ($role, $sql, $db) = @_;
-	my ($rc, $out, $err) = $node->psql(
-		$db // 'postgres', "\\set VERBOSITY verbose\n\\set SHOW_CONTEXT always\n$sql",
-		on_error_stop => 0,
-		extra_params => [ '-U', $role ]);
-
-	return "$out\n$err";
-}
+sub hears { return role_hears($node, @_); }
 
 sub refused
 {

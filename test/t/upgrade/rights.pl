@@ -9,20 +9,12 @@ use Test::More;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Dataflows;
+use Dataflows::Roles;
 
 my $node = new_node('upgrade_rights', conf => "dataflows.sweep_interval = '500ms'\n");
 my @dump = ('pg_dump', '-h', $node->host, '-p', $node->port);
 
-sub may
-{
-	my ($role, $sql, $db) = @_;
-	my ($rc, $out, $err) = $node->psql(
-		$db // 'shop', "\\set VERBOSITY verbose\nBEGIN;\n$sql;\nROLLBACK;",
-		on_error_stop => 1,
-		extra_params => [ '-U', $role ]);
-
-	return $rc == 0 ? 'yes' : $err =~ /ERROR:  42501: / ? 'no' : $err;
-}
+sub may { my ($role, $sql, $db) = @_; return role_may($node, $role, $sql, $db // 'shop'); }
 
 sub start { my ($role, $db) = @_; return may($role, "SELECT dataflows.start('flow')", $db); }
 
@@ -159,7 +151,6 @@ is(may('keeper', "INSERT INTO keeper.t VALUES (1)", 'from_0_1'), 'no',
 $node->safe_psql('from_0_1', "SET ROLE app; SELECT dataflows.disallow('flow', 'web')");
 $node->safe_psql('from_0_1', 'SELECT dataflows.adopt()');
 is(start('web', 'from_0_1'), 'no', 'once: what was taken back stays so');
-
 
 # restored into 0.2, where some grants of functions fail, it is complete but for these
 $node->psql('ignored', slurp_file($node->basedir . '/0.1.sql'), on_error_stop => 0);
