@@ -87,6 +87,11 @@ CREATE OR REPLACE VIEW dataflows.pending_undo WITH (security_barrier) AS
 		CASE WHEN s.system IS NOT NULL
 			THEN dataflows._key(s.run, s.n, s.renewals, s.key_form) END AS idempotency_key,
 		CASE
+			WHEN s.undo_state = 'undo_failed' AND s.maybe_not_ours
+			THEN pg_catalog.format('Look in the system at what the probe has found. If this run '
+				'has made it, have it undone: SELECT dataflows.resolve(%L, %L, ''done'', '
+				'''who saw it''); If not, it stays: SELECT dataflows.resolve(%L, %L, '
+				'''not_done'', ''who looked'');', s.run, named.step, s.run, named.step)
 			WHEN s.undo_state = 'undo_failed' AND s.maybe_twice
 			THEN pg_catalog.format('Look in the system for a second resource with the same data '
 				'and delete it, then: SELECT dataflows.resolve(%L, %L, ''undone'', '
