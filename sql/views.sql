@@ -10,12 +10,14 @@ RESET client_min_messages;
 SET TIME ZONE 'UTC';
 
 -- names and order of columns are what other programs are written against
+\pset format unaligned
 SELECT c.relname AS view, string_agg(a.attname, ', ' ORDER BY a.attnum) AS columns
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
 WHERE c.relnamespace = 'dataflows'::regnamespace AND c.relkind = 'v' AND a.attnum > 0
 	AND c.relname IN ('workflows', 'runs', 'steps', 'attempts', 'signals', 'requests',
 		'pending_undo', 'stuck', 'unexplained', 'metrics', 'stats')
 GROUP BY 1 ORDER BY 1;
+\pset format aligned
 -- all may read the views, nobody the tables, and all of it is explained
 CREATE ROLE regress_df_nobody;
 SELECT c.relkind, bool_or(has_table_privilege('regress_df_nobody', c.oid, 'SELECT'))

@@ -464,7 +464,7 @@ df_identity_adopt(List **owners)
 		}
 		n += adopt_runs();
 		/* what was restored beside other rows, or deleted by hand, has not been counted */
-		df_run_counts_rebuild();
+		df_run_counts_correct();
 		*owners = workflow_owners(store.result_context);
 	}
 	df_store_leave(&store);

@@ -17,6 +17,7 @@
 
 /* processes that have the same rows wait for each other, which costs time and nothing else */
 #define NSHARES 32
+#define SHARE_OF_CORRECTIONS NSHARES
 
 typedef struct Change
 {
@@ -26,7 +27,7 @@ typedef struct Change
 } Change;
 
 void
-df_run_counts_add(DfRunCounts *counts, const char *workflow, DfRunState state, int by)
+df_run_counts_add(DfRunCounts *counts, const char *workflow, DfRunState state, int64 by)
 {
 	Change *change;
 	ListCell *cell;
@@ -59,8 +60,8 @@ by_name(const ListCell *a, const ListCell *b)
 	return order != 0 ? order : (int) one->ended_as - (int) other->ended_as;
 }
 
-void
-df_run_counts_write(const DfRunCounts *counts)
+static void
+write_share(const DfRunCounts *counts, int32 share)
 {
 	static DfPlan plan = {
 		"INSERT INTO dataflows.run_count AS c (workflow, state, share, runs)"
@@ -93,35 +94,38 @@ df_run_counts_write(const DfRunCounts *counts)
 	values[0] = df_array(TEXTOID, workflows, NULL, n);
 	values[1] = df_array(TEXTOID, states, NULL, n);
 	values[2] = df_array(INT8OID, runs, NULL, n);
-	values[3] = Int32GetDatum((int32) ((MyProc - ProcGlobal->allProcs) % NSHARES));
+	values[3] = Int32GetDatum(share);
 	(void) df_plan_run(&plan, values, NULL, 0);
 }
 
+void
+df_run_counts_write(const DfRunCounts *counts)
+{
+	write_share(counts, (int32) ((MyProc - ProcGlobal->allProcs) % NSHARES));
+}
+
 /*
- * Who has counted a run has committed it, or waits for the lock and counts it afterwards.  So
- * what is committed behind the lock is the truth.
+ * A run's end and its count are committed together, so in one snapshot their difference is the
+ * error.  Its own share keeps a transaction that stays open from holding up who ends runs.
  */
 void
-df_run_counts_rebuild(void)
+df_run_counts_correct(void)
 {
-	static DfPlan lock = {"LOCK TABLE dataflows.run_count IN EXCLUSIVE MODE", SPI_OK_UTILITY,
-						  DF_NO_PARAMS};
-	static DfPlan empty = {"DELETE FROM dataflows.run_count", SPI_OK_DELETE, DF_NO_PARAMS};
-	static DfPlan count = {
-		"SELECT r.workflow, r.state, count(*)::int4"
-		" FROM dataflows.run AS r"
-		" WHERE r.finished_at IS NOT NULL"
-		" GROUP BY r.workflow, r.state",
+	static DfPlan plan = {
+		"SELECT COALESCE(t.workflow, c.workflow), COALESCE(t.state, c.state),"
+		" COALESCE(t.runs, 0) - COALESCE(c.runs, 0)"
+		" FROM (SELECT r.workflow, r.state, count(*) AS runs FROM dataflows.run AS r"
+		" WHERE r.finished_at IS NOT NULL GROUP BY r.workflow, r.state) AS t"
+		" FULL JOIN (SELECT k.workflow, k.state, sum(k.runs)::int8 AS runs"
+		" FROM dataflows.run_count AS k GROUP BY k.workflow, k.state) AS c"
+		" ON c.workflow = t.workflow AND c.state = t.state",
 		SPI_OK_SELECT, DF_NO_PARAMS};
 	DfRunCounts counts = {NIL};
-	uint64 n;
+	uint64 n = df_plan_run_latest(&plan, NULL, NULL, 0);
 
-	(void) df_plan_run(&lock, NULL, NULL, 0);
-	(void) df_plan_run(&empty, NULL, NULL, 0);
-	n = df_plan_run_latest(&count, NULL, NULL, 0);
 	for (uint64 row = 0; row < n; row++)
 		df_run_counts_add(&counts, TextDatumGetCString(df_value(row, 0)),
 						  (DfRunState) df_run_state_of(TextDatumGetCString(df_value(row, 1))),
-						  df_int32(row, 2, 0));
-	df_run_counts_write(&counts);
+						  df_int64(row, 2, 0));
+	write_share(&counts, SHARE_OF_CORRECTIONS);
 }

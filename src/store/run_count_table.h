@@ -15,15 +15,13 @@ typedef struct DfRunCounts
 } DfRunCounts;
 
 /* a run reaches a state (by = 1), leaves it or is deleted in it (-1); only ended ones count */
-extern void df_run_counts_add(DfRunCounts *counts, const char *workflow, DfRunState state, int by);
+extern void df_run_counts_add(DfRunCounts *counts, const char *workflow, DfRunState state,
+							  int64 by);
 
 /* inside the store, in the transaction that writes or deletes these runs */
 extern void df_run_counts_write(const DfRunCounts *counts);
 
-/*
- * Counts all runs that have ended anew, for tables that were filled or emptied by hand; inside
- * the store.  Until the transaction ends, no run ends.
- */
-extern void df_run_counts_rebuild(void);
+/* counts all ended runs anew, for tables that were filled or emptied by hand; inside the store */
+extern void df_run_counts_correct(void);
 
 #endif /* DF_STORE_RUN_COUNT_TABLE_H */
