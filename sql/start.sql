@@ -196,11 +196,13 @@ SELECT replace(attempt(format('SELECT dataflows.restart(%L)', :'old')), :'old', 
 UPDATE dataflows.run SET state = 'completed', finished_at = now() WHERE run = :'old';
 SET ROLE regress_df_author;
 SELECT dataflows.define_workflow('df-start', 'body');
-SELECT dataflows.restart(:'old') AS without_key \gset
+SELECT replace(attempt(format('SELECT dataflows.restart(%L)', :'old')), :'old', '<run>');
+SELECT dataflows.restart(:'old', again => true) AS without_key \gset
 RESET ROLE;
 UPDATE dataflows.run SET state = 'rolled_back', key_held = false WHERE run = :'old';
 SET ROLE regress_df_member;
 SELECT dataflows.restart(:'old') AS with_key \gset
+SELECT replace(attempt(format('SELECT dataflows.restart(%L)', :'old')), :'old', '<run>');
 SET ROLE regress_df_nobody;
 SELECT replace(attempt(format('SELECT dataflows.restart(%L)', :'old')), :'old', '<run>');
 RESET ROLE;

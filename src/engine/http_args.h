@@ -62,6 +62,7 @@ typedef struct DfSideRequest
 	Jsonb *body;
 	Jsonb *answers;
 	char *condition;
+	bool slash_is_meant; /* at the end of its path */
 } DfSideRequest;
 
 /*

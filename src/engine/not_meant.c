@@ -110,6 +110,89 @@ df_check_undo_of_all(const char *undo, const char *asked)
 					 asked)));
 }
 
+/* what has a digit, an @, an encoded byte or a field of a template hardly names a collection */
+static bool
+looks_like_id(const char *p, const char *end)
+{
+	for (; p < end; p++)
+		if (isdigit((unsigned char) *p) || strchr("@%\1", *p) != NULL)
+			return true;
+	return false;
+}
+
+/* "/users/", "/users//groups"; "/users/7/" has none */
+static bool
+has_empty_segment(const char *path, bool slash_is_meant)
+{
+	const char *end = path + strcspn(path, "?#");
+	const char *last = path + 1;
+
+	for (const char *p = path + 1; p < end; p++)
+	{
+		if (*p != '/')
+			continue;
+		if (p == last)
+			return true;
+		if (p + 1 == end && !slash_is_meant && !looks_like_id(last, p))
+			return true;
+		last = p + 1;
+	}
+	return false;
+}
+
+/* "?email=" */
+static const char *
+empty_parameter(const char *path)
+{
+	const char *p = strchr(path, '?');
+
+	while (p != NULL)
+	{
+		const char *name = p + 1;
+		size_t len = strcspn(name, "&#");
+
+		if (len > 1 && name[len - 1] == '=')
+			return pnstrdup(name, len - 1);
+		p = name[len] == '&' ? name + len : NULL;
+	}
+	return NULL;
+}
+
+void
+df_check_names_something(const char *request, const char *what, bool is_template,
+						 bool slash_is_meant)
+{
+	static const char *const methods[] = {"DELETE ", "PUT ", "PATCH "};
+	const char *path = NULL;
+	const char *empty;
+
+	for (int i = 0; i < lengthof(methods); i++)
+		if (strncmp(request, methods[i], strlen(methods[i])) == 0)
+			path = request + strlen(methods[i]);
+	if (path == NULL)
+		return;
+	if (is_template)
+		path = without_fields(path);
+	empty = empty_parameter(path);
+	if (empty != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s \"%s\" has no value for the parameter \"%s\"", what, request, empty),
+				 errdetail("A system may take it as the request to change or delete all that is "
+						   "there."),
+				 errhint("Decide before the call what to do without a value; a parameter that has "
+						 "none is written without \"=\".")));
+	if (has_empty_segment(path, slash_is_meant))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s \"%s\" has an empty part in its path", what, request),
+				 errdetail("A system may take it as the request to change or delete all that is "
+						   "there."),
+				 errhint("Name the resource, or leave out the slash at the end. If the paths of "
+						 "the system end in one, say so in the step: options => "
+						 "'{\"trailing_slash\": true}'.")));
+}
+
 /* ---- answers -------------------------------------------------------------- */
 
 /* a rule with a condition was written by somebody who has looked at responses */

@@ -54,14 +54,16 @@ set_option(DfBodyFormat *format, const char *key, const char *value)
 	format->content_type = pstrdup(value);
 }
 
+#define SLASH "trailing_slash"
+
 static bool
 is_known(const char *key)
 {
 	return strcmp(key, "encoding") == 0 || strcmp(key, "form_arrays") == 0 ||
-		strcmp(key, "content_type") == 0;
+		strcmp(key, "content_type") == 0 || strcmp(key, SLASH) == 0;
 }
 
-/* each key has a string; null is as if it were not there */
+/* each key has a string, SLASH a boolean; null is as if it were not there */
 static void
 check_options(const Jsonb *options)
 {
@@ -79,8 +81,14 @@ check_options(const Jsonb *options)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("option \"%s\" is not known", walk.key),
-					 errhint("The options of a step are \"encoding\", \"content_type\" and "
-							 "\"form_arrays\".")));
+					 errhint("The options of a step are \"encoding\", \"content_type\", "
+							 "\"form_arrays\" and \"trailing_slash\".")));
+		if (strcmp(walk.key, SLASH) == 0)
+		{
+			if (walk.value.type != jbvBool && walk.value.type != jbvNull)
+				refuse(walk.key, "it is not a boolean", "Give true or false.");
+			continue;
+		}
 		if (walk.value.type != jbvString && walk.value.type != jbvNull)
 			refuse(walk.key, "it is not a string", "Give it as a JSON string.");
 	}
@@ -107,6 +115,12 @@ df_format_of_call(const Jsonb *options, const DfSystem *system, DfBodyFormat *fo
 	problem = df_body_format_problem(format);
 	if (problem != NULL)
 		refuse("content_type", problem, "Drop it, or give another \"encoding\".");
+}
+
+bool
+df_slash_is_meant(const Jsonb *options)
+{
+	return options != NULL && JB_ROOT_IS_OBJECT(options) && df_json_get_bool(options, SLASH);
 }
 
 /* ---- recording ------------------------------------------------------------ */

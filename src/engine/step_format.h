@@ -14,6 +14,9 @@
  */
 extern void df_format_of_call(const Jsonb *options, const DfSystem *system, DfBodyFormat *format);
 
+/* the paths of the step's requests end in a slash */
+extern bool df_slash_is_meant(const Jsonb *options);
+
 extern bool df_format_same(const DfBodyFormat *a, const DfBodyFormat *b);
 
 /*

@@ -15,6 +15,7 @@
 #include "engine/drift.h"
 #include "engine/http_args.h"
 #include "engine/step_evidence.h"
+#include "engine/not_meant.h"
 #include "engine/outgoing.h"
 #include "engine/read_body.h"
 #include "engine/read_spec.h"
@@ -183,6 +184,9 @@ render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step,
 	const char *why = NULL;
 	ErrorContextCallback callback;
 
+	df_check_names_something(
+		request, psprintf("the request of step \"%s\"", step->name), false,
+		df_slash_is_meant(df_arg_jsonb(fcinfo, path_arg + ARG_OPTIONS)));
 	if (headers != NULL)
 	{
 		df_check_headers(headers, "headers", false, system, step->name);

@@ -290,6 +290,7 @@ typedef struct Call
 	bool needs_request;
 	bool undo_needs_response;
 	bool has_probe; /* without a condition of its own */
+	bool slash_is_meant; /* at the end of a path */
 } Call;
 
 static bool
@@ -406,6 +407,7 @@ df_side_write(DfJson *json, const DfSideRequest *side, const DfSystem *system, c
 	check_method(side);
 	df_template_check_stays(system->url, side->request, side->name);
 	df_check_secret_query(system, strchr(side->request, ' ') + 1, side->name);
+	df_check_names_something(side->request, side->name, true, side->slash_is_meant);
 	if (strcmp(side->name, "undo") == 0)
 		df_key_place_check(system, &system->body, side->request, side->body, "the undo");
 	if (side->body != NULL)
@@ -443,7 +445,7 @@ static void
 add_side(DfJson *json, FunctionCallInfo fcinfo, int arg, int body_arg, const char *name,
 		 const DfSystem *system, const char *step, Call *call, bool *some)
 {
-	DfSideRequest side = {.name = name};
+	DfSideRequest side = {.name = name, .slash_is_meant = call->slash_is_meant};
 
 	if (!df_side_read(fcinfo, arg, body_arg, &side))
 		return;
@@ -491,7 +493,9 @@ df_http_options(FunctionCallInfo fcinfo, int path_arg, const char *request,
 						  .asked = df_arg_text(fcinfo, path_arg),
 						  .asked_to_make = strcmp(method, "POST") == 0,
 						  .base = df_system_base(system),
-						  .secret_query = df_query_pairs(system, false)}};
+						  .secret_query = df_query_pairs(system, false)},
+				 .slash_is_meant = df_slash_is_meant(df_arg_jsonb(fcinfo,
+																  path_arg + ARG_OPTIONS))};
 	DfJson json;
 	bool some = false;
 

@@ -172,15 +172,37 @@ require_ended(const DfOldRun *old, const char *id)
 			 : errhint("Wait until it has ended, or cancel() it before you restart it.")));
 }
 
-/*
- * the key may be held by the old run or by one that was started later: then the new run has
- * none
- */
+/* what a completed run did is there: another one would make each customer a second time */
 static void
-insert_with_key_if_free(DfNewRun *run)
+refuse_completed(const DfOldRun *old, const char *id)
 {
-	if (df_run_insert(run))
+	if (df_run_state_of(old->state) != DF_RUN_COMPLETED)
 		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("run \"%s\" is completed: what it did is there", id),
+			 errdetail("A new run does all of it once more."),
+			 errhint("Call undo('%s', note) first; or, if it is to be done twice: SELECT "
+					 "dataflows.restart('%s', again => true);",
+					 id, id)));
+}
+
+/* the key may be held by the old run or by one that was started later */
+static void
+insert_without_key(DfNewRun *run, const char *old_id, bool again)
+{
+	if (!again)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("key \"%s\" of workflow \"%s\" is held by another run: nothing was "
+						"started",
+						run->key, run->workflow),
+				 errdetail("It was started after run \"%s\", or holds the key since then.",
+						   old_id),
+				 errhint("Look at it: SELECT dataflows.run_of(%s, %s); or, for one more run "
+						 "without a key: SELECT dataflows.restart('%s', again => true);",
+						 quote_literal_cstr(run->workflow), quote_literal_cstr(run->key),
+						 old_id)));
 	run->key = NULL;
 	(void) df_run_insert(run);
 }
@@ -190,6 +212,7 @@ dataflows_restart(PG_FUNCTION_ARGS)
 {
 	pg_uuid_t *old_id = PG_GETARG_UUID_P(0);
 	char *old_text = df_uuid_text(old_id);
+	bool again = PG_GETARG_BOOL(1);
 	pg_uuid_t *result = palloc(sizeof(pg_uuid_t));
 	Oid caller = GetUserId();
 	DfNewRun run;
@@ -217,9 +240,12 @@ dataflows_restart(PG_FUNCTION_ARGS)
 	require_ended(&old, old_text);
 	df_refuse_forgotten(old_id, "restart");
 	df_check_payload(old.input, "the input of a run");
+	if (!again)
+		refuse_completed(&old, old_text);
 	run.key = old.key;
 	run.input = old.input;
-	insert_with_key_if_free(&run);
+	if (!df_run_insert(&run))
+		insert_without_key(&run, old_text, again);
 	df_store_leave(&store);
 
 	df_wake_owner(definition.owner);

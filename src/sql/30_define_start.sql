@@ -62,13 +62,16 @@ For the right start. Errors: DF005 (unknown workflow), DF006 (too large), 42501 
 'right), 25006 (read-only transaction), 40001 (the run that holds the key is not visible to this '
 'snapshot).';
 
-CREATE FUNCTION dataflows.restart(run uuid) RETURNS uuid
+CREATE FUNCTION dataflows.restart(run uuid, again boolean DEFAULT false) RETURNS uuid
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_restart';
-COMMENT ON FUNCTION dataflows.restart(uuid) IS
-'Starts a new run of the newest version with the input of one that has ended, and its key if that '
-'is free; returns the new run''s id.
+COMMENT ON FUNCTION dataflows.restart(uuid, boolean) IS
+'Starts a new run of the newest version with the input and key of one that has ended; returns the '
+'new run''s id.
+again: also of a completed run, whose effects are there, and without the key if another run '
+'holds it.
 For the rights start and see. Errors: DF005 (unknown run or workflow), 55000 (the run has not '
-'ended, or was forgotten), 42501 (a missing right), DF006 (too large).';
+'ended, is completed or was forgotten, or its key is held), 42501 (a missing right), DF006 (too '
+'large).';
 
 CREATE TABLE dataflows.local_time_trigger (
 	trigger oid PRIMARY KEY

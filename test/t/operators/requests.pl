@@ -120,6 +120,14 @@ ok(state_is($again, 'completed'), 'restart() begins another');
 is(sql("SELECT restarted_from FROM dataflows.runs WHERE run = '$again'"),
 	$mend, 'linked to the old one');
 is($systems->live('mend@example.com'), '0/0/1/0', 'with a resource of its own');
+is(as_role('app', "SELECT dataflows.restart('$again')"),
+	'55000', 'nor one of what is completed, whose customers are there');
+is(as_role('app', 'SELECT count(dataflows.restart(run)) FROM dataflows.runs'),
+	'55000', 'nor of all that there are');
+is($systems->ever('mend@example.com'), '0/0/2/0', 'nobody is made once more by it');
+my $twice = app("SELECT dataflows.restart('$again', again => true)");
+ok(state_is($twice, 'completed'), 'but if that is said');
+is($systems->live('mend@example.com'), '0/0/2/0', 'then there are two');
 
 # ---- pause and resume, of a workflow and of all --------------------------------------------------
 

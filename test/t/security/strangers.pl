@@ -120,7 +120,7 @@ for my $case (
 {
 	my ($role, $run) = @$case;
 
-	like(hears($role, "SELECT dataflows.restart('$run')"),
+	like(hears($role, "SELECT dataflows.restart('$run', again => true)"),
 		qr/^[0-9a-f-]{36}$/m, "$role restarts what is to be seen");
 }
 

@@ -261,7 +261,37 @@ my @bad = (
 	[
 		'an undo that chooses nothing',
 		"$post, undo => 'DELETE /contacts/?email=&all')",
-		'22023', qr/undo "DELETE.*adds to/s
+		'22023', qr/undo "DELETE.*no value for the parameter "email"/s
+	],
+	[
+		'a DELETE whose parameter has no value',
+		q(SELECT dataflows.delete('x', 'crm', '/contacts?email=')),
+		'22023', qr/no value for the parameter "email".*all that is there/s
+	],
+	[
+		'a PATCH whose query has no value',
+		q(SELECT dataflows.patch('x', 'crm', '/contacts', query => '{"email": "", "a": 1}')),
+		'22023', qr/no value for the parameter "email"/s
+	],
+	[
+		'a DELETE of nothing',
+		q(SELECT dataflows.delete('x', 'crm', '/contacts/' || '')),
+		'22023', qr/empty part in its path.*trailing_slash/s
+	],
+	[
+		'a PUT with nothing in its path',
+		q(SELECT dataflows.put('x', 'crm', '/contacts//tags', '{}')),
+		'22023', qr/empty part in its path/s
+	],
+	[
+		'what on_rollback would take back of all',
+		q(SELECT dataflows.on_rollback('x', 'crm', 'DELETE /contacts/' || '')),
+		'22023', qr/undo "DELETE \/contacts\/" has an empty part/s
+	],
+	[
+		'a slash at the end that is no boolean',
+		q(SELECT dataflows.delete('x', 'crm', '/jane/', options => '{"trailing_slash": "yes"}')),
+		'22023', qr/"trailing_slash".*not a boolean/s
 	],
 	[
 		'answers that make another each time',
@@ -509,6 +539,21 @@ is( $systems->books('crm')->{total} -
 		scalar(grep { $_->{target} eq '/contacts/nobody' } @{ $systems->requests('crm') }),
 	0,
 	'and nothing was sent but the undos');
+
+# ---- slashes that are meant ------------------------------------------------------------
+
+for my $call (
+	q('/contacts/jane/', accept => '{404}', options => '{"trailing_slash": true}'),
+	q('/contacts/7/', accept => '{404}'),
+	q('/contacts/none?all', accept => '{404}'))
+{
+	my $asked = start_run('careful', "SELECT dataflows.delete('look', 'crm', $call)");
+
+	is(as_app($node, 'postgres', "SELECT dataflows.await('$asked', '10 s')"),
+		'completed', "a DELETE of $call");
+	is(number_of($node, "SELECT count(*) FROM dataflows.steps WHERE run = '$asked'
+			AND step = 'look' AND state = 'done'"), 1, 'is sent');
+}
 
 # ---- a network that is not for everybody ------------------------------------------------
 

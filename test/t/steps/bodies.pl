@@ -260,7 +260,7 @@ refused('a file of no type', qr/"content_type" that cannot be used/, qr/applicat
 	'{"f": {"base64": "", "content_type": "pdf"}}');
 refused('a type for the boundary', qr/must not set header "content-type"/, qr/Leave it out/,
 	'uploads', '{}', headers => { 'content-type' => 'multipart/form-data' });
-refused('an unknown option', qr/option "encodng" is not known/, qr/"encoding", "content_type" and/,
+refused('an unknown option', qr/option "encodng" is not known/, qr/"encoding", "content_type", "fo/,
 	'plain', '{}', options => { encodng => 'text' });
 refused('an unknown encoding', qr/option "encoding" cannot be used/, qr/"multipart"/, 'plain', '{}',
 	options => { encoding => 'xml' });

@@ -18,6 +18,7 @@ SELECT dataflows._replace_functions(ARRAY[
 	'post',
 	'put',
 	'resolve',
+	'restart',
 	'resume',
 	'retry',
 	'signal',
