@@ -19,7 +19,7 @@ names()
 {
 	local dir
 
-	for dir in examples/*/; do basename "$dir"; done
+	for dir in examples/*/story.sh; do basename "${dir%/story.sh}"; done
 }
 
 # play <name>: in a shell of its own, so that one example ends before the next begins

@@ -271,7 +271,8 @@ stage_examples()
 {
 	local dir name rc log
 
-	for dir in examples/*/; do
+	for dir in examples/*/story.sh; do
+		dir=${dir%/story.sh}
 		name=$(basename "$dir")
 		log=$work/example-$name.log
 		DF_WORK=$work/examples timeout -k 10 120 examples/run.sh "$name" >"$log" 2>&1 </dev/null

@@ -288,6 +288,10 @@ static const struct
 	{"dataflows_oldest_due_age_seconds", "For how long the oldest of them has been due."},
 	{"dataflows_inbox", "Signals and requests that the engine has not read yet."},
 	{"dataflows_pending_undos", "Undos that failed and that a person must do."},
+	{"dataflows_oldest_ended_age_seconds",
+	 "How long ago the oldest run ended that is still kept and was not called by another; 0 if "
+	 "there is none."},
+	{"dataflows_table_bytes", "Size of the table with its indexes and TOAST, in bytes."},
 	{"dataflows_counts_capped", "1 if there is more than was counted: a count stops at 100000."},
 };
 
@@ -298,10 +302,10 @@ add_gauge(List **samples, const DfGauge *gauge)
 		new_sample(samples, gauges[gauge->kind].name, gauges[gauge->kind].help, "gauge");
 
 	sample->value = gauge->value;
-	if (gauge->workflow == NULL)
+	if (gauge->name == NULL)
 		return;
-	sample->labels[0] = "workflow";
-	sample->values[0] = gauge->workflow;
+	sample->labels[0] = gauge->kind == DF_GAUGE_TABLE_BYTES ? "table" : "workflow";
+	sample->values[0] = gauge->name;
 	if (gauge->state == NULL)
 		return;
 	sample->labels[1] = "state";

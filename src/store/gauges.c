@@ -1,7 +1,7 @@
 /*
  * store/gauges.c
- *	  What is counted from the tables: runs by state, how late the
- *	  engine is, what needs a person.
+ *	  What is counted from the tables: runs by state, how late the engine and its purge are,
+ *	  what needs a person, how large the tables are.
  *
  * Runs in the ingress process and in sessions that read them, in their transaction,
  * as the extension's owner.  All of it goes by partial indexes that hold what is
@@ -165,6 +165,57 @@ read_due(List *gauges, TimestampTz now, int64 identity, MemoryContext cxt)
 	return gauges;
 }
 
+/*
+ * How far the purge is.  A child stays as long as its parent: where the oldest are all
+ * children, nothing is said.
+ */
+static List *
+read_oldest_ended(List *gauges, TimestampTz now, MemoryContext cxt)
+{
+	/* clang-format off */
+	static DfPlan plan = {
+		"SELECT extract(epoch FROM $1 - o.finished_at)::float8"
+		" FROM ("
+		"  SELECT r.finished_at, r.parent"
+		"  FROM dataflows.run AS r"
+		"  WHERE r.finished_at IS NOT NULL"
+		"  ORDER BY r.finished_at, r.run"
+		"  LIMIT 1000) AS o"
+		" WHERE o.parent IS NULL"
+		" ORDER BY o.finished_at"
+		" LIMIT 1",
+		SPI_OK_SELECT, DF_PARAMS(TIMESTAMPTZOID)};
+	/* clang-format on */
+	Datum values[1] = {TimestampTzGetDatum(now)};
+	DfGauge oldest = {DF_GAUGE_OLDEST_ENDED, NULL, NULL, 0};
+
+	if (df_plan_run(&plan, values, NULL, 0) > 0)
+		oldest.value = Max(0, DatumGetFloat8(df_value(0, 0)));
+	return add(gauges, oldest, cxt);
+}
+
+static List *
+read_table_bytes(List *gauges, MemoryContext cxt)
+{
+	/* clang-format off */
+	static DfPlan plan = {
+		"SELECT t.name, pg_total_relation_size("
+		"  ('dataflows.' || t.name)::regclass)"
+		" FROM unnest('{run,step,attempt,inbox}'::text[]) AS t (name)",
+		SPI_OK_SELECT, 0};
+	/* clang-format on */
+	uint64 rows = df_plan_run(&plan, NULL, NULL, 0);
+
+	for (uint64 row = 0; row < rows; row++)
+	{
+		DfGauge bytes = {DF_GAUGE_TABLE_BYTES, df_copy_text(cxt, row, 0), NULL,
+						 df_int64(row, 1, 0)};
+
+		gauges = add(gauges, bytes, cxt);
+	}
+	return gauges;
+}
+
 List *
 df_gauges_read(TimestampTz now, int64 identity, MemoryContext cxt)
 {
@@ -177,6 +228,8 @@ df_gauges_read(TimestampTz now, int64 identity, MemoryContext cxt)
 	gauges = read_due(gauges, now, identity, cxt);
 	gauges = read_inbox(gauges, &is_capped, cxt);
 	gauges = read_pending_undo(gauges, &is_capped, cxt);
+	gauges = read_oldest_ended(gauges, now, cxt);
+	gauges = read_table_bytes(gauges, cxt);
 	capped.value = is_capped;
 	return add(gauges, capped, cxt);
 }

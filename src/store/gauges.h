@@ -17,13 +17,15 @@ typedef enum DfGaugeKind
 	DF_GAUGE_OLDEST_DUE, /* for so many seconds */
 	DF_GAUGE_INBOX,
 	DF_GAUGE_PENDING_UNDO,
+	DF_GAUGE_OLDEST_ENDED, /* ended so many seconds ago, and not a child's */
+	DF_GAUGE_TABLE_BYTES,
 	DF_GAUGE_CAPPED /* 1: there is more than was counted */
 } DfGaugeKind;
 
 typedef struct DfGauge
 {
 	DfGaugeKind kind;
-	char *workflow; /* or NULL */
+	char *name; /* of the workflow or the table; or NULL */
 	char *state; /* or NULL */
 	double value;
 } DfGauge;

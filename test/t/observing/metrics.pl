@@ -280,6 +280,13 @@ is(value_of($families, 'dataflows_runs', "dataflows_runs{$onboarding,state=\"wai
 	5, 'those that wait');
 is(value_of($families, 'dataflows_runs_started_total', "dataflows_runs_started_total{$odd}"),
 	5, 'of a workflow with an odd name');
+cmp_ok(
+	value_of($families, 'dataflows_table_bytes', 'dataflows_table_bytes{table="step"}'),
+	'>', 8192, 'and how large the tables are');
+cmp_ok(
+	value_of(
+		$families, 'dataflows_oldest_ended_age_seconds', 'dataflows_oldest_ended_age_seconds'),
+	'>', 0, 'and how old the oldest run is that has ended');
 is(value_of($families, 'dataflows_runs', "dataflows_runs{$odd,state=\"stuck\"}"),
 	1, 'and the one that is stuck');
 is(value_of($families, 'dataflows_runs', "dataflows_runs{$odd,state=\"waiting\"}"),
