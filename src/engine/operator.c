@@ -87,6 +87,7 @@ renew_step(DfRun *run, DfStep *step)
 	DfRenewal renewal = df_decide_renewal(&about);
 
 	df_step_know(step, &renewal.evidence);
+	df_step_is_not_elsewhere(step);
 	if (!renewal.stays_in_doubt)
 	{
 		begin_anew(run, step, renewal.new_key);
@@ -147,6 +148,7 @@ retry_rollback(DfRun *run)
 		if (step->row.undo_state == DF_UNDO_FAILED)
 		{
 			df_undo_transition(run, step, DF_UNDO_DUE);
+			df_step_is_not_elsewhere(step);
 			step->row.undo_since = df_now();
 			df_step_forget_holds(step);
 			step->row.wake_at = DF_NEVER;

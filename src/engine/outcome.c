@@ -381,6 +381,7 @@ do_response(DfRun *run, DfStep *step, const DfResponse *response, const DfSystem
 static const char *const objections[] = {
 	[DF_OBJECTION_NONE] = NULL,
 	[DF_OBJECTION_URL] = "the url of the system has changed since the step was sent",
+	[DF_OBJECTION_ACCOUNT] = "the account of the system has changed since the step was sent",
 	[DF_OBJECTION_NO_KEY] = "nothing says that the system honours its idempotency key",
 	[DF_OBJECTION_OLD_KEY] = "the system would no longer know its idempotency key",
 	[DF_OBJECTION_ANOTHER] = "it has changed since the attempt that may have been carried out",
@@ -389,12 +390,25 @@ static const char *const objections[] = {
 	[DF_OBJECTION_MAIL] = "a mail server cannot tell whether it has accepted a mail",
 };
 
+/* as it would meet there what has the same name, or nothing */
+static void
+undo_stays_here(DfRun *run, DfStep *step, const DfDecision *made, const char *why)
+{
+	const char *words =
+		psprintf("the undo was not sent: %s. If it is the same system and account: SELECT "
+				 "dataflows.retry('%s');",
+				 why, run->id_text);
+
+	step->row.undo_error = df_error_text(run, words, false);
+	df_step_apply(run, step, made);
+}
+
 bool
-df_step_may_leave(DfRun *run, DfStep *step, const DfSystemPolicy *policy, bool same_url)
+df_step_may_leave(DfRun *run, DfStep *step, const DfSystemPolicy *policy, DfWhere where)
 {
 	DfDoubtCase about = df_step_case(run, step, policy);
 	DfObjection objection;
-	DfDecision made = df_decide_departure(&about, same_url, &objection);
+	DfDecision made = df_decide_departure(&about, where, &objection);
 	DfResponse none = {.fate = DF_FATE_LOST, .error = objections[objection]};
 
 	if (made.verdict == DF_VERDICT_NONE)
@@ -409,6 +423,8 @@ df_step_may_leave(DfRun *run, DfStep *step, const DfSystemPolicy *policy, bool s
 		df_step_apply(run, step, &made);
 		df_step_say_accepted(run, step);
 	}
+	else if (made.verdict == DF_VERDICT_UNDO_ELSEWHERE)
+		undo_stays_here(run, step, &made, none.error);
 	else
 	{
 		DfCame came = {.fate = none.fate};

@@ -5,6 +5,7 @@
 #ifndef DF_OUTCOME_H
 #define DF_OUTCOME_H
 
+#include "flow/doubt.h"
 #include "flow/meaning.h"
 #include "types/response.h"
 #include "types/run.h"
@@ -16,10 +17,11 @@ extern DfMeaning df_step_response(DfRun *run, DfStep *step, const DfResponse *re
 
 /*
  * It is about to leave, as its phase says then: a step in doubt may have to be probed
- * first, which changes the phase.  false: it stays here, in doubt or accepted.
+ * first, which changes the phase.  false: it stays here, in doubt or accepted, or its undo
+ * has failed.
  */
 extern bool df_step_may_leave(DfRun *run, DfStep *step, const DfSystemPolicy *policy,
-							  bool same_url);
+							  DfWhere where);
 
 /* it was certainly not carried out, and is to be sent again at once: no attempt was used */
 extern void df_step_unsend(DfRun *run, DfStep *step);

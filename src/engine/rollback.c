@@ -24,6 +24,7 @@
 #include "engine/transition.h"
 #include "flow/flow.h"
 #include "shared/clock.h"
+#include "shared/json.h"
 #include "types/base.h"
 #include "types/run.h"
 
@@ -64,11 +65,27 @@ begin_undo(DfRun *run, DfStep *step)
 	df_step_ops(step)->undo(run, step);
 }
 
+/* of many runs whose system has moved, all are to be found by the same words */
+static const char *
+what_is_left(const DfRun *run)
+{
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		const DfStep *step = run->steps[i];
+
+		if (step->row.undo_state == DF_UNDO_FAILED && step->row.evidence.elsewhere)
+			return psprintf("not everything could be undone: step \"%s\" at system \"%s\": %s",
+							step->name, step->system,
+							df_json_get_text(step->row.undo_error, "message"));
+	}
+	return "not everything could be undone";
+}
+
 static void
 rollback_finished(DfRun *run, bool stuck)
 {
 	if (stuck)
-		df_run_get_stuck(run, DF_ERR_STEP_FAILED, "not everything could be undone",
+		df_run_get_stuck(run, DF_ERR_STEP_FAILED, what_is_left(run),
 						 psprintf("Do what this shows: SELECT step, why, remedy FROM "
 								  "dataflows.pending_undo WHERE run = '%s'; or repair the cause "
 								  "and have it tried again: SELECT dataflows.retry('%s');",

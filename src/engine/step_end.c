@@ -81,11 +81,17 @@ df_step_remedy(DfRun *run, DfStep *step)
 	/* a body that has learned of the doubt must see the same again */
 	bool resend = run->row.cause == DF_CAUSE_NONE &&
 		df_step_spec(run, step)->doubt != DF_DOUBT_FAIL;
+	const char *same = step->row.evidence.elsewhere
+		? psprintf("If it is the same system and account as before: SELECT dataflows.retry('%s'); "
+				   "If it is not, look where the step was sent. ",
+				   run->id_text)
+		: "";
 
-	return psprintf("Look in system \"%s\" for what the step was to do (its key is \"%s\"). If it "
-					"is there: SELECT dataflows.resolve('%s', %s, 'done', 'who saw it', '{\"id\": "
-					"\"...\"}'); with the resource as the output. If it is not: %sSELECT "
+	return psprintf("%sLook in system \"%s\" for what the step was to do (its key is \"%s\"). If "
+					"it is there: SELECT dataflows.resolve('%s', %s, 'done', 'who saw it', "
+					"'{\"id\": \"...\"}'); with the resource as the output. If it is not: %sSELECT "
 					"dataflows.resolve('%s', %s, 'not_done', 'who looked');",
+					same,
 					step->system, df_step_key(run, step), run->id_text, name,
 					resend ? psprintf("have it sent again: SELECT dataflows.resolve('%s', %s, "
 									  "'resend', 'who looked'); or, to fail the step: ",

@@ -66,6 +66,25 @@ df_step_apply(DfRun *run, DfStep *step, const DfDecision *made)
 	step->engine.phase = made->phase;
 }
 
+/* from now on its undo belongs there, and so do its further attempts */
+void
+df_step_goes_to(DfStep *step, const DfSystem *system)
+{
+	step->row.base_hash = system->url_hash;
+	step->row.account_hash = system->account_hash;
+	step->row.evidence.elsewhere = false;
+}
+
+/* whatever its system is when it is sent next */
+void
+df_step_is_not_elsewhere(DfStep *step)
+{
+	if (!step->row.evidence.elsewhere)
+		return;
+	step->row.base_hash = step->row.account_hash = 0;
+	step->row.evidence.elsewhere = false;
+}
+
 DfPhase
 df_step_phase(DfRun *run, DfStep *step)
 {

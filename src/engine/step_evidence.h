@@ -16,6 +16,10 @@ extern DfDoubtCase df_step_case(DfRun *run, DfStep *step, const DfSystemPolicy *
 extern void df_step_apply(DfRun *run, DfStep *step, const DfDecision *made);
 extern void df_step_know(DfStep *step, const DfEvidence *evidence);
 
+/* it is on its way to that system; and a person says that this is the one it was sent to */
+extern void df_step_goes_to(DfStep *step, const DfSystem *system);
+extern void df_step_is_not_elsewhere(DfStep *step);
+
 /* what is to leave for the step now that it is due: itself or its probe */
 extern DfPhase df_step_phase(DfRun *run, DfStep *step);
 

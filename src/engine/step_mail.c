@@ -29,8 +29,8 @@
 
 PG_FUNCTION_INFO_V1(dataflows_send_mail);
 
-static DfSystem *
-checked_mail_server(const char *name, const char *step)
+static void
+check_mail_server(const char *name, const char *step)
 {
 	DfSystem *system = df_step_system(name, step);
 
@@ -41,7 +41,6 @@ checked_mail_server(const char *name, const char *step)
 				 errdetail("The url of the system begins with http."),
 				 errhint("Name a system whose url begins with smtp, or call this one with "
 						 "dataflows.post().")));
-	return system;
 }
 
 static void
@@ -60,10 +59,10 @@ check_message(const Jsonb *message, DfMailMessage *mail, const char *step)
 static void
 render(DfRun *run, DfStep *step, const Jsonb *message, const DfMailMessage *mail)
 {
-	DfSystem *system = checked_mail_server(step->system, step->name);
 	char *body = df_body_json(message);
 	DfJson json;
 
+	check_mail_server(step->system, step->name);
 	/* rendered here only to measure it; the key is not known yet, but its length is */
 	if (Max(strlen(body), strlen(df_mail_render(mail, run->id_text, run->started_at))) >
 		(size_t) df_max_body)
@@ -80,7 +79,6 @@ render(DfRun *run, DfStep *step, const Jsonb *message, const DfMailMessage *mail
 		step->row.options = df_json_end(&json, run->cxt);
 	}
 	step->row.body = MemoryContextStrdup(run->cxt, body);
-	step->row.base_hash = system->url_hash;
 	step->row.request = MemoryContextStrdup(run->cxt, df_mail_request(mail));
 	step->engine.to_send = true;
 	step->engine.phase = DF_PHASE_DO;
@@ -103,7 +101,6 @@ new_mail(DfRun *run, char *name, char *system, const Jsonb *message, const DfMai
 	step = df_step_new_effect(run, name, DF_STEP_MAIL, system, draft.row.request);
 	step->row.options = draft.row.options;
 	step->row.body = draft.row.body;
-	step->row.base_hash = draft.row.base_hash;
 	step->row.request = draft.row.request;
 	step->engine.to_send = true;
 	return step;

@@ -15,6 +15,7 @@
 #include "engine/read_spec.h"
 #include "engine/rollback_of.h"
 #include "engine/rollback_subject.h"
+#include "engine/step_evidence.h"
 #include "engine/step_api.h"
 #include "engine/step_format.h"
 #include "engine/step_kind.h"
@@ -109,7 +110,7 @@ new_step(DfRun *run, char *name, const DfSystem *system, const DfSideRequest *si
 	DfStep *subject;
 	char *why = NULL;
 
-	step->row.base_hash = system->url_hash;
+	df_step_goes_to(step, system);
 	step->row.options = options;
 	df_step_transition(run, step, DF_STEP_SUCCEED);
 	subject = df_rollback_subject(run, step);

@@ -76,11 +76,6 @@ error_for(DfRun *run, const DfDecision *made, const DfCame *came, const DfRespon
 				psprintf("the undo may have been carried out, and a second one may do harm: %s",
 						 df_response_what_came(response)),
 				true, true);
-		case DF_VERDICT_UNDO_ELSEWHERE:
-			return df_step_error(run, response,
-								 "not there, but the url of the system has changed since the step "
-								 "was sent",
-								 false, true);
 		default:
 			return df_step_error(run, response,
 								 made->meaning == DF_MEANS_KEPT && came->foreign
@@ -108,7 +103,6 @@ df_undo_response(DfRun *run, DfStep *step, const DfResponse *response,
 	if (made.verdict == DF_VERDICT_UNDO_AGAIN)
 		df_attempt_note(run, step, response, "retry", made.at);
 	else if (made.verdict == DF_VERDICT_UNDO_FAILED ||
-			 made.verdict == DF_VERDICT_UNDO_ELSEWHERE ||
 			 made.verdict == DF_VERDICT_UNDO_DOUBTFUL)
 		df_attempt_note(run, step, response, "failed", DF_NEVER);
 	df_step_apply(run, step, &made);

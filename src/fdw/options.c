@@ -59,6 +59,7 @@
  */
 static const DfOption options_table[] = {
 	{SERVER("url", DF_OPTION_URL, url)},
+	{SERVER("formerly", DF_OPTION_FORMERLY, formerly)},
 	{SERVER_BY_KIND("timeout", DF_OPTION_MS, timeout_ms, 1, DAY, 30 * SECOND, 5 * MINUTE)},
 	{SERVER_BY_KIND("connect_timeout", DF_OPTION_MS, connect_timeout_ms, 1, HOUR, 5 * SECOND,
 					30 * SECOND)},
@@ -495,7 +496,7 @@ static bool
 is_url(const DfOption *option)
 {
 	return option->kind == DF_OPTION_URL || option->kind == DF_OPTION_HTTP_URL ||
-		option->kind == DF_OPTION_ORIGINS;
+		option->kind == DF_OPTION_ORIGINS || option->kind == DF_OPTION_FORMERLY;
 }
 
 static bool

@@ -18,6 +18,7 @@ typedef enum DfOptionKind
 	DF_OPTION_URL, /* of a system: http, https, smtp or smtps */
 	DF_OPTION_HTTP_URL,
 	DF_OPTION_ORIGINS, /* "https://host:port", separated by spaces */
+	DF_OPTION_FORMERLY, /* urls of a system, separated by spaces */
 	DF_OPTION_TEXT, /* no control characters */
 	DF_OPTION_TOKEN, /* printable ASCII, no spaces */
 	DF_OPTION_USERNAME, /* as text, without a colon */
@@ -106,6 +107,9 @@ extern const DfSystem *df_system_presets(void);
  * holds for its own origin only, because roles can set token URLs of their own.
  */
 extern bool df_system_allows_private(const DfSystem *system, const char *url);
+
+/* where it is and whose the credentials are, which are those of that mapping (fdw/where.c) */
+extern void df_system_note_where(DfSystem *system, Oid mapping);
 
 /* ---- what goes together (fdw/option_rules.c) ------------------------------ */
 

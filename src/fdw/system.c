@@ -15,7 +15,6 @@
 #include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_user_mapping.h"
-#include "common/hashfn.h"
 #include "compat.h"
 #include "fdw/options.h"
 #include "fdw/system.h"
@@ -111,9 +110,12 @@ forget_options(List *options)
 	}
 }
 
-/* GetUserMapping() raises an error if there is none; here a system without one is public */
+/*
+ * GetUserMapping() raises an error if there is none; here a system without one is public, and
+ * *mapping is InvalidOid.
+ */
 static List *
-mapping_options(Oid server, Oid user)
+mapping_options(Oid server, Oid user, Oid *mapping)
 {
 	HeapTuple tuple =
 		SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(user), ObjectIdGetDatum(server));
@@ -124,8 +126,10 @@ mapping_options(Oid server, Oid user)
 	if (!HeapTupleIsValid(tuple))
 		tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid),
 								ObjectIdGetDatum(server));
+	*mapping = InvalidOid;
 	if (!HeapTupleIsValid(tuple))
 		return NIL;
+	*mapping = ((Form_pg_user_mapping) GETSTRUCT(tuple))->oid;
 	datum = SysCacheGetAttr(USERMAPPINGUSERSERVER, tuple, Anum_pg_user_mapping_umoptions, &isnull);
 	if (!isnull)
 		options = untransformRelOptions(datum);
@@ -153,6 +157,7 @@ static bool
 apply_options(DfSystem *system, ForeignServer *server, Oid user, DfOptionProblem *problem)
 {
 	List *options;
+	Oid mapping = InvalidOid;
 	bool valid;
 
 	df_options_preset(system);
@@ -161,12 +166,14 @@ apply_options(DfSystem *system, ForeignServer *server, Oid user, DfOptionProblem
 	valid = df_options_apply(system, ForeignServerRelationId, server->options, problem);
 	if (valid)
 	{
-		options = mapping_options(server->serverid, user);
+		options = mapping_options(server->serverid, user, &mapping);
 		valid = df_options_apply(system, UserMappingRelationId, options, problem);
 		forget_options(options);
 	}
 	valid = valid && df_options_fit(system, problem);
-	if (!valid)
+	if (valid)
+		df_system_note_where(system, mapping);
+	else
 		df_options_forget(system);
 	return valid;
 }
@@ -198,7 +205,6 @@ read_system(DfSystem *system, ForeignServer *server, char **why)
 						problem.message);
 		return false;
 	}
-	system->url_hash = hash_bytes((const unsigned char *) system->url, strlen(system->url));
 	return true;
 }
 

@@ -89,17 +89,40 @@ smtp_url_problem(const char *host)
 	return "it has something other than a port after the host";
 }
 
+static const char *
+url_problem(const char *value, bool of_system)
+{
+	if (of_system && df_url_is_mail(value))
+		return smtp_url_problem(strstr(value, "://") + strlen("://"));
+	return df_url_base_problem(value);
+}
+
 static bool
 parse_url(const DfOption *option, const char *value, char **field, const char **why)
 {
-	if (option->kind == DF_OPTION_URL && df_url_is_mail(value))
-		*why = smtp_url_problem(strstr(value, "://") + strlen("://"));
-	else
-		*why = df_url_base_problem(value);
+	*why = url_problem(value, option->kind == DF_OPTION_URL);
 	if (*why != NULL)
 		return false;
 	*field = pstrdup(value);
 	return true;
+}
+
+static bool
+parse_urls(const char *value, char **field, const char **why)
+{
+	const char *rest = value + strspn(value, " ");
+
+	*why = *rest == '\0' ? "it names none" : NULL;
+	while (*why == NULL && *rest != '\0')
+	{
+		size_t len = strcspn(rest, " ");
+
+		*why = url_problem(pnstrdup(rest, len), true);
+		rest += len + strspn(rest + len, " ");
+	}
+	if (*why == NULL)
+		*field = pstrdup(value);
+	return *why == NULL;
 }
 
 static bool
@@ -349,6 +372,8 @@ df_option_parse(const DfOption *option, const char *value, void *field, const ch
 			return parse_url(option, value, field, why);
 		case DF_OPTION_ORIGINS:
 			return parse_origins(value, field, why);
+		case DF_OPTION_FORMERLY:
+			return parse_urls(value, field, why);
 		case DF_OPTION_SIGN:
 		case DF_OPTION_SIGN_VALUE:
 		case DF_OPTION_AWS_SIGV4:
@@ -425,6 +450,9 @@ df_option_valid(const DfOption *option)
 		case DF_OPTION_ORIGINS:
 			return pstrdup("Write scheme, host and port of each, separated by spaces, such as "
 						   "\"https://auth.internal:8443\".");
+		case DF_OPTION_FORMERLY:
+			return pstrdup("Write the urls that the server had before, separated by spaces, such "
+						   "as \"https://old.example.com/v1\".");
 		case DF_OPTION_TOKEN:
 			return pstrdup("Write printable ASCII characters without spaces.");
 		case DF_OPTION_USERNAME:

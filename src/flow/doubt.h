@@ -13,6 +13,7 @@
 #include "types/evidence.h"
 #include "types/retry.h"
 #include "types/step.h"
+#include "types/system_options.h"
 #include "types/system_policy.h"
 
 typedef struct DfDoubtCase
@@ -69,7 +70,7 @@ typedef enum DfVerdict
 	DF_VERDICT_UNDO_ASKED, /* when the system wants it to, or has other credentials */
 	DF_VERDICT_UNDO_NOT_SETTLED, /* gone, but what it would take away may still come */
 	DF_VERDICT_UNDO_FAILED,
-	DF_VERDICT_UNDO_ELSEWHERE, /* not there, but the url is not the step's any more */
+	DF_VERDICT_UNDO_ELSEWHERE, /* it would go to another system or account than the step */
 	DF_VERDICT_UNDO_LEFT_A_SECOND, /* of two that may be there one is undone */
 	DF_VERDICT_UNDO_DOUBTFUL, /* it may have been carried out, and must not be repeated */
 	DF_VERDICT_UNDO_UNKNOWN /* no probe can tell what the undo has to know */
@@ -125,11 +126,23 @@ extern DfDecision df_decide_undo(const DfDoubtCase *about, const DfCame *came);
 /* its next try is due: the step itself, or the probe before it */
 extern DfPhase df_decide_phase(const DfDoubtCase *about);
 
-/* why a step in doubt must not be sent again as it is */
+/* what has changed of its system since it was sent */
+typedef enum DfWhere
+{
+	DF_WHERE_SAME,
+	DF_WHERE_OTHER_URL,
+	DF_WHERE_OTHER_ACCOUNT
+} DfWhere;
+#define DF_NWHERES (DF_WHERE_OTHER_ACCOUNT + 1)
+
+extern DfWhere df_where(const DfStep *step, const DfSystem *system);
+
+/* why a step in doubt, or an undo, must not be sent as it is */
 typedef enum DfObjection
 {
 	DF_OBJECTION_NONE,
-	DF_OBJECTION_URL, /* it would go to another place than before */
+	DF_OBJECTION_URL, /* it would go to another system than before */
+	DF_OBJECTION_ACCOUNT, /* it would go to another account than before */
 	DF_OBJECTION_NO_KEY, /* nothing says that the system knows its key */
 	DF_OBJECTION_OLD_KEY, /* the system would no longer know its key */
 	DF_OBJECTION_ANOTHER, /* it is not what was lost: both would be carried out */
@@ -141,7 +154,7 @@ typedef enum DfObjection
  * It is about to leave: what was decided when the response was lost is asked again,
  * for it may have waited for days.  verdict NONE: it leaves, by decision.phase.
  */
-extern DfDecision df_decide_departure(const DfDoubtCase *about, bool same_url,
+extern DfDecision df_decide_departure(const DfDoubtCase *about, DfWhere where,
 									  DfObjection *objection);
 
 /* retry() of a step that has failed or ended in doubt */

@@ -62,6 +62,7 @@ settle_by_word(DfEvidence *evidence, DfWord word)
 	evidence->may_resend = evidence->ask_probe = false;
 	evidence->accepted = evidence->maybe_twice = evidence->existed = false;
 	evidence->maybe_not_ours = false;
+	evidence->elsewhere = false;
 	evidence->key_spent = evidence->key_spent && word != DF_WORD_RESEND;
 	evidence->resolved = word;
 }

@@ -42,14 +42,6 @@ undo_settled_at(const DfDoubtCase *about)
 	return Max(settled, step->row.finished_at + about->policy->settle_ms * 1000);
 }
 
-/* it would not be there in any case */
-static bool
-is_elsewhere(const DfDoubtCase *about)
-{
-	return about->policy->url_hash != 0 && about->step->row.base_hash != 0 &&
-		about->policy->url_hash != about->step->row.base_hash;
-}
-
 /*
  * doubt => 'resend': an earlier attempt may have made one more, and the undo names the
  * last one's only
@@ -116,9 +108,7 @@ undo_again(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 static void
 gone(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 {
-	if (is_elsewhere(about))
-		undo_ends(DF_VERDICT_UNDO_ELSEWHERE, DF_UNDO_FAILED, made);
-	else if (came->foreign)
+	if (came->foreign)
 		undo_again(about, came, made);
 	else if (about->now < undo_settled_at(about))
 	{

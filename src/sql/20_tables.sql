@@ -300,6 +300,9 @@ CREATE TABLE dataflows.step (
 	body_hash bigint,
 	accepted_hash bigint,
 	maybe_not_ours boolean,
+	-- in whose account it was sent, and whether it was not, since that or the url has changed
+	account_hash int,
+	elsewhere boolean,
 	PRIMARY KEY (run, n)
 ) WITH (fillfactor = 36, toast_tuple_target = 512,
 	autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
@@ -308,7 +311,7 @@ COMMENT ON TABLE dataflows.step IS 'One row per recorded effect or wait of a run
 COMMENT ON COLUMN dataflows.step.run IS 'The run';
 COMMENT ON COLUMN dataflows.step.n IS 'Start order within the run, from 1';
 COMMENT ON COLUMN dataflows.step.base_hash IS
-	'Hash of the system''s url when the intent was recorded';
+	'Hash of the url of the system that it was last sent to, with the proxy or the socket';
 COMMENT ON COLUMN dataflows.step.started_at IS 'When the intent was recorded';
 COMMENT ON COLUMN dataflows.step.kind IS
 	'http, wait, sleep, undo, query, once, call, mail, pivot, alias or continue';
@@ -403,6 +406,10 @@ COMMENT ON COLUMN dataflows.step.body_hash IS
 	'Fingerprint of the function that asked for it; NULL = that of the first entry, run.body_hash';
 COMMENT ON COLUMN dataflows.step.accepted_hash IS
 	'Fingerprint of the function for which accept_drift() said that what is recorded counts';
+COMMENT ON COLUMN dataflows.step.account_hash IS
+	'Hash of whose account it was last sent in, the lowest byte of the database; of no secret';
+COMMENT ON COLUMN dataflows.step.elsewhere IS
+	'It, or its undo, was not sent, since the system has another url or account than before';
 
 CREATE TABLE dataflows.alias (
 	workflow text NOT NULL,

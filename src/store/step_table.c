@@ -83,6 +83,8 @@ static const DfColumn step_columns[] = {
 	COLUMN("key_form",     key_form,                 TEXT,       IN_OLD),
 	COLUMN("body_hash",    row.body_hash,            NONCE,      IN_RENDERED),
 	COLUMN("accepted_hash", row.accepted_hash,       NONCE,      IN_RENDERED),
+	COLUMN("account_hash", row.account_hash,         HASH,       IN_INTENT | IN_RENDERED),
+	COLUMN("elsewhere",    row.evidence.elsewhere,   MARK,       IN_EVIDENCE),
 };
 /* clang-format on */
 

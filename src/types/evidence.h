@@ -48,6 +48,7 @@ typedef struct DfEvidence
 	bool carried_out; /* a 2xx has said so, but `until` is not met: it is repeated, or failed */
 	bool maybe_twice; /* done, but an earlier attempt may have been carried out, too */
 	bool maybe_not_ours; /* a probe found it by what it is, and anybody may have made it */
+	bool elsewhere; /* not sent, for it would have gone to another system or account than before */
 	DfWord resolved;
 	DfMeaning said; /* what the last response meant; DF_MEANS_DONE also if there was none */
 } DfEvidence;

@@ -41,7 +41,8 @@ typedef struct DfStepRow
 	char *request; /* "METHOD /path" or what else identifies it; NULL = to be rendered anew */
 	Jsonb *options; /* read by df_step_spec(), but those of waits and calls */
 	TimestampTz started_at;
-	uint32 base_hash;
+	uint32 base_hash; /* where it was sent, 0 = not known; engine/step_evidence.c */
+	uint32 account_hash; /* in whose account, likewise */
 	int64 body_hash; /* of the function that asked for it, 0 = that of the first entry */
 	int64 accepted_hash; /* of the one for which accept_drift() let it be: drift.c; 0 = none */
 	int renamed; /* drift.c: how often since it was read, so that its name is written */

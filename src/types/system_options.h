@@ -25,6 +25,9 @@ typedef enum DfGrant
 	DF_GRANT_JWT_BEARER
 } DfGrant;
 
+/* of an account_hash: which database it was made in, whose mappings have other oids */
+#define DF_DATABASE_BITS 0xffU
+
 typedef struct DfSystem
 {
 	Oid oid;
@@ -32,7 +35,12 @@ typedef struct DfSystem
 	char *url;
 	bool mail; /* smtp or smtps: for send_mail() and nothing else */
 	bool mail_in_clear; /* starttls 'off' */
-	uint32 url_hash; /* recorded with each intent, to notice a changed url */
+	/* fdw/where.c; recorded with each intent, to notice that either has changed */
+	uint32 url_hash;
+	uint32 account_hash;
+	char *formerly; /* urls at which the same system was before, separated by spaces */
+	int nformer;
+	uint32 *former; /* hashes of these */
 	int timeout_ms;
 	int connect_timeout_ms;
 	const DfAnswers *answers; /* what its responses mean; NULL = what their statuses say */

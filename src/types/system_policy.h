@@ -20,7 +20,6 @@ typedef struct DfSystemPolicy
 	DfRetry retry;
 	int64 settle_ms;
 	const DfAnswers *answers; /* of the system as it is in this transaction; NULL = none */
-	uint32 url_hash; /* of its url now, 0 = not known */
 } DfSystemPolicy;
 
 #endif /* DF_TYPES_SYSTEM_POLICY_H */

@@ -12,6 +12,7 @@
 #include "engine/outcome.h"
 #include "engine/outgoing.h"
 #include "engine/run_failure.h"
+#include "engine/step_evidence.h"
 #include "engine/transition.h"
 #include "fdw/options.h"
 #include "guc.h"
@@ -33,7 +34,6 @@ df_policy_of(const DfSystem *system, DfSystemPolicy *policy)
 	policy->retry = system->retry;
 	policy->settle_ms = system->settle_ms;
 	policy->answers = system->answers;
-	policy->url_hash = gone ? 0 : system->url_hash;
 	policy->key_trusted = system->idempotency_trusted && system->idempotency_header != NULL;
 	policy->key_header = gone ? NULL : system->idempotency_header;
 	policy->key_ttl_ms = system->idempotency_ttl_ms;
@@ -65,14 +65,14 @@ refuse(DfRun *run, DfStep *step, const char *why)
 	(void) df_step_response(run, step, &response, &policy);
 }
 
-/* false: it must not be sent again; it is in doubt, or accepted */
+/* false: it must not be sent, there or again; it is in doubt, accepted, or not undone */
 static bool
 may_leave(DfRun *run, DfStep *step, const DfSystem *system)
 {
 	DfSystemPolicy policy;
 
 	df_policy_of(system, &policy);
-	return df_step_may_leave(run, step, &policy, step->row.base_hash == system->url_hash);
+	return df_step_may_leave(run, step, &policy, df_where(step, system));
 }
 
 /*
@@ -127,6 +127,7 @@ prepare(DfRun *run, DfStep *step, DfSystem *system, DfPlace *place)
 	df_build_request(departure, system, step, &out);
 
 	df_step_hold_ends(run, step);
+	df_step_goes_to(step, system);
 	if (step->engine.phase == DF_PHASE_DO)
 		df_step_transition(run, step, DF_STEP_SEND);
 	else if (step->engine.phase == DF_PHASE_UNDO)

@@ -198,7 +198,7 @@ send(World *world)
 {
 	DfStep *step = &world->step;
 	DfObjection objection;
-	DfDecision made = df_decide_departure(&world->about, true, &objection);
+	DfDecision made = df_decide_departure(&world->about, DF_WHERE_SAME, &objection);
 	DfCame came;
 
 	if (made.verdict != DF_VERDICT_NONE)

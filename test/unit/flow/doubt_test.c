@@ -1134,8 +1134,6 @@ expected_undo_verdict(const World *world, const DfCame *came, bool budget)
 	switch (df_undo_meaning(came))
 	{
 		case DF_MEANS_KEPT:
-			if (world->policy.url_hash == 8)
-				return DF_VERDICT_UNDO_ELSEWHERE;
 			if (came->foreign)
 				return again;
 			/* sent 50 s ago; confirmed 5 s ago, if at all */
@@ -1165,7 +1163,7 @@ test_undos(void)
 								  "AVERYLONGMETHODTHATNOBODYHAS /x"};
 	static const int statuses[] = {200, 404, 409, 422, 500, 503, 401, 0};
 
-	for (unsigned n = 0; n < 4 * 8 * 2 * 2 * 2 * 2 * 2 * 2 * 2 * 2 * DF_NDOUBTS * 2 * 3; n++)
+	for (unsigned n = 0; n < 4 * 8 * 2 * 2 * 2 * 2 * 2 * 2 * 2 * 2 * DF_NDOUBTS * 2 * 2; n++)
 	{
 		Product product = {n};
 		World world;
@@ -1191,14 +1189,8 @@ test_undos(void)
 		world.about.undo_for_ms = budget ? 3600000 : 1;
 		world.spec.doubt = (DfDoubtPolicy) choose(&product, DF_NDOUBTS);
 		came.foreign = choose(&product, 2);
-		world.step.row.base_hash = 7;
-		world.policy.url_hash = 6 + choose(&product, 3);
-		if (world.policy.url_hash == 6) /* not known, of a step that has just been confirmed */
-		{
-			world.policy.url_hash = 0;
-			if (world.step.row.state == DF_STEP_DONE)
-				world.step.row.finished_at = NOW - SECONDS(5);
-		}
+		if (choose(&product, 2) && world.step.row.state == DF_STEP_DONE)
+			world.step.row.finished_at = NOW - SECONDS(5); /* it has just been confirmed */
 		verdict = expected_undo_verdict(&world, &came, budget);
 		made = df_decide_undo(&world.about, &came);
 		EXPECT(made.verdict == verdict, "case %u: status %d: %d, not %d", n, came.status,
@@ -1253,7 +1245,7 @@ test_phase(void)
 static void
 test_departure(void)
 {
-	for (unsigned n = 0; n < 3 * 2 * 3 * 2 * 2 * 2 * 2 * 4 * 2 * 2 * 2 * 2 * 2; n++)
+	for (unsigned n = 0; n < 3 * 2 * 3 * 2 * 2 * 2 * 4 * 2 * 2 * 2 * 2 * 2; n++)
 	{
 		Product product = {n};
 		World world;
@@ -1262,7 +1254,6 @@ test_departure(void)
 		DfVerdict verdict = DF_VERDICT_NONE;
 		DfPhase phase;
 		DfDecision made;
-		bool same_url;
 		bool anew;
 		bool accepts;
 		bool resends;
@@ -1271,7 +1262,6 @@ test_departure(void)
 		begin(&world, "IEL"[choose(&product, 3)], 'D');
 		world.step.row.state = choose(&product, 2) ? DF_STEP_DOUBT : DF_STEP_PENDING;
 		phase = world.step.engine.phase = (DfPhase) choose(&product, 3);
-		same_url = choose(&product, 2);
 		world.step.engine.urgent = choose(&product, 2);
 		world.policy.key_trusted = choose(&product, 2);
 		world.spec.probe = choose(&product, 2) ? probe : NULL;
@@ -1297,9 +1287,7 @@ test_departure(void)
 		if ((world.method != 'I' || anew) && world.step.row.state == DF_STEP_DOUBT &&
 			phase == DF_PHASE_DO)
 		{
-			if (!same_url)
-				expected = DF_OBJECTION_URL;
-			else if (world.step.row.evidence.key_spent && world.method == 'E')
+			if (world.step.row.evidence.key_spent && world.method == 'E')
 				expected = DF_OBJECTION_SPENT;
 			else if (!world.step.engine.urgent &&
 					 (!world.policy.key_trusted || forgotten || anew) &&
@@ -1315,7 +1303,7 @@ test_departure(void)
 			verdict = accepts                                               ? DF_VERDICT_ACCEPTED
 				: world.spec.doubt == DF_DOUBT_FAIL || world.about.unwanted ? DF_VERDICT_DOUBTFUL
 																			: DF_VERDICT_ASK_PERSON;
-		made = df_decide_departure(&world.about, same_url, &objection);
+		made = df_decide_departure(&world.about, DF_WHERE_SAME, &objection);
 		EXPECT(objection == expected, "case %u: objection %d, not %d", n, objection, expected);
 		EXPECT(made.verdict == verdict, "case %u: %d, not %d", n, made.verdict, verdict);
 		EXPECT(verdict != DF_VERDICT_NONE || made.phase == phase, "case %u: phase %d", n,
@@ -1324,6 +1312,105 @@ test_departure(void)
 		check_event(&world, &made, n);
 	}
 	end_test("what is asked again before a step in doubt leaves");
+}
+
+static void
+test_where(void)
+{
+	static uint32 former[] = {3, 7};
+	DfSystem system;
+	DfStep step;
+
+#define IS_AT(base, account, where) \
+	do \
+	{ \
+		step.row.base_hash = (base); \
+		step.row.account_hash = (account); \
+		EXPECT(df_where(&step, &system) == (where), "%s, %s", #base, #account); \
+	} while (0)
+
+	memset(&system, 0, sizeof(system));
+	memset(&step, 0, sizeof(step));
+	system.url_hash = 5;
+	system.account_hash = 0x1201;
+	IS_AT(5, 0x1201, DF_WHERE_SAME);
+	IS_AT(0, 0, DF_WHERE_SAME);
+	IS_AT(7, 0x1201, DF_WHERE_OTHER_URL);
+	IS_AT(5, 0x1301, DF_WHERE_OTHER_ACCOUNT);
+	/* of another database */
+	IS_AT(5, 0x1302, DF_WHERE_SAME);
+	system.former = former;
+	system.nformer = 2;
+	IS_AT(7, 0x1201, DF_WHERE_SAME);
+	IS_AT(7, 0x1301, DF_WHERE_OTHER_ACCOUNT);
+	IS_AT(8, 0x1201, DF_WHERE_OTHER_URL);
+	end_test("where a step was sent");
+}
+
+/* whatever else is known: what may be elsewhere is neither sent, nor probed, nor undone here */
+static void
+test_elsewhere(void)
+{
+	for (unsigned n = 0; n < 4 * 2 * 3 * 2 * 2 * 2 * 2 * DF_NDOUBTS * 2 * 2 * 2 * 2; n++)
+	{
+		Product product = {n};
+		World world;
+		DfObjection objection;
+		DfVerdict verdict = DF_VERDICT_NONE;
+		DfWhere where;
+		DfDecision made;
+		bool undoing;
+		bool begun;
+
+		begin(&world, "SIEL"[choose(&product, 4)], 'D');
+		world.step.row.state = choose(&product, 2) ? DF_STEP_DOUBT : DF_STEP_PENDING;
+		world.step.engine.phase = (DfPhase) choose(&product, 3);
+		where = choose(&product, 2) ? DF_WHERE_OTHER_URL : DF_WHERE_OTHER_ACCOUNT;
+		world.step.engine.urgent = choose(&product, 2);
+		world.policy.key_trusted = choose(&product, 2);
+		world.spec.probe = choose(&product, 2) ? probe : NULL;
+		world.spec.doubt = (DfDoubtPolicy) choose(&product, DF_NDOUBTS);
+		world.about.unwanted = choose(&product, 2);
+		world.step.row.status = choose(&product, 2) ? 500 : 0;
+		world.step.row.evidence.carried_out = choose(&product, 2);
+		if (choose(&product, 2))
+			world.step.row.undo_state = DF_UNDO_DUE;
+		undoing = world.step.engine.phase == DF_PHASE_UNDO ||
+			world.step.row.undo_state == DF_UNDO_DUE;
+		begun = world.method != 'S' &&
+			(world.step.row.state == DF_STEP_DOUBT ||
+			 (world.method != 'L' && world.step.row.evidence.carried_out));
+		if (world.method == 'L' && !world.about.unwanted &&
+			(world.spec.doubt == DF_DOUBT_RESEND ||
+			 (world.spec.doubt == DF_DOUBT_ACCEPT && world.step.row.status == 500)))
+			begun = false;
+
+		made = df_decide_departure(&world.about, where, &objection);
+		if (!undoing && !begun)
+		{
+			EXPECT(!made.evidence.elsewhere && objection != DF_OBJECTION_URL &&
+					   objection != DF_OBJECTION_ACCOUNT,
+				   "case %u: what is nowhere yet may go anywhere", n);
+			continue;
+		}
+		if (undoing)
+			verdict = DF_VERDICT_UNDO_ELSEWHERE;
+		else if (world.spec.doubt == DF_DOUBT_ACCEPT && world.step.row.status == 0 &&
+				 world.step.row.state == DF_STEP_DOUBT)
+			verdict = DF_VERDICT_ACCEPTED;
+		else
+			verdict = world.spec.doubt == DF_DOUBT_FAIL || world.about.unwanted
+				? DF_VERDICT_DOUBTFUL
+				: DF_VERDICT_ASK_PERSON;
+		EXPECT(objection == (where == DF_WHERE_OTHER_URL ? DF_OBJECTION_URL : DF_OBJECTION_ACCOUNT),
+			   "case %u: objection %d", n, objection);
+		EXPECT(made.verdict == verdict, "case %u: %d, not %d", n, made.verdict, verdict);
+		EXPECT(made.evidence.elsewhere == (verdict != DF_VERDICT_ACCEPTED),
+			   "case %u: retry() has to know", n);
+		EXPECT(verdict == DF_VERDICT_ACCEPTED || made.evidence.lost == 2,
+			   "case %u: a loss is forgotten", n);
+	}
+	end_test("what may be elsewhere stays there until a person has looked");
 }
 
 /* ---- what people ask ------------------------------------------------------ */
@@ -1601,6 +1688,8 @@ main(void)
 	test_undos();
 	test_phase();
 	test_departure();
+	test_where();
+	test_elsewhere();
 	test_renewal();
 	test_words();
 	test_a_loss_is_remembered();

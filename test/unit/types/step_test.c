@@ -77,6 +77,7 @@ test_intent(void)
 	RENEWED(options, (Jsonb *) text, true);
 	RENEWED(started_at, 2, true);
 	RENEWED(base_hash, 1, true);
+	RENEWED(account_hash, 1, true);
 	RENEWED(state, DF_STEP_SENT, false);
 	RENEWED(attempts, 1, false);
 	RENEWED(output, (Jsonb *) text, false);
