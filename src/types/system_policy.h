@@ -15,7 +15,7 @@
 typedef struct DfSystemPolicy
 {
 	bool key_trusted;
-	const char *key_header; /* in which it is sent now, in the cache, too; NULL = not known */
+	const char *key_header; /* in which it is sent now, the system's or a copy; NULL = not known */
 	int64 key_ttl_ms;
 	DfRetry retry;
 	int64 settle_ms;

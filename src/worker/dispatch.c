@@ -121,6 +121,9 @@ prepare(DfRun *run, DfStep *step, DfSystem *system, DfPlace *place)
 	flight->run = run;
 	flight->step = step;
 	df_policy_of(system, &flight->policy);
+	/* ALTER SERVER may take the system out of the cache before the response comes */
+	if (flight->policy.key_header != NULL)
+		flight->policy.key_header = MemoryContextStrdup(run->cxt, flight->policy.key_header);
 	departure->flight = flight;
 	departure->request.cookie = (uint64) (uintptr_t) flight;
 	departure->request.url = url;

@@ -6,6 +6,7 @@ use warnings;
 
 use JSON::PP;
 use Test::More;
+use Time::HiRes qw(usleep);
 use PostgreSQL::Test::Cluster;
 use Dataflows;
 
@@ -115,6 +116,36 @@ for my $case (
 	$node->safe_psql('postgres', 'ALTER SERVER moved OPTIONS (DROP idempotency_header)')
 	  if $first =~ /^DROP/;
 }
+
+# ---- options that change while an attempt with a trusted key is in flight ------------------------
+
+create_server($node, 'changing', $systems->url('billing'), @quick, timeout => '30s',
+	idempotency_header => 'Idempotency-Key');
+my $address = 'changing@example.com';
+my $changing = encode_json(
+	{
+		system => 'changing', path => '/customers', body => { email => $address },
+		undo => 'DELETE /customers/{id}', end => 'fail'
+	});
+
+$systems->fault('billing', %$_, times => 1, match => { email => $address })
+  for { fault => 'lost' }, { fault => 'latency', ms => 5000 };
+my $met = as_app($node, 'postgres', "SELECT dataflows.start('one-step', '$changing')");
+my $until = time() + 60;
+usleep(20_000)
+  while (2 > grep { ($_->{email} // '') eq $address } @{ $systems->requests('billing') })
+	&& time() < $until;
+# the worker forgets the options, and what it reads then takes their memory
+for my $n (1 .. 3)
+{
+	$node->safe_psql('postgres', "ALTER SERVER changing OPTIONS (SET timeout '3${n}s')");
+	run_of('identity', { system => 'own', path => '/users' });
+	run_of('crm', { system => 'field', path => '/contacts' });
+	run_of('email', { system => 'parameter', path => '/send' });
+}
+is(as_app($node, 'postgres', "SELECT dataflows.await('$met', '60 s')"), 'rolled_back',
+	'its response proves what became of the lost one all the same');
+is(books('billing', $address), '1/0', 'and it is undone');
 
 # ---- a body that is not there, and one that is empty ---------------------------------------------
 
