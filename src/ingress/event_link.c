@@ -14,6 +14,7 @@
 #include "fmgr.h"
 #include "guc.h"
 #include "ingress/event_link.h"
+#include "ingress/link_page.h"
 #include "miscadmin.h"
 #include "port/pg_bswap.h"
 #include "store/rights.h"
@@ -34,9 +35,13 @@
 PG_FUNCTION_INFO_V1(dataflows_event_url);
 
 #define PREFIX "/event/"
-#define LINK_VERSION 1
-#define MAX_PAYLOAD (1 + UUID_LEN + 8 + DF_MAX_NAME)
-#define MAX_CODE 512
+#define DELIVERIES "/event"
+/* the first byte of a link: then the run, when it expires and the event */
+#define PLAIN_LINK 1
+/* likewise, but the event's length stands before it, and the author's texts behind it */
+#define LINK_WITH_PAGE 2
+#define HEAD (1 + UUID_LEN + 8)
+#define MAX_PAYLOAD (HEAD + 1 + DF_MAX_NAME + DF_LINK_PAGE_MAX)
 
 /* recorded as the result of a link that had nothing to signal */
 #define ALREADY_ENDED "{\"ignored\": \"the run has ended\"}"
@@ -47,6 +52,7 @@ typedef struct Link
 	pg_uuid_t run;
 	TimestampTz expires;
 	char event[DF_MAX_NAME + 1];
+	Jsonb *page; /* the author's texts, or NULL */
 	uint8 mac[DF_MAC_LEN]; /* set when it is read; identifies it */
 } Link;
 
@@ -63,17 +69,45 @@ mac_of(const bytea *key, const uint8 *payload, int len, uint8 *mac)
 				 errmsg("could not compute the code of a link")));
 }
 
+/* page: the texts as JSON, or NULL */
 static int
-payload_of(const Link *link, uint8 *payload)
+payload_of(const Link *link, const char *page, uint8 *payload)
 {
 	uint64 expires = pg_hton64((uint64) link->expires);
 	int len = strlen(link->event);
+	int at = HEAD;
 
-	payload[0] = LINK_VERSION;
+	payload[0] = page == NULL ? PLAIN_LINK : LINK_WITH_PAGE;
 	memcpy(payload + 1, link->run.data, UUID_LEN);
 	memcpy(payload + 1 + UUID_LEN, &expires, 8);
-	memcpy(payload + 1 + UUID_LEN + 8, link->event, len);
-	return 1 + UUID_LEN + 8 + len;
+	if (page != NULL)
+		payload[at++] = len;
+	memcpy(payload + at, link->event, len);
+	at += len;
+	if (page == NULL)
+		return at;
+	memcpy(payload + at, page, strlen(page));
+	return at + strlen(page);
+}
+
+/* what is behind the head; false if it was not written by payload_of() */
+static bool
+read_rest(const uint8 *payload, int len, Link *link, MemoryContext cxt)
+{
+	int at = HEAD;
+	int event_len = len - HEAD;
+
+	if (payload[0] == LINK_WITH_PAGE)
+		event_len = payload[at++];
+	if (event_len < 1 || event_len > DF_MAX_NAME || at + event_len > len)
+		return false;
+	memcpy(link->event, payload + at, event_len);
+	link->event[event_len] = '\0';
+	at += event_len;
+	if (payload[0] == PLAIN_LINK)
+		return true;
+	link->page = df_json_parse((const char *) payload + at, len - at, cxt);
+	return link->page != NULL;
 }
 
 /* the key of this installation; call it inside the store */
@@ -92,31 +126,27 @@ link_key(MemoryContext cxt)
 
 /* false if it was not made here; the comparison takes constant time */
 static bool
-read_link(const char *text, const bytea *key, Link *link)
+read_link(const char *text, const bytea *key, Link *link, MemoryContext cxt)
 {
 	const char *dot = strchr(text, '.');
-	uint8 payload[MAX_CODE];
+	uint8 payload[MAX_PAYLOAD];
 	uint8 given[DF_MAC_LEN + 4];
-	uint8 mac[DF_MAC_LEN];
 	uint64 expires;
 	int len;
 
 	if (dot == NULL)
 		return false;
 	len = df_base64url_decode(text, dot - text, payload, sizeof(payload));
-	if (len <= 1 + UUID_LEN + 8 || len > MAX_PAYLOAD || payload[0] != LINK_VERSION ||
+	if (len <= HEAD || (payload[0] != PLAIN_LINK && payload[0] != LINK_WITH_PAGE) ||
 		df_base64url_decode(dot + 1, strlen(dot + 1), given, sizeof(given)) != DF_MAC_LEN)
 		return false;
-	mac_of(key, payload, len, mac);
-	if (!df_mac_equal(mac, given))
+	mac_of(key, payload, len, link->mac);
+	if (!df_mac_equal(link->mac, given))
 		return false;
 	memcpy(link->run.data, payload + 1, UUID_LEN);
 	memcpy(&expires, payload + 1 + UUID_LEN, 8);
 	link->expires = (TimestampTz) pg_ntoh64(expires);
-	memcpy(link->event, payload + 1 + UUID_LEN + 8, len - 1 - UUID_LEN - 8);
-	link->event[len - 1 - UUID_LEN - 8] = '\0';
-	memcpy(link->mac, mac, DF_MAC_LEN);
-	return true;
+	return read_rest(payload, len, link, cxt);
 }
 
 /* ---- event_url() ---------------------------------------------------------- */
@@ -169,12 +199,18 @@ dataflows_event_url(PG_FUNCTION_ARGS)
 	Link link;
 	uint8 payload[MAX_PAYLOAD];
 	uint8 mac[DF_MAC_LEN];
-	char *event = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char *event;
+	char *page = NULL;
 	DfStore store;
 	bytea *key;
 	int len;
 
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
+		PG_RETURN_NULL();
+	event = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	check_event(event);
+	if (!PG_ARGISNULL(3))
+		page = df_link_page_text(PG_GETARG_JSONB_P(3));
 	check_public_url();
 	memset(&link, 0, sizeof(link));
 	link.run = *PG_GETARG_UUID_P(0);
@@ -191,7 +227,7 @@ dataflows_event_url(PG_FUNCTION_ARGS)
 	require_right(caller, &link, cxt);
 	key = link_key(cxt);
 	df_store_leave(&store);
-	len = payload_of(&link, payload);
+	len = payload_of(&link, page, payload);
 	mac_of(key, payload, len, mac);
 	explicit_bzero(key, VARSIZE_ANY(key));
 	PG_RETURN_TEXT_P(
@@ -199,43 +235,7 @@ dataflows_event_url(PG_FUNCTION_ARGS)
 								 df_base64url(mac, DF_MAC_LEN))));
 }
 
-/* ---- pages ---------------------------------------------------------------- */
-
-static void
-reply_page(DfRequest *request, int status, const char *title, const char *content)
-{
-	char *page =
-		psprintf("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-				 "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-				 "<meta name=\"robots\" content=\"noindex\">\n<title>%s</title>\n"
-				 "<link rel=\"stylesheet\" href=\"/event/style.css\">\n</head>\n"
-				 "<body>\n<main>\n<h1>%s</h1>\n%s</main>\n</body>\n</html>\n",
-				 title, title, content);
-
-	(void) df_request_reply(request, status, "text/html; charset=utf-8", page, strlen(page));
-	(void) df_request_add_header(request, "Content-Security-Policy",
-								 "default-src 'none'; style-src 'self'; form-action 'self'; "
-								 "frame-ancestors 'none'; base-uri 'none'");
-	(void) df_request_add_header(request, "Referrer-Policy", "no-referrer");
-	(void) df_request_add_header(request, "Cache-Control", "no-store");
-}
-
-void
-df_event_link_style(DfRequest *request)
-{
-	static const char style[] =
-		":root{color-scheme:light dark}\n"
-		"body{font:1.1rem/1.5 "
-		"system-ui,sans-serif;margin:0;min-height:100vh;display:grid;place-items:center}\n"
-		"main{max-width:26rem;padding:2rem;text-align:center}\n"
-		"h1{font-size:1.4rem;font-weight:600}\n"
-		"button{font:inherit;font-weight:600;padding:.7rem "
-		"2rem;border:0;border-radius:.5rem;background:#1d4ed8;color:#fff;cursor:pointer}\n"
-		"button:focus-visible{outline:3px solid currentColor;outline-offset:3px}\n";
-
-	(void) df_request_reply(request, 200, "text/css", style, strlen(style));
-	(void) df_request_add_header(request, "Cache-Control", "max-age=86400");
-}
+/* ---- requests ------------------------------------------------------------- */
 
 /* reads the link; if it is invalid or has expired, answers the request and returns false */
 static bool
@@ -249,29 +249,68 @@ open_link(DfRequest *request, Link *link, MemoryContext cxt)
 	df_store_enter(&store);
 	key = df_link_key(cxt);
 	df_store_leave(&store);
-	ok = key != NULL && read_link(request->path + strlen(PREFIX), key, link);
+	ok = key != NULL && read_link(request->path + strlen(PREFIX), key, link, cxt);
 	if (key != NULL)
 		explicit_bzero(key, VARSIZE_ANY(key));
 	if (!ok)
-		reply_page(request, 404, "This link is not valid",
-				   "<p>It may have been cut off. Copy the whole of it.</p>\n");
+		df_link_page_reply(request, DF_LINK_INVALID, NULL);
 	else if (link->expires <= df_now())
 	{
-		reply_page(request, 410, "This link has expired", "<p>Ask for a new one.</p>\n");
+		df_link_page_reply(request, DF_LINK_EXPIRED, link->page);
 		ok = false;
 	}
 	return ok;
 }
 
+/*
+ * encoded again, because different last characters of a code can decode to the same bytes
+ */
+static char *
+code_of(const Link *link)
+{
+	return df_base64url(link->mac, DF_MAC_LEN);
+}
+
+/* whether the button has been pressed; then *useful says whether it signalled */
+static bool
+was_used(const Link *link, bool *useful, MemoryContext cxt)
+{
+	Jsonb *before;
+
+	if (!df_delivery_find(DELIVERIES, code_of(link), &before, cxt))
+		return false;
+	*useful = before == NULL || JB_ROOT_COUNT(before) == 0;
+	return true;
+}
+
+/* call it inside the store; false if the run has ended or does not exist any more */
+static bool
+find_live(const Link *link, DfInboxTarget *target, DfWorkflowRow *definition, MemoryContext cxt)
+{
+	return df_inbox_find_run(&link->run, target, cxt) && !df_run_is_terminal(target->state) &&
+		df_workflow_version(target->workflow, target->version, definition, cxt);
+}
+
 void
 df_event_link_show(DfRequest *request)
 {
+	MemoryContext cxt = CurrentMemoryContext;
+	DfLinkPageKind kind = DF_LINK_ASK;
+	DfInboxTarget target;
+	DfWorkflowRow definition;
 	Link link;
+	DfStore store;
+	bool useful;
 
-	if (open_link(request, &link, CurrentMemoryContext))
-		reply_page(
-			request, 200, "Please confirm",
-			"<form method=\"post\"><p><button type=\"submit\">Confirm</button></p></form>\n");
+	if (!open_link(request, &link, cxt))
+		return;
+	df_store_enter(&store);
+	if (was_used(&link, &useful, cxt))
+		kind = useful ? DF_LINK_USED : DF_LINK_ENDED;
+	else if (!find_live(&link, &target, &definition, cxt))
+		kind = DF_LINK_ENDED;
+	df_store_leave(&store);
+	df_link_page_reply(request, kind, link.page);
 }
 
 /* call it inside the store; false if the run has ended or does not exist any more */
@@ -283,8 +322,7 @@ signal_run(const Link *link, MemoryContext cxt)
 	DfNewMessage message;
 	DfJson payload;
 
-	if (!df_inbox_find_run(&link->run, &target, cxt) || df_run_is_terminal(target.state) ||
-		!df_workflow_version(target.workflow, target.version, &definition, cxt))
+	if (!find_live(link, &target, &definition, cxt))
 		return false;
 	memset(&message, 0, sizeof(message));
 	message.run = &target.run;
@@ -308,7 +346,6 @@ void
 df_event_link_follow(DfRequest *request)
 {
 	MemoryContext cxt = CurrentMemoryContext;
-	char *code;
 	Link link;
 	DfStore store;
 	Jsonb *before = NULL;
@@ -317,17 +354,12 @@ df_event_link_follow(DfRequest *request)
 
 	if (!open_link(request, &link, cxt))
 		return;
-	/*
-	 * encoded again, because different last characters of a code can decode to the same
-	 * bytes
-	 */
-	code = df_base64url(link.mac, DF_MAC_LEN);
 	df_store_enter(&store);
 	/*
 	 * Its retention begins when the link expires: if the record were purged earlier, the
 	 * link could be used again.
 	 */
-	if (df_delivery_insert("/event", code, link.expires, &id, &before, cxt))
+	if (df_delivery_insert(DELIVERIES, code_of(&link), link.expires, &id, &before, cxt))
 	{
 		useful = signal_run(&link, cxt);
 		df_delivery_answered(
@@ -337,8 +369,5 @@ df_event_link_follow(DfRequest *request)
 	else
 		useful = before == NULL || JB_ROOT_COUNT(before) == 0;
 	df_store_leave(&store);
-	if (useful)
-		reply_page(request, 200, "Thank you", "<p>That was all. You can close this page.</p>\n");
-	else
-		reply_page(request, 410, "There is nothing to confirm any more", "");
+	df_link_page_reply(request, useful ? DF_LINK_DONE : DF_LINK_ENDED, link.page);
 }

@@ -11,7 +11,4 @@
 extern void df_event_link_show(DfRequest *request);
 extern void df_event_link_follow(DfRequest *request);
 
-/* the style sheet of those pages */
-extern void df_event_link_style(DfRequest *request);
-
 #endif /* DF_EVENT_LINK_H */

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "ingress/event_link.h"
+#include "ingress/link_page.h"
 #include "guc.h"
 #include "ingress/openmetrics.h"
 #include "ingress/page.h"
@@ -68,7 +69,7 @@ event_link(DfRequest *request)
 {
 	if (strcmp(request->path, "/event/style.css") == 0)
 	{
-		df_event_link_style(request);
+		df_link_page_style(request);
 		return NULL;
 	}
 	if (df_request_is_get(request))

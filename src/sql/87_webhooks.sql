@@ -107,16 +107,20 @@ For roles to which EXECUTE was granted: by default none. Errors: 22004 (NULL), 2
 'transaction).';
 REVOKE ALL ON FUNCTION dataflows.receive_webhook(text, jsonb, bytea) FROM PUBLIC;
 
-CREATE FUNCTION dataflows.event_url(run uuid, event text, expires interval DEFAULT '7 days')
+CREATE FUNCTION dataflows.event_url(run uuid, event text, expires interval DEFAULT '7 days',
+	page jsonb DEFAULT NULL)
 	RETURNS text
-	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_event_url';
-COMMENT ON FUNCTION dataflows.event_url(uuid, text, interval) IS
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_event_url';
+COMMENT ON FUNCTION dataflows.event_url(uuid, text, interval, jsonb) IS
 'A link for a mail, by which its reader sends an event to a run: '
 '<dataflows.public_url>/event/... Opening it shows a page with a button; pressing that signals '
 'the run, once, with the payload {"confirmed": true}, sent_by ''link''. A client that has the link '
 'may do this and nothing else, until it expires.
-event: the name in wait_for(). expires: from now; default 7 days. May be called in a body '
-'(dataflows.event_url(dataflows.run_id(), ...)).
+event: the name in wait_for(). expires: from now; default 7 days. page: what the page says, an '
+'object of strings: title, text, button; done, used, ended, expired: what it says afterwards; '
+'language: a tag such as de; redirect: where the button leads, instead of done. The texts stand in '
+'the link, at most 1200 bytes; NULL: in English. NULL for run, event or expires gives NULL. May be '
+'called in a body (dataflows.event_url(dataflows.run_id(), ...)).
 Rights: as for signal(). Errors: DF005 (unknown run), 55000 (dataflows.public_url is not set), '
 '22023 (a bad argument), 42501 (a missing right).';
 

@@ -92,8 +92,8 @@ df_webhook_delete(const char *path)
 
 /* ---- deliveries ----------------------------------------------------------- */
 
-static void
-find_delivery(const char *path, const char *event_id, Jsonb **answer, MemoryContext cxt)
+bool
+df_delivery_find(const char *path, const char *event_id, Jsonb **answer, MemoryContext cxt)
 {
 	static DfPlan plan = {
 		"SELECT d.answer"
@@ -105,7 +105,11 @@ find_delivery(const char *path, const char *event_id, Jsonb **answer, MemoryCont
 
 	values[0] = CStringGetTextDatum(path);
 	values[1] = CStringGetTextDatum(event_id);
-	*answer = df_plan_run(&plan, values, NULL, 1) == 0 ? NULL : df_copy_jsonb(cxt, 0, 0);
+	*answer = NULL;
+	if (df_plan_run(&plan, values, NULL, 1) == 0)
+		return false;
+	*answer = df_copy_jsonb(cxt, 0, 0);
+	return true;
 }
 
 bool
@@ -133,7 +137,7 @@ df_delivery_insert(const char *path, const char *event_id, TimestampTz now,
 		*id = df_int64(0, 0, 0);
 		return true;
 	}
-	find_delivery(path, event_id, answer, cxt);
+	(void) df_delivery_find(path, event_id, answer, cxt);
 	return false;
 }
 

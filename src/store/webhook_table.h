@@ -41,6 +41,9 @@ extern void df_webhook_delete(const char *path);
  */
 extern bool df_delivery_insert(const char *path, const char *event_id, TimestampTz now,
 							   int64 *id, Jsonb **answer, MemoryContext cxt);
+/* false if there is no such delivery */
+extern bool df_delivery_find(const char *path, const char *event_id, Jsonb **answer,
+							 MemoryContext cxt);
 extern void df_delivery_answered(int64 id, const char *outcome, const pg_uuid_t *run,
 								 const Jsonb *answer);
 

@@ -10,6 +10,7 @@ SELECT dataflows._replace_functions(ARRAY[
 	'cancel',
 	'define_workflow',
 	'delete',
+	'event_url',
 	'get',
 	'http',
 	'on_rollback',
