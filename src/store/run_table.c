@@ -28,6 +28,7 @@
 #define IN_READ DF_IN_READ
 #define IN_UPDATE (DF_IN_OTHER << 0)
 #define IN_ROUND (DF_IN_OTHER << 1) /* changed by continue_with() only */
+#define IN_RARE (DF_IN_OTHER << 2) /* what an ordinary run has none of; all of it is read */
 
 #define COLUMN(column, field, form, in) DF_COLUMN(DfRun, column, field, form, in)
 
@@ -49,18 +50,18 @@ static const DfColumn run_columns[] = {
 	COLUMN("finished_at",  row.finished_at,  TIME,      IN_READ | IN_UPDATE),
 	COLUMN("waiting_for",  row.waiting_for,  TEXT,      IN_UPDATE),
 	COLUMN("entries",      row.entries,      COUNT,     IN_READ | IN_UPDATE),
-	COLUMN("body_retries", row.body_retries, COUNT,     IN_READ | IN_UPDATE),
+	COLUMN("body_retries", row.body_retries, COUNT,     IN_READ | IN_RARE),
 	COLUMN("body_hash",    row.body_hash,    NONCE,     IN_READ | IN_UPDATE),
-	COLUMN("drifted",      row.drifted,      MARK,      IN_READ | IN_UPDATE),
-	COLUMN("cause",        row.cause,        CAUSE,     IN_READ | IN_UPDATE),
+	COLUMN("drifted",      row.drifted,      MARK,      IN_READ | IN_RARE),
+	COLUMN("cause",        row.cause,        CAUSE,     IN_READ | IN_RARE),
 	COLUMN("result",       row.result,       JSONB,     IN_READ | IN_UPDATE),
-	COLUMN("error",        row.error,        JSONB,     IN_READ | IN_UPDATE),
-	COLUMN("stuck",        row.stuck,        JSONB,     IN_READ | IN_UPDATE),
+	COLUMN("error",        row.error,        JSONB,     IN_READ | IN_RARE),
+	COLUMN("stuck",        row.stuck,        JSONB,     IN_READ | IN_RARE),
 	COLUMN("key_held",     row.state,        KEY_HELD,  IN_UPDATE),
 	COLUMN("sql",          row.sql,          BOOL,      IN_UPDATE),
-	COLUMN("deadline",     row.deadline,     TIME,      IN_READ | IN_UPDATE),
-	COLUMN("held_since",   row.held_since,   TIME,      IN_READ | IN_UPDATE),
-	COLUMN("held_us",      row.held_us,      NONCE,     IN_READ | IN_UPDATE),
+	COLUMN("deadline",     row.deadline,     TIME,      IN_READ | IN_RARE),
+	COLUMN("held_since",   row.held_since,   TIME,      IN_READ | IN_RARE),
+	COLUMN("held_us",      row.held_us,      NONCE,     IN_READ | IN_RARE),
 	COLUMN("round",        row.round,        ROUND,     IN_READ | IN_ROUND),
 	COLUMN("round_n",      row.round_n,      INT,       IN_READ | IN_ROUND),
 	COLUMN("pivot_n",      row.pivot_n,      COUNT,     IN_READ | IN_ROUND),
@@ -442,29 +443,44 @@ count_ended(List *runs)
 	df_run_counts_write(&counts);
 }
 
+#define UPDATE_RUNS \
+	"UPDATE dataflows.run AS r" \
+	" SET {* = u.*}" \
+	" FROM unnest({$[]}) AS u ({*})" \
+	" WHERE r.run = u.run AND r.lease IS NOT DISTINCT FROM u.old_lease"
+
+/* half the columns make half the work */
+static DfPlan update_runs = {
+	UPDATE_RUNS,
+	SPI_OK_UPDATE,
+	DF_NO_PARAMS,
+	DF_COLUMNS(run_table, IN_KEY | IN_UPDATE)};
+
+static DfPlan update_rare_runs = {
+	UPDATE_RUNS,
+	SPI_OK_UPDATE,
+	DF_NO_PARAMS,
+	DF_COLUMNS(run_table, IN_KEY | IN_UPDATE | IN_RARE)};
+
 void
 df_runs_update(List *runs)
 {
-	static DfPlan plan = {
-		"UPDATE dataflows.run AS r"
-		" SET {* = u.*}"
-		" FROM unnest({$[]}) AS u ({*})"
-		" WHERE r.run = u.run AND r.lease IS NOT DISTINCT FROM u.old_lease",
-		SPI_OK_UPDATE,
-		DF_NO_PARAMS,
-		DF_COLUMNS(run_table, IN_KEY | IN_UPDATE)};
-	DfBatch batch;
+	DfBatch ordinary;
+	DfBatch rare;
+	uint64 updated;
 	ListCell *lc;
 
-	df_batch_begin(&batch, &plan, list_length(runs));
+	df_batch_begin(&ordinary, &update_runs, list_length(runs));
+	df_batch_begin(&rare, &update_rare_runs, list_length(runs));
 	foreach (lc, runs)
 		if (df_run_differs(lfirst(lc)))
-			df_batch_add(&batch, lfirst(lc), NULL);
-	if (df_batch_run(&batch, NULL) != batch.nrows)
+			df_batch_add(df_run_rare_differs(lfirst(lc)) ? &rare : &ordinary, lfirst(lc), NULL);
+	updated = df_batch_run(&ordinary, NULL) + df_batch_run(&rare, NULL);
+	if (updated != ordinary.nrows + rare.nrows)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("a run is no longer held by this worker")));
-	if (batch.nrows == 0)
+	if (updated == 0)
 		return;
 	update_rounds(runs);
 	count_ended(runs);

@@ -25,10 +25,9 @@
 #define IN_RENDERED (DF_IN_OTHER << 0)
 #define IN_INTENT (DF_IN_OTHER << 1) /* what a step has that is on its way for the first time */
 #define IN_OUTCOME (DF_IN_OTHER << 2) /* what a later turn may change */
-#define IN_NEW (IN_KEY | IN_RENDERED | IN_INTENT | IN_OUTCOME)
-#define IN_EVIDENCE (DF_IN_OTHER << 3) /* what only steps have that something went wrong with */
+#define IN_RARE (DF_IN_OTHER << 3) /* likewise, but an ordinary step has none of it */
 #define IN_OLD (DF_IN_OTHER << 4) /* read, and never written: what steps had that began under 0.1 */
-#define IN_ALL (IN_NEW | IN_EVIDENCE | IN_OLD)
+#define IN_ALL (IN_KEY | IN_RENDERED | IN_INTENT | IN_OUTCOME | IN_RARE | IN_OLD)
 
 #define COLUMN(column, field, form, in) DF_COLUMN(DfStep, column, field, form, in)
 
@@ -47,44 +46,44 @@ static const DfColumn step_columns[] = {
 	COLUMN("options",      row.options,              JSONB,      IN_INTENT | IN_RENDERED),
 	COLUMN("state",        row.state,                STEP_STATE, IN_INTENT | IN_OUTCOME),
 	COLUMN("attempts",     row.attempts,             INT,        IN_INTENT | IN_OUTCOME),
-	COLUMN("renewals",     row.renewals,             INT,        IN_OUTCOME),
+	COLUMN("renewals",     row.renewals,             INT,        IN_RARE),
 	COLUMN("sent_at",      row.sent_at,              TIME,       IN_OUTCOME),
 	COLUMN("wake_at",      row.wake_at,              TIME,       IN_OUTCOME),
 	COLUMN("finished_at",  row.finished_at,          TIME,       IN_OUTCOME),
 	COLUMN("status",       row.status,               COUNT,      IN_OUTCOME),
 	COLUMN("output",       row.output,               JSONB,      IN_OUTCOME),
 	COLUMN("answer",       row.answer,               JSONB,      IN_OUTCOME),
-	COLUMN("error",        row.error,                JSONB,      IN_OUTCOME),
+	COLUMN("error",        row.error,                JSONB,      IN_RARE),
 	COLUMN("undo",         row.undo,                 TEXT,       IN_OUTCOME),
 	COLUMN("undo_body",    row.undo_body,            TEXT,       IN_OUTCOME),
-	COLUMN("undo_headers", row.undo_headers,         JSONB,      IN_OUTCOME),
+	COLUMN("undo_headers", row.undo_headers,         JSONB,      IN_RARE),
 	COLUMN("undo_state",   row.undo_state,           UNDO_STATE, IN_OUTCOME),
-	COLUMN("undo_attempts",row.undo_attempts,        COUNT,      IN_OUTCOME),
-	COLUMN("undo_since",   row.undo_since,           TIME,       IN_OUTCOME),
-	COLUMN("undo_error",   row.undo_error,           JSONB,      IN_OUTCOME),
-	COLUMN("held_since",   row.held_since,           TIME,       IN_OUTCOME),
-	COLUMN("held_us",      row.held_us,              NONCE,      IN_OUTCOME),
-	COLUMN("lost",         row.evidence.lost,        COUNT,      IN_EVIDENCE),
-	COLUMN("lost_at",      row.evidence.lost_at,     TIME,       IN_EVIDENCE),
-	COLUMN("may_resend",   row.evidence.may_resend,  MARK,       IN_EVIDENCE),
-	COLUMN("ask_probe",    row.evidence.ask_probe,   MARK,       IN_EVIDENCE),
-	COLUMN("key_spent",    row.evidence.key_spent,   MARK,       IN_EVIDENCE),
-	COLUMN("probed_at",    row.evidence.probed_at,   TIME,       IN_EVIDENCE),
-	COLUMN("probe_found",  row.evidence.probe_found, COUNT,      IN_EVIDENCE),
-	COLUMN("probe_said",   row.evidence.probe_said,  TEXT,       IN_EVIDENCE),
-	COLUMN("existed",      row.evidence.existed,     MARK,       IN_EVIDENCE),
-	COLUMN("kept",         row.evidence.kept,        MARK,       IN_EVIDENCE),
-	COLUMN("accepted",     row.evidence.accepted,    MARK,       IN_EVIDENCE),
-	COLUMN("carried_out",  row.evidence.carried_out, MARK,       IN_EVIDENCE),
-	COLUMN("maybe_twice",  row.evidence.maybe_twice, MARK,       IN_EVIDENCE),
-	COLUMN("maybe_not_ours", row.evidence.maybe_not_ours, MARK,  IN_EVIDENCE),
-	COLUMN("resolved",     row.evidence.resolved,    WORD,       IN_EVIDENCE),
-	COLUMN("meaning",      row.evidence.said,        MEANING,    IN_EVIDENCE),
+	COLUMN("undo_attempts",row.undo_attempts,        COUNT,      IN_RARE),
+	COLUMN("undo_since",   row.undo_since,           TIME,       IN_RARE),
+	COLUMN("undo_error",   row.undo_error,           JSONB,      IN_RARE),
+	COLUMN("held_since",   row.held_since,           TIME,       IN_RARE),
+	COLUMN("held_us",      row.held_us,              NONCE,      IN_RARE),
+	COLUMN("lost",         row.evidence.lost,        COUNT,      IN_RARE),
+	COLUMN("lost_at",      row.evidence.lost_at,     TIME,       IN_RARE),
+	COLUMN("may_resend",   row.evidence.may_resend,  MARK,       IN_RARE),
+	COLUMN("ask_probe",    row.evidence.ask_probe,   MARK,       IN_RARE),
+	COLUMN("key_spent",    row.evidence.key_spent,   MARK,       IN_RARE),
+	COLUMN("probed_at",    row.evidence.probed_at,   TIME,       IN_RARE),
+	COLUMN("probe_found",  row.evidence.probe_found, COUNT,      IN_RARE),
+	COLUMN("probe_said",   row.evidence.probe_said,  TEXT,       IN_RARE),
+	COLUMN("existed",      row.evidence.existed,     MARK,       IN_RARE),
+	COLUMN("kept",         row.evidence.kept,        MARK,       IN_RARE),
+	COLUMN("accepted",     row.evidence.accepted,    MARK,       IN_RARE),
+	COLUMN("carried_out",  row.evidence.carried_out, MARK,       IN_RARE),
+	COLUMN("maybe_twice",  row.evidence.maybe_twice, MARK,       IN_RARE),
+	COLUMN("maybe_not_ours", row.evidence.maybe_not_ours, MARK,  IN_RARE),
+	COLUMN("resolved",     row.evidence.resolved,    WORD,       IN_RARE),
+	COLUMN("meaning",      row.evidence.said,        MEANING,    IN_RARE),
 	COLUMN("key_form",     key_form,                 TEXT,       IN_OLD),
 	COLUMN("body_hash",    row.body_hash,            NONCE,      IN_RENDERED),
 	COLUMN("accepted_hash", row.accepted_hash,       NONCE,      IN_RENDERED),
 	COLUMN("account_hash", row.account_hash,         HASH,       IN_INTENT | IN_RENDERED),
-	COLUMN("elsewhere",    row.evidence.elsewhere,   MARK,       IN_EVIDENCE),
+	COLUMN("elsewhere",    row.evidence.elsewhere,   MARK,       IN_RARE),
 };
 /* clang-format on */
 
@@ -262,22 +261,21 @@ static DfPlan update_steps = {
 	DF_NO_PARAMS,
 	DF_COLUMNS(step_table, IN_KEY | IN_OUTCOME)};
 
-static DfPlan update_with_evidence = {
+static DfPlan update_rare_steps = {
 	"UPDATE dataflows.step AS s"
 	" SET {* = u.*}"
 	" FROM unnest({$[]}) AS u ({*})"
 	" WHERE s.run = u.run AND s.n = u.n",
 	SPI_OK_UPDATE,
 	DF_NO_PARAMS,
-	DF_COLUMNS(step_table, IN_KEY | IN_OUTCOME | IN_EVIDENCE)};
+	DF_COLUMNS(step_table, IN_KEY | IN_OUTCOME | IN_RARE)};
 
 static bool
 is_intent(const DfStep *step)
 {
-	return step->row.state == DF_STEP_SENT && step->row.attempts == 1 && step->row.renewals == 0 &&
-		step->row.error == NULL && step->row.wake_at == DF_NEVER &&
-		step->row.sent_at == DF_NEVER && step->row.body_hash == 0 &&
-		step->row.held_since == DF_NEVER && step->row.held_us == 0;
+	return step->row.state == DF_STEP_SENT && step->row.attempts == 1 &&
+		step->row.wake_at == DF_NEVER && step->row.sent_at == DF_NEVER &&
+		step->row.body_hash == 0 && !df_step_rare_differs(step);
 }
 
 /* a step that retry() had rendered again, or that was renamed: rare, one by one */
@@ -307,8 +305,7 @@ typedef struct Changes
 {
 	List *all; /* of Change */
 	int made; /* of them, new steps */
-	int evident; /* of the others, those whose evidence differs, too */
-	int made_evident; /* of the new ones, likewise: of another step's evidence, on_rollback() */
+	int rare; /* of the others, those with something in which ordinary steps do not differ */
 } Changes;
 
 /* the one look at all steps of the runs: a run may have thousands */
@@ -334,10 +331,7 @@ find_changes(List *runs, Changes *changes)
 			change->step = step;
 			changes->all = lappend(changes->all, change);
 			changes->made += df_step_is_new(step);
-			if (!df_step_evidence_differs(step))
-				continue;
-			changes->evident += !df_step_is_new(step);
-			changes->made_evident += df_step_is_new(step);
+			changes->rare += !df_step_is_new(step) && df_step_rare_differs(step);
 		}
 	}
 }
@@ -349,7 +343,7 @@ df_steps_record(List *runs)
 	DfBatch intents;
 	DfBatch inserts;
 	DfBatch updates;
-	DfBatch evident;
+	DfBatch rare;
 	int changed;
 	ListCell *lc;
 
@@ -359,25 +353,24 @@ df_steps_record(List *runs)
 	changed = list_length(changes.all) - changes.made;
 	df_batch_begin(&intents, &insert_intents, changes.made);
 	df_batch_begin(&inserts, &insert_steps, changes.made);
-	df_batch_begin(&updates, &update_steps, changed - changes.evident);
-	df_batch_begin(&evident, &update_with_evidence, changes.evident + changes.made_evident);
+	df_batch_begin(&updates, &update_steps, changed - changes.rare);
+	df_batch_begin(&rare, &update_rare_steps, changes.rare);
 	foreach (lc, changes.all)
 	{
 		const DfRun *run = ((Change *) lfirst(lc))->run;
 		const DfStep *step = ((Change *) lfirst(lc))->step;
 
 		if (df_step_is_new(step))
+		{
 			df_batch_add(is_intent(step) ? &intents : &inserts, step, run);
-		else if (df_step_intent_differs(step))
+			continue;
+		}
+		if (df_step_intent_differs(step))
 			update_rendered(run, step);
-		if (df_step_evidence_differs(step))
-			df_batch_add(&evident, step, run);
-		else if (!df_step_is_new(step))
-			df_batch_add(&updates, step, run);
+		df_batch_add(df_step_rare_differs(step) ? &rare : &updates, step, run);
 	}
 	(void) df_batch_run(&intents, NULL);
 	(void) df_batch_run(&inserts, NULL);
-	if (df_batch_run(&updates, NULL) + df_batch_run(&evident, NULL) !=
-		changed + changes.made_evident)
+	if (df_batch_run(&updates, NULL) + df_batch_run(&rare, NULL) != changed)
 		elog(ERROR, "a recorded step is not there");
 }

@@ -41,25 +41,27 @@ typedef enum DfRunLife
 typedef struct DfRunRow
 {
 	DfRunState state; /* engine/transition.c */
-	DfCause cause; /* when it begins to roll back */
 	TimestampTz wake_at; /* when it is due next; of a leased run, when it was claimed */
 	int64 lease; /* 0 = none; the worker's when it takes the run, 0 when it is released */
 	TimestampTz finished_at; /* engine/transition.c */
-	TimestampTz deadline; /* set again by retry(); DF_NEVER = what the workflow says */
-	TimestampTz held_since; /* hold.c: the clock of the deadline stands still; DF_NEVER = it runs */
-	int64 held_us; /* for how long it stood still before */
 	int64 body_hash; /* fingerprint of the function at the first entry, 0 = not entered yet */
 	char *waiting_for; /* when it is parked, in words */
 	Jsonb *input; /* a new one in each round */
 	Jsonb *result; /* when it completes */
-	Jsonb *error; /* when it fails or is cancelled */
-	Jsonb *stuck; /* when it gets stuck */
 	int entries; /* counted before an entry that may end the server, 0 again after an exit */
-	int body_retries; /* of a transient error of the body, 0 again after an exit */
 	int round; /* 1, and one more for each continue_with() */
 	int round_n; /* last step of the rounds before this one */
 	int pivot_n; /* last point of no return in them, 0 = none */
 	bool sql; /* parked for a sql worker, not for a worker */
+
+	/* an ordinary run has none of these: they are written only if one of them differs */
+	DfCause cause; /* when it begins to roll back */
+	TimestampTz deadline; /* set again by retry(); DF_NEVER = what the workflow says */
+	TimestampTz held_since; /* hold.c: the clock of the deadline stands still; DF_NEVER = it runs */
+	int64 held_us; /* for how long it stood still before */
+	Jsonb *error; /* when it fails or is cancelled */
+	Jsonb *stuck; /* when it gets stuck */
+	int body_retries; /* of a transient error of the body, 0 again after an exit */
 	bool drifted; /* the function is not what it was, or took another way than is recorded */
 } DfRunRow;
 
@@ -170,6 +172,14 @@ static inline bool
 df_run_differs(const DfRun *run)
 {
 	return run->saved.lease == 0 || memcmp(&run->row, &run->saved, sizeof(DfRunRow)) != 0;
+}
+
+/* the same for what an ordinary run has none of */
+static inline bool
+df_run_rare_differs(const DfRun *run)
+{
+	return memcmp(&run->row.cause, &run->saved.cause,
+				  sizeof(DfRunRow) - offsetof(DfRunRow, cause)) != 0;
 }
 
 /* there is nothing to be done with it for now */

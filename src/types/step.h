@@ -49,18 +49,20 @@ typedef struct DfStepRow
 
 	DfStepState state; /* engine/transition.c */
 	int attempts; /* transition.c counts them; as if it had not left: outcome.c */
-	int renewals; /* how often its key was changed: step_kind.c renders it again; step_evidence.c */
 	TimestampTz sent_at; /* transition.c */
 	TimestampTz wake_at; /* when it is looked at next; worker: when to try for a place again */
 	TimestampTz finished_at; /* when it has ended, DF_NEVER = it has not */
 	int status; /* of the last response, 0 = none */
 	Jsonb *output;
 	Jsonb *answer; /* headers of the response; of a call, which run; of a wait, who sent it */
-	Jsonb *error; /* why it waits, failed, is in doubt, or what a person said of it */
 	char *undo; /* rendered when it is done: outgoing.c and the kinds */
 	char *undo_body;
-	Jsonb *undo_headers; /* likewise: over the step's own; null = this one is left out */
 	DfUndoState undo_state; /* engine/transition.c */
+
+	/* an ordinary step has none of these: they are written only if one of them differs */
+	int renewals; /* how often its key was changed: step_kind.c renders it again; step_evidence.c */
+	Jsonb *error; /* why it waits, failed, is in doubt, or what a person said of it */
+	Jsonb *undo_headers; /* as undo: over the step's own; null = this one is left out */
 	int undo_attempts; /* transition.c, outcome.c */
 	TimestampTz undo_since; /* when its undo was first sent, or begun again by retry() */
 	Jsonb *undo_error;
@@ -156,11 +158,12 @@ df_step_intent_differs(const DfStep *step)
 	return memcmp(&step->row, &step->saved, offsetof(DfStepRow, state)) != 0;
 }
 
-/* and for its evidence, which a step has that something went wrong with */
+/* and for what an ordinary step has none of: its evidence, its undo, why it was tried again */
 static inline bool
-df_step_evidence_differs(const DfStep *step)
+df_step_rare_differs(const DfStep *step)
 {
-	return memcmp(&step->row.evidence, &step->saved.evidence, sizeof(DfEvidence)) != 0;
+	return memcmp(&step->row.renewals, &step->saved.renewals,
+				  sizeof(DfStepRow) - offsetof(DfStepRow, renewals)) != 0;
 }
 
 /* its time begins anew, without the holds so far */
