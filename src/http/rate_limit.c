@@ -258,6 +258,9 @@ df_rate_limit_ms(int status, const char *headers, TimestampTz now)
 	bool none_left = false;
 	Line line = {headers};
 
+	/* usually: nothing is asked for */
+	if (headers == NULL || (!may_be_limited(status) && strstr(headers, "retry-after") == NULL))
+		return -1;
 	while (next_line(&line))
 	{
 		if (strcmp(line.name, "retry-after") == 0)
