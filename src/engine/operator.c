@@ -189,6 +189,8 @@ retry(DfRun *run)
 			renew_step(run, step);
 	}
 	df_run_loaded(run);
+	/* before anything is sent: the function may have been corrected, with a probe say */
+	run->engine.nblocked = 0;
 }
 
 void

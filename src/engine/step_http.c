@@ -15,6 +15,7 @@
 #include "engine/drift.h"
 #include "engine/http_args.h"
 #include "engine/step_evidence.h"
+#include "engine/new_sides.h"
 #include "engine/not_meant.h"
 #include "engine/outgoing.h"
 #include "engine/read_body.h"
@@ -273,8 +274,8 @@ new_step(FunctionCallInfo fcinfo, int path_arg, DfRun *run, char *name, char *sy
 
 /* renders the call once more, in the memory of this entry */
 static void
-compare_body(FunctionCallInfo fcinfo, int path_arg, const DfRun *run, const DfStep *step,
-			 const char *request, const DfBodyFormat *format)
+compare(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step, const char *request,
+		const DfBodyFormat *format)
 {
 	DfRun here = *run;
 	DfStep draft;
@@ -288,6 +289,9 @@ compare_body(FunctionCallInfo fcinfo, int path_arg, const DfRun *run, const DfSt
 	draft.system = step->system;
 	render_request(fcinfo, path_arg, &here, &draft, request, format);
 	df_step_compare(step, "body", step->row.body, draft.row.body);
+	df_step_compare(step, "set of headers", text_of(step->row.headers),
+					text_of(draft.row.headers));
+	df_take_new_sides(run, step, draft.row.options);
 }
 
 /*
@@ -335,7 +339,7 @@ check_or_render(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step,
 			 strcmp(without_secrets(step->row.request, system), request) != 0)
 		df_step_mismatch(step, "request", step->row.request, request);
 	else
-		compare_body(fcinfo, path_arg, run, step, request, format);
+		compare(fcinfo, path_arg, run, step, request, format);
 }
 
 /*

@@ -15,6 +15,7 @@
 #include "engine/call_order.h"
 #include "engine/drift.h"
 #include "engine/error_fields.h"
+#include "engine/new_sides.h"
 #include "engine/step_evidence.h"
 #include "engine/step_api.h"
 #include "engine/step_error.h"
@@ -125,6 +126,15 @@ check_undo(const char *undo, const char *sql, char *step)
 	error_context_stack = callback.previous;
 }
 
+static void
+take_new_undo(DfRun *run, DfStep *step, const char *undo, const char *sql)
+{
+	if (undo == NULL || !df_step_is_compared(step))
+		return;
+	check_undo(undo, sql, step->name);
+	df_take_new_sides(run, step, undo_option(run, undo));
+}
+
 Datum
 dataflows_query(PG_FUNCTION_ARGS)
 {
@@ -157,6 +167,7 @@ dataflows_query(PG_FUNCTION_ARGS)
 
 		df_order_check(run, step, &asked);
 		df_sql_check_recorded(step, sql, args);
+		take_new_undo(run, step, undo, sql);
 	}
 	return df_step_await(fcinfo, step);
 }

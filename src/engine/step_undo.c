@@ -160,7 +160,10 @@ check_recorded(FunctionCallInfo fcinfo, DfRun *run, DfStep *step, char *of)
 	}
 	df_step_compare(step, "request", df_json_get_text(step->row.options, "undo"), side.request);
 	compare(step, "body", "undo_body", side.body);
-	compare(step, "headers", "undo_headers", side.headers);
+	compare(step, "set of headers", "undo_headers", side.headers);
+	compare(step, "set of answers", "undo_answers", side.answers);
+	df_step_compare(step, "condition", df_json_get_text(step->row.options, "undo_if"),
+					side.condition);
 	df_step_compare(step, "of_step", df_json_get_text(step->row.options, "undo_of"), of);
 }
 
