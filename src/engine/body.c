@@ -3,7 +3,8 @@
  *	  Entering a workflow's body, and getting out of it again.
  *
  * Runs in a worker, in the worker's transaction, as the workflow's owner (the
- * session's role).  The body runs in a subtransaction that is read-only and
+ * session's role), or in the session of somebody who tries a body, under that
+ * role.  The body runs in a subtransaction that is read-only and
  * always rolled back, whatever it did, returned or raised; only what the step
  * functions noted in memory remains.  Nothing here writes a row, sends a byte
  * or ends a transaction.
@@ -80,6 +81,15 @@ is_prefixed(const ErrorData *error, const ErrorData *inner)
 	return all > own && strcmp(error->message + (all - own), inner->message) == 0;
 }
 
+/* a cancel that a session got, by a person or by statement_timeout, whatever a body makes of it */
+static void
+note_cancel(DfEntry *entry, const ErrorData *error)
+{
+	if (df_user_code_in_session() && error->sqlerrcode == ERRCODE_QUERY_CANCELED &&
+		error->funcname != NULL && strcmp(error->funcname, "ProcessInterrupts") == 0)
+		entry->cancelled = MemoryContextStrdup(entry->run->cxt, error->message);
+}
+
 /*
  * Languages wrap an error of their SQL into one of class 38.  This callback sees each
  * error and keeps the last one that is not such a wrapper.
@@ -96,6 +106,7 @@ note_inner_error(void *arg)
 		return;
 	old = MemoryContextSwitchTo(entry->cxt);
 	edata = CopyErrorData();
+	note_cancel(entry, edata);
 	if (edata->elevel >= ERROR && !is_prefixed(edata, entry->inner))
 	{
 		if (entry->inner != NULL)
@@ -316,10 +327,15 @@ resolve_function(DfRun *run, const char *function, const char **reason, const ch
 	return *reason == NULL ? oid : InvalidOid;
 }
 
-/* drops what the body's subtransaction leaves behind though it was rolled back */
+/*
+ * Drops what the body's subtransaction leaves behind though it was rolled back.  In a user's
+ * session the same would drop what is the session's: store/session_state.c finds the body's.
+ */
 static void
 drop_leaks(void)
 {
+	if (df_user_code_in_session())
+		return;
 	LockReleaseSession(USER_LOCKMETHOD);
 	DropAllPreparedStatements();
 }
@@ -484,6 +500,9 @@ df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exi
 	df_entry = NULL;
 	MemoryContextDelete(entrycxt);
 	drop_leaks();
+	if (entry.cancelled != NULL && cut == DF_CUT_NONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_QUERY_CANCELED), errmsg_internal("%s", entry.cancelled)));
 
 	/* the entry's flags count, whatever the body made of the error that they raised */
 	if (entry.fatal != 0)

@@ -18,6 +18,7 @@ typedef struct DfEntry
 	int fatal; /* DF003 and its like: raised again and again, 0 = none */
 	char *fatal_message;
 	char *fatal_hint;
+	char *cancelled; /* what the session's cancel said, in run->cxt; NULL = there was none */
 	MemoryContext cxt; /* gone with the entry */
 	ErrorData *inner; /* the last error that was not a wrapper's, in cxt */
 	Jsonb *failure; /* the detail of the last DF001, in cxt */

@@ -104,6 +104,7 @@ df_drift_check_new(DfRun *run, const char *name, DfStepKind kind, const char *sy
 	if (!df_replay_has_uncalled(run))
 		return;
 	run->row.drifted = true;
+	run->engine.astray = run->engine.entry_no;
 	for (int i = run->engine.nearlier; asked != NULL && i < run->nsteps; i++)
 	{
 		DfStep *step = run->steps[i];

@@ -10,20 +10,17 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
-#include "catalog/pg_proc.h"
-#include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "common/hashfn.h"
 #include "compat.h"
 #include "fmgr.h"
 #include "guc.h"
 #include "miscadmin.h"
-#include "parser/parse_func.h"
 #include "store/right_table.h"
 #include "store/rights.h"
 #include "session/define.h"
+#include "session/workflow_function.h"
 #include "shared/fingerprint.h"
 #include "shared/function.h"
 #include "shared/retry_options.h"
@@ -55,143 +52,21 @@ enum
 	ARG_ON_ERROR
 };
 
-#define FUNCTION_HINT \
-	"Create it as FUNCTION name(event jsonb) RETURNS jsonb, VOLATILE, PARALLEL UNSAFE and " \
-	"SECURITY INVOKER, which is what CREATE FUNCTION does if nothing else is said."
-
-/* ---- the function --------------------------------------------------------- */
-
-static bool
-is_signature(const char *given)
-{
-	bool quoted = false;
-
-	for (const char *p = given; *p != '\0'; p++)
-	{
-		if (*p == '"')
-			quoted = !quoted;
-		else if (*p == '(' && !quoted)
-			return true;
-	}
-	return false;
-}
-
-static Oid
-lookup_signature(const char *given)
-{
-	Datum result;
-
-	LOCAL_FCINFO(fcinfo, 1);
-
-	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
-	fcinfo->args[0].value = CStringGetTextDatum(given);
-	fcinfo->args[0].isnull = false;
-	result = to_regprocedure(fcinfo);
-	return fcinfo->isnull ? InvalidOid : DatumGetObjectId(result);
-}
-
-/* finds it in the caller's search_path */
-static Oid
-lookup_function(const char *given)
-{
-	bool signature = is_signature(given);
-	Oid argument = JSONBOID;
-	Oid other = InvalidOid;
-	Oid function;
-
-	if (signature)
-		function = lookup_signature(given);
-	else
-	{
-		List *names = stringToQualifiedNameList(given, NULL);
-
-		function = LookupFuncName(names, 1, &argument, true);
-		if (!OidIsValid(function))
-			other = LookupFuncName(names, -1, &argument, true);
-	}
-	if (!OidIsValid(function))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_FUNCTION),
-				 errmsg("function %s%s does not exist", given, signature ? "" : "(jsonb)"),
-				 OidIsValid(other) ? errdetail("There is %s.", format_procedure(other)) : 0,
-				 errhint(FUNCTION_HINT)));
-	return function;
-}
-
-/* why a function cannot be a body; NULL = it can be one */
-static const char *
-unfit(const Form_pg_proc proc)
-{
-	if (proc->prokind != PROKIND_FUNCTION)
-		return "is not a plain function";
-	if (proc->pronargs != 1 || proc->proargtypes.values[0] != JSONBOID)
-		return "does not take one argument of type jsonb";
-	if (proc->prorettype != JSONBOID || proc->proretset)
-		return "does not return one jsonb";
-	if (proc->provolatile != PROVOLATILE_VOLATILE)
-		return "is not VOLATILE";
-	if (proc->proparallel != PROPARALLEL_UNSAFE)
-		return "is not PARALLEL UNSAFE";
-	if (proc->prosecdef)
-		return "is SECURITY DEFINER";
-	if (isAnyTempNamespace(proc->pronamespace))
-		return "is in a temporary schema";
-	return NULL;
-}
-
-/*
- * the qualified signature of a function that can be a body, and its owner; raises an error
- * if it cannot
- */
-static char *
-checked_function(const char *given, Oid *owner)
-{
-	Oid oid = lookup_function(given);
-	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
-	Form_pg_proc proc;
-	const char *reason;
-	char *signature;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for function %u", oid);
-	proc = (Form_pg_proc) GETSTRUCT(tuple);
-	reason = unfit(proc);
-	if (reason != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
-				 errmsg("function %s cannot be a workflow: it %s", given, reason),
-				 errhint(FUNCTION_HINT)));
-	if (object_aclcheck(ProcedureRelationId, oid, GetUserId(), ACL_EXECUTE) != ACLCHECK_OK)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("role \"%s\" may not execute function %s",
-						GetUserNameFromId(GetUserId(), false), given),
-				 errhint("The owner of a workflow runs its function: GRANT EXECUTE on it first.")));
-	signature = psprintf("%s(jsonb)",
-						 quote_qualified_identifier(get_namespace_name(proc->pronamespace),
-													NameStr(proc->proname)));
-	*owner = proc->proowner;
-	ReleaseSysCache(tuple);
-	return signature;
-}
+/* ---- the functions -------------------------------------------------------- */
 
 static void
 set_functions(DfWorkflowRow *row, FunctionCallInfo fcinfo)
 {
 	Oid owner;
 
-	row->function = checked_function(text_to_cstring(PG_GETARG_TEXT_PP(ARG_FUNCTION)),
-									 &row->function_owner);
+	row->function = df_workflow_function(text_to_cstring(PG_GETARG_TEXT_PP(ARG_FUNCTION)),
+										 row->owner, &row->function_owner);
 	row->fingerprint = df_fingerprint(df_function_oid(row->function));
 	if (PG_ARGISNULL(ARG_ON_FAILURE))
 		return;
-	row->on_failure = checked_function(text_to_cstring(PG_GETARG_TEXT_PP(ARG_ON_FAILURE)), &owner);
-	if (owner != row->function_owner)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
-			 errmsg("functions %s and %s have different owners", row->function, row->on_failure),
-			 errhint("Have both functions of a workflow owned by one role.")));
+	row->on_failure = df_workflow_function(text_to_cstring(PG_GETARG_TEXT_PP(ARG_ON_FAILURE)),
+										   row->owner, &owner);
+	df_check_function_owners(row->function, row->function_owner, row->on_failure, owner);
 	row->fingerprint = (int64) hash_combine64((uint64) row->fingerprint,
 											  (uint64) df_fingerprint(
 												  df_function_oid(row->on_failure)));

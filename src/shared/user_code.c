@@ -103,6 +103,12 @@ df_user_code_take_cancels(void)
 	takes_cancels = true;
 }
 
+bool
+df_user_code_in_session(void)
+{
+	return !takes_cancels;
+}
+
 void
 df_user_code_begin(int limit_ms, int grace_ms)
 {

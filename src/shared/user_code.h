@@ -26,6 +26,9 @@ extern void df_user_code_begin(int limit_ms, int grace_ms);
 /* once in a process of ours: a cancel that it gets is meant for users' code, nothing else */
 extern void df_user_code_take_cancels(void);
 
+/* this is a user's session: its cancels, locks and prepared statements are its own */
+extern bool df_user_code_in_session(void);
+
 /* also after an error; forgets a cancel that came too late */
 extern DfCut df_user_code_end(void);
 

@@ -402,6 +402,91 @@ df_count_crash(const pg_uuid_t *run)
 	(void) df_plan_run(&plan, values, NULL, 0);
 }
 
+/* ---- runs that are only read ----------------------------------------------- */
+
+/* the ids in the first column of the last result, in cxt */
+static pg_uuid_t *
+ids_of_result(uint64 rows, MemoryContext cxt, int *n)
+{
+	pg_uuid_t *ids = MemoryContextAllocHuge(cxt, sizeof(pg_uuid_t) * Max(1, rows));
+
+	for (uint64 i = 0; i < rows; i++)
+		ids[i] = df_copy_uuid(i, 0);
+	*n = (int) rows;
+	return ids;
+}
+
+pg_uuid_t *
+df_live_run_ids(const char *workflow, MemoryContext cxt, int *n)
+{
+	/* clang-format off */
+	static DfPlan plan = {
+		"SELECT c.run FROM ("
+		"  SELECT r.run FROM dataflows.run AS r"
+		"  WHERE r.workflow = $1 AND r.wake_at IS NULL AND r.finished_at IS NULL"
+		"  UNION ALL"
+		/* with `sql` compared the index run_due is used in its order */
+		"  SELECT r.run FROM dataflows.run AS r"
+		"  WHERE r.workflow = $1 AND r.sql = ANY ('{f,t}') AND r.wake_at IS NOT NULL"
+		"  AND r.finished_at IS NULL) AS c"
+		" ORDER BY c.run",
+		SPI_OK_SELECT,
+		DF_PARAMS(TEXTOID)};
+	/* clang-format on */
+	Datum values[1] = {CStringGetTextDatum(workflow)};
+
+	return ids_of_result(df_plan_run(&plan, values, NULL, 0), cxt, n);
+}
+
+pg_uuid_t *
+df_completed_run_ids(const char *workflow, TimestampTz since, int limit, MemoryContext cxt, int *n)
+{
+	static DfPlan plan = {
+		"SELECT r.run FROM dataflows.run AS r"
+		" WHERE r.workflow = $1 AND r.started_at >= $2 AND r.state = $3 AND r.cause IS NULL"
+		" ORDER BY r.started_at DESC, r.run DESC LIMIT $4",
+		SPI_OK_SELECT,
+		DF_PARAMS(TEXTOID, TIMESTAMPTZOID, TEXTOID, INT8OID)};
+	Datum values[4] = {CStringGetTextDatum(workflow), TimestampTzGetDatum(since),
+					   CStringGetTextDatum(df_run_state_name(DF_RUN_COMPLETED)),
+					   Int64GetDatum(limit)};
+
+	return ids_of_result(df_plan_run(&plan, values, NULL, 0), cxt, n);
+}
+
+/* a run that has ended is read as if it had not: its body can be entered once more */
+List *
+df_read_runs(const pg_uuid_t *ids, int n, bool ended, MemoryContext parent, List **versions)
+{
+	/* clang-format off */
+	static DfPlan of_live = {
+		"SELECT {r.*}, " BEHIND
+		" FROM dataflows.run AS r"
+		" WHERE r.run = ANY ($1)"
+		" ORDER BY r.run",
+		SPI_OK_SELECT,
+		DF_PARAMS(UUIDARRAYOID),
+		DF_COLUMNS(run_table, IN_READ)};
+	static DfPlan of_ended = {
+		"SELECT {r.*}, r.version, NULL::xid"
+		" FROM dataflows.run AS q, LATERAL jsonb_populate_record(q,"
+		"  '{\"state\": \"running\", \"finished_at\": null, \"result\": null}') AS r"
+		" WHERE q.run = ANY ($1)"
+		" ORDER BY q.run",
+		SPI_OK_SELECT,
+		DF_PARAMS(UUIDARRAYOID),
+		DF_COLUMNS(run_table, IN_READ)};
+	/* clang-format on */
+	DfPlan *plan = ended ? &of_ended : &of_live;
+	Datum *uuids = palloc(sizeof(Datum) * Max(1, n));
+	Datum values[1];
+
+	for (int i = 0; i < n; i++)
+		uuids[i] = UUIDPGetDatum(&ids[i]);
+	values[0] = df_array(UUIDOID, uuids, NULL, n);
+	return runs_of_result(plan, df_plan_run(plan, values, NULL, 0), parent, versions);
+}
+
 /* ---- writing -------------------------------------------------------------- */
 
 /* continue_with(): rare, one by one; the lease was checked with the rest of the row */

@@ -51,6 +51,22 @@ extern void df_record_entry(DfRun *run, int64 lease);
  */
 extern void df_record_release(const DfRun *run, int64 lease);
 
+/* ---- for sessions that only read ------------------------------------------- */
+
+/* the ids of a workflow's live runs, oldest first: an array in cxt */
+extern pg_uuid_t *df_live_run_ids(const char *workflow, MemoryContext cxt, int *n);
+
+/* of those that completed and were started since then, the newest */
+extern pg_uuid_t *df_completed_run_ids(const char *workflow, TimestampTz since, int limit,
+									   MemoryContext cxt, int *n);
+
+/*
+ * Reads runs as they are recorded, whoever has them, in contexts below `parent`; their versions
+ * as df_claim_due() does.  `ended`: as if they had not ended yet.  Locks nothing.
+ */
+extern List *df_read_runs(const pg_uuid_t *ids, int n, bool ended, MemoryContext parent,
+						  List **versions);
+
 /* ---- for coordinators: runs that no worker has ---------------------------- */
 
 /*

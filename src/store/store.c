@@ -114,6 +114,9 @@ push_explanation(DfStore *store)
 	error_context_stack = &store->explain;
 }
 
+/* between df_store_enter_reading() and df_store_leave() */
+static bool reading = false;
+
 static void
 enter(DfStore *store, Oid role, bool restricted)
 {
@@ -126,6 +129,8 @@ enter(DfStore *store, Oid role, bool restricted)
 				 errhint("Run CREATE EXTENSION dataflows in this database.")));
 
 	store->result_context = CurrentMemoryContext;
+	store->was_reading = reading;
+	reading = false;
 	store->gucs = NewGUCNestLevel();
 	for (int i = 0; i < lengthof(store_settings); i++)
 		(void) set_config_option(store_settings[i].name, store_settings[i].value,
@@ -150,8 +155,16 @@ df_store_enter_as(DfStore *store, Oid role)
 }
 
 void
+df_store_enter_reading(DfStore *store)
+{
+	enter(store, InvalidOid, false);
+	reading = true;
+}
+
+void
 df_store_leave(DfStore *store)
 {
+	reading = store->was_reading;
 	if (store->explain.callback != NULL)
 		error_context_stack = store->explain.previous;
 	if (SPI_finish() != SPI_OK_FINISH)
@@ -191,7 +204,7 @@ uint64
 df_plan_run(DfPlan *plan, Datum *values, const char *nulls, long limit)
 {
 	df_plan_prepare(plan);
-	return checked(plan, SPI_execute_plan(plan->plan, values, nulls, false, limit));
+	return checked(plan, SPI_execute_plan(plan->plan, values, nulls, reading, limit));
 }
 
 uint64

@@ -35,6 +35,7 @@ typedef struct DfStore
 {
 	DfAsRole before;
 	int gucs; /* nest level */
+	bool was_reading; /* of the store that this one is in */
 	MemoryContext result_context; /* the caller's */
 	ErrorContextCallback explain; /* pushed if the library does not fit the schema */
 } DfStore;
@@ -46,6 +47,12 @@ extern void df_store_enter(DfStore *store);
  * rights
  */
 extern void df_store_enter_as(DfStore *store, Oid role);
+
+/*
+ * the same, in which df_plan_run() only reads: all statements see what the running query sees, at
+ * one moment, and one that writes or locks raises an error
+ */
+extern void df_store_enter_reading(DfStore *store);
 extern void df_store_leave(DfStore *store);
 
 /* what df_plan_run() does when it is first called */

@@ -83,6 +83,7 @@ typedef struct DfRunEngine
 	int nearlier; /* so many of the steps are of rounds before this one: run_steps.c */
 	int entry_no; /* counts entries into the body */
 	int calls; /* recorded steps called in this entry */
+	int astray; /* drift.c: number of the entry that called a new step before a recorded one */
 	bool has_rollback; /* run_steps.c: on_rollback() is among the steps */
 
 	/* store/step_table.c: of earlier rounds' steps, those that may have to be undone */

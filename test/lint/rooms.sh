@@ -34,8 +34,9 @@ arrows()
 		;;
 	engine) echo 'store flow shared fdw http/url.h guc.h' ;;
 	worker) echo 'store flow shared engine http fdw guc.h' ;;
+	review) echo 'session store flow shared engine fdw guc.h' ;;
 	top-header) echo 'none' ;;
-	top) echo 'session flow store engine http fdw shared worker ingress guc.h' ;;
+	top) echo 'session flow store engine http fdw shared worker ingress review guc.h' ;;
 	esac
 }
 

@@ -1,0 +1,5 @@
+/* what a function would make of the runs that are there */
+CREATE FUNCTION dataflows.replay_check(workflow text, function text DEFAULT NULL,
+	since interval DEFAULT '30 days')
+	RETURNS TABLE (run uuid, key text, verdict text, detail text)
+	LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1000 AS 'MODULE_PATHNAME', 'dataflows_replay_check';

@@ -1,0 +1,164 @@
+/*
+ * store/session_state.c
+ *	  What a body that is entered in a user's session finds there, and what it may leave behind.
+ *
+ * Runs in a user's backend, in the caller's transaction.  A body may take advisory locks of the
+ * session, which outlive the subtransaction in which it runs.  A worker releases them all; here
+ * only those are released that were not there before.  What else would outlive it, such as a
+ * prepared statement, PostgreSQL refuses in a restricted operation (shared/as_role.h).  Must
+ * never release what is the user's own.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+
+#include "store/session_state.h"
+#include "store/store.h"
+#include "store/xact.h"
+
+/* ---- locks ------------------------------------------------------------------ */
+
+static List *
+advisory_locks(void)
+{
+	LockData *all = GetLockStatusData();
+	List *mine = NIL;
+
+	for (int i = 0; i < all->nelements; i++)
+		if (all->locks[i].pid == MyProcPid && all->locks[i].holdMask != 0 &&
+			all->locks[i].locktag.locktag_lockmethodid == USER_LOCKMETHOD)
+			mine = lappend(mine, &all->locks[i]);
+	return mine;
+}
+
+void
+df_session_note(DfSessionState *state)
+{
+	state->locks = advisory_locks();
+}
+
+static LOCKMASK
+held_before(const DfSessionState *state, const LOCKTAG *tag)
+{
+	ListCell *lc;
+
+	foreach (lc, state->locks)
+	{
+		const LockInstanceData *lock = lfirst(lc);
+
+		if (memcmp(&lock->locktag, tag, sizeof(LOCKTAG)) == 0)
+			return lock->holdMask;
+	}
+	return 0;
+}
+
+/* one that was taken several times is released as often: false if there was none any more */
+static bool
+release_new_locks(const DfSessionState *state)
+{
+	bool some = false;
+	ListCell *lc;
+
+	foreach (lc, advisory_locks())
+	{
+		const LockInstanceData *lock = lfirst(lc);
+		LOCKMASK taken = lock->holdMask & ~held_before(state, &lock->locktag);
+
+		for (LOCKMODE mode = 1; mode <= MaxLockMode; mode++)
+			if ((taken & LOCKBIT_ON(mode)) != 0)
+				some |= LockRelease(&lock->locktag, mode, true);
+	}
+	return some;
+}
+
+void
+df_session_restore(const DfSessionState *state)
+{
+	while (release_new_locks(state))
+		CHECK_FOR_INTERRUPTS();
+}
+
+/* ---- settings -------------------------------------------------------------- */
+
+/* they say who somebody is, or are the running statement's own */
+static const char *const kept_settings[] = {
+	"role", "session_authorization", "client_encoding", "session_replication_role",
+	"transaction_isolation", "transaction_read_only", "transaction_deferrable",
+	"statement_timeout", "transaction_timeout", "idle_session_timeout",
+	"idle_in_transaction_session_timeout", "log_min_messages", "client_min_messages"};
+
+/* what the owner might not set itself is left as it is */
+static void
+set_for_now(const char *name, const char *value)
+{
+	for (int i = 0; i < lengthof(kept_settings); i++)
+		if (pg_strcasecmp(name, kept_settings[i]) == 0)
+			return;
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
+							 DEBUG1, false);
+}
+
+/* ALTER DATABASE and ALTER ROLE ... SET: the last of a name counts */
+static List *
+settings_of(Oid role)
+{
+	static DfPlan plan = {
+		"SELECT c.setting FROM pg_db_role_setting AS s,"
+		"  LATERAL unnest(s.setconfig) WITH ORDINALITY AS c (setting, n)"
+		" WHERE s.setdatabase IN (0, $1) AND s.setrole IN (0, $2)"
+		" ORDER BY s.setrole <> 0, s.setdatabase <> 0, c.n",
+		SPI_OK_SELECT,
+		DF_PARAMS(OIDOID, OIDOID)};
+	Datum values[2] = {ObjectIdGetDatum(MyDatabaseId), ObjectIdGetDatum(role)};
+	DfStore store;
+	List *settings;
+
+	df_store_enter_reading(&store);
+	settings = df_copy_texts(store.result_context, df_plan_run(&plan, values, NULL, 0), 0);
+	df_store_leave(&store);
+	return settings;
+}
+
+/* nor may a temporary table of the session be taken for one of the owner's */
+static void
+put_temporary_last(void)
+{
+	const char *path = GetConfigOption("search_path", false, false);
+
+	if (strstr(path, "pg_temp") == NULL)
+		set_for_now("search_path",
+					path[0] == '\0' ? "pg_temp" : psprintf("%s, pg_temp", path));
+}
+
+void
+df_settings_of_role(Oid role)
+{
+	List *settings = settings_of(role);
+	ListCell *lc;
+
+	df_settings_of_others_pin();
+	foreach (lc, settings)
+	{
+		char *name = lfirst(lc);
+		char *value = strchr(name, '=');
+
+		if (value == NULL)
+			continue;
+		*value++ = '\0';
+		set_for_now(name, value);
+	}
+	put_temporary_last();
+	/* as in a worker */
+	(void) set_config_option("lock_timeout", "1s", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	/* what bodies say, and the engine of them, would be said once for each run */
+	(void) set_config_option("client_min_messages", "error", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("log_min_messages", "fatal", PGC_SUSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
