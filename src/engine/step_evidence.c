@@ -66,7 +66,10 @@ df_step_apply(DfRun *run, DfStep *step, const DfDecision *made)
 	step->engine.phase = made->phase;
 }
 
-/* from now on its undo belongs there, and so do its further attempts */
+/*
+ * From now on its undo belongs there, and so do its further attempts.  A new step is about to
+ * leave: known with the rest of its intent, it costs no second UPDATE of one that waits in line.
+ */
 void
 df_step_goes_to(DfStep *step, const DfSystem *system)
 {

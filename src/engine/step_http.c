@@ -211,6 +211,8 @@ render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step,
 	step->row.headers = headers != NULL ? df_json_copy(headers, run->cxt) : NULL;
 	step->row.body = body != NULL ? recorded_body(body, format, step->name, run->cxt) : NULL;
 	step->row.request = MemoryContextStrdup(run->cxt, request);
+	if (df_step_is_new(step))
+		df_step_goes_to(step, system);
 	step->engine.to_send = true;
 	step->engine.phase = df_step_phase(run, step);
 }
@@ -266,6 +268,8 @@ new_step(FunctionCallInfo fcinfo, int path_arg, DfRun *run, char *name, char *sy
 	step->row.options = draft.row.options;
 	step->row.headers = draft.row.headers;
 	step->row.body = draft.row.body;
+	step->row.base_hash = draft.row.base_hash;
+	step->row.account_hash = draft.row.account_hash;
 	step->row.request = draft.row.request;
 	step->engine.phase = draft.engine.phase;
 	step->engine.to_send = true;

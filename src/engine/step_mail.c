@@ -17,6 +17,7 @@
 #include "engine/outgoing.h"
 #include "engine/request_body.h"
 #include "engine/step_api.h"
+#include "engine/step_evidence.h"
 #include "engine/step_key.h"
 #include "engine/step_kind.h"
 #include "engine/template.h"
@@ -29,8 +30,8 @@
 
 PG_FUNCTION_INFO_V1(dataflows_send_mail);
 
-static void
-check_mail_server(const char *name, const char *step)
+static DfSystem *
+checked_mail_server(const char *name, const char *step)
 {
 	DfSystem *system = df_step_system(name, step);
 
@@ -41,6 +42,7 @@ check_mail_server(const char *name, const char *step)
 				 errdetail("The url of the system begins with http."),
 				 errhint("Name a system whose url begins with smtp, or call this one with "
 						 "dataflows.post().")));
+	return system;
 }
 
 static void
@@ -59,10 +61,10 @@ check_message(const Jsonb *message, DfMailMessage *mail, const char *step)
 static void
 render(DfRun *run, DfStep *step, const Jsonb *message, const DfMailMessage *mail)
 {
+	DfSystem *system = checked_mail_server(step->system, step->name);
 	char *body = df_body_json(message);
 	DfJson json;
 
-	check_mail_server(step->system, step->name);
 	/* rendered here only to measure it; the key is not known yet, but its length is */
 	if (Max(strlen(body), strlen(df_mail_render(mail, run->id_text, run->started_at))) >
 		(size_t) df_max_body)
@@ -80,6 +82,8 @@ render(DfRun *run, DfStep *step, const Jsonb *message, const DfMailMessage *mail
 	}
 	step->row.body = MemoryContextStrdup(run->cxt, body);
 	step->row.request = MemoryContextStrdup(run->cxt, df_mail_request(mail));
+	if (df_step_is_new(step))
+		df_step_goes_to(step, system);
 	step->engine.to_send = true;
 	step->engine.phase = DF_PHASE_DO;
 }
@@ -101,6 +105,8 @@ new_mail(DfRun *run, char *name, char *system, const Jsonb *message, const DfMai
 	step = df_step_new_effect(run, name, DF_STEP_MAIL, system, draft.row.request);
 	step->row.options = draft.row.options;
 	step->row.body = draft.row.body;
+	step->row.base_hash = draft.row.base_hash;
+	step->row.account_hash = draft.row.account_hash;
 	step->row.request = draft.row.request;
 	step->engine.to_send = true;
 	return step;

@@ -195,7 +195,7 @@ sub doubted
 	is(ended_as($node, $run), 'stuck', "$system: it waits for a person");
 	like(
 		sql("SELECT concat_ws(' ', reason, remedy) FROM dataflows.stuck WHERE run = '$run'"),
-		qr/of the system has changed.*SELECT dataflows\.retry\('$run'\)/,
+		qr/system "$system".*of the system has changed.*SELECT dataflows\.retry\('$run'\)/,
 		"$system: who is told what to do");
 	$systems->clear_faults('crm');
 	return $run;
