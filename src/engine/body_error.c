@@ -213,6 +213,22 @@ add_hint(ErrorData *error, int sqlstate)
 			"dataflows.fail(reason): " PYTHON_FAILS ", " PERL_FAILS ".";
 }
 
+/* of a step that used up what it may try: how often it did so, and where */
+static const char *
+with_attempts(DfRun *run, const Jsonb *step, const char *message)
+{
+	char *name = df_json_get_text(step, "step");
+	DfStep *failed = name != NULL ? df_replay_named(run, name) : NULL;
+	DfFailure failure;
+
+	read_failure(step, &failure);
+	if (failure.why != DF_WHY_LIMIT || failed == NULL || failed->system == NULL ||
+		failed->row.attempts < 2)
+		return message;
+	return psprintf("%s (attempt %d, system \"%s\")", message, failed->row.attempts,
+					failed->system);
+}
+
 /* ---- the way in ----------------------------------------------------------- */
 
 static void
@@ -222,6 +238,7 @@ get_stuck(DfRun *run, DfBodyExit *exit, const Jsonb *step, bool handler)
 	int sqlstate = exit->sqlstate;
 	ErrorData known = *exit->error;
 	const char *remedy;
+	const char *reason;
 
 	/* it has the body of a response, which is in the run's error, for those who may see it */
 	if (exit->sqlstate == DF_ERR_STEP_FAILED)
@@ -237,13 +254,15 @@ get_stuck(DfRun *run, DfBodyExit *exit, const Jsonb *step, bool handler)
 	}
 	if (!handler)
 		add_hint(&known, exit->sqlstate);
+	reason = exit->error->message;
+	if (step != NULL && !handler)
+		reason = with_attempts(run, step, reason);
 	if (handler)
 		remedy = HANDLER_REMEDY;
 	else
 		remedy = step != NULL ? remedy_for_failure(run, step) : remedy_for(exit->sqlstate);
 	df_run_get_stuck_by(run, sqlstate,
-						step != NULL && !handler ? exit->error->message
-												 : psprintf("%s: %s", who, exit->error->message),
+						step != NULL && !handler ? reason : psprintf("%s: %s", who, reason),
 						remedy, &known);
 }
 

@@ -68,12 +68,30 @@ df_step_hold(DfRun *run, DfStep *step, const char *why, TimestampTz until)
 		step->row.undo_error = error;
 	else
 		step->row.error = error;
-	df_step_wait_held(run, step, until);
+	df_step_wait_held(run, step, NULL, until);
+}
+
+/* what its last attempt came to is kept beside it */
+static Jsonb *
+error_of_held(DfRun *run, Jsonb *error, const char *why)
+{
+	char *before = df_json_get_text(error, "held");
+	DfJson json;
+
+	if (why == NULL || (before != NULL && strcmp(before, why) == 0))
+		return error;
+	df_json_begin(&json);
+	df_json_text(&json, "held", why);
+	return df_error_with(run, error, df_json_end(&json, CurrentMemoryContext));
 }
 
 void
-df_step_wait_held(DfRun *run, DfStep *step, TimestampTz until)
+df_step_wait_held(DfRun *run, DfStep *step, const char *why, TimestampTz until)
 {
+	if (step->engine.phase == DF_PHASE_UNDO)
+		step->row.undo_error = error_of_held(run, step->row.undo_error, why);
+	else
+		step->row.error = error_of_held(run, step->row.error, why);
 	df_step_hold_begins(run, step);
 	step->engine.to_send = false;
 	step->row.wake_at = until;
@@ -270,6 +288,7 @@ do_not_done(DfRun *run, DfStep *step, const DfResponse *response, const DfDecisi
 		case DF_VERDICT_ASKED:
 		case DF_VERDICT_CREDENTIALS:
 			step->row.attempts--;
+			step->row.error = df_error_flag(run, step->row.error, "uncounted", true);
 			df_step_hold_begins(run, step);
 			break;
 		case DF_VERDICT_ACCEPTED:
@@ -298,6 +317,20 @@ do_not_done(DfRun *run, DfStep *step, const DfResponse *response, const DfDecisi
 		default:
 			break;
 	}
+}
+
+/* for whoever reads that it is tried again */
+static void
+note_limit(DfRun *run, DfStep *step, const DfDoubtCase *about, const DfDecision *made)
+{
+	DfJson json;
+
+	if (made->at == DF_NEVER || about->retry.max_attempts <= 0)
+		return;
+	df_json_begin(&json);
+	df_json_int(&json, "max_attempts", about->retry.max_attempts);
+	step->row.error =
+		df_error_with(run, step->row.error, df_json_end(&json, CurrentMemoryContext));
 }
 
 /*
@@ -372,6 +405,7 @@ do_response(DfRun *run, DfStep *step, const DfResponse *response, const DfSystem
 			carried_out_so_far(run, step, response, &made, output);
 		do_not_done(run, step, response, &made, &came,
 					df_why_failed(&about, &made, response->fate));
+		note_limit(run, step, &about, &made);
 	}
 	return made.meaning;
 }

@@ -27,7 +27,8 @@ extern bool df_step_may_leave(DfRun *run, DfStep *step, const DfSystemPolicy *po
 extern void df_step_unsend(DfRun *run, DfStep *step);
 
 /* its system is held until then: no attempt is used, and its clock stands still */
-extern void df_step_wait_held(DfRun *run, DfStep *step, TimestampTz until);
+/* why: in words, NULL = its error says so */
+extern void df_step_wait_held(DfRun *run, DfStep *step, const char *why, TimestampTz until);
 
 /* the same, and `why` */
 extern void df_step_hold(DfRun *run, DfStep *step, const char *why, TimestampTz until);

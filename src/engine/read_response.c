@@ -321,9 +321,8 @@ one_line(char *text)
 	return strlen(text) > KEPT_WORDS ? psprintf("%s...", cut(text, KEPT_WORDS)) : text;
 }
 
-/* what the system itself says is wrong; NULL if it does not say */
-static char *
-words_of(const DfResponse *response)
+char *
+df_response_words(const DfResponse *response)
 {
 	DfResponse may_be_shown = shown(response);
 	bool unusable;
@@ -342,7 +341,7 @@ words_of(const DfResponse *response)
 char *
 df_response_what_came(const DfResponse *response)
 {
-	char *words = words_of(response);
+	char *words = df_response_words(response);
 
 	if (response->fate != DF_FATE_RESPONSE)
 		return pstrdup(response->error != NULL && response->error[0] != '\0' ? response->error

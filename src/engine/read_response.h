@@ -27,6 +27,9 @@ extern bool df_response_is_replay(const DfResponse *response);
 /* adds "body", without secrets, if there is one; whole: of an error that ends the step */
 extern void df_response_put_body(DfJson *json, const DfResponse *response, bool whole);
 
+/* what the system itself says is wrong, on one line without secrets; NULL if it does not say */
+extern char *df_response_words(const DfResponse *response);
+
 /*
  * What came, for a message: the status and the system's own words, on one line, or why
  * nothing came.

@@ -24,6 +24,9 @@ df_step_error(DfRun *run, const DfResponse *response, const char *message, bool 
 	df_json_text(&json, "message", message != NULL ? message : df_response_what_came(response));
 	if (response->status != 0)
 		df_json_int(&json, "status", response->status);
+	/* the usual message has it */
+	if (message != NULL)
+		df_json_text(&json, "said", df_response_words(response));
 	df_json_bool(&json, "in_doubt", in_doubt);
 	df_response_put_body(&json, response, whole);
 	return df_json_end(&json, run->cxt);

@@ -109,6 +109,7 @@ df_undo_response(DfRun *run, DfStep *step, const DfResponse *response,
 	if (made.verdict == DF_VERDICT_UNDO_ASKED)
 	{
 		step->row.undo_attempts--;
+		step->row.undo_error = df_error_flag(run, step->row.undo_error, "uncounted", true);
 		df_step_hold_begins(run, step);
 	}
 	return made.meaning;

@@ -412,6 +412,20 @@ df_system_held(DfSystemState *state, Oid owner, const DfSystemRules *rules, Time
 	return held != DF_NEVER;
 }
 
+DfHoldReason
+df_system_hold_reason(DfSystemState *state, Oid owner)
+{
+	DfHoldReason reason = DF_HOLD_NONE;
+	DfSystemOwner *entry;
+
+	SpinLockAcquire(&state->mutex);
+	entry = owner_of(state, owner);
+	if (entry != NULL)
+		reason = entry->reason;
+	SpinLockRelease(&state->mutex);
+	return reason;
+}
+
 TimestampTz
 df_system_paused_until(DfSystemState *state, const DfSystemRules *rules, int64 pause_us)
 {

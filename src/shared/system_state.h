@@ -155,6 +155,8 @@ extern DfEntrance df_system_enter(DfSystemState *state, Oid owner, const DfSyste
 								  DfPatience patience, TimestampTz *until);
 extern bool df_system_held(DfSystemState *state, Oid owner, const DfSystemRules *rules,
 						   TimestampTz *until);
+/* why the requests of an owner are held; NONE: it recovers, or nothing is known */
+extern DfHoldReason df_system_hold_reason(DfSystemState *state, Oid owner);
 /* it is paused by hand: when a step looks again, about after pause_us; they come one by one */
 extern TimestampTz df_system_paused_until(DfSystemState *state, const DfSystemRules *rules,
 										  int64 pause_us);

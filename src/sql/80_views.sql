@@ -111,7 +111,31 @@ CREATE VIEW dataflows.runs WITH (security_barrier) AS
 			+ pg_catalog.make_interval(secs => COALESCE(r.held_us, 0) / 1e6)
 			+ COALESCE(pg_catalog.now() - r.held_since, '0') AS deadline,
 		COALESCE(r.round, 1) AS round,
-			r.traceparent
+			r.traceparent,
+		pg_catalog.left(CASE
+			WHEN r.state = 'stuck' THEN r.stuck OPERATOR(pg_catalog.->>) 'reason'
+			ELSE NULLIF(pg_catalog.concat_ws('; ',
+				CASE WHEN r.finished_at IS NOT NULL THEN NULL
+					WHEN (SELECT i.paused FROM dataflows.installation i)
+					THEN 'the database is paused'
+					WHEN w.paused THEN 'the workflow is paused' END,
+				dataflows._run_error_words(r.error),
+				CASE WHEN r.finished_at IS NULL THEN (
+					SELECT 'step "' || s.step || '": ' || dataflows._step_reason(s.kind, s.state,
+						s.system, s.attempts, s.error, s.wake_at, s.held_since IS NOT NULL,
+						s.finished_at IS NOT NULL, NULL, NULL,
+						CASE WHEN s.kind = 'call' THEN s.answer OPERATOR(pg_catalog.->>) 'run' END,
+						s.undo_state, COALESCE(s.undo_attempts, 0), s.undo_error)
+					FROM dataflows.step s
+					WHERE s.run = r.run AND (s.state IN ('pending', 'sent', 'waiting')
+						OR (s.state = 'in_doubt' AND s.finished_at IS NULL)
+						OR s.undo_state IN ('due', 'sent'))
+					ORDER BY (s.held_since IS NOT NULL OR s.error IS NOT NULL
+						OR s.undo_error IS NOT NULL) DESC, s.n DESC LIMIT 1) END,
+				CASE WHEN r.finished_at IS NULL AND r.waiting_for LIKE 'transient error: %'
+					THEN r.waiting_for || '; the body is entered again'
+					|| COALESCE(' at ' || dataflows._clock(r.wake_at), '') END), '') END, 1000)
+			AS reason
 	FROM dataflows.run r JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
 	WHERE dataflows._sees(r.workflow, r.version, r.started_by) IS NOT NULL
 		AND (r.key_held OR NOT r.key_held);
@@ -152,6 +176,9 @@ COMMENT ON COLUMN dataflows.runs.round IS 'Which round of continue_with() it is 
 COMMENT ON COLUMN dataflows.runs.deadline IS
 	'When it fails if it has not ended by then, later by the time for which a step was held; '
 	'NULL = never';
+COMMENT ON COLUMN dataflows.runs.reason IS
+	'Why it is where it is, in words, with the system''s own: what failed and when it is tried '
+	'again, why it failed, is stuck or is held; NULL = nothing went wrong';
 COMMENT ON COLUMN dataflows.runs.traceparent IS
 	'Trace that it belongs to, given by the session that started it (W3C Trace Context); NULL = '
 	'a trace of its own';
@@ -185,7 +212,17 @@ CREATE VIEW dataflows.steps WITH (security_barrier) AS
 				END AS round,
 		s.meaning,
 		CASE WHEN dataflows._sees(r.workflow, r.version, r.started_by) = 'all'
-			THEN s.undo_headers END AS undo_headers
+			THEN s.undo_headers END AS undo_headers,
+		dataflows._step_reason(s.kind, s.state, s.system, s.attempts, s.error, s.wake_at,
+			s.held_since IS NOT NULL, s.finished_at IS NOT NULL,
+			CASE WHEN s.state = 'done' AND s.attempts > 1 THEN (
+				SELECT a.error FROM dataflows.attempt a WHERE a.run = s.run AND a.n = s.n
+					AND NOT a.undo ORDER BY a.seq DESC LIMIT 1) END,
+			CASE WHEN s.undo_state IN ('undone', 'gone') AND s.undo_attempts > 1 THEN (
+				SELECT a.error FROM dataflows.attempt a WHERE a.run = s.run AND a.n = s.n
+					AND a.undo ORDER BY a.seq DESC LIMIT 1) END,
+			CASE WHEN s.kind = 'call' THEN s.answer OPERATOR(pg_catalog.->>) 'run' END,
+			s.undo_state, COALESCE(s.undo_attempts, 0), s.undo_error) AS reason
 	FROM dataflows.step s JOIN dataflows.run r ON r.run = s.run
 		JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
 	WHERE dataflows._sees(r.workflow, r.version, r.started_by) IS NOT NULL
@@ -228,6 +265,9 @@ COMMENT ON COLUMN dataflows.steps.meaning IS
 	'credentials or unusable';
 COMMENT ON COLUMN dataflows.steps.undo_headers IS
 	'Headers of the undo over those of the step; null = this one is left out';
+COMMENT ON COLUMN dataflows.steps.reason IS
+	'Why it is where it is, in words, with the system''s own: of a retry what failed and when it '
+	'is tried again, of a failure why; NULL = nothing went wrong';
 COMMENT ON COLUMN dataflows.steps.child IS
 	'Run that the step called, or that held its key; NULL = none yet';
 

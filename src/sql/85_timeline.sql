@@ -84,7 +84,8 @@ CREATE FUNCTION dataflows._paint(line text, colour boolean) RETURNS text
 		ELSE line END;
 COMMENT ON FUNCTION dataflows._paint(text, boolean) IS 'Internal: a bar of the timeline in colours';
 
-CREATE FUNCTION dataflows.timeline(run uuid, colour boolean DEFAULT false, width int DEFAULT NULL)
+CREATE FUNCTION dataflows.timeline(run uuid, colour boolean DEFAULT false,
+	width int DEFAULT NULL)
 	RETURNS SETOF text
 	LANGUAGE sql VOLATILE PARALLEL RESTRICTED ROWS 20
 BEGIN ATOMIC
@@ -95,13 +96,13 @@ BEGIN ATOMIC
 		FROM (SELECT GREATEST(60, LEAST(COALESCE(timeline.width, 100), 500)) AS w) AS z),
 	it AS MATERIALIZED (
 		SELECT r.run, r.workflow, r.key, r.state, r.parent, r.waiting_for, r.wake_at, r.started_at,
-			r.finished_at, r.error, r.stuck,
+			r.finished_at, r.error, r.stuck, r.reason,
 			COALESCE(r.finished_at, (SELECT k.since FROM dataflows.stuck k WHERE k.run = r.run),
 				pg_catalog.clock_timestamp()) AS ended
 		FROM dataflows.runs r WHERE r.run = timeline.run),
 	steps AS MATERIALIZED (
-		SELECT s AS row, s.n, s.step, s.kind, s.state, s.started_at, s.finished_at, s.undo_state,
-			s.undo_since,
+		SELECT s AS row, s.n, s.step, s.kind, s.state, s.reason, s.started_at, s.finished_at,
+			s.undo_state, s.undo_since,
 			s.undo_attempts, it.started_at AS t0, it.ended,
 			ARRAY(SELECT a.at FROM dataflows.attempts a WHERE a.run = s.run AND a.n = s.n
 				AND NOT a.undo) AS failed,
@@ -156,6 +157,16 @@ BEGIN ATOMIC
 			CASE WHEN u.undo_attempts > 1 THEN ', ' || u.undo_attempts || ' attempts' ELSE '' END
 		FROM undos u, size z
 		UNION ALL
+		SELECT 3, t.place, pg_catalog.left(t.step || ': ' || t.reason, 400)
+		FROM (SELECT s.step, s.reason, s.n - 100000000 AS place,
+				pg_catalog.row_number() OVER (ORDER BY s.finished_at IS NULL DESC, s.n DESC)
+					AS nr
+			FROM steps s WHERE s.reason IS NOT NULL AND s.state <> 'waiting') AS t
+		WHERE t.nr <= 10
+		UNION ALL
+		SELECT 3, 0, pg_catalog.substring(it.reason, '^the (?:workflow|database) is paused')
+		FROM it WHERE it.reason ~ '^the (?:workflow|database) is paused'
+		UNION ALL
 		SELECT 3, 1, 'waits for ' || it.waiting_for
 			|| COALESCE(', until ' || pg_catalog.to_char(it.wake_at, 'YYYY-MM-DD HH24:MI:SS'), '')
 		FROM it WHERE it.finished_at IS NULL AND it.waiting_for IS NOT NULL
@@ -170,8 +181,7 @@ BEGIN ATOMIC
 				ORDER BY x.n LIMIT CASE WHEN k.n > 10 THEN 1 ELSE 10 END) AS c
 			LEFT JOIN dataflows.runs r ON r.run = c.child
 		UNION ALL
-		SELECT 3, 2, 'error: ' || (it.error OPERATOR(pg_catalog.->>) 'message') ||
-			COALESCE(': ' || (it.error OPERATOR(pg_catalog.->>) 'reason'), '')
+		SELECT 3, 2, 'error: ' || pg_catalog.left(dataflows._run_error_words(it.error), 1000)
 		FROM it WHERE it.error OPERATOR(pg_catalog.->>) 'message' IS NOT NULL
 		UNION ALL
 		SELECT 3, 3, 'stuck: ' || (it.stuck OPERATOR(pg_catalog.->>) 'reason')
@@ -200,8 +210,8 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION dataflows.timeline(uuid, boolean, int) IS
 'Draws a run as a text Gantt chart: a row per step with a bar scaled to the run''s time, then a '
-'row per undo, then what it waits for or why it failed. Shows what the views runs and steps show '
-'to the caller.
+'row per undo, then why steps were tried again or failed, and what the run waits for. Shows what '
+'the views runs and steps show to the caller.
 colour: with the colours of a terminal, for psql''s unaligned format. width: columns, 60 to '
 '500; NULL = 100.';
 

@@ -215,6 +215,29 @@ df_system_is_held(DfSystemUse *use, const DfSystem *system, TimestampTz *until)
 	return df_system_held(use->state, GetSessionUserId(), &rules, until);
 }
 
+const char *
+df_system_why_held(DfSystemUse *use, const DfSystem *system)
+{
+	const char *why = "recovers, and takes few requests";
+
+	switch (df_system_hold_reason(use->state, GetSessionUserId()))
+	{
+		case DF_HOLD_FAILING:
+			why = "keeps failing: its breaker is open";
+			break;
+		case DF_HOLD_ASKED:
+			why = "asks to be left alone";
+			break;
+		case DF_HOLD_CREDENTIALS:
+			why = "refuses the credentials";
+			break;
+		case DF_HOLD_TOKEN:
+		case DF_HOLD_NONE:
+			break;
+	}
+	return psprintf("system \"%s\" %s", system->name, why);
+}
+
 TimestampTz
 df_system_looks_again(DfSystemUse *use, const DfSystem *system, int64 pause_us)
 {

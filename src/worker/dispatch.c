@@ -17,6 +17,7 @@
 #include "fdw/options.h"
 #include "guc.h"
 #include "shared/clock.h"
+#include "shared/json.h"
 #include "shared/metrics.h"
 #include "worker/token.h"
 
@@ -177,6 +178,26 @@ pause_ends(const DfStep *step, const DfSystem *system)
 								 Min(Max(held / 8, PAUSE_LEAST_US), PAUSE_MOST_US));
 }
 
+static const char *
+pause_words(const DfSystem *system)
+{
+	Jsonb *paused = df_json_parse(system->paused, strlen(system->paused), CurrentMemoryContext);
+	char *by = df_json_get_text(paused, "by");
+	char *note = df_json_get_text(paused, "note");
+
+	return psprintf("system \"%s\" is paused%s%s%s%s", system->name, by != NULL ? " by " : "",
+					by != NULL ? by : "", note != NULL ? ": " : "", note != NULL ? note : "");
+}
+
+static const char *
+held_words(const DfSystem *system)
+{
+	TimestampTz until;
+
+	return df_shortage_waits(&until) ? DF_SHORTAGE_WORDS
+									 : df_system_why_held(df_system_use(system), system);
+}
+
 /* false: its system, or this worker, can take no more requests now */
 static bool
 dispatch_step(DfRun *run, DfStep *step)
@@ -199,7 +220,7 @@ dispatch_step(DfRun *run, DfStep *step)
 	}
 	if (system->paused != NULL)
 	{
-		df_step_wait_held(run, step, pause_ends(step, system));
+		df_step_wait_held(run, step, pause_words(system), pause_ends(step, system));
 		return true;
 	}
 	if (!may_leave(run, step, system) || !df_token_ready(run, step, system))
@@ -218,7 +239,7 @@ dispatch_step(DfRun *run, DfStep *step)
 			run->engine.advance = true;
 			return true;
 		case DF_ENTRANCE_HELD:
-			df_step_wait_held(run, step, until);
+			df_step_wait_held(run, step, held_words(system), until);
 			return true;
 		case DF_ENTRANCE_OPEN:
 			break;

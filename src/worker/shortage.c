@@ -44,7 +44,7 @@ df_shortage_met(DfRun *run, DfStep *step, const char *why)
 		df_trouble_note(&shortage, &error);
 	set_limit(Min(df_worker.request_limit, df_worker.in_flight - 1));
 	df_step_unsend(run, step);
-	df_step_wait_held(run, step, shortage.retry_at);
+	df_step_wait_held(run, step, DF_SHORTAGE_WORDS, shortage.retry_at);
 }
 
 /* a request was sent: raise the limit step by step */

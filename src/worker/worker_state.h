@@ -119,6 +119,9 @@ extern void df_recover_lost(DfRun *run); /* requests whose worker ended before t
 
 /* ---- shortage.c ------------------------------------------------------------- */
 
+/* why nothing is sent meanwhile */
+#define DF_SHORTAGE_WORDS "the worker is short of descriptors or memory"
+
 extern void df_shortage_met(DfRun *run, DfStep *step, const char *why); /* it could not leave */
 extern void df_shortage_over(void); /* a request has left */
 extern bool df_shortage_waits(TimestampTz *until);
@@ -136,6 +139,8 @@ extern DfEntrance df_place_take(DfPlace *place, DfSystemUse *use, const DfSystem
 								DfPatience patience, TimestampTz *until);
 extern void df_place_give_back(DfPlace *place); /* does nothing if there is none */
 extern bool df_system_is_held(DfSystemUse *use, const DfSystem *system, TimestampTz *until);
+/* in words */
+extern const char *df_system_why_held(DfSystemUse *use, const DfSystem *system);
 /* of one that is paused by hand: about after pause_us */
 extern TimestampTz df_system_looks_again(DfSystemUse *use, const DfSystem *system,
 										 int64 pause_us);

@@ -23,7 +23,7 @@ my ($shown) = $page =~ /^```sql\n(?:(?!^```).)*^```\n\n```\n(.*?)^```$/ms;
 
 # the command that has a system refuse requests, said to this test's own system
 my ($address, $fault) =
-  $shell =~ m{^curl .* 127\.0\.0\.1:(\d+)/_faults -d '(.*)'$}m;
+  $shell =~ m{^curl .* 127\.0\.0\.1:(\d+)/_faults(?: \\\n)? +-d '(.*)'$}m;
 my %name_of = (8101 => 'identity', 8102 => 'billing');
 
 like($shell, qr{^python3 (\S+) --ports 8101,8102,}m, 'the page starts the systems');
