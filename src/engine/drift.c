@@ -9,9 +9,11 @@
 #include "postgres.h"
 
 #include "engine/drift.h"
+#include "engine/clock_values.h"
 #include "engine/replay.h"
 #include "engine/step_kind.h"
 #include "flow/flow.h"
+#include "shared/json.h"
 #include "types/base.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -38,6 +40,23 @@ df_drift_note_body(const DfRun *run, DfStep *step)
 {
 	step->row.body_hash =
 		run->row.body_hash == df_entry->fingerprint ? 0 : df_entry->fingerprint;
+}
+
+/* ---- what it asks for ------------------------------------------------------ */
+
+bool
+df_step_asks_the_same(const DfStep *step, const char *recorded, const char *called)
+{
+	Jsonb *one;
+	Jsonb *other;
+
+	if (strcmp(recorded != NULL ? recorded : "", called != NULL ? called : "") == 0)
+		return true;
+	if (recorded == NULL || called == NULL)
+		return false;
+	one = df_json_parse(recorded, strlen(recorded), CurrentMemoryContext);
+	other = df_json_parse(called, strlen(called), CurrentMemoryContext);
+	return one != NULL && other != NULL && df_same_but_clock(one, other, step->row.started_at);
 }
 
 /* ---- effects that a body does not call ------------------------------------ */
@@ -97,9 +116,36 @@ has_same_base(const char *one, const char *other)
 	return strcspn(other, "#") == length && memcmp(one, other, length) == 0;
 }
 
+/* the same on another system, or with another method, and with the same content */
+static bool
+may_have_moved(DfRun *run, const DfStep *step, const char *effect, const char *asked,
+			   const char *body)
+{
+	if (body == NULL || !df_drift_is_other(run, step) ||
+		!df_step_asks_the_same(step, step->row.body, body))
+		return false;
+	if (step->kind == DF_STEP_HTTP)
+		effect = psprintf("%.*s%s", (int) strcspn(asked, " "), asked,
+						  effect + strcspn(effect, " "));
+	return df_same_effect(step->kind, effect, asked);
+}
+
+static bool
+may_be(DfRun *run, const DfStep *step, const char *system, const char *asked, const char *body)
+{
+	const char *effect = df_drift_effect(step, df_entry->fingerprint);
+
+	if (effect == NULL)
+		return false;
+	if (strcmp(step->system ? step->system : "", system ? system : "") == 0 &&
+		df_same_effect(step->kind, effect, asked))
+		return true;
+	return may_have_moved(run, step, effect, asked, body);
+}
+
 void
 df_drift_check_new(DfRun *run, const char *name, DfStepKind kind, const char *system,
-				   const char *asked)
+				   const char *asked, const char *body)
 {
 	if (!df_replay_has_uncalled(run))
 		return;
@@ -108,14 +154,9 @@ df_drift_check_new(DfRun *run, const char *name, DfStepKind kind, const char *sy
 	for (int i = run->engine.nearlier; asked != NULL && i < run->nsteps; i++)
 	{
 		DfStep *step = run->steps[i];
-		const char *effect;
 
-		if (step->kind != kind || !df_replay_is_uncalled(run, step) ||
-			strcmp(step->system ? step->system : "", system ? system : "") != 0)
-			continue;
-		effect = df_drift_effect(step, df_entry->fingerprint);
-		if (effect != NULL && df_same_effect(kind, effect, asked) &&
-			!has_same_base(step->name, name))
+		if (step->kind == kind && df_replay_is_uncalled(run, step) &&
+			may_be(run, step, system, asked, body) && !has_same_base(step->name, name))
 			refuse_new(run, name, step);
 	}
 }

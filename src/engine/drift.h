@@ -10,16 +10,19 @@
 
 /*
  * A new step is called: raises DF003 if it may be a recorded one under another name.  `asked`
- * is what it does in the world, NULL = nothing.
+ * is what it does in the world, NULL = nothing; `body` is what it sends, NULL = nothing.
  */
 extern void df_drift_check_new(DfRun *run, const char *name, DfStepKind kind, const char *system,
-							   const char *asked);
+							   const char *asked, const char *body);
 
 /* the step was asked for by another function than the one that is being executed */
 extern bool df_drift_is_other(const DfRun *run, const DfStep *step);
 
 /* a person has said that what is recorded of the step counts, whatever this function asks for */
 extern bool df_drift_is_accepted(const DfStep *step);
+
+/* JSON that differs in the present time alone asks for the same */
+extern bool df_step_asks_the_same(const DfStep *step, const char *recorded, const char *called);
 
 /* the function that is being executed has rendered the step */
 extern void df_drift_note_body(const DfRun *run, DfStep *step);

@@ -11,7 +11,6 @@
 
 #include "catalog/pg_type.h"
 #include "engine/body.h"
-#include "engine/clock_values.h"
 #include "engine/drift.h"
 #include "engine/replay.h"
 #include "engine/rollback_subject.h"
@@ -155,21 +154,6 @@ df_step_mismatch(const DfStep *step, const char *what, const char *recorded, con
 		df_drift_remedy(run, step));
 }
 
-bool
-df_step_asks_the_same(const DfStep *step, const char *recorded, const char *called)
-{
-	Jsonb *one;
-	Jsonb *other;
-
-	if (strcmp(recorded != NULL ? recorded : "", called != NULL ? called : "") == 0)
-		return true;
-	if (recorded == NULL || called == NULL)
-		return false;
-	one = df_json_parse(recorded, strlen(recorded), CurrentMemoryContext);
-	other = df_json_parse(called, strlen(called), CurrentMemoryContext);
-	return one != NULL && other != NULL && df_same_but_clock(one, other, step->row.started_at);
-}
-
 void
 df_step_compare(const DfStep *step, const char *what, const char *recorded, const char *called)
 {
@@ -213,17 +197,18 @@ df_step_recorded(DfRun *run, const char *base, DfStepKind kind, char **name)
 DfStep *
 df_step_new(DfRun *run, char *name, DfStepKind kind)
 {
-	return df_step_new_effect(run, name, kind, NULL, NULL);
+	return df_step_new_effect(run, name, kind, NULL, NULL, NULL);
 }
 
 DfStep *
-df_step_new_effect(DfRun *run, char *name, DfStepKind kind, const char *system, const char *asked)
+df_step_new_effect(DfRun *run, char *name, DfStepKind kind, const char *system, const char *asked,
+				   const char *body)
 {
 	DfStep *step;
 
 	if (kind != DF_STEP_UNDO)
 		df_rollback_check_next(run, name);
-	df_drift_check_new(run, name, kind, system, asked);
+	df_drift_check_new(run, name, kind, system, asked, body);
 	step = MemoryContextAllocZero(run->cxt, sizeof(DfStep));
 	step->n = df_run_next_n(run);
 	step->name = name;

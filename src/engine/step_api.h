@@ -19,10 +19,11 @@ extern DfStep *df_step_new(DfRun *run, char *name, DfStepKind kind);
 
 /*
  * The same for one that does something in the world: `asked` says what, as `effect` of its kind
- * (engine/step_kind.h) does.  DF003 if it may be a recorded step under a new name.
+ * (engine/step_kind.h) does, and `body` with which content.  DF003 if it may be a recorded step
+ * under a new name.
  */
 extern DfStep *df_step_new_effect(DfRun *run, char *name, DfStepKind kind, const char *system,
-								  const char *asked);
+								  const char *asked, const char *body);
 
 /*
  * The step is recorded with another system or request than the call has: DF003.  Returns if a
@@ -37,8 +38,6 @@ extern void df_step_mismatch(const DfStep *step, const char *what, const char *r
  */
 extern void df_step_compare(const DfStep *step, const char *what, const char *recorded,
 							const char *called);
-/* JSON that differs in the present time alone asks for the same */
-extern bool df_step_asks_the_same(const DfStep *step, const char *recorded, const char *called);
 extern bool df_step_is_compared(const DfStep *step);
 
 /* a step or event name that can be recorded, or 22023 */

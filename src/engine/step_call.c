@@ -168,7 +168,7 @@ dataflows_call(PG_FUNCTION_ARGS)
 		DfAsked asked = asked_by(&call);
 
 		df_order_check_new(run, name, DF_STEP_CALL, &asked);
-		step = df_step_new_effect(run, name, DF_STEP_CALL, NULL, call.workflow);
+		step = df_step_new_effect(run, name, DF_STEP_CALL, NULL, call.workflow, NULL);
 		render(run, step, &call, version);
 	}
 	else if (step->row.request == NULL && !df_step_ended(step))

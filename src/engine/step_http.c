@@ -264,7 +264,8 @@ new_step(FunctionCallInfo fcinfo, int path_arg, DfRun *run, char *name, char *sy
 	render_request(fcinfo, path_arg, run, &draft, request, format);
 	asked = (DfAsked){request, draft.row.body, text_of(draft.row.headers)};
 	df_order_check_new(run, name, DF_STEP_HTTP, &asked);
-	step = df_step_new_effect(run, name, DF_STEP_HTTP, system, http_effect(&draft));
+	step = df_step_new_effect(run, name, DF_STEP_HTTP, system, http_effect(&draft),
+							  draft.row.body);
 	step->row.options = draft.row.options;
 	step->row.headers = draft.row.headers;
 	step->row.body = draft.row.body;

@@ -102,7 +102,8 @@ new_mail(DfRun *run, char *name, char *system, const Jsonb *message, const DfMai
 	render(run, &draft, message, mail);
 	asked = (DfAsked){draft.row.request, draft.row.body, NULL};
 	df_order_check_new(run, name, DF_STEP_MAIL, &asked);
-	step = df_step_new_effect(run, name, DF_STEP_MAIL, system, draft.row.request);
+	step = df_step_new_effect(run, name, DF_STEP_MAIL, system, draft.row.request,
+							  draft.row.body);
 	step->row.options = draft.row.options;
 	step->row.body = draft.row.body;
 	step->row.base_hash = draft.row.base_hash;

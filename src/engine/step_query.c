@@ -150,7 +150,7 @@ dataflows_query(PG_FUNCTION_ARGS)
 		check_undo(undo, sql, base);
 	if (step == NULL)
 	{
-		step = df_step_new_effect(run, name, DF_STEP_QUERY, NULL, sql);
+		step = df_step_new_effect(run, name, DF_STEP_QUERY, NULL, sql, NULL);
 		df_sql_note(run, step, sql, args);
 		step->row.options = undo_option(run, undo);
 	}

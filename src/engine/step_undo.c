@@ -106,7 +106,7 @@ static void
 new_step(DfRun *run, char *name, const DfSystem *system, const DfSideRequest *side, const char *of)
 {
 	Jsonb *options = options_of(side, system, of, name, run->cxt);
-	DfStep *step = df_step_new_effect(run, name, DF_STEP_UNDO, system->name, side->request);
+	DfStep *step = df_step_new_effect(run, name, DF_STEP_UNDO, system->name, side->request, NULL);
 	DfStep *subject;
 	char *why = NULL;
 
