@@ -1,32 +1,114 @@
 /*
  * engine/proven.c
- *	  Whether a step has once been done by its workflow as it is.
+ *	  Whether a step, or its undo, has once been carried out by its workflow as it is.
  *
  * Runs in a worker, in its recording transaction, as the owner of the workflow.  What is
  * new is marked here and written with the turn.
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
 #include "engine/proven.h"
+#include "engine/read_spec.h"
+#include "lib/stringinfo.h"
 #include "store/proven_table.h"
 #include "store/store.h"
 
-void
-df_step_proven(DfRun *run, DfStep *step)
+static uint64
+hash_of(const char *text, size_t len)
 {
-	if (!df_proven_is_known(run, step))
-		step->engine.proves = run->engine.proves = true;
+	return hash_bytes_extended((const unsigned char *) text, (int) len, 0);
+}
+
+/* the same for all calls of one name: without #k */
+static uint64
+hash_of_step(const DfStep *step)
+{
+	return hash_of(step->name, strcspn(step->name, "#"));
+}
+
+static bool
+looks_like_id(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (strchr("0123456789@%", text[i]) != NULL)
+			return true;
+	return false;
+}
+
+/* a body may have put an id into its request by itself: all such requests are the same */
+static void
+append_shape(StringInfo out, const char *request)
+{
+	while (*request != '\0')
+	{
+		size_t len = strcspn(request, "/?&=");
+
+		if (looks_like_id(request, len))
+			appendStringInfoChar(out, '#');
+		else
+			appendBinaryStringInfo(out, request, (int) len);
+		request += len;
+		if (*request != '\0')
+			appendStringInfoChar(out, *request++);
+	}
+}
+
+static uint64
+hash_of_undo(DfRun *run, DfStep *step)
+{
+	const char *undo = df_step_spec(run, step)->undo;
+	StringInfoData text;
+
+	initStringInfo(&text);
+	appendStringInfo(&text, "undo %.*s %s ", (int) strcspn(step->name, "#"), step->name,
+					 step->system);
+	append_shape(&text, undo);
+	return hash_of(text.data, text.len);
 }
 
 /* asked only where it matters, which is rare */
-bool
-df_step_was_proven(DfRun *run, DfStep *step)
+static bool
+was_proven(const DfRun *run, uint64 what)
 {
 	DfStore store;
 	bool was;
 
 	df_store_enter(&store);
-	was = df_proven_find(run, step);
+	was = df_proven_find(run, what);
 	df_store_leave(&store);
 	return was;
+}
+
+static void
+prove(DfRun *run, uint64 what, uint64 *mark)
+{
+	if (df_proven_is_known(run, what))
+		return;
+	*mark = what;
+	run->engine.proves = true;
+}
+
+void
+df_step_proven(DfRun *run, DfStep *step)
+{
+	prove(run, hash_of_step(step), &step->engine.proves);
+}
+
+bool
+df_step_was_proven(DfRun *run, DfStep *step)
+{
+	return was_proven(run, hash_of_step(step));
+}
+
+void
+df_undo_proven(DfRun *run, DfStep *step)
+{
+	prove(run, hash_of_undo(run, step), &step->engine.proves_undo);
+}
+
+bool
+df_undo_was_proven(DfRun *run, DfStep *step)
+{
+	return was_proven(run, hash_of_undo(run, step));
 }

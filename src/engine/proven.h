@@ -1,6 +1,6 @@
 /*
  * engine/proven.h
- *	  Whether a step has once been done by its workflow as it is.
+ *	  Whether a step, or its undo, has once been carried out by its workflow as it is.
  */
 #ifndef DF_ENGINE_PROVEN_H
 #define DF_ENGINE_PROVEN_H
@@ -11,5 +11,9 @@
 extern void df_step_proven(DfRun *run, DfStep *step);
 
 extern bool df_step_was_proven(DfRun *run, DfStep *step);
+
+/* likewise of its undo, as its template has it */
+extern void df_undo_proven(DfRun *run, DfStep *step);
+extern bool df_undo_was_proven(DfRun *run, DfStep *step);
 
 #endif /* DF_ENGINE_PROVEN_H */

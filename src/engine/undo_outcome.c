@@ -10,6 +10,7 @@
 #include "engine/attempt.h"
 #include "engine/hold.h"
 #include "engine/judge.h"
+#include "engine/proven.h"
 #include "engine/read_body.h"
 #include "engine/read_response.h"
 #include "engine/step_evidence.h"
@@ -18,6 +19,7 @@
 #include "engine/read_spec.h"
 #include "engine/transition.h"
 #include "engine/undo_claim.h"
+#include "engine/undo_path.h"
 #include "engine/undo_outcome.h"
 #include "shared/json.h"
 #include "types/base.h"
@@ -54,7 +56,8 @@ df_step_render_undo(DfRun *run, DfStep *step, char **why)
 }
 
 static Jsonb *
-error_for(DfRun *run, const DfDecision *made, const DfCame *came, const DfResponse *response)
+error_for(DfRun *run, const DfStep *step, const DfDecision *made, const DfCame *came,
+		  const DfResponse *response)
 {
 	switch (made->verdict)
 	{
@@ -76,6 +79,15 @@ error_for(DfRun *run, const DfDecision *made, const DfCame *came, const DfRespon
 				psprintf("the undo may have been carried out, and a second one may do harm: %s",
 						 df_response_what_came(response)),
 				true, true);
+		case DF_VERDICT_UNDO_ASTRAY:
+			return df_step_error(
+				run, response,
+				psprintf("the system says that it is not there (status %d), but nothing shows that "
+						 "\"%s\" is where the resource was: this undo has never succeeded, and "
+						 "its path is not that of the step with the id of its response. If the "
+						 "resource is there, the path of the undo is wrong",
+						 response->status, step->row.undo),
+				false, true);
 		default:
 			return df_step_error(run, response,
 								 made->meaning == DF_MEANS_KEPT && came->foreign
@@ -85,6 +97,12 @@ error_for(DfRun *run, const DfDecision *made, const DfCame *came, const DfRespon
 								 made->verdict != DF_VERDICT_UNDO_AGAIN &&
 									 made->verdict != DF_VERDICT_UNDO_ASKED);
 	}
+}
+
+static bool
+says_not_there(const DfCame *came)
+{
+	return df_undo_meaning(came) == DF_MEANS_KEPT;
 }
 
 DfMeaning
@@ -98,11 +116,16 @@ df_undo_response(DfRun *run, DfStep *step, const DfResponse *response,
 	/* a rule of `answers` was written by somebody who knows the system */
 	came.foreign = came.said.rule == NULL &&
 		df_response_is_foreign(response, df_json_get_text(step->row.answer, "content-type"));
+	came.path_known = says_not_there(&came) &&
+		(came.said.rule != NULL || df_undo_is_at_home(run, step) || df_undo_was_proven(run, step));
 	made = df_decide_undo(&about, &came);
-	step->row.undo_error = error_for(run, &made, &came, response);
+	if (made.verdict == DF_VERDICT_UNDONE)
+		df_undo_proven(run, step);
+	step->row.undo_error = error_for(run, step, &made, &came, response);
 	if (made.verdict == DF_VERDICT_UNDO_AGAIN)
 		df_attempt_note(run, step, response, "retry", made.at);
 	else if (made.verdict == DF_VERDICT_UNDO_FAILED ||
+			 made.verdict == DF_VERDICT_UNDO_ASTRAY ||
 			 made.verdict == DF_VERDICT_UNDO_DOUBTFUL)
 		df_attempt_note(run, step, response, "failed", DF_NEVER);
 	df_step_apply(run, step, &made);

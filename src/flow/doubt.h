@@ -71,6 +71,7 @@ typedef enum DfVerdict
 	DF_VERDICT_UNDO_NOT_SETTLED, /* gone, but what it would take away may still come */
 	DF_VERDICT_UNDO_FAILED,
 	DF_VERDICT_UNDO_ELSEWHERE, /* it would go to another system or account than the step */
+	DF_VERDICT_UNDO_ASTRAY, /* not there, but perhaps it was looked for in the wrong place */
 	DF_VERDICT_UNDO_LEFT_A_SECOND, /* of two that may be there one is undone */
 	DF_VERDICT_UNDO_DOUBTFUL, /* it may have been carried out, and must not be repeated */
 	DF_VERDICT_UNDO_UNKNOWN /* no probe can tell what the undo has to know */

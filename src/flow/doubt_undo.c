@@ -115,6 +115,9 @@ gone(const DfDoubtCase *about, const DfCame *came, DfDecision *made)
 		undo_ends(DF_VERDICT_UNDO_NOT_SETTLED, DF_UNDO_DUE, made);
 		made->at = undo_settled_at(about);
 	}
+	/* a router says 404 of a path that is written wrongly, too */
+	else if (!came->path_known)
+		undo_ends(DF_VERDICT_UNDO_ASTRAY, DF_UNDO_FAILED, made);
 	else if (leaves_a_second(about->step))
 		undo_ends(DF_VERDICT_UNDO_LEFT_A_SECOND, DF_UNDO_FAILED, made);
 	else

@@ -26,6 +26,7 @@ typedef struct DfCame
 	bool denied; /* its body says no; of a step, only if it names nothing to undo */
 	bool made; /* of a 2xx: its body has all that the undo names */
 	bool once_done; /* the step has once been done with this body of the workflow */
+	bool path_known; /* of an undo: something shows that its path is that of the resource */
 	DfSaid said; /* by `answers` */
 } DfCame;
 

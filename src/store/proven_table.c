@@ -63,9 +63,8 @@ hash_of(const char *text, size_t len)
 	return hash_bytes_extended((const unsigned char *) text, (int) len, 0);
 }
 
-/* the same for all calls of one name: without #k */
 static Proof
-proof_of(const DfRun *run, const DfStep *step)
+proof_of(const DfRun *run, uint64 what)
 {
 	Proof proof;
 
@@ -73,7 +72,7 @@ proof_of(const DfRun *run, const DfStep *step)
 	proof.workflow.name = hash_of(run->workflow_name, strlen(run->workflow_name));
 	proof.workflow.version = run->workflow->version;
 	proof.workflow.body = run->row.body_hash;
-	proof.step = hash_of(step->name, strcspn(step->name, "#"));
+	proof.step = what;
 	return proof;
 }
 
@@ -120,14 +119,14 @@ is_known(const Proof *proof)
 }
 
 bool
-df_proven_is_known(const DfRun *run, const DfStep *step)
+df_proven_is_known(const DfRun *run, uint64 what)
 {
 	Proof proof;
 	Count *count;
 
 	if (!counts_for(run))
 		return true;
-	proof = proof_of(run, step);
+	proof = proof_of(run, what);
 	if (is_known(&proof))
 		return true;
 	count = counts != NULL ? hash_search(counts, &proof.workflow, HASH_FIND, NULL) : NULL;
@@ -135,7 +134,7 @@ df_proven_is_known(const DfRun *run, const DfStep *step)
 }
 
 bool
-df_proven_find(const DfRun *run, const DfStep *step)
+df_proven_find(const DfRun *run, uint64 what)
 {
 	static DfPlan plan = {
 		"SELECT FROM dataflows.proven_step AS p"
@@ -147,7 +146,7 @@ df_proven_find(const DfRun *run, const DfStep *step)
 
 	if (!counts_for(run))
 		return false;
-	proof = proof_of(run, step);
+	proof = proof_of(run, what);
 	if (is_known(&proof))
 		return true;
 	values[0] = CStringGetTextDatum(run->workflow_name);
@@ -183,30 +182,35 @@ insert(List *names, Datum *versions, Datum *bodies, Datum *steps)
 	(void) df_plan_run(&plan, values, NULL, 0);
 }
 
-static int
-count_marked(List *runs)
+/* what is marked, for the arrays of one statement */
+typedef struct Marks
 {
-	int n = 0;
-	ListCell *lc;
+	int n;
+	List *names;
+	Datum *versions;
+	Datum *bodies;
+	Datum *steps;
+} Marks;
 
-	foreach (lc, runs)
+static void
+add_mark(Marks *marks, const DfRun *run, uint64 what)
+{
+	if (what == 0)
+		return;
+	if (marks->versions != NULL)
 	{
-		const DfRun *run = lfirst(lc);
-
-		for (int i = 0; run->engine.proves && i < run->nsteps; i++)
-			n += run->steps[i]->engine.proves;
+		marks->names = lappend(marks->names, run->workflow_name);
+		marks->versions[marks->n] = Int32GetDatum(run->workflow->version);
+		marks->bodies[marks->n] = Int64GetDatum(run->row.body_hash);
+		marks->steps[marks->n] = Int64GetDatum((int64) what);
 	}
-	return n;
+	marks->n++;
 }
 
-void
-df_proven_record(List *runs)
+/* counts them, or collects them if there are arrays */
+static void
+find_marks(List *runs, Marks *marks)
 {
-	int most = count_marked(runs);
-	Datum *versions = palloc(sizeof(Datum) * (most + 1));
-	Datum *bodies = palloc(sizeof(Datum) * (most + 1));
-	Datum *steps = palloc(sizeof(Datum) * (most + 1));
-	List *names = NIL;
 	ListCell *lc;
 
 	foreach (lc, runs)
@@ -215,25 +219,42 @@ df_proven_record(List *runs)
 
 		for (int i = 0; run->engine.proves && i < run->nsteps; i++)
 		{
-			int n = list_length(names);
-
-			if (!run->steps[i]->engine.proves)
-				continue;
-			versions[n] = Int32GetDatum(run->workflow->version);
-			bodies[n] = Int64GetDatum(run->row.body_hash);
-			steps[n] = Int64GetDatum((int64) proof_of(run, run->steps[i]).step);
-			names = lappend(names, run->workflow_name);
+			add_mark(marks, run, run->steps[i]->engine.proves);
+			add_mark(marks, run, run->steps[i]->engine.proves_undo);
 		}
 	}
-	if (names != NIL)
-		insert(names, versions, bodies, steps);
+}
+
+void
+df_proven_record(List *runs)
+{
+	Marks marks;
+
+	memset(&marks, 0, sizeof(marks));
+	find_marks(runs, &marks);
+	if (marks.n == 0)
+		return;
+	marks.versions = palloc(sizeof(Datum) * marks.n);
+	marks.bodies = palloc(sizeof(Datum) * marks.n);
+	marks.steps = palloc(sizeof(Datum) * marks.n);
+	marks.n = 0;
+	find_marks(runs, &marks);
+	insert(marks.names, marks.versions, marks.bodies, marks.steps);
+}
+
+static void
+saved(const DfRun *run, uint64 *what)
+{
+	Proof proof = proof_of(run, *what);
+
+	if (*what != 0)
+		know(&proof);
+	*what = 0;
 }
 
 void
 df_proven_saved(const DfRun *run, DfStep *step)
 {
-	Proof proof = proof_of(run, step);
-
-	know(&proof);
-	step->engine.proves = false;
+	saved(run, &step->engine.proves);
+	saved(run, &step->engine.proves_undo);
 }

@@ -61,8 +61,7 @@ df_record_saved(List *runs)
 			if (df_step_differs(run->steps[i]))
 				df_step_saved(run->steps[i]);
 		for (int i = 0; i < run->nsteps && run->engine.proves; i++)
-			if (run->steps[i]->engine.proves)
-				df_proven_saved(run, run->steps[i]);
+			df_proven_saved(run, run->steps[i]);
 		run->engine.proves = false;
 		for (int i = 0; i < run->nsteps && run->engine.has_child_work; i++)
 		{

@@ -94,7 +94,9 @@ typedef struct DfStepEngine
 	DfMessageKind child_request; /* CANCEL or UNDO: the same, sent to the child run */
 
 	bool has_own_child; /* its child run was inserted for it, and did not hold its key already */
-	bool proves; /* proven.c: done for the first time by this body: store/proven_table.c */
+	/* proven.c: what this body has done for the first time, a hash; 0 = nothing */
+	uint64 proves;
+	uint64 proves_undo; /* likewise, what it has undone */
 	bool seen_by_body; /* the body has been given its outcome */
 	int64 paused_us; /* hold.c: likewise, while its workflow or the database was paused */
 	/* its probe has just been answered; if it waited in line, the probe would be asked again */

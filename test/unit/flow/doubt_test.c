@@ -1139,6 +1139,8 @@ expected_undo_verdict(const World *world, const DfCame *came, bool budget)
 			/* sent 50 s ago; confirmed 5 s ago, if at all */
 			if (world->policy.settle_ms > 50000 || step->row.finished_at != DF_NEVER)
 				return DF_VERDICT_UNDO_NOT_SETTLED;
+			if (!came->path_known)
+				return DF_VERDICT_UNDO_ASTRAY;
 			/* FALLTHROUGH */
 		case DF_MEANS_DONE:
 			if (step->row.state == DF_STEP_DONE && step->row.evidence.maybe_twice &&
@@ -1163,7 +1165,7 @@ test_undos(void)
 								  "AVERYLONGMETHODTHATNOBODYHAS /x"};
 	static const int statuses[] = {200, 404, 409, 422, 500, 503, 401, 0};
 
-	for (unsigned n = 0; n < 4 * 8 * 2 * 2 * 2 * 2 * 2 * 2 * 2 * 2 * DF_NDOUBTS * 2 * 2; n++)
+	for (unsigned n = 0; n < 4 * 8 * 2 * 2 * 2 * 2 * 2 * 2 * 2 * 2 * DF_NDOUBTS * 2 * 2 * 2; n++)
 	{
 		Product product = {n};
 		World world;
@@ -1189,6 +1191,7 @@ test_undos(void)
 		world.about.undo_for_ms = budget ? 3600000 : 1;
 		world.spec.doubt = (DfDoubtPolicy) choose(&product, DF_NDOUBTS);
 		came.foreign = choose(&product, 2);
+		came.path_known = choose(&product, 2);
 		if (choose(&product, 2) && world.step.row.state == DF_STEP_DONE)
 			world.step.row.finished_at = NOW - SECONDS(5); /* it has just been confirmed */
 		verdict = expected_undo_verdict(&world, &came, budget);
