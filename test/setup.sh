@@ -42,7 +42,7 @@ wanted_packages()
 		check)
 			echo clang-format openssl chromium chromium-driver python3-prometheus-client \
 				libipc-run-perl "postgresql-plperl-$v" "postgresql-plpython3-$v" \
-				"postgresql-$v-cron"
+				"postgresql-$v-cron" "postgresql-$v-plpgsql-check"
 			;;
 		demo) echo curl ;;
 		bench) echo nginx-light ;;

@@ -20,6 +20,7 @@
 #include "store/right_table.h"
 #include "store/rights.h"
 #include "session/define.h"
+#include "session/language_check.h"
 #include "session/workflow_function.h"
 #include "shared/fingerprint.h"
 #include "shared/function.h"
@@ -400,6 +401,9 @@ dataflows_define_workflow(PG_FUNCTION_ARGS)
 	df_check_new_owner(row.owner, row.owner_name, row.name);
 
 	insert_version(&row);
+	df_language_check(row.function);
+	if (row.on_failure != NULL)
+		df_language_check(row.on_failure);
 	PG_RETURN_INT32(row.version);
 }
 

@@ -21,7 +21,8 @@ accept_notify: what NOTIFY may signal: run (by run id; the default), key (also b
 'system said on purpose), error (also other errors of the body) or never. notify: channel that '
 'hears when a run waits, is stuck or has ended; default none. on_error: the old name of undo_on: '
 'undo is failure, stuck is never.
-The caller becomes the owner, as whom the bodies run. Errors: 42P13 (function unfit), 42883 (no '
+The caller becomes the owner, as whom the bodies run. If the extension plpgsql_check is here, '
+'what it finds in the functions is a WARNING each. Errors: 42P13 (function unfit), 42883 (no '
 'such function), 42501 (a missing right, or the name is another role''s), 22023 (a bad '
 'argument), DF007 (engine not loaded).';
 REVOKE ALL ON FUNCTION dataflows.define_workflow(text, text, text, jsonb, interval, text, text,
