@@ -6,6 +6,7 @@
 #   make example-onboarding   the same for an example; the others are the directories in examples/
 #   make check      sets everything up and runs all tests
 #   make bench      measures
+#   make docs       builds the documentation as a site in build/site
 #
 # The version stands in dataflows.control and nowhere else.
 
@@ -15,10 +16,10 @@ PG_CONFIG ?= pg_config
 export PG_CONFIG
 
 # These work before PostgreSQL's own makefiles are there: setup installs them.
-GOALS = setup demo check lint bench example-%
+GOALS = setup demo check lint bench docs example-%
 ifneq (,$(filter $(GOALS),$(MAKECMDGOALS)))
 
-.PHONY: setup demo check lint bench
+.PHONY: setup demo check lint bench docs
 setup:
 	@test/setup.sh
 demo:
@@ -29,6 +30,8 @@ check:
 	@test/check.sh
 lint:
 	@test/check.sh lint
+docs:
+	@docs/site/build.sh
 bench:
 	@if [ -x bench/run.sh ]; then bench/run.sh; else echo 'bench/run.sh is not there'; exit 1; fi
 

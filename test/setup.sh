@@ -2,7 +2,7 @@
 #
 # Installs what is missing, builds, and installs the extension.
 #
-#   test/setup.sh [demo|examples|check|bench]
+#   test/setup.sh [demo|examples|check|bench|docs]
 #
 # As root on Debian it installs the missing packages and says so; otherwise it
 # names the one line to run.  The extension is installed beside the server that
@@ -34,6 +34,10 @@ wanted_packages()
 {
 	local v=$1
 
+	if [ "$purpose" = docs ]; then
+		echo mkdocs mkdocs-material
+		return
+	fi
 	echo gcc make libc6-dev libcurl4-openssl-dev libmicrohttpd-dev zlib1g-dev libssl-dev \
 		libkrb5-dev python3 \
 		"postgresql-$v" "postgresql-server-dev-$v"
@@ -42,7 +46,8 @@ wanted_packages()
 		check)
 			echo clang-format openssl chromium chromium-driver python3-prometheus-client \
 				libipc-run-perl "postgresql-plperl-$v" "postgresql-plpython3-$v" \
-				"postgresql-$v-cron" "postgresql-$v-plpgsql-check"
+				"postgresql-$v-cron" "postgresql-$v-plpgsql-check" \
+				mkdocs mkdocs-material
 			;;
 		demo) echo curl ;;
 		bench) echo nginx-light ;;
