@@ -21,6 +21,7 @@
 #include "engine/transition.h"
 #include "flow/flow.h"
 #include "miscadmin.h"
+#include "shared/as_role.h"
 #include "shared/clock.h"
 #include "shared/json.h"
 #include "shared/uuid.h"
@@ -225,7 +226,7 @@ look_again_later(DfStep *step)
 static bool
 may_see(const DfSeenRun *seen)
 {
-	return df_sight(GetSessionUserId(), seen) == DF_SEES_ALL;
+	return df_sight(df_engine_role(), seen) == DF_SEES_ALL;
 }
 
 static void
@@ -236,7 +237,7 @@ fail_unseen(DfRun *run, DfStep *step)
 					   "not see",
 					   df_json_get_text(step->row.options, "key"),
 					   df_json_get_text(step->row.options, "workflow"),
-					   GetUserNameFromId(GetSessionUserId(), false)));
+					   GetUserNameFromId(df_engine_role(), false)));
 }
 
 static void
@@ -464,7 +465,7 @@ wake_owners(List *owners)
 static void
 start_children(List *plain, List *keyed)
 {
-	const char *started_by = GetUserNameFromId(GetSessionUserId(), false);
+	const char *started_by = GetUserNameFromId(df_engine_role(), false);
 	int64 identity = df_identity_hash();
 	List *both;
 	ListCell *lc;
@@ -547,5 +548,5 @@ df_children_record(List *runs)
 	if (plain != NIL || keyed != NIL)
 		start_children(plain, keyed);
 	if (rows != NIL)
-		wake_owners(df_child_messages_insert(rows, GetUserNameFromId(GetSessionUserId(), false)));
+		wake_owners(df_child_messages_insert(rows, GetUserNameFromId(df_engine_role(), false)));
 }

@@ -228,8 +228,11 @@ df_judge(DfRun *run, DfStep *step, const DfResponse *response, const DfSystemPol
 	came.replayed = df_response_is_replay(response);
 	if (is_answered(response))
 	{
-		came.said = df_answers_say(lists, lengthof(lists), came.method, response->status, holds,
-								   &witness);
+		if (response->said != NULL)
+			came.said.rule = response->said;
+		else
+			came.said = df_answers_say(lists, lengthof(lists), came.method, response->status, holds,
+									   &witness);
 		came.denied = denies_undo(step, &came, &witness);
 	}
 	return came;

@@ -201,8 +201,8 @@ sent_by_member(const DfMessage *message, const char *by)
 }
 
 /* the events that the step waits for: wait_for() has one, wait_any() several */
-static List *
-events_of(const DfStep *step)
+List *
+df_wait_events(const DfStep *step)
 {
 	char *event = df_json_get_text(step->row.options, "event");
 	Jsonb *events = df_json_get(step->row.options, "events");
@@ -239,7 +239,7 @@ find_signal(DfRun *run, const DfStep *step)
 
 	if (run->messages == NIL)
 		return NULL;
-	events = events_of(step);
+	events = df_wait_events(step);
 	by = df_json_get_text(step->row.options, "by");
 	foreach (lc, run->messages)
 	{
@@ -265,7 +265,7 @@ df_run_wanted_signals(DfRun *run)
 
 		if (step->row.state != DF_STEP_WAITING || step->kind != DF_STEP_WAIT)
 			continue;
-		foreach (lc, events_of(step))
+		foreach (lc, df_wait_events(step))
 		{
 			DfWantedSignal *want = palloc(sizeof(DfWantedSignal));
 
@@ -312,7 +312,7 @@ consume(DfRun *run, DfStep *step, DfMessage *message)
 static char *
 events_in_words(const DfStep *step)
 {
-	List *names = events_of(step);
+	List *names = df_wait_events(step);
 	StringInfoData words;
 	ListCell *lc;
 

@@ -7,6 +7,9 @@
 
 #include "types/run.h"
 
+/* names: wait_for() has one, wait_any() several; in the present memory context */
+extern List *df_wait_events(const DfStep *step);
+
 /* a list of DfWantedSignal, in the present memory context */
 extern List *df_run_wanted_signals(DfRun *run);
 

@@ -20,6 +20,7 @@
 #include "fdw/system.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
+#include "shared/clock.h"
 #include "shared/extension.h"
 #include "utils/acl.h"
 #include "utils/hsearch.h"
@@ -32,6 +33,7 @@
 typedef struct SystemKey
 {
 	Oid user;
+	bool simulated; /* read without credentials */
 	char name[NAMEDATALEN];
 } SystemKey;
 
@@ -164,13 +166,14 @@ apply_options(DfSystem *system, ForeignServer *server, Oid user, DfOptionProblem
 	system->oid = server->serverid;
 	system->name = pstrdup(server->servername);
 	valid = df_options_apply(system, ForeignServerRelationId, server->options, problem);
-	if (valid)
+	/* nothing is sent in a simulation: no credentials are read, and so none can be missing */
+	if (valid && !df_clock_is_simulated())
 	{
 		options = mapping_options(server->serverid, user, &mapping);
 		valid = df_options_apply(system, UserMappingRelationId, options, problem);
 		forget_options(options);
 	}
-	valid = valid && df_options_fit(system, problem);
+	valid = valid && (df_clock_is_simulated() || df_options_fit(system, problem));
 	if (valid)
 		df_system_note_where(system, mapping);
 	else
@@ -283,6 +286,7 @@ df_system_get(const char *name, char **why)
 	}
 	memset(&key, 0, sizeof(key));
 	key.user = GetUserId();
+	key.simulated = df_clock_is_simulated();
 	strlcpy(key.name, name, sizeof(key.name));
 	entry = hash_search(cache, &key, HASH_FIND, NULL);
 	system = entry != NULL ? entry->system : load_system(&key, why);

@@ -12,6 +12,20 @@
 
 #include "shared/as_role.h"
 
+static Oid acts_for = InvalidOid;
+
+Oid
+df_engine_role(void)
+{
+	return OidIsValid(acts_for) ? acts_for : GetSessionUserId();
+}
+
+void
+df_engine_acts_for(Oid role)
+{
+	acts_for = role;
+}
+
 void
 df_as_role_begin(DfAsRole *before, Oid role, bool restricted)
 {

@@ -23,4 +23,11 @@ typedef struct DfAsRole
 extern void df_as_role_begin(DfAsRole *before, Oid role, bool restricted);
 extern void df_as_role_end(const DfAsRole *before);
 
+/*
+ * The role whose runs are moved here, inside the store too: in a process of ours that of the
+ * session, while simulate() runs the owner of the workflow; InvalidOid: that of the session.
+ */
+extern Oid df_engine_role(void);
+extern void df_engine_acts_for(Oid role);
+
 #endif /* DF_AS_ROLE_H */

@@ -3,7 +3,7 @@
  *	  The only place that reads the clock and draws random numbers.
  *
  * Used by every process, inside and outside of transactions.  Never read a table here,
- * and keep nothing but the last UUID of this process.
+ * and keep nothing but the last UUID of this process and, while simulate() runs, its time.
  */
 #include "postgres.h"
 
@@ -16,10 +16,24 @@
 #define EPOCH_SHIFT_US \
 	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
+static TimestampTz simulated = 0; /* 0 = the time is that of the machine */
+
 TimestampTz
 df_now(void)
 {
-	return GetCurrentTimestamp();
+	return simulated != 0 ? simulated : GetCurrentTimestamp();
+}
+
+void
+df_clock_simulate(TimestampTz now)
+{
+	simulated = now;
+}
+
+bool
+df_clock_is_simulated(void)
+{
+	return simulated != 0;
 }
 
 void
@@ -59,7 +73,8 @@ pg_uuid_t
 df_new_uuid(void)
 {
 	static uint64 last = 0;
-	uint64 ticks = uuid_ticks(df_now());
+	/* a simulated time is ahead: what is made afterwards would be older */
+	uint64 ticks = uuid_ticks(GetCurrentTimestamp());
 	pg_uuid_t uuid;
 
 	if (ticks <= last)

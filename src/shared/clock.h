@@ -13,6 +13,14 @@
 extern TimestampTz df_now(void);
 
 /*
+ * While simulate() runs in this session: df_now() stands still at that time, 0 = it goes on as
+ * ever.  Meanwhile nothing leaves the session: metrics, wakes and what a process remembers of
+ * what is committed ask the second.
+ */
+extern void df_clock_simulate(TimestampTz now);
+extern bool df_clock_is_simulated(void);
+
+/*
  * Microseconds since some moment, to measure how long something takes: unlike df_now()
  * it never jumps.  Inline, so that unit tests of http/ need no other file of this room.
  */

@@ -15,6 +15,7 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 
+#include "shared/clock.h"
 #include "shared/slots.h"
 #include "shared/wake.h"
 
@@ -73,13 +74,13 @@ at_xact_end(XactEvent event, void *arg)
 	}
 }
 
-/* false: the library was not preloaded, so there is no engine to wake */
+/* false: the library was not preloaded, so there is no engine to wake; or nothing is to happen */
 static bool
 can_wake(void)
 {
 	static bool registered = false;
 
-	if (df_shared == NULL)
+	if (df_shared == NULL || df_clock_is_simulated())
 		return false;
 	if (!registered)
 	{

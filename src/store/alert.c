@@ -206,7 +206,7 @@ alert_stuck(const pg_uuid_t *runs, int n)
 	ErrorData *error = NULL;
 	bool notified = strncmp(df_on_stuck, CHANNEL, strlen(CHANNEL)) == 0;
 
-	if (df_on_stuck[0] == '\0' || n == 0)
+	if (df_on_stuck[0] == '\0' || n == 0 || df_clock_is_simulated())
 		return;
 	alert.cxt = AllocSetContextCreate(old, "dataflows alert", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(alert.cxt);

@@ -205,6 +205,42 @@ df_load_new_inbox(List *names, int each, int64 *after, MemoryContext cxt)
 	return rows;
 }
 
+List *
+df_load_inbox_of(List *runs, MemoryContext cxt)
+{
+	static DfPlan plan = {
+		"SELECT {i.*}, i.run"
+		" FROM dataflows.inbox AS i"
+		" WHERE i.run = ANY ($1) AND i.run IS NOT NULL AND i.state = 'new'"
+		" ORDER BY i.id",
+		SPI_OK_SELECT,
+		DF_PARAMS(UUIDARRAYOID),
+		DF_COLUMNS(message_table, DF_IN_READ)};
+	Datum *ids = palloc(sizeof(Datum) * Max(1, list_length(runs)));
+	Datum values[1];
+	List *rows = NIL;
+	uint64 n = 0;
+	ListCell *lc;
+
+	foreach (lc, runs)
+		ids[n++] = UUIDPGetDatum((pg_uuid_t *) lfirst(lc));
+	values[0] = df_array(UUIDOID, ids, NULL, n);
+	n = df_plan_run(&plan, values, NULL, 0);
+	for (uint64 i = 0; i < n; i++)
+	{
+		DfInboxRow *row = MemoryContextAllocZero(cxt, sizeof(DfInboxRow));
+		MemoryContext old;
+
+		df_row_read(&plan, i, &row->message, cxt);
+		row->has_run = true;
+		row->run = df_copy_uuid(i, plan.ncolumns);
+		old = MemoryContextSwitchTo(cxt);
+		rows = lappend(rows, row);
+		MemoryContextSwitchTo(old);
+	}
+	return rows;
+}
+
 static int
 compare_ids(const void *a, const void *b)
 {

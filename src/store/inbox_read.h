@@ -43,6 +43,9 @@ typedef struct DfInboxRow
  */
 extern List *df_load_new_inbox(List *names, int each, int64 *after, MemoryContext cxt);
 
+/* all new rows of these runs (a List of pg_uuid_t *), as DfInboxRow, the oldest first; in cxt */
+extern List *df_load_inbox_of(List *runs, MemoryContext cxt);
+
 /* messages of these runs that were consumed or took effect */
 extern void df_record_messages(List *runs);
 

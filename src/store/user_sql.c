@@ -325,13 +325,13 @@ check_constraints(void)
  * by now, or this process must not go on.
  */
 static void
-verify_user(void)
+verify_user(Oid user_before, int context_before)
 {
 	Oid user;
 	int context;
 
 	GetUserIdAndSecContext(&user, &context);
-	if (user != GetSessionUserId() || context != 0)
+	if (user != user_before || context != context_before)
 		ereport(FATAL,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("SQL of a query step left another role behind"),
@@ -344,7 +344,10 @@ df_user_sql_run(const char *sql, const Jsonb *args, bool result_arg, int lock_ms
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
+	Oid user;
+	int context;
 
+	GetUserIdAndSecContext(&user, &context);
 	memset(outcome, 0, sizeof(*outcome));
 	BeginInternalSubTransaction(NULL);
 	PG_TRY();
@@ -358,7 +361,7 @@ df_user_sql_run(const char *sql, const Jsonb *args, bool result_arg, int lock_ms
 		rows = run_in_spi(sql, args, result_arg, cxt);
 		check_constraints();
 		AtEOXact_GUC(false, gucs);
-		verify_user();
+		verify_user(user, context);
 		ReleaseCurrentSubTransaction();
 		outcome->rows = rows;
 	}
@@ -378,7 +381,7 @@ df_user_sql_run(const char *sql, const Jsonb *args, bool result_arg, int lock_ms
 	PG_END_TRY();
 	MemoryContextSwitchTo(cxt);
 	CurrentResourceOwner = owner;
-	verify_user();
+	verify_user(user, context);
 }
 
 /* names, types and rights; it is not planned, which would run what is constant in it */

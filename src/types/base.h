@@ -14,6 +14,17 @@
 
 #define DF_NEVER ((TimestampTz) 0)
 
+/* the earlier of two times; DF_NEVER is later than all */
+static inline TimestampTz
+df_earlier(TimestampTz a, TimestampTz b)
+{
+	if (a == DF_NEVER)
+		return b;
+	if (b == DF_NEVER)
+		return a;
+	return Min(a, b);
+}
+
 /* limits of what a name or key may be, in bytes */
 #define DF_MAX_NAME 200
 #define DF_MAX_KEY 1024

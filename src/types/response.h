@@ -9,6 +9,7 @@
 #define DF_TYPES_RESPONSE_H
 
 #include "postgres.h"
+#include "types/answers.h"
 #include "types/fate.h"
 #include "types/http.h"
 
@@ -30,6 +31,7 @@ typedef struct DfResponse
 	const char *error;
 	const char *shown; /* the body without our secrets, as UTF-8; NULL = it holds none */
 	size_t shown_len;
+	const DfAnswer *said; /* simulated: what it means, whatever `answers` say; or NULL */
 } DfResponse;
 
 #endif /* DF_TYPES_RESPONSE_H */

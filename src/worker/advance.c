@@ -9,20 +9,17 @@
  */
 #include "postgres.h"
 
-#include "engine/step_wait.h"
 #include "miscadmin.h"
 
 #include "engine/run_advance.h"
 #include "engine/run_failure.h"
-#include "engine/operator.h"
+#include "engine/run_inbox.h"
 #include "engine/run_life.h"
 #include "engine/step_alias.h"
 #include "guc.h"
 #include "shared/clock.h"
 #include "shared/wake.h"
 #include "shared/watchdog.h"
-#include "store/alias_table.h"
-#include "store/inbox_read.h"
 #include "store/run_table.h"
 #include "store/store.h"
 #include "store/xact.h"
@@ -105,7 +102,6 @@ claim_wanted_aliases(void)
 {
 	bool can_go_on = false;
 	ListCell *lc;
-	DfStore store;
 
 	foreach (lc, df_worker.turn_list)
 	{
@@ -119,9 +115,7 @@ claim_wanted_aliases(void)
 		run->engine.wants_alias = false;
 		if (step == NULL)
 			continue;
-		df_store_enter(&store);
-		known = df_alias_try(run, step->row.request, store.result_context, &holder);
-		df_store_leave(&store);
+		known = df_run_try_alias(run, step, &holder);
 		df_blame_begin(run);
 		if (known)
 			df_run_alias_answer(run, step, holder);
@@ -133,15 +127,11 @@ claim_wanted_aliases(void)
 	return can_go_on;
 }
 
-/* for runs whose bodies began to wait: signals that came before the wait count, too */
 static bool
 read_wanted_inboxes(void)
 {
 	List *wanting = NIL;
-	List *wanted = NIL;
 	ListCell *lc;
-	ListCell *mc;
-	DfStore store;
 
 	foreach (lc, df_worker.turn_list)
 		if (((DfRun *) lfirst(lc))->engine.wants_inbox)
@@ -149,22 +139,7 @@ read_wanted_inboxes(void)
 	if (wanting == NIL)
 		return false;
 	MemoryContextSwitchTo(df_turn_cxt);
-	foreach (lc, wanting)
-		wanted = list_concat(wanted, df_run_wanted_signals(lfirst(lc)));
-	df_store_enter(&store);
-	df_load_signals(wanting, wanted);
-	df_store_leave(&store);
-	foreach (lc, wanting)
-	{
-		DfRun *run = lfirst(lc);
-
-		foreach (mc, run->engine.loaded_messages)
-			df_run_message(run, lfirst(mc));
-		run->engine.loaded_messages = NIL;
-		run->engine.wants_inbox = false;
-		run->engine.inbox_loaded = true;
-		run->engine.advance = true;
-	}
+	df_runs_read_inboxes(wanting);
 	return true;
 }
 

@@ -8,13 +8,10 @@
  */
 #include "postgres.h"
 
-#include "engine/hold.h"
+#include "engine/departure.h"
 #include "engine/outcome.h"
 #include "engine/outgoing.h"
-#include "engine/run_failure.h"
-#include "engine/step_evidence.h"
-#include "engine/transition.h"
-#include "fdw/options.h"
+#include "fdw/policy.h"
 #include "guc.h"
 #include "shared/clock.h"
 #include "shared/json.h"
@@ -24,57 +21,6 @@
 /* how soon a step whose system is paused tries again */
 #define PAUSE_LEAST_US (2 * USECS_PER_SEC)
 #define PAUSE_MOST_US (120 * USECS_PER_SEC)
-
-void
-df_policy_of(const DfSystem *system, DfSystemPolicy *policy)
-{
-	bool gone = system == NULL;
-
-	if (gone)
-		system = df_system_presets();
-	policy->retry = system->retry;
-	policy->settle_ms = system->settle_ms;
-	policy->answers = system->answers;
-	policy->key_trusted = system->idempotency_trusted && system->idempotency_header != NULL;
-	policy->key_header = gone ? NULL : system->idempotency_header;
-	policy->key_ttl_ms = system->idempotency_ttl_ms;
-	if (gone)
-	{
-		/* unknown now; checked again when the step is sent */
-		policy->key_trusted = true;
-		policy->key_ttl_ms = INT64CONST(366) * 24 * 3600 * 1000;
-	}
-}
-
-/* it cannot be sent: as if the connection had been refused */
-static void
-refuse(DfRun *run, DfStep *step, const char *why)
-{
-	DfResponse response;
-	DfSystemPolicy policy;
-
-	step->engine.to_send = false;
-	memset(&response, 0, sizeof(response));
-	response.fate = DF_FATE_REFUSED;
-	response.retry_after_ms = -1;
-	response.error = why;
-	df_policy_of(NULL, &policy);
-	if (step->engine.phase == DF_PHASE_DO && step->row.state == DF_STEP_PENDING)
-		df_step_transition(run, step, DF_STEP_SEND);
-	else if (step->engine.phase == DF_PHASE_UNDO)
-		df_undo_transition(run, step, DF_UNDO_SENT);
-	(void) df_step_response(run, step, &response, &policy);
-}
-
-/* false: it must not be sent, there or again; it is in doubt, accepted, or not undone */
-static bool
-may_leave(DfRun *run, DfStep *step, const DfSystem *system)
-{
-	DfSystemPolicy policy;
-
-	df_policy_of(system, &policy);
-	return df_step_may_leave(run, step, &policy, df_where(step, system));
-}
 
 /*
  * If the worker itself can send no more now, the step waits in memory for one of its
@@ -115,7 +61,7 @@ prepare(DfRun *run, DfStep *step, DfSystem *system, DfPlace *place)
 	if (url == NULL)
 	{
 		df_place_give_back(place);
-		refuse(run, step, problem != NULL ? problem : why);
+		df_step_refuse(run, step, problem != NULL ? problem : why);
 		return;
 	}
 	flight = MemoryContextAllocZero(run->cxt, sizeof(DfFlight));
@@ -130,16 +76,7 @@ prepare(DfRun *run, DfStep *step, DfSystem *system, DfPlace *place)
 	departure->request.url = url;
 	df_build_request(departure, system, step, &out);
 
-	df_step_hold_ends(run, step);
-	df_step_goes_to(step, system);
-	if (step->engine.phase == DF_PHASE_DO)
-		df_step_transition(run, step, DF_STEP_SEND);
-	else if (step->engine.phase == DF_PHASE_UNDO)
-		df_undo_transition(run, step, DF_UNDO_SENT);
-	step->engine.to_send = false;
-	step->worker.in_flight = true;
-	step->worker.attempt_at = df_now();
-	run->worker.in_flight++;
+	df_step_leaves(run, step, system);
 	df_worker.in_flight++;
 	df_worker.departures = lappend(df_worker.departures, departure);
 	flight->place = *place;
@@ -209,13 +146,7 @@ dispatch_step(DfRun *run, DfStep *step)
 
 	if (system == NULL)
 	{
-		step->engine.to_send = false;
-		df_run_get_stuck(run, ERRCODE_UNDEFINED_OBJECT,
-						 psprintf("step \"%s\" cannot call system \"%s\": %s", step->name,
-								  step->system, why),
-						 "Correct the server or its user mapping, or grant USAGE on it, then call "
-						 "dataflows.retry(run).");
-		run->engine.advance = true;
+		df_step_has_no_system(run, step, why);
 		return true;
 	}
 	if (system->paused != NULL)
@@ -223,7 +154,7 @@ dispatch_step(DfRun *run, DfStep *step)
 		df_step_wait_held(run, step, pause_words(system), pause_ends(step, system));
 		return true;
 	}
-	if (!may_leave(run, step, system) || !df_token_ready(run, step, system))
+	if (!df_step_may_go(run, step, system) || !df_token_ready(run, step, system))
 		return true;
 	switch (take_place(&place, system, run, step, &until))
 	{

@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "engine/departure.h"
 #include "engine/outcome.h"
 #include "engine/read_body.h"
 #include "engine/step_kind.h"
@@ -51,9 +52,8 @@ static void
 land(DfFlight *flight)
 {
 	df_place_give_back(&flight->place);
-	flight->run->worker.in_flight--;
+	df_step_lands(flight->run, flight->step);
 	df_worker.in_flight--;
-	flight->step->worker.in_flight = false;
 }
 
 /* the request is not sent, and its step is as it was before; df_depart() frees the rest */
@@ -199,29 +199,4 @@ df_arrive(DfHttpResult *result)
 	df_secrets_forget(flight->secrets);
 	flight->secrets = NULL;
 	land(flight);
-}
-
-void
-df_recover_lost(DfRun *run)
-{
-	DfResponse response;
-	DfSystemPolicy policy;
-	char *why = NULL;
-
-	memset(&response, 0, sizeof(response));
-	response.fate = DF_FATE_LOST;
-	response.retry_after_ms = -1;
-	response.error = "the engine was stopped before the response was recorded";
-	for (int i = 0; i < run->nsteps; i++)
-	{
-		DfStep *step = run->steps[i];
-
-		if (step->row.state != DF_STEP_SENT && step->row.undo_state != DF_UNDO_SENT)
-			continue;
-		if (!df_step_ops(step)->sends_requests)
-			continue; /* a request to a child run is in its inbox, not lost */
-		df_policy_of(df_system_get(step->system, &why), &policy);
-		step->engine.phase = step->row.state == DF_STEP_SENT ? DF_PHASE_DO : DF_PHASE_UNDO;
-		(void) df_step_response(run, step, &response, &policy);
-	}
 }

@@ -11,11 +11,9 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-#include "engine/blocked.h"
 #include "engine/run_due.h"
-#include "engine/operator.h"
-#include "engine/run_life.h"
-#include "engine/run_steps.h"
+#include "engine/run_inbox.h"
+#include "engine/run_load.h"
 #include "guc.h"
 #include "shared/clock.h"
 #include "shared/slot_queue.h"
@@ -134,7 +132,6 @@ void
 df_add_claimed(List *runs, List *versions)
 {
 	List *with_steps = NIL;
-	TimestampTz now = df_now();
 	ListCell *lc;
 	ListCell *vc;
 
@@ -149,12 +146,7 @@ df_add_claimed(List *runs, List *versions)
 			df_run_let_go(run);
 			continue;
 		}
-		run->workflow = workflow_of(run->workflow_name, lfirst_int(vc));
-		run->row.lease = df_worker.lease;
-		/* a leased run must be due, or the coordinator would not find it if this process died */
-		if (run->row.wake_at == DF_NEVER || run->row.wake_at > now)
-			run->row.wake_at = now;
-		run->engine.advance = true;
+		df_run_take(run, workflow_of(run->workflow_name, lfirst_int(vc)), df_worker.lease);
 		dlist_push_tail(&df_worker.runs, &run->worker.node);
 		df_worker.nruns++;
 		df_turn_list_add(run);
@@ -163,20 +155,6 @@ df_add_claimed(List *runs, List *versions)
 	}
 	if (with_steps != NIL)
 		df_load_steps(with_steps);
-}
-
-/* the engine's part of loading: index the steps by name, judge requests that were lost */
-void
-df_finish_loading(DfRun *run)
-{
-	ListCell *lc;
-
-	foreach (lc, run->engine.loaded_steps)
-		df_run_add_step(run, lfirst(lc));
-	run->engine.loaded_steps = NIL;
-	df_run_loaded(run);
-	df_recover_lost(run);
-	df_run_set_life(run, DF_LIFE_ACTIVE);
 }
 
 void
@@ -192,7 +170,7 @@ df_finish_loading_all(void)
 		if (run->life != DF_LIFE_CLAIMED)
 			continue;
 		df_blame_begin(run);
-		df_finish_loading(run);
+		df_run_load(run);
 		df_blame_end();
 	}
 }
@@ -327,28 +305,6 @@ df_wake_due_runs(void)
 
 /* ---- the inbox ------------------------------------------------------------ */
 
-/* the engine gets a copy that lives as long as the run */
-static void
-deliver(DfRun *run, const DfMessage *message)
-{
-	MemoryContext old = MemoryContextSwitchTo(run->cxt);
-	DfMessage *copy = palloc(sizeof(DfMessage));
-
-	*copy = *message;
-	copy->is_new = true;
-	copy->event = message->event != NULL ? pstrdup(message->event) : NULL;
-	copy->note = message->note != NULL ? pstrdup(message->note) : NULL;
-	copy->sent_by = pstrdup(message->sent_by);
-	if (message->payload != NULL)
-	{
-		copy->payload = palloc(VARSIZE(message->payload));
-		memcpy(copy->payload, message->payload, VARSIZE(message->payload));
-	}
-	MemoryContextSwitchTo(old);
-	df_run_message(run, copy);
-	df_turn_list_add(run);
-}
-
 /* claims the runs whose ids are in `wanted`; inside the store */
 static void
 claim_addressed(List *wanted)
@@ -435,7 +391,8 @@ df_deliver_messages(List *deliveries)
 		if (run == NULL || df_run_rests(run))
 			continue;
 		df_blame_begin(run);
-		deliver(run, &row->message);
+		df_run_deliver(run, &row->message);
+		df_turn_list_add(run);
 		df_blame_end();
 	}
 }

@@ -11,12 +11,9 @@
 #include "engine/attempt.h"
 #include "miscadmin.h"
 
-#include "engine/child_run.h"
-#include "engine/outcome.h"
+#include "engine/run_record.h"
 #include "shared/metrics.h"
 #include "shared/wake.h"
-#include "store/attempt_table.h"
-#include "store/inbox_read.h"
 #include "store/record.h"
 #include "store/run_table.h"
 #include "store/store.h"
@@ -35,15 +32,9 @@ stopped_moving(const DfRun *run)
 void
 df_record_all(List *runs, List *attempts)
 {
-	DfStore store;
 	ListCell *lc;
 
-	df_store_enter(&store);
-	df_children_record(runs);
-	df_record_runs(runs);
-	df_record_attempts(attempts);
-	df_record_messages(runs);
-	df_store_leave(&store);
+	df_runs_record(runs, attempts);
 	foreach (lc, runs)
 		if (stopped_moving(lfirst(lc)))
 		{

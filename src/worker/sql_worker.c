@@ -14,17 +14,17 @@
 
 #include "engine/attempt.h"
 #include "engine/run_life.h"
+#include "engine/run_load.h"
+#include "engine/query_run.h"
+#include "engine/run_record.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "engine/body.h"
-#include "engine/child_run.h"
 #include "engine/operator.h"
-#include "engine/outcome.h"
 #include "engine/run_steps.h"
 #include "engine/step_query.h"
 #include "guc.h"
@@ -34,10 +34,8 @@
 #include "shared/trouble.h"
 #include "shared/user_code.h"
 #include "shared/wake.h"
-#include "store/attempt_table.h"
 #include "store/identity.h"
 #include "store/inbox_read.h"
-#include "store/record.h"
 #include "store/run_table.h"
 #include "store/store.h"
 #include "store/user_sql.h"
@@ -81,51 +79,19 @@ lock_wait_ms(void)
 	return LOCK_WAIT_MS;
 }
 
-/* adds what was locked: PostgreSQL names the row in its context, but no table */
-static void
-name_lock(DfSqlOutcome *outcome)
-{
-	ErrorData *error = outcome->error;
-	char *relation = get_rel_name(df_user_code_waited_for());
-
-	if (error->context != NULL && strncmp(error->context, "while ", strlen("while ")) == 0)
-		error->message = psprintf("%s %s", error->message,
-								  pnstrdup(error->context, strcspn(error->context, "\n")));
-	else if (relation != NULL)
-		error->message =
-			psprintf("%s: it waited for a lock on relation \"%s\"", error->message, relation);
-	error->hint = pstrdup("The step is tried again automatically. While it waits, "
-						  "pg_blocking_pids() shows which session holds the lock.");
-}
-
 static void
 run_sql(DfRun *run, DfStep *step, DfSqlOutcome *outcome)
 {
-	Jsonb *args;
-	bool result_arg;
-	const char *sql = df_query_sql(run, step, &args, &result_arg);
 	int lock_ms = lock_wait_ms();
 	TimestampTz began = df_now();
 
 	df_slot_enter_body(df_worker.slot, run->id, run == df_worker.careful_run);
-	df_user_code_begin(df_query_timeout, Max(1000, df_query_timeout / 2));
-	df_user_sql_run(sql, args, result_arg, lock_ms, outcome);
-	timed_out = df_user_code_end() == DF_CUT_LIMIT;
+	timed_out = df_query_run(run, step, lock_ms, outcome);
 	df_slot_leave_body(df_worker.slot);
 	df_user_session_clean();
-	if (timed_out && outcome->sqlstate != 0)
-	{
-		outcome->error->message =
-			psprintf("the SQL ran longer than dataflows.query_timeout (%d ms)", df_query_timeout);
-		outcome->error->hint =
-			pstrdup("Make it faster, do it in several steps, or raise dataflows.query_timeout.");
-	}
-	else if (outcome->sqlstate == ERRCODE_LOCK_NOT_AVAILABLE)
-	{
-		name_lock(outcome);
-		if (TimestampDifferenceExceeds(began, df_now(), lock_ms))
-			lock_missed = df_now();
-	}
+	if (outcome->sqlstate == ERRCODE_LOCK_NOT_AVAILABLE && !timed_out &&
+		TimestampDifferenceExceeds(began, df_now(), lock_ms))
+		lock_missed = df_now();
 }
 
 /* ---- one step ------------------------------------------------------------- */
@@ -203,14 +169,7 @@ hand_over(DfRun *run)
 static void
 record(DfRun *run)
 {
-	DfStore store;
-
-	df_store_enter(&store);
-	df_children_record(list_make1(run));
-	df_record_runs(list_make1(run));
-	df_record_attempts(df_turn_attempts);
-	df_record_messages(list_make1(run));
-	df_store_leave(&store);
+	df_runs_record(list_make1(run), df_turn_attempts);
 	df_wake_awaiters();
 	/* a worker skipped the messages for this run while we had it locked */
 	df_wake_owner(GetUserId());
@@ -275,7 +234,7 @@ try_step(pg_uuid_t *id, bool *claimed)
 	run = linitial(runs);
 	*id = run->id;
 	*claimed = true;
-	df_finish_loading(run);
+	df_run_load(run);
 	if (df_run_is_careful(run))
 		df_commit_entry(run);
 	do_step(run, NULL);
@@ -309,7 +268,7 @@ postpone(const pg_uuid_t *id)
 	if (runs != NIL)
 	{
 		run = linitial(runs);
-		df_finish_loading(run);
+		df_run_load(run);
 		do_step(run, &failure);
 	}
 	df_xact_commit();

@@ -38,7 +38,6 @@ extern bool df_have_responses(void); /* some that can be applied now */
 
 extern void df_wake_due_runs(void);
 extern void df_add_claimed(List *runs, List *versions); /* inside the store */
-extern void df_finish_loading(DfRun *run);
 extern void df_read_new_work(List **deliveries);
 extern void df_finish_loading_all(void);
 extern void df_deliver_messages(List *deliveries);

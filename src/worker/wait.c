@@ -37,16 +37,6 @@ df_wait_init(pgsocket fd)
 		AddWaitEventToSet(wait_set, WL_SOCKET_READABLE, fd, NULL, NULL);
 }
 
-TimestampTz
-df_earlier(TimestampTz a, TimestampTz b)
-{
-	if (a == DF_NEVER)
-		return b;
-	if (b == DF_NEVER)
-		return a;
-	return Min(a, b);
-}
-
 /* rounded up: a process that wakes too early finds nothing to do and sleeps again */
 static long
 milliseconds_until(TimestampTz until)

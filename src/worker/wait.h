@@ -26,7 +26,4 @@ extern int df_wait_until(TimestampTz until);
  */
 extern void df_wait_for_descriptors(int ms);
 
-/* the earlier of two times; DF_NEVER is later than all */
-extern TimestampTz df_earlier(TimestampTz a, TimestampTz b);
-
 #endif /* DF_WAIT_H */

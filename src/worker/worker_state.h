@@ -99,7 +99,6 @@ extern DfWorker df_worker;
 
 /* makes ready the steps that are to be sent, or only the urgent ones */
 extern void df_dispatch(DfRun *run, bool urgent);
-extern void df_policy_of(const DfSystem *system, DfSystemPolicy *policy); /* NULL = unknown */
 
 /* ---- request_build.c -------------------------------------------------------- */
 
@@ -115,7 +114,6 @@ extern List *df_departures_take_back(void); /* instead: nothing leaves; returns 
 /* before, if the turn failed: those of deferred runs do not leave, nor requests for tokens */
 extern void df_departures_withdraw(void);
 extern void df_arrive(DfHttpResult *result); /* in a turn's transaction */
-extern void df_recover_lost(DfRun *run); /* requests whose worker ended before the response */
 
 /* ---- shortage.c ------------------------------------------------------------- */
 
