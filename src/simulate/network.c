@@ -1,0 +1,397 @@
+/*
+ * simulate/network.c
+ *	  The network of a simulation: requests that leave, and the responses that were asked for.
+ *
+ * Runs in a user's backend, in the subtransaction of simulate(), as the owner of the workflow.
+ * Stands where a worker has its departures, flights and libcurl: a request is rendered as ever,
+ * and then a reply of the caller's is its response.  Nothing is ever sent here, no credentials
+ * are read, and no place of a system is taken.
+ */
+#include "postgres.h"
+
+#include "engine/departure.h"
+#include "engine/outcome.h"
+#include "engine/outgoing.h"
+#include "engine/read_spec.h"
+#include "engine/replay.h"
+#include "fdw/policy.h"
+#include "http/rate_limit.h"
+#include "shared/clock.h"
+#include "shared/json.h"
+#include "simulate/network.h"
+#include "simulate/replies.h"
+#include "simulate/story.h"
+#include "types/base.h"
+#include "utils/fmgrprotos.h"
+#include "utils/formatting.h"
+#include "utils/timestamp.h"
+
+/* a request in flight; of the simulation's memory */
+typedef struct DfSimFlight
+{
+	DfSimRun *of;
+	DfStep *step;
+	DfPhase phase;
+	const DfReply *reply; /* NULL = the usual one */
+	bool is_mail;
+	int64 timeout_ms;
+	TimestampTz arrives_at;
+} DfSimFlight;
+
+/* a step that is sent so often will be sent for ever; one with `until` is asked in any case */
+#define MOST_REQUESTS 1000
+#define MOST_POLLS 20000
+
+static const char *const suffixes[] = {"", "/probe", "/undo"};
+
+/* ---- which reply ----------------------------------------------------------- */
+
+/* by its whole name, or by that which all calls of it have */
+static DfReplyList *
+find_by_name(List *replies, const char *path, const char *name, const char *suffix)
+{
+	const char *mark = strrchr(name, '#');
+	DfReplyList *list = df_replies_of(replies, psprintf("%s%s%s", path, name, suffix));
+
+	if (list == NULL && mark != NULL)
+	{
+		char *base = pnstrdup(name, mark - name);
+
+		list = df_replies_of(replies, psprintf("%s%s%s", path, base, suffix));
+	}
+	return list;
+}
+
+static const DfReply *
+reply_to(DfSim *sim, DfSimRun *of, DfStep *step)
+{
+	DfPhase phase = step->engine.phase;
+	int attempt = df_sim_step(sim, of, step)->requests[phase]++;
+	DfReplyList *list = find_by_name(sim->replies, of->path, step->name, suffixes[phase]);
+
+	if (list == NULL && of->path[0] != '\0')
+		list = find_by_name(sim->replies, "", step->name, suffixes[phase]);
+	if (list == NULL && df_is_handler_step(step))
+		list = find_by_name(sim->replies, "", df_step_called_name(step), suffixes[phase]);
+	return list != NULL ? df_reply_of(list, attempt) : NULL;
+}
+
+/* ---- departures ------------------------------------------------------------ */
+
+/* whether it is carried out, so that something is there, or is there no more */
+static bool
+carries_out(const DfReply *reply)
+{
+	if (reply == NULL || reply->kind == DF_REPLY_LOST)
+		return true;
+	if (reply->kind != DF_REPLY_ANSWER)
+		return false;
+	if (reply->has_meaning)
+		return reply->answer.is == DF_MEANS_DONE;
+	return reply->status == 0 || reply->status / 100 == 2;
+}
+
+static void
+note_effect(DfSim *sim, DfSimRun *of, DfStep *step, const DfReply *reply)
+{
+	DfSimStep *known = df_sim_step(sim, of, step);
+
+	if (step->engine.phase == DF_PHASE_PROBE ||
+		df_step_spec(of->run, step)->method_class == DF_METHOD_SAFE)
+		return;
+	if (step->engine.phase == DF_PHASE_UNDO)
+		known->taken_back |= carries_out(reply) || reply->status == 404 || reply->status == 410;
+	else
+		known->made |= carries_out(reply);
+	if (++sim->effects == sim->crash_after)
+	{
+		sim->crash_run = of;
+		sim->crash_step = step;
+	}
+}
+
+static TimestampTz
+later(const DfReply *reply, TimestampTz now)
+{
+	return DatumGetTimestampTz(DirectFunctionCall2(
+		timestamptz_pl_interval, TimestampTzGetDatum(now), IntervalPGetDatum(&reply->after)));
+}
+
+static void
+depart(DfSim *sim, DfSimRun *of, DfStep *step, const DfSystem *system, const DfOutgoing *out)
+{
+	MemoryContext old = MemoryContextSwitchTo(sim->cxt);
+	DfSimFlight *flight = palloc0(sizeof(DfSimFlight));
+
+	flight->of = of;
+	flight->step = step;
+	flight->phase = step->engine.phase;
+	flight->reply = reply_to(sim, of, step);
+	flight->is_mail = out->mail_from != NULL;
+	flight->timeout_ms = out->timeout_ms > 0 ? out->timeout_ms : system->timeout_ms;
+	flight->arrives_at = df_now();
+	if (flight->reply != NULL && flight->reply->kind == DF_REPLY_TIMEOUT)
+		flight->arrives_at += flight->timeout_ms * 1000;
+	else if (flight->reply != NULL)
+		flight->arrives_at = later(flight->reply, flight->arrives_at);
+	sim->flights = lappend(sim->flights, flight);
+	MemoryContextSwitchTo(old);
+	note_effect(sim, of, step, flight->reply);
+}
+
+static bool
+is_sent_for_ever(DfSim *sim, DfSimRun *of, DfStep *step)
+{
+	int most = df_step_spec(of->run, step)->until != NULL ? MOST_POLLS : MOST_REQUESTS;
+
+	return df_sim_step(sim, of, step)->requests[step->engine.phase] >= most;
+}
+
+static void
+dispatch_step(DfSim *sim, DfSimRun *of, DfStep *step)
+{
+	DfRun *run = of->run;
+	char *why = NULL;
+	DfSystem *system = df_system_get(step->system, &why);
+	DfOutgoing out;
+
+	if (system == NULL)
+		df_step_has_no_system(run, step, why);
+	else if (is_sent_for_ever(sim, of, step))
+		sim->endless = true;
+	else if (!df_step_may_go(run, step, system))
+		return;
+	else if (!df_step_outgoing(run, step, &out, system->body.encoding == DF_ENCODING_FORM, &why))
+		df_step_refuse(run, step, why);
+	else
+	{
+		df_step_leaves(run, step);
+		depart(sim, of, step, system, &out);
+	}
+}
+
+void
+df_sim_dispatch(DfSim *sim, DfSimRun *of)
+{
+	DfRun *run = of->run;
+
+	for (int i = 0; i < run->nsteps && !sim->endless; i++)
+		if (run->steps[i]->engine.to_send)
+		{
+			df_sim_touch(sim, of);
+			dispatch_step(sim, of, run->steps[i]);
+		}
+}
+
+/* ---- responses ------------------------------------------------------------- */
+
+static void
+add_header(StringInfo lines, const char *name, const char *value)
+{
+	char *lower = asc_tolower(name, strlen(name));
+
+	appendStringInfo(lines, "%s: ", lower);
+	/* the value of a header has one line */
+	for (const char *c = value; *c != '\0'; c++)
+		appendStringInfoChar(lines, *c == '\n' || *c == '\r' ? ' ' : *c);
+	appendStringInfoChar(lines, '\n');
+}
+
+/* "name: value\n", as http/ makes them; a header that comes several times is an array */
+static char *
+header_lines(const Jsonb *headers)
+{
+	StringInfoData lines;
+	DfJsonWalk walk;
+
+	if (headers == NULL)
+		return NULL;
+	initStringInfo(&lines);
+	df_json_walk(&walk, headers);
+	while (df_json_next(&walk))
+	{
+		DfJsonWalk item;
+
+		if (walk.value.type != jbvBinary)
+		{
+			add_header(&lines, walk.key, df_json_scalar_text(df_json_of(&walk.value)));
+			continue;
+		}
+		df_json_walk(&item, df_json_of(&walk.value));
+		while (df_json_next(&item))
+			if (item.value.type == jbvString)
+				add_header(&lines, walk.key, df_json_string_of(&item.value));
+	}
+	return lines.data;
+}
+
+static const char *
+content_type_of(const DfReply *reply, bool is_text)
+{
+	DfJsonWalk walk;
+
+	if (reply != NULL && reply->headers != NULL)
+	{
+		df_json_walk(&walk, reply->headers);
+		while (df_json_next(&walk))
+			if (pg_strcasecmp(walk.key, "content-type") == 0 && walk.value.type == jbvString)
+				return df_json_string_of(&walk.value);
+	}
+	return is_text ? "text/plain" : "application/json";
+}
+
+/* what every system is taken to say that nobody has said anything of */
+static const Jsonb *
+usual_body(const DfStep *step)
+{
+	DfJson json;
+
+	df_json_begin(&json);
+	df_json_text(&json, "id", step->name);
+	return df_json_end(&json, CurrentMemoryContext);
+}
+
+static void
+put_body(DfResponse *response, const DfSimFlight *flight)
+{
+	const DfReply *reply = flight->reply;
+	const Jsonb *body = reply != NULL ? reply->body : NULL;
+	char *text;
+	bool is_text;
+
+	if (body == NULL && (response->status / 100 == 2 || response->status == 0))
+		body = usual_body(flight->step);
+	if (body == NULL)
+		return;
+	text = df_json_to_text(body);
+	is_text = text[0] == '"';
+	if (is_text)
+		text = df_json_scalar_text(body);
+	else if (strcmp(text, "null") == 0)
+		return;
+	response->body = text;
+	response->body_len = strlen(text);
+	response->content_type = content_type_of(reply, is_text);
+}
+
+static void
+put_answer(DfResponse *response, const DfSimFlight *flight)
+{
+	const DfReply *reply = flight->reply;
+
+	response->fate = DF_FATE_RESPONSE;
+	response->head_complete = true;
+	response->status = reply != NULL && reply->status != 0 ? reply->status
+		: flight->is_mail                                  ? 250
+														   : 200;
+	response->error = "";
+	if (reply != NULL)
+		response->headers = header_lines(reply->headers);
+	if (reply != NULL && reply->has_meaning)
+		response->said = &reply->answer;
+	put_body(response, flight);
+	if (!flight->is_mail)
+		response->retry_after_ms =
+			df_rate_limit_ms(response->status, response->headers, df_now());
+}
+
+static void
+response_of(const DfSimFlight *flight, DfResponse *response)
+{
+	DfReplyKind kind = flight->reply != NULL ? flight->reply->kind : DF_REPLY_ANSWER;
+
+	memset(response, 0, sizeof(*response));
+	response->retry_after_ms = -1;
+	switch (kind)
+	{
+		case DF_REPLY_ANSWER:
+			put_answer(response, flight);
+			break;
+		case DF_REPLY_LOST:
+			response->fate = DF_FATE_LOST;
+			response->error = "the connection was closed before the response came";
+			break;
+		case DF_REPLY_TIMEOUT:
+			response->fate = DF_FATE_LOST;
+			response->error =
+				psprintf("no response came within " INT64_FORMAT " ms", flight->timeout_ms);
+			break;
+		case DF_REPLY_DOWN:
+			response->fate = DF_FATE_NOT_SENT;
+			response->error = "the system could not be reached";
+			break;
+	}
+}
+
+/* ---- arrivals -------------------------------------------------------------- */
+
+static void
+arrive(DfSim *sim, DfSimFlight *flight)
+{
+	DfSimRun *of = flight->of;
+	DfResponse response;
+	DfSystemPolicy policy;
+	DfAsRole before;
+	char *why;
+
+	df_sim_touch(sim, of);
+	df_sim_act_as_owner(sim, of, &before);
+	response_of(flight, &response);
+	df_policy_of(df_system_get(flight->step->system, &why), &policy);
+	(void) df_step_response(of->run, flight->step, &response, &policy);
+	df_step_lands(of->run, flight->step);
+	df_sim_act_as_before(&before);
+	df_sim_row_of_response(sim, of, flight->step, flight->phase);
+}
+
+void
+df_sim_arrivals(DfSim *sim)
+{
+	List *flights = sim->flights;
+	List *due = NIL;
+	MemoryContext old = MemoryContextSwitchTo(sim->cxt);
+	TimestampTz now = df_now();
+	ListCell *lc;
+
+	sim->flights = NIL;
+	foreach (lc, flights)
+	{
+		DfSimFlight *flight = lfirst(lc);
+
+		if (flight->arrives_at <= now)
+			due = lappend(due, flight);
+		else
+			sim->flights = lappend(sim->flights, flight);
+	}
+	MemoryContextSwitchTo(old);
+	foreach (lc, due)
+	{
+		arrive(sim, lfirst(lc));
+		pfree(lfirst(lc));
+	}
+	list_free(due);
+	list_free(flights);
+}
+
+TimestampTz
+df_sim_next_arrival(const DfSim *sim)
+{
+	TimestampTz next = DF_NEVER;
+	ListCell *lc;
+
+	foreach (lc, sim->flights)
+	{
+		TimestampTz at = ((DfSimFlight *) lfirst(lc))->arrives_at;
+
+		if (next == DF_NEVER || at < next)
+			next = at;
+	}
+	return next;
+}
+
+void
+df_sim_lose_flights(DfSim *sim)
+{
+	list_free_deep(sim->flights);
+	sim->flights = NIL;
+}

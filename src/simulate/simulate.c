@@ -1,0 +1,115 @@
+/*
+ * simulate/simulate.c
+ *	  simulate(): a run, from its start to its end, without network and without waiting.
+ *
+ * Runs in a user's backend, in the caller's transaction and role; what it does is rolled back.
+ * Only reads arguments and returns rows here: simulation.c does the rest.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "session/rows.h"
+#include "shared/limits.h"
+#include "simulate/replies.h"
+#include "simulate/story.h"
+#include "simulate/simulation.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(dataflows_simulate);
+
+static void
+read_arguments(FunctionCallInfo fcinfo, DfSimulation *what)
+{
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("the name of the workflow must not be null"),
+				 errhint("Give the name of a workflow that define_workflow() made.")));
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("the input of a run must not be null"),
+				 errhint("Give '{}' for a run without input.")));
+	memset(what, 0, sizeof(*what));
+	what->workflow = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	what->input = PG_GETARG_JSONB_P(1);
+	df_check_payload(what->input, "the input of a run");
+	if (!PG_ARGISNULL(2))
+		what->replies = df_replies_read(PG_GETARG_JSONB_P(2));
+}
+
+static int
+crash_argument(FunctionCallInfo fcinfo, int arg)
+{
+	int n = PG_ARGISNULL(arg) ? 0 : PG_GETARG_INT32(arg);
+
+	if (!PG_ARGISNULL(arg) && n < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"crash_after\" is %d", n),
+				 errhint("Give 1 for a crash after the first effect was sent, 2 for one after the "
+						 "second, and so on.")));
+	return n;
+}
+
+/*
+ * A reply that nothing has asked for is of a step that is called otherwise, it seems; or the run
+ * has ended before.
+ */
+static void
+tell_of_unused(const DfSim *sim)
+{
+	char *unused = df_replies_unused(sim->replies);
+	bool completed = ((DfSimRun *) linitial(sim->runs))->was == DF_RUN_COMPLETED;
+
+	if (unused != NULL)
+		ereport(completed ? WARNING : NOTICE,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("nothing has asked for the reply of %s", unused),
+				 errhint("Keys are the names of steps as the body calls them, \"step/undo\", "
+						 "\"step/probe\" and \"event:name\".")));
+}
+
+static HeapTuple
+row_of(const DfSim *sim, int n, const DfSimRow *row, TupleDesc desc)
+{
+	Datum values[6];
+	bool nulls[6] = {false};
+
+	values[0] = Int32GetDatum(n);
+	nulls[1] = row->step == NULL;
+	values[1] = nulls[1] ? (Datum) 0 : CStringGetTextDatum(row->step);
+	values[2] = CStringGetTextDatum(row->kind);
+	values[3] = CStringGetTextDatum(row->outcome);
+	values[4] = DirectFunctionCall2(timestamp_mi, TimestampTzGetDatum(row->at),
+									TimestampTzGetDatum(sim->began));
+	nulls[5] = row->output == NULL;
+	values[5] = nulls[5] ? (Datum) 0 : JsonbPGetDatum(row->output);
+	return heap_form_tuple(desc, values, nulls);
+}
+
+static List *
+simulate_rows(FunctionCallInfo fcinfo, TupleDesc desc)
+{
+	DfSimulation what;
+	List *tuples = NIL;
+	DfSim *sim;
+	ListCell *lc;
+
+	read_arguments(fcinfo, &what);
+	what.crash_after = crash_argument(fcinfo, 3);
+	sim = df_simulate(&what);
+	tell_of_unused(sim);
+	foreach (lc, sim->rows)
+		tuples = lappend(tuples, row_of(sim, list_length(tuples) + 1, lfirst(lc), desc));
+	return tuples;
+}
+
+Datum
+dataflows_simulate(PG_FUNCTION_ARGS)
+{
+	return df_return_rows(fcinfo, simulate_rows,
+						  "Call it as SELECT * FROM dataflows.simulate(...).");
+}

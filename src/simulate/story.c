@@ -1,0 +1,223 @@
+/*
+ * simulate/story.c
+ *	  What simulate() tells of a run: a row for each thing that happened.
+ *
+ * Runs in a user's backend, in the subtransaction of simulate(), on structs in memory; what a
+ * row holds is copied into memory that outlives it.  Reads runs and steps, and changes neither.
+ */
+#include "postgres.h"
+
+#include "engine/replay.h"
+#include "engine/run_steps.h"
+#include "flow/flow.h"
+#include "shared/clock.h"
+#include "shared/json.h"
+#include "simulate/story.h"
+#include "utils/memutils.h"
+
+static void
+add(DfSim *sim, const char *step, const char *kind, const char *outcome, const Jsonb *output)
+{
+	MemoryContext old = MemoryContextSwitchTo(sim->cxt);
+	DfSimRow *row = palloc0(sizeof(DfSimRow));
+
+	row->step = step != NULL ? pstrdup(step) : NULL;
+	row->kind = kind;
+	row->outcome = pstrdup(outcome);
+	row->at = df_now();
+	row->output = output != NULL ? df_json_copy(output, sim->cxt) : NULL;
+	sim->rows = lappend(sim->rows, row);
+	MemoryContextSwitchTo(old);
+}
+
+/* "call > step" of a run that was called */
+static const char *
+name_of(const DfSimRun *of, const DfStep *step)
+{
+	return of->path[0] == '\0' ? step->name : psprintf("%s%s", of->path, step->name);
+}
+
+/* "undo" is what takes back a step: on_rollback() only says so */
+static const char *
+kind_of(const DfStep *step)
+{
+	return step->kind == DF_STEP_UNDO ? "on_rollback" : df_step_kind_name(step->kind);
+}
+
+static bool
+undo_has_ended(const DfStep *step)
+{
+	return step->row.undo_state == DF_UNDO_UNDONE || step->row.undo_state == DF_UNDO_GONE ||
+		step->row.undo_state == DF_UNDO_FAILED;
+}
+
+/* ---- outcomes -------------------------------------------------------------- */
+
+static const char *
+outcome_of_step(const DfRun *run, const DfStep *step)
+{
+	switch (step->row.state)
+	{
+		case DF_STEP_DONE:
+			if (step->row.evidence.kept)
+				return "kept";
+			if (step->row.evidence.accepted)
+				return "accepted";
+			/* its timeout has passed, unless it says who has sent its event */
+			if (step->kind == DF_STEP_WAIT && step->row.answer == NULL)
+				return "timed_out";
+			return "done";
+		case DF_STEP_FAILED:
+			return "failed";
+		case DF_STEP_DOUBT:
+			return "in_doubt";
+		default:
+			return run->row.state == DF_RUN_STUCK ? "stuck" : "retry";
+	}
+}
+
+static const Jsonb *
+output_of_step(const DfStep *step)
+{
+	return step->row.state == DF_STEP_DONE ? step->row.output : step->row.error;
+}
+
+static const char *
+outcome_of_probe(const DfStep *step)
+{
+	if (step->row.state == DF_STEP_DONE)
+		return "found";
+	return step->row.evidence.probed_at == df_now() && step->row.evidence.probe_found == 0
+		? "not_found"
+		: "retry";
+}
+
+static const char *
+outcome_of_undo(const DfRun *run, const DfStep *step)
+{
+	if (undo_has_ended(step))
+		return df_undo_state_name(step->row.undo_state);
+	return run->row.state == DF_RUN_STUCK ? "stuck" : "retry";
+}
+
+static void
+add_undo(DfSim *sim, DfSimRun *of, const DfStep *step)
+{
+	add(sim, name_of(of, step), "undo", outcome_of_undo(of->run, step),
+		step->row.undo_state == DF_UNDO_UNDONE ? NULL : step->row.undo_error);
+}
+
+/* ---- rows ------------------------------------------------------------------ */
+
+void
+df_sim_row_of_response(DfSim *sim, DfSimRun *of, DfStep *step, DfPhase phase)
+{
+	DfSimStep *known = df_sim_step(sim, of, step);
+
+	switch (phase)
+	{
+		case DF_PHASE_DO:
+			add(sim, name_of(of, step), kind_of(step), outcome_of_step(of->run, step),
+				output_of_step(step));
+			known->shown = step->row.state;
+			break;
+		case DF_PHASE_PROBE:
+			add(sim, name_of(of, step), "probe", outcome_of_probe(step),
+				step->row.state == DF_STEP_DONE ? step->row.output : step->row.error);
+			break;
+		case DF_PHASE_UNDO:
+			add_undo(sim, of, step);
+			known->undo_shown = step->row.undo_state;
+			break;
+	}
+}
+
+/* SQL that is run again has no response of its own */
+static void
+rows_of_attempts(DfSim *sim, DfSimRun *of, const DfStep *step, List *attempts)
+{
+	ListCell *lc;
+
+	foreach (lc, attempts)
+	{
+		const DfAttempt *attempt = lfirst(lc);
+
+		if (memcmp(&attempt->run, &of->id, sizeof(pg_uuid_t)) != 0 || attempt->n != step->n ||
+			strcmp(attempt->outcome, "retry") != 0)
+			continue;
+		add(sim, name_of(of, step), attempt->undo ? "undo" : kind_of(step), "retry",
+			attempt->undo ? step->row.undo_error : step->row.error);
+	}
+}
+
+void
+df_sim_rows_of_turn(DfSim *sim, DfSimRun *of, List *attempts)
+{
+	DfRun *run = of->run;
+
+	for (int i = 0; i < run->nsteps; i++)
+	{
+		DfStep *step = run->steps[i];
+		DfSimStep *known = df_sim_step(sim, of, step);
+
+		if (step->kind == DF_STEP_QUERY && attempts != NIL)
+			rows_of_attempts(sim, of, step, attempts);
+		if (step->row.state != known->shown && df_step_ended(step))
+		{
+			add(sim, name_of(of, step), kind_of(step), outcome_of_step(run, step),
+				output_of_step(step));
+			known->shown = step->row.state;
+		}
+		if (step->row.undo_state != known->undo_shown && undo_has_ended(step))
+		{
+			add_undo(sim, of, step);
+			known->undo_shown = step->row.undo_state;
+		}
+	}
+}
+
+void
+df_sim_row_of_crash(DfSim *sim, DfSimRun *of, const DfStep *step)
+{
+	add(sim, name_of(of, step), "crash", "lost", NULL);
+}
+
+/* ---- the end --------------------------------------------------------------- */
+
+static void
+rows_of_waits(DfSim *sim, DfSimRun *of)
+{
+	for (int i = 0; of->run != NULL && i < of->run->nsteps; i++)
+	{
+		const DfStep *step = of->run->steps[i];
+
+		if (step->row.state == DF_STEP_WAITING)
+			add(sim, name_of(of, step), kind_of(step), "waits forever", NULL);
+	}
+}
+
+static bool
+is_at_its_end(const DfSimRun *of)
+{
+	return df_run_is_terminal(of->was) || of->was == DF_RUN_STUCK;
+}
+
+void
+df_sim_rows_of_end(DfSim *sim)
+{
+	DfSimRun *first = linitial(sim->runs);
+	ListCell *lc;
+
+	foreach (lc, sim->runs)
+	{
+		DfSimRun *of = lfirst(lc);
+
+		if (!is_at_its_end(of) && !sim->endless)
+			rows_of_waits(sim, of);
+		/* the call that it is of does not say so */
+		if (of != first && of->was == DF_RUN_STUCK)
+			add(sim, pnstrdup(of->path, strlen(of->path) - strlen(" > ")), "run",
+				df_run_state_name(of->was), of->ending);
+	}
+	add(sim, NULL, "run", df_run_state_name(first->was), first->ending);
+}

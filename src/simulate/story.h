@@ -1,0 +1,31 @@
+/*
+ * simulate/story.h
+ *	  What simulate() tells of a run: a row for each thing that happened.
+ */
+#ifndef DF_SIMULATE_STORY_H
+#define DF_SIMULATE_STORY_H
+
+#include "simulate/world.h"
+
+typedef struct DfSimRow
+{
+	const char *step; /* NULL = it is of the run */
+	const char *kind;
+	const char *outcome;
+	TimestampTz at;
+	Jsonb *output; /* NULL = none */
+} DfSimRow;
+
+/* a response of that phase has just been applied to the step */
+extern void df_sim_row_of_response(DfSim *sim, DfSimRun *of, DfStep *step, DfPhase phase);
+
+/* what else has ended since; the run is not saved yet */
+extern void df_sim_rows_of_turn(DfSim *sim, DfSimRun *of, List *attempts);
+
+/* the worker crashed after the step had left */
+extern void df_sim_row_of_crash(DfSim *sim, DfSimRun *of, const DfStep *step);
+
+/* nothing happens any more: what is still waited for, and how the run has ended */
+extern void df_sim_rows_of_end(DfSim *sim);
+
+#endif /* DF_SIMULATE_STORY_H */
