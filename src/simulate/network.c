@@ -165,7 +165,7 @@ dispatch_step(DfSim *sim, DfSimRun *of, DfStep *step)
 		df_step_refuse(run, step, why);
 	else
 	{
-		df_step_leaves(run, step);
+		df_step_leaves(run, step, system);
 		depart(sim, of, step, system, &out);
 	}
 }

@@ -20,6 +20,7 @@
 #include "store/identity.h"
 #include "store/rights.h"
 #include "store/run_start.h"
+#include "store/session_state.h"
 #include "store/store.h"
 #include "store/subxact.h"
 #include "utils/memutils.h"
@@ -32,7 +33,7 @@ typedef struct Task
 } Task;
 
 /* the row that start() would insert: for a member of the owner, whoever may start it */
-static void
+static Oid
 insert_run(DfSim *sim, const DfSimulation *what)
 {
 	DfWorkflowRow definition;
@@ -53,6 +54,7 @@ insert_run(DfSim *sim, const DfSimulation *what)
 	(void) df_run_insert(&run);
 	df_store_leave(&store);
 	df_sim_add_run(sim, &run.id, NULL, "")->wake_at = run.now;
+	return definition.owner;
 }
 
 static void
@@ -61,7 +63,7 @@ run_simulation(void *arg)
 	Task *task = arg;
 	DfSim *sim = task->sim;
 
-	insert_run(sim, task->what);
+	df_settings_of_role(insert_run(sim, task->what));
 	df_sim_drive(sim);
 }
 
@@ -104,6 +106,7 @@ DfSim *
 df_simulate(const DfSimulation *what)
 {
 	List *attempts = df_turn_attempts;
+	DfSessionState state;
 	DfSim *sim;
 	Task task;
 	ErrorData *error;
@@ -112,11 +115,13 @@ df_simulate(const DfSimulation *what)
 	sim = new_simulation(what);
 	task.what = what;
 	task.sim = sim;
+	df_session_note(&state);
 	df_clock_simulate(sim->began);
 	(void) df_subxact(run_simulation, &task, false, &error);
 	df_clock_simulate(0);
 	df_engine_acts_for(InvalidOid);
 	df_turn_attempts = attempts;
+	df_session_restore(&state);
 	MemoryContextDelete(sim->turn_cxt);
 	MemoryContextDelete(sim->runs_cxt);
 	if (error != NULL)

@@ -52,8 +52,9 @@ sub simulated
 	my $columns = $options{columns} // q{concat_ws(' ', step, kind, outcome)};
 
 	$replies //= '{}';
-	return as_app($node, 'postgres',
-		"SELECT $columns FROM dataflows.simulate('$name', '$input', '$replies', $crash) ORDER BY n");
+	return as_app($node, 'postgres', <<"SQL");
+SELECT $columns FROM dataflows.simulate('$name', '$input', '$replies', $crash) ORDER BY n;
+SQL
 }
 
 sub simulated_ends
