@@ -67,8 +67,28 @@ add_doubt(DfJson *json, FunctionCallInfo fcinfo, int arg, bool *some)
 	*some = true;
 }
 
+/* whoever lists what counts as success would have the step never undone */
 static void
-add_accept(DfJson *json, FunctionCallInfo fcinfo, int arg, bool *some)
+check_accepted(int status, bool has_undo)
+{
+	if (status < 100 || status > 599)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"accept\" contains a number that is not an HTTP status"),
+				 errhint("Give statuses from 100 to 599, such as ARRAY[404].")));
+	if (status == 201 && has_undo)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"accept\" contains 201, and the step has an undo"),
+				 errdetail("What it lists counts as there already and is never undone, but 201 "
+						   "means that the step has made it."),
+				 errhint("Leave 201 out: it is success without \"accept\". If nothing is to be "
+						 "undone, give undo => 'none'; if the system says 201 of what was there "
+						 "already, answers => '201=kept'.")));
+}
+
+static void
+add_accept(DfJson *json, FunctionCallInfo fcinfo, int arg, bool has_undo, bool *some)
 {
 	ArrayType *array;
 	Datum *values;
@@ -82,11 +102,7 @@ add_accept(DfJson *json, FunctionCallInfo fcinfo, int arg, bool *some)
 	df_json_open_array(json, "accept");
 	for (int i = 0; i < n; i++)
 	{
-		if (nulls[i] || DatumGetInt32(values[i]) < 100 || DatumGetInt32(values[i]) > 599)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("\"accept\" contains a number that is not an HTTP status"),
-					 errhint("Give statuses from 100 to 599, such as ARRAY[404].")));
+		check_accepted(nulls[i] ? 0 : DatumGetInt32(values[i]), has_undo);
 		df_json_int(json, NULL, DatumGetInt32(values[i]));
 	}
 	df_json_close_array(json);
@@ -288,6 +304,7 @@ typedef struct Call
 {
 	DfTemplateVars vars;
 	bool needs_request;
+	bool has_undo;
 	bool undo_needs_response;
 	bool has_probe; /* without a condition of its own */
 	bool slash_is_meant; /* at the end of a path */
@@ -337,6 +354,7 @@ check_fields(const DfSideRequest *side, Call *call)
 	{
 		if (call->vars.asked_to_make && side->body == NULL && side->headers == NULL)
 			df_check_undo_of_all(side->request, call->vars.asked);
+		call->has_undo = true;
 		call->undo_needs_response = df_side_needs_response(side);
 	}
 	else
@@ -512,7 +530,7 @@ df_http_options(FunctionCallInfo fcinfo, int path_arg, const char *request,
 		df_json_value(&json, "request", body);
 	add_jsonpath(&json, fcinfo, path_arg + ARG_PROBE_FOUND, "probe_found", &some);
 	add_doubt(&json, fcinfo, path_arg + ARG_DOUBT, &some);
-	add_accept(&json, fcinfo, path_arg + ARG_ACCEPT, &some);
+	add_accept(&json, fcinfo, path_arg + ARG_ACCEPT, call.has_undo, &some);
 	add_answers(&json, fcinfo, path_arg + ARG_ANSWERS, method, &some);
 	add_jsonpath(&json, fcinfo, path_arg + ARG_UNTIL, "until", &some);
 	if (!PG_ARGISNULL(path_arg + ARG_UNTIL))

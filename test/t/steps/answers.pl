@@ -162,7 +162,12 @@ for my $answers (
 }
 is(begin({ answers => '409=kept, 418=stuck', accept => [418] }, {@not_made}),
 	'stuck 0/0', 'accept comes behind answers');
-is(begin({ accept => [201], fails => 1 }), 'rolled_back 1/1', 'accept holds for a 2xx, too');
+is(begin({ accept => [200], fails => 1 }, { status => 200, effect => $yes, body => { id => 'c' } }),
+	'rolled_back 1/1', 'accept holds for a 2xx, too');
+is(begin({ accept => [201], fails => 1, undo => 'none' }), 'rolled_back 1/1',
+	'201 as well, if there is nothing to undo');
+is(begin({ accept => [ 200, 201 ], fails => 1 }), 'stuck 0/0', 'but not beside an undo');
+is(begin({ answers => '201=kept', fails => 1 }), 'rolled_back 1/1', 'unless it is said in words');
 
 # an upsert: what it has made is undone, and what was there is left alone
 $systems->config('crm', upsert => $yes);

@@ -190,6 +190,11 @@ my @bad = (
 	[ 'an unknown doubt', "$post, doubt => 'hope')", '22023', qr/"hope".*'resend'/s ],
 	[ 'an accept beyond HTTP', "$post, accept => ARRAY[42])", '22023', qr/"accept".*100 to 599/s ],
 	[ 'a NULL in accept', "$post, accept => ARRAY[404, NULL])", '22023', qr/"accept"/s ],
+	[
+		'accept of what the step makes, beside an undo',
+		"$post, accept => ARRAY[200, 201], undo => 'DELETE /contacts/{id}')",
+		'22023', qr/contains 201.*never undone.*answers => '201=kept'/s
+	],
 	[ 'accept in two dimensions', "$post, accept => '{{404},{9}}')", '22023', qr/"accept"/s ],
 	[
 		'a retry that is no object',
