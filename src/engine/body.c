@@ -511,6 +511,7 @@ df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exi
 		exit->sqlstate = entry.fatal;
 		exit->reason = entry.fatal_message;
 		exit->remedy = entry.fatal_hint;
+		exit->other_kind = entry.other_kind;
 	}
 	else if (cut == DF_CUT_LIMIT)
 	{

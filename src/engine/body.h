@@ -18,6 +18,7 @@ typedef struct DfEntry
 	int fatal; /* DF003 and its like: raised again and again, 0 = none */
 	char *fatal_message;
 	char *fatal_hint;
+	int other_kind; /* number of the step that was called as one of another kind, 0 = none */
 	char *cancelled; /* what the session's cancel said, in run->cxt; NULL = there was none */
 	MemoryContext cxt; /* gone with the entry */
 	ErrorData *inner; /* the last error that was not a wrapper's, in cxt */
@@ -55,6 +56,7 @@ typedef struct DfBodyExit
 	int sqlstate; /* that decides, maybe of an inner error */
 	const char *reason; /* REFUSED */
 	const char *remedy; /* REFUSED, NULL = the usual one */
+	int other_kind; /* REFUSED: number of a step that it calls as one of another kind, or 0 */
 	int64 fingerprint; /* of the function, 0 = it could not be entered */
 } DfBodyExit;
 

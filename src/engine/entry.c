@@ -208,6 +208,18 @@ does_not_match(const DfRun *run, const DfBodyExit *exit)
 	}
 }
 
+/* for accept_drift(), which is of no use then */
+static void
+note_other_kind(DfRun *run, int n)
+{
+	DfJson json;
+
+	df_json_begin(&json);
+	df_json_int(&json, "other_kind", n);
+	run->row.stuck =
+		df_error_with(run, run->row.stuck, df_json_end(&json, CurrentMemoryContext));
+}
+
 void
 df_run_enter(DfRun *run, bool handler)
 {
@@ -248,6 +260,8 @@ df_run_enter(DfRun *run, bool handler)
 			df_run_get_stuck_by(run,
 								exit.sqlstate != 0 ? exit.sqlstate : ERRCODE_UNDEFINED_FUNCTION,
 								exit.reason, exit.remedy, exit.error);
+			if (exit.other_kind != 0)
+				note_other_kind(run, exit.other_kind);
 			break;
 	}
 }

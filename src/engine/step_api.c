@@ -184,6 +184,7 @@ df_step_recorded(DfRun *run, const char *base, DfStepKind kind, char **name)
 
 	if (step == NULL || step->kind == kind)
 		return step;
+	df_entry->other_kind = step->n;
 	df_fatal(
 		DF_ERR_RECORD_MISMATCH,
 		MemoryContextStrdup(

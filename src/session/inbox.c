@@ -565,7 +565,7 @@ dataflows_accept_drift(PG_FUNCTION_ARGS)
 	call.message.payload = present_functions(call.definition, call.store.result_context);
 	PG_RETURN_BOOL(close_call(
 		&call,
-		may_be_changed(&call) &&
+		may_be_changed(&call) && !df_inbox_stuck_by_kind(&call.target.run, call.message.event) &&
 			(call.message.event == NULL ||
 			 df_inbox_find_step(&call.target.run, call.message.event, &ignored))));
 }

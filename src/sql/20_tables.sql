@@ -209,9 +209,10 @@ COMMENT ON COLUMN dataflows.run.held_since IS
 COMMENT ON COLUMN dataflows.run.held_us IS
 	'For how many microseconds it stood still before; NULL = never';
 COMMENT ON COLUMN dataflows.run.stuck IS
-	'Why a person is needed: {"sqlstate","reason","remedy"}, and of an error of the body '
-	'"message", "detail", "hint", "context", "schema", "table", "column", "datatype" and '
-	'"constraint", as far as they are known';
+	'Why a person is needed: {"sqlstate","reason","remedy"}, "other_kind" with the number of a '
+	'step that is called as one of another kind, and of an error of the body "message", '
+	'"detail", "hint", "context", "schema", "table", "column", "datatype" and "constraint", as '
+	'far as they are known';
 
 CREATE TABLE dataflows.run_count (
 	workflow text NOT NULL,

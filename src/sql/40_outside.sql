@@ -81,7 +81,8 @@ COMMENT ON FUNCTION dataflows.accept_drift(uuid, text, text, text) IS
 'Says that what is recorded of a step counts, whatever the function asks for now, and lets a run '
 'that is stuck with DF003 go on: the step stays done and keeps its undo, whether it is called or '
 'not. It holds for the functions as they are now: after the next change it is asked again. '
-'Returns false if the run has ended, is in a worker''s memory at the moment, or has no such step.
+'Returns false if the run has ended, is in a worker''s memory at the moment, has no such step, or '
+'is stuck because the function calls it as a step of another kind: see the remedy.
 step: whole name as in the view steps; default all that are recorded. note: why; recorded with '
 'who and when; default none. on_behalf_of: as for signal(). For many runs: SELECT '
 'dataflows.accept_drift(run, ''a'') FROM dataflows.stuck WHERE ....

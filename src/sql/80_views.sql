@@ -162,9 +162,10 @@ COMMENT ON COLUMN dataflows.runs.result IS 'What the body returned';
 COMMENT ON COLUMN dataflows.runs.error IS
 	'Why it failed or was cancelled: {"sqlstate","message","detail",...}';
 COMMENT ON COLUMN dataflows.runs.stuck IS
-	'Why a person is needed: {"sqlstate","reason","remedy"}, and of an error of the body '
-	'"message", "detail", "hint", "context", "schema", "table", "column", "datatype" and '
-	'"constraint", as far as they are known';
+	'Why a person is needed: {"sqlstate","reason","remedy"}, "other_kind" with the number of a '
+	'step that is called as one of another kind, and of an error of the body "message", '
+	'"detail", "hint", "context", "schema", "table", "column", "datatype" and "constraint", as '
+	'far as they are known';
 COMMENT ON COLUMN dataflows.runs.cause IS
 	'Why it rolls or rolled back: failed, cancelled or undo; NULL = it did not';
 COMMENT ON COLUMN dataflows.runs.drifted IS

@@ -105,6 +105,30 @@ df_inbox_find_step(const pg_uuid_t *run, const char *step, DfStepStates *states)
 	return true;
 }
 
+/* `step` as resolve() names it, NULL = any */
+bool
+df_inbox_stuck_by_kind(const pg_uuid_t *run, const char *step)
+{
+	static DfPlan plan = {
+		"SELECT"
+		" FROM dataflows.run AS r"
+		" JOIN dataflows.step AS s"
+		"  ON s.run = r.run AND s.n = CAST(r.stuck->>'other_kind' AS integer)"
+		" WHERE r.run = $1 AND r.state = 'stuck'"
+		" AND ($2 IS NULL OR s.step = $2 OR s.n = $3)",
+		SPI_OK_SELECT,
+		DF_PARAMS(UUIDOID, TEXTOID, INT4OID)};
+	Datum values[3];
+	const char nulls[3] = {' ', step == NULL ? 'n' : ' ', ' '};
+
+	values[0] = UUIDPGetDatum(run);
+	values[1] = step == NULL ? (Datum) 0 : CStringGetTextDatum(step);
+	values[2] = Int32GetDatum(step != NULL && step[0] == '#'
+								  ? (int32) strtol(step + 1, NULL, 10)
+								  : 0);
+	return df_plan_run(&plan, values, nulls, 1) > 0;
+}
+
 /* also as resolve() names a step, by '#' and its number */
 bool
 df_inbox_may_rename(const pg_uuid_t *run, const char *recorded, const char *now)

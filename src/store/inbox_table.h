@@ -41,6 +41,9 @@ typedef struct DfStepStates
 
 extern bool df_inbox_find_step(const pg_uuid_t *run, const char *step, DfStepStates *states);
 
+/* the run is stuck because its body calls this step, or any, as one of another kind */
+extern bool df_inbox_stuck_by_kind(const pg_uuid_t *run, const char *step);
+
 /* whether the present round has a step of the first name, and of the second at most a wait */
 extern bool df_inbox_may_rename(const pg_uuid_t *run, const char *recorded, const char *now);
 

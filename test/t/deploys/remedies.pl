@@ -295,12 +295,15 @@ waits('kinds', "PERFORM dataflows.query('x', 'SELECT 1'); " . $go);
 function('kinds', post('x', 'kinds') . $go);
 go('kinds');
 stuck_by('kinds', qr/^DF003 .*"x".*kind "query".*"http"/, 'another kind');
-app("SELECT dataflows.accept_drift(run, 'x') FROM dataflows.stuck");
-ok(wait_until($node, "SELECT state = 'done' FROM dataflows.requests WHERE run = '"
-			. run_of('kinds') . "'"), 'cannot be accepted');
-ends('kinds', 'stuck', 'is still stuck');
+is(app("SELECT dataflows.accept_drift(run, $_) FROM dataflows.stuck"), 'f', "$_ is not accepted")
+	for "'x'", "'#1'", 'NULL';
+is(app('SELECT dataflows.accept_drift(run, \'go\') FROM dataflows.stuck'), 't', 'but another step');
+stuck_by('kinds', qr/^DF003 .*"x".*kind "query".*"http"/, 'still another kind');
 app("SELECT dataflows.rename_step(run, 'x', 'was') FROM dataflows.stuck");
-ends('kinds', 'completed', 'under another name, and accepted, it is out of the way');
+ok(wait_until($node, "SELECT reason LIKE '%without calling%\"was\"' FROM dataflows.stuck
+	WHERE key = 'kinds'"), 'under another name it is out of the way');
+is(app("SELECT dataflows.accept_drift(run, 'was') FROM dataflows.stuck"), 't', 'and is accepted');
+ends('kinds', 'completed', 'so it goes on');
 is($systems->made_and_left('crm', 'kinds@example.com'), '1/1', 'of the new one');
 
 # a wait that nobody asks for any more
