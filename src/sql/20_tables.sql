@@ -148,8 +148,13 @@ CREATE INDEX run_parent ON dataflows.run (parent) WHERE parent IS NOT NULL;
 CREATE INDEX run_key_free ON dataflows.run (workflow, key) WHERE NOT key_held AND key IS NOT NULL;
 CREATE INDEX run_parked ON dataflows.run (workflow) WHERE wake_at IS NULL AND finished_at IS NULL;
 CREATE INDEX run_stuck ON dataflows.run (run) WHERE stuck IS NOT NULL;
-/* newest first, by workflow and who started them; and what was rolled back, which may be rare */
-CREATE INDEX run_newest ON dataflows.run (workflow, started_by, run);
+/*
+ * newest first, by workflow and who started them: no two runs share an entry, so that there is
+ * nothing to deduplicate but old versions, which are soon deleted; and what was rolled back,
+ * which may be rare
+ */
+CREATE INDEX run_newest ON dataflows.run (workflow, started_by, run)
+	WITH (deduplicate_items = off);
 CREATE INDEX run_undone ON dataflows.run (workflow, run) WHERE cause IS NOT NULL;
 /* what is to be purged, the oldest first */
 CREATE INDEX run_ended ON dataflows.run (finished_at, run) WHERE finished_at IS NOT NULL;

@@ -6,7 +6,8 @@ CREATE TABLE dataflows.run_count (
 	runs bigint NOT NULL,
 	PRIMARY KEY (workflow, state, share)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
-CREATE INDEX run_newest ON dataflows.run (workflow, started_by, run);
+CREATE INDEX run_newest ON dataflows.run (workflow, started_by, run)
+	WITH (deduplicate_items = off);
 CREATE INDEX run_undone ON dataflows.run (workflow, run) WHERE cause IS NOT NULL;
 INSERT INTO dataflows.run_count (workflow, state, share, runs)
 	SELECT r.workflow, r.state, 0, pg_catalog.count(*) FROM dataflows.run AS r
