@@ -9,33 +9,15 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "catalog/pg_proc.h"
 #include "commands/proclang.h"
-#include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "session/language_check.h"
 #include "shared/function.h"
 #include "store/plpgsql_check.h"
 #include "utils/builtins.h"
-#include "utils/elog.h"
-#include "utils/syscache.h"
 
 /* one WARNING each; of the others only their number */
 #define MOST_WARNINGS 10
-
-static bool
-is_plpgsql(Oid function)
-{
-	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	Oid language;
-
-	if (!HeapTupleIsValid(tuple))
-		return false;
-	language = ((Form_pg_proc) GETSTRUCT(tuple))->prolang;
-	ReleaseSysCache(tuple);
-	return language == get_language_oid("plpgsql", true);
-}
 
 static int
 sqlstate_of(const DfFinding *finding)
@@ -82,7 +64,8 @@ df_language_check(const char *function)
 	ListCell *lc;
 	int n = 0;
 
-	if (!is_plpgsql(oid) || (schema = df_plpgsql_check_schema()) == NULL)
+	if (df_function_language(oid) != get_language_oid("plpgsql", true) ||
+		(schema = df_plpgsql_check_schema()) == NULL)
 		return;
 	findings = df_plpgsql_check(schema, oid);
 	look = how_to_look(schema, function);

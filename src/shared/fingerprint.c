@@ -273,6 +273,19 @@ df_fingerprint(Oid function)
 	return fingerprint;
 }
 
+char *
+df_function_source(Oid function)
+{
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	char *source;
+
+	if (!HeapTupleIsValid(tuple))
+		return pstrdup("");
+	source = source_of(tuple);
+	ReleaseSysCache(tuple);
+	return source;
+}
+
 int64
 df_fingerprint_0_1(Oid function)
 {

@@ -14,4 +14,7 @@ extern int64 df_fingerprint(Oid function);
 /* the same in version 0.1: of the text of the function alone */
 extern int64 df_fingerprint_0_1(Oid function);
 
+/* what it says, in whatever form the catalog has it; empty if there is no such function */
+extern char *df_function_source(Oid function);
+
 #endif /* DF_FINGERPRINT_H */

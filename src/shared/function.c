@@ -66,3 +66,16 @@ df_function_owner(Oid function)
 	ReleaseSysCache(tuple);
 	return owner;
 }
+
+Oid
+df_function_language(Oid function)
+{
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Oid language;
+
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	language = ((Form_pg_proc) GETSTRUCT(tuple))->prolang;
+	ReleaseSysCache(tuple);
+	return language;
+}

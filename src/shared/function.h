@@ -16,5 +16,6 @@ extern Oid df_handler_oid(const char *signature);
 
 /* InvalidOid = it was dropped */
 extern Oid df_function_owner(Oid function);
+extern Oid df_function_language(Oid function);
 
 #endif /* DF_FUNCTION_H */

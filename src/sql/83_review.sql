@@ -20,3 +20,10 @@ For members of the workflow''s owner, as whom the bodies run. Errors: DF005 (unk
 '42501 (not the owner''s, or the owner may not execute the function), 42883 (no such function), '
 '42P13 (function unfit), 42704 (the owner does not exist), 22004 (workflow is NULL), 57014 '
 '(cancelled), 55000 (called in a body).';
+
+CREATE FUNCTION dataflows._lint(function regprocedure)
+	RETURNS TABLE (line int, rule text, step text, finding text, remedy text)
+	LANGUAGE c STABLE STRICT PARALLEL SAFE ROWS 10 AS 'MODULE_PATHNAME', 'dataflows_lint';
+COMMENT ON FUNCTION dataflows._lint(regprocedure) IS
+	'Internal: what the source of a function says of how it will fare as a body: clock, random, '
+	'write, loop_name, no_undo';
