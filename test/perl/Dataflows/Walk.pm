@@ -61,7 +61,10 @@ sub run_sql
 	return $out . ($err =~ s/^(?:psql:<stdin>:\d+: )?(?=NOTICE|WARNING)//mgr);
 }
 
-sub has_effects { return $_[0] !~ /^SELECT/ || $_[0] =~ /dataflows\.(?:$EFFECTS)\(|pg_reload_conf/; }
+sub has_effects
+{
+	return $_[0] !~ /^SELECT/ || $_[0] =~ /dataflows\.(?:$EFFECTS)\(|pg_reload_conf/;
+}
 
 # one line behind a prompt and what is said to come of it
 sub _step

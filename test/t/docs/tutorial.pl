@@ -56,7 +56,10 @@ my $walk = Dataflows::Walk->new(
 	node => $node,
 	address => \%address,
 	shell => \&run_shell,
-	hooks => { break => sub { replace_body($_[0], 'break') }, mend => sub { replace_body($_[0], 'mend') } },
+	hooks => {
+		break => sub { replace_body($_[0], 'break') },
+		mend => sub { replace_body($_[0], 'mend') }
+	},
 	blocks => {
 		sql => sub {
 			my ($self, $text) = @_;
