@@ -54,6 +54,7 @@ void
 df_body_forget(void)
 {
 	(void) df_user_code_end();
+	df_log_entry_forget();
 	df_entry = NULL;
 }
 
@@ -92,7 +93,8 @@ note_cancel(DfEntry *entry, const ErrorData *error)
 
 /*
  * Languages wrap an error of their SQL into one of class 38.  This callback sees each
- * error and keeps the last one that is not such a wrapper.
+ * error and keeps the last one that is not such a wrapper.  Of what is no error it says whose
+ * it is.
  */
 static void
 note_inner_error(void *arg)
@@ -102,6 +104,9 @@ note_inner_error(void *arg)
 	ErrorData *edata;
 	int code = geterrcode();
 
+	/* an error's code is never 0, but for one that says so on purpose */
+	if (code == 0)
+		df_log_say_entry(entry->run);
 	if (ERRCODE_TO_CATEGORY(code) == ERRCODE_EXTERNAL_ROUTINE_EXCEPTION || code == 0)
 		return;
 	old = MemoryContextSwitchTo(entry->cxt);
@@ -114,7 +119,11 @@ note_inner_error(void *arg)
 		entry->inner = edata;
 	}
 	else
+	{
+		if (edata->elevel < ERROR)
+			df_log_say_entry(entry->run);
 		FreeErrorData(edata);
+	}
 	MemoryContextSwitchTo(old);
 }
 
@@ -191,6 +200,7 @@ df_entry_run(const char *function)
 		df_fatal(df_entry->fatal, df_entry->fatal_message, df_entry->fatal_hint);
 	if (df_entry->suspended)
 		df_suspend_on(NULL, 0, false);
+	df_entry->log.calls++;
 	return df_entry->run;
 }
 
@@ -373,7 +383,7 @@ call_body(DfRun *run, Oid function, Jsonb *argument, DfBodyExit *exit)
 static void
 note_fingerprint(DfRun *run, Oid function)
 {
-	df_entry->fingerprint = df_fingerprint(function);
+	df_entry->fingerprint = df_entry->log.fingerprint = df_fingerprint(function);
 	if (run->row.state == DF_RUN_ROLLING_BACK || run->row.body_hash == df_entry->fingerprint)
 		return;
 	if (run->row.body_hash == 0 || run->row.body_hash == df_fingerprint_0_1(function))
@@ -476,6 +486,7 @@ df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exi
 
 	entrycxt = AllocSetContextCreate(oldcxt, "dataflows body", ALLOCSET_DEFAULT_SIZES);
 	entry.cxt = entrycxt;
+	df_log_entry_begins(&entry.log, run);
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(entrycxt);
 	df_entry = &entry;
@@ -498,6 +509,7 @@ df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exi
 	MemoryContextSwitchTo(oldcxt);
 	CurrentResourceOwner = oldowner;
 	df_entry = NULL;
+	df_log_entry_ends(&entry.log, entry.suspended && entry.next_input == NULL);
 	MemoryContextDelete(entrycxt);
 	drop_leaks();
 	if (entry.cancelled != NULL && cut == DF_CUT_NONE)

@@ -6,6 +6,7 @@
 #define DF_BODY_H
 
 #include "compat.h"
+#include "engine/body_log.h"
 #include "types/run.h"
 
 /* the entry under way in this process, or NULL: then nobody may call a step */
@@ -22,6 +23,7 @@ typedef struct DfEntry
 	char *cancelled; /* what the session's cancel said, in run->cxt; NULL = there was none */
 	MemoryContext cxt; /* gone with the entry */
 	ErrorData *inner; /* the last error that was not a wrapper's, in cxt */
+	DfLogEntry log;
 	Jsonb *failure; /* the detail of the last DF001, in cxt */
 } DfEntry;
 

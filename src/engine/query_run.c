@@ -11,6 +11,7 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+#include "engine/body_log.h"
 #include "engine/query_run.h"
 #include "guc.h"
 #include "shared/user_code.h"
@@ -39,9 +40,13 @@ df_query_run(DfRun *run, DfStep *step, int lock_ms, DfSqlOutcome *outcome)
 	bool result_arg;
 	const char *sql = df_query_sql(run, step, &args, &result_arg);
 	bool timed_out;
+	DfLogStep said = {run, step};
+	ErrorContextCallback callback = {error_context_stack, df_log_say_step, &said};
 
 	df_user_code_begin(df_query_timeout, Max(1000, df_query_timeout / 2));
+	error_context_stack = &callback;
 	df_user_sql_run(sql, args, result_arg, lock_ms, outcome);
+	error_context_stack = callback.previous;
 	timed_out = df_user_code_end() == DF_CUT_LIMIT;
 	if (timed_out && outcome->sqlstate != 0)
 	{

@@ -191,6 +191,7 @@ df_replay_begin(DfRun *run)
 {
 	run->engine.entry_no++;
 	run->engine.calls = 0;
+	run->engine.last_called = NULL;
 }
 
 /*
@@ -218,6 +219,7 @@ df_replay_find(DfRun *run, const char *base, char **name)
 	step = run->steps[entry->next];
 	entry->next = step->engine.next_same;
 	*name = step->name;
+	run->engine.last_called = step;
 	if (step->engine.called != run->engine.entry_no)
 	{
 		step->engine.called = run->engine.entry_no;

@@ -217,6 +217,7 @@ df_step_new_effect(DfRun *run, char *name, DfStepKind kind, const char *system, 
 	step->system = system == NULL ? NULL : MemoryContextStrdup(run->cxt, system);
 	step->row.started_at = df_now();
 	step->engine.called = run->engine.entry_no;
+	run->engine.last_called = step;
 	df_drift_note_body(run, step);
 	df_run_add_step(run, step);
 	run->engine.calls++;
@@ -288,7 +289,9 @@ df_step_raise(const char *message, Jsonb *detail)
 	df_entry->failure = df_json_copy(detail, df_entry->cxt);
 	ereport(ERROR,
 			(errcode(DF_ERR_STEP_FAILED), errmsg_internal("%s", message),
-			 errdetail_internal("%s", df_json_to_text(detail))));
+			 errdetail_internal("%s", df_json_to_text(detail)),
+			 errhint("A body that can go on without the step catches SQLSTATE DF001; "
+					 "dataflows.failure() says what came.")));
 }
 
 Datum

@@ -83,6 +83,9 @@ typedef struct DfRunEngine
 	int nearlier; /* so many of the steps are of rounds before this one: run_steps.c */
 	int entry_no; /* counts entries into the body */
 	int calls; /* recorded steps called in this entry */
+	DfStep *last_called; /* replay.c, step_api.c: in this entry, NULL = none */
+	int told_calls; /* body_log.c: how many calls the last entry made before it was suspended */
+	int64 told_fingerprint; /* of what it entered */
 	int astray; /* drift.c: number of the entry that called a new step before a recorded one */
 	bool has_rollback; /* run_steps.c: on_rollback() is among the steps */
 
