@@ -47,7 +47,7 @@ wanted_packages()
 			echo clang-format openssl chromium chromium-driver python3-prometheus-client \
 				libipc-run-perl "postgresql-plperl-$v" "postgresql-plpython3-$v" \
 				"postgresql-$v-cron" "postgresql-$v-plpgsql-check" \
-				mkdocs mkdocs-material
+				mkdocs mkdocs-material curl pgbouncer python3-psycopg2 node-pg
 			;;
 		demo) echo curl ;;
 		bench) echo nginx-light ;;
@@ -57,6 +57,8 @@ wanted_packages()
 is_installed()
 {
 	[ "$1" = nginx-light ] && command -v nginx >/dev/null && return 0
+	# a Node from elsewhere does not go with the packages of Debian's
+	[ "$1" = node-pg ] && command -v node >/dev/null && return 0
 	dpkg-query -W -f '${Status}\n' "$1" 2>/dev/null | grep -q '^install ok installed'
 }
 
