@@ -16,20 +16,26 @@ CREATE FUNCTION dataflows.http(step text, system name, method text, path text,
 COMMENT ON FUNCTION dataflows.http(text, name, text, text, jsonb, jsonb, jsonb, "any", jsonb, "any",
 		text, jsonb, text, int[], text, interval, interval, jsonb, interval, boolean, "any",
 		jsonb) IS
-	'Calls a system and returns the parsed body of its response, recorded once. undo and probe '
-	'are ''METHOD /path'' with {field} of the response (of the probe: of the request), or '
-	'{"request","headers","body","answers","if"} as jsonb or text; doubt is stuck (the default), '
-	'fail, resend or accept: what to do if nobody can tell whether it was carried out; answers '
-	'says what responses mean, if not what their statuses say: ''409=kept, 423=retry'', or rules '
-	'{"status","method","if","is"} as jsonb or text, where is = done, kept, retry, doubt, fail, '
-	'stuck or credentials; accept lists statuses that mean kept: success, and nothing to undo; '
-	'until is a jsonpath predicate on the '
-	'response: the request is repeated at the interval of every until it is true, for '
-	'until_timeout at most; retry is {"max_attempts","initial","max","for"}; timeout is per '
-	'attempt; with wait => false the body goes on at once; options is {"encoding",'
-	'"content_type","form_arrays"}, which count for this step instead of the system''s. Raises '
-	'DF001 if the step fails, DF003 if it is recorded otherwise, DF004 outside a workflow, 22023 '
-	'for arguments that cannot be used';
+'Calls a system and returns the parsed body of its response, recorded once.
+step: a name that says what it does. system: the FOREIGN SERVER. method, path: what is '
+'requested; the path is below the url of the server. body: what is sent, query: what is added '
+'to the path, headers: an object.
+undo: ''METHOD /path'' with {field} of the response, ''none'', or '
+'{"request","headers","body","answers","if"} as jsonb or text. undo_body: its body.
+probe: the request that finds out whether the step was carried out, with {field} of the '
+'request, in the same forms. probe_found: jsonpath to what it finds. probe_body: its body.
+doubt: what to do if nobody can tell whether it was carried out: stuck (the default), fail, '
+'resend or accept.
+answers: what responses mean, if not what their statuses say: ''409=kept, 423=retry'', or '
+'rules {"status","method","if","is"} as jsonb or text, where is = done, kept, retry, doubt, '
+'fail, stuck or credentials. accept: statuses that mean kept: success, and nothing to undo.
+until: jsonpath predicate on the response; the request is repeated at the interval of every '
+'until it is true, for until_timeout at most.
+retry: {"max_attempts","initial","max","for"}. timeout: of one attempt. wait: false = the '
+'body goes on at once, see wait_all().
+options: {"encoding","content_type","form_arrays"}, for this step instead of the system''s.
+Errors: DF001 (the step fails), DF003 (it is recorded otherwise), DF004 (outside a '
+'workflow), 22023 (arguments that cannot be used), 42704 (an unknown system).';
 
 CREATE FUNCTION dataflows.get(step text, system name, path text, body jsonb DEFAULT NULL,
 	query jsonb DEFAULT NULL, headers jsonb DEFAULT NULL, undo "any" DEFAULT NULL,

@@ -130,6 +130,23 @@ my ($rc, $out) = $node->psql('postgres', "\\i $psqlrc\n\\set run $stuck\n:tl\n",
 	extra_params => [ '-U', 'app' ]);
 like($out, qr/\x1b\[32m#/, ':tl is in colours');
 
+# what \\df shows is too wide to be read
+my $width = 0;
+
+($rc, $out) = $node->psql('postgres', "\\i $psqlrc\n:functions\n", extra_params => [ '-U', 'app' ]);
+for my $line (split /\n/, $out)
+{
+	$width = length $line if length $line > $width;
+}
+cmp_ok($width, '<=', 120, ':functions fits a terminal');
+like($out, qr/^post\(step, system, path, \.\.\.\)\|The same as dataflows\.http\(\)/m,
+	'with what a call needs');
+unlike($out, qr/^_/m, 'and nothing internal');
+($rc, $out) =
+	$node->psql('postgres', "\\i $psqlrc\n\\set f post\n:args\n", extra_params => [ '-U', 'app' ]);
+like($out, qr/^1\|step\|text\|needed\n2\|system\|name\|needed$/m, ':args has each argument');
+like($out, qr/^\d+\|every\|interval\|'00:00:30'::interval$/m, 'with its default');
+
 $node->stop;
 $systems->stop;
 done_testing();
