@@ -38,7 +38,8 @@ bench:
 else
 
 MODULE_big = dataflows
-PAGE = $(addprefix src/ingress/page/,index.html style.css) $(sort $(wildcard src/ingress/page/*.js))
+PAGE = src/ingress/page/index.html $(sort $(wildcard src/ingress/page/*.css src/ingress/page/*.js) \
+	$(wildcard $(addprefix src/ingress/page/vendor/*.,js css txt)))
 PAGE_C = src/ingress/page_files.c
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c) $(PAGE_C)))
 # frozen: what an installation of 0.1 has; the way from there is concatenated like the schema itself

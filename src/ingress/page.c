@@ -355,6 +355,7 @@ type_of(const char *name)
 
 	return strcmp(dot, ".css") == 0 ? "text/css; charset=utf-8"
 		: strcmp(dot, ".js") == 0   ? "text/javascript; charset=utf-8"
+		: strcmp(dot, ".txt") == 0  ? "text/plain; charset=utf-8"
 									: "text/html; charset=utf-8";
 }
 

@@ -223,7 +223,12 @@ CREATE VIEW dataflows.steps WITH (security_barrier) AS
 				SELECT a.error FROM dataflows.attempt a WHERE a.run = s.run AND a.n = s.n
 					AND a.undo ORDER BY a.seq DESC LIMIT 1) END,
 			CASE WHEN s.kind = 'call' THEN s.answer OPERATOR(pg_catalog.->>) 'run' END,
-			s.undo_state, COALESCE(s.undo_attempts, 0), s.undo_error) AS reason
+			s.undo_state, COALESCE(s.undo_attempts, 0), s.undo_error) AS reason,
+		CASE WHEN dataflows._sees(r.workflow, r.version, r.started_by) = 'all' THEN s.headers END
+			AS headers,
+		CASE WHEN s.system IS NOT NULL
+			AND dataflows._sees(r.workflow, r.version, r.started_by) = 'all'
+			THEN s.answer END AS response_headers
 	FROM dataflows.step s JOIN dataflows.run r ON r.run = s.run
 		JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
 	WHERE dataflows._sees(r.workflow, r.version, r.started_by) IS NOT NULL
@@ -269,6 +274,10 @@ COMMENT ON COLUMN dataflows.steps.undo_headers IS
 COMMENT ON COLUMN dataflows.steps.reason IS
 	'Why it is where it is, in words, with the system''s own: of a retry what failed and when it '
 	'is tried again, of a failure why; NULL = nothing went wrong';
+COMMENT ON COLUMN dataflows.steps.headers IS
+	'Headers that the body gave; never those of the system, which hold its secrets';
+COMMENT ON COLUMN dataflows.steps.response_headers IS
+	'Headers of the last response, without those of the transport; NULL = none came';
 COMMENT ON COLUMN dataflows.steps.child IS
 	'Run that the step called, or that held its key; NULL = none yet';
 

@@ -17,10 +17,19 @@
 #include "store/page_calls.h"
 #include "store/store.h"
 
+/* what a question reads at most: so many of the newest runs of the database, of all owners */
+typedef enum Bound
+{
+	BY_INDEX, /* an index bounds what it reads */
+	BY_START, /* runs by when they were started */
+	BY_END /* runs that have ended, by when */
+} Bound;
+
 typedef struct Call
 {
 	DfPageCall call;
-	int window; /* reads so many of the newest runs; 0 = an index bounds what it reads */
+	Bound bound;
+	int window; /* how many runs */
 	DfPlan plan;
 } Call;
 
@@ -28,8 +37,12 @@ typedef struct Call
 
 /* clang-format off */
 
+/* of charts */
 #define WINDOW 20000
-#define AN_HOUR_AGO "(now() - '1 hour'::interval)"
+/* of a search: it looks into inputs, and a page that finds nothing asks for the next ones */
+#define SEARCHED 5000
+/* how many runs one action changes */
+#define MANY "1000"
 
 /* run ids begin with their milliseconds, 48 bits: a time is the least id of that time */
 #define ID_AT(t) \
@@ -43,31 +56,59 @@ typedef struct Call
 /* what may be large is cut: a browser shows it, and this process has other requests */
 #define SHOWN(column) "dataflows._shown(" column ") AS "
 #define SHOWN_TEXT(column) \
-	"CASE WHEN octet_length(" column ") <= 262144 THEN " column \
-	" ELSE 'too large to be shown here' END AS "
+	"CASE WHEN octet_length(" column ") > 262144 THEN 'too large to be shown here'" \
+	" ELSE " column " END AS "
 
-#define RUN_COLUMNS \
-	"r.run, r.workflow, r.version, r.key, r.owner, r.state, r.step, r.waiting_for, r.wake_at," \
-	" r.started_by, r.started_at, r.finished_at, r.cause, r.error ->> 'message' AS error," \
-	" r.stuck ->> 'reason' AS stuck"
+/*
+ * What a list shows of the runs r: of a live one also its last step, which says since when
+ * it is as it is and when it is tried again, and the last attempt that failed.
+ */
+#define LISTED(runs) \
+	"SELECT r.run, r.workflow, r.version, r.key, r.state, r.step, r.waiting_for," \
+	"  r.started_by, r.started_at, r.finished_at, r.cause, r.error ->> 'message' AS error," \
+	"  r.stuck ->> 'reason' AS stuck, r.reason, s.attempts, a.error AS failure, a.status," \
+	"  coalesce(r.finished_at, greatest(s.started_at, s.sent_at, s.finished_at, s.undo_since)," \
+	"   r.started_at) AS since," \
+	"  CASE WHEN r.state <> 'stuck' THEN coalesce(s.wake_at, r.wake_at) END AS next_at" \
+	" FROM " runs " AS r" \
+	" LEFT JOIN LATERAL (" \
+	"  SELECT z.* FROM dataflows.steps AS z WHERE z.run = r.run ORDER BY z.n DESC LIMIT 1" \
+	" ) AS s ON r.finished_at IS NULL" \
+	" LEFT JOIN LATERAL (" \
+	"  SELECT z.error, z.status FROM dataflows.attempts AS z" \
+	"  WHERE z.run = r.run AND z.n = s.n ORDER BY z.at DESC LIMIT 1" \
+	" ) AS a ON r.finished_at IS NULL" \
+	" ORDER BY r.run DESC"
 #define WHOLE_RUN \
 	"q.run, q.workflow, q.version, q.key, q.owner, q.state, q.step, q.waiting_for, q.wake_at," \
 	" q.started_by, q.started_at, q.finished_at, " SHOWN("q.input") "input," \
 	" " SHOWN("q.result") "result, " SHOWN("q.error") "error, q.stuck, q.cause, q.drifted," \
 	" q.parent, q.restarted_from, q.deadline, q.round, q.traceparent"
+/* of the picture: without what is large, which is asked for when a step is opened */
 #define STEP_COLUMNS \
-	"z.run, z.n, z.step, z.kind, z.system, z.state, z.attempts, z.request, z.status," \
-	" " SHOWN("z.output") "output, " SHOWN("z.error") "error, z.undo, z.undo_state," \
-	" z.idempotency_key, z.started_at, z.finished_at, " SHOWN_TEXT("z.body") "body," \
-	" " SHOWN_TEXT("z.undo_body") "undo_body, z.sent_at, z.wake_at, z.undo_attempts," \
-	" z.undo_since, " SHOWN("z.undo_error") "undo_error, z.workflow, z.key, z.child, z.round"
+	"z.n, z.step, z.kind, z.system, z.state, z.attempts, z.request, z.status, z.meaning," \
+	" z.error ->> 'message' AS error, z.undo, z.undo_state, z.started_at, z.finished_at," \
+	" z.sent_at, z.wake_at, z.undo_attempts, z.undo_since," \
+	" z.undo_error ->> 'message' AS undo_error, z.child, z.round"
+#define ATTEMPT_COLUMNS \
+	"z.n, z.attempt, z.undo, z.at, z.took_ms, z.status, z.outcome, left(z.error, 1000) AS error," \
+	" z.next_at"
 #define SIGNAL_COLUMNS \
-	"z.sent_by, z.sent_at, z.event, z.consumed_by, z.run, z.workflow, z.key," \
-	" " SHOWN("z.payload") "payload, z.state, z.consumed_at, z.expires_at, z.sent_pid, z.id," \
-	" z.on_behalf_of"
+	"z.sent_by, z.sent_at, z.event, z.consumed_by, " SHOWN("z.payload") "payload, z.state," \
+	" z.consumed_at, z.id, z.on_behalf_of"
+#define LINKED(which) \
+	"(SELECT json_build_object('run', z.run, 'key', z.key, 'workflow', z.workflow," \
+	"   'state', z.state)" \
+	"  FROM dataflows.runs AS z WHERE z.run = " which ")"
 
-/* a run's steps and their attempts are shown two hundred steps at a time; $2 = after which */
-#define THESE " AND z.n > coalesce($2::int, 0) AND z.n <= coalesce($2::int, 0) + 200"
+/* headers as they were sent, but for values that may be secrets of their author */
+#define NO_SECRETS(headers) \
+	"(SELECT json_object_agg(h.key, CASE WHEN h.key ~* 'auth|cookie|token|secret|key|signature'" \
+	"   AND h.key !~* '^idempotency-key$' THEN to_jsonb('(not shown)'::text) ELSE h.value END)" \
+	"  FROM jsonb_each(CASE WHEN jsonb_typeof(" headers ") = 'object' THEN " headers " END) AS h)"
+
+/* a run's steps and their attempts are shown five hundred steps at a time; $2 = after which */
+#define THESE " AND z.n > coalesce($2::int, 0) AND z.n <= coalesce($2::int, 0) + 500"
 #define OF_RUN(view, columns, which, order) \
 	"(SELECT coalesce(json_agg(y), '[]') FROM (" \
 	"   SELECT " columns \
@@ -77,69 +118,174 @@ typedef struct Call
 
 #define LIST(query) "SELECT coalesce(json_agg(x), '[]')::text FROM (" query ") AS x"
 
+/* reasons that differ in ids, addresses and long numbers alone are one reason */
+#define ONE_REASON(reason) \
+	"left(regexp_replace(" reason "," \
+	"  '[0-9a-f]{8}-[0-9a-f-]{27}|[^\\s\"'']+@[^\\s\"'']+|#?\\d{4,}', '…', 'g'), 1000)"
+#define STUCK_BY_REASON \
+	"(SELECT s.run, s.key, s.workflow, coalesce(s.sqlstate, '') AS sqlstate, s.remedy," \
+	"   " ONE_REASON("coalesce(s.reason, 'no reason is recorded')") " AS reason, s.since" \
+	"  FROM dataflows.stuck AS s)"
+#define PENDING_BY_REASON \
+	"(SELECT p.run, p.key, p.n, p.workflow, p.step, p.system, p.request, p.state, p.undo," \
+	"   p.answered, p.probe, p.since, p.idempotency_key, p.undo_key, p.remedy," \
+	"   regexp_replace(p.step, '#\\d+$', '') AS steps, " ONE_REASON("p.why") " AS why" \
+	"  FROM dataflows.pending_undo AS p)"
+
+/* the runs of one reason, as the view shows them now */
+#define OF_REASON \
+	"SELECT s.run FROM " STUCK_BY_REASON " AS s" \
+	" WHERE s.workflow = $1 AND s.sqlstate = coalesce($2, '') AND s.reason = $3" \
+	" ORDER BY s.run LIMIT " MANY
+#define CHOSEN \
+	"SELECT e::uuid AS run FROM jsonb_array_elements_text($1::jsonb) AS e LIMIT " MANY
+#define DONE_OF(call, runs) \
+	"SELECT json_build_object('done', count(*) FILTER (WHERE x.done), 'of', count(*))::text" \
+	" FROM (SELECT " call " AS done FROM (" runs ") AS w OFFSET 0) AS x"
+
+/* charts: sixty columns between $1 seconds ago and now */
+#define SINCE "(now() - make_interval(secs => least(coalesce($1, '3600')::int, 2592000)))"
+#define WIDTH "(least(coalesce($1, '3600')::int, 2592000) / 60)"
+#define COLUMN_OF(t) "floor(extract(epoch FROM " t ") / " WIDTH ") * " WIDTH
+
 /* ---- the statements ------------------------------------------------------- */
 
 /* the names of the arguments follow the text, with NULL behind the last one */
 #define NARGS(...) (lengthof(((const char *const[]){__VA_ARGS__})) - 1)
 #define TEXTS {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}
 #define SHOW(name, sql, ...) \
-	{{name, false, {__VA_ARGS__}}, 0, {sql, SPI_OK_SELECT, NARGS(__VA_ARGS__), TEXTS}}
-/* its last parameter, behind the arguments, is the least id of the window */
-#define SHOW_WINDOW(name, sql, ...) \
-	{{name, false, {__VA_ARGS__}}, WINDOW, {sql, SPI_OK_SELECT, NARGS(__VA_ARGS__) + 1, TEXTS}}
+	{{name, false, {__VA_ARGS__}}, BY_INDEX, 0, {sql, SPI_OK_SELECT, NARGS(__VA_ARGS__), TEXTS}}
+/* its last parameter, behind the arguments, is where the window begins: an id, or a time */
+#define SHOW_WINDOW(name, bound, window, sql, ...) \
+	{{name, false, {__VA_ARGS__}}, bound, window, \
+		{sql, SPI_OK_SELECT, NARGS(__VA_ARGS__) + 1, TEXTS}}
+#define ASK_BY(name, sql, ...) \
+	{{name, true, {__VA_ARGS__}}, BY_INDEX, 0, {sql, SPI_OK_SELECT, NARGS(__VA_ARGS__), TEXTS}}
 #define ASK(name, call, ...) \
-	{{name, true, {__VA_ARGS__}}, 0, {"SELECT json_build_object('done', " call ")::text", \
-		SPI_OK_SELECT, NARGS(__VA_ARGS__), TEXTS}}
+	ASK_BY(name, "SELECT json_build_object('done', " call ")::text", __VA_ARGS__)
 
 static Call calls[] = {
 	SHOW("me",
 		"SELECT json_build_object('role', CURRENT_USER, 'database', current_database())::text",
 		NULL),
 
-	/* next: before which run to go on; NULL = all were read */
-	SHOW_WINDOW("runs",
-		"SELECT json_build_object('runs', coalesce(json_agg(x), '[]'),"
-		"  'next', CASE WHEN count(*) = 50 THEN min(x.run::text) ELSE $7 END)::text"
+	/* how many runs need a person, up to a thousand */
+	SHOW("attention",
+		"SELECT json_build_object('runs', count(DISTINCT x.run))::text"
 		" FROM ("
-		"  SELECT " RUN_COLUMNS
-		"  FROM dataflows.runs AS r"
-		"  WHERE ($1 IS NULL OR r.workflow = $1)"
-		"  AND ($2 IS NULL OR r.state = $2)"
-		"  AND ($3 IS NULL OR starts_with(r.key, $3))"
-		"  AND r.run >= coalesce(" ID_AT("$4::timestamptz") ", " ANY_ID ")"
-		"  AND r.run < least(" ID_AT("$5::timestamptz") ", $6::uuid, " NO_ID ")"
-		"  AND r.run >= coalesce($7::uuid, " ANY_ID ")"
-		"  ORDER BY r.run DESC LIMIT 50) AS x",
-		"workflow", "state", "prefix", "since", "until", "before", NULL),
+		"  (SELECT s.run FROM dataflows.stuck AS s LIMIT 1000)"
+		"  UNION ALL"
+		"  (SELECT p.run FROM dataflows.pending_undo AS p LIMIT 1000)) AS x",
+		NULL),
+	SHOW("counts",
+		LIST("SELECT c.workflow, c.state, c.runs FROM dataflows.run_counts AS c ORDER BY 1, 2"),
+		NULL),
 
-	/* by the index on workflow and key, one workflow after the other */
-	SHOW("runs_by_key",
+	/* next: before which run to go on; NULL = all were read */
+	SHOW("runs",
+		"SELECT json_build_object('runs', coalesce(json_agg(x) FILTER ("
+		"   WHERE x.run >= coalesce(" ID_AT("$3::timestamptz") ", " ANY_ID ")), '[]'),"
+		"  'next', CASE WHEN count(*) = 50 AND min(x.run::text)::uuid"
+		"   >= coalesce(" ID_AT("$3::timestamptz") ", " ANY_ID ") THEN min(x.run::text) END)::text"
+		" FROM (" LISTED("dataflows.list_runs($1, $2, $4::uuid, 50)") ") AS x",
+		"workflow", "state", "since", "before", NULL),
+
+	/* by indexes: what is an id or its beginning, a key or an alias */
+	SHOW("find",
 		"SELECT json_build_object('runs', coalesce(json_agg(x), '[]'))::text"
-		" FROM ("
-		"  SELECT " RUN_COLUMNS
-		"  FROM dataflows.runs AS r"
-		"  WHERE r.workflow = ANY (ARRAY("
-		"   SELECT w.name FROM dataflows.workflows AS w WHERE $1 IS NULL OR w.name = $1))"
-		"  AND r.key = $2 AND ($3 IS NULL OR r.state = $3)"
-		"  ORDER BY r.run DESC LIMIT 50) AS x",
-		"workflow", "key", "state", NULL),
+		" FROM (" LISTED("(SELECT v.* FROM ("
+			"  SELECT dataflows.run_of(n.name, $1) AS run"
+			"  FROM (SELECT DISTINCT w.name FROM dataflows.workflows AS w) AS n"
+			"  UNION"
+			"  (SELECT q.run FROM dataflows.runs AS q"
+			"   WHERE q.workflow = ANY (ARRAY(SELECT w.name FROM dataflows.workflows AS w))"
+			"   AND q.key = $1 ORDER BY q.run DESC LIMIT 50)"
+			"  UNION"
+			"  (SELECT q.run FROM dataflows.runs AS q WHERE lower($1) ~ '^[0-9a-f-]{8,36}$'"
+			"   AND q.run >= (rpad(replace(lower($1), '-', ''), 32, '0'))::uuid"
+			"   AND q.run <= (rpad(replace(lower($1), '-', ''), 32, 'f'))::uuid LIMIT 50)) AS f"
+			" CROSS JOIN LATERAL ("
+			"  SELECT q.* FROM dataflows.runs AS q WHERE q.run = f.run OFFSET 0) AS v"
+			" WHERE ($2 IS NULL OR v.workflow = $2) AND ($3 IS NULL OR v.state = $3)"
+			" ORDER BY v.run DESC LIMIT 50)") ") AS x",
+		"text", "workflow", "state", NULL),
+
+	/*
+	 * By a part of the key, of the workflow's name or of a text in the input, among some
+	 * thousand runs; next: before which run to go on, NULL = all were read.
+	 */
+	SHOW_WINDOW("search", BY_START, SEARCHED,
+		"SELECT json_build_object('runs', coalesce(json_agg(x), '[]'),"
+		"  'next', CASE WHEN count(*) = 50 THEN min(x.run::text) ELSE $6 END)::text"
+		" FROM (" LISTED("(SELECT q.* FROM dataflows.runs AS q"
+			" WHERE ($2 IS NULL OR q.workflow = $2)"
+			" AND ($3 IS NULL OR q.state = $3)"
+			" AND q.run >= coalesce(" ID_AT("$4::timestamptz") ", " ANY_ID ")"
+			" AND q.run < coalesce($5::uuid, " NO_ID ")"
+			" AND q.run >= coalesce($6::uuid, " ANY_ID ")"
+			" AND (strpos(lower(q.key), lower($1)) > 0"
+			"  OR strpos(lower(q.workflow), lower($1)) > 0"
+			"  OR strpos(lower(q.input::text), lower($1)) > 0)"
+			" ORDER BY q.run DESC LIMIT 50)") ") AS x",
+		"text", "workflow", "state", "since", "before", NULL),
 
 	SHOW("run",
-		"SELECT json_build_object('run', to_json(r),"
+		"SELECT json_build_object('run', to_json(r), 'now', clock_timestamp(),"
 		"  'last', (SELECT z.n FROM dataflows.steps AS z"
 		"   WHERE z.run = $1::uuid ORDER BY z.n DESC LIMIT 1),"
 		"  'steps', " OF_RUN("steps", STEP_COLUMNS, THESE, "z.n") ","
-		"  'attempts', " OF_RUN("attempts", "z.*", THESE, "z.at DESC") ","
+		"  'attempts', " OF_RUN("attempts", ATTEMPT_COLUMNS, THESE, "z.at DESC") ","
 		"  'signals', " OF_RUN("signals", SIGNAL_COLUMNS, "", "z.id DESC") ","
-		"  'requests', " OF_RUN("requests", "z.*", "", "z.id DESC") ")::text"
+		"  'requests', " OF_RUN("requests", "z.*", "", "z.id DESC") ","
+		"  'pending', " OF_RUN("pending_undo", "z.*", "", "z.n DESC") ","
+		"  'since', (SELECT z.since FROM dataflows.stuck AS z WHERE z.run = $1::uuid),"
+		"  'parent', " LINKED("r.parent") ","
+		"  'restarted_from', " LINKED("r.restarted_from") ","
+		"  'children', (SELECT coalesce(json_agg(" LINKED("y.child") "), '[]') FROM ("
+		"   SELECT z.child FROM dataflows.steps AS z WHERE z.run = $1::uuid AND z.kind = 'call'"
+		"   AND z.child IS NOT NULL ORDER BY z.n LIMIT 100) AS y))::text"
 		" FROM (SELECT " WHOLE_RUN " FROM dataflows.runs AS q WHERE q.run = $1::uuid) AS r",
 		"run", "after", NULL),
+	/* what a step sent and what came back */
+	SHOW("step",
+		"SELECT to_json(x)::text FROM ("
+		"  SELECT z.n, z.step, " SHOWN_TEXT("z.body") "body, " SHOWN("z.output") "output,"
+		"   " SHOWN("z.error") "error, z.idempotency_key, " SHOWN_TEXT("z.undo_body") "undo_body,"
+		"   " SHOWN("z.undo_error") "undo_error, z.undo_headers,"
+		"   " NO_SECRETS("z.headers") " AS headers,"
+		"   " NO_SECRETS("z.response_headers") " AS response_headers"
+		"  FROM dataflows.steps AS z WHERE z.run = $1::uuid AND z.n = $2::int) AS x",
+		"run", "n", NULL),
 
+	/* of the newest thousand: the reasons with how many runs, and some of them */
 	SHOW("stuck",
-		LIST("SELECT s.* FROM dataflows.stuck AS s ORDER BY s.run DESC LIMIT 200"),
+		LIST(
+			"SELECT s.workflow, s.sqlstate, s.reason, min(s.remedy) AS remedy, count(*) AS n,"
+			"  min(s.since) AS oldest, max(s.since) AS newest,"
+			"  to_json((array_agg(json_build_object('run', s.run, 'key', s.key,"
+			"   'since', s.since) ORDER BY s.run DESC))[1:50]) AS runs"
+			" FROM (SELECT * FROM " STUCK_BY_REASON " AS o ORDER BY o.run DESC LIMIT " MANY ") AS s"
+			" GROUP BY s.workflow, s.sqlstate, s.reason"
+			" ORDER BY count(*) DESC, max(s.since) DESC LIMIT 100"),
 		NULL),
-	SHOW("pending_undo",
-		LIST("SELECT p.* FROM dataflows.pending_undo AS p ORDER BY p.run DESC LIMIT 200"),
+	SHOW("pending",
+		LIST(
+			"SELECT p.workflow, p.steps AS step, p.system, p.why, count(*) AS n,"
+			"  min(p.since) AS oldest, max(p.since) AS newest,"
+			"  bool_and(p.undo_failed) AS undo_failed,"
+			"  to_json((array_agg(json_build_object('run', p.run, 'key', p.key, 'n', p.n,"
+			"   'step', p.step, 'request', p.request, 'state', p.state, 'undo', p.undo,"
+			"   'answered', p.answered, 'probe', p.probe, 'since', p.since,"
+			"   'idempotency_key', coalesce(p.undo_key, p.idempotency_key), 'remedy', p.remedy,"
+			"   'undo_failed', p.undo_failed, 'system', p.system)"
+			"    ORDER BY p.run DESC, p.n DESC))[1:50]) AS runs"
+			" FROM (SELECT o.*, t.undo_state = 'undo_failed' AS undo_failed"
+			"  FROM " PENDING_BY_REASON " AS o"
+			"  JOIN LATERAL (SELECT z.undo_state FROM dataflows.steps AS z"
+			"   WHERE z.run = o.run AND z.n = o.n OFFSET 0) AS t ON true"
+			"  ORDER BY o.run DESC LIMIT " MANY ") AS p"
+			" GROUP BY p.workflow, p.steps, p.system, p.why"
+			" ORDER BY count(*) DESC, max(p.since) DESC LIMIT 100"),
 		NULL),
 
 	/* without what counts live runs: that reads them all */
@@ -147,7 +293,7 @@ static Call calls[] = {
 		LIST(
 			"SELECT s.system, s.url, s.in_flight, s.max_concurrency, s.allowed, s.rate_limit,"
 			"  s.breaker, s.held_until, s.reason, s.held_owners, s.error_rate, s.requests,"
-			"  s.failures, s.latency_ms"
+			"  s.failures, s.latency_ms, s.paused_by, s.paused_at, s.paused_note"
 			" FROM dataflows.systems AS s"
 			" ORDER BY s.system LIMIT 500"),
 		NULL),
@@ -174,42 +320,49 @@ static Call calls[] = {
 		NULL),
 
 	/*
-	 * Of the last hour, but no more than the newest twenty thousand runs: what
-	 * ended, by when it ended, and what got stuck and still is, by when.
+	 * What ended, by when it ended, of no more than the newest twenty thousand that did, and
+	 * what got stuck and still is, by when.  begins: before it nothing was read.
 	 */
-	SHOW_WINDOW("throughput",
-		LIST(
-			"SELECT t.minute, t.state, sum(t.n) AS n"
+	SHOW_WINDOW("throughput", BY_END, WINDOW,
+		"SELECT json_build_object('width', " WIDTH ", 'from', extract(epoch FROM " SINCE "),"
+		"  'to', extract(epoch FROM now()), 'begins', extract(epoch FROM $2::timestamptz),"
+		"  'list', " "(" LIST(
+			"SELECT t.at, t.state, sum(t.n) AS n"
 			" FROM ("
-			"  SELECT date_trunc('minute', r.finished_at) AS minute, r.state, count(*) AS n"
+			"  SELECT " COLUMN_OF("r.finished_at") " AS at, r.state, count(*) AS n"
 			"  FROM dataflows.runs AS r"
-			"  WHERE r.run >= greatest(" ID_AT(AN_HOUR_AGO) ", $1::uuid)"
-			"  AND r.finished_at >= " AN_HOUR_AGO
+			"  WHERE r.finished_at >= greatest(" SINCE ", $2::timestamptz)"
 			"  GROUP BY 1, 2"
 			"  UNION ALL"
-			"  SELECT date_trunc('minute', s.since), 'stuck', count(*)"
+			"  SELECT " COLUMN_OF("s.since") ", 'stuck', count(*)"
 			"  FROM ("
 			"   SELECT q.since FROM dataflows.stuck AS q ORDER BY q.run DESC LIMIT 1000) AS s"
-			"  WHERE s.since >= " AN_HOUR_AGO
+			"  WHERE s.since >= " SINCE
 			"  GROUP BY 1) AS t"
 			" GROUP BY 1, 2"
-			" ORDER BY 1, 2"),
-		NULL),
-	SHOW_WINDOW("latency",
-		LIST(
-			"SELECT date_trunc('minute', s.finished_at) AS minute, s.system, count(*) AS n,"
+			" ORDER BY 1, 2") ")::json)::text",
+		"range", NULL),
+	SHOW_WINDOW("latency", BY_START, WINDOW,
+		"SELECT json_build_object('width', " WIDTH ", 'from', extract(epoch FROM " SINCE "),"
+		"  'to', extract(epoch FROM now()), 'begins', extract(epoch FROM ("
+		"   SELECT b.started_at FROM dataflows.runs AS b"
+		"   WHERE b.run >= $2::uuid ORDER BY b.run LIMIT 1)),"
+		"  'list', " "(" LIST(
+			"SELECT " COLUMN_OF("s.finished_at") " AS at, s.system, count(*) AS n,"
+			"  sum(s.failures) AS failures,"
 			"  percentile_cont(0.5) WITHIN GROUP (ORDER BY s.ms) AS p50,"
 			"  percentile_cont(0.95) WITHIN GROUP (ORDER BY s.ms) AS p95"
 			" FROM ("
 			"  SELECT q.system, q.finished_at,"
+			"   greatest(q.attempts - 1, 0) + (q.state = 'failed')::int AS failures,"
 			"   extract(epoch FROM q.finished_at - q.sent_at)::float8 * 1000 AS ms"
 			"  FROM dataflows.steps AS q"
-			"  WHERE q.run >= greatest(" ID_AT(AN_HOUR_AGO) ", $1::uuid)"
+			"  WHERE q.run >= greatest(" ID_AT(SINCE) ", $2::uuid)"
 			"  ORDER BY q.run DESC LIMIT 20000) AS s"
-			" WHERE s.system IS NOT NULL AND s.finished_at >= " AN_HOUR_AGO " AND s.ms >= 0"
+			" WHERE s.system IS NOT NULL AND s.finished_at >= " SINCE " AND s.ms >= 0"
 			" GROUP BY 1, 2"
-			" ORDER BY 1, 2"),
-		NULL),
+			" ORDER BY 1, 2") ")::json)::text",
+		"range", NULL),
 
 	ASK("retry",
 		"dataflows.retry($1::uuid, $2)",
@@ -235,6 +388,29 @@ static Call calls[] = {
 	ASK("resume",
 		"dataflows.resume($1, $2)",
 		"workflow", "note", NULL),
+
+	/* of many runs: those that were chosen, or those that are stuck for one reason */
+	ASK_BY("retry_runs",
+		DONE_OF("dataflows.retry(w.run, $2)", CHOSEN),
+		"runs", "note", NULL),
+	ASK_BY("cancel_runs",
+		DONE_OF("dataflows.cancel(w.run, $2)", CHOSEN),
+		"runs", "note", NULL),
+	ASK_BY("retry_reason",
+		DONE_OF("dataflows.retry(w.run, $4)", OF_REASON),
+		"workflow", "sqlstate", "reason", "note", NULL),
+	ASK_BY("cancel_reason",
+		DONE_OF("dataflows.cancel(w.run, $4)", OF_REASON),
+		"workflow", "sqlstate", "reason", "note", NULL),
+	ASK_BY("abandon_reason",
+		DONE_OF("dataflows.abandon(w.run, $4)", OF_REASON),
+		"workflow", "sqlstate", "reason", "note", NULL),
+	ASK_BY("resolve_reason",
+		DONE_OF("dataflows.resolve(w.run, '#' || w.n, $4, $5, NULL)",
+			"SELECT p.run, p.n FROM " PENDING_BY_REASON " AS p"
+			" WHERE p.workflow = $1 AND p.steps = $2 AND p.why = $3"
+			" ORDER BY p.run LIMIT " MANY),
+		"workflow", "step", "reason", "outcome", "note", NULL),
 };
 
 /* clang-format on */
@@ -258,38 +434,41 @@ value_of(const DfPageCall *call, char **values, const char *name)
 }
 
 /*
- * The least id of so many of the newest runs, of all owners; NULL = there are
- * not more.  A list that asks for each run whether the role may see it would
- * read a whole table of others' runs otherwise.  Only its milliseconds are given.
+ * Where so many of the newest runs begin, of all owners; NULL = there are not more.  A list
+ * that asks for each run whether the role may see it would read a whole table of others'
+ * runs otherwise.  Only milliseconds are given.
  */
 static char *
 window_floor(const Call *call, char **values)
 {
 	/* clang-format off */
-	static DfPlan plan = {
+	static DfPlan by_start = {
 		"SELECT left(r.run::text, 13) || '-0000-0000-000000000000'"
 		" FROM dataflows.run AS r"
-		" WHERE r.run < least(" ID_AT("$1::timestamptz") ", $2::uuid, " NO_ID ")"
-		" ORDER BY r.run DESC OFFSET $3 LIMIT 1",
+		" WHERE r.run < coalesce($1::uuid, " NO_ID ")"
+		" ORDER BY r.run DESC OFFSET $2 LIMIT 1",
 		SPI_OK_SELECT,
-		DF_PARAMS(TEXTOID, TEXTOID, INT8OID)};
+		DF_PARAMS(TEXTOID, INT8OID)};
+	static DfPlan by_end = {
+		"SELECT date_trunc('milliseconds', r.finished_at)::text"
+		" FROM dataflows.run AS r"
+		" WHERE r.finished_at IS NOT NULL AND $1 IS NULL"
+		" ORDER BY r.finished_at DESC, r.run DESC OFFSET $2 LIMIT 1",
+		SPI_OK_SELECT,
+		DF_PARAMS(TEXTOID, INT8OID)};
 	/* clang-format on */
-	char *bounds[] = {value_of(&call->call, values, "until"),
-					  value_of(&call->call, values, "before")};
-	Datum datums[3];
-	char nulls[] = "   ";
+	char *before = value_of(&call->call, values, "before");
+	Datum datums[2];
+	char nulls[] = "  ";
 	MemoryContext cxt = CurrentMemoryContext;
 	DfStore store;
 	char *result = NULL;
 
-	for (int i = 0; i < lengthof(bounds); i++)
-	{
-		nulls[i] = bounds[i] == NULL ? 'n' : ' ';
-		datums[i] = bounds[i] == NULL ? (Datum) 0 : CStringGetTextDatum(bounds[i]);
-	}
-	datums[2] = Int64GetDatum(call->window - 1);
+	nulls[0] = before == NULL ? 'n' : ' ';
+	datums[0] = before == NULL ? (Datum) 0 : CStringGetTextDatum(before);
+	datums[1] = Int64GetDatum(call->window - 1);
 	df_store_enter(&store);
-	if (df_plan_run_latest(&plan, datums, nulls, 1) == 1)
+	if (df_plan_run_latest(call->bound == BY_END ? &by_end : &by_start, datums, nulls, 1) == 1)
 		result = df_copy_text(cxt, 0, 0);
 	df_store_leave(&store);
 	return result;
@@ -306,7 +485,7 @@ df_page_call_run(const DfPageCall *call, Oid role, char **values)
 	char *result = NULL;
 	uint64 n;
 
-	if (found->window > 0)
+	if (found->bound != BY_INDEX)
 		values[found->plan.nargs - 1] = window_floor(found, values);
 	for (int i = 0; i < found->plan.nargs; i++)
 	{

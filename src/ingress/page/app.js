@@ -1,22 +1,28 @@
-/* The frame: logging in, which view, and drawing it anew while it is looked at. */
+/* The frame: logging in, which view, and drawing it anew when there is something new. */
 
 import { closeDialogs, onAction } from './actions.js';
-import { charts } from './charts.js';
-import { el } from './dom.js';
-import { stuck, systems, ways, workflows } from './lists.js';
+import { el, empty, link, patch } from './dom.js';
+import { watch } from './live.js';
+import { needs } from './needs.js';
+import { onRedraw, place } from './place.js';
 import { run } from './run.js';
 import { runs } from './runs.js';
-import { LoggedOut, forgetAnswers, get, onLogout, post, reason } from './server.js';
+import { forgetAnswers, get, LoggedOut, onLogout, post, reason } from './server.js';
+import { systems } from './systems.js';
+import { zone } from './words.js';
+import { ways, workflows } from './workflows.js';
 
-const views = {
-	runs: ['Runs', runs], stuck: ['Needs a person', stuck], systems: ['Systems', systems], charts: ['Charts', charts],
-	workflows: ['Workflows', workflows], ways: ['Webhooks and schedules', ways],
-};
-const live = 2000, slow = 10000;		/* ms between two looks */
-const [main, nav, notice, who, logout, theme] = ['main', 'nav', 'notice', 'who', 'logout', 'theme'].map(id => document.getElementById(id));
-let timer = 0;
-let turn = 0;				/* only the newest look draws */
-let shown = { at: null };	/* what is drawn: its address and its text */
+/* a view: title, ask(place): its questions, draw(answers, place), and holds(): it must stay as it is */
+const views = { runs, needs, systems, workflows, ways };
+const others = { run, stuck: needs, charts: systems };
+const [top, main, nav, notice, who, logout, theme, live, menu, foot] =
+	['top', 'main', 'nav', 'notice', 'who', 'logout', 'theme', 'live', 'menu', 'foot'].map(id => document.getElementById(id));
+let at = null;			/* where we are: { hash, place, view } */
+let watching = null;
+let answers = null;		/* of the view */
+let newer = false;		/* they are not drawn yet */
+let paused = false;
+let reached = true;
 
 function say(text, bad) {
 	notice.className = bad ? 'bad' : '';
@@ -26,13 +32,12 @@ function say(text, bad) {
 /* ---- logging in ---- */
 
 function showLogin() {
-	clearTimeout(timer);
-	turn++;
-	shown = { at: null };
+	watching?.end();
+	watching = at = answers = null;
 	forgetAnswers();
 	closeDialogs();
-	nav.hidden = logout.hidden = true;
-	who.textContent = '';
+	for (const part of [nav, logout, live, menu]) part.hidden = true;
+	who.textContent = foot.textContent = '';
 	const input = el('input', { type: 'password', name: 'token', autocomplete: 'off', required: true, spellcheck: 'false' });
 	const form = el('form', { method: 'post', onsubmit: async event => {
 		event.preventDefault();
@@ -42,73 +47,92 @@ function showLogin() {
 			begin();
 		} catch (e) { say(reason(e), true); }
 	} }, el('label', {}, 'Token', input), el('button', { class: 'main' }, 'Log in'),
-		el('p', { class: 'soft' }, 'Make one in SQL: ', el('code', {}, 'SELECT dataflows.dashboard_token();')));
+		el('p', { class: 'soft' }, 'Make one in SQL, as the role whose runs you want to see: ', el('code', {}, 'SELECT dataflows.dashboard_token();')));
 	main.replaceChildren(el('div', { class: 'card login' }, el('h1', {}, 'Log in'), form));
 	input.focus();
 }
 
 /* ---- drawing ---- */
 
-function place() {
-	const [view, ...rest] = location.hash.replace(/^#\/?/, '').split('?')[0].split('/').map(decodeURIComponent);
-	return view === 'run' ? ['run', () => run(...rest)] : views[view] ? [view, views[view][1]] : ['runs', runs];
+function selecting() {
+	const s = getSelection();
+	return !!s && !s.isCollapsed && main.contains(s.anchorNode);
 }
 
-const controls = () => [...main.querySelectorAll('a,button,summary')];
-const editing = () => main.contains(document.activeElement) && /INPUT|SELECT|TEXTAREA/.test(document.activeElement.tagName);
+const held = () => paused || selecting() || !!at.view.holds?.();
 
-/* the same view with newer data: what was open stays open, what had the focus keeps it, a form is not taken away */
-function draw(box) {
-	const same = shown.at === location.hash;
-	if (same && (box.textContent === shown.text || editing())) return;
-	const focus = same ? controls().indexOf(document.activeElement) : -1;
-	const open = same ? [...main.querySelectorAll('details[open]')].map(d => d.dataset.keep) : [];
-	for (const d of box.querySelectorAll('details')) d.open = open.includes(d.dataset.keep);
-	shown = { at: location.hash, text: box.textContent };
-	main.replaceChildren(...box.childNodes);
-	if (focus >= 0) controls()[focus]?.focus();
+function showLive() {
+	const [mark, text] = !reached ? ['✕', 'Not connected'] : paused ? ['‖', newer ? 'Paused, newer is there' : 'Paused']
+		: newer ? ['‖', 'Held while you choose'] : ['●', 'Live'];
+	live.className = !reached ? 'bad' : paused || newer ? 'warn' : 'good';
+	live.setAttribute('aria-pressed', String(paused));
+	live.title = paused ? 'Show what is new' : 'Leave the page as it is';
+	live.replaceChildren(el('span', { 'aria-hidden': 'true' }, mark), el('span', { class: 'words' }, ' ' + text));
 }
 
-async function refresh() {
-	clearTimeout(timer);
-	const mine = ++turn;
-	const [view, make] = place();
-	try {
-		const box = el('div', {}, await make());
-		if (mine !== turn) return;
-		if (notice.className === 'bad') say('');
-		draw(box);
-	} catch (e) {
-		if (mine !== turn || e instanceof LoggedOut) return;
-		say(reason(e), true);
-		if (e && e.error && shown.at !== location.hash) {
-			shown = { at: null };
-			main.replaceChildren(el('p', { class: 'card' }, e.error));
-		}
+function draw(anew) {
+	const box = el('div', {}, at.view.draw(answers, at.place));
+	patch(main, box, anew);
+	newer = false;
+	const n = answers.attention.runs;
+	for (const place of [nav.querySelector('a[href="#/needs"]'), menu]) {
+		place.querySelector('.badge')?.remove();
+		if (n > 0) place.append(el('span', { class: 'badge' }, n >= 1000 ? '999+' : String(n)));
 	}
-	if (!document.hidden) timer = setTimeout(refresh, view === 'charts' ? slow : live);
+	document.title = (n > 0 ? '(' + n + ') ' : '') + (at.view.name?.(answers) || at.view.title) + ' · dataflows';
+	showLive();
+}
+
+function said(fresh, first) {
+	reached = true;
+	if (notice.className === 'bad') say('');
+	if (fresh) {
+		answers = fresh;
+		if (!first && held()) newer = true;
+		else draw(first);
+	}
+	showLive();
+}
+
+function failed(e) {
+	reached = !!(e && e.error);
+	say(reason(e), true);
+	if (!answers && e && e.error) main.replaceChildren(empty(e.error, e.hint || '', ' ', link('#/runs', 'All runs')));
+	showLive();
 }
 
 function route() {
-	const [view] = place();
-	const current = view === 'run' ? 'runs' : view;
-	nav.replaceChildren(...Object.entries(views).map(([name, [title]]) =>
-		el('a', { href: '#/' + name, 'aria-current': name === current ? 'page' : null }, title)));
+	const where = place();
+	const name = views[where.view] || others[where.view] ? where.view : 'runs';
+	const view = views[name] || others[name];
+	let first = true;
+	watching?.end();
+	if (!at || at.view !== view) view.begin?.();
+	at = { place: where, view };
+	answers = null;
+	newer = false;
+	nav.replaceChildren(...Object.entries(views).map(([key, v]) =>
+		el('a', { href: '#/' + key, 'aria-current': v === view || (name === 'run' && key === 'runs') ? 'page' : null }, v.title)));
+	top.classList.remove('open');
+	menu.setAttribute('aria-expanded', 'false');
 	say('');
-	document.title = (view === 'run' ? 'Run' : views[view][0]) + ' · dataflows';
-	refresh();
+	watching = watch({ attention: ['attention'], ...view.ask(where) }, fresh => {
+		said(fresh, first);
+		first = false;
+	}, failed);
 }
 
 async function begin() {
 	try {
 		const me = await get('me');
 		who.textContent = me.role + ' @ ' + me.database;
-		nav.hidden = logout.hidden = false;
+		foot.textContent = 'Times are those of ' + zone() + '.';
+		for (const part of [nav, logout, live, menu]) part.hidden = false;
 		route();
 	} catch (e) {
 		if (e instanceof LoggedOut) return;
 		say(reason(e), true);
-		timer = setTimeout(begin, live);
+		setTimeout(begin, 2000);
 	}
 }
 
@@ -122,7 +146,10 @@ function setTheme(dark) {
 let chosen = null;
 try { chosen = localStorage.getItem('theme'); } catch { /* it keeps nothing */ }
 const wish = matchMedia('(prefers-color-scheme: dark)');
-const followWish = () => setTheme(chosen === null ? wish.matches : chosen === 'dark');
+function followWish() {
+	setTheme(chosen === null ? wish.matches : chosen === 'dark');
+	document.dispatchEvent(new Event('theme'));
+}
 followWish();
 wish.addEventListener('change', followWish);
 theme.addEventListener('click', () => {
@@ -137,11 +164,21 @@ logout.addEventListener('click', async () => {
 		showLogin();
 	} catch (e) { if (!(e instanceof LoggedOut)) say(reason(e), true); }
 });
+menu.addEventListener('click', () => menu.setAttribute('aria-expanded', String(top.classList.toggle('open'))));
+live.addEventListener('click', () => {
+	paused = !paused;
+	if (!paused && answers) draw();
+	showLive();
+});
+document.addEventListener('selectionchange', () => { if (newer && at && !held()) draw(); });
+/* ages grow by themselves */
+setInterval(() => { if (answers && !document.hidden && !held()) draw(); }, 10000);
+
 onLogout(showLogin);
+onRedraw(() => { if (answers) draw(); });
 onAction(text => {
 	say(text);
-	refresh();
+	watching?.now();
 });
 window.addEventListener('hashchange', () => { if (!nav.hidden) route(); });
-document.addEventListener('visibilitychange', () => { if (!document.hidden && !nav.hidden) refresh(); });
 begin();

@@ -1,57 +1,81 @@
-/* Throughput and latency of the last hour. */
+/* Charts over time, drawn by uPlot, which is loaded when the first one is shown. */
 
-import { chart, el, millis, span, svg } from './dom.js';
-import { get } from './server.js';
+import { el } from './dom.js';
+import { redraw } from './place.js';
+import { clock } from './words.js';
 
-const width = 900, hour = 3600e3;
-const axis = y => [svg('text', { x: 0, y }, 'an hour ago'), svg('text', { x: width, y, 'text-anchor': 'end' }, 'now')];
-const kinds = [['completed', 'bar'], ['undone', 'undo'], ['stuck', 'fail']];
-const kindOf = state => state === 'completed' ? 0 : state === 'stuck' ? 2 : 1;
+let loading = false;
 
-function throughput(list) {
-	const now = Math.floor(Date.now() / 60e3), base = 150, room = 125;
-	const minutes = Array.from({ length: 60 }, () => [0, 0, 0]);
-	for (const m of list) {
-		const minute = minutes[59 - (now - Math.floor(millis(m.minute) / 60e3))];
-		if (minute) minute[kindOf(m.state)] += m.n;
+function load() {
+	if (loading) return;
+	loading = true;
+	document.head.append(el('link', { rel: 'stylesheet', href: 'uPlot.min.css' }), el('script', { src: 'uPlot.iife.min.js', onload: redraw }));
+}
+
+const colour = name => getComputedStyle(document.documentElement).getPropertyValue('--' + name).trim();
+
+/* bars stand on each other: the sums are drawn, the largest first */
+function stacked(series) {
+	const sums = [];
+	for (const s of series) sums.push(s.values.map((v, i) => v + (sums.length ? sums[sums.length - 1][i] : 0)));
+	return sums.reverse();
+}
+
+function tip(spec) {
+	const box = el('div', { class: 'tip' });
+	box.hidden = true;
+	return { hooks: {
+		init: u => u.over.append(box),
+		setCursor(u) {
+			const i = u.cursor.idx;
+			box.hidden = i == null || u.cursor.left < 0;
+			if (box.hidden) return;
+			box.replaceChildren(el('strong', {}, clock(spec.x[i] * 1000)), ...spec.series.map(s =>
+				el('span', {}, s.label + ': ' + (s.values[i] == null ? '–' : spec.format(s.values[i])))));
+			box.style.top = '4px';
+			box.style.left = Math.max(0, Math.min(u.cursor.left + 12, u.over.clientWidth - box.offsetWidth)) + 'px';
+		},
+	} };
+}
+
+const day = 86400;
+const times = (u, splits) => splits.map(t => new Date(t * 1000).toLocaleString([], spanOf(u) > 2 * day
+	? { month: 'short', day: 'numeric' } : { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }));
+const spanOf = u => u.data[0][u.data[0].length - 1] - u.data[0][0];
+
+function options(spec, width) {
+	const line = { stroke: colour('soft'), grid: { stroke: colour('line'), width: 1 }, ticks: { show: false }, font: '12px system-ui, sans-serif' };
+	const bars = spec.kind === 'bars' ? window.uPlot.paths.bars({ size: [0.8, 40] }) : undefined;
+	const series = (spec.kind === 'bars' ? [...spec.series].reverse() : spec.series).map(s => ({ label: s.label, stroke: colour(s.hue), width: bars ? 0 : 2,
+		fill: bars ? colour(s.hue) : undefined, paths: bars, dash: s.dash, points: { show: bars ? false : undefined, size: 5 }, spanGaps: false }));
+	return { width, height: 180, series: [{}, ...series], padding: [8, 8, 0, 0], cursor: { y: false, drag: { x: false, y: false }, points: { show: !bars } }, legend: { show: false },
+		scales: { x: { time: true }, y: { range: (u, min, max) => [0, Math.max(max || 0, 1) * 1.1] } }, plugins: [tip(spec)],
+		axes: [{ ...line, size: 32, values: times }, { ...line, size: 64, values: (u, splits) => splits.map(v => spec.format(v)), incrs: spec.format(1) === '1' ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 1e4, 1e5] : undefined }] };
+}
+
+function show(node, spec) {
+	if (!window.uPlot) return load();
+	const dark = document.documentElement.classList.contains('dark');
+	const like = JSON.stringify([spec.series.map(s => s.label), spec.x[0], spec.x.length, dark, node.clientWidth]);
+	const values = JSON.stringify(spec.series.map(s => s.values));
+	if (node.like === like && node.values === values) return;
+	const data = [spec.x, ...spec.kind === 'bars' ? stacked(spec.series) : spec.series.map(s => s.values)];
+	node.plot?.destroy();
+	node.plot = new window.uPlot(options(spec, node.clientWidth), data, node);
+	node.like = like;
+	node.values = values;
+	if (!node.watched) {
+		node.watched = new ResizeObserver(() => redraw());
+		node.watched.observe(node);
 	}
-	const sum = m => m[0] + m[1] + m[2];
-	const max = Math.max(1, ...minutes.map(sum)), total = minutes.reduce((all, m) => all + sum(m), 0);
-	const column = (m, i) => {
-		let y = base;
-		return kinds.map(([, cls], k) => {
-			const height = m[k] / max * room;
-			y -= height;
-			return height > 0 ? svg('rect', { x: i * 15 + 2, width: 11, y, height, class: cls }) : null;
-		});
-	};
-	return svg('svg', { viewBox: '0 0 ' + width + ' 170', role: 'img',
-		'aria-label': total + ' runs ended or got stuck within the last hour, at most ' + max + ' a minute' },
-		svg('text', { x: 4, y: 14 }, max + ' a minute'), svg('line', { x1: 0, x2: width, y1: base, y2: base, class: 'grid' }),
-		minutes.map(column), axis(165));
 }
 
-function curve(list, key, max, cls) {
-	const at = m => [width - (Date.now() - millis(m.minute)) / hour * width, 120 - m[key] / max * 95].map(v => v.toFixed(1));
-	if (list.length > 1) return svg('polyline', { points: list.map(m => at(m).join()).join(' '), class: cls });
-	const [cx, cy] = at(list[0]);
-	return svg('circle', { cx, cy, r: 4, class: cls === 'line' ? 'bar' : 'undo' });
+/* spec: title, unit, x (seconds), series: { label, values, hue }, kind, format, said, missing, nothing */
+export function chart(id, spec) {
+	const key = spec.series.map(s => el('span', {}, el('span', { class: 'dot' + (s.dash ? ' dashed' : ''), 'aria-hidden': 'true', style: { borderColor: 'var(--' + s.hue + ')' } }), s.label));
+	return el('figure', { key: id, class: 'card' }, el('figcaption', {}, el('h2', {}, spec.title), el('span', { class: 'soft' }, spec.said ? spec.said + ' · ' + spec.unit : spec.nothing)),
+		spec.said ? [el('div', { key: id, class: 'plot', kept: true, role: 'img', 'aria-label': spec.title + ': ' + spec.said + ', ' + spec.unit, drawn: node => show(node, spec) }), el('p', { class: 'legend' }, key)] : null,
+		spec.missing ? el('p', { class: 'warn' }, spec.missing) : null);
 }
 
-function latency(list) {
-	const max = Math.max(1, ...list.map(m => m.p95));
-	return svg('svg', { viewBox: '0 0 ' + width + ' 140', role: 'img', 'aria-label': 'Latency; the highest 95th percentile is ' + span(max) },
-		svg('text', { x: 4, y: 14 }, span(max)), svg('line', { x1: 0, x2: width, y1: 120, y2: 120, class: 'grid' }),
-		curve(list, 'p50', max, 'line'), curve(list, 'p95', max, 'line2'), axis(136));
-}
-
-export async function charts() {
-	const [ended, steps] = await Promise.all([get('throughput'), get('latency')]);
-	const systems = [...new Set(steps.map(m => m.system))];
-	return [el('h1', {}, 'Charts'), el('h2', {}, 'Runs a minute'), chart('Runs a minute', throughput(ended),
-		el('p', { class: 'soft' }, 'From below: completed; ended otherwise; got stuck. Of the newest 20,000 runs, started within the hour.')),
-		el('h2', {}, 'Latency of steps'),
-		systems.length ? systems.map(name => chart('Latency of ' + name, el('strong', {}, name), latency(steps.filter(m => m.system === name)),
-			el('p', { class: 'soft' }, 'Solid: median. Dashed: 95th percentile. Retries and waiting for a place are in it.')))
-			: el('p', { class: 'card soft' }, 'No steps within the last hour.')];
-}
+document.addEventListener('theme', () => redraw());

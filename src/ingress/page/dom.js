@@ -1,78 +1,128 @@
-/* Elements, and values as people read them.  What comes from the server is only ever inserted as text. */
+/*
+ * Elements, and how a view is drawn anew.  What comes from the server is only ever inserted
+ * as text.  A view is made whole each time; patch() then changes only what differs, so that
+ * selections, focus, scrolling and what was opened stay as they are.
+ */
 
-const svgNS = 'http://www.w3.org/2000/svg';
+const dispatch = event => event.currentTarget.handlers[event.type]?.(event);
 
-function fill(node, attributes, children) {
+/*
+ * Attributes, but for: on<event>; key, by which patch() knows an element again; style, an
+ * object; drawn, called with the element in the document each time it was drawn; kept: what
+ * is inside belongs to drawn().
+ */
+export function el(name, attributes, ...children) {
+	const node = document.createElement(name);
+	node.handlers = {};
 	for (const [key, value] of Object.entries(attributes || {})) {
-		if (key.startsWith('on')) node.addEventListener(key.slice(2), value);
-		else if (value === true) node.setAttribute(key, '');
-		else if (value !== false && value != null) node.setAttribute(key, value);
+		if (value === false || value == null) continue;
+		if (key.startsWith('on')) {
+			node.handlers[key.slice(2)] = value;
+			node.addEventListener(key.slice(2), dispatch);
+		} else if (key === 'style') Object.assign(node.style, value);
+		else if (key === 'key' || key === 'drawn' || key === 'kept') node[key === 'key' ? 'rowKey' : key] = value;
+		else node.setAttribute(key, value === true ? '' : value);
 	}
-	node.append(...children.flat(Infinity).filter(c => c != null && c !== ''));
+	node.append(...children.flat(Infinity).filter(c => c != null && c !== false && c !== ''));
 	return node;
 }
 
-export const el = (name, attributes, ...children) => fill(document.createElement(name), attributes, children);
-export const svg = (name, attributes, ...children) => fill(document.createElementNS(svgNS, name), attributes, children);
 export const link = (href, ...text) => el('a', { href }, text);
-export const button = (label, onclick) => el('button', { type: 'button', onclick }, label);
+export const button = (label, onclick, more) => el('button', { type: 'button', onclick, ...more }, label);
 
-/* ---- values ---- */
+/* ---- drawing anew ---- */
 
-export function span(ms) {
-	if (ms < 1000) return Math.round(ms) + ' ms';
-	if (ms < 120e3) return (ms / 1000).toFixed(1) + ' s';
-	if (ms < 7200e3) return Math.round(ms / 60e3) + ' min';
-	return ms < 172800e3 ? Math.round(ms / 3600e3) + ' h' : Math.round(ms / 86400e3) + ' days';
+function become(have, want, anew) {
+	if (have.nodeType !== Node.ELEMENT_NODE) {
+		if (have.data !== want.data) have.data = want.data;
+		return;
+	}
+	for (const { name, value } of want.attributes)
+		if (name !== 'style' && have.getAttribute(name) !== value) have.setAttribute(name, value);
+	for (const { name } of [...have.attributes])
+		if (name !== 'style' && !want.hasAttribute(name)) have.removeAttribute(name);
+	if (have.style.cssText !== want.style.cssText) have.style.cssText = want.style.cssText;
+	for (const type of Object.keys(want.handlers))
+		if (!have.handlers[type]) have.addEventListener(type, dispatch);
+	have.handlers = want.handlers;
+	have.drawn = want.drawn;
+	if (!want.kept) children(have, want, anew);
+	/* what a person has typed or chosen stays, unless another place was gone to */
+	if (anew && have.name && 'value' in have && have.value !== want.value) have.value = want.value;
+	if (have.type === 'checkbox') have.checked = want.hasAttribute('checked');
 }
 
-export const millis = t => new Date(t).getTime();
+const alike = (a, b) => a.nodeName === b.nodeName && a.rowKey === b.rowKey;
 
-export function time(t) {
-	if (!t) return null;
-	if (isNaN(millis(t))) return t; // infinity
-	const parts = { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit' };
-	return el('time', { datetime: t, title: t, class: 'time' }, new Date(t).toLocaleString([], parts));
+function children(parent, fresh, anew) {
+	const wanted = [...fresh.childNodes];
+	const keys = new Set(wanted.map(n => n.rowKey).filter(k => k != null));
+	const known = new Map([...parent.childNodes].filter(n => n.rowKey != null).map(n => [n.rowKey, n]));
+	let at = parent.firstChild;
+	const skip = () => {
+		const gone = at;
+		at = at.nextSibling;
+		gone.remove();
+	};
+	for (const want of wanted) {
+		while (at && at.rowKey != null && !keys.has(at.rowKey)) skip();
+		let have = want.rowKey != null ? known.get(want.rowKey) : at;
+		if (!have || !alike(have, want)) {
+			parent.insertBefore(want, at);
+			continue;
+		}
+		if (have === at) at = at.nextSibling;
+		else parent.insertBefore(have, at);
+		become(have, want, anew);
+	}
+	while (at) skip();
 }
+
+/* the children of parent become those of fresh; anew: it is another view */
+export function patch(parent, fresh, anew) {
+	children(parent, fresh, anew);
+	for (const node of parent.querySelectorAll('*')) node.drawn?.(node);
+}
+
+/* ---- what is used all over ---- */
 
 export function block(value) {
 	if (value == null) return null;
 	let text = value;
 	if (typeof value !== 'string') text = JSON.stringify(value, null, 2);
 	else try { text = JSON.stringify(JSON.parse(value), null, 2); } catch { /* no JSON: as it is */ }
-	return el('pre', { tabindex: 0 }, text);
+	return el('div', { class: 'code' }, copy(text), el('pre', { tabindex: 0 }, text));
 }
 
-/* a state is told by a sign and a word; colour only repeats it */
-const signs = {
-	completed: ['✓', 'good'], done: ['✓', 'good'], closed: ['✓', 'good'],
-	stuck: ['!', 'bad'], undo_failed: ['!', 'bad'], in_doubt: ['?', 'bad'],
-	failed: ['✕', 'bad'], open: ['✕', 'bad'], abandoned: ['⊘', 'bad'],
-	undone: ['↶', 'warn'], rolling_back: ['↶', 'warn'], rolled_back: ['↶', 'warn'],
-	cancelled: ['⊘', 'warn'], half_open: ['◐', 'warn'], paused: ['‖', 'warn'],
-	waiting: ['…', ''], queued: ['·', ''], running: ['▸', ''],
-};
-export const sign = s => (signs[s] || ['·'])[0];
-
-export function state(s) {
-	if (s == null) return null;
-	const [mark, colour] = signs[s] || ['', ''];
-	return el('span', { class: 'state ' + colour }, (mark + ' ' + s).trim());
+export function copy(text, what = 'Copy') {
+	const said = async event => {
+		const mark = event.currentTarget;
+		try {
+			await navigator.clipboard.writeText(text);
+			mark.textContent = 'Copied';
+		} catch { /* not allowed over plain HTTP: it is selected, to be copied by hand */
+			const beside = mark.parentElement.querySelector('pre,code');
+			if (beside) getSelection().selectAllChildren(beside);
+			mark.textContent = 'Selected';
+		}
+		setTimeout(() => { mark.textContent = what; }, 1500);
+	};
+	return button(what, said, { class: 'copy' });
 }
 
-export const runLink = r =>
-	el('a', { href: '#/run/' + encodeURIComponent(r.run), class: 'id', title: r.run }, r.key || '…' + r.run.slice(-12));
+export const short = text => el('span', { class: 'copied' }, el('code', {}, text), copy(text));
 
-/* ---- cards and tables ---- */
+export function facts(list) {
+	return el('dl', { class: 'facts' }, Object.entries(list).filter(f => f[1] != null && f[1] !== '')
+		.map(f => el('div', {}, el('dt', {}, f[0]), el('dd', {}, f[1]))));
+}
 
-/* wider than a phone: it can be scrolled, by keys as well */
-export const chart = (name, ...children) => el('div', { class: 'card chart', role: 'group', 'aria-label': name, tabindex: 0 }, children);
+export const empty = (title, ...words) => el('div', { class: 'card empty' }, el('h2', {}, title), el('p', {}, words));
 
-export function table(caption, heads, rows, empty) {
-	if (!rows.length) return el('p', { class: 'card soft' }, empty);
-	const cell = (value, i) =>
-		el('td', { 'data-label': heads[i] }, value == null || value === '' ? null : el('span', {}, value));
-	return el('div', { class: 'wide', tabindex: 0, role: 'group', 'aria-label': caption }, el('table', { class: 'stack', 'aria-label': caption },
+/* on a phone each row is a card; heads: names, rows: { key, cells } */
+export function table(caption, heads, rows, more) {
+	const cell = (value, i) => el(i === 0 && !more?.plain ? 'th' : 'td', { scope: i === 0 && !more?.plain ? 'row' : null, 'data-label': heads[i] }, value);
+	return el('div', { class: 'wide', tabindex: 0, role: 'region', 'aria-label': caption }, el('table', { class: 'cards', 'aria-label': caption },
 		el('thead', {}, el('tr', {}, heads.map(h => el('th', { scope: 'col' }, h)))),
-		el('tbody', {}, rows.map(row => el('tr', {}, row.map(cell))))));
+		el('tbody', {}, rows.map(r => el('tr', { key: r.key, class: r.class }, r.cells.map(cell))))));
 }

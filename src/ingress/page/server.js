@@ -19,8 +19,10 @@ async function answerOf(response, path) {
 	return data;
 }
 
+export const pathOf = (name, query) => name + '?' + new URLSearchParams(Object.entries(query || {}).filter(e => e[1]));
+
 export async function get(name, query) {
-	const path = 'api/' + name + '?' + new URLSearchParams(Object.entries(query || {}).filter(e => e[1]));
+	const path = 'api/' + pathOf(name, query);
 	const before = known.get(path);
 	const response = await fetch(path, { headers: before ? { 'If-None-Match': before.tag } : {}, cache: 'no-store' });
 	if (response.status === 304) return before.data;

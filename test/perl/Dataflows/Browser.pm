@@ -295,6 +295,9 @@ sub type
 
 sub choose { my ($self, $css, $value) = @_; return $self->click(qq($css option[value="$value"])); }
 
+# text to what has the focus
+sub keys { my ($self, $text) = @_; $self->key($_) for split //, $text; return; }
+
 # a key to what has the focus
 sub key
 {

@@ -3,11 +3,13 @@
 use strict;
 use warnings;
 
+use Digest::SHA qw(sha256_hex);
 use HTTP::Tiny;
 use JSON::PP;
 use Test::More;
 use Time::HiRes qw(time usleep);
 use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
 use Dataflows;
 
 my $port = PostgreSQL::Test::Cluster::get_free_port();
@@ -111,6 +113,17 @@ for my $file ([ '', 'text/html' ], [ 'app.js', 'text/javascript' ], [ 'style.css
 	is($answer->{headers}{'x-frame-options'}, 'DENY', 'in nobody\'s frame');
 	unlike($answer->{content}, qr{https?://(?!www\.w3\.org/)}, 'nothing comes from elsewhere');
 }
+my $copies = slurp_file('src/ingress/page/vendor/README.md');
+
+while ($copies =~ /^\| `([\w.]+)` .*?(?:`([0-9a-f]{64})`)? \|$/mg)
+{
+	my ($name, $sum) = ($1, $2);
+	my $answer = ask(undef, 'GET', "/page/$name");
+
+	is($answer->{status}, 200, "what is not ours: $name");
+	is(sha256_hex($answer->{content}), $sum, 'is an unchanged copy') if $sum;
+}
+like(ask(undef, 'GET', '/page/uPlot-LICENSE.txt')->{content}, qr/MIT License/, 'with its licence');
 unlike(ask(undef, 'GET', '/page/')->{content},
 	qr/<script>|style=|onclick=/, 'no script or style inside');
 my @modules = map { m{([^/]+)$} } glob('src/ingress/page/*.js');
@@ -170,7 +183,8 @@ like($err, qr/a token of the page cannot be valid for 1 year/, 'a token is not f
 is(scalar(@{ get('app', 'runs')->{runs} }), 50, 'the owner sees its runs, a page of them');
 is(scalar(@{ get('other', 'runs')->{runs} }), 0, 'another owner none');
 is(scalar(@{ get('other', $_) }), 0, "nor $_")
-	for qw(stuck pending_undo webhooks schedules throughput latency);
+	for qw(stuck pending webhooks schedules counts);
+is(scalar(@{ get('other', $_)->{list} }), 0, "nor $_") for qw(throughput latency);
 my @all;
 my $before = '';
 
@@ -185,14 +199,34 @@ my %seen = map { $_->{run} => 1 } @all;
 
 is(scalar(keys %seen), 121, 'each once');
 is(join(' ', map { $_->{key} } @{ get('app', 'runs?state=stuck')->{runs} }), 'broken', 'by state');
-is(scalar(@{ get('app', 'runs?prefix=key-11')->{runs} }), 11, 'by the beginning of the key');
-is(scalar(@{ get('app', 'runs_by_key?workflow=waits&key=key-7')->{runs} }),
-	1, 'by workflow and key');
-is(scalar(@{ get('app', 'runs?since=2000-01-01&until=2001-01-01')->{runs} }), 0, 'by time');
+is(get('app', 'attention')->{runs}, 1, 'how many need a person');
+is(join(' ', map { "$_->{state} $_->{runs}" } @{ get('app', 'counts') }),
+	'stuck 1 waiting 120', 'how many there are by state');
+is(scalar(@{ get('app', 'runs?since=2100-01-01')->{runs} }), 0, 'by time');
 is(get('app', 'stuck')->[0]{workflow}, '<script>alert(1)</script>', 'what is hostile is text');
-is(join(' ', map { "$_->{state} $_->{n}" } @{ get('app', 'throughput') }),
+is(get('app', 'stuck')->[0]{n}, 1, 'and each reason says how many');
+is(join(' ', map { "$_->{state} $_->{n}" } @{ get('app', 'throughput')->{list} }),
 	'stuck 1', 'what got stuck is in the chart');
-my ($one) = @{ get('app', 'runs_by_key?key=key-7')->{runs} };
+
+# ---- finding
+
+sub found { return join(' ', map { $_->{key} } @{ get('app', $_[0])->{runs} }); }
+
+my ($one) = @{ get('app', 'find?text=key-7')->{runs} };
+
+is($one->{key}, 'key-7', 'a key is found');
+is(found('find?text=key-7&workflow=nothing'), '', 'in a workflow');
+is(found("find?text=$one->{run}"), 'key-7', 'an id, too');
+is(found('find?text=' . substr($one->{run}, 0, 13)) =~ /key-7/, 1, 'or its beginning');
+is(found('find?text=key'), '', 'but no part of a key');
+is(found('search?text=KEY-7'), 'key-79 key-78 key-77 key-76 key-75 key-74 key-73 key-72 key-71 '
+	. 'key-70 key-7', 'that is searched for, in whatever letters');
+is(scalar(@{ get('app', 'search?text=only%20FOR')->{runs} }), 50, 'as a text in the input is');
+is(scalar(@{ get('app', 'search?text=ait')->{runs} }), 50, 'and a part of a workflow\'s name');
+is(found('search?text=key-7&state=stuck'), '', 'with the filters of the list');
+is(found('search?text=%25'), '', 'a percent sign is a percent sign');
+is(scalar(@{ get('other', 'search?text=key')->{runs} }),
+	0, 'who may not see a run does not find it');
 
 is(get('app', "run?run=$one->{run}")->{run}{input}{secret},
 	'only for app', 'the owner sees what a run was started with');
@@ -202,8 +236,9 @@ for my $what (
 	"runs?since=%27%3BDROP%20TABLE%20x", 'runs?before=x',
 	"run?run='", 'runs?state=%00',
 	'runs?since=-infinity', 'runs?until=infinity',
-	'runs?since=4000-01-01%20BC&until=290000-01-01', 'runs_by_key?key=' . ('x' x 5000),
-	'runs?prefix=%ff')
+	'runs?since=4000-01-01%20BC&until=290000-01-01', 'find?text=' . ('x' x 5000),
+	'search?text=%ff', 'find?text=%00', 'step?run=x&n=1', "run?run=$one->{run}&after=x",
+	'throughput?range=x', 'throughput?range=-1', 'latency?range=99999999999')
 {
 	my $answer = ask('app', 'GET', "/page/api/$what");
 
@@ -232,12 +267,13 @@ ok(wait_until($node, "SELECT state = 'completed' FROM dataflows.runs WHERE run =
 is( $node->safe_psql('postgres', "SELECT sent_by FROM dataflows.signals WHERE run = '$one->{run}'"),
 	'caller',
 	'and it is the sender');
-my $answer = ask('app', 'POST', '/page/api/abandon', { run => get('app', 'stuck')->[0]{run} });
+my $broken = get('app', 'stuck')->[0]{runs}[0]{run};
+my $answer = ask('app', 'POST', '/page/api/abandon', { run => $broken });
 
 is($answer->{status}, 400, 'abandoning needs a note');
 ok($answer->{json}{hint}, 'and the hint says so');
 is( ask('app', 'POST', '/page/api/abandon',
-		{ run => get('app', 'stuck')->[0]{run}, note => 'by hand' })->{json}{done},
+		{ run => $broken, note => 'by hand' })->{json}{done},
 	JSON::PP::true(),
 	'with one it is done');
 is( $node->safe_psql(
@@ -257,26 +293,56 @@ is(get('other', 'runs')->{next}, undef, 'few runs: all were looked at');
 as_app($node, 'postgres', "SELECT dataflows.pause('waits')");
 as_app($node, 'postgres',
 	"SELECT count(dataflows.start('waits', '{}', 'many-' || i)) FROM generate_series(1, 20100) i");
-my ($pages, $next) = (0, '');
+is(get('other', 'runs')->{next}, undef, 'who sees none of many is told so at once');
+my ($looks, $next) = (0, '');
 
-while (defined $next && $pages < 10)
+while (defined $next && $looks < 10)
 {
-	$answer = get('other', "runs?before=$next");
+	$answer = get('other', "search?text=key&before=$next");
 	$next = $answer->{next};
-	$pages++;
+	$looks++;
 }
-is($pages, 2, 'of many runs so many are looked at, and the rest when it is asked for');
-is(scalar(@{ get('app', 'runs?prefix=key-11')->{runs} }), 0, 'a question looks at the newest');
-is( scalar(
-		@{
-			get('app', 'runs?prefix=key-11&before=' . get('app', 'runs?prefix=key-11')->{next})
-				->{runs}
-		}),
-	11,
-	'and goes on where it ended');
-is(scalar(@{ get('app', 'runs_by_key?key=key-7')->{runs} }),
-	1, 'a key is found however old its run is');
-is(scalar(@{ get('app', 'throughput') }), 0, 'the charts, too, look at the newest');
+is($looks, 5, 'a search looks at some thousand runs, and at the rest when it is asked for');
+is(found('search?text=key-117'), '', 'it begins with the newest');
+is(found('search?text=key-117&before=' . get('app', 'search?text=key-117')->{next}),
+	'', 'and goes on where it ended');
+is(found('find?text=key-7'), 'key-7', 'a key is found however old its run is');
+is(join(' ', sort map { "$_->{state} $_->{n}" } @{ get('app', 'throughput')->{list} }),
+	'abandoned 1 completed 1', 'the charts count what has ended');
+
+# ---- many at once --------------------------------------------------------------------------------
+
+as_app($node, 'postgres', q(SELECT count(dataflows.start('<script>alert(1)</script>', '{}',
+	'bad-' || i)) FROM generate_series(1, 40) i));
+ok(wait_until($node, "SELECT count(*) = 40 FROM dataflows.runs WHERE state = 'stuck'"), 'stuck');
+my ($group) = @{ get('app', 'stuck') };
+
+is("$group->{n} " . scalar(@{ $group->{runs} }), '40 40', 'forty runs are stuck for one reason');
+my %reason = map { $_ => $group->{$_} } qw(workflow sqlstate reason);
+
+is(ask('other', 'POST', '/page/api/retry_reason', {%reason})->{json}{of},
+	0, 'another owner has none of that reason');
+as_app($node, 'postgres', q(CREATE OR REPLACE FUNCTION app.breaks(event jsonb) RETURNS jsonb
+	LANGUAGE plpgsql AS $$ BEGIN RETURN '"mended"'; END $$));
+$answer = ask('app', 'POST', '/page/api/retry_reason', { %reason, note => 'mended' })->{json};
+is("$answer->{done} of $answer->{of}", '40 of 40', 'all of them are retried by one request');
+ok( wait_until(
+		$node,
+		"SELECT count(*) = 40 FROM dataflows.runs
+			WHERE key LIKE 'bad-%' AND state = 'completed'"),
+	'and end well');
+is( $node->safe_psql(
+		'postgres',
+		"SELECT count(*) FROM dataflows.requests WHERE request = 'retry' AND note = 'mended'"),
+	40,
+	'each is recorded with the note');
+my @some = map { $_->{run} } @{ get('app', 'search?text=many-2009')->{runs} };
+
+is(ask('other', 'POST', '/page/api/cancel_runs', { runs => \@some })->{status},
+	403, 'of runs that one may not cancel none is');
+$answer = ask('app', 'POST', '/page/api/cancel_runs', { runs => \@some })->{json};
+is("$answer->{done} of $answer->{of}", '10 of 10', 'those that were chosen are');
+is(ask('app', 'POST', '/page/api/cancel_runs', { runs => 'x' })->{status}, 400, 'a list is needed');
 
 # ---- the end of tokens ---------------------------------------------------------------------------
 

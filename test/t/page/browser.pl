@@ -86,12 +86,11 @@ ok(state_is($breaks, 'stuck') && state_is($many, 'completed') && state_is($hosti
 	'and others are there');
 
 my $browser = Dataflows::Browser->new;
-my @views = qw(runs stuck systems charts workflows ways);
+my @views = qw(runs needs systems workflows ways);
 my %title = (
 	runs => 'Runs',
-	stuck => 'Needs a person',
+	needs => 'Needs a person',
 	systems => 'Systems',
-	charts => 'Charts',
 	workflows => 'Workflows',
 	ways => 'Webhooks and schedules');
 
@@ -135,38 +134,58 @@ ok($browser->sees('main tbody', qr/waiting-1\b/), 'older ones');
 $browser->press('Newest', 'main');
 ok($browser->wait_js('return document.querySelectorAll("main tbody tr").length === 50'),
 	'and back');
-$browser->type('input[name=key]', 'waiting-3');
-$browser->press('Show', 'main');
-ok($browser->wait_js('return document.querySelectorAll("main tbody tr").length === 1'),
-	'search by key');
-ok($browser->sees('main tbody', qr/waiting-3\b/), 'finds it');
-$browser->go($base);
+ok($browser->sees('main .chips', qr/waiting\s+62\b/), 'how many there are of each state');
+$browser->click('main .chips a[href="#/runs?state=stuck"]');
+ok($browser->sees('main tbody', qr/broken/) && $browser->count('main tbody tr') == 2,
+	'one of them leads to these');
+ok($browser->sees('main tbody', qr/nosuch\(\) does not exist/), 'with the reason');
 view('runs');
-$browser->type('input[name=key]', $ada);
-$browser->press('Show', 'main');
-ok($browser->sees('main dl', qr/$ada/), 'search by id');
-view('runs?state=stuck');
-ok($browser->sees('main tbody', qr/broken/) && $browser->count('main tbody tr') == 2, 'by state');
+$browser->choose('main select[name=workflow]', 'breaks');
+ok($browser->wait_js('return document.querySelectorAll("main tbody tr").length === 1'),
+	'a workflow is a choice');
+like($browser->url, qr/workflow=breaks/, 'which is in the address');
+
+sub find
+{
+	my ($text) = @_;
+
+	view('runs');
+	$browser->type('input[name=text]', $text);
+	$browser->press('Find', 'main');
+	return $browser->wait_js('return !/Looking/.test(document.querySelector("main").innerText)');
+}
+
+find('waiting-3');
+ok($browser->sees('main tbody', qr/waiting-3\b/) && $browser->count('main tbody tr') == 11,
+	'search by a part of the key');
+find('ADA@exam');
+ok($browser->sees('main tbody', qr/customer-onboarding/) && $browser->count('main tbody tr') == 1,
+	'by a part of an address in the input');
+find('onboard');
+ok($browser->sees('main', qr/Workflows: customer-onboarding/), 'a workflow by a part of its name');
+is($browser->count('main tbody tr'), 1, 'with its runs');
+find('nobody knows');
+ok($browser->sees('main', qr/No run matches/), 'and nothing by what is not there');
+find($ada);
+ok($browser->sees('main h1', qr/customer-onboarding/), 'search by id');
 
 # ---- one run, live ------------------------------------------------------------------------------
 
-view("run/$ada");
-ok($browser->sees('main h1', qr/waiting/), 'a run that waits');
-ok($browser->sees('main dl', qr/email-confirmed/), 'for what');
-is($browser->count('main .chart g > title'), 4, 'its steps over time');
-is($browser->js('return [...document.querySelectorAll("main .chart rect.fail")].length'),
-	2, 'with the two attempts that failed');
+ok($browser->sees('main .verdict', qr/Waits for email-confirmed/), 'a run says what it waits for');
+is($browser->text('main h1'), '1 customer-onboarding', 'its title is its key and workflow');
+is($browser->count('main .step'), 4, 'its steps over time');
+is($browser->count('main .step:nth-of-type(2) .seg.retry'), 2, 'with the two attempts that failed');
 $browser->shot('run');
-$browser->js('document.querySelectorAll("main details")[1].open = true');
+$browser->click('main .step:nth-of-type(2) > summary');
 ok( $browser->sees(
-		'main details[open]',
-		qr/Request\n.*"email": "ada\@example.com".*Answer\n.*"id": .*503/s),
-	'a step has its request, its answer and its attempts');
+		'main .step[open]',
+		qr/Sent.*"email": "ada\@example.com".*Answered.*Status 201.*"id": .*503/s),
+	'a step opens to what it sent, what was answered, and its attempts');
+like($browser->text('main .step[open]'), qr/Idempotency key\s+[0-9a-f-]{36}/, 'and the key');
 $browser->shot('run-step');
 $browser->press('Signal', 'main');
-is($browser->name_of('dialog'), 'Signal', 'a dialog has a name');
-is($browser->js('return document.activeElement.name'), 'event', 'and takes the focus');
-$browser->type('dialog [name=event]', 'email-confirmed');
+is($browser->name_of('dialog'), 'Signal 1 (customer-onboarding)', 'a dialog names the run');
+is($browser->js('return document.activeElement.name'), 'payload', 'and takes the focus');
 $browser->type('dialog [name=payload]', 'no json');
 $browser->shot('dialog');
 $browser->press('Signal', 'dialog');
@@ -174,57 +193,76 @@ ok($browser->sees('dialog [role=alert]', qr/invalid input syntax for type json/)
 	'what cannot be is said in the dialog');
 $browser->type('dialog [name=payload]', '{"from": "the page"}');
 $browser->press('Signal', 'dialog');
-ok($browser->sees('main h1', qr/completed/),
+ok($browser->sees('main .verdict', qr/Completed in/),
 	'a signal from the page lets it go on, and the page follows by itself');
-is($browser->count('main details[open]'), 1, 'what was open stays open');
+is($browser->count('main .step[open]'), 1, 'what was open stays open');
 is($systems->live('ada@example.com'),
 	'1/1/1/1', 'the customer is whole, by the books of the systems');
 ok($browser->sees('main', qr/signal email-confirmed.*app.*"from":\s*"the page"/s),
 	'and it is recorded');
+$browser->press('Undo', 'main');
+like(
+	$browser->text('dialog'),
+	qr/in this order:\s+create-crm-contact: DELETE \/contacts.*create-billing: DELETE/s,
+	'before something is undone, the page says what, and in which order');
+$browser->key('Escape');
 sql(q(SELECT dataflows.signal(run, 'go', '"by SQL"') FROM dataflows.runs WHERE key = 'waiting-7'));
 view('run/' . sql("SELECT run FROM dataflows.runs WHERE key = 'waiting-7'"));
-ok($browser->sees('main h1', qr/completed/), 'and so does what is done elsewhere');
+ok($browser->sees('main .verdict', qr/Completed/), 'and so does what is done elsewhere');
 view("run/$many");
-ok($browser->sees('main .actions', qr/Steps 1 to 200 of 450/), 'a run of many steps says how many');
-$browser->press('Last', 'main');
-ok($browser->sees('main .actions', qr/Steps 401 to 450 of 450/), 'and shows them all in turn');
-is($browser->count('main details'), 50, 'by the page');
+ok($browser->wait_js('return document.querySelectorAll("main .step").length === 450'),
+	'a run of many steps is shown whole');
 
 # ---- what needs a person -------------------------------------------------------------------------
 
-view('stuck');
+view('needs');
 ok($browser->sees('main', qr/nosuch\(\) does not exist/), 'the work list says why');
-is($browser->count('main table[aria-label^="To be settled"] tbody tr'),
-	3, 'and what could not be undone');
-$browser->shot('stuck');
-$browser->press('Resolve', 'main table[aria-label^="To be settled"] tbody tr:nth-child(1)');
-my $step = $browser->js('return document.querySelector("main table[aria-label^=To] tbody tr '
-		. 'td[data-label=Remedy]").innerText');
-my ($n) = $step =~ /'#(\d+)'/;
-$browser->press('Resolve', 'dialog');
-is($browser->count('dialog'), 1, 'without a note nothing is asked for');
-$browser->choose('dialog [name=outcome]', 'undone');
-$browser->type('dialog [name=note]', 'deleted by hand');
-$browser->press('Resolve', 'dialog');
-ok($browser->sees('#notice', qr/Resolve: asked for/), 'with one it is');
-is( sql("SELECT step || ' ' || outcome || ' ' || note || ' ' || sent_by FROM dataflows.requests
+is($browser->text('#nav .badge'), '2', 'and the navigation how many');
+is($browser->count('main section[aria-label=make] .rows li'), 3, 'what could not be undone');
+$browser->shot('needs');
+my $row = 'main section[aria-label=make] .rows li:nth-child(1)';
+
+$browser->js("document.querySelector('$row button').focus()");
+$browser->key('Enter');
+is($browser->name_of('dialog'),
+	'Resolve step ' . sql("SELECT step FROM dataflows.pending_undo ORDER BY n DESC LIMIT 1")
+		. ' of rounds (rounds)',
+	'a dialog names the step and its run');
+is($browser->count('dialog input:checked'), 0, 'nothing is chosen beforehand');
+$browser->key('Tab');
+$browser->key('Tab');
+$browser->key('Tab');
+$browser->key('Enter');
+is($browser->count('dialog'), 1, 'without an answer nothing is asked for');
+$browser->js('document.querySelector("dialog input").focus()');
+$browser->key(' ');
+$browser->key('Tab');
+$browser->keys('deleted by hand');
+$browser->key('Tab');
+$browser->key('Tab');
+$browser->key('Enter');
+ok($browser->sees('#notice', qr/Resolve: asked for/), 'with one, and a note, it is, by keys alone');
+is( sql("SELECT outcome || ' ' || note || ' ' || sent_by FROM dataflows.requests
 	WHERE run = '$rounds'"
 	),
-	"#$n undone deleted by hand app",
-	'of that very step, and recorded');
+	'undone deleted by hand app',
+	'and recorded');
 ok( $browser->wait_js(
-		'return document.querySelectorAll("main table[aria-label^=To] tbody tr").length === 2'),
+		'return document.querySelectorAll("main section[aria-label=make] .rows li").length === 2'),
 	'it leaves the list');
-$browser->press('Abandon', 'main table[aria-label="Stuck runs"] tbody tr:last-child');
+$browser->press('Abandon', 'main section:last-of-type');
 $browser->key('Escape');
 ok($browser->wait_js('return !document.querySelector("dialog")'), 'Escape goes back');
 is(sql("SELECT count(*) FROM dataflows.requests WHERE request = 'abandon'"),
 	'0', 'and asks for nothing');
 view("run/$rounds");
+ok($browser->sees('main .verdict', qr/Needs a person.*make/s), 'the run says what is the matter');
 $browser->press('Retry', 'main');
 $browser->type('dialog [name=note]', 'the CRM is mended');
 $browser->press('Retry', 'dialog');
-ok($browser->sees('main h1', qr/rolled_back/), 'retry with a note undoes the rest');
+ok($browser->sees('main .verdict', qr/Failed: round 3 is bad/),
+	'retry with a note undoes the rest');
+ok($browser->count('main .seg.undo') >= 2, 'which is in the picture');
 is($systems->live('rounds@example.com'), '0/0/1/0', 'but what was settled by hand');
 view('workflows');
 $browser->press('Pause', 'main table tbody tr:first-child');
@@ -238,11 +276,78 @@ $browser->press('Resume', 'dialog');
 ok($browser->wait_js('return !/paused/.test(document.querySelector("main").innerText)'),
 	'and goes on');
 
+# ---- many at once --------------------------------------------------------------------------------
+
+app("SELECT count(dataflows.start('breaks', '{}', 'bad-' || i)) FROM generate_series(1, 39) i");
+view('needs');
+ok($browser->sees('main', qr/40 runs of breaks/), 'forty runs are stuck for one reason');
+app(<<'SQL');
+CREATE OR REPLACE FUNCTION app.breaks(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN
+  RETURN '"mended"'; END $$;
+SQL
+$browser->press('Retry all 40', 'main');
+like($browser->text('dialog'), qr/Retry 40 runs of breaks\?.*nosuch/s, 'the dialog says which');
+$browser->press('Retry all 40', 'dialog');
+ok($browser->sees('#notice', qr/Retry all 40: 40 runs/), 'all are retried');
+ok($browser->sees('main', qr/Nothing needs a person/), 'and nothing needs a person any more');
+is($browser->count('#nav .badge'), 0, 'nor does the navigation say so');
+
+# ---- the list stays still ------------------------------------------------------------------------
+
+sub start_one
+{
+	my ($key) = @_;
+
+	app("SELECT dataflows.start('waits', '{}', '$key')");
+	return;
+}
+
+view('runs');
+start_one('newest');
+ok($browser->sees('main tbody', qr/newest/), 'a run comes into the list while it is looked at');
+$browser->js(<<'JS');
+window.chosen = document.querySelector('main tbody tr:nth-child(3) a');
+getSelection().selectAllChildren(window.chosen);
+JS
+start_one('while-selecting');
+ok($browser->sees('#live', qr/Held/), 'while something is selected, the list says that it waits');
+unlike($browser->text('main tbody'), qr/while-selecting/, 'and stays as it is');
+is( $browser->js('return getSelection().toString() === window.chosen.innerText '
+		. '&& window.chosen.isConnected'),
+	JSON::PP::true(),
+	'so that the selection can be copied');
+$browser->js('getSelection().removeAllRanges()');
+ok($browser->sees('main tbody', qr/while-selecting/), 'then it goes on');
+$browser->click('#live');
+start_one('while-paused');
+ok($browser->sees('#live', qr/Paused, newer is there/), 'who pauses it is told of newer runs');
+unlike($browser->text('main tbody'), qr/while-paused/, 'which are not shown');
+$browser->click('#live');
+ok($browser->sees('main tbody', qr/while-paused/), 'until then');
+$browser->js('document.querySelector("main tbody a").focus()');
+start_one('while-focused');
+ok($browser->sees('main tbody', qr/while-focused/), 'a run comes while a link has the focus');
+is($browser->js('return document.activeElement.innerText'), 'while-paused', 'which keeps it');
+$browser->type('input[name=text]', 'half a k');
+start_one('while-typing');
+ok($browser->sees('main tbody', qr/while-typing/), 'another one');
+is($browser->js('return document.querySelector("input[name=text]").value'),
+	'half a k', 'who types is not disturbed');
+$browser->click('main tbody tr:nth-child(1) input');
+$browser->click('main tbody tr:nth-child(2) input');
+$browser->press('Cancel and undo 2', 'main .bulk');
+like($browser->text('dialog'), qr/while-typing.*while-focused/s, 'several can be chosen');
+$browser->press('Cancel and undo 2', 'dialog');
+ok(wait_until($node, "SELECT count(*) = 2 FROM dataflows.runs WHERE state = 'cancelled'"),
+	'and cancelled');
+$browser->press('Choose none', 'main .bulk');
+ok($browser->sees('main tbody', qr/cancelled/), 'the list goes on');
+
 # ---- what is hostile is text ---------------------------------------------------------------------
 
 for my $where (
-	'runs?key=' . '%22%3E%3Cimg%20src%3Dx%20onerror%3Dhacked%3D1%3E', "run/$hostile",
-	'workflows', 'stuck')
+	'runs?text=' . '%22%3E%3Cimg%20src%3Dx%20onerror%3Dhacked%3D1%3E', "run/$hostile",
+	'workflows', 'needs')
 {
 	view($where);
 	ok($browser->wait_js('return document.querySelector("main").innerText.length > 40'),
@@ -316,7 +421,8 @@ levels.forEach((l, i) => { if (i && l > levels[i - 1] + 1) bad.push('a heading s
 const scrolls = e => e.scrollWidth > e.clientWidth + 1
 	&& /auto|scroll/.test(getComputedStyle(e).overflowX);
 for (const e of document.querySelectorAll('main *'))
-	if (scrolls(e) && e.tabIndex < 0) bad.push('cannot be scrolled by keys: ' + e.className);
+	if (scrolls(e) && e.tabIndex < 0 && !e.querySelector('a,button'))
+		bad.push('cannot be scrolled by keys: ' + e.className);
 if (!document.documentElement.lang || !document.title || !document.querySelector('main')
 	|| !document.querySelector('nav[aria-label]'))
 	bad.push('a landmark is missing');
@@ -347,10 +453,12 @@ for my $kind ([ 'light', 1280, 900 ], [ 'dark', 1280, 900 ], [ 'phone', 360, 740
 		my ($name) = $where =~ /^(\w+)/;
 
 		view($where);
-		ok( $browser->sees(
-				'main h1', $title{$where} ? qr/^$title{$where}$/ : qr/completed|rolled_back/),
+		ok($browser->sees('main h1', $title{$where} ? qr/^$title{$where}$/ : qr/onboarding|rounds/),
 			"$name, $what");
 		$browser->js('document.querySelectorAll("main details").forEach((d, i) => d.open = i < 2)');
+		ok( $browser->wait_js(
+				'return !/Reading what/.test(document.querySelector("main").innerText)'),
+			'read');
 		is_deeply($browser->js($faint), [], 'everything can be read');
 		is_deeply($browser->js($mute), [], 'everything has a name');
 		is_deeply(axe(), [], 'axe-core finds nothing') if $ENV{DF_AXE};
@@ -384,19 +492,7 @@ for (1 .. 25)
 	$reached{ $browser->js('return document.activeElement.name || document.activeElement.innerText')
 			// '' } = 1;
 }
-ok($reached{$_}, "by keys: $_") for 'Runs', 'Charts', 'Log out', 'workflow', 'state', 'key', 'Show';
-$browser->js('document.querySelector("main tbody a").focus()');
-$browser->js('window.focused = document.activeElement.innerText');
-sql("SELECT dataflows.start('waits', '{}', 'newest')");
-ok($browser->sees('main tbody', qr/newest/), 'a run comes into the list while it is looked at');
-ok($browser->js('return document.activeElement.tagName') eq 'A', 'and the focus is not lost');
-$browser->type('input[name=key]', 'half a k');
-app("SELECT dataflows.start('waits', '{}', 'newer')");
-ok(wait_until($node, "SELECT state = 'waiting' FROM dataflows.runs WHERE key = 'newer'"),
-	'another one');
-is($browser->js('return document.querySelector("input[name=key]").value'),
-	'half a k', 'who types is not disturbed');
-
+ok($reached{$_}, "by keys: $_") for 'Runs', 'Systems', 'Log out', 'text', 'workflow', 'Find';
 # ---- the server goes away, the log-in ends -------------------------------------------------------
 
 view('systems');

@@ -1,0 +1,73 @@
+/* Values as people read them: durations, times, states. */
+
+import { el } from './dom.js';
+
+export function span(ms) {
+	if (ms < 0) ms = 0;
+	if (ms < 1000) return Math.round(ms) + ' ms';
+	if (ms < 59950) return (ms / 1000).toFixed(1) + ' s';
+	const [m, h, d] = [60e3, 3600e3, 86400e3];
+	const two = (big, unit, small, smaller) => {
+		const rest = Math.floor(ms % big / small);
+		return Math.floor(ms / big) + ' ' + unit + (rest ? ' ' + rest + ' ' + smaller : '');
+	};
+	if (ms < h) return two(m, 'min', 1e3, 's');
+	return ms < d ? two(h, 'h', m, 'min') : two(d, 'd', h, 'h');
+}
+
+/* one unit: an age is looked at, not calculated with */
+export function about(ms) {
+	const s = Math.round(Math.abs(ms) / 1000);
+	if (s < 60) return s + ' s';
+	if (s < 3600) return Math.floor(s / 60) + ' min';
+	return s < 172800 ? Math.floor(s / 3600) + ' h' : Math.floor(s / 86400) + ' days';
+}
+
+export const millis = t => new Date(t).getTime();
+export const plural = (n, one, many) => n + ' ' + (n === 1 ? one : many || one + 's');
+export const zone = () => Intl.DateTimeFormat().resolvedOptions().timeZone || 'local time';
+
+const sameDay = (a, b) => a.toDateString() === b.toDateString();
+
+export function clock(t) {
+	const at = new Date(t), now = new Date();
+	const day = sameDay(at, now) ? {} : { month: 'short', day: 'numeric', ...at.getFullYear() === now.getFullYear() ? {} : { year: 'numeric' } };
+	return at.toLocaleString([], { ...day, hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
+}
+
+const title = t => new Date(t).toLocaleString([], { dateStyle: 'full', timeStyle: 'long' });
+
+/* the local time, and how long ago or ahead that is */
+export function time(t) {
+	if (!t) return null;
+	if (isNaN(millis(t))) return t; // infinity
+	return el('time', { datetime: t, title: title(t) }, clock(t), ' ', el('span', { class: 'soft' }, age(t)));
+}
+
+export function age(t) {
+	const ms = Date.now() - millis(t);
+	return ms < 0 ? 'in ' + about(ms) : about(ms) + ' ago';
+}
+
+/* the age alone; the time is in its title */
+export const aged = t => t && !isNaN(millis(t)) ? el('time', { datetime: t, title: title(t) }, age(t)) : t;
+
+/* a state is told by a sign and a word; colour only repeats it */
+const states = {
+	completed: ['✓', 'good'], done: ['✓', 'good'], closed: ['✓', 'good', 'answers'],
+	stuck: ['!', 'bad', 'needs a person'], undo_failed: ['!', 'bad', 'undo failed'], in_doubt: ['?', 'bad', 'in doubt'],
+	failed: ['✕', 'bad'], open: ['✕', 'bad', 'not asked: keeps failing'], abandoned: ['⊘', 'bad'],
+	undone: ['↶', 'undo'], gone: ['↶', 'undo', 'was gone already'], rolling_back: ['↶', 'undo', 'being undone'], rolled_back: ['↶', 'undo', 'undone'],
+	cancelled: ['⊘', 'undo', 'cancelled'], half_open: ['◐', 'warn', 'is tried again'], paused: ['‖', 'warn'], retrying: ['↻', 'warn'],
+	waiting: ['◷', 'info'], queued: ['○', 'quiet'], running: ['▸', 'info'], sent: ['▸', 'info', 'under way'], pending: ['○', 'quiet', 'to be sent'],
+	due: ['○', 'undo', 'undo is due'],
+};
+export const stateNames = ['running', 'waiting', 'queued', 'rolling_back', 'stuck', 'completed', 'rolled_back', 'cancelled', 'abandoned'];
+export const sign = s => (states[s] || ['·'])[0];
+export const word = s => (states[s] || [])[2] || String(s).replace(/_/g, ' ');
+export const hue = s => (states[s] || [])[1] || 'quiet';
+
+export function state(s) {
+	if (s == null) return null;
+	return el('span', { class: 'state ' + hue(s) }, el('span', { 'aria-hidden': 'true' }, sign(s)), ' ' + word(s));
+}
