@@ -89,7 +89,7 @@ typedef struct Call
 	"z.n, z.step, z.kind, z.system, z.state, z.attempts, z.request, z.status, z.meaning," \
 	" z.error ->> 'message' AS error, z.undo, z.undo_state, z.started_at, z.finished_at," \
 	" z.sent_at, z.wake_at, z.undo_attempts, z.undo_since," \
-	" z.undo_error ->> 'message' AS undo_error, z.child, z.round"
+	" z.undo_error ->> 'message' AS undo_error, z.child, z.round, z.reason"
 #define ATTEMPT_COLUMNS \
 	"z.n, z.attempt, z.undo, z.at, z.took_ms, z.status, z.outcome, left(z.error, 1000) AS error," \
 	" z.next_at"

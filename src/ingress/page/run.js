@@ -31,7 +31,7 @@ function step(d, s, segments, a) {
 	const r = d.run, on = isOpen(r, s);
 	const mark = s.undo_state === 'none' || s.undo_state === 'due' ? s.state : s.undo_state;
 	return el('details', { key: s.n, class: 'step', open: on, ontoggle: event => toggle(r, s, event.currentTarget.open) },
-		el('summary', {}, el('span', { class: 'name' }, el('span', { 'aria-hidden': 'true', class: 'soft' }, sign(mark) + ' '), s.step, s.round > 1 ? el('span', { class: 'soft' }, ' round ' + s.round) : null),
+		el('summary', { title: s.reason }, el('span', { class: 'name' }, el('span', { 'aria-hidden': 'true', class: 'soft' }, sign(mark) + ' '), s.step, s.round > 1 ? el('span', { class: 'soft' }, ' round ' + s.round) : null),
 			lane(segments, a), el('span', { class: 'said' }, said(s, d))),
 		on ? details(d, s) : null);
 }

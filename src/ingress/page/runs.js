@@ -4,7 +4,7 @@ import { cancelThese, retryThese } from './actions.js';
 import { button, el, link, table } from './dom.js';
 import { address, go, place, redraw } from './place.js';
 import { forget, further, search, stop } from './search.js';
-import { about, aged, clock, millis, plural, span, state, stateNames, word } from './words.js';
+import { about, aged, clock, millis, plural, span, state, stateNames, timeless, word } from './words.js';
 
 const within = { hour: 3600e3, day: 86400e3, week: 604800e3 };
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
@@ -57,9 +57,8 @@ function filters(q, counts) {
 export function what(r) {
 	if (r.stuck) return r.stuck;
 	if (r.error) return r.error;
-	if (r.finished_at) return null;
-	if (r.failure && r.state !== 'waiting')
-		return [el('span', { class: 'warn' }, '↻ ' + (r.step || 'a step') + ' is tried again'), ': ' + plural(r.attempts || 1, 'attempt') + ', ' + [r.status, r.failure].filter(Boolean).join(' ')];
+	if (r.finished_at) return r.reason;
+	if (r.reason && !/: waits for a signal/.test(r.reason)) return [el('span', { class: 'warn' }, r.failure ? '↻ ' : ''), timeless(r.reason)];
 	if (r.waiting_for) return ['for ', el('strong', {}, r.waiting_for)];
 	return r.step;
 }

@@ -50,7 +50,7 @@ export function details(d, s) {
 	const child = d.children.find(c => c && c.run === s.child);
 	return el('div', { class: 'opened' },
 		pending ? el('div', { class: 'actions' }, resolve(r, { ...pending, undo_failed: s.undo_state === 'undo_failed', answered: pending.answered, key: undefined })) : null,
-		facts({ State: state(s.state), Kind: s.kind, System: s.system, Request: s.request && short(s.request), 'Idempotency key': data.idempotency_key && short(data.idempotency_key),
+		facts({ State: state(s.state), Why: s.reason, Kind: s.kind, System: s.system, Request: s.request && short(s.request), 'Idempotency key': data.idempotency_key && short(data.idempotency_key),
 			Began: time(s.started_at), Ended: time(s.finished_at), 'Next attempt': s.finished_at || s.kind === 'wait' ? null : time(s.wake_at), Attempts: s.attempts > 1 ? String(s.attempts) : null,
 			'Calls the run': s.child && link('#/run/' + s.child, child ? (child.key || child.run) + ' (' + child.workflow + '), ' + word(child.state) : s.child) }),
 		el('div', { class: 'pair' },

@@ -3,7 +3,7 @@
 import { abandon, cancel, resolve, retry, signal, undo } from './actions.js';
 import { el, link } from './dom.js';
 import { remedy } from './needs.js';
-import { aged, millis, plural, sign, span, time, word } from './words.js';
+import { aged, millis, plural, sign, span, time, timeless, word } from './words.js';
 
 const said = a => [a.status, a.error].filter(Boolean).join(' ');
 
@@ -59,7 +59,7 @@ const kinds = {
 	completed: d => ({ hue: 'good', title: 'Completed in ' + span(millis(d.run.finished_at) - millis(d.run.started_at)), words: null, actions: [undo(d.run, d.steps)] }),
 	live(d) {
 		const r = d.run, again = retried(d), actions = [signal(r), cancel(r, d.steps)];
-		if (again) return { hue: 'warn', mark: 'retrying', title: again.s.step + ' is tried again' + (again.a ? ' after ' + said(again.a) : ''),
+		if (again) return { hue: 'warn', mark: 'retrying', title: again.s.step + ' is tried again' + (again.s.reason ? ': ' + timeless(again.s.reason).replace(/^step "[^"]*": /, '') : again.a ? ' after ' + said(again.a) : ''),
 			words: el('p', {}, plural(again.s.attempts, 'attempt') + ' failed', again.s.wake_at ? ['. The next one is ', aged(again.s.wake_at)] : '', '. Nothing needs to be done while ', again.s.system || 'the system', ' is expected to come back.'), actions };
 		if (r.state === 'waiting' && r.waiting_for) {
 			const event = d.steps.find(s => s.kind === 'wait' && !s.finished_at);

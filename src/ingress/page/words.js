@@ -25,6 +25,8 @@ export function about(ms) {
 
 export const millis = t => new Date(t).getTime();
 export const plural = (n, one, many) => n + ' ' + (n === 1 ? one : many || one + 's');
+/* a reason without its last time, which is the server's and is shown beside it as a local one */
+export const timeless = reason => reason.replace(/; tries (again )?at [^;]*$/, '');
 export const zone = () => Intl.DateTimeFormat().resolvedOptions().timeZone || 'local time';
 
 const sameDay = (a, b) => a.toDateString() === b.toDateString();
