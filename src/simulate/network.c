@@ -34,6 +34,7 @@ typedef struct DfSimFlight
 	DfPhase phase;
 	const DfReply *reply; /* NULL = the usual one */
 	bool is_mail;
+	bool was_sent; /* its step, before; so a probe finds it */
 	int64 timeout_ms;
 	TimestampTz arrives_at;
 } DfSimFlight;
@@ -128,6 +129,7 @@ depart(DfSim *sim, DfSimRun *of, DfStep *step, const DfSystem *system, const DfO
 	flight->phase = step->engine.phase;
 	flight->reply = reply_to(sim, of, step);
 	flight->is_mail = out->mail_from != NULL;
+	flight->was_sent = df_sim_step(sim, of, step)->requests[DF_PHASE_DO] > 0;
 	flight->timeout_ms = out->timeout_ms > 0 ? out->timeout_ms : system->timeout_ms;
 	flight->arrives_at = df_now();
 	if (flight->reply != NULL && flight->reply->kind == DF_REPLY_TIMEOUT)
@@ -240,14 +242,19 @@ content_type_of(const DfReply *reply, bool is_text)
 	return is_text ? "text/plain" : "application/json";
 }
 
-/* what every system is taken to say that nobody has said anything of */
+/*
+ * What every system is taken to say that nobody has said anything of.  A probe before the first
+ * send finds nothing: that something existed before is a case of its own.
+ */
 static const Jsonb *
-usual_body(const DfStep *step)
+usual_body(const DfSimFlight *flight)
 {
 	DfJson json;
 
+	if (flight->phase == DF_PHASE_PROBE && !flight->was_sent)
+		return df_json_read("[]");
 	df_json_begin(&json);
-	df_json_text(&json, "id", step->name);
+	df_json_text(&json, "id", flight->step->name);
 	return df_json_end(&json, CurrentMemoryContext);
 }
 
@@ -260,7 +267,7 @@ put_body(DfResponse *response, const DfSimFlight *flight)
 	bool is_text;
 
 	if (body == NULL && (response->status / 100 == 2 || response->status == 0))
-		body = usual_body(flight->step);
+		body = usual_body(flight);
 	if (body == NULL)
 		return;
 	text = df_json_to_text(body);

@@ -153,6 +153,8 @@ read_object(const char *key, const Jsonb *value, DfReply *reply)
 	reply->headers = df_json_get(value, "headers");
 	reply->body = df_json_get_or_null(value, "body");
 	reply->payload = df_json_get_or_null(value, "payload");
+	if (reply->payload == NULL)
+		reply->payload = df_json_empty(); /* as signal() has it */
 	if (df_json_find(value, "is", &field))
 	{
 		if (field.type != jbvString)

@@ -81,6 +81,27 @@ is(simulated($node, 'steps', '{}', crash_after => 2), story(<<'ROWS'), 'a crash 
 	run completed
 ROWS
 
+define_body($node, 'looks_first', <<'SQL');
+RETURN dataflows.post('a', 'crm', '/a', event, undo => 'DELETE /a/{id}', probe => 'GET /a?x=1');
+SQL
+is(simulated($node, 'looks_first'), story(<<'ROWS'), 'nothing was there before');
+	a probe not_found
+	a http done
+	run completed
+ROWS
+is(simulated($node, 'looks_first', '{"a": "lost"}'), story(<<'ROWS'), 'but it is there then');
+	a probe not_found
+	a http in_doubt
+	a probe found
+	a http done
+	run completed
+ROWS
+is(simulated($node, 'looks_first', '{"a/probe": {"id": 7}}'), story(<<'ROWS'), 'unless it is said');
+	a probe retry
+	a http failed
+	run rolled_back
+ROWS
+
 # ---- time -----------------------------------------------------------------------------
 
 define_body($node, 'days', <<'SQL');
@@ -117,6 +138,8 @@ is(simulated($node, 'waits'), story(<<'ROWS'), 'a wait that nothing ends');
 	run waiting
 ROWS
 is( simulated_ends($node, 'waits', '{"event:no": {"after": "1 hour"}, "event:yes": "never"}'),
-	'completed {"event": "no"}', 'one of several events');
+	'completed {"event": "no", "payload": {}}', 'one of several events');
+is( simulated_ends($node, 'waits', '{"event:no": {"after": "1 hour", "payload": 5}}'),
+	'completed {"event": "no", "payload": 5}', 'with what it brings');
 
 done_testing();
