@@ -86,8 +86,9 @@ is_prefixed(const ErrorData *error, const ErrorData *inner)
 static void
 note_cancel(DfEntry *entry, const ErrorData *error)
 {
-	if (df_user_code_in_session() && error->sqlerrcode == ERRCODE_QUERY_CANCELED &&
-		error->funcname != NULL && strcmp(error->funcname, "ProcessInterrupts") == 0)
+	if (df_user_code_in_session() && !df_user_code_is_cut() &&
+		error->sqlerrcode == ERRCODE_QUERY_CANCELED && error->funcname != NULL &&
+		strcmp(error->funcname, "ProcessInterrupts") == 0)
 		entry->cancelled = MemoryContextStrdup(entry->run->cxt, error->message);
 }
 
@@ -512,7 +513,7 @@ df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exi
 	df_log_entry_ends(&entry.log, entry.suspended && entry.next_input == NULL);
 	MemoryContextDelete(entrycxt);
 	drop_leaks();
-	if (entry.cancelled != NULL && cut == DF_CUT_NONE)
+	if (entry.cancelled != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_QUERY_CANCELED), errmsg_internal("%s", entry.cancelled)));
 

@@ -104,6 +104,12 @@ df_user_code_take_cancels(void)
 }
 
 bool
+df_user_code_is_cut(void)
+{
+	return cut != DF_CUT_NONE;
+}
+
+bool
 df_user_code_in_session(void)
 {
 	return !takes_cancels;

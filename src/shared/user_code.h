@@ -29,6 +29,9 @@ extern void df_user_code_take_cancels(void);
 /* this is a user's session: its cancels, locks and prepared statements are its own */
 extern bool df_user_code_in_session(void);
 
+/* while it runs: it has been cancelled by us */
+extern bool df_user_code_is_cut(void);
+
 /* also after an error; forgets a cancel that came too late */
 extern DfCut df_user_code_end(void);
 

@@ -444,6 +444,7 @@ df_completed_run_ids(const char *workflow, TimestampTz since, int limit, MemoryC
 	static DfPlan plan = {
 		"SELECT r.run FROM dataflows.run AS r"
 		" WHERE r.workflow = $1 AND r.started_at >= $2 AND r.state = $3 AND r.cause IS NULL"
+		" AND r.error IS NULL" /* what it said was not forgotten */
 		" ORDER BY r.started_at DESC, r.run DESC LIMIT $4",
 		SPI_OK_SELECT,
 		DF_PARAMS(TEXTOID, TIMESTAMPTZOID, TEXTOID, INT8OID)};

@@ -11,7 +11,8 @@ use PostgreSQL::Test::Utils;
 use Dataflows;
 
 my $systems = start_systems();
-my $node = new_node('replay_check');
+my $node = new_node('replay_check',
+	conf => "wal_level = replica\nmax_wal_senders = 4\nhot_standby = on");
 
 create_systems($node, 'postgres', $systems, workflow => 0, options => { timeout => '120s' });
 $node->safe_psql('postgres', 'CREATE ROLE stranger LOGIN; CREATE ROLE member LOGIN;
@@ -140,6 +141,32 @@ is(app("SELECT count(*) FROM dataflows.replay_check('done', 'app.new', NULL)"),
 is(app("SELECT count(*) FROM dataflows.replay_check('one', NULL, '-1 day')"),
 	1, 'live runs are listed however old they are');
 
+app("SELECT dataflows.forget('done', 'done')");
+is(verdict('done', post('x')), '', 'nor is one that was forgotten');
+
+starts('rounds', "IF event->>'n' = '2' THEN $go END IF; " . post('a')
+	. q{PERFORM dataflows.continue_with('{"n": 2}'); }, 'waiting');
+is(verdict('rounds'), 'same', 'a later round');
+is(
+	verdict('rounds', post('a') . q{PERFORM dataflows.continue_with('{"n": 3}'); }),
+	'drifted | it calls the new step "a" before the recorded step "go"',
+	'a later round has its own steps');
+is(
+	verdict('rounds', q{PERFORM dataflows.continue_with('{"n": 3}'); }),
+	'drifted | it does not call the recorded step "go"; it begins its next round',
+	'a round that ends');
+
+$systems->fault('crm', match => { method => 'POST' }, fault => 'hang', times => 1);
+function('flies', post('a', '/hangs'));
+app("SELECT dataflows.define_workflow('flies', 'app.flies');
+	SELECT dataflows.start('flies', '{}', 'flies')");
+ok(
+	wait_until($node, "SELECT s.state = 'sent' FROM dataflows.steps AS s
+		JOIN dataflows.runs AS r USING (run) WHERE r.key = 'flies'"),
+	'a request is in flight');
+is(verdict('flies'), 'same', 'its run goes on as recorded');
+like(verdict('flies', post('b', '/hangs')), qr/^stuck \| DF003/, 'or not');
+
 # ---- nothing happens -----------------------------------------------------------------------------
 
 my $everything = "SELECT md5(string_agg(t, '|' ORDER BY t)) FROM (
@@ -216,6 +243,17 @@ function('new', 'BEGIN PERFORM pg_sleep(600); EXCEPTION WHEN query_canceled THEN
 like(as('app', "SET statement_timeout = '300ms';
 	SELECT verdict FROM dataflows.replay_check('one', 'app.new')"),
 	qr/^57014: canceling statement due to statement timeout/, 'a body that catches it');
+$node->safe_psql('postgres', "ALTER SYSTEM SET dataflows.body_timeout = '2s'");
+$node->reload;
+my $slow = 'BEGIN PERFORM pg_sleep(600); EXCEPTION WHEN query_canceled THEN NULL; END; ';
+like(verdict('one', 'PERFORM pg_sleep(600); '), qr/^stuck \| 57014: .*body_timeout/,
+	'a body that runs too long');
+function('new', $slow . $slow . post('a') . $go);
+like(as('app', "SET statement_timeout = '300ms';
+	SELECT verdict FROM dataflows.replay_check('one', 'app.new')"),
+	qr/^57014: canceling statement due to statement timeout/, 'one that catches both');
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET dataflows.body_timeout');
+$node->reload;
 like(verdict('one', "RAISE EXCEPTION 'mine' USING ERRCODE = 'query_canceled'; "),
 	qr/^needs another try \| .*mine/, 'a body that raises it itself');
 function('new', 'LOCK TABLE app.items IN ACCESS SHARE MODE; ' . post('a') . $go);
@@ -268,5 +306,19 @@ is(
 		FROM dataflows.replay_check('many')"),
 	'10000|10000|same|same|it was not entered before|t',
 	'ten thousand runs');
+
+# ---- a standby -----------------------------------------------------------------------------------
+
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+
+$node->backup('base');
+$standby->init_from_backup($node, 'base', has_streaming => 1);
+$standby->append_conf('postgresql.conf', "dataflows.listen = ''\n");
+$standby->start;
+function('new', post('renamed') . $go);
+$node->wait_for_catchup($standby);
+is(
+	$standby->safe_psql('postgres', "SELECT verdict FROM dataflows.replay_check('one', 'app.new')"),
+	'stuck', 'it works on a standby');
 
 done_testing();
