@@ -48,6 +48,12 @@ extern char *df_check_name(char *name, const char *what);
 extern Datum df_step_result(FunctionCallInfo fcinfo, DfStep *step);
 
 /* the same, but the body is suspended until the step has ended */
+/*
+ * In a simulation: ends the step before the body is left, if nothing else can happen until its
+ * response comes.  Where that is so the body is not entered anew for each of a thousand steps.
+ */
+extern void (*df_answer_at_once)(DfRun *run, DfStep *step);
+
 extern Datum df_step_await(FunctionCallInfo fcinfo, DfStep *step);
 
 extern Jsonb *df_step_error_detail(const DfStep *step);

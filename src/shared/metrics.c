@@ -309,7 +309,8 @@ series_of(DfMetric metric, const char *a, const char *b, const char *c)
 	Key key;
 	Series *series;
 
-	if (metrics == NULL ||
+	/* SQL of a query step may simulate */
+	if (metrics == NULL || df_clock_is_simulated() ||
 		(!enabled && metric != DF_METRIC_WEBHOOKS && metric != DF_METRIC_SIGNALS_REFUSED))
 		return NULL;
 	make_key(&key, metric, labels);

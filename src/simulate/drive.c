@@ -264,6 +264,7 @@ advance(DfSim *sim, DfSimRun *of)
 
 	df_sim_touch(sim, of);
 	df_sim_act_as_owner(sim, of, &before);
+	df_sim_enter(sim, of);
 	df_run_advance(run, false);
 	step = for_sql && run->life == DF_LIFE_RELEASED ? df_run_due_query(run) : NULL;
 	if (step != NULL)
@@ -272,6 +273,7 @@ advance(DfSim *sim, DfSimRun *of)
 		run_query(run, step);
 		df_run_advance(run, false);
 	}
+	df_sim_leave();
 	df_sim_act_as_before(&before);
 }
 
@@ -416,6 +418,8 @@ note_state(DfSim *sim, DfSimRun *of)
 	DfRun *run = of->run;
 	Jsonb *ending = ending_of(run);
 
+	if (of->since == DF_NEVER || of->was != run->row.state)
+		of->since = df_now();
 	of->was = run->row.state;
 	of->ending = ending != NULL ? df_json_copy(ending, sim->cxt) : NULL;
 	run->worker.on_turn_list = false;

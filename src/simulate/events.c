@@ -51,11 +51,18 @@ event_of(DfSim *sim, DfSimRun *of, const char *name)
 static DfReplyList *
 replies_of(DfSim *sim, const DfSimRun *of, const char *event)
 {
-	DfReplyList *list = df_replies_of(sim->replies, psprintf("%sevent:%s", of->path, event));
+	const char *own = psprintf("%sevent:%s", of->path, event);
+	const char *key = psprintf("event:%s", event);
+	List *const sources[2] = {sim->overrides, sim->replies};
+	DfReplyList *list = NULL;
 
-	return list != NULL || of->path[0] == '\0'
-		? list
-		: df_replies_of(sim->replies, psprintf("event:%s", event));
+	for (int i = 0; i < lengthof(sources) && list == NULL; i++)
+	{
+		list = df_replies_of(sources[i], own);
+		if (list == NULL)
+			list = df_replies_of(sources[i], key);
+	}
+	return list;
 }
 
 /* one that was arranged for an earlier wait, and is not consumed, is for this one, too */

@@ -14,7 +14,12 @@
 #include "engine/outgoing.h"
 #include "engine/read_spec.h"
 #include "engine/replay.h"
+#include "engine/run_due.h"
+#include "engine/run_steps.h"
+#include "engine/step_api.h"
+#include "engine/step_kind.h"
 #include "fdw/policy.h"
+#include "guc.h"
 #include "http/rate_limit.h"
 #include "shared/clock.h"
 #include "shared/json.h"
@@ -35,31 +40,30 @@ typedef struct DfSimFlight
 	const DfReply *reply; /* NULL = the usual one */
 	bool is_mail;
 	bool was_sent; /* its step, before; so a probe finds it */
+	const Jsonb *made_body; /* what the step is answered, so that a probe finds it; or NULL */
+	bool key_trusted; /* the system knows the effect by its key */
 	int64 timeout_ms;
 	TimestampTz arrives_at;
 } DfSimFlight;
 
 /* a step that is sent so often will be sent for ever; one with `until` is asked in any case */
 #define MOST_REQUESTS 1000
-#define MOST_POLLS 20000
+#define MOST_POLLS 5000
 
 static const char *const suffixes[] = {"", "/probe", "/undo"};
 
 /* ---- which reply ----------------------------------------------------------- */
 
-/* by its whole name, or by that which all calls of it have */
 static DfReplyList *
-find_by_name(List *replies, const char *path, const char *name, const char *suffix)
+find_replies(DfSim *sim, const DfSimRun *of, const DfStep *step, const char *suffix)
 {
-	const char *mark = strrchr(name, '#');
-	DfReplyList *list = df_replies_of(replies, psprintf("%s%s%s", path, name, suffix));
+	const char *whole = psprintf("%s%s%s", of->path, step->name, suffix);
+	DfReplyList *list = df_replies_of(sim->overrides, whole);
 
-	if (list == NULL && mark != NULL)
-	{
-		char *base = pnstrdup(name, mark - name);
-
-		list = df_replies_of(replies, psprintf("%s%s%s", path, base, suffix));
-	}
+	if (list == NULL)
+		list = df_replies_of_step(sim->replies, of->path, step->name, suffix);
+	if (list == NULL && df_is_handler_step(step))
+		list = df_replies_of_step(sim->replies, of->path, df_step_called_name(step), suffix);
 	return list;
 }
 
@@ -68,42 +72,33 @@ reply_to(DfSim *sim, DfSimRun *of, DfStep *step)
 {
 	DfPhase phase = step->engine.phase;
 	int attempt = df_sim_step(sim, of, step)->requests[phase]++;
-	DfReplyList *list = find_by_name(sim->replies, of->path, step->name, suffixes[phase]);
+	DfReplyList *list = find_replies(sim, of, step, suffixes[phase]);
 
-	if (list == NULL && of->path[0] != '\0')
-		list = find_by_name(sim->replies, "", step->name, suffixes[phase]);
-	if (list == NULL && df_is_handler_step(step))
-		list = find_by_name(sim->replies, "", df_step_called_name(step), suffixes[phase]);
 	return list != NULL ? df_reply_of(list, attempt) : NULL;
+}
+
+/* of its replies the first that has one */
+static const Jsonb *
+made_body(DfSim *sim, DfSimRun *of, const DfStep *step)
+{
+	DfReplyList *list = find_replies(sim, of, step, "");
+	ListCell *lc;
+
+	foreach (lc, list != NULL ? list->replies : NIL)
+		if (((DfReply *) lfirst(lc))->body != NULL)
+			return ((DfReply *) lfirst(lc))->body;
+	return NULL;
 }
 
 /* ---- departures ------------------------------------------------------------ */
 
-/* whether it is carried out, so that something is there, or is there no more */
-static bool
-carries_out(const DfReply *reply)
-{
-	if (reply == NULL || reply->kind == DF_REPLY_LOST)
-		return true;
-	if (reply->kind != DF_REPLY_ANSWER)
-		return false;
-	if (reply->has_meaning)
-		return reply->answer.is == DF_MEANS_DONE;
-	return reply->status == 0 || reply->status / 100 == 2;
-}
-
 static void
-note_effect(DfSim *sim, DfSimRun *of, DfStep *step, const DfReply *reply)
+count_effect(DfSim *sim, DfSimRun *of, DfStep *step)
 {
-	DfSimStep *known = df_sim_step(sim, of, step);
-
 	if (step->engine.phase == DF_PHASE_PROBE ||
 		df_step_spec(of->run, step)->method_class == DF_METHOD_SAFE)
 		return;
-	if (step->engine.phase == DF_PHASE_UNDO)
-		known->taken_back |= carries_out(reply) || reply->status == 404 || reply->status == 410;
-	else
-		known->made |= carries_out(reply);
+	df_sim_note_effect(sim, of, step);
 	if (++sim->effects == sim->crash_after)
 	{
 		sim->crash_run = of;
@@ -130,6 +125,7 @@ depart(DfSim *sim, DfSimRun *of, DfStep *step, const DfSystem *system, const DfO
 	flight->reply = reply_to(sim, of, step);
 	flight->is_mail = out->mail_from != NULL;
 	flight->was_sent = df_sim_step(sim, of, step)->requests[DF_PHASE_DO] > 0;
+	flight->made_body = made_body(sim, of, step);
 	flight->timeout_ms = out->timeout_ms > 0 ? out->timeout_ms : system->timeout_ms;
 	flight->arrives_at = df_now();
 	if (flight->reply != NULL && flight->reply->kind == DF_REPLY_TIMEOUT)
@@ -137,8 +133,9 @@ depart(DfSim *sim, DfSimRun *of, DfStep *step, const DfSystem *system, const DfO
 	else if (flight->reply != NULL)
 		flight->arrives_at = later(flight->reply, flight->arrives_at);
 	sim->flights = lappend(sim->flights, flight);
+	flight->key_trusted = system->idempotency_trusted && system->idempotency_header != NULL;
 	MemoryContextSwitchTo(old);
-	note_effect(sim, of, step, flight->reply);
+	count_effect(sim, of, step);
 }
 
 static bool
@@ -160,7 +157,10 @@ dispatch_step(DfSim *sim, DfSimRun *of, DfStep *step)
 	if (system == NULL)
 		df_step_has_no_system(run, step, why);
 	else if (is_sent_for_ever(sim, of, step))
+	{
 		sim->endless = true;
+		df_sim_row_of_endless(sim, of, step);
+	}
 	else if (!df_step_may_go(run, step, system))
 		return;
 	else if (!df_step_outgoing(run, step, &out, system->body.encoding == DF_ENCODING_FORM, &why))
@@ -253,6 +253,10 @@ usual_body(const DfSimFlight *flight)
 
 	if (flight->phase == DF_PHASE_PROBE && !flight->was_sent)
 		return df_json_read("[]");
+	if (flight->phase == DF_PHASE_PROBE && flight->made_body != NULL)
+		return flight->made_body;
+	if (flight->is_mail)
+		return df_json_string("250 OK", strlen("250 OK"), CurrentMemoryContext);
 	df_json_begin(&json);
 	df_json_text(&json, "id", flight->step->name);
 	return df_json_end(&json, CurrentMemoryContext);
@@ -330,25 +334,71 @@ response_of(const DfSimFlight *flight, DfResponse *response)
 	}
 }
 
+/* ---- what is there afterwards ---------------------------------------------- */
+
+/* the engine has seen its response: what that says of the step it knows best */
+static bool
+is_made(const DfSimFlight *flight)
+{
+	const DfStep *step = flight->step;
+
+	if (flight->phase == DF_PHASE_UNDO)
+		return false;
+	if (flight->reply != NULL && flight->reply->kind == DF_REPLY_LOST)
+		return flight->phase == DF_PHASE_DO;
+	return step->row.state == DF_STEP_DONE && !step->row.evidence.kept &&
+		!step->row.evidence.accepted;
+}
+
+/* nobody has seen its response */
+static bool
+is_made_unseen(const DfSimFlight *flight)
+{
+	const DfReply *reply = flight->reply;
+
+	if (flight->phase != DF_PHASE_DO)
+		return false;
+	if (reply == NULL || reply->kind == DF_REPLY_LOST)
+		return true;
+	if (reply->kind != DF_REPLY_ANSWER)
+		return false;
+	if (reply->has_meaning)
+		return reply->answer.is == DF_MEANS_DONE;
+	return reply->status == 0 || reply->status / 100 == 2;
+}
+
+/* a probe finds what was made before; so does a key, and a PUT makes the same once more */
+static void
+note_made(DfSim *sim, const DfSimFlight *flight, bool made)
+{
+	DfStep *step = flight->step;
+	DfSimStep *known = df_sim_step(sim, flight->of, step);
+	DfMethodClass method = df_step_spec(flight->of->run, step)->method_class;
+
+	bool again = flight->phase == DF_PHASE_DO && method == DF_METHOD_EFFECT && !flight->key_trusted;
+
+	if (made && !flight->is_mail && method != DF_METHOD_SAFE && (known->made == 0 || again))
+		known->made++;
+}
+
 /* ---- arrivals -------------------------------------------------------------- */
 
+/* as the owner */
 static void
 arrive(DfSim *sim, DfSimFlight *flight)
 {
 	DfSimRun *of = flight->of;
 	DfResponse response;
 	DfSystemPolicy policy;
-	DfAsRole before;
 	char *why;
 
-	df_sim_touch(sim, of);
-	df_sim_act_as_owner(sim, of, &before);
 	response_of(flight, &response);
 	df_policy_of(df_system_get(flight->step->system, &why), &policy);
 	(void) df_step_response(of->run, flight->step, &response, &policy);
 	df_step_lands(of->run, flight->step);
-	df_sim_act_as_before(&before);
+	note_made(sim, flight, is_made(flight));
 	df_sim_row_of_response(sim, of, flight->step, flight->phase);
+	pfree(flight);
 }
 
 void
@@ -373,8 +423,13 @@ df_sim_arrivals(DfSim *sim)
 	MemoryContextSwitchTo(old);
 	foreach (lc, due)
 	{
+		DfSimRun *of = ((DfSimFlight *) lfirst(lc))->of;
+		DfAsRole before;
+
+		df_sim_touch(sim, of);
+		df_sim_act_as_owner(sim, of, &before);
 		arrive(sim, lfirst(lc));
-		pfree(lfirst(lc));
+		df_sim_act_as_before(&before);
 	}
 	list_free(due);
 	list_free(flights);
@@ -399,6 +454,103 @@ df_sim_next_arrival(const DfSim *sim)
 void
 df_sim_lose_flights(DfSim *sim)
 {
+	ListCell *lc;
+
+	foreach (lc, sim->flights)
+		note_made(sim, lfirst(lc), is_made_unseen(lfirst(lc)));
 	list_free_deep(sim->flights);
 	sim->flights = NIL;
+}
+
+/* ---- within a body --------------------------------------------------------- */
+
+/*
+ * A run of fewer steps is entered anew for each of them, as in a worker.  Of more it is for one
+ * in so many: a body that takes another way each time is still found out.
+ */
+#define FIRST_STEPS 100
+#define STEPS_AT_ONCE 50
+
+static DfSim *entered_sim = NULL;
+static DfSimRun *entered_run = NULL;
+static int answered = 0; /* in this entry */
+
+/* nothing else that the run has begun can end before */
+static bool
+is_alone(const DfRun *run, const DfStep *step)
+{
+	if (run->worker.in_flight > 0 || run->row.state == DF_RUN_STUCK)
+		return false;
+	for (int i = 0; i < run->nsteps; i++)
+		if (run->steps[i] != step && !df_step_ended(run->steps[i]))
+			return false;
+	return true;
+}
+
+/* its response comes at once */
+static void
+answer_request(DfSim *sim, DfSimRun *of, DfStep *step)
+{
+	DfSimFlight *flight;
+
+	df_step_ops(step)->due(of->run, step);
+	dispatch_step(sim, of, step);
+	flight = sim->flights != NIL ? linitial(sim->flights) : NULL;
+	if (flight == NULL || flight->arrives_at > df_now())
+		return;
+	list_free(sim->flights);
+	sim->flights = NIL;
+	arrive(sim, flight);
+}
+
+/* the clock goes on to its end, unless another run, a signal or the deadline comes before */
+static void
+end_sleep(DfSim *sim, DfSimRun *of, DfStep *step)
+{
+	TimestampTz deadline = df_run_deadline(of->run);
+	TimestampTz until = step->row.wake_at;
+
+	if (list_length(sim->runs) > 1 || sim->signals != NIL ||
+		(deadline != DF_NEVER && deadline <= until))
+		return;
+	if (until > df_now())
+		df_clock_simulate(until);
+	df_step_ops(step)->settle(of->run, step, df_now());
+	df_sim_rows_of_turn(sim, of, NIL);
+}
+
+static void
+answer_at_once(DfRun *run, DfStep *step)
+{
+	DfSim *sim = entered_sim;
+	MemoryContext old;
+
+	if (entered_run->run != run || run->nsteps < FIRST_STEPS || run->nsteps > df_max_steps ||
+		!df_step_is_new(step) || sim->flights != NIL || !is_alone(run, step) ||
+		++answered % STEPS_AT_ONCE == 0)
+		return;
+	old = MemoryContextSwitchTo(sim->turn_cxt);
+	if (df_step_ops(step)->sends_requests && step->row.state == DF_STEP_PENDING)
+		answer_request(sim, entered_run, step);
+	else if (step->kind == DF_STEP_SLEEP && step->row.state == DF_STEP_WAITING)
+		end_sleep(sim, entered_run, step);
+	MemoryContextSwitchTo(old);
+}
+
+/* a crash is to come in between */
+void
+df_sim_enter(DfSim *sim, DfSimRun *of)
+{
+	answered = 0;
+	entered_sim = sim;
+	entered_run = of;
+	df_answer_at_once = sim->crash_after == 0 ? answer_at_once : NULL;
+}
+
+void
+df_sim_leave(void)
+{
+	entered_sim = NULL;
+	entered_run = NULL;
+	df_answer_at_once = NULL;
 }

@@ -16,4 +16,8 @@ extern TimestampTz df_sim_next_arrival(const DfSim *sim); /* DF_NEVER = nothing 
 
 extern void df_sim_lose_flights(DfSim *sim);
 
+/* in between, steps of the run may be answered before its body is left */
+extern void df_sim_enter(DfSim *sim, DfSimRun *of);
+extern void df_sim_leave(void); /* after an error, too */
+
 #endif /* DF_SIMULATE_NETWORK_H */

@@ -128,16 +128,25 @@ read_headers(const char *key, const Jsonb *headers)
 }
 
 static void
+name_the_key(void *arg)
+{
+	errcontext("\"after\" of the reply of \"%s\"", (const char *) arg);
+}
+
+static void
 read_after(const char *key, const Jsonb *value, DfReply *reply)
 {
 	char *text = df_json_get_text(value, "after");
+	ErrorContextCallback callback = {error_context_stack, name_the_key, unconstify(char *, key)};
 	Interval *after;
 
 	if (text == NULL)
 		refuse(key, "has an \"after\" that is no string such as \"2 days\"");
+	error_context_stack = &callback;
 	after = DatumGetIntervalP(DirectFunctionCall3(interval_in, CStringGetDatum(text),
 												  ObjectIdGetDatum(InvalidOid),
 												  Int32GetDatum(-1)));
+	error_context_stack = callback.previous;
 	if (after->month < 0 || after->day < 0 || after->time < 0)
 		refuse(key, "comes before it was asked for");
 	reply->after = *after;
@@ -241,6 +250,29 @@ df_replies_of(List *replies, const char *key)
 		return list;
 	}
 	return NULL;
+}
+
+static DfReplyList *
+find_by_name(List *replies, const char *path, const char *name, const char *suffix)
+{
+	const char *mark = strrchr(name, '#');
+	DfReplyList *list = df_replies_of(replies, psprintf("%s%s%s", path, name, suffix));
+
+	if (list == NULL && mark != NULL)
+	{
+		char *base = pnstrdup(name, mark - name);
+
+		list = df_replies_of(replies, psprintf("%s%s%s", path, base, suffix));
+	}
+	return list;
+}
+
+DfReplyList *
+df_replies_of_step(List *replies, const char *path, const char *name, const char *suffix)
+{
+	DfReplyList *list = find_by_name(replies, path, name, suffix);
+
+	return list != NULL || path[0] == '\0' ? list : find_by_name(replies, "", name, suffix);
 }
 
 const DfReply *

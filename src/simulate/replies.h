@@ -43,6 +43,10 @@ extern List *df_replies_read(const Jsonb *replies);
 
 /* NULL = there is none of that key */
 extern DfReplyList *df_replies_of(List *replies, const char *key);
+
+/* of a call of a step: by its whole name, or by that which all calls of it have */
+extern DfReplyList *df_replies_of_step(List *replies, const char *path, const char *name,
+									   const char *suffix);
 extern const DfReply *df_reply_of(DfReplyList *list, int attempt); /* from 0 */
 
 /* keys that nothing has asked for, as text; NULL = there are none */

@@ -12,15 +12,15 @@
 #include "shared/limits.h"
 #include "simulate/replies.h"
 #include "simulate/story.h"
-#include "simulate/simulation.h"
+#include "simulate/simulate.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(dataflows_simulate);
 
-static void
-read_arguments(FunctionCallInfo fcinfo, DfSimulation *what)
+void
+df_simulate_arguments(FunctionCallInfo fcinfo, DfSimulation *what)
 {
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
@@ -54,12 +54,8 @@ crash_argument(FunctionCallInfo fcinfo, int arg)
 	return n;
 }
 
-/*
- * A reply that nothing has asked for is of a step that is called otherwise, it seems; or the run
- * has ended before.
- */
-static void
-tell_of_unused(const DfSim *sim)
+void
+df_simulate_tell_unused(const DfSim *sim)
 {
 	char *unused = df_replies_unused(sim->replies);
 	bool completed = ((DfSimRun *) linitial(sim->runs))->was == DF_RUN_COMPLETED;
@@ -98,10 +94,10 @@ simulate_rows(FunctionCallInfo fcinfo, TupleDesc desc)
 	DfSim *sim;
 	ListCell *lc;
 
-	read_arguments(fcinfo, &what);
+	df_simulate_arguments(fcinfo, &what);
 	what.crash_after = crash_argument(fcinfo, 3);
 	sim = df_simulate(&what);
-	tell_of_unused(sim);
+	df_simulate_tell_unused(sim);
 	foreach (lc, sim->rows)
 		tuples = lappend(tuples, row_of(sim, list_length(tuples) + 1, lfirst(lc), desc));
 	return tuples;

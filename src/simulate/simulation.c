@@ -16,6 +16,7 @@
 #include "shared/clock.h"
 #include "shared/limits.h"
 #include "simulate/drive.h"
+#include "simulate/network.h"
 #include "simulate/simulation.h"
 #include "store/identity.h"
 #include "store/rights.h"
@@ -93,6 +94,7 @@ new_simulation(const DfSimulation *what)
 	sim->lease = df_random_int64();
 	sim->identity = df_identity_hash();
 	sim->replies = what->replies;
+	sim->overrides = what->overrides;
 	sim->crash_after = what->crash_after;
 	sim->cxt = CurrentMemoryContext;
 	sim->turn_cxt =
@@ -118,6 +120,7 @@ df_simulate(const DfSimulation *what)
 	df_session_note(&state);
 	df_clock_simulate(sim->began);
 	(void) df_subxact(run_simulation, &task, false, &error);
+	df_sim_leave();
 	df_clock_simulate(0);
 	df_engine_acts_for(InvalidOid);
 	df_turn_attempts = attempts;

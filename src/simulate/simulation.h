@@ -12,6 +12,7 @@ typedef struct DfSimulation
 	const char *workflow;
 	const Jsonb *input;
 	List *replies; /* of DfReplyList */
+	List *overrides; /* likewise, of single steps by their whole names; over the others */
 	int crash_after; /* 0 = never */
 } DfSimulation;
 

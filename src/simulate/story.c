@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "engine/replay.h"
+#include "engine/rollback_subject.h"
 #include "engine/run_steps.h"
 #include "flow/flow.h"
 #include "shared/clock.h"
@@ -16,7 +17,8 @@
 #include "utils/memutils.h"
 
 static void
-add(DfSim *sim, const char *step, const char *kind, const char *outcome, const Jsonb *output)
+add_at(DfSim *sim, TimestampTz at, const char *step, const char *kind, const char *outcome,
+	   const Jsonb *output)
 {
 	MemoryContext old = MemoryContextSwitchTo(sim->cxt);
 	DfSimRow *row = palloc0(sizeof(DfSimRow));
@@ -24,10 +26,16 @@ add(DfSim *sim, const char *step, const char *kind, const char *outcome, const J
 	row->step = step != NULL ? pstrdup(step) : NULL;
 	row->kind = kind;
 	row->outcome = pstrdup(outcome);
-	row->at = df_now();
+	row->at = at;
 	row->output = output != NULL ? df_json_copy(output, sim->cxt) : NULL;
 	sim->rows = lappend(sim->rows, row);
 	MemoryContextSwitchTo(old);
+}
+
+static void
+add(DfSim *sim, const char *step, const char *kind, const char *outcome, const Jsonb *output)
+{
+	add_at(sim, df_now(), step, kind, outcome, output);
 }
 
 /* "call > step" of a run that was called */
@@ -85,7 +93,7 @@ output_of_step(const DfStep *step)
 static const char *
 outcome_of_probe(const DfStep *step)
 {
-	if (step->row.state == DF_STEP_DONE)
+	if (step->row.state == DF_STEP_DONE || step->row.evidence.existed)
 		return "found";
 	return step->row.evidence.probed_at == df_now() && step->row.evidence.probe_found == 0
 		? "not_found"
@@ -100,9 +108,31 @@ outcome_of_undo(const DfRun *run, const DfStep *step)
 	return run->row.state == DF_RUN_STUCK ? "stuck" : "retry";
 }
 
-static void
-add_undo(DfSim *sim, DfSimRun *of, const DfStep *step)
+/* on_rollback() takes back the step that it is of, or else the one before that has no undo */
+static DfSimStep *
+taken_back_by(DfSim *sim, DfSimRun *of, DfStep *step)
 {
+	DfStep *subject = df_rollback_subject(of->run, step);
+
+	if (step->kind != DF_STEP_UNDO)
+		return df_sim_step(sim, of, step);
+	if (subject != NULL)
+		return df_sim_step(sim, of, subject);
+	for (int n = step->n - 1; n > 0; n--)
+	{
+		DfSimStep *before = list_nth(of->steps, n - 1);
+
+		if (before->made > 0 && !before->has_undo && !before->taken_back)
+			return before;
+	}
+	return df_sim_step(sim, of, step);
+}
+
+static void
+add_undo(DfSim *sim, DfSimRun *of, DfStep *step)
+{
+	if (step->row.undo_state == DF_UNDO_UNDONE || step->row.undo_state == DF_UNDO_GONE)
+		taken_back_by(sim, of, step)->taken_back = true;
 	add(sim, name_of(of, step), "undo", outcome_of_undo(of->run, step),
 		step->row.undo_state == DF_UNDO_UNDONE ? NULL : step->row.undo_error);
 }
@@ -130,6 +160,17 @@ df_sim_row_of_response(DfSim *sim, DfSimRun *of, DfStep *step, DfPhase phase)
 			known->undo_shown = step->row.undo_state;
 			break;
 	}
+}
+
+/* what begins with SELECT is taken for a question */
+static bool
+changes_something(const DfStep *step)
+{
+	const char *sql = step->row.request;
+
+	if (step->kind != DF_STEP_QUERY || sql == NULL)
+		return false;
+	return pg_strncasecmp(sql + strspn(sql, " \t\r\n"), "select", strlen("select")) != 0;
 }
 
 /* SQL that is run again has no response of its own */
@@ -167,6 +208,11 @@ df_sim_rows_of_turn(DfSim *sim, DfSimRun *of, List *attempts)
 			add(sim, name_of(of, step), kind_of(step), outcome_of_step(run, step),
 				output_of_step(step));
 			known->shown = step->row.state;
+			if (step->row.state == DF_STEP_DONE && changes_something(step))
+			{
+				known->made = 1;
+				df_sim_note_effect(sim, of, step);
+			}
 		}
 		if (step->row.undo_state != known->undo_shown && undo_has_ended(step))
 		{
@@ -180,6 +226,18 @@ void
 df_sim_row_of_crash(DfSim *sim, DfSimRun *of, const DfStep *step)
 {
 	add(sim, name_of(of, step), "crash", "lost", NULL);
+}
+
+void
+df_sim_row_of_endless(DfSim *sim, DfSimRun *of, const DfStep *step)
+{
+	bool undo = step->engine.phase == DF_PHASE_UNDO;
+
+	add(sim, name_of(of, step),
+		undo                                       ? "undo"
+			: step->engine.phase == DF_PHASE_PROBE ? "probe"
+												   : kind_of(step),
+		"retries forever", undo ? step->row.undo_error : step->row.error);
 }
 
 /* ---- the end --------------------------------------------------------------- */
@@ -202,6 +260,14 @@ is_at_its_end(const DfSimRun *of)
 	return df_run_is_terminal(of->was) || of->was == DF_RUN_STUCK;
 }
 
+/* how it has ended, and when, though something may have come for it later */
+static void
+add_run(DfSim *sim, const DfSimRun *of, const char *call)
+{
+	add_at(sim, is_at_its_end(of) ? of->since : df_now(), call, "run",
+		   df_run_state_name(of->was), of->ending);
+}
+
 void
 df_sim_rows_of_end(DfSim *sim)
 {
@@ -216,8 +282,7 @@ df_sim_rows_of_end(DfSim *sim)
 			rows_of_waits(sim, of);
 		/* the call that it is of does not say so */
 		if (of != first && of->was == DF_RUN_STUCK)
-			add(sim, pnstrdup(of->path, strlen(of->path) - strlen(" > ")), "run",
-				df_run_state_name(of->was), of->ending);
+			add_run(sim, of, pnstrdup(of->path, strlen(of->path) - strlen(" > ")));
 	}
-	add(sim, NULL, "run", df_run_state_name(first->was), first->ending);
+	add_run(sim, first, NULL);
 }

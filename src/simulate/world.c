@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include "engine/replay.h"
+#include "shared/json.h"
 #include "simulate/world.h"
 #include "utils/memutils.h"
 
@@ -58,6 +60,19 @@ df_sim_step(DfSim *sim, DfSimRun *of, const DfStep *step)
 	} while (known->n < step->n);
 	MemoryContextSwitchTo(old);
 	return known;
+}
+
+void
+df_sim_note_effect(DfSim *sim, DfSimRun *of, DfStep *step)
+{
+	DfSimStep *known = df_sim_step(sim, of, step);
+	char *undo = df_json_get_text(step->row.options, "undo");
+
+	if (known->name == NULL)
+		known->name = MemoryContextStrdup(sim->cxt, psprintf("%s%s", of->path, step->name));
+	known->kept = (undo != NULL && strcmp(undo, "none") == 0) || step->kind == DF_STEP_MAIL ||
+		df_is_handler_step(step);
+	known->has_undo = undo != NULL;
 }
 
 /* code of another role than the caller's must leave nothing behind in this session */

@@ -16,8 +16,11 @@ typedef struct DfSimStep
 	DfUndoState undo_shown; /* likewise */
 	int requests[3]; /* by DfPhase */
 	bool arranged; /* the signals for its wait are */
-	bool made; /* a system has carried it out */
-	bool taken_back; /* and its undo */
+	const char *name; /* with the path of its run; NULL = it has no effect */
+	int made; /* so many of it are there: an unprotected one may be made twice */
+	bool kept; /* on purpose: a mail, or one whose undo is 'none', or of on_failure */
+	bool has_undo;
+	bool taken_back; /* by its own undo, or by on_rollback() */
 } DfSimStep;
 
 /* an event that a run has waited for */
@@ -42,6 +45,7 @@ typedef struct DfSimRun
 	List *steps; /* of DfSimStep, by n */
 	List *events; /* of DfSimEvent */
 	DfRunState was; /* its state when it was last recorded */
+	TimestampTz since; /* it is in that state */
 	Jsonb *ending; /* its result, its error, or why it is stuck */
 } DfSimRun;
 
@@ -52,6 +56,7 @@ typedef struct DfSim
 	int64 lease;
 	int64 identity;
 	List *replies; /* of DfReplyList */
+	List *overrides; /* of DfReplyList: likewise, for single steps by their whole names */
 	List *runs; /* of DfSimRun, the first is the one that was started */
 	List *workflows; /* of DfWorkflow */
 	List *turn_list; /* of DfSimRun: to be recorded in this turn */
@@ -73,6 +78,9 @@ extern DfSimRun *df_sim_add_run(DfSim *sim, const pg_uuid_t *id, DfSimRun *calle
 								const char *path);
 extern DfSimRun *df_sim_find_run(DfSim *sim, const pg_uuid_t *id);
 extern DfSimStep *df_sim_step(DfSim *sim, DfSimRun *of, const DfStep *step);
+
+/* it has done something: what is to become of that if the run does not complete */
+extern void df_sim_note_effect(DfSim *sim, DfSimRun *of, DfStep *step);
 
 /* what is done for the run in between is done as its owner, as its worker would */
 extern void df_sim_act_as_owner(DfSim *sim, const DfSimRun *of, DfAsRole *before);

@@ -19,3 +19,17 @@ input: what the body is called with. replies: an object of what systems and peop
 For members of the workflow''s owner. Errors: DF005 (unknown workflow), DF006 (too large), 22023 '
 '(a reply that is none), 42501 (no member of the owner), 25006 (read-only transaction), 55000 '
 '(in the function of a workflow, or in another simulation).';
+
+CREATE FUNCTION dataflows.simulate_all(workflow text, input jsonb, replies jsonb DEFAULT '{}')
+	RETURNS TABLE (what text, state text, left_behind text[])
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_simulate_all';
+COMMENT ON FUNCTION dataflows.simulate_all(text, jsonb, jsonb) IS
+'Simulates a workflow as it is, and then with each of its requests refused, its answer lost, '
+'late, or its system down, with each event that replies have not coming, and with a crash of the '
+'worker after each request with an effect. A row for each scenario: what was done, the state in '
+'which the run ended or stayed, and what was left behind: steps that were carried out and not '
+'undone, though the run did not complete; of a stuck run what is in doubt or could not be undone; '
+'and what was made more than once. It is empty where all is well.
+input, replies (default {}): as of simulate(). Mails, and steps with undo => ''none'', are never '
+'left behind; SQL that begins with SELECT changes nothing.
+For members of the workflow''s owner. Errors: those of simulate().';

@@ -97,7 +97,7 @@ is(simulated($node, 'looks_first', '{"a": "lost"}'), story(<<'ROWS'), 'but it is
 	run completed
 ROWS
 is(simulated($node, 'looks_first', '{"a/probe": {"id": 7}}'), story(<<'ROWS'), 'unless it is said');
-	a probe retry
+	a probe found
 	a http failed
 	run rolled_back
 ROWS
