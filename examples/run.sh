@@ -6,8 +6,9 @@
 #
 # It installs what is missing and builds, as make demo does; starts the server
 # and the test systems in a temporary directory; runs NAME/schema.sql as
-# superuser and NAME/workflow.sql as the role app; tells NAME/story.sh.  The exit
-# status is 0 only if the story ends as promised.  Nothing stays behind.
+# superuser and NAME/workflow.sql as the role app; runs the tests in NAME/test.sql,
+# which need pgTAP; tells NAME/story.sh.  The exit status is 0 only if the tests pass
+# and the story ends as promised.  Nothing stays behind.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -40,10 +41,28 @@ play()
 	# shellcheck disable=SC2046
 	psql -X -q -v ON_ERROR_STOP=1 -o /dev/null -U postgres $(urls) -f "$example/schema.sql"
 	psql -X -q -v ON_ERROR_STOP=1 -o /dev/null -U app -f "$example/workflow.sql"
+	run_tests "$example/test.sql"
 	# shellcheck disable=SC1090
 	. "$example/story.sh"
 	printf '\n%s%s: all promises kept, in %d s. The server and the systems are gone now.%s\n' \
 		"$bold" "$1" $((SECONDS - began)) "$plain"
+}
+
+# run_tests <file>: pgTAP's lines; all must be ok, and no run may be left
+run_tests()
+{
+	local tap=$work/test.tap
+
+	scene "Its tests, by simulate(): without the systems, and without waiting ($1)"
+	if [ "$(ask "SELECT count(*) FROM pg_available_extensions WHERE name = 'pgtap'")" = 0 ]; then
+		tale "skipped: the extension pgtap is not installed (Debian: postgresql-15-pgtap)"
+		return
+	fi
+	psql -X -q -U postgres -c 'CREATE EXTENSION pgtap'
+	psql -X -q -A -t -v ON_ERROR_STOP=1 -f "$1" 2>&1 | tee "$tap" || fail "$1 ended early"
+	! grep -q '^not ok' "$tap" || fail "$1 failed"
+	grep -q '^1\.\.[1-9]' "$tap" || fail "$1 did not finish"
+	must "the tests have left no run" "SELECT count(*) FROM dataflows.runs" 0
 }
 
 # the addresses of the systems, as variables of psql

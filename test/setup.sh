@@ -42,11 +42,12 @@ wanted_packages()
 		libkrb5-dev python3 \
 		"postgresql-$v" "postgresql-server-dev-$v"
 	case $purpose in
-		examples) echo openssl "postgresql-$v-cron" ;;
+		examples) echo openssl "postgresql-$v-cron" "postgresql-$v-pgtap" ;;
 		check)
 			echo clang-format openssl chromium chromium-driver python3-prometheus-client \
 				libipc-run-perl "postgresql-plperl-$v" "postgresql-plpython3-$v" \
 				"postgresql-$v-cron" "postgresql-$v-plpgsql-check" \
+				"postgresql-$v-pgtap" \
 				mkdocs mkdocs-material curl pgbouncer python3-psycopg2 node-pg
 			;;
 		demo) echo curl ;;

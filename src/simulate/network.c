@@ -17,6 +17,7 @@
 #include "engine/run_due.h"
 #include "engine/run_steps.h"
 #include "engine/step_api.h"
+#include "engine/step_key.h"
 #include "engine/step_kind.h"
 #include "fdw/policy.h"
 #include "guc.h"
@@ -242,6 +243,43 @@ content_type_of(const DfReply *reply, bool is_text)
 	return is_text ? "text/plain" : "application/json";
 }
 
+static bool
+has_sent(const DfStep *step, const char *name)
+{
+	return step->row.body != NULL && strstr(step->row.body, name) != NULL;
+}
+
+/*
+ * What the step was answered, or would have been, and the names in its request: no author can
+ * write the id of a run that does not exist yet.
+ */
+static const Jsonb *
+found_body(const DfSimFlight *flight)
+{
+	const DfRun *run = flight->of->run;
+	const DfStep *step = flight->step;
+	char *key = df_step_key(run, step);
+	DfJson json;
+	DfJsonWalk walk;
+
+	if (flight->made_body != NULL && !JB_ROOT_IS_OBJECT(flight->made_body))
+		return flight->made_body;
+	df_json_begin(&json);
+	if (flight->made_body == NULL)
+		df_json_text(&json, "id", step->name);
+	else
+	{
+		df_json_walk(&walk, flight->made_body);
+		while (df_json_next(&walk))
+			df_json_value(&json, walk.key, df_json_of(&walk.value));
+	}
+	if (has_sent(step, run->id_text))
+		df_json_text(&json, "run", run->id_text);
+	if (has_sent(step, key))
+		df_json_text(&json, "idempotency_key", key);
+	return df_json_end(&json, CurrentMemoryContext);
+}
+
 /*
  * What every system is taken to say that nobody has said anything of.  A probe before the first
  * send finds nothing: that something existed before is a case of its own.
@@ -251,10 +289,8 @@ usual_body(const DfSimFlight *flight)
 {
 	DfJson json;
 
-	if (flight->phase == DF_PHASE_PROBE && !flight->was_sent)
-		return df_json_read("[]");
-	if (flight->phase == DF_PHASE_PROBE && flight->made_body != NULL)
-		return flight->made_body;
+	if (flight->phase == DF_PHASE_PROBE)
+		return flight->was_sent ? found_body(flight) : df_json_read("[]");
 	if (flight->is_mail)
 		return df_json_string("250 OK", strlen("250 OK"), CurrentMemoryContext);
 	df_json_begin(&json);

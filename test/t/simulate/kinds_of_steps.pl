@@ -102,6 +102,20 @@ is(simulated($node, 'looks_first', '{"a/probe": {"id": 7}}'), story(<<'ROWS'), '
 	run rolled_back
 ROWS
 
+define_body($node, 'names_itself', <<'SQL');
+PERFORM dataflows.post('a', 'crm', '/a', jsonb_build_object('by', dataflows.run_id()),
+  undo => 'DELETE /a/{id}', probe => 'GET /a?x=1');
+PERFORM dataflows.fail('no');
+SQL
+is(simulated($node, 'names_itself', '{"a": "lost"}'), story(<<'ROWS'), 'it is ours, and undone');
+	a probe not_found
+	a http in_doubt
+	a probe found
+	a http done
+	a undo undone
+	run rolled_back
+ROWS
+
 # ---- time -----------------------------------------------------------------------------
 
 define_body($node, 'days', <<'SQL');

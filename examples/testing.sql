@@ -1,0 +1,93 @@
+-- For tests of workflows with pgTAP: include it (\ir) within the transaction of the test. Each
+-- function runs the workflow by dataflows.simulate(), is one test, and shows what happened if the
+-- test fails.
+
+-- what happened, a line for each row of simulate(): step, kind, outcome
+CREATE FUNCTION story(workflow text, input jsonb, replies jsonb DEFAULT '{}',
+  crash_after int DEFAULT NULL) RETURNS text[] LANGUAGE sql AS $$
+  SELECT array_agg(concat_ws(' ', step, kind, outcome) ORDER BY n)
+    FROM dataflows.simulate(workflow, input, replies, crash_after)
+$$;
+
+-- the same for a person: with the times, and the words for what went wrong
+CREATE FUNCTION story_told(workflow text, input jsonb, replies jsonb,
+  crash_after int DEFAULT NULL) RETURNS text LANGUAGE sql AS $$
+  SELECT diag(string_agg(concat_ws(' ', at, step, kind, outcome,
+      '- ' || coalesce(output->>'message', output->>'reason')), E'\n' ORDER BY n))
+    FROM dataflows.simulate(workflow, input, replies, crash_after)
+$$;
+
+-- exactly this happens
+CREATE FUNCTION happens(workflow text, input jsonb, replies jsonb, lines text[], what text)
+  RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  good bool := story(workflow, input, replies) = lines;
+BEGIN
+  RETURN ok(good, what) || CASE WHEN good THEN ''
+    ELSE E'\n' || story_told(workflow, input, replies) END;
+END $$;
+
+-- the run completes, and nothing is undone
+CREATE FUNCTION completes(workflow text, input jsonb, replies jsonb, what text)
+  RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  good bool := (SELECT bool_or(kind = 'run' AND outcome = 'completed')
+      AND NOT bool_or(kind = 'undo')
+    FROM dataflows.simulate(workflow, input, replies));
+BEGIN
+  RETURN ok(good, what) || CASE WHEN good THEN ''
+    ELSE E'\n' || story_told(workflow, input, replies) END;
+END $$;
+
+-- the run is rolled back: these steps are undone, in this order, and no others
+CREATE FUNCTION undoes(workflow text, input jsonb, replies jsonb, steps text[], what text)
+  RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  good bool := (SELECT bool_or(kind = 'run' AND outcome = 'rolled_back') AND steps = coalesce(
+      array_agg(step ORDER BY n) FILTER (WHERE kind = 'undo' AND outcome <> 'retry'), '{}')
+    FROM dataflows.simulate(workflow, input, replies));
+BEGIN
+  RETURN ok(good, what) || CASE WHEN good THEN ''
+    ELSE E'\n' || story_told(workflow, input, replies) END;
+END $$;
+
+-- the run is stuck because of this step
+CREATE FUNCTION needs_a_person(workflow text, input jsonb, replies jsonb, at_step text, what text)
+  RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  good bool := (SELECT bool_or(kind = 'run' AND outcome = 'stuck')
+      AND (array_agg(outcome ORDER BY n DESC) FILTER (WHERE step = at_step))[1]
+        IN ('failed', 'in_doubt', 'stuck', 'undo_failed')
+    FROM dataflows.simulate(workflow, input, replies));
+BEGIN
+  RETURN ok(good, what) || CASE WHEN good THEN ''
+    ELSE E'\n' || story_told(workflow, input, replies) END;
+END $$;
+
+-- wherever the worker crashes, the run ends as without a crash: in the same state, with the same
+-- steps undone
+CREATE FUNCTION survives_crashes(workflow text, input jsonb, replies jsonb, what text)
+  RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  ends text[] := _endings(workflow, input, replies, NULL);
+  n    int := 0;
+BEGIN
+  LOOP
+    n := n + 1;
+    -- it is no more reached
+    EXIT WHEN NOT EXISTS (SELECT FROM dataflows.simulate(workflow, input, replies, n)
+      WHERE kind = 'crash');
+    IF _endings(workflow, input, replies, n) IS DISTINCT FROM ends THEN
+      RETURN ok(false, what) || E'\n' || diag('a crash after request ' || n || ':') || E'\n' ||
+        story_told(workflow, input, replies, n);
+    END IF;
+  END LOOP;
+  RETURN ok(n > 1, what);
+END $$;
+
+CREATE FUNCTION _endings(workflow text, input jsonb, replies jsonb, crash_after int)
+  RETURNS text[] LANGUAGE sql AS $$
+  SELECT array_agg(concat_ws(' ', step, kind, outcome) ORDER BY n)
+    FROM dataflows.simulate(workflow, input, replies, crash_after)
+   WHERE kind = 'run' OR (kind = 'undo' AND outcome <> 'retry')
+$$;
