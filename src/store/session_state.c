@@ -103,7 +103,25 @@ set_for_now(const char *name, const char *value)
 							 DEBUG1, false);
 }
 
-/* ALTER DATABASE and ALTER ROLE ... SET: the last of a name counts */
+/*
+ * What the configuration files say of the form of values, as name=value: a client may have asked
+ * for another when it connected, and a worker does not.  Superusers alone may read it.
+ */
+static List *
+settings_of_files(MemoryContext cxt)
+{
+	static DfPlan plan = {
+		"SELECT f.name || '=' || f.setting FROM pg_file_settings AS f"
+		" WHERE f.applied AND lower(f.name) = ANY ('{timezone,datestyle,intervalstyle,search_path,"
+		"bytea_output,extra_float_digits}')",
+		SPI_OK_SELECT, 0};
+
+	if (!superuser())
+		return NIL;
+	return df_copy_texts(cxt, df_plan_run(&plan, NULL, NULL, 0), 0);
+}
+
+/* then ALTER DATABASE and ALTER ROLE ... SET: the last of a name counts */
 static List *
 settings_of(Oid role)
 {
@@ -119,7 +137,10 @@ settings_of(Oid role)
 	List *settings;
 
 	df_store_enter_reading(&store);
-	settings = df_copy_texts(store.result_context, df_plan_run(&plan, values, NULL, 0), 0);
+	settings = settings_of_files(store.result_context);
+	settings = list_concat(
+		settings,
+		df_copy_texts(store.result_context, df_plan_run(&plan, values, NULL, 0), 0));
 	df_store_leave(&store);
 	return settings;
 }

@@ -216,6 +216,13 @@ like(as('member', "CREATE TEMP TABLE items (item text);
 	SELECT verdict FROM dataflows.replay_check('one', 'app.new')"),
 	qr/^same$/, 'the body has the settings of its owner, and not the tables of the session');
 sql('ALTER ROLE app RESET search_path');
+my $at = "PERFORM dataflows.post('at', 'crm', '/contacts',
+	jsonb_build_object('email', timestamptz '2020-01-01 00:00+00' || '')); ";
+starts('zoned', $at . $go, 'waiting');
+function('new', "/* a word */ $at$go");
+is(app("SET TimeZone = 'Asia/Tokyo'; SET DateStyle = 'German';
+	SELECT verdict FROM dataflows.replay_check('zoned', 'app.new')"),
+	'same', 'and not the form of values of the session');
 function('new', "IF current_user <> 'app' THEN RAISE EXCEPTION '%', current_user; END IF; "
 	. post('a') . $go);
 is(as('member', "SELECT verdict FROM dataflows.replay_check('one', 'app.new')"),
