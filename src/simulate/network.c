@@ -321,6 +321,30 @@ put_body(DfResponse *response, const DfSimFlight *flight)
 	response->content_type = content_type_of(reply, is_text);
 }
 
+/* a mail server's codes alone say what it means */
+static int
+mail_code(const DfReply *reply)
+{
+	if (reply == NULL || (reply->status == 0 && !reply->has_meaning))
+		return 250;
+	if (!reply->has_meaning)
+		return reply->status;
+	switch (reply->answer.is)
+	{
+		case DF_MEANS_DONE:
+		case DF_MEANS_KEPT:
+			return 250;
+		case DF_MEANS_RETRY:
+			return 421;
+		case DF_MEANS_FAIL:
+			return 550;
+		case DF_MEANS_STUCK:
+			return 530;
+		default:
+			return 354;
+	}
+}
+
 static void
 put_answer(DfResponse *response, const DfSimFlight *flight)
 {
@@ -328,13 +352,14 @@ put_answer(DfResponse *response, const DfSimFlight *flight)
 
 	response->fate = DF_FATE_RESPONSE;
 	response->head_complete = true;
-	response->status = reply != NULL && reply->status != 0 ? reply->status
-		: flight->is_mail                                  ? 250
-														   : 200;
+	if (flight->is_mail)
+		response->status = mail_code(reply);
+	else
+		response->status = reply != NULL && reply->status != 0 ? reply->status : 200;
 	response->error = "";
 	if (reply != NULL)
 		response->headers = header_lines(reply->headers);
-	if (reply != NULL && reply->has_meaning)
+	if (reply != NULL && reply->has_meaning && !flight->is_mail)
 		response->said = &reply->answer;
 	put_body(response, flight);
 	if (!flight->is_mail)

@@ -116,6 +116,23 @@ is(simulated($node, 'names_itself', '{"a": "lost"}'), story(<<'ROWS'), 'it is ou
 	run rolled_back
 ROWS
 
+$node->safe_psql('postgres', <<'SQL');
+CREATE SERVER mail FOREIGN DATA WRAPPER dataflows
+  OPTIONS (url 'smtp://127.0.0.1:1', allow_private 'true');
+GRANT USAGE ON FOREIGN SERVER mail TO app;
+SQL
+define_body($node, 'mails', <<'SQL');
+PERFORM dataflows.send_mail('m', 'mail', '{"from": "a@example.com", "to": "b@example.com",
+  "subject": "s", "text": "t"}');
+RETURN NULL;
+SQL
+is(simulated($node, 'mails', "{\"m\": $$_[0]}"), "m mail $$_[1]\nrun $$_[2]", "a mail: $$_[0]")
+	for [ '{}', 'done', 'completed' ], [ '{"is": "done"}', 'done', 'completed' ],
+	[ '{"status": 550}', 'failed', 'rolled_back' ], [ '{"is": "fail"}', 'failed', 'rolled_back' ],
+	[ '"lost"', 'in_doubt', 'stuck' ];
+is( simulated($node, 'mails', '{"m": [{"is": "retry"}, {"status": 250}]}'),
+	"m mail retry\nm mail done\nrun completed", 'a mail that is sent again');
+
 # ---- time -----------------------------------------------------------------------------
 
 define_body($node, 'days', <<'SQL');
