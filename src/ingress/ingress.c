@@ -24,6 +24,7 @@
 #include "guc.h"
 #include "ingress/ingress.h"
 #include "ingress/listener.h"
+#include "ingress/live.h"
 #include "ingress/patience.h"
 #include "ingress/routes.h"
 #include "shared/clock.h"
@@ -262,6 +263,35 @@ serve_aside(DfAside kind)
 	return true;
 }
 
+/* looks once for people who look at the page; false if nothing was due */
+static bool
+serve_live(void)
+{
+	static DfTrouble trouble = {"look for the page"};
+
+	if (!df_live_is_due())
+		return false;
+	PG_TRY();
+	{
+		df_xact_begin();
+		MemoryContextSwitchTo(df_turn_cxt);
+		df_live_look();
+		df_xact_commit();
+		df_trouble_over(&trouble);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(df_turn_cxt);
+		(void) df_caught(&trouble, df_turn_cxt);
+		df_live_failed();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(df_turn_cxt);
+	QueryCancelPending = false;
+	df_reset_turn_memory();
+	return true;
+}
+
 /* ---- the loop ------------------------------------------------------------- */
 
 static bool
@@ -363,6 +393,7 @@ listen_loop(void)
 	for (;;)
 	{
 		long timeout;
+		long due;
 		bool busy;
 
 		df_reset_turn_memory();
@@ -381,6 +412,7 @@ listen_loop(void)
 		df_listener_run();
 		busy |= serve();
 		busy |= serve_aside(DF_ASIDE_SLOW);
+		busy |= serve_live();
 		if (busy)
 			continue;
 		if (is_starved())
@@ -390,6 +422,9 @@ listen_loop(void)
 		}
 		df_xact_idle();
 		timeout = df_listener_timeout_ms();
+		due = df_live_timeout_ms();
+		if (due >= 0 && (timeout < 0 || due < timeout))
+			timeout = due;
 		(void) df_wait_until(timeout < 0 ? DF_NEVER
 										 : TimestampTzPlusMilliseconds(df_now(), timeout));
 	}
@@ -415,6 +450,7 @@ dataflows_ingress_main(Datum arg)
 	 * free the address first: the next process is started as soon as this one reports its
 	 * end
 	 */
+	df_live_stop();
 	df_listener_stop();
 	if (aside)
 		df_slot_restart(me);

@@ -191,6 +191,14 @@ df_request_reply(DfRequest *request, int status, const char *content_type, const
 	return true;
 }
 
+DfStream *
+df_request_stream(DfRequest *request, const char *content_type)
+{
+	if (df_request_reply(request, 200, content_type, "", 0))
+		request->stream = df_stream_make(request->connection);
+	return request->stream;
+}
+
 bool
 df_request_add_header(DfRequest *request, const char *name, const char *value)
 {
@@ -229,9 +237,11 @@ send_answer(DfRequest *request)
 
 	if (request->answer == NULL)
 		request->status = HTTP_UNAVAILABLE;
-	response = MHD_create_response_from_buffer(
-		request->answer_len, request->answer != NULL ? request->answer : (char *) "",
-		MHD_RESPMEM_MUST_COPY);
+	response = request->stream != NULL
+		? df_stream_response(request->stream)
+		: MHD_create_response_from_buffer(
+			  request->answer_len, request->answer != NULL ? request->answer : (char *) "",
+			  MHD_RESPMEM_MUST_COPY);
 	if (response == NULL)
 		return MHD_NO;
 	if (request->content_type != NULL)
@@ -413,6 +423,8 @@ request_completed(void *cls, struct MHD_Connection *connection, void **context,
 	*context = NULL;
 	if (request == NULL)
 		return;
+	if (request->stream != NULL)
+		df_stream_lost(request->stream);
 	forget(&whole, request);
 	for (int i = 0; i < DF_ASIDE_KINDS; i++)
 		forget(&aside[i], request);
@@ -591,7 +603,9 @@ df_listener_stop(void)
 		(void) df_request_reply(request, HTTP_UNAVAILABLE, "application/json", "{}", 2);
 		df_listener_answer(request);
 	}
-	(void) MHD_run(listener);
+	/* wakes the connections, has their responses made, and sends them */
+	for (int i = 0; i < 3; i++)
+		(void) MHD_run(listener);
 	MHD_stop_daemon(listener);
 	listener = NULL;
 	epoll_fd = -1;

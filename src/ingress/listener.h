@@ -9,6 +9,7 @@
 #ifndef DF_LISTENER_H
 #define DF_LISTENER_H
 
+#include "ingress/stream.h"
 #include "ingress/strict.h"
 
 typedef struct DfField
@@ -44,6 +45,7 @@ typedef struct DfRequest
 	size_t answer_len;
 	DfField *extra; /* further headers */
 	int nextra;
+	DfStream *stream; /* the response goes on (ingress/stream.c); NULL = it does not */
 } DfRequest;
 
 /*
@@ -88,6 +90,11 @@ extern void df_listener_answer(DfRequest *request);
 /* these copy their arguments; false = out of memory */
 extern bool df_request_reply(DfRequest *request, int status, const char *content_type,
 							 const char *body, size_t len);
+/*
+ * Makes the response a stream, which begins when the request is answered.  NULL = out of
+ * memory.  Who gets it frees it, after the client has gone.
+ */
+extern DfStream *df_request_stream(DfRequest *request, const char *content_type);
 extern bool df_request_add_header(DfRequest *request, const char *name, const char *value);
 extern bool df_request_is_get(
 	const DfRequest *request); /* or HEAD; the library sends that response without its body */

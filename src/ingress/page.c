@@ -34,8 +34,7 @@ PG_FUNCTION_INFO_V1(dataflows_revoke_dashboard_tokens);
 
 #define COOKIE "dataflows="
 #define API "/page/api/"
-#define TOKEN_BYTES 32
-#define TOKEN_LEN (2 * TOKEN_BYTES)
+#define TOKEN_BYTES (DF_PAGE_TOKEN_LEN / 2)
 #define MAX_EXPIRES_DAYS 30
 #define PATIENCE_MS 2000
 
@@ -66,7 +65,7 @@ dataflows_dashboard_token(PG_FUNCTION_ARGS)
 	char *name = GetUserNameFromId(role, false);
 	const char *refused = df_page_role_refused(role, name, now);
 	uint8 bytes[TOKEN_BYTES];
-	char token[TOKEN_LEN + 1];
+	char token[DF_PAGE_TOKEN_LEN + 1];
 	DfStore store;
 
 	df_require_writable("make a token for the page");
@@ -78,7 +77,7 @@ dataflows_dashboard_token(PG_FUNCTION_ARGS)
 						 "SET ROLE <role>; SELECT dataflows.dashboard_token();")));
 	df_random_bytes(bytes, sizeof(bytes));
 	(void) hex_encode((const char *) bytes, sizeof(bytes), token);
-	token[TOKEN_LEN] = '\0';
+	token[DF_PAGE_TOKEN_LEN] = '\0';
 	df_store_enter(&store);
 	df_page_token_insert(token, role, name, now, expires);
 	df_store_leave(&store);
@@ -101,8 +100,8 @@ dataflows_revoke_dashboard_tokens(PG_FUNCTION_ARGS)
 
 /* ---- answers -------------------------------------------------------------- */
 
-static void
-secure(DfRequest *request, const char *cache)
+void
+df_page_secure(DfRequest *request, const char *cache)
 {
 	(void) df_request_add_header(
 		request, "Content-Security-Policy",
@@ -118,7 +117,7 @@ static void
 reply_json(DfRequest *request, int status, const char *text)
 {
 	(void) df_request_reply(request, status, "application/json", text, strlen(text));
-	secure(request, "no-store");
+	df_page_secure(request, "no-store");
 }
 
 static char *
@@ -146,20 +145,46 @@ reply_data(DfRequest *request, const char *text)
 	(void) df_request_add_header(request, "ETag", tag);
 }
 
-static void
-reply_error(DfRequest *request, const ErrorData *error)
+static bool
+was_late(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_QUERY_CANCELED;
+}
+
+char *
+df_page_error_text(const ErrorData *error)
 {
 	DfJson json;
-	bool late = error->sqlerrcode == ERRCODE_QUERY_CANCELED;
+	bool late = was_late(error);
 
 	df_json_begin(&json);
-	df_json_text(&json, "error", late ? "the query took too long" : error->message);
+	df_json_text(&json, "error", late ? "there is too much to look at" : error->message);
 	df_json_text(&json, "detail", error->detail);
-	df_json_text(&json, "hint", late ? "Narrow the filters, for example by time." : error->hint);
+	df_json_text(&json, "hint", late ? "Narrow it down, for example by time." : error->hint);
 	df_json_text(&json, "sqlstate", unpack_sql_state(error->sqlerrcode));
-	reply_json(request, late ? 503 : error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE ? 403
-																						 : 400,
-			   utf8_of(df_json_to_text(df_json_end(&json, CurrentMemoryContext))));
+	return utf8_of(df_json_to_text(df_json_end(&json, CurrentMemoryContext)));
+}
+
+void
+df_page_reply_error(DfRequest *request, const ErrorData *error)
+{
+	reply_json(request,
+			   was_late(error)                                           ? 503
+				   : error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE ? 403
+																		 : 400,
+			   df_page_error_text(error));
+}
+
+void
+df_page_reply_log_in(DfRequest *request)
+{
+	reply_json(request, 401, DF_JSON_ERROR("log in"));
+}
+
+void
+df_page_reply_busy(DfRequest *request)
+{
+	reply_json(request, 503, DF_JSON_ERROR("too many look at the page"));
 }
 
 /* ---- who asks ------------------------------------------------------------- */
@@ -167,7 +192,7 @@ reply_error(DfRequest *request, const ErrorData *error)
 static bool
 looks_like_token(const char *text, size_t len)
 {
-	return len == TOKEN_LEN && strspn(text, "0123456789abcdef") >= TOKEN_LEN;
+	return len == DF_PAGE_TOKEN_LEN && strspn(text, "0123456789abcdef") >= DF_PAGE_TOKEN_LEN;
 }
 
 static Oid
@@ -177,8 +202,8 @@ role_of_token(const char *text, size_t len)
 									   : InvalidOid;
 }
 
-static Oid
-role_of(const DfRequest *request)
+Oid
+df_page_role_of(const DfRequest *request, char *token)
 {
 	const char *header = df_request_header(request, "cookie");
 
@@ -188,8 +213,10 @@ role_of(const DfRequest *request)
 		if (strncmp(header, COOKIE, strlen(COOKIE)) == 0)
 		{
 			const char *value = header + strlen(COOKIE);
+			size_t len = strcspn(value, "; ");
 
-			return role_of_token(value, strcspn(value, "; "));
+			strlcpy(token, value, Min(len, DF_PAGE_TOKEN_LEN) + 1);
+			return role_of_token(value, len);
 		}
 		header += strcspn(header, ";");
 	}
@@ -251,10 +278,30 @@ out_of_patience(void)
 }
 
 /* limits the time of a query, because the process serves everybody */
+static char *
+ask_for_a_while(const DfPageCall *call, Oid role, char **values)
+{
+	static TimeoutId timer = MAX_TIMEOUTS;
+	char *volatile result = NULL;
+
+	if (timer == MAX_TIMEOUTS)
+		timer = RegisterTimeout(USER_TIMEOUT, out_of_patience);
+	enable_timeout_after(timer, PATIENCE_MS);
+	PG_TRY();
+	{
+		result = df_page_call_run(call, role, values);
+	}
+	PG_FINALLY();
+	{
+		disable_timeout(timer, false);
+	}
+	PG_END_TRY();
+	return result;
+}
+
 static void
 carry_out(void *arg)
 {
-	static TimeoutId timer = MAX_TIMEOUTS;
 	Asked *asked = arg;
 	const DfPageCall *call = asked->call;
 	Jsonb *body = call->writes ? body_of(asked->request) : NULL;
@@ -268,34 +315,45 @@ carry_out(void *arg)
 			: given == NULL || given[0] == '\0' ? NULL
 												: server_text(given);
 	}
-	if (timer == MAX_TIMEOUTS)
-		timer = RegisterTimeout(USER_TIMEOUT, out_of_patience);
-	enable_timeout_after(timer, PATIENCE_MS);
-	PG_TRY();
-	{
-		asked->result = df_page_call_run(call, asked->role, asked->values);
-	}
-	PG_FINALLY();
-	{
-		disable_timeout(timer, false);
-	}
-	PG_END_TRY();
+	asked->result = ask_for_a_while(call, asked->role, asked->values);
+}
+
+static void
+ask_again(void *arg)
+{
+	Asked *asked = arg;
+
+	asked->result = ask_for_a_while(asked->call, asked->role, asked->values);
+}
+
+char *
+df_page_ask(const DfPageCall *call, Oid role, char **values, ErrorData **error)
+{
+	Asked asked;
+
+	memset(&asked, 0, sizeof(asked));
+	asked.call = call;
+	asked.role = role;
+	memcpy(asked.values, values, sizeof(char *) * DF_PAGE_MAX_ARGS);
+	return df_subxact(ask_again, &asked, false, error) ? asked.result : NULL;
 }
 
 static void
 answer_call(DfRequest *request)
 {
+	char token[DF_PAGE_TOKEN_LEN + 1];
 	Asked asked;
 	ErrorData *error;
 
 	memset(&asked, 0, sizeof(asked));
 	asked.request = request;
 	asked.call = df_page_call_find(request->path + strlen(API));
-	asked.role = role_of(request);
+	asked.role = df_page_role_of(request, token);
+	explicit_bzero(token, sizeof(token));
 	if (!OidIsValid(asked.role))
-		reply_json(request, 401, DF_JSON_ERROR("log in"));
+		df_page_reply_log_in(request);
 	else if (!df_subxact(carry_out, &asked, asked.call->writes, &error))
-		reply_error(request, error);
+		df_page_reply_error(request, error);
 	else if (asked.result == NULL)
 		reply_json(request, 404, DF_JSON_ERROR("not found"));
 	else
@@ -369,7 +427,7 @@ file(DfRequest *request)
 		if (strcmp(f->name, name) != 0)
 			continue;
 		(void) df_request_reply(request, 200, type_of(name), f->bytes, f->len);
-		secure(request, "no-cache");
+		df_page_secure(request, "no-cache");
 		return NULL;
 	}
 	reply_json(request, 404, DF_JSON_ERROR("not found"));

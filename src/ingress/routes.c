@@ -11,6 +11,7 @@
 #include "ingress/link_page.h"
 #include "guc.h"
 #include "ingress/openmetrics.h"
+#include "ingress/live.h"
 #include "ingress/page.h"
 #include "ingress/routes.h"
 #include "ingress/webhook.h"
@@ -81,6 +82,20 @@ event_link(DfRequest *request)
 	return NULL;
 }
 
+/* ---- the page ------------------------------------------------------------- */
+
+static DfRouteHandler
+page(DfRequest *request)
+{
+	if (strcmp(request->path, "/page/live") != 0)
+		return df_page_route(request);
+	if (strcmp(request->method, "GET") == 0)
+		return df_live_open;
+	reply_text(request, 405, DF_JSON_ERROR("method not allowed"));
+	(void) df_request_add_header(request, "Allow", "GET");
+	return NULL;
+}
+
 /* ---- the table ------------------------------------------------------------ */
 
 /* answers any method to a path that is not one of these; POST may be a webhook */
@@ -133,7 +148,7 @@ df_route(DfRequest *request)
 		return event_link(request);
 	if (df_dashboard &&
 		(strcmp(request->path, "/page") == 0 || strncmp(request->path, "/page/", 6) == 0))
-		return df_page_route(request);
+		return page(request);
 	return other_path(request);
 }
 

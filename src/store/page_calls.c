@@ -230,7 +230,7 @@ static Call calls[] = {
 		"text", "workflow", "state", "since", "before", NULL),
 
 	SHOW("run",
-		"SELECT json_build_object('run', to_json(r), 'now', clock_timestamp(),"
+		"SELECT json_build_object('run', to_json(r),"
 		"  'last', (SELECT z.n FROM dataflows.steps AS z"
 		"   WHERE z.run = $1::uuid ORDER BY z.n DESC LIMIT 1),"
 		"  'steps', " OF_RUN("steps", STEP_COLUMNS, THESE, "z.n") ","
@@ -324,8 +324,8 @@ static Call calls[] = {
 	 * what got stuck and still is, by when.  begins: before it nothing was read.
 	 */
 	SHOW_WINDOW("throughput", BY_END, WINDOW,
-		"SELECT json_build_object('width', " WIDTH ", 'from', extract(epoch FROM " SINCE "),"
-		"  'to', extract(epoch FROM now()), 'begins', extract(epoch FROM $2::timestamptz),"
+		"SELECT json_build_object('width', " WIDTH ", 'from', " COLUMN_OF(SINCE) ","
+		"  'to', " COLUMN_OF("now()") ", 'begins', extract(epoch FROM $2::timestamptz),"
 		"  'list', " "(" LIST(
 			"SELECT t.at, t.state, sum(t.n) AS n"
 			" FROM ("
@@ -343,8 +343,8 @@ static Call calls[] = {
 			" ORDER BY 1, 2") ")::json)::text",
 		"range", NULL),
 	SHOW_WINDOW("latency", BY_START, WINDOW,
-		"SELECT json_build_object('width', " WIDTH ", 'from', extract(epoch FROM " SINCE "),"
-		"  'to', extract(epoch FROM now()), 'begins', extract(epoch FROM ("
+		"SELECT json_build_object('width', " WIDTH ", 'from', " COLUMN_OF(SINCE) ","
+		"  'to', " COLUMN_OF("now()") ", 'begins', extract(epoch FROM ("
 		"   SELECT b.started_at FROM dataflows.runs AS b"
 		"   WHERE b.run >= $2::uuid ORDER BY b.run LIMIT 1)),"
 		"  'list', " "(" LIST(

@@ -74,6 +74,7 @@ function draw(anew) {
 	const box = el('div', {}, at.view.draw(answers, at.place));
 	patch(main, box, anew);
 	newer = false;
+	main.dataset.at = location.hash;
 	const n = answers.attention.runs;
 	for (const place of [nav.querySelector('a[href="#/needs"]'), menu]) {
 		place.querySelector('.badge')?.remove();

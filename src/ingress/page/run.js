@@ -4,7 +4,7 @@ import { block, el, facts, link, short, table } from './dom.js';
 import { closeAll, details, isOpen, toggle } from './step.js';
 import { picture, ticks } from './timeline.js';
 import { verdict } from './verdict.js';
-import { about as ago, millis, plural, sign, span, state, time, word } from './words.js';
+import { about as ago, millis, now, plural, sign, span, state, time, word } from './words.js';
 
 const pageSize = 500;
 
@@ -40,7 +40,7 @@ const legend = [['work', 'works'], ['wait', 'waits'], ['retry', 'attempt that fa
 
 function timeline(d) {
 	if (!d.steps.length) return el('section', { class: 'card empty' }, el('h2', {}, 'No steps yet'), el('p', {}, 'The body has not asked for anything so far.'));
-	const { axis, lanes } = picture(d, millis(d.now));
+	const { axis, lanes } = picture(d, now());
 	const there = new Set(lanes.flat().map(s => s.kind));
 	const live = !d.run.finished_at && d.last <= d.steps[d.steps.length - 1].n;
 	return el('section', { class: 'card timeline', 'aria-label': 'Steps over time' },

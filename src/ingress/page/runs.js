@@ -4,7 +4,7 @@ import { cancelThese, retryThese } from './actions.js';
 import { button, el, link, table } from './dom.js';
 import { address, go, place, redraw } from './place.js';
 import { forget, further, search, stop } from './search.js';
-import { about, aged, clock, millis, plural, span, state, stateNames, timeless, word } from './words.js';
+import { about, aged, clock, millis, now, plural, span, state, stateNames, timeless, word } from './words.js';
 
 const within = { hour: 3600e3, day: 86400e3, week: 604800e3 };
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
@@ -13,7 +13,7 @@ const chosen = new Map();		/* run -> row */
 /* whole minutes, so that the same question can be answered by "the same" */
 function since(q) {
 	const ms = within[q.within];
-	return ms && new Date(Math.floor((Date.now() - ms) / 60e3) * 60e3).toISOString();
+	return ms && new Date(Math.floor((now() - ms) / 60e3) * 60e3).toISOString();
 }
 
 /* ---- filters ---- */
@@ -66,7 +66,7 @@ export function what(r) {
 function next(r) {
 	if (!r.next_at || r.finished_at) return null;
 	if (isNaN(millis(r.next_at))) return 'with the event';
-	return millis(r.next_at) <= Date.now() ? 'due' : aged(r.next_at);
+	return millis(r.next_at) <= now() ? 'due' : aged(r.next_at);
 }
 
 function tick(r) {
@@ -126,7 +126,7 @@ function matching(d, q) {
 		: s.looking ? el('p', { class: 'soft' }, 'Looking' + (s.back ? ', back to ' + clock(s.back) : '') + ' … ', button('Stop', stop))
 		: s.over ? el('p', { class: 'soft' }, list.length ? plural(list.length, 'run') + ' found; all were looked at.' : 'All runs were looked at.')
 		: list.length >= 50 ? el('p', { class: 'soft' }, 'Too many match: these are the newest ' + list.length + '. Narrow it down, or ', button('Show older ones', further))
-		: el('p', { class: 'soft' }, plural(list.length, 'run') + ' found, back to ' + clock(s.back) + ' (' + about(Date.now() - millis(s.back)) + '). ', button('Look further back', further));
+		: el('p', { class: 'soft' }, plural(list.length, 'run') + ' found, back to ' + clock(s.back) + ' (' + about(now() - millis(s.back)) + '). ', button('Look further back', further));
 	return [names.length ? el('p', {}, 'Workflows: ', names.slice(0, 10).map(w => [link(address('runs', { workflow: w }), w), ' '])) : null,
 		said, list.length ? [el('div', { class: 'above' }, choose(list)), table('Runs', heads, list.map(row))] : s.looking ? null : nothing(q, d.counts)];
 }

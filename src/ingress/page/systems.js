@@ -8,10 +8,9 @@ import { span, state, time } from './words.js';
 const ranges = { 900: '15 min', 3600: '1 h', 21600: '6 h', 86400: '24 h', 604800: '7 days' };
 const asked = q => (q.range in ranges ? q.range : '3600');
 
-/* sixty columns from the beginning of the range to now */
+/* the beginnings of the columns, the last one is the present one's */
 function columns(d) {
-	const first = Math.floor(d.from / d.width) * d.width;
-	return Array.from({ length: Math.ceil((d.to - first) / d.width) + 1 }, (_, i) => first + i * d.width).filter(t => t <= d.to);
+	return Array.from({ length: Math.round((d.to - d.from) / d.width) + 1 }, (_, i) => d.from + i * d.width);
 }
 
 const missing = d => d.begins != null && d.begins > d.from ? 'There was too much to count all of it: nothing before ' + new Date(d.begins * 1000).toLocaleString() + ' is in here.' : null;

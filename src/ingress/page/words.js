@@ -23,6 +23,11 @@ export function about(ms) {
 	return s < 172800 ? Math.floor(s / 3600) + ' h' : Math.floor(s / 86400) + ' days';
 }
 
+/* the server's clock tells ages; the browser's may be wrong */
+let skew = 0;
+export function setClock(ms) { skew = ms - Date.now(); }
+export const now = () => Date.now() + skew;
+
 export const millis = t => new Date(t).getTime();
 export const plural = (n, one, many) => n + ' ' + (n === 1 ? one : many || one + 's');
 /* a reason without its last time, which is the server's and is shown beside it as a local one */
@@ -32,8 +37,8 @@ export const zone = () => Intl.DateTimeFormat().resolvedOptions().timeZone || 'l
 const sameDay = (a, b) => a.toDateString() === b.toDateString();
 
 export function clock(t) {
-	const at = new Date(t), now = new Date();
-	const day = sameDay(at, now) ? {} : { month: 'short', day: 'numeric', ...at.getFullYear() === now.getFullYear() ? {} : { year: 'numeric' } };
+	const at = new Date(t), today = new Date(now());
+	const day = sameDay(at, today) ? {} : { month: 'short', day: 'numeric', ...at.getFullYear() === today.getFullYear() ? {} : { year: 'numeric' } };
 	return at.toLocaleString([], { ...day, hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
 }
 
@@ -47,7 +52,7 @@ export function time(t) {
 }
 
 export function age(t) {
-	const ms = Date.now() - millis(t);
+	const ms = now() - millis(t);
 	return ms < 0 ? 'in ' + about(ms) : about(ms) + ' ago';
 }
 

@@ -99,8 +99,8 @@ sub view
 	my ($name) = @_;
 	$browser->go("$base#/$name");
 	return $browser->wait_js(
-			  'return !!document.querySelector("main h1") && !document.querySelector("main '
-			. 'form[method=post]")');
+		'return document.querySelector("main").dataset.at === location.hash '
+			. '&& !document.querySelector("main form[method=post]")');
 }
 
 # ---- logging in ---------------------------------------------------------------------------
@@ -136,7 +136,7 @@ ok($browser->wait_js('return document.querySelectorAll("main tbody tr").length =
 	'and back');
 ok($browser->sees('main .chips', qr/waiting\s+62\b/), 'how many there are of each state');
 $browser->click('main .chips a[href="#/runs?state=stuck"]');
-ok($browser->sees('main tbody', qr/broken/) && $browser->count('main tbody tr') == 2,
+ok($browser->wait_js('return document.querySelectorAll("main tbody tr").length === 2'),
 	'one of them leads to these');
 ok($browser->sees('main tbody', qr/nosuch\(\) does not exist/), 'with the reason');
 view('runs');
@@ -152,7 +152,8 @@ sub find
 	view('runs');
 	$browser->type('input[name=text]', $text);
 	$browser->press('Find', 'main');
-	return $browser->wait_js('return !/Looking/.test(document.querySelector("main").innerText)');
+	return $browser->wait_js('const main = document.querySelector("main");'
+			. 'return main.dataset.at === location.hash && !/Looking/.test(main.innerText)');
 }
 
 find('waiting-3');
