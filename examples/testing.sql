@@ -91,3 +91,15 @@ CREATE FUNCTION _endings(workflow text, input jsonb, replies jsonb, crash_after 
     FROM dataflows.simulate(workflow, input, replies, crash_after)
    WHERE kind = 'run' OR (kind = 'undo' AND outcome <> 'retry')
 $$;
+
+-- with something going wrong at each step in turn, nothing is left behind that nobody undoes, and
+-- nothing is made twice; see simulate_all()
+CREATE FUNCTION leaves_nothing(workflow text, input jsonb, replies jsonb, what text)
+  RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  bad text := (SELECT string_agg(format('%s (%s): left behind %s', a.what, a.state,
+      array_to_string(a.left_behind, ', ')), E'\n')
+    FROM dataflows.simulate_all(workflow, input, replies) a WHERE a.left_behind <> '{}');
+BEGIN
+  RETURN ok(bad IS NULL, what) || CASE WHEN bad IS NULL THEN '' ELSE E'\n' || diag(bad) END;
+END $$;

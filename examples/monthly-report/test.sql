@@ -59,6 +59,9 @@ SELECT results_eq($$
       '{}', n) WHERE kind = 'run') FROM generate_series(1, 3) n ORDER BY n $$,
   $$ VALUES (1, 'completed'), (2, 'completed'), (3, 'stuck') $$,
   'a crash after each note does no harm; after the mail it is not known whether it has left');
+SELECT is(array_agg(DISTINCT left_behind) FILTER (WHERE left_behind <> '{}'), '{{mail}}',
+    'wherever something goes wrong, only the mail may be there without being known')
+  FROM dataflows.simulate_all('monthly-report', :'march');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -68,6 +68,8 @@ SELECT completes('off-boarding', :'ada', '{"cancel-subscription": ["lost", {"id"
   "say-goodbye": "lost"}', 'responses that are lost');
 SELECT survives_crashes('off-boarding', :'ada', '{}', 'a crash after each request on the way');
 SELECT survives_crashes('off-boarding', :'bob', '{}', 'a crash before the undo, and after it');
+SELECT leaves_nothing('off-boarding', :'ada', '{}',
+  'wherever something goes wrong, nothing is left behind');
 
 SELECT * FROM finish();
 ROLLBACK;

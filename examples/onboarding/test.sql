@@ -111,6 +111,11 @@ SELECT survives_crashes('customer-onboarding', :'ada', '{"event:email-confirmed"
   'a crash after each request on the way');
 SELECT survives_crashes('customer-onboarding', :'ada', '{}', 'a crash after each undo');
 
+-- ---- wherever something goes wrong ---------------------------------------------------
+
+SELECT leaves_nothing('customer-onboarding', :'ada', '{"event:email-confirmed": {}}',
+  'each step refused, lost, late, down, or followed by a crash');
+
 -- ---- undos that fail -----------------------------------------------------------------
 
 SELECT undoes('customer-onboarding', :'ada', '{"create-billing": {"status": 402},

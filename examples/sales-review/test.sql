@@ -97,6 +97,8 @@ SELECT survives_crashes('sales-review', :'ada', jsonb :'approved' || '{"event:pa
   'a crash after each request on the way');
 SELECT survives_crashes('sales-review', :'ada', :'approved',
   'a crash after each undo, and after the mail to the applicant');
+SELECT leaves_nothing('sales-review', :'ada', jsonb :'approved' || '{"event:paid": {}}',
+  'wherever something goes wrong, nothing is left behind');
 
 SELECT * FROM finish();
 ROLLBACK;
