@@ -234,8 +234,10 @@ df_step_system(const char *name, const char *step)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("step \"%s\" cannot call system \"%s\": %s", step, name, why),
-				 errhint("Create it with CREATE SERVER ... FOREIGN DATA WRAPPER dataflows, or "
-						 "repair its options, and GRANT USAGE on it to the workflow's owner.")));
+				 errhint("Correct the name, or the options of the server, or GRANT USAGE on it to "
+						 "the workflow's owner; the view dataflows.systems shows which there are. "
+						 "A new one is made by CREATE SERVER ... FOREIGN DATA WRAPPER "
+						 "dataflows.")));
 	return system;
 }
 

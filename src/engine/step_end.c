@@ -41,10 +41,10 @@ render_undos(DfRun *run, DfStep *step)
 	df_run_get_stuck(
 		run, DF_ERR_STEP_FAILED,
 		psprintf("the undo of step \"%s\" cannot be rendered: %s", which->name, why),
-		psprintf("Correct the undo in the function for later runs. To go on with "
-				 "this one: SELECT dataflows.retry('%s'); if it is undone later, this step is "
-				 "left for a person. To undo the rest of it now: SELECT dataflows.cancel('%s', "
-				 "'why');",
+		psprintf("Correct the undo in the function, then SELECT dataflows.retry('%s'); has it "
+				 "rendered anew. Without that the run goes on, too, and this step is left for a "
+				 "person if it is undone later. To undo the rest of it now: SELECT "
+				 "dataflows.cancel('%s', 'why');",
 				 run->id_text, run->id_text));
 }
 

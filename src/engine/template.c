@@ -102,6 +102,59 @@ text_value(const char *text)
 	return value;
 }
 
+/* ---- what there is instead of a field -------------------------------------- */
+
+#define SHOWN_NAMES 12
+#define SHOWN_NAME 40
+
+/* a key that may be data, such as an address, is not for a message */
+static bool
+is_plain_name(const char *name)
+{
+	return strlen(name) <= SHOWN_NAME && name[0] >= 'A' &&
+		strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
+		strlen(name);
+}
+
+static char *
+names_in(const Jsonb *json)
+{
+	StringInfoData names;
+	DfJsonWalk walk;
+	int n = 0;
+
+	if (json == NULL || !JB_ROOT_IS_OBJECT(json))
+		return NULL;
+	initStringInfo(&names);
+	df_json_walk(&walk, json);
+	while (df_json_next(&walk))
+	{
+		if (!is_plain_name(walk.key) || n >= SHOWN_NAMES)
+			continue;
+		appendStringInfo(&names, "%s\"%s\"", n++ > 0 ? ", " : "", walk.key);
+	}
+	return n > 0 ? names.data : NULL;
+}
+
+/* the innermost object on the way to a field that is not there */
+static const Jsonb *
+nearest_object(const Jsonb *json, const char *path, int len)
+{
+	while (json != NULL && len > 0)
+	{
+		const char *dot = memchr(path, '.', len);
+		int part = dot == NULL ? len : dot - path;
+		Jsonb *next = JB_ROOT_IS_OBJECT(json) ? df_json_get(json, pnstrdup(path, part)) : NULL;
+
+		if (next == NULL || !JB_ROOT_IS_OBJECT(next))
+			break;
+		json = next;
+		path += Min(part + 1, len);
+		len -= Min(part + 1, len);
+	}
+	return json;
+}
+
 /* names of headers are compared in small letters: so they are recorded */
 static JsonbValue *
 header_value(const DfTemplateVars *vars, const char *name, int len)
@@ -227,6 +280,24 @@ filtered(const DfPiece *field, char *text, const DfTemplateVars *vars, const cha
 	return text != NULL && field->quoted ? escape_quotes(text) : text;
 }
 
+static char *
+no_such_field(const DfPiece *field, const DfTemplateVars *vars)
+{
+	const char *rest = field->text;
+	int len = field->len;
+	const Jsonb *where = vars->response;
+	char *names;
+
+	if (df_piece_is_below(field, "request", &rest, &len))
+		where = request_of(vars);
+	else if (df_piece_is_below(field, "response.headers", &rest, &len))
+		where = vars->headers;
+	names = names_in(nearest_object(where, rest, len));
+
+	return psprintf("there is no field \"%.*s\"%s%s", field->len, field->text,
+					names != NULL ? ", there are " : "", names != NULL ? names : "");
+}
+
 /* the text of a field; NULL with *why, a sentence */
 static char *
 field_text(const DfPiece *field, const DfTemplateVars *vars, char **why)
@@ -237,7 +308,7 @@ field_text(const DfPiece *field, const DfTemplateVars *vars, char **why)
 
 	if (text == NULL)
 	{
-		*why = psprintf("there is no field \"%.*s\"", field->len, field->text);
+		*why = no_such_field(field, vars);
 		return NULL;
 	}
 	/* read with a character missing (read_body.c), it would name something else */
@@ -309,7 +380,7 @@ render_string(const JsonbValue *string, const DfTemplateVars *vars, char **why)
 		return text_value(render(tmpl, vars, false, why));
 	value = field_value(&piece, vars);
 	if (value == NULL)
-		*why = psprintf("there is no field \"%.*s\"", piece.len, piece.text);
+		*why = no_such_field(&piece, vars);
 	return value;
 }
 

@@ -176,8 +176,7 @@ df_template_check_known(const char *tmpl, const DfTemplateVars *vars, bool is_pa
 	if (problem != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s \"%s\" cannot be rendered", what, tmpl),
-				 errdetail_internal("%s", problem),
+				 errmsg("%s \"%s\" cannot be rendered: %s", what, tmpl, problem),
 				 errhint("Name what is in the body of the request, such as {request.email}; "
 						 "{run_key} needs a run that was started with a key.")));
 }

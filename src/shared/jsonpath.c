@@ -308,6 +308,8 @@ df_jsonpath_problem(const char *path, const char *variables)
 void
 df_jsonpath_check(const char *path, const char *what, const char *variables)
 {
+	char *problem = NULL;
+	JsonPath *parsed;
 	Survey found;
 
 	if (strlen(path) == 0)
@@ -315,7 +317,14 @@ df_jsonpath_check(const char *path, const char *what, const char *variables)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"%s\" must not be empty", what),
 				 errhint("Give a jsonpath such as '$.state == \"paid\"'.")));
-	found = survey_of(parse(path), variables);
+	parsed = parse_or_say(path, &problem);
+	if (parsed == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("\"%s\" is no jsonpath: %s", what, problem),
+				 errhint("Give one such as '$.state == \"paid\"': strings are in double quotes, "
+						 "and what is to be equal is compared by ==.")));
+	found = survey_of(parsed, variables);
 	if (found.unknown == NULL)
 		return;
 	ereport(ERROR,
