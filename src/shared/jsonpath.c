@@ -321,7 +321,7 @@ df_jsonpath_check(const char *path, const char *what, const char *variables)
 	if (parsed == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("\"%s\" is no jsonpath: %s", what, problem),
+				 errmsg("\"%s\" is no jsonpath (%s)", what, problem),
 				 errhint("Give one such as '$.state == \"paid\"': strings are in double quotes, "
 						 "and what is to be equal is compared by ==.")));
 	found = survey_of(parsed, variables);

@@ -74,7 +74,7 @@ my @mistakes = (
 		made(q{undo => 'none', doubt => 'accept'}) ],
 	[ 'a condition that is SQL',
 		q{dataflows.get('look', 'crm', '/contacts', until => '$.type() = "array"')},
-		qr/"until" is no jsonpath: syntax error/, qr/compared by ==/,
+		qr/"until" is no jsonpath \(syntax error/, qr/compared by ==/,
 		q{dataflows.get('look', 'crm', '/contacts', until => '$.type() == "array"')} ],
 	[ 'an argument with a typo',
 		made(q{undoo => 'none'}),
