@@ -215,6 +215,19 @@ sub deploy { return function_of($_[0]{id}, $_[0]{atomic}, @{ $_[0]{after} }); }
 define_all(map { deploy($_) } @now);
 is(sql("SELECT count(*) FROM dataflows.steps WHERE system = 'billing' AND state = 'sent'"),
 	$n, 'when the functions are replaced');
+
+# what replay_check() foresees while requests are in flight: no trouble that does not come, and all
+# that comes.  What is only left out is found when the body returns: till then it is drifted.
+for my $case (@now)
+{
+	my $verdict = app("SELECT verdict FROM dataflows.replay_check('$case->{id}')");
+	my $may =
+		$case->{where} eq 'ahead' ? 'same' : $case->{remedy} ? 'stuck|drifted' : 'same|drifted';
+
+	like($verdict, qr/^($may)$/, "$case->{what}, $case->{where}: foreseen");
+}
+is(sql("SELECT count(*) FROM dataflows.steps WHERE system = 'billing' AND state = 'sent'"),
+	$n, 'which changes nothing');
 kill 'CONT', $systems->{pid};
 ok( wait_until($node, "SELECT waiting_for = 'second' FROM dataflows.runs WHERE key = '$_->{id}'"),
 	'a run waits for the event that is to be renamed')
