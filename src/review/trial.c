@@ -10,6 +10,7 @@
 
 #include "engine/blocked.h"
 #include "engine/body.h"
+#include "engine/drift.h"
 #include "engine/entry.h"
 #include "engine/operator.h"
 #include "engine/replay.h"
@@ -110,13 +111,14 @@ was_called(const Trial *trial, const DfStep *step)
 	return df_is_handler_step(step) || step->engine.called == trial->run->engine.entry_no;
 }
 
-/* the recorded steps that it has not called; *first is one of them */
+/* the recorded steps that it has not called; *first is one of them, *effect: one did something */
 static int
-count_uncalled(const Trial *trial, const DfStep **first)
+count_uncalled(const Trial *trial, const DfStep **first, bool *effect)
 {
 	int n = 0;
 
 	*first = NULL;
+	*effect = false;
 	for (int i = trial->first; i < trial->before; i++)
 	{
 		const DfStep *step = trial->run->steps[i];
@@ -125,6 +127,7 @@ count_uncalled(const Trial *trial, const DfStep **first)
 			continue;
 		if (n++ == 0)
 			*first = step;
+		*effect |= df_drift_effect(step, 0) != NULL;
 	}
 	return n;
 }
@@ -143,7 +146,8 @@ drift_of(const Trial *trial)
 	bool astray = run->engine.astray == run->engine.entry_no;
 	const DfStep *added = astray && run->nsteps > trial->before ? run->steps[trial->before] : NULL;
 	const DfStep *uncalled;
-	int n = count_uncalled(trial, &uncalled);
+	bool effect;
+	int n = count_uncalled(trial, &uncalled, &effect);
 
 	/* what retry() renews is waited for before what was called behind it */
 	if (trial->stuck != NULL && run->row.state == DF_RUN_RUNNING)
@@ -155,7 +159,10 @@ drift_of(const Trial *trial)
 		return psprintf("it calls the new step \"%s\" before steps that are recorded",
 						added->name);
 	if (n > 0)
-		return psprintf("it does not call the recorded step \"%s\"%s", uncalled->name, more(n));
+		return psprintf("it does not call the recorded step \"%s\"%s%s", uncalled->name, more(n),
+						effect ? "; if it does not do so later, the run gets stuck when its body "
+								 "returns"
+							   : "");
 	return NULL;
 }
 

@@ -91,7 +91,7 @@ like(verdict('one', post('a', '/users') . $go), qr/^stuck \| DF003: .*\/users/,
 	'a step has another path');
 like(
 	verdict('one', $go),
-	qr/^drifted \| it does not call the recorded step "a"$/,
+	qr/^drifted \| it does not call the recorded step "a"; .* gets stuck when its body returns$/,
 	'a step is not called before it waits');
 like(verdict('one', ''), qr/^stuck \| DF003: the body returned without calling .*"a"/,
 	'a step is not called at all');
