@@ -12,10 +12,12 @@
 #include "postgres.h"
 
 #include "engine/hold.h"
+#include "engine/home_path.h"
 #include "engine/judge.h"
 #include "engine/step_evidence.h"
 #include "engine/probe.h"
 #include "engine/probe_found.h"
+#include "engine/proven.h"
 #include "engine/read_body.h"
 #include "engine/request_body.h"
 #include "engine/run_failure.h"
@@ -169,6 +171,21 @@ kept_unseen(DfRun *run, DfStep *step, const char *said)
 				 run->id_text));
 }
 
+/* nothing was sent, and nothing is, before somebody has looked at the probe */
+static void
+not_asked_rightly(DfRun *run, DfStep *step, const char *said)
+{
+	fail(run, step, psprintf("it was not sent, for %s", said), false);
+	df_run_get_stuck(
+		run, DF_ERR_STEP_FAILED,
+		psprintf("step \"%s\" (\"%s\" to system \"%s\"): %s", step->name, step->row.request,
+				 step->system, df_json_get_text(step->row.error, "message")),
+		psprintf("Correct the path of the probe in the function or, if it is right, give the "
+				 "probe \"answers\": \"404=kept\"; then have the step sent: SELECT "
+				 "dataflows.retry('%s');",
+				 run->id_text));
+}
+
 /* the result of the probe does not help the undo */
 static Jsonb *
 undo_unknown(DfRun *run, const DfStep *step, const char *said)
@@ -238,6 +255,9 @@ apply(DfRun *run, DfStep *step, const DfDecision *made, const char *said, DfWhy 
 			doubtful(run, step, said);
 			get_stuck(run, step, said);
 			break;
+		case DF_VERDICT_PROBE_ASTRAY:
+			not_asked_rightly(run, step, said);
+			break;
 		case DF_VERDICT_KEPT_UNSEEN:
 			kept_unseen(run, step, said);
 			break;
@@ -273,10 +293,25 @@ may_be_wrapped(const DfStep *step, const DfResponse *response)
 		df_response_json(response, CurrentMemoryContext, &unusable) != NULL && !unusable;
 }
 
+/* a 404 that may be the router's */
+static char *
+astray_in_words(DfRun *run, DfStep *step, const DfResponse *response)
+{
+	DfRendered probe;
+	char *why;
+
+	return psprintf("the probe was answered with status %d, but nothing shows that \"%s\" is where "
+					"the resource would be: it is not the path of the step, and this probe has "
+					"never found anything",
+					response->status,
+					df_probe_render(run, step, &probe, &why) ? probe.request
+															 : df_step_spec(run, step)->probe);
+}
+
 /* what it said, for a person: in the error, too, while the step has one */
 static char *
-in_words(DfRun *run, const DfStep *step, const DfResponse *response, const DfProbeCame *came,
-		 const DfStep *other)
+in_words(DfRun *run, DfStep *step, const DfResponse *response, const DfProbeCame *came,
+		 const DfDecision *made, const DfStep *other)
 {
 	char *said;
 
@@ -289,6 +324,8 @@ in_words(DfRun *run, const DfStep *step, const DfResponse *response, const DfPro
 						may_be_wrapped(step, response)
 							? "; \"probe_found\" says which part of it is the resource"
 							: "");
+	else if (came->found == 0 && made->evidence.probe_found != 0)
+		said = astray_in_words(run, step, response);
 	else
 		said = psprintf("the probe found %d resource%s (status %d)", came->found,
 						came->found == 1 ? "" : "s", response->status);
@@ -305,6 +342,18 @@ note(DfRun *run, DfStep *step, const char *said)
 	df_json_begin(&json);
 	df_json_text(&json, "probe", said);
 	step->row.error = df_error_with(run, step->row.error, df_json_end(&json, CurrentMemoryContext));
+}
+
+/* of a 2xx the body has said it, and a rule of `answers` was written by who knows the system */
+static DfPathKnown
+path_of(DfRun *run, DfStep *step, const DfCame *plain)
+{
+	DfPathKnown path;
+
+	if (plain->status / 100 == 2 || df_probe_meaning(plain) == DF_MEANS_KEPT)
+		return DF_PATH_KNOWN;
+	path = df_probe_path(run, step);
+	return path != DF_PATH_KNOWN && df_probe_was_proven(run, step) ? DF_PATH_KNOWN : path;
 }
 
 DfMeaning
@@ -325,6 +374,8 @@ df_probe_response(DfRun *run, DfStep *step, const DfResponse *response,
 	char *said;
 
 	came.found = df_probe_found(run, step, response, &plain, &resource);
+	if (came.found == 0)
+		came.path = path_of(run, step, &plain);
 	if (came.found == 1 && df_was_sent(step))
 		other = asks_the_same(run, step);
 	came.of_another = other != NULL;
@@ -332,7 +383,9 @@ df_probe_response(DfRun *run, DfStep *step, const DfResponse *response,
 	made = df_decide_probe(&about, &came);
 	if (made.verdict == DF_VERDICT_NONE)
 		return made.meaning;
-	said = in_words(run, step, response, &came, other);
+	if (came.found != DF_FOUND_UNKNOWN && response->status / 100 == 2)
+		df_probe_proven(run, step);
+	said = in_words(run, step, response, &came, &made, other);
 	made.evidence.probe_said = said;
 	note(run, step, said);
 	if (made.verdict == DF_VERDICT_PROBE_AGAIN &&

@@ -131,7 +131,7 @@ df_probe_found(DfRun *run, DfStep *step, const DfResponse *response, const DfCam
 	if (!is_answered(response))
 		return DF_FOUND_UNKNOWN;
 	if (says_not_there(came))
-		return came->said.rule == NULL && df_response_is_foreign(response, NULL)
+		return df_probe_meaning(came) != DF_MEANS_KEPT && df_response_is_foreign(response, NULL)
 			? DF_FOUND_UNKNOWN
 			: 0;
 	if (!says_something(response, came))

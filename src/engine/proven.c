@@ -1,6 +1,6 @@
 /*
  * engine/proven.c
- *	  Whether a step, or its undo, has once been carried out by its workflow as it is.
+ *	  Whether a step, its undo or its probe has once succeeded in its workflow as it is.
  *
  * Runs in a worker, in its recording transaction, as the owner of the workflow.  What is
  * new is marked here and written with the turn.
@@ -54,17 +54,29 @@ append_shape(StringInfo out, const char *request)
 	}
 }
 
+/* what: "undo", "probe"; request: a template */
 static uint64
-hash_of_undo(DfRun *run, DfStep *step)
+hash_of_side(const DfStep *step, const char *what, const char *request)
 {
-	const char *undo = df_step_spec(run, step)->undo;
 	StringInfoData text;
 
 	initStringInfo(&text);
-	appendStringInfo(&text, "undo %.*s %s ", (int) strcspn(step->name, "#"), step->name,
+	appendStringInfo(&text, "%s %.*s %s ", what, (int) strcspn(step->name, "#"), step->name,
 					 step->system);
-	append_shape(&text, undo);
+	append_shape(&text, request);
 	return hash_of(text.data, text.len);
+}
+
+static uint64
+hash_of_undo(DfRun *run, DfStep *step)
+{
+	return hash_of_side(step, "undo", df_step_spec(run, step)->undo);
+}
+
+static uint64
+hash_of_probe(DfRun *run, DfStep *step)
+{
+	return hash_of_side(step, "probe", df_step_spec(run, step)->probe);
 }
 
 /* asked only where it matters, which is rare */
@@ -111,4 +123,16 @@ bool
 df_undo_was_proven(DfRun *run, DfStep *step)
 {
 	return was_proven(run, hash_of_undo(run, step));
+}
+
+void
+df_probe_proven(DfRun *run, DfStep *step)
+{
+	prove(run, hash_of_probe(run, step), &step->engine.proves_probe);
+}
+
+bool
+df_probe_was_proven(DfRun *run, DfStep *step)
+{
+	return was_proven(run, hash_of_probe(run, step));
 }

@@ -9,6 +9,7 @@
 
 #include "engine/attempt.h"
 #include "engine/hold.h"
+#include "engine/home_path.h"
 #include "engine/judge.h"
 #include "engine/proven.h"
 #include "engine/read_body.h"
@@ -19,7 +20,6 @@
 #include "engine/read_spec.h"
 #include "engine/transition.h"
 #include "engine/undo_claim.h"
-#include "engine/undo_path.h"
 #include "engine/undo_outcome.h"
 #include "shared/json.h"
 #include "types/base.h"

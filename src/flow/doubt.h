@@ -45,6 +45,7 @@ typedef enum DfVerdict
 	DF_VERDICT_UNTIL_TIMEOUT, /* `until` was not met in time */
 	DF_VERDICT_NOT_DONE, /* a probe says that it was not carried out, and it will not be */
 	DF_VERDICT_EXISTED, /* it was there before we sent anything */
+	DF_VERDICT_PROBE_ASTRAY, /* not sent: its probe may look in the wrong place */
 	DF_VERDICT_DOUBTFUL, /* nobody can tell: DF001 in the body, and a candidate for undo */
 	DF_VERDICT_ASK_PERSON, /* nobody can tell: the run is stuck until a person says it */
 	DF_VERDICT_STUCK, /* carried out for certain, but what came of it is not known */
@@ -104,6 +105,15 @@ extern bool df_was_sent(const DfStep *step);
 /* its last response said for good that it was not carried out */
 extern bool df_was_refused(const DfStep *step);
 
+/* whether "not there" is of the place where the step makes its resource */
+typedef enum DfPathKnown
+{
+	DF_PATH_UNKNOWN,
+	DF_PATH_LIKELY, /* below the path of the step, by what may be no id of the system's */
+	DF_PATH_KNOWN
+} DfPathKnown;
+#define DF_NPATHS (DF_PATH_KNOWN + 1)
+
 /* what a probe's response shows */
 typedef struct DfProbeCame
 {
@@ -114,6 +124,7 @@ typedef struct DfProbeCame
 	bool limit_used_up;
 	DfSaid said;
 	int found; /* resources that the response shows, DF_FOUND_UNKNOWN = it cannot be read */
+	DfPathKnown path; /* if nothing was found */
 	bool of_another; /* the one that was found may as well be another step's */
 	bool names_step; /* it bears the step's key, or the run's id */
 } DfProbeCame;

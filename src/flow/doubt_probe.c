@@ -186,20 +186,52 @@ send_now(const DfDoubtCase *about, DfDecision *made)
 		df_take_new_key(made);
 }
 
+/* nothing of it is out, and none of it can be doubled */
+static bool
+is_nothing_out(const DfStep *step)
+{
+	return !df_was_sent(step) && step->row.evidence.lost == 0;
+}
+
+/*
+ * A router says 404 of a path that is written wrongly, too.  After a loss only a path that is
+ * known to be right counts, since the step would be sent a second time.
+ */
+static bool
+is_believed(const DfDoubtCase *about, const DfProbeCame *came)
+{
+	return came->path == DF_PATH_KNOWN ||
+		(came->path == DF_PATH_LIKELY && is_nothing_out(about->step));
+}
+
+/* whoever wrote the probe learns of it before anything is sent */
+static void
+look_at_probe(DfDecision *made)
+{
+	made->verdict = DF_VERDICT_PROBE_ASTRAY;
+	made->event = DF_STEP_FAIL;
+	made->evidence.said = DF_MEANS_STUCK;
+	made->evidence.ask_probe = false;
+}
+
 static void
 found_nothing(const DfDoubtCase *about, const DfProbeCame *came, DfDecision *made)
 {
 	const DfStep *step = about->step;
 
-	if (!df_was_sent(step))
+	if (is_nothing_out(step) && !is_believed(about, came) && !about->unwanted)
+		look_at_probe(made);
+	else if (!df_was_sent(step) && is_believed(about, came))
 		send_now(about, made);
+	else if (!df_was_sent(step))
+		probe_cannot_tell(about, came, made);
 	else if (about->now < df_settled_at(about))
 	{
 		made->verdict = DF_VERDICT_NOT_SETTLED;
 		made->phase = DF_PHASE_PROBE;
 		made->at = df_settled_at(about);
 	}
-	else if (contradicts(step))
+	else if (contradicts(step) || !is_believed(about, came))
 		probe_cannot_tell(about, came, made);
 	else if (df_is_undoing(about) || about->unwanted || df_was_refused(step) ||
 			 !has_budget(about, came))
@@ -318,7 +350,7 @@ df_decide_probe(const DfDoubtCase *about, const DfProbeCame *came)
 	if (found == 1 && sent && came->of_another)
 		found = DF_FOUND_UNKNOWN;
 	made.evidence.probed_at = about->now;
-	made.evidence.probe_found = found;
+	made.evidence.probe_found = found == 0 && !is_believed(about, came) ? DF_FOUND_UNKNOWN : found;
 	if (ask_again(about, came, &made))
 		return made;
 	if (df_looks_for_kept(about->step))

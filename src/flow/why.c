@@ -33,6 +33,7 @@ df_why_failed(const DfDoubtCase *about, const DfDecision *made, DfFate fate)
 		case DF_VERDICT_UNREADABLE:
 		case DF_VERDICT_SAID_STUCK:
 		case DF_VERDICT_KEPT_UNSEEN:
+		case DF_VERDICT_PROBE_ASTRAY:
 			return DF_WHY_ERROR;
 		case DF_VERDICT_EXISTED:
 			return DF_WHY_REFUSED;

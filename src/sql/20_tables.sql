@@ -402,12 +402,13 @@ CREATE TABLE dataflows.proven_step (
 COMMENT ON TABLE dataflows.proven_step IS
 	'Steps that have once been done by a workflow as it is, and undos that have once been '
 	'carried out: a 400 to such a step is a refusal, and to any other step it makes the run '
-	'stuck; a 404 to such an undo is believed wherever it is sent';
+	'stuck; a 404 to such an undo is believed wherever it is sent. Likewise probes that were '
+	'once answered';
 COMMENT ON COLUMN dataflows.proven_step.workflow IS 'Name of the workflow';
 COMMENT ON COLUMN dataflows.proven_step.version IS 'Its version';
 COMMENT ON COLUMN dataflows.proven_step.body_hash IS 'Hash of its function';
 COMMENT ON COLUMN dataflows.proven_step.step_hash IS
-	'Hash of the name of the step; of an undo, of its request and system, too';
+	'Hash of the name of the step; of an undo or a probe, of its request and system, too';
 COMMENT ON COLUMN dataflows.step.key_form IS
 	'Form of its idempotency key: text (run/n, of a step that began under 0.1); NULL = a UUID';
 COMMENT ON COLUMN dataflows.step.body_hash IS

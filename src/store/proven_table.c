@@ -225,6 +225,7 @@ find_marks(List *runs, Marks *marks)
 		{
 			add_mark(marks, run, run->steps[i]->engine.proves);
 			add_mark(marks, run, run->steps[i]->engine.proves_undo);
+			add_mark(marks, run, run->steps[i]->engine.proves_probe);
 		}
 	}
 }
@@ -261,4 +262,5 @@ df_proven_saved(const DfRun *run, DfStep *step)
 {
 	saved(run, &step->engine.proves);
 	saved(run, &step->engine.proves_undo);
+	saved(run, &step->engine.proves_probe);
 }

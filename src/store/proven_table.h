@@ -1,7 +1,7 @@
 /*
  * store/proven_table.h
  *	  What has once been done by a workflow as it is: a 400 to such a step is about its data, to
- *	  any other it may be a mistake of the workflow; and likewise a 404 to an undo.
+ *	  any other it may be a mistake of the workflow; and likewise a 404 to an undo or a probe.
  */
 #ifndef DF_STORE_PROVEN_TABLE_H
 #define DF_STORE_PROVEN_TABLE_H

@@ -97,6 +97,7 @@ typedef struct DfStepEngine
 	/* proven.c: what this body has done for the first time, a hash; 0 = nothing */
 	uint64 proves;
 	uint64 proves_undo; /* likewise, what it has undone */
+	uint64 proves_probe; /* what it has asked for and got an answer to */
 	bool seen_by_body; /* the body has been given its outcome */
 	int64 paused_us; /* hold.c: likewise, while its workflow or the database was paused */
 	/* its probe has just been answered; if it waited in line, the probe would be asked again */

@@ -120,8 +120,11 @@ static DfProbeCame
 look(System *system, TimestampTz now)
 {
 	const char *kind = probes[system->probe];
-	DfProbeCame came = {
-		.fate = DF_FATE_RESPONSE, .status = 200, .method = "GET", .retry_after_ms = -1};
+	DfProbeCame came = {.fate = DF_FATE_RESPONSE,
+						.status = 200,
+						.method = "GET",
+						.path = DF_PATH_KNOWN,
+						.retry_after_ms = -1};
 	TimestampTz visible = now - (same(kind, "late") ? MS(SETTLE_MS / 3) : 0);
 
 	pass(system, now);

@@ -600,7 +600,8 @@ test_responses(void)
 	for (DfVerdict v = DF_VERDICT_DONE; v <= DF_VERDICT_FIND_KEPT; v++)
 	{
 		bool of_probe = v == DF_VERDICT_ADOPTED || v == DF_VERDICT_NOT_DONE ||
-			v == DF_VERDICT_EXISTED || v == DF_VERDICT_KEPT_UNSEEN;
+			v == DF_VERDICT_EXISTED || v == DF_VERDICT_KEPT_UNSEEN ||
+			v == DF_VERDICT_PROBE_ASTRAY;
 
 		EXPECT(of_probe == ((verdicts & (1u << v)) == 0), "verdict %d", v);
 	}
@@ -610,7 +611,8 @@ test_responses(void)
 /* ---- a probe -------------------------------------------------------------- */
 
 /*
- * found: None, One, Many, cannot tell (-), no answer to the probe but budget to ask again (A).
+ * found: None, none at a path that may be wrong (n), One, Many, cannot tell (-), no answer to the
+ * probe but budget to ask again (A).
  * sent: Sent, not.  settled: Yes, no.  last: what was answered to the step last: refused for
  * good (R), a conflict after a loss (X), a 2xx (D), what does not tell (m), nothing (-).  goal:
  * Forwards, Unwanted by a run that is rolled back, undo Known to be due (K).  harmless, budget:
@@ -641,12 +643,13 @@ static const ProbeRule probe_rules[] = {
 	/* never sent: what is there is not ours, and nothing is sent without knowing */
 	{"OM", "-", "*", "*",  "*",  "*", "*", "*", "N", "*", DF_VERDICT_EXISTED},
 	{"N",  "-", "*", "*",  "*",  "*", "*", "*", "*", "*", DF_VERDICT_SEND},
-	{"-",  "-", "*", "*",  "FU", "*", "*", "*", "N", "*", DF_VERDICT_NOT_DONE},
+	{"n",  "-", "*", "*",  "F",  "*", "*", "*", "N", "*", DF_VERDICT_PROBE_ASTRAY},
+	{"n-", "-", "*", "*",  "FU", "*", "*", "*", "N", "*", DF_VERDICT_NOT_DONE},
 
 	{"O",  "S", "*", "*",  "*",  "*", "*", "*", "*", "Y", DF_VERDICT_ADOPTED},
 
 	/* not there */
-	{"N",  "S", "-", "*",  "*",  "*", "*", "*", "*", "*", DF_VERDICT_NOT_SETTLED},
+	{"Nn", "S", "-", "*",  "*",  "*", "*", "*", "*", "*", DF_VERDICT_NOT_SETTLED},
 	{"N",  "S", "Y", "-mR","K",  "*", "*", "*", "*", "*", DF_VERDICT_GONE},
 	{"N",  "S", "Y", "-mR","U",  "*", "*", "*", "*", "*", DF_VERDICT_NOT_DONE},
 	{"N",  "S", "Y", "R",  "F",  "*", "*", "*", "*", "*", DF_VERDICT_NOT_DONE},
@@ -705,7 +708,7 @@ typedef struct Probe
 	bool too_late;
 } Probe;
 
-#define N_PROBES (15 * 2 * 4 * 6 * 3 * 3 * 2 * 2 * 4 * 3 * 2 * 2 * 2 * 2 * 2 * 2)
+#define N_PROBES (15 * 3 * 2 * 4 * 6 * 3 * 3 * 2 * 2 * 4 * 3 * 2 * 2 * 2 * 2 * 2 * 2)
 
 static bool
 next_probe_case(unsigned n, Probe *one)
@@ -724,6 +727,7 @@ next_probe_case(unsigned n, Probe *one)
 	bool twin;
 	bool patient;
 	bool trusted;
+	DfPathKnown path;
 
 	if ((attempted && lost == 'N') || (way == 'D' && lost != 'D') ||
 		(!doubted && lost == 'D'))
@@ -736,6 +740,7 @@ next_probe_case(unsigned n, Probe *one)
 	twin = choose(&product, 2);
 	patient = choose(&product, 2);
 	one->settled = "Y-"[choose(&product, 2)];
+	path = (DfPathKnown) choose(&product, DF_NPATHS);
 	one->world.spec.probe_names_run = choose(&product, 2);
 	one->world.step.row.renewals = choose(&product, 2);
 	one->world.step.row.evidence.key_spent = choose(&product, 2);
@@ -779,6 +784,7 @@ next_probe_case(unsigned n, Probe *one)
 	one->came.status = probes[i].status;
 	one->came.found = probes[i].found;
 	one->came.of_another = twin;
+	one->came.path = path;
 	one->came.retry_after_ms = -1;
 	one->sent = way == '-' ? '-' : 'S';
 	one->loss = lost == 'N' ? 'N' : 'L';
@@ -786,6 +792,9 @@ next_probe_case(unsigned n, Probe *one)
 	one->found = probes[i].letter;
 	if (one->found == '?')
 		one->found = patient ? 'A' : '-';
+	if (one->found == 'N' && path != DF_PATH_KNOWN &&
+		(path == DF_PATH_UNKNOWN || way != '-' || lost != 'N'))
+		one->found = 'n';
 	if (one->found == 'O' && one->sent == 'S' && twin)
 		one->found = '-';
 	one->last = !attempted ? '-'
@@ -834,7 +843,7 @@ expected_probe_evidence(const Probe *one, DfVerdict verdict, DfEvidence *evidenc
 	*evidence = one->world.step.row.evidence;
 	evidence->probed_at = NOW;
 	evidence->probe_found = one->came.found;
-	if (one->came.found == 1 && one->found == '-')
+	if ((one->came.found == 1 && one->found == '-') || one->found == 'n')
 		evidence->probe_found = DF_FOUND_UNKNOWN;
 	switch (verdict)
 	{
@@ -852,6 +861,10 @@ expected_probe_evidence(const Probe *one, DfVerdict verdict, DfEvidence *evidenc
 			break;
 		case DF_VERDICT_NOT_DONE:
 			evidence->may_resend = evidence->lost > 0;
+			evidence->ask_probe = false;
+			break;
+		case DF_VERDICT_PROBE_ASTRAY:
+			evidence->said = DF_MEANS_STUCK;
 			evidence->ask_probe = false;
 			break;
 		case DF_VERDICT_EXISTED:
@@ -1011,6 +1024,7 @@ proof_in_probe(const Probe *one, DfVerdict verdict)
 		return step->row.attempts > 0 ? "it was not there before the step was sent" : NULL;
 	}
 	if ((verdict == DF_VERDICT_NOT_DONE || verdict == DF_VERDICT_GONE) && one->came.found == 0 &&
+		one->came.path == DF_PATH_KNOWN &&
 		NOW >= df_settled_at(&one->world.about) && !strchr("XD", one->last))
 		return "it is not there, the system has settled, and nothing contradicts that";
 	return NULL;
@@ -1558,7 +1572,11 @@ tell(World *world, DfFate fate, int status)
 static DfVerdict
 look(World *world, int found)
 {
-	DfProbeCame came = {.status = 200, .method = "GET", .found = found, .retry_after_ms = -1};
+	DfProbeCame came = {.status = 200,
+						.method = "GET",
+						.found = found,
+						.path = DF_PATH_KNOWN,
+						.retry_after_ms = -1};
 	DfDecision made = df_decide_probe(&world->about, &came);
 
 	world->step.row.evidence = made.evidence;

@@ -1,18 +1,20 @@
 /*
- * engine/undo_path.c
- *	  Whether an undo is sent to where its step was made.
+ * engine/home_path.c
+ *	  Whether an undo or a probe is sent to where its step was made.
  *
  * Runs in a worker, in its recording transaction, on structs in memory, and changes none.
  * A router answers 404 for each path that it does not know, and a system for each id that is
  * none: that the resource is gone is believed of its own path only.  That is the path of the
  * step, or what stands below it with the id of the response, or what the response calls its
- * Location.  Must rather say no than yes: a person looks then, and nobody if the run says that
- * all is undone.
+ * Location.  Of a probe no response is known yet, and what stands below the path of the step may
+ * be no id of the system's, such as an address.  Must rather say no than yes: a person looks
+ * then, and nobody if the run says that all is undone, or if the step is sent again.
  */
 #include "postgres.h"
 
+#include "engine/home_path.h"
 #include "engine/rollback_subject.h"
-#include "engine/undo_path.h"
+#include "engine/step_key.h"
 #include "http/url.h"
 #include "shared/encoding.h"
 #include "shared/json.h"
@@ -124,4 +126,26 @@ df_undo_is_at_home(DfRun *run, DfStep *step)
 		if (is_where_made(run->steps[i], step))
 			return true;
 	return false;
+}
+
+DfPathKnown
+df_probe_path(DfRun *run, DfStep *step)
+{
+	DfRendered probe;
+	char *why;
+	char *path;
+	char *request;
+	size_t len;
+
+	if (step->row.request == NULL || !df_probe_render(run, step, &probe, &why))
+		return DF_PATH_UNKNOWN;
+	path = path_of(probe.request);
+	request = path_of(step->row.request);
+	len = strlen(request);
+	if (strcmp(path, request) == 0)
+		return DF_PATH_KNOWN;
+	return strncmp(path, request, len) == 0 && path[len] == '/' && path[len + 1] != '\0' &&
+			strchr(path + len + 1, '/') == NULL
+		? DF_PATH_LIKELY
+		: DF_PATH_UNKNOWN;
 }
