@@ -3,7 +3,7 @@
  *	  Tests of what src/types/step.h says about a step that is to be written.
  *
  * An ordinary program that prints TAP.  Whatever byte of a row is another one, the
- * row is written, and its intent and its evidence only if the byte is theirs.
+ * row is written, and its intent and what is rare only if the byte is theirs.
  *
  * sources: test/unit/tap.c
  */
@@ -23,7 +23,7 @@ test_new_step(void)
 	step.row.started_at = 1;
 	EXPECT(df_step_is_new(&step), "a step that is not saved yet is not new");
 	EXPECT(df_step_differs(&step), "a new step does not differ");
-	EXPECT(!df_step_evidence_differs(&step), "a new step has evidence");
+	EXPECT(!df_step_rare_differs(&step), "a new step has what an ordinary one has not");
 	df_step_saved(&step);
 	EXPECT(!df_step_is_new(&step), "a step that is saved is new");
 	EXPECT(!df_step_differs(&step), "a step that is saved differs");
@@ -33,7 +33,6 @@ test_new_step(void)
 static void
 test_each_byte(void)
 {
-	const size_t evidence = offsetof(DfStepRow, evidence);
 	DfStep step;
 
 	memset(&step, 0, sizeof(step));
@@ -45,9 +44,8 @@ test_each_byte(void)
 		EXPECT(df_step_differs(&step), "byte %zu is another one, the step does not differ", at);
 		EXPECT(df_step_intent_differs(&step) == (at < offsetof(DfStepRow, state)),
 			   "byte %zu: intent", at);
-		EXPECT(df_step_evidence_differs(&step) ==
-				   (at >= evidence && at < evidence + sizeof(DfEvidence)),
-			   "byte %zu: evidence", at);
+		EXPECT(df_step_rare_differs(&step) == (at >= offsetof(DfStepRow, renewals)),
+			   "byte %zu: what is rare", at);
 		((char *) &step.row)[at] ^= 1;
 		EXPECT(!df_step_differs(&step), "byte %zu is the same again, but the step differs", at);
 	}
