@@ -40,7 +40,6 @@ typedef struct DfSimFlight
 	DfPhase phase;
 	const DfReply *reply; /* NULL = the usual one */
 	bool is_mail;
-	bool was_sent; /* its step, before; so a probe finds it */
 	const Jsonb *made_body; /* what the step is answered, so that a probe finds it; or NULL */
 	bool key_trusted; /* the system knows the effect by its key */
 	int64 timeout_ms;
@@ -114,6 +113,31 @@ later(const DfReply *reply, TimestampTz now)
 		timestamptz_pl_interval, TimestampTzGetDatum(now), IntervalPGetDatum(&reply->after)));
 }
 
+/* nobody has seen its response */
+static bool
+is_made_unseen(const DfSimFlight *flight)
+{
+	const DfReply *reply = flight->reply;
+
+	if (flight->phase != DF_PHASE_DO)
+		return false;
+	if (reply == NULL || reply->kind == DF_REPLY_LOST)
+		return true;
+	if (reply->kind != DF_REPLY_ANSWER)
+		return false;
+	if (reply->has_meaning)
+		return reply->answer.is == DF_MEANS_DONE;
+	return reply->status == 0 || reply->status / 100 == 2;
+}
+
+/* it may have been carried out, and may not */
+static bool
+reply_is_late(const DfSimFlight *flight)
+{
+	return flight->phase == DF_PHASE_DO && flight->reply != NULL &&
+		flight->reply->kind == DF_REPLY_TIMEOUT;
+}
+
 static void
 depart(DfSim *sim, DfSimRun *of, DfStep *step, const DfSystem *system, const DfOutgoing *out)
 {
@@ -125,7 +149,6 @@ depart(DfSim *sim, DfSimRun *of, DfStep *step, const DfSystem *system, const DfO
 	flight->phase = step->engine.phase;
 	flight->reply = reply_to(sim, of, step);
 	flight->is_mail = out->mail_from != NULL;
-	flight->was_sent = df_sim_step(sim, of, step)->requests[DF_PHASE_DO] > 0;
 	flight->made_body = made_body(sim, of, step);
 	flight->timeout_ms = out->timeout_ms > 0 ? out->timeout_ms : system->timeout_ms;
 	flight->arrives_at = df_now();
@@ -133,6 +156,8 @@ depart(DfSim *sim, DfSimRun *of, DfStep *step, const DfSystem *system, const DfO
 		flight->arrives_at += flight->timeout_ms * 1000;
 	else if (flight->reply != NULL)
 		flight->arrives_at = later(flight->reply, flight->arrives_at);
+	if (is_made_unseen(flight) || reply_is_late(flight))
+		df_sim_step(sim, of, step)->may_be_there = true;
 	sim->flights = lappend(sim->flights, flight);
 	flight->key_trusted = system->idempotency_trusted && system->idempotency_header != NULL;
 	MemoryContextSwitchTo(old);
@@ -281,16 +306,18 @@ found_body(const DfSimFlight *flight)
 }
 
 /*
- * What every system is taken to say that nobody has said anything of.  A probe before the first
- * send finds nothing: that something existed before is a case of its own.
+ * What every system is taken to say that nobody has said anything of.  A probe finds what may
+ * have been carried out, and nothing before the first send: that something existed before is a
+ * case of its own.
  */
 static const Jsonb *
-usual_body(const DfSimFlight *flight)
+usual_body(DfSim *sim, const DfSimFlight *flight)
 {
 	DfJson json;
 
 	if (flight->phase == DF_PHASE_PROBE)
-		return flight->was_sent ? found_body(flight) : df_json_read("[]");
+		return df_sim_step(sim, flight->of, flight->step)->may_be_there ? found_body(flight)
+																		: df_json_read("[]");
 	if (flight->is_mail)
 		return df_json_string("250 OK", strlen("250 OK"), CurrentMemoryContext);
 	df_json_begin(&json);
@@ -299,7 +326,7 @@ usual_body(const DfSimFlight *flight)
 }
 
 static void
-put_body(DfResponse *response, const DfSimFlight *flight)
+put_body(DfSim *sim, DfResponse *response, const DfSimFlight *flight)
 {
 	const DfReply *reply = flight->reply;
 	const Jsonb *body = reply != NULL ? reply->body : NULL;
@@ -307,7 +334,7 @@ put_body(DfResponse *response, const DfSimFlight *flight)
 	bool is_text;
 
 	if (body == NULL && (response->status / 100 == 2 || response->status == 0))
-		body = usual_body(flight);
+		body = usual_body(sim, flight);
 	if (body == NULL)
 		return;
 	text = df_json_to_text(body);
@@ -346,7 +373,7 @@ mail_code(const DfReply *reply)
 }
 
 static void
-put_answer(DfResponse *response, const DfSimFlight *flight)
+put_answer(DfSim *sim, DfResponse *response, const DfSimFlight *flight)
 {
 	const DfReply *reply = flight->reply;
 
@@ -361,14 +388,14 @@ put_answer(DfResponse *response, const DfSimFlight *flight)
 		response->headers = header_lines(reply->headers);
 	if (reply != NULL && reply->has_meaning && !flight->is_mail)
 		response->said = &reply->answer;
-	put_body(response, flight);
+	put_body(sim, response, flight);
 	if (!flight->is_mail)
 		response->retry_after_ms =
 			df_rate_limit_ms(response->status, response->headers, df_now());
 }
 
 static void
-response_of(const DfSimFlight *flight, DfResponse *response)
+response_of(DfSim *sim, const DfSimFlight *flight, DfResponse *response)
 {
 	DfReplyKind kind = flight->reply != NULL ? flight->reply->kind : DF_REPLY_ANSWER;
 
@@ -377,7 +404,7 @@ response_of(const DfSimFlight *flight, DfResponse *response)
 	switch (kind)
 	{
 		case DF_REPLY_ANSWER:
-			put_answer(response, flight);
+			put_answer(sim, response, flight);
 			break;
 		case DF_REPLY_LOST:
 			response->fate = DF_FATE_LOST;
@@ -411,23 +438,6 @@ is_made(const DfSimFlight *flight)
 		!step->row.evidence.accepted;
 }
 
-/* nobody has seen its response */
-static bool
-is_made_unseen(const DfSimFlight *flight)
-{
-	const DfReply *reply = flight->reply;
-
-	if (flight->phase != DF_PHASE_DO)
-		return false;
-	if (reply == NULL || reply->kind == DF_REPLY_LOST)
-		return true;
-	if (reply->kind != DF_REPLY_ANSWER)
-		return false;
-	if (reply->has_meaning)
-		return reply->answer.is == DF_MEANS_DONE;
-	return reply->status == 0 || reply->status / 100 == 2;
-}
-
 /* a probe finds what was made before; so does a key, and a PUT makes the same once more */
 static void
 note_made(DfSim *sim, const DfSimFlight *flight, bool made)
@@ -453,7 +463,7 @@ arrive(DfSim *sim, DfSimFlight *flight)
 	DfSystemPolicy policy;
 	char *why;
 
-	response_of(flight, &response);
+	response_of(sim, flight, &response);
 	df_policy_of(df_system_get(flight->step->system, &why), &policy);
 	(void) df_step_response(of->run, flight->step, &response, &policy);
 	df_step_lands(of->run, flight->step);

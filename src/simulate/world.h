@@ -17,6 +17,7 @@ typedef struct DfSimStep
 	int requests[3]; /* by DfPhase */
 	bool arranged; /* the signals for its wait are */
 	const char *name; /* with the path of its run; NULL = it has no effect */
+	bool may_be_there; /* one of its requests may have been carried out: a probe finds it */
 	int made; /* so many of it are there: an unprotected one may be made twice */
 	bool kept; /* on purpose: a mail, or one whose undo is 'none', or of on_failure */
 	bool has_undo;

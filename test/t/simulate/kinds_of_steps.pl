@@ -96,6 +96,15 @@ is(simulated($node, 'looks_first', '{"a": "lost"}'), story(<<'ROWS'), 'but it is
 	a http done
 	run completed
 ROWS
+is( simulated($node, 'looks_first', '{"a": {"is": "fail"}}', crash_after => 1),
+	story(<<'ROWS'), 'unless it was refused, and nobody has seen that');
+	a probe not_found
+	a crash lost
+	a probe not_found
+	a probe not_found
+	a http failed
+	run rolled_back
+ROWS
 is(simulated($node, 'looks_first', '{"a/probe": {"id": 7}}'), story(<<'ROWS'), 'unless it is said');
 	a probe found
 	a http failed
