@@ -39,6 +39,7 @@ typedef struct DfSimFlight
 	DfStep *step;
 	DfPhase phase;
 	const DfReply *reply; /* NULL = the usual one */
+	bool is_late; /* it comes when nobody waits for it any more */
 	bool is_mail;
 	const Jsonb *made_body; /* what the step is answered, so that a probe finds it; or NULL */
 	bool key_trusted; /* the system knows the effect by its key */
@@ -139,6 +140,20 @@ reply_is_late(const DfSimFlight *flight)
 }
 
 static void
+set_arrival(DfSimFlight *flight)
+{
+	TimestampTz now = df_now();
+	TimestampTz given_up_at = now + flight->timeout_ms * 1000;
+	const DfReply *reply = flight->reply;
+
+	flight->arrives_at = reply != NULL ? later(reply, now) : now;
+	flight->is_late = reply != NULL && reply->kind == DF_REPLY_ANSWER &&
+		flight->arrives_at > given_up_at;
+	if (flight->is_late || (reply != NULL && reply->kind == DF_REPLY_TIMEOUT))
+		flight->arrives_at = given_up_at;
+}
+
+static void
 depart(DfSim *sim, DfSimRun *of, DfStep *step, const DfSystem *system, const DfOutgoing *out)
 {
 	MemoryContext old = MemoryContextSwitchTo(sim->cxt);
@@ -151,11 +166,7 @@ depart(DfSim *sim, DfSimRun *of, DfStep *step, const DfSystem *system, const DfO
 	flight->is_mail = out->mail_from != NULL;
 	flight->made_body = made_body(sim, of, step);
 	flight->timeout_ms = out->timeout_ms > 0 ? out->timeout_ms : system->timeout_ms;
-	flight->arrives_at = df_now();
-	if (flight->reply != NULL && flight->reply->kind == DF_REPLY_TIMEOUT)
-		flight->arrives_at += flight->timeout_ms * 1000;
-	else if (flight->reply != NULL)
-		flight->arrives_at = later(flight->reply, flight->arrives_at);
+	set_arrival(flight);
 	if (is_made_unseen(flight) || reply_is_late(flight))
 		df_sim_step(sim, of, step)->may_be_there = true;
 	sim->flights = lappend(sim->flights, flight);
@@ -397,7 +408,9 @@ put_answer(DfSim *sim, DfResponse *response, const DfSimFlight *flight)
 static void
 response_of(DfSim *sim, const DfSimFlight *flight, DfResponse *response)
 {
-	DfReplyKind kind = flight->reply != NULL ? flight->reply->kind : DF_REPLY_ANSWER;
+	DfReplyKind kind = flight->reply == NULL ? DF_REPLY_ANSWER
+		: flight->is_late                    ? DF_REPLY_TIMEOUT
+											 : flight->reply->kind;
 
 	memset(response, 0, sizeof(*response));
 	response->retry_after_ms = -1;
@@ -432,8 +445,8 @@ is_made(const DfSimFlight *flight)
 
 	if (flight->phase == DF_PHASE_UNDO)
 		return false;
-	if (flight->reply != NULL && flight->reply->kind == DF_REPLY_LOST)
-		return flight->phase == DF_PHASE_DO;
+	if (flight->is_late || (flight->reply != NULL && flight->reply->kind == DF_REPLY_LOST))
+		return is_made_unseen(flight);
 	return step->row.state == DF_STEP_DONE && !step->row.evidence.kept &&
 		!step->row.evidence.accepted;
 }

@@ -120,6 +120,8 @@ df_simulate(const DfSimulation *what)
 	df_session_note(&state);
 	df_clock_simulate(sim->began);
 	(void) df_subxact(run_simulation, &task, false, &error);
+	if (df_entry != NULL)
+		df_body_forget();
 	df_sim_leave();
 	df_clock_simulate(0);
 	df_engine_acts_for(InvalidOid);
