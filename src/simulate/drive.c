@@ -179,6 +179,41 @@ is_due(TimestampTz at)
 	return at != DF_NEVER && at <= df_now();
 }
 
+/* it waits for a real run, which holds the key that it called: that one does not move now */
+static bool
+waits_outside(DfSim *sim, const DfStep *step)
+{
+	pg_uuid_t id;
+
+	if (step->kind != DF_STEP_CALL || step->row.state != DF_STEP_WAITING ||
+		step->row.answer == NULL || step->engine.has_own_child)
+		return false;
+	id = df_uuid_read(df_child_id(step));
+	return df_sim_find_run(sim, &id) == NULL;
+}
+
+/* to look again at real runs is nothing that is due */
+static TimestampTz
+next_due(DfSim *sim, DfSimRun *of)
+{
+	DfRun *run = of->run;
+	TimestampTz *looks = palloc0(sizeof(TimestampTz) * Max(1, run->nsteps));
+	TimestampTz due;
+
+	for (int i = 0; i < run->nsteps; i++)
+		if (waits_outside(sim, run->steps[i]))
+		{
+			looks[i] = run->steps[i]->row.wake_at;
+			run->steps[i]->row.wake_at = DF_NEVER;
+		}
+	due = df_run_next_due(run);
+	for (int i = 0; i < run->nsteps; i++)
+		if (looks[i] != DF_NEVER)
+			run->steps[i]->row.wake_at = looks[i];
+	pfree(looks);
+	return due;
+}
+
 static void
 wake_due_runs(DfSim *sim)
 {
@@ -191,7 +226,7 @@ wake_due_runs(DfSim *sim)
 
 		if (of->at_rest && is_due(of->wake_at))
 			due = lappend(due, of);
-		else if (!of->at_rest && is_due(df_run_next_due(of->run)))
+		else if (!of->at_rest && is_due(next_due(sim, of)))
 			of->run->engine.advance = true;
 	}
 	take(sim, due);
@@ -428,7 +463,10 @@ note_state(DfSim *sim, DfSimRun *of)
 	if (run->life != DF_LIFE_RELEASED)
 		return;
 	of->at_rest = true;
+	/* as the row says, unless that is only to look again */
 	of->wake_at = run->row.wake_at;
+	if (of->wake_at > df_now() && of->wake_at == df_run_next_due(run))
+		of->wake_at = next_due(sim, of);
 }
 
 /* the runs that it has called since */
@@ -544,7 +582,7 @@ next_event(DfSim *sim)
 
 		if (!of->at_rest && (of->run->engine.advance || df_run_has_to_send(of->run)))
 			return df_now();
-		next = df_earlier(next, of->at_rest ? of->wake_at : df_run_next_due(of->run));
+		next = df_earlier(next, of->at_rest ? of->wake_at : next_due(sim, of));
 	}
 	return next;
 }
