@@ -45,7 +45,7 @@ extern void df_random_bytes(void *buffer, size_t length);
 /* a nonce, likewise */
 extern int64 df_random_int64(void);
 
-/* a number in [0,1) for jitter; may be guessed, and costs no system call */
+/* a number in [0,1) for jitter, 1 in a simulation; may be guessed, and costs no system call */
 extern double df_random(void);
 
 #endif /* DF_CLOCK_H */
