@@ -417,6 +417,24 @@ type_of(const char *name)
 									: "text/html; charset=utf-8";
 }
 
+/* a browser that has it already is told so */
+static void
+reply_file(DfRequest *request, const DfPageFile *f)
+{
+	const char *known = df_request_header(request, "if-none-match");
+	char tag[32];
+
+	snprintf(tag, sizeof(tag), "\"" UINT64_FORMAT "\"",
+			 DatumGetUInt64(
+				 hash_any_extended((const unsigned char *) f->bytes, (int) f->len, 0)));
+	if (known != NULL && strcmp(known, tag) == 0)
+		(void) df_request_reply(request, 304, type_of(f->name), "", 0);
+	else
+		(void) df_request_reply(request, 200, type_of(f->name), f->bytes, f->len);
+	df_page_secure(request, "no-cache");
+	(void) df_request_add_header(request, "ETag", tag);
+}
+
 static DfRouteHandler
 file(DfRequest *request)
 {
@@ -426,8 +444,7 @@ file(DfRequest *request)
 	{
 		if (strcmp(f->name, name) != 0)
 			continue;
-		(void) df_request_reply(request, 200, type_of(name), f->bytes, f->len);
-		df_page_secure(request, "no-cache");
+		reply_file(request, f);
 		return NULL;
 	}
 	reply_json(request, 404, DF_JSON_ERROR("not found"));

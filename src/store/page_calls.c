@@ -13,6 +13,7 @@
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 
 #include "store/page_calls.h"
 #include "store/store.h"
@@ -22,7 +23,8 @@ typedef enum Bound
 {
 	BY_INDEX, /* an index bounds what it reads */
 	BY_START, /* runs by when they were started */
-	BY_END /* runs that have ended, by when */
+	BY_END, /* runs that have ended, by when */
+	BY_SAMPLE /* so many runs of each column of a chart */
 } Bound;
 
 typedef struct Call
@@ -41,6 +43,8 @@ typedef struct Call
 #define WINDOW 20000
 /* of a search: it looks into inputs, and a page that finds nothing asks for the next ones */
 #define SEARCHED 5000
+/* of a chart that reads steps, for each of its columns */
+#define SAMPLED 50
 /* how many runs one action changes */
 #define MANY "1000"
 
@@ -201,7 +205,7 @@ static Call calls[] = {
 			"   WHERE q.workflow = ANY (ARRAY(SELECT w.name FROM dataflows.workflows AS w))"
 			"   AND q.key = $1 ORDER BY q.run DESC LIMIT 50)"
 			"  UNION"
-			"  (SELECT q.run FROM dataflows.runs AS q WHERE lower($1) ~ '^[0-9a-f-]{8,36}$'"
+			"  (SELECT q.run FROM dataflows.runs AS q WHERE lower($1) ~ '^[0-9a-f]{8}[0-9a-f-]{0,28}$'"
 			"   AND q.run >= (rpad(replace(lower($1), '-', ''), 32, '0'))::uuid"
 			"   AND q.run <= (rpad(replace(lower($1), '-', ''), 32, 'f'))::uuid LIMIT 50)) AS f"
 			" CROSS JOIN LATERAL ("
@@ -342,23 +346,23 @@ static Call calls[] = {
 			" GROUP BY 1, 2"
 			" ORDER BY 1, 2") ")::json)::text",
 		"range", NULL),
-	SHOW_WINDOW("latency", BY_START, WINDOW,
+	/* of a sample of runs, which is spread over the time */
+	SHOW_WINDOW("latency", BY_SAMPLE, SAMPLED,
 		"SELECT json_build_object('width', " WIDTH ", 'from', " COLUMN_OF(SINCE) ","
-		"  'to', " COLUMN_OF("now()") ", 'begins', extract(epoch FROM ("
-		"   SELECT b.started_at FROM dataflows.runs AS b"
-		"   WHERE b.run >= $2::uuid ORDER BY b.run LIMIT 1)),"
+		"  'to', " COLUMN_OF("now()") ","
 		"  'list', " "(" LIST(
 			"SELECT " COLUMN_OF("s.finished_at") " AS at, s.system, count(*) AS n,"
 			"  sum(s.failures) AS failures,"
 			"  percentile_cont(0.5) WITHIN GROUP (ORDER BY s.ms) AS p50,"
 			"  percentile_cont(0.95) WITHIN GROUP (ORDER BY s.ms) AS p95"
-			" FROM ("
+			" FROM unnest($2::uuid[]) AS r (run)"
+			" CROSS JOIN LATERAL ("
 			"  SELECT q.system, q.finished_at,"
 			"   greatest(q.attempts - 1, 0) + (q.state = 'failed')::int AS failures,"
 			"   extract(epoch FROM q.finished_at - q.sent_at)::float8 * 1000 AS ms"
 			"  FROM dataflows.steps AS q"
-			"  WHERE q.run >= greatest(" ID_AT(SINCE) ", $2::uuid)"
-			"  ORDER BY q.run DESC LIMIT 20000) AS s"
+			"  WHERE q.run = r.run"
+			"  ORDER BY q.n LIMIT 100) AS s"
 			" WHERE s.system IS NOT NULL AND s.finished_at >= " SINCE " AND s.ms >= 0"
 			" GROUP BY 1, 2"
 			" ORDER BY 1, 2") ")::json)::text",
@@ -434,9 +438,10 @@ value_of(const DfPageCall *call, char **values, const char *name)
 }
 
 /*
- * Where so many of the newest runs begin, of all owners; NULL = there are not more.  A list
- * that asks for each run whether the role may see it would read a whole table of others'
- * runs otherwise.  Only milliseconds are given.
+ * What a question may read, of all owners: where so many of the newest runs begin, or a sample.
+ * NULL = there are not more.  A list that asks for each run whether the role may see it would
+ * read a whole table of others' runs otherwise.  Only milliseconds are given of where it begins,
+ * and the ids of a sample are looked up by the role.
  */
 static char *
 window_floor(const Call *call, char **values)
@@ -446,32 +451,65 @@ window_floor(const Call *call, char **values)
 		"SELECT left(r.run::text, 13) || '-0000-0000-000000000000'"
 		" FROM dataflows.run AS r"
 		" WHERE r.run < coalesce($1::uuid, " NO_ID ")"
-		" ORDER BY r.run DESC OFFSET $2 LIMIT 1",
+		" ORDER BY r.run DESC OFFSET $2 - 1 LIMIT 1",
 		SPI_OK_SELECT,
 		DF_PARAMS(TEXTOID, INT8OID)};
 	static DfPlan by_end = {
 		"SELECT date_trunc('milliseconds', r.finished_at)::text"
 		" FROM dataflows.run AS r"
-		" WHERE r.finished_at IS NOT NULL AND $1 IS NULL"
-		" ORDER BY r.finished_at DESC, r.run DESC OFFSET $2 LIMIT 1",
+		" WHERE r.finished_at IS NOT NULL AND ($1 IS NULL OR $1 IS NOT NULL)"
+		" ORDER BY r.finished_at DESC, r.run DESC OFFSET $2 - 1 LIMIT 1",
+		SPI_OK_SELECT,
+		DF_PARAMS(TEXTOID, INT8OID)};
+	static DfPlan by_sample = {
+		"SELECT array_agg(c.run)::text"
+		" FROM generate_series(0, 60) AS g (i)"
+		" CROSS JOIN LATERAL (SELECT " SINCE " + make_interval(secs => g.i * " WIDTH ") AS at,"
+		"   " SINCE " + make_interval(secs => (g.i + 1) * " WIDTH ") AS until) AS t"
+		" CROSS JOIN LATERAL ("
+		"  SELECT r.run FROM dataflows.run AS r"
+		"  WHERE r.run >= " ID_AT("t.at") " AND r.run < " ID_AT("t.until")
+		"  ORDER BY r.run LIMIT $2) AS c",
 		SPI_OK_SELECT,
 		DF_PARAMS(TEXTOID, INT8OID)};
 	/* clang-format on */
-	char *before = value_of(&call->call, values, "before");
+	DfPlan *plan = call->bound == BY_START ? &by_start
+		: call->bound == BY_END            ? &by_end
+										   : &by_sample;
+	char *given = value_of(&call->call, values, call->bound == BY_START ? "before" : "range");
 	Datum datums[2];
 	char nulls[] = "  ";
 	MemoryContext cxt = CurrentMemoryContext;
 	DfStore store;
 	char *result = NULL;
 
-	nulls[0] = before == NULL ? 'n' : ' ';
-	datums[0] = before == NULL ? (Datum) 0 : CStringGetTextDatum(before);
-	datums[1] = Int64GetDatum(call->window - 1);
+	nulls[0] = given == NULL ? 'n' : ' ';
+	datums[0] = given == NULL ? (Datum) 0 : CStringGetTextDatum(given);
+	datums[1] = Int64GetDatum(call->window);
 	df_store_enter(&store);
-	if (df_plan_run_latest(call->bound == BY_END ? &by_end : &by_start, datums, nulls, 1) == 1)
+	if (df_plan_run_latest(plan, datums, nulls, 1) == 1)
 		result = df_copy_text(cxt, 0, 0);
 	df_store_leave(&store);
 	return result;
+}
+
+/*
+ * The engine's processes plan once, by indexes, for statements that are run all the time and
+ * always alike.  What a person asks is run once, with a range, a key or an id that decides
+ * which index is good.
+ */
+static void
+plan_for_these_values(void)
+{
+	static const char *const settings[][2] = {{"plan_cache_mode", "force_custom_plan"},
+											  {"enable_seqscan", "on"},
+											  {"enable_bitmapscan", "on"},
+											  {"enable_hashjoin", "on"},
+											  {"enable_mergejoin", "on"}};
+
+	for (int i = 0; i < lengthof(settings); i++)
+		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
 }
 
 char *
@@ -493,6 +531,7 @@ df_page_call_run(const DfPageCall *call, Oid role, char **values)
 		datums[i] = values[i] == NULL ? (Datum) 0 : CStringGetTextDatum(values[i]);
 	}
 	df_store_enter_as(&store, role);
+	plan_for_these_values();
 	n = call->writes ? df_plan_run(&found->plan, datums, nulls, 1)
 					 : df_plan_run_latest(&found->plan, datums, nulls, 1);
 	if (n == 1)

@@ -77,8 +77,8 @@ function draw(anew) {
 	main.dataset.at = location.hash;
 	const n = answers.attention.runs;
 	for (const place of [nav.querySelector('a[href="#/needs"]'), menu]) {
-		place.querySelector('.badge')?.remove();
-		if (n > 0) place.append(el('span', { class: 'badge' }, n >= 1000 ? '999+' : String(n)));
+		place.querySelector('.count')?.remove();
+		if (n > 0) place.append(el('span', { class: 'count' }, ' ', el('span', { class: 'badge' }, n >= 1000 ? '999+' : String(n))));
 	}
 	document.title = (n > 0 ? '(' + n + ') ' : '') + (at.view.name?.(answers) || at.view.title) + ' · dataflows';
 	showLive();

@@ -48,8 +48,8 @@ function options(spec, width) {
 	const bars = spec.kind === 'bars' ? window.uPlot.paths.bars({ size: [0.8, 40] }) : undefined;
 	const series = (spec.kind === 'bars' ? [...spec.series].reverse() : spec.series).map(s => ({ label: s.label, stroke: colour(s.hue), width: bars ? 0 : 2,
 		fill: bars ? colour(s.hue) : undefined, paths: bars, dash: s.dash, points: { show: bars ? false : undefined, size: 5 }, spanGaps: false }));
-	return { width, height: 180, series: [{}, ...series], padding: [8, 8, 0, 0], cursor: { y: false, drag: { x: false, y: false }, points: { show: !bars } }, legend: { show: false },
-		scales: { x: { time: true }, y: { range: (u, min, max) => [0, Math.max(max || 0, 1) * 1.1] } }, plugins: [tip(spec)],
+	return { width, height: 180, series: [{}, ...series], padding: [8, 20, 0, 0], cursor: { y: false, drag: { x: false, y: false }, points: { show: !bars } }, legend: { show: false },
+		scales: { x: { time: true }, y: { range: (u, min, max) => [0, Math.max(max || 0, spec.least || 1) * 1.1] } }, plugins: [tip(spec)],
 		axes: [{ ...line, size: 32, values: times }, { ...line, size: 64, values: (u, splits) => splits.map(v => spec.format(v)), incrs: spec.format(1) === '1' ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 1e4, 1e5] : undefined }] };
 }
 

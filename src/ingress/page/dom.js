@@ -119,9 +119,18 @@ export function facts(list) {
 
 export const empty = (title, ...words) => el('div', { class: 'card empty' }, el('h2', {}, title), el('p', {}, words));
 
-/* on a phone each row is a card; heads: names, rows: { key, cells } */
+/*
+ * On a phone each row is a card.  heads: names, rows: { key, cells }; more.plain: the first cell
+ * is no name of its row, more.trim: without columns in which there is nothing.
+ */
 export function table(caption, heads, rows, more) {
-	const cell = (value, i) => el(i === 0 && !more?.plain ? 'th' : 'td', { scope: i === 0 && !more?.plain ? 'row' : null, 'data-label': heads[i] }, value);
+	const none = v => v == null || v === '';
+	if (more?.trim) {
+		const used = heads.map((h, i) => i === 0 || rows.some(r => !none(r.cells[i])));
+		return table(caption, heads.filter((h, i) => used[i]), rows.map(r => ({ ...r, cells: r.cells.filter((c, i) => used[i]) })), { ...more, trim: false });
+	}
+	const cell = (value, i) => el(i === 0 && !more?.plain ? 'th' : 'td', { scope: i === 0 && !more?.plain ? 'row' : null, 'data-label': heads[i] },
+		Array.isArray(value) ? el('span', {}, value) : value);
 	return el('div', { class: 'wide', tabindex: 0, role: 'region', 'aria-label': caption }, el('table', { class: 'cards', 'aria-label': caption },
 		el('thead', {}, el('tr', {}, heads.map(h => el('th', { scope: 'col' }, h)))),
 		el('tbody', {}, rows.map(r => el('tr', { key: r.key, class: r.class }, r.cells.map(cell))))));

@@ -8,6 +8,7 @@ import { about, aged, clock, millis, now, plural, span, state, stateNames, timel
 
 const within = { hour: 3600e3, day: 86400e3, week: 604800e3 };
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+const always = ['running', 'waiting', 'stuck', 'completed'];		/* these, even if there are none */
 const chosen = new Map();		/* run -> row */
 
 /* whole minutes, so that the same question can be answered by "the same" */
@@ -24,7 +25,8 @@ function chips(q, counts) {
 	const total = Object.values(of).reduce((a, b) => a + b, 0);
 	const chip = (s, label, n) => el('a', { href: address('runs', { ...q, before: '', state: s }), class: n ? null : 'none', 'aria-current': (q.state || '') === s ? 'true' : null },
 		s ? state(s) : label, ' ', el('span', { class: 'n' }, n.toLocaleString()));
-	return el('nav', { class: 'chips', 'aria-label': 'States' }, chip('', 'All', total), stateNames.map(s => chip(s, word(s), of[s] || 0)));
+	return el('nav', { class: 'chips', 'aria-label': 'States' }, chip('', 'All', total),
+		stateNames.filter(s => of[s] || s === q.state || always.includes(s)).map(s => chip(s, word(s), of[s] || 0)));
 }
 
 function filters(q, counts) {

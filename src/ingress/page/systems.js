@@ -36,17 +36,17 @@ function latency(d, key, title) {
 	const worst = Math.max(0, ...d.list.map(m => m[key]));
 	return chart(key, { title, unit: 'time from sending to the end of the step', x, kind: 'lines', format: span,
 		series: names.map((n, i) => ({ label: n, values: of.get(n), hue: hues[i % hues.length], dash: dashes[i % dashes.length] })),
-		said: names.length ? 'at most ' + span(worst) : null, missing: missing(d), nothing: 'No step of a system ended in this time.' });
+		said: names.length ? 'at most ' + span(worst) : null, nothing: 'No step of a system ended in this time.' });
 }
 
 function failures(d) {
-	const x = columns(d), at = new Map(x.map((t, i) => [t, i])), names = [...new Set(d.list.filter(m => m.failures > 0).map(m => m.system))];
-	const of = new Map(names.map(n => [n, x.map(() => 0)]));
-	for (const m of d.list) if (at.has(m.at) && of.has(m.system)) of.get(m.system)[at.get(m.at)] = m.failures;
-	const total = d.list.reduce((sum, m) => sum + m.failures, 0);
-	return chart('failures', { title: 'Attempts that failed', unit: 'attempts each ' + span(d.width * 1000), x, kind: 'lines', format: n => String(Math.round(n)),
+	const x = columns(d), at = new Map(x.map((t, i) => [t, i])), names = [...new Set(d.list.map(m => m.system))];
+	const of = new Map(names.map(n => [n, x.map(() => null)]));
+	for (const m of d.list) if (at.has(m.at)) of.get(m.system)[at.get(m.at)] = 100 * m.failures / (m.n + m.failures);
+	const tries = d.list.reduce((sum, m) => sum + m.n + m.failures, 0), failed = d.list.reduce((sum, m) => sum + m.failures, 0);
+	return chart('failures', { title: 'Attempts that failed', unit: 'of all attempts', x, kind: 'lines', format: n => +n.toFixed(1) + ' %', least: 5,
 		series: names.map((n, i) => ({ label: n, values: of.get(n), hue: hues[i % hues.length], dash: dashes[i % dashes.length] })),
-		said: total ? total.toLocaleString() + ' attempts' : null, missing: missing(d), nothing: 'No attempt failed in this time.' });
+		said: tries ? (failed ? (100 * failed / tries).toFixed(1) + ' %' : 'none') : null, nothing: 'No step of a system ended in this time.' });
 }
 
 const why = s => s.held_owners ? (s.reason || 'recovering') + ' for ' + s.held_owners.join(', ')
@@ -64,11 +64,11 @@ export const systems = {
 			list.length ? table('Systems', ['System', 'State', 'Now', 'Errors', 'Latency', 'Rate', 'Held until', 'Why'], list.map(s => ({ key: s.system, cells: [
 				el('span', { class: 'who' }, el('strong', {}, s.system), el('span', { class: 'soft' }, s.url)), state(s.paused_by ? 'paused' : s.breaker),
 				s.in_flight + ' of ' + (s.allowed ?? s.max_concurrency) + ' in flight',
-				s.error_rate == null ? null : Math.round(s.error_rate * 100) + ' % of ' + s.requests, s.latency_ms == null ? null : span(s.latency_ms), s.rate_limit, time(s.held_until), why(s)] })))
+				s.error_rate == null ? null : Math.round(s.error_rate * 100) + ' % of ' + s.requests, s.latency_ms == null ? null : span(s.latency_ms), s.rate_limit, time(s.held_until), why(s)] })), { trim: true })
 				: empty('No systems', 'A system is made with CREATE SERVER … FOREIGN DATA WRAPPER dataflows, and is seen by roles with USAGE on it.'),
 			el('nav', { class: 'chips', 'aria-label': 'Time' }, Object.entries(ranges).map(([s, label]) =>
 				el('a', { href: address('systems', { range: s }), 'aria-current': s === range ? 'true' : null }, label))),
 			el('div', { class: 'charts' }, throughput(ended), latency(steps, 'p50', 'Latency, median'), latency(steps, 'p95', 'Latency, 95th percentile'), failures(steps)),
-			el('p', { class: 'soft' }, 'Of the newest 20,000 runs at most. A step that was tried again counts from its last attempt.'), link('#/runs', 'All runs')];
+			el('p', { class: 'soft' }, 'Latency and failed attempts are those of a sample of up to 3,000 runs, spread over the time. A step that was tried again counts from its last attempt.'), link('#/runs', 'All runs')];
 	},
 };

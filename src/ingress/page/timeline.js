@@ -109,10 +109,10 @@ export function ticks(a, room = 12) {
 		if (p.fold) continue;
 		const step = nice((p.to - p.from) / Math.max(1, p.width / room));
 		const first = p.x === 0 ? step : Math.ceil((p.from - a.from) / step) * step;
-		if (p.x > 0 && p.x - list[list.length - 1].x >= room && last - p.x >= room) list.push({ x: p.x, text: '+' + span(p.from - a.from) });
+		if (p.x > 0 && p.x - list[list.length - 1].x >= room && last - p.x >= 1.5 * room) list.push({ x: p.x, text: '+' + span(p.from - a.from) });
 		for (let t = first; a.from + t < p.to; t += step) {
 			const x = a.at(a.from + t);
-			if (x - list[list.length - 1].x >= room && last - x >= room) list.push({ x, text: span(t) });
+			if (x - list[list.length - 1].x >= room && last - x >= 1.5 * room) list.push({ x, text: span(t) });
 		}
 	}
 	return [...list, { x: 100, text: span(a.to - a.from), end: true }];

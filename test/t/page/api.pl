@@ -129,6 +129,19 @@ unlike(ask(undef, 'GET', '/page/')->{content},
 my @modules = map { m{([^/]+)$} } glob('src/ingress/page/*.js');
 
 cmp_ok(scalar(@modules), '>', 5, 'the modules');
+is_deeply(
+	[
+		sort(ask(undef, 'GET', '/page/')->{content} =~
+				/(?:modulepreload" href|module" src)="([^"]+)"/g)
+	],
+	[ sort @modules ],
+	'are all named by the page, so that they are fetched at once');
+my $style = ask(undef, 'GET', '/page/style.css');
+
+is( ask(undef, 'GET', '/page/style.css', undef, 'if-none-match' => $style->{headers}{etag})
+		->{status},
+	304,
+	'and not again by who has them');
 for my $module (@modules)
 {
 	unlike(
@@ -219,6 +232,7 @@ is(found('find?text=key-7&workflow=nothing'), '', 'in a workflow');
 is(found("find?text=$one->{run}"), 'key-7', 'an id, too');
 is(found('find?text=' . substr($one->{run}, 0, 13)) =~ /key-7/, 1, 'or its beginning');
 is(found('find?text=key'), '', 'but no part of a key');
+is(found('find?text=--------'), '', 'nor what only looks like an id');
 is(found('search?text=KEY-7'), 'key-79 key-78 key-77 key-76 key-75 key-74 key-73 key-72 key-71 '
 	. 'key-70 key-7', 'that is searched for, in whatever letters');
 is(scalar(@{ get('app', 'search?text=only%20FOR')->{runs} }), 50, 'as a text in the input is');
