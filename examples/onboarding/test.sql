@@ -104,6 +104,9 @@ SELECT cmp_ok(at, '>=', interval '1 hour', 'and may say when it wants to be aske
  WHERE step = 'create-billing' AND outcome = 'done';
 SELECT needs_a_person('customer-onboarding', :'ada', '{"create-billing": "down"}',
   'create-billing', 'billing is down for good');
+SELECT is(outcome, 'retries forever', 'credentials that are refused: nobody is undone for them')
+  FROM dataflows.simulate('customer-onboarding', :'ada', '{"create-billing": {"status": 401}}')
+ WHERE step = 'create-billing' ORDER BY n DESC LIMIT 1;
 
 -- ---- crashes -------------------------------------------------------------------------
 

@@ -32,6 +32,8 @@
 /* a step that is sent so often will be sent for ever; one with `until` is asked in any case */
 #define MOST_REQUESTS 1000
 #define MOST_POLLS 5000
+/* likewise one whose credentials are refused, or that is told to come later, over and over */
+#define MOST_REPEATS 4
 
 static const char *const suffixes[] = {"", "/probe", "/undo"};
 
@@ -157,12 +159,25 @@ depart(DfSim *sim, DfSimRun *of, DfStep *step, const DfSystem *system, const DfO
 	count_effect(sim, of, step);
 }
 
+/* it has cost no attempt, and from now on each response is the same */
+static bool
+is_held_up(DfSim *sim, DfSimRun *of, DfStep *step)
+{
+	DfPhase phase = step->engine.phase;
+	Jsonb *error = phase == DF_PHASE_UNDO ? step->row.undo_error : step->row.error;
+	DfReplyList *list = find_replies(sim, of, step, suffixes[phase]);
+
+	return list != NULL && df_json_get_bool(error, "uncounted") &&
+		df_sim_step(sim, of, step)->requests[phase] >= list_length(list->replies) + MOST_REPEATS;
+}
+
 static bool
 is_sent_for_ever(DfSim *sim, DfSimRun *of, DfStep *step)
 {
 	int most = df_step_spec(of->run, step)->until != NULL ? MOST_POLLS : MOST_REQUESTS;
 
-	return df_sim_step(sim, of, step)->requests[step->engine.phase] >= most;
+	return df_sim_step(sim, of, step)->requests[step->engine.phase] >= most ||
+		is_held_up(sim, of, step);
 }
 
 static void

@@ -80,6 +80,18 @@ is(simulated($node, 'steps', '{}', crash_after => 2), story(<<'ROWS'), 'a crash 
 	d http done
 	run completed
 ROWS
+is(simulated($node, 'steps', '{"b": ["down", {"status": 401}]}'),
+	story(<<'ROWS'), 'credentials that nobody replaces');
+	a http done
+	b http retry
+	b http retry
+	b http retry
+	b http retry
+	b http retry
+	b http retry
+	b http retries forever
+	run running
+ROWS
 
 define_body($node, 'looks_first', <<'SQL');
 RETURN dataflows.post('a', 'crm', '/a', event, undo => 'DELETE /a/{id}', probe => 'GET /a?x=1');
