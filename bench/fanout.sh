@@ -11,6 +11,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . test/lib.sh
+. bench/lib.sh
 export PG_CONFIG=${PG_CONFIG:-pg_config}
 SIZES=${SIZES:-250 500 1000 2000} ROUNDS=${ROUNDS:-3}
 
@@ -18,21 +19,9 @@ fail() { printf '%s\n' "$*" >&2; tail -n 30 "$work/server.log" >&2 2>/dev/null; 
 
 ask() { psql -X -q -A -t -U app -c "$1"; }
 
-free_ports()
-{
-	python3 -c '
-import socket
-held = [socket.socket() for _ in range(4)]
-for s in held: s.bind(("127.0.0.1", 0))
-print(*[s.getsockname()[1] for s in held])'
-}
-
 start_all()
 {
-	local nginx
-
-	ulimit -n 8192 2>/dev/null || ulimit -n "$(ulimit -Hn)"
-
+	start_systems
 	initdb -D "$work/data" -U postgres -A trust -E UTF8 --no-locale >"$work/initdb.log"
 	cat >>"$work/data/postgresql.conf" <<-CONF
 	shared_preload_libraries = 'dataflows'
@@ -48,17 +37,6 @@ start_all()
 	pg_ctl -D "$work/data" -l "$work/server.log" -w start >/dev/null
 	export PGHOST=$work/tmp PGPORT=5432 PGDATABASE=bench PGUSER=postgres
 	psql -X -q -d postgres -c 'CREATE DATABASE bench' -c 'CREATE ROLE app LOGIN'
-	nginx=$(command -v nginx || echo /usr/sbin/nginx)
-	read -r -a ports < <(free_ports)
-	sed -e "s|@WORK@|$work|" -e "s/@PORT1@/${ports[0]}/" -e "s/@PORT2@/${ports[1]}/" \
-		-e "s/@PORT3@/${ports[2]}/" -e "s/@PORT4@/${ports[3]}/" bench/nginx.conf >"$work/nginx.conf"
-	"$nginx" -c "$work/nginx.conf" -e "$work/nginx.log" || fail "nginx does not start"
-}
-
-stop_all()
-{
-	pg_ctl -D "$work/data" -m fast stop >/dev/null 2>&1 || true
-	[ ! -s "$work/nginx.pid" ] || kill "$(cat "$work/nginx.pid")" 2>/dev/null || true
 }
 
 create_objects()

@@ -13,6 +13,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . test/lib.sh
+. bench/lib.sh
 export PG_CONFIG=${PG_CONFIG:-pg_config}
 N=${N:-20000} ROUNDS=${ROUNDS:-3} SINGLE=${SINGLE:-200} WAITING=${WAITING:-10000} IDLE=${IDLE:-20} \
 	WORKERS=${WORKERS:-1} TRACED=${TRACED:-0}
@@ -45,29 +46,6 @@ start_server()
 	psql -X -q -d postgres -c 'CREATE DATABASE bench' -c 'CREATE ROLE app LOGIN'
 }
 
-free_ports()
-{
-	python3 -c '
-import socket
-held = [socket.socket() for _ in range(4)]
-for s in held: s.bind(("127.0.0.1", 0))
-print(*[s.getsockname()[1] for s in held])'
-}
-
-start_systems()
-{
-	local nginx
-
-	# two workers keep more connections than the usual 1024
-	ulimit -n 8192 2>/dev/null || ulimit -n "$(ulimit -Hn)"
-	nginx=$(command -v nginx || echo /usr/sbin/nginx)
-	read -r -a ports < <(free_ports)
-	sed -e "s|@WORK@|$work|" -e "s/@PORT1@/${ports[0]}/" -e "s/@PORT2@/${ports[1]}/" \
-		-e "s/@PORT3@/${ports[2]}/" -e "s/@PORT4@/${ports[3]}/" bench/nginx.conf >"$work/nginx.conf"
-	"$nginx" -c "$work/nginx.conf" -e "$work/nginx.log" || fail "nginx does not start"
-	nginx_pid=$(pgrep -P "$(cat "$work/nginx.pid")")
-}
-
 create_objects()
 {
 	local i
@@ -86,12 +64,6 @@ create_objects()
 		SQL
 	done
 	psql -X -q -v ON_ERROR_STOP=1 -U app -o /dev/null -f bench/schema.sql
-}
-
-stop_all()
-{
-	pg_ctl -D "$work/data" -m fast stop >/dev/null 2>&1 || true
-	[ ! -s "$work/nginx.pid" ] || kill "$(cat "$work/nginx.pid")" 2>/dev/null || true
 }
 
 # ---- asking -----------------------------------------------------------------------

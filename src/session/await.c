@@ -3,8 +3,9 @@
  *	  await(): blocks the caller until a run stops moving.
  *
  * Runs in a user's backend, in the caller's transaction and role.  Each check reads with a
- * new snapshot.  In between it sleeps on a condition variable, which workers broadcast after
- * a commit in which a run stopped, and wakes once a second in case it missed a broadcast.
+ * new snapshot.  In between it sleeps on the condition variable of a group of runs, which
+ * workers broadcast after a commit in which one of them stopped, and wakes once a second in
+ * case it missed a broadcast.
  * Writes nothing, and must never keep a run from moving: it takes no lock on it.
  */
 #include "postgres.h"
@@ -17,6 +18,7 @@
 #include "shared/clock.h"
 #include "shared/slots.h"
 #include "shared/uuid.h"
+#include "shared/wake.h"
 #include "store/run_progress.h"
 #include "store/store.h"
 #include "utils/builtins.h"
@@ -134,6 +136,7 @@ wait_until_settled(const pg_uuid_t *run, TimestampTz deadline, bool ended)
 	MemoryContext turn =
 		AllocSetContextCreate(CurrentMemoryContext, "dataflows await", ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(turn);
+	ConditionVariable *moved = df_awaited(run);
 	bool seen = false;
 	DfRunProgress look;
 	long nap;
@@ -142,7 +145,7 @@ wait_until_settled(const pg_uuid_t *run, TimestampTz deadline, bool ended)
 	if (wait_event == 0)
 		wait_event = df_compat_wait_event("DataflowsAwait");
 	/* before the first check, so that no broadcast is missed between a check and the sleep */
-	ConditionVariablePrepareToSleep(&df_shared->moved);
+	ConditionVariablePrepareToSleep(moved);
 	for (;;)
 	{
 		look_once(run, &look);
@@ -153,7 +156,7 @@ wait_until_settled(const pg_uuid_t *run, TimestampTz deadline, bool ended)
 		if ((ended ? look.ended : look.settled) || nap == 0)
 			break;
 		MemoryContextReset(turn);
-		(void) ConditionVariableTimedSleep(&df_shared->moved, nap, wait_event);
+		(void) ConditionVariableTimedSleep(moved, nap, wait_event);
 	}
 	ConditionVariableCancelSleep();
 	state = MemoryContextStrdup(caller, look.state);

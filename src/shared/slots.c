@@ -58,7 +58,8 @@ df_shared_startup(void)
 	{
 		memset(df_shared, 0, shared_size());
 		df_shared->lock = &GetNamedLWLockTranche(TRANCHE)->lock;
-		ConditionVariableInit(&df_shared->moved);
+		for (int i = 0; i < DF_AWAIT_GROUPS; i++)
+			ConditionVariableInit(&df_shared->moved[i]);
 		df_shared->nslots = df_max_processes;
 	}
 	df_spans_startup();

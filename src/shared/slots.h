@@ -112,6 +112,9 @@ typedef struct DfPause
 	TimestampTz until; /* 0 = unused */
 } DfPause;
 
+/* sessions in await() are woken by groups of runs, so that an end wakes few that wait for others */
+#define DF_AWAIT_GROUPS 256
+
 typedef struct DfShared
 {
 	LWLock *lock;
@@ -123,7 +126,8 @@ typedef struct DfShared
 	bool rescan; /* the launcher is to read pg_database again */
 	bool check_lacks_slot; /* no slot is free for a check: it gets one before any worker */
 	TimestampTz full_since; /* max_worker_processes is used up; DF_NEVER = it is not */
-	ConditionVariable moved; /* broadcast when a run stopped moving */
+	/* by the hash of a run's id: broadcast when such a run stopped moving */
+	ConditionVariable moved[DF_AWAIT_GROUPS];
 	DfHold holds[DF_MAX_HOLDS];
 	DfPause pauses[DF_MAX_PAUSES];
 	int nslots;

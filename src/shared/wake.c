@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 
 #include "shared/clock.h"
@@ -24,7 +25,8 @@
 static Oid owners[MAX_OWNERS];
 static int n_owners = 0;
 static bool everybody = false; /* more than MAX_OWNERS owners, or unknown ones */
-static bool awaiters = false;
+static uint64 awaited[DF_AWAIT_GROUPS / 64]; /* a bit for each group of runs */
+static bool awaiters = false; /* any bit is set */
 static bool launcher = false;
 static bool coordinator = false;
 
@@ -33,6 +35,8 @@ forget(void)
 {
 	n_owners = 0;
 	everybody = false;
+	if (awaiters)
+		memset(awaited, 0, sizeof(awaited));
 	awaiters = false;
 	launcher = false;
 	coordinator = false;
@@ -52,8 +56,9 @@ wake_all_requested(void)
 		df_launcher_check(MyDatabaseId);
 	if (coordinator)
 		df_slot_wake_to_send(MyDatabaseId);
-	if (awaiters)
-		ConditionVariableBroadcast(&df_shared->moved);
+	for (int i = 0; awaiters && i < DF_AWAIT_GROUPS; i++)
+		if (awaited[i / 64] >> (i % 64) & 1)
+			ConditionVariableBroadcast(&df_shared->moved[i]);
 }
 
 static void
@@ -108,14 +113,32 @@ void
 df_wake_everybody(void)
 {
 	if (can_wake())
-		everybody = awaiters = true;
+		everybody = true;
+	df_wake_awaiters(NULL);
+}
+
+static int
+group_of(const pg_uuid_t *run)
+{
+	return hash_bytes(run->data, UUID_LEN) % DF_AWAIT_GROUPS;
 }
 
 void
-df_wake_awaiters(void)
+df_wake_awaiters(const pg_uuid_t *run)
 {
-	if (can_wake())
-		awaiters = true;
+	if (!can_wake())
+		return;
+	awaiters = true;
+	if (run == NULL)
+		memset(awaited, 0xff, sizeof(awaited));
+	else
+		awaited[group_of(run) / 64] |= UINT64CONST(1) << group_of(run) % 64;
+}
+
+ConditionVariable *
+df_awaited(const pg_uuid_t *run)
+{
+	return &df_shared->moved[group_of(run)];
 }
 
 void

@@ -8,6 +8,9 @@
 #ifndef DF_WAKE_H
 #define DF_WAKE_H
 
+#include "storage/condition_variable.h"
+#include "utils/uuid.h"
+
 /* this transaction wrote work for workflows of that owner role */
 extern void df_wake_owner(Oid owner);
 
@@ -17,8 +20,11 @@ extern void df_wake_everybody(void);
 /* this transaction wrote what the coordinator sends */
 extern void df_wake_coordinator(void);
 
-/* a run stopped moving: sessions in await() are to check */
-extern void df_wake_awaiters(void);
+/* this run stopped moving, or several did (NULL): sessions in await() are to check */
+extern void df_wake_awaiters(const pg_uuid_t *run);
+
+/* what such sessions sleep on */
+extern ConditionVariable *df_awaited(const pg_uuid_t *run);
 
 /* CREATE EXTENSION: the launcher is to check this database */
 extern void df_wake_launcher(void);

@@ -36,11 +36,12 @@ df_record_all(List *runs, List *attempts)
 
 	df_runs_record(runs, attempts);
 	foreach (lc, runs)
-		if (stopped_moving(lfirst(lc)))
-		{
-			df_wake_awaiters();
-			break;
-		}
+	{
+		const DfRun *run = lfirst(lc);
+
+		if (stopped_moving(run))
+			df_wake_awaiters(&run->id);
+	}
 }
 
 /* the runs are recorded: note that, and release those that are to leave memory */

@@ -107,7 +107,7 @@ df_abandon_asked(Oid owner)
 		df_record_runs(runs);
 		/* including what a child has just sent to a parent that ends, too */
 		df_inbox_close(runs);
-		df_wake_awaiters();
+		df_wake_awaiters(NULL);
 	}
 	MemoryContextDelete(cxt);
 	return n;

@@ -170,7 +170,7 @@ static void
 record(DfRun *run)
 {
 	df_runs_record(list_make1(run), df_turn_attempts);
-	df_wake_awaiters();
+	df_wake_awaiters(&run->id);
 	/* a worker skipped the messages for this run while we had it locked */
 	df_wake_owner(GetUserId());
 }

@@ -224,7 +224,7 @@ make_runs_stuck(void *arg)
 		df_check_by(df_now());
 	if (total == 0)
 		return;
-	df_wake_awaiters();
+	df_wake_awaiters(NULL);
 	ereport(LOG,
 			(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
 			 errmsg(UINT64_FORMAT " runs are stuck: role \"%s\" owns their workflow, but %s",
