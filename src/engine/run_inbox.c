@@ -67,6 +67,20 @@ df_runs_read_inboxes(List *runs)
 	}
 }
 
+void
+df_run_apply_cancels(DfRun *run)
+{
+	DfStore store;
+	ListCell *lc;
+
+	df_store_enter(&store);
+	df_load_cancels(run);
+	df_store_leave(&store);
+	foreach (lc, run->engine.loaded_messages)
+		df_run_message(run, lfirst(lc));
+	run->engine.loaded_messages = NIL;
+}
+
 bool
 df_run_try_alias(DfRun *run, const DfStep *step, char **holder)
 {

@@ -77,21 +77,6 @@ require_outside(void)
 				 errhint("Call it in a session.")));
 }
 
-/* an oid from another cluster may be somebody else's here */
-static void
-require_owner(const DfWorkflowRow *workflow)
-{
-	if (df_role_is_there(workflow->owner, workflow->owner_name))
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("role \"%s\", the owner of workflow \"%s\", does not exist",
-					workflow->owner_name, workflow->name),
-			 errhint("Give the workflow to a role that exists, as a superuser: SELECT "
-					 "dataflows.set_owner(%s, 'role');",
-					 quote_literal_cstr(workflow->name))));
-}
-
 static void
 read_workflow(Review *review, const char *name)
 {
@@ -102,7 +87,7 @@ read_workflow(Review *review, const char *name)
 	df_require_workflow(name, &review->workflow, store.result_context);
 	df_require_own(caller, &review->workflow, "check");
 	df_store_leave(&store);
-	require_owner(&review->workflow);
+	df_require_owner_there(&review->workflow);
 }
 
 /* as define_workflow() would judge it, called by the owner */

@@ -275,7 +275,7 @@ read_inbox(DfSim *sim)
 
 /* a cancel of the caller's is not the outcome of the statement */
 static void
-run_query(DfRun *run, DfStep *step)
+run_query(DfSim *sim, DfRun *run, DfStep *step)
 {
 	DfSqlOutcome outcome;
 	bool timed_out = df_query_run(run, step, LOCK_WAIT_MS, &outcome);
@@ -283,6 +283,9 @@ run_query(DfRun *run, DfStep *step)
 	if (outcome.sqlstate == ERRCODE_QUERY_CANCELED && !timed_out)
 		ReThrowError(outcome.error);
 	df_query_outcome(run, step, &outcome, timed_out);
+	df_run_apply_cancels(run);
+	/* it may have sent signals, too */
+	sim->read_inbox = true;
 }
 
 /*
@@ -305,7 +308,7 @@ advance(DfSim *sim, DfSimRun *of)
 	if (step != NULL)
 	{
 		df_run_take_up(run, sim->lease);
-		run_query(run, step);
+		run_query(sim, run, step);
 		df_run_advance(run, false);
 	}
 	df_sim_leave();

@@ -54,6 +54,7 @@ insert_run(DfSim *sim, const DfSimulation *what)
 	run.version = definition.version;
 	(void) df_run_insert(&run);
 	df_store_leave(&store);
+	df_require_owner_there(&definition);
 	df_sim_add_run(sim, &run.id, NULL, "")->wake_at = run.now;
 	return definition.owner;
 }

@@ -17,7 +17,8 @@ input: what the body is called with. replies: an object of what systems and peop
 '{"id": "<step>"}, and events do not come. crash_after: the worker crashes after so many requests '
 'with an effect were sent, before the response of the last one is recorded; default NULL: never.
 For members of the workflow''s owner. Errors: DF005 (unknown workflow), DF006 (too large), 22023 '
-'(a reply that is none), 42501 (no member of the owner), 25006 (read-only transaction), 55000 '
+'(a reply that is none), 42704 (the owner is no role any more), 42501 (no member of the owner), '
+'25006 (read-only transaction), 55000 '
 '(in the function of a workflow, or in another simulation).';
 
 CREATE FUNCTION dataflows.simulate_all(workflow text, input jsonb, replies jsonb DEFAULT '{}')

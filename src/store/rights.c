@@ -336,6 +336,21 @@ df_require_own(Oid role, const DfWorkflowRow *workflow, const char *verb)
 			 errhint("Act as a member of role \"%s\".", owner_called(workflow))));
 }
 
+/* an oid from another cluster may be somebody else's here */
+void
+df_require_owner_there(const DfWorkflowRow *workflow)
+{
+	if (df_role_is_there(workflow->owner, workflow->owner_name))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("role \"%s\", the owner of workflow \"%s\", does not exist",
+					workflow->owner_name, workflow->name),
+			 errhint("Give the workflow to a role that exists, as a superuser: SELECT "
+					 "dataflows.set_owner(%s, 'role');",
+					 quote_literal_cstr(workflow->name))));
+}
+
 void
 df_require_workflow(const char *name, DfWorkflowRow *row, MemoryContext cxt)
 {

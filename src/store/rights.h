@@ -61,6 +61,9 @@ extern void df_require_right(Oid role, const DfWorkflowRow *workflow, DfRight ri
 							 const char *event, const char *verb);
 extern void df_require_own(Oid role, const DfWorkflowRow *workflow, const char *verb);
 
+/* raises 42704 unless the role that owns the workflow is */
+extern void df_require_owner_there(const DfWorkflowRow *workflow);
+
 /* the error of df_require_right() */
 extern void df_refuse_right(Oid role, const DfWorkflowRow *workflow, DfRight right,
 							const char *event, const char *verb);

@@ -24,7 +24,7 @@
 #include "utils/timestamp.h"
 
 #include "engine/body.h"
-#include "engine/operator.h"
+#include "engine/run_inbox.h"
 #include "engine/run_steps.h"
 #include "engine/step_query.h"
 #include "guc.h"
@@ -35,7 +35,6 @@
 #include "shared/user_code.h"
 #include "shared/wake.h"
 #include "store/identity.h"
-#include "store/inbox_read.h"
 #include "store/run_table.h"
 #include "store/store.h"
 #include "store/user_sql.h"
@@ -175,21 +174,6 @@ record(DfRun *run)
 	df_wake_owner(GetUserId());
 }
 
-/* applies cancel requests that came while the SQL ran, before the body goes on */
-static void
-apply_cancels(DfRun *run)
-{
-	DfStore store;
-	ListCell *lc;
-
-	df_store_enter(&store);
-	df_load_cancels(run);
-	df_store_leave(&store);
-	foreach (lc, run->engine.loaded_messages)
-		df_run_message(run, lfirst(lc));
-	run->engine.loaded_messages = NIL;
-}
-
 /* runs the step's SQL, unless `failure` is its outcome, and records all that follows */
 static void
 do_step(DfRun *run, const DfSqlOutcome *failure)
@@ -209,7 +193,7 @@ do_step(DfRun *run, const DfSqlOutcome *failure)
 			run_sql(run, step, &outcome);
 		df_count_step_pauses(run, step, &df_sql_policy);
 		df_query_outcome(run, step, &outcome, timed_out && failure == NULL);
-		apply_cancels(run);
+		df_run_apply_cancels(run);
 		df_advance_run(run);
 	}
 	hand_over(run);
