@@ -193,7 +193,7 @@ dispatch_step(DfSim *sim, DfSimRun *of, DfStep *step)
 	else if (is_sent_for_ever(sim, of, step))
 	{
 		sim->endless = true;
-		df_sim_row_of_endless(sim, of, step);
+		df_sim_row_of_endless(sim, of, step, step->engine.phase, "retries forever");
 	}
 	else if (!df_step_may_go(run, step, system))
 		return;
@@ -250,6 +250,23 @@ note_made(DfSim *sim, const DfSimFlight *flight, bool made)
 
 /* ---- arrivals -------------------------------------------------------------- */
 
+/*
+ * The system asks for time or refuses our credentials, which uses no attempt, and its reply is the
+ * same each time: nothing in the simulation will change that.
+ */
+static bool
+is_held_for_ever(DfSim *sim, const DfSimFlight *flight)
+{
+	const DfStep *step = flight->step;
+	DfReplyList *list;
+
+	if (flight->reply == NULL || step->row.held_since == DF_NEVER)
+		return false;
+	list = find_replies(sim, flight->of, step, suffixes[flight->phase]);
+	return flight->reply ==
+		df_reply_of(list, df_sim_step(sim, flight->of, step)->requests[flight->phase]);
+}
+
 /* as the owner */
 static void
 arrive(DfSim *sim, DfSimFlight *flight)
@@ -265,6 +282,11 @@ arrive(DfSim *sim, DfSimFlight *flight)
 	df_step_lands(of->run, flight->step);
 	note_made(sim, flight, is_made(flight));
 	df_sim_row_of_response(sim, of, flight->step, flight->phase);
+	if (is_held_for_ever(sim, flight))
+	{
+		sim->endless = true;
+		df_sim_row_of_endless(sim, of, flight->step, flight->phase, "waits forever");
+	}
 	pfree(flight);
 }
 

@@ -229,15 +229,14 @@ df_sim_row_of_crash(DfSim *sim, DfSimRun *of, const DfStep *step)
 }
 
 void
-df_sim_row_of_endless(DfSim *sim, DfSimRun *of, const DfStep *step)
+df_sim_row_of_endless(DfSim *sim, DfSimRun *of, const DfStep *step, DfPhase phase,
+					  const char *outcome)
 {
-	bool undo = step->engine.phase == DF_PHASE_UNDO;
+	bool undo = phase == DF_PHASE_UNDO;
+	const char *kind = undo ? "undo" : phase == DF_PHASE_PROBE ? "probe"
+															   : kind_of(step);
 
-	add(sim, name_of(of, step),
-		undo                                       ? "undo"
-			: step->engine.phase == DF_PHASE_PROBE ? "probe"
-												   : kind_of(step),
-		"retries forever", undo ? step->row.undo_error : step->row.error);
+	add(sim, name_of(of, step), kind, outcome, undo ? step->row.undo_error : step->row.error);
 }
 
 /* ---- the end --------------------------------------------------------------- */

@@ -180,6 +180,9 @@ is( simulated($node, 'together', '{"a": [{"after": "1 hour"}, {}]}', %times),
 is( simulated($node, 'together', '{"a": [{"status": 429, "headers": {"Retry-After": "60"}}, {}]}',
 		%times), "a retry 00:00:00\nb done 00:00:00\na done 00:01:01\ncompleted 00:01:01",
 	'a system that asks for time gets it');
+is( simulated($node, 'together', '{"a": {"status": 401}}', %times),
+	"a retry 00:00:00\na waits forever 00:00:00\nb done 00:00:00\nrunning 00:00:00",
+	'for credentials it would wait for ever');
 for my $means ([ done => 'completed' ], [ kept => 'completed' ], [ fail => 'rolled_back' ],
 	[ stuck => 'stuck' ], [ doubt => 'stuck' ])
 {
