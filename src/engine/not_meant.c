@@ -12,7 +12,7 @@
 #include <ctype.h>
 
 #include "engine/not_meant.h"
-#include "engine/template_piece.h"
+#include "shared/template_piece.h"
 #include "flow/meaning.h"
 
 /* ---- paths ---------------------------------------------------------------- */

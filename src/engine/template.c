@@ -13,7 +13,7 @@
 #include "postgres.h"
 
 #include "engine/template.h"
-#include "engine/template_piece.h"
+#include "shared/template_piece.h"
 #include "http/url.h"
 #include "lib/stringinfo.h"
 #include "shared/encoding.h"

@@ -8,7 +8,7 @@
 #include "postgres.h"
 
 #include "engine/template.h"
-#include "engine/template_piece.h"
+#include "shared/template_piece.h"
 #include "http/url.h"
 #include "shared/json.h"
 

@@ -1,5 +1,5 @@
 /*
- * engine/template_piece.c
+ * shared/template_piece.c
  *	  A template, piece by piece: text, and fields with their filters.
  *
  * Runs in workers and inside bodies; pure: no SQL, no state, no errors.  What is
@@ -7,7 +7,7 @@
  */
 #include "postgres.h"
 
-#include "engine/template_piece.h"
+#include "shared/template_piece.h"
 
 static const char *
 field_problem(const char *field, int len)

@@ -1,11 +1,11 @@
 /*
- * engine/template_piece.h
+ * shared/template_piece.h
  *	  A template, piece by piece: text, and fields with their filters.
  *
  * Pure functions over text.
  */
-#ifndef DF_ENGINE_TEMPLATE_PIECE_H
-#define DF_ENGINE_TEMPLATE_PIECE_H
+#ifndef DF_TEMPLATE_PIECE_H
+#define DF_TEMPLATE_PIECE_H
 
 typedef enum DfPieceKind
 {
@@ -45,4 +45,4 @@ df_piece_is_filtered(const DfPiece *piece)
 	return piece->path || piece->last || piece->quoted;
 }
 
-#endif /* DF_ENGINE_TEMPLATE_PIECE_H */
+#endif /* DF_TEMPLATE_PIECE_H */
