@@ -26,59 +26,6 @@
 /* ---- values --------------------------------------------------------------- */
 
 static JsonbValue *
-member(JsonbContainer *container, const char *name, int len)
-{
-	uint64 index = 0;
-
-	if (JsonContainerIsObject(container))
-		return getKeyJsonValueFromContainer(container, name, len, NULL);
-	if (!JsonContainerIsArray(container) || JsonContainerIsScalar(container) || len > 9)
-		return NULL;
-	for (int i = 0; i < len; i++)
-	{
-		if (name[i] < '0' || name[i] > '9')
-			return NULL;
-		index = index * 10 + (name[i] - '0');
-	}
-	return getIthJsonbValueFromContainer(container, (uint32) index);
-}
-
-static JsonbValue *
-whole_value(const Jsonb *json)
-{
-	JsonbValue *value;
-
-	if (JB_ROOT_IS_SCALAR(json))
-		return getIthJsonbValueFromContainer((JsonbContainer *) &json->root, 0);
-	value = palloc(sizeof(JsonbValue));
-	JsonbToJsonbValue((Jsonb *) json, value);
-	return value;
-}
-
-/* the value at a path such as a.b.0.c; NULL = none */
-static JsonbValue *
-descend(const Jsonb *json, const char *path, int len)
-{
-	JsonbValue *value;
-
-	if (json == NULL)
-		return NULL;
-	value = whole_value(json);
-	while (len > 0)
-	{
-		const char *dot = memchr(path, '.', len);
-		int part = dot == NULL ? len : dot - path;
-
-		if (value == NULL || value->type != jbvBinary)
-			return NULL;
-		value = member(value->val.binary.data, path, part);
-		path += Min(part + 1, len);
-		len -= Min(part + 1, len);
-	}
-	return value;
-}
-
-static JsonbValue *
 int_value(int number)
 {
 	JsonbValue *value = palloc(sizeof(JsonbValue));
@@ -159,26 +106,19 @@ nearest_object(const Jsonb *json, const char *path, int len)
 static JsonbValue *
 header_value(const DfTemplateVars *vars, const char *name, int len)
 {
-	return descend(vars->headers, asc_tolower(name, len), len);
+	return df_json_descend(vars->headers, asc_tolower(name, len), len);
 }
 
-/* of what the system responded: status, headers, body, or at once a field of the body */
+/* of what the system responded, beside the body */
 static JsonbValue *
-response_value(const DfPiece *field, const char *rest, int len, const DfTemplateVars *vars)
+response_value(const DfPiece *field, const DfTemplateVars *vars)
 {
-	DfPiece below = {.kind = DF_PIECE_FIELD, .text = rest, .len = len};
-	JsonbValue *value;
+	const char *name;
+	int len;
 
-	if (df_piece_is(&below, "status"))
-		return vars->status > 0 ? int_value(vars->status) : NULL;
-	if (df_piece_is_below(&below, "headers", &rest, &len))
-		return header_value(vars, rest, len);
-	if (df_piece_is_below(&below, "body", &rest, &len))
-		return descend(vars->response, rest, len);
-	value = len > 0 ? descend(vars->response, rest, len) : NULL;
-
-	/* a body that has a "response" itself */
-	return value != NULL ? value : descend(vars->response, field->text, field->len);
+	if (df_piece_is_below(field, "response.headers", &name, &len))
+		return header_value(vars, name, len);
+	return vars->status > 0 ? int_value(vars->status) : NULL;
 }
 
 /* templates seldom name these two, so they are made where one does */
@@ -213,11 +153,9 @@ field_value(const DfPiece *field, const DfTemplateVars *vars)
 	if (df_piece_is(field, "idempotency_key"))
 		return text_value(key_of(vars));
 	if (df_piece_is_below(field, "request", &rest, &len))
-		value = descend(request_of(vars), rest, len);
-	else if (df_piece_is_below(field, "response", &rest, &len))
-		value = response_value(field, rest, len, vars);
-	else
-		value = descend(vars->response, field->text, field->len);
+		value = df_json_descend(request_of(vars), rest, len);
+	else if (!df_piece_of_body(field, vars->response, &value))
+		value = response_value(field, vars);
 	return value == NULL || value->type == jbvNull ? NULL : value;
 }
 

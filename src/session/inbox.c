@@ -16,6 +16,7 @@
 #include "miscadmin.h"
 #include "store/rights.h"
 #include "session/inbox_arguments.h"
+#include "session/resolved_output.h"
 #include "session/signal_notice.h"
 #include "session/start.h"
 #include "shared/clock.h"
@@ -453,6 +454,7 @@ dataflows_resolve(PG_FUNCTION_ARGS)
 	Call call;
 	DfStepStates step;
 	const struct Outcome *outcome;
+	bool useful;
 	Jsonb *output = PG_ARGISNULL(4) ? NULL : PG_GETARG_JSONB_P(4);
 
 	df_require_given(fcinfo, 0, "the run");
@@ -471,9 +473,11 @@ dataflows_resolve(PG_FUNCTION_ARGS)
 				(errcode(DF_ERR_UNKNOWN),
 				 errmsg("the run has no step \"%s\"", call.message.event),
 				 errhint("Look for its name in the view dataflows.steps.")));
+	useful = !df_run_is_terminal(call.target.state) && settles(outcome, &step);
+	if (useful && output != NULL && strcmp(outcome->name, "done") == 0)
+		df_check_resolved_output(&call.target.run, &step, output, call.store.result_context);
 	call.message.payload = resolution(outcome->name, output, call.store.result_context);
-	PG_RETURN_BOOL(
-		close_call(&call, !df_run_is_terminal(call.target.state) && settles(outcome, &step)));
+	PG_RETURN_BOOL(close_call(&call, useful));
 }
 
 /* ---- a function that has changed ------------------------------------------ */

@@ -339,6 +339,58 @@ df_json_parse(const char *bytes, size_t len, MemoryContext cxt)
 	return result;
 }
 
+static JsonbValue *
+member(JsonbContainer *container, const char *name, int len)
+{
+	uint64 index = 0;
+
+	if (JsonContainerIsObject(container))
+		return getKeyJsonValueFromContainer(container, name, len, NULL);
+	if (!JsonContainerIsArray(container) || JsonContainerIsScalar(container) || len > 9)
+		return NULL;
+	for (int i = 0; i < len; i++)
+	{
+		if (name[i] < '0' || name[i] > '9')
+			return NULL;
+		index = index * 10 + (name[i] - '0');
+	}
+	return getIthJsonbValueFromContainer(container, (uint32) index);
+}
+
+static JsonbValue *
+whole_value(const Jsonb *json)
+{
+	JsonbValue *value;
+
+	if (JB_ROOT_IS_SCALAR(json))
+		return getIthJsonbValueFromContainer((JsonbContainer *) &json->root, 0);
+	value = palloc(sizeof(JsonbValue));
+	JsonbToJsonbValue((Jsonb *) json, value);
+	return value;
+}
+
+JsonbValue *
+df_json_descend(const Jsonb *json, const char *path, int len)
+{
+	JsonbValue *value;
+
+	if (json == NULL)
+		return NULL;
+	value = whole_value(json);
+	while (len > 0)
+	{
+		const char *dot = memchr(path, '.', len);
+		int part = dot == NULL ? len : dot - path;
+
+		if (value == NULL || value->type != jbvBinary)
+			return NULL;
+		value = member(value->val.binary.data, path, part);
+		path += Min(part + 1, len);
+		len -= Min(part + 1, len);
+	}
+	return value;
+}
+
 /* text as a jsonb string; NULL if it is not valid in the database's encoding */
 Jsonb *
 df_json_string(const char *bytes, size_t len, MemoryContext cxt)

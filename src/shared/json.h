@@ -61,6 +61,9 @@ extern bool df_json_find(const Jsonb *object, const char *key, JsonbValue *value
 /* likewise; a string as it is, any other value as JSON; NULL if absent or null */
 extern char *df_json_get_as_text(const Jsonb *object, const char *key);
 
+/* the value at a path such as a.b.0.c, of that length; NULL = none */
+extern JsonbValue *df_json_descend(const Jsonb *json, const char *path, int len);
+
 /* a value that is a string or a number, as text; NULL for any other */
 extern char *df_json_scalar_text(const Jsonb *value);
 

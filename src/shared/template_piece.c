@@ -2,11 +2,12 @@
  * shared/template_piece.c
  *	  A template, piece by piece: text, and fields with their filters.
  *
- * Runs in workers and inside bodies; pure: no SQL, no state, no errors.  What is
+ * Runs in workers, bodies and sessions; pure: no SQL, no state, no errors.  What is
  * malformed is a piece, too, which says why.
  */
 #include "postgres.h"
 
+#include "shared/json.h"
 #include "shared/template_piece.h"
 
 static const char *
@@ -121,4 +122,62 @@ df_piece_is_known(const DfPiece *piece)
 
 	return df_piece_is(piece, "run") || df_piece_is(piece, "run_key") ||
 		df_piece_is(piece, "idempotency_key") || df_piece_is_below(piece, "request", &rest, &len);
+}
+
+/* {id}, {response.id} and {response.body.id} are the same; a body may have a "response" itself */
+bool
+df_piece_of_body(const DfPiece *piece, const Jsonb *body, JsonbValue **value)
+{
+	DfPiece below = {.kind = DF_PIECE_FIELD};
+	const char *rest;
+	int len;
+
+	*value = NULL;
+	if (df_piece_is_known(piece))
+		return false;
+	if (df_piece_is_below(piece, "response", &below.text, &below.len))
+	{
+		if (df_piece_is(&below, "status") || df_piece_is_below(&below, "headers", &rest, &len))
+			return false;
+		if (df_piece_is_below(&below, "body", &rest, &len))
+		{
+			*value = df_json_descend(body, rest, len);
+			return true;
+		}
+		if (below.len > 0)
+			*value = df_json_descend(body, below.text, below.len);
+	}
+	if (*value == NULL)
+		*value = df_json_descend(body, piece->text, piece->len);
+	return true;
+}
+
+/* a string of a body that is nothing but a field takes an object, too */
+static bool
+is_whole(const DfPiece *piece, const char *tmpl)
+{
+	return !df_piece_is_filtered(piece) && piece->text == tmpl + 1 &&
+		piece->text[piece->len + 1] == '\0';
+}
+
+char *
+df_template_lacks(const char *tmpl, const Jsonb *body, bool is_path)
+{
+	const char *p = tmpl;
+	DfPiece piece;
+
+	while (p = df_piece_next(p, &piece), piece.kind != DF_PIECE_END)
+	{
+		JsonbValue *value;
+		char *text;
+
+		if (piece.kind != DF_PIECE_FIELD || !df_piece_of_body(&piece, body, &value))
+			continue;
+		if (value != NULL && !is_path && is_whole(&piece, tmpl) && value->type != jbvNull)
+			continue;
+		text = value == NULL ? NULL : df_json_scalar_of(value);
+		if (text == NULL || (is_path && *text == '\0'))
+			return pnstrdup(piece.text, piece.len);
+	}
+	return NULL;
 }

@@ -57,8 +57,9 @@ outcome: done (it was carried out; output is what it returned), not_done (it was
 'failed), resend (it was not: send it again), skipped (go on without it) or undone (what it did '
 'was undone by hand). note: how you know; recorded with who and when. output: default none. '
 'on_behalf_of: as for signal().
-For the right operate. Errors: DF005 (unknown run or step), 22023 (no such outcome, no note), '
-'DF006 (note or output too large), 42501 (a missing right), 25006 (read-only transaction).';
+For the right operate. Errors: DF005 (unknown run or step), 22023 (no such outcome, no note, an '
+'output without a field that the undo names), DF006 (note or output too large), 42501 (a missing '
+'right), 25006 (read-only transaction).';
 
 CREATE FUNCTION dataflows.rename_step(run uuid, recorded text, now text,
 	note text DEFAULT NULL, on_behalf_of text DEFAULT NULL) RETURNS boolean

@@ -82,7 +82,7 @@ df_inbox_find_step(const pg_uuid_t *run, const char *step, DfStepStates *states)
 		"SELECT s.state, coalesce(s.undo_state, 'none'),"
 		"  s.state = 'in_doubt' AND s.finished_at IS NOT NULL AND r.cause IS NULL"
 		"   AND coalesce(s.options->>'doubt', 'stuck') <> 'fail',"
-		"  coalesce(s.maybe_not_ours, false)"
+		"  coalesce(s.maybe_not_ours, false), s.n"
 		" FROM dataflows.step AS s"
 		" JOIN dataflows.run AS r ON r.run = s.run"
 		" WHERE s.run = $1 AND (s.step = $2 OR s.n = $3)"
@@ -102,7 +102,42 @@ df_inbox_find_step(const pg_uuid_t *run, const char *step, DfStepStates *states)
 	states->may_be_resent = DatumGetBool(df_value(0, 2));
 	states->maybe_not_ours =
 		states->undo_state == DF_UNDO_FAILED && DatumGetBool(df_value(0, 3));
+	states->n = df_int32(0, 4, 0);
 	return true;
+}
+
+List *
+df_inbox_open_undos(const pg_uuid_t *run, int n, MemoryContext cxt)
+{
+	static DfPlan plan = {
+		"SELECT u.step, u.options"
+		" FROM dataflows.step AS s"
+		" JOIN dataflows.run AS r ON r.run = s.run"
+		" JOIN dataflows.step AS u ON u.run = s.run"
+		"  AND (u.kind = 'http' AND u.n = s.n"
+		"   OR u.kind = 'undo' AND u.options->>'undo_of' = s.step"
+		"   AND u.n > coalesce(r.round_n, 0))"
+		" WHERE s.run = $1 AND s.n = $2 AND u.undo IS NULL AND u.kept IS NOT TRUE"
+		"  AND u.options->>'undo' <> 'none'"
+		" ORDER BY u.n",
+		SPI_OK_SELECT,
+		DF_PARAMS(UUIDOID, INT4OID)};
+	Datum values[2] = {UUIDPGetDatum(run), Int32GetDatum(n)};
+	uint64 count = df_plan_run(&plan, values, NULL, 0);
+	List *undos = NIL;
+
+	for (uint64 row = 0; row < count; row++)
+	{
+		DfOpenUndo *undo = MemoryContextAlloc(cxt, sizeof(DfOpenUndo));
+		MemoryContext old;
+
+		undo->step = df_copy_text(cxt, row, 0);
+		undo->options = df_copy_jsonb(cxt, row, 1);
+		old = MemoryContextSwitchTo(cxt);
+		undos = lappend(undos, undo);
+		MemoryContextSwitchTo(old);
+	}
+	return undos;
 }
 
 /* `step` as resolve() names it, NULL = any */

@@ -12,6 +12,7 @@
 #include "nodes/pg_list.h"
 #include "types/message.h"
 #include "types/states.h"
+#include "utils/jsonb.h"
 #include "utils/uuid.h"
 
 /* the run that something is asked of, as it is now */
@@ -37,9 +38,19 @@ typedef struct DfStepStates
 	DfUndoState undo_state;
 	bool may_be_resent; /* in doubt, of which the body has learned nothing */
 	bool maybe_not_ours; /* its undo has failed because of that */
+	int n; /* its number in the run */
 } DfStepStates;
 
 extern bool df_inbox_find_step(const pg_uuid_t *run, const char *step, DfStepStates *states);
+
+/* what takes a step back, and is to be rendered yet: its own undo, or on_rollback() of it */
+typedef struct DfOpenUndo
+{
+	char *step;
+	Jsonb *options; /* with the templates */
+} DfOpenUndo;
+
+extern List *df_inbox_open_undos(const pg_uuid_t *run, int n, MemoryContext cxt);
 
 /* the run is stuck because its body calls this step, or any, as one of another kind */
 extern bool df_inbox_stuck_by_kind(const pg_uuid_t *run, const char *step);
