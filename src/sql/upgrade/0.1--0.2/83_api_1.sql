@@ -1,0 +1,1 @@
+../../46_api_description.sql

@@ -1,0 +1,1 @@
+../../47_api_functions.sql
