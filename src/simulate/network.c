@@ -32,8 +32,6 @@
 /* a step that is sent so often will be sent for ever; one with `until` is asked in any case */
 #define MOST_REQUESTS 1000
 #define MOST_POLLS 5000
-/* likewise one whose credentials are refused, or that is told to come later, over and over */
-#define MOST_REPEATS 4
 
 static const char *const suffixes[] = {"", "/probe", "/undo"};
 
@@ -159,25 +157,12 @@ depart(DfSim *sim, DfSimRun *of, DfStep *step, const DfSystem *system, const DfO
 	count_effect(sim, of, step);
 }
 
-/* it has cost no attempt, and from now on each response is the same */
-static bool
-is_held_up(DfSim *sim, DfSimRun *of, DfStep *step)
-{
-	DfPhase phase = step->engine.phase;
-	Jsonb *error = phase == DF_PHASE_UNDO ? step->row.undo_error : step->row.error;
-	DfReplyList *list = find_replies(sim, of, step, suffixes[phase]);
-
-	return list != NULL && df_json_get_bool(error, "uncounted") &&
-		df_sim_step(sim, of, step)->requests[phase] >= list_length(list->replies) + MOST_REPEATS;
-}
-
 static bool
 is_sent_for_ever(DfSim *sim, DfSimRun *of, DfStep *step)
 {
 	int most = df_step_spec(of->run, step)->until != NULL ? MOST_POLLS : MOST_REQUESTS;
 
-	return df_sim_step(sim, of, step)->requests[step->engine.phase] >= most ||
-		is_held_up(sim, of, step);
+	return df_sim_step(sim, of, step)->requests[step->engine.phase] >= most;
 }
 
 static void
@@ -193,7 +178,7 @@ dispatch_step(DfSim *sim, DfSimRun *of, DfStep *step)
 	else if (is_sent_for_ever(sim, of, step))
 	{
 		sim->endless = true;
-		df_sim_row_of_endless(sim, of, step, step->engine.phase, "retries forever");
+		df_sim_row_of_endless(sim, of, step, step->engine.phase);
 	}
 	else if (!df_step_may_go(run, step, system))
 		return;
@@ -285,7 +270,7 @@ arrive(DfSim *sim, DfSimFlight *flight)
 	if (is_held_for_ever(sim, flight))
 	{
 		sim->endless = true;
-		df_sim_row_of_endless(sim, of, flight->step, flight->phase, "waits forever");
+		df_sim_row_of_endless(sim, of, flight->step, flight->phase);
 	}
 	pfree(flight);
 }

@@ -229,14 +229,14 @@ df_sim_row_of_crash(DfSim *sim, DfSimRun *of, const DfStep *step)
 }
 
 void
-df_sim_row_of_endless(DfSim *sim, DfSimRun *of, const DfStep *step, DfPhase phase,
-					  const char *outcome)
+df_sim_row_of_endless(DfSim *sim, DfSimRun *of, const DfStep *step, DfPhase phase)
 {
 	bool undo = phase == DF_PHASE_UNDO;
 	const char *kind = undo ? "undo" : phase == DF_PHASE_PROBE ? "probe"
 															   : kind_of(step);
 
-	add(sim, name_of(of, step), kind, outcome, undo ? step->row.undo_error : step->row.error);
+	add(sim, name_of(of, step), kind, "retries forever",
+		undo ? step->row.undo_error : step->row.error);
 }
 
 /* ---- the end --------------------------------------------------------------- */

@@ -25,9 +25,8 @@ extern void df_sim_rows_of_turn(DfSim *sim, DfSimRun *of, List *attempts);
 /* the worker crashed after the step had left */
 extern void df_sim_row_of_crash(DfSim *sim, DfSimRun *of, const DfStep *step);
 
-/* the step would be sent, or held, for ever */
-extern void df_sim_row_of_endless(DfSim *sim, DfSimRun *of, const DfStep *step, DfPhase phase,
-								  const char *outcome);
+/* the step would be sent for ever */
+extern void df_sim_row_of_endless(DfSim *sim, DfSimRun *of, const DfStep *step, DfPhase phase);
 
 /* nothing happens any more: what is still waited for, and how the run has ended */
 extern void df_sim_rows_of_end(DfSim *sim);

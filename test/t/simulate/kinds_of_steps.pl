@@ -85,10 +85,6 @@ is(simulated($node, 'steps', '{"b": ["down", {"status": 401}]}'),
 	a http done
 	b http retry
 	b http retry
-	b http retry
-	b http retry
-	b http retry
-	b http retry
 	b http retries forever
 	run running
 ROWS

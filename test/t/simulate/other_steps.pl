@@ -181,8 +181,8 @@ is( simulated($node, 'together', '{"a": [{"status": 429, "headers": {"Retry-Afte
 		%times), "a retry 00:00:00\nb done 00:00:00\na done 00:01:01\ncompleted 00:01:01",
 	'a system that asks for time gets it');
 is( simulated($node, 'together', '{"a": {"status": 401}}', %times),
-	"a retry 00:00:00\na waits forever 00:00:00\nb done 00:00:00\nrunning 00:00:00",
-	'for credentials it would wait for ever');
+	"a retry 00:00:00\na retries forever 00:00:00\nb done 00:00:00\nrunning 00:00:00",
+	'credentials would be asked for ever');
 for my $means ([ done => 'completed' ], [ kept => 'completed' ], [ fail => 'rolled_back' ],
 	[ stuck => 'stuck' ], [ doubt => 'stuck' ])
 {
