@@ -5,13 +5,13 @@
 #
 # Everything lives in a temporary directory and is gone afterwards.  It needs chromium and
 # chromedriver, and PostgreSQL's modules for tests.  In the environment: RUNS (1000000), ROUNDS
-# (9, the median is told), DELIVERIES (3000).
+# (9, the median is told), DELIVERIES (1000).
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . test/lib.sh
 export PG_CONFIG=${PG_CONFIG:-pg_config}
-RUNS=${RUNS:-1000000} ROUNDS=${ROUNDS:-9} DELIVERIES=${DELIVERIES:-3000}
+RUNS=${RUNS:-1000000} ROUNDS=${ROUNDS:-9} DELIVERIES=${DELIVERIES:-1000}
 work=${DF_WORK:-}
 
 start_all()
@@ -50,7 +50,7 @@ fill()
 	CREATE FUNCTION body(jsonb) RETURNS jsonb LANGUAGE sql AS 'SELECT \$1';
 	SELECT dataflows.define_workflow('onboarding', 'body'),
 	  dataflows.define_workflow('invoice', 'body');
-	SELECT dataflows.create_webhook('/take', starts => 'invoice');
+	SELECT dataflows.create_webhook('/take', starts => 'invoice'), dataflows.pause('invoice');
 	RESET ROLE;
 	CREATE TABLE made AS
 	SELECT i, (lpad(to_hex((extract(epoch FROM t) * 1000)::bigint), 12, '0')

@@ -34,7 +34,7 @@
 #define AGAIN_US INT64CONST(1000000)
 #define AGAIN_FACTOR 20
 /* all of them together take at most one part in so many of the time */
-#define SHARE 5
+#define SHARE 20
 /* something is sent at least so often, for proxies that end what is silent */
 #define ALIVE_US INT64CONST(15000000)
 #define FAILED_US INT64CONST(10000000)
@@ -269,7 +269,10 @@ tell(Viewer *viewer, const char *event, const char *data)
 	pfree(text.data);
 }
 
-/* to who has taken all that was said before, and does not have this answer */
+/*
+ * To who does not have this answer.  One that replaces another waits until the client has taken
+ * all that was said before: a slow one gets fewer.
+ */
 static void
 tell_answer(Viewer *viewer, int i)
 {
@@ -277,7 +280,8 @@ tell_answer(Viewer *viewer, int i)
 	char event[16];
 
 	if (watch->answer == NULL || viewer->told[i] == watch->tag ||
-		df_stream_is_over(viewer->stream) || !df_stream_is_read(viewer->stream))
+		df_stream_is_over(viewer->stream) ||
+		(viewer->told[i] != 0 && !df_stream_is_read(viewer->stream)))
 		return;
 	snprintf(event, sizeof(event), "%d", i);
 	tell(viewer, event, watch->answer);

@@ -393,6 +393,12 @@ static Call calls[] = {
 	ASK("resume",
 		"dataflows.resume($1, $2)",
 		"workflow", "note", NULL),
+	ASK("pause_system",
+		"dataflows.pause_system($1, $2)",
+		"system", "note", NULL),
+	ASK("resume_system",
+		"dataflows.resume_system($1)",
+		"system", NULL),
 
 	/* of many runs: those that were chosen, or those that are stuck for one reason */
 	ASK_BY("retry_runs",

@@ -138,7 +138,13 @@ export const retryThese = list => action('Retry ' + list.length, () => ({ title:
 export const cancelThese = list => action('Cancel and undo ' + list.length, () => ({ title: 'Cancel ' + plural(list.length, 'run') + '?', name: 'cancel_runs',
 	fixed: { runs: list.map(r => r.run) }, words: [names(list), undone(null), p('Those that have ended are left as they are.')], fields: [note], danger: true }));
 
-/* ---- workflows ---- */
+/* ---- workflows and systems ---- */
+
+export const pauseOrResumeSystem = s => s.paused_by
+	? action('Resume', () => ({ title: 'Resume ' + s.system + '?', name: 'resume_system', fixed: { system: s.system }, fields: [], words: p('Its requests go on within seconds.') }),
+		{ 'aria-label': 'Resume ' + s.system })
+	: action('Pause', () => ({ title: 'Pause ' + s.system + '?', name: 'pause_system', fixed: { system: s.system }, fields: [note],
+		words: p('Nothing is sent to it, by any workflow, until it is resumed. Nothing is lost, no attempt is used, and deadlines stand still.') }), { 'aria-label': 'Pause ' + s.system });
 
 export const pauseOrResume = w => w.paused
 	? action('Resume', () => ({ title: 'Resume ' + w.name + '?', name: 'resume', fixed: { workflow: w.name }, fields: [note], words: p('Its runs go on.') }))

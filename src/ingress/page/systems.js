@@ -1,5 +1,6 @@
 /* The systems: whether each answers, and what went through over time. */
 
+import { pauseOrResumeSystem } from './actions.js';
 import { chart } from './charts.js';
 import { el, empty, link, table } from './dom.js';
 import { address, place } from './place.js';
@@ -61,10 +62,10 @@ export const systems = {
 	draw({ systems: list, ended, steps }) {
 		const q = place().query, range = asked(q);
 		return [el('h1', {}, 'Systems'),
-			list.length ? table('Systems', ['System', 'State', 'Now', 'Errors', 'Latency', 'Rate', 'Held until', 'Why'], list.map(s => ({ key: s.system, cells: [
+			list.length ? table('Systems', ['System', 'State', 'Now', 'Errors', 'Latency', 'Rate', 'Held until', 'Why', 'Actions'], list.map(s => ({ key: s.system, cells: [
 				el('span', { class: 'who' }, el('strong', {}, s.system), el('span', { class: 'soft' }, s.url)), state(s.paused_by ? 'paused' : s.breaker),
 				s.in_flight + ' of ' + (s.allowed ?? s.max_concurrency) + ' in flight',
-				s.error_rate == null ? null : Math.round(s.error_rate * 100) + ' % of ' + s.requests, s.latency_ms == null ? null : span(s.latency_ms), s.rate_limit, time(s.held_until), why(s)] })), { trim: true })
+				s.error_rate == null ? null : Math.round(s.error_rate * 100) + ' % of ' + s.requests, s.latency_ms == null ? null : span(s.latency_ms), s.rate_limit, time(s.held_until), why(s), pauseOrResumeSystem(s)] })), { trim: true })
 				: empty('No systems', 'A system is made with CREATE SERVER … FOREIGN DATA WRAPPER dataflows, and is seen by roles with USAGE on it.'),
 			el('nav', { class: 'chips', 'aria-label': 'Time' }, Object.entries(ranges).map(([s, label]) =>
 				el('a', { href: address('systems', { range: s }), 'aria-current': s === range ? 'true' : null }, label))),

@@ -34,6 +34,9 @@ SQL
 as_app($node, 'postgres', <<'SQL');
 CREATE FUNCTION app.waits(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN
   RETURN dataflows.wait_for('go'); END $$;
+CREATE FUNCTION app.named(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN
+  PERFORM dataflows.alias('invoice-9');
+  RETURN dataflows.wait_for('go'); END $$;
 CREATE FUNCTION app.breaks(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN PERFORM nosuch();
   RETURN NULL; END $$;
 SELECT dataflows.define_workflow('waits', 'app.waits'),
@@ -231,6 +234,11 @@ is($one->{key}, 'key-7', 'a key is found');
 is(found('find?text=key-7&workflow=nothing'), '', 'in a workflow');
 is(found("find?text=$one->{run}"), 'key-7', 'an id, too');
 is(found('find?text=' . substr($one->{run}, 0, 13)) =~ /key-7/, 1, 'or its beginning');
+as_app($node, 'postgres', q(SELECT dataflows.define_workflow('named', 'app.named'),
+	dataflows.start('named', '{}', 'by-alias')));
+ok(wait_until($node, "SELECT state = 'waiting' FROM dataflows.runs WHERE key = 'by-alias'"),
+	'a run with another name');
+is(found('find?text=invoice-9'), 'by-alias', 'an alias finds it');
 is(found('find?text=key'), '', 'but no part of a key');
 is(found('find?text=--------'), '', 'nor what only looks like an id');
 is(found('search?text=KEY-7'), 'key-79 key-78 key-77 key-76 key-75 key-74 key-73 key-72 key-71 '

@@ -106,7 +106,7 @@ my $one = look($app, 'counts', 'runs?state=waiting&workflow=waits', 'run?run=' .
 	. '-0000-0000-0000-000000000000');
 
 says($one, qr{HTTP/1.1 200 OK.*Content-Type: text/event-stream}s, 'a stream of events');
-like($one->{said}, qr/event: hello\ndata: \{"now": \d{13}\}\n\n/, 'begins with the time');
+says($one, qr/event: hello\ndata: \{"now": \d{13}\}\n\n/, 'begins with the time');
 says($one, qr/event: 0\ndata: \[\{"workflow":"waits","state":"waiting","runs":1\}\]\n\n/,
 	'it answers what was asked');
 says($one, qr/event: 1\n.*"first"/s, 'each question');
