@@ -1,6 +1,7 @@
 /* What people ask of runs: a dialog for each, which says what will happen, and what came of it. */
 
 import { button, el } from './dom.js';
+import { go } from './place.js';
 import { LoggedOut, post, reason } from './server.js';
 import { plural } from './words.js';
 
@@ -28,8 +29,8 @@ function came(title, answer) {
 	return title + (answer.done ? ': asked for.' : ': there was nothing to do.');
 }
 
-/* words: what will happen; fields: what is asked for; label: of the button that does it */
-function ask({ title, words, name, fixed, fields, label, danger }) {
+/* words: what will happen; fields: what is asked for; label: of the button that does it; then: with the answer */
+function ask({ title, words, name, fixed, fields, label, danger, then }) {
 	const error = el('p', { role: 'alert', class: 'bad' });
 	const id = 'dialog-' + ++dialogs;
 	const form = el('form', { method: 'dialog' }, el('h2', { id }, title), el('div', { class: 'words' }, words), fields.map(field), error,
@@ -45,6 +46,7 @@ function ask({ title, words, name, fixed, fields, label, danger }) {
 			const answer = await post('api/' + name, body);
 			dialog.close();
 			whenDone(came(label, answer));
+			then?.(answer);
 		} catch (e) {
 			if (!(e instanceof LoggedOut)) error.textContent = reason(e);
 		}
@@ -85,6 +87,9 @@ export const abandon = r => action('Abandon', () => ({ title: 'Abandon ' + nameO
 
 export const undo = (r, steps) => action('Undo', () => ({ title: 'Undo ' + nameOf(r) + '?', name: 'undo', fixed: { run: r.run }, fields: [why],
 	words: undone(steps), danger: true }));
+
+export const restart = r => action('Start again', () => ({ title: 'Start ' + nameOf(r) + ' again?', name: 'restart', fixed: { run: r.run }, fields: [],
+	words: p('A new run begins with the same input and key, in the newest version of the workflow. This one stays as it is.'), then: a => go('run/' + a.done) }));
 
 export const signal = (r, event, main) => action('Signal', () => ({ title: 'Signal ' + nameOf(r), name: 'signal', fixed: { run: r.run, ...event ? { event } : {} },
 	words: p(event ? ['It waits for ', el('strong', {}, event), ', and goes on when that comes.'] : 'An event for which the body waits, now or later.'),

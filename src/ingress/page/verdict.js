@@ -1,6 +1,6 @@
 /* What is the matter with a run, in words, and what a person can do about it. */
 
-import { abandon, cancel, resolve, retry, signal, undo } from './actions.js';
+import { abandon, cancel, resolve, restart, retry, signal, undo } from './actions.js';
 import { el, link } from './dom.js';
 import { remedy } from './needs.js';
 import { aged, millis, plural, sign, span, time, timeless, word } from './words.js';
@@ -52,9 +52,9 @@ const kinds = {
 		const title = d.run.cause === 'undo' ? 'Was undone' + asker(d, 'undo') : 'Failed: ' + (d.run.error?.message || 'no reason is recorded');
 		return { hue: 'undo', title,
 			words: el('p', {}, undoCount(d) + '. ', s && s.system && !title.includes(s.error) ? s.system + ' said ' + s.error + '. ' : '',
-				d.run.cause === 'undo' ? '' : 'If the cause is settled, start it again with the same key.'), actions: [] };
+				d.run.cause === 'undo' ? '' : 'If the cause is settled, start it again.'), actions: [restart(d.run)] };
 	},
-	cancelled: d => ({ hue: 'undo', title: 'Cancelled' + asker(d, 'cancel'), words: el('p', {}, undoCount(d) + '.'), actions: [] }),
+	cancelled: d => ({ hue: 'undo', title: 'Cancelled' + asker(d, 'cancel'), words: el('p', {}, undoCount(d) + '.'), actions: [restart(d.run)] }),
 	abandoned: d => ({ hue: 'bad', title: 'Abandoned' + asker(d, 'abandon'), words: el('p', {}, 'Nothing was undone: what it has made is still in the systems.'), actions: [] }),
 	completed: d => ({ hue: 'good', title: 'Completed in ' + span(millis(d.run.finished_at) - millis(d.run.started_at)), words: null, actions: [undo(d.run, d.steps)] }),
 	live(d) {

@@ -7,6 +7,7 @@ package Dataflows::Browser;
 use strict;
 use warnings;
 
+use Digest::SHA;
 use HTTP::Tiny;
 use JSON::PP;
 use MIME::Base64;
@@ -191,6 +192,35 @@ sub complaints
 	my ($self) = @_;
 
 	return map { $_->{message} } @{ $self->_do('POST', '/se/log', { type => 'browser' }) };
+}
+
+# axe-core, which finds what keeps people from using a page: of the file that DF_AXE names, or
+# of its npm package; undef if it cannot be had
+sub axe_source
+{
+	my $version = '4.14.1';
+	my $sha512 = '1477dafa598d8d065f273d6af302aa203c02e83131707b7fa648cd41bd3d6b73'
+		. '4f8c22a0dab86ee6a6f64b8afbe804b214d36db85a2826965edfb3a0b9d546b5';
+	my $dir = PostgreSQL::Test::Utils::tempdir();
+	my $package = "$dir/axe-core-$version.tgz";
+
+	return PostgreSQL::Test::Utils::slurp_file($ENV{DF_AXE}) if $ENV{DF_AXE};
+	system("cd '$dir' && timeout 60 npm pack --silent axe-core\@$version >/dev/null 2>&1");
+	return unless -e $package;
+	die "$package is another one" if Digest::SHA->new(512)->addfile($package)->hexdigest ne $sha512;
+	return if system("tar -xzf '$package' -C '$dir'") != 0;
+	return PostgreSQL::Test::Utils::slurp_file("$dir/package/axe.min.js");
+}
+
+# what it says of the page as it is
+sub axe
+{
+	my ($self, $source) = @_;
+
+	$self->js($source);
+	return $self->await_js(
+			  'axe.run().then(r => r.violations.map(v => v.id + ": " + v.nodes.map(n => '
+			. 'n.target.join(" ")).join(", ")))');
 }
 
 # written only if somebody wants to look: DF_SHOTS=directory
