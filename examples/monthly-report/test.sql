@@ -63,5 +63,12 @@ SELECT is(array_agg(DISTINCT left_behind) FILTER (WHERE left_behind <> '{}'), '{
     'wherever something goes wrong, only the mail may be there without being known')
   FROM dataflows.simulate_all('monthly-report', :'march');
 
+-- ---- what explain() finds ------------------------------------------------------------
+
+SELECT is(string_agg(concat_ws(' ', kind, step, finding), '; '), NULL,
+    'explain() finds nothing wrong')
+  FROM dataflows.explain('monthly-report', :'march')
+ WHERE part = 'lint';
+
 SELECT * FROM finish();
 ROLLBACK;

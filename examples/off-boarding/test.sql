@@ -71,5 +71,12 @@ SELECT survives_crashes('off-boarding', :'bob', '{}', 'a crash before the undo, 
 SELECT leaves_nothing('off-boarding', :'ada', '{}',
   'wherever something goes wrong, nothing is left behind');
 
+-- ---- what explain() finds ------------------------------------------------------------
+
+SELECT is(string_agg(concat_ws(' ', kind, step, finding), '; '), NULL,
+    'explain() finds nothing wrong')
+  FROM dataflows.explain('off-boarding', :'ada')
+ WHERE part = 'lint';
+
 SELECT * FROM finish();
 ROLLBACK;

@@ -131,5 +131,12 @@ SELECT needs_a_person('customer-onboarding', :'ada', '{"create-billing": {"statu
   "create-account/undo": {"status": 403}}',
   'create-account', 'an undo that is refused');
 
+-- ---- what explain() finds ------------------------------------------------------------
+
+SELECT is(string_agg(concat_ws(' ', kind, step, finding), '; '), NULL,
+    'explain() finds nothing wrong')
+  FROM dataflows.explain('customer-onboarding', :'ada', '{"event:email-confirmed": {}}')
+ WHERE part = 'lint';
+
 SELECT * FROM finish();
 ROLLBACK;

@@ -100,5 +100,12 @@ SELECT survives_crashes('sales-review', :'ada', :'approved',
 SELECT leaves_nothing('sales-review', :'ada', jsonb :'approved' || '{"event:paid": {}}',
   'wherever something goes wrong, nothing is left behind');
 
+-- ---- what explain() finds ------------------------------------------------------------
+
+SELECT is(string_agg(concat_ws(' ', kind, step, finding), '; '), NULL,
+    'explain() finds nothing wrong')
+  FROM dataflows.explain('sales-review', :'ada', jsonb :'approved' || '{"event:paid": {}}')
+ WHERE part = 'lint';
+
 SELECT * FROM finish();
 ROLLBACK;

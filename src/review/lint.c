@@ -15,6 +15,7 @@
 #include "review/tokens.h"
 #include "shared/fingerprint.h"
 #include "shared/function.h"
+#include "simulate/story.h"
 
 #define CLOCK_REMEDY \
 	"Take it from dataflows.once('name', 'SELECT now()'), which keeps it, or wait with " \
@@ -280,6 +281,16 @@ literal(const DfTokens *tokens, int at)
 	return NULL;
 }
 
+/* 'name', or 'name:' || id */
+static void
+read_name(const DfTokens *tokens, int at, DfLintCall *call)
+{
+	call->step = literal(tokens, at);
+	if (call->step == NULL && at < tokens->n && tokens->all[at].kind == DF_TOKEN_STRING &&
+		df_token_is_mark(tokens, at + 1, '|') && df_token_is_mark(tokens, at + 2, '|'))
+		call->step_begins = tokens->all[at].text;
+}
+
 /* the arguments of the call, one by one */
 static void
 read_arguments(const DfTokens *tokens, int open, int close, int undo, DfLintCall *call)
@@ -293,7 +304,7 @@ read_arguments(const DfTokens *tokens, int open, int close, int undo, DfLintCall
 
 		argument += begins && at > open + 1;
 		if (begins && (argument == 1 || is_named(tokens, at, "step")))
-			call->step = literal(tokens, is_named(tokens, at, "step") ? at + 3 : at);
+			read_name(tokens, is_named(tokens, at, "step") ? at + 3 : at, call);
 		else if (begins && is_named(tokens, at, "system"))
 			call->system = literal(tokens, at + 3);
 		else if (begins && argument == 2)
@@ -317,6 +328,9 @@ judge_call(Linter *linter, const DfLintCall *call, bool makes)
 			   psprintf("step \"%s\" is called in a loop, and its name does not say for which item",
 						call->step),
 			   LOOP_REMEDY);
+	/* of query() the second argument is the statement */
+	if (strcmp(call->function, "query") == 0 && call->system != NULL)
+		makes = !df_sim_sql_is_question(call->system);
 	if (makes && !call->has_undo && !linter->rollback && !call->behind_pivot)
 		report(linter, DF_LINT_NO_UNDO, call->line, call->step,
 			   psprintf("a rollback leaves what %s makes",

@@ -32,6 +32,7 @@ typedef struct DfLintCall
 	const char *function; /* "post", ... */
 	int line;
 	char *step; /* its first argument, if that is a literal; else NULL */
+	char *step_begins; /* else what the step's name begins with, if that is a literal */
 	char *system; /* its second one, likewise */
 	char *doubt; /* of a named argument, likewise */
 	bool has_undo; /* it is given, whatever its value */

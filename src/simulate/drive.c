@@ -590,8 +590,8 @@ next_event(DfSim *sim)
 	return next;
 }
 
-void
-df_sim_drive(DfSim *sim)
+static void
+drive(DfSim *sim)
 {
 	TimestampTz next;
 
@@ -602,4 +602,17 @@ df_sim_drive(DfSim *sim)
 		turn(sim);
 	}
 	df_sim_rows_of_end(sim);
+}
+
+void
+df_sim_drive(DfSim *sim)
+{
+	drive(sim);
+	if (!sim->explains)
+		return;
+	sim->forward_rows = list_length(sim->rows);
+	sim->forward_path = list_length(sim->path);
+	sim->asked_to_undo = !sim->endless && df_sim_ask_to_undo(sim);
+	if (sim->asked_to_undo)
+		drive(sim);
 }

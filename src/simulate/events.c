@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "engine/step_wait.h"
+#include "flow/flow.h"
 #include "miscadmin.h"
 #include "shared/clock.h"
 #include "shared/json.h"
@@ -180,6 +181,33 @@ df_sim_send_signals(DfSim *sim)
 		sim->read_inbox = true;
 		sim->signals = foreach_delete_current(sim->signals, lc);
 	}
+}
+
+/* undo() of what has completed, cancel() of what has not */
+bool
+df_sim_ask_to_undo(DfSim *sim)
+{
+	DfSimRun *of = linitial(sim->runs);
+	DfNewMessage message;
+	DfStore store;
+
+	if (of->was == DF_RUN_ROLLING_BACK ||
+		(of->was != DF_RUN_COMPLETED && df_run_is_terminal(of->was)))
+		return false;
+	if (of->was == DF_RUN_STUCK && of->run != NULL && of->run->row.cause != DF_CAUSE_NONE)
+		return false;
+	memset(&message, 0, sizeof(message));
+	message.run = &of->id;
+	message.workflow = of->workflow;
+	message.key = of->key;
+	message.kind = of->was == DF_RUN_COMPLETED ? DF_MESSAGE_UNDO : DF_MESSAGE_CANCEL;
+	message.sent_by = GetUserNameFromId(sim->caller, false);
+	message.now = df_now();
+	df_store_enter(&store);
+	df_inbox_insert(&message);
+	df_store_leave(&store);
+	sim->read_inbox = true;
+	return true;
 }
 
 TimestampTz

@@ -22,6 +22,7 @@
 #include "guc.h"
 #include "shared/clock.h"
 #include "simulate/network.h"
+#include "simulate/path.h"
 #include "simulate/replies.h"
 #include "simulate/sim_response.h"
 #include "simulate/story.h"
@@ -187,6 +188,8 @@ dispatch_step(DfSim *sim, DfSimRun *of, DfStep *step)
 	else
 	{
 		df_step_leaves(run, step, system);
+		if (sim->explains)
+			df_sim_path_request(sim, of, step, system, &out);
 		depart(sim, of, step, system, &out);
 	}
 }

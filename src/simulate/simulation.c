@@ -97,6 +97,7 @@ new_simulation(const DfSimulation *what)
 	sim->replies = what->replies;
 	sim->overrides = what->overrides;
 	sim->crash_after = what->crash_after;
+	sim->explains = what->explains;
 	sim->cxt = CurrentMemoryContext;
 	sim->turn_cxt =
 		AllocSetContextCreate(sim->cxt, "dataflows simulated turn", ALLOCSET_DEFAULT_SIZES);

@@ -14,6 +14,7 @@ typedef struct DfSimulation
 	List *replies; /* of DfReplyList */
 	List *overrides; /* likewise, of single steps by their whole names; over the others */
 	int crash_after; /* 0 = never */
+	bool explains; /* tell of the path, and take back in the end what was done */
 } DfSimulation;
 
 /*

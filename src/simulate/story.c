@@ -13,6 +13,7 @@
 #include "flow/flow.h"
 #include "shared/clock.h"
 #include "shared/json.h"
+#include "simulate/path.h"
 #include "simulate/story.h"
 #include "utils/memutils.h"
 
@@ -32,17 +33,19 @@ add_at(DfSim *sim, TimestampTz at, const char *step, const char *kind, const cha
 	MemoryContextSwitchTo(old);
 }
 
-static void
-add(DfSim *sim, const char *step, const char *kind, const char *outcome, const Jsonb *output)
-{
-	add_at(sim, df_now(), step, kind, outcome, output);
-}
-
 /* "call > step" of a run that was called */
 static const char *
 name_of(const DfSimRun *of, const DfStep *step)
 {
 	return of->path[0] == '\0' ? step->name : psprintf("%s%s", of->path, step->name);
+}
+
+static void
+add(DfSim *sim, DfSimRun *of, const DfStep *step, const char *kind, const char *outcome,
+	const Jsonb *output)
+{
+	add_at(sim, df_now(), name_of(of, step), kind, outcome, output);
+	((DfSimRow *) llast(sim->rows))->about = df_sim_step(sim, of, step);
 }
 
 /* "undo" is what takes back a step: on_rollback() only says so */
@@ -133,7 +136,7 @@ add_undo(DfSim *sim, DfSimRun *of, DfStep *step)
 {
 	if (step->row.undo_state == DF_UNDO_UNDONE || step->row.undo_state == DF_UNDO_GONE)
 		taken_back_by(sim, of, step)->taken_back = true;
-	add(sim, name_of(of, step), "undo", outcome_of_undo(of->run, step),
+	add(sim, of, step, "undo", outcome_of_undo(of->run, step),
 		step->row.undo_state == DF_UNDO_UNDONE ? NULL : step->row.undo_error);
 }
 
@@ -147,12 +150,12 @@ df_sim_row_of_response(DfSim *sim, DfSimRun *of, DfStep *step, DfPhase phase)
 	switch (phase)
 	{
 		case DF_PHASE_DO:
-			add(sim, name_of(of, step), kind_of(step), outcome_of_step(of->run, step),
+			add(sim, of, step, kind_of(step), outcome_of_step(of->run, step),
 				output_of_step(step));
 			known->shown = step->row.state;
 			break;
 		case DF_PHASE_PROBE:
-			add(sim, name_of(of, step), "probe", outcome_of_probe(step),
+			add(sim, of, step, "probe", outcome_of_probe(step),
 				step->row.state == DF_STEP_DONE ? step->row.output : step->row.error);
 			break;
 		case DF_PHASE_UNDO:
@@ -162,15 +165,17 @@ df_sim_row_of_response(DfSim *sim, DfSimRun *of, DfStep *step, DfPhase phase)
 	}
 }
 
-/* what begins with SELECT is taken for a question */
+bool
+df_sim_sql_is_question(const char *sql)
+{
+	return pg_strncasecmp(sql + strspn(sql, " \t\r\n"), "select", strlen("select")) == 0;
+}
+
 static bool
 changes_something(const DfStep *step)
 {
-	const char *sql = step->row.request;
-
-	if (step->kind != DF_STEP_QUERY || sql == NULL)
-		return false;
-	return pg_strncasecmp(sql + strspn(sql, " \t\r\n"), "select", strlen("select")) != 0;
+	return step->kind == DF_STEP_QUERY && step->row.request != NULL &&
+		!df_sim_sql_is_question(step->row.request);
 }
 
 /* SQL that is run again has no response of its own */
@@ -186,7 +191,7 @@ rows_of_attempts(DfSim *sim, DfSimRun *of, const DfStep *step, List *attempts)
 		if (memcmp(&attempt->run, &of->id, sizeof(pg_uuid_t)) != 0 || attempt->n != step->n ||
 			strcmp(attempt->outcome, "retry") != 0)
 			continue;
-		add(sim, name_of(of, step), attempt->undo ? "undo" : kind_of(step), "retry",
+		add(sim, of, step, attempt->undo ? "undo" : kind_of(step), "retry",
 			attempt->undo ? step->row.undo_error : step->row.error);
 	}
 }
@@ -205,7 +210,7 @@ df_sim_rows_of_turn(DfSim *sim, DfSimRun *of, List *attempts)
 			rows_of_attempts(sim, of, step, attempts);
 		if (step->row.state != known->shown && df_step_ended(step))
 		{
-			add(sim, name_of(of, step), kind_of(step), outcome_of_step(run, step),
+			add(sim, of, step, kind_of(step), outcome_of_step(run, step),
 				output_of_step(step));
 			known->shown = step->row.state;
 			if (step->row.state == DF_STEP_DONE && changes_something(step))
@@ -220,12 +225,14 @@ df_sim_rows_of_turn(DfSim *sim, DfSimRun *of, List *attempts)
 			known->undo_shown = step->row.undo_state;
 		}
 	}
+	if (sim->explains)
+		df_sim_path_of_turn(sim, of);
 }
 
 void
 df_sim_row_of_crash(DfSim *sim, DfSimRun *of, const DfStep *step)
 {
-	add(sim, name_of(of, step), "crash", "lost", NULL);
+	add(sim, of, step, "crash", "lost", NULL);
 }
 
 void
@@ -235,7 +242,7 @@ df_sim_row_of_endless(DfSim *sim, DfSimRun *of, const DfStep *step, DfPhase phas
 	const char *kind = undo ? "undo" : phase == DF_PHASE_PROBE ? "probe"
 															   : kind_of(step);
 
-	add(sim, name_of(of, step), kind, "retries forever",
+	add(sim, of, step, kind, "retries forever",
 		undo ? step->row.undo_error : step->row.error);
 }
 
@@ -249,7 +256,7 @@ rows_of_waits(DfSim *sim, DfSimRun *of)
 		const DfStep *step = of->run->steps[i];
 
 		if (step->row.state == DF_STEP_WAITING)
-			add(sim, name_of(of, step), kind_of(step), "waits forever", NULL);
+			add(sim, of, step, kind_of(step), "waits forever", NULL);
 	}
 }
 

@@ -10,6 +10,7 @@
 typedef struct DfSimRow
 {
 	const char *step; /* NULL = it is of the run */
+	const DfSimStep *about; /* likewise */
 	const char *kind;
 	const char *outcome;
 	TimestampTz at;
@@ -30,5 +31,8 @@ extern void df_sim_row_of_endless(DfSim *sim, DfSimRun *of, const DfStep *step, 
 
 /* nothing happens any more: what is still waited for, and how the run has ended */
 extern void df_sim_rows_of_end(DfSim *sim);
+
+/* what begins with SELECT is taken for one: it changes nothing */
+extern bool df_sim_sql_is_question(const char *sql);
 
 #endif /* DF_SIMULATE_STORY_H */

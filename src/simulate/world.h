@@ -22,6 +22,7 @@ typedef struct DfSimStep
 	bool kept; /* on purpose: a mail, or one whose undo is 'none', or of on_failure */
 	bool has_undo;
 	bool taken_back; /* by its own undo, or by on_rollback() */
+	struct DfSimPathStep *path; /* NULL = it is not told of: path.c */
 } DfSimStep;
 
 /* an event that a run has waited for */
@@ -64,6 +65,12 @@ typedef struct DfSim
 	List *flights; /* of DfSimFlight: network.c */
 	List *signals; /* of DfSimSignal: events.c */
 	List *rows; /* of DfSimRow: story.c */
+	bool explains; /* for explain(): what follows, and all is taken back in the end */
+	List *path; /* of DfSimPathStep: path.c */
+	List *requests; /* of DfSimRequest: path.c */
+	int forward_rows; /* so many were there when nothing happened any more by itself */
+	int forward_path; /* likewise */
+	bool asked_to_undo; /* from then on all is taken back */
 	bool read_inbox; /* something may have been written into it */
 	int crash_after; /* effects until a crash, 0 = none */
 	int effects; /* requests that have left, but reads and probes */

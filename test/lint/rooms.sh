@@ -34,7 +34,7 @@ arrows()
 		;;
 	engine) echo 'store flow shared fdw http/url.h guc.h' ;;
 	worker) echo 'store flow shared engine http fdw guc.h' ;;
-	review) echo 'session store flow shared engine fdw guc.h' ;;
+	review) echo 'simulate session store flow shared engine fdw guc.h' ;;
 	simulate) echo 'store flow shared engine http/rate_limit.h fdw session/rows.h guc.h' ;;
 	top-header) echo 'none' ;;
 	top) echo 'session flow store engine http fdw shared simulate worker ingress review guc.h' ;;
