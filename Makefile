@@ -10,7 +10,9 @@
 #
 # The version stands in dataflows.control and nowhere else.
 
-EXTENSION = dataflows
+# systems of vendors: extensions of SQL alone, each in a directory of its own
+CONNECTORS = $(patsubst connectors/%/,%,$(sort $(dir $(wildcard connectors/*/*.control))))
+EXTENSION = dataflows $(foreach name,$(CONNECTORS),connectors/$(name)/dataflows_$(name))
 DF_VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" dataflows.control)
 PG_CONFIG ?= pg_config
 export PG_CONFIG
@@ -43,7 +45,7 @@ PAGE = src/ingress/page/index.html $(sort $(wildcard src/ingress/page/*.css src/
 PAGE_C = src/ingress/page_files.c
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c) $(PAGE_C)))
 # frozen: what an installation of 0.1 has; the way from there is concatenated like the schema itself
-DATA = $(sort $(wildcard src/sql/upgrade/*.sql))
+DATA = $(sort $(wildcard src/sql/upgrade/*.sql connectors/*/*.sql))
 UPGRADES = $(patsubst src/sql/upgrade/%,dataflows--%.sql,$(sort $(wildcard src/sql/upgrade/*--*[!.sql])))
 DATA_built = dataflows--$(DF_VERSION).sql $(UPGRADES)
 EXTRA_CLEAN = dataflows--*.sql $(PAGE_C)

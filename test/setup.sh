@@ -129,7 +129,7 @@ is_current()
 	lib=$("$pg_config" --pkglibdir)
 	ext=$("$pg_config" --sharedir)/extension
 	cmp -s dataflows.so "$lib/dataflows.so" && cmp -s dataflows.control "$ext/dataflows.control" &&
-		for sql in dataflows--*.sql src/sql/upgrade/*.sql; do
+		for sql in dataflows--*.sql src/sql/upgrade/*.sql connectors/*/dataflows_*; do
 			cmp -s "$sql" "$ext/$(basename "$sql")" || return 1
 		done
 }
