@@ -17,6 +17,7 @@
 #include "flow/flow.h"
 #include "shared/encoding.h"
 #include "shared/json.h"
+#include "simulate/form_read.h"
 #include "simulate/path.h"
 #include "utils/memutils.h"
 
@@ -28,18 +29,33 @@ keep(const DfSim *sim, const char *text)
 	return text != NULL ? MemoryContextStrdup(sim->cxt, text) : NULL;
 }
 
-/* as it leaves; of a mail the message that was asked for */
+/* what it is made from that leaves as no JSON; NULL = it is not known */
+static const Jsonb *
+body_made_from(const DfSim *sim, const DfStep *step, const DfOutgoing *out)
+{
+	const char *form = "application/x-www-form-urlencoded";
+
+	if (out->content_type != NULL && strncmp(out->content_type, form, strlen(form)) == 0)
+		return df_form_read(out->body, out->body_len, sim->cxt);
+	/* of a mail its message, and of a body in parts the object */
+	if (step->engine.phase != DF_PHASE_DO || step->row.body == NULL)
+		return NULL;
+	return df_json_parse(step->row.body, strlen(step->row.body), sim->cxt);
+}
+
+/* as it leaves, if that is JSON */
 static const Jsonb *
 body_of(const DfSim *sim, const DfStep *step, const DfOutgoing *out)
 {
-	Jsonb *json;
+	const Jsonb *json = NULL;
 	char *text;
 
-	if (out->mail_from != NULL && step->row.body != NULL)
-		return df_json_parse(step->row.body, strlen(step->row.body), sim->cxt);
 	if (out->body == NULL)
 		return NULL;
-	json = df_json_parse(out->body, out->body_len, sim->cxt);
+	if (out->mail_from == NULL)
+		json = df_json_parse(out->body, out->body_len, sim->cxt);
+	if (json == NULL)
+		json = body_made_from(sim, step, out);
 	if (json != NULL)
 		return json;
 	text = df_text_from_utf8(out->body, out->body_len);

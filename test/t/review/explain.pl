@@ -114,6 +114,14 @@ is( explained('sound', 'undo', 'step, request, finding', '{"b": {"id": 7}, "d": 
 	a | DELETE /a/a | undone
 ROWS
 
+define_body($node, 'forms', <<'SQL');
+PERFORM dataflows.post('a', 'crm', '/a', '{"x": "1 & 2", "y": {"z": "%41"}, "l": [1, 2]}',
+  undo => 'none', doubt => 'accept', options => '{"encoding": "form", "form_arrays": "repeat"}');
+RETURN NULL;
+SQL
+is( explained('forms', 'path', 'body') =~ s/\n$//r,
+	'{"l": ["1", "2"], "x": "1 & 2", "y[z]": "%41"}', 'the fields of a form');
+
 # ---- as a text ------------------------------------------------------------------------
 
 define_body($node, 'short', <<'SQL');
