@@ -192,9 +192,10 @@ read_batch(Review *review, bool *ended)
 	df_store_enter_reading(&store);
 	MemoryContextSwitchTo(review->batch_cxt);
 	runs = df_read_runs(ids, n, *ended, review->batch_cxt, &versions);
-	MemoryContextSwitchTo(review->batch_cxt);
 	forboth (lc, runs, vc, versions)
 		((DfRun *) lfirst(lc))->workflow = version_of(review, lfirst_int(vc));
+	/* each query has left the context of SPI, which ends with the store */
+	MemoryContextSwitchTo(review->batch_cxt);
 	runs = list_copy(runs);
 	df_store_leave(&store);
 	review->next += n;

@@ -167,6 +167,17 @@ ok(
 is(verdict('flies'), 'same', 'its run goes on as recorded');
 like(verdict('flies', post('b', '/hangs')), qr/^stuck \| DF003/, 'or not');
 
+starts('five', post('a') . post('b') . $go, 'waiting');
+app("SELECT dataflows.start('five', '{}', 'five' || i) FROM generate_series(1, 4) AS i");
+ok(
+	wait_until($node, "SELECT count(*) = 5 FROM dataflows.runs
+		WHERE workflow = 'five' AND state = 'waiting'"),
+	'several runs');
+is(
+	verdict('five', post('a') . post('renamed') . $go) =~ s/ \|.*//gr,
+	join("\n", ('stuck') x 5),
+	'each of them is tried in one call');
+
 # ---- nothing happens -----------------------------------------------------------------------------
 
 my $everything = "SELECT md5(string_agg(t, '|' ORDER BY t)) FROM (
