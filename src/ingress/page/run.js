@@ -18,6 +18,9 @@ function said(s, d) {
 	return [undo || state(s.state), ' ', el('span', { class: 'soft' }, [s.status, took, tries, child && word(child.state)].filter(Boolean).join(' · '))];
 }
 
+/* how much of the lane the text at the axis needs, in percent: the lane is between two columns, or alone on a phone */
+const tickRoom = () => 8000 / (innerWidth < 704 ? innerWidth - 50 : Math.min(innerWidth, 1280) - (innerWidth < 992 ? 460 : 570));
+
 const percent = n => n.toFixed(3) + '%';
 
 function lane(segments, a) {
@@ -44,7 +47,7 @@ function timeline(d) {
 	const there = new Set(lanes.flat().map(s => s.kind));
 	const live = !d.run.finished_at && d.last <= d.steps[d.steps.length - 1].n;
 	return el('section', { class: 'card timeline', 'aria-label': 'Steps over time' },
-		el('div', { class: axis.pieces.some(p => p.fold) ? 'axis folded' : 'axis', 'aria-hidden': 'true' }, el('span', { class: 'lane' }, ticks(axis, innerWidth < 704 ? 26 : 12).map(t =>
+		el('div', { class: axis.pieces.some(p => p.fold) ? 'axis folded' : 'axis', 'aria-hidden': 'true' }, el('span', { class: 'lane' }, ticks(axis, tickRoom()).map(t =>
 			el('span', { class: 'tick' + (t.end ? ' end' : ''), style: { left: percent(t.x) } }, (t.end && live ? 'now · ' : '') + t.text)))),
 		el('div', { class: 'steps' }, el('div', { class: 'folds', 'aria-hidden': 'true' }, axis.pieces.filter(p => p.fold).map(p =>
 			el('span', { class: 'fold', style: { left: percent(p.x), width: percent(p.width) } }, el('span', {}, ago(p.to - p.from))))),

@@ -2,7 +2,7 @@
 
 import { pauseOrResumeSystem } from './actions.js';
 import { chart } from './charts.js';
-import { el, empty, link, table } from './dom.js';
+import { el, empty, table } from './dom.js';
 import { address, place } from './place.js';
 import { span, state, time } from './words.js';
 
@@ -70,6 +70,6 @@ export const systems = {
 			el('nav', { class: 'chips', 'aria-label': 'Time' }, Object.entries(ranges).map(([s, label]) =>
 				el('a', { href: address('systems', { range: s }), 'aria-current': s === range ? 'true' : null }, label))),
 			el('div', { class: 'charts' }, throughput(ended), latency(steps, 'p50', 'Latency, median'), latency(steps, 'p95', 'Latency, 95th percentile'), failures(steps)),
-			el('p', { class: 'soft' }, 'Latency and failed attempts are those of a sample of up to 3,000 runs, spread over the time. A step that was tried again counts from its last attempt.'), link('#/runs', 'All runs')];
+			el('p', { class: 'soft' }, 'Latency and failed attempts are those of a sample of up to 3,000 runs, spread over the time. A step that was tried again counts from its last attempt.')];
 	},
 };
