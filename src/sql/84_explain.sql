@@ -13,9 +13,10 @@ part: path (each step in its order, then the run), undo (what would be undone in
 'wrong). step: of a child run "call > step". line: of the function, where it is known. kind: of '
 'the step; of a finding its rule: clock, random, write, loop_name, changes, no_undo, undo, doubt, '
 'template, waits, retries or stuck. system, request, body: what is sent, rendered; of undo what '
-'takes it back. key: where the idempotency key is sent. probe, undo: rendered. doubt: what becomes '
-'of a lost response that nothing can tell of. finding: the outcome, or what is wrong. remedy: what '
-'helps. NULL is what there is none of.
+'takes it back; of a mail the body is its message, of a form its fields. key: where the '
+'idempotency key is sent. probe, undo: rendered. doubt: what becomes of a lost response that '
+'nothing can tell of. finding: the outcome, or what is wrong. remedy: what helps. NULL is what '
+'there is none of.
 input, replies (default {}): as of simulate().
 For members of the workflow''s owner. Errors: those of simulate().';
 
