@@ -218,7 +218,7 @@ BEGIN
 	IF strpos(said, '<') > 0 THEN
 		said := regexp_replace(said, '<[a-zA-Z/][^<>]*>', '', 'g');
 	END IF;
-	said := trim(regexp_replace(said, '[\s\u0001-\u001f\u007f-\u009f]+', ' ', 'g'));
+	said := trim(regexp_replace(said, '[\s\u0001-\u001f\u007f]+', ' ', 'g'));
 	RETURN nullif(CASE WHEN length(said) > size THEN left(said, size - 3) || '...' ELSE said END,
 		'');
 END $$;

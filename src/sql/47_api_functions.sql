@@ -246,6 +246,8 @@ DECLARE
 	response jsonb;
 	schema jsonb;
 	inner_schema jsonb;
+	other jsonb;
+	common jsonb;
 	prefix text := '';
 	word text;
 BEGIN
@@ -278,7 +280,17 @@ BEGIN
 	IF schema IS NULL THEN
 		RETURN;
 	END IF;
-	schema := dataflows._api_merged(doc, schema, place || ', its response') -> 'properties';
+	schema := dataflows._api_merged(doc, schema, place || ', its response');
+	-- what all of several forms have
+	FOR other IN SELECT jsonb_array_elements(dataflows._api_expect(
+		coalesce(schema -> 'oneOf', schema -> 'anyOf'), 'array', place || ', its response'))
+	LOOP
+		other := coalesce(dataflows._api_merged(doc, other, place || ', its response')
+			-> 'properties', '{}');
+		common := CASE WHEN common IS NULL THEN other ELSE (SELECT jsonb_object_agg(c.key, c.value)
+			FROM jsonb_each(common) AS c WHERE other ? c.key) END;
+	END LOOP;
+	schema := coalesce(schema -> 'properties', '{}') || coalesce(common, '{}');
 	-- one that has nothing but the resource in it
 	IF (SELECT count(*) FROM jsonb_object_keys(schema)) = 1 THEN
 		SELECT s.key, s.value INTO word, inner_schema FROM jsonb_each(schema) AS s;
@@ -314,7 +326,7 @@ COMMENT ON FUNCTION dataflows._api_undo(jsonb, text, jsonb, jsonb[], text) IS
 	'that names it, and the expression of a made function; NULL = there is none';
 
 CREATE FUNCTION dataflows._api_comment(operation jsonb, request text, system name, fields jsonb[],
-	every jsonb[], undo text, has_more boolean) RETURNS text
+	every jsonb[], undo text, has_more boolean, server jsonb) RETURNS text
 	LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
 	f jsonb;
@@ -340,6 +352,8 @@ BEGIN
 		lines := lines || ('more: further fields, as an object; null in it is sent'
 			|| coalesce(': ' || overflow, ''));
 	END IF;
+	lines := lines || ('The description names another server for it: '
+		|| dataflows._api_text(server, 200));
 	FOREACH f IN ARRAY every LOOP
 		IF dataflows._api_not_sent(f) IS NOT NULL THEN
 			without := concat_ws(', ', without, format('%s (%s)',
@@ -352,7 +366,8 @@ BEGIN
 		'Errors: 22023 (a value that the system would refuse), and those of dataflows.http()'],
 		E'\n');
 END $$;
-COMMENT ON FUNCTION dataflows._api_comment(jsonb, text, name, jsonb[], jsonb[], text, boolean) IS
+COMMENT ON FUNCTION dataflows._api_comment(jsonb, text, name, jsonb[], jsonb[], text, boolean,
+	jsonb) IS
 	'Internal: the comment on a made function';
 
 CREATE FUNCTION dataflows._api_source(system name, method text, path_expression text,
@@ -487,9 +502,12 @@ BEGIN
 	arguments := arguments || CASE WHEN NOT has_more THEN '{}'::text[]
 		-- the others may all be required, and then this one holds required ones as well
 		ELSE '{more jsonb DEFAULT NULL}' END;
-	arguments := arguments || '{undo text DEFAULT NULL,probe text DEFAULT NULL,
-		probe_found text DEFAULT NULL,doubt text DEFAULT NULL,retry jsonb DEFAULT NULL,
-		timeout interval DEFAULT NULL,wait boolean DEFAULT true,answers text DEFAULT NULL}'::text[];
+	-- one that names something of the call cannot be a default
+	arguments := arguments || ('undo text DEFAULT ' || CASE WHEN strpos(path, '{') = 0
+		THEN coalesce(undo.expression, 'NULL') ELSE 'NULL' END);
+	arguments := arguments || '{probe text DEFAULT NULL,probe_found text DEFAULT NULL,
+		doubt text DEFAULT NULL,retry jsonb DEFAULT NULL,timeout interval DEFAULT NULL,
+		wait boolean DEFAULT true,answers text DEFAULT NULL}'::text[];
 	RETURN QUERY SELECT dataflows._api_older(schema, name,
 		ARRAY(SELECT split_part(a, ' ', 2) FROM unnest(arguments) WITH ORDINALITY AS t (a, n)
 			ORDER BY n),
@@ -504,7 +522,7 @@ BEGIN
 		(SELECT string_agg(split_part(a, ' ', 2), ', ' ORDER BY n)
 			FROM unnest(arguments) WITH ORDINALITY AS t (a, n)),
 		dataflows._api_comment(operation, method || ' ' || path, system, fields, every, undo_note,
-			has_more));
+			has_more, coalesce(operation #> '{servers,0,url}', item #> '{servers,0,url}')));
 END $$;
 COMMENT ON FUNCTION dataflows._api_statements(jsonb, name, name, text, text, text, text[], text)
 	IS

@@ -28,19 +28,32 @@ function fieldsOf(operation) {
 	const schema = [...operation.body.place, 'content', type, 'schema'];
 	const merged = description.merged(schema);
 	if (/json|urlencoded|multipart/.test(type) && Object.keys(merged.properties).length
-		&& (merged.type ?? 'object') === 'object') {
+		&& description.kind(schema) === 'object') {
 		for (const [name, place] of Object.entries(merged.properties)) {
 			const inner = description.merged(place);
 			const required = merged.required.includes(name);
 			if (inner.readOnly || (inner.deprecated && !required)) continue;
-			fields.push({ name, in: 'body', schema: place, required,
+			fields.push({ name, in: 'body', body: schema, schema: place, required,
 				file: /multipart/.test(type)
 					&& (inner.format === 'binary' || inner.contentMediaType) });
 		}
-	} else if (merged.additionalProperties !== false || merged.type !== 'object') {
+	} else if (merged.additionalProperties !== false || description.kind(schema) !== 'object') {
 		fields.push({ name: 'body', in: 'whole', schema, required: operation.body.required });
 	}
 	return fields;
+}
+
+// the fields that are sent; of a body also what one of its alternatives demands, and not what
+// another one does
+function choose(operation, fields, everything) {
+	const all = fields.filter((f) => everything || f.required);
+	const whole = fields.find((f) => f.body)?.body;
+	const demands = whole ? description.merged(whole).alternatives
+		.map((a) => description.merged(a).required) : [];
+	if (demands.length === 0) return new Set(all);
+	const others = demands.flat().filter((name) => !demands[0].includes(name));
+	return new Set(fields.filter((f) => !f.body ? all.includes(f)
+		: demands[0].includes(f.name) || (all.includes(f) && !others.includes(f.name))));
 }
 
 const quoted = (t) => "'" + t.replace(/'/g, "''") + "'";
@@ -55,13 +68,16 @@ function call(fn, operation, everything) {
 	const free = new Map(fn.arguments.map((a) => [a.name, a.type]));
 	const args = [];
 	const more = {};
+	const fields = fieldsOf(operation);
+	const chosen = choose(operation, fields, everything);
+
 	// in the order in which names are given
-	for (const field of fieldsOf(operation).sort((a, b) => b.required - a.required)) {
+	for (const field of fields.sort((a, b) => b.required - a.required)) {
 		let name = snake(field.name) || 'argument';
 		while (!free.has(name) && name.length < 64) name += '_';
 		const type = free.get(name);
 		free.delete(name);
-		if (!everything && !field.required) continue;
+		if (!chosen.has(field)) continue;
 		const made = field.file ? { filename: 'a.txt', base64: 'YWJj' }
 			: makeValue(description, field.schema, everything ? 3 : 0);
 		if (type !== undefined) args.push(`${name} => ${literal(made, type)}`);

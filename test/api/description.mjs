@@ -142,7 +142,11 @@ export class Description {
 			rootData: held };
 
 		if (valid(value, context)) return [];
-		return valid.errors.filter((e) => e.keyword !== '$ref').slice(0, 4)
+		// a text may well be a number, too: '7' is both
+		const errors = valid.errors.filter((e) => e.keyword !== '$ref'
+			&& !(coerce && e.keyword === 'oneOf' && e.params.passingSchemas));
+
+		return errors.slice(0, 4)
 			.map((e) => `${where}${e.instancePath} ${e.message} ${JSON.stringify(e.params)}`);
 	}
 

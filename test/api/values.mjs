@@ -10,7 +10,8 @@ function text(schema) {
 	if (typeof schema.pattern === 'string' && !new RegExp(schema.pattern, 'u').test(made)) {
 		made = [schema.example, schema.default, '1', 'a', 'ab-12', 'A', 'https://example.com',
 			'+12025550123', '12345678', '#ff0000', 'ff0000', 'a/b',
-			'0123456789abcdef0123456789abcdef01234567']
+			'0123456789abcdef0123456789abcdef01234567', 'ssh-rsa AAAA',
+			'sha256:' + '0a'.repeat(32), '2026-01-31', '1.2.3']
 			.find((t) => typeof t === 'string' && new RegExp(schema.pattern, 'u').test(t)) ?? made;
 	}
 	if (made.length > (schema.maxLength ?? 1000)) made = made.slice(0, schema.maxLength);
@@ -43,7 +44,8 @@ export function makeValue(description, path, deep, level = 0) {
 	if (type === 'integer' || type === 'number') return number(schema);
 	if (type === 'boolean') return true;
 	if (type === 'array' || (type === undefined && schema.itemsAt)) {
-		const n = Math.max(schema.minItems ?? 0, Math.min(deep > 0 ? 2 : 1, schema.maxItems ?? 2));
+		const most = Math.min(deep > 0 && !schema.uniqueItems ? 2 : 1, schema.maxItems ?? 2);
+		const n = Math.max(schema.minItems ?? 0, most);
 		const item = (i) => {
 			const made = makeValue(description, schema.itemsAt, deep - 1, level + 1);
 			return schema.uniqueItems && typeof made === 'string' && i > 0

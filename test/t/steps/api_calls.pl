@@ -106,7 +106,7 @@ sub run_calls
 	wait_for_runs($node, [qw(completed failed rolled_back stuck)], 300);
 	is( $node->safe_psql('postgres', <<"SQL"), '', "$name: what is sent is what is demanded");
 SELECT left(input->>'call', 400) || E'\n' || state || ' '
-	|| left(coalesce(error #>> '{detail,body,message}', error::text, ''), 1500)
+	|| left(coalesce(error #>> '{detail,body,message}', error::text, stuck::text, ''), 1500)
 FROM dataflows.runs
 WHERE key LIKE '$name%' AND state <> 'completed' ORDER BY started_at LIMIT 40
 SQL
@@ -114,6 +114,46 @@ SQL
 		scalar(@calls), "$name: all of " . @calls . ' calls');
 	return;
 }
+
+# those that are known by then; what the response names comes from the description, too
+sub check_undos
+{
+	my ($name, $expected) = @_;
+
+	is( $node->safe_psql('postgres', <<"SQL"), $expected, "$name: what is made can be undone");
+SELECT DISTINCT request || ' > ' || undo FROM dataflows.steps
+WHERE system = '$name' AND undo IS NOT NULL AND step = 'call' ORDER BY 1
+SQL
+	return;
+}
+
+# calls besides those that are made for all: what is sent of them
+my %further = (
+	shop => {
+		q{shop.update_thing('null', thing_id => 8, name => 'ab', more => '{"colour": null}')} =>
+			'PATCH /things/8 {"name": "ab", "colour": null}',
+		q{shop.create_thing('none', x_tenant => 'a', name => 'cd', undo => 'none')} =>
+			'POST /things {"name": "cd"}',
+		q{shop.create_thing('other', x_tenant => 'a', name => 'ef', undo => 'DELETE /old/{id}')} =>
+			'POST /things {"name": "ef"} DELETE /old/7'
+	});
+
+sub check_further
+{
+	my ($name) = @_;
+
+	is( $node->safe_psql('postgres', <<"SQL"),
+SELECT concat_ws(' ', request, body, undo) FROM dataflows.steps WHERE system = '$name'
+	AND step IN ('null', 'none', 'other') ORDER BY 1
+SQL
+		join("\n", sort values %{ $further{$name} }), "$name: null, no undo, another undo");
+	return;
+}
+
+my %undos = (
+	people => 'POST /people > DELETE /people/a%2Bb%26c%3D%C3%A9%2F%25',
+	shop => "POST /things > DELETE /things/7\n"
+		. 'POST /things/7/parts > DELETE /things/7/parts/a%2Bb%26c%3D%C3%A9%2F%25');
 
 for my $file (@descriptions)
 {
@@ -132,7 +172,9 @@ SQL
 	IPC::Run::run([ 'node', "$programs/calls.mjs", $file, "$programs/$name.functions" ],
 		'>', \$calls, '2>', \$told);
 	is($told, '', "$name: each operation has a function");
-	run_calls($name, split /\n/, $calls);
+	run_calls($name, split(/\n/, $calls), keys %{ $further{$name} // {} });
+	check_undos($name, $undos{$name}) if $undos{$name};
+	check_further($name) if $further{$name};
 	$mock->kill_kill;
 }
 $node->stop;
