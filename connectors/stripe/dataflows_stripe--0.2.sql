@@ -43,10 +43,12 @@ COMMENT ON FUNCTION stripe._marks(jsonb, text) IS
 CREATE FUNCTION stripe._probe(request text, step text) RETURNS jsonb
 	LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT jsonb_build_object('request', format('GET %s&limit=100&created%%5Bgte%%5D=%s', request,
-		floor(extract(epoch FROM dataflows.run_started_at()))::bigint - 300))
+		floor(extract(epoch FROM dataflows.run_started_at()))::bigint - 300),
+		'headers', '{"X-Dataflows-Run": "{run}"}'::jsonb)
 $$;
 COMMENT ON FUNCTION stripe._probe(text, text) IS
-	'Internal: a probe that lists what was made since the run began; lists do not lag, searches do';
+	'Internal: a probe that lists what was made since the run began; lists do not lag, searches '
+	'do. The header says that what it finds is the run''s, see _found()';
 
 CREATE FUNCTION stripe._found(step text) RETURNS text
 	LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$

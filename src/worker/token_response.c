@@ -98,6 +98,7 @@ static bool
 knows_us(const char *error)
 {
 	return error != NULL && strcmp(error, "invalid_client") != 0 &&
+		strcmp(error, "access_denied") != 0 &&
 		strcmp(error, "invalid_request") != 0;
 }
 

@@ -36,7 +36,7 @@ sub start_connector
 
 	$self->{url} = "http://127.0.0.1:" . $self->launch('vendors.py', $name)->{port} . "/$name";
 	create_app($node);
-	$connect =~ s/URL/$self->{url}/g;
+	s/URL/$self->{url}/g for $connect, $params{mapping};
 	$connect =~ s/QUICK/$QUICK/g;
 	$node->safe_psql('postgres', <<"SQL");
 CREATE EXTENSION dataflows_$name;
