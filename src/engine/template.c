@@ -138,9 +138,9 @@ request_of(const DfTemplateVars *vars)
 		: df_json_parse(text, strlen(text), CurrentMemoryContext);
 }
 
-/* the value of a field; NULL if there is none or it is null */
+/* the value of a field, null too; NULL if there is none */
 static JsonbValue *
-field_value(const DfPiece *field, const DfTemplateVars *vars)
+find_field(const DfPiece *field, const DfTemplateVars *vars)
 {
 	JsonbValue *value;
 	const char *rest;
@@ -156,6 +156,15 @@ field_value(const DfPiece *field, const DfTemplateVars *vars)
 		value = df_json_descend(request_of(vars), rest, len);
 	else if (!df_piece_of_body(field, vars->response, &value))
 		value = response_value(field, vars);
+	return value;
+}
+
+/* NULL if there is none or it is null */
+static JsonbValue *
+field_value(const DfPiece *field, const DfTemplateVars *vars)
+{
+	JsonbValue *value = find_field(field, vars);
+
 	return value == NULL || value->type == jbvNull ? NULL : value;
 }
 
@@ -236,6 +245,17 @@ no_such_field(const DfPiece *field, const DfTemplateVars *vars)
 					names != NULL ? ", there are " : "", names != NULL ? names : "");
 }
 
+static char *
+why_no_value(const DfPiece *field, const DfTemplateVars *vars)
+{
+	JsonbValue *value = find_field(field, vars);
+
+	if (value == NULL)
+		return no_such_field(field, vars);
+	return psprintf("field \"%.*s\" is %s", field->len, field->text,
+					value->type == jbvNull ? "null" : "an object or a list");
+}
+
 /* the text of a field; NULL with *why, a sentence */
 static char *
 field_text(const DfPiece *field, const DfTemplateVars *vars, char **why)
@@ -246,7 +266,7 @@ field_text(const DfPiece *field, const DfTemplateVars *vars, char **why)
 
 	if (text == NULL)
 	{
-		*why = no_such_field(field, vars);
+		*why = why_no_value(field, vars);
 		return NULL;
 	}
 	/* read with a character missing (read_body.c), it would name something else */
@@ -318,7 +338,7 @@ render_string(const JsonbValue *string, const DfTemplateVars *vars, char **why)
 		return text_value(render(tmpl, vars, false, why));
 	value = field_value(&piece, vars);
 	if (value == NULL)
-		*why = no_such_field(&piece, vars);
+		*why = why_no_value(&piece, vars);
 	return value;
 }
 
