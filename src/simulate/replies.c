@@ -16,11 +16,13 @@
 #include "utils/memutils.h"
 
 #define HINT \
-	"A reply is an object of \"status\", \"headers\", \"body\", \"is\", \"after\" and " \
-	"\"payload\", a body, \"timeout\", \"lost\", \"down\" or \"never\", or an array of these, " \
-	"one for each attempt."
+	"A reply is an object of \"status\", \"headers\", \"body\", \"is\" and \"after\", of an " \
+	"event one of \"after\" and \"payload\"; a body, or a payload; \"timeout\", \"lost\", " \
+	"\"down\" or \"never\"; or an array of these, one for each attempt. A body that is text, or " \
+	"has a field of such a name, is {\"body\": ...}; a payload is {\"payload\": ...}."
 
-static const char *const fields[] = {"status", "headers", "body", "is", "after", "payload"};
+static const char *const of_step[] = {"status", "headers", "body", "is", "after", NULL};
+static const char *const of_event[] = {"after", "payload", NULL};
 
 static const struct
 {
@@ -32,7 +34,7 @@ static const struct
 			 {"down", DF_REPLY_DOWN}};
 
 /* clang-format off */
-static const struct
+static const struct Meaning
 {
 	const char *word;
 	DfMeaning meaning;
@@ -57,10 +59,16 @@ refuse(const char *key, char *what)
 }
 
 static bool
-is_field(const char *name)
+is_event(const char *key)
 {
-	for (int i = 0; i < lengthof(fields); i++)
-		if (strcmp(fields[i], name) == 0)
+	return strncmp(key, "event:", strlen("event:")) == 0 || strstr(key, " > event:") != NULL;
+}
+
+static bool
+is_field(const char *key, const char *name)
+{
+	for (const char *const *field = is_event(key) ? of_event : of_step; *field != NULL; field++)
+		if (strcmp(*field, name) == 0)
 			return true;
 	return false;
 }
@@ -74,43 +82,63 @@ is_status(const JsonbValue *value)
 		text[0] >= '1' && text[0] <= '5';
 }
 
+static const struct Meaning *
+find_meaning(const char *word)
+{
+	for (int i = 0; word != NULL && i < lengthof(meanings); i++)
+		if (strcmp(meanings[i].word, word) == 0)
+			return &meanings[i];
+	return NULL;
+}
+
+/* what a body or a payload hardly has by chance; the field is mistyped that stands beside it */
+static const char *
+mark_of_reply(const char *key, const Jsonb *value)
+{
+	JsonbValue status;
+
+	if (is_event(key))
+		return df_json_find(value, "after", &status) ? "\"after\"" : NULL;
+	if (df_json_find(value, "status", &status) && is_status(&status))
+		return "a status";
+	return find_meaning(df_json_get_text(value, "is")) != NULL ? "\"is\"" : NULL;
+}
+
 /* not a body: it has nothing but the fields of a reply, and a status that is one */
 static bool
 is_reply(const char *key, const Jsonb *value)
 {
-	JsonbValue status;
-	bool has_status = df_json_find(value, "status", &status);
+	const char *mark = mark_of_reply(key, value);
 	char *unknown = NULL;
+	JsonbValue status;
 	DfJsonWalk walk;
 
 	if (JB_ROOT_COUNT(value) == 0)
 		return false;
 	df_json_walk(&walk, value);
 	while (df_json_next(&walk))
-		if (!is_field(walk.key))
+		if (!is_field(key, walk.key))
 			unknown = walk.key;
 	if (unknown == NULL)
-		return !has_status || is_status(&status);
-	if (has_status && is_status(&status))
-		refuse(key, psprintf("has the unknown field \"%s\" beside a status", unknown));
+		return !df_json_find(value, "status", &status) || is_status(&status);
+	if (mark != NULL)
+		refuse(key, psprintf("has the unknown field \"%s\" beside %s", unknown, mark));
 	return false;
 }
 
 static void
 read_meaning(const char *key, const char *word, DfReply *reply)
 {
-	for (int i = 0; i < lengthof(meanings); i++)
-		if (strcmp(meanings[i].word, word) == 0)
-		{
-			reply->has_meaning = true;
-			reply->answer.is = meanings[i].meaning;
-			if (reply->status == 0)
-				reply->status = meanings[i].status;
-			return;
-		}
-	refuse(key,
-		   psprintf("means \"%s\"; what it can mean is done, kept, retry, doubt, fail or stuck",
-					word));
+	const struct Meaning *meaning = find_meaning(word);
+
+	if (meaning == NULL)
+		refuse(key,
+			   psprintf("means \"%s\"; what it can mean is done, kept, retry, doubt, fail or stuck",
+						word));
+	reply->has_meaning = true;
+	reply->answer.is = meaning->meaning;
+	if (reply->status == 0)
+		reply->status = meaning->status;
 }
 
 static void
@@ -176,11 +204,23 @@ read_object(const char *key, const Jsonb *value, DfReply *reply)
 		read_after(key, value, reply);
 }
 
+/* NULL if it is no text */
+static char *
+word_of(const Jsonb *value)
+{
+	DfJsonWalk walk;
+
+	if (!JB_ROOT_IS_SCALAR(value))
+		return NULL;
+	df_json_walk(&walk, value);
+	return df_json_next(&walk) ? df_json_string_of(&walk.value) : NULL;
+}
+
 static DfReply *
 read_reply(const char *key, const Jsonb *value)
 {
 	DfReply *reply = palloc0(sizeof(DfReply));
-	char *word = JB_ROOT_IS_SCALAR(value) ? df_json_scalar_text(value) : NULL;
+	char *word = word_of(value);
 
 	reply->kind = DF_REPLY_ANSWER;
 	for (int i = 0; word != NULL && i < lengthof(words); i++)
@@ -189,6 +229,11 @@ read_reply(const char *key, const Jsonb *value)
 			reply->kind = words[i].kind;
 			return reply;
 		}
+	/* if it were taken for a body, a mistyped word would mean that all is well */
+	if (word != NULL && !is_event(key))
+		refuse(key,
+			   psprintf("is \"%s\", and none of \"timeout\", \"lost\", \"down\" and \"never\"",
+						word));
 	if (JB_ROOT_IS_OBJECT(value) && !JB_ROOT_IS_SCALAR(value) && is_reply(key, value))
 		read_object(key, value, reply);
 	else

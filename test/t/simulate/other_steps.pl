@@ -142,6 +142,10 @@ is( simulated($node, 'reminds', '{"event:done": {"after": "36 hours", "payload":
 	run completed
 ROWS
 
+is( simulated_ends($node, 'reminds', '{"event:done": {"status": 200, "body": "text"}}'),
+	'completed {"body": "text", "status": 200}', 'a payload that looks like a response');
+is(simulated_ends($node, 'reminds', '{"event:done": "text"}'), 'completed "text"', 'or is text');
+
 # ---- what replies can say -----------------------------------------------------------------
 
 define_body($node, 'reads', <<'SQL');
@@ -200,6 +204,11 @@ for my $case (
 	[ '{"a": {"is": "ok"}}', qr/the reply of "a" means "ok"; what it can mean is done, kept/ ],
 	[ '{"a": {"is": 5}}', qr/the reply of "a" has an "is" that is no word/ ],
 	[ '{"a": {"status": 503, "retry": 1}}', qr/has the unknown field "retry" beside a status/ ],
+	[ '{"a": {"status": 200, "payload": 1}}', qr/the unknown field "payload" beside a status/ ],
+	[ '{"a": {"is": "fail", "bdy": {}}}', qr/has the unknown field "bdy" beside "is"/ ],
+	[ '{"a": "losst"}', qr/"a" is "losst", and none of .*HINT: .* text.* is \{"body": \.\.\.\}/s ],
+	[ '{"a": ["down", "refused"]}', qr/"a" is "refused", and none of/ ],
+	[ '{"event:e": {"after": "1 day", "paylod": {}}}', qr/unknown field "paylod" beside "after"/ ],
 	[ '{"a": {"after": "soon"}}', qr/invalid input syntax for type interval: "soon"/ ],
 	[ '{"a": {"after": "-1 s"}}', qr/the reply of "a" comes before it was asked for/ ],
 	[ '{"a": {"headers": 5}}', qr/the reply of "a" has headers that are no object/ ])
