@@ -516,6 +516,32 @@ for (1 .. 25)
 			// '' } = 1;
 }
 ok($reached{$_}, "by keys: $_") for 'Runs', 'Systems', 'Log out', 'text', 'workflow', 'Find';
+# ---- without a stream it asks again and again ----------------------------------------------------
+
+$browser->go('about:blank');
+my $own = app('SELECT dataflows.dashboard_token()');
+my @streams = map {
+	my $socket = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$port") or die "no stream: $!";
+
+	print $socket "GET /page/live?q=me HTTP/1.1\r\nHost: x\r\nCookie: dataflows=$own\r\n\r\n";
+	sysread($socket, my $head, 100) or die 'no answer';
+	die $head if $head !~ /^HTTP\/1.1 200/;
+	$socket
+} 1 .. 16;
+
+$browser->go("$base?asking");
+$browser->press('Log out', 'header');
+ok($browser->sees('main h1', qr/^Log in$/), 'logged out');
+$browser->type('input[name=token]', $own);
+$browser->press('Log in', 'main');
+ok($browser->sees('main h1', qr/^Runs$/), 'who gets no stream any more sees the page, too');
+start_one('asked-for');
+ok($browser->sees('main tbody', qr/asked-for/), 'and what is new');
+close $_ for @streams;
+$browser->go("$base?again-told");
+ok($browser->sees('main h1', qr/^Runs$/), 'and is told again when there is one');
+$browser->complaints;    # the 503 of the stream
+
 # ---- the server goes away, the log-in ends -------------------------------------------------------
 
 view('systems');
@@ -527,7 +553,7 @@ ok($browser->wait_js('return document.getElementById("notice").textContent === "
 $browser->complaints;
 view("run/$hostile");
 $browser->press('Signal', 'main');
-is(app('SELECT dataflows.revoke_dashboard_tokens()'), '1', 'the tokens end');
+is(app('SELECT dataflows.revoke_dashboard_tokens()'), '2', 'the tokens end');
 ok($browser->sees('main h1', qr/^Log in$/), 'who is logged in is asked to log in');
 is($browser->count('dialog'), 0, 'and no dialog is left');
 is( $browser->js(
