@@ -1,6 +1,7 @@
 #!/bin/bash
 #
-# make demo: the story of four signups, told on a throwaway server.
+# make demo: the story of four signups, told on a throwaway server to somebody who has never seen
+# dataflows.
 #
 # Everything lives in a temporary directory and is gone afterwards.  Each line
 # shown behind a prompt is run as shown.  If a run does not end as the story
@@ -32,6 +33,19 @@ create_objects()
 }
 
 # ---- the story -------------------------------------------------------------------------
+
+tell_what_comes()
+{
+	scene "What you are going to see"
+	tale "A shop gets signups. For each one it must create an account, a customer in billing and" \
+		"a contact in the CRM, wait until the address is confirmed, and send a mail. These are" \
+		"four systems of others, reached by HTTP: any of them may be slow, away, or say no, at" \
+		"any moment. Nobody wants half a customer."
+	tale ""
+	tale "With dataflows that is one function in PostgreSQL. This demo has started a server and" \
+		"four small systems on this machine, and plays four signups. Lines behind shop=> (SQL)" \
+		"and \$ (shell) are run as you see them."
+}
 
 workflow()
 {
@@ -68,27 +82,36 @@ workflow()
 	SQL
 }
 
+# show_run <key>: a run as a picture
+show_run()
+{
+	sql "SELECT * FROM dataflows.timeline(dataflows.run_of('customer-onboarding', '$1'));"
+}
+
 tell_of_ada()
 {
-	local run
-
-	scene "Ada signs up"
-	tale "The CRM is having a bad day: it will answer 503 twice."
-	tell crm '{"match": {"method": "POST"}, "status": 503, "times": 2}'
+	scene "1. Ada signs up, while the CRM is in maintenance"
+	tale "It will answer 503 twice. An INSERT is all that the shop does:"
+	tell crm '{"match": {"method": "POST"}, "status": 503, "times": 2,
+		"body": {"error": "maintenance"}}'
 	sql "INSERT INTO signups (email, name) VALUES ('ada@example.com', 'Ada');"
 	expect 1 waiting
-	run=$(run_of 1)
-	sql "SELECT key, state, step, waiting_for FROM dataflows.runs;"
-	sql "SELECT * FROM dataflows.timeline('$run');"
-	tale "It waits for her to confirm her address, for days if need be, as a row and not as a" \
-		"process."
+	tale ""
+	tale "The INSERT has started a run of the workflow, in the same transaction. Its key is the" \
+		"row's id:"
+	sql "SELECT key, state, waiting_for FROM dataflows.runs;"
+	show_run 1
+	tale "Time goes from left to right. The CRM failed twice, and was asked again. Now the run" \
+		"waits until Ada confirms her address, for seven days if need be: as a row in a table," \
+		"not as a process."
 	books ada@example.com
 
-	scene "Ada clicks the link in her mail, and somebody rings the bell"
-	sql "NOTIFY dataflows, '{\"run\": \"$run\", \"event\": \"email-confirmed\"}';"
+	scene "   She clicks the link in her mail"
+	tale "The web site says so, and the run goes on where it was:"
+	sql "SELECT dataflows.signal_by_key('customer-onboarding', '1', 'email-confirmed');"
 	expect 1 completed
-	sql "SELECT state, jsonb_pretty(result) AS result FROM dataflows.runs WHERE key = '1';"
-	sql "SELECT * FROM dataflows.timeline('$run');"
+	sql "SELECT state, result FROM dataflows.runs WHERE key = '1';"
+	show_run 1
 	books ada@example.com
 }
 
@@ -125,56 +148,71 @@ tell_of_cleo()
 {
 	local link run
 
-	scene "Cleo signs up on a web site that knows nothing but a URL"
-	sql "SELECT dataflows.create_webhook('/signup', starts => 'customer-onboarding', key =>
-		'\$.email');"
-	shell "curl -s -d '{\"email\": \"cleo@example.com\", \"name\": \"Cleo\"}' \
-		http://127.0.0.1:$port/signup"
+	scene "4. Cleo signs up on a web site that has no access to the database"
+	tale "The server can be called, too. This makes a webhook that starts a run:"
+	sql "SELECT dataflows.create_webhook('/signup', starts => 'customer-onboarding',
+  key => '\$.email');"
+	shell "curl -s http://127.0.0.1:$port/signup \\
+  -d '{\"email\": \"cleo@example.com\", \"name\": \"Cleo\"}'"
 	expect cleo@example.com waiting
 	run=$(run_of cleo@example.com)
 	[[ $answer == *$run* ]] || fail "the webhook answered $answer, but the run is $run"
-	tale "The answer came after the commit. The mail that she gets may have this link, which" \
-		"shows a page with a button:"
+	tale ""
+	tale "And this makes a link for her mail. It shows a page with a button, which confirms her" \
+		"address:"
 	sql "SELECT dataflows.event_url('$run', 'email-confirmed');"
 	link=$(ask "SELECT dataflows.event_url('$run', 'email-confirmed')")
-	tale "She presses it."
+	tale "She presses the button."
 	curl -sf -o /dev/null -X POST "$link" || fail "the link does not work"
 	expect cleo@example.com completed
-	timeline cleo@example.com
+	show_run cleo@example.com
 	books cleo@example.com
 }
 
-# with DF_LOOK=seconds the server stays so long, to be looked at
+# with DF_LOOK=seconds the server stays so long, to be looked at, with a run that waits and one
+# that needs a person
 show_page()
 {
-	scene "And all of it to look at"
-	sql "SELECT dataflows.dashboard_token();"
-	tale "With that token anybody sees what app sees, on http://127.0.0.1:$port/page/"
-	curl -sf "http://127.0.0.1:$port/page/" | grep -q '<title>dataflows' ||
-		fail "the page is not there"
-	if [ -z "${DF_LOOK:-}" ]; then
-		tale "(DF_LOOK=600 make demo leaves it there for ten minutes.)"
-		return
-	fi
-	tale "The server stays for $DF_LOOK seconds."
+	local token page=http://127.0.0.1:$port/page/
+
+	curl -sf "$page" | grep -q '<title>dataflows' || fail "the page is not there"
+	token=$(ask "SELECT dataflows.dashboard_token()")
+	[ -n "${DF_LOOK:-}" ] || return 0
+	psql -X -q -c "INSERT INTO signups (email, name) VALUES ('eve@example.com', 'Eve')"
+	expect 4 waiting
+	tell crm '{"match": {"method": "POST", "email": "^finn@"}, "status": 403, "times": 1,
+		"body": {"error": "your contract does not include contacts"}}'
+	psql -X -q -c "INSERT INTO signups (email, name) VALUES ('finn@example.com', 'Finn')"
+	expect 5 stuck
+	scene "Now look at it yourself"
+	tale "Open this page in a browser on this machine:"
+	printf '\n    %s%s%s\n\n' "$bold" "$page" "$plain"
+	tale "It asks for a token, which stands for what the role app may see and do. This is one:"
+	printf '\n    %s%s%s\n\n' "$bold" "$token" "$plain"
+	tale "(Is this machine far away? On yours: ssh -L $port:127.0.0.1:$port NAME-OF-THIS-MACHINE," \
+		"then open the same address.)"
+	tale ""
+	tale "Two more have signed up meanwhile. Eve (key 4) has not confirmed her address: her run" \
+		"waits. Finn (key 5) needs a person: the CRM said 403. Open his run, read why, and press" \
+		"Retry: the CRM lets him in now. Bob's run (key 2) shows what was taken back."
+	tale ""
+	tale "The server stays for $DF_LOOK seconds; Ctrl-C ends it sooner."
+	[ -z "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ] || xdg-open "$page" >/dev/null 2>&1 || true
 	sleep "$DF_LOOK"
 }
 
 tell_of_bob()
 {
-	local run
-
-	scene "Bob signs up, and billing refuses him for good"
+	scene "2. Bob signs up, and billing refuses his card"
 	tell billing '{"match": {"email": "^bob@", "method": "POST"}, "status": 402,
 		"body": {"error": "card declined"}}'
-	books bob@example.com
 	sql "INSERT INTO signups (email, name) VALUES ('bob@example.com', 'Bob');"
 	expect 2 rolled_back
-	run=$(run_of 2)
-	sql "SELECT state, error->>'message' AS error FROM dataflows.runs WHERE key = '2';"
-	sql "SELECT step, state, status, undo, undo_state FROM dataflows.steps WHERE run = '$run'
-		ORDER BY n;"
-	tale "The account that had been made for him was deleted again: no half-created customer."
+	sql "SELECT state, reason FROM dataflows.runs WHERE key = '2';"
+	tale "His account had been created before billing said no. Its step says what takes it back" \
+		"(undo => 'DELETE /users/{id}'), and that was done:"
+	sql "SELECT step, state, status, undo, undo_state FROM dataflows.steps WHERE key = '2'
+  ORDER BY n;"
 	books bob@example.com
 }
 
@@ -187,22 +225,22 @@ deploy()
 
 tell_of_dora()
 {
-	local run
-
-	scene "Dora signs up, and somebody deploys a typo"
+	scene "3. Dora signs up, and a developer deploys a typo"
 	sql "INSERT INTO signups (email, name) VALUES ('dora@example.com', 'Dora');"
 	expect 3 waiting
-	run=$(run_of 3)
-	tale "While her run waits, the function is replaced: jsonb_build_objekt('to', ..."
+	tale ""
+	tale "While her run waits, the function is replaced by one that calls jsonb_build_objekt." \
+		"Then she confirms her address:"
 	deploy "s/jsonb_build_object('to'/jsonb_build_objekt('to'/"
 	sql "SELECT dataflows.signal_by_key('customer-onboarding', '3', 'email-confirmed');"
 	expect 3 stuck
 	sql "SELECT key, reason FROM dataflows.stuck;"
+	tale "A mistake touches no customer: the run is stuck, and nothing of Dora's is taken back:"
 	books dora@example.com
-	tale "A mistake touches no customer: nothing is undone. The function is deployed again," \
-		"without the typo."
+	tale ""
+	tale "The developer repairs the function, and sends the run on:"
 	deploy ''
-	sql "SELECT dataflows.retry('$run', 'repaired');"
+	sql "SELECT dataflows.retry(run, 'typo repaired') FROM dataflows.stuck;"
 	expect 3 completed
 	books dora@example.com
 }
@@ -218,8 +256,12 @@ run_inside()
 	start_systems
 	start_server
 	create_objects
-	scene "A workflow is a function"
+	tell_what_comes
+	scene "The workflow: a function, and a trigger that starts it"
 	workflow
+	tale ""
+	tale "Each dataflows.post() is a step: it is recorded, repeated while a system is away (with" \
+		"a key, by which the system does it once), and taken back by its undo if the signup fails."
 	workflow | psql -X -q -o /dev/null
 	tell_of_ada
 	tell_of_bob
@@ -229,6 +271,10 @@ run_inside()
 	show_page
 	printf '\n%sThat was all, in %d s. The server and the systems are gone now.%s\n' "$bold" \
 		$((SECONDS - began)) "$plain"
+	[ -n "${DF_LOOK:-}" ] ||
+		tale "To look at these runs in a browser: DF_LOOK=600 make demo keeps the server for ten" \
+			"minutes."
+	tale "To write a workflow of your own, in fifteen minutes: docs/first-run.md"
 }
 
 if [ -n "${DF_WORK:-}" ]; then

@@ -91,7 +91,7 @@ tell() { command_to "$1" _faults "$2"; }
 # ---- telling ------------------------------------------------------------------------
 
 scene() { printf '\n%s== %s%s\n' "$bold$blue" "$*" "$plain"; sleep "$pause"; }
-tale() { printf '%s%s%s\n' "$dim" "$*" "$plain"; }
+tale() { printf '%s%s%s\n' "$dim" "$(fold -s -w 100 <<<"$*")" "$plain"; }
 
 fail()
 {
@@ -114,7 +114,7 @@ ask() { psql -X -q -A -t -v ON_ERROR_STOP=1 -c "$1"; }
 # books <address>: what the systems themselves say of it
 books()
 {
-	printf '\n%sthe books of the four systems on %s%s\n' "$bold" "$1" "$plain"
+	printf '\n%swhat the four systems themselves have of %s%s\n' "$bold" "$1" "$plain"
 	python3 - "$work/ports" "$1" <<-'PYTHON'
 	import json, sys, urllib.request
 	urls = json.load(open(sys.argv[1]))
@@ -125,7 +125,7 @@ books()
 	        state = "deleted again" if record["deleted_at"] else "there"
 	        print("  %-9s %-14s %s" % (name, record["id"], state))
 	    if not found:
-	        print("  %-9s -" % name)
+	        print("  %-9s nothing" % name)
 	PYTHON
 	sleep "$pause"
 }
