@@ -19,6 +19,10 @@
 
 #define MS_PER_SECOND 1000
 #define SECONDS_PER_DAY 86400
+/* ten bits of the id of a run */
+#define MAX_NODE 1023
+/* one of the nodes that there can be, rounded down */
+#define LEAST_SHARE 0.0005
 
 bool df_allow_superuser_owner = true;
 bool df_dashboard = false;
@@ -43,8 +47,10 @@ int df_max_processes = 64;
 int df_max_runs = 256;
 int df_max_steps = 10000;
 int df_max_systems = 256;
+int df_node = 0;
 int df_query_timeout = 300 * MS_PER_SECOND;
 int df_retention = 30 * SECONDS_PER_DAY;
+double df_share = 1;
 int df_signal_ttl = 7 * SECONDS_PER_DAY;
 int df_sql_workers_per_owner = 1;
 int df_sweep_interval = 60 * MS_PER_SECOND;
@@ -212,6 +218,52 @@ define_identity(bool preloaded)
 		df_identity_at_start = strdup(df_identity_token);
 }
 
+/*
+ * PostgreSQL takes the default for a value that a setting of an extension cannot have, with a
+ * WARNING.  A server that is another node than it was told, or takes the limits for itself
+ * alone, must rather not start.
+ */
+static void
+refuse_out_of_range(const char *name, double low, double high)
+{
+	const char *given = GetConfigOption(name, true, false);
+	char *end;
+	double value;
+
+	if (given == NULL)
+		return;
+	value = strtod(given, &end);
+	if (end != given && *end == '\0' && value >= low && value <= high)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for parameter \"%s\": \"%s\"", name, given),
+			 errhint("Set it to a number from %g to %g, or remove it.", low, high)));
+}
+
+static void
+define_node(bool preloaded)
+{
+	if (preloaded)
+	{
+		refuse_out_of_range("dataflows.node", 0, MAX_NODE);
+		refuse_out_of_range("dataflows.share", LEAST_SHARE, 1);
+	}
+
+	/* POSTMASTER: all processes must make ids of one node; see define_fixed_at_start() */
+	DefineCustomIntVariable("dataflows.node",
+							"Number of this server among several that share the work.",
+							"It is in the id of each run that is started here. 0: it is alone.",
+							&df_node, 0, 0, MAX_NODE, preloaded ? PGC_POSTMASTER : PGC_SIGHUP,
+							0, NULL, NULL, NULL);
+
+	/* SIGHUP: a limit, read by workers */
+	DefineCustomRealVariable(
+		"dataflows.share", "This node's part of rate_limit and max_concurrency of each system.",
+		"With several nodes, all parts together are at most 1.", &df_share, 1.0, LEAST_SHARE,
+		1.0, PGC_SIGHUP, 0, NULL, NULL, NULL);
+}
+
 static bool
 check_traceparent(char **value, void **extra, GucSource source)
 {
@@ -261,6 +313,7 @@ df_guc_define(bool preloaded)
 		"Trace that the runs started from here belong to: a traceparent of W3C Trace Context.",
 		"It is stored with each run and sent with its requests.", &df_traceparent, "", PGC_USERSET,
 		0, check_traceparent, NULL, NULL);
+	define_node(preloaded);
 	define_identity(preloaded);
 	define_fixed_at_start(preloaded);
 	MarkGUCPrefixReserved("dataflows");

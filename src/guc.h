@@ -23,6 +23,8 @@ extern char *df_listen; /* "" = no ingress */
 extern char *df_metrics; /* "" = off, "local", "token:<system>" */
 extern char *df_on_stuck; /* "" = nothing, a workflow, "channel:<name>" */
 extern int df_max_runs; /* runs that a worker holds in memory */
+extern int df_node; /* 0 = this server is no node of several */
+extern double df_share; /* this node's part of the limits of systems */
 extern int df_max_in_flight; /* requests of one worker at a time */
 extern int df_max_steps;
 extern int df_max_systems;

@@ -17,6 +17,7 @@
 #include "ingress/link_page.h"
 #include "miscadmin.h"
 #include "port/pg_bswap.h"
+#include "session/node.h"
 #include "store/rights.h"
 #include "shared/base64url.h"
 #include "shared/clock.h"
@@ -183,11 +184,7 @@ require_right(Oid caller, const Link *link, MemoryContext cxt)
 
 	if (!df_inbox_find_run(&link->run, &target, cxt) ||
 		!df_workflow_version(target.workflow, target.version, &definition, cxt))
-		ereport(ERROR,
-				(errcode(DF_ERR_UNKNOWN),
-				 errmsg("run \"%s\" does not exist",
-						df_uuid_text(&link->run)),
-				 errhint("Look for it in the view dataflows.runs.")));
+		df_refuse_unknown_run(&link->run);
 	df_require_right(caller, &definition, DF_RIGHT_SIGNAL, link->event, "signal");
 }
 

@@ -15,6 +15,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "store/rights.h"
+#include "session/node.h"
 #include "shared/clock.h"
 #include "shared/slots.h"
 #include "shared/uuid.h"
@@ -85,10 +86,7 @@ look_once(const pg_uuid_t *run, DfRunProgress *look)
 	found = df_run_progress(run, look, store.result_context);
 	df_store_leave(&store);
 	if (!found)
-		ereport(ERROR,
-				(errcode(DF_ERR_UNKNOWN), errmsg("run \"%s\" does not exist", run_text(run)),
-				 errhint("Look for it in the view dataflows.runs; ended runs are purged after "
-						 "dataflows.retention.")));
+		df_refuse_unknown_run(run);
 	if (TransactionIdIsCurrentTransactionId(look->xmin))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -16,6 +16,7 @@
 #include "miscadmin.h"
 #include "store/rights.h"
 #include "session/inbox_arguments.h"
+#include "session/node.h"
 #include "session/resolved_output.h"
 #include "session/signal_notice.h"
 #include "session/start.h"
@@ -166,17 +167,6 @@ may_have_been_purged(const pg_uuid_t *run)
 	return memcmp(run, &floor, sizeof(floor)) < 0;
 }
 
-static void
-raise_unknown_run(const pg_uuid_t *run)
-{
-	ereport(ERROR,
-			(errcode(DF_ERR_UNKNOWN),
-			 errmsg("run \"%s\" does not exist",
-					df_uuid_text(run)),
-			 errhint("Look for it in the view dataflows.runs; ended runs are purged after "
-					 "dataflows.retention.")));
-}
-
 /* argument 0 is the run; false = it was purged, and the store is left again */
 static bool
 open_run(FunctionCallInfo fcinfo, Call *call)
@@ -186,14 +176,14 @@ open_run(FunctionCallInfo fcinfo, Call *call)
 	df_store_enter(&call->store);
 	if (!df_inbox_find_run(run, &call->target, call->store.result_context))
 	{
-		if (!may_have_been_purged(run))
-			raise_unknown_run(run);
+		if (!may_have_been_purged(run) || df_uuid_other_node(run) != 0)
+			df_refuse_unknown_run(run);
 		df_store_leave(&call->store);
 		return false;
 	}
 	call->definition = require_right(call, call->target.workflow, call->target.version);
 	if (call->definition == NULL)
-		raise_unknown_run(run);
+		df_refuse_unknown_run(run);
 	call->message.run = &call->target.run;
 	call->message.workflow = call->target.workflow;
 	call->message.key = call->target.key;

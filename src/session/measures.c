@@ -21,6 +21,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "guc.h"
 #include "session/measures.h"
 #include "session/rows.h"
 #include "shared/clock.h"
@@ -161,6 +162,13 @@ add_processes(List *samples)
 	sample->values[0] = DF_VERSION;
 	sample->labels[1] = "database";
 	sample->values[1] = get_database_name(MyDatabaseId);
+	sample->value = 1;
+	sample = new_sample(&samples, "dataflows_node_info",
+						"Always 1: dataflows.node and dataflows.share.", "gauge");
+	sample->labels[0] = "node";
+	sample->values[0] = psprintf("%d", df_node);
+	sample->labels[1] = "share";
+	sample->values[1] = psprintf("%g", df_share);
 	sample->value = 1;
 	return samples;
 }

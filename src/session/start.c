@@ -12,6 +12,7 @@
 #include "fmgr.h"
 #include "guc.h"
 #include "miscadmin.h"
+#include "session/node.h"
 #include "session/start.h"
 #include "shared/clock.h"
 #include "shared/slots.h"
@@ -230,10 +231,7 @@ dataflows_restart(PG_FUNCTION_ARGS)
 
 	df_store_enter(&store);
 	if (!df_run_old(old_id, &old, store.result_context))
-		ereport(ERROR,
-				(errcode(DF_ERR_UNKNOWN), errmsg("run \"%s\" does not exist", old_text),
-				 errhint("Look for it in the view dataflows.runs; ended runs are purged after "
-						 "dataflows.retention.")));
+		df_refuse_unknown_run(old_id);
 	/* a role that starts a run can see its input */
 	df_require_sight(caller, old_id, df_sight(caller, &old.seen), DF_SEES_ALL);
 	df_start_common(old.seen.workflow, caller, &run, &definition, store.result_context);

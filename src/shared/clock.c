@@ -10,7 +10,9 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "guc.h"
 #include "shared/clock.h"
+#include "shared/uuid.h"
 
 /* microseconds from the Unix epoch to PostgreSQL's */
 #define EPOCH_SHIFT_US \
@@ -83,6 +85,7 @@ df_new_uuid(void)
 	put_ticks(&uuid, ticks);
 	df_random_bytes(uuid.data + 8, 8);
 	uuid.data[8] = (uuid.data[8] & 0x3f) | 0x80;
+	df_uuid_put_node(&uuid, df_node);
 	return uuid;
 }
 

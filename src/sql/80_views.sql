@@ -80,6 +80,14 @@ COMMENT ON COLUMN dataflows.workflows.defined_at IS 'When define_workflow() was 
 COMMENT ON COLUMN dataflows.workflows.notify IS
 	'Channel that hears when a run waits, is stuck or has ended; NULL = none';
 
+CREATE FUNCTION dataflows._node() RETURNS int
+	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'dataflows_node';
+COMMENT ON FUNCTION dataflows._node() IS 'Internal: the setting dataflows.node';
+
+CREATE FUNCTION dataflows._share() RETURNS float8
+	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'dataflows_share';
+COMMENT ON FUNCTION dataflows._share() IS 'Internal: the setting dataflows.share';
+
 /* ---- runs ------------------------------------------------------------------------------- */
 
 /* the condition on key_held is always true: it lets both partial indexes on the key be used */
@@ -135,7 +143,8 @@ CREATE VIEW dataflows.runs WITH (security_barrier) AS
 				CASE WHEN r.finished_at IS NULL AND r.waiting_for LIKE 'transient error: %'
 					THEN r.waiting_for || '; the body is entered again'
 					|| COALESCE(' at ' || dataflows._clock(r.wake_at), '') END), '') END, 1000)
-			AS reason
+			AS reason,
+		dataflows._node() AS node
 	FROM dataflows.run r JOIN dataflows.workflow w ON w.name = r.workflow AND w.version = r.version
 	WHERE dataflows._sees(r.workflow, r.version, r.started_by) IS NOT NULL
 		AND (r.key_held OR NOT r.key_held);
@@ -183,6 +192,9 @@ COMMENT ON COLUMN dataflows.runs.reason IS
 COMMENT ON COLUMN dataflows.runs.traceparent IS
 	'Trace that it belongs to, given by the session that started it (W3C Trace Context); NULL = '
 	'a trace of its own';
+
+COMMENT ON COLUMN dataflows.runs.node IS
+	'Number of the node that it lives on: dataflows.node of this server; 0 = it is alone';
 
 /* ---- steps ------------------------------------------------------------------------------- */
 
@@ -635,7 +647,8 @@ CREATE VIEW dataflows.systems WITH (security_barrier) AS
 		l.held_owners, o.paused::jsonb OPERATOR(pg_catalog.->>) 'by' AS paused_by,
 		pg_catalog.to_timestamp((o.paused::jsonb OPERATOR(pg_catalog.->>) 'at')::float8)
 			AS paused_at,
-		o.paused::jsonb OPERATOR(pg_catalog.->>) 'note' AS paused_note
+		o.paused::jsonb OPERATOR(pg_catalog.->>) 'note' AS paused_note,
+		dataflows._share() AS share
 	FROM pg_catalog.pg_foreign_server s
 		JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw AND w.fdwname = 'dataflows'
 		LEFT JOIN LATERAL (SELECT
@@ -688,6 +701,9 @@ COMMENT ON COLUMN dataflows.systems.paused_by IS
 	'Role that called pause_system(); NULL = it is not paused';
 COMMENT ON COLUMN dataflows.systems.paused_at IS 'When it did';
 COMMENT ON COLUMN dataflows.systems.paused_note IS 'Why, if it said so';
+COMMENT ON COLUMN dataflows.systems.share IS
+	'Part of max_concurrency (rounded down, at least 1) and of rate_limit that this node uses: '
+	'dataflows.share';
 
 GRANT SELECT ON dataflows.workflows, dataflows.runs, dataflows.steps, dataflows.attempts,
 	dataflows.signals, dataflows.requests, dataflows.pending_undo, dataflows.stuck,

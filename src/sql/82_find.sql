@@ -34,6 +34,14 @@ COMMENT ON FUNCTION dataflows.run_of(text, text) IS
 'NULL if there is none that the role may see.
 workflow: its name. key: the business key.';
 
+CREATE FUNCTION dataflows.node_of(run uuid) RETURNS int
+	LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'dataflows_node_of';
+COMMENT ON FUNCTION dataflows.node_of(uuid) IS
+'The number of the node on which a run lives: dataflows.node if it is here, else the node that '
+'stands in its id. 0 = none.
+run: its id, of any node; of an id that was made before there were nodes, and whose run is not '
+'here, it may be any number. Every role may call it.';
+
 CREATE FUNCTION dataflows.find_person(value text)
 	RETURNS TABLE (run uuid, workflow text, key text, state text, started_at timestamptz,
 		found_in text)

@@ -13,6 +13,7 @@
 
 #include "catalog/pg_foreign_server.h"
 #include "fdw/options.h"
+#include "guc.h"
 #include "miscadmin.h"
 #include "shared/clock.h"
 #include "shared/system_state.h"
@@ -167,6 +168,14 @@ df_system_use(const DfSystem *system)
 	return use;
 }
 
+/* at least one, and not one less because 0.29 * 100 is a little below 29 */
+static int
+places_of_node(int max_concurrency)
+{
+	return Max(1, (int) (max_concurrency * df_share + 1e-6));
+}
+
+/* the only place where limits are divided among nodes */
 static DfSystemRules
 rules_of(const DfSystem *system)
 {
@@ -174,8 +183,8 @@ rules_of(const DfSystem *system)
 
 	if (system == NULL)
 		system = df_system_presets(); /* the server is gone */
-	rules.max_concurrency = system->max_concurrency;
-	rules.rate_per_second = system->rate_per_second;
+	rules.max_concurrency = places_of_node(system->max_concurrency);
+	rules.rate_per_second = system->rate_per_second * df_share;
 	rules.breaker_failures = system->breaker_failures;
 	rules.cooldown_us = system->breaker_cooldown_ms * 1000;
 	return rules;

@@ -264,7 +264,7 @@ sub settings_of_source
 {
 	my $guc = slurp('src/guc.c');
 	my %number = $guc =~ /^#define (\w+) ([0-9]+)$/mg;
-	my %initial = $guc =~ /^(?:int|bool|char)\s+\*?(\w+) = (.*?);/mg;
+	my %initial = $guc =~ /^(?:int|bool|char|double)\s+\*?(\w+) = (.*?);/mg;
 	my %unit = (GUC_UNIT_MS => 1, GUC_UNIT_S => 1000, GUC_UNIT_BYTE => 1, 0 => 1);
 	my %on = (true => 'on', false => 'off');
 	my %settings;
