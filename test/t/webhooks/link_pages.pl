@@ -12,8 +12,6 @@ use Dataflows;
 my $port = PostgreSQL::Test::Cluster::get_free_port();
 my $base = "http://127.0.0.1:$port";
 my $node = new_node('link_pages', conf => <<"CONF");
-dataflows.listen = '127.0.0.1:$port'
-dataflows.ingress_role = 'hears'
 dataflows.ingress_database = 'postgres'
 dataflows.public_url = '$base'
 CONF
@@ -45,6 +43,10 @@ sub link_of
 
 sub new_run { return as_app($node, 'postgres', "SELECT dataflows.start('confirms', '{}')"); }
 
+# not earlier: a listener whose role is missing is tried again later and later
+$node->append_conf('postgresql.conf',
+	"dataflows.listen = '127.0.0.1:$port'\ndataflows.ingress_role = 'hears'\n");
+$node->reload;
 ok(wait_until($node, q(SELECT count(*) > 0 FROM dataflows.status() WHERE process = 'ingress')),
 	'the listener starts');
 my $answer;
