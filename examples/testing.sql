@@ -2,6 +2,21 @@
 -- function runs the workflow by dataflows.simulate(), is one test, and shows what happened if the
 -- test fails. docs/testing.md explains them.
 
+-- after an error nothing that follows can be told
+\set ON_ERROR_STOP on
+
+DO $$
+BEGIN
+  IF to_regprocedure('diag(text)') IS NULL THEN
+    RAISE EXCEPTION 'pgTAP is not there' USING HINT = 'As superuser: CREATE EXTENSION pgtap; its '
+      || 'schema must be in search_path.';
+  ELSIF NOT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) THEN
+    RAISE EXCEPTION 'role "%" may create nothing in schema "%"', current_user, current_schema()
+      USING HINT = 'Begin the file with SET search_path = SCHEMA, public; and the name of a schema '
+      || 'in which it may.';
+  END IF;
+END $$;
+
 -- that a run which fails has left replies unused is no news; if it completes, a WARNING says so
 SET LOCAL client_min_messages = warning;
 
@@ -12,12 +27,19 @@ CREATE FUNCTION story(workflow text, input jsonb, replies jsonb DEFAULT '{}',
     FROM dataflows.simulate(workflow, input, replies, crash_after)
 $$;
 
--- the same for a person: with the times, and the words for what went wrong
+-- the same for a person: with the times, and the words for what went wrong; what happens many times
+-- in a row is one line
 CREATE FUNCTION story_told(workflow text, input jsonb, replies jsonb,
   crash_after int DEFAULT NULL) RETURNS text LANGUAGE sql AS $$
-  SELECT diag(string_agg(concat_ws(' ', at, step, kind, outcome,
-      '- ' || coalesce(output->>'message', output->>'reason')), E'\n' ORDER BY n))
-    FROM dataflows.simulate(workflow, input, replies, crash_after)
+  SELECT diag(string_agg(line, E'\n' ORDER BY first))
+    FROM (SELECT min(n) AS first, concat_ws(' ', min(at), what,
+            CASE WHEN count(*) > 1 THEN format('(%s times, the last at %s)', count(*), max(at)) END)
+            AS line
+          FROM (SELECT n, at, what, n - row_number() OVER (PARTITION BY what ORDER BY n) AS together
+                FROM dataflows.simulate(workflow, input, replies, crash_after),
+                  concat_ws(' ', step, kind, outcome,
+                    '- ' || coalesce(output->>'message', output->>'reason')) AS what) AS rows
+          GROUP BY what, together) AS lines
 $$;
 
 -- exactly this happens

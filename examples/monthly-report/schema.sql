@@ -1,4 +1,5 @@
--- Run as superuser in an empty database that cron.database_name names, with -v crm=URL -v smtp=URL.
+-- Run as superuser in an empty database that cron.database_name names, when there is a role app
+-- that may log in, with -v crm=URL -v smtp=URL.
 
 CREATE EXTENSION dataflows;
 CREATE EXTENSION pg_cron;

@@ -1,5 +1,5 @@
--- Run as superuser in an empty database, with -v identity=URL -v billing=URL -v crm=URL -v
--- email=URL.
+-- Run as superuser in an empty database, when there is a role app that may log in, with
+-- -v identity=URL -v billing=URL -v crm=URL -v email=URL.
 
 CREATE EXTENSION dataflows;
 

@@ -90,5 +90,19 @@ my $walk = Dataflows::Walk->new(
 
 is($walk->through('docs/testing.md'), 4, 'the page has its sessions');
 is($node->safe_psql('shop', 'SELECT count(*) FROM dataflows.run'), '0', 'and no run is left');
+
+# what a file needs that is not there
+$node->safe_psql('shop', 'CREATE ROLE stranger LOGIN');
+for my $case (
+	[ 'shop', 'stranger', qr/role "stranger" may create nothing in schema "public"\nHINT:  Begin/ ],
+	[ 'postgres', 'app', qr/pgTAP is not there\nHINT:  As superuser/ ])
+{
+	my ($database, $role, $error) = @$case;
+
+	$node->command_fails_like(
+		[ 'psql', '-X', '-q', '-U', $role, '-d', $database, '-f', "$example/test.sql" ],
+		$error, "run as $role in $database");
+}
+
 $node->stop;
 done_testing();
