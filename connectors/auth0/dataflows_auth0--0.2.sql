@@ -3,7 +3,8 @@
 
 SELECT dataflows._guard_connector('auth0');
 GRANT USAGE ON SCHEMA auth0 TO PUBLIC;
-COMMENT ON SCHEMA auth0 IS 'Auth0 in workflows, see connectors/auth0/README.md of dataflows';
+COMMENT ON SCHEMA auth0 IS
+	'Auth0 in workflows, see connectors/auth0/README.md of dataflows';
 
 CREATE FUNCTION auth0.connect(server name DEFAULT 'auth0', domain text DEFAULT NULL,
 	client_id text DEFAULT NULL, client_secret text DEFAULT NULL,

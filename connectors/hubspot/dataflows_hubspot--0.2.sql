@@ -3,7 +3,8 @@
 
 SELECT dataflows._guard_connector('hubspot');
 GRANT USAGE ON SCHEMA hubspot TO PUBLIC;
-COMMENT ON SCHEMA hubspot IS 'HubSpot in workflows, see connectors/hubspot/README.md of dataflows';
+COMMENT ON SCHEMA hubspot IS
+	'HubSpot in workflows, see connectors/hubspot/README.md of dataflows';
 
 CREATE FUNCTION hubspot.connect(server name DEFAULT 'hubspot', access_token text DEFAULT NULL,
 	webhook_secret text DEFAULT NULL, url text DEFAULT 'https://api.hubapi.com',
