@@ -29,6 +29,7 @@
 #include "shared/uuid.h"
 #include "simulate/drive.h"
 #include "simulate/events.h"
+#include "simulate/give_up.h"
 #include "simulate/network.h"
 #include "simulate/story.h"
 #include "store/due.h"
@@ -308,6 +309,7 @@ advance(DfSim *sim, DfSimRun *of)
 	if (step != NULL)
 	{
 		df_run_take_up(run, sim->lease);
+		df_sim_step(sim, of, step)->requests[step->engine.phase]++;
 		run_query(sim, run, step);
 		df_run_advance(run, false);
 	}
@@ -505,6 +507,7 @@ after_recording(DfSim *sim)
 		df_sim_arrange_signals(sim, of);
 		find_children(sim, of);
 	}
+	df_sim_give_up(sim);
 	/* they write to each other */
 	if (sim->turn_list != NIL && list_length(sim->runs) > 1)
 		sim->read_inbox = true;

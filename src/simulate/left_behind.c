@@ -37,13 +37,13 @@ left_of(const DfSimRun *of, const DfSimStep *step, bool stuck)
 {
 	if (step->name == NULL)
 		return NULL;
+	if (step->made > 1)
+		return psprintf("%s (made %d times)", step->name, step->made);
 	/* what is in doubt may be there, and what could not be undone is */
 	if (stuck && step->shown != DF_STEP_DOUBT && step->undo_shown != DF_UNDO_FAILED)
 		return NULL;
 	if (stuck)
 		return pstrdup(step->name);
-	if (step->made > 1)
-		return psprintf("%s (made %d times)", step->name, step->made);
 	if (step->made > 0 && !step->taken_back && !step->kept && should_be_undone(of))
 		return pstrdup(step->name);
 	return NULL;

@@ -136,7 +136,9 @@ put_body(DfSim *sim, DfResponse *response, const DfSimFlight *flight)
 	char *text;
 	bool is_text;
 
-	if (body == NULL && (response->status / 100 == 2 || response->status == 0))
+	/* 204 and 205 have none */
+	if (body == NULL && (response->status / 100 == 2 || response->status == 0) &&
+		response->status != 204 && response->status != 205)
 		body = usual_body(sim, flight);
 	if (body == NULL)
 		return;

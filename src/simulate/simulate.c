@@ -33,6 +33,7 @@ df_simulate_arguments(FunctionCallInfo fcinfo, DfSimulation *what)
 				 errmsg("the input of a run must not be null"),
 				 errhint("Give '{}' for a run without input.")));
 	memset(what, 0, sizeof(*what));
+	what->most_rounds = DF_SIM_ROUNDS;
 	what->workflow = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	what->input = PG_GETARG_JSONB_P(1);
 	df_check_payload(what->input, "the input of a run");

@@ -245,6 +245,11 @@ simulate_all_rows(FunctionCallInfo fcinfo, TupleDesc desc)
 	df_simulate_arguments(fcinfo, &result.plain);
 	sim = df_simulate(&result.plain);
 	df_simulate_tell_unused(sim);
+	if (sim->endless)
+	{
+		result.plain.most_rounds = DF_SIM_FEW_ROUNDS;
+		sim = df_simulate(&result.plain);
+	}
 	add_row(&result, "as it is", sim);
 	senders = senders_of(sim);
 	foreach (lc, senders)

@@ -98,6 +98,7 @@ new_simulation(const DfSimulation *what)
 	sim->overrides = what->overrides;
 	sim->crash_after = what->crash_after;
 	sim->explains = what->explains;
+	sim->most_rounds = what->most_rounds;
 	sim->cxt = CurrentMemoryContext;
 	sim->turn_cxt =
 		AllocSetContextCreate(sim->cxt, "dataflows simulated turn", ALLOCSET_DEFAULT_SIZES);

@@ -48,6 +48,13 @@ add(DfSim *sim, DfSimRun *of, const DfStep *step, const char *kind, const char *
 	((DfSimRow *) llast(sim->rows))->about = df_sim_step(sim, of, step);
 }
 
+/* the call of a run that was called */
+static const char *
+call_of(const DfSimRun *of)
+{
+	return pnstrdup(of->path, strlen(of->path) - strlen(" > "));
+}
+
 /* "undo" is what takes back a step: on_rollback() only says so */
 static const char *
 kind_of(const DfStep *step)
@@ -246,6 +253,32 @@ df_sim_row_of_endless(DfSim *sim, DfSimRun *of, const DfStep *step, DfPhase phas
 		undo ? step->row.undo_error : step->row.error);
 }
 
+void
+df_sim_row_of_rounds(DfSim *sim, const DfSimRun *of)
+{
+	add_at(sim, df_now(), psprintf("%scontinue_with", of->path), "continue", "goes on forever",
+		   NULL);
+}
+
+void
+df_sim_row_of_calls(DfSim *sim, const DfSimRun *of)
+{
+	add_at(sim, df_now(), call_of(of), "call", "goes on forever", NULL);
+}
+
+/* it raises an error that may pass */
+void
+df_sim_row_of_body(DfSim *sim, const DfSimRun *of)
+{
+	const char *why = of->run->row.waiting_for;
+	DfJson json;
+
+	df_json_begin(&json);
+	df_json_text(&json, "reason", why != NULL ? why : "");
+	add_at(sim, df_now(), of->path[0] != '\0' ? call_of(of) : NULL, "body", "retries forever",
+		   df_json_end(&json, CurrentMemoryContext));
+}
+
 /* ---- the end --------------------------------------------------------------- */
 
 static void
@@ -288,7 +321,7 @@ df_sim_rows_of_end(DfSim *sim)
 			rows_of_waits(sim, of);
 		/* the call that it is of does not say so */
 		if (of != first && of->was == DF_RUN_STUCK)
-			add_run(sim, of, pnstrdup(of->path, strlen(of->path) - strlen(" > ")));
+			add_run(sim, of, call_of(of));
 	}
 	add_run(sim, first, NULL);
 }

@@ -27,6 +27,11 @@ extern void df_sim_rows_of_turn(DfSim *sim, DfSimRun *of, List *attempts);
 extern void df_sim_row_of_crash(DfSim *sim, DfSimRun *of, const DfStep *step);
 
 /* the step would be sent for ever */
+/* a run that goes on for ever: by rounds, by calls, or because its body cannot be entered */
+extern void df_sim_row_of_rounds(DfSim *sim, const DfSimRun *of);
+extern void df_sim_row_of_calls(DfSim *sim, const DfSimRun *of);
+extern void df_sim_row_of_body(DfSim *sim, const DfSimRun *of);
+
 extern void df_sim_row_of_endless(DfSim *sim, DfSimRun *of, const DfStep *step, DfPhase phase);
 
 /* nothing happens any more: what is still waited for, and how the run has ended */

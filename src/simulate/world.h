@@ -77,6 +77,7 @@ typedef struct DfSim
 	DfSimRun *crash_run; /* the one whose effect was the last before the crash */
 	DfStep *crash_step;
 	bool endless; /* it was given up */
+	int most_rounds; /* of one run: with more of them it is */
 	MemoryContext cxt; /* as long as the result */
 	MemoryContext turn_cxt;
 	MemoryContext runs_cxt;
