@@ -2,11 +2,12 @@
  * What an OpenAPI description says of an operation, read for api_functions(): its fields with
  * their schemas, what they are called as arguments, and its request body.
  *
- * Nothing here writes SQL.  A place is what errors name: the operation, and where in it.
+ * Nothing here writes SQL.  Functions in PL/pgSQL pin their search_path, those in SQL are bound
+ * when they are made.  A place is what errors name: the operation, and where in it.
  */
 
 CREATE FUNCTION dataflows._api_refuse(place text, problem text, hint text) RETURNS void
-	LANGUAGE plpgsql IMMUTABLE AS $$
+	LANGUAGE plpgsql IMMUTABLE SET search_path TO pg_catalog, pg_temp AS $$
 BEGIN
 	RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = left(place, 300) || ' ' || problem,
 		HINT = hint;
@@ -15,7 +16,7 @@ COMMENT ON FUNCTION dataflows._api_refuse(text, text, text) IS
 	'Internal: raises 22023 about a place in a description of an API';
 
 CREATE FUNCTION dataflows._api_expect(value jsonb, kind text, place text) RETURNS jsonb
-	LANGUAGE plpgsql IMMUTABLE AS $$
+	LANGUAGE plpgsql IMMUTABLE SET search_path TO pg_catalog, pg_temp AS $$
 BEGIN
 	IF jsonb_typeof(value) <> kind THEN
 		PERFORM dataflows._api_refuse(place,
@@ -28,7 +29,7 @@ COMMENT ON FUNCTION dataflows._api_expect(jsonb, text, text) IS
 	'Internal: a value of a description of an API, which has this JSON type, or is not there';
 
 CREATE FUNCTION dataflows._api_target(doc jsonb, ref jsonb, place text) RETURNS jsonb
-	LANGUAGE plpgsql IMMUTABLE AS $$
+	LANGUAGE plpgsql IMMUTABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
 	pointer text := ref #>> '{}';
 	target jsonb;
@@ -56,7 +57,7 @@ COMMENT ON FUNCTION dataflows._api_target(jsonb, jsonb, text) IS
 	'Internal: what a $ref in a description of an API refers to';
 
 CREATE FUNCTION dataflows._api_object(doc jsonb, node jsonb, place text) RETURNS jsonb
-	LANGUAGE plpgsql IMMUTABLE AS $$
+	LANGUAGE plpgsql IMMUTABLE SET search_path TO pg_catalog, pg_temp AS $$
 BEGIN
 	FOR hop IN 1 .. 20 LOOP
 		IF dataflows._api_expect(node, 'object', place) -> '$ref' IS NULL THEN
@@ -71,7 +72,7 @@ COMMENT ON FUNCTION dataflows._api_object(jsonb, jsonb, text) IS
 	'Internal: an object of a description of an API, wherever its $ref leads; NULL = none';
 
 CREATE FUNCTION dataflows._api_kind(schema jsonb, place text, OUT kind text, OUT nullable boolean)
-	LANGUAGE plpgsql IMMUTABLE AS $$
+	LANGUAGE plpgsql IMMUTABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
 	types text[];
 	kinds text[];
@@ -107,7 +108,7 @@ COMMENT ON FUNCTION dataflows._api_kind(jsonb, text) IS
 	'any, as "type" of a schema says';
 
 CREATE FUNCTION dataflows._api_merged(doc jsonb, schema jsonb, place text) RETURNS jsonb
-	LANGUAGE plpgsql IMMUTABLE AS $$
+	LANGUAGE plpgsql IMMUTABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
 	queue jsonb[] := ARRAY[schema];
 	followed text[] := '{}';
@@ -155,7 +156,7 @@ COMMENT ON FUNCTION dataflows._api_merged(jsonb, jsonb, text) IS
 	'Internal: a schema with those that it refers to and all of "allOf" in it';
 
 CREATE FUNCTION dataflows._api_schema(doc jsonb, schema jsonb, place text) RETURNS jsonb
-	LANGUAGE plpgsql IMMUTABLE AS $$
+	LANGUAGE plpgsql IMMUTABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
 	merged jsonb := dataflows._api_merged(doc, coalesce(schema, '{}'), place);
 	mine record;
@@ -197,17 +198,18 @@ COMMENT ON FUNCTION dataflows._api_schema(jsonb, jsonb, text) IS
 	'"anyOf" what its alternatives have in common';
 
 CREATE FUNCTION dataflows._api_name(words text) RETURNS text
-	LANGUAGE sql IMMUTABLE STRICT AS $$
+	LANGUAGE sql IMMUTABLE STRICT
+	BEGIN ATOMIC
 	SELECT left(regexp_replace(trim('_' FROM regexp_replace(lower(
 		regexp_replace(regexp_replace(words, '([A-Z]+)([A-Z][a-z])', '\1_\2', 'g'),
 			'([a-z0-9])([A-Z])', '\1_\2', 'g') COLLATE "C"),
-		'[^a-z0-9]+', '_', 'g')), '^([0-9])', '_\1'), 63)
-$$;
+		'[^a-z0-9]+', '_', 'g')), '^([0-9])', '_\1'), 63);
+	END;
 COMMENT ON FUNCTION dataflows._api_name(text) IS
 	'Internal: a name of a description of an API in snake_case, of letters, digits and _ alone';
 
 CREATE FUNCTION dataflows._api_text(words jsonb, size int) RETURNS text
-	LANGUAGE plpgsql IMMUTABLE AS $$
+	LANGUAGE plpgsql IMMUTABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
 	said text;
 BEGIN
@@ -229,7 +231,7 @@ COMMENT ON FUNCTION dataflows._api_text(jsonb, int) IS
 
 CREATE FUNCTION dataflows._api_parameters(doc jsonb, path text, item jsonb, operation jsonb,
 	place text) RETURNS SETOF jsonb
-	LANGUAGE plpgsql IMMUTABLE AS $$
+	LANGUAGE plpgsql IMMUTABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
 	found_at jsonb := '{}';
 	listed jsonb[] := '{}';
@@ -290,7 +292,7 @@ COMMENT ON FUNCTION dataflows._api_parameters(jsonb, text, jsonb, jsonb, text) I
 
 CREATE FUNCTION dataflows._api_body(doc jsonb, method text, operation jsonb, place text)
 	RETURNS jsonb
-	LANGUAGE plpgsql IMMUTABLE AS $$
+	LANGUAGE plpgsql IMMUTABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
 	body jsonb := dataflows._api_object(doc, operation -> 'requestBody',
 		place || ', "requestBody"');
@@ -335,7 +337,7 @@ COMMENT ON FUNCTION dataflows._api_body(jsonb, text, jsonb, text) IS
 	'as a whole; NULL = none';
 
 CREATE FUNCTION dataflows._api_properties(doc jsonb, body jsonb, place text) RETURNS SETOF jsonb
-	LANGUAGE plpgsql IMMUTABLE AS $$
+	LANGUAGE plpgsql IMMUTABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
 	required jsonb := body -> 'schema' -> 'required';
 	property record;
@@ -380,7 +382,8 @@ COMMENT ON FUNCTION dataflows._api_properties(jsonb, jsonb, text) IS
 	'Internal: the properties of a request body, in the form of parameters; required ones first';
 
 CREATE FUNCTION dataflows._api_not_sent(field jsonb) RETURNS text
-	LANGUAGE sql IMMUTABLE AS $$
+	LANGUAGE sql IMMUTABLE
+	BEGIN ATOMIC
 	SELECT CASE
 		WHEN field ->> 'in' = 'cookie' THEN 'cookies are not sent'
 		WHEN field ->> 'in' = 'header' AND lower(field ->> 'name') IN ('accept', 'content-type',
@@ -391,14 +394,14 @@ CREATE FUNCTION dataflows._api_not_sent(field jsonb) RETURNS text
 		WHEN field ->> 'in' = 'header' AND field ->> 'name' !~ '^[A-Za-z0-9!#$%&''*+.^_`|~-]+$'
 			THEN 'it is no name of a header'
 		WHEN field -> 'deprecated' = 'true' AND NOT (field -> 'required')::boolean
-			THEN 'deprecated' END
-$$;
+			THEN 'deprecated' END;
+	END;
 COMMENT ON FUNCTION dataflows._api_not_sent(jsonb) IS
 	'Internal: why a field of an operation gets no argument; NULL = it gets one';
 
 CREATE FUNCTION dataflows._api_fields(fields jsonb[], encoding text, taken text[])
 	RETURNS SETOF jsonb
-	LANGUAGE plpgsql STABLE AS $$
+	LANGUAGE plpgsql STABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
 	field jsonb;
 	kind text;

@@ -9,15 +9,16 @@
 /* ---- the function of an operation ------------------------------------------------------- */
 
 CREATE FUNCTION dataflows._api_raise(condition text, problem text, hint text) RETURNS text
-	LANGUAGE sql IMMUTABLE AS $$
+	LANGUAGE sql IMMUTABLE
+	BEGIN ATOMIC
 	SELECT format(E'\tIF %s THEN\n\t\tRAISE EXCEPTION USING ERRCODE = ''22023'', MESSAGE = %L,'
-		'\n\t\t\tHINT = %L;\n\tEND IF;\n', condition, problem, hint)
-$$;
+		'\n\t\t\tHINT = %L;\n\tEND IF;\n', condition, problem, hint);
+	END;
 COMMENT ON FUNCTION dataflows._api_raise(text, text, text) IS
 	'Internal: the statement of a made function that refuses an argument';
 
 CREATE FUNCTION dataflows._api_pattern(pattern jsonb) RETURNS text
-	LANGUAGE plpgsql IMMUTABLE AS $$
+	LANGUAGE plpgsql IMMUTABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
 	re text := pattern #>> '{}';
 BEGIN
@@ -36,7 +37,7 @@ COMMENT ON FUNCTION dataflows._api_pattern(jsonb) IS
 	'Internal: a pattern of a schema that PostgreSQL understands in the same way; otherwise NULL';
 
 CREATE FUNCTION dataflows._api_checks(field jsonb, fn text, operation text) RETURNS text
-	LANGUAGE plpgsql IMMUTABLE AS $$
+	LANGUAGE plpgsql IMMUTABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
 	schema jsonb := field -> 'schema';
 	type text := field ->> 'type';
@@ -120,7 +121,7 @@ COMMENT ON FUNCTION dataflows._api_checks(jsonb, text, text) IS
 	'is sent';
 
 CREATE FUNCTION dataflows._api_text_of(field jsonb) RETURNS text
-	LANGUAGE plpgsql IMMUTABLE AS $$
+	LANGUAGE plpgsql IMMUTABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
 	arg text := field ->> 'arg';
 	type text := field ->> 'type';
@@ -146,7 +147,7 @@ COMMENT ON FUNCTION dataflows._api_text_of(jsonb) IS
 	'Internal: the expression of a made function that writes an argument as one text';
 
 CREATE FUNCTION dataflows._api_value(field jsonb, encoding text, repeats boolean) RETURNS text
-	LANGUAGE plpgsql IMMUTABLE AS $$
+	LANGUAGE plpgsql IMMUTABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
 	plain text := format(CASE field ->> 'type' WHEN 'jsonb' THEN '%s' ELSE 'to_jsonb(%s)' END,
 		field ->> 'arg');
@@ -174,7 +175,7 @@ COMMENT ON FUNCTION dataflows._api_value(jsonb, text, boolean) IS
 
 CREATE FUNCTION dataflows._api_members(fields jsonb[], encoding text, repeats boolean, rest text)
 	RETURNS text
-	LANGUAGE plpgsql IMMUTABLE AS $$
+	LANGUAGE plpgsql IMMUTABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
 	f jsonb;
 	"values" text[] := '{}';
@@ -206,7 +207,7 @@ COMMENT ON FUNCTION dataflows._api_members(jsonb[], text, boolean, text) IS
 	'without those that are NULL; NULL = there are none';
 
 CREATE FUNCTION dataflows._api_path(path text, fields jsonb[], place text) RETURNS text
-	LANGUAGE plpgsql STABLE AS $$
+	LANGUAGE plpgsql STABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
 	template text;
 	args text;
@@ -238,7 +239,7 @@ COMMENT ON FUNCTION dataflows._api_path(text, jsonb[], text) IS
 
 CREATE FUNCTION dataflows._api_undo(doc jsonb, path text, operation jsonb, fields jsonb[],
 	place text, OUT item text, OUT field text, OUT expression text)
-	LANGUAGE plpgsql STABLE AS $$
+	LANGUAGE plpgsql STABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
 	collection text := rtrim(path, '/');
 	name text;
@@ -327,7 +328,7 @@ COMMENT ON FUNCTION dataflows._api_undo(jsonb, text, jsonb, jsonb[], text) IS
 
 CREATE FUNCTION dataflows._api_comment(operation jsonb, request text, system name, fields jsonb[],
 	every jsonb[], undo text, has_more boolean, server jsonb) RETURNS text
-	LANGUAGE plpgsql IMMUTABLE AS $$
+	LANGUAGE plpgsql IMMUTABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
 	f jsonb;
 	lines text[];
@@ -372,7 +373,7 @@ COMMENT ON FUNCTION dataflows._api_comment(jsonb, text, name, jsonb[], jsonb[], 
 
 CREATE FUNCTION dataflows._api_source(system name, method text, path_expression text,
 	fields jsonb[], body jsonb, undo text, has_more boolean, fn text, request text) RETURNS text
-	LANGUAGE plpgsql STABLE AS $$
+	LANGUAGE plpgsql STABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
 	encoding text := coalesce(body ->> 'encoding', 'none');
 	repeats boolean := EXISTS (SELECT FROM unnest(fields) AS t (f)
@@ -434,7 +435,7 @@ COMMENT ON FUNCTION dataflows._api_source(name, text, text, jsonb[], jsonb, text
 
 CREATE FUNCTION dataflows._api_older(schema name, name text, types text[], names text[],
 	defaults int) RETURNS SETOF text
-	LANGUAGE plpgsql STABLE AS $$
+	LANGUAGE plpgsql STABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
 	other record;
 BEGIN
@@ -463,7 +464,7 @@ COMMENT ON FUNCTION dataflows._api_older(name, text, text[], text[], int) IS
 
 CREATE FUNCTION dataflows._api_statements(doc jsonb, system name, schema name, name text,
 	path text, method text, reserved text[], place text) RETURNS SETOF text
-	LANGUAGE plpgsql STABLE AS $$
+	LANGUAGE plpgsql STABLE SET search_path TO pg_catalog, pg_temp AS $$
 DECLARE
 	item jsonb := dataflows._api_object(doc, doc -> 'paths' -> path, place || ', its path');
 	operation jsonb := item -> lower(method);
@@ -531,7 +532,8 @@ COMMENT ON FUNCTION dataflows._api_statements(jsonb, name, name, text, text, tex
 CREATE FUNCTION dataflows._api_operations(doc jsonb)
 	RETURNS TABLE (path text, method text, place int, id text, base text, deprecated boolean,
 		n bigint)
-	LANGUAGE sql STABLE AS $$
+	LANGUAGE sql STABLE
+	BEGIN ATOMIC
 	SELECT o.*, row_number() OVER (PARTITION BY base
 		ORDER BY deprecated, id IS DISTINCT FROM base, path COLLATE "C", place)
 	FROM (SELECT p.key AS path, m.method, m.place,
@@ -548,8 +550,8 @@ CREATE FUNCTION dataflows._api_operations(doc jsonb)
 			CROSS JOIN LATERAL (SELECT dataflows._api_expect(dataflows._api_object(doc, p.value,
 				format('path "%s"', left(p.key, 200))) -> lower(m.method), 'object',
 				format('operation %s %s', m.method, left(p.key, 200)))) AS o (operation)
-		WHERE NOT starts_with(p.key, 'x-') AND o.operation IS NOT NULL) AS o
-$$;
+		WHERE NOT starts_with(p.key, 'x-') AND o.operation IS NOT NULL) AS o;
+	END;
 COMMENT ON FUNCTION dataflows._api_operations(jsonb) IS
 	'Internal: the operations of a description of an API, with the name that each asks for and its '
 	'place among those that ask for the same';

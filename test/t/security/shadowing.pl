@@ -230,11 +230,13 @@ SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'dataflows'::re
 AND (p.prosecdef OR p.proowner <> (SELECT extowner FROM pg_extension WHERE extname = 'dataflows'))
 SQL
 is($definers, '', 'every function has a trusted owner, and none is SECURITY DEFINER');
-# SQL bodies are bound when they are made; what is text would be parsed in the caller's search_path
+# SQL bodies are bound when they are made; what is text would be parsed in the caller's search_path,
+# unless it has one of its own
 my $bent = $node->safe_psql($db, <<'SQL');
 SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
 WHERE p.pronamespace = 'dataflows'::regnamespace AND l.lanname NOT IN ('c', 'internal')
   AND p.prosqlbody IS NULL
+  AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (p.proconfig), false)
 SQL
 is($bent, '', 'no function of the extension is text that a search_path bends');
 $node->safe_psql($db, "CREATE SCHEMA eve AUTHORIZATION eve")
