@@ -1,13 +1,15 @@
 /*
  * session/author.c
- *	  Which roles may create triggers with start_on_insert() and signal_on_change().
+ *	  Which roles may create triggers with start_on_insert(), signal_on_change() and
+ *	  act_on_insert().
  *
  * Runs in a user's backend, at the beginning and the end of GRANT and REVOKE and at the end
  * of CREATE TRIGGER, in the caller's transaction and role, as a function of event triggers:
  * these work without preloading, too.  A trigger starts and signals with the rights of the
  * table's owner, no matter which role created it.  So only roles that may define workflows
- * may create one (EXECUTE on the two functions follows that on define_workflow()), and on
- * another role's table only for what they may start or signal themselves.  Must never fail a
+ * may create one (EXECUTE on the three functions follows that on define_workflow()), and on
+ * another role's table only for what they may start or signal themselves; act_on_insert(), whose
+ * rows may be about any run of the owner, on no other role's table at all.  Must never fail a
  * command that is about something else.
  */
 #include "postgres.h"
@@ -40,8 +42,10 @@ PG_FUNCTION_INFO_V1(dataflows_guard_rights);
 
 #define SCHEMA "dataflows"
 #define AUTHORS_FUNCTION "define_workflow"
+#define ACT_FUNCTION "act_on_insert"
 
-static const char *const trigger_functions[] = {"start_on_insert", "signal_on_change"};
+static const char *const trigger_functions[] = {"start_on_insert", "signal_on_change",
+												ACT_FUNCTION};
 
 /* only the extension's owner creates functions in its schema */
 static bool
@@ -69,8 +73,11 @@ df_trigger_functions(void)
 {
 	List *result = NIL;
 
+	/* a schema from before the update has fewer */
 	for (int i = 0; i < lengthof(trigger_functions); i++)
-		result = lappend(result, function_called(trigger_functions[i]));
+		if (OidIsValid(LookupFuncWithArgs(OBJECT_FUNCTION, function_called(trigger_functions[i]),
+										  true)))
+			result = lappend(result, function_called(trigger_functions[i]));
 	return result;
 }
 
@@ -130,7 +137,7 @@ is_about_all(const GrantStmt *grant)
 /*
  * PostgreSQL fails the second of two concurrent GRANTs on one function ("tuple concurrently
  * updated"), and a parallel restore runs all of them at once: a session that changes one of
- * the three functions waits here for one that changes another.
+ * these functions waits here for one that changes another.
  */
 void
 df_wait_for_grants(void)
@@ -154,7 +161,7 @@ wait_for_others(const GrantStmt *grant)
 }
 
 /*
- * repeats the command for the two trigger functions, with the same grantor, grant options
+ * repeats the command for the trigger functions, with the same grantor, grant options
  * and behaviour
  */
 static void
@@ -276,6 +283,20 @@ may_use_named(Oid role, const char *workflow, const char *event)
 	return may;
 }
 
+static void
+refuse_act(const CreateTrigStmt *trigger, Oid role, Oid owner)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("role \"%s\" may not make trigger \"%s\" on table \"%s\"",
+					GetUserNameFromId(role, false), trigger->trigname,
+					trigger->relation->relname),
+			 errdetail("Its rows would act with all rights of the table's owner, role \"%s\".",
+					   GetUserNameFromId(owner, false)),
+			 errhint("Have role \"%s\" make the trigger, or use a table of your own.",
+					 GetUserNameFromId(owner, false))));
+}
+
 /* a trigger without arguments raises an error when it fires, so it starts nothing */
 static void
 check_trigger(const CreateTrigStmt *trigger)
@@ -285,8 +306,11 @@ check_trigger(const CreateTrigStmt *trigger)
 	const char *workflow = trigger->args == NIL ? NULL : strVal(linitial(trigger->args));
 	const char *event = list_length(trigger->args) < 3 ? NULL : strVal(lsecond(trigger->args));
 
-	if (!OidIsValid(owner) || workflow == NULL || has_privs_of_role(role, owner) ||
-		may_use_named(role, workflow, event))
+	if (!OidIsValid(owner) || has_privs_of_role(role, owner))
+		return;
+	if (is_ours(LookupFuncName(trigger->funcname, 0, NULL, true), ACT_FUNCTION))
+		refuse_act(trigger, role, owner);
+	if (workflow == NULL || may_use_named(role, workflow, event))
 		return;
 	ereport(
 		ERROR,

@@ -15,6 +15,7 @@
 #include "guc.h"
 #include "miscadmin.h"
 #include "store/rights.h"
+#include "session/inbox.h"
 #include "session/inbox_arguments.h"
 #include "session/node.h"
 #include "session/resolved_output.h"
@@ -49,7 +50,7 @@ typedef struct Call
 	DfStore store;
 	FmgrInfo *flinfo;
 	DfRight right; /* that it takes */
-	Oid caller;
+	Oid caller; /* whose rights count */
 	DfInboxTarget target;
 	const DfWorkflowRow *definition;
 	const DfRights *rights; /* the caller's */
@@ -69,6 +70,7 @@ typedef struct Verdict
 
 typedef struct CallCache
 {
+	Oid table_owner; /* of rows that ask; InvalidOid = a function is called */
 	Oid role;
 	char *role_name;
 	List *verdicts;
@@ -89,10 +91,22 @@ call_cache(FmgrInfo *flinfo, Oid role)
 	return cache;
 }
 
+void
+df_requests_of_table(FmgrInfo *flinfo, Oid table_owner)
+{
+	call_cache(flinfo, GetUserId())->table_owner = table_owner;
+}
+
+static bool
+asked_by_row(const Call *call)
+{
+	return OidIsValid(((CallCache *) call->flinfo->fn_extra)->table_owner);
+}
+
 static Verdict *
 judge(Call *call, const char *workflow, int version)
 {
-	CallCache *cache = call_cache(call->flinfo, call->caller);
+	CallCache *cache = call->flinfo->fn_extra;
 	MemoryContext cxt = call->flinfo->fn_mcxt;
 	MemoryContext old;
 	Verdict *verdict;
@@ -141,14 +155,16 @@ require_right(Call *call, const char *workflow, int version)
 static void
 begin_call(FunctionCallInfo fcinfo, Call *call, DfMessageKind kind, DfRight right)
 {
+	CallCache *cache = call_cache(fcinfo->flinfo, GetUserId());
+
 	df_require_writable(psprintf("%s a run", df_message_kind_name(kind)));
 	df_warn_not_moving();
 	memset(call, 0, sizeof(*call));
 	call->flinfo = fcinfo->flinfo;
 	call->right = right;
-	call->caller = GetUserId();
+	call->caller = OidIsValid(cache->table_owner) ? cache->table_owner : cache->role;
 	call->message.kind = kind;
-	call->message.sent_by = call_cache(call->flinfo, call->caller)->role_name;
+	call->message.sent_by = cache->role_name;
 	call->message.now = df_now();
 }
 
@@ -191,11 +207,30 @@ open_run(FunctionCallInfo fcinfo, Call *call)
 }
 
 static void
-require_room(const DfNewMessage *message)
+warn_no_room(const DfNewMessage *message)
 {
+	ereport(WARNING,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("a signal to run \"%s\" was dropped: " DF_TOO_MANY_SIGNALS,
+					df_uuid_text(message->run)),
+			 errhint(DF_TOO_MANY_SIGNALS_HINT)));
+}
+
+static bool
+has_room(const Call *call)
+{
+	const DfNewMessage *message = &call->message;
+	bool of_row = asked_by_row(call);
+
 	if (df_inbox_has_room(message->run, message->workflow, message->key))
-		return;
-	df_metric_add(DF_METRIC_SIGNALS_REFUSED, message->workflow, "signal", NULL, 1);
+		return true;
+	df_metric_add(DF_METRIC_SIGNALS_REFUSED, message->workflow, of_row ? "trigger" : "signal",
+				  NULL, 1);
+	if (of_row)
+	{
+		warn_no_room(message);
+		return false;
+	}
 	if (message->run != NULL)
 		ereport(
 			ERROR,
@@ -209,6 +244,7 @@ require_room(const DfNewMessage *message)
 		 errmsg("key \"%s\" of workflow \"%s\" can be sent no more signals: " DF_TOO_MANY_SIGNALS,
 				message->key, message->workflow),
 		 errhint("Start the run, or wait until they are dropped after dataflows.signal_ttl.")));
+	return false;
 }
 
 /* writes the row if it can have an effect; the engine is woken at the commit */
@@ -216,7 +252,7 @@ static bool
 close_call(Call *call, bool useful)
 {
 	if (useful && call->message.kind == DF_MESSAGE_SIGNAL)
-		require_room(&call->message);
+		useful = has_room(call);
 	if (useful)
 		df_inbox_insert(&call->message);
 	df_store_leave(&call->store);
@@ -239,8 +275,9 @@ dataflows_signal(PG_FUNCTION_ARGS)
 	call.message.on_behalf_of = df_behalf_argument(fcinfo, 3);
 	if (!open_run(fcinfo, &call))
 		PG_RETURN_BOOL(false);
-	df_signal_notice(&call.target, call.message.event, call.caller,
-					 df_rights_have(call.rights, DF_RIGHT_SEE, NULL));
+	if (!asked_by_row(&call))
+		df_signal_notice(&call.target, call.message.event, call.caller,
+						 df_rights_have(call.rights, DF_RIGHT_SEE, NULL));
 	PG_RETURN_BOOL(close_call(&call, !df_run_is_terminal(call.target.state)));
 }
 

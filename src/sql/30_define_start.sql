@@ -109,3 +109,20 @@ AFTER INSERT, UPDATE or both FOR EACH ROW (say in WHEN which rows), or after one
 To make such a trigger takes what it takes for start_on_insert(). Errors: 39P01 (the trigger was '
 'made otherwise), 42703 (no such column), DF005 (unknown workflow), DF006 (too large), 42501 (a '
 'missing right).';
+
+CREATE FUNCTION dataflows.act_on_insert() RETURNS trigger
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_act_on_insert';
+COMMENT ON FUNCTION dataflows.act_on_insert() IS
+'Trigger function act_on_insert(): each inserted row is a signal to a run, or what a person asks '
+'of it, in the inserting transaction: rows can be routed to the node where the run lives.
+The table has the columns run uuid and action text, and may have event text, payload jsonb, note '
+'text and on_behalf_of text. action: signal (event, payload), cancel, retry, undo, abandon (note), '
+'or resolve (event: the step; payload: {"outcome", "output"}; note); arguments and errors are '
+'those of the function of that name. A NOTICE says how many rows had no effect. While about 10,000 '
+'signals to a run wait to be taken, further ones are dropped with a WARNING.
+AFTER INSERT FOR EACH ROW, or FOR EACH STATEMENT with REFERENCING NEW TABLE. The table''s owner '
+'must have the right; who inserts needs none and is recorded. To make such a trigger takes '
+'EXECUTE, which authors have (allow_author()), and to be a member of the table''s owner.
+Errors: 39P01 (the trigger was made otherwise), 42703 (no column run or action), 42804 (a column '
+'of another type), 22023 (no such action), 22004 (no run or action), DF005 (unknown run, or it '
+'lives on another node), and those of the function; the statement fails with all its rows.';

@@ -52,9 +52,9 @@ rights: as for allow(), signal with all signal:<event>; default all. For members
 CREATE FUNCTION dataflows.allow_author(role name) RETURNS void
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_allow_author';
 COMMENT ON FUNCTION dataflows.allow_author(name) IS
-'Makes a role an author: grants it EXECUTE on define_workflow(), start_on_insert() and '
-'signal_on_change(), so that it may define workflows and make triggers that start and signal '
-'them.
+'Makes a role an author: grants it EXECUTE on define_workflow(), start_on_insert(), '
+'signal_on_change() and act_on_insert(), so that it may define workflows and make triggers that '
+'start and signal them.
 role: its name; public = every role. For members of the extension''s owner and roles with the '
 'grant option. Errors: 42704 (no such role), 42501 (a missing right), 25006 (read-only '
 'transaction).';

@@ -109,3 +109,7 @@ CREATE OR REPLACE VIEW dataflows.systems WITH (security_barrier) AS
 			GROUP BY t.system) q ON q.system = s.srvname::text
 	WHERE pg_catalog.has_server_privilege(s.oid, 'USAGE')
 		OR pg_catalog.pg_has_role('pg_monitor', 'MEMBER');
+
+/* rows that are requests */
+CREATE FUNCTION dataflows.act_on_insert() RETURNS trigger
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_act_on_insert';
