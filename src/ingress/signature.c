@@ -11,6 +11,7 @@
 
 #include "common/base64.h"
 #include "ingress/signature.h"
+#include "shared/ecdsa.h"
 #include "shared/header.h"
 #include "shared/hex.h"
 #include "shared/mac.h"
@@ -56,6 +57,10 @@ df_verify_parse(const char *text, DfVerify *scheme, char **header)
 		{"stripe", DF_VERIFY_STRIPE},
 		{"github", DF_VERIFY_GITHUB},
 		{"standard", DF_VERIFY_STANDARD},
+		{"slack", DF_VERIFY_SLACK},
+		{"hubspot", DF_VERIFY_HUBSPOT},
+		{"sendgrid", DF_VERIFY_SENDGRID},
+		{"basic", DF_VERIFY_BASIC},
 	};
 
 	*header = NULL;
@@ -113,30 +118,54 @@ in_window(const char *text, const DfDelivery *delivery)
 	return at >= delivery->now - WINDOW_S && at <= delivery->now + WINDOW_S;
 }
 
+/*
+ * NULL if they are the same.  Compares MACs of both, so that the time does not depend on the
+ * length of the secret.
+ */
+static const char *
+compared(const char *given, const char *secret, const char *wrong)
+{
+	uint8 a[DF_MAC_LEN];
+	uint8 b[DF_MAC_LEN];
+	DfSigned part = {given, strlen(given)};
+
+	if (!df_mac_make("bearer", 6, &part, 1, a))
+		return no_memory;
+	part = (DfSigned){secret, strlen(secret)};
+	if (!df_mac_make("bearer", 6, &part, 1, b))
+		return no_memory;
+	return df_mac_equal(a, b) ? NULL : wrong;
+}
+
 static const char *
 verify_bearer(const char *secret, const DfDelivery *delivery)
 {
 	char *given = header_of(delivery, "authorization");
-	uint8 a[DF_MAC_LEN];
-	uint8 b[DF_MAC_LEN];
 	const char *token = given != NULL ? df_header_credentials(given, "Bearer") : NULL;
-	DfSigned part;
 
 	if (token == NULL)
 		return "there is no bearer token";
-	/*
-	 * compare MACs of both, so that the comparison does not depend on the length of the
-	 * secret
-	 */
-	part.bytes = token;
-	part.len = strlen(token);
-	if (!df_mac_make("bearer", 6, &part, 1, a))
-		return no_memory;
-	part.bytes = secret;
-	part.len = strlen(secret);
-	if (!df_mac_make("bearer", 6, &part, 1, b))
-		return no_memory;
-	return df_mac_equal(a, b) ? NULL : "the bearer token is not the right one";
+	return compared(token, secret, "the bearer token is not the right one");
+}
+
+/* the secret is "user:password" */
+static const char *
+verify_basic(const char *secret, const DfDelivery *delivery)
+{
+	char *given = header_of(delivery, "authorization");
+	const char *coded = given != NULL ? df_header_credentials(given, "Basic") : NULL;
+	char user[MAX_KEY];
+	int len;
+
+	if (coded == NULL)
+		return "there are no basic credentials";
+	len = strlen(coded) >= MAX_KEY
+		? -1
+		: pg_b64_decode(coded, (int) strlen(coded), (void *) user, sizeof(user) - 1);
+	if (len < 0 || memchr(user, '\0', len) != NULL)
+		return "the basic credentials are malformed";
+	user[len] = '\0';
+	return compared(user, secret, "the basic credentials are not the right ones");
 }
 
 /* t=1492774577,v1=<hex>[,v1=<hex>...] over "t.body" */
@@ -262,6 +291,91 @@ verify_standard(const char *secret, const DfDelivery *delivery)
 	return found ? NULL : bad_signature;
 }
 
+/* v0=<hex> over "v0:time:body" */
+static const char *
+verify_slack(const char *secret, const DfDelivery *delivery)
+{
+	char *header = header_of(delivery, "x-slack-signature");
+	char *time = header_of(delivery, "x-slack-request-timestamp");
+	uint8 mac[DF_MAC_LEN];
+	uint8 given[DF_MAC_LEN];
+	DfSigned parts[4];
+
+	if (header == NULL || time == NULL)
+		return "the headers X-Slack-Signature and X-Slack-Request-Timestamp are not all there";
+	if (!in_window(time, delivery))
+		return "the signed time is too far from now";
+	if (strncmp(header, "v0=", 3) != 0 || !from_hex(header + 3, given))
+		return "the header with the signature is malformed";
+	parts[0] = (DfSigned){"v0:", 3};
+	parts[1] = (DfSigned){time, strlen(time)};
+	parts[2] = (DfSigned){":", 1};
+	parts[3] = (DfSigned){delivery->body, delivery->body_len};
+	if (!df_mac_make(secret, strlen(secret), parts, 4, mac))
+		return no_memory;
+	return df_mac_equal(mac, given) ? NULL : bad_signature;
+}
+
+/* <base64> over method, URL, body and time, which is in milliseconds */
+static const char *
+verify_hubspot(const char *secret, const DfDelivery *delivery)
+{
+	char *header = header_of(delivery, "x-hubspot-signature-v3");
+	char *time = header_of(delivery, "x-hubspot-request-timestamp");
+	uint8 mac[DF_MAC_LEN];
+	uint8 given[DF_MAC_LEN];
+	DfSigned parts[4];
+
+	if (header == NULL || time == NULL)
+		return "the headers X-HubSpot-Signature-v3 and X-HubSpot-Request-Timestamp are not all "
+			   "there";
+	if (strlen(time) < 4 || !in_window(pnstrdup(time, strlen(time) - 3), delivery))
+		return "the signed time is too far from now";
+	if (!from_base64(header, strlen(header), given))
+		return "the header with the signature is malformed";
+	if (delivery->url == NULL)
+		return "dataflows.public_url is not set";
+	parts[0] = (DfSigned){"POST", 4};
+	parts[1] = (DfSigned){delivery->url, strlen(delivery->url)};
+	parts[2] = (DfSigned){delivery->body, delivery->body_len};
+	parts[3] = (DfSigned){time, strlen(time)};
+	if (!df_mac_make(secret, strlen(secret), parts, 4, mac))
+		return no_memory;
+	return df_mac_equal(mac, given) ? NULL : bad_signature;
+}
+
+/*
+ * <base64> over time and body, by a private key.  The time is no reason to refuse: events are
+ * delivered again for a day, and each has an id.
+ */
+static const char *
+verify_sendgrid(const char *public_key, const DfDelivery *delivery)
+{
+	char *header = header_of(delivery, "x-twilio-email-event-webhook-signature");
+	char *time = header_of(delivery, "x-twilio-email-event-webhook-timestamp");
+	uint8 key[MAX_KEY];
+	uint8 signature[MAX_KEY];
+	int key_len = -1;
+	int len = -1;
+	DfSigned parts[2];
+
+	if (header == NULL || time == NULL)
+		return "the headers X-Twilio-Email-Event-Webhook-Signature and -Timestamp are not all "
+			   "there";
+	if (strlen(public_key) < MAX_KEY)
+		key_len =
+			pg_b64_decode(public_key, (int) strlen(public_key), (void *) key, sizeof(key));
+	if (strlen(header) < MAX_KEY)
+		len = pg_b64_decode(header, (int) strlen(header), (void *) signature, sizeof(signature));
+	if (key_len <= 0)
+		return "the secret is not usable";
+	if (len <= 0)
+		return "the header with the signature is malformed";
+	parts[0] = (DfSigned){time, strlen(time)};
+	parts[1] = (DfSigned){delivery->body, delivery->body_len};
+	return df_ecdsa_verify(key, key_len, parts, 2, signature, len) ? NULL : bad_signature;
+}
+
 const char *
 df_verify(DfVerify scheme, const char *header, const char *secret, const DfDelivery *delivery)
 {
@@ -281,6 +395,14 @@ df_verify(DfVerify scheme, const char *header, const char *secret, const DfDeliv
 			return verify_body("x-hub-signature-256", secret, delivery);
 		case DF_VERIFY_STANDARD:
 			return verify_standard(secret, delivery);
+		case DF_VERIFY_SLACK:
+			return verify_slack(secret, delivery);
+		case DF_VERIFY_HUBSPOT:
+			return verify_hubspot(secret, delivery);
+		case DF_VERIFY_SENDGRID:
+			return verify_sendgrid(secret, delivery);
+		case DF_VERIFY_BASIC:
+			return verify_basic(secret, delivery);
 		case DF_VERIFY_HMAC:
 			return verify_body(header, secret, delivery);
 	}
@@ -300,6 +422,10 @@ df_event_id(DfVerify scheme, const DfDelivery *delivery)
 			return standard_header(delivery, "id");
 		case DF_VERIFY_NONE:
 		case DF_VERIFY_BEARER:
+		case DF_VERIFY_SLACK:
+		case DF_VERIFY_HUBSPOT:
+		case DF_VERIFY_SENDGRID:
+		case DF_VERIFY_BASIC:
 		case DF_VERIFY_HMAC:
 			return header_of(delivery, "idempotency-key");
 	}

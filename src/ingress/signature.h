@@ -12,6 +12,10 @@ typedef enum DfVerify
 	DF_VERIFY_STRIPE,
 	DF_VERIFY_GITHUB,
 	DF_VERIFY_STANDARD, /* Standard Webhooks */
+	DF_VERIFY_SLACK,
+	DF_VERIFY_HUBSPOT, /* version 3 */
+	DF_VERIFY_SENDGRID, /* ECDSA; the secret is a public key */
+	DF_VERIFY_BASIC, /* the secret is "user:password" */
 	DF_VERIFY_HMAC /* HMAC-SHA256 of the body in a header of its own */
 } DfVerify;
 
@@ -27,6 +31,7 @@ typedef struct DfDelivery
 	const void *headers;
 	const char *body;
 	size_t body_len;
+	const char *url; /* where it was sent to; NULL = not known */
 	int64 now; /* seconds since 1970 */
 } DfDelivery;
 

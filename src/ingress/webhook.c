@@ -17,6 +17,7 @@
 #include "guc.h"
 #include "ingress/form.h"
 #include "ingress/patience.h"
+#include "ingress/preset.h"
 #include "ingress/signature.h"
 #include "ingress/webhook.h"
 #include "mb/pg_wchar.h"
@@ -72,6 +73,9 @@ typedef struct Receipt
 	bool has_run;
 	pg_uuid_t run;
 	DfWebhookAnswer *answer;
+	const DfPreset *preset; /* or NULL */
+	struct Receipt *events; /* of a delivery that is an array of them, each handled by itself */
+	int nevents;
 } Receipt;
 
 /* a header by its name in lower case, for signature.c; NULL = there is none */
@@ -356,7 +360,8 @@ outcome_of(const Receipt *receipt)
 static void
 take_effect(Receipt *receipt)
 {
-	char *event_id = receipt->scheme == DF_VERIFY_STRIPE
+	char *event_id = receipt->preset != NULL ? df_preset_event_id(receipt->preset, receipt->body)
+		: receipt->scheme == DF_VERIFY_STRIPE
 		? df_json_get_text(receipt->body, "id")
 		: df_event_id(receipt->scheme, &receipt->delivery);
 	MemoryContext cxt = CurrentMemoryContext;
@@ -397,6 +402,11 @@ static void
 understand(Receipt *receipt)
 {
 	const DfWebhook *hook = &receipt->hook;
+
+	for (int i = 0; i < receipt->nevents; i++)
+		understand(&receipt->events[i]);
+	if (receipt->nevents > 0)
+		return;
 
 	receipt->input = receipt->body;
 	if (hook->filter != NULL && !df_jsonpath_match(receipt->body, hook->filter))
@@ -463,6 +473,76 @@ understand_in_time(Receipt *receipt)
 				 errhint("Decide from the delivery alone, and leave slow work to the workflow.")));
 }
 
+static void
+take_one(Receipt *receipt)
+{
+	if (receipt->ignored == NULL)
+	{
+		df_check_key(receipt->key);
+		if (receipt->input != receipt->body)
+			df_check_payload(receipt->input, "what the handler returned");
+	}
+	take_effect(receipt);
+	receipt->answer->status =
+		df_json_get_text(receipt->answer->body, "ignored") != NULL ? 200 : 202;
+}
+
+/* a delivery of several events: a receipt for each */
+static void
+split(Receipt *receipt)
+{
+	DfJsonWalk walk;
+
+	receipt->events = palloc(JB_ROOT_COUNT(receipt->body) * sizeof(Receipt));
+	df_json_walk(&walk, receipt->body);
+	while (df_json_next(&walk))
+	{
+		Receipt *event = &receipt->events[receipt->nevents];
+
+		*event = *receipt;
+		event->nevents = 0;
+		event->body = df_json_of(&walk.value);
+		receipt->nevents++;
+	}
+}
+
+/* the responses to all events; ignored, if all of them are */
+static void
+take_each(Receipt *receipt)
+{
+	DfJson json;
+	int status = 200;
+
+	df_json_begin(&json);
+	df_json_open_array(&json, "events");
+	for (int i = 0; i < receipt->nevents; i++)
+	{
+		take_one(&receipt->events[i]);
+		status = Max(status, receipt->answer->status);
+		df_json_value(&json, NULL, receipt->answer->body);
+	}
+	df_json_close_array(&json);
+	receipt->answer->body = df_json_end(&json, CurrentMemoryContext);
+	receipt->answer->status = status;
+	if (status == 200)
+		receipt->ignored = "none of the events has an effect";
+}
+
+/* the vendor asks whether the address is ours: it gets back what it sent */
+static bool
+is_challenge(Receipt *receipt)
+{
+	char *challenge;
+
+	if (receipt->preset == NULL || !receipt->preset->challenged ||
+		(challenge = df_json_get_text(receipt->body, "challenge")) == NULL)
+		return false;
+	receipt->ignored = "a challenge";
+	receipt->answer->body = object_of("challenge", challenge);
+	receipt->answer->status = 200;
+	return true;
+}
+
 /*
  * called in a subtransaction: raises an error for anything that is wrong with the
  * delivery or the webhook
@@ -475,16 +555,16 @@ carry_out(void *arg)
 	receipt->body = parsed(&receipt->delivery);
 	/* checked before a filter or a handler runs */
 	df_check_payload(receipt->body, "the body of a delivery");
+	if (is_challenge(receipt))
+		return;
+	if (receipt->preset != NULL && receipt->preset->each && JB_ROOT_IS_ARRAY(receipt->body) &&
+		!JB_ROOT_IS_SCALAR(receipt->body) && JB_ROOT_COUNT(receipt->body) > 0)
+		split(receipt);
 	understand_in_time(receipt);
-	if (receipt->ignored == NULL)
-	{
-		df_check_key(receipt->key);
-		if (receipt->input != receipt->body)
-			df_check_payload(receipt->input, "what the handler returned");
-	}
-	take_effect(receipt);
-	receipt->answer->status =
-		df_json_get_text(receipt->answer->body, "ignored") != NULL ? 200 : 202;
+	if (receipt->nevents > 0)
+		take_each(receipt);
+	else
+		take_one(receipt);
 }
 
 /* anybody can send, so do not log each delivery; the metrics count all of them */
@@ -564,6 +644,19 @@ count_delivery(const Receipt *receipt)
 				  NULL, 1);
 }
 
+/* finds out how it is verified and read; false = a row says what this library does not know */
+static bool
+prepare(Receipt *receipt)
+{
+	const DfWebhook *hook = &receipt->hook;
+
+	if (hook->preset != NULL && (receipt->preset = df_preset_find(hook->preset)) == NULL)
+		return false;
+	if (df_public_url[0] != '\0')
+		receipt->delivery.url = psprintf("%s%s", df_public_url, hook->path);
+	return df_verify_parse(hook->verify, &receipt->scheme, &receipt->header);
+}
+
 void
 df_webhook_receive(const char *path, const Jsonb *headers, const char *body, size_t body_len,
 				   DfWebhookAnswer *answer)
@@ -585,8 +678,7 @@ df_webhook_receive(const char *path, const Jsonb *headers, const char *body, siz
 		answer_error(answer, 404, "not found");
 	else if (body_len > (size_t) df_max_body)
 		answer_error(answer, 413, "the body is too large");
-	else if (!ready || !creator_is_there(&receipt.hook) ||
-			 !df_verify_parse(receipt.hook.verify, &receipt.scheme, &receipt.header))
+	else if (!ready || !creator_is_there(&receipt.hook) || !prepare(&receipt))
 		answer_error(answer, 503, "not possible now");
 	else if (!verified(&receipt, &why))
 		answer_error(answer, 401, why);

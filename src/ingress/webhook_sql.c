@@ -16,6 +16,7 @@
 #include "fdw/system.h"
 #include "flow/flow.h"
 #include "fmgr.h"
+#include "ingress/preset.h"
 #include "ingress/signature.h"
 #include "ingress/webhook.h"
 #include "miscadmin.h"
@@ -178,7 +179,8 @@ check_verify(const DfWebhook *hook)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("verify \"%s\" of webhook \"%s\" is not known", hook->verify, hook->path),
-				 errhint("Use none, bearer, stripe, github, standard or hmac-sha256:<Header>.")));
+				 errhint("Use none, bearer, basic, stripe, github, standard, slack, hubspot, "
+						 "sendgrid or hmac-sha256:<Header>.")));
 	if (scheme != DF_VERIFY_NONE)
 		require_secret(hook);
 	else if (hook->secret != NULL)
@@ -241,6 +243,32 @@ checked_handler(const char *given, Oid *owner)
 	return signature;
 }
 
+/* ---- presets ------------------------------------------------------------- */
+
+/* fills in what is not said; a preset is never unverified */
+static void
+apply_preset(DfWebhook *hook)
+{
+	const DfPreset *preset;
+
+	if (hook->preset == NULL)
+		return;
+	preset = df_preset_find(hook->preset);
+	if (preset == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("preset \"%s\" of webhook \"%s\" is not known", hook->preset, hook->path),
+				 errhint("Use %s, or say verify, event and key.", df_preset_names())));
+	if (strcmp(hook->verify, "none") == 0)
+		hook->verify = pstrdup(preset->verify);
+	if (hook->secret == NULL)
+		hook->secret = pstrdup(preset->name);
+	if (hook->event == NULL && hook->signals != NULL && preset->event != NULL)
+		hook->event = pstrdup(preset->event);
+	if (hook->key == NULL && hook->signals != NULL && preset->key != NULL)
+		hook->key = pstrdup(preset->key);
+}
+
 /* ---- create and drop ------------------------------------------------------ */
 
 Datum
@@ -262,8 +290,10 @@ dataflows_create_webhook(PG_FUNCTION_ARGS)
 	hook.secret = text_arg(fcinfo, 6);
 	hook.filter = text_arg(fcinfo, 7);
 	hook.handler = text_arg(fcinfo, 8);
+	hook.preset = text_arg(fcinfo, 9);
 	hook.owner = GetUserId();
 	hook.owner_name = GetUserNameFromId(hook.owner, false);
+	apply_preset(&hook);
 	check_targets(&hook);
 	check_paths(&hook);
 	check_verify(&hook);

@@ -16,6 +16,7 @@ CREATE TABLE dataflows.webhook (
 	owner oid NOT NULL,
 	owner_name text NOT NULL,
 	created_at timestamptz NOT NULL,
+	preset text,
 	CHECK ((starts IS NULL) <> (signals IS NULL))
 );
 COMMENT ON TABLE dataflows.webhook IS 'One row per path that accepts webhooks';
@@ -36,6 +37,7 @@ COMMENT ON COLUMN dataflows.webhook.owner IS
 	'Role that created the webhook; runs are started and signalled with its rights';
 COMMENT ON COLUMN dataflows.webhook.owner_name IS 'Name of that role; oid and name must both match';
 COMMENT ON COLUMN dataflows.webhook.created_at IS 'When create_webhook() was called';
+COMMENT ON COLUMN dataflows.webhook.preset IS 'Vendor whose events these are';
 
 CREATE TABLE dataflows.webhook_delivery (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -68,20 +70,24 @@ SELECT pg_catalog.pg_extension_config_dump('dataflows.webhook_delivery_id_seq', 
 CREATE FUNCTION dataflows.create_webhook(path text, starts text DEFAULT NULL,
 	signals text DEFAULT NULL, event text DEFAULT NULL, key text DEFAULT NULL,
 	verify text DEFAULT 'none', secret text DEFAULT NULL, filter text DEFAULT NULL,
-	handler text DEFAULT NULL)
+	handler text DEFAULT NULL, preset text DEFAULT NULL)
 	RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME',
 		'dataflows_create_webhook';
 COMMENT ON FUNCTION dataflows.create_webhook(text, text, text, text, text, text, text, text,
-		text) IS
+		text, text) IS
 'From now on POST <path> starts a run of a workflow, or signals one, with the rights of the '
 'caller.
 path: begins with "/"; up to 200 letters, digits and - . _ ~ /. starts or signals: the '
 'workflow. event, key: a literal, or a jsonpath into the body (''$.data.id''); event is for '
-'signals alone, key is required for them. verify: none, bearer, stripe, github, standard '
-'(Standard Webhooks) or hmac-sha256:<Header>; secret: a system whose user mapping has '
+'signals alone, key is required for them. verify: none, bearer, basic (the secret is '
+'user:password), stripe, github, standard (Standard Webhooks), slack, hubspot, sendgrid or '
+'hmac-sha256:<Header>; secret: a system whose user mapping has '
 'webhook_secret (and, while rotating, webhook_secret_old). filter: a jsonpath predicate on the '
 'body. handler: a function (headers jsonb, body jsonb) RETURNS jsonb, run read-only as the '
-'caller; NULL ignores the delivery, an object may have key, event, input and ignored.
+'caller; NULL ignores the delivery, an object may have key, event, input and ignored. preset: '
+'stripe, hubspot, sendgrid, auth0, postmark or slack: fills in what is not said of verify, '
+'secret (the system of that name), event and key, and knows the id of an event and arrays of '
+'events.
 For members of the workflow''s owner. Errors: DF005 (unknown workflow), 42710 (the path is '
 'taken), 42704 (no such secret), 22023 (a bad argument), 42883, 42P13 (no such handler, or the '
 'function cannot be one), 42501 (a missing right), 25006 (read-only transaction).';
@@ -127,7 +133,7 @@ Rights: as for signal(). Errors: DF005 (unknown run), 55000 (dataflows.public_ur
 CREATE VIEW dataflows.webhooks WITH (security_barrier) AS
 	SELECT w.path, w.starts, w.signals, w.event, w.key, w.verify, w.secret AS secret_of, w.filter,
 		w.handler, w.owner_name AS owner, w.created_at,
-		d.deliveries, d.ignored, d.last_at
+		d.deliveries, d.ignored, d.last_at, w.preset
 	FROM dataflows.webhook w
 	LEFT JOIN LATERAL (SELECT pg_catalog.count(*) AS deliveries, pg_catalog.count(*)
 		FILTER (WHERE x.outcome = 'ignored') AS ignored,
@@ -153,4 +159,5 @@ COMMENT ON COLUMN dataflows.webhooks.deliveries IS
 	'Deliveries that were verified, within dataflows.retention';
 COMMENT ON COLUMN dataflows.webhooks.ignored IS 'Those that had no effect';
 COMMENT ON COLUMN dataflows.webhooks.last_at IS 'When the last one came';
+COMMENT ON COLUMN dataflows.webhooks.preset IS 'Vendor whose events these are';
 GRANT SELECT ON dataflows.webhooks TO PUBLIC;

@@ -35,6 +35,7 @@ static const DfColumn webhook_columns[] = {
 	COLUMN("handler_owner", handler_owner, OID),
 	COLUMN("owner",         owner,         OID),
 	COLUMN("owner_name",    owner_name,    TEXT),
+	COLUMN("preset",        preset,        TEXT),
 };
 /* clang-format on */
 

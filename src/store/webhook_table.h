@@ -26,6 +26,7 @@ typedef struct DfWebhook
 	Oid handler_owner;
 	Oid owner;
 	char *owner_name;
+	char *preset; /* whose events these are, or NULL */
 } DfWebhook;
 
 extern bool df_webhook_find(const char *path, DfWebhook *webhook, MemoryContext cxt);

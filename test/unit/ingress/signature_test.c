@@ -6,7 +6,8 @@
  * and nothing else: each vector is tried with every bit of trouble that one byte
  * can make, with another secret, and at the edges of its time.
  *
- * sources: test/unit/tap.c src/ingress/signature.c src/shared/mac.c src/shared/header.c
+ * sources: test/unit/tap.c src/ingress/signature.c src/shared/ecdsa.c src/shared/mac.c
+ * sources: src/shared/header.c
  */
 #include "postgres.h"
 
@@ -66,6 +67,7 @@ verdict(const char *verify, const char *secret, const Pair *headers, const char 
 	delivery.headers = headers;
 	delivery.body = body;
 	delivery.body_len = len;
+	delivery.url = "https://flows.example.com/hooks/hubspot";
 	delivery.now = now;
 	return df_verify(scheme, header, secret, &delivery);
 }

@@ -8,6 +8,7 @@ SELECT dataflows._replace_functions(ARRAY[
 	'abandon',
 	'await',
 	'cancel',
+	'create_webhook',
 	'define_workflow',
 	'delete',
 	'event_url',
