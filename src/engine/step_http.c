@@ -174,12 +174,11 @@ recorded_body(const Jsonb *body, const DfBodyFormat *format, const char *step, M
 	return MemoryContextStrdup(cxt, recorded);
 }
 
-/* fills in what is sent; all attempts send these bytes */
+/* fills in what is sent, in cxt; all attempts send these bytes */
 static void
-render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step,
-			   const char *request, const DfBodyFormat *format)
+render_request(FunctionCallInfo fcinfo, int path_arg, DfStep *step, DfSystem *system,
+			   const char *request, const DfBodyFormat *format, MemoryContext cxt)
 {
-	DfSystem *system = df_step_http_system(step->system, step->name);
 	Jsonb *body = df_arg_jsonb(fcinfo, path_arg + ARG_BODY);
 	Jsonb *headers = df_arg_jsonb(fcinfo, path_arg + ARG_HEADERS);
 	const char *why = NULL;
@@ -206,11 +205,21 @@ render_request(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step,
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 	step->row.options =
-		df_http_options(fcinfo, path_arg, request, system, format, step->name, run->cxt);
+		df_http_options(fcinfo, path_arg, request, system, format, step->name, cxt);
 	error_context_stack = callback.previous;
-	step->row.headers = headers != NULL ? df_json_copy(headers, run->cxt) : NULL;
-	step->row.body = body != NULL ? recorded_body(body, format, step->name, run->cxt) : NULL;
-	step->row.request = MemoryContextStrdup(run->cxt, request);
+	step->row.headers = headers != NULL ? df_json_copy(headers, cxt) : NULL;
+	step->row.body = body != NULL ? recorded_body(body, format, step->name, cxt) : NULL;
+	step->row.request = MemoryContextStrdup(cxt, request);
+}
+
+/* as render_request() does, and the step is sent next */
+static void
+render_to_send(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step,
+			   const char *request, const DfBodyFormat *format)
+{
+	DfSystem *system = df_step_http_system(step->system, step->name);
+
+	render_request(fcinfo, path_arg, step, system, request, format, run->cxt);
 	if (df_step_is_new(step))
 		df_step_goes_to(step, system);
 	step->engine.to_send = true;
@@ -261,7 +270,7 @@ new_step(FunctionCallInfo fcinfo, int path_arg, DfRun *run, char *name, char *sy
 	draft.name = name;
 	draft.kind = DF_STEP_HTTP;
 	draft.system = system;
-	render_request(fcinfo, path_arg, run, &draft, request, format);
+	render_to_send(fcinfo, path_arg, run, &draft, request, format);
 	asked = (DfAsked){request, draft.row.body, text_of(draft.row.headers)};
 	df_order_check_new(run, name, DF_STEP_HTTP, &asked);
 	step = df_step_new_effect(run, name, DF_STEP_HTTP, system, http_effect(&draft),
@@ -282,17 +291,16 @@ static void
 compare(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step, const char *request,
 		const DfBodyFormat *format)
 {
-	DfRun here = *run;
 	DfStep draft;
 
 	if (!df_step_is_compared(step))
 		return;
-	here.cxt = CurrentMemoryContext;
 	memset(&draft, 0, sizeof(draft));
 	draft.name = step->name;
 	draft.kind = DF_STEP_HTTP;
 	draft.system = step->system;
-	render_request(fcinfo, path_arg, &here, &draft, request, format);
+	render_request(fcinfo, path_arg, &draft, df_step_http_system(step->system, step->name),
+				   request, format, CurrentMemoryContext);
 	df_step_compare(step, "body", step->row.body, draft.row.body);
 	df_step_compare(step, "set of headers", text_of(step->row.headers),
 					text_of(draft.row.headers));
@@ -337,7 +345,7 @@ check_or_render(FunctionCallInfo fcinfo, int path_arg, DfRun *run, DfStep *step,
 		df_step_mismatch(step, "system", step->system, system);
 	if (step->row.request == NULL)
 	{
-		render_request(fcinfo, path_arg, run, step, request, format);
+		render_to_send(fcinfo, path_arg, run, step, request, format);
 		df_drift_note_body(run, step);
 	}
 	else if (strcmp(step->row.request, request) != 0 &&
