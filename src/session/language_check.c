@@ -54,21 +54,23 @@ warn(const char *function, const DfFinding *finding, const char *look)
 								   : errhint("%s", look)));
 }
 
-void
-df_language_check(const char *function)
+/* who trusts in being warned must know it */
+static void
+tell_unchecked(const char *function, const char *why)
 {
-	Oid oid = df_function_oid(function);
-	char *schema;
-	List *findings;
-	char *look;
+	ereport(NOTICE,
+			(errmsg("function %s was not checked by plpgsql_check", function),
+			 errdetail_internal("%s", why),
+			 errhint("The workflow is defined all the same. Have the extension repaired, or the "
+					 "right to use its schema and function granted, and define it again.")));
+}
+
+static void
+tell_findings(const char *function, List *findings, const char *look)
+{
 	ListCell *lc;
 	int n = 0;
 
-	if (df_function_language(oid) != get_language_oid("plpgsql", true) ||
-		(schema = df_plpgsql_check_schema()) == NULL)
-		return;
-	findings = df_plpgsql_check(schema, oid);
-	look = how_to_look(schema, function);
 	foreach (lc, findings)
 	{
 		if (n++ == MOST_WARNINGS)
@@ -80,4 +82,28 @@ df_language_check(const char *function)
 				(errmsg("function %s: plpgsql_check finds %d more faults", function,
 						list_length(findings) - MOST_WARNINGS),
 				 errhint("%s", look)));
+}
+
+void
+df_language_check(const char *function)
+{
+	Oid oid = df_function_oid(function);
+	char *schema;
+	List *findings;
+	char *why;
+
+	if (df_function_language(oid) != get_language_oid("plpgsql", true) ||
+		!df_plpgsql_check_is_there())
+		return;
+	schema = df_plpgsql_check_schema();
+	if (schema == NULL)
+	{
+		tell_unchecked(function, "The extension has no function "
+								 "plpgsql_check_function_tb(regprocedure, ...).");
+		return;
+	}
+	findings = df_plpgsql_check(schema, oid, &why);
+	if (why != NULL)
+		tell_unchecked(function, why);
+	tell_findings(function, findings, how_to_look(schema, function));
 }

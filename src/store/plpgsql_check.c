@@ -21,6 +21,18 @@
 
 #define CHECKER "plpgsql_check"
 
+/* the columns of its result */
+enum
+{
+	COL_LINE,
+	COL_SQLSTATE,
+	COL_STATEMENT,
+	COL_MESSAGE,
+	COL_DETAIL,
+	COL_HINT,
+	COL_LEVEL
+};
+
 typedef struct Check
 {
 	const char *schema;
@@ -47,8 +59,6 @@ df_plpgsql_check_schema(void)
 	DfStore store;
 	char *schema = NULL;
 
-	if (!OidIsValid(get_extension_oid(CHECKER, true)))
-		return NULL;
 	df_store_enter_reading(&store);
 	if (df_plan_run(&plan, values, NULL, 1) > 0)
 		schema = df_copy_text(store.result_context, 0, 0);
@@ -61,13 +71,64 @@ finding_of_row(uint64 row, MemoryContext cxt)
 {
 	DfFinding *finding = MemoryContextAllocZero(cxt, sizeof(DfFinding));
 
-	finding->line = df_int32(row, 0, 0);
-	finding->sqlstate = df_copy_text(cxt, row, 1);
-	finding->statement = df_copy_text(cxt, row, 2);
-	finding->message = df_copy_text(cxt, row, 3);
-	finding->detail = df_copy_text(cxt, row, 4);
-	finding->hint = df_copy_text(cxt, row, 5);
+	finding->line = df_int32(row, 0, COL_LINE);
+	finding->sqlstate = df_copy_text(cxt, row, COL_SQLSTATE);
+	finding->statement = df_copy_text(cxt, row, COL_STATEMENT);
+	finding->message = df_copy_text(cxt, row, COL_MESSAGE);
+	finding->detail = df_copy_text(cxt, row, COL_DETAIL);
+	finding->hint = df_copy_text(cxt, row, COL_HINT);
 	return finding;
+}
+
+static bool
+begins_with(const char *text, const char *beginning)
+{
+	return text != NULL && strncmp(text, beginning, strlen(beginning)) == 0;
+}
+
+/* a number's text is JSON */
+static bool
+casts_number_to_json(const char *detail)
+{
+	static const char *const types[] = {"smallint", "integer", "bigint", "numeric"};
+
+	for (int i = 0; detail != NULL && i < lengthof(types); i++)
+		if (begins_with(detail, psprintf("cast \"%s\" value to \"json", types[i])))
+			return true;
+	return false;
+}
+
+/*
+ * A warning about what works.  PL/pgSQL casts a value by its text where there is no other cast:
+ * RETURN '{"a": true}' gives jsonb.  Such a cast that cannot work at all is no style.  Its
+ * messages are not translated.
+ */
+static bool
+is_style(const DfFinding *finding, const char *level)
+{
+	if (!begins_with(level, "warning"))
+		return false;
+	if (begins_with(finding->message, "unused variable"))
+		return true;
+	if (!begins_with(finding->message, "target type is different"))
+		return false;
+	return begins_with(finding->hint, "The input expression type does not have an assignment") ||
+		casts_number_to_json(finding->detail);
+}
+
+static void
+take_findings(Check *check)
+{
+	MemoryContext old = MemoryContextSwitchTo(check->cxt);
+
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		DfFinding *finding = finding_of_row(row, check->cxt);
+
+		if (!is_style(finding, df_copy_text(check->cxt, row, COL_LEVEL)))
+			check->findings = lappend(check->findings, finding);
+	}
+	MemoryContextSwitchTo(old);
 }
 
 /*
@@ -80,11 +141,11 @@ run_check(void *arg)
 	Check *check = arg;
 	Oid types[1] = {REGPROCEDUREOID};
 	Datum values[1] = {ObjectIdGetDatum(check->function)};
-	char *sql = psprintf("SELECT c.lineno, c.sqlstate, c.statement, c.message, c.detail, c.hint"
+	char *sql = psprintf("SELECT c.lineno, c.sqlstate, c.statement, c.message, c.detail, c.hint,"
+						 "  c.level"
 						 " FROM %s.plpgsql_check_function_tb($1, fatal_errors => false,"
 						 "  extra_warnings => false) AS c",
 						 quote_identifier(check->schema));
-	MemoryContext old;
 	int code;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
@@ -92,23 +153,27 @@ run_check(void *arg)
 	code = SPI_execute_with_args(sql, 1, types, values, NULL, false, 0);
 	if (code != SPI_OK_SELECT)
 		elog(ERROR, "unexpected result %s of \"%s\"", SPI_result_code_string(code), sql);
-	old = MemoryContextSwitchTo(check->cxt);
-	for (uint64 row = 0; row < SPI_processed; row++)
-		check->findings = lappend(check->findings, finding_of_row(row, check->cxt));
-	MemoryContextSwitchTo(old);
+	take_findings(check);
 	(void) SPI_finish();
 }
 
+bool
+df_plpgsql_check_is_there(void)
+{
+	return OidIsValid(get_extension_oid(CHECKER, true));
+}
+
 List *
-df_plpgsql_check(const char *schema, Oid function)
+df_plpgsql_check(const char *schema, Oid function, char **why)
 {
 	Check check = {schema, function, NIL, CurrentMemoryContext};
 	ErrorData *error;
 
+	*why = NULL;
 	if (df_subxact(run_check, &check, false, &error))
 		return check.findings;
 	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 		ThrowErrorData(error);
-	elog(DEBUG1, "plpgsql_check could not check a function: %s", error->message);
+	*why = error->message;
 	return NIL;
 }

@@ -18,16 +18,19 @@ typedef struct DfFinding
 	char *hint;
 } DfFinding;
 
+extern bool df_plpgsql_check_is_there(void);
+
 /*
- * The schema of the extension; NULL = this database has it not.  A schema or a function that
- * is only called so is not it.
+ * The schema of its function; NULL = the extension has none that is known here.  A schema or a
+ * function that is only called so is not it.
  */
 extern char *df_plpgsql_check_schema(void);
 
 /*
- * Its findings in a PL/pgSQL function: a list of DfFinding.  As the present role, with the
- * session's search_path; in a subtransaction.  NIL also if the checker raises an error.
+ * Its findings in a PL/pgSQL function: a list of DfFinding, without those about style.  As the
+ * present role, with the session's search_path; in a subtransaction.  If the checker raises an
+ * error it is NIL, and *why its message; else *why is NULL.
  */
-extern List *df_plpgsql_check(const char *schema, Oid function);
+extern List *df_plpgsql_check(const char *schema, Oid function, char **why);
 
 #endif /* DF_STORE_PLPGSQL_CHECK_H */

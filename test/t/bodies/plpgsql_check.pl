@@ -103,16 +103,39 @@ SKIP:
 		'SELECT event'; SELECT dataflows.define_workflow('other', 'app.other')") ], [ 1, '' ],
 		'another language has no checker');
 
+	# ---- what works ------------------------------------------------------------------------------
+
+	function('works', "unused text;", q{IF event ? 'a' THEN RETURN '{"a": true}'; END IF;
+	IF event ? 'b' THEN RETURN 7; END IF;
+	IF event ? 'c' THEN RETURN format('{"c": %s}', 1); END IF;});
+	is_deeply([ defines('works') ], [ 1, '' ], 'of what works nothing is said');
+	is((told(q{SELECT app.works('{"a": 1}'), app.works('{"b": 1}'), app.works('{"c": 1}')}))[0],
+		'{"a": true}|7|{"c": 1}', 'it does work');
+	function('cannot', '', q{IF event ? 'a' THEN RETURN now(); END IF;});
+	($version, $said) = defines('cannot');
+	like($said, qr/WARNING:  function app\.cannot.*target type is different/,
+		'but of a cast that cannot');
+
 	# ---- a checker that cannot -------------------------------------------------------------------
 
 	$node->safe_psql('postgres', 'REVOKE USAGE ON SCHEMA "Checks" FROM PUBLIC');
-	is_deeply([ defines('bad') ], [ 1, '' ], 'who may not call it is told nothing');
+	($version, $said) = defines('bad');
+	is($version, 1, 'who may not call it defines it all the same');
+	like($said, qr/NOTICE:  function app\.bad\(jsonb\) was not checked by plpgsql_check\n/,
+		'and is told that it was not checked');
+	like($said, qr/DETAIL:  permission denied for schema Checks/, 'and why');
+	unlike($said, qr/WARNING/, 'and nothing else');
 	$node->safe_psql('postgres', 'GRANT USAGE ON SCHEMA "Checks" TO PUBLIC');
 	is_deeply([ told("SET search_path = app; SELECT dataflows.define_workflow('g', 'good')") ],
 		[ 1, '' ], 'the search_path of the session does not hide it');
 	($version, $said) = told("BEGIN; SELECT dataflows.define_workflow('w', 'app.bad');
 		SELECT count(*) FROM app.people; COMMIT");
 	is($version, "1\n0", 'the transaction goes on');
+	$node->safe_psql('postgres', q{DO $$BEGIN EXECUTE (SELECT string_agg(
+		format('ALTER FUNCTION %s RENAME TO other', p.oid::regprocedure), ';') FROM pg_proc AS p
+		WHERE p.proname = 'plpgsql_check_function_tb'); END$$});
+	like((defines('bad'))[1], qr/NOTICE: .*was not checked.*\n.*has no function/,
+		'another version of it is not called');
 	is($node->safe_psql('postgres', 'DROP EXTENSION plpgsql_check; SELECT 1'), 1, 'it is dropped');
 	is_deeply([ defines('bad') ], [ 1, '' ], 'and no more is said');
 }
