@@ -281,7 +281,7 @@ rule_words()
 	forbid banned-function 'strcpy, strcat, sprintf, atoi and gets are not used' code \
 		'\b(strcpy|strcat|sprintf|vsprintf|atoi|atol|gets)\s*\(' '^(src|test)/.*\.[ch]$'
 	forbid machine-path 'a path of somebody'"'"'s machine' raw \
-		'(^|[^\w.}/-])/(home|root|work|Users)/' '.'
+		'(^|[^\w.}/-])/((home|root|work)/|Users/\w+/)' '.'
 	forbid machine-path 'temporary files have no fixed name' text '/tmp/' '^src/.*\.([ch]|sql)$'
 }
 

@@ -236,6 +236,8 @@ plant_style()
 	c flow machine-path "	/* see /ho""me/somebody/notes */"
 	c flow machine-path '	open("/tmp/x");'
 	c flow ok '	/* GET /users/1, https://example.com/home/ */'
+	c flow machine-path "	/* see /Us""ers/somebody/notes */"
+	c flow ok "	/* DELETE /Users/{id}, /Users/%s of SCIM */"
 	printf 'See /ro%s/notes.\n' ot >planted.md
 	expect planted.md 1 machine-path
 }
