@@ -13,7 +13,6 @@
 #include "review/lint.h"
 #include "shared/function.h"
 #include "shared/json.h"
-#include "shared/uuid.h"
 #include "simulate/simulate.h"
 
 /* ---- what all parts need --------------------------------------------------- */
@@ -166,24 +165,6 @@ add_path_step(DfExplanation *explanation, const DfSimPathStep *step)
 	row->finding = last != NULL ? words_of(last) : "has not ended";
 }
 
-/* what a person would be told, of a run that does not exist */
-static const char *
-remedy_for_person(const DfSim *sim, const Jsonb *stuck)
-{
-	char *remedy = df_json_get_text(stuck, "remedy");
-	char *id = psprintf("'%s'", df_uuid_text(&((DfSimRun *) linitial(sim->runs))->id));
-	StringInfoData text;
-	char *at;
-
-	if (remedy == NULL)
-		return NULL;
-	initStringInfo(&text);
-	for (; (at = strstr(remedy, id)) != NULL; remedy = at + strlen(id))
-		appendStringInfo(&text, "%.*srun", (int) (at - remedy), remedy);
-	appendStringInfoString(&text, remedy);
-	return text.data;
-}
-
 /* how the run has ended, or where it stays */
 static void
 add_path_end(DfExplanation *explanation)
@@ -195,7 +176,7 @@ add_path_end(DfExplanation *explanation)
 	row->kind = "run";
 	row->finding = words_of(end);
 	if (end->output != NULL && strcmp(end->outcome, "stuck") == 0)
-		row->remedy = remedy_for_person(sim, end->output);
+		row->remedy = df_json_get_text(end->output, "remedy");
 }
 
 static void

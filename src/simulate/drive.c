@@ -31,11 +31,13 @@
 #include "simulate/events.h"
 #include "simulate/give_up.h"
 #include "simulate/network.h"
+#include "simulate/session_guard.h"
 #include "simulate/story.h"
 #include "store/due.h"
 #include "store/inbox_read.h"
 #include "store/record.h"
 #include "store/run_table.h"
+#include "store/session_state.h"
 #include "store/step_table.h"
 #include "store/store.h"
 #include "store/workflow_table.h"
@@ -274,13 +276,18 @@ read_inbox(DfSim *sim)
 
 /* ---- advancing ------------------------------------------------------------- */
 
-/* a cancel of the caller's is not the outcome of the statement */
+/*
+ * A cancel of the caller's is not the outcome of the statement.  What a worker clears away
+ * behind a statement is not there for the next step of a simulation either.
+ */
 static void
 run_query(DfSim *sim, DfRun *run, DfStep *step)
 {
 	DfSqlOutcome outcome;
 	bool timed_out = df_query_run(run, step, LOCK_WAIT_MS, &outcome);
 
+	df_session_drop_objects(sim->session);
+	df_session_restore(sim->session);
 	if (outcome.sqlstate == ERRCODE_QUERY_CANCELED && !timed_out)
 		ReThrowError(outcome.error);
 	df_query_outcome(run, step, &outcome, timed_out);
@@ -304,6 +311,7 @@ advance(DfSim *sim, DfSimRun *of)
 	df_sim_touch(sim, of);
 	df_sim_act_as_owner(sim, of, &before);
 	df_sim_enter(sim, of);
+	df_session_guard(true);
 	df_run_advance(run, false);
 	step = for_sql && run->life == DF_LIFE_RELEASED ? df_run_due_query(run) : NULL;
 	if (step != NULL)
@@ -313,6 +321,7 @@ advance(DfSim *sim, DfSimRun *of)
 		run_query(sim, run, step);
 		df_run_advance(run, false);
 	}
+	df_session_guard(false);
 	df_sim_leave();
 	df_sim_act_as_before(&before);
 }

@@ -17,6 +17,7 @@
 #include "shared/limits.h"
 #include "simulate/drive.h"
 #include "simulate/network.h"
+#include "simulate/session_guard.h"
 #include "simulate/simulation.h"
 #include "store/identity.h"
 #include "store/rights.h"
@@ -121,15 +122,19 @@ df_simulate(const DfSimulation *what)
 	task.what = what;
 	task.sim = sim;
 	df_session_note(&state);
+	df_session_note_objects(&state);
+	sim->session = &state;
 	df_clock_simulate(sim->began);
 	(void) df_subxact(run_simulation, &task, false, &error);
 	if (df_entry != NULL)
 		df_body_forget();
 	df_sim_leave();
+	df_session_guard(false);
 	df_clock_simulate(0);
 	df_engine_acts_for(InvalidOid);
 	df_turn_attempts = attempts;
 	df_session_restore(&state);
+	sim->session = NULL;
 	MemoryContextDelete(sim->turn_cxt);
 	MemoryContextDelete(sim->runs_cxt);
 	if (error != NULL)

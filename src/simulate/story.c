@@ -13,6 +13,7 @@
 #include "flow/flow.h"
 #include "shared/clock.h"
 #include "shared/json.h"
+#include "shared/uuid.h"
 #include "simulate/path.h"
 #include "simulate/story.h"
 #include "utils/memutils.h"
@@ -299,12 +300,46 @@ is_at_its_end(const DfSimRun *of)
 	return df_run_is_terminal(of->was) || of->was == DF_RUN_STUCK;
 }
 
+/*
+ * What a person would be told, of runs that will never exist: "retry(run)", as it is called for
+ * the rows of the view stuck.
+ */
+static const Jsonb *
+without_ids(const DfSim *sim, const Jsonb *ending)
+{
+	const char *text = df_json_to_text(unconstify(Jsonb *, ending));
+	bool some = false;
+	ListCell *lc;
+
+	foreach (lc, sim->runs)
+	{
+		const char *id = df_uuid_text(&((DfSimRun *) lfirst(lc))->id);
+		const char *at;
+		StringInfoData without;
+
+		id = psprintf("'%s'", id);
+		if (strstr(text, id) == NULL)
+			continue;
+		some = true;
+		initStringInfo(&without);
+		for (; (at = strstr(text, id)) != NULL; text = at + strlen(id))
+			appendStringInfo(&without, "%.*srun", (int) (at - text), text);
+		appendStringInfoString(&without, text);
+		text = without.data;
+	}
+	return some ? df_json_read(text) : ending;
+}
+
 /* how it has ended, and when, though something may have come for it later */
 static void
 add_run(DfSim *sim, const DfSimRun *of, const char *call)
 {
+	const Jsonb *ending = of->ending;
+
+	if (ending != NULL && of->was == DF_RUN_STUCK)
+		ending = without_ids(sim, ending);
 	add_at(sim, is_at_its_end(of) ? of->since : df_now(), call, "run",
-		   df_run_state_name(of->was), of->ending);
+		   df_run_state_name(of->was), ending);
 }
 
 void

@@ -54,6 +54,7 @@ typedef struct DfSimRun
 typedef struct DfSim
 {
 	Oid caller;
+	struct DfSessionState *session; /* what was in the caller's session before */
 	TimestampTz began;
 	int64 lease;
 	int64 identity;

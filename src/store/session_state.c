@@ -1,21 +1,26 @@
 /*
  * store/session_state.c
- *	  What a body that is entered in a user's session finds there, and what it may leave behind.
+ *	  What code of a workflow that runs in a user's session finds there, and may leave behind.
  *
  * Runs in a user's backend, in the caller's transaction.  A body may take advisory locks of the
  * session, which outlive the subtransaction in which it runs.  A worker releases them all; here
  * only those are released that were not there before.  What else would outlive it, such as a
- * prepared statement, PostgreSQL refuses in a restricted operation (shared/as_role.h).  Must
- * never release what is the user's own.
+ * prepared statement, PostgreSQL refuses in a restricted operation (shared/as_role.h).  After a
+ * query step a worker drops what is in pg_temp, too, and closes cursors: a simulation likewise.
+ * Must never touch what is the user's own.
  */
 #include "postgres.h"
 
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/objectaddress.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/portal.h"
 
 #include "store/session_state.h"
 #include "store/store.h"
@@ -39,6 +44,7 @@ advisory_locks(void)
 void
 df_session_note(DfSessionState *state)
 {
+	memset(state, 0, sizeof(*state));
 	state->locks = advisory_locks();
 }
 
@@ -81,6 +87,105 @@ df_session_restore(const DfSessionState *state)
 {
 	while (release_new_locks(state))
 		CHECK_FOR_INTERRUPTS();
+}
+
+/* ---- temporary objects and cursors ------------------------------------------- */
+
+static List *
+temporary_objects(void)
+{
+	static DfPlan plan = {
+		"SELECT d.classid, d.objid FROM pg_depend AS d"
+		" WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = pg_my_temp_schema()",
+		SPI_OK_SELECT, DF_NO_PARAMS};
+	List *objects = NIL;
+	DfStore store;
+	uint64 n;
+
+	/* not by the snapshot of the caller, which does not see what was made since */
+	df_store_enter(&store);
+	n = df_plan_run(&plan, NULL, NULL, 0);
+	MemoryContextSwitchTo(store.result_context);
+	for (uint64 row = 0; row < n; row++)
+	{
+		ObjectAddress *object = palloc(sizeof(ObjectAddress));
+
+		ObjectAddressSet(*object, DatumGetObjectId(df_value(row, 0)),
+						 DatumGetObjectId(df_value(row, 1)));
+		objects = lappend(objects, object);
+	}
+	df_store_leave(&store);
+	return objects;
+}
+
+static List *
+open_cursors(void)
+{
+	static DfPlan plan = {"SELECT c.name FROM pg_cursors AS c", SPI_OK_SELECT, DF_NO_PARAMS};
+	DfStore store;
+	List *names;
+
+	df_store_enter_reading(&store);
+	names = df_copy_texts(store.result_context, df_plan_run(&plan, NULL, NULL, 0), 0);
+	df_store_leave(&store);
+	return names;
+}
+
+void
+df_session_note_objects(DfSessionState *state)
+{
+	state->temporary = temporary_objects();
+	state->cursors = open_cursors();
+}
+
+static bool
+had_object(const DfSessionState *state, const ObjectAddress *object)
+{
+	ListCell *lc;
+
+	foreach (lc, state->temporary)
+	{
+		const ObjectAddress *one = lfirst(lc);
+
+		if (one->classId == object->classId && one->objectId == object->objectId)
+			return true;
+	}
+	return false;
+}
+
+static bool
+had_cursor(const DfSessionState *state, const char *name)
+{
+	ListCell *lc;
+
+	foreach (lc, state->cursors)
+		if (strcmp(lfirst(lc), name) == 0)
+			return true;
+	return false;
+}
+
+/* cursors first: they may be open on the temporary tables */
+void
+df_session_drop_objects(const DfSessionState *state)
+{
+	ObjectAddresses *objects = new_object_addresses();
+	ListCell *lc;
+
+	foreach (lc, open_cursors())
+	{
+		Portal portal = GetPortalByName(lfirst(lc));
+
+		if (PortalIsValid(portal) && !had_cursor(state, lfirst(lc)))
+			PortalDrop(portal, false);
+	}
+	foreach (lc, temporary_objects())
+		if (!had_object(state, lfirst(lc)))
+			add_exact_object_address(lfirst(lc), objects);
+	performMultipleDeletions(objects, DROP_CASCADE,
+							 PERFORM_DELETION_INTERNAL | PERFORM_DELETION_QUIETLY |
+								 PERFORM_DELETION_SKIP_EXTENSIONS);
+	free_object_addresses(objects);
+	CommandCounterIncrement();
 }
 
 /* ---- settings -------------------------------------------------------------- */

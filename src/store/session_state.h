@@ -7,16 +7,24 @@
 
 #include "nodes/pg_list.h"
 
-/* the advisory locks of this session, in the present memory context */
+/* what is in this session, in the present memory context */
 typedef struct DfSessionState
 {
-	List *locks; /* of LockInstanceData */
+	List *locks; /* of LockInstanceData: advisory ones */
+	List *temporary; /* of ObjectAddress: what is in pg_temp; by df_session_note_objects() */
+	List *cursors; /* names; likewise */
 } DfSessionState;
 
 extern void df_session_note(DfSessionState *state);
 
 /* releases those that the session has now and had not when it was noted */
 extern void df_session_restore(const DfSessionState *state);
+
+/* notes what a worker's session loses after each query step, beside locks */
+extern void df_session_note_objects(DfSessionState *state);
+
+/* closes the cursors and drops the temporary objects that were not there then */
+extern void df_session_drop_objects(const DfSessionState *state);
 
 /*
  * Gives this session the settings that a new session of the role would have, as far as code of

@@ -169,6 +169,10 @@ same('lost, with a probe', 'several', $fails, '{"b": ["lost"], "b/probe": [[], [
 	fault('crm', 'POST', 'lost'));
 same('not for us', 'several', $plain, '{"b": {"status": 403}}',
 	fault('crm', 'POST', 'status', status => 403));
+same('moved elsewhere', 'several', $plain, '{"b": {"status": 301}}',
+	fault('crm', 'POST', 'status', status => 301));
+same('moved elsewhere, without a probe', 'several', $plain, '{"e": {"status": 301}}',
+	fault('crm', 'POST', 'status', status => 301, skip => 1));
 same('lost, with nothing that tells', 'several', $plain, '{"e": "lost"}',
 	fault('crm', 'POST', 'lost', skip => 1));
 same('its own limit', 'several', $plain,

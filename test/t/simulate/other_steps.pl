@@ -224,4 +224,13 @@ my ($code, $out, $err) =
 
 like($err, qr/WARNING:  nothing has asked for the reply of "A"/, 'a key that is mistyped');
 
+# ---- what a person would be told ------------------------------------------------------------
+
+define_body($node, 'doubtful', q{RETURN dataflows.post('a', 'crm', '/a', event);});
+like(simulated_ends($node, 'doubtful', '{"a": "lost"}'), qr/^stuck .*resolve\(run, 'a'/,
+	'a remedy names no run that does not exist');
+define_body($node, 'over', q{RETURN dataflows.call('child', 'doubtful', '{}');});
+unlike(simulated($node, 'over', '{"a": "lost"}', columns => 'output'),
+	qr/'[0-9a-f]{8}-[0-9a-f]{4}-/, 'of a child neither');
+
 done_testing();
