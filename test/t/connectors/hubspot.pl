@@ -119,4 +119,14 @@ ok(!$hubspot->result($run)->{found}, 'who is not there is not found');
 $hubspot->ends('rolled_back', 'who has unsubscribed cannot be subscribed', 'onboard',
 	email => 'many@example.com', properties => {});
 
+# ---- a probe that has never found anything
+
+$hubspot->workflow('alone', <<'SQL');
+	out := hubspot.create_contact('create-contact', event->>'email');
+SQL
+$hubspot->fault(match => 'POST /crm/v3/objects/contacts$', fault => 'lost',
+	effect => JSON::PP::false());
+$hubspot->ends('completed', 'its 404 is believed all the same', 'alone',
+	email => 'alone@example.com');
+
 done_testing();

@@ -39,6 +39,8 @@ my $run = $slack->ends('completed', 'onboarding', 'onboard', name => 'ada');
 is_deeply(channel('ada')->{members}, ['U1'], 'a channel with its member, who is there already');
 is($slack->books->{messages}[0]{text}, 'Hello {Ada}', 'and a message');
 is($slack->result($run)->{channel}, 'DU1', 'to the member');
+is((grep { $_->{path} eq '/conversations.history' } $slack->requests),
+	0, 'no history was read: the probe finds only its own');
 is((grep { $_->{path} eq '/chat.postMessage' } $slack->requests)[0]{headers}{'content-type'},
 	'application/json; charset=utf-8', 'with a charset, which Slack asks for');
 
