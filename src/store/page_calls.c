@@ -69,8 +69,9 @@ typedef struct Call
  */
 #define LISTED(runs) \
 	"SELECT r.run, r.workflow, r.version, r.key, r.state, r.step, r.waiting_for," \
-	"  r.started_by, r.started_at, r.finished_at, r.cause, r.error ->> 'message' AS error," \
-	"  r.stuck ->> 'reason' AS stuck, r.reason, s.attempts, a.error AS failure, a.status," \
+	"  r.started_by, r.started_at, r.finished_at, r.cause," \
+	"  left(r.error ->> 'message', 500) AS error, left(r.stuck ->> 'reason', 500) AS stuck," \
+	"  left(r.reason, 500) AS reason, s.attempts, left(a.error, 500) AS failure, a.status," \
 	"  coalesce(r.finished_at, greatest(s.started_at, s.sent_at, s.finished_at, s.undo_since)," \
 	"   r.started_at) AS since," \
 	"  CASE WHEN r.state <> 'stuck' THEN coalesce(s.wake_at, r.wake_at) END AS next_at" \
@@ -98,7 +99,12 @@ typedef struct Call
 	"z.n, z.attempt, z.undo, z.at, z.took_ms, z.status, z.outcome, left(z.error, 1000) AS error," \
 	" z.next_at"
 #define SIGNAL_COLUMNS \
-	"z.sent_by, z.sent_at, z.event, z.consumed_by, " SHOWN("z.payload") "payload, z.state," \
+	"z.sent_by, z.sent_at, z.event, z.consumed_by," \
+	" CASE WHEN pg_column_size(z.payload) > 4096 OR octet_length(z.payload::text) > 16384" \
+	"  THEN to_jsonb('too large for a list'::text) ELSE z.payload END AS payload, z.state," \
+	" z.consumed_at, z.id, z.on_behalf_of"
+#define REQUEST_COLUMNS \
+	"z.sent_by, z.sent_at, z.request, z.step, z.outcome, left(z.note, 1001) AS note, z.state," \
 	" z.consumed_at, z.id, z.on_behalf_of"
 #define LINKED(which) \
 	"(SELECT json_build_object('run', z.run, 'key', z.key, 'workflow', z.workflow," \
@@ -136,10 +142,11 @@ typedef struct Call
 	"   regexp_replace(p.step, '#\\d+$', '') AS steps, " ONE_REASON("p.why") " AS why" \
 	"  FROM dataflows.pending_undo AS p)"
 
-/* the runs of one reason, as the view shows them now */
+/* the runs of one reason, but for those that came after the person looked; $4 = the newest seen */
 #define OF_REASON \
 	"SELECT s.run FROM " STUCK_BY_REASON " AS s" \
 	" WHERE s.workflow = $1 AND s.sqlstate = coalesce($2, '') AND s.reason = $3" \
+	" AND ($4 IS NULL OR s.since <= $4::timestamptz)" \
 	" ORDER BY s.run LIMIT " MANY
 #define CHOSEN \
 	"SELECT e::uuid AS run FROM jsonb_array_elements_text($1::jsonb) AS e LIMIT " MANY
@@ -148,8 +155,9 @@ typedef struct Call
 	" FROM (SELECT " call " AS done FROM (" runs ") AS w OFFSET 0) AS x"
 
 /* charts: sixty columns between $1 seconds ago and now */
-#define SINCE "(now() - make_interval(secs => least(coalesce($1, '3600')::int, 2592000)))"
-#define WIDTH "(least(coalesce($1, '3600')::int, 2592000) / 60)"
+#define RANGE "least(greatest(coalesce($1, '3600')::int, 60), 2592000)"
+#define WIDTH "(" RANGE " / 60)"
+#define SINCE "(now() - make_interval(secs => " RANGE "))"
 #define COLUMN_OF(t) "floor(extract(epoch FROM " t ") / " WIDTH ") * " WIDTH
 
 /* ---- the statements ------------------------------------------------------- */
@@ -241,7 +249,7 @@ static Call calls[] = {
 		"  'steps', " OF_RUN("steps", STEP_COLUMNS, THESE, "z.n") ","
 		"  'attempts', " OF_RUN("attempts", ATTEMPT_COLUMNS, THESE, "z.at DESC") ","
 		"  'signals', " OF_RUN("signals", SIGNAL_COLUMNS, "", "z.id DESC") ","
-		"  'requests', " OF_RUN("requests", "z.*", "", "z.id DESC") ","
+		"  'requests', " OF_RUN("requests", REQUEST_COLUMNS, "", "z.id DESC") ","
 		"  'pending', " OF_RUN("pending_undo", "z.*", "", "z.n DESC") ","
 		"  'since', (SELECT z.since FROM dataflows.stuck AS z WHERE z.run = $1::uuid),"
 		"  'parent', " LINKED("r.parent") ","
@@ -411,20 +419,21 @@ static Call calls[] = {
 		DONE_OF("dataflows.cancel(w.run, $2)", CHOSEN),
 		"runs", "note", NULL),
 	ASK_BY("retry_reason",
-		DONE_OF("dataflows.retry(w.run, $4)", OF_REASON),
-		"workflow", "sqlstate", "reason", "note", NULL),
+		DONE_OF("dataflows.retry(w.run, $5)", OF_REASON),
+		"workflow", "sqlstate", "reason", "newest", "note", NULL),
 	ASK_BY("cancel_reason",
-		DONE_OF("dataflows.cancel(w.run, $4)", OF_REASON),
-		"workflow", "sqlstate", "reason", "note", NULL),
+		DONE_OF("dataflows.cancel(w.run, $5)", OF_REASON),
+		"workflow", "sqlstate", "reason", "newest", "note", NULL),
 	ASK_BY("abandon_reason",
-		DONE_OF("dataflows.abandon(w.run, $4)", OF_REASON),
-		"workflow", "sqlstate", "reason", "note", NULL),
+		DONE_OF("dataflows.abandon(w.run, $5)", OF_REASON),
+		"workflow", "sqlstate", "reason", "newest", "note", NULL),
 	ASK_BY("resolve_reason",
-		DONE_OF("dataflows.resolve(w.run, '#' || w.n, $4, $5, NULL)",
+		DONE_OF("dataflows.resolve(w.run, '#' || w.n, $5, $6, NULL)",
 			"SELECT p.run, p.n FROM " PENDING_BY_REASON " AS p"
 			" WHERE p.workflow = $1 AND p.steps = $2 AND p.why = $3"
+			" AND ($4 IS NULL OR p.since <= $4::timestamptz)"
 			" ORDER BY p.run LIMIT " MANY),
-		"workflow", "step", "reason", "outcome", "note", NULL),
+		"workflow", "step", "reason", "newest", "outcome", "note", NULL),
 };
 
 /* clang-format on */

@@ -121,14 +121,15 @@ export const resolve = (r, s, main) => action('Resolve', () => ({
 { class: main ? 'main' : null, 'aria-label': 'Resolve step ' + s.step + ' of ' + nameOf(r) });
 
 export const resolveAll = g => action('Resolve all ' + g.n, () => ({
-	title: 'Resolve step ' + g.step + ' of ' + plural(g.n, 'run') + ' of ' + g.workflow, name: 'resolve_reason', fixed: { workflow: g.workflow, step: g.step, reason: g.why },
+	title: 'Resolve step ' + g.step + ' of ' + plural(g.n, 'run') + ' of ' + g.workflow, name: 'resolve_reason', fixed: { workflow: g.workflow, step: g.step, reason: g.why, newest: g.newest },
 	words: p('The same holds for all of them. Look at each in ' + (g.system || 'the system') + ' first.'),
 	fields: [{ name: 'outcome', label: 'What have you found?', choices: outcomes(g.runs[0]).filter(o => o.value !== 'done') }, why] }));
 
 /* ---- many runs ---- */
 
 const all = (g, verb) => verb + ' all ' + g.n;
-const ofReason = g => ({ workflow: g.workflow, sqlstate: g.sqlstate, reason: g.reason });
+/* those that were seen: what has come since was not looked at */
+const ofReason = g => ({ workflow: g.workflow, sqlstate: g.sqlstate, reason: g.reason, newest: g.newest });
 
 export const retryAll = g => action(all(g, 'Retry'), () => ({ title: 'Retry ' + plural(g.n, 'run') + ' of ' + g.workflow + '?', name: 'retry_reason', fixed: ofReason(g),
 	words: [p('All that are stuck because: ', el('strong', {}, g.reason)), p('Each goes on where it got stuck. What is recorded as done is not sent again.')], fields: [note] }), { class: 'main' });
@@ -138,10 +139,10 @@ export const abandonAll = g => action(all(g, 'Abandon'), () => ({ title: 'Abando
 	words: [p('All that are stuck because: ', el('strong', {}, g.reason)), p('They end as they are. Nothing is undone: what they have made stays in the systems.')], fields: [why], danger: true }));
 
 const names = list => el('ul', {}, list.slice(0, 8).map(r => el('li', {}, r.key || r.run)), list.length > 8 ? el('li', {}, 'and ' + (list.length - 8) + ' more') : null);
-export const retryThese = list => action('Retry ' + list.length, () => ({ title: 'Retry ' + plural(list.length, 'run') + '?', name: 'retry_runs',
-	fixed: { runs: list.map(r => r.run) }, words: [names(list), p('Those that are stuck go on where they got stuck; the others are left as they are.')], fields: [note] }), { class: 'main' });
-export const cancelThese = list => action('Cancel and undo ' + list.length, () => ({ title: 'Cancel ' + plural(list.length, 'run') + '?', name: 'cancel_runs',
-	fixed: { runs: list.map(r => r.run) }, words: [names(list), undone(null), p('Those that have ended are left as they are.')], fields: [note], danger: true }));
+export const retryThese = (list, then) => action('Retry ' + list.length, () => ({ title: 'Retry ' + plural(list.length, 'run') + '?', name: 'retry_runs',
+	fixed: { runs: list.map(r => r.run) }, words: [names(list), p('Those that are stuck go on where they got stuck; the others are left as they are.')], fields: [note], then }), { class: 'main' });
+export const cancelThese = (list, then) => action('Cancel and undo ' + list.length, () => ({ title: 'Cancel ' + plural(list.length, 'run') + '?', name: 'cancel_runs',
+	fixed: { runs: list.map(r => r.run) }, words: [names(list), undone(null), p('Those that have ended are left as they are.')], fields: [note], danger: true, then }));
 
 /* ---- workflows and systems ---- */
 

@@ -4,6 +4,9 @@
  * selections, focus, scrolling and what was opened stay as they are.
  */
 
+/* what turns the direction of the text behind it is shown as an escape: a key must not reorder what a dialog says */
+const seen = c => typeof c === 'string' ? c.replace(/[\u202a-\u202e\u2066-\u2069]/g, x => '\\u' + x.charCodeAt(0).toString(16)) : c;
+
 const dispatch = event => event.currentTarget.handlers[event.type]?.(event);
 
 /*
@@ -23,7 +26,7 @@ export function el(name, attributes, ...children) {
 		else if (key === 'key' || key === 'drawn' || key === 'kept') node[key === 'key' ? 'rowKey' : key] = value;
 		else node.setAttribute(key, value === true ? '' : value);
 	}
-	node.append(...children.flat(Infinity).filter(c => c != null && c !== false && c !== ''));
+	node.append(...children.flat(Infinity).filter(c => c != null && c !== false && c !== '').map(seen));
 	return node;
 }
 

@@ -4,7 +4,7 @@ import { block, el, facts, link, short, table } from './dom.js';
 import { closeAll, details, isOpen, toggle } from './step.js';
 import { picture, ticks } from './timeline.js';
 import { verdict } from './verdict.js';
-import { about as ago, millis, now, plural, sign, span, state, time, word } from './words.js';
+import { about as ago, cut, millis, now, plural, sign, span, state, time, word } from './words.js';
 
 const pageSize = 500;
 
@@ -87,7 +87,7 @@ function record(d) {
 	if (!list.length) return null;
 	list.sort((a, b) => a.at < b.at ? 1 : -1);
 	return el('section', {}, el('h2', {}, 'What people and systems asked'), table('Signals and requests', ['When', 'What', 'By', 'Note or payload', 'State'],
-		list.map(s => ({ key: s.id, cells: [time(s.at), s.what, s.by, s.why, s.state] })), { plain: true }));
+		list.map(s => ({ key: s.id, cells: [time(s.at), s.what, s.by, s.why && cut(s.why), s.state] })), { plain: true }));
 }
 
 const part = (title, value) => value == null ? null : el('section', { class: 'card' }, el('h2', {}, title), value);

@@ -10,6 +10,7 @@ const within = { hour: 3600e3, day: 86400e3, week: 604800e3 };
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const always = ['running', 'waiting', 'stuck', 'completed'];		/* these, even if there are none */
 const chosen = new Map();		/* run -> row */
+let chosenIn = '';			/* the filters with which they were chosen */
 
 /* whole minutes, so that the same question can be answered by "the same" */
 function since(q) {
@@ -87,10 +88,15 @@ const row = r => ({
 });
 const heads = ['Run', 'State', 'Why, or for what', 'Since', 'Next', 'Started', 'Took'];
 
+function chooseNone() {
+	chosen.clear();
+	redraw();
+}
+
 function bulk() {
 	const list = [...chosen.values()];
 	return list.length === 0 ? null : el('div', { class: 'bulk', role: 'region', 'aria-label': 'Chosen runs' }, el('strong', {}, plural(list.length, 'run') + ' chosen'),
-		retryThese(list), cancelThese(list), button('Choose none', () => { chosen.clear(); redraw(); }));
+		retryThese(list, chooseNone), cancelThese(list, chooseNone), button('Choose none', chooseNone));
 }
 
 function choose(list) {
@@ -136,6 +142,9 @@ function matching(d, q) {
 export const runs = {
 	title: 'Runs',
 	ask({ query: q }) {
+		const filtered = address('runs', { ...q, before: '' });
+		if (filtered !== chosenIn) chosen.clear();
+		chosenIn = filtered;
 		const list = ['runs', { workflow: q.workflow, state: q.state, before: q.before, since: since(q) }];
 		return q.text ? { counts: ['counts'] } : { counts: ['counts'], list };
 	},

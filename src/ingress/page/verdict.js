@@ -3,7 +3,7 @@
 import { abandon, cancel, resolve, restart, retry, signal, undo } from './actions.js';
 import { el, link } from './dom.js';
 import { remedy } from './needs.js';
-import { aged, millis, plural, sign, span, time, timeless, word } from './words.js';
+import { aged, cut, millis, plural, sign, span, time, timeless, word } from './words.js';
 
 const said = a => [a.status, a.error].filter(Boolean).join(' ');
 
@@ -16,7 +16,7 @@ function undoCount(d) {
 /* who asked for it, of what people asked of the run */
 function asker(d, request) {
 	const q = d.requests.find(x => x.request === request);
-	return q ? ' by ' + q.sent_by + (q.on_behalf_of ? ' for ' + q.on_behalf_of : '') + (q.note ? ': ' + q.note : '') : '';
+	return q ? ' by ' + q.sent_by + (q.on_behalf_of ? ' for ' + q.on_behalf_of : '') + (q.note ? ': ' + cut(q.note) : '') : '';
 }
 
 function retried(d) {
@@ -43,7 +43,7 @@ const kinds = {
 		return { hue: 'bad', title: 'Needs a person: ' + (r.stuck?.reason || 'no reason is recorded'), words: [
 			many.length ? el('p', {}, 'Look in the system, then say what you have found:') : r.stuck?.remedy ? el('p', { class: 'remedy' }, remedy(r.stuck.remedy)) : null,
 			many.length ? el('ul', { class: 'settle' }, many) : null,
-			r.stuck?.context ? el('p', { class: 'soft' }, r.stuck.context) : null],
+			r.stuck?.context ? el('p', { class: 'soft' }, cut(r.stuck.context)) : null],
 		actions: [retry(r, !many.length), r.cause ? null : cancel(r, d.steps), abandon(r)], since: d.since };
 	},
 	rolling_back: d => ({ hue: 'undo', title: 'Is being undone: ' + (d.run.error?.message || d.run.cause || ''), words: el('p', {}, undoCount(d) + '.'), actions: [] }),
@@ -51,7 +51,7 @@ const kinds = {
 		const s = culprit(d);
 		const title = d.run.cause === 'undo' ? 'Was undone' + asker(d, 'undo') : 'Failed: ' + (d.run.error?.message || 'no reason is recorded');
 		return { hue: 'undo', title,
-			words: el('p', {}, undoCount(d) + '. ', s && s.system && !title.includes(s.error) ? s.system + ' said ' + s.error + '. ' : '',
+			words: el('p', {}, undoCount(d) + '. ', s && s.system && !title.includes(s.error) ? s.system + ' said ' + cut(s.error) + '. ' : '',
 				d.run.cause === 'undo' ? '' : 'If the cause is settled, start it again.'), actions: [restart(d.run)] };
 	},
 	cancelled: d => ({ hue: 'undo', title: 'Cancelled' + asker(d, 'cancel'), words: el('p', {}, undoCount(d) + '.'), actions: [restart(d.run)] }),
@@ -75,7 +75,7 @@ const kinds = {
 export function verdict(d) {
 	const r = d.run, v = (kinds[r.state] || kinds.live)(d);
 	return el('section', { class: 'verdict ' + v.hue, 'aria-label': 'What is the matter' }, el('p', { class: 'state-word' }, word(r.state)),
-		el('h2', {}, el('span', { 'aria-hidden': 'true', class: 'mark' }, sign(v.mark || r.state)), ' ', el('span', {}, v.title)),
+		el('h2', {}, el('span', { 'aria-hidden': 'true', class: 'mark' }, sign(v.mark || r.state)), ' ', el('span', {}, cut(v.title))),
 		v.since ? el('p', { class: 'soft' }, 'Since ', time(v.since)) : null, v.words,
 		r.drifted ? el('p', { class: 'warn' }, '! Its function was replaced while it ran.') : null,
 		v.actions.some(Boolean) ? el('div', { class: 'actions' }, v.actions) : null);

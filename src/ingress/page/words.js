@@ -29,6 +29,8 @@ export function setClock(ms) { skew = ms - Date.now(); }
 export const now = () => Date.now() + skew;
 
 export const millis = t => new Date(t).getTime();
+/* a text of a body or a person may be as long as a book; the whole of it is shown elsewhere */
+export const cut = (text, most = 1000) => text.length > most ? text.slice(0, most) + '…' : text;
 export const plural = (n, one, many) => n + ' ' + (n === 1 ? one : many || one + 's');
 /* a reason without its last time, which is the server's and is shown beside it as a local one */
 export const timeless = reason => reason.replace(/; tries (again )?at [^;]*$/, '');

@@ -344,6 +344,9 @@ my %reason = map { $_ => $group->{$_} } qw(workflow sqlstate reason);
 
 is(ask('other', 'POST', '/page/api/retry_reason', {%reason})->{json}{of},
 	0, 'another owner has none of that reason');
+is( ask('app', 'POST', '/page/api/retry_reason', { %reason, newest => '2020-01-01' })->{json}{of},
+	0, 'those that got stuck after the person looked are left');
+$reason{newest} = $group->{newest};
 as_app($node, 'postgres', q(CREATE OR REPLACE FUNCTION app.breaks(event jsonb) RETURNS jsonb
 	LANGUAGE plpgsql AS $$ BEGIN RETURN '"mended"'; END $$));
 $answer = ask('app', 'POST', '/page/api/retry_reason', { %reason, note => 'mended' })->{json};
@@ -358,6 +361,24 @@ is( $node->safe_psql(
 		"SELECT count(*) FROM dataflows.requests WHERE request = 'retry' AND note = 'mended'"),
 	40,
 	'each is recorded with the note');
+
+# ---- what is large -------------------------------------------------------------------------------
+
+my $long = as_app($node, 'postgres', "SELECT dataflows.run_of('waits', 'key-120')");
+
+as_app($node, 'postgres', <<"SQL");
+SELECT dataflows.signal('$long', 'other', to_jsonb(repeat('x', 500000)));
+SELECT dataflows.cancel('$long', repeat('y', 500000));
+SELECT dataflows.resume('waits');
+SQL
+ok(wait_until($node, "SELECT state = 'cancelled' FROM dataflows.runs WHERE run = '$long'"),
+	'a run with a large payload and a long note ended');
+$answer = get('app', "run?run=$long");
+is( length($answer->{requests}[0]{note}) . ' ' . length($answer->{signals}[0]{payload}),
+	'1001 20', 'which are cut, for there may be a thousand of them');
+is(length(get('app', 'runs?state=cancelled')->{runs}[0]{reason}),
+	500, 'and so is the reason in the list');
+
 my @some = map { $_->{run} } @{ get('app', 'search?text=many-2009')->{runs} };
 
 is(ask('other', 'POST', '/page/api/cancel_runs', { runs => \@some })->{status},

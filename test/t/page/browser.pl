@@ -365,8 +365,11 @@ like($browser->text('dialog'), qr/while-typing.*while-focused/s, 'several can be
 $browser->press('Cancel and undo 2', 'dialog');
 ok(wait_until($node, "SELECT count(*) = 2 FROM dataflows.runs WHERE state = 'cancelled'"),
 	'and cancelled');
-$browser->press('Choose none', 'main .bulk');
 ok($browser->sees('main tbody', qr/cancelled/), 'the list goes on');
+is($browser->count('main .bulk'), 0, 'and what was done is chosen no more');
+$browser->click('main tbody tr:nth-child(3) input');
+view('runs?state=waiting');
+is($browser->count('main .bulk'), 0, 'nothing stays chosen that other filters hide');
 
 # ---- what is hostile is text ---------------------------------------------------------------------
 
@@ -384,6 +387,13 @@ for my $where (
 		'without running or drawing what came from outside');
 }
 ok($browser->sees('main', qr/Needs a person/), 'a link to another view works');
+my $turned = app("SELECT dataflows.start('waits', '{}', E'x\\u202Egnp.y')");
+
+view("run/$turned");
+$browser->press('Cancel and undo', 'main');
+is($browser->text('dialog h2'),
+	'Cancel x\u202egnp.y (waits)?', 'a key does not turn what the dialog says');
+$browser->press('Back', 'dialog');
 is(join("\n", grep { !/status of 400|status of 401/ } $browser->complaints),
 	'', 'the browser complained of nothing: no script failed, the policy was not touched');
 
