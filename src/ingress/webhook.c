@@ -1,12 +1,13 @@
 /*
  * ingress/webhook.c
- *	  Handles a delivery to a webhook: verifies and filters it, starts or signals a run.
+ *	  Handles a delivery to a webhook: verifies and filters it, starts or signals a run, or
+ *	  inserts a row.
  *
  * Runs in the ingress process and in sessions that call receive_webhook(), in their
  * transaction; the sender gets the response after the commit.  Starts and signals runs with
  * the rights of the webhook's creator, which are checked at each delivery; the creator's
- * handler runs as the creator, read-only.  Must never raise an error because of what a
- * sender wrote, nor tell the sender more than that it was wrong.
+ * handler runs as the creator, read-only, and rows are inserted as the creator.  Must never raise
+ * an error because of what a sender wrote, nor tell the sender more than that it was wrong.
  */
 #include "postgres.h"
 
@@ -44,6 +45,7 @@
 #include "store/inbox_table.h"
 #include "store/store.h"
 #include "store/subxact.h"
+#include "store/webhook_row.h"
 #include "store/webhook_table.h"
 #include "store/xact.h"
 #include "utils/acl.h"
@@ -54,6 +56,8 @@
 
 #define BUSY_S 60
 #define SAY_EVERY_MS 10000
+/* how long an INSERT waits for a lock: meanwhile no other delivery is handled */
+#define LOCK_MS 1000
 #define EPOCH_US ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
 /* one delivery while it is handled */
@@ -66,6 +70,7 @@ typedef struct Receipt
 	Jsonb *body;
 	char *key;
 	char *event;
+	char *event_id; /* given by the sender, or NULL */
 	const Jsonb *input; /* input of the run, or payload of the signal */
 	const char *ignored; /* why nothing happens; NULL = something does */
 	DfCut cut; /* why the creator's code was cancelled */
@@ -351,19 +356,99 @@ outcome_of(const Receipt *receipt)
 {
 	if (receipt->ignored != NULL)
 		return object_of("ignored", receipt->ignored);
+	if (receipt->hook.inserts != NULL)
+	{
+		DfJson json;
+
+		df_json_begin(&json);
+		df_json_bool(&json, "inserted", true);
+		return df_json_end(&json, CurrentMemoryContext);
+	}
 	return object_of("run",
 					 receipt->has_run ? df_uuid_text(&receipt->run)
 									  : NULL);
+}
+
+/*
+ * Handler, filter, paths and INSERTs are the creator's code, so they have a time limit.  In a
+ * session that calls receive_webhook(), too, code that goes on after the cancel ends the session,
+ * because nothing else can stop it.
+ */
+static void
+in_time(Receipt *receipt, void (*work)(Receipt *))
+{
+	int limit = Min(df_handler_timeout, df_body_timeout);
+	MemoryContext cxt = CurrentMemoryContext;
+
+	df_patience_begin(receipt->hook.path, receipt->hook.owner);
+	df_user_code_begin(limit, Max(100, limit / 4));
+	PG_TRY();
+	{
+		work(receipt);
+	}
+	PG_CATCH();
+	{
+		receipt->cut = df_user_code_end();
+		df_patience_end(receipt->cut);
+		if (receipt->cut == DF_CUT_NONE)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(cxt);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	if (receipt->cut == DF_CUT_NONE)
+	{
+		receipt->cut = df_user_code_end();
+		df_patience_end(receipt->cut);
+	}
+	if (receipt->cut != DF_CUT_NONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_QUERY_CANCELED),
+				 receipt->cut == DF_CUT_LIMIT
+					 ? errmsg("the handler of webhook \"%s\" ran longer than "
+							  "dataflows.handler_timeout (%d ms)",
+							  receipt->hook.path, limit)
+					 : errmsg("the handler of webhook \"%s\" was cancelled because the process "
+							  "has to end",
+							  receipt->hook.path),
+				 errhint("Decide from the delivery alone, and leave slow work to the workflow.")));
+}
+
+/* user code: not inside the store */
+static void
+insert_row(Receipt *receipt)
+{
+	const DfWebhook *hook = &receipt->hook;
+	DfWebhookRow row = {receipt->key, receipt->event, receipt->input, hook->path,
+						receipt->event_id};
+	DfSqlOutcome outcome;
+	DfAsRole before;
+
+	df_settings_of_others_pin();
+	df_as_role_begin(&before, hook->owner, true);
+	df_webhook_row_insert(hook->inserts, &row, LOCK_MS, &outcome);
+	df_as_role_end(&before);
+	/* as a run that has the key already */
+	if (outcome.sqlstate == ERRCODE_UNIQUE_VIOLATION)
+		receipt->ignored = "there is such a row already";
+	else if (outcome.error != NULL)
+		ThrowErrorData(outcome.error);
+}
+
+static const char *
+outcome_name(const Receipt *receipt)
+{
+	if (receipt->ignored != NULL)
+		return "ignored";
+	return receipt->hook.inserts != NULL ? "inserted"
+		: receipt->hook.starts != NULL   ? "started"
+										 : "signalled";
 }
 
 /* records the delivery together with its effect and response, or none of them */
 static void
 take_effect(Receipt *receipt)
 {
-	char *event_id = receipt->preset != NULL ? df_preset_event_id(receipt->preset, receipt->body)
-		: receipt->scheme == DF_VERIFY_STRIPE
-		? df_json_get_text(receipt->body, "id")
-		: df_event_id(receipt->scheme, &receipt->delivery);
 	MemoryContext cxt = CurrentMemoryContext;
 	DfStore store;
 	Jsonb *before = NULL;
@@ -371,7 +456,7 @@ take_effect(Receipt *receipt)
 
 	df_store_enter(&store);
 	MemoryContextSwitchTo(cxt);
-	if (!df_delivery_insert(receipt->hook.path, event_id, df_now(), &id, &before, cxt))
+	if (!df_delivery_insert(receipt->hook.path, receipt->event_id, df_now(), &id, &before, cxt))
 	{
 		MemoryContextSwitchTo(cxt);
 		receipt->repeated = true;
@@ -380,16 +465,19 @@ take_effect(Receipt *receipt)
 	else
 	{
 		MemoryContextSwitchTo(cxt);
-		if (receipt->ignored == NULL && receipt->hook.starts != NULL)
+		if (receipt->ignored == NULL && receipt->hook.inserts != NULL)
+		{
+			df_store_leave(&store);
+			in_time(receipt, insert_row);
+			df_store_enter(&store);
+		}
+		else if (receipt->ignored == NULL && receipt->hook.starts != NULL)
 			start_run(receipt);
 		else if (receipt->ignored == NULL)
 			signal_run(receipt, cxt);
 		MemoryContextSwitchTo(cxt);
 		receipt->answer->body = outcome_of(receipt);
-		df_delivery_answered(id,
-							 receipt->ignored != NULL           ? "ignored"
-								 : receipt->hook.starts != NULL ? "started"
-																: "signalled",
+		df_delivery_answered(id, outcome_name(receipt),
 							 receipt->has_run ? &receipt->run : NULL, receipt->answer->body);
 	}
 	df_store_leave(&store);
@@ -428,54 +516,13 @@ understand(Receipt *receipt)
 		receipt->ignored = "there is no usable event in the body";
 }
 
-/*
- * Handler, filter and paths are the creator's code, so they have a time limit.  In a session
- * that calls receive_webhook(), too, code that goes on after the cancel ends the session,
- * because nothing else can stop it.
- */
-static void
-understand_in_time(Receipt *receipt)
-{
-	int limit = Min(df_handler_timeout, df_body_timeout);
-	MemoryContext cxt = CurrentMemoryContext;
-
-	df_patience_begin(receipt->hook.path, receipt->hook.owner);
-	df_user_code_begin(limit, Max(100, limit / 4));
-	PG_TRY();
-	{
-		understand(receipt);
-	}
-	PG_CATCH();
-	{
-		receipt->cut = df_user_code_end();
-		df_patience_end(receipt->cut);
-		if (receipt->cut == DF_CUT_NONE)
-			PG_RE_THROW();
-		MemoryContextSwitchTo(cxt);
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	if (receipt->cut == DF_CUT_NONE)
-	{
-		receipt->cut = df_user_code_end();
-		df_patience_end(receipt->cut);
-	}
-	if (receipt->cut != DF_CUT_NONE)
-		ereport(ERROR,
-				(errcode(ERRCODE_QUERY_CANCELED),
-				 receipt->cut == DF_CUT_LIMIT
-					 ? errmsg("the handler of webhook \"%s\" ran longer than "
-							  "dataflows.handler_timeout (%d ms)",
-							  receipt->hook.path, limit)
-					 : errmsg("the handler of webhook \"%s\" was cancelled because the process "
-							  "has to end",
-							  receipt->hook.path),
-				 errhint("Decide from the delivery alone, and leave slow work to the workflow.")));
-}
-
 static void
 take_one(Receipt *receipt)
 {
+	receipt->event_id = receipt->preset != NULL ? df_preset_event_id(receipt->preset, receipt->body)
+		: receipt->scheme == DF_VERIFY_STRIPE
+		? df_json_get_text(receipt->body, "id")
+		: df_event_id(receipt->scheme, &receipt->delivery);
 	if (receipt->ignored == NULL)
 	{
 		df_check_key(receipt->key);
@@ -560,7 +607,7 @@ carry_out(void *arg)
 	if (receipt->preset != NULL && receipt->preset->each && JB_ROOT_IS_ARRAY(receipt->body) &&
 		!JB_ROOT_IS_SCALAR(receipt->body) && JB_ROOT_COUNT(receipt->body) > 0)
 		split(receipt);
-	understand_in_time(receipt);
+	in_time(receipt, understand);
 	if (receipt->nevents > 0)
 		take_each(receipt);
 	else
@@ -637,9 +684,7 @@ count_delivery(const Receipt *receipt)
 																					   : "unusable";
 
 	if (answer->status / 100 == 2)
-		outcome = receipt->repeated ? "repeated" : receipt->ignored != NULL ? "ignored"
-			: receipt->hook.starts != NULL                                  ? "started"
-																			: "signalled";
+		outcome = receipt->repeated ? "repeated" : outcome_name(receipt);
 	df_metric_add(DF_METRIC_WEBHOOKS, receipt->hook.path != NULL ? receipt->hook.path : "", outcome,
 				  NULL, 1);
 }

@@ -21,6 +21,7 @@
 #include "ingress/webhook.h"
 #include "miscadmin.h"
 #include "parser/parse_func.h"
+#include "session/author.h"
 #include "store/rights.h"
 #include "session/start.h"
 #include "shared/clock.h"
@@ -28,6 +29,7 @@
 #include "shared/json.h"
 #include "shared/jsonpath.h"
 #include "store/store.h"
+#include "store/webhook_row.h"
 #include "store/webhook_table.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -43,7 +45,7 @@ PG_FUNCTION_INFO_V1(dataflows_receive_webhook);
 #define MAX_PATH 200
 #define CALL_HINT \
 	"Call dataflows.create_webhook(path, starts => workflow) or (path, signals => workflow, " \
-	"event => name, key => '$.id')."
+	"event => name, key => '$.id') or (path, inserts => table)."
 
 /* ---- arguments ------------------------------------------------------------ */
 
@@ -95,11 +97,12 @@ checked_path(char *path)
 static void
 check_targets(const DfWebhook *hook)
 {
-	if ((hook->starts == NULL) == (hook->signals == NULL))
+	if ((hook->starts != NULL) + (hook->signals != NULL) + (hook->inserts != NULL) != 1)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("webhook \"%s\" must either start a workflow or signal its runs", hook->path),
+			 errmsg("webhook \"%s\" must either start a workflow, signal its runs or insert rows",
+					hook->path),
 			 errhint(CALL_HINT)));
 	if (hook->starts != NULL && hook->event != NULL)
 		ereport(ERROR,
@@ -263,10 +266,24 @@ apply_preset(DfWebhook *hook)
 		hook->verify = pstrdup(preset->verify);
 	if (hook->secret == NULL)
 		hook->secret = pstrdup(preset->name);
-	if (hook->event == NULL && hook->signals != NULL && preset->event != NULL)
+	if (hook->event == NULL && hook->starts == NULL && preset->event != NULL)
 		hook->event = pstrdup(preset->event);
-	if (hook->key == NULL && hook->signals != NULL && preset->key != NULL)
+	if (hook->key == NULL && hook->starts == NULL && preset->key != NULL)
 		hook->key = pstrdup(preset->key);
+}
+
+/* who has a workflow may take webhooks for it; who has none must be one who may have */
+static void
+require_author(const DfWebhook *hook)
+{
+	Oid define = df_own_function(linitial_node(ObjectWithArgs, df_author_functions()));
+
+	if (object_aclcheck(ProcedureRelationId, define, hook->owner, ACL_EXECUTE) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("role \"%s\" may not take webhooks for a table", hook->owner_name),
+				 errhint("Have a member of the extension's owner call dataflows.allow_author(%s).",
+						 quote_literal_cstr(hook->owner_name))));
 }
 
 /* ---- create and drop ------------------------------------------------------ */
@@ -291,6 +308,8 @@ dataflows_create_webhook(PG_FUNCTION_ARGS)
 	hook.filter = text_arg(fcinfo, 7);
 	hook.handler = text_arg(fcinfo, 8);
 	hook.preset = text_arg(fcinfo, 9);
+	/* a schema of 0.1 has no such argument */
+	hook.inserts = PG_NARGS() > 10 ? text_arg(fcinfo, 10) : NULL;
 	hook.owner = GetUserId();
 	hook.owner_name = GetUserNameFromId(hook.owner, false);
 	apply_preset(&hook);
@@ -300,10 +319,19 @@ dataflows_create_webhook(PG_FUNCTION_ARGS)
 	if (hook.handler != NULL)
 		hook.handler = checked_handler(hook.handler, &hook.handler_owner);
 
+	if (hook.inserts != NULL)
+	{
+		require_author(&hook);
+		hook.inserts = df_webhook_table(hook.inserts);
+	}
+
 	df_store_enter(&store);
-	df_require_workflow(hook.starts != NULL ? hook.starts : hook.signals, &definition,
-						store.result_context);
-	df_require_own(hook.owner, &definition, "take webhooks for");
+	if (hook.inserts == NULL)
+	{
+		df_require_workflow(hook.starts != NULL ? hook.starts : hook.signals, &definition,
+							store.result_context);
+		df_require_own(hook.owner, &definition, "take webhooks for");
+	}
 	inserted = df_webhook_insert(&hook, df_now());
 	df_store_leave(&store);
 	if (!inserted)

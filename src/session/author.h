@@ -7,7 +7,7 @@
 
 #include "nodes/parsenodes.h"
 
-/* the two trigger functions, as GRANT names them */
+/* the trigger functions, as GRANT names them */
 extern List *df_trigger_functions(void);
 
 /* these and define_workflow(): what an author may execute */

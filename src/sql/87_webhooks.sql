@@ -17,12 +17,15 @@ CREATE TABLE dataflows.webhook (
 	owner_name text NOT NULL,
 	created_at timestamptz NOT NULL,
 	preset text,
-	CHECK ((starts IS NULL) <> (signals IS NULL))
+	inserts text,
+	CHECK (pg_catalog.num_nonnulls(starts, signals, inserts) OPERATOR(pg_catalog.=) 1)
 );
 COMMENT ON TABLE dataflows.webhook IS 'One row per path that accepts webhooks';
 COMMENT ON COLUMN dataflows.webhook.path IS 'Path of the URL';
 COMMENT ON COLUMN dataflows.webhook.starts IS 'Workflow that a delivery starts';
 COMMENT ON COLUMN dataflows.webhook.signals IS 'Workflow whose run a delivery signals';
+COMMENT ON COLUMN dataflows.webhook.inserts IS
+	'Qualified name of the table of which a delivery becomes a row';
 COMMENT ON COLUMN dataflows.webhook.event IS
 	'Event of the signal: a name, or a jsonpath into the body';
 COMMENT ON COLUMN dataflows.webhook.key IS 'Key of the run: a literal, or a jsonpath into the body';
@@ -59,7 +62,7 @@ COMMENT ON COLUMN dataflows.webhook_delivery.event_id IS
 	'Id that the sender gave; a repeated delivery has the same';
 COMMENT ON COLUMN dataflows.webhook_delivery.at IS
 	'When it arrived; of a used link of event_url(), when the link expires';
-COMMENT ON COLUMN dataflows.webhook_delivery.outcome IS 'started, signalled or ignored';
+COMMENT ON COLUMN dataflows.webhook_delivery.outcome IS 'started, signalled, inserted or ignored';
 COMMENT ON COLUMN dataflows.webhook_delivery.run IS 'Run that was started or signalled';
 COMMENT ON COLUMN dataflows.webhook_delivery.answer IS
 	'Response to it, and to each repetition of it';
@@ -70,16 +73,16 @@ SELECT pg_catalog.pg_extension_config_dump('dataflows.webhook_delivery_id_seq', 
 CREATE FUNCTION dataflows.create_webhook(path text, starts text DEFAULT NULL,
 	signals text DEFAULT NULL, event text DEFAULT NULL, key text DEFAULT NULL,
 	verify text DEFAULT 'none', secret text DEFAULT NULL, filter text DEFAULT NULL,
-	handler text DEFAULT NULL, preset text DEFAULT NULL)
+	handler text DEFAULT NULL, preset text DEFAULT NULL, inserts text DEFAULT NULL)
 	RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME',
 		'dataflows_create_webhook';
 COMMENT ON FUNCTION dataflows.create_webhook(text, text, text, text, text, text, text, text,
-		text, text) IS
-'From now on POST <path> starts a run of a workflow, or signals one, with the rights of the '
-'caller.
+		text, text, text) IS
+'From now on POST <path> starts a run of a workflow, signals one, or becomes a row of a table, '
+'with the rights of the caller.
 path: begins with "/"; up to 200 letters, digits and - . _ ~ /. starts or signals: the '
-'workflow. event, key: a literal, or a jsonpath into the body (''$.data.id''); event is for '
-'signals alone, key is required for them. verify: none, bearer, basic (the secret is '
+'workflow. event, key: a literal, or a jsonpath into the body (''$.data.id''); event is not '
+'for starts, key is required for them. verify: none, bearer, basic (the secret is '
 'user:password), stripe, github, standard (Standard Webhooks), slack, hubspot, sendgrid or '
 'hmac-sha256:<Header>; secret: a system whose user mapping has '
 'webhook_secret (and, while rotating, webhook_secret_old). filter: a jsonpath predicate on the '
@@ -88,9 +91,13 @@ path: begins with "/"; up to 200 letters, digits and - . _ ~ /. starts or signal
 'stripe, hubspot, sendgrid, auth0, postmark or slack: fills in what is not said of verify, '
 'secret (the system of that name), event and key, and knows the id of an event and arrays of '
 'events.
-For members of the workflow''s owner. Errors: DF005 (unknown workflow), 42710 (the path is '
-'taken), 42704 (no such secret), 22023 (a bad argument), 42883, 42P13 (no such handler, or the '
-'function cannot be one), 42501 (a missing right), 25006 (read-only transaction).';
+inserts: a table. Its columns key, event, payload, path and event_id, as far as it has them, are '
+'filled by an INSERT as the caller, within dataflows.handler_timeout; payload is required. A '
+'unique violation ignores the delivery.
+For members of the workflow''s owner, for inserts authors who may insert. Errors: DF005 (unknown '
+'workflow), 42710 (the path is taken), 42704 (no such secret), 22023 (a bad argument), 42883, '
+'42P13 (no such handler, or the function cannot be one), 42P01, 42809, 42703 (no such table, or '
+'not one for deliveries), 42501 (a missing right), 25006 (read-only transaction).';
 
 CREATE FUNCTION dataflows.drop_webhook(path text) RETURNS void
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_drop_webhook';
@@ -133,7 +140,7 @@ Rights: as for signal(). Errors: DF005 (unknown run), 55000 (dataflows.public_ur
 CREATE VIEW dataflows.webhooks WITH (security_barrier) AS
 	SELECT w.path, w.starts, w.signals, w.event, w.key, w.verify, w.secret AS secret_of, w.filter,
 		w.handler, w.owner_name AS owner, w.created_at,
-		d.deliveries, d.ignored, d.last_at, w.preset
+		d.deliveries, d.ignored, d.last_at, w.preset, w.inserts
 	FROM dataflows.webhook w
 	LEFT JOIN LATERAL (SELECT pg_catalog.count(*) AS deliveries, pg_catalog.count(*)
 		FILTER (WHERE x.outcome = 'ignored') AS ignored,
@@ -160,4 +167,6 @@ COMMENT ON COLUMN dataflows.webhooks.deliveries IS
 COMMENT ON COLUMN dataflows.webhooks.ignored IS 'Those that had no effect';
 COMMENT ON COLUMN dataflows.webhooks.last_at IS 'When the last one came';
 COMMENT ON COLUMN dataflows.webhooks.preset IS 'Vendor whose events these are';
+COMMENT ON COLUMN dataflows.webhooks.inserts IS
+	'Qualified name of the table of which a delivery becomes a row';
 GRANT SELECT ON dataflows.webhooks TO PUBLIC;

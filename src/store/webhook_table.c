@@ -26,6 +26,7 @@ static const DfColumn webhook_columns[] = {
 	COLUMN("path",          path,          TEXT),
 	COLUMN("starts",        starts,        TEXT),
 	COLUMN("signals",       signals,       TEXT),
+	COLUMN("inserts",       inserts,       TEXT),
 	COLUMN("event",         event,         TEXT),
 	COLUMN("key",           key,           TEXT),
 	COLUMN("verify",        verify,        TEXT),

@@ -15,9 +15,10 @@
 typedef struct DfWebhook
 {
 	char *path;
-	char *starts; /* one of the two */
+	char *starts; /* one of the three */
 	char *signals;
-	char *event; /* of signals */
+	char *inserts; /* qualified name of a table */
+	char *event; /* of signals and inserts, or NULL */
 	char *key; /* or NULL */
 	char *verify;
 	char *secret; /* name of a system, or NULL */

@@ -42,6 +42,7 @@ as_app($one, 'postgres', $define =~ s/version/3/r);
 as_app($one, 'postgres', <<'SQL');
 CREATE FUNCTION app.after(event jsonb) RETURNS jsonb LANGUAGE sql AS 'SELECT event';
 CREATE TABLE app.only_here (x int);
+CREATE TABLE app.rows (payload jsonb);
 CREATE FUNCTION app.handler(headers jsonb, body jsonb) RETURNS jsonb LANGUAGE sql
   AS 'SELECT body FROM app.only_here';
 SELECT dataflows.define_workflow('two', 'app.body', on_failure => 'app.after');
@@ -52,6 +53,7 @@ SELECT dataflows.allow('two', 'Sal''s "desk"', 'start');
 SELECT dataflows.allow('it''s one', 'public', 'see');
 SELECT dataflows.create_webhook('/in', signals => 'two', handler => 'app.handler',
   verify => 'bearer', secret => 'crm', filter => '$.a == "it''s"');
+SELECT dataflows.create_webhook('/rows', inserts => 'app.rows');
 SELECT dataflows.create_webhook('/start', starts => 'it''s one', key => '$.id');
 SQL
 

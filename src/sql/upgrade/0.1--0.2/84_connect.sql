@@ -102,7 +102,7 @@ ALTER TABLE dataflows.webhook ADD COLUMN preset text;
 CREATE FUNCTION dataflows.create_webhook(path text, starts text DEFAULT NULL,
 	signals text DEFAULT NULL, event text DEFAULT NULL, key text DEFAULT NULL,
 	verify text DEFAULT 'none', secret text DEFAULT NULL, filter text DEFAULT NULL,
-	handler text DEFAULT NULL, preset text DEFAULT NULL)
+	handler text DEFAULT NULL, preset text DEFAULT NULL, inserts text DEFAULT NULL)
 	RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME',
 		'dataflows_create_webhook';
 

@@ -113,3 +113,20 @@ CREATE OR REPLACE VIEW dataflows.systems WITH (security_barrier) AS
 /* rows that are requests */
 CREATE FUNCTION dataflows.act_on_insert() RETURNS trigger
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_act_on_insert';
+
+/* deliveries that become rows */
+ALTER TABLE dataflows.webhook ADD COLUMN inserts text;
+ALTER TABLE dataflows.webhook DROP CONSTRAINT webhook_check;
+ALTER TABLE dataflows.webhook ADD CONSTRAINT webhook_check
+	CHECK (pg_catalog.num_nonnulls(starts, signals, inserts) OPERATOR(pg_catalog.=) 1);
+
+CREATE OR REPLACE VIEW dataflows.webhooks WITH (security_barrier) AS
+	SELECT w.path, w.starts, w.signals, w.event, w.key, w.verify, w.secret AS secret_of, w.filter,
+		w.handler, w.owner_name AS owner, w.created_at,
+		d.deliveries, d.ignored, d.last_at, w.preset, w.inserts
+	FROM dataflows.webhook w
+	LEFT JOIN LATERAL (SELECT pg_catalog.count(*) AS deliveries, pg_catalog.count(*)
+		FILTER (WHERE x.outcome = 'ignored') AS ignored,
+			pg_catalog.max(x.at) AS last_at
+		FROM dataflows.webhook_delivery x WHERE x.path = w.path) d ON true
+	WHERE dataflows._sees(w.owner, w.owner_name, w.owner_name) IS NOT NULL;

@@ -187,15 +187,17 @@ BEGIN ATOMIC
 	/* a secret is looked for when something is delivered, so the mapping may be empty now */
 	SELECT 18, h.path, pg_catalog.format(
 			'INSERT INTO dataflows.webhook (path, starts, signals, event, key, verify, secret, '
-			'filter, handler, handler_owner, owner, owner_name, created_at) SELECT %L, %L, %L, %L, '
-			'%L, %L, %L, %L, %L, (SELECT proowner FROM pg_proc WHERE oid = to_regprocedure(%L)), '
+			'filter, handler, preset, inserts, handler_owner, owner, owner_name, created_at) '
+			'SELECT %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, '
+			'(SELECT proowner FROM pg_proc WHERE oid = to_regprocedure(%L)), '
 			'oid, rolname, now() FROM pg_roles WHERE rolname = %L ON CONFLICT (path) DO UPDATE SET '
 			'starts = excluded.starts, signals = excluded.signals, event = excluded.event, '
 			'key = excluded.key, verify = excluded.verify, secret = excluded.secret, '
-			'filter = excluded.filter, handler = excluded.handler, '
+			'filter = excluded.filter, handler = excluded.handler, preset = excluded.preset, '
+			'inserts = excluded.inserts, '
 			'handler_owner = excluded.handler_owner, owner = excluded.owner, '
 			'owner_name = excluded.owner_name;', h.path, h.starts, h.signals, h.event, h.key,
-			h.verify, h.secret, h.filter, h.handler, h.handler, h.owner_name)
+			h.verify, h.secret, h.filter, h.handler, h.preset, h.inserts, h.handler, h.owner_name)
 		FROM dataflows.webhook h
 	UNION ALL
 	SELECT 19, c.name, pg_catalog.format('DO %L;', pg_catalog.format(
