@@ -36,10 +36,10 @@ is( $scim->ask(
 $scim->workflow('onboard', <<'SQL');
 	made := scim.create_user('create-user', event->>'name', event->>'name', 'Ada', 'Lovelace',
 		existing => coalesce(event->>'existing', 'fail'),
-		id_from => coalesce(event->>'id_from', 'body'));
+		id_from => coalesce(event->>'id_from', 'body'), external_id => event->>'external');
 	PERFORM scim.update_user('rename', made->>'id', '{"displayName": "A."}',
 		'{"displayName": "{Ada}"}');
-	PERFORM scim.add_to_group('staff', 'g1', made->>'id');
+	PERFORM scim.add_to_group('staff', scim.find_group('group', 'Staff')->>'id', made->>'id');
 	out := made;
 	IF event ? 'fails' THEN
 		PERFORM dataflows.fail('not wanted');
@@ -88,6 +88,35 @@ is((grep { $_->{value} eq user('f@example.com')->{id} }
 		@{ $scim->books->{groups}{g1}{members} }),
 	1, 'twice is as once');
 
+# ---- whose it is
+
+my ($true, $false) = (JSON::PP::true(), JSON::PP::false());
+$scim->fault(match => 'POST /v2/Users$', fault => 'lost', effect => $false);
+$scim->ends('stuck', 'lost, and another has the name', 'onboard', name => 'ADA@example.com');
+is(user('ada@example.com')->{id}, $ada->{id}, 'who is not taken for it');
+is(user('ada@example.com')->{displayName}, 'A.', 'nor changed');
+$scim->fault(match => 'POST /v2/Users$', fault => 'lost');
+$run = $scim->ends('completed', 'lost, with an id of the author', 'onboard',
+	name => 'mine@example.com', external => '4711');
+is($scim->result($run)->{externalId}, '4711', 'by which it is found');
+$scim->config(external => $false);
+$scim->fault(match => 'POST /v2/Users$', fault => 'lost');
+$scim->ends('stuck', 'lost, by a service that keeps no externalId', 'onboard',
+	name => 'whose@example.com');
+ok(user('whose@example.com'), 'a person is asked whose it is');
+$scim->config(external => $true);
+
+# ---- what comes late
+
+$scim->config(lag => 2);
+$run = $scim->ends('completed', 'a search that does not show it yet', 'onboard',
+	name => 'ada@example.com', existing => 'keep');
+is($scim->result($run)->{id}, $ada->{id}, 'the 409 says that it is there, and it is looked for');
+$scim->fault(match => 'POST /v2/Users$', status => 429, times => 2,
+	headers => { 'Retry-After' => '0' });
+$scim->ends('completed', 'too many requests', 'onboard', name => 'many@example.com');
+ok(user('many@example.com'), 'come again');
+
 # ---- off-boarding
 
 $scim->workflow('leave', <<'SQL');
@@ -97,10 +126,13 @@ $scim->workflow('leave', <<'SQL');
 	IF event ? 'stays' THEN
 		PERFORM dataflows.fail('stays');
 	END IF;
+	PERFORM scim.remove_from_group('staff-again', 'g1', made->>'id');
 	PERFORM scim.delete_user('delete', made->>'id');
 	PERFORM scim.delete_user('delete-again', made->>'id');
-	out := scim.find_user('look', event->>'name');
+	out := jsonb_build_object('found', scim.find_user('look', event->>'name'),
+		'status', scim.get_user('get', made->>'id')->>'status');
 SQL
+$scim->config(strict => $true);    # to remove who is no member is a 400
 $scim->ends('rolled_back', 'one who stays', 'leave', name => 'e@example.com', stays => 1);
 ok(user('e@example.com')->{active}, 'is active');
 is((grep { $_->{value} eq user('e@example.com')->{id} }
@@ -108,8 +140,25 @@ is((grep { $_->{value} eq user('e@example.com')->{id} }
 	1, 'and in its group');
 $run = $scim->ends('completed', 'one who leaves', 'leave', name => 'e@example.com');
 is(user('e@example.com'), undef, 'is deleted');
-is($scim->result($run), undef, 'a list without Resources is an answer');
+is_deeply($scim->result($run), { found => undef, status => '404' },
+	'a list without Resources is an answer, and so is a 404');
 my ($off) = grep { $_->{userName} eq 'e@example.com' } @{ $scim->books->{deleted} };
 ok(!$off->{active}, 'it was deactivated before');
+
+$scim->workflow('return', <<'SQL');
+	made := scim.find_user('find', event->>'name');
+	PERFORM scim.activate_user('activate', made->>'id');
+	PERFORM scim.add_to_group('board', 'g2', made->>'id');
+	PERFORM scim.add_to_group('board-again', 'g2', made->>'id');
+	IF event ? 'fails' THEN
+		PERFORM dataflows.fail('not wanted');
+	END IF;
+SQL
+$scim->ends('completed', 'one who comes back', 'return', name => 'many@example.com');
+ok(user('many@example.com')->{active}, 'is active');
+is(@{ $scim->books->{groups}{g2}{members} }, 1, 'and once in its group');
+$scim->ends('rolled_back', 'one who may not', 'return', name => 'many@example.com', fails => 1);
+ok(!user('many@example.com')->{active}, 'is not');
+is_deeply($scim->books->{groups}{g2}{members}, [], 'and is taken out of the group, though twice');
 
 done_testing();
