@@ -120,7 +120,16 @@ is_reply(const char *key, const Jsonb *value)
 		if (!is_field(key, walk.key))
 			unknown = walk.key;
 	if (unknown == NULL)
-		return !df_json_find(value, "status", &status) || is_status(&status);
+	{
+		if (!df_json_find(value, "status", &status) || is_status(&status))
+			return true;
+		/* "active" may be a field of a body; a number is a mistyped status */
+		if (status.type == jbvNumeric)
+			refuse(key,
+				   psprintf("has the status %s, and none from 100 to 599",
+							df_json_scalar_of(&status)));
+		return false;
+	}
 	if (mark != NULL)
 		refuse(key, psprintf("has the unknown field \"%s\" beside %s", unknown, mark));
 	return false;
@@ -155,10 +164,12 @@ read_headers(const char *key, const Jsonb *headers)
 			refuse(key, psprintf("has a header \"%s\" that is no string", walk.key));
 }
 
+/* an interval that cannot be read has no hint of its own */
 static void
 name_the_key(void *arg)
 {
 	errcontext("\"after\" of the reply of \"%s\"", (const char *) arg);
+	errhint("Give an interval such as \"2 days\", \"90 s\" or \"1 day 02:00\".");
 }
 
 static void

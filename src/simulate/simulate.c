@@ -55,8 +55,62 @@ crash_argument(FunctionCallInfo fcinfo, int arg)
 	return n;
 }
 
-void
-df_simulate_tell_unused(const DfSim *sim)
+/* "step", "call > step", and with "#2" if it is another call of it */
+static bool
+names_step(const char *key, const char *step)
+{
+	const char *behind = strrchr(step, '>');
+
+	for (const char *name = step; name != NULL; name = name == step && behind ? behind + 2 : NULL)
+		if (strncmp(name, key, strlen(key)) == 0 &&
+			(name[strlen(key)] == '\0' || name[strlen(key)] == '#'))
+			return true;
+	return false;
+}
+
+static bool
+is_of_query(const DfSim *sim, const char *key)
+{
+	char *name = pstrdup(key);
+	char *suffix = strrchr(name, '/');
+	ListCell *lc;
+
+	if (suffix != NULL && strcmp(suffix, "/undo") == 0)
+		*suffix = '\0';
+	foreach (lc, sim->rows)
+	{
+		const DfSimRow *row = lfirst(lc);
+
+		if (row->step != NULL && strcmp(row->kind, "query") == 0 && names_step(name, row->step))
+			return true;
+	}
+	return false;
+}
+
+/* a test that gives one believes that its outcome is decided by it */
+static void
+tell_replies_of_queries(const DfSim *sim)
+{
+	ListCell *lc;
+
+	foreach (lc, sim->replies)
+	{
+		DfReplyList *list = lfirst(lc);
+
+		if (list->used || !is_of_query(sim, list->key))
+			continue;
+		list->used = true;
+		ereport(WARNING,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the reply of \"%s\" is not used: the SQL of a query step is really run",
+						list->key),
+				 errhint("Leave it out, and write what the SQL is to find before, in the same "
+						 "transaction.")));
+	}
+}
+
+static void
+tell_unused(const DfSim *sim)
 {
 	char *unused = df_replies_unused(sim->replies);
 	bool completed = ((DfSimRun *) linitial(sim->runs))->was == DF_RUN_COMPLETED;
@@ -67,6 +121,13 @@ df_simulate_tell_unused(const DfSim *sim)
 				 errmsg("nothing has asked for the reply of %s", unused),
 				 errhint("Keys are the names of steps as the body calls them, \"step/undo\", "
 						 "\"step/probe\" and \"event:name\".")));
+}
+
+void
+df_simulate_tell_unused(const DfSim *sim)
+{
+	tell_replies_of_queries(sim);
+	tell_unused(sim);
 }
 
 static HeapTuple

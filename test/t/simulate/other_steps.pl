@@ -210,6 +210,8 @@ for my $case (
 	[ '{"a": ["down", "refused"]}', qr/"a" is "refused", and none of/ ],
 	[ '{"event:e": {"after": "1 day", "paylod": {}}}', qr/unknown field "paylod" beside "after"/ ],
 	[ '{"a": {"after": "soon"}}', qr/invalid input syntax for type interval: "soon"/ ],
+	[ '{"a": {"after": "2 dayz"}}', qr/type interval: "2 dayz"\nHINT:  Give an interval such as/ ],
+	[ '{"a": {"status": 999}}', qr/the reply of "a" has the status 999, and none from 100 to 599/ ],
 	[ '{"a": {"after": "-1 s"}}', qr/the reply of "a" comes before it was asked for/ ],
 	[ '{"a": {"headers": 5}}', qr/the reply of "a" has headers that are no object/ ])
 {
@@ -223,6 +225,22 @@ my ($code, $out, $err) =
 	$node->psql('postgres', q{SELECT dataflows.simulate('makes', '{}', '{"A": 1}')});
 
 like($err, qr/WARNING:  nothing has asked for the reply of "A"/, 'a key that is mistyped');
+
+define_body($node, 'asks_sql', q{PERFORM dataflows.query('q', 'SELECT 1');
+	PERFORM dataflows.query('q', 'SELECT 2');
+	RETURN dataflows.post('a', 'crm', '/a', event);});
+for my $key ('q', 'q#2', 'q/undo')
+{
+	(undef, $out, $err) = $node->psql('postgres',
+		qq{SELECT count(*) FROM dataflows.simulate('asks_sql', '{}', '{"$key": [{"n": 1}]}')});
+	like($err, qr/WARNING:  the reply of "\Q$key\E" is not used: the SQL of a query step/,
+		"SQL takes no reply: $key");
+	unlike($err, qr/nothing has asked/, 'and nothing else is said of it');
+}
+(undef, $out, $err) = $node->psql('postgres',
+	q{SELECT outcome FROM dataflows.simulate('asks_sql', '{}', '{"a": {"status": "active"}}')
+		WHERE kind = 'run'});
+is($out, 'completed', 'a field "status" with a text is that of a body');
 
 # ---- what a person would be told ------------------------------------------------------------
 
