@@ -3,16 +3,26 @@
 use strict;
 use warnings;
 
+use HTTP::Tiny;
 use Test::More;
 use PostgreSQL::Test::Cluster;
 use Dataflows;
+use Time::HiRes;
 
-my $node = new_node('deliveries', conf => "dataflows.handler_timeout = '2s'\n");
+my $port = PostgreSQL::Test::Cluster::get_free_port();
+my $node = new_node('deliveries', conf => <<"CONF");
+dataflows.handler_timeout = '2s'
+dataflows.listen = '127.0.0.1:$port'
+dataflows.ingress_role = 'hears'
+dataflows.ingress_database = 'postgres'
+dataflows.sweep_interval = '500ms'
+CONF
 
 create_app($node);
 $node->safe_psql('postgres', <<'SQL');
 CREATE ROLE plain LOGIN;
 CREATE ROLE gate LOGIN;
+CREATE ROLE hears LOGIN;
 GRANT EXECUTE ON FUNCTION dataflows.receive_webhook TO gate;
 GRANT CREATE ON SCHEMA public TO plain;
 SQL
@@ -65,6 +75,32 @@ is( as_app($node, 'postgres', "SELECT inserts, deliveries FROM dataflows.webhook
 	'app.event|1', 'the view has the table');
 is( $node->safe_psql('postgres', "SELECT outcome, run FROM dataflows.webhook_delivery"),
 	'inserted|', 'and what became of the delivery is recorded');
+
+# ---- by HTTP
+
+my $http = HTTP::Tiny->new(timeout => 20);
+
+sub post
+{
+	my ($path, $content) = @_;
+	my $response;
+
+	# the listener may not be there yet
+	for (1 .. 500)
+	{
+		$response = $http->post("http://127.0.0.1:$port$path",
+			{ content => $content, headers => { 'Content-Type' => 'application/json' } });
+		last if $response->{status} != 599;
+		Time::HiRes::usleep(50_000);
+	}
+	return $response;
+}
+
+is(post('/in', '{"customer": "c-2", "type": "paid"}')->{status}, 202, 'a delivery by HTTP');
+is(as_app($node, 'postgres', "SELECT key, event, who FROM app.event WHERE key = 'c-2'"),
+	'c-2|paid|app', 'is inserted by the listener, as the creator');
+is(post('/slow', '{}')->{status}, 503, 'one that takes too long is cut there, too');
+is(post('/in', '{"customer": "c-3", "type": "paid"}')->{status}, 202, 'and the listener goes on');
 
 # ---- rows that do not fit
 
