@@ -11,6 +11,7 @@
 
 #include <ctype.h>
 
+#include "compat.h"
 #include "ingress/link_page.h"
 #include "shared/json.h"
 #include "utils/builtins.h"
@@ -50,7 +51,8 @@ is_key(const char *key)
 	return false;
 }
 
-pg_attribute_noreturn() static void refuse(const char *what, const char *hint)
+pg_noreturn static void
+refuse(const char *what, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("the page of a link %s", what),
