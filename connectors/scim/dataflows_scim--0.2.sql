@@ -89,26 +89,38 @@ BEGIN
 			RETURN made;
 		END IF;
 	END IF;
-	made := dataflows.post(step, system, '/Users',
-		jsonb_strip_nulls(jsonb_build_object(
-			'schemas', '["urn:ietf:params:scim:schemas:core:2.0:User"]'::jsonb,
-			'userName', user_name, 'active', true,
-			'externalId', coalesce(external_id, dataflows.run_id()::text),
-			'name', nullif(jsonb_strip_nulls(jsonb_build_object('givenName', given_name,
-				'familyName', family_name)), '{}'),
-			'emails', CASE WHEN email IS NOT NULL THEN jsonb_build_array(
-				jsonb_build_object('value', email, 'primary', true)) END)) || coalesce(more, '{}'),
-		undo => coalesce(undo, CASE id_from WHEN 'body' THEN 'DELETE /Users/{id}'
-			ELSE 'DELETE {response.headers.location|path}' END),
-		probe => jsonb_build_object('request',
-				'GET /Users?filter=userName%20eq%20%22{request.userName|quoted}%22')
-			|| CASE WHEN existing = 'fail' THEN jsonb_build_object('if',
-				format('$.totalResults > 0 && $.Resources[0].externalId == %s',
-					to_json(coalesce(external_id, dataflows.run_id()::text)))) ELSE '{}' END
-			|| CASE WHEN existing = 'fail' AND external_id IS NULL
-				THEN '{"headers": {"X-Dataflows-Run": "{run}"}}'::jsonb ELSE '{}' END,
-		probe_found => '$.Resources[*]',
-		answers => CASE existing WHEN 'keep' THEN '409=kept' ELSE '409=fail' END);
+	BEGIN
+		made := dataflows.post(step, system, '/Users',
+			jsonb_strip_nulls(jsonb_build_object(
+				'schemas', '["urn:ietf:params:scim:schemas:core:2.0:User"]'::jsonb,
+				'userName', user_name, 'active', true,
+				'externalId', coalesce(external_id, dataflows.run_id()::text),
+				'name', nullif(jsonb_strip_nulls(jsonb_build_object('givenName', given_name,
+					'familyName', family_name)), '{}'),
+				'emails', CASE WHEN email IS NOT NULL THEN jsonb_build_array(
+					jsonb_build_object('value', email, 'primary', true)) END))
+				|| coalesce(more, '{}'),
+			undo => coalesce(undo, CASE id_from WHEN 'body' THEN 'DELETE /Users/{id}'
+				ELSE 'DELETE {response.headers.location|path}' END),
+			probe => jsonb_build_object('request',
+					'GET /Users?filter=userName%20eq%20%22{request.userName|quoted}%22')
+				|| CASE WHEN existing = 'fail' THEN jsonb_build_object('if',
+					format('$.totalResults > 0 && $.Resources[0].externalId == %s',
+						to_json(coalesce(external_id, dataflows.run_id()::text)))) ELSE '{}' END
+				|| CASE WHEN existing = 'fail' AND external_id IS NULL
+					THEN '{"headers": {"X-Dataflows-Run": "{run}"}}'::jsonb ELSE '{}' END,
+			probe_found => '$.Resources[*]',
+			answers => CASE existing WHEN 'keep' THEN '409=kept' ELSE '409=fail' END);
+	EXCEPTION WHEN SQLSTATE 'DF001' THEN
+		/* it came after the search: the probe before the first send has found it */
+		IF existing = 'keep' AND (dataflows.failure() ->> 'existed')::boolean THEN
+			made := scim.find_user(step || '/found', user_name, system);
+		END IF;
+		IF made IS NULL THEN
+			RAISE;
+		END IF;
+		RETURN made;
+	END;
 	IF NOT coalesce(made ? 'id', false) THEN
 		made := coalesce(made, '{}') || jsonb_strip_nulls(jsonb_build_object('id', regexp_replace(
 			dataflows.response(step) -> 'headers' ->> 'location', '^.*/', '')));
@@ -124,7 +136,8 @@ step: name of the step. user_name: userName, which only one user has; the case o
 'run''s id, by which a user whose response was lost is known as the run''s own. With another one '
 'it is found, but a person is asked before an undo deletes it; likewise if the service does not '
 'keep it. existing: what is done if there is one (409): fail, or keep: it is looked for before '
-'(as the step <step>/find), returned as it is, active or not, and never deleted by an undo. '
+'(as the step <step>/find; once more, as <step>/found, if it comes meanwhile), returned as it '
+'is, active or not, and never deleted by an undo. '
 'id_from: body, or location: for a service whose 201 has a header Location and no body. more: '
 'further attributes. undo: another one, or none. system: the SERVER.
 Errors: 22023 existing or id_from is not known; those of dataflows.http().';

@@ -108,6 +108,14 @@ $scim->config(external => $true);
 
 # ---- what comes late
 
+$scim->config(lag => 1);
+$run = $scim->ends('completed', 'a search that shows it only the second time', 'onboard',
+	name => 'ada@example.com', existing => 'keep');
+is($scim->result($run)->{id}, $ada->{id}, 'it is kept, though it came after the search');
+$scim->config(lag => 1);
+$scim->ends('rolled_back', 'the same, undone', 'onboard',
+	name => 'ada@example.com', existing => 'keep', fails => 1);
+ok(user('ada@example.com'), 'what was there stays');
 $scim->config(lag => 2);
 $run = $scim->ends('completed', 'a search that does not show it yet', 'onboard',
 	name => 'ada@example.com', existing => 'keep');
