@@ -4,6 +4,8 @@
 use strict;
 use warnings;
 
+use IO::Socket::INET;
+use POSIX ();
 use Test::More;
 use PostgreSQL::Test::Cluster;
 use Dataflows;
@@ -97,7 +99,7 @@ ok(state_of($run, 'completed'), 'a run that completes');
 as_role('clerk', "INSERT INTO app.request (run, action, note) VALUES ('$run', 'undo', 'wrong')");
 ok(state_of($run, 'rolled_back'), 'undo');
 
-# ---- resolve: a step of a system that is not there is in doubt for a person
+# ---- resolve
 
 $node->safe_psql('postgres', <<'SQL');
 CREATE SERVER nobody FOREIGN DATA WRAPPER dataflows OPTIONS (url 'http://127.0.0.1:9');
@@ -116,6 +118,28 @@ like($err, qr/the run has no step "none".*row of table "request": action 'resolv
 ($rc, $out, $err) = as_role('clerk', "INSERT INTO app.request (run, action, event, note)
 	VALUES ('$run', 'resolve', 'make', 'seen')");
 like($err, qr/the outcome must not be null/, 'resolve without an outcome');
+as_app($node, 'postgres', "SELECT dataflows.cancel('$run')");
+
+# a response that cannot be told leaves the step in doubt, and the run stuck
+my $socket = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1') or die $!;
+my $closer = fork() // die $!;
+if ($closer == 0)
+{
+	while (my $client = $socket->accept) { sysread($client, my $request, 4096); close $client; }
+	POSIX::_exit(0);
+}
+my $url = 'http://127.0.0.1:' . $socket->sockport;
+$node->safe_psql('postgres', "ALTER SERVER nobody OPTIONS (SET url '$url', ADD settle '0',
+	ADD allow_private 'true')");
+$run = as_app($node, 'postgres', "SELECT dataflows.start('posts', '{}')");
+ok(state_of($run, 'stuck'), 'a step is in doubt');
+as_role('clerk', "INSERT INTO app.request (run, action, event, payload, note) VALUES ('$run',
+	'resolve', 'make', '{\"outcome\": \"done\", \"output\": {\"id\": 7}}', 'seen')");
+ok(state_of($run, 'completed'), 'resolve');
+is(as_app($node, 'postgres', "SELECT result FROM dataflows.runs WHERE run = '$run'"),
+	'{"id": 7}', 'with its output');
+kill('KILL', $closer);
+waitpid($closer, 0);
 
 # ---- a statement, and its transaction
 
