@@ -8,7 +8,8 @@
     signup.py listen ID      waits for the NOTIFY of the run; needs a connection of its own
     signup.py serve PORT     is told by the run itself, by HTTP; ends after the first time
 
-DATABASE_URL is the database or its pooler, DIRECT_URL the database itself (for listen).
+DATABASE_URL is the database or its pooler, DIRECT_URL the database itself, for listen, if
+DATABASE_URL is a pooler.
 """
 import json
 import os
@@ -24,7 +25,7 @@ AT_REST = ("completed", "rolled_back", "cancelled", "abandoned", "stuck")
 
 
 def connect(variable="DATABASE_URL"):
-    connection = psycopg2.connect(os.environ[variable])
+    connection = psycopg2.connect(os.environ.get(variable) or os.environ["DATABASE_URL"])
     connection.autocommit = True  # each statement is a transaction
     return connection
 

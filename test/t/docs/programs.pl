@@ -34,12 +34,15 @@ my $callback = PostgreSQL::Test::Cluster::get_free_port();
 $node->safe_psql('postgres', <<'SQL');
 CREATE EXTENSION dataflows;
 CREATE ROLE app LOGIN;
-CREATE ROLE web LOGIN;
 GRANT CREATE ON SCHEMA public TO app;
 SELECT dataflows.allow_author('app');
 SQL
-create_server($node, 'identity', $systems->url('identity'));
-create_server($node, 'shop', "http://127.0.0.1:$callback");
+# what its page has a superuser do
+my ($setup) = slurp_file("$programs/README.md") =~ /^```sql\n(.*?)^```/ms;
+
+$setup =~ s{http://127\.0\.0\.1:8101}{$systems->url('identity')}e;
+$setup =~ s{127\.0\.0\.1:8200}{127.0.0.1:$callback};
+$node->safe_psql('postgres', $setup);
 as_app($node, 'postgres', slurp_file("$programs/workflow.sql"));
 
 my $direct = 'postgresql://web@/postgres?host=' . $node->host . '&port=' . $node->port;
