@@ -87,8 +87,8 @@ typedef struct Call
 #define WHOLE_RUN \
 	"q.run, q.workflow, q.version, q.key, q.owner, q.state, q.step, q.waiting_for, q.wake_at," \
 	" q.started_by, q.started_at, q.finished_at, " SHOWN("q.input") "input," \
-	" " SHOWN("q.result") "result, " SHOWN("q.error") "error, q.stuck, q.cause, q.drifted," \
-	" q.parent, q.restarted_from, q.deadline, q.round, q.traceparent"
+	" " SHOWN("q.result") "result, " SHOWN("q.error") "error, q.reason, q.stuck, q.cause," \
+	" q.drifted, q.parent, q.restarted_from, q.deadline, q.round, q.traceparent"
 /* of the picture: without what is large, which is asked for when a step is opened */
 #define STEP_COLUMNS \
 	"z.n, z.step, z.kind, z.system, z.state, z.attempts, z.request, z.status, z.meaning," \

@@ -43,11 +43,17 @@ const times = (u, splits) => splits.map(t => new Date(t * 1000).toLocaleString([
 	? { month: 'short', day: 'numeric' } : { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }));
 const spanOf = u => u.data[0][u.data[0].length - 1] - u.data[0][0];
 
+/* a line needs two values: one that has no neighbour is drawn as a point */
+function alone(u, series) {
+	const values = u.data[series];
+	return values.map((v, i) => i).filter(i => values[i] != null && values[i - 1] == null && values[i + 1] == null);
+}
+
 function options(spec, width) {
 	const line = { stroke: colour('soft'), grid: { stroke: colour('line'), width: 1 }, ticks: { show: false }, font: '12px system-ui, sans-serif' };
 	const bars = spec.kind === 'bars' ? window.uPlot.paths.bars({ size: [0.8, 40] }) : undefined;
 	const series = (spec.kind === 'bars' ? [...spec.series].reverse() : spec.series).map(s => ({ label: s.label, stroke: colour(s.hue), width: bars ? 0 : 2,
-		fill: bars ? colour(s.hue) : undefined, paths: bars, dash: s.dash, points: { show: bars ? false : undefined, size: 5 }, spanGaps: false }));
+		fill: bars ? colour(s.hue) : undefined, paths: bars, dash: s.dash, points: { show: false, filter: bars ? undefined : alone, size: 6, fill: colour(s.hue) }, spanGaps: false }));
 	return { width, height: 180, series: [{}, ...series], padding: [8, 20, 0, 0], cursor: { y: false, drag: { x: false, y: false }, points: { show: !bars } }, legend: { show: false },
 		scales: { x: { time: true }, y: { range: (u, min, max) => [0, Math.max(max || 0, spec.least || 1) * 1.1] } }, plugins: [tip(spec)],
 		axes: [{ ...line, size: 32, values: times }, { ...line, size: 64, values: (u, splits) => splits.map(v => spec.format(v)), incrs: spec.format(1) === '1' ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 1e4, 1e5] : undefined }] };

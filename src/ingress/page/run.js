@@ -47,8 +47,8 @@ function timeline(d) {
 	const there = new Set(lanes.flat().map(s => s.kind));
 	const live = !d.run.finished_at && d.last <= d.steps[d.steps.length - 1].n;
 	return el('section', { class: 'card timeline', 'aria-label': 'Steps over time' },
-		el('div', { class: axis.pieces.some(p => p.fold) ? 'axis folded' : 'axis', 'aria-hidden': 'true' }, el('span', { class: 'lane' }, ticks(axis, tickRoom()).map(t =>
-			el('span', { class: 'tick' + (t.end ? ' end' : ''), style: { left: percent(t.x) } }, (t.end && live ? 'now · ' : '') + t.text)))),
+		el('div', { class: axis.pieces.some(p => p.fold) ? 'axis folded' : 'axis', 'aria-hidden': 'true' }, el('span', { class: 'lane' }, ticks(axis, tickRoom(), live).map(t =>
+			el('span', { class: 'tick' + (t.end ? ' end' : ''), style: { left: percent(t.x) } }, t.text)))),
 		el('div', { class: 'steps' }, el('div', { class: 'folds', 'aria-hidden': 'true' }, axis.pieces.filter(p => p.fold).map(p =>
 			el('span', { class: 'fold', style: { left: percent(p.x), width: percent(p.width) } }, el('span', {}, ago(p.to - p.from))))),
 			d.steps.map((s, i) => step(d, s, lanes[i], axis))),

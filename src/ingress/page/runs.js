@@ -59,8 +59,8 @@ function filters(q, counts) {
 
 export function what(r) {
 	if (r.stuck) return r.stuck;
+	if (r.finished_at) return r.reason || r.error;
 	if (r.error) return r.error;
-	if (r.finished_at) return r.reason;
 	if (r.reason && !/: waits for a signal/.test(r.reason)) return [el('span', { class: 'warn' }, r.failure ? '↻ ' : ''), timeless(r.reason)];
 	if (r.waiting_for) return ['for ', el('strong', {}, r.waiting_for)];
 	return r.step;

@@ -21,9 +21,9 @@ function throughput(d) {
 	const series = ['completed', 'undone or ended otherwise', 'got stuck'].map(() => x.map(() => 0));
 	for (const m of d.list) if (at.has(m.at)) series[m.state === 'completed' ? 0 : m.state === 'stuck' ? 2 : 1][at.get(m.at)] += m.n;
 	const total = series.flat().reduce((a, b) => a + b, 0);
-	return chart('throughput', { title: 'Runs that ended', unit: 'runs each ' + span(d.width * 1000), x, kind: 'bars', format: n => String(Math.round(n)), series: [
-		{ label: 'completed', values: series[0], hue: 'good' }, { label: 'undone or otherwise', values: series[1], hue: 'undo' }, { label: 'got stuck', values: series[2], hue: 'bad' }],
-	said: total ? total.toLocaleString() + ' runs' : null, missing: missing(d), nothing: 'No run ended in this time.' });
+	return chart('throughput', { title: 'Runs that ended or got stuck', unit: 'runs each ' + span(d.width * 1000), x, kind: 'bars', format: n => String(Math.round(n)), series: [
+		{ label: 'completed', values: series[0], hue: 'good' }, { label: 'undone or ended otherwise', values: series[1], hue: 'undo' }, { label: 'got stuck', values: series[2], hue: 'bad' }],
+	said: total ? total.toLocaleString() + (total === 1 ? ' run' : ' runs') : null, missing: missing(d), nothing: 'No run ended or got stuck in this time.' });
 }
 
 /* each with a line of its own, for who sees no colours */
@@ -37,7 +37,7 @@ function latency(d, key, title) {
 	const worst = Math.max(0, ...d.list.map(m => m[key]));
 	return chart(key, { title, unit: 'time from sending to the end of the step', x, kind: 'lines', format: span,
 		series: names.map((n, i) => ({ label: n, values: of.get(n), hue: hues[i % hues.length], dash: dashes[i % dashes.length] })),
-		said: names.length ? 'at most ' + span(worst) : null, nothing: 'No step of a system ended in this time.' });
+		said: names.length ? 'at most ' + span(worst) : null, nothing: 'No step of a system ended in this time, in the runs of the sample.' });
 }
 
 function failures(d) {
@@ -47,7 +47,7 @@ function failures(d) {
 	const tries = d.list.reduce((sum, m) => sum + m.n + m.failures, 0), failed = d.list.reduce((sum, m) => sum + m.failures, 0);
 	return chart('failures', { title: 'Attempts that failed', unit: 'of all attempts', x, kind: 'lines', format: n => +n.toFixed(1) + ' %', least: 5,
 		series: names.map((n, i) => ({ label: n, values: of.get(n), hue: hues[i % hues.length], dash: dashes[i % dashes.length] })),
-		said: tries ? (failed ? (100 * failed / tries).toFixed(1) + ' %' : 'none') : null, nothing: 'No step of a system ended in this time.' });
+		said: tries ? (failed ? (100 * failed / tries).toFixed(1) + ' %' : 'none') : null, nothing: 'No step of a system ended in this time, in the runs of the sample.' });
 }
 
 const why = s => s.held_owners ? (s.reason || 'recovering') + ' for ' + s.held_owners.join(', ')

@@ -102,20 +102,21 @@ const nice = ms => {
 };
 
 /* what stands at the axis: { x, text }, at least so many percent from each other */
-export function ticks(a, room = 12) {
+export function ticks(a, room = 12, live = false) {
 	const list = [{ x: 0, text: '0' }];
-	const last = a.at(a.to);
+	const end = (live ? 'now · ' : '') + span(a.to - a.from);
+	const last = a.at(a.to) - room * (live ? 2.2 : 1.5); // the end's text stands to the left of it
 	for (const p of a.pieces) {
 		if (p.fold) continue;
 		const step = nice((p.to - p.from) / Math.max(1, p.width / room));
 		const first = p.x === 0 ? step : Math.ceil((p.from - a.from) / step) * step;
-		if (p.x > 0 && p.x - list[list.length - 1].x >= room && last - p.x >= 1.5 * room) list.push({ x: p.x, text: '+' + span(p.from - a.from) });
+		if (p.x > 0 && p.x - list[list.length - 1].x >= room && p.x <= last) list.push({ x: p.x, text: '+' + span(p.from - a.from) });
 		for (let t = first; a.from + t < p.to; t += step) {
 			const x = a.at(a.from + t);
-			if (x - list[list.length - 1].x >= room && last - x >= 1.5 * room) list.push({ x, text: span(t) });
+			if (x - list[list.length - 1].x >= room && x <= last) list.push({ x, text: span(t) });
 		}
 	}
-	return [...list, { x: 100, text: span(a.to - a.from), end: true }];
+	return [...list, { x: 100, text: end, end: true }];
 }
 
 /* everything that is needed to draw it */

@@ -31,6 +31,9 @@ function eventOf(r, step) {
 	return name && (r.waiting_for === name || r.waiting_for.startsWith(name + ' by ')) ? name : null;
 }
 
+/* as SQL says it: shorter than the error, and with the system's name */
+const failure = r => r.reason || r.error?.message || 'no reason is recorded';
+
 /* the step whose failure failed the run */
 const culprit = d => [...d.steps].reverse().find(s => s.state === 'failed' && s.error);
 
@@ -49,9 +52,9 @@ const kinds = {
 	rolling_back: d => ({ hue: 'undo', title: 'Is being undone: ' + (d.run.error?.message || d.run.cause || ''), words: el('p', {}, undoCount(d) + '.'), actions: [] }),
 	rolled_back(d) {
 		const s = culprit(d);
-		const title = d.run.cause === 'undo' ? 'Was undone' + asker(d, 'undo') : 'Failed: ' + (d.run.error?.message || 'no reason is recorded');
+		const title = d.run.cause === 'undo' ? 'Was undone' + asker(d, 'undo') : 'Failed: ' + failure(d.run);
 		return { hue: 'undo', title,
-			words: el('p', {}, undoCount(d) + '. ', s && s.system && !title.includes(s.error) ? s.system + ' said ' + cut(s.error) + '. ' : '',
+			words: el('p', {}, undoCount(d) + '. ', s && s.system && !title.includes('step "' + s.step + '"') && !title.includes(s.error) ? s.system + ' said ' + cut(s.error) + '. ' : '',
 				d.run.cause === 'undo' ? '' : 'If the cause is settled, start it again.'), actions: [restart(d.run)] };
 	},
 	cancelled: d => ({ hue: 'undo', title: 'Cancelled' + asker(d, 'cancel'), words: el('p', {}, undoCount(d) + '.'), actions: [restart(d.run)] }),

@@ -16,11 +16,11 @@ export function span(ms) {
 }
 
 /* one unit: an age is looked at, not calculated with */
-export function about(ms) {
+export function about(ms, whole = Math.floor) {
 	const s = Math.round(Math.abs(ms) / 1000);
 	if (s < 60) return s + ' s';
-	if (s < 3600) return Math.floor(s / 60) + ' min';
-	return s < 172800 ? Math.floor(s / 3600) + ' h' : Math.floor(s / 86400) + ' days';
+	if (s < 3600) return whole(s / 60) + ' min';
+	return s < 172800 ? whole(s / 3600) + ' h' : whole(s / 86400) + ' days';
 }
 
 /* the server's clock tells ages; the browser's may be wrong */
@@ -55,7 +55,7 @@ export function time(t) {
 
 export function age(t) {
 	const ms = now() - millis(t);
-	return ms < 0 ? 'in ' + about(ms) : about(ms) + ' ago';
+	return ms < 0 ? 'in ' + about(ms, Math.round) : about(ms) + ' ago';
 }
 
 /* the age alone; the time is in its title */

@@ -84,7 +84,8 @@ $browser->click('main .opened .copy');
 ok($browser->sees('main .opened', qr/Copied|Selected/), 'what is there can be copied');
 $browser->shot('run-step');
 view('#/run/' . run_of('bob@example.com'));
-ok($browser->sees('main .verdict', qr/Failed: .*card declined.*2 of 2 steps undone/s),
+ok( $browser->sees(
+		'main .verdict', qr/Failed: .*402 from billing: "card declined".*2 of 2 steps undone/s),
 	'a run that was undone says why first');
 is($browser->count('main .lane .seg.undo'), 2, 'and shows each undo');
 my $overlap = <<'JS';
@@ -124,7 +125,7 @@ view('#/systems?range=86400');
 ok($browser->wait_js('return document.querySelectorAll("main canvas").length === 4'), 'charts');
 like(
 	$browser->js('return document.querySelector("main .plot").getAttribute("aria-label")'),
-	qr/Runs that ended: 46\d runs/,
+	qr/Runs that ended or got stuck: 46\d runs/,
 	'in words, too');
 $browser->js(<<'JS');
 const over = document.querySelector('main .u-over'), box = over.getBoundingClientRect();
@@ -134,6 +135,25 @@ for (const type of ['mouseenter', 'mousemove'])
 JS
 ok($browser->sees('main .tip', qr/completed: \d+/), 'a column tells its numbers');
 $browser->shot('systems');
+view('#/systems?range=900');
+ok($browser->wait_js('return document.querySelectorAll("main canvas").length === 4'),
+	'charts of short columns');
+is_deeply($browser->js(<<'JS'), [ 1, 0 ], 'show each value that has no neighbour');
+let seen = 0, lost = 0;
+for (const { plot } of [...document.querySelectorAll('main .plot')].slice(1)) {
+	const { width, height } = plot.ctx.canvas;
+	const pixels = plot.ctx.getImageData(0, 0, width, height).data;
+	plot.data.slice(1).forEach(values => values.forEach((value, i) => {
+		if (value == null || values[i - 1] != null || values[i + 1] != null) return;
+		const x = Math.round(plot.valToPos(plot.data[0][i], 'x', true));
+		const from = 4 * (Math.round(plot.valToPos(value, 'y', true)) * width + x);
+		const [r, g, b] = pixels.slice(from, from + 3);
+		seen++;
+		if (Math.max(r, g, b) - Math.min(r, g, b) < 60) lost++;
+	}));
+}
+return [Math.min(seen, 1), lost];
+JS
 view('#/workflows');
 ok($browser->sees('main', qr/customer-onboarding.*version 1/s), 'workflows');
 $browser->shot('workflows');

@@ -22,6 +22,7 @@ for my $module (qw(dom words timeline))
 }
 append_to_file("$dir/draw.mjs", <<'JS');
 const { picture, ticks } = await import('./timeline.mjs');
+const { age } = await import('./words.mjs');
 const now = Date.UTC(2026, 10, 27, 12), day = 86400;
 const at = s => new Date(now - s * 1000).toISOString();
 const step = (n, o) => ({ n, step: 's' + n, kind: 'http', state: 'done', attempts: 1,
@@ -34,13 +35,16 @@ const drawn = (run, steps, attempts = []) => {
 		bars: lanes.map(l => l.map(s => s.kind + ':' + Math.round(axis.at(s.from)) + '-'
 			+ Math.round(axis.at(s.to))).join(' ')),
 		folds: axis.pieces.filter(p => p.fold).map(p => Math.round((p.to - p.from) / 1000)),
-		ticks: ticks(axis).map(t => t.text),
+		ticks: ticks(axis, 12, !run.finished_at).map(t => t.text),
 	};
 };
 console.log(JSON.stringify({
+	ahead: age(new Date(Date.now() + 7 * day * 1000 - 5000).toISOString()),
 	waiting: drawn({ started_at: at(3 * day), finished_at: null }, [
 		step(1, { started_at: at(3 * day), finished_at: at(3 * day - 1) }),
 		step(2, { kind: 'wait', state: 'waiting', started_at: at(3 * day - 1) })]),
+	away: drawn({ started_at: at(156), finished_at: null }, [
+		step(1, { state: 'failed', started_at: at(156), finished_at: at(155.986) })]),
 	between: drawn({ started_at: at(3 * day), finished_at: at(0) }, [
 		step(1, { started_at: at(3 * day), finished_at: at(3 * day - 1) }),
 		step(2, { kind: 'sleep', started_at: at(3 * day - 1), finished_at: at(1) }),
@@ -86,7 +90,13 @@ IPC::Run::run([ 'node', "$dir/draw.mjs" ], '<', \undef, '>', \$out, '2>', \$err)
 	or BAIL_OUT("node: $err");
 my $drawn = decode_json($out);
 
-is($drawn->{waiting}{ticks}[-1], '3 d', 'the axis of a run that has waited for three days says so');
+is($drawn->{ahead}, 'in 7 days', 'what has just begun to wait for seven days says so');
+is( $drawn->{waiting}{ticks}[-1],
+	"now \x{b7} 3 d", 'the axis of a run that has waited for three days says so');
+is_deeply(
+	$drawn->{away}{ticks},
+	[ '0', map({ "$_ ms" } 2, 4, 6, 8, 10), "now \x{b7} 2 min 36 s" ],
+	'no time stands below the one of now');
 is_deeply(
 	$drawn->{waiting}{bars},
 	[ 'work:0-91', 'wait:91-100' ],
