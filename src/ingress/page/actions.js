@@ -48,7 +48,7 @@ function ask({ title, words, name, fixed, fields, label, danger, then }) {
 			whenDone(came(label, answer));
 			then?.(answer);
 		} catch (e) {
-			if (!(e instanceof LoggedOut)) error.textContent = reason(e);
+			if (!(e instanceof LoggedOut)) error.textContent = reason(e) + (e.error ? '' : ' It may have been asked for: look at what has changed before you ask again.');
 		}
 		submit.disabled = false;
 	});
@@ -115,9 +115,10 @@ function outcomes(s) {
 export const resolve = (r, s, main) => action('Resolve', () => ({
 	title: 'Resolve step ' + s.step + ' of ' + nameOf(r), name: 'resolve', fixed: { run: r.run, step: '#' + s.n },
 	words: [p(s.undo_failed ? 'Its undo failed' : 'It may have been carried out', s.system ? ' in ' + s.system : '', ': ', el('code', {}, s.undo_failed && s.undo || s.request || s.step)),
-		s.answered ? p('Answered: ' + s.answered) : null, s.probe ? p('Asked the system: ' + s.probe) : null,
+		s.undo_failed && s.why ? p('Why: ' + s.why) : null, s.answered ? p((s.undo_failed ? 'The step itself was answered: ' : 'Answered: ') + s.answered) : null, s.probe ? p('Asked the system: ' + s.probe) : null,
 		s.idempotency_key ? p('Look for the key ', el('code', {}, s.idempotency_key)) : null],
-	fields: [{ name: 'outcome', label: 'What have you found?', choices: outcomes(s) }, why, { name: 'output', label: 'Output, JSON (for “carried out”)' }] }),
+	fields: [{ name: 'outcome', label: 'What have you found?', choices: outcomes(s) }, why,
+		outcomes(s).some(o => o.value === 'done') ? { name: 'output', label: 'Output, JSON (for “carried out”)' } : []].flat() }),
 { class: main ? 'main' : null, 'aria-label': 'Resolve step ' + s.step + ' of ' + nameOf(r) });
 
 export const resolveAll = g => action('Resolve all ' + g.n, () => ({

@@ -18,7 +18,7 @@ const linkTo = r => link('#/run/' + r.run, r.key || el('span', { class: 'id' }, 
 function pendingRow(g, s) {
 	const r = { run: s.run, key: s.key, workflow: g.workflow };
 	return el('li', { key: s.run + s.n }, el('span', { class: 'who' }, linkTo(r), el('span', { class: 'soft' }, s.step)),
-		el('code', {}, s.undo_failed && s.undo || s.request || ''), el('span', {}, aged(s.since)), resolve(r, s));
+		el('code', {}, s.undo_failed && s.undo || s.request || ''), el('span', {}, aged(s.since)), resolve(r, { ...s, why: g.why }));
 }
 
 function runRow(g, s) {

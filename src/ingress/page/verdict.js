@@ -44,6 +44,7 @@ const kinds = {
 			return el('li', {}, el('strong', {}, p.step), p.system ? ' in ' + p.system : '', ': ' + p.why, ' ', resolve(r, { ...p, undo_failed: s.undo_state === 'undo_failed' }, true));
 		});
 		return { hue: 'bad', title: 'Needs a person: ' + (r.stuck?.reason || 'no reason is recorded'), words: [
+			r.cause === 'failed' && r.error?.message ? el('p', {}, 'It failed, and is to be undone, because: ' + cut(r.error.message)) : null,
 			many.length ? el('p', {}, 'Look in the system, then say what you have found:') : r.stuck?.remedy ? el('p', { class: 'remedy' }, remedy(r.stuck.remedy)) : null,
 			many.length ? el('ul', { class: 'settle' }, many) : null,
 			r.stuck?.context ? el('p', { class: 'soft' }, cut(r.stuck.context)) : null],

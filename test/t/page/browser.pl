@@ -244,6 +244,11 @@ is($browser->name_of('dialog'),
 	'Resolve step ' . sql("SELECT step FROM dataflows.pending_undo ORDER BY n DESC LIMIT 1")
 		. ' of rounds (rounds)',
 	'a dialog names the step and its run');
+like(
+	$browser->text('dialog'),
+	qr/Why: .*status 422.*The step itself was answered: status 201/s,
+	'and says what the undo was answered apart from what the step was');
+is($browser->count('dialog [name=output]'), 0, 'an undo has no output');
 is($browser->count('dialog input:checked'), 0, 'nothing is chosen beforehand');
 ok(tab_to("e.innerText === 'Resolve' && !!e.closest('dialog')"), 'its button is reached');
 $browser->key('Enter');
@@ -393,6 +398,11 @@ view("run/$turned");
 $browser->press('Cancel and undo', 'main');
 is($browser->text('dialog h2'),
 	'Cancel x\u202egnp.y (waits)?', 'a key does not turn what the dialog says');
+$browser->js('window.kept = fetch; window.fetch = () => Promise.reject(new TypeError("dropped"))');
+$browser->press('Cancel and undo', 'dialog');
+ok($browser->sees('dialog [role=alert]', qr/may have been asked for/),
+	'a connection that dropped tells nothing of what was done');
+$browser->js('window.fetch = window.kept');
 $browser->press('Back', 'dialog');
 is(join("\n", grep { !/status of 400|status of 401/ } $browser->complaints),
 	'', 'the browser complained of nothing: no script failed, the policy was not touched');
