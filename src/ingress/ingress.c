@@ -406,11 +406,18 @@ listen_loop(void)
 		/* send the responses and read what has arrived before sleeping */
 		df_listener_run();
 		busy = serve();
+		/* their responses leave before a request of the page takes its time */
+		if (busy)
+			df_listener_run();
 		busy |= serve_aside(DF_ASIDE_PEOPLE);
 		/* handle what has arrived in the meantime before slow requests */
 		df_process_interrupts();
 		df_listener_run();
-		busy |= serve();
+		if (serve())
+		{
+			df_listener_run();
+			busy = true;
+		}
 		busy |= serve_aside(DF_ASIDE_SLOW);
 		busy |= serve_live();
 		if (busy)
