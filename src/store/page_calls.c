@@ -41,7 +41,10 @@ typedef struct Call
 
 /* of charts */
 #define WINDOW 20000
-/* of a search: it looks into inputs, and a page that finds nothing asks for the next ones */
+/*
+ * Of a search: it looks into inputs, and a page that finds nothing asks for the next ones.  Where
+ * inputs are large, it asks for fewer.
+ */
 #define SEARCHED 5000
 /* of a chart that reads steps, for each of its columns */
 #define SAMPLED 50
@@ -229,18 +232,18 @@ static Call calls[] = {
 	 */
 	SHOW_WINDOW("search", BY_START, SEARCHED,
 		"SELECT json_build_object('runs', coalesce(json_agg(x), '[]'),"
-		"  'next', CASE WHEN count(*) = 50 THEN min(x.run::text) ELSE $6 END)::text"
+		"  'next', CASE WHEN count(*) = 50 THEN min(x.run::text) ELSE $7 END)::text"
 		" FROM (" LISTED("(SELECT q.* FROM dataflows.runs AS q"
 			" WHERE ($2 IS NULL OR q.workflow = $2)"
 			" AND ($3 IS NULL OR q.state = $3)"
 			" AND q.run >= coalesce(" ID_AT("$4::timestamptz") ", " ANY_ID ")"
 			" AND q.run < coalesce($5::uuid, " NO_ID ")"
-			" AND q.run >= coalesce($6::uuid, " ANY_ID ")"
+			" AND q.run >= coalesce($7::uuid, " ANY_ID ")"
 			" AND (strpos(lower(q.key), lower($1)) > 0"
 			"  OR strpos(lower(q.workflow), lower($1)) > 0"
 			"  OR strpos(lower(q.input::text), lower($1)) > 0)"
 			" ORDER BY q.run DESC LIMIT 50)") ") AS x",
-		"text", "workflow", "state", "since", "before", NULL),
+		"text", "workflow", "state", "since", "before", "window", NULL),
 
 	SHOW("run",
 		"SELECT json_build_object('run', to_json(r),"
@@ -456,6 +459,16 @@ value_of(const DfPageCall *call, char **values, const char *name)
 	return NULL;
 }
 
+/* the caller may ask for less */
+static int
+window_of(const Call *call, char **values)
+{
+	char *given = value_of(&call->call, values, "window");
+	int window = given == NULL ? 0 : pg_strtoint32(given);
+
+	return window > 0 ? Min(window, call->window) : call->window;
+}
+
 /*
  * What a question may read, of all owners: where so many of the newest runs begin, or a sample.
  * NULL = there are not more.  A list that asks for each run whether the role may see it would
@@ -504,7 +517,7 @@ window_floor(const Call *call, char **values)
 
 	nulls[0] = given == NULL ? 'n' : ' ';
 	datums[0] = given == NULL ? (Datum) 0 : CStringGetTextDatum(given);
-	datums[1] = Int64GetDatum(call->window);
+	datums[1] = Int64GetDatum(window_of(call, values));
 	df_store_enter(&store);
 	if (df_plan_run_latest(plan, datums, nulls, 1) == 1)
 		result = df_copy_text(cxt, 0, 0);

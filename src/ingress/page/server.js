@@ -37,6 +37,9 @@ export async function post(path, body) {
 	return answerOf(await fetch(path, { method: 'POST', headers, body: JSON.stringify(body) }), path);
 }
 
+/* the server gave up: there was too much to look at */
+export const isLate = error => Boolean(error) && error.sqlstate === '57014';
+
 export function reason(error) {
 	if (error && error.error) return [error.error, error.detail, error.hint].filter(Boolean).join(' — ');
 	return 'The server cannot be reached.';

@@ -325,6 +325,10 @@ while (defined $next && $looks < 10)
 	$looks++;
 }
 is($looks, 5, 'a search looks at some thousand runs, and at the rest when it is asked for');
+is(found('search?text=many-20100&window=50'), 'many-20100', 'it looks at fewer if it is asked to');
+is(found('search?text=many-9&window=50'), '', 'and then finds no more than is among these');
+is(found('search?text=many-20100&window=-1'), 'many-20100', 'but never at none');
+ok(get('app', 'search?text=no&window=99999999')->{next}, 'nor at more than it would');
 is(found('search?text=key-117'), '', 'it begins with the newest');
 is(found('search?text=key-117&before=' . get('app', 'search?text=key-117')->{next}),
 	'', 'and goes on where it ended');
