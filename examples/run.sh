@@ -33,6 +33,7 @@ play()
 	trap stop_all EXIT
 	start_systems
 	start_mail
+	start_vendors auth0 stripe hubspot sendgrid
 	# shellcheck disable=SC2046
 	start_server $(preloads)
 	scene "$1: the systems, the roles and the tables ($example/schema.sql), the workflow" \

@@ -55,6 +55,23 @@ start_mail()
 	wait_for_file "$work/mail-ports"
 }
 
+# start_vendors <name> ...: the systems of vendors that the connectors speak with, besides; from
+# now on they have their addresses in $work/ports, too
+start_vendors()
+{
+	mkfifo "$work/vendors-stdin"
+	python3 test/systems/vendors.py --port-file "$work/vendors-port" --with-stdin "$@" \
+		<"$work/vendors-stdin" &
+	exec 9>"$work/vendors-stdin"
+	wait_for_file "$work/vendors-port"
+	python3 - "$work/ports" "$work/vendors-port" "$@" <<-'PYTHON'
+	import json, sys
+	urls, port = json.load(open(sys.argv[1])), json.load(open(sys.argv[2]))["port"]
+	urls.update((name, "http://127.0.0.1:%d/%s" % (port, name)) for name in sys.argv[3:])
+	json.dump(urls, open(sys.argv[1], "w"))
+	PYTHON
+}
+
 wait_for_file()
 {
 	local i
@@ -69,7 +86,7 @@ wait_for_file()
 stop_all()
 {
 	pg_ctl -D "$work/data" -m fast stop >/dev/null 2>&1 || true
-	exec 7>&- 8>&-
+	exec 7>&- 8>&- 9>&-
 }
 
 url() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' \
