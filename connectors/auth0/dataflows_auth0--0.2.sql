@@ -45,7 +45,8 @@ CREATE FUNCTION auth0.create_user(step text, email text, name text DEFAULT NULL,
 			jsonb_strip_nulls(jsonb_build_object('connection', connection, 'email', lower(email),
 				'name', name, 'user_metadata', user_metadata,
 				'password', CASE WHEN connection <> 'email'
-					THEN 'Aa1!' || gen_random_uuid() || gen_random_uuid() END))
+					THEN dataflows.once(step || '/password', 'SELECT ''Aa1!''
+						|| pg_catalog.gen_random_uuid() || pg_catalog.gen_random_uuid()') END))
 				|| coalesce(more, '{}')
 				|| jsonb_build_object('app_metadata', coalesce(app_metadata, '{}')
 					|| jsonb_strip_nulls(jsonb_build_object('dataflows_run', dataflows.run_id(),
@@ -66,8 +67,8 @@ COMMENT ON FUNCTION auth0.create_user(text, text, text, text, jsonb, jsonb, text
 'Makes a user (POST /api/v2/users) and returns it, with user_id. Undo: it is deleted. The '
 'address is written in small letters, as Auth0 keeps it.
 step: name of the step. email, name: of the user. connection: the database, or email for '
-'passwordless ones. A user of a database gets a random password, which is recorded with the '
-'step; let it be changed by password_ticket(). user_metadata: what the user may see. '
+'passwordless ones. A user of a database gets a random password, which is recorded (as the step '
+'<step>/password); let it be changed by password_ticket(). user_metadata: what the user may see. '
 'app_metadata: what it may not; dataflows_run and dataflows_key (the run''s key, for webhooks) '
 'are added. existing: what is done if there is one (409): fail, or keep: it is looked for '
 'before (as the step <step>/find), returned, and never deleted by an undo. more: further fields '

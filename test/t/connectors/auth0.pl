@@ -57,6 +57,10 @@ is_deeply($user->{roles}, [ 'rol_1', 'rol_2' ], 'its roles');
 is_deeply($auth0->books->{mails}, [ $user->{user_id} ], 'a mail');
 like($auth0->result($run)->{ticket}, qr/ttl=432000$/, 'a ticket for its password');
 is($auth0->books->{tokens}, 1, 'one token, with the audience');
+is( as_app($node, 'postgres', <<'SQL'), '', 'it asks for the same at each entry');
+SELECT string_agg(finding, '; ') FROM dataflows.explain('onboard', '{"email": "x@example.com"}',
+  '{"create-user": {"user_id": "auth0|1"}}') WHERE part = 'lint' AND finding ~ 'something else'
+SQL
 
 $auth0->ends('rolled_back', 'undone after all', 'onboard', email => 'b@example.com', fails => 1);
 is(user('b@example.com'), undef, 'the user is deleted');
