@@ -77,6 +77,28 @@ has_sent(const DfStep *step, const char *name)
 	return step->row.body != NULL && strstr(step->row.body, name) != NULL;
 }
 
+/* the members of the request by which the step is known again, wherever the id stands in them */
+static void
+repeat_names(DfJson *json, const DfRun *run, const DfStep *step, const char *key)
+{
+	const char *body = step->row.body;
+	Jsonb *request =
+		body == NULL ? NULL : df_json_parse(body, strlen(body), CurrentMemoryContext);
+	DfJsonWalk walk;
+
+	if (request == NULL || !JB_ROOT_IS_OBJECT(request))
+		return;
+	df_json_walk(&walk, request);
+	while (df_json_next(&walk))
+	{
+		Jsonb *value = df_json_of(&walk.value);
+		char *text = df_json_to_text(value);
+
+		if (strstr(text, run->id_text) != NULL || strstr(text, key) != NULL)
+			df_json_value(json, walk.key, value);
+	}
+}
+
 /*
  * What the step was answered, or would have been, and the names in its request: no author can
  * write the id of a run that does not exist yet.
@@ -93,6 +115,7 @@ found_body(const DfSimFlight *flight)
 	if (flight->made_body != NULL && !JB_ROOT_IS_OBJECT(flight->made_body))
 		return flight->made_body;
 	df_json_begin(&json);
+	repeat_names(&json, run, step, key);
 	if (flight->made_body == NULL)
 		df_json_text(&json, "id", step->name);
 	else

@@ -14,6 +14,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "session/rows.h"
+#include "shared/json.h"
 #include "simulate/left_behind.h"
 #include "simulate/replies.h"
 #include "simulate/simulate.h"
@@ -146,7 +147,8 @@ no_answer(const Review *result, const Sender *sender)
 	{
 		DfReply *nothing = reply_of_kind(DF_REPLY_ANSWER);
 
-		nothing->status = 404;
+		/* as every system is taken to say: a 404 is believed of some paths only */
+		nothing->body = df_json_read("[]");
 		overrides = lappend(overrides, override(sender, "/probe", list_make1(nothing)));
 	}
 	return overrides;
