@@ -380,6 +380,20 @@ is_starved(void)
 	return true;
 }
 
+/*
+ * False: this process is to end, and answers nobody any more.  A commit whose wait for a standby
+ * was ended by that may be lost.
+ */
+static bool
+send_responses(void)
+{
+	df_process_interrupts();
+	if (df_leaving())
+		return false;
+	df_listener_run();
+	return true;
+}
+
 /* true: a new process must take over, or none; false: the server is stopping */
 static bool
 listen_loop(void)
@@ -407,15 +421,16 @@ listen_loop(void)
 		df_listener_run();
 		busy = serve();
 		/* their responses leave before a request of the page takes its time */
-		if (busy)
-			df_listener_run();
+		if (busy && !send_responses())
+			return false;
 		busy |= serve_aside(DF_ASIDE_PEOPLE);
 		/* handle what has arrived in the meantime before slow requests */
-		df_process_interrupts();
-		df_listener_run();
+		if (!send_responses())
+			return false;
 		if (serve())
 		{
-			df_listener_run();
+			if (!send_responses())
+				return false;
 			busy = true;
 		}
 		busy |= serve_aside(DF_ASIDE_SLOW);

@@ -149,6 +149,11 @@ $systems->clear_faults;
 ok(wait_for_runs($node, [ 'completed', 'rolled_back', 'cancelled', 'stuck' ], 60),
 	'every run has ended, or is taken to have crashed the server');
 retry_killed($node);
+# who was attached to another parent's child is stuck if that was rolled back, and calls its own
+$node->safe_psql('postgres', <<'SQL');
+SELECT count(dataflows.retry(run, 'the other parent was rolled back')) FROM dataflows.stuck
+ WHERE sqlstate = 'DF001' AND reason ~ 'ended cancelled'
+SQL
 ok(wait_for_runs($node, [ 'completed', 'rolled_back', 'cancelled' ], 60), 'every run has ended');
 ok(wait_until($node, "SELECT count(*) = 0 FROM dataflows.inbox WHERE state = 'new'"),
 	'and all has been said');

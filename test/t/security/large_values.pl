@@ -417,7 +417,7 @@ for my $call ("run?run=$run", "step?run=$run&n=1", 'runs', 'stuck', 'pending', '
 	}
 	is($shown->{run}{$_}, 'too large to be shown here', "$_ is said to be too large")
 		for qw(input result error);
-	is($shown->{signals}[0]{payload}, 'too large to be shown here', 'and a payload');
+	is($shown->{signals}[0]{payload}, 'too large for a list', 'and a payload');
 	is($shown->{run}{key}, 'small', 'the rest is there');
 }
 like(says('app', "SELECT dataflows.restart('$run')"), qr/ERROR:  DF006/, 'it is not started again');
