@@ -68,7 +68,8 @@ ok($browser->sees('main tbody', qr/grace\@example\.com.*waiting.*for email-confi
 view('#/run/' . run_of('grace@example.com'));
 ok($browser->sees('main .verdict', qr/Waits for email-confirmed/), 'a run that waits');
 is($browser->count('main .folds .fold'), 2, 'its two long waits are folded');
-is($browser->text('main .folds'), "2 days\n26 h", 'which says how long they are');
+# the last one ends now
+like($browser->text('main .folds'), qr/^2 days\n2[56] h$/, 'which says how long they are');
 my $wide = 'return [...document.querySelectorAll("main .lane .seg.work")].map(s => s.offsetWidth)';
 
 cmp_ok((sort { $a <=> $b } @{ $browser->js($wide) })[1],
