@@ -1,41 +1,4 @@
-/*
- * Rights belong to a workflow's name.  Who had EXECUTE by name on its function gets what that
- * meant before: start, signal and cancel.
- */
-CREATE TABLE dataflows.workflow_right (
-	workflow text NOT NULL,
-	role oid NOT NULL,
-	role_name text NOT NULL,
-	"right" text NOT NULL,
-	granted_by text NOT NULL,
-	granted_at timestamptz NOT NULL,
-	PRIMARY KEY (workflow, role, role_name, "right")
-);
-SELECT pg_catalog.pg_extension_config_dump('dataflows.workflow_right', '');
-
-CREATE FUNCTION dataflows.allow(workflow text, role name, VARIADIC rights text[]) RETURNS void
-	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_allow';
-
-CREATE FUNCTION dataflows.disallow(workflow text, role name, VARIADIC rights text[] DEFAULT '{}')
-	RETURNS void
-	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_disallow';
-
-CREATE FUNCTION dataflows.allow_author(role name) RETURNS void
-	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_allow_author';
-
-CREATE FUNCTION dataflows.disallow_author(role name) RETURNS void
-	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_disallow_author';
-
-CREATE VIEW dataflows.rights WITH (security_barrier) AS
-	SELECT g.workflow, g.role_name AS role, g."right", g.granted_by, g.granted_at
-	FROM dataflows.workflow_right g
-	LEFT JOIN LATERAL (SELECT w.owner, w.owner_name FROM dataflows.workflow w
-			WHERE w.name = g.workflow ORDER BY w.version DESC LIMIT 1) o ON true
-	WHERE (g.role = 0 AND g.role_name = 'public')
-		OR dataflows._sees(g.role, g.role_name, NULL::text) IS NOT NULL
-		OR dataflows._sees(o.owner, o.owner_name, NULL::text) IS NOT NULL;
-GRANT SELECT ON dataflows.rights TO PUBLIC;
-
+/* who had EXECUTE by name on the function of a workflow gets what that meant before */
 CREATE FUNCTION dataflows._rights_from_grants() RETURNS void
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'dataflows_rights_from_grants';
 SELECT dataflows._rights_from_grants();
