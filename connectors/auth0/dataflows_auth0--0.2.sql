@@ -37,30 +37,46 @@ CREATE FUNCTION auth0.create_user(step text, email text, name text DEFAULT NULL,
 	connection text DEFAULT 'Username-Password-Authentication', user_metadata jsonb DEFAULT NULL,
 	app_metadata jsonb DEFAULT NULL, existing text DEFAULT 'fail', more jsonb DEFAULT NULL,
 	undo text DEFAULT NULL, wait boolean DEFAULT true, system name DEFAULT 'auth0')
-	RETURNS jsonb LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT coalesce(
-		CASE existing WHEN 'keep' THEN
-			auth0.find_user(step || '/find', email, connection, system) END,
-		dataflows.post(step, system, '/api/v2/users',
-			jsonb_strip_nulls(jsonb_build_object('connection', connection, 'email', lower(email),
-				'name', name, 'user_metadata', user_metadata,
-				'password', CASE WHEN connection <> 'email'
-					THEN dataflows.once(step || '/password', 'SELECT ''Aa1!''
-						|| pg_catalog.gen_random_uuid() || pg_catalog.gen_random_uuid()') END))
-				|| coalesce(more, '{}')
-				|| jsonb_build_object('app_metadata', coalesce(app_metadata, '{}')
-					|| jsonb_strip_nulls(jsonb_build_object('dataflows_run', dataflows.run_id(),
-						'dataflows_key', dataflows.run_key()))),
-			undo => coalesce(undo, 'DELETE /api/v2/users/{user_id}'),
-			probe => '{"request": "GET /api/v2/users-by-email?email={request.email}"}'::jsonb
-				|| CASE existing WHEN 'keep' THEN '{}'
-					ELSE '{"headers": {"X-Dataflows-Run": "{run}"}}'::jsonb END,
-			probe_found => format('$[*] ? (@.identities[*].connection == %s%s)',
-				to_json(connection), CASE existing WHEN 'keep' THEN ''
-					ELSE format(' && @.app_metadata.dataflows_run == "%s"',
-						dataflows.run_id()) END),
-			answers => CASE existing WHEN 'keep' THEN '409=kept' WHEN 'fail' THEN '409=fail'
-				ELSE 'existing must be fail or keep' END, wait => wait))
+	RETURNS jsonb LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	made jsonb;
+BEGIN
+	IF existing = 'keep' THEN
+		made := auth0.find_user(step || '/find', email, connection, system);
+		IF made IS NOT NULL THEN
+			RETURN made;
+		END IF;
+	END IF;
+	RETURN dataflows.post(step, system, '/api/v2/users',
+		jsonb_strip_nulls(jsonb_build_object('connection', connection, 'email', lower(email),
+			'name', name, 'user_metadata', user_metadata,
+			'password', CASE WHEN connection <> 'email'
+				THEN dataflows.once(step || '/password', 'SELECT ''Aa1!''
+					|| pg_catalog.gen_random_uuid() || pg_catalog.gen_random_uuid()') END))
+			|| coalesce(more, '{}')
+			|| jsonb_build_object('app_metadata', coalesce(app_metadata, '{}')
+				|| jsonb_strip_nulls(jsonb_build_object('dataflows_run', dataflows.run_id(),
+					'dataflows_key', dataflows.run_key()))),
+		undo => coalesce(undo, 'DELETE /api/v2/users/{user_id}'),
+		probe => '{"request": "GET /api/v2/users-by-email?email={request.email}"}'::jsonb
+			|| CASE existing WHEN 'keep' THEN '{}'
+				ELSE '{"headers": {"X-Dataflows-Run": "{run}"}}'::jsonb END,
+		probe_found => format('$[*] ? (@.identities[*].connection == %s%s)',
+			to_json(connection), CASE existing WHEN 'keep' THEN ''
+				ELSE format(' && @.app_metadata.dataflows_run == "%s"',
+					dataflows.run_id()) END),
+		answers => CASE existing WHEN 'keep' THEN '409=kept' WHEN 'fail' THEN '409=fail'
+			ELSE 'existing must be fail or keep' END, wait => wait);
+EXCEPTION WHEN SQLSTATE 'DF001' THEN
+	/* it came after the search: the probe before the first send has found it */
+	IF existing = 'keep' AND (dataflows.failure() ->> 'existed')::boolean THEN
+		made := auth0.find_user(step || '/found', email, connection, system);
+	END IF;
+	IF made IS NULL THEN
+		RAISE;
+	END IF;
+	RETURN made;
+END
 $$;
 COMMENT ON FUNCTION auth0.create_user(text, text, text, text, jsonb, jsonb, text, jsonb, text,
 	boolean, name) IS
@@ -71,9 +87,10 @@ step: name of the step. email, name: of the user. connection: the database, or e
 '<step>/password); let it be changed by password_ticket(). user_metadata: what the user may see. '
 'app_metadata: what it may not; dataflows_run and dataflows_key (the run''s key, for webhooks) '
 'are added. existing: what is done if there is one (409): fail, or keep: it is looked for '
-'before (as the step <step>/find), returned, and never deleted by an undo. more: further fields '
-'of the request ({"verify_email": false}). undo: another one, or none. wait: false: go on at '
-'once. system: the SERVER. Errors: those of dataflows.http().';
+'before (as the step <step>/find; once more, as <step>/found, if it comes meanwhile), returned, '
+'and never deleted by an undo. more: further fields of the request ({"verify_email": false}). '
+'undo: another one, or none. wait: false: go on at once. system: the SERVER. Errors: those of '
+'dataflows.http().';
 
 CREATE FUNCTION auth0.find_user(step text, email text, connection text DEFAULT NULL,
 	system name DEFAULT 'auth0')

@@ -43,24 +43,40 @@ step: name of the step. email: the address, of the secondary ones, too. properti
 CREATE FUNCTION hubspot.create_contact(step text, email text, properties jsonb DEFAULT NULL,
 	run_property text DEFAULT NULL, existing text DEFAULT 'fail', undo text DEFAULT NULL,
 	wait boolean DEFAULT true, system name DEFAULT 'hubspot')
-	RETURNS jsonb LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT coalesce(
-		CASE existing WHEN 'keep' THEN
-			hubspot.find_contact(step || '/find', email, NULL, system) END,
-		dataflows.post(step, system, '/crm/v3/objects/contacts',
-			jsonb_build_object('properties', coalesce(properties, '{}')
-				|| jsonb_build_object('email', email)
-				|| CASE WHEN run_property IS NULL THEN '{}'
-					ELSE jsonb_build_object(run_property, dataflows.run_id()) END),
-			undo => coalesce(undo, 'DELETE /crm/v3/objects/contacts/{id}'),
-			probe => jsonb_build_object('request',
-				'GET /crm/v3/objects/contacts/{request.properties.email}?idProperty=email'
-					|| coalesce('&properties=email,' || regexp_replace(run_property,
-						'[^a-zA-Z0-9_]', '', 'g'), ''),
-				'answers', '404=kept'),
-			probe_found => '$ ? (exists(@.id))',
-			answers => CASE existing WHEN 'keep' THEN '409=kept' WHEN 'fail' THEN '409=fail'
-				ELSE 'existing must be fail or keep' END, wait => wait))
+	RETURNS jsonb LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	made jsonb;
+BEGIN
+	IF existing = 'keep' THEN
+		made := hubspot.find_contact(step || '/find', email, NULL, system);
+		IF made IS NOT NULL THEN
+			RETURN made;
+		END IF;
+	END IF;
+	RETURN dataflows.post(step, system, '/crm/v3/objects/contacts',
+		jsonb_build_object('properties', coalesce(properties, '{}')
+			|| jsonb_build_object('email', email)
+			|| CASE WHEN run_property IS NULL THEN '{}'
+				ELSE jsonb_build_object(run_property, dataflows.run_id()) END),
+		undo => coalesce(undo, 'DELETE /crm/v3/objects/contacts/{id}'),
+		probe => jsonb_build_object('request',
+			'GET /crm/v3/objects/contacts/{request.properties.email}?idProperty=email'
+				|| coalesce('&properties=email,' || regexp_replace(run_property,
+					'[^a-zA-Z0-9_]', '', 'g'), ''),
+			'answers', '404=kept'),
+		probe_found => '$ ? (exists(@.id))',
+		answers => CASE existing WHEN 'keep' THEN '409=kept' WHEN 'fail' THEN '409=fail'
+			ELSE 'existing must be fail or keep' END, wait => wait);
+EXCEPTION WHEN SQLSTATE 'DF001' THEN
+	/* it came after the search: the probe before the first send has found it */
+	IF existing = 'keep' AND (dataflows.failure() ->> 'existed')::boolean THEN
+		made := hubspot.find_contact(step || '/found', email, NULL, system);
+	END IF;
+	IF made IS NULL THEN
+		RAISE;
+	END IF;
+	RETURN made;
+END
 $$;
 COMMENT ON FUNCTION hubspot.create_contact(text, text, jsonb, text, text, text, boolean, name) IS
 'Makes a contact (POST /crm/v3/objects/contacts) and returns it. Undo: it is archived.
@@ -68,9 +84,9 @@ step: name of the step. email: the address, which only one contact has. properti
 'ones, an object. run_property: name of a text property of yours, which gets the run''s id: only '
 'by that a contact whose response was lost is known as the run''s own, so that an undo may '
 'archive it; without it a person is asked. existing: what is done if there is one (409): fail, '
-'or keep: it is looked for before (as the step <step>/find), returned, and never archived by an '
-'undo. undo: another one, or none. wait: false: go on at once. system: the SERVER. Errors: '
-'those of dataflows.http().';
+'or keep: it is looked for before (as the step <step>/find; once more, as <step>/found, if it '
+'comes meanwhile), returned, and never archived by an undo. undo: another one, or none. wait: '
+'false: go on at once. system: the SERVER. Errors: those of dataflows.http().';
 
 CREATE FUNCTION hubspot.update_contact(step text, contact text, properties jsonb,
 	previous jsonb DEFAULT NULL, wait boolean DEFAULT true, system name DEFAULT 'hubspot')

@@ -78,6 +78,14 @@ is(user('ada@example.com')->{user_id}, $user->{user_id}, 'what was there stays')
 $run = $auth0->ends('completed', 'one that is kept', 'onboard',
 	email => 'ada@example.com', existing => 'keep');
 is($auth0->result($run)->{user_id}, $user->{user_id}, 'the probe finds its id');
+$auth0->config(lag => 1);
+$auth0->ends('rolled_back', 'one that comes after the search, and a failure', 'onboard',
+	email => 'ada@example.com', existing => 'keep', fails => 1);
+is(user('ada@example.com')->{user_id}, $user->{user_id}, 'stays');
+$auth0->config(lag => 1);
+$run = $auth0->ends('completed', 'one that comes after the search', 'onboard',
+	email => 'ada@example.com', existing => 'keep');
+is($auth0->result($run)->{user_id}, $user->{user_id}, 'is kept');
 
 $auth0->fault(match => 'POST /api/v2/users$', fault => 'lost');
 $run = $auth0->ends('rolled_back', 'a lost response, undone', 'onboard',

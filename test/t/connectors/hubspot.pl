@@ -72,6 +72,14 @@ $run = $hubspot->ends('rolled_back', 'one that is there', 'onboard', email => 'a
 $run = $hubspot->ends('completed', 'one that is kept', 'onboard',
 	email => 'ada@example.com', existing => 'keep');
 is($hubspot->result($run)->{id}, $ada->{id}, 'is found by its address');
+$hubspot->config(lag => 1);
+$hubspot->ends('rolled_back', 'one that comes after the search, and a failure', 'onboard',
+	email => 'ada@example.com', existing => 'keep', fails => 1);
+is(contact('ada@example.com')->{id}, $ada->{id}, 'stays');
+$hubspot->config(lag => 1);
+$run = $hubspot->ends('completed', 'one that comes after the search', 'onboard',
+	email => 'ada@example.com', existing => 'keep');
+is($hubspot->result($run)->{id}, $ada->{id}, 'is kept');
 
 $hubspot->fault(match => 'POST /crm/v3/objects/contacts$', fault => 'lost');
 $run = $hubspot->ends('rolled_back', 'lost, and marked by a property', 'onboard',
