@@ -120,26 +120,24 @@ df_live_workflows_of(Oid owner, MemoryContext cxt)
 
 /* ---- in workers ------------------------------------------------------------ */
 
-static bool owners_changed = false;
+static uint64 owners_number = 1;
 static Oid watched_table = InvalidOid;
 
 static void
 table_changed(Datum arg, Oid relation)
 {
 	if (relation == InvalidOid || relation == watched_table)
-		owners_changed = true;
+		owners_number++;
 }
 
-bool
-df_workflow_owners_changed(void)
+uint64
+df_workflow_owners_number(void)
 {
 	static bool listening = false;
-	bool changed = owners_changed;
 
 	if (!listening)
 		CacheRegisterRelcacheCallback(table_changed, (Datum) 0);
 	listening = true;
 	watched_table = workflow_table();
-	owners_changed = false;
-	return changed;
+	return owners_number;
 }

@@ -31,9 +31,9 @@ typedef struct DfLiveWorkflow
 extern List *df_live_workflows_of(Oid owner, MemoryContext cxt);
 
 /*
- * True once after df_workflow_give() was committed, here or elsewhere; at times without a
+ * Another number after df_workflow_give() was committed, here or elsewhere; at times without a
  * cause.
  */
-extern bool df_workflow_owners_changed(void);
+extern uint64 df_workflow_owners_number(void);
 
 #endif /* DF_STORE_WORKFLOW_OWNER_H */

@@ -34,13 +34,15 @@
 /* versions that have been read; but for set_owner() they never change */
 static List *known = NIL;
 
-/* inside the store */
+/* inside the store; after an error the next turn does it again */
 static void
 refresh_owners(void)
 {
+	static uint64 refreshed = 0;
+	uint64 number = df_workflow_owners_number();
 	ListCell *lc;
 
-	if (!df_workflow_owners_changed())
+	if (number == refreshed)
 		return;
 	foreach (lc, known)
 	{
@@ -54,6 +56,7 @@ refresh_owners(void)
 		if (strcmp(workflow->owner_name, row.owner_name) != 0)
 			workflow->owner_name = MemoryContextStrdup(df_process_cxt, row.owner_name);
 	}
+	refreshed = number;
 }
 
 static bool
