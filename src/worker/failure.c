@@ -187,8 +187,9 @@ df_turn_failed(void)
 
 	MemoryContextSwitchTo(df_turn_cxt);
 	df_slot_leave_body(df_worker.slot);
-	transient = df_transaction_failed();
+	/* before anything is logged: the entry was on the stack that is gone */
 	df_body_forget();
+	transient = df_transaction_failed();
 	blamed = NULL;
 	if (run == NULL)
 		return transient;

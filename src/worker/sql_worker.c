@@ -283,8 +283,9 @@ recover(void)
 	last_sqlstate = error->sqlerrcode;
 	strlcpy(last_message, error->message != NULL ? error->message : "", sizeof(last_message));
 	FlushErrorState();
-	df_xact_abort();
+	/* before anything is logged: the entry was on the stack that is gone */
 	df_body_forget();
+	df_xact_abort();
 	MemoryContextSwitchTo(df_turn_cxt);
 	df_trouble_note(&trouble, error);
 }
