@@ -15,28 +15,15 @@ cd "$(dirname "$0")/.."
 export PG_CONFIG=${PG_CONFIG:-pg_config}
 SIZES=${SIZES:-250 500 1000 2000} ROUNDS=${ROUNDS:-3}
 
-fail() { printf '%s\n' "$*" >&2; tail -n 30 "$work/server.log" >&2 2>/dev/null; exit 1; }
-
 ask() { psql -X -q -A -t -U app -c "$1"; }
 
 start_all()
 {
 	start_systems
-	initdb -D "$work/data" -U postgres -A trust -E UTF8 --no-locale >"$work/initdb.log"
-	cat >>"$work/data/postgresql.conf" <<-CONF
-	shared_preload_libraries = 'dataflows'
-	listen_addresses = ''
-	unix_socket_directories = '$work/tmp'
-	max_worker_processes = 16
-	shared_buffers = 256MB
-	max_wal_size = 8GB
-	checkpoint_timeout = 30min
-	fsync = on
-	synchronous_commit = on
-	CONF
-	pg_ctl -D "$work/data" -l "$work/server.log" -w start >/dev/null
-	export PGHOST=$work/tmp PGPORT=5432 PGDATABASE=bench PGUSER=postgres
-	psql -X -q -d postgres -c 'CREATE DATABASE bench' -c 'CREATE ROLE app LOGIN'
+	start_server "max_worker_processes = 16
+shared_buffers = 256MB
+checkpoint_timeout = 30min"
+	create_bench
 }
 
 create_objects()

@@ -1,5 +1,29 @@
-# Shared by the benchmarks: the systems that are called, four ports of an nginx.  Sourced by bash;
-# $work is the directory of the run.
+# Shared by the benchmarks: a throwaway server, and the systems that are called, four ports of an
+# nginx.  Sourced by bash; $work is the directory of the run.
+
+fail() { printf '%s\n' "$*" >&2; tail -n 30 "$work/server.log" >&2 2>/dev/null; exit 1; }
+
+# start_server <settings>: with them beside those that every benchmark has
+start_server()
+{
+	initdb -D "$work/data" -U postgres -A trust -E UTF8 --no-locale >"$work/initdb.log"
+	cat >>"$work/data/postgresql.conf" <<-CONF
+	shared_preload_libraries = 'dataflows'
+	listen_addresses = ''
+	unix_socket_directories = '$work/tmp'
+	max_wal_size = 8GB
+	$1
+	CONF
+	pg_ctl -D "$work/data" -l "$work/server.log" -w start >/dev/null
+	export PGHOST=$work/tmp PGPORT=5432 PGDATABASE=postgres PGUSER=postgres
+}
+
+# and in it a database and a role that owns workflows; later commands are for that database
+create_bench()
+{
+	psql -X -q -c 'CREATE DATABASE bench' -c 'CREATE ROLE app LOGIN'
+	export PGDATABASE=bench
+}
 
 free_ports()
 {
@@ -28,6 +52,6 @@ start_systems()
 
 stop_all()
 {
-	pg_ctl -D "$work/data" -m fast stop >/dev/null 2>&1 || true
+	pg_ctl -D "$work/data" -m immediate stop >/dev/null 2>&1 || true
 	[ ! -s "$work/nginx.pid" ] || kill "$(cat "$work/nginx.pid")" 2>/dev/null || true
 }

@@ -10,32 +10,21 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . test/lib.sh
+. bench/lib.sh
 export PG_CONFIG=${PG_CONFIG:-pg_config}
 RUNS=${RUNS:-1000000} ROUNDS=${ROUNDS:-9} DELIVERIES=${DELIVERIES:-1000}
 work=${DF_WORK:-}
 
 start_all()
 {
-	port=$(python3 -c 'import socket
-s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-	initdb -D "$work/data" -U postgres -A trust -E UTF8 --no-locale >"$work/initdb.log"
-	cat >>"$work/data/postgresql.conf" <<-CONF
-	shared_preload_libraries = 'dataflows'
-	listen_addresses = ''
-	unix_socket_directories = '$work/tmp'
-	shared_buffers = 1GB
-	max_wal_size = 8GB
-	fsync = off
-	dataflows.retention = '-1'
-	dataflows.listen = '127.0.0.1:$port'
-	dataflows.ingress_role = 'hearer'
-	dataflows.dashboard = on
-	CONF
-	pg_ctl -D "$work/data" -l "$work/server.log" -w start >/dev/null
-	export PGHOST=$work/tmp PGPORT=5432 PGDATABASE=postgres PGUSER=postgres
+	read -r port _ < <(free_ports)
+	start_server "shared_buffers = 1GB
+fsync = off
+dataflows.retention = '-1'
+dataflows.listen = '127.0.0.1:$port'
+dataflows.ingress_role = 'hearer'
+dataflows.dashboard = on"
 }
-
-stop_all() { pg_ctl -D "$work/data" -m immediate stop >/dev/null 2>&1 || true; }
 
 # the newest one has 500 steps; of 1000 three wait, of 20,000 one is stuck
 fill()

@@ -22,29 +22,7 @@ LIMIT_IN_FLIGHT=64
 PGBENCH_SECONDS=5
 names=(identity billing crm email)
 
-fail() { printf '%s\n' "$*" >&2; tail -n 30 "$work/server.log" >&2 2>/dev/null; exit 1; }
-
 # ---- set up and tear down -----------------------------------------------------
-
-start_server()
-{
-	initdb -D "$work/data" -U postgres -A trust -E UTF8 --no-locale >"$work/initdb.log"
-	cat >>"$work/data/postgresql.conf" <<-CONF
-	shared_preload_libraries = 'dataflows'
-	listen_addresses = ''
-	unix_socket_directories = '$work/tmp'
-	max_worker_processes = 16
-	shared_buffers = 256MB
-	max_wal_size = 8GB
-	checkpoint_timeout = 30min
-	fsync = on
-	synchronous_commit = on
-	dataflows.workers_per_owner = $WORKERS
-	CONF
-	pg_ctl -D "$work/data" -l "$work/server.log" -w start >/dev/null
-	export PGHOST=$work/tmp PGPORT=5432 PGDATABASE=bench PGUSER=postgres
-	psql -X -q -d postgres -c 'CREATE DATABASE bench' -c 'CREATE ROLE app LOGIN'
-}
 
 create_objects()
 {
@@ -380,7 +358,11 @@ run_inside()
 	trap stop_all EXIT
 	gcc -O2 -o "$work/curl_limit" bench/curl_limit.c -lcurl
 	mkfifo "$work/pause"
-	start_server
+	start_server "max_worker_processes = 16
+shared_buffers = 256MB
+checkpoint_timeout = 30min
+dataflows.workers_per_owner = $WORKERS"
+	create_bench
 	start_systems
 	create_objects
 	open_asker

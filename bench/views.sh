@@ -10,27 +10,17 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . test/lib.sh
+. bench/lib.sh
 export PG_CONFIG=${PG_CONFIG:-pg_config}
 RUNS=${RUNS:-1000000} ROUNDS=${ROUNDS:-9}
 work=${DF_WORK:-}
 
 start_all()
 {
-	initdb -D "$work/data" -U postgres -A trust -E UTF8 --no-locale >"$work/initdb.log"
-	cat >>"$work/data/postgresql.conf" <<-CONF
-	shared_preload_libraries = 'dataflows'
-	listen_addresses = ''
-	unix_socket_directories = '$work/tmp'
-	shared_buffers = 1GB
-	max_wal_size = 8GB
-	fsync = off
-	dataflows.retention = '-1'
-	CONF
-	pg_ctl -D "$work/data" -l "$work/server.log" -w start >/dev/null
-	export PGHOST=$work/tmp PGPORT=5432 PGDATABASE=postgres PGUSER=postgres
+	start_server "shared_buffers = 1GB
+fsync = off
+dataflows.retention = '-1'"
 }
-
-stop_all() { pg_ctl -D "$work/data" -m immediate stop >/dev/null 2>&1 || true; }
 
 # of a hundred runs one is of the workflow "rare"; one of 10,000 was rolled back, some are live
 fill()
