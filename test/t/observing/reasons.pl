@@ -215,7 +215,7 @@ $systems->fault('crm', status => 409, body => { message => 'has open invoices' }
 	match => { method => 'DELETE' });
 $made{undo_fails} = start_one('keyless', fail => 'no');
 says($made{undo_fails}, qr/not everything could be undone/, 'one whose undo fails',
-	qr/the undo failed after \d+ attempts: 409 from keyless: "has open invoices"/);
+	qr/the undo failed(?: after \d+ attempts)?: 409 from keyless: "has open invoices"/);
 # ---- bounded, and without secrets
 
 $systems->clear_faults;

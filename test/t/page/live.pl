@@ -117,6 +117,7 @@ says($more, qr/event: 0\n.*event: 1\n|event: 1\n.*event: 0\n/s, 'another one');
 my $stranger = look(token('other'), 'counts', 'runs');
 
 says($stranger, qr/event: 0\ndata: \[\]\n\n/, 'another role is told of its own alone');
+says($stranger, qr/event: 1\n/, 'in each answer');
 $_->{said} = '' for $one, $more, $stranger;
 as_app($node, 'postgres', q(SELECT dataflows.start('waits', '{}', 'Größe 2')));
 says($_, qr/event: 0\ndata: .*"runs":2/, 'what is new is told') for $one, $more;
@@ -170,7 +171,7 @@ close $_->{socket} for @rest, @all[ 0 .. 9 ];
 
 # ---- how it ends -------------------------------------------------------------------------
 
-my $short = look(token('app', '3 seconds'), 'counts');
+my $short = look(token('app', '15 seconds'), 'counts');
 
 says($short, qr/event: 0\n/, 'a token that soon expires');
 ends($short, 'ends its stream');
