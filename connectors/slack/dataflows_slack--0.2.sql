@@ -68,15 +68,20 @@ CREATE FUNCTION slack.post_message(step text, channel text, message text, more j
 		probe => jsonb_build_object('request', format('GET /conversations.history'
 				'?channel={request.channel}&include_all_metadata=true&limit=999&oldest=%s',
 			floor(extract(epoch FROM dataflows.run_started_at()))::bigint - 300),
-			'headers', '{"X-Dataflows-Run": "{run}"}'::jsonb),
-		probe_found => format('$.messages[*] ? (@.metadata.event_payload.dataflows_run == "%s" '
+			'headers', '{"X-Dataflows-Run": "{run}"}'::jsonb,
+			'answers', jsonb_build_array(jsonb_build_object('status', '2xx', 'is', 'stuck',
+				'if', format('$.has_more == true && !exists(%s)', own.path)))),
+		probe_found => own.path, wait => wait)
+	FROM (SELECT format('$.messages[*] ? (@.metadata.event_payload.dataflows_run == "%s" '
 			'&& @.metadata.event_payload.dataflows_step == %s)', dataflows.run_id(),
-			to_json(step)), wait => wait)
+			to_json(step)) AS path) AS own
 $$;
 COMMENT ON FUNCTION slack.post_message(text, text, text, jsonb, text, boolean, name) IS
 'Posts a message (POST chat.postMessage) and returns it, with channel and ts. Undo: it is '
-'deleted. If the response is lost, the channel''s history is asked for it by its metadata, which '
-'needs the scope channels:history and the channel''s id.
+'deleted. If the response is lost, the channel''s history since the run started is asked for it '
+'by its metadata, which needs the scope channels:history and the channel''s id. If it is not on '
+'the first page (999 messages, or fewer by Slack''s limits) and there are more, the run is stuck: '
+'a person looks.
 step: name of the step; two messages of one run to one channel need two names. channel: its '
 'id, C..., or D... of open_dm(). message: the text. more: further fields ({"blocks": [...], '
 '"thread_ts": ...}). undo: another one, or none. wait: false: go on at once. system: the '

@@ -14,6 +14,7 @@ class System:
     def __init__(self):
         self.messages, self.channels, self.number = [], {}, 0
         self.members = {"ada@example.com": "U1"}
+        self.more = False  # what is asked for is on another page of the history
 
     def books(self):
         return {"messages": self.messages, "channels": self.channels}
@@ -57,7 +58,9 @@ class System:
                 if fields.get("include_all_metadata") != "true":
                     del shown["metadata"]
                 found.append(shown)
-        return 200, {}, {"ok": True, "messages": found, "has_more": False}
+        if self.more:
+            found = []
+        return 200, {}, {"ok": True, "messages": found, "has_more": self.more}
 
     def users_lookupByEmail(self, fields):
         if fields["email"] not in self.members:

@@ -76,6 +76,12 @@ $slack->fault(match => 'POST /chat.postMessage', status => 200,
 $slack->ends('stuck', 'a scope that is missing', 'onboard', name => 'scope');
 ok(!channel('scope')->{archived}, 'undoes nobody');
 
+$slack->config(more => JSON::PP::true());
+$slack->fault(match => 'POST /chat.postMessage', fault => 'lost');
+$slack->ends('stuck', 'a lost message, and a history of several pages', 'onboard', name => 'busy');
+is(@{ $slack->books->{messages} }, 6, 'it is not sent again');
+$slack->config(more => JSON::PP::false());
+
 # ---- off-boarding
 
 $slack->workflow('leave', <<'SQL');
