@@ -18,6 +18,7 @@
 #include "review/trial.h"
 #include "session/workflow_function.h"
 #include "shared/clock.h"
+#include "shared/metrics.h"
 #include "store/identity.h"
 #include "store/rights.h"
 #include "store/run_table.h"
@@ -211,6 +212,7 @@ try_batch(void *arg)
 	List *runs = read_batch(review, &ended);
 	ListCell *lc;
 
+	df_metrics_pause(true);
 	df_settings_of_role(review->workflow.owner);
 	foreach (lc, runs)
 	{
@@ -242,6 +244,7 @@ next_batch(Review *review)
 	old = MemoryContextSwitchTo(review->batch_cxt);
 	df_session_note(&state);
 	(void) df_subxact(try_batch, review, false, &error);
+	df_metrics_pause(false);
 	df_session_restore(&state);
 	if (error != NULL)
 		ThrowErrorData(error);

@@ -169,6 +169,7 @@ typedef struct Metrics
 
 static Metrics *metrics = NULL;
 static bool enabled = false;
+static bool paused = false;
 
 /* ---- set-up --------------------------------------------------------------- */
 
@@ -309,8 +310,8 @@ series_of(DfMetric metric, const char *a, const char *b, const char *c)
 	Key key;
 	Series *series;
 
-	/* SQL of a query step may simulate */
-	if (metrics == NULL || df_clock_is_simulated() ||
+	/* SQL of a query step may simulate, and call replay_check() */
+	if (metrics == NULL || paused || df_clock_is_simulated() ||
 		(!enabled && metric != DF_METRIC_WEBHOOKS && metric != DF_METRIC_SIGNALS_REFUSED))
 		return NULL;
 	make_key(&key, metric, labels);
@@ -326,6 +327,12 @@ series_of(DfMetric metric, const char *a, const char *b, const char *c)
 }
 
 /* ---- updates -------------------------------------------------------------- */
+
+void
+df_metrics_pause(bool pause)
+{
+	paused = pause;
+}
 
 void
 df_metric_add(DfMetric metric, const char *a, const char *b, const char *c, uint64 n)

@@ -65,6 +65,9 @@ typedef struct DfSeries
 /* in processes of the engine: what a session simulates must not be counted */
 extern void df_metrics_enable(void);
 
+/* in all processes: what is only tried is not counted meanwhile */
+extern void df_metrics_pause(bool pause);
+
 extern void df_metric_add(DfMetric metric, const char *a, const char *b, const char *c, uint64 n);
 extern void df_metric_observe(DfMetric metric, const char *a, int64 value);
 

@@ -208,6 +208,16 @@ is(app("BEGIN; SELECT verdict FROM dataflows.replay_check('one', 'app.new');
 is(sql($everything), $before, 'no row is another one');
 is(scalar @{ $systems->requests('crm') }, $sent, 'and nothing was sent');
 
+# where metrics are counted: in the process that runs the SQL of a query step
+my $stuck = q{SELECT value FROM dataflows.metrics WHERE name = 'dataflows_runs_stuck'
+	AND labels->>'workflow' = 'one'};
+my $counted = sql($stuck);
+starts('checks', "event := dataflows.query('check',
+	'SELECT verdict FROM dataflows.replay_check(''one'', ''app.new'')');", 'completed');
+is(app("SELECT result FROM dataflows.runs WHERE key = 'checks'"),
+	'[{"verdict": "stuck"}]', 'a query step can call it');
+is(sql($stuck), $counted, 'and nothing was counted');
+
 # ---- the session ---------------------------------------------------------------------------------
 
 function('new', "PERFORM pg_advisory_lock(1), pg_advisory_lock(2), pg_advisory_lock(2);
