@@ -487,10 +487,10 @@ df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exi
 
 	entrycxt = AllocSetContextCreate(oldcxt, "dataflows body", ALLOCSET_DEFAULT_SIZES);
 	entry.cxt = entrycxt;
-	df_log_entry_begins(&entry.log, run);
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(entrycxt);
 	df_entry = &entry;
+	df_log_entry_begins(&entry.log, run);
 	df_user_code_begin(df_body_timeout, body_grace_ms());
 	PG_TRY();
 	{

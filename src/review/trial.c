@@ -256,7 +256,9 @@ try_entry(Trial *trial)
 		judge(trial);
 		return;
 	}
-	df_body_forget();
+	/* else the time limit that it would end is the caller's, such as that of a query step */
+	if (df_entry != NULL)
+		df_body_forget();
 	if (is_callers(error))
 		ThrowErrorData(error);
 	trial->verdict = STUCK;
