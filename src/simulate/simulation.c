@@ -66,6 +66,8 @@ run_simulation(void *arg)
 	Task *task = arg;
 	DfSim *sim = task->sim;
 
+	/* not before: an error outside of the subtransaction would leave it so */
+	df_clock_simulate(sim->began);
 	df_settings_of_role(insert_run(sim, task->what));
 	df_sim_drive(sim);
 }
@@ -124,7 +126,6 @@ df_simulate(const DfSimulation *what)
 	df_session_note(&state);
 	df_session_note_objects(&state);
 	sim->session = &state;
-	df_clock_simulate(sim->began);
 	(void) df_subxact(run_simulation, &task, false, &error);
 	if (df_entry != NULL)
 		df_body_forget();

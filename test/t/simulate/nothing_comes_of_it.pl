@@ -149,6 +149,24 @@ for my $case (
 }
 nothing_is_left('errors');
 
+# a function whose author says that it may be called in parallel mode, in which nothing can be
+# simulated
+$session->query_safe(<<'SQL');
+CREATE FUNCTION app.wrongly_parallel() RETURNS bigint PARALLEL RESTRICTED LANGUAGE plpgsql AS
+  $$BEGIN RETURN count(*) FROM dataflows.simulate('everything', '{}'); END$$;
+SELECT set_config(name, 'on', false) FROM pg_settings
+  WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
+SQL
+$session->query('SELECT app.wrongly_parallel()');
+like($session->{stderr}, qr/ERROR: .* parallel operation/, 'not in parallel mode');
+$session->{stderr} = '';
+$session->query_safe(<<'SQL');
+SELECT set_config(name, 'off', false) FROM pg_settings
+  WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
+SQL
+is($session->query_safe('SELECT app.wrongly_parallel() > 0'), 't', '... but afterwards');
+nothing_is_left('an error before the simulation began');
+
 # ---- a run that is really started afterwards ---------------------------------------------------
 
 my $present = $session->query_safe(<<'SQL');
