@@ -74,11 +74,9 @@ df_due_owners(bool sql, MemoryContext cxt)
 	for (uint64 row = 0; row < n; row++)
 	{
 		DfDueOwner *due = copy_due_owner(cxt, row);
-		MemoryContext old = MemoryContextSwitchTo(cxt);
 
 		due->sql = sql;
-		result = lappend(result, due);
-		MemoryContextSwitchTo(old);
+		result = df_append(cxt, result, due);
 	}
 	return result;
 }

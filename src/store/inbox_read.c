@@ -49,16 +49,13 @@ keep_message(const DfPlan *plan, List *runs, uint64 row)
 {
 	pg_uuid_t id = df_copy_uuid(row, plan->ncolumns);
 	DfRun *run = df_run_find(runs, &id);
-	MemoryContext old;
 	DfMessage *message;
 
 	if (run == NULL)
 		return;
 	message = MemoryContextAllocZero(run->cxt, sizeof(DfMessage));
 	df_row_read(plan, row, message, run->cxt);
-	old = MemoryContextSwitchTo(run->cxt);
-	run->engine.loaded_messages = lappend(run->engine.loaded_messages, message);
-	MemoryContextSwitchTo(old);
+	run->engine.loaded_messages = df_append(run->cxt, run->engine.loaded_messages, message);
 }
 
 /* the run's own, then those by its key, then those by its further keys */
@@ -185,7 +182,6 @@ df_load_new_inbox(List *names, int each, int64 *after, MemoryContext cxt)
 	for (uint64 i = 0; i < n; i++)
 	{
 		DfInboxRow *row = MemoryContextAllocZero(cxt, sizeof(DfInboxRow));
-		MemoryContext old;
 		char *its = df_copy_text(cxt, i, behind + 3);
 
 		df_row_read(&plan, i, &row->message, cxt);
@@ -198,9 +194,7 @@ df_load_new_inbox(List *names, int each, int64 *after, MemoryContext cxt)
 		/* of a workflow that has more, the next page begins behind the last one */
 		if (of_workflow == each && (*after == 0 || row->message.id < *after))
 			*after = row->message.id;
-		old = MemoryContextSwitchTo(cxt);
-		rows = lappend(rows, row);
-		MemoryContextSwitchTo(old);
+		rows = df_append(cxt, rows, row);
 	}
 	return rows;
 }
@@ -229,14 +223,11 @@ df_load_inbox_of(List *runs, MemoryContext cxt)
 	for (uint64 i = 0; i < n; i++)
 	{
 		DfInboxRow *row = MemoryContextAllocZero(cxt, sizeof(DfInboxRow));
-		MemoryContext old;
 
 		df_row_read(&plan, i, &row->message, cxt);
 		row->has_run = true;
 		row->run = df_copy_uuid(i, plan.ncolumns);
-		old = MemoryContextSwitchTo(cxt);
-		rows = lappend(rows, row);
-		MemoryContextSwitchTo(old);
+		rows = df_append(cxt, rows, row);
 	}
 	return rows;
 }

@@ -75,6 +75,13 @@ df_inbox_find_key(const char *workflow, const char *key, DfInboxTarget *target, 
 	return copy_target(df_plan_run(&plan, values, NULL, 1), target, cxt);
 }
 
+/* no name begins with '#': it is the step's number; 0 = it is a name, or NULL */
+static Datum
+number_of(const char *step)
+{
+	return Int32GetDatum(step != NULL && step[0] == '#' ? (int32) strtol(step + 1, NULL, 10) : 0);
+}
+
 bool
 df_inbox_find_step(const pg_uuid_t *run, const char *step, DfStepStates *states)
 {
@@ -93,8 +100,7 @@ df_inbox_find_step(const pg_uuid_t *run, const char *step, DfStepStates *states)
 
 	values[0] = UUIDPGetDatum(run);
 	values[1] = CStringGetTextDatum(step);
-	/* no name begins with '#': it is the step's number */
-	values[2] = Int32GetDatum(step[0] == '#' ? (int32) strtol(step + 1, NULL, 10) : 0);
+	values[2] = number_of(step);
 	if (df_plan_run(&plan, values, NULL, 1) == 0)
 		return false;
 	states->state = (DfStepState) df_step_state_of(TextDatumGetCString(df_value(0, 0)));
@@ -129,13 +135,10 @@ df_inbox_open_undos(const pg_uuid_t *run, int n, MemoryContext cxt)
 	for (uint64 row = 0; row < count; row++)
 	{
 		DfOpenUndo *undo = MemoryContextAlloc(cxt, sizeof(DfOpenUndo));
-		MemoryContext old;
 
 		undo->step = df_copy_text(cxt, row, 0);
 		undo->options = df_copy_jsonb(cxt, row, 1);
-		old = MemoryContextSwitchTo(cxt);
-		undos = lappend(undos, undo);
-		MemoryContextSwitchTo(old);
+		undos = df_append(cxt, undos, undo);
 	}
 	return undos;
 }
@@ -158,9 +161,7 @@ df_inbox_stuck_by_kind(const pg_uuid_t *run, const char *step)
 
 	values[0] = UUIDPGetDatum(run);
 	values[1] = step == NULL ? (Datum) 0 : CStringGetTextDatum(step);
-	values[2] = Int32GetDatum(step != NULL && step[0] == '#'
-								  ? (int32) strtol(step + 1, NULL, 10)
-								  : 0);
+	values[2] = number_of(step);
 	return df_plan_run(&plan, values, nulls, 1) > 0;
 }
 
@@ -187,7 +188,7 @@ df_inbox_may_rename(const pg_uuid_t *run, const char *recorded, const char *now)
 	values[0] = UUIDPGetDatum(run);
 	values[1] = CStringGetTextDatum(recorded);
 	values[2] = CStringGetTextDatum(now);
-	values[3] = Int32GetDatum(recorded[0] == '#' ? (int32) strtol(recorded + 1, NULL, 10) : 0);
+	values[3] = number_of(recorded);
 	return df_plan_run(&plan, values, NULL, 1) > 0;
 }
 
@@ -215,14 +216,11 @@ df_inbox_open_waits(const pg_uuid_t *run, const char *event, MemoryContext cxt)
 	for (uint64 row = 0; row < n; row++)
 	{
 		DfOpenWait *wait = MemoryContextAlloc(cxt, sizeof(DfOpenWait));
-		MemoryContext old;
 
 		wait->step = df_copy_text(cxt, row, 0);
 		wait->by = df_copy_text(cxt, row, 1);
 		wait->of_event = df_bool(row, 2, false);
-		old = MemoryContextSwitchTo(cxt);
-		waits = lappend(waits, wait);
-		MemoryContextSwitchTo(old);
+		waits = df_append(cxt, waits, wait);
 	}
 	return waits;
 }

@@ -35,14 +35,11 @@ df_rights_list(const char *workflow, Oid role, bool of_query, MemoryContext cxt)
 	for (uint64 i = 0; i < n; i++)
 	{
 		DfRightRow *row = MemoryContextAlloc(cxt, sizeof(DfRightRow));
-		MemoryContext old;
 
 		row->role = DatumGetObjectId(df_value(i, 0));
 		row->role_name = df_copy_text(cxt, i, 1);
 		row->right = df_copy_text(cxt, i, 2);
-		old = MemoryContextSwitchTo(cxt);
-		rows = lappend(rows, row);
-		MemoryContextSwitchTo(old);
+		rows = df_append(cxt, rows, row);
 	}
 	return rows;
 }

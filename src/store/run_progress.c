@@ -119,7 +119,6 @@ df_owners_read(int64 identity, MemoryContext cxt)
 	for (uint64 row = 0; row < n; row++)
 	{
 		DfOwnerWork *work = MemoryContextAlloc(cxt, sizeof(DfOwnerWork));
-		MemoryContext old;
 
 		work->owner = DatumGetObjectId(df_value(row, 0));
 		work->name = df_copy_text(cxt, row, 1);
@@ -127,9 +126,7 @@ df_owners_read(int64 identity, MemoryContext cxt)
 		work->paused = df_int32(row, 3, 0);
 		work->wake_at = df_time(row, 4);
 		work->inbox = df_bool(row, 5, false);
-		old = MemoryContextSwitchTo(cxt);
-		result = lappend(result, work);
-		MemoryContextSwitchTo(old);
+		result = df_append(cxt, result, work);
 	}
 	return result;
 }

@@ -286,6 +286,16 @@ df_copy_texts(MemoryContext cxt, uint64 n, int column)
 	return texts;
 }
 
+List *
+df_append(MemoryContext cxt, List *list, void *item)
+{
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+
+	list = lappend(list, item);
+	MemoryContextSwitchTo(old);
+	return list;
+}
+
 Jsonb *
 df_copy_jsonb(MemoryContext cxt, uint64 row, int column)
 {

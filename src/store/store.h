@@ -84,6 +84,9 @@ extern TimestampTz df_time(uint64 row, int column); /* DF_NEVER if null */
 /* a list, in cxt, of the texts in a column of the last result; NULL if null */
 extern List *df_copy_texts(MemoryContext cxt, uint64 n, int column);
 
+/* lappend() to a list that is in cxt: in the store the current context is SPI's */
+extern List *df_append(MemoryContext cxt, List *list, void *item);
+
 /* arrays as parameters, for statements over many rows; nulls may be NULL */
 extern Datum df_array(Oid element_type, Datum *values, bool *nulls, int n);
 extern Datum df_text_array(List *strings);

@@ -107,13 +107,10 @@ df_live_workflows_of(Oid owner, MemoryContext cxt)
 	for (uint64 row = 0; row < n; row++)
 	{
 		DfLiveWorkflow *workflow = MemoryContextAlloc(cxt, sizeof(DfLiveWorkflow));
-		MemoryContext old;
 
 		workflow->name = df_copy_text(cxt, row, 0);
 		workflow->runs = df_int64(row, 1, 0);
-		old = MemoryContextSwitchTo(cxt);
-		found = lappend(found, workflow);
-		MemoryContextSwitchTo(old);
+		found = df_append(cxt, found, workflow);
 	}
 	return found;
 }
