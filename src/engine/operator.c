@@ -233,6 +233,15 @@ take_output(DfRun *run, DfStep *step, const Jsonb *payload, const DfDecision *ma
 		(void) df_rollback_render_of(run, step, &which, &why);
 }
 
+/* whether the request is about this step, which it names as the view dataflows.steps does */
+static bool
+is_meant(const DfMessage *message, const DfStep *step)
+{
+	if (message->event[0] == '#')
+		return step->n == strtol(message->event + 1, NULL, 10);
+	return strcmp(step->name, message->event) == 0;
+}
+
 /* a person settles a doubt or a pending undo */
 static void
 resolve(DfRun *run, const DfMessage *message)
@@ -244,9 +253,7 @@ resolve(DfRun *run, const DfMessage *message)
 	DfDecision made;
 
 	for (int i = 0; i < run->nsteps; i++)
-		if (message->event != NULL &&
-			(message->event[0] == '#' ? run->steps[i]->n == strtol(message->event + 1, NULL, 10)
-									  : strcmp(run->steps[i]->name, message->event) == 0))
+		if (message->event != NULL && is_meant(message, run->steps[i]))
 			step = run->steps[i];
 	if (step == NULL || word < 0)
 		return;
@@ -278,15 +285,6 @@ resolve(DfRun *run, const DfMessage *message)
 	if (run->row.state == DF_RUN_RUNNING)
 		run->row.error = NULL;
 	df_run_loaded(run);
-}
-
-/* whether the request is about this step, which it names as the view dataflows.steps does */
-static bool
-is_meant(const DfMessage *message, const DfStep *step)
-{
-	if (message->event[0] == '#')
-		return step->n == strtol(message->event + 1, NULL, 10);
-	return strcmp(step->name, message->event) == 0;
 }
 
 static void
