@@ -37,17 +37,17 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
-#include "utils/timestamp.h"
 
 DfEntry *df_entry = NULL;
 
 /*
  * After a body has waited in vain for a lock, bodies wait no longer than this for
- * LATER_MS, because all other runs of the worker wait with them.
+ * LATER_US, because all other runs of the worker wait with them.  That is real time: a
+ * simulation is weeks ahead.
  */
 #define LATER_LOCK_WAIT "10ms"
-#define LATER_MS 1000
-static TimestampTz lock_refused_at = DF_NEVER;
+#define LATER_US 1000000
+static int64 lock_refused_us = 0; /* 0 = none was */
 
 /* after an error of ours that left a body */
 void
@@ -406,7 +406,7 @@ run_body(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exit)
 	error_context_stack = &callback;
 
 	XactReadOnly = true;
-	if (!TimestampDifferenceExceeds(lock_refused_at, df_now(), LATER_MS))
+	if (lock_refused_us != 0 && df_monotonic_us() - lock_refused_us <= LATER_US)
 		(void) set_config_option("lock_timeout", LATER_LOCK_WAIT, PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_LOCAL, true, 0, false);
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -501,7 +501,7 @@ df_body_enter(DfRun *run, const char *function, Jsonb *argument, DfBodyExit *exi
 		MemoryContextSwitchTo(oldcxt);
 		judge_error(run, exit);
 		if (exit->sqlstate == ERRCODE_LOCK_NOT_AVAILABLE)
-			lock_refused_at = df_now();
+			lock_refused_us = df_monotonic_us();
 	}
 	PG_END_TRY();
 	cut = df_user_code_end();

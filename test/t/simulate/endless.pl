@@ -65,6 +65,14 @@ my $holder = $node->background_psql('postgres');
 $holder->query_safe('BEGIN; LOCK TABLE app.held');
 is(simulated($node, 'writes'), "write query retries forever\nrun running", 'SQL that finds a lock');
 is(simulated($node, 'reads'), "body retries forever\nrun running", 'and a body that does');
+
+# a second later bodies of the session wait as long as ever, though the simulation was ahead
+define_body($node, 'waits', q{RETURN to_jsonb(current_setting('lock_timeout'));});
+is(as_app($node, 'postgres', <<'SQL'), "1\n\n\"1s\"", 'which is of no consequence later');
+SELECT count(*) FROM dataflows.simulate('reads', '{}') WHERE kind = 'body';
+SELECT pg_sleep(1.5);
+SELECT output FROM dataflows.simulate('waits', '{}') WHERE kind = 'run';
+SQL
 $holder->quit;
 is(simulated($node, 'writes'), "write query done\nrun completed", 'not when it is free');
 
