@@ -57,7 +57,7 @@ BEGIN
 	END IF;
 	present := NULL;
 	SELECT coalesce(m.umoptions, '{}') INTO present FROM pg_user_mappings AS m
-	WHERE m.srvname = system AND m.umuser = current_user::regrole;
+	WHERE m.srvname = system AND m.umuser = quote_ident(current_user)::regrole;
 	list := dataflows._options(present, credentials);
 	IF list = '' THEN
 		RETURN;

@@ -78,6 +78,20 @@ is($node->safe_psql('postgres',
 	0, 'nothing is granted');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM pg_user_mappings'),
 	0, 'without credentials there is no mapping');
+$node->safe_psql('postgres', <<'SQL');
+CREATE ROLE "Team A";
+GRANT USAGE ON FOREIGN SERVER slack TO "Team A";
+SET ROLE "Team A";
+SELECT dataflows.connect_system('slack', '{}', '{"bearer_token": "hush-1"}');
+SELECT dataflows.connect_system('slack', '{}', '{"bearer_token": "hush-2", "webhook_secret": "x"}');
+SQL
+is( $node->safe_psql('postgres', 'SELECT usename, umoptions FROM pg_user_mappings'),
+	'Team A|{bearer_token=hush-2,webhook_secret=x}',
+	'the mapping is the current role\'s, whatever its name');
+(undef, undef, $error) = $node->psql('postgres', q(SELECT dataflows.connect_system('slack', '{}',
+	'{"password": "hush-3", "nonsense": "hush-4"}')));
+like($error, qr/nonsense/, 'an option that is none');
+unlike($error, qr/hush/, 'is refused without the secrets');
 (undef, undef, $error) = $node->psql('postgres', <<'SQL');
 CREATE FOREIGN DATA WRAPPER other;
 CREATE SERVER others FOREIGN DATA WRAPPER other;
