@@ -166,18 +166,27 @@ COMMENT ON FUNCTION hubspot.associate(text, text, text, boolean, name) IS
 step: name of the step. contact, company: their ids. wait: false: go on at once. system: the '
 'SERVER. Errors: those of dataflows.http().';
 
-CREATE FUNCTION hubspot.subscribe(step text, email text, subscription text,
-	legal_basis text DEFAULT 'LEGITIMATE_INTEREST_CLIENT',
-	explanation text DEFAULT 'by the customer''s request', wait boolean DEFAULT true,
-	system name DEFAULT 'hubspot')
+CREATE FUNCTION hubspot._prefer(what text, step text, email text, subscription text,
+	legal_basis text, explanation text, wait boolean, system name)
 	RETURNS jsonb LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT dataflows.post(step, system, '/communication-preferences/v3/subscribe',
+	SELECT dataflows.post(step, system, '/communication-preferences/v3/' || what,
 		jsonb_build_object('emailAddress', email, 'subscriptionId', subscription,
 			'legalBasis', legal_basis, 'legalBasisExplanation', explanation),
 		undo => 'none',
 		doubt => 'resend', answers => '[{"status": 400, "is": "kept",
 			"if": "$.message like_regex \"already\""}]'::jsonb,
 		wait => wait)
+$$;
+COMMENT ON FUNCTION hubspot._prefer(text, text, text, text, text, text, boolean, name) IS
+'Internal: subscribe() and unsubscribe().';
+
+CREATE FUNCTION hubspot.subscribe(step text, email text, subscription text,
+	legal_basis text DEFAULT 'LEGITIMATE_INTEREST_CLIENT',
+	explanation text DEFAULT 'by the customer''s request', wait boolean DEFAULT true,
+	system name DEFAULT 'hubspot')
+	RETURNS jsonb LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT hubspot._prefer('subscribe', step, email, subscription, legal_basis, explanation, wait,
+		system)
 $$;
 COMMENT ON FUNCTION hubspot.subscribe(text, text, text, text, text, boolean, name) IS
 'Lets an address get mails of a kind (POST /communication-preferences/v3/subscribe). Nothing '
@@ -194,13 +203,8 @@ CREATE FUNCTION hubspot.unsubscribe(step text, email text, subscription text,
 	explanation text DEFAULT 'by the customer''s request', wait boolean DEFAULT true,
 	system name DEFAULT 'hubspot')
 	RETURNS jsonb LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT dataflows.post(step, system, '/communication-preferences/v3/unsubscribe',
-		jsonb_build_object('emailAddress', email, 'subscriptionId', subscription,
-			'legalBasis', legal_basis, 'legalBasisExplanation', explanation),
-		undo => 'none',
-		doubt => 'resend', answers => '[{"status": 400, "is": "kept",
-			"if": "$.message like_regex \"already\""}]'::jsonb,
-		wait => wait)
+	SELECT hubspot._prefer('unsubscribe', step, email, subscription, legal_basis, explanation, wait,
+		system)
 $$;
 COMMENT ON FUNCTION hubspot.unsubscribe(text, text, text, text, text, boolean, name) IS
 'Ends an address''s mails of a kind (POST /communication-preferences/v3/unsubscribe). Nothing '

@@ -38,6 +38,15 @@ COMMENT ON FUNCTION postmark._metadata(text) IS
 'Internal: metadata that says which run and step sent a mail; values have at most 80 '
 'characters.';
 
+CREATE FUNCTION postmark._probe()
+	RETURNS jsonb LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object('request', 'GET /messages/outbound?count=50&offset=0'
+		'&recipient={request.To}&metadata_dataflows_step={request.Metadata.dataflows_step}',
+		'headers', '{"X-Dataflows-Run": "{run}"}'::jsonb)
+$$;
+COMMENT ON FUNCTION postmark._probe() IS
+'Internal: the probe that looks for a mail by its metadata.';
+
 CREATE FUNCTION postmark.send(step text, sender text, recipient text, subject text,
 	body text DEFAULT NULL, html text DEFAULT NULL, stream text DEFAULT 'outbound',
 	more jsonb DEFAULT NULL, doubt text DEFAULT 'stuck', wait boolean DEFAULT true,
@@ -49,9 +58,7 @@ CREATE FUNCTION postmark.send(step text, sender text, recipient text, subject te
 			'MessageStream', stream)) || coalesce(more, '{}')
 			|| jsonb_build_object('Metadata', postmark._metadata(step)),
 		undo => 'none',
-		probe => jsonb_build_object('request', 'GET /messages/outbound?count=50&offset=0'
-			'&recipient={request.To}&metadata_dataflows_step={request.Metadata.dataflows_step}',
-			'headers', '{"X-Dataflows-Run": "{run}"}'::jsonb),
+		probe => postmark._probe(),
 		probe_found => '$.Messages[*]', doubt => doubt, wait => wait)
 $$;
 COMMENT ON FUNCTION postmark.send(text, text, text, text, text, text, text, jsonb, text, boolean,
@@ -75,9 +82,7 @@ CREATE FUNCTION postmark.send_template(step text, sender text, recipient text, t
 			'MessageStream', stream)) || coalesce(more, '{}')
 			|| jsonb_build_object('Metadata', postmark._metadata(step)),
 		undo => 'none',
-		probe => jsonb_build_object('request', 'GET /messages/outbound?count=50&offset=0'
-			'&recipient={request.To}&metadata_dataflows_step={request.Metadata.dataflows_step}',
-			'headers', '{"X-Dataflows-Run": "{run}"}'::jsonb),
+		probe => postmark._probe(),
 		probe_found => '$.Messages[*]', doubt => doubt, wait => wait)
 $$;
 COMMENT ON FUNCTION postmark.send_template(text, text, text, text, jsonb, text, jsonb, text,
