@@ -13,6 +13,7 @@
 
 #include "compat.h"
 #include "ingress/link_page.h"
+#include "shared/encoding.h"
 #include "shared/json.h"
 #include "utils/builtins.h"
 #include "utils/xml.h"
@@ -181,6 +182,7 @@ df_link_page_reply(DfRequest *request, DfLinkPageKind kind, const Jsonb *texts)
 	char *language = own == NULL ? NULL : text_of(texts, "language");
 	char *title = escape_xml(own != NULL ? own : kinds[kind].title);
 	StringInfoData html;
+	char *sent;
 
 	if (kind == DF_LINK_DONE && redirect != NULL)
 	{
@@ -206,8 +208,9 @@ df_link_page_reply(DfRequest *request, DfLinkPageKind kind, const Jsonb *texts)
 	else if (own == NULL)
 		add_paragraph(&html, kinds[kind].text);
 	appendStringInfoString(&html, "</main>\n</body>\n</html>\n");
-	(void) df_request_reply(request, kinds[kind].status, "text/html; charset=utf-8", html.data,
-							html.len);
+	sent = df_text_to_utf8(html.data);
+	(void) df_request_reply(request, kinds[kind].status, "text/html; charset=utf-8", sent,
+							strlen(sent));
 	add_headers(request, redirect);
 }
 

@@ -22,6 +22,7 @@
 
 #include "ingress/page.h"
 #include "shared/clock.h"
+#include "shared/encoding.h"
 #include "shared/json.h"
 #include "store/page_calls.h"
 #include "store/page_token_table.h"
@@ -120,15 +121,6 @@ reply_json(DfRequest *request, int status, const char *text)
 	df_page_secure(request, "no-store");
 }
 
-static char *
-utf8_of(const char *text)
-{
-	char *copy = pstrdup(text);
-
-	return GetDatabaseEncoding() == PG_SQL_ASCII ? copy
-												 : pg_server_to_any(copy, strlen(copy), PG_UTF8);
-}
-
 /* sends the text only if the client does not have it already */
 static void
 reply_data(DfRequest *request, const char *text)
@@ -141,7 +133,7 @@ reply_data(DfRequest *request, const char *text)
 	if (known != NULL && strcmp(known, tag) == 0)
 		reply_json(request, 304, "");
 	else
-		reply_json(request, 200, utf8_of(text));
+		reply_json(request, 200, df_text_to_utf8(text));
 	(void) df_request_add_header(request, "ETag", tag);
 }
 
@@ -162,7 +154,7 @@ df_page_error_text(const ErrorData *error)
 	df_json_text(&json, "detail", error->detail);
 	df_json_text(&json, "hint", late ? "Narrow it down, for example by time." : error->hint);
 	df_json_text(&json, "sqlstate", unpack_sql_state(error->sqlerrcode));
-	return utf8_of(df_json_to_text(df_json_end(&json, CurrentMemoryContext)));
+	return df_text_to_utf8(df_json_to_text(df_json_end(&json, CurrentMemoryContext)));
 }
 
 void

@@ -15,6 +15,7 @@
 #include "ingress/page.h"
 #include "ingress/routes.h"
 #include "ingress/webhook.h"
+#include "shared/encoding.h"
 #include "shared/json.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
@@ -58,7 +59,7 @@ receive(DfRequest *request)
 					   request->body != NULL ? request->body : "", request->body_len, &answer);
 	if (answer.status == 0)
 		return;
-	reply_text(request, answer.status, df_json_to_text(answer.body));
+	reply_text(request, answer.status, df_text_to_utf8(df_json_to_text(answer.body)));
 	if (answer.retry_after_s > 0)
 		(void) df_request_add_header(request, "Retry-After", psprintf("%d", answer.retry_after_s));
 }
