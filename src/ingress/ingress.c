@@ -101,6 +101,13 @@ answer_failure(DfRequest *request)
 	answer_busy(request, 60);
 }
 
+/* a link lets who has it send its event: it must not be in a log */
+static const char *
+shown_path(const DfRequest *request)
+{
+	return strncmp(request->path, "/event/", 7) == 0 ? "/event/..." : request->path;
+}
+
 /* anybody can send requests, so do not log each one */
 static void
 say_failure(const DfRequest *request, const ErrorData *error)
@@ -117,8 +124,8 @@ say_failure(const DfRequest *request, const ErrorData *error)
 	said = now;
 	ereport(LOG,
 			(errcode(error->sqlerrcode),
-			 errmsg("dataflows ingress could not answer %s %s: %s", request->method, request->path,
-					error->message),
+			 errmsg("dataflows ingress could not answer %s %s: %s", request->method,
+					shown_path(request), error->message),
 			 unsaid > 0
 				 ? errdetail("%d more requests failed since the last such line.", unsaid)
 				 : 0,

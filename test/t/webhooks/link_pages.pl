@@ -6,6 +6,7 @@ use warnings;
 
 use HTTP::Tiny;
 use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
 use Test::More;
 use Dataflows;
 
@@ -139,5 +140,17 @@ my $long = link_of($run, '{"text": "' . 'x' x 1180 . '"}');
 cmp_ok(length($long), '<', 2100, 'the longest that is allowed');
 is($http->get($long)->{status}, 200, 'is served');
 is(as_app($node, 'postgres', "SELECT dataflows.event_url(NULL, 'ok') IS NULL"), 't', 'NULL: NULL');
+
+# ---- a link that could not be followed now is not in the log: who reads that could follow it
+$link = link_of(new_run());
+my $holder = $node->background_psql('postgres', on_error_die => 1);
+
+$holder->query_safe('BEGIN; LOCK TABLE dataflows.webhook_delivery IN ACCESS EXCLUSIVE MODE');
+is($http->post($link)->{status}, 503, 'a link while its table is locked');
+$holder->query_safe('ROLLBACK');
+$holder->quit;
+ok(log_says($node, qr{could not answer POST /event/\.\.\.: }), 'the log says that it failed');
+unlike(slurp_file($node->logfile), qr{could not answer POST /event/\w}, 'and not which link');
+is($http->post($link)->{status}, 200, 'it can be followed afterwards');
 $node->stop('fast');
 done_testing();
