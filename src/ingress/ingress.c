@@ -388,8 +388,9 @@ is_starved(void)
 }
 
 /*
- * False: this process is to end, and answers nobody any more.  A commit whose wait for a standby
- * was ended by that may be lost.
+ * False: this process is to end; what is committed is answered by df_listener_stop().  A commit
+ * whose wait for a standby was cut off may be lost, and is not answered: who cuts it off sets
+ * ProcDiePending, and df_process_interrupts() ends the process before anything leaves.
  */
 static bool
 send_responses(void)
