@@ -207,13 +207,23 @@ verify_stripe(const char *secret, const DfDelivery *delivery)
 	return found ? NULL : bad_signature;
 }
 
+/* NULL if the code that was sent is that of the parts, one behind the other */
+static const char *
+compared_code(const uint8 *given, const char *secret, const DfSigned *parts, int nparts)
+{
+	uint8 mac[DF_MAC_LEN];
+
+	if (!df_mac_make(secret, strlen(secret), parts, nparts, mac))
+		return no_memory;
+	return df_mac_equal(mac, given) ? NULL : bad_signature;
+}
+
 /* hex or base64, with or without "sha256=", over the body */
 static const char *
 verify_body(const char *name, const char *secret, const DfDelivery *delivery)
 {
 	char *header = header_of(delivery, name);
 	DfSigned part;
-	uint8 mac[DF_MAC_LEN];
 	uint8 given[DF_MAC_LEN];
 
 	if (header == NULL)
@@ -224,9 +234,7 @@ verify_body(const char *name, const char *secret, const DfDelivery *delivery)
 		return "the header with the signature is malformed";
 	part.bytes = delivery->body;
 	part.len = delivery->body_len;
-	if (!df_mac_make(secret, strlen(secret), &part, 1, mac))
-		return no_memory;
-	return df_mac_equal(mac, given) ? NULL : bad_signature;
+	return compared_code(given, secret, &part, 1);
 }
 
 /* the header names of the standard, or those of its first implementation */
@@ -259,7 +267,7 @@ verify_standard(const char *secret, const DfDelivery *delivery)
 	char *signatures = standard_header(delivery, "signature");
 	char *state = NULL;
 	char key[MAX_KEY];
-	size_t key_len = standard_key(secret, key);
+	size_t key_len;
 	uint8 mac[DF_MAC_LEN];
 	bool found = false;
 	DfSigned parts[5];
@@ -268,8 +276,12 @@ verify_standard(const char *secret, const DfDelivery *delivery)
 		return "the headers webhook-id, webhook-timestamp and webhook-signature are not all there";
 	if (!in_window(time, delivery))
 		return "the signed time is too far from now";
+	key_len = standard_key(secret, key);
 	if (key_len == 0 || key_len >= MAX_KEY)
+	{
+		explicit_bzero(key, sizeof(key));
 		return "the secret is not usable";
+	}
 	parts[0] = (DfSigned){id, strlen(id)};
 	parts[1] = (DfSigned){".", 1};
 	parts[2] = (DfSigned){time, strlen(time)};
@@ -297,7 +309,6 @@ verify_slack(const char *secret, const DfDelivery *delivery)
 {
 	char *header = header_of(delivery, "x-slack-signature");
 	char *time = header_of(delivery, "x-slack-request-timestamp");
-	uint8 mac[DF_MAC_LEN];
 	uint8 given[DF_MAC_LEN];
 	DfSigned parts[4];
 
@@ -311,9 +322,7 @@ verify_slack(const char *secret, const DfDelivery *delivery)
 	parts[1] = (DfSigned){time, strlen(time)};
 	parts[2] = (DfSigned){":", 1};
 	parts[3] = (DfSigned){delivery->body, delivery->body_len};
-	if (!df_mac_make(secret, strlen(secret), parts, 4, mac))
-		return no_memory;
-	return df_mac_equal(mac, given) ? NULL : bad_signature;
+	return compared_code(given, secret, parts, 4);
 }
 
 /* <base64> over method, URL, body and time, which is in milliseconds */
@@ -322,7 +331,6 @@ verify_hubspot(const char *secret, const DfDelivery *delivery)
 {
 	char *header = header_of(delivery, "x-hubspot-signature-v3");
 	char *time = header_of(delivery, "x-hubspot-request-timestamp");
-	uint8 mac[DF_MAC_LEN];
 	uint8 given[DF_MAC_LEN];
 	DfSigned parts[4];
 
@@ -339,9 +347,7 @@ verify_hubspot(const char *secret, const DfDelivery *delivery)
 	parts[1] = (DfSigned){delivery->url, strlen(delivery->url)};
 	parts[2] = (DfSigned){delivery->body, delivery->body_len};
 	parts[3] = (DfSigned){time, strlen(time)};
-	if (!df_mac_make(secret, strlen(secret), parts, 4, mac))
-		return no_memory;
-	return df_mac_equal(mac, given) ? NULL : bad_signature;
+	return compared_code(given, secret, parts, 4);
 }
 
 /*
