@@ -20,6 +20,7 @@
 #include "ingress/live.h"
 #include "ingress/page.h"
 #include "shared/clock.h"
+#include "shared/encoding.h"
 #include "shared/json.h"
 #include "store/page_calls.h"
 #include "store/page_token_table.h"
@@ -185,7 +186,8 @@ free_viewer(Viewer *viewer)
 	for (int i = 0; i < viewer->n; i++)
 		if (--viewer->watches[i]->viewers == 0)
 			free_watch(viewer->watches[i]);
-	df_stream_free(viewer->stream);
+	if (viewer->stream != NULL)
+		df_stream_free(viewer->stream);
 	explicit_bzero(viewer->token, sizeof(viewer->token));
 	pfree(viewer);
 }
@@ -320,16 +322,6 @@ read_questions(void *arg)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("nothing is asked")));
 }
 
-/* takes back what was read before an error */
-static void
-forget_questions(Viewer *viewer)
-{
-	for (int i = 0; i < viewer->n; i++)
-		if (--viewer->watches[i]->viewers == 0)
-			free_watch(viewer->watches[i]);
-	pfree(viewer);
-}
-
 /* a browser shows ages by the server's clock */
 static int64
 unix_ms(TimestampTz at)
@@ -343,7 +335,7 @@ begin(Viewer *viewer, DfRequest *request)
 	viewer->stream = df_request_stream(request, "text/event-stream");
 	if (viewer->stream == NULL)
 	{
-		forget_questions(viewer);
+		free_viewer(viewer);
 		df_page_reply_busy(request);
 		return;
 	}
@@ -359,10 +351,14 @@ void
 df_live_open(DfRequest *request)
 {
 	char token[DF_PAGE_TOKEN_LEN + 1];
-	Oid role = df_page_role_of(request, token);
+	Oid role;
 	Opening opening;
 	ErrorData *error;
 
+	/* it is handled once more, because its commit has failed: that undoes nothing of a stream */
+	if (request->stream != NULL)
+		return;
+	role = df_page_role_of(request, token);
 	if (!OidIsValid(role))
 	{
 		df_page_reply_log_in(request);
@@ -385,7 +381,7 @@ df_live_open(DfRequest *request)
 		begin(opening.viewer, request);
 	else
 	{
-		forget_questions(opening.viewer);
+		free_viewer(opening.viewer);
 		df_page_reply_error(request, error);
 	}
 }
@@ -466,17 +462,18 @@ check_tokens(const Watch *watch)
 static void
 keep_answer(Watch *watch, const char *answer)
 {
-	char *text = GetDatabaseEncoding() == PG_SQL_ASCII
-		? pstrdup(answer)
-		: pg_server_to_any(pstrdup(answer), strlen(answer), PG_UTF8);
+	char *text = df_text_to_utf8(answer);
+	char *copy;
 	uint64 tag =
 		DatumGetUInt64(hash_any_extended((const unsigned char *) text, (int) strlen(text), 0)) | 1;
 
 	if (watch->answer != NULL && watch->tag == tag)
 		return;
+	/* without memory for it the old one stays */
+	copy = MemoryContextStrdup(cxt, text);
 	if (watch->answer != NULL)
 		pfree(watch->answer);
-	watch->answer = MemoryContextStrdup(cxt, text);
+	watch->answer = copy;
 	watch->tag = tag;
 }
 
