@@ -41,11 +41,12 @@ COMMENT ON FUNCTION postmark._metadata(text) IS
 CREATE FUNCTION postmark._probe()
 	RETURNS jsonb LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT jsonb_build_object('request', 'GET /messages/outbound?count=50&offset=0'
-		'&recipient={request.To}&metadata_dataflows_step={request.Metadata.dataflows_step}',
+		'&metadata_dataflows_step={request.Metadata.dataflows_step}',
 		'headers', '{"X-Dataflows-Run": "{run}"}'::jsonb)
 $$;
 COMMENT ON FUNCTION postmark._probe() IS
-'Internal: the probe that looks for a mail by its metadata.';
+'Internal: the probe that looks for a mail by its metadata alone, which are this step''s: a '
+'recipient may be written with a name, or be several.';
 
 CREATE FUNCTION postmark.send(step text, sender text, recipient text, subject text,
 	body text DEFAULT NULL, html text DEFAULT NULL, stream text DEFAULT 'outbound',

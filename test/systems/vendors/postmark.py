@@ -3,6 +3,8 @@
 https://postmarkapp.com/developer/api/email-api, /messages-api, /suppressions-api
 """
 
+from email.utils import parseaddr
+
 
 def error(status, code, message):
     return status, {}, {"ErrorCode": code, "Message": message}
@@ -51,7 +53,8 @@ class System:
         wanted = {name[9:]: value for name, value in fields.items() if name.startswith("metadata_")}
         found = [{"MessageID": mail["MessageID"], "Metadata": mail["Metadata"],
                   "Recipients": [mail["To"]], "Status": "Sent"} for mail in mails
-                 if mail["To"] == fields["recipient"]
+                 # the address of a recipient, without its name
+                 if fields.get("recipient", parseaddr(mail["To"])[1]) == parseaddr(mail["To"])[1]
                  and all(mail["Metadata"].get(name) == wanted[name] for name in wanted)]
         return 200, {}, {"TotalCount": len(found), "Messages": found}
 

@@ -46,6 +46,10 @@ $run = $postmark->ends('completed', 'a lost mail is found by its metadata', 'onb
 	email => 'lost@example.com');
 is(scalar mails('lost@example.com'), 2, 'and was sent once');
 $postmark->fault(match => 'POST /email$', fault => 'lost');
+$postmark->ends('completed', 'a lost mail to somebody with a name', 'onboard',
+	email => 'Ada <named@example.com>');
+is(scalar mails('Ada <named@example.com>'), 2, 'was sent once');
+$postmark->fault(match => 'POST /email$', fault => 'lost');
 $postmark->config(lag => 1);
 $postmark->ends('completed', 'also if the search lags', 'onboard', email => 'lag@example.com');
 is(scalar mails('lag@example.com'), 2, 'and was sent once');
