@@ -3,8 +3,9 @@
  *	  What code of a workflow that runs in a user's session finds there, and may leave behind.
  *
  * Runs in a user's backend, in the caller's transaction.  A body may take advisory locks of the
- * session, which outlive the subtransaction in which it runs.  A worker releases them all; here
- * only those are released that were not there before.  What else would outlive it, such as a
+ * session, which outlive the subtransaction in which it runs, and release others.  A worker
+ * releases them all; here only those are released that were not there before, and those that
+ * were are taken again.  What else would outlive it, such as a
  * prepared statement, PostgreSQL refuses in a restricted operation (shared/as_role.h).  After a
  * query step a worker drops what is in pg_temp, too, and closes cursors: a simulation likewise.
  * Must never touch what is the user's own.
@@ -49,11 +50,11 @@ df_session_note(DfSessionState *state)
 }
 
 static LOCKMASK
-held_before(const DfSessionState *state, const LOCKTAG *tag)
+held_in(List *locks, const LOCKTAG *tag)
 {
 	ListCell *lc;
 
-	foreach (lc, state->locks)
+	foreach (lc, locks)
 	{
 		const LockInstanceData *lock = lfirst(lc);
 
@@ -73,7 +74,7 @@ release_new_locks(const DfSessionState *state)
 	foreach (lc, advisory_locks())
 	{
 		const LockInstanceData *lock = lfirst(lc);
-		LOCKMASK taken = lock->holdMask & ~held_before(state, &lock->locktag);
+		LOCKMASK taken = lock->holdMask & ~held_in(state->locks, &lock->locktag);
 
 		for (LOCKMODE mode = 1; mode <= MaxLockMode; mode++)
 			if ((taken & LOCKBIT_ON(mode)) != 0)
@@ -82,9 +83,40 @@ release_new_locks(const DfSessionState *state)
 	return some;
 }
 
+/* not waiting: somebody may have it by now, and wait for this session */
+static void
+take_again(const LOCKTAG *tag, LOCKMODE mode)
+{
+	if (LockAcquire(tag, mode, true, true) == LOCKACQUIRE_NOT_AVAIL)
+		ereport(WARNING,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("the workflow released an advisory lock of this session, and another "
+						"session has taken it"),
+				 errhint("Take the lock again, and let the workflow release only what it took.")));
+}
+
+/* what code has released that it had not taken, such as by pg_advisory_unlock_all() */
+static void
+take_lost_locks(const DfSessionState *state)
+{
+	List *present = state->locks != NIL ? advisory_locks() : NIL;
+	ListCell *lc;
+
+	foreach (lc, state->locks)
+	{
+		const LockInstanceData *lock = lfirst(lc);
+		LOCKMASK lost = lock->holdMask & ~held_in(present, &lock->locktag);
+
+		for (LOCKMODE mode = 1; mode <= MaxLockMode; mode++)
+			if ((lost & LOCKBIT_ON(mode)) != 0)
+				take_again(&lock->locktag, mode);
+	}
+}
+
 void
 df_session_restore(const DfSessionState *state)
 {
+	take_lost_locks(state);
 	while (release_new_locks(state))
 		CHECK_FOR_INTERRUPTS();
 }

@@ -17,7 +17,10 @@ typedef struct DfSessionState
 
 extern void df_session_note(DfSessionState *state);
 
-/* releases those that the session has now and had not when it was noted */
+/*
+ * releases the locks that the session has now and had not when it was noted, and takes again
+ * those that it had
+ */
 extern void df_session_restore(const DfSessionState *state);
 
 /* notes what a worker's session loses after each query step, beside locks */

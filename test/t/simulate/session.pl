@@ -86,6 +86,22 @@ SELECT outcome FROM dataflows.simulate('locks', '{}') WHERE kind = 'run';
 SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid();
 SQL
 
+define_body($node, 'unlocks', <<'SQL');
+PERFORM dataflows.query('all', 'SELECT pg_advisory_unlock_all()');
+PERFORM pg_advisory_unlock(8);
+RETURN to_jsonb(pg_advisory_unlock_shared(9));
+SQL
+my $locks = "SELECT string_agg(objid || mode, ' ' ORDER BY objid) FROM pg_locks
+	WHERE locktype = 'advisory' AND pid = pg_backend_pid()";
+is(as_app($node, 'postgres', <<"SQL"),
+SELECT pg_advisory_lock(8), pg_advisory_lock_shared(9);
+SELECT outcome FROM dataflows.simulate('unlocks', '{}') WHERE kind = 'run';
+$locks;
+SELECT pg_advisory_unlock(8), pg_advisory_unlock_shared(9);
+$locks;
+SQL
+	"|\ncompleted\n8ExclusiveLock 9ShareLock\nt|t\n", 'even if code releases it');
+
 # ---- what would change the session ---------------------------------------------------------
 
 for my $sql ('DEALLOCATE ALL', 'PREPARE q AS SELECT 2', 'DISCARD PLANS', 'LISTEN x', 'UNLISTEN *',
