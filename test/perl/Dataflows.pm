@@ -18,8 +18,8 @@ use Dataflows::Systems;
 use Dataflows::Wait;
 
 our @EXPORT = (
-	qw(start_systems start_collector new_cases), @Dataflows::Onboarding::EXPORT,
-	@Dataflows::Owners::EXPORT, @Dataflows::Rate::EXPORT,
+	qw(start_systems start_collector new_cases), @Dataflows::Cases::EXPORT,
+	@Dataflows::Onboarding::EXPORT, @Dataflows::Owners::EXPORT, @Dataflows::Rate::EXPORT,
 	@Dataflows::Server::EXPORT, @Dataflows::Sql::EXPORT,
 	@Dataflows::Wait::EXPORT);
 

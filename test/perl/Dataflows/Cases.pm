@@ -6,8 +6,42 @@ package Dataflows::Cases;
 use strict;
 use warnings;
 
+use Exporter 'import';
 use JSON::PP;
+use Dataflows::Onboarding;
+use Dataflows::Owners;
+use Dataflows::Server;
 use Dataflows::Sql;
+
+our @EXPORT = qw(start_plain_node create_plain);
+
+# A node that knows one of the systems, the crm, which honours no keys, as "plain": what is lost
+# there is in doubt.
+sub start_plain_node
+{
+	my ($name, $systems) = @_;
+	my $node = new_node($name, conf => "dataflows.undo_for = '10s'");
+
+	create_app($node, 'postgres');
+	$systems->config('crm', idempotency => JSON::PP::false);
+	create_plain($node, 'plain', $systems);
+	return $node;
+}
+
+# the same system under another name, with further options
+sub create_plain
+{
+	my ($node, $name, $systems, %options) = @_;
+
+	create_server(
+		$node, $name, $systems->url('crm'),
+		timeout => '2s',
+		retry_max => '200ms',
+		settle => '200ms',
+		breaker_failures => 0,
+		%options);
+	return;
+}
 
 # system: the one whose faults and books count
 sub new

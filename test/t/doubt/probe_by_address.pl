@@ -4,22 +4,13 @@
 use strict;
 use warnings;
 
-use JSON::PP;
 use Test::More;
 use PostgreSQL::Test::Cluster;
 use Dataflows;
 
 my $systems = start_systems();
-my $node = new_node('by_address', conf => "dataflows.undo_for = '10s'");
+my $node = start_plain_node('by_address', $systems);
 
-create_app($node, 'postgres');
-$systems->config('crm', idempotency => JSON::PP::false);
-create_server(
-	$node, 'plain', $systems->url('crm'),
-	timeout => '500ms',
-	retry_max => '200ms',
-	settle => '200ms',
-	breaker_failures => 0);
 as_app($node, 'postgres', <<'SQL');
 CREATE FUNCTION app.by_address(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN

@@ -10,11 +10,8 @@ use PostgreSQL::Test::Cluster;
 use Dataflows;
 
 my $systems = start_systems();
-my $node = new_node('resolved_output', conf => "dataflows.undo_for = '10s'");
+my $node = start_plain_node('resolved_output', $systems);
 
-create_app($node, 'postgres');
-$systems->config('crm', idempotency => JSON::PP::false);
-create_server($node, 'plain', $systems->url('crm'), retry_max => '200ms', settle => '100ms');
 as_app($node, 'postgres', <<'SQL');
 CREATE FUNCTION app.one_step(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE

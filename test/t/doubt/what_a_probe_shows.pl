@@ -4,30 +4,15 @@
 use strict;
 use warnings;
 
-use JSON::PP;
 use MIME::Base64;
 use Test::More;
 use PostgreSQL::Test::Cluster;
 use Dataflows;
 
 my $systems = start_systems();
-my $node = new_node('shows', conf => "dataflows.undo_for = '10s'");
+my $node = start_plain_node('shows', $systems);
 
-create_app($node, 'postgres');
-$systems->config('crm', idempotency => JSON::PP::false);
-create_server(
-	$node, 'plain', $systems->url('crm'),
-	timeout => '2s',
-	retry_max => '200ms',
-	settle => '200ms',
-	breaker_failures => 0);
-create_server(
-	$node, 'ruled', $systems->url('crm'),
-	timeout => '2s',
-	retry_max => '200ms',
-	settle => '200ms',
-	answers => '406=kept',
-	breaker_failures => 0);
+create_plain($node, 'ruled', $systems, answers => '406=kept');
 as_app($node, 'postgres', <<'SQL');
 CREATE FUNCTION app.one_step(event jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
