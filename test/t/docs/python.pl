@@ -8,6 +8,7 @@ use Test::More;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Dataflows;
+use Dataflows::Recipes;
 
 # where the server's Python finds the module
 $ENV{PYTHONPATH} = abs_path('examples/python');
@@ -26,89 +27,61 @@ if ($rc != 0)
 	$node->stop;
 	plan skip_all => 'plpython3u is not installed';
 }
-for my $block (@blocks[ 1 .. $#blocks ])
-{
-	my $role = $block =~ /LANGUAGE plpython3u/ ? 'postgres' : 'app';
-	my ($rc, $out, $err) = $node->psql('postgres', $block, extra_params => [ '-U', $role ]);
-
-	is("$rc $err", '0 ', ($block =~ /^(.*)/)[0]);
-}
+works($node, $_) for @blocks[ 1 .. $#blocks ];
 as_app($node, 'postgres', "SELECT dataflows.define_workflow('$_-py', '${_}_py')")
 	for qw(charge offer order ship);
 
-sub started
-{
-	my ($workflow, $input) = @_;
-
-	return as_app($node, 'postgres', "SELECT dataflows.start('$workflow', '$input')");
-}
-
-sub of_run
-{
-	my ($run, $what) = @_;
-
-	return as_app($node, 'postgres', "SELECT $what FROM dataflows.runs WHERE run = '$run'");
-}
-
-sub signalled
-{
-	my ($run, $event, $payload) = @_;
-
-	becomes($node, $run, 'waiting', "it waits for $event");
-	as_app($node, 'postgres', "SELECT dataflows.signal('$run', '$event', '$payload')");
-	return;
-}
-
 # ---- the onboarding
 
-my $run = started('onboarding-py', q({"email": "ada@example.com", "name": "Ada \"A\" O''Hara"}));
+my $run = started($node, 'onboarding-py',
+	q({"email": "ada@example.com", "name": "Ada \"A\" O''Hara"}));
 
-signalled($run, 'email-confirmed', '{}');
+signalled($node, $run, 'email-confirmed', '{}');
 becomes($node, $run, 'completed', 'the onboarding is completed');
 is($systems->ever('ada@example.com'), '1/1/1/1', 'each step once');
-like(of_run($run, 'result'), qr/"accountId": "usr_\w+"/, 'with its result');
+like(of_run($node, $run, 'result'), qr/"accountId": "usr_\w+"/, 'with its result');
 is($systems->command('crm', 'GET', '_books')->{records}[0]{data}{name},
 	q{Ada "A" O'Hara}, 'values arrive as they are');
 
 $systems->fault('crm', match => { email => '^bob@' }, status => 409);
-$run = started('onboarding-py', '{"email": "bob@example.com"}');
+$run = started($node, 'onboarding-py', '{"email": "bob@example.com"}');
 becomes($node, $run, 'rolled_back', 'a refusal that the body lets through undoes it');
 is($systems->live('bob@example.com'), '0/0/0/0', 'nothing is left');
 
 # ---- failures
 
-$run = started('charge-py', '{"email": "cy@example.com"}');
+$run = started($node, 'charge-py', '{"email": "cy@example.com"}');
 becomes($node, $run, 'completed', 'a charge');
-like(of_run($run, 'result'), qr/"paid": true/, 'is paid');
+like(of_run($node, $run, 'result'), qr/"paid": true/, 'is paid');
 $systems->fault('billing', match => { email => '^dan@' }, status => 402);
-$run = started('charge-py', '{"email": "dan@example.com"}');
+$run = started($node, 'charge-py', '{"email": "dan@example.com"}');
 becomes($node, $run, 'completed', 'a charge that is refused and caught');
-is(of_run($run, 'result'), '{"paid": false}', 'is not paid');
+is(of_run($node, $run, 'result'), '{"paid": false}', 'is not paid');
 $systems->fault('billing', match => { email => '^eve@' }, status => 409);
-$run = started('charge-py', '{"email": "eve@example.com"}');
+$run = started($node, 'charge-py', '{"email": "eve@example.com"}');
 becomes($node, $run, 'rolled_back', 'a charge that is refused otherwise');
-$run = started('charge-py', '{"mail": "fay@example.com"}');
+$run = started($node, 'charge-py', '{"mail": "fay@example.com"}');
 becomes($node, $run, 'stuck', 'a KeyError');
 
 # ---- waits, several at once, children, SQL
 
-$run = started('offer-py', '{"email": "gus@example.com", "patience": "200 ms"}');
+$run = started($node, 'offer-py', '{"email": "gus@example.com", "patience": "200 ms"}');
 ok( wait_until($node, "SELECT waiting_for LIKE '%accepted%' FROM dataflows.runs
 	WHERE run = '$run'", 120), 'an offer is reminded of');
 is($systems->ever('gus@example.com'), '0/0/0/1', 'once');
-signalled($run, 'accepted', '{"price": 7}');
+signalled($node, $run, 'accepted', '{"price": 7}');
 becomes($node, $run, 'completed', 'and accepted');
-is(of_run($run, 'result'), '{"terms": {"price": 7}}', 'with its payload');
-$run = started('offer-py', '{"email": "hal@example.com", "patience": "7 days"}');
-signalled($run, 'opened', '{}');
+is(of_run($node, $run, 'result'), '{"terms": {"price": 7}}', 'with its payload');
+$run = started($node, 'offer-py', '{"email": "hal@example.com", "patience": "7 days"}');
+signalled($node, $run, 'opened', '{}');
 ok( wait_until($node, "SELECT waiting_for LIKE '%accepted%' FROM dataflows.runs
 	WHERE run = '$run'", 120), 'another one is opened');
 as_app($node, 'postgres', "SELECT dataflows.signal('$run', 'refused')");
 becomes($node, $run, 'rolled_back', 'and refused');
 
-$run = started('order-py', '{"email": "ida@example.com", "items": ["loom", "wheel"]}');
+$run = started($node, 'order-py', '{"email": "ida@example.com", "items": ["loom", "wheel"]}');
 becomes($node, $run, 'completed', 'an order');
-like(of_run($run, 'result'),
+like(of_run($node, $run, 'result'),
 	qr/^\{"number": 1000, "contact": "con_\w+", "shipped": \["LOOM", "WHEEL"\]\}$/,
 	'with its number, its contact and its children');
 $node->stop;
