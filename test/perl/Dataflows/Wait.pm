@@ -12,7 +12,7 @@ use Time::HiRes qw(time usleep);
 use Dataflows::Sql;
 
 our @EXPORT = qw(wait_until wait_for_runs becomes wait_for log_says let_pass dump_state
-	process_waits_for has_wait_event);
+	process_waits_for has_wait_event comes_to_rest nothing_crashed);
 
 # Poll until the query says t; the server may be down in between.
 sub wait_until
@@ -57,6 +57,26 @@ sub becomes
 		wait_until(
 			$node, "SELECT state = '$state' FROM dataflows.runs WHERE run = '$run'", 120),
 		$name);
+}
+
+# Wait until a run has ended or is stuck: the state that it is in then.
+sub comes_to_rest
+{
+	my ($node, $run) = @_;
+
+	wait_until($node, "SELECT state IN ('completed', 'rolled_back', 'cancelled', 'stuck')
+		FROM dataflows.runs WHERE run = '$run'", 120);
+	return $node->safe_psql('postgres', "SELECT state FROM dataflows.runs WHERE run = '$run'");
+}
+
+# A test by itself: the server's log tells of no process that crashed.
+sub nothing_crashed
+{
+	my ($node) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return unlike(slurp_file($node->logfile), qr/PANIC|TRAP|terminated by signal/,
+		'nothing crashed');
 }
 
 # A condition: a process of the engine waits for this, as status() says.

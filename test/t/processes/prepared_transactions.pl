@@ -108,7 +108,7 @@ ok( wait_until(
 		$node, "SELECT count(*) = 2 FROM dataflows.runs WHERE state = 'completed'",
 		30, 'shop'),
 	'all is well in the other');
-unlike(slurp_file($node->logfile), qr/PANIC|TRAP|terminated by signal/, 'nothing crashed');
+nothing_crashed($node);
 $node->stop;
 $systems->stop;
 done_testing();

@@ -311,7 +311,7 @@ ok( wait_until(
 my @wrong = reconcile($node, $systems);
 
 is(scalar(@wrong), 0, 'the books agree with the runs') or diag(join("\n", @wrong));
-unlike(slurp_file($node->logfile), qr/PANIC|TRAP|terminated by signal/, 'nothing crashed');
+nothing_crashed($node);
 $node->stop;
 $systems->stop;
 done_testing();

@@ -86,11 +86,7 @@ sub sent
 		{ system => $system, body => $body, options => { encoding => $encoding } });
 	my $run = as_app($node, 'postgres', "SELECT dataflows.start('one', '$input')");
 
-	wait_until(
-		$node,
-		"SELECT state IN ('completed', 'rolled_back', 'stuck') FROM dataflows.runs
-			WHERE run = '$run'",
-		120);
+	comes_to_rest($node, $run);
 	return decode_json(
 		as_app($node, 'postgres',
 			"SELECT coalesce(result, stuck, error) FROM dataflows.runs WHERE run = '$run'"));

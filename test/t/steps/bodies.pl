@@ -71,14 +71,8 @@ sub sent
 	$input =~ s/}\z/, "body": $body}/ if defined $body;
 	$input =~ s/'/''/g;
 	my $run = as_app($node, 'postgres', "SELECT dataflows.start('one', '$input')");
-	wait_until(
-		$node,
-		"SELECT state IN ('completed', 'rolled_back', 'stuck') FROM dataflows.runs
-			WHERE run = '$run'",
-		120);
-	is( $node->safe_psql('postgres', "SELECT state FROM dataflows.runs WHERE run = '$run'"),
-		$more{undo} ? 'rolled_back' : 'completed',
-		'a run ends') or dump_state($node);
+	is(comes_to_rest($node, $run), $more{undo} ? 'rolled_back' : 'completed', 'a run ends')
+		or dump_state($node);
 	return $run if $more{undo};
 	my $result = decode_json(
 		encode('UTF-8', decode('UTF-8', as_app($node, 'postgres',

@@ -162,10 +162,7 @@ for my $encoding (qw(LATIN1 LATIN9 UTF8))
 		'what is no UTF-8 is refused');
 }
 
-unlike(
-	PostgreSQL::Test::Utils::slurp_file($node->logfile),
-	qr/PANIC|TRAP|terminated by signal/,
-	'nothing crashed');
+nothing_crashed($node);
 $node->stop;
 $systems->stop;
 $collector->stop;

@@ -291,10 +291,7 @@ for my $body (sort keys %words)
 }
 like(result_of("result->>'said'", 409, $json, '{"id": 4}'), qr/status 409$/, 'or none');
 
-unlike(
-	PostgreSQL::Test::Utils::slurp_file($node->logfile),
-	qr/PANIC|TRAP|terminated by signal/,
-	'nothing crashed');
+nothing_crashed($node);
 $node->stop;
 $systems->stop;
 done_testing();

@@ -238,10 +238,7 @@ $run = strict_run('billing');
 becomes($node, $run, 'rolled_back', 'a run that nobody holds uses up its time');
 $systems->clear_faults('billing');
 
-unlike(
-	PostgreSQL::Test::Utils::slurp_file($node->logfile),
-	qr/PANIC|TRAP|terminated by signal/,
-	'nothing crashed');
+nothing_crashed($node);
 $node->stop;
 $systems->stop;
 done_testing();

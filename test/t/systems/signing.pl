@@ -60,11 +60,7 @@ sub sent
 	my $input = $json->encode({ system => $system, body => { a => 1 }, %more }) =~ s/'/''/gr;
 	my $run = as_app($node, 'postgres', "SELECT dataflows.start('one', '$input')");
 
-	wait_until(
-		$node,
-		"SELECT state IN ('completed', 'rolled_back', 'stuck') FROM dataflows.runs
-			WHERE run = '$run'",
-		120);
+	comes_to_rest($node, $run);
 	my $row = decode_json(
 		as_app($node, 'postgres', "SELECT to_jsonb(r) FROM dataflows.runs r WHERE run = '$run'"));
 	return $row->{state} eq 'completed' ? $row->{result} : $row;
